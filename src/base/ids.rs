@@ -1,0 +1,75 @@
+//! Keys and letter ids.
+
+use std::fmt;
+use std::str::FromStr;
+
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+
+/// An X25519 public key: who a member or a relay is. Shown whole as 43 characters of unpadded URL-safe base 64.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PublicKey(pub [u8; 32]);
+
+/// A text that is not a public key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyError;
+
+impl fmt::Display for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&BASE64URL_NOPAD.encode(&self.0))
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for PublicKey {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<PublicKey, KeyError> {
+        let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| KeyError)?;
+        Ok(PublicKey(bytes.try_into().map_err(|_| KeyError)?))
+    }
+}
+
+/// A random number made with the outbox a letter was written into; it tells two outboxes of one sender apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OutboxId(pub u64);
+
+/// What a letter is called between one sender and one recipient: the outbox, and a number that counts up from 1
+/// for each recipient and is never used again. Shown as `0123456789abcdef-1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LetterId {
+    /// The outbox it was written into.
+    pub outbox: OutboxId,
+    /// Its number there, for this recipient.
+    pub number: u64,
+}
+
+impl fmt::Display for LetterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", HEXLOWER.encode(&self.outbox.0.to_be_bytes()), self.number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_reads_back_from_its_text() {
+        let key = PublicKey(std::array::from_fn(|i| i as u8 * 7));
+        assert_eq!(key.to_string().len(), 43);
+        assert_eq!(key.to_string().parse(), Ok(key));
+        assert_eq!("AAAA".parse::<PublicKey>(), Err(KeyError));
+        assert_eq!("!".repeat(43).parse::<PublicKey>(), Err(KeyError));
+    }
+
+    #[test]
+    fn a_letter_id_shows_outbox_and_number() {
+        let id = LetterId { outbox: OutboxId(0xabc), number: 12 };
+        assert_eq!(id.to_string(), "0000000000000abc-12");
+    }
+}

@@ -1,0 +1,26 @@
+//! Floor 0: the words every other room is written in.
+//!
+//! Time ([`Tick`], [`Now`]), ways packets travel ([`Path`]), who is who ([`Name`], [`PublicKey`]), what a
+//! letter is called ([`LetterId`]), seeded randomness ([`Rng`]), words for people ([`Phrase`]), and the shape of
+//! a sans-IO state machine: [`Core`], [`Input`], [`Outputs`], [`turn`].
+//!
+//! It must not know: any byte layout, any protocol, any operating system.
+//! Invariant: everything here is a plain value; nothing reads a clock, a file or the system's randomness.
+
+mod harmless;
+mod ids;
+mod name;
+mod path;
+mod phrase;
+mod rng;
+mod time;
+mod turn;
+
+pub use harmless::{harmless, harmless_line};
+pub use ids::{KeyError, LetterId, OutboxId, PublicKey};
+pub use name::{Name, NameError};
+pub use path::{Carrier, ConnId, HostPort, HostPortError, Path, Why};
+pub use phrase::Phrase;
+pub use rng::Rng;
+pub use time::{Now, Tick, Wall};
+pub use turn::{Core, Effect, Inbox, Input, Outputs, TURN_INPUTS_MAX, Ticket, turn};

@@ -1,0 +1,55 @@
+//! Time as the cores see it: a monotonic tick for timers and a wall clock for people, read once per turn.
+
+use std::ops::{Add, Sub};
+use std::time::Duration;
+
+/// A moment on a monotonic clock, in microseconds since an arbitrary origin of the process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tick(u64);
+
+impl Tick {
+    /// The origin.
+    pub const ZERO: Tick = Tick(0);
+
+    /// The moment `micros` microseconds after the origin.
+    pub const fn from_micros(micros: u64) -> Tick {
+        Tick(micros)
+    }
+
+    /// Microseconds since the origin.
+    pub const fn as_micros(self) -> u64 {
+        self.0
+    }
+
+    /// Time since `earlier`; zero if `earlier` is later.
+    pub const fn since(self, earlier: Tick) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for Tick {
+    type Output = Tick;
+    fn add(self, span: Duration) -> Tick {
+        Tick(self.0.saturating_add(u64::try_from(span.as_micros()).unwrap_or(u64::MAX)))
+    }
+}
+
+impl Sub<Duration> for Tick {
+    type Output = Tick;
+    fn sub(self, span: Duration) -> Tick {
+        Tick(self.0.saturating_sub(u64::try_from(span.as_micros()).unwrap_or(u64::MAX)))
+    }
+}
+
+/// A moment on the wall clock, in milliseconds since the Unix epoch. For people and ids; never for timers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wall(pub u64);
+
+/// The time of one turn: both clocks, read once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// Monotonic time; all timers use it.
+    pub tick: Tick,
+    /// Wall-clock time; it may jump.
+    pub wall: Wall,
+}

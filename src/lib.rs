@@ -1,0 +1,38 @@
+//! Queqiao (鹊桥): a messenger for networks that people run themselves.
+//!
+//! The crate is a house of floors; a room uses only rooms on lower floors (`tests/tidy.rs` holds the table).
+//!
+//! | floor | room | purpose |
+//! | --- | --- | --- |
+//! | 0 | [`base`] | time, paths, names, seeded randomness, the [`base::Core`] trait and [`base::turn`] |
+//! | 1 | [`wire`] | bytes to packets, frames and messages, and back; every size limit |
+//! | 2 | [`session`] | handshake, keys, replay window, address validation: who is there |
+//! | 2 | [`link`] | streams over packets: what gets there, once, in order |
+//! | 3 | [`peer`] | one session and one link composed: the other end, as both cores see it |
+//! | 4 | [`relay`] | the relay's state machine |
+//! | 4 | [`client`] | the client's state machine |
+//! | 5 | [`contacts`] | the address book |
+//! | 5 | [`store`] | disk: the relay's members, the client's keys and pins |
+//! | 5 | [`net`] | the outside: poll, UDP batches, TCP, clock, signals |
+//! | 6 | [`ui`] | faces of one client: line mode, JSON lines, strings for people |
+//! | 7 | [`app`] | cores, store, net and faces joined into processes |
+//! | 7 | [`cli`] | arguments in, results and exit statuses out |
+//!
+//! Floors 0 to 4 are sans-IO: no sockets, files, threads, clocks or global randomness.
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+#![warn(clippy::too_many_lines)]
+
+pub mod app;
+pub mod base;
+pub mod cli;
+pub mod client;
+pub mod contacts;
+pub mod link;
+pub mod net;
+pub mod peer;
+pub mod relay;
+pub mod session;
+pub mod store;
+pub mod ui;
+pub mod wire;
