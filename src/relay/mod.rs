@@ -1,1 +1,15 @@
 //! Room `relay`.
+
+use crate::base::{Name, PublicKey};
+
+/// What a relay makes durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// This key registered this name.
+    Member {
+        /// The name.
+        name: Name,
+        /// The identity key that owns it.
+        key: PublicKey,
+    },
+}

@@ -1,1 +1,445 @@
-//! To be written.
+//! Messages: what the streams of a session deliver whole, once, in order.
+//!
+//! A message is `kind(1) fields`. Kinds below 0x80 must be understood: an unknown one breaks the protocol. Kinds from
+//! 0x80 on may be skipped. Bytes behind the last field of a known message belong to later versions and are skipped.
+//! `name` stands for `length(1) UTF-8`; a *letter number* counts from 1 for each outbox and recipient.
+//!
+//! Client to relay:
+//!
+//! | kind | stream | message | fields |
+//! | --- | --- | --- | --- |
+//! | 0x01 | control | sign-in | `name` |
+//! | 0x02 | control | stored | `name` of the sender, `outbox(8) through(8)`: the recipient has every letter up to it |
+//! | 0x10 | chat | letter | `name` of the recipient, `outbox(8) number(8) prev(8) kind(1) body` |
+//!
+//! Relay to client:
+//!
+//! | kind | stream | message | fields |
+//! | --- | --- | --- | --- |
+//! | 0x41 | control | welcome | `text_max(4)`, the longest text of a letter in bytes |
+//! | 0x42 | control | name refused | `reason(1) name`: the name in the way, or an empty one |
+//! | 0x43 | control | receipt | `name` of the recipient, `outbox(8) accepted(8) delivered(8) read(8)`, watermarks |
+//! | 0x44 | control | refused | `name` of the recipient, `outbox(8) number(8) reason(1) may_have_arrived(1) count(1)` and so many nearest `name`s |
+//! | 0x50 | chat | delivery | `name` of the sender, `outbox(8) number(8) prev(8) accepted_ms(8) kind(1) body` |
+//!
+//! `prev` is the last number to that recipient that was not refused, 0 if there is none. The relay never looks into a
+//! body; [`super::letter`] says what members put there. Reserved: 0x03 read, 0x45 presence, 0x11–0x1f and 0x51–0x5f
+//! for groups and files.
+
+use crate::base::{LetterId, OutboxId, Wall};
+
+use super::bytes::{Malformed, Reader, put_short_text};
+
+/// The kind of a letter whose body is a [`super::letter`] text.
+pub const KIND_TEXT: u8 = 1;
+/// Nearest names told with a refusal.
+pub const NEAREST_MAX: usize = 3;
+
+/// Why a letter was refused. Scripts read the words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// No member has that name.
+    Unknown,
+    /// The member is not online, or was lost before it answered.
+    Offline,
+    /// The recipient's queue is full.
+    Full,
+    /// The letter is longer than the relay takes.
+    TooLong,
+    /// The recipient does not want letters from this sender.
+    Blocked,
+    /// The letter before it was refused: it goes again with a new `prev`.
+    Behind,
+}
+
+const REASONS: [(Reason, u8, &str); 6] = [
+    (Reason::Unknown, 1, "unknown"),
+    (Reason::Offline, 2, "offline"),
+    (Reason::Full, 3, "full"),
+    (Reason::TooLong, 4, "too-long"),
+    (Reason::Blocked, 5, "blocked"),
+    (Reason::Behind, 6, "behind"),
+];
+
+impl Reason {
+    /// The word scripts read.
+    pub fn as_str(self) -> &'static str {
+        REASONS.iter().find(|r| r.0 == self).expect("every reason is in the table").2
+    }
+
+    fn code(self) -> u8 {
+        REASONS.iter().find(|r| r.0 == self).expect("every reason is in the table").1
+    }
+
+    fn from_code(code: u8) -> Result<Reason, Malformed> {
+        REASONS.iter().find(|r| r.1 == code).map(|r| r.0).ok_or(Malformed)
+    }
+}
+
+/// Why a name was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NameReason {
+    /// Another key owns it.
+    Taken,
+    /// It looks like a name another key owns (UTS #39).
+    Confusable,
+    /// It belongs to the relay.
+    Reserved,
+    /// It is no name.
+    Bad,
+    /// This key has another name here already.
+    Other,
+    /// Too many names were registered from there lately.
+    TooMany,
+    /// The relay could not write it down.
+    Disk,
+}
+
+const NAME_REASONS: [(NameReason, u8); 7] = [
+    (NameReason::Taken, 1),
+    (NameReason::Confusable, 2),
+    (NameReason::Reserved, 3),
+    (NameReason::Bad, 4),
+    (NameReason::Other, 5),
+    (NameReason::TooMany, 6),
+    (NameReason::Disk, 7),
+];
+
+/// A letter on its way from its sender to the relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Letter<'a> {
+    /// The recipient's name, not yet checked.
+    pub to: &'a str,
+    /// What it is called.
+    pub id: LetterId,
+    /// The last number to that recipient that was not refused.
+    pub prev: u64,
+    /// What the body is.
+    pub kind: u8,
+    /// What only the two members look into.
+    pub body: &'a [u8],
+}
+
+/// A letter on its way from the relay to its recipient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivery<'a> {
+    /// The sender's name.
+    pub from: &'a str,
+    /// What it is called.
+    pub id: LetterId,
+    /// The last number before it that was not refused.
+    pub prev: u64,
+    /// When the relay took it.
+    pub accepted: Wall,
+    /// What the body is.
+    pub kind: u8,
+    /// What only the two members look into.
+    pub body: &'a [u8],
+}
+
+/// Watermarks of one outbox and one recipient: each number up to them, unless refused, has come so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt<'a> {
+    /// The recipient's name.
+    pub to: &'a str,
+    /// The sender's outbox.
+    pub outbox: OutboxId,
+    /// The relay answers for them.
+    pub accepted: u64,
+    /// The recipient has them.
+    pub delivered: u64,
+    /// The recipient has read them.
+    pub read: u64,
+}
+
+/// One letter was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused<'a> {
+    /// The recipient's name as the sender wrote it.
+    pub to: &'a str,
+    /// Which letter.
+    pub id: LetterId,
+    /// Why.
+    pub reason: Reason,
+    /// It was on its way to the recipient when that one was lost.
+    pub may_have_arrived: bool,
+    /// Names of members like the one that does not exist.
+    pub nearest: Nearest<'a>,
+}
+
+/// At most [`NEAREST_MAX`] names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Nearest<'a>(pub [Option<&'a str>; NEAREST_MAX]);
+
+/// What a client says to its relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ToRelay<'a> {
+    /// I am this member; register the name if it is free.
+    SignIn {
+        /// The name, not yet checked.
+        name: &'a str,
+    },
+    /// I have every letter of that sender's outbox up to `through`.
+    Stored {
+        /// The sender's name.
+        from: &'a str,
+        /// The sender's outbox.
+        outbox: OutboxId,
+        /// The last number stored.
+        through: u64,
+    },
+    /// Take this letter.
+    Letter(Letter<'a>),
+}
+
+/// What a relay says to its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ToClient<'a> {
+    /// You are signed in.
+    Welcome {
+        /// The longest text of a letter, in bytes.
+        text_max: u32,
+    },
+    /// You are not signed in.
+    NameRefused {
+        /// Why.
+        reason: NameReason,
+        /// The name in the way, or an empty text.
+        name: &'a str,
+    },
+    /// How far your letters have come.
+    Receipt(Receipt<'a>),
+    /// A letter of yours was refused.
+    Refused(Refused<'a>),
+    /// A letter for you.
+    Delivery(Delivery<'a>),
+}
+
+impl ToRelay<'_> {
+    /// Appends the message.
+    pub fn encode(&self, buf: &mut Vec<u8>) {
+        match self {
+            ToRelay::SignIn { name } => {
+                buf.push(0x01);
+                put_short_text(buf, name);
+            }
+            ToRelay::Stored { from, outbox, through } => {
+                buf.push(0x02);
+                put_short_text(buf, from);
+                put_numbers(buf, &[outbox.0, *through]);
+            }
+            ToRelay::Letter(letter) => {
+                buf.push(0x10);
+                put_short_text(buf, letter.to);
+                put_numbers(buf, &[letter.id.outbox.0, letter.id.number, letter.prev]);
+                buf.push(letter.kind);
+                buf.extend_from_slice(letter.body);
+            }
+        }
+    }
+}
+
+impl<'a> ToRelay<'a> {
+    /// Reads a message; `None` is one that may be skipped.
+    ///
+    /// # Errors
+    /// [`Malformed`] if it is cut short or its kind must be understood and is not.
+    pub fn decode(bytes: &'a [u8]) -> Result<Option<ToRelay<'a>>, Malformed> {
+        let mut r = Reader::new(bytes);
+        Ok(Some(match r.u8()? {
+            0x01 => ToRelay::SignIn { name: r.short_text()? },
+            0x02 => ToRelay::Stored { from: r.short_text()?, outbox: OutboxId(r.u64()?), through: r.u64()? },
+            0x10 => ToRelay::Letter(Letter {
+                to: r.short_text()?,
+                id: read_id(&mut r)?,
+                prev: r.u64()?,
+                kind: r.u8()?,
+                body: r.rest(),
+            }),
+            0x80.. => return Ok(None),
+            _ => return Err(Malformed),
+        }))
+    }
+}
+
+impl ToClient<'_> {
+    /// Appends the message.
+    pub fn encode(&self, buf: &mut Vec<u8>) {
+        match self {
+            ToClient::Welcome { text_max } => {
+                buf.push(0x41);
+                buf.extend_from_slice(&text_max.to_be_bytes());
+            }
+            ToClient::NameRefused { reason, name } => {
+                let code =
+                    NAME_REASONS.iter().find(|r| r.0 == *reason).expect("every reason is in the table").1;
+                buf.extend_from_slice(&[0x42, code]);
+                put_short_text(buf, name);
+            }
+            ToClient::Receipt(receipt) => {
+                buf.push(0x43);
+                put_short_text(buf, receipt.to);
+                put_numbers(buf, &[receipt.outbox.0, receipt.accepted, receipt.delivered, receipt.read]);
+            }
+            ToClient::Refused(refused) => refused.encode(buf),
+            ToClient::Delivery(delivery) => {
+                delivery.encode_head(buf);
+                buf.extend_from_slice(delivery.body);
+            }
+        }
+    }
+}
+
+impl<'a> ToClient<'a> {
+    /// Reads a message; `None` is one that may be skipped.
+    ///
+    /// # Errors
+    /// [`Malformed`] if it is cut short or its kind must be understood and is not.
+    pub fn decode(bytes: &'a [u8]) -> Result<Option<ToClient<'a>>, Malformed> {
+        let mut r = Reader::new(bytes);
+        Ok(Some(match r.u8()? {
+            0x41 => ToClient::Welcome { text_max: r.u32()? },
+            0x42 => {
+                let code = r.u8()?;
+                let reason = NAME_REASONS.iter().find(|n| n.1 == code).ok_or(Malformed)?.0;
+                ToClient::NameRefused { reason, name: r.short_text()? }
+            }
+            0x43 => ToClient::Receipt(Receipt {
+                to: r.short_text()?,
+                outbox: OutboxId(r.u64()?),
+                accepted: r.u64()?,
+                delivered: r.u64()?,
+                read: r.u64()?,
+            }),
+            0x44 => ToClient::Refused(Refused::decode(r)?),
+            0x50 => ToClient::Delivery(Delivery {
+                from: r.short_text()?,
+                id: read_id(&mut r)?,
+                prev: r.u64()?,
+                accepted: Wall(r.u64()?),
+                kind: r.u8()?,
+                body: r.rest(),
+            }),
+            0x80.. => return Ok(None),
+            _ => return Err(Malformed),
+        }))
+    }
+}
+
+impl Delivery<'_> {
+    /// Appends everything but the body, so that a body that lies elsewhere need not be copied first.
+    pub fn encode_head(&self, buf: &mut Vec<u8>) {
+        buf.push(0x50);
+        put_short_text(buf, self.from);
+        put_numbers(buf, &[self.id.outbox.0, self.id.number, self.prev, self.accepted.0]);
+        buf.push(self.kind);
+    }
+}
+
+impl<'a> Refused<'a> {
+    fn encode(&self, buf: &mut Vec<u8>) {
+        buf.push(0x44);
+        put_short_text(buf, self.to);
+        put_numbers(buf, &[self.id.outbox.0, self.id.number]);
+        let names = self.nearest.0.iter().flatten();
+        buf.extend_from_slice(&[
+            self.reason.code(),
+            u8::from(self.may_have_arrived),
+            names.clone().count() as u8,
+        ]);
+        for name in names {
+            put_short_text(buf, name);
+        }
+    }
+
+    fn decode(mut r: Reader<'a>) -> Result<Refused<'a>, Malformed> {
+        let to = r.short_text()?;
+        let id = read_id(&mut r)?;
+        let reason = Reason::from_code(r.u8()?)?;
+        let may_have_arrived = r.u8()? != 0;
+        let count = usize::from(r.u8()?);
+        let mut nearest = Nearest::default();
+        for slot in nearest.0.get_mut(..count).ok_or(Malformed)? {
+            *slot = Some(r.short_text()?);
+        }
+        Ok(Refused { to, id, reason, may_have_arrived, nearest })
+    }
+}
+
+fn read_id(r: &mut Reader<'_>) -> Result<LetterId, Malformed> {
+    Ok(LetterId { outbox: OutboxId(r.u64()?), number: r.u64()? })
+}
+
+fn put_numbers(buf: &mut Vec<u8>, numbers: &[u64]) {
+    for number in numbers {
+        buf.extend_from_slice(&number.to_be_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const ID: LetterId = LetterId { outbox: OutboxId(0x0102), number: 3 };
+
+    #[test]
+    fn what_a_client_says_reads_back() {
+        let letter = Letter { to: "武大郎", id: ID, prev: 2, kind: KIND_TEXT, body: b"body" };
+        let all = [
+            ToRelay::SignIn { name: "TOM" },
+            ToRelay::Stored { from: "一棵树", outbox: OutboxId(9), through: u64::MAX },
+            ToRelay::Letter(letter),
+        ];
+        for message in all {
+            let mut buf = Vec::new();
+            message.encode(&mut buf);
+            assert_eq!(ToRelay::decode(&buf), Ok(Some(message)));
+        }
+    }
+
+    #[test]
+    fn what_a_relay_says_reads_back() {
+        let nearest = Nearest([Some("TOM"), Some("TIM"), None]);
+        let refused = Refused { to: "TAM", id: ID, reason: Reason::Unknown, may_have_arrived: true, nearest };
+        let receipt = Receipt { to: "JACK", outbox: OutboxId(1), accepted: 4, delivered: 3, read: 2 };
+        let delivery = Delivery { from: "TOM", id: ID, prev: 2, accepted: Wall(7), kind: 1, body: b"" };
+        let all = [
+            ToClient::Welcome { text_max: 65_536 },
+            ToClient::NameRefused { reason: NameReason::Confusable, name: "alice" },
+            ToClient::Receipt(receipt),
+            ToClient::Refused(refused),
+            ToClient::Delivery(delivery),
+        ];
+        for message in all {
+            let mut buf = Vec::new();
+            message.encode(&mut buf);
+            assert_eq!(ToClient::decode(&buf), Ok(Some(message)));
+        }
+    }
+
+    #[test]
+    fn unknown_kinds_break_the_protocol_or_are_skipped() {
+        assert_eq!(ToRelay::decode(&[0x7f]), Err(Malformed));
+        assert_eq!(ToRelay::decode(&[0x80, 1, 2]), Ok(None));
+        assert_eq!(ToClient::decode(&[0x7f]), Err(Malformed));
+        assert_eq!(ToClient::decode(&[0xff]), Ok(None));
+        assert_eq!(ToClient::decode(&[]), Err(Malformed));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = ToRelay::decode(&bytes);
+            let _ = ToClient::decode(&bytes);
+        }
+
+        #[test]
+        fn a_cut_message_is_malformed_or_a_shorter_body(cut in 0usize..60) {
+            let mut buf = Vec::new();
+            ToRelay::Letter(Letter { to: "TOM", id: ID, prev: 2, kind: 1, body: b"" }).encode(&mut buf);
+            prop_assume!(cut < buf.len());
+            prop_assert_eq!(ToRelay::decode(&buf[..cut]), Err(Malformed));
+        }
+    }
+}

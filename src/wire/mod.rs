@@ -10,6 +10,7 @@
 //! packet holds [`frame`]s; stream frames carry the bytes of [`message`]s; a message about a letter carries a body,
 //! which only the two members ([`letter`]) look into.
 
+mod bytes;
 pub mod frame;
 pub mod letter;
 pub mod limits;
@@ -17,3 +18,5 @@ pub mod message;
 pub mod packet;
 pub mod record;
 pub mod varint;
+
+pub use bytes::Malformed;

@@ -1,0 +1,53 @@
+//! Reading and writing the fixed parts of messages. Reading is checked and borrows; writing appends.
+
+/// Input that ends too early or holds what may not stand there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed;
+
+/// A cursor over bytes that came from outside.
+pub(super) struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Reader<'a> {
+        Reader(bytes)
+    }
+
+    pub(super) fn bytes(&mut self, len: usize) -> Result<&'a [u8], Malformed> {
+        let (head, rest) = self.0.split_at_checked(len).ok_or(Malformed)?;
+        self.0 = rest;
+        Ok(head)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        Ok(self.bytes(N)?.try_into().expect("that many bytes were taken"))
+    }
+
+    pub(super) fn u8(&mut self) -> Result<u8, Malformed> {
+        Ok(self.array::<1>()?[0])
+    }
+
+    pub(super) fn u32(&mut self) -> Result<u32, Malformed> {
+        Ok(u32::from_be_bytes(self.array()?))
+    }
+
+    pub(super) fn u64(&mut self) -> Result<u64, Malformed> {
+        Ok(u64::from_be_bytes(self.array()?))
+    }
+
+    /// A text behind its length in one byte.
+    pub(super) fn short_text(&mut self) -> Result<&'a str, Malformed> {
+        let len = self.u8()?;
+        std::str::from_utf8(self.bytes(usize::from(len))?).map_err(|_| Malformed)
+    }
+
+    /// Everything that is left.
+    pub(super) fn rest(self) -> &'a [u8] {
+        self.0
+    }
+}
+
+/// Appends a text of at most 255 bytes behind its length in one byte.
+pub(super) fn put_short_text(buf: &mut Vec<u8>, text: &str) {
+    buf.push(u8::try_from(text.len()).expect("names are at most 96 bytes"));
+    buf.extend_from_slice(text.as_bytes());
+}
