@@ -1,5 +1,11 @@
 //! Room `relay`.
 
+mod deadlines;
+mod flows;
+mod limits;
+mod members;
+mod queue;
+
 use crate::base::{Name, PublicKey};
 
 /// What a relay makes durable.
