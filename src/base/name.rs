@@ -105,6 +105,13 @@ impl Name {
     }
 }
 
+/// Lets maps keyed by names be asked with a text; both order alike.
+impl std::borrow::Borrow<str> for Name {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
