@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::base::{ConnId, Path, Tick};
+use crate::base::{ConnId, Effect, Path, Tick};
 
 use super::limits::{CONN_FIRST_PACKET, CONN_IDLE, source};
 use super::sessions::Slot;
@@ -58,7 +58,7 @@ impl Relay {
             || (!remote.ip().is_loopback() && self.conns.count_of(remote) >= self.limits.conns_per_address);
         if self.limits.per_sender && crowded {
             self.stats.conns_refused += 1;
-            out.effects.push(crate::base::Effect::Close(Path::Tcp(conn)));
+            out.effects.push(Effect::Close(Path::Tcp(conn)));
             return;
         }
         *self.conns.by_source.entry(source(remote.ip())).or_default() += 1;
@@ -81,18 +81,18 @@ impl Relay {
             entry.scheduled = None;
         }
         if entry.until <= now {
-            self.close_conn(conn, out);
+            self.close_conn(now, conn, out);
         } else {
             self.deadlines.set(Timer::Conn(conn), Some(entry.until), &mut entry.scheduled);
         }
     }
 
     /// Closes a connection from our side.
-    pub(super) fn close_conn(&mut self, conn: ConnId, out: &mut Out) {
+    pub(super) fn close_conn(&mut self, now: Tick, conn: ConnId, out: &mut Out) {
         if let Some(gone) = self.conns.forget(conn) {
-            out.effects.push(crate::base::Effect::Close(Path::Tcp(conn)));
+            out.effects.push(Effect::Close(Path::Tcp(conn)));
             if let Some(slot) = gone.session {
-                self.leave_path(slot, Path::Tcp(conn));
+                self.leave_path(now, slot, Path::Tcp(conn));
             }
         }
     }

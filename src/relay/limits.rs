@@ -72,6 +72,11 @@ pub(super) const FLOWS_MAX: usize = 4_096;
 pub(super) const REFUSALS_MAX: usize = 1_024;
 /// Sessions of one identity that are not yet confirmed: one for each carrier of a client that tries both.
 pub(super) const PENDING_MAX: usize = 2;
+/// How long a session that we ended answers late packets with its CLOSE: longer than a keep-alive, so that an idle
+/// client learns it.
+pub(super) const CLOSING_FOR: Duration = Duration::from_secs(30);
+/// Names like an unknown one are looked for so often in a minute for one session; more refusals go without.
+pub(super) const LOOKUPS_PER_MINUTE: u32 = 30;
 
 /// A token bucket: so many at once, so many a second in the long run.
 #[derive(Clone, Copy, Debug)]
@@ -87,17 +92,20 @@ impl Bucket {
         Bucket { micro_tokens: u64::from(burst) * MICRO, at: now }
     }
 
-    /// Takes one token, or says when there will be one.
-    pub(super) fn take(&mut self, now: Tick, per_second: u32, burst: u32) -> Result<(), Tick> {
+    /// Whether a token is there, or when one will be.
+    pub(super) fn ready(&mut self, now: Tick, per_second: u32, burst: u32) -> Result<(), Tick> {
         let gained = (now.since(self.at).as_micros() as u64).saturating_mul(u64::from(per_second));
         self.micro_tokens = (self.micro_tokens.saturating_add(gained)).min(u64::from(burst) * MICRO);
         self.at = now;
-        if self.micro_tokens >= MICRO {
-            self.micro_tokens -= MICRO;
-            return Ok(());
+        match MICRO.checked_sub(self.micro_tokens) {
+            None | Some(0) => Ok(()),
+            Some(missing) => Err(now + Duration::from_micros(missing.div_ceil(u64::from(per_second.max(1))))),
         }
-        let missing = MICRO - self.micro_tokens;
-        Err(now + Duration::from_micros(missing.div_ceil(u64::from(per_second.max(1)))))
+    }
+
+    /// Takes the token that is there.
+    pub(super) fn spend(&mut self) {
+        self.micro_tokens = self.micro_tokens.saturating_sub(MICRO);
     }
 }
 
@@ -121,11 +129,15 @@ mod tests {
     fn a_bucket_gives_its_burst_then_its_rate() {
         let start = Tick::from_micros(7);
         let mut bucket = Bucket::full(3, start);
-        assert!((0..3).all(|_| bucket.take(start, 100, 3).is_ok()));
-        let again = bucket.take(start, 100, 3).unwrap_err();
-        assert_eq!(again, start + Duration::from_millis(10));
-        assert_eq!(bucket.take(again, 100, 3), Ok(()));
-        assert!(bucket.take(again, 100, 3).is_err());
+        for _ in 0..3 {
+            assert_eq!(bucket.ready(start, 100, 3), Ok(()));
+            bucket.spend();
+        }
+        let again = start + Duration::from_millis(10);
+        assert_eq!(bucket.ready(start, 100, 3), Err(again));
+        assert_eq!(bucket.ready(again, 100, 3), Ok(()));
+        bucket.spend();
+        assert!(bucket.ready(again, 100, 3).is_err());
     }
 
     #[test]

@@ -128,8 +128,8 @@ impl Relay {
         }
     }
 
-    fn remote_ip(&self, path: Path) -> Option<IpAddr> {
-        match path {
+    fn remote_ip(&self, path: Option<Path>) -> Option<IpAddr> {
+        match path? {
             Path::Udp(addr) => Some(addr.ip()),
             Path::Tcp(conn) => self.conns.remote(conn).map(|addr| addr.ip()),
         }

@@ -75,15 +75,15 @@ impl Queue {
         self.handed += 1;
     }
 
-    /// The recipient stored every letter of this outbox up to `through`. Tells the highest number that this took
-    /// out of the queue.
-    pub(super) fn stored(&mut self, author: Author, outbox: OutboxId, through: u64) -> Option<u64> {
-        let mut highest = None;
+    /// The recipient stored every letter of this outbox up to `through`. Tells how many letters
+    /// this took out of the queue, and the highest number among them.
+    pub(super) fn stored(&mut self, author: Author, outbox: OutboxId, through: u64) -> Option<(u64, u64)> {
+        let (mut count, mut highest) = (0, 0);
         for place in 0..self.handed {
             let slot = &mut self.entries[place];
             let Some(entry) = slot else { continue };
             if entry.author == author && entry.id.outbox == outbox && entry.id.number <= through {
-                highest = highest.max(Some(entry.id.number));
+                (count, highest) = (count + 1, highest.max(entry.id.number));
                 let entry = slot.take().expect("it was just seen");
                 self.forget_share(&entry);
             }
@@ -92,7 +92,7 @@ impl Queue {
             self.entries.pop_front();
             self.handed -= 1;
         }
-        highest
+        (count > 0).then_some((count, highest))
     }
 
     /// Takes every letter out, in order; `true` for those that were handed over.
@@ -171,7 +171,7 @@ mod tests {
         queue.push(entry(Author::Echo, 1, 10), &Limits::default()).unwrap();
         assert_eq!(queue.stored(TOM, OUTBOX, 3), None, "nothing is handed yet");
         assert_eq!(hand_all(&mut queue), [1, 2, 3, 1]);
-        assert_eq!(queue.stored(TOM, OUTBOX, 2), Some(2));
+        assert_eq!(queue.stored(TOM, OUTBOX, 2), Some((2, 2)));
         assert_eq!(queue.stored(TOM, OUTBOX, 2), None);
         assert_eq!(queue.stored(TOM, OutboxId(6), 3), None);
         let left = queue.drain();
@@ -202,7 +202,7 @@ mod tests {
             queue.push(entry(TOM, number, 0), &Limits::default()).unwrap();
         }
         assert_eq!(hand_all(&mut queue).len(), HANDED_MAX);
-        assert_eq!(queue.stored(TOM, OUTBOX, 1), Some(1));
+        assert_eq!(queue.stored(TOM, OUTBOX, 1), Some((1, 1)));
         assert_eq!(hand_all(&mut queue), [HANDED_MAX as u64 + 1]);
     }
 }
