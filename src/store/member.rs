@@ -195,17 +195,18 @@ mod tests {
         let data = tempfile::tempdir().unwrap();
         let dir = data.path().join("members").join(FOLDER);
         drop(open(data.path(), 1).unwrap());
-        let table: [(&str, &dyn Fn(&Path), &str); 6] = [
-            ("identity.key", &|f| fs::write(f, "short").unwrap(), "store-key-damaged"),
+        type Harm = fn(&Path);
+        let table: [(&str, Harm, &str); 6] = [
+            ("identity.key", |f| fs::write(f, "short").unwrap(), "store-key-damaged"),
             (
                 "identity.key",
-                &|f| fs::set_permissions(f, Permissions::from_mode(0o644)).unwrap(),
+                |f| fs::set_permissions(f, Permissions::from_mode(0o644)).unwrap(),
                 "store-key-open",
             ),
-            ("identity.key", &|f| fs::remove_file(f).unwrap(), "store-key-missing"),
-            ("counter", &|f| fs::write(f, "12").unwrap(), "store-counter-damaged"),
-            ("counter", &|f| fs::write(f, "-1\n").unwrap(), "store-counter-damaged"),
-            ("../../known_relays.toml", &|f| fs::write(f, "x").unwrap(), "pins-damaged"),
+            ("identity.key", |f| fs::remove_file(f).unwrap(), "store-key-missing"),
+            ("counter", |f| fs::write(f, "12").unwrap(), "store-counter-damaged"),
+            ("counter", |f| fs::write(f, "-1\n").unwrap(), "store-counter-damaged"),
+            ("../../known_relays.toml", |f| fs::write(f, "x").unwrap(), "pins-damaged"),
         ];
         for (file, harm, key) in table {
             let whole = fs::read(dir.join("identity.key")).unwrap();

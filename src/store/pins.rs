@@ -173,8 +173,10 @@ fn parse(bytes: &[u8]) -> Result<BTreeMap<HostPort, Pin>, Damage> {
     let text = str::from_utf8(bytes).map_err(|error| damage(error.valid_up_to(), "UTF-8"))?;
     let rows: BTreeMap<Spanned<String>, Row> = toml::from_str(text)
         .map_err(|error| damage(error.span().map_or(0, |span| span.start), error.message()))?;
+    let mut rows = Vec::from_iter(&rows);
+    rows.sort_by_key(|(written, _)| written.span().start);
     let mut by_relay = BTreeMap::new();
-    for (written, row) in &rows {
+    for (written, row) in rows {
         let wrong = |spanned: &Spanned<String>| damage(spanned.span().start, spanned.get_ref());
         let relay: HostPort = written.get_ref().parse().map_err(|_| wrong(written))?;
         let key = row.key.get_ref().parse().map_err(|_| wrong(&row.key))?;

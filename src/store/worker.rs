@@ -136,15 +136,22 @@ impl<R, B: Backend<R>, D: FnMut(Done)> Committer<R, B, D> {
 
     fn run(mut self, queue: &Receiver<(Ticket, R)>) {
         while let Ok(first) = queue.recv() {
-            let (tickets, records) =
-                std::iter::once(first).chain(queue.try_iter()).take(BATCH_RECORDS_MAX).unzip();
-            (self.tickets, self.records) = (tickets, records);
-            self.refused.clear();
+            self.gather(first, queue);
             match self.backend.commit(&self.records, &mut self.refused) {
                 Ok(()) => self.answer_committed(),
                 Err(Fault::Passing(why)) => self.answer_failed(why),
                 Err(Fault::Broken(why)) => return (self.done)(Done::Broken(why)),
             }
+        }
+    }
+
+    fn gather(&mut self, first: (Ticket, R), queue: &Receiver<(Ticket, R)>) {
+        self.tickets.clear();
+        self.records.clear();
+        self.refused.clear();
+        for (ticket, record) in std::iter::once(first).chain(queue.try_iter()).take(BATCH_RECORDS_MAX) {
+            self.tickets.push(ticket);
+            self.records.push(record);
         }
     }
 
