@@ -19,7 +19,7 @@ pub(super) struct FolderLock {
 /// Why a folder could not be taken.
 #[derive(Debug)]
 pub(super) enum LockError {
-    /// Another process has it: this one, or `?` before it has written its id.
+    /// The process of this id has it; `?` if it has not written its id.
     Held(String),
     /// The system refused.
     System(Phrase),
@@ -36,7 +36,10 @@ impl FolderLock {
             Err(TryLockError::WouldBlock) => return Err(LockError::Held(holder(&file))),
             Err(TryLockError::Error(error)) => return Err(system(error)),
         }
-        write_pid(&mut file).map_err(system)?;
+        // The id is for people only: a full disk keeps nobody from starting, but it must not name an earlier holder.
+        if write_pid(&mut file).is_err() {
+            file.set_len(0).map_err(system)?;
+        }
         Ok(FolderLock { _held: file })
     }
 }
