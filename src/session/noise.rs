@@ -154,3 +154,66 @@ impl Dh for StrictDh {
         if bool::from(shared.ct_eq(&[0; 32])) { Err(snow::Error::Dh) } else { Ok(()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
+
+    use super::*;
+
+    fn hex<const N: usize>(text: &str) -> [u8; N] {
+        data_encoding::HEXLOWER.decode(text.as_bytes()).unwrap().try_into().unwrap()
+    }
+
+    fn snow_with(private: &[u8; 32], ephemeral: &[u8; 32], remote: Option<&[u8; 32]>) -> HandshakeState {
+        let (identity, psk) = (Identity::from_private(*private), b"This is my Austrian perspective!");
+        let psk = AccessSecret::new(*psk);
+        let builder = builder(&identity, &psk, b"John Galt", Rng::from_seed([0; 32])).unwrap();
+        let builder = builder.fixed_ephemeral_key_for_testing_only(ephemeral);
+        match remote {
+            Some(remote) => builder.remote_public_key(remote).unwrap().build_initiator().unwrap(),
+            None => builder.build_responder().unwrap(),
+        }
+    }
+
+    /// The vector of the cacophony library for this pattern.
+    #[test]
+    fn the_pattern_gives_the_bytes_of_the_published_vector() {
+        let relay = hex("31e0303fd6418d2f8c0e78b91f22e8caed0fbe48656dcf4767e4834f701b8f62");
+        let mut client = snow_with(
+            &hex("e61ef9919cde45dd5f82166404bd08e38bceb5dfdfded0a34c8df7ed542214d1"),
+            &hex("893e28b9dc6ca8d611ab664754b8ceb7bac5117349a4439a6b0569da977c464a"),
+            Some(&relay),
+        );
+        let mut responder = snow_with(
+            &hex("4a3acbfdb163dec651dfa3194dece676d437029c62a408b4c5ea9114246e4893"),
+            &hex("bbdb4cdbd309f1a1f2e1456967fe288cadd6f712d65dc7b7793d5e63da6b375b"),
+            None,
+        );
+        let (mut message, mut payload) = ([0; 200], [0; 200]);
+
+        let len = client.write_message(b"Ludwig von Mises", &mut message).unwrap();
+        let first: [u8; 112] = hex(
+            "ca35def5ae56cec33dc2036731ab14896bc4c75dbb07a61f879f8e3afa4c7944001e21de9f98ddd8e2ad57527207feb5\
+             6253c9c94a9e496782ecfcb2a75fbcaf1b52948cc48daefe660c62119ab5000980c84831215f2441eba616548e832985\
+             464cf17e51ee93109008399a21f7e13f",
+        );
+        assert_eq!(message[..len], first);
+        assert_eq!(responder.read_message(&first, &mut payload).unwrap(), 16);
+
+        let len = responder.write_message(b"Murray Rothbard", &mut message).unwrap();
+        let second: [u8; 63] = hex(
+            "95ebc60d2b1fa672c1f46a8aa265ef51bfe38e7ccb39ec5be34069f144808843cb765f2caef0751b8f007572dab03222\
+             17755c0632f365717edbf34d33e87a",
+        );
+        assert_eq!(message[..len], second);
+        assert_eq!(client.read_message(&second, &mut payload).unwrap(), 15);
+
+        let (up, down) = client.dangerously_get_raw_split();
+        assert_eq!((up, down), responder.dangerously_get_raw_split());
+        let mut sealed: [u8; 27] = hex("8153ca9833bc3c1b91a7e66e5f4d4f5b59bf9e64c2f20d15f0bba7");
+        let key = LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, &up).unwrap());
+        let nonce = Nonce::assume_unique_for_key([0; 12]);
+        assert_eq!(key.open_in_place(nonce, Aad::empty(), &mut sealed).unwrap(), b"F. A. Hayek");
+    }
+}

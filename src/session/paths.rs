@@ -247,3 +247,143 @@ impl KnownPath {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::ConnId;
+
+    const TCP: Path = Path::Tcp(ConnId(1));
+
+    fn udp(port: u16) -> Path {
+        Path::Udp(([192, 0, 2, 1], port).into())
+    }
+
+    fn at(millis: u64) -> Tick {
+        Tick::ZERO + Duration::from_millis(millis)
+    }
+
+    fn follow() -> Paths {
+        let mut paths = Paths::new(at(0), udp(1), true, Direction::Follow, Rng::from_seed([1; 32]));
+        assert_eq!(paths.handle_received(at(0), udp(1), 0, 100, true), None);
+        paths
+    }
+
+    #[test]
+    fn the_highest_non_probing_packet_says_where_to_answer() {
+        let mut paths = follow();
+        assert_eq!(paths.handle_received(at(0), udp(2), 5, 100, false), None, "a probe moves nothing");
+        assert_eq!(paths.current(), Some(udp(1)));
+        let moved = Moved { from: Some(udp(1)), to: udp(2) };
+        assert_eq!(paths.handle_received(at(0), udp(2), 6, 100, true), Some(moved));
+        assert_eq!(paths.handle_received(at(0), udp(1), 4, 100, true), None, "an older packet moves nothing");
+        assert_eq!(paths.handle_received(at(0), udp(1), 6, 100, true), None, "nor one as old");
+        assert_eq!(paths.current(), Some(udp(2)));
+        assert!(paths.handle_received(at(0), TCP, 7, 100, true).is_some());
+        assert_eq!((paths.current(), paths.allowance(TCP)), (Some(TCP), usize::MAX));
+    }
+
+    #[test]
+    fn an_unproven_address_is_sent_three_times_what_came() {
+        let mut paths = follow();
+        assert_eq!(paths.allowance(udp(1)), usize::MAX);
+        assert_eq!(paths.allowance(udp(2)), 0, "unknown");
+        paths.handle_received(at(0), udp(2), 1, 100, true);
+        let room = 300 - CHALLENGE_PACKET_MAX;
+        assert_eq!(paths.allowance(udp(2)), room);
+        paths.note_sent(udp(2), room);
+        assert_eq!(paths.allowance(udp(2)), 0);
+        let data = paths.challenge_due(at(0), udp(2)).expect("its room was kept free");
+        paths.note_sent(udp(2), CHALLENGE_PACKET_MAX);
+        assert_eq!((paths.challenge_due(at(60_000), udp(2)), paths.next_deadline()), (None, None), "no room");
+
+        assert_eq!(paths.handle_response([0; 8]), None);
+        assert!(!paths.is_proven(udp(2)));
+        assert_eq!(paths.handle_response(data), Some(udp(2)));
+        assert_eq!(paths.allowance(udp(2)), usize::MAX);
+        assert_eq!(paths.handle_response(data), None, "answered once");
+    }
+
+    #[test]
+    fn the_smallest_packet_from_a_new_address_allows_a_challenge_at_once() {
+        let mut paths = follow();
+        paths.handle_received(at(7), udp(2), 1, 33, true);
+        assert_eq!(paths.next_deadline(), Some(at(7)));
+        assert!(paths.challenge_due(at(7), udp(2)).is_some());
+    }
+
+    #[test]
+    fn a_challenge_is_repeated_with_growing_waits_while_its_path_is_in_use() {
+        let mut paths = follow();
+        paths.handle_received(at(0), udp(2), 1, 10_000, true);
+        let (mut sent, mut now) = (Vec::new(), at(0));
+        while now < at(30_000) {
+            let data = paths.challenge_due(now, udp(2)).expect("it is due at the deadline");
+            assert_eq!(paths.challenge_due(now, udp(2)), None, "once each time");
+            sent.push((now.as_micros() / 1000, data));
+            now = paths.next_deadline().unwrap();
+        }
+        let times: Vec<u64> = sent.iter().map(|(at, _)| *at).collect();
+        assert_eq!(times, [0, 333, 999, 2331, 4995, 10323, 18323, 26323]);
+        assert!(sent.iter().all(|(_, data)| *data == sent[0].1));
+        paths.handle_received(now, udp(1), 2, 100, true);
+        assert_eq!(paths.challenge_due(at(99_000), udp(2)), None, "no longer in use");
+        assert_eq!(paths.next_deadline(), None);
+    }
+
+    #[test]
+    fn a_flood_of_challenges_leaves_one_answer_owed_on_its_own_path() {
+        let mut paths = follow();
+        paths.handle_received(at(0), udp(2), 1, 50, false);
+        for flood in 0..1000u64 {
+            paths.handle_challenge(udp(2), flood.to_be_bytes());
+        }
+        paths.handle_challenge(udp(1), [9; 8]);
+        let owed = [paths.response_due(), paths.response_due(), paths.response_due()];
+        assert_eq!(owed, [Some((udp(1), [9; 8])), Some((udp(2), 999u64.to_be_bytes())), None]);
+        paths.note_sent(udp(2), 140);
+        paths.handle_challenge(udp(2), [1; 8]);
+        assert_eq!(paths.response_due(), None, "three times what came");
+    }
+
+    #[test]
+    fn a_client_that_hops_is_followed_in_bounded_memory() {
+        let mut paths = follow();
+        for hop in 1..1000 {
+            assert!(paths.handle_received(at(0), udp(hop + 1), hop.into(), 100, true).is_some());
+            assert!(paths.known.len() <= PATHS_MAX);
+            assert_eq!(paths.allowance(udp(hop + 1)), 300 - CHALLENGE_PACKET_MAX);
+        }
+        for probe in 2000..3000 {
+            assert_eq!(paths.handle_received(at(0), udp(probe), probe.into(), 100, false), None);
+        }
+        assert_eq!(paths.current(), Some(udp(1000)), "probes never push the current path out");
+        assert!(paths.allowance(udp(1000)) > 0);
+    }
+
+    #[test]
+    fn a_closed_path_gives_way_to_a_proven_one() {
+        let mut paths = follow();
+        paths.handle_received(at(0), udp(2), 1, 100, false);
+        paths.handle_received(at(0), TCP, 2, 100, true);
+        assert_eq!(paths.close(TCP), Some(Moved { from: None, to: udp(1) }));
+        assert_eq!(paths.close(udp(1)), None);
+        assert_eq!((paths.current(), paths.allowance(TCP)), (None, 0));
+        let moved = Moved { from: None, to: udp(2) };
+        assert_eq!(
+            paths.handle_received(at(0), udp(2), 1, 100, true),
+            Some(moved),
+            "any is better than none"
+        );
+    }
+
+    #[test]
+    fn the_leading_end_moves_by_its_own_choice_only() {
+        let mut paths = Paths::new(at(0), udp(1), false, Direction::Lead, Rng::from_seed([1; 32]));
+        assert_eq!(paths.allowance(udp(1)), usize::MAX);
+        assert_eq!(paths.handle_received(at(0), udp(2), 9, 100, true), None);
+        assert_eq!(paths.select(at(0), TCP), Some(Moved { from: Some(udp(1)), to: TCP }));
+        assert_eq!(paths.select(at(0), TCP), None);
+        assert_eq!((paths.close(TCP), paths.current(), paths.next_deadline()), (None, None, None));
+    }
+}

@@ -50,7 +50,7 @@ pub enum InitDrop {
     Throttled,
     /// A public key of low order.
     LowOrder,
-    /// The seal does not fit: another secret, or forged.
+    /// The seal does not fit: forged.
     Noise,
     /// Nothing known inside.
     Payload,
@@ -69,7 +69,8 @@ pub enum Verdict {
     Offer(Box<Offer>),
 }
 
-/// A client that has authenticated, though perhaps by a replay: only its first data packet proves it is there.
+/// A client that has authenticated, though perhaps by a replay or with another access secret: only its first data packet
+/// proves that it is there and may be.
 pub struct Offer {
     /// Who it is.
     pub client: PublicKey,
