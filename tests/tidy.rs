@@ -16,10 +16,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("store", &["base", "relay", "client"]),
     ("net", &["base", "wire"]),
     ("ui", &["base", "wire", "client", "contacts"]),
-    ("app", &["base", "wire", "session", "link", "peer", "relay", "client", "contacts", "store", "net", "ui"]),
+    (
+        "app",
+        &["base", "wire", "session", "link", "peer", "relay", "client", "contacts", "store", "net", "ui"],
+    ),
     (
         "cli",
-        &["base", "wire", "session", "link", "peer", "relay", "client", "contacts", "store", "net", "ui", "app"],
+        &[
+            "base", "wire", "session", "link", "peer", "relay", "client", "contacts", "store", "net", "ui",
+            "app",
+        ],
     ),
 ];
 
@@ -45,7 +51,8 @@ const BANNED_INSIDE: &[(&str, &str)] = &[
 const FILE_LINES_MAX: usize = 600;
 
 fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
-    let mut entries: Vec<_> = fs::read_dir(dir).expect("the folder is there").map(|e| e.unwrap().path()).collect();
+    let mut entries: Vec<_> =
+        fs::read_dir(dir).expect("the folder is there").map(|e| e.unwrap().path()).collect();
     entries.sort();
     for path in entries {
         if path.is_dir() {
@@ -145,7 +152,9 @@ fn sans_io_rooms_touch_nothing_outside() {
         if !room_of(&file).is_some_and(|room| SANS_IO.contains(&room)) {
             continue;
         }
-        for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
+        for (number, line) in
+            text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"))
+        {
             for (banned, reason) in BANNED_INSIDE.iter().filter(|(banned, _)| line.contains(banned)) {
                 wrong.push(format!("{file}:{}: `{banned}`: {reason}", number + 1));
             }

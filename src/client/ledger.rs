@@ -93,7 +93,11 @@ mod tests {
     #[test]
     fn a_letter_is_new_once_and_gaps_are_counted() {
         let mut ledger = Ledger::default();
-        assert_eq!(take(&mut ledger, 1, 5, 4), Seen::New { missing: 0 }, "nothing is known of what came before");
+        assert_eq!(
+            take(&mut ledger, 1, 5, 4),
+            Seen::New { missing: 0 },
+            "nothing is known of what came before"
+        );
         assert_eq!(take(&mut ledger, 1, 5, 4), Seen::Before);
         assert_eq!(take(&mut ledger, 1, 6, 5), Seen::New { missing: 0 });
         assert_eq!(take(&mut ledger, 1, 9, 8), Seen::New { missing: 2 });

@@ -76,7 +76,8 @@ impl Outbox {
         let conversation = self.conversations.entry(to).or_default();
         conversation.last_number += 1;
         let number = conversation.last_number;
-        let letter = OutLetter { request, number, body, sent: false, accepted: false, unanswered_before: false };
+        let letter =
+            OutLetter { request, number, body, sent: false, accepted: false, unanswered_before: false };
         conversation.letters.push_back(letter);
     }
 
@@ -114,7 +115,9 @@ impl Outbox {
                 tell(Outcome::Progress { request: letter.request, id, progress: Progress::Accepted });
             }
         }
-        while let Some(letter) = conversation.letters.front().filter(|l| l.number <= receipt.delivered && l.sent) {
+        while let Some(letter) =
+            conversation.letters.front().filter(|l| l.number <= receipt.delivered && l.sent)
+        {
             let id = LetterId { outbox, number: letter.number };
             tell(Outcome::Progress { request: letter.request, id, progress: Progress::Delivered });
             conversation.last_taken = letter.number;

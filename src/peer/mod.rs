@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use crate::base::{Now, Outputs, Path, Rng, Tick};
+use crate::base::{Outputs, Path, Rng, Tick};
 use crate::link::{Full, Link, Other, Params, Violation};
 use crate::session::{Direction, Keyring, Keys, Lifetime, Moved, Paths, SEALED_OVERHEAD, SessionId};
 use crate::wire::frame::{Frame, StreamId};
@@ -190,11 +190,12 @@ impl Peer {
         let (len, linger) = (bytes.len(), self.linger());
         let Ok(opened) = self.keyring.open(now, linger, path.carrier(), bytes) else { return Heard::Dropped };
         let (mut challenge, mut response, mut closed) = (None, None, None);
-        let seen = self.link.handle_packet(now, path, opened.number, opened.plain, &mut |other| match other {
-            Other::PathChallenge(data) => challenge = Some(data),
-            Other::PathResponse(data) => response = Some(data),
-            Other::Close { code, .. } => closed = Some(code),
-        });
+        let seen =
+            self.link.handle_packet(now, path, opened.number, opened.plain, &mut |other| match other {
+                Other::PathChallenge(data) => challenge = Some(data),
+                Other::PathResponse(data) => response = Some(data),
+                Other::Close { code, .. } => closed = Some(code),
+            });
         let seen = match seen {
             Ok(seen) => seen,
             Err(violation) => return Heard::Broken(violation),
@@ -235,7 +236,8 @@ impl Peer {
 
     /// When time alone would make it act; later than the last [`Peer::handle_time`] and [`Peer::flush`].
     pub fn next_deadline(&self, now: Tick) -> Option<Tick> {
-        let deadlines = [self.link.next_deadline(), self.keyring.next_deadline(now), self.paths.next_deadline()];
+        let deadlines =
+            [self.link.next_deadline(), self.keyring.next_deadline(now), self.paths.next_deadline()];
         deadlines.into_iter().flatten().min()
     }
 
@@ -265,7 +267,9 @@ impl Peer {
             Path::Udp(_) => UDP_PACKET_MAX,
             Path::Tcp(_) => TCP_PACKET_MAX,
         };
-        let Some(room) = largest.min(self.paths.allowance(path)).checked_sub(SEALED_OVERHEAD) else { return false };
+        let Some(room) = largest.min(self.paths.allowance(path)).checked_sub(SEALED_OVERHEAD) else {
+            return false;
+        };
         if room < ROOM_MIN {
             return false;
         }

@@ -172,7 +172,14 @@ impl Relay {
     }
 
     /// A recipient has every letter of that outbox up to `through`.
-    pub(super) fn handle_stored(&mut self, now: Tick, slot: Slot, from: &str, outbox: OutboxId, through: u64) {
+    pub(super) fn handle_stored(
+        &mut self,
+        now: Tick,
+        slot: Slot,
+        from: &str,
+        outbox: OutboxId,
+        through: u64,
+    ) {
         let author = match self.members.find(from) {
             _ if from == ECHO => Author::Echo,
             Some(member) => Author::Member(member),

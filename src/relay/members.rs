@@ -101,7 +101,7 @@ impl Members {
     /// The members' names that look most like one that does not exist.
     pub(super) fn nearest(&self, wanted: &str, most: usize) -> Vec<Name> {
         let durable = self.members.iter().filter(|m| m.durable).map(|m| &m.name);
-        crate::base::nearest(wanted, durable, most).into_iter().cloned().collect()
+        Name::nearest(wanted, durable, most)
     }
 
     fn insert(&mut self, name: Name, key: PublicKey, durable: bool) -> MemberId {

@@ -195,7 +195,9 @@ impl Core for Relay {
     fn handle(&mut self, now: Now, input: Input<'_, Command>, out: &mut Out) {
         match input {
             Input::Packet { path, bytes } => self.handle_packet(now, path, bytes, out),
-            Input::PathOpened { path: Path::Tcp(conn), remote } => self.open_conn(now.tick, conn, remote, out),
+            Input::PathOpened { path: Path::Tcp(conn), remote } => {
+                self.open_conn(now.tick, conn, remote, out)
+            }
             Input::PathClosed(path, _) => self.handle_path_closed(now, path),
             Input::Unsent(path, bytes) => self.handle_unsent(path, bytes),
             Input::Committed(ticket) => self.handle_registered(now, ticket, true, out),

@@ -84,7 +84,13 @@ impl Session {
         }
         let offline = (!self.lost).then(|| heard + OFFLINE_AFTER);
         let lost = self.handed_since.filter(|_| !self.lost).map(|since| since.max(heard) + LOST_AFTER);
-        let own = [self.peer.next_deadline(now), Some(heard + FORGOTTEN_AFTER), offline, lost, self.throttled_until];
+        let own = [
+            self.peer.next_deadline(now),
+            Some(heard + FORGOTTEN_AFTER),
+            offline,
+            lost,
+            self.throttled_until,
+        ];
         own.into_iter().flatten().min()
     }
 }
@@ -143,7 +149,8 @@ impl Sessions {
 
     /// The sessions that wait for this member's name to become durable.
     pub(super) fn waiting_for(&self, member: MemberId) -> Vec<Slot> {
-        let waits = |(slot, s): (usize, &Session)| (s.sign_in == SignIn::Waiting(member)).then_some(Slot(slot));
+        let waits =
+            |(slot, s): (usize, &Session)| (s.sign_in == SignIn::Waiting(member)).then_some(Slot(slot));
         self.slab.iter().filter_map(waits).collect()
     }
 
@@ -163,9 +170,9 @@ impl Sessions {
     /// The session of this key that a handshake wants continued.
     fn find(&self, key: &PublicKey, id: SessionId) -> Option<Slot> {
         let wanted = |slot: &&Slot| {
-            self.slab.get(slot.0).is_some_and(|s| {
-                s.peer.id() == id && s.peer.is_confirmed() && s.closing_until.is_none()
-            })
+            self.slab
+                .get(slot.0)
+                .is_some_and(|s| s.peer.id() == id && s.peer.is_confirmed() && s.closing_until.is_none())
         };
         self.by_key.get(key)?.iter().find(wanted).copied()
     }
@@ -271,7 +278,8 @@ impl Relay {
         let welcome = Welcome { session: id, continued: false };
         let keys = self.responder.accept(now.tick, offer, index, &welcome, answer);
         let rng = self.rng.fork();
-        let begin = Begin { role: Role::Relay, path, keys, id, rtt: None, lifetime: Lifetime::default(), rng };
+        let begin =
+            Begin { role: Role::Relay, path, keys, id, rtt: None, lifetime: Lifetime::default(), rng };
         let mut session = Session {
             peer: Peer::new(now.tick, begin),
             key,
