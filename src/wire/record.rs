@@ -245,7 +245,8 @@ mod tests {
 
     #[test]
     fn a_relay_demands_the_magic_byte_first() {
-        for stream in [&b"GET / HTTP/1.1\r\n"[..], b"\x16\x03\x01", b"SSH-2.0-x\r\n", b"\x05\x01\0", b"x\xFF"] {
+        for stream in [&b"GET / HTTP/1.1\r\n"[..], b"\x16\x03\x01", b"SSH-2.0-x\r\n", b"\x05\x01\0", b"x\xFF"]
+        {
             let mut deframer = Deframer::for_relay();
             deframer.push(stream);
             assert!(!deframer.begun());
