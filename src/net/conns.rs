@@ -107,8 +107,7 @@ impl Conns {
         self.insert(Conn::dialled(stream, id, remote, until), hub).map_err(|error| why_refused(&error))
     }
 
-    /// Acts on a readiness to write: opens what is being opened, writes what waits. True if it is open now and may
-    /// have something to read.
+    /// Acts on a readiness to write: opens what is being opened, writes what waits.
     pub(super) fn writable<C>(&mut self, slot: usize, hub: &mut Hub<C>) -> Opened {
         let Some(conn) = self.slots.get_mut(slot) else {
             return Opened::No;
@@ -177,7 +176,10 @@ impl Conns {
     /// Closes a connection for the core; what is queued leaves if the kernel takes it now.
     pub(super) fn close<C>(&mut self, id: ConnId, hub: &mut Hub<C>) {
         if let Some(slot) = self.slots_by_id.get(&id).copied() {
-            let _ = self.slots[slot].write();
+            let conn = &mut self.slots[slot];
+            let _ = conn.write();
+            // Unread bytes would turn the end into a reset, which destroys what was just written.
+            let _ = conn.read(&mut self.scratch);
             self.remove(slot, hub);
         }
     }

@@ -91,7 +91,10 @@ impl<C: Send + 'static> Net<C> {
     }
 
     fn gather(&mut self, dest: SocketAddr, range: Range<usize>, bytes: &[u8]) {
-        let len_max = self.udp.iter().map(|port| port.train_len_max()).min().unwrap_or(1);
+        let Some(index) = self.port_for(dest).or_else(|| self.port_on_demand(dest)) else {
+            return self.hub.refuse(dest, Why::Unreachable);
+        };
+        let len_max = self.udp[index].train_len_max();
         let train = &mut self.gather.train;
         if !train.as_mut().is_some_and(|train| train.extend(dest, &range, len_max)) {
             let before = train.replace(Train::new(dest, range));
@@ -159,8 +162,8 @@ impl<C: Send + 'static> Net<C> {
     }
 
     fn send_udp(&mut self, dest: SocketAddr, bytes: &[u8], segment: usize, len: usize) {
-        let Some(index) = self.port_for(dest).or_else(|| self.port_on_demand(dest)) else {
-            return self.hub.refuse(dest, Why::Unreachable);
+        let Some(index) = self.port_for(dest) else {
+            return;
         };
         match self.udp[index].send(dest, bytes, segment, self.hub.poll.registry()) {
             Sent::Taken => self.hub.stats.datagrams_out += len as u64,

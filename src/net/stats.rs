@@ -7,6 +7,8 @@ use crate::base::{Tick, Why};
 /// Counters since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
+    /// System calls to wait for readiness.
+    pub polls: u64,
     /// Datagrams received and given to the core.
     pub datagrams_in: u64,
     /// Datagrams handed to the kernel.

@@ -88,6 +88,8 @@ pub(super) struct UdpPort {
     local: SocketAddr,
     token: Token,
     queue: Queue,
+    /// What a call failed with that may be ICMP's answer to an earlier datagram: the head of the error queue.
+    consumed: Option<Why>,
 }
 
 /// Datagrams that wait until the kernel takes them again: at most [`QUEUE_MAX`] bytes.
@@ -112,7 +114,7 @@ impl UdpPort {
         let local = socket.local_addr()?;
         // Not writable too: with edges each datagram that leaves the machine would wake the loop.
         registry.register(&mut socket, token, Interest::READABLE)?;
-        Ok(UdpPort { socket, state, local, token, queue: Queue::default() })
+        Ok(UdpPort { socket, state, local, token, queue: Queue::default(), consumed: None })
     }
 
     pub(super) const fn local_addr(&self) -> SocketAddr {
@@ -135,7 +137,11 @@ impl UdpPort {
         let mut slices: [IoSliceMut<'_>; BATCH_LEN] =
             std::array::from_fn(|_| IoSliceMut::new(chunks.next().expect("the buffer has BATCH_LEN chunks")));
         let (socket, state, metas) = (&self.socket, &self.state, &mut batch.metas);
-        batch.filled = socket.try_io(|| state.recv(UdpSockRef::from(socket), &mut slices, metas))?;
+        let received = socket.try_io(|| state.recv(UdpSockRef::from(socket), &mut slices, metas));
+        if let Err(error) = &received {
+            self.consumed = may_be_of_another(error).then(|| why_refused(error));
+        }
+        batch.filled = received?;
         Ok(())
     }
 
@@ -198,16 +204,19 @@ impl UdpPort {
 
     /// Sends what waits, as far as the kernel takes it.
     pub(super) fn flush(&mut self, registry: &Registry, mut refused: impl FnMut(SocketAddr, Why)) {
-        while let Some((dest, segment, len)) = self.queue.sends.front().copied() {
-            let bytes = &self.queue.bytes[self.queue.sent..self.queue.sent + len];
-            match self.try_send(dest, bytes, segment) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+        let mut queue = std::mem::take(&mut self.queue);
+        while let Some((dest, segment, len)) = queue.sends.front().copied() {
+            match self.try_send(dest, &queue.bytes[queue.sent..queue.sent + len], segment) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => refused(dest, why_refused(&error)),
                 Ok(()) => {}
             }
-            self.queue.pop();
+            queue.pop();
         }
-        self.set_interest(Interest::READABLE, registry);
+        self.queue = queue;
+        if self.queue.sends.is_empty() {
+            self.set_interest(Interest::READABLE, registry);
+        }
     }
 
     /// Reads what ICMP said about datagrams sent before: to whom, and why. True if there may be more.
@@ -215,11 +224,12 @@ impl UdpPort {
     /// The error queue names the destination; the socket's pending error, which follows the queue's head, says what
     /// happened there.
     #[cfg(target_os = "linux")]
-    pub(super) fn take_errors(&self, mut refused: impl FnMut(SocketAddr, Why)) -> bool {
+    pub(super) fn take_errors(&mut self, mut refused: impl FnMut(SocketAddr, Why)) -> bool {
         use rustix::net::{RecvAncillaryBuffer, RecvFlags, recvmsg};
 
         for _ in 0..ERRORS_MAX {
-            let pending = self.socket.take_error().ok().flatten();
+            let pending = self.socket.take_error().ok().flatten().map(|error| why_refused(&error));
+            let consumed = self.consumed.take();
             let (mut byte, mut control) = ([0], RecvAncillaryBuffer::default());
             let flags = RecvFlags::ERRQUEUE | RecvFlags::DONTWAIT;
             let Ok(message) = recvmsg(&self.socket, &mut [IoSliceMut::new(&mut byte)], &mut control, flags)
@@ -227,7 +237,7 @@ impl UdpPort {
                 return false;
             };
             if let Some(dest) = message.address.and_then(|addr| SocketAddr::try_from(addr).ok()) {
-                refused(bind::plain(dest), pending.as_ref().map_or(Why::Unreachable, why_refused));
+                refused(bind::plain(dest), consumed.or(pending).unwrap_or(Why::Unreachable));
             }
         }
         true
@@ -235,20 +245,28 @@ impl UdpPort {
 
     /// Elsewhere an unconnected socket does not hear of ICMP.
     #[cfg(not(target_os = "linux"))]
-    pub(super) fn take_errors(&self, _: impl FnMut(SocketAddr, Why)) -> bool {
-        let _ = (ERRORS_MAX, self.socket.take_error());
+    pub(super) fn take_errors(&mut self, _: impl FnMut(SocketAddr, Why)) -> bool {
+        let _ = (ERRORS_MAX, self.socket.take_error(), self.consumed.take());
         false
     }
 
     /// A refusal may be ICMP's answer to an earlier datagram, maybe to another peer: reading it clears it, and the
     /// error queue tells whose it was. So the second try counts.
-    fn try_send(&self, dest: SocketAddr, bytes: &[u8], segment: usize) -> io::Result<()> {
+    fn try_send(&mut self, dest: SocketAddr, bytes: &[u8], segment: usize) -> io::Result<()> {
         let segment_size = (bytes.len() > segment).then_some(segment);
         let destination = bind::for_socket(self.local, dest);
         let transmit = Transmit { destination, ecn: None, contents: bytes, segment_size, src_ip: None };
         let (socket, state) = (&self.socket, &self.state);
         let send = || socket.try_io(|| state.try_send(UdpSockRef::from(socket), &transmit));
-        send().or_else(|error| if may_be_of_another(&error) { send() } else { Err(error) })
+        match send() {
+            Err(error) if may_be_of_another(&error) => {
+                let sent = send();
+                let cleared = !sent.as_ref().is_err_and(may_be_of_another);
+                self.consumed = cleared.then(|| why_refused(&error));
+                sent
+            }
+            sent => sent,
+        }
     }
 
     fn set_interest(&mut self, interest: Interest, registry: &Registry) {
