@@ -26,6 +26,13 @@
 //! Fairness: each visit to a source takes one batch of datagrams, one read of a connection, or a few commands; then
 //! the next source has its turn. Errors of sockets are counted and told, never fatal and never spun on.
 //!
+//! Bounds: 1 MiB of datagrams wait where the kernel takes none, more are dropped; 256 KiB of records wait on a
+//! connection, more close it ([`Why::Stuck`](crate::base::Why::Stuck)); 4,096 commands wait in the inlet.
+//!
+//! [`Input::Unsent`](crate::base::Input::Unsent) tells the bytes queued in the program; the kernel holds at most
+//! 64 KiB that it has not sent (`TCP_NOTSENT_LOWAT`; elsewhere a small send buffer). A connection that flows is
+//! reported after every 16 KiB, one that does not at once, when its queue has halved, and when it is empty.
+//!
 //! Not done: answers leave by the address the system chooses, which on a machine with several addresses and a
 //! wildcard bind may not be the one the packet came to.
 

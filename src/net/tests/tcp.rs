@@ -147,6 +147,17 @@ fn the_core_closes_after_its_last_packet_and_gets_no_answer() {
 }
 
 #[test]
+fn a_close_is_no_reset_although_the_other_end_was_still_sending() {
+    let mut relay = End::relay();
+    let mut stream = raw(&relay);
+    let (path, _) = relay.opened();
+    stream.write_all(&stream_of(&numbered(5, 100))).unwrap();
+    relay.act(Effect::Close(path));
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all).expect("an end in good order");
+}
+
+#[test]
 fn a_peer_that_never_reads_is_stuck_and_closed() {
     let (listener, mut client) = (TcpListener::bind("127.0.0.1:0").unwrap(), End::client());
     client.act(Effect::OpenTcp(ID, listener.local_addr().unwrap()));
