@@ -37,7 +37,7 @@ pub fn add(text: &str, file: &str, contact: &Contact) -> Result<String, Phrase> 
     let edited = match place {
         Some(at) => insert(page.text, at, has_header, &entry(contact)),
         None => rewrite(page.text, |contacts| {
-            contacts.insert(contact.label.as_str(), value(contact).into());
+            contacts.insert(contact.label.as_str(), value(contact));
         }),
     };
     book.contacts.push(contact.clone());
@@ -220,6 +220,25 @@ fn with_mark_of(original: &str, edited: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn whoever_is_added_is_read_back_and_removed_without_a_trace(
+            label in "[a-zA-Z0-9._-]{0,8}[a-zé武大郎]{1,4}",
+            note in proptest::option::of("[ -~\t\n\r\"'\\\\武\u{0}-\u{1f}]{0,20}"),
+            group in proptest::option::of("\\PC{0,12}"),
+            windows in any::<bool>(),
+        ) {
+            let text = "# top\n[contacts]\nTOM = \"h:1\" # t\n\n[me]\nname = \"TOM\"\n";
+            let text = if windows { text.replace('\n', "\r\n") } else { text.to_owned() };
+            let contact = Contact { note, group, ..Contact::new(label.parse().unwrap(), "h:1".parse().unwrap()) };
+            prop_assume!(contact.label.folded() != "tom");
+            let with = add(&text, "f", &contact).unwrap();
+            prop_assert_eq!(&Book::parse(&with, "f").unwrap().contacts[1], &contact);
+            prop_assert_eq!(remove(&with, "f", &label).unwrap(), text);
+        }
+    }
 
     fn ann() -> Contact {
         Contact::new("ann".parse().unwrap(), "h:1".parse().unwrap())

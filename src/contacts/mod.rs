@@ -17,6 +17,8 @@
 mod diagnose;
 mod edit;
 mod locate;
+#[cfg(test)]
+mod mistakes;
 mod parse;
 mod place;
 mod resolve;
