@@ -1,9 +1,25 @@
 //! Names of members.
+//!
+//! A name is an address people type, read aloud and trust, so it holds only what can be seen, and two names that
+//! look alike are told apart by their [skeleton](Name::skeleton) (UTS #39 §4) before a relay hands out the second.
+
+mod nearest;
 
 use std::fmt;
 
-/// A member's name: NFC, 1–32 grapheme clusters and at most 96 bytes; letters, digits and `._-` of any script.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+use blake2::{Blake2s256, Digest};
+use data_encoding::HEXLOWER;
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+use unicode_segmentation::UnicodeSegmentation;
+
+use super::Phrase;
+use super::harmless::MARKS_PER_BASE_MAX;
+
+/// A member's name: NFC, 1–32 grapheme clusters and at most 96 bytes; letters, marks, digits and `._-` of any
+/// script, at least one letter or digit among them. Compared as written: `Tom` and `tom` are two values, though no
+/// relay has both (see [`Name::skeleton`]).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Name(String);
 
 /// What is wrong with a name.
@@ -13,28 +29,309 @@ pub enum NameError {
     Empty,
     /// More than 32 grapheme clusters or 96 bytes.
     TooLong,
-    /// A character no name may have.
+    /// A space, of whatever width.
+    Space,
+    /// Only `._-`: no letter and no digit.
+    NoLetter,
+    /// A character no name may have: control, invisible, a sign; or a mark without a letter, or one mark too many.
     BadCharacter(char),
-    /// Reserved for the relay.
-    Reserved,
 }
 
+impl NameError {
+    /// The key of the phrase that tells a person what to do about it; `name-bad-character` has the gap `character`.
+    pub const fn key(self) -> &'static str {
+        match self {
+            NameError::Empty => "name-empty",
+            NameError::TooLong => "name-too-long",
+            NameError::Space => "name-space",
+            NameError::NoLetter => "name-no-letter",
+            NameError::BadCharacter(_) => "name-bad-character",
+        }
+    }
+
+    /// The whole phrase; the face makes the character harmless.
+    pub fn phrase(self) -> Phrase {
+        match self {
+            NameError::BadCharacter(c) => Phrase::new(self.key()).with("character", c),
+            _ => Phrase::new(self.key()),
+        }
+    }
+}
+
+/// Names the relay keeps to itself: its echo, and itself.
+const RESERVED: [&str; 2] = ["echo", "relay"];
+/// How every guest's name begins; the relay makes those.
+const RESERVED_PREFIX: &str = "guest-";
+/// No text longer than this becomes a name of 96 bytes: NFC shortens at most three-fold (Unicode FAQ), so longer
+/// ones are refused before any work is done on them.
+const RAW_BYTES_MAX: usize = 3 * Name::BYTES_MAX;
+
 impl Name {
-    /// The name's text.
+    /// The most grapheme clusters in a name.
+    pub const GRAPHEMES_MAX: usize = 32;
+    /// The most bytes of UTF-8 in a name: 32 Chinese characters.
+    pub const BYTES_MAX: usize = 96;
+
+    /// The name's text, in NFC.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What the name looks like (UTS #39 §4, case-folded): two names with one skeleton are confusable, and a relay
+    /// that has the one refuses the other. For comparing only; not for showing.
+    ///
+    /// A letter counts as the Latin letter that its small or its capital form looks like, because case is folded:
+    /// Cyrillic `н` is `h` for `Н`'s sake.
+    pub fn skeleton(&self) -> String {
+        skeleton(&self.0)
+    }
+
+    /// Whether no member may register it: `echo`, `relay`, everything beginning with `guest-`, and what looks like
+    /// one of these. People may still write to it.
+    pub fn is_reserved(&self) -> bool {
+        let mine = self.skeleton();
+        RESERVED.iter().any(|name| skeleton(name) == mine) || mine.starts_with(&skeleton(RESERVED_PREFIX))
+    }
+
+    /// The name in one case, for "the same name but for capitals".
+    pub fn folded(&self) -> String {
+        fold(&self.0).nfc().collect()
+    }
+
+    /// The name of this member's folder on disk: 32 hexadecimal digits, the first half of the name's BLAKE2s hash.
+    /// Safe on every file system, whatever the name holds.
+    pub fn folder(&self) -> String {
+        HEXLOWER.encode(&Blake2s256::digest(self.0.as_bytes())[..16])
+    }
+}
+
+/// Lets maps keyed by names be asked with a text; both order alike.
+impl std::borrow::Borrow<str> for Name {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
     }
 }
 
 impl std::str::FromStr for Name {
     type Err = NameError;
+
+    /// Checks a text and brings it to NFC. Reserved names are names: see [`Name::is_reserved`].
     fn from_str(text: &str) -> Result<Name, NameError> {
-        if text.is_empty() { Err(NameError::Empty) } else { Ok(Name(text.to_owned())) }
+        if text.is_empty() {
+            return Err(NameError::Empty);
+        }
+        if text.len() > RAW_BYTES_MAX {
+            return Err(NameError::TooLong);
+        }
+        let name: String = text.nfc().collect();
+        check_characters(&name)?;
+        if name.len() > Name::BYTES_MAX || name.graphemes(true).count() > Name::GRAPHEMES_MAX {
+            return Err(NameError::TooLong);
+        }
+        Ok(Name(name))
+    }
+}
+
+fn check_characters(name: &str) -> Result<(), NameError> {
+    let (mut letters, mut marks) = (0, MARKS_PER_BASE_MAX);
+    for c in name.chars() {
+        if c.is_whitespace() {
+            return Err(NameError::Space);
+        }
+        if is_invisible(c) {
+            return Err(NameError::BadCharacter(c));
+        }
+        // `marks` starts at the bound, so that a name cannot begin with one.
+        if is_combining_mark(c) {
+            marks += 1;
+            if marks > MARKS_PER_BASE_MAX {
+                return Err(NameError::BadCharacter(c));
+            }
+        } else if c.is_alphanumeric() {
+            (letters, marks) = (letters + 1, 0);
+        } else if matches!(c, '.' | '_' | '-') {
+            marks = MARKS_PER_BASE_MAX;
+        } else {
+            return Err(NameError::BadCharacter(c));
+        }
+    }
+    if letters == 0 { Err(NameError::NoLetter) } else { Ok(()) }
+}
+
+/// Letters and marks that show nothing (Default_Ignorable_Code_Point in general categories L and M); everything
+/// else invisible is neither a letter nor a mark.
+fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{e0100}'..='\u{e01ef}')
+}
+
+/// Compatibility forms unfolded and one case: `Ａ`, `A` and `a` are one, `ß` is `ss`, `ς` is `σ`.
+fn fold(text: &str) -> impl Iterator<Item = char> + '_ {
+    text.nfkd().flat_map(char::to_uppercase).flat_map(char::to_lowercase)
+}
+
+fn skeleton(text: &str) -> String {
+    let mut looks = String::new();
+    for c in fold(text) {
+        looks.push_str(&look(c));
+    }
+    looks.nfd().collect()
+}
+
+/// What one case-folded character looks like, in small letters.
+fn look(c: char) -> String {
+    let shape = |text: &str| unicode_security::skeleton(text).collect::<String>().to_lowercase();
+    let small = shape(c.encode_utf8(&mut [0; 4]));
+    if small.is_ascii() {
+        return small;
+    }
+    let capital = shape(&c.to_uppercase().collect::<String>());
+    if capital.is_ascii() { capital } else { small }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn name(text: &str) -> Name {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn names_of_every_script_are_names() {
+        for text in
+            ["CON", "Zoë", "一棵树", "武大郎", "TOM", "a", "j.doe_2-x", "สมชาย", "प्रिया", "٣", "〇", "한글"]
+        {
+            assert_eq!(name(text).as_str(), text);
+        }
+        assert_eq!(name(&"武".repeat(32)).as_str().len(), 96);
+    }
+
+    #[test]
+    fn two_spellings_of_one_name_are_one_name() {
+        assert_eq!(name("Zoe\u{308}"), name("Zoë"));
+        assert_eq!(name("\u{1112}\u{1161}\u{11ab}"), name("한"));
+    }
+
+    #[test]
+    fn each_mistake_has_its_own_error() {
+        use NameError::*;
+        let table = [
+            ("", Empty),
+            ("alice ", Space),
+            ("a\u{3000}b", Space),
+            ("a\u{a0}b", Space),
+            ("../x", BadCharacter('/')),
+            ("a@b", BadCharacter('@')),
+            ("..", NoLetter),
+            ("_-.", NoLetter),
+            ("a\u{200b}", BadCharacter('\u{200b}')),
+            ("a\u{200d}b", BadCharacter('\u{200d}')),
+            ("\u{202e}bob", BadCharacter('\u{202e}')),
+            ("a\u{2066}", BadCharacter('\u{2066}')),
+            ("a\u{1b}[2J", BadCharacter('\u{1b}')),
+            ("a\u{9b}", BadCharacter('\u{9b}')),
+            ("a\0", BadCharacter('\0')),
+            ("a\u{feff}", BadCharacter('\u{feff}')),
+            ("\u{3164}", BadCharacter('\u{3164}')),
+            ("a\u{fe0f}", BadCharacter('\u{fe0f}')),
+            ("a\u{e0041}", BadCharacter('\u{e0041}')),
+            ("a\u{2800}", BadCharacter('\u{2800}')),
+            ("\u{301}a", BadCharacter('\u{301}')),
+            ("😀", BadCharacter('😀')),
+        ];
+        for (text, wrong) in table {
+            assert_eq!(text.parse::<Name>(), Err(wrong), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn long_names_are_refused() {
+        for text in ["a".repeat(33), "武".repeat(33), "a".repeat(10_240), format!("{}é", "𠀀".repeat(31))]
+        {
+            assert_eq!(text.parse::<Name>(), Err(NameError::TooLong));
+        }
+        assert_eq!(
+            format!("x{}", "\u{323}".repeat(20)).parse::<Name>(),
+            Err(NameError::BadCharacter('\u{323}'))
+        );
+    }
+
+    #[test]
+    fn names_that_look_alike_have_one_skeleton() {
+        let alike = [
+            ("alice", "ALICE"),
+            ("alice", "Αlice"),
+            ("alice", "аliсе"),
+            ("ALICE", "ΑLΙCΕ"),
+            ("alice", "ａｌｉｃｅ"),
+            ("HARRY", "НARRY"),
+            ("иван", "ИВАН"),
+            ("Zoë", "ZOË"),
+            ("bob", "b0b"),
+            ("wall", "wa1l"),
+            ("ΣΑΣ", "σας"),
+        ];
+        for (a, b) in alike {
+            assert_eq!(name(a).skeleton(), name(b).skeleton(), "{a} {b}");
+        }
+        let unlike =
+            [("alice", "alicia"), ("Zoë", "Zoe"), ("一棵树", "一颗树"), ("TOM", "JACK"), ("ali", "all")];
+        for (a, b) in unlike {
+            assert_ne!(name(a).skeleton(), name(b).skeleton(), "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn reserved_names_are_names_that_nobody_registers() {
+        for text in ["echo", "ECHO", "eсho", "relay", "Relay", "rеlay", "guest-1", "Guest-x", "gυest-1"] {
+            assert!(name(text).is_reserved(), "{text}");
+        }
+        for text in ["echoes", "guest", "guests", "relay1", "一棵树"] {
+            assert!(!name(text).is_reserved(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_folder_is_named_by_a_hash() {
+        let folder = name("CON").folder();
+        assert_eq!(folder.len(), 32);
+        assert!(folder.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase()));
+        assert_ne!(folder, name("con").folder());
+        assert_eq!(folder, name("CON").folder());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_refused_or_becomes_a_name_that_reads_back(text in "\\PC{0,40}|[a-zéñ武ёश्.]{1,40}") {
+            if let Ok(name) = text.parse::<Name>() {
+                prop_assert!(name.as_str().len() <= Name::BYTES_MAX);
+                prop_assert_eq!(name.as_str().parse::<Name>(), Ok(name.clone()));
+                prop_assert!(!name.as_str().contains(|c: char| c.is_control() || c.is_whitespace() || c == '/'));
+                prop_assert!(!name.skeleton().is_empty());
+            }
+        }
+
+        #[test]
+        fn capitals_never_change_a_skeleton(text in "[a-zA-Zа-яΑ-Ωé]{1,12}") {
+            let upper = text.to_uppercase();
+            if let (Ok(a), Ok(b)) = (text.parse::<Name>(), upper.parse::<Name>()) {
+                prop_assert_eq!(a.skeleton(), b.skeleton());
+            }
+        }
     }
 }

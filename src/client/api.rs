@@ -137,6 +137,15 @@ pub enum Unreached {
 pub enum Event {
     /// A letter came in: once, and in its sender's order.
     Letter(Incoming),
+    /// A letter came in that this version cannot read. It counts as stored.
+    Unreadable {
+        /// The relay it came through.
+        relay: HostPort,
+        /// Its sender.
+        from: Name,
+        /// What it is called.
+        id: LetterId,
+    },
     /// A letter got further.
     Progress {
         /// The command's number.

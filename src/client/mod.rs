@@ -1,4 +1,219 @@
-//! Room `client`.
+//! Floor 4: the client's state machine: what one member has to say, to whom, through which relays.
+//!
+//! It must not know: sockets, files, clocks, the address book, how anything is shown. It is driven by
+//! [`crate::base::turn`]; the user's wishes come as [`Command`]s, and what there is to tell goes out as [`Event`]s.
+//!
+//! Invariants: a letter given in ends in exactly one `delivered` or `refused` (or the process ends); a letter that
+//! comes in is shown once and in its sender's order; one relay's trouble never stops another's conversation.
+//!
+//! Files: `api` (commands, events, records), `uplink` (one relay: session and letters), `connect` (how a session
+//! comes about), `attempt` (one try over one carrier), `outbox` and `ledger` (letters out and in), `counter`.
+
 mod api;
+mod attempt;
+mod connect;
+mod counter;
+mod ledger;
+mod outbox;
+mod uplink;
+
+use std::collections::BTreeMap;
 
 pub use api::{Carriers, Command, Config, Event, Incoming, Progress, Record, RelaySpec, Unreached};
+
+use crate::base::{Core, HostPort, Input, LetterId, Now, OutboxId, Path, Rng, Tick};
+use crate::peer::Peer;
+use crate::session::{AccessSecret, Identity, Indexes};
+use crate::wire::packet::{self, Packet};
+
+use counter::Counter;
+use outbox::Outbox;
+use uplink::{Out, Shared, Uplink};
+
+/// Session indexes of one client, live and at rest: a few for each relay.
+const INDEXES_MAX: usize = 4_096;
+
+/// The client.
+pub struct Client {
+    shared: Shared,
+    outbox: OutboxId,
+    uplinks: BTreeMap<HostPort, Uplink>,
+    now: Tick,
+}
+
+impl Client {
+    /// A client that speaks to nobody yet.
+    pub fn new(config: Config) -> Client {
+        let shared = Shared {
+            identity: Identity::from_private(config.private_key),
+            secret: AccessSecret::default(),
+            name: config.name,
+            carriers: config.carriers,
+            rng: Rng::from_seed(config.seed),
+            counter: Counter::new(config.counter_reserved),
+            indexes: Indexes::new(INDEXES_MAX),
+            conns: BTreeMap::new(),
+            next_conn: 0,
+        };
+        Client { shared, outbox: config.outbox, uplinks: BTreeMap::new(), now: Tick::ZERO }
+    }
+
+    /// The session with a relay, to be looked at.
+    pub fn peer(&self, relay: &HostPort) -> Option<&Peer> {
+        self.uplinks.get(relay)?.peer.as_ref()
+    }
+
+    /// Whether every letter has come to its end.
+    pub fn is_idle(&self) -> bool {
+        self.uplinks.values().all(Uplink::is_idle)
+    }
+
+    fn handle_command(&mut self, now: Now, command: Command, out: &mut Out) {
+        match command {
+            Command::Relays(specs) => self.set_relays(now, specs, out),
+            Command::Send { request, relay, to, text } => {
+                let sent = match self.uplinks.get_mut(&relay) {
+                    Some(uplink) => uplink.send(now, request, to, &text),
+                    None => Err(crate::wire::message::Reason::Unknown),
+                };
+                if let Err(reason) = sent {
+                    let id = LetterId { outbox: self.outbox, number: 0 };
+                    let (may_have_arrived, nearest) = (false, Vec::new());
+                    out.show(Event::Refused { request, id, reason, may_have_arrived, nearest, text });
+                }
+            }
+            Command::Ping { relay } => {
+                if let Some(uplink) = self.uplinks.get_mut(&relay) {
+                    uplink.ping();
+                }
+            }
+            Command::Leave => {
+                for uplink in self.uplinks.values_mut() {
+                    uplink.flush(now, out);
+                    uplink.leave(now, &mut self.shared, out);
+                }
+                out.show(Event::Left);
+            }
+        }
+    }
+
+    fn set_relays(&mut self, now: Now, specs: Vec<RelaySpec>, out: &mut Out) {
+        let wanted: BTreeMap<_, _> = specs.into_iter().map(|spec| (spec.addr.clone(), spec)).collect();
+        let gone: Vec<_> = self.uplinks.keys().filter(|addr| !wanted.contains_key(*addr)).cloned().collect();
+        for addr in gone {
+            if let Some(mut uplink) = self.uplinks.remove(&addr) {
+                uplink.leave(now, &mut self.shared, out);
+            }
+        }
+        for (addr, spec) in wanted {
+            match self.uplinks.get_mut(&addr) {
+                Some(uplink) => {
+                    uplink.set_key(spec.key);
+                    uplink.spec.tcp = spec.tcp;
+                }
+                None => {
+                    let mut uplink = Uplink::new(spec, Outbox::new(self.outbox));
+                    uplink.pursue(now, &mut self.shared, out);
+                    self.uplinks.insert(addr, uplink);
+                }
+            }
+        }
+    }
+
+    fn handle_packet(&mut self, now: Now, path: Path, bytes: &mut [u8], out: &mut Out) {
+        let shared = &mut self.shared;
+        match packet::parse(path.carrier(), bytes) {
+            Ok(Packet::Data { receiver, .. }) => {
+                let Some(relay) = shared.indexes.get(receiver).cloned() else { return };
+                if let Some(uplink) = self.uplinks.get_mut(&relay) {
+                    uplink.handle_data(now, shared, path, bytes, out);
+                }
+            }
+            Ok(Packet::Response { receiver, .. }) => {
+                let Some(relay) = shared.indexes.get(receiver).cloned() else { return };
+                if let Some(uplink) = self.uplinks.get_mut(&relay) {
+                    uplink.handle_response(now, shared, path, bytes, out);
+                }
+            }
+            Ok(Packet::KeyAnswer { .. }) => {
+                for uplink in self.uplinks.values_mut() {
+                    uplink.handle_key_answer(now, shared, bytes, out);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn uplink_of_conn(&mut self, path: Path) -> Option<(&mut Uplink, &mut Shared, crate::base::ConnId)> {
+        let Path::Tcp(conn) = path else { return None };
+        let relay = self.shared.conns.get(&conn)?;
+        Some((self.uplinks.get_mut(relay)?, &mut self.shared, conn))
+    }
+}
+
+impl Core for Client {
+    type Command = Command;
+    type Record = Record;
+    type Event = Event;
+
+    fn handle_time(&mut self, now: Now, out: &mut Out) {
+        self.now = now.tick;
+        self.shared.indexes.handle_time(now.tick);
+        for uplink in self.uplinks.values_mut() {
+            uplink.handle_time(now, &mut self.shared, out);
+        }
+    }
+
+    fn handle(&mut self, now: Now, input: Input<'_, Command>, out: &mut Out) {
+        match input {
+            Input::Packet { path, bytes } => self.handle_packet(now, path, bytes, out),
+            Input::Command(command) => self.handle_command(now, command, out),
+            Input::PathOpened { path, .. } => {
+                if let Some((uplink, shared, conn)) = self.uplink_of_conn(path) {
+                    uplink.handle_opened(now, shared, conn, out);
+                }
+            }
+            Input::PathClosed(path, why) => {
+                if let Some((uplink, shared, conn)) = self.uplink_of_conn(path) {
+                    uplink.handle_path_closed(now, shared, conn, why, out);
+                }
+            }
+            Input::Unsent(path, bytes) => {
+                if let Some((uplink, _, _)) = self.uplink_of_conn(path)
+                    && let Some(peer) = &mut uplink.peer
+                {
+                    peer.handle_unsent(path, bytes);
+                }
+            }
+            Input::Resolved(host, addrs) => {
+                for uplink in self.uplinks.values_mut() {
+                    uplink.handle_resolved(now, &mut self.shared, &host, &addrs, out);
+                }
+            }
+            Input::Committed(ticket) => self.handle_committed(now, ticket, true, out),
+            Input::NotCommitted(ticket) => self.handle_committed(now, ticket, false, out),
+            Input::SendRefused(..) => {}
+        }
+    }
+
+    fn flush(&mut self, now: Now, out: &mut Out) {
+        for uplink in self.uplinks.values_mut() {
+            uplink.flush(now, out);
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Tick> {
+        let uplinks = self.uplinks.values().filter_map(|uplink| uplink.next_deadline(self.now));
+        uplinks.chain(self.shared.indexes.next_deadline()).min()
+    }
+}
+
+impl Client {
+    fn handle_committed(&mut self, now: Now, ticket: crate::base::Ticket, durable: bool, out: &mut Out) {
+        if self.shared.counter.handle_committed(ticket, durable) {
+            for uplink in self.uplinks.values_mut() {
+                uplink.drive_attempts(now, &mut self.shared, out);
+            }
+        }
+    }
+}

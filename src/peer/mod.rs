@@ -1,1 +1,320 @@
-//! Room `peer`.
+//! Floor 3: the other end, as both cores see it: one session's keys and paths composed with one link.
+//!
+//! `session` and `link` never meet elsewhere. A packet is opened by the keyring, read by the link, and noted by the
+//! paths; what the link builds is sealed by the keyring and leaves on the path the paths name, within what an unproven
+//! path may be sent. Challenges and their answers are packets of their own, small and never padded.
+//!
+//! It must not know: members, letters, handshakes, who chooses a carrier and why.
+//!
+//! Invariant: every packet that leaves has a number never used before and was paid for on its path.
+
+use std::time::Duration;
+
+use crate::base::{Outputs, Path, Rng, Tick};
+use crate::link::{Full, Link, Other, Params, Violation};
+use crate::session::{Direction, Keyring, Keys, Lifetime, Moved, Paths, SEALED_OVERHEAD, SessionId};
+use crate::wire::frame::{Frame, StreamId};
+use crate::wire::limits::{DATA_HEADER_LEN, TCP_PACKET_MAX, UDP_PACKET_MAX};
+
+/// The least room worth building a packet for: an ack and a short letter's piece.
+const ROOM_MIN: usize = 64;
+/// What a record on TCP adds to its packet.
+const RECORD_HEAD_LEN: usize = 2;
+
+/// Which end we are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Chooses the path, keeps idle sessions alive, begins new handshakes.
+    Client,
+    /// Follows the client, and seals nothing before the client's first packet.
+    Relay,
+}
+
+/// What a session begins with.
+pub struct Begin {
+    /// Which end we are.
+    pub role: Role,
+    /// Where the handshake went.
+    pub path: Path,
+    /// What the handshake gave.
+    pub keys: Keys,
+    /// The session's name, for a later handshake that continues it.
+    pub id: SessionId,
+    /// The handshake's round trip, if it was measured.
+    pub rtt: Option<Duration>,
+    /// When keys are renewed.
+    pub lifetime: Lifetime,
+    /// For challenges and keep-alives.
+    pub rng: Rng,
+}
+
+/// What became of a data packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// It is not authentic, or a replay; nothing has changed.
+    Dropped,
+    /// It was taken in.
+    Taken,
+    /// The other end has ended the session with this code ([`crate::wire::frame::close`]).
+    Closed(u16),
+    /// The other end broke the protocol; the session is to be closed.
+    Broken(Violation),
+}
+
+/// The other end of one session.
+pub struct Peer {
+    id: SessionId,
+    role: Role,
+    keyring: Keyring,
+    paths: Paths,
+    link: Link,
+    /// Bytes a TCP path has not sent yet, as far as is known.
+    tcp_unsent: usize,
+    closing: Option<(u16, &'static str)>,
+    /// Reused: a frame that travels alone.
+    apart: Vec<u8>,
+}
+
+impl Peer {
+    /// A session whose handshake has just been made.
+    pub fn new(now: Tick, mut begin: Begin) -> Peer {
+        let is_client = begin.role == Role::Client;
+        let direction = if is_client { Direction::Lead } else { Direction::Follow };
+        let keyring = match begin.role {
+            Role::Client => Keyring::new(now, begin.keys, begin.lifetime),
+            Role::Relay => Keyring::waiting(begin.keys, begin.lifetime),
+        };
+        let params = Params { initial_rtt: begin.rtt, is_client, jitter: begin.rng.next_u32() };
+        Peer {
+            id: begin.id,
+            role: begin.role,
+            keyring,
+            paths: Paths::new(now, begin.path, true, direction, begin.rng),
+            link: Link::new(begin.path, now, params),
+            tcp_unsent: 0,
+            closing: None,
+            apart: Vec::new(),
+        }
+    }
+
+    /// The session's name.
+    pub const fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// Whether a packet of the other end has been opened, so that it is there and not a replay of it.
+    pub fn is_confirmed(&self) -> bool {
+        self.keyring.highest_opened().is_some()
+    }
+
+    /// Where packets leave; none if every path is gone.
+    pub const fn path(&self) -> Option<Path> {
+        self.paths.current()
+    }
+
+    /// The link, to be looked at.
+    pub const fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// Bytes of message that `stream` would take now.
+    pub fn room(&self, stream: StreamId) -> usize {
+        self.link.room(stream)
+    }
+
+    /// Whether the keys in use are to be renewed.
+    pub fn needs_rekey(&self, now: Tick) -> bool {
+        self.keyring.needs_rekey(now)
+    }
+
+    /// Three probe time-outs: how long old keys open late packets, and freed indexes rest.
+    pub fn linger(&self) -> Duration {
+        self.link.pto() * 3
+    }
+
+    /// Queues one whole message, given in parts.
+    ///
+    /// # Errors
+    /// [`Full`] if it is longer than [`Peer::room`]; nothing was queued.
+    pub fn send(&mut self, stream: StreamId, parts: &[&[u8]]) -> Result<(), Full> {
+        self.link.send(stream, parts)
+    }
+
+    /// The next whole message of a stream, in place of what `into` held.
+    pub fn receive(&mut self, stream: StreamId, into: &mut Vec<u8>) -> bool {
+        self.link.receive(stream, into)
+    }
+
+    /// Sends a PING soon; [`Peer::take_pong`] has its round trip.
+    pub fn ping(&mut self) {
+        self.link.ping();
+    }
+
+    /// The round trip of a PING, once.
+    pub fn take_pong(&mut self) -> Option<Duration> {
+        self.link.take_pong()
+    }
+
+    /// New keys for the same session: the client's to be used at once, the relay's when the client has.
+    pub fn renew(&mut self, now: Tick, keys: Keys) {
+        match self.role {
+            Role::Client => self.keyring.switch(now, keys),
+            Role::Relay => self.keyring.wait_for(keys),
+        }
+    }
+
+    /// The client's choice: everything leaves on `path` from now on.
+    pub fn select(&mut self, now: Tick, path: Path) {
+        if let Some(moved) = self.paths.select(now, path) {
+            self.follow(now, moved);
+        }
+    }
+
+    /// Tells the other end, once with each flush that follows, that the session has ended.
+    pub fn close(&mut self, code: u16, reason: &'static str) {
+        self.closing = Some((code, reason));
+    }
+
+    /// An index that leads here no longer; ask until there is none.
+    pub fn next_freed(&mut self) -> Option<u32> {
+        self.keyring.next_freed()
+    }
+
+    /// Every index that leads here.
+    pub fn local_indexes(&self) -> impl Iterator<Item = u32> {
+        self.keyring.local_indexes()
+    }
+
+    /// Takes in one data packet.
+    pub fn handle_packet(&mut self, now: Tick, path: Path, bytes: &mut [u8]) -> Heard {
+        let (len, linger) = (bytes.len(), self.linger());
+        let Ok(opened) = self.keyring.open(now, linger, path.carrier(), bytes) else { return Heard::Dropped };
+        let (mut challenge, mut response, mut closed) = (None, None, None);
+        let seen =
+            self.link.handle_packet(now, path, opened.number, opened.plain, &mut |other| match other {
+                Other::PathChallenge(data) => challenge = Some(data),
+                Other::PathResponse(data) => response = Some(data),
+                Other::Close { code, .. } => closed = Some(code),
+            });
+        let seen = match seen {
+            Ok(seen) => seen,
+            Err(violation) => return Heard::Broken(violation),
+        };
+        if let Some(moved) = self.paths.handle_received(now, path, opened.number, len, seen.non_probing) {
+            self.follow(now, moved);
+        }
+        if let Some(data) = challenge {
+            self.paths.handle_challenge(path, data);
+        }
+        if let Some(data) = response {
+            self.paths.handle_response(data);
+        }
+        closed.map_or(Heard::Taken, Heard::Closed)
+    }
+
+    /// A path is gone.
+    pub fn handle_path_closed(&mut self, now: Tick, path: Path) {
+        let moved = self.paths.close(path);
+        self.link.path_lost(path);
+        if let Some(moved) = moved {
+            self.follow(now, moved);
+        }
+    }
+
+    /// A TCP path still has so many bytes to send.
+    pub fn handle_unsent(&mut self, path: Path, bytes: usize) {
+        if self.path() == Some(path) {
+            self.tcp_unsent = bytes;
+        }
+    }
+
+    /// Lets time pass.
+    pub fn handle_time(&mut self, now: Tick) {
+        self.link.handle_time(now);
+        self.keyring.handle_time(now);
+    }
+
+    /// When time alone would make it act; later than the last [`Peer::handle_time`] and [`Peer::flush`].
+    pub fn next_deadline(&self, now: Tick) -> Option<Tick> {
+        let deadlines =
+            [self.link.next_deadline(), self.keyring.next_deadline(now), self.paths.next_deadline()];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Seals everything that may leave now into as few packets as it fits.
+    pub fn flush<R, E>(&mut self, now: Tick, out: &mut Outputs<R, E>) {
+        if !self.keyring.can_seal() {
+            return;
+        }
+        if let Some((code, reason)) = self.closing {
+            if let Some(path) = self.path() {
+                self.send_apart(now, path, &Frame::Close { code, reason }, out);
+            }
+            return;
+        }
+        while let Some((path, data)) = self.paths.response_due() {
+            self.send_apart(now, path, &Frame::PathResponse(data), out);
+        }
+        let Some(path) = self.path() else { return };
+        if let Some(data) = self.paths.challenge_due(now, path) {
+            self.send_apart(now, path, &Frame::PathChallenge(data), out);
+        }
+        while self.send_next(now, path, out) {}
+    }
+
+    fn send_next<R, E>(&mut self, now: Tick, path: Path, out: &mut Outputs<R, E>) -> bool {
+        let largest = match path {
+            Path::Udp(_) => UDP_PACKET_MAX,
+            Path::Tcp(_) => TCP_PACKET_MAX,
+        };
+        let Some(room) = largest.min(self.paths.allowance(path)).checked_sub(SEALED_OVERHEAD) else {
+            return false;
+        };
+        if room < ROOM_MIN {
+            return false;
+        }
+        let (link, keyring, unsent) = (&mut self.link, &mut self.keyring, self.tcp_unsent);
+        let mut len = 0;
+        out.send_with(path, |buf| {
+            let start = buf.len();
+            buf.extend_from_slice(&[0; DATA_HEADER_LEN]);
+            match link.build(now, room, unsent, &[], buf) {
+                Some(built) => keyring.seal(built.number, buf, start),
+                None => buf.truncate(start),
+            }
+            len = buf.len() - start;
+        });
+        self.note_sent(path, len);
+        len > 0
+    }
+
+    /// Sends one frame in a packet of its own.
+    fn send_apart<R, E>(&mut self, now: Tick, path: Path, frame: &Frame<'_>, out: &mut Outputs<R, E>) {
+        self.apart.clear();
+        frame.encode(&mut self.apart);
+        let (link, keyring, frames) = (&mut self.link, &mut self.keyring, &self.apart);
+        let mut sent = 0;
+        out.send_with(path, |buf| {
+            let start = buf.len();
+            buf.extend_from_slice(&[0; DATA_HEADER_LEN]);
+            let built = link.build_elsewhere(now, frames, buf);
+            keyring.seal(built.number, buf, start);
+            sent = buf.len() - start;
+        });
+        self.note_sent(path, sent);
+    }
+
+    fn note_sent(&mut self, path: Path, len: usize) {
+        if len > 0 {
+            self.paths.note_sent(path, len);
+            if let Path::Tcp(_) = path {
+                self.tcp_unsent += len + RECORD_HEAD_LEN;
+            }
+        }
+    }
+
+    fn follow(&mut self, now: Tick, moved: Moved) {
+        self.tcp_unsent = 0;
+        self.link.move_to(moved.to, now);
+    }
+}

@@ -1,6 +1,57 @@
-//! Room `relay`.
+//! Floor 4: the relay's state machine: members, presence, routing, limits, `echo`.
+//!
+//! It must not know: sockets, files, clocks; what a letter's body says (but for letters to `echo`, which is the relay
+//! itself). It is driven by [`crate::base::turn`].
+//!
+//! Invariants: a stranger costs no state; a letter leaves its recipient's queue only when the recipient has stored it
+//! or its sender is told that it was refused; letters leave a queue in the order they came; what one recipient does
+//! never stops the relay from reading a sender.
+//!
+//! Files: `sessions` (who is connected), `conns` (TCP connections and their time limits), `names` (signing in),
+//! `letters` (routing), `queue` and `flows` (the two ends of a letter's way), `members`, `limits`, `deadlines`.
 
-use crate::base::{Name, PublicKey};
+mod conns;
+mod deadlines;
+mod flows;
+mod letters;
+mod limits;
+mod members;
+mod names;
+mod queue;
+mod sessions;
+
+use crate::base::{Core, Input, Name, Now, Outputs, Path, PublicKey, Rng, Tick};
+use crate::session::{AccessSecret, HandshakeLimits, Identity, Responder};
+
+use conns::Conns;
+use deadlines::Deadlines;
+use letters::Place;
+pub use limits::Limits;
+use members::Members;
+use names::Registrations;
+use sessions::{Sessions, Slot};
+
+/// What a relay is made with.
+#[derive(Debug)]
+pub struct Config {
+    /// The relay's private X25519 key.
+    pub private_key: [u8; 32],
+    /// The access secret every client must know; zeros for an open relay.
+    pub access_secret: [u8; 32],
+    /// The members as the disk has them.
+    pub members: Vec<(Name, PublicKey)>,
+    /// The bounds.
+    pub limits: Limits,
+    /// The seed of all its randomness.
+    pub seed: [u8; 32],
+}
+
+/// What the process asks of a relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// End every session in good order; the answer is [`Event::Stopped`].
+    Stop,
+}
 
 /// What a relay makes durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,4 +63,157 @@ pub enum Record {
         /// The identity key that owns it.
         key: PublicKey,
     },
+}
+
+/// What a relay shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A member signed in.
+    SignedIn(Name),
+    /// A member's session ended.
+    SignedOut(Name),
+    /// Every session was told to end.
+    Stopped,
+}
+
+/// What a relay wants done.
+pub type Out = Outputs<Record, Event>;
+
+/// Counts of what happened, for logs and tests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Packets dropped without an answer: no packets, strangers, replays, unknown sessions.
+    pub dropped: u64,
+    /// Handshakes answered.
+    pub handshakes: u64,
+    /// Sessions continued under new keys or on a new path.
+    pub continued: u64,
+    /// Sessions closed because the other end broke the protocol.
+    pub violations: u64,
+    /// Letters taken from their senders.
+    pub letters_taken: u64,
+    /// Letters stored by their recipients.
+    pub letters_stored: u64,
+    /// Letters refused.
+    pub letters_refused: u64,
+    /// TCP connections closed because of a limit.
+    pub conns_refused: u64,
+}
+
+/// Whose deadline it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Session(Slot),
+    Conn(crate::base::ConnId),
+    Indexes,
+}
+
+/// The relay.
+pub struct Relay {
+    limits: Limits,
+    responder: Responder,
+    rng: Rng,
+    members: Members,
+    registrations: Registrations,
+    sessions: Sessions,
+    conns: Conns,
+    /// What each member has here, by member.
+    places: Vec<Place>,
+    echo_outbox: crate::base::OutboxId,
+    deadlines: Deadlines<Timer>,
+    /// Reused: a message being read, one being written, and packets being answered.
+    incoming: Vec<u8>,
+    outgoing: Vec<u8>,
+    answer: Vec<u8>,
+    stats: Stats,
+}
+
+impl Relay {
+    /// A relay that nobody is connected to.
+    pub fn new(config: Config) -> Relay {
+        let mut rng = Rng::from_seed(config.seed);
+        let handshakes = if config.limits.per_sender { HandshakeLimits::On } else { HandshakeLimits::Off };
+        let identity = Identity::from_private(config.private_key);
+        let secret = AccessSecret::new(config.access_secret);
+        let places = config.members.iter().map(|_| Place::default()).collect();
+        Relay {
+            responder: Responder::new(identity, secret, handshakes, rng.fork()),
+            echo_outbox: crate::base::OutboxId(rng.next_u64()),
+            members: Members::new(config.members),
+            registrations: Registrations::default(),
+            sessions: Sessions::new(config.limits.sessions),
+            conns: Conns::default(),
+            places,
+            deadlines: Deadlines::new(),
+            incoming: Vec::new(),
+            outgoing: Vec::new(),
+            answer: Vec::new(),
+            stats: Stats::default(),
+            limits: config.limits,
+            rng,
+        }
+    }
+
+    /// The relay's public key.
+    pub fn public_key(&self) -> PublicKey {
+        self.responder.public()
+    }
+
+    /// What happened so far.
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// Sessions alive, those not confirmed yet included.
+    pub fn session_count(&self) -> usize {
+        self.sessions.len()
+    }
+
+    fn handle_timer(&mut self, now: Now, tick: Tick, timer: Timer, out: &mut Out) {
+        match timer {
+            Timer::Session(slot) => self.handle_session_time(now, tick, slot, out),
+            Timer::Conn(conn) => self.handle_conn_time(now.tick, tick, conn, out),
+            Timer::Indexes => {
+                self.sessions.handle_index_time(now.tick);
+                self.sessions.schedule_indexes(&mut self.deadlines);
+            }
+        }
+    }
+}
+
+impl Core for Relay {
+    type Command = Command;
+    type Record = Record;
+    type Event = Event;
+
+    fn handle_time(&mut self, now: Now, out: &mut Out) {
+        while let Some((tick, timer)) = self.deadlines.pop_due(now.tick) {
+            self.handle_timer(now, tick, timer, out);
+        }
+    }
+
+    fn handle(&mut self, now: Now, input: Input<'_, Command>, out: &mut Out) {
+        match input {
+            Input::Packet { path, bytes } => self.handle_packet(now, path, bytes, out),
+            Input::PathOpened { path: Path::Tcp(conn), remote } => {
+                self.open_conn(now.tick, conn, remote, out)
+            }
+            Input::PathClosed(path, _) => self.handle_path_closed(now, path),
+            Input::Unsent(path, bytes) => self.handle_unsent(path, bytes),
+            Input::Committed(ticket) => self.handle_registered(now, ticket, true, out),
+            Input::NotCommitted(ticket) => self.handle_registered(now, ticket, false, out),
+            Input::Command(Command::Stop) => self.stop(now, out),
+            Input::PathOpened { .. } | Input::SendRefused(..) | Input::Resolved(..) => {}
+        }
+    }
+
+    fn flush(&mut self, now: Now, out: &mut Out) {
+        while let Some(slot) = self.sessions.pop_marked() {
+            self.flush_session(now, slot, out);
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Tick> {
+        self.deadlines.next()
+    }
 }

@@ -1,1 +1,92 @@
-//! Room `session`.
+//! Floor 2: who is there, and whose bytes these are. The layouts of packets are [`crate::wire::packet`]'s; this page
+//! fixes what is sealed, hashed and derived, to the byte. `tests/vectors/handshake.txt` holds one whole handshake.
+//!
+//! It must not know: frames, streams, acks, members' names; what is sealed is bytes to it.
+//! Invariant: nothing is believed before its tag or mac has been verified, strangers create no state, every table has
+//! a bound, and no packet number is ever sealed twice under one key.
+//!
+//! # Handshake
+//!
+//! `Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s` (Noise revision 34), client to relay. The psk is the relay's
+//! [`AccessSecret`] or 32 zero bytes. The prologue names the protocol, its version and the client's index:
+//!
+//! ```text
+//! prologue = "queqiao"(7)  INIT header(4)  sender(4)
+//!
+//! INIT      header(4)  sender(4)               e(32)  s(32)+tag(16)  payload(n)+tag(16)  mac1(16)  mac2(16)=0
+//! RESPONSE  header(4)  sender(4)  receiver(4)  e(32)                 payload(n)+tag(16)  mac1(16)  mac2(16)=0
+//!
+//! INIT payload      counter(8)  continues(16)  rest
+//!                     continues: the session to go on under new keys; zeros: none
+//! RESPONSE payload  kind(1)=1  flags(1)  session(16)  rest            a session is granted
+//!                     flags: bit 0: it is the one to be continued; the others 0, not looked at
+//!                   kind(1)=2  0(1)  highest(8)  0(8)  rest           STALE: begin again above `highest`
+//! ```
+//!
+//! *rest* is zeros that fill the packet to 1,200 bytes on UDP and may be absent on TCP; a reader skips it whatever it
+//! holds, so a later version may put fields there, for which zeros must mean "not said". A RESPONSE that says STALE has
+//! sender 0. Any Diffie-Hellman result of 32 zero bytes ends the handshake: that is how keys of low order are refused,
+//! both ephemeral and long-term, by both ends (RFC 7748 §6.1).
+//!
+//! ```text
+//! mac1 = BLAKE2s(key = BLAKE2s-256("queqiao mac1"  receiver's public key(32)),  all bytes before mac1), 16 bytes
+//! ```
+//!
+//! The relay checks mac1 first, then looks for the same mac1 among its answers of the last five seconds on that path
+//! (found: the same bytes go out again), then the source's rate, and only then does curve arithmetic.
+//!
+//! # Data packets
+//!
+//! ```text
+//! DATA      header(4)  receiver(4)  number(8)  sealed frames(n)  tag(16)
+//!           └──────── associated data ──────┘
+//! nonce   = 0(4)  number(8, little-endian)
+//! ```
+//!
+//! ChaCha20-Poly1305 with the raw keys of Noise's split: the first seals what the client sends, the second what the
+//! relay sends. A number is opened once ([`ReplayWindow`]: the last 1,024), across all keys of a session.
+//!
+//! The client seals with new keys as soon as it has the answer. The relay seals with them only after it has opened a
+//! packet under them ([`Keyring`]); that packet confirms the keys, makes a new session displace an old one, and proves
+//! the path the answer was sent on. Old keys open for three more PTOs after the first packet under the new ones.
+//!
+//! # Paths
+//!
+//! [`Paths`] holds where the other end is answered. An unproven UDP address is sent at most three times what came from
+//! it, until it has given back the 8 random bytes of a challenge. Challenges, their answers and other probes never move
+//! the path, and answers leave on the path the challenge came by.
+//!
+//! # Limits of this design
+//!
+//! The first message can be replayed: it earns one answer and keys that are never confirmed. The client's long-term key
+//! is hidden from all but the holder of the relay's private key. snow does not wipe its copies of ephemeral keys.
+//! COOKIE and RESET have their numbers and mac2 its place; nothing else of them exists yet.
+
+#[cfg(test)]
+mod handshake_tests;
+mod hello;
+mod identity;
+mod indexes;
+mod initiator;
+mod key_query;
+mod keyring;
+mod keys;
+mod mac;
+mod memory;
+mod noise;
+mod paths;
+mod responder;
+mod throttle;
+mod window;
+
+pub use hello::{Hello, SessionId, Welcome};
+pub use identity::{AccessSecret, Identity, fingerprint};
+pub use indexes::Indexes;
+pub use initiator::{Answered, Established, HandshakeError, Initiator};
+pub use key_query::{KeyQuery, answer_key_query};
+pub use keyring::{Keyring, Lifetime, Opened};
+pub use keys::{Keys, OpenError, SEALED_OVERHEAD};
+pub use noise::is_low_order;
+pub use paths::{CHALLENGE_PACKET_MAX, Direction, Moved, PATHS_MAX, Paths};
+pub use responder::{HandshakeLimits, InitDrop, Offer, Responder, Verdict};
+pub use window::{ReplayWindow, WINDOW_LEN};

@@ -1,1 +1,29 @@
-//! Room `store`.
+//! Floor 5: disk. What a relay and the members of a machine keep from one run to the next.
+//!
+//! - [`Worker`]: the store's thread; it commits records in groups, so that the loop never waits for a disk.
+//! - [`RelayStore`]: the relay's identity key and its members, in a folder of its own.
+//! - [`MemberStore`]: a member's identity key and handshake counter, in a folder for each name.
+//! - [`Pins`]: the keys of the relays this machine knows, one file for all its members.
+//! - [`Ephemeral`]: keeps nothing, for processes that leave no files.
+//!
+//! It must not know: sockets, `net`, or any sentence for people.
+//! Invariant: a record is answered as committed only after the disk has it (fsync), and a file is either its old
+//! self or its new one, never half of each. Private keys are readable by their owner alone. What is damaged, or made
+//! by a newer version, is refused by name and left as it is.
+
+mod ephemeral;
+mod files;
+mod keyfile;
+mod lock;
+mod member;
+mod members_table;
+mod pins;
+mod relay;
+mod worker;
+
+pub use ephemeral::Ephemeral;
+pub use files::default_data_dir;
+pub use member::{MemberState, MemberStore};
+pub use pins::{Pin, Pins};
+pub use relay::{RelayState, RelayStore};
+pub use worker::{BATCH_RECORDS_MAX, Backend, Done, Fault, NotTaken, QUEUE_RECORDS_MAX, Worker};

@@ -1,1 +1,562 @@
-//! To be written.
+//! Frames: what the sealed part of a data packet holds, one after the other, to its end.
+//!
+//! A frame begins with one byte, its type. Integers are varints ([`super::varint`]) unless a width is given.
+//!
+//! | type | name | body | asks for an ack | probing |
+//! | --- | --- | --- | --- | --- |
+//! | 0x00 | PADDING | none; any number of them in a row counts as one frame | no | yes |
+//! | 0x01 | PING | none; its ack leaves at once | yes | no |
+//! | 0x02 | ACK | `largest` `delay` `count` `first` then `count` × (`gap` `length`) | no | no |
+//! | 0x03 | STREAM | `stream(1)` `offset` `length` `bytes(length)` | yes | no |
+//! | 0x04 | MAX_STREAM_DATA | `stream(1)` `limit` | yes | no |
+//! | 0x05 | PATH_CHALLENGE | `bytes(8)` | yes | yes |
+//! | 0x06 | PATH_RESPONSE | `bytes(8)` | yes | yes |
+//! | 0x07 | CLOSE | `code(2)` `length` `reason(length)`: at most 256 bytes of UTF-8 | no | no |
+//! | 0x08–0x3f | reserved, critical | an unknown one closes the session | | |
+//! | 0x40 | PROBE, reserved | `length` `bytes(length)`: a 1,200-byte packet that proves a path | yes | yes |
+//! | 0x41 | PROBE_ANSWER, reserved | `length` `bytes(length)` | yes | yes |
+//! | 0x42–0x7f | reserved, ignorable | `length` `bytes(length)`; an unknown one is skipped | yes | no |
+//! | 0x80–0xff | reserved | closes the session | | |
+//!
+//! ACK is that of RFC 9000 §19.3: `largest` is the highest number received, `delay` the microseconds it waited,
+//! and the first range is `largest − first ..= largest`. Each further range ends `gap + 2` below the start of the
+//! one before and holds `length + 1` numbers. At most 64 ranges in all are read and 32 sent.
+//!
+//! Streams: 0 control, 1 chat, 2 bulk; another one closes the session. A stream is a row of messages, each
+//! `length` `bytes(length)`. `offset + length` is at most 2⁶² − 1. `limit` is the offset up to which the
+//! other end may send; it starts at the credit of [`super::limits::STREAM_CREDIT`] and never shrinks.
+//!
+//! A packet holds at most 64 frames. A packet of *probing* frames alone (RFC 9000 §9.1) does not move the
+//! conversation to the path it came on; one with any other frame does.
+
+use std::ops::RangeInclusive;
+
+use super::limits::{ACK_RANGES_READ_MAX, ACK_RANGES_SENT_MAX, CLOSE_REASON_MAX, FRAMES_PER_PACKET_MAX};
+use super::varint::{VARINT_MAX, read_varint, varint_len, write_varint};
+
+const PADDING: u8 = 0x00;
+const PING: u8 = 0x01;
+const ACK: u8 = 0x02;
+const STREAM: u8 = 0x03;
+const MAX_STREAM_DATA: u8 = 0x04;
+const PATH_CHALLENGE: u8 = 0x05;
+const PATH_RESPONSE: u8 = 0x06;
+const CLOSE: u8 = 0x07;
+const PROBE: u8 = 0x40;
+const PROBE_ANSWER: u8 = 0x41;
+const IGNORABLE: RangeInclusive<u8> = 0x40..=0x7f;
+
+/// One of the three ordered flows inside a session, in the order they are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StreamId {
+    /// Receipts, refusals, presence.
+    Control = 0,
+    /// Letters.
+    Chat = 1,
+    /// Files.
+    Bulk = 2,
+}
+
+impl StreamId {
+    /// All of them, first served first.
+    pub const ALL: [StreamId; 3] = [StreamId::Control, StreamId::Chat, StreamId::Bulk];
+
+    /// Its number on the wire, and its place in tables such as [`super::limits::STREAM_CREDIT`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    const fn from_byte(byte: u8) -> Option<StreamId> {
+        match byte {
+            0 => Some(StreamId::Control),
+            1 => Some(StreamId::Chat),
+            2 => Some(StreamId::Bulk),
+            _ => None,
+        }
+    }
+}
+
+/// One frame; what it carries is borrowed from the packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frame<'a> {
+    /// This many bytes of nothing, at least one.
+    Padding(usize),
+    /// Asks for an ack at once.
+    Ping,
+    /// What the other end has received.
+    Ack(Ack<'a>),
+    /// A piece of a stream.
+    Stream {
+        /// Which stream.
+        stream: StreamId,
+        /// Where in the stream the piece begins.
+        offset: u64,
+        /// The piece.
+        data: &'a [u8],
+    },
+    /// The stream may be sent up to this offset.
+    MaxStreamData {
+        /// Which stream.
+        stream: StreamId,
+        /// The first offset that may not be sent.
+        limit: u64,
+    },
+    /// To be sent back on the path it came on (RFC 9000 §8.2).
+    PathChallenge([u8; 8]),
+    /// What a challenge held.
+    PathResponse([u8; 8]),
+    /// The session has ended.
+    Close {
+        /// Why; see [`close`].
+        code: u16,
+        /// Words or a reason code for the log; never shown without [`crate::base::harmless`].
+        reason: &'a str,
+    },
+    /// An ignorable frame of a later version.
+    Skipped {
+        /// Its type, 0x40–0x7f.
+        kind: u8,
+        /// Its body.
+        body: &'a [u8],
+    },
+}
+
+/// Codes of CLOSE.
+pub mod close {
+    /// The other end has nothing more to say.
+    pub const DONE: u16 = 0;
+    /// The other end saw the protocol broken.
+    pub const PROTOCOL_VIOLATION: u16 = 1;
+    /// The same key signed in from elsewhere.
+    pub const REPLACED: u16 = 2;
+    /// The relay is ending, or starting again.
+    pub const GOING_AWAY: u16 = 3;
+    /// The member was removed or is not let in.
+    pub const REFUSED: u16 = 4;
+}
+
+/// Bytes that are not frames. Every one of these closes the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameError {
+    /// A frame ends after the packet does.
+    Truncated,
+    /// A critical type this version does not know.
+    UnknownCritical(u8),
+    /// A stream this version does not know.
+    UnknownStream(u8),
+    /// More than [`FRAMES_PER_PACKET_MAX`] frames.
+    TooManyFrames,
+    /// An ACK with more ranges than are read, or whose ranges go below zero.
+    BadAck,
+    /// A stream piece that ends beyond 2⁶² − 1.
+    PastEnd,
+    /// A reason that is too long or not UTF-8.
+    BadReason,
+}
+
+impl Frame<'_> {
+    /// Whether the other end must acknowledge a packet that holds it (RFC 9002 §2).
+    pub const fn is_ack_eliciting(&self) -> bool {
+        !matches!(self, Frame::Padding(_) | Frame::Ack(_) | Frame::Close { .. })
+    }
+
+    /// Whether a packet of such frames alone leaves the conversation on its path (RFC 9000 §9.1).
+    pub const fn is_probing(&self) -> bool {
+        match self {
+            Frame::Padding(_) | Frame::PathChallenge(_) | Frame::PathResponse(_) => true,
+            Frame::Skipped { kind, .. } => matches!(*kind, PROBE | PROBE_ANSWER),
+            _ => false,
+        }
+    }
+
+    /// How many bytes [`Frame::encode`] appends.
+    pub fn encoded_len(&self) -> usize {
+        match self {
+            Frame::Padding(len) => *len,
+            Frame::Ping => 1,
+            Frame::Ack(ack) => {
+                let head = varint_len(ack.largest) + varint_len(ack.delay_us) + varint_len(ack.more);
+                1 + head + varint_len(ack.first) + ack.rest.len()
+            }
+            Frame::Stream { offset, data, .. } => stream_head_len(*offset, data.len()) + data.len(),
+            Frame::MaxStreamData { limit, .. } => 2 + varint_len(*limit),
+            Frame::PathChallenge(_) | Frame::PathResponse(_) => 9,
+            Frame::Close { reason, .. } => 3 + varint_len(reason.len() as u64) + reason.len(),
+            Frame::Skipped { body, .. } => 1 + varint_len(body.len() as u64) + body.len(),
+        }
+    }
+
+    /// Appends it if it takes at most `room` bytes; tells whether it did.
+    pub fn encode_within(&self, room: usize, out: &mut Vec<u8>) -> bool {
+        let fits = self.encoded_len() <= room;
+        if fits {
+            self.encode(out);
+        }
+        fits
+    }
+
+    /// Appends it. Lengths and offsets must be within the limits of the table above.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Frame::Padding(len) => out.resize(out.len() + len, PADDING),
+            Frame::Ping => out.push(PING),
+            Frame::Ack(ack) => {
+                out.push(ACK);
+                for value in [ack.largest, ack.delay_us, ack.more, ack.first] {
+                    write_varint(out, value);
+                }
+                out.extend_from_slice(ack.rest);
+            }
+            Frame::Stream { stream, offset, data } => {
+                write_stream_head(out, *stream, *offset, data.len());
+                out.extend_from_slice(data);
+            }
+            Frame::MaxStreamData { stream, limit } => {
+                out.extend_from_slice(&[MAX_STREAM_DATA, *stream as u8]);
+                write_varint(out, *limit);
+            }
+            Frame::PathChallenge(data) => {
+                out.push(PATH_CHALLENGE);
+                out.extend_from_slice(data);
+            }
+            Frame::PathResponse(data) => {
+                out.push(PATH_RESPONSE);
+                out.extend_from_slice(data);
+            }
+            Frame::Close { code, reason } => {
+                assert!(reason.len() <= CLOSE_REASON_MAX, "our own reasons are short");
+                out.push(CLOSE);
+                out.extend_from_slice(&code.to_be_bytes());
+                write_varint(out, reason.len() as u64);
+                out.extend_from_slice(reason.as_bytes());
+            }
+            Frame::Skipped { kind, body } => {
+                out.push(*kind);
+                write_varint(out, body.len() as u64);
+                out.extend_from_slice(body);
+            }
+        }
+    }
+}
+
+/// What stands before the data of a STREAM frame, in bytes.
+pub const fn stream_head_len(offset: u64, data_len: usize) -> usize {
+    2 + varint_len(offset) + varint_len(data_len as u64)
+}
+
+/// Appends what stands before the data of a STREAM frame; the caller appends exactly `data_len` bytes next. For
+/// writers whose data lies in two parts.
+pub fn write_stream_head(out: &mut Vec<u8>, stream: StreamId, offset: u64, data_len: usize) {
+    out.extend_from_slice(&[STREAM, stream as u8]);
+    write_varint(out, offset);
+    write_varint(out, data_len as u64);
+}
+
+/// The body of an ACK, checked: at least one range and at most [`ACK_RANGES_READ_MAX`], none below zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ack<'a> {
+    /// The highest number received.
+    pub largest: u64,
+    /// How long the ack of `largest` waited, in microseconds, as the other end says.
+    pub delay_us: u64,
+    more: u64,
+    first: u64,
+    rest: &'a [u8],
+}
+
+impl<'a> Ack<'a> {
+    /// The numbers received: disjoint ranges, highest first.
+    pub fn ranges(&self) -> impl Iterator<Item = RangeInclusive<u64>> + use<'a> {
+        let mut rest = self.rest;
+        let start = self.largest - self.first;
+        let mut next = Some(start..=self.largest);
+        std::iter::from_fn(move || {
+            let range = next.take()?;
+            next = next_range(*range.start(), &mut rest).ok();
+            Some(range)
+        })
+    }
+
+    fn decode(bytes: &mut &'a [u8]) -> Result<Ack<'a>, FrameError> {
+        let (largest, delay_us) = (varint(bytes)?, varint(bytes)?);
+        let (more, first) = (varint(bytes)?, varint(bytes)?);
+        if more >= ACK_RANGES_READ_MAX as u64 {
+            return Err(FrameError::BadAck);
+        }
+        let mut start = largest.checked_sub(first).ok_or(FrameError::BadAck)?;
+        let before = *bytes;
+        for _ in 0..more {
+            start = *next_range(start, bytes)?.start();
+        }
+        let rest = &before[..before.len() - bytes.len()];
+        Ok(Ack { largest, delay_us, more, first, rest })
+    }
+}
+
+/// The range below one that begins at `start`.
+fn next_range(start: u64, bytes: &mut &[u8]) -> Result<RangeInclusive<u64>, FrameError> {
+    let (gap, length) = (varint(bytes)?, varint(bytes)?);
+    let end = start.checked_sub(gap + 2).ok_or(FrameError::BadAck)?;
+    Ok(end.checked_sub(length).ok_or(FrameError::BadAck)?..=end)
+}
+
+/// Appends an ACK of `ranges` (highest first, disjoint and not touching), the newest [`ACK_RANGES_SENT_MAX`] of
+/// them that fit into `room` bytes. Appends nothing and answers `false` if not even one fits or there is none.
+pub fn encode_ack(
+    ranges: impl Iterator<Item = RangeInclusive<u64>> + Clone,
+    delay_us: u64,
+    room: usize,
+    out: &mut Vec<u8>,
+) -> bool {
+    let mut rest = ranges.clone();
+    let Some(newest) = rest.next() else { return false };
+    let delay_us = delay_us.min(VARINT_MAX);
+    let first = newest.end() - newest.start();
+    const COUNT_LEN: usize = varint_len(ACK_RANGES_SENT_MAX as u64);
+    let mut len = 1 + varint_len(*newest.end()) + varint_len(delay_us) + COUNT_LEN + varint_len(first);
+    if len > room {
+        return false;
+    }
+    let pairs =
+        |above: u64, range: &RangeInclusive<u64>| (above - range.end() - 2, range.end() - range.start());
+    let (mut more, mut above) = (0, *newest.start());
+    for range in rest.clone().take(ACK_RANGES_SENT_MAX - 1) {
+        let (gap, length) = pairs(above, &range);
+        len += varint_len(gap) + varint_len(length);
+        if len > room {
+            break;
+        }
+        (more, above) = (more + 1, *range.start());
+    }
+    out.push(ACK);
+    for value in [*newest.end(), delay_us, more as u64, first] {
+        write_varint(out, value);
+    }
+    above = *newest.start();
+    for range in rest.take(more) {
+        let (gap, length) = pairs(above, &range);
+        write_varint(out, gap);
+        write_varint(out, length);
+        above = *range.start();
+    }
+    true
+}
+
+/// The frames of a packet, one by one, borrowed from it. Ends after the first error.
+#[derive(Clone, Debug)]
+pub struct Frames<'a> {
+    rest: &'a [u8],
+    count: usize,
+}
+
+impl<'a> Frames<'a> {
+    /// Reads the opened part of a data packet. It may be empty.
+    pub const fn new(bytes: &'a [u8]) -> Frames<'a> {
+        Frames { rest: bytes, count: 0 }
+    }
+
+    fn decode(&mut self) -> Result<Frame<'a>, FrameError> {
+        self.count += 1;
+        if self.count > FRAMES_PER_PACKET_MAX {
+            return Err(FrameError::TooManyFrames);
+        }
+        let bytes = &mut self.rest;
+        match byte(bytes)? {
+            PADDING => {
+                let more = bytes.iter().take_while(|b| **b == PADDING).count();
+                take(bytes, more)?;
+                Ok(Frame::Padding(more + 1))
+            }
+            PING => Ok(Frame::Ping),
+            ACK => Ack::decode(bytes).map(Frame::Ack),
+            STREAM => decode_stream(bytes),
+            MAX_STREAM_DATA => Ok(Frame::MaxStreamData { stream: stream(bytes)?, limit: varint(bytes)? }),
+            PATH_CHALLENGE => Ok(Frame::PathChallenge(eight(bytes)?)),
+            PATH_RESPONSE => Ok(Frame::PathResponse(eight(bytes)?)),
+            CLOSE => decode_close(bytes),
+            kind if IGNORABLE.contains(&kind) => {
+                let len = varint(bytes)?;
+                Ok(Frame::Skipped { kind, body: take_long(bytes, len)? })
+            }
+            kind => Err(FrameError::UnknownCritical(kind)),
+        }
+    }
+}
+
+impl<'a> Iterator for Frames<'a> {
+    type Item = Result<Frame<'a>, FrameError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let frame = self.decode();
+        if frame.is_err() {
+            self.rest = &[];
+        }
+        Some(frame)
+    }
+}
+
+fn decode_stream<'a>(bytes: &mut &'a [u8]) -> Result<Frame<'a>, FrameError> {
+    let (stream, offset, len) = (stream(bytes)?, varint(bytes)?, varint(bytes)?);
+    if offset + len > VARINT_MAX {
+        return Err(FrameError::PastEnd);
+    }
+    Ok(Frame::Stream { stream, offset, data: take_long(bytes, len)? })
+}
+
+fn decode_close<'a>(bytes: &mut &'a [u8]) -> Result<Frame<'a>, FrameError> {
+    let code = u16::from_be_bytes([byte(bytes)?, byte(bytes)?]);
+    let len = varint(bytes)?;
+    if len > CLOSE_REASON_MAX as u64 {
+        return Err(FrameError::BadReason);
+    }
+    let reason = std::str::from_utf8(take_long(bytes, len)?).map_err(|_| FrameError::BadReason)?;
+    Ok(Frame::Close { code, reason })
+}
+
+fn varint(bytes: &mut &[u8]) -> Result<u64, FrameError> {
+    read_varint(bytes).ok_or(FrameError::Truncated)
+}
+
+fn byte(bytes: &mut &[u8]) -> Result<u8, FrameError> {
+    Ok(take(bytes, 1)?[0])
+}
+
+fn stream(bytes: &mut &[u8]) -> Result<StreamId, FrameError> {
+    let byte = byte(bytes)?;
+    StreamId::from_byte(byte).ok_or(FrameError::UnknownStream(byte))
+}
+
+fn eight(bytes: &mut &[u8]) -> Result<[u8; 8], FrameError> {
+    let (head, rest) = bytes.split_first_chunk().ok_or(FrameError::Truncated)?;
+    *bytes = rest;
+    Ok(*head)
+}
+
+fn take<'a>(bytes: &mut &'a [u8], len: usize) -> Result<&'a [u8], FrameError> {
+    let (head, rest) = bytes.split_at_checked(len).ok_or(FrameError::Truncated)?;
+    *bytes = rest;
+    Ok(head)
+}
+
+fn take_long<'a>(bytes: &mut &'a [u8], len: u64) -> Result<&'a [u8], FrameError> {
+    take(bytes, usize::try_from(len).map_err(|_| FrameError::Truncated)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(bytes: &[u8]) -> Result<Vec<Frame<'_>>, FrameError> {
+        Frames::new(bytes).collect()
+    }
+
+    #[test]
+    fn every_frame_has_the_bytes_of_the_table() {
+        let ack = Ack { largest: 10, delay_us: 100, more: 1, first: 2, rest: &[1, 3] };
+        let table: [(Frame<'_>, &[u8]); 10] = [
+            (Frame::Padding(3), &[0, 0, 0]),
+            (Frame::Ping, &[1]),
+            (Frame::Ack(ack), &[2, 10, 0x40, 100, 1, 2, 1, 3]),
+            (Frame::Stream { stream: StreamId::Chat, offset: 300, data: b"hi" }, b"\x03\x01\x41\x2c\x02hi"),
+            (Frame::MaxStreamData { stream: StreamId::Bulk, limit: 64 }, &[4, 2, 0x40, 64]),
+            (Frame::PathChallenge([7; 8]), &[5, 7, 7, 7, 7, 7, 7, 7, 7]),
+            (Frame::PathResponse([8; 8]), &[6, 8, 8, 8, 8, 8, 8, 8, 8]),
+            (Frame::Close { code: 258, reason: "鹊" }, &[7, 1, 2, 3, 0xe9, 0xb9, 0x8a]),
+            (Frame::Skipped { kind: 0x40, body: &[9] }, &[0x40, 1, 9]),
+            (Frame::Skipped { kind: 0x7f, body: &[] }, &[0x7f, 0]),
+        ];
+        for (frame, bytes) in table {
+            let mut out = Vec::new();
+            assert!(!frame.encode_within(bytes.len() - 1, &mut out));
+            assert!(frame.encode_within(bytes.len(), &mut out));
+            assert_eq!(out, bytes, "{frame:?}");
+            assert_eq!(read(bytes), Ok(vec![frame]));
+            for cut in 1..bytes.len() {
+                let whole_padding = matches!(frame, Frame::Padding(_));
+                assert_eq!(read(&bytes[..cut]).is_err(), !whole_padding, "{frame:?} cut at {cut}");
+            }
+        }
+        assert_eq!(ack.ranges().collect::<Vec<_>>(), [8..=10, 2..=5]);
+    }
+
+    #[test]
+    fn unknown_critical_types_and_streams_close_and_unknown_ignorable_ones_do_not() {
+        for kind in (0x08..=0x3f).chain(0x80..=0xff) {
+            assert_eq!(read(&[kind, 0]), Err(FrameError::UnknownCritical(kind)));
+        }
+        for kind in 0x42..=0x7f {
+            assert_eq!(read(&[kind, 1, 0xff]), Ok(vec![Frame::Skipped { kind, body: &[0xff] }]));
+        }
+        assert_eq!(read(&[STREAM, 3, 0, 0]), Err(FrameError::UnknownStream(3)));
+        assert_eq!(read(&[0x50, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]), Err(FrameError::Truncated));
+    }
+
+    #[test]
+    fn a_packet_of_many_tiny_frames_is_refused_but_padding_counts_as_one() {
+        assert_eq!(read(&[PING; FRAMES_PER_PACKET_MAX]).map(|f| f.len()), Ok(FRAMES_PER_PACKET_MAX));
+        assert_eq!(read(&[PING; 1200]), Err(FrameError::TooManyFrames));
+        assert_eq!(read(&[PADDING; 1200]), Ok(vec![Frame::Padding(1200)]));
+    }
+
+    #[test]
+    fn acks_with_too_many_ranges_or_below_zero_are_refused() {
+        let with = |more: u64, pair: &[u8]| {
+            let mut bytes = vec![ACK];
+            [1000, 0, more, 0].iter().for_each(|value| write_varint(&mut bytes, *value));
+            (0..more).for_each(|_| bytes.extend_from_slice(pair));
+            bytes
+        };
+        assert!(read(&with(63, &[0, 0])).is_ok());
+        assert_eq!(read(&with(64, &[0, 0])), Err(FrameError::BadAck));
+        assert_eq!(read(&with(10_000, &[0, 0])), Err(FrameError::BadAck));
+        assert_eq!(read(&with(60, &[0, 40])), Err(FrameError::BadAck));
+        assert_eq!(read(&[ACK, 1, 0, 0, 2]), Err(FrameError::BadAck));
+        assert_eq!(read(&[ACK, 1, 0, 1, 1, 0, 0]), Err(FrameError::BadAck));
+    }
+
+    #[test]
+    fn stream_pieces_near_the_end_of_numbers_and_long_reasons_are_refused() {
+        let mut bytes = vec![STREAM, 0];
+        write_varint(&mut bytes, VARINT_MAX);
+        bytes.extend_from_slice(&[1, b'x']);
+        assert_eq!(read(&bytes), Err(FrameError::PastEnd));
+        assert_eq!(read(&[CLOSE, 0, 0, 0x41, 0x01]), Err(FrameError::BadReason));
+        assert_eq!(read(&[CLOSE, 0, 0, 1, 0xff]), Err(FrameError::BadReason));
+    }
+
+    #[test]
+    fn an_ack_keeps_the_newest_ranges_that_fit() {
+        let ranges: Vec<_> = (0..100_u64).rev().map(|n| n * 10..=n * 10 + 1).collect();
+        let mut out = Vec::new();
+        assert!(encode_ack(ranges.iter().cloned(), 5, 1200, &mut out));
+        let Ok([Frame::Ack(ack)]) = read(&out).as_deref().map(|f| [f[0]]) else { panic!("an ack") };
+        assert_eq!(ack.ranges().collect::<Vec<_>>(), ranges[..ACK_RANGES_SENT_MAX]);
+        for room in 0..out.len() {
+            let mut less = Vec::new();
+            let some = encode_ack(ranges.iter().cloned(), 5, room, &mut less);
+            assert!(less.len() <= room && some == (read(&less).is_ok_and(|f| !f.is_empty())));
+        }
+        assert!(!encode_ack(std::iter::empty(), 5, 1200, &mut out));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic_and_what_is_read_encodes_to_the_same_meaning(
+            bytes in proptest::collection::vec(prop_oneof![0_u8..9, any::<u8>()], 0..200)
+        ) {
+            for frame in Frames::new(&bytes).map_while(Result::ok) {
+                let mut out = Vec::new();
+                frame.encode(&mut out);
+                prop_assert_eq!(out.len(), frame.encoded_len());
+                prop_assert_eq!(read(&out), Ok(vec![frame]));
+                if let Frame::Ack(ack) = frame {
+                    prop_assert!(ack.ranges().count() <= ACK_RANGES_READ_MAX);
+                }
+            }
+        }
+    }
+}

@@ -22,6 +22,8 @@ pub const FRAMES_PER_PACKET_MAX: usize = 64;
 pub const ACK_RANGES_SENT_MAX: usize = 32;
 /// Ack ranges we read; more close the session.
 pub const ACK_RANGES_READ_MAX: usize = 64;
+/// The reason in a CLOSE frame, in bytes of UTF-8: a word or a short sentence for the log.
+pub const CLOSE_REASON_MAX: usize = 256;
 
 /// The longest text of a letter, in bytes of UTF-8.
 pub const LETTER_TEXT_MAX: usize = 64 * 1024;

@@ -1,1 +1,374 @@
-//! To be written.
+//! Packets: the outermost layout, which both ends read before any key is known.
+//!
+//! Every packet begins with four bytes; the third fixes the layout of all that follows. A packet of another version,
+//! of an unknown or reserved type, or with a reserved byte that is not 0 is dropped without an answer.
+//!
+//! ```text
+//! every packet    magic(1)=0xFF  type(1)  version(1)=1  reserved(1)=0  …
+//!
+//! 1 INIT          header(4)  sender(4)  noise(n)  mac1(16)  mac2(16)
+//! 2 RESPONSE      header(4)  sender(4)  receiver(4)  noise(n)  mac1(16)  mac2(16)
+//! 3 COOKIE        reserved for a later version
+//! 4 KEY_QUERY     header(4)  nonce(16)  padding(n)=0
+//! 5 KEY_ANSWER    header(4)  nonce(16)  key(32)
+//! 6 DATA          header(4)  receiver(4)  number(8)  sealed(n)  tag(16)
+//! 7 RESET         reserved for a later version
+//! ```
+//!
+//! - *sender*, *receiver*: indexes chosen at random by the end that is to receive packets under them; 0 is none.
+//! - *noise*: one Noise message; its sealed payload holds the padding ([`crate::session`] has its layout), so that no
+//!   byte of a handshake packet but mac2 can be changed unseen.
+//! - *mac1* covers everything before it; *mac2* is 16 zero bytes in this version and is not looked at.
+//! - *number*: the packet's number, at most [`NUMBER_MAX`]. The 16 bytes before *sealed* are its associated data.
+//!
+//! | type | on UDP | on TCP |
+//! | --- | --- | --- |
+//! | INIT, RESPONSE | exactly 1,200 bytes | header and macs to 1,200 bytes |
+//! | KEY_QUERY | exactly 1,200 bytes | 20 to 1,200 bytes |
+//! | KEY_ANSWER | 52 bytes | 52 bytes |
+//! | DATA | 32 to 1,200 bytes | 32 to 16,384 bytes |
+//!
+//! The padding of what is asked on UDP makes every answer at most as large as what came, whoever the address
+//! belongs to.
+
+use crate::base::Carrier;
+
+use super::limits::{DATA_HEADER_LEN, MAGIC, TAG_LEN, TCP_PACKET_MAX, UDP_PACKET_MAX, VERSION};
+
+/// Bytes every packet begins with.
+pub const HEADER_LEN: usize = 4;
+/// What stands before the Noise message of an INIT.
+pub const INIT_HEADER_LEN: usize = HEADER_LEN + 4;
+/// What stands before the Noise message of a RESPONSE.
+pub const RESPONSE_HEADER_LEN: usize = HEADER_LEN + 8;
+/// The length of mac1, and of mac2 (as in WireGuard).
+pub const MAC_LEN: usize = 16;
+/// The length of an INIT, RESPONSE or KEY_QUERY on UDP, and the most they may be on TCP.
+pub const HANDSHAKE_LEN: usize = UDP_PACKET_MAX;
+/// The length of the nonce that ties a KEY_ANSWER to its KEY_QUERY.
+pub const QUERY_NONCE_LEN: usize = 16;
+/// A KEY_QUERY without its padding.
+pub const KEY_QUERY_LEN_MIN: usize = HEADER_LEN + QUERY_NONCE_LEN;
+/// A KEY_ANSWER.
+pub const KEY_ANSWER_LEN: usize = HEADER_LEN + QUERY_NONCE_LEN + 32;
+/// A data packet with nothing sealed in it.
+pub const DATA_LEN_MIN: usize = DATA_HEADER_LEN + TAG_LEN;
+/// The highest packet number: the largest a varint, and so an ack, can name (RFC 9000 §12.3).
+pub const NUMBER_MAX: u64 = (1 << 62) - 1;
+
+/// The type byte of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum PacketType {
+    /// The first handshake message.
+    Init = 1,
+    /// The second handshake message.
+    Response = 2,
+    /// Reserved: a cookie for a client while the relay is under load.
+    Cookie = 3,
+    /// A question for the relay's public key.
+    KeyQuery = 4,
+    /// The relay's public key.
+    KeyAnswer = 5,
+    /// Sealed frames.
+    Data = 6,
+    /// Reserved: the relay has lost a session.
+    Reset = 7,
+}
+
+/// Why bytes are not a packet of this version. Such packets are dropped without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PacketError {
+    /// The first byte is another, or there is none.
+    Magic,
+    /// A version that is not spoken here.
+    Version,
+    /// A type that is unknown or reserved for a later version.
+    Type,
+    /// A reserved byte that is not 0.
+    Reserved,
+    /// Shorter or longer than its type may be on this carrier.
+    Length,
+    /// A packet number above [`NUMBER_MAX`].
+    Number,
+}
+
+/// The parts of an INIT or RESPONSE that both have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Handshake<'a> {
+    /// The index its sender will receive data packets under.
+    pub sender: u32,
+    /// The Noise message.
+    pub noise: &'a [u8],
+    /// Everything mac1 covers.
+    pub covered: &'a [u8],
+    /// The mac of [`Handshake::covered`] under a key made from the receiver's public key.
+    pub mac1: &'a [u8; MAC_LEN],
+}
+
+/// A packet as far as it can be read without keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packet<'a> {
+    /// The first handshake message.
+    Init(Handshake<'a>),
+    /// The second handshake message.
+    Response {
+        /// The index from the INIT it answers.
+        receiver: u32,
+        /// Its other parts.
+        handshake: Handshake<'a>,
+    },
+    /// A question for the relay's public key.
+    KeyQuery {
+        /// To be given back in the answer.
+        nonce: &'a [u8; QUERY_NONCE_LEN],
+    },
+    /// The relay's public key, unauthenticated.
+    KeyAnswer {
+        /// From the question.
+        nonce: &'a [u8; QUERY_NONCE_LEN],
+        /// The key.
+        key: &'a [u8; 32],
+    },
+    /// Sealed frames; nothing of it is authentic before the tag has been verified.
+    Data {
+        /// The index its receiver has chosen.
+        receiver: u32,
+        /// The packet's number.
+        number: u64,
+    },
+}
+
+/// Reads a packet that came on `carrier`.
+///
+/// # Errors
+/// [`PacketError`] if it is none of this version: to be dropped without an answer.
+pub fn parse(carrier: Carrier, bytes: &[u8]) -> Result<Packet<'_>, PacketError> {
+    let Some((&MAGIC, rest)) = bytes.split_first() else { return Err(PacketError::Magic) };
+    let [kind, version, reserved, ..] = *rest else { return Err(PacketError::Length) };
+    if version != VERSION {
+        return Err(PacketError::Version);
+    }
+    let parse_body = match kind {
+        k if k == PacketType::Init as u8 => parse_init,
+        k if k == PacketType::Response as u8 => parse_response,
+        k if k == PacketType::KeyQuery as u8 => parse_key_query,
+        k if k == PacketType::KeyAnswer as u8 => parse_key_answer,
+        k if k == PacketType::Data as u8 => parse_data,
+        _ => return Err(PacketError::Type),
+    };
+    if reserved != 0 {
+        return Err(PacketError::Reserved);
+    }
+    parse_body(carrier, bytes)
+}
+
+fn parse_init(carrier: Carrier, bytes: &[u8]) -> Result<Packet<'_>, PacketError> {
+    parse_handshake(carrier, bytes, INIT_HEADER_LEN).map(Packet::Init)
+}
+
+fn parse_response(carrier: Carrier, bytes: &[u8]) -> Result<Packet<'_>, PacketError> {
+    let handshake = parse_handshake(carrier, bytes, RESPONSE_HEADER_LEN)?;
+    let receiver = u32::from_be_bytes(*array_at(bytes, INIT_HEADER_LEN)?);
+    Ok(Packet::Response { receiver, handshake })
+}
+
+fn parse_handshake(carrier: Carrier, bytes: &[u8], header_len: usize) -> Result<Handshake<'_>, PacketError> {
+    check_padded(carrier, bytes.len(), header_len + 2 * MAC_LEN)?;
+    let mac1_start = bytes.len() - 2 * MAC_LEN;
+    Ok(Handshake {
+        sender: u32::from_be_bytes(*array_at(bytes, HEADER_LEN)?),
+        noise: &bytes[header_len..mac1_start],
+        covered: &bytes[..mac1_start],
+        mac1: array_at(bytes, mac1_start)?,
+    })
+}
+
+fn parse_key_query(carrier: Carrier, bytes: &[u8]) -> Result<Packet<'_>, PacketError> {
+    check_padded(carrier, bytes.len(), KEY_QUERY_LEN_MIN)?;
+    Ok(Packet::KeyQuery { nonce: array_at(bytes, HEADER_LEN)? })
+}
+
+fn parse_key_answer(_: Carrier, bytes: &[u8]) -> Result<Packet<'_>, PacketError> {
+    if bytes.len() != KEY_ANSWER_LEN {
+        return Err(PacketError::Length);
+    }
+    let nonce = array_at(bytes, HEADER_LEN)?;
+    Ok(Packet::KeyAnswer { nonce, key: array_at(bytes, HEADER_LEN + QUERY_NONCE_LEN)? })
+}
+
+fn parse_data(carrier: Carrier, bytes: &[u8]) -> Result<Packet<'_>, PacketError> {
+    let len_max = match carrier {
+        Carrier::Udp => UDP_PACKET_MAX,
+        Carrier::Tcp => TCP_PACKET_MAX,
+    };
+    if !(DATA_LEN_MIN..=len_max).contains(&bytes.len()) {
+        return Err(PacketError::Length);
+    }
+    let number = u64::from_be_bytes(*array_at(bytes, HEADER_LEN + 4)?);
+    if number > NUMBER_MAX {
+        return Err(PacketError::Number);
+    }
+    Ok(Packet::Data { receiver: u32::from_be_bytes(*array_at(bytes, HEADER_LEN)?), number })
+}
+
+fn check_padded(carrier: Carrier, len: usize, len_min: usize) -> Result<(), PacketError> {
+    let fits = match carrier {
+        Carrier::Udp => len == HANDSHAKE_LEN,
+        Carrier::Tcp => (len_min..=HANDSHAKE_LEN).contains(&len),
+    };
+    if fits { Ok(()) } else { Err(PacketError::Length) }
+}
+
+fn array_at<const N: usize>(bytes: &[u8], start: usize) -> Result<&[u8; N], PacketError> {
+    bytes.get(start..).and_then(<[u8]>::first_chunk).ok_or(PacketError::Length)
+}
+
+/// Appends the header of an INIT; the Noise message and the macs are to follow.
+pub fn write_init_header(out: &mut Vec<u8>, sender: u32) {
+    write_header(out, PacketType::Init);
+    out.extend_from_slice(&sender.to_be_bytes());
+}
+
+/// Appends the header of a RESPONSE; the Noise message and the macs are to follow.
+pub fn write_response_header(out: &mut Vec<u8>, sender: u32, receiver: u32) {
+    write_header(out, PacketType::Response);
+    out.extend_from_slice(&sender.to_be_bytes());
+    out.extend_from_slice(&receiver.to_be_bytes());
+}
+
+/// Appends a KEY_QUERY, padded as `carrier` wants it.
+pub fn write_key_query(out: &mut Vec<u8>, carrier: Carrier, nonce: &[u8; QUERY_NONCE_LEN]) {
+    let start = out.len();
+    write_header(out, PacketType::KeyQuery);
+    out.extend_from_slice(nonce);
+    if carrier == Carrier::Udp {
+        out.resize(start + HANDSHAKE_LEN, 0);
+    }
+}
+
+/// Appends a KEY_ANSWER.
+pub fn write_key_answer(out: &mut Vec<u8>, nonce: &[u8; QUERY_NONCE_LEN], key: &[u8; 32]) {
+    write_header(out, PacketType::KeyAnswer);
+    out.extend_from_slice(nonce);
+    out.extend_from_slice(key);
+}
+
+/// The header of a data packet, which is its associated data.
+pub fn data_header(receiver: u32, number: u64) -> [u8; DATA_HEADER_LEN] {
+    let mut header = [0; DATA_HEADER_LEN];
+    header[..HEADER_LEN].copy_from_slice(&[MAGIC, PacketType::Data as u8, VERSION, 0]);
+    header[4..8].copy_from_slice(&receiver.to_be_bytes());
+    header[8..].copy_from_slice(&number.to_be_bytes());
+    header
+}
+
+fn write_header(out: &mut Vec<u8>, kind: PacketType) {
+    out.extend_from_slice(&[MAGIC, kind as u8, VERSION, 0]);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const CARRIERS: [Carrier; 2] = [Carrier::Udp, Carrier::Tcp];
+
+    #[test]
+    fn each_packet_reads_back_as_written() {
+        let mut init = Vec::new();
+        write_init_header(&mut init, 7);
+        init.resize(HANDSHAKE_LEN - 2 * MAC_LEN, 3);
+        init.extend_from_slice(&[1; MAC_LEN]);
+        init.extend_from_slice(&[2; MAC_LEN]);
+        for carrier in CARRIERS {
+            let Ok(Packet::Init(read)) = parse(carrier, &init) else { panic!("an INIT") };
+            assert_eq!((read.sender, read.mac1), (7, &[1; MAC_LEN]));
+            assert_eq!(read.noise, &[3; HANDSHAKE_LEN - INIT_HEADER_LEN - 2 * MAC_LEN]);
+            assert_eq!(read.covered, &init[..HANDSHAKE_LEN - 2 * MAC_LEN]);
+        }
+
+        let mut response = Vec::new();
+        write_response_header(&mut response, 8, 9);
+        response.resize(HANDSHAKE_LEN, 0);
+        let Ok(Packet::Response { receiver: 9, handshake }) = parse(Carrier::Udp, &response) else {
+            panic!("a RESPONSE")
+        };
+        assert_eq!(handshake.sender, 8);
+
+        let header = data_header(5, 6);
+        let data = [&header[..], &[0; TAG_LEN]].concat();
+        assert_eq!(parse(Carrier::Udp, &data), Ok(Packet::Data { receiver: 5, number: 6 }));
+
+        let (mut query, mut answer) = (Vec::new(), Vec::new());
+        write_key_query(&mut query, Carrier::Udp, &[4; 16]);
+        write_key_answer(&mut answer, &[4; 16], &[5; 32]);
+        assert_eq!(parse(Carrier::Udp, &query), Ok(Packet::KeyQuery { nonce: &[4; 16] }));
+        assert_eq!(parse(Carrier::Udp, &answer), Ok(Packet::KeyAnswer { nonce: &[4; 16], key: &[5; 32] }));
+        assert!(answer.len() <= query.len());
+    }
+
+    #[test]
+    fn what_asks_for_an_answer_must_be_padded_on_udp_and_need_not_be_on_tcp() {
+        let (mut query, mut init) = (Vec::new(), Vec::new());
+        write_key_query(&mut query, Carrier::Tcp, &[4; 16]);
+        write_init_header(&mut init, 7);
+        init.resize(200, 0);
+        for short in [&query, &init] {
+            assert_eq!(parse(Carrier::Udp, short), Err(PacketError::Length));
+            assert!(parse(Carrier::Tcp, short).is_ok());
+            let long = [&short[..], &[0; HANDSHAKE_LEN]].concat();
+            assert!(CARRIERS.iter().all(|c| parse(*c, &long) == Err(PacketError::Length)));
+        }
+    }
+
+    #[test]
+    fn other_versions_types_and_reserved_bits_are_refused() {
+        let packet = [&data_header(1, 2)[..], &[0; 16]].concat();
+        let table = [
+            (0, 0xFE, PacketError::Magic),
+            (1, 0, PacketError::Type),
+            (1, PacketType::Cookie as u8, PacketError::Type),
+            (1, PacketType::Reset as u8, PacketError::Type),
+            (1, 255, PacketError::Type),
+            (2, 0, PacketError::Version),
+            (2, 2, PacketError::Version),
+            (3, 1, PacketError::Reserved),
+            (3, 128, PacketError::Reserved),
+            (8, 0x40, PacketError::Number),
+            (8, 0x80, PacketError::Number),
+        ];
+        for (at, value, error) in table {
+            let mut bad = packet.clone();
+            bad[at] = value;
+            assert_eq!(parse(Carrier::Udp, &bad), Err(error), "byte {at} = {value}");
+        }
+        assert_eq!(parse(Carrier::Udp, &[]), Err(PacketError::Magic));
+    }
+
+    #[test]
+    fn every_short_datagram_is_refused() {
+        for first in 0..=255 {
+            for len in 0..DATA_LEN_MIN {
+                assert!(parse(Carrier::Udp, &vec![first; len]).is_err());
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(
+            kind in 0u8..9,
+            mut bytes in proptest::collection::vec(any::<u8>(), 0..1300),
+            framed in any::<bool>(),
+        ) {
+            if framed && bytes.len() >= 4 {
+                bytes[..4].copy_from_slice(&[MAGIC, kind, VERSION, 0]);
+            }
+            for carrier in CARRIERS {
+                let _ = parse(carrier, &bytes);
+            }
+        }
+    }
+}

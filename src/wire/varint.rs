@@ -1,1 +1,89 @@
-//! To be written.
+//! Variable-length integers (RFC 9000 §16): the two highest bits of the first byte tell the length.
+//!
+//! | first two bits | bytes | largest value |
+//! | --- | --- | --- |
+//! | 00 | 1 | 63 |
+//! | 01 | 2 | 16,383 |
+//! | 10 | 4 | 1,073,741,823 |
+//! | 11 | 8 | [`VARINT_MAX`] |
+//!
+//! Writers use the shortest form; readers take every form.
+
+/// The largest value a varint can hold: 2⁶² − 1.
+pub const VARINT_MAX: u64 = (1 << 62) - 1;
+
+/// How many bytes the shortest form of `value` has.
+pub const fn varint_len(value: u64) -> usize {
+    match value {
+        0..=0x3f => 1,
+        0x40..=0x3fff => 2,
+        0x4000..=0x3fff_ffff => 4,
+        _ => 8,
+    }
+}
+
+/// Appends the shortest form of `value`. Values above [`VARINT_MAX`] have no form: callers never write one.
+pub fn write_varint(out: &mut Vec<u8>, value: u64) {
+    assert!(value <= VARINT_MAX, "no counter of ours reaches 2^62");
+    let bytes = value.to_be_bytes();
+    match varint_len(value) {
+        1 => out.push(bytes[7]),
+        2 => out.extend_from_slice(&[0x40 | bytes[6], bytes[7]]),
+        4 => out.extend_from_slice(&[0x80 | bytes[4], bytes[5], bytes[6], bytes[7]]),
+        _ => {
+            out.push(0xc0 | bytes[0]);
+            out.extend_from_slice(&bytes[1..]);
+        }
+    }
+}
+
+/// Takes a varint off the front of `bytes`; `None`, and `bytes` as it was, if it is not whole.
+pub fn read_varint(bytes: &mut &[u8]) -> Option<u64> {
+    let first = *bytes.first()?;
+    let len = 1_usize << (first >> 6);
+    let (head, rest) = bytes.split_at_checked(len)?;
+    let value = head[1..].iter().fold(u64::from(first & 0x3f), |value, byte| value << 8 | u64::from(*byte));
+    *bytes = rest;
+    Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_examples_of_rfc_9000_are_read() {
+        let table: [(&[u8], u64); 5] = [
+            (&[0xc2, 0x19, 0x7c, 0x5e, 0xff, 0x14, 0xe8, 0x8c], 151_288_809_941_952_652),
+            (&[0x9d, 0x7f, 0x3e, 0x7d], 494_878_333),
+            (&[0x7b, 0xbd], 15_293),
+            (&[0x25], 37),
+            (&[0x40, 0x25], 37),
+        ];
+        for (mut bytes, value) in table {
+            assert_eq!(read_varint(&mut bytes), Some(value));
+            assert!(bytes.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_torn_varint_is_none_and_takes_nothing() {
+        for torn in [&[][..], &[0x40], &[0x80, 0, 0], &[0xff; 7]] {
+            let mut bytes = torn;
+            assert_eq!(read_varint(&mut bytes), None);
+            assert_eq!(bytes, torn);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_value_comes_back(value in 0..=VARINT_MAX, shift in 0_u32..62) {
+            let value = value >> shift;
+            let mut out = Vec::new();
+            write_varint(&mut out, value);
+            prop_assert_eq!(out.len(), varint_len(value));
+            prop_assert_eq!(read_varint(&mut &out[..]), Some(value));
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! One attempt to reach a relay over one carrier: connect, ask for the key if it is not known, shake hands.
+//!
+//! An attempt only says what to do next; the uplink carries it out. UDP packets are repeated at 0, 250, 500, 1000,
+//! 2000 and 4000 ms (±10 %), six at most, to each address of the relay in turn; on TCP each is sent once.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::base::{Carrier, ConnId, Path, Rng, Tick};
+use crate::session::{Initiator, KeyQuery};
+
+/// When each packet of a UDP attempt is sent, in milliseconds after the first.
+const SCHEDULE_MS: [u64; 6] = [0, 250, 500, 1_000, 2_000, 4_000];
+/// How long an attempt may take in all.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(8);
+/// From this packet of a handshake on, the relay's key is asked for beside it: silence may mean that it has changed.
+const CHECK_KEY_FROM: usize = 2;
+
+/// How far an attempt has come.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// The TCP path is being opened.
+    Connecting,
+    /// It may go on as soon as there is a counter, or its time has come.
+    Ready,
+    /// The relay's key was asked for.
+    Querying(KeyQuery),
+    /// The first handshake packet is on its way; beside it perhaps a question for the key.
+    Shaking(Initiator, Option<KeyQuery>),
+}
+
+/// An attempt over one carrier.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) carrier: Carrier,
+    pub(super) stage: Stage,
+    /// The addresses tried in turn.
+    addrs: Vec<SocketAddr>,
+    turn: usize,
+    conn: Option<ConnId>,
+    /// Packets of the present stage sent.
+    sent: usize,
+    /// When the first packet of the present stage was sent.
+    stage_since: Tick,
+    next_at: Tick,
+    /// It shakes hands no earlier.
+    pub(super) not_before: Tick,
+    give_up_at: Tick,
+}
+
+/// What an attempt is to do now.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Nothing until [`Attempt::next_deadline`].
+    Wait,
+    /// Send the stage's packets there.
+    Send(Path),
+    /// It has failed.
+    GiveUp,
+}
+
+impl Attempt {
+    pub(super) fn new(carrier: Carrier, addrs: Vec<SocketAddr>, now: Tick, not_before: Tick) -> Attempt {
+        Attempt {
+            carrier,
+            stage: Stage::Ready,
+            addrs,
+            turn: 0,
+            conn: None,
+            sent: 0,
+            stage_since: now,
+            next_at: now,
+            not_before,
+            give_up_at: not_before.max(now) + GIVE_UP_AFTER,
+        }
+    }
+
+    /// An attempt that waits for this connection to be opened.
+    pub(super) fn connecting(mut self, conn: ConnId) -> Attempt {
+        self.conn = Some(conn);
+        self.stage = Stage::Connecting;
+        self
+    }
+
+    /// An attempt on a connection that is open already.
+    pub(super) fn on(mut self, conn: ConnId) -> Attempt {
+        self.conn = Some(conn);
+        self
+    }
+
+    pub(super) fn conn(&self) -> Option<ConnId> {
+        self.conn
+    }
+
+    /// The address the present turn goes to.
+    pub(super) fn addr(&self) -> Option<SocketAddr> {
+        self.addrs.get(self.turn % self.addrs.len().max(1)).copied()
+    }
+
+    /// The next address of a TCP attempt whose connection failed, if there is another.
+    pub(super) fn next_addr(&mut self) -> Option<SocketAddr> {
+        self.turn += 1;
+        (self.turn < self.addrs.len()).then(|| self.addrs[self.turn])
+    }
+
+    /// Where the stage's packets go.
+    pub(super) fn path(&self) -> Option<Path> {
+        match self.carrier {
+            Carrier::Tcp => self.conn.map(Path::Tcp),
+            Carrier::Udp => self.addr().map(Path::Udp),
+        }
+    }
+
+    /// A new stage whose packets are sent from `now` on.
+    pub(super) fn enter(&mut self, now: Tick, stage: Stage) {
+        self.stage = stage;
+        self.sent = 0;
+        self.stage_since = now;
+        self.next_at = now;
+    }
+
+    /// How long ago the first packet of this stage was sent: a sample of the round trip, if it was sent once only.
+    pub(super) fn rtt(&self, now: Tick) -> Option<Duration> {
+        (self.sent == 1).then(|| now.since(self.stage_since))
+    }
+
+    /// Whether the key should be asked for beside the handshake.
+    pub(super) fn doubts_key(&self) -> bool {
+        self.sent > CHECK_KEY_FROM && matches!(self.stage, Stage::Shaking(_, None))
+    }
+
+    /// Lets time pass.
+    pub(super) fn step(&mut self, now: Tick, rng: &mut Rng) -> Step {
+        if now >= self.give_up_at {
+            return Step::GiveUp;
+        }
+        if matches!(self.stage, Stage::Connecting | Stage::Ready) || now < self.next_at {
+            return Step::Wait;
+        }
+        let Some(path) = self.path() else { return Step::GiveUp };
+        self.sent += 1;
+        self.turn += usize::from(self.carrier == Carrier::Udp);
+        self.next_at = match SCHEDULE_MS.get(self.sent).filter(|_| self.carrier == Carrier::Udp) {
+            Some(after) => now.max(self.stage_since + jittered(*after, rng)),
+            None => self.give_up_at,
+        };
+        if self.next_at <= now {
+            self.next_at = now + Duration::from_millis(SCHEDULE_MS[1]);
+        }
+        Step::Send(path)
+    }
+
+    pub(super) fn next_deadline(&self, now: Tick) -> Tick {
+        let next = match self.stage {
+            Stage::Connecting => self.give_up_at,
+            Stage::Ready if self.not_before > now => self.not_before,
+            Stage::Ready => self.give_up_at,
+            Stage::Querying(_) | Stage::Shaking(..) => self.next_at,
+        };
+        next.min(self.give_up_at)
+    }
+}
+
+/// `ms` ±10 %.
+fn jittered(ms: u64, rng: &mut Rng) -> Duration {
+    Duration::from_micros(ms * 900 + rng.below(ms * 200 + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attempt(addrs: &[&str]) -> (Attempt, Rng) {
+        let addrs = addrs.iter().map(|a| a.parse().unwrap()).collect();
+        let (mut rng, start) = (Rng::from_seed([1; 32]), Tick::from_micros(1_000_000));
+        let mut attempt = Attempt::new(Carrier::Udp, addrs, start, start);
+        let query = KeyQuery::new(Carrier::Udp, &mut rng);
+        attempt.enter(start, Stage::Querying(query));
+        (attempt, rng)
+    }
+
+    #[test]
+    fn six_packets_in_four_seconds_then_it_gives_up() {
+        let (mut attempt, mut rng) = attempt(&["127.0.0.1:1"]);
+        let start = Tick::from_micros(1_000_000);
+        let (mut now, mut sent) = (start, Vec::new());
+        loop {
+            match attempt.step(now, &mut rng) {
+                Step::Send(_) => sent.push(now.since(start).as_millis() as u64),
+                Step::GiveUp => break,
+                Step::Wait => {
+                    assert!(attempt.next_deadline(now) > now, "it never spins");
+                    now = attempt.next_deadline(now);
+                }
+            }
+        }
+        assert_eq!(sent.len(), SCHEDULE_MS.len());
+        for (at, planned) in sent.iter().zip(SCHEDULE_MS) {
+            assert!(at.abs_diff(planned) <= planned / 10 + 1, "{sent:?}");
+        }
+        assert_eq!(now.since(start), GIVE_UP_AFTER);
+    }
+
+    #[test]
+    fn every_address_has_its_turn() {
+        let (mut attempt, mut rng) = attempt(&["127.0.0.1:1", "127.0.0.1:2"]);
+        let mut paths = Vec::new();
+        let mut now = Tick::from_micros(1_000_000);
+        while paths.len() < 4 {
+            match attempt.step(now, &mut rng) {
+                Step::Send(path) => paths.push(path),
+                _ => now = attempt.next_deadline(now),
+            }
+        }
+        assert!(paths[0] != paths[1] && paths[0] == paths[2] && paths[1] == paths[3]);
+    }
+}

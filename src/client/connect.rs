@@ -1,0 +1,509 @@
+//! How a session comes about and is kept: rounds of attempts over the permitted carriers.
+//!
+//! A *round* begins with the first look-up and ends with the first authenticated answer, or when every attempt has
+//! failed; then the next begins after 1, 2, 4 … 30 s with jitter. UDP is tried at once. A TCP connection is opened beside
+//! it after 250 ms, so that an address where nothing listens is known soon, and shakes hands there if UDP has not
+//! answered within a second.
+//!
+//! While there is a session its handshakes *continue* it: a round of repair when the path has gone silent, or one on the
+//! present path alone when keys are to be renewed.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::base::{Carrier, ConnId, Effect, HostPort, Now, Path, PublicKey, Rng, Tick, Why};
+use crate::peer::{Begin, Peer, Role};
+use crate::session::{Answered, Established, Hello, Initiator, KeyQuery, Lifetime};
+
+use super::api::{Carriers, Event, Record, Unreached};
+use super::attempt::{Attempt, Stage, Step};
+use super::uplink::{Out, Shared, Told, Uplink, close_conn};
+
+/// A TCP connection is opened beside UDP after this time.
+const TCP_CONNECT_AFTER: Duration = Duration::from_millis(250);
+/// UDP has so long to answer before TCP shakes hands.
+const TCP_SHAKE_AFTER: Duration = Duration::from_secs(1);
+/// With TCP refused and UDP silent for this long, the user is told that no relay answers: within a second.
+const SILENT_AND_REFUSED: Duration = Duration::from_millis(900);
+/// With nothing heard on any carrier for this long, the user is told.
+const SILENT: Duration = Duration::from_secs(3);
+/// Pauses between rounds: the first, and the longest.
+const BACKOFF_MIN: Duration = Duration::from_secs(1);
+const BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// Probe time-outs in a row after which a UDP path is taken for dead.
+const STALLED_PTOS_UDP: u32 = 4;
+/// Missed probes after which a TCP path is taken for dead: about 10 s.
+const STALLED_PTOS_TCP: u32 = 3;
+/// A session is not continued after this silence: the relay has forgotten it.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(180);
+
+/// Why attempts are being made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Round {
+    /// There is no session.
+    Fresh,
+    /// There is one whose path is gone or silent.
+    Repair,
+    /// Its keys are to be renewed.
+    Rekey,
+}
+
+/// What is being done to reach a relay.
+#[derive(Debug, Default)]
+pub(super) struct Connecting {
+    pub(super) round: Option<Round>,
+    pub(super) attempts: Vec<Attempt>,
+    since: Tick,
+    udp_addrs: Option<Vec<SocketAddr>>,
+    tcp_addrs: Option<Vec<SocketAddr>>,
+    tcp_at: Option<Tick>,
+    tcp_refused: bool,
+    tell_silence_at: Option<Tick>,
+    /// A key the relay showed and has not proved yet.
+    unproven_key: Option<PublicKey>,
+    told_key_changed: bool,
+    failures: u32,
+    next_round_at: Option<Tick>,
+}
+
+impl Connecting {
+    /// The next round begins after a pause that doubles with each failure.
+    pub(super) fn back_off(&mut self, now: Tick, rng: &mut Rng) {
+        let pause = (BACKOFF_MIN * (1 << self.failures.min(5))).min(BACKOFF_MAX);
+        self.failures = self.failures.saturating_add(1);
+        let micros = pause.as_micros() as u64;
+        self.next_round_at = Some(now + Duration::from_micros(micros / 2 + rng.below(micros / 2 + 1)));
+        self.end_round();
+    }
+
+    pub(super) fn succeeded(&mut self) {
+        self.failures = 0;
+        self.next_round_at = None;
+        self.end_round();
+    }
+
+    fn end_round(&mut self) {
+        self.round = None;
+        self.tcp_at = None;
+        self.tell_silence_at = None;
+    }
+
+    pub(super) fn next_deadline(&self, now: Tick) -> Option<Tick> {
+        let attempts = self.attempts.iter().map(|a| a.next_deadline(now));
+        let paused = self.next_round_at.filter(|_| self.round.is_none());
+        attempts.chain([paused, self.tcp_at, self.tell_silence_at].into_iter().flatten()).min()
+    }
+}
+
+impl Uplink {
+    /// Does whatever is due to reach the relay or keep it.
+    pub(super) fn pursue(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
+        if self.connecting.round.is_none()
+            && let Some(round) = self.wanted_round(now.tick)
+        {
+            self.begin_round(now, shared, round, out);
+        }
+        if self.connecting.tcp_at.is_some_and(|at| at <= now.tick) {
+            self.connecting.tcp_at = None;
+            self.open_tcp(now.tick, shared, out);
+        }
+        if self.connecting.tell_silence_at.is_some_and(|at| at <= now.tick) {
+            self.connecting.tell_silence_at = None;
+            self.tell_unreached(Unreached::Silent, out);
+        }
+        self.drive_attempts(now, shared, out);
+    }
+
+    fn wanted_round(&mut self, now: Tick) -> Option<Round> {
+        if self.connecting.next_round_at.is_some_and(|at| at > now) {
+            return None;
+        }
+        let Some(peer) = &self.peer else { return Some(Round::Fresh) };
+        let ptos = peer.link().pto_count();
+        match peer.path() {
+            None => Some(Round::Repair),
+            Some(Path::Udp(_)) if ptos >= STALLED_PTOS_UDP => Some(Round::Repair),
+            Some(Path::Tcp(_)) if ptos >= STALLED_PTOS_TCP => Some(Round::Repair),
+            Some(_) => peer.needs_rekey(now).then_some(Round::Rekey),
+        }
+    }
+
+    fn begin_round(&mut self, now: Now, shared: &mut Shared, round: Round, out: &mut Out) {
+        if self.peer.as_ref().is_some_and(|peer| now.tick.since(peer.link().last_heard()) >= FORGOTTEN_AFTER)
+        {
+            self.drop_peer(now.tick, shared, out);
+        }
+        let connecting = &mut self.connecting;
+        connecting.round = Some(round);
+        connecting.next_round_at = None;
+        connecting.since = now.tick;
+        connecting.tcp_refused = false;
+        if let (Round::Rekey, Some(path)) = (round, self.peer.as_ref().and_then(Peer::path)) {
+            let attempt = match path {
+                Path::Udp(addr) => Attempt::new(Carrier::Udp, vec![addr], now.tick, now.tick),
+                Path::Tcp(conn) => Attempt::new(Carrier::Tcp, Vec::new(), now.tick, now.tick).on(conn),
+            };
+            connecting.attempts.push(attempt);
+            return;
+        }
+        connecting.tell_silence_at = Some(now.tick + SILENT);
+        connecting.udp_addrs = look_up(&self.spec.addr, out);
+        connecting.tcp_addrs = match &self.spec.tcp {
+            Some(tcp) => look_up(tcp, out),
+            None => connecting.udp_addrs.clone(),
+        };
+        self.launch(now, shared, out);
+    }
+
+    pub(super) fn handle_resolved(
+        &mut self,
+        now: Now,
+        shared: &mut Shared,
+        host: &HostPort,
+        addrs: &[SocketAddr],
+        out: &mut Out,
+    ) {
+        if self.connecting.round.is_none() || !self.connecting.attempts.is_empty() {
+            return;
+        }
+        if *host == self.spec.addr {
+            self.connecting.udp_addrs = Some(addrs.to_vec());
+        }
+        if *host == *self.spec.tcp.as_ref().unwrap_or(&self.spec.addr) {
+            self.connecting.tcp_addrs = Some(addrs.to_vec());
+        }
+        self.launch(now, shared, out);
+    }
+
+    /// Begins the attempts once every address is known.
+    fn launch(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
+        let connecting = &mut self.connecting;
+        let (Some(udp), Some(tcp)) = (&connecting.udp_addrs, &connecting.tcp_addrs) else { return };
+        let (use_udp, use_tcp) = match shared.carriers {
+            Carriers::Auto => (!udp.is_empty(), !tcp.is_empty()),
+            Carriers::Udp => (!udp.is_empty(), false),
+            Carriers::Tcp => (false, !tcp.is_empty()),
+        };
+        if !use_udp && !use_tcp {
+            self.tell_unreached(Unreached::NoSuchHost, out);
+            return self.connecting.back_off(now.tick, &mut shared.rng);
+        }
+        if use_udp {
+            connecting.attempts.push(Attempt::new(Carrier::Udp, udp.clone(), now.tick, now.tick));
+        }
+        if use_tcp && use_udp {
+            connecting.tcp_at = Some(now.tick + TCP_CONNECT_AFTER);
+        } else if use_tcp {
+            self.open_tcp(now.tick, shared, out);
+        }
+        self.drive_attempts(now, shared, out);
+    }
+
+    fn open_tcp(&mut self, now: Tick, shared: &mut Shared, out: &mut Out) {
+        let addrs = self.connecting.tcp_addrs.clone().unwrap_or_default();
+        let Some(&addr) = addrs.first() else { return };
+        let alone = self.connecting.attempts.is_empty();
+        let not_before = if alone { now } else { self.connecting.since + TCP_SHAKE_AFTER };
+        let conn = self.dial(shared, addr, out);
+        self.connecting.attempts.push(Attempt::new(Carrier::Tcp, addrs, now, not_before).connecting(conn));
+    }
+
+    fn dial(&self, shared: &mut Shared, addr: SocketAddr, out: &mut Out) -> ConnId {
+        shared.next_conn += 1;
+        let conn = ConnId(shared.next_conn);
+        shared.conns.insert(conn, self.spec.addr.clone());
+        out.effects.push(Effect::OpenTcp(conn, addr));
+        conn
+    }
+
+    pub(super) fn handle_opened(&mut self, now: Now, shared: &mut Shared, conn: ConnId, out: &mut Out) {
+        if let Some(attempt) = self.connecting.attempts.iter_mut().find(|a| a.conn() == Some(conn)) {
+            attempt.enter(now.tick, Stage::Ready);
+        }
+        self.drive_attempts(now, shared, out);
+    }
+
+    pub(super) fn handle_path_closed(
+        &mut self,
+        now: Now,
+        shared: &mut Shared,
+        conn: ConnId,
+        why: Why,
+        out: &mut Out,
+    ) {
+        shared.conns.remove(&conn);
+        if let Some(peer) = &mut self.peer {
+            peer.handle_path_closed(now.tick, Path::Tcp(conn));
+        }
+        if let Some(place) = self.connecting.attempts.iter().position(|a| a.conn() == Some(conn)) {
+            self.handle_attempt_closed(now, shared, place, why, out);
+        }
+        if !self.stopped {
+            self.pursue(now, shared, out);
+        }
+    }
+
+    fn handle_attempt_closed(
+        &mut self,
+        now: Now,
+        shared: &mut Shared,
+        place: usize,
+        why: Why,
+        out: &mut Out,
+    ) {
+        let mut attempt = self.connecting.attempts.remove(place);
+        self.free_attempt(now.tick, shared, &attempt);
+        if let Some(addr) = attempt.next_addr() {
+            let conn = self.dial(shared, addr, out);
+            return self.connecting.attempts.push(attempt.connecting(conn));
+        }
+        if why == Why::Refused {
+            self.connecting.tcp_refused = true;
+            if shared.carriers == Carriers::Tcp {
+                self.tell_unreached(Unreached::NoTcpListener, out);
+            } else if let Some(at) = &mut self.connecting.tell_silence_at {
+                *at = (*at).min(self.connecting.since + SILENT_AND_REFUSED).max(now.tick);
+            }
+        }
+        self.end_failed_round(now.tick, shared, out);
+    }
+
+    /// Takes each attempt as far as it can go now.
+    pub(super) fn drive_attempts(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
+        let mut place = 0;
+        while place < self.connecting.attempts.len() {
+            self.make_ready(now, shared, place, out);
+            let attempt = &mut self.connecting.attempts[place];
+            match attempt.step(now.tick, &mut shared.rng) {
+                Step::Wait => place += 1,
+                Step::Send(path) => {
+                    if attempt.doubts_key()
+                        && let Stage::Shaking(_, check) = &mut attempt.stage
+                    {
+                        *check = Some(KeyQuery::new(path.carrier(), &mut shared.rng));
+                    }
+                    send_stage(attempt, path, out);
+                }
+                Step::GiveUp => {
+                    let attempt = self.connecting.attempts.remove(place);
+                    self.free_attempt(now.tick, shared, &attempt);
+                    if let Some(conn) = attempt.conn().filter(|_| self.connecting.round != Some(Round::Rekey))
+                    {
+                        close_conn(shared, conn, out);
+                    }
+                    self.end_failed_round(now.tick, shared, out);
+                }
+            }
+        }
+    }
+
+    /// Begins the stage that a ready attempt comes to: the question for the key, or the handshake.
+    fn make_ready(&mut self, now: Now, shared: &mut Shared, place: usize, out: &mut Out) {
+        let attempt = &mut self.connecting.attempts[place];
+        if !matches!(attempt.stage, Stage::Ready) || attempt.not_before > now.tick {
+            return;
+        }
+        let Some(key) = self.spec.key else {
+            let query = KeyQuery::new(attempt.carrier, &mut shared.rng);
+            return attempt.enter(now.tick, Stage::Querying(query));
+        };
+        let Some(counter) = shared.counter.next(now.wall, out) else { return };
+        let Some(index) = shared.indexes.allocate(&mut shared.rng, self.spec.addr.clone()) else { return };
+        let hello = Hello { counter, continues: self.peer.as_ref().map(Peer::id) };
+        let (identity, secret, carrier) = (&shared.identity, &shared.secret, attempt.carrier);
+        match Initiator::new(identity, &key, secret, &hello, index, carrier, &mut shared.rng) {
+            Ok(initiator) => attempt.enter(now.tick, Stage::Shaking(initiator, None)),
+            Err(_) => {
+                shared.indexes.free(now.tick, Duration::ZERO, index);
+                self.tell_unreached(Unreached::HandshakeRefused, out);
+            }
+        }
+    }
+
+    pub(super) fn handle_key_answer(&mut self, now: Now, shared: &mut Shared, bytes: &[u8], out: &mut Out) {
+        for place in 0..self.connecting.attempts.len() {
+            let attempt = &mut self.connecting.attempts[place];
+            match &mut attempt.stage {
+                Stage::Querying(query) => {
+                    let Ok(key) = query.handle_answer(bytes) else { continue };
+                    self.spec.key = Some(key);
+                    self.connecting.unproven_key = Some(key);
+                    attempt.enter(now.tick, Stage::Ready);
+                    return self.drive_attempts(now, shared, out);
+                }
+                Stage::Shaking(_, Some(query)) => {
+                    let (Ok(offered), Some(pinned)) = (query.handle_answer(bytes), self.spec.key) else {
+                        continue;
+                    };
+                    if offered != pinned {
+                        self.tell_unreached(Unreached::KeyChanged { pinned, offered }, out);
+                    }
+                    return;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn handle_response(
+        &mut self,
+        now: Now,
+        shared: &mut Shared,
+        path: Path,
+        bytes: &[u8],
+        out: &mut Out,
+    ) {
+        for place in 0..self.connecting.attempts.len() {
+            let attempt = &mut self.connecting.attempts[place];
+            let Stage::Shaking(initiator, _) = &mut attempt.stage else { continue };
+            let index = initiator.local_index();
+            match initiator.handle_response(bytes) {
+                Err(_) => {}
+                Ok(Answered::Stale { highest }) => {
+                    shared.counter.raise(highest);
+                    shared.indexes.free(now.tick, Duration::ZERO, index);
+                    attempt.enter(now.tick, Stage::Ready);
+                    return self.drive_attempts(now, shared, out);
+                }
+                Ok(Answered::Established(established)) => {
+                    let rtt = attempt.rtt(now.tick);
+                    self.connecting.attempts.remove(place);
+                    return self.establish(now, shared, path, (established, rtt), out);
+                }
+            }
+        }
+    }
+
+    /// The first authenticated answer carries the conversation; every other attempt ends.
+    fn establish(
+        &mut self,
+        now: Now,
+        shared: &mut Shared,
+        path: Path,
+        answer: (Established, Option<Duration>),
+        out: &mut Out,
+    ) {
+        let (Established { keys, welcome }, rtt) = answer;
+        let kept = if let Path::Tcp(conn) = path { Some(conn) } else { None };
+        self.cancel_attempts_but(now.tick, shared, kept, out);
+        self.connecting.succeeded();
+        self.pin(shared, out);
+        let continued = self.peer.as_mut().filter(|peer| welcome.continued && peer.id() == welcome.session);
+        if let Some(peer) = continued {
+            let before = peer.path();
+            peer.renew(now.tick, keys);
+            peer.select(now.tick, path);
+            if let Some(Path::Tcp(conn)) = before.filter(|before| *before != path) {
+                close_conn(shared, conn, out);
+            }
+            if before.map(Path::carrier) != Some(path.carrier()) && self.told == Told::Online {
+                out.show(Event::Moved { relay: self.spec.addr.clone(), via: path.carrier() });
+            }
+            self.free_indexes(now.tick, shared);
+        } else {
+            self.drop_peer_but(now.tick, shared, Some(path), out);
+            let (id, rng) = (welcome.session, shared.rng.fork());
+            let begin = Begin { role: Role::Client, path, keys, id, rtt, lifetime: Lifetime::default(), rng };
+            self.begin(Peer::new(now.tick, begin), shared);
+        }
+        self.tell_online(out);
+    }
+
+    /// The relay has proved the key it showed: it is remembered from now on.
+    fn pin(&mut self, shared: &mut Shared, out: &mut Out) {
+        let Some(key) = self.connecting.unproven_key.take() else { return };
+        let relay = self.spec.addr.clone();
+        let record = Record::Pin { relay: relay.clone(), key };
+        out.effects.push(Effect::Persist(shared.counter.other_ticket(), record));
+        out.show(Event::Pinned { relay, key });
+    }
+
+    pub(super) fn cancel_attempts(&mut self, now: Tick, shared: &mut Shared, out: &mut Out) {
+        let in_use = match self.peer.as_ref().and_then(Peer::path) {
+            Some(Path::Tcp(conn)) => Some(conn),
+            _ => None,
+        };
+        self.cancel_attempts_but(now, shared, in_use, out);
+    }
+
+    fn cancel_attempts_but(&mut self, now: Tick, shared: &mut Shared, kept: Option<ConnId>, out: &mut Out) {
+        for attempt in std::mem::take(&mut self.connecting.attempts) {
+            self.free_attempt(now, shared, &attempt);
+            if let Some(conn) = attempt.conn().filter(|conn| Some(*conn) != kept) {
+                close_conn(shared, conn, out);
+            }
+        }
+    }
+
+    fn free_attempt(&self, now: Tick, shared: &mut Shared, attempt: &Attempt) {
+        if let Stage::Shaking(initiator, _) = &attempt.stage {
+            shared.indexes.free(now, Duration::from_secs(3), initiator.local_index());
+        }
+    }
+
+    fn end_failed_round(&mut self, now: Tick, shared: &mut Shared, out: &mut Out) {
+        let more = !self.connecting.attempts.is_empty() || self.connecting.tcp_at.is_some();
+        if more || self.connecting.round.is_none() {
+            return;
+        }
+        self.forget_unproven_key();
+        if self.connecting.round != Some(Round::Rekey) {
+            self.tell_unreached(Unreached::Silent, out);
+        }
+        self.connecting.back_off(now, &mut shared.rng);
+    }
+
+    fn forget_unproven_key(&mut self) {
+        if self.connecting.unproven_key.take().is_some() {
+            self.spec.key = None;
+        }
+    }
+
+    /// Tells once that the relay is not reached, or no longer.
+    fn tell_unreached(&mut self, why: Unreached, out: &mut Out) {
+        let relay = self.spec.addr.clone();
+        let loud = matches!(why, Unreached::KeyChanged { .. });
+        match self.told {
+            Told::Online if !loud => out.show(Event::Lost { relay }),
+            Told::Nothing | Told::Online => out.show(Event::Unreached { relay, why }),
+            Told::Away if loud && !self.connecting.told_key_changed => {
+                out.show(Event::Unreached { relay, why })
+            }
+            Told::Away => {}
+        }
+        self.connecting.told_key_changed |= loud;
+        self.told = Told::Away;
+    }
+
+    /// A relay that was in the book with another key, or none: the user has decided.
+    pub(super) fn set_key(&mut self, key: Option<PublicKey>) {
+        if key.is_some() && key != self.spec.key {
+            self.spec.key = key;
+            self.connecting.unproven_key = None;
+            self.connecting.told_key_changed = false;
+            self.connecting.next_round_at = None;
+        }
+    }
+}
+
+fn send_stage(attempt: &Attempt, path: Path, out: &mut Out) {
+    match &attempt.stage {
+        Stage::Querying(query) => out.send(path, query.packet()),
+        Stage::Shaking(initiator, check) => {
+            out.send(path, initiator.packet());
+            if let Some(check) = check {
+                out.send(path, check.packet());
+            }
+        }
+        Stage::Connecting | Stage::Ready => {}
+    }
+}
+
+/// The addresses of a host: at once if it is an address itself, otherwise they are asked for.
+fn look_up(host: &HostPort, out: &mut Out) -> Option<Vec<SocketAddr>> {
+    let known = host.as_socket_addr().map(|addr| vec![addr]);
+    if known.is_none() {
+        out.effects.push(Effect::LookUp(host.clone()));
+    }
+    known
+}

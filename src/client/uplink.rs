@@ -1,0 +1,350 @@
+//! The client and one relay: the session, and the letters that go through it both ways. How the session comes about
+//! stands in `connect`.
+
+use crate::base::{Carrier, ConnId, Effect, HostPort, Name, Now, Outputs, Path, Tick};
+use crate::peer::{Heard, Peer};
+use crate::session::{AccessSecret, Identity, Indexes};
+use crate::wire::frame::{StreamId, close};
+use crate::wire::letter::{decode_text, encode_text};
+use crate::wire::limits::LETTER_TEXT_MAX;
+use crate::wire::message::{Delivery, KIND_TEXT, Letter, NameReason, Reason, Refused, ToClient, ToRelay};
+
+use super::api::{Carriers, Event, Incoming, Record, RelaySpec};
+use super::connect::{Connecting, Round};
+use super::counter::Counter;
+use super::ledger::{Ledger, Seen};
+use super::outbox::{Outbox, Outcome};
+
+pub(super) type Out = Outputs<Record, Event>;
+
+/// What all relays of a client share.
+pub(super) struct Shared {
+    pub(super) identity: Identity,
+    pub(super) secret: AccessSecret,
+    pub(super) name: Option<Name>,
+    pub(super) carriers: Carriers,
+    pub(super) rng: crate::base::Rng,
+    pub(super) counter: Counter,
+    pub(super) indexes: Indexes<HostPort>,
+    /// Whose each TCP connection is.
+    pub(super) conns: std::collections::BTreeMap<ConnId, HostPort>,
+    pub(super) next_conn: u64,
+}
+
+/// What the user was last told about this relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    Nothing,
+    Online,
+    Away,
+}
+
+/// One relay.
+pub(super) struct Uplink {
+    pub(super) spec: RelaySpec,
+    pub(super) peer: Option<Peer>,
+    pub(super) connecting: Connecting,
+    pub(super) told: Told,
+    /// Nothing more is tried: the name was refused, or another machine took over.
+    pub(super) stopped: bool,
+    welcomed: bool,
+    text_max: usize,
+    outbox: Outbox,
+    ledger: Ledger,
+    pings: u32,
+    /// Reused: a message being read, and one being written.
+    incoming: Vec<u8>,
+    outgoing: Vec<u8>,
+}
+
+impl Uplink {
+    pub(super) fn new(spec: RelaySpec, outbox: Outbox) -> Uplink {
+        Uplink {
+            spec,
+            peer: None,
+            connecting: Connecting::default(),
+            told: Told::Nothing,
+            stopped: false,
+            welcomed: false,
+            text_max: LETTER_TEXT_MAX,
+            outbox,
+            ledger: Ledger::default(),
+            pings: 0,
+            incoming: Vec::new(),
+            outgoing: Vec::new(),
+        }
+    }
+
+    pub(super) fn via(&self) -> Carrier {
+        self.peer.as_ref().and_then(Peer::path).map_or(Carrier::Udp, Path::carrier)
+    }
+
+    // From the user.
+
+    pub(super) fn send(&mut self, now: Now, request: u64, to: Name, text: &str) -> Result<(), Reason> {
+        if text.len() > self.text_max {
+            return Err(Reason::TooLong);
+        }
+        self.outbox.push(request, to, encode_text(text, now.wall));
+        Ok(())
+    }
+
+    pub(super) fn ping(&mut self) {
+        self.pings += 1;
+    }
+
+    /// Whether every letter has come to its end.
+    pub(super) fn is_idle(&self) -> bool {
+        self.outbox.is_empty()
+    }
+
+    // From the world.
+
+    pub(super) fn handle_data(
+        &mut self,
+        now: Now,
+        shared: &mut Shared,
+        path: Path,
+        bytes: &mut [u8],
+        out: &mut Out,
+    ) {
+        let Some(peer) = &mut self.peer else { return };
+        let heard = peer.handle_packet(now.tick, path, bytes);
+        match heard {
+            Heard::Dropped => return,
+            Heard::Taken => {}
+            Heard::Closed(code) => return self.handle_closed(now, shared, code, out),
+            Heard::Broken(violation) => {
+                peer.close(close::PROTOCOL_VIOLATION, violation.as_str());
+                peer.flush(now.tick, out);
+                return self.lose(now, shared, out);
+            }
+        }
+        self.free_indexes(now.tick, shared);
+        self.stop_repairing(now.tick, shared, out);
+        self.read(now, shared, out);
+        if let Some(rtt) = self.peer.as_mut().and_then(Peer::take_pong) {
+            out.show(Event::Pong { relay: self.spec.addr.clone(), via: self.via(), rtt });
+        }
+    }
+
+    fn handle_closed(&mut self, now: Now, shared: &mut Shared, code: u16, out: &mut Out) {
+        if code == close::REPLACED {
+            self.stopped = true;
+            out.show(Event::Replaced { relay: self.spec.addr.clone() });
+        }
+        self.lose(now, shared, out);
+    }
+
+    /// The session is gone for good; a new one is tried for after a while.
+    fn lose(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
+        self.drop_peer(now.tick, shared, out);
+        if self.told == Told::Online && !self.stopped {
+            self.told = Told::Away;
+            out.show(Event::Lost { relay: self.spec.addr.clone() });
+        }
+        self.connecting.back_off(now.tick, &mut shared.rng);
+    }
+
+    pub(super) fn handle_time(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
+        if let Some(peer) = &mut self.peer {
+            peer.handle_time(now.tick);
+            self.free_indexes(now.tick, shared);
+        }
+        if !self.stopped {
+            self.pursue(now, shared, out);
+        }
+    }
+
+    fn read(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
+        for stream in [StreamId::Control, StreamId::Chat] {
+            let mut incoming = std::mem::take(&mut self.incoming);
+            while self.peer.as_mut().is_some_and(|peer| peer.receive(stream, &mut incoming)) {
+                let understood = match ToClient::decode(&incoming) {
+                    Ok(Some(message)) => self.handle_message(message, out),
+                    Ok(None) => true,
+                    Err(_) => false,
+                };
+                if !understood {
+                    if let Some(peer) = &mut self.peer {
+                        peer.close(close::PROTOCOL_VIOLATION, "bad message");
+                        peer.flush(now.tick, out);
+                    }
+                    self.lose(now, shared, out);
+                }
+            }
+            self.incoming = incoming;
+        }
+    }
+
+    fn handle_message(&mut self, message: ToClient<'_>, out: &mut Out) -> bool {
+        match message {
+            ToClient::Welcome { text_max } => self.handle_welcome(text_max, out),
+            ToClient::NameRefused { reason, name } => self.handle_name_refused(reason, name, out),
+            ToClient::Receipt(receipt) => {
+                let via = self.via();
+                self.outbox.handle_receipt(&receipt, |outcome| {
+                    if let Outcome::Progress { request, id, progress } = outcome {
+                        out.show(Event::Progress { request, id, progress, via });
+                    }
+                });
+            }
+            ToClient::Refused(refused) => self.handle_refused(&refused, out),
+            ToClient::Delivery(delivery) => return self.handle_delivery(&delivery, out),
+        }
+        true
+    }
+
+    fn handle_welcome(&mut self, text_max: u32, out: &mut Out) {
+        self.welcomed = true;
+        self.text_max = (text_max as usize).min(LETTER_TEXT_MAX);
+        self.tell_online(out);
+    }
+
+    /// Says that the relay is there, unless that is known.
+    pub(super) fn tell_online(&mut self, out: &mut Out) {
+        if self.welcomed && self.told != Told::Online {
+            self.told = Told::Online;
+            out.show(Event::Online { relay: self.spec.addr.clone(), via: self.via() });
+        }
+    }
+
+    fn handle_name_refused(&mut self, reason: NameReason, name: &str, out: &mut Out) {
+        self.stopped = true;
+        out.show(Event::NameRefused { relay: self.spec.addr.clone(), reason, name: name.parse().ok() });
+    }
+
+    fn handle_refused(&mut self, refused: &Refused<'_>, out: &mut Out) {
+        let Refused { to, id, reason, may_have_arrived, nearest } = *refused;
+        let Some(Outcome::Refused { request, id, may_have_arrived, body }) =
+            self.outbox.handle_refused(to, id, reason, may_have_arrived)
+        else {
+            return;
+        };
+        let (text, _) = decode_text(&body).expect("the outbox holds what was encoded here");
+        let nearest = nearest.0.iter().flatten().filter_map(|name| name.parse().ok()).collect();
+        out.show(Event::Refused { request, id, reason, may_have_arrived, nearest, text });
+    }
+
+    /// Shows a letter once; `false` if it cannot come from an honest relay.
+    fn handle_delivery(&mut self, delivery: &Delivery<'_>, out: &mut Out) -> bool {
+        let Ok(from) = delivery.from.parse::<Name>() else { return false };
+        let Seen::New { missing } = self.ledger.take(&from, delivery.id, delivery.prev) else { return true };
+        let (relay, id) = (self.spec.addr.clone(), delivery.id);
+        let text = (delivery.kind == KIND_TEXT).then(|| decode_text(delivery.body).ok()).flatten();
+        out.show(match text {
+            Some((text, _)) => {
+                let (at, via) = (delivery.accepted, self.via());
+                Event::Letter(Incoming { relay, from, id, text, at, via, missing })
+            }
+            None => Event::Unreadable { relay, from, id },
+        });
+        true
+    }
+
+    // What comes out.
+
+    pub(super) fn flush(&mut self, now: Now, out: &mut Out) {
+        let Some(peer) = &mut self.peer else { return };
+        while let Some((from, outbox, through)) = self.ledger.next_stored() {
+            self.outgoing.clear();
+            ToRelay::Stored { from: from.as_str(), outbox, through }.encode(&mut self.outgoing);
+            if peer.send(StreamId::Control, &[&self.outgoing]).is_err() {
+                break;
+            }
+            self.ledger.paid();
+        }
+        let outgoing = &mut self.outgoing;
+        self.outbox.offer(|letter| {
+            outgoing.clear();
+            let (to, id, prev, body) = (letter.to.as_str(), letter.id, letter.prev, letter.body);
+            ToRelay::Letter(Letter { to, id, prev, kind: KIND_TEXT, body }).encode(outgoing);
+            peer.send(StreamId::Chat, &[outgoing]).is_ok()
+        });
+        if self.pings > 0 {
+            self.pings = 0;
+            peer.ping();
+        }
+        peer.flush(now.tick, out);
+    }
+
+    pub(super) fn next_deadline(&self, now: Tick) -> Option<Tick> {
+        let peer = self.peer.as_ref().and_then(|peer| peer.next_deadline(now));
+        let connecting = if self.stopped { None } else { self.connecting.next_deadline(now) };
+        [peer, connecting].into_iter().flatten().min()
+    }
+
+    /// A session has begun: says who we are, and sends again what no other session answered.
+    pub(super) fn begin(&mut self, mut peer: Peer, shared: &Shared) {
+        self.outbox.session_lost();
+        self.welcomed = shared.name.is_none();
+        if let Some(name) = &shared.name {
+            self.outgoing.clear();
+            ToRelay::SignIn { name: name.as_str() }.encode(&mut self.outgoing);
+            peer.send(StreamId::Control, &[&self.outgoing]).expect("a new session has room for one message");
+        }
+        self.peer = Some(peer);
+    }
+
+    /// Ends the session in good order.
+    pub(super) fn leave(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
+        self.stopped = true;
+        if let Some(peer) = &mut self.peer {
+            // What has come is acknowledged and stored letters are told before the end.
+            peer.flush(now.tick, out);
+            peer.close(close::DONE, "leaving");
+            peer.flush(now.tick, out);
+        }
+        self.drop_peer(now.tick, shared, out);
+        self.cancel_attempts(now.tick, shared, out);
+    }
+
+    /// Forgets the session and closes its connection.
+    pub(super) fn drop_peer(&mut self, now: Tick, shared: &mut Shared, out: &mut Out) {
+        self.drop_peer_but(now, shared, None, out);
+    }
+
+    /// Forgets the session and closes its connection, unless a new session goes on there.
+    pub(super) fn drop_peer_but(
+        &mut self,
+        now: Tick,
+        shared: &mut Shared,
+        kept: Option<Path>,
+        out: &mut Out,
+    ) {
+        self.free_indexes(now, shared);
+        let Some(peer) = self.peer.take() else { return };
+        for index in peer.local_indexes() {
+            shared.indexes.free(now, peer.linger(), index);
+        }
+        if let Some(Path::Tcp(conn)) = peer.path().filter(|path| Some(*path) != kept) {
+            close_conn(shared, conn, out);
+        }
+    }
+
+    pub(super) fn free_indexes(&mut self, now: Tick, shared: &mut Shared) {
+        let Some(peer) = &mut self.peer else { return };
+        while let Some(index) = peer.next_freed() {
+            shared.indexes.free(now, peer.linger(), index);
+        }
+    }
+
+    /// A packet of the session has come: nothing needs repair.
+    fn stop_repairing(&mut self, now: Tick, shared: &mut Shared, out: &mut Out) {
+        let healthy =
+            self.peer.as_ref().is_some_and(|peer| peer.link().pto_count() == 0 && peer.path().is_some());
+        if healthy && self.connecting.round == Some(Round::Repair) {
+            self.cancel_attempts(now, shared, out);
+            self.connecting.succeeded();
+        }
+        if healthy && self.told == Told::Away {
+            self.tell_online(out);
+        }
+    }
+}
+
+/// Closes a TCP connection of ours.
+pub(super) fn close_conn(shared: &mut Shared, conn: ConnId, out: &mut Out) {
+    shared.conns.remove(&conn);
+    out.effects.push(Effect::Close(Path::Tcp(conn)));
+}

@@ -1,0 +1,180 @@
+//! From a TOML syntax error to the mistake a person made: the line of the error is looked at with their eyes.
+
+use toml_edit::{Key, TomlError};
+
+use super::parse::name_mistake;
+use super::place::Page;
+use crate::base::{Name, Phrase};
+
+/// Punctuation a Chinese keyboard gives, and what TOML wants there. Quotes, colon and equals sign have phrases of
+/// their own.
+const FULL_WIDTH: [(char, &str); 13] = [
+    ('，', ","),
+    ('、', ","),
+    ('。', "."),
+    ('．', "."),
+    ('＃', "#"),
+    ('［', "["),
+    ('］', "]"),
+    ('【', "["),
+    ('】', "]"),
+    ('｛', "{"),
+    ('｝', "}"),
+    ('－', "-"),
+    ('＿', "_"),
+];
+
+pub(super) fn diagnose(page: Page<'_>, error: &TomlError) -> Phrase {
+    let span = error.span().unwrap_or(0..0);
+    if error.message().starts_with("duplicate key") {
+        return duplicate(page, span);
+    }
+    let line = Line::of(page, span.start);
+    line.full_width()
+        .or_else(|| line.plain())
+        .unwrap_or_else(|| page.mistake("book-syntax", span.start).with("why", error.message()))
+}
+
+fn duplicate(page: Page<'_>, span: std::ops::Range<usize>) -> Phrase {
+    let key = unquoted(&page.text[span.clone()]);
+    let start = page.line_start(span.start);
+    let above = &page.text[..start];
+    let in_contacts = above.lines().rev().map(str::trim).find(|line| line.starts_with('['));
+    let lead = page.text[start..span.start].trim();
+    let is_contact =
+        lead == "[contacts." || (lead.is_empty() && in_contacts.is_some_and(|h| h.starts_with("[contacts]")));
+    let first = above.lines().position(|line| {
+        let line = line.trim_start();
+        let line = line.strip_prefix("[contacts.").unwrap_or(line);
+        line.find(['=', ']']).is_some_and(|end| unquoted(line[..end].trim()) == key)
+    });
+    match first {
+        Some(first) if is_contact => {
+            page.mistake("book-duplicate-name", span.start).with("name", key).with("first", first + 1)
+        }
+        _ => page.mistake("book-duplicate-key", span.start).with("key", key),
+    }
+}
+
+/// The first part of a key without its quotes.
+fn unquoted(key: &str) -> String {
+    let parsed = Key::parse(key).ok().and_then(|parts| parts.first().map(|part| part.get().to_owned()));
+    parsed.unwrap_or_else(|| key.to_owned())
+}
+
+/// The line of the error, up to its comment.
+struct Line<'a> {
+    page: Page<'a>,
+    start: usize,
+    text: &'a str,
+    /// Where a quote opens that nothing closes.
+    unclosed: Option<usize>,
+    /// Offsets of what stands outside quotes, with the characters.
+    outside: Vec<(usize, char)>,
+}
+
+impl<'a> Line<'a> {
+    fn of(page: Page<'a>, at: usize) -> Line<'a> {
+        let start = page.line_start(at);
+        let mut text = page.text[start..page.line_end(at)].trim_end_matches('\r');
+        let (mut quote, mut escaped, mut outside) = (None, false, Vec::new());
+        for (at, c) in text.char_indices() {
+            match quote {
+                Some((_, '"')) if escaped => escaped = false,
+                Some((_, '"')) if c == '\\' => escaped = true,
+                Some((_, open)) if c == open => quote = None,
+                Some(_) => {}
+                None if c == '#' => {
+                    text = &text[..at];
+                    break;
+                }
+                None if matches!(c, '"' | '\'') => quote = Some((at, c)),
+                None => outside.push((at, c)),
+            }
+        }
+        Line { page, start, text, unclosed: quote.map(|(at, _)| at), outside }
+    }
+
+    /// A mistake a Chinese keyboard makes: the first character outside quotes that is not ASCII.
+    fn full_width(&self) -> Option<Phrase> {
+        if let Some(open) = self.unclosed {
+            let close = self.text[open..].find(['”', '“', '＂'])?;
+            return Some(self.mistake("book-full-width-quotes", open + close));
+        }
+        let (at, c) = *self.outside.iter().find(|(_, c)| !c.is_ascii())?;
+        Some(match c {
+            '“' | '”' | '„' | '＂' | '‘' | '’' | '「' | '」' | '『' | '』' | '«' | '»' => {
+                self.mistake("book-full-width-quotes", at)
+            }
+            '：' => self.mistake("book-full-width-colon", at),
+            '＝' => self.mistake("book-full-width-equals", at),
+            _ if c.is_whitespace() => self.mistake("book-full-width-space", at),
+            _ => match FULL_WIDTH.iter().find(|(wide, _)| *wide == c) {
+                Some((_, wanted)) => {
+                    self.mistake("book-full-width-mark", at).with("found", c).with("wanted", wanted)
+                }
+                None => self.bare_word(at),
+            },
+        })
+    }
+
+    /// A word of another script without quotes around it.
+    fn bare_word(&self, at: usize) -> Phrase {
+        let is_header = self.text.trim_start().starts_with('[');
+        let ends = |c: char| c.is_whitespace() || "=,{}[]\"'“”：＝，".contains(c) || (is_header && c == '.');
+        let start = self.text[..at]
+            .rfind(ends)
+            .map_or(0, |i| i + self.text[i..].chars().next().map_or(1, char::len_utf8));
+        let end = self.text[at..].find(ends).map_or(self.text.len(), |i| at + i);
+        let word = &self.text[start..end];
+        if self.text[..start].trim_end().ends_with('=') {
+            return self.mistake("book-bare-value", start).with("value", word);
+        }
+        match word.parse::<Name>() {
+            Ok(name) => self.mistake("book-bare-key", start).with("name", name),
+            Err(error) => name_mistake(self.page, error, word, self.start + start),
+        }
+    }
+
+    /// A mistake within ASCII.
+    fn plain(&self) -> Option<Phrase> {
+        if let Some(open) = self.unclosed {
+            return Some(self.mistake("book-unclosed-quote", open));
+        }
+        let indent = self.text.len() - self.text.trim_start().len();
+        let body = self.text.trim();
+        if body.is_empty() || body.starts_with('[') {
+            return None;
+        }
+        let equals = self.outside.iter().find(|(_, c)| *c == '=').map(|(at, _)| *at);
+        let colon = self.outside.iter().find(|(_, c)| *c == ':').map(|(at, _)| *at);
+        let Some(equals) = equals else {
+            return Some(match colon {
+                Some(colon) => self.mistake("book-colon", colon),
+                None => self.mistake("book-no-value", self.text.trim_end().len()).with("name", body),
+            });
+        };
+        if colon.is_some_and(|colon| colon < equals) {
+            return Some(self.mistake("book-colon", colon?));
+        }
+        let key = self.text[..equals].trim();
+        if Key::parse(key).is_err() && !key.contains(['"', '\'']) {
+            return Some(match key.parse::<Name>() {
+                Ok(name) => self.mistake("book-bare-key", indent).with("name", name),
+                Err(error) => name_mistake(self.page, error, key, self.start + indent),
+            });
+        }
+        let value = self.text[equals + 1..].trim();
+        if value.is_empty() {
+            return Some(self.mistake("book-no-value", self.text.trim_end().len()).with("name", key));
+        }
+        let at = self.text.trim_end().len() - value.len();
+        let is_bare =
+            value.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[' && value.contains("]:"));
+        is_bare.then(|| self.mistake("book-bare-value", at).with("value", value))
+    }
+
+    fn mistake(&self, key: &'static str, at: usize) -> Phrase {
+        self.page.mistake(key, self.start + at)
+    }
+}

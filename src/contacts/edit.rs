@@ -1,0 +1,344 @@
+//! Editing: one contact in or out, every other byte of the file as it was.
+//!
+//! toml_edit says where things stand and how keys and values are written; the text itself is cut and joined here,
+//! because writing a whole document out of it would turn CRLF to LF and lose a byte order mark. Only a book that keeps
+//! its contacts in one inline table, or in dotted keys, is written by toml_edit itself. Either way the result is read
+//! again before anyone sees it.
+
+use std::ops::Range;
+
+use toml_edit::{Document, DocumentMut, InlineTable, Item, Key, Table, Value};
+
+use super::place::Page;
+use super::{Book, Contact};
+use crate::base::{Name, Phrase};
+
+/// The text with a contact added below the others: `NAME = "HOST:PORT"` if nothing else is known of them.
+///
+/// # Errors
+///
+/// `contact-exists` (`name`, `file`), `book-edit-by-hand` (`file`), and all of [`Book::parse`], also for what the new
+/// entry contradicts.
+pub fn add(text: &str, file: &str, contact: &Contact) -> Result<String, Phrase> {
+    let mut book = Book::parse(text, file)?;
+    if let Some(there) = book.contact(&contact.label) {
+        return Err(Phrase::new("contact-exists").with("name", &there.label).with("file", file));
+    }
+    let page = Page::new(text, file);
+    let document = Document::parse(page.text).expect("the book was read from it");
+    let place = match document.get("contacts") {
+        None => Some(page.text.len()),
+        Some(Item::Table(table)) if table.is_dotted() => None,
+        Some(Item::Table(table)) if table.is_implicit() => Some(page.text.len()),
+        Some(Item::Table(table)) => Some(page.line_end(body_end(table))),
+        Some(_) => None,
+    };
+    let has_header = document.get("contacts").and_then(Item::as_table).is_some_and(|t| !t.is_implicit());
+    let edited = match place {
+        Some(at) => insert(page.text, at, has_header, &entry(contact)),
+        None => rewrite(page.text, |contacts| {
+            contacts.insert(contact.label.as_str(), value(contact));
+        }),
+    };
+    book.contacts.push(contact.clone());
+    checked(with_mark_of(text, edited), file, book)
+}
+
+/// The text without this contact: its lines go, with the comments at their ends; comments above stay.
+///
+/// # Errors
+///
+/// `contact-unknown` or `contact-unknown-near`, `book-edit-by-hand`, and all of [`Book::parse`].
+pub fn remove(text: &str, file: &str, label: &str) -> Result<String, Phrase> {
+    let mut book = Book::parse(text, file)?;
+    let found = label.parse::<Name>().ok().and_then(|name| book.contact(&name).cloned());
+    let gone = found.ok_or_else(|| book.unknown(label))?;
+    let page = Page::new(text, file);
+    let document = Document::parse(page.text).expect("the book was read from it");
+    let contacts = document.get("contacts").expect("it has a contact");
+    let edited = match contacts.as_table() {
+        Some(table) => {
+            let (key, item) = table
+                .iter()
+                .filter_map(|(key, _)| table.get_key_value(key))
+                .find(|(key, _)| key.get().parse::<Name>().as_ref() == Ok(&gone.label))
+                .expect("the book has it from this table");
+            without(page, lines_of(page, key, item))
+        }
+        None => rewrite(page.text, |contacts| {
+            contacts.retain(&mut |key: &str| key.parse::<Name>().as_ref() != Ok(&gone.label));
+        }),
+    };
+    book.contacts.retain(|contact| contact.label != gone.label);
+    checked(with_mark_of(text, edited), file, book)
+}
+
+/// Reads an edited text again: it must say what was meant and nothing else.
+fn checked(text: String, file: &str, meant: Book) -> Result<String, Phrase> {
+    let got = Book::parse(&text, file)?;
+    let all = got.contacts.len() == meant.contacts.len();
+    if all && got.me == meant.me && meant.contacts.iter().all(|contact| got.contacts.contains(contact)) {
+        return Ok(text);
+    }
+    Err(Phrase::new("book-edit-by-hand").with("file", file))
+}
+
+fn entry(contact: &Contact) -> String {
+    format!("{} = {}", Key::new(contact.label.as_str()).display_repr(), value(contact))
+}
+
+fn value(contact: &Contact) -> Value {
+    let relay = Value::from(contact.relay.to_string());
+    let member = (contact.member != contact.label).then(|| contact.member.to_string());
+    let options = [
+        ("tcp", contact.tcp.as_ref().map(ToString::to_string)),
+        ("member", member),
+        ("key", contact.key.map(|key| key.to_string())),
+        ("note", contact.note.clone()),
+        ("group", contact.group.clone()),
+    ];
+    if options.iter().all(|(_, value)| value.is_none()) {
+        return relay;
+    }
+    let mut table = InlineTable::new();
+    table.insert("relay", relay);
+    for (key, value) in options {
+        if let Some(value) = value {
+            table.insert(key, value.into());
+        }
+    }
+    Value::InlineTable(table)
+}
+
+/// Puts a line behind the one that ends at `at`, below a header of its own where there is none yet.
+fn insert(text: &str, at: usize, has_header: bool, line: &str) -> String {
+    let newline = newline_of(text);
+    let (above, below) = text.split_at((at + 1).min(text.len()));
+    let mut edited = above.to_owned();
+    if !above.is_empty() && !above.ends_with('\n') {
+        edited.push_str(newline);
+    }
+    if !has_header {
+        if !above.trim().is_empty() {
+            edited.push_str(newline);
+        }
+        edited.push_str("[contacts]");
+        edited.push_str(newline);
+    }
+    edited + line + newline + below
+}
+
+/// Where the last value directly in a table ends, or its header.
+fn body_end(table: &Table) -> usize {
+    let own = table.iter().filter(|(_, item)| match item {
+        Item::Table(inner) => inner.is_dotted(),
+        _ => true,
+    });
+    let header = table.span().map_or(0, |span| span.end);
+    own.map(|(_, item)| item_end(item)).max().unwrap_or(0).max(header)
+}
+
+/// Where the last value anywhere in an item ends.
+fn item_end(item: &Item) -> usize {
+    match item {
+        Item::Table(table) => {
+            let header = table.span().map_or(0, |span| span.end);
+            table.iter().map(|(_, inner)| item_end(inner)).max().unwrap_or(0).max(header)
+        }
+        _ => item.span().map_or(0, |span| span.end),
+    }
+}
+
+/// The whole lines of an entry: one, or those of its own table, or one for each dotted key.
+fn lines_of(page: Page<'_>, key: &Key, item: &Item) -> Vec<Range<usize>> {
+    let lines = |from: usize, to: usize| page.line_start(from)..(page.line_end(to) + 1).min(page.text.len());
+    match item {
+        Item::Table(table) if table.is_dotted() => table
+            .iter()
+            .filter_map(|(key, _)| table.get_key_value(key))
+            .flat_map(|(key, item)| lines_of(page, key, item))
+            .collect(),
+        Item::Table(table) => vec![lines(table.span().map_or(0, |span| span.start), item_end(item))],
+        _ => vec![lines(key.span().map_or(0, |span| span.start), item_end(item))],
+    }
+}
+
+fn without(page: Page<'_>, mut lines: Vec<Range<usize>>) -> String {
+    lines.sort_by_key(|range| std::cmp::Reverse(range.start));
+    let mut text = page.text.to_owned();
+    for range in lines {
+        text.replace_range(range, "");
+    }
+    text
+}
+
+/// Lets toml_edit change the table of contacts and write the whole document.
+fn rewrite(text: &str, change: impl FnOnce(&mut dyn Contacts)) -> String {
+    let mut document: DocumentMut = text.parse().expect("the book was read from it");
+    match document.get_mut("contacts") {
+        Some(Item::Table(table)) => change(table),
+        Some(Item::Value(Value::InlineTable(table))) => change(table),
+        _ => {}
+    }
+    document.to_string().replace("\r\n", "\n").replace('\n', newline_of(text))
+}
+
+/// What both kinds of table can do.
+trait Contacts {
+    fn insert(&mut self, key: &str, value: Value);
+    fn retain(&mut self, keep: &mut dyn FnMut(&str) -> bool);
+}
+
+impl Contacts for Table {
+    fn insert(&mut self, key: &str, value: Value) {
+        Table::insert(self, key, Item::Value(value));
+    }
+
+    fn retain(&mut self, keep: &mut dyn FnMut(&str) -> bool) {
+        Table::retain(self, |key, _| keep(key));
+    }
+}
+
+impl Contacts for InlineTable {
+    fn insert(&mut self, key: &str, value: Value) {
+        InlineTable::insert(self, key, value);
+    }
+
+    fn retain(&mut self, keep: &mut dyn FnMut(&str) -> bool) {
+        InlineTable::retain(self, |key, _| keep(key));
+    }
+}
+
+fn newline_of(text: &str) -> &'static str {
+    if text.contains("\r\n") { "\r\n" } else { "\n" }
+}
+
+fn with_mark_of(original: &str, edited: String) -> String {
+    if original.starts_with('\u{feff}') { format!("\u{feff}{edited}") } else { edited }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn whoever_is_added_is_read_back_and_removed_without_a_trace(
+            label in "[a-zA-Z0-9._-]{0,8}[a-zé武大郎]{1,4}",
+            note in proptest::option::of("[ -~\t\n\r\"'\\\\武\u{0}-\u{1f}]{0,20}"),
+            group in proptest::option::of("\\PC{0,12}"),
+            windows in any::<bool>(),
+        ) {
+            let text = "# top\n[contacts]\nTOM = \"h:1\" # t\n\n[me]\nname = \"TOM\"\n";
+            let text = if windows { text.replace('\n', "\r\n") } else { text.to_owned() };
+            let contact = Contact { note, group, ..Contact::new(label.parse().unwrap(), "h:1".parse().unwrap()) };
+            prop_assume!(contact.label.folded() != "tom");
+            let with = add(&text, "f", &contact).unwrap();
+            prop_assert_eq!(&Book::parse(&with, "f").unwrap().contacts[1], &contact);
+            prop_assert_eq!(remove(&with, "f", &label).unwrap(), text);
+        }
+    }
+
+    fn ann() -> Contact {
+        Contact::new("ann".parse().unwrap(), "h:1".parse().unwrap())
+    }
+
+    fn added(text: &str) -> String {
+        add(text, "f", &ann()).unwrap()
+    }
+
+    #[test]
+    fn a_contact_goes_below_the_others_and_nothing_else_moves() {
+        let table = [
+            ("", "[contacts]\nann = \"h:1\"\n"),
+            ("# mine\n", "# mine\n\n[contacts]\nann = \"h:1\"\n"),
+            ("[contacts]", "[contacts]\nann = \"h:1\"\n"),
+            ("[contacts] # here\n\n# later\n", "[contacts] # here\nann = \"h:1\"\n\n# later\n"),
+            (
+                "[contacts]\nA   =   \"h:1\"   # first\n# B = \"h:2\"\n\n[me]\nname = \"X\" # me\n",
+                "[contacts]\nA   =   \"h:1\"   # first\nann = \"h:1\"\n# B = \"h:2\"\n\n[me]\nname = \"X\" # me\n",
+            ),
+            ("[contacts]\nA = \"h:1\"", "[contacts]\nA = \"h:1\"\nann = \"h:1\"\n"),
+            ("[contacts]\r\nA = \"h:1\" # é\r\n", "[contacts]\r\nA = \"h:1\" # é\r\nann = \"h:1\"\r\n"),
+            ("\u{feff}[contacts]\r\n", "\u{feff}[contacts]\r\nann = \"h:1\"\r\n"),
+            (
+                "[contacts]\nA.relay = \"h:1\" # a\n[contacts.B] # b\nrelay = \"h:1\"\n",
+                "[contacts]\nA.relay = \"h:1\" # a\nann = \"h:1\"\n[contacts.B] # b\nrelay = \"h:1\"\n",
+            ),
+            (
+                "[contacts.B]\nrelay = \"h:1\" # b\n",
+                "[contacts.B]\nrelay = \"h:1\" # b\n\n[contacts]\nann = \"h:1\"\n",
+            ),
+            ("contacts = { A = \"h:1\" } # one\r\n", "contacts = { A = \"h:1\" , ann = \"h:1\" } # one\r\n"),
+            ("contacts.A = \"h:1\" # a\n", "contacts.A = \"h:1\" # a\ncontacts.ann = \"h:1\"\n"),
+        ];
+        for (before, after) in table {
+            assert_eq!(added(before), after, "{before:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_known_more_makes_the_long_form() {
+        let mut contact = Contact::new("一棵树".parse().unwrap(), "[::1]:9".parse().unwrap());
+        assert_eq!(add("", "f", &contact).unwrap(), "[contacts]\n\"一棵树\" = \"[::1]:9\"\n");
+        contact.member = "tree".parse().unwrap();
+        contact.tcp = "h:2".parse().ok();
+        contact.note = Some("says \"hi\"\nand 'bye'".into());
+        contact.group = Some("work".into());
+        let text = add("", "f", &contact).unwrap();
+        assert!(text.starts_with(
+            "[contacts]\n\"一棵树\" = { relay = \"[::1]:9\", tcp = \"h:2\", member = \"tree\", note = "
+        ));
+        assert_eq!(Book::parse(&text, "f").unwrap().contacts, [contact]);
+    }
+
+    #[test]
+    fn what_contradicts_the_book_is_not_added() {
+        let error = |text: &str, contact: &Contact| add(text, "f", contact).unwrap_err().to_string();
+        assert_eq!(error("[contacts]\nANN = \"h:9\"", &ann()), r#"contact-exists name="ANN" file="f""#);
+        assert!(error("[contacts]\nB = h:9", &ann()).starts_with("book-bare-value"));
+        let mut other = ann();
+        other.tcp = "h:2".parse().ok();
+        let before = "[contacts]\nB = { relay = \"h:1\", tcp = \"h:3\" }\n";
+        assert!(error(before, &other).starts_with("book-tcp-conflict"));
+    }
+
+    #[test]
+    fn a_contact_goes_with_its_lines_only() {
+        let table = [
+            (
+                "# a\n[contacts]\n# x\nX = \"h:1\" # x\nY = \"h:1\" # y\n",
+                "# a\n[contacts]\n# x\nY = \"h:1\" # y\n",
+            ),
+            ("[contacts]\nY = \"h:1\"\nX = \"h:1\"", "[contacts]\nY = \"h:1\"\n"),
+            ("\u{feff}[contacts]\r\nX = \"h:1\"\r\n# z\r\n", "\u{feff}[contacts]\r\n# z\r\n"),
+            ("[contacts]\nX.relay = \"h:1\"\nY = \"h:1\"\nX.note = \"n\" # n\n", "[contacts]\nY = \"h:1\"\n"),
+            (
+                "[contacts.X] # x\n# in x\nrelay = \"h:1\"\n\n# of y\n[contacts.Y]\nrelay = \"h:1\"\n",
+                "\n# of y\n[contacts.Y]\nrelay = \"h:1\"\n",
+            ),
+            ("[contacts]\nX = { relay = \"h:1\", note = \"\"\"a\nb\"\"\" }\n# z\n", "[contacts]\n# z\n"),
+            ("contacts.X = \"h:1\"\ncontacts.Y = \"h:1\" # y\n", "contacts.Y = \"h:1\" # y\n"),
+            ("contacts = { X = \"h:1\", Y = \"h:1\" } # c\n", "contacts = { Y = \"h:1\" } # c\n"),
+        ];
+        for (before, after) in table {
+            assert_eq!(remove(before, "f", "x").unwrap(), after, "{before:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_removed_for_a_name_that_is_not_there() {
+        let error = remove("[contacts]\nJACK = \"h:1\"", "f", "JAK").unwrap_err();
+        assert_eq!(error.to_string(), r#"contact-unknown-near name="JAK" near="JACK""#);
+        assert_eq!(remove("", "f", "../x").unwrap_err().key(), "contact-unknown");
+    }
+
+    #[test]
+    fn in_and_out_again_leaves_the_file_as_it_was() {
+        let shipped = include_str!("../../contacts.toml");
+        assert_eq!(remove(&added(shipped), "f", "ann").unwrap(), shipped);
+        let windows = format!("\u{feff}{}", shipped.replace('\n', "\r\n"));
+        assert_eq!(remove(&added(&windows), "f", "ann").unwrap(), windows);
+    }
+}

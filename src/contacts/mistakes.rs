@@ -1,0 +1,190 @@
+//! Every mistake a person makes in an address book, with the phrase, line and column it gets.
+
+use super::Book;
+use proptest::prelude::*;
+
+/// Text, phrase key, line, column, and one argument that names the fix (empty: none to look at).
+type Row = (&'static str, &'static str, usize, usize, &'static str);
+
+const TYPING: &[Row] = &[
+    ("[contacts]\n一棵树 = \"127.0.0.1:8081\"", "book-bare-key", 2, 1, "name=一棵树"),
+    ("[contacts]\n  Zoë=\"h:1\"", "book-bare-key", 2, 3, "name=Zoë"),
+    ("[contacts.一棵树]\nrelay = \"h:1\"", "book-bare-key", 1, 11, "name=一棵树"),
+    ("[contacts]\n一棵树.relay = \"h:1\"", "book-bare-key", 2, 1, "name=一棵树.relay"),
+    ("[contacts]\n一棵 树 = \"h:1\"", "book-bare-key", 2, 1, "name=一棵"),
+    ("[contacts]\n树🌳 = \"h:1\"", "book-name-bad-character", 2, 1, "character=🌳"),
+    ("[contacts]\n“一棵树” = \"h:1\"", "book-full-width-quotes", 2, 1, ""),
+    ("[contacts]\nTOM = “127.0.0.1:8081”", "book-full-width-quotes", 2, 7, ""),
+    ("[contacts]\nTOM = \"127.0.0.1:8081”", "book-full-width-quotes", 2, 22, ""),
+    ("[contacts]\nTOM = ‘h:1’", "book-full-width-quotes", 2, 7, ""),
+    ("[contacts]\nA = { relay = \"h:1\", note = “友” }", "book-full-width-quotes", 2, 29, ""),
+    ("[contacts]\n\"一棵树\"： \"h:1\"", "book-full-width-colon", 2, 6, ""),
+    ("[contacts]\nTOM：\"h:1\"", "book-full-width-colon", 2, 4, ""),
+    ("[contacts]\n\"一棵树\" ＝ \"h:1\"", "book-full-width-equals", 2, 7, ""),
+    ("[contacts]\nTOM = \"127.0.0.1：8081\"", "book-full-width-colon", 2, 17, ""),
+    ("[contacts]\nA = { relay = \"h:1\"，note = \"n\" }", "book-full-width-mark", 2, 20, "wanted=,"),
+    ("【contacts】\nA = \"h:1\"", "book-full-width-mark", 1, 1, "wanted=["),
+    ("[contacts]\nA = \"h:1\" ＃ note", "book-full-width-mark", 2, 11, "wanted=#"),
+    ("[contacts]\nA =\u{3000}\"h:1\"", "book-full-width-space", 2, 4, ""),
+    ("[contacts]\nTOM: \"h:1\"", "book-colon", 2, 4, ""),
+    ("[contacts]\nTOM: \"h:1\" # = no", "book-colon", 2, 4, ""),
+    ("[contacts]\nTOM = 127.0.0.1:8081", "book-bare-value", 2, 7, "value=127.0.0.1:8081"),
+    ("[contacts]\nTOM = [::1]:8081", "book-bare-value", 2, 7, "value=[::1]:8081"),
+    ("[contacts]\nTOM = localhost:1 # x", "book-bare-value", 2, 7, "value=localhost:1"),
+    ("[contacts]\nA = { relay = \"h:1\", note = 邻居 }", "book-bare-value", 2, 29, "value=邻居"),
+    ("[contacts]\nTOM = \"h:1\nJACK = \"h:1\"", "book-unclosed-quote", 2, 7, ""),
+    ("[contacts]\r\nTOM =\r\n", "book-no-value", 2, 6, "name=TOM"),
+    ("[contacts]\nTOM", "book-no-value", 2, 4, "name=TOM"),
+    ("[contacts]\nA B = \"h:1\"", "book-name-space", 2, 1, "name=A B"),
+    ("[contacts]\na@b = \"h:1\"", "book-name-bad-character", 2, 1, "character=@"),
+    ("[contacts\nA = \"h:1\"", "book-syntax", 1, 10, "why=unclosed table, expected `]`"),
+    ("[contacts]\nA = \"h:1\" B = \"h:2\"", "book-syntax", 2, 11, ""),
+];
+
+const MEANING: &[Row] = &[
+    ("[contacts]\nTOM = \"127.0.0.1\"", "book-address-no-port", 2, 7, "address=127.0.0.1"),
+    ("[contacts]\nTOM = \"h:0\"", "book-address-bad-port", 2, 7, "address=h:0"),
+    ("[contacts]\nTOM = \"h:99999\"", "book-address-bad-port", 2, 7, "address=h:99999"),
+    ("[contacts]\nTOM = \"中继:1\"", "book-address-bad-host", 2, 7, "address=中继:1"),
+    ("[contacts]\nTOM = \"::1\"", "book-address-no-brackets", 2, 7, "address=::1"),
+    ("[contacts]\nA = { relay = \"h:1\", tcp = \"h\" }", "book-address-no-port", 2, 28, "address=h"),
+    ("[contacts]\nA = { relay = \"h:1\", key = \"AAAA\" }", "book-bad-public-key", 2, 28, ""),
+    ("[contacts]\nA = { relay = \"h:1\", memebr = \"B\" }", "book-unknown-key-near", 2, 22, "near=member"),
+    ("[contacts]\nA = { relya = \"h:1\" }", "book-unknown-key-near", 2, 7, "near=relay"),
+    (
+        "[contacts]\nA = { relay = \"h:1\", colour = \"red\" }",
+        "book-unknown-key",
+        2,
+        22,
+        "known=relay, tcp, member, key, note, group",
+    ),
+    ("[contact]\nA = \"h:1\"", "book-unknown-key-near", 1, 2, "near=contacts"),
+    ("[me]\nnmae = \"A\"", "book-unknown-key-near", 2, 1, "near=name"),
+    ("version = 2", "book-unknown-key", 1, 1, "known=me, contacts"),
+    ("JACK = \"127.0.0.1:8081\"", "book-outside", 1, 1, "name=JACK"),
+    ("[contacts]\nTOM = 8081", "book-not-entry", 2, 7, "name=TOM"),
+    ("[contacts]\nTOM = [\"h:1\"]", "book-not-entry", 2, 7, "name=TOM"),
+    ("[contacts]\nA = { relay = 1 }", "book-not-text", 2, 15, "key=relay"),
+    ("[contacts]\nA = { relay = \"h:1\", note = true }", "book-not-text", 2, 29, "key=note"),
+    ("[me]\nname = 7", "book-not-text", 2, 8, "key=name"),
+    ("contacts = \"h:1\"", "book-not-table", 1, 1, "key=contacts"),
+    ("[[contacts]]\nA = \"h:1\"", "book-not-table", 1, 3, "key=contacts"),
+    ("me = \"TOM\"", "book-not-table", 1, 1, "key=me"),
+    ("[contacts]\nA = \"h:1\"\nA = \"h:2\"", "book-duplicate-name", 3, 1, "first=2"),
+    ("[contacts]\nA = \"h:1\"\n\"A\" = \"h:2\"", "book-duplicate-name", 3, 1, "first=2"),
+    ("[contacts.A]\nrelay=\"h:1\"\n[contacts.A]\nrelay=\"h:1\"", "book-duplicate-name", 3, 11, "first=1"),
+    ("[contacts]\nTom = \"h:1\"\nTOM = \"h:2\"", "book-duplicate-name", 3, 1, "first=2"),
+    ("[contacts]\n\"Zoë\" = \"h:1\"\n\n\"Zoe\u{308}\" = \"h:2\"", "book-duplicate-name", 4, 1, "first=2"),
+    ("[contacts]\n[contacts]", "book-duplicate-key", 2, 2, "key=contacts"),
+    ("[me]\nname = \"A\"\nname = \"B\"", "book-duplicate-key", 3, 1, "key=name"),
+    ("[contacts]\nA = { relay = \"h:1\", relay = \"h:2\" }", "book-duplicate-key", 2, 22, "key=relay"),
+    (
+        "[contacts]\nA = { relay = \"h:1\", key = \"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8\" }\n\
+         B = { relay = \"h:2\", key = \"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8\" }",
+        "book-duplicate-public-key",
+        3,
+        28,
+        "other=A",
+    ),
+    (
+        "[contacts]\nA = { relay = \"h:1\", tcp = \"h:2\" }\nB = \"h:1\"\nC = { relay = \"H:1\", tcp = \"h:3\" }",
+        "book-tcp-conflict",
+        4,
+        28,
+        "first=2",
+    ),
+    ("[contacts]\n\"../x\" = \"h:1\"", "book-name-bad-character", 2, 1, "character=/"),
+    ("[contacts]\n\"alice \" = \"h:1\"", "book-name-space", 2, 1, "name=alice "),
+    ("[contacts]\n\"\" = \"h:1\"", "book-name-empty", 2, 1, ""),
+    ("[contacts]\n\"..\" = \"h:1\"", "book-name-no-letter", 2, 1, ""),
+    ("[contacts]\n\"a\\u200bb\" = \"h:1\"", "book-name-bad-character", 2, 1, "character=\u{200b}"),
+    ("[contacts]\nA = { relay = \"h:1\", member = \"a b\" }", "book-name-space", 2, 31, "name=a b"),
+    ("[contacts]\nj.doe = \"h:1\"", "book-dotted-name", 2, 1, "name=j.doe"),
+    ("[contacts]\nA = { note = \"n\" }", "book-no-relay", 2, 1, "name=A"),
+    ("[contacts]\n[contacts.A]\nnote = \"n\"", "book-no-relay", 2, 11, "name=A"),
+    ("[me]\nname = \"\"", "book-me-empty", 2, 8, ""),
+    ("[me]\nname = \"echo\"", "book-me-reserved", 2, 8, "name=echo"),
+    ("\u{feff}[contacts]\r\n\"武\" = \"h:1\"\r\n 大 = \"h:1\"\r\n", "book-bare-key", 3, 2, "name=大"),
+];
+
+fn check(rows: &[Row]) {
+    for &(text, key, line, column, arg) in rows {
+        let phrase = Book::parse(text, "my.toml").expect_err(text);
+        let value = |name: &str| {
+            phrase
+                .args()
+                .iter()
+                .find(|(n, _)| *n == name)
+                .map(|(_, value)| value.as_str())
+                .unwrap_or_default()
+        };
+        let got = format!("{} {} {}:{}", phrase.key(), value("file"), value("line"), value("column"));
+        assert_eq!(got, format!("{key} my.toml {line}:{column}"), "{text}\n{phrase}");
+        if let Some((name, wanted)) = arg.split_once('=') {
+            assert_eq!(value(name), wanted, "{text}\n{phrase}");
+        }
+    }
+}
+
+#[test]
+fn mistakes_of_typing_name_their_place_and_fix() {
+    check(TYPING);
+}
+
+#[test]
+fn mistakes_of_meaning_name_their_place_and_fix() {
+    check(MEANING);
+}
+
+#[test]
+fn a_long_name_is_refused_and_shown_shortened() {
+    let phrase = Book::parse(&format!("[contacts]\n{} = \"h:1\"", "a".repeat(10_000)), "f").unwrap_err();
+    assert_eq!(phrase.key(), "book-name-too-long");
+    assert!(phrase.args().iter().all(|(_, value)| value.len() <= 32));
+}
+
+#[test]
+fn the_shipped_book_has_four_contacts_and_nobody_is_me() {
+    let book = Book::parse(include_str!("../../contacts.toml"), "contacts.toml").unwrap();
+    let names: Vec<&str> = book.contacts.iter().map(|c| c.label.as_str()).collect();
+    assert_eq!(names, ["TOM", "JACK", "一棵树", "武大郎"]);
+    assert!(book.contacts.iter().all(|c| c.relay.to_string() == "127.0.0.1:8081" && c.member == c.label));
+    assert_eq!((book.me, book.contacts.len()), (None, 4));
+}
+
+#[test]
+fn what_the_shipped_book_shows_in_comments_is_right() {
+    let shown: String = include_str!("../../contacts.toml")
+        .lines()
+        .filter(|line| line.starts_with("# [") || line.starts_with("# name =") || line.starts_with("# \""))
+        .map(|line| format!("{}\n", &line[2..]))
+        .collect();
+    let (me, long) = shown.split_at(shown.find("\"潘").unwrap());
+    let book = Book::parse(&format!("{me}[contacts]\n{long}"), "f").unwrap();
+    assert_eq!(book.me, "TOM".parse().ok());
+    assert_eq!(book.contacts[0].member.as_str(), "jinlian");
+    assert_eq!(book.contacts[0].group.as_deref(), Some("阳谷县"));
+}
+
+#[test]
+fn all_forms_of_an_entry_are_one() {
+    let forms = [
+        "[contacts]\nA = { relay = \"h:1\", member = \"b\" }",
+        "[contacts.A]\nrelay = \"h:1\"\nmember = \"b\"",
+        "[contacts]\nA.relay = \"h:1\"\nA.member = \"b\"",
+        "contacts = { A = { relay = \"h:1\", member = \"b\" } }",
+        "\u{feff}[me]\r\n[contacts]\r\n'A' = { relay = 'H:1', member = \"b\" }\r\n",
+    ];
+    let first = Book::parse(forms[0], "f").unwrap();
+    for form in forms {
+        assert_eq!(Book::parse(form, "f").as_ref(), Ok(&first), "{form}");
+    }
+    assert_eq!(Book::parse("", "f"), Ok(Book::default()));
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_reading_panic(text in "(\\[contacts\\]|\\[me\\])?\n?([A-Za树“”：＝，=:.{}\\[\\]\"'#\\\\ \r\n\t1]|\\PC){0,60}") {
+        let _ = Book::parse(&text, "f");
+    }
+}

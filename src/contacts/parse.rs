@@ -1,0 +1,262 @@
+//! From text to a book: every entry checked, every mistake with its place and its fix.
+
+use std::collections::BTreeMap;
+
+use toml_edit::{Document, Item, Key, TableLike};
+
+use super::diagnose::diagnose;
+use super::place::Page;
+use super::{Book, Contact};
+use crate::base::{HostPort, HostPortError, Name, NameError, Phrase, PublicKey};
+
+const TOP_KEYS: [&str; 2] = ["me", "contacts"];
+const ME_KEYS: [&str; 1] = ["name"];
+const CONTACT_KEYS: [&str; 6] = ["relay", "tcp", "member", "key", "note", "group"];
+
+impl Book {
+    /// Reads a book. `file` is what the text's file is called in errors; a byte order mark and CRLF are accepted.
+    ///
+    /// # Errors
+    ///
+    /// The first mistake: a phrase `book-…` with `file`, `line` and `column` (both from 1, in characters).
+    pub fn parse(text: &str, file: &str) -> Result<Book, Phrase> {
+        let page = Page::new(text, file);
+        let document = Document::parse(page.text).map_err(|error| diagnose(page, &error))?;
+        Reader::new(page).book(document.as_table())
+    }
+}
+
+/// One value of the file, and where it stands.
+#[derive(Clone, Copy)]
+struct Spot<'a> {
+    key: &'a Key,
+    item: &'a Item,
+}
+
+impl Spot<'_> {
+    fn key_at(&self) -> usize {
+        self.key.span().map_or(0, |span| span.start)
+    }
+
+    fn value_at(&self) -> usize {
+        self.item.span().map_or_else(|| self.key_at(), |span| span.start)
+    }
+}
+
+struct Reader<'a> {
+    page: Page<'a>,
+    /// Lines of the labels seen, by label in one case.
+    lines_by_label: BTreeMap<String, usize>,
+    /// Labels of the keys seen.
+    labels_by_key: BTreeMap<PublicKey, Name>,
+    /// Each relay's address for TCP, and the line that gave it.
+    tcp_by_relay: BTreeMap<HostPort, (HostPort, usize)>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(page: Page<'a>) -> Reader<'a> {
+        Reader {
+            page,
+            lines_by_label: BTreeMap::new(),
+            labels_by_key: BTreeMap::new(),
+            tcp_by_relay: BTreeMap::new(),
+        }
+    }
+
+    fn book(mut self, top: &dyn TableLike) -> Result<Book, Phrase> {
+        let mut book = Book::default();
+        for spot in spots(top) {
+            match spot.key.get() {
+                "me" => book.me = self.me(self.table(spot)?)?,
+                "contacts" => {
+                    for entry in spots(self.table(spot)?) {
+                        let contact = self.contact(entry)?;
+                        self.compare(entry, &contact)?;
+                        book.contacts.push(contact);
+                    }
+                }
+                _ => return Err(self.unknown_top_key(spot)),
+            }
+        }
+        Ok(book)
+    }
+
+    fn me(&self, table: &dyn TableLike) -> Result<Option<Name>, Phrase> {
+        let mut me = None;
+        for spot in spots(table) {
+            if spot.key.get() != "name" {
+                return Err(self.unknown_key(spot, &ME_KEYS));
+            }
+            if self.text(spot)?.is_empty() {
+                return Err(self.page.mistake("book-me-empty", spot.value_at()));
+            }
+            let name = self.name(self.text(spot)?, spot.value_at())?;
+            if name.is_reserved() {
+                return Err(self.page.mistake("book-me-reserved", spot.value_at()).with("name", name));
+            }
+            me = Some(name);
+        }
+        Ok(me)
+    }
+
+    fn contact(&self, entry: Spot<'a>) -> Result<Contact, Phrase> {
+        let Some(table) = entry.item.as_table_like() else {
+            if !entry.item.is_str() {
+                let wrong = self.page.mistake("book-not-entry", entry.value_at());
+                return Err(wrong.with("name", entry.key.get()));
+            }
+            let relay = self.address(entry)?;
+            return Ok(Contact::new(self.name(entry.key.get(), entry.key_at())?, relay));
+        };
+        if let (true, Some(inner)) = (table.is_dotted(), spots(table).next())
+            && !CONTACT_KEYS.contains(&inner.key.get())
+        {
+            let whole = format!("{}.{}", entry.key.get(), inner.key.get());
+            return Err(self.page.mistake("book-dotted-name", entry.key_at()).with("name", whole));
+        }
+        let label = self.name(entry.key.get(), entry.key_at())?;
+        self.long_form(entry, label, table)
+    }
+
+    fn long_form(&self, entry: Spot<'_>, label: Name, table: &'a dyn TableLike) -> Result<Contact, Phrase> {
+        let (mut relay, mut tcp, mut member, mut key) = (None, None, None, None);
+        let (mut note, mut group) = (None, None);
+        for spot in spots(table) {
+            match spot.key.get() {
+                "relay" => relay = Some(self.address(spot)?),
+                "tcp" => tcp = Some(self.address(spot)?),
+                "member" => member = Some(self.name(self.text(spot)?, spot.value_at())?),
+                "key" => key = Some(self.public_key(spot)?),
+                "note" => note = Some(self.text(spot)?.to_owned()),
+                "group" => group = Some(self.text(spot)?.to_owned()),
+                _ => return Err(self.unknown_key(spot, &CONTACT_KEYS)),
+            }
+        }
+        let Some(relay) = relay else {
+            return Err(self.page.mistake("book-no-relay", entry.key_at()).with("name", label));
+        };
+        Ok(Contact { member: member.unwrap_or_else(|| label.clone()), label, relay, tcp, key, note, group })
+    }
+
+    /// What contradicts an entry above.
+    fn compare(&mut self, entry: Spot<'_>, contact: &Contact) -> Result<(), Phrase> {
+        let (at, line) = (entry.key_at(), self.page.line(entry.key_at()));
+        if let Some(first) = self.lines_by_label.insert(contact.label.folded(), line) {
+            let wrong = self.page.mistake("book-duplicate-name", at);
+            return Err(wrong.with("name", &contact.label).with("first", first));
+        }
+        if let Some(key) = contact.key
+            && let Some(other) = self.labels_by_key.insert(key, contact.label.clone())
+        {
+            let at = field_at(entry, "key");
+            let wrong = self.page.mistake("book-duplicate-public-key", at);
+            return Err(wrong.with("name", &contact.label).with("other", other));
+        }
+        if let Some(tcp) = &contact.tcp {
+            let at = field_at(entry, "tcp");
+            let (known, first) = self
+                .tcp_by_relay
+                .entry(contact.relay.clone())
+                .or_insert_with(|| (tcp.clone(), self.page.line(at)));
+            if known != tcp {
+                let wrong = self.page.mistake("book-tcp-conflict", at).with("relay", &contact.relay);
+                return Err(wrong.with("tcp", known).with("first", first));
+            }
+        }
+        Ok(())
+    }
+
+    fn table(&self, spot: Spot<'a>) -> Result<&'a dyn TableLike, Phrase> {
+        let wrong = || self.page.mistake("book-not-table", spot.key_at()).with("key", spot.key.get());
+        spot.item.as_table_like().ok_or_else(wrong)
+    }
+
+    fn text(&self, spot: Spot<'a>) -> Result<&'a str, Phrase> {
+        let wrong = || self.page.mistake("book-not-text", spot.value_at()).with("key", spot.key.get());
+        spot.item.as_str().ok_or_else(wrong)
+    }
+
+    fn name(&self, text: &str, at: usize) -> Result<Name, Phrase> {
+        text.parse().map_err(|error| name_mistake(self.page, error, text, at))
+    }
+
+    fn public_key(&self, spot: Spot<'a>) -> Result<PublicKey, Phrase> {
+        let wrong = |_| self.page.mistake("book-bad-public-key", spot.value_at());
+        self.text(spot)?.parse().map_err(wrong)
+    }
+
+    fn address(&self, spot: Spot<'a>) -> Result<HostPort, Phrase> {
+        let text = self.text(spot)?;
+        text.parse().map_err(|error| {
+            let (mut at, key) = (spot.value_at(), address_key(error));
+            if error == HostPortError::FullWidthColon {
+                at += self.page.text[at..].find('：').unwrap_or(0);
+            }
+            self.page.mistake(key, at).with("address", text)
+        })
+    }
+
+    fn unknown_top_key(&self, spot: Spot<'_>) -> Phrase {
+        let is_contact = spot.item.as_str().is_some_and(|text| text.parse::<HostPort>().is_ok());
+        if is_contact {
+            return self.page.mistake("book-outside", spot.key_at()).with("name", spot.key.get());
+        }
+        self.unknown_key(spot, &TOP_KEYS)
+    }
+
+    fn unknown_key(&self, spot: Spot<'_>, known: &[&str]) -> Phrase {
+        let key = spot.key.get();
+        let wanted: String = key.chars().take(KEY_COMPARED_CHARS_MAX).collect::<String>().to_lowercase();
+        let nearest = known.iter().map(|k| (strsim::osa_distance(&wanted, k), k)).min();
+        match nearest {
+            Some((far, near)) if far <= near.len() / 2 => {
+                let wrong = self.page.mistake("book-unknown-key-near", spot.key_at());
+                wrong.with("key", key).with("near", near)
+            }
+            _ => {
+                let wrong = self.page.mistake("book-unknown-key", spot.key_at());
+                wrong.with("key", key).with("known", known.join(", "))
+            }
+        }
+    }
+}
+
+/// A key longer than this is near to none of ours; comparing costs time by the length.
+const KEY_COMPARED_CHARS_MAX: usize = 32;
+
+/// The phrase for a bad name in the file.
+pub(super) fn name_mistake(page: Page<'_>, error: NameError, name: &str, at: usize) -> Phrase {
+    let key = match error {
+        NameError::Empty => "book-name-empty",
+        NameError::TooLong => "book-name-too-long",
+        NameError::Space => "book-name-space",
+        NameError::NoLetter => "book-name-no-letter",
+        NameError::BadCharacter(_) => "book-name-bad-character",
+    };
+    let shown: String = name.chars().take(Name::GRAPHEMES_MAX).collect();
+    let wrong = page.mistake(key, at).with("name", shown);
+    match error {
+        NameError::BadCharacter(c) => wrong.with("character", c),
+        _ => wrong,
+    }
+}
+
+const fn address_key(error: HostPortError) -> &'static str {
+    match error {
+        HostPortError::NoPort => "book-address-no-port",
+        HostPortError::BadPort => "book-address-bad-port",
+        HostPortError::BadHost => "book-address-bad-host",
+        HostPortError::NoBrackets => "book-address-no-brackets",
+        HostPortError::FullWidthColon => "book-full-width-colon",
+    }
+}
+
+fn spots(table: &dyn TableLike) -> impl Iterator<Item = Spot<'_>> {
+    table.iter().filter_map(|(key, _)| table.get_key_value(key)).map(|(key, item)| Spot { key, item })
+}
+
+fn field_at(entry: Spot<'_>, field: &str) -> usize {
+    let found =
+        entry.item.as_table_like().and_then(|table| spots(table).find(|spot| spot.key.get() == field));
+    found.map_or_else(|| entry.key_at(), |spot| spot.value_at())
+}

@@ -1,0 +1,61 @@
+//! Where in the file: lines and columns of mistakes.
+
+use crate::base::Phrase;
+
+/// The text of a book, without its byte order mark, and what its file is called.
+#[derive(Clone, Copy)]
+pub(super) struct Page<'a> {
+    pub text: &'a str,
+    pub file: &'a str,
+}
+
+impl<'a> Page<'a> {
+    /// Takes the byte order mark off, which editors on Windows write.
+    pub fn new(text: &'a str, file: &'a str) -> Page<'a> {
+        Page { text: text.strip_prefix('\u{feff}').unwrap_or(text), file }
+    }
+
+    /// The phrase `key` with `file`, `line` and `column` of a byte offset; both count from 1, columns in characters.
+    pub fn mistake(&self, key: &'static str, at: usize) -> Phrase {
+        let column = self.text[self.line_start(at)..self.floor(at)].chars().count() + 1;
+        Phrase::new(key).with("file", self.file).with("line", self.line(at)).with("column", column)
+    }
+
+    /// The line of a byte offset, from 1.
+    pub fn line(&self, at: usize) -> usize {
+        self.text[..self.floor(at)].matches('\n').count() + 1
+    }
+
+    /// Where the line of a byte offset begins.
+    pub fn line_start(&self, at: usize) -> usize {
+        self.text[..self.floor(at)].rfind('\n').map_or(0, |newline| newline + 1)
+    }
+
+    /// Where it ends: before its `\n`, or at the end of the text.
+    pub fn line_end(&self, at: usize) -> usize {
+        let at = self.floor(at);
+        self.text[at..].find('\n').map_or(self.text.len(), |newline| at + newline)
+    }
+
+    fn floor(&self, at: usize) -> usize {
+        let mut at = at.min(self.text.len());
+        while !self.text.is_char_boundary(at) {
+            at -= 1;
+        }
+        at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_count_characters_and_the_byte_order_mark_is_none() {
+        let page = Page::new("\u{feff}a\r\n一棵树 = 1", "f");
+        let at = page.text.find('=').unwrap();
+        assert_eq!(page.mistake("k", at).to_string(), "k file=\"f\" line=\"2\" column=\"5\"");
+        assert_eq!(page.mistake("k", 999).to_string(), "k file=\"f\" line=\"2\" column=\"8\"");
+        assert_eq!((page.line_start(at), page.line_end(at)), (3, page.text.len()));
+    }
+}

@@ -1,0 +1,164 @@
+//! From what a person writes as CONTACT to a member of a relay.
+
+use super::{Book, Contact};
+use crate::base::{HostPort, HostPortError, Name, Phrase, PublicKey};
+
+/// Whom a command is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// What the user calls them: the entry's label, or what was written.
+    pub label: String,
+    /// The relay where they are reached.
+    pub relay: HostPort,
+    /// Where that relay listens for TCP, if not there; from any entry at that relay.
+    pub tcp: Option<HostPort>,
+    /// Their name at the relay.
+    pub member: Name,
+    /// Their key, if the book pins it.
+    pub key: Option<PublicKey>,
+}
+
+impl Book {
+    /// Finds whom `text` means: the label of an entry (in NFC; failing that, in another case), or `NAME@HOST:PORT`,
+    /// or, where the book has one relay only, any name there. An entry of the member so found lends its label and
+    /// key.
+    ///
+    /// # Errors
+    ///
+    /// A phrase: `contact-unknown`, `contact-unknown-near`, `contact-book-empty`, `contact-needs-name`,
+    /// `contact-full-width-at`, or those of [`HostPortError::key`] with `address` and of
+    /// [`crate::base::NameError::phrase`].
+    pub fn resolve(&self, text: &str) -> Result<Target, Phrase> {
+        if let Some((name, address)) = text.split_once('@') {
+            let relay: HostPort = parse_address(address)?;
+            let member: Name = name.parse().map_err(|error: crate::base::NameError| error.phrase())?;
+            return Ok(self.member_at(text, member, relay));
+        }
+        if text.contains('＠') {
+            return Err(Phrase::new("contact-full-width-at").with("name", text));
+        }
+        if text.parse::<HostPort>().is_ok() {
+            return Err(Phrase::new("contact-needs-name").with("address", text));
+        }
+        let name: Name = text.parse().map_err(|error: crate::base::NameError| error.phrase())?;
+        if let Some(contact) = self.contact(&name) {
+            return Ok(self.target(contact));
+        }
+        let mut relays = self.relays();
+        match (relays.pop(), relays.is_empty()) {
+            (Some(relay), true) => Ok(self.member_at(text, name, relay.address)),
+            (None, _) => Err(Phrase::new("contact-book-empty").with("name", name)),
+            _ => Err(self.unknown(text)),
+        }
+    }
+
+    /// The phrase for a name nobody has, with the nearest labels if there are any.
+    pub fn unknown(&self, text: &str) -> Phrase {
+        let near: Vec<String> = self.nearest(text).iter().map(Name::to_string).collect();
+        if near.is_empty() {
+            return Phrase::new("contact-unknown").with("name", text);
+        }
+        Phrase::new("contact-unknown-near").with("name", text).with("near", near.join(", "))
+    }
+
+    fn member_at(&self, text: &str, member: Name, relay: HostPort) -> Target {
+        if let Some(contact) = self.contact_of(&relay, &member) {
+            return self.target(contact);
+        }
+        Target { label: text.to_owned(), tcp: self.tcp_of(&relay), relay, member, key: None }
+    }
+
+    fn target(&self, contact: &Contact) -> Target {
+        Target {
+            label: contact.label.to_string(),
+            tcp: self.tcp_of(&contact.relay),
+            relay: contact.relay.clone(),
+            member: contact.member.clone(),
+            key: contact.key,
+        }
+    }
+
+    fn tcp_of(&self, relay: &HostPort) -> Option<HostPort> {
+        self.contacts.iter().filter(|c| c.relay == *relay).find_map(|c| c.tcp.clone())
+    }
+}
+
+fn parse_address(text: &str) -> Result<HostPort, Phrase> {
+    text.parse().map_err(|error: HostPortError| Phrase::new(error.key()).with("address", text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TWO_RELAYS: &str = r#"
+[contacts]
+JACK = "127.0.0.1:8081"
+"Zoë" = { relay = "127.0.0.1:8081", tcp = "127.0.0.1:443" }
+"武大郎" = { relay = "b.example:9", member = "wudalang", key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8" }
+"#;
+
+    fn book(text: &str) -> Book {
+        Book::parse(text, "f").unwrap()
+    }
+
+    fn found(book: &Book, text: &str) -> String {
+        match book.resolve(text) {
+            Ok(t) => format!("{} = {}@{} tcp {:?}", t.label, t.member, t.relay, t.tcp.map(|t| t.to_string())),
+            Err(phrase) => phrase.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_contact_is_a_label_or_a_name_at_an_address() {
+        let book = book(TWO_RELAYS);
+        let tcp = r#"tcp Some("127.0.0.1:443")"#;
+        assert_eq!(found(&book, "JACK"), format!("JACK = JACK@127.0.0.1:8081 {tcp}"));
+        assert_eq!(found(&book, "jack"), format!("JACK = JACK@127.0.0.1:8081 {tcp}"));
+        assert_eq!(found(&book, "Zoe\u{308}"), format!("Zoë = Zoë@127.0.0.1:8081 {tcp}"));
+        assert_eq!(found(&book, "武大郎"), "武大郎 = wudalang@b.example:9 tcp None");
+        assert_eq!(
+            found(&book, "ann@127.0.0.1:8081"),
+            format!("ann@127.0.0.1:8081 = ann@127.0.0.1:8081 {tcp}")
+        );
+        assert_eq!(found(&book, "ann@[::1]:9"), "ann@[::1]:9 = ann@[::1]:9 tcp None");
+        assert_eq!(found(&book, "wudalang@B.example:9"), "武大郎 = wudalang@b.example:9 tcp None");
+        assert!(book.resolve("wudalang@b.example:9").unwrap().key.is_some());
+    }
+
+    #[test]
+    fn with_one_relay_any_name_will_do() {
+        let book = book("[contacts]\nJACK = \"h:1\"\nX = { relay = \"h:1\", member = \"xavier\" }");
+        assert_eq!(found(&book, "stranger"), "stranger = stranger@h:1 tcp None");
+        assert_eq!(found(&book, "xavier"), "X = xavier@h:1 tcp None");
+        assert_eq!(found(&book, "echo"), "echo = echo@h:1 tcp None");
+    }
+
+    #[test]
+    fn what_is_not_found_says_what_to_do() {
+        let book = book(TWO_RELAYS);
+        let table = [
+            ("JAKC", r#"contact-unknown-near name="JAKC" near="JACK""#),
+            ("武二郎", r#"contact-unknown-near name="武二郎" near="武大郎""#),
+            ("nobody", r#"contact-unknown name="nobody""#),
+            ("ann@h", r#"address-no-port address="h""#),
+            ("ann@h：1", r#"address-full-width-colon address="h：1""#),
+            ("@h:1", "name-empty"),
+            ("a b@h:1", "name-space"),
+            ("ann＠h:1", r#"contact-full-width-at name="ann＠h:1""#),
+            ("127.0.0.1:8081", r#"contact-needs-name address="127.0.0.1:8081""#),
+            ("../x", r#"name-bad-character character="/""#),
+        ];
+        for (text, phrase) in table {
+            assert_eq!(found(&book, text), phrase);
+        }
+        assert_eq!(found(&Book::default(), "ann"), r#"contact-book-empty name="ann""#);
+    }
+
+    #[test]
+    fn relays_are_listed_once() {
+        let relays: Vec<_> = book(TWO_RELAYS).relays().into_iter().map(|r| r.address.to_string()).collect();
+        assert_eq!(relays, ["127.0.0.1:8081", "b.example:9"]);
+        assert_eq!(book(TWO_RELAYS).relays()[0].tcp, Some("127.0.0.1:443".parse().unwrap()));
+    }
+}

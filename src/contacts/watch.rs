@@ -1,0 +1,322 @@
+//! Watching the book, so that a running client follows an edit.
+//!
+//! The folder is watched, not the file: editors replace files, and a watch on a file dies with it. The nearest folder
+//! there is, if the book's own is still to be made; and the folder of the file behind a symbolic link. What counts is
+//! the content: reading a file makes events too.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use blake2::{Blake2s256, Digest};
+use notify::event::{AccessKind, AccessMode, EventKind};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+
+use super::locate::read;
+use super::save::{folder_of, followed};
+use super::{Book, Location};
+use crate::base::Phrase;
+
+/// A save is several events: we read when this long nothing more came …
+const QUIET: Duration = Duration::from_millis(50);
+/// … or after this many of them, so that a change is known well within a second.
+const QUIETS_MAX: usize = 6;
+/// How often the file is looked at where the system tells nothing (no inotify watches left).
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Ends the watching when dropped; one call that is under way may still finish.
+#[derive(Debug)]
+pub struct Watcher {
+    stop: Arc<AtomicBool>,
+    wake: SyncSender<()>,
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // Full means that the thread is about to wake anyway.
+        let _ = self.wake.try_send(());
+    }
+}
+
+/// Reads the book and watches it from then on: `changed` is called, from a thread of its own and within a second,
+/// each time the content is another; never for the same content twice. A file that is deleted is told as
+/// `book-missing`; keep the old book on every error.
+///
+/// # Errors
+///
+/// The returned book has those of [`Location::load`], and is watched all the same. `book-watch-failed` (`file`, `why`)
+/// if no thread can be started.
+pub fn watch(
+    location: Location,
+    changed: impl FnMut(Result<Book, Phrase>) + Send + 'static,
+) -> Result<(Watcher, Result<Book, Phrase>), Phrase> {
+    let failed = |why: std::io::Error, file: &str| {
+        Phrase::new("book-watch-failed").with("file", file).with("why", why)
+    };
+    let file = location.file();
+    let path = std::path::absolute(&location.path).map_err(|why| failed(why, &file))?;
+    let (wake, woken) = sync_channel(1);
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut folders = Folders::new(path, wake.clone());
+    let is_told = folders.renew();
+    let content = read(&location.path);
+    let seen = fingerprint(&content);
+    let book = match content {
+        Ok(None) if !location.named => Ok(Book::default()),
+        content => book_of(&location, content),
+    };
+    let watch = Watch { location, folders, is_told, seen, changed, woken, stop: Arc::clone(&stop) };
+    thread::Builder::new()
+        .name("contacts".into())
+        .spawn(move || watch.run())
+        .map_err(|why| failed(why, &file))?;
+    Ok((Watcher { stop, wake }, book))
+}
+
+struct Watch<F> {
+    location: Location,
+    folders: Folders,
+    /// Whether the system tells of changes; if not, we look now and then.
+    is_told: bool,
+    seen: [u8; 32],
+    changed: F,
+    woken: Receiver<()>,
+    stop: Arc<AtomicBool>,
+}
+
+impl<F: FnMut(Result<Book, Phrase>)> Watch<F> {
+    fn run(mut self) {
+        while self.wait() {
+            self.is_told = self.folders.renew();
+            let content = read(&self.location.path);
+            let now = fingerprint(&content);
+            if now != self.seen {
+                self.seen = now;
+                (self.changed)(book_of(&self.location, content));
+            }
+        }
+    }
+
+    /// Waits until something happened and it is quiet again; `false` is the end.
+    fn wait(&self) -> bool {
+        if self.is_told {
+            if self.woken.recv().is_err() {
+                return false;
+            }
+        } else {
+            let _ = self.woken.recv_timeout(LOOK_INTERVAL);
+        }
+        for _ in 0..QUIETS_MAX {
+            if self.stop.load(Ordering::Relaxed) {
+                return false;
+            }
+            match self.woken.recv_timeout(QUIET) {
+                Ok(()) => {}
+                Err(RecvTimeoutError::Timeout) => break,
+                Err(RecvTimeoutError::Disconnected) => return false,
+            }
+        }
+        true
+    }
+}
+
+fn book_of(location: &Location, content: Result<Option<String>, Phrase>) -> Result<Book, Phrase> {
+    match content? {
+        Some(text) => Book::parse(&text, &location.file()),
+        None => Err(location.missing()),
+    }
+}
+
+fn fingerprint(content: &Result<Option<String>, Phrase>) -> [u8; 32] {
+    let mut hash = Blake2s256::new();
+    match content {
+        Ok(Some(text)) => hash.update(text),
+        Ok(None) => hash.update([0xff]),
+        Err(phrase) => hash.update([&[0xfe], phrase.to_string().as_bytes()].concat()),
+    }
+    hash.finalize().into()
+}
+
+/// The folders under watch: at most two.
+struct Folders {
+    path: PathBuf,
+    watcher: Option<RecommendedWatcher>,
+    watched: Vec<PathBuf>,
+    /// The book and the file behind it: an event of these, or of a folder above them, is ours.
+    ours: Arc<Mutex<Vec<PathBuf>>>,
+}
+
+impl Folders {
+    fn new(path: PathBuf, wake: SyncSender<()>) -> Folders {
+        let ours = Arc::new(Mutex::new(Vec::new()));
+        let theirs = Arc::clone(&ours);
+        let tell = move |event: notify::Result<notify::Event>| {
+            let ours = theirs.lock().unwrap_or_else(PoisonError::into_inner);
+            if event.map_or(true, |event| concerns(&event, &ours)) {
+                // One wake-up waiting is enough: the channel holds one.
+                if let Err(TrySendError::Disconnected(())) = wake.try_send(()) {
+                    log::debug!("the address book is no longer watched");
+                }
+            }
+        };
+        let watcher = notify::recommended_watcher(tell).ok();
+        Folders { path, watcher, watched: Vec::new(), ours }
+    }
+
+    /// Watches anew what there is to watch now; whether the system will tell.
+    fn renew(&mut self) -> bool {
+        let behind = followed(&self.path).unwrap_or_else(|_| self.path.clone());
+        let files = vec![self.path.clone(), behind];
+        let mut folders: Vec<PathBuf> = files.iter().map(|file| nearest_folder(file)).collect();
+        folders.dedup();
+        *self.ours.lock().unwrap_or_else(PoisonError::into_inner) = files;
+        let Some(watcher) = &mut self.watcher else { return false };
+        // A folder deleted and made again has the same name and no watch: never trust the old ones.
+        for folder in self.watched.drain(..) {
+            let _ = watcher.unwatch(&folder);
+        }
+        for folder in folders {
+            if watcher.watch(&folder, RecursiveMode::NonRecursive).is_err() {
+                return false;
+            }
+            self.watched.push(folder);
+        }
+        true
+    }
+}
+
+fn concerns(event: &notify::Event, ours: &[PathBuf]) -> bool {
+    let is_reading = match event.kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => false,
+        EventKind::Access(_) => true,
+        _ => false,
+    };
+    let is_near = |path: &PathBuf| ours.iter().any(|file| file.starts_with(path));
+    !is_reading && (event.need_rescan() || event.paths.iter().any(is_near))
+}
+
+fn nearest_folder(file: &Path) -> PathBuf {
+    let mut folder = folder_of(file);
+    while !folder.is_dir() {
+        folder = folder_of(folder);
+    }
+    folder.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::sync::mpsc::{Receiver, channel};
+
+    /// Longer than any loaded machine needs; waiting ends at the event.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    struct World {
+        folder: tempfile::TempDir,
+        told: Receiver<String>,
+        _watcher: Watcher,
+    }
+
+    fn names(book: Result<Book, Phrase>) -> String {
+        match book {
+            Ok(book) => book.contacts.iter().map(|c| c.label.as_str()).collect::<Vec<_>>().join(" "),
+            Err(phrase) => phrase.key().to_owned(),
+        }
+    }
+
+    fn world(file: &str, before: impl FnOnce(&Path)) -> (World, String) {
+        let folder = tempfile::tempdir().unwrap();
+        before(folder.path());
+        let (tell, told) = channel();
+        let location = Location { path: folder.path().join(file), named: false };
+        let (watcher, book) = watch(location, move |book| tell.send(names(book)).unwrap()).unwrap();
+        (World { folder, told, _watcher: watcher }, names(book))
+    }
+
+    impl World {
+        fn write(&self, file: &str, text: &str) {
+            fs::write(self.folder.path().join(file), text).unwrap();
+        }
+
+        fn next(&self) -> String {
+            self.told.recv_timeout(PATIENCE).expect("the change is told")
+        }
+    }
+
+    const A: &str = "[contacts]\nA = \"h:1\"\n";
+    const B: &str = "[contacts]\nB = \"h:1\"\n";
+
+    #[test]
+    fn an_edit_is_told_once_and_the_same_content_never() {
+        let (world, first) = world("c.toml", |folder| fs::write(folder.join("c.toml"), A).unwrap());
+        assert_eq!(first, "A");
+        world.write("c.toml", A);
+        world.write("other.toml", B);
+        world.write("c.toml", B);
+        assert_eq!(world.next(), "B");
+        world.write("c.toml", "[contacts]\nB = \"h\"\n");
+        assert_eq!(world.next(), "book-address-no-port");
+        world.write("c.toml", A);
+        assert_eq!(world.next(), "A");
+    }
+
+    #[test]
+    fn atomic_renames_are_followed_again_and_again() {
+        let (world, _) = world("c.toml", |folder| fs::write(folder.join("c.toml"), A).unwrap());
+        for n in 0..3 {
+            world.write("new", &format!("[contacts]\nN{n} = \"h:1\"\n"));
+            fs::rename(world.folder.path().join("new"), world.folder.path().join("c.toml")).unwrap();
+            assert_eq!(world.next(), format!("N{n}"));
+        }
+    }
+
+    #[test]
+    fn deletion_and_a_new_file_are_told() {
+        let (world, _) = world("c.toml", |folder| fs::write(folder.join("c.toml"), A).unwrap());
+        fs::remove_file(world.folder.path().join("c.toml")).unwrap();
+        assert_eq!(world.next(), "book-missing");
+        world.write("c.toml", A);
+        assert_eq!(world.next(), "A");
+    }
+
+    #[test]
+    fn folders_made_later_and_made_again_are_watched() {
+        let (world, first) = world("x/y/c.toml", |_| ());
+        assert_eq!(first, "");
+        for text in [A, B] {
+            fs::create_dir_all(world.folder.path().join("x/y")).unwrap();
+            world.write("x/y/c.toml", text);
+            assert_eq!(world.next(), names(Book::parse(text, "f")));
+            fs::remove_dir_all(world.folder.path().join("x")).unwrap();
+            assert_eq!(world.next(), "book-missing");
+        }
+    }
+
+    #[test]
+    fn the_file_behind_a_link_is_watched() {
+        let (world, first) = world("c.toml", |folder| {
+            fs::create_dir(folder.join("real")).unwrap();
+            fs::write(folder.join("real/c.toml"), A).unwrap();
+            std::os::unix::fs::symlink("real/c.toml", folder.join("c.toml")).unwrap();
+        });
+        assert_eq!(first, "A");
+        world.write("real/c.toml", B);
+        assert_eq!(world.next(), "B");
+    }
+
+    #[test]
+    fn a_dropped_watcher_lets_go() {
+        let (world, _) = world("c.toml", |_| ());
+        let World { folder, told, _watcher } = world;
+        drop(_watcher);
+        fs::write(folder.path().join("c.toml"), A).unwrap();
+        // The sender lives in the thread: its end is the thread's.
+        while told.recv_timeout(PATIENCE).is_ok() {}
+        assert_eq!(told.try_recv(), Err(std::sync::mpsc::TryRecvError::Disconnected));
+    }
+}

@@ -1,0 +1,180 @@
+//! Sockets opened with the options they need, and words for why one could not be.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+
+use socket2::{Domain, Socket, Type};
+
+use crate::base::{Carrier, Phrase};
+
+/// Asked of the kernel for each UDP socket, both ways, in bytes: a burst from hundreds of clients in the time of one
+/// turn. The kernel gives less where its limit is lower (`net.core.rmem_max`).
+const UDP_BUFFER: usize = 4 * 1024 * 1024;
+/// Connections the kernel completes while the loop is elsewhere: all clients of a relay that came back.
+const BACKLOG: i32 = 1024;
+/// Tries to find a port that is free for UDP and for TCP.
+const PORT_TRIES: usize = 16;
+
+/// The UDP sockets and the listener of a process.
+#[derive(Debug)]
+pub(super) struct Bound {
+    pub(super) udp: Vec<mio::net::UdpSocket>,
+    pub(super) tcp: Option<mio::net::TcpListener>,
+}
+
+/// Binds all of these. A TCP port of 0 is that of the first UDP socket; if that is 0 too, a port free for both.
+pub(super) fn bind_all(udp: &[SocketAddr], tcp: Option<SocketAddr>) -> Result<Bound, Phrase> {
+    let free_for_both =
+        tcp.is_some_and(|addr| addr.port() == 0) && udp.first().is_some_and(|a| a.port() == 0);
+    let mut tries = if free_for_both { PORT_TRIES } else { 1 };
+    loop {
+        tries -= 1;
+        match try_bind_all(udp, tcp) {
+            Err((_, error)) if tries > 0 && error.kind() == io::ErrorKind::AddrInUse => {}
+            Err(((carrier, addr), error)) => return Err(cannot_bind(carrier, addr, &error)),
+            Ok(bound) => return Ok(bound),
+        }
+    }
+}
+
+type BindError = ((Carrier, SocketAddr), io::Error);
+
+fn try_bind_all(udp: &[SocketAddr], tcp: Option<SocketAddr>) -> Result<Bound, BindError> {
+    let mut bound = Bound { udp: Vec::new(), tcp: None };
+    for addr in udp {
+        let socket = bind_udp(*addr).map_err(|error| ((Carrier::Udp, *addr), error))?;
+        bound.udp.push(socket);
+    }
+    if let Some(mut addr) = tcp {
+        if addr.port() == 0
+            && let Some(first) = bound.udp.first()
+        {
+            addr.set_port(first.local_addr().map_err(|error| ((Carrier::Tcp, addr), error))?.port());
+        }
+        bound.tcp = Some(listen(addr).map_err(|error| ((Carrier::Tcp, addr), error))?);
+    }
+    Ok(bound)
+}
+
+/// A UDP socket without SO_REUSEADDR: with it two relays would share a port and each get half of the packets.
+pub(super) fn bind_udp(addr: SocketAddr) -> io::Result<mio::net::UdpSocket> {
+    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, None)?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    let _ = socket.set_recv_buffer_size(UDP_BUFFER);
+    let _ = socket.set_send_buffer_size(UDP_BUFFER);
+    socket.set_nonblocking(true)?;
+    socket.bind(&addr.into())?;
+    Ok(mio::net::UdpSocket::from_std(socket.into()))
+}
+
+/// A listener with SO_REUSEADDR, so that a relay starts again while its old connections are in TIME_WAIT.
+fn listen(addr: SocketAddr) -> io::Result<mio::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(mio::net::TcpListener::from_std(socket.into()))
+}
+
+fn cannot_bind(carrier: Carrier, addr: SocketAddr, error: &io::Error) -> Phrase {
+    let phrase = match error.kind() {
+        io::ErrorKind::AddrInUse => Phrase::new("port-in-use"),
+        _ => Phrase::new("cannot-bind").with("cause", error),
+    };
+    phrase.with("carrier", carrier).with("addr", addr)
+}
+
+/// The wildcard address a client's UDP socket for this destination is bound to.
+pub(super) fn any_addr_towards(dest: SocketAddr) -> SocketAddr {
+    match dest {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    }
+}
+
+/// The address as the core knows it: an IPv4 address is plain, whichever socket it came by.
+pub(super) fn plain(addr: SocketAddr) -> SocketAddr {
+    match addr {
+        SocketAddr::V6(v6) => match v6.ip().to_ipv4_mapped() {
+            Some(v4) => (v4, v6.port()).into(),
+            None => addr,
+        },
+        SocketAddr::V4(_) => addr,
+    }
+}
+
+/// The address as a socket bound to `local` must be told it.
+pub(super) fn for_socket(local: SocketAddr, dest: SocketAddr) -> SocketAddr {
+    match (local, dest) {
+        (SocketAddr::V6(_), SocketAddr::V4(v4)) => {
+            SocketAddrV6::new(v4.ip().to_ipv6_mapped(), v4.port(), 0, 0).into()
+        }
+        _ => dest,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANY_PORT: &str = "127.0.0.1:0";
+
+    #[test]
+    fn port_0_is_the_same_port_for_both_carriers() {
+        let any = ANY_PORT.parse().unwrap();
+        let bound = bind_all(&[any], Some(any)).unwrap();
+        let (udp, tcp) = (bound.udp[0].local_addr().unwrap(), bound.tcp.unwrap().local_addr().unwrap());
+        assert_ne!(udp.port(), 0);
+        assert_eq!(udp, tcp);
+    }
+
+    #[test]
+    fn a_taken_port_is_refused_in_words_that_name_it() {
+        let first = bind_all(&[ANY_PORT.parse().unwrap()], None).unwrap();
+        let addr = first.udp[0].local_addr().unwrap();
+        let phrase = bind_all(&[addr], None).unwrap_err();
+        assert_eq!(phrase, Phrase::new("port-in-use").with("carrier", "udp").with("addr", addr));
+        let foreign = "192.0.2.1:1".parse().unwrap();
+        let phrase = bind_all(&[], Some(foreign)).unwrap_err();
+        assert_eq!(phrase.key(), "cannot-bind");
+        assert!(phrase.args().contains(&("addr", "192.0.2.1:1".to_owned())));
+    }
+
+    #[test]
+    fn a_listener_binds_again_at_once_after_it_closed_connections() {
+        let bound = bind_all(&[], Some(ANY_PORT.parse().unwrap())).unwrap();
+        let listener = bound.tcp.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let mut client = std::net::TcpStream::connect(addr).unwrap();
+        let accepted = loop {
+            match listener.accept() {
+                Ok((stream, _)) => break stream,
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+            }
+        };
+        drop((accepted, listener));
+        assert_eq!(
+            std::io::Read::read(&mut client, &mut [0]).unwrap(),
+            0,
+            "the listener's side closed first"
+        );
+        drop(client);
+        bind_all(&[], Some(addr)).unwrap();
+    }
+
+    #[test]
+    fn ipv4_is_plain_for_the_core_and_mapped_for_a_socket_of_both() {
+        let (v4, local) = ("192.0.2.7:9".parse().unwrap(), "[::]:8081".parse().unwrap());
+        let mapped = for_socket(local, v4);
+        assert_eq!(mapped, "[::ffff:192.0.2.7]:9".parse().unwrap());
+        assert_eq!(plain(mapped), v4);
+        assert_eq!(for_socket("0.0.0.0:0".parse().unwrap(), v4), v4);
+    }
+}

@@ -1,0 +1,260 @@
+//! All TCP connections of the process, and the listener they come by.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Token};
+use slab::Slab;
+
+use super::bind;
+use super::hub::Hub;
+use super::stats::Line;
+use super::tcp::{Conn, ReadEnd};
+use super::udp::why_refused;
+use crate::base::{ConnId, Input, Path, Tick, Why};
+
+/// Bytes read from one connection before the next one's turn.
+const READ_LEN: usize = 64 * 1024;
+
+/// Connections by slot and by id. A slot plus `first_token` is its mio token; slots are used again, ids never are.
+pub(super) struct Conns {
+    slots: Slab<Conn>,
+    slots_by_id: BTreeMap<ConnId, usize>,
+    /// Slots with something new to write.
+    dirty: Vec<usize>,
+    last_accepted: u64,
+    first_token: usize,
+    scratch: Vec<u8>,
+}
+
+/// What became of accepting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Accepted {
+    /// A connection, in this slot.
+    Conn(usize),
+    /// One came and went, or found no place.
+    Passed,
+    /// None waits.
+    Drained,
+    /// No descriptor or memory is left: try again later.
+    NoRoom,
+}
+
+impl Conns {
+    pub(super) fn new(first_token: usize) -> Conns {
+        Conns {
+            slots: Slab::new(),
+            slots_by_id: BTreeMap::new(),
+            dirty: Vec::new(),
+            last_accepted: 0,
+            first_token,
+            scratch: vec![0; READ_LEN],
+        }
+    }
+
+    pub(super) fn get(&mut self, slot: usize) -> Option<&mut Conn> {
+        self.slots.get_mut(slot)
+    }
+
+    /// Takes one waiting connection.
+    pub(super) fn accept<C>(
+        &mut self,
+        listener: &TcpListener,
+        connections_max: usize,
+        hub: &mut Hub<C>,
+    ) -> Accepted {
+        let (stream, remote) = match listener.accept() {
+            Ok(accepted) => accepted,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Accepted::Drained,
+            Err(error) => {
+                hub.stats.accept_errors += 1;
+                hub.log(Line::Accept, || format!("accepting a connection failed: {error}"));
+                return if why_refused(&error) == Why::NoRoom { Accepted::NoRoom } else { Accepted::Passed };
+            }
+        };
+        if self.slots.len() >= connections_max {
+            hub.stats.accepts_refused += 1;
+            return Accepted::Passed;
+        }
+        self.last_accepted += 1;
+        let (id, remote) = (ConnId(self.last_accepted), bind::plain(remote));
+        match self.insert(Conn::accepted(stream, id, remote), hub) {
+            Ok(slot) => {
+                hub.stats.accepted += 1;
+                hub.told.push_back(Input::PathOpened { path: Path::Tcp(id), remote });
+                Accepted::Conn(slot)
+            }
+            Err(_) => Accepted::NoRoom,
+        }
+    }
+
+    /// Begins to open a connection: its slot.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be opened from here.
+    pub(super) fn open<C>(
+        &mut self,
+        id: ConnId,
+        remote: SocketAddr,
+        until: Tick,
+        hub: &mut Hub<C>,
+    ) -> Result<usize, Why> {
+        assert!(!self.slots_by_id.contains_key(&id), "a ConnId is never used twice");
+        let stream = TcpStream::connect(remote).map_err(|error| why_refused(&error))?;
+        self.insert(Conn::dialled(stream, id, remote, until), hub).map_err(|error| why_refused(&error))
+    }
+
+    /// Acts on a readiness to write: opens what is being opened, writes what waits.
+    pub(super) fn writable<C>(&mut self, slot: usize, hub: &mut Hub<C>) -> Opened {
+        let Some(conn) = self.slots.get_mut(slot) else {
+            return Opened::No;
+        };
+        let (path, remote, until) = (Path::Tcp(conn.id), conn.remote, conn.opening_until);
+        if let Some(until) = until {
+            match conn.finish_opening() {
+                Ok(false) => return Opened::No,
+                Ok(true) => hub.told.push_back(Input::PathOpened { path, remote }),
+                Err(why) => {
+                    self.end(slot, why, hub);
+                    return Opened::Until(until);
+                }
+            }
+        }
+        self.write(slot, hub);
+        until.map_or(Opened::No, Opened::Until)
+    }
+
+    /// Reads once. `Drained` also if there is nothing to read from.
+    pub(super) fn read(&mut self, slot: usize) -> ReadEnd {
+        let Some(conn) = self.slots.get_mut(slot).filter(|conn| conn.opening_until.is_none()) else {
+            return ReadEnd::Drained;
+        };
+        let end = conn.read(&mut self.scratch);
+        self.mark(slot);
+        end
+    }
+
+    /// Whether this connection has a packet to give out; one that has ended after its last packet is removed.
+    pub(super) fn has_packet<C>(&mut self, slot: usize, hub: &mut Hub<C>) -> bool {
+        let Some(conn) = self.slots.get_mut(slot) else {
+            return false;
+        };
+        conn.has_packet().unwrap_or_else(|why| {
+            hub.stats.framing_errors += u64::from(why == Why::Framing);
+            self.end(slot, why, hub);
+            false
+        })
+    }
+
+    /// Queues a packet; it is written by [`Conns::write_all`]. Nothing if the connection is gone.
+    pub(super) fn queue<C>(&mut self, id: ConnId, packet: &[u8], hub: &mut Hub<C>) {
+        let Some(slot) = self.slots_by_id.get(&id).copied() else {
+            return;
+        };
+        match self.slots[slot].queue(packet) {
+            Ok(()) => {
+                hub.stats.records_out += 1;
+                self.mark(slot);
+            }
+            Err(why) => {
+                hub.stats.stuck += 1;
+                self.end(slot, why, hub);
+            }
+        }
+    }
+
+    /// Writes what was queued since the last time: one system call for each connection.
+    pub(super) fn write_all<C>(&mut self, hub: &mut Hub<C>) {
+        while let Some(slot) = self.dirty.pop() {
+            self.write(slot, hub);
+        }
+    }
+
+    /// Closes a connection for the core; what is queued leaves if the kernel takes it now.
+    pub(super) fn close<C>(&mut self, id: ConnId, hub: &mut Hub<C>) {
+        if let Some(slot) = self.slots_by_id.get(&id).copied() {
+            let conn = &mut self.slots[slot];
+            let _ = conn.write();
+            // Unread bytes would turn the end into a reset, which destroys what was just written.
+            let _ = conn.read(&mut self.scratch);
+            self.remove(slot, hub);
+        }
+    }
+
+    /// Gives up on a connection that is still being opened at `until`.
+    pub(super) fn give_up<C>(&mut self, slot: usize, until: Tick, hub: &mut Hub<C>) {
+        if self.slots.get(slot).is_some_and(|conn| conn.opening_until == Some(until)) {
+            self.end(slot, Why::TimedOut, hub);
+        }
+    }
+
+    /// The slot a mio token stands for.
+    pub(super) const fn slot_of(&self, token: Token) -> usize {
+        token.0 - self.first_token
+    }
+
+    /// The mio token of a slot.
+    pub(super) const fn token(&self, slot: usize) -> Token {
+        Token(self.first_token + slot)
+    }
+
+    fn mark(&mut self, slot: usize) {
+        let conn = &mut self.slots[slot];
+        if conn.has_unsent() && !conn.dirty {
+            conn.dirty = true;
+            self.dirty.push(slot);
+        }
+    }
+
+    fn write<C>(&mut self, slot: usize, hub: &mut Hub<C>) {
+        let Some(conn) = self.slots.get_mut(slot) else {
+            return;
+        };
+        conn.dirty = false;
+        match conn.write() {
+            Ok(None) => {}
+            Ok(Some(len)) => hub.told.push_back(Input::Unsent(Path::Tcp(conn.id), len)),
+            Err(_) => hub.ready.push(self.token(slot)),
+        }
+    }
+
+    fn insert<C>(&mut self, conn: Conn, hub: &mut Hub<C>) -> io::Result<usize> {
+        let id = conn.id;
+        let slot = self.slots.insert(conn);
+        let token = self.token(slot);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = hub.registry().register(&mut self.slots[slot].stream, token, interest) {
+            self.slots.remove(slot);
+            return Err(error);
+        }
+        self.slots_by_id.insert(id, slot);
+        Ok(slot)
+    }
+
+    fn end<C>(&mut self, slot: usize, why: Why, hub: &mut Hub<C>) {
+        if let Some(id) = self.remove(slot, hub) {
+            hub.log(Line::Connection, || format!("connection {} ended: {why:?}", id.0));
+            hub.told.push_back(Input::PathClosed(Path::Tcp(id), why));
+        }
+    }
+
+    /// The one place a connection is forgotten. Its slot may linger in `dirty`: writing nothing is harmless.
+    fn remove<C>(&mut self, slot: usize, hub: &mut Hub<C>) -> Option<ConnId> {
+        let mut conn = self.slots.try_remove(slot)?;
+        self.slots_by_id.remove(&conn.id);
+        let _ = hub.registry().deregister(&mut conn.stream);
+        Some(conn.id)
+    }
+}
+
+/// What a readiness to write has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Opened {
+    /// Nothing was opened.
+    No,
+    /// The opening that had until then is over, well or badly.
+    Until(Tick),
+}

@@ -1,0 +1,67 @@
+//! What all sources of input share.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use mio::{Poll, Registry};
+
+use super::clock::Clock;
+use super::ready::Ready;
+use super::stats::{Limiter, Line, Stats};
+use crate::base::{Input, Path, Why};
+
+/// Refusals told in one turn: they are hints, and a flood of ICMP is no reason for a flood of inputs.
+const REFUSALS_MAX: usize = 64;
+
+pub(super) struct Hub<C> {
+    pub(super) poll: Poll,
+    pub(super) clock: Clock,
+    /// Sources that may have something.
+    pub(super) ready: Ready,
+    /// What happened already and waits for the core: a few for each connection, and [`REFUSALS_MAX`].
+    pub(super) told: VecDeque<Input<'static, C>>,
+    pub(super) stats: Stats,
+    limiter: Limiter,
+    refusals: usize,
+}
+
+impl<C> Hub<C> {
+    pub(super) fn new(poll: Poll) -> Hub<C> {
+        Hub {
+            poll,
+            clock: Clock::new(),
+            ready: Ready::default(),
+            told: VecDeque::new(),
+            stats: Stats::default(),
+            limiter: Limiter::default(),
+            refusals: 0,
+        }
+    }
+
+    pub(super) fn registry(&self) -> &Registry {
+        self.poll.registry()
+    }
+
+    pub(super) fn begin_turn(&mut self) {
+        self.refusals = 0;
+    }
+
+    /// Tells the core, once for each run of refusals of one peer.
+    pub(super) fn refuse(&mut self, dest: SocketAddr, why: Why) {
+        self.stats.count_refused(why);
+        self.log(Line::Send, || format!("sending to {dest} failed: {why:?}"));
+        let path = Path::Udp(dest);
+        let told = matches!(self.told.back(), Some(Input::SendRefused(last, _)) if *last == path);
+        if !told && self.refusals < REFUSALS_MAX {
+            self.refusals += 1;
+            self.told.push_back(Input::SendRefused(path, why));
+        }
+    }
+
+    /// Logs what happened outside, at most ten lines of a kind in a second.
+    pub(super) fn log(&mut self, line: Line, text: impl FnOnce() -> String) {
+        if log::log_enabled!(log::Level::Debug) && self.limiter.may(line, self.clock.tick()) {
+            log::debug!("{}", text());
+        }
+    }
+}

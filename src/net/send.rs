@@ -1,0 +1,227 @@
+//! What a turn wants done, carried out in order and in as few system calls as that allows.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::time::Duration;
+
+use super::udp::Sent;
+use super::{FIRST_UDP, Net, Timer, UDP_PORTS_MAX, bind};
+use crate::base::{ConnId, Effect, HostPort, Input, Outputs, Path, Why};
+
+/// How long a connection may take to open; TCP itself would try for minutes.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Datagrams of one `sendmmsg`: the gain is in the first few.
+pub(super) const FAN_LEN_MAX: usize = 32;
+
+/// Datagrams gathered until something ends their row. Kept for its buffer.
+#[derive(Debug, Default)]
+pub(super) struct Gather {
+    train: Option<Train>,
+    /// Single datagrams to many peers, at most [`FAN_LEN_MAX`].
+    fan: Vec<(SocketAddr, Range<usize>)>,
+}
+
+/// Datagrams to one peer that lie side by side, all of one length, only the last maybe shorter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Train {
+    dest: SocketAddr,
+    range: Range<usize>,
+    segment: usize,
+    len: usize,
+}
+
+impl Train {
+    fn new(dest: SocketAddr, range: Range<usize>) -> Train {
+        let segment = range.len();
+        Train { dest, range, segment, len: 1 }
+    }
+
+    /// Takes one more datagram in if it fits.
+    fn extend(&mut self, dest: SocketAddr, range: &Range<usize>, len_max: usize) -> bool {
+        let last_is_full = self.range.len() == self.len * self.segment;
+        let fits = dest == self.dest
+            && range.start == self.range.end
+            && range.len() <= self.segment
+            && last_is_full
+            && self.len < len_max;
+        if fits {
+            self.range.end = range.end;
+            self.len += 1;
+        }
+        fits
+    }
+}
+
+impl<C: Send + 'static> Net<C> {
+    /// Carries out every effect in order and clears `out`. What is not of this room, [`Effect::Persist`] and
+    /// [`Effect::Show`], goes to `other`.
+    ///
+    /// UDP packets for one peer that lie side by side and fill packets of one length leave as trains (GSO); a packet
+    /// each for many peers leave by one `sendmmsg` (Linux). TCP packets of a turn leave by one write for each
+    /// connection.
+    pub fn carry_out<R, E>(&mut self, out: &mut Outputs<R, E>, mut other: impl FnMut(Effect<R, E>)) {
+        let Outputs { bytes, effects } = out;
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Send(Path::Udp(dest), range) => self.gather(dest, range, bytes),
+                Effect::Send(Path::Tcp(id), range) => self.conns.queue(id, &bytes[range], &mut self.hub),
+                effect => {
+                    self.send_gathered(bytes);
+                    match effect {
+                        Effect::OpenTcp(id, remote) => self.open_tcp(id, remote),
+                        Effect::Close(Path::Tcp(id)) => self.conns.close(id, &mut self.hub),
+                        Effect::LookUp(host) => self.look_up(host),
+                        Effect::Send(..) | Effect::Close(Path::Udp(_)) => {}
+                        effect @ (Effect::Persist(..) | Effect::Show(_)) => other(effect),
+                    }
+                }
+            }
+        }
+        self.send_gathered(bytes);
+        self.conns.write_all(&mut self.hub);
+        out.clear();
+    }
+
+    pub(super) fn flush_udp(&mut self, index: usize) {
+        if let Some(port) = self.udp.get_mut(index) {
+            let mut refusals = Vec::new();
+            port.flush(self.hub.poll.registry(), |dest, why| refusals.push((dest, why)));
+            refusals.into_iter().for_each(|(dest, why)| self.hub.refuse(dest, why));
+        }
+    }
+
+    fn gather(&mut self, dest: SocketAddr, range: Range<usize>, bytes: &[u8]) {
+        let Some(index) = self.port_for(dest).or_else(|| self.port_on_demand(dest)) else {
+            return self.hub.refuse(dest, Why::Unreachable);
+        };
+        let len_max = self.udp[index].train_len_max();
+        let train = &mut self.gather.train;
+        if !train.as_mut().is_some_and(|train| train.extend(dest, &range, len_max)) {
+            let before = train.replace(Train::new(dest, range));
+            self.end_train(before, bytes);
+        }
+    }
+
+    fn send_gathered(&mut self, bytes: &[u8]) {
+        let train = self.gather.train.take();
+        self.end_train(train, bytes);
+        self.send_fan(bytes);
+    }
+
+    fn end_train(&mut self, train: Option<Train>, bytes: &[u8]) {
+        match train {
+            None => {}
+            Some(Train { dest, range, len: 1, .. }) => {
+                self.gather.fan.push((dest, range));
+                if self.gather.fan.len() >= FAN_LEN_MAX {
+                    self.send_fan(bytes);
+                }
+            }
+            Some(Train { dest, range, segment, len }) => {
+                self.send_fan(bytes);
+                self.hub.stats.batches_out += 1;
+                self.send_udp(dest, &bytes[range], segment, len);
+            }
+        }
+    }
+
+    fn send_fan(&mut self, bytes: &[u8]) {
+        let mut fan = std::mem::take(&mut self.gather.fan);
+        let mut done = 0;
+        while done < fan.len() {
+            done += self.send_many(&fan[done..], bytes);
+            if let Some((dest, range)) = fan.get(done).cloned() {
+                let len = range.len();
+                self.send_udp(dest, &bytes[range], len, 1);
+                done += 1;
+            }
+        }
+        fan.clear();
+        self.gather.fan = fan;
+    }
+
+    /// How many of these left together; the first that did not is to be sent alone.
+    #[cfg(target_os = "linux")]
+    fn send_many(&mut self, fan: &[(SocketAddr, Range<usize>)], bytes: &[u8]) -> usize {
+        let Some((first, _)) = fan.first().filter(|_| fan.len() > 1) else {
+            return 0;
+        };
+        let Some(index) = self.port_for(*first) else {
+            return 0;
+        };
+        let same = fan.iter().take_while(|(dest, _)| self.port_for(*dest) == Some(index)).count();
+        let sent = self.udp[index].send_many(bytes, &fan[..same]);
+        self.hub.stats.batches_out += u64::from(sent > 0);
+        self.hub.stats.datagrams_out += sent as u64;
+        sent
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn send_many(&mut self, _: &[(SocketAddr, Range<usize>)], _: &[u8]) -> usize {
+        0
+    }
+
+    fn send_udp(&mut self, dest: SocketAddr, bytes: &[u8], segment: usize, len: usize) {
+        let Some(index) = self.port_for(dest) else {
+            return;
+        };
+        match self.udp[index].send(dest, bytes, segment, self.hub.poll.registry()) {
+            Sent::Taken => self.hub.stats.datagrams_out += len as u64,
+            Sent::Dropped => self.hub.stats.sends_dropped += len as u64,
+            Sent::Refused(why) => self.hub.refuse(dest, why),
+        }
+    }
+
+    fn port_for(&self, dest: SocketAddr) -> Option<usize> {
+        self.udp.iter().position(|port| port.reaches(dest))
+    }
+
+    fn port_on_demand(&mut self, dest: SocketAddr) -> Option<usize> {
+        if !self.udp_on_demand || self.udp.len() >= UDP_PORTS_MAX {
+            return None;
+        }
+        let socket = bind::bind_udp(bind::any_addr_towards(dest)).ok()?;
+        let index = self.add_udp(socket).ok()?;
+        self.hub.ready.push(mio::Token(FIRST_UDP + index));
+        Some(index)
+    }
+
+    fn open_tcp(&mut self, id: ConnId, remote: SocketAddr) {
+        let until = self.hub.clock.tick() + OPEN_TIMEOUT;
+        match self.conns.open(id, remote, until, &mut self.hub) {
+            Ok(slot) => {
+                self.timers.insert((until, Timer::GiveUp(slot)));
+            }
+            Err(why) => self.hub.told.push_back(Input::PathClosed(Path::Tcp(id), why)),
+        }
+    }
+
+    fn look_up(&mut self, host: HostPort) {
+        if let Some((host, addrs)) = self.resolver.ask(host, &self.inlet) {
+            self.hub.told.push_back(Input::Resolved(host, addrs));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_train_is_of_one_peer_one_length_and_one_piece() {
+        let (a, b) = ("192.0.2.1:1".parse().unwrap(), "192.0.2.2:1".parse().unwrap());
+        let full = || {
+            let mut train = Train::new(a, 0..1200);
+            assert!(train.extend(a, &(1200..2400), 54));
+            train
+        };
+        assert!(full().extend(a, &(2400..3600), 54));
+        assert!(!full().extend(a, &(2400..3600), 2), "longer than the device cuts");
+        assert!(!full().extend(b, &(2400..3600), 54), "another peer");
+        assert!(!full().extend(a, &(2401..3601), 54), "not side by side");
+        assert!(!full().extend(a, &(2400..3601), 54), "longer than the first");
+        let mut ended = full();
+        assert!(ended.extend(a, &(2400..2500), 54), "the last may be shorter");
+        assert!(!ended.extend(a, &(2500..2600), 54), "nothing follows a shorter one");
+    }
+}

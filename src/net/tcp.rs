@@ -1,0 +1,262 @@
+//! One TCP connection: records in and out of a non-blocking stream.
+
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+
+use mio::net::TcpStream;
+
+use super::udp::why_refused;
+use crate::base::{ConnId, Tick, Why};
+use crate::wire::limits::{MAGIC, TCP_QUEUE_MAX, TCP_UNSENT_MAX};
+use crate::wire::record::{Deframer, RECORD_HEADER_LEN, RecordError, frame_record};
+
+/// Bytes that may leave without a report of the queue: reports cost a turn, and a quarter of the bound is near enough.
+const REPORT_STEP: usize = TCP_UNSENT_MAX / 4;
+/// Capacity an empty queue keeps, in bytes.
+const IDLE_CAPACITY: usize = 4 * 1024;
+
+/// A connection, being opened or open.
+pub(super) struct Conn {
+    pub(super) stream: TcpStream,
+    pub(super) id: ConnId,
+    pub(super) remote: SocketAddr,
+    /// While it is being opened: until when.
+    pub(super) opening_until: Option<Tick>,
+    /// The system told that the other end will send no more.
+    pub(super) read_closed: bool,
+    /// Whether it stands in the list of connections with something to write.
+    pub(super) dirty: bool,
+    deframer: Deframer,
+    /// Whether our magic byte is in the queue or beyond.
+    greeted: bool,
+    /// What ended reading, once the packets before it are given out.
+    ended: Option<Why>,
+    /// Writing failed: what has arrived is read to its end, then the connection ends.
+    broken: bool,
+    out: OutQueue,
+}
+
+/// Bytes not yet taken by the kernel, at most [`TCP_QUEUE_MAX`], and what the core knows of them.
+#[derive(Default)]
+struct OutQueue {
+    bytes: Vec<u8>,
+    sent: usize,
+    /// The length last reported.
+    reported: usize,
+    /// Bytes queued since the last report.
+    fresh: usize,
+}
+
+/// What reading found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ReadEnd {
+    /// More may be there.
+    More,
+    /// Nothing is there until the next readiness.
+    Drained,
+}
+
+impl Conn {
+    /// One being opened by this process: its magic byte is the first thing that leaves.
+    pub(super) fn dialled(stream: TcpStream, id: ConnId, remote: SocketAddr, until: Tick) -> Conn {
+        let mut conn = Conn::new(stream, id, remote, Deframer::for_client());
+        conn.opening_until = Some(until);
+        conn.greet();
+        conn
+    }
+
+    /// One accepted: silent until the other end's magic byte has come.
+    pub(super) fn accepted(stream: TcpStream, id: ConnId, remote: SocketAddr) -> Conn {
+        let conn = Conn::new(stream, id, remote, Deframer::for_relay());
+        conn.set_options();
+        conn
+    }
+
+    fn new(stream: TcpStream, id: ConnId, remote: SocketAddr, deframer: Deframer) -> Conn {
+        Conn {
+            stream,
+            id,
+            remote,
+            opening_until: None,
+            read_closed: false,
+            dirty: false,
+            deframer,
+            greeted: false,
+            ended: None,
+            broken: false,
+            out: OutQueue::default(),
+        }
+    }
+
+    /// Whether the connection being opened is open now.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be opened.
+    pub(super) fn finish_opening(&mut self) -> Result<bool, Why> {
+        if let Some(error) = self.stream.take_error().unwrap_or_else(Some) {
+            return Err(why_refused(&error));
+        }
+        if self.stream.peer_addr().is_err() {
+            return Ok(false);
+        }
+        self.opening_until = None;
+        self.set_options();
+        Ok(true)
+    }
+
+    /// Records leave at once, and at most [`TCP_UNSENT_MAX`] bytes wait unsent in the kernel, so that the length of
+    /// our queue tells how old the news in it are. Refused options cost speed only.
+    fn set_options(&self) {
+        let _ = self.stream.set_nodelay(true);
+        let socket = socket2::SockRef::from(&self.stream);
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let _ = socket.set_tcp_notsent_lowat(TCP_UNSENT_MAX as u32);
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        let _ = socket.set_send_buffer_size(TCP_UNSENT_MAX);
+    }
+
+    /// Reads once, through `scratch`.
+    pub(super) fn read(&mut self, scratch: &mut [u8]) -> ReadEnd {
+        loop {
+            match self.stream.read(scratch) {
+                Ok(0) => self.ended = Some(Why::Closed),
+                Ok(len) => {
+                    self.deframer.push(&scratch[..len]);
+                    if self.deframer.begun() && !self.greeted {
+                        self.greet();
+                    }
+                    let drained = len < scratch.len() && !self.read_closed && !self.broken;
+                    return if drained { ReadEnd::Drained } else { ReadEnd::More };
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !self.broken => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) => self.ended = Some(Why::Reset),
+            }
+            return ReadEnd::Drained;
+        }
+    }
+
+    /// Whether a whole packet is there.
+    ///
+    /// # Errors
+    ///
+    /// There are none, and none will come.
+    pub(super) fn has_packet(&mut self) -> Result<bool, Why> {
+        match self.deframer.has_packet() {
+            Ok(true) => Ok(true),
+            Ok(false) => self.ended.map_or(Ok(false), Err),
+            Err(RecordError::NoMagic | RecordError::BadLength(_)) => Err(Why::Framing),
+        }
+    }
+
+    /// The packet that [`Conn::has_packet`] has seen.
+    pub(super) fn packet(&mut self) -> Option<&mut [u8]> {
+        self.deframer.next_packet().ok().flatten()
+    }
+
+    /// Queues a packet as a record.
+    ///
+    /// # Errors
+    ///
+    /// The queue is full: the other end does not read.
+    pub(super) fn queue(&mut self, packet: &[u8]) -> Result<(), Why> {
+        if self.broken {
+            return Ok(());
+        }
+        if self.out.len() + RECORD_HEADER_LEN + packet.len() > TCP_QUEUE_MAX {
+            return Err(Why::Stuck);
+        }
+        if !self.greeted {
+            self.greet();
+        }
+        self.out.compact();
+        frame_record(packet, &mut self.out.bytes);
+        self.out.fresh += RECORD_HEADER_LEN + packet.len();
+        Ok(())
+    }
+
+    /// Whether something waits to be written.
+    pub(super) fn has_unsent(&self) -> bool {
+        self.out.len() > 0
+    }
+
+    /// Writes what waits, as far as the kernel takes it. The length of the queue, if the core should know it.
+    ///
+    /// # Errors
+    ///
+    /// The connection broke; what has arrived before is still to be read.
+    pub(super) fn write(&mut self) -> Result<Option<usize>, Why> {
+        while self.opening_until.is_none() && self.has_unsent() {
+            match self.stream.write(&self.out.bytes[self.out.sent..]) {
+                Ok(len) => self.out.sent += len,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => {
+                    (self.broken, self.out) = (true, OutQueue::default());
+                    return Err(Why::Reset);
+                }
+            }
+        }
+        Ok(self.out.report())
+    }
+
+    fn greet(&mut self) {
+        self.out.bytes.push(MAGIC);
+        self.greeted = true;
+    }
+}
+
+impl OutQueue {
+    fn len(&self) -> usize {
+        self.bytes.len() - self.sent
+    }
+
+    fn compact(&mut self) {
+        if self.sent > 0 && self.sent >= self.len() {
+            self.bytes.drain(..self.sent);
+            self.sent = 0;
+        }
+    }
+
+    /// A queue that emptied at once is reported after every [`REPORT_STEP`] bytes; one that could not, at once, and
+    /// again when it has halved and when it is empty.
+    fn report(&mut self) -> Option<usize> {
+        let len = self.len();
+        if len == 0 {
+            self.sent = 0;
+            self.bytes.clear();
+            self.bytes.shrink_to(IDLE_CAPACITY);
+        }
+        let due = match len {
+            0 => self.reported > 0 || self.fresh >= REPORT_STEP,
+            _ => self.fresh > 0 || len <= self.reported / 2,
+        };
+        due.then(|| {
+            (self.reported, self.fresh) = (len, 0);
+            len
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_come_at_steps_when_it_flows_and_at_halves_when_it_does_not() {
+        let mut out = OutQueue::default();
+        let queue = |out: &mut OutQueue, fresh: usize, sent: usize| {
+            out.bytes.extend(vec![0; fresh]);
+            out.fresh += fresh;
+            out.sent += sent;
+            out.report()
+        };
+        assert_eq!(queue(&mut out, 100, 100), None);
+        assert_eq!(queue(&mut out, REPORT_STEP - 100, REPORT_STEP - 100), Some(0));
+        assert_eq!(queue(&mut out, 1000, 0), Some(1000));
+        assert_eq!(queue(&mut out, 0, 400), None);
+        assert_eq!(queue(&mut out, 0, 100), Some(500));
+        assert_eq!(queue(&mut out, 0, 500), Some(0));
+    }
+}

@@ -1,0 +1,146 @@
+//! The room as its users see it, over real loopback sockets.
+
+mod others;
+mod tcp;
+mod udp;
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::*;
+use crate::base::{ConnId, Effect, HostPort, Inbox, Input, Outputs, Path, Ticket, Why};
+
+type Out = Outputs<&'static str, &'static str>;
+
+/// Far more than anything on loopback takes: a test that gets here has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An input as a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Got {
+    Packet(Path, Vec<u8>),
+    Opened(Path, SocketAddr),
+    Closed(Path, Why),
+    Refused(Path, Why),
+    Unsent(Path, usize),
+    Committed(Ticket),
+    NotCommitted(Ticket),
+    Resolved(HostPort, Vec<SocketAddr>),
+    Command(u32),
+}
+
+/// A process's outside and what came in.
+struct End {
+    net: Net<u32>,
+    out: Out,
+    got: Vec<Got>,
+}
+
+impl End {
+    fn new(config: NetConfig<u32>) -> End {
+        End { net: Net::new(config).unwrap(), out: Outputs::default(), got: Vec::new() }
+    }
+
+    fn relay() -> End {
+        let any = "127.0.0.1:0".parse().unwrap();
+        End::new(NetConfig::relay(any, Some(any)))
+    }
+
+    fn client() -> End {
+        End::new(NetConfig::client())
+    }
+
+    /// One turn, that waits a moment at most.
+    fn turn(&mut self) {
+        let deadline = self.net.now().tick + Duration::from_millis(1);
+        self.net.wait(Some(deadline));
+        for _ in 0..crate::base::TURN_INPUTS_MAX {
+            let Some(input) = self.net.next_input() else { break };
+            self.got.push(match input {
+                Input::Packet { path, bytes } => Got::Packet(path, bytes.to_vec()),
+                Input::PathOpened { path, remote } => Got::Opened(path, remote),
+                Input::PathClosed(path, why) => Got::Closed(path, why),
+                Input::SendRefused(path, why) => Got::Refused(path, why),
+                Input::Unsent(path, len) => Got::Unsent(path, len),
+                Input::Committed(ticket) => Got::Committed(ticket),
+                Input::NotCommitted(ticket) => Got::NotCommitted(ticket),
+                Input::Resolved(host, addrs) => Got::Resolved(host, addrs),
+                Input::Command(command) => Got::Command(command),
+            });
+        }
+        self.carry_out();
+    }
+
+    fn carry_out(&mut self) {
+        self.net.carry_out(&mut self.out, |effect| panic!("not of this test: {effect:?}"));
+    }
+
+    fn send(&mut self, path: Path, packets: &[Vec<u8>]) {
+        packets.iter().for_each(|packet| self.out.send(path, packet));
+        self.carry_out();
+    }
+
+    fn act(&mut self, effect: Effect<&'static str, &'static str>) {
+        self.out.effects.push(effect);
+        self.carry_out();
+    }
+
+    /// Turns until something `wanted` came, and hands it over.
+    fn until(&mut self, wanted: impl Fn(&Got) -> bool) -> Got {
+        self.turn_until(|end| end.got.iter().find(|got| wanted(got)).cloned())
+    }
+
+    fn turn_until<T>(&mut self, done: impl Fn(&End) -> Option<T>) -> T {
+        let patience = self.net.now().tick + PATIENCE;
+        loop {
+            if let Some(value) = done(self) {
+                return value;
+            }
+            assert!(self.net.now().tick < patience, "never came; instead {:?}", self.got);
+            self.turn();
+        }
+    }
+
+    fn packets(&self) -> Vec<Vec<u8>> {
+        let packet = |got: &Got| match got {
+            Got::Packet(_, bytes) => Some(bytes.clone()),
+            _ => None,
+        };
+        self.got.iter().filter_map(packet).collect()
+    }
+
+    fn packets_until(&mut self, count: usize) -> Vec<Vec<u8>> {
+        self.turn_until(|end| Some(end.packets()).filter(|packets| packets.len() >= count))
+    }
+
+    /// The path a packet came on.
+    fn path_of_a_packet(&mut self) -> Path {
+        match self.until(|got| matches!(got, Got::Packet(..))) {
+            Got::Packet(path, _) => path,
+            _ => unreachable!("the pattern above"),
+        }
+    }
+
+    fn opened(&mut self) -> (Path, SocketAddr) {
+        match self.until(|got| matches!(got, Got::Opened(..))) {
+            Got::Opened(path, remote) => (path, remote),
+            _ => unreachable!("the pattern above"),
+        }
+    }
+
+    fn closed(&mut self) -> (Path, Why) {
+        match self.until(|got| matches!(got, Got::Closed(..))) {
+            Got::Closed(path, why) => (path, why),
+            _ => unreachable!("the pattern above"),
+        }
+    }
+
+    fn udp_path(&self) -> Path {
+        Path::Udp(self.net.udp_addr().unwrap())
+    }
+}
+
+fn numbered(count: usize, len: usize) -> Vec<Vec<u8>> {
+    (0..count).map(|i| (0..len).map(|at| (i * 31 + at) as u8).collect()).collect()
+}

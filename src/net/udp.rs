@@ -1,0 +1,364 @@
+//! One UDP socket: batches in, trains and fans out, and what ICMP says.
+//!
+//! Everything is received through quinn-udp, because with GRO on a plain receive would return several datagrams
+//! as one. Would-block on sending fills a bounded queue that empties when the socket is writable again.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSliceMut};
+use std::net::SocketAddr;
+use std::ops::Range;
+
+use mio::{Interest, Registry, Token};
+use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+
+use super::bind;
+use super::stats::Stats;
+use crate::base::Why;
+use crate::wire::limits::UDP_PACKET_MAX;
+
+/// Receives in one system call.
+const BATCH_LEN: usize = 16;
+/// Room for one receive, in bytes: GRO merges up to 64 datagrams, and cuts off in silence what does not fit. It is
+/// also more than the largest single datagram, 65,507 bytes, so oversize ones are seen whole and dropped.
+const RECEIVE_LEN: usize = 64 * UDP_PACKET_MAX;
+/// Datagrams in one train: 54 × 1,200 bytes are just below the 65,507 a send may carry.
+pub(super) const TRAIN_LEN_MAX: usize = 54;
+/// Bytes that wait while the kernel takes none; beyond it datagrams are dropped, as a full router would.
+const QUEUE_MAX: usize = 1024 * 1024;
+/// ICMP errors read in one visit.
+const ERRORS_MAX: usize = 64;
+
+const _: () = assert!(TRAIN_LEN_MAX * UDP_PACKET_MAX <= 65_507 && RECEIVE_LEN > 65_507);
+
+/// The datagrams of one receive, lent one after the other. One for all sockets; untouched pages cost nothing.
+pub(super) struct Batch {
+    bytes: Vec<u8>,
+    metas: [RecvMeta; BATCH_LEN],
+    filled: usize,
+    /// The receive the next datagram stands in, and where there.
+    at: usize,
+    offset: usize,
+}
+
+impl Batch {
+    pub(super) fn new() -> Batch {
+        let metas = [RecvMeta::default(); BATCH_LEN];
+        Batch { bytes: vec![0; BATCH_LEN * RECEIVE_LEN], metas, filled: 0, at: 0, offset: 0 }
+    }
+
+    /// Where the next datagram came from and where it stands; those that can be no packet are skipped.
+    pub(super) fn next(&mut self, stats: &mut Stats) -> Option<(SocketAddr, Range<usize>)> {
+        while self.at < self.filled {
+            let meta = &self.metas[self.at];
+            let begin = self.at * RECEIVE_LEN + self.offset;
+            let len = meta.stride.max(1).min(meta.len - self.offset);
+            self.offset += len;
+            if self.offset >= meta.len {
+                (self.at, self.offset) = (self.at + 1, 0);
+            }
+            if (1..=UDP_PACKET_MAX).contains(&len) {
+                stats.datagrams_in += 1;
+                return Some((bind::plain(meta.addr), begin..begin + len));
+            }
+            stats.datagrams_misfit += 1;
+        }
+        None
+    }
+
+    pub(super) fn bytes_mut(&mut self, range: Range<usize>) -> &mut [u8] {
+        &mut self.bytes[range]
+    }
+}
+
+/// What became of one send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// The kernel has it, or the queue.
+    Taken,
+    /// Kernel and queue are full: dropped.
+    Dropped,
+    /// The system refused it.
+    Refused(Why),
+}
+
+/// A bound socket with its queue.
+pub(super) struct UdpPort {
+    socket: mio::net::UdpSocket,
+    state: UdpSocketState,
+    local: SocketAddr,
+    token: Token,
+    queue: Queue,
+    /// What a call failed with that may be ICMP's answer to an earlier datagram: the head of the error queue.
+    consumed: Option<Why>,
+}
+
+/// Datagrams that wait until the kernel takes them again: at most [`QUEUE_MAX`] bytes.
+#[derive(Default)]
+struct Queue {
+    bytes: Vec<u8>,
+    sent: usize,
+    /// Destination, segment size and length of each send.
+    sends: VecDeque<(SocketAddr, usize, usize)>,
+}
+
+impl UdpPort {
+    pub(super) fn new(
+        mut socket: mio::net::UdpSocket,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<UdpPort> {
+        let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
+        if let Err(error) = state.enable_transport_errors(UdpSockRef::from(&socket)) {
+            log::debug!("no ICMP errors from this socket: {error}");
+        }
+        let local = socket.local_addr()?;
+        // Not writable too: with edges each datagram that leaves the machine would wake the loop.
+        registry.register(&mut socket, token, Interest::READABLE)?;
+        Ok(UdpPort { socket, state, local, token, queue: Queue::default(), consumed: None })
+    }
+
+    pub(super) const fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Whether this socket can send there.
+    pub(super) fn reaches(&self, dest: SocketAddr) -> bool {
+        match (self.local, dest) {
+            (SocketAddr::V4(_), SocketAddr::V4(_)) | (SocketAddr::V6(_), SocketAddr::V6(_)) => true,
+            (SocketAddr::V6(local), SocketAddr::V4(_)) => local.ip().is_unspecified(),
+            (SocketAddr::V4(_), SocketAddr::V6(_)) => false,
+        }
+    }
+
+    /// Receives what is there, up to a batch, into the empty `batch`.
+    pub(super) fn receive(&mut self, batch: &mut Batch) -> io::Result<()> {
+        (batch.filled, batch.at, batch.offset) = (0, 0, 0);
+        let mut chunks = batch.bytes.chunks_exact_mut(RECEIVE_LEN);
+        let mut slices: [IoSliceMut<'_>; BATCH_LEN] =
+            std::array::from_fn(|_| IoSliceMut::new(chunks.next().expect("the buffer has BATCH_LEN chunks")));
+        let (socket, state, metas) = (&self.socket, &self.state, &mut batch.metas);
+        let received = socket.try_io(|| state.recv(UdpSockRef::from(socket), &mut slices, metas));
+        if let Err(error) = &received {
+            self.consumed = may_be_of_another(error).then(|| why_refused(error));
+        }
+        batch.filled = received?;
+        Ok(())
+    }
+
+    /// How many datagrams one train may have.
+    pub(super) fn train_len_max(&self) -> usize {
+        self.state.max_gso_segments().min(TRAIN_LEN_MAX)
+    }
+
+    /// Sends datagrams of `segment` bytes each, the last maybe shorter, that lie side by side.
+    pub(super) fn send(
+        &mut self,
+        dest: SocketAddr,
+        bytes: &[u8],
+        segment: usize,
+        registry: &Registry,
+    ) -> Sent {
+        if !self.queue.sends.is_empty() {
+            return self.queue.push(dest, bytes, segment);
+        }
+        match self.try_send(dest, bytes, segment) {
+            Ok(()) => Sent::Taken,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let sent = self.queue.push(dest, bytes, segment);
+                self.set_interest(Interest::READABLE | Interest::WRITABLE, registry);
+                sent
+            }
+            Err(error) if is_of_offload(&error) && bytes.len() > segment => {
+                let each = bytes.chunks(segment).map(|one| self.send(dest, one, one.len(), registry));
+                each.filter(|sent| *sent != Sent::Taken).last().unwrap_or(Sent::Taken)
+            }
+            Err(error) => Sent::Refused(why_refused(&error)),
+        }
+    }
+
+    /// Sends to many peers in one system call, as far as the kernel takes them without complaint: how many.
+    #[cfg(target_os = "linux")]
+    pub(super) fn send_many(&self, bytes: &[u8], fan: &[(SocketAddr, Range<usize>)]) -> usize {
+        use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny};
+        use smallvec::SmallVec;
+
+        if !self.queue.sends.is_empty() {
+            return 0;
+        }
+        let fan = &fan[..fan.len().min(super::send::FAN_LEN_MAX)];
+        type Many<T> = SmallVec<[T; super::send::FAN_LEN_MAX]>;
+        let addrs: Many<SocketAddrAny> =
+            fan.iter().map(|(dest, _)| bind::for_socket(self.local, *dest).into()).collect();
+        let slices: Many<[io::IoSlice<'_>; 1]> =
+            fan.iter().map(|(_, range)| [io::IoSlice::new(&bytes[range.clone()])]).collect();
+        let mut controls: Many<SendAncillaryBuffer<'_, '_, '_>> =
+            fan.iter().map(|_| Default::default()).collect();
+        let mut messages: Many<MMsgHdr<'_>> = addrs
+            .iter()
+            .zip(&slices)
+            .zip(&mut controls)
+            .map(|((addr, slice), control)| MMsgHdr::new_with_addr(addr, slice, control))
+            .collect();
+        rustix::net::sendmmsg(&self.socket, &mut messages, SendFlags::empty()).unwrap_or(0)
+    }
+
+    /// Sends what waits, as far as the kernel takes it.
+    pub(super) fn flush(&mut self, registry: &Registry, mut refused: impl FnMut(SocketAddr, Why)) {
+        let mut queue = std::mem::take(&mut self.queue);
+        while let Some((dest, segment, len)) = queue.sends.front().copied() {
+            match self.try_send(dest, &queue.bytes[queue.sent..queue.sent + len], segment) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => refused(dest, why_refused(&error)),
+                Ok(()) => {}
+            }
+            queue.pop();
+        }
+        self.queue = queue;
+        if self.queue.sends.is_empty() {
+            self.set_interest(Interest::READABLE, registry);
+        }
+    }
+
+    /// Reads what ICMP said about datagrams sent before: to whom, and why. True if there may be more.
+    ///
+    /// The error queue names the destination; the socket's pending error, which follows the queue's head, says what
+    /// happened there.
+    #[cfg(target_os = "linux")]
+    pub(super) fn take_errors(&mut self, mut refused: impl FnMut(SocketAddr, Why)) -> bool {
+        use rustix::net::{RecvAncillaryBuffer, RecvFlags, recvmsg};
+
+        for _ in 0..ERRORS_MAX {
+            let pending = self.socket.take_error().ok().flatten().map(|error| why_refused(&error));
+            let consumed = self.consumed.take();
+            let (mut byte, mut control) = ([0], RecvAncillaryBuffer::default());
+            let flags = RecvFlags::ERRQUEUE | RecvFlags::DONTWAIT;
+            let Ok(message) = recvmsg(&self.socket, &mut [IoSliceMut::new(&mut byte)], &mut control, flags)
+            else {
+                return false;
+            };
+            if let Some(dest) = message.address.and_then(|addr| SocketAddr::try_from(addr).ok()) {
+                refused(bind::plain(dest), consumed.or(pending).unwrap_or(Why::Unreachable));
+            }
+        }
+        true
+    }
+
+    /// Elsewhere an unconnected socket does not hear of ICMP.
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn take_errors(&mut self, _: impl FnMut(SocketAddr, Why)) -> bool {
+        let _ = (ERRORS_MAX, self.socket.take_error(), self.consumed.take());
+        false
+    }
+
+    /// A refusal may be ICMP's answer to an earlier datagram, maybe to another peer: reading it clears it, and the
+    /// error queue tells whose it was. So the second try counts.
+    fn try_send(&mut self, dest: SocketAddr, bytes: &[u8], segment: usize) -> io::Result<()> {
+        let segment_size = (bytes.len() > segment).then_some(segment);
+        let destination = bind::for_socket(self.local, dest);
+        let transmit = Transmit { destination, ecn: None, contents: bytes, segment_size, src_ip: None };
+        let (socket, state) = (&self.socket, &self.state);
+        let send = || socket.try_io(|| state.try_send(UdpSockRef::from(socket), &transmit));
+        match send() {
+            Err(error) if may_be_of_another(&error) => {
+                let sent = send();
+                let cleared = !sent.as_ref().is_err_and(may_be_of_another);
+                self.consumed = cleared.then(|| why_refused(&error));
+                sent
+            }
+            sent => sent,
+        }
+    }
+
+    fn set_interest(&mut self, interest: Interest, registry: &Registry) {
+        registry.reregister(&mut self.socket, self.token, interest).expect("the socket is registered");
+    }
+}
+
+impl Queue {
+    fn push(&mut self, dest: SocketAddr, bytes: &[u8], segment: usize) -> Sent {
+        if self.bytes.len() - self.sent + bytes.len() > QUEUE_MAX {
+            return Sent::Dropped;
+        }
+        if self.sent > QUEUE_MAX / 2 {
+            self.bytes.drain(..self.sent);
+            self.sent = 0;
+        }
+        self.bytes.extend_from_slice(bytes);
+        self.sends.push_back((dest, segment, bytes.len()));
+        Sent::Taken
+    }
+
+    fn pop(&mut self) {
+        if let Some((_, _, len)) = self.sends.pop_front() {
+            self.sent += len;
+        }
+        if self.sends.is_empty() {
+            *self = Queue::default();
+        }
+    }
+}
+
+/// EIO or EINVAL for a train: the device cannot cut it. quinn-udp sends no more trains then.
+fn is_of_offload(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(Errno::from_io_error(error), Some(Errno::IO | Errno::INVAL))
+}
+
+fn may_be_of_another(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
+    matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable)
+}
+
+/// What a failed send or connection means to a core.
+pub(super) fn why_refused(error: &io::Error) -> Why {
+    use rustix::io::Errno;
+    match Errno::from_io_error(error) {
+        Some(Errno::CONNREFUSED) => Why::Refused,
+        Some(Errno::NOBUFS | Errno::NOMEM | Errno::MFILE | Errno::NFILE) => Why::NoRoom,
+        Some(Errno::TIMEDOUT) => Why::TimedOut,
+        Some(Errno::CONNRESET | Errno::PIPE) => Why::Reset,
+        _ => Why::Unreachable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn port(poll: &mio::Poll) -> UdpPort {
+        let socket = bind::bind_udp("127.0.0.1:0".parse().unwrap()).unwrap();
+        UdpPort::new(socket, poll.registry(), Token(1)).unwrap()
+    }
+
+    #[test]
+    fn the_queue_is_bounded_and_keeps_order() {
+        let mut queue = Queue::default();
+        let dest = "127.0.0.1:1".parse().unwrap();
+        let taken = (0..2000).take_while(|_| queue.push(dest, &[0; 1200], 1200) == Sent::Taken).count();
+        assert_eq!(taken, QUEUE_MAX / 1200);
+        (0..taken - 1).for_each(|_| queue.pop());
+        assert_eq!(queue.push(dest, b"last", 4), Sent::Taken);
+        assert!(queue.bytes.len() < 2 * 1200, "what was sent is forgotten");
+        queue.pop();
+        assert_eq!(&queue.bytes[queue.sent..], b"last");
+    }
+
+    #[test]
+    fn what_waited_is_sent_when_the_socket_is_writable_again() {
+        let poll = mio::Poll::new().unwrap();
+        let (mut from, mut to) = (port(&poll), port(&poll));
+        from.queue.push(to.local_addr(), b"one", 3);
+        assert_eq!(from.send(to.local_addr(), b"two", 3, poll.registry()), Sent::Taken, "behind the first");
+        from.flush(poll.registry(), |_, _| panic!("nothing is refused"));
+        let (mut batch, mut stats, mut got) = (Batch::new(), Stats::default(), Vec::new());
+        while got.len() < 2 {
+            if to.receive(&mut batch).is_ok() {
+                while let Some((from, range)) = batch.next(&mut stats) {
+                    got.push((from, batch.bytes_mut(range).to_vec()));
+                }
+            }
+        }
+        let from = from.local_addr();
+        assert_eq!(got, [(from, b"one".to_vec()), (from, b"two".to_vec())]);
+    }
+}

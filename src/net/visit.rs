@@ -1,0 +1,174 @@
+//! Inputs, one at a time: visits to the sources that are ready.
+
+use std::io;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::time::Duration;
+
+use mio::Token;
+
+use super::conns::Accepted;
+use super::inlet::Mail;
+use super::stats::Line;
+use super::tcp::ReadEnd;
+use super::{FIRST_CONN, FIRST_UDP, LISTENER, Net, SIGNALS, Source, Timer, WAKER};
+use crate::base::{Inbox, Input, Path};
+
+/// Pieces of mail from other threads taken in a row.
+pub(super) const MAIL_PER_VISIT: usize = 64;
+/// Connections accepted in a row.
+const ACCEPTS_PER_VISIT: usize = 64;
+/// Errors of receiving in a row after which a socket is left alone until its next readiness.
+const RECEIVE_ERRORS_MAX: usize = 16;
+/// Without descriptors accepting rests for this long: others may be closed meanwhile, and nothing spins.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Where the next input stands, before it is lent.
+enum Found<C> {
+    Owned(Input<'static, C>),
+    Datagram(SocketAddr, Range<usize>),
+    Record(usize),
+}
+
+impl<C: Send + 'static> Inbox<C> for Net<C> {
+    fn next_input(&mut self) -> Option<Input<'_, C>> {
+        Some(match self.find()? {
+            Found::Owned(input) => input,
+            Found::Datagram(from, range) => {
+                Input::Packet { path: Path::Udp(from), bytes: self.batch.bytes_mut(range) }
+            }
+            Found::Record(slot) => {
+                self.hub.stats.records_in += 1;
+                let conn = self.conns.get(slot)?;
+                let path = Path::Tcp(conn.id);
+                Input::Packet { path, bytes: conn.packet()? }
+            }
+        })
+    }
+}
+
+impl<C: Send + 'static> Net<C> {
+    fn find(&mut self) -> Option<Found<C>> {
+        loop {
+            if let Some(input) = self.hub.told.pop_front() {
+                return Some(Found::Owned(input));
+            }
+            match self.current {
+                Source::Mail(left) => {
+                    if let Some(input) = self.next_mail(left) {
+                        return Some(Found::Owned(input));
+                    }
+                }
+                Source::Batch => match self.batch.next(&mut self.hub.stats) {
+                    Some((from, range)) => return Some(Found::Datagram(from, range)),
+                    None => self.current = Source::None,
+                },
+                Source::Conn(slot) => {
+                    if self.conns.has_packet(slot, &mut self.hub) {
+                        return Some(Found::Record(slot));
+                    }
+                    self.current = Source::None;
+                }
+                Source::None => {
+                    self.visits_left = self.visits_left.checked_sub(1)?;
+                    let token = self.hub.ready.pop()?;
+                    self.visit(token);
+                }
+            }
+        }
+    }
+
+    fn visit(&mut self, token: Token) {
+        match token {
+            WAKER => {
+                if self.mail.is_empty() {
+                    self.inlet.take(&mut self.mail);
+                }
+                self.current = Source::Mail(MAIL_PER_VISIT);
+            }
+            SIGNALS => {
+                if let (Some(signals), Some(on_signal)) = (&mut self.signals, self.on_signal) {
+                    self.hub.told.extend(signals.pending().map(|signal| Input::Command(on_signal(signal))));
+                }
+            }
+            LISTENER => self.visit_listener(),
+            Token(index) if index < FIRST_CONN => self.visit_udp(index - FIRST_UDP),
+            token => {
+                let slot = self.conns.slot_of(token);
+                if self.conns.read(slot) == ReadEnd::More {
+                    self.hub.ready.push(token);
+                }
+                self.current = Source::Conn(slot);
+            }
+        }
+    }
+
+    fn visit_udp(&mut self, index: usize) {
+        let token = Token(FIRST_UDP + index);
+        let Some(port) = self.udp.get_mut(index) else {
+            return;
+        };
+        let hub = &mut self.hub;
+        let more_errors = port.take_errors(|dest, why| hub.refuse(dest, why));
+        match port.receive(&mut self.batch) {
+            Ok(()) => {
+                self.receive_errors = 0;
+                self.current = Source::Batch;
+                self.hub.ready.push(token);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.receive_errors = 0;
+                if more_errors {
+                    self.hub.ready.push(token);
+                }
+            }
+            Err(error) => {
+                self.receive_errors += 1;
+                self.hub.stats.receive_errors += 1;
+                self.hub.log(Line::Receive, || format!("receiving failed: {error}"));
+                if self.receive_errors < RECEIVE_ERRORS_MAX {
+                    self.hub.ready.push(token);
+                }
+            }
+        }
+    }
+
+    fn visit_listener(&mut self) {
+        let Some(listener) = self.listener.as_ref().filter(|_| !self.accept_paused) else {
+            return;
+        };
+        for _ in 0..ACCEPTS_PER_VISIT {
+            match self.conns.accept(listener, self.connections_max, &mut self.hub) {
+                Accepted::Conn(slot) => self.hub.ready.push(self.conns.token(slot)),
+                Accepted::Passed => {}
+                Accepted::Drained => return,
+                Accepted::NoRoom => {
+                    self.accept_paused = true;
+                    self.timers.insert((self.hub.clock.tick() + ACCEPT_PAUSE, Timer::AcceptAgain));
+                    return;
+                }
+            }
+        }
+        self.hub.ready.push(LISTENER);
+    }
+
+    fn next_mail(&mut self, left: usize) -> Option<Input<'static, C>> {
+        if left == 0 || self.mail.is_empty() {
+            if !self.mail.is_empty() {
+                self.hub.ready.push(WAKER);
+            }
+            self.current = Source::None;
+            return None;
+        }
+        self.current = Source::Mail(left - 1);
+        Some(match self.mail.pop_front()? {
+            Mail::Command(command) => Input::Command(command),
+            Mail::Committed(ticket) => Input::Committed(ticket),
+            Mail::NotCommitted(ticket) => Input::NotCommitted(ticket),
+            Mail::Resolved(host, addrs) => {
+                self.resolver.answered(&host, &self.inlet);
+                Input::Resolved(host, addrs)
+            }
+        })
+    }
+}

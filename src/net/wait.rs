@@ -1,0 +1,95 @@
+//! The wait between two turns, and what readiness means to whom.
+
+use std::io;
+use std::time::Duration;
+
+use mio::event::Event;
+use mio::{Events, Token};
+
+use super::conns::Opened;
+use super::{FIRST_CONN, FIRST_UDP, LISTENER, Net, Source, Timer, VISITS_PER_TURN};
+use crate::base::{Now, Tick};
+
+/// Events taken from one poll; more come with the next.
+pub(super) const EVENTS_LEN: usize = 256;
+
+impl<C: Send + 'static> Net<C> {
+    /// Waits until there may be an input or `deadline` has come; without a deadline, for as long as it takes. What
+    /// only concerns this room is dealt with meanwhile. The time of the turn that follows.
+    pub fn wait(&mut self, deadline: Option<Tick>) -> Now {
+        self.visits_left = VISITS_PER_TURN;
+        self.hub.begin_turn();
+        loop {
+            let tick = self.hub.clock.tick();
+            self.fire_timers(tick);
+            let due = deadline.is_some_and(|deadline| deadline <= tick);
+            let at_once = due || self.may_have_input();
+            let timer = self.timers.first().map(|(until, _)| *until);
+            let until = deadline.into_iter().chain(timer).min();
+            self.poll(if at_once { Some(Duration::ZERO) } else { until.map(|until| until.since(tick)) });
+            if at_once || self.may_have_input() {
+                return self.now();
+            }
+        }
+    }
+
+    pub(super) fn may_have_input(&self) -> bool {
+        self.current != Source::None || !self.hub.told.is_empty() || !self.hub.ready.is_empty()
+    }
+
+    fn poll(&mut self, timeout: Option<Duration>) {
+        self.hub.stats.polls += 1;
+        match self.hub.poll.poll(&mut self.events, timeout) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return,
+            Err(error) => panic!("the poll on our own descriptors failed: {error}"),
+        }
+        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        events.iter().for_each(|event| self.note(event));
+        self.events = events;
+    }
+
+    fn note(&mut self, event: &Event) {
+        match event.token() {
+            Token(index) if index >= FIRST_CONN => self.note_conn(event),
+            Token(index) if index >= FIRST_UDP => {
+                if event.is_writable() {
+                    self.flush_udp(index - FIRST_UDP);
+                }
+                self.hub.ready.push(event.token());
+            }
+            token => self.hub.ready.push(token),
+        }
+    }
+
+    fn note_conn(&mut self, event: &Event) {
+        let slot = self.conns.slot_of(event.token());
+        if let Some(conn) = self.conns.get(slot) {
+            conn.read_closed |= event.is_read_closed() || event.is_error();
+        }
+        if (event.is_writable() || event.is_error())
+            && let Opened::Until(until) = self.conns.writable(slot, &mut self.hub)
+        {
+            self.timers.remove(&(until, Timer::GiveUp(slot)));
+            self.hub.ready.push(event.token());
+        }
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            self.hub.ready.push(event.token());
+        }
+    }
+
+    pub(super) fn fire_timers(&mut self, tick: Tick) {
+        while let Some((until, timer)) = self.timers.first().copied()
+            && until <= tick
+        {
+            self.timers.pop_first();
+            match timer {
+                Timer::GiveUp(slot) => self.conns.give_up(slot, until, &mut self.hub),
+                Timer::AcceptAgain => {
+                    self.accept_paused = false;
+                    self.hub.ready.push(LISTENER);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,479 @@
+//! Who is connected: handshakes granted, packets led to their session, sessions timed out and forgotten.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use slab::Slab;
+
+use crate::base::{Now, Path, PublicKey, Tick};
+use crate::peer::{Begin, Heard, Peer, Role};
+use crate::session::{Indexes, Lifetime, Offer, SessionId, Verdict, Welcome, answer_key_query};
+use crate::wire::frame::{StreamId, close};
+use crate::wire::message::{ToClient, ToRelay};
+use crate::wire::packet::{self, Packet};
+
+use super::deadlines::Deadlines;
+use super::flows::Flows;
+use super::limits::{
+    Bucket, CLOSING_FOR, FORGOTTEN_AFTER, LOOKUPS_PER_MINUTE, LOST_AFTER, OFFLINE_AFTER, PENDING_MAX,
+    UNCONFIRMED_FOR,
+};
+use super::members::MemberId;
+use super::{Event, Out, Relay, Timer};
+
+/// The place of a session in the table. It may come to stand for a later session; whoever keeps one has to bear that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Slot(pub(super) usize);
+
+/// How far a session has come with its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SignIn {
+    /// It has claimed none.
+    None,
+    /// Its name is being made durable.
+    Waiting(MemberId),
+    /// It is this member.
+    Done(MemberId),
+    /// It may not have the name it claimed.
+    Refused,
+}
+
+/// One session.
+pub(super) struct Session {
+    pub(super) peer: Peer,
+    pub(super) key: PublicKey,
+    pub(super) sign_in: SignIn,
+    pub(super) flows: Flows,
+    /// Control messages that found no room, in order.
+    pub(super) owed: VecDeque<Vec<u8>>,
+    pub(super) letters: Bucket,
+    pub(super) lookups: Bucket,
+    /// When letters may be read again.
+    pub(super) throttled_until: Option<Tick>,
+    /// When its recipient last took something off the letters handed to it, or was handed the first.
+    pub(super) handed_since: Option<Tick>,
+    /// Its other end has been silent for too long: letters for it are refused until it is heard.
+    pub(super) lost: bool,
+    closing_until: Option<Tick>,
+    opened: Tick,
+    scheduled: Option<Tick>,
+    marked: bool,
+}
+
+impl Session {
+    /// Says something on the control stream, now or as soon as there is room.
+    pub(super) fn say(&mut self, message: &ToClient<'_>) {
+        let mut bytes = Vec::new();
+        message.encode(&mut bytes);
+        self.owed.push_back(bytes);
+    }
+
+    pub(super) fn member(&self) -> Option<MemberId> {
+        match self.sign_in {
+            SignIn::Done(member) => Some(member),
+            _ => None,
+        }
+    }
+
+    fn deadline(&self, now: Tick) -> Option<Tick> {
+        let heard = self.peer.link().last_heard();
+        if let Some(until) = self.closing_until {
+            return Some(until);
+        }
+        if !self.peer.is_confirmed() {
+            return Some(self.opened + UNCONFIRMED_FOR);
+        }
+        let offline = (!self.lost).then(|| heard + OFFLINE_AFTER);
+        let lost = self.handed_since.filter(|_| !self.lost).map(|since| since.max(heard) + LOST_AFTER);
+        let own = [
+            self.peer.next_deadline(now),
+            Some(heard + FORGOTTEN_AFTER),
+            offline,
+            lost,
+            self.throttled_until,
+        ];
+        own.into_iter().flatten().min()
+    }
+}
+
+/// All sessions, and the ways to find them.
+pub(super) struct Sessions {
+    slab: Slab<Session>,
+    indexes: Indexes<Slot>,
+    by_key: BTreeMap<PublicKey, Vec<Slot>>,
+    marked: Vec<Slot>,
+    len_max: usize,
+    indexes_scheduled: Option<Tick>,
+}
+
+impl Sessions {
+    pub(super) fn new(len_max: usize) -> Sessions {
+        Sessions {
+            slab: Slab::new(),
+            // Each session has up to three live indexes while keys are renewed, and as many at rest.
+            indexes: Indexes::new(len_max.saturating_mul(6)),
+            by_key: BTreeMap::new(),
+            marked: Vec::new(),
+            len_max,
+            indexes_scheduled: None,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    pub(super) fn get(&self, slot: Slot) -> Option<&Session> {
+        self.slab.get(slot.0)
+    }
+
+    pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut Session> {
+        self.slab.get_mut(slot.0)
+    }
+
+    /// Something is to be sent by this session at the turn's end.
+    pub(super) fn mark(&mut self, slot: Slot) {
+        if let Some(session) = self.slab.get_mut(slot.0)
+            && !std::mem::replace(&mut session.marked, true)
+        {
+            self.marked.push(slot);
+        }
+    }
+
+    pub(super) fn pop_marked(&mut self) -> Option<Slot> {
+        let slot = self.marked.pop()?;
+        if let Some(session) = self.slab.get_mut(slot.0) {
+            session.marked = false;
+        }
+        Some(slot)
+    }
+
+    /// The sessions that wait for this member's name to become durable.
+    pub(super) fn waiting_for(&self, member: MemberId) -> Vec<Slot> {
+        let waits =
+            |(slot, s): (usize, &Session)| (s.sign_in == SignIn::Waiting(member)).then_some(Slot(slot));
+        self.slab.iter().filter_map(waits).collect()
+    }
+
+    pub(super) fn all(&self) -> Vec<Slot> {
+        self.slab.iter().map(|(slot, _)| Slot(slot)).collect()
+    }
+
+    pub(super) fn handle_index_time(&mut self, now: Tick) {
+        self.indexes_scheduled = None;
+        self.indexes.handle_time(now);
+    }
+
+    pub(super) fn schedule_indexes(&mut self, deadlines: &mut Deadlines<Timer>) {
+        deadlines.set(Timer::Indexes, self.indexes.next_deadline(), &mut self.indexes_scheduled);
+    }
+
+    /// The session of this key that a handshake wants continued.
+    fn find(&self, key: &PublicKey, id: SessionId) -> Option<Slot> {
+        let wanted = |slot: &&Slot| {
+            self.slab
+                .get(slot.0)
+                .is_some_and(|s| s.peer.id() == id && s.peer.is_confirmed() && s.closing_until.is_none())
+        };
+        self.by_key.get(key)?.iter().find(wanted).copied()
+    }
+
+    /// The oldest unconfirmed session of this key, if it has as many as it may have.
+    fn crowded_out(&self, key: &PublicKey) -> Option<Slot> {
+        let slots = self.by_key.get(key)?;
+        let pending = || slots.iter().filter(|s| self.slab.get(s.0).is_some_and(|s| !s.peer.is_confirmed()));
+        if pending().count() < PENDING_MAX { None } else { pending().next().copied() }
+    }
+
+    fn free_indexes(&mut self, now: Tick, slot: Slot) {
+        let Some(session) = self.slab.get_mut(slot.0) else { return };
+        let rest = session.peer.linger();
+        while let Some(index) = session.peer.next_freed() {
+            self.indexes.free(now, rest, index);
+        }
+    }
+
+    fn forget(&mut self, now: Tick, slot: Slot) -> Option<Session> {
+        self.free_indexes(now, slot);
+        let session = self.slab.try_remove(slot.0)?;
+        let rest = session.peer.linger();
+        for index in session.peer.local_indexes() {
+            self.indexes.free(now, rest, index);
+        }
+        if let Some(slots) = self.by_key.get_mut(&session.key) {
+            slots.retain(|s| *s != slot);
+            if slots.is_empty() {
+                self.by_key.remove(&session.key);
+            }
+        }
+        Some(session)
+    }
+}
+
+impl Relay {
+    pub(super) fn handle_packet(&mut self, now: Now, path: Path, bytes: &mut [u8], out: &mut Out) {
+        if let Path::Tcp(conn) = path
+            && self.conns.get_mut(conn).is_none()
+        {
+            return;
+        }
+        match packet::parse(path.carrier(), bytes) {
+            Ok(Packet::Data { receiver, .. }) => self.handle_data(now, path, receiver, bytes, out),
+            Ok(Packet::Init(_)) => self.handle_init(now, path, bytes, out),
+            Ok(Packet::KeyQuery { .. }) => self.handle_key_query(now.tick, path, bytes, out),
+            _ => self.stats.dropped += 1,
+        }
+    }
+
+    fn handle_key_query(&mut self, now: Tick, path: Path, bytes: &[u8], out: &mut Out) {
+        let key = self.responder.public();
+        out.send_with(path, |buf| {
+            answer_key_query(&key, path.carrier(), bytes, buf);
+        });
+        if let Path::Tcp(conn) = path {
+            self.note_valid_packet(now, conn, None);
+        }
+    }
+
+    fn handle_init(&mut self, now: Now, path: Path, bytes: &[u8], out: &mut Out) {
+        let source = match path {
+            Path::Udp(addr) => addr.ip(),
+            Path::Tcp(conn) => match self.conns.remote(conn) {
+                Some(addr) => addr.ip(),
+                None => return,
+            },
+        };
+        let mut answer = std::mem::take(&mut self.answer);
+        answer.clear();
+        match self.responder.handle_init(now.tick, path, source, bytes, &mut answer) {
+            Verdict::Drop(_) => self.stats.dropped += 1,
+            Verdict::Repeat | Verdict::Stale(_) => {}
+            Verdict::Offer(offer) => self.grant(now, offer, &mut answer),
+        }
+        if !answer.is_empty() {
+            out.send(path, &answer);
+            if let Path::Tcp(conn) = path {
+                self.note_valid_packet(now.tick, conn, None);
+            }
+        }
+        self.answer = answer;
+    }
+
+    fn grant(&mut self, now: Now, offer: Box<Offer>, answer: &mut Vec<u8>) {
+        self.stats.handshakes += 1;
+        let continues = offer.hello.continues.and_then(|id| self.sessions.find(&offer.client, id));
+        if let Some(slot) = continues {
+            return self.grant_continued(now.tick, slot, offer, answer);
+        }
+        if let Some(oldest) = self.sessions.crowded_out(&offer.client) {
+            self.forget_session(now.tick, oldest);
+        }
+        if self.sessions.slab.len() >= self.sessions.len_max {
+            self.stats.dropped += 1;
+            return;
+        }
+        let slot = Slot(self.sessions.slab.vacant_key());
+        let Some(index) = self.sessions.indexes.allocate(&mut self.rng, slot) else { return };
+        let (key, path) = (offer.client, offer.path);
+        let id = SessionId::random(&mut self.rng);
+        let welcome = Welcome { session: id, continued: false };
+        let keys = self.responder.accept(now.tick, offer, index, &welcome, answer);
+        let rng = self.rng.fork();
+        let begin =
+            Begin { role: Role::Relay, path, keys, id, rtt: None, lifetime: Lifetime::default(), rng };
+        let mut session = Session {
+            peer: Peer::new(now.tick, begin),
+            key,
+            sign_in: SignIn::None,
+            flows: Flows::default(),
+            owed: VecDeque::new(),
+            letters: Bucket::full(self.limits.letters_burst, now.tick),
+            lookups: Bucket::full(LOOKUPS_PER_MINUTE, now.tick),
+            throttled_until: None,
+            handed_since: None,
+            lost: false,
+            closing_until: None,
+            opened: now.tick,
+            scheduled: None,
+            marked: false,
+        };
+        self.deadlines.set(Timer::Session(slot), session.deadline(now.tick), &mut session.scheduled);
+        self.sessions.slab.insert(session);
+        self.sessions.by_key.entry(key).or_default().push(slot);
+    }
+
+    fn grant_continued(&mut self, now: Tick, slot: Slot, offer: Box<Offer>, answer: &mut Vec<u8>) {
+        let Some(index) = self.sessions.indexes.allocate(&mut self.rng, slot) else { return };
+        let Some(session) = self.sessions.slab.get_mut(slot.0) else { return };
+        let welcome = Welcome { session: session.peer.id(), continued: true };
+        let keys = self.responder.accept(now, offer, index, &welcome, answer);
+        session.peer.renew(now, keys);
+        self.sessions.free_indexes(now, slot);
+        self.sessions.schedule_indexes(&mut self.deadlines);
+        self.stats.continued += 1;
+    }
+
+    fn handle_data(&mut self, now: Now, path: Path, index: u32, bytes: &mut [u8], out: &mut Out) {
+        let Some(slot) = self.sessions.indexes.get(index).copied() else {
+            self.stats.dropped += 1;
+            return;
+        };
+        let Some(session) = self.sessions.slab.get_mut(slot.0) else { return };
+        let heard = session.peer.handle_packet(now.tick, path, bytes);
+        if heard == Heard::Dropped {
+            self.stats.dropped += 1;
+            return;
+        }
+        if let Path::Tcp(conn) = path {
+            self.note_valid_packet(now.tick, conn, Some(slot));
+        }
+        self.sessions.mark(slot);
+        self.sessions.free_indexes(now.tick, slot);
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        if session.closing_until.is_some() {
+            return;
+        }
+        session.lost = false;
+        match heard {
+            Heard::Closed(_) => self.forget_session_and_tell(now.tick, slot, out),
+            Heard::Broken(violation) => self.break_off(now.tick, slot, violation.as_str(), out),
+            Heard::Taken | Heard::Dropped => {
+                self.read_control(now, slot, out);
+                self.read_chat(now, slot, out);
+            }
+        }
+    }
+
+    fn read_control(&mut self, now: Now, slot: Slot, out: &mut Out) {
+        let mut incoming = std::mem::take(&mut self.incoming);
+        while self.sessions.get_mut(slot).is_some_and(|s| s.peer.receive(StreamId::Control, &mut incoming)) {
+            match ToRelay::decode(&incoming) {
+                Ok(Some(ToRelay::SignIn { name })) => self.sign_in(now, slot, name, out),
+                Ok(Some(ToRelay::Stored { from, outbox, through })) => {
+                    self.handle_stored(now.tick, slot, from, outbox, through);
+                }
+                Ok(None) => {}
+                Ok(Some(ToRelay::Letter(_))) | Err(_) => {
+                    self.break_off(now.tick, slot, "bad control message", out);
+                    break;
+                }
+            }
+        }
+        self.incoming = incoming;
+    }
+
+    pub(super) fn handle_path_closed(&mut self, now: Now, path: Path) {
+        let Path::Tcp(conn) = path else { return };
+        if let Some(gone) = self.conns.forget(conn)
+            && let Some(slot) = gone.session
+        {
+            self.leave_path(now.tick, slot, path);
+        }
+    }
+
+    pub(super) fn handle_unsent(&mut self, path: Path, bytes: usize) {
+        let Path::Tcp(conn) = path else { return };
+        let Some(slot) = self.conns.get_mut(conn).and_then(|c| c.session) else { return };
+        if let Some(session) = self.sessions.get_mut(slot) {
+            session.peer.handle_unsent(path, bytes);
+            self.sessions.mark(slot);
+        }
+    }
+
+    pub(super) fn leave_path(&mut self, now: Tick, slot: Slot, path: Path) {
+        if let Some(session) = self.sessions.get_mut(slot) {
+            session.peer.handle_path_closed(now, path);
+            self.sessions.mark(slot);
+        }
+    }
+
+    pub(super) fn handle_session_time(&mut self, now: Now, tick: Tick, slot: Slot, out: &mut Out) {
+        let Some(session) = self.sessions.slab.get_mut(slot.0) else { return };
+        if session.scheduled == Some(tick) {
+            session.scheduled = None;
+        }
+        let silent = now.tick.since(session.peer.link().last_heard());
+        let unconfirmed = !session.peer.is_confirmed() && now.tick.since(session.opened) >= UNCONFIRMED_FOR;
+        let closed = session.closing_until.is_some_and(|until| until <= now.tick);
+        if closed || unconfirmed || (session.closing_until.is_none() && silent >= FORGOTTEN_AFTER) {
+            return self.forget_session_and_tell(now.tick, slot, out);
+        }
+        if session.closing_until.is_some() {
+            self.deadlines.set(Timer::Session(slot), session.deadline(now.tick), &mut session.scheduled);
+            return;
+        }
+        session.peer.handle_time(now.tick);
+        let waited = session.handed_since.is_some_and(|since| now.tick.since(since) >= LOST_AFTER);
+        if !session.lost && (silent >= OFFLINE_AFTER || (waited && silent >= LOST_AFTER)) {
+            session.lost = true;
+            if let Some(member) = session.member() {
+                self.give_back(member, false);
+            }
+        }
+        self.sessions.free_indexes(now.tick, slot);
+        self.sessions.schedule_indexes(&mut self.deadlines);
+        self.read_chat(now, slot, out);
+        self.sessions.mark(slot);
+    }
+
+    pub(super) fn flush_session(&mut self, now: Now, slot: Slot, out: &mut Out) {
+        self.hand_over(now.tick, slot);
+        self.pay_receipts(slot);
+        let Some(session) = self.sessions.slab.get_mut(slot.0) else { return };
+        while let Some(message) = session.owed.front() {
+            if session.peer.send(StreamId::Control, &[message]).is_err() {
+                break;
+            }
+            session.owed.pop_front();
+        }
+        session.peer.flush(now.tick, out);
+        self.deadlines.set(Timer::Session(slot), session.deadline(now.tick), &mut session.scheduled);
+    }
+
+    /// Another session of the same member takes this one's place.
+    pub(super) fn displace(&mut self, now: Now, slot: Slot) {
+        self.close_session(now.tick, slot, close::REPLACED, "replaced");
+    }
+
+    pub(super) fn stop(&mut self, now: Now, out: &mut Out) {
+        for slot in self.sessions.all() {
+            self.close_session(now.tick, slot, close::GOING_AWAY, "relay stops");
+        }
+        out.show(Event::Stopped);
+    }
+
+    pub(super) fn break_off(&mut self, now: Tick, slot: Slot, why: &'static str, out: &mut Out) {
+        self.stats.violations += 1;
+        self.sign_out(slot, out);
+        self.close_session(now, slot, close::PROTOCOL_VIOLATION, why);
+    }
+
+    fn close_session(&mut self, now: Tick, slot: Slot, code: u16, reason: &'static str) {
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        session.closing_until = Some(now + CLOSING_FOR);
+        session.sign_in = SignIn::Refused;
+        session.flows = Flows::default();
+        session.owed = VecDeque::new();
+        session.peer.close(code, reason);
+        self.sessions.mark(slot);
+    }
+
+    fn forget_session_and_tell(&mut self, now: Tick, slot: Slot, out: &mut Out) {
+        self.sign_out(slot, out);
+        self.forget_session(now, slot);
+    }
+
+    fn forget_session(&mut self, now: Tick, slot: Slot) {
+        self.sessions.forget(now, slot);
+        self.sessions.schedule_indexes(&mut self.deadlines);
+    }
+
+    /// The member of this session is here no longer.
+    fn sign_out(&mut self, slot: Slot, out: &mut Out) {
+        let Some(member) = self.sessions.get(slot).and_then(Session::member) else { return };
+        if self.places[member.0].session == Some(slot) {
+            self.places[member.0].session = None;
+            self.give_back(member, false);
+            out.show(Event::SignedOut(self.members.name(member).clone()));
+        }
+    }
+}

@@ -1,0 +1,419 @@
+//! Handshakes between both sides, and what strangers make of them.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use snow::params::{CipherChoice, DHChoice, HashChoice};
+use snow::resolvers::{CryptoResolver, DefaultResolver};
+use snow::types::{Cipher, Dh, Hash, Random};
+
+use super::mac::Mac1Key;
+use super::*;
+use crate::base::{Carrier, ConnId, Path, PublicKey, Rng, Tick};
+use crate::wire::limits::DATA_HEADER_LEN;
+use crate::wire::packet::{HANDSHAKE_LEN, INIT_HEADER_LEN, MAC_LEN, RESPONSE_HEADER_LEN};
+
+const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+const RELAY_INDEX: u32 = 7000;
+const CLIENT_INDEX: u32 = 9000;
+
+fn udp(port: u16) -> Path {
+    Path::Udp((SOURCE, port).into())
+}
+
+fn identity(seed: u8) -> Identity {
+    Identity::generate(&mut Rng::from_seed([seed; 32]))
+}
+
+fn responder(psk: [u8; 32]) -> Responder {
+    let rng = Rng::from_seed([8; 32]);
+    Responder::new(identity(2), AccessSecret::new(psk), HandshakeLimits::On, rng)
+}
+
+fn initiator(counter: u64, carrier: Carrier) -> Initiator {
+    let (relay, hello) = (identity(2).public(), Hello { counter, continues: None });
+    let mut rng = Rng::from_seed([counter as u8; 32]);
+    Initiator::new(&identity(1), &relay, &AccessSecret::default(), &hello, CLIENT_INDEX, carrier, &mut rng)
+        .unwrap()
+}
+
+fn welcome() -> Welcome {
+    Welcome { session: SessionId([5; 16]), continued: false }
+}
+
+fn offered(relay: &mut Responder, now: Tick, path: Path, init: &[u8]) -> Box<Offer> {
+    let mut out = Vec::new();
+    match relay.handle_init(now, path, SOURCE, init, &mut out) {
+        Verdict::Offer(offer) if out.is_empty() => offer,
+        other => panic!("an offer, not {other:?}"),
+    }
+}
+
+fn answer(relay: &mut Responder, now: Tick, path: Path, init: &[u8]) -> (Keys, Vec<u8>) {
+    let (offer, mut out) = (offered(relay, now, path, init), Vec::new());
+    let keys = relay.accept(now, offer, RELAY_INDEX, &welcome(), &mut out);
+    (keys, out)
+}
+
+fn established(answered: Result<Answered, HandshakeError>) -> Established {
+    match answered {
+        Ok(Answered::Established(established)) => established,
+        other => panic!("a session, not {other:?}"),
+    }
+}
+
+fn drop_of(relay: &mut Responder, path: Path, init: &[u8]) -> Option<InitDrop> {
+    let mut out = Vec::new();
+    match relay.handle_init(Tick::ZERO, path, SOURCE, init, &mut out) {
+        Verdict::Drop(why) => {
+            assert!(out.is_empty(), "silent");
+            Some(why)
+        }
+        _ => None,
+    }
+}
+
+#[test]
+fn both_ends_come_to_the_same_keys_on_either_carrier() {
+    for (carrier, path) in [(Carrier::Udp, udp(1)), (Carrier::Tcp, Path::Tcp(ConnId(1)))] {
+        let (mut client, mut relay) = (initiator(1, carrier), responder([0; 32]));
+        let offer = offered(&mut relay, Tick::ZERO, path, client.packet());
+        assert_eq!(offer.client, identity(1).public());
+        assert_eq!((offer.hello, offer.path), (Hello { counter: 1, continues: None }, path));
+
+        let mut response = Vec::new();
+        let theirs = relay.accept(Tick::ZERO, offer, RELAY_INDEX, &welcome(), &mut response);
+        assert!(response.len() <= client.packet().len());
+        assert_eq!(response.len() == HANDSHAKE_LEN, carrier == Carrier::Udp);
+        let Established { keys, welcome: read } = established(client.handle_response(&response));
+        assert_eq!(read, welcome());
+        assert_eq!((keys.local_index, keys.remote_index), (CLIENT_INDEX, RELAY_INDEX));
+        assert_eq!((theirs.local_index, theirs.remote_index), (RELAY_INDEX, CLIENT_INDEX));
+
+        for (from, to) in [(&keys, &theirs), (&theirs, &keys)] {
+            let mut packet = [&[0; DATA_HEADER_LEN][..], b"frames"].concat();
+            from.seal(3, &mut packet, 0);
+            assert_eq!(to.open(3, &mut packet).unwrap(), b"frames");
+        }
+        assert!(matches!(client.handle_response(&response), Err(HandshakeError::NotOurs)), "only once");
+    }
+}
+
+#[test]
+fn what_is_to_be_continued_arrives() {
+    let hello = Hello { counter: 4, continues: Some(SessionId([3; 16])) };
+    let (key, psk, mut rng) = (identity(2).public(), AccessSecret::default(), Rng::from_seed([1; 32]));
+    let client = Initiator::new(&identity(1), &key, &psk, &hello, 1, Carrier::Udp, &mut rng).unwrap();
+    let offer = offered(&mut responder([0; 32]), Tick::ZERO, udp(1), client.packet());
+    assert_eq!(offer.hello, hello);
+}
+
+#[test]
+fn a_message_for_another_relay_is_dropped_at_mac1() {
+    let mut other =
+        Responder::new(identity(3), AccessSecret::default(), HandshakeLimits::On, Rng::from_seed([8; 32]));
+    assert_eq!(drop_of(&mut other, udp(1), initiator(1, Carrier::Udp).packet()), Some(InitDrop::Mac1));
+}
+
+#[test]
+fn without_the_access_secret_the_answer_cannot_be_read_and_nothing_opens() {
+    let (mut client, mut relay) = (initiator(1, Carrier::Udp), responder([1; 32]));
+    let (_, response) = answer(&mut relay, Tick::ZERO, udp(1), client.packet());
+    assert!(matches!(client.handle_response(&response), Err(HandshakeError::Noise)));
+}
+
+#[test]
+fn a_repeated_message_gets_the_same_answer_for_five_seconds_on_its_path_only() {
+    let (client, mut relay) = (initiator(1, Carrier::Udp), responder([0; 32]));
+    let (_, response) = answer(&mut relay, Tick::ZERO, udp(1), client.packet());
+    let mut other_mac2 = client.packet().to_vec();
+    other_mac2[HANDSHAKE_LEN - 1] ^= 1;
+    let mut send = |secs, path, init: &[u8]| {
+        let mut out = Vec::new();
+        let now = Tick::ZERO + Duration::from_secs(secs);
+        (relay.handle_init(now, path, SOURCE, init, &mut out), out)
+    };
+    for _ in 0..100 {
+        let (verdict, out) = send(4, udp(1), client.packet());
+        assert!(matches!(verdict, Verdict::Repeat), "{verdict:?}: repeats are not counted");
+        assert_eq!(out, response);
+    }
+    assert!(matches!(send(4, udp(1), &other_mac2).0, Verdict::Repeat), "identical up to mac1");
+    for (secs, path) in [(4, udp(2)), (5, udp(1)), (3600, udp(1))] {
+        let (verdict, out) = send(secs, path, client.packet());
+        assert!(matches!(verdict, Verdict::Stale(_)), "{verdict:?}");
+        assert_ne!(out, response);
+        assert_eq!(out.len(), HANDSHAKE_LEN);
+    }
+}
+
+#[test]
+fn a_client_whose_clock_fell_back_is_told_how_far_to_go() {
+    let mut relay = responder([0; 32]);
+    answer(&mut relay, Tick::ZERO, udp(1), initiator(90, Carrier::Udp).packet());
+    for counter in [90, 10] {
+        let (mut client, mut out) = (initiator(counter, Carrier::Udp), Vec::new());
+        let verdict = relay.handle_init(Tick::ZERO, udp(2), SOURCE, client.packet(), &mut out);
+        assert!(matches!(verdict, Verdict::Stale(key) if key == identity(1).public()));
+        assert!(matches!(client.handle_response(&out), Ok(Answered::Stale { highest: 90 })));
+    }
+    let mut again = initiator(91, Carrier::Udp);
+    let (_, response) = answer(&mut relay, Tick::ZERO, udp(2), again.packet());
+    established(again.handle_response(&response));
+}
+
+#[test]
+fn an_offer_let_fall_leaves_no_trace() {
+    let (client, mut relay) = (initiator(1, Carrier::Udp), responder([0; 32]));
+    drop(offered(&mut relay, Tick::ZERO, udp(1), client.packet()));
+    offered(&mut relay, Tick::ZERO, udp(1), client.packet());
+}
+
+#[test]
+fn a_source_that_has_had_its_share_is_met_with_silence() {
+    let mut relay = responder([0; 32]);
+    for counter in 1..=10 {
+        offered(&mut relay, Tick::ZERO, udp(1), initiator(counter, Carrier::Udp).packet());
+    }
+    let eleventh = initiator(11, Carrier::Udp);
+    assert_eq!(drop_of(&mut relay, udp(1), eleventh.packet()), Some(InitDrop::Throttled));
+    offered(&mut relay, Tick::ZERO + Duration::from_millis(200), udp(1), eleventh.packet());
+}
+
+#[test]
+fn every_flipped_bit_of_a_first_message_is_dropped_at_mac1_at_the_latest() {
+    let (client, mut relay) = (initiator(1, Carrier::Udp), responder([0; 32]));
+    for bit in 0..(HANDSHAKE_LEN - MAC_LEN) * 8 {
+        let mut bad = client.packet().to_vec();
+        bad[bit / 8] ^= 1 << (bit % 8);
+        let why = drop_of(&mut relay, udp(1), &bad);
+        assert!(matches!(why, Some(InitDrop::Mac1 | InitDrop::Malformed(_))), "bit {bit}: {why:?}");
+    }
+}
+
+/// Writes mac1 anew for `receiver`, as anybody can who knows the receiver's public key.
+fn with_new_mac1(packet: &[u8], receiver: &PublicKey) -> Vec<u8> {
+    let mut forged = packet[..packet.len() - 2 * MAC_LEN].to_vec();
+    Mac1Key::new(receiver).append(&mut forged, 0);
+    forged
+}
+
+#[test]
+fn a_changed_first_message_with_a_new_mac1_is_dropped_by_noise() {
+    let mut relay =
+        Responder::new(identity(2), AccessSecret::default(), HandshakeLimits::Off, Rng::from_seed([8; 32]));
+    let client = initiator(1, Carrier::Tcp);
+    let sealed_len = client.packet().len() - 2 * MAC_LEN;
+    for at in 4..sealed_len {
+        let mut bad = client.packet().to_vec();
+        bad[at] ^= 1;
+        let bad = with_new_mac1(&bad, &relay.public());
+        assert_eq!(drop_of(&mut relay, Path::Tcp(ConnId(1)), &bad), Some(InitDrop::Noise), "byte {at}");
+    }
+}
+
+#[test]
+fn a_wrong_answer_does_not_spoil_the_handshake() {
+    let (mut client, mut relay) = (initiator(1, Carrier::Udp), responder([0; 32]));
+    let (_, response) = answer(&mut relay, Tick::ZERO, udp(1), client.packet());
+    let changed = |at: usize| {
+        let mut bad = response.clone();
+        bad[at] ^= 1;
+        bad
+    };
+    let ours = identity(1).public();
+    let table = [
+        (changed(1), HandshakeError::Malformed),
+        (changed(8), HandshakeError::NotOurs),
+        (changed(4), HandshakeError::Mac1),
+        (changed(100), HandshakeError::Mac1),
+        (with_new_mac1(&changed(RESPONSE_HEADER_LEN), &ours), HandshakeError::Noise),
+        (with_new_mac1(&changed(100), &ours), HandshakeError::Noise),
+        (response[..300].to_vec(), HandshakeError::Malformed),
+    ];
+    for (bad, error) in table {
+        assert_eq!(client.handle_response(&bad).map(|_| ()), Err(error));
+    }
+    established(client.handle_response(&response));
+}
+
+/// Every encoding of a point of order 1, 2, 4 or 8, the top bit aside, which X25519 ignores.
+fn low_order_keys() -> Vec<PublicKey> {
+    let mut keys = vec![
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+        "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    ]
+    .into_iter()
+    .map(|hex| data_encoding::HEXLOWER.decode(hex.as_bytes()).unwrap().try_into().unwrap())
+    .collect::<Vec<[u8; 32]>>();
+    for mut key in keys.clone() {
+        key[31] |= 0x80;
+        keys.push(key);
+    }
+    keys.into_iter().map(PublicKey).collect()
+}
+
+#[test]
+fn low_order_keys_are_refused_wherever_they_stand() {
+    let client = initiator(1, Carrier::Udp);
+    for low in low_order_keys() {
+        assert!(is_low_order(&low), "{low}");
+        let mut relay = responder([0; 32]);
+
+        let mut bad_e = client.packet().to_vec();
+        bad_e[INIT_HEADER_LEN..INIT_HEADER_LEN + 32].copy_from_slice(&low.0);
+        let bad_e = with_new_mac1(&bad_e, &relay.public());
+        assert_eq!(drop_of(&mut relay, udp(1), &bad_e), Some(InitDrop::LowOrder), "e of the client");
+        let bad_s = init_claiming(low);
+        assert_eq!(drop_of(&mut relay, udp(1), &bad_s), Some(InitDrop::LowOrder), "s of the client");
+
+        let mut client = initiator(1, Carrier::Udp);
+        let (_, mut response) = answer(&mut relay, Tick::ZERO, udp(1), client.packet());
+        response[RESPONSE_HEADER_LEN..RESPONSE_HEADER_LEN + 32].copy_from_slice(&low.0);
+        let response = with_new_mac1(&response, &identity(1).public());
+        let answered = client.handle_response(&response).map(|_| ());
+        assert_eq!(answered, Err(HandshakeError::LowOrder), "e of the relay");
+
+        let (psk, hello) = (AccessSecret::default(), Hello { counter: 1, continues: None });
+        let begun =
+            Initiator::new(&identity(1), &low, &psk, &hello, 1, Carrier::Udp, &mut Rng::from_seed([1; 32]));
+        assert_eq!(begun.map(|_| ()).unwrap_err(), HandshakeError::LowOrder, "s of the relay");
+    }
+    assert!(!is_low_order(&identity(1).public()));
+}
+
+/// An INIT whose sender claims `public` as its own, without having its private key.
+fn init_claiming(public: PublicKey) -> Vec<u8> {
+    let mut packet = Vec::new();
+    crate::wire::packet::write_init_header(&mut packet, CLIENT_INDEX);
+    let prologue = [b"queqiao", &packet[..]].concat();
+    let mut noise = snow::Builder::with_resolver(noise::PATTERN.parse().unwrap(), Box::new(Liar(public)))
+        .local_private_key(&[1; 32])
+        .and_then(|builder| builder.psk(2, &[0; 32]))
+        .and_then(|builder| builder.prologue(&prologue))
+        .and_then(|builder| builder.remote_public_key(&identity(2).public().0)?.build_initiator())
+        .unwrap();
+    packet.resize(HANDSHAKE_LEN - 2 * MAC_LEN, 0);
+    let payload_len = packet.len() - INIT_HEADER_LEN - noise::FIRST_OVERHEAD;
+    noise.write_message(&vec![0; payload_len], &mut packet[INIT_HEADER_LEN..]).unwrap();
+    Mac1Key::new(&identity(2).public()).append(&mut packet, 0);
+    packet
+}
+
+struct Liar(PublicKey);
+
+impl CryptoResolver for Liar {
+    fn resolve_rng(&self) -> Option<Box<dyn Random>> {
+        struct Ones;
+        impl Random for Ones {
+            fn try_fill_bytes(&mut self, dest: &mut [u8]) -> Result<(), snow::Error> {
+                dest.fill(1);
+                Ok(())
+            }
+        }
+        Some(Box::new(Ones))
+    }
+
+    fn resolve_dh(&self, choice: &DHChoice) -> Option<Box<dyn Dh>> {
+        Some(Box::new(LiarDh { real: DefaultResolver.resolve_dh(choice)?, claimed: self.0, lies: false }))
+    }
+
+    fn resolve_hash(&self, choice: &HashChoice) -> Option<Box<dyn Hash>> {
+        DefaultResolver.resolve_hash(choice)
+    }
+
+    fn resolve_cipher(&self, choice: &CipherChoice) -> Option<Box<dyn Cipher>> {
+        DefaultResolver.resolve_cipher(choice)
+    }
+}
+
+/// Tells the truth about generated keys, and lies about one that was set: the long-term one.
+struct LiarDh {
+    real: Box<dyn Dh>,
+    claimed: PublicKey,
+    lies: bool,
+}
+
+impl Dh for LiarDh {
+    fn name(&self) -> &'static str {
+        self.real.name()
+    }
+    fn pub_len(&self) -> usize {
+        self.real.pub_len()
+    }
+    fn priv_len(&self) -> usize {
+        self.real.priv_len()
+    }
+    fn set(&mut self, privkey: &[u8]) {
+        self.lies = true;
+        self.real.set(privkey);
+    }
+    fn generate(&mut self, rng: &mut dyn Random) -> Result<(), snow::Error> {
+        self.real.generate(rng)
+    }
+    fn pubkey(&self) -> &[u8] {
+        if self.lies { &self.claimed.0 } else { self.real.pubkey() }
+    }
+    fn privkey(&self) -> &[u8] {
+        self.real.privkey()
+    }
+    fn dh(&self, pubkey: &[u8], out: &mut [u8]) -> Result<(), snow::Error> {
+        self.real.dh(pubkey, out)
+    }
+}
+
+#[test]
+fn a_healthy_key_claimed_by_another_is_dropped_by_noise() {
+    let claimed = init_claiming(identity(1).public());
+    assert_eq!(drop_of(&mut responder([0; 32]), udp(1), &claimed), Some(InitDrop::Noise));
+}
+
+#[test]
+fn a_replay_from_another_address_moves_nothing_and_earns_nothing() {
+    let (mut client, mut relay) = (initiator(1, Carrier::Udp), responder([0; 32]));
+    let (keys, response) = answer(&mut relay, Tick::ZERO, udp(1), client.packet());
+    let Established { keys: ours, .. } = established(client.handle_response(&response));
+    let mut client = Keyring::new(Tick::ZERO, ours, Lifetime::default());
+    let mut keyring = Keyring::waiting(keys, Lifetime::default());
+    let mut paths = Paths::new(Tick::ZERO, udp(1), true, Direction::Follow, Rng::from_seed([1; 32]));
+
+    let mut packet = [&[0; DATA_HEADER_LEN][..], b"frames"].concat();
+    client.seal(0, &mut packet, 0);
+    let mut receive = |path: Path, packet: &[u8]| {
+        let mut bytes = packet.to_vec();
+        let opened = keyring.open(Tick::ZERO, Duration::ZERO, path.carrier(), &mut bytes)?;
+        Ok(paths.handle_received(Tick::ZERO, path, opened.number, packet.len(), true))
+    };
+    assert_eq!(receive(udp(1), &packet), Ok(None));
+    assert_eq!(receive(udp(2), &packet), Err(OpenError::Replayed));
+    assert_eq!((paths.current(), paths.allowance(udp(2))), (Some(udp(1)), 0));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn truncated_extended_and_spliced_packets_never_panic(
+        cut in 0..=HANDSHAKE_LEN,
+        tail in proptest::collection::vec(any::<u8>(), 0..64),
+        new_mac1 in any::<bool>(),
+    ) {
+        let (mut client, mut relay) = (initiator(1, Carrier::Udp), responder([0; 32]));
+        let (_, response) = answer(&mut relay, Tick::ZERO, udp(1), client.packet());
+        let spoil = |packet: &[u8], receiver: PublicKey| {
+            let bad = [&packet[..cut], &tail].concat();
+            if new_mac1 && bad.len() > 2 * MAC_LEN { with_new_mac1(&bad, &receiver) } else { bad }
+        };
+        for path in [udp(1), Path::Tcp(ConnId(1))] {
+            let _ = drop_of(&mut relay, path, &spoil(client.packet(), identity(2).public()));
+        }
+        let _ = client.handle_response(&spoil(&response, identity(1).public()));
+        let mut on_tcp = initiator(1, Carrier::Tcp);
+        let _ = on_tcp.handle_response(&spoil(&response, identity(1).public()));
+    }
+}

@@ -1,0 +1,129 @@
+//! What the two handshake messages carry, sealed.
+
+use crate::base::Rng;
+
+/// Names one session of a relay at random; what a later handshake continues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SessionId(pub [u8; 16]);
+
+impl SessionId {
+    /// A new one; all zeros stand for none and are never drawn (2⁻¹²⁸ aside, which is corrected).
+    pub fn random(rng: &mut Rng) -> SessionId {
+        let mut id = [0; 16];
+        rng.fill(&mut id);
+        id[0] |= u8::from(id == [0; 16]);
+        SessionId(id)
+    }
+}
+
+/// The payload of the first message: what the client wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hello {
+    /// Higher than in every handshake of this identity before: `max(clock, last + 1)`, durable before it is sent.
+    pub counter: u64,
+    /// The session to be continued under new keys, or none.
+    pub continues: Option<SessionId>,
+}
+
+/// The payload of the second message where a session is granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Welcome {
+    /// The session the keys are for.
+    pub session: SessionId,
+    /// Whether that is the one the client wanted continued, so that packet numbers and streams go on.
+    pub continued: bool,
+}
+
+/// The payload of the second message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reply {
+    /// A session.
+    Welcome(Welcome),
+    /// The counter was not above this one: try again.
+    Stale {
+        /// The highest counter seen of this identity.
+        highest: u64,
+    },
+}
+
+/// The length of a [`Hello`] without padding.
+pub(super) const HELLO_LEN: usize = 24;
+/// The length of a [`Reply`] without padding.
+pub(super) const REPLY_LEN: usize = 18;
+
+const KIND_WELCOME: u8 = 1;
+const KIND_STALE: u8 = 2;
+const FLAG_CONTINUED: u8 = 1;
+
+impl Hello {
+    pub(super) fn encode(&self) -> [u8; HELLO_LEN] {
+        let mut bytes = [0; HELLO_LEN];
+        bytes[..8].copy_from_slice(&self.counter.to_be_bytes());
+        bytes[8..].copy_from_slice(&self.continues.map_or([0; 16], |session| session.0));
+        bytes
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<Hello> {
+        let (counter, rest) = bytes.split_first_chunk()?;
+        let session = *rest.first_chunk()?;
+        let continues = (session != [0; 16]).then_some(SessionId(session));
+        Some(Hello { counter: u64::from_be_bytes(*counter), continues })
+    }
+}
+
+impl Reply {
+    pub(super) fn encode(&self) -> [u8; REPLY_LEN] {
+        let mut bytes = [0; REPLY_LEN];
+        match self {
+            Reply::Welcome(welcome) => {
+                bytes[0] = KIND_WELCOME;
+                bytes[1] = if welcome.continued { FLAG_CONTINUED } else { 0 };
+                bytes[2..].copy_from_slice(&welcome.session.0);
+            }
+            Reply::Stale { highest } => {
+                bytes[0] = KIND_STALE;
+                bytes[2..10].copy_from_slice(&highest.to_be_bytes());
+            }
+        }
+        bytes
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<Reply> {
+        let bytes: &[u8; REPLY_LEN] = bytes.first_chunk()?;
+        let body = &bytes[2..];
+        match bytes[0] {
+            KIND_WELCOME => Some(Reply::Welcome(Welcome {
+                session: SessionId(*body.first_chunk()?),
+                continued: bytes[1] & FLAG_CONTINUED != 0,
+            })),
+            KIND_STALE => Some(Reply::Stale { highest: u64::from_be_bytes(*body.first_chunk()?) }),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn payloads_read_back_with_anything_behind_them() {
+        for continues in [None, Some(SessionId([9; 16]))] {
+            let hello = Hello { counter: u64::MAX, continues };
+            let bytes = [&hello.encode()[..], &[7; 100]].concat();
+            assert_eq!(Hello::decode(&bytes), Some(hello));
+            assert_eq!(Hello::decode(&bytes[..HELLO_LEN - 1]), None);
+        }
+        let session = SessionId([3; 16]);
+        for reply in [
+            Reply::Stale { highest: u64::MAX },
+            Reply::Welcome(Welcome { session, continued: true }),
+            Reply::Welcome(Welcome { session, continued: false }),
+        ] {
+            let bytes = [&reply.encode()[..], &[7; 100]].concat();
+            assert_eq!(Reply::decode(&bytes), Some(reply));
+            assert_eq!(Reply::decode(&bytes[..REPLY_LEN - 1]), None);
+        }
+        assert_eq!(Reply::decode(&[3; REPLY_LEN]), None);
+    }
+}

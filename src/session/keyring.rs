@@ -1,0 +1,364 @@
+//! The keys of one session over time: one epoch after another, one number space and one replay window over all.
+
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use crate::base::{Carrier, Tick};
+use crate::wire::packet::{self, Packet};
+
+use super::keys::{Keys, OpenError};
+use super::window::ReplayWindow;
+
+/// How long an epoch's keys are used before the client shakes hands anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetime {
+    /// Time in use.
+    pub age: Duration,
+    /// Packets sealed and opened.
+    pub packets: u64,
+}
+
+impl Default for Lifetime {
+    /// 15 minutes, so that stolen keys open little; 2^40 packets, far below what ChaCha20-Poly1305 bears.
+    fn default() -> Lifetime {
+        Lifetime { age: Duration::from_secs(15 * 60), packets: 1 << 40 }
+    }
+}
+
+/// A data packet that was opened.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Opened<'a> {
+    /// Its number; new, and from now on seen.
+    pub number: u64,
+    /// Its frames.
+    pub plain: &'a mut [u8],
+    /// Whether it is the first under keys that waited for it: the client has had our answer (key confirmation).
+    pub confirmed_new: bool,
+}
+
+/// The keys of one session: those in use, those before while packets under them may still come, and, at the relay,
+/// those of an answer whose client has not yet shown that it has them.
+///
+/// Waiting keys are never sealed with. Numbers are the link's: they go up across epochs and are never used twice.
+#[derive(Debug)]
+pub struct Keyring {
+    current: Option<Epoch>,
+    previous: Option<Previous>,
+    waiting: Option<Keys>,
+    window: ReplayWindow,
+    next_number: u64,
+    lifetime: Lifetime,
+    freed: SmallVec<[u32; 2]>,
+}
+
+#[derive(Debug)]
+struct Epoch {
+    keys: Keys,
+    since: Tick,
+    packets: u64,
+}
+
+#[derive(Debug)]
+struct Previous {
+    keys: Keys,
+    /// Set with the first packet opened under the keys after them.
+    until: Option<Tick>,
+}
+
+#[derive(Clone, Copy)]
+enum Slot {
+    Current,
+    Previous,
+    Waiting,
+}
+
+impl Keyring {
+    /// The client's: keys to be sealed with at once.
+    pub fn new(now: Tick, keys: Keys, lifetime: Lifetime) -> Keyring {
+        let mut keyring = Keyring::waiting(keys, lifetime);
+        keyring.waiting.take().into_iter().for_each(|keys| keyring.advance(now, keys));
+        keyring
+    }
+
+    /// The relay's: keys that wait for the client's first packet; until then nothing can be sealed.
+    pub fn waiting(keys: Keys, lifetime: Lifetime) -> Keyring {
+        Keyring {
+            current: None,
+            previous: None,
+            waiting: Some(keys),
+            window: ReplayWindow::default(),
+            next_number: 0,
+            lifetime,
+            freed: SmallVec::new(),
+        }
+    }
+
+    /// The client has new keys: they are sealed with at once; the old ones still open.
+    pub fn switch(&mut self, now: Tick, keys: Keys) {
+        self.advance(now, keys);
+    }
+
+    /// The relay has answered with new keys: they wait for the client's first packet. Newer ones replace them.
+    pub fn wait_for(&mut self, keys: Keys) {
+        if let Some(old) = self.waiting.replace(keys) {
+            self.freed.push(old.local_index);
+        }
+    }
+
+    /// Whether there are keys to seal with.
+    pub const fn can_seal(&self) -> bool {
+        self.current.is_some()
+    }
+
+    /// The keys to seal with.
+    pub fn sealing_keys(&self) -> Option<&Keys> {
+        self.current.as_ref().map(|epoch| &epoch.keys)
+    }
+
+    /// Seals in place the packet that begins at `packet_start` of `buf` with 16 bytes kept free for its header.
+    ///
+    /// # Panics
+    /// If there are no keys to seal with, or `number` is not above every number sealed before: a number used twice
+    /// would give both packets away.
+    pub fn seal(&mut self, number: u64, buf: &mut Vec<u8>, packet_start: usize) {
+        assert!(number >= self.next_number && number <= packet::NUMBER_MAX, "packet numbers only go up");
+        let epoch = self.current.as_mut().expect("nothing is sealed before the keys are confirmed");
+        epoch.keys.seal(number, buf, packet_start);
+        epoch.packets += 1;
+        self.next_number = number + 1;
+    }
+
+    /// Opens in place a data packet that came on `carrier`, and marks its number as seen. The first packet under new
+    /// keys begins the end of the old ones, `linger` (three PTOs) later.
+    ///
+    /// # Errors
+    /// [`OpenError`]: the packet is dropped without an answer, and nothing has changed.
+    pub fn open<'a>(
+        &mut self,
+        now: Tick,
+        linger: Duration,
+        carrier: Carrier,
+        bytes: &'a mut [u8],
+    ) -> Result<Opened<'a>, OpenError> {
+        let Ok(Packet::Data { receiver, number }) = packet::parse(carrier, bytes) else {
+            return Err(OpenError::Malformed);
+        };
+        let (slot, keys) = self.find(now, receiver).ok_or(OpenError::Index)?;
+        if !self.window.is_new(number) {
+            return Err(OpenError::Replayed);
+        }
+        let plain = keys.open(number, bytes)?;
+        self.window.mark(number);
+        self.note_opened(now, linger, slot);
+        Ok(Opened { number, plain, confirmed_new: matches!(slot, Slot::Waiting) })
+    }
+
+    fn find(&self, now: Tick, index: u32) -> Option<(Slot, &Keys)> {
+        let current = self.current.as_ref().map(|epoch| (Slot::Current, &epoch.keys));
+        let live = |previous: &&Previous| previous.until.is_none_or(|until| until > now);
+        let previous = self.previous.as_ref().filter(live).map(|previous| (Slot::Previous, &previous.keys));
+        let waiting = self.waiting.as_ref().map(|keys| (Slot::Waiting, keys));
+        [current, previous, waiting].into_iter().flatten().find(|(_, keys)| keys.local_index == index)
+    }
+
+    fn note_opened(&mut self, now: Tick, linger: Duration, slot: Slot) {
+        if let Slot::Previous = slot {
+            return;
+        }
+        if let (Slot::Waiting, Some(keys)) = (slot, self.waiting.take_if(|_| matches!(slot, Slot::Waiting))) {
+            self.advance(now, keys);
+        }
+        if let Some(previous) = &mut self.previous {
+            previous.until.get_or_insert(now + linger);
+        }
+        if let Some(epoch) = &mut self.current {
+            epoch.packets += 1;
+        }
+    }
+
+    fn advance(&mut self, now: Tick, keys: Keys) {
+        let epoch = Epoch { keys, since: now, packets: 0 };
+        let Some(old) = self.current.replace(epoch) else { return };
+        if let Some(older) = self.previous.replace(Previous { keys: old.keys, until: None }) {
+            self.freed.push(older.keys.local_index);
+        }
+    }
+
+    /// Whether the keys in use are old enough for the client to shake hands anew, continuing the session.
+    pub fn needs_rekey(&self, now: Tick) -> bool {
+        let Lifetime { age, packets } = self.lifetime;
+        self.current.as_ref().is_some_and(|epoch| now.since(epoch.since) >= age || epoch.packets >= packets)
+    }
+
+    /// Forgets old keys whose time is over.
+    pub fn handle_time(&mut self, now: Tick) {
+        let over = |previous: &mut Previous| previous.until.is_some_and(|until| until <= now);
+        if let Some(previous) = self.previous.take_if(over) {
+            self.freed.push(previous.keys.local_index);
+        }
+    }
+
+    /// When old keys are to be forgotten, or those in use to be renewed, whichever is first after `now`.
+    pub fn next_deadline(&self, now: Tick) -> Option<Tick> {
+        let forget = self.previous.as_ref().and_then(|previous| previous.until);
+        let renew = self.current.as_ref().map(|epoch| epoch.since + self.lifetime.age);
+        [forget, renew].into_iter().flatten().filter(|at| *at > now).min()
+    }
+
+    /// An index that leads here no longer, to be freed; ask until there is none after every call that takes keys, opens
+    /// a packet or lets time pass.
+    pub fn next_freed(&mut self) -> Option<u32> {
+        self.freed.pop()
+    }
+
+    /// Every index that leads here: all are to be freed when the session ends.
+    pub fn local_indexes(&self) -> impl Iterator<Item = u32> {
+        let current = self.current.as_ref().map(|epoch| &epoch.keys);
+        let previous = self.previous.as_ref().map(|previous| &previous.keys);
+        [current, previous, self.waiting.as_ref()].into_iter().flatten().map(|keys| keys.local_index)
+    }
+
+    /// The highest number opened.
+    pub const fn highest_opened(&self) -> Option<u64> {
+        self.window.highest()
+    }
+
+    /// Gives the replay window's memory back while nothing flows; late packets from before are dropped.
+    pub fn rest(&mut self) {
+        self.window.rest();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::limits::DATA_HEADER_LEN;
+
+    const LINGER: Duration = Duration::from_secs(3);
+    const LIFETIME: Lifetime = Lifetime { age: Duration::from_secs(60), packets: 1000 };
+
+    fn at(secs: u64) -> Tick {
+        Tick::ZERO + Duration::from_secs(secs)
+    }
+
+    /// The keys of handshake `epoch`, at the client and at the relay.
+    fn pair(epoch: u8) -> (Keys, Keys) {
+        let (client, relay) = (100 + u32::from(epoch), 200 + u32::from(epoch));
+        let (up, down) = ([epoch; 32], [epoch + 100; 32]);
+        (Keys::new(client, relay, up, down), Keys::new(relay, client, down, up))
+    }
+
+    fn seal(keyring: &mut Keyring, number: u64) -> Vec<u8> {
+        let mut buf = vec![0; DATA_HEADER_LEN];
+        buf.extend_from_slice(b"frames");
+        keyring.seal(number, &mut buf, 0);
+        buf
+    }
+
+    fn open(keyring: &mut Keyring, now: Tick, packet: &[u8]) -> Result<(u64, bool), OpenError> {
+        let mut bytes = packet.to_vec();
+        let opened = keyring.open(now, LINGER, Carrier::Udp, &mut bytes)?;
+        assert_eq!(opened.plain, b"frames");
+        Ok((opened.number, opened.confirmed_new))
+    }
+
+    fn session() -> (Keyring, Keyring) {
+        let (client, relay) = pair(1);
+        let (mut client, mut relay) =
+            (Keyring::new(at(0), client, LIFETIME), Keyring::waiting(relay, LIFETIME));
+        assert!(!relay.can_seal());
+        let first = seal(&mut client, 0);
+        assert_eq!(open(&mut relay, at(0), &first), Ok((0, true)));
+        assert!(relay.can_seal());
+        (client, relay)
+    }
+
+    #[test]
+    fn rekey_loses_nothing_though_both_epochs_are_reordered() {
+        let (mut client, mut relay) = session();
+        let old_up = seal(&mut client, 1);
+        let (old_down, late_down) = (seal(&mut relay, 0), seal(&mut relay, 1));
+        let (new_client, new_relay) = pair(2);
+        relay.wait_for(new_relay);
+        let unconfirmed = seal(&mut relay, 2);
+        client.switch(at(1), new_client);
+        assert_eq!(open(&mut client, at(1), &unconfirmed), Ok((2, false)), "still the old keys");
+
+        let (new_a, new_b) = (seal(&mut client, 2), seal(&mut client, 3));
+        assert_eq!(open(&mut relay, at(1), &new_b), Ok((3, true)));
+        assert_eq!(open(&mut relay, at(1), &new_a), Ok((2, false)));
+        assert_eq!(open(&mut relay, at(1), &old_up), Ok((1, false)), "old keys, behind the new");
+
+        let new_down = seal(&mut relay, 3);
+        assert_eq!(open(&mut client, at(2), &new_down), Ok((3, false)));
+        assert_eq!(open(&mut client, at(4), &old_down), Ok((0, false)));
+        assert_eq!(client.next_deadline(at(4)), Some(at(5)));
+        assert_eq!(open(&mut client, at(5), &late_down), Err(OpenError::Index), "three PTOs are over");
+        client.handle_time(at(5));
+        assert_eq!((client.next_freed(), client.next_freed()), (Some(101), None));
+        assert_eq!(client.local_indexes().collect::<Vec<_>>(), [102]);
+    }
+
+    #[test]
+    fn the_window_is_one_over_all_epochs() {
+        let (mut client, mut relay) = session();
+        let (up, replay) = (seal(&mut client, 1), seal(&mut client, 2));
+        assert!(open(&mut relay, at(0), &replay).is_ok());
+        let (new_client, new_relay) = pair(2);
+        relay.wait_for(new_relay);
+        client.switch(at(1), new_client);
+        let ahead = seal(&mut client, 2000);
+        assert_eq!(open(&mut relay, at(1), &ahead), Ok((2000, true)));
+        assert_eq!(open(&mut relay, at(1), &replay), Err(OpenError::Replayed));
+        assert_eq!(open(&mut relay, at(1), &up), Err(OpenError::Replayed), "behind the window");
+    }
+
+    #[test]
+    fn a_forged_packet_moves_nothing() {
+        let (mut client, mut relay) = session();
+        let (new_client, new_relay) = pair(2);
+        relay.wait_for(new_relay);
+        client.switch(at(1), new_client);
+        let packet = seal(&mut client, 1);
+        for bit in 0..packet.len() * 8 {
+            let mut bad = packet.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert!(open(&mut relay, at(1), &bad).is_err(), "bit {bit}");
+        }
+        assert_eq!(relay.highest_opened(), Some(0));
+        assert_eq!(relay.sealing_keys().map(|keys| keys.local_index), Some(201));
+        assert_eq!(open(&mut relay, at(1), &packet), Ok((1, true)));
+    }
+
+    #[test]
+    fn a_newer_answer_replaces_one_that_still_waits() {
+        let (_, mut relay) = session();
+        relay.wait_for(pair(2).1);
+        relay.wait_for(pair(3).1);
+        assert_eq!((relay.next_freed(), relay.next_freed()), (Some(202), None));
+        assert_eq!(relay.local_indexes().collect::<Vec<_>>(), [201, 203]);
+    }
+
+    #[test]
+    fn keys_are_renewed_after_their_time_or_their_packets() {
+        let (mut client, _) = session();
+        assert_eq!(client.next_deadline(at(0)), Some(at(60)));
+        assert!(!client.needs_rekey(at(59)) && client.needs_rekey(at(60)));
+        assert_eq!(client.next_deadline(at(60)), None, "no deadline in the past");
+        for number in 1..LIFETIME.packets {
+            assert!(!client.needs_rekey(at(0)));
+            seal(&mut client, number);
+        }
+        assert!(client.needs_rekey(at(0)));
+        client.switch(at(10), pair(2).0);
+        assert!(!client.needs_rekey(at(69)));
+    }
+
+    #[test]
+    #[should_panic(expected = "packet numbers only go up")]
+    fn a_number_is_never_sealed_twice() {
+        let (mut client, _) = session();
+        seal(&mut client, 0);
+    }
+}

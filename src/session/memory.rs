@@ -1,0 +1,114 @@
+//! What a relay remembers of handshakes: the highest counter of each identity, and its latest answers.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use crate::base::{Path, PublicKey, Tick};
+use crate::wire::packet::MAC_LEN;
+
+/// Identities whose counter is remembered; about 8 MiB. At the bound the one that shook hands least lately is
+/// forgotten: an old first message of it may then earn one answer, and a session that is never confirmed.
+pub(super) const COUNTERS_MAX: usize = 65_536;
+
+/// The highest handshake counter of each identity.
+#[derive(Default)]
+pub(super) struct Counters {
+    by_identity: BTreeMap<PublicKey, Counter>,
+    identity_by_age: BTreeMap<u64, PublicKey>,
+    next_age: u64,
+}
+
+struct Counter {
+    highest: u64,
+    age: u64,
+}
+
+impl Counters {
+    pub(super) fn highest(&self, identity: &PublicKey) -> Option<u64> {
+        self.by_identity.get(identity).map(|counter| counter.highest)
+    }
+
+    pub(super) fn raise(&mut self, identity: PublicKey, highest: u64) {
+        let age = self.next_age;
+        self.next_age += 1;
+        if let Some(old) = self.by_identity.insert(identity, Counter { highest, age }) {
+            self.identity_by_age.remove(&old.age);
+        }
+        self.identity_by_age.insert(age, identity);
+        if self.by_identity.len() > COUNTERS_MAX
+            && let Some((_, oldest)) = self.identity_by_age.pop_first()
+        {
+            self.by_identity.remove(&oldest);
+        }
+    }
+}
+
+/// How long an answer is repeated for the same first message: longer than a client repeats it quickly.
+pub(super) const ANSWER_LIFETIME: Duration = Duration::from_secs(5);
+/// Answers kept, 300 KiB; at the bound the oldest goes, and its client shakes hands anew.
+pub(super) const ANSWERS_MAX: usize = 256;
+
+/// The latest answers, oldest first. A valid mac1 stands for every byte it covers.
+#[derive(Default)]
+pub(super) struct Answers(VecDeque<CachedAnswer>);
+
+struct CachedAnswer {
+    until: Tick,
+    path: Path,
+    mac1: [u8; MAC_LEN],
+    packet: Vec<u8>,
+}
+
+impl Answers {
+    pub(super) fn get(&self, now: Tick, path: Path, mac1: &[u8; MAC_LEN]) -> Option<&[u8]> {
+        let fits = |answer: &&CachedAnswer| answer.until > now && answer.path == path && answer.mac1 == *mac1;
+        self.0.iter().rev().find(fits).map(|answer| &answer.packet[..])
+    }
+
+    pub(super) fn insert(&mut self, now: Tick, path: Path, mac1: [u8; MAC_LEN], packet: &[u8]) {
+        while self.0.front().is_some_and(|oldest| oldest.until <= now) || self.0.len() >= ANSWERS_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back(CachedAnswer { until: now + ANSWER_LIFETIME, path, mac1, packet: packet.to_vec() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::ConnId;
+
+    fn identity(number: u32) -> PublicKey {
+        PublicKey(std::array::from_fn(|i| number.to_be_bytes()[i % 4]))
+    }
+
+    #[test]
+    fn the_identity_seen_least_lately_is_forgotten_at_the_bound() {
+        let mut counters = Counters::default();
+        for number in 0..COUNTERS_MAX as u32 {
+            counters.raise(identity(number), 5);
+        }
+        counters.raise(identity(0), 6);
+        counters.raise(identity(u32::MAX), 7);
+        assert_eq!(counters.highest(&identity(0)), Some(6));
+        assert_eq!(counters.highest(&identity(1)), None);
+        assert_eq!(counters.highest(&identity(2)), Some(5));
+        assert_eq!(counters.by_identity.len(), COUNTERS_MAX);
+        assert_eq!(counters.identity_by_age.len(), COUNTERS_MAX);
+    }
+
+    #[test]
+    fn answers_are_few_and_short_lived() {
+        let (path, other) = (Path::Tcp(ConnId(1)), Path::Tcp(ConnId(2)));
+        let mut answers = Answers::default();
+        for mac in 0..=ANSWERS_MAX {
+            answers.insert(Tick::ZERO, path, [mac as u8; 16], &[mac as u8]);
+        }
+        assert_eq!(answers.0.len(), ANSWERS_MAX);
+        assert_eq!(answers.get(Tick::ZERO, path, &[1; 16]), Some(&[1][..]));
+        assert_eq!(answers.get(Tick::ZERO, other, &[1; 16]), None);
+        assert_eq!(answers.get(Tick::ZERO + ANSWER_LIFETIME, path, &[1; 16]), None);
+        answers.insert(Tick::ZERO + ANSWER_LIFETIME, path, [1; 16], &[1]);
+        assert_eq!(answers.0.len(), 1);
+    }
+}

@@ -1,0 +1,120 @@
+//! How often one source may shake hands.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use blake2::Blake2sMac;
+use blake2::digest::consts::U8;
+use blake2::digest::{KeyInit, Mac};
+
+use crate::base::{Rng, Tick};
+
+/// One handshake each 200 ms in the long run: 5 a second.
+const INTERVAL: Duration = Duration::from_millis(200);
+/// Handshakes at once after a pause.
+const BURST: u32 = 10;
+/// Places for one hash: enough that sources rarely push each other out.
+const WAYS: usize = 4;
+/// Groups of places: 4,096 sources in 64 KiB, whatever the flood.
+const SETS: usize = 1024;
+
+/// A rate limit per IPv4 address or IPv6 /64, in a table of fixed size. At the bound the source that has been quiet
+/// the longest is forgotten. Loopback is exempt.
+pub(super) struct Throttle {
+    key: [u8; 32],
+    places: Vec<Place>,
+}
+
+/// One source: its hash, and when its allowance will be whole again (the generic cell rate algorithm).
+#[derive(Clone, Copy, Default)]
+struct Place {
+    source: u64,
+    whole_at: Tick,
+}
+
+impl Throttle {
+    pub(super) fn new(rng: &mut Rng) -> Throttle {
+        let mut key = [0; 32];
+        rng.fill(&mut key);
+        Throttle { key, places: vec![Place::default(); SETS * WAYS] }
+    }
+
+    /// Whether one more handshake of this source may be answered; counts it if so.
+    pub(super) fn admits(&mut self, now: Tick, source: IpAddr) -> bool {
+        let source = source.to_canonical();
+        if source.is_loopback() {
+            return true;
+        }
+        let hash = self.hash(source);
+        let start = (hash % SETS as u64) as usize * WAYS;
+        let places = &mut self.places[start..start + WAYS];
+        let at = places.iter().position(|place| place.source == hash).unwrap_or_else(|| {
+            let quietest = (0..WAYS).min_by_key(|at| places[*at].whole_at).unwrap_or(0);
+            places[quietest] = Place { source: hash, whole_at: now };
+            quietest
+        });
+        let whole_at = places[at].whole_at.max(now);
+        if whole_at.since(now) > INTERVAL * (BURST - 1) {
+            return false;
+        }
+        places[at].whole_at = whole_at + INTERVAL;
+        true
+    }
+
+    /// Keyed with a secret, so that nobody can choose sources that share places.
+    fn hash(&self, source: IpAddr) -> u64 {
+        let mac = <Blake2sMac<U8> as KeyInit>::new_from_slice(&self.key).expect("BLAKE2s takes 32-byte keys");
+        let mac = match source {
+            IpAddr::V4(ip) => mac.chain_update(ip.octets()),
+            IpAddr::V6(ip) => mac.chain_update(&ip.octets()[..8]),
+        };
+        u64::from_be_bytes(mac.finalize().into_bytes().into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admitted(throttle: &mut Throttle, now: Tick, source: &str, tries: usize) -> usize {
+        (0..tries).filter(|_| throttle.admits(now, source.parse().unwrap())).count()
+    }
+
+    #[test]
+    fn a_source_has_ten_at_once_and_five_a_second() {
+        let mut throttle = Throttle::new(&mut Rng::from_seed([1; 32]));
+        let start = Tick::from_micros(1);
+        assert_eq!(admitted(&mut throttle, start, "192.0.2.1", 50), 10);
+        assert_eq!(admitted(&mut throttle, start + Duration::from_secs(1), "192.0.2.1", 50), 5);
+        assert_eq!(admitted(&mut throttle, start, "192.0.2.2", 1), 1, "another address");
+        assert_eq!(admitted(&mut throttle, start + Duration::from_secs(60), "192.0.2.1", 50), 10);
+    }
+
+    #[test]
+    fn a_64_is_one_source_and_a_mapped_address_is_its_ipv4() {
+        let mut throttle = Throttle::new(&mut Rng::from_seed([1; 32]));
+        assert_eq!(admitted(&mut throttle, Tick::ZERO, "2001:db8::1", 50), 10);
+        assert_eq!(admitted(&mut throttle, Tick::ZERO, "2001:db8::2", 50), 0);
+        assert_eq!(admitted(&mut throttle, Tick::ZERO, "2001:db8:0:1::1", 1), 1);
+        assert_eq!(admitted(&mut throttle, Tick::ZERO, "::ffff:192.0.2.1", 50), 10);
+        assert_eq!(admitted(&mut throttle, Tick::ZERO, "192.0.2.1", 50), 0);
+    }
+
+    #[test]
+    fn loopback_is_exempt() {
+        let mut throttle = Throttle::new(&mut Rng::from_seed([1; 32]));
+        for source in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
+            assert_eq!(admitted(&mut throttle, Tick::ZERO, source, 1000), 1000);
+        }
+    }
+
+    #[test]
+    fn a_flood_of_sources_leaves_the_table_as_large_as_it_was() {
+        let mut throttle = Throttle::new(&mut Rng::from_seed([1; 32]));
+        let places = throttle.places.len();
+        for source in 0..20_000u32 {
+            throttle.admits(Tick::ZERO, IpAddr::V4((0x0A00_0000 + source).into()));
+        }
+        assert_eq!(throttle.places.len(), places);
+    }
+}

@@ -1,0 +1,140 @@
+//! A private key in a file of its own.
+//!
+//! ```text
+//! # queqiao: the secret key of TOM. Whoever reads it can be TOM.
+//! bWFkZSBvZiBieXRlcyBvZiBubyBtZWFuaW5nIGF0IGFsbCwg
+//! ```
+//!
+//! One line holds 48 characters of URL-safe base 64: the 32 bytes of an X25519 private key, and the first 4 of their
+//! BLAKE2s hash. Without those a flipped bit would be another key, and its owner a stranger to every relay.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use blake2::{Blake2s256, Digest};
+use data_encoding::BASE64URL_NOPAD;
+use zeroize::Zeroizing;
+
+use super::files::{io_phrase, read_small, write_atomically};
+use crate::base::Phrase;
+
+const KEY_LEN: usize = 32;
+
+/// Enough to see a flipped bit or a missing character; it guards against accidents, not against people.
+const SUM_LEN: usize = 4;
+
+/// Reads a key; `None` if there is no such file.
+///
+/// Errors: `store-key-open` if others may read it, `store-key-damaged`, or what the system says.
+pub(super) fn load(path: &Path) -> Result<Option<[u8; KEY_LEN]>, Phrase> {
+    let Some((file, bytes)) = read_small(path)? else { return Ok(None) };
+    let bytes = Zeroizing::new(bytes);
+    let mode = file.metadata().map_err(|error| io_phrase(path, &error))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        let mode = format!("{:03o}", mode & 0o777);
+        return Err(Phrase::new("store-key-open").with("file", path.display()).with("mode", mode));
+    }
+    match decode(&bytes) {
+        Some(key) => Ok(Some(key)),
+        None => Err(Phrase::new("store-key-damaged").with("file", path.display())),
+    }
+}
+
+/// Writes a new key, `owner`'s. The caller holds the folder and knows that there is none yet.
+pub(super) fn create(path: &Path, owner: &str, key: &[u8; KEY_LEN]) -> Result<(), Phrase> {
+    write_atomically(path, encode(owner, key).as_bytes())
+}
+
+fn encode(owner: &str, key: &[u8; KEY_LEN]) -> Zeroizing<String> {
+    let mut bytes = Zeroizing::new([0; KEY_LEN + SUM_LEN]);
+    bytes[..KEY_LEN].copy_from_slice(key);
+    bytes[KEY_LEN..].copy_from_slice(&sum(key));
+    let line = Zeroizing::new(BASE64URL_NOPAD.encode(&*bytes));
+    let line = line.as_str();
+    Zeroizing::new(format!(
+        "# queqiao: the secret key of {owner}. Whoever reads it can be {owner}.\n{line}\n"
+    ))
+}
+
+fn decode(bytes: &[u8]) -> Option<[u8; KEY_LEN]> {
+    let is_key = |line: &&[u8]| !line.is_empty() && !line.starts_with(b"#");
+    let mut lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(is_key);
+    let (line, None) = (lines.next()?, lines.next()) else { return None };
+    let decoded = Zeroizing::new(BASE64URL_NOPAD.decode(line).ok()?);
+    let (key, rest) = decoded.split_first_chunk()?;
+    (rest == sum(key)).then_some(*key)
+}
+
+fn sum(key: &[u8; KEY_LEN]) -> [u8; SUM_LEN] {
+    let hash = Blake2s256::digest(key);
+    *hash.first_chunk().expect("a hash of 32 bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KEY: [u8; 32] = *b"thirty-two bytes made for a test";
+
+    #[test]
+    fn a_key_reads_back_and_belongs_to_its_owner_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("k");
+        assert_eq!(load(&path), Ok(None));
+        create(&path, "一棵树", &KEY).unwrap();
+        assert_eq!(load(&path), Ok(Some(KEY)));
+        for mode in [0o640, 0o604, 0o620, 0o601] {
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            let error = load(&path).unwrap_err();
+            assert_eq!(error.key(), "store-key-open");
+            assert_eq!(error.args()[0].1, path.display().to_string());
+            assert_eq!(error.args()[1].1, format!("{mode:o}"));
+        }
+    }
+
+    #[test]
+    fn a_damaged_key_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("k");
+        create(&path, "TOM", &KEY).unwrap();
+        let whole = fs::read_to_string(&path).unwrap();
+        let line = whole.lines().nth(1).unwrap();
+        let table = [
+            String::new(),
+            whole[..whole.len() - 2].to_owned(),
+            whole.replace(line, &line[4..]),
+            whole.replace(line, &line.replace(&line[7..8], "!")),
+            format!("{whole}{line}\n"),
+            "\0".repeat(whole.len()),
+        ];
+        for text in table {
+            fs::write(&path, &text).unwrap();
+            let told = Phrase::new("store-key-damaged").with("file", path.display());
+            assert_eq!(load(&path), Err(told), "{text:?}");
+        }
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert_eq!(load(&path).unwrap_err().key(), "store-io");
+    }
+
+    #[test]
+    fn no_flipped_bit_gives_another_key() {
+        let whole = encode("TOM", &KEY);
+        for bit in 0..whole.len() * 8 {
+            let mut bytes = whole.as_bytes().to_vec();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(decode(&bytes).is_none_or(|key| key == KEY), "{bit}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_are_no_key(bytes: Vec<u8>) {
+            prop_assert_eq!(decode(&bytes), None);
+        }
+    }
+}

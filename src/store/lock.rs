@@ -1,0 +1,80 @@
+//! One process for each folder.
+
+use std::fs::{File, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::Path;
+
+use super::files::{io_phrase, open_private};
+use crate::base::Phrase;
+
+/// A folder held by this process until the value is dropped, or the process ends in whatever way.
+///
+/// The lock is on the file `lock` in the folder, which holds the process id for people; the file stays, because
+/// removing it could part two processes that both believe to hold it.
+#[derive(Debug)]
+pub(super) struct FolderLock {
+    _held: File,
+}
+
+/// Why a folder could not be taken.
+#[derive(Debug)]
+pub(super) enum LockError {
+    /// The process of this id has it; `?` if it has not written its id.
+    Held(String),
+    /// The system refused.
+    System(Phrase),
+}
+
+impl FolderLock {
+    /// Takes the folder, without waiting.
+    pub(super) fn take(dir: &Path) -> Result<FolderLock, LockError> {
+        let path = dir.join("lock");
+        let system = |error: io::Error| LockError::System(io_phrase(&path, &error));
+        let mut file = open_private(&path).map_err(system)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(LockError::Held(holder(&file))),
+            Err(TryLockError::Error(error)) => return Err(system(error)),
+        }
+        // The id is for people only: a full disk keeps nobody from starting, but it must not name an earlier holder.
+        if write_pid(&mut file).is_err() {
+            file.set_len(0).map_err(system)?;
+        }
+        Ok(FolderLock { _held: file })
+    }
+}
+
+fn write_pid(file: &mut File) -> io::Result<()> {
+    let text = format!("{}\n", std::process::id());
+    file.rewind()?;
+    file.write_all(text.as_bytes())?;
+    file.set_len(text.len() as u64)
+}
+
+fn holder(file: &File) -> String {
+    let mut text = String::new();
+    // A process id has at most ten digits.
+    let _ = file.take(11).read_to_string(&mut text);
+    match text.trim().parse::<u32>() {
+        Ok(pid) => pid.to_string(),
+        Err(_) => "?".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_folder_names_its_holder_and_is_free_again_afterwards() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("lock"), "1234567890123").unwrap();
+        let held = FolderLock::take(dir.path()).unwrap();
+        match FolderLock::take(dir.path()) {
+            Err(LockError::Held(pid)) => assert_eq!(pid, std::process::id().to_string()),
+            other => panic!("{other:?}"),
+        }
+        drop(held);
+        FolderLock::take(dir.path()).unwrap();
+    }
+}

@@ -1,0 +1,241 @@
+//! What a member keeps on this machine: the identity key, and how far the handshake counter is reserved.
+//!
+//! In the data folder:
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `known_relays.toml` | the relays' keys ([`Pins`]) |
+//! | `members/FOLDER/lock` | the process that is this member |
+//! | `members/FOLDER/name` | the member's name, for people |
+//! | `members/FOLDER/identity.key` | the private key |
+//! | `members/FOLDER/counter` | handshake counters up to this one may be used |
+
+use std::path::{Path, PathBuf};
+
+use super::files::{create_folder, read_small, write_atomically};
+use super::keyfile;
+use super::lock::{FolderLock, LockError};
+use super::pins::Pins;
+use super::worker::{Backend, Fault};
+use crate::base::{Name, Phrase};
+use crate::client::Record;
+
+/// What a client starts with.
+#[derive(Clone, PartialEq, Eq)]
+pub struct MemberState {
+    /// The member's X25519 private key.
+    pub private_key: [u8; 32],
+    /// The highest handshake counter that is durably reserved; 0 at the first run.
+    pub counter_reserved: u64,
+}
+
+/// Shows no key.
+impl std::fmt::Debug for MemberState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MemberState")
+            .field("counter_reserved", &self.counter_reserved)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A member's folder, held by this process; the backend of its [`super::Worker`].
+#[derive(Debug)]
+pub struct MemberStore {
+    counter_path: PathBuf,
+    counter_reserved: u64,
+    pins: Pins,
+    _lock: FolderLock,
+}
+
+impl MemberStore {
+    /// Opens the folder of the member `name`, `members/FOLDER` in the data folder, and makes it at first use, with
+    /// `seed` as the new private key. A key that is there is never replaced.
+    ///
+    /// # Errors
+    /// Each but the first names the file. `member-busy` (`name`, `pid`); `store-key-open` (`mode`);
+    /// `store-key-damaged`; `store-key-missing`; `store-counter-damaged`; `pins-damaged` (`line`, `cause`);
+    /// `store-disk-full`; `store-not-permitted` (`cause`); `store-not-folder`; `store-io` (`cause`).
+    pub fn open(
+        data_dir: &Path,
+        name: &Name,
+        folder: &str,
+        seed: impl FnOnce() -> [u8; 32],
+    ) -> Result<(MemberStore, MemberState), Phrase> {
+        let dir = data_dir.join("members").join(folder);
+        create_folder(&dir)?;
+        let lock = FolderLock::take(&dir).map_err(|error| match error {
+            LockError::Held(pid) => Phrase::new("member-busy").with("name", name).with("pid", pid),
+            LockError::System(phrase) => phrase,
+        })?;
+        let private_key = load_or_create_key(&dir, name, seed)?;
+        let counter_path = dir.join("counter");
+        let counter_reserved = load_counter(&counter_path)?;
+        let pins = Pins::load(data_dir)?;
+        let store = MemberStore { counter_path, counter_reserved, pins, _lock: lock };
+        Ok((store, MemberState { private_key, counter_reserved }))
+    }
+
+    fn reserve(&mut self, counter: u64) -> Result<(), Phrase> {
+        if counter > self.counter_reserved {
+            write_atomically(&self.counter_path, format!("{counter}\n").as_bytes())?;
+            self.counter_reserved = counter;
+        }
+        Ok(())
+    }
+}
+
+impl Backend<Record> for MemberStore {
+    /// Refuses a pin where another process pinned another key first. Every fault passes: the files are written anew
+    /// each time, so nothing of a failed write is ever built upon.
+    fn commit(&mut self, records: &[Record], refused: &mut Vec<usize>) -> Result<(), Fault> {
+        let (mut counter, mut pins, mut pin_indexes) = (0, Vec::new(), Vec::new());
+        for (index, record) in records.iter().enumerate() {
+            match record {
+                Record::Counter(reserved) => counter = counter.max(*reserved),
+                Record::Pin { relay, key } => {
+                    pins.push((relay, *key));
+                    pin_indexes.push(index);
+                }
+            }
+        }
+        self.reserve(counter).map_err(Fault::Passing)?;
+        if !pins.is_empty() {
+            let taken = self.pins.set_first(pins).map_err(Fault::Passing)?;
+            refused.extend(taken.into_iter().map(|nth| pin_indexes[nth]));
+        }
+        Ok(())
+    }
+}
+
+fn load_or_create_key(dir: &Path, name: &Name, seed: impl FnOnce() -> [u8; 32]) -> Result<[u8; 32], Phrase> {
+    let (key_path, name_path) = (dir.join("identity.key"), dir.join("name"));
+    let known_key = keyfile::load(&key_path)?;
+    let has_name = read_small(&name_path)?.is_some();
+    let key = match known_key {
+        Some(key) => key,
+        // The name is written after the key: where it stands, there was one.
+        None if has_name => return Err(Phrase::new("store-key-missing").with("file", key_path.display())),
+        None => {
+            let key = seed();
+            keyfile::create(&key_path, name.as_str(), &key)?;
+            key
+        }
+    };
+    if !has_name {
+        write_atomically(&name_path, format!("{name}\n").as_bytes())?;
+    }
+    Ok(key)
+}
+
+fn load_counter(path: &Path) -> Result<u64, Phrase> {
+    let Some((_, bytes)) = read_small(path)? else { return Ok(0) };
+    let digits = str::from_utf8(&bytes).ok().and_then(|text| text.strip_suffix('\n'));
+    let counter =
+        digits.filter(|digits| digits.bytes().all(|b| b.is_ascii_digit())).and_then(|d| d.parse().ok());
+    counter.ok_or_else(|| Phrase::new("store-counter-damaged").with("file", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+    use std::sync::mpsc::channel;
+
+    use super::*;
+    use crate::base::{PublicKey, Ticket};
+    use crate::store::{Done, Worker};
+
+    const FOLDER: &str = "0123456789abcdef";
+
+    fn tom() -> Name {
+        "TOM".parse().unwrap()
+    }
+
+    fn open(data: &Path, seed: u8) -> Result<(MemberStore, MemberState), Phrase> {
+        MemberStore::open(data, &tom(), FOLDER, || [seed; 32])
+    }
+
+    #[test]
+    fn a_member_keeps_key_counter_and_pins() {
+        let data = tempfile::tempdir().unwrap();
+        let (store, state) = open(data.path(), 1).unwrap();
+        assert_eq!(state, MemberState { private_key: [1; 32], counter_reserved: 0 });
+        let (done_in, done) = channel();
+        let worker = Worker::spawn(store, move |d| done_in.send(d).unwrap()).unwrap();
+        let relay: crate::base::HostPort = "h:1".parse().unwrap();
+        let pin = |key| Record::Pin { relay: relay.clone(), key: PublicKey([key; 32]) };
+        let records = [Record::Counter(7), pin(5), Record::Counter(6), pin(6)];
+        for (ticket, record) in (1..).zip(records) {
+            worker.persist(Ticket(ticket), record).unwrap();
+        }
+        worker.finish();
+        let answers = [1, 2, 3].map(|n| Done::Committed(Ticket(n)));
+        assert_eq!(Vec::from_iter(done.iter()), [&answers[..], &[Done::Failed(Ticket(4))]].concat());
+        let (_store, state) = open(data.path(), 2).unwrap();
+        assert_eq!(state, MemberState { private_key: [1; 32], counter_reserved: 7 });
+        assert_eq!(Pins::load(data.path()).unwrap().get(&relay).unwrap().key, PublicKey([5; 32]));
+        let dir = data.path().join("members").join(FOLDER);
+        assert_eq!(fs::read_to_string(dir.join("name")).unwrap(), "TOM\n");
+        assert_eq!(fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(fs::metadata(dir.join("identity.key")).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_second_process_of_a_member_is_told_who_has_it() {
+        let data = tempfile::tempdir().unwrap();
+        let _held = open(data.path(), 1).unwrap();
+        let busy = Phrase::new("member-busy").with("name", "TOM").with("pid", std::process::id());
+        assert_eq!(open(data.path(), 1).unwrap_err(), busy);
+        let jack = MemberStore::open(data.path(), &"JACK".parse().unwrap(), "fedc", || [2; 32]);
+        assert_eq!(jack.unwrap().1.private_key, [2; 32]);
+    }
+
+    #[test]
+    fn each_bad_file_is_named_and_left_alone() {
+        let data = tempfile::tempdir().unwrap();
+        let dir = data.path().join("members").join(FOLDER);
+        drop(open(data.path(), 1).unwrap());
+        type Harm = fn(&Path);
+        let table: [(&str, Harm, &str); 6] = [
+            ("identity.key", |f| fs::write(f, "short").unwrap(), "store-key-damaged"),
+            (
+                "identity.key",
+                |f| fs::set_permissions(f, Permissions::from_mode(0o644)).unwrap(),
+                "store-key-open",
+            ),
+            ("identity.key", |f| fs::remove_file(f).unwrap(), "store-key-missing"),
+            ("counter", |f| fs::write(f, "12").unwrap(), "store-counter-damaged"),
+            ("counter", |f| fs::write(f, "-1\n").unwrap(), "store-counter-damaged"),
+            ("../../known_relays.toml", |f| fs::write(f, "x").unwrap(), "pins-damaged"),
+        ];
+        for (file, harm, key) in table {
+            let whole = fs::read(dir.join("identity.key")).unwrap();
+            harm(&dir.join(file));
+            let harmed = fs::read(dir.join(file)).ok();
+            let error = open(data.path(), 2).unwrap_err();
+            assert_eq!(error.key(), key, "{file}");
+            let file_name = file.trim_start_matches("../");
+            assert!(error.args()[0].1.ends_with(file_name), "{error}");
+            assert_eq!(fs::read(dir.join(file)).ok(), harmed);
+            let _ = fs::remove_file(dir.join(file));
+            keyfile::create(&dir.join("identity.key"), "TOM", &[1; 32]).unwrap();
+            assert_eq!(fs::read(dir.join("identity.key")).unwrap(), whole);
+        }
+    }
+
+    #[test]
+    fn a_counter_that_cannot_be_written_is_not_reserved() {
+        let data = tempfile::tempdir().unwrap();
+        let (mut store, _) = open(data.path(), 1).unwrap();
+        let blocked = data.path().join("members").join(FOLDER).join("counter.new");
+        fs::create_dir(&blocked).unwrap();
+        for _ in 0..2 {
+            let fault = store.commit(&[Record::Counter(5)], &mut Vec::new());
+            assert!(matches!(fault, Err(Fault::Passing(_))), "{fault:?}");
+        }
+        fs::remove_dir(&blocked).unwrap();
+        assert_eq!(store.commit(&[Record::Counter(5)], &mut Vec::new()), Ok(()));
+        drop(store);
+        assert_eq!(open(data.path(), 1).unwrap().1.counter_reserved, 5);
+    }
+}

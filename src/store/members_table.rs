@@ -1,0 +1,264 @@
+//! The relay's database: which key owns which name.
+//!
+//! SQLite in WAL mode with `synchronous = FULL`: a commit is on disk when it returns, and a torn last one is cut off
+//! at the next start. SQLite has no checksums over rows, so each row has one; without it a flipped bit would hand a
+//! name to nobody, or to somebody else.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use blake2::{Blake2s256, Digest};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior, ffi};
+
+use super::files::{io_phrase, open_private, sync_folder_of};
+use super::worker::Fault;
+use crate::base::{Name, Phrase, PublicKey};
+
+/// Marks the file as ours in SQLite's header: `QQIA`.
+const APPLICATION_ID: u32 = 0x5151_4941;
+
+/// The layout of [`SCHEMA`], in SQLite's `user_version`. A change of it adds one to this, and a step from the
+/// number before.
+const SCHEMA_VERSION: u32 = 1;
+
+/// One tree and no second index, so that a row is found by the very bytes that its `sum` covers.
+const SCHEMA: &str = "
+CREATE TABLE members(
+  name TEXT PRIMARY KEY NOT NULL,
+  key BLOB NOT NULL,
+  sum BLOB NOT NULL,
+  added INTEGER NOT NULL DEFAULT (unixepoch())
+) STRICT, WITHOUT ROWID;";
+
+/// SQLite's header up to and with the application id (SQLite file format, section 1.3).
+const HEADER_LEN: usize = 100;
+
+/// An open database of members.
+#[derive(Debug)]
+pub(super) struct MembersTable {
+    path: PathBuf,
+    db: Connection,
+}
+
+/// Whether there is anything in the file `path`.
+pub(super) fn exists(path: &Path) -> bool {
+    path.metadata().is_ok_and(|found| found.len() > 0)
+}
+
+impl MembersTable {
+    /// Opens the database, or makes one; checks all of it; answers with every member, by name.
+    ///
+    /// Errors: `store-not-database`, `store-database-damaged`, `store-newer`, or what the system says.
+    pub(super) fn open(path: &Path) -> Result<(MembersTable, Vec<(Name, PublicKey)>), Phrase> {
+        check_header(path)?;
+        open_private(path).map_err(|error| io_phrase(path, &error))?;
+        let mut table = connect(path).map_err(|error| phrase(path, &error))?;
+        table.prepare()?;
+        let members = table.load()?;
+        Ok((table, members))
+    }
+
+    /// Adds these members in one commit, or none. A name that has another key already keeps it, and the index of the
+    /// newcomer goes to `refused`.
+    pub(super) fn add<'a>(
+        &mut self,
+        members: impl Iterator<Item = (&'a Name, &'a PublicKey)>,
+        refused: &mut Vec<usize>,
+    ) -> Result<(), Fault> {
+        let added = (|| {
+            let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            for (index, (name, key)) in members.enumerate() {
+                if !add_one(&tx, name, key)? {
+                    refused.push(index);
+                }
+            }
+            tx.commit()
+        })();
+        added.map_err(|error| fault(&self.path, &error))
+    }
+
+    fn prepare(&mut self) -> Result<(), Phrase> {
+        let told = |error: rusqlite::Error| phrase(&self.path, &error);
+        let pragma = |name| self.db.pragma_query_value(None, name, |row| row.get::<_, u32>(0));
+        let found = (pragma("application_id").map_err(told)?, pragma("user_version").map_err(told)?);
+        let tables = "SELECT count(*) FROM sqlite_schema";
+        let tables: u32 = self.db.query_row(tables, [], |row| row.get(0)).map_err(told)?;
+        let is_new = found == (0, 0) && tables == 0;
+        if !is_new {
+            check_made_by_us(&self.path, found.0, found.1)?;
+        }
+        self.db.pragma_update(None, "journal_mode", "wal").map_err(told)?;
+        self.db.pragma_update(None, "synchronous", "full").map_err(told)?;
+        if is_new {
+            self.create().map_err(|error| phrase(&self.path, &error))?;
+            sync_folder_of(&self.path).map_err(|error| io_phrase(&self.path, &error))?;
+        }
+        Ok(())
+    }
+
+    fn create(&mut self) -> rusqlite::Result<()> {
+        let tx = self.db.transaction()?;
+        tx.execute_batch(SCHEMA)?;
+        tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+        tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        tx.commit()?;
+        // Out of the log and into the file itself, whose header then says what it is.
+        self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+    }
+
+    fn load(&self) -> Result<Vec<(Name, PublicKey)>, Phrase> {
+        let told = |error: rusqlite::Error| phrase(&self.path, &error);
+        let check = "PRAGMA quick_check(1)";
+        let verdict: String = self.db.query_row(check, [], |row| row.get(0)).map_err(told)?;
+        if verdict != "ok" {
+            return Err(damaged(&self.path, verdict));
+        }
+        let select = "SELECT name, key, sum FROM members ORDER BY name";
+        let mut select = self.db.prepare(select).map_err(told)?;
+        let mut rows = select.query([]).map_err(told)?;
+        let mut members = Vec::<(Name, PublicKey)>::new();
+        while let Some(row) = rows.next().map_err(told)? {
+            let (name, key, sum) = (row.get(0), row.get(1), row.get(2));
+            let (name, key, sum): (String, [u8; 32], [u8; SUM_LEN]) =
+                (name.map_err(told)?, key.map_err(told)?, sum.map_err(told)?);
+            let is_whole = sum == row_sum(&name, &key)
+                && members.last().is_none_or(|(last, _)| last.as_str() < name.as_str());
+            match name.parse() {
+                Ok(name) if is_whole => members.push((name, PublicKey(key))),
+                _ => return Err(damaged(&self.path, format_args!("members: {name}"))),
+            }
+        }
+        Ok(members)
+    }
+}
+
+fn add_one(tx: &Transaction<'_>, name: &Name, key: &PublicKey) -> rusqlite::Result<bool> {
+    let insert = "INSERT INTO members(name, key, sum) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+    let row = (name.as_str(), key.0, row_sum(name.as_str(), &key.0));
+    if tx.prepare_cached(insert)?.execute(row)? == 1 {
+        return Ok(true);
+    }
+    let mut owner = tx.prepare_cached("SELECT key FROM members WHERE name = ?1")?;
+    Ok(owner.query_row([name.as_str()], |row| row.get::<_, [u8; 32]>(0))? == key.0)
+}
+
+fn connect(path: &Path) -> rusqlite::Result<MembersTable> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Ok(MembersTable { path: path.to_owned(), db: Connection::open_with_flags(path, flags)? })
+}
+
+/// Looks at the header without SQLite, which would write beside a file that it opens.
+fn check_header(path: &Path) -> Result<(), Phrase> {
+    if !exists(path) {
+        return Ok(());
+    }
+    let mut header = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(HEADER_LEN as u64).read_to_end(&mut header));
+    read.map_err(|error| io_phrase(path, &error))?;
+    if !header.starts_with(b"SQLite format 3\0") {
+        return Err(Phrase::new("store-not-database").with("file", path.display()));
+    }
+    let number = |at: usize| header.get(at..at + 4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]));
+    match (number(68), number(60)) {
+        (Some(0), Some(0)) => Ok(()),
+        (Some(application_id), Some(user_version)) => check_made_by_us(path, application_id, user_version),
+        _ => Err(damaged(path, "header")),
+    }
+}
+
+fn check_made_by_us(path: &Path, application_id: u32, user_version: u32) -> Result<(), Phrase> {
+    if application_id != APPLICATION_ID {
+        return Err(Phrase::new("store-not-database").with("file", path.display()));
+    }
+    match user_version {
+        SCHEMA_VERSION => Ok(()),
+        0 => Err(damaged(path, "user_version")),
+        newer => Err(Phrase::new("store-newer").with("file", path.display()).with("version", newer)),
+    }
+}
+
+const SUM_LEN: usize = 8;
+
+fn row_sum(name: &str, key: &[u8; 32]) -> [u8; SUM_LEN] {
+    let hash = Blake2s256::new().chain_update(key).chain_update(name).finalize();
+    *hash.first_chunk().expect("a hash of 32 bytes")
+}
+
+fn damaged(path: &Path, cause: impl std::fmt::Display) -> Phrase {
+    Phrase::new("store-database-damaged").with("file", path.display()).with("cause", cause)
+}
+
+fn phrase(path: &Path, error: &rusqlite::Error) -> Phrase {
+    let file = path.display();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => Phrase::new("store-not-database").with("file", file),
+        Some(ErrorCode::DiskFull) => Phrase::new("store-disk-full").with("file", file),
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
+            Phrase::new("store-not-permitted").with("file", file).with("cause", error)
+        }
+        Some(ErrorCode::SystemIoFailure | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            Phrase::new("store-io").with("file", file).with("cause", error)
+        }
+        _ => damaged(path, error),
+    }
+}
+
+/// A commit without room is rolled back whole, and so is one that met a foreign lock or could not write at all; of
+/// everything else, a failed fsync above all, only a restart tells what the disk has.
+fn fault(path: &Path, error: &rusqlite::Error) -> Fault {
+    let passes = match error {
+        rusqlite::Error::SqliteFailure(ffi::Error { code, extended_code }, _) => {
+            matches!(code, ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+                || [ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_SHMSIZE].contains(extended_code)
+        }
+        _ => false,
+    };
+    if passes { Fault::Passing(phrase(path, error)) } else { Fault::Broken(phrase(path, error)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_failure_of_a_commit_is_judged() {
+        let table = [
+            (ffi::SQLITE_FULL, "store-disk-full", true),
+            (ffi::SQLITE_IOERR_WRITE, "store-io", true),
+            (ffi::SQLITE_IOERR_SHMSIZE, "store-io", true),
+            (ffi::SQLITE_BUSY, "store-io", true),
+            (ffi::SQLITE_IOERR_FSYNC, "store-io", false),
+            (ffi::SQLITE_IOERR_DIR_FSYNC, "store-io", false),
+            (ffi::SQLITE_IOERR_READ, "store-io", false),
+            (ffi::SQLITE_CORRUPT, "store-database-damaged", false),
+            (ffi::SQLITE_READONLY_DBMOVED, "store-not-permitted", false),
+        ];
+        for (code, key, passes) in table {
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            let (phrase, found) = match fault(Path::new("/d/f"), &error) {
+                Fault::Passing(phrase) => (phrase, true),
+                Fault::Broken(phrase) => (phrase, false),
+            };
+            assert_eq!((phrase.key(), found), (key, passes), "{code}");
+            assert_eq!(phrase.args()[0].1, "/d/f");
+        }
+    }
+
+    #[test]
+    fn a_full_disk_fails_one_commit_and_the_next_with_room_succeeds() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("db");
+        let (mut table, _) = MembersTable::open(&path).unwrap();
+        let many =
+            Vec::from_iter((0..500).map(|n| (format!("m{n}").parse::<Name>().unwrap(), PublicKey([1; 32]))));
+        let all = || many.iter().map(|(name, key)| (name, key));
+        table.db.pragma_update(None, "max_page_count", 3).unwrap();
+        let full = Phrase::new("store-disk-full").with("file", path.display());
+        assert_eq!(table.add(all(), &mut Vec::new()), Err(Fault::Passing(full)));
+        table.db.pragma_update(None, "max_page_count", 1_000_000).unwrap();
+        assert_eq!(table.add(all().take(1), &mut Vec::new()), Ok(()));
+        drop(table);
+        assert_eq!(MembersTable::open(&path).unwrap().1, many[..1]);
+    }
+}

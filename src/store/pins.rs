@@ -1,0 +1,290 @@
+//! The relays this machine knows by their keys.
+//!
+//! ```toml
+//! ["127.0.0.1:8081"]
+//! key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+//! first_seen = "2026-01-31T12:00:00Z"
+//! ```
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use jiff::{Timestamp, Unit};
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::files::{create_folder, io_phrase, open_private, read_small, write_atomically};
+use crate::base::{HostPort, Phrase, PublicKey};
+
+const HEADER: &str = "\
+# The keys of the relays this machine knows; a relay that shows another one is refused.
+# Written by queqiao. To accept or replace a key: queqiao trust
+";
+
+/// The key of one relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pin {
+    /// The key it has to prove.
+    pub key: PublicKey,
+    /// When it first showed this key, or its user accepted it; whole seconds.
+    pub first_seen: Timestamp,
+}
+
+/// `known_relays.toml` in the data folder, shared by all members of the machine.
+///
+/// The value is what the file said when it was last read; a change reads it again, under a lock, so that two
+/// processes never undo each other's.
+#[derive(Clone, Debug)]
+pub struct Pins {
+    path: PathBuf,
+    by_relay: BTreeMap<HostPort, Pin>,
+}
+
+impl Pins {
+    /// Reads the pins in this data folder; none if there is no such file or folder.
+    ///
+    /// # Errors
+    /// `pins-damaged` (`file`, `line`, `cause`), or what the system says.
+    pub fn load(data_dir: &Path) -> Result<Pins, Phrase> {
+        let mut pins = Pins { path: data_dir.join("known_relays.toml"), by_relay: BTreeMap::new() };
+        pins.read()?;
+        Ok(pins)
+    }
+
+    /// The pin of this relay, if it has one.
+    pub fn get(&self, relay: &HostPort) -> Option<Pin> {
+        self.by_relay.get(relay).copied()
+    }
+
+    /// Every pin, by relay.
+    pub fn list(&self) -> impl Iterator<Item = (&HostPort, Pin)> {
+        self.by_relay.iter().map(|(relay, pin)| (relay, *pin))
+    }
+
+    /// Pins this key, whatever was pinned before; answers with the key it replaced. Durable on return.
+    ///
+    /// # Errors
+    /// As [`Pins::load`]; the file is then as it was.
+    pub fn set(&mut self, relay: &HostPort, key: PublicKey) -> Result<Option<PublicKey>, Phrase> {
+        let _lock = self.lock()?;
+        self.read()?;
+        let old = self.by_relay.get(relay).map(|pin| pin.key);
+        if old != Some(key) {
+            self.by_relay.insert(relay.clone(), Pin { key, first_seen: now() });
+            self.write()?;
+        }
+        Ok(old.filter(|old| *old != key))
+    }
+
+    /// Pins these keys where nothing is pinned yet; answers with the indexes of those where another key is. Durable on
+    /// return.
+    ///
+    /// # Errors
+    /// As [`Pins::load`]; the file is then as it was.
+    pub fn set_first<'a>(
+        &mut self,
+        pins: impl IntoIterator<Item = (&'a HostPort, PublicKey)>,
+    ) -> Result<Vec<usize>, Phrase> {
+        let _lock = self.lock()?;
+        self.read()?;
+        let (mut refused, mut is_changed) = (Vec::new(), false);
+        for (index, (relay, key)) in pins.into_iter().enumerate() {
+            match self.by_relay.entry(relay.clone()) {
+                Entry::Occupied(old) if old.get().key == key => {}
+                Entry::Occupied(_) => refused.push(index),
+                Entry::Vacant(free) => {
+                    free.insert(Pin { key, first_seen: now() });
+                    is_changed = true;
+                }
+            }
+        }
+        if is_changed {
+            self.write()?;
+        }
+        Ok(refused)
+    }
+
+    /// Waits for other writers, each of which is done within one small write.
+    fn lock(&self) -> Result<File, Phrase> {
+        let path = self.path.with_extension("lock");
+        create_folder(path.parent().expect("the file is in the data folder"))?;
+        let locked = open_private(&path).and_then(|file| file.lock().map(|()| file));
+        locked.map_err(|error| io_phrase(&path, &error))
+    }
+
+    fn read(&mut self) -> Result<(), Phrase> {
+        self.by_relay = match read_small(&self.path)? {
+            Some((_, bytes)) => parse(&bytes).map_err(|damage| self.damaged(&damage))?,
+            None => BTreeMap::new(),
+        };
+        Ok(())
+    }
+
+    fn write(&mut self) -> Result<(), Phrase> {
+        let written = write_atomically(&self.path, self.text().as_bytes());
+        if written.is_err() {
+            // What was not written is not pinned; if reading fails as well, nothing is.
+            self.by_relay.clear();
+            let _ = self.read();
+        }
+        written
+    }
+
+    fn text(&self) -> String {
+        let mut text = HEADER.to_owned();
+        for (relay, Pin { key, first_seen }) in &self.by_relay {
+            write!(text, "\n[\"{relay}\"]\nkey = \"{key}\"\nfirst_seen = \"{first_seen}\"\n")
+                .expect("writing to a string");
+        }
+        text
+    }
+
+    fn damaged(&self, damage: &Damage) -> Phrase {
+        let file = self.path.display();
+        Phrase::new("pins-damaged").with("file", file).with("line", damage.line).with("cause", &damage.cause)
+    }
+}
+
+fn now() -> Timestamp {
+    Timestamp::now().round(Unit::Second).expect("the clock is far from the end of time")
+}
+
+#[derive(Debug)]
+struct Damage {
+    line: usize,
+    cause: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    key: Spanned<String>,
+    first_seen: Spanned<String>,
+}
+
+fn parse(bytes: &[u8]) -> Result<BTreeMap<HostPort, Pin>, Damage> {
+    let damage = |at: usize, cause: &str| {
+        let newlines = bytes.iter().take(at).filter(|byte| **byte == b'\n').count();
+        Damage { line: newlines + 1, cause: cause.to_owned() }
+    };
+    let text = str::from_utf8(bytes).map_err(|error| damage(error.valid_up_to(), "UTF-8"))?;
+    let rows: BTreeMap<Spanned<String>, Row> = toml::from_str(text)
+        .map_err(|error| damage(error.span().map_or(0, |span| span.start), error.message()))?;
+    let mut rows = Vec::from_iter(&rows);
+    rows.sort_by_key(|(written, _)| written.span().start);
+    let mut by_relay = BTreeMap::new();
+    for (written, row) in rows {
+        let wrong = |spanned: &Spanned<String>| damage(spanned.span().start, spanned.get_ref());
+        let relay: HostPort = written.get_ref().parse().map_err(|_| wrong(written))?;
+        let key = row.key.get_ref().parse().map_err(|_| wrong(&row.key))?;
+        let first_seen = row.first_seen.get_ref().parse().map_err(|_| wrong(&row.first_seen))?;
+        if by_relay.insert(relay, Pin { key, first_seen }).is_some() {
+            return Err(wrong(written));
+        }
+    }
+    Ok(by_relay)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn relay(text: &str) -> HostPort {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn pins_survive_and_are_replaced_only_when_told_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("new/data");
+        let mut pins = Pins::load(&data).unwrap();
+        assert_eq!(pins.list().count(), 0);
+        let (a, b) = (PublicKey([1; 32]), PublicKey([2; 32]));
+        let (here, there) = (relay("127.0.0.1:8081"), relay("[::1]:443"));
+        assert_eq!(pins.set_first([(&here, a), (&there, b), (&here, a), (&here, b)]), Ok(vec![3]));
+        assert_eq!(Pins::load(&data).unwrap().get(&here).unwrap().key, a);
+        assert_eq!(pins.set(&here, a), Ok(None));
+        assert_eq!(pins.set(&here, b), Ok(Some(a)));
+        let again = Pins::load(&data).unwrap();
+        assert_eq!(Vec::from_iter(again.list()), Vec::from_iter(pins.list()));
+        assert_eq!(again.list().map(|(_, pin)| pin.key).collect::<Vec<_>>(), [b, b]);
+    }
+
+    #[test]
+    fn a_damaged_line_is_named_and_nothing_is_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("known_relays.toml");
+        let key = PublicKey([1; 32]).to_string();
+        let (row, seen) = (format!("key = \"{key}\"\n"), "first_seen = \"2026-01-31T12:00:00Z\"\n");
+        let whole = format!("# relays\n[\"h:1\"]\n{row}{seen}");
+        let table = [
+            (format!("{whole}["), 5),
+            (format!("{whole}colour = 1\n"), 5),
+            (whole.replace("h:1", "h"), 2),
+            (whole.replace(&key, &key[1..]), 3),
+            (whole.replace("2026", "year"), 4),
+            (format!("{whole}[\"H:1\"]\n{row}{seen}"), 5),
+            (whole[..whole.len() - 3].to_owned(), 4),
+        ];
+        fs::write(&path, &whole).unwrap();
+        let mut pins = Pins::load(dir.path()).unwrap();
+        for (text, line) in table {
+            fs::write(&path, &text).unwrap();
+            let error = Pins::load(dir.path()).unwrap_err();
+            assert_eq!(error.key(), "pins-damaged");
+            assert_eq!(
+                error.args()[..2],
+                [("file", path.display().to_string()), ("line", line.to_string())],
+                "{error}"
+            );
+            assert_eq!(pins.set(&relay("x:1"), PublicKey([3; 32])), Err(error));
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+        fs::write(&path, b"\n\xff").unwrap();
+        assert_eq!(Pins::load(dir.path()).unwrap_err().args()[1].1, "2");
+    }
+
+    #[test]
+    fn two_writers_at_once_lose_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for host in ["a", "b"] {
+                let mut pins = Pins::load(dir.path()).unwrap();
+                scope.spawn(move || {
+                    for port in 1..=20 {
+                        pins.set(&relay(&format!("{host}:{port}")), PublicKey([port; 32])).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(Pins::load(dir.path()).unwrap().list().count(), 40);
+    }
+
+    #[test]
+    fn a_failed_write_pins_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut pins = Pins::load(dir.path()).unwrap();
+        pins.set(&relay("a:1"), PublicKey([1; 32])).unwrap();
+        // A folder that is not empty cannot be replaced by a file, whoever asks.
+        fs::create_dir_all(dir.path().join("known_relays.toml.new/x")).unwrap();
+        pins.set(&relay("b:1"), PublicKey([2; 32])).unwrap_err();
+        assert_eq!(pins.get(&relay("b:1")), None);
+        assert_eq!(pins.get(&relay("a:1")), Pins::load(dir.path()).unwrap().get(&relay("a:1")));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes: Vec<u8>, text in "[\\[\\]\"=a-z:0-9\n# ]{0,60}") {
+            for damage in [parse(&bytes).err(), parse(text.as_bytes()).err()].into_iter().flatten() {
+                prop_assert!(damage.line >= 1);
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What a relay keeps: its identity key and its members.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `lock` | the process that has the folder |
+//! | `relay.key` | the relay's private key |
+//! | `relay.sqlite` | its members |
+
+use std::path::Path;
+
+use super::files::create_folder;
+use super::keyfile;
+use super::lock::{FolderLock, LockError};
+use super::members_table::{self, MembersTable};
+use super::worker::{Backend, Fault};
+use crate::base::{Name, Phrase, PublicKey};
+use crate::relay::Record;
+
+/// What a relay starts with.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RelayState {
+    /// Its X25519 private key.
+    pub private_key: [u8; 32],
+    /// Every member, by name.
+    pub members: Vec<(Name, PublicKey)>,
+}
+
+/// Shows no key.
+impl std::fmt::Debug for RelayState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RelayState").field("members", &self.members).finish_non_exhaustive()
+    }
+}
+
+/// A relay's folder, held by this process; the backend of its [`super::Worker`].
+#[derive(Debug)]
+pub struct RelayStore {
+    members: MembersTable,
+    _lock: FolderLock,
+}
+
+impl RelayStore {
+    /// Opens a relay's folder, and makes it at first use, with `seed` as the new private key.
+    ///
+    /// Nothing that is there is ever replaced: where the key or the database is gone but the other is not, the folder
+    /// is refused, since a new key is a stranger to every client and an empty database gives every name away.
+    ///
+    /// # Errors
+    /// Each names the file. `relay-busy` (`folder`, `pid`); `store-key-open` (`mode`); `store-key-damaged`;
+    /// `store-key-missing`; `store-database-missing`; `store-not-database`; `store-database-damaged` (`cause`);
+    /// `store-newer` (`version`); `store-disk-full`; `store-not-permitted` (`cause`); `store-not-folder`;
+    /// `store-io` (`cause`).
+    pub fn open(dir: &Path, seed: impl FnOnce() -> [u8; 32]) -> Result<(RelayStore, RelayState), Phrase> {
+        create_folder(dir)?;
+        let lock = FolderLock::take(dir).map_err(|error| match error {
+            LockError::Held(pid) => Phrase::new("relay-busy").with("folder", dir.display()).with("pid", pid),
+            LockError::System(phrase) => phrase,
+        })?;
+        let (key_path, database_path) = (dir.join("relay.key"), dir.join("relay.sqlite"));
+        let known_key = keyfile::load(&key_path)?;
+        if known_key.is_some() && !members_table::exists(&database_path) {
+            return Err(Phrase::new("store-database-missing").with("file", database_path.display()));
+        }
+        // The database comes first, so that a key without one is never the trace of a crash.
+        let (table, members) = MembersTable::open(&database_path)?;
+        let private_key = match known_key {
+            Some(key) => key,
+            None if members.is_empty() => {
+                let key = seed();
+                keyfile::create(&key_path, "this relay", &key)?;
+                key
+            }
+            None => return Err(Phrase::new("store-key-missing").with("file", key_path.display())),
+        };
+        Ok((RelayStore { members: table, _lock: lock }, RelayState { private_key, members }))
+    }
+}
+
+impl Backend<Record> for RelayStore {
+    fn commit(&mut self, records: &[Record], refused: &mut Vec<usize>) -> Result<(), Fault> {
+        let members = records.iter().map(|Record::Member { name, key }| (name, key));
+        self.members.add(members, refused)
+    }
+}
+
+#[cfg(test)]
+#[path = "relay_tests.rs"]
+mod tests;

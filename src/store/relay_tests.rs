@@ -1,0 +1,190 @@
+use std::fs::{self, OpenOptions, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::sync::mpsc::channel;
+
+use super::*;
+use crate::base::Ticket;
+use crate::store::{Done, Worker};
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+fn member(text: &str, key: u8) -> Record {
+    Record::Member { name: name(text), key: PublicKey([key; 32]) }
+}
+
+fn open(dir: &Path, seed: u8) -> Result<(RelayStore, RelayState), Phrase> {
+    RelayStore::open(dir, || [seed; 32])
+}
+
+/// A folder with the key `[1; 32]` and a thousand members, closed in good order.
+fn folder_with_members() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(dir.path(), 1).unwrap();
+    let records = Vec::from_iter((0..1_000).map(|n| member(&format!("m{n}"), n as u8)));
+    store.commit(&records, &mut Vec::new()).unwrap();
+    dir
+}
+
+fn told(key: &'static str, error: &Phrase, path: &Path) {
+    assert_eq!(error.key(), key, "{error}");
+    assert_eq!(error.args()[0], ("file", path.display().to_string()), "{error}");
+}
+
+#[test]
+fn members_and_key_survive_and_the_first_key_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("relay");
+    let (store, state) = open(&data, 1).unwrap();
+    assert_eq!(state, RelayState { private_key: [1; 32], members: vec![] });
+    let (done_in, done) = channel();
+    let worker = Worker::spawn(store, move |d| done_in.send(d).unwrap()).unwrap();
+    let records = [member("TOM", 3), member("一棵树", 4), member("TOM", 9), member("TOM", 3)];
+    for (ticket, record) in (0..).zip(records) {
+        worker.persist(Ticket(ticket), record).unwrap();
+    }
+    worker.finish();
+    let committed = |n| Done::Committed(Ticket(n));
+    let answers = [committed(0), committed(1), Done::Failed(Ticket(2)), committed(3)];
+    assert_eq!(Vec::from_iter(done.iter()), answers);
+    let members = vec![(name("TOM"), PublicKey([3; 32])), (name("一棵树"), PublicKey([4; 32]))];
+    assert_eq!(open(&data, 2).unwrap().1, RelayState { private_key: [1; 32], members });
+    for (path, mode) in [("", 0o700), ("relay.key", 0o600), ("relay.sqlite", 0o600), ("lock", 0o600)] {
+        assert_eq!(fs::metadata(data.join(path)).unwrap().permissions().mode() & 0o777, mode, "{path}");
+    }
+}
+
+#[test]
+fn what_was_committed_is_there_after_a_kill_and_a_torn_end_is_cut_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(dir.path(), 1).unwrap();
+    store.commit(&[member("TOM", 3)], &mut Vec::new()).unwrap();
+    store.commit(&[member("JACK", 4)], &mut Vec::new()).unwrap();
+    // The files as a killed process leaves them: the log not yet in the database.
+    let log_len = fs::metadata(dir.path().join("relay.sqlite-wal")).unwrap().len();
+    let (tom, jack) = ((name("TOM"), PublicKey([3; 32])), (name("JACK"), PublicKey([4; 32])));
+    for (len, members) in [(log_len - 1, vec![tom.clone()]), (log_len, vec![jack, tom])] {
+        let copy = tempfile::tempdir().unwrap();
+        for file in ["relay.key", "relay.sqlite", "relay.sqlite-wal"] {
+            fs::copy(dir.path().join(file), copy.path().join(file)).unwrap();
+        }
+        let log = OpenOptions::new().write(true).open(copy.path().join("relay.sqlite-wal")).unwrap();
+        log.set_len(len).unwrap();
+        assert_eq!(open(copy.path(), 2).unwrap().1, RelayState { private_key: [1; 32], members });
+    }
+}
+
+#[test]
+fn a_second_relay_on_a_folder_is_told_who_has_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let held = open(dir.path(), 1).unwrap();
+    let (folder, pid) = (dir.path().display(), std::process::id());
+    let busy = Phrase::new("relay-busy").with("folder", folder).with("pid", pid);
+    assert_eq!(open(dir.path(), 1).unwrap_err(), busy);
+    drop(held);
+    open(dir.path(), 1).unwrap();
+}
+
+#[test]
+fn a_truncated_database_is_named_and_left_alone() {
+    let dir = folder_with_members();
+    let path = dir.path().join("relay.sqlite");
+    let whole = fs::read(&path).unwrap();
+    for (len, key) in [
+        (0, "store-database-missing"),
+        (10, "store-not-database"),
+        (50, "store-database-damaged"),
+        (100, "store-database-damaged"),
+        (4_096, "store-database-damaged"),
+        (whole.len() / 2, "store-database-damaged"),
+        (whole.len() - 200, "store-database-damaged"),
+    ] {
+        fs::write(&path, &whole[..len]).unwrap();
+        told(key, &open(dir.path(), 2).map(|_| len).unwrap_err(), &path);
+        assert_eq!(fs::read(&path).unwrap(), whole[..len], "{len}");
+    }
+    fs::remove_file(&path).unwrap();
+    told("store-database-missing", &open(dir.path(), 2).unwrap_err(), &path);
+    fs::write(&path, &whole).unwrap();
+    assert_eq!(open(dir.path(), 2).unwrap().1.members.len(), 1_000);
+}
+
+#[test]
+fn no_flipped_bit_changes_who_is_a_member() {
+    let dir = folder_with_members();
+    let path = dir.path().join("relay.sqlite");
+    let whole = fs::read(&path).unwrap();
+    let members = open(dir.path(), 2).unwrap().1.members;
+    let mut refused = 0;
+    // A prime, so that every field of a row is met.
+    for bit in (0..whole.len() * 8).step_by(1_999) {
+        let mut bytes = whole.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        for file in ["relay.sqlite-wal", "relay.sqlite-shm"] {
+            let _ = fs::remove_file(dir.path().join(file));
+        }
+        fs::write(&path, bytes).unwrap();
+        match open(dir.path(), 2) {
+            Ok((_, state)) => assert_eq!(state.members, members, "{bit}"),
+            Err(error) => {
+                assert_eq!(error.args()[0].1, path.display().to_string(), "{error}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 100, "{refused}");
+}
+
+#[test]
+fn databases_of_others_and_of_newer_versions_are_not_touched() {
+    let dir = folder_with_members();
+    let path = dir.path().join("relay.sqlite");
+    for (pragma, number, key) in
+        [("user_version", 2, "store-newer"), ("application_id", 5, "store-not-database")]
+    {
+        let db = rusqlite::Connection::open(&path).unwrap();
+        db.pragma_update(None, pragma, number).unwrap();
+        drop(db);
+        let before = fs::read(&path).unwrap();
+        told(key, &open(dir.path(), 2).unwrap_err(), &path);
+        assert_eq!(fs::read(&path).unwrap(), before);
+        assert!(!dir.path().join("relay.sqlite-wal").exists());
+    }
+}
+
+#[test]
+fn a_key_that_is_damaged_open_or_gone_is_named_and_never_replaced() {
+    let dir = folder_with_members();
+    let path = dir.path().join("relay.key");
+    let whole = fs::read(&path).unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+    told("store-key-open", &open(dir.path(), 2).unwrap_err(), &path);
+    fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+    OpenOptions::new().write(true).open(&path).unwrap().set_len(whole.len() as u64 - 5).unwrap();
+    told("store-key-damaged", &open(dir.path(), 2).unwrap_err(), &path);
+    fs::remove_file(&path).unwrap();
+    told("store-key-missing", &open(dir.path(), 2).unwrap_err(), &path);
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_start_that_was_killed_before_the_key_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path(), 1).unwrap());
+    fs::remove_file(dir.path().join("relay.key")).unwrap();
+    assert_eq!(open(dir.path(), 2).unwrap().1.private_key, [2; 32]);
+}
+
+#[test]
+fn a_file_in_place_of_the_folder_or_a_folder_in_place_of_a_file_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    told("store-not-folder", &open(&file, 1).unwrap_err(), &file);
+    for (name, key) in [("lock", "store-io"), ("relay.key", "store-io"), ("relay.sqlite", "store-io")] {
+        let data = dir.path().join(format!("with-{name}"));
+        fs::create_dir_all(data.join(name)).unwrap();
+        told(key, &open(&data, 1).unwrap_err(), &data.join(name));
+    }
+}
