@@ -1,0 +1,79 @@
+//! Times beside letters.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::base::Wall;
+
+/// What is shown for a time that cannot be true.
+const ABSURD: &str = "?";
+/// Nobody wrote a letter with this program before 2000-01-01T00:00:00Z: a clock that says so was never set.
+const BELIEVED_MIN_MS: u64 = 946_684_800_000;
+
+/// Tells times to people, in one time zone.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    zone: TimeZone,
+}
+
+impl Clock {
+    /// A clock of that zone; `TimeZone::system()` is the user's.
+    pub const fn new(zone: TimeZone) -> Clock {
+        Clock { zone }
+    }
+
+    /// `at` as `HH:MM:SS`, with the date before it if that is not the date of `now`; `?` if it is before the year 2000
+    /// or after the year 9999.
+    pub fn show(&self, at: Wall, now: Wall) -> String {
+        let Some(time) = timestamp(at).filter(|_| at.0 >= BELIEVED_MIN_MS) else {
+            return ABSURD.to_owned();
+        };
+        let time = time.to_zoned(self.zone.clone());
+        let today = timestamp(now).map(|now| now.to_zoned(self.zone.clone()).date());
+        let form = if today == Some(time.date()) { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
+        time.strftime(form).to_string()
+    }
+}
+
+/// `at` as RFC 3339 in UTC with milliseconds, for scripts; `None` beyond the year 9999.
+pub fn rfc3339(at: Wall) -> Option<String> {
+    timestamp(at).map(|time| format!("{time:.3}"))
+}
+
+fn timestamp(at: Wall) -> Option<Timestamp> {
+    i64::try_from(at.0).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::tz::offset;
+
+    const NOON: Wall = Wall(1_719_835_385_678); // 2024-07-01T12:03:05.678Z
+    const DAY_MS: u64 = 86_400_000;
+
+    #[test]
+    fn today_is_told_by_the_time_and_other_days_by_their_date() {
+        let clock = Clock::new(TimeZone::UTC);
+        assert_eq!(clock.show(NOON, NOON), "12:03:05");
+        assert_eq!(clock.show(NOON, Wall(NOON.0 + DAY_MS)), "2024-07-01 12:03:05");
+        let shanghai = Clock::new(TimeZone::fixed(offset(8)));
+        assert_eq!(shanghai.show(NOON, NOON), "20:03:05");
+    }
+
+    #[test]
+    fn times_that_cannot_be_true_are_question_marks() {
+        let clock = Clock::new(TimeZone::UTC);
+        for at in [0, 1, BELIEVED_MIN_MS - 1, 253_402_300_800_000, i64::MAX as u64, u64::MAX] {
+            assert_eq!(clock.show(Wall(at), NOON), "?", "{at}");
+        }
+        assert_eq!(clock.show(NOON, Wall(u64::MAX)), "2024-07-01 12:03:05");
+    }
+
+    #[test]
+    fn scripts_read_utc_with_milliseconds() {
+        assert_eq!(rfc3339(NOON).unwrap(), "2024-07-01T12:03:05.678Z");
+        assert_eq!(rfc3339(Wall(0)).unwrap(), "1970-01-01T00:00:00.000Z");
+        assert_eq!(rfc3339(Wall(u64::MAX)), None);
+    }
+}

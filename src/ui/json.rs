@@ -1,0 +1,106 @@
+//! JSON Lines for scripts: one object for each letter (RFC 8259, one a line). Keys are never translated or changed.
+
+use serde::Serialize;
+
+use crate::client::Incoming;
+
+use super::clock::rfc3339;
+
+#[derive(Serialize)]
+struct Letter<'a> {
+    from: &'a str,
+    relay: String,
+    id: String,
+    text: &'a str,
+    at: Option<String>,
+    via: &'static str,
+    #[serde(skip_serializing_if = "is_zero")]
+    missing: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands references")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// A letter as one object on one line, without the new line: `from` (the member's name), `relay`, `id`, `text` (exactly
+/// as it was written), `at` (RFC 3339 in UTC with milliseconds, `null` beyond the year 9999), `via` (`udp` or `tcp`),
+/// and `missing` where letters before it never came. All characters that a terminal could act on are escaped.
+pub fn letter(letter: &Incoming) -> String {
+    let object = Letter {
+        from: letter.from.as_str(),
+        relay: letter.relay.to_string(),
+        id: letter.id.to_string(),
+        text: &letter.text,
+        at: rfc3339(letter.at),
+        via: letter.via.as_str(),
+        missing: letter.missing,
+    };
+    escape(&serde_json::to_string(&object).expect("texts and numbers always serialise"))
+}
+
+/// Escapes what JSON permits and a terminal or a reader could be fooled by; it stands inside strings only.
+fn escape(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_inert(c) {
+            escaped.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                escaped.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    escaped
+}
+
+/// Not a control (C0, DEL, C1), a line or paragraph separator, an invisible or bidirectional format character, or a tag.
+const fn is_inert(c: char) -> bool {
+    !matches!(c, '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e0fff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{Carrier, LetterId, OutboxId, Wall};
+    use proptest::prelude::*;
+
+    fn incoming(text: &str) -> Incoming {
+        Incoming {
+            relay: "[::1]:8081".parse().unwrap(),
+            from: "一棵树".parse().unwrap(),
+            id: LetterId { outbox: OutboxId(0xabc), number: 2 },
+            text: text.to_owned(),
+            at: Wall(1_719_835_385_678),
+            via: Carrier::Udp,
+            missing: 0,
+        }
+    }
+
+    #[test]
+    fn a_letter_is_one_object_with_the_promised_keys() {
+        assert_eq!(
+            letter(&incoming("不约\n\"x\"")),
+            r#"{"from":"一棵树","relay":"[::1]:8081","id":"0000000000000abc-2","text":"不约\n\"x\"","at":"2024-07-01T12:03:05.678Z","via":"udp"}"#
+        );
+    }
+
+    #[test]
+    fn a_gap_and_an_absurd_time_are_told() {
+        let line = letter(&Incoming { missing: 2, at: Wall(u64::MAX), ..incoming("") });
+        assert!(line.ends_with(r#""at":null,"via":"udp","missing":2}"#), "{line}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_reads_back_and_holds_nothing_a_terminal_acts_on(text in any::<String>()) {
+            let text = format!("{text}\x1b]52;c;x\x07\u{9b}\u{7f}\u{202e}\u{2028}\u{e0041}");
+            let line = letter(&incoming(&text));
+            prop_assert!(line.chars().all(|c| !c.is_control() && is_inert(c)));
+            let object: serde_json::Value = serde_json::from_str(&line).unwrap();
+            prop_assert_eq!(object["text"].as_str().unwrap(), text);
+        }
+    }
+}

@@ -1,0 +1,403 @@
+//! Line mode of `queqiao chat`: choose a contact, write to it, `quit` back to choosing. A state machine over typed
+//! lines and client events; what it wants done comes out as [`Do`]s.
+//!
+//! The law of use: hand every typed thing to [`LineMode::handle_typed`], every event to [`LineMode::handle_event`],
+//! time to [`LineMode::handle_time`] no later than [`LineMode::next_deadline`]; carry out what comes back in order;
+//! then ask for the next line with [`LineMode::prompt`].
+
+mod commands;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::base::{Carrier, HostPort, Name, Now, Phrase, Tick, Wall, harmless};
+use crate::client::{Carriers, Event, Incoming, Progress};
+use crate::wire::limits::LETTER_TEXT_MAX;
+use crate::wire::message::Reason;
+
+use super::clock::Clock;
+use super::notice;
+use super::paint::{Styled, Tone};
+use super::strings::Strings;
+
+use commands::{Act, Typo, Word};
+use watch::{Arrived, Watch};
+
+/// Suggestions for a contact that does not exist: more are no help.
+const SUGGESTIONS_MAX: usize = 3;
+/// A label is like what was typed from this similarity on (Jaro-Winkler, 0 to 1): one slip in a short name.
+const SIMILAR_MIN: f64 = 0.75;
+/// Ctrl-C: 128 + SIGINT.
+const INTERRUPTED: u8 = 130;
+/// Refused or failed.
+const FAILED: u8 = 1;
+
+/// What line mode needs of an address book.
+pub trait Book {
+    /// Every contact's label, in the book's order.
+    fn labels(&self) -> Vec<String>;
+    /// Every relay of the book, each once.
+    fn relays(&self) -> Vec<HostPort>;
+    /// The contact meant by `text`.
+    ///
+    /// # Errors
+    /// What to tell the user. If it has an argument `nearest`, it names labels like `text` itself.
+    fn resolve(&self, text: &str) -> Result<Resolved, Phrase>;
+    /// The label of the contact that is `member` at `relay`.
+    fn label_of(&self, relay: &HostPort, member: &Name) -> Option<String>;
+}
+
+/// Somebody to write to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// What the user calls them.
+    pub label: String,
+    /// The relay where they are reached.
+    pub relay: HostPort,
+    /// Their name there.
+    pub member: Name,
+}
+
+/// What came from the keyboard, or from standard input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Typed {
+    /// A line without its end; a paste of several lines is one.
+    Line(String),
+    /// A line that is none.
+    Refused(Phrase),
+    /// Ctrl-D, or the end of the file.
+    EndOfInput,
+    /// Ctrl-C on an empty line.
+    Interrupted,
+}
+
+/// What line mode wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Do {
+    /// Show this on standard output: a letter.
+    Print(Styled),
+    /// Say this on standard error: words about letters. Harmless already; without the last new line.
+    Tell(String),
+    /// Send a letter: [`crate::client::Command::Send`].
+    Send {
+        /// Names it in events.
+        request: u64,
+        /// The relay where the recipient is reached.
+        relay: HostPort,
+        /// The recipient.
+        to: Name,
+        /// What to say.
+        text: String,
+    },
+    /// End with this exit status, once every letter sent is accepted or the time for that is over.
+    Quit {
+        /// 0 done, 1 refused, 130 interrupted.
+        status: u8,
+    },
+}
+
+/// What line mode is made with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The language.
+    pub strings: Arc<Strings>,
+    /// The user's own name.
+    pub me: String,
+    /// Which carriers were asked for: what was asked for is not news.
+    pub carriers: Carriers,
+    /// How times are told.
+    pub clock: Clock,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Link {
+    Online(Carrier),
+    Lost,
+    Unreached,
+    Stopped,
+}
+
+/// The state of line mode.
+#[derive(Debug)]
+pub struct LineMode<B> {
+    settings: Settings,
+    book: B,
+    target: Option<Resolved>,
+    next_request: u64,
+    watch: Watch,
+    links: BTreeMap<HostPort, Link>,
+    receipts: bool,
+    prompt_choose: String,
+    prompt_write: String,
+}
+
+impl<B: Book> LineMode<B> {
+    /// Line mode, writing to `target` or choosing a contact first.
+    pub fn new(settings: Settings, book: B, target: Option<Resolved>) -> LineMode<B> {
+        let prompt_choose = settings.strings.say(&Phrase::new("chat-choose"));
+        let prompt_write = settings.strings.say(&Phrase::new("chat-write"));
+        LineMode {
+            settings,
+            book,
+            target,
+            next_request: 1,
+            watch: Watch::default(),
+            links: BTreeMap::new(),
+            receipts: false,
+            prompt_choose,
+            prompt_write,
+        }
+    }
+
+    /// What to ask for the next line with.
+    pub fn prompt(&self) -> &str {
+        if self.target.is_some() { &self.prompt_write } else { &self.prompt_choose }
+    }
+
+    /// What the next line may begin with, for completion: contacts where one is chosen, and commands.
+    pub fn candidates(&self) -> Vec<String> {
+        let labels = if self.target.is_none() { self.book.labels() } else { Vec::new() };
+        let targets = self.book.labels().into_iter().map(|label| format!("/to {label}"));
+        labels.into_iter().chain(commands::words()).chain(targets).collect()
+    }
+
+    /// The address book, to let it follow an edit.
+    pub fn book_mut(&mut self) -> &mut B {
+        &mut self.book
+    }
+
+    /// Letters that neither the relay nor a refusal has answered for.
+    pub fn unaccepted(&self) -> usize {
+        self.watch.unaccepted()
+    }
+
+    /// Takes in what was typed.
+    pub fn handle_typed(&mut self, typed: Typed, now: Now) -> Vec<Do> {
+        match typed {
+            Typed::Line(line) => self.handle_line(&line, now),
+            Typed::Refused(phrase) => vec![self.tell(&phrase)],
+            Typed::EndOfInput => vec![Do::Quit { status: 0 }],
+            Typed::Interrupted => vec![Do::Quit { status: INTERRUPTED }],
+        }
+    }
+
+    /// Takes in one line, or a paste of several.
+    pub fn handle_line(&mut self, line: &str, now: Now) -> Vec<Do> {
+        match commands::read(line) {
+            Word::Nothing => Vec::new(),
+            Word::Back if self.target.is_none() => vec![Do::Quit { status: 0 }],
+            Word::Back => {
+                self.target = None;
+                Vec::new()
+            }
+            Word::Act(act, argument) => self.act(act, argument),
+            Word::Typo(typo) => vec![self.tell(&typo_phrase(&typo))],
+            Word::Text(text) => match self.target.clone() {
+                Some(target) => self.send(target, text, now),
+                None => self.choose(text),
+            },
+        }
+    }
+
+    /// Takes in what the client shows.
+    pub fn handle_event(&mut self, event: &Event, now: Now) -> Vec<Do> {
+        match event {
+            Event::Letter(letter) => self.show(letter, now.wall),
+            Event::Progress { request, progress, .. } => self.progress(*request, *progress),
+            Event::Refused { request, reason, may_have_arrived, nearest, text, .. } => {
+                self.refused(*request, *reason, *may_have_arrived, nearest, text)
+            }
+            Event::Online { relay, via } => self.online(relay, *via, event),
+            Event::Moved { relay, via } => self.link(relay, Link::Online(*via), event),
+            Event::Unreached { relay, .. } => self.link(relay, Link::Unreached, event),
+            Event::Lost { relay } => self.link(relay, Link::Lost, event),
+            Event::NameRefused { relay, .. } | Event::Replaced { relay } => {
+                let mut dos = self.link(relay, Link::Stopped, event);
+                dos.extend(self.all_stopped().then_some(Do::Quit { status: FAILED }));
+                dos
+            }
+            Event::Pinned { .. } => self.notice(event),
+            Event::Pong { .. } | Event::Left => Vec::new(),
+        }
+    }
+
+    /// Lets time pass: letters that take unusually long are told, once.
+    pub fn handle_time(&mut self, now: Tick) -> Vec<Do> {
+        self.watch.take_slow(now).iter().map(|phrase| self.tell(phrase)).collect()
+    }
+
+    /// When [`LineMode::handle_time`] would have something to say.
+    pub fn next_deadline(&self) -> Option<Tick> {
+        self.watch.next_deadline()
+    }
+
+    fn act(&mut self, act: Act, argument: &str) -> Vec<Do> {
+        match act {
+            Act::Help => commands::help().iter().map(|phrase| self.tell_help(phrase)).collect(),
+            Act::Who => vec![self.tell(&self.contacts())],
+            Act::To => self.choose(argument),
+            Act::Status => self.status(),
+            Act::Receipts(on) => {
+                self.receipts = on;
+                let phrase =
+                    if on { Phrase::new("chat-receipts-on") } else { Phrase::new("chat-receipts-off") };
+                vec![self.tell(&phrase)]
+            }
+            Act::Quit => vec![Do::Quit { status: 0 }],
+        }
+    }
+
+    /// A line of help: its meaning is a phrase of its own.
+    fn tell_help(&self, (usage, meaning): &(&'static str, Phrase)) -> Do {
+        if usage.is_empty() {
+            return self.tell(meaning);
+        }
+        let usage = format!("{usage:<16}");
+        let meaning = self.settings.strings.say(meaning);
+        self.tell(&Phrase::new("chat-help-line").with("usage", usage).with("meaning", meaning))
+    }
+
+    fn choose(&mut self, text: &str) -> Vec<Do> {
+        match self.book.resolve(text.trim()) {
+            Ok(target) => {
+                self.target = Some(target);
+                Vec::new()
+            }
+            Err(phrase) => {
+                let named = phrase.args().iter().any(|(name, _)| *name == "nearest");
+                let nearest = if named { Vec::new() } else { nearest(text.trim(), self.book.labels()) };
+                let mut dos = vec![self.tell(&phrase)];
+                if !nearest.is_empty() {
+                    dos.push(self.tell(&Phrase::new("chat-did-you-mean").with("names", nearest.join(", "))));
+                }
+                dos
+            }
+        }
+    }
+
+    fn send(&mut self, target: Resolved, text: &str, now: Now) -> Vec<Do> {
+        if text.len() > LETTER_TEXT_MAX {
+            let phrase = Phrase::new("chat-too-long").with("len", text.len()).with("max", LETTER_TEXT_MAX);
+            return vec![self.tell(&phrase), Do::Tell(harmless(text).into_owned())];
+        }
+        let request = self.next_request;
+        self.next_request += 1;
+        self.watch.sent(request, &target.label, text, now.tick);
+        vec![Do::Send { request, relay: target.relay, to: target.member, text: text.to_owned() }]
+    }
+
+    fn show(&self, letter: &Incoming, now: Wall) -> Vec<Do> {
+        let gap = (letter.missing > 0).then(|| Phrase::new("chat-missing").with("count", letter.missing));
+        let header = Phrase::new("chat-incoming")
+            .with("who", self.name_of(&letter.relay, &letter.from))
+            .with("via", letter.via)
+            .with("time", self.settings.clock.show(letter.at, now));
+        let gap = gap.map(|phrase| Styled {
+            tone: Tone::Notice,
+            header: self.settings.strings.say(&phrase),
+            text: String::new(),
+        });
+        let letter = Styled {
+            tone: Tone::Incoming,
+            header: self.settings.strings.say(&header),
+            text: harmless(&letter.text).into_owned(),
+        };
+        gap.into_iter().chain([letter]).map(Do::Print).collect()
+    }
+
+    /// The user's label for a sender; a stranger's name, with its relay where the name alone could be somebody else's.
+    fn name_of(&self, relay: &HostPort, member: &Name) -> String {
+        if let Some(label) = self.book.label_of(relay, member) {
+            return label;
+        }
+        let alone = self.book.relays().len() <= 1 && !self.book.labels().iter().any(|l| l == member.as_str());
+        if alone { member.to_string() } else { format!("{member}@{relay}") }
+    }
+
+    fn progress(&mut self, request: u64, progress: Progress) -> Vec<Do> {
+        let Some(Arrived { who, excerpt, late }) = self.watch.progress(request, progress) else {
+            return Vec::new();
+        };
+        if self.receipts {
+            return vec![self.tell(&Phrase::new("chat-receipt").with("who", who).with("text", excerpt))];
+        }
+        late.then(|| self.tell(&Phrase::new("chat-delivered-late").with("who", who))).into_iter().collect()
+    }
+
+    fn refused(&mut self, request: u64, why: Reason, doubt: bool, nearest: &[Name], text: &str) -> Vec<Do> {
+        let who = self.watch.refused(request).unwrap_or_else(|| "?".to_owned());
+        let mut phrases = notice::letter_refused(why, &who, doubt, nearest);
+        phrases.push(Phrase::new("chat-text-back"));
+        let mut dos: Vec<Do> = phrases.iter().map(|phrase| self.tell(phrase)).collect();
+        dos.push(Do::Tell(harmless(text).into_owned()));
+        dos
+    }
+
+    fn online(&mut self, relay: &HostPort, via: Carrier, event: &Event) -> Vec<Do> {
+        match self.links.insert(relay.clone(), Link::Online(via)) {
+            None if via == Carrier::Tcp && self.settings.carriers == Carriers::Auto => self.notice(event),
+            None | Some(Link::Online(_)) => Vec::new(),
+            Some(_) => vec![self.tell(&notice::online_again(relay, via))],
+        }
+    }
+
+    fn link(&mut self, relay: &HostPort, link: Link, event: &Event) -> Vec<Do> {
+        self.links.insert(relay.clone(), link);
+        self.notice(event)
+    }
+
+    fn all_stopped(&self) -> bool {
+        self.book.relays().iter().all(|relay| self.links.get(relay) == Some(&Link::Stopped))
+    }
+
+    fn status(&self) -> Vec<Do> {
+        let relays = self.book.relays();
+        let phrases = relays.iter().map(|relay| {
+            match self.links.get(relay) {
+                None => Phrase::new("chat-status-connecting"),
+                Some(Link::Online(via)) => Phrase::new("chat-status-online").with("via", notice::upper(*via)),
+                Some(Link::Lost) => Phrase::new("chat-status-lost"),
+                Some(Link::Unreached) => Phrase::new("chat-status-unreached"),
+                Some(Link::Stopped) => Phrase::new("chat-status-stopped"),
+            }
+            .with("relay", relay)
+        });
+        phrases.map(|phrase| self.tell(&phrase)).collect()
+    }
+
+    fn contacts(&self) -> Phrase {
+        match self.book.labels() {
+            labels if labels.is_empty() => Phrase::new("chat-no-contacts"),
+            labels => Phrase::new("chat-contacts").with("names", labels.join(", ")),
+        }
+    }
+
+    fn notice(&self, event: &Event) -> Vec<Do> {
+        notice::of_event(event, &self.settings.me).iter().map(|phrase| self.tell(phrase)).collect()
+    }
+
+    fn tell(&self, phrase: &Phrase) -> Do {
+        Do::Tell(self.settings.strings.say(phrase))
+    }
+}
+
+fn typo_phrase(typo: &Typo) -> Phrase {
+    match typo {
+        Typo::Unknown(word) => Phrase::new("chat-no-such-command").with("command", word),
+        Typo::Usage(usage) => Phrase::new("chat-command-usage").with("usage", usage),
+        Typo::Guarded(word) => Phrase::new("chat-slashguard").with("command", word),
+    }
+}
+
+fn nearest(text: &str, labels: Vec<String>) -> Vec<String> {
+    let text = text.to_lowercase();
+    let like = |label: &String| strsim::jaro_winkler(&text, &label.to_lowercase());
+    let mut near: Vec<(f64, String)> = labels.into_iter().map(|label| (like(&label), label)).collect();
+    near.retain(|(score, _)| *score >= SIMILAR_MIN);
+    near.sort_by(|a, b| b.0.total_cmp(&a.0));
+    near.into_iter().take(SUGGESTIONS_MAX).map(|(_, label)| label).collect()
+}
+
+#[cfg(test)]
+mod tests;

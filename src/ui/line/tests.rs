@@ -1,0 +1,441 @@
+use super::*;
+use crate::base::{LetterId, OutboxId, PublicKey};
+use crate::client::Unreached;
+use crate::ui::paint::Paint;
+use crate::ui::strings::Lang;
+use crate::wire::message::NameReason;
+use jiff::tz::TimeZone;
+use proptest::prelude::*;
+
+const NOW: Now = Now { tick: Tick::ZERO, wall: Wall(1_719_835_385_678) }; // 2024-07-01T12:03:05.678Z
+
+struct TestBook(Vec<(&'static str, &'static str, &'static str)>);
+
+impl Book for TestBook {
+    fn labels(&self) -> Vec<String> {
+        self.0.iter().map(|c| c.0.to_owned()).collect()
+    }
+    fn relays(&self) -> Vec<HostPort> {
+        let mut relays: Vec<HostPort> = self.0.iter().map(|c| c.1.parse().unwrap()).collect();
+        relays.dedup();
+        relays
+    }
+    fn resolve(&self, text: &str) -> Result<Resolved, Phrase> {
+        let contact = self.0.iter().find(|c| c.0 == text);
+        let (label, relay, member) = contact.ok_or(Phrase::new("refused-unknown").with("who", text))?;
+        Ok(Resolved {
+            label: (*label).to_owned(),
+            relay: relay.parse().unwrap(),
+            member: member.parse().unwrap(),
+        })
+    }
+    fn label_of(&self, relay: &HostPort, member: &Name) -> Option<String> {
+        let hit = self.0.iter().find(|c| c.1 == relay.to_string() && c.2 == member.as_str());
+        hit.map(|c| c.0.to_owned())
+    }
+}
+
+const RELAY: &str = "127.0.0.1:8081";
+
+/// A terminal as the user sees it: what was typed behind its prompt, letters, and words on standard error after `!`.
+struct Chat {
+    mode: LineMode<TestBook>,
+    seen: String,
+    sent: Vec<(u64, String, String)>,
+    quit: Option<u8>,
+    tick: Tick,
+}
+
+impl Chat {
+    fn new(lang: Lang) -> Chat {
+        let book = vec![("JACK", RELAY, "JACK"), ("一棵树", RELAY, "tree"), ("JANE", RELAY, "JANE")];
+        Chat::with(lang, Carriers::Auto, book)
+    }
+
+    fn with(lang: Lang, carriers: Carriers, book: Vec<(&'static str, &'static str, &'static str)>) -> Chat {
+        let settings = Settings {
+            strings: Arc::new(Strings::new(lang)),
+            me: "TOM".to_owned(),
+            carriers,
+            clock: Clock::new(TimeZone::UTC),
+        };
+        let mode = LineMode::new(settings, TestBook(book), None);
+        Chat { mode, seen: String::new(), sent: Vec::new(), quit: None, tick: Tick::ZERO }
+    }
+
+    fn now(&self) -> Now {
+        Now { tick: self.tick, wall: NOW.wall }
+    }
+
+    fn line(&mut self, line: &str) -> &mut Chat {
+        self.seen += &format!("{}{line}\n", self.mode.prompt());
+        let dos = self.mode.handle_typed(Typed::Line(line.to_owned()), self.now());
+        self.carry_out(dos)
+    }
+
+    fn event(&mut self, event: Event) -> &mut Chat {
+        let dos = self.mode.handle_event(&event, self.now());
+        self.carry_out(dos)
+    }
+
+    fn letter(&mut self, from: &str, text: &str) -> &mut Chat {
+        self.event(Event::Letter(incoming(from, text)))
+    }
+
+    fn seconds_pass(&mut self, seconds: u64) -> &mut Chat {
+        self.tick = Tick::from_micros(self.tick.as_micros() + seconds * 1_000_000);
+        let dos = self.mode.handle_time(self.tick);
+        self.carry_out(dos)
+    }
+
+    fn carry_out(&mut self, dos: Vec<Do>) -> &mut Chat {
+        for what in dos {
+            match what {
+                Do::Print(styled) => self.seen += &styled.render(Paint::default()),
+                Do::Tell(line) => self.seen += &format!("! {line}\n"),
+                Do::Send { request, to, text, .. } => self.sent.push((request, to.to_string(), text)),
+                Do::Quit { status } => self.quit = Some(status),
+            }
+        }
+        self
+    }
+
+    fn screen(&self) -> String {
+        format!("{}{}", self.seen, self.mode.prompt())
+            .lines()
+            .map(|l| format!("{}\n", l.trim_end()))
+            .collect()
+    }
+
+    fn texts_sent(&self) -> Vec<&str> {
+        self.sent.iter().map(|sent| sent.2.as_str()).collect()
+    }
+}
+
+fn relay() -> HostPort {
+    RELAY.parse().unwrap()
+}
+
+fn incoming(from: &str, text: &str) -> Incoming {
+    Incoming {
+        relay: relay(),
+        from: from.parse().unwrap(),
+        id: LetterId { outbox: OutboxId(1), number: 1 },
+        text: text.to_owned(),
+        at: NOW.wall,
+        via: Carrier::Udp,
+        missing: 0,
+    }
+}
+
+fn delivered(request: u64) -> Event {
+    let id = LetterId { outbox: OutboxId(9), number: request };
+    Event::Progress { request, id, progress: Progress::Delivered, via: Carrier::Udp }
+}
+
+fn refused(request: u64, reason: Reason, text: &str) -> Event {
+    let id = LetterId { outbox: OutboxId(9), number: request };
+    Event::Refused {
+        request,
+        id,
+        reason,
+        may_have_arrived: false,
+        nearest: Vec::new(),
+        text: text.to_owned(),
+    }
+}
+
+#[test]
+fn a_conversation_in_chinese() {
+    let mut chat = Chat::new(Lang::Zh);
+    chat.line("JACK").line("约不").event(delivered(1)).letter("JACK", "不约").line("quit");
+    assert_eq!(
+        chat.screen(),
+        "\
+请选择聊天对象: JACK
+请输入消息,回车发送: 约不
+来自 JACK [udp] 12:03:05 的一条消息: 不约
+请输入消息,回车发送: quit
+请选择聊天对象:
+"
+    );
+    assert_eq!(chat.sent, [(1, "JACK".to_owned(), "约不".to_owned())]);
+    assert_eq!(chat.quit, None);
+    assert_eq!(chat.line("quit").quit, Some(0));
+}
+
+#[test]
+fn a_conversation_in_english() {
+    let mut chat = Chat::new(Lang::En);
+    chat.line("JACK").line("shall we?").event(delivered(1)).letter("JACK", "no").line("quit");
+    assert_eq!(
+        chat.screen(),
+        "\
+Choose a contact: JACK
+Type a message, Enter sends: shall we?
+Message from JACK [udp] 12:03:05: no
+Type a message, Enter sends: quit
+Choose a contact:
+"
+    );
+}
+
+#[test]
+fn a_contact_that_does_not_exist_is_asked_for_again_with_suggestions() {
+    let mut chat = Chat::new(Lang::En);
+    chat.line("").line("  ").line("JCK").line("xyz").line(" 一棵树 ").line("hi");
+    assert_eq!(
+        chat.screen(),
+        "\
+Choose a contact:
+Choose a contact:
+Choose a contact: JCK
+! Not delivered: no member JCK at the relay
+! Did you mean JACK?
+Choose a contact: xyz
+! Not delivered: no member xyz at the relay
+Choose a contact:  一棵树
+Type a message, Enter sends: hi
+Type a message, Enter sends:
+"
+    );
+    assert_eq!(chat.sent, [(1, "tree".to_owned(), "hi".to_owned())]);
+}
+
+#[test]
+fn commands_are_never_sent_and_two_slashes_send_one() {
+    let mut chat = Chat::new(Lang::En);
+    chat.line("JACK").line("/qiut").line(" /quit").line("／quit").line("//quit").line("/to JANE").line("hi");
+    assert_eq!(
+        chat.screen(),
+        "\
+Choose a contact: JACK
+Type a message, Enter sends: /qiut
+! Not sent: there is no command /qiut; /help lists them. To send a text that begins with /, write //
+Type a message, Enter sends:  /quit
+! Not sent: it looks like a command with something before it. The command is /quit; to send a text that begins with /, write //
+Type a message, Enter sends: ／quit
+! Not sent: it looks like a command with something before it. The command is /quit; to send a text that begins with /, write //
+Type a message, Enter sends: //quit
+Type a message, Enter sends: /to JANE
+Type a message, Enter sends: hi
+Type a message, Enter sends:
+"
+    );
+    assert_eq!(chat.texts_sent(), ["/quit", "hi"]);
+    assert_eq!(chat.sent[1].1, "JANE");
+    assert_eq!(chat.line("/quit").quit, Some(0));
+}
+
+#[test]
+fn help_who_and_status_answer() {
+    let mut chat = Chat::new(Lang::Zh);
+    chat.line("/help")
+        .line("/who")
+        .line("/status")
+        .event(Event::Online { relay: relay(), via: Carrier::Udp });
+    chat.line("/status");
+    assert_eq!(
+        chat.screen(),
+        "\
+请选择聊天对象: /help
+! 可以输入:
+! quit              回到选择聊天对象;在那里则结束
+! //…               发送以 / 开头的文字
+! /help             显示本列表
+! /who, /contacts   列出联系人
+! /to CONTACT       换一个聊天对象
+! /status           显示各中继的连接情况
+! /receipts on|off  是否显示每条消息的送达回执
+! /quit, Ctrl-D     结束
+请选择聊天对象: /who
+! 联系人: JACK, 一棵树, JANE
+请选择聊天对象: /status
+! 127.0.0.1:8081: 正在连接
+请选择聊天对象: /status
+! 127.0.0.1:8081: 已连接,走 UDP
+请选择聊天对象:
+"
+    );
+}
+
+#[test]
+fn a_refused_letter_comes_back_with_its_reason() {
+    let mut chat = Chat::new(Lang::En);
+    chat.line("JACK").line("a\nb");
+    chat.event(Event::Refused {
+        request: 1,
+        id: LetterId { outbox: OutboxId(9), number: 1 },
+        reason: Reason::Unknown,
+        may_have_arrived: true,
+        nearest: vec!["JOCK".parse().unwrap()],
+        text: "a\nb".to_owned(),
+    });
+    assert!(chat.screen().ends_with(
+        "\
+! Not delivered: no member JACK at the relay
+! It may have arrived all the same
+! Members with names like it: JOCK
+! Your text:
+! a
+b
+Type a message, Enter sends:
+"
+    ));
+    assert_eq!(chat.mode.unaccepted(), 0);
+    assert!(chat.event(refused(77, Reason::Full, "old")).screen().contains("the mailbox of ? is full"));
+}
+
+#[test]
+fn a_text_too_long_is_given_back_before_it_is_sent() {
+    let mut chat = Chat::new(Lang::En);
+    let longest = "x".repeat(LETTER_TEXT_MAX);
+    chat.line("JACK").line(&longest).line(&format!("{longest}y"));
+    assert_eq!(chat.texts_sent(), [longest.as_str()]);
+    let tail = "a letter at most 65536. Here it is again:\n! ";
+    assert!(chat.screen().contains(&format!("Not sent: the text has 65537 bytes, {tail}{longest}y\n")));
+}
+
+#[test]
+fn silence_means_success_and_slowness_is_told_once() {
+    let mut chat = Chat::new(Lang::En);
+    chat.line("JACK").line("one").line("two").event(delivered(1));
+    assert_eq!(chat.mode.next_deadline(), Some(Tick::from_micros(3_000_000)));
+    chat.seconds_pass(3)
+        .seconds_pass(9)
+        .event(delivered(2))
+        .line("/receipts on")
+        .line("three")
+        .event(delivered(3));
+    assert!(
+        chat.screen().ends_with(
+            "\
+! The relay has not taken your letter to JACK yet: “two”
+! Everything you wrote to JACK has arrived now
+Type a message, Enter sends: /receipts on
+! Receipts are shown
+Type a message, Enter sends: three
+! ✓ JACK has “three”
+Type a message, Enter sends:
+"
+        ),
+        "{}",
+        chat.screen()
+    );
+}
+
+#[test]
+fn only_unusual_news_of_the_connection_is_told() {
+    let mut chat = Chat::new(Lang::En);
+    chat.event(Event::Online { relay: relay(), via: Carrier::Udp })
+        .event(Event::Moved { relay: relay(), via: Carrier::Tcp })
+        .event(Event::Moved { relay: relay(), via: Carrier::Udp })
+        .event(Event::Lost { relay: relay() })
+        .event(Event::Unreached { relay: relay(), why: Unreached::Silent })
+        .event(Event::Online { relay: relay(), via: Carrier::Tcp })
+        .event(Event::Pinned { relay: relay(), key: PublicKey([0; 32]) });
+    assert_eq!(
+        chat.screen(),
+        "\
+! 127.0.0.1:8081: UDP does not get through, the conversation goes on over TCP
+! 127.0.0.1:8081: the conversation goes on over UDP
+! connection to 127.0.0.1:8081 lost; connecting again
+! no relay answers at 127.0.0.1:8081; start one: queqiao relay --tcp
+! connected to 127.0.0.1:8081 again, over TCP
+! first contact with the relay at 127.0.0.1:8081: its key AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA is pinned; ask its operator whether it is the right one
+Choose a contact:
+"
+    );
+}
+
+#[test]
+fn tcp_is_news_unless_it_was_asked_for() {
+    let online = || Event::Online { relay: relay(), via: Carrier::Tcp };
+    let book = || vec![("JACK", RELAY, "JACK")];
+    let auto = Chat::with(Lang::En, Carriers::Auto, book()).event(online()).seen.clone();
+    assert_eq!(auto, "! connected to 127.0.0.1:8081 over TCP\n");
+    assert_eq!(Chat::with(Lang::En, Carriers::Tcp, book()).event(online()).seen, "");
+}
+
+#[test]
+fn a_client_that_no_relay_wants_ends_with_the_reason() {
+    let two = vec![("JACK", RELAY, "JACK"), ("ANN", "127.0.0.1:9", "ANN")];
+    let mut chat = Chat::with(Lang::En, Carriers::Auto, two);
+    chat.event(Event::NameRefused { relay: relay(), reason: NameReason::Taken, name: None });
+    assert!(chat.seen.starts_with("! TOM is taken at 127.0.0.1:8081"));
+    assert_eq!(chat.quit, None);
+    assert_eq!(chat.event(Event::Replaced { relay: "127.0.0.1:9".parse().unwrap() }).quit, Some(1));
+}
+
+#[test]
+fn letters_of_others_and_gaps_are_shown_wherever_the_user_is() {
+    let mut chat = Chat::new(Lang::Zh);
+    chat.line("JACK").letter("tree", "在吗");
+    chat.event(Event::Letter(Incoming {
+        missing: 2,
+        at: Wall(0),
+        via: Carrier::Tcp,
+        ..incoming("JACK", "在")
+    }));
+    chat.letter("stranger", "hi");
+    assert_eq!(
+        chat.screen(),
+        "\
+请选择聊天对象: JACK
+来自 一棵树 [udp] 12:03:05 的一条消息: 在吗
+此处缺 2 条消息
+来自 JACK [tcp] ? 的一条消息: 在
+来自 stranger [udp] 12:03:05 的一条消息: hi
+请输入消息,回车发送:
+"
+    );
+}
+
+#[test]
+fn a_stranger_with_a_friends_name_is_told_from_the_friend() {
+    let book = vec![("JACK", "127.0.0.1:9", "JACK")];
+    let mut chat = Chat::with(Lang::En, Carriers::Auto, book);
+    assert!(chat.letter("JACK", "hi").seen.starts_with("Message from JACK@127.0.0.1:8081 [udp]"));
+}
+
+#[test]
+fn the_end_and_the_interrupt_have_their_statuses() {
+    let mut chat = Chat::new(Lang::En);
+    assert_eq!(chat.mode.handle_typed(Typed::EndOfInput, NOW), [Do::Quit { status: 0 }]);
+    assert_eq!(chat.mode.handle_typed(Typed::Interrupted, NOW), [Do::Quit { status: 130 }]);
+    let told = chat.mode.handle_typed(Typed::Refused(Phrase::new("input-not-utf8")), NOW);
+    assert_eq!(told, [Do::Tell("Not sent: this line is not UTF-8".to_owned())]);
+}
+
+#[test]
+fn a_letter_cannot_forge_another() {
+    let mut chat = Chat::new(Lang::En);
+    chat.letter("JACK", "hi\nMessage from TOM [udp] 12:03:05: forged\r\nMessage from X: y\n");
+    let headers = chat.seen.lines().filter(|line| line.starts_with("Message from")).count();
+    assert_eq!(headers, 1, "{}", chat.seen);
+}
+
+#[test]
+fn a_letter_cannot_command_the_terminal() {
+    let hostile =
+        "\x1b[2J\x1b]52;c;eA==\x07\x1b]8;;x\x1b\\\u{9b}6n\u{9d}0;t\u{202e}evil\u{2066}\roverwrite\u{2028}";
+    for color in [false, true] {
+        let mode = Chat::new(Lang::Zh).mode;
+        for what in mode.show(&incoming("JACK", hostile), NOW.wall) {
+            let Do::Print(styled) = what else { panic!("a letter is printed") };
+            let lines = styled.render(Paint { color, width: Some(80) });
+            let bare = lines.replace("\x1b[30;46m", "").replace("\x1b[0m", "");
+            let bad = |c: char| (c.is_control() && c != '\n') || "\u{202e}\u{2066}\u{2028}".contains(c);
+            assert!(!bare.contains(bad), "{bare:?}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_reaches_the_terminal_raw(text in any::<String>(), name in "[a-z]{1,9}") {
+        let mut chat = Chat::new(Lang::En);
+        chat.line("JACK").letter(&name, &text).event(refused(1, Reason::Offline, &text));
+        prop_assert!(!chat.seen.contains(|c: char| c.is_control() && c != '\n'), "{:?}", chat.seen);
+    }
+}

@@ -1,0 +1,184 @@
+//! Letters on their way: which take unusually long, so that silence always means success.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use unicode_segmentation::UnicodeSegmentation;
+
+use crate::base::{Phrase, Tick};
+use crate::client::Progress;
+
+/// A letter between two people online takes milliseconds; toxic marks one as unread after 5 s, people wonder sooner.
+const SLOW_AFTER: Duration = Duration::from_secs(3);
+/// Letters watched at once; beyond it the oldest is no longer waited for (a refusal is told all the same).
+const WATCHED_MAX: usize = 1024;
+/// Grapheme clusters of a letter shown to tell which one is meant.
+const EXCERPT_MAX: usize = 16;
+
+#[derive(Debug)]
+struct Sent {
+    who: String,
+    excerpt: String,
+    accepted: bool,
+    told: bool,
+}
+
+/// A letter that has arrived.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Arrived {
+    pub(super) who: String,
+    pub(super) excerpt: String,
+    /// It was the last of those told to be slow.
+    pub(super) late: bool,
+}
+
+/// All letters that have not arrived yet.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    sent_by_request: BTreeMap<u64, Sent>,
+    /// When each becomes slow, in order; those that have arrived by then are passed over.
+    slow_at: VecDeque<(Tick, u64)>,
+}
+
+impl Watch {
+    pub(super) fn sent(&mut self, request: u64, who: &str, text: &str, now: Tick) {
+        if self.sent_by_request.len() == WATCHED_MAX {
+            self.sent_by_request.pop_first();
+        }
+        let sent = Sent { who: who.to_owned(), excerpt: excerpt(text), accepted: false, told: false };
+        self.sent_by_request.insert(request, sent);
+        self.slow_at.push_back((now + SLOW_AFTER, request));
+        self.drop_settled();
+    }
+
+    pub(super) fn progress(&mut self, request: u64, progress: Progress) -> Option<Arrived> {
+        if progress == Progress::Accepted {
+            self.sent_by_request.get_mut(&request)?.accepted = true;
+            return None;
+        }
+        let sent = self.sent_by_request.remove(&request)?;
+        self.drop_settled();
+        let late =
+            sent.told && !self.sent_by_request.values().any(|other| other.told && other.who == sent.who);
+        Some(Arrived { who: sent.who, excerpt: sent.excerpt, late })
+    }
+
+    /// Whom a refused letter was for.
+    pub(super) fn refused(&mut self, request: u64) -> Option<String> {
+        let sent = self.sent_by_request.remove(&request);
+        self.drop_settled();
+        sent.map(|sent| sent.who)
+    }
+
+    /// What to say about letters that have become slow: one phrase for each recipient and state, however many.
+    pub(super) fn take_slow(&mut self, now: Tick) -> Vec<Phrase> {
+        let mut groups: BTreeMap<(String, bool), (u64, String)> = BTreeMap::new();
+        while let Some((_, request)) = self.slow_at.front().copied().filter(|(at, _)| *at <= now) {
+            self.slow_at.pop_front();
+            if let Some(sent) = self.sent_by_request.get_mut(&request) {
+                sent.told = true;
+                let group = groups.entry((sent.who.clone(), sent.accepted)).or_default();
+                *group = (group.0 + 1, sent.excerpt.clone());
+            }
+        }
+        self.drop_settled();
+        let phrase = |((who, accepted), (count, excerpt))| {
+            let key = if accepted {
+                Phrase::new("chat-not-delivered-yet")
+            } else {
+                Phrase::new("chat-not-accepted-yet")
+            };
+            key.with("who", who).with("count", count).with("text", excerpt)
+        };
+        groups.into_iter().map(phrase).collect()
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Tick> {
+        self.slow_at.front().map(|(at, _)| *at)
+    }
+
+    pub(super) fn unaccepted(&self) -> usize {
+        self.sent_by_request.values().filter(|sent| !sent.accepted).count()
+    }
+
+    /// Keeps the first deadline true, and the queue no longer than its letters where they settle in order.
+    fn drop_settled(&mut self) {
+        while self.slow_at.front().is_some_and(|(_, request)| !self.sent_by_request.contains_key(request)) {
+            self.slow_at.pop_front();
+        }
+        if self.slow_at.len() > 2 * WATCHED_MAX {
+            self.slow_at.retain(|(_, request)| self.sent_by_request.contains_key(request));
+        }
+    }
+}
+
+fn excerpt(text: &str) -> String {
+    let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let mut clusters = line.graphemes(true);
+    let mut excerpt: String = clusters.by_ref().take(EXCERPT_MAX).collect();
+    if clusters.next().is_some() || line.len() < text.trim_end().len() {
+        excerpt.push('…');
+    }
+    excerpt
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn second(s: u64) -> Tick {
+        Tick::from_micros(s * 1_000_000)
+    }
+
+    #[test]
+    fn a_fast_letter_is_never_slow() {
+        let mut watch = Watch::default();
+        watch.sent(1, "JACK", "hi", second(0));
+        assert_eq!(watch.next_deadline(), Some(second(3)));
+        let arrived = watch.progress(1, Progress::Delivered).unwrap();
+        assert!(!arrived.late);
+        assert_eq!(watch.next_deadline(), None);
+        assert!(watch.take_slow(second(9)).is_empty());
+    }
+
+    #[test]
+    fn slow_letters_are_told_together_and_once_and_their_arrival_once() {
+        let mut watch = Watch::default();
+        for request in 1..=3 {
+            watch.sent(request, "JACK", "hi", second(0));
+        }
+        watch.progress(3, Progress::Accepted);
+        assert_eq!(watch.unaccepted(), 2);
+        let told: Vec<String> = watch.take_slow(second(3)).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                r#"chat-not-accepted-yet who="JACK" count="2" text="hi""#,
+                r#"chat-not-delivered-yet who="JACK" count="1" text="hi""#
+            ]
+        );
+        assert!(watch.take_slow(second(60)).is_empty());
+        let late: Vec<bool> =
+            (1..=3).map(|request| watch.progress(request, Progress::Delivered).unwrap().late).collect();
+        assert_eq!(late, [false, false, true]);
+    }
+
+    #[test]
+    fn the_oldest_is_forgotten_at_the_bound() {
+        let mut watch = Watch::default();
+        for request in 0..5_000 {
+            watch.sent(request, "JACK", "hi", second(0));
+        }
+        assert_eq!(watch.sent_by_request.len(), WATCHED_MAX);
+        assert!(watch.slow_at.len() <= 2 * WATCHED_MAX);
+        assert_eq!(watch.refused(0), None);
+        assert_eq!(watch.refused(4_999).as_deref(), Some("JACK"));
+    }
+
+    #[test]
+    fn an_excerpt_is_short_and_says_that_there_is_more() {
+        assert_eq!(excerpt("hi"), "hi");
+        assert_eq!(excerpt("\n hi\nthere"), " hi…");
+        assert_eq!(excerpt(&"鹊".repeat(40)), format!("{}…", "鹊".repeat(16)));
+    }
+}

@@ -1,0 +1,152 @@
+//! What happened to a client, as phrases for people: the same in every face.
+
+use crate::base::{Carrier, HostPort, Name, Phrase};
+use crate::client::{Event, Unreached};
+use crate::wire::message::{NameReason, Reason};
+
+/// What is to be said about `event` to the member called `me`; `None` for letters and their progress, which each face
+/// shows in its own way, and for what nobody needs to hear.
+pub fn of_event(event: &Event, me: &str) -> Option<Phrase> {
+    Some(match event {
+        Event::Online { relay, via } => {
+            Phrase::new("relay-online").with("relay", relay).with("via", upper(*via))
+        }
+        Event::Moved { relay, via: Carrier::Tcp } => Phrase::new("relay-moved-tcp").with("relay", relay),
+        Event::Moved { relay, via: Carrier::Udp } => Phrase::new("relay-moved-udp").with("relay", relay),
+        Event::NameRefused { relay, reason, name } => name_refused(*reason, me, relay, name.as_ref()),
+        Event::Pinned { relay, key } => Phrase::new("relay-pinned").with("relay", relay).with("key", key),
+        Event::Unreached { relay, why } => unreached(relay, why),
+        Event::Lost { relay } => Phrase::new("relay-lost").with("relay", relay),
+        Event::Replaced { relay } => Phrase::new("relay-replaced").with("relay", relay),
+        Event::Letter(_)
+        | Event::Progress { .. }
+        | Event::Refused { .. }
+        | Event::Pong { .. }
+        | Event::Left => return None,
+    })
+}
+
+/// Signed in once more, after the connection was lost or never there.
+pub fn online_again(relay: &HostPort, via: Carrier) -> Phrase {
+    Phrase::new("relay-online-again").with("relay", relay).with("via", upper(via))
+}
+
+/// Why a relay cannot be reached, and what to do about it.
+pub fn unreached(relay: &HostPort, why: &Unreached) -> Phrase {
+    match why {
+        Unreached::NoSuchHost => Phrase::new("relay-no-host"),
+        Unreached::Silent => Phrase::new("relay-silent"),
+        Unreached::NoTcpListener => Phrase::new("relay-no-tcp"),
+        Unreached::HandshakeRefused => Phrase::new("relay-refused"),
+        Unreached::KeyChanged { pinned, offered } => {
+            Phrase::new("relay-key-changed").with("pinned", pinned).with("offered", offered)
+        }
+    }
+    .with("relay", relay)
+}
+
+/// Why `relay` will not have us under the name `me`; `other` is the name in the way.
+pub fn name_refused(reason: NameReason, me: &str, relay: &HostPort, other: Option<&Name>) -> Phrase {
+    let in_the_way = other.map_or(me, Name::as_str);
+    match reason {
+        NameReason::Taken => Phrase::new("name-taken"),
+        NameReason::Confusable => Phrase::new("name-confusable").with("other", in_the_way),
+        NameReason::Reserved => Phrase::new("name-reserved"),
+        NameReason::Bad => Phrase::new("name-bad"),
+        NameReason::Other if other.is_none() => Phrase::new("name-other-unknown"),
+        NameReason::Other => Phrase::new("name-other").with("other", in_the_way),
+        NameReason::TooMany => Phrase::new("name-too-many"),
+        NameReason::Disk => Phrase::new("name-disk"),
+    }
+    .with("name", me)
+    .with("relay", relay)
+}
+
+/// Why a letter to `who` was refused, and what else is to be said about that.
+pub fn letter_refused(reason: Reason, who: &str, may_have_arrived: bool, nearest: &[Name]) -> Vec<Phrase> {
+    let why = match reason {
+        Reason::Unknown => Phrase::new("refused-unknown"),
+        Reason::Offline => Phrase::new("refused-offline"),
+        Reason::Full => Phrase::new("refused-full"),
+        Reason::TooLong => Phrase::new("refused-too-long"),
+        Reason::Blocked => Phrase::new("refused-blocked"),
+        Reason::Behind => Phrase::new("refused-behind"),
+    };
+    let mut phrases = vec![why.with("who", who)];
+    if may_have_arrived {
+        phrases.push(Phrase::new("refused-may-have-arrived"));
+    }
+    if !nearest.is_empty() {
+        let names: Vec<&str> = nearest.iter().map(Name::as_str).collect();
+        phrases.push(Phrase::new("refused-nearest").with("names", names.join(", ")));
+    }
+    phrases
+}
+
+/// A carrier as it stands in a sentence.
+pub(super) const fn upper(via: Carrier) -> &'static str {
+    match via {
+        Carrier::Udp => "UDP",
+        Carrier::Tcp => "TCP",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::PublicKey;
+    use crate::ui::{Lang, Strings};
+
+    fn say(event: &Event) -> String {
+        Strings::new(Lang::En).say(&of_event(event, "TOM").unwrap())
+    }
+
+    fn relay() -> HostPort {
+        "127.0.0.1:8081".parse().unwrap()
+    }
+
+    #[test]
+    fn an_absent_relay_is_told_with_the_command_that_starts_one() {
+        let event = Event::Unreached { relay: relay(), why: Unreached::Silent };
+        assert_eq!(say(&event), "no relay answers at 127.0.0.1:8081; start one: queqiao relay --tcp");
+        let event = Event::Unreached { relay: relay(), why: Unreached::NoTcpListener };
+        assert_eq!(say(&event), "no TCP listener at 127.0.0.1:8081; start the relay with --tcp");
+    }
+
+    #[test]
+    fn a_changed_key_is_told_with_the_exact_command_that_accepts_it() {
+        let (pinned, offered) = (PublicKey([1; 32]), PublicKey([2; 32]));
+        let said = say(&Event::Unreached { relay: relay(), why: Unreached::KeyChanged { pinned, offered } });
+        assert!(said.ends_with(&format!("queqiao trust 127.0.0.1:8081 {offered}")), "{said}");
+        assert!(said.contains(&pinned.to_string()));
+    }
+
+    #[test]
+    fn every_refusal_of_a_name_says_which_name() {
+        use NameReason::{Bad, Confusable, Disk, Other, Reserved, Taken, TooMany};
+        for reason in [Taken, Confusable, Reserved, Bad, Other, TooMany, Disk] {
+            for name in [None, Some("T0M".parse().unwrap())] {
+                let said = say(&Event::NameRefused { relay: relay(), reason, name });
+                assert!(!said.contains("{") && !said.starts_with("name-"), "{said}");
+            }
+        }
+        let event = Event::NameRefused { relay: relay(), reason: Taken, name: None };
+        assert!(say(&event).starts_with("TOM is taken at 127.0.0.1:8081"));
+    }
+
+    #[test]
+    fn a_refused_letter_is_told_with_doubt_and_neighbours() {
+        let nearest = ["TOM".parse().unwrap(), "TIM".parse().unwrap()];
+        let strings = Strings::new(Lang::En);
+        let said: Vec<String> =
+            letter_refused(Reason::Unknown, "TAM", true, &nearest).iter().map(|p| strings.say(p)).collect();
+        assert_eq!(
+            said,
+            [
+                "Not delivered: no member TAM at the relay",
+                "It may have arrived all the same",
+                "Members with names like it: TOM, TIM",
+            ]
+        );
+    }
+}

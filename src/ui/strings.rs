@@ -1,0 +1,95 @@
+//! Sentences for people: one table for each language, embedded in the program.
+
+use fluent_bundle::concurrent::FluentBundle;
+use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
+use unic_langid::LanguageIdentifier;
+
+use crate::base::{Phrase, harmless_line};
+
+const EN: &str = include_str!("strings/en.ftl");
+const ZH: &str = include_str!("strings/zh.ftl");
+
+/// The one argument that is a number, so that sentences can tell one from many. All others are texts: a name `007`
+/// must not become 7.
+const NUMBER_ARG: &str = "count";
+
+/// The variables that say the language, the first one that is set and not empty (POSIX, "Internationalization
+/// Variables").
+const LANG_VARIABLES: [&str; 4] = ["QUEQIAO_LANG", "LC_ALL", "LC_MESSAGES", "LANG"];
+
+/// A language people are spoken to in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lang {
+    /// English.
+    #[default]
+    En,
+    /// Chinese.
+    Zh,
+}
+
+impl Lang {
+    /// The language: `flag` (`--lang`) before `QUEQIAO_LANG`, `LC_ALL`, `LC_MESSAGES`, `LANG`. Everything that begins
+    /// with `zh` is Chinese, everything else English.
+    pub fn pick(flag: Option<&str>, env: impl Fn(&str) -> Option<String>) -> Lang {
+        let from_env = || LANG_VARIABLES.iter().filter_map(|name| env(name)).find(|value| !value.is_empty());
+        let said = flag.map(str::to_owned).or_else(from_env).unwrap_or_default();
+        if said.to_ascii_lowercase().starts_with("zh") { Lang::Zh } else { Lang::En }
+    }
+}
+
+/// The sentences of one language.
+pub struct Strings {
+    lang: Lang,
+    bundle: FluentBundle<FluentResource>,
+}
+
+impl Strings {
+    /// The sentences of `lang`.
+    pub fn new(lang: Lang) -> Strings {
+        let (source, id) = match lang {
+            Lang::En => (EN, "en"),
+            Lang::Zh => (ZH, "zh"),
+        };
+        let resource =
+            FluentResource::try_new(source.to_owned()).expect("the embedded tables are well formed");
+        let id: LanguageIdentifier = id.parse().expect("these are language codes");
+        let mut bundle = FluentBundle::new_concurrent(vec![id]);
+        bundle.set_use_isolating(false);
+        bundle.add_resource(resource).expect("no key stands twice in an embedded table");
+        Strings { lang, bundle }
+    }
+
+    /// The language.
+    pub const fn lang(&self) -> Lang {
+        self.lang
+    }
+
+    /// The sentence, on one line, with every argument made harmless. A key without a sentence is shown as itself.
+    pub fn say(&self, phrase: &Phrase) -> String {
+        let Some(pattern) = self.bundle.get_message(phrase.key()).and_then(|message| message.value()) else {
+            return harmless_line(&phrase.to_string()).into_owned();
+        };
+        let mut args = FluentArgs::new();
+        for (name, value) in phrase.args() {
+            args.set(*name, argument(name, value));
+        }
+        let mut errors = Vec::new();
+        self.bundle.format_pattern(pattern, Some(&args), &mut errors).into_owned()
+    }
+}
+
+impl std::fmt::Debug for Strings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Strings").field(&self.lang).finish()
+    }
+}
+
+fn argument<'a>(name: &str, value: &'a str) -> FluentValue<'a> {
+    match value.parse::<u64>() {
+        Ok(number) if name == NUMBER_ARG => FluentValue::from(number),
+        _ => FluentValue::String(harmless_line(value)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use super::*;
+
+/// Keys of a table, each with the arguments its sentence uses.
+fn table(source: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let mut keys: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut key = String::new();
+    for line in source.lines().filter(|line| !line.starts_with('#')) {
+        if let Some((name, _)) =
+            line.split_once(" =").filter(|_| line.starts_with(|c: char| c.is_ascii_lowercase()))
+        {
+            key = name.to_owned();
+            assert!(keys.insert(key.clone(), BTreeSet::new()).is_none(), "{key} stands twice");
+        }
+        for gap in line.split("{ $").skip(1) {
+            let name = gap.split([' ', '}']).next().unwrap();
+            keys.get_mut(&key).unwrap().insert(name.to_owned());
+        }
+    }
+    keys
+}
+
+/// The program text of every file under `src`, without its tests.
+fn program_texts(folder: &Path, texts: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            program_texts(&path, texts);
+        } else if path.extension().is_some_and(|e| e == "rs")
+            && path.file_name().is_some_and(|n| n != "tests.rs")
+        {
+            let text = fs::read_to_string(&path).unwrap();
+            let program = text.split("#[cfg(test)]\nmod ").next().unwrap().to_owned();
+            texts.push((path.display().to_string(), program));
+        }
+    }
+}
+
+/// Keys written as `Phrase::new("…")`, and as `=> "…"` in a `fn key`.
+fn keys_used(program: &str) -> Vec<String> {
+    let literal = |text: &str| {
+        let text = text.trim_start().strip_prefix('"')?;
+        Some(text.split('"').next().unwrap().to_owned())
+    };
+    let mut keys: Vec<String> = program.split("Phrase::new(").skip(1).filter_map(literal).collect();
+    for body in program.split("fn key(").skip(1) {
+        let body = body.split("\n    }\n").next().unwrap();
+        keys.extend(body.split("=>").skip(1).filter_map(literal));
+    }
+    keys
+}
+
+#[test]
+fn both_languages_have_the_same_sentences_with_the_same_arguments() {
+    let (en, zh) = (table(EN), table(ZH));
+    assert!(en.len() > 80);
+    assert_eq!(en, zh);
+}
+
+#[test]
+fn every_phrase_in_the_program_has_a_sentence() {
+    let mut texts = Vec::new();
+    program_texts(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut texts);
+    let known = table(EN);
+    let mut seen = 0;
+    for (file, program) in texts {
+        for key in keys_used(&program) {
+            assert!(known.contains_key(&key), "{file}: no sentence for {key:?}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 30, "only {seen} phrases found: the search is broken");
+}
+
+#[test]
+fn keys_are_found_in_both_of_their_forms() {
+    let program = "Phrase::new(\n    \"one\") Phrase::new(key)\n    fn key(self) -> x {\n        A => \"two\",\n    }\n => \"no\"";
+    assert_eq!(keys_used(program), ["one", "two"]);
+}
+
+#[test]
+fn every_sentence_fills_its_gaps_and_is_one_line() {
+    for lang in [Lang::En, Lang::Zh] {
+        let strings = Strings::new(lang);
+        for (key, args) in table(EN) {
+            for count in ["1", "2"] {
+                let mut phrase = Phrase::new(Box::leak(key.clone().into_boxed_str()));
+                for arg in &args {
+                    phrase = phrase.with(
+                        Box::leak(arg.clone().into_boxed_str()),
+                        if arg == "count" { count } else { "X" },
+                    );
+                }
+                let said = strings.say(&phrase);
+                assert!(!said.is_empty() && !said.contains(['\n', '{', '$']), "{key}: {said}");
+                assert!(!said.contains(key.as_str()) || key == "interrupted", "{key}: {said}");
+            }
+        }
+    }
+}
+
+#[test]
+fn one_and_many_are_told_apart_and_names_of_digits_stay_names() {
+    let strings = Strings::new(Lang::En);
+    assert_eq!(strings.say(&Phrase::new("chat-missing").with("count", 1)), "1 letter missing here");
+    assert_eq!(strings.say(&Phrase::new("chat-missing").with("count", 12_345)), "12345 letters missing here");
+    assert_eq!(
+        strings.say(&Phrase::new("refused-offline").with("who", "007")),
+        "Not delivered: 007 is not online"
+    );
+}
+
+#[test]
+fn arguments_cannot_break_the_line_or_command_the_terminal() {
+    for lang in [Lang::En, Lang::Zh] {
+        let phrase = Phrase::new("refused-offline").with("who", "a\nb\r\x1b[2J\u{9b}1m\u{202e}\u{2066}");
+        let said = Strings::new(lang).say(&phrase);
+        assert!(
+            !said.contains(|c: char| c.is_control() || "\u{202e}\u{2066}\u{2068}\u{2069}".contains(c)),
+            "{said:?}"
+        );
+    }
+}
+
+#[test]
+fn a_key_without_a_sentence_is_shown_as_itself() {
+    let phrase = Phrase::new("no-such-key").with("path", "/x");
+    assert_eq!(Strings::new(Lang::Zh).say(&phrase), "no-such-key path=\"/x\"");
+}
+
+#[test]
+fn the_language_follows_flag_then_environment() {
+    let env = |pairs: &'static [(&str, &str)]| {
+        move |name: &str| pairs.iter().find(|p| p.0 == name).map(|p| p.1.to_owned())
+    };
+    assert_eq!(Lang::pick(None, env(&[])), Lang::En);
+    assert_eq!(Lang::pick(None, env(&[("LANG", "zh_CN.UTF-8")])), Lang::Zh);
+    assert_eq!(Lang::pick(None, env(&[("LC_ALL", "C"), ("LANG", "zh_CN.UTF-8")])), Lang::En);
+    assert_eq!(Lang::pick(None, env(&[("LC_ALL", ""), ("LC_MESSAGES", "zh_TW"), ("LANG", "C")])), Lang::Zh);
+    assert_eq!(Lang::pick(None, env(&[("QUEQIAO_LANG", "en"), ("LC_ALL", "zh_CN")])), Lang::En);
+    assert_eq!(Lang::pick(Some("zh"), env(&[("QUEQIAO_LANG", "en")])), Lang::Zh);
+    assert_eq!(Lang::pick(Some("de"), env(&[("LANG", "zh_CN")])), Lang::En);
+}

@@ -1,0 +1,137 @@
+//! Lines from a terminal, edited with rustyline.
+
+use std::cell::Cell;
+use std::sync::mpsc::Receiver;
+
+use rustyline::completion::Completer;
+use rustyline::config::Configurer;
+use rustyline::error::ReadlineError;
+use rustyline::highlight::Highlighter;
+use rustyline::hint::Hinter;
+use rustyline::history::MemHistory;
+use rustyline::validate::Validator;
+use rustyline::{CompletionType, Config, Context, Editor, ExternalPrinter, Helper};
+
+use crate::base::Phrase;
+use crate::ui::line::Typed;
+
+use super::Ask;
+
+/// Lines kept to go back to with the arrow keys.
+const HISTORY_LEN: usize = 200;
+/// Draws nothing: up a line and down again (ECMA-48 CUU). The editor ends whatever lacks a new line with one.
+pub(super) const NOTHING: &str = "\x1b[A\n";
+/// Leaves the editor's screen: bracketed paste off (xterm, "Bracketed Paste Mode"), and below the half-typed line.
+pub(super) const LEAVE: &str = "\x1b[?2004l\r\n";
+
+/// The line editor.
+pub(super) type Keys = Editor<Line, MemHistory>;
+
+/// What the editor is told about a line and asked about it.
+#[derive(Default)]
+pub(super) struct Line {
+    candidates: Vec<String>,
+    empty: Cell<bool>,
+}
+
+impl Completer for Line {
+    type Candidate = String;
+
+    fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
+        let begun = &line[..pos];
+        let fits = |candidate: &&String| !begun.is_empty() && candidate.starts_with(begun);
+        Ok((0, self.candidates.iter().filter(fits).cloned().collect()))
+    }
+}
+
+impl Hinter for Line {
+    type Hint = String;
+
+    /// Gives no hint: it is called whenever the line changes, and Ctrl-C on an empty line is not like any other.
+    fn hint(&self, line: &str, _: usize, _: &Context<'_>) -> Option<String> {
+        self.empty.set(line.is_empty());
+        None
+    }
+}
+
+impl Highlighter for Line {}
+impl Validator for Line {}
+impl Helper for Line {}
+
+/// An editor, and what prints above its line.
+///
+/// # Errors
+/// The terminal cannot be edited on.
+pub(super) fn open() -> rustyline::Result<(Keys, impl ExternalPrinter + Send + 'static)> {
+    let config = Config::builder()
+        .auto_add_history(true)
+        .bracketed_paste(true)
+        .completion_type(CompletionType::List)
+        .build();
+    let mut editor = Editor::with_history(config, MemHistory::new())?;
+    editor.set_max_history_size(HISTORY_LEN)?;
+    editor.set_helper(Some(Line::default()));
+    let printer = editor.create_external_printer()?;
+    Ok((editor, printer))
+}
+
+/// Reads a line for each ask, until the input or the asks end.
+pub(super) fn run(mut editor: Keys, asked: &Receiver<Ask>, mut typed: impl FnMut(Typed)) {
+    for ask in asked {
+        let line = editor.helper_mut().expect("it was set when the editor was opened");
+        line.candidates = ask.candidates;
+        let read = read_line(&mut editor, &ask.prompt);
+        let last = matches!(read, Typed::EndOfInput | Typed::Interrupted);
+        typed(read);
+        if last {
+            return;
+        }
+    }
+}
+
+fn read_line(editor: &mut Keys, prompt: &str) -> Typed {
+    loop {
+        match editor.readline(prompt) {
+            Ok(line) => return Typed::Line(line),
+            Err(ReadlineError::Eof) => return Typed::EndOfInput,
+            Err(ReadlineError::Interrupted) => {
+                if editor.helper().is_some_and(|line| line.empty.get()) {
+                    return Typed::Interrupted;
+                }
+            }
+            Err(ReadlineError::Signal(_)) => {}
+            Err(error) => {
+                log::debug!("{}", Phrase::new("input-failed").with("cause", error));
+                return Typed::EndOfInput;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustyline::history::DefaultHistory;
+
+    #[test]
+    fn candidates_are_those_that_begin_like_the_line() {
+        let names = ["JACK", "JANE", "一棵树", "/to JACK"];
+        let line = Line { candidates: names.map(str::to_owned).to_vec(), ..Line::default() };
+        let history = DefaultHistory::new();
+        let complete = |begun: &str| line.complete(begun, begun.len(), &Context::new(&history)).unwrap().1;
+        assert_eq!(complete("JA"), ["JACK", "JANE"]);
+        assert_eq!(complete("一"), ["一棵树"]);
+        assert_eq!(complete("/to J"), ["/to JACK"]);
+        assert_eq!(complete(""), [""; 0]);
+    }
+
+    #[test]
+    fn an_empty_line_is_told_from_a_begun_one() {
+        let line = Line::default();
+        let history = DefaultHistory::new();
+        for (text, empty) in [("", true), ("a", false), ("", true)] {
+            assert_eq!(line.hint(text, text.len(), &Context::new(&history)), None);
+            assert_eq!(line.empty.get(), empty);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Lines from a file, a pipe or a terminal that cannot be edited on.
+
+use std::io::{self, BufRead, ErrorKind, IsTerminal};
+use std::sync::mpsc::Receiver;
+
+use crate::base::Phrase;
+use crate::ui::line::Typed;
+use crate::wire::limits::LETTER_TEXT_MAX;
+
+use super::Ask;
+
+/// The longest line kept, in bytes: a letter, and some more so that a letter slightly too long is given back.
+const LINE_LEN_MAX: usize = LETTER_TEXT_MAX + 1024;
+
+/// Reads a line for each ask, until the input or the asks end. Nobody is prompted who cannot see it.
+pub(super) fn run(asked: &Receiver<Ask>, mut typed: impl FnMut(Typed)) {
+    let prompted = io::stdin().is_terminal();
+    let mut input = io::stdin().lock();
+    for ask in asked {
+        if prompted {
+            let _ = super::write_err(&ask.prompt);
+        }
+        let read = next_line(&mut input);
+        let last = read == Typed::EndOfInput;
+        typed(read);
+        if last {
+            return;
+        }
+    }
+}
+
+/// The next line, without its end (`\n` or `\r\n`). One that is too long or not UTF-8 is read to its end and refused.
+fn next_line(input: &mut impl BufRead) -> Typed {
+    let mut line = Vec::new();
+    let mut len = 0;
+    loop {
+        let bytes = match input.fill_buf() {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => {
+                log::error!("standard input: {error}");
+                return Typed::EndOfInput;
+            }
+        };
+        if bytes.is_empty() {
+            return if len == 0 { Typed::EndOfInput } else { finish(line, len) };
+        }
+        let end = bytes.iter().position(|byte| *byte == b'\n');
+        let piece = &bytes[..end.unwrap_or(bytes.len())];
+        let room = LINE_LEN_MAX.saturating_sub(line.len());
+        line.extend_from_slice(&piece[..piece.len().min(room)]);
+        len += piece.len();
+        let used = piece.len() + usize::from(end.is_some());
+        input.consume(used);
+        if end.is_some() {
+            return finish(line, len);
+        }
+    }
+}
+
+fn finish(mut line: Vec<u8>, len: usize) -> Typed {
+    if len > LINE_LEN_MAX {
+        return Typed::Refused(Phrase::new("input-too-long").with("max", LINE_LEN_MAX));
+    }
+    if line.last() == Some(&b'\r') {
+        line.pop();
+    }
+    String::from_utf8(line).map_or_else(|_| Typed::Refused(Phrase::new("input-not-utf8")), Typed::Line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::BufReader;
+
+    fn all(input: &[u8], capacity: usize) -> Vec<Typed> {
+        let mut input = BufReader::with_capacity(capacity, input);
+        let mut lines = Vec::new();
+        loop {
+            lines.push(next_line(&mut input));
+            if lines.last() == Some(&Typed::EndOfInput) {
+                return lines;
+            }
+        }
+    }
+
+    fn line(text: &str) -> Typed {
+        Typed::Line(text.to_owned())
+    }
+
+    #[test]
+    fn lines_come_without_their_ends_however_they_are_cut() {
+        for capacity in [1, 2, 3, 64] {
+            let lines = all("JACK\r\n约不\n\nlast".as_bytes(), capacity);
+            assert_eq!(lines, [line("JACK"), line("约不"), line(""), line("last"), Typed::EndOfInput]);
+        }
+        assert_eq!(all(b"", 8), [Typed::EndOfInput]);
+    }
+
+    #[test]
+    fn a_line_that_is_not_utf8_is_refused_and_the_next_one_read() {
+        let lines = all(b"\xff\xfe\nok\n\xe9\xb9", 4);
+        let refused = Typed::Refused(Phrase::new("input-not-utf8"));
+        assert_eq!(lines, [refused.clone(), line("ok"), refused, Typed::EndOfInput]);
+    }
+
+    #[test]
+    fn a_line_longer_than_any_letter_is_skipped_and_told() {
+        let longest = "x".repeat(LINE_LEN_MAX);
+        let lines = all(format!("{longest}\n{longest}x\nok\n").as_bytes(), 4096);
+        let refused = Typed::Refused(Phrase::new("input-too-long").with("max", LINE_LEN_MAX));
+        assert_eq!(lines, [line(&longest), refused, line("ok"), Typed::EndOfInput]);
+    }
+}
