@@ -217,7 +217,7 @@ impl<B: Book> LineMode<B> {
                 dos.extend(self.all_stopped().then_some(Do::Quit { status: FAILED }));
                 dos
             }
-            Event::Pinned { .. } => self.notice(event),
+            Event::Pinned { .. } | Event::Unreadable { .. } => self.notice(event),
             Event::Pong { .. } | Event::Left => Vec::new(),
         }
     }

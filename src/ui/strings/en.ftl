@@ -107,23 +107,6 @@ address-bad-host = the host must be an IP address or a host name
 address-no-brackets = an IPv6 address stands in brackets: [::1]:8081
 address-full-width-colon = write the colon as : and not as ：
 
-## Files, folders, sockets
-
-port-in-use = { $addr } is in use already; choose another with --bind, or 0 as the port for a free one
-cannot-bind = { $addr } cannot be used: { $cause }
-cannot-listen-tcp = { $addr } cannot be used for TCP: { $cause }
-data-no-folder = no data folder: set --data DIR or HOME
-data-not-writable = { $path } cannot be written: { $cause }
-data-not-readable = { $path } cannot be read: { $cause }
-data-in-use = { $path } is in use by another process ({ $holder })
-data-version = { $path } was written by another version of queqiao and is left as it is
-data-damaged = { $path } is damaged: { $cause }
-key-file-readable = { $path } can be read by others; it holds a private key: chmod 600 { $path }
-key-file-damaged = { $path } does not hold a private key; restore it from a copy, or move it away to start with a new one
-disk-failed = { $path } cannot be written any more: { $cause }
-member-in-use = another queqiao of { $name } is running on this machine (process { $pid })
-member-in-use-unknown = another queqiao of { $name } is running on this machine
-
 ## The relay
 
 relay-contacts-line = for the address book of each member, under [contacts]:
@@ -143,3 +126,83 @@ listen-time-ran-out = time ran out after { $count ->
 ping-no-answer = no answer from { $relay } over { $via }
 ping-answer = answer from { $relay } over { $via } in { $time }
 interrupted = interrupted
+
+## The address book
+
+book-bare-key = { $file }:{ $line }:{ $column }: put quotes around { $name }: "{ $name }" = …
+book-bare-value = { $file }:{ $line }:{ $column }: put quotes around { $value }: "{ $value }"
+book-full-width-quotes = { $file }:{ $line }:{ $column }: these quotes are not TOML's: write " (ASCII) around it
+book-full-width-colon = { $file }:{ $line }:{ $column }: full-width ：: write = between a name and its address, and : before the port
+book-full-width-equals = { $file }:{ $line }:{ $column }: full-width ＝: write = instead
+book-full-width-space = { $file }:{ $line }:{ $column }: full-width space: write an ordinary space instead
+book-full-width-mark = { $file }:{ $line }:{ $column }: { $found } is not understood here: write { $wanted } instead
+book-colon = { $file }:{ $line }:{ $column }: write = (not :) between a name and its address
+book-unclosed-quote = { $file }:{ $line }:{ $column }: this quote is never closed: put " at the end
+book-no-value = { $file }:{ $line }:{ $column }: { $name } has no address: write { $name } = "HOST:PORT"
+book-syntax = { $file }:{ $line }:{ $column }: not valid TOML: { $why }
+book-address-no-port = { $file }:{ $line }:{ $column }: { $address } has no port: write "{ $address }:8081"
+book-address-bad-port = { $file }:{ $line }:{ $column }: the port of { $address } must be a number from 1 to 65535
+book-address-bad-host = { $file }:{ $line }:{ $column }: { $address } is not HOST:PORT, like 127.0.0.1:8081 or chat.example.org:8081
+book-address-no-brackets = { $file }:{ $line }:{ $column }: an IPv6 address needs brackets and a port: [{ $address }]:8081
+book-bad-public-key = { $file }:{ $line }:{ $column }: this is not a public key: it is 43 letters, digits, - and _
+book-unknown-key = { $file }:{ $line }:{ $column }: unknown key { $key }; known here: { $known }
+book-unknown-key-near = { $file }:{ $line }:{ $column }: unknown key { $key }: did you mean { $near }?
+book-not-entry = { $file }:{ $line }:{ $column }: { $name } must be "HOST:PORT" in quotes, or a table with relay = "HOST:PORT"
+book-not-text = { $file }:{ $line }:{ $column }: { $key } must be text in quotes
+book-not-table = { $file }:{ $line }:{ $column }: { $key } must be a table: write [{ $key }] on a line of its own
+book-outside = { $file }:{ $line }:{ $column }: { $name } stands outside [contacts]: put the line [contacts] above it
+book-duplicate-name = { $file }:{ $line }:{ $column }: { $name } is on line { $first } already: rename or remove one
+book-duplicate-key = { $file }:{ $line }:{ $column }: { $key } is given twice: remove one
+book-duplicate-public-key = { $file }:{ $line }:{ $column }: { $name } has the same key as { $other }: remove or correct one
+book-tcp-conflict = { $file }:{ $line }:{ $column }: line { $first } says that { $relay } listens for TCP at { $tcp }: make both the same
+book-dotted-name = { $file }:{ $line }:{ $column }: a name with a dot needs quotes: "{ $name }" = …
+book-no-relay = { $file }:{ $line }:{ $column }: { $name } needs relay = "HOST:PORT"
+book-me-empty = { $file }:{ $line }:{ $column }: my name is empty: write one, or put # before the line
+book-me-reserved = { $file }:{ $line }:{ $column }: { $name } is reserved for the relay: choose another name
+book-name-empty = { $file }:{ $line }:{ $column }: a name cannot be empty
+book-name-too-long = { $file }:{ $line }:{ $column }: { $name }… is too long: at most 32 characters and 96 bytes
+book-name-space = { $file }:{ $line }:{ $column }: the name "{ $name }" has a space in it: take it out
+book-name-no-letter = { $file }:{ $line }:{ $column }: the name { $name } needs a letter or a digit
+book-name-bad-character = { $file }:{ $line }:{ $column }: no name can hold { $character }: letters, digits, . _ and - of any script
+book-missing = no address book at { $file }
+book-unreadable = cannot read { $file }: { $why }
+book-unwritable = cannot write { $file }: { $why }
+book-too-big = { $file } is larger than { $most } bytes: is it an address book?
+book-not-utf8 = { $file }:{ $line }: not UTF-8: save the file as UTF-8
+book-edit-by-hand = { $file } is laid out in a way no program can edit safely: please edit it by hand
+book-watch-failed = cannot watch { $file }: { $why }; edits count from the next start
+contact-exists = { $name } is in { $file } already
+contact-unknown = no contact { $name }; write NAME@HOST:PORT, or add one: queqiao contacts add { $name } HOST:PORT
+contact-unknown-near = no contact { $name }: did you mean { $near }?
+contact-book-empty = no contact { $name }: the address book is empty; add one: queqiao contacts add { $name } HOST:PORT
+contact-needs-name = { $address } is a relay: write whom you mean, NAME@{ $address }
+contact-full-width-at = full-width ＠ in { $name }: write @ instead
+name-space = a name cannot have a space in it
+name-no-letter = a name needs a letter or a digit
+
+## Files and folders
+
+relay-busy = another relay (process { $pid }) is using { $folder }; stop it, or give this one its own folder with --data DIR
+member-busy = { $name } is already running on this machine (process { $pid })
+store-key-open = { $file } holds a secret key, but others may read it (mode { $mode }); run: chmod 600 { $file }
+store-key-damaged = the key in { $file } is damaged; restore the file from a backup
+store-key-missing = { $file } is gone, but other files of its owner are still there; restore it from a backup, or begin anew with an empty folder
+store-counter-damaged = { $file } is damaged; remove it, it will be made again
+store-database-missing = { $file } is gone or empty, but the relay's key is still there; restore it from a backup, or begin anew with an empty folder
+store-not-database = { $file } is not a database of queqiao; move it away or choose another folder with --data DIR
+store-database-damaged = { $file } is damaged ({ $cause }); restore it from a backup
+store-newer = { $file } was made by a newer queqiao (layout { $version }); nothing was changed; use that version
+store-disk-full = no room on the disk for { $file }; free some space
+store-not-permitted = no permission for { $file }: { $cause }
+store-not-folder = { $file } is a file where a folder is needed; choose another folder with --data DIR
+store-io = cannot read or write { $file }: { $cause }
+store-no-home = no home folder is known; give a folder with --data DIR
+store-no-thread = the system has no thread left: { $cause }
+pins-damaged = { $file }, line { $line }: { $cause }; correct or remove that line
+
+## The network
+
+port-in-use = { $addr } is already in use ({ $carrier }); choose another port or stop what uses it
+cannot-bind = cannot listen at { $addr } ({ $carrier }): { $cause }
+cannot-start = the system refuses to start the network loop: { $cause }
+letter-unreadable = a letter from { $who } ({ $id }) is of a kind this version cannot show; update queqiao

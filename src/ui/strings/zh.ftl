@@ -103,20 +103,6 @@ address-full-width-colon = 冒号请用半角 : 而不是全角 ：
 
 ## 文件、文件夹、套接字
 
-port-in-use = { $addr } 已被占用;请用 --bind 换一个,端口写 0 则自动选取
-cannot-bind = { $addr } 无法使用: { $cause }
-cannot-listen-tcp = { $addr } 无法用于 TCP: { $cause }
-data-no-folder = 没有数据文件夹: 请设 --data DIR 或 HOME
-data-not-writable = { $path } 无法写入: { $cause }
-data-not-readable = { $path } 无法读取: { $cause }
-data-in-use = { $path } 正被另一个进程使用({ $holder })
-data-version = { $path } 由另一版本的 queqiao 写成,原样未动
-data-damaged = { $path } 已损坏: { $cause }
-key-file-readable = { $path } 可被他人读取,而它存有私钥: chmod 600 { $path }
-key-file-damaged = { $path } 里不是私钥;请从备份恢复,或将其移走以启用新密钥
-disk-failed = { $path } 再也无法写入: { $cause }
-member-in-use = 本机已有 { $name } 的另一个 queqiao 在运行(进程 { $pid })
-member-in-use-unknown = 本机已有 { $name } 的另一个 queqiao 在运行
 
 ## 中继
 
@@ -134,3 +120,83 @@ listen-time-ran-out = 时间到,收到 { $count } 条消息
 ping-no-answer = { $relay } 没有应答(走 { $via })
 ping-answer = { $relay } 应答(走 { $via }),用时 { $time }
 interrupted = 已中断
+
+## 通讯录
+
+book-bare-key = { $file }:{ $line }:{ $column }: 请给 { $name } 加上英文引号："{ $name }" = …
+book-bare-value = { $file }:{ $line }:{ $column }: 请给 { $value } 加上英文引号："{ $value }"
+book-full-width-quotes = { $file }:{ $line }:{ $column }: 引号不对：请用英文引号 "
+book-full-width-colon = { $file }:{ $line }:{ $column }: 全角冒号“：”不能用：名字和地址之间写 =，端口前写 :
+book-full-width-equals = { $file }:{ $line }:{ $column }: 全角等号“＝”不能用：请写 =
+book-full-width-space = { $file }:{ $line }:{ $column }: 全角空格不能用：请用普通空格
+book-full-width-mark = { $file }:{ $line }:{ $column }: 这里不能用“{ $found }”：请写 { $wanted }
+book-colon = { $file }:{ $line }:{ $column }: 名字和地址之间请写 =，不是 :
+book-unclosed-quote = { $file }:{ $line }:{ $column }: 引号没有结束：请在末尾补上 "
+book-no-value = { $file }:{ $line }:{ $column }: { $name } 没有地址：请写 { $name } = "主机:端口"
+book-syntax = { $file }:{ $line }:{ $column }: 不是有效的 TOML：{ $why }
+book-address-no-port = { $file }:{ $line }:{ $column }: { $address } 没有端口：请写 "{ $address }:8081"
+book-address-bad-port = { $file }:{ $line }:{ $column }: { $address } 的端口应是 1 到 65535 的数
+book-address-bad-host = { $file }:{ $line }:{ $column }: { $address } 不是“主机:端口”的形式，例如 127.0.0.1:8081 或 chat.example.org:8081
+book-address-no-brackets = { $file }:{ $line }:{ $column }: IPv6 地址要加方括号和端口：[{ $address }]:8081
+book-bad-public-key = { $file }:{ $line }:{ $column }: 这不是公钥：公钥由 43 个字母、数字、- 和 _ 组成
+book-unknown-key = { $file }:{ $line }:{ $column }: 不认识 { $key }；这里可以用：{ $known }
+book-unknown-key-near = { $file }:{ $line }:{ $column }: 不认识 { $key }，是不是 { $near }？
+book-not-entry = { $file }:{ $line }:{ $column }: { $name } 应写成带引号的 "主机:端口"，或含 relay = "主机:端口" 的表
+book-not-text = { $file }:{ $line }:{ $column }: { $key } 应是带引号的文字
+book-not-table = { $file }:{ $line }:{ $column }: { $key } 应是表：请单独一行写 [{ $key }]
+book-outside = { $file }:{ $line }:{ $column }: { $name } 不在 [contacts] 之内：请在它上面加一行 [contacts]
+book-duplicate-name = { $file }:{ $line }:{ $column }: { $name } 已在第 { $first } 行：请改名或删去其中一个
+book-duplicate-key = { $file }:{ $line }:{ $column }: { $key } 写了两次：请删去其中一个
+book-duplicate-public-key = { $file }:{ $line }:{ $column }: { $name } 和 { $other } 的公钥相同：请删去或改正其中一个
+book-tcp-conflict = { $file }:{ $line }:{ $column }: 第 { $first } 行说 { $relay } 的 TCP 地址是 { $tcp }：请让两处一致
+book-dotted-name = { $file }:{ $line }:{ $column }: 带点的名字要加英文引号："{ $name }" = …
+book-no-relay = { $file }:{ $line }:{ $column }: { $name } 缺少 relay = "主机:端口"
+book-me-empty = { $file }:{ $line }:{ $column }: 我的名字是空的：请填写，或在行首加 #
+book-me-reserved = { $file }:{ $line }:{ $column }: { $name } 是中继保留的名字：请换一个
+book-name-empty = { $file }:{ $line }:{ $column }: 名字不能为空
+book-name-too-long = { $file }:{ $line }:{ $column }: { $name }… 太长：最多 32 个字符、96 字节
+book-name-space = { $file }:{ $line }:{ $column }: 名字“{ $name }”里有空格：请去掉
+book-name-no-letter = { $file }:{ $line }:{ $column }: 名字 { $name } 里至少要有一个字母、汉字或数字
+book-name-bad-character = { $file }:{ $line }:{ $column }: 名字里不能有 { $character }：只能用文字、数字和 . _ -
+book-missing = 没有通讯录文件 { $file }
+book-unreadable = 无法读取 { $file }：{ $why }
+book-unwritable = 无法写入 { $file }：{ $why }
+book-too-big = { $file } 超过 { $most } 字节：这是通讯录吗？
+book-not-utf8 = { $file }:{ $line }：不是 UTF-8 编码：请把文件另存为 UTF-8
+book-edit-by-hand = { $file } 的写法无法由程序安全修改：请手工编辑
+book-watch-failed = 无法监视 { $file }：{ $why }；修改在下次启动时生效
+contact-exists = { $file } 里已有 { $name }
+contact-unknown = 没有联系人 { $name }；可写 名字@主机:端口，或添加：queqiao contacts add { $name } 主机:端口
+contact-unknown-near = 没有联系人 { $name }，是不是 { $near }？
+contact-book-empty = 没有联系人 { $name }：通讯录是空的；请添加：queqiao contacts add { $name } 主机:端口
+contact-needs-name = { $address } 是中继：请写明是谁，名字@{ $address }
+contact-full-width-at = { $name } 里有全角“＠”：请写 @
+name-space = 名字里不能有空格
+name-no-letter = 名字里至少要有一个字母、汉字或数字
+
+## 文件与文件夹
+
+relay-busy = 另一个中继(进程 { $pid })正在使用 { $folder };请先停止它,或用 --data DIR 指定别的文件夹
+member-busy = { $name } 已在本机运行(进程 { $pid })
+store-key-open = { $file } 是私钥,但其他用户也能访问(权限 { $mode });请运行:chmod 600 { $file }
+store-key-damaged = { $file } 中的密钥已损坏;请从备份恢复该文件
+store-key-missing = { $file } 不见了,但其主人的其他文件还在;请从备份恢复,或改用空文件夹重新开始
+store-counter-damaged = { $file } 已损坏;请删除它,程序会重新生成
+store-database-missing = { $file } 不见了或是空的,但中继的密钥还在;请从备份恢复,或改用空文件夹重新开始
+store-not-database = { $file } 不是鹊桥的数据库;请把它移走,或用 --data DIR 指定别的文件夹
+store-database-damaged = { $file } 已损坏({ $cause });请从备份恢复
+store-newer = { $file } 由更新版本的鹊桥创建(格式 { $version });未作任何改动;请使用新版本
+store-disk-full = 磁盘空间不足,无法写入 { $file };请腾出空间
+store-not-permitted = 没有权限访问 { $file }:{ $cause }
+store-not-folder = { $file } 是文件,而这里需要文件夹;请用 --data DIR 指定别的文件夹
+store-io = 无法读写 { $file }:{ $cause }
+store-no-home = 找不到主目录;请用 --data DIR 指定文件夹
+store-no-thread = 系统无法再创建线程:{ $cause }
+pins-damaged = { $file } 第 { $line } 行:{ $cause };请改正或删除这一行
+
+## 网络
+
+port-in-use = { $addr } 已被占用({ $carrier });请换一个端口,或停止占用它的程序
+cannot-bind = 无法在 { $addr } 上监听({ $carrier }):{ $cause }
+cannot-start = 系统无法启动网络循环:{ $cause }
+letter-unreadable = 来自 { $who } 的一条消息({ $id })是本版本无法显示的类型;请更新鹊桥
