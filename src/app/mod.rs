@@ -1,1 +1,49 @@
-//! Room `app`.
+//! Floor 7: cores, store, net and faces joined into processes: the relay, and what a member does.
+//!
+//! Everything here runs on one thread, the loop's: it waits, turns the core, carries out what came of it, and hands
+//! events to a face. Other threads (store, keyboard, address-book watcher, resolver) speak to it through an inlet.
+//!
+//! It must not know: how arguments are written, byte layouts.
+//! Invariant: standard output carries results only; everything else is a [`Phrase`] said on standard error.
+//!
+//! Files: `relay`; `desk` (one running client) and on it `send`, `listen`, `chat`, `ping`; `setup` (address book, name,
+//! folders); `contacts`, `trust`; `demo` and `bench`; `outcome`.
+
+mod chat;
+mod contacts;
+mod desk;
+mod listen;
+mod outcome;
+mod ping;
+mod relay;
+mod send;
+mod setup;
+mod trust;
+
+pub use chat::chat;
+pub use contacts::{ContactsAction, NewContact, contacts};
+pub use listen::{ListenOptions, listen};
+pub use outcome::{Failure, Outcome, Status};
+pub use ping::{PingOptions, ping};
+pub use relay::{RelayOptions, relay};
+pub use send::{SendOptions, TextSource, send};
+pub use setup::Setup;
+pub use trust::trust;
+
+use crate::base::Phrase;
+use crate::ui::Strings;
+use crate::ui::terminal::{Written, write_err, write_out};
+
+/// Says a sentence on standard error. That nobody listens there is no failure.
+pub fn say(strings: &Strings, phrase: &Phrase) {
+    let _ = write_err(&format!("{}\n", strings.say(phrase)));
+}
+
+/// Prints one line of results.
+///
+/// # Errors
+/// [`Failure`] if standard output cannot be written. A reader that has gone away ends the command with success: that is
+/// `Ok(Written::Closed)`.
+pub fn print(line: &str) -> Result<Written, Failure> {
+    write_out(&format!("{line}\n")).map_err(|why| Phrase::new("output-failed").with("cause", why).into())
+}

@@ -206,3 +206,21 @@ port-in-use = { $addr } is already in use ({ $carrier }); choose another port or
 cannot-bind = cannot listen at { $addr } ({ $carrier }): { $cause }
 cannot-start = the system refuses to start the network loop: { $cause }
 letter-unreadable = a letter from { $who } ({ $id }) is of a kind this version cannot show; update queqiao
+
+## More of the commands
+
+relay-contacts-example = NAME = "{ $relay }"
+send-too-long = not sent: the text has { $len } bytes, a letter at most { $max }
+output-failed = standard output cannot be written: { $cause }
+book-no-relays = no contacts in { $file }: add one: queqiao contacts add NAME HOST:PORT
+book-followed = the address book was edited: it counts from now on
+book-kept = the address book as it was before the edit stays in use
+book-good = { $file }: { $count ->
+    [one] 1 contact, no mistakes
+   *[other] { $count } contacts, no mistakes
+}
+contact-added = { $name } added to { $file }
+contact-removed = { $name } removed from { $file }
+public-key-bad = this is not a public key: it is 43 letters, digits, - and _
+trust-differs = { $relay } has another key now, { $key }: nothing was changed
+trust-changed = if the operator of { $relay } confirms the new key: queqiao trust { $relay } { $offered }

@@ -200,3 +200,18 @@ port-in-use = { $addr } 已被占用({ $carrier });请换一个端口,或停止�
 cannot-bind = 无法在 { $addr } 上监听({ $carrier }):{ $cause }
 cannot-start = 系统无法启动网络循环:{ $cause }
 letter-unreadable = 来自 { $who } 的一条消息({ $id })是本版本无法显示的类型;请更新鹊桥
+
+## 命令补充
+
+relay-contacts-example = 名字 = "{ $relay }"
+send-too-long = 未发送:文字有 { $len } 字节,一条消息最多 { $max } 字节
+output-failed = 无法写标准输出:{ $cause }
+book-no-relays = { $file } 中没有联系人;请添加:queqiao contacts add 名字 主机:端口
+book-followed = 通讯录已修改,即刻生效
+book-kept = 仍使用修改前的通讯录
+book-good = { $file }:{ $count } 个联系人,没有错误
+contact-added = 已将 { $name } 加入 { $file }
+contact-removed = 已从 { $file } 删除 { $name }
+public-key-bad = 这不是公钥:公钥由 43 个字母、数字、- 和 _ 组成
+trust-differs = { $relay } 现在的密钥是 { $key },与给出的不同;未作任何改动
+trust-changed = 若 { $relay } 的管理者确认新密钥:queqiao trust { $relay } { $offered }

@@ -1,0 +1,208 @@
+//! `queqiao chat`: a conversation in line mode.
+
+use std::io::{self, BufRead, IsTerminal};
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use crate::base::{HostPort, Name, Now, Phrase, Tick};
+use crate::client::Command;
+use crate::contacts::{self, Book, watch};
+use crate::ui::clock::Clock;
+use crate::ui::line::{Do, LineMode, Resolved, Settings};
+use crate::ui::terminal::{Screen, Written, width, write_err};
+use crate::ui::{Color, Paint, Typed, line};
+
+use super::desk::{Ask, Desk, News};
+use super::listen::follow;
+use super::{Failure, Outcome, Setup, Status, say};
+
+/// At the end, letters on their way are waited for this long.
+const LINGER: Duration = Duration::from_secs(10);
+
+/// The address book as line mode asks it.
+#[derive(Debug)]
+pub(super) struct Contacts(pub(super) Book);
+
+impl line::Book for Contacts {
+    fn labels(&self) -> Vec<String> {
+        self.0.contacts.iter().map(|contact| contact.label.to_string()).collect()
+    }
+
+    fn relays(&self) -> Vec<HostPort> {
+        self.0.relays().into_iter().map(|relay| relay.address).collect()
+    }
+
+    fn resolve(&self, text: &str) -> Result<Resolved, Phrase> {
+        let contacts::Target { label, relay, member, .. } = self.0.resolve(text)?;
+        Ok(Resolved { label, relay, member })
+    }
+
+    fn label_of(&self, relay: &HostPort, member: &Name) -> Option<String> {
+        self.0.contact_of(relay, member).map(|contact| contact.label.to_string())
+    }
+}
+
+/// Chats until the user ends it.
+///
+/// # Errors
+/// [`Failure`] if it cannot begin, or every relay refuses the user.
+pub fn chat(setup: &Setup, contact: Option<&str>, color: Color) -> Outcome {
+    let location = setup.location();
+    let book = location.load()?;
+    let name = match setup.name(&book)? {
+        Some(name) => name,
+        None => ask_name(setup)?,
+    };
+    let target = contact.map(|text| line::Book::resolve(&Contacts(book.clone()), text)).transpose()?;
+    let relays = setup.relays(&book)?;
+    let mut desk = Desk::open(setup, name.clone())?;
+    let inlet = desk.inlet();
+    let watched = watch(location, move |read| drop(inlet.command(Ask::Book(Box::new(read)))));
+    let _watcher = watched.map_err(|phrase| say(&setup.strings, &phrase)).ok();
+    desk.command(Command::Relays(relays));
+    let settings = Settings {
+        strings: setup.strings.clone(),
+        me: name.to_string(),
+        carriers: setup.carriers,
+        clock: Clock::new(TimeZone::system()),
+    };
+    let line = LineMode::new(settings, Contacts(book), target);
+    let outcome = converse(setup, &mut desk, line, color);
+    desk.leave();
+    outcome
+}
+
+/// A terminal is asked for the name; anything else gets a usage error. The answer is not written anywhere.
+fn ask_name(setup: &Setup) -> Result<Name, Failure> {
+    if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
+        return Err(Failure::usage(Phrase::new("name-not-given")));
+    }
+    loop {
+        let _ = write_err(&setup.strings.say(&Phrase::new("name-ask")));
+        let mut line = String::new();
+        let read = io::stdin().lock().read_line(&mut line);
+        match read {
+            Ok(0) | Err(_) => return Err(Failure::usage(Phrase::new("name-not-given"))),
+            Ok(_) if line.trim().is_empty() => {}
+            Ok(_) => match line.trim().parse::<Name>() {
+                Ok(name) => return Ok(name),
+                Err(why) => say(&setup.strings, &why.phrase()),
+            },
+        }
+    }
+}
+
+fn converse(setup: &Setup, desk: &mut Desk, line: LineMode<Contacts>, color: Color) -> Outcome {
+    let inlet = desk.inlet();
+    let screen = Screen::open(move |typed| {
+        inlet.command(Ask::Typed(typed));
+    })
+    .map_err(|why| Phrase::new("input-failed").with("cause", why))?;
+    let colored = color.enabled(io::stdout().is_terminal(), |name| std::env::var(name).ok());
+    let mut talk = Talk { setup, line, screen: &screen, colored, quitting: None };
+    let outcome = talk.run(desk);
+    screen.finish();
+    outcome
+}
+
+/// A conversation under way.
+pub(super) struct Talk<'a> {
+    pub(super) setup: &'a Setup,
+    pub(super) line: LineMode<Contacts>,
+    pub(super) screen: &'a Screen,
+    pub(super) colored: bool,
+    /// The status to end with once what was sent is accepted, or the time for that is over.
+    pub(super) quitting: Option<(Status, Tick)>,
+}
+
+impl Talk<'_> {
+    pub(super) fn run(&mut self, desk: &mut Desk) -> Outcome {
+        let mut news = News::default();
+        self.ask();
+        loop {
+            if let Some((status, end)) = self.quitting
+                && (self.line.unaccepted() == 0 || status != Status::Done || desk.now().tick >= end)
+            {
+                return self.end(status);
+            }
+            let until = [self.line.next_deadline(), self.quitting.map(|q| q.1)].into_iter().flatten().min();
+            let now = desk.turn(until, &mut news);
+            if !self.take(desk, &mut news, now)? {
+                return Ok(Status::Done);
+            }
+        }
+    }
+
+    /// Takes in what one turn brought; `false` if nobody reads the output any more.
+    fn take(&mut self, desk: &mut Desk, news: &mut News, now: Now) -> Result<bool, Failure> {
+        let mut dos = Vec::new();
+        for event in news.events.drain(..) {
+            dos.extend(self.line.handle_event(&event, now));
+        }
+        let mut typed_one = false;
+        for ask in news.asks.drain(..) {
+            match ask {
+                Ask::Signal(_) => return Err(Failure::silent(Status::Interrupted)),
+                Ask::Trouble(phrase) => say(&self.setup.strings, &phrase),
+                Ask::Typed(typed) => {
+                    typed_one = typed != Typed::EndOfInput;
+                    dos.extend(self.line.handle_typed(typed, now));
+                }
+                Ask::Book(read) => {
+                    if let Some(book) = follow(self.setup, desk, *read) {
+                        *self.line.book_mut() = Contacts(book);
+                    }
+                }
+            }
+        }
+        dos.extend(self.line.handle_time(now.tick));
+        let open = self.carry_out(desk, dos, now)?;
+        if typed_one && self.quitting.is_none() {
+            self.ask();
+        }
+        Ok(open)
+    }
+
+    fn carry_out(&mut self, desk: &mut Desk, dos: Vec<Do>, now: Now) -> Result<bool, Failure> {
+        let mut written = Written::Yes;
+        for wanted in dos {
+            match wanted {
+                Do::Print(styled) => {
+                    let paint = Paint { color: self.colored, width: width() };
+                    written = self.screen.print(&styled.render(paint)).map_err(output_failed)?;
+                }
+                Do::Tell(words) => drop(self.screen.tell(&format!("{words}\n")).map_err(output_failed)?),
+                Do::Send { request, relay, to, text } => {
+                    desk.command(Command::Send { request, relay, to, text });
+                }
+                Do::Quit { status } => {
+                    let status = match status {
+                        0 => Status::Done,
+                        130 => Status::Interrupted,
+                        _ => Status::Failed,
+                    };
+                    self.quitting = Some((status, now.tick + LINGER));
+                }
+            }
+        }
+        Ok(written == Written::Yes)
+    }
+
+    fn end(&self, status: Status) -> Outcome {
+        let left = self.line.unaccepted();
+        if left > 0 && status == Status::Done {
+            let phrase = Phrase::new("chat-left-unsent").with("count", left);
+            return Err(Failure::later(phrase));
+        }
+        Ok(status)
+    }
+
+    fn ask(&self) {
+        self.screen.ask(self.line.prompt(), self.line.candidates());
+    }
+}
+
+fn output_failed(why: io::Error) -> Failure {
+    Phrase::new("output-failed").with("cause", why).into()
+}

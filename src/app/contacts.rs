@@ -1,0 +1,111 @@
+//! `queqiao contacts`: the address book from the command line.
+
+use crate::base::{HostPort, HostPortError, Name, NameError, Phrase, PublicKey, harmless_line};
+use crate::contacts::{Book, Contact};
+
+use super::{Failure, Outcome, Setup, Status, print, say};
+
+/// A contact as written on the command line, not yet checked.
+#[derive(Clone, Debug, Default)]
+pub struct NewContact {
+    /// What the user calls them.
+    pub name: String,
+    /// The relay where they are reached.
+    pub relay: String,
+    /// Their name there, if it differs.
+    pub member: Option<String>,
+    /// Their key.
+    pub key: Option<String>,
+    /// The user's own words.
+    pub note: Option<String>,
+    /// A heading.
+    pub group: Option<String>,
+    /// Where the relay listens for TCP, if it differs.
+    pub tcp_addr: Option<String>,
+}
+
+/// What is to be done with the book.
+#[derive(Clone, Debug)]
+pub enum ContactsAction {
+    /// Print it.
+    List,
+    /// Add one.
+    Add(NewContact),
+    /// Remove one.
+    Remove(String),
+    /// Say whether it is free of mistakes.
+    Check,
+}
+
+/// Reads or edits the address book.
+///
+/// # Errors
+/// [`Failure`]: 2 for a contact that is none, 1 for a book that cannot be read or written.
+pub fn contacts(setup: &Setup, action: &ContactsAction) -> Outcome {
+    let location = setup.location();
+    let changed = |key: &'static str, name: &str| {
+        say(&setup.strings, &Phrase::new(key).with("name", name).with("file", location.file()));
+        Ok(Status::Done)
+    };
+    match action {
+        ContactsAction::List => list(&location.load()?),
+        ContactsAction::Check => {
+            if !location.path.exists() {
+                return Err(Phrase::new("book-missing").with("file", location.file()).into());
+            }
+            let book = location.load()?;
+            let phrase = Phrase::new("book-good").with("file", location.file()).with("count", book.contacts.len());
+            print(&setup.strings.say(&phrase))?;
+            Ok(Status::Done)
+        }
+        ContactsAction::Add(new) => {
+            let contact = checked(new)?;
+            location.add(&contact)?;
+            changed("contact-added", contact.label.as_str())
+        }
+        ContactsAction::Remove(name) => {
+            location.remove(name)?;
+            changed("contact-removed", name)
+        }
+    }
+}
+
+/// One contact a line, in columns: label, relay, and what else there is to say.
+fn list(book: &Book) -> Outcome {
+    let cells = |name: &Name| unicode_width::UnicodeWidthStr::width(name.as_str());
+    let widest = book.contacts.iter().map(|contact| cells(&contact.label)).max().unwrap_or(0);
+    for contact in &book.contacts {
+        let padding = " ".repeat(widest - cells(&contact.label));
+        let mut line = format!("{}{padding}  {}", contact.label, contact.relay);
+        if contact.member != contact.label {
+            line += &format!("  member={}", contact.member);
+        }
+        let (tcp, key) = (contact.tcp.as_ref().map(HostPort::to_string), contact.key.map(|key| key.to_string()));
+        let words = [("tcp", &tcp), ("key", &key), ("group", &contact.group), ("note", &contact.note)];
+        for (word, value) in words {
+            if let Some(value) = value {
+                line += &format!("  {word}={}", harmless_line(value));
+            }
+        }
+        print(&line)?;
+    }
+    Ok(Status::Done)
+}
+
+fn checked(new: &NewContact) -> Result<Contact, Failure> {
+    let name = |text: &str| text.parse::<Name>().map_err(|why: NameError| Failure::usage(why.phrase()));
+    let address = |text: &str| {
+        let wrong = |why: HostPortError| Failure::usage(Phrase::new(why.key()).with("address", text));
+        text.parse::<HostPort>().map_err(wrong)
+    };
+    let mut contact = Contact::new(name(&new.name)?, address(&new.relay)?);
+    if let Some(member) = &new.member {
+        contact.member = name(member)?;
+    }
+    contact.tcp = new.tcp_addr.as_deref().map(address).transpose()?;
+    let bad_key = |_| Failure::usage(Phrase::new("public-key-bad"));
+    contact.key = new.key.as_deref().map(|text| text.parse::<PublicKey>().map_err(bad_key)).transpose()?;
+    contact.note = new.note.clone();
+    contact.group = new.group.clone();
+    Ok(contact)
+}

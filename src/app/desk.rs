@@ -1,0 +1,201 @@
+//! One running client: its core, its outside and its store, with whatever a face asks of it.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::base::{Core, Effect, Input, Name, Now, OutboxId, Outputs, Phrase, Rng, Tick, Ticket, turn};
+use crate::client::{Carriers, Client, Command, Config, Event, Record};
+use crate::contacts::Book;
+use crate::net::{self, Inlet, Net, NetConfig, Signal};
+use crate::store::{Done, Ephemeral, MemberStore, Worker};
+use crate::ui::Typed;
+
+use super::{Failure, Setup};
+
+/// At the end, the session's CLOSE leaves within this time even if the loop is busy.
+const LEAVE_WITHIN: Duration = Duration::from_millis(500);
+
+/// What comes to a desk from other threads.
+#[derive(Debug)]
+pub(super) enum Ask {
+    /// From the keyboard, or standard input.
+    Typed(Typed),
+    /// The address book was edited.
+    Book(Box<Result<Book, Phrase>>),
+    /// The process is told to end.
+    Signal(Signal),
+    /// The store has trouble that people should know of.
+    Trouble(Phrase),
+}
+
+/// A client's core with a tray beside it for what is not the core's business.
+struct Tray {
+    client: Client,
+    commands: VecDeque<Command>,
+    asks: Vec<Ask>,
+}
+
+impl Core for Tray {
+    type Command = Ask;
+    type Record = Record;
+    type Event = Event;
+
+    fn handle_time(&mut self, now: Now, out: &mut Outputs<Record, Event>) {
+        self.client.handle_time(now, out);
+        while let Some(command) = self.commands.pop_front() {
+            self.client.handle(now, Input::Command(command), out);
+        }
+    }
+
+    fn handle(&mut self, now: Now, input: Input<'_, Ask>, out: &mut Outputs<Record, Event>) {
+        let passed = match input {
+            Input::Command(ask) => return self.asks.push(ask),
+            Input::Packet { path, bytes } => Input::Packet { path, bytes },
+            Input::PathOpened { path, remote } => Input::PathOpened { path, remote },
+            Input::PathClosed(path, why) => Input::PathClosed(path, why),
+            Input::SendRefused(path, why) => Input::SendRefused(path, why),
+            Input::Unsent(path, bytes) => Input::Unsent(path, bytes),
+            Input::Committed(ticket) => Input::Committed(ticket),
+            Input::NotCommitted(ticket) => Input::NotCommitted(ticket),
+            Input::Resolved(host, addrs) => Input::Resolved(host, addrs),
+        };
+        self.client.handle(now, passed, out);
+    }
+
+    fn flush(&mut self, now: Now, out: &mut Outputs<Record, Event>) {
+        self.client.flush(now, out);
+    }
+
+    fn next_deadline(&self) -> Option<Tick> {
+        self.client.next_deadline()
+    }
+}
+
+/// One running client.
+pub(super) struct Desk {
+    tray: Tray,
+    net: Net<Ask>,
+    worker: Worker<Record>,
+    out: Outputs<Record, Event>,
+    deadline: Option<Tick>,
+    refused: Vec<Ticket>,
+}
+
+/// What one turn brought.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    /// What the client shows, in order.
+    pub(super) events: Vec<Event>,
+    /// What came from other threads.
+    pub(super) asks: Vec<Ask>,
+}
+
+impl Desk {
+    /// The client of a member, with its folder on disk.
+    ///
+    /// # Errors
+    /// The member's folder cannot be used, or is in use by another process.
+    pub(super) fn open(setup: &Setup, name: Name) -> Result<Desk, Failure> {
+        let (store, state) = MemberStore::open(&setup.data_dir()?, &name, &name.folder(), net::seed)?;
+        let net = new_net()?;
+        let worker = spawn(store, net.inlet())?;
+        let config = Config {
+            name: Some(name),
+            private_key: state.private_key,
+            outbox: new_outbox(),
+            carriers: setup.carriers,
+            counter_reserved: state.counter_reserved,
+            seed: net::seed(),
+        };
+        Ok(Desk::join(config, net, worker))
+    }
+
+    /// A client that keeps nothing: a new key, and whatever it writes down is forgotten with it.
+    ///
+    /// # Errors
+    /// The network loop cannot be started.
+    pub(super) fn open_ephemeral(name: Option<Name>, carriers: Carriers) -> Result<Desk, Failure> {
+        let net = new_net()?;
+        let worker = spawn(Ephemeral, net.inlet())?;
+        let (private_key, outbox, seed) = (net::seed(), new_outbox(), net::seed());
+        Ok(Desk::join(Config { name, private_key, outbox, carriers, counter_reserved: 0, seed }, net, worker))
+    }
+
+    fn join(config: Config, net: Net<Ask>, worker: Worker<Record>) -> Desk {
+        let client = Client::new(config);
+        let tray = Tray { client, commands: VecDeque::new(), asks: Vec::new() };
+        Desk { tray, net, worker, out: Outputs::default(), deadline: None, refused: Vec::new() }
+    }
+
+    /// A handle for other threads.
+    pub(super) fn inlet(&self) -> Inlet<Ask> {
+        self.net.inlet()
+    }
+
+    /// The client, to be looked at.
+    pub(super) fn client(&self) -> &Client {
+        &self.tray.client
+    }
+
+    /// The time.
+    pub(super) fn now(&self) -> Now {
+        self.net.now()
+    }
+
+    /// Gives a command to the client; it is carried out in the next turn.
+    pub(super) fn command(&mut self, command: Command) {
+        self.tray.commands.push_back(command);
+    }
+
+    /// Waits until something happens, or until `until`, then takes one turn. What it brought replaces what was in `news`.
+    pub(super) fn turn(&mut self, until: Option<Tick>, news: &mut News) -> Now {
+        news.events.clear();
+        news.asks.clear();
+        let wanted = [self.deadline, until].into_iter().flatten().min();
+        let now = match self.tray.commands.is_empty() {
+            true => self.net.wait(wanted),
+            false => self.net.wait(Some(Tick::ZERO)),
+        };
+        self.deadline = turn(&mut self.tray, now, &mut self.net, &mut self.out);
+        let (worker, refused) = (&self.worker, &mut self.refused);
+        self.net.carry_out(&mut self.out, |effect| match effect {
+            Effect::Persist(ticket, record) => refused.extend(worker.persist(ticket, record).err().map(|_| ticket)),
+            Effect::Show(event) => news.events.push(event),
+            _ => {}
+        });
+        self.refused.drain(..).for_each(|ticket| self.net.inlet().not_committed(ticket));
+        std::mem::swap(&mut news.asks, &mut self.tray.asks);
+        now
+    }
+
+    /// Ends every session in good order, and commits what is to be kept.
+    pub(super) fn leave(mut self) {
+        self.command(Command::Leave);
+        let (mut news, end) = (News::default(), self.now().tick + LEAVE_WITHIN);
+        while self.turn(Some(end), &mut news).tick < end {
+            if news.events.contains(&Event::Left) {
+                break;
+            }
+        }
+        self.worker.finish();
+    }
+}
+
+fn new_net() -> Result<Net<Ask>, Failure> {
+    Ok(Net::new(NetConfig { on_signal: Some(Ask::Signal), ..NetConfig::client() })?)
+}
+
+fn spawn(backend: impl crate::store::Backend<Record>, inlet: Inlet<Ask>) -> Result<Worker<Record>, Failure> {
+    Ok(Worker::spawn(backend, move |done| match done {
+        Done::Committed(ticket) => inlet.committed(ticket),
+        Done::Failed(ticket) => inlet.not_committed(ticket),
+        Done::Trouble(phrase) | Done::Broken(phrase) => {
+            inlet.command(Ask::Trouble(phrase));
+        }
+    })?)
+}
+
+/// A new outbox for each run: letter numbers are not kept from one run to the next.
+fn new_outbox() -> OutboxId {
+    OutboxId(Rng::from_seed(net::seed()).next_u64())
+}

@@ -1,0 +1,153 @@
+//! `queqiao listen`: letters as they come, one a line.
+
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use crate::base::{Now, Phrase};
+use crate::client::{Command, Event, Incoming};
+use crate::contacts::{Book, watch};
+use crate::ui::clock::Clock;
+use crate::ui::terminal::Written;
+use crate::ui::{json, notice, plain};
+
+use super::desk::{Ask, Desk, News};
+use super::send::end_of;
+use super::{Failure, Outcome, Setup, Status, print, say};
+
+/// What `listen` is told on its command line.
+#[derive(Clone, Copy, Debug)]
+pub struct ListenOptions {
+    /// One JSON object a line.
+    pub json: bool,
+    /// End after so many letters.
+    pub count: Option<u64>,
+    /// End after this time.
+    pub time: Option<Duration>,
+}
+
+/// Prints letters until enough came, the time is over, or somebody interrupts.
+///
+/// # Errors
+/// [`Failure`]: 75 if `count` letters did not come in `time`, 130 if interrupted.
+pub fn listen(setup: &Setup, options: &ListenOptions) -> Outcome {
+    let location = setup.location();
+    let book = location.load()?;
+    let name = setup.name_needed(&book)?;
+    if book.relays().is_empty() {
+        return Err(Phrase::new("book-no-relays").with("file", location.file()).into());
+    }
+    let relays = setup.relays(&book)?;
+    let mut desk = Desk::open(setup, name.clone())?;
+    let inlet = desk.inlet();
+    let watched = watch(location, move |read| drop(inlet.command(Ask::Book(Box::new(read)))));
+    let _watcher = watched.map_err(|phrase| say(&setup.strings, &phrase)).ok();
+    desk.command(Command::Relays(relays));
+    let clock = Clock::new(TimeZone::system());
+    let mut listening = Listening { setup, options, me: name.to_string(), book, clock, heard: 0, stopped: 0 };
+    let outcome = listening.run(&mut desk);
+    desk.leave();
+    outcome
+}
+
+struct Listening<'a> {
+    setup: &'a Setup,
+    options: &'a ListenOptions,
+    me: String,
+    book: Book,
+    clock: Clock,
+    heard: u64,
+    /// Relays that will not have us.
+    stopped: usize,
+}
+
+impl Listening<'_> {
+    fn run(&mut self, desk: &mut Desk) -> Outcome {
+        let (mut news, end) = (News::default(), end_of(desk.now().tick, self.options.time));
+        while self.options.count != Some(self.heard) {
+            let now = desk.turn(end, &mut news);
+            for event in news.events.drain(..) {
+                if self.handle(&event, now)? == Written::Closed {
+                    return Ok(Status::Done);
+                }
+            }
+            for ask in news.asks.drain(..) {
+                self.answer(desk, ask)?;
+            }
+            if end.is_some_and(|end| now.tick >= end) && self.options.count != Some(self.heard) {
+                return self.end_of_time();
+            }
+        }
+        Ok(Status::Done)
+    }
+
+    fn end_of_time(&self) -> Outcome {
+        match self.options.count {
+            None => Ok(Status::Done),
+            Some(_) => Err(Failure::later(Phrase::new("listen-time-ran-out").with("count", self.heard))),
+        }
+    }
+
+    fn handle(&mut self, event: &Event, now: Now) -> Result<Written, Failure> {
+        match event {
+            Event::Letter(letter) if self.options.count != Some(self.heard) => return self.show(letter, now),
+            Event::NameRefused { .. } | Event::Replaced { .. } => {
+                self.stopped += 1;
+                let phrase = notice::of_event(event, &self.me).expect("both have something to say");
+                if self.stopped >= self.book.relays().len() {
+                    return Err(phrase.into());
+                }
+                say(&self.setup.strings, &phrase);
+            }
+            _ => {
+                if let Some(phrase) = notice::of_event(event, &self.me) {
+                    say(&self.setup.strings, &phrase);
+                }
+            }
+        }
+        Ok(Written::Yes)
+    }
+
+    fn show(&mut self, letter: &Incoming, now: Now) -> Result<Written, Failure> {
+        self.heard += 1;
+        if letter.missing > 0 {
+            say(&self.setup.strings, &Phrase::new("chat-missing").with("count", letter.missing));
+        }
+        if self.options.json {
+            return print(&json::letter(letter));
+        }
+        let who = self.book.contact_of(&letter.relay, &letter.from).map_or(&letter.from, |c| &c.label);
+        print(&plain::letter(letter, who.as_str(), &self.clock, now.wall))
+    }
+
+    fn answer(&mut self, desk: &mut Desk, ask: Ask) -> Result<(), Failure> {
+        match ask {
+            Ask::Signal(_) => return Err(Failure::silent(Status::Interrupted)),
+            Ask::Trouble(phrase) => say(&self.setup.strings, &phrase),
+            Ask::Typed(_) => {}
+            Ask::Book(read) => {
+                if let Some(book) = follow(self.setup, desk, *read) {
+                    self.book = book;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Follows an edit of the address book, or says why the old one stays.
+pub(super) fn follow(setup: &Setup, desk: &mut Desk, read: Result<Book, Phrase>) -> Option<Book> {
+    let followed = read.and_then(|book| Ok((setup.relays(&book)?, book)));
+    match followed {
+        Ok((relays, book)) => {
+            desk.command(Command::Relays(relays));
+            say(&setup.strings, &Phrase::new("book-followed"));
+            Some(book)
+        }
+        Err(phrase) => {
+            say(&setup.strings, &phrase);
+            say(&setup.strings, &Phrase::new("book-kept"));
+            None
+        }
+    }
+}

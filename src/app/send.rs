@@ -1,0 +1,346 @@
+//! `queqiao send`: one letter, or one for each line, and what became of each.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use crate::base::{LetterId, Now, Phrase, Tick, harmless};
+use crate::client::{Command, Event, Incoming, Progress, Unreached};
+use crate::contacts::Target;
+use crate::ui::clock::Clock;
+use crate::ui::terminal::{Screen, Written};
+use crate::ui::{Typed, notice, plain};
+use crate::wire::limits::LETTER_TEXT_MAX;
+use crate::wire::message::Reason;
+
+use super::desk::{Ask, Desk, News};
+use super::{Failure, Outcome, Setup, Status, print, say};
+
+/// Lines read ahead of the letters that have come to their end.
+const LINES_AHEAD: usize = 512;
+
+/// Where the text of the letters comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TextSource {
+    /// The command line.
+    Given(String),
+    /// Standard input, as one letter.
+    Input,
+    /// Standard input, one letter a line.
+    Lines,
+}
+
+/// What `send` is told on its command line.
+#[derive(Clone, Debug)]
+pub struct SendOptions {
+    /// To whom.
+    pub contact: String,
+    /// What.
+    pub source: TextSource,
+    /// A letter is waited for this long, and as long again whenever another has come to its end.
+    pub timeout: Duration,
+    /// How far a letter has to come.
+    pub wait: Progress,
+    /// How long to wait for an answer after that.
+    pub reply: Option<Duration>,
+}
+
+/// Sends, and tells what became of each letter.
+///
+/// # Errors
+/// [`Failure`]: 1 if a letter was refused, 75 if one was not accepted in time; it is not kept.
+pub fn send(setup: &Setup, options: &SendOptions) -> Outcome {
+    let book = setup.location().load()?;
+    let target = book.resolve(&options.contact)?;
+    let name = setup.name_needed(&book)?;
+    let text = match &options.source {
+        TextSource::Given(text) => Some(text.clone()),
+        TextSource::Input => Some(read_input()?),
+        TextSource::Lines => None,
+    };
+    if let Some(text) = &text {
+        check(text)?;
+    }
+    let relay = setup.relay_of(&target)?;
+    let mut desk = Desk::open(setup, name.clone())?;
+    desk.command(Command::Relays(vec![relay]));
+    let mut sending = Sending::new(setup, options, target, name.to_string());
+    let outcome = sending.run(&mut desk, text);
+    desk.leave();
+    outcome
+}
+
+fn read_input() -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    let most = LETTER_TEXT_MAX as u64 + 2;
+    let read = io::stdin().lock().take(most).read_to_end(&mut bytes);
+    read.map_err(|why| Phrase::new("input-failed").with("cause", why))?;
+    let mut text = String::from_utf8(bytes).map_err(|_| Phrase::new("input-not-utf8"))?;
+    if text.ends_with('\n') {
+        text.pop();
+    }
+    Ok(text)
+}
+
+fn check(text: &str) -> Result<(), Failure> {
+    if text.is_empty() {
+        return Err(Failure::usage(Phrase::new("send-no-text")));
+    }
+    if text.len() > LETTER_TEXT_MAX {
+        let phrase = Phrase::new("send-too-long").with("len", text.len()).with("max", LETTER_TEXT_MAX);
+        return Err(phrase.into());
+    }
+    Ok(())
+}
+
+/// A letter that has not come to its end.
+#[derive(Clone, Copy, Debug, Default)]
+struct Waiting {
+    accepted: Option<LetterId>,
+}
+
+struct Sending<'a> {
+    setup: &'a Setup,
+    options: &'a SendOptions,
+    target: Target,
+    me: String,
+    waiting: BTreeMap<u64, Waiting>,
+    last_request: u64,
+    input_ended: bool,
+    refused: bool,
+    reply: Option<String>,
+    clock: Clock,
+}
+
+impl<'a> Sending<'a> {
+    fn new(setup: &'a Setup, options: &'a SendOptions, target: Target, me: String) -> Sending<'a> {
+        Sending {
+            setup,
+            options,
+            target,
+            me,
+            waiting: BTreeMap::new(),
+            last_request: 0,
+            input_ended: options.source != TextSource::Lines,
+            refused: false,
+            reply: None,
+            clock: Clock::new(TimeZone::system()),
+        }
+    }
+
+    fn run(&mut self, desk: &mut Desk, text: Option<String>) -> Outcome {
+        let lines = match text {
+            Some(text) => {
+                self.give(desk, text);
+                None
+            }
+            None => Some(open_lines(desk)?),
+        };
+        let (mut news, mut end) = (News::default(), desk.now().tick + self.options.timeout);
+        while !(self.input_ended && self.waiting.is_empty()) {
+            let ended_before = self.last_request as usize - self.waiting.len();
+            let until = if self.waiting.is_empty() { None } else { Some(end) };
+            let now = desk.turn(until, &mut news);
+            let idle_before = self.waiting.is_empty();
+            self.take(desk, &mut news, now, lines.as_ref())?;
+            if self.last_request as usize - self.waiting.len() > ended_before || idle_before {
+                end = now.tick + self.options.timeout;
+            } else if now.tick >= end {
+                return self.run_out_of_time();
+            }
+        }
+        if self.refused {
+            return Ok(Status::Failed);
+        }
+        match self.options.reply {
+            Some(within) => self.await_reply(desk, within),
+            None => Ok(Status::Done),
+        }
+    }
+
+    fn give(&mut self, desk: &mut Desk, text: String) {
+        self.last_request += 1;
+        self.waiting.insert(self.last_request, Waiting::default());
+        let (relay, to) = (self.target.relay.clone(), self.target.member.clone());
+        desk.command(Command::Send { request: self.last_request, relay, to, text });
+    }
+
+    fn take(
+        &mut self,
+        desk: &mut Desk,
+        news: &mut News,
+        now: Now,
+        lines: Option<&Screen>,
+    ) -> Result<(), Failure> {
+        let waiting_before = self.waiting.len();
+        for event in news.events.drain(..) {
+            self.handle(event, now)?;
+        }
+        self.settle_accepted()?;
+        let mut asked = waiting_before - self.waiting.len();
+        for ask in news.asks.drain(..) {
+            match ask {
+                Ask::Signal(_) => return Err(Failure::silent(Status::Interrupted)),
+                Ask::Trouble(phrase) => say(&self.setup.strings, &phrase),
+                Ask::Book(_) => {}
+                Ask::Typed(typed) => asked += usize::from(!self.take_line(desk, typed)),
+            }
+        }
+        for _ in 0..asked {
+            if let Some(lines) = lines {
+                lines.ask("", Vec::new());
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends one line; `false` if there is nothing to send in it.
+    fn take_line(&mut self, desk: &mut Desk, typed: Typed) -> bool {
+        match typed {
+            Typed::Line(line) if line.is_empty() => false,
+            Typed::Line(line) if line.len() <= LETTER_TEXT_MAX => {
+                self.give(desk, line);
+                true
+            }
+            Typed::Line(line) => {
+                self.refused = true;
+                let phrase = Phrase::new("send-too-long").with("len", line.len()).with("max", LETTER_TEXT_MAX);
+                say(&self.setup.strings, &phrase);
+                false
+            }
+            Typed::Refused(phrase) => {
+                self.refused = true;
+                say(&self.setup.strings, &phrase);
+                false
+            }
+            Typed::EndOfInput | Typed::Interrupted => {
+                self.input_ended = true;
+                true
+            }
+        }
+    }
+
+    fn handle(&mut self, event: Event, now: Now) -> Result<(), Failure> {
+        match event {
+            Event::Progress { request, id, progress: Progress::Accepted, .. } => {
+                if let Some(waiting) = self.waiting.get_mut(&request) {
+                    waiting.accepted = Some(id);
+                }
+            }
+            Event::Progress { request, id, progress: Progress::Delivered, .. } => {
+                if self.waiting.remove(&request).is_some() {
+                    print(&plain::delivered(id))?;
+                }
+            }
+            Event::Refused { request, id, reason, may_have_arrived, nearest, .. } => {
+                self.waiting.remove(&request);
+                self.refused = true;
+                self.tell_refused(id, reason, may_have_arrived, &nearest);
+            }
+            Event::Letter(letter) => self.handle_letter(letter, now),
+            other => return self.tell(&other),
+        }
+        Ok(())
+    }
+
+    /// Letters that have come as far as they are waited for.
+    fn settle_accepted(&mut self) -> Result<(), Failure> {
+        if self.options.wait == Progress::Delivered {
+            return Ok(());
+        }
+        let settled: Vec<_> = self.waiting.iter().filter_map(|(r, w)| Some((*r, w.accepted?))).collect();
+        for (request, id) in settled {
+            self.waiting.remove(&request);
+            print(&plain::accepted(id))?;
+        }
+        Ok(())
+    }
+
+    fn tell_refused(&self, id: LetterId, reason: Reason, may_have_arrived: bool, nearest: &[crate::base::Name]) {
+        let line = plain::refused(id, reason, may_have_arrived);
+        let _ = crate::ui::terminal::write_err(&format!("{line}\n"));
+        if !nearest.is_empty() {
+            let names: Vec<String> = nearest.iter().map(ToString::to_string).collect();
+            say(&self.setup.strings, &Phrase::new("refused-nearest").with("names", names.join(", ")));
+        }
+    }
+
+    /// The first letter of the contact is its answer; every other is shown beside, so that none is lost.
+    fn handle_letter(&mut self, letter: Incoming, now: Now) {
+        let from_contact = letter.relay == self.target.relay && letter.from == self.target.member;
+        if from_contact && self.options.reply.is_some() && self.reply.is_none() {
+            self.reply = Some(letter.text);
+            return;
+        }
+        let line = plain::letter(&letter, letter.from.as_str(), &self.clock, now.wall);
+        let _ = crate::ui::terminal::write_err(&format!("{line}\n"));
+    }
+
+    fn tell(&self, event: &Event) -> Result<(), Failure> {
+        let Some(phrase) = notice::of_event(event, &self.me) else { return Ok(()) };
+        match event {
+            Event::Online { .. } => Ok(()),
+            Event::NameRefused { .. }
+            | Event::Replaced { .. }
+            | Event::Unreached { why: Unreached::KeyChanged { .. } | Unreached::HandshakeRefused, .. } => {
+                Err(phrase.into())
+            }
+            _ => {
+                say(&self.setup.strings, &phrase);
+                Ok(())
+            }
+        }
+    }
+
+    fn run_out_of_time(&self) -> Outcome {
+        let time = shown(self.options.timeout);
+        let mut unaccepted = !self.input_ended;
+        for waiting in self.waiting.values() {
+            match waiting.accepted {
+                Some(id) => drop(print(&plain::accepted(id))?),
+                None => unaccepted = true,
+            }
+        }
+        let key = if unaccepted { "send-not-accepted" } else { "send-not-delivered" };
+        Err(Failure::later(Phrase::new(key).with("time", time)))
+    }
+
+    fn await_reply(&mut self, desk: &mut Desk, within: Duration) -> Outcome {
+        let (mut news, end) = (News::default(), desk.now().tick + within);
+        while self.reply.is_none() {
+            let now = desk.turn(Some(end), &mut news);
+            self.take(desk, &mut news, now, None)?;
+            if self.reply.is_none() && now.tick >= end {
+                return Err(Failure::later(Phrase::new("send-no-reply").with("time", shown(within))));
+            }
+        }
+        match print(&harmless(self.reply.as_deref().unwrap_or_default()))? {
+            Written::Yes | Written::Closed => Ok(Status::Done),
+        }
+    }
+}
+
+/// Reads lines ahead on a thread of its own.
+fn open_lines(desk: &Desk) -> Result<Screen, Failure> {
+    let inlet = desk.inlet();
+    let screen = Screen::open(move |typed| {
+        inlet.command(Ask::Typed(typed));
+    })
+    .map_err(|why| Phrase::new("input-failed").with("cause", why))?;
+    for _ in 0..LINES_AHEAD {
+        screen.ask("", Vec::new());
+    }
+    Ok(screen)
+}
+
+/// A span as it is typed: `10s`, `1.5s`.
+pub(super) fn shown(span: Duration) -> String {
+    format!("{}s", span.as_secs_f64())
+}
+
+/// When `span` from `now` ends; `None` if there is no span.
+pub(super) fn end_of(now: Tick, span: Option<Duration>) -> Option<Tick> {
+    span.map(|span| now + span)
+}
