@@ -152,6 +152,37 @@ fn on_a_dead_path_probes_back_off_to_eight_seconds_and_memory_stays_bounded() {
 }
 
 #[test]
+fn a_path_that_comes_back_after_a_long_silence_starts_again_with_two_packets() {
+    let mut world = World::new(1, udp(1), CALM);
+    exchange(&mut world, 20);
+    world.weather.loss = 100;
+    (0..10).for_each(|_| world.send(0, Chat, &[1; 9_000]));
+    world.run(ms(5_000));
+    world.weather.loss = 0;
+    while world.ends[0].link.stats().persistent_congestions == 0 {
+        world.run(ms(10));
+    }
+    assert!(world.ends[0].link.window() <= 2 * 2_400);
+    world.run(ms(10_000));
+    assert_eq!(world.ends[1].got[1].len(), 30);
+    world.assert_quiet();
+}
+
+#[test]
+fn a_stopped_process_does_not_take_its_sleep_for_a_round_trip() {
+    let mut world = World::new(1, udp(1), CALM);
+    exchange(&mut world, 20);
+    world.send(0, Chat, b"good night");
+    world.flush();
+    world.now = world.now + Duration::from_secs(60);
+    let sent = world.sizes.len();
+    world.run(ms(1_000));
+    assert!(world.sizes.len() <= sent + 4, "one probe and its answers");
+    assert!(world.ends[0].link.smoothed_rtt() < ms(50));
+    world.assert_quiet();
+}
+
+#[test]
 fn the_second_probe_time_out_comes_within_a_second_at_a_known_round_trip() {
     let mut world = World::new(1, udp(1), CALM);
     world.send(0, Chat, b"hello");

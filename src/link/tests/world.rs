@@ -168,13 +168,16 @@ impl World {
     /// Lives on for `span`, one turn for each moment at which something happens.
     pub fn run(&mut self, span: Duration) {
         let until = self.now + span;
+        let now = self.now;
+        self.ends.iter_mut().for_each(|end| end.link.handle_time(now));
         self.flush();
         while let Some(next) = self.next().filter(|next| *next <= until) {
             self.turns += 1;
             assert!(self.turns < 200_000, "no spin");
             self.now = next.max(self.now);
-            self.ends.iter_mut().for_each(|end| end.link.handle_time(next));
-            while let Some(entry) = self.wire.first_entry().filter(|entry| entry.key().0 <= next) {
+            let now = self.now;
+            self.ends.iter_mut().for_each(|end| end.link.handle_time(now));
+            while let Some(entry) = self.wire.first_entry().filter(|entry| entry.key().0 <= now) {
                 let packet = entry.remove();
                 self.deliver(&packet);
             }
