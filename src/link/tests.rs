@@ -98,6 +98,31 @@ fn a_burst_of_short_letters_costs_a_few_datagrams_of_one_size() {
 }
 
 #[test]
+fn packets_of_a_train_are_of_one_size_wherever_a_message_ends() {
+    for len in UDP_ROOM - 60..UDP_ROOM {
+        let mut world = World::new(1, udp(1), CALM);
+        world.send(0, Control, &vec![1; len]);
+        world.send(0, Chat, &[1; 5_000]);
+        world.flush();
+        assert_eq!(world.sizes[..4], [UDP_ROOM; 4], "a message of {len} bytes");
+    }
+}
+
+#[test]
+fn gaps_that_the_other_end_knows_of_are_not_told_for_ever() {
+    let mut world = World::new(1, udp(1), STORM);
+    exchange(&mut world, 40);
+    world.weather = CALM;
+    for _ in 0..3 {
+        world.ends.iter_mut().for_each(|end| end.link.ping());
+        world.run(ms(100));
+    }
+    world.ends[0].link.ping();
+    world.run(ms(100));
+    assert!(world.sizes.last().is_some_and(|len| *len < 12), "an ack of one range: {:?}", world.sizes.last());
+}
+
+#[test]
 fn a_receipt_overtakes_letters_and_files_and_has_room_when_they_have_none() {
     let mut world = World::new(1, udp(1), CALM);
     for stream in [Bulk, Chat] {
