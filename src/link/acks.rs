@@ -157,7 +157,8 @@ mod tests {
         assert!(acks.received.contains(1998));
         assert_eq!(acks.write(at(0), 1200, &mut Vec::new()), Some(1998));
         acks.forget_through(1997);
-        assert_eq!(acks.received.as_slice(), [1998..1999]);
+        assert_eq!(acks.received.first(), Some(1998..1999));
+        assert_eq!(acks.received.len(), 1);
         acks.handle_number(1991, at(1), Asks::Ack, DELAY);
         acks.forget_through(1998);
         assert!(acks.received.contains(1991), "a late one is acknowledged all the same");

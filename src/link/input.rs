@@ -16,6 +16,9 @@ const PERSISTENT_PTOS: u32 = 3;
 /// Packets taken as lost are remembered for this many PTOs, for a late ack.
 const LOST_REMEMBERED_PTOS: u32 = 3;
 
+/// A deadline missed by more than this means that the process was stopped or the machine slept: no turn is so long.
+const OVERSLEPT: Duration = Duration::from_secs(1);
+
 /// What one ack brought.
 #[derive(Default)]
 struct Progress {
@@ -67,6 +70,9 @@ impl Link {
 
     /// Lets time pass: acts on every deadline up to `now`.
     pub fn handle_time(&mut self, now: Tick) {
+        if self.next_deadline().is_some_and(|at| now.since(at) > OVERSLEPT) {
+            self.at.woke = Some(now);
+        }
         self.acks.handle_time(now);
         if self.stranded {
             return;
@@ -136,7 +142,9 @@ impl Link {
         for range in ack.ranges() {
             self.handle_acked_range(now, &range, ack.largest, &mut progress);
         }
-        if let Some(sent_at) = progress.largest_sent_at.filter(|_| progress.outstanding) {
+        let is_telling =
+            |sent_at: &Tick| progress.outstanding && self.at.woke.is_none_or(|woke| woke <= *sent_at);
+        if let Some(sent_at) = progress.largest_sent_at.filter(is_telling) {
             self.at.rtt.handle_sample(now.since(sent_at), Duration::from_micros(ack.delay_us));
         }
         if progress.outstanding {

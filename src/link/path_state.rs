@@ -36,6 +36,8 @@ pub struct PathState {
     pub paced_until: Option<Tick>,
     /// When a packet last came on it.
     pub heard: Option<Tick>,
+    /// When the process last woke from a stop: acks of packets sent before say nothing of the round trip.
+    pub woke: Option<Tick>,
 }
 
 impl PathState {
@@ -51,6 +53,7 @@ impl PathState {
             loss_at: None,
             paced_until: None,
             heard: None,
+            woke: None,
         }
     }
 

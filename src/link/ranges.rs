@@ -41,6 +41,7 @@ impl RangeSet {
     }
 
     /// Whether `number` is in it.
+    #[cfg(test)]
     pub fn contains(&self, number: u64) -> bool {
         self.0.get(self.place(number + 1)).is_some_and(|range| range.contains(&number))
     }

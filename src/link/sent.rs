@@ -73,6 +73,10 @@ impl Sent {
             place: None,
         }
     }
+
+    fn in_flight(&self) -> usize {
+        if self.copied { 0 } else { self.size }
+    }
 }
 
 /// What a pass over the records found lost.
@@ -143,16 +147,11 @@ impl SentPackets {
         }
         let oldest = self.records.pop_front().expect("there are more than one");
         self.first += 1;
-        self.settle(oldest.state, oldest.size);
-        (oldest.state == State::Outstanding && !oldest.copied).then_some(oldest)
-    }
-
-    /// A packet in `state` is outstanding no more.
-    fn settle(&mut self, state: State, size: usize) {
-        if state == State::Outstanding {
+        if oldest.state == State::Outstanding {
             self.outstanding -= 1;
-            self.in_flight -= size;
+            self.in_flight -= oldest.in_flight();
         }
+        (oldest.state == State::Outstanding && !oldest.copied).then_some(oldest)
     }
 
     /// Marks the packets of `range` acknowledged and shows each to `each` once, newest first, as it stood before,
@@ -166,11 +165,13 @@ impl SentPackets {
             }
             let here = sent.place.filter(|(stay, _)| *stay == self.stay);
             each(number, sent, here.is_some());
-            let (state, size) = (sent.state, sent.size);
+            if sent.state == State::Outstanding {
+                self.outstanding -= 1;
+                self.in_flight -= sent.in_flight();
+            }
             sent.state = State::Acked;
             sent.pieces.clear();
             self.largest_acked_place = self.largest_acked_place.max(here.map(|(_, place)| place));
-            self.settle(state, size);
         }
     }
 
@@ -200,7 +201,7 @@ impl SentPackets {
                 }
                 sent.state = State::Lost;
                 outstanding -= 1;
-                in_flight -= sent.size;
+                in_flight -= sent.in_flight();
                 losses.count += 1;
                 losses.newest = Some(sent.at);
                 losses.span = losses.span.max(sent.at.since(*run.get_or_insert(sent.at)));
@@ -213,13 +214,15 @@ impl SentPackets {
         losses
     }
 
-    /// Shows what the oldest outstanding packet carried that no probe carries yet; `false` if there is none.
+    /// Shows what the oldest outstanding packet carried that no probe carries yet; `false` if there is none. The
+    /// probe takes its place in flight, so that a long row of probes into a dead path does not fill the window.
     pub fn copy_oldest(&mut self, each: impl FnOnce(&Sent)) -> bool {
         let open = |sent: &&mut Sent| {
             let carries = !sent.pieces.is_empty() || sent.credits != 0 || sent.ping;
             sent.state == State::Outstanding && !sent.copied && carries
         };
         let Some(oldest) = self.records.iter_mut().find(open) else { return false };
+        self.in_flight -= oldest.in_flight();
         oldest.copied = true;
         each(oldest);
         true
