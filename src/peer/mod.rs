@@ -247,10 +247,7 @@ impl Peer {
             return;
         }
         if let Some((code, reason)) = self.closing {
-            if let Some(path) = self.path() {
-                self.send_apart(now, path, &Frame::Close { code, reason }, out);
-            }
-            return;
+            return self.send_close(now, &Frame::Close { code, reason }, out);
         }
         while let Some((path, data)) = self.paths.response_due() {
             self.send_apart(now, path, &Frame::PathResponse(data), out);
@@ -288,7 +285,26 @@ impl Peer {
         len > 0
     }
 
-    /// Sends one frame in a packet of its own.
+    /// Sends a CLOSE alone, whatever else waits.
+    fn send_close<R, E>(&mut self, now: Tick, frame: &Frame<'_>, out: &mut Outputs<R, E>) {
+        let Some(path) = self.path() else { return };
+        self.apart.clear();
+        frame.encode(&mut self.apart);
+        let (link, keyring, close) = (&mut self.link, &mut self.keyring, &self.apart);
+        let mut sent = 0;
+        out.send_with(path, |buf| {
+            let start = buf.len();
+            buf.extend_from_slice(&[0; DATA_HEADER_LEN]);
+            match link.build(now, close.len(), 0, close, buf) {
+                Some(built) => keyring.seal(built.number, buf, start),
+                None => buf.truncate(start),
+            }
+            sent = buf.len() - start;
+        });
+        self.note_sent(path, sent);
+    }
+
+    /// Sends one probing frame in a packet of its own.
     fn send_apart<R, E>(&mut self, now: Tick, path: Path, frame: &Frame<'_>, out: &mut Outputs<R, E>) {
         self.apart.clear();
         frame.encode(&mut self.apart);

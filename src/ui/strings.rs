@@ -64,6 +64,12 @@ impl Strings {
         self.lang
     }
 
+    /// The sentence called `key`, if there is one and it has no gaps.
+    pub fn find(&self, key: &str) -> Option<String> {
+        let pattern = self.bundle.get_message(key)?.value()?;
+        Some(self.bundle.format_pattern(pattern, None, &mut Vec::new()).into_owned())
+    }
+
     /// The sentence, on one line, with every argument made harmless. A key without a sentence is shown as itself.
     pub fn say(&self, phrase: &Phrase) -> String {
         let Some(pattern) = self.bundle.get_message(phrase.key()).and_then(|message| message.value()) else {

@@ -1,0 +1,271 @@
+//! The command line's grammar. Helps stand in the string tables (see `help`), so that they are in the user's language.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+use crate::app::{ContactsAction, Failure, ListenOptions, NewContact, RelayOptions, SendOptions, TextSource};
+use crate::base::Phrase;
+use crate::client::Progress;
+use crate::ui::Color;
+
+#[derive(Debug, Parser)]
+#[command(name = "queqiao", version, propagate_version = true, disable_help_subcommand = true)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    pub(super) sub: Sub,
+    /// Read before everything else; here so that it may stand anywhere.
+    #[arg(long, global = true, value_name = "en|zh")]
+    lang: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Sub {
+    Relay(RelayArgs),
+    Chat(ChatArgs),
+    Send(SendArgs),
+    Listen(ListenArgs),
+    Ping(PingArgs),
+    Contacts(ContactsArgs),
+    Trust(TrustArgs),
+}
+
+/// What all commands of a member share.
+#[derive(Debug, ClapArgs)]
+pub(super) struct Common {
+    #[arg(long, value_name = "FILE", env = "QUEQIAO_CONTACTS", global = true)]
+    pub(super) contacts: Option<PathBuf>,
+    #[arg(long = "as", value_name = "NAME", env = "QUEQIAO_AS", global = true)]
+    pub(super) name: Option<String>,
+    #[arg(long, value_name = "DIR", env = "QUEQIAO_DATA", global = true)]
+    pub(super) data: Option<PathBuf>,
+    #[arg(long, env = "QUEQIAO_TCP", conflicts_with = "udp", global = true)]
+    pub(super) tcp: bool,
+    #[arg(long, env = "QUEQIAO_UDP", global = true)]
+    pub(super) udp: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct RelayArgs {
+    #[arg(long, value_name = "ADDR:PORT", env = "QUEQIAO_BIND", default_value = "127.0.0.1:8081")]
+    bind: SocketAddr,
+    #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    tcp: Option<String>,
+    #[arg(long, value_name = "DIR", env = "QUEQIAO_DATA")]
+    data: Option<PathBuf>,
+    #[arg(long, value_name = "on|off", default_value = "on")]
+    limits: Switch,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
+impl RelayArgs {
+    pub(super) fn options(&self) -> RelayOptions {
+        let tcp = self.tcp.as_deref().map(|text| text.parse().ok());
+        let (bind, data) = (self.bind, self.data.clone());
+        RelayOptions { bind, tcp, data, limits_off: self.limits == Switch::Off }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum ColorChoice {
+    Auto,
+    Always,
+    Never,
+}
+
+impl From<ColorChoice> for Color {
+    fn from(choice: ColorChoice) -> Color {
+        match choice {
+            ColorChoice::Auto => Color::Auto,
+            ColorChoice::Always => Color::Always,
+            ColorChoice::Never => Color::Never,
+        }
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct ChatArgs {
+    #[command(flatten)]
+    pub(super) common: Common,
+    #[arg(value_name = "CONTACT")]
+    pub(super) contact: Option<String>,
+    /// Line mode; until there is a full screen it is what `chat` does anyway.
+    #[arg(long)]
+    line: bool,
+    #[arg(long, value_name = "auto|always|never", default_value = "auto", env = "QUEQIAO_COLOR")]
+    pub(super) color: ColorChoice,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum WaitFor {
+    Accepted,
+    Delivered,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct SendArgs {
+    #[command(flatten)]
+    pub(super) common: Common,
+    #[arg(value_name = "CONTACT")]
+    contact: String,
+    #[arg(value_name = "TEXT", required_unless_present = "lines", conflicts_with = "lines")]
+    text: Vec<String>,
+    #[arg(long)]
+    lines: bool,
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = span, env = "QUEQIAO_TIMEOUT")]
+    timeout: Duration,
+    #[arg(long, value_name = "accepted|delivered", default_value = "accepted")]
+    wait: WaitFor,
+    #[arg(long, value_name = "TIME", value_parser = span)]
+    reply: Option<Duration>,
+}
+
+impl SendArgs {
+    pub(super) fn options(&self) -> Result<SendOptions, Failure> {
+        let source = match self.text.as_slice() {
+            _ if self.lines => TextSource::Lines,
+            [dash] if dash == "-" => TextSource::Input,
+            words => TextSource::Given(words.join(" ")),
+        };
+        if source == TextSource::Lines && self.reply.is_some() {
+            return Err(Failure::usage(Phrase::new("send-lines-no-reply")));
+        }
+        let wait = match self.wait {
+            WaitFor::Accepted => Progress::Accepted,
+            WaitFor::Delivered => Progress::Delivered,
+        };
+        let (contact, timeout, reply) = (self.contact.clone(), self.timeout, self.reply);
+        Ok(SendOptions { contact, source, timeout, wait, reply })
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct ListenArgs {
+    #[command(flatten)]
+    pub(super) common: Common,
+    #[arg(long)]
+    json: bool,
+    #[arg(long, value_name = "N")]
+    count: Option<u64>,
+    #[arg(long = "for", value_name = "TIME", value_parser = span)]
+    time: Option<Duration>,
+}
+
+impl ListenArgs {
+    pub(super) fn options(&self) -> ListenOptions {
+        ListenOptions { json: self.json, count: self.count, time: self.time }
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct PingArgs {
+    #[command(flatten)]
+    pub(super) common: Common,
+    #[arg(value_name = "CONTACT or ADDR")]
+    pub(super) target: Option<String>,
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(super) count: u32,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct ContactsArgs {
+    #[command(flatten)]
+    pub(super) common: Common,
+    #[command(subcommand)]
+    pub(super) action: ContactsSub,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ContactsSub {
+    List,
+    Add(AddArgs),
+    Remove {
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    Check,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct AddArgs {
+    #[arg(value_name = "NAME")]
+    name: String,
+    #[arg(value_name = "RELAY")]
+    relay: String,
+    #[arg(long, value_name = "NAME")]
+    member: Option<String>,
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+    #[arg(long, value_name = "TEXT")]
+    group: Option<String>,
+    #[arg(long, value_name = "HOST:PORT")]
+    tcp_addr: Option<String>,
+}
+
+impl From<ContactsSub> for ContactsAction {
+    fn from(sub: ContactsSub) -> ContactsAction {
+        match sub {
+            ContactsSub::List => ContactsAction::List,
+            ContactsSub::Check => ContactsAction::Check,
+            ContactsSub::Remove { name } => ContactsAction::Remove(name),
+            ContactsSub::Add(AddArgs { name, relay, member, key, note, group, tcp_addr }) => {
+                ContactsAction::Add(NewContact { name, relay, member, key, note, group, tcp_addr })
+            }
+        }
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct TrustArgs {
+    #[command(flatten)]
+    pub(super) common: Common,
+    #[arg(value_name = "RELAY or CONTACT")]
+    pub(super) relay: Option<String>,
+    #[arg(value_name = "FINGERPRINT", requires = "relay")]
+    pub(super) fingerprint: Option<String>,
+}
+
+/// A span as people write it: `10s`, `500ms`, `2m`, `1h`, or a plain number of seconds.
+fn span(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: f64 = number.parse().map_err(|_| "10s, 500ms, 2m, 1h".to_owned())?;
+    let seconds = match unit {
+        "" | "s" => number,
+        "ms" => number / 1e3,
+        "m" => number * 60.0,
+        "h" => number * 3600.0,
+        _ => return Err("10s, 500ms, 2m, 1h".to_owned()),
+    };
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_read_as_people_write_them() {
+        assert_eq!(span("10s"), Ok(Duration::from_secs(10)));
+        assert_eq!(span("1.5"), Ok(Duration::from_millis(1_500)));
+        assert_eq!(span("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(span("2m"), Ok(Duration::from_secs(120)));
+        for wrong in ["", "s", "10x", "-1s", "1..2s"] {
+            assert!(span(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_grammar_is_sound() {
+        <Args as clap::CommandFactory>::command().debug_assert();
+    }
+}
