@@ -19,6 +19,7 @@ pub fn of_event(event: &Event, me: &str) -> Option<Phrase> {
         Event::Lost { relay } => Phrase::new("relay-lost").with("relay", relay),
         Event::Replaced { relay } => Phrase::new("relay-replaced").with("relay", relay),
         Event::Letter(_)
+        | Event::Unreadable { .. }
         | Event::Progress { .. }
         | Event::Refused { .. }
         | Event::Pong { .. }

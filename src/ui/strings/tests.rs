@@ -33,13 +33,13 @@ fn program_texts(folder: &Path, texts: &mut Vec<(String, String)>) {
             && path.file_name().is_some_and(|n| n != "tests.rs")
         {
             let text = fs::read_to_string(&path).unwrap();
-            let program = text.split("#[cfg(test)]\nmod ").next().unwrap().to_owned();
+            let program = text.split("#[cfg(test)]\nmod tests {").next().unwrap().to_owned();
             texts.push((path.display().to_string(), program));
         }
     }
 }
 
-/// Keys written as `Phrase::new("…")`, and as `=> "…"` in a `fn key`.
+/// Keys written as `Phrase::new("…")`, as `=> "…"` in a `fn key`, and those of the address book wherever they stand.
 fn keys_used(program: &str) -> Vec<String> {
     let literal = |text: &str| {
         let text = text.trim_start().strip_prefix('"')?;
@@ -50,7 +50,13 @@ fn keys_used(program: &str) -> Vec<String> {
         let body = body.split("\n    }\n").next().unwrap();
         keys.extend(body.split("=>").skip(1).filter_map(literal));
     }
+    let is_book = |text: &&str| text.strip_prefix("book-").is_some_and(|rest| rest.chars().all(is_in_key));
+    keys.extend(program.split('"').filter(is_book).map(str::to_owned));
     keys
+}
+
+fn is_in_key(c: char) -> bool {
+    c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'
 }
 
 #[test]
