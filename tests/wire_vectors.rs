@@ -10,7 +10,7 @@ use data_encoding::HEXLOWER;
 use queqiao::base::{Carrier, Path, Rng, Tick};
 use queqiao::session::{
     AccessSecret, Answered, HandshakeLimits, Hello, Identity, Initiator, KeyQuery, Keyring, Lifetime,
-    Responder, SessionId, Verdict, Welcome, answer_key_query, fingerprint,
+    Responder, SessionId, Verdict, Welcome, answer_key_query,
 };
 use queqiao::wire::limits::DATA_HEADER_LEN;
 
@@ -39,7 +39,7 @@ fn handshake() -> Vectors {
     vectors.add("client public key", &client.public().0);
     vectors.add("relay private key", relay.private_bytes());
     vectors.add("relay public key", &key.0);
-    writeln!(vectors.0, "relay fingerprint {}", fingerprint(&key)).unwrap();
+    writeln!(vectors.0, "relay fingerprint {}", key.fingerprint()).unwrap();
     vectors.add("access secret", &[0x33; 32]);
 
     let (query, mut answer) = (KeyQuery::new(Carrier::Udp, &mut rng), Vec::new());

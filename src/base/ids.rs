@@ -3,11 +3,30 @@
 use std::fmt;
 use std::str::FromStr;
 
-use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use blake2::{Blake2s256, Digest};
+use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD, HEXLOWER};
 
 /// An X25519 public key: who a member or a relay is. Shown whole as 43 characters of unpadded URL-safe base 64.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PublicKey(pub [u8; 32]);
+
+/// Base-32 digits of a fingerprint: 100 bits, so that finding a second key for one is out of reach.
+const FINGERPRINT_DIGITS: usize = 20;
+/// Digits between two dashes: what people can read aloud in one breath.
+const FINGERPRINT_GROUP: usize = 5;
+
+impl PublicKey {
+    /// The key as people compare it: the first 100 bits of BLAKE2s-256(`queqiao fingerprint` ‖ key) in lower-case
+    /// base 32 (RFC 4648), in four groups: `abcde-fghij-klmno-pqrst`.
+    pub fn fingerprint(&self) -> String {
+        let hash = Blake2s256::new().chain_update(b"queqiao fingerprint").chain_update(self.0).finalize();
+        let digits = BASE32_NOPAD.encode(&hash).to_ascii_lowercase();
+        let groups: Vec<&str> = (0..FINGERPRINT_DIGITS / FINGERPRINT_GROUP)
+            .map(|group| &digits[group * FINGERPRINT_GROUP..(group + 1) * FINGERPRINT_GROUP])
+            .collect();
+        groups.join("-")
+    }
+}
 
 /// A text that is not a public key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,5 +90,15 @@ mod tests {
     fn a_letter_id_shows_outbox_and_number() {
         let id = LetterId { outbox: OutboxId(0xabc), number: 12 };
         assert_eq!(id.to_string(), "0000000000000abc-12");
+    }
+
+    #[test]
+    fn fingerprints_have_four_groups_and_tell_keys_apart() {
+        let (a, b) = (PublicKey([1; 32]), PublicKey([2; 32]));
+        let shown = a.fingerprint();
+        assert_eq!(shown.len(), 23);
+        assert!(shown.split('-').all(|group| group.len() == 5));
+        assert_eq!(shown, a.fingerprint());
+        assert_ne!(shown, b.fingerprint());
     }
 }

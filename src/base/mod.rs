@@ -2,7 +2,7 @@
 //!
 //! Time ([`Tick`], [`Now`]), ways packets travel ([`Path`]), who is who ([`Name`], [`PublicKey`]), what a
 //! letter is called ([`LetterId`]), seeded randomness ([`Rng`]), words for people ([`Phrase`]), and the shape of
-//! a sans-IO state machine: [`Core`], [`Input`], [`Outputs`], [`turn`].
+//! a sans-IO state machine: [`Core`], [`Input`], [`Outputs`], [`turn()`].
 //!
 //! It must not know: any byte layout, any protocol, any operating system.
 //! Invariant: everything here is a plain value; nothing reads a clock, a file or the system's randomness.

@@ -255,7 +255,7 @@ mod tests {
         let mut outbox = outbox(2);
         offered(&mut outbox);
         outbox.session_lost();
-        assert_eq!(delivered(&mut outbox, 2), [], "a receipt before it was sent again means nothing");
+        assert!(delivered(&mut outbox, 2).is_empty(), "a receipt before it was sent again means nothing");
         assert_eq!(offered(&mut outbox), [(1, 0), (2, 1)]);
         let refused = outbox.handle_refused("JACK", id(1), Reason::Offline, false);
         assert!(matches!(refused, Some(Outcome::Refused { may_have_arrived: true, .. })));

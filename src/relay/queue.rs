@@ -105,10 +105,6 @@ impl Queue {
         left
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
     /// Letters were handed over that are not stored yet.
     pub(super) fn awaits_recipient(&self) -> bool {
         self.handed > 0
@@ -177,7 +173,7 @@ mod tests {
         let left = queue.drain();
         let left: Vec<_> = left.iter().map(|(e, handed)| (e.author, e.id.number, *handed)).collect();
         assert_eq!(left, [(TOM, 3, true), (Author::Echo, 1, true)]);
-        assert!(queue.is_empty() && !queue.awaits_recipient());
+        assert!(queue.next_waiting().is_none() && !queue.awaits_recipient());
     }
 
     #[test]

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use blake2::{Blake2s256, Digest};
-use data_encoding::BASE32_NOPAD;
 use zeroize::Zeroizing;
 
 use crate::base::{PublicKey, Rng};
@@ -72,22 +70,6 @@ impl fmt::Debug for AccessSecret {
     }
 }
 
-/// Base-32 digits of a fingerprint: 100 bits, so that finding a second key for one is out of reach.
-const FINGERPRINT_DIGITS: usize = 20;
-/// Digits between two dashes: what people can read aloud in one breath.
-const FINGERPRINT_GROUP: usize = 5;
-
-/// A public key as people compare it: the first 100 bits of BLAKE2s-256(`queqiao fingerprint` ‖ key) in lower-case
-/// base 32 (RFC 4648), in four groups: `abcde-fghij-klmno-pqrst`.
-pub fn fingerprint(key: &PublicKey) -> String {
-    let hash = Blake2s256::new().chain_update(b"queqiao fingerprint").chain_update(key.0).finalize();
-    let digits = BASE32_NOPAD.encode(&hash).to_ascii_lowercase();
-    let groups: Vec<&str> = (0..FINGERPRINT_DIGITS / FINGERPRINT_GROUP)
-        .map(|group| &digits[group * FINGERPRINT_GROUP..(group + 1) * FINGERPRINT_GROUP])
-        .collect();
-    groups.join("-")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,15 +87,5 @@ mod tests {
         let identity = Identity::from_private([0xAB; 32]);
         let shown = format!("{identity:?} {:?}", AccessSecret::new([0xCD; 32]));
         assert_eq!(shown, format!("Identity({}) AccessSecret", identity.public()));
-    }
-
-    #[test]
-    fn fingerprints_have_four_groups_and_tell_keys_apart() {
-        let (a, b) = (PublicKey([1; 32]), PublicKey([2; 32]));
-        let shown = fingerprint(&a);
-        assert_eq!(shown.len(), 23);
-        assert!(shown.split('-').all(|group| group.len() == 5));
-        assert_eq!(shown, fingerprint(&a));
-        assert_ne!(shown, fingerprint(&b));
     }
 }

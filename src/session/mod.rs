@@ -80,7 +80,7 @@ mod throttle;
 mod window;
 
 pub use hello::{Hello, SessionId, Welcome};
-pub use identity::{AccessSecret, Identity, fingerprint};
+pub use identity::{AccessSecret, Identity};
 pub use indexes::Indexes;
 pub use initiator::{Answered, Established, HandshakeError, Initiator};
 pub use key_query::{KeyQuery, answer_key_query};

@@ -79,7 +79,7 @@ impl<R: Send + 'static> Worker<R> {
         let (queue, records) = sync_channel(QUEUE_RECORDS_MAX);
         let thread = thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || Committer::new(backend, done).run(&records))
+            .spawn(move || Committer::new(backend, done).run(records))
             .map_err(|error| Phrase::new("store-no-thread").with("cause", error))?;
         Ok(Worker { queue: Some(queue), thread: Some(thread) })
     }
@@ -134,13 +134,17 @@ impl<R, B: Backend<R>, D: FnMut(Done)> Committer<R, B, D> {
         Committer { backend, done, tickets, records, refused, in_trouble: false }
     }
 
-    fn run(mut self, queue: &Receiver<(Ticket, R)>) {
+    fn run(mut self, queue: Receiver<(Ticket, R)>) {
         while let Ok(first) = queue.recv() {
-            self.gather(first, queue);
+            self.gather(first, &queue);
             match self.backend.commit(&self.records, &mut self.refused) {
                 Ok(()) => self.answer_committed(),
                 Err(Fault::Passing(why)) => self.answer_failed(why),
-                Err(Fault::Broken(why)) => return (self.done)(Done::Broken(why)),
+                Err(Fault::Broken(why)) => {
+                    // Nothing is taken any more by the time anybody hears of it.
+                    drop(queue);
+                    return (self.done)(Done::Broken(why));
+                }
             }
         }
     }

@@ -323,7 +323,7 @@ impl<B: Book> LineMode<B> {
 
     fn unreadable(&mut self, relay: &HostPort, from: &Name, id: LetterId) -> Vec<Do> {
         let who = self.name_of(relay, from);
-        vec![self.tell(&Phrase::new("chat-unreadable").with("who", who).with("id", id))]
+        vec![self.tell(&Phrase::new("letter-unreadable").with("who", who).with("id", id))]
     }
 
     fn progress(&mut self, request: u64, progress: Progress) -> Vec<Do> {

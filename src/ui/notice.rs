@@ -14,12 +14,16 @@ pub fn of_event(event: &Event, me: &str) -> Option<Phrase> {
         Event::Moved { relay, via: Carrier::Tcp } => Phrase::new("relay-moved-tcp").with("relay", relay),
         Event::Moved { relay, via: Carrier::Udp } => Phrase::new("relay-moved-udp").with("relay", relay),
         Event::NameRefused { relay, reason, name } => name_refused(*reason, me, relay, name.as_ref()),
-        Event::Pinned { relay, key } => Phrase::new("relay-pinned").with("relay", relay).with("key", key),
+        Event::Pinned { relay, key } => {
+            Phrase::new("relay-pinned").with("relay", relay).with("key", key.fingerprint())
+        }
         Event::Unreached { relay, why } => unreached(relay, why),
         Event::Lost { relay } => Phrase::new("relay-lost").with("relay", relay),
+        Event::Unreadable { from, id, .. } => {
+            Phrase::new("letter-unreadable").with("who", from).with("id", id)
+        }
         Event::Replaced { relay } => Phrase::new("relay-replaced").with("relay", relay),
         Event::Letter(_)
-        | Event::Unreadable { .. }
         | Event::Progress { .. }
         | Event::Refused { .. }
         | Event::Pong { .. }
@@ -39,9 +43,9 @@ pub fn unreached(relay: &HostPort, why: &Unreached) -> Phrase {
         Unreached::Silent => Phrase::new("relay-silent"),
         Unreached::NoTcpListener => Phrase::new("relay-no-tcp"),
         Unreached::HandshakeRefused => Phrase::new("relay-refused"),
-        Unreached::KeyChanged { pinned, offered } => {
-            Phrase::new("relay-key-changed").with("pinned", pinned).with("offered", offered)
-        }
+        Unreached::KeyChanged { pinned, offered } => Phrase::new("relay-key-changed")
+            .with("pinned", pinned.fingerprint())
+            .with("offered", offered.fingerprint()),
     }
     .with("relay", relay)
 }

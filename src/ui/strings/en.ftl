@@ -17,7 +17,6 @@ chat-command-usage = Not sent: it is { $usage }
 chat-slashguard = Not sent: it looks like a command with something before it. The command is { $command }; to send a text that begins with /, write //
 chat-too-long = Not sent: the text has { $len } bytes, a letter at most { $max }. Here it is again:
 chat-text-back = Your text:
-chat-unreadable = A letter from { $who } came that this version cannot read ({ $id })
 chat-receipts-on = Receipts are shown
 chat-receipts-off = Receipts are not shown
 chat-receipt = ✓ { $who } has “{ $text }”
@@ -95,42 +94,17 @@ name-too-many = too many names were registered at { $relay } from here lately; t
 name-disk = { $relay } could not write the name { $name } down: its disk failed
 name-empty = a name cannot be empty
 name-too-long = a name has at most 32 characters and 96 bytes
-name-space = a name cannot hold a space: use . _ or -
-name-no-letter = a name needs at least one letter or digit
-name-bad-character = a name cannot hold { $character }: letters, digits, and . _ - of any script
+name-bad-character = a name cannot hold { $char }: letters, digits, and . _ - of any script
 name-not-given = who are you? Give a name with --as NAME, or under [me] in the address book
 name-ask = Your name:{" "}
 
 ## Addresses
 
-address-no-port = { $address } needs a port: HOST:PORT, for example 127.0.0.1:8081
-address-bad-port = the port of { $address } must be a number from 1 to 65535
-address-bad-host = the host of { $address } must be an IP address or a host name
-address-no-brackets = an IPv6 address stands in brackets: [::1]:8081 and not { $address }
-address-full-width-colon = write the colon of { $address } as : and not as ：
-
-## Files, folders, sockets
-
-port-in-use = { $addr } ({ $carrier }) is in use already; choose another with --bind, or 0 as the port for a free one
-cannot-bind = { $addr } ({ $carrier }) cannot be used: { $cause }
-cannot-start = the system refuses what is needed to start: { $cause }
-store-no-home = no home folder to keep data in: set HOME, or give --data DIR
-store-not-folder = { $file } is not a folder; choose another with --data
-store-not-permitted = { $file } cannot be read and written by this user: { $cause }
-store-io = { $file }: { $cause }
-store-disk-full = no room left to write { $file }
-store-not-database = { $file } is not a database of queqiao; move it away or choose another folder with --data
-store-newer = { $file } was written by a newer queqiao (version { $version }) and is left as it is
-store-database-damaged = { $file } is damaged ({ $cause }); restore it from a copy
-store-database-missing = { $file } is missing though the relay's key is there; restore it from a copy, or move the key away to start anew
-store-key-open = { $file } holds a private key and others can read it (mode { $mode }): chmod 600 { $file }
-store-key-damaged = { $file } does not hold a private key; restore it from a copy
-store-key-missing = { $file } is missing: without the private key nobody is recognised; restore it from a copy
-store-counter-damaged = { $file } does not hold a number; restore it from a copy
-store-no-thread = the system has no room for another thread: { $cause }
-pins-damaged = { $file }:{ $line }: { $cause }; correct the line or remove it
-member-busy = another queqiao of { $name } is running on this machine (process { $pid })
-relay-busy = another relay is running on { $folder } (process { $pid })
+address-no-port = an address needs a port: HOST:PORT, for example 127.0.0.1:8081
+address-bad-port = the port must be a number from 1 to 65535
+address-bad-host = the host must be an IP address or a host name
+address-no-brackets = an IPv6 address stands in brackets: [::1]:8081
+address-full-width-colon = write the colon as : and not as ：
 
 ## The relay
 
@@ -154,53 +128,82 @@ interrupted = interrupted
 
 ## The address book
 
-contact-exists = { $name } is in { $file } already; remove it first: queqiao contacts remove { $name }
-contact-unknown = no contact { $name } in the address book; anybody else is written NAME@HOST:PORT
-contact-unknown-near = no contact { $name } in the address book; did you mean { $near }?
-contact-book-empty = the address book has no contacts, so it is not known where { $name } is; add one: queqiao contacts add { $name } HOST:PORT
-contact-needs-name = { $address } is a relay; who is meant there? Write NAME@{ $address }
-contact-full-width-at = write the @ of { $name } as @ and not as ＠
-book-missing = no address book at { $file }; start one: queqiao contacts add NAME HOST:PORT
-book-unreadable = { $file } cannot be read: { $why }
-book-unwritable = { $file } cannot be written: { $why }
-book-too-big = { $file } has more than { $most } bytes: that is no address book
-book-not-utf8 = { $file }:{ $line }: not UTF-8; save the file as UTF-8
-book-watch-failed = edits to { $file } will not be noticed: { $why }
-book-edit-by-hand = { $file } is written in a way that cannot be changed safely; edit it by hand
+book-bare-key = { $file }:{ $line }:{ $column }: put quotes around { $name }: "{ $name }" = …
+book-bare-value = { $file }:{ $line }:{ $column }: put quotes around { $value }: "{ $value }"
+book-full-width-quotes = { $file }:{ $line }:{ $column }: these quotes are not TOML's: write " (ASCII) around it
+book-full-width-colon = { $file }:{ $line }:{ $column }: full-width ：: write = between a name and its address, and : before the port
+book-full-width-equals = { $file }:{ $line }:{ $column }: full-width ＝: write = instead
+book-full-width-space = { $file }:{ $line }:{ $column }: full-width space: write an ordinary space instead
+book-full-width-mark = { $file }:{ $line }:{ $column }: { $found } is not understood here: write { $wanted } instead
+book-colon = { $file }:{ $line }:{ $column }: write = (not :) between a name and its address
+book-unclosed-quote = { $file }:{ $line }:{ $column }: this quote is never closed: put " at the end
+book-no-value = { $file }:{ $line }:{ $column }: { $name } has no address: write { $name } = "HOST:PORT"
+book-syntax = { $file }:{ $line }:{ $column }: not valid TOML: { $why }
+book-address-no-port = { $file }:{ $line }:{ $column }: { $address } has no port: write "{ $address }:8081"
+book-address-bad-port = { $file }:{ $line }:{ $column }: the port of { $address } must be a number from 1 to 65535
+book-address-bad-host = { $file }:{ $line }:{ $column }: { $address } is not HOST:PORT, like 127.0.0.1:8081 or chat.example.org:8081
+book-address-no-brackets = { $file }:{ $line }:{ $column }: an IPv6 address needs brackets and a port: [{ $address }]:8081
+book-bad-public-key = { $file }:{ $line }:{ $column }: this is not a public key: it is 43 letters, digits, - and _
+book-unknown-key = { $file }:{ $line }:{ $column }: unknown key { $key }; known here: { $known }
+book-unknown-key-near = { $file }:{ $line }:{ $column }: unknown key { $key }: did you mean { $near }?
+book-not-entry = { $file }:{ $line }:{ $column }: { $name } must be "HOST:PORT" in quotes, or a table with relay = "HOST:PORT"
+book-not-text = { $file }:{ $line }:{ $column }: { $key } must be text in quotes
+book-not-table = { $file }:{ $line }:{ $column }: { $key } must be a table: write [{ $key }] on a line of its own
+book-outside = { $file }:{ $line }:{ $column }: { $name } stands outside [contacts]: put the line [contacts] above it
+book-duplicate-name = { $file }:{ $line }:{ $column }: { $name } is on line { $first } already: rename or remove one
+book-duplicate-key = { $file }:{ $line }:{ $column }: { $key } is given twice: remove one
+book-duplicate-public-key = { $file }:{ $line }:{ $column }: { $name } has the same key as { $other }: remove or correct one
+book-tcp-conflict = { $file }:{ $line }:{ $column }: line { $first } says that { $relay } listens for TCP at { $tcp }: make both the same
+book-dotted-name = { $file }:{ $line }:{ $column }: a name with a dot needs quotes: "{ $name }" = …
+book-no-relay = { $file }:{ $line }:{ $column }: { $name } needs relay = "HOST:PORT"
+book-me-empty = { $file }:{ $line }:{ $column }: my name is empty: write one, or put # before the line
+book-me-reserved = { $file }:{ $line }:{ $column }: { $name } is reserved for the relay: choose another name
+book-name-empty = { $file }:{ $line }:{ $column }: a name cannot be empty
+book-name-too-long = { $file }:{ $line }:{ $column }: { $name }… is too long: at most 32 characters and 96 bytes
+book-name-space = { $file }:{ $line }:{ $column }: the name "{ $name }" has a space in it: take it out
+book-name-no-letter = { $file }:{ $line }:{ $column }: the name { $name } needs a letter or a digit
+book-name-bad-character = { $file }:{ $line }:{ $column }: no name can hold { $character }: letters, digits, . _ and - of any script
+book-missing = no address book at { $file }
+book-unreadable = cannot read { $file }: { $why }
+book-unwritable = cannot write { $file }: { $why }
+book-too-big = { $file } is larger than { $most } bytes: is it an address book?
+book-not-utf8 = { $file }:{ $line }: not UTF-8: save the file as UTF-8
+book-edit-by-hand = { $file } is laid out in a way no program can edit safely: please edit it by hand
+book-watch-failed = cannot watch { $file }: { $why }; edits count from the next start
 book-reloaded = { $file } was read again
 book-reload-failed = the address book as it was stays in use: { $why }
-book-syntax = { $file }:{ $line }:{ $column }: this is not TOML ({ $why })
-book-full-width-quotes = { $file }:{ $line }:{ $column }: write straight quotes " and not “ ”
-book-full-width-colon = { $file }:{ $line }:{ $column }: write the colon as : and not as ：
-book-full-width-equals = { $file }:{ $line }:{ $column }: write the equals sign as = and not as ＝
-book-full-width-space = { $file }:{ $line }:{ $column }: write an ordinary space here
-book-full-width-mark = { $file }:{ $line }:{ $column }: write { $wanted } and not { $found }
-book-bare-key = { $file }:{ $line }:{ $column }: write the name in quotes: "{ $name }"
-book-bare-value = { $file }:{ $line }:{ $column }: write the value in quotes: "{ $value }"
-book-unclosed-quote = { $file }:{ $line }:{ $column }: this quote is not closed
-book-colon = { $file }:{ $line }:{ $column }: a name and its relay are joined by = and not by :
-book-no-value = { $file }:{ $line }:{ $column }: something must follow { $name }: = "HOST:PORT"
-book-duplicate-name = { $file }:{ $line }:{ $column }: { $name } stands in line { $first } already
-book-duplicate-key = { $file }:{ $line }:{ $column }: { $key } stands twice
-book-duplicate-public-key = { $file }:{ $line }:{ $column }: { $name } has the same key as { $other }
-book-tcp-conflict = { $file }:{ $line }:{ $column }: line { $first } says that { $relay } listens for TCP at { $tcp }
-book-me-empty = { $file }:{ $line }:{ $column }: your name is empty; write it, or put # before the line
-book-me-reserved = { $file }:{ $line }:{ $column }: { $name } is reserved for the relay; choose another name
-book-not-entry = { $file }:{ $line }:{ $column }: { $name } needs a relay: "HOST:PORT" or { "{" } relay = "HOST:PORT" { "}" }
-book-not-table = { $file }:{ $line }:{ $column }: [{ $key }] must be a section of its own
-book-not-text = { $file }:{ $line }:{ $column }: { $key } must be a text in quotes
-book-dotted-name = { $file }:{ $line }:{ $column }: write a name with dots in quotes: "{ $name }"
-book-no-relay = { $file }:{ $line }:{ $column }: { $name } needs relay = "HOST:PORT"
-book-outside = { $file }:{ $line }:{ $column }: { $name } stands above [contacts]; move it below
-book-unknown-key = { $file }:{ $line }:{ $column }: unknown key { $key }; known are { $known }
-book-unknown-key-near = { $file }:{ $line }:{ $column }: unknown key { $key }; is { $near } meant?
-book-bad-public-key = { $file }:{ $line }:{ $column }: a key has 43 characters: letters, digits, - and _
-book-name-empty = { $file }:{ $line }:{ $column }: a name cannot be empty
-book-name-too-long = { $file }:{ $line }:{ $column }: a name has at most 32 characters and 96 bytes
-book-name-space = { $file }:{ $line }:{ $column }: the name { $name } holds a space: use . _ or -
-book-name-no-letter = { $file }:{ $line }:{ $column }: the name { $name } needs at least one letter or digit
-book-name-bad-character = { $file }:{ $line }:{ $column }: the name { $name } cannot hold { $character }: letters, digits, and . _ - of any script
-book-address-no-port = { $file }:{ $line }:{ $column }: { $address } needs a port: HOST:PORT, for example 127.0.0.1:8081
-book-address-bad-port = { $file }:{ $line }:{ $column }: the port of { $address } must be a number from 1 to 65535
-book-address-bad-host = { $file }:{ $line }:{ $column }: the host of { $address } must be an IP address or a host name
-book-address-no-brackets = { $file }:{ $line }:{ $column }: an IPv6 address stands in brackets: [::1]:8081 and not { $address }
+contact-exists = { $name } is in { $file } already
+contact-unknown = no contact { $name }; write NAME@HOST:PORT, or add one: queqiao contacts add { $name } HOST:PORT
+contact-unknown-near = no contact { $name }: did you mean { $near }?
+contact-book-empty = no contact { $name }: the address book is empty; add one: queqiao contacts add { $name } HOST:PORT
+contact-needs-name = { $address } is a relay: write whom you mean, NAME@{ $address }
+contact-full-width-at = full-width ＠ in { $name }: write @ instead
+name-space = a name cannot have a space in it
+name-no-letter = a name needs a letter or a digit
+
+## Files and folders
+
+relay-busy = another relay (process { $pid }) is using { $folder }; stop it, or give this one its own folder with --data DIR
+member-busy = { $name } is already running on this machine (process { $pid })
+store-key-open = { $file } holds a secret key, but others may read it (mode { $mode }); run: chmod 600 { $file }
+store-key-damaged = the key in { $file } is damaged; restore the file from a backup
+store-key-missing = { $file } is gone, but other files of its owner are still there; restore it from a backup, or begin anew with an empty folder
+store-counter-damaged = { $file } is damaged; remove it, it will be made again
+store-database-missing = { $file } is gone or empty, but the relay's key is still there; restore it from a backup, or begin anew with an empty folder
+store-not-database = { $file } is not a database of queqiao; move it away or choose another folder with --data DIR
+store-database-damaged = { $file } is damaged ({ $cause }); restore it from a backup
+store-newer = { $file } was made by a newer queqiao (layout { $version }); nothing was changed; use that version
+store-disk-full = no room on the disk for { $file }; free some space
+store-not-permitted = no permission for { $file }: { $cause }
+store-not-folder = { $file } is a file where a folder is needed; choose another folder with --data DIR
+store-io = cannot read or write { $file }: { $cause }
+store-no-home = no home folder is known; give a folder with --data DIR
+store-no-thread = the system has no thread left: { $cause }
+pins-damaged = { $file }, line { $line }: { $cause }; correct or remove that line
+
+## The network
+
+port-in-use = { $addr } is already in use ({ $carrier }); choose another port or stop what uses it
+cannot-bind = cannot listen at { $addr } ({ $carrier }): { $cause }
+cannot-start = the system refuses to start the network loop: { $cause }
+letter-unreadable = a letter from { $who } ({ $id }) is of a kind this version cannot show; update queqiao

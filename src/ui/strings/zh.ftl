@@ -14,7 +14,6 @@ chat-command-usage = 未发送: 用法是 { $usage }
 chat-slashguard = 未发送: 看起来是命令,但前面多了东西。命令是 { $command };要发送以 / 开头的文字,请写 //
 chat-too-long = 未发送: 这段文字有 { $len } 字节,一条消息最多 { $max } 字节。原文如下:
 chat-text-back = 您的原文:
-chat-unreadable = 来自 { $who } 的一条消息是本版本读不懂的({ $id })
 chat-receipts-on = 显示送达回执
 chat-receipts-off = 不显示送达回执
 chat-receipt = ✓ { $who } 已收到“{ $text }”
@@ -89,42 +88,20 @@ name-too-many = 近来从这里在 { $relay } 注册的名字太多;请一小时
 name-disk = { $relay } 无法记下名字 { $name }: 它的磁盘出错
 name-empty = 名字不能为空
 name-too-long = 名字最多 32 个字、96 字节
-name-space = 名字里不能有空格: 请用 . _ 或 -
-name-no-letter = 名字里至少要有一个字母或数字
-name-bad-character = 名字里不能有 { $character }: 限各种文字的字母、数字和 . _ -
+name-bad-character = 名字里不能有 { $char }: 限各种文字的字母、数字和 . _ -
 name-not-given = 您是谁?请用 --as NAME,或在通讯录的 [me] 下写明名字
 name-ask = 您的名字:{" "}
 
 ## 地址
 
-address-no-port = { $address } 要带端口: HOST:PORT,例如 127.0.0.1:8081
-address-bad-port = { $address } 的端口须是 1 到 65535 的数
-address-bad-host = { $address } 的主机须是 IP 地址或主机名
-address-no-brackets = IPv6 地址要放在方括号里: 写 [::1]:8081 而不是 { $address }
-address-full-width-colon = { $address } 的冒号请用半角 : 而不是全角 ：
+address-no-port = 地址要带端口: HOST:PORT,例如 127.0.0.1:8081
+address-bad-port = 端口须是 1 到 65535 的数
+address-bad-host = 主机须是 IP 地址或主机名
+address-no-brackets = IPv6 地址要放在方括号里: [::1]:8081
+address-full-width-colon = 冒号请用半角 : 而不是全角 ：
 
 ## 文件、文件夹、套接字
 
-port-in-use = { $addr }({ $carrier })已被占用;请用 --bind 换一个,端口写 0 则自动选取
-cannot-bind = { $addr }({ $carrier })无法使用: { $cause }
-cannot-start = 系统拒绝提供启动所需: { $cause }
-store-no-home = 没有主目录可存放数据: 请设 HOME,或给出 --data DIR
-store-not-folder = { $file } 不是文件夹;请用 --data 换一个
-store-not-permitted = 当前用户无法读写 { $file }: { $cause }
-store-io = { $file }: { $cause }
-store-disk-full = 磁盘已满,无法写入 { $file }
-store-not-database = { $file } 不是 queqiao 的数据库;请将其移走,或用 --data 换一个文件夹
-store-newer = { $file } 由更新版本的 queqiao(版本 { $version })写成,原样未动
-store-database-damaged = { $file } 已损坏({ $cause });请从备份恢复
-store-database-missing = 缺少 { $file },而中继的密钥还在;请从备份恢复,或移走密钥以重新开始
-store-key-open = { $file } 存有私钥,却可被他人读取(权限 { $mode }): chmod 600 { $file }
-store-key-damaged = { $file } 里不是私钥;请从备份恢复
-store-key-missing = 缺少 { $file }: 没有私钥就谁也认不出;请从备份恢复
-store-counter-damaged = { $file } 里不是数;请从备份恢复
-store-no-thread = 系统无法再开线程: { $cause }
-pins-damaged = { $file }:{ $line }: { $cause };请改正或删去这一行
-member-busy = 本机已有 { $name } 的另一个 queqiao 在运行(进程 { $pid })
-relay-busy = 已有另一个中继在使用 { $folder }(进程 { $pid })
 
 ## 中继
 
@@ -145,53 +122,82 @@ interrupted = 已中断
 
 ## 通讯录
 
-contact-exists = { $file } 里已有 { $name };先删除: queqiao contacts remove { $name }
-contact-unknown = 通讯录里没有 { $name };要写给别人请用 NAME@HOST:PORT
-contact-unknown-near = 通讯录里没有 { $name };您要找的是不是 { $near }?
-contact-book-empty = 通讯录里没有联系人,不知道 { $name } 在哪里;添加: queqiao contacts add { $name } HOST:PORT
-contact-needs-name = { $address } 是中继;要找那里的谁?请写 NAME@{ $address }
-contact-full-width-at = { $name } 里的 @ 请用半角,而不是全角 ＠
-book-missing = { $file } 处没有通讯录;新建: queqiao contacts add NAME HOST:PORT
-book-unreadable = 无法读取 { $file }: { $why }
-book-unwritable = 无法写入 { $file }: { $why }
-book-too-big = { $file } 超过 { $most } 字节: 不是通讯录
-book-not-utf8 = { $file }:{ $line }: 不是 UTF-8;请将文件存为 UTF-8
-book-watch-failed = 对 { $file } 的修改将不会被察觉: { $why }
-book-edit-by-hand = { $file } 的写法无法安全地自动修改;请手工编辑
+book-bare-key = { $file }:{ $line }:{ $column }: 请给 { $name } 加上英文引号："{ $name }" = …
+book-bare-value = { $file }:{ $line }:{ $column }: 请给 { $value } 加上英文引号："{ $value }"
+book-full-width-quotes = { $file }:{ $line }:{ $column }: 引号不对：请用英文引号 "
+book-full-width-colon = { $file }:{ $line }:{ $column }: 全角冒号“：”不能用：名字和地址之间写 =，端口前写 :
+book-full-width-equals = { $file }:{ $line }:{ $column }: 全角等号“＝”不能用：请写 =
+book-full-width-space = { $file }:{ $line }:{ $column }: 全角空格不能用：请用普通空格
+book-full-width-mark = { $file }:{ $line }:{ $column }: 这里不能用“{ $found }”：请写 { $wanted }
+book-colon = { $file }:{ $line }:{ $column }: 名字和地址之间请写 =，不是 :
+book-unclosed-quote = { $file }:{ $line }:{ $column }: 引号没有结束：请在末尾补上 "
+book-no-value = { $file }:{ $line }:{ $column }: { $name } 没有地址：请写 { $name } = "主机:端口"
+book-syntax = { $file }:{ $line }:{ $column }: 不是有效的 TOML：{ $why }
+book-address-no-port = { $file }:{ $line }:{ $column }: { $address } 没有端口：请写 "{ $address }:8081"
+book-address-bad-port = { $file }:{ $line }:{ $column }: { $address } 的端口应是 1 到 65535 的数
+book-address-bad-host = { $file }:{ $line }:{ $column }: { $address } 不是“主机:端口”的形式，例如 127.0.0.1:8081 或 chat.example.org:8081
+book-address-no-brackets = { $file }:{ $line }:{ $column }: IPv6 地址要加方括号和端口：[{ $address }]:8081
+book-bad-public-key = { $file }:{ $line }:{ $column }: 这不是公钥：公钥由 43 个字母、数字、- 和 _ 组成
+book-unknown-key = { $file }:{ $line }:{ $column }: 不认识 { $key }；这里可以用：{ $known }
+book-unknown-key-near = { $file }:{ $line }:{ $column }: 不认识 { $key }，是不是 { $near }？
+book-not-entry = { $file }:{ $line }:{ $column }: { $name } 应写成带引号的 "主机:端口"，或含 relay = "主机:端口" 的表
+book-not-text = { $file }:{ $line }:{ $column }: { $key } 应是带引号的文字
+book-not-table = { $file }:{ $line }:{ $column }: { $key } 应是表：请单独一行写 [{ $key }]
+book-outside = { $file }:{ $line }:{ $column }: { $name } 不在 [contacts] 之内：请在它上面加一行 [contacts]
+book-duplicate-name = { $file }:{ $line }:{ $column }: { $name } 已在第 { $first } 行：请改名或删去其中一个
+book-duplicate-key = { $file }:{ $line }:{ $column }: { $key } 写了两次：请删去其中一个
+book-duplicate-public-key = { $file }:{ $line }:{ $column }: { $name } 和 { $other } 的公钥相同：请删去或改正其中一个
+book-tcp-conflict = { $file }:{ $line }:{ $column }: 第 { $first } 行说 { $relay } 的 TCP 地址是 { $tcp }：请让两处一致
+book-dotted-name = { $file }:{ $line }:{ $column }: 带点的名字要加英文引号："{ $name }" = …
+book-no-relay = { $file }:{ $line }:{ $column }: { $name } 缺少 relay = "主机:端口"
+book-me-empty = { $file }:{ $line }:{ $column }: 我的名字是空的：请填写，或在行首加 #
+book-me-reserved = { $file }:{ $line }:{ $column }: { $name } 是中继保留的名字：请换一个
+book-name-empty = { $file }:{ $line }:{ $column }: 名字不能为空
+book-name-too-long = { $file }:{ $line }:{ $column }: { $name }… 太长：最多 32 个字符、96 字节
+book-name-space = { $file }:{ $line }:{ $column }: 名字“{ $name }”里有空格：请去掉
+book-name-no-letter = { $file }:{ $line }:{ $column }: 名字 { $name } 里至少要有一个字母、汉字或数字
+book-name-bad-character = { $file }:{ $line }:{ $column }: 名字里不能有 { $character }：只能用文字、数字和 . _ -
+book-missing = 没有通讯录文件 { $file }
+book-unreadable = 无法读取 { $file }：{ $why }
+book-unwritable = 无法写入 { $file }：{ $why }
+book-too-big = { $file } 超过 { $most } 字节：这是通讯录吗？
+book-not-utf8 = { $file }:{ $line }：不是 UTF-8 编码：请把文件另存为 UTF-8
+book-edit-by-hand = { $file } 的写法无法由程序安全修改：请手工编辑
+book-watch-failed = 无法监视 { $file }：{ $why }；修改在下次启动时生效
 book-reloaded = 已重新读取 { $file }
 book-reload-failed = 沿用原来的通讯录: { $why }
-book-syntax = { $file }:{ $line }:{ $column }: 这里不是 TOML({ $why })
-book-full-width-quotes = { $file }:{ $line }:{ $column }: 引号请用半角 " 而不是 “ ”
-book-full-width-colon = { $file }:{ $line }:{ $column }: 冒号请用半角 : 而不是全角 ：
-book-full-width-equals = { $file }:{ $line }:{ $column }: 等号请用半角 = 而不是全角 ＝
-book-full-width-space = { $file }:{ $line }:{ $column }: 这里请用普通的半角空格
-book-full-width-mark = { $file }:{ $line }:{ $column }: 请写 { $wanted } 而不是 { $found }
-book-bare-key = { $file }:{ $line }:{ $column }: 名字请加引号: "{ $name }"
-book-bare-value = { $file }:{ $line }:{ $column }: 值请加引号: "{ $value }"
-book-unclosed-quote = { $file }:{ $line }:{ $column }: 这个引号没有闭合
-book-colon = { $file }:{ $line }:{ $column }: 名字与中继之间用 = 而不是 :
-book-no-value = { $file }:{ $line }:{ $column }: { $name } 后面要写 = "HOST:PORT"
-book-duplicate-name = { $file }:{ $line }:{ $column }: { $name } 在第 { $first } 行已有
-book-duplicate-key = { $file }:{ $line }:{ $column }: { $key } 出现了两次
-book-duplicate-public-key = { $file }:{ $line }:{ $column }: { $name } 与 { $other } 的密钥相同
-book-tcp-conflict = { $file }:{ $line }:{ $column }: 第 { $first } 行说 { $relay } 的 TCP 监听在 { $tcp }
-book-me-empty = { $file }:{ $line }:{ $column }: 您的名字是空的;请写上,或在行首加 #
-book-me-reserved = { $file }:{ $line }:{ $column }: { $name } 是中继保留的名字;请换一个
-book-not-entry = { $file }:{ $line }:{ $column }: { $name } 要有中继: "HOST:PORT" 或 { "{" } relay = "HOST:PORT" { "}" }
-book-not-table = { $file }:{ $line }:{ $column }: [{ $key }] 须自成一节
-book-not-text = { $file }:{ $line }:{ $column }: { $key } 须是引号里的文字
-book-dotted-name = { $file }:{ $line }:{ $column }: 带点的名字请加引号: "{ $name }"
-book-no-relay = { $file }:{ $line }:{ $column }: { $name } 要有 relay = "HOST:PORT"
-book-outside = { $file }:{ $line }:{ $column }: { $name } 写在了 [contacts] 之上;请移到它下面
-book-unknown-key = { $file }:{ $line }:{ $column }: 不认识的键 { $key };可用的有 { $known }
-book-unknown-key-near = { $file }:{ $line }:{ $column }: 不认识的键 { $key };是不是 { $near }?
-book-bad-public-key = { $file }:{ $line }:{ $column }: 密钥有 43 个字符: 字母、数字、- 和 _
-book-name-empty = { $file }:{ $line }:{ $column }: 名字不能为空
-book-name-too-long = { $file }:{ $line }:{ $column }: 名字最多 32 个字、96 字节
-book-name-space = { $file }:{ $line }:{ $column }: 名字 { $name } 里有空格: 请用 . _ 或 -
-book-name-no-letter = { $file }:{ $line }:{ $column }: 名字 { $name } 里至少要有一个字母或数字
-book-name-bad-character = { $file }:{ $line }:{ $column }: 名字 { $name } 里不能有 { $character }: 限各种文字的字母、数字和 . _ -
-book-address-no-port = { $file }:{ $line }:{ $column }: { $address } 要带端口: HOST:PORT,例如 127.0.0.1:8081
-book-address-bad-port = { $file }:{ $line }:{ $column }: { $address } 的端口须是 1 到 65535 的数
-book-address-bad-host = { $file }:{ $line }:{ $column }: { $address } 的主机须是 IP 地址或主机名
-book-address-no-brackets = { $file }:{ $line }:{ $column }: IPv6 地址要放在方括号里: 写 [::1]:8081 而不是 { $address }
+contact-exists = { $file } 里已有 { $name }
+contact-unknown = 没有联系人 { $name }；可写 名字@主机:端口，或添加：queqiao contacts add { $name } 主机:端口
+contact-unknown-near = 没有联系人 { $name }，是不是 { $near }？
+contact-book-empty = 没有联系人 { $name }：通讯录是空的；请添加：queqiao contacts add { $name } 主机:端口
+contact-needs-name = { $address } 是中继：请写明是谁，名字@{ $address }
+contact-full-width-at = { $name } 里有全角“＠”：请写 @
+name-space = 名字里不能有空格
+name-no-letter = 名字里至少要有一个字母、汉字或数字
+
+## 文件与文件夹
+
+relay-busy = 另一个中继(进程 { $pid })正在使用 { $folder };请先停止它,或用 --data DIR 指定别的文件夹
+member-busy = { $name } 已在本机运行(进程 { $pid })
+store-key-open = { $file } 是私钥,但其他用户也能访问(权限 { $mode });请运行:chmod 600 { $file }
+store-key-damaged = { $file } 中的密钥已损坏;请从备份恢复该文件
+store-key-missing = { $file } 不见了,但其主人的其他文件还在;请从备份恢复,或改用空文件夹重新开始
+store-counter-damaged = { $file } 已损坏;请删除它,程序会重新生成
+store-database-missing = { $file } 不见了或是空的,但中继的密钥还在;请从备份恢复,或改用空文件夹重新开始
+store-not-database = { $file } 不是鹊桥的数据库;请把它移走,或用 --data DIR 指定别的文件夹
+store-database-damaged = { $file } 已损坏({ $cause });请从备份恢复
+store-newer = { $file } 由更新版本的鹊桥创建(格式 { $version });未作任何改动;请使用新版本
+store-disk-full = 磁盘空间不足,无法写入 { $file };请腾出空间
+store-not-permitted = 没有权限访问 { $file }:{ $cause }
+store-not-folder = { $file } 是文件,而这里需要文件夹;请用 --data DIR 指定别的文件夹
+store-io = 无法读写 { $file }:{ $cause }
+store-no-home = 找不到主目录;请用 --data DIR 指定文件夹
+store-no-thread = 系统无法再创建线程:{ $cause }
+pins-damaged = { $file } 第 { $line } 行:{ $cause };请改正或删除这一行
+
+## 网络
+
+port-in-use = { $addr } 已被占用({ $carrier });请换一个端口,或停止占用它的程序
+cannot-bind = 无法在 { $addr } 上监听({ $carrier }):{ $cause }
+cannot-start = 系统无法启动网络循环:{ $cause }
+letter-unreadable = 来自 { $who } 的一条消息({ $id })是本版本无法显示的类型;请更新鹊桥
