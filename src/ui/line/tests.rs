@@ -170,9 +170,9 @@ fn a_contact_that_does_not_exist_is_asked_for_again_with_suggestions() {
 Choose a contact:
 Choose a contact:
 Choose a contact: JCK
-! no contact JCK in the address book; did you mean JACK?
+! no contact JCK: did you mean JACK?
 Choose a contact: xyz
-! no contact xyz in the address book; anybody else is written NAME@HOST:PORT
+! no contact xyz; write NAME@HOST:PORT, or add one: queqiao contacts add xyz HOST:PORT
 Choose a contact:  一棵树
 Type a message, Enter sends: hi
 Type a message, Enter sends:
@@ -321,7 +321,7 @@ fn only_unusual_news_of_the_connection_is_told() {
 ! connection to 127.0.0.1:8081 lost; connecting again
 ! no relay answers at 127.0.0.1:8081; start one: queqiao relay --tcp
 ! connected to 127.0.0.1:8081 again, over TCP
-! first contact with the relay at 127.0.0.1:8081: its key AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA is pinned; ask its operator whether it is the right one
+! first contact with the relay at 127.0.0.1:8081: its key iljo5-6n3w2-lkvso-o5yj5 is pinned; ask its operator whether it is the right one
 Choose a contact:
 "
     );
@@ -386,7 +386,7 @@ fn a_stranger_who_wrote_can_be_answered_by_name() {
         chat.screen(),
         "\
 请选择聊天对象: TOM
-! 通讯录里没有 TOM;要写给别人请用 NAME@HOST:PORT
+! 没有联系人 TOM；可写 名字@主机:端口，或添加：queqiao contacts add TOM 主机:端口
 来自 TOM [udp] 12:03:05 的一条消息: 约不
 请选择聊天对象: TOM
 请输入消息,回车发送: 不约

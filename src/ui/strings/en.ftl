@@ -94,7 +94,7 @@ name-too-many = too many names were registered at { $relay } from here lately; t
 name-disk = { $relay } could not write the name { $name } down: its disk failed
 name-empty = a name cannot be empty
 name-too-long = a name has at most 32 characters and 96 bytes
-name-bad-character = a name cannot hold { $char }: letters, digits, and . _ - of any script
+name-bad-character = a name cannot hold { $character }: letters, digits, and . _ - of any script
 name-not-given = who are you? Give a name with --as NAME, or under [me] in the address book
 name-ask = Your name:{" "}
 

@@ -88,7 +88,7 @@ name-too-many = 近来从这里在 { $relay } 注册的名字太多;请一小时
 name-disk = { $relay } 无法记下名字 { $name }: 它的磁盘出错
 name-empty = 名字不能为空
 name-too-long = 名字最多 32 个字、96 字节
-name-bad-character = 名字里不能有 { $char }: 限各种文字的字母、数字和 . _ -
+name-bad-character = 名字里不能有 { $character }: 限各种文字的字母、数字和 . _ -
 name-not-given = 您是谁?请用 --as NAME,或在通讯录的 [me] 下写明名字
 name-ask = 您的名字:{" "}
 
