@@ -1,3 +1,5 @@
+//! Whole conversations as they look on a screen. Part of the program under `#[cfg(test)]` only.
+
 use super::*;
 use crate::base::{LetterId, OutboxId, PublicKey};
 use crate::client::Unreached;

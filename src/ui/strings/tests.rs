@@ -1,3 +1,5 @@
+//! Holds the tables of sentences against each other and the program. Part of it under `#[cfg(test)]` only.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
