@@ -5,13 +5,14 @@
 //! time to [`LineMode::handle_time`] no later than [`LineMode::next_deadline`]; carry out what comes back in order;
 //! then ask for the next line with [`LineMode::prompt`].
 
+mod book;
 mod commands;
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::base::{Carrier, HostPort, Name, Now, Phrase, Tick, Wall, harmless};
+use crate::base::{Carrier, HostPort, LetterId, Name, Now, Phrase, Tick, Wall, harmless};
 use crate::client::{Carriers, Event, Incoming, Progress};
 use crate::wire::limits::LETTER_TEXT_MAX;
 use crate::wire::message::Reason;
@@ -24,10 +25,8 @@ use super::strings::Strings;
 use commands::{Act, Typo, Word};
 use watch::{Arrived, Watch};
 
-/// Suggestions for a contact that does not exist: more are no help.
-const SUGGESTIONS_MAX: usize = 3;
-/// A label is like what was typed from this similarity on (Jaro-Winkler, 0 to 1): one slip in a short name.
-const SIMILAR_MIN: f64 = 0.75;
+/// Strangers who wrote and can be answered by name; beyond it the first in order is forgotten.
+const STRANGERS_MAX: usize = 256;
 /// Ctrl-C: 128 + SIGINT.
 const INTERRUPTED: u8 = 130;
 /// Refused or failed.
@@ -42,7 +41,7 @@ pub trait Book {
     /// The contact meant by `text`.
     ///
     /// # Errors
-    /// What to tell the user. If it has an argument `nearest`, it names labels like `text` itself.
+    /// What to tell the user, with labels like `text` if there are any.
     fn resolve(&self, text: &str) -> Result<Resolved, Phrase>;
     /// The label of the contact that is `member` at `relay`.
     fn label_of(&self, relay: &HostPort, member: &Name) -> Option<String>;
@@ -127,6 +126,7 @@ pub struct LineMode<B> {
     next_request: u64,
     watch: Watch,
     links: BTreeMap<HostPort, Link>,
+    strangers: BTreeMap<String, Resolved>,
     receipts: bool,
     prompt_choose: String,
     prompt_write: String,
@@ -144,6 +144,7 @@ impl<B: Book> LineMode<B> {
             next_request: 1,
             watch: Watch::default(),
             links: BTreeMap::new(),
+            strangers: BTreeMap::new(),
             receipts: false,
             prompt_choose,
             prompt_write,
@@ -204,6 +205,7 @@ impl<B: Book> LineMode<B> {
     pub fn handle_event(&mut self, event: &Event, now: Now) -> Vec<Do> {
         match event {
             Event::Letter(letter) => self.show(letter, now.wall),
+            Event::Unreadable { relay, from, id } => self.unreadable(relay, from, *id),
             Event::Progress { request, progress, .. } => self.progress(*request, *progress),
             Event::Refused { request, reason, may_have_arrived, nearest, text, .. } => {
                 self.refused(*request, *reason, *may_have_arrived, nearest, text)
@@ -217,7 +219,7 @@ impl<B: Book> LineMode<B> {
                 dos.extend(self.all_stopped().then_some(Do::Quit { status: FAILED }));
                 dos
             }
-            Event::Pinned { .. } | Event::Unreadable { .. } => self.notice(event),
+            Event::Pinned { .. } => self.notice(event),
             Event::Pong { .. } | Event::Left => Vec::new(),
         }
     }
@@ -264,15 +266,13 @@ impl<B: Book> LineMode<B> {
                 self.target = Some(target);
                 Vec::new()
             }
-            Err(phrase) => {
-                let named = phrase.args().iter().any(|(name, _)| *name == "nearest");
-                let nearest = if named { Vec::new() } else { nearest(text.trim(), self.book.labels()) };
-                let mut dos = vec![self.tell(&phrase)];
-                if !nearest.is_empty() {
-                    dos.push(self.tell(&Phrase::new("chat-did-you-mean").with("names", nearest.join(", "))));
+            Err(phrase) => match self.strangers.get(text.trim()) {
+                Some(stranger) => {
+                    self.target = Some(stranger.clone());
+                    Vec::new()
                 }
-                dos
-            }
+                None => vec![self.tell(&phrase)],
+            },
         }
     }
 
@@ -287,7 +287,7 @@ impl<B: Book> LineMode<B> {
         vec![Do::Send { request, relay: target.relay, to: target.member, text: text.to_owned() }]
     }
 
-    fn show(&self, letter: &Incoming, now: Wall) -> Vec<Do> {
+    fn show(&mut self, letter: &Incoming, now: Wall) -> Vec<Do> {
         let gap = (letter.missing > 0).then(|| Phrase::new("chat-missing").with("count", letter.missing));
         let header = Phrase::new("chat-incoming")
             .with("who", self.name_of(&letter.relay, &letter.from))
@@ -307,12 +307,23 @@ impl<B: Book> LineMode<B> {
     }
 
     /// The user's label for a sender; a stranger's name, with its relay where the name alone could be somebody else's.
-    fn name_of(&self, relay: &HostPort, member: &Name) -> String {
+    fn name_of(&mut self, relay: &HostPort, member: &Name) -> String {
         if let Some(label) = self.book.label_of(relay, member) {
             return label;
         }
         let alone = self.book.relays().len() <= 1 && !self.book.labels().iter().any(|l| l == member.as_str());
-        if alone { member.to_string() } else { format!("{member}@{relay}") }
+        let label = if alone { member.to_string() } else { format!("{member}@{relay}") };
+        if self.strangers.len() == STRANGERS_MAX && !self.strangers.contains_key(&label) {
+            self.strangers.pop_first();
+        }
+        let stranger = Resolved { label: label.clone(), relay: relay.clone(), member: member.clone() };
+        self.strangers.insert(label.clone(), stranger);
+        label
+    }
+
+    fn unreadable(&mut self, relay: &HostPort, from: &Name, id: LetterId) -> Vec<Do> {
+        let who = self.name_of(relay, from);
+        vec![self.tell(&Phrase::new("letter-unreadable").with("who", who).with("id", id))]
     }
 
     fn progress(&mut self, request: u64, progress: Progress) -> Vec<Do> {
@@ -348,11 +359,17 @@ impl<B: Book> LineMode<B> {
     }
 
     fn all_stopped(&self) -> bool {
-        self.book.relays().iter().all(|relay| self.links.get(relay) == Some(&Link::Stopped))
+        self.relays().iter().all(|relay| self.links.get(relay) == Some(&Link::Stopped))
+    }
+
+    /// The relays of the book, of the recipient, and those heard of.
+    fn relays(&self) -> BTreeSet<HostPort> {
+        let target = self.target.iter().map(|target| target.relay.clone());
+        self.book.relays().into_iter().chain(target).chain(self.links.keys().cloned()).collect()
     }
 
     fn status(&self) -> Vec<Do> {
-        let relays = self.book.relays();
+        let relays = self.relays();
         let phrases = relays.iter().map(|relay| {
             match self.links.get(relay) {
                 None => Phrase::new("chat-status-connecting"),
@@ -388,15 +405,6 @@ fn typo_phrase(typo: &Typo) -> Phrase {
         Typo::Usage(usage) => Phrase::new("chat-command-usage").with("usage", usage),
         Typo::Guarded(word) => Phrase::new("chat-slashguard").with("command", word),
     }
-}
-
-fn nearest(text: &str, labels: Vec<String>) -> Vec<String> {
-    let text = text.to_lowercase();
-    let like = |label: &String| strsim::jaro_winkler(&text, &label.to_lowercase());
-    let mut near: Vec<(f64, String)> = labels.into_iter().map(|label| (like(&label), label)).collect();
-    near.retain(|(score, _)| *score >= SIMILAR_MIN);
-    near.sort_by(|a, b| b.0.total_cmp(&a.0));
-    near.into_iter().take(SUGGESTIONS_MAX).map(|(_, label)| label).collect()
 }
 
 #[cfg(test)]

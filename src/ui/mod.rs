@@ -1,7 +1,7 @@
 //! Floor 6: the faces of one client, as pure state machines and pure text, and every sentence for people in English
 //! and Chinese.
 //!
-//! [`strings`] turns a [`crate::base::Phrase`] into a sentence, [`notice`] says what happened as phrases, [`line`] is
+//! [`strings`] turns a [`crate::base::Phrase`] into a sentence, [`notice`] says what happened as phrases, [`mod@line`] is
 //! line mode, [`plain`] and [`json`] are what scripts read, [`paint`] puts letters on a screen of some width and
 //! [`clock`] times beside them. [`terminal`] alone touches standard input and output.
 //!

@@ -161,7 +161,7 @@ mod tests {
     fn a_wrapped_line_is_indented_too() {
         let paint = Paint { color: false, width: Some(20) };
         let text = "one two three four TOM: forged";
-        assert_eq!(letter(text).render(paint), "JACK: one two three \n    four TOM: \n    forged\n");
+        assert_eq!(letter(text).render(paint), "JACK: one two three \n    four TOM: forged\n");
         assert_eq!(
             letter("鹊桥鹊桥鹊桥鹊桥鹊桥").render(paint),
             "JACK: 鹊桥鹊桥鹊桥鹊\n    桥鹊桥\n",

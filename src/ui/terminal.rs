@@ -14,6 +14,8 @@ use std::time::Duration;
 
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
+use crate::base::Phrase;
+
 use super::line::Typed;
 
 /// Words waiting to be drawn above the line; beyond it the caller waits. They wait only while the user searches the
@@ -21,6 +23,12 @@ use super::line::Typed;
 const DRAWN_LATER_MAX: usize = 256;
 /// The end waits so long for words to be drawn: drawing takes microseconds, a history search would take for ever.
 const FINISH_MAX: Duration = Duration::from_millis(300);
+
+/// Tells that input has failed: nothing more comes.
+fn fail(typed: &mut impl FnMut(Typed), cause: impl std::fmt::Display) {
+    typed(Typed::Refused(Phrase::new("input-failed").with("cause", cause)));
+    typed(Typed::EndOfInput);
+}
 
 /// What is asked of the user next.
 #[derive(Debug)]
@@ -151,7 +159,7 @@ impl Drawer {
     /// show nothing, all others are drawn.
     fn finish(self) {
         for _ in 0..2 {
-            let _ = self.words.send(editor::NOTHING.to_owned());
+            let _ = self.words.try_send(editor::NOTHING.to_owned());
         }
         drop(self.words);
         let _ = self.done.recv_timeout(FINISH_MAX);

@@ -1,6 +1,9 @@
+//! Whole conversations as they look on a screen. Part of the program under `#[cfg(test)]` only.
+
 use super::*;
 use crate::base::{LetterId, OutboxId, PublicKey};
 use crate::client::Unreached;
+use crate::contacts;
 use crate::ui::paint::Paint;
 use crate::ui::strings::Lang;
 use crate::wire::message::NameReason;
@@ -9,37 +12,17 @@ use proptest::prelude::*;
 
 const NOW: Now = Now { tick: Tick::ZERO, wall: Wall(1_719_835_385_678) }; // 2024-07-01T12:03:05.678Z
 
-struct TestBook(Vec<(&'static str, &'static str, &'static str)>);
-
-impl Book for TestBook {
-    fn labels(&self) -> Vec<String> {
-        self.0.iter().map(|c| c.0.to_owned()).collect()
-    }
-    fn relays(&self) -> Vec<HostPort> {
-        let mut relays: Vec<HostPort> = self.0.iter().map(|c| c.1.parse().unwrap()).collect();
-        relays.dedup();
-        relays
-    }
-    fn resolve(&self, text: &str) -> Result<Resolved, Phrase> {
-        let contact = self.0.iter().find(|c| c.0 == text);
-        let (label, relay, member) = contact.ok_or(Phrase::new("refused-unknown").with("who", text))?;
-        Ok(Resolved {
-            label: (*label).to_owned(),
-            relay: relay.parse().unwrap(),
-            member: member.parse().unwrap(),
-        })
-    }
-    fn label_of(&self, relay: &HostPort, member: &Name) -> Option<String> {
-        let hit = self.0.iter().find(|c| c.1 == relay.to_string() && c.2 == member.as_str());
-        hit.map(|c| c.0.to_owned())
-    }
-}
-
 const RELAY: &str = "127.0.0.1:8081";
+const BOOK: &str = r#"
+[contacts]
+JACK = "127.0.0.1:8081"
+"一棵树" = { relay = "127.0.0.1:8081", member = "tree" }
+JANE = "127.0.0.1:8081"
+"#;
 
 /// A terminal as the user sees it: what was typed behind its prompt, letters, and words on standard error after `!`.
 struct Chat {
-    mode: LineMode<TestBook>,
+    mode: LineMode<contacts::Book>,
     seen: String,
     sent: Vec<(u64, String, String)>,
     quit: Option<u8>,
@@ -48,18 +31,17 @@ struct Chat {
 
 impl Chat {
     fn new(lang: Lang) -> Chat {
-        let book = vec![("JACK", RELAY, "JACK"), ("一棵树", RELAY, "tree"), ("JANE", RELAY, "JANE")];
-        Chat::with(lang, Carriers::Auto, book)
+        Chat::with(lang, Carriers::Auto, BOOK)
     }
 
-    fn with(lang: Lang, carriers: Carriers, book: Vec<(&'static str, &'static str, &'static str)>) -> Chat {
+    fn with(lang: Lang, carriers: Carriers, book: &str) -> Chat {
         let settings = Settings {
             strings: Arc::new(Strings::new(lang)),
             me: "TOM".to_owned(),
             carriers,
             clock: Clock::new(TimeZone::UTC),
         };
-        let mode = LineMode::new(settings, TestBook(book), None);
+        let mode = LineMode::new(settings, contacts::Book::parse(book, "contacts.toml").unwrap(), None);
         Chat { mode, seen: String::new(), sent: Vec::new(), quit: None, tick: Tick::ZERO }
     }
 
@@ -190,10 +172,9 @@ fn a_contact_that_does_not_exist_is_asked_for_again_with_suggestions() {
 Choose a contact:
 Choose a contact:
 Choose a contact: JCK
-! Not delivered: no member JCK at the relay
-! Did you mean JACK?
+! no contact JCK: did you mean JACK?
 Choose a contact: xyz
-! Not delivered: no member xyz at the relay
+! no contact xyz; write NAME@HOST:PORT, or add one: queqiao contacts add xyz HOST:PORT
 Choose a contact:  一棵树
 Type a message, Enter sends: hi
 Type a message, Enter sends:
@@ -342,7 +323,7 @@ fn only_unusual_news_of_the_connection_is_told() {
 ! connection to 127.0.0.1:8081 lost; connecting again
 ! no relay answers at 127.0.0.1:8081; start one: queqiao relay --tcp
 ! connected to 127.0.0.1:8081 again, over TCP
-! first contact with the relay at 127.0.0.1:8081: its key AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA is pinned; ask its operator whether it is the right one
+! first contact with the relay at 127.0.0.1:8081: its key iljo5-6n3w2-lkvso-o5yj5 is pinned; ask its operator whether it is the right one
 Choose a contact:
 "
     );
@@ -351,15 +332,14 @@ Choose a contact:
 #[test]
 fn tcp_is_news_unless_it_was_asked_for() {
     let online = || Event::Online { relay: relay(), via: Carrier::Tcp };
-    let book = || vec![("JACK", RELAY, "JACK")];
-    let auto = Chat::with(Lang::En, Carriers::Auto, book()).event(online()).seen.clone();
+    let auto = Chat::with(Lang::En, Carriers::Auto, BOOK).event(online()).seen.clone();
     assert_eq!(auto, "! connected to 127.0.0.1:8081 over TCP\n");
-    assert_eq!(Chat::with(Lang::En, Carriers::Tcp, book()).event(online()).seen, "");
+    assert_eq!(Chat::with(Lang::En, Carriers::Tcp, BOOK).event(online()).seen, "");
 }
 
 #[test]
 fn a_client_that_no_relay_wants_ends_with_the_reason() {
-    let two = vec![("JACK", RELAY, "JACK"), ("ANN", "127.0.0.1:9", "ANN")];
+    let two = "[contacts]\nJACK = '127.0.0.1:8081'\nANN = '127.0.0.1:9'";
     let mut chat = Chat::with(Lang::En, Carriers::Auto, two);
     chat.event(Event::NameRefused { relay: relay(), reason: NameReason::Taken, name: None });
     assert!(chat.seen.starts_with("! TOM is taken at 127.0.0.1:8081"));
@@ -393,9 +373,29 @@ fn letters_of_others_and_gaps_are_shown_wherever_the_user_is() {
 
 #[test]
 fn a_stranger_with_a_friends_name_is_told_from_the_friend() {
-    let book = vec![("JACK", "127.0.0.1:9", "JACK")];
+    let book = "[contacts]\nJACK = '127.0.0.1:9'";
     let mut chat = Chat::with(Lang::En, Carriers::Auto, book);
     assert!(chat.letter("JACK", "hi").seen.starts_with("Message from JACK@127.0.0.1:8081 [udp]"));
+    chat.line("JACK@127.0.0.1:8081").line("hello");
+    assert_eq!(chat.texts_sent(), ["hello"]);
+}
+
+#[test]
+fn a_stranger_who_wrote_can_be_answered_by_name() {
+    let mut chat = Chat::new(Lang::Zh);
+    chat.line("TOM").letter("TOM", "约不").line("TOM").line("不约");
+    assert_eq!(
+        chat.screen(),
+        "\
+请选择聊天对象: TOM
+! 没有联系人 TOM；可写 名字@主机:端口，或添加：queqiao contacts add TOM 主机:端口
+来自 TOM [udp] 12:03:05 的一条消息: 约不
+请选择聊天对象: TOM
+请输入消息,回车发送: 不约
+请输入消息,回车发送:
+"
+    );
+    assert_eq!(chat.sent, [(1, "TOM".to_owned(), "不约".to_owned())]);
 }
 
 #[test]
@@ -420,7 +420,7 @@ fn a_letter_cannot_command_the_terminal() {
     let hostile =
         "\x1b[2J\x1b]52;c;eA==\x07\x1b]8;;x\x1b\\\u{9b}6n\u{9d}0;t\u{202e}evil\u{2066}\roverwrite\u{2028}";
     for color in [false, true] {
-        let mode = Chat::new(Lang::Zh).mode;
+        let mut mode = Chat::new(Lang::Zh).mode;
         for what in mode.show(&incoming("JACK", hostile), NOW.wall) {
             let Do::Print(styled) = what else { panic!("a letter is printed") };
             let lines = styled.render(Paint { color, width: Some(80) });

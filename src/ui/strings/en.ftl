@@ -10,7 +10,6 @@ chat-missing = { $count ->
     [one] 1 letter missing here
    *[other] { $count } letters missing here
 }
-chat-did-you-mean = Did you mean { $names }?
 chat-contacts = Contacts: { $names }
 chat-no-contacts = The address book has no contacts; add one: queqiao contacts add NAME HOST:PORT
 chat-no-such-command = Not sent: there is no command { $command }; /help lists them. To send a text that begins with /, write //
@@ -95,7 +94,7 @@ name-too-many = too many names were registered at { $relay } from here lately; t
 name-disk = { $relay } could not write the name { $name } down: its disk failed
 name-empty = a name cannot be empty
 name-too-long = a name has at most 32 characters and 96 bytes
-name-bad-character = a name cannot hold { $char }: letters, digits, and . _ - of any script
+name-bad-character = a name cannot hold { $character }: letters, digits, and . _ - of any script
 name-not-given = who are you? Give a name with --as NAME, or under [me] in the address book
 name-ask = Your name:{" "}
 
@@ -171,6 +170,8 @@ book-too-big = { $file } is larger than { $most } bytes: is it an address book?
 book-not-utf8 = { $file }:{ $line }: not UTF-8: save the file as UTF-8
 book-edit-by-hand = { $file } is laid out in a way no program can edit safely: please edit it by hand
 book-watch-failed = cannot watch { $file }: { $why }; edits count from the next start
+book-reloaded = { $file } was read again
+book-reload-failed = the address book as it was stays in use: { $why }
 contact-exists = { $name } is in { $file } already
 contact-unknown = no contact { $name }; write NAME@HOST:PORT, or add one: queqiao contacts add { $name } HOST:PORT
 contact-unknown-near = no contact { $name }: did you mean { $near }?

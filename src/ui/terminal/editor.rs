@@ -12,7 +12,6 @@ use rustyline::history::MemHistory;
 use rustyline::validate::Validator;
 use rustyline::{CompletionType, Config, Context, Editor, ExternalPrinter, Helper};
 
-use crate::base::Phrase;
 use crate::ui::line::Typed;
 
 use super::Ask;
@@ -80,7 +79,10 @@ pub(super) fn run(mut editor: Keys, asked: &Receiver<Ask>, mut typed: impl FnMut
     for ask in asked {
         let line = editor.helper_mut().expect("it was set when the editor was opened");
         line.candidates = ask.candidates;
-        let read = read_line(&mut editor, &ask.prompt);
+        let read = match read_line(&mut editor, &ask.prompt) {
+            Ok(read) => read,
+            Err(error) => return super::fail(&mut typed, error),
+        };
         let last = matches!(read, Typed::EndOfInput | Typed::Interrupted);
         typed(read);
         if last {
@@ -89,21 +91,18 @@ pub(super) fn run(mut editor: Keys, asked: &Receiver<Ask>, mut typed: impl FnMut
     }
 }
 
-fn read_line(editor: &mut Keys, prompt: &str) -> Typed {
+fn read_line(editor: &mut Keys, prompt: &str) -> rustyline::Result<Typed> {
     loop {
         match editor.readline(prompt) {
-            Ok(line) => return Typed::Line(line),
-            Err(ReadlineError::Eof) => return Typed::EndOfInput,
+            Ok(line) => return Ok(Typed::Line(line)),
+            Err(ReadlineError::Eof) => return Ok(Typed::EndOfInput),
             Err(ReadlineError::Interrupted) => {
                 if editor.helper().is_some_and(|line| line.empty.get()) {
-                    return Typed::Interrupted;
+                    return Ok(Typed::Interrupted);
                 }
             }
             Err(ReadlineError::Signal(_)) => {}
-            Err(error) => {
-                log::debug!("{}", Phrase::new("input-failed").with("cause", error));
-                return Typed::EndOfInput;
-            }
+            Err(error) => return Err(error),
         }
     }
 }

@@ -20,7 +20,10 @@ pub(super) fn run(asked: &Receiver<Ask>, mut typed: impl FnMut(Typed)) {
         if prompted {
             let _ = super::write_err(&ask.prompt);
         }
-        let read = next_line(&mut input);
+        let read = match next_line(&mut input) {
+            Ok(read) => read,
+            Err(error) => return super::fail(&mut typed, error),
+        };
         let last = read == Typed::EndOfInput;
         typed(read);
         if last {
@@ -30,20 +33,17 @@ pub(super) fn run(asked: &Receiver<Ask>, mut typed: impl FnMut(Typed)) {
 }
 
 /// The next line, without its end (`\n` or `\r\n`). One that is too long or not UTF-8 is read to its end and refused.
-fn next_line(input: &mut impl BufRead) -> Typed {
+fn next_line(input: &mut impl BufRead) -> io::Result<Typed> {
     let mut line = Vec::new();
     let mut len = 0;
     loop {
         let bytes = match input.fill_buf() {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => {
-                log::error!("standard input: {error}");
-                return Typed::EndOfInput;
-            }
+            Err(error) => return Err(error),
         };
         if bytes.is_empty() {
-            return if len == 0 { Typed::EndOfInput } else { finish(line, len) };
+            return Ok(if len == 0 { Typed::EndOfInput } else { finish(line, len) });
         }
         let end = bytes.iter().position(|byte| *byte == b'\n');
         let piece = &bytes[..end.unwrap_or(bytes.len())];
@@ -53,7 +53,7 @@ fn next_line(input: &mut impl BufRead) -> Typed {
         let used = piece.len() + usize::from(end.is_some());
         input.consume(used);
         if end.is_some() {
-            return finish(line, len);
+            return Ok(finish(line, len));
         }
     }
 }
@@ -77,7 +77,7 @@ mod tests {
         let mut input = BufReader::with_capacity(capacity, input);
         let mut lines = Vec::new();
         loop {
-            lines.push(next_line(&mut input));
+            lines.push(next_line(&mut input).unwrap());
             if lines.last() == Some(&Typed::EndOfInput) {
                 return lines;
             }
@@ -95,6 +95,21 @@ mod tests {
             assert_eq!(lines, [line("JACK"), line("约不"), line(""), line("last"), Typed::EndOfInput]);
         }
         assert_eq!(all(b"", 8), [Typed::EndOfInput]);
+    }
+
+    #[test]
+    fn input_that_cannot_be_read_is_an_error_once() {
+        struct Broken;
+        impl io::Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(ErrorKind::IsADirectory.into())
+            }
+        }
+        assert_eq!(next_line(&mut BufReader::new(Broken)).unwrap_err().kind(), ErrorKind::IsADirectory);
+        let mut told = Vec::new();
+        super::super::fail(&mut |typed| told.push(typed), "broken");
+        let phrase = Phrase::new("input-failed").with("cause", "broken");
+        assert_eq!(told, [Typed::Refused(phrase), Typed::EndOfInput]);
     }
 
     #[test]

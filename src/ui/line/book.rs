@@ -1,0 +1,31 @@
+//! The user's address book, as line mode uses it.
+
+use crate::base::{HostPort, Name, Phrase};
+use crate::contacts;
+
+use super::{Book, Resolved};
+
+impl Book for contacts::Book {
+    fn labels(&self) -> Vec<String> {
+        self.contacts.iter().map(|contact| contact.label.to_string()).collect()
+    }
+
+    fn relays(&self) -> Vec<HostPort> {
+        contacts::Book::relays(self).into_iter().map(|relay| relay.address).collect()
+    }
+
+    /// An entry, or `NAME@HOST:PORT`. Not any name at the only relay, as on the command line: while choosing, a slip
+    /// is likelier than a stranger.
+    fn resolve(&self, text: &str) -> Result<Resolved, Phrase> {
+        let is_entry = text.parse::<Name>().is_ok_and(|name| self.contact(&name).is_some());
+        if !is_entry && !text.contains(['@', '＠']) {
+            return Err(self.unknown(text));
+        }
+        let target = contacts::Book::resolve(self, text)?;
+        Ok(Resolved { label: target.label, relay: target.relay, member: target.member })
+    }
+
+    fn label_of(&self, relay: &HostPort, member: &Name) -> Option<String> {
+        self.contact_of(relay, member).map(|contact| contact.label.to_string())
+    }
+}
