@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use crate::base::{HostPort, Name, Now, Phrase, Tick};
+use crate::base::{Name, Now, Phrase, Tick};
 use crate::client::Command;
-use crate::contacts::{self, Book, watch};
+use crate::contacts::{Book, watch};
 use crate::ui::clock::Clock;
-use crate::ui::line::{Do, LineMode, Resolved, Settings};
+use crate::ui::line::{Do, LineMode, Settings};
 use crate::ui::terminal::{Screen, Written, width, write_err};
 use crate::ui::{Color, Paint, Typed, line};
 
@@ -19,29 +19,6 @@ use super::{Failure, Outcome, Setup, Status, say};
 
 /// At the end, letters on their way are waited for this long.
 const LINGER: Duration = Duration::from_secs(10);
-
-/// The address book as line mode asks it.
-#[derive(Debug)]
-pub(super) struct Contacts(pub(super) Book);
-
-impl line::Book for Contacts {
-    fn labels(&self) -> Vec<String> {
-        self.0.contacts.iter().map(|contact| contact.label.to_string()).collect()
-    }
-
-    fn relays(&self) -> Vec<HostPort> {
-        self.0.relays().into_iter().map(|relay| relay.address).collect()
-    }
-
-    fn resolve(&self, text: &str) -> Result<Resolved, Phrase> {
-        let contacts::Target { label, relay, member, .. } = self.0.resolve(text)?;
-        Ok(Resolved { label, relay, member })
-    }
-
-    fn label_of(&self, relay: &HostPort, member: &Name) -> Option<String> {
-        self.0.contact_of(relay, member).map(|contact| contact.label.to_string())
-    }
-}
 
 /// Chats until the user ends it.
 ///
@@ -54,11 +31,13 @@ pub fn chat(setup: &Setup, contact: Option<&str>, color: Color) -> Outcome {
         Some(name) => name,
         None => ask_name(setup)?,
     };
-    let target = contact.map(|text| line::Book::resolve(&Contacts(book.clone()), text)).transpose()?;
+    let target = contact.map(|text| line::Book::resolve(&book, text)).transpose()?;
     let relays = setup.relays(&book)?;
     let mut desk = Desk::open(setup, name.clone())?;
     let inlet = desk.inlet();
-    let watched = watch(location, move |read| drop(inlet.command(Ask::Book(Box::new(read)))));
+    let watched = watch(location, move |read| {
+        inlet.command(Ask::Book(Box::new(read)));
+    });
     let _watcher = watched.map_err(|phrase| say(&setup.strings, &phrase)).ok();
     desk.command(Command::Relays(relays));
     let settings = Settings {
@@ -67,7 +46,7 @@ pub fn chat(setup: &Setup, contact: Option<&str>, color: Color) -> Outcome {
         carriers: setup.carriers,
         clock: Clock::new(TimeZone::system()),
     };
-    let line = LineMode::new(settings, Contacts(book), target);
+    let line = LineMode::new(settings, book, target);
     let outcome = converse(setup, &mut desk, line, color);
     desk.leave();
     outcome
@@ -93,7 +72,7 @@ fn ask_name(setup: &Setup) -> Result<Name, Failure> {
     }
 }
 
-fn converse(setup: &Setup, desk: &mut Desk, line: LineMode<Contacts>, color: Color) -> Outcome {
+fn converse(setup: &Setup, desk: &mut Desk, line: LineMode<Book>, color: Color) -> Outcome {
     let inlet = desk.inlet();
     let screen = Screen::open(move |typed| {
         inlet.command(Ask::Typed(typed));
@@ -109,7 +88,7 @@ fn converse(setup: &Setup, desk: &mut Desk, line: LineMode<Contacts>, color: Col
 /// A conversation under way.
 pub(super) struct Talk<'a> {
     pub(super) setup: &'a Setup,
-    pub(super) line: LineMode<Contacts>,
+    pub(super) line: LineMode<Book>,
     pub(super) screen: &'a Screen,
     pub(super) colored: bool,
     /// The status to end with once what was sent is accepted, or the time for that is over.
@@ -143,7 +122,7 @@ impl Talk<'_> {
         let mut typed_one = false;
         for ask in news.asks.drain(..) {
             match ask {
-                Ask::Signal(_) => return Err(Failure::silent(Status::Interrupted)),
+                Ask::End => return Err(Failure::silent(Status::Interrupted)),
                 Ask::Trouble(phrase) => say(&self.setup.strings, &phrase),
                 Ask::Typed(typed) => {
                     typed_one = typed != Typed::EndOfInput;
@@ -151,7 +130,7 @@ impl Talk<'_> {
                 }
                 Ask::Book(read) => {
                     if let Some(book) = follow(self.setup, desk, *read) {
-                        *self.line.book_mut() = Contacts(book);
+                        *self.line.book_mut() = book;
                     }
                 }
             }

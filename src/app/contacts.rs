@@ -54,7 +54,8 @@ pub fn contacts(setup: &Setup, action: &ContactsAction) -> Outcome {
                 return Err(Phrase::new("book-missing").with("file", location.file()).into());
             }
             let book = location.load()?;
-            let phrase = Phrase::new("book-good").with("file", location.file()).with("count", book.contacts.len());
+            let phrase =
+                Phrase::new("book-good").with("file", location.file()).with("count", book.contacts.len());
             print(&setup.strings.say(&phrase))?;
             Ok(Status::Done)
         }
@@ -80,7 +81,8 @@ fn list(book: &Book) -> Outcome {
         if contact.member != contact.label {
             line += &format!("  member={}", contact.member);
         }
-        let (tcp, key) = (contact.tcp.as_ref().map(HostPort::to_string), contact.key.map(|key| key.to_string()));
+        let (tcp, key) =
+            (contact.tcp.as_ref().map(HostPort::to_string), contact.key.map(|key| key.to_string()));
         let words = [("tcp", &tcp), ("key", &key), ("group", &contact.group), ("note", &contact.note)];
         for (word, value) in words {
             if let Some(value) = value {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::base::{Core, Effect, Input, Name, Now, OutboxId, Outputs, Phrase, Rng, Tick, Ticket, turn};
 use crate::client::{Carriers, Client, Command, Config, Event, Record};
 use crate::contacts::Book;
-use crate::net::{self, Inlet, Net, NetConfig, Signal};
+use crate::net::{self, Inlet, Net, NetConfig};
 use crate::store::{Done, Ephemeral, MemberStore, Worker};
 use crate::ui::Typed;
 
@@ -23,7 +23,7 @@ pub(super) enum Ask {
     /// The address book was edited.
     Book(Box<Result<Book, Phrase>>),
     /// The process is told to end.
-    Signal(Signal),
+    End,
     /// The store has trouble that people should know of.
     Trouble(Phrase),
 }
@@ -132,11 +132,6 @@ impl Desk {
         self.net.inlet()
     }
 
-    /// The client, to be looked at.
-    pub(super) fn client(&self) -> &Client {
-        &self.tray.client
-    }
-
     /// The time.
     pub(super) fn now(&self) -> Now {
         self.net.now()
@@ -159,7 +154,9 @@ impl Desk {
         self.deadline = turn(&mut self.tray, now, &mut self.net, &mut self.out);
         let (worker, refused) = (&self.worker, &mut self.refused);
         self.net.carry_out(&mut self.out, |effect| match effect {
-            Effect::Persist(ticket, record) => refused.extend(worker.persist(ticket, record).err().map(|_| ticket)),
+            Effect::Persist(ticket, record) => {
+                refused.extend(worker.persist(ticket, record).err().map(|_| ticket))
+            }
             Effect::Show(event) => news.events.push(event),
             _ => {}
         });
@@ -182,7 +179,7 @@ impl Desk {
 }
 
 fn new_net() -> Result<Net<Ask>, Failure> {
-    Ok(Net::new(NetConfig { on_signal: Some(Ask::Signal), ..NetConfig::client() })?)
+    Ok(Net::new(NetConfig { on_signal: Some(|_| Ask::End), ..NetConfig::client() })?)
 }
 
 fn spawn(backend: impl crate::store::Backend<Record>, inlet: Inlet<Ask>) -> Result<Worker<Record>, Failure> {

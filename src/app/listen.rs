@@ -40,7 +40,9 @@ pub fn listen(setup: &Setup, options: &ListenOptions) -> Outcome {
     let relays = setup.relays(&book)?;
     let mut desk = Desk::open(setup, name.clone())?;
     let inlet = desk.inlet();
-    let watched = watch(location, move |read| drop(inlet.command(Ask::Book(Box::new(read)))));
+    let watched = watch(location, move |read| {
+        inlet.command(Ask::Book(Box::new(read)));
+    });
     let _watcher = watched.map_err(|phrase| say(&setup.strings, &phrase)).ok();
     desk.command(Command::Relays(relays));
     let clock = Clock::new(TimeZone::system());
@@ -122,7 +124,7 @@ impl Listening<'_> {
 
     fn answer(&mut self, desk: &mut Desk, ask: Ask) -> Result<(), Failure> {
         match ask {
-            Ask::Signal(_) => return Err(Failure::silent(Status::Interrupted)),
+            Ask::End => return Err(Failure::silent(Status::Interrupted)),
             Ask::Trouble(phrase) => say(&self.setup.strings, &phrase),
             Ask::Typed(_) => {}
             Ask::Book(read) => {
@@ -141,12 +143,12 @@ pub(super) fn follow(setup: &Setup, desk: &mut Desk, read: Result<Book, Phrase>)
     match followed {
         Ok((relays, book)) => {
             desk.command(Command::Relays(relays));
-            say(&setup.strings, &Phrase::new("book-followed"));
+            say(&setup.strings, &Phrase::new("book-reloaded").with("file", setup.location().file()));
             Some(book)
         }
         Err(phrase) => {
-            say(&setup.strings, &phrase);
-            say(&setup.strings, &Phrase::new("book-kept"));
+            let why = setup.strings.say(&phrase);
+            say(&setup.strings, &Phrase::new("book-reload-failed").with("why", why));
             None
         }
     }

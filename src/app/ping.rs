@@ -58,13 +58,19 @@ fn relays(setup: &Setup, options: &PingOptions) -> Result<Vec<RelaySpec>, Failur
         return Ok(relays);
     };
     if let Ok(addr) = target.parse() {
-        let tcp = book()?.relays().into_iter().find(|relay| relay.address == addr).and_then(|relay| relay.tcp);
+        let tcp =
+            book()?.relays().into_iter().find(|relay| relay.address == addr).and_then(|relay| relay.tcp);
         return Ok(vec![setup.relay_at(addr, tcp)?]);
     }
     Ok(vec![setup.relay_of(&book()?.resolve(target)?)?])
 }
 
-fn measure(setup: &Setup, relay: &RelaySpec, carriers: Carriers, count: u32) -> Result<Vec<Duration>, Failure> {
+fn measure(
+    setup: &Setup,
+    relay: &RelaySpec,
+    carriers: Carriers,
+    count: u32,
+) -> Result<Vec<Duration>, Failure> {
     let mut desk = Desk::open_ephemeral(None, carriers)?;
     desk.command(Command::Relays(vec![relay.clone()]));
     let mut probing = Probing { setup, news: News::default(), online: false, unreached: None, pong: None };
@@ -91,7 +97,8 @@ fn report(relay: &RelaySpec, carriers: Carriers, count: u32, measured: &[Duratio
     let ms = |span: &Duration| span.as_secs_f64() * 1e3;
     let (sent, answered) = (f64::from(count), measured.len());
     let loss = (sent - answered as f64) / sent.max(1.0) * 100.0;
-    let mut line = format!("{} {} sent={count} answered={answered} loss={loss:.0}%", name(carriers), relay.addr);
+    let mut line =
+        format!("{} {} sent={count} answered={answered} loss={loss:.0}%", name(carriers), relay.addr);
     if let (Some(min), Some(max)) = (measured.iter().min(), measured.iter().max()) {
         let mean = measured.iter().sum::<Duration>() / u32::try_from(answered).unwrap_or(u32::MAX);
         line += &format!(" min={:.3} mean={:.3} max={:.3} ms", ms(min), ms(&mean), ms(max));
@@ -126,7 +133,7 @@ impl Probing<'_> {
                 say(&self.setup.strings, &phrase);
             }
         }
-        if self.news.asks.drain(..).any(|ask| matches!(ask, Ask::Signal(_))) {
+        if self.news.asks.drain(..).any(|ask| matches!(ask, Ask::End)) {
             return Err(Failure::silent(Status::Interrupted));
         }
         Ok(now.tick)

@@ -87,7 +87,9 @@ fn serve(mut net: Net<Command>, mut core: Relay, store: RelayStore, strings: &St
         let now = net.wait(deadline);
         deadline = turn(&mut core, now, &mut net, &mut out);
         net.carry_out(&mut out, |effect| match effect {
-            Effect::Persist(ticket, record) => refused.extend(worker.persist(ticket, record).err().map(|_| ticket)),
+            Effect::Persist(ticket, record) => {
+                refused.extend(worker.persist(ticket, record).err().map(|_| ticket))
+            }
             Effect::Show(Event::Stopped) => stopped = true,
             Effect::Show(event) => log::debug!("{event:?}"),
             _ => {}

@@ -182,7 +182,7 @@ impl<'a> Sending<'a> {
         let mut asked = waiting_before - self.waiting.len();
         for ask in news.asks.drain(..) {
             match ask {
-                Ask::Signal(_) => return Err(Failure::silent(Status::Interrupted)),
+                Ask::End => return Err(Failure::silent(Status::Interrupted)),
                 Ask::Trouble(phrase) => say(&self.setup.strings, &phrase),
                 Ask::Book(_) => {}
                 Ask::Typed(typed) => asked += usize::from(!self.take_line(desk, typed)),
@@ -206,7 +206,8 @@ impl<'a> Sending<'a> {
             }
             Typed::Line(line) => {
                 self.refused = true;
-                let phrase = Phrase::new("send-too-long").with("len", line.len()).with("max", LETTER_TEXT_MAX);
+                let phrase =
+                    Phrase::new("send-too-long").with("len", line.len()).with("max", LETTER_TEXT_MAX);
                 say(&self.setup.strings, &phrase);
                 false
             }
@@ -258,7 +259,13 @@ impl<'a> Sending<'a> {
         Ok(())
     }
 
-    fn tell_refused(&self, id: LetterId, reason: Reason, may_have_arrived: bool, nearest: &[crate::base::Name]) {
+    fn tell_refused(
+        &self,
+        id: LetterId,
+        reason: Reason,
+        may_have_arrived: bool,
+        nearest: &[crate::base::Name],
+    ) {
         let line = plain::refused(id, reason, may_have_arrived);
         let _ = crate::ui::terminal::write_err(&format!("{line}\n"));
         if !nearest.is_empty() {

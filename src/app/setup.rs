@@ -49,7 +49,9 @@ impl Setup {
     /// A usage failure if `--as` is no name.
     pub fn name(&self, book: &Book) -> Result<Option<Name>, Failure> {
         match &self.name {
-            Some(text) => text.parse().map(Some).map_err(|why: crate::base::NameError| Failure::usage(why.phrase())),
+            Some(text) => {
+                text.parse().map(Some).map_err(|why: crate::base::NameError| Failure::usage(why.phrase()))
+            }
             None => Ok(book.me.clone()),
         }
     }

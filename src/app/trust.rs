@@ -26,7 +26,8 @@ pub fn trust(setup: &Setup, relay: Option<&str>, fingerprint: Option<&str>) -> O
         Err(_) => {
             let offered = ask_key(setup, &spec)?;
             if offered.fingerprint() != wanted {
-                let phrase = Phrase::new("trust-differs").with("relay", &spec.addr).with("key", offered.fingerprint());
+                let phrase =
+                    Phrase::new("trust-differs").with("relay", &spec.addr).with("key", offered.fingerprint());
                 return Err(phrase.into());
             }
             offered
@@ -50,7 +51,8 @@ fn show(setup: &Setup, spec: &RelaySpec) -> Outcome {
     let offered = ask_key(setup, spec)?;
     print(&format!("offered {} {}", spec.addr, offered.fingerprint()))?;
     if spec.key.is_some_and(|key| key != offered) {
-        let phrase = Phrase::new("trust-changed").with("relay", &spec.addr).with("offered", offered.fingerprint());
+        let phrase =
+            Phrase::new("trust-changed").with("relay", &spec.addr).with("offered", offered.fingerprint());
         say(&setup.strings, &phrase);
     }
     Ok(Status::Done)
@@ -81,7 +83,7 @@ fn ask_key(setup: &Setup, spec: &RelaySpec) -> Result<PublicKey, Failure> {
                 _ => {}
             }
         }
-        if news.asks.iter().any(|ask| matches!(ask, Ask::Signal(_))) {
+        if news.asks.iter().any(|ask| matches!(ask, Ask::End)) {
             return Err(Failure::silent(Status::Interrupted));
         }
         if now.tick >= end {

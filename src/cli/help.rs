@@ -39,7 +39,9 @@ mod tests {
     use crate::ui::Lang;
 
     fn walk(command: &Command, lacking: &mut Vec<String>) {
-        let told = |text: Option<&clap::builder::StyledStr>| text.is_some_and(|t| !t.to_string().starts_with("help"));
+        let told = |text: Option<&clap::builder::StyledStr>| {
+            text.is_some_and(|t| !t.to_string().starts_with("help"))
+        };
         if !told(command.get_about()) {
             lacking.push(command.get_name().to_owned());
         }
@@ -55,7 +57,8 @@ mod tests {
     fn every_command_and_argument_has_a_help_in_each_language() {
         for lang in [Lang::En, Lang::Zh] {
             let mut lacking = Vec::new();
-            let command = speak(<super::super::args::Args as clap::CommandFactory>::command(), &Strings::new(lang));
+            let command =
+                speak(<super::super::args::Args as clap::CommandFactory>::command(), &Strings::new(lang));
             walk(&command, &mut lacking);
             assert!(lacking.is_empty(), "{lang:?}: {lacking:?}");
         }

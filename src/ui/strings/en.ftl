@@ -80,7 +80,6 @@ relay-online-again = connected to { $relay } again, over { $via }
 relay-moved-tcp = { $relay }: UDP does not get through, the conversation goes on over TCP
 relay-moved-udp = { $relay }: the conversation goes on over UDP
 relay-replaced = another machine signed in at { $relay } with your key; this one has stopped
-relay-not-in-time = { $relay } did not answer within { $time }
 
 ## Names
 
@@ -110,7 +109,6 @@ address-full-width-colon = write the colon as : and not as ：
 
 relay-contacts-line = for the address book of each member, under [contacts]:
 relay-limits-off-public = --limits off is for benchmarks and needs a loopback address, not { $addr }
-relay-stopping = the relay ends
 
 ## Commands
 
@@ -122,9 +120,6 @@ listen-time-ran-out = time ran out after { $count ->
     [one] 1 letter
    *[other] { $count } letters
 }
-ping-no-answer = no answer from { $relay } over { $via }
-ping-answer = answer from { $relay } over { $via } in { $time }
-interrupted = interrupted
 
 ## The address book
 
@@ -214,8 +209,6 @@ relay-contacts-example = NAME = "{ $relay }"
 send-too-long = not sent: the text has { $len } bytes, a letter at most { $max }
 output-failed = standard output cannot be written: { $cause }
 book-no-relays = no contacts in { $file }: add one: queqiao contacts add NAME HOST:PORT
-book-followed = the address book was edited: it counts from now on
-book-kept = the address book as it was before the edit stays in use
 book-good = { $file }: { $count ->
     [one] 1 contact, no mistakes
    *[other] { $count } contacts, no mistakes

@@ -74,7 +74,6 @@ relay-online-again = 已重新连接 { $relay },走 { $via }
 relay-moved-tcp = { $relay }: UDP 不通,改走 TCP
 relay-moved-udp = { $relay }: 改走 UDP
 relay-replaced = 另一台机器用您的密钥登录了 { $relay };本机已停止
-relay-not-in-time = { $relay } 在 { $time } 内没有应答
 
 ## 名字
 
@@ -107,7 +106,6 @@ address-full-width-colon = 冒号请用半角 : 而不是全角 ：
 
 relay-contacts-line = 供各成员写入通讯录的 [contacts] 之下:
 relay-limits-off-public = --limits off 仅供压测,须用环回地址,而不是 { $addr }
-relay-stopping = 中继结束
 
 ## 各命令
 
@@ -116,9 +114,6 @@ send-not-delivered = 已被接收,但 { $time } 内未送达
 send-no-reply = { $time } 内没有回复
 send-no-text = 没有要发送的文字
 listen-time-ran-out = 时间到,收到 { $count } 条消息
-ping-no-answer = { $relay } 没有应答(走 { $via })
-ping-answer = { $relay } 应答(走 { $via }),用时 { $time }
-interrupted = 已中断
 
 ## 通讯录
 
@@ -208,8 +203,6 @@ relay-contacts-example = 名字 = "{ $relay }"
 send-too-long = 未发送:文字有 { $len } 字节,一条消息最多 { $max } 字节
 output-failed = 无法写标准输出:{ $cause }
 book-no-relays = { $file } 中没有联系人;请添加:queqiao contacts add 名字 主机:端口
-book-followed = 通讯录已修改,即刻生效
-book-kept = 仍使用修改前的通讯录
 book-good = { $file }:{ $count } 个联系人,没有错误
 contact-added = 已将 { $name } 加入 { $file }
 contact-removed = 已从 { $file } 删除 { $name }
