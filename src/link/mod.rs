@@ -17,10 +17,47 @@
 //! the same); its backoff ends at 8 s. On TCP there is neither window nor loss by threshold, since the carrier has
 //! both: acks there show that the other program lives, and make moving between paths lossless.
 
+mod acks;
+mod congestion;
+mod input;
+mod outgoing;
+mod output;
+mod path_state;
+mod ranges;
+mod recv_stream;
+mod rtt;
+mod send_stream;
+mod sent;
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
+use self::acks::Acks;
+use self::outgoing::Outgoing;
+use self::path_state::PathState;
+use self::recv_stream::RecvStream;
+use self::rtt::INITIAL_RTT;
+use self::sent::{Sent, SentPackets};
 use crate::base::{Path, Tick};
 use crate::wire::frame::{FrameError, StreamId};
+use crate::wire::limits::{
+    BULK_MESSAGE_MAX, CHAT_MESSAGE_MAX, CONTROL_MESSAGE_MAX, STREAM_CREDIT, UNACKED_MAX,
+};
+
+/// The longest message of each stream, in bytes.
+const MESSAGE_MAX: [usize; 3] = [CONTROL_MESSAGE_MAX, CHAT_MESSAGE_MAX, BULK_MESSAGE_MAX];
+/// Of [`UNACKED_MAX`], bytes that only control may use, so that receipts never wait behind letters.
+const CONTROL_RESERVED: usize = 32 * 1024;
+/// The length before the longest message, in bytes.
+const MESSAGE_HEAD_MAX: usize = 4;
+/// UDP paths left whose round trip and window are remembered: a machine seldom has more than two networks.
+const PATHS_REMEMBERED_MAX: usize = 4;
+/// Between keep-alives of an idle client, before its jitter of ± 10 %: above RFC 8085's 15 s, below the 29 s after
+/// which Linux forgets an unanswered UDP flow.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 /// What a link starts with.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +92,13 @@ pub enum Violation {
 impl Violation {
     /// One word for the log and for the reason of CLOSE.
     pub const fn as_str(self) -> &'static str {
-        unimplemented!()
+        match self {
+            Violation::Frame(_) => "bad-frame",
+            Violation::AckOfUnsent => "ack-of-unsent",
+            Violation::PastCredit => "past-credit",
+            Violation::Differs => "stream-differs",
+            Violation::MessageTooLong => "message-too-long",
+        }
     }
 }
 
@@ -123,155 +166,184 @@ pub struct Stats {
 
 /// One end of a conversation over changing paths.
 #[derive(Debug)]
-pub struct Link {}
+pub struct Link {
+    outgoing: Outgoing,
+    incoming: [RecvStream; 3],
+    acks: Acks,
+    sent: SentPackets,
+    at: PathState,
+    /// The present path is gone: nothing leaves until the next move.
+    stranded: bool,
+    /// UDP paths left, the newest last.
+    left: SmallVec<[PathState; PATHS_REMEMBERED_MAX]>,
+    keep_alive: Option<Duration>,
+    last_heard: Tick,
+    /// When a packet that asks for an ack was last built.
+    last_asked: Tick,
+    stats: Stats,
+}
 
-#[expect(unused_variables, reason = "signatures first")]
 impl Link {
     /// A link that has sent and received nothing; its packets leave on `path`.
     pub fn new(path: Path, now: Tick, params: Params) -> Link {
-        unimplemented!()
+        let jitter_max = KEEP_ALIVE / 5;
+        let jitter = jitter_max.mul_f64(f64::from(params.jitter) / f64::from(u32::MAX));
+        Link {
+            outgoing: Outgoing::new(),
+            incoming: StreamId::ALL
+                .map(|stream| RecvStream::new(STREAM_CREDIT[stream.index()], MESSAGE_MAX[stream.index()])),
+            acks: Acks::default(),
+            sent: SentPackets::default(),
+            at: PathState::new(path, now, params.initial_rtt.unwrap_or(INITIAL_RTT)),
+            stranded: false,
+            left: SmallVec::new(),
+            keep_alive: params.is_client.then_some(KEEP_ALIVE - jitter_max / 2 + jitter),
+            last_heard: now,
+            last_asked: now,
+            stats: Stats::default(),
+        }
     }
 
     // Getters.
 
     /// Where packets leave; `None` after [`Link::path_lost`] until [`Link::move_to`].
     pub fn path(&self) -> Option<Path> {
-        unimplemented!()
+        (!self.stranded).then_some(self.at.path)
     }
+
     /// How long a message `stream` would take now, in bytes; at most the longest message of that stream. 32 KiB of
-    /// [`crate::wire::limits::UNACKED_MAX`] are kept for control, so that receipts never wait behind letters.
+    /// [`UNACKED_MAX`] are kept for control, so that receipts never wait behind letters.
     pub fn room(&self, stream: StreamId) -> usize {
-        unimplemented!()
+        let all = UNACKED_MAX.saturating_sub(self.unacked_bytes());
+        let others = self.outgoing.unacked(StreamId::Chat) + self.outgoing.unacked(StreamId::Bulk);
+        let room = match stream {
+            StreamId::Control => all,
+            _ => all.min((UNACKED_MAX - CONTROL_RESERVED).saturating_sub(others)),
+        };
+        room.saturating_sub(MESSAGE_HEAD_MAX).min(MESSAGE_MAX[stream.index()])
     }
+
     /// The smoothed round trip on this path (RFC 9002 §5.3).
     pub fn smoothed_rtt(&self) -> Duration {
-        unimplemented!()
+        self.at.rtt.smoothed()
     }
+
     /// The newest sample of the round trip on this path.
     pub fn latest_rtt(&self) -> Option<Duration> {
-        unimplemented!()
+        self.at.rtt.latest()
     }
+
     /// The probe time-out on this path without backoff (RFC 9002 §6.2.1); keys and indexes live three of them on.
     pub fn pto(&self) -> Duration {
-        unimplemented!()
+        self.at.rtt.pto()
     }
+
     /// Probe time-outs since the last progress on this path. At the second one on UDP, TCP is to be opened beside;
     /// at the third one on TCP the connection is dead.
     pub fn pto_count(&self) -> u32 {
-        unimplemented!()
+        self.at.pto_count
     }
-    /// Bytes sent on this path that ask for an ack and have none.
+
+    /// Bytes sent on this path that ask for an ack and have none, headers and tags included.
     pub fn bytes_in_flight(&self) -> usize {
-        unimplemented!()
+        self.sent.in_flight()
     }
-    /// The congestion window, in bytes.
+
+    /// The congestion window, in bytes. It means nothing on TCP.
     pub fn window(&self) -> usize {
-        unimplemented!()
+        self.at.congestion.window()
     }
-    /// Bytes of messages queued or sent and not acknowledged.
+
+    /// Bytes of messages queued or sent and not acknowledged; at most [`UNACKED_MAX`].
     pub fn unacked_bytes(&self) -> usize {
-        unimplemented!()
+        StreamId::ALL.iter().map(|stream| self.outgoing.unacked(*stream)).sum()
     }
+
     /// When an authentic packet last came.
     pub fn last_heard(&self) -> Tick {
-        unimplemented!()
+        self.last_heard
     }
-    /// When the last packet was taken in or one that asks for an ack was built.
+
+    /// When an authentic packet last came on the present path; `None` if none has.
+    pub fn last_heard_here(&self) -> Option<Tick> {
+        self.at.heard
+    }
+
+    /// When the last packet was taken in, or the last one that asks for an ack was built.
     pub fn idle_since(&self) -> Tick {
-        unimplemented!()
+        self.last_heard.max(self.last_asked)
     }
+
     /// The number the next packet will have.
     pub fn next_number(&self) -> u64 {
-        unimplemented!()
+        self.sent.next_number()
     }
+
     /// Counters since the link began.
     pub fn stats(&self) -> Stats {
-        unimplemented!()
+        self.stats
     }
 
     // From the user.
 
-    /// Queues one whole message, given in parts.
+    /// Queues one whole message, given in parts. It must not be longer than its stream permits.
     ///
     /// # Errors
     /// [`Full`] if it is longer than [`Link::room`]; nothing was queued.
     pub fn send(&mut self, stream: StreamId, message_parts: &[&[u8]]) -> Result<(), Full> {
-        unimplemented!()
+        let len: usize = message_parts.iter().map(|part| part.len()).sum();
+        assert!(len <= MESSAGE_MAX[stream.index()], "callers hold messages to the limits of wire");
+        if len > self.room(stream) {
+            return Err(Full);
+        }
+        self.outgoing.push(stream, message_parts);
+        Ok(())
     }
-    /// Sends a PING soon; [`Link::take_pong`] has the result.
+
+    /// Sends a PING soon; [`Link::take_pong`] has the result. One at a time: another call before the result asks
+    /// for a fresh PING and the first answer to either counts.
     pub fn ping(&mut self) {
-        unimplemented!()
+        self.outgoing.ask_ping();
     }
+
     /// Later packets leave there, and everything unacknowledged goes again. The round trip and the window start
     /// afresh, or as they were when this path was left; they stay when only the port of a UDP address changed
     /// (RFC 9000 §9.4).
     pub fn move_to(&mut self, path: Path, now: Tick) {
-        unimplemented!()
+        if path == self.at.path && !self.stranded {
+            return;
+        }
+        self.leave();
+        let known = self.left.iter().position(|left| left.path == path).map(|place| self.left.remove(place));
+        let next = match known {
+            Some(known) => known.again(path, now),
+            None if self.at.differs_by_port_only(path) => self.at.again(path, now),
+            None => PathState::new(path, now, INITIAL_RTT),
+        };
+        let old = std::mem::replace(&mut self.at, next);
+        if old.is_worth_remembering() && old.path != path {
+            if self.left.len() == PATHS_REMEMBERED_MAX {
+                self.left.remove(0);
+            }
+            self.left.push(old);
+        }
+        self.stranded = false;
+        self.stats.moves += 1;
     }
+
     /// That path is gone for good. If packets left there, everything unacknowledged goes again after the next
     /// [`Link::move_to`], and until then nothing is sent.
     pub fn path_lost(&mut self, path: Path) {
-        unimplemented!()
+        self.left.retain(|left| left.path != path);
+        if path == self.at.path {
+            self.leave();
+            self.stranded = true;
+        }
     }
 
-    // From the world.
-
-    /// Takes in the frames of one packet that is authentic and no replay. `sink` gets the frames that concern the
-    /// rooms above.
-    ///
-    /// # Errors
-    /// A [`Violation`] if the other end broke the protocol; the session is to be closed.
-    pub fn handle_packet(
-        &mut self,
-        now: Tick,
-        path: Path,
-        number: u64,
-        frames: &[u8],
-        sink: &mut impl FnMut(Other<'_>),
-    ) -> Result<Seen, Violation> {
-        unimplemented!()
-    }
-    /// Lets time pass: acts on every deadline up to `now`.
-    pub fn handle_time(&mut self, now: Tick) {
-        unimplemented!()
-    }
-
-    // What comes out.
-
-    /// When time alone would make it act: always later than the last [`Link::handle_time`] and [`Link::build`].
-    /// `None` when all is quiet.
-    pub fn next_deadline(&self) -> Option<Tick> {
-        unimplemented!()
-    }
-    /// The next whole message of a stream, in order, in place of what `into` held; `false` if there is none.
-    /// Reading gives credit back; not reading withholds it.
-    pub fn receive(&mut self, stream: StreamId, into: &mut Vec<u8>) -> bool {
-        unimplemented!()
-    }
-    /// The round trip of a PING asked for by [`Link::ping`], once.
-    pub fn take_pong(&mut self) -> Option<Duration> {
-        unimplemented!()
-    }
-    /// Whether [`Link::build`] would build a packet now, with an empty TCP queue.
-    pub fn wants_to_send(&self, now: Tick) -> bool {
-        unimplemented!()
-    }
-    /// Appends the frames of one packet for the present path, at most `room` bytes, `extra` first: frames that are
-    /// encoded already, which leave even if congestion forbids the rest. `None` if there is nothing to send now.
-    /// `tcp_unsent`: bytes a TCP path still has to send, 0 on UDP.
-    pub fn build(
-        &mut self,
-        now: Tick,
-        room: usize,
-        tcp_unsent: usize,
-        extra: &[u8],
-        buf: &mut Vec<u8>,
-    ) -> Option<Built> {
-        unimplemented!()
-    }
-    /// Appends `extra`, encoded probing frames, as a packet for another path than the present one: it takes a
-    /// number, and an ack of it is legal and means nothing.
-    pub fn build_elsewhere(&mut self, now: Tick, extra: &[u8], buf: &mut Vec<u8>) -> Built {
-        unimplemented!()
+    fn leave(&mut self) {
+        let outgoing = &mut self.outgoing;
+        self.sent.leave(|sent: &Sent| outgoing.send_again(sent));
+        self.at.quiet();
     }
 }

@@ -26,7 +26,7 @@
 //! `length` `bytes(length)`. `offset + length` is at most 2⁶² − 1. `limit` is the offset up to which the
 //! other end may send; it starts at the credit of [`super::limits::STREAM_CREDIT`] and never shrinks.
 //!
-//! A packet holds at most 64 frames. A packet of *probing* frames alone (RFC 9000 §9.1) does not move the
+//! A packet holds at most 64 frames, and at most one ACK. A packet of *probing* frames alone (RFC 9000 §9.1) does not move the
 //! conversation to the path it came on; one with any other frame does.
 
 use std::ops::RangeInclusive;
@@ -146,7 +146,7 @@ pub enum FrameError {
     UnknownStream(u8),
     /// More than [`FRAMES_PER_PACKET_MAX`] frames.
     TooManyFrames,
-    /// An ACK with more ranges than are read, or whose ranges go below zero.
+    /// A second ACK in one packet, or one with more ranges than are read, or whose ranges go below zero.
     BadAck,
     /// A stream piece that ends beyond 2⁶² − 1.
     PastEnd,
@@ -347,12 +347,13 @@ pub fn encode_ack(
 pub struct Frames<'a> {
     rest: &'a [u8],
     count: usize,
+    has_ack: bool,
 }
 
 impl<'a> Frames<'a> {
     /// Reads the opened part of a data packet. It may be empty.
     pub const fn new(bytes: &'a [u8]) -> Frames<'a> {
-        Frames { rest: bytes, count: 0 }
+        Frames { rest: bytes, count: 0, has_ack: false }
     }
 
     fn decode(&mut self) -> Result<Frame<'a>, FrameError> {
@@ -368,6 +369,7 @@ impl<'a> Frames<'a> {
                 Ok(Frame::Padding(more + 1))
             }
             PING => Ok(Frame::Ping),
+            ACK if std::mem::replace(&mut self.has_ack, true) => Err(FrameError::BadAck),
             ACK => Ack::decode(bytes).map(Frame::Ack),
             STREAM => decode_stream(bytes),
             MAX_STREAM_DATA => Ok(Frame::MaxStreamData { stream: stream(bytes)?, limit: varint(bytes)? }),
@@ -503,7 +505,7 @@ mod tests {
     }
 
     #[test]
-    fn acks_with_too_many_ranges_or_below_zero_are_refused() {
+    fn acks_with_too_many_ranges_or_below_zero_or_two_in_a_packet_are_refused() {
         let with = |more: u64, pair: &[u8]| {
             let mut bytes = vec![ACK];
             [1000, 0, more, 0].iter().for_each(|value| write_varint(&mut bytes, *value));
@@ -514,6 +516,7 @@ mod tests {
         assert_eq!(read(&with(64, &[0, 0])), Err(FrameError::BadAck));
         assert_eq!(read(&with(10_000, &[0, 0])), Err(FrameError::BadAck));
         assert_eq!(read(&with(60, &[0, 40])), Err(FrameError::BadAck));
+        assert_eq!(read(&[ACK, 1, 0, 0, 0, ACK, 1, 0, 0, 0]), Err(FrameError::BadAck));
         assert_eq!(read(&[ACK, 1, 0, 0, 2]), Err(FrameError::BadAck));
         assert_eq!(read(&[ACK, 1, 0, 1, 1, 0, 0]), Err(FrameError::BadAck));
     }

@@ -22,19 +22,18 @@ pub const fn varint_len(value: u64) -> usize {
     }
 }
 
-/// Appends the shortest form of `value`. Values above [`VARINT_MAX`] have no form: callers never write one.
-pub fn write_varint(out: &mut Vec<u8>, value: u64) {
+/// The shortest form of `value`, in `space`. Values above [`VARINT_MAX`] have no form: callers never write one.
+pub fn encode_varint(value: u64, space: &mut [u8; 8]) -> &[u8] {
     assert!(value <= VARINT_MAX, "no counter of ours reaches 2^62");
-    let bytes = value.to_be_bytes();
-    match varint_len(value) {
-        1 => out.push(bytes[7]),
-        2 => out.extend_from_slice(&[0x40 | bytes[6], bytes[7]]),
-        4 => out.extend_from_slice(&[0x80 | bytes[4], bytes[5], bytes[6], bytes[7]]),
-        _ => {
-            out.push(0xc0 | bytes[0]);
-            out.extend_from_slice(&bytes[1..]);
-        }
-    }
+    let len = varint_len(value);
+    *space = (value << (64 - 8 * len)).to_be_bytes();
+    space[0] |= (len.trailing_zeros() as u8) << 6;
+    &space[..len]
+}
+
+/// Appends the shortest form of `value`, under the same law as [`encode_varint`].
+pub fn write_varint(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(encode_varint(value, &mut [0; 8]));
 }
 
 /// Takes a varint off the front of `bytes`; `None`, and `bytes` as it was, if it is not whole.

@@ -1,0 +1,166 @@
+//! Which packets have come, and when to say so (RFC 9000 §13.2).
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::ranges::RangeSet;
+use crate::base::Tick;
+use crate::wire::frame::encode_ack;
+use crate::wire::limits::ACK_RANGES_SENT_MAX;
+
+/// An ack answers every second packet that asks for one (RFC 9000 §13.2.2).
+const PACKETS_PER_ACK: u32 = 2;
+
+/// The numbers received and not yet known to be acknowledged: at most [`ACK_RANGES_SENT_MAX`] ranges, the newest.
+#[derive(Debug, Default)]
+pub struct Acks {
+    received: RangeSet,
+    largest: Option<u64>,
+    largest_at: Tick,
+    /// The lowest number that came since the last ack was sent.
+    news_from: Option<u64>,
+    /// Packets since then that ask for an ack.
+    asking: u32,
+    at_once: bool,
+    deadline: Option<Tick>,
+    last_asked: Option<Tick>,
+}
+
+impl Acks {
+    /// Takes in a number. `urgent`: the packet asks for an answer at once; `completes`: it made a message whole,
+    /// which is answered at once where nothing else came in the last `max_delay`.
+    pub fn handle_number(&mut self, number: u64, now: Tick, asks: Asks, max_delay: Duration) {
+        let in_order = self.largest.is_none_or(|largest| number == largest + 1);
+        if self.largest.is_none_or(|largest| number > largest) {
+            self.largest = Some(number);
+            self.largest_at = now;
+        }
+        self.received.insert(number..number + 1);
+        if self.received.len() > ACK_RANGES_SENT_MAX {
+            self.received.remove_first();
+        }
+        self.news_from = Some(self.news_from.map_or(number, |from| from.min(number)));
+        if asks == Asks::Nothing {
+            return;
+        }
+        let idle = self.last_asked.is_none_or(|last| now.since(last) > max_delay);
+        self.last_asked = Some(now);
+        self.asking += 1;
+        self.at_once |= !in_order
+            || self.asking >= PACKETS_PER_ACK
+            || asks == Asks::AtOnce
+            || asks == Asks::AtOnceIfIdle && idle;
+        self.deadline = self.deadline.or(Some(now + max_delay));
+    }
+
+    /// Lets time pass.
+    pub fn handle_time(&mut self, now: Tick) {
+        self.at_once |= self.deadline.is_some_and(|deadline| deadline <= now);
+    }
+
+    /// Whether an ack is to leave now, alone if need be.
+    pub const fn is_due(&self) -> bool {
+        self.at_once
+    }
+
+    /// When an ack is to leave though nothing else happens.
+    pub fn next_deadline(&self) -> Option<Tick> {
+        self.deadline.filter(|_| !self.at_once)
+    }
+
+    /// Appends an ACK if there is news and room. Answers with the largest number it acknowledges.
+    pub fn write(&mut self, now: Tick, room: usize, out: &mut Vec<u8>) -> Option<u64> {
+        let largest = self.largest.filter(|_| self.news_from.is_some())?;
+        let delay = now.since(self.largest_at).as_micros() as u64;
+        let ranges = self.received.as_slice().iter().rev();
+        let ranges = ranges.map(|range| -> RangeInclusive<u64> { range.start..=range.end - 1 });
+        if !encode_ack(ranges, delay, room, out) {
+            return None;
+        }
+        (self.news_from, self.asking, self.at_once, self.deadline) = (None, 0, false, None);
+        Some(largest)
+    }
+
+    /// The other end has an ack of everything up to `largest`: that need not be said again (RFC 9000 §13.2.4), but
+    /// for what came late.
+    pub fn forget_through(&mut self, largest: u64) {
+        self.received.remove(0..self.news_from.unwrap_or(u64::MAX).min(largest + 1));
+    }
+}
+
+/// What a packet that came asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Asks {
+    /// No ack.
+    Nothing,
+    /// An ack, soon.
+    Ack,
+    /// An ack at once if the link was idle: it completed a message.
+    AtOnceIfIdle,
+    /// An ack at once: a PING.
+    AtOnce,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DELAY: Duration = Duration::from_millis(25);
+
+    fn at(millis: u64) -> Tick {
+        Tick::from_micros(millis * 1000)
+    }
+
+    fn seen(numbers: &[(u64, Asks)]) -> Acks {
+        let mut acks = Acks::default();
+        for (turn, (number, asks)) in numbers.iter().enumerate() {
+            acks.handle_number(*number, at(turn as u64), *asks, DELAY);
+        }
+        acks
+    }
+
+    #[test]
+    fn every_second_packet_is_acknowledged_at_once_and_a_lone_one_after_the_delay() {
+        let mut one = seen(&[(0, Asks::Ack)]);
+        assert!(!one.is_due());
+        assert_eq!(one.next_deadline(), Some(at(25)));
+        one.handle_time(at(25));
+        assert!(one.is_due() && one.next_deadline().is_none());
+        assert!(seen(&[(0, Asks::Ack), (1, Asks::Ack)]).is_due());
+    }
+
+    #[test]
+    fn gaps_pings_and_letters_on_an_idle_link_are_acknowledged_at_once_and_acks_never() {
+        assert!(seen(&[(0, Asks::Nothing), (2, Asks::Ack)]).is_due());
+        assert!(seen(&[(5, Asks::Nothing), (4, Asks::Ack)]).is_due());
+        assert!(seen(&[(0, Asks::AtOnce)]).is_due());
+        assert!(seen(&[(0, Asks::AtOnceIfIdle)]).is_due());
+        let quiet = seen(&[(0, Asks::Nothing), (5, Asks::Nothing), (1, Asks::Nothing)]);
+        assert!(!quiet.is_due() && quiet.next_deadline().is_none());
+    }
+
+    #[test]
+    fn a_letter_in_the_middle_of_traffic_waits_like_the_rest() {
+        let mut acks = seen(&[(0, Asks::Ack), (1, Asks::Ack)]);
+        assert_eq!(acks.write(at(2), 100, &mut Vec::new()), Some(1));
+        acks.handle_number(2, at(3), Asks::AtOnceIfIdle, DELAY);
+        assert!(!acks.is_due());
+    }
+
+    #[test]
+    fn only_the_newest_ranges_are_kept_and_those_known_to_be_acknowledged_are_dropped() {
+        let mut acks = Acks::default();
+        for number in 0..1000 {
+            acks.handle_number(number * 2, at(0), Asks::Ack, DELAY);
+        }
+        assert_eq!(acks.received.len(), ACK_RANGES_SENT_MAX);
+        assert!(acks.received.contains(1998));
+        assert_eq!(acks.write(at(0), 1200, &mut Vec::new()), Some(1998));
+        acks.forget_through(1997);
+        assert_eq!(acks.received.first(), Some(1998..1999));
+        assert_eq!(acks.received.len(), 1);
+        acks.handle_number(1991, at(1), Asks::Ack, DELAY);
+        acks.forget_through(1998);
+        assert!(acks.received.contains(1991), "a late one is acknowledged all the same");
+    }
+}

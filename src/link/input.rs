@@ -1,0 +1,207 @@
+//! What the world does to a link: packets and time.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::acks::Asks;
+use super::recv_stream::Piece;
+use super::sent::{Losses, State};
+use super::{Link, Other, Seen, Violation};
+use crate::base::{Path, Tick};
+use crate::wire::frame::{Ack, Frame, Frames};
+use crate::wire::varint::VARINT_MAX;
+
+/// Nothing got through for this many PTOs: persistent congestion (RFC 9002 §7.6.1).
+const PERSISTENT_PTOS: u32 = 3;
+/// Packets taken as lost are remembered for this many PTOs, for a late ack.
+const LOST_REMEMBERED_PTOS: u32 = 3;
+
+/// A deadline missed by more than this means that the process was stopped or the machine slept: no turn is so long.
+const OVERSLEPT: Duration = Duration::from_secs(1);
+
+/// What one ack brought.
+#[derive(Default)]
+struct Progress {
+    outstanding: bool,
+    largest_sent_at: Option<Tick>,
+}
+
+impl Link {
+    /// Takes in the frames of one packet that is authentic and no replay. `sink` gets the frames that concern the
+    /// rooms above. A number that no ack can name, above 2⁶² − 1, is dropped.
+    ///
+    /// # Errors
+    /// A [`Violation`] if the other end broke the protocol; the session is to be closed.
+    pub fn handle_packet(
+        &mut self,
+        now: Tick,
+        path: Path,
+        number: u64,
+        frames: &[u8],
+        sink: &mut impl FnMut(Other<'_>),
+    ) -> Result<Seen, Violation> {
+        let mut seen = Seen::default();
+        if number > VARINT_MAX {
+            self.stats.packets_refused += 1;
+            return Ok(seen);
+        }
+        self.stats.packets_received += 1;
+        self.last_heard = now;
+        if path == self.at.path {
+            self.at.heard = Some(now);
+        }
+        let (mut asks, mut refused) = (Asks::Nothing, false);
+        for frame in Frames::new(frames) {
+            let frame = frame.map_err(Violation::Frame)?;
+            seen.ack_eliciting |= frame.is_ack_eliciting();
+            seen.non_probing |= !frame.is_probing();
+            match self.handle_frame(now, frame, sink)? {
+                Some(asked) => asks = asks.max(asked),
+                None => refused = true,
+            }
+        }
+        if refused {
+            self.stats.packets_refused += 1;
+        } else {
+            self.acks.handle_number(number, now, asks, self.at.rtt.own_ack_delay());
+        }
+        Ok(seen)
+    }
+
+    /// Lets time pass: acts on every deadline up to `now`.
+    pub fn handle_time(&mut self, now: Tick) {
+        if self.next_deadline().is_some_and(|at| now.since(at) > OVERSLEPT) {
+            self.at.woke = Some(now);
+        }
+        self.acks.handle_time(now);
+        if self.stranded {
+            return;
+        }
+        self.at.paced_until = self.at.paced_until.filter(|until| *until > now);
+        if self.at.loss_at.is_some_and(|at| at <= now) {
+            self.detect_losses(now);
+        }
+        if self.pto_deadline().is_some_and(|at| at <= now) {
+            self.stats.ptos += 1;
+            self.at.handle_pto(now);
+        }
+        if self.keep_alive_deadline().is_some_and(|at| at <= now) {
+            self.outgoing.owe_ping();
+        }
+    }
+
+    /// When the probe timer fires. While a loss is being timed it does not run (RFC 9002 §6.2.1).
+    pub(super) fn pto_deadline(&self) -> Option<Tick> {
+        (self.sent.outstanding() > 0 && self.at.loss_at.is_none()).then(|| self.at.pto_at())
+    }
+
+    /// When a keep-alive is due: on a client, after both directions were idle.
+    pub(super) fn keep_alive_deadline(&self) -> Option<Tick> {
+        let quiet = self.sent.outstanding() == 0 && !self.outgoing.owes_ping();
+        self.keep_alive.filter(|_| quiet).map(|span| self.idle_since() + span)
+    }
+
+    /// What a frame asks for; `None` if its packet is to be treated as lost.
+    fn handle_frame(
+        &mut self,
+        now: Tick,
+        frame: Frame<'_>,
+        sink: &mut impl FnMut(Other<'_>),
+    ) -> Result<Option<Asks>, Violation> {
+        match frame {
+            Frame::Padding(_) => return Ok(Some(Asks::Nothing)),
+            Frame::Ping => return Ok(Some(Asks::AtOnce)),
+            Frame::Ack(ack) => {
+                self.handle_ack(now, ack)?;
+                return Ok(Some(Asks::Nothing));
+            }
+            Frame::Stream { stream, offset, data } => {
+                return Ok(match self.incoming[stream.index()].handle_piece(offset, data)? {
+                    Piece::Kept => Some(Asks::Ack),
+                    Piece::CompletedMessage => Some(Asks::AtOnceIfIdle),
+                    Piece::Refused => None,
+                });
+            }
+            Frame::MaxStreamData { stream, limit } => self.outgoing.handle_limit(stream, limit),
+            Frame::PathChallenge(data) => sink(Other::PathChallenge(data)),
+            Frame::PathResponse(data) => sink(Other::PathResponse(data)),
+            Frame::Close { code, reason } => {
+                sink(Other::Close { code, reason });
+                return Ok(Some(Asks::Nothing));
+            }
+            Frame::Skipped { .. } => {}
+        }
+        Ok(Some(Asks::Ack))
+    }
+
+    fn handle_ack(&mut self, now: Tick, ack: Ack<'_>) -> Result<(), Violation> {
+        if ack.largest >= self.sent.next_number() {
+            return Err(Violation::AckOfUnsent);
+        }
+        let mut progress = Progress::default();
+        for range in ack.ranges() {
+            self.handle_acked_range(now, &range, ack.largest, &mut progress);
+        }
+        let is_telling =
+            |sent_at: &Tick| progress.outstanding && self.at.woke.is_none_or(|woke| woke <= *sent_at);
+        if let Some(sent_at) = progress.largest_sent_at.filter(is_telling) {
+            self.at.rtt.handle_sample(now.since(sent_at), Duration::from_micros(ack.delay_us));
+        }
+        if progress.outstanding {
+            self.at.handle_progress(now);
+        }
+        self.detect_losses(now);
+        Ok(())
+    }
+
+    fn handle_acked_range(
+        &mut self,
+        now: Tick,
+        range: &RangeInclusive<u64>,
+        largest: u64,
+        progress: &mut Progress,
+    ) {
+        let Link { sent, outgoing, acks, at, stats, .. } = self;
+        let in_flight = sent.in_flight();
+        sent.ack(*range.start()..*range.end() + 1, |number, sent, here| {
+            if let Some(through) = sent.ack_through {
+                acks.forget_through(through);
+            }
+            outgoing.handle_acked(sent, now);
+            if number == largest && here && matches!(sent.state, State::Outstanding | State::Void) {
+                progress.largest_sent_at = Some(sent.at);
+            }
+            match sent.state {
+                State::Outstanding => {
+                    progress.outstanding = true;
+                    at.congestion.handle_ack(sent.at, sent.size, in_flight);
+                }
+                State::Lost => stats.packets_lost_spuriously += 1,
+                State::Void | State::Left | State::Acked => {}
+            }
+        });
+    }
+
+    /// Finds what later acks leave behind, queues it again and lets the window answer. TCP loses nothing.
+    fn detect_losses(&mut self, now: Tick) {
+        let remembered = LOST_REMEMBERED_PTOS * self.at.rtt.pto();
+        self.at.loss_at = None;
+        if self.at.is_udp() {
+            let Link { sent, outgoing, .. } = self;
+            let losses = sent.lose(now, self.at.rtt.loss_delay(), |sent| outgoing.send_again(sent));
+            self.handle_losses(now, losses);
+        }
+        self.sent.forget(now - remembered);
+    }
+
+    fn handle_losses(&mut self, now: Tick, losses: Losses) {
+        self.at.loss_at = losses.next_at;
+        self.stats.packets_lost += losses.count;
+        let Some(newest) = losses.newest else { return };
+        self.at.congestion.handle_loss(newest, now);
+        if self.at.rtt.latest().is_some() && losses.span > PERSISTENT_PTOS * self.at.rtt.pto() {
+            self.stats.persistent_congestions += 1;
+            self.at.congestion.handle_persistent_congestion();
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! What comes out of a link: messages, packets and the next deadline.
+
+use std::time::Duration;
+
+use super::path_state::PathState;
+use super::sent::{Sent, State};
+use super::{Built, Link};
+use crate::base::Tick;
+use crate::wire::frame::{Frame, Frames, StreamId, stream_head_len, write_stream_head};
+use crate::wire::limits::{DATA_HEADER_LEN, TAG_LEN, TCP_UNSENT_MAX, UDP_PACKET_MAX};
+
+/// What sealing adds to the frames of a packet, in bytes.
+const OVERHEAD: usize = DATA_HEADER_LEN + TAG_LEN;
+/// Heads of frames, credit and a whole ACK: what a packet may hold beside stream data, in bytes.
+const FRAMES_OVERHEAD_MAX: u64 = 256;
+/// Pieces of streams in one packet: with all other frames it stays below the limit of frames.
+const PIECES_MAX: usize = 32;
+/// A longer piece is not cut to fewer bytes than this at the end of a packet: the head would cost as much.
+const PIECE_MIN: usize = 16;
+
+impl Link {
+    /// When time alone would make it act: always later than the last [`Link::handle_time`] and [`Link::build`] if
+    /// that was repeated until it answered `None`. `None` when all is quiet.
+    pub fn next_deadline(&self) -> Option<Tick> {
+        if self.stranded {
+            return None;
+        }
+        let timers = [
+            self.acks.next_deadline(),
+            self.at.loss_at,
+            self.pto_deadline(),
+            self.at.paced_until,
+            self.keep_alive_deadline(),
+        ];
+        timers.into_iter().flatten().min()
+    }
+
+    /// The next whole message of a stream, in order, in place of what `into` held; `false` if there is none.
+    /// Reading gives credit back; not reading withholds it.
+    pub fn receive(&mut self, stream: StreamId, into: &mut Vec<u8>) -> bool {
+        self.incoming[stream.index()].next_message(into)
+    }
+
+    /// The round trip of a PING asked for by [`Link::ping`], once.
+    pub fn take_pong(&mut self) -> Option<Duration> {
+        self.outgoing.take_pong()
+    }
+
+    /// Whether [`Link::build`] would build a packet of the usual size now, with an empty TCP queue.
+    pub fn wants_to_send(&self, now: Tick) -> bool {
+        !self.stranded && (self.acks.is_due() || self.gate(now, usize::MAX, 0) == Gate::Open)
+    }
+
+    /// Appends the frames of one packet for the present path, at most `room` bytes, `extra` first: frames that are
+    /// encoded already, which leave even if congestion forbids the rest. `None` if there is nothing to send now.
+    /// `tcp_unsent`: bytes a TCP path still has to send, 0 on UDP.
+    pub fn build(
+        &mut self,
+        now: Tick,
+        room: usize,
+        tcp_unsent: usize,
+        extra: &[u8],
+        buf: &mut Vec<u8>,
+    ) -> Option<Built> {
+        assert!(extra.len() <= room, "callers give extra frames that fit");
+        if self.stranded {
+            return None;
+        }
+        let gate = self.gate(now, room, tcp_unsent);
+        self.at.paced_until = if let Gate::Paced(until) = gate { Some(until) } else { None };
+        let open = gate == Gate::Open;
+        if !open && extra.is_empty() && !self.acks.is_due() {
+            return None;
+        }
+        let start = buf.len();
+        let end = start + room;
+        let mut sent = Sent::new(now);
+        buf.extend_from_slice(extra);
+        let mut asks = asks_for_ack(extra);
+        sent.ack_through = self.acks.write(now, end - buf.len(), buf);
+        let acks_end = buf.len();
+        if open {
+            asks |= self.write_frames(end, &mut sent, buf);
+        }
+        if buf.len() == start {
+            return None;
+        }
+        if buf.len() == acks_end && extra.is_empty() {
+            self.stats.acks_alone += 1;
+        }
+        sent.size = buf.len() - start + OVERHEAD;
+        sent.state = if asks { State::Outstanding } else { State::Void };
+        Some(self.record(now, sent))
+    }
+
+    /// Appends `extra`, encoded probing frames, as a packet for another path than the present one: it takes a
+    /// number, and an ack of it is legal and means nothing.
+    pub fn build_elsewhere(&mut self, now: Tick, extra: &[u8], buf: &mut Vec<u8>) -> Built {
+        buf.extend_from_slice(extra);
+        self.stats.packets_sent += 1;
+        let number = self.sent.next_number();
+        if let Some(forgotten) = self.sent.push_elsewhere(now) {
+            self.outgoing.send_again(&forgotten);
+        }
+        Built { number, ack_eliciting: asks_for_ack(extra) }
+    }
+
+    fn gate(&self, now: Tick, room: usize, tcp_unsent: usize) -> Gate {
+        let PathState { congestion, rtt, probes, .. } = &self.at;
+        if *probes > 0 && self.sent.outstanding() > 0 {
+            return Gate::Open;
+        }
+        let sendable: u64 = self.outgoing.streams.iter().map(|stream| stream.sendable()).sum();
+        let credit =
+            self.outgoing.credits_again != 0 || self.incoming.iter().any(|stream| stream.owes_credit());
+        if sendable == 0 && !credit && !self.outgoing.owes_ping() {
+            return Gate::Shut;
+        }
+        if !self.at.is_udp() {
+            return if tcp_unsent < TCP_UNSENT_MAX { Gate::Open } else { Gate::Shut };
+        }
+        let room = room.min(UDP_PACKET_MAX - OVERHEAD);
+        let size = room.min((sendable + FRAMES_OVERHEAD_MAX) as usize) + OVERHEAD;
+        if self.sent.in_flight() + size > congestion.window() {
+            return Gate::Shut;
+        }
+        congestion.pause(now, size, rtt.smoothed()).map_or(Gate::Open, Gate::Paced)
+    }
+
+    /// Everything but acks. Tells whether it wrote anything; as a probe it always does, if a byte fits.
+    fn write_frames(&mut self, end: usize, sent: &mut Sent, buf: &mut Vec<u8>) -> bool {
+        let start = buf.len();
+        if self.at.probes > 0 && self.at.is_udp() {
+            let Link { sent: packets, outgoing, .. } = self;
+            packets.copy_oldest(|oldest| outgoing.send_again(oldest));
+        }
+        if self.outgoing.owes_ping() && Frame::Ping.encode_within(end - buf.len(), buf) {
+            sent.ping = self.outgoing.pong_awaited;
+            self.outgoing.ping_sent();
+        }
+        self.write_credits(end, sent, buf);
+        self.write_streams(end, sent, buf);
+        if buf.len() == start && self.at.probes > 0 {
+            Frame::Ping.encode_within(end - buf.len(), buf);
+        }
+        buf.len() > start
+    }
+
+    fn write_credits(&mut self, end: usize, sent: &mut Sent, buf: &mut Vec<u8>) {
+        for stream in StreamId::ALL {
+            let bit = 1 << stream.index();
+            let incoming = &mut self.incoming[stream.index()];
+            let owed = self.outgoing.credits_again & bit != 0 || incoming.owes_credit();
+            if owed && end - buf.len() >= CREDIT_LEN_MAX {
+                Frame::MaxStreamData { stream, limit: incoming.renew_credit() }.encode(buf);
+                self.outgoing.credits_again &= !bit;
+                sent.credits |= bit;
+            }
+        }
+    }
+
+    fn write_streams(&mut self, end: usize, sent: &mut Sent, buf: &mut Vec<u8>) {
+        for stream in StreamId::ALL {
+            let outgoing = &mut self.outgoing.streams[stream.index()];
+            while let Some(range) = outgoing.peek() {
+                if sent.pieces.len() == PIECES_MAX {
+                    return;
+                }
+                let Some(len) = piece_len(range.start, range.end - range.start, end - buf.len()) else {
+                    // The packets of a train are of one size (GSO), so what is left over becomes padding.
+                    if self.at.is_udp() && end - buf.len() < PADDING_MAX {
+                        buf.resize(end, 0);
+                    }
+                    return;
+                };
+                write_stream_head(buf, stream, range.start, len);
+                let range = range.start..range.start + len as u64;
+                self.stats.stream_bytes_sent += len as u64;
+                if outgoing.take(range.clone(), buf) {
+                    self.stats.stream_bytes_resent += len as u64;
+                }
+                sent.pieces.push((stream, range));
+            }
+        }
+    }
+
+    fn record(&mut self, now: Tick, sent: Sent) -> Built {
+        let ack_eliciting = sent.state == State::Outstanding;
+        if ack_eliciting {
+            if self.sent.outstanding() == 0 {
+                self.at.waiting_since = now;
+            }
+            self.at.probes = self.at.probes.saturating_sub(1);
+            self.at.congestion.handle_sent(now, sent.size, self.at.rtt.smoothed());
+            self.last_asked = now;
+        }
+        self.stats.packets_sent += 1;
+        let number = self.sent.next_number();
+        if let Some(forgotten) = self.sent.push(sent) {
+            self.outgoing.send_again(&forgotten);
+        }
+        Built { number, ack_eliciting }
+    }
+}
+
+/// Whether stream data and the like may leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gate {
+    Open,
+    /// Nothing waits, or the window is full, or TCP has enough to do: an event opens it.
+    Shut,
+    /// Time opens it.
+    Paced(Tick),
+}
+
+/// The longest MAX_STREAM_DATA frame, in bytes.
+const CREDIT_LEN_MAX: usize = 10;
+/// A rest shorter than this is left when the longest head and the shortest piece do not fit, in bytes.
+const PADDING_MAX: usize = 2 + 8 + 2 + PIECE_MIN;
+
+fn asks_for_ack(frames: &[u8]) -> bool {
+    Frames::new(frames).flatten().any(|frame| frame.is_ack_eliciting())
+}
+
+/// How much of a run of `len` bytes at `offset` goes into `room` bytes together with its head; `None` if too little.
+fn piece_len(offset: u64, len: u64, room: usize) -> Option<usize> {
+    let len = usize::try_from(len).unwrap_or(usize::MAX);
+    let head = stream_head_len(offset, len.min(room));
+    let fits = room.checked_sub(head)?.min(len);
+    (fits > 0 && fits >= len.min(PIECE_MIN)).then_some(fits)
+}

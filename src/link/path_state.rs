@@ -1,0 +1,110 @@
+//! What is known of the path packets leave on, and its timers.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::congestion::Congestion;
+use super::rtt::{INITIAL_RTT, Rtt};
+use crate::base::{Carrier, Path, Tick};
+
+/// The longest wait between two probe time-outs: a path that comes back is noticed within it.
+const PTO_MAX: Duration = Duration::from_secs(8);
+/// On TCP without an ack: three of them, and the connection counts as dead before 10 s.
+const TCP_PTO: Duration = Duration::from_secs(3);
+/// Packets at a probe time-out on UDP (RFC 9002 §6.2.4); TCP itself repeats, so one shows there what two would.
+const PROBES_UDP: u8 = 2;
+const PROBES_TCP: u8 = 1;
+
+/// One path as the link sees it.
+#[derive(Clone, Debug)]
+pub struct PathState {
+    /// Which path.
+    pub path: Path,
+    /// Its round trip.
+    pub rtt: Rtt,
+    /// Its window and pacer; unused on TCP.
+    pub congestion: Congestion,
+    /// Probe time-outs since the last progress.
+    pub pto_count: u32,
+    /// Packets that may still leave as probes, whatever the window says.
+    pub probes: u8,
+    /// When the oldest outstanding packet was sent, or progress or a probe time-out came since.
+    pub waiting_since: Tick,
+    /// When the next packet counts as lost.
+    pub loss_at: Option<Tick>,
+    /// When the pacer lets the next packet go.
+    pub paced_until: Option<Tick>,
+    /// When a packet last came on it.
+    pub heard: Option<Tick>,
+    /// When the process last woke from a stop: acks of packets sent before say nothing of the round trip.
+    pub woke: Option<Tick>,
+}
+
+impl PathState {
+    /// A path nothing was sent on.
+    pub fn new(path: Path, now: Tick, rtt: Duration) -> PathState {
+        PathState {
+            path,
+            rtt: Rtt::new(rtt),
+            congestion: Congestion::new(now),
+            pto_count: 0,
+            probes: 0,
+            waiting_since: now,
+            loss_at: None,
+            paced_until: None,
+            heard: None,
+            woke: None,
+        }
+    }
+
+    /// The same estimates for `path`, nothing outstanding.
+    pub fn again(&self, path: Path, now: Tick) -> PathState {
+        let fresh = PathState::new(path, now, INITIAL_RTT);
+        PathState { rtt: self.rtt, congestion: self.congestion.clone(), ..fresh }
+    }
+
+    /// Nothing is outstanding: no timer runs.
+    pub fn quiet(&mut self) {
+        (self.pto_count, self.probes, self.loss_at, self.paced_until) = (0, 0, None, None);
+    }
+
+    /// Whether `path` is UDP to the same IP address, but another port.
+    pub fn differs_by_port_only(&self, path: Path) -> bool {
+        let ip = |path: Path| match path {
+            Path::Udp(addr) => Some(SocketAddr::ip(&addr)),
+            Path::Tcp(_) => None,
+        };
+        ip(path).is_some() && ip(path) == ip(self.path)
+    }
+
+    /// TCP paths never come back, and an unmeasured path has nothing to remember.
+    pub fn is_worth_remembering(&self) -> bool {
+        self.is_udp() && self.rtt.latest().is_some()
+    }
+
+    /// Whether it carries datagrams.
+    pub fn is_udp(&self) -> bool {
+        self.path.carrier() == Carrier::Udp
+    }
+
+    /// When the probe timer fires if there is no progress.
+    pub fn pto_at(&self) -> Tick {
+        let span = match self.path.carrier() {
+            Carrier::Udp => self.rtt.pto().saturating_mul(1 << self.pto_count.min(16)).min(PTO_MAX),
+            Carrier::Tcp => TCP_PTO,
+        };
+        self.waiting_since + span
+    }
+
+    /// The probe timer fired.
+    pub fn handle_pto(&mut self, now: Tick) {
+        self.pto_count = self.pto_count.saturating_add(1);
+        self.probes = if self.is_udp() { PROBES_UDP } else { PROBES_TCP };
+        self.waiting_since = now;
+    }
+
+    /// Something outstanding was acknowledged.
+    pub fn handle_progress(&mut self, now: Tick) {
+        (self.pto_count, self.probes, self.waiting_since) = (0, 0, now);
+    }
+}

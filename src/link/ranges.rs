@@ -1,0 +1,156 @@
+//! A set of numbers as sorted, disjoint ranges that never touch.
+
+use std::ops::Range;
+
+use smallvec::SmallVec;
+
+/// Ranges kept without the heap: gaps are rare.
+const INLINE: usize = 4;
+
+/// Sorted, disjoint, never touching, never empty ranges. Its users bound their number.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RangeSet(SmallVec<[Range<u64>; INLINE]>);
+
+impl RangeSet {
+    /// The ranges, lowest first.
+    pub fn as_slice(&self) -> &[Range<u64>] {
+        &self.0
+    }
+
+    /// How many ranges.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Numbers in all ranges together.
+    pub fn total(&self) -> u64 {
+        self.0.iter().map(|range| range.end - range.start).sum()
+    }
+
+    /// The range of the lowest numbers.
+    pub fn first(&self) -> Option<Range<u64>> {
+        self.0.first().cloned()
+    }
+
+    /// The first place whose range ends at or after `number`.
+    fn place(&self, number: u64) -> usize {
+        match self.0.last() {
+            Some(last) if number > last.end => self.0.len(),
+            _ => self.0.partition_point(|range| range.end < number),
+        }
+    }
+
+    /// Whether `number` is in it.
+    #[cfg(test)]
+    pub fn contains(&self, number: u64) -> bool {
+        self.0.get(self.place(number + 1)).is_some_and(|range| range.contains(&number))
+    }
+
+    /// The parts of `range` that are in it, lowest first.
+    pub fn overlaps(&self, range: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
+        let from = self.place(range.start);
+        self.0[from..]
+            .iter()
+            .take_while({
+                let end = range.end;
+                move |held| held.start < end
+            })
+            .map(move |held| held.start.max(range.start)..held.end.min(range.end))
+            .filter(|part| !part.is_empty())
+    }
+
+    /// Whether adding `range` would make no new range: it overlaps or touches one.
+    pub fn touches(&self, range: &Range<u64>) -> bool {
+        self.0.get(self.place(range.start)).is_some_and(|held| held.start <= range.end)
+    }
+
+    /// Adds `range`.
+    pub fn insert(&mut self, range: Range<u64>) {
+        if range.is_empty() {
+            return;
+        }
+        let from = self.place(range.start);
+        let touching = self.0[from..].iter().take_while(|held| held.start <= range.end).count();
+        if touching == 0 {
+            self.0.insert(from, range);
+            return;
+        }
+        let last_end = self.0[from + touching - 1].end;
+        let merged = &mut self.0[from];
+        merged.start = merged.start.min(range.start);
+        merged.end = last_end.max(range.end);
+        self.0.drain(from + 1..from + touching);
+    }
+
+    /// Takes `range` out.
+    pub fn remove(&mut self, range: Range<u64>) {
+        let mut at = self.place(range.start);
+        while let Some(held) = self.0.get_mut(at) {
+            if held.start >= range.end || range.is_empty() {
+                return;
+            }
+            let (start, end) = (held.start, held.end);
+            if end <= range.start {
+                at += 1;
+            } else if start < range.start {
+                held.end = range.start;
+                if end > range.end {
+                    self.0.insert(at + 1, range.end..end);
+                }
+                at += 1;
+            } else if end > range.end {
+                held.start = range.end;
+            } else {
+                self.0.remove(at);
+            }
+        }
+    }
+
+    /// Takes out the lowest range.
+    pub fn remove_first(&mut self) {
+        if !self.0.is_empty() {
+            self.0.remove(0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    impl RangeSet {
+        fn with(mut self, range: &Range<u64>) -> usize {
+            self.insert(range.clone());
+            self.len()
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_agrees_with_a_set_of_single_numbers(
+            steps in proptest::collection::vec((any::<bool>(), 0_u64..60, 0_u64..12), 0..60)
+        ) {
+            let (mut ranges, mut model) = (RangeSet::default(), BTreeSet::new());
+            for (adds, start, len) in steps {
+                let range = start..start + len;
+                let inside: Vec<u64> = ranges.overlaps(range.clone()).flatten().collect();
+                prop_assert_eq!(inside, model.range(range.clone()).copied().collect::<Vec<_>>());
+                let (before, touches) = (ranges.len(), ranges.touches(&range));
+                if adds {
+                    prop_assert!(range.is_empty() || touches == (ranges.clone().with(&range) <= before));
+                    ranges.insert(range.clone());
+                    model.extend(range);
+                } else {
+                    ranges.remove(range.clone());
+                    range.for_each(|number| { model.remove(&number); });
+                }
+                prop_assert!(ranges.as_slice().iter().all(|held| held.start < held.end));
+                prop_assert!(ranges.as_slice().windows(2).all(|two| two[0].end < two[1].start));
+                prop_assert_eq!(ranges.total(), model.len() as u64);
+                prop_assert!((0..80).all(|number| ranges.contains(number) == model.contains(&number)));
+            }
+        }
+    }
+}

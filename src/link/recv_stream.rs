@@ -1,0 +1,256 @@
+//! One stream on its way in: pieces to messages, within the credit given.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use super::Violation;
+use super::ranges::RangeSet;
+use super::send_stream::IDLE_CAPACITY_MAX;
+use crate::wire::varint::read_varint;
+
+/// Separate runs of bytes waiting for a gap to close. A packet whose piece would make more is treated as lost, so an
+/// honest sender is only slowed.
+pub const GAPS_MAX: usize = 256;
+
+/// What became of a piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// Held, or held before.
+    Kept,
+    /// Held, and a message is whole by it.
+    CompletedMessage,
+    /// Not held: there are too many gaps.
+    Refused,
+}
+
+/// The receiving side of one stream. Holds at most `window` bytes.
+#[derive(Debug)]
+pub struct RecvStream {
+    /// Bytes from `read` on; those not in `held` are zeros that stand for a gap.
+    data: VecDeque<u8>,
+    read: u64,
+    held: RangeSet,
+    limit: u64,
+    window: u64,
+    message_max: u64,
+    /// Where the first message begins that is not whole yet.
+    scanned: u64,
+    whole_messages: usize,
+}
+
+impl RecvStream {
+    /// An empty stream with `window` bytes of credit and messages of at most `message_max` bytes.
+    pub fn new(window: usize, message_max: usize) -> RecvStream {
+        RecvStream {
+            data: VecDeque::new(),
+            read: 0,
+            held: RangeSet::default(),
+            limit: window as u64,
+            window: window as u64,
+            message_max: message_max as u64,
+            scanned: 0,
+            whole_messages: 0,
+        }
+    }
+
+    /// Takes one piece in.
+    pub fn handle_piece(&mut self, offset: u64, piece: &[u8]) -> Result<Piece, Violation> {
+        let end = offset + piece.len() as u64;
+        if end > self.limit {
+            return Err(Violation::PastCredit);
+        }
+        let offset_kept = offset.max(self.read);
+        if offset_kept >= end {
+            return Ok(Piece::Kept);
+        }
+        let piece = &piece[(offset_kept - offset) as usize..];
+        let range = offset_kept..end;
+        for part in self.held.overlaps(range.clone()) {
+            let theirs = &piece[(part.start - range.start) as usize..(part.end - range.start) as usize];
+            if !self.data.range(self.places(&part)).eq(theirs) {
+                return Err(Violation::Differs);
+            }
+        }
+        if self.held.len() >= GAPS_MAX && range.start != self.read && !self.held.touches(&range) {
+            return Ok(Piece::Refused);
+        }
+        self.write(&range, piece);
+        self.held.insert(range);
+        self.scan()
+    }
+
+    fn places(&self, range: &Range<u64>) -> Range<usize> {
+        (range.start - self.read) as usize..(range.end - self.read) as usize
+    }
+
+    fn write(&mut self, range: &Range<u64>, piece: &[u8]) {
+        let places = self.places(range);
+        let known = self.data.len().clamp(places.start, places.end) - places.start;
+        if self.data.len() < places.start {
+            self.data.resize(places.start, 0);
+        }
+        let (old, new) = piece.split_at(known);
+        let (front, back) = self.data.as_mut_slices();
+        let in_front = front.len().saturating_sub(places.start).min(known);
+        if in_front > 0 {
+            front[places.start..places.start + in_front].copy_from_slice(&old[..in_front]);
+        }
+        if in_front < known {
+            let from = places.start + in_front - front.len();
+            back[from..from + known - in_front].copy_from_slice(&old[in_front..]);
+        }
+        self.data.extend(new);
+    }
+
+    /// The end of the bytes that are there without a gap.
+    fn contiguous(&self) -> u64 {
+        self.held.first().filter(|first| first.start == self.read).map_or(self.read, |first| first.end)
+    }
+
+    /// The length of the message that begins at `at` and of what stands before it, if that is there.
+    fn head(&self, at: u64) -> Option<(u64, u64)> {
+        let there = (self.contiguous() - at).min(8) as usize;
+        let mut bytes = [0; 8];
+        let from = (at - self.read) as usize;
+        for (byte, held) in bytes.iter_mut().zip(self.data.range(from..from + there)) {
+            *byte = *held;
+        }
+        let mut rest = &bytes[..there];
+        let len = read_varint(&mut rest)?;
+        Some(((there - rest.len()) as u64, len))
+    }
+
+    fn scan(&mut self) -> Result<Piece, Violation> {
+        let mut outcome = Piece::Kept;
+        while let Some((head, len)) = self.head(self.scanned) {
+            if len > self.message_max {
+                return Err(Violation::MessageTooLong);
+            }
+            if self.scanned + head + len > self.contiguous() {
+                break;
+            }
+            self.scanned += head + len;
+            self.whole_messages += 1;
+            outcome = Piece::CompletedMessage;
+        }
+        Ok(outcome)
+    }
+
+    /// Puts the next whole message in place of what `into` held; `false` if there is none.
+    pub fn next_message(&mut self, into: &mut Vec<u8>) -> bool {
+        if self.whole_messages == 0 {
+            return false;
+        }
+        let (head, len) = self.head(self.read).expect("a whole message has a head");
+        let (from, to) = (head as usize, (head + len) as usize);
+        into.clear();
+        let (front, back) = self.data.as_slices();
+        let split = front.len();
+        into.extend_from_slice(&front[from.min(split)..to.min(split)]);
+        into.extend_from_slice(&back[from.saturating_sub(split)..to.saturating_sub(split)]);
+        self.data.drain(..to);
+        self.held.remove(self.read..self.read + head + len);
+        self.read += head + len;
+        self.whole_messages -= 1;
+        if self.data.is_empty() && self.data.capacity() > IDLE_CAPACITY_MAX {
+            self.data.shrink_to(IDLE_CAPACITY_MAX);
+        }
+        true
+    }
+
+    /// Whether the credit is to be announced anew: half of it has been read.
+    pub fn owes_credit(&self) -> bool {
+        self.read + self.window - self.limit >= self.window / 2
+    }
+
+    /// Gives credit up to a full window above what was read, and answers with the new limit.
+    pub fn renew_credit(&mut self) -> u64 {
+        self.limit = self.read + self.window;
+        self.limit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_message_is_whole_only_when_its_last_gap_closes() {
+        let mut stream = RecvStream::new(100, 50);
+        assert_eq!(stream.handle_piece(4, b"d"), Ok(Piece::Kept));
+        assert_eq!(stream.handle_piece(0, b"\x04ab"), Ok(Piece::Kept));
+        let mut message = b"old".to_vec();
+        assert!(!stream.next_message(&mut message));
+        assert_eq!(stream.handle_piece(2, b"bcd"), Ok(Piece::CompletedMessage));
+        assert!(stream.next_message(&mut message) && message == b"abcd");
+        assert_eq!(stream.handle_piece(0, b"\x04ab"), Ok(Piece::Kept));
+    }
+
+    #[test]
+    fn pieces_past_the_credit_or_unlike_what_is_held_are_violations() {
+        let mut stream = RecvStream::new(100, 50);
+        assert_eq!(stream.handle_piece(99, b"xy"), Err(Violation::PastCredit));
+        assert_eq!(stream.handle_piece((1 << 62) - 3, b"xy"), Err(Violation::PastCredit));
+        assert_eq!(stream.handle_piece(10, b"abc"), Ok(Piece::Kept));
+        assert_eq!(stream.handle_piece(8, b"..abc"), Ok(Piece::Kept));
+        assert_eq!(stream.handle_piece(12, b"C"), Err(Violation::Differs));
+        assert_eq!(stream.handle_piece(0, &[51]), Err(Violation::MessageTooLong));
+    }
+
+    #[test]
+    fn gaps_beyond_the_bound_are_refused_and_what_goes_on_from_held_bytes_is_not() {
+        let mut stream = RecvStream::new(10_000, 500);
+        for gap in 1..=GAPS_MAX as u64 {
+            assert_eq!(stream.handle_piece(gap * 2, &[1]), Ok(Piece::Kept));
+        }
+        assert_eq!(stream.handle_piece(9_000, &[1]), Ok(Piece::Refused));
+        assert_eq!(stream.handle_piece(3, &[0]), Ok(Piece::Kept));
+        assert_eq!(stream.handle_piece(0, &[1]), Ok(Piece::Kept));
+        assert_eq!(stream.handle_piece(1, &[9]), Ok(Piece::CompletedMessage));
+    }
+
+    #[test]
+    fn credit_comes_back_when_half_is_read_and_not_before() {
+        let mut stream = RecvStream::new(8, 4);
+        let mut message = Vec::new();
+        stream.handle_piece(0, &[1, 7, 1, 7, 1, 7]).unwrap();
+        stream.next_message(&mut message);
+        assert!(!stream.owes_credit());
+        stream.next_message(&mut message);
+        assert!(stream.owes_credit());
+        assert_eq!(stream.renew_credit(), 12);
+        assert!(!stream.owes_credit());
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_in_any_order_give_the_messages_in_order(
+            lens in proptest::collection::vec(0_usize..70, 1..12),
+            cuts in proptest::collection::vec((0_usize..600, 1_usize..90), 0..80),
+            read_at in proptest::collection::vec(any::<bool>(), 80),
+        ) {
+            let messages: Vec<Vec<u8>> = lens.iter().map(|len| (0..*len).map(|n| n as u8).collect()).collect();
+            let mut bytes = Vec::new();
+            for message in &messages {
+                crate::wire::varint::write_varint(&mut bytes, message.len() as u64);
+                bytes.extend_from_slice(message);
+            }
+            let mut stream = RecvStream::new(2_000, 70);
+            let (mut got, mut into) = (Vec::new(), Vec::new());
+            for ((start, len), reads) in cuts.into_iter().zip(read_at) {
+                let from = start.min(bytes.len());
+                let to = (start + len).min(bytes.len());
+                stream.handle_piece(from as u64, &bytes[from..to]).unwrap();
+                while reads && stream.next_message(&mut into) {
+                    got.push(into.clone());
+                }
+            }
+            stream.handle_piece(0, &bytes).unwrap();
+            while stream.next_message(&mut into) {
+                got.push(into.clone());
+            }
+            prop_assert_eq!(got, messages);
+        }
+    }
+}

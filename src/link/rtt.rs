@@ -1,0 +1,101 @@
+//! The round trip of one path (RFC 9002 §5) and the probe time-out made of it (§6.2).
+
+use std::time::Duration;
+
+/// Before the first sample (RFC 9002 §6.2.2).
+pub const INITIAL_RTT: Duration = Duration::from_millis(333);
+/// The finest time a timer is asked for (RFC 9002 §6.1.2).
+pub const GRANULARITY: Duration = Duration::from_millis(1);
+/// The longest an ack waits at either end; the receiver of the ack believes in no longer wait.
+pub const MAX_ACK_DELAY: Duration = Duration::from_millis(25);
+/// The shortest sample: a clock's tick. Zero would make a path look infinitely fast.
+const RTT_MIN: Duration = Duration::from_micros(1);
+/// The longest sample: an ack after the session was forgotten (180 s) cannot come.
+const RTT_MAX: Duration = Duration::from_secs(180);
+
+/// The round trip as estimated on one path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rtt {
+    latest: Option<Duration>,
+    smoothed: Duration,
+    variation: Duration,
+    min: Duration,
+}
+
+impl Rtt {
+    /// An estimate that holds until the first sample.
+    pub fn new(initial: Duration) -> Rtt {
+        let initial = initial.clamp(RTT_MIN, RTT_MAX);
+        Rtt { latest: None, smoothed: initial, variation: initial / 2, min: initial }
+    }
+
+    /// The newest sample.
+    pub const fn latest(&self) -> Option<Duration> {
+        self.latest
+    }
+
+    /// The smoothed round trip.
+    pub const fn smoothed(&self) -> Duration {
+        self.smoothed
+    }
+
+    /// Takes a sample in, with the delay the other end says its ack had (RFC 9002 §5.3).
+    pub fn handle_sample(&mut self, sample: Duration, ack_delay: Duration) {
+        let sample = sample.clamp(RTT_MIN, RTT_MAX);
+        if self.latest.replace(sample).is_none() {
+            (self.smoothed, self.variation, self.min) = (sample, sample / 2, sample);
+            return;
+        }
+        self.min = self.min.min(sample);
+        let ack_delay = ack_delay.min(MAX_ACK_DELAY);
+        let adjusted = if sample >= self.min + ack_delay { sample - ack_delay } else { sample };
+        self.variation = (3 * self.variation + self.smoothed.abs_diff(adjusted)) / 4;
+        self.smoothed = (7 * self.smoothed + adjusted) / 8;
+    }
+
+    /// The probe time-out without backoff (RFC 9002 §6.2.1).
+    pub fn pto(&self) -> Duration {
+        self.smoothed + (4 * self.variation).max(GRANULARITY) + MAX_ACK_DELAY
+    }
+
+    /// How long after its sending a packet is lost if a later one has arrived: 9/8 of the round trip (§6.1.2).
+    pub fn loss_delay(&self) -> Duration {
+        let rtt = self.smoothed.max(self.latest.unwrap_or_default());
+        (rtt + rtt / 8).max(GRANULARITY)
+    }
+
+    /// How long our own acks wait on this path: a quarter of the round trip, from 1 to 25 ms.
+    pub fn own_ack_delay(&self) -> Duration {
+        (self.smoothed / 4).clamp(GRANULARITY, MAX_ACK_DELAY)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn the_estimate_follows_rfc_9002() {
+        let mut rtt = Rtt::new(INITIAL_RTT);
+        assert_eq!(rtt.pto(), ms(333) + 2 * ms(333) + ms(25));
+        rtt.handle_sample(ms(100), ms(10));
+        assert_eq!((rtt.smoothed(), rtt.variation), (ms(100), ms(50)));
+        rtt.handle_sample(ms(140), ms(20));
+        assert_eq!(rtt.smoothed(), Duration::from_micros(102_500));
+        assert_eq!(rtt.variation, Duration::from_micros(42_500));
+        assert_eq!(rtt.loss_delay(), ms(140) * 9 / 8);
+    }
+
+    #[test]
+    fn absurd_samples_and_delays_are_clamped() {
+        let mut rtt = Rtt::new(Duration::ZERO);
+        rtt.handle_sample(Duration::ZERO, Duration::MAX);
+        assert_eq!(rtt.smoothed(), RTT_MIN);
+        rtt.handle_sample(Duration::MAX, Duration::MAX);
+        assert!(rtt.smoothed() <= RTT_MAX / 8 + RTT_MIN && rtt.smoothed() >= (RTT_MAX - MAX_ACK_DELAY) / 8);
+    }
+}

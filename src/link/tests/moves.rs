@@ -1,0 +1,131 @@
+//! Stories of a link that changes its path.
+
+use super::exchange;
+use super::world::{CALM, STORM, TCP, UDP_ROOM, Weather, World, ms, udp};
+use crate::base::{Path, Tick};
+use crate::link::{Link, Other, Params};
+use crate::wire::frame::{Frame, StreamId::Chat};
+use crate::wire::limits::TCP_UNSENT_MAX;
+
+fn both_move(world: &mut World, path: Path) {
+    for end in &mut world.ends {
+        end.link.move_to(path, world.now);
+    }
+}
+
+#[test]
+fn a_conversation_moves_to_tcp_and_back_in_mid_storm_and_loses_nothing() {
+    let mut world = World::new(5, udp(1), STORM);
+    (0..10).for_each(|_| world.send(0, Chat, &[1; 9_000]));
+    world.run(ms(300));
+    world.clear_wire();
+    both_move(&mut world, TCP);
+    world.run(ms(70));
+    world.clear_wire();
+    both_move(&mut world, udp(2));
+    world.run(ms(10_000));
+    assert_eq!(world.ends[1].got[1], vec![vec![1; 9_000]; 10]);
+    assert_eq!(world.ends[0].link.stats().moves, 2);
+    world.assert_quiet();
+}
+
+#[test]
+fn everything_arrives_once_in_order_on_tcp() {
+    let mut world = World::new(1, TCP, STORM);
+    exchange(&mut world, 60);
+    assert!(world.ends.iter().all(|end| end.link.stats().packets_lost == 0));
+    assert!(world.ends.iter().all(|end| end.link.stats().stream_bytes_resent == 0));
+}
+
+#[test]
+fn a_broken_connection_strands_the_link_until_it_moves_and_then_all_goes_again() {
+    let mut world = World::new(1, TCP, CALM);
+    world.send(0, Chat, b"first");
+    world.flush();
+    world.clear_wire();
+    world.ends.iter_mut().for_each(|end| end.link.path_lost(TCP));
+    assert_eq!((world.ends[0].link.path(), world.ends[0].link.next_deadline()), (None, None));
+    world.send(0, Chat, b"second");
+    world.run(ms(60_000));
+    assert_eq!(world.sizes.len(), 1);
+    both_move(&mut world, udp(1));
+    world.run(ms(100));
+    assert_eq!(world.ends[1].got[1], [b"first".to_vec(), b"second".to_vec()]);
+    world.assert_quiet();
+}
+
+#[test]
+fn the_round_trip_survives_a_new_port_and_a_return_but_not_a_new_address() {
+    let mut world = World::new(1, udp(1), CALM);
+    exchange(&mut world, 20);
+    let [link, _] = &mut world.ends;
+    let (link, now) = (&mut link.link, world.now);
+    let (rtt, window) = (link.smoothed_rtt(), link.window());
+    assert!(window > 12_000);
+    link.move_to(udp(2), now);
+    assert_eq!((link.smoothed_rtt(), link.window()), (rtt, window));
+    link.move_to(Path::Udp(([10, 0, 0, 2], 1).into()), now);
+    assert_eq!((link.smoothed_rtt(), link.window()), (ms(333), 12_000));
+    link.move_to(TCP, now);
+    link.move_to(udp(2), now);
+    assert_eq!((link.smoothed_rtt(), link.window()), (rtt, window));
+}
+
+#[test]
+fn a_port_that_changes_all_the_time_costs_repeats_and_no_message() {
+    let mut world = World::new(7, udp(1), STORM);
+    (0..20).for_each(|_| world.send(0, Chat, &[1; 9_000]));
+    for port in 2..40 {
+        world.run(ms(100));
+        both_move(&mut world, udp(port));
+    }
+    world.run(ms(20_000));
+    assert_eq!(world.ends[1].got[1].len(), 20);
+    world.assert_quiet();
+}
+
+#[test]
+fn tcp_gets_no_new_packet_while_the_kernel_still_has_old_ones() {
+    let now = Tick::from_micros(1);
+    let mut link = Link::new(TCP, now, Params { initial_rtt: None, is_client: true, jitter: 0 });
+    link.send(Chat, &[&[1; 40_000]]).unwrap();
+    let mut buf = Vec::new();
+    assert!(link.build(now, UDP_ROOM, TCP_UNSENT_MAX, &[], &mut buf).is_none());
+    assert!(link.build(now, UDP_ROOM, TCP_UNSENT_MAX - 1, &[], &mut buf).is_some());
+}
+
+#[test]
+fn a_silent_tcp_connection_is_probed_every_three_seconds_without_repeating_data() {
+    let mut world = World::new(1, TCP, Weather { loss: 100, ..CALM });
+    world.send(0, Chat, b"hello");
+    for missed in 0..4 {
+        world.run(ms(2_990));
+        assert_eq!(world.ends[0].link.pto_count(), missed);
+        world.run(ms(10));
+    }
+    assert_eq!(world.ends[0].link.stats().stream_bytes_resent, 0);
+}
+
+#[test]
+fn challenges_take_numbers_that_may_be_acknowledged_and_move_nothing() {
+    let mut world = World::new(1, udp(1), CALM);
+    let mut challenge = Vec::new();
+    Frame::PathChallenge([9; 8]).encode(&mut challenge);
+    let mut buf = Vec::new();
+    for number in 0..5 {
+        let built = world.ends[0].link.build_elsewhere(world.now, &challenge, &mut buf);
+        assert!(built.ack_eliciting && built.number == number && buf.ends_with(&challenge));
+        let mut challenged = None;
+        let sink = &mut |other: Other<'_>| challenged = Some(other == Other::PathChallenge([9; 8]));
+        let seen = world.ends[1].link.handle_packet(world.now, udp(9), number, &challenge, sink).unwrap();
+        assert!(seen.ack_eliciting && !seen.non_probing && challenged == Some(true));
+    }
+    assert_eq!(world.ends[0].link.bytes_in_flight(), 0);
+    world.run(ms(100));
+    assert_eq!(world.ends[0].link.latest_rtt(), None);
+    world.send(0, Chat, b"hello");
+    world.run(ms(1_000));
+    assert_eq!(world.ends[0].link.stats().packets_lost, 0);
+    assert!(world.ends[0].seen.iter().all(|seen| seen.non_probing));
+    world.assert_quiet();
+}
