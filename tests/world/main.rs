@@ -11,6 +11,7 @@ mod guard;
 mod node;
 mod oracle;
 mod stories;
+mod stories_of_many;
 mod tcp;
 mod weather;
 mod world;

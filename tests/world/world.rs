@@ -106,12 +106,15 @@ fn config(key: [u8; 32], members: &[(queqiao::base::Name, PublicKey)], limits: &
 
 impl World {
     pub fn new(seed: u64) -> World {
+        World::with_limits(seed, Limits::default())
+    }
+
+    pub fn with_limits(seed: u64, limits: Limits) -> World {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         let mut rng = Rng::from_seed(bytes);
         let mut relay_key = [0; 32];
         rng.fill(&mut relay_key);
-        let limits = Limits::default();
         let relay = Node::new(config(relay_key, &[], &limits, &mut rng));
         World {
             now: Tick::from_micros(1_000_000),
@@ -140,7 +143,7 @@ impl World {
             cut: 16 * 1024,
             tcp_corrupt: 0,
             datagrams: 0,
-            trace: false,
+            trace: std::env::var_os("QUEQIAO_SEED").is_some(),
             last_stats: relay::Stats::default(),
         }
     }
