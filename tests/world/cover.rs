@@ -4,9 +4,21 @@ use std::collections::BTreeMap;
 
 use queqiao::link::Stats;
 
-/// Everything that is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Count {
+macro_rules! counts {
+    ($($name:ident,)*) => {
+        /// Everything that is counted.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Count {
+            $($name,)*
+        }
+
+        impl Count {
+            pub const ALL: &[Count] = &[$(Count::$name,)*];
+        }
+    };
+}
+
+counts! {
     LostAlone,
     LostInBurst,
     LostInHole,

@@ -5,11 +5,14 @@
 //! `QUEQIAO_BLESS=1` writes the golden table anew.
 
 mod agenda;
+mod attacker;
 mod carry;
 mod cover;
 mod guard;
 mod node;
 mod oracle;
+mod plan;
+mod random;
 mod stories;
 mod stories_of_many;
 mod tcp;

@@ -54,6 +54,8 @@ pub struct Station {
     pub watch: PeerWatch,
     /// Its name was refused or another machine took over: its letters need not end.
     pub stopped: bool,
+    /// It knows its relay.
+    pub started: bool,
     pub counter_reserved: u64,
     pub epoch_since: Option<(u32, Tick)>,
 }
@@ -175,6 +177,7 @@ impl World {
             events: Vec::new(),
             watch: PeerWatch::default(),
             stopped: false,
+            started: false,
             counter_reserved: 0,
             epoch_since: None,
         });
@@ -198,7 +201,8 @@ impl World {
 
     /// The client begins to reach its relay.
     pub fn start(&mut self, client: usize) {
-        let station = &self.stations[client];
+        let station = &mut self.stations[client];
+        station.started = true;
         let spec = RelaySpec { addr: station.relay.clone(), tcp: None, key: station.pinned };
         self.command(client, Command::Relays(vec![spec]));
     }
