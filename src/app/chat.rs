@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use crate::base::{Name, Now, Phrase, Tick};
-use crate::client::Command;
+use crate::base::{HostPort, Name, Now, Phrase, Tick};
+use crate::client::{Command, RelaySpec};
 use crate::contacts::{Book, watch};
 use crate::ui::clock::Clock;
 use crate::ui::line::{Do, LineMode, Settings};
 use crate::ui::terminal::{Screen, Written, width, write_err};
 use crate::ui::{Color, Paint, Typed, line};
 
-use super::desk::{Ask, Desk, News};
+use super::desk::{Ask, Desk, Mail, News};
 use super::listen::follow;
 use super::{Failure, Outcome, Setup, Status, say};
 
@@ -36,7 +36,7 @@ pub fn chat(setup: &Setup, contact: Option<&str>, color: Color) -> Outcome {
     let mut desk = Desk::open(setup, name.clone())?;
     let inlet = desk.inlet();
     let watched = watch(location, move |read| {
-        inlet.command(Ask::Book(Box::new(read)));
+        inlet.command(Mail::Ask(Ask::Book(Box::new(read))));
     });
     let _watcher = watched.map_err(|phrase| say(&setup.strings, &phrase)).ok();
     desk.command(Command::Relays(relays));
@@ -75,11 +75,11 @@ fn ask_name(setup: &Setup) -> Result<Name, Failure> {
 fn converse(setup: &Setup, desk: &mut Desk, line: LineMode<Book>, color: Color) -> Outcome {
     let inlet = desk.inlet();
     let screen = Screen::open(move |typed| {
-        inlet.command(Ask::Typed(typed));
+        inlet.command(Mail::Ask(Ask::Typed(typed)));
     })
     .map_err(|why| Phrase::new("input-failed").with("cause", why))?;
     let colored = color.enabled(io::stdout().is_terminal(), |name| std::env::var(name).ok());
-    let mut talk = Talk { setup, line, screen: &screen, colored, quitting: None };
+    let mut talk = Talk { setup, line, screen: &screen, colored, beyond: Vec::new(), quitting: None };
     let outcome = talk.run(desk);
     screen.finish();
     outcome
@@ -91,6 +91,8 @@ pub(super) struct Talk<'a> {
     pub(super) line: LineMode<Book>,
     pub(super) screen: &'a Screen,
     pub(super) colored: bool,
+    /// Relays spoken to that are not in the book.
+    pub(super) beyond: Vec<RelaySpec>,
     /// The status to end with once what was sent is accepted, or the time for that is over.
     pub(super) quitting: Option<(Status, Tick)>,
 }
@@ -129,7 +131,7 @@ impl Talk<'_> {
                     dos.extend(self.line.handle_typed(typed, now));
                 }
                 Ask::Book(read) => {
-                    if let Some(book) = follow(self.setup, desk, *read) {
+                    if let Some(book) = follow(self.setup, desk, *read, &self.beyond) {
                         *self.line.book_mut() = book;
                     }
                 }
@@ -153,6 +155,7 @@ impl Talk<'_> {
                 }
                 Do::Tell(words) => drop(self.screen.tell(&format!("{words}\n")).map_err(output_failed)?),
                 Do::Send { request, relay, to, text } => {
+                    self.reach(desk, &relay)?;
                     desk.command(Command::Send { request, relay, to, text });
                 }
                 Do::Quit { status } => {
@@ -166,6 +169,18 @@ impl Talk<'_> {
             }
         }
         Ok(written == Written::Yes)
+    }
+
+    /// A relay named with a contact that is not in the book is spoken to as well, until the end.
+    fn reach(&mut self, desk: &mut Desk, relay: &HostPort) -> Result<(), Failure> {
+        let known = |specs: &[RelaySpec]| specs.iter().any(|spec| spec.addr == *relay);
+        let mut relays = self.setup.relays(self.line.book_mut())?;
+        if !known(&relays) && !known(&self.beyond) {
+            self.beyond.push(self.setup.relay_at(relay.clone(), None)?);
+            relays.extend(self.beyond.iter().cloned());
+            desk.command(Command::Relays(relays));
+        }
+        Ok(())
     }
 
     fn end(&self, status: Status) -> Outcome {
