@@ -9,7 +9,7 @@ use crate::base::{HostPort, Name, Now, Phrase, Tick};
 use crate::client::{Command, RelaySpec};
 use crate::contacts::{Book, watch};
 use crate::ui::clock::Clock;
-use crate::ui::line::{Do, LineMode, Settings};
+use crate::ui::line::{Do, LineMode, Resolved, Settings};
 use crate::ui::terminal::{Screen, Written, width, write_err};
 use crate::ui::{Color, Paint, Typed, line};
 
@@ -39,17 +39,18 @@ pub fn chat(setup: &Setup, contact: Option<&str>, color: Color) -> Outcome {
         inlet.command(Mail::Ask(Ask::Book(Box::new(read))));
     });
     let _watcher = watched.map_err(|phrase| say(&setup.strings, &phrase)).ok();
-    desk.command(Command::Relays(relays));
-    let settings = Settings {
-        strings: setup.strings.clone(),
-        me: name.to_string(),
-        carriers: setup.carriers,
-        clock: Clock::new(TimeZone::system()),
-    };
-    let line = LineMode::new(settings, book, target);
-    let outcome = converse(setup, &mut desk, line, color);
+    let outcome = converse(setup, &mut desk, Begin { me: &name, book, relays, target, color });
     desk.leave();
     outcome
+}
+
+/// What a conversation begins with.
+pub(super) struct Begin<'a> {
+    pub(super) me: &'a Name,
+    pub(super) book: Book,
+    pub(super) relays: Vec<RelaySpec>,
+    pub(super) target: Option<Resolved>,
+    pub(super) color: Color,
 }
 
 /// A terminal is asked for the name; anything else gets a usage error. The answer is not written anywhere.
@@ -72,33 +73,44 @@ fn ask_name(setup: &Setup) -> Result<Name, Failure> {
     }
 }
 
-fn converse(setup: &Setup, desk: &mut Desk, line: LineMode<Book>, color: Color) -> Outcome {
+/// Talks at a desk, on this process's terminal, until the user ends it.
+pub(super) fn converse(setup: &Setup, desk: &mut Desk, begin: Begin<'_>) -> Outcome {
+    let Begin { me, book, relays, target, color } = begin;
+    desk.command(Command::Relays(relays.clone()));
+    let settings = Settings {
+        strings: setup.strings.clone(),
+        me: me.to_string(),
+        carriers: setup.carriers,
+        clock: Clock::new(TimeZone::system()),
+    };
+    let line = LineMode::new(settings, book, target);
     let inlet = desk.inlet();
     let screen = Screen::open(move |typed| {
         inlet.command(Mail::Ask(Ask::Typed(typed)));
     })
     .map_err(|why| Phrase::new("input-failed").with("cause", why))?;
     let colored = color.enabled(io::stdout().is_terminal(), |name| std::env::var(name).ok());
-    let mut talk = Talk { setup, line, screen: &screen, colored, beyond: Vec::new(), quitting: None };
+    let mut talk = Talk { setup, line, screen: &screen, colored, relays, beyond: Vec::new(), quitting: None };
     let outcome = talk.run(desk);
     screen.finish();
     outcome
 }
 
 /// A conversation under way.
-pub(super) struct Talk<'a> {
-    pub(super) setup: &'a Setup,
-    pub(super) line: LineMode<Book>,
-    pub(super) screen: &'a Screen,
-    pub(super) colored: bool,
-    /// Relays spoken to that are not in the book.
-    pub(super) beyond: Vec<RelaySpec>,
+struct Talk<'a> {
+    setup: &'a Setup,
+    line: LineMode<Book>,
+    screen: &'a Screen,
+    colored: bool,
+    /// Relays spoken to, and those of them that are not in the book.
+    relays: Vec<RelaySpec>,
+    beyond: Vec<RelaySpec>,
     /// The status to end with once what was sent is accepted, or the time for that is over.
-    pub(super) quitting: Option<(Status, Tick)>,
+    quitting: Option<(Status, Tick)>,
 }
 
 impl Talk<'_> {
-    pub(super) fn run(&mut self, desk: &mut Desk) -> Outcome {
+    fn run(&mut self, desk: &mut Desk) -> Outcome {
         let mut news = News::default();
         self.ask();
         loop {
@@ -131,8 +143,9 @@ impl Talk<'_> {
                     dos.extend(self.line.handle_typed(typed, now));
                 }
                 Ask::Book(read) => {
-                    if let Some(book) = follow(self.setup, desk, *read, &self.beyond) {
+                    if let Some((book, relays)) = follow(self.setup, desk, *read, &self.beyond) {
                         *self.line.book_mut() = book;
+                        self.relays = relays;
                     }
                 }
             }
@@ -173,12 +186,11 @@ impl Talk<'_> {
 
     /// A relay named with a contact that is not in the book is spoken to as well, until the end.
     fn reach(&mut self, desk: &mut Desk, relay: &HostPort) -> Result<(), Failure> {
-        let known = |specs: &[RelaySpec]| specs.iter().any(|spec| spec.addr == *relay);
-        let mut relays = self.setup.relays(self.line.book_mut())?;
-        if !known(&relays) && !known(&self.beyond) {
-            self.beyond.push(self.setup.relay_at(relay.clone(), None)?);
-            relays.extend(self.beyond.iter().cloned());
-            desk.command(Command::Relays(relays));
+        if !self.relays.iter().any(|spec| spec.addr == *relay) {
+            let spec = self.setup.relay_at(relay.clone(), None)?;
+            self.beyond.push(spec.clone());
+            self.relays.push(spec);
+            desk.command(Command::Relays(self.relays.clone()));
         }
         Ok(())
     }

@@ -128,7 +128,7 @@ impl Listening<'_> {
             Ask::Trouble(phrase) => say(&self.setup.strings, &phrase),
             Ask::Typed(_) => {}
             Ask::Book(read) => {
-                if let Some(book) = follow(self.setup, desk, *read, &[]) {
+                if let Some((book, _)) = follow(self.setup, desk, *read, &[]) {
                     self.book = book;
                 }
             }
@@ -137,20 +137,21 @@ impl Listening<'_> {
     }
 }
 
-/// Follows an edit of the address book, or says why the old one stays. The relays `beyond` the book are kept.
+/// Follows an edit of the address book, or says why the old one stays. The relays `beyond` the book are kept. Answers with
+/// the new book and all relays.
 pub(super) fn follow(
     setup: &Setup,
     desk: &mut Desk,
     read: Result<Book, Phrase>,
     beyond: &[RelaySpec],
-) -> Option<Book> {
+) -> Option<(Book, Vec<RelaySpec>)> {
     let followed = read.and_then(|book| Ok((setup.relays(&book)?, book)));
     match followed {
         Ok((mut relays, book)) => {
             relays.extend_from_slice(beyond);
-            desk.command(Command::Relays(relays));
+            desk.command(Command::Relays(relays.clone()));
             say(&setup.strings, &Phrase::new("book-reloaded").with("file", setup.location().file()));
-            Some(book)
+            Some((book, relays))
         }
         Err(phrase) => {
             let why = setup.strings.say(&phrase);

@@ -366,7 +366,11 @@ mod tests {
         assert_eq!(relay.local_indexes().collect::<Vec<_>>(), [201, 203, 204]);
         client.switch(at(1), pair(3).0);
         let first = seal(&mut client, 1);
-        assert_eq!(open(&mut relay, at(1), &first), Ok((1, true)), "not the newest, but the one it had first");
+        assert_eq!(
+            open(&mut relay, at(1), &first),
+            Ok((1, true)),
+            "not the newest, but the one it had first"
+        );
         assert_eq!((relay.next_freed(), relay.next_freed()), (Some(204), None));
     }
 

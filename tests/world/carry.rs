@@ -246,9 +246,8 @@ impl World {
 
     fn conn_of(&self, client: usize, id: u64) -> Option<u64> {
         let life = self.stations[client].node.life;
-        let ours = |conn: &Conn| {
-            conn.client == client && conn.client_life == life && conn.socket[0].id.0 == id
-        };
+        let ours =
+            |conn: &Conn| conn.client == client && conn.client_life == life && conn.socket[0].id.0 == id;
         self.conns.iter().find(|(_, conn)| ours(conn)).map(|(number, _)| *number)
     }
 
@@ -419,11 +418,15 @@ fn describe(packet: &[u8]) -> String {
 
 fn brief(event: &Event) -> String {
     match event {
-        Event::Letter(letter) => format!("letter {} from {}, {} B", letter.id, letter.from, letter.text.len()),
+        Event::Letter(letter) => {
+            format!("letter {} from {}, {} B", letter.id, letter.from, letter.text.len())
+        }
         Event::Refused { request, id, reason, may_have_arrived, .. } => {
             format!("letter {request} ({id}) refused: {reason:?}, may have arrived: {may_have_arrived}")
         }
-        Event::Progress { request, progress: Progress::Delivered, .. } => format!("letter {request} delivered"),
+        Event::Progress { request, progress: Progress::Delivered, .. } => {
+            format!("letter {request} delivered")
+        }
         other => format!("{other:?}"),
     }
 }

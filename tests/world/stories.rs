@@ -50,7 +50,11 @@ fn a_letter_goes_over_udp() {
     let (mut world, tom, jack) = two(Carriers::Auto);
     let letter = world.send(tom, "JACK", "hello");
     assert!(world.run_until(millis(100), |w| delivered(w, letter)), "{:?}", world.fate(letter));
-    assert!(shows(&world, jack, |e| matches!(e, Event::Letter(l) if l.text == "hello" && l.via == Carrier::Udp)));
+    assert!(shows(
+        &world,
+        jack,
+        |e| matches!(e, Event::Letter(l) if l.text == "hello" && l.via == Carrier::Udp)
+    ));
     assert_eq!(world.last_conn, 0, "no TCP connection is opened where UDP works");
 }
 

@@ -25,12 +25,30 @@ pub const RELAY_HOST: &str = "relay.example:8081";
 pub enum Happening {
     /// A node's turn, unless it has another by now. The relay is node 0, client `c` is node `c + 1`.
     Turn(usize),
-    ToRelay { from: SocketAddr, bytes: Vec<u8>, proves: bool, genuine: bool },
-    ToClient { public: SocketAddr, from: SocketAddr, bytes: Vec<u8> },
+    ToRelay {
+        from: SocketAddr,
+        bytes: Vec<u8>,
+        proves: bool,
+        genuine: bool,
+    },
+    ToClient {
+        public: SocketAddr,
+        from: SocketAddr,
+        bytes: Vec<u8>,
+    },
     Syn(u64),
     Segments(u64, Side),
-    Committed { node: usize, life: u32, ticket: Ticket, durable: bool },
-    Resolved { client: usize, life: u32, host: HostPort },
+    Committed {
+        node: usize,
+        life: u32,
+        ticket: Ticket,
+        durable: bool,
+    },
+    Resolved {
+        client: usize,
+        life: u32,
+        host: HostPort,
+    },
     Deed(Deed),
 }
 
@@ -99,7 +117,12 @@ pub struct World {
     last_stats: relay::Stats,
 }
 
-fn config(key: [u8; 32], members: &[(queqiao::base::Name, PublicKey)], limits: &Limits, rng: &mut Rng) -> Relay {
+fn config(
+    key: [u8; 32],
+    members: &[(queqiao::base::Name, PublicKey)],
+    limits: &Limits,
+    rng: &mut Rng,
+) -> Relay {
     let mut seed = [0; 32];
     rng.fill(&mut seed);
     let (members, limits) = (members.to_vec(), limits.clone());
@@ -238,7 +261,8 @@ impl World {
     pub fn rebind(&mut self, client: usize, new_host: bool) {
         self.ports += 1;
         let station = &mut self.stations[client];
-        let host = if new_host { [203, 0, 113, (self.ports % 250) as u8 + 1] } else { host_of(station.public) };
+        let host =
+            if new_host { [203, 0, 113, (self.ports % 250) as u8 + 1] } else { host_of(station.public) };
         let public = SocketAddr::from((host, self.ports));
         self.mapped.remove(&station.public);
         station.public = public;
@@ -302,11 +326,8 @@ impl World {
     /// A node has a turn at this time, or earlier if it is planned so.
     pub fn wake(&mut self, node: usize, at: Tick) {
         let at = at + below(&mut self.rng, Duration::from_micros(100));
-        let turn_at = if node == 0 {
-            &mut self.relay.turn_at
-        } else {
-            &mut self.stations[node - 1].node.turn_at
-        };
+        let turn_at =
+            if node == 0 { &mut self.relay.turn_at } else { &mut self.stations[node - 1].node.turn_at };
         if turn_at.is_none_or(|planned| at < planned) {
             *turn_at = Some(at);
             self.agenda.enter(at, Happening::Turn(node));
@@ -379,11 +400,8 @@ impl World {
     }
 
     fn wake_exactly(&mut self, node: usize, at: Tick) {
-        let turn_at = if node == 0 {
-            &mut self.relay.turn_at
-        } else {
-            &mut self.stations[node - 1].node.turn_at
-        };
+        let turn_at =
+            if node == 0 { &mut self.relay.turn_at } else { &mut self.stations[node - 1].node.turn_at };
         if turn_at.is_none_or(|planned| at < planned) {
             *turn_at = Some(at);
             self.agenda.enter(at, Happening::Turn(node));
@@ -439,4 +457,3 @@ fn host_of(addr: SocketAddr) -> [u8; 4] {
         SocketAddr::V6(_) => panic!("the world has IPv4 addresses only"),
     }
 }
-
