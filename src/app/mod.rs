@@ -11,22 +11,26 @@
 
 mod chat;
 mod contacts;
+mod demo;
 mod desk;
 mod listen;
 mod outcome;
 mod ping;
 mod relay;
 mod send;
+mod server;
 mod setup;
 mod trust;
 
 pub use chat::chat;
 pub use contacts::{ContactsAction, NewContact, contacts};
+pub use demo::demo;
 pub use listen::{ListenOptions, listen};
 pub use outcome::{Failure, Outcome, Status};
 pub use ping::{PingOptions, ping};
 pub use relay::{RelayOptions, relay};
 pub use send::{SendOptions, TextSource, send};
+pub use server::{RelayServer, ServerNews};
 pub use setup::Setup;
 pub use trust::trust;
 

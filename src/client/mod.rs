@@ -68,6 +68,11 @@ impl Client {
         self.uplinks.values().all(Uplink::is_idle)
     }
 
+    /// Whether every relay has what was said to it, as far as a session is there to say it.
+    pub fn is_settled(&self) -> bool {
+        self.uplinks.values().all(Uplink::is_settled)
+    }
+
     fn handle_command(&mut self, now: Now, command: Command, out: &mut Out) {
         match command {
             Command::Relays(specs) => self.set_relays(now, specs, out),

@@ -98,6 +98,12 @@ impl Uplink {
         self.outbox.is_empty()
     }
 
+    /// Whether the relay has acknowledged everything that was said in the session.
+    pub(super) fn is_settled(&self) -> bool {
+        let unacked = self.peer.as_ref().map_or(0, |peer| peer.link().unacked_bytes());
+        unacked == 0 && (self.peer.is_none() || self.ledger.next_stored().is_none())
+    }
+
     // From the world.
 
     pub(super) fn handle_data(

@@ -109,8 +109,8 @@ impl Sessions {
     pub(super) fn new(len_max: usize) -> Sessions {
         Sessions {
             slab: Slab::new(),
-            // Each session has up to three live indexes while keys are renewed, and as many at rest.
-            indexes: Indexes::new(len_max.saturating_mul(6)),
+            // Each session has up to four live indexes while keys are renewed, and as many at rest.
+            indexes: Indexes::new(len_max.saturating_mul(8)),
             by_key: BTreeMap::new(),
             marked: Vec::new(),
             len_max,
