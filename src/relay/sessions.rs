@@ -328,6 +328,7 @@ impl Relay {
         }
         self.sessions.mark(slot);
         self.sessions.free_indexes(now.tick, slot);
+        self.sessions.schedule_indexes(&mut self.deadlines);
         let Some(session) = self.sessions.get_mut(slot) else { return };
         if session.closing_until.is_some() {
             return;
