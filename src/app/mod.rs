@@ -6,7 +6,7 @@
 //! It must not know: how arguments are written, byte layouts.
 //! Invariant: standard output carries results only; everything else is a [`Phrase`] said on standard error.
 //!
-//! Files: `relay`; `desk` (one running client) and on it `send`, `listen`, `chat`, `ping`; `setup` (address book, name,
+//! Files: `server` (one running relay) and on it `relay`; `desk` (one running client) and on it `send`, `listen`, `chat`, `ping`; `setup` (address book, name,
 //! folders); `contacts`, `trust`; `demo` and `bench`; `outcome`.
 
 mod chat;
@@ -17,6 +17,7 @@ mod outcome;
 mod ping;
 mod relay;
 mod send;
+mod server;
 mod setup;
 mod trust;
 
@@ -27,6 +28,7 @@ pub use outcome::{Failure, Outcome, Status};
 pub use ping::{PingOptions, ping};
 pub use relay::{RelayOptions, relay};
 pub use send::{SendOptions, TextSource, send};
+pub use server::{RelayServer, ServerNews};
 pub use setup::Setup;
 pub use trust::trust;
 

@@ -1,0 +1,154 @@
+//! A relay in a loop of its own: core, outside and store joined. `queqiao relay` runs one, and so may any thread that
+//! wants a relay beside it.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::mpsc::{Receiver, channel};
+
+use crate::base::{Effect, Outputs, Phrase, PublicKey, Tick, Ticket, turn};
+use crate::net::{self, Inlet, Net, NetConfig};
+use crate::relay::{Command, Config, Event, Limits, Record, Relay, Stats};
+use crate::store::{Backend, Done, RelayState, Worker};
+
+/// What a running relay tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServerNews {
+    /// The relay shows this.
+    Event(Event),
+    /// The store has trouble that will pass.
+    Trouble(Phrase),
+}
+
+/// A relay with its sockets bound, ready to run on the thread of whoever holds it.
+pub struct RelayServer {
+    core: Relay,
+    net: Net<Command>,
+    worker: Worker<Record>,
+    trouble: Receiver<Trouble>,
+    out: Outputs<Record, Event>,
+    deadline: Option<Tick>,
+    refused: Vec<Ticket>,
+    stopped: bool,
+}
+
+#[derive(Debug)]
+enum Trouble {
+    Passing(Phrase),
+    Broken(Phrase),
+}
+
+impl RelayServer {
+    /// Binds the sockets and starts the store's thread. `config` binds at least one UDP socket. With
+    /// [`crate::store::Ephemeral`] and a fresh key it needs no files and leaves none.
+    ///
+    /// # Errors
+    /// Those of [`Net::new`] and [`Worker::spawn`].
+    pub fn open(
+        config: NetConfig<Command>,
+        backend: impl Backend<Record>,
+        state: RelayState,
+        limits: Limits,
+    ) -> Result<RelayServer, Phrase> {
+        assert!(!config.udp.is_empty(), "a relay is bound to UDP");
+        let net = Net::new(config)?;
+        let core = Relay::new(Config {
+            private_key: state.private_key,
+            access_secret: [0; 32],
+            members: state.members,
+            limits,
+            seed: net::seed(),
+        });
+        let (worker, trouble) = start_store(backend, net.inlet())?;
+        let (out, refused) = (Outputs::default(), Vec::new());
+        Ok(RelayServer { core, net, worker, trouble, out, deadline: None, refused, stopped: false })
+    }
+
+    /// Where UDP is bound.
+    pub fn udp_addr(&self) -> SocketAddr {
+        self.net.udp_addr().expect("a relay binds UDP before anything else")
+    }
+
+    /// Where TCP listens, if it does.
+    pub fn tcp_addr(&self) -> Option<SocketAddr> {
+        self.net.tcp_addr()
+    }
+
+    /// The relay's key.
+    pub fn public_key(&self) -> PublicKey {
+        self.core.public_key()
+    }
+
+    /// A handle for other threads: [`Command::Stop`] ends [`RelayServer::run`].
+    pub fn inlet(&self) -> Inlet<Command> {
+        self.net.inlet()
+    }
+
+    /// Counts of what happened so far.
+    pub fn stats(&self) -> Stats {
+        self.core.stats()
+    }
+
+    /// Waits until something happens, then takes one turn. `false` once the relay has stopped.
+    ///
+    /// # Errors
+    /// The store's sentence, if the disk is broken.
+    pub fn turn(&mut self, mut tell: impl FnMut(ServerNews)) -> Result<bool, Phrase> {
+        let now = self.net.wait(self.deadline);
+        self.deadline = turn(&mut self.core, now, &mut self.net, &mut self.out);
+        let (worker, refused, stopped) = (&self.worker, &mut self.refused, &mut self.stopped);
+        self.net.carry_out(&mut self.out, |effect| match effect {
+            Effect::Persist(ticket, record) => {
+                refused.extend(worker.persist(ticket, record).err().map(|_| ticket));
+            }
+            Effect::Show(event) => {
+                *stopped |= event == Event::Stopped;
+                tell(ServerNews::Event(event));
+            }
+            _ => {}
+        });
+        self.refused.drain(..).for_each(|ticket| self.net.inlet().not_committed(ticket));
+        while let Ok(trouble) = self.trouble.try_recv() {
+            match trouble {
+                Trouble::Passing(phrase) => tell(ServerNews::Trouble(phrase)),
+                Trouble::Broken(phrase) => return Err(phrase),
+            }
+        }
+        Ok(!self.stopped)
+    }
+
+    /// Runs until the relay is told to stop, then commits what is waiting.
+    ///
+    /// # Errors
+    /// The store's sentence, if the disk is broken.
+    pub fn run(mut self, mut tell: impl FnMut(ServerNews)) -> Result<(), Phrase> {
+        while self.turn(&mut tell)? {}
+        log::debug!("{:?} {:?}", self.core.stats(), self.net.stats());
+        self.worker.finish();
+        Ok(())
+    }
+}
+
+impl fmt::Debug for RelayServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RelayServer").field("net", &self.net).finish_non_exhaustive()
+    }
+}
+
+type StoreThread = (Worker<Record>, Receiver<Trouble>);
+
+/// The store thread answers through the inlet. A broken disk stops the loop, which then looks here for the reason.
+fn start_store(backend: impl Backend<Record>, inlet: Inlet<Command>) -> Result<StoreThread, Phrase> {
+    let (told, trouble) = channel();
+    let worker = Worker::spawn(backend, move |done| match done {
+        Done::Committed(ticket) => inlet.committed(ticket),
+        Done::Failed(ticket) => inlet.not_committed(ticket),
+        Done::Trouble(phrase) => {
+            let _ = told.send(Trouble::Passing(phrase));
+        }
+        Done::Broken(phrase) => {
+            let _ = told.send(Trouble::Broken(phrase));
+            inlet.command(Command::Stop);
+        }
+    })?;
+    Ok((worker, trouble))
+}
