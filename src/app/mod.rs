@@ -9,6 +9,7 @@
 //! Files: `server` (one running relay) and on it `relay`; `desk` (one running client) and on it `send`, `listen`, `chat`, `ping`; `setup` (address book, name,
 //! folders); `contacts`, `trust`; `demo` and `bench`; `outcome`.
 
+mod bench;
 mod chat;
 mod contacts;
 mod desk;
@@ -21,6 +22,7 @@ mod server;
 mod setup;
 mod trust;
 
+pub use bench::{BenchOptions, SIZE_MIN as BENCH_SIZE_MIN, bench};
 pub use chat::chat;
 pub use contacts::{ContactsAction, NewContact, contacts};
 pub use listen::{ListenOptions, listen};
