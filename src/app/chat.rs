@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use crate::base::{Name, Now, Phrase, Tick};
-use crate::client::Command;
+use crate::base::{HostPort, Name, Now, Phrase, Tick};
+use crate::client::{Command, RelaySpec};
 use crate::contacts::{Book, watch};
 use crate::ui::clock::Clock;
-use crate::ui::line::{Do, LineMode, Settings};
+use crate::ui::line::{Do, LineMode, Resolved, Settings};
 use crate::ui::terminal::{Screen, Written, width, write_err};
 use crate::ui::{Color, Paint, Typed, line};
 
-use super::desk::{Ask, Desk, News};
+use super::desk::{Ask, Desk, Mail, News};
 use super::listen::follow;
 use super::{Failure, Outcome, Setup, Status, say};
 
@@ -36,20 +36,21 @@ pub fn chat(setup: &Setup, contact: Option<&str>, color: Color) -> Outcome {
     let mut desk = Desk::open(setup, name.clone())?;
     let inlet = desk.inlet();
     let watched = watch(location, move |read| {
-        inlet.command(Ask::Book(Box::new(read)));
+        inlet.command(Mail::Ask(Ask::Book(Box::new(read))));
     });
     let _watcher = watched.map_err(|phrase| say(&setup.strings, &phrase)).ok();
-    desk.command(Command::Relays(relays));
-    let settings = Settings {
-        strings: setup.strings.clone(),
-        me: name.to_string(),
-        carriers: setup.carriers,
-        clock: Clock::new(TimeZone::system()),
-    };
-    let line = LineMode::new(settings, book, target);
-    let outcome = converse(setup, &mut desk, line, color);
+    let outcome = converse(setup, &mut desk, Begin { me: &name, book, relays, target, color });
     desk.leave();
     outcome
+}
+
+/// What a conversation begins with.
+pub(super) struct Begin<'a> {
+    pub(super) me: &'a Name,
+    pub(super) book: Book,
+    pub(super) relays: Vec<RelaySpec>,
+    pub(super) target: Option<Resolved>,
+    pub(super) color: Color,
 }
 
 /// A terminal is asked for the name; anything else gets a usage error. The answer is not written anywhere.
@@ -72,31 +73,44 @@ fn ask_name(setup: &Setup) -> Result<Name, Failure> {
     }
 }
 
-fn converse(setup: &Setup, desk: &mut Desk, line: LineMode<Book>, color: Color) -> Outcome {
+/// Talks at a desk, on this process's terminal, until the user ends it.
+pub(super) fn converse(setup: &Setup, desk: &mut Desk, begin: Begin<'_>) -> Outcome {
+    let Begin { me, book, relays, target, color } = begin;
+    desk.command(Command::Relays(relays.clone()));
+    let settings = Settings {
+        strings: setup.strings.clone(),
+        me: me.to_string(),
+        carriers: setup.carriers,
+        clock: Clock::new(TimeZone::system()),
+    };
+    let line = LineMode::new(settings, book, target);
     let inlet = desk.inlet();
     let screen = Screen::open(move |typed| {
-        inlet.command(Ask::Typed(typed));
+        inlet.command(Mail::Ask(Ask::Typed(typed)));
     })
     .map_err(|why| Phrase::new("input-failed").with("cause", why))?;
     let colored = color.enabled(io::stdout().is_terminal(), |name| std::env::var(name).ok());
-    let mut talk = Talk { setup, line, screen: &screen, colored, quitting: None };
+    let mut talk = Talk { setup, line, screen: &screen, colored, relays, beyond: Vec::new(), quitting: None };
     let outcome = talk.run(desk);
     screen.finish();
     outcome
 }
 
 /// A conversation under way.
-pub(super) struct Talk<'a> {
-    pub(super) setup: &'a Setup,
-    pub(super) line: LineMode<Book>,
-    pub(super) screen: &'a Screen,
-    pub(super) colored: bool,
+struct Talk<'a> {
+    setup: &'a Setup,
+    line: LineMode<Book>,
+    screen: &'a Screen,
+    colored: bool,
+    /// Relays spoken to, and those of them that are not in the book.
+    relays: Vec<RelaySpec>,
+    beyond: Vec<RelaySpec>,
     /// The status to end with once what was sent is accepted, or the time for that is over.
-    pub(super) quitting: Option<(Status, Tick)>,
+    quitting: Option<(Status, Tick)>,
 }
 
 impl Talk<'_> {
-    pub(super) fn run(&mut self, desk: &mut Desk) -> Outcome {
+    fn run(&mut self, desk: &mut Desk) -> Outcome {
         let mut news = News::default();
         self.ask();
         loop {
@@ -129,8 +143,9 @@ impl Talk<'_> {
                     dos.extend(self.line.handle_typed(typed, now));
                 }
                 Ask::Book(read) => {
-                    if let Some(book) = follow(self.setup, desk, *read) {
+                    if let Some((book, relays)) = follow(self.setup, desk, *read, &self.beyond) {
                         *self.line.book_mut() = book;
+                        self.relays = relays;
                     }
                 }
             }
@@ -153,6 +168,7 @@ impl Talk<'_> {
                 }
                 Do::Tell(words) => drop(self.screen.tell(&format!("{words}\n")).map_err(output_failed)?),
                 Do::Send { request, relay, to, text } => {
+                    self.reach(desk, &relay)?;
                     desk.command(Command::Send { request, relay, to, text });
                 }
                 Do::Quit { status } => {
@@ -166,6 +182,17 @@ impl Talk<'_> {
             }
         }
         Ok(written == Written::Yes)
+    }
+
+    /// A relay named with a contact that is not in the book is spoken to as well, until the end.
+    fn reach(&mut self, desk: &mut Desk, relay: &HostPort) -> Result<(), Failure> {
+        if !self.relays.iter().any(|spec| spec.addr == *relay) {
+            let spec = self.setup.relay_at(relay.clone(), None)?;
+            self.beyond.push(spec.clone());
+            self.relays.push(spec);
+            desk.command(Command::Relays(self.relays.clone()));
+        }
+        Ok(())
     }
 
     fn end(&self, status: Status) -> Outcome {

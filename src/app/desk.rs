@@ -12,10 +12,19 @@ use crate::ui::Typed;
 
 use super::{Failure, Setup};
 
-/// At the end, the session's CLOSE leaves within this time even if the loop is busy.
+/// What was said last, such as that a letter is stored, has so long to be acknowledged before the session ends.
 const LEAVE_WITHIN: Duration = Duration::from_millis(500);
 
-/// What comes to a desk from other threads.
+/// What other threads put into a desk's inlet.
+#[derive(Debug)]
+pub(super) enum Mail {
+    /// For the client.
+    Command(Command),
+    /// For the face.
+    Ask(Ask),
+}
+
+/// What a face is asked by other threads.
 #[derive(Debug)]
 pub(super) enum Ask {
     /// From the keyboard, or standard input.
@@ -36,7 +45,7 @@ struct Tray {
 }
 
 impl Core for Tray {
-    type Command = Ask;
+    type Command = Mail;
     type Record = Record;
     type Event = Event;
 
@@ -47,9 +56,10 @@ impl Core for Tray {
         }
     }
 
-    fn handle(&mut self, now: Now, input: Input<'_, Ask>, out: &mut Outputs<Record, Event>) {
+    fn handle(&mut self, now: Now, input: Input<'_, Mail>, out: &mut Outputs<Record, Event>) {
         let passed = match input {
-            Input::Command(ask) => return self.asks.push(ask),
+            Input::Command(Mail::Command(command)) => Input::Command(command),
+            Input::Command(Mail::Ask(ask)) => return self.asks.push(ask),
             Input::Packet { path, bytes } => Input::Packet { path, bytes },
             Input::PathOpened { path, remote } => Input::PathOpened { path, remote },
             Input::PathClosed(path, why) => Input::PathClosed(path, why),
@@ -74,7 +84,7 @@ impl Core for Tray {
 /// One running client.
 pub(super) struct Desk {
     tray: Tray,
-    net: Net<Ask>,
+    net: Net<Mail>,
     worker: Worker<Record>,
     out: Outputs<Record, Event>,
     deadline: Option<Tick>,
@@ -121,14 +131,14 @@ impl Desk {
         Ok(Desk::join(Config { name, private_key, outbox, carriers, counter_reserved: 0, seed }, net, worker))
     }
 
-    fn join(config: Config, net: Net<Ask>, worker: Worker<Record>) -> Desk {
+    fn join(config: Config, net: Net<Mail>, worker: Worker<Record>) -> Desk {
         let client = Client::new(config);
         let tray = Tray { client, commands: VecDeque::new(), asks: Vec::new() };
         Desk { tray, net, worker, out: Outputs::default(), deadline: None, refused: Vec::new() }
     }
 
     /// A handle for other threads.
-    pub(super) fn inlet(&self) -> Inlet<Ask> {
+    pub(super) fn inlet(&self) -> Inlet<Mail> {
         self.net.inlet()
     }
 
@@ -165,29 +175,28 @@ impl Desk {
         now
     }
 
-    /// Ends every session in good order, and commits what is to be kept.
+    /// Ends every session in good order, and commits what is to be kept. What was said last is given a moment to arrive.
     pub(super) fn leave(mut self) {
-        self.command(Command::Leave);
         let (mut news, end) = (News::default(), self.now().tick + LEAVE_WITHIN);
-        while self.turn(Some(end), &mut news).tick < end {
-            if news.events.contains(&Event::Left) {
-                break;
-            }
+        while !self.tray.client.is_settled() && self.turn(Some(end), &mut news).tick < end {}
+        self.command(Command::Leave);
+        while !news.events.contains(&Event::Left) {
+            self.turn(None, &mut news);
         }
         self.worker.finish();
     }
 }
 
-fn new_net() -> Result<Net<Ask>, Failure> {
-    Ok(Net::new(NetConfig { on_signal: Some(|_| Ask::End), ..NetConfig::client() })?)
+fn new_net() -> Result<Net<Mail>, Failure> {
+    Ok(Net::new(NetConfig { on_signal: Some(|_| Mail::Ask(Ask::End)), ..NetConfig::client() })?)
 }
 
-fn spawn(backend: impl crate::store::Backend<Record>, inlet: Inlet<Ask>) -> Result<Worker<Record>, Failure> {
+fn spawn(backend: impl crate::store::Backend<Record>, inlet: Inlet<Mail>) -> Result<Worker<Record>, Failure> {
     Ok(Worker::spawn(backend, move |done| match done {
         Done::Committed(ticket) => inlet.committed(ticket),
         Done::Failed(ticket) => inlet.not_committed(ticket),
         Done::Trouble(phrase) | Done::Broken(phrase) => {
-            inlet.command(Ask::Trouble(phrase));
+            inlet.command(Mail::Ask(Ask::Trouble(phrase)));
         }
     })?)
 }

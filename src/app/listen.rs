@@ -5,13 +5,13 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use crate::base::{Now, Phrase};
-use crate::client::{Command, Event, Incoming};
+use crate::client::{Command, Event, Incoming, RelaySpec};
 use crate::contacts::{Book, watch};
 use crate::ui::clock::Clock;
 use crate::ui::terminal::Written;
 use crate::ui::{json, notice, plain};
 
-use super::desk::{Ask, Desk, News};
+use super::desk::{Ask, Desk, Mail, News};
 use super::send::end_of;
 use super::{Failure, Outcome, Setup, Status, print, say};
 
@@ -41,7 +41,7 @@ pub fn listen(setup: &Setup, options: &ListenOptions) -> Outcome {
     let mut desk = Desk::open(setup, name.clone())?;
     let inlet = desk.inlet();
     let watched = watch(location, move |read| {
-        inlet.command(Ask::Book(Box::new(read)));
+        inlet.command(Mail::Ask(Ask::Book(Box::new(read))));
     });
     let _watcher = watched.map_err(|phrase| say(&setup.strings, &phrase)).ok();
     desk.command(Command::Relays(relays));
@@ -128,7 +128,7 @@ impl Listening<'_> {
             Ask::Trouble(phrase) => say(&self.setup.strings, &phrase),
             Ask::Typed(_) => {}
             Ask::Book(read) => {
-                if let Some(book) = follow(self.setup, desk, *read) {
+                if let Some((book, _)) = follow(self.setup, desk, *read, &[]) {
                     self.book = book;
                 }
             }
@@ -137,14 +137,21 @@ impl Listening<'_> {
     }
 }
 
-/// Follows an edit of the address book, or says why the old one stays.
-pub(super) fn follow(setup: &Setup, desk: &mut Desk, read: Result<Book, Phrase>) -> Option<Book> {
+/// Follows an edit of the address book, or says why the old one stays. The relays `beyond` the book are kept. Answers with
+/// the new book and all relays.
+pub(super) fn follow(
+    setup: &Setup,
+    desk: &mut Desk,
+    read: Result<Book, Phrase>,
+    beyond: &[RelaySpec],
+) -> Option<(Book, Vec<RelaySpec>)> {
     let followed = read.and_then(|book| Ok((setup.relays(&book)?, book)));
     match followed {
-        Ok((relays, book)) => {
-            desk.command(Command::Relays(relays));
+        Ok((mut relays, book)) => {
+            relays.extend_from_slice(beyond);
+            desk.command(Command::Relays(relays.clone()));
             say(&setup.strings, &Phrase::new("book-reloaded").with("file", setup.location().file()));
-            Some(book)
+            Some((book, relays))
         }
         Err(phrase) => {
             let why = setup.strings.say(&phrase);

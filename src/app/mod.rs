@@ -12,6 +12,7 @@
 mod bench;
 mod chat;
 mod contacts;
+mod demo;
 mod desk;
 mod listen;
 mod outcome;
@@ -25,6 +26,7 @@ mod trust;
 pub use bench::{BenchOptions, SIZE_MIN as BENCH_SIZE_MIN, bench};
 pub use chat::chat;
 pub use contacts::{ContactsAction, NewContact, contacts};
+pub use demo::demo;
 pub use listen::{ListenOptions, listen};
 pub use outcome::{Failure, Outcome, Status};
 pub use ping::{PingOptions, ping};

@@ -15,7 +15,7 @@ use crate::ui::{Typed, notice, plain};
 use crate::wire::limits::LETTER_TEXT_MAX;
 use crate::wire::message::Reason;
 
-use super::desk::{Ask, Desk, News};
+use super::desk::{Ask, Desk, Mail, News};
 use super::{Failure, Outcome, Setup, Status, print, say};
 
 /// Lines read ahead of the letters that have come to their end.
@@ -333,7 +333,7 @@ impl<'a> Sending<'a> {
 fn open_lines(desk: &Desk) -> Result<Screen, Failure> {
     let inlet = desk.inlet();
     let screen = Screen::open(move |typed| {
-        inlet.command(Ask::Typed(typed));
+        inlet.command(Mail::Ask(Ask::Typed(typed)));
     })
     .map_err(|why| Phrase::new("input-failed").with("cause", why))?;
     for _ in 0..LINES_AHEAD {

@@ -27,6 +27,7 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Sub {
+    Demo(DemoArgs),
     Relay(RelayArgs),
     Chat(ChatArgs),
     Send(SendArgs),
@@ -50,6 +51,14 @@ pub(super) struct Common {
     pub(super) tcp: bool,
     #[arg(long, env = "QUEQIAO_UDP", global = true)]
     pub(super) udp: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct DemoArgs {
+    #[command(flatten)]
+    pub(super) common: Common,
+    #[arg(long, value_name = "auto|always|never", default_value = "auto", env = "QUEQIAO_COLOR")]
+    pub(super) color: ColorChoice,
 }
 
 #[derive(Debug, ClapArgs)]

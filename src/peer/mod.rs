@@ -163,10 +163,14 @@ impl Peer {
         }
     }
 
-    /// The client's choice: everything leaves on `path` from now on.
+    /// The client's choice: everything leaves on `path` from now on. If it was silent and has just answered, what is
+    /// unacknowledged goes again at once: after many probes the next one may be seconds away.
     pub fn select(&mut self, now: Tick, path: Path) {
         if let Some(moved) = self.paths.select(now, path) {
             self.follow(now, moved);
+        } else if self.link.pto_count() > 0 {
+            self.link.path_lost(path);
+            self.link.move_to(path, now);
         }
     }
 

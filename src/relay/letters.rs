@@ -75,8 +75,10 @@ impl Relay {
         };
         let Some(session) = self.sessions.get_mut(slot) else { return };
         let flow = FlowId { outbox: letter.id.outbox, to };
-        let refusal = match session.flows.turn_of(flow, letter.id.number, letter.prev) {
+        let refusal = match session.flows.turn_of(flow, letter.to, letter.id.number, letter.prev) {
             Turn::Repeated => return self.sessions.mark(slot),
+            // Said at once: as behind, a row of letters would come back one letter a round trip.
+            Turn::Behind if to.is_some_and(|to| self.present(to).is_none()) => Some(Reason::Offline),
             Turn::Behind => Some(Reason::Behind),
             Turn::Crowded => Some(Reason::Full),
             Turn::Next if letter.body.len() > LETTER_BODY_MAX => Some(Reason::TooLong),
@@ -100,10 +102,7 @@ impl Relay {
     }
 
     fn enqueue(&mut self, now: Now, author: MemberId, to: MemberId, letter: &Letter<'_>) -> Option<Reason> {
-        let place = &mut self.places[to.0];
-        let Some(recipient) = place.session.filter(|s| self.sessions.get(*s).is_some_and(|s| !s.lost)) else {
-            return Some(Reason::Offline);
-        };
+        let Some(recipient) = self.present(to) else { return Some(Reason::Offline) };
         let entry = Entry {
             author: Author::Member(author),
             id: letter.id,
@@ -112,11 +111,16 @@ impl Relay {
             accepted: now.wall,
             body: letter.body.into(),
         };
-        if place.queue.push(entry, &self.limits).is_err() {
+        if self.places[to.0].queue.push(entry, &self.limits).is_err() {
             return Some(Reason::Full);
         }
         self.sessions.mark(recipient);
         None
+    }
+
+    /// The session where a member takes letters now.
+    fn present(&self, member: MemberId) -> Option<Slot> {
+        self.places[member.0].session.filter(|slot| self.sessions.get(*slot).is_some_and(|s| !s.lost))
     }
 
     /// Answers a letter to `echo` with its text, ASCII letters in upper case.
@@ -218,6 +222,9 @@ impl Relay {
     /// One that was handed over may have arrived. One that was not is asked for again if there is a new session.
     pub(super) fn give_back(&mut self, member: MemberId, replaced: bool) {
         let name = self.members.name(member).clone();
+        if let Some(session) = self.places[member.0].session.and_then(|slot| self.sessions.get_mut(slot)) {
+            session.handed_since = None;
+        }
         for (entry, handed) in self.places[member.0].queue.drain() {
             let Author::Member(author) = entry.author else { continue };
             let Some(sender) = self.places[author.0].session else { continue };
@@ -239,6 +246,7 @@ impl Relay {
             *slot = Some(name.as_str());
         }
         let (to, id) = (letter.to, letter.id);
+        session.flows.refused_unknown(id.outbox, to, id.number);
         let refused = Refused { to, id, reason: Reason::Unknown, may_have_arrived: false, nearest };
         session.say(&ToClient::Refused(refused));
         self.stats.letters_refused += 1;

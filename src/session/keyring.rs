@@ -10,6 +10,10 @@ use crate::wire::packet::{self, Packet};
 use super::keys::{Keys, OpenError};
 use super::window::ReplayWindow;
 
+/// Answers whose keys wait at the relay: one for each carrier of a client that tries both, since it goes on with the
+/// answer that comes first.
+const WAITING_MAX: usize = 2;
+
 /// How long an epoch's keys are used before the client shakes hands anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetime {
@@ -45,7 +49,8 @@ pub struct Opened<'a> {
 pub struct Keyring {
     current: Option<Epoch>,
     previous: Option<Previous>,
-    waiting: Option<Keys>,
+    /// At most [`WAITING_MAX`], the newest last.
+    waiting: SmallVec<[Keys; WAITING_MAX]>,
     window: ReplayWindow,
     next_number: u64,
     lifetime: Lifetime,
@@ -76,17 +81,23 @@ enum Slot {
 impl Keyring {
     /// The client's: keys to be sealed with at once.
     pub fn new(now: Tick, keys: Keys, lifetime: Lifetime) -> Keyring {
-        let mut keyring = Keyring::waiting(keys, lifetime);
-        keyring.waiting.take().into_iter().for_each(|keys| keyring.advance(now, keys));
+        let mut keyring = Keyring::empty(lifetime);
+        keyring.advance(now, keys);
         keyring
     }
 
     /// The relay's: keys that wait for the client's first packet; until then nothing can be sealed.
     pub fn waiting(keys: Keys, lifetime: Lifetime) -> Keyring {
+        let mut keyring = Keyring::empty(lifetime);
+        keyring.waiting.push(keys);
+        keyring
+    }
+
+    fn empty(lifetime: Lifetime) -> Keyring {
         Keyring {
             current: None,
             previous: None,
-            waiting: Some(keys),
+            waiting: SmallVec::new(),
             window: ReplayWindow::default(),
             next_number: 0,
             lifetime,
@@ -99,11 +110,13 @@ impl Keyring {
         self.advance(now, keys);
     }
 
-    /// The relay has answered with new keys: they wait for the client's first packet. Newer ones replace them.
+    /// The relay has answered with new keys: they wait for the client's first packet. At the bound they replace the
+    /// oldest that wait.
     pub fn wait_for(&mut self, keys: Keys) {
-        if let Some(old) = self.waiting.replace(keys) {
-            self.freed.push(old.local_index);
+        if self.waiting.len() == WAITING_MAX {
+            self.freed.push(self.waiting.remove(0).local_index);
         }
+        self.waiting.push(keys);
     }
 
     /// Whether there are keys to seal with.
@@ -150,7 +163,7 @@ impl Keyring {
         }
         let plain = keys.open(number, bytes)?;
         self.window.mark(number);
-        self.note_opened(now, linger, slot);
+        self.note_opened(now, linger, slot, receiver);
         Ok(Opened { number, plain, confirmed_new: matches!(slot, Slot::Waiting) })
     }
 
@@ -158,22 +171,33 @@ impl Keyring {
         let current = self.current.as_ref().map(|epoch| (Slot::Current, &epoch.keys));
         let live = |previous: &&Previous| previous.until.is_none_or(|until| until > now);
         let previous = self.previous.as_ref().filter(live).map(|previous| (Slot::Previous, &previous.keys));
-        let waiting = self.waiting.as_ref().map(|keys| (Slot::Waiting, keys));
-        [current, previous, waiting].into_iter().flatten().find(|(_, keys)| keys.local_index == index)
+        let waiting = self.waiting.iter().map(|keys| (Slot::Waiting, keys));
+        let all = [current, previous].into_iter().flatten().chain(waiting);
+        all.into_iter().find(|(_, keys)| keys.local_index == index)
     }
 
-    fn note_opened(&mut self, now: Tick, linger: Duration, slot: Slot) {
-        if let Slot::Previous = slot {
-            return;
-        }
-        if let (Slot::Waiting, Some(keys)) = (slot, self.waiting.take_if(|_| matches!(slot, Slot::Waiting))) {
-            self.advance(now, keys);
+    fn note_opened(&mut self, now: Tick, linger: Duration, slot: Slot, index: u32) {
+        match slot {
+            Slot::Previous => return,
+            Slot::Current => {}
+            Slot::Waiting => self.confirm(now, index),
         }
         if let Some(previous) = &mut self.previous {
             previous.until.get_or_insert(now + linger);
         }
         if let Some(epoch) = &mut self.current {
             epoch.packets += 1;
+        }
+    }
+
+    /// The client goes on with these keys; it has let every other answer fall.
+    fn confirm(&mut self, now: Tick, index: u32) {
+        for keys in std::mem::take(&mut self.waiting) {
+            if keys.local_index == index {
+                self.advance(now, keys);
+            } else {
+                self.freed.push(keys.local_index);
+            }
         }
     }
 
@@ -216,7 +240,8 @@ impl Keyring {
     pub fn local_indexes(&self) -> impl Iterator<Item = u32> {
         let current = self.current.as_ref().map(|epoch| &epoch.keys);
         let previous = self.previous.as_ref().map(|previous| &previous.keys);
-        [current, previous, self.waiting.as_ref()].into_iter().flatten().map(|keys| keys.local_index)
+        let waiting = self.waiting.iter();
+        [current, previous].into_iter().flatten().chain(waiting).map(|keys| keys.local_index)
     }
 
     /// The highest number opened.
@@ -332,12 +357,21 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_answer_replaces_one_that_still_waits() {
-        let (_, mut relay) = session();
+    fn two_answers_wait_and_the_client_goes_on_with_either() {
+        let (mut client, mut relay) = session();
         relay.wait_for(pair(2).1);
         relay.wait_for(pair(3).1);
+        relay.wait_for(pair(4).1);
         assert_eq!((relay.next_freed(), relay.next_freed()), (Some(202), None));
-        assert_eq!(relay.local_indexes().collect::<Vec<_>>(), [201, 203]);
+        assert_eq!(relay.local_indexes().collect::<Vec<_>>(), [201, 203, 204]);
+        client.switch(at(1), pair(3).0);
+        let first = seal(&mut client, 1);
+        assert_eq!(
+            open(&mut relay, at(1), &first),
+            Ok((1, true)),
+            "not the newest, but the one it had first"
+        );
+        assert_eq!((relay.next_freed(), relay.next_freed()), (Some(204), None));
     }
 
     #[test]

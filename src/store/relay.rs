@@ -84,5 +84,4 @@ impl Backend<Record> for RelayStore {
 }
 
 #[cfg(test)]
-#[path = "relay_tests.rs"]
 mod tests;

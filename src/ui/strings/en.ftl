@@ -281,3 +281,20 @@ help-trust = Show, accept or replace the pinned key of a relay
 help-trust--relay = HOST:PORT, or a contact there
 help-trust--fingerprint = The fingerprint its operator has confirmed
 send-lines-no-reply = --reply waits for the answer to one letter; it does not go with --lines
+
+## The demo
+
+demo-among = You are { $name }, on a relay in this very process; write to JACK, 一棵树 or 武大郎. /help lists the commands, Ctrl-D ends.
+demo-replies = fine!|say more|as you like|see you at the bridge
+demo-relay = a relay is ready at { $relay }, over UDP and TCP
+demo-online = { $who } [{ $via }] is online
+demo-sent = { $from } [{ $via }] wrote to { $to }: { $text }  (delivered { $id })
+demo-came = { $who } [{ $via }] has from { $from }: { $text }  ({ $id })
+demo-done = done: { $count ->
+    [one] 1 letter
+   *[other] { $count } letters
+}, each delivered once and in order
+demo-failed = the demo failed: { $who } waited in vain
+help-demo = See it work: a relay and a few members in this process, and you among them
+help-demo--color = Colours: auto, always, never
+demo-twice = the demo failed: { $who } has a letter twice

@@ -272,3 +272,17 @@ help-trust = 查看、接受或更换已记住的中继密钥
 help-trust--relay = 主机:端口,或其上的联系人
 help-trust--fingerprint = 经管理者确认的指纹
 send-lines-no-reply = --reply 等待的是一条消息的回信,不能与 --lines 同用
+
+## 演示
+
+demo-among = 你是 { $name },中继就在本进程里;可以写给 JACK、一棵树 或 武大郎。/help 列出命令,Ctrl-D 结束。
+demo-replies = 好的!|再说说|随你|桥上见
+demo-relay = 中继已就绪:{ $relay },UDP 与 TCP
+demo-online = { $who } [{ $via }] 上线
+demo-sent = { $from } [{ $via }] 写给 { $to }:{ $text }  (已送达 { $id })
+demo-came = { $who } [{ $via }] 收到 { $from } 的消息:{ $text }  ({ $id })
+demo-done = 完成:{ $count } 条消息,条条送达,不重不乱
+demo-failed = 演示失败:{ $who } 没有等到结果
+help-demo = 看看效果:本进程内的一个中继和几位成员,你也在其中
+help-demo--color = 颜色:auto 自动,always 总是,never 从不
+demo-twice = 演示失败:{ $who } 重复收到一条消息

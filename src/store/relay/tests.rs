@@ -1,3 +1,5 @@
+//! The relay's store: reopening, damage, kills, full disks.
+
 use std::fs::{self, OpenOptions, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::mpsc::channel;

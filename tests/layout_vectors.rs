@@ -1,0 +1,148 @@
+//! Frames, messages, letters and records, each with the bytes it has always had: written they give the bytes, read the
+//! bytes give them. A change here is a change of the protocol.
+
+use data_encoding::HEXLOWER;
+use queqiao::base::{LetterId, OutboxId, Wall};
+use queqiao::wire::frame::{Frame, Frames, StreamId, encode_ack};
+use queqiao::wire::letter::{decode_text, encode_text};
+use queqiao::wire::message::{
+    Delivery, KIND_TEXT, Letter, NameReason, Nearest, Reason, Receipt, Refused, ToClient, ToRelay,
+};
+use queqiao::wire::record::{Deframer, frame_record};
+
+const ID: LetterId = LetterId { outbox: OutboxId(0x0123_4567_89ab_cdef), number: 7 };
+
+fn hex(text: &str) -> Vec<u8> {
+    HEXLOWER.decode(text.replace(' ', "").as_bytes()).unwrap()
+}
+
+fn holds_frame(frame: &Frame<'_>, bytes: &str) {
+    let (bytes, mut written) = (hex(bytes), Vec::new());
+    frame.encode(&mut written);
+    assert_eq!(HEXLOWER.encode(&written), HEXLOWER.encode(&bytes), "{frame:?}");
+    let read: Vec<_> = Frames::new(&bytes).collect::<Result<_, _>>().unwrap();
+    assert_eq!(read, [*frame]);
+}
+
+#[test]
+fn frames_have_the_bytes_they_always_had() {
+    holds_frame(&Frame::Padding(3), "00 00 00");
+    holds_frame(&Frame::Ping, "01");
+    let chat = Frame::Stream { stream: StreamId::Chat, offset: 16_384, data: b"abc" };
+    holds_frame(&chat, "03 01 80004000 03 616263");
+    let control = Frame::Stream { stream: StreamId::Control, offset: 5, data: b"" };
+    holds_frame(&control, "03 00 05 00");
+    holds_frame(&Frame::MaxStreamData { stream: StreamId::Bulk, limit: 1 << 40 }, "04 02 c000010000000000");
+    holds_frame(&Frame::PathChallenge([1, 2, 3, 4, 5, 6, 7, 8]), "05 0102030405060708");
+    holds_frame(&Frame::PathResponse([8, 7, 6, 5, 4, 3, 2, 1]), "06 0807060504030201");
+    holds_frame(&Frame::Close { code: 2, reason: "replaced" }, "07 0002 08 7265706c61636564");
+    holds_frame(&Frame::Skipped { kind: 0x42, body: b"later" }, "42 05 6c61746572");
+}
+
+#[test]
+fn acks_have_the_bytes_of_rfc_9000() {
+    // 100 and 98, 97 and 90 are there; 1,000 µs late. First range 0 below the largest, then gap 0 length 1, gap 5 length 0.
+    let bytes = hex("02 4064 43e8 02 00 00 01 05 00");
+    let mut written = Vec::new();
+    assert!(encode_ack([100..=100, 97..=98, 90..=90].into_iter(), 1_000, 64, &mut written));
+    assert_eq!(HEXLOWER.encode(&written), HEXLOWER.encode(&bytes));
+    let Some(Ok(Frame::Ack(ack))) = Frames::new(&bytes).next() else { panic!("an ack") };
+    assert_eq!(ack.ranges().collect::<Vec<_>>(), [100..=100, 97..=98, 90..=90]);
+}
+
+#[test]
+fn what_clients_say_has_the_bytes_it_always_had() {
+    let letter = Letter { to: "鹊", id: ID, prev: 6, kind: KIND_TEXT, body: b"hi" };
+    let table = [
+        (ToRelay::SignIn { name: "TOM" }, "01 03 544f4d"),
+        (
+            ToRelay::Stored { from: "JACK", outbox: ID.outbox, through: 7 },
+            "02 04 4a41434b 0123456789abcdef 0000000000000007",
+        ),
+        (ToRelay::Letter(letter), "10 03 e9b98a 0123456789abcdef 0000000000000007 0000000000000006 01 6869"),
+    ];
+    for (message, bytes) in table {
+        let (bytes, mut written) = (hex(bytes), Vec::new());
+        message.encode(&mut written);
+        assert_eq!(HEXLOWER.encode(&written), HEXLOWER.encode(&bytes), "{message:?}");
+        assert_eq!(ToRelay::decode(&bytes), Ok(Some(message)));
+    }
+}
+
+#[test]
+fn what_relays_say_has_the_bytes_it_always_had() {
+    let nearest = Nearest([Some("TOM"), None, None]);
+    let refused = Refused { to: "TAM", id: ID, reason: Reason::Unknown, may_have_arrived: false, nearest };
+    let lost =
+        Refused { reason: Reason::Offline, may_have_arrived: true, nearest: Nearest::default(), ..refused };
+    let receipt = Receipt { to: "JACK", outbox: ID.outbox, accepted: 7, delivered: 6, read: 0 };
+    let accepted = Wall(0x0190_0000_0000);
+    let delivery = Delivery { from: "TOM", id: ID, prev: 6, accepted, kind: KIND_TEXT, body: b"hi" };
+    let table = [
+        (ToClient::Welcome { text_max: 65_536 }, "41 00010000"),
+        (ToClient::NameRefused { reason: NameReason::Taken, name: "TOM" }, "42 01 03 544f4d"),
+        (ToClient::NameRefused { reason: NameReason::Disk, name: "" }, "42 07 00"),
+        (
+            ToClient::Receipt(receipt),
+            "43 04 4a41434b 0123456789abcdef 0000000000000007 0000000000000006 0000000000000000",
+        ),
+        (ToClient::Refused(refused), "44 03 54414d 0123456789abcdef 0000000000000007 01 00 01 03 544f4d"),
+        (ToClient::Refused(lost), "44 03 54414d 0123456789abcdef 0000000000000007 02 01 00"),
+        (
+            ToClient::Delivery(delivery),
+            "50 03 544f4d 0123456789abcdef 0000000000000007 0000000000000006 0000019000000000 01 6869",
+        ),
+    ];
+    for (message, bytes) in table {
+        let (bytes, mut written) = (hex(bytes), Vec::new());
+        message.encode(&mut written);
+        assert_eq!(HEXLOWER.encode(&written), HEXLOWER.encode(&bytes), "{message:?}");
+        assert_eq!(ToClient::decode(&bytes), Ok(Some(message)));
+    }
+}
+
+#[test]
+fn every_reason_has_the_number_and_the_word_it_always_had() {
+    let reasons = [
+        (Reason::Unknown, 1, "unknown"),
+        (Reason::Offline, 2, "offline"),
+        (Reason::Full, 3, "full"),
+        (Reason::TooLong, 4, "too-long"),
+        (Reason::Blocked, 5, "blocked"),
+        (Reason::Behind, 6, "behind"),
+    ];
+    for (reason, code, word) in reasons {
+        let nearest = Nearest::default();
+        let refused = Refused { to: "", id: ID, reason, may_have_arrived: false, nearest };
+        let mut written = Vec::new();
+        ToClient::Refused(refused).encode(&mut written);
+        assert_eq!((written[18], reason.as_str()), (code, word));
+    }
+}
+
+#[test]
+fn a_text_is_a_map_of_cbor() {
+    let bytes = hex("a2 00 63 e9b98a 01 1b 0000019000000000");
+    assert_eq!(HEXLOWER.encode(&encode_text("鹊", Wall(0x0190_0000_0000))), HEXLOWER.encode(&bytes));
+    assert_eq!(decode_text(&bytes), Ok(("鹊".to_owned(), Some(Wall(0x0190_0000_0000)))));
+    let grown = hex("a3 00 62 6869 01 00 18 2a 65 6c61746572");
+    assert_eq!(
+        decode_text(&grown),
+        Ok(("hi".to_owned(), Some(Wall(0)))),
+        "field 42 of a later version is skipped"
+    );
+}
+
+#[test]
+fn a_record_is_a_length_and_a_packet_behind_the_magic_byte() {
+    let bytes = hex("ff 0003 ff0601 0001 aa");
+    let mut written = vec![0xff];
+    frame_record(&hex("ff0601"), &mut written);
+    frame_record(&[0xaa], &mut written);
+    assert_eq!(HEXLOWER.encode(&written), HEXLOWER.encode(&bytes));
+    let mut deframer = Deframer::for_relay();
+    deframer.push(&bytes);
+    assert_eq!(deframer.next_packet().unwrap().map(|p| p.to_vec()), Some(hex("ff0601")));
+    assert_eq!(deframer.next_packet().unwrap().map(|p| p.to_vec()), Some(vec![0xaa]));
+    assert_eq!(deframer.next_packet(), Ok(None));
+}

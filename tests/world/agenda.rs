@@ -1,0 +1,30 @@
+//! What will happen and when: one ordered queue. Things due at one moment happen in the order they were entered.
+
+use std::collections::BTreeMap;
+
+use queqiao::base::Tick;
+
+pub struct Agenda<E> {
+    entries: BTreeMap<(Tick, u64), E>,
+    entered: u64,
+}
+
+impl<E> Agenda<E> {
+    pub fn new() -> Agenda<E> {
+        Agenda { entries: BTreeMap::new(), entered: 0 }
+    }
+
+    pub fn enter(&mut self, at: Tick, happening: E) {
+        self.entered += 1;
+        self.entries.insert((at, self.entered), happening);
+    }
+
+    /// The next entry that is due by `until`.
+    pub fn next_by(&mut self, until: Tick) -> Option<(Tick, E)> {
+        let (at, _) = *self.entries.first_key_value()?.0;
+        if at > until {
+            return None;
+        }
+        self.entries.pop_first().map(|((at, _), happening)| (at, happening))
+    }
+}

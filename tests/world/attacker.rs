@@ -1,0 +1,87 @@
+//! Somebody off the path who can send from any address: copies of what was overheard, garbage, torn packets.
+
+use std::net::SocketAddr;
+
+use super::cover::Count;
+use super::weather::chance;
+use super::world::{Happening, RELAY_ADDR, World};
+
+impl World {
+    /// Sends the relay what it has had before, from an address of the attacker's or a client's own.
+    pub fn replay_to_relay(&mut self, many: u64) {
+        for _ in 0..many {
+            let place = self.rng.below(self.overheard_up.len() as u64) as usize;
+            let Some(bytes) = self.overheard_up.get(place).cloned() else { return };
+            let from = self.attackers_address();
+            self.cover.add(Count::Replays);
+            self.inject_to_relay(from, bytes);
+        }
+    }
+
+    /// Sends a client what it has had before, as if from the relay or from elsewhere.
+    pub fn replay_to_client(&mut self, many: u64) {
+        for _ in 0..many {
+            let place = self.rng.below(self.overheard_down.len() as u64) as usize;
+            let Some((client, bytes)) = self.overheard_down.get(place).cloned() else { return };
+            let spoofed = chance(&mut self.rng, 700);
+            let from = if spoofed { RELAY_ADDR.parse().unwrap() } else { self.attackers_address() };
+            let public = self.stations[client].public;
+            self.cover.add(Count::Replays);
+            self.agenda.enter(self.now, Happening::ToClient { public, from, bytes });
+        }
+    }
+
+    /// Sends the relay and the clients what no honest end would.
+    pub fn garbage(&mut self, many: u64) {
+        for _ in 0..many {
+            let bytes = self.garbage_packet();
+            if chance(&mut self.rng, 700) {
+                let from = self.attackers_address();
+                self.inject_to_relay(from, bytes);
+            } else {
+                let client = self.rng.below(self.stations.len() as u64) as usize;
+                let (public, from) = (self.stations[client].public, RELAY_ADDR.parse().unwrap());
+                self.agenda.enter(self.now, Happening::ToClient { public, from, bytes });
+            }
+        }
+    }
+
+    fn garbage_packet(&mut self) -> Vec<u8> {
+        let place = self.rng.below(self.overheard_up.len().max(1) as u64) as usize;
+        let mut bytes = match self.overheard_up.get(place) {
+            Some(bytes) if chance(&mut self.rng, 600) => bytes.clone(),
+            _ => {
+                let mut bytes = vec![0; self.rng.below(1500) as usize + 1];
+                self.rng.fill(&mut bytes);
+                if chance(&mut self.rng, 500) {
+                    let head = [0xFF, 1 + self.rng.below(8) as u8, 1, 0];
+                    let len = bytes.len().min(4);
+                    bytes[..len].copy_from_slice(&head[..len]);
+                }
+                self.cover.add(Count::Garbage);
+                return bytes;
+            }
+        };
+        self.cover.add(Count::Truncated);
+        match self.rng.below(3) {
+            0 => bytes.truncate(self.rng.below(bytes.len() as u64) as usize),
+            1 => {
+                let bit = self.rng.below(bytes.len() as u64 * 8) as usize;
+                bytes[bit / 8] ^= 1 << (bit % 8);
+            }
+            _ => bytes.extend_from_slice(&[7; 9]),
+        }
+        bytes
+    }
+
+    fn inject_to_relay(&mut self, from: SocketAddr, bytes: Vec<u8>) {
+        let happening = Happening::ToRelay { from, bytes, proves: false, genuine: false };
+        self.agenda.enter(self.now, happening);
+    }
+
+    fn attackers_address(&mut self) -> SocketAddr {
+        let addr = SocketAddr::from(([198, 18, 0, 1 + self.rng.below(3) as u8], 4_000));
+        self.hostile.insert(addr, ());
+        addr
+    }
+}

@@ -1,0 +1,436 @@
+//! Carries out what nodes want done, and brings them what comes.
+
+use std::time::Duration;
+
+use queqiao::base::{Effect, Input, Path, Ticket, Why};
+use queqiao::client::{self, Event, Progress};
+use queqiao::relay;
+use queqiao::wire::packet::PacketType;
+
+use super::cover::Count;
+use super::node::Waiting;
+use super::tcp::{Conn, Side, Told};
+use super::weather::{Arrival, below, chance};
+use super::world::{Happening, RELAY_ADDR, World};
+
+/// Datagrams kept for those who replay.
+const OVERHEARD_MAX: usize = 64;
+/// TCP gives up opening after so many tries.
+const SYN_TRIES_MAX: u32 = 4;
+/// Keys this old are renewed because of their age.
+const REKEY_AGE: Duration = Duration::from_secs(15 * 60 - 1);
+
+impl World {
+    pub fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Turn(node) => self.take_turn(node),
+            Happening::ToRelay { from, bytes, proves, genuine } => {
+                if self.relay_up_at > self.now {
+                    return self.icmp_refused(from);
+                }
+                self.addresses.arrives_at_relay(from, bytes.len(), proves);
+                if genuine {
+                    remember(&mut self.overheard_up, bytes.clone());
+                }
+                self.tell_relay(Waiting::Packet(Path::Udp(from), bytes));
+            }
+            Happening::ToClient { public, from, bytes } => {
+                self.addresses.arrives_there(public);
+                match self.mapped.get(&public).copied() {
+                    Some(client) => {
+                        remember(&mut self.overheard_down, (client, bytes.clone()));
+                        self.tell_client(client, Waiting::Packet(Path::Udp(from), bytes));
+                    }
+                    None => self.cover.add(Count::StrayToOldAddress),
+                }
+            }
+            Happening::Syn(conn) => self.try_to_open(conn),
+            Happening::Segments(conn, side) => self.deliver_segments(conn, side),
+            Happening::Committed { node, life, ticket, durable } => self.commit(node, life, ticket, durable),
+            Happening::Resolved { client, life, host } => {
+                if self.stations[client].node.life == life {
+                    let addrs = vec![RELAY_ADDR.parse().unwrap()];
+                    self.tell_client(client, Waiting::Other(Input::Resolved(host, addrs)));
+                }
+            }
+            Happening::Deed(deed) => deed(self),
+        }
+    }
+
+    pub fn tell_relay(&mut self, what: Waiting<relay::Command>) {
+        self.relay.inbox.push_back(what);
+        self.wake(0, self.now);
+    }
+
+    pub fn tell_client(&mut self, client: usize, what: Waiting<client::Command>) {
+        self.stations[client].node.inbox.push_back(what);
+        self.wake(client + 1, self.now);
+    }
+
+    fn icmp_refused(&mut self, from: std::net::SocketAddr) {
+        if let Some(client) = self.mapped.get(&from).copied() {
+            let path = Path::Udp(RELAY_ADDR.parse().unwrap());
+            self.tell_client(client, Waiting::Other(Input::SendRefused(path, Why::Refused)));
+        }
+    }
+
+    // What the relay wants.
+
+    pub fn carry_out_relay(&mut self) {
+        let mut out = std::mem::take(&mut self.relay.out);
+        let mut touched = Vec::new();
+        for effect in out.effects.drain(..) {
+            match effect {
+                Effect::Send(Path::Udp(to), range) => self.relay_sends(to, &out.bytes[range]),
+                Effect::Send(Path::Tcp(id), range) => {
+                    self.queue_on(id.0, Side::Relay, &out.bytes[range]);
+                    touched.push(id.0);
+                }
+                Effect::Close(Path::Tcp(id)) => {
+                    self.close_side(id.0, Side::Relay);
+                    touched.push(id.0);
+                }
+                Effect::Persist(ticket, relay::Record::Member { name, key }) => {
+                    self.members.push((name, key));
+                    self.persist(0, self.relay.life, ticket, true);
+                }
+                Effect::Show(event) => self.note(|| format!("relay: {event:?}")),
+                Effect::Close(Path::Udp(_)) => {}
+                Effect::OpenTcp(..) | Effect::LookUp(_) => panic!("a relay calls nobody"),
+            }
+        }
+        self.relay.out = out;
+        touched.dedup();
+        touched.into_iter().for_each(|conn| self.pump(conn, Side::Relay));
+    }
+
+    fn relay_sends(&mut self, to: std::net::SocketAddr, packet: &[u8]) {
+        let hostile = self.hostile.contains_key(&to);
+        self.addresses.relay_sends(to, packet, hostile);
+        self.datagrams += 1;
+        let Some(client) = self.mapped.get(&to).copied() else { return };
+        let lane = &mut self.stations[client].down;
+        let arrivals = lane.carry(self.now, packet.len(), &mut self.rng, &mut self.cover);
+        self.note(|| format!("relay -> {client} {} {arrivals:?}", describe(packet)));
+        for arrival in arrivals {
+            let (bytes, from) = (damaged(packet, arrival), RELAY_ADDR.parse().unwrap());
+            self.agenda.enter(arrival.at, Happening::ToClient { public: to, from, bytes });
+        }
+    }
+
+    // What a client wants.
+
+    pub fn carry_out_client(&mut self, client: usize) {
+        let mut out = std::mem::take(&mut self.stations[client].node.out);
+        let life = self.stations[client].node.life;
+        let mut touched = Vec::new();
+        for effect in out.effects.drain(..) {
+            match effect {
+                Effect::Send(Path::Udp(_), range) => self.client_sends(client, &out.bytes[range]),
+                Effect::Send(Path::Tcp(id), range) => {
+                    if let Some(conn) = self.conn_of(client, id.0) {
+                        self.queue_on(conn, Side::Client, &out.bytes[range]);
+                        touched.push(conn);
+                    }
+                }
+                Effect::OpenTcp(id, _) => {
+                    let (number, relay_id) = self.new_conn_id();
+                    let mut conn = Conn::new(client, life, id, relay_id, self.cut);
+                    conn.corrupt = self.tcp_corrupt;
+                    self.conns.insert(number, conn);
+                    self.agenda.enter(self.now, Happening::Syn(number));
+                }
+                Effect::Close(Path::Tcp(id)) => {
+                    if let Some(conn) = self.conn_of(client, id.0) {
+                        self.close_side(conn, Side::Client);
+                        touched.push(conn);
+                    }
+                }
+                Effect::Persist(ticket, record) => self.persist_of_client(client, ticket, &record),
+                Effect::LookUp(host) => {
+                    let at = self.now + below(&mut self.rng, Duration::from_millis(30));
+                    self.agenda.enter(at, Happening::Resolved { client, life, host });
+                }
+                Effect::Show(event) => self.shown(client, event),
+                Effect::Close(Path::Udp(_)) => {}
+            }
+        }
+        self.stations[client].node.out = out;
+        touched.dedup();
+        touched.into_iter().for_each(|conn| self.pump(conn, Side::Client));
+    }
+
+    fn client_sends(&mut self, client: usize, packet: &[u8]) {
+        self.datagrams += 1;
+        self.watch_keys(client, packet);
+        let station = &mut self.stations[client];
+        let from = station.public;
+        let proves = self.addresses.leaves(from);
+        let arrivals = station.up.carry(self.now, packet.len(), &mut self.rng, &mut self.cover);
+        self.note(|| format!("{client} -> relay {} {arrivals:?}", describe(packet)));
+        for arrival in arrivals {
+            let (bytes, genuine) = (damaged(packet, arrival), arrival.flipped.is_none());
+            self.agenda.enter(arrival.at, Happening::ToRelay { from, bytes, proves, genuine });
+        }
+    }
+
+    /// Counts a key that is renewed because of its age.
+    fn watch_keys(&mut self, client: usize, packet: &[u8]) {
+        if packet[1] != PacketType::Data as u8 {
+            return;
+        }
+        let index = u32::from_be_bytes(packet[4..8].try_into().unwrap());
+        let epoch = &mut self.stations[client].epoch_since;
+        if epoch.is_none_or(|(known, _)| known != index) {
+            let old = epoch.replace((index, self.now));
+            if old.is_some_and(|(_, since)| self.now.since(since) >= REKEY_AGE) {
+                self.cover.add(Count::Rekeys);
+            }
+        }
+    }
+
+    fn persist_of_client(&mut self, client: usize, ticket: Ticket, record: &client::Record) {
+        let durable = !chance(&mut self.rng, self.disk_fails);
+        let station = &mut self.stations[client];
+        match record {
+            client::Record::Counter(mark) if durable => station.counter_reserved = *mark,
+            client::Record::Counter(_) => {}
+            client::Record::Pin { key, .. } => station.pinned = Some(*key),
+        }
+        self.cover.add_many(Count::NotCommitted, u64::from(!durable));
+        let life = station.node.life;
+        self.persist(client + 1, life, ticket, durable);
+    }
+
+    fn persist(&mut self, node: usize, life: u32, ticket: Ticket, durable: bool) {
+        let at = self.now + below(&mut self.rng, self.disk);
+        self.agenda.enter(at, Happening::Committed { node, life, ticket, durable });
+    }
+
+    fn commit(&mut self, node: usize, life: u32, ticket: Ticket, durable: bool) {
+        let alive = if node == 0 { self.relay.life } else { self.stations[node - 1].node.life };
+        if alive != life {
+            return;
+        }
+        let (yes, no) = (Input::Committed(ticket), Input::NotCommitted(ticket));
+        if node == 0 {
+            self.tell_relay(Waiting::Other(if durable { yes } else { no }));
+        } else {
+            let (yes, no) = (Input::Committed(ticket), Input::NotCommitted(ticket));
+            self.tell_client(node - 1, Waiting::Other(if durable { yes } else { no }));
+        }
+    }
+
+    fn shown(&mut self, client: usize, event: Event) {
+        self.note(|| format!("client {client}: {}", brief(&event)));
+        let life = (client, self.stations[client].node.life);
+        self.oracle.show(life, &event, &mut self.cover);
+        let count = match &event {
+            Event::Online { .. } => Some(Count::Online),
+            Event::Lost { .. } => Some(Count::Lost),
+            Event::Replaced { .. } => Some(Count::Replaced),
+            Event::Unreached { .. } => Some(Count::Unreached),
+            Event::Pinned { .. } => Some(Count::Pinned),
+            Event::Pong { .. } => Some(Count::Pongs),
+            _ => None,
+        };
+        if let Some(count) = count {
+            self.cover.add(count);
+        }
+        let station = &mut self.stations[client];
+        station.stopped |= matches!(event, Event::Replaced { .. } | Event::NameRefused { .. } | Event::Left);
+        station.events.push((self.now, event));
+    }
+
+    // TCP.
+
+    fn conn_of(&self, client: usize, id: u64) -> Option<u64> {
+        let life = self.stations[client].node.life;
+        let ours =
+            |conn: &Conn| conn.client == client && conn.client_life == life && conn.socket[0].id.0 == id;
+        self.conns.iter().find(|(_, conn)| ours(conn)).map(|(number, _)| *number)
+    }
+
+    fn queue_on(&mut self, conn: u64, side: Side, packet: &[u8]) {
+        let Some(state) = self.conns.get_mut(&conn) else { return };
+        let (client, open) = (state.client, state.side(side).open);
+        self.note(|| format!("tcp {conn} of {client}: {side:?} sends {}", describe(packet)));
+        let Some(state) = self.conns.get_mut(&conn).filter(|_| open) else { return };
+        if let Err(why) = state.queue(side, packet) {
+            self.cover.add(Count::TcpStuck);
+            self.tell_closed(conn, side, why);
+            self.reset(conn);
+        }
+    }
+
+    fn close_side(&mut self, conn: u64, side: Side) {
+        let Some(state) = self.conns.get_mut(&conn) else { return };
+        let client = state.client;
+        if state.established {
+            state.close(side);
+            self.note(|| format!("tcp {conn} of {client}: {side:?} closes"));
+        } else {
+            self.conns.remove(&conn);
+        }
+    }
+
+    fn try_to_open(&mut self, conn: u64) {
+        let Some(state) = self.conns.get_mut(&conn) else { return };
+        let (client, tries) = (state.client, state.tries);
+        state.tries += 1;
+        let station = &self.stations[client];
+        let rtt = station.up.weather.delay + station.down.weather.delay;
+        let hole = station.up.weather.tcp_hole || station.down.weather.tcp_hole;
+        let lost = hole || chance(&mut self.rng, station.up.weather.loss.min(500));
+        if tries >= SYN_TRIES_MAX {
+            self.cover.add(Count::TcpTimedOut);
+            self.tell_closed(conn, Side::Client, Why::TimedOut);
+            self.conns.remove(&conn);
+        } else if lost {
+            self.agenda.enter(self.now + Duration::from_secs(1 << tries), Happening::Syn(conn));
+        } else if !self.has_tcp || self.relay_up_at > self.now {
+            self.cover.add(Count::TcpRefused);
+            self.later(rtt, move |world| {
+                world.tell_closed(conn, Side::Client, Why::Refused);
+                world.conns.remove(&conn);
+            });
+        } else {
+            self.later(rtt, move |world| world.open(conn));
+        }
+    }
+
+    fn open(&mut self, conn: u64) {
+        let relay_up = self.relay_up_at <= self.now;
+        let Some(state) = self.conns.get_mut(&conn) else { return };
+        let (client, client_id, relay_id) = (state.client, state.socket[0].id, state.socket[1].id);
+        if self.stations[client].node.life != state.client_life || !relay_up {
+            self.conns.remove(&conn);
+            return;
+        }
+        state.established = true;
+        state.socket.iter_mut().for_each(|socket| socket.open = true);
+        self.cover.add(Count::TcpOpened);
+        self.note(|| format!("tcp {conn} of {client} is open"));
+        let remote = self.stations[client].public;
+        let dialled = Input::PathOpened { path: Path::Tcp(client_id), remote: RELAY_ADDR.parse().unwrap() };
+        let accepted = Input::PathOpened { path: Path::Tcp(relay_id), remote };
+        self.tell_client(client, Waiting::Other(dialled));
+        self.tell_relay(Waiting::Other(accepted));
+        self.pump(conn, Side::Client);
+    }
+
+    pub fn pump(&mut self, conn: u64, side: Side) {
+        let Some(state) = self.conns.get_mut(&conn) else { return };
+        let (client, now) = (state.client, self.now);
+        let station = &mut self.stations[client];
+        let lane = if side == Side::Client { &mut station.up } else { &mut station.down };
+        let (arrives, report) = state.pump(side, now, lane, &mut self.rng);
+        let id = state.side(side).id;
+        if let Some(at) = arrives {
+            self.agenda.enter(at, Happening::Segments(conn, side.other()));
+        }
+        if let Some(unsent) = report {
+            let path = Path::Tcp(id);
+            match side {
+                Side::Client => self.tell_client(client, Waiting::Other(Input::Unsent(path, unsent))),
+                Side::Relay => self.tell_relay(Waiting::Other(Input::Unsent(path, unsent))),
+            }
+        }
+    }
+
+    fn deliver_segments(&mut self, conn: u64, side: Side) {
+        let Some(state) = self.conns.get_mut(&conn) else { return };
+        let station = &self.stations[state.client];
+        let lane = if side == Side::Client { &station.down } else { &station.up };
+        let (mut told, path) = (Vec::new(), Path::Tcp(state.side(side).id));
+        match state.deliver(side, self.now, lane.weather.tcp_hole, &mut told) {
+            Err(again) => return self.agenda.enter(again, Happening::Segments(conn, side)),
+            Ok(segments) => self.cover.add_many(Count::TcpSegments, segments),
+        }
+        for told in told {
+            match told {
+                Told::Closed(why) => self.tell_closed(conn, side, why),
+                Told::Packet(bytes) if side == Side::Client => {
+                    let client = self.conns[&conn].client;
+                    self.tell_client(client, Waiting::Packet(path, bytes));
+                }
+                Told::Packet(bytes) => self.tell_relay(Waiting::Packet(path, bytes)),
+            }
+        }
+        self.pump(conn, Side::Client);
+        self.pump(conn, Side::Relay);
+        if self.conns.get(&conn).is_some_and(Conn::is_over) {
+            self.conns.remove(&conn);
+        }
+    }
+
+    fn tell_closed(&mut self, conn: u64, side: Side, why: Why) {
+        let Some(state) = self.conns.get_mut(&conn) else { return };
+        let (client, life, id) = (state.client, state.client_life, state.side(side).id);
+        state.side(side).open = false;
+        let path = Path::Tcp(id);
+        self.note(|| format!("tcp {conn} of {client}: {side:?} is told {why:?}"));
+        match side {
+            Side::Client if self.stations[client].node.life == life => {
+                self.tell_client(client, Waiting::Other(Input::PathClosed(path, why)));
+            }
+            Side::Client => {}
+            Side::Relay => self.tell_relay(Waiting::Other(Input::PathClosed(path, why))),
+        }
+    }
+
+    /// Both ends are told that the connection broke; what was under way is lost.
+    pub fn reset(&mut self, conn: u64) {
+        for side in [Side::Client, Side::Relay] {
+            let opening = side == Side::Client && self.conns.get(&conn).is_some_and(|c| !c.established);
+            let open = self.conns.get_mut(&conn).is_some_and(|c| c.side(side).open);
+            if open || opening {
+                self.tell_closed(conn, side, Why::Reset);
+            }
+        }
+        self.conns.remove(&conn);
+        self.cover.add(Count::TcpResets);
+    }
+}
+
+fn remember<T>(list: &mut std::collections::VecDeque<T>, what: T) {
+    if list.len() >= OVERHEARD_MAX {
+        list.pop_front();
+    }
+    list.push_back(what);
+}
+
+fn damaged(packet: &[u8], arrival: Arrival) -> Vec<u8> {
+    let mut bytes = packet.to_vec();
+    if let Some(bit) = arrival.flipped {
+        bytes[bit / 8] ^= 1 << (bit % 8);
+    }
+    bytes
+}
+
+fn describe(packet: &[u8]) -> String {
+    let number = packet.get(8..16).map_or(0, |bytes| u64::from_be_bytes(bytes.try_into().unwrap()));
+    match packet[1] {
+        1 => format!("INIT {}", packet.len()),
+        2 => format!("RESPONSE {}", packet.len()),
+        4 => format!("KEY_QUERY {}", packet.len()),
+        5 => format!("KEY_ANSWER {}", packet.len()),
+        6 => format!("DATA #{number} {}", packet.len()),
+        other => format!("type {other} {}", packet.len()),
+    }
+}
+
+fn brief(event: &Event) -> String {
+    match event {
+        Event::Letter(letter) => {
+            format!("letter {} from {}, {} B", letter.id, letter.from, letter.text.len())
+        }
+        Event::Refused { request, id, reason, may_have_arrived, .. } => {
+            format!("letter {request} ({id}) refused: {reason:?}, may have arrived: {may_have_arrived}")
+        }
+        Event::Progress { request, progress: Progress::Delivered, .. } => {
+            format!("letter {request} delivered")
+        }
+        other => format!("{other:?}"),
+    }
+}

@@ -1,0 +1,117 @@
+//! What the seeds have met: a run in which one of these stays at zero has tested less than it says.
+
+use std::collections::BTreeMap;
+
+use queqiao::link::Stats;
+
+macro_rules! counts {
+    ($($name:ident,)*) => {
+        /// Everything that is counted.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Count {
+            $($name,)*
+        }
+
+        impl Count {
+            pub const ALL: &[Count] = &[$(Count::$name,)*];
+        }
+    };
+}
+
+counts! {
+    LostAlone,
+    LostInBurst,
+    LostInHole,
+    LostForSize,
+    LostInQueue,
+    Copied,
+    Reordered,
+    Corrupted,
+    Rebinds,
+    StrayToOldAddress,
+    TcpOpened,
+    TcpRefused,
+    TcpTimedOut,
+    TcpResets,
+    TcpStalls,
+    TcpStuck,
+    TcpSegments,
+    TcpCorrupted,
+    Replays,
+    Garbage,
+    Truncated,
+    RelayRestarts,
+    Replacements,
+    Pauses,
+    ClockJumps,
+    NotCommitted,
+    Pings,
+    Pongs,
+    LettersShown,
+    LettersDelivered,
+    LongLetters,
+    EchoLetters,
+    RefusedUnknown,
+    RefusedOffline,
+    MayHaveArrived,
+    MissingTold,
+    Online,
+    Lost,
+    Replaced,
+    Unreached,
+    Pinned,
+    MovedToTcp,
+    MovedToUdp,
+    Handshakes,
+    Continued,
+    Rekeys,
+    Ptos,
+    PacketsLost,
+    SpuriousLosses,
+    StreamBytesResent,
+    LoneAcks,
+    PersistentCongestions,
+    LinkMoves,
+}
+
+/// Sums of counts.
+#[derive(Clone, Debug, Default)]
+pub struct Cover {
+    counts: BTreeMap<Count, u64>,
+}
+
+impl Cover {
+    pub fn add(&mut self, count: Count) {
+        self.add_many(count, 1);
+    }
+
+    pub fn add_many(&mut self, count: Count, many: u64) {
+        *self.counts.entry(count).or_default() += many;
+    }
+
+    pub fn get(&self, count: Count) -> u64 {
+        self.counts.get(&count).copied().unwrap_or(0)
+    }
+
+    /// What one end of a session has counted.
+    pub fn add_link(&mut self, stats: &Stats) {
+        self.add_many(Count::Ptos, stats.ptos);
+        self.add_many(Count::PacketsLost, stats.packets_lost);
+        self.add_many(Count::SpuriousLosses, stats.packets_lost_spuriously);
+        self.add_many(Count::StreamBytesResent, stats.stream_bytes_resent);
+        self.add_many(Count::LoneAcks, stats.acks_alone);
+        self.add_many(Count::PersistentCongestions, stats.persistent_congestions);
+        self.add_many(Count::LinkMoves, stats.moves);
+    }
+
+    pub fn merge(&mut self, other: &Cover) {
+        for (count, many) in &other.counts {
+            self.add_many(*count, *many);
+        }
+    }
+
+    /// One line for each count.
+    pub fn table(&self) -> String {
+        self.counts.iter().map(|(count, many)| format!("{many:>10}  {count:?}\n")).collect()
+    }
+}

@@ -1,0 +1,109 @@
+//! What must hold at every step, whatever the network does.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use queqiao::base::{Path, Tick};
+use queqiao::link::Stats;
+use queqiao::peer::Peer;
+use queqiao::session::SessionId;
+use queqiao::wire::limits::{UDP_PACKET_MAX, UNACKED_MAX};
+use queqiao::wire::packet::PacketType;
+
+use super::cover::{Count, Cover};
+
+/// One address as the relay sees it.
+#[derive(Debug, Default)]
+struct Far {
+    received: usize,
+    sent: usize,
+    /// Whoever is there has had something from the relay.
+    heard: bool,
+    /// And has sent something since that came.
+    proven: bool,
+}
+
+/// The three-times rule, and nothing at all for somebody who only repeats what others said.
+#[derive(Default)]
+pub struct Addresses {
+    far: BTreeMap<SocketAddr, Far>,
+}
+
+impl Addresses {
+    /// A datagram leaves `addr` for the relay: whether it may prove that somebody is there.
+    pub fn leaves(&self, addr: SocketAddr) -> bool {
+        self.far.get(&addr).is_some_and(|far| far.heard)
+    }
+
+    pub fn arrives_at_relay(&mut self, addr: SocketAddr, len: usize, proves: bool) {
+        let far = self.far.entry(addr).or_default();
+        far.received += len;
+        far.proven |= proves;
+    }
+
+    pub fn arrives_there(&mut self, addr: SocketAddr) {
+        self.far.entry(addr).or_default().heard = true;
+    }
+
+    pub fn relay_sends(&mut self, addr: SocketAddr, packet: &[u8], hostile: bool) {
+        let far = self.far.entry(addr).or_default();
+        far.sent += packet.len();
+        let times = if hostile { 1 } else { 3 };
+        let within = far.proven || far.sent <= times * far.received;
+        let (sent, received) = (far.sent, far.received);
+        assert!(within, "amplification: {sent} bytes to {addr}, {received} came from it");
+        let data = packet.get(1) == Some(&(PacketType::Data as u8));
+        assert!(!hostile || !data, "data was sent to {addr}, which only repeats others' packets");
+    }
+}
+
+/// What is kept of one end's session from turn to turn.
+#[derive(Default)]
+pub struct PeerWatch {
+    id: Option<SessionId>,
+    path: Option<Path>,
+    counted: Stats,
+    before: Stats,
+    in_flight: usize,
+    next_number: u64,
+}
+
+impl PeerWatch {
+    /// Looks at a session after a turn.
+    pub fn look(&mut self, now: Tick, peer: Option<&Peer>, cover: &mut Cover) {
+        let id = peer.map(Peer::id);
+        if id != self.id {
+            cover.add_link(&self.counted);
+            *self = PeerWatch { id, ..PeerWatch::default() };
+        }
+        let Some(peer) = peer else { return };
+        let link = peer.link();
+        let stats = link.stats();
+        assert!(link.unacked_bytes() <= UNACKED_MAX, "{} bytes unacknowledged", link.unacked_bytes());
+        assert!(link.next_number() >= self.next_number, "packet numbers only go up");
+        assert!(link.window() >= 2 * UDP_PACKET_MAX, "a window of {}", link.window());
+        let in_flight = link.bytes_in_flight();
+        let sent = stats.packets_sent > self.before.packets_sent;
+        if sent && in_flight > self.in_flight && matches!(link.path(), Some(Path::Udp(_))) {
+            let probes = 2 * UDP_PACKET_MAX;
+            let bound = link.window() + probes;
+            assert!(in_flight <= bound, "{in_flight} bytes in flight, {bound} allowed at {now:?}");
+        }
+        if let (Some(before), Some(path)) = (self.path, peer.path())
+            && before.carrier() != path.carrier()
+        {
+            let to_tcp = matches!(path, Path::Tcp(_));
+            cover.add(if to_tcp { Count::MovedToTcp } else { Count::MovedToUdp });
+        }
+        self.path = peer.path().or(self.path);
+        self.in_flight = in_flight;
+        self.next_number = link.next_number();
+        (self.before, self.counted) = (stats, stats);
+    }
+
+    /// The world ends.
+    pub fn finish(&mut self, cover: &mut Cover) {
+        cover.add_link(&self.counted);
+        *self = PeerWatch::default();
+    }
+}

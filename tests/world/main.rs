@@ -1,0 +1,20 @@
+//! The simulated world: one relay, several clients and the network between them, driven by the same `turn` as the
+//! real program, on virtual time and from one seed.
+//!
+//! `QUEQIAO_SEED=n` replays one seed with a trace; `QUEQIAO_SEEDS=a..b` runs that range instead of the usual one.
+//! `QUEQIAO_BLESS=1` writes the golden table anew.
+
+mod agenda;
+mod attacker;
+mod carry;
+mod cover;
+mod guard;
+mod node;
+mod oracle;
+mod plan;
+mod random;
+mod stories;
+mod stories_of_many;
+mod tcp;
+mod weather;
+mod world;

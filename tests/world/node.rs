@@ -1,0 +1,105 @@
+//! One process of the world: a core, its inputs that wait, and when it has its next turn.
+
+use std::collections::VecDeque;
+
+use queqiao::base::{Core, Inbox, Input, Now, Outputs, Path, Tick, Wall, turn};
+
+/// The wall clock's reading at the world's beginning, in milliseconds.
+const WALL_START_MS: i64 = 1_800_000_000_000;
+
+/// An input that waits; packets keep their bytes.
+pub enum Waiting<C> {
+    Packet(Path, Vec<u8>),
+    Other(Input<'static, C>),
+}
+
+pub struct Node<K: Core> {
+    pub core: K,
+    pub inbox: VecDeque<Waiting<K::Command>>,
+    /// The turn that is on the agenda; others are stale.
+    pub turn_at: Option<Tick>,
+    /// Stopped by the machine until then.
+    pub paused_until: Tick,
+    /// How far the wall clock is off, in milliseconds.
+    pub wall_offset_ms: i64,
+    /// Counts restarts: what was begun by an earlier process is not for this one.
+    pub life: u32,
+    pub out: Outputs<K::Record, K::Event>,
+    /// Of the present second: turns for nothing, and others.
+    turns: Turns,
+}
+
+#[derive(Default)]
+struct Turns {
+    second: u64,
+    idle: u32,
+    busy: u32,
+}
+
+struct Feed<'a, C> {
+    inbox: &'a mut VecDeque<Waiting<C>>,
+    lent: Vec<u8>,
+}
+
+impl<C> Inbox<C> for Feed<'_, C> {
+    fn next_input(&mut self) -> Option<Input<'_, C>> {
+        Some(match self.inbox.pop_front()? {
+            Waiting::Other(input) => input,
+            Waiting::Packet(path, bytes) => {
+                self.lent = bytes;
+                Input::Packet { path, bytes: &mut self.lent }
+            }
+        })
+    }
+}
+
+/// Turns within one virtual second that had no input and did nothing, beside two for each that had some (a deadline
+/// that moved back still wakes once): above it a node spins.
+const IDLE_TURNS_PER_SECOND_MAX: u32 = 100;
+
+impl<K: Core> Node<K> {
+    pub fn new(core: K) -> Node<K> {
+        Node {
+            core,
+            inbox: VecDeque::new(),
+            turn_at: None,
+            paused_until: Tick::ZERO,
+            wall_offset_ms: 0,
+            life: 0,
+            out: Outputs::default(),
+            turns: Turns::default(),
+        }
+    }
+
+    /// Another process in this one's place: what waited is gone.
+    pub fn restart(&mut self, core: K) {
+        self.core = core;
+        self.inbox.clear();
+        self.turn_at = None;
+        self.life += 1;
+    }
+
+    /// One turn. Its effects stand in `out`; the deadline is checked and returned.
+    pub fn take_turn(&mut self, at: Tick) -> Option<Tick> {
+        let wall_ms = WALL_START_MS + self.wall_offset_ms + (at.as_micros() / 1000) as i64;
+        let now = Now { tick: at, wall: Wall(wall_ms.max(0) as u64) };
+        self.out.clear();
+        let had_input = !self.inbox.is_empty();
+        let mut feed = Feed { inbox: &mut self.inbox, lent: Vec::new() };
+        let deadline = turn(&mut self.core, now, &mut feed, &mut self.out);
+        assert!(deadline.is_none_or(|deadline| deadline > at), "spin: a deadline of {deadline:?} at {at:?}, {}", std::any::type_name::<K>());
+        self.count_turn(at, !had_input && self.out.effects.is_empty());
+        deadline
+    }
+
+    fn count_turn(&mut self, at: Tick, idle: bool) {
+        let second = at.as_micros() / 1_000_000;
+        if self.turns.second != second {
+            self.turns = Turns { second, ..Turns::default() };
+        }
+        let turns = &mut self.turns;
+        (turns.idle, turns.busy) = (turns.idle + u32::from(idle), turns.busy + u32::from(!idle));
+        let most = IDLE_TURNS_PER_SECOND_MAX + 2 * turns.busy;
+        assert!(turns.idle <= most, "spin: {} turns for nothing in one second, {most} allowed", turns.idle);
+    }
+}

@@ -1,0 +1,261 @@
+//! What one seed does: who there is, what the network is like, what is said and what goes wrong, and when.
+
+use std::time::Duration;
+
+use queqiao::client::{Carriers, Command};
+
+use super::cover::Count;
+use super::tcp::Side;
+use super::weather::{Weather, chance};
+use super::world::{RELAY_HOST, World};
+
+const NAMES: [&str; 5] = ["TOM", "JACK", "一棵树", "武大郎", "Zoë"];
+/// After the network has healed, everything has its end within this time.
+pub const HEALED_FOR: Duration = Duration::from_secs(90);
+/// Both ends must then be as good as silent for so long.
+const QUIET_FOR: Duration = Duration::from_secs(60);
+/// What a client and the relay may exchange in that time: keep-alives and their acks, and one renewal of keys.
+const QUIET_DATAGRAMS_MAX: u64 = 24;
+
+/// One seed, from beginning to end.
+pub fn live(world: &mut World) {
+    people(world);
+    let trouble = Duration::from_secs(10 + world.rng.below(50));
+    let long = chance(&mut world.rng, 80);
+    talk(world, trouble);
+    go_wrong(world, trouble);
+    world.run_for(trouble);
+    if long {
+        grow_old(world);
+    }
+    world.heal();
+    let ended = world.run_until(HEALED_FOR, |w| w.open_letters().is_empty());
+    let open = world.open_letters();
+    assert!(ended, "{} letters have no end: {:?}", open.len(), open.first().map(|l| world.fate(*l)));
+    world.run_for(HEALED_FOR);
+    be_quiet(world);
+    world.finish();
+}
+
+fn people(world: &mut World) {
+    let many = 2 + world.rng.below(4) as usize;
+    world.disk = Duration::from_micros(50 + world.rng.below(20_000));
+    if chance(&mut world.rng, 200) {
+        world.disk_fails = 100;
+    }
+    if chance(&mut world.rng, 300) {
+        world.cut = [1, 7, 100, 536, 1460][world.rng.below(5) as usize];
+    }
+    world.has_tcp = !chance(&mut world.rng, 150);
+    for name in &NAMES[..many] {
+        let carriers = match world.rng.below(10) {
+            0 => Carriers::Udp,
+            1 | 2 if world.has_tcp => Carriers::Tcp,
+            _ => Carriers::Auto,
+        };
+        let client = world.client(name, carriers);
+        if chance(&mut world.rng, 300) {
+            world.stations[client].relay = RELAY_HOST.parse().unwrap();
+        }
+        if chance(&mut world.rng, 500) {
+            world.stations[client].pinned = Some(world.relay.core.public_key());
+        }
+        change_weather(world, client);
+        let wait = Duration::from_millis(world.rng.below(3_000));
+        world.later(wait, move |w| w.start(client));
+    }
+}
+
+/// Both directions of one client's line.
+fn change_weather(world: &mut World, client: usize) {
+    let delay = Duration::from_micros(500 + world.rng.below(100_000));
+    let bad = world.rng.below(4);
+    for up in [true, false] {
+        let mut weather = Weather::clear(delay);
+        let rng = &mut world.rng;
+        if bad > 0 {
+            weather.loss = [0, 5, 20, 100, 300][rng.below(2 + bad) as usize];
+            weather.jitter = Duration::from_micros(rng.below(bad * 5_000));
+        }
+        if bad > 1 {
+            weather.burst = rng.below(12);
+            weather.copies = rng.below(60);
+            weather.reordered = rng.below(120);
+            weather.corrupt = rng.below(12);
+        }
+        if chance(rng, 200) {
+            weather.rate = 6_000 + rng.below(200_000);
+            weather.queue = 4_000 + rng.below(40_000);
+        }
+        if chance(rng, 40) {
+            weather.mtu = 600 + rng.below(600) as usize;
+        }
+        let station = &mut world.stations[client];
+        let lane = if up { &mut station.up } else { &mut station.down };
+        lane.weather = weather;
+    }
+}
+
+fn talk(world: &mut World, span: Duration) {
+    let many = 10 + world.rng.below(90);
+    for _ in 0..many {
+        let at = Duration::from_micros(world.rng.below(span.as_micros() as u64));
+        let burst = if chance(&mut world.rng, 50) { 20 } else { 1 };
+        world.later(at, move |w| (0..burst).for_each(|_| say_something(w)));
+    }
+}
+
+fn say_something(world: &mut World) {
+    let people = world.stations.len() as u64;
+    let from = world.rng.below(people) as usize;
+    if !world.stations[from].started {
+        return;
+    }
+    let to = match world.rng.below(20) {
+        0 => "echo".to_owned(),
+        1 => "nobody".to_owned(),
+        _ => world.stations[world.rng.below(people) as usize].name.clone(),
+    };
+    let len = match world.rng.below(40) {
+        0 => 64 * 1024,
+        1 => world.rng.below(64 * 1024 + 10) as usize,
+        2..=5 => world.rng.below(4_000) as usize,
+        _ => world.rng.below(120) as usize,
+    };
+    let word = format!("{:08x} ", world.rng.next_u32());
+    let mut text = word.repeat(len / word.len() + 1);
+    text.truncate(len);
+    world.send(from, &to, &text);
+    if chance(&mut world.rng, 50) {
+        let relay = world.stations[from].relay.clone();
+        world.cover.add(Count::Pings);
+        world.command(from, Command::Ping { relay });
+    }
+}
+
+fn go_wrong(world: &mut World, span: Duration) {
+    for _ in 0..world.rng.below(14) {
+        let at = Duration::from_micros(world.rng.below(span.as_micros() as u64));
+        world.later(at, fault);
+    }
+    if chance(&mut world.rng, 120) {
+        world.tcp_corrupt = 2;
+    }
+    if chance(&mut world.rng, 150) {
+        let at = Duration::from_micros(world.rng.below(span.as_micros() as u64));
+        world.later(at, |w| {
+            let down = Duration::from_millis(w.rng.below(4_000));
+            w.restart_relay(down);
+        });
+    }
+    if chance(&mut world.rng, 80) {
+        let at = Duration::from_micros(world.rng.below(span.as_micros() as u64));
+        world.later(at, |w| {
+            let client = w.rng.below(w.stations.len() as u64) as usize;
+            w.cover.add(Count::Replacements);
+            w.restart_client(client);
+        });
+    }
+    if chance(&mut world.rng, 60) {
+        let at = Duration::from_micros(world.rng.below(span.as_micros() as u64));
+        world.later(at, second_machine);
+    }
+}
+
+/// The same key signs in from another machine, whose clock is somewhat ahead.
+fn second_machine(world: &mut World) {
+    let station = &world.stations[0];
+    let (name, key) = (station.name.clone(), station.private_key);
+    let second = world.client_with_key(&name, Carriers::Auto, key);
+    world.stations[second].node.wall_offset_ms = 20_000;
+    world.start(second);
+}
+
+fn fault(world: &mut World) {
+    let client = world.rng.below(world.stations.len() as u64) as usize;
+    let span = Duration::from_millis(world.rng.below(12_000));
+    match world.rng.below(12) {
+        0 | 1 => change_weather(world, client),
+        2 | 3 => {
+            let new_host = chance(&mut world.rng, 300);
+            world.rebind(client, new_host);
+        }
+        4 => hole(world, client, span, [true, false], true),
+        5 => hole(world, client, span, [false, true], true),
+        6 => hole(world, client, span, [true, true], false),
+        7 => break_tcp(world, client, span),
+        8 => pause(world, client, span),
+        9 => {
+            world.cover.add(Count::ClockJumps);
+            let jump = world.rng.below(40_000_000) as i64 - 10_000_000;
+            world.stations[client].node.wall_offset_ms += jump;
+        }
+        10 => {
+            let many = 1 + world.rng.below(20);
+            world.replay_to_relay(many);
+            world.replay_to_client(many);
+        }
+        _ => {
+            let many = 1 + world.rng.below(20);
+            world.garbage(many);
+        }
+    }
+}
+
+/// Nothing passes for a while: up, down; UDP alone, or TCP as well.
+fn hole(world: &mut World, client: usize, span: Duration, directions: [bool; 2], udp_only: bool) {
+    set_hole(world, client, directions, udp_only, true);
+    world.later(span, move |w| set_hole(w, client, directions, udp_only, false));
+}
+
+fn set_hole(world: &mut World, client: usize, directions: [bool; 2], udp_only: bool, hole: bool) {
+    let station = &mut world.stations[client];
+    for (lane, wanted) in [&mut station.up, &mut station.down].into_iter().zip(directions) {
+        if wanted {
+            lane.weather.udp_hole = hole;
+            lane.weather.tcp_hole = hole && !udp_only;
+        }
+    }
+}
+
+fn break_tcp(world: &mut World, client: usize, span: Duration) {
+    let ours = world.conns.iter().find(|(_, conn)| conn.client == client && conn.established);
+    let Some((&number, _)) = ours else { return };
+    if chance(&mut world.rng, 500) {
+        return world.reset(number);
+    }
+    let side = if chance(&mut world.rng, 500) { Side::Client } else { Side::Relay };
+    let until = world.now + span;
+    world.cover.add(Count::TcpStalls);
+    world.conns.get_mut(&number).expect("it was just found").side(side).stalled_until = until;
+}
+
+fn pause(world: &mut World, client: usize, span: Duration) {
+    world.cover.add(Count::Pauses);
+    let until = world.now + span;
+    world.stations[client].node.paused_until = until;
+}
+
+/// Half an hour of small talk: keys are renewed on the way.
+fn grow_old(world: &mut World) {
+    for minute in 0..32 {
+        for second in [7, 31] {
+            world.later(Duration::from_secs(minute * 60 + second), say_something);
+        }
+    }
+    world.run_for(Duration::from_secs(32 * 60));
+}
+
+fn be_quiet(world: &mut World) {
+    let before = world.datagrams;
+    world.run_for(QUIET_FOR);
+    let sent = world.datagrams - before;
+    let most = QUIET_DATAGRAMS_MAX * world.stations.len() as u64;
+    assert!(sent <= most, "{sent} datagrams though nobody says anything");
+    for (client, station) in world.stations.iter().enumerate() {
+        let peer = station.node.core.peer(&station.relay);
+        assert!(station.stopped || peer.is_some(), "client {client} has no session though all is well");
+        let unacked = peer.map_or(0, |peer| peer.link().unacked_bytes());
+        assert!(station.stopped || unacked == 0, "client {client} has {unacked} bytes unacknowledged");
+    }
+}

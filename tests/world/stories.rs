@@ -1,0 +1,212 @@
+//! Stories: what two or three people see, each told alone.
+
+use std::time::Duration;
+
+use queqiao::base::Carrier;
+use queqiao::client::{Carriers, Command, Event, Unreached};
+use queqiao::wire::message::{NameReason, Reason};
+
+use super::oracle::End;
+use super::world::World;
+
+pub const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+pub const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// TOM and JACK, both online.
+pub fn two(carriers: Carriers) -> (World, usize, usize) {
+    let mut world = World::new(1);
+    let (tom, jack) = (world.client("TOM", carriers), world.client("JACK", carriers));
+    world.start(tom);
+    world.start(jack);
+    assert!(world.run_until(secs(5), |w| is_online(w, tom) && is_online(w, jack)), "both come online");
+    (world, tom, jack)
+}
+
+pub fn is_online(world: &World, client: usize) -> bool {
+    let events = world.stations[client].events.iter().rev();
+    let mut told = events.filter(|(_, e)| matches!(e, Event::Online { .. } | Event::Lost { .. }));
+    matches!(told.next(), Some((_, Event::Online { .. })))
+}
+
+pub fn ended(world: &World, request: u64) -> bool {
+    world.fate(request).end.is_some()
+}
+
+pub fn delivered(world: &World, request: u64) -> bool {
+    world.fate(request).end == Some(End::Delivered)
+}
+
+pub fn shows(world: &World, client: usize, wanted: impl Fn(&Event) -> bool) -> bool {
+    world.stations[client].events.iter().any(|(_, event)| wanted(event))
+}
+
+#[test]
+fn a_letter_goes_over_udp() {
+    let (mut world, tom, jack) = two(Carriers::Auto);
+    let letter = world.send(tom, "JACK", "hello");
+    assert!(world.run_until(millis(100), |w| delivered(w, letter)), "{:?}", world.fate(letter));
+    assert!(shows(
+        &world,
+        jack,
+        |e| matches!(e, Event::Letter(l) if l.text == "hello" && l.via == Carrier::Udp)
+    ));
+    assert_eq!(world.last_conn, 0, "no TCP connection is opened where UDP works");
+}
+
+#[test]
+fn a_letter_goes_over_tcp() {
+    let (mut world, tom, jack) = two(Carriers::Tcp);
+    let datagrams = world.datagrams;
+    let letter = world.send(tom, "JACK", "hello");
+    assert!(world.run_until(millis(100), |w| delivered(w, letter)), "{:?}", world.fate(letter));
+    assert!(shows(&world, jack, |e| matches!(e, Event::Letter(l) if l.via == Carrier::Tcp)));
+    assert_eq!((datagrams, world.datagrams), (0, 0), "not one datagram");
+}
+
+#[test]
+fn udp_that_is_a_black_hole_costs_a_second() {
+    let mut world = World::new(1);
+    let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
+    world.stations[tom].up.weather.udp_hole = true;
+    world.start(jack);
+    world.start(tom);
+    let letter = world.send(tom, "JACK", "hello");
+    assert!(world.run_until(millis(1500), |w| delivered(w, letter)), "{:?}", world.fate(letter));
+    assert!(shows(&world, tom, |e| matches!(e, Event::Online { via: Carrier::Tcp, .. })));
+}
+
+#[test]
+fn a_conversation_whose_udp_dies_goes_on_over_tcp() {
+    let (mut world, tom, jack) = two(Carriers::Auto);
+    world.stations[tom].up.weather.udp_hole = true;
+    world.stations[tom].down.weather.udp_hole = true;
+    let letter = world.send(tom, "JACK", "hello");
+    assert!(world.run_until(secs(10), |w| delivered(w, letter)), "{:?}", world.fate(letter));
+    assert!(shows(&world, tom, |e| matches!(e, Event::Moved { via: Carrier::Tcp, .. })));
+    let answer = world.send(jack, "TOM", "hello");
+    assert!(world.run_until(millis(500), |w| delivered(w, answer)), "{:?}", world.fate(answer));
+    assert_eq!(world.relay.core.stats().handshakes, 3, "the session goes on");
+}
+
+#[test]
+fn a_new_address_in_mid_conversation_costs_nothing() {
+    let (mut world, tom, jack) = two(Carriers::Auto);
+    for round in 0..6 {
+        let letter = world.send(tom, "JACK", "before");
+        assert!(world.run_until(millis(200), |w| delivered(w, letter)), "{:?}", world.fate(letter));
+        world.rebind(tom, round % 2 == 1);
+        let letter = world.send(tom, "JACK", "after");
+        assert!(world.run_until(millis(200), |w| delivered(w, letter)), "{:?}", world.fate(letter));
+        let answer = world.send(jack, "TOM", "and back");
+        assert!(world.run_until(millis(200), |w| delivered(w, answer)), "{:?}", world.fate(answer));
+    }
+    assert_eq!(world.relay.core.stats().handshakes, 2, "no new handshake");
+}
+
+#[test]
+fn the_first_key_a_relay_shows_is_pinned() {
+    let (mut world, tom, _) = two(Carriers::Auto);
+    let relay_key = world.relay.core.public_key();
+    assert!(shows(&world, tom, |e| matches!(e, Event::Pinned { key, .. } if *key == relay_key)));
+    world.stations[tom].events.clear();
+    world.restart_client(tom);
+    assert!(world.run_until(secs(2), |w| is_online(w, tom)));
+    assert!(!shows(&world, tom, |e| matches!(e, Event::Pinned { .. })), "it was known");
+}
+
+#[test]
+fn a_relay_with_another_key_is_told_loudly() {
+    let mut world = World::new(1);
+    let tom = world.client("TOM", Carriers::Auto);
+    let pinned = queqiao::session::Identity::from_private([7; 32]).public();
+    world.stations[tom].pinned = Some(pinned);
+    world.start(tom);
+    let offered = world.relay.core.public_key();
+    let wanted = Unreached::KeyChanged { pinned, offered };
+    let told = |w: &World| shows(w, tom, |e| matches!(e, Event::Unreached { why, .. } if *why == wanted));
+    assert!(world.run_until(secs(3), told), "{:?}", world.stations[tom].events);
+    assert!(!is_online(&world, tom));
+}
+
+#[test]
+fn a_name_belongs_to_the_first_key() {
+    let (mut world, _, _) = two(Carriers::Auto);
+    let thief = world.client("TOM", Carriers::Auto);
+    world.start(thief);
+    let refused = |e: &Event| matches!(e, Event::NameRefused { reason: NameReason::Taken, .. });
+    assert!(world.run_until(secs(2), |w| shows(w, thief, refused)));
+    let names = world.members.len();
+    world.run_for(secs(5));
+    assert_eq!((names, world.members.len()), (2, 2));
+}
+
+#[test]
+fn an_unknown_name_is_refused_with_names_like_it() {
+    let (mut world, tom, _) = two(Carriers::Auto);
+    let letter = world.send(tom, "JAKC", "hello");
+    assert!(world.run_until(millis(100), |w| ended(w, letter)));
+    let told = |e: &Event| match e {
+        Event::Refused { reason: Reason::Unknown, nearest, .. } => {
+            nearest.first().is_some_and(|name| name.as_str() == "JACK")
+        }
+        _ => false,
+    };
+    assert!(shows(&world, tom, told), "{:?}", world.stations[tom].events);
+    let letter = world.send(tom, "JACK", "hello");
+    assert!(world.run_until(millis(100), |w| delivered(w, letter)));
+}
+
+#[test]
+fn a_member_who_has_left_is_offline() {
+    let (mut world, tom, jack) = two(Carriers::Auto);
+    world.command(jack, Command::Leave);
+    world.run_for(millis(100));
+    let letter = world.send(tom, "JACK", "hello");
+    assert!(world.run_until(millis(100), |w| ended(w, letter)));
+    let offline = End::Refused { reason: Reason::Offline, may_have_arrived: false };
+    assert_eq!(world.fate(letter).end, Some(offline));
+}
+
+#[test]
+fn a_letter_whose_recipient_falls_silent_may_have_arrived() {
+    let (mut world, tom, jack) = two(Carriers::Udp);
+    world.stations[jack].up.weather.udp_hole = true;
+    let letter = world.send(tom, "JACK", "hello");
+    assert!(world.run_until(secs(12), |w| ended(w, letter)));
+    let offline = End::Refused { reason: Reason::Offline, may_have_arrived: true };
+    assert_eq!(world.fate(letter).end, Some(offline));
+    assert_eq!(world.fate(letter).shown, 1, "it did arrive");
+    let next = world.send(tom, "JACK", "still there?");
+    assert!(world.run_until(millis(100), |w| ended(w, next)), "no waiting for somebody who is lost");
+    world.heal();
+    assert!(world.run_until(secs(30), |w| {
+        let station = &w.stations[jack];
+        station.node.core.peer(&station.relay).is_some_and(|p| p.link().pto_count() == 0)
+    }));
+    let letter = world.send(tom, "JACK", "hello again");
+    assert!(world.run_until(secs(1), |w| delivered(w, letter)), "{:?}", world.fate(letter));
+}
+
+#[test]
+fn echo_answers_in_capitals() {
+    let (mut world, tom, _) = two(Carriers::Auto);
+    let letter = world.send(tom, "echo", "hello 你好");
+    assert!(world.run_until(millis(100), |w| delivered(w, letter)));
+    let capitals = |e: &Event| matches!(e, Event::Letter(l) if l.text == "HELLO 你好");
+    assert!(world.run_until(millis(100), |w| shows(w, tom, capitals)));
+}
+
+#[test]
+fn the_longest_letter_arrives_and_a_longer_one_is_refused() {
+    let (mut world, tom, _) = two(Carriers::Auto);
+    let longest = world.send(tom, "JACK", &"x".repeat(64 * 1024));
+    let longer = world.send(tom, "JACK", &"x".repeat(64 * 1024 + 1));
+    assert!(world.run_until(secs(2), |w| delivered(w, longest)), "{:?}", world.fate(longest).end);
+    let too_long = End::Refused { reason: Reason::TooLong, may_have_arrived: false };
+    assert_eq!(world.fate(longer).end, Some(too_long));
+}

@@ -1,0 +1,110 @@
+//! Stories of bursts, restarts, and one whose trouble must not be another's.
+
+use queqiao::client::{Carriers, Event};
+use queqiao::relay::Limits;
+use queqiao::wire::message::Reason;
+
+use super::cover::Count;
+use super::oracle::End;
+use super::stories::{delivered, ended, is_online, millis, secs, shows, two};
+use super::world::World;
+
+#[test]
+fn a_relay_that_restarts_loses_and_repeats_nothing() {
+    let (mut world, tom, jack) = two(Carriers::Auto);
+    let mut letters = Vec::new();
+    for n in 0..40 {
+        letters.push(world.send(tom, "JACK", &format!("letter {n}")));
+        letters.push(world.send(jack, "TOM", &format!("letter {n}")));
+        if n == 20 {
+            world.restart_relay(millis(300));
+        }
+        world.run_for(millis(20));
+    }
+    let all = |w: &World| letters.iter().all(|l| ended(w, *l));
+    assert!(world.run_until(secs(90), all), "{:?}", world.open_letters());
+    assert!(is_online(&world, tom) && is_online(&world, jack));
+    assert!(world.relay.core.stats().handshakes >= 2, "sessions are made anew");
+    let later = world.send(tom, "JACK", "and on it goes");
+    assert!(world.run_until(secs(5), |w| delivered(w, later)), "{:?}", world.fate(later));
+}
+
+#[test]
+fn a_dead_recipient_does_not_delay_another() {
+    let (mut world, tom, jack) = two(Carriers::Auto);
+    let mary = world.client("MARY", Carriers::Auto);
+    world.start(mary);
+    assert!(world.run_until(secs(2), |w| is_online(w, mary)));
+    world.stations[jack].node.paused_until = world.now + secs(600);
+    for _ in 0..300 {
+        world.send(tom, "JACK", &"to nobody ".repeat(100));
+    }
+    for n in 0..20 {
+        let letter = world.send(tom, "MARY", &format!("letter {n}"));
+        assert!(world.run_until(secs(2), |w| delivered(w, letter)), "{n}: {:?}", world.fate(letter));
+    }
+}
+
+#[test]
+fn a_second_machine_with_the_same_key_takes_over() {
+    let (mut world, tom, jack) = two(Carriers::Auto);
+    let key = world.stations[tom].private_key;
+    let second = world.client_with_key("TOM", Carriers::Auto, key);
+    world.stations[second].node.wall_offset_ms = 5_000;
+    world.start(second);
+    assert!(world.run_until(secs(3), |w| is_online(w, second)));
+    let replaced = |e: &Event| matches!(e, Event::Replaced { .. });
+    assert!(world.run_until(secs(30), |w| shows(w, tom, replaced)), "the earlier one is told");
+    let letter = world.send(jack, "TOM", "which of you?");
+    assert!(world.run_until(secs(1), |w| delivered(w, letter)));
+    assert!(shows(&world, second, |e| matches!(e, Event::Letter(_))));
+    world.run_for(secs(120));
+    assert!(!shows(&world, second, replaced), "they do not take turns");
+}
+
+#[test]
+fn a_sender_of_a_thousand_a_second_is_slowed_and_loses_nothing() {
+    let (mut world, tom, _) = two(Carriers::Auto);
+    let (start, mut letters) = (world.now, Vec::new());
+    for n in 0..3_000 {
+        letters.push(world.send(tom, "JACK", &format!("letter {n}")));
+        world.run_for(millis(1));
+    }
+    let all = |w: &World| w.cover.get(Count::LettersDelivered) == 3_000;
+    assert!(world.run_until(secs(60), all), "{} still wait", world.open_letters().len());
+    assert!(letters.iter().all(|l| delivered(&world, *l)));
+    let took = world.now.since(start);
+    assert!(took >= secs(19), "1,000 at once, then 100 a second: {took:?}");
+}
+
+#[test]
+fn order_is_kept_when_letters_in_the_middle_are_refused() {
+    let limits = Limits { pair_letters: 4, ..Limits::default() };
+    let mut world = World::with_limits(1, limits);
+    let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
+    world.start(jack);
+    world.start(tom);
+    assert!(world.run_until(secs(2), |w| is_online(w, tom) && is_online(w, jack)));
+    let letters: Vec<u64> = (0..200).map(|n| world.send(tom, "JACK", &format!("letter {n}"))).collect();
+    let all = |w: &World| letters.iter().all(|l| ended(w, *l));
+    assert!(world.run_until(secs(60), all), "{} still wait", world.open_letters().len());
+    let full = End::Refused { reason: Reason::Full, may_have_arrived: false };
+    let refused = letters.iter().filter(|l| world.fate(**l).end == Some(full)).count();
+    let arrived = letters.iter().filter(|l| delivered(&world, **l)).count();
+    assert!(refused > 0 && arrived > 0 && refused + arrived == 200, "{refused} refused, {arrived} delivered");
+    let last = world.send(tom, "JACK", "the last");
+    assert!(world.run_until(secs(1), |w| delivered(w, last)));
+}
+
+#[test]
+fn somebody_who_was_away_is_there_again() {
+    let (mut world, tom, jack) = two(Carriers::Udp);
+    world.stations[jack].down.weather.udp_hole = true;
+    let lost: Vec<u64> = (0..10).map(|n| world.send(tom, "JACK", &format!("lost {n}"))).collect();
+    assert!(world.run_until(secs(20), |w| lost.iter().all(|l| ended(w, *l))));
+    world.heal();
+    world.run_for(secs(40));
+    let letters: Vec<u64> = (0..10).map(|n| world.send(tom, "JACK", &format!("found {n}"))).collect();
+    assert!(world.run_until(secs(5), |w| letters.iter().all(|l| delivered(w, *l))));
+    assert!(is_online(&world, tom));
+}

@@ -1,0 +1,243 @@
+//! TCP connections as streams of bytes: cut anywhere, in order, stalled, reset; with the program's queue on each side
+//! and reports of it as the real outside makes them.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use queqiao::base::{ConnId, Rng, Tick, Why};
+use queqiao::wire::limits::{MAGIC, TCP_QUEUE_MAX, TCP_UNSENT_MAX};
+use queqiao::wire::record::{Deframer, frame_record};
+
+use super::weather::Lane;
+
+/// Which end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Client,
+    Relay,
+}
+
+impl Side {
+    pub fn other(self) -> Side {
+        match self {
+            Side::Client => Side::Relay,
+            Side::Relay => Side::Client,
+        }
+    }
+}
+
+/// Bytes under way in one direction, the system's buffers included.
+const UNDER_WAY_MAX: usize = 64 * 1024;
+/// Bytes that may leave without a report of the queue.
+const REPORT_STEP: usize = TCP_UNSENT_MAX / 4;
+
+/// One side: what its program has queued, and what is under way to it.
+pub struct Socket {
+    /// The program has not closed it and was not told of its end.
+    pub open: bool,
+    pub id: ConnId,
+    deframer: Deframer,
+    greeted: bool,
+    queue: VecDeque<u8>,
+    reported: usize,
+    fresh: usize,
+    /// It was closed in good order: what is queued still leaves, then the end.
+    finishing: bool,
+    /// Segments that come to this side.
+    coming: VecDeque<(Tick, Vec<u8>)>,
+    coming_len: usize,
+    last_arrival: Tick,
+    /// It does not read before then.
+    pub stalled_until: Tick,
+}
+
+pub struct Conn {
+    pub client: usize,
+    pub client_life: u32,
+    pub tries: u32,
+    pub established: bool,
+    pub socket: [Socket; 2],
+    /// The longest segment each cut gives.
+    pub cut: usize,
+    /// Chance in a thousand that a segment has a flipped bit that TCP's own sum missed.
+    pub corrupt: u64,
+}
+
+/// What a side is told.
+pub enum Told {
+    Packet(Vec<u8>),
+    Closed(Why),
+}
+
+impl Socket {
+    fn new(id: ConnId, deframer: Deframer) -> Socket {
+        Socket {
+            open: false,
+            id,
+            deframer,
+            greeted: false,
+            queue: VecDeque::new(),
+            reported: 0,
+            fresh: 0,
+            finishing: false,
+            coming: VecDeque::new(),
+            coming_len: 0,
+            last_arrival: Tick::ZERO,
+            stalled_until: Tick::ZERO,
+        }
+    }
+
+    fn report(&mut self) -> Option<usize> {
+        let len = self.queue.len();
+        let due = match len {
+            0 => self.reported > 0 || self.fresh >= REPORT_STEP,
+            _ => self.fresh > 0 || len <= self.reported / 2,
+        };
+        due.then(|| {
+            (self.reported, self.fresh) = (len, 0);
+            len
+        })
+    }
+}
+
+impl Conn {
+    pub fn new(client: usize, client_life: u32, id: ConnId, relay_id: ConnId, cut: usize) -> Conn {
+        let mut dialled = Socket::new(id, Deframer::for_client());
+        dialled.queue.push_back(MAGIC);
+        dialled.greeted = true;
+        let accepted = Socket::new(relay_id, Deframer::for_relay());
+        let socket = [dialled, accepted];
+        Conn { client, client_life, tries: 0, established: false, socket, cut, corrupt: 0 }
+    }
+
+    pub fn side(&mut self, side: Side) -> &mut Socket {
+        &mut self.socket[side as usize]
+    }
+
+    /// Queues a packet on this side.
+    pub fn queue(&mut self, side: Side, packet: &[u8]) -> Result<(), Why> {
+        let socket = self.side(side);
+        if socket.queue.len() + packet.len() + 2 > TCP_QUEUE_MAX {
+            return Err(Why::Stuck);
+        }
+        if !socket.greeted {
+            socket.queue.push_back(MAGIC);
+            socket.greeted = true;
+        }
+        let mut record = Vec::new();
+        frame_record(packet, &mut record);
+        socket.queue.extend(&record);
+        socket.fresh += record.len();
+        Ok(())
+    }
+
+    /// The program closes its side.
+    pub fn close(&mut self, side: Side) {
+        let socket = self.side(side);
+        socket.open = false;
+        socket.finishing = true;
+    }
+
+    /// Moves bytes of this side's queue onto the way. When the other side is to look, and the report for the core.
+    pub fn pump(
+        &mut self,
+        side: Side,
+        now: Tick,
+        lane: &mut Lane,
+        rng: &mut Rng,
+    ) -> (Option<Tick>, Option<usize>) {
+        let (cut, mut arrives) = (self.cut, None);
+        let (corrupt, finishing) = (self.corrupt, self.side(side).finishing);
+        loop {
+            let under_way = self.side(side.other()).coming_len;
+            let socket = self.side(side);
+            if socket.queue.is_empty() || under_way >= UNDER_WAY_MAX || !self.established {
+                break;
+            }
+            let socket = self.side(side);
+            let len = (1 + rng.below(cut as u64) as usize).min(socket.queue.len());
+            let mut bytes: Vec<u8> = socket.queue.drain(..len).collect();
+            if super::weather::chance(rng, corrupt) {
+                let bit = rng.below(len as u64 * 8) as usize;
+                bytes[bit / 8] ^= 1 << (bit % 8);
+            }
+            let other = self.side(side.other());
+            let at = lane.carry_segment(now, len, rng).max(other.last_arrival);
+            other.last_arrival = at;
+            other.coming_len += len;
+            other.coming.push_back((at, bytes));
+            arrives = Some(at);
+        }
+        if finishing && self.side(side).queue.is_empty() && self.established {
+            self.side(side).finishing = false;
+            let other = self.side(side.other());
+            let at = other.last_arrival.max(now + lane.weather.delay);
+            other.last_arrival = at;
+            other.coming.push_back((at, Vec::new()));
+            arrives = Some(at);
+        }
+        let socket = self.side(side);
+        let report = if socket.open { socket.report() } else { None };
+        (arrives, report)
+    }
+
+    /// Gives this side what has come by now. `Err` is when to look again: it cannot be given yet.
+    pub fn deliver(&mut self, side: Side, now: Tick, hole: bool, told: &mut Vec<Told>) -> Result<u64, Tick> {
+        let mut segments = 0;
+        let socket = self.side(side);
+        if hole && !socket.coming.is_empty() {
+            return Err(now + Duration::from_millis(300));
+        }
+        if socket.stalled_until > now && !socket.coming.is_empty() {
+            return Err(socket.stalled_until);
+        }
+        while let Some((at, _)) = socket.coming.front() {
+            if *at > now {
+                break;
+            }
+            let (_, bytes) = socket.coming.pop_front().expect("it was just seen");
+            segments += 1;
+            socket.coming_len -= bytes.len();
+            if socket.open {
+                socket.take(&bytes, told);
+            }
+        }
+        Ok(segments)
+    }
+
+    /// Nobody holds it any more, or has anything to send.
+    pub fn is_over(&self) -> bool {
+        let over = |s: &Socket| !s.open && !s.finishing && s.coming.is_empty();
+        self.established && self.socket.iter().all(over)
+    }
+}
+
+impl Socket {
+    /// An empty segment is the other side's end.
+    fn take(&mut self, bytes: &[u8], told: &mut Vec<Told>) {
+        if bytes.is_empty() {
+            self.open = false;
+            self.queue.clear();
+            told.push(Told::Closed(Why::Closed));
+            return;
+        }
+        self.deframer.push(bytes);
+        if self.deframer.begun() && !self.greeted {
+            self.greeted = true;
+            self.queue.push_back(MAGIC);
+        }
+        loop {
+            match self.deframer.next_packet() {
+                Ok(Some(packet)) => told.push(Told::Packet(packet.to_vec())),
+                Ok(None) => break,
+                Err(_) => {
+                    self.open = false;
+                    self.finishing = true;
+                    self.queue.clear();
+                    told.push(Told::Closed(Why::Framing));
+                    break;
+                }
+            }
+        }
+    }
+}

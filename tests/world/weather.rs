@@ -1,0 +1,150 @@
+//! What a direction of a client's line does to what travels on it: loss, bursts, copies, reordering, flipped bits,
+//! delay, a rate with a queue before it, a largest size, holes.
+
+use std::time::Duration;
+
+use queqiao::base::{Rng, Tick};
+
+use super::cover::{Count, Cover};
+
+/// Chances are in parts of a thousand.
+#[derive(Clone, Debug)]
+pub struct Weather {
+    pub loss: u64,
+    /// The chance that a burst of losses begins with a packet; it then goes on for 8 packets on average.
+    pub burst: u64,
+    pub copies: u64,
+    pub reordered: u64,
+    pub corrupt: u64,
+    pub delay: Duration,
+    pub jitter: Duration,
+    /// Bytes a second; 0 is no bound.
+    pub rate: u64,
+    /// Bytes that may wait before the bottleneck.
+    pub queue: u64,
+    /// The largest datagram; TCP finds its own size.
+    pub mtu: usize,
+    pub udp_hole: bool,
+    pub tcp_hole: bool,
+}
+
+impl Weather {
+    pub fn clear(delay: Duration) -> Weather {
+        Weather {
+            loss: 0,
+            burst: 0,
+            copies: 0,
+            reordered: 0,
+            corrupt: 0,
+            delay,
+            jitter: Duration::ZERO,
+            rate: 0,
+            queue: 64 * 1024,
+            mtu: 1500,
+            udp_hole: false,
+            tcp_hole: false,
+        }
+    }
+}
+
+/// One direction of one line.
+pub struct Lane {
+    pub weather: Weather,
+    in_burst: bool,
+    busy_until: Tick,
+}
+
+/// One copy of a datagram that will arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    pub at: Tick,
+    /// The bit that is flipped on the way.
+    pub flipped: Option<usize>,
+}
+
+pub fn chance(rng: &mut Rng, thousandths: u64) -> bool {
+    thousandths > 0 && rng.below(1000) < thousandths
+}
+
+impl Lane {
+    pub fn new(delay: Duration) -> Lane {
+        Lane { weather: Weather::clear(delay), in_burst: false, busy_until: Tick::ZERO }
+    }
+
+    /// What becomes of a datagram sent now: the copies that arrive, none if it is lost.
+    pub fn carry(&mut self, now: Tick, len: usize, rng: &mut Rng, cover: &mut Cover) -> Vec<Arrival> {
+        if let Some(cause) = self.loses(len, rng) {
+            cover.add(cause);
+            return Vec::new();
+        }
+        let Some(leaves) = self.pass_bottleneck(now, len) else {
+            cover.add(Count::LostInQueue);
+            return Vec::new();
+        };
+        let mut arrivals = vec![self.arrival(leaves, len, rng, cover)];
+        if chance(rng, self.weather.copies) {
+            cover.add(Count::Copied);
+            arrivals.push(self.arrival(leaves, len, rng, cover));
+        }
+        arrivals
+    }
+
+    /// When bytes on a TCP connection that leave now arrive; a lost segment comes a retransmission later.
+    pub fn carry_segment(&mut self, now: Tick, len: usize, rng: &mut Rng) -> Tick {
+        let leaves = self.pass_bottleneck(now, len).unwrap_or(self.busy_until);
+        let late = if chance(rng, self.weather.loss.min(500)) {
+            self.weather.delay * 2 + Duration::from_millis(200)
+        } else {
+            Duration::ZERO
+        };
+        leaves + self.weather.delay + late
+    }
+
+    fn loses(&mut self, len: usize, rng: &mut Rng) -> Option<Count> {
+        let ends = 125;
+        self.in_burst = if self.in_burst { !chance(rng, ends) } else { chance(rng, self.weather.burst) };
+        let weather = &self.weather;
+        if weather.udp_hole {
+            return Some(Count::LostInHole);
+        }
+        if len > weather.mtu {
+            return Some(Count::LostForSize);
+        }
+        if self.in_burst {
+            return Some(Count::LostInBurst);
+        }
+        chance(rng, weather.loss).then_some(Count::LostAlone)
+    }
+
+    fn pass_bottleneck(&mut self, now: Tick, len: usize) -> Option<Tick> {
+        let Weather { rate, queue, .. } = self.weather;
+        if rate == 0 {
+            return Some(now);
+        }
+        let start = self.busy_until.max(now);
+        let waiting = start.since(now).as_micros() as u64 * rate / 1_000_000;
+        if waiting + len as u64 > queue {
+            return None;
+        }
+        self.busy_until = start + Duration::from_micros(len as u64 * 1_000_000 / rate);
+        Some(self.busy_until)
+    }
+
+    fn arrival(&self, leaves: Tick, len: usize, rng: &mut Rng, cover: &mut Cover) -> Arrival {
+        let weather = &self.weather;
+        let mut at = leaves + weather.delay + below(rng, weather.jitter);
+        if chance(rng, weather.reordered) {
+            cover.add(Count::Reordered);
+            at = at + weather.delay / 2 + below(rng, Duration::from_millis(50));
+        }
+        let flipped = chance(rng, weather.corrupt).then(|| rng.below(len as u64 * 8) as usize);
+        if flipped.is_some() {
+            cover.add(Count::Corrupted);
+        }
+        Arrival { at, flipped }
+    }
+}
+
+pub fn below(rng: &mut Rng, span: Duration) -> Duration {
+    Duration::from_micros(rng.below(span.as_micros() as u64 + 1))
+}

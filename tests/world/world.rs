@@ -1,0 +1,461 @@
+//! The world: one relay, clients, and the network between them, on virtual time.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use queqiao::base::{ConnId, HostPort, OutboxId, PublicKey, Rng, Tick, Ticket};
+use queqiao::client::{self, Carriers, Client, Command, Event, RelaySpec};
+use queqiao::relay::{self, Limits, Relay};
+
+use super::agenda::Agenda;
+use super::cover::{Count, Cover};
+use super::guard::{Addresses, PeerWatch};
+use super::node::{Node, Waiting};
+use super::oracle::{Fate, Life, Oracle};
+use super::tcp::{Conn, Side};
+use super::weather::{Lane, below};
+
+/// Where the relay is, for every client.
+pub const RELAY_ADDR: &str = "192.0.2.1:8081";
+/// The same, as a name to be looked up.
+pub const RELAY_HOST: &str = "relay.example:8081";
+
+/// What stands on the agenda.
+pub enum Happening {
+    /// A node's turn, unless it has another by now. The relay is node 0, client `c` is node `c + 1`.
+    Turn(usize),
+    ToRelay {
+        from: SocketAddr,
+        bytes: Vec<u8>,
+        proves: bool,
+        genuine: bool,
+    },
+    ToClient {
+        public: SocketAddr,
+        from: SocketAddr,
+        bytes: Vec<u8>,
+    },
+    Syn(u64),
+    Segments(u64, Side),
+    Committed {
+        node: usize,
+        life: u32,
+        ticket: Ticket,
+        durable: bool,
+    },
+    Resolved {
+        client: usize,
+        life: u32,
+        host: HostPort,
+    },
+    Deed(Deed),
+}
+
+/// What the user or fate does at its time.
+pub type Deed = Box<dyn FnOnce(&mut World)>;
+
+/// One client's machine and its line to the relay.
+pub struct Station {
+    pub node: Node<Client>,
+    pub name: String,
+    pub private_key: [u8; 32],
+    pub carriers: Carriers,
+    /// What the book calls the relay.
+    pub relay: HostPort,
+    pub pinned: Option<PublicKey>,
+    pub up: Lane,
+    pub down: Lane,
+    /// The UDP address the relay sees.
+    pub public: SocketAddr,
+    pub events: Vec<(Tick, Event)>,
+    pub watch: PeerWatch,
+    /// Its name was refused or another machine took over: its letters need not end.
+    pub stopped: bool,
+    /// It knows its relay.
+    pub started: bool,
+    pub counter_reserved: u64,
+    pub epoch_since: Option<(u32, Tick)>,
+}
+
+pub struct World {
+    pub now: Tick,
+    pub rng: Rng,
+    pub agenda: Agenda<Happening>,
+    pub relay: Node<Relay>,
+    pub relay_key: [u8; 32],
+    pub limits: Limits,
+    /// What the relay has made durable.
+    pub members: Vec<(queqiao::base::Name, PublicKey)>,
+    /// The relay does not run before then; its packets meet a closed port.
+    pub relay_up_at: Tick,
+    pub has_tcp: bool,
+    pub stations: Vec<Station>,
+    pub conns: BTreeMap<u64, Conn>,
+    pub last_conn: u64,
+    pub ports: u16,
+    /// Whose addresses are mapped now.
+    pub mapped: BTreeMap<SocketAddr, usize>,
+    pub addresses: Addresses,
+    /// Datagrams the relay has had, for those who replay them.
+    pub overheard_up: VecDeque<Vec<u8>>,
+    /// Datagrams clients have had: whose, and what.
+    pub overheard_down: VecDeque<(usize, Vec<u8>)>,
+    pub hostile: BTreeMap<SocketAddr, ()>,
+    pub oracle: Oracle,
+    pub cover: Cover,
+    pub requests: u64,
+    /// How long the disk takes at most.
+    pub disk: Duration,
+    /// The chance in a thousand that a client's counter cannot be made durable.
+    pub disk_fails: u64,
+    /// TCP segments are cut at most so long.
+    pub cut: usize,
+    pub tcp_corrupt: u64,
+    pub datagrams: u64,
+    pub trace: bool,
+    last_stats: relay::Stats,
+}
+
+fn config(
+    key: [u8; 32],
+    members: &[(queqiao::base::Name, PublicKey)],
+    limits: &Limits,
+    rng: &mut Rng,
+) -> Relay {
+    let mut seed = [0; 32];
+    rng.fill(&mut seed);
+    let (members, limits) = (members.to_vec(), limits.clone());
+    Relay::new(relay::Config { private_key: key, access_secret: [0; 32], members, limits, seed })
+}
+
+impl World {
+    pub fn new(seed: u64) -> World {
+        World::with_limits(seed, Limits::default())
+    }
+
+    pub fn with_limits(seed: u64, limits: Limits) -> World {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        let mut rng = Rng::from_seed(bytes);
+        let mut relay_key = [0; 32];
+        rng.fill(&mut relay_key);
+        let relay = Node::new(config(relay_key, &[], &limits, &mut rng));
+        World {
+            now: Tick::from_micros(1_000_000),
+            rng,
+            agenda: Agenda::new(),
+            relay,
+            relay_key,
+            limits,
+            members: Vec::new(),
+            relay_up_at: Tick::ZERO,
+            has_tcp: true,
+            stations: Vec::new(),
+            conns: BTreeMap::new(),
+            last_conn: 0,
+            ports: 20_000,
+            mapped: BTreeMap::new(),
+            addresses: Addresses::default(),
+            overheard_up: VecDeque::new(),
+            overheard_down: VecDeque::new(),
+            hostile: BTreeMap::new(),
+            oracle: Oracle::default(),
+            cover: Cover::default(),
+            requests: 0,
+            disk: Duration::from_millis(5),
+            disk_fails: 0,
+            cut: 16 * 1024,
+            tcp_corrupt: 0,
+            datagrams: 0,
+            trace: std::env::var_os("QUEQIAO_SEED").is_some(),
+            last_stats: relay::Stats::default(),
+        }
+    }
+
+    /// A client of this name, not started yet, at 10 ms from the relay.
+    pub fn client(&mut self, name: &str, carriers: Carriers) -> usize {
+        let mut private_key = [0; 32];
+        self.rng.fill(&mut private_key);
+        self.client_with_key(name, carriers, private_key)
+    }
+
+    pub fn client_with_key(&mut self, name: &str, carriers: Carriers, private_key: [u8; 32]) -> usize {
+        let index = self.stations.len();
+        self.oracle.names.push(name.to_owned());
+        let node = Node::new(self.make_client((index, 0), name, carriers, private_key, 0));
+        let delay = Duration::from_millis(5);
+        let public = SocketAddr::from(([198, 51, 100, index as u8 + 1], 10_000));
+        self.mapped.insert(public, index);
+        self.stations.push(Station {
+            node,
+            name: name.to_owned(),
+            private_key,
+            carriers,
+            relay: RELAY_ADDR.parse().unwrap(),
+            pinned: None,
+            up: Lane::new(delay),
+            down: Lane::new(delay),
+            public,
+            events: Vec::new(),
+            watch: PeerWatch::default(),
+            stopped: false,
+            started: false,
+            counter_reserved: 0,
+            epoch_since: None,
+        });
+        index
+    }
+
+    fn make_client(
+        &mut self,
+        life: Life,
+        name: &str,
+        carriers: Carriers,
+        private_key: [u8; 32],
+        counter_reserved: u64,
+    ) -> Client {
+        let (mut seed, outbox) = ([0; 32], self.rng.next_u64());
+        self.rng.fill(&mut seed);
+        self.oracle.outboxes.insert(life, outbox);
+        let (name, outbox) = (Some(name.parse().unwrap()), OutboxId(outbox));
+        Client::new(client::Config { name, private_key, outbox, carriers, counter_reserved, seed })
+    }
+
+    /// The client begins to reach its relay.
+    pub fn start(&mut self, client: usize) {
+        let station = &mut self.stations[client];
+        station.started = true;
+        let spec = RelaySpec { addr: station.relay.clone(), tcp: None, key: station.pinned };
+        self.command(client, Command::Relays(vec![spec]));
+    }
+
+    pub fn command(&mut self, client: usize, command: Command) {
+        let input = queqiao::base::Input::Command(command);
+        self.stations[client].node.inbox.push_back(Waiting::Other(input));
+        self.wake(client + 1, self.now);
+    }
+
+    /// Sends a letter; the request's number.
+    pub fn send(&mut self, client: usize, to: &str, text: &str) -> u64 {
+        self.requests += 1;
+        let request = self.requests;
+        let life = (client, self.stations[client].node.life);
+        self.oracle.sent(life, request, to, text);
+        let relay = self.stations[client].relay.clone();
+        self.note(|| format!("client {client}: says letter {request} to {to}, {} B", text.len()));
+        self.cover.add_many(Count::LongLetters, u64::from(text.len() > 16_000));
+        let (to, text) = (to.parse().unwrap(), text.to_owned());
+        self.command(client, Command::Send { request, relay, to, text });
+        request
+    }
+
+    pub fn fate(&self, request: u64) -> &Fate {
+        &self.oracle.letters[&request]
+    }
+
+    /// Does something later.
+    pub fn later(&mut self, after: Duration, deed: impl FnOnce(&mut World) + 'static) {
+        self.agenda.enter(self.now + after, Happening::Deed(Box::new(deed)));
+    }
+
+    /// The client gets another address; the old one leads nowhere.
+    pub fn rebind(&mut self, client: usize, new_host: bool) {
+        self.ports += 1;
+        let station = &mut self.stations[client];
+        let host =
+            if new_host { [203, 0, 113, (self.ports % 250) as u8 + 1] } else { host_of(station.public) };
+        let public = SocketAddr::from((host, self.ports));
+        self.mapped.remove(&station.public);
+        station.public = public;
+        self.mapped.insert(public, client);
+        self.cover.add(Count::Rebinds);
+        self.note(|| format!("client {client} is at {public}"));
+    }
+
+    /// The relay's process dies and another one runs after `down`.
+    pub fn restart_relay(&mut self, down: Duration) {
+        self.note_relay_stats();
+        let core = config(self.relay_key, &self.members, &self.limits, &mut self.rng);
+        self.relay.restart(core);
+        self.relay_up_at = self.now + down;
+        self.last_stats = relay::Stats::default();
+        self.addresses = Addresses::default();
+        self.cover.add(Count::RelayRestarts);
+        for conn in self.conns.keys().copied().collect::<Vec<_>>() {
+            self.reset(conn);
+        }
+        self.note(|| "the relay restarts".to_owned());
+    }
+
+    /// The client's process dies; another one with the same key runs in its place, with an outbox of its own.
+    pub fn restart_client(&mut self, client: usize) {
+        let station = &self.stations[client];
+        let life = (client, station.node.life + 1);
+        let (name, carriers, key) = (station.name.clone(), station.carriers, station.private_key);
+        let core = self.make_client(life, &name, carriers, key, station.counter_reserved);
+        let station = &mut self.stations[client];
+        station.node.restart(core);
+        station.watch.finish(&mut self.cover);
+        station.stopped = false;
+        for conn in self.conns.keys().copied().collect::<Vec<_>>() {
+            if self.conns[&conn].client == client {
+                self.reset(conn);
+            }
+        }
+        self.start(client);
+    }
+
+    /// Ends every fault of the network and of machines.
+    pub fn heal(&mut self) {
+        let now = self.now;
+        for station in &mut self.stations {
+            for lane in [&mut station.up, &mut station.down] {
+                let delay = lane.weather.delay.min(Duration::from_millis(200));
+                lane.weather = super::weather::Weather::clear(delay);
+            }
+            station.node.paused_until = now;
+        }
+        for conn in self.conns.values_mut() {
+            conn.socket.iter_mut().for_each(|socket| socket.stalled_until = now);
+            conn.corrupt = 0;
+        }
+        (self.tcp_corrupt, self.disk_fails) = (0, 0);
+        (self.has_tcp, self.relay_up_at) = (true, self.relay_up_at.min(now));
+        self.note(|| "healed".to_owned());
+    }
+
+    /// A node has a turn at this time, or earlier if it is planned so.
+    pub fn wake(&mut self, node: usize, at: Tick) {
+        let at = at + below(&mut self.rng, Duration::from_micros(100));
+        let turn_at =
+            if node == 0 { &mut self.relay.turn_at } else { &mut self.stations[node - 1].node.turn_at };
+        if turn_at.is_none_or(|planned| at < planned) {
+            *turn_at = Some(at);
+            self.agenda.enter(at, Happening::Turn(node));
+        }
+    }
+
+    pub fn run_for(&mut self, span: Duration) {
+        let until = self.now + span;
+        while self.step(until) {}
+        self.now = until;
+    }
+
+    /// Runs until it holds, or `most` is over; whether it holds.
+    pub fn run_until(&mut self, most: Duration, holds: impl Fn(&World) -> bool) -> bool {
+        let until = self.now + most;
+        while !holds(self) {
+            if !self.step(until) {
+                self.now = until;
+                return holds(self);
+            }
+        }
+        true
+    }
+
+    /// One happening; `false` if none is due by `until`.
+    fn step(&mut self, until: Tick) -> bool {
+        let Some((at, happening)) = self.agenda.next_by(until) else { return false };
+        self.now = at;
+        self.happen(happening);
+        true
+    }
+
+    /// The turn of the relay or of a client, and everything it wants done.
+    pub fn take_turn(&mut self, node: usize) {
+        let now = self.now;
+        if node == 0 {
+            if self.relay.turn_at != Some(now) {
+                return;
+            }
+            self.relay.turn_at = None;
+            let wait = self.relay_up_at.max(self.relay.paused_until);
+            if wait > now {
+                return self.wake(0, wait);
+            }
+            let deadline = self.relay.take_turn(now);
+            self.carry_out_relay();
+            self.look_at_relay();
+            if let Some(deadline) = deadline {
+                self.wake_exactly(0, deadline);
+            }
+        } else {
+            let station = &mut self.stations[node - 1];
+            if station.node.turn_at != Some(now) {
+                return;
+            }
+            station.node.turn_at = None;
+            if station.node.paused_until > now {
+                let wait = station.node.paused_until;
+                return self.wake(node, wait);
+            }
+            let deadline = station.node.take_turn(now);
+            self.carry_out_client(node - 1);
+            let station = &mut self.stations[node - 1];
+            let peer = station.node.core.peer(&station.relay);
+            station.watch.look(now, peer, &mut self.cover);
+            if let Some(deadline) = deadline {
+                self.wake_exactly(node, deadline);
+            }
+        }
+    }
+
+    fn wake_exactly(&mut self, node: usize, at: Tick) {
+        let turn_at =
+            if node == 0 { &mut self.relay.turn_at } else { &mut self.stations[node - 1].node.turn_at };
+        if turn_at.is_none_or(|planned| at < planned) {
+            *turn_at = Some(at);
+            self.agenda.enter(at, Happening::Turn(node));
+        }
+    }
+
+    fn look_at_relay(&mut self) {
+        let stats = self.relay.core.stats();
+        assert_eq!(stats.violations, 0, "an honest client was closed for breaking the protocol");
+        let sessions = self.relay.core.session_count();
+        let most = self.stations.len() * 3 + 3;
+        assert!(sessions <= most, "{sessions} sessions of {} clients", self.stations.len());
+    }
+
+    pub fn note_relay_stats(&mut self) {
+        let stats = self.relay.core.stats();
+        self.cover.add_many(Count::Handshakes, stats.handshakes - self.last_stats.handshakes);
+        self.cover.add_many(Count::Continued, stats.continued - self.last_stats.continued);
+        self.last_stats = stats;
+    }
+
+    /// Sums what is counted at the end.
+    pub fn finish(&mut self) {
+        self.note_relay_stats();
+        for station in &mut self.stations {
+            station.watch.finish(&mut self.cover);
+        }
+    }
+
+    pub fn note(&self, what: impl FnOnce() -> String) {
+        if self.trace {
+            println!("{:>12.6}  {}", self.now.as_micros() as f64 / 1e6, what());
+        }
+    }
+
+    /// The letters that have not ended, of clients that still try.
+    pub fn open_letters(&self) -> Vec<u64> {
+        self.oracle.open(|(client, life)| {
+            let station = &self.stations[client];
+            station.node.life == life && !station.stopped
+        })
+    }
+
+    pub fn new_conn_id(&mut self) -> (u64, ConnId) {
+        self.last_conn += 1;
+        (self.last_conn, ConnId(self.last_conn))
+    }
+}
+
+fn host_of(addr: SocketAddr) -> [u8; 4] {
+    match addr {
+        SocketAddr::V4(v4) => v4.ip().octets(),
+        SocketAddr::V6(_) => panic!("the world has IPv4 addresses only"),
+    }
+}
