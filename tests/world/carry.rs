@@ -16,7 +16,7 @@ use super::world::{Happening, RELAY_ADDR, World};
 /// Datagrams kept for those who replay.
 const OVERHEARD_MAX: usize = 64;
 /// TCP gives up opening after so many tries.
-const SYN_TRIES_MAX: u32 = 4;
+const SYN_TRIES_MAX: u32 = 3;
 /// Keys this old are renewed because of their age.
 const REKEY_AGE: Duration = Duration::from_secs(15 * 60 - 1);
 

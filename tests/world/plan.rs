@@ -198,7 +198,7 @@ fn fault(world: &mut World) {
         }
         4 => hole(world, client, span, [true, false], true),
         5 => hole(world, client, span, [false, true], true),
-        6 => hole(world, client, span, [true, true], false),
+        6 => hole(world, client, span + Duration::from_secs(10), [true, true], false),
         12 => hole(world, client, span, [true, true], true),
         7 => break_tcp(world, client, span),
         8 => pause(world, client, span),
