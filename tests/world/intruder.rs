@@ -103,7 +103,10 @@ fn frames_of(deed: Deed) -> Vec<Vec<u8>> {
         Deed::AckOfUnsent => {
             let mut frames = Vec::new();
             queqiao::wire::frame::encode_ack([900..=1000].into_iter(), 0, 100, &mut frames);
-            assert!(matches!(queqiao::wire::frame::Frames::new(&frames).next(), Some(Ok(Frame::Ack(Ack { .. })))));
+            assert!(matches!(
+                queqiao::wire::frame::Frames::new(&frames).next(),
+                Some(Ok(Frame::Ack(Ack { .. })))
+            ));
             vec![frames]
         }
         Deed::ManyFrames => vec![encoded(&Frame::Ping).repeat(1_000)],
