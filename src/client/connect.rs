@@ -23,7 +23,8 @@ use super::uplink::{Out, Shared, Told, Uplink, close_conn};
 const TCP_CONNECT_AFTER: Duration = Duration::from_millis(250);
 /// UDP has so long to answer before TCP shakes hands.
 const TCP_SHAKE_AFTER: Duration = Duration::from_secs(1);
-/// With TCP refused and UDP silent for this long, the user is told that no relay answers: within a second.
+/// With TCP refused and UDP silent for this long, the user is told that no relay answers: within a second. The same where
+/// only UDP may be used and it is refused.
 const SILENT_AND_REFUSED: Duration = Duration::from_millis(900);
 /// With nothing heard on any carrier for this long, the user is told.
 const SILENT: Duration = Duration::from_secs(3);
@@ -57,7 +58,6 @@ pub(super) struct Connecting {
     udp_addrs: Option<Vec<SocketAddr>>,
     tcp_addrs: Option<Vec<SocketAddr>>,
     tcp_at: Option<Tick>,
-    tcp_refused: bool,
     tell_silence_at: Option<Tick>,
     /// A key the relay showed and has not proved yet.
     unproven_key: Option<PublicKey>,
@@ -87,6 +87,13 @@ impl Connecting {
         self.failures = 0;
         self.next_round_at = None;
         self.end_round();
+    }
+
+    /// One carrier is refused: the other has only so long to answer before the user is told.
+    fn hasten_silence(&mut self, now: Tick) {
+        if let Some(at) = &mut self.tell_silence_at {
+            *at = (*at).min(self.since + SILENT_AND_REFUSED).max(now + Duration::from_micros(1));
+        }
     }
 
     fn end_round(&mut self) {
@@ -145,7 +152,6 @@ impl Uplink {
         connecting.round = Some(round);
         connecting.next_round_at = None;
         connecting.since = now.tick;
-        connecting.tcp_refused = false;
         if let (Round::Rekey, Some(path)) = (round, self.peer.as_ref().and_then(Peer::path)) {
             let attempt = match path {
                 Path::Udp(addr) => Attempt::new(Carrier::Udp, vec![addr], now.tick, now.tick),
@@ -251,6 +257,16 @@ impl Uplink {
         }
     }
 
+    /// The system says that nobody listens for UDP there: a hint, which the user may hear earlier.
+    pub(super) fn handle_send_refused(&mut self, now: Tick, addr: SocketAddr, carriers: Carriers) {
+        let connecting = &mut self.connecting;
+        if connecting.udp_addrs.as_ref().is_some_and(|addrs| addrs.contains(&addr))
+            && carriers == Carriers::Udp
+        {
+            connecting.hasten_silence(now);
+        }
+    }
+
     fn handle_attempt_closed(
         &mut self,
         now: Now,
@@ -266,11 +282,10 @@ impl Uplink {
             return self.connecting.attempts.push(attempt.connecting(conn));
         }
         if why == Why::Refused {
-            self.connecting.tcp_refused = true;
             if shared.carriers == Carriers::Tcp {
                 self.tell_unreached(Unreached::NoTcpListener, out);
-            } else if let Some(at) = &mut self.connecting.tell_silence_at {
-                *at = (*at).min(self.connecting.since + SILENT_AND_REFUSED).max(now.tick);
+            } else {
+                self.connecting.hasten_silence(now.tick);
             }
         }
         self.end_failed_round(now.tick, shared, out);

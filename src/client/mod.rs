@@ -208,7 +208,12 @@ impl Core for Client {
             }
             Input::Committed(ticket) => self.handle_committed(now, ticket, true, out),
             Input::NotCommitted(ticket) => self.handle_committed(now, ticket, false, out),
-            Input::SendRefused(..) => {}
+            Input::SendRefused(Path::Udp(addr), _) => {
+                for uplink in self.uplinks.values_mut() {
+                    uplink.handle_send_refused(now.tick, addr, self.shared.carriers);
+                }
+            }
+            Input::SendRefused(Path::Tcp(_), _) => {}
         }
     }
 
