@@ -29,6 +29,8 @@ pub struct Limits {
     pub conns_per_address: usize,
     /// Sessions in all, those of strangers who never sign in included.
     pub sessions: usize,
+    /// Sessions of strangers: not confirmed, not signed in, or closing. Each may make the relay hold 256 KiB.
+    pub strangers: usize,
     /// Names registered in one hour from one address, loopback exempt.
     pub names_per_hour: u32,
 }
@@ -46,6 +48,8 @@ impl Default for Limits {
             conns: 1_024,
             conns_per_address: 256,
             sessions: 65_536,
+            // What shake hands while one answer travels: more than the relay can grant in half a second.
+            strangers: 2_048,
             names_per_hour: 5,
         }
     }

@@ -141,7 +141,7 @@ impl Relay {
             echo_outbox: crate::base::OutboxId(rng.next_u64()),
             members: Members::new(config.members),
             registrations: Registrations::default(),
-            sessions: Sessions::new(config.limits.sessions),
+            sessions: Sessions::new(config.limits.sessions, config.limits.strangers),
             conns: Conns::default(),
             places,
             deadlines: Deadlines::new(),
@@ -167,6 +167,11 @@ impl Relay {
     /// Sessions alive, those not confirmed yet included.
     pub fn session_count(&self) -> usize {
         self.sessions.len()
+    }
+
+    /// Names that are registered or being made durable, and places kept for them.
+    pub fn member_count(&self) -> usize {
+        self.places.len()
     }
 
     fn handle_timer(&mut self, now: Now, tick: Tick, timer: Timer, out: &mut Out) {
