@@ -14,8 +14,7 @@ use crate::wire::packet::{self, Packet};
 use super::deadlines::Deadlines;
 use super::flows::Flows;
 use super::limits::{
-    Bucket, CLOSING_FOR, FORGOTTEN_AFTER, LOOKUPS_PER_MINUTE, LOST_AFTER, OFFLINE_AFTER, PENDING_MAX,
-    UNCONFIRMED_FOR,
+    CLOSING_FOR, FORGOTTEN_AFTER, LOST_AFTER, OFFLINE_AFTER, PENDING_MAX, UNCONFIRMED_FOR,
 };
 use super::members::MemberId;
 use super::{Event, Out, Relay, Timer};
@@ -47,8 +46,6 @@ pub(super) struct Session {
     pub(super) flows: Flows,
     /// Control messages that found no room, in order.
     pub(super) owed: VecDeque<Vec<u8>>,
-    pub(super) letters: Bucket,
-    pub(super) lookups: Bucket,
     /// When letters may be read again.
     pub(super) throttled_until: Option<Tick>,
     /// When its recipient last took something off the letters handed to it, or was handed the first.
@@ -335,8 +332,6 @@ impl Relay {
             sign_in: SignIn::None,
             flows: Flows::default(),
             owed: VecDeque::new(),
-            letters: Bucket::full(self.limits.letters_burst, now.tick),
-            lookups: Bucket::full(LOOKUPS_PER_MINUTE, now.tick),
             throttled_until: None,
             handed_since: None,
             lost: false,
