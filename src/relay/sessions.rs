@@ -13,9 +13,7 @@ use crate::wire::packet::{self, Packet};
 
 use super::deadlines::Deadlines;
 use super::flows::Flows;
-use super::limits::{
-    CLOSING_FOR, FORGOTTEN_AFTER, LOST_AFTER, OFFLINE_AFTER, PENDING_MAX, UNCONFIRMED_FOR,
-};
+use super::limits::{CLOSING_FOR, FORGOTTEN_AFTER, LOST_AFTER, OFFLINE_AFTER, PENDING_MAX, UNCONFIRMED_FOR};
 use super::members::MemberId;
 use super::{Event, Out, Relay, Timer};
 
@@ -202,16 +200,20 @@ impl Sessions {
     pub(super) fn set_stranger(&mut self, slot: Slot, is_stranger: bool) {
         let Some(session) = self.slab.get(slot.0) else { return };
         let place = (session.serial, slot);
-        if is_stranger { self.strangers.insert(place) } else { self.strangers.remove(&place) };
+        if is_stranger {
+            self.strangers.insert(place)
+        } else {
+            self.strangers.remove(&place)
+        };
     }
 
     /// Other confirmed sessions of this one's key that have no name: one of them is enough.
     fn nameless_beside(&self, slot: Slot) -> Vec<Slot> {
         let slots = self.slab.get(slot.0).and_then(|session| self.by_key.get(&session.key));
         let nameless = |other: &&Slot| {
-            self.slab.get(other.0).is_some_and(|s| {
-                s.peer.is_confirmed() && s.closing_until.is_none() && s.member().is_none()
-            })
+            self.slab
+                .get(other.0)
+                .is_some_and(|s| s.peer.is_confirmed() && s.closing_until.is_none() && s.member().is_none())
         };
         slots.into_iter().flatten().filter(|other| **other != slot).filter(nameless).copied().collect()
     }

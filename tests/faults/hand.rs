@@ -62,7 +62,8 @@ pub fn private(n: u64) -> [u8; 32] {
 
 /// A first handshake packet, and what reads its answer.
 pub fn init(rig: &Rig, private: [u8; 32], carrier: Carrier, hello: &Hello, index: u32) -> Initiator {
-    let seed: [u8; 32] = std::array::from_fn(|i| private[i] ^ hello.counter.to_be_bytes()[i % 8] ^ index as u8);
+    let seed: [u8; 32] =
+        std::array::from_fn(|i| private[i] ^ hello.counter.to_be_bytes()[i % 8] ^ index as u8);
     let (identity, secret) = (Identity::from_private(private), AccessSecret::default());
     Initiator::new(&identity, &rig.key(), &secret, hello, index, carrier, &mut Rng::from_seed(seed))
         .expect("the relay's key is sound")
@@ -75,7 +76,8 @@ impl Hand {
     }
 
     pub fn shake_on(rig: &mut Rig, path: Path, private: [u8; 32], hello: &Hello) -> Option<Hand> {
-        let mut initiator = init(rig, private, path.carrier(), hello, 0x5000_0000 + hello.counter as u32);
+        let mut initiator =
+            init(rig, private, path.carrier(), hello, (hello.counter as u32 | 1) ^ 0x5000_0000);
         rig.give(path, initiator.packet());
         let answers = rig.answers(path);
         let answered = answers.iter().find_map(|bytes| initiator.handle_response(bytes).ok())?;
@@ -115,9 +117,10 @@ impl Hand {
         if self.acks && !frames.iter().any(|frame| matches!(frame, Frame::Ack(_))) {
             let newest_first = self.received.iter().rev().map(|n| *n..=*n);
             // Numbers that follow each other are one range: the hand acknowledges from its highest run only.
-            let run = newest_first.clone().zip(0..).take_while(|(r, at)| {
-                self.received.last().is_some_and(|last| last - at == *r.start())
-            });
+            let run = newest_first
+                .clone()
+                .zip(0..)
+                .take_while(|(r, at)| self.received.last().is_some_and(|last| last - at == *r.start()));
             let run: Vec<u64> = run.map(|(r, _)| *r.start()).collect();
             if let (Some(last), Some(first)) = (run.first(), run.last()) {
                 encode_ack(std::iter::once(*first..=*last), 0, 100, &mut buf);
@@ -228,7 +231,8 @@ impl Hand {
     /// The messages of a stream that came since the last time.
     pub fn told(&mut self, stream: StreamId) -> Vec<Told> {
         let (mut rest, mut all) = (&self.streams[stream.index()][..], Vec::new());
-        while let Some(len) = read_varint(&mut rest).map(|len| len as usize).filter(|len| *len <= rest.len()) {
+        while let Some(len) = read_varint(&mut rest).map(|len| len as usize).filter(|len| *len <= rest.len())
+        {
             let (message, left) = rest.split_at(len);
             rest = left;
             all.push(told(message));
@@ -256,8 +260,11 @@ fn told(message: &[u8]) -> Told {
             may_have_arrived: r.may_have_arrived,
             nearest: r.nearest.0.iter().flatten().count(),
         },
-        ToClient::Delivery(d) => {
-            Told::Delivery { from: d.from.to_owned(), number: d.id.number, prev: d.prev, body: d.body.to_vec() }
-        }
+        ToClient::Delivery(d) => Told::Delivery {
+            from: d.from.to_owned(),
+            number: d.id.number,
+            prev: d.prev,
+            body: d.body.to_vec(),
+        },
     }
 }

@@ -27,6 +27,7 @@ impl Ledger {
     }
 
     pub fn count(&mut self, rig: &Rig, path: Path) {
-        self.taken += rig.sent.iter().filter(|(to, _)| *to == path).map(|(_, bytes)| bytes.len()).sum::<usize>();
+        self.taken +=
+            rig.sent.iter().filter(|(to, _)| *to == path).map(|(_, bytes)| bytes.len()).sum::<usize>();
     }
 }

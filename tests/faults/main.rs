@@ -4,8 +4,10 @@
 //!
 //! A name that begins with `row_` carries the number of its row; a bound is tested at the bound.
 
+mod client;
 mod floods;
 mod hand;
 mod house;
 mod members;
 mod rig;
+mod visitor;

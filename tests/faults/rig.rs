@@ -65,7 +65,7 @@ pub struct Rig {
     pub commits: bool,
     pub asked: Vec<(Ticket, Record)>,
     out: Outputs<Record, Event>,
-    deadline: Option<Tick>,
+    pub deadline: Option<Tick>,
     conns: u64,
     counters: u64,
 }
@@ -76,8 +76,13 @@ impl Rig {
     }
 
     pub fn with(limits: Limits) -> Rig {
-        let config =
-            Config { private_key: [7; 32], access_secret: [0; 32], members: Vec::new(), limits, seed: [9; 32] };
+        let config = Config {
+            private_key: [7; 32],
+            access_secret: [0; 32],
+            members: Vec::new(),
+            limits,
+            seed: [9; 32],
+        };
         Rig {
             relay: Relay::new(config),
             tick: START,
