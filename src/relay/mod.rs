@@ -21,6 +21,7 @@ mod queue;
 mod sessions;
 
 use crate::base::{Core, Input, Name, Now, Outputs, Path, PublicKey, Rng, Tick};
+use crate::peer::Peer;
 use crate::session::{AccessSecret, HandshakeLimits, Identity, Responder};
 
 use conns::Conns;
@@ -172,6 +173,11 @@ impl Relay {
     /// Names that are registered or being made durable, and places kept for them.
     pub fn member_count(&self) -> usize {
         self.places.len()
+    }
+
+    /// The other ends of all sessions, to be looked at.
+    pub fn peers(&self) -> impl Iterator<Item = &Peer> {
+        self.sessions.peers()
     }
 
     fn handle_timer(&mut self, now: Now, tick: Tick, timer: Timer, out: &mut Out) {

@@ -88,12 +88,15 @@ fn flags_come_from_the_environment_and_flags_win() {
         Running::start(command)
     };
     assert!(run(&[], &["send", "echo", "x"]).end().result().starts_with("delivered "));
-    assert!(home.path("d/members").is_dir() && !home.path(".local").exists());
+    assert!(home.path("d/members").is_dir() && !home.path(".local/share/queqiao/members").exists());
     for yes in ["1", "true"] {
         let mut tom = run(&[("QUEQIAO_TCP", yes)], &["listen"]);
         assert!(tom.until_err("connected to").ends_with("over TCP"));
         tom.terminate().with(130);
     }
+    let mut tom = run(&[("QUEQIAO_TCP", "1")], &["listen", "--udp"]);
+    assert!(tom.until_err("connected to").ends_with("over UDP"));
+    tom.terminate().with(130);
     run(&[("QUEQIAO_AS", "")], &["send", "echo", "x"]).end().with(2);
     let mut jack = run(&[], &["listen", "--as", "JACK"]);
     jack.until_err("connected to");
