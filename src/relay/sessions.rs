@@ -258,7 +258,7 @@ impl Relay {
         match packet::parse(path.carrier(), bytes) {
             Ok(Packet::Data { receiver, .. }) => self.handle_data(now, path, receiver, bytes, out),
             Ok(Packet::Init(_)) => self.handle_init(now, path, bytes, out),
-            Ok(Packet::KeyQuery { .. }) => self.handle_key_query(now.tick, path, bytes, out),
+            Ok(Packet::KeyQuery { .. }) => self.handle_key_query(path, bytes, out),
             _ => self.drop_packet(now.tick, path, out),
         }
     }
@@ -272,14 +272,11 @@ impl Relay {
         }
     }
 
-    fn handle_key_query(&mut self, now: Tick, path: Path, bytes: &[u8], out: &mut Out) {
+    fn handle_key_query(&mut self, path: Path, bytes: &[u8], out: &mut Out) {
         let key = self.responder.public();
         out.send_with(path, |buf| {
             answer_key_query(&key, path.carrier(), bytes, buf);
         });
-        if let Path::Tcp(conn) = path {
-            self.note_valid_packet(now, conn, None);
-        }
     }
 
     fn handle_init(&mut self, now: Now, path: Path, bytes: &[u8], out: &mut Out) {
@@ -293,14 +290,14 @@ impl Relay {
         let mut answer = std::mem::take(&mut self.answer);
         answer.clear();
         match self.responder.handle_init(now.tick, path, source, bytes, &mut answer) {
-            Verdict::Drop(_) => self.stats.dropped += 1,
+            Verdict::Drop(_) => self.drop_packet(now.tick, path, out),
             Verdict::Repeat | Verdict::Stale(_) => {}
             Verdict::Offer(offer) => self.grant(now, offer, &mut answer),
         }
         if !answer.is_empty() {
             out.send(path, &answer);
             if let Path::Tcp(conn) = path {
-                self.note_valid_packet(now.tick, conn, None);
+                self.note_handshake(now.tick, conn);
             }
         }
         self.answer = answer;
@@ -380,7 +377,7 @@ impl Relay {
             }
         }
         if let Path::Tcp(conn) = path {
-            self.note_valid_packet(now.tick, conn, Some(slot));
+            self.note_valid_packet(now.tick, conn, slot);
         }
         self.sessions.mark(slot);
         self.sessions.free_indexes(now.tick, slot);

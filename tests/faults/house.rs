@@ -26,8 +26,7 @@ impl Ledger {
         self.count(rig, path);
     }
 
-    pub fn count(&mut self, rig: &Rig, path: Path) {
-        self.taken +=
-            rig.sent.iter().filter(|(to, _)| *to == path).map(|(_, bytes)| bytes.len()).sum::<usize>();
+    pub fn count(&mut self, rig: &mut Rig, path: Path) {
+        self.taken += rig.answers(path).iter().map(Vec::len).sum::<usize>();
     }
 }
