@@ -35,7 +35,6 @@ pub enum Told {
 }
 
 pub struct Hand {
-    pub private: [u8; 32],
     pub path: Path,
     pub session: SessionId,
     pub continued: bool,
@@ -83,7 +82,6 @@ impl Hand {
         let answered = answers.iter().find_map(|bytes| initiator.handle_response(bytes).ok())?;
         let Answered::Established(established) = answered else { return None };
         Some(Hand {
-            private,
             path,
             session: established.welcome.session,
             continued: established.welcome.continued,

@@ -1,9 +1,10 @@
 //! Addresses that change, are forged, or belong to two at once.
 
 use queqiao::base::Path;
+use queqiao::session::Hello;
 use queqiao::wire::frame::{Frame, StreamId};
 
-use super::hand::{Hand, Said, Told};
+use super::hand::{Hand, Said, Told, private};
 use super::house::Ledger;
 use super::rig::{Rig, ms, secs, udp};
 
@@ -193,4 +194,21 @@ fn row_22_a_pending_session_takes_nothing_from_the_live_one() {
     assert!(!tom.heard.is_empty() && tom.closed().is_none());
     rig.wait(secs(10));
     assert_eq!(rig.relay.session_count(), 1);
+}
+
+#[test]
+fn only_the_owner_of_a_session_may_continue_it_and_an_ended_one_nobody() {
+    let mut rig = Rig::new();
+    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    let continues = Some(tom.session);
+    let again = |rig: &mut Rig, who: u64| {
+        let hello = Hello { counter: rig.counter(), continues };
+        Hand::shake_on(rig, udp(1, 2), private(who), &hello).unwrap().continued
+    };
+    assert!(again(&mut rig, 1));
+    assert!(!again(&mut rig, 2), "another key gets a session of its own");
+    tom.send(&mut rig, &[Frame::Ping]);
+    assert!(tom.closed().is_none(), "the old keys still open");
+    tom.send_raw(&mut rig, &[0x08]);
+    assert!(!again(&mut rig, 1));
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use queqiao::base::{ConnId, Core, Effect, Input, OutboxId, Outputs, Path, Tick, Why, turn};
+use queqiao::base::{ConnId, Core, Effect, Input, OutboxId, Outputs, Path, Tick, turn};
 use queqiao::client::{Carriers, Client, Command, Config, Event, Record, RelaySpec};
 
 use super::hand::private;
@@ -159,12 +159,6 @@ impl Visitor {
                 Effect::Close(Path::Udp(_)) | Effect::Send(Path::Tcp(_), _) | Effect::LookUp(_) => {}
             }
         }
-    }
-
-    /// A connection it is opening is refused.
-    pub fn refuse(&mut self, conn: ConnId) {
-        self.open.retain(|(open, _)| *open != conn);
-        self.waiting.push_back(Given::Other(Input::PathClosed(Path::Tcp(conn), Why::Refused)));
     }
 
     pub fn sleeps_for_ever(&self) -> bool {
