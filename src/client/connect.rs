@@ -541,10 +541,11 @@ fn send_stage(attempt: &Attempt, path: Path, out: &mut Out) {
     match &attempt.stage {
         Stage::Querying(query) => out.send(path, query.packet()),
         Stage::Shaking(initiator, check) => {
-            out.send(path, initiator.packet());
+            // The question first: a relay with another key closes a TCP connection whose handshake it cannot read.
             if let Some(check) = check {
                 out.send(path, check.packet());
             }
+            out.send(path, initiator.packet());
         }
         Stage::Connecting | Stage::Ready => {}
     }
