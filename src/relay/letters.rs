@@ -1,7 +1,7 @@
 //! The way of a letter: from its sender's chat stream into its recipient's queue, from there to the recipient's
 //! session, and the answer back.
 
-use crate::base::{LetterId, Name, Now, OutboxId, Tick};
+use crate::base::{LetterId, Name, Now, OutboxId, Tick, Wall};
 use crate::wire::frame::StreamId;
 use crate::wire::letter::{decode_text, encode_text};
 use crate::wire::limits::LETTER_BODY_MAX;
@@ -208,7 +208,8 @@ impl Relay {
         let Some(session) = self.sessions.get_mut(slot) else { return };
         while let Some((flow, delivered)) = session.flows.next_receipt() {
             let to = flow.to.map_or(ECHO, |member| self.members.name(member).as_str());
-            let receipt = Receipt { to, outbox: flow.outbox, accepted: delivered, delivered, read: 0 };
+            let receipt =
+                Receipt { to, outbox: flow.outbox, accepted: delivered, delivered, read: 0, until: Wall(0) };
             self.outgoing.clear();
             ToClient::Receipt(receipt).encode(&mut self.outgoing);
             if session.peer.send(StreamId::Control, &[&self.outgoing]).is_err() {

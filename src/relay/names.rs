@@ -114,7 +114,12 @@ impl Relay {
         }
         let Some(session) = self.sessions.get_mut(slot) else { return };
         session.sign_in = SignIn::Done(member);
-        session.say(&ToClient::Welcome { text_max: LETTER_TEXT_MAX as u32 });
+        session.say(&ToClient::Welcome {
+            text_max: LETTER_TEXT_MAX as u32,
+            mailbox_letters: self.limits.pair_letters as u32,
+            mailbox_bytes: self.limits.pair_bytes as u64,
+            kept_s: 0,
+        });
         self.sessions.mark(slot);
         out.show(Event::SignedIn(self.members.name(member).clone()));
         self.read_chat(now, slot, out);

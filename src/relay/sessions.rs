@@ -351,7 +351,7 @@ impl Relay {
                 Ok(Some(ToRelay::Stored { from, outbox, through })) => {
                     self.handle_stored(now.tick, slot, from, outbox, through);
                 }
-                Ok(None) => {}
+                Ok(Some(ToRelay::Read { .. } | ToRelay::Ask { .. } | ToRelay::Heard { .. }) | None) => {}
                 Ok(Some(ToRelay::Letter(_))) | Err(_) => {
                     self.break_off(now.tick, slot, "bad control message", out);
                     break;

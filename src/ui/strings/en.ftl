@@ -62,6 +62,7 @@ refused-offline = Not delivered: { $who } is not online
 refused-full = Not delivered: the mailbox of { $who } is full
 refused-too-long = Not delivered: the letter is longer than the relay takes
 refused-blocked = Not delivered: { $who } does not take letters from you
+refused-expired = Not delivered: { $who } did not come for it in time
 refused-behind = Not delivered: the letter before it was refused
 refused-may-have-arrived = It may have arrived all the same
 refused-nearest = Members with names like it: { $names }

@@ -56,6 +56,7 @@ refused-offline = 未送达: { $who } 不在线
 refused-full = 未送达: { $who } 的信箱已满
 refused-too-long = 未送达: 消息超过中继允许的长度
 refused-blocked = 未送达: { $who } 不接收您的消息
+refused-expired = 未送达: { $who } 没有在期限内来取
 refused-behind = 未送达: 它前面的一条消息被拒
 refused-may-have-arrived = 但也可能已经送到
 refused-nearest = 名字相近的成员: { $names }
