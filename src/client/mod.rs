@@ -208,7 +208,7 @@ impl Core for Client {
             }
             Input::Committed(ticket) => self.handle_committed(now, ticket, true, out),
             Input::NotCommitted(ticket) => self.handle_committed(now, ticket, false, out),
-            Input::SendRefused(..) => {}
+            Input::SendRefused(..) | Input::Rows(..) => {}
         }
     }
 
