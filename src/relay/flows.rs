@@ -44,6 +44,9 @@ pub(super) struct Marks {
     pub(super) since: u64,
 }
 
+/// Why a letter was refused, and whether it may have arrived.
+pub(super) type Refusal = (Reason, bool);
+
 #[derive(Clone, Copy, Debug, Default)]
 struct Flow {
     /// The last letter that was taken and not refused.
@@ -70,7 +73,7 @@ pub(super) struct Flows {
     /// What was refused because nobody has the name: first and last. It counts when somebody takes the name.
     unknown: BTreeMap<(OutboxId, Box<str>), (u64, u64)>,
     /// Letters that were accepted and refused later, until the author has heard of it.
-    refusals: BTreeMap<(FlowId, u64), Reason>,
+    refusals: BTreeMap<(FlowId, u64), Refusal>,
     /// Those of `refusals` to be told now.
     untold: BTreeSet<(FlowId, u64)>,
 }
@@ -240,13 +243,13 @@ impl Flows {
     }
 
     /// An accepted letter was refused after all.
-    pub(super) fn owe_refusal(&mut self, flow: FlowId, number: u64, reason: Reason) {
-        self.refusals.insert((flow, number), reason);
+    pub(super) fn owe_refusal(&mut self, flow: FlowId, number: u64, refusal: Refusal) {
+        self.refusals.insert((flow, number), refusal);
         self.untold.insert((flow, number));
     }
 
     /// The next refusal to be told; `told` when it was.
-    pub(super) fn next_untold(&self) -> Option<(FlowId, u64, Reason)> {
+    pub(super) fn next_untold(&self) -> Option<(FlowId, u64, Refusal)> {
         let key = *self.untold.first()?;
         Some((key.0, key.1, self.refusals[&key]))
     }
@@ -256,8 +259,8 @@ impl Flows {
         self.untold.pop_first();
     }
 
-    /// The author knows of a refusal; its reason, if it was owed.
-    pub(super) fn heard(&mut self, flow: FlowId, number: u64) -> Option<Reason> {
+    /// The author knows of a refusal; what was owed, if it was.
+    pub(super) fn heard(&mut self, flow: FlowId, number: u64) -> Option<Refusal> {
         self.untold.remove(&(flow, number));
         self.refusals.remove(&(flow, number))
     }

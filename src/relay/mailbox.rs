@@ -39,6 +39,7 @@ pub(super) struct Expiring {
     to: MemberId,
     id: LetterId,
     len: usize,
+    may_have_arrived: bool,
 }
 
 /// Tickets, and what waits for their answers: a batch and a load for each member, and one step of expiry, at most.
@@ -123,7 +124,11 @@ impl Relay {
         }
         for owed in &mail.refusals {
             if let Some((from, flow)) = self.flow_of(&owed.from, &owed.to, owed.id.outbox) {
-                self.places[from.0].flows.owe_refusal(flow, owed.id.number, owed.reason);
+                self.places[from.0].flows.owe_refusal(
+                    flow,
+                    owed.id.number,
+                    (owed.reason, owed.may_have_arrived),
+                );
             }
         }
         if !mail.waiting.is_empty() {
@@ -137,12 +142,7 @@ impl Relay {
         if name == ECHO { Some(Author::Echo) } else { self.members.find(name).map(Author::Member) }
     }
 
-    fn flow_of(
-        &self,
-        from: &Name,
-        to: &Name,
-        outbox: crate::base::OutboxId,
-    ) -> Option<(MemberId, FlowId)> {
+    fn flow_of(&self, from: &Name, to: &Name, outbox: crate::base::OutboxId) -> Option<(MemberId, FlowId)> {
         let (from, to) = (self.members.find(from.as_str())?, self.members.find(to.as_str())?);
         Some((from, FlowId { outbox, to: Some(to) }))
     }
@@ -382,20 +382,23 @@ impl Relay {
             return;
         }
         let place = row.place;
-        let ticket = self.tickets.issue(Wait::Expired(Expiring { place, author, to, id, len }));
+        let may_have_arrived = self.places[to.0].queue.may_have_arrived(place);
+        let letter = Expiring { place, author, to, id, len, may_have_arrived };
+        let ticket = self.tickets.issue(Wait::Expired(letter));
         let from = self.author_name(author).clone();
-        let owed = OwedRefusal { from, to: row.owner.clone(), id, reason: Reason::Expired };
+        let to = row.owner.clone();
+        let owed = OwedRefusal { from, to, id, reason: Reason::Expired, may_have_arrived };
         out.effects.push(Effect::Persist(ticket, Record::Expired { place, owed }));
     }
 
     fn handle_expired(&mut self, letter: Expiring) {
-        let Expiring { place, author, to, id, len } = letter;
+        let Expiring { place, author, to, id, len, may_have_arrived } = letter;
         self.post.expiring.remove(&place);
         self.places[to.0].queue.expired(author, len);
         self.stats.letters_expired += 1;
         let Author::Member(author) = author else { return };
         let flow = FlowId { outbox: id.outbox, to: Some(to) };
-        self.places[author.0].flows.owe_refusal(flow, id.number, Reason::Expired);
+        self.places[author.0].flows.owe_refusal(flow, id.number, (Reason::Expired, may_have_arrived));
         if let Some(slot) = self.places[author.0].session {
             self.sessions.mark(slot);
         }

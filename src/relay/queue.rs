@@ -116,6 +116,8 @@ pub(super) struct Queue {
     /// Letters on disk only. They stand at places behind `cursor`.
     on_disk: usize,
     cursor: u64,
+    /// The highest place of a letter that was in a session of its recipient.
+    handed_through: u64,
     /// The disk has no more behind `cursor`, whatever was counted.
     exhausted: bool,
     tail: VecDeque<Entry>,
@@ -178,6 +180,7 @@ impl Queue {
     pub(super) fn mark_handed(&mut self) {
         let Some(mut entry) = self.loaded.pop_front().or_else(|| self.tail.pop_front()) else { return };
         entry.was_handed = true;
+        self.handed_through = self.handed_through.max(entry.place().unwrap_or(0));
         if let State::Kept(_) = entry.state {
             entry.message = Arc::default();
         }
@@ -262,7 +265,13 @@ impl Queue {
 
     /// The letters that have to be written now, oldest first, each with its place; they are then being written.
     /// Nothing while others are, or shortly after a failure.
-    pub(super) fn next_batch(&mut self, now: Tick, away: bool, ticket: Ticket, place: &mut u64) -> Vec<Entry> {
+    pub(super) fn next_batch(
+        &mut self,
+        now: Tick,
+        away: bool,
+        ticket: Ticket,
+        place: &mut u64,
+    ) -> Vec<Entry> {
         let mut batch = Vec::new();
         if self.memory_only == 0 || self.writing.is_some() || self.retry_at.is_some_and(|at| now < at) {
             return batch;
@@ -280,6 +289,9 @@ impl Queue {
             bytes += entry.cost();
             self.memory_only -= entry.cost();
             entry.state = State::Writing(*place);
+            if entry.was_handed {
+                self.handed_through = *place;
+            }
             batch.push(entry.clone());
         }
         self.writing = (!batch.is_empty()).then_some(ticket);
@@ -346,6 +358,11 @@ impl Queue {
     /// Whether any letter is here.
     pub(super) fn has_mail(&self) -> bool {
         self.total.letters > 0
+    }
+
+    /// Whether the letter at this place was in a session of its recipient, as far as this process knows.
+    pub(super) fn may_have_arrived(&self, place: u64) -> bool {
+        place <= self.handed_through
     }
 
     /// Whether the letter at this place is in memory too.

@@ -107,9 +107,10 @@ impl Relay {
         let Some(member) = self.sessions.get(slot).and_then(Session::member) else { return };
         let Some(found) = self.members.find(to) else { return };
         let flow = FlowId { outbox: id.outbox, to: Some(found) };
-        let Some(reason) = self.places[member.0].flows.heard(flow, id.number) else { return };
+        let Some(refusal) = self.places[member.0].flows.heard(flow, id.number) else { return };
         let (from, to) = (self.members.name(member).clone(), self.members.name(found).clone());
-        let record = Record::Heard(OwedRefusal { from, to, id, reason });
+        let (reason, may_have_arrived) = refusal;
+        let record = Record::Heard(OwedRefusal { from, to, id, reason, may_have_arrived });
         out.effects.push(Effect::Persist(self.tickets.idle(), record));
     }
 
@@ -124,7 +125,8 @@ impl Relay {
         while let Some((flow, marks)) = flows.next_receipt() {
             let until = until(now.wall, clock, keep, &marks);
             let Marks { accepted, delivered, read, .. } = marks;
-            let receipt = Receipt { to: name_of(flow), outbox: flow.outbox, accepted, delivered, read, until };
+            let receipt =
+                Receipt { to: name_of(flow), outbox: flow.outbox, accepted, delivered, read, until };
             self.outgoing.clear();
             ToClient::Receipt(receipt).encode(&mut self.outgoing);
             if session.peer.send(StreamId::Control, &[&self.outgoing]).is_err() {
@@ -132,9 +134,9 @@ impl Relay {
             }
             flows.paid();
         }
-        while let Some((flow, number, reason)) = flows.next_untold() {
+        while let Some((flow, number, (reason, may_have_arrived))) = flows.next_untold() {
             let (to, id) = (name_of(flow), LetterId { outbox: flow.outbox, number });
-            let refused = Refused { to, id, reason, may_have_arrived: false, nearest: Nearest::default() };
+            let refused = Refused { to, id, reason, may_have_arrived, nearest: Nearest::default() };
             self.outgoing.clear();
             ToClient::Refused(refused).encode(&mut self.outgoing);
             if session.peer.send(StreamId::Control, &[&self.outgoing]).is_err() {

@@ -42,6 +42,17 @@ pub enum Record {
     Clock(u64),
 }
 
+impl Record {
+    /// About how many bytes it keeps in memory until it is durable.
+    pub fn weight(&self) -> usize {
+        match self {
+            Record::Letters { letters, .. } => letters.iter().map(|l| l.message.len() + 128).sum(),
+            Record::Progress { stored, .. } => 256 + stored.len() * 8,
+            _ => 256,
+        }
+    }
+}
+
 /// A letter in a mailbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptLetter {
@@ -87,6 +98,22 @@ pub struct OwedRefusal {
     pub id: LetterId,
     /// Why.
     pub reason: Reason,
+    /// It was on its way to the recipient once.
+    pub may_have_arrived: bool,
+}
+
+impl OwedRefusal {
+    /// A refusal whose reason was kept as its word; `None` if no accepted letter is refused for that.
+    pub fn read(
+        from: Name,
+        to: Name,
+        id: LetterId,
+        word: &str,
+        may_have_arrived: bool,
+    ) -> Option<OwedRefusal> {
+        let reason = [Reason::Expired].into_iter().find(|reason| reason.as_str() == word)?;
+        Some(OwedRefusal { from, to, id, reason, may_have_arrived })
+    }
 }
 
 /// The letters of one outbox that wait in one mailbox.

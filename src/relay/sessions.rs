@@ -13,8 +13,7 @@ use crate::wire::packet::{self, Packet};
 
 use super::deadlines::Deadlines;
 use super::limits::{
-    Bucket, CLOSING_FOR, FORGOTTEN_AFTER, LOOKUPS_PER_MINUTE, OFFLINE_AFTER, PENDING_MAX,
-    UNCONFIRMED_FOR,
+    Bucket, CLOSING_FOR, FORGOTTEN_AFTER, LOOKUPS_PER_MINUTE, OFFLINE_AFTER, PENDING_MAX, UNCONFIRMED_FOR,
 };
 use super::members::MemberId;
 use super::{Event, Out, Relay, Timer};
@@ -79,12 +78,8 @@ impl Session {
             return Some(self.opened + UNCONFIRMED_FOR);
         }
         let offline = (!self.lost).then(|| heard + OFFLINE_AFTER);
-        let own = [
-            self.peer.next_deadline(now),
-            Some(heard + FORGOTTEN_AFTER),
-            offline,
-            self.throttled_until,
-        ];
+        let own =
+            [self.peer.next_deadline(now), Some(heard + FORGOTTEN_AFTER), offline, self.throttled_until];
         own.into_iter().flatten().min()
     }
 }

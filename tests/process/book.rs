@@ -55,7 +55,9 @@ fn mistakes_are_told_in_chinese_too() {
 fn a_missing_or_unreadable_book_is_named() {
     let home = Home::new();
     home.run(&["contacts", "check"]).one_line(1, "no address book at");
-    for command in [&["contacts", "list"][..], &["send", "--as", "TOM", "JACK", "x"], &["listen", "--as", "TOM"]] {
+    for command in
+        [&["contacts", "list"][..], &["send", "--as", "TOM", "JACK", "x"], &["listen", "--as", "TOM"]]
+    {
         home.run(&[command, &["--contacts", "my.toml"]].concat()).one_line(1, "no address book at my.toml");
     }
     home.run(&["listen", "--as", "TOM"]).one_line(1, "no contacts in");
@@ -73,7 +75,12 @@ fn the_shipped_book_has_no_mistakes_and_four_contacts() {
     let listed = home.run(&["contacts", "list"]).with(0).out;
     assert_eq!(
         listed,
-        ["TOM     127.0.0.1:8081", "JACK    127.0.0.1:8081", "一棵树  127.0.0.1:8081", "武大郎  127.0.0.1:8081"]
+        [
+            "TOM     127.0.0.1:8081",
+            "JACK    127.0.0.1:8081",
+            "一棵树  127.0.0.1:8081",
+            "武大郎  127.0.0.1:8081"
+        ]
     );
     let who = home.run(&["send", "JACK", "x"]);
     who.one_line(2, "who are you? Give a name with --as NAME, or under [me] in the address book");
@@ -103,7 +110,16 @@ fn a_contact_with_everything_is_listed_with_everything() {
     let home = Home::new();
     let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
     let mut add = vec!["contacts", "add", "武大郎", "chat.example.org:8081", "--member", "wudalang"];
-    add.extend(["--tcp-addr", "chat.example.org:443", "--key", key, "--note", "colleague", "--group", "work"]);
+    add.extend([
+        "--tcp-addr",
+        "chat.example.org:443",
+        "--key",
+        key,
+        "--note",
+        "colleague",
+        "--group",
+        "work",
+    ]);
     let said = home.run(&add).with(0).err;
     assert!(said[0].contains("武大郎 added to ") && said[0].ends_with("queqiao/contacts.toml"), "{said:?}");
     let listed = home.run(&["contacts", "list"]);

@@ -68,7 +68,10 @@ fn what_scripts_read_is_never_translated() {
     let sent = home.run(&["--lang", "zh", "send", "--as", "TOM", "echo", "x"]);
     assert!(sent.result().starts_with("delivered "));
     let refused = home.run(&["--lang", "zh", "send", "--as", "TOM", "JACK", "x"]).with(1);
-    assert!(refused.said()[0].starts_with("refused ") && refused.said()[0].ends_with(" unknown"), "{refused:?}");
+    assert!(
+        refused.said()[0].starts_with("refused ") && refused.said()[0].ends_with(" unknown"),
+        "{refused:?}"
+    );
     let mut command = home.command(&["relay", "--bind", "127.0.0.1:0", "--data", "other", "--lang", "zh"]);
     command.env("LC_ALL", "zh_CN.UTF-8");
     assert!(Running::start(command).out().starts_with("ready udp="));

@@ -13,6 +13,7 @@ mod node;
 mod oracle;
 mod plan;
 mod random;
+mod relay_disk;
 mod stories;
 mod stories_of_many;
 mod tcp;
