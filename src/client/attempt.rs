@@ -13,6 +13,8 @@ use crate::session::{Initiator, KeyQuery};
 const SCHEDULE_MS: [u64; 6] = [0, 250, 500, 1_000, 2_000, 4_000];
 /// How long an attempt may take in all.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(8);
+/// Answers that a counter was too low, for one attempt: one tells how far to go, another may cross a second attempt.
+const STALES_MAX: u32 = 2;
 /// From this packet of a handshake on, the relay's key is asked for beside it: silence may mean that it has changed.
 const CHECK_KEY_FROM: usize = 2;
 
@@ -46,6 +48,8 @@ pub(super) struct Attempt {
     /// It shakes hands no earlier.
     pub(super) not_before: Tick,
     give_up_at: Tick,
+    /// How often the relay said that the counter was too low.
+    stales: u32,
 }
 
 /// What an attempt is to do now.
@@ -72,6 +76,7 @@ impl Attempt {
             next_at: now,
             not_before,
             give_up_at: not_before.max(now) + GIVE_UP_AFTER,
+            stales: 0,
         }
     }
 
@@ -119,14 +124,25 @@ impl Attempt {
         self.next_at = now;
     }
 
+    /// The relay wants a higher counter; one that says so again and again is not asked again in this round.
+    pub(super) fn handle_stale(&mut self, now: Tick) {
+        self.stales += 1;
+        if self.stales > STALES_MAX {
+            self.give_up_at = now;
+        }
+        self.enter(now, Stage::Ready);
+    }
+
     /// How long ago the first packet of this stage was sent: a sample of the round trip, if it was sent once only.
     pub(super) fn rtt(&self, now: Tick) -> Option<Duration> {
         (self.sent == 1).then(|| now.since(self.stage_since))
     }
 
-    /// Whether the key should be asked for beside the handshake.
+    /// Whether the key should be asked for beside the handshake. On TCP each packet is sent once, so it is asked for at
+    /// once.
     pub(super) fn doubts_key(&self) -> bool {
-        self.sent > CHECK_KEY_FROM && matches!(self.stage, Stage::Shaking(_, None))
+        let asks = self.carrier == Carrier::Tcp || self.sent > CHECK_KEY_FROM;
+        asks && matches!(self.stage, Stage::Shaking(_, None))
     }
 
     /// Lets time pass.
@@ -169,6 +185,7 @@ fn jittered(ms: u64, rng: &mut Rng) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::{AccessSecret, Hello, Identity};
 
     fn attempt(addrs: &[&str]) -> (Attempt, Rng) {
         let addrs = addrs.iter().map(|a| a.parse().unwrap()).collect();
@@ -199,6 +216,27 @@ mod tests {
             assert!(at.abs_diff(planned) <= planned / 10 + 1, "{sent:?}");
         }
         assert_eq!(now.since(start), GIVE_UP_AFTER);
+    }
+
+    #[test]
+    fn the_key_is_doubted_at_once_on_tcp_and_after_silence_on_udp() {
+        for (carrier, doubted_from) in [(Carrier::Tcp, 1), (Carrier::Udp, 3)] {
+            let (mut rng, mut now) = (Rng::from_seed([1; 32]), Tick::from_micros(1_000_000));
+            let (identity, key) = (Identity::from_private([7; 32]), Identity::from_private([9; 32]).public());
+            let hello = Hello { counter: 1, continues: None };
+            let initiator =
+                Initiator::new(&identity, &key, &AccessSecret::default(), &hello, 1, carrier, &mut rng)
+                    .unwrap();
+            let mut attempt =
+                Attempt::new(carrier, vec!["127.0.0.1:1".parse().unwrap()], now, now).on(ConnId(1));
+            attempt.enter(now, Stage::Shaking(initiator, None));
+            for sent in 1..=doubted_from {
+                while attempt.step(now, &mut rng) == Step::Wait {
+                    now = attempt.next_deadline(now);
+                }
+                assert_eq!(attempt.doubts_key(), sent == doubted_from, "{carrier:?} {sent}");
+            }
+        }
     }
 
     #[test]

@@ -51,6 +51,7 @@ pub(super) struct Uplink {
     text_max: usize,
     outbox: Outbox,
     ledger: Ledger,
+    last_author: Option<Name>,
     pings: u32,
     /// Reused: a message being read, and one being written.
     incoming: Vec<u8>,
@@ -69,6 +70,7 @@ impl Uplink {
             text_max: LETTER_TEXT_MAX,
             outbox,
             ledger: Ledger::default(),
+            last_author: None,
             pings: 0,
             incoming: Vec::new(),
             outgoing: Vec::new(),
@@ -150,11 +152,12 @@ impl Uplink {
     /// The session is gone for good; a new one is tried for after a while.
     fn lose(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
         self.drop_peer(now.tick, shared, out);
+        self.cancel_attempts(now.tick, shared, out);
         if self.told == Told::Online && !self.stopped {
             self.told = Told::Away;
             out.show(Event::Lost { relay: self.spec.addr.clone() });
         }
-        self.connecting.back_off(now.tick, &mut shared.rng);
+        self.connecting.session_ended(now.tick, &mut shared.rng);
     }
 
     pub(super) fn handle_time(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
@@ -237,9 +240,17 @@ impl Uplink {
         out.show(Event::Refused { request, id, reason, may_have_arrived, nearest, text });
     }
 
+    /// The name of a letter's sender. Letters come in rows from one sender, and reading a name is dear.
+    fn author(&mut self, from: &str) -> Option<Name> {
+        if self.last_author.as_ref().is_none_or(|last| last.as_str() != from) {
+            self.last_author = Some(from.parse().ok()?);
+        }
+        self.last_author.clone()
+    }
+
     /// Shows a letter once; `false` if it cannot come from an honest relay.
     fn handle_delivery(&mut self, delivery: &Delivery<'_>, out: &mut Out) -> bool {
-        let Ok(from) = delivery.from.parse::<Name>() else { return false };
+        let Some(from) = self.author(delivery.from) else { return false };
         let Seen::New { missing } = self.ledger.take(&from, delivery.id, delivery.prev) else { return true };
         let (relay, id) = (self.spec.addr.clone(), delivery.id);
         let text = (delivery.kind == KIND_TEXT).then(|| decode_text(delivery.body).ok()).flatten();

@@ -10,7 +10,7 @@ use crate::wire::limits::LETTER_BODY_MAX;
 use crate::wire::message::{Delivery, KIND_TEXT, Letter, Reason, ToRelay};
 
 use super::flows::{FlowId, Flows, Turn};
-use super::limits::{REFUSALS_MAX, SPILL_AFTER};
+use super::limits::{Bucket, REFUSALS_MAX, SPILL_AFTER};
 use super::members::MemberId;
 use super::queue::{Author, Entry, Queue};
 use super::sessions::Slot;
@@ -30,6 +30,9 @@ pub(super) struct Place {
     pub(super) flows: Flows,
     /// The last letter `echo` wrote to the member.
     echo_number: u64,
+    /// Its share of letters and of names looked for, whichever session it comes by.
+    letters: Bucket,
+    pub(super) lookups: Bucket,
 }
 
 impl Relay {
@@ -57,8 +60,9 @@ impl Relay {
         if session.owed.len() >= REFUSALS_MAX {
             return None;
         }
+        let (share, interval) = (&mut self.places[author.0].letters, limits.letter_interval());
         if limits.per_sender
-            && let Err(until) = session.letters.ready(now, limits.letters_per_second, limits.letters_burst)
+            && let Err(until) = share.ready(now, interval, limits.letters_burst)
         {
             session.throttled_until = Some(until);
             return None;
@@ -66,7 +70,7 @@ impl Relay {
         if !session.peer.receive(StreamId::Chat, incoming) {
             return None;
         }
-        session.letters.spend();
+        share.spend(now, interval);
         Some(author)
     }
 

@@ -26,6 +26,7 @@ mod records;
 mod sessions;
 
 use crate::base::{Core, Input, Name, Now, Outputs, Path, PublicKey, Rng, Tick};
+use crate::peer::Peer;
 use crate::session::{AccessSecret, HandshakeLimits, Identity, Responder};
 
 use conns::Conns;
@@ -151,7 +152,7 @@ impl Relay {
             echo_outbox: crate::base::OutboxId(rng.next_u64()),
             members: Members::new(config.members),
             registrations: Registrations::default(),
-            sessions: Sessions::new(config.limits.sessions),
+            sessions: Sessions::new(config.limits.sessions, config.limits.strangers),
             conns: Conns::default(),
             places,
             deadlines: Deadlines::new(),
@@ -179,6 +180,16 @@ impl Relay {
     /// Sessions alive, those not confirmed yet included.
     pub fn session_count(&self) -> usize {
         self.sessions.len()
+    }
+
+    /// Names that are registered or being made durable, and places kept for them.
+    pub fn member_count(&self) -> usize {
+        self.places.len()
+    }
+
+    /// The other ends of all sessions, to be looked at.
+    pub fn peers(&self) -> impl Iterator<Item = &Peer> {
+        self.sessions.peers()
     }
 
     fn handle_timer(&mut self, now: Now, tick: Tick, timer: Timer, out: &mut Out) {

@@ -6,7 +6,7 @@ use crate::wire::message::{Letter, NEAREST_MAX, Nearest, Reason, Receipt, Refuse
 
 use super::flows::{FlowId, Marks};
 use super::letters::ECHO;
-use super::limits::{LOOKUPS_PER_MINUTE, REFUSALS_MAX};
+use super::limits::{LOOKUP_INTERVAL, LOOKUPS_BURST, REFUSALS_MAX};
 use super::members::MemberId;
 use super::queue::Author;
 use super::records::{self, OwedRefusal, Record};
@@ -149,8 +149,9 @@ impl Relay {
     pub(super) fn refuse_unknown(&mut self, now: Tick, slot: Slot, author: MemberId, letter: &Letter<'_>) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
         let mut names: Vec<Name> = Vec::new();
-        if session.lookups.ready(now, LOOKUPS_PER_MINUTE / 30, LOOKUPS_PER_MINUTE).is_ok() {
-            session.lookups.spend();
+        let lookups = &mut self.places[author.0].lookups;
+        if lookups.ready(now, LOOKUP_INTERVAL, LOOKUPS_BURST).is_ok() {
+            lookups.spend(now, LOOKUP_INTERVAL);
             names = self.members.nearest(letter.to, NEAREST_MAX);
         }
         let mut nearest = Nearest::default();

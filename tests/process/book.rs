@@ -63,7 +63,7 @@ fn a_missing_or_unreadable_book_is_named() {
     home.run(&["listen", "--as", "TOM"]).one_line(1, "no contacts in");
     std::fs::create_dir(home.path("contacts.toml")).unwrap();
     home.run(&["contacts", "list", "--contacts", "contacts.toml"]).one_line(1, "cannot read contacts.toml");
-    home.write("gbk.toml", b"[contacts]\n\"\xd2\xbb\" = \"h:1\"\n");
+    home.write("gbk.toml", b"[contacts]\n\"\xca\xf7\" = \"h:1\"\n");
     home.run(&["contacts", "check", "--contacts", "gbk.toml"]).one_line(1, "gbk.toml:2: not UTF-8");
 }
 
@@ -143,7 +143,10 @@ fn a_running_client_follows_edits_and_keeps_its_state_when_one_is_wrong() {
     let (home, east) = town(&["--data", "east"], &["JACK"]);
     let west = home.relay(&["--data", "west"]);
     let mut tom = home.listen("TOM", &[]);
-    let send = |home: &Home, relay, text| -> Ended { home.send("JACK", &format!("TOM@{relay}"), text) };
+    let send = |home: &Home, relay, text| -> Ended {
+        home.run(&["send", "--as", "JACK", "--contacts", "none.toml", &format!("TOM@{relay}"), text])
+    };
+    home.write("none.toml", "");
     send(&home, west.udp, "early").one_line(1, " unknown");
 
     let both = format!("[contacts]\nJACK = \"{}\"\nROSE = \"{}\"\n", east.udp, west.udp);

@@ -88,12 +88,15 @@ fn flags_come_from_the_environment_and_flags_win() {
         Running::start(command)
     };
     assert!(run(&[], &["send", "echo", "x"]).end().result().starts_with("delivered "));
-    assert!(home.path("d/members").is_dir() && !home.path(".local").exists());
+    assert!(home.path("d/members").is_dir() && !home.path(".local/share/queqiao/members").exists());
     for yes in ["1", "true"] {
         let mut tom = run(&[("QUEQIAO_TCP", yes)], &["listen"]);
         assert!(tom.until_err("connected to").ends_with("over TCP"));
         tom.terminate().with(130);
     }
+    let mut tom = run(&[("QUEQIAO_TCP", "1")], &["listen", "--udp"]);
+    assert!(tom.until_err("connected to").ends_with("over UDP"));
+    tom.terminate().with(130);
     run(&[("QUEQIAO_AS", "")], &["send", "echo", "x"]).end().with(2);
     let mut jack = run(&[], &["listen", "--as", "JACK"]);
     jack.until_err("connected to");
@@ -125,4 +128,15 @@ fn a_log_goes_to_standard_error_only() {
     let mut command = home.command(&["send", "--as", "TOM", "echo", "x"]);
     command.env("RUST_LOG", "trace");
     assert!(Running::start(command).end().result().starts_with("delivered "));
+}
+
+#[test]
+fn the_demo_tells_a_conversation_over_both_carriers_and_leaves_no_files() {
+    let home = Home::new();
+    let lines = home.run(&["demo"]).with(0).out;
+    assert!(lines.len() >= 6, "{lines:?}");
+    for carrier in ["[udp]", "[tcp]"] {
+        assert!(lines.iter().any(|line| line.contains(carrier) && line.contains("(delivered ")), "{lines:?}");
+    }
+    assert_eq!(std::fs::read_dir(home.path(".")).unwrap().count(), 0);
 }
