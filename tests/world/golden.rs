@@ -41,7 +41,10 @@ fn cost(seed: u64, loss_percent: u64, rtt_ms: u64, letters: &[String]) -> (f64, 
         world.send(tom, "JACK", text);
     });
     let delivered = |w: &World| w.cover.get(Count::LettersDelivered);
-    assert!(world.run_until(secs(600), |w| delivered(w) == letters.len() as u64), "every letter is delivered");
+    assert!(
+        world.run_until(secs(600), |w| delivered(w) == letters.len() as u64),
+        "every letter is delivered"
+    );
     let kept = world.relay.core.stats().letters_written;
     (world.now.since(start).as_secs_f64(), world.datagrams - packets, kept)
 }
