@@ -373,4 +373,62 @@ mod tests {
         }
         assert_eq!(flows.turn_of(FLOW, "JACK", 1, 0), Turn::Crowded);
     }
+
+    #[test]
+    fn a_new_session_hears_what_the_last_one_may_not_have_heard_once_more() {
+        let mut flows = Flows::default();
+        take(&mut flows, 1, 0);
+        flows.accepted(FLOW, 1, 5);
+        assert_eq!(flows.next_receipt().map(|(_, marks)| (marks.accepted, marks.since)), Some((1, 5)));
+        flows.paid();
+        flows.begin_session();
+        assert!(flows.next_receipt().is_some());
+        flows.paid();
+        flows.begin_session();
+        assert_eq!(flows.next_receipt(), None, "nothing is new since the last sign-in");
+        flows.asked(FLOW);
+        assert!(flows.next_receipt().is_some(), "but who asks is answered");
+    }
+
+    #[test]
+    fn what_is_accepted_stays_so_whatever_is_refused_later() {
+        let mut flows = Flows::default();
+        for number in 1..=3 {
+            take(&mut flows, number, number - 1);
+        }
+        flows.accepted(FLOW, 2, 0);
+        flows.refused(FLOW, 3);
+        assert_eq!(take(&mut flows, 2, 1), Turn::Repeated);
+        assert_eq!(take(&mut flows, 3, 2), Turn::Next);
+        flows.read(FLOW, 3);
+        assert_eq!(flows.marks(FLOW).map(|marks| marks.read), Some(0), "nobody reads what nobody has");
+    }
+
+    #[test]
+    fn marks_are_written_once_for_each_rise() {
+        let mut flows = Flows::default();
+        take(&mut flows, 1, 0);
+        assert_eq!(flows.unwritten(), []);
+        flows.delivered(FLOW, 1);
+        assert_eq!(flows.unwritten(), [FLOW]);
+        assert_eq!(flows.take_unwritten(FLOW).map(|marks| marks.delivered), Some(1));
+        flows.delivered(FLOW, 1);
+        assert!(flows.take_unwritten(FLOW).is_none() && flows.unwritten().is_empty());
+    }
+
+    #[test]
+    fn a_refusal_is_told_in_each_session_until_it_is_heard() {
+        let mut flows = Flows::default();
+        let refusal = (Reason::Expired, false);
+        flows.owe_refusal(FLOW, 7, refusal);
+        assert_eq!(flows.next_untold(), Some((FLOW, 7, refusal)));
+        flows.told();
+        assert_eq!(flows.next_untold(), None);
+        flows.begin_session();
+        assert_eq!(flows.next_untold(), Some((FLOW, 7, refusal)));
+        assert_eq!(flows.heard(FLOW, 7), Some(refusal));
+        assert_eq!((flows.next_untold(), flows.heard(FLOW, 7)), (None, None));
+        flows.begin_session();
+        assert_eq!(flows.next_untold(), None);
+    }
 }

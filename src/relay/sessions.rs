@@ -463,7 +463,6 @@ impl Relay {
 
     pub(super) fn flush_session(&mut self, now: Now, slot: Slot, out: &mut Out) {
         self.hand_over(slot, out);
-        self.pay_receipts(now, slot);
         let Some(session) = self.sessions.slab.get_mut(slot.0) else { return };
         while let Some(message) = session.owed.front() {
             if session.peer.send(StreamId::Control, &[message]).is_err() {
@@ -471,6 +470,8 @@ impl Relay {
             }
             session.owed.pop_front();
         }
+        self.pay_receipts(now, slot);
+        let Some(session) = self.sessions.slab.get_mut(slot.0) else { return };
         session.peer.flush(now.tick, out);
         self.deadlines.set(Timer::Session(slot), session.deadline(now.tick), &mut session.scheduled);
     }

@@ -202,8 +202,4 @@ impl Rig {
     pub fn fail(&mut self, ticket: Ticket) {
         self.take(vec![Given::Other(Input::NotCommitted(ticket))]);
     }
-
-    pub fn has_deadline(&self) -> bool {
-        self.relay.next_deadline().is_some()
-    }
 }
