@@ -10,7 +10,7 @@ use queqiao::base::{Effect, HostPort, Inbox, Input, OutboxId, Outputs, Tick, tur
 use queqiao::client::{Carriers, Client, Command, Config, Event, Progress, Record, RelaySpec};
 use queqiao::net::{self, Group, Net, NetConfig};
 use queqiao::relay::{Command as RelayCommand, Limits};
-use queqiao::store::{Ephemeral, RelayState};
+use queqiao::store::RelayStore;
 
 /// Letters before the count begins: every buffer has its size by then.
 const WARM_UP: u64 = 2_000;
@@ -44,10 +44,10 @@ fn hold(carriers: Carriers, window: u64) {
 /// Allocations of the relay's thread while [`LETTERS`] letters pass, and packets it took in and sent meanwhile.
 fn allocations_of_the_relay(carriers: Carriers, window: u64) -> (u64, u64) {
     let loopback = "127.0.0.1:0".parse().unwrap();
-    let state = RelayState { private_key: net::seed(), members: Vec::new() };
+    let (store, state) = RelayStore::in_memory(net::seed()).unwrap();
     let limits = Limits { per_sender: false, ..Limits::default() };
     let config = NetConfig::relay(loopback, Some(loopback));
-    let server = RelayServer::open(config, Ephemeral, state, limits).unwrap();
+    let server = RelayServer::open(config, store, state, limits).unwrap();
     let (relay, inlet) = (HostPort::from(server.udp_addr()), server.inlet());
     let (tell, told) = channel();
     let counter = thread::spawn(move || count(server, &tell));

@@ -75,16 +75,26 @@ fn what_relays_say_has_the_bytes_it_always_had() {
     let refused = Refused { to: "TAM", id: ID, reason: Reason::Unknown, may_have_arrived: false, nearest };
     let lost =
         Refused { reason: Reason::Offline, may_have_arrived: true, nearest: Nearest::default(), ..refused };
-    let receipt = Receipt { to: "JACK", outbox: ID.outbox, accepted: 7, delivered: 6, read: 0 };
+    let receipt =
+        Receipt { to: "JACK", outbox: ID.outbox, accepted: 7, delivered: 6, read: 0, until: Wall(1) };
     let accepted = Wall(0x0190_0000_0000);
     let delivery = Delivery { from: "TOM", id: ID, prev: 6, accepted, kind: KIND_TEXT, body: b"hi" };
     let table = [
-        (ToClient::Welcome { text_max: 65_536 }, "41 00010000"),
+        (
+            ToClient::Welcome {
+                text_max: 65_536,
+                mailbox_letters: 5_000,
+                mailbox_bytes: 8 << 20,
+                kept_s: 2_592_000,
+            },
+            "41 00010000 00001388 0000000000800000 00278d00",
+        ),
         (ToClient::NameRefused { reason: NameReason::Taken, name: "TOM" }, "42 01 03 544f4d"),
         (ToClient::NameRefused { reason: NameReason::Disk, name: "" }, "42 07 00"),
         (
             ToClient::Receipt(receipt),
-            "43 04 4a41434b 0123456789abcdef 0000000000000007 0000000000000006 0000000000000000",
+            "43 04 4a41434b 0123456789abcdef 0000000000000007 0000000000000006 0000000000000000 \
+             0000000000000001",
         ),
         (ToClient::Refused(refused), "44 03 54414d 0123456789abcdef 0000000000000007 01 00 01 03 544f4d"),
         (ToClient::Refused(lost), "44 03 54414d 0123456789abcdef 0000000000000007 02 01 00"),
@@ -110,6 +120,7 @@ fn every_reason_has_the_number_and_the_word_it_always_had() {
         (Reason::TooLong, 4, "too-long"),
         (Reason::Blocked, 5, "blocked"),
         (Reason::Behind, 6, "behind"),
+        (Reason::Expired, 7, "expired"),
     ];
     for (reason, code, word) in reasons {
         let nearest = Nearest::default();

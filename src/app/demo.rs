@@ -15,7 +15,7 @@ use crate::client::{Carriers, Command, Event, Progress, RelaySpec};
 use crate::contacts::{Book, Contact};
 use crate::net::{self, Inlet, NetConfig};
 use crate::relay::{self, Limits};
-use crate::store::{Ephemeral, RelayState};
+use crate::store::RelayStore;
 use crate::ui::Color;
 use crate::wire::limits::LETTER_TEXT_MAX;
 
@@ -66,9 +66,9 @@ struct House {
 impl House {
     fn open() -> Result<House, Failure> {
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let state = RelayState { private_key: net::seed(), members: Vec::new() };
+        let (store, state) = RelayStore::in_memory(net::seed())?;
         let config = NetConfig::relay(loopback, Some(loopback));
-        let server = RelayServer::open(config, Ephemeral, state, Limits::default())?;
+        let server = RelayServer::open(config, store, state, Limits::default())?;
         let spec = RelaySpec { addr: server.udp_addr().into(), tcp: None, key: Some(server.public_key()) };
         let inlet = server.inlet();
         let thread = thread::Builder::new().name("relay".to_owned()).spawn(move || server.run(|_| {}));

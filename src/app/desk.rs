@@ -67,6 +67,7 @@ impl Core for Tray {
             Input::Unsent(path, bytes) => Input::Unsent(path, bytes),
             Input::Committed(ticket) => Input::Committed(ticket),
             Input::NotCommitted(ticket) => Input::NotCommitted(ticket),
+            Input::Rows(ticket, rows) => Input::Rows(ticket, rows),
             Input::Resolved(host, addrs) => Input::Resolved(host, addrs),
         };
         self.client.handle(now, passed, out);
@@ -195,6 +196,7 @@ fn spawn(backend: impl crate::store::Backend<Record>, inlet: Inlet<Mail>) -> Res
     Ok(Worker::spawn(backend, move |done| match done {
         Done::Committed(ticket) => inlet.committed(ticket),
         Done::Failed(ticket) => inlet.not_committed(ticket),
+        Done::Rows(ticket, rows) => inlet.rows(ticket, rows),
         Done::Trouble(phrase) | Done::Broken(phrase) => {
             inlet.command(Mail::Ask(Ask::Trouble(phrase)));
         }

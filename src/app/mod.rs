@@ -30,7 +30,7 @@ pub use demo::demo;
 pub use listen::{ListenOptions, listen};
 pub use outcome::{Failure, Outcome, Status};
 pub use ping::{PingOptions, ping};
-pub use relay::{RelayOptions, relay};
+pub use relay::{MailLimits, RelayOptions, relay};
 pub use send::{SendOptions, TextSource, send};
 pub use server::{RelayServer, ServerNews};
 pub use setup::Setup;

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::base::{HostPort, Phrase};
 use crate::net::{self, NetConfig, Signal};
@@ -23,6 +24,23 @@ pub struct RelayOptions {
     pub data: Option<PathBuf>,
     /// Lift the limits on senders, for benchmarks on loopback.
     pub limits_off: bool,
+    /// What a mailbox holds; announced to clients, and never lifted.
+    pub mail: MailLimits,
+}
+
+/// What mailboxes hold, in memory and on disk together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MailLimits {
+    /// How long a letter waits.
+    pub keep: Duration,
+    /// Letters for one member.
+    pub mailbox_letters: usize,
+    /// Bytes of bodies for one member.
+    pub mailbox_bytes: usize,
+    /// Letters of one sender for one member.
+    pub pair_letters: usize,
+    /// Bytes of bodies of one sender for one member.
+    pub pair_bytes: usize,
 }
 
 /// Runs a relay until it is told to end.
@@ -40,7 +58,7 @@ pub fn relay(options: &RelayOptions, strings: &Strings) -> Outcome {
     let (store, state) = RelayStore::open(&dir, net::seed)?;
     let on_signal = |_: Signal| Command::Stop;
     let config = NetConfig { on_signal: Some(on_signal), ..NetConfig::relay(options.bind, tcp) };
-    let limits = Limits { per_sender: !options.limits_off, ..Limits::default() };
+    let limits = limits(options);
     let server = RelayServer::open(config, store, state, limits)?;
     announce(&server, strings)?;
     let tell = |news| match news {
@@ -50,6 +68,19 @@ pub fn relay(options: &RelayOptions, strings: &Strings) -> Outcome {
     match server.run(tell) {
         Ok(()) => Ok(Status::Done),
         Err(phrase) => Err(Failure { status: Status::Disk, phrase: Some(phrase) }),
+    }
+}
+
+fn limits(options: &RelayOptions) -> Limits {
+    let mail = options.mail;
+    Limits {
+        per_sender: !options.limits_off,
+        keep: mail.keep,
+        queue_letters: mail.mailbox_letters,
+        queue_bytes: mail.mailbox_bytes,
+        pair_letters: mail.pair_letters,
+        pair_bytes: mail.pair_bytes,
+        ..Limits::default()
     }
 }
 

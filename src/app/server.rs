@@ -39,7 +39,7 @@ enum Trouble {
 
 impl RelayServer {
     /// Binds the sockets and starts the store's thread. `config` binds at least one UDP socket. With
-    /// [`crate::store::Ephemeral`] and a fresh key it needs no files and leaves none.
+    /// [`crate::store::RelayStore::in_memory`] and a fresh key it needs no files and leaves none.
     ///
     /// # Errors
     /// Those of [`Net::new`] and [`Worker::spawn`].
@@ -55,6 +55,7 @@ impl RelayServer {
             private_key: state.private_key,
             access_secret: [0; 32],
             members: state.members,
+            mail: state.mail,
             limits,
             seed: net::seed(),
         });
@@ -105,6 +106,9 @@ impl RelayServer {
             Effect::Persist(ticket, record) => {
                 refused.extend(worker.persist(ticket, record).err().map(|_| ticket));
             }
+            Effect::Load(ticket, query) => {
+                refused.extend(worker.load(ticket, query).err().map(|_| ticket));
+            }
             Effect::Show(event) => {
                 *stopped |= event == Event::Stopped;
                 tell(ServerNews::Event(event));
@@ -147,6 +151,7 @@ fn start_store(backend: impl Backend<Record>, inlet: Inlet<Command>) -> Result<S
     let worker = Worker::spawn(backend, move |done| match done {
         Done::Committed(ticket) => inlet.committed(ticket),
         Done::Failed(ticket) => inlet.not_committed(ticket),
+        Done::Rows(ticket, rows) => inlet.rows(ticket, rows),
         Done::Trouble(phrase) => {
             let _ = told.send(Trouble::Passing(phrase));
         }

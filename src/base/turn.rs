@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 
-use super::{ConnId, HostPort, Now, Path, Tick, Why};
+use super::{ConnId, HostPort, Name, Now, Path, Tick, Why};
 
 /// At most this many inputs in one turn, so that timers and answers are never late by more than one such batch.
 pub const TURN_INPUTS_MAX: usize = 1024;
@@ -14,6 +14,31 @@ pub const TURN_INPUTS_MAX: usize = 1024;
 /// Names one record handed to the store; the core chooses it, the store hands it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
+
+/// Rows a core wants from the store, see [`Effect::Load`]: those of one owner, or of everybody, behind a place, in the
+/// order of their places.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Query {
+    /// Whose rows; `None`: everybody's.
+    pub owner: Option<Name>,
+    /// Only rows at a higher place than this one.
+    pub after: u64,
+    /// No further row once so many bytes are there; so the answer is longer by one row at most.
+    pub bytes_max: usize,
+}
+
+/// One row as the store gives it back to the core that had it made durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Whose it is.
+    pub owner: Name,
+    /// Where it stands among all rows: the core has chosen it, and it rises.
+    pub place: u64,
+    /// When it was kept, on a clock of the core's own.
+    pub since: u64,
+    /// What was kept.
+    pub bytes: Vec<u8>,
+}
 
 /// What can happen to a core. `C` is its own kind of command.
 #[derive(Debug)]
@@ -42,6 +67,9 @@ pub enum Input<'a, C> {
     Committed(Ticket),
     /// The record of this ticket could not be made durable.
     NotCommitted(Ticket),
+    /// The rows of [`Effect::Load`]; empty if there are none. What was handed over before is in them. Rows that could
+    /// not be asked for are [`Input::NotCommitted`].
+    Rows(Ticket, Vec<Row>),
     /// The addresses of a host, as asked for by [`Effect::LookUp`]; empty if there are none.
     Resolved(HostPort, Vec<SocketAddr>),
     /// The user, or the process around the core, wants something.
@@ -59,6 +87,8 @@ pub enum Effect<R, E> {
     Close(Path),
     /// Make this record durable, then answer with [`Input::Committed`].
     Persist(Ticket, R),
+    /// Read these rows; the answer is [`Input::Rows`].
+    Load(Ticket, Query),
     /// Look a host up; the answer is [`Input::Resolved`].
     LookUp(HostPort),
     /// Show this.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::app::{
-    BENCH_SIZE_MIN, BenchOptions, ContactsAction, Failure, ListenOptions, NewContact, RelayOptions,
-    SendOptions, TextSource,
+    BENCH_SIZE_MIN, BenchOptions, ContactsAction, Failure, ListenOptions, MailLimits, NewContact,
+    RelayOptions, SendOptions, TextSource,
 };
 use crate::base::Phrase;
 use crate::client::{Carriers, Progress};
@@ -88,6 +88,16 @@ pub(super) struct RelayArgs {
     data: Option<PathBuf>,
     #[arg(long, value_name = "on|off", default_value = "on")]
     limits: Switch,
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = span, env = "QUEQIAO_KEEP")]
+    keep: Duration,
+    #[arg(long, value_name = "N", default_value = "10000", env = "QUEQIAO_MAILBOX_LETTERS")]
+    mailbox_letters: u32,
+    #[arg(long, value_name = "SIZE", default_value = "32M", value_parser = size, env = "QUEQIAO_MAILBOX_BYTES")]
+    mailbox_bytes: usize,
+    #[arg(long, value_name = "N", default_value = "5000", env = "QUEQIAO_PAIR_LETTERS")]
+    pair_letters: u32,
+    #[arg(long, value_name = "SIZE", default_value = "8M", value_parser = size, env = "QUEQIAO_PAIR_BYTES")]
+    pair_bytes: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -99,7 +109,14 @@ enum Switch {
 impl RelayArgs {
     pub(super) fn options(&self) -> RelayOptions {
         let (bind, tcp, data) = (self.bind, self.tcp, self.data.clone());
-        RelayOptions { bind, tcp, data, limits_off: self.limits == Switch::Off }
+        let mail = MailLimits {
+            keep: self.keep,
+            mailbox_letters: self.mailbox_letters as usize,
+            mailbox_bytes: self.mailbox_bytes,
+            pair_letters: self.pair_letters.min(self.mailbox_letters) as usize,
+            pair_bytes: self.pair_bytes.min(self.mailbox_bytes),
+        };
+        RelayOptions { bind, tcp, data, limits_off: self.limits == Switch::Off, mail }
     }
 }
 
@@ -296,7 +313,22 @@ pub(super) struct TrustArgs {
     pub(super) fingerprint: Option<String>,
 }
 
-/// A span as people write it: `10s`, `500ms`, `2m`, `1h`, or a plain number of seconds.
+/// A size as people write it: `32M`, `512K`, `1G`, powers of 1,024, or a plain number of bytes.
+fn size(text: &str) -> Result<usize, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit {
+        "" => 0,
+        "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        _ => return Err("32M, 512K, 1G".to_owned()),
+    };
+    let number = number.parse::<usize>().map_err(|_| "32M, 512K, 1G".to_owned())?;
+    number.checked_mul(1 << shift).ok_or_else(|| "32M, 512K, 1G".to_owned())
+}
+
+/// A span as people write it: `10s`, `500ms`, `2m`, `1h`, `30d`, or a plain number of seconds.
 fn span(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -306,6 +338,7 @@ fn span(text: &str) -> Result<Duration, String> {
         "ms" => number / 1e3,
         "m" => number * 60.0,
         "h" => number * 3600.0,
+        "d" => number * 86_400.0,
         _ => return Err("10s, 500ms, 2m, 1h".to_owned()),
     };
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
@@ -321,8 +354,19 @@ mod tests {
         assert_eq!(span("1.5"), Ok(Duration::from_millis(1_500)));
         assert_eq!(span("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(span("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(span("30d"), Ok(Duration::from_secs(30 * 86_400)));
         for wrong in ["", "s", "10x", "-1s", "1..2s"] {
             assert!(span(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_read_as_people_write_them() {
+        assert_eq!(size("32M"), Ok(32 << 20));
+        assert_eq!(size("512K"), Ok(512 << 10));
+        assert_eq!(size("17"), Ok(17));
+        for wrong in ["", "M", "1.5M", "-1", "32MB", "99999999999G"] {
+            assert!(size(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -213,7 +213,7 @@ impl Core for Client {
                     uplink.handle_send_refused(now.tick, addr, self.shared.carriers);
                 }
             }
-            Input::SendRefused(Path::Tcp(_), _) => {}
+            Input::SendRefused(Path::Tcp(_), _) | Input::Rows(..) => {}
         }
     }
 

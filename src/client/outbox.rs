@@ -190,6 +190,7 @@ impl Conversation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Wall;
 
     const BOX: OutboxId = OutboxId(7);
 
@@ -215,7 +216,8 @@ mod tests {
     }
 
     fn delivered(outbox: &mut Outbox, through: u64) -> Vec<u64> {
-        let receipt = Receipt { to: "JACK", outbox: BOX, accepted: 0, delivered: through, read: 0 };
+        let receipt =
+            Receipt { to: "JACK", outbox: BOX, accepted: 0, delivered: through, read: 0, until: Wall(0) };
         let mut requests = Vec::new();
         outbox.handle_receipt(&receipt, |outcome| {
             if let Outcome::Progress { request, progress: Progress::Delivered, .. } = outcome {

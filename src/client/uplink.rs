@@ -193,7 +193,7 @@ impl Uplink {
 
     fn handle_message(&mut self, message: ToClient<'_>, out: &mut Out) -> bool {
         match message {
-            ToClient::Welcome { text_max } => self.handle_welcome(text_max, out),
+            ToClient::Welcome { text_max, .. } => self.handle_welcome(text_max, out),
             ToClient::NameRefused { reason, name } => self.handle_name_refused(reason, name, out),
             ToClient::Receipt(receipt) => {
                 let via = self.via();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use mio::Waker;
 
-use crate::base::{HostPort, Ticket};
+use crate::base::{HostPort, Row, Ticket};
 
 /// Commands that may wait in the inlet; at the bound [`Inlet::command`] blocks its thread and
 /// [`Inlet::try_command`] gives the command back. A pipe of lines is read no faster than the loop takes them.
@@ -24,7 +24,7 @@ struct Shared<C> {
 }
 
 struct Mailbag<C> {
-    /// Commands: at most [`COMMANDS_MAX`]. Commits: as many as the core has tickets out. Look-ups: as many as the
+    /// Commands: at most [`COMMANDS_MAX`]. Commits and rows: as many as the core has tickets out. Look-ups: as many as the
     /// resolver runs at once.
     waiting: VecDeque<Mail<C>>,
     commands: usize,
@@ -35,6 +35,7 @@ pub(super) enum Mail<C> {
     Command(C),
     Committed(Ticket),
     NotCommitted(Ticket),
+    Rows(Ticket, Vec<Row>),
     Resolved(HostPort, Vec<SocketAddr>),
 }
 
@@ -90,6 +91,11 @@ impl<C> Inlet<C> {
     /// Tells the core that the record of this ticket could not be made durable.
     pub fn not_committed(&self, ticket: Ticket) {
         let _ = self.put(self.lock(), Mail::NotCommitted(ticket));
+    }
+
+    /// Brings the core the rows it asked for.
+    pub fn rows(&self, ticket: Ticket, rows: Vec<Row>) {
+        let _ = self.put(self.lock(), Mail::Rows(ticket, rows));
     }
 
     pub(super) fn resolved(&self, host: HostPort, addrs: Vec<SocketAddr>) {

@@ -53,8 +53,8 @@ impl Train {
 }
 
 impl<C: Send + 'static> Net<C> {
-    /// Carries out every effect in order and clears `out`. What is not of this room, [`Effect::Persist`] and
-    /// [`Effect::Show`], goes to `other`.
+    /// Carries out every effect in order and clears `out`. What is not of this room, [`Effect::Persist`],
+    /// [`Effect::Load`] and [`Effect::Show`], goes to `other`.
     ///
     /// UDP packets for one peer that lie side by side and fill packets of one length leave as trains (GSO); a packet
     /// each for many peers leave by one `sendmmsg` (Linux). TCP packets of a turn leave by one write for each
@@ -72,7 +72,7 @@ impl<C: Send + 'static> Net<C> {
                         Effect::Close(Path::Tcp(id)) => self.conns.close(id, &mut self.hub),
                         Effect::LookUp(host) => self.look_up(host),
                         Effect::Send(..) | Effect::Close(Path::Udp(_)) => {}
-                        effect @ (Effect::Persist(..) | Effect::Show(_)) => other(effect),
+                        effect @ (Effect::Persist(..) | Effect::Load(..) | Effect::Show(_)) => other(effect),
                     }
                 }
             }

@@ -170,6 +170,7 @@ impl<C: Send + 'static> Net<C> {
             Mail::Command(command) => Input::Command(command),
             Mail::Committed(ticket) => Input::Committed(ticket),
             Mail::NotCommitted(ticket) => Input::NotCommitted(ticket),
+            Mail::Rows(ticket, rows) => Input::Rows(ticket, rows),
             Mail::Resolved(host, addrs) => {
                 self.resolver.answered(&host, &self.inlet);
                 Input::Resolved(host, addrs)

@@ -1,12 +1,16 @@
-//! What one session has sent so far: for each outbox and recipient, how far its letters have come and which of them
-//! were refused. From this come the answers to repeated letters, the `behind` refusals that keep the order, and the
+//! What one author has sent: for each outbox and recipient, how far its letters have come and which of them were
+//! refused. From this come the answers to repeated letters, the `behind` refusals that keep the order, and the
 //! receipts.
+//!
+//! The watermarks outlive the author's sessions, and on disk the relay; what was refused counts in one session only,
+//! since a client begins each with what it then knows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::{LetterId, OutboxId};
+use crate::base::OutboxId;
+use crate::wire::message::Reason;
 
-use super::limits::FLOWS_MAX;
+use super::limits::{FLOWS_MAX, OWED_REFUSALS_MAX};
 use super::members::MemberId;
 
 /// One outbox and one recipient.
@@ -30,29 +34,73 @@ pub(super) enum Turn {
     Crowded,
 }
 
+/// How far the letters of one flow have come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Marks {
+    pub(super) accepted: u64,
+    pub(super) delivered: u64,
+    pub(super) read: u64,
+    /// When the last accepted one was taken, on the relay's own clock, in milliseconds.
+    pub(super) since: u64,
+}
+
+/// Why a letter was refused, and whether it may have arrived.
+pub(super) type Refusal = (Reason, bool);
+
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Flow {
+struct Flow {
+    /// The last letter that was taken and not refused.
     taken: u64,
-    delivered: u64,
+    marks: Marks,
     /// The refused numbers that no later letter has overtaken: first and last.
     refused: Option<(u64, u64)>,
     owes_receipt: bool,
+    /// The marks rose since the author's last sign-in: what was said then may not have arrived.
+    recent: bool,
+    /// The marks rose since they were last written down.
+    unwritten: bool,
 }
 
-/// Names nobody has that a session's refused letters are remembered for; at the bound the first is forgotten, and if
+/// Names nobody has that an author's refused letters are remembered for; at the bound the first is forgotten, and if
 /// somebody takes that very name at once, order may suffer.
 const UNKNOWN_MAX: usize = 64;
 
-/// The flows of one session.
+/// The flows of one author.
 #[derive(Debug, Default)]
 pub(super) struct Flows {
     flows: BTreeMap<FlowId, Flow>,
     owing: Vec<FlowId>,
     /// What was refused because nobody has the name: first and last. It counts when somebody takes the name.
     unknown: BTreeMap<(OutboxId, Box<str>), (u64, u64)>,
+    /// Letters that were accepted and refused later, until the author has heard of it.
+    refusals: BTreeMap<(FlowId, u64), Refusal>,
+    /// Those of `refusals` to be told now.
+    untold: BTreeSet<(FlowId, u64)>,
 }
 
 impl Flows {
+    /// What the disk has of a flow.
+    pub(super) fn found_on_disk(&mut self, flow: FlowId, marks: Marks) {
+        let state = self.flows.entry(flow).or_default();
+        state.marks.accepted = state.marks.accepted.max(marks.accepted);
+        state.marks.delivered = state.marks.delivered.max(marks.delivered);
+        state.marks.read = state.marks.read.max(marks.read);
+        state.marks.since = state.marks.since.max(marks.since);
+        (state.taken, state.recent) = (state.marks.accepted, true);
+    }
+
+    /// The author begins a session: nothing was refused in it, and it is told what it may not know.
+    pub(super) fn begin_session(&mut self) {
+        self.unknown.clear();
+        self.owing.clear();
+        for (id, flow) in &mut self.flows {
+            flow.refused = None;
+            flow.owes_receipt = std::mem::take(&mut flow.recent);
+            self.owing.extend(flow.owes_receipt.then_some(*id));
+        }
+        self.untold = self.refusals.keys().copied().collect();
+    }
+
     /// Whether this letter to somebody called `name` may be taken now.
     pub(super) fn turn_of(&mut self, flow: FlowId, name: &str, number: u64, prev: u64) -> Turn {
         if !self.flows.contains_key(&flow) {
@@ -67,7 +115,7 @@ impl Flows {
         }
         let state = self.flows.get_mut(&flow).expect("it is there or was just made");
         if number <= state.taken {
-            if number <= state.delivered {
+            if number <= state.marks.accepted {
                 self.owe(flow);
             }
             return Turn::Repeated;
@@ -89,7 +137,7 @@ impl Flows {
     /// The letter was refused, at once or after it had been taken; in both cases it may come again.
     pub(super) fn refused(&mut self, flow: FlowId, number: u64) {
         let Some(state) = self.flows.get_mut(&flow) else { return };
-        state.taken = state.taken.min(number.saturating_sub(1));
+        state.taken = state.taken.min(number.saturating_sub(1)).max(state.marks.accepted);
         state.refused = Some(match state.refused {
             Some((first, last)) => (first.min(number), last.max(number)),
             None => (number, number),
@@ -105,20 +153,57 @@ impl Flows {
         }
     }
 
-    /// The recipient has every letter up to `id`.
-    pub(super) fn delivered(&mut self, to: Option<MemberId>, id: LetterId) {
-        let flow = FlowId { outbox: id.outbox, to };
+    /// The relay answers for every letter up to `number`, the last of which was taken at `since`.
+    pub(super) fn accepted(&mut self, flow: FlowId, number: u64, since: u64) {
+        self.raise(flow, |marks| {
+            marks.accepted = marks.accepted.max(number);
+            marks.since = since;
+        });
+    }
+
+    /// The recipient has every letter up to `number`.
+    pub(super) fn delivered(&mut self, flow: FlowId, number: u64) {
+        self.raise(flow, |marks| {
+            marks.accepted = marks.accepted.max(number);
+            marks.delivered = marks.delivered.max(number);
+        });
+    }
+
+    /// The recipient has read every letter up to `number`; only of what it has.
+    pub(super) fn read(&mut self, flow: FlowId, number: u64) {
+        self.raise(flow, |marks| marks.read = marks.read.max(number.min(marks.delivered)));
+    }
+
+    fn raise(&mut self, flow: FlowId, raise: impl FnOnce(&mut Marks)) {
         let Some(state) = self.flows.get_mut(&flow) else { return };
-        if id.number > state.delivered {
-            state.delivered = id.number;
+        let before = state.marks;
+        raise(&mut state.marks);
+        if state.marks != before {
+            (state.recent, state.unwritten) = (true, true);
             self.owe(flow);
         }
     }
 
-    /// The next receipt that is owed: the flow, and how far its letters are delivered. `paid` when it was sent.
-    pub(super) fn next_receipt(&self) -> Option<(FlowId, u64)> {
+    /// The author asks how far a flow has come: a receipt is owed, and every refusal it may not know of.
+    pub(super) fn asked(&mut self, flow: FlowId) {
+        if self.flows.contains_key(&flow) {
+            self.owe(flow);
+        }
+        let of_flow = self.refusals.range((flow, 0)..=(flow, u64::MAX)).map(|(key, _)| *key);
+        self.untold.extend(of_flow);
+    }
+
+    /// How far a flow has come.
+    pub(super) fn marks(&self, flow: FlowId) -> Option<Marks> {
+        self.flows.get(&flow).map(|state| state.marks)
+    }
+
+    // Receipts.
+
+    /// The next receipt that is owed; `paid` when it was sent.
+    pub(super) fn next_receipt(&self) -> Option<(FlowId, Marks)> {
         let flow = *self.owing.last()?;
-        Some((flow, self.flows[&flow].delivered))
+        Some((flow, self.flows[&flow].marks))
     }
 
     /// The receipt of [`Flows::next_receipt`] was sent.
@@ -135,6 +220,50 @@ impl Flows {
             self.owing.push(flow);
         }
     }
+
+    // To the disk.
+
+    /// The marks of this flow are being written down, unless the disk has them already.
+    pub(super) fn take_unwritten(&mut self, flow: FlowId) -> Option<Marks> {
+        let state = self.flows.get_mut(&flow)?;
+        std::mem::take(&mut state.unwritten).then_some(state.marks)
+    }
+
+    /// Every flow whose marks rose since they were last written down, those of `echo` apart.
+    pub(super) fn unwritten(&self) -> Vec<FlowId> {
+        let unwritten = |(id, flow): (&FlowId, &Flow)| (flow.unwritten && id.to.is_some()).then_some(*id);
+        self.flows.iter().filter_map(unwritten).collect()
+    }
+
+    // Refusals of what was accepted.
+
+    /// Whether one more refusal may be owed.
+    pub(super) fn may_owe_refusal(&self) -> bool {
+        self.refusals.len() < OWED_REFUSALS_MAX
+    }
+
+    /// An accepted letter was refused after all.
+    pub(super) fn owe_refusal(&mut self, flow: FlowId, number: u64, refusal: Refusal) {
+        self.refusals.insert((flow, number), refusal);
+        self.untold.insert((flow, number));
+    }
+
+    /// The next refusal to be told; `told` when it was.
+    pub(super) fn next_untold(&self) -> Option<(FlowId, u64, Refusal)> {
+        let key = *self.untold.first()?;
+        Some((key.0, key.1, self.refusals[&key]))
+    }
+
+    /// The refusal of [`Flows::next_untold`] was told.
+    pub(super) fn told(&mut self) {
+        self.untold.pop_first();
+    }
+
+    /// The author knows of a refusal; what was owed, if it was.
+    pub(super) fn heard(&mut self, flow: FlowId, number: u64) -> Option<Refusal> {
+        self.untold.remove(&(flow, number));
+        self.refusals.remove(&(flow, number))
+    }
 }
 
 #[cfg(test)]
@@ -142,6 +271,13 @@ mod tests {
     use super::*;
 
     const FLOW: FlowId = FlowId { outbox: OutboxId(1), to: Some(MemberId(2)) };
+
+    fn delivered(flows: &Flows) -> Option<u64> {
+        flows.next_receipt().map(|(flow, marks)| {
+            assert_eq!(flow, FLOW);
+            marks.delivered
+        })
+    }
 
     fn take(flows: &mut Flows, number: u64, prev: u64) -> Turn {
         let turn = flows.turn_of(FLOW, "JACK", number, prev);
@@ -205,16 +341,15 @@ mod tests {
     #[test]
     fn a_repeated_letter_is_answered_again_and_not_taken_again() {
         let mut flows = Flows::default();
-        let id = LetterId { outbox: FLOW.outbox, number: 1 };
         assert_eq!(take(&mut flows, 1, 0), Turn::Next);
-        flows.delivered(FLOW.to, id);
-        assert_eq!(flows.next_receipt(), Some((FLOW, 1)));
+        flows.delivered(FLOW, 1);
+        assert_eq!(delivered(&flows), Some(1));
         flows.paid();
         assert_eq!(flows.next_receipt(), None);
-        flows.delivered(FLOW.to, id);
+        flows.delivered(FLOW, 1);
         assert_eq!(flows.next_receipt(), None, "nothing new");
         assert_eq!(take(&mut flows, 1, 0), Turn::Repeated);
-        assert_eq!(flows.next_receipt(), Some((FLOW, 1)));
+        assert_eq!(delivered(&flows), Some(1));
     }
 
     #[test]
@@ -222,9 +357,9 @@ mod tests {
         let mut flows = Flows::default();
         for number in 1..=64 {
             take(&mut flows, number, number - 1);
-            flows.delivered(FLOW.to, LetterId { outbox: FLOW.outbox, number });
+            flows.delivered(FLOW, number);
         }
-        assert_eq!(flows.next_receipt(), Some((FLOW, 64)));
+        assert_eq!(delivered(&flows), Some(64));
         flows.paid();
         assert_eq!(flows.next_receipt(), None);
     }
@@ -237,5 +372,63 @@ mod tests {
             assert_eq!(flows.turn_of(flow, "JACK", 1, 0), Turn::Next);
         }
         assert_eq!(flows.turn_of(FLOW, "JACK", 1, 0), Turn::Crowded);
+    }
+
+    #[test]
+    fn a_new_session_hears_what_the_last_one_may_not_have_heard_once_more() {
+        let mut flows = Flows::default();
+        take(&mut flows, 1, 0);
+        flows.accepted(FLOW, 1, 5);
+        assert_eq!(flows.next_receipt().map(|(_, marks)| (marks.accepted, marks.since)), Some((1, 5)));
+        flows.paid();
+        flows.begin_session();
+        assert!(flows.next_receipt().is_some());
+        flows.paid();
+        flows.begin_session();
+        assert_eq!(flows.next_receipt(), None, "nothing is new since the last sign-in");
+        flows.asked(FLOW);
+        assert!(flows.next_receipt().is_some(), "but who asks is answered");
+    }
+
+    #[test]
+    fn what_is_accepted_stays_so_whatever_is_refused_later() {
+        let mut flows = Flows::default();
+        for number in 1..=3 {
+            take(&mut flows, number, number - 1);
+        }
+        flows.accepted(FLOW, 2, 0);
+        flows.refused(FLOW, 3);
+        assert_eq!(take(&mut flows, 2, 1), Turn::Repeated);
+        assert_eq!(take(&mut flows, 3, 2), Turn::Next);
+        flows.read(FLOW, 3);
+        assert_eq!(flows.marks(FLOW).map(|marks| marks.read), Some(0), "nobody reads what nobody has");
+    }
+
+    #[test]
+    fn marks_are_written_once_for_each_rise() {
+        let mut flows = Flows::default();
+        take(&mut flows, 1, 0);
+        assert_eq!(flows.unwritten(), []);
+        flows.delivered(FLOW, 1);
+        assert_eq!(flows.unwritten(), [FLOW]);
+        assert_eq!(flows.take_unwritten(FLOW).map(|marks| marks.delivered), Some(1));
+        flows.delivered(FLOW, 1);
+        assert!(flows.take_unwritten(FLOW).is_none() && flows.unwritten().is_empty());
+    }
+
+    #[test]
+    fn a_refusal_is_told_in_each_session_until_it_is_heard() {
+        let mut flows = Flows::default();
+        let refusal = (Reason::Expired, false);
+        flows.owe_refusal(FLOW, 7, refusal);
+        assert_eq!(flows.next_untold(), Some((FLOW, 7, refusal)));
+        flows.told();
+        assert_eq!(flows.next_untold(), None);
+        flows.begin_session();
+        assert_eq!(flows.next_untold(), Some((FLOW, 7, refusal)));
+        assert_eq!(flows.heard(FLOW, 7), Some(refusal));
+        assert_eq!((flows.next_untold(), flows.heard(FLOW, 7)), (None, None));
+        flows.begin_session();
+        assert_eq!(flows.next_untold(), None);
     }
 }

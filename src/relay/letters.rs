@@ -1,35 +1,38 @@
-//! The way of a letter: from its sender's chat stream into its recipient's queue, from there to the recipient's
-//! session, and the answer back.
+//! The way of a letter: from its sender's chat stream into its recipient's queue, and from there to the recipient's
+//! session.
 
-use crate::base::{LetterId, Name, Now, OutboxId, Tick};
+use std::sync::Arc;
+
+use crate::base::{LetterId, Now, Tick};
 use crate::wire::frame::StreamId;
 use crate::wire::letter::{decode_text, encode_text};
 use crate::wire::limits::LETTER_BODY_MAX;
-use crate::wire::message::{
-    Delivery, KIND_TEXT, Letter, NEAREST_MAX, Nearest, Reason, Receipt, Refused, ToClient, ToRelay,
-};
+use crate::wire::message::{Delivery, KIND_TEXT, Letter, Reason, ToRelay};
 
-use super::flows::{FlowId, Turn};
-use super::limits::{Bucket, LOOKUP_INTERVAL, LOOKUPS_BURST, REFUSALS_MAX};
+use super::flows::{FlowId, Flows, Turn};
+use super::limits::{Bucket, REFUSALS_MAX, SPILL_AFTER};
 use super::members::MemberId;
 use super::queue::{Author, Entry, Queue};
 use super::sessions::Slot;
 use super::{Out, Relay};
 
 /// The relay's own name for those who want to test a connection.
-const ECHO: &str = "echo";
+pub(super) const ECHO: &str = "echo";
 
 /// What the relay has for one member.
 #[derive(Debug, Default)]
 pub(super) struct Place {
     /// Where the member is signed in.
     pub(super) session: Option<Slot>,
-    queue: Queue,
+    /// The letters for it.
+    pub(super) queue: Queue,
+    /// The letters of it.
+    pub(super) flows: Flows,
     /// The last letter `echo` wrote to the member.
     echo_number: u64,
     /// Its share of letters and of names looked for, whichever session it comes by.
     letters: Bucket,
-    lookups: Bucket,
+    pub(super) lookups: Bucket,
 }
 
 impl Relay {
@@ -77,194 +80,98 @@ impl Relay {
             Some(member) => Some(member),
             None => return self.refuse_unknown(now.tick, slot, author, letter),
         };
-        let Some(session) = self.sessions.get_mut(slot) else { return };
         let flow = FlowId { outbox: letter.id.outbox, to };
-        let refusal = match session.flows.turn_of(flow, letter.to, letter.id.number, letter.prev) {
+        let flows = &mut self.places[author.0].flows;
+        let refusal = match flows.turn_of(flow, letter.to, letter.id.number, letter.prev) {
             Turn::Repeated => return self.sessions.mark(slot),
-            // Said at once: as behind, a row of letters would come back one letter a round trip.
-            Turn::Behind if to.is_some_and(|to| self.present(to).is_none()) => Some(Reason::Offline),
             Turn::Behind => Some(Reason::Behind),
             Turn::Crowded => Some(Reason::Full),
             Turn::Next if letter.body.len() > LETTER_BODY_MAX => Some(Reason::TooLong),
             Turn::Next => match to {
-                None => self.echo(now, slot, author, letter),
+                None => self.echo(now, author, letter),
                 Some(to) => self.enqueue(now, author, to, letter),
             },
         };
         match refusal {
-            Some(reason) => self.refuse(slot, flow, letter.to, letter.id, (reason, false)),
+            Some(reason) => self.refuse_taken(author, flow, letter.to, letter.id, (reason, false)),
             None => {
                 self.stats.letters_taken += 1;
-                if let Some(session) = self.sessions.get_mut(slot) {
-                    session.flows.took(flow, letter.id.number);
-                }
+                let flows = &mut self.places[author.0].flows;
+                flows.took(flow, letter.id.number);
                 if to.is_none() {
-                    self.pay_echo(slot, letter.id);
+                    self.stats.letters_stored += 1;
+                    flows.delivered(flow, letter.id.number);
+                    self.sessions.mark(slot);
                 }
             }
         }
     }
 
     fn enqueue(&mut self, now: Now, author: MemberId, to: MemberId, letter: &Letter<'_>) -> Option<Reason> {
-        let Some(recipient) = self.present(to) else { return Some(Reason::Offline) };
-        let entry = Entry {
-            author: Author::Member(author),
-            id: letter.id,
-            prev: letter.prev,
-            kind: letter.kind,
-            accepted: now.wall,
-            body: letter.body.into(),
-        };
+        let from = self.members.name(author).as_str();
+        let Letter { id, prev, kind, body, .. } = *letter;
+        self.outgoing.clear();
+        Delivery { from, id, prev, accepted: now.wall, kind, body }.encode_head(&mut self.outgoing);
+        self.outgoing.extend_from_slice(body);
+        self.push(now.tick, to, Author::Member(author), id, body.len())
+    }
+
+    /// Puts the delivery in `outgoing` at the end of a queue.
+    fn push(&mut self, now: Tick, to: MemberId, author: Author, id: LetterId, len: usize) -> Option<Reason> {
+        let born = self.post.clock.now(now);
+        let entry = Entry::new(author, id, len, now, born, Arc::from(self.outgoing.as_slice()));
         if self.places[to.0].queue.push(entry, &self.limits).is_err() {
             return Some(Reason::Full);
         }
-        self.sessions.mark(recipient);
+        match self.present(to) {
+            Some(slot) => {
+                self.sessions.mark(slot);
+                self.wake_queue(to, now + SPILL_AFTER);
+                if self.places[to.0].queue.is_too_big() {
+                    self.look_at_queue(to);
+                }
+            }
+            None => self.look_at_queue(to),
+        }
         None
     }
 
     /// The session where a member takes letters now.
-    fn present(&self, member: MemberId) -> Option<Slot> {
+    pub(super) fn present(&self, member: MemberId) -> Option<Slot> {
         self.places[member.0].session.filter(|slot| self.sessions.get(*slot).is_some_and(|s| !s.lost))
     }
 
     /// Answers a letter to `echo` with its text, ASCII letters in upper case.
-    fn echo(&mut self, now: Now, slot: Slot, author: MemberId, letter: &Letter<'_>) -> Option<Reason> {
+    fn echo(&mut self, now: Now, author: MemberId, letter: &Letter<'_>) -> Option<Reason> {
         if letter.kind != KIND_TEXT {
             return None;
         }
         let Ok((text, _)) = decode_text(letter.body) else { return None };
-        let place = &mut self.places[author.0];
-        let number = place.echo_number + 1;
-        let entry = Entry {
-            author: Author::Echo,
-            id: LetterId { outbox: self.echo_outbox, number },
-            prev: place.echo_number,
-            kind: KIND_TEXT,
-            accepted: now.wall,
-            body: encode_text(&text.to_ascii_uppercase(), now.wall).into_boxed_slice(),
-        };
-        if place.queue.push(entry, &self.limits).is_err() {
-            return Some(Reason::Full);
+        let (prev, upper) = (self.places[author.0].echo_number, text.to_ascii_uppercase());
+        let id = LetterId { outbox: self.echo_outbox, number: prev + 1 };
+        let body = encode_text(&upper, now.wall);
+        self.outgoing.clear();
+        let (accepted, kind) = (now.wall, KIND_TEXT);
+        Delivery { from: ECHO, id, prev, accepted, kind, body: &body }.encode_head(&mut self.outgoing);
+        self.outgoing.extend_from_slice(&body);
+        let refused = self.push(now.tick, author, Author::Echo, id, body.len());
+        if refused.is_none() {
+            self.places[author.0].echo_number += 1;
         }
-        place.echo_number = number;
-        self.sessions.mark(slot);
-        None
-    }
-
-    fn pay_echo(&mut self, slot: Slot, id: LetterId) {
-        self.stats.letters_stored += 1;
-        if let Some(session) = self.sessions.get_mut(slot) {
-            session.flows.delivered(None, id);
-        }
+        refused
     }
 
     /// Moves letters from the member's queue into its session, as many as it has room for.
-    pub(super) fn hand_over(&mut self, now: Tick, slot: Slot) {
+    pub(super) fn hand_over(&mut self, slot: Slot, out: &mut Out) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
         let Some(member) = session.member() else { return };
         let queue = &mut self.places[member.0].queue;
         while let Some(entry) = queue.next_waiting() {
-            let from = match entry.author {
-                Author::Member(author) => self.members.name(author).as_str(),
-                Author::Echo => ECHO,
-            };
-            let Entry { id, prev, kind, accepted, ref body, .. } = *entry;
-            self.outgoing.clear();
-            Delivery { from, id, prev, accepted, kind, body }.encode_head(&mut self.outgoing);
-            if session.peer.send(StreamId::Chat, &[&self.outgoing, body]).is_err() {
+            if session.peer.send(StreamId::Chat, &[&entry.message]).is_err() {
                 break;
             }
             queue.mark_handed();
-            session.handed_since.get_or_insert(now);
         }
-    }
-
-    /// A recipient has every letter of that outbox up to `through`.
-    pub(super) fn handle_stored(
-        &mut self,
-        now: Tick,
-        slot: Slot,
-        from: &str,
-        outbox: OutboxId,
-        through: u64,
-    ) {
-        let author = match self.members.find(from) {
-            _ if from == ECHO => Author::Echo,
-            Some(member) => Author::Member(member),
-            None => return,
-        };
-        let Some(session) = self.sessions.get_mut(slot) else { return };
-        let Some(member) = session.member() else { return };
-        let queue = &mut self.places[member.0].queue;
-        let Some((count, number)) = queue.stored(author, outbox, through) else { return };
-        session.handed_since = queue.awaits_recipient().then_some(now);
-        let Author::Member(author) = author else { return };
-        self.stats.letters_stored += count;
-        let Some(sender) = self.places[author.0].session else { return };
-        if let Some(session) = self.sessions.get_mut(sender) {
-            session.flows.delivered(Some(member), LetterId { outbox, number });
-            self.sessions.mark(sender);
-        }
-    }
-
-    /// Tells a sender how far its letters have come, in as few messages as it has conversations.
-    pub(super) fn pay_receipts(&mut self, slot: Slot) {
-        let Some(session) = self.sessions.get_mut(slot) else { return };
-        while let Some((flow, delivered)) = session.flows.next_receipt() {
-            let to = flow.to.map_or(ECHO, |member| self.members.name(member).as_str());
-            let receipt = Receipt { to, outbox: flow.outbox, accepted: delivered, delivered, read: 0 };
-            self.outgoing.clear();
-            ToClient::Receipt(receipt).encode(&mut self.outgoing);
-            if session.peer.send(StreamId::Control, &[&self.outgoing]).is_err() {
-                break;
-            }
-            session.flows.paid();
-        }
-    }
-
-    /// The member is gone, or another session of its took over: every letter in its queue goes back to its sender.
-    /// One that was handed over may have arrived. One that was not is asked for again if there is a new session.
-    pub(super) fn give_back(&mut self, member: MemberId, replaced: bool) {
-        let name = self.members.name(member).clone();
-        if let Some(session) = self.places[member.0].session.and_then(|slot| self.sessions.get_mut(slot)) {
-            session.handed_since = None;
-        }
-        for (entry, handed) in self.places[member.0].queue.drain() {
-            let Author::Member(author) = entry.author else { continue };
-            let Some(sender) = self.places[author.0].session else { continue };
-            let reason = if replaced && !handed { Reason::Behind } else { Reason::Offline };
-            let flow = FlowId { outbox: entry.id.outbox, to: Some(member) };
-            self.refuse(sender, flow, name.as_str(), entry.id, (reason, handed));
-        }
-    }
-
-    fn refuse_unknown(&mut self, now: Tick, slot: Slot, author: MemberId, letter: &Letter<'_>) {
-        let Some(session) = self.sessions.get_mut(slot) else { return };
-        let mut names: Vec<Name> = Vec::new();
-        let lookups = &mut self.places[author.0].lookups;
-        if lookups.ready(now, LOOKUP_INTERVAL, LOOKUPS_BURST).is_ok() {
-            lookups.spend(now, LOOKUP_INTERVAL);
-            names = self.members.nearest(letter.to, NEAREST_MAX);
-        }
-        let mut nearest = Nearest::default();
-        for (slot, name) in nearest.0.iter_mut().zip(&names) {
-            *slot = Some(name.as_str());
-        }
-        let (to, id) = (letter.to, letter.id);
-        session.flows.refused_unknown(id.outbox, to, id.number);
-        let refused = Refused { to, id, reason: Reason::Unknown, may_have_arrived: false, nearest };
-        session.say(&ToClient::Refused(refused));
-        self.stats.letters_refused += 1;
-        self.sessions.mark(slot);
-    }
-
-    fn refuse(&mut self, slot: Slot, flow: FlowId, to: &str, id: LetterId, why: (Reason, bool)) {
-        let Some(session) = self.sessions.get_mut(slot) else { return };
-        let (reason, may_have_arrived) = why;
-        session.flows.refused(flow, id.number);
-        let refused = Refused { to, id, reason, may_have_arrived, nearest: Nearest::default() };
-        session.say(&ToClient::Refused(refused));
-        self.stats.letters_refused += 1;
-        self.sessions.mark(slot);
+        self.load_mailbox(member, out);
     }
 }

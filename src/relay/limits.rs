@@ -15,7 +15,7 @@ pub struct Limits {
     pub letters_per_second: u32,
     /// Letters a member may send at once after a pause.
     pub letters_burst: u32,
-    /// Letters kept for one recipient.
+    /// Letters kept for one recipient, in memory and on disk together.
     pub queue_letters: usize,
     /// Bytes of bodies kept for one recipient.
     pub queue_bytes: usize,
@@ -23,6 +23,8 @@ pub struct Limits {
     pub pair_letters: usize,
     /// Bytes of bodies of one sender kept for one recipient.
     pub pair_bytes: usize,
+    /// How long a letter waits in a mailbox while the relay runs.
+    pub keep: Duration,
     /// TCP connections in all.
     pub conns: usize,
     /// TCP connections of one address, loopback exempt.
@@ -52,6 +54,7 @@ impl Default for Limits {
             queue_bytes: 32 << 20,
             pair_letters: 5_000,
             pair_bytes: 8 << 20,
+            keep: Duration::from_secs(30 * 24 * 3_600),
             conns: 1_024,
             conns_per_address: 256,
             sessions: 65_536,
@@ -73,12 +76,32 @@ pub(super) const OFFLINE_AFTER: Duration = Duration::from_secs(75);
 pub(super) const FORGOTTEN_AFTER: Duration = Duration::from_secs(180);
 /// A session that nobody confirmed is forgotten: the answer or the client is lost.
 pub(super) const UNCONFIRMED_FOR: Duration = Duration::from_secs(10);
-/// A recipient that is given letters and not heard for this long counts as lost until it is heard again: its senders
-/// are waiting, and until letters are kept on disk nobody else can answer them.
-pub(super) const LOST_AFTER: Duration = Duration::from_secs(8);
+/// A letter that its recipient has not stored for so long is written: its sender is told by then that it is safe.
+pub(super) const SPILL_AFTER: Duration = Duration::from_millis(500);
+/// Bytes of one queue that are in memory only; above it the oldest are written.
+pub(super) const MEMORY_ONLY_MAX: usize = 256 * 1024;
+/// Bytes of one queue that the disk does not have yet, those being written included; above it letters are refused: the
+/// disk cannot follow.
+pub(super) const UNWRITTEN_MAX: usize = 2 * 1024 * 1024;
+/// What a letter costs in memory beside its body, about.
+pub(super) const ENTRY_COST: usize = 64;
+/// Letters of one queue written at once; the next wait for the answer.
+pub(super) const BATCH_LETTERS: usize = 1_024;
+/// Bytes of one queue written at once, by one letter more at most.
+pub(super) const BATCH_BYTES: usize = 512 * 1024;
+/// Bytes of one mailbox loaded at once, by one letter more at most.
+pub(super) const LOAD_BYTES: usize = 64 * 1024;
+/// Bytes looked at in one step of expiry, by one letter more at most.
+pub(super) const SWEEP_BYTES: usize = 64 * 1024;
+/// Refusals of accepted letters owed to one author; at the bound that author's letters expire no more until some were
+/// heard.
+pub(super) const OWED_REFUSALS_MAX: usize = 10_000;
+/// How often the relay's own clock is written down while letters wait: a crash lets them wait longer by so much.
+pub(super) const CLOCK_EVERY: Duration = Duration::from_secs(3_600);
 /// Letters handed to one recipient's session and not yet stored by it; the rest wait in its queue.
 pub(super) const HANDED_MAX: usize = 512;
-/// Flows (outbox and recipient) one session may have open; each costs about 100 bytes.
+/// Flows (outbox and recipient) one author may ever have had; each costs about 150 bytes. At the bound a letter that
+/// would begin another is refused.
 pub(super) const FLOWS_MAX: usize = 4_096;
 /// Refusals waiting for room on a sender's control stream; above it no more letters are read from it.
 pub(super) const REFUSALS_MAX: usize = 1_024;

@@ -4,20 +4,25 @@
 //! itself). It is driven by [`crate::base::turn`].
 //!
 //! Invariants: a stranger costs no state; a letter leaves its recipient's queue only when the recipient has stored it
-//! or its sender is told that it was refused; letters leave a queue in the order they came; what one recipient does
-//! never stops the relay from reading a sender.
+//! or its sender is told that it was refused; nobody is told `accepted` before the disk or the recipient has the
+//! letter; letters leave a queue in the order they came; what one recipient does never stops the relay from reading a
+//! sender.
 //!
 //! Files: `sessions` (who is connected), `conns` (TCP connections and their time limits), `names` (signing in),
-//! `letters` (routing), `queue` and `flows` (the two ends of a letter's way), `members`, `limits`, `deadlines`.
+//! `letters` (routing), `queue` and `flows` (the two ends of a letter's way), `mailbox` (between queues and disk),
+//! `receipts` (what senders are told), `records` (what the disk keeps), `members`, `limits`, `deadlines`.
 
 mod conns;
 mod deadlines;
 mod flows;
 mod letters;
 mod limits;
+mod mailbox;
 mod members;
 mod names;
 mod queue;
+mod receipts;
+mod records;
 mod sessions;
 
 use crate::base::{Core, Input, Name, Now, Outputs, Path, PublicKey, Rng, Tick};
@@ -28,8 +33,10 @@ use conns::Conns;
 use deadlines::Deadlines;
 use letters::Place;
 pub use limits::Limits;
-use members::Members;
+use mailbox::{Post, Tickets};
+use members::{MemberId, Members};
 use names::Registrations;
+pub use records::{KeptLetter, Mail, Marks, OwedRefusal, Record, Waiting};
 use sessions::{Sessions, Slot};
 
 /// What a relay is made with.
@@ -41,6 +48,8 @@ pub struct Config {
     pub access_secret: [u8; 32],
     /// The members as the disk has them.
     pub members: Vec<(Name, PublicKey)>,
+    /// The mail as the disk has it.
+    pub mail: Mail,
     /// The bounds.
     pub limits: Limits,
     /// The seed of all its randomness.
@@ -52,18 +61,6 @@ pub struct Config {
 pub enum Command {
     /// End every session in good order; the answer is [`Event::Stopped`].
     Stop,
-}
-
-/// What a relay makes durable.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Record {
-    /// This key registered this name.
-    Member {
-        /// The name.
-        name: Name,
-        /// The identity key that owns it.
-        key: PublicKey,
-    },
 }
 
 /// What a relay shows.
@@ -95,6 +92,10 @@ pub struct Stats {
     pub letters_taken: u64,
     /// Letters stored by their recipients.
     pub letters_stored: u64,
+    /// Letters written into mailboxes.
+    pub letters_written: u64,
+    /// Letters that left their mailboxes undelivered.
+    pub letters_expired: u64,
     /// Letters refused.
     pub letters_refused: u64,
     /// TCP connections closed because of a limit.
@@ -107,6 +108,9 @@ enum Timer {
     Session(Slot),
     Conn(crate::base::ConnId),
     Indexes,
+    Queue(MemberId),
+    Sweep,
+    Clock,
 }
 
 /// The relay.
@@ -120,7 +124,10 @@ pub struct Relay {
     conns: Conns,
     /// What each member has here, by member.
     places: Vec<Place>,
+    post: Post,
+    tickets: Tickets,
     echo_outbox: crate::base::OutboxId,
+    echo_name: Name,
     deadlines: Deadlines<Timer>,
     /// Reused: a message being read, one being written, and packets being answered.
     incoming: Vec<u8>,
@@ -137,8 +144,11 @@ impl Relay {
         let identity = Identity::from_private(config.private_key);
         let secret = AccessSecret::new(config.access_secret);
         let places = config.members.iter().map(|_| Place::default()).collect();
-        Relay {
+        let mut relay = Relay {
             responder: Responder::new(identity, secret, handshakes, rng.fork()),
+            post: Post::default(),
+            tickets: Tickets::default(),
+            echo_name: letters::ECHO.parse().expect("it is a name"),
             echo_outbox: crate::base::OutboxId(rng.next_u64()),
             members: Members::new(config.members),
             registrations: Registrations::default(),
@@ -152,7 +162,9 @@ impl Relay {
             stats: Stats::default(),
             limits: config.limits,
             rng,
-        }
+        };
+        relay.take_mail(config.mail);
+        relay
     }
 
     /// The relay's public key.
@@ -188,6 +200,9 @@ impl Relay {
                 self.sessions.handle_index_time(now.tick);
                 self.sessions.schedule_indexes(&mut self.deadlines);
             }
+            Timer::Queue(member) => self.handle_queue_time(tick, member),
+            Timer::Sweep => self.handle_sweep_time(now.tick, tick, out),
+            Timer::Clock => self.handle_clock_time(now.tick, tick, out),
         }
     }
 }
@@ -211,8 +226,9 @@ impl Core for Relay {
             }
             Input::PathClosed(path, _) => self.handle_path_closed(now, path),
             Input::Unsent(path, bytes) => self.handle_unsent(path, bytes),
-            Input::Committed(ticket) => self.handle_registered(now, ticket, true, out),
-            Input::NotCommitted(ticket) => self.handle_registered(now, ticket, false, out),
+            Input::Committed(ticket) => self.handle_stored_record(now, ticket, true, out),
+            Input::NotCommitted(ticket) => self.handle_stored_record(now, ticket, false, out),
+            Input::Rows(ticket, rows) => self.handle_rows(now, ticket, rows, out),
             Input::Command(Command::Stop) => self.stop(now, out),
             Input::PathOpened { .. } | Input::SendRefused(..) | Input::Resolved(..) => {}
         }
@@ -222,6 +238,7 @@ impl Core for Relay {
         while let Some(slot) = self.sessions.pop_marked() {
             self.flush_session(now, slot, out);
         }
+        self.write_queues(now.tick, out);
     }
 
     fn next_deadline(&self) -> Option<Tick> {

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::base::{Effect, Now, Path, Tick, Ticket};
+use crate::base::{Effect, Now, Path, Tick};
 use crate::wire::limits::LETTER_TEXT_MAX;
 use crate::wire::message::{NameReason, ToClient};
 
 use super::limits::source;
+use super::mailbox::Wait;
 use super::members::{Claim, MemberId};
 use super::sessions::{SignIn, Slot};
 use super::{Event, Out, Record, Relay};
@@ -17,11 +18,9 @@ use super::{Event, Out, Record, Relay};
 const SOURCES_MAX: usize = 4_096;
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// Names being made durable, and how many each source has registered lately.
+/// How many names each source has registered lately.
 #[derive(Debug, Default)]
 pub(super) struct Registrations {
-    pending: BTreeMap<Ticket, MemberId>,
-    next_ticket: u64,
     by_source: BTreeMap<IpAddr, (Tick, u32)>,
 }
 
@@ -40,13 +39,6 @@ impl Registrations {
         }
         *count += 1;
         *count <= per_hour
-    }
-
-    fn ticket(&mut self, member: MemberId) -> Ticket {
-        self.next_ticket += 1;
-        let ticket = Ticket(self.next_ticket);
-        self.pending.insert(ticket, member);
-        ticket
     }
 }
 
@@ -78,14 +70,13 @@ impl Relay {
                 }
                 self.await_registration(slot, member);
                 let record = Record::Member { name: self.members.name(member).clone(), key };
-                out.effects.push(Effect::Persist(self.registrations.ticket(member), record));
+                out.effects.push(Effect::Persist(self.tickets.issue(Wait::Member(member)), record));
             }
         }
     }
 
     /// A registration became durable, or could not.
-    pub(super) fn handle_registered(&mut self, now: Now, ticket: Ticket, durable: bool, out: &mut Out) {
-        let Some(member) = self.registrations.pending.remove(&ticket) else { return };
+    pub(super) fn handle_registered(&mut self, now: Now, member: MemberId, durable: bool, out: &mut Out) {
         if durable {
             self.members.confirm(member);
         } else {
@@ -111,11 +102,17 @@ impl Relay {
         let earlier = self.places[member.0].session.replace(slot);
         if let Some(earlier) = earlier.filter(|e| *e != slot) {
             self.displace(now, earlier);
-            self.give_back(member, true);
+            self.places[member.0].queue.session_ended();
         }
         let Some(session) = self.sessions.get_mut(slot) else { return };
         session.sign_in = SignIn::Done(member);
-        session.say(&ToClient::Welcome { text_max: LETTER_TEXT_MAX as u32 });
+        session.say(&ToClient::Welcome {
+            text_max: LETTER_TEXT_MAX as u32,
+            mailbox_letters: self.limits.pair_letters as u32,
+            mailbox_bytes: self.limits.pair_bytes as u64,
+            kept_s: u32::try_from(self.limits.keep.as_secs()).unwrap_or(u32::MAX),
+        });
+        self.places[member.0].flows.begin_session();
         self.sessions.set_stranger(slot, false);
         self.sessions.mark(slot);
         out.show(Event::SignedIn(self.members.name(member).clone()));

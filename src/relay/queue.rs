@@ -1,13 +1,25 @@
-//! One recipient's queue: the letters the relay holds for it, in the order they came.
+//! One recipient's queue: the letters the relay holds for it, in memory and on disk, in the order they came.
 //!
-//! A letter is *waiting*, then *handed* to the recipient's session, then gone: stored by the recipient, or refused.
-//! Letters leave the queue in order; the handed ones always stand before the waiting ones.
+//! ```text
+//! handed | loaded | on disk only | tail
+//! ```
+//!
+//! *Handed* letters are in the recipient's session and not yet stored by it; *loaded* ones came back from disk and go
+//! next; of those *on disk only* nothing but their number is known here; the *tail* is in memory. New letters go to the
+//! end of the tail. Letters are written oldest first, one batch at a time, and the next batch waits for the answer: so
+//! a letter is never durable while one before it is not, and a failed write never leaves a hole. What the disk has and
+//! the session does not is dropped from memory.
+//!
+//! Bounds: [`Limits`] for memory and disk together; [`UNWRITTEN_MAX`] bytes not yet on disk; [`HANDED_MAX`] handed.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
-use crate::base::{LetterId, OutboxId, Wall};
+use crate::base::{LetterId, OutboxId, Tick, Ticket};
 
-use super::limits::{HANDED_MAX, Limits};
+use super::limits::{
+    BATCH_BYTES, BATCH_LETTERS, ENTRY_COST, HANDED_MAX, Limits, MEMORY_ONLY_MAX, SPILL_AFTER, UNWRITTEN_MAX,
+};
 use super::members::MemberId;
 
 /// Who wrote a letter.
@@ -19,15 +31,64 @@ pub(super) enum Author {
     Echo,
 }
 
+/// Where a letter is safe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Nowhere but here.
+    Memory,
+    /// It is being written at this place.
+    Writing(u64),
+    /// The disk has it at this place.
+    Kept(u64),
+}
+
 /// One letter in a queue.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) author: Author,
     pub(super) id: LetterId,
-    pub(super) prev: u64,
-    pub(super) kind: u8,
-    pub(super) accepted: Wall,
-    pub(super) body: Box<[u8]>,
+    /// The length of its body.
+    pub(super) len: usize,
+    /// When it began to wait for its recipient or the disk.
+    pub(super) since: Tick,
+    /// When it was taken, on the relay's own clock, in milliseconds.
+    pub(super) born: u64,
+    /// The delivery as it goes to the recipient; empty where a handed letter is on disk too.
+    pub(super) message: Arc<[u8]>,
+    /// It was in a session of its recipient, now or earlier.
+    pub(super) was_handed: bool,
+    state: State,
+}
+
+impl Entry {
+    /// A letter that has just come.
+    pub(super) fn new(
+        author: Author,
+        id: LetterId,
+        len: usize,
+        since: Tick,
+        born: u64,
+        message: Arc<[u8]>,
+    ) -> Entry {
+        Entry { author, id, len, since, born, message, was_handed: false, state: State::Memory }
+    }
+
+    /// A letter that came back from disk.
+    pub(super) fn kept(self, place: u64) -> Entry {
+        Entry { state: State::Kept(place), ..self }
+    }
+
+    /// The place of a letter that the disk has or is being given.
+    pub(super) fn place(&self) -> Option<u64> {
+        match self.state {
+            State::Memory => None,
+            State::Writing(place) | State::Kept(place) => Some(place),
+        }
+    }
+
+    fn cost(&self) -> usize {
+        self.len + ENTRY_COST
+    }
 }
 
 /// Letters of one author in a queue.
@@ -37,83 +98,313 @@ struct Share {
     bytes: usize,
 }
 
+/// What a `stored` took out of a queue.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Stored {
+    pub(super) count: u64,
+    /// The highest number among them.
+    pub(super) number: u64,
+    /// The places of those that the disk has or is being given.
+    pub(super) places: Vec<u64>,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     /// `None` where the recipient stored a letter behind one it has not stored yet.
-    entries: VecDeque<Option<Entry>>,
-    /// How many places at the front are handed.
-    handed: usize,
+    handed: VecDeque<Option<Entry>>,
+    loaded: VecDeque<Entry>,
+    /// Letters on disk only. They stand at places behind `cursor`.
+    on_disk: usize,
+    cursor: u64,
+    /// The highest place of a letter that was in a session of its recipient.
+    handed_through: u64,
+    /// The disk has no more behind `cursor`, whatever was counted.
+    exhausted: bool,
+    tail: VecDeque<Entry>,
+    writing: Option<Ticket>,
+    loading: Option<Ticket>,
+    /// The last write failed; none is tried before then.
+    retry_at: Option<Tick>,
+    /// The cost of letters in memory only, and of those and the ones being written.
+    memory_only: usize,
+    unwritten: usize,
     total: Share,
     shares: BTreeMap<Author, Share>,
+    /// When the queue is looked at next.
+    pub(super) scheduled: Option<Tick>,
 }
 
 impl Queue {
-    /// Takes a letter in, unless the queue or its author's share of it is full.
+    /// Letters that were on disk when the relay started.
+    pub(super) fn found_on_disk(&mut self, author: Author, letters: usize, bytes: usize) {
+        self.on_disk += letters;
+        for share in [&mut self.total, self.shares.entry(author).or_default()] {
+            share.letters += letters;
+            share.bytes += bytes;
+        }
+    }
+
+    /// Takes a letter in, unless the queue or its author's share of it is full, or the disk is too far behind.
     pub(super) fn push(&mut self, entry: Entry, limits: &Limits) -> Result<(), Entry> {
         let share = self.shares.get(&entry.author).copied().unwrap_or_default();
-        let len = entry.body.len();
+        let len = entry.len;
         let full = self.total.letters >= limits.queue_letters
             || self.total.bytes + len > limits.queue_bytes
             || share.letters >= limits.pair_letters
-            || share.bytes + len > limits.pair_bytes;
+            || share.bytes + len > limits.pair_bytes
+            || self.unwritten + entry.cost() > UNWRITTEN_MAX
+            || (self.retry_at.is_some() && self.memory_only + entry.cost() > MEMORY_ONLY_MAX);
         if full {
             return Err(entry);
         }
         self.total.add(len);
         self.shares.entry(entry.author).or_default().add(len);
-        self.entries.push_back(Some(entry));
+        self.memory_only += entry.cost();
+        self.unwritten += entry.cost();
+        self.tail.push_back(entry);
         Ok(())
     }
 
-    /// The letter to hand over next, if another may be handed.
+    // To the recipient.
+
+    /// The letter to hand over next, if there is one here and another may be handed.
     pub(super) fn next_waiting(&self) -> Option<&Entry> {
-        if self.handed >= HANDED_MAX { None } else { self.entries.get(self.handed).and_then(Option::as_ref) }
+        if self.handed.len() >= HANDED_MAX {
+            return None;
+        }
+        let tail = || self.tail.front().filter(|_| self.on_disk == 0 || self.exhausted);
+        self.loaded.front().or_else(tail)
     }
 
     /// The letter of [`Queue::next_waiting`] was handed over.
     pub(super) fn mark_handed(&mut self) {
-        self.handed += 1;
+        let Some(mut entry) = self.loaded.pop_front().or_else(|| self.tail.pop_front()) else { return };
+        entry.was_handed = true;
+        self.handed_through = self.handed_through.max(entry.place().unwrap_or(0));
+        if let State::Kept(_) = entry.state {
+            entry.message = Arc::default();
+        }
+        self.handed.push_back(Some(entry));
     }
 
-    /// The recipient stored every letter of this outbox up to `through`. Tells how many letters
-    /// this took out of the queue, and the highest number among them.
-    pub(super) fn stored(&mut self, author: Author, outbox: OutboxId, through: u64) -> Option<(u64, u64)> {
-        let (mut count, mut highest) = (0, 0);
-        for place in 0..self.handed {
-            let slot = &mut self.entries[place];
-            let Some(entry) = slot else { continue };
-            if entry.author == author && entry.id.outbox == outbox && entry.id.number <= through {
-                (count, highest) = (count + 1, highest.max(entry.id.number));
-                let entry = slot.take().expect("it was just seen");
-                self.forget_share(&entry);
+    /// Behind which place letters are to be loaded now, if any.
+    pub(super) fn wants_rows(&self) -> Option<u64> {
+        let wants = self.on_disk > 0
+            && !self.exhausted
+            && self.loaded.is_empty()
+            && self.loading.is_none()
+            && self.handed.len() < HANDED_MAX;
+        wants.then_some(self.cursor)
+    }
+
+    /// The letters behind `cursor` were asked for.
+    pub(super) fn mark_loading(&mut self, ticket: Ticket) {
+        self.loading = Some(ticket);
+    }
+
+    /// They have come, `through` being the last place looked at; `false` if nobody waits for them any more.
+    pub(super) fn loaded(&mut self, ticket: Ticket, through: Option<u64>, entries: Vec<Entry>) -> bool {
+        if self.loading != Some(ticket) {
+            return false;
+        }
+        self.loading = None;
+        match through {
+            None => self.exhausted = true,
+            Some(through) => self.cursor = self.cursor.max(through),
+        }
+        self.on_disk = self.on_disk.saturating_sub(entries.len());
+        self.loaded.extend(entries);
+        true
+    }
+
+    /// They could not be asked for.
+    pub(super) fn not_loaded(&mut self, ticket: Ticket) {
+        if self.loading == Some(ticket) {
+            self.loading = None;
+        }
+    }
+
+    /// The recipient stored every letter of this outbox up to `through`; `None` if this takes none out.
+    pub(super) fn stored(&mut self, author: Author, outbox: OutboxId, through: u64) -> Option<Stored> {
+        let mut stored = Stored::default();
+        for at in 0..self.handed.len() {
+            let slot = &mut self.handed[at];
+            let matches =
+                |e: &mut Entry| e.author == author && e.id.outbox == outbox && e.id.number <= through;
+            let Some(entry) = slot.take_if(matches) else { continue };
+            stored.count += 1;
+            stored.number = stored.number.max(entry.id.number);
+            stored.places.extend(entry.place());
+            self.forget_unwritten(&entry);
+            self.forget_share(entry.author, entry.len);
+        }
+        while let Some(None) = self.handed.front() {
+            self.handed.pop_front();
+        }
+        (stored.count > 0).then_some(stored)
+    }
+
+    /// The recipient's session is gone: what the disk has is there only, the rest waits to be handed again.
+    pub(super) fn session_ended(&mut self) {
+        self.loading = None;
+        self.exhausted = false;
+        let returned = self.loaded.drain(..);
+        let handed: Vec<Entry> = self.handed.drain(..).flatten().chain(returned).collect();
+        for entry in handed.into_iter().rev() {
+            match entry.state {
+                State::Kept(place) => {
+                    self.on_disk += 1;
+                    self.cursor = self.cursor.min(place - 1);
+                }
+                _ => self.tail.push_front(entry),
             }
         }
-        while matches!(self.entries.front(), Some(None)) {
-            self.entries.pop_front();
-            self.handed -= 1;
+    }
+
+    // To the disk.
+
+    /// The letters that have to be written now, oldest first, each with its place; they are then being written.
+    /// Nothing while others are, or shortly after a failure.
+    pub(super) fn next_batch(
+        &mut self,
+        now: Tick,
+        away: bool,
+        ticket: Ticket,
+        place: &mut u64,
+    ) -> Vec<Entry> {
+        let mut batch = Vec::new();
+        if self.memory_only == 0 || self.writing.is_some() || self.retry_at.is_some_and(|at| now < at) {
+            return batch;
         }
-        (count > 0).then_some((count, highest))
+        let mut bytes = 0;
+        for entry in self.handed.iter_mut().flatten().chain(self.tail.iter_mut()) {
+            if entry.state != State::Memory {
+                continue;
+            }
+            let due = away || self.memory_only > MEMORY_ONLY_MAX || now.since(entry.since) >= SPILL_AFTER;
+            if !due || batch.len() >= BATCH_LETTERS || bytes >= BATCH_BYTES {
+                break;
+            }
+            *place += 1;
+            bytes += entry.cost();
+            self.memory_only -= entry.cost();
+            entry.state = State::Writing(*place);
+            if entry.was_handed {
+                self.handed_through = *place;
+            }
+            batch.push(entry.clone());
+        }
+        self.writing = (!batch.is_empty()).then_some(ticket);
+        batch
     }
 
-    /// Takes every letter out, in order; `true` for those that were handed over.
-    pub(super) fn drain(&mut self) -> Vec<(Entry, bool)> {
-        let handed = std::mem::take(&mut self.handed);
-        let drained = self.entries.drain(..).enumerate();
-        let left = drained.filter_map(|(place, slot)| slot.map(|entry| (entry, place < handed))).collect();
-        self.total = Share::default();
-        self.shares.clear();
-        left
+    /// The batch of this ticket is durable; answers with its letters that are still here.
+    pub(super) fn committed(&mut self, ticket: Ticket) -> Vec<(Author, LetterId, u64)> {
+        let mut accepted = Vec::new();
+        if self.writing != Some(ticket) {
+            return accepted;
+        }
+        (self.writing, self.retry_at) = (None, None);
+        for entry in self.handed.iter_mut().flatten() {
+            let State::Writing(place) = entry.state else { continue };
+            entry.state = State::Kept(place);
+            entry.message = Arc::default();
+            self.cursor = self.cursor.max(place);
+            self.unwritten -= entry.cost();
+            accepted.push((entry.author, entry.id, entry.born));
+        }
+        while let Some(State::Writing(_)) = self.tail.front().map(|entry| entry.state) {
+            let Some(entry) = self.tail.pop_front() else { break };
+            self.unwritten -= entry.cost();
+            self.on_disk += 1;
+            self.exhausted = false;
+            accepted.push((entry.author, entry.id, entry.born));
+        }
+        accepted
     }
 
-    /// Letters were handed over that are not stored yet.
-    pub(super) fn awaits_recipient(&self) -> bool {
-        self.handed > 0
+    /// The batch of this ticket is not durable. Where the recipient is there its letters wait on; where it is away,
+    /// nothing that is in memory only can be kept: answers with all of that.
+    pub(super) fn failed(&mut self, now: Tick, ticket: Ticket, away: bool) -> Vec<Entry> {
+        if self.writing != Some(ticket) {
+            return Vec::new();
+        }
+        (self.writing, self.retry_at) = (None, Some(now + SPILL_AFTER));
+        for entry in self.handed.iter_mut().flatten().chain(self.tail.iter_mut()) {
+            if let State::Writing(_) = entry.state {
+                (entry.state, entry.since) = (State::Memory, now);
+                self.memory_only += entry.cost();
+            }
+        }
+        let refused: Vec<Entry> = if away { self.tail.drain(..).collect() } else { Vec::new() };
+        for entry in &refused {
+            self.forget_unwritten(entry);
+            self.forget_share(entry.author, entry.len);
+        }
+        refused
     }
 
-    fn forget_share(&mut self, entry: &Entry) {
-        self.total.remove(entry.body.len());
-        if let Some(share) = self.shares.get_mut(&entry.author) {
-            share.remove(entry.body.len());
+    /// A letter on disk only is there no longer.
+    pub(super) fn expired(&mut self, author: Author, len: usize) {
+        self.on_disk = self.on_disk.saturating_sub(1);
+        self.forget_share(author, len);
+    }
+
+    /// More is in memory only than may be.
+    pub(super) fn is_too_big(&self) -> bool {
+        self.memory_only > MEMORY_ONLY_MAX
+    }
+
+    /// Whether any letter is here.
+    pub(super) fn has_mail(&self) -> bool {
+        self.total.letters > 0
+    }
+
+    /// Whether the letter at this place was in a session of its recipient, as far as this process knows.
+    pub(super) fn may_have_arrived(&self, place: u64) -> bool {
+        place <= self.handed_through
+    }
+
+    /// Whether the letter at this place is in memory too.
+    pub(super) fn holds(&self, place: u64) -> bool {
+        let here = self.handed.iter().flatten().chain(&self.loaded).chain(&self.tail);
+        place <= self.cursor && here.into_iter().any(|entry| entry.place() == Some(place))
+    }
+
+    /// When letters will have waited for their recipient for long enough.
+    pub(super) fn next_deadline(&self) -> Option<Tick> {
+        if self.memory_only == 0 || self.writing.is_some() {
+            return None;
+        }
+        let here = self.handed.iter().flatten().chain(&self.tail);
+        let oldest = here.into_iter().find(|entry| entry.state == State::Memory)?;
+        let due = oldest.since + SPILL_AFTER;
+        Some(self.retry_at.map_or(due, |at| at.max(due)))
+    }
+
+    /// How many letters are in memory only, in memory and being written, and on disk only.
+    #[cfg(test)]
+    fn whereabouts(&self) -> (usize, usize, usize) {
+        let here = || self.handed.iter().flatten().chain(&self.loaded).chain(&self.tail);
+        let memory = here().filter(|e| e.state == State::Memory).count();
+        (memory, here().filter(|e| matches!(e.state, State::Writing(_))).count(), self.on_disk)
+    }
+
+    fn forget_unwritten(&mut self, entry: &Entry) {
+        match entry.state {
+            State::Memory => {
+                self.memory_only -= entry.cost();
+                self.unwritten -= entry.cost();
+            }
+            State::Writing(_) => self.unwritten -= entry.cost(),
+            State::Kept(_) => {}
+        }
+    }
+
+    fn forget_share(&mut self, author: Author, len: usize) {
+        self.total.remove(len);
+        if let Some(share) = self.shares.get_mut(&author) {
+            share.remove(len);
         }
         if self.total.letters == 0 && self.shares.len() > SHARES_KEPT {
             self.shares.clear();
@@ -131,74 +422,10 @@ impl Share {
     }
 
     fn remove(&mut self, len: usize) {
-        self.letters -= 1;
-        self.bytes -= len;
+        self.letters = self.letters.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(len);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TOM: Author = Author::Member(MemberId(0));
-    const OUTBOX: OutboxId = OutboxId(5);
-
-    fn entry(author: Author, number: u64, len: usize) -> Entry {
-        let id = LetterId { outbox: OUTBOX, number };
-        let body = vec![0; len].into_boxed_slice();
-        Entry { author, id, prev: number - 1, kind: 1, accepted: Wall(0), body }
-    }
-
-    fn hand_all(queue: &mut Queue) -> Vec<u64> {
-        let mut numbers = Vec::new();
-        while let Some(number) = queue.next_waiting().map(|e| e.id.number) {
-            numbers.push(number);
-            queue.mark_handed();
-        }
-        numbers
-    }
-
-    #[test]
-    fn letters_leave_in_order_and_only_when_stored() {
-        let mut queue = Queue::default();
-        for number in 1..=3 {
-            queue.push(entry(TOM, number, 10), &Limits::default()).unwrap();
-        }
-        queue.push(entry(Author::Echo, 1, 10), &Limits::default()).unwrap();
-        assert_eq!(queue.stored(TOM, OUTBOX, 3), None, "nothing is handed yet");
-        assert_eq!(hand_all(&mut queue), [1, 2, 3, 1]);
-        assert_eq!(queue.stored(TOM, OUTBOX, 2), Some((2, 2)));
-        assert_eq!(queue.stored(TOM, OUTBOX, 2), None);
-        assert_eq!(queue.stored(TOM, OutboxId(6), 3), None);
-        let left = queue.drain();
-        let left: Vec<_> = left.iter().map(|(e, handed)| (e.author, e.id.number, *handed)).collect();
-        assert_eq!(left, [(TOM, 3, true), (Author::Echo, 1, true)]);
-        assert!(queue.next_waiting().is_none() && !queue.awaits_recipient());
-    }
-
-    #[test]
-    fn a_share_is_full_before_the_queue_is() {
-        let limits = Limits { pair_letters: 2, queue_letters: 3, ..Limits::default() };
-        let mut queue = Queue::default();
-        assert!(queue.push(entry(TOM, 1, 1), &limits).is_ok());
-        assert!(queue.push(entry(TOM, 2, 1), &limits).is_ok());
-        assert!(queue.push(entry(TOM, 3, 1), &limits).is_err());
-        assert!(queue.push(entry(Author::Echo, 1, 1), &limits).is_ok());
-        assert!(queue.push(entry(Author::Echo, 2, 1), &limits).is_err());
-        let limits = Limits { pair_bytes: 4, ..Limits::default() };
-        let mut queue = Queue::default();
-        assert!(queue.push(entry(TOM, 1, 4), &limits).is_ok());
-        assert!(queue.push(entry(TOM, 2, 1), &limits).is_err());
-    }
-
-    #[test]
-    fn no_more_than_a_bounded_number_is_handed() {
-        let mut queue = Queue::default();
-        for number in 1..=HANDED_MAX as u64 + 1 {
-            queue.push(entry(TOM, number, 0), &Limits::default()).unwrap();
-        }
-        assert_eq!(hand_all(&mut queue).len(), HANDED_MAX);
-        assert_eq!(queue.stored(TOM, OUTBOX, 1), Some((1, 1)));
-        assert_eq!(hand_all(&mut queue), [HANDED_MAX as u64 + 1]);
-    }
-}
+mod tests;

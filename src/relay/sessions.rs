@@ -12,8 +12,7 @@ use crate::wire::message::{ToClient, ToRelay};
 use crate::wire::packet::{self, Packet};
 
 use super::deadlines::Deadlines;
-use super::flows::Flows;
-use super::limits::{CLOSING_FOR, FORGOTTEN_AFTER, LOST_AFTER, OFFLINE_AFTER, PENDING_MAX, UNCONFIRMED_FOR};
+use super::limits::{CLOSING_FOR, FORGOTTEN_AFTER, OFFLINE_AFTER, PENDING_MAX, UNCONFIRMED_FOR};
 use super::members::MemberId;
 use super::{Event, Out, Relay, Timer};
 
@@ -41,14 +40,11 @@ pub(super) struct Session {
     /// Counts the sessions: the higher, the newer.
     pub(super) serial: u64,
     pub(super) sign_in: SignIn,
-    pub(super) flows: Flows,
     /// Control messages that found no room, in order.
     pub(super) owed: VecDeque<Vec<u8>>,
     /// When letters may be read again.
     pub(super) throttled_until: Option<Tick>,
-    /// When its recipient last took something off the letters handed to it, or was handed the first.
-    pub(super) handed_since: Option<Tick>,
-    /// Its other end has been silent for too long: letters for it are refused until it is heard.
+    /// Its other end has been silent for too long: letters for it go to its mailbox until it is heard.
     pub(super) lost: bool,
     closing_until: Option<Tick>,
     opened: Tick,
@@ -80,14 +76,8 @@ impl Session {
             return Some(self.opened + UNCONFIRMED_FOR);
         }
         let offline = (!self.lost).then(|| heard + OFFLINE_AFTER);
-        let lost = self.handed_since.filter(|_| !self.lost).map(|since| since.max(heard) + LOST_AFTER);
-        let own = [
-            self.peer.next_deadline(now),
-            Some(heard + FORGOTTEN_AFTER),
-            offline,
-            lost,
-            self.throttled_until,
-        ];
+        let own =
+            [self.peer.next_deadline(now), Some(heard + FORGOTTEN_AFTER), offline, self.throttled_until];
         own.into_iter().flatten().min()
     }
 }
@@ -333,10 +323,8 @@ impl Relay {
             key,
             serial: self.sessions.next_serial,
             sign_in: SignIn::None,
-            flows: Flows::default(),
             owed: VecDeque::new(),
             throttled_until: None,
-            handed_since: None,
             lost: false,
             closing_until: None,
             opened: now.tick,
@@ -403,8 +391,13 @@ impl Relay {
             match ToRelay::decode(&incoming) {
                 Ok(Some(ToRelay::SignIn { name })) => self.sign_in(now, slot, name, out),
                 Ok(Some(ToRelay::Stored { from, outbox, through })) => {
-                    self.handle_stored(now.tick, slot, from, outbox, through);
+                    self.handle_stored(slot, from, outbox, through, out);
                 }
+                Ok(Some(ToRelay::Read { from, outbox, through })) => {
+                    self.handle_read(slot, from, outbox, through, out);
+                }
+                Ok(Some(ToRelay::Ask { to, outbox })) => self.handle_ask(slot, to, outbox),
+                Ok(Some(ToRelay::Heard { to, id })) => self.handle_heard(slot, to, id, out),
                 Ok(None) => {}
                 Ok(Some(ToRelay::Letter(_))) | Err(_) => {
                     self.break_off(now.tick, slot, "bad control message", out);
@@ -456,11 +449,10 @@ impl Relay {
             return;
         }
         session.peer.handle_time(now.tick);
-        let waited = session.handed_since.is_some_and(|since| now.tick.since(since) >= LOST_AFTER);
-        if !session.lost && (silent >= OFFLINE_AFTER || (waited && silent >= LOST_AFTER)) {
+        if !session.lost && silent >= OFFLINE_AFTER {
             session.lost = true;
             if let Some(member) = session.member() {
-                self.give_back(member, false);
+                self.look_at_queue(member);
             }
         }
         self.sessions.free_indexes(now.tick, slot);
@@ -470,8 +462,7 @@ impl Relay {
     }
 
     pub(super) fn flush_session(&mut self, now: Now, slot: Slot, out: &mut Out) {
-        self.hand_over(now.tick, slot);
-        self.pay_receipts(slot);
+        self.hand_over(slot, out);
         let Some(session) = self.sessions.slab.get_mut(slot.0) else { return };
         while let Some(message) = session.owed.front() {
             if session.peer.send(StreamId::Control, &[message]).is_err() {
@@ -479,6 +470,8 @@ impl Relay {
             }
             session.owed.pop_front();
         }
+        self.pay_receipts(now, slot);
+        let Some(session) = self.sessions.slab.get_mut(slot.0) else { return };
         session.peer.flush(now.tick, out);
         self.deadlines.set(Timer::Session(slot), session.deadline(now.tick), &mut session.scheduled);
     }
@@ -489,6 +482,7 @@ impl Relay {
     }
 
     pub(super) fn stop(&mut self, now: Now, out: &mut Out) {
+        self.close_mailboxes(now.tick, out);
         for slot in self.sessions.all() {
             self.close_session(now.tick, slot, close::GOING_AWAY, "relay stops");
         }
@@ -505,7 +499,6 @@ impl Relay {
         let Some(session) = self.sessions.get_mut(slot) else { return };
         session.closing_until = Some(now + CLOSING_FOR);
         session.sign_in = SignIn::Refused;
-        session.flows = Flows::default();
         session.owed = VecDeque::new();
         session.peer.close(code, reason);
         self.sessions.set_stranger(slot, true);
@@ -527,7 +520,7 @@ impl Relay {
         let Some(member) = self.sessions.get(slot).and_then(Session::member) else { return };
         if self.places[member.0].session == Some(slot) {
             self.places[member.0].session = None;
-            self.give_back(member, false);
+            self.leave_mailbox(member, out);
             out.show(Event::SignedOut(self.members.name(member).clone()));
         }
     }

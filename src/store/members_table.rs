@@ -1,4 +1,4 @@
-//! The relay's database: which key owns which name.
+//! The relay's database, and in it which key owns which name. The mail is in [`super::mail_table`].
 //!
 //! SQLite in WAL mode with `synchronous = FULL`: a commit is on disk when it returns, and a torn last one is cut off
 //! at the next start. SQLite has no checksums over rows, so each row has one; without it a flipped bit would hand a
@@ -9,9 +9,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use blake2::{Blake2s256, Digest};
-use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior, ffi};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, ffi};
 
 use super::files::{io_phrase, open_private, sync_folder_of};
+use super::mail_table;
 use super::worker::Fault;
 use crate::base::{Name, Phrase, PublicKey};
 
@@ -20,7 +21,9 @@ const APPLICATION_ID: u32 = 0x5151_4941;
 
 /// The layout of [`SCHEMA`], in SQLite's `user_version`. A change of it adds one to this, and a step from the
 /// number before.
-const SCHEMA_VERSION: u32 = 1;
+const SCHEMA_VERSION: u32 = 2;
+/// The layout that knew no mail.
+const SCHEMA_WITHOUT_MAIL: u32 = 1;
 
 /// One tree and no second index, so that a row is found by the very bytes that its `sum` covers.
 const SCHEMA: &str = "
@@ -34,11 +37,11 @@ CREATE TABLE members(
 /// SQLite's header up to and with the application id (SQLite file format, section 1.3).
 const HEADER_LEN: usize = 100;
 
-/// An open database of members.
+/// An open database.
 #[derive(Debug)]
 pub(super) struct MembersTable {
-    path: PathBuf,
-    db: Connection,
+    pub(super) path: PathBuf,
+    pub(super) db: Connection,
 }
 
 /// Whether there is anything in the file `path`.
@@ -59,23 +62,15 @@ impl MembersTable {
         Ok((table, members))
     }
 
-    /// Adds these members in one commit, or none. A name that has another key already keeps it, and the index of the
-    /// newcomer goes to `refused`.
-    pub(super) fn add<'a>(
-        &mut self,
-        members: impl Iterator<Item = (&'a Name, &'a PublicKey)>,
-        refused: &mut Vec<usize>,
-    ) -> Result<(), Fault> {
-        let added = (|| {
-            let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            for (index, (name, key)) in members.enumerate() {
-                if !add_one(&tx, name, key)? {
-                    refused.push(index);
-                }
-            }
-            tx.commit()
-        })();
-        added.map_err(|error| fault(&self.path, &error))
+    /// A database that is gone with its process, with no members and no mail.
+    pub(super) fn in_memory() -> Result<MembersTable, Phrase> {
+        let path = PathBuf::from(":memory:");
+        let opened = Connection::open_in_memory().and_then(|db| {
+            let mut table = MembersTable { path: path.clone(), db };
+            table.create()?;
+            Ok(table)
+        });
+        opened.map_err(|error| phrase(&path, &error))
     }
 
     fn prepare(&mut self) -> Result<(), Phrase> {
@@ -90,6 +85,9 @@ impl MembersTable {
         }
         self.db.pragma_update(None, "journal_mode", "wal").map_err(told)?;
         self.db.pragma_update(None, "synchronous", "full").map_err(told)?;
+        if found.1 == SCHEMA_WITHOUT_MAIL {
+            self.add_mail().map_err(|error| phrase(&self.path, &error))?;
+        }
         if is_new {
             self.create().map_err(|error| phrase(&self.path, &error))?;
             sync_folder_of(&self.path).map_err(|error| io_phrase(&self.path, &error))?;
@@ -100,11 +98,19 @@ impl MembersTable {
     fn create(&mut self) -> rusqlite::Result<()> {
         let tx = self.db.transaction()?;
         tx.execute_batch(SCHEMA)?;
+        tx.execute_batch(mail_table::SCHEMA)?;
         tx.pragma_update(None, "application_id", APPLICATION_ID)?;
         tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         tx.commit()?;
         // Out of the log and into the file itself, whose header then says what it is.
         self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+    }
+
+    fn add_mail(&mut self) -> rusqlite::Result<()> {
+        let tx = self.db.transaction()?;
+        tx.execute_batch(mail_table::SCHEMA)?;
+        tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        tx.commit()
     }
 
     fn load(&self) -> Result<Vec<(Name, PublicKey)>, Phrase> {
@@ -133,7 +139,8 @@ impl MembersTable {
     }
 }
 
-fn add_one(tx: &Transaction<'_>, name: &Name, key: &PublicKey) -> rusqlite::Result<bool> {
+/// Adds a member; `false` if the name has another key already, which keeps it.
+pub(super) fn add_one(tx: &Transaction<'_>, name: &Name, key: &PublicKey) -> rusqlite::Result<bool> {
     let insert = "INSERT INTO members(name, key, sum) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
     let row = (name.as_str(), key.0, row_sum(name.as_str(), &key.0));
     if tx.prepare_cached(insert)?.execute(row)? == 1 {
@@ -172,24 +179,24 @@ fn check_made_by_us(path: &Path, application_id: u32, user_version: u32) -> Resu
         return Err(Phrase::new("store-not-database").with("file", path.display()));
     }
     match user_version {
-        SCHEMA_VERSION => Ok(()),
+        SCHEMA_WITHOUT_MAIL | SCHEMA_VERSION => Ok(()),
         0 => Err(damaged(path, "user_version")),
         newer => Err(Phrase::new("store-newer").with("file", path.display()).with("version", newer)),
     }
 }
 
-const SUM_LEN: usize = 8;
+pub(super) const SUM_LEN: usize = 8;
 
 fn row_sum(name: &str, key: &[u8; 32]) -> [u8; SUM_LEN] {
     let hash = Blake2s256::new().chain_update(key).chain_update(name).finalize();
     *hash.first_chunk().expect("a hash of 32 bytes")
 }
 
-fn damaged(path: &Path, cause: impl std::fmt::Display) -> Phrase {
+pub(super) fn damaged(path: &Path, cause: impl std::fmt::Display) -> Phrase {
     Phrase::new("store-database-damaged").with("file", path.display()).with("cause", cause)
 }
 
-fn phrase(path: &Path, error: &rusqlite::Error) -> Phrase {
+pub(super) fn phrase(path: &Path, error: &rusqlite::Error) -> Phrase {
     let file = path.display();
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => Phrase::new("store-not-database").with("file", file),
@@ -206,7 +213,7 @@ fn phrase(path: &Path, error: &rusqlite::Error) -> Phrase {
 
 /// A commit without room is rolled back whole, and so is one that met a foreign lock or could not write at all; of
 /// everything else, a failed fsync above all, only a restart tells what the disk has.
-fn fault(path: &Path, error: &rusqlite::Error) -> Fault {
+pub(super) fn fault(path: &Path, error: &rusqlite::Error) -> Fault {
     let passes = match error {
         rusqlite::Error::SqliteFailure(ffi::Error { code, extended_code }, _) => {
             matches!(code, ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
@@ -243,22 +250,5 @@ mod tests {
             assert_eq!((phrase.key(), found), (key, passes), "{code}");
             assert_eq!(phrase.args()[0].1, "/d/f");
         }
-    }
-
-    #[test]
-    fn a_full_disk_fails_one_commit_and_the_next_with_room_succeeds() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("db");
-        let (mut table, _) = MembersTable::open(&path).unwrap();
-        let many =
-            Vec::from_iter((0..500).map(|n| (format!("m{n}").parse::<Name>().unwrap(), PublicKey([1; 32]))));
-        let all = || many.iter().map(|(name, key)| (name, key));
-        table.db.pragma_update(None, "max_page_count", 3).unwrap();
-        let full = Phrase::new("store-disk-full").with("file", path.display());
-        assert_eq!(table.add(all(), &mut Vec::new()), Err(Fault::Passing(full)));
-        table.db.pragma_update(None, "max_page_count", 1_000_000).unwrap();
-        assert_eq!(table.add(all().take(1), &mut Vec::new()), Ok(()));
-        drop(table);
-        assert_eq!(MembersTable::open(&path).unwrap().1, many[..1]);
     }
 }

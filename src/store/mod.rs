@@ -1,7 +1,7 @@
 //! Floor 5: disk. What a relay and the members of a machine keep from one run to the next.
 //!
 //! - [`Worker`]: the store's thread; it commits records in groups, so that the loop never waits for a disk.
-//! - [`RelayStore`]: the relay's identity key and its members, in a folder of its own.
+//! - [`RelayStore`]: the relay's identity key, its members and their mail, in a folder of its own.
 //! - [`MemberStore`]: a member's identity key and handshake counter, in a folder for each name.
 //! - [`Pins`]: the keys of the relays this machine knows, one file for all its members.
 //! - [`Ephemeral`]: keeps nothing, for processes that leave no files.
@@ -15,6 +15,7 @@ mod ephemeral;
 mod files;
 mod keyfile;
 mod lock;
+mod mail_table;
 mod member;
 mod members_table;
 mod pins;
@@ -26,4 +27,6 @@ pub use files::default_data_dir;
 pub use member::{MemberState, MemberStore};
 pub use pins::{Pin, Pins};
 pub use relay::{RelayState, RelayStore};
-pub use worker::{BATCH_RECORDS_MAX, Backend, Done, Fault, NotTaken, QUEUE_RECORDS_MAX, Worker};
+pub use worker::{
+    BATCH_RECORDS_MAX, Backend, Done, Fault, NotTaken, QUEUE_BYTES_MAX, QUEUE_RECORDS_MAX, Worker,
+};

@@ -1,20 +1,23 @@
-//! What a relay keeps: its identity key and its members.
+//! What a relay keeps: its identity key, its members and their mail.
 //!
 //! | file | holds |
 //! | --- | --- |
 //! | `lock` | the process that has the folder |
 //! | `relay.key` | the relay's private key |
-//! | `relay.sqlite` | its members |
+//! | `relay.sqlite` | its members, and letters that wait for them |
 
 use std::path::Path;
+
+use rusqlite::TransactionBehavior;
 
 use super::files::create_folder;
 use super::keyfile;
 use super::lock::{FolderLock, LockError};
-use super::members_table::{self, MembersTable};
+use super::mail_table;
+use super::members_table::{self, MembersTable, fault};
 use super::worker::{Backend, Fault};
-use crate::base::{Name, Phrase, PublicKey};
-use crate::relay::Record;
+use crate::base::{Name, Phrase, PublicKey, Query, Row};
+use crate::relay::{Mail, Record};
 
 /// What a relay starts with.
 #[derive(Clone, PartialEq, Eq)]
@@ -23,6 +26,8 @@ pub struct RelayState {
     pub private_key: [u8; 32],
     /// Every member, by name.
     pub members: Vec<(Name, PublicKey)>,
+    /// The mail, the letters themselves apart.
+    pub mail: Mail,
 }
 
 /// Shows no key.
@@ -35,8 +40,8 @@ impl std::fmt::Debug for RelayState {
 /// A relay's folder, held by this process; the backend of its [`super::Worker`].
 #[derive(Debug)]
 pub struct RelayStore {
-    members: MembersTable,
-    _lock: FolderLock,
+    database: MembersTable,
+    _lock: Option<FolderLock>,
 }
 
 impl RelayStore {
@@ -72,16 +77,46 @@ impl RelayStore {
             }
             None => return Err(Phrase::new("store-key-missing").with("file", key_path.display())),
         };
-        Ok((RelayStore { members: table, _lock: lock }, RelayState { private_key, members }))
+        let mail = mail_table::read_mail(&table.db, &table.path)?;
+        let store = RelayStore { database: table, _lock: Some(lock) };
+        Ok((store, RelayState { private_key, members, mail }))
+    }
+
+    /// A relay's store that is gone with its process, for those who leave no files; `private_key` is the relay's.
+    ///
+    /// # Errors
+    /// What SQLite says; it needs memory only.
+    pub fn in_memory(private_key: [u8; 32]) -> Result<(RelayStore, RelayState), Phrase> {
+        let store = RelayStore { database: MembersTable::in_memory()?, _lock: None };
+        Ok((store, RelayState { private_key, members: Vec::new(), mail: Mail::default() }))
     }
 }
 
 impl Backend<Record> for RelayStore {
     fn commit(&mut self, records: &[Record], refused: &mut Vec<usize>) -> Result<(), Fault> {
-        let members = records.iter().map(|Record::Member { name, key }| (name, key));
-        self.members.add(members, refused)
+        let MembersTable { path, db } = &mut self.database;
+        let committed = (|| {
+            let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            for (index, record) in records.iter().enumerate() {
+                if !mail_table::apply(&tx, record)? {
+                    refused.push(index);
+                }
+            }
+            tx.commit()
+        })();
+        committed.map_err(|error| fault(path, &error))
+    }
+
+    fn load(&mut self, query: &Query) -> Result<Vec<Row>, Fault> {
+        mail_table::load(&self.database.db, &self.database.path, query)
+    }
+
+    fn weight(record: &Record) -> usize {
+        record.weight()
     }
 }
 
+#[cfg(test)]
+mod mail_tests;
 #[cfg(test)]
 mod tests;

@@ -5,10 +5,12 @@
 
 use std::fmt;
 use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
 
-use crate::base::{Phrase, Ticket};
+use crate::base::{Phrase, Query, Row, Ticket};
 
 /// At most this many records in one commit: a few milliseconds of SQLite's work, so that the first of a flood is
 /// answered soon.
@@ -18,6 +20,13 @@ pub const BATCH_RECORDS_MAX: usize = 4_096;
 /// [`Worker::persist`] takes nothing more.
 pub const QUEUE_RECORDS_MAX: usize = 2 * BATCH_RECORDS_MAX;
 
+/// At most so many bytes of records ([`Backend::weight`]) in one commit, by one record more at most.
+pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// At most so many bytes of records wait for the thread, and one record always may; at the bound as with
+/// [`QUEUE_RECORDS_MAX`]. A disk that stalls for a second at 16 MiB/s is outlived.
+pub const QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// Where records become durable.
 pub trait Backend<R>: Send + 'static {
     /// Makes all of `records` durable, or none if it fails. Those it will never take (they contradict what is stored)
@@ -26,6 +35,19 @@ pub trait Backend<R>: Send + 'static {
     /// # Errors
     /// [`Fault::Passing`] if a later commit may succeed, [`Fault::Broken`] if what is on disk is no longer known.
     fn commit(&mut self, records: &[R], refused: &mut Vec<usize>) -> Result<(), Fault>;
+
+    /// Reads rows; everything committed before is in them. A backend that keeps no rows has none.
+    ///
+    /// # Errors
+    /// [`Fault::Passing`] if a later one may succeed, [`Fault::Broken`] if the disk cannot be read or is damaged.
+    fn load(&mut self, _query: &Query) -> Result<Vec<Row>, Fault> {
+        Ok(Vec::new())
+    }
+
+    /// About how many bytes a record keeps in memory.
+    fn weight(_record: &R) -> usize {
+        0
+    }
 }
 
 /// Why a commit failed.
@@ -44,6 +66,8 @@ pub enum Done {
     Committed(Ticket),
     /// The record is not durable and will not become so.
     Failed(Ticket),
+    /// The rows asked for. A load that failed is [`Done::Failed`].
+    Rows(Ticket, Vec<Row>),
     /// Why records are failing; told before the first of them, and again only after a commit succeeded between.
     Trouble(Phrase),
     /// The disk failed, and the thread has ended: the relay's process ends with status 74. Tickets without an answer
@@ -54,15 +78,23 @@ pub enum Done {
 /// Why a record was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotTaken {
-    /// [`QUEUE_RECORDS_MAX`] records are waiting.
+    /// [`QUEUE_RECORDS_MAX`] records or [`QUEUE_BYTES_MAX`] bytes are waiting.
     Full,
     /// The thread has ended, after [`Done::Broken`].
     Ended,
 }
 
+enum Job<R> {
+    /// A record, and what it weighs.
+    Persist(R, usize),
+    Load(Query),
+}
+
 /// A thread that makes records durable. Dropping it commits what is waiting, then waits for the thread's end.
 pub struct Worker<R> {
-    queue: Option<SyncSender<(Ticket, R)>>,
+    queue: Option<SyncSender<(Ticket, Job<R>)>>,
+    waiting_bytes: Arc<AtomicUsize>,
+    weigh: fn(&R) -> usize,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -72,16 +104,18 @@ impl<R: Send + 'static> Worker<R> {
     ///
     /// # Errors
     /// `store-no-thread` if the system has no thread left.
-    pub fn spawn(
-        backend: impl Backend<R>,
+    pub fn spawn<B: Backend<R>>(
+        backend: B,
         done: impl FnMut(Done) + Send + 'static,
     ) -> Result<Worker<R>, Phrase> {
-        let (queue, records) = sync_channel(QUEUE_RECORDS_MAX);
+        let (queue, jobs) = sync_channel(QUEUE_RECORDS_MAX);
+        let waiting_bytes = Arc::new(AtomicUsize::new(0));
+        let waiting = Arc::clone(&waiting_bytes);
         let thread = thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || Committer::new(backend, done).run(records))
+            .spawn(move || Committer::new(backend, done, waiting).run(jobs))
             .map_err(|error| Phrase::new("store-no-thread").with("cause", error))?;
-        Ok(Worker { queue: Some(queue), thread: Some(thread) })
+        Ok(Worker { queue: Some(queue), waiting_bytes, weigh: B::weight, thread: Some(thread) })
     }
 
     /// Hands a record over; never waits.
@@ -90,8 +124,28 @@ impl<R: Send + 'static> Worker<R> {
     /// The record was not taken and its ticket gets no [`Done`]: the caller answers the core with
     /// [`crate::base::Input::NotCommitted`].
     pub fn persist(&self, ticket: Ticket, record: R) -> Result<(), NotTaken> {
+        let bytes = (self.weigh)(&record);
+        let waiting = self.waiting_bytes.load(Ordering::Relaxed);
+        if waiting > 0 && waiting + bytes > QUEUE_BYTES_MAX {
+            return Err(NotTaken::Full);
+        }
+        self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.hand_over(ticket, Job::Persist(record, bytes)).inspect_err(|_| {
+            self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        })
+    }
+
+    /// Asks for rows; never waits. Everything handed over before is committed first, or has failed.
+    ///
+    /// # Errors
+    /// As with [`Worker::persist`].
+    pub fn load(&self, ticket: Ticket, query: Query) -> Result<(), NotTaken> {
+        self.hand_over(ticket, Job::Load(query))
+    }
+
+    fn hand_over(&self, ticket: Ticket, job: Job<R>) -> Result<(), NotTaken> {
         let queue = self.queue.as_ref().expect("only drop takes the queue away");
-        queue.try_send((ticket, record)).map_err(|error| match error {
+        queue.try_send((ticket, job)).map_err(|error| match error {
             TrySendError::Full(_) => NotTaken::Full,
             TrySendError::Disconnected(_) => NotTaken::Ended,
         })
@@ -122,41 +176,83 @@ impl<R> fmt::Debug for Worker<R> {
 struct Committer<R, B, D> {
     backend: B,
     done: D,
+    waiting_bytes: Arc<AtomicUsize>,
     tickets: Vec<Ticket>,
     records: Vec<R>,
+    /// What the records weigh together.
+    bytes: usize,
     refused: Vec<usize>,
     in_trouble: bool,
 }
 
 impl<R, B: Backend<R>, D: FnMut(Done)> Committer<R, B, D> {
-    fn new(backend: B, done: D) -> Self {
+    fn new(backend: B, done: D, waiting_bytes: Arc<AtomicUsize>) -> Self {
         let (tickets, records, refused) = (Vec::new(), Vec::new(), Vec::new());
-        Committer { backend, done, tickets, records, refused, in_trouble: false }
+        Committer { backend, done, waiting_bytes, tickets, records, bytes: 0, refused, in_trouble: false }
     }
 
-    fn run(mut self, queue: Receiver<(Ticket, R)>) {
+    fn run(mut self, queue: Receiver<(Ticket, Job<R>)>) {
         while let Ok(first) = queue.recv() {
-            self.gather(first, &queue);
-            match self.backend.commit(&self.records, &mut self.refused) {
-                Ok(()) => self.answer_committed(),
-                Err(Fault::Passing(why)) => self.answer_failed(why),
-                Err(Fault::Broken(why)) => {
-                    // Nothing is taken any more by the time anybody hears of it.
-                    drop(queue);
-                    return (self.done)(Done::Broken(why));
-                }
+            let load = self.gather(first, &queue);
+            let done = match self.commit() {
+                Ok(()) => load.map_or(Ok(()), |(ticket, query)| self.load(ticket, &query)),
+                Err(why) => Err(why),
+            };
+            if let Err(why) = done {
+                // Nothing is taken any more by the time anybody hears of it.
+                drop(queue);
+                return (self.done)(Done::Broken(why));
             }
         }
     }
 
-    fn gather(&mut self, first: (Ticket, R), queue: &Receiver<(Ticket, R)>) {
+    /// Takes what waits, up to the bounds of a commit or to a load, which is answered.
+    fn gather(
+        &mut self,
+        first: (Ticket, Job<R>),
+        queue: &Receiver<(Ticket, Job<R>)>,
+    ) -> Option<(Ticket, Query)> {
         self.tickets.clear();
         self.records.clear();
         self.refused.clear();
-        for (ticket, record) in std::iter::once(first).chain(queue.try_iter()).take(BATCH_RECORDS_MAX) {
-            self.tickets.push(ticket);
-            self.records.push(record);
+        self.bytes = 0;
+        let mut next = Some(first);
+        while let Some((ticket, job)) = next {
+            match job {
+                Job::Load(query) => return Some((ticket, query)),
+                Job::Persist(record, bytes) => {
+                    self.tickets.push(ticket);
+                    self.records.push(record);
+                    self.bytes += bytes;
+                }
+            }
+            let more = self.records.len() < BATCH_RECORDS_MAX && self.bytes < BATCH_BYTES_MAX;
+            next = if more { queue.try_recv().ok() } else { None };
         }
+        None
+    }
+
+    fn commit(&mut self) -> Result<(), Phrase> {
+        if self.records.is_empty() {
+            return Ok(());
+        }
+        let committed = self.backend.commit(&self.records, &mut self.refused);
+        self.waiting_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        match committed {
+            Ok(()) => self.answer_committed(),
+            Err(Fault::Passing(why)) => self.answer_failed(why),
+            Err(Fault::Broken(why)) => return Err(why),
+        }
+        Ok(())
+    }
+
+    fn load(&mut self, ticket: Ticket, query: &Query) -> Result<(), Phrase> {
+        match self.backend.load(query) {
+            Ok(rows) => (self.done)(Done::Rows(ticket, rows)),
+            Err(Fault::Passing(_)) => (self.done)(Done::Failed(ticket)),
+            Err(Fault::Broken(why)) => return Err(why),
+        }
+        Ok(())
     }
 
     fn answer_committed(&mut self) {

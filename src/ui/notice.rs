@@ -75,6 +75,7 @@ pub fn letter_refused(reason: Reason, who: &str, may_have_arrived: bool, nearest
         Reason::Full => Phrase::new("refused-full"),
         Reason::TooLong => Phrase::new("refused-too-long"),
         Reason::Blocked => Phrase::new("refused-blocked"),
+        Reason::Expired => Phrase::new("refused-expired"),
         Reason::Behind => Phrase::new("refused-behind"),
     };
     let mut phrases = vec![why.with("who", who)];

@@ -10,20 +10,23 @@
 //! | --- | --- | --- | --- |
 //! | 0x01 | control | sign-in | `name` |
 //! | 0x02 | control | stored | `name` of the sender, `outbox(8) through(8)`: the recipient has every letter up to it |
+//! | 0x03 | control | read | `name` of the sender, `outbox(8) through(8)`: its reader has seen every letter up to it |
+//! | 0x04 | control | ask | `name` of a recipient, `outbox(8)`: how far have my letters come? A receipt answers, and every refusal still owed |
+//! | 0x05 | control | heard | `name` of a recipient, `outbox(8) number(8)`: I know that this letter was refused |
 //! | 0x10 | chat | letter | `name` of the recipient, `outbox(8) number(8) prev(8) kind(1) body` |
 //!
 //! Relay to client:
 //!
 //! | kind | stream | message | fields |
 //! | --- | --- | --- | --- |
-//! | 0x41 | control | welcome | `text_max(4)`, the longest text of a letter in bytes |
+//! | 0x41 | control | welcome | `text_max(4)`, the longest text of a letter in bytes; `mailbox_letters(4) mailbox_bytes(8) kept_s(4)`, what a mailbox holds of one sender and for how long |
 //! | 0x42 | control | name refused | `reason(1) name`: the name in the way, or an empty one |
-//! | 0x43 | control | receipt | `name` of the recipient, `outbox(8) accepted(8) delivered(8) read(8)`, watermarks |
+//! | 0x43 | control | receipt | `name` of the recipient, `outbox(8) accepted(8) delivered(8) read(8)`, watermarks; `until_ms(8)`, when the last accepted letter leaves the mailbox undelivered, 0 if it waits in none |
 //! | 0x44 | control | refused | `name` of the recipient, `outbox(8) number(8) reason(1) may_have_arrived(1) count(1)` and so many nearest `name`s |
 //! | 0x50 | chat | delivery | `name` of the sender, `outbox(8) number(8) prev(8) accepted_ms(8) kind(1) body` |
 //!
 //! `prev` is the last number to that recipient that was not refused, 0 if there is none. The relay never looks into a
-//! body; [`super::letter`] says what members put there. Reserved: 0x03 read, 0x45 presence, 0x11–0x1f and 0x51–0x5f
+//! body; [`super::letter`] says what members put there. Reserved: 0x45 presence, 0x11–0x1f and 0x51–0x5f
 //! for groups and files.
 
 use crate::base::{LetterId, OutboxId, Wall};
@@ -50,15 +53,18 @@ pub enum Reason {
     Blocked,
     /// The letter before it was refused: it goes again with a new `prev`.
     Behind,
+    /// Its recipient did not come for it in time.
+    Expired,
 }
 
-const REASONS: [(Reason, u8, &str); 6] = [
+const REASONS: [(Reason, u8, &str); 7] = [
     (Reason::Unknown, 1, "unknown"),
     (Reason::Offline, 2, "offline"),
     (Reason::Full, 3, "full"),
     (Reason::TooLong, 4, "too-long"),
     (Reason::Blocked, 5, "blocked"),
     (Reason::Behind, 6, "behind"),
+    (Reason::Expired, 7, "expired"),
 ];
 
 impl Reason {
@@ -150,6 +156,8 @@ pub struct Receipt<'a> {
     pub delivered: u64,
     /// The recipient has read them.
     pub read: u64,
+    /// When the last accepted letter leaves the mailbox undelivered; 0 if it waits in none.
+    pub until: Wall,
 }
 
 /// One letter was refused.
@@ -188,6 +196,29 @@ pub enum ToRelay<'a> {
         /// The last number stored.
         through: u64,
     },
+    /// My reader has seen every letter of that sender's outbox up to `through`.
+    Read {
+        /// The sender's name.
+        from: &'a str,
+        /// The sender's outbox.
+        outbox: OutboxId,
+        /// The last number seen.
+        through: u64,
+    },
+    /// How far have my letters to this recipient come? A receipt answers, and every refusal still owed.
+    Ask {
+        /// The recipient's name.
+        to: &'a str,
+        /// The outbox.
+        outbox: OutboxId,
+    },
+    /// I know that this letter was refused; it need not be told again.
+    Heard {
+        /// The recipient's name.
+        to: &'a str,
+        /// Which letter.
+        id: LetterId,
+    },
     /// Take this letter.
     Letter(Letter<'a>),
 }
@@ -199,6 +230,12 @@ pub enum ToClient<'a> {
     Welcome {
         /// The longest text of a letter, in bytes.
         text_max: u32,
+        /// Letters a mailbox holds of one sender.
+        mailbox_letters: u32,
+        /// Bytes of bodies a mailbox holds of one sender.
+        mailbox_bytes: u64,
+        /// For how long, in seconds.
+        kept_s: u32,
     },
     /// You are not signed in.
     NameRefused {
@@ -228,6 +265,21 @@ impl ToRelay<'_> {
                 put_short_text(buf, from);
                 put_numbers(buf, &[outbox.0, *through]);
             }
+            ToRelay::Read { from, outbox, through } => {
+                buf.push(0x03);
+                put_short_text(buf, from);
+                put_numbers(buf, &[outbox.0, *through]);
+            }
+            ToRelay::Ask { to, outbox } => {
+                buf.push(0x04);
+                put_short_text(buf, to);
+                put_numbers(buf, &[outbox.0]);
+            }
+            ToRelay::Heard { to, id } => {
+                buf.push(0x05);
+                put_short_text(buf, to);
+                put_numbers(buf, &[id.outbox.0, id.number]);
+            }
             ToRelay::Letter(letter) => {
                 buf.push(0x10);
                 put_short_text(buf, letter.to);
@@ -249,6 +301,9 @@ impl<'a> ToRelay<'a> {
         Ok(Some(match r.u8()? {
             0x01 => ToRelay::SignIn { name: r.short_text()? },
             0x02 => ToRelay::Stored { from: r.short_text()?, outbox: OutboxId(r.u64()?), through: r.u64()? },
+            0x03 => ToRelay::Read { from: r.short_text()?, outbox: OutboxId(r.u64()?), through: r.u64()? },
+            0x04 => ToRelay::Ask { to: r.short_text()?, outbox: OutboxId(r.u64()?) },
+            0x05 => ToRelay::Heard { to: r.short_text()?, id: read_id(&mut r)? },
             0x10 => ToRelay::Letter(Letter {
                 to: r.short_text()?,
                 id: read_id(&mut r)?,
@@ -266,9 +321,12 @@ impl ToClient<'_> {
     /// Appends the message.
     pub fn encode(&self, buf: &mut Vec<u8>) {
         match self {
-            ToClient::Welcome { text_max } => {
+            ToClient::Welcome { text_max, mailbox_letters, mailbox_bytes, kept_s } => {
                 buf.push(0x41);
                 buf.extend_from_slice(&text_max.to_be_bytes());
+                buf.extend_from_slice(&mailbox_letters.to_be_bytes());
+                buf.extend_from_slice(&mailbox_bytes.to_be_bytes());
+                buf.extend_from_slice(&kept_s.to_be_bytes());
             }
             ToClient::NameRefused { reason, name } => {
                 let code =
@@ -279,7 +337,10 @@ impl ToClient<'_> {
             ToClient::Receipt(receipt) => {
                 buf.push(0x43);
                 put_short_text(buf, receipt.to);
-                put_numbers(buf, &[receipt.outbox.0, receipt.accepted, receipt.delivered, receipt.read]);
+                put_numbers(
+                    buf,
+                    &[receipt.outbox.0, receipt.accepted, receipt.delivered, receipt.read, receipt.until.0],
+                );
             }
             ToClient::Refused(refused) => refused.encode(buf),
             ToClient::Delivery(delivery) => {
@@ -298,7 +359,12 @@ impl<'a> ToClient<'a> {
     pub fn decode(bytes: &'a [u8]) -> Result<Option<ToClient<'a>>, Malformed> {
         let mut r = Reader::new(bytes);
         Ok(Some(match r.u8()? {
-            0x41 => ToClient::Welcome { text_max: r.u32()? },
+            0x41 => ToClient::Welcome {
+                text_max: r.u32()?,
+                mailbox_letters: r.u32()?,
+                mailbox_bytes: r.u64()?,
+                kept_s: r.u32()?,
+            },
             0x42 => {
                 let code = r.u8()?;
                 let reason = NAME_REASONS.iter().find(|n| n.1 == code).ok_or(Malformed)?.0;
@@ -310,6 +376,7 @@ impl<'a> ToClient<'a> {
                 accepted: r.u64()?,
                 delivered: r.u64()?,
                 read: r.u64()?,
+                until: Wall(r.u64()?),
             }),
             0x44 => ToClient::Refused(Refused::decode(r)?),
             0x50 => ToClient::Delivery(Delivery {
@@ -389,6 +456,9 @@ mod tests {
         let all = [
             ToRelay::SignIn { name: "TOM" },
             ToRelay::Stored { from: "一棵树", outbox: OutboxId(9), through: u64::MAX },
+            ToRelay::Read { from: "一棵树", outbox: OutboxId(9), through: 1 },
+            ToRelay::Ask { to: "一棵树", outbox: OutboxId(9) },
+            ToRelay::Heard { to: "一棵树", id: ID },
             ToRelay::Letter(letter),
         ];
         for message in all {
@@ -402,10 +472,11 @@ mod tests {
     fn what_a_relay_says_reads_back() {
         let nearest = Nearest([Some("TOM"), Some("TIM"), None]);
         let refused = Refused { to: "TAM", id: ID, reason: Reason::Unknown, may_have_arrived: true, nearest };
-        let receipt = Receipt { to: "JACK", outbox: OutboxId(1), accepted: 4, delivered: 3, read: 2 };
+        let receipt =
+            Receipt { to: "JACK", outbox: OutboxId(1), accepted: 4, delivered: 3, read: 2, until: Wall(9) };
         let delivery = Delivery { from: "TOM", id: ID, prev: 2, accepted: Wall(7), kind: 1, body: b"" };
         let all = [
-            ToClient::Welcome { text_max: 65_536 },
+            ToClient::Welcome { text_max: 65_536, mailbox_letters: 5_000, mailbox_bytes: 1 << 23, kept_s: 9 },
             ToClient::NameRefused { reason: NameReason::Confusable, name: "alice" },
             ToClient::Receipt(receipt),
             ToClient::Refused(refused),

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use queqiao::base::{
-    ConnId, Core, Effect, Inbox, Input, Now, Outputs, Path, PublicKey, Tick, Ticket, Wall, Why, turn,
+    ConnId, Core, Effect, Inbox, Input, Now, Outputs, Path, PublicKey, Query, Tick, Ticket, Wall, Why, turn,
 };
-use queqiao::relay::{Config, Event, Limits, Record, Relay};
+use queqiao::relay::{Config, Event, Limits, Mail, Record, Relay};
+use queqiao::store::{Backend, RelayStore};
 
 /// An input that waits; packets keep their bytes.
 pub enum Given<C> {
@@ -64,6 +65,8 @@ pub struct Rig {
     /// Records are committed in the turn after; otherwise they wait in `asked`.
     pub commits: bool,
     pub asked: Vec<(Ticket, Record)>,
+    loads: Vec<(Ticket, Query)>,
+    store: RelayStore,
     out: Outputs<Record, Event>,
     pub deadline: Option<Tick>,
     conns: u64,
@@ -80,6 +83,7 @@ impl Rig {
             private_key: [7; 32],
             access_secret: [0; 32],
             members: Vec::new(),
+            mail: Mail::default(),
             limits,
             seed: [9; 32],
         };
@@ -91,6 +95,8 @@ impl Rig {
             shown: Vec::new(),
             commits: true,
             asked: Vec::new(),
+            loads: Vec::new(),
+            store: RelayStore::in_memory([7; 32]).expect("memory is there").0,
             out: Outputs::default(),
             deadline: None,
             conns: 0,
@@ -113,14 +119,23 @@ impl Rig {
                 Effect::Send(path, range) => self.sent.push((path, self.out.bytes[range].to_vec())),
                 Effect::Close(Path::Tcp(conn)) => self.closed.push(conn),
                 Effect::Persist(ticket, record) => self.asked.push((ticket, record)),
+                Effect::Load(ticket, query) => self.loads.push((ticket, query)),
                 Effect::Show(event) => self.shown.push(event),
                 Effect::Close(Path::Udp(_)) | Effect::OpenTcp(..) | Effect::LookUp(_) => {}
             }
         }
-        if self.commits && !self.asked.is_empty() {
-            let durable = |(ticket, _)| Given::Other(Input::Committed(ticket));
-            let asked = std::mem::take(&mut self.asked);
-            self.take(asked.into_iter().map(durable).collect());
+        if self.commits && !(self.asked.is_empty() && self.loads.is_empty()) {
+            let (asked, loads) = (std::mem::take(&mut self.asked), std::mem::take(&mut self.loads));
+            let mut answers = Vec::new();
+            for (ticket, record) in asked {
+                self.store.commit(&[record], &mut Vec::new()).expect("memory has room");
+                answers.push(Given::Other(Input::Committed(ticket)));
+            }
+            for (ticket, query) in loads {
+                let rows = self.store.load(&query).expect("memory is whole");
+                answers.push(Given::Other(Input::Rows(ticket, rows)));
+            }
+            self.take(answers);
         }
     }
 
@@ -186,9 +201,5 @@ impl Rig {
     /// The record of this ticket cannot be made durable.
     pub fn fail(&mut self, ticket: Ticket) {
         self.take(vec![Given::Other(Input::NotCommitted(ticket))]);
-    }
-
-    pub fn has_deadline(&self) -> bool {
-        self.relay.next_deadline().is_some()
     }
 }

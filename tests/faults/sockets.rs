@@ -8,7 +8,7 @@ use std::time::Duration;
 use queqiao::app::{RelayServer, ServerNews};
 use queqiao::net::{Inlet, NetConfig};
 use queqiao::relay::{Command, Limits};
-use queqiao::store::{Ephemeral, RelayState};
+use queqiao::store::RelayStore;
 
 struct Running {
     udp: SocketAddr,
@@ -22,10 +22,10 @@ impl Running {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let (told, ready) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
-            let state = RelayState { private_key: [7; 32], members: Vec::new() };
+            let (store, state) = RelayStore::in_memory([7; 32]).expect("memory is there");
             let config = NetConfig::relay(any, Some(any));
             let server =
-                RelayServer::open(config, Ephemeral, state, Limits::default()).expect("loopback is free");
+                RelayServer::open(config, store, state, Limits::default()).expect("loopback is free");
             told.send((server.udp_addr(), server.tcp_addr().unwrap(), server.inlet())).unwrap();
             server.run(|_: ServerNews| ()).expect("there is no disk to fail");
         });

@@ -156,7 +156,8 @@ impl Visitor {
                 Effect::Show(event) => self.shown.push(event),
                 Effect::OpenTcp(conn, addr) => self.open.push((conn, addr)),
                 Effect::Close(Path::Tcp(conn)) => self.open.retain(|(open, _)| *open != conn),
-                Effect::Close(Path::Udp(_)) | Effect::Send(Path::Tcp(_), _) | Effect::LookUp(_) => {}
+                Effect::Close(Path::Udp(_)) | Effect::Send(Path::Tcp(_), _) => {}
+                Effect::LookUp(_) | Effect::Load(..) => {}
             }
         }
     }

@@ -11,6 +11,7 @@ mod chat;
 mod crowd;
 mod interrupts;
 mod listen;
+mod mailbox;
 mod names;
 mod presence;
 mod reach;

@@ -47,6 +47,11 @@ impl World {
             Happening::Syn(conn) => self.try_to_open(conn),
             Happening::Segments(conn, side) => self.deliver_segments(conn, side),
             Happening::Committed { node, life, ticket, durable } => self.commit(node, life, ticket, durable),
+            Happening::Rows { life, ticket, rows } => {
+                if self.relay.life == life {
+                    self.tell_relay(Waiting::Other(Input::Rows(ticket, rows)));
+                }
+            }
             Happening::Resolved { client, life, host } => {
                 if self.stations[client].node.life == life {
                     let addrs = vec![RELAY_ADDR.parse().unwrap()];
@@ -90,9 +95,17 @@ impl World {
                     self.close_side(id.0, Side::Relay);
                     touched.push(id.0);
                 }
-                Effect::Persist(ticket, relay::Record::Member { name, key }) => {
-                    self.members.push((name, key));
+                Effect::Persist(ticket, record) => {
+                    self.relay_disk.apply(&record);
+                    if let relay::Record::Member { name, key } = record {
+                        self.members.push((name, key));
+                    }
                     self.persist(0, self.relay.life, ticket, true);
+                }
+                Effect::Load(ticket, query) => {
+                    let rows = self.relay_disk.load(&query);
+                    let (at, life) = (self.now + below(&mut self.rng, self.disk), self.relay.life);
+                    self.agenda.enter(at, Happening::Rows { life, ticket, rows });
                 }
                 Effect::Show(event) => self.note(|| format!("relay: {event:?}")),
                 Effect::Close(Path::Udp(_)) => {}
@@ -156,6 +169,7 @@ impl World {
                     self.agenda.enter(at, Happening::Resolved { client, life, host });
                 }
                 Effect::Show(event) => self.shown(client, event),
+                Effect::Load(..) => panic!("a client loads nothing"),
                 Effect::Close(Path::Udp(_)) => {}
             }
         }

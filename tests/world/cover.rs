@@ -52,7 +52,7 @@ counts! {
     LongLetters,
     EchoLetters,
     RefusedUnknown,
-    RefusedOffline,
+    LettersKept,
     RefusedFull,
     RefusedTooLong,
     MayHaveArrived,

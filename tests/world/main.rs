@@ -16,6 +16,7 @@ mod oracle;
 mod plan;
 mod planted;
 mod random;
+mod relay_disk;
 mod stories;
 mod stories_of_many;
 mod tcp;

@@ -74,16 +74,17 @@ impl Oracle {
                 assert!(fate.end.is_none(), "letter {request} ended twice: {:?}, then refused", fate.end);
                 assert_eq!(&fate.text, text, "a refusal gives the text back");
                 assert!(*may_have_arrived || fate.shown == 0, "letter {request} arrived, and was refused");
-                assert!(!fate.accepted, "letter {request} was accepted, then refused");
+                let expired = *reason == Reason::Expired;
+                assert_eq!(fate.accepted, expired, "what was accepted is refused only when it is too old");
                 fate.end = Some(End::Refused { reason: *reason, may_have_arrived: *may_have_arrived });
                 cover.add_many(Count::MayHaveArrived, (*may_have_arrived).into());
                 match reason {
                     Reason::Unknown => cover.add(Count::RefusedUnknown),
-                    Reason::Offline => cover.add(Count::RefusedOffline),
                     Reason::Full => cover.add(Count::RefusedFull),
                     Reason::TooLong => cover.add(Count::RefusedTooLong),
-                    Reason::Blocked | Reason::Behind => {
-                        panic!("nobody is blocked, and that is not for people")
+                    Reason::Expired => {}
+                    Reason::Offline | Reason::Blocked | Reason::Behind => {
+                        panic!("no relay says so, nobody is blocked, and that is not for people")
                     }
                 }
             }

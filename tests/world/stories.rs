@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use queqiao::base::Carrier;
 use queqiao::client::{Carriers, Command, Event, Unreached};
+use queqiao::relay::Limits;
 use queqiao::wire::message::{NameReason, Reason};
 
 use super::oracle::End;
@@ -162,34 +163,75 @@ fn an_unknown_name_is_refused_with_names_like_it() {
 }
 
 #[test]
-fn a_member_who_has_left_is_offline() {
+fn a_member_who_has_left_finds_its_letters_on_return_in_order() {
     let (mut world, tom, jack) = two(Carriers::Auto);
     world.command(jack, Command::Leave);
     world.run_for(millis(100));
-    let letter = world.send(tom, "JACK", "hello");
-    assert!(world.run_until(millis(100), |w| ended(w, letter)));
-    let offline = End::Refused { reason: Reason::Offline, may_have_arrived: false };
-    assert_eq!(world.fate(letter).end, Some(offline));
+    let letters: Vec<u64> = (0..50).map(|n| world.send(tom, "JACK", &format!("letter {n}"))).collect();
+    assert!(world.run_until(millis(500), |w| letters.iter().all(|l| w.fate(*l).accepted)));
+    assert_eq!(world.relay_disk.len(), 50);
+    world.restart_relay(millis(100));
+    world.run_for(secs(5));
+    world.restart_client(jack);
+    assert!(world.run_until(secs(60), |w| letters.iter().all(|l| delivered(w, *l))));
+    world.run_for(millis(500));
+    assert_eq!(world.relay_disk.len(), 0);
+    assert!(letters.iter().all(|l| world.fate(*l).shown == 1));
 }
 
 #[test]
-fn a_letter_whose_recipient_falls_silent_may_have_arrived() {
+fn a_letter_between_two_who_are_there_never_touches_the_disk() {
+    let (mut world, tom, jack) = two(Carriers::Auto);
+    for n in 0..200 {
+        let letter = world.send(tom, "JACK", &format!("letter {n}"));
+        let answer = world.send(jack, "TOM", &format!("answer {n}"));
+        assert!(world.run_until(secs(1), |w| delivered(w, letter) && delivered(w, answer)));
+    }
+    world.run_for(secs(5));
+    assert_eq!(world.relay.core.stats().letters_written, 0);
+}
+
+#[test]
+fn a_letter_whose_recipient_falls_silent_is_accepted_within_a_second_and_arrives_once() {
     let (mut world, tom, jack) = two(Carriers::Udp);
-    world.stations[jack].up.weather.udp_hole = true;
+    world.stations[jack].down.weather.udp_hole = true;
     let letter = world.send(tom, "JACK", "hello");
-    assert!(world.run_until(secs(12), |w| ended(w, letter)));
-    let offline = End::Refused { reason: Reason::Offline, may_have_arrived: true };
-    assert_eq!(world.fate(letter).end, Some(offline));
-    assert_eq!(world.fate(letter).shown, 1, "it did arrive");
+    world.run_for(millis(400));
+    assert!(!world.fate(letter).accepted, "it is only in memory");
+    assert!(world.run_until(millis(300), |w| w.fate(letter).accepted));
+    world.restart_relay(millis(50));
     let next = world.send(tom, "JACK", "still there?");
-    assert!(world.run_until(millis(100), |w| ended(w, next)), "no waiting for somebody who is lost");
+    assert!(world.run_until(secs(20), |w| w.fate(next).accepted), "{:?}", world.fate(next));
     world.heal();
-    assert!(world.run_until(secs(30), |w| {
-        let station = &w.stations[jack];
-        station.node.core.peer(&station.relay).is_some_and(|p| p.link().pto_count() == 0)
-    }));
-    let letter = world.send(tom, "JACK", "hello again");
-    assert!(world.run_until(secs(1), |w| delivered(w, letter)), "{:?}", world.fate(letter));
+    assert!(world.run_until(secs(60), |w| delivered(w, letter) && delivered(w, next)));
+    assert_eq!((world.fate(letter).shown, world.fate(next).shown), (1, 1));
+}
+
+#[test]
+fn letters_too_old_are_refused_though_the_clock_on_the_wall_jumped() {
+    let limits = Limits { keep: secs(3_600), ..Limits::default() };
+    let mut world = World::with_limits(1, limits);
+    let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
+    world.start(tom);
+    world.start(jack);
+    assert!(world.run_until(secs(5), |w| is_online(w, tom) && is_online(w, jack)));
+    world.command(jack, Command::Leave);
+    world.run_for(millis(100));
+    let letter = world.send(tom, "JACK", "soon too old");
+    assert!(world.run_until(secs(1), |w| w.fate(letter).accepted));
+    world.relay.wall_offset_ms = 10 * 365 * 86_400_000;
+    world.run_for(secs(1_800));
+    let later = world.send(tom, "JACK", "young enough");
+    world.run_for(secs(1_000));
+    assert_eq!(world.relay.core.stats().letters_expired, 0, "no jump makes it older");
+    world.restart_relay(millis(100));
+    // A crash lets letters wait for up to an hour more: the clock goes on where a letter or an hour was last written.
+    world.run_for(secs(1_900));
+    assert_eq!(world.relay_disk.len(), 1);
+    let end = world.fate(letter).end;
+    assert!(matches!(end, Some(End::Refused { reason: Reason::Expired, .. })), "{end:?}");
+    world.restart_client(jack);
+    assert!(world.run_until(secs(10), |w| delivered(w, later)), "{:?}", world.fate(later));
 }
 
 #[test]

@@ -100,10 +100,10 @@ fn order_is_kept_when_letters_in_the_middle_are_refused() {
 fn somebody_who_was_away_is_there_again() {
     let (mut world, tom, jack) = two(Carriers::Udp);
     world.stations[jack].down.weather.udp_hole = true;
-    let lost: Vec<u64> = (0..10).map(|n| world.send(tom, "JACK", &format!("lost {n}"))).collect();
-    assert!(world.run_until(secs(20), |w| lost.iter().all(|l| ended(w, *l))));
+    let lost: Vec<u64> = (0..10).map(|n| world.send(tom, "JACK", &format!("kept {n}"))).collect();
+    assert!(world.run_until(secs(2), |w| lost.iter().all(|l| w.fate(*l).accepted)));
     world.heal();
-    world.run_for(secs(40));
+    assert!(world.run_until(secs(40), |w| lost.iter().all(|l| delivered(w, *l))));
     let letters: Vec<u64> = (0..10).map(|n| world.send(tom, "JACK", &format!("found {n}"))).collect();
     assert!(world.run_until(secs(5), |w| letters.iter().all(|l| delivered(w, *l))));
     assert!(is_online(&world, tom));

@@ -15,6 +15,7 @@ use super::guard::{Addresses, PeerWatch};
 use super::intruder::Intruder;
 use super::node::{Node, Waiting};
 use super::oracle::{Fate, Life, Oracle};
+use super::relay_disk::RelayDisk;
 use super::tcp::{Conn, Side};
 use super::weather::{Lane, below};
 
@@ -45,6 +46,12 @@ pub enum Happening {
         life: u32,
         ticket: Ticket,
         durable: bool,
+    },
+    /// What the relay's disk was asked for.
+    Rows {
+        life: u32,
+        ticket: Ticket,
+        rows: Vec<queqiao::base::Row>,
     },
     Resolved {
         client: usize,
@@ -89,6 +96,7 @@ pub struct World {
     pub limits: Limits,
     /// What the relay has made durable.
     pub members: Vec<(queqiao::base::Name, PublicKey)>,
+    pub relay_disk: RelayDisk,
     /// The relay does not run before then; its packets meet a closed port.
     pub relay_up_at: Tick,
     pub has_tcp: bool,
@@ -128,13 +136,14 @@ pub struct World {
 fn config(
     key: [u8; 32],
     members: &[(queqiao::base::Name, PublicKey)],
+    mail: relay::Mail,
     limits: &Limits,
     rng: &mut Rng,
 ) -> Relay {
     let mut seed = [0; 32];
     rng.fill(&mut seed);
     let (members, limits) = (members.to_vec(), limits.clone());
-    Relay::new(relay::Config { private_key: key, access_secret: [0; 32], members, limits, seed })
+    Relay::new(relay::Config { private_key: key, access_secret: [0; 32], members, mail, limits, seed })
 }
 
 impl World {
@@ -148,7 +157,7 @@ impl World {
         let mut rng = Rng::from_seed(bytes);
         let mut relay_key = [0; 32];
         rng.fill(&mut relay_key);
-        let relay = Node::new(config(relay_key, &[], &limits, &mut rng));
+        let relay = Node::new(config(relay_key, &[], relay::Mail::default(), &limits, &mut rng));
         World {
             now: Tick::from_micros(1_000_000),
             rng,
@@ -157,6 +166,7 @@ impl World {
             relay_key,
             limits,
             members: Vec::new(),
+            relay_disk: RelayDisk::default(),
             relay_up_at: Tick::ZERO,
             has_tcp: true,
             stations: Vec::new(),
@@ -288,7 +298,8 @@ impl World {
     /// The relay's process dies and another one runs after `down`.
     pub fn restart_relay(&mut self, down: Duration) {
         self.note_relay_stats();
-        let core = config(self.relay_key, &self.members, &self.limits, &mut self.rng);
+        let mail = self.relay_disk.mail();
+        let core = config(self.relay_key, &self.members, mail, &self.limits, &mut self.rng);
         self.relay.restart(core);
         self.relay_up_at = self.now + down;
         self.last_stats = relay::Stats::default();
@@ -324,7 +335,7 @@ impl World {
         for station in &mut self.stations {
             for lane in [&mut station.up, &mut station.down] {
                 let delay = lane.weather.delay.min(Duration::from_millis(200));
-                lane.weather = super::weather::Weather::clear(delay);
+                *lane = Lane::new(delay);
             }
             station.node.paused_until = now;
         }
@@ -438,6 +449,7 @@ impl World {
     pub fn note_relay_stats(&mut self) {
         let stats = self.relay.core.stats();
         self.cover.add_many(Count::Handshakes, stats.handshakes - self.last_stats.handshakes);
+        self.cover.add_many(Count::LettersKept, stats.letters_written - self.last_stats.letters_written);
         self.cover.add_many(Count::Continued, stats.continued - self.last_stats.continued);
         self.last_stats = stats;
     }

@@ -65,6 +65,7 @@ impl End {
                 Input::Unsent(path, len) => Got::Unsent(path, len),
                 Input::Committed(ticket) => Got::Committed(ticket),
                 Input::NotCommitted(ticket) => Got::NotCommitted(ticket),
+                Input::Rows(ticket, _) => panic!("nobody asked for the rows of {ticket:?}"),
                 Input::Resolved(host, addrs) => Got::Resolved(host, addrs),
                 Input::Command(command) => Got::Command(command),
             });

@@ -1,0 +1,444 @@
+//! Between the queues and the disk: letters written, loaded, expired, and what is said to their authors about it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::base::{Effect, LetterId, Name, Now, Query, Row, Tick, Ticket};
+use crate::wire::message::{Delivery, Reason, ToClient};
+
+use super::flows::{FlowId, Marks};
+use super::letters::ECHO;
+use super::limits::{CLOCK_EVERY, LOAD_BYTES, SPILL_AFTER, SWEEP_BYTES};
+use super::members::MemberId;
+use super::queue::{Author, Entry};
+use super::records::{self, KeptLetter, Mail, OwedRefusal, Record};
+use super::{Out, Relay, Timer};
+
+/// Between two steps of expiry at least, and after one that could not finish: nothing spins.
+const SWEEP_AGAIN: Duration = Duration::from_secs(60);
+
+/// What is done when the store has answered.
+#[derive(Debug)]
+pub(super) enum Wait {
+    /// The name of this member is durable.
+    Member(MemberId),
+    /// A batch of this member's queue is.
+    Letters(MemberId),
+    /// Letters of this member's mailbox are here.
+    Mailbox(MemberId),
+    /// The oldest letters of all are here.
+    Oldest,
+    /// A letter has left its mailbox.
+    Expired(Expiring),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Expiring {
+    place: u64,
+    author: Author,
+    to: MemberId,
+    id: LetterId,
+    len: usize,
+    may_have_arrived: bool,
+}
+
+/// Tickets, and what waits for their answers: a batch and a load for each member, and one step of expiry, at most.
+#[derive(Debug, Default)]
+pub(super) struct Tickets {
+    last: u64,
+    waits: BTreeMap<Ticket, Wait>,
+}
+
+impl Tickets {
+    /// A ticket whose answer changes nothing.
+    pub(super) fn idle(&mut self) -> Ticket {
+        self.last += 1;
+        Ticket(self.last)
+    }
+
+    pub(super) fn issue(&mut self, wait: Wait) -> Ticket {
+        let ticket = self.idle();
+        self.waits.insert(ticket, wait);
+        ticket
+    }
+
+    fn take(&mut self, ticket: Ticket) -> Option<Wait> {
+        self.waits.remove(&ticket)
+    }
+}
+
+/// The relay's own clock: how long it has run in all, in milliseconds. No jump of the wall clock moves it, and it stands
+/// still while the relay is down; so no letter waits for less than it was promised.
+#[derive(Debug, Default)]
+pub(super) struct Clock {
+    base: u64,
+    origin: Option<Tick>,
+}
+
+impl Clock {
+    pub(super) fn now(&mut self, now: Tick) -> u64 {
+        let ran = now.since(*self.origin.get_or_insert(now)).as_millis();
+        self.base.saturating_add(u64::try_from(ran).unwrap_or(u64::MAX))
+    }
+}
+
+/// What the relay knows of all mailboxes together.
+#[derive(Debug, Default)]
+pub(super) struct Post {
+    pub(super) clock: Clock,
+    /// The highest place given to a letter.
+    last_place: u64,
+    /// Members whose queues may have something to be written, at this turn's end.
+    due: BTreeSet<MemberId>,
+    /// Letters on their way out of their mailboxes, by place: at most one step of expiry.
+    expiring: BTreeSet<u64>,
+    /// The last place this round of expiry has looked at; `None` between two rounds.
+    swept: Option<u64>,
+    sweep_scheduled: Option<Tick>,
+    clock_scheduled: Option<Tick>,
+}
+
+impl Relay {
+    /// Takes in what the disk had when the relay started.
+    pub(super) fn take_mail(&mut self, mail: Mail) {
+        self.post.last_place = mail.last_place;
+        self.post.clock.base = mail.clock;
+        for waiting in &mail.waiting {
+            self.post.clock.base = self.post.clock.base.max(waiting.last_since);
+            let Some(to) = self.members.find(waiting.to.as_str()) else { continue };
+            let Some(author) = self.author(waiting.from.as_str()) else { continue };
+            self.places[to.0].queue.found_on_disk(author, waiting.letters, waiting.bytes);
+            if let Author::Member(from) = author {
+                let flow = FlowId { outbox: waiting.outbox, to: Some(to) };
+                let marks =
+                    Marks { accepted: waiting.last_number, since: waiting.last_since, ..Marks::default() };
+                self.places[from.0].flows.found_on_disk(flow, marks);
+            }
+        }
+        for marks in &mail.marks {
+            let records::Marks { accepted, delivered, read, .. } = *marks;
+            if let Some((from, flow)) = self.flow_of(&marks.from, &marks.to, marks.outbox) {
+                let marks = Marks { accepted: accepted.max(delivered), delivered, read, since: 0 };
+                self.places[from.0].flows.found_on_disk(flow, marks);
+            }
+        }
+        for owed in &mail.refusals {
+            if let Some((from, flow)) = self.flow_of(&owed.from, &owed.to, owed.id.outbox) {
+                self.places[from.0].flows.owe_refusal(
+                    flow,
+                    owed.id.number,
+                    (owed.reason, owed.may_have_arrived),
+                );
+            }
+        }
+        if !mail.waiting.is_empty() {
+            // The first turn looks for letters that are too old already.
+            self.deadlines.set(Timer::Sweep, Some(Tick::ZERO), &mut self.post.sweep_scheduled);
+        }
+    }
+
+    /// Who has this name: a member, or the relay itself.
+    pub(super) fn author(&self, name: &str) -> Option<Author> {
+        if name == ECHO { Some(Author::Echo) } else { self.members.find(name).map(Author::Member) }
+    }
+
+    fn flow_of(&self, from: &Name, to: &Name, outbox: crate::base::OutboxId) -> Option<(MemberId, FlowId)> {
+        let (from, to) = (self.members.find(from.as_str())?, self.members.find(to.as_str())?);
+        Some((from, FlowId { outbox, to: Some(to) }))
+    }
+
+    fn author_name(&self, author: Author) -> &Name {
+        match author {
+            Author::Member(member) => self.members.name(member),
+            Author::Echo => &self.echo_name,
+        }
+    }
+
+    // Answers of the store.
+
+    pub(super) fn handle_stored_record(&mut self, now: Now, ticket: Ticket, durable: bool, out: &mut Out) {
+        match (self.tickets.take(ticket), durable) {
+            (Some(Wait::Member(member)), _) => self.handle_registered(now, member, durable, out),
+            (Some(Wait::Letters(member)), true) => self.handle_written(now, ticket, member),
+            (Some(Wait::Letters(member)), false) => self.handle_not_written(now, ticket, member),
+            (Some(Wait::Mailbox(member)), false) => {
+                self.places[member.0].queue.not_loaded(ticket);
+                self.wake_queue(member, now.tick + SPILL_AFTER);
+            }
+            (Some(Wait::Oldest), false) => self.sweep_later(now.tick + SWEEP_AGAIN),
+            (Some(Wait::Expired(letter)), true) => self.handle_expired(letter),
+            (Some(Wait::Expired(letter)), false) => {
+                self.post.expiring.remove(&letter.place);
+            }
+            (Some(Wait::Mailbox(_) | Wait::Oldest) | None, _) => {}
+        }
+    }
+
+    pub(super) fn handle_rows(&mut self, now: Now, ticket: Ticket, rows: Vec<Row>, out: &mut Out) {
+        match self.tickets.take(ticket) {
+            Some(Wait::Mailbox(member)) => self.handle_loaded(now, ticket, member, &rows, out),
+            Some(Wait::Oldest) => self.handle_oldest(now, &rows, out),
+            _ => {}
+        }
+    }
+
+    // Writing.
+
+    /// At this turn's end the member's queue is looked at for letters that have to be written.
+    pub(super) fn look_at_queue(&mut self, member: MemberId) {
+        self.post.due.insert(member);
+    }
+
+    pub(super) fn wake_queue(&mut self, member: MemberId, at: Tick) {
+        let scheduled = &mut self.places[member.0].queue.scheduled;
+        self.deadlines.set(Timer::Queue(member), Some(at), scheduled);
+    }
+
+    pub(super) fn handle_queue_time(&mut self, tick: Tick, member: MemberId) {
+        let place = &mut self.places[member.0];
+        if place.queue.scheduled == Some(tick) {
+            place.queue.scheduled = None;
+        }
+        let session = place.session;
+        self.look_at_queue(member);
+        if let Some(slot) = session {
+            self.sessions.mark(slot);
+        }
+    }
+
+    /// Hands everything that has to be written to the store.
+    pub(super) fn write_queues(&mut self, now: Tick, out: &mut Out) {
+        while let Some(member) = self.post.due.pop_first() {
+            let away = self.present(member).is_none();
+            let ticket = self.tickets.issue(Wait::Letters(member));
+            let queue = &mut self.places[member.0].queue;
+            let batch = queue.next_batch(now, away, ticket, &mut self.post.last_place);
+            if batch.is_empty() {
+                self.tickets.take(ticket);
+                if let Some(at) = self.places[member.0].queue.next_deadline() {
+                    self.wake_queue(member, at.max(now + Duration::from_micros(1)));
+                }
+                continue;
+            }
+            let letters = batch.into_iter().map(|entry| self.kept_letter(entry)).collect();
+            let to = self.members.name(member).clone();
+            out.effects.push(Effect::Persist(ticket, Record::Letters { to, letters }));
+        }
+    }
+
+    fn kept_letter(&self, entry: Entry) -> KeptLetter {
+        KeptLetter {
+            place: entry.place().expect("a batch has its places"),
+            since: entry.born,
+            from: self.author_name(entry.author).clone(),
+            id: entry.id,
+            len: entry.len as u64,
+            message: entry.message,
+        }
+    }
+
+    fn handle_written(&mut self, now: Now, ticket: Ticket, to: MemberId) {
+        let accepted = self.places[to.0].queue.committed(ticket);
+        self.stats.letters_written += accepted.len() as u64;
+        for (author, id, born) in accepted {
+            let Author::Member(author) = author else { continue };
+            let flow = FlowId { outbox: id.outbox, to: Some(to) };
+            let place = &mut self.places[author.0];
+            place.flows.accepted(flow, id.number, born);
+            if let Some(slot) = place.session {
+                self.sessions.mark(slot);
+            }
+        }
+        if self.post.sweep_scheduled.is_none() && self.post.swept.is_none() {
+            self.sweep_later(now.tick + self.limits.keep);
+        }
+        if self.post.clock_scheduled.is_none() {
+            let at = Some(now.tick + CLOCK_EVERY);
+            self.deadlines.set(Timer::Clock, at, &mut self.post.clock_scheduled);
+        }
+        self.look_at_queue(to);
+        if let Some(slot) = self.places[to.0].session {
+            self.sessions.mark(slot);
+        }
+    }
+
+    fn handle_not_written(&mut self, now: Now, ticket: Ticket, to: MemberId) {
+        let away = self.present(to).is_none();
+        let refused = self.places[to.0].queue.failed(now.tick, ticket, away);
+        let name = self.members.name(to).clone();
+        for entry in refused {
+            let Author::Member(author) = entry.author else { continue };
+            let flow = FlowId { outbox: entry.id.outbox, to: Some(to) };
+            self.refuse_taken(author, flow, name.as_str(), entry.id, (Reason::Full, entry.was_handed));
+        }
+        self.look_at_queue(to);
+    }
+
+    // Loading.
+
+    /// Asks for more of the member's mailbox if its session has room for it.
+    pub(super) fn load_mailbox(&mut self, member: MemberId, out: &mut Out) {
+        let queue = &mut self.places[member.0].queue;
+        let Some(after) = queue.wants_rows() else { return };
+        let ticket = self.tickets.issue(Wait::Mailbox(member));
+        queue.mark_loading(ticket);
+        let owner = Some(self.members.name(member).clone());
+        out.effects.push(Effect::Load(ticket, Query { owner, after, bytes_max: LOAD_BYTES }));
+    }
+
+    fn handle_loaded(&mut self, now: Now, ticket: Ticket, to: MemberId, rows: &[Row], out: &mut Out) {
+        let (mut entries, mut stale) = (Vec::with_capacity(rows.len()), Vec::new());
+        for row in rows.iter().filter(|row| !self.post.expiring.contains(&row.place)) {
+            let Some(entry) = self.entry_of(now.tick, row) else { continue };
+            if self.was_delivered(to, &entry) {
+                self.places[to.0].queue.expired(entry.author, entry.len);
+                stale.push(row.place);
+            } else {
+                entries.push(entry);
+            }
+        }
+        let through = rows.last().map(|row| row.place);
+        if self.places[to.0].queue.loaded(ticket, through, entries)
+            && let Some(slot) = self.places[to.0].session
+        {
+            self.sessions.mark(slot);
+        }
+        if !stale.is_empty() {
+            let record = Record::Progress { marks: None, stored: stale };
+            out.effects.push(Effect::Persist(self.tickets.idle(), record));
+        }
+    }
+
+    /// A row as a letter; `None` if it is none, or of somebody who is no member any more.
+    fn entry_of(&self, now: Tick, row: &Row) -> Option<Entry> {
+        let Ok(Some(ToClient::Delivery(delivery))) = ToClient::decode(&row.bytes) else { return None };
+        let Delivery { from, id, body, .. } = delivery;
+        let author = self.author(from)?;
+        Some(Entry::new(author, id, body.len(), now, row.since, row.bytes.as_slice().into()).kept(row.place))
+    }
+
+    /// The recipient has the letter, though the disk does not know.
+    fn was_delivered(&self, to: MemberId, entry: &Entry) -> bool {
+        let Author::Member(author) = entry.author else { return false };
+        let flow = FlowId { outbox: entry.id.outbox, to: Some(to) };
+        self.places[author.0].flows.marks(flow).is_some_and(|marks| entry.id.number <= marks.delivered)
+    }
+
+    // Expiry.
+
+    fn sweep_later(&mut self, at: Tick) {
+        self.post.swept = None;
+        self.deadlines.set(Timer::Sweep, Some(at), &mut self.post.sweep_scheduled);
+    }
+
+    /// Looks for letters that have waited for too long, the oldest first.
+    pub(super) fn handle_sweep_time(&mut self, now: Tick, tick: Tick, out: &mut Out) {
+        if self.post.sweep_scheduled == Some(tick) {
+            self.post.sweep_scheduled = None;
+        }
+        if self.post.swept.is_some() {
+            return;
+        }
+        self.post.clock.now(now);
+        self.sweep_on(0, out);
+    }
+
+    fn sweep_on(&mut self, after: u64, out: &mut Out) {
+        self.post.swept = Some(after);
+        let ticket = self.tickets.issue(Wait::Oldest);
+        out.effects.push(Effect::Load(ticket, Query { owner: None, after, bytes_max: SWEEP_BYTES }));
+    }
+
+    fn handle_oldest(&mut self, now: Now, rows: &[Row], out: &mut Out) {
+        self.post.swept = None;
+        let (clock, keep) = (self.post.clock.now(now.tick), self.limits.keep.as_millis() as u64);
+        for row in rows {
+            let left = row.since.saturating_add(keep).saturating_sub(clock);
+            if left > 0 {
+                let wait = Duration::from_millis(left).max(Duration::from_secs(1));
+                return self.sweep_later(now.tick + wait);
+            }
+            self.expire(now.tick, row, out);
+        }
+        match rows.last() {
+            Some(row) => self.sweep_on(row.place, out),
+            // Nothing is left, or only what could not expire.
+            None if self.places.iter().any(|place| place.queue.has_mail()) => {
+                self.sweep_later(now.tick + SWEEP_AGAIN);
+            }
+            None => {}
+        }
+    }
+
+    fn expire(&mut self, now: Tick, row: &Row, out: &mut Out) {
+        let Some(to) = self.members.find(row.owner.as_str()) else { return };
+        let Some(entry) = self.entry_of(now, row) else { return };
+        let (author, id, len) = (entry.author, entry.id, entry.len);
+        let may = match author {
+            Author::Member(author) => self.places[author.0].flows.may_owe_refusal(),
+            Author::Echo => true,
+        };
+        if !may || self.places[to.0].queue.holds(row.place) || !self.post.expiring.insert(row.place) {
+            return;
+        }
+        let place = row.place;
+        let may_have_arrived = self.places[to.0].queue.may_have_arrived(place);
+        let letter = Expiring { place, author, to, id, len, may_have_arrived };
+        let ticket = self.tickets.issue(Wait::Expired(letter));
+        let from = self.author_name(author).clone();
+        let to = row.owner.clone();
+        let owed = OwedRefusal { from, to, id, reason: Reason::Expired, may_have_arrived };
+        out.effects.push(Effect::Persist(ticket, Record::Expired { place, owed }));
+    }
+
+    fn handle_expired(&mut self, letter: Expiring) {
+        let Expiring { place, author, to, id, len, may_have_arrived } = letter;
+        self.post.expiring.remove(&place);
+        self.places[to.0].queue.expired(author, len);
+        self.stats.letters_expired += 1;
+        let Author::Member(author) = author else { return };
+        let flow = FlowId { outbox: id.outbox, to: Some(to) };
+        self.places[author.0].flows.owe_refusal(flow, id.number, (Reason::Expired, may_have_arrived));
+        if let Some(slot) = self.places[author.0].session {
+            self.sessions.mark(slot);
+        }
+    }
+
+    // The clock and the end.
+
+    pub(super) fn handle_clock_time(&mut self, now: Tick, tick: Tick, out: &mut Out) {
+        if self.post.clock_scheduled == Some(tick) {
+            self.post.clock_scheduled = None;
+        }
+        self.write_clock(now, out);
+        if self.post.sweep_scheduled.is_some() {
+            self.deadlines.set(Timer::Clock, Some(now + CLOCK_EVERY), &mut self.post.clock_scheduled);
+        }
+    }
+
+    fn write_clock(&mut self, now: Tick, out: &mut Out) {
+        let clock = self.post.clock.now(now);
+        out.effects.push(Effect::Persist(self.tickets.idle(), Record::Clock(clock)));
+    }
+
+    /// The member is here no longer: what it has not stored goes to the disk, and so do its own watermarks.
+    pub(super) fn leave_mailbox(&mut self, member: MemberId, out: &mut Out) {
+        self.places[member.0].queue.session_ended();
+        self.look_at_queue(member);
+        for flow in self.places[member.0].flows.unwritten() {
+            self.write_marks(member, flow, Vec::new(), out);
+        }
+    }
+
+    /// The relay ends: everything that is in memory only is written, as far as one batch of each queue goes; the rest
+    /// was accepted by nobody.
+    pub(super) fn close_mailboxes(&mut self, now: Tick, out: &mut Out) {
+        for member in (0..self.places.len()).map(MemberId) {
+            if self.places[member.0].session.take().is_some() {
+                self.leave_mailbox(member, out);
+            }
+        }
+        self.write_queues(now, out);
+        self.write_clock(now, out);
+    }
+}

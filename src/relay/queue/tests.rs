@@ -1,0 +1,381 @@
+//! A queue's stories: order, spill, a session that dies, limits, failed writes, letters that come back.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const TOM: Author = Author::Member(MemberId(0));
+const OUTBOX: OutboxId = OutboxId(5);
+const START: Tick = Tick::from_micros(1_000_000);
+
+fn id(number: u64) -> LetterId {
+    LetterId { outbox: OUTBOX, number }
+}
+
+fn entry(author: Author, number: u64, len: usize) -> Entry {
+    let message = vec![number as u8; len + 1];
+    Entry::new(author, id(number), len, START, 0, message.into())
+}
+
+/// A queue and the disk beside it.
+#[derive(Default)]
+struct Desk {
+    queue: Queue,
+    limits: Limits,
+    tickets: u64,
+    last_place: u64,
+    disk: BTreeMap<u64, Entry>,
+    batch: Vec<Entry>,
+    /// Places of letters that were stored: the store does everything in order, so they go after their batch came.
+    gone: Vec<u64>,
+}
+
+impl Desk {
+    fn push(&mut self, numbers: std::ops::RangeInclusive<u64>, len: usize) {
+        for number in numbers {
+            self.queue.push(entry(TOM, number, len), &self.limits).unwrap();
+        }
+    }
+
+    fn hand_all(&mut self) -> Vec<u64> {
+        let mut numbers = Vec::new();
+        while let Some(entry) = self.queue.next_waiting() {
+            assert!(!entry.message.is_empty(), "what is handed is here");
+            numbers.push(entry.id.number);
+            self.queue.mark_handed();
+        }
+        numbers
+    }
+
+    /// The numbers of the letters that are being written now.
+    fn write(&mut self, now: Tick, away: bool) -> Vec<u64> {
+        self.tickets += 1;
+        let batch = self.queue.next_batch(now, away, Ticket(self.tickets), &mut self.last_place);
+        let numbers = batch.iter().map(|e| e.id.number).collect();
+        if !batch.is_empty() {
+            self.batch = batch;
+        }
+        numbers
+    }
+
+    /// The numbers of those that are accepted by it.
+    fn commit(&mut self) -> Vec<u64> {
+        for entry in self.batch.drain(..) {
+            self.disk.insert(entry.place().unwrap(), entry);
+        }
+        self.gone.drain(..).for_each(|place| drop(self.disk.remove(&place)));
+        let ticket = self.queue.writing.expect("a batch is on its way");
+        self.queue.committed(ticket).iter().map(|(_, id, _)| id.number).collect()
+    }
+
+    fn load(&mut self, most: usize) {
+        let Some(after) = self.queue.wants_rows() else { return };
+        self.tickets += 1;
+        self.queue.mark_loading(Ticket(self.tickets));
+        let rows = self.disk.range(after + 1..).take(most);
+        let entries: Vec<Entry> = rows.map(|(place, e)| e.clone().kept(*place)).collect();
+        let through = entries.last().and_then(Entry::place);
+        assert!(self.queue.loaded(Ticket(self.tickets), through, entries));
+    }
+
+    fn stored(&mut self, through: u64) -> Option<(u64, u64)> {
+        let stored = self.queue.stored(TOM, OUTBOX, through)?;
+        stored.places.iter().for_each(|place| drop(self.disk.remove(place)));
+        self.gone.extend(stored.places);
+        Some((stored.count, stored.number))
+    }
+}
+
+#[test]
+fn letters_leave_in_order_and_only_when_stored() {
+    let mut desk = Desk::default();
+    desk.push(1..=3, 10);
+    desk.queue.push(entry(Author::Echo, 1, 10), &desk.limits).unwrap();
+    assert_eq!(desk.stored(3), None, "nothing is handed yet");
+    assert_eq!(desk.hand_all(), [1, 2, 3, 1]);
+    assert_eq!(desk.stored(2), Some((2, 2)));
+    assert_eq!(desk.stored(2), None);
+    assert_eq!(desk.queue.stored(TOM, OutboxId(6), 3), None);
+    assert_eq!(desk.stored(9), Some((1, 3)));
+    assert!(desk.queue.stored(Author::Echo, OUTBOX, 1).is_some());
+    assert!(desk.queue.next_waiting().is_none() && !desk.queue.has_mail());
+    assert_eq!((desk.queue.memory_only, desk.queue.unwritten), (0, 0));
+}
+
+#[test]
+fn what_is_stored_in_time_never_touches_the_disk() {
+    let mut desk = Desk::default();
+    desk.push(1..=3, 10);
+    desk.hand_all();
+    let before = START + SPILL_AFTER - std::time::Duration::from_micros(1);
+    assert_eq!(desk.write(before, false), [0; 0]);
+    assert_eq!(desk.queue.next_deadline(), Some(START + SPILL_AFTER));
+    assert_eq!(desk.stored(3), Some((3, 3)));
+    assert_eq!(desk.queue.next_deadline(), None);
+    assert_eq!(desk.write(START + SPILL_AFTER * 2, false), [0; 0]);
+}
+
+#[test]
+fn what_is_not_stored_in_time_is_written_oldest_first_and_only_once() {
+    let mut desk = Desk::default();
+    desk.push(1..=3, 10);
+    desk.hand_all();
+    assert_eq!(desk.write(START + SPILL_AFTER, false), [1, 2, 3]);
+    desk.push(4..=4, 10);
+    assert_eq!(desk.write(START + SPILL_AFTER, false), [0; 0], "one batch at a time");
+    assert_eq!(desk.commit(), [1, 2, 3]);
+    assert_eq!(desk.write(START + SPILL_AFTER, false), [4]);
+    assert_eq!(desk.stored(4), Some((3, 3)), "4 was not handed yet");
+    assert_eq!(desk.commit(), [4]);
+    assert_eq!(desk.hand_all(), [0; 0], "4 is on disk only");
+    desk.load(9);
+    assert_eq!(desk.hand_all(), [4]);
+    assert_eq!(desk.stored(4), Some((1, 4)));
+    assert!(desk.disk.is_empty());
+}
+
+#[test]
+fn beyond_its_memory_a_queue_is_written_at_once_from_the_front() {
+    let mut desk = Desk::default();
+    desk.push(1..=20, 16 * 1024);
+    assert!(desk.queue.is_too_big());
+    assert_eq!(desk.write(START, false), [1, 2, 3, 4, 5], "until what is left may stay");
+    assert!(!desk.queue.is_too_big());
+    assert_eq!(desk.commit(), [1, 2, 3, 4, 5]);
+    assert_eq!(desk.queue.whereabouts(), (15, 0, 5));
+    assert_eq!(desk.hand_all(), [0; 0], "those in memory wait for those on disk");
+    desk.load(2);
+    assert_eq!(desk.hand_all(), [1, 2]);
+    desk.load(9);
+    assert_eq!(desk.hand_all(), Vec::from_iter(3..=20));
+}
+
+#[test]
+fn a_dead_session_puts_everything_on_disk_and_the_next_one_gets_it_in_order() {
+    let mut desk = Desk::default();
+    desk.push(1..=6, 10);
+    desk.hand_all();
+    assert_eq!(desk.write(START + SPILL_AFTER, false).len(), 6);
+    desk.commit();
+    desk.push(7..=9, 10);
+    desk.hand_all();
+    assert_eq!(desk.stored(2), Some((2, 2)));
+    desk.queue.session_ended();
+    assert_eq!(desk.queue.whereabouts(), (3, 0, 4));
+    assert_eq!(desk.write(START, true), [7, 8, 9], "at once");
+    assert_eq!(desk.hand_all(), [0; 0], "3 to 6 come first");
+    desk.load(3);
+    assert_eq!(desk.hand_all(), [3, 4, 5]);
+    assert_eq!(desk.commit(), [7, 8, 9]);
+    desk.load(3);
+    assert_eq!(desk.hand_all(), [6, 7, 8]);
+    desk.load(3);
+    assert_eq!(desk.hand_all(), [9]);
+    assert_eq!(desk.stored(9), Some((7, 9)));
+    assert!(desk.disk.is_empty() && !desk.queue.has_mail());
+}
+
+#[test]
+fn a_mailbox_found_at_the_start_comes_before_anything_newer() {
+    let mut before = Desk::default();
+    before.push(1..=5, 10);
+    before.write(START, true);
+    before.commit();
+    let (disk, last_place) = (before.disk, before.last_place);
+    let mut desk = Desk { disk, last_place, ..Desk::default() };
+    desk.queue.found_on_disk(TOM, 5, 50);
+    desk.push(6..=6, 10);
+    assert_eq!(desk.hand_all(), [0; 0]);
+    desk.load(2);
+    assert_eq!(desk.hand_all(), [1, 2]);
+    desk.load(9);
+    assert_eq!(desk.hand_all(), [3, 4, 5, 6]);
+    assert_eq!(desk.stored(6), Some((6, 6)));
+    assert!(!desk.queue.has_mail());
+}
+
+#[test]
+fn rows_for_an_earlier_session_are_not_taken() {
+    let mut desk = Desk::default();
+    desk.push(1..=2, 10);
+    desk.write(START, true);
+    desk.commit();
+    assert_eq!(desk.queue.wants_rows(), Some(0));
+    desk.queue.mark_loading(Ticket(70));
+    assert_eq!(desk.queue.wants_rows(), None, "one load at a time");
+    desk.queue.session_ended();
+    assert!(!desk.queue.loaded(Ticket(70), Some(2), Vec::new()));
+    desk.load(9);
+    assert_eq!(desk.hand_all(), [1, 2]);
+}
+
+#[test]
+fn a_disk_that_has_less_than_was_counted_holds_nothing_up() {
+    let mut desk = Desk::default();
+    desk.queue.found_on_disk(TOM, 3, 30);
+    desk.push(1..=1, 10);
+    desk.load(9);
+    assert_eq!(desk.queue.wants_rows(), None, "it is not asked again and again");
+    assert_eq!(desk.hand_all(), [1]);
+}
+
+#[test]
+fn a_share_is_full_before_the_queue_is_in_memory_and_on_disk_together() {
+    let limits = Limits { pair_letters: 2, queue_letters: 3, ..Limits::default() };
+    let mut desk = Desk { limits, ..Desk::default() };
+    desk.push(1..=2, 1);
+    desk.write(START, true);
+    desk.commit();
+    assert!(desk.queue.push(entry(TOM, 3, 1), &desk.limits).is_err());
+    assert!(desk.queue.push(entry(Author::Echo, 1, 1), &desk.limits).is_ok());
+    assert!(desk.queue.push(entry(Author::Echo, 2, 1), &desk.limits).is_err());
+    desk.queue.expired(TOM, 1);
+    assert!(desk.queue.push(entry(TOM, 3, 1), &desk.limits).is_ok());
+    let limits = Limits { pair_bytes: 4, ..Limits::default() };
+    let mut desk = Desk { limits, ..Desk::default() };
+    desk.push(1..=1, 4);
+    assert!(desk.queue.push(entry(TOM, 2, 1), &desk.limits).is_err());
+}
+
+#[test]
+fn a_disk_that_cannot_follow_fills_no_memory() {
+    let mut desk = Desk::default();
+    desk.push(1..=1, 64 * 1024);
+    desk.write(START, true);
+    let taken =
+        (2..).take_while(|n| desk.queue.push(entry(TOM, *n, 64 * 1024), &desk.limits).is_ok()).count();
+    assert!((taken + 1) * 64 * 1024 <= UNWRITTEN_MAX && taken > 20, "{taken}");
+}
+
+#[test]
+fn a_failed_write_refuses_letters_of_one_who_is_away_and_keeps_others() {
+    let mut desk = Desk::default();
+    desk.push(1..=2, 10);
+    desk.hand_all();
+    assert_eq!(desk.write(START + SPILL_AFTER, false), [1, 2]);
+    let failed_at = START + SPILL_AFTER;
+    assert_eq!(desk.queue.failed(failed_at, desk.queue.writing.unwrap(), false), []);
+    assert_eq!(desk.queue.whereabouts(), (2, 0, 0));
+    assert_eq!(desk.write(failed_at, false), [0; 0], "not at once again");
+    assert_eq!(desk.queue.next_deadline(), Some(failed_at + SPILL_AFTER));
+    assert_eq!(desk.stored(1), Some((1, 1)), "the recipient may still take them");
+    desk.queue.session_ended();
+    desk.push(3..=3, 10);
+    assert_eq!(desk.write(failed_at + SPILL_AFTER, true), [2, 3]);
+    let refused = desk.queue.failed(failed_at, desk.queue.writing.unwrap(), true);
+    let refused: Vec<_> = refused.iter().map(|e| (e.id.number, e.was_handed)).collect();
+    assert_eq!(refused, [(2, true), (3, false)], "2 may have arrived");
+    assert!(!desk.queue.has_mail());
+    assert_eq!((desk.queue.memory_only, desk.queue.unwritten), (0, 0));
+}
+
+#[test]
+fn a_letter_stored_while_it_is_written_leaves_the_disk_too() {
+    let mut desk = Desk::default();
+    desk.push(1..=2, 10);
+    desk.hand_all();
+    desk.write(START + SPILL_AFTER, false);
+    let stored = desk.queue.stored(TOM, OUTBOX, 1).unwrap();
+    assert_eq!(stored, Stored { count: 1, number: 1, places: vec![1] });
+    assert_eq!(desk.commit(), [2]);
+}
+
+#[test]
+fn no_more_than_a_bounded_number_is_handed() {
+    let mut desk = Desk::default();
+    desk.push(1..=HANDED_MAX as u64 + 1, 0);
+    assert_eq!(desk.hand_all().len(), HANDED_MAX);
+    assert_eq!(desk.stored(1), Some((1, 1)));
+    assert_eq!(desk.hand_all(), [HANDED_MAX as u64 + 1]);
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Push(u16),
+    Hand(u8),
+    Store,
+    Write(bool),
+    Commit,
+    Fail,
+    Load(u8),
+    End,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0u16..20_000).prop_map(Step::Push),
+        4 => (1u8..9).prop_map(Step::Hand),
+        2 => Just(Step::Store),
+        2 => any::<bool>().prop_map(Step::Write),
+        3 => Just(Step::Commit),
+        1 => Just(Step::Fail),
+        3 => (1u8..5).prop_map(Step::Load),
+        1 => Just(Step::End),
+    ]
+}
+
+proptest! {
+    /// Whatever happens in whatever order: within one session letters come in order, no letter is accepted before the
+    /// disk or the recipient has it, and none is lost.
+    #[test]
+    fn no_letter_is_lost_or_overtaken(steps in prop::collection::vec(step(), 1..200)) {
+        let (mut desk, mut pushed, mut shown, mut accepted) = (Desk::default(), 0, 0, 0);
+        let (mut now, mut last_handed) = (START, 0);
+        for step in steps {
+            now = now + std::time::Duration::from_millis(200);
+            match step {
+                Step::Push(len) => {
+                    let mut next = entry(TOM, pushed + 1, len.into());
+                    next.since = now;
+                    pushed += u64::from(desk.queue.push(next, &desk.limits).is_ok());
+                }
+                Step::Hand(most) => for _ in 0..most {
+                    let Some(next) = desk.queue.next_waiting().map(|e| e.id.number) else { break };
+                    prop_assert!(next > last_handed, "{} after {}", next, last_handed);
+                    last_handed = next;
+                    desk.queue.mark_handed();
+                },
+                Step::Store => {
+                    if let Some((_, number)) = desk.stored(last_handed) {
+                        shown = number.max(shown);
+                    }
+                }
+                Step::Write(away) => drop(desk.write(now, away)),
+                Step::Commit if desk.queue.writing.is_some() => {
+                    for number in desk.commit() {
+                        prop_assert!(number > accepted);
+                        accepted = number;
+                        prop_assert!(desk.disk.values().any(|e| e.id.number == number));
+                    }
+                }
+                Step::Fail if desk.queue.writing.is_some() => {
+                    desk.batch.clear();
+                    let ticket = desk.queue.writing.unwrap();
+                    prop_assert_eq!(desk.queue.failed(now, ticket, false), []);
+                }
+                Step::Commit | Step::Fail => {}
+                Step::Load(most) => desk.load(most.into()),
+                Step::End => {
+                    desk.queue.session_ended();
+                    last_handed = shown;
+                }
+            }
+        }
+        desk.queue.session_ended();
+        if desk.queue.writing.is_some() {
+            desk.commit();
+        }
+        let mut rest = Vec::new();
+        loop {
+            desk.load(3);
+            let handed = desk.hand_all();
+            if handed.is_empty() && desk.queue.wants_rows().is_none() {
+                break;
+            }
+            desk.stored(handed.last().copied().unwrap_or(0));
+            rest.extend(handed);
+        }
+        prop_assert_eq!(rest, Vec::from_iter(shown + 1..=pushed));
+        prop_assert!(!desk.queue.has_mail() && desk.queue.unwritten == 0);
+    }
+}

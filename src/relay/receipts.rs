@@ -1,0 +1,197 @@
+//! What senders are told: how far their letters have come, and which were refused.
+
+use crate::base::{Effect, LetterId, Name, Now, OutboxId, Tick, Wall};
+use crate::wire::frame::StreamId;
+use crate::wire::message::{Letter, NEAREST_MAX, Nearest, Reason, Receipt, Refused, ToClient};
+
+use super::flows::{FlowId, Marks};
+use super::letters::ECHO;
+use super::limits::{LOOKUP_INTERVAL, LOOKUPS_BURST, REFUSALS_MAX};
+use super::members::MemberId;
+use super::queue::Author;
+use super::records::{self, OwedRefusal, Record};
+use super::sessions::{Session, Slot};
+use super::{Out, Relay};
+
+impl Relay {
+    /// A recipient has every letter of that outbox up to `through`.
+    pub(super) fn handle_stored(
+        &mut self,
+        slot: Slot,
+        from: &str,
+        outbox: OutboxId,
+        through: u64,
+        out: &mut Out,
+    ) {
+        let Some(author) = self.author(from) else { return };
+        let Some(member) = self.sessions.get(slot).and_then(Session::member) else { return };
+        let Some(stored) = self.places[member.0].queue.stored(author, outbox, through) else { return };
+        let Author::Member(author) = author else {
+            if !stored.places.is_empty() {
+                let record = Record::Progress { marks: None, stored: stored.places };
+                out.effects.push(Effect::Persist(self.tickets.idle(), record));
+            }
+            return;
+        };
+        self.stats.letters_stored += stored.count;
+        let flow = FlowId { outbox, to: Some(member) };
+        self.places[author.0].flows.delivered(flow, stored.number);
+        self.tell_marks(author, flow, stored.places, out);
+    }
+
+    /// A reader has seen every letter of that outbox up to `through`.
+    pub(super) fn handle_read(
+        &mut self,
+        slot: Slot,
+        from: &str,
+        outbox: OutboxId,
+        through: u64,
+        out: &mut Out,
+    ) {
+        let Some(Author::Member(author)) = self.author(from) else { return };
+        let Some(reader) = self.sessions.get(slot).and_then(Session::member) else { return };
+        let flow = FlowId { outbox, to: Some(reader) };
+        self.places[author.0].flows.read(flow, through);
+        self.tell_marks(author, flow, Vec::new(), out);
+    }
+
+    /// The author is told if it is there; if it is not, or letters leave the disk, the watermarks are written down.
+    fn tell_marks(&mut self, author: MemberId, flow: FlowId, stored: Vec<u64>, out: &mut Out) {
+        let session = self.places[author.0].session;
+        if let Some(slot) = session {
+            self.sessions.mark(slot);
+        }
+        if session.is_none() || !stored.is_empty() {
+            self.write_marks(author, flow, stored, out);
+        }
+    }
+
+    pub(super) fn write_marks(&mut self, author: MemberId, flow: FlowId, stored: Vec<u64>, out: &mut Out) {
+        let marks = self.places[author.0].flows.take_unwritten(flow);
+        let marks = marks.zip(flow.to).map(|(marks, to)| records::Marks {
+            from: self.members.name(author).clone(),
+            outbox: flow.outbox,
+            to: self.members.name(to).clone(),
+            accepted: marks.accepted,
+            delivered: marks.delivered,
+            read: marks.read,
+        });
+        if marks.is_some() || !stored.is_empty() {
+            out.effects.push(Effect::Persist(self.tickets.idle(), Record::Progress { marks, stored }));
+        }
+    }
+
+    /// A sender asks how far its letters have come.
+    pub(super) fn handle_ask(&mut self, slot: Slot, to: &str, outbox: OutboxId) {
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        let Some(member) = session.member() else { return };
+        let known = match self.members.find(to) {
+            _ if to == ECHO => Some(FlowId { outbox, to: None }),
+            found => found.map(|found| FlowId { outbox, to: Some(found) }),
+        };
+        let flows = &mut self.places[member.0].flows;
+        match known.filter(|flow| flows.marks(*flow).is_some()) {
+            Some(flow) => flows.asked(flow),
+            None if session.owed.len() < REFUSALS_MAX => {
+                let until = Wall(0);
+                let none = Receipt { to, outbox, accepted: 0, delivered: 0, read: 0, until };
+                session.say(&ToClient::Receipt(none));
+            }
+            None => {}
+        }
+        self.sessions.mark(slot);
+    }
+
+    /// A sender knows that an accepted letter was refused.
+    pub(super) fn handle_heard(&mut self, slot: Slot, to: &str, id: LetterId, out: &mut Out) {
+        let Some(member) = self.sessions.get(slot).and_then(Session::member) else { return };
+        let Some(found) = self.members.find(to) else { return };
+        let flow = FlowId { outbox: id.outbox, to: Some(found) };
+        let Some(refusal) = self.places[member.0].flows.heard(flow, id.number) else { return };
+        let (from, to) = (self.members.name(member).clone(), self.members.name(found).clone());
+        let (reason, may_have_arrived) = refusal;
+        let record = Record::Heard(OwedRefusal { from, to, id, reason, may_have_arrived });
+        out.effects.push(Effect::Persist(self.tickets.idle(), record));
+    }
+
+    /// Tells a sender how far its letters have come, in as few messages as it has conversations, and which of those
+    /// it thought safe were refused.
+    pub(super) fn pay_receipts(&mut self, now: Now, slot: Slot) {
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        let Some(member) = session.member() else { return };
+        let (flows, members) = (&mut self.places[member.0].flows, &self.members);
+        let name_of = |flow: FlowId| flow.to.map_or(ECHO, |member| members.name(member).as_str());
+        let (clock, keep) = (self.post.clock.now(now.tick), self.limits.keep.as_millis() as u64);
+        while let Some((flow, marks)) = flows.next_receipt() {
+            let until = until(now.wall, clock, keep, &marks);
+            let Marks { accepted, delivered, read, .. } = marks;
+            let receipt =
+                Receipt { to: name_of(flow), outbox: flow.outbox, accepted, delivered, read, until };
+            self.outgoing.clear();
+            ToClient::Receipt(receipt).encode(&mut self.outgoing);
+            if session.peer.send(StreamId::Control, &[&self.outgoing]).is_err() {
+                return;
+            }
+            flows.paid();
+        }
+        while let Some((flow, number, (reason, may_have_arrived))) = flows.next_untold() {
+            let (to, id) = (name_of(flow), LetterId { outbox: flow.outbox, number });
+            let refused = Refused { to, id, reason, may_have_arrived, nearest: Nearest::default() };
+            self.outgoing.clear();
+            ToClient::Refused(refused).encode(&mut self.outgoing);
+            if session.peer.send(StreamId::Control, &[&self.outgoing]).is_err() {
+                return;
+            }
+            flows.told();
+        }
+    }
+
+    pub(super) fn refuse_unknown(&mut self, now: Tick, slot: Slot, author: MemberId, letter: &Letter<'_>) {
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        let mut names: Vec<Name> = Vec::new();
+        let lookups = &mut self.places[author.0].lookups;
+        if lookups.ready(now, LOOKUP_INTERVAL, LOOKUPS_BURST).is_ok() {
+            lookups.spend(now, LOOKUP_INTERVAL);
+            names = self.members.nearest(letter.to, NEAREST_MAX);
+        }
+        let mut nearest = Nearest::default();
+        for (slot, name) in nearest.0.iter_mut().zip(&names) {
+            *slot = Some(name.as_str());
+        }
+        let (to, id) = (letter.to, letter.id);
+        self.places[author.0].flows.refused_unknown(id.outbox, to, id.number);
+        let refused = Refused { to, id, reason: Reason::Unknown, may_have_arrived: false, nearest };
+        session.say(&ToClient::Refused(refused));
+        self.stats.letters_refused += 1;
+        self.sessions.mark(slot);
+    }
+
+    /// A letter was refused, at once or after it had been taken. An author who is away sends it again.
+    pub(super) fn refuse_taken(
+        &mut self,
+        author: MemberId,
+        flow: FlowId,
+        to: &str,
+        id: LetterId,
+        why: (Reason, bool),
+    ) {
+        let (reason, may_have_arrived) = why;
+        self.stats.letters_refused += 1;
+        let place = &mut self.places[author.0];
+        place.flows.refused(flow, id.number);
+        let Some(slot) = place.session else { return };
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        let refused = Refused { to, id, reason, may_have_arrived, nearest: Nearest::default() };
+        session.say(&ToClient::Refused(refused));
+        self.sessions.mark(slot);
+    }
+}
+
+/// When the last accepted letter leaves its mailbox, for people; nothing if it does not wait in one.
+fn until(now: Wall, clock: u64, keep: u64, marks: &Marks) -> Wall {
+    if marks.accepted <= marks.delivered {
+        return Wall(0);
+    }
+    let left = marks.since.saturating_add(keep).saturating_sub(clock);
+    Wall(now.0.saturating_add(left))
+}

@@ -1,0 +1,151 @@
+//! What a relay keeps on disk, and what it finds there when it starts.
+
+use std::sync::Arc;
+
+use crate::base::{LetterId, Name, OutboxId, PublicKey};
+use crate::wire::message::Reason;
+
+/// What a relay makes durable. Records take effect in the order they were handed over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// This key registered this name.
+    Member {
+        /// The name.
+        name: Name,
+        /// The identity key that owns it.
+        key: PublicKey,
+    },
+    /// These letters wait in a mailbox now: all of them, or none.
+    Letters {
+        /// The recipient.
+        to: Name,
+        /// In the order of their places.
+        letters: Vec<KeptLetter>,
+    },
+    /// Letters have come further.
+    Progress {
+        /// How far those of their outbox have come; the watermarks only rise. `None` for letters of the relay itself.
+        marks: Option<Marks>,
+        /// The places of letters that their recipient has: they leave its mailbox.
+        stored: Vec<u64>,
+    },
+    /// A letter leaves its mailbox undelivered, and its author is to be told.
+    Expired {
+        /// Its place.
+        place: u64,
+        /// What the author is told.
+        owed: OwedRefusal,
+    },
+    /// The author knows of this refusal.
+    Heard(OwedRefusal),
+    /// The relay's own clock: so many milliseconds has it run in all.
+    Clock(u64),
+}
+
+impl Record {
+    /// About how many bytes it keeps in memory until it is durable.
+    pub fn weight(&self) -> usize {
+        match self {
+            Record::Letters { letters, .. } => letters.iter().map(|l| l.message.len() + 128).sum(),
+            Record::Progress { stored, .. } => 256 + stored.len() * 8,
+            _ => 256,
+        }
+    }
+}
+
+/// A letter in a mailbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptLetter {
+    /// Where it stands among all letters; it leaves its mailbox in this order.
+    pub place: u64,
+    /// When it was taken, on the relay's own clock, in milliseconds.
+    pub since: u64,
+    /// Who wrote it.
+    pub from: Name,
+    /// What it is called.
+    pub id: LetterId,
+    /// The length of its body, in bytes.
+    pub len: u64,
+    /// The delivery as it goes to the recipient ([`crate::wire::message::Delivery`]).
+    pub message: Arc<[u8]>,
+}
+
+/// Watermarks of one author's outbox and one recipient: each number up to them, unless refused, has come so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Marks {
+    /// The author.
+    pub from: Name,
+    /// The author's outbox.
+    pub outbox: OutboxId,
+    /// The recipient.
+    pub to: Name,
+    /// The relay answers for them.
+    pub accepted: u64,
+    /// The recipient has them.
+    pub delivered: u64,
+    /// The recipient has read them.
+    pub read: u64,
+}
+
+/// A refusal of a letter that had been accepted; it is kept until its author has heard of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwedRefusal {
+    /// The author.
+    pub from: Name,
+    /// The recipient.
+    pub to: Name,
+    /// Which letter.
+    pub id: LetterId,
+    /// Why.
+    pub reason: Reason,
+    /// It was on its way to the recipient once.
+    pub may_have_arrived: bool,
+}
+
+impl OwedRefusal {
+    /// A refusal whose reason was kept as its word; `None` if no accepted letter is refused for that.
+    pub fn read(
+        from: Name,
+        to: Name,
+        id: LetterId,
+        word: &str,
+        may_have_arrived: bool,
+    ) -> Option<OwedRefusal> {
+        let reason = [Reason::Expired].into_iter().find(|reason| reason.as_str() == word)?;
+        Some(OwedRefusal { from, to, id, reason, may_have_arrived })
+    }
+}
+
+/// The letters of one outbox that wait in one mailbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// The recipient.
+    pub to: Name,
+    /// The author.
+    pub from: Name,
+    /// The author's outbox.
+    pub outbox: OutboxId,
+    /// How many.
+    pub letters: usize,
+    /// Bytes of their bodies.
+    pub bytes: usize,
+    /// The highest number among them.
+    pub last_number: u64,
+    /// When that one was taken, on the relay's own clock, in milliseconds.
+    pub last_since: u64,
+}
+
+/// All mail as the disk has it when a relay starts; the letters themselves stay there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mail {
+    /// Where the relay's own clock goes on, in milliseconds.
+    pub clock: u64,
+    /// The highest place ever used by a letter that is still there; 0 if there is none.
+    pub last_place: u64,
+    /// What waits where.
+    pub waiting: Vec<Waiting>,
+    /// How far letters have come.
+    pub marks: Vec<Marks>,
+    /// Refusals whose authors have not heard of them.
+    pub refusals: Vec<OwedRefusal>,
+}

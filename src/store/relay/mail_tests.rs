@@ -1,0 +1,244 @@
+//! The relay's mail on disk: what comes back, in which order, after which harm.
+
+use std::fs::{self, OpenOptions};
+use std::sync::mpsc::channel;
+
+use super::*;
+use crate::base::{LetterId, OutboxId, Ticket};
+use crate::relay::{KeptLetter, Marks, OwedRefusal, Waiting};
+use crate::store::{Done, QUEUE_BYTES_MAX, Worker};
+
+const OUTBOX: OutboxId = OutboxId(u64::MAX - 3);
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+fn letter(place: u64, from: &str, len: usize) -> KeptLetter {
+    let id = LetterId { outbox: OUTBOX, number: place + 100 };
+    let message = vec![place as u8; len].into();
+    KeptLetter { place, since: place * 10, from: name(from), id, len: len as u64, message }
+}
+
+fn letters(to: &str, from: &str, places: std::ops::RangeInclusive<u64>, len: usize) -> Record {
+    Record::Letters { to: name(to), letters: places.map(|place| letter(place, from, len)).collect() }
+}
+
+fn waiting(to: &str, from: &str, letters: usize, bytes: usize, last: u64) -> Waiting {
+    let (to, from) = (name(to), name(from));
+    Waiting { to, from, outbox: OUTBOX, letters, bytes, last_number: last + 100, last_since: last * 10 }
+}
+
+fn marks(from: &str, to: &str, accepted: u64, delivered: u64, read: u64) -> Marks {
+    Marks { from: name(from), outbox: OUTBOX, to: name(to), accepted, delivered, read }
+}
+
+fn owed(place: u64) -> OwedRefusal {
+    let id = LetterId { outbox: OUTBOX, number: place + 100 };
+    let word = crate::relay::OwedRefusal::read(name("TOM"), name("JACK"), id, "expired", place == 4);
+    word.expect("letters expire")
+}
+
+fn open(dir: &Path) -> Result<(RelayStore, RelayState), Phrase> {
+    RelayStore::open(dir, || [1; 32])
+}
+
+fn commit(store: &mut RelayStore, records: &[Record]) {
+    let mut refused = Vec::new();
+    store.commit(records, &mut refused).unwrap();
+    assert_eq!(refused, [0; 0]);
+}
+
+fn places(store: &mut RelayStore, owner: Option<&str>, after: u64, bytes_max: usize) -> Vec<u64> {
+    let rows = store.load(&Query { owner: owner.map(name), after, bytes_max }).unwrap();
+    for row in &rows {
+        assert_eq!(row.since, row.place * 10);
+        assert!(row.bytes.iter().all(|byte| *byte == row.place as u8));
+        assert!(owner.is_none_or(|owner| row.owner.as_str() == owner));
+    }
+    rows.iter().map(|row| row.place).collect()
+}
+
+#[test]
+fn letters_come_back_in_order_a_few_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(dir.path()).unwrap();
+    commit(&mut store, &[letters("JACK", "TOM", 1..=4, 100), letters("一棵树", "TOM", 5..=6, 100)]);
+    commit(&mut store, &[letters("JACK", "echo", 7..=9, 100)]);
+    assert_eq!(places(&mut store, Some("JACK"), 0, 201), [1, 2, 3]);
+    assert_eq!(places(&mut store, Some("JACK"), 3, 200), [4, 7]);
+    assert_eq!(places(&mut store, Some("JACK"), 7, 9_999), [8, 9]);
+    assert_eq!(places(&mut store, Some("JACK"), 9, 9_999), [0; 0]);
+    assert_eq!(places(&mut store, None, 3, 300), [4, 5, 6]);
+    drop(store);
+    let mail = open(dir.path()).unwrap().1.mail;
+    let wanted = vec![
+        waiting("JACK", "TOM", 4, 400, 4),
+        waiting("JACK", "echo", 3, 300, 9),
+        waiting("一棵树", "TOM", 2, 200, 6),
+    ];
+    assert_eq!((mail.last_place, mail.waiting), (9, wanted));
+}
+
+#[test]
+fn watermarks_refusals_and_the_clock_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(dir.path()).unwrap();
+    commit(&mut store, &[letters("JACK", "TOM", 1..=5, 10), Record::Clock(7)]);
+    let progress = |a, d, r, stored| Record::Progress { marks: Some(marks("TOM", "JACK", a, d, r)), stored };
+    commit(&mut store, &[progress(101, 101, 0, vec![1]), progress(102, 102, 101, vec![2])]);
+    commit(&mut store, &[Record::Progress { marks: None, stored: vec![5] }]);
+    let expired = |place| Record::Expired { place, owed: owed(place) };
+    commit(&mut store, &[expired(3), expired(4), Record::Heard(owed(3)), Record::Clock(u64::MAX)]);
+    drop(store);
+    let mail = open(dir.path()).unwrap().1.mail;
+    let wanted = Mail {
+        clock: u64::MAX,
+        last_place: 0,
+        waiting: vec![],
+        marks: vec![marks("TOM", "JACK", 102, 102, 101)],
+        refusals: vec![owed(4)],
+    };
+    assert_eq!(mail, wanted);
+}
+
+#[test]
+fn row_71_what_was_accepted_is_there_after_a_kill_and_a_torn_end_is_cut_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(dir.path()).unwrap();
+    commit(&mut store, &[letters("JACK", "TOM", 1..=3, 5_000)]);
+    commit(&mut store, &[letters("JACK", "TOM", 4..=5, 5_000)]);
+    let log_len = fs::metadata(dir.path().join("relay.sqlite-wal")).unwrap().len();
+    for (len, last) in [(log_len, 5), (log_len - 1, 3), (log_len - 9_000, 3)] {
+        let copy = tempfile::tempdir().unwrap();
+        for file in ["relay.key", "relay.sqlite", "relay.sqlite-wal"] {
+            fs::copy(dir.path().join(file), copy.path().join(file)).unwrap();
+        }
+        let log = OpenOptions::new().write(true).open(copy.path().join("relay.sqlite-wal")).unwrap();
+        log.set_len(len).unwrap();
+        let (mut store, state) = open(copy.path()).unwrap();
+        assert_eq!(state.mail.last_place, last);
+        assert_eq!(places(&mut store, Some("JACK"), 0, 99_999), Vec::from_iter(1..=last));
+    }
+}
+
+#[test]
+fn row_71_no_flipped_bit_changes_the_mail() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(dir.path()).unwrap();
+    let progress = Record::Progress { marks: Some(marks("TOM", "JACK", 9, 8, 7)), stored: vec![1] };
+    let expired = Record::Expired { place: 2, owed: owed(2) };
+    commit(&mut store, &[letters("JACK", "TOM", 1..=40, 300), progress, expired, Record::Clock(5)]);
+    drop(store);
+    let path = dir.path().join("relay.sqlite");
+    let whole = fs::read(&path).unwrap();
+    let mail = open(dir.path()).unwrap().1.mail;
+    let mut refused = 0;
+    for bit in (0..whole.len() * 8).step_by(1_999) {
+        let mut bytes = whole.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        for file in ["relay.sqlite-wal", "relay.sqlite-shm"] {
+            let _ = fs::remove_file(dir.path().join(file));
+        }
+        fs::write(&path, bytes).unwrap();
+        match open(dir.path()) {
+            Ok((_, state)) => assert_eq!(state.mail, mail, "{bit}"),
+            Err(error) => {
+                assert_eq!(error.args()[0].1, path.display().to_string(), "{error}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 40, "{refused}");
+}
+
+#[test]
+fn a_letter_damaged_while_the_relay_runs_is_never_handed_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(dir.path()).unwrap();
+    commit(&mut store, &[letters("JACK", "TOM", 1..=2, 10)]);
+    store.database.db.execute("UPDATE letters SET recipient = 'MARY' WHERE id = 2", []).unwrap();
+    let query = Query { owner: Some(name("MARY")), after: 0, bytes_max: 99 };
+    let Err(Fault::Broken(phrase)) = store.load(&query) else { panic!("it is MARY's no more than ours") };
+    assert_eq!(phrase.key(), "store-database-damaged");
+    drop(store);
+    assert_eq!(open(dir.path()).unwrap_err().key(), "store-database-damaged");
+}
+
+#[test]
+fn row_72_a_full_disk_takes_nothing_and_still_serves_what_it_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(dir.path()).unwrap();
+    let path = dir.path().join("relay.sqlite");
+    commit(&mut store, &[letters("JACK", "TOM", 1..=3, 100)]);
+    let pages: u32 = store.database.db.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+    store.database.db.pragma_update(None, "max_page_count", pages).unwrap();
+    let full = Phrase::new("store-disk-full").with("file", path.display());
+    let many = [letters("JACK", "TOM", 4..=4, 100), letters("JACK", "TOM", 5..=9, 64 * 1024)];
+    assert_eq!(store.commit(&many, &mut Vec::new()), Err(Fault::Passing(full)));
+    assert_eq!(places(&mut store, Some("JACK"), 0, 9_999), [1, 2, 3], "all of a commit, or nothing");
+    commit(&mut store, &[Record::Progress { marks: None, stored: vec![1] }]);
+    store.database.db.pragma_update(None, "max_page_count", 1_000_000).unwrap();
+    commit(&mut store, &many);
+    drop(store);
+    assert_eq!(open(dir.path()).unwrap().1.mail.waiting[0].letters, 8);
+}
+
+#[test]
+fn a_database_without_mail_gains_it_and_keeps_its_members() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(dir.path()).unwrap();
+    commit(&mut store, &[Record::Member { name: name("TOM"), key: PublicKey([3; 32]) }]);
+    let older = "DROP TABLE letters; DROP TABLE receipts; DROP TABLE refusals; DROP TABLE clock;
+                 PRAGMA user_version = 1;";
+    store.database.db.execute_batch(older).unwrap();
+    drop(store);
+    let (mut store, state) = open(dir.path()).unwrap();
+    assert_eq!(state.members, [(name("TOM"), PublicKey([3; 32]))]);
+    assert_eq!(state.mail, Mail::default());
+    commit(&mut store, &[letters("TOM", "JACK", 1..=1, 1)]);
+    drop(store);
+    assert_eq!(open(dir.path()).unwrap().1.mail.last_place, 1);
+}
+
+#[test]
+fn a_store_in_memory_keeps_mail_for_as_long_as_it_lives() {
+    let (mut store, state) = RelayStore::in_memory([4; 32]).unwrap();
+    assert_eq!((state.private_key, state.mail), ([4; 32], Mail::default()));
+    commit(&mut store, &[letters("JACK", "TOM", 1..=3, 10)]);
+    assert_eq!(places(&mut store, Some("JACK"), 1, 9_999), [2, 3]);
+}
+
+#[test]
+fn rows_are_read_after_everything_that_was_handed_over_before() {
+    let (store, _) = RelayStore::in_memory([4; 32]).unwrap();
+    let (done_in, done) = channel();
+    let worker = Worker::spawn(store, move |d| done_in.send(d).unwrap()).unwrap();
+    let query = || Query { owner: None, after: 0, bytes_max: 9_999 };
+    for place in 1..=3 {
+        worker.persist(Ticket(place), letters("JACK", "TOM", place..=place, 10)).unwrap();
+        worker.load(Ticket(100 + place), query()).unwrap();
+    }
+    worker.finish();
+    let mut loads = 0;
+    for told in done.iter() {
+        if let Done::Rows(Ticket(ticket), rows) = told {
+            assert_eq!(rows.len() as u64, ticket - 100);
+            loads += 1;
+        }
+    }
+    assert_eq!(loads, 3);
+}
+
+#[test]
+fn more_bytes_than_the_queue_may_hold_are_not_taken() {
+    let (store, _) = RelayStore::in_memory([4; 32]).unwrap();
+    let worker = Worker::spawn(store, |_| {}).unwrap();
+    let huge = || letters("JACK", "TOM", 1..=1, QUEUE_BYTES_MAX);
+    let mut taken = 0;
+    while worker.persist(Ticket(taken), huge()).is_ok() {
+        taken += 1;
+    }
+    assert!(taken >= 1, "one record always may wait");
+    worker.finish();
+}

@@ -1,0 +1,45 @@
+//! Letters to somebody who is away, and a relay that dies meanwhile.
+
+use crate::world::{Home, town};
+
+fn numbered(home: &Home, from: &str, to: &str, numbers: std::ops::Range<u32>) -> Vec<String> {
+    let lines: String = numbers.map(|n| format!("letter {n}\n")).collect();
+    home.run_with(&["send", "--as", from, to, "--lines"], lines.as_bytes()).with(0).out
+}
+
+#[test]
+fn row_70_letters_to_an_absent_member_outlive_a_killed_relay_and_come_once_in_order() {
+    let (home, relay) = town(&["--tcp"], &["TOM", "JACK"]);
+    let addr = relay.udp.to_string();
+    home.listen("JACK", &[]).terminate().with(130);
+    let accepted = numbered(&home, "TOM", "JACK", 0..40);
+    assert_eq!(accepted.len(), 40);
+    assert!(accepted.iter().all(|line| line.starts_with("accepted ")), "{accepted:?}");
+    relay.running.kill();
+
+    let relay = home.relay(&["--bind", &addr, "--tcp"]);
+    let more = numbered(&home, "TOM", "JACK", 40..60);
+    assert!(more.iter().all(|line| line.starts_with("accepted ")), "{more:?}");
+    let jack = home.run(&["listen", "--as", "JACK", "--count", "60"]).with(0);
+    let wanted: Vec<String> = (0..60).map(|n| format!("letter {n}")).collect();
+    let shown: Vec<&str> = jack.out.iter().map(|line| line.split_once("] ").unwrap().1).collect();
+    assert_eq!(shown, wanted);
+    relay.running.kill();
+
+    let relay = home.relay(&["--bind", &addr, "--tcp"]);
+    let nothing = home.run(&["listen", "--as", "JACK", "--count", "1", "--for", "2s"]).with(75);
+    assert_eq!(nothing.out, [""; 0], "each letter came once");
+    relay.stop().with(0);
+}
+
+#[test]
+fn a_mailbox_that_is_full_refuses_and_says_so() {
+    let (home, _relay) = town(&["--pair-letters", "3"], &["TOM", "JACK"]);
+    home.listen("JACK", &[]).terminate().with(130);
+    for _ in 0..3 {
+        assert!(home.send("TOM", "JACK", "x").result().starts_with("accepted "));
+    }
+    let refused = home.send("TOM", "JACK", "x").with(1);
+    assert!(refused.said()[0].ends_with(" full"), "{refused:?}");
+    assert!(home.send("武大郎", "JACK", "x").result().starts_with("accepted "), "others are unaffected");
+}

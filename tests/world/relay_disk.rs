@@ -1,0 +1,83 @@
+//! The relay's disk: what it was given, and what it gives back to the next process.
+
+use std::collections::BTreeMap;
+
+use queqiao::base::{Name, Query, Row};
+use queqiao::relay::{KeptLetter, Mail, Marks, OwedRefusal, Record, Waiting};
+
+/// Everything but the members. What was handed over is there at once; the answer comes later.
+#[derive(Default)]
+pub struct RelayDisk {
+    letters: BTreeMap<u64, (Name, KeptLetter)>,
+    marks: BTreeMap<(Name, Name, u64), Marks>,
+    refusals: Vec<OwedRefusal>,
+    clock: u64,
+}
+
+impl RelayDisk {
+    pub fn apply(&mut self, record: &Record) {
+        match record {
+            Record::Member { .. } => {}
+            Record::Letters { to, letters } => {
+                for letter in letters {
+                    let earlier = self.letters.insert(letter.place, (to.clone(), letter.clone()));
+                    assert_eq!(earlier, None, "a place is used once");
+                }
+            }
+            Record::Progress { marks, stored } => {
+                stored.iter().for_each(|place| drop(self.letters.remove(place)));
+                if let Some(marks) = marks {
+                    let key = (marks.from.clone(), marks.to.clone(), marks.outbox.0);
+                    let earlier = self.marks.insert(key, marks.clone());
+                    let rose = earlier.is_none_or(|e| e.delivered <= marks.delivered && e.read <= marks.read);
+                    assert!(rose, "watermarks only rise");
+                }
+            }
+            Record::Expired { place, owed } => {
+                self.letters.remove(place);
+                self.refusals.push(owed.clone());
+            }
+            Record::Heard(owed) => self.refusals.retain(|kept| kept != owed),
+            Record::Clock(clock) => self.clock = *clock,
+        }
+    }
+
+    pub fn load(&self, query: &Query) -> Vec<Row> {
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        for (place, (to, letter)) in self.letters.range(query.after + 1..) {
+            if query.owner.as_ref().is_none_or(|owner| owner == to) && bytes < query.bytes_max {
+                let message = letter.message.to_vec();
+                bytes += message.len();
+                rows.push(Row { owner: to.clone(), place: *place, since: letter.since, bytes: message });
+            }
+        }
+        rows
+    }
+
+    /// What a process finds when it starts.
+    pub fn mail(&self) -> Mail {
+        let mut waiting = BTreeMap::<_, Waiting>::new();
+        for (to, letter) in self.letters.values() {
+            let key = (to.clone(), letter.from.clone(), letter.id.outbox);
+            let (to, from, outbox) = key.clone();
+            let none = Waiting { to, from, outbox, letters: 0, bytes: 0, last_number: 0, last_since: 0 };
+            let flow = waiting.entry(key).or_insert(none);
+            flow.letters += 1;
+            flow.bytes += letter.len as usize;
+            flow.last_number = flow.last_number.max(letter.id.number);
+            flow.last_since = flow.last_since.max(letter.since);
+        }
+        Mail {
+            clock: self.clock,
+            last_place: self.letters.keys().last().copied().unwrap_or(0),
+            waiting: waiting.into_values().collect(),
+            marks: self.marks.values().cloned().collect(),
+            refusals: self.refusals.clone(),
+        }
+    }
+
+    /// Letters that wait.
+    pub fn len(&self) -> usize {
+        self.letters.len()
+    }
+}
