@@ -1,0 +1,1 @@
+//! The whole core: what must be durable before what.
