@@ -6,13 +6,14 @@
 //! It must not know: how arguments are written, byte layouts.
 //! Invariant: standard output carries results only; everything else is a [`Phrase`] said on standard error.
 //!
-//! Files: `relay`; `desk` (one running client) and on it `send`, `listen`, `chat`, `ping`; `setup` (address book, name,
+//! Files: `relay`; `desk` (one running client) and on it `send`, `listen`, `chat`, `ping`; `history`; `setup` (address book, name,
 //! folders); `contacts`, `trust`; `demo` and `bench`; `outcome`.
 
 mod chat;
 mod contacts;
 mod demo;
 mod desk;
+mod history;
 mod listen;
 mod outcome;
 mod ping;
@@ -25,6 +26,7 @@ mod trust;
 pub use chat::chat;
 pub use contacts::{ContactsAction, NewContact, contacts};
 pub use demo::demo;
+pub use history::{HistoryOptions, history};
 pub use listen::{ListenOptions, listen};
 pub use outcome::{Failure, Outcome, Status};
 pub use ping::{PingOptions, ping};

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use crate::app::{ContactsAction, Failure, ListenOptions, NewContact, RelayOptions, SendOptions, TextSource};
+use crate::app::{
+    ContactsAction, Failure, HistoryOptions, ListenOptions, NewContact, RelayOptions, SendOptions, TextSource,
+};
 use crate::base::Phrase;
 use crate::client::Progress;
 use crate::ui::Color;
@@ -28,6 +30,7 @@ pub(super) enum Sub {
     Chat(ChatArgs),
     Send(SendArgs),
     Listen(ListenArgs),
+    History(HistoryArgs),
     Ping(PingArgs),
     Contacts(ContactsArgs),
     Trust(TrustArgs),
@@ -170,6 +173,24 @@ pub(super) struct ListenArgs {
 impl ListenArgs {
     pub(super) fn options(&self) -> ListenOptions {
         ListenOptions { json: self.json, count: self.count, time: self.time }
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct HistoryArgs {
+    #[command(flatten)]
+    pub(super) common: Common,
+    #[arg(value_name = "CONTACT")]
+    contact: Option<String>,
+    #[arg(long)]
+    json: bool,
+    #[arg(long, value_name = "N")]
+    last: Option<u64>,
+}
+
+impl HistoryArgs {
+    pub(super) fn options(&self) -> HistoryOptions {
+        HistoryOptions { contact: self.contact.clone(), json: self.json, last: self.last }
     }
 }
 

@@ -183,6 +183,19 @@ impl Record {
     }
 }
 
+impl Progress {
+    /// The word scripts read.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Progress::Queued => "queued",
+            Progress::Accepted => "accepted",
+            Progress::Waiting { .. } => "waiting",
+            Progress::Delivered => "delivered",
+            Progress::Read => "read",
+        }
+    }
+}
+
 /// How far a letter has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Progress {
@@ -227,6 +240,29 @@ pub struct Incoming {
     /// What it came on.
     pub via: Carrier,
     /// Letters of the same sender between the last one shown and this one that never came.
+    pub missing: u64,
+}
+
+/// One letter of the history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// Whether this member wrote it; otherwise the other one did.
+    pub by_me: bool,
+    /// The relay it went through.
+    pub relay: HostPort,
+    /// The other one.
+    pub member: Name,
+    /// What it is called.
+    pub id: LetterId,
+    /// What it says.
+    pub text: String,
+    /// When it was written, or when the relay took it.
+    pub at: Wall,
+    /// How far it has come. One that came in was delivered, and read once it was shown.
+    pub state: Progress,
+    /// What it came on; `None` for those that were sent.
+    pub via: Option<Carrier>,
+    /// Letters of its sender before it that never came.
     pub missing: u64,
 }
 

@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn what_was_read_is_told_once_and_again_in_a_new_session() {
         let mut ledger = Ledger::default();
-        ledger.restore(tom(), OutboxId(1), KeptSender { last: 7, read: 5 });
+        ledger.restore(tom(), OutboxId(1), KeptSender { last: 7, read: 5, heard: 1 });
         assert_eq!(take(&mut ledger, 1, 7, 6), None, "an earlier run stored it");
         assert!(ledger.next_read().is_none());
         ledger.read(&tom(), id(1, 7));

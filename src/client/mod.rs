@@ -23,14 +23,16 @@ mod uplink;
 
 use std::collections::BTreeMap;
 
-pub use api::{Carriers, Command, Config, Event, Incoming, Progress, Record, RelaySpec, Unkept, Unreached};
+pub use api::{
+    Carriers, Command, Config, Event, Incoming, Progress, Record, RelaySpec, Said, Unkept, Unreached,
+};
 pub use kept::{Kept, KeptConversation, KeptLetter, KeptSender, Reach};
 pub use outbox::{OUTBOX_BYTES_MAX, OUTBOX_LETTERS_MAX};
 
 use crate::base::{Carrier, Core, HostPort, Input, LetterId, Now, OutboxId, Path, Rng, Tick, Ticket};
 use crate::peer::Peer;
 use crate::session::{AccessSecret, Identity, Indexes};
-use crate::wire::message::Reason;
+pub use crate::wire::message::Reason;
 use crate::wire::packet::{self, Packet};
 
 use counter::Counter;

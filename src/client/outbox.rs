@@ -234,7 +234,11 @@ impl Outbox {
     }
 
     /// The relay tells how far letters have come; what is to be written down of it.
-    pub(super) fn handle_receipt(&mut self, receipt: &Receipt<'_>, mut tell: impl FnMut(Step)) -> Option<Reach> {
+    pub(super) fn handle_receipt(
+        &mut self,
+        receipt: &Receipt<'_>,
+        mut tell: impl FnMut(Step),
+    ) -> Option<Reach> {
         if receipt.outbox != self.id {
             return None;
         }

@@ -7,7 +7,9 @@ use crate::session::{AccessSecret, Identity, Indexes};
 use crate::wire::frame::{StreamId, close};
 use crate::wire::letter::{decode_text, encode_text};
 use crate::wire::limits::LETTER_TEXT_MAX;
-use crate::wire::message::{Delivery, KIND_TEXT, Letter, NameReason, Reason, Receipt, Refused, ToClient, ToRelay};
+use crate::wire::message::{
+    Delivery, KIND_TEXT, Letter, NameReason, Reason, Receipt, Refused, ToClient, ToRelay,
+};
 
 use super::api::{Carriers, Event, Incoming, Progress, Record, RelaySpec, Unkept};
 use super::connect::{Connecting, Round};
@@ -413,7 +415,13 @@ impl Mail {
     }
 
     /// What follows from a record that has settled. Events are the caller's to show.
-    pub(super) fn settle(&mut self, outbox: OutboxId, via: Carrier, record: Record, durable: bool) -> Option<Event> {
+    pub(super) fn settle(
+        &mut self,
+        outbox: OutboxId,
+        via: Carrier,
+        record: Record,
+        durable: bool,
+    ) -> Option<Event> {
         match record {
             Record::Written { to, number, request, text, .. } if !durable => {
                 self.outbox.unrecorded(&to, number);

@@ -8,30 +8,7 @@ use super::database::{self, damaged, phrase};
 use super::history::{KIND, RECEIVED, SENT, number, parsed};
 use super::member::member_dir;
 use crate::base::{Carrier, HostPort, LetterId, Name, OutboxId, Phrase, Wall};
-use crate::client::{Incoming, Progress};
-
-/// One letter of the history.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Said {
-    /// Whether this member wrote it; otherwise the other one did.
-    pub by_me: bool,
-    /// The relay it went through.
-    pub relay: HostPort,
-    /// The other one.
-    pub member: Name,
-    /// What it is called.
-    pub id: LetterId,
-    /// What it says.
-    pub text: String,
-    /// When it was written, or when the relay took it.
-    pub at: Wall,
-    /// How far it has come. One that came in was delivered, and read once it was shown.
-    pub state: Progress,
-    /// What it came on; `None` for those that were sent.
-    pub via: Option<Carrier>,
-    /// Letters of its sender before it that never came.
-    pub missing: u64,
-}
+use crate::client::{Incoming, Progress, Said};
 
 /// A letter that was stored and not shown, and its place among all.
 #[derive(Clone, Debug, PartialEq, Eq)]

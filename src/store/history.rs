@@ -86,7 +86,8 @@ impl History {
     pub(super) fn open(path: &Path, outbox: impl FnOnce() -> u64) -> Result<(History, Kept), Phrase> {
         let db = database::open(path, &KIND)?;
         let told = |error: rusqlite::Error| phrase(path, &error);
-        db.execute("INSERT OR IGNORE INTO outbox(one, id) VALUES (1, ?1)", [outbox() as i64]).map_err(told)?;
+        db.execute("INSERT OR IGNORE INTO outbox(one, id) VALUES (1, ?1)", [outbox() as i64])
+            .map_err(told)?;
         let id: i64 = db.query_row("SELECT id FROM outbox", [], |row| row.get(0)).map_err(told)?;
         let history = History { path: path.to_owned(), db, outbox: OutboxId(id as u64) };
         let kept = history.load().map_err(told)?;
@@ -116,7 +117,7 @@ impl History {
 
     fn load(&self) -> rusqlite::Result<Kept> {
         let mut kept = Kept {
-            clock: self.db.query_row("SELECT coalesce(max(id), 0) FROM letters", [], |row| row.get(0))?,
+            clock: self.db.query_row("SELECT coalesce(max(id), 0) FROM letters", [], |row| number(row, 0))?,
             ..Kept::default()
         };
         self.load_conversations(&mut kept)?;

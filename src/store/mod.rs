@@ -25,7 +25,7 @@ mod pins;
 mod relay;
 mod worker;
 
-pub use archive::{Archive, Said, Unshown};
+pub use archive::{Archive, Unshown};
 pub use ephemeral::Ephemeral;
 pub use files::default_data_dir;
 pub use member::{MemberState, MemberStore};
