@@ -132,6 +132,17 @@ pub enum Record {
         number: u64,
         /// Why.
         reason: Reason,
+        /// It may have arrived all the same.
+        may_have_arrived: bool,
+    },
+    /// The user was told of a refusal. Until then every run tells it.
+    Told {
+        /// The relay that refused the letter.
+        relay: HostPort,
+        /// The recipient.
+        to: Name,
+        /// The letter's number.
+        number: u64,
     },
     /// A letter came in. It is shown, and the relay is told that it is stored, once this is durable.
     Received {
@@ -177,6 +188,7 @@ impl Record {
             | Record::Written { relay, .. }
             | Record::Reached { relay, .. }
             | Record::Refused { relay, .. }
+            | Record::Told { relay, .. }
             | Record::Unreadable { relay, .. }
             | Record::Shown { relay, .. } => Some(relay),
         }

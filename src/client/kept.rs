@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use crate::base::{HostPort, Name, OutboxId, Wall};
 
+use crate::wire::message::Reason;
+
 use super::api::Record;
 
 /// Everything the client's core begins with. Bounded by the outbox's limits, and by what the store loads of the rest.
@@ -15,6 +17,8 @@ pub struct Kept {
     pub conversations: BTreeMap<(HostPort, Name), KeptConversation>,
     /// Letters that were neither delivered nor refused, for each relay, recipient and number.
     pub letters: BTreeMap<(HostPort, Name, u64), KeptLetter>,
+    /// Letters that were refused, of which the user was not told yet.
+    pub refusals: BTreeMap<(HostPort, Name, u64), KeptRefusal>,
     /// For each relay, sender and outbox, how far its letters have come here.
     pub senders: BTreeMap<(HostPort, Name, OutboxId), KeptSender>,
     /// Numbers up to this one may have been used for recipients that are not in `conversations`.
@@ -72,6 +76,17 @@ pub struct KeptLetter {
     pub written: Wall,
 }
 
+/// A refused letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptRefusal {
+    /// The letter.
+    pub letter: KeptLetter,
+    /// Why.
+    pub reason: Reason,
+    /// It may have arrived all the same.
+    pub may_have_arrived: bool,
+}
+
 /// One outbox of one sender, as its recipient knows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KeptSender {
@@ -102,8 +117,15 @@ impl Kept {
                 let delivered = reach.delivered;
                 self.letters.retain(|(r, t, number), _| r != relay || t != to || *number > delivered);
             }
-            Record::Refused { relay, to, number, .. } => {
-                self.letters.remove(&(relay.clone(), to.clone(), *number));
+            Record::Refused { relay, to, number, reason, may_have_arrived } => {
+                let key = (relay.clone(), to.clone(), *number);
+                if let Some(letter) = self.letters.remove(&key) {
+                    let (reason, may_have_arrived) = (*reason, *may_have_arrived);
+                    self.refusals.insert(key, KeptRefusal { letter, reason, may_have_arrived });
+                }
+            }
+            Record::Told { relay, to, number } => {
+                self.refusals.remove(&(relay.clone(), to.clone(), *number));
             }
             Record::Received { letter, after } => {
                 let key = (letter.relay.clone(), letter.from.clone(), letter.id.outbox);

@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 pub use api::{
     Carriers, Command, Config, Event, Incoming, Progress, Record, RelaySpec, Said, Unkept, Unreached,
 };
-pub use kept::{Kept, KeptConversation, KeptLetter, KeptSender, Reach};
+pub use kept::{Kept, KeptConversation, KeptLetter, KeptRefusal, KeptSender, Reach};
 pub use outbox::{OUTBOX_BYTES_MAX, OUTBOX_LETTERS_MAX};
 
 use crate::base::{Carrier, Core, HostPort, Input, LetterId, Now, OutboxId, Path, Rng, Tick, Ticket};
@@ -86,6 +86,9 @@ impl Client {
         }
         for ((relay, to, number), letter) in &kept.letters {
             self.mail(relay).outbox.restore_letter(to, *number, letter);
+        }
+        for ((relay, to, number), refusal) in kept.refusals {
+            self.mail(&relay).outbox.restore_refusal(to, number, refusal);
         }
         let mut senders: Vec<_> = kept.senders.into_iter().collect();
         senders.sort_by_key(|(_, sender)| sender.heard);
@@ -174,6 +177,7 @@ impl Client {
                     self.mail(&addr);
                     let mail = self.parked.remove(&addr).expect("it was parked just now");
                     let mut uplink = Uplink::new(spec, mail);
+                    uplink.tell_old_refusals(&mut self.shared.journal, out);
                     uplink.pursue(now, &mut self.shared, out);
                     self.uplinks.insert(addr, uplink);
                 }
@@ -298,6 +302,10 @@ impl Client {
             let Some(relay) = record.relay().cloned() else { continue };
             let (outbox, via) = (self.outbox, self.uplinks.get(&relay).map_or(Carrier::Udp, Uplink::via));
             if let Some(event) = self.mail(&relay).settle(outbox, via, record, durable) {
+                if let Event::Refused { to, id, .. } = &event {
+                    let (to, number) = (to.clone(), id.number);
+                    self.shared.journal.push(Record::Told { relay, to, number });
+                }
                 out.show(event);
             }
         }

@@ -12,7 +12,7 @@ use crate::wire::letter::encode_text;
 use crate::wire::message::{Reason, Receipt};
 
 use super::api::Progress;
-use super::kept::{KeptLetter, Reach};
+use super::kept::{KeptLetter, KeptRefusal, Reach};
 
 /// Letters of one conversation on their way at once, so that one recipient's slowness fills neither the relay's queue
 /// nor the session.
@@ -101,12 +101,23 @@ pub(super) struct Outbox {
     clock: u64,
     asks: Vec<Name>,
     heard: VecDeque<(Name, LetterId)>,
+    /// Refusals an earlier run wrote down and may not have told.
+    old_refusals: Vec<(Name, Refusal)>,
 }
 
 impl Outbox {
     pub(super) fn new(id: OutboxId, number_floor: u64) -> Outbox {
-        let (conversations, asks, heard) = (BTreeMap::new(), Vec::new(), VecDeque::new());
-        Outbox { id, number_floor, conversations, letters: 0, bytes: 0, clock: 0, asks, heard }
+        Outbox {
+            id,
+            number_floor,
+            conversations: BTreeMap::new(),
+            letters: 0,
+            bytes: 0,
+            clock: 0,
+            asks: Vec::new(),
+            heard: VecDeque::new(),
+            old_refusals: Vec::new(),
+        }
     }
 
     /// Takes over a conversation that an earlier run left; those written to last come last.
@@ -131,6 +142,19 @@ impl Outbox {
             until: Wall(0),
             unanswered_before: true,
         });
+    }
+
+    /// Takes over a refusal that an earlier run wrote down and may not have told.
+    pub(super) fn restore_refusal(&mut self, to: Name, number: u64, kept: KeptRefusal) {
+        let KeptRefusal { letter: KeptLetter { request, text, written }, reason, may_have_arrived } = kept;
+        let (id, body) = (LetterId { outbox: self.id, number }, encode_text(&text, written));
+        let refusal = Refusal { request, id, reason, may_have_arrived, nearest: Vec::new(), body };
+        self.old_refusals.push((to, refusal));
+    }
+
+    /// A refusal of [`Outbox::restore_refusal`], to be told once.
+    pub(super) fn next_old_refusal(&mut self) -> Option<(Name, Refusal)> {
+        self.old_refusals.pop()
     }
 
     /// Whether another letter of this length has room.
@@ -256,14 +280,14 @@ impl Outbox {
         (conversation.reach != before).then_some(conversation.reach)
     }
 
-    /// The relay refused a letter; whether that is to be written down.
+    /// The relay refused a letter; whom it was for, and whether it may have arrived, if that is to be written down.
     pub(super) fn handle_refused(
         &mut self,
         to: &str,
         id: LetterId,
         why: (Reason, bool),
         nearest: Vec<Name>,
-    ) -> Option<Name> {
+    ) -> Option<(Name, bool)> {
         let (reason, may_have_arrived) = why;
         let (to, conversation) = match self.conversations.get_key_value(to).map(|(to, _)| to.clone()) {
             Some(name) if id.outbox == self.id => {
@@ -292,7 +316,7 @@ impl Outbox {
         let may_have_arrived = may_have_arrived || (letter.unanswered_before && !never);
         let (request, body) = (letter.request, letter.body);
         conversation.refusals.push(Refusal { request, id, reason, may_have_arrived, nearest, body });
-        Some(to)
+        Some((to, may_have_arrived))
     }
 
     /// A refusal is durable: it may be told, and what was behind it goes on.

@@ -195,3 +195,24 @@ fn a_client_without_a_disk_waits_for_none() {
     };
     assert!(out.effects.iter().any(queued));
 }
+
+#[test]
+fn a_refusal_that_was_written_down_but_not_told_is_told_by_the_next_run() {
+    let mut desk = Desk::new(Kept::default());
+    desk.send(1, "one");
+    desk.commit();
+    let (reason, may_have_arrived) = (Reason::Full, true);
+    desk.kept.apply(&Record::Refused { relay: relay(), to: jack(), number: 1, reason, may_have_arrived });
+    desk.crash();
+    let told = |event: &Event| match event {
+        Event::Refused { request: 1, reason: Reason::Full, may_have_arrived: true, text, .. } => {
+            text == "one"
+        }
+        _ => false,
+    };
+    assert!(desk.shown.iter().any(told), "{:?}", desk.shown);
+    desk.commit();
+    desk.crash();
+    assert!(!desk.shown.iter().any(told), "once");
+    assert!(desk.client.is_idle());
+}

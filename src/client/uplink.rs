@@ -117,6 +117,15 @@ impl Uplink {
         Ok(())
     }
 
+    /// Tells what an earlier run wrote down and may not have told.
+    pub(super) fn tell_old_refusals(&mut self, journal: &mut Journal, out: &mut Out) {
+        while let Some((to, refusal)) = self.mail.outbox.next_old_refusal() {
+            let (relay, number) = (self.spec.addr.clone(), refusal.id.number);
+            journal.push(Record::Told { relay, to: to.clone(), number });
+            out.show(refused_event(to, refusal));
+        }
+    }
+
     pub(super) fn ping(&mut self) {
         self.pings += 1;
     }
@@ -261,9 +270,10 @@ impl Uplink {
     fn handle_refused(&mut self, shared: &mut Shared, refused: &Refused<'_>) {
         let Refused { to, id, reason, may_have_arrived, nearest } = *refused;
         let nearest = nearest.0.iter().flatten().filter_map(|name| name.parse().ok()).collect();
-        if let Some(to) = self.mail.outbox.handle_refused(to, id, (reason, may_have_arrived), nearest) {
+        let refused = self.mail.outbox.handle_refused(to, id, (reason, may_have_arrived), nearest);
+        if let Some((to, may_have_arrived)) = refused {
             let (relay, number) = (self.spec.addr.clone(), id.number);
-            shared.journal.push(Record::Refused { relay, to, number, reason });
+            shared.journal.push(Record::Refused { relay, to, number, reason, may_have_arrived });
         }
     }
 
@@ -433,11 +443,8 @@ impl Mail {
                 Some(Event::Progress { request, id, progress: Progress::Queued, via })
             }
             Record::Refused { to, number, .. } => {
-                let Refusal { request, id, reason, may_have_arrived, nearest, body } =
-                    self.outbox.refusal_recorded(&to, number)?;
-                // A body that was not kept is no text.
-                let text = decode_text(&body).map(|(text, _)| text).unwrap_or_default();
-                Some(Event::Refused { request, id, to, reason, may_have_arrived, nearest, text })
+                let refusal = self.outbox.refusal_recorded(&to, number)?;
+                Some(refused_event(to, refusal))
             }
             Record::Received { letter, .. } => {
                 self.ledger.stored(&letter.from, letter.id);
@@ -453,9 +460,16 @@ impl Mail {
                 }
                 None
             }
-            Record::Reached { .. } | Record::Counter(_) | Record::Pin { .. } => None,
+            Record::Reached { .. } | Record::Told { .. } | Record::Counter(_) | Record::Pin { .. } => None,
         }
     }
+}
+
+fn refused_event(to: Name, refusal: Refusal) -> Event {
+    let Refusal { request, id, reason, may_have_arrived, nearest, body } = refusal;
+    // A body that was not kept is no text.
+    let text = decode_text(&body).map(|(text, _)| text).unwrap_or_default();
+    Event::Refused { request, id, to, reason, may_have_arrived, nearest, text }
 }
 
 /// Closes a TCP connection of ours.

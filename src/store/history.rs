@@ -11,7 +11,9 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use super::database::{self, Kind, fault, phrase};
 use super::worker::Fault;
 use crate::base::{Carrier, HostPort, LetterId, Name, OutboxId, Phrase, Wall};
-use crate::client::{Incoming, Kept, KeptConversation, KeptLetter, KeptSender, Reach, Record};
+use crate::client::{
+    Incoming, Kept, KeptConversation, KeptLetter, KeptRefusal, KeptSender, Reach, Reason, Record,
+};
 
 /// The layout of a member's database.
 pub(super) const KIND: Kind = Kind {
@@ -54,17 +56,32 @@ CREATE TABLE letters(
   at INTEGER NOT NULL,
   request INTEGER,
   refused TEXT,
+  doubt INTEGER NOT NULL DEFAULT 0,
   via TEXT,
   missing INTEGER NOT NULL DEFAULT 0,
   shown INTEGER NOT NULL DEFAULT 0,
   UNIQUE(peer, way, outbox, number)
 ) STRICT;
 CREATE UNIQUE INDEX letters_by_request ON letters(request) WHERE request IS NOT NULL;
-CREATE INDEX letters_unshown ON letters(id) WHERE way = 1 AND shown = 0;",
+CREATE INDEX letters_unshown ON letters(id) WHERE way = 1 AND shown = 0;
+CREATE INDEX letters_untold ON letters(id) WHERE way = 0 AND shown = 0 AND refused IS NOT NULL;",
 };
 
 /// Conversations and senders' outboxes loaded at start, newest first: what the client's tables hold.
 const ROWS_LOADED_MAX: u32 = 65_536;
+
+/// Refusals loaded at start that a killed process did not tell; more are told by the runs after it.
+const REFUSALS_LOADED_MAX: u32 = 1_024;
+/// What the column `refused` may say.
+const REASONS: [Reason; 7] = [
+    Reason::Unknown,
+    Reason::Offline,
+    Reason::Full,
+    Reason::TooLong,
+    Reason::Blocked,
+    Reason::Behind,
+    Reason::Expired,
+];
 
 /// Sent, in the column `way`.
 pub(super) const SENT: u8 = 0;
@@ -122,6 +139,7 @@ impl History {
         };
         self.load_conversations(&mut kept)?;
         self.load_letters(&mut kept)?;
+        self.load_refusals(&mut kept)?;
         self.load_senders(&mut kept)?;
         Ok(kept)
     }
@@ -161,6 +179,24 @@ impl History {
             let (relay, to) = peer(row, 0)?;
             let (request, text, written) = (number(row, 3)?, row.get(4)?, Wall(number(row, 5)?));
             kept.letters.insert((relay, to, number(row, 2)?), KeptLetter { request, text, written });
+        }
+        Ok(())
+    }
+
+    fn load_refusals(&self, kept: &mut Kept) -> rusqlite::Result<()> {
+        let select = "SELECT relay, member, number, request, text, at, refused, doubt
+            FROM letters JOIN peers ON peers.id = peer
+            WHERE way = 0 AND shown = 0 AND refused IS NOT NULL ORDER BY letters.id LIMIT ?1";
+        let mut select = self.db.prepare(select)?;
+        let mut rows = select.query([REFUSALS_LOADED_MAX])?;
+        while let Some(row) = rows.next()? {
+            let (relay, to) = peer(row, 0)?;
+            let (request, text, written) = (number(row, 3)?, row.get(4)?, Wall(number(row, 5)?));
+            let (word, may_have_arrived): (String, bool) = (row.get(6)?, row.get(7)?);
+            let reason = REASONS.into_iter().find(|reason| reason.as_str() == word).unwrap_or(Reason::Full);
+            let letter = KeptLetter { request, text, written };
+            let refusal = KeptRefusal { letter, reason, may_have_arrived };
+            kept.refusals.insert((relay, to, number(row, 2)?), refusal);
         }
         Ok(())
     }
@@ -214,10 +250,18 @@ fn add_one(tx: &Transaction<'_>, outbox: OutboxId, record: &Record) -> rusqlite:
             add_written(tx, peer, outbox, letter)
         }
         Record::Reached { relay, to, reach } => raise(tx, peer_id(tx, relay, to)?, reach),
-        Record::Refused { relay, to, number, reason } => {
-            let update = "UPDATE letters SET refused = ?1
-                WHERE peer = ?2 AND way = 0 AND outbox = ?3 AND number = ?4";
-            let row = (reason.as_str(), peer_id(tx, relay, to)?, outbox.0 as i64, *number as i64);
+        Record::Refused { relay, to, number, reason, may_have_arrived } => {
+            let update = "UPDATE letters SET refused = ?4, doubt = ?5
+                WHERE peer = ?1 AND way = 0 AND outbox = ?2 AND number = ?3 AND refused IS NULL
+                    AND number > (SELECT delivered FROM conversations WHERE conversations.peer = ?1)";
+            let (peer, outbox, number) = (peer_id(tx, relay, to)?, outbox.0 as i64, *number as i64);
+            tx.prepare_cached(update)?.execute((peer, outbox, number, reason.as_str(), may_have_arrived))?;
+            Ok(true)
+        }
+        Record::Told { relay, to, number } => {
+            let update = "UPDATE letters SET shown = 1
+                WHERE peer = ?1 AND way = 0 AND outbox = ?2 AND number = ?3";
+            let row = (peer_id(tx, relay, to)?, outbox.0 as i64, *number as i64);
             tx.prepare_cached(update)?.execute(row)?;
             Ok(true)
         }

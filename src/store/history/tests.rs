@@ -56,7 +56,7 @@ fn reached(to: &str, reach: Reach) -> Record {
 
 fn refused(to: &str, number: u64) -> Record {
     let reason = crate::client::Reason::Full;
-    Record::Refused { relay: relay(), to: name(to), number, reason }
+    Record::Refused { relay: relay(), to: name(to), number, reason, may_have_arrived: number == 2 }
 }
 
 fn commit(store: &mut MemberStore, records: &[Record]) -> Vec<usize> {
@@ -271,6 +271,7 @@ enum Step {
     Write(usize),
     Reach(usize, [u64; 4]),
     Refuse(usize, u64),
+    Tell(usize, u64),
     Receive(usize, u64, u64),
     Show(usize, u64, bool),
 }
@@ -281,6 +282,7 @@ fn step() -> impl Strategy<Value = Step> {
         who.clone().prop_map(Step::Write),
         (who.clone(), prop::array::uniform4(0..9u64)).prop_map(|(w, marks)| Step::Reach(w, marks)),
         (who.clone(), 0..9u64).prop_map(|(w, n)| Step::Refuse(w, n)),
+        (who.clone(), 0..9u64).prop_map(|(w, n)| Step::Tell(w, n)),
         (who.clone(), 1..9u64, 0..9u64).prop_map(|(w, n, after)| Step::Receive(w, n, after)),
         (who, 1..9u64, any::<bool>()).prop_map(|(w, n, read)| Step::Show(w, n, read)),
     ]
@@ -308,6 +310,8 @@ proptest! {
                     reached(NAMES[who], Reach { last, taken, accepted, delivered, read, until: Wall(read) })
                 }
                 Step::Refuse(who, number) => refused(NAMES[who], number),
+                Step::Tell(who, number) if kept.letters.contains_key(&(relay(), name(NAMES[who]), number)) => continue,
+                Step::Tell(who, number) => Record::Told { relay: relay(), to: name(NAMES[who]), number },
                 Step::Receive(who, number, after) => received(NAMES[who], number, after),
                 Step::Show(who, number, read) => shown(NAMES[who], number, read),
             };
