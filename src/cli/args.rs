@@ -7,11 +7,13 @@ use std::time::Duration;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::app::{
-    ContactsAction, Failure, HistoryOptions, ListenOptions, NewContact, RelayOptions, SendOptions, TextSource,
+    BENCH_SIZE_MIN, BenchOptions, ContactsAction, Failure, HistoryOptions, ListenOptions, NewContact,
+    RelayOptions, SendOptions, TextSource,
 };
 use crate::base::Phrase;
-use crate::client::Progress;
+use crate::client::{Carriers, Progress};
 use crate::ui::Color;
+use crate::wire::limits::LETTER_TEXT_MAX;
 
 #[derive(Debug, Parser)]
 #[command(name = "queqiao", version, propagate_version = true, disable_help_subcommand = true)]
@@ -32,6 +34,7 @@ pub(super) enum Sub {
     Listen(ListenArgs),
     History(HistoryArgs),
     Ping(PingArgs),
+    Bench(BenchArgs),
     Contacts(ContactsArgs),
     Trust(TrustArgs),
 }
@@ -45,10 +48,27 @@ pub(super) struct Common {
     pub(super) name: Option<String>,
     #[arg(long, value_name = "DIR", env = "QUEQIAO_DATA", global = true)]
     pub(super) data: Option<PathBuf>,
-    #[arg(long, env = "QUEQIAO_TCP", conflicts_with = "udp", global = true)]
-    pub(super) tcp: bool,
-    #[arg(long, env = "QUEQIAO_UDP", global = true)]
-    pub(super) udp: bool,
+    #[arg(long, conflicts_with = "udp", global = true)]
+    tcp: bool,
+    #[arg(long, global = true)]
+    udp: bool,
+}
+
+impl Common {
+    /// The carriers to use. `QUEQIAO_UDP` and `QUEQIAO_TCP` count only where neither flag is given, so that a flag never
+    /// conflicts with the environment.
+    pub(super) fn carriers(&self, env: impl Fn(&str) -> Option<String>) -> Carriers {
+        let set = |name| {
+            env(name).is_some_and(|value| !matches!(value.as_str(), "" | "0" | "no" | "false" | "off"))
+        };
+        match (self.udp, self.tcp) {
+            (true, _) => Carriers::Udp,
+            (_, true) => Carriers::Tcp,
+            _ if set("QUEQIAO_UDP") => Carriers::Udp,
+            _ if set("QUEQIAO_TCP") => Carriers::Tcp,
+            _ => Carriers::Auto,
+        }
+    }
 }
 
 #[derive(Debug, ClapArgs)]
@@ -63,8 +83,8 @@ pub(super) struct DemoArgs {
 pub(super) struct RelayArgs {
     #[arg(long, value_name = "ADDR:PORT", env = "QUEQIAO_BIND", default_value = "127.0.0.1:8081")]
     bind: SocketAddr,
-    #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, require_equals = true, default_missing_value = "")]
-    tcp: Option<String>,
+    #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, require_equals = true)]
+    tcp: Option<Option<SocketAddr>>,
     #[arg(long, value_name = "DIR", env = "QUEQIAO_DATA")]
     data: Option<PathBuf>,
     #[arg(long, value_name = "on|off", default_value = "on")]
@@ -79,8 +99,7 @@ enum Switch {
 
 impl RelayArgs {
     pub(super) fn options(&self) -> RelayOptions {
-        let tcp = self.tcp.as_deref().map(|text| text.parse().ok());
-        let (bind, data) = (self.bind, self.data.clone());
+        let (bind, tcp, data) = (self.bind, self.tcp, self.data.clone());
         RelayOptions { bind, tcp, data, limits_off: self.limits == Switch::Off }
     }
 }
@@ -205,6 +224,38 @@ pub(super) struct PingArgs {
 }
 
 #[derive(Debug, ClapArgs)]
+pub(super) struct BenchArgs {
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8081")]
+    relay: String,
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = count(1, 4_096))]
+    pairs: u64,
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = count(1, 65_536))]
+    window: u64,
+    #[arg(long, value_name = "BYTES", default_value_t = 100, value_parser = count(BENCH_SIZE_MIN, LETTER_TEXT_MAX))]
+    size: u64,
+    #[arg(long, value_name = "S", default_value = "5", value_parser = span)]
+    secs: Duration,
+    #[arg(long)]
+    tcp: bool,
+    #[arg(long, value_name = "PID")]
+    relay_pid: Option<u32>,
+    #[arg(long)]
+    json: bool,
+}
+
+fn count(min: usize, max: usize) -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(min as u64..=max as u64)
+}
+
+impl From<BenchArgs> for BenchOptions {
+    fn from(args: BenchArgs) -> BenchOptions {
+        let BenchArgs { relay, pairs, window, size, secs: time, tcp, relay_pid, json } = args;
+        let (pairs, window, size) = (pairs as usize, window as usize, size as usize);
+        BenchOptions { relay, pairs, window, size, time, tcp, relay_pid, json }
+    }
+}
+
+#[derive(Debug, ClapArgs)]
 pub(super) struct ContactsArgs {
     #[command(flatten)]
     pub(super) common: Common,
@@ -292,6 +343,19 @@ mod tests {
         for wrong in ["", "s", "10x", "-1s", "1..2s"] {
             assert!(span(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_carriers_flag_wins_over_the_environment() {
+        let common = |tcp, udp| Common { contacts: None, name: None, data: None, tcp, udp };
+        let only = |wanted: &'static str, value: &'static str| {
+            move |name: &str| (name == wanted).then(|| value.to_owned())
+        };
+        assert_eq!(common(false, true).carriers(only("QUEQIAO_TCP", "1")), Carriers::Udp);
+        assert_eq!(common(true, false).carriers(only("QUEQIAO_UDP", "1")), Carriers::Tcp);
+        assert_eq!(common(false, false).carriers(only("QUEQIAO_TCP", "true")), Carriers::Tcp);
+        assert_eq!(common(false, false).carriers(only("QUEQIAO_UDP", "1")), Carriers::Udp);
+        assert_eq!(common(false, false).carriers(only("QUEQIAO_UDP", "0")), Carriers::Auto);
     }
 
     #[test]

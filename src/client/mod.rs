@@ -29,7 +29,9 @@ pub use api::{
 pub use kept::{Kept, KeptConversation, KeptLetter, KeptRefusal, KeptSender, Reach};
 pub use outbox::{OUTBOX_BYTES_MAX, OUTBOX_LETTERS_MAX};
 
-use crate::base::{Carrier, Core, HostPort, Input, LetterId, Now, OutboxId, Path, Rng, Tick, Ticket};
+use crate::base::{
+    Carrier, Core, Effect, HostPort, Input, LetterId, Now, OutboxId, Path, Rng, Tick, Ticket, Why,
+};
 use crate::peer::Peer;
 use crate::session::{AccessSecret, Identity, Indexes};
 pub use crate::wire::message::Reason;
@@ -189,9 +191,11 @@ impl Client {
         let shared = &mut self.shared;
         match packet::parse(path.carrier(), bytes) {
             Ok(Packet::Data { receiver, .. }) => {
-                let Some(relay) = shared.indexes.get(receiver).cloned() else { return };
-                if let Some(uplink) = self.uplinks.get_mut(&relay) {
-                    uplink.handle_data(now, shared, path, bytes, out);
+                let relay = shared.indexes.get(receiver).cloned();
+                let uplink = relay.and_then(|relay| self.uplinks.get_mut(&relay));
+                let taken = uplink.is_some_and(|uplink| uplink.handle_data(now, shared, path, bytes, out));
+                if !taken {
+                    self.spoil(now, path, out);
                 }
             }
             Ok(Packet::Response { receiver, .. }) => {
@@ -205,7 +209,16 @@ impl Client {
                     uplink.handle_key_answer(now, shared, bytes, out);
                 }
             }
-            _ => {}
+            _ => self.spoil(now, path, out),
+        }
+    }
+
+    /// Nothing is lost on TCP, so nothing that was is sent again there: a connection that brings what cannot be read
+    /// is of no more use.
+    fn spoil(&mut self, now: Now, path: Path, out: &mut Out) {
+        if let Some((uplink, shared, conn)) = self.uplink_of_conn(path) {
+            out.effects.push(Effect::Close(path));
+            uplink.handle_path_closed(now, shared, conn, Why::Framing, out);
         }
     }
 

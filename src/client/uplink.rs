@@ -61,6 +61,7 @@ pub(super) struct Uplink {
     welcomed: bool,
     text_max: usize,
     pub(super) mail: Mail,
+    last_author: Option<Name>,
     pings: u32,
     /// Reused: a message being read, and one being written.
     incoming: Vec<u8>,
@@ -78,6 +79,7 @@ impl Uplink {
             welcomed: false,
             text_max: LETTER_TEXT_MAX,
             mail,
+            last_author: None,
             pings: 0,
             incoming: Vec::new(),
             outgoing: Vec::new(),
@@ -145,6 +147,7 @@ impl Uplink {
 
     // From the world.
 
+    /// Takes in a data packet; `false` if it could not be opened.
     pub(super) fn handle_data(
         &mut self,
         now: Now,
@@ -152,19 +155,23 @@ impl Uplink {
         path: Path,
         bytes: &mut [u8],
         out: &mut Out,
-    ) {
-        let Some(peer) = &mut self.peer else { return };
+    ) -> bool {
+        let Some(peer) = &mut self.peer else { return false };
         let heard = peer.handle_packet(now.tick, path, bytes);
         match heard {
-            Heard::Dropped => return,
-            Heard::Taken => {}
-            Heard::Closed(code) => return self.handle_closed(now, shared, code, out),
+            Heard::Dropped => return false,
+            Heard::Taken => self.handle_taken(now, shared, out),
+            Heard::Closed(code) => self.handle_closed(now, shared, code, out),
             Heard::Broken(violation) => {
                 peer.close(close::PROTOCOL_VIOLATION, violation.as_str());
                 peer.flush(now.tick, out);
-                return self.lose(now, shared, out);
+                self.lose(now, shared, out);
             }
         }
+        true
+    }
+
+    fn handle_taken(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
         self.free_indexes(now.tick, shared);
         self.stop_repairing(now.tick, shared, out);
         self.read(now, shared, out);
@@ -277,9 +284,17 @@ impl Uplink {
         }
     }
 
+    /// The name of a letter's sender. Letters come in rows from one sender, and reading a name is dear.
+    fn author(&mut self, from: &str) -> Option<Name> {
+        if self.last_author.as_ref().is_none_or(|last| last.as_str() != from) {
+            self.last_author = Some(from.parse().ok()?);
+        }
+        self.last_author.clone()
+    }
+
     /// Writes a new letter down; `false` if it cannot come from an honest relay.
     fn handle_delivery(&mut self, shared: &mut Shared, delivery: &Delivery<'_>) -> bool {
-        let Ok(from) = delivery.from.parse::<Name>() else { return false };
+        let Some(from) = self.author(delivery.from) else { return false };
         let Seen::New { missing, after } = self.mail.ledger.take(&from, delivery.id, delivery.prev) else {
             return true;
         };

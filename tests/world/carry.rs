@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use queqiao::base::{Effect, Input, Path, Ticket, Why};
-use queqiao::client::{self, Event, Progress};
+use queqiao::client::{self, Command, Event, Incoming, Progress};
 use queqiao::relay;
 use queqiao::wire::packet::PacketType;
 
@@ -16,7 +16,7 @@ use super::world::{Happening, RELAY_ADDR, World};
 /// Datagrams kept for those who replay.
 const OVERHEARD_MAX: usize = 64;
 /// TCP gives up opening after so many tries.
-const SYN_TRIES_MAX: u32 = 4;
+const SYN_TRIES_MAX: u32 = 3;
 /// Keys this old are renewed because of their age.
 const REKEY_AGE: Duration = Duration::from_secs(15 * 60 - 1);
 
@@ -108,6 +108,10 @@ impl World {
         let hostile = self.hostile.contains_key(&to);
         self.addresses.relay_sends(to, packet, hostile);
         self.datagrams += 1;
+        if let Some(intruder) = self.intruder.as_mut().filter(|intruder| intruder.addr == to) {
+            intruder.heard.push(packet.to_vec());
+            return self.addresses.arrives_there(to);
+        }
         let Some(client) = self.mapped.get(&to).copied() else { return };
         let lane = &mut self.stations[client].down;
         let arrivals = lane.carry(self.now, packet.len(), &mut self.rng, &mut self.cover);
@@ -146,7 +150,7 @@ impl World {
                         touched.push(conn);
                     }
                 }
-                Effect::Persist(ticket, record) => self.persist_of_client(client, ticket, &record),
+                Effect::Persist(ticket, record) => self.persist_of_client(client, ticket, record),
                 Effect::LookUp(host) => {
                     let at = self.now + below(&mut self.rng, Duration::from_millis(30));
                     self.agenda.enter(at, Happening::Resolved { client, life, host });
@@ -189,19 +193,6 @@ impl World {
         }
     }
 
-    fn persist_of_client(&mut self, client: usize, ticket: Ticket, record: &client::Record) {
-        let durable = !chance(&mut self.rng, self.disk_fails);
-        let station = &mut self.stations[client];
-        match record {
-            client::Record::Counter(mark) if durable => station.counter_reserved = *mark,
-            client::Record::Counter(_) => {}
-            client::Record::Pin { key, .. } => station.pinned = Some(*key),
-        }
-        self.cover.add_many(Count::NotCommitted, u64::from(!durable));
-        let life = station.node.life;
-        self.persist(client + 1, life, ticket, durable);
-    }
-
     fn persist(&mut self, node: usize, life: u32, ticket: Ticket, durable: bool) {
         let at = self.now + below(&mut self.rng, self.disk);
         self.agenda.enter(at, Happening::Committed { node, life, ticket, durable });
@@ -212,10 +203,11 @@ impl World {
         if alive != life {
             return;
         }
-        let (yes, no) = (Input::Committed(ticket), Input::NotCommitted(ticket));
         if node == 0 {
+            let (yes, no) = (Input::Committed(ticket), Input::NotCommitted(ticket));
             self.tell_relay(Waiting::Other(if durable { yes } else { no }));
         } else {
+            let durable = self.write(node - 1, ticket) && durable;
             let (yes, no) = (Input::Committed(ticket), Input::NotCommitted(ticket));
             self.tell_client(node - 1, Waiting::Other(if durable { yes } else { no }));
         }
@@ -223,8 +215,11 @@ impl World {
 
     fn shown(&mut self, client: usize, event: Event) {
         self.note(|| format!("client {client}: {}", brief(&event)));
-        let life = (client, self.stations[client].node.life);
-        self.oracle.show(life, &event, &mut self.cover);
+        self.oracle.show(client, &event, &mut self.cover);
+        if let Event::Letter(Incoming { relay, from, id, .. }) = &event {
+            let (relay, from, id) = (relay.clone(), from.clone(), *id);
+            self.command(client, Command::Shown { relay, from, id, read: true });
+        }
         let count = match &event {
             Event::Online { .. } => Some(Count::Online),
             Event::Lost { .. } => Some(Count::Lost),
@@ -253,20 +248,20 @@ impl World {
 
     fn queue_on(&mut self, conn: u64, side: Side, packet: &[u8]) {
         let Some(state) = self.conns.get_mut(&conn) else { return };
-        if !state.side(side).open {
-            return;
-        }
-        if let Err(why) = state.queue(side, packet) {
-            self.cover.add(Count::TcpStuck);
-            self.tell_closed(conn, side, why);
-            self.reset(conn);
-        }
+        let (client, open) = (state.client, state.side(side).open);
+        self.note(|| format!("tcp {conn} of {client}: {side:?} sends {}", describe(packet)));
+        let Some(state) = self.conns.get_mut(&conn).filter(|_| open) else { return };
+        let queued = state.queue(side, packet);
+        assert_eq!(queued, Ok(()), "a core queues no more than the other end takes");
+        self.records += 1;
     }
 
     fn close_side(&mut self, conn: u64, side: Side) {
         let Some(state) = self.conns.get_mut(&conn) else { return };
+        let client = state.client;
         if state.established {
             state.close(side);
+            self.note(|| format!("tcp {conn} of {client}: {side:?} closes"));
         } else {
             self.conns.remove(&conn);
         }
@@ -308,6 +303,7 @@ impl World {
         state.established = true;
         state.socket.iter_mut().for_each(|socket| socket.open = true);
         self.cover.add(Count::TcpOpened);
+        self.note(|| format!("tcp {conn} of {client} is open"));
         let remote = self.stations[client].public;
         let dialled = Input::PathOpened { path: Path::Tcp(client_id), remote: RELAY_ADDR.parse().unwrap() };
         let accepted = Input::PathOpened { path: Path::Tcp(relay_id), remote };
@@ -322,6 +318,7 @@ impl World {
         let station = &mut self.stations[client];
         let lane = if side == Side::Client { &mut station.up } else { &mut station.down };
         let (arrives, report) = state.pump(side, now, lane, &mut self.rng);
+        self.cover.add_many(Count::TcpCorrupted, std::mem::take(&mut state.flipped));
         let id = state.side(side).id;
         if let Some(at) = arrives {
             self.agenda.enter(at, Happening::Segments(conn, side.other()));
@@ -366,6 +363,7 @@ impl World {
         let (client, life, id) = (state.client, state.client_life, state.side(side).id);
         state.side(side).open = false;
         let path = Path::Tcp(id);
+        self.note(|| format!("tcp {conn} of {client}: {side:?} is told {why:?}"));
         match side {
             Side::Client if self.stations[client].node.life == life => {
                 self.tell_client(client, Waiting::Other(Input::PathClosed(path, why)));

@@ -7,12 +7,15 @@ use std::time::Duration;
 use queqiao::base::{ConnId, HostPort, OutboxId, PublicKey, Rng, Tick, Ticket};
 use queqiao::client::{self, Carriers, Client, Command, Event, RelaySpec};
 use queqiao::relay::{self, Limits, Relay};
+use queqiao::session::SessionId;
 
 use super::agenda::Agenda;
 use super::cover::{Count, Cover};
+use super::disk::Disk;
 use super::guard::{Addresses, PeerWatch};
+use super::intruder::Intruder;
 use super::node::{Node, Waiting};
-use super::oracle::{Fate, Life, Oracle};
+use super::oracle::{Fate, Oracle};
 use super::tcp::{Conn, Side};
 use super::weather::{Lane, below};
 
@@ -74,7 +77,8 @@ pub struct Station {
     pub stopped: bool,
     /// It knows its relay.
     pub started: bool,
-    pub counter_reserved: u64,
+    pub disk: Disk,
+    pub outbox: u64,
     pub epoch_since: Option<(u32, Tick)>,
 }
 
@@ -102,6 +106,9 @@ pub struct World {
     /// Datagrams clients have had: whose, and what.
     pub overheard_down: VecDeque<(usize, Vec<u8>)>,
     pub hostile: BTreeMap<SocketAddr, ()>,
+    pub intruder: Option<Intruder>,
+    /// How often somebody broke the protocol.
+    pub intrusions: u64,
     pub oracle: Oracle,
     pub cover: Cover,
     pub requests: u64,
@@ -112,7 +119,10 @@ pub struct World {
     /// TCP segments are cut at most so long.
     pub cut: usize,
     pub tcp_corrupt: u64,
+    /// Sent so far: datagrams, and packets on TCP.
     pub datagrams: u64,
+    pub records: u64,
+    relay_watches: BTreeMap<SessionId, PeerWatch>,
     pub trace: bool,
     last_stats: relay::Stats,
 }
@@ -160,6 +170,8 @@ impl World {
             overheard_up: VecDeque::new(),
             overheard_down: VecDeque::new(),
             hostile: BTreeMap::new(),
+            intruder: None,
+            intrusions: 0,
             oracle: Oracle::default(),
             cover: Cover::default(),
             requests: 0,
@@ -168,6 +180,8 @@ impl World {
             cut: 16 * 1024,
             tcp_corrupt: 0,
             datagrams: 0,
+            records: 0,
+            relay_watches: BTreeMap::new(),
             trace: std::env::var_os("QUEQIAO_SEED").is_some(),
             last_stats: relay::Stats::default(),
         }
@@ -183,7 +197,9 @@ impl World {
     pub fn client_with_key(&mut self, name: &str, carriers: Carriers, private_key: [u8; 32]) -> usize {
         let index = self.stations.len();
         self.oracle.names.push(name.to_owned());
-        let node = Node::new(self.make_client((index, 0), name, carriers, private_key, 0));
+        let outbox = self.rng.next_u64();
+        self.oracle.outboxes.insert(outbox, index);
+        let node = Node::new(self.make_client(name, carriers, private_key, outbox, &Disk::default()));
         let delay = Duration::from_millis(5);
         let public = SocketAddr::from(([198, 51, 100, index as u8 + 1], 10_000));
         self.mapped.insert(public, index);
@@ -201,7 +217,8 @@ impl World {
             watch: PeerWatch::default(),
             stopped: false,
             started: false,
-            counter_reserved: 0,
+            disk: Disk::default(),
+            outbox,
             epoch_since: None,
         });
         index
@@ -209,17 +226,17 @@ impl World {
 
     fn make_client(
         &mut self,
-        life: Life,
         name: &str,
         carriers: Carriers,
         private_key: [u8; 32],
-        counter_reserved: u64,
+        outbox: u64,
+        disk: &Disk,
     ) -> Client {
-        let (mut seed, outbox) = ([0; 32], self.rng.next_u64());
+        let mut seed = [0; 32];
         self.rng.fill(&mut seed);
-        self.oracle.outboxes.insert(life, outbox);
         let (name, outbox) = (Some(name.parse().unwrap()), OutboxId(outbox));
-        Client::new(client::Config { name, private_key, outbox, carriers, counter_reserved, seed })
+        let (counter_reserved, kept) = (disk.counter_reserved, Some(disk.kept.clone()));
+        Client::new(client::Config { name, private_key, outbox, carriers, counter_reserved, kept, seed })
     }
 
     /// The client begins to reach its relay.
@@ -240,10 +257,11 @@ impl World {
     pub fn send(&mut self, client: usize, to: &str, text: &str) -> u64 {
         self.requests += 1;
         let request = self.requests;
-        let life = (client, self.stations[client].node.life);
-        self.oracle.sent(life, request, to, text);
-        let (relay, to, text) = (self.stations[client].relay.clone(), to.parse().unwrap(), text.to_owned());
+        self.oracle.sent(client, request, to, text);
+        let relay = self.stations[client].relay.clone();
+        self.note(|| format!("client {client}: says letter {request} to {to}, {} B", text.len()));
         self.cover.add_many(Count::LongLetters, u64::from(text.len() > 16_000));
+        let (to, text) = (to.parse().unwrap(), text.to_owned());
         self.command(client, Command::Send { request, relay, to, text });
         request
     }
@@ -286,13 +304,15 @@ impl World {
         self.note(|| "the relay restarts".to_owned());
     }
 
-    /// The client's process dies; another one with the same key runs in its place, with an outbox of its own.
+    /// The client's process is killed; another one goes on with what is on its disk.
     pub fn restart_client(&mut self, client: usize) {
-        let station = &self.stations[client];
-        let life = (client, station.node.life + 1);
-        let (name, carriers, key) = (station.name.clone(), station.carriers, station.private_key);
-        let core = self.make_client(life, &name, carriers, key, station.counter_reserved);
+        self.cut_off(client);
         let station = &mut self.stations[client];
+        let (name, carriers, key) = (station.name.clone(), station.carriers, station.private_key);
+        let (outbox, disk) = (station.outbox, std::mem::take(&mut station.disk));
+        let core = self.make_client(&name, carriers, key, outbox, &disk);
+        let station = &mut self.stations[client];
+        station.disk = disk;
         station.node.restart(core);
         station.watch.finish(&mut self.cover);
         station.stopped = false;
@@ -410,10 +430,15 @@ impl World {
 
     fn look_at_relay(&mut self) {
         let stats = self.relay.core.stats();
-        assert_eq!(stats.violations, 0, "an honest client was closed for breaking the protocol");
+        let honest = stats.violations <= self.intrusions;
+        assert!(honest, "an honest client was closed for breaking the protocol");
         let sessions = self.relay.core.session_count();
-        let most = self.stations.len() * 3 + 3;
+        let most = self.stations.len() * 3 + 3 + self.intrusions as usize;
         assert!(sessions <= most, "{sessions} sessions of {} clients", self.stations.len());
+        for peer in self.relay.core.peers() {
+            let watch = self.relay_watches.entry(peer.id()).or_default();
+            watch.look(self.now, Some(peer), &mut self.cover);
+        }
     }
 
     pub fn note_relay_stats(&mut self) {
@@ -426,6 +451,7 @@ impl World {
     /// Sums what is counted at the end.
     pub fn finish(&mut self) {
         self.note_relay_stats();
+        self.relay_watches.values_mut().for_each(|watch| watch.finish(&mut self.cover));
         for station in &mut self.stations {
             station.watch.finish(&mut self.cover);
         }
@@ -439,10 +465,7 @@ impl World {
 
     /// The letters that have not ended, of clients that still try.
     pub fn open_letters(&self) -> Vec<u64> {
-        self.oracle.open(|(client, life)| {
-            let station = &self.stations[client];
-            station.node.life == life && !station.stopped
-        })
+        self.oracle.open(|client| !self.stations[client].stopped)
     }
 
     pub fn new_conn_id(&mut self) -> (u64, ConnId) {
