@@ -105,7 +105,7 @@ impl Journal {
             return;
         }
         for entry in &mut self.entries {
-            if entry.state == State::Failed {
+            if entry.state == State::Failed && !matches!(entry.record, Record::Written { .. }) {
                 entry.state = State::Here;
             }
         }
