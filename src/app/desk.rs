@@ -226,6 +226,8 @@ impl Desk {
         while !news.events.contains(&Event::Left) {
             self.turn(None, &mut news);
         }
+        // The writer leaves last, and folds its log into the database.
+        drop(self.archive);
         self.worker.finish();
     }
 }
