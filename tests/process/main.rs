@@ -12,6 +12,7 @@ mod crowd;
 mod interrupts;
 mod listen;
 mod names;
+mod outbox;
 mod presence;
 mod reach;
 mod relay;
