@@ -120,7 +120,7 @@ fn clients_that_are_killed_go_on_where_they_were() {
         let span = world.rng.below(60);
         world.run_for(millis(span));
         world.restart_client(if round % 2 == 0 { tom } else { jack });
-        world.run_for(secs(3));
+        world.run_for(secs(12));
     }
     assert!(world.run_until(secs(90), |w| w.open_letters().is_empty()), "{:?}", world.open_letters());
     let arrived = world.oracle.letters.keys().filter(|letter| delivered(&world, **letter)).count();
