@@ -23,7 +23,8 @@ use super::uplink::{Out, Shared, Told, Uplink, close_conn};
 const TCP_CONNECT_AFTER: Duration = Duration::from_millis(250);
 /// UDP has so long to answer before TCP shakes hands.
 const TCP_SHAKE_AFTER: Duration = Duration::from_secs(1);
-/// With TCP refused and UDP silent for this long, the user is told that no relay answers: within a second.
+/// With TCP refused and UDP silent for this long, the user is told that no relay answers: within a second. The same where
+/// only UDP may be used and it is refused.
 const SILENT_AND_REFUSED: Duration = Duration::from_millis(900);
 /// With nothing heard on any carrier for this long, the user is told.
 const SILENT: Duration = Duration::from_secs(3);
@@ -57,13 +58,18 @@ pub(super) struct Connecting {
     udp_addrs: Option<Vec<SocketAddr>>,
     tcp_addrs: Option<Vec<SocketAddr>>,
     tcp_at: Option<Tick>,
-    tcp_refused: bool,
     tell_silence_at: Option<Tick>,
     /// A key the relay showed and has not proved yet.
     unproven_key: Option<PublicKey>,
     told_key_changed: bool,
     failures: u32,
     next_round_at: Option<Tick>,
+    /// The highest handshake counter this relay has had of us, as far as is known. Each relay has its own, or one could
+    /// drive the counters for all others to their end.
+    counter: u64,
+    /// When the present session began, and how many in a row ended soon after that.
+    begun: Tick,
+    early_ends: u32,
 }
 
 impl Connecting {
@@ -73,6 +79,20 @@ impl Connecting {
         self.failures = self.failures.saturating_add(1);
         let micros = pause.as_micros() as u64;
         self.next_round_at = Some(now + Duration::from_micros(micros / 2 + rng.below(micros / 2 + 1)));
+        self.end_round();
+    }
+
+    /// A session has ended. If it was a short one, and those before it too, the pause grows as with failures.
+    pub(super) fn session_ended(&mut self, now: Tick, rng: &mut Rng) {
+        let early = now.since(self.begun) < BACKOFF_MAX;
+        self.failures = self.failures.max(self.early_ends);
+        self.early_ends = if early { self.early_ends.saturating_add(1) } else { 0 };
+        self.back_off(now, rng);
+    }
+
+    /// What was learned about how the relay is reached has changed: the next round begins at once.
+    fn start_over(&mut self) {
+        (self.failures, self.next_round_at) = (0, None);
         self.end_round();
     }
 
@@ -87,6 +107,13 @@ impl Connecting {
         self.failures = 0;
         self.next_round_at = None;
         self.end_round();
+    }
+
+    /// One carrier is refused: the other has only so long to answer before the user is told.
+    fn hasten_silence(&mut self, now: Tick) {
+        if let Some(at) = &mut self.tell_silence_at {
+            *at = (*at).min(self.since + SILENT_AND_REFUSED).max(now + Duration::from_micros(1));
+        }
     }
 
     fn end_round(&mut self) {
@@ -145,7 +172,6 @@ impl Uplink {
         connecting.round = Some(round);
         connecting.next_round_at = None;
         connecting.since = now.tick;
-        connecting.tcp_refused = false;
         if let (Round::Rekey, Some(path)) = (round, self.peer.as_ref().and_then(Peer::path)) {
             let attempt = match path {
                 Path::Udp(addr) => Attempt::new(Carrier::Udp, vec![addr], now.tick, now.tick),
@@ -251,6 +277,16 @@ impl Uplink {
         }
     }
 
+    /// The system says that nobody listens for UDP there: a hint, which the user may hear earlier.
+    pub(super) fn handle_send_refused(&mut self, now: Tick, addr: SocketAddr, carriers: Carriers) {
+        let connecting = &mut self.connecting;
+        if connecting.udp_addrs.as_ref().is_some_and(|addrs| addrs.contains(&addr))
+            && carriers == Carriers::Udp
+        {
+            connecting.hasten_silence(now);
+        }
+    }
+
     fn handle_attempt_closed(
         &mut self,
         now: Now,
@@ -266,11 +302,10 @@ impl Uplink {
             return self.connecting.attempts.push(attempt.connecting(conn));
         }
         if why == Why::Refused {
-            self.connecting.tcp_refused = true;
             if shared.carriers == Carriers::Tcp {
                 self.tell_unreached(Unreached::NoTcpListener, out);
-            } else if let Some(at) = &mut self.connecting.tell_silence_at {
-                *at = (*at).min(self.connecting.since + SILENT_AND_REFUSED).max(now.tick);
+            } else {
+                self.connecting.hasten_silence(now.tick);
             }
         }
         self.end_failed_round(now.tick, shared, out);
@@ -316,7 +351,9 @@ impl Uplink {
             return attempt.enter(now.tick, Stage::Querying(query));
         };
         let Some(counter) = shared.counter.next(now.wall, out) else { return };
+        let counter = counter.max(self.connecting.counter.saturating_add(1));
         let Some(index) = shared.indexes.allocate(&mut shared.rng, self.spec.addr.clone()) else { return };
+        self.connecting.counter = counter;
         let hello = Hello { counter, continues: self.peer.as_ref().map(Peer::id) };
         let (identity, secret, carrier) = (&shared.identity, &shared.secret, attempt.carrier);
         match Initiator::new(identity, &key, secret, &hello, index, carrier, &mut shared.rng) {
@@ -368,9 +405,9 @@ impl Uplink {
             match initiator.handle_response(bytes) {
                 Err(_) => {}
                 Ok(Answered::Stale { highest }) => {
-                    shared.counter.raise(highest);
+                    self.connecting.counter = self.connecting.counter.max(highest);
                     shared.indexes.free(now.tick, Duration::ZERO, index);
-                    attempt.enter(now.tick, Stage::Ready);
+                    attempt.handle_stale(now.tick);
                     return self.drive_attempts(now, shared, out);
                 }
                 Ok(Answered::Established(established)) => {
@@ -412,6 +449,7 @@ impl Uplink {
             self.drop_peer_but(now.tick, shared, Some(path), out);
             let (id, rng) = (welcome.session, shared.rng.fork());
             let begin = Begin { role: Role::Client, path, keys, id, rtt, lifetime: Lifetime::default(), rng };
+            self.connecting.begun = now.tick;
             self.begin(Peer::new(now.tick, begin), shared);
         }
         self.tell_online(out);
@@ -483,13 +521,18 @@ impl Uplink {
         self.told = Told::Away;
     }
 
-    /// A relay that was in the book with another key, or none: the user has decided.
-    pub(super) fn set_key(&mut self, key: Option<PublicKey>) {
-        if key.is_some() && key != self.spec.key {
-            self.spec.key = key;
-            self.connecting.unproven_key = None;
-            self.connecting.told_key_changed = false;
-            self.connecting.next_round_at = None;
+    /// A relay that was in the book with another key, or none: the user has decided, and it is tried at once.
+    pub(super) fn set_key(&mut self, now: Now, key: Option<PublicKey>, shared: &mut Shared, out: &mut Out) {
+        if key.is_none() || key == self.spec.key {
+            return;
+        }
+        self.spec.key = key;
+        self.connecting.unproven_key = None;
+        self.connecting.told_key_changed = false;
+        self.cancel_attempts(now.tick, shared, out);
+        self.connecting.start_over();
+        if !self.stopped {
+            self.pursue(now, shared, out);
         }
     }
 }
@@ -498,10 +541,11 @@ fn send_stage(attempt: &Attempt, path: Path, out: &mut Out) {
     match &attempt.stage {
         Stage::Querying(query) => out.send(path, query.packet()),
         Stage::Shaking(initiator, check) => {
-            out.send(path, initiator.packet());
+            // The question first: a relay with another key closes a TCP connection whose handshake it cannot read.
             if let Some(check) = check {
                 out.send(path, check.packet());
             }
+            out.send(path, initiator.packet());
         }
         Stage::Connecting | Stage::Ready => {}
     }

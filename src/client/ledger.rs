@@ -12,6 +12,9 @@ use super::kept::KeptSender;
 /// Senders' outboxes remembered, about 150 bytes each. Above it the one unheard for longest is forgotten: a letter of
 /// it that comes a second time would be shown a second time, though it stands in the history once.
 const OUTBOXES_MAX: usize = 65_536;
+/// Of them, those of one sender: one for each machine it ever wrote from. Above it that sender's own are forgotten, so
+/// that nobody can make us forget what another has sent.
+const OUTBOXES_OF_ONE_MAX: usize = 64;
 /// Watermarks of what was read that are told again in each new session, newest first: the last session may have ended
 /// before the relay had them.
 const READS_RETOLD_MAX: usize = 64;
@@ -131,14 +134,13 @@ impl Ledger {
         }
     }
 
-    /// The row of `key`, now the newest; the oldest gives way to a new one at the bound.
+    /// The row of `key`, now the newest; the oldest gives way to a new one at the bounds.
     fn touch(&mut self, key: &Key) -> &mut Row {
         match self.rows.get(key) {
             Some(row) => {
                 self.by_age.remove(&row.heard);
             }
-            None if self.rows.len() >= OUTBOXES_MAX => self.forget_oldest(),
-            None => {}
+            None => self.make_room(&key.0),
         }
         self.clock += 1;
         self.by_age.insert(self.clock, key.clone());
@@ -147,11 +149,19 @@ impl Ledger {
         row
     }
 
-    fn forget_oldest(&mut self) {
-        let Some((_, key)) = self.by_age.pop_first() else { return };
-        self.rows.remove(&key);
-        self.owing_stored.retain(|owed| *owed != key);
-        self.owing_read.retain(|owed| *owed != key);
+    fn make_room(&mut self, from: &Name) {
+        let bounds = (from.clone(), OutboxId(0))..=(from.clone(), OutboxId(u64::MAX));
+        let theirs = || self.rows.range(bounds.clone()).map(|(_, row)| row.heard);
+        let oldest = match theirs().count() {
+            OUTBOXES_OF_ONE_MAX.. => theirs().min(),
+            _ if self.rows.len() >= OUTBOXES_MAX => self.by_age.keys().next().copied(),
+            _ => None,
+        };
+        if let Some(key) = oldest.and_then(|heard| self.by_age.remove(&heard)) {
+            self.rows.remove(&key);
+            self.owing_stored.retain(|owed| *owed != key);
+            self.owing_read.retain(|owed| *owed != key);
+        }
     }
 }
 
@@ -222,12 +232,30 @@ mod tests {
     #[test]
     fn the_ledger_is_bounded_and_forgets_the_oldest() {
         let mut ledger = Ledger::default();
+        let take = |ledger: &mut Ledger, sender: usize| {
+            let from = format!("{sender}").parse().unwrap();
+            ledger.take(&from, id(1, 1), 0)
+        };
+        let new = Seen::New { missing: 0, after: 0 };
+        (0..=OUTBOXES_MAX).for_each(|sender| assert_eq!(take(&mut ledger, sender), new));
+        assert_eq!(ledger.rows.len(), OUTBOXES_MAX);
+        assert_eq!(take(&mut ledger, 1), Seen::Before);
+        assert_eq!(take(&mut ledger, 0), new);
+    }
+
+    #[test]
+    fn one_sender_with_many_outboxes_makes_nobody_forget_what_another_has_sent() {
+        let mut ledger = Ledger::default();
+        let jack = "JACK".parse().unwrap();
+        ledger.take(&jack, id(1, 1), 0);
+        ledger.stored(&jack, id(1, 1));
         for outbox in 0..=OUTBOXES_MAX as u64 {
             take(&mut ledger, outbox, 1, 0);
+            ledger.stored(&tom(), id(outbox, 1));
         }
-        assert_eq!(ledger.rows.len(), OUTBOXES_MAX);
-        assert_eq!(ledger.by_age.len(), OUTBOXES_MAX);
-        assert_eq!(take(&mut ledger, 1, 1, 0), None);
-        assert_eq!(take(&mut ledger, 0, 1, 0), Some(0));
+        assert_eq!((ledger.rows.len(), ledger.by_age.len()), (OUTBOXES_OF_ONE_MAX + 1, ledger.rows.len()));
+        assert_eq!(ledger.owing_stored.len(), ledger.rows.len(), "what is forgotten owes nothing");
+        assert_eq!(ledger.take(&jack, id(1, 1), 0), Seen::Before);
+        assert_eq!(take(&mut ledger, OUTBOXES_MAX as u64, 1, 0), None);
     }
 }

@@ -172,8 +172,8 @@ impl Client {
         for (addr, spec) in wanted {
             match self.uplinks.get_mut(&addr) {
                 Some(uplink) => {
-                    uplink.set_key(spec.key);
                     uplink.spec.tcp = spec.tcp;
+                    uplink.set_key(now, spec.key, &mut self.shared, out);
                 }
                 None => {
                     self.mail(&addr);
@@ -271,7 +271,12 @@ impl Core for Client {
             }
             Input::Committed(ticket) => self.handle_committed(now, ticket, true, out),
             Input::NotCommitted(ticket) => self.handle_committed(now, ticket, false, out),
-            Input::SendRefused(..) => {}
+            Input::SendRefused(Path::Udp(addr), _) => {
+                for uplink in self.uplinks.values_mut() {
+                    uplink.handle_send_refused(now.tick, addr, self.shared.carriers);
+                }
+            }
+            Input::SendRefused(Path::Tcp(_), _) => {}
         }
         self.settle(out);
     }

@@ -142,7 +142,7 @@ impl Relay {
             echo_outbox: crate::base::OutboxId(rng.next_u64()),
             members: Members::new(config.members),
             registrations: Registrations::default(),
-            sessions: Sessions::new(config.limits.sessions),
+            sessions: Sessions::new(config.limits.sessions, config.limits.strangers),
             conns: Conns::default(),
             places,
             deadlines: Deadlines::new(),
@@ -168,6 +168,11 @@ impl Relay {
     /// Sessions alive, those not confirmed yet included.
     pub fn session_count(&self) -> usize {
         self.sessions.len()
+    }
+
+    /// Names that are registered or being made durable, and places kept for them.
+    pub fn member_count(&self) -> usize {
+        self.places.len()
     }
 
     /// The other ends of all sessions, to be looked at.

@@ -50,6 +50,9 @@ impl World {
             _ => {}
         }
         let applied = station.disk.kept.apply(record);
+        if let (Record::Written { request, .. }, true) = (record, applied) {
+            self.oracle.written(*request);
+        }
         if let (Record::Received { letter, .. }, true) = (record, applied) {
             self.oracle.stored(client, letter);
         }

@@ -29,6 +29,8 @@ pub struct Fate {
     /// Its number among the sender's letters to that recipient, once it has one.
     number: u64,
     pub text: String,
+    /// It is durable at its sender.
+    written: bool,
     queued: bool,
     pub accepted: bool,
     pub end: Option<End>,
@@ -61,6 +63,7 @@ impl Oracle {
             to,
             number: 0,
             text,
+            written: false,
             queued: false,
             accepted: false,
             end: None,
@@ -83,11 +86,18 @@ impl Oracle {
         }
     }
 
+    /// A letter is durable at its sender.
+    pub fn written(&mut self, request: u64) {
+        self.letters.get_mut(&request).expect("a letter that was sent").written = true;
+    }
+
     /// A letter is durable at its recipient.
     pub fn stored(&mut self, who: usize, letter: &Incoming) {
         if letter.from.as_str() != "echo" {
             let request = self.request_of(who, letter);
-            self.letters.get_mut(&request).expect("it was found by its number").stored = true;
+            let fate = self.letters.get_mut(&request).expect("it was found by its number");
+            assert!(fate.written, "letter {request} arrived, and is in no outbox");
+            fate.stored = true;
         }
     }
 
