@@ -103,6 +103,7 @@ impl End {
             outbox: OutboxId(7),
             carriers,
             counter_reserved: 0,
+            kept: None,
             seed: net::seed(),
         };
         let spec = RelaySpec { addr: relay.clone(), tcp: None, key: None };

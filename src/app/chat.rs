@@ -6,14 +6,14 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use crate::base::{HostPort, Name, Now, Phrase, Tick};
-use crate::client::{Command, RelaySpec};
+use crate::client::{Command, Event, RelaySpec};
 use crate::contacts::{Book, watch};
 use crate::ui::clock::Clock;
 use crate::ui::line::{Do, LineMode, Resolved, Settings};
 use crate::ui::terminal::{Screen, Written, width, write_err};
 use crate::ui::{Color, Paint, Typed, line};
 
-use super::desk::{Ask, Desk, Mail, News};
+use super::desk::{Ask, Desk, Mail, News, first_request};
 use super::listen::follow;
 use super::{Failure, Outcome, Setup, Status, say};
 
@@ -76,8 +76,8 @@ fn ask_name(setup: &Setup) -> Result<Name, Failure> {
 /// Talks at a desk, on this process's terminal, until the user ends it.
 pub(super) fn converse(setup: &Setup, desk: &mut Desk, begin: Begin<'_>) -> Outcome {
     let Begin { me, book, relays, target, color } = begin;
-    desk.command(Command::Relays(relays.clone()));
     let settings = Settings {
+        first_request: first_request(),
         strings: setup.strings.clone(),
         me: me.to_string(),
         carriers: setup.carriers,
@@ -90,7 +90,9 @@ pub(super) fn converse(setup: &Setup, desk: &mut Desk, begin: Begin<'_>) -> Outc
     })
     .map_err(|why| Phrase::new("input-failed").with("cause", why))?;
     let colored = color.enabled(io::stdout().is_terminal(), |name| std::env::var(name).ok());
-    let mut talk = Talk { setup, line, screen: &screen, colored, relays, beyond: Vec::new(), quitting: None };
+    let read = io::stdout().is_terminal();
+    let mut talk =
+        Talk { setup, line, screen: &screen, colored, read, relays, beyond: Vec::new(), quitting: None };
     let outcome = talk.run(desk);
     screen.finish();
     outcome
@@ -102,6 +104,8 @@ struct Talk<'a> {
     line: LineMode<Book>,
     screen: &'a Screen,
     colored: bool,
+    /// What is shown is seen by somebody.
+    read: bool,
     /// Relays spoken to, and those of them that are not in the book.
     relays: Vec<RelaySpec>,
     beyond: Vec<RelaySpec>,
@@ -112,6 +116,10 @@ struct Talk<'a> {
 impl Talk<'_> {
     fn run(&mut self, desk: &mut Desk) -> Outcome {
         let mut news = News::default();
+        if !self.catch_up(desk)? {
+            return Ok(Status::Done);
+        }
+        desk.command(Command::Relays(self.relays.clone()));
         self.ask();
         loop {
             if let Some((status, end)) = self.quitting
@@ -127,16 +135,48 @@ impl Talk<'_> {
         }
     }
 
+    /// Shows what earlier runs stored and nobody was shown; `false` if nobody reads the output any more.
+    fn catch_up(&mut self, desk: &mut Desk) -> Result<bool, Failure> {
+        loop {
+            let page = desk.next_unshown()?;
+            if page.is_empty() {
+                return Ok(true);
+            }
+            let now = desk.now();
+            for letter in page {
+                if !self.show(desk, &Event::Letter(letter), now)? {
+                    return Ok(false);
+                }
+            }
+            // What was marked as shown goes to the store before the next page is read.
+            desk.turn(Some(now.tick), &mut News::default());
+        }
+    }
+
+    /// Shows an event; a letter is marked as shown afterwards, so that a kill between the two shows it again.
+    fn show(&mut self, desk: &mut Desk, event: &Event, now: Now) -> Result<bool, Failure> {
+        let dos = self.line.handle_event(event, now);
+        let open = self.carry_out(desk, dos, now)?;
+        if let (Event::Letter(letter), true) = (event, open) {
+            desk.shown(letter, self.read);
+        }
+        Ok(open)
+    }
+
     /// Takes in what one turn brought; `false` if nobody reads the output any more.
     fn take(&mut self, desk: &mut Desk, news: &mut News, now: Now) -> Result<bool, Failure> {
-        let mut dos = Vec::new();
         for event in news.events.drain(..) {
-            dos.extend(self.line.handle_event(&event, now));
+            if !self.show(desk, &event, now)? {
+                return Ok(false);
+            }
         }
-        let mut typed_one = false;
+        let (mut dos, mut typed_one) = (Vec::new(), false);
         for ask in news.asks.drain(..) {
+            if let Some(failure) = ask.end() {
+                return Err(failure);
+            }
             match ask {
-                Ask::End => return Err(Failure::silent(Status::Interrupted)),
+                Ask::End | Ask::Broken(_) => {}
                 Ask::Trouble(phrase) => say(&self.setup.strings, &phrase),
                 Ask::Typed(typed) => {
                     typed_one = typed != Typed::EndOfInput;

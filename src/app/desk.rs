@@ -4,16 +4,19 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::base::{Core, Effect, Input, Name, Now, OutboxId, Outputs, Phrase, Rng, Tick, Ticket, turn};
-use crate::client::{Carriers, Client, Command, Config, Event, Record};
+use crate::client::{Carriers, Client, Command, Config, Event, Incoming, Record};
 use crate::contacts::Book;
 use crate::net::{self, Inlet, Net, NetConfig};
-use crate::store::{Done, Ephemeral, MemberStore, Worker};
+use crate::store::{Archive, Done, Ephemeral, MemberStore, Worker};
 use crate::ui::Typed;
 
-use super::{Failure, Setup};
+use super::{Failure, Setup, Status};
 
 /// What was said last, such as that a letter is stored, has so long to be acknowledged before the session ends.
 const LEAVE_WITHIN: Duration = Duration::from_millis(500);
+
+/// Letters that wait to be shown are read from disk so many at a time.
+const UNSHOWN_PAGE: usize = 256;
 
 /// What other threads put into a desk's inlet.
 #[derive(Debug)]
@@ -35,6 +38,19 @@ pub(super) enum Ask {
     End,
     /// The store has trouble that people should know of.
     Trouble(Phrase),
+    /// The disk failed: nothing more can be kept.
+    Broken(Phrase),
+}
+
+impl Ask {
+    /// Why the command ends, if it is told to.
+    pub(super) fn end(&self) -> Option<Failure> {
+        match self {
+            Ask::End => Some(Failure::silent(Status::Interrupted)),
+            Ask::Broken(phrase) => Some(Failure { status: Status::Disk, phrase: Some(phrase.clone()) }),
+            _ => None,
+        }
+    }
 }
 
 /// A client's core with a tray beside it for what is not the core's business.
@@ -90,6 +106,9 @@ pub(super) struct Desk {
     out: Outputs<Record, Event>,
     deadline: Option<Tick>,
     refused: Vec<Ticket>,
+    /// The member's letters, and the last of them that was looked at for [`Desk::next_unshown`].
+    archive: Option<Archive>,
+    unshown_behind: u64,
 }
 
 /// What one turn brought.
@@ -107,18 +126,21 @@ impl Desk {
     /// # Errors
     /// The member's folder cannot be used, or is in use by another process.
     pub(super) fn open(setup: &Setup, name: Name) -> Result<Desk, Failure> {
-        let (store, state) = MemberStore::open(&setup.data_dir()?, &name, &name.folder(), net::seed)?;
+        let (data_dir, folder) = (setup.data_dir()?, name.folder());
+        let (store, state) = MemberStore::open(&data_dir, &name, &folder, net::seed)?;
+        let archive = Archive::open(&data_dir, &folder)?;
         let net = new_net()?;
         let worker = spawn(store, net.inlet())?;
         let config = Config {
             name: Some(name),
             private_key: state.private_key,
-            outbox: new_outbox(),
+            outbox: state.outbox,
             carriers: setup.carriers,
             counter_reserved: state.counter_reserved,
+            kept: Some(state.kept),
             seed: net::seed(),
         };
-        Ok(Desk::join(config, net, worker))
+        Ok(Desk { archive, ..Desk::join(config, net, worker) })
     }
 
     /// A client that keeps nothing: a new key, and whatever it writes down is forgotten with it.
@@ -128,14 +150,35 @@ impl Desk {
     pub(super) fn open_ephemeral(name: Option<Name>, carriers: Carriers) -> Result<Desk, Failure> {
         let net = new_net()?;
         let worker = spawn(Ephemeral, net.inlet())?;
-        let (private_key, outbox, seed) = (net::seed(), new_outbox(), net::seed());
-        Ok(Desk::join(Config { name, private_key, outbox, carriers, counter_reserved: 0, seed }, net, worker))
+        let (private_key, outbox, seed) = (net::seed(), OutboxId(random_number()), net::seed());
+        let (counter_reserved, kept) = (0, None);
+        let config = Config { name, private_key, outbox, carriers, counter_reserved, kept, seed };
+        Ok(Desk::join(config, net, worker))
     }
 
     fn join(config: Config, net: Net<Mail>, worker: Worker<Record>) -> Desk {
         let client = Client::new(config);
         let tray = Tray { client, commands: VecDeque::new(), asks: Vec::new() };
-        Desk { tray, net, worker, out: Outputs::default(), deadline: None, refused: Vec::new() }
+        let (out, refused) = (Outputs::default(), Vec::new());
+        Desk { tray, net, worker, out, deadline: None, refused, archive: None, unshown_behind: 0 }
+    }
+
+    /// Letters of earlier runs that nobody was shown, oldest first, some at a time; empty when those are all. To be
+    /// asked for before any relay is spoken to, or what comes meanwhile would come twice.
+    ///
+    /// # Errors
+    /// The letters cannot be read.
+    pub(super) fn next_unshown(&mut self) -> Result<Vec<Incoming>, Phrase> {
+        let Some(archive) = &self.archive else { return Ok(Vec::new()) };
+        let page = archive.unshown(self.unshown_behind, UNSHOWN_PAGE)?;
+        self.unshown_behind = page.last().map_or(self.unshown_behind, |last| last.place);
+        Ok(page.into_iter().map(|unshown| unshown.letter).collect())
+    }
+
+    /// A letter was shown; `read` if its sender may know.
+    pub(super) fn shown(&mut self, letter: &Incoming, read: bool) {
+        let (relay, from, id) = (letter.relay.clone(), letter.from.clone(), letter.id);
+        self.command(Command::Shown { relay, from, id, read });
     }
 
     /// A handle for other threads.
@@ -184,6 +227,8 @@ impl Desk {
         while !news.events.contains(&Event::Left) {
             self.turn(None, &mut news);
         }
+        // The writer leaves last, and folds its log into the database.
+        drop(self.archive);
         self.worker.finish();
     }
 }
@@ -197,13 +242,21 @@ fn spawn(backend: impl crate::store::Backend<Record>, inlet: Inlet<Mail>) -> Res
         Done::Committed(ticket) => inlet.committed(ticket),
         Done::Failed(ticket) => inlet.not_committed(ticket),
         Done::Rows(ticket, rows) => inlet.rows(ticket, rows),
-        Done::Trouble(phrase) | Done::Broken(phrase) => {
+        Done::Trouble(phrase) => {
             inlet.command(Mail::Ask(Ask::Trouble(phrase)));
+        }
+        Done::Broken(phrase) => {
+            inlet.command(Mail::Ask(Ask::Broken(phrase)));
         }
     })?)
 }
 
-/// A new outbox for each run: letter numbers are not kept from one run to the next.
-fn new_outbox() -> OutboxId {
-    OutboxId(Rng::from_seed(net::seed()).next_u64())
+/// A number that nobody has used.
+fn random_number() -> u64 {
+    Rng::from_seed(net::seed()).next_u64()
+}
+
+/// Where the requests of one run begin: far from those of every other.
+pub(super) fn first_request() -> u64 {
+    random_number() >> 2
 }

@@ -12,7 +12,7 @@ use crate::ui::terminal::Written;
 use crate::ui::{json, notice, plain};
 
 use super::desk::{Ask, Desk, Mail, News};
-use super::send::end_of;
+use super::send::{end_of, give_back};
 use super::{Failure, Outcome, Setup, Status, print, say};
 
 /// What `listen` is told on its command line.
@@ -44,10 +44,16 @@ pub fn listen(setup: &Setup, options: &ListenOptions) -> Outcome {
         inlet.command(Mail::Ask(Ask::Book(Box::new(read))));
     });
     let _watcher = watched.map_err(|phrase| say(&setup.strings, &phrase)).ok();
-    desk.command(Command::Relays(relays));
     let clock = Clock::new(TimeZone::system());
     let mut listening = Listening { setup, options, me: name.to_string(), book, clock, heard: 0, stopped: 0 };
-    let outcome = listening.run(&mut desk);
+    let outcome = match listening.catch_up(&mut desk) {
+        Ok(Written::Yes) => {
+            desk.command(Command::Relays(relays));
+            listening.run(&mut desk)
+        }
+        Ok(Written::Closed) => Ok(Status::Done),
+        Err(failure) => Err(failure),
+    };
     desk.leave();
     outcome
 }
@@ -64,12 +70,32 @@ struct Listening<'a> {
 }
 
 impl Listening<'_> {
+    /// Shows what earlier runs stored and nobody was shown.
+    fn catch_up(&mut self, desk: &mut Desk) -> Result<Written, Failure> {
+        while self.options.count != Some(self.heard) {
+            let page = desk.next_unshown()?;
+            if page.is_empty() {
+                break;
+            }
+            let now = desk.now();
+            for letter in page {
+                if self.options.count != Some(self.heard) && self.show(desk, &letter, now)? == Written::Closed
+                {
+                    return Ok(Written::Closed);
+                }
+            }
+            // What was marked as shown goes to the store before the next page is read.
+            desk.turn(Some(now.tick), &mut News::default());
+        }
+        Ok(Written::Yes)
+    }
+
     fn run(&mut self, desk: &mut Desk) -> Outcome {
         let (mut news, end) = (News::default(), end_of(desk.now().tick, self.options.time));
         while self.options.count != Some(self.heard) {
             let now = desk.turn(end, &mut news);
             for event in news.events.drain(..) {
-                if self.handle(&event, now)? == Written::Closed {
+                if self.handle(desk, &event, now)? == Written::Closed {
                     return Ok(Status::Done);
                 }
             }
@@ -90,9 +116,16 @@ impl Listening<'_> {
         }
     }
 
-    fn handle(&mut self, event: &Event, now: Now) -> Result<Written, Failure> {
+    fn handle(&mut self, desk: &mut Desk, event: &Event, now: Now) -> Result<Written, Failure> {
         match event {
-            Event::Letter(letter) if self.options.count != Some(self.heard) => return self.show(letter, now),
+            // One more than was asked for waits for the next who shows letters.
+            Event::Letter(_) if self.options.count == Some(self.heard) => {}
+            Event::Letter(letter) => return self.show(desk, letter, now),
+            Event::Refused { to, reason, may_have_arrived, nearest, text, .. } => {
+                let phrases = notice::letter_refused(*reason, to.as_str(), *may_have_arrived, nearest);
+                phrases.iter().for_each(|phrase| say(&self.setup.strings, phrase));
+                give_back(&self.setup.strings, text);
+            }
             Event::NameRefused { .. } | Event::Replaced { .. } => {
                 self.stopped += 1;
                 let phrase = notice::of_event(event, &self.me).expect("both have something to say");
@@ -110,8 +143,17 @@ impl Listening<'_> {
         Ok(Written::Yes)
     }
 
-    fn show(&mut self, letter: &Incoming, now: Now) -> Result<Written, Failure> {
-        self.heard += 1;
+    /// Prints a letter, then marks it as shown: a kill between the two prints it again.
+    fn show(&mut self, desk: &mut Desk, letter: &Incoming, now: Now) -> Result<Written, Failure> {
+        let written = self.print(letter, now)?;
+        if written == Written::Yes {
+            self.heard += 1;
+            desk.shown(letter, true);
+        }
+        Ok(written)
+    }
+
+    fn print(&self, letter: &Incoming, now: Now) -> Result<Written, Failure> {
         if letter.missing > 0 {
             say(&self.setup.strings, &Phrase::new("chat-missing").with("count", letter.missing));
         }
@@ -123,10 +165,12 @@ impl Listening<'_> {
     }
 
     fn answer(&mut self, desk: &mut Desk, ask: Ask) -> Result<(), Failure> {
+        if let Some(failure) = ask.end() {
+            return Err(failure);
+        }
         match ask {
-            Ask::End => return Err(Failure::silent(Status::Interrupted)),
             Ask::Trouble(phrase) => say(&self.setup.strings, &phrase),
-            Ask::Typed(_) => {}
+            Ask::Typed(_) | Ask::End | Ask::Broken(_) => {}
             Ask::Book(read) => {
                 if let Some((book, _)) = follow(self.setup, desk, *read, &[]) {
                     self.book = book;

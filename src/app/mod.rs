@@ -6,7 +6,8 @@
 //! It must not know: how arguments are written, byte layouts.
 //! Invariant: standard output carries results only; everything else is a [`Phrase`] said on standard error.
 //!
-//! Files: `server` (one running relay) and on it `relay`; `desk` (one running client) and on it `send`, `listen`, `chat`, `ping`; `setup` (address book, name,
+//! Files: `server` (one running relay) and on it `relay`; `desk` (one running client) and on it `send`, `listen`, `chat`, `ping`;
+//! `history`; `setup` (address book, name,
 //! folders); `contacts`, `trust`; `demo` and `bench`; `outcome`.
 
 mod bench;
@@ -14,6 +15,7 @@ mod chat;
 mod contacts;
 mod demo;
 mod desk;
+mod history;
 mod listen;
 mod outcome;
 mod ping;
@@ -27,6 +29,7 @@ pub use bench::{BenchOptions, SIZE_MIN as BENCH_SIZE_MIN, bench};
 pub use chat::chat;
 pub use contacts::{ContactsAction, NewContact, contacts};
 pub use demo::demo;
+pub use history::{HistoryOptions, history};
 pub use listen::{ListenOptions, listen};
 pub use outcome::{Failure, Outcome, Status};
 pub use ping::{PingOptions, ping};

@@ -4,18 +4,15 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
-
-use crate::base::{LetterId, Now, Phrase, Tick, harmless};
+use crate::base::{LetterId, Phrase, Tick, Wall, harmless};
 use crate::client::{Command, Event, Incoming, Progress, Unreached};
 use crate::contacts::Target;
-use crate::ui::clock::Clock;
 use crate::ui::terminal::{Screen, Written};
-use crate::ui::{Typed, notice, plain};
+use crate::ui::{Strings, Typed, notice, plain};
 use crate::wire::limits::LETTER_TEXT_MAX;
 use crate::wire::message::Reason;
 
-use super::desk::{Ask, Desk, Mail, News};
+use super::desk::{Ask, Desk, Mail, News, first_request};
 use super::{Failure, Outcome, Setup, Status, print, say};
 
 /// Lines read ahead of the letters that have come to their end.
@@ -50,7 +47,7 @@ pub struct SendOptions {
 /// Sends, and tells what became of each letter.
 ///
 /// # Errors
-/// [`Failure`]: 1 if a letter was refused, 75 if one was not accepted in time; it is not kept.
+/// [`Failure`]: 1 if a letter was refused, 75 if one was not accepted in time; it goes out with the next run.
 pub fn send(setup: &Setup, options: &SendOptions) -> Outcome {
     let book = setup.location().load()?;
     let target = book.resolve(&options.contact)?;
@@ -98,6 +95,8 @@ fn check(text: &str) -> Result<(), Failure> {
 /// A letter that has not come to its end.
 #[derive(Clone, Copy, Debug, Default)]
 struct Waiting {
+    /// It is in the outbox, durably.
+    queued: bool,
     accepted: Option<LetterId>,
 }
 
@@ -107,11 +106,15 @@ struct Sending<'a> {
     target: Target,
     me: String,
     waiting: BTreeMap<u64, Waiting>,
-    last_request: u64,
+    /// Requests of this run begin above it.
+    requests: u64,
+    given: u64,
+    /// When the first letter was given, for letters that may answer it.
+    given_at: Option<Wall>,
+    accepted_any: bool,
     input_ended: bool,
     refused: bool,
-    reply: Option<String>,
-    clock: Clock,
+    reply: Option<Incoming>,
 }
 
 impl<'a> Sending<'a> {
@@ -122,11 +125,13 @@ impl<'a> Sending<'a> {
             target,
             me,
             waiting: BTreeMap::new(),
-            last_request: 0,
+            requests: first_request(),
+            given: 0,
+            given_at: None,
+            accepted_any: false,
             input_ended: options.source != TextSource::Lines,
             refused: false,
             reply: None,
-            clock: Clock::new(TimeZone::system()),
         }
     }
 
@@ -140,12 +145,12 @@ impl<'a> Sending<'a> {
         };
         let (mut news, mut end) = (News::default(), desk.now().tick + self.options.timeout);
         while !(self.input_ended && self.waiting.is_empty()) {
-            let ended_before = self.last_request as usize - self.waiting.len();
+            let ended_before = self.given as usize - self.waiting.len();
             let until = if self.waiting.is_empty() { None } else { Some(end) };
             let now = desk.turn(until, &mut news);
             let idle_before = self.waiting.is_empty();
-            self.take(desk, &mut news, now, lines.as_ref())?;
-            if self.last_request as usize - self.waiting.len() > ended_before || idle_before {
+            self.take(desk, &mut news, lines.as_ref())?;
+            if self.given as usize - self.waiting.len() > ended_before || idle_before {
                 end = now.tick + self.options.timeout;
             } else if now.tick >= end {
                 return self.run_out_of_time();
@@ -161,30 +166,28 @@ impl<'a> Sending<'a> {
     }
 
     fn give(&mut self, desk: &mut Desk, text: String) {
-        self.last_request += 1;
-        self.waiting.insert(self.last_request, Waiting::default());
+        self.given += 1;
+        self.given_at.get_or_insert(desk.now().wall);
+        let request = self.requests + self.given;
+        self.waiting.insert(request, Waiting::default());
         let (relay, to) = (self.target.relay.clone(), self.target.member.clone());
-        desk.command(Command::Send { request: self.last_request, relay, to, text });
+        desk.command(Command::Send { request, relay, to, text });
     }
 
-    fn take(
-        &mut self,
-        desk: &mut Desk,
-        news: &mut News,
-        now: Now,
-        lines: Option<&Screen>,
-    ) -> Result<(), Failure> {
+    fn take(&mut self, desk: &mut Desk, news: &mut News, lines: Option<&Screen>) -> Result<(), Failure> {
         let waiting_before = self.waiting.len();
         for event in news.events.drain(..) {
-            self.handle(event, now)?;
+            self.handle(event)?;
         }
         self.settle_accepted()?;
         let mut asked = waiting_before - self.waiting.len();
         for ask in news.asks.drain(..) {
+            if let Some(failure) = ask.end() {
+                return Err(failure);
+            }
             match ask {
-                Ask::End => return Err(Failure::silent(Status::Interrupted)),
                 Ask::Trouble(phrase) => say(&self.setup.strings, &phrase),
-                Ask::Book(_) => {}
+                Ask::Book(_) | Ask::End | Ask::Broken(_) => {}
                 Ask::Typed(typed) => asked += usize::from(!self.take_line(desk, typed)),
             }
         }
@@ -223,11 +226,17 @@ impl<'a> Sending<'a> {
         }
     }
 
-    fn handle(&mut self, event: Event, now: Now) -> Result<(), Failure> {
+    fn handle(&mut self, event: Event) -> Result<(), Failure> {
         match event {
+            Event::Progress { request, progress: Progress::Queued, .. } => {
+                if let Some(waiting) = self.waiting.get_mut(&request) {
+                    waiting.queued = true;
+                }
+            }
             Event::Progress { request, id, progress: Progress::Accepted, .. } => {
                 if let Some(waiting) = self.waiting.get_mut(&request) {
                     waiting.accepted = Some(id);
+                    self.accepted_any = true;
                 }
             }
             Event::Progress { request, id, progress: Progress::Delivered, .. } => {
@@ -235,12 +244,23 @@ impl<'a> Sending<'a> {
                     print(&plain::delivered(id))?;
                 }
             }
-            Event::Refused { request, id, reason, may_have_arrived, nearest, .. } => {
+            Event::Refused { request, id, reason, may_have_arrived, nearest, text, .. } => {
+                let ours = self.waiting.remove(&request).is_some();
+                self.refused |= ours;
+                self.tell_refused(id, reason, may_have_arrived, &nearest);
+                if !ours || !matches!(self.options.source, TextSource::Given(_)) {
+                    give_back(&self.setup.strings, &text);
+                }
+            }
+            Event::Unkept { request, to, why, text } => {
                 self.waiting.remove(&request);
                 self.refused = true;
-                self.tell_refused(id, reason, may_have_arrived, &nearest);
+                say(&self.setup.strings, &notice::unkept(why, to.as_str()));
+                if !matches!(self.options.source, TextSource::Given(_)) {
+                    give_back(&self.setup.strings, &text);
+                }
             }
-            Event::Letter(letter) => self.handle_letter(letter, now),
+            Event::Letter(letter) => self.handle_letter(letter),
             other => return self.tell(&other),
         }
         Ok(())
@@ -274,15 +294,14 @@ impl<'a> Sending<'a> {
         }
     }
 
-    /// The first letter of the contact is its answer; every other is shown beside, so that none is lost.
-    fn handle_letter(&mut self, letter: Incoming, now: Now) {
+    /// The first letter of the contact is its answer, unless it was written before ours was there. Every other is
+    /// stored and waits for the next who shows letters.
+    fn handle_letter(&mut self, letter: Incoming) {
         let from_contact = letter.relay == self.target.relay && letter.from == self.target.member;
-        if from_contact && self.options.reply.is_some() && self.reply.is_none() {
-            self.reply = Some(letter.text);
-            return;
+        let later = self.accepted_any || self.given_at.is_some_and(|given_at| letter.at >= given_at);
+        if from_contact && later && self.options.reply.is_some() && self.reply.is_none() {
+            self.reply = Some(letter);
         }
-        let line = plain::letter(&letter, letter.from.as_str(), &self.clock, now.wall);
-        let _ = crate::ui::terminal::write_err(&format!("{line}\n"));
     }
 
     fn tell(&self, event: &Event) -> Result<(), Failure> {
@@ -303,14 +322,19 @@ impl<'a> Sending<'a> {
 
     fn run_out_of_time(&self) -> Outcome {
         let time = shown(self.options.timeout);
-        let mut unaccepted = !self.input_ended;
+        let (mut unaccepted, mut unkept) = (!self.input_ended, false);
         for waiting in self.waiting.values() {
+            unkept |= !waiting.queued;
             match waiting.accepted {
                 Some(id) => drop(print(&plain::accepted(id))?),
                 None => unaccepted = true,
             }
         }
-        let key = if unaccepted { "send-not-accepted" } else { "send-not-delivered" };
+        let key = match (unkept, unaccepted) {
+            (true, _) => "send-not-kept",
+            (_, true) => "send-not-accepted",
+            _ => "send-not-delivered",
+        };
         Err(Failure::later(Phrase::new(key).with("time", time)))
     }
 
@@ -318,14 +342,17 @@ impl<'a> Sending<'a> {
         let (mut news, end) = (News::default(), desk.now().tick + within);
         while self.reply.is_none() {
             let now = desk.turn(Some(end), &mut news);
-            self.take(desk, &mut news, now, None)?;
+            self.take(desk, &mut news, None)?;
             if self.reply.is_none() && now.tick >= end {
                 return Err(Failure::later(Phrase::new("send-no-reply").with("time", shown(within))));
             }
         }
-        match print(&harmless(self.reply.as_deref().unwrap_or_default()))? {
-            Written::Yes | Written::Closed => Ok(Status::Done),
+        if let Some(reply) = &self.reply
+            && print(&harmless(&reply.text))? == Written::Yes
+        {
+            desk.shown(reply, false);
         }
+        Ok(Status::Done)
     }
 }
 
@@ -340,6 +367,14 @@ fn open_lines(desk: &Desk) -> Result<Screen, Failure> {
         screen.ask("", Vec::new());
     }
     Ok(screen)
+}
+
+/// Gives a text back on standard error: a draft is never lost.
+pub(super) fn give_back(strings: &Strings, text: &str) {
+    if !text.is_empty() {
+        say(strings, &Phrase::new("chat-text-back"));
+        let _ = crate::ui::terminal::write_err(&format!("{}\n", harmless(text)));
+    }
 }
 
 /// A span as it is typed: `10s`, `1.5s`.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::app::{
-    BENCH_SIZE_MIN, BenchOptions, ContactsAction, Failure, ListenOptions, MailLimits, NewContact,
-    RelayOptions, SendOptions, TextSource,
+    BENCH_SIZE_MIN, BenchOptions, ContactsAction, Failure, HistoryOptions, ListenOptions, MailLimits,
+    NewContact, RelayOptions, SendOptions, TextSource,
 };
 use crate::base::Phrase;
 use crate::client::{Carriers, Progress};
@@ -32,6 +32,7 @@ pub(super) enum Sub {
     Chat(ChatArgs),
     Send(SendArgs),
     Listen(ListenArgs),
+    History(HistoryArgs),
     Ping(PingArgs),
     Bench(BenchArgs),
     Contacts(ContactsArgs),
@@ -208,6 +209,24 @@ pub(super) struct ListenArgs {
 impl ListenArgs {
     pub(super) fn options(&self) -> ListenOptions {
         ListenOptions { json: self.json, count: self.count, time: self.time }
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct HistoryArgs {
+    #[command(flatten)]
+    pub(super) common: Common,
+    #[arg(value_name = "CONTACT")]
+    contact: Option<String>,
+    #[arg(long)]
+    json: bool,
+    #[arg(long, value_name = "N")]
+    last: Option<u64>,
+}
+
+impl HistoryArgs {
+    pub(super) fn options(&self) -> HistoryOptions {
+        HistoryOptions { contact: self.contact.clone(), json: self.json, last: self.last }
     }
 }
 

@@ -91,6 +91,10 @@ fn run(sub: Sub, strings: &Arc<Strings>) -> Outcome {
             let options = args.options();
             app::listen(&setup(args.common, strings), &options)
         }
+        Sub::History(args) => {
+            let options = args.options();
+            app::history(&setup(args.common, strings), &options)
+        }
         Sub::Ping(args) => {
             let options = app::PingOptions { target: args.target, count: args.count };
             app::ping(&setup(args.common, strings), &options)

@@ -5,6 +5,8 @@ use std::time::Duration;
 use crate::base::{Carrier, HostPort, LetterId, Name, OutboxId, PublicKey, Wall};
 use crate::wire::message::{NameReason, Reason};
 
+use super::kept::{Kept, Reach};
+
 /// One relay the client speaks to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RelaySpec {
@@ -41,6 +43,8 @@ pub struct Config {
     pub carriers: Carriers,
     /// The highest handshake counter that is durably reserved; 0 at the first run.
     pub counter_reserved: u64,
+    /// What earlier runs left; `None` if nothing is kept on disk: then letters wait for no commit.
+    pub kept: Option<Kept>,
     /// The seed of all its randomness.
     pub seed: [u8; 32],
 }
@@ -50,9 +54,10 @@ pub struct Config {
 pub enum Command {
     /// These are the relays to speak to, all of them; others are left.
     Relays(Vec<RelaySpec>),
-    /// Send a letter. `request` comes back in every event about it.
+    /// Send a letter. `request` comes back in every event about it, also in later runs; a request that is on its way
+    /// already is not sent a second time.
     Send {
-        /// Names this letter in events.
+        /// Names this letter in events: a random number, so that no two runs use the same.
         request: u64,
         /// The relay where the recipient is reached; it must be one of [`Command::Relays`].
         relay: HostPort,
@@ -60,6 +65,17 @@ pub enum Command {
         to: Name,
         /// What to say, at most 64 KiB.
         text: String,
+    },
+    /// A letter of [`Event::Letter`] was shown. Until then it is kept for the next who shows letters.
+    Shown {
+        /// The relay it came through.
+        relay: HostPort,
+        /// Its sender.
+        from: Name,
+        /// What it is called.
+        id: LetterId,
+        /// Somebody, or some program, has seen it and all before it: its sender is told.
+        read: bool,
     },
     /// Measure one round trip with a probe of the link; the answer is [`Event::Pong`].
     Ping {
@@ -82,15 +98,142 @@ pub enum Record {
         /// Its key.
         key: PublicKey,
     },
+    /// The user wrote a letter. It goes out once this is durable.
+    Written {
+        /// The relay where the recipient is reached.
+        relay: HostPort,
+        /// The recipient.
+        to: Name,
+        /// The letter's number in this outbox, for this recipient.
+        number: u64,
+        /// The command's number.
+        request: u64,
+        /// What it says.
+        text: String,
+        /// When it was written.
+        written: Wall,
+    },
+    /// Letters of a conversation came further: watermarks, which only rise.
+    Reached {
+        /// The relay where the recipient is reached.
+        relay: HostPort,
+        /// The recipient.
+        to: Name,
+        /// How far.
+        reach: Reach,
+    },
+    /// A letter was refused for good. Nothing behind it goes out before this is durable.
+    Refused {
+        /// The relay that refused it.
+        relay: HostPort,
+        /// The recipient.
+        to: Name,
+        /// The letter's number.
+        number: u64,
+        /// Why.
+        reason: Reason,
+        /// It may have arrived all the same.
+        may_have_arrived: bool,
+    },
+    /// The user was told of a refusal. Until then every run tells it.
+    Told {
+        /// The relay that refused the letter.
+        relay: HostPort,
+        /// The recipient.
+        to: Name,
+        /// The letter's number.
+        number: u64,
+    },
+    /// A letter came in. It is shown, and the relay is told that it is stored, once this is durable.
+    Received {
+        /// The letter.
+        letter: Incoming,
+        /// The last letter of the same outbox before it that was stored; 0 if that does not matter. Without that one
+        /// this record must not become durable.
+        after: u64,
+    },
+    /// A letter came in that this version cannot read.
+    Unreadable {
+        /// The relay it came through.
+        relay: HostPort,
+        /// Its sender.
+        from: Name,
+        /// What it is called.
+        id: LetterId,
+        /// When the relay took it.
+        at: Wall,
+        /// As in [`Record::Received`].
+        after: u64,
+    },
+    /// A letter was shown.
+    Shown {
+        /// The relay it came through.
+        relay: HostPort,
+        /// Its sender.
+        from: Name,
+        /// What it is called.
+        id: LetterId,
+        /// Its sender may know that it and all before it were seen.
+        read: bool,
+    },
+}
+
+impl Record {
+    /// Whose letters it is about.
+    pub const fn relay(&self) -> Option<&HostPort> {
+        match self {
+            Record::Counter(_) => None,
+            Record::Received { letter, .. } => Some(&letter.relay),
+            Record::Pin { relay, .. }
+            | Record::Written { relay, .. }
+            | Record::Reached { relay, .. }
+            | Record::Refused { relay, .. }
+            | Record::Told { relay, .. }
+            | Record::Unreadable { relay, .. }
+            | Record::Shown { relay, .. } => Some(relay),
+        }
+    }
+}
+
+impl Progress {
+    /// The word scripts read.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Progress::Queued => "queued",
+            Progress::Accepted => "accepted",
+            Progress::Waiting { .. } => "waiting",
+            Progress::Delivered => "delivered",
+            Progress::Read => "read",
+        }
+    }
 }
 
 /// How far a letter has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Progress {
+    /// It is in the outbox, durably.
+    Queued,
     /// The relay answers for it.
     Accepted,
+    /// It is in the recipient's mailbox.
+    Waiting {
+        /// When it leaves the mailbox undelivered.
+        until: Wall,
+    },
     /// The recipient's program has it.
     Delivered,
+    /// The recipient has seen it.
+    Read,
+}
+
+/// Why a letter was not taken into the outbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unkept {
+    /// It could not be written to disk.
+    Disk,
+    /// The outbox holds [`OUTBOX_LETTERS_MAX`](super::OUTBOX_LETTERS_MAX) letters or
+    /// [`OUTBOX_BYTES_MAX`](super::OUTBOX_BYTES_MAX) bytes.
+    Full,
 }
 
 /// A letter that came in.
@@ -109,6 +252,29 @@ pub struct Incoming {
     /// What it came on.
     pub via: Carrier,
     /// Letters of the same sender between the last one shown and this one that never came.
+    pub missing: u64,
+}
+
+/// One letter of the history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// Whether this member wrote it; otherwise the other one did.
+    pub by_me: bool,
+    /// The relay it went through.
+    pub relay: HostPort,
+    /// The other one.
+    pub member: Name,
+    /// What it is called.
+    pub id: LetterId,
+    /// What it says.
+    pub text: String,
+    /// When it was written, or when the relay took it.
+    pub at: Wall,
+    /// How far it has come. One that came in was delivered, and read once it was shown.
+    pub state: Progress,
+    /// What it came on; `None` for those that were sent.
+    pub via: Option<Carrier>,
+    /// Letters of its sender before it that never came.
     pub missing: u64,
 }
 
@@ -135,7 +301,7 @@ pub enum Unreached {
 /// What a client shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A letter came in: once, and in its sender's order.
+    /// A letter came in, and is durable: once, and in its sender's order.
     Letter(Incoming),
     /// A letter came in that this version cannot read. It counts as stored.
     Unreadable {
@@ -163,12 +329,25 @@ pub enum Event {
         request: u64,
         /// What the letter is called.
         id: LetterId,
+        /// Whom it was for.
+        to: Name,
         /// Why.
         reason: Reason,
         /// It was on its way when its recipient was lost, or an earlier try had no answer.
         may_have_arrived: bool,
         /// Names like the one that does not exist.
         nearest: Vec<Name>,
+        /// What it said; empty if it waited long in a mailbox, behind so many others that its text was not kept here.
+        text: String,
+    },
+    /// A letter was not taken into the outbox; the text is the user's again.
+    Unkept {
+        /// The command's number.
+        request: u64,
+        /// Whom it was for.
+        to: Name,
+        /// Why.
+        why: Unkept,
         /// What it said.
         text: String,
     },

@@ -1,82 +1,152 @@
-//! What this program has been given already: for each sender and outbox, the last letter it took.
+//! What this member has been given already: for each sender and outbox, the last letter taken, stored and seen.
 //!
-//! From it come three answers: whether a letter is new, how many before it are missing, and what to tell the relay is
-//! stored.
+//! From it come four answers: whether a letter is new, how many before it are missing, and what to tell the relay is
+//! stored, and what is read.
 
 use std::collections::BTreeMap;
 
 use crate::base::{LetterId, Name, OutboxId};
 
-/// Senders' outboxes remembered, about 150 bytes each. Above it the one unheard for longest is forgotten: a letter of
-/// it that comes a second time would be shown a second time.
-const OUTBOXES_MAX: usize = 65_536;
+use super::kept::KeptSender;
 
+/// Senders' outboxes remembered, about 150 bytes each. Above it the one unheard for longest is forgotten: a letter of
+/// it that comes a second time would be shown a second time, though it stands in the history once.
+const OUTBOXES_MAX: usize = 65_536;
 /// Of them, those of one sender: one for each machine it ever wrote from. Above it that sender's own are forgotten, so
 /// that nobody can make us forget what another has sent.
 const OUTBOXES_OF_ONE_MAX: usize = 64;
+/// Watermarks of what was read that are told again in each new session, newest first: the last session may have ended
+/// before the relay had them.
+const READS_RETOLD_MAX: usize = 64;
 
-/// What a letter is to this program.
+/// What a letter is to this member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Seen {
-    /// It was not here before; so many between the last one and it never came.
-    New { missing: u64 },
+    /// It was not here before; so many between the last one, `after`, and it never came.
+    New { missing: u64, after: u64 },
     /// It was here before.
     Before,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Row {
-    last: u64,
+    /// The last letter that came, the last that is durable, the last that was seen.
+    taken: u64,
+    stored: u64,
+    read: u64,
     heard: u64,
     owes_stored: bool,
+    owes_read: bool,
 }
+
+type Key = (Name, OutboxId);
 
 /// The ledger of one relay.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    rows: BTreeMap<(Name, OutboxId), Row>,
-    by_age: BTreeMap<u64, (Name, OutboxId)>,
+    rows: BTreeMap<Key, Row>,
+    by_age: BTreeMap<u64, Key>,
     clock: u64,
-    owing: Vec<(Name, OutboxId)>,
+    owing_stored: Vec<Key>,
+    owing_read: Vec<Key>,
 }
 
 impl Ledger {
-    /// Takes a letter in; either way the relay is owed a `stored`.
+    /// Takes over what an earlier run left; the senders unheard for longest come first.
+    pub(super) fn restore(&mut self, from: Name, outbox: OutboxId, kept: KeptSender) {
+        let row = self.touch(&(from, outbox));
+        (row.taken, row.stored, row.read) = (kept.last, kept.last, kept.read);
+    }
+
+    /// Takes a letter in. One that is durable already is owed a `stored` again.
     pub(super) fn take(&mut self, from: &Name, id: LetterId, prev: u64) -> Seen {
         let key = (from.clone(), id.outbox);
         let known = self.rows.contains_key(&key);
-        if !known {
-            self.make_room(from);
-        }
-        self.clock += 1;
-        let row = self.rows.entry(key.clone()).or_default();
-        if known {
-            self.by_age.remove(&row.heard);
-        }
-        row.heard = self.clock;
-        self.by_age.insert(self.clock, key.clone());
-        if !std::mem::replace(&mut row.owes_stored, true) {
-            self.owing.push(key);
-        }
-        if id.number <= row.last {
+        let row = self.touch(&key);
+        if id.number <= row.taken {
+            if row.stored > 0 && !std::mem::replace(&mut row.owes_stored, true) {
+                self.owing_stored.push(key);
+            }
             return Seen::Before;
         }
-        let missing = if known { prev.saturating_sub(row.last) } else { 0 };
-        row.last = id.number;
-        Seen::New { missing }
+        let missing = if known { prev.saturating_sub(row.taken) } else { 0 };
+        let after = std::mem::replace(&mut row.taken, id.number);
+        Seen::New { missing, after }
     }
 
-    /// A `stored` the relay is owed: whose letters, and through which number. [`Ledger::paid`] when it was sent.
+    /// A letter is durable: the relay is owed a `stored`.
+    pub(super) fn stored(&mut self, from: &Name, id: LetterId) {
+        let key = (from.clone(), id.outbox);
+        let Some(row) = self.rows.get_mut(&key) else { return };
+        row.stored = row.stored.max(id.number);
+        if !std::mem::replace(&mut row.owes_stored, true) {
+            self.owing_stored.push(key);
+        }
+    }
+
+    /// A letter was seen: the relay is owed a `read`.
+    pub(super) fn read(&mut self, from: &Name, id: LetterId) {
+        let key = (from.clone(), id.outbox);
+        let Some(row) = self.rows.get_mut(&key).filter(|row| row.read < id.number) else { return };
+        row.read = id.number;
+        self.owe_read(key);
+    }
+
+    /// A new session knows nothing of what the last one was told of late.
+    pub(super) fn session_begun(&mut self) {
+        let newest = self.by_age.values().rev().take(READS_RETOLD_MAX);
+        let seen = newest.filter(|key| self.rows.get(*key).is_some_and(|row| row.read > 0));
+        for key in seen.cloned().collect::<Vec<_>>() {
+            self.owe_read(key);
+        }
+    }
+
+    /// A `stored` the relay is owed: whose letters, and through which number. [`Ledger::paid_stored`] when it was sent.
     pub(super) fn next_stored(&self) -> Option<(&Name, OutboxId, u64)> {
-        let key = self.owing.last()?;
-        Some((&key.0, key.1, self.rows.get(key)?.last))
+        let key = self.owing_stored.last()?;
+        Some((&key.0, key.1, self.rows.get(key)?.stored))
     }
 
     /// The `stored` of [`Ledger::next_stored`] was sent.
-    pub(super) fn paid(&mut self) {
-        if let Some(row) = self.owing.pop().and_then(|key| self.rows.get_mut(&key)) {
+    pub(super) fn paid_stored(&mut self) {
+        if let Some(row) = self.owing_stored.pop().and_then(|key| self.rows.get_mut(&key)) {
             row.owes_stored = false;
         }
+    }
+
+    /// A `read` the relay is owed, as [`Ledger::next_stored`].
+    pub(super) fn next_read(&self) -> Option<(&Name, OutboxId, u64)> {
+        let key = self.owing_read.last()?;
+        Some((&key.0, key.1, self.rows.get(key)?.read))
+    }
+
+    /// The `read` of [`Ledger::next_read`] was sent.
+    pub(super) fn paid_read(&mut self) {
+        if let Some(row) = self.owing_read.pop().and_then(|key| self.rows.get_mut(&key)) {
+            row.owes_read = false;
+        }
+    }
+
+    fn owe_read(&mut self, key: Key) {
+        let row = self.rows.get_mut(&key).expect("the caller has found it there");
+        if !std::mem::replace(&mut row.owes_read, true) {
+            self.owing_read.push(key);
+        }
+    }
+
+    /// The row of `key`, now the newest; the oldest gives way to a new one at the bounds.
+    fn touch(&mut self, key: &Key) -> &mut Row {
+        match self.rows.get(key) {
+            Some(row) => {
+                self.by_age.remove(&row.heard);
+            }
+            None => self.make_room(&key.0),
+        }
+        self.clock += 1;
+        self.by_age.insert(self.clock, key.clone());
+        let row = self.rows.entry(key.clone()).or_default();
+        row.heard = self.clock;
+        row
     }
 
     fn make_room(&mut self, from: &Name) {
@@ -89,7 +159,8 @@ impl Ledger {
         };
         if let Some(key) = oldest.and_then(|heard| self.by_age.remove(&heard)) {
             self.rows.remove(&key);
-            self.owing.retain(|owed| *owed != key);
+            self.owing_stored.retain(|owed| *owed != key);
+            self.owing_read.retain(|owed| *owed != key);
         }
     }
 }
@@ -98,38 +169,64 @@ impl Ledger {
 mod tests {
     use super::*;
 
-    fn take(ledger: &mut Ledger, outbox: u64, number: u64, prev: u64) -> Seen {
-        ledger.take(&"TOM".parse().unwrap(), LetterId { outbox: OutboxId(outbox), number }, prev)
+    fn id(outbox: u64, number: u64) -> LetterId {
+        LetterId { outbox: OutboxId(outbox), number }
+    }
+
+    fn tom() -> Name {
+        "TOM".parse().unwrap()
+    }
+
+    fn take(ledger: &mut Ledger, outbox: u64, number: u64, prev: u64) -> Option<u64> {
+        match ledger.take(&tom(), id(outbox, number), prev) {
+            Seen::New { missing, .. } => Some(missing),
+            Seen::Before => None,
+        }
     }
 
     #[test]
     fn a_letter_is_new_once_and_gaps_are_counted() {
         let mut ledger = Ledger::default();
-        assert_eq!(
-            take(&mut ledger, 1, 5, 4),
-            Seen::New { missing: 0 },
-            "nothing is known of what came before"
-        );
-        assert_eq!(take(&mut ledger, 1, 5, 4), Seen::Before);
-        assert_eq!(take(&mut ledger, 1, 6, 5), Seen::New { missing: 0 });
-        assert_eq!(take(&mut ledger, 1, 9, 8), Seen::New { missing: 2 });
-        assert_eq!(take(&mut ledger, 1, 12, 9), Seen::New { missing: 0 }, "10 and 11 were refused");
-        assert_eq!(take(&mut ledger, 1, 7, 6), Seen::Before);
-        assert_eq!(take(&mut ledger, 2, 1, 0), Seen::New { missing: 0 });
-        assert_eq!(take(&mut ledger, 1, u64::MAX, u64::MAX), Seen::New { missing: u64::MAX - 12 });
+        assert_eq!(take(&mut ledger, 1, 5, 4), Some(0), "nothing is known of what came before");
+        assert_eq!(take(&mut ledger, 1, 5, 4), None);
+        assert_eq!(take(&mut ledger, 1, 6, 5), Some(0));
+        assert_eq!(take(&mut ledger, 1, 9, 8), Some(2));
+        assert_eq!(take(&mut ledger, 1, 12, 9), Some(0), "10 and 11 were refused");
+        assert_eq!(take(&mut ledger, 1, 7, 6), None);
+        assert_eq!(take(&mut ledger, 2, 1, 0), Some(0));
+        assert_eq!(take(&mut ledger, 1, u64::MAX, u64::MAX), Some(u64::MAX - 12));
     }
 
     #[test]
-    fn many_letters_owe_one_stored() {
+    fn nothing_is_told_as_stored_before_it_is_durable() {
         let mut ledger = Ledger::default();
-        for number in 1..=9 {
-            take(&mut ledger, 1, number, number - 1);
-        }
-        assert_eq!(ledger.next_stored().map(|s| s.2), Some(9));
-        ledger.paid();
+        assert_eq!(ledger.take(&tom(), id(1, 1), 0), Seen::New { missing: 0, after: 0 });
+        assert_eq!(ledger.take(&tom(), id(1, 2), 1), Seen::New { missing: 0, after: 1 });
+        assert_eq!(ledger.take(&tom(), id(1, 2), 1), Seen::Before, "it is on its way to the disk");
         assert!(ledger.next_stored().is_none());
-        take(&mut ledger, 1, 9, 8);
-        assert_eq!(ledger.next_stored().map(|s| s.2), Some(9), "a repeated letter is answered again");
+        ledger.stored(&tom(), id(1, 1));
+        assert_eq!(ledger.next_stored().map(|s| s.2), Some(1));
+        ledger.stored(&tom(), id(1, 2));
+        assert_eq!(ledger.next_stored().map(|s| s.2), Some(2), "many letters owe one");
+        ledger.paid_stored();
+        assert!(ledger.next_stored().is_none());
+        take(&mut ledger, 1, 2, 1);
+        assert_eq!(ledger.next_stored().map(|s| s.2), Some(2), "a repeated letter is answered again");
+    }
+
+    #[test]
+    fn what_was_read_is_told_once_and_again_in_a_new_session() {
+        let mut ledger = Ledger::default();
+        ledger.restore(tom(), OutboxId(1), KeptSender { last: 7, read: 5, heard: 1 });
+        assert_eq!(take(&mut ledger, 1, 7, 6), None, "an earlier run stored it");
+        assert!(ledger.next_read().is_none());
+        ledger.read(&tom(), id(1, 7));
+        ledger.read(&tom(), id(1, 6));
+        assert_eq!(ledger.next_read().map(|r| r.2), Some(7));
+        ledger.paid_read();
+        assert!(ledger.next_read().is_none());
+        ledger.session_begun();
+        assert_eq!(ledger.next_read().map(|r| r.2), Some(7));
     }
 
     #[test]
@@ -137,27 +234,28 @@ mod tests {
         let mut ledger = Ledger::default();
         let take = |ledger: &mut Ledger, sender: usize| {
             let from = format!("{sender}").parse().unwrap();
-            let seen = ledger.take(&from, LetterId { outbox: OutboxId(1), number: 1 }, 0);
-            ledger.paid();
-            seen
+            ledger.take(&from, id(1, 1), 0)
         };
-        (0..=OUTBOXES_MAX).for_each(|sender| assert_eq!(take(&mut ledger, sender), Seen::New { missing: 0 }));
+        let new = Seen::New { missing: 0, after: 0 };
+        (0..=OUTBOXES_MAX).for_each(|sender| assert_eq!(take(&mut ledger, sender), new));
         assert_eq!(ledger.rows.len(), OUTBOXES_MAX);
         assert_eq!(take(&mut ledger, 1), Seen::Before);
-        assert_eq!(take(&mut ledger, 0), Seen::New { missing: 0 });
+        assert_eq!(take(&mut ledger, 0), new);
     }
 
     #[test]
     fn one_sender_with_many_outboxes_makes_nobody_forget_what_another_has_sent() {
         let mut ledger = Ledger::default();
         let jack = "JACK".parse().unwrap();
-        ledger.take(&jack, LetterId { outbox: OutboxId(1), number: 1 }, 0);
+        ledger.take(&jack, id(1, 1), 0);
+        ledger.stored(&jack, id(1, 1));
         for outbox in 0..=OUTBOXES_MAX as u64 {
             take(&mut ledger, outbox, 1, 0);
+            ledger.stored(&tom(), id(outbox, 1));
         }
         assert_eq!((ledger.rows.len(), ledger.by_age.len()), (OUTBOXES_OF_ONE_MAX + 1, ledger.rows.len()));
-        assert_eq!(ledger.owing.len(), ledger.rows.len(), "what is forgotten owes nothing");
-        assert_eq!(ledger.take(&jack, LetterId { outbox: OutboxId(1), number: 1 }, 0), Seen::Before);
-        assert_eq!(take(&mut ledger, OUTBOXES_MAX as u64, 1, 0), Seen::Before);
+        assert_eq!(ledger.owing_stored.len(), ledger.rows.len(), "what is forgotten owes nothing");
+        assert_eq!(ledger.take(&jack, id(1, 1), 0), Seen::Before);
+        assert_eq!(take(&mut ledger, OUTBOXES_MAX as u64, 1, 0), None);
     }
 }

@@ -3,32 +3,45 @@
 //! It must not know: sockets, files, clocks, the address book, how anything is shown. It is driven by
 //! [`crate::base::turn`]; the user's wishes come as [`Command`]s, and what there is to tell goes out as [`Event`]s.
 //!
-//! Invariants: a letter given in ends in exactly one `delivered` or `refused` (or the process ends); a letter that
-//! comes in is shown once and in its sender's order; one relay's trouble never stops another's conversation.
+//! Invariants: a letter given in is durable before it goes out, and ends in exactly one `delivered` or `refused`, in
+//! this run or a later one; a letter that comes in is durable before the relay hears of it, and is shown once and in
+//! its sender's order; one relay's trouble never stops another's conversation.
 //!
-//! Files: `api` (commands, events, records), `uplink` (one relay: session and letters), `connect` (how a session
-//! comes about), `attempt` (one try over one carrier), `outbox` and `ledger` (letters out and in), `counter`.
+//! Files: `api` (commands, events, records), `kept` (what the records add up to), `journal` (records on their way to
+//! the disk), `uplink` (one relay: session and letters), `connect` (how a session comes about), `attempt` (one try over
+//! one carrier), `outbox` and `ledger` (letters out and in), `counter`.
 
 mod api;
 mod attempt;
 mod connect;
 mod counter;
+mod journal;
+mod kept;
 mod ledger;
 mod outbox;
 mod uplink;
 
 use std::collections::BTreeMap;
 
-pub use api::{Carriers, Command, Config, Event, Incoming, Progress, Record, RelaySpec, Unreached};
+pub use api::{
+    Carriers, Command, Config, Event, Incoming, Progress, Record, RelaySpec, Said, Unkept, Unreached,
+};
+pub use kept::{Kept, KeptConversation, KeptLetter, KeptRefusal, KeptSender, Reach};
+pub use outbox::{OUTBOX_BYTES_MAX, OUTBOX_LETTERS_MAX};
 
-use crate::base::{Core, Effect, HostPort, Input, LetterId, Now, OutboxId, Path, Rng, Tick, Why};
+use crate::base::{
+    Carrier, Core, Effect, HostPort, Input, LetterId, Now, OutboxId, Path, Rng, Tick, Ticket, Why,
+};
 use crate::peer::Peer;
 use crate::session::{AccessSecret, Identity, Indexes};
+pub use crate::wire::message::Reason;
 use crate::wire::packet::{self, Packet};
 
 use counter::Counter;
+use journal::Journal;
+use ledger::Ledger;
 use outbox::Outbox;
-use uplink::{Out, Shared, Uplink};
+use uplink::{Mail, Out, Shared, Uplink};
 
 /// Session indexes of one client, live and at rest: a few for each relay.
 const INDEXES_MAX: usize = 4_096;
@@ -37,7 +50,10 @@ const INDEXES_MAX: usize = 4_096;
 pub struct Client {
     shared: Shared,
     outbox: OutboxId,
+    number_floor: u64,
     uplinks: BTreeMap<HostPort, Uplink>,
+    /// Letters of relays that are not spoken to now.
+    parked: BTreeMap<HostPort, Mail>,
     now: Tick,
 }
 
@@ -51,11 +67,48 @@ impl Client {
             carriers: config.carriers,
             rng: Rng::from_seed(config.seed),
             counter: Counter::new(config.counter_reserved),
+            journal: Journal::new(config.kept.is_some()),
             indexes: Indexes::new(INDEXES_MAX),
             conns: BTreeMap::new(),
             next_conn: 0,
         };
-        Client { shared, outbox: config.outbox, uplinks: BTreeMap::new(), now: Tick::ZERO }
+        let kept = config.kept.unwrap_or_default();
+        let (outbox, number_floor, uplinks) = (config.outbox, kept.number_floor, BTreeMap::new());
+        let mut client =
+            Client { shared, outbox, number_floor, uplinks, parked: BTreeMap::new(), now: Tick::ZERO };
+        client.restore(kept);
+        client
+    }
+
+    fn restore(&mut self, kept: Kept) {
+        let mut conversations: Vec<_> = kept.conversations.into_iter().collect();
+        conversations.sort_by_key(|(_, conversation)| conversation.touched);
+        for ((relay, to), conversation) in conversations {
+            self.mail(&relay).outbox.restore(to, conversation.reach);
+        }
+        for ((relay, to, number), letter) in &kept.letters {
+            self.mail(relay).outbox.restore_letter(to, *number, letter);
+        }
+        for ((relay, to, number), refusal) in kept.refusals {
+            self.mail(&relay).outbox.restore_refusal(to, number, refusal);
+        }
+        let mut senders: Vec<_> = kept.senders.into_iter().collect();
+        senders.sort_by_key(|(_, sender)| sender.heard);
+        for ((relay, from, outbox), sender) in senders {
+            self.mail(&relay).ledger.restore(from, outbox, sender);
+        }
+    }
+
+    /// The letters that go through this relay.
+    fn mail(&mut self, relay: &HostPort) -> &mut Mail {
+        match self.uplinks.get_mut(relay) {
+            Some(uplink) => &mut uplink.mail,
+            None => {
+                let (id, floor) = (self.outbox, self.number_floor);
+                let mail = || Mail { outbox: Outbox::new(id, floor), ledger: Ledger::default() };
+                self.parked.entry(relay.clone()).or_insert_with(mail)
+            }
+        }
     }
 
     /// The session with a relay, to be looked at.
@@ -68,24 +121,28 @@ impl Client {
         self.uplinks.values().all(Uplink::is_idle)
     }
 
-    /// Whether every relay has what was said to it, as far as a session is there to say it.
+    /// Whether everything is durable, and every relay has what was said to it, as far as a session is there to say it.
     pub fn is_settled(&self) -> bool {
-        self.uplinks.values().all(Uplink::is_settled)
+        self.shared.journal.is_empty() && self.uplinks.values().all(Uplink::is_settled)
     }
 
     fn handle_command(&mut self, now: Now, command: Command, out: &mut Out) {
         match command {
             Command::Relays(specs) => self.set_relays(now, specs, out),
             Command::Send { request, relay, to, text } => {
+                let letter = (request, to.clone(), text);
                 let sent = match self.uplinks.get_mut(&relay) {
-                    Some(uplink) => uplink.send(now, request, to, &text),
-                    None => Err(crate::wire::message::Reason::Unknown),
+                    Some(uplink) => uplink.send(now, &mut self.shared, letter, out),
+                    None => Err((Reason::Unknown, letter.2)),
                 };
-                if let Err(reason) = sent {
+                if let Err((reason, text)) = sent {
                     let id = LetterId { outbox: self.outbox, number: 0 };
                     let (may_have_arrived, nearest) = (false, Vec::new());
-                    out.show(Event::Refused { request, id, reason, may_have_arrived, nearest, text });
+                    out.show(Event::Refused { request, id, to, reason, may_have_arrived, nearest, text });
                 }
+            }
+            Command::Shown { relay, from, id, read } => {
+                self.shared.journal.push(Record::Shown { relay, from, id, read });
             }
             Command::Ping { relay } => {
                 if let Some(uplink) = self.uplinks.get_mut(&relay) {
@@ -108,6 +165,8 @@ impl Client {
         for addr in gone {
             if let Some(mut uplink) = self.uplinks.remove(&addr) {
                 uplink.leave(now, &mut self.shared, out);
+                uplink.mail.outbox.session_lost();
+                self.parked.insert(addr, uplink.mail);
             }
         }
         for (addr, spec) in wanted {
@@ -117,7 +176,10 @@ impl Client {
                     uplink.set_key(now, spec.key, &mut self.shared, out);
                 }
                 None => {
-                    let mut uplink = Uplink::new(spec, Outbox::new(self.outbox));
+                    self.mail(&addr);
+                    let mail = self.parked.remove(&addr).expect("it was parked just now");
+                    let mut uplink = Uplink::new(spec, mail);
+                    uplink.tell_old_refusals(&mut self.shared.journal, out);
                     uplink.pursue(now, &mut self.shared, out);
                     self.uplinks.insert(addr, uplink);
                 }
@@ -175,6 +237,7 @@ impl Core for Client {
     fn handle_time(&mut self, now: Now, out: &mut Out) {
         self.now = now.tick;
         self.shared.indexes.handle_time(now.tick);
+        self.shared.journal.handle_time(now);
         for uplink in self.uplinks.values_mut() {
             uplink.handle_time(now, &mut self.shared, out);
         }
@@ -215,9 +278,12 @@ impl Core for Client {
             }
             Input::SendRefused(Path::Tcp(_), _) | Input::Rows(..) => {}
         }
+        self.settle(out);
     }
 
     fn flush(&mut self, now: Now, out: &mut Out) {
+        self.settle(out);
+        self.shared.journal.hand_over(&mut self.shared.counter, out);
         for uplink in self.uplinks.values_mut() {
             uplink.flush(now, out);
         }
@@ -225,16 +291,44 @@ impl Core for Client {
 
     fn next_deadline(&self) -> Option<Tick> {
         let uplinks = self.uplinks.values().filter_map(|uplink| uplink.next_deadline(self.now));
-        uplinks.chain(self.shared.indexes.next_deadline()).min()
+        let others = [self.shared.indexes.next_deadline(), self.shared.journal.next_deadline()];
+        uplinks.chain(others.into_iter().flatten()).min()
     }
 }
 
 impl Client {
-    fn handle_committed(&mut self, now: Now, ticket: crate::base::Ticket, durable: bool, out: &mut Out) {
+    fn handle_committed(&mut self, now: Now, ticket: Ticket, durable: bool, out: &mut Out) {
         if self.shared.counter.handle_committed(ticket, durable) {
             for uplink in self.uplinks.values_mut() {
                 uplink.drive_attempts(now, &mut self.shared, out);
             }
+            return;
+        }
+        let had_room = self.shared.journal.has_room();
+        self.shared.journal.handle_committed(now, ticket, durable);
+        self.settle(out);
+        if !had_room && self.shared.journal.has_room() {
+            for uplink in self.uplinks.values_mut() {
+                uplink.read(now, &mut self.shared, out);
+            }
+        }
+    }
+
+    /// Does what waited for records that have settled.
+    fn settle(&mut self, out: &mut Out) {
+        while let Some((record, durable)) = self.shared.journal.next_settled() {
+            let Some(relay) = record.relay().cloned() else { continue };
+            let (outbox, via) = (self.outbox, self.uplinks.get(&relay).map_or(Carrier::Udp, Uplink::via));
+            if let Some(event) = self.mail(&relay).settle(outbox, via, record, durable) {
+                if let Event::Refused { to, id, .. } = &event {
+                    let (to, number) = (to.clone(), id.number);
+                    self.shared.journal.push(Record::Told { relay, to, number });
+                }
+                out.show(event);
+            }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

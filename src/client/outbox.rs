@@ -1,21 +1,34 @@
 //! The letters a client has not seen delivered or refused yet: one conversation for each recipient, in order.
 //!
-//! A letter goes out when the relay's session has room for it, with `prev`, the last number before it that was not
-//! refused. A refusal as `behind` puts it back, to go again with the `prev` it then has. A session that is lost puts
-//! all of them back; the recipient's ledger removes what it has already.
+//! A letter goes out when it is durable and the relay's session has room for it, with `prev`, the last number before
+//! it that was not refused. A refusal as `behind` puts it back, to go again with the `prev` it then has; any other
+//! refusal holds everything behind it until it is durable, so that no crash can make a refused letter pass for an
+//! accepted one. A session that is lost puts back what was not accepted.
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::base::{LetterId, Name, OutboxId};
+use crate::base::{LetterId, Name, OutboxId, Wall};
+use crate::wire::letter::encode_text;
 use crate::wire::message::{Reason, Receipt};
 
 use super::api::Progress;
+use super::kept::{KeptLetter, KeptRefusal, Reach};
 
 /// Letters of one conversation on their way at once, so that one recipient's slowness fills neither the relay's queue
 /// nor the session.
 pub(super) const WINDOW_LETTERS: usize = 256;
 /// Bytes of bodies of one conversation on their way at once; one letter always may be.
 pub(super) const WINDOW_BYTES: usize = 128 * 1024;
+/// Letters of one relay that were neither delivered nor refused. At the bound no more are taken.
+pub const OUTBOX_LETTERS_MAX: usize = 100_000;
+/// Bytes of their bodies. At the bound no more are taken, and accepted letters are kept without their bodies.
+pub const OUTBOX_BYTES_MAX: usize = 256 << 20;
+/// Conversations asked about in a new session, those written to last first.
+const ASKED_MAX: usize = 256;
+/// Delivered letters of one conversation whose reading would be told; beyond it the oldest is no longer waited for.
+const UNREAD_MAX: usize = 1_024;
+/// Refusals whose receipt is to be told to the relay; more are told when the relay repeats them.
+const HEARD_MAX: usize = 4_096;
 
 /// A letter that waits for its end.
 #[derive(Debug)]
@@ -23,19 +36,34 @@ pub(super) struct OutLetter {
     pub(super) request: u64,
     pub(super) number: u64,
     pub(super) body: Vec<u8>,
+    /// It is durable, and may go out.
+    recorded: bool,
     sent: bool,
     accepted: bool,
-    /// An earlier session took it and never said what became of it.
+    /// Until when it waits in the mailbox, as far as was told.
+    until: Wall,
+    /// An earlier session took it, or may have, and never said what became of it.
     unanswered_before: bool,
 }
 
-/// What became of a letter.
+/// A letter got further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Step {
+    pub(super) request: u64,
+    pub(super) id: LetterId,
+    pub(super) progress: Progress,
+}
+
+/// A letter refused for good.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// It got further.
-    Progress { request: u64, id: LetterId, progress: Progress },
-    /// It was refused for good; the body is given back.
-    Refused { request: u64, id: LetterId, may_have_arrived: bool, body: Vec<u8> },
+pub(super) struct Refusal {
+    pub(super) request: u64,
+    pub(super) id: LetterId,
+    pub(super) reason: Reason,
+    pub(super) may_have_arrived: bool,
+    pub(super) nearest: Vec<Name>,
+    /// Empty if it was not kept.
+    pub(super) body: Vec<u8>,
 }
 
 /// The next letter to send.
@@ -50,111 +78,284 @@ pub(super) struct Sendable<'a> {
 #[derive(Debug, Default)]
 struct Conversation {
     letters: VecDeque<OutLetter>,
-    /// The last number given out.
-    last_number: u64,
-    /// The last number that left the conversation without being refused.
-    last_taken: u64,
+    /// Delivered, not yet known to be read: number and request.
+    unread: VecDeque<(u64, u64)>,
+    /// Refused, but that is not durable yet.
+    refusals: Vec<Refusal>,
+    reach: Reach,
     /// How many letters, and bytes of bodies, are on their way.
     sent_letters: usize,
     sent_bytes: usize,
+    /// When it was last written to, by the outbox's own count.
+    touched: u64,
 }
 
 /// All conversations with one relay.
 #[derive(Debug)]
 pub(super) struct Outbox {
     id: OutboxId,
+    number_floor: u64,
     conversations: BTreeMap<Name, Conversation>,
+    letters: usize,
+    bytes: usize,
+    clock: u64,
+    asks: Vec<Name>,
+    heard: VecDeque<(Name, LetterId)>,
+    /// Refusals an earlier run wrote down and may not have told.
+    old_refusals: Vec<(Name, Refusal)>,
 }
 
 impl Outbox {
-    pub(super) fn new(id: OutboxId) -> Outbox {
-        Outbox { id, conversations: BTreeMap::new() }
+    pub(super) fn new(id: OutboxId, number_floor: u64) -> Outbox {
+        Outbox {
+            id,
+            number_floor,
+            conversations: BTreeMap::new(),
+            letters: 0,
+            bytes: 0,
+            clock: 0,
+            asks: Vec::new(),
+            heard: VecDeque::new(),
+            old_refusals: Vec::new(),
+        }
     }
 
-    /// Takes a letter from the user and gives it its number.
-    pub(super) fn push(&mut self, request: u64, to: Name, body: Vec<u8>) {
+    /// Takes over a conversation that an earlier run left; those written to last come last.
+    pub(super) fn restore(&mut self, to: Name, reach: Reach) {
+        self.clock += 1;
         let conversation = self.conversations.entry(to).or_default();
-        conversation.last_number += 1;
-        let number = conversation.last_number;
-        let letter =
-            OutLetter { request, number, body, sent: false, accepted: false, unanswered_before: false };
-        conversation.letters.push_back(letter);
+        (conversation.reach, conversation.touched) = (reach, self.clock);
+    }
+
+    /// Takes over a letter that an earlier run left, in the order of numbers.
+    pub(super) fn restore_letter(&mut self, to: &Name, number: u64, kept: &KeptLetter) {
+        let Some(conversation) = self.conversations.get_mut(to) else { return };
+        let body = encode_text(&kept.text, kept.written);
+        (self.letters, self.bytes) = (self.letters + 1, self.bytes + body.len());
+        conversation.letters.push_back(OutLetter {
+            request: kept.request,
+            number,
+            body,
+            recorded: true,
+            sent: false,
+            accepted: number <= conversation.reach.accepted,
+            until: Wall(0),
+            unanswered_before: true,
+        });
+    }
+
+    /// Takes over a refusal that an earlier run wrote down and may not have told.
+    pub(super) fn restore_refusal(&mut self, to: Name, number: u64, kept: KeptRefusal) {
+        let KeptRefusal { letter: KeptLetter { request, text, written }, reason, may_have_arrived } = kept;
+        let (id, body) = (LetterId { outbox: self.id, number }, encode_text(&text, written));
+        let refusal = Refusal { request, id, reason, may_have_arrived, nearest: Vec::new(), body };
+        self.old_refusals.push((to, refusal));
+    }
+
+    /// A refusal of [`Outbox::restore_refusal`], to be told once.
+    pub(super) fn next_old_refusal(&mut self) -> Option<(Name, Refusal)> {
+        self.old_refusals.pop()
+    }
+
+    /// Whether another letter of this length has room.
+    pub(super) const fn has_room(&self, len: usize) -> bool {
+        self.letters < OUTBOX_LETTERS_MAX && self.bytes + len <= OUTBOX_BYTES_MAX
+    }
+
+    /// Whether a letter of this request waits for its end.
+    pub(super) fn has_request(&self, to: &Name, request: u64) -> bool {
+        self.conversations.get(to).is_some_and(|c| c.letters.iter().any(|letter| letter.request == request))
+    }
+
+    /// Takes a letter from the user and gives it its number. It goes out after [`Outbox::recorded`].
+    pub(super) fn push(&mut self, request: u64, to: Name, body: Vec<u8>) -> u64 {
+        (self.letters, self.bytes, self.clock) = (self.letters + 1, self.bytes + body.len(), self.clock + 1);
+        let floor = Reach { last: self.number_floor, ..Reach::default() };
+        let fresh = || Conversation { reach: floor, ..Conversation::default() };
+        let conversation = self.conversations.entry(to).or_insert_with(fresh);
+        conversation.touched = self.clock;
+        conversation.reach.last += 1;
+        let number = conversation.reach.last;
+        conversation.letters.push_back(OutLetter {
+            request,
+            number,
+            body,
+            recorded: false,
+            sent: false,
+            accepted: false,
+            until: Wall(0),
+            unanswered_before: false,
+        });
+        number
+    }
+
+    /// A letter is durable, and may go out.
+    pub(super) fn recorded(&mut self, to: &Name, number: u64) {
+        let letters = self.conversations.get_mut(to).map(|c| &mut c.letters);
+        // The newest stand at the end.
+        if let Some(letter) = letters.and_then(|l| l.iter_mut().rev().find(|l| l.number == number)) {
+            letter.recorded = true;
+        }
+    }
+
+    /// A letter could not be made durable: it never was.
+    pub(super) fn unrecorded(&mut self, to: &Name, number: u64) {
+        let Some(conversation) = self.conversations.get_mut(to) else { return };
+        if let Some(place) = conversation.letters.iter().position(|l| l.number == number) {
+            let letter = conversation.remove(place);
+            (self.letters, self.bytes) = (self.letters - 1, self.bytes - letter.body.len());
+        }
     }
 
     /// Offers every letter that may go now, in order, until `send` says that there is no more room.
     pub(super) fn offer(&mut self, mut send: impl FnMut(Sendable<'_>) -> bool) {
         for (to, conversation) in &mut self.conversations {
-            if !conversation.offer(self.id, to, &mut send) {
+            if !conversation.letters.is_empty() && !conversation.offer(self.id, to, &mut send) {
                 return;
             }
         }
     }
 
-    /// The session is gone: everything on its way goes again.
+    /// The session is gone: everything on its way that was not accepted goes again.
     pub(super) fn session_lost(&mut self) {
         for conversation in self.conversations.values_mut() {
-            for letter in &mut conversation.letters {
+            for letter in conversation.letters.iter_mut().filter(|letter| !letter.accepted) {
                 letter.unanswered_before |= std::mem::take(&mut letter.sent);
             }
             conversation.sent_letters = 0;
             conversation.sent_bytes = 0;
         }
+        self.asks.clear();
+        self.heard.clear();
     }
 
-    /// The relay tells how far letters have come.
-    pub(super) fn handle_receipt(&mut self, receipt: &Receipt<'_>, mut tell: impl FnMut(Outcome)) {
+    /// Signed in: asks about conversations whose letters an earlier session may have got further.
+    pub(super) fn signed_in(&mut self) {
+        let open = self.conversations.iter().filter(|(_, conversation)| conversation.is_open());
+        let mut open: Vec<(u64, &Name)> = open.map(|(to, c)| (c.touched, to)).collect();
+        open.sort_unstable_by_key(|(touched, _)| std::cmp::Reverse(*touched));
+        self.asks = open.into_iter().take(ASKED_MAX).map(|(_, to)| to.clone()).rev().collect();
+    }
+
+    /// Whom the relay is to be asked about next, and in which outbox. [`Outbox::asked`] when it was.
+    pub(super) fn next_ask(&self) -> Option<(&Name, OutboxId)> {
+        self.asks.last().map(|to| (to, self.id))
+    }
+
+    /// The question of [`Outbox::next_ask`] was sent.
+    pub(super) fn asked(&mut self) {
+        self.asks.pop();
+    }
+
+    /// A refusal of which the relay is to be told that it is known. [`Outbox::paid_heard`] when it was.
+    pub(super) fn next_heard(&self) -> Option<(&Name, LetterId)> {
+        self.heard.front().map(|(to, id)| (to, *id))
+    }
+
+    /// The answer of [`Outbox::next_heard`] was sent.
+    pub(super) fn paid_heard(&mut self) {
+        self.heard.pop_front();
+    }
+
+    /// The relay tells how far letters have come; what is to be written down of it.
+    pub(super) fn handle_receipt(
+        &mut self,
+        receipt: &Receipt<'_>,
+        mut tell: impl FnMut(Step),
+    ) -> Option<Reach> {
         if receipt.outbox != self.id {
-            return;
+            return None;
         }
-        let Some(conversation) = self.conversations.get_mut(receipt.to) else { return };
-        let outbox = self.id;
-        let accepted = receipt.accepted.max(receipt.delivered);
-        for letter in conversation.letters.iter_mut().take_while(|l| l.number <= accepted) {
-            let id = LetterId { outbox, number: letter.number };
-            if letter.sent && !std::mem::replace(&mut letter.accepted, true) {
-                tell(Outcome::Progress { request: letter.request, id, progress: Progress::Accepted });
-            }
+        let conversation = self.conversations.get_mut(receipt.to)?;
+        let before = conversation.reach;
+        // A relay that knows more numbers than we do: this outbox was restored from an old copy.
+        conversation.reach.last = before.last.max(receipt.accepted).max(receipt.delivered);
+        conversation.accept(self.id, receipt, &mut tell);
+        let (letters, bytes) = conversation.deliver(self.id, receipt, &mut tell);
+        conversation.read(self.id, receipt, &mut tell);
+        (self.letters, self.bytes) = (self.letters - letters, self.bytes - bytes);
+        if self.bytes > OUTBOX_BYTES_MAX / 2 {
+            self.bytes -= conversation.drop_accepted_bodies();
         }
-        while let Some(letter) =
-            conversation.letters.front().filter(|l| l.number <= receipt.delivered && l.sent)
-        {
-            let id = LetterId { outbox, number: letter.number };
-            tell(Outcome::Progress { request: letter.request, id, progress: Progress::Delivered });
-            conversation.last_taken = letter.number;
-            conversation.remove(0);
-        }
+        (conversation.reach != before).then_some(conversation.reach)
     }
 
-    /// The relay refused a letter; `None` if it goes again, or is not known.
+    /// The relay refused a letter; whom it was for, and whether it may have arrived, if that is to be written down.
     pub(super) fn handle_refused(
         &mut self,
         to: &str,
         id: LetterId,
-        reason: Reason,
-        may_have_arrived: bool,
-    ) -> Option<Outcome> {
-        let conversation = self.conversations.get_mut(to).filter(|_| id.outbox == self.id)?;
-        let place = conversation.letters.iter().position(|l| l.number == id.number && l.sent)?;
+        why: (Reason, bool),
+        nearest: Vec<Name>,
+    ) -> Option<(Name, bool)> {
+        let (reason, may_have_arrived) = why;
+        let (to, conversation) = match self.conversations.get_key_value(to).map(|(to, _)| to.clone()) {
+            Some(name) if id.outbox == self.id => {
+                let conversation = self.conversations.get_mut(&name).expect("it was just seen");
+                (name, conversation)
+            }
+            _ => return None,
+        };
+        let tried = |l: &OutLetter| l.number == id.number && (l.sent || l.accepted || l.unanswered_before);
+        let place = conversation.letters.iter().position(tried);
         if reason == Reason::Behind {
-            conversation.put_back(place);
+            conversation.put_back(place?);
             return None;
         }
+        let Some(place) = place else {
+            let pending = conversation.refusals.iter().any(|refusal| refusal.id == id);
+            if !pending && id.number <= conversation.reach.last {
+                self.owe_heard(to, id);
+            }
+            return None;
+        };
         let letter = conversation.remove(place);
-        let may_have_arrived = may_have_arrived || letter.unanswered_before;
-        Some(Outcome::Refused { request: letter.request, id, may_have_arrived, body: letter.body })
+        (self.letters, self.bytes) = (self.letters - 1, self.bytes - letter.body.len());
+        // Such a letter cannot have been taken by any earlier session either.
+        let never = matches!(reason, Reason::Unknown | Reason::TooLong | Reason::Expired);
+        let may_have_arrived = may_have_arrived || (letter.unanswered_before && !never);
+        let (request, body) = (letter.request, letter.body);
+        conversation.refusals.push(Refusal { request, id, reason, may_have_arrived, nearest, body });
+        Some((to, may_have_arrived))
     }
 
-    /// Whether nothing waits any more.
+    /// A refusal is durable: it may be told, and what was behind it goes on.
+    pub(super) fn refusal_recorded(&mut self, to: &Name, number: u64) -> Option<Refusal> {
+        let conversation = self.conversations.get_mut(to)?;
+        let place = conversation.refusals.iter().position(|refusal| refusal.id.number == number)?;
+        let refusal = conversation.refusals.remove(place);
+        self.owe_heard(to.clone(), refusal.id);
+        Some(refusal)
+    }
+
+    fn owe_heard(&mut self, to: Name, id: LetterId) {
+        if self.heard.len() < HEARD_MAX {
+            self.heard.push_back((to, id));
+        }
+    }
+
+    /// Whether no letter waits for its relay any more.
     pub(super) fn is_empty(&self) -> bool {
-        self.conversations.values().all(|c| c.letters.is_empty())
+        self.conversations.values().all(|c| c.letters.is_empty() && c.refusals.is_empty())
     }
 }
 
 impl Conversation {
+    fn is_open(&self) -> bool {
+        let asked = |letter: &OutLetter| letter.accepted || letter.unanswered_before;
+        self.reach.read < self.reach.taken || self.letters.iter().any(asked)
+    }
+
     fn offer(&mut self, outbox: OutboxId, to: &Name, send: &mut impl FnMut(Sendable<'_>) -> bool) -> bool {
-        let mut prev = self.last_taken;
+        if !self.refusals.is_empty() {
+            return true;
+        }
+        let mut prev = self.reach.taken;
         for letter in &mut self.letters {
-            if !letter.sent {
+            if !letter.recorded {
+                return true;
+            }
+            if !letter.sent && !letter.accepted {
                 let len = letter.body.len();
                 let fits = self.sent_letters == 0 || self.sent_bytes + len <= WINDOW_BYTES;
                 if self.sent_letters >= WINDOW_LETTERS || !fits {
@@ -173,9 +374,73 @@ impl Conversation {
         true
     }
 
+    fn accept(&mut self, outbox: OutboxId, receipt: &Receipt<'_>, tell: &mut impl FnMut(Step)) {
+        let through = receipt.accepted.max(receipt.delivered).max(receipt.read);
+        for place in 0..self.letters.len() {
+            let letter = &mut self.letters[place];
+            if letter.number > through {
+                break;
+            }
+            if !(letter.accepted || letter.sent || letter.unanswered_before) {
+                continue;
+            }
+            let (request, id) = (letter.request, LetterId { outbox, number: letter.number });
+            if !letter.accepted {
+                self.put_back(place);
+                let letter = &mut self.letters[place];
+                letter.accepted = true;
+                self.reach.accepted = self.reach.accepted.max(letter.number);
+                tell(Step { request, id, progress: Progress::Accepted });
+            }
+            let letter = &mut self.letters[place];
+            if receipt.until.0 > 0 && letter.number > receipt.delivered && letter.until.0 == 0 {
+                letter.until = receipt.until;
+                tell(Step { request, id, progress: Progress::Waiting { until: receipt.until } });
+            }
+        }
+        self.reach.until = receipt.until;
+    }
+
+    /// Takes the delivered letters out; how many, and the bytes of their bodies.
+    fn deliver(
+        &mut self,
+        outbox: OutboxId,
+        receipt: &Receipt<'_>,
+        tell: &mut impl FnMut(Step),
+    ) -> (usize, usize) {
+        let through = receipt.delivered.max(receipt.read);
+        let (mut letters, mut bytes) = (0, 0);
+        while self.letters.front().is_some_and(|l| l.number <= through && l.accepted) {
+            let OutLetter { request, number, body, .. } = self.remove(0);
+            (letters, bytes) = (letters + 1, bytes + body.len());
+            self.reach.taken = number;
+            self.reach.delivered = number;
+            if self.unread.len() == UNREAD_MAX {
+                self.unread.pop_front();
+            }
+            self.unread.push_back((number, request));
+            tell(Step { request, id: LetterId { outbox, number }, progress: Progress::Delivered });
+        }
+        (letters, bytes)
+    }
+
+    fn read(&mut self, outbox: OutboxId, receipt: &Receipt<'_>, tell: &mut impl FnMut(Step)) {
+        while let Some((number, request)) = self.unread.front().copied().filter(|u| u.0 <= receipt.read) {
+            self.unread.pop_front();
+            tell(Step { request, id: LetterId { outbox, number }, progress: Progress::Read });
+        }
+        self.reach.read = self.reach.read.max(receipt.read.min(self.reach.delivered));
+    }
+
+    /// Forgets what accepted letters say; the bytes this frees.
+    fn drop_accepted_bodies(&mut self) -> usize {
+        let accepted = self.letters.iter_mut().filter(|letter| letter.accepted);
+        accepted.map(|letter| std::mem::take(&mut letter.body).len()).sum()
+    }
+
     fn put_back(&mut self, place: usize) {
         let letter = &mut self.letters[place];
-        if std::mem::take(&mut letter.sent) {
+        if !letter.accepted && std::mem::take(&mut letter.sent) {
             self.sent_letters -= 1;
             self.sent_bytes -= letter.body.len();
         }
@@ -188,105 +453,4 @@ impl Conversation {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::Wall;
-
-    const BOX: OutboxId = OutboxId(7);
-
-    fn outbox(letters: u64) -> Outbox {
-        let mut outbox = Outbox::new(BOX);
-        for n in 1..=letters {
-            outbox.push(100 + n, "JACK".parse().unwrap(), vec![n as u8]);
-        }
-        outbox
-    }
-
-    fn offered(outbox: &mut Outbox) -> Vec<(u64, u64)> {
-        let mut sent = Vec::new();
-        outbox.offer(|letter| {
-            sent.push((letter.id.number, letter.prev));
-            true
-        });
-        sent
-    }
-
-    fn id(number: u64) -> LetterId {
-        LetterId { outbox: BOX, number }
-    }
-
-    fn delivered(outbox: &mut Outbox, through: u64) -> Vec<u64> {
-        let receipt =
-            Receipt { to: "JACK", outbox: BOX, accepted: 0, delivered: through, read: 0, until: Wall(0) };
-        let mut requests = Vec::new();
-        outbox.handle_receipt(&receipt, |outcome| {
-            if let Outcome::Progress { request, progress: Progress::Delivered, .. } = outcome {
-                requests.push(request);
-            }
-        });
-        requests
-    }
-
-    #[test]
-    fn letters_go_in_order_each_once_and_end_with_their_receipt() {
-        let mut outbox = outbox(3);
-        assert_eq!(offered(&mut outbox), [(1, 0), (2, 1), (3, 2)]);
-        assert_eq!(offered(&mut outbox), []);
-        assert_eq!(delivered(&mut outbox, 2), [101, 102]);
-        assert!(!outbox.is_empty());
-        assert_eq!(delivered(&mut outbox, 3), [103]);
-        assert!(outbox.is_empty());
-    }
-
-    #[test]
-    fn after_a_refusal_those_behind_go_again_with_a_new_prev() {
-        let mut outbox = outbox(4);
-        offered(&mut outbox);
-        let refused = outbox.handle_refused("JACK", id(2), Reason::Full, false);
-        let gone = Outcome::Refused { request: 102, id: id(2), may_have_arrived: false, body: vec![2] };
-        assert_eq!(refused, Some(gone));
-        assert_eq!(outbox.handle_refused("JACK", id(3), Reason::Behind, false), None);
-        assert_eq!(offered(&mut outbox), [(3, 1)]);
-        assert_eq!(outbox.handle_refused("JACK", id(4), Reason::Behind, false), None);
-        assert_eq!(offered(&mut outbox), [(4, 3)]);
-        assert_eq!(delivered(&mut outbox, 4), [101, 103, 104]);
-    }
-
-    #[test]
-    fn a_lost_session_sends_everything_again_and_a_later_refusal_may_have_arrived() {
-        let mut outbox = outbox(2);
-        offered(&mut outbox);
-        outbox.session_lost();
-        assert!(delivered(&mut outbox, 2).is_empty(), "a receipt before it was sent again means nothing");
-        assert_eq!(offered(&mut outbox), [(1, 0), (2, 1)]);
-        let refused = outbox.handle_refused("JACK", id(1), Reason::Offline, false);
-        assert!(matches!(refused, Some(Outcome::Refused { may_have_arrived: true, .. })));
-        outbox.handle_refused("JACK", id(2), Reason::Behind, false);
-        outbox.push(9, "JACK".parse().unwrap(), vec![]);
-        assert_eq!(offered(&mut outbox), [(2, 0), (3, 2)]);
-    }
-
-    #[test]
-    fn a_window_bounds_what_is_on_its_way() {
-        let mut outbox = Outbox::new(BOX);
-        for n in 0..3 {
-            outbox.push(n, "JACK".parse().unwrap(), vec![0; WINDOW_BYTES]);
-        }
-        assert_eq!(offered(&mut outbox), [(1, 0)]);
-        delivered(&mut outbox, 1);
-        assert_eq!(offered(&mut outbox), [(2, 1)]);
-        let mut many = super::tests::outbox(WINDOW_LETTERS as u64 + 5);
-        assert_eq!(offered(&mut many).len(), WINDOW_LETTERS);
-    }
-
-    #[test]
-    fn no_room_keeps_the_rest_for_later() {
-        let mut outbox = outbox(3);
-        let mut room = 2;
-        outbox.offer(|_| {
-            room -= 1;
-            room >= 0
-        });
-        assert_eq!(offered(&mut outbox), [(3, 2)]);
-    }
-}
+mod tests;

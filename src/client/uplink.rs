@@ -1,19 +1,22 @@
 //! The client and one relay: the session, and the letters that go through it both ways. How the session comes about
 //! stands in `connect`.
 
-use crate::base::{Carrier, ConnId, Effect, HostPort, Name, Now, Outputs, Path, Tick};
+use crate::base::{Carrier, ConnId, Effect, HostPort, LetterId, Name, Now, OutboxId, Outputs, Path, Tick};
 use crate::peer::{Heard, Peer};
 use crate::session::{AccessSecret, Identity, Indexes};
 use crate::wire::frame::{StreamId, close};
 use crate::wire::letter::{decode_text, encode_text};
 use crate::wire::limits::LETTER_TEXT_MAX;
-use crate::wire::message::{Delivery, KIND_TEXT, Letter, NameReason, Reason, Refused, ToClient, ToRelay};
+use crate::wire::message::{
+    Delivery, KIND_TEXT, Letter, NameReason, Reason, Receipt, Refused, ToClient, ToRelay,
+};
 
-use super::api::{Carriers, Event, Incoming, Record, RelaySpec};
+use super::api::{Carriers, Event, Incoming, Progress, Record, RelaySpec, Unkept};
 use super::connect::{Connecting, Round};
 use super::counter::Counter;
+use super::journal::Journal;
 use super::ledger::{Ledger, Seen};
-use super::outbox::{Outbox, Outcome};
+use super::outbox::{Outbox, Refusal, Step};
 
 pub(super) type Out = Outputs<Record, Event>;
 
@@ -25,6 +28,7 @@ pub(super) struct Shared {
     pub(super) carriers: Carriers,
     pub(super) rng: crate::base::Rng,
     pub(super) counter: Counter,
+    pub(super) journal: Journal,
     pub(super) indexes: Indexes<HostPort>,
     /// Whose each TCP connection is.
     pub(super) conns: std::collections::BTreeMap<ConnId, HostPort>,
@@ -39,6 +43,13 @@ pub(super) enum Told {
     Away,
 }
 
+/// The letters that go through one relay, both ways: what outlives every session.
+#[derive(Debug)]
+pub(super) struct Mail {
+    pub(super) outbox: Outbox,
+    pub(super) ledger: Ledger,
+}
+
 /// One relay.
 pub(super) struct Uplink {
     pub(super) spec: RelaySpec,
@@ -49,8 +60,7 @@ pub(super) struct Uplink {
     pub(super) stopped: bool,
     welcomed: bool,
     text_max: usize,
-    outbox: Outbox,
-    ledger: Ledger,
+    pub(super) mail: Mail,
     last_author: Option<Name>,
     pings: u32,
     /// Reused: a message being read, and one being written.
@@ -59,7 +69,7 @@ pub(super) struct Uplink {
 }
 
 impl Uplink {
-    pub(super) fn new(spec: RelaySpec, outbox: Outbox) -> Uplink {
+    pub(super) fn new(spec: RelaySpec, mail: Mail) -> Uplink {
         Uplink {
             spec,
             peer: None,
@@ -68,8 +78,7 @@ impl Uplink {
             stopped: false,
             welcomed: false,
             text_max: LETTER_TEXT_MAX,
-            outbox,
-            ledger: Ledger::default(),
+            mail,
             last_author: None,
             pings: 0,
             incoming: Vec::new(),
@@ -83,12 +92,40 @@ impl Uplink {
 
     // From the user.
 
-    pub(super) fn send(&mut self, now: Now, request: u64, to: Name, text: &str) -> Result<(), Reason> {
+    /// Takes a letter into the outbox; it goes out once it is durable.
+    pub(super) fn send(
+        &mut self,
+        now: Now,
+        shared: &mut Shared,
+        letter: (u64, Name, String),
+        out: &mut Out,
+    ) -> Result<(), (Reason, String)> {
+        let (request, to, text) = letter;
         if text.len() > self.text_max {
-            return Err(Reason::TooLong);
+            return Err((Reason::TooLong, text));
         }
-        self.outbox.push(request, to, encode_text(text, now.wall));
+        let outbox = &mut self.mail.outbox;
+        if outbox.has_request(&to, request) {
+            return Ok(());
+        }
+        let body = encode_text(&text, now.wall);
+        if !outbox.has_room(body.len()) {
+            out.show(Event::Unkept { request, to, why: Unkept::Full, text });
+            return Ok(());
+        }
+        let number = outbox.push(request, to.clone(), body);
+        let (relay, written) = (self.spec.addr.clone(), now.wall);
+        shared.journal.push(Record::Written { relay, to, number, request, text, written });
         Ok(())
+    }
+
+    /// Tells what an earlier run wrote down and may not have told.
+    pub(super) fn tell_old_refusals(&mut self, journal: &mut Journal, out: &mut Out) {
+        while let Some((to, refusal)) = self.mail.outbox.next_old_refusal() {
+            let (relay, number) = (self.spec.addr.clone(), refusal.id.number);
+            journal.push(Record::Told { relay, to: to.clone(), number });
+            out.show(refused_event(to, refusal));
+        }
     }
 
     pub(super) fn ping(&mut self) {
@@ -97,13 +134,15 @@ impl Uplink {
 
     /// Whether every letter has come to its end.
     pub(super) fn is_idle(&self) -> bool {
-        self.outbox.is_empty()
+        self.mail.outbox.is_empty()
     }
 
     /// Whether the relay has acknowledged everything that was said in the session.
     pub(super) fn is_settled(&self) -> bool {
         let unacked = self.peer.as_ref().map_or(0, |peer| peer.link().unacked_bytes());
-        unacked == 0 && (self.peer.is_none() || self.ledger.next_stored().is_none())
+        let ledger = &self.mail.ledger;
+        let told = ledger.next_stored().is_none() && ledger.next_read().is_none();
+        unacked == 0 && (self.peer.is_none() || told)
     }
 
     // From the world.
@@ -170,12 +209,15 @@ impl Uplink {
         }
     }
 
-    fn read(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
+    /// Reads what has come; letters only for as long as there is room to write them down.
+    pub(super) fn read(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
         for stream in [StreamId::Control, StreamId::Chat] {
             let mut incoming = std::mem::take(&mut self.incoming);
-            while self.peer.as_mut().is_some_and(|peer| peer.receive(stream, &mut incoming)) {
+            while (stream == StreamId::Control || shared.journal.has_room())
+                && self.peer.as_mut().is_some_and(|peer| peer.receive(stream, &mut incoming))
+            {
                 let understood = match ToClient::decode(&incoming) {
-                    Ok(Some(message)) => self.handle_message(message, out),
+                    Ok(Some(message)) => self.handle_message(shared, message, out),
                     Ok(None) => true,
                     Err(_) => false,
                 };
@@ -191,20 +233,13 @@ impl Uplink {
         }
     }
 
-    fn handle_message(&mut self, message: ToClient<'_>, out: &mut Out) -> bool {
+    fn handle_message(&mut self, shared: &mut Shared, message: ToClient<'_>, out: &mut Out) -> bool {
         match message {
             ToClient::Welcome { text_max, .. } => self.handle_welcome(text_max, out),
             ToClient::NameRefused { reason, name } => self.handle_name_refused(reason, name, out),
-            ToClient::Receipt(receipt) => {
-                let via = self.via();
-                self.outbox.handle_receipt(&receipt, |outcome| {
-                    if let Outcome::Progress { request, id, progress } = outcome {
-                        out.show(Event::Progress { request, id, progress, via });
-                    }
-                });
-            }
-            ToClient::Refused(refused) => self.handle_refused(&refused, out),
-            ToClient::Delivery(delivery) => return self.handle_delivery(&delivery, out),
+            ToClient::Receipt(receipt) => self.handle_receipt(shared, &receipt, out),
+            ToClient::Refused(refused) => self.handle_refused(shared, &refused),
+            ToClient::Delivery(delivery) => return self.handle_delivery(shared, &delivery),
         }
         true
     }
@@ -212,6 +247,8 @@ impl Uplink {
     fn handle_welcome(&mut self, text_max: u32, out: &mut Out) {
         self.welcomed = true;
         self.text_max = (text_max as usize).min(LETTER_TEXT_MAX);
+        self.mail.outbox.signed_in();
+        self.mail.ledger.session_begun();
         self.tell_online(out);
     }
 
@@ -228,16 +265,24 @@ impl Uplink {
         out.show(Event::NameRefused { relay: self.spec.addr.clone(), reason, name: name.parse().ok() });
     }
 
-    fn handle_refused(&mut self, refused: &Refused<'_>, out: &mut Out) {
+    fn handle_receipt(&mut self, shared: &mut Shared, receipt: &Receipt<'_>, out: &mut Out) {
+        let via = self.via();
+        let raised = self.mail.outbox.handle_receipt(receipt, |Step { request, id, progress }| {
+            out.show(Event::Progress { request, id, progress, via });
+        });
+        if let (Some(reach), Ok(to)) = (raised, receipt.to.parse()) {
+            shared.journal.push(Record::Reached { relay: self.spec.addr.clone(), to, reach });
+        }
+    }
+
+    fn handle_refused(&mut self, shared: &mut Shared, refused: &Refused<'_>) {
         let Refused { to, id, reason, may_have_arrived, nearest } = *refused;
-        let Some(Outcome::Refused { request, id, may_have_arrived, body }) =
-            self.outbox.handle_refused(to, id, reason, may_have_arrived)
-        else {
-            return;
-        };
-        let (text, _) = decode_text(&body).expect("the outbox holds what was encoded here");
         let nearest = nearest.0.iter().flatten().filter_map(|name| name.parse().ok()).collect();
-        out.show(Event::Refused { request, id, reason, may_have_arrived, nearest, text });
+        let refused = self.mail.outbox.handle_refused(to, id, (reason, may_have_arrived), nearest);
+        if let Some((to, may_have_arrived)) = refused {
+            let (relay, number) = (self.spec.addr.clone(), id.number);
+            shared.journal.push(Record::Refused { relay, to, number, reason, may_have_arrived });
+        }
     }
 
     /// The name of a letter's sender. Letters come in rows from one sender, and reading a name is dear.
@@ -248,18 +293,19 @@ impl Uplink {
         self.last_author.clone()
     }
 
-    /// Shows a letter once; `false` if it cannot come from an honest relay.
-    fn handle_delivery(&mut self, delivery: &Delivery<'_>, out: &mut Out) -> bool {
+    /// Writes a new letter down; `false` if it cannot come from an honest relay.
+    fn handle_delivery(&mut self, shared: &mut Shared, delivery: &Delivery<'_>) -> bool {
         let Some(from) = self.author(delivery.from) else { return false };
-        let Seen::New { missing } = self.ledger.take(&from, delivery.id, delivery.prev) else { return true };
-        let (relay, id) = (self.spec.addr.clone(), delivery.id);
+        let Seen::New { missing, after } = self.mail.ledger.take(&from, delivery.id, delivery.prev) else {
+            return true;
+        };
+        let (relay, id, at, via) = (self.spec.addr.clone(), delivery.id, delivery.accepted, self.via());
         let text = (delivery.kind == KIND_TEXT).then(|| decode_text(delivery.body).ok()).flatten();
-        out.show(match text {
+        shared.journal.push(match text {
             Some((text, _)) => {
-                let (at, via) = (delivery.accepted, self.via());
-                Event::Letter(Incoming { relay, from, id, text, at, via, missing })
+                Record::Received { letter: Incoming { relay, from, id, text, at, via, missing }, after }
             }
-            None => Event::Unreadable { relay, from, id },
+            None => Record::Unreadable { relay, from, id, at, after },
         });
         true
     }
@@ -268,16 +314,16 @@ impl Uplink {
 
     pub(super) fn flush(&mut self, now: Now, out: &mut Out) {
         let Some(peer) = &mut self.peer else { return };
-        while let Some((from, outbox, through)) = self.ledger.next_stored() {
-            self.outgoing.clear();
-            ToRelay::Stored { from: from.as_str(), outbox, through }.encode(&mut self.outgoing);
-            if peer.send(StreamId::Control, &[&self.outgoing]).is_err() {
-                break;
-            }
-            self.ledger.paid();
-        }
         let outgoing = &mut self.outgoing;
-        self.outbox.offer(|letter| {
+        let mut say = |message: ToRelay<'_>| {
+            outgoing.clear();
+            message.encode(outgoing);
+            peer.send(StreamId::Control, &[outgoing]).is_ok()
+        };
+        if self.welcomed {
+            self.mail.speak(&mut say);
+        }
+        self.mail.outbox.offer(|letter| {
             outgoing.clear();
             let (to, id, prev, body) = (letter.to.as_str(), letter.id, letter.prev, letter.body);
             ToRelay::Letter(Letter { to, id, prev, kind: KIND_TEXT, body }).encode(outgoing);
@@ -298,7 +344,7 @@ impl Uplink {
 
     /// A session has begun: says who we are, and sends again what no other session answered.
     pub(super) fn begin(&mut self, mut peer: Peer, shared: &Shared) {
-        self.outbox.session_lost();
+        self.mail.outbox.session_lost();
         self.welcomed = shared.name.is_none();
         if let Some(name) = &shared.name {
             self.outgoing.clear();
@@ -363,6 +409,83 @@ impl Uplink {
             self.tell_online(out);
         }
     }
+}
+
+impl Mail {
+    /// Says on the control stream what the relay is owed, for as long as there is room.
+    fn speak(&mut self, say: &mut impl FnMut(ToRelay<'_>) -> bool) {
+        while let Some((from, outbox, through)) = self.ledger.next_stored() {
+            if !say(ToRelay::Stored { from: from.as_str(), outbox, through }) {
+                return;
+            }
+            self.ledger.paid_stored();
+        }
+        while let Some((from, outbox, through)) = self.ledger.next_read() {
+            if !say(ToRelay::Read { from: from.as_str(), outbox, through }) {
+                return;
+            }
+            self.ledger.paid_read();
+        }
+        while let Some((to, id)) = self.outbox.next_heard() {
+            if !say(ToRelay::Heard { to: to.as_str(), id }) {
+                return;
+            }
+            self.outbox.paid_heard();
+        }
+        while let Some((to, outbox)) = self.outbox.next_ask() {
+            if !say(ToRelay::Ask { to: to.as_str(), outbox }) {
+                return;
+            }
+            self.outbox.asked();
+        }
+    }
+
+    /// What follows from a record that has settled. Events are the caller's to show.
+    pub(super) fn settle(
+        &mut self,
+        outbox: OutboxId,
+        via: Carrier,
+        record: Record,
+        durable: bool,
+    ) -> Option<Event> {
+        match record {
+            Record::Written { to, number, request, text, .. } if !durable => {
+                self.outbox.unrecorded(&to, number);
+                Some(Event::Unkept { request, to, why: Unkept::Disk, text })
+            }
+            Record::Written { to, number, request, .. } => {
+                self.outbox.recorded(&to, number);
+                let id = LetterId { outbox, number };
+                Some(Event::Progress { request, id, progress: Progress::Queued, via })
+            }
+            Record::Refused { to, number, .. } => {
+                let refusal = self.outbox.refusal_recorded(&to, number)?;
+                Some(refused_event(to, refusal))
+            }
+            Record::Received { letter, .. } => {
+                self.ledger.stored(&letter.from, letter.id);
+                Some(Event::Letter(letter))
+            }
+            Record::Unreadable { relay, from, id, .. } => {
+                self.ledger.stored(&from, id);
+                Some(Event::Unreadable { relay, from, id })
+            }
+            Record::Shown { from, id, read, .. } => {
+                if read {
+                    self.ledger.read(&from, id);
+                }
+                None
+            }
+            Record::Reached { .. } | Record::Told { .. } | Record::Counter(_) | Record::Pin { .. } => None,
+        }
+    }
+}
+
+fn refused_event(to: Name, refusal: Refusal) -> Event {
+    let Refusal { request, id, reason, may_have_arrived, nearest, body } = refusal;
+    // A body that was not kept is no text.
+    let text = decode_text(&body).map(|(text, _)| text).unwrap_or_default();
+    Event::Refused { request, id, to, reason, may_have_arrived, nearest, text }
 }
 
 /// Closes a TCP connection of ours.

@@ -257,3 +257,8 @@ pub fn seed() -> [u8; 32] {
     getrandom::fill(&mut seed).expect("the system has randomness");
     seed
 }
+
+/// The wall clock, for those who have no loop.
+pub fn wall() -> crate::base::Wall {
+    clock::Clock::new().now().wall
+}

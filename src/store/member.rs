@@ -1,4 +1,4 @@
-//! What a member keeps on this machine: the identity key, and how far the handshake counter is reserved.
+//! What a member keeps on this machine: the identity key, how far the handshake counter is reserved, and its letters.
 //!
 //! In the data folder:
 //!
@@ -9,16 +9,18 @@
 //! | `members/FOLDER/name` | the member's name, for people |
 //! | `members/FOLDER/identity.key` | the private key |
 //! | `members/FOLDER/counter` | handshake counters up to this one may be used |
+//! | `members/FOLDER/letters.sqlite` | letters out and in, and the number of the outbox |
 
 use std::path::{Path, PathBuf};
 
 use super::files::{create_folder, read_small, write_atomically};
+use super::history::History;
 use super::keyfile;
 use super::lock::{FolderLock, LockError};
 use super::pins::Pins;
 use super::worker::{Backend, Fault};
-use crate::base::{Name, Phrase};
-use crate::client::Record;
+use crate::base::{Name, OutboxId, Phrase};
+use crate::client::{Kept, Record};
 
 /// What a client starts with.
 #[derive(Clone, PartialEq, Eq)]
@@ -27,6 +29,10 @@ pub struct MemberState {
     pub private_key: [u8; 32],
     /// The highest handshake counter that is durably reserved; 0 at the first run.
     pub counter_reserved: u64,
+    /// The number of its outbox.
+    pub outbox: OutboxId,
+    /// What earlier runs left of letters.
+    pub kept: Kept,
 }
 
 /// Shows no key.
@@ -34,6 +40,7 @@ impl std::fmt::Debug for MemberState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("MemberState")
             .field("counter_reserved", &self.counter_reserved)
+            .field("outbox", &self.outbox)
             .finish_non_exhaustive()
     }
 }
@@ -44,35 +51,45 @@ pub struct MemberStore {
     counter_path: PathBuf,
     counter_reserved: u64,
     pins: Pins,
+    history: History,
     _lock: FolderLock,
+}
+
+/// The folder of a member in the data folder.
+pub(super) fn member_dir(data_dir: &Path, folder: &str) -> PathBuf {
+    data_dir.join("members").join(folder)
 }
 
 impl MemberStore {
     /// Opens the folder of the member `name`, `members/FOLDER` in the data folder, and makes it at first use, with
-    /// `seed` as the new private key. A key that is there is never replaced.
+    /// `seed` as the new private key, and another as the number of the outbox. A key that is there is never replaced,
+    /// nor are letters.
     ///
     /// # Errors
     /// Each but the first names the file. `member-busy` (`name`, `pid`); `store-key-open` (`mode`);
     /// `store-key-damaged`; `store-key-missing`; `store-counter-damaged`; `pins-damaged` (`line`, `cause`);
-    /// `store-disk-full`; `store-not-permitted` (`cause`); `store-not-folder`; `store-io` (`cause`).
+    /// `store-not-database`; `store-database-damaged` (`cause`); `store-newer` (`version`); `store-disk-full`; `store-not-permitted` (`cause`); `store-not-folder`; `store-io` (`cause`).
     pub fn open(
         data_dir: &Path,
         name: &Name,
         folder: &str,
-        seed: impl FnOnce() -> [u8; 32],
+        seed: impl Fn() -> [u8; 32],
     ) -> Result<(MemberStore, MemberState), Phrase> {
-        let dir = data_dir.join("members").join(folder);
+        let dir = member_dir(data_dir, folder);
         create_folder(&dir)?;
         let lock = FolderLock::take(&dir).map_err(|error| match error {
             LockError::Held(pid) => Phrase::new("member-busy").with("name", name).with("pid", pid),
             LockError::System(phrase) => phrase,
         })?;
-        let private_key = load_or_create_key(&dir, name, seed)?;
+        let private_key = load_or_create_key(&dir, name, &seed)?;
         let counter_path = dir.join("counter");
         let counter_reserved = load_counter(&counter_path)?;
         let pins = Pins::load(data_dir)?;
-        let store = MemberStore { counter_path, counter_reserved, pins, _lock: lock };
-        Ok((store, MemberState { private_key, counter_reserved }))
+        let number = || u64::from_le_bytes(*seed().first_chunk().expect("a seed has 32 bytes"));
+        let (history, kept) = History::open(&dir.join("letters.sqlite"), number)?;
+        let outbox = history.outbox();
+        let store = MemberStore { counter_path, counter_reserved, pins, history, _lock: lock };
+        Ok((store, MemberState { private_key, counter_reserved, outbox, kept }))
     }
 
     fn reserve(&mut self, counter: u64) -> Result<(), Phrase> {
@@ -85,10 +102,11 @@ impl MemberStore {
 }
 
 impl Backend<Record> for MemberStore {
-    /// Refuses a pin where another process pinned another key first. Every fault passes: the files are written anew
-    /// each time, so nothing of a failed write is ever built upon.
+    /// Refuses a pin where another process pinned another key first, a request that was written down before, and a
+    /// letter that came in without the one before it. Faults of the small files pass: they are written anew each time,
+    /// so nothing of a failed write is ever built upon.
     fn commit(&mut self, records: &[Record], refused: &mut Vec<usize>) -> Result<(), Fault> {
-        let (mut counter, mut pins, mut pin_indexes) = (0, Vec::new(), Vec::new());
+        let (mut counter, mut pins, mut pin_indexes, mut letters) = (0, Vec::new(), Vec::new(), false);
         for (index, record) in records.iter().enumerate() {
             match record {
                 Record::Counter(reserved) => counter = counter.max(*reserved),
@@ -96,6 +114,7 @@ impl Backend<Record> for MemberStore {
                     pins.push((relay, *key));
                     pin_indexes.push(index);
                 }
+                _ => letters = true,
             }
         }
         self.reserve(counter).map_err(Fault::Passing)?;
@@ -103,11 +122,15 @@ impl Backend<Record> for MemberStore {
             let taken = self.pins.set_first(pins).map_err(Fault::Passing)?;
             refused.extend(taken.into_iter().map(|nth| pin_indexes[nth]));
         }
+        if letters {
+            self.history.add(records, refused)?;
+            refused.sort_unstable();
+        }
         Ok(())
     }
 }
 
-fn load_or_create_key(dir: &Path, name: &Name, seed: impl FnOnce() -> [u8; 32]) -> Result<[u8; 32], Phrase> {
+fn load_or_create_key(dir: &Path, name: &Name, seed: impl Fn() -> [u8; 32]) -> Result<[u8; 32], Phrase> {
     let (key_path, name_path) = (dir.join("identity.key"), dir.join("name"));
     let known_key = keyfile::load(&key_path)?;
     let has_name = read_small(&name_path)?.is_some();
@@ -159,7 +182,7 @@ mod tests {
     fn a_member_keeps_key_counter_and_pins() {
         let data = tempfile::tempdir().unwrap();
         let (store, state) = open(data.path(), 1).unwrap();
-        assert_eq!(state, MemberState { private_key: [1; 32], counter_reserved: 0 });
+        assert_eq!((state.private_key, state.counter_reserved), ([1; 32], 0));
         let (done_in, done) = channel();
         let worker = Worker::spawn(store, move |d| done_in.send(d).unwrap()).unwrap();
         let relay: crate::base::HostPort = "h:1".parse().unwrap();
@@ -172,7 +195,7 @@ mod tests {
         let answers = [1, 2, 3].map(|n| Done::Committed(Ticket(n)));
         assert_eq!(Vec::from_iter(done.iter()), [&answers[..], &[Done::Failed(Ticket(4))]].concat());
         let (_store, state) = open(data.path(), 2).unwrap();
-        assert_eq!(state, MemberState { private_key: [1; 32], counter_reserved: 7 });
+        assert_eq!((state.private_key, state.counter_reserved), ([1; 32], 7));
         assert_eq!(Pins::load(data.path()).unwrap().get(&relay).unwrap().key, PublicKey([5; 32]));
         let dir = data.path().join("members").join(FOLDER);
         assert_eq!(fs::read_to_string(dir.join("name")).unwrap(), "TOM\n");

@@ -2,7 +2,8 @@
 //!
 //! - [`Worker`]: the store's thread; it commits records in groups, so that the loop never waits for a disk.
 //! - [`RelayStore`]: the relay's identity key, its members and their mail, in a folder of its own.
-//! - [`MemberStore`]: a member's identity key and handshake counter, in a folder for each name.
+//! - [`MemberStore`]: a member's identity key, handshake counter and letters, in a folder for each name.
+//! - [`Archive`]: the same letters, for those who only read them.
 //! - [`Pins`]: the keys of the relays this machine knows, one file for all its members.
 //! - [`Ephemeral`]: keeps nothing, for processes that leave no files.
 //!
@@ -11,8 +12,11 @@
 //! self or its new one, never half of each. Private keys are readable by their owner alone. What is damaged, or made
 //! by a newer version, is refused by name and left as it is.
 
+mod archive;
+mod database;
 mod ephemeral;
 mod files;
+mod history;
 mod keyfile;
 mod lock;
 mod mail_table;
@@ -22,6 +26,7 @@ mod pins;
 mod relay;
 mod worker;
 
+pub use archive::{Archive, Unshown};
 pub use ephemeral::Ephemeral;
 pub use files::default_data_dir;
 pub use member::{MemberState, MemberStore};

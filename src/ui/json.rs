@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::client::Incoming;
+use crate::client::{Incoming, Progress, Said};
 
 use super::clock::rfc3339;
 
@@ -35,6 +35,40 @@ pub fn letter(letter: &Incoming) -> String {
         at: rfc3339(letter.at),
         via: letter.via.as_str(),
         missing: letter.missing,
+    };
+    escape(&serde_json::to_string(&object).expect("texts and numbers always serialise"))
+}
+
+#[derive(Serialize)]
+struct OfHistory<'a> {
+    from: &'a str,
+    to: &'a str,
+    id: String,
+    text: &'a str,
+    at: Option<String>,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
+    #[serde(skip_serializing_if = "is_zero")]
+    missing: u64,
+}
+
+/// A letter of the history of the member `me` as one object on one line: `from` and `to` (members' names), `id`, `text`,
+/// `at` (as in [`letter`]), `state` (`queued`, `accepted`, `waiting`, `delivered`, `read`; a letter that came in was
+/// delivered, and read once it was shown), `until` for one that waits in a mailbox, and `missing` as in [`letter`].
+pub fn said(said: &Said, me: &str) -> String {
+    let member = said.member.as_str();
+    let (from, to) = if said.by_me { (me, member) } else { (member, me) };
+    let until = if let Progress::Waiting { until } = said.state { rfc3339(until) } else { None };
+    let object = OfHistory {
+        from,
+        to,
+        id: said.id.to_string(),
+        text: &said.text,
+        at: rfc3339(said.at),
+        state: said.state.as_str(),
+        until,
+        missing: said.missing,
     };
     escape(&serde_json::to_string(&object).expect("texts and numbers always serialise"))
 }
@@ -91,6 +125,30 @@ mod tests {
     fn a_gap_and_an_absurd_time_are_told() {
         let line = letter(&Incoming { missing: 2, at: Wall(u64::MAX), ..incoming("") });
         assert!(line.ends_with(r#""at":null,"via":"udp","missing":2}"#), "{line}");
+    }
+
+    #[test]
+    fn a_letter_of_the_history_tells_both_ends_and_its_state() {
+        let mut letter = Said {
+            by_me: true,
+            relay: "[::1]:8081".parse().unwrap(),
+            member: "一棵树".parse().unwrap(),
+            id: LetterId { outbox: OutboxId(0xabc), number: 2 },
+            text: "不约".to_owned(),
+            at: Wall(1_719_835_385_678),
+            state: Progress::Waiting { until: Wall(1_719_835_386_000) },
+            via: None,
+            missing: 0,
+        };
+        assert_eq!(
+            said(&letter, "TOM"),
+            r#"{"from":"TOM","to":"一棵树","id":"0000000000000abc-2","text":"不约","at":"2024-07-01T12:03:05.678Z","state":"waiting","until":"2024-07-01T12:03:06.000Z"}"#
+        );
+        (letter.by_me, letter.state, letter.missing) = (false, Progress::Read, 2);
+        assert_eq!(
+            said(&letter, "TOM"),
+            r#"{"from":"一棵树","to":"TOM","id":"0000000000000abc-2","text":"不约","at":"2024-07-01T12:03:05.678Z","state":"read","missing":2}"#
+        );
     }
 
     proptest! {

@@ -15,7 +15,6 @@ use std::sync::Arc;
 use crate::base::{Carrier, HostPort, LetterId, Name, Now, Phrase, Tick, Wall, harmless};
 use crate::client::{Carriers, Event, Incoming, Progress};
 use crate::wire::limits::LETTER_TEXT_MAX;
-use crate::wire::message::Reason;
 
 use super::clock::Clock;
 use super::notice;
@@ -23,7 +22,7 @@ use super::paint::{Styled, Tone};
 use super::strings::Strings;
 
 use commands::{Act, Typo, Word};
-use watch::{Arrived, Watch};
+use watch::{Moved, Watch};
 
 /// Strangers who wrote and can be answered by name; beyond it the first in order is forgotten.
 const STRANGERS_MAX: usize = 256;
@@ -101,6 +100,8 @@ pub enum Do {
 pub struct Settings {
     /// The language.
     pub strings: Arc<Strings>,
+    /// What the first letter is called in events; those after it count up.
+    pub first_request: u64,
     /// The user's own name.
     pub me: String,
     /// Which carriers were asked for: what was asked for is not news.
@@ -137,11 +138,12 @@ impl<B: Book> LineMode<B> {
     pub fn new(settings: Settings, book: B, target: Option<Resolved>) -> LineMode<B> {
         let prompt_choose = settings.strings.say(&Phrase::new("chat-choose"));
         let prompt_write = settings.strings.say(&Phrase::new("chat-write"));
+        let next_request = settings.first_request;
         LineMode {
             settings,
             book,
             target,
-            next_request: 1,
+            next_request,
             watch: Watch::default(),
             links: BTreeMap::new(),
             strangers: BTreeMap::new(),
@@ -206,9 +208,15 @@ impl<B: Book> LineMode<B> {
         match event {
             Event::Letter(letter) => self.show(letter, now.wall),
             Event::Unreadable { relay, from, id } => self.unreadable(relay, from, *id),
-            Event::Progress { request, progress, .. } => self.progress(*request, *progress),
-            Event::Refused { request, reason, may_have_arrived, nearest, text, .. } => {
-                self.refused(*request, *reason, *may_have_arrived, nearest, text)
+            Event::Progress { request, progress, .. } => self.progress(*request, *progress, now.wall),
+            Event::Refused { request, to, reason, may_have_arrived, nearest, text, .. } => {
+                let who = self.watch.refused(*request).unwrap_or_else(|| to.to_string());
+                let phrases = notice::letter_refused(*reason, &who, *may_have_arrived, nearest);
+                self.give_back(phrases, text)
+            }
+            Event::Unkept { request, to, why, text } => {
+                let who = self.watch.refused(*request).unwrap_or_else(|| to.to_string());
+                self.give_back(vec![notice::unkept(*why, &who)], text)
             }
             Event::Online { relay, via } => self.online(relay, *via, event),
             Event::Moved { relay, via } => self.link(relay, Link::Online(*via), event),
@@ -326,19 +334,28 @@ impl<B: Book> LineMode<B> {
         vec![self.tell(&Phrase::new("letter-unreadable").with("who", who).with("id", id))]
     }
 
-    fn progress(&mut self, request: u64, progress: Progress) -> Vec<Do> {
-        let Some(Arrived { who, excerpt, late }) = self.watch.progress(request, progress) else {
+    /// With receipts on, every state is told; without, only what is unusual: an absence, and what arrived late.
+    fn progress(&mut self, request: u64, progress: Progress, now: Wall) -> Vec<Do> {
+        let Some(Moved { who, excerpt, news }) = self.watch.progress(request, progress) else {
             return Vec::new();
         };
-        if self.receipts {
-            return vec![self.tell(&Phrase::new("chat-receipt").with("who", who).with("text", excerpt))];
-        }
-        late.then(|| self.tell(&Phrase::new("chat-delivered-late").with("who", who))).into_iter().collect()
+        let phrase = match progress {
+            Progress::Queued if self.receipts => Phrase::new("chat-state-queued"),
+            Progress::Accepted if self.receipts => Phrase::new("chat-state-accepted"),
+            Progress::Waiting { until } if self.receipts || news => {
+                let key = if self.receipts { "chat-state-waiting" } else { "chat-waiting" };
+                Phrase::new(key).with("until", self.settings.clock.show(until, now))
+            }
+            Progress::Delivered if self.receipts => Phrase::new("chat-receipt"),
+            Progress::Delivered if news => Phrase::new("chat-delivered-late"),
+            Progress::Read if self.receipts => Phrase::new("chat-state-read"),
+            _ => return Vec::new(),
+        };
+        vec![self.tell(&phrase.with("who", who).with("text", excerpt))]
     }
 
-    fn refused(&mut self, request: u64, why: Reason, doubt: bool, nearest: &[Name], text: &str) -> Vec<Do> {
-        let who = self.watch.refused(request).unwrap_or_else(|| "?".to_owned());
-        let mut phrases = notice::letter_refused(why, &who, doubt, nearest);
+    /// Why a letter did not go, and what it said.
+    fn give_back(&self, mut phrases: Vec<Phrase>, text: &str) -> Vec<Do> {
         phrases.push(Phrase::new("chat-text-back"));
         let mut dos: Vec<Do> = phrases.iter().map(|phrase| self.tell(phrase)).collect();
         dos.push(Do::Tell(harmless(text).into_owned()));

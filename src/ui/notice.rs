@@ -1,7 +1,7 @@
 //! What happened to a client, as phrases for people: the same in every face.
 
 use crate::base::{Carrier, HostPort, Name, Phrase};
-use crate::client::{Event, Unreached};
+use crate::client::{Event, OUTBOX_LETTERS_MAX, Unkept, Unreached};
 use crate::wire::message::{NameReason, Reason};
 
 /// What is to be said about `event` to the member called `me`; `None` for letters and their progress, which each face
@@ -26,6 +26,7 @@ pub fn of_event(event: &Event, me: &str) -> Option<Phrase> {
         Event::Letter(_)
         | Event::Progress { .. }
         | Event::Refused { .. }
+        | Event::Unkept { .. }
         | Event::Pong { .. }
         | Event::Left => return None,
     })
@@ -87,6 +88,15 @@ pub fn letter_refused(reason: Reason, who: &str, may_have_arrived: bool, nearest
         phrases.push(Phrase::new("refused-nearest").with("names", names.join(", ")));
     }
     phrases
+}
+
+/// Why a letter to `who` was not taken into the outbox.
+pub fn unkept(why: Unkept, who: &str) -> Phrase {
+    match why {
+        Unkept::Disk => Phrase::new("unkept-disk"),
+        Unkept::Full => Phrase::new("unkept-full").with("count", OUTBOX_LETTERS_MAX),
+    }
+    .with("who", who)
 }
 
 /// A carrier as it stands in a sentence.

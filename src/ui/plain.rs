@@ -1,7 +1,7 @@
 //! Lines of text for people and scripts alike: one letter or one result a line, never translated.
 
 use crate::base::{LetterId, Wall, harmless};
-use crate::client::Incoming;
+use crate::client::{Incoming, Said};
 use crate::wire::message::Reason;
 
 use super::clock::Clock;
@@ -10,6 +10,16 @@ use super::clock::Clock;
 pub fn letter(letter: &Incoming, who: &str, clock: &Clock, now: Wall) -> String {
     let text = harmless(letter.text.trim_end_matches('\n')).replace('\n', "\\n");
     format!("{} {} [{}] {text}", clock.show(letter.at, now), super::paint::one_line(who), letter.via)
+}
+
+/// A letter of the history on one line: `12:03:05 TOM → JACK [delivered] text` for one of `me`, with how far it has
+/// come; `12:03:05 JACK → TOM [udp] text` for one of theirs. A new line in the text is shown as `\n`.
+pub fn said(said: &Said, me: &str, who: &str, clock: &Clock, now: Wall) -> String {
+    let text = harmless(said.text.trim_end_matches('\n')).replace('\n', "\\n");
+    let (me, who) = (super::paint::one_line(me), super::paint::one_line(who));
+    let (from, to) = if said.by_me { (me, who) } else { (who, me) };
+    let how = said.via.map_or(said.state.as_str(), crate::base::Carrier::as_str);
+    format!("{} {from} → {to} [{how}] {text}", clock.show(said.at, now))
 }
 
 /// `delivered ID`.
@@ -50,6 +60,40 @@ mod tests {
         };
         let line = letter(&incoming, "JACK", &Clock::new(TimeZone::UTC), now);
         assert_eq!(line, "12:03:05 JACK [tcp] 不约\\n12:03:05 TOM [udp] forged");
+    }
+
+    #[test]
+    fn a_conversation_of_the_history_is_told_line_by_line() {
+        use crate::base::Wall;
+        use crate::client::{Progress, Said};
+        let now = Wall(1_719_835_385_678);
+        let letter = |number: u64, state, text: &str| Said {
+            by_me: number < 4,
+            relay: "127.0.0.1:8081".parse().unwrap(),
+            member: "JACK".parse().unwrap(),
+            id: LetterId { outbox: OutboxId(1), number },
+            text: text.to_owned(),
+            at: Wall(now.0 - (6 - number) * 40_000_000),
+            state,
+            via: (number >= 4).then_some(Carrier::Tcp),
+            missing: 0,
+        };
+        let said = [
+            letter(1, Progress::Read, "约不"),
+            letter(2, Progress::Waiting { until: Wall(now.0 * 2) }, "a\nb"),
+            letter(3, Progress::Queued, "\x1b[2J"),
+            letter(5, Progress::Delivered, "不约\n"),
+        ];
+        let clock = Clock::new(TimeZone::UTC);
+        let lines = said.map(|letter| super::said(&letter, "TOM", "Jacky", &clock, now));
+        assert_eq!(
+            lines.join("\n"),
+            "\
+2024-06-29 04:29:45 TOM → Jacky [read] 约不
+2024-06-29 15:36:25 TOM → Jacky [waiting] a\\nb
+2024-06-30 02:43:05 TOM → Jacky [queued] \\u{1b}[2J
+00:56:25 Jacky → TOM [tcp] 不约"
+        );
     }
 
     #[test]

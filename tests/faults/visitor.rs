@@ -48,6 +48,7 @@ impl Visitor {
             outbox: OutboxId(u64::from(host)),
             carriers,
             counter_reserved: 0,
+            kept: None,
             seed: [host; 32],
         });
         Visitor {

@@ -13,6 +13,7 @@ mod interrupts;
 mod listen;
 mod mailbox;
 mod names;
+mod outbox;
 mod presence;
 mod reach;
 mod relay;

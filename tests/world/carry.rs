@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use queqiao::base::{Effect, Input, Path, Ticket, Why};
-use queqiao::client::{self, Event, Progress};
+use queqiao::client::{self, Command, Event, Incoming, Progress};
 use queqiao::relay;
 use queqiao::wire::packet::PacketType;
 
@@ -163,7 +163,7 @@ impl World {
                         touched.push(conn);
                     }
                 }
-                Effect::Persist(ticket, record) => self.persist_of_client(client, ticket, &record),
+                Effect::Persist(ticket, record) => self.persist_of_client(client, ticket, record),
                 Effect::LookUp(host) => {
                     let at = self.now + below(&mut self.rng, Duration::from_millis(30));
                     self.agenda.enter(at, Happening::Resolved { client, life, host });
@@ -207,19 +207,6 @@ impl World {
         }
     }
 
-    fn persist_of_client(&mut self, client: usize, ticket: Ticket, record: &client::Record) {
-        let durable = !chance(&mut self.rng, self.disk_fails);
-        let station = &mut self.stations[client];
-        match record {
-            client::Record::Counter(mark) if durable => station.counter_reserved = *mark,
-            client::Record::Counter(_) => {}
-            client::Record::Pin { key, .. } => station.pinned = Some(*key),
-        }
-        self.cover.add_many(Count::NotCommitted, u64::from(!durable));
-        let life = station.node.life;
-        self.persist(client + 1, life, ticket, durable);
-    }
-
     fn persist(&mut self, node: usize, life: u32, ticket: Ticket, durable: bool) {
         let at = self.now + below(&mut self.rng, self.disk);
         self.agenda.enter(at, Happening::Committed { node, life, ticket, durable });
@@ -230,10 +217,11 @@ impl World {
         if alive != life {
             return;
         }
-        let (yes, no) = (Input::Committed(ticket), Input::NotCommitted(ticket));
         if node == 0 {
+            let (yes, no) = (Input::Committed(ticket), Input::NotCommitted(ticket));
             self.tell_relay(Waiting::Other(if durable { yes } else { no }));
         } else {
+            let durable = self.write(node - 1, ticket) && durable;
             let (yes, no) = (Input::Committed(ticket), Input::NotCommitted(ticket));
             self.tell_client(node - 1, Waiting::Other(if durable { yes } else { no }));
         }
@@ -241,8 +229,11 @@ impl World {
 
     fn shown(&mut self, client: usize, event: Event) {
         self.note(|| format!("client {client}: {}", brief(&event)));
-        let life = (client, self.stations[client].node.life);
-        self.oracle.show(life, &event, &mut self.cover);
+        self.oracle.show(client, &event, &mut self.cover);
+        if let Event::Letter(Incoming { relay, from, id, .. }) = &event {
+            let (relay, from, id) = (relay.clone(), from.clone(), *id);
+            self.command(client, Command::Shown { relay, from, id, read: true });
+        }
         let count = match &event {
             Event::Online { .. } => Some(Count::Online),
             Event::Lost { .. } => Some(Count::Lost),

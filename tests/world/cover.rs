@@ -45,6 +45,8 @@ counts! {
     Pauses,
     ClockJumps,
     NotCommitted,
+    KilledInCommit,
+    GivenBack,
     Pings,
     Pongs,
     LettersShown,

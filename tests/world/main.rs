@@ -8,6 +8,7 @@ mod agenda;
 mod attacker;
 mod carry;
 mod cover;
+mod disk;
 mod golden;
 mod guard;
 mod intruder;

@@ -4,78 +4,137 @@ use std::collections::BTreeMap;
 
 use queqiao::base::LetterId;
 use queqiao::client::{Event, Incoming, Progress};
-use queqiao::wire::limits::LETTER_TEXT_MAX;
 use queqiao::wire::message::Reason;
 
 use super::cover::{Count, Cover};
-
-/// A client and one life of it.
-pub type Life = (usize, u32);
 
 /// How a letter ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     Delivered,
-    Refused { reason: Reason, may_have_arrived: bool },
+    Refused {
+        reason: Reason,
+        may_have_arrived: bool,
+    },
+    /// The disk did not take it, and its writer has it back.
+    GivenBack,
+    /// Its writer's process was killed before it was said to be in the outbox.
+    Forgotten,
 }
 
 #[derive(Debug)]
 pub struct Fate {
-    pub sender: Life,
+    pub sender: usize,
     pub to: String,
-    /// Its number among the sender's letters to that recipient; 0 if it is too long to be sent.
+    /// Its number among the sender's letters to that recipient, once it has one.
     number: u64,
     pub text: String,
+    /// It is durable at its sender.
+    written: bool,
+    queued: bool,
     pub accepted: bool,
     pub end: Option<End>,
-    /// How often each life of the recipient showed it.
+    /// How often its recipient showed it.
     pub shown: u32,
+    /// It is durable at its recipient.
+    stored: bool,
+    /// The sender's process was killed since: what it was told may be told again.
+    retold: bool,
 }
 
 #[derive(Default)]
 pub struct Oracle {
     /// By request number; requests count up over the whole world.
     pub letters: BTreeMap<u64, Fate>,
-    numbers: BTreeMap<(Life, String), u64>,
-    by_number: BTreeMap<(Life, String, u64), u64>,
-    /// The last number each life showed of each sender's life.
-    last_shown: BTreeMap<(Life, Life), u64>,
+    by_number: BTreeMap<(usize, String, u64), u64>,
+    /// The last number each client showed of each sender.
+    last_shown: BTreeMap<(usize, usize), u64>,
     pub names: Vec<String>,
-    /// The outbox of each life.
-    pub outboxes: BTreeMap<Life, u64>,
+    /// Whose each outbox is.
+    pub outboxes: BTreeMap<u64, usize>,
     pub echoes_shown: u64,
 }
 
 impl Oracle {
-    pub fn sent(&mut self, sender: Life, request: u64, to: &str, text: &str) {
-        let too_long = text.len() > LETTER_TEXT_MAX;
-        let number = if too_long {
-            0
-        } else {
-            let number = self.numbers.entry((sender, to.to_owned())).or_default();
-            *number += 1;
-            *number
-        };
-        if !too_long {
-            self.by_number.insert((sender, to.to_owned(), number), request);
-        }
+    pub fn sent(&mut self, sender: usize, request: u64, to: &str, text: &str) {
         let (to, text) = (to.to_owned(), text.to_owned());
-        let fate = Fate { sender, to, number, text, accepted: false, end: None, shown: 0 };
+        let fate = Fate {
+            sender,
+            to,
+            number: 0,
+            text,
+            written: false,
+            queued: false,
+            accepted: false,
+            end: None,
+            shown: 0,
+            stored: false,
+            retold: false,
+        };
         assert!(self.letters.insert(request, fate).is_none(), "a request number is used once");
     }
 
+    /// A client gave a letter its number, and wants it written down.
+    pub fn numbered(&mut self, sender: usize, request: u64, number: u64) {
+        let fate = self.letters.get_mut(&request).expect("a letter that was sent");
+        fate.number = number;
+        let key = (sender, fate.to.clone(), number);
+        if let Some(other) = self.by_number.insert(key, request) {
+            let end = self.letters[&other].end;
+            let never_left = matches!(end, Some(End::Forgotten | End::GivenBack));
+            assert!(never_left, "letters {other} and {request} have the same number");
+        }
+    }
+
+    /// A letter is durable at its sender.
+    pub fn written(&mut self, request: u64) {
+        self.letters.get_mut(&request).expect("a letter that was sent").written = true;
+    }
+
+    /// A letter is durable at its recipient.
+    pub fn stored(&mut self, who: usize, letter: &Incoming) {
+        if letter.from.as_str() != "echo" {
+            let request = self.request_of(who, letter);
+            let fate = self.letters.get_mut(&request).expect("it was found by its number");
+            assert!(fate.written, "letter {request} arrived, and is in no outbox");
+            fate.stored = true;
+        }
+    }
+
+    /// A client's process was killed; its letters of these requests are on its disk.
+    pub fn killed(&mut self, sender: usize, kept: impl Fn(u64) -> bool) {
+        for (request, fate) in self.letters.iter_mut().filter(|(_, fate)| fate.sender == sender) {
+            fate.retold = true;
+            if fate.end.is_none() && !kept(*request) {
+                assert!(!fate.queued, "letter {request} was in the outbox and is lost");
+                fate.end = Some(End::Forgotten);
+            }
+        }
+    }
+
+    fn request_of(&self, who: usize, letter: &Incoming) -> u64 {
+        let sender = *self.outboxes.get(&letter.id.outbox.0).expect("a known outbox");
+        assert_eq!(self.names[sender], letter.from.as_str(), "the sender is the session's identity");
+        let key = (sender, self.names[who].clone(), letter.id.number);
+        *self.by_number.get(&key).unwrap_or_else(|| panic!("nobody sent {:?}", letter.id))
+    }
+
     /// Takes in what a client shows.
-    pub fn show(&mut self, who: Life, event: &Event, cover: &mut Cover) {
+    pub fn show(&mut self, who: usize, event: &Event, cover: &mut Cover) {
         match event {
             Event::Letter(letter) => self.shown(who, letter, cover),
             Event::Progress { request, id, progress, .. } => self.progress(who, *request, *id, *progress),
             Event::Refused { request, reason, may_have_arrived, text, id, .. } => {
                 let fate = self.fate_of(who, *request, *id);
-                assert!(fate.end.is_none(), "letter {request} ended twice: {:?}, then refused", fate.end);
+                let again = fate.retold && (*may_have_arrived || fate.end != Some(End::Delivered));
+                assert!(again || fate.end.is_none(), "letter {request} ended twice: {:?}, refused", fate.end);
                 assert_eq!(&fate.text, text, "a refusal gives the text back");
-                assert!(*may_have_arrived || fate.shown == 0, "letter {request} arrived, and was refused");
+                assert!(*may_have_arrived || !fate.stored, "letter {request} arrived, and was refused");
                 let expired = *reason == Reason::Expired;
-                assert_eq!(fate.accepted, expired, "what was accepted is refused only when it is too old");
+                assert!(
+                    again || !fate.accepted || expired,
+                    "what was accepted is refused only when it is too old"
+                );
                 fate.end = Some(End::Refused { reason: *reason, may_have_arrived: *may_have_arrived });
                 cover.add_many(Count::MayHaveArrived, (*may_have_arrived).into());
                 match reason {
@@ -88,6 +147,12 @@ impl Oracle {
                     }
                 }
             }
+            Event::Unkept { request, text, .. } => {
+                let fate = self.letters.get_mut(request).expect("an event about a letter that was sent");
+                assert!(fate.end.is_none() && !fate.queued && fate.text == *text, "{fate:?}");
+                fate.end = Some(End::GivenBack);
+                cover.add(Count::GivenBack);
+            }
             Event::Unreadable { .. } => panic!("nobody wrote what cannot be read"),
             _ => {}
         }
@@ -96,20 +161,37 @@ impl Oracle {
         }
     }
 
-    fn progress(&mut self, who: Life, request: u64, id: LetterId, progress: Progress) {
+    fn progress(&mut self, who: usize, request: u64, id: LetterId, progress: Progress) {
         let earlier = self.earlier_open(request);
         let fate = self.fate_of(who, request, id);
-        assert!(fate.end.is_none(), "letter {request} ended twice: {:?}, then {progress:?}", fate.end);
         match progress {
+            Progress::Queued => {
+                assert!(!fate.queued && fate.end.is_none(), "letter {request} was queued twice");
+                fate.queued = true;
+            }
             Progress::Accepted => {
-                assert!(!fate.accepted, "letter {request} was accepted twice");
+                let first = !fate.accepted && fate.end.is_none();
+                assert!(fate.retold || first, "letter {request} was accepted twice: {fate:?}");
                 fate.accepted = true;
+            }
+            Progress::Waiting { .. } => {
+                assert!(fate.accepted, "letter {request} waits, and was not accepted");
             }
             Progress::Delivered => {
                 let echo = fate.to == "echo";
-                assert!(echo || fate.shown > 0, "letter {request} was delivered and not shown");
+                assert!(echo || fate.stored, "letter {request} was delivered and is not at its recipient");
+                let again = fate.retold && fate.end == Some(End::Delivered);
+                assert!(again || fate.end.is_none(), "letter {request} ended twice: {:?}", fate.end);
                 fate.end = Some(End::Delivered);
                 assert_eq!(earlier, None, "letter {request} was delivered before an earlier one had ended");
+            }
+            Progress::Read => {
+                assert!(fate.shown > 0, "letter {request} was read, and nobody was shown it");
+                assert_eq!(
+                    fate.end,
+                    Some(End::Delivered),
+                    "letter {request} was read before it was delivered"
+                );
             }
         }
     }
@@ -122,29 +204,26 @@ impl Oracle {
         (before < request && self.letters[&before].end.is_none()).then_some(before)
     }
 
-    fn fate_of(&mut self, who: Life, request: u64, id: LetterId) -> &mut Fate {
+    fn fate_of(&mut self, who: usize, request: u64, id: LetterId) -> &mut Fate {
         let fate = self.letters.get_mut(&request).expect("an event about a letter that was sent");
         assert_eq!(fate.sender, who, "an event about somebody else's letter");
         assert_eq!(fate.number, id.number, "letter {request} has another number");
         fate
     }
 
-    fn shown(&mut self, who: Life, letter: &Incoming, cover: &mut Cover) {
+    fn shown(&mut self, who: usize, letter: &Incoming, cover: &mut Cover) {
         cover.add(Count::LettersShown);
-        let machines = self.names.iter().filter(|name| **name == self.names[who.0]).count();
-        let elsewhere = machines > 1;
+        let machines = self.names.iter().filter(|name| **name == self.names[who]).count();
+        // Answers of `echo` to somebody who is away are dropped.
+        let elsewhere = machines > 1 || letter.from.as_str() == "echo";
         assert!(elsewhere || letter.missing == 0, "a letter before it came to nobody, and was not refused");
         if letter.from.as_str() == "echo" {
             self.echoes_shown += 1;
             cover.add(Count::EchoLetters);
             return;
         }
-        let outbox = letter.id.outbox.0;
-        let sender = *self.outboxes.iter().find(|(_, o)| **o == outbox).expect("a known outbox").0;
-        assert_eq!(self.names[sender.0], letter.from.as_str(), "the sender is the session's identity");
-        let to = self.names[who.0].clone();
-        let key = (sender, to, letter.id.number);
-        let request = *self.by_number.get(&key).unwrap_or_else(|| panic!("nobody sent {:?}", letter.id));
+        let request = self.request_of(who, letter);
+        let sender = self.letters[&request].sender;
         let last = self.last_shown.entry((who, sender)).or_default();
         let number = letter.id.number;
         assert!(number != *last, "letter {request} was shown twice");
@@ -155,11 +234,12 @@ impl Oracle {
         if let Some(End::Refused { may_have_arrived, .. }) = fate.end {
             assert!(may_have_arrived, "letter {request} was refused, and then it was shown");
         }
+        assert!(fate.stored, "letter {request} was shown before it was durable");
         fate.shown += 1;
     }
 
-    /// Letters of these lives that have not ended.
-    pub fn open(&self, counts: impl Fn(Life) -> bool) -> Vec<u64> {
+    /// Letters of these clients that have not ended.
+    pub fn open(&self, counts: impl Fn(usize) -> bool) -> Vec<u64> {
         let open = self.letters.iter().filter(|(_, fate)| fate.end.is_none() && counts(fate.sender));
         open.map(|(request, _)| *request).collect()
     }

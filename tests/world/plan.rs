@@ -163,7 +163,7 @@ fn go_wrong(world: &mut World, span: Duration) {
             w.restart_relay(down);
         });
     }
-    if chance(&mut world.rng, 80) {
+    for _ in 0..[0, 0, 1, 4][world.rng.below(4) as usize] {
         let at = Duration::from_micros(world.rng.below(span.as_micros() as u64));
         world.later(at, |w| {
             let client = w.rng.below(w.stations.len() as u64) as usize;

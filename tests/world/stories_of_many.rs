@@ -108,3 +108,21 @@ fn somebody_who_was_away_is_there_again() {
     assert!(world.run_until(secs(5), |w| letters.iter().all(|l| delivered(w, *l))));
     assert!(is_online(&world, tom));
 }
+
+#[test]
+fn clients_that_are_killed_go_on_where_they_were() {
+    let (mut world, tom, jack) = two(Carriers::Auto);
+    for round in 0..30 {
+        for n in 0..10 {
+            world.send(tom, "JACK", &format!("letter {n} of round {round}"));
+            world.send(jack, "TOM", &format!("letter {n} of round {round}"));
+        }
+        let span = world.rng.below(60);
+        world.run_for(millis(span));
+        world.restart_client(if round % 2 == 0 { tom } else { jack });
+        world.run_for(secs(12));
+    }
+    assert!(world.run_until(secs(90), |w| w.open_letters().is_empty()), "{:?}", world.open_letters());
+    let arrived = world.oracle.letters.keys().filter(|letter| delivered(&world, **letter)).count();
+    assert!(arrived > 300, "{arrived} of 600");
+}

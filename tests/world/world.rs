@@ -11,10 +11,11 @@ use queqiao::session::SessionId;
 
 use super::agenda::Agenda;
 use super::cover::{Count, Cover};
+use super::disk::Disk;
 use super::guard::{Addresses, PeerWatch};
 use super::intruder::Intruder;
 use super::node::{Node, Waiting};
-use super::oracle::{Fate, Life, Oracle};
+use super::oracle::{Fate, Oracle};
 use super::relay_disk::RelayDisk;
 use super::tcp::{Conn, Side};
 use super::weather::{Lane, below};
@@ -83,7 +84,8 @@ pub struct Station {
     pub stopped: bool,
     /// It knows its relay.
     pub started: bool,
-    pub counter_reserved: u64,
+    pub disk: Disk,
+    pub outbox: u64,
     pub epoch_since: Option<(u32, Tick)>,
 }
 
@@ -205,7 +207,9 @@ impl World {
     pub fn client_with_key(&mut self, name: &str, carriers: Carriers, private_key: [u8; 32]) -> usize {
         let index = self.stations.len();
         self.oracle.names.push(name.to_owned());
-        let node = Node::new(self.make_client((index, 0), name, carriers, private_key, 0));
+        let outbox = self.rng.next_u64();
+        self.oracle.outboxes.insert(outbox, index);
+        let node = Node::new(self.make_client(name, carriers, private_key, outbox, &Disk::default()));
         let delay = Duration::from_millis(5);
         let public = SocketAddr::from(([198, 51, 100, index as u8 + 1], 10_000));
         self.mapped.insert(public, index);
@@ -223,7 +227,8 @@ impl World {
             watch: PeerWatch::default(),
             stopped: false,
             started: false,
-            counter_reserved: 0,
+            disk: Disk::default(),
+            outbox,
             epoch_since: None,
         });
         index
@@ -231,17 +236,17 @@ impl World {
 
     fn make_client(
         &mut self,
-        life: Life,
         name: &str,
         carriers: Carriers,
         private_key: [u8; 32],
-        counter_reserved: u64,
+        outbox: u64,
+        disk: &Disk,
     ) -> Client {
-        let (mut seed, outbox) = ([0; 32], self.rng.next_u64());
+        let mut seed = [0; 32];
         self.rng.fill(&mut seed);
-        self.oracle.outboxes.insert(life, outbox);
         let (name, outbox) = (Some(name.parse().unwrap()), OutboxId(outbox));
-        Client::new(client::Config { name, private_key, outbox, carriers, counter_reserved, seed })
+        let (counter_reserved, kept) = (disk.counter_reserved, Some(disk.kept.clone()));
+        Client::new(client::Config { name, private_key, outbox, carriers, counter_reserved, kept, seed })
     }
 
     /// The client begins to reach its relay.
@@ -262,8 +267,7 @@ impl World {
     pub fn send(&mut self, client: usize, to: &str, text: &str) -> u64 {
         self.requests += 1;
         let request = self.requests;
-        let life = (client, self.stations[client].node.life);
-        self.oracle.sent(life, request, to, text);
+        self.oracle.sent(client, request, to, text);
         let relay = self.stations[client].relay.clone();
         self.note(|| format!("client {client}: says letter {request} to {to}, {} B", text.len()));
         self.cover.add_many(Count::LongLetters, u64::from(text.len() > 16_000));
@@ -311,13 +315,15 @@ impl World {
         self.note(|| "the relay restarts".to_owned());
     }
 
-    /// The client's process dies; another one with the same key runs in its place, with an outbox of its own.
+    /// The client's process is killed; another one goes on with what is on its disk.
     pub fn restart_client(&mut self, client: usize) {
-        let station = &self.stations[client];
-        let life = (client, station.node.life + 1);
-        let (name, carriers, key) = (station.name.clone(), station.carriers, station.private_key);
-        let core = self.make_client(life, &name, carriers, key, station.counter_reserved);
+        self.cut_off(client);
         let station = &mut self.stations[client];
+        let (name, carriers, key) = (station.name.clone(), station.carriers, station.private_key);
+        let (outbox, disk) = (station.outbox, std::mem::take(&mut station.disk));
+        let core = self.make_client(&name, carriers, key, outbox, &disk);
+        let station = &mut self.stations[client];
+        station.disk = disk;
         station.node.restart(core);
         station.watch.finish(&mut self.cover);
         station.stopped = false;
@@ -471,10 +477,7 @@ impl World {
 
     /// The letters that have not ended, of clients that still try.
     pub fn open_letters(&self) -> Vec<u64> {
-        self.oracle.open(|(client, life)| {
-            let station = &self.stations[client];
-            station.node.life == life && !station.stopped
-        })
+        self.oracle.open(|client| !self.stations[client].stopped)
     }
 
     pub fn new_conn_id(&mut self) -> (u64, ConnId) {

@@ -29,6 +29,7 @@ impl End {
             outbox: OutboxId(Rng::from_seed(net::seed()).next_u64()),
             carriers,
             counter_reserved: 0,
+            kept: None,
             seed: net::seed(),
         });
         Ok(End {

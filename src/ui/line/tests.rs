@@ -6,7 +6,7 @@ use crate::client::Unreached;
 use crate::contacts;
 use crate::ui::paint::Paint;
 use crate::ui::strings::Lang;
-use crate::wire::message::NameReason;
+use crate::wire::message::{NameReason, Reason};
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
@@ -38,6 +38,7 @@ impl Chat {
         let settings = Settings {
             strings: Arc::new(Strings::new(lang)),
             me: "TOM".to_owned(),
+            first_request: 1,
             carriers,
             clock: Clock::new(TimeZone::UTC),
         };
@@ -120,6 +121,7 @@ fn refused(request: u64, reason: Reason, text: &str) -> Event {
     Event::Refused {
         request,
         id,
+        to: "MARY".parse().unwrap(),
         reason,
         may_have_arrived: false,
         nearest: Vec::new(),
@@ -247,6 +249,7 @@ fn a_refused_letter_comes_back_with_its_reason() {
     chat.event(Event::Refused {
         request: 1,
         id: LetterId { outbox: OutboxId(9), number: 1 },
+        to: "JACK".parse().unwrap(),
         reason: Reason::Unknown,
         may_have_arrived: true,
         nearest: vec!["JOCK".parse().unwrap()],
@@ -264,7 +267,7 @@ Type a message, Enter sends:
 "
     ));
     assert_eq!(chat.mode.unaccepted(), 0);
-    assert!(chat.event(refused(77, Reason::Full, "old")).screen().contains("the mailbox of ? is full"));
+    assert!(chat.event(refused(77, Reason::Full, "old")).screen().contains("the mailbox of MARY is full"));
 }
 
 #[test]
@@ -303,6 +306,76 @@ Type a message, Enter sends:
         "{}",
         chat.screen()
     );
+}
+
+fn progress(request: u64, progress: Progress) -> Event {
+    let id = LetterId { outbox: OutboxId(9), number: request };
+    Event::Progress { request, id, progress, via: Carrier::Udp }
+}
+
+#[test]
+fn somebody_who_is_away_is_told_once_and_so_is_the_return() {
+    let mut chat = Chat::new(Lang::En);
+    chat.line("JACK").line("one").line("two");
+    let waiting = Progress::Waiting { until: Wall(NOW.wall.0 + 86_400_000) };
+    for request in [1, 2] {
+        chat.event(progress(request, Progress::Queued));
+        chat.event(progress(request, Progress::Accepted)).event(progress(request, waiting));
+    }
+    assert_eq!(chat.mode.unaccepted(), 0);
+    chat.seconds_pass(9).event(delivered(1)).event(delivered(2)).event(progress(2, Progress::Read));
+    assert!(
+        chat.screen().ends_with(
+            "\
+! JACK is away: your letter waits in the mailbox until 2024-07-02 12:03:05
+! Everything you wrote to JACK has arrived now
+Type a message, Enter sends:
+"
+        ),
+        "{}",
+        chat.screen()
+    );
+}
+
+#[test]
+fn with_receipts_on_all_five_states_are_told() {
+    let mut chat = Chat::new(Lang::En);
+    chat.line("JACK").line("/receipts on").line("one");
+    let states = [
+        Progress::Queued,
+        Progress::Accepted,
+        Progress::Waiting { until: NOW.wall },
+        Progress::Delivered,
+        Progress::Read,
+    ];
+    for state in states {
+        chat.event(progress(1, state));
+    }
+    assert!(
+        chat.screen().ends_with(
+            "\
+! “one” to JACK is in the outbox
+! “one” to JACK is at the relay
+! “one” to JACK waits in the mailbox until 12:03:05
+! ✓ JACK has “one”
+! ✓✓ JACK has read “one”
+Type a message, Enter sends:
+"
+        ),
+        "{}",
+        chat.screen()
+    );
+}
+
+#[test]
+fn a_letter_that_could_not_be_kept_comes_back() {
+    let mut chat = Chat::new(Lang::En);
+    chat.line("JACK").line("one");
+    let (to, why, text) = ("JACK".parse().unwrap(), crate::client::Unkept::Disk, "one".to_owned());
+    chat.event(Event::Unkept { request: 1, to, why, text });
+    let told = "! Not sent: your letter to JACK could not be written to disk\n! Your text:\n! one\n";
+    assert!(chat.screen().contains(told), "{}", chat.screen());
+    assert_eq!(chat.mode.unaccepted(), 0);
 }
 
 #[test]

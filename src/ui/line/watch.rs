@@ -20,16 +20,17 @@ struct Sent {
     who: String,
     excerpt: String,
     accepted: bool,
+    waiting: bool,
     told: bool,
 }
 
-/// A letter that has arrived.
+/// A letter that has got further.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Arrived {
+pub(super) struct Moved {
     pub(super) who: String,
     pub(super) excerpt: String,
-    /// It was the last of those told to be slow.
-    pub(super) late: bool,
+    /// It is the first to wait for its recipient, or the last to arrive of those told to be slow or waiting.
+    pub(super) news: bool,
 }
 
 /// All letters that have not arrived yet.
@@ -38,6 +39,8 @@ pub(super) struct Watch {
     sent_by_request: BTreeMap<u64, Sent>,
     /// When each becomes slow, in order; those that have arrived by then are passed over.
     slow_at: VecDeque<(Tick, u64)>,
+    /// Whom, and what, of those that have arrived: at most [`WATCHED_MAX`].
+    arrived_by_request: BTreeMap<u64, (String, String)>,
 }
 
 impl Watch {
@@ -45,22 +48,44 @@ impl Watch {
         if self.sent_by_request.len() == WATCHED_MAX {
             self.sent_by_request.pop_first();
         }
-        let sent = Sent { who: who.to_owned(), excerpt: excerpt(text), accepted: false, told: false };
+        let (who, excerpt) = (who.to_owned(), excerpt(text));
+        let sent = Sent { who, excerpt, accepted: false, waiting: false, told: false };
         self.sent_by_request.insert(request, sent);
         self.slow_at.push_back((now + SLOW_AFTER, request));
         self.drop_settled();
     }
 
-    pub(super) fn progress(&mut self, request: u64, progress: Progress) -> Option<Arrived> {
-        if progress == Progress::Accepted {
-            self.sent_by_request.get_mut(&request)?.accepted = true;
-            return None;
+    pub(super) fn progress(&mut self, request: u64, progress: Progress) -> Option<Moved> {
+        match progress {
+            Progress::Queued | Progress::Accepted | Progress::Waiting { .. } => self.wait(request, progress),
+            Progress::Delivered => self.arrive(request),
+            Progress::Read => {
+                let (who, excerpt) = self.arrived_by_request.remove(&request)?;
+                Some(Moved { who, excerpt, news: false })
+            }
         }
-        let sent = self.sent_by_request.remove(&request)?;
+    }
+
+    fn wait(&mut self, request: u64, progress: Progress) -> Option<Moved> {
+        let waits = matches!(progress, Progress::Waiting { .. });
+        let who = self.sent_by_request.get(&request)?.who.clone();
+        let news = waits && !self.sent_by_request.values().any(|other| other.waiting && other.who == who);
+        let sent = self.sent_by_request.get_mut(&request)?;
+        sent.accepted |= progress >= Progress::Accepted;
+        sent.waiting |= waits;
+        sent.told |= waits;
+        Some(Moved { who, excerpt: sent.excerpt.clone(), news })
+    }
+
+    fn arrive(&mut self, request: u64) -> Option<Moved> {
+        let Sent { who, excerpt, told, .. } = self.sent_by_request.remove(&request)?;
         self.drop_settled();
-        let late =
-            sent.told && !self.sent_by_request.values().any(|other| other.told && other.who == sent.who);
-        Some(Arrived { who: sent.who, excerpt: sent.excerpt, late })
+        let news = told && !self.sent_by_request.values().any(|other| other.told && other.who == who);
+        if self.arrived_by_request.len() == WATCHED_MAX {
+            self.arrived_by_request.pop_first();
+        }
+        self.arrived_by_request.insert(request, (who.clone(), excerpt.clone()));
+        Some(Moved { who, excerpt, news })
     }
 
     /// Whom a refused letter was for.
@@ -75,7 +100,7 @@ impl Watch {
         let mut groups: BTreeMap<(String, bool), (u64, String)> = BTreeMap::new();
         while let Some((_, request)) = self.slow_at.front().copied().filter(|(at, _)| *at <= now) {
             self.slow_at.pop_front();
-            if let Some(sent) = self.sent_by_request.get_mut(&request) {
+            if let Some(sent) = self.sent_by_request.get_mut(&request).filter(|sent| !sent.waiting) {
                 sent.told = true;
                 let group = groups.entry((sent.who.clone(), sent.accepted)).or_default();
                 *group = (group.0 + 1, sent.excerpt.clone());
@@ -136,7 +161,7 @@ mod tests {
         watch.sent(1, "JACK", "hi", second(0));
         assert_eq!(watch.next_deadline(), Some(second(3)));
         let arrived = watch.progress(1, Progress::Delivered).unwrap();
-        assert!(!arrived.late);
+        assert!(!arrived.news);
         assert_eq!(watch.next_deadline(), None);
         assert!(watch.take_slow(second(9)).is_empty());
     }
@@ -159,7 +184,7 @@ mod tests {
         );
         assert!(watch.take_slow(second(60)).is_empty());
         let late: Vec<bool> =
-            (1..=3).map(|request| watch.progress(request, Progress::Delivered).unwrap().late).collect();
+            (1..=3).map(|request| watch.progress(request, Progress::Delivered).unwrap().news).collect();
         assert_eq!(late, [false, false, true]);
     }
 

@@ -30,8 +30,8 @@ chat-not-delivered-yet = { $count ->
 }
 chat-delivered-late = Everything you wrote to { $who } has arrived now
 chat-left-unsent = { $count ->
-    [one] 1 letter was not taken by the relay in time; it may not have arrived
-   *[other] { $count } letters were not taken by the relay in time; they may not have arrived
+    [one] 1 letter was not taken by the relay in time; it stays in the outbox and goes out with the next run
+   *[other] { $count } letters were not taken by the relay in time; they stay in the outbox and go out with the next run
 }
 chat-status-online = { $relay }: connected over { $via }
 chat-status-connecting = { $relay }: connecting
@@ -113,7 +113,7 @@ relay-limits-off-public = --limits off is for benchmarks and needs a loopback ad
 
 ## Commands
 
-send-not-accepted = not accepted within { $time }
+send-not-accepted = not accepted within { $time }; it stays in the outbox and goes out with the next run
 send-not-delivered = accepted, but not delivered within { $time }
 send-no-reply = no reply within { $time }
 send-no-text = there is no text to send
@@ -230,7 +230,7 @@ help = A messenger for networks that people run themselves: one relay, terminal 
 help--lang = Speak English (en) or Chinese (zh); otherwise as the locale says
 help--contacts = The address book [otherwise ./contacts.toml, then the one in the configuration folder]
 help--name = Who I am [otherwise the name under [me] in the address book]
-help--data = The folder for keys and pins
+help--data = The folder for keys, pins and letters
 help--tcp = Use TCP only [env: QUEQIAO_TCP=1]
 help--udp = Use UDP only [env: QUEQIAO_UDP=1]
 help-relay = Run a relay
@@ -251,13 +251,17 @@ help-send = Send one letter, and say what became of it
 help-send--contact = A contact, NAME@HOST:PORT, or any name where the address book has one relay only
 help-send--text = What to say; - reads standard input as one letter
 help-send--lines = Read standard input, one letter a line
-help-send--timeout = Give up after this time without progress
+help-send--timeout = Wait no longer than this without progress; what was not accepted goes out with the next run
 help-send--wait = How far a letter has to come
 help-send--reply = Then wait so long for an answer and print it
 help-listen = Print letters as they come
 help-listen--json = One JSON object a line
 help-listen--count = End after so many letters
 help-listen--time = End after this time
+help-history = Print what was said, oldest first
+help-history--contact = With whom [otherwise everybody]
+help-history--json = One JSON object a line
+help-history--last = Only the last so many letters
 help-ping = Measure round trip and loss to a relay, over UDP and TCP
 help-ping--target = A contact or HOST:PORT [otherwise every relay of the address book]
 help-ping--count = Probes over each carrier
@@ -304,3 +308,14 @@ demo-failed = the demo failed: { $who } waited in vain
 help-demo = See it work: a relay and a few members in this process, and you among them
 help-demo--color = Colours: auto, always, never
 demo-twice = the demo failed: { $who } has a letter twice
+
+## The outbox
+
+send-not-kept = not written down within { $time }: the disk does not answer
+unkept-disk = Not sent: your letter to { $who } could not be written to disk
+unkept-full = Not sent: your outbox holds { $count } letters or 256 MiB that were not delivered; wait until { $who } and the others have come for some
+chat-waiting = { $who } is away: your letter waits in the mailbox until { $until }
+chat-state-queued = “{ $text }” to { $who } is in the outbox
+chat-state-accepted = “{ $text }” to { $who } is at the relay
+chat-state-waiting = “{ $text }” to { $who } waits in the mailbox until { $until }
+chat-state-read = ✓✓ { $who } has read “{ $text }”

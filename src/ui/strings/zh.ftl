@@ -26,7 +26,7 @@ chat-not-delivered-yet = { $count ->
    *[other] { $who } 尚未收到您的 { $count } 条消息
 }
 chat-delivered-late = 您写给 { $who } 的消息现已全部送达
-chat-left-unsent = 有 { $count } 条消息未被中继及时接收,可能没有送到
+chat-left-unsent = 有 { $count } 条消息未被中继及时接收;它们留在发件箱里,下次运行时发出
 chat-status-online = { $relay }: 已连接,走 { $via }
 chat-status-connecting = { $relay }: 正在连接
 chat-status-lost = { $relay }: 连接已断,正在重连
@@ -110,7 +110,7 @@ relay-limits-off-public = --limits off 仅供压测,须用环回地址,而不是
 
 ## 各命令
 
-send-not-accepted = { $time } 内未被接收
+send-not-accepted = { $time } 内未被接收;它留在发件箱里,下次运行时发出
 send-not-delivered = 已被接收,但 { $time } 内未送达
 send-no-reply = { $time } 内没有回复
 send-no-text = 没有要发送的文字
@@ -242,13 +242,17 @@ help-send = 发送一条消息,并报告结果
 help-send--contact = 联系人、名字@主机:端口;通讯录只有一个中继时可写任意名字
 help-send--text = 内容;- 表示把标准输入作为一条消息
 help-send--lines = 从标准输入逐行发送,每行一条
-help-send--timeout = 这么久没有进展就放弃
+help-send--timeout = 这么久没有进展就不再等待;未被接收的下次运行时发出
 help-send--wait = 等到哪一步
 help-send--reply = 然后等待这么久,打印对方的第一条回信
 help-listen = 打印收到的消息
 help-listen--json = 每行一个 JSON 对象
 help-listen--count = 收到这么多条后结束
 help-listen--time = 这么久之后结束
+help-history = 打印说过的话,从最早的开始
+help-history--contact = 与谁的 [缺省为所有人]
+help-history--json = 每行一个 JSON 对象
+help-history--last = 只打印最后这么多条
 help-ping = 测量到中继的往返时间和丢包,UDP 与 TCP
 help-ping--target = 联系人或 主机:端口 [缺省为通讯录中的每个中继]
 help-ping--count = 每种通道发送多少个探测
@@ -292,3 +296,14 @@ demo-failed = 演示失败:{ $who } 没有等到结果
 help-demo = 看看效果:本进程内的一个中继和几位成员,你也在其中
 help-demo--color = 颜色:auto 自动,always 总是,never 从不
 demo-twice = 演示失败:{ $who } 重复收到一条消息
+
+## 发件箱
+
+send-not-kept = { $time } 内未能写入磁盘:磁盘没有响应
+unkept-disk = 未发送: 您给 { $who } 的消息无法写入磁盘
+unkept-full = 未发送: 发件箱里未送达的消息已达 { $count } 条或 256 MiB;请等 { $who } 等人收取一些之后再发
+chat-waiting = { $who } 不在线: 您的消息在信箱里等候,直到 { $until }
+chat-state-queued = 给 { $who } 的“{ $text }”已在发件箱
+chat-state-accepted = 给 { $who } 的“{ $text }”已到中继
+chat-state-waiting = 给 { $who } 的“{ $text }”在信箱里等候,直到 { $until }
+chat-state-read = ✓✓ { $who } 已读“{ $text }”

@@ -1,0 +1,231 @@
+//! Records on their way to the disk, and what waits for them.
+//!
+//! Records settle in the order they were given: what follows from one happens only after everything before it is
+//! durable. One that could not be made durable is tried again after a while, and holds up what is behind it; a letter
+//! just written is not tried again: it goes back to its writer.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::base::{Effect, Now, Outputs, Tick, Ticket};
+
+use super::api::{Event, Record};
+use super::counter::Counter;
+
+/// Records at the store at once: well below what its queue takes, so that none is ever turned away.
+const HANDED_MAX: usize = 2_048;
+/// Records of letters that came in; at the bound no more letters are read, and their sender's credit is withheld.
+const INCOMING_MAX: usize = 4_096;
+/// Bytes of text of such letters.
+const INCOMING_BYTES_MAX: usize = 8 << 20;
+/// A full disk is tried again so soon.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Not at the store.
+    Here,
+    /// At the store.
+    There(Ticket),
+    Durable,
+    Failed,
+}
+
+#[derive(Debug)]
+struct Entry {
+    record: Record,
+    state: State,
+}
+
+#[derive(Debug)]
+pub(super) struct Journal {
+    /// Without a disk everything settles at once.
+    keeps: bool,
+    entries: VecDeque<Entry>,
+    handed: usize,
+    incoming: usize,
+    incoming_bytes: usize,
+    retry_at: Option<Tick>,
+}
+
+impl Journal {
+    pub(super) fn new(keeps: bool) -> Journal {
+        let (entries, handed, incoming, incoming_bytes) = (VecDeque::new(), 0, 0, 0);
+        Journal { keeps, entries, handed, incoming, incoming_bytes, retry_at: None }
+    }
+
+    pub(super) fn push(&mut self, record: Record) {
+        if let Some(len) = incoming_len(&record) {
+            self.incoming += 1;
+            self.incoming_bytes += len;
+        }
+        let state = if self.keeps { State::Here } else { State::Durable };
+        self.entries.push_back(Entry { record, state });
+    }
+
+    /// Whether letters may be read that would be written down.
+    pub(super) fn has_room(&self) -> bool {
+        self.incoming < INCOMING_MAX && self.incoming_bytes < INCOMING_BYTES_MAX
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Hands records to the store, as many as it may have.
+    pub(super) fn hand_over(&mut self, counter: &mut Counter, out: &mut Outputs<Record, Event>) {
+        if self.handed >= HANDED_MAX || self.handed == self.entries.len() {
+            return;
+        }
+        for entry in self.entries.iter_mut().filter(|entry| entry.state == State::Here) {
+            if self.handed >= HANDED_MAX {
+                return;
+            }
+            let ticket = counter.other_ticket();
+            entry.state = State::There(ticket);
+            self.handed += 1;
+            out.effects.push(Effect::Persist(ticket, entry.record.clone()));
+        }
+    }
+
+    /// The store answered for a record.
+    pub(super) fn handle_committed(&mut self, now: Now, ticket: Ticket, durable: bool) {
+        let mine = |entry: &&mut Entry| entry.state == State::There(ticket);
+        let Some(entry) = self.entries.iter_mut().find(mine) else { return };
+        self.handed -= 1;
+        entry.state = if durable { State::Durable } else { State::Failed };
+        if !durable && self.retry_at.is_none() {
+            self.retry_at = Some(now.tick + RETRY_AFTER);
+        }
+    }
+
+    /// Lets time pass: what failed is handed to the store again.
+    pub(super) fn handle_time(&mut self, now: Now) {
+        if self.retry_at.take_if(|at| *at <= now.tick).is_none() {
+            return;
+        }
+        for entry in &mut self.entries {
+            if entry.state == State::Failed && !matches!(entry.record, Record::Written { .. }) {
+                entry.state = State::Here;
+            }
+        }
+    }
+
+    pub(super) const fn next_deadline(&self) -> Option<Tick> {
+        self.retry_at
+    }
+
+    /// The next record, in order, that has settled, and whether it is durable.
+    pub(super) fn next_settled(&mut self) -> Option<(Record, bool)> {
+        let first = self.entries.front()?;
+        let durable = match first.state {
+            State::Durable => true,
+            State::Failed if matches!(first.record, Record::Written { .. }) => false,
+            _ => return None,
+        };
+        let record = self.entries.pop_front()?.record;
+        if let Some(len) = incoming_len(&record) {
+            self.incoming -= 1;
+            self.incoming_bytes -= len;
+        }
+        Some((record, durable))
+    }
+}
+
+fn incoming_len(record: &Record) -> Option<usize> {
+    match record {
+        Record::Received { letter, .. } => Some(letter.text.len()),
+        Record::Unreadable { .. } => Some(0),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{HostPort, LetterId, Name, OutboxId, Wall};
+
+    fn now(second: u64) -> Now {
+        Now { tick: Tick::from_micros(second * 1_000_000), wall: Wall(0) }
+    }
+
+    fn relay() -> HostPort {
+        "h:1".parse().unwrap()
+    }
+
+    fn name() -> Name {
+        "JACK".parse().unwrap()
+    }
+
+    fn shown(number: u64) -> Record {
+        let id = LetterId { outbox: OutboxId(1), number };
+        Record::Shown { relay: relay(), from: name(), id, read: true }
+    }
+
+    fn written(number: u64) -> Record {
+        let (text, written) = (String::new(), Wall(0));
+        Record::Written { relay: relay(), to: name(), number, request: number, text, written }
+    }
+
+    fn handed(journal: &mut Journal, counter: &mut Counter) -> Vec<Ticket> {
+        let mut out = Outputs::default();
+        journal.hand_over(counter, &mut out);
+        let ticket = |effect: &Effect<Record, Event>| match effect {
+            Effect::Persist(ticket, _) => *ticket,
+            other => panic!("{other:?}"),
+        };
+        out.effects.iter().map(ticket).collect()
+    }
+
+    #[test]
+    fn records_settle_in_order_whatever_order_the_store_answers_in() {
+        let (mut journal, mut counter) = (Journal::new(true), Counter::new(0));
+        (1..=3).for_each(|n| journal.push(shown(n)));
+        assert_eq!(journal.next_settled(), None);
+        let tickets = handed(&mut journal, &mut counter);
+        assert_eq!(handed(&mut journal, &mut counter), [], "each is handed over once");
+        journal.handle_committed(now(0), tickets[1], true);
+        assert_eq!(journal.next_settled(), None);
+        journal.handle_committed(now(0), tickets[0], true);
+        assert_eq!(journal.next_settled(), Some((shown(1), true)));
+        assert_eq!(journal.next_settled(), Some((shown(2), true)));
+        assert_eq!(journal.next_settled(), None);
+    }
+
+    #[test]
+    fn what_failed_is_tried_again_but_a_letter_goes_back_to_its_writer() {
+        let (mut journal, mut counter) = (Journal::new(true), Counter::new(0));
+        journal.push(written(1));
+        journal.push(shown(2));
+        for ticket in handed(&mut journal, &mut counter) {
+            journal.handle_committed(now(0), ticket, false);
+        }
+        assert_eq!(journal.next_settled(), Some((written(1), false)));
+        assert_eq!(journal.next_settled(), None);
+        assert_eq!(journal.next_deadline(), Some(now(1).tick));
+        journal.handle_time(now(1));
+        assert_eq!(journal.next_deadline(), None);
+        let tickets = handed(&mut journal, &mut counter);
+        journal.handle_committed(now(1), tickets[0], true);
+        assert_eq!(journal.next_settled(), Some((shown(2), true)));
+        assert!(journal.is_empty());
+    }
+
+    #[test]
+    fn the_store_is_never_given_more_than_it_takes() {
+        let (mut journal, mut counter) = (Journal::new(true), Counter::new(0));
+        (0..3_000).for_each(|n| journal.push(shown(n)));
+        let tickets = handed(&mut journal, &mut counter);
+        assert_eq!(tickets.len(), HANDED_MAX);
+        journal.handle_committed(now(0), tickets[0], true);
+        assert_eq!(handed(&mut journal, &mut counter).len(), 1);
+    }
+
+    #[test]
+    fn without_a_disk_everything_settles_at_once() {
+        let mut journal = Journal::new(false);
+        journal.push(written(1));
+        assert_eq!(journal.next_settled(), Some((written(1), true)));
+        assert!(handed(&mut journal, &mut Counter::new(0)).is_empty());
+    }
+}

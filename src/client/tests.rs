@@ -1,0 +1,218 @@
+//! The whole core without any relay: what must be durable before what, and a client that is killed and comes back.
+
+use super::*;
+use crate::base::{Effect, Inbox, Name, Outputs, Wall, turn};
+
+const NOW: Now = Now { tick: Tick::from_micros(1_000_000), wall: Wall(1_800_000_000_000) };
+
+/// A client, and a disk that says what is durable when it is told to.
+struct Desk {
+    client: Client,
+    kept: Kept,
+    counter: u64,
+    at_disk: Vec<(Ticket, Record)>,
+    shown: Vec<Event>,
+}
+
+struct Given(Option<Input<'static, Command>>);
+
+impl Inbox<Command> for Given {
+    fn next_input(&mut self) -> Option<Input<'_, Command>> {
+        self.0.take()
+    }
+}
+
+fn client(kept: Option<Kept>, counter_reserved: u64) -> Client {
+    Client::new(Config {
+        name: Some("TOM".parse().unwrap()),
+        private_key: [1; 32],
+        outbox: OutboxId(7),
+        carriers: Carriers::Udp,
+        counter_reserved,
+        kept,
+        seed: [2; 32],
+    })
+}
+
+fn relay() -> HostPort {
+    "192.0.2.1:8081".parse().unwrap()
+}
+
+fn jack() -> Name {
+    "JACK".parse().unwrap()
+}
+
+impl Desk {
+    fn new(kept: Kept) -> Desk {
+        let client = client(Some(kept.clone()), 0);
+        let mut desk = Desk { client, kept, counter: 0, at_disk: Vec::new(), shown: Vec::new() };
+        desk.command(Command::Relays(vec![RelaySpec { addr: relay(), tcp: None, key: None }]));
+        desk
+    }
+
+    fn input(&mut self, input: Input<'static, Command>) {
+        self.input_at(NOW, Some(input));
+    }
+
+    fn input_at(&mut self, now: Now, input: Option<Input<'static, Command>>) {
+        let mut out = Outputs::default();
+        turn(&mut self.client, now, &mut Given(input), &mut out);
+        for effect in out.effects {
+            match effect {
+                Effect::Persist(ticket, record) => self.at_disk.push((ticket, record)),
+                Effect::Show(event) => self.shown.push(event),
+                _ => {}
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        self.input(Input::Command(command));
+    }
+
+    fn send(&mut self, request: u64, text: &str) {
+        self.command(Command::Send { request, relay: relay(), to: jack(), text: text.to_owned() });
+    }
+
+    /// The disk answers for everything it was given.
+    fn commit(&mut self) {
+        for (ticket, record) in std::mem::take(&mut self.at_disk) {
+            assert!(self.kept.apply(&record));
+            if let Record::Counter(mark) = record {
+                self.counter = mark;
+            }
+            self.input(Input::Committed(ticket));
+        }
+    }
+
+    /// The process is killed and another begins with what is durable.
+    fn crash(&mut self) {
+        *self = Desk::new(self.kept.clone());
+    }
+
+    fn queued(&mut self) -> Vec<(u64, u64)> {
+        let queued = |event| match event {
+            Event::Progress { request, id, progress: Progress::Queued, .. } => Some((request, id.number)),
+            _ => None,
+        };
+        self.shown.drain(..).filter_map(queued).collect()
+    }
+}
+
+#[test]
+fn a_letter_is_queued_once_it_is_durable_and_not_before() {
+    let mut desk = Desk::new(Kept::default());
+    desk.send(5, "hello");
+    assert!(desk.queued().is_empty());
+    assert!(desk.at_disk.iter().any(|(_, r)| matches!(r, Record::Written { number: 1, request: 5, .. })));
+    assert!(!desk.client.is_idle() && !desk.client.is_settled());
+    desk.commit();
+    assert_eq!(desk.queued(), [(5, 1)]);
+}
+
+#[test]
+fn a_kill_before_the_commit_loses_what_nobody_was_told_of_and_one_after_it_loses_nothing() {
+    let mut desk = Desk::new(Kept::default());
+    desk.send(1, "one");
+    desk.commit();
+    desk.send(2, "two");
+    desk.crash();
+    assert!(!desk.client.is_idle(), "the first goes out with this run");
+    desk.send(1, "one");
+    assert!(!desk.at_disk.iter().any(|(_, record)| matches!(record, Record::Written { .. })), "not twice");
+    desk.send(3, "three");
+    desk.commit();
+    assert_eq!(desk.queued(), [(3, 2)], "the number of the letter that never was is free");
+    let texts: Vec<&str> = desk.kept.letters.values().map(|letter| letter.text.as_str()).collect();
+    assert_eq!(texts, ["one", "three"]);
+    desk.crash();
+    desk.send(4, "four");
+    desk.commit();
+    assert_eq!(desk.queued(), [(4, 3)]);
+}
+
+#[test]
+fn a_letter_that_cannot_be_written_down_goes_back() {
+    let mut desk = Desk::new(Kept::default());
+    desk.send(1, "one");
+    desk.send(2, "two");
+    let (ticket, _) = desk
+        .at_disk
+        .iter()
+        .find(|(_, record)| matches!(record, Record::Written { number: 1, .. }))
+        .cloned()
+        .unwrap();
+    desk.input(Input::NotCommitted(ticket));
+    let back = Event::Unkept { request: 1, to: jack(), why: Unkept::Disk, text: "one".to_owned() };
+    assert_eq!(desk.shown.pop(), Some(back));
+    desk.at_disk.retain(|(other, _)| *other != ticket);
+    desk.commit();
+    assert_eq!(desk.queued(), [(2, 2)]);
+}
+
+#[test]
+fn what_is_to_be_remembered_is_tried_again_until_the_disk_takes_it() {
+    let mut desk = Desk::new(Kept::default());
+    let (from, id) = (jack(), LetterId { outbox: OutboxId(9), number: 1 });
+    desk.command(Command::Shown { relay: relay(), from, id, read: true });
+    desk.at_disk.retain(|(_, record)| matches!(record, Record::Shown { .. }));
+    let (ticket, _) = desk.at_disk.pop().unwrap();
+    desk.input(Input::NotCommitted(ticket));
+    assert!(desk.at_disk.is_empty() && !desk.client.is_settled());
+    let later = Now { tick: Tick::from_micros(2_000_000), ..NOW };
+    desk.input_at(later, None);
+    assert!(desk.at_disk.iter().any(|(_, record)| matches!(record, Record::Shown { .. })));
+}
+
+#[test]
+fn letters_of_a_relay_that_leaves_the_book_wait_for_its_return() {
+    let mut desk = Desk::new(Kept::default());
+    desk.send(1, "one");
+    desk.command(Command::Relays(Vec::new()));
+    desk.commit();
+    assert_eq!(desk.queued(), [(1, 1)]);
+    assert!(desk.client.is_idle(), "nobody is there to be waited for");
+    desk.command(Command::Relays(vec![RelaySpec { addr: relay(), tcp: None, key: None }]));
+    assert!(!desk.client.is_idle());
+}
+
+#[test]
+fn a_client_without_a_disk_waits_for_none() {
+    let mut client = client(None, 0);
+    let mut out = Outputs::default();
+    let relays = vec![RelaySpec { addr: relay(), tcp: None, key: None }];
+    for command in [
+        Command::Relays(relays),
+        Command::Send { request: 1, relay: relay(), to: jack(), text: "hello".to_owned() },
+    ] {
+        turn(&mut client, NOW, &mut Given(Some(Input::Command(command))), &mut out);
+    }
+    let letters =
+        |effect: &Effect<Record, Event>| matches!(effect, Effect::Persist(_, Record::Written { .. }));
+    assert!(!out.effects.iter().any(letters));
+    let queued = |effect: &Effect<Record, Event>| {
+        matches!(effect, Effect::Show(Event::Progress { progress: Progress::Queued, .. }))
+    };
+    assert!(out.effects.iter().any(queued));
+}
+
+#[test]
+fn a_refusal_that_was_written_down_but_not_told_is_told_by_the_next_run() {
+    let mut desk = Desk::new(Kept::default());
+    desk.send(1, "one");
+    desk.commit();
+    let (reason, may_have_arrived) = (Reason::Full, true);
+    desk.kept.apply(&Record::Refused { relay: relay(), to: jack(), number: 1, reason, may_have_arrived });
+    desk.crash();
+    let told = |event: &Event| match event {
+        Event::Refused { request: 1, reason: Reason::Full, may_have_arrived: true, text, .. } => {
+            text == "one"
+        }
+        _ => false,
+    };
+    assert!(desk.shown.iter().any(told), "{:?}", desk.shown);
+    desk.commit();
+    desk.crash();
+    assert!(!desk.shown.iter().any(told), "once");
+    assert!(desk.client.is_idle());
+}

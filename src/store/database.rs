@@ -1,0 +1,181 @@
+//! Opening an SQLite file that must be ours, whole, and of a layout we know.
+//!
+//! WAL mode with `synchronous = FULL`: a commit is on disk when it returns, and a torn last one is cut off at the next
+//! start. A file that is not ours, is damaged, or was made by a newer version is named and left as it is.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
+
+use super::files::{io_phrase, open_private, sync_folder_of};
+use super::worker::Fault;
+use crate::base::Phrase;
+
+/// What a file must be.
+pub(super) struct Kind {
+    /// Marks it as ours, in SQLite's header.
+    pub(super) application_id: u32,
+    /// The number of `schema`, in SQLite's `user_version`. A change of the layout adds one, and a step from the number
+    /// before.
+    pub(super) schema_version: u32,
+    /// The layout.
+    pub(super) schema: &'static str,
+}
+
+/// SQLite's header up to and with the application id (SQLite file format, section 1.3).
+const HEADER_LEN: usize = 100;
+/// Every page of a file up to this size is checked at start, which takes about 0.2 s; of a larger one SQLite names a
+/// damaged page when it meets it.
+const CHECKED_LEN_MAX: u64 = 64 << 20;
+/// A reader of the history holds its lock for milliseconds.
+const BUSY_MAX: Duration = Duration::from_secs(5);
+
+/// Opens the file for one writer, and makes it at first use.
+///
+/// Errors: `store-not-database`, `store-database-damaged`, `store-newer`, or what the system says.
+pub(super) fn open(path: &Path, kind: &Kind) -> Result<Connection, Phrase> {
+    check_header(path, kind)?;
+    open_private(path).map_err(|error| io_phrase(path, &error))?;
+    let told = |error: rusqlite::Error| phrase(path, &error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut db = Connection::open_with_flags(path, flags).map_err(told)?;
+    db.busy_timeout(BUSY_MAX).map_err(told)?;
+    let is_new = is_empty(&db).map_err(told)?;
+    if !is_new {
+        check_pragmas(path, kind, &db)?;
+    }
+    db.pragma_update(None, "journal_mode", "wal").map_err(told)?;
+    db.pragma_update(None, "synchronous", "full").map_err(told)?;
+    if is_new {
+        create(&mut db, kind).map_err(told)?;
+        sync_folder_of(path).map_err(|error| io_phrase(path, &error))?;
+    }
+    check_pages(path, &db)?;
+    Ok(db)
+}
+
+/// Opens the file for reading only, beside whoever writes it; `None` if there is none yet.
+///
+/// Errors: as [`open`].
+pub(super) fn open_to_read(path: &Path, kind: &Kind) -> Result<Option<Connection>, Phrase> {
+    if !exists(path) {
+        return Ok(None);
+    }
+    check_header(path, kind)?;
+    let told = |error: rusqlite::Error| phrase(path, &error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags).map_err(told)?;
+    db.busy_timeout(BUSY_MAX).map_err(told)?;
+    check_pragmas(path, kind, &db)?;
+    Ok(Some(db))
+}
+
+/// Whether there is anything in the file `path`.
+pub(super) fn exists(path: &Path) -> bool {
+    path.metadata().is_ok_and(|found| found.len() > 0)
+}
+
+fn is_empty(db: &Connection) -> rusqlite::Result<bool> {
+    let pragma = |name| db.pragma_query_value(None, name, |row| row.get::<_, u32>(0));
+    let numbers = (pragma("application_id")?, pragma("user_version")?);
+    let tables: u32 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    Ok(numbers == (0, 0) && tables == 0)
+}
+
+fn create(db: &mut Connection, kind: &Kind) -> rusqlite::Result<()> {
+    let tx = db.transaction()?;
+    tx.execute_batch(kind.schema)?;
+    tx.pragma_update(None, "application_id", kind.application_id)?;
+    tx.pragma_update(None, "user_version", kind.schema_version)?;
+    tx.commit()?;
+    // Out of the log and into the file itself, whose header then says what it is.
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+}
+
+fn check_pages(path: &Path, db: &Connection) -> Result<(), Phrase> {
+    if path.metadata().is_ok_and(|found| found.len() > CHECKED_LEN_MAX) {
+        return Ok(());
+    }
+    let check = db.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+    match check.map_err(|error| phrase(path, &error))? {
+        verdict if verdict == "ok" => Ok(()),
+        verdict => Err(damaged(path, verdict)),
+    }
+}
+
+fn check_pragmas(path: &Path, kind: &Kind, db: &Connection) -> Result<(), Phrase> {
+    let pragma = |name| db.pragma_query_value(None, name, |row| row.get::<_, u32>(0));
+    let told = |error: rusqlite::Error| phrase(path, &error);
+    check_made_by_us(
+        path,
+        kind,
+        pragma("application_id").map_err(told)?,
+        pragma("user_version").map_err(told)?,
+    )
+}
+
+/// Looks at the header without SQLite, which would write beside a file that it opens.
+fn check_header(path: &Path, kind: &Kind) -> Result<(), Phrase> {
+    if !exists(path) {
+        return Ok(());
+    }
+    let mut header = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(HEADER_LEN as u64).read_to_end(&mut header));
+    read.map_err(|error| io_phrase(path, &error))?;
+    if !header.starts_with(b"SQLite format 3\0") {
+        return Err(Phrase::new("store-not-database").with("file", path.display()));
+    }
+    let number = |at: usize| header.get(at..at + 4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]));
+    match (number(68), number(60)) {
+        (Some(0), Some(0)) => Ok(()),
+        (Some(application_id), Some(version)) => check_made_by_us(path, kind, application_id, version),
+        _ => Err(damaged(path, "header")),
+    }
+}
+
+fn check_made_by_us(path: &Path, kind: &Kind, application_id: u32, version: u32) -> Result<(), Phrase> {
+    if application_id != kind.application_id {
+        return Err(Phrase::new("store-not-database").with("file", path.display()));
+    }
+    match version {
+        0 => Err(damaged(path, "user_version")),
+        version if version <= kind.schema_version => Ok(()),
+        newer => Err(Phrase::new("store-newer").with("file", path.display()).with("version", newer)),
+    }
+}
+
+pub(super) fn damaged(path: &Path, cause: impl std::fmt::Display) -> Phrase {
+    Phrase::new("store-database-damaged").with("file", path.display()).with("cause", cause)
+}
+
+/// What a person is told of an error of SQLite at `path`.
+pub(super) fn phrase(path: &Path, error: &rusqlite::Error) -> Phrase {
+    let file = path.display();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => Phrase::new("store-not-database").with("file", file),
+        Some(ErrorCode::DiskFull) => Phrase::new("store-disk-full").with("file", file),
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
+            Phrase::new("store-not-permitted").with("file", file).with("cause", error)
+        }
+        Some(ErrorCode::SystemIoFailure | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            Phrase::new("store-io").with("file", file).with("cause", error)
+        }
+        _ => damaged(path, error),
+    }
+}
+
+/// A commit without room is rolled back whole, and so is one that met a foreign lock or could not write at all; of
+/// everything else, a failed fsync above all, only a restart tells what the disk has.
+pub(super) fn fault(path: &Path, error: &rusqlite::Error) -> Fault {
+    let passes = match error {
+        rusqlite::Error::SqliteFailure(ffi::Error { code, extended_code }, _) => {
+            matches!(code, ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+                || [ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_SHMSIZE].contains(extended_code)
+        }
+        _ => false,
+    };
+    if passes { Fault::Passing(phrase(path, error)) } else { Fault::Broken(phrase(path, error)) }
+}

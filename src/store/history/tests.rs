@@ -1,0 +1,326 @@
+//! A member's letters on disk: reopening, kills, damage, and that what is loaded is what the records say.
+
+use std::fs;
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::*;
+use crate::client::{Progress, Said};
+use crate::store::{Archive, Backend, MemberState, MemberStore};
+
+const FOLDER: &str = "0123456789abcdef";
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+fn relay() -> HostPort {
+    "127.0.0.1:8081".parse().unwrap()
+}
+
+fn open(data: &Path) -> Result<(MemberStore, MemberState), Phrase> {
+    MemberStore::open(data, &name("TOM"), FOLDER, || [7; 32])
+}
+
+fn database(data: &Path) -> PathBuf {
+    data.join("members").join(FOLDER).join("letters.sqlite")
+}
+
+fn written(to: &str, number: u64, text: &str) -> Record {
+    let (relay, to, request) = (relay(), name(to), number + 1_000 * to.len() as u64);
+    Record::Written { relay, to, number, request, text: text.to_owned(), written: Wall(number) }
+}
+
+fn received(from: &str, number: u64, after: u64) -> Record {
+    let letter = Incoming {
+        relay: relay(),
+        from: name(from),
+        id: LetterId { outbox: OutboxId(u64::MAX), number },
+        text: format!("{from} {number}"),
+        at: Wall(u64::MAX - number),
+        via: Carrier::Tcp,
+        missing: number % 3,
+    };
+    Record::Received { letter, after }
+}
+
+fn shown(from: &str, number: u64, read: bool) -> Record {
+    let id = LetterId { outbox: OutboxId(u64::MAX), number };
+    Record::Shown { relay: relay(), from: name(from), id, read }
+}
+
+fn reached(to: &str, reach: Reach) -> Record {
+    Record::Reached { relay: relay(), to: name(to), reach }
+}
+
+fn refused(to: &str, number: u64) -> Record {
+    let reason = crate::client::Reason::Full;
+    Record::Refused { relay: relay(), to: name(to), number, reason, may_have_arrived: number == 2 }
+}
+
+fn commit(store: &mut MemberStore, records: &[Record]) -> Vec<usize> {
+    let mut refused = Vec::new();
+    store.commit(records, &mut refused).unwrap();
+    refused
+}
+
+fn said(data: &Path, with: Option<&str>, last: Option<u64>) -> Vec<Said> {
+    let archive = Archive::open(data, FOLDER).unwrap().unwrap();
+    let (relay, with) = (relay(), with.map(name));
+    let mut said = Vec::new();
+    let told = archive.read(with.as_ref().map(|with| (&relay, with)), last, |letter| {
+        said.push(letter);
+        Ok::<_, Phrase>(true)
+    });
+    told.unwrap();
+    said
+}
+
+fn texts(said: &[Said]) -> Vec<&str> {
+    said.iter().map(|letter| letter.text.as_str()).collect()
+}
+
+#[test]
+fn letters_and_the_outbox_survive_and_numbers_go_on() {
+    let data = tempfile::tempdir().unwrap();
+    let (mut store, state) = open(data.path()).unwrap();
+    assert_eq!(state.kept, Kept::default());
+    assert!(commit(&mut store, &[written("JACK", 1, "约不"), written("JACK", 2, "在吗")]).is_empty());
+    let reach = Reach { last: 2, taken: 1, accepted: 1, delivered: 1, read: 0, until: Wall(5) };
+    commit(&mut store, &[reached("JACK", reach), received("一棵树", 3, 0), shown("一棵树", 3, true)]);
+    drop(store);
+    let (_store, again) = MemberStore::open(data.path(), &name("TOM"), FOLDER, || [9; 32]).unwrap();
+    assert_eq!((again.outbox, again.private_key), (state.outbox, [7; 32]), "both are made once");
+    let key = (relay(), name("JACK"));
+    assert_eq!(again.kept.conversations[&key], KeptConversation { reach, touched: 2 });
+    let left = KeptLetter { request: 4_002, text: "在吗".to_owned(), written: Wall(2) };
+    assert_eq!(again.kept.letters, [((key.0, key.1, 2), left)].into());
+    let senders = Vec::from_iter(again.kept.senders.into_values());
+    assert_eq!(senders, [KeptSender { last: 3, read: 3, heard: 3 }]);
+}
+
+#[test]
+fn what_was_committed_is_there_after_a_kill_and_a_torn_end_is_cut_off() {
+    let data = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(data.path()).unwrap();
+    commit(&mut store, &[written("JACK", 1, "one")]);
+    commit(&mut store, &[written("JACK", 2, "two")]);
+    let log = |data: &Path| database(data).with_extension("sqlite-wal");
+    let log_len = fs::metadata(log(data.path())).unwrap().len();
+    for (len, left) in [(log_len - 1, 1), (log_len, 2)] {
+        let copy = tempfile::tempdir().unwrap();
+        let dir = copy.path().join("members").join(FOLDER);
+        fs::create_dir_all(&dir).unwrap();
+        for file in fs::read_dir(database(data.path()).parent().unwrap()).unwrap().map(Result::unwrap) {
+            fs::copy(file.path(), dir.join(file.file_name())).unwrap();
+        }
+        fs::OpenOptions::new().write(true).open(log(copy.path())).unwrap().set_len(len).unwrap();
+        assert_eq!(open(copy.path()).unwrap().1.kept.letters.len(), left);
+    }
+}
+
+#[test]
+fn a_letter_stands_once_and_a_request_is_written_down_once() {
+    let data = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(data.path()).unwrap();
+    let twice =
+        [received("JACK", 1, 0), received("JACK", 1, 0), received("JACK", 2, 1), received("JACK", 1, 0)];
+    assert!(commit(&mut store, &twice).is_empty());
+    let again = Record::Written {
+        relay: relay(),
+        to: name("JACK"),
+        number: 2,
+        request: 4_001,
+        text: "again".to_owned(),
+        written: Wall(1),
+    };
+    assert_eq!(commit(&mut store, &[written("JACK", 1, "once"), again, written("JACK", 3, "other")]), [1]);
+    assert_eq!(texts(&said(data.path(), None, None)), ["JACK 1", "JACK 2", "once", "other"]);
+}
+
+#[test]
+fn a_letter_without_the_one_before_it_is_not_taken() {
+    let data = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(data.path()).unwrap();
+    assert_eq!(commit(&mut store, &[received("JACK", 1, 0), received("JACK", 3, 2)]), [1]);
+    assert!(commit(&mut store, &[received("JACK", 2, 1), received("JACK", 3, 2)]).is_empty());
+    assert_eq!(texts(&said(data.path(), None, None)), ["JACK 1", "JACK 2", "JACK 3"]);
+}
+
+#[test]
+fn letters_that_nobody_was_shown_wait_in_order() {
+    let data = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(data.path()).unwrap();
+    commit(&mut store, &Vec::from_iter((1..=5).map(|n| received("JACK", n, n - 1))));
+    commit(&mut store, &[shown("JACK", 2, true), received("一棵树", 1, 0)]);
+    let archive = Archive::open(data.path(), FOLDER).unwrap().unwrap();
+    let (mut behind, mut waiting) = (0, Vec::new());
+    loop {
+        let page = archive.unshown(behind, 2).unwrap();
+        let Some(last) = page.last() else { break };
+        behind = last.place;
+        waiting.extend(page.into_iter().map(|unshown| unshown.letter));
+    }
+    let Record::Received { letter: first, .. } = received("JACK", 1, 0) else { unreachable!() };
+    assert_eq!(waiting[0], first, "as it came");
+    let texts: Vec<&str> = waiting.iter().map(|letter| letter.text.as_str()).collect();
+    assert_eq!(texts, ["JACK 1", "JACK 3", "JACK 4", "JACK 5", "一棵树 1"]);
+}
+
+#[test]
+fn the_history_is_read_beside_its_writer_with_the_state_of_each_letter() {
+    let data = tempfile::tempdir().unwrap();
+    assert!(Archive::open(data.path(), FOLDER).unwrap().is_none());
+    let (mut store, _) = open(data.path()).unwrap();
+    commit(&mut store, &Vec::from_iter((1..=6).map(|n| written("JACK", n, &format!("letter {n}")))));
+    let reach = Reach { last: 6, taken: 3, accepted: 4, delivered: 3, read: 2, until: Wall(77) };
+    commit(&mut store, &[refused("JACK", 1), reached("JACK", reach), received("JACK", 4, 0)]);
+    commit(&mut store, &[shown("JACK", 4, false), received("一棵树", 1, 0), refused("JACK", 6)]);
+    let all = said(data.path(), None, None);
+    assert_eq!(texts(&all), ["letter 2", "letter 3", "letter 4", "letter 5", "JACK 4", "一棵树 1"]);
+    let states = Vec::from_iter(all.iter().map(|letter| letter.state));
+    let waiting = Progress::Waiting { until: Wall(77) };
+    let (read, delivered) = (Progress::Read, Progress::Delivered);
+    assert_eq!(states, [read, delivered, waiting, Progress::Queued, read, delivered]);
+    assert_eq!((all[4].via, all[4].missing, all[4].at), (Some(Carrier::Tcp), 1, Wall(u64::MAX - 4)));
+    assert_eq!(texts(&said(data.path(), Some("JACK"), Some(2))), ["letter 5", "JACK 4"]);
+    assert_eq!(texts(&said(data.path(), None, Some(1))), ["一棵树 1"]);
+    assert!(said(data.path(), Some("MARY"), None).is_empty());
+    let archive = Archive::open(data.path(), FOLDER).unwrap().unwrap();
+    let mut told = 0;
+    let ended = archive.read(None, None, |_| {
+        told += 1;
+        Ok::<_, Phrase>(false)
+    });
+    assert_eq!((ended, told), (Ok(()), 1), "a reader that goes away is no failure");
+}
+
+#[test]
+fn the_history_of_a_member_who_is_not_running_is_read_too() {
+    let data = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(data.path()).unwrap();
+    commit(&mut store, &[written("JACK", 1, "one")]);
+    drop(store);
+    assert_eq!(texts(&said(data.path(), None, None)), ["one"]);
+}
+
+#[test]
+fn a_folder_of_an_earlier_version_keeps_its_key_and_counter() {
+    let data = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(data.path()).unwrap();
+    store.commit(&[Record::Counter(5)], &mut Vec::new()).unwrap();
+    drop(store);
+    fs::remove_file(database(data.path())).unwrap();
+    let (_store, state) = open(data.path()).unwrap();
+    assert_eq!((state.private_key, state.counter_reserved), ([7; 32], 5));
+    assert_eq!(state.kept, Kept::default());
+}
+
+#[test]
+fn what_is_damaged_foreign_or_newer_is_named_and_left_alone() {
+    let data = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(data.path()).unwrap();
+    commit(&mut store, &Vec::from_iter((1..=500).map(|n| written("JACK", n, "一棵树"))));
+    drop(store);
+    let path = database(data.path());
+    let whole = fs::read(&path).unwrap();
+    let told = |key: &str| {
+        let before = fs::read(&path).unwrap();
+        let error = open(data.path()).unwrap_err();
+        assert_eq!((error.key(), &error.args()[0].1), (key, &path.display().to_string()), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), before);
+        fs::write(&path, &whole).unwrap();
+    };
+    for len in [50, 4_096, whole.len() / 2, whole.len() - 100] {
+        fs::write(&path, &whole[..len]).unwrap();
+        told("store-database-damaged");
+    }
+    fs::write(&path, "not a database at all").unwrap();
+    told("store-not-database");
+    for (pragma, number, key) in
+        [("user_version", 2, "store-newer"), ("application_id", 5, "store-not-database")]
+    {
+        let db = Connection::open(&path).unwrap();
+        db.pragma_update(None, pragma, number).unwrap();
+        drop(db);
+        told(key);
+    }
+    assert_eq!(open(data.path()).unwrap().1.kept.letters.len(), 500);
+}
+
+#[test]
+fn a_full_disk_fails_one_commit_whole_and_the_next_with_room_succeeds() {
+    let data = tempfile::tempdir().unwrap();
+    let path = data.path().join("letters.sqlite");
+    let (mut history, _) = History::open(&path, || 1).unwrap();
+    let pages: u32 = history.db.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+    history.db.pragma_update(None, "max_page_count", pages).unwrap();
+    let text = "x".repeat(20_000);
+    let many = [written("JACK", 1, "small"), written("JACK", 2, &text)];
+    let full = Phrase::new("store-disk-full").with("file", path.display());
+    assert_eq!(history.add(&many, &mut Vec::new()), Err(Fault::Passing(full)));
+    history.db.pragma_update(None, "max_page_count", 1_000_000).unwrap();
+    assert_eq!(history.load().unwrap().letters.len(), 0);
+    assert_eq!(history.add(&many, &mut Vec::new()), Ok(()));
+    assert_eq!(history.load().unwrap().letters.len(), 2);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Write(usize),
+    Reach(usize, [u64; 4]),
+    Refuse(usize, u64),
+    Tell(usize, u64),
+    Receive(usize, u64, u64),
+    Show(usize, u64, bool),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let who = 0..3usize;
+    prop_oneof![
+        who.clone().prop_map(Step::Write),
+        (who.clone(), prop::array::uniform4(0..9u64)).prop_map(|(w, marks)| Step::Reach(w, marks)),
+        (who.clone(), 0..9u64).prop_map(|(w, n)| Step::Refuse(w, n)),
+        (who.clone(), 0..9u64).prop_map(|(w, n)| Step::Tell(w, n)),
+        (who.clone(), 1..9u64, 0..9u64).prop_map(|(w, n, after)| Step::Receive(w, n, after)),
+        (who, 1..9u64, any::<bool>()).prop_map(|(w, n, read)| Step::Show(w, n, read)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn what_is_loaded_is_what_the_records_say(steps in prop::collection::vec(step(), 0..40)) {
+        const NAMES: [&str; 3] = ["JO", "JACK", "一棵树"];
+        let data: TempDir = tempfile::tempdir().unwrap();
+        let path = data.path().join("letters.sqlite");
+        let (mut history, mut kept) = History::open(&path, || 1).unwrap();
+        let mut numbers = [0; 3];
+        for step in steps {
+            let record = match step {
+                Step::Write(who) => {
+                    numbers[who] += 1;
+                    written(NAMES[who], numbers[who], "text")
+                }
+                Step::Reach(who, marks) => {
+                    let last = numbers[who];
+                    let [taken, accepted, delivered, read] = marks.map(|mark| last.min(mark));
+                    reached(NAMES[who], Reach { last, taken, accepted, delivered, read, until: Wall(read) })
+                }
+                Step::Refuse(who, number) => refused(NAMES[who], number),
+                Step::Tell(who, number) if kept.letters.contains_key(&(relay(), name(NAMES[who]), number)) => continue,
+                Step::Tell(who, number) => Record::Told { relay: relay(), to: name(NAMES[who]), number },
+                Step::Receive(who, number, after) => received(NAMES[who], number, after),
+                Step::Show(who, number, read) => shown(NAMES[who], number, read),
+            };
+            let mut refused = Vec::new();
+            history.add(std::slice::from_ref(&record), &mut refused).unwrap();
+            prop_assert_eq!(kept.apply(&record), refused.is_empty(), "{:?}", record);
+        }
+        drop(history);
+        let (_, loaded) = History::open(&path, || 2).unwrap();
+        prop_assert_eq!(loaded, kept);
+    }
+}

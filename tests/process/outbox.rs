@@ -1,0 +1,84 @@
+//! What is kept: letters that wait for their relay or their reader, and the history of what was said.
+
+use crate::world::{Home, town};
+
+/// An address where nobody listens.
+fn nobody() -> String {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+fn texts(history: &str) -> Vec<&str> {
+    history.lines().map(|line| line.split_once("] ").expect("how it came").1).collect()
+}
+
+#[test]
+fn what_was_not_accepted_goes_out_with_the_next_run_in_order_and_once() {
+    let home = Home::new();
+    let addr = nobody();
+    home.book(&["TOM", "JACK"], &addr);
+    for text in ["one", "two"] {
+        home.run(&["send", "--as", "TOM", "--timeout", "0.3s", "JACK", text]).with(75);
+    }
+    let queued = home.run(&["history", "--as", "TOM", "--json", "JACK"]).with(0);
+    assert_eq!(queued.out.iter().filter(|line| line.contains(r#""state":"queued""#)).count(), 2);
+    let _relay = home.relay(&["--bind", &addr]);
+    let mut jack = home.start(&["listen", "--as", "JACK", "--count", "3"]);
+    jack.until_err("connected to");
+    home.run(&["send", "--as", "TOM", "--wait", "delivered", "JACK", "three"]).with(0);
+    let heard = jack.end().with(0).out.join("\n");
+    assert_eq!(texts(&heard), ["one", "two", "three"]);
+    for (name, other) in [("TOM", "JACK"), ("JACK", "TOM")] {
+        let said = home.run(&["history", "--as", name, other]).with(0).out.join("\n");
+        assert_eq!(texts(&said), ["one", "two", "three"]);
+    }
+    let last = home.run(&["history", "--as", "TOM", "--last", "1"]).with(0).out.join("\n");
+    assert_eq!(texts(&last), ["three"]);
+}
+
+#[test]
+fn a_killed_sender_goes_on_where_it_was() {
+    let (home, relay) = town(&[], &["TOM", "JACK"]);
+    let jack = home.listen("JACK", &["--count", "41"]);
+    let mut tom = home.start(&["send", "--as", "TOM", "--lines", "JACK"]);
+    (0..40).for_each(|n| tom.write(&format!("{n}\n")));
+    tom.out();
+    tom.kill();
+    let kept = home.run(&["history", "--as", "TOM", "JACK"]).with(0).out.len();
+    home.send("TOM", "JACK", "last").with(0);
+    for _ in kept..40 {
+        home.send("TOM", "JACK", "more").with(0);
+    }
+    let heard = jack.end().with(0).out.join("\n");
+    let heard = texts(&heard);
+    let numbers: Vec<String> = (0..kept).map(|n| n.to_string()).collect();
+    assert_eq!(heard[..kept], numbers, "what was written down, in order and once");
+    assert_eq!(heard[kept], "last");
+    relay.stop().with(0);
+}
+
+#[test]
+fn a_letter_that_came_while_sending_waits_for_who_shows_letters() {
+    let (home, relay) = town(&[], &["TOM", "JACK"]);
+    let mut tom = home.start(&["send", "--as", "TOM", "--lines", "echo"]);
+    tom.write("first\n");
+    tom.out();
+    tom.write("second\n");
+    tom.out();
+    home.send("JACK", "TOM", "are you there?").with(0);
+    tom.feed(b"");
+    tom.terminate();
+    let heard = home.run(&["listen", "--as", "TOM", "--count", "3", "--for", "5s"]).with(0).out.join("\n");
+    assert_eq!(texts(&heard), ["FIRST", "SECOND", "are you there?"]);
+    let again = home.run(&["listen", "--as", "TOM", "--for", "0.2s"]).with(0);
+    assert!(again.out.is_empty(), "each was shown once");
+    relay.stop().with(0);
+}
+
+#[test]
+fn the_history_of_somebody_without_one_is_empty_and_a_refused_letter_is_not_in_it() {
+    let (home, relay) = town(&[], &["TOM", "JACK"]);
+    assert!(home.run(&["history", "--as", "TOM"]).with(0).out.is_empty());
+    home.send("TOM", "nobody", "x").with(1);
+    assert!(home.run(&["history", "--as", "TOM"]).with(0).out.is_empty());
+    relay.stop().with(0);
+}
