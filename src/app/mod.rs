@@ -6,9 +6,10 @@
 //! It must not know: how arguments are written, byte layouts.
 //! Invariant: standard output carries results only; everything else is a [`Phrase`] said on standard error.
 //!
-//! Files: `relay`; `desk` (one running client) and on it `send`, `listen`, `chat`, `ping`; `setup` (address book, name,
+//! Files: `server` (one running relay) and on it `relay`; `desk` (one running client) and on it `send`, `listen`, `chat`, `ping`; `setup` (address book, name,
 //! folders); `contacts`, `trust`; `demo` and `bench`; `outcome`.
 
+mod bench;
 mod chat;
 mod contacts;
 mod demo;
@@ -22,6 +23,7 @@ mod server;
 mod setup;
 mod trust;
 
+pub use bench::{BenchOptions, SIZE_MIN as BENCH_SIZE_MIN, bench};
 pub use chat::chat;
 pub use contacts::{ContactsAction, NewContact, contacts};
 pub use demo::demo;

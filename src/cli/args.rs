@@ -6,10 +6,14 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use crate::app::{ContactsAction, Failure, ListenOptions, NewContact, RelayOptions, SendOptions, TextSource};
+use crate::app::{
+    BENCH_SIZE_MIN, BenchOptions, ContactsAction, Failure, ListenOptions, NewContact, RelayOptions,
+    SendOptions, TextSource,
+};
 use crate::base::Phrase;
 use crate::client::Progress;
 use crate::ui::Color;
+use crate::wire::limits::LETTER_TEXT_MAX;
 
 #[derive(Debug, Parser)]
 #[command(name = "queqiao", version, propagate_version = true, disable_help_subcommand = true)]
@@ -29,6 +33,7 @@ pub(super) enum Sub {
     Send(SendArgs),
     Listen(ListenArgs),
     Ping(PingArgs),
+    Bench(BenchArgs),
     Contacts(ContactsArgs),
     Trust(TrustArgs),
 }
@@ -181,6 +186,38 @@ pub(super) struct PingArgs {
     pub(super) target: Option<String>,
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(super) count: u32,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct BenchArgs {
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8081")]
+    relay: String,
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = count(1, 4_096))]
+    pairs: u64,
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = count(1, 65_536))]
+    window: u64,
+    #[arg(long, value_name = "BYTES", default_value_t = 100, value_parser = count(BENCH_SIZE_MIN, LETTER_TEXT_MAX))]
+    size: u64,
+    #[arg(long, value_name = "S", default_value = "5", value_parser = span)]
+    secs: Duration,
+    #[arg(long, env = "QUEQIAO_TCP")]
+    tcp: bool,
+    #[arg(long, value_name = "PID")]
+    relay_pid: Option<u32>,
+    #[arg(long)]
+    json: bool,
+}
+
+fn count(min: usize, max: usize) -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(min as u64..=max as u64)
+}
+
+impl From<BenchArgs> for BenchOptions {
+    fn from(args: BenchArgs) -> BenchOptions {
+        let BenchArgs { relay, pairs, window, size, secs: time, tcp, relay_pid, json } = args;
+        let (pairs, window, size) = (pairs as usize, window as usize, size as usize);
+        BenchOptions { relay, pairs, window, size, time, tcp, relay_pid, json }
+    }
 }
 
 #[derive(Debug, ClapArgs)]

@@ -100,6 +100,7 @@ fn run(sub: Sub, strings: &Arc<Strings>) -> Outcome {
             let options = app::PingOptions { target: args.target, count: args.count };
             app::ping(&setup(args.common, strings), &options)
         }
+        Sub::Bench(args) => app::bench(&args.into(), strings),
         Sub::Contacts(args) => app::contacts(&setup(args.common, strings), &args.action.into()),
         Sub::Trust(args) => {
             let (relay, fingerprint) = (args.relay, args.fingerprint);

@@ -76,6 +76,13 @@ impl Connecting {
         self.end_round();
     }
 
+    /// A pause that is over though nothing is wanted: the path has come back by itself.
+    fn forget_pause(&mut self, now: Tick) {
+        if self.next_round_at.is_some_and(|at| at <= now) {
+            (self.next_round_at, self.failures) = (None, 0);
+        }
+    }
+
     pub(super) fn succeeded(&mut self) {
         self.failures = 0;
         self.next_round_at = None;
@@ -98,10 +105,11 @@ impl Connecting {
 impl Uplink {
     /// Does whatever is due to reach the relay or keep it.
     pub(super) fn pursue(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
-        if self.connecting.round.is_none()
-            && let Some(round) = self.wanted_round(now.tick)
-        {
-            self.begin_round(now, shared, round, out);
+        if self.connecting.round.is_none() {
+            match self.wanted_round(now.tick) {
+                Some(round) => self.begin_round(now, shared, round, out),
+                None => self.connecting.forget_pause(now.tick),
+            }
         }
         if self.connecting.tcp_at.is_some_and(|at| at <= now.tick) {
             self.connecting.tcp_at = None;

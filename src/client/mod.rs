@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 
 pub use api::{Carriers, Command, Config, Event, Incoming, Progress, Record, RelaySpec, Unreached};
 
-use crate::base::{Core, HostPort, Input, LetterId, Now, OutboxId, Path, Rng, Tick};
+use crate::base::{Core, Effect, HostPort, Input, LetterId, Now, OutboxId, Path, Rng, Tick, Why};
 use crate::peer::Peer;
 use crate::session::{AccessSecret, Identity, Indexes};
 use crate::wire::packet::{self, Packet};
@@ -129,9 +129,11 @@ impl Client {
         let shared = &mut self.shared;
         match packet::parse(path.carrier(), bytes) {
             Ok(Packet::Data { receiver, .. }) => {
-                let Some(relay) = shared.indexes.get(receiver).cloned() else { return };
-                if let Some(uplink) = self.uplinks.get_mut(&relay) {
-                    uplink.handle_data(now, shared, path, bytes, out);
+                let relay = shared.indexes.get(receiver).cloned();
+                let uplink = relay.and_then(|relay| self.uplinks.get_mut(&relay));
+                let taken = uplink.is_some_and(|uplink| uplink.handle_data(now, shared, path, bytes, out));
+                if !taken {
+                    self.spoil(now, path, out);
                 }
             }
             Ok(Packet::Response { receiver, .. }) => {
@@ -145,7 +147,16 @@ impl Client {
                     uplink.handle_key_answer(now, shared, bytes, out);
                 }
             }
-            _ => {}
+            _ => self.spoil(now, path, out),
+        }
+    }
+
+    /// Nothing is lost on TCP, so nothing that was is sent again there: a connection that brings what cannot be read
+    /// is of no more use.
+    fn spoil(&mut self, now: Now, path: Path, out: &mut Out) {
+        if let Some((uplink, shared, conn)) = self.uplink_of_conn(path) {
+            out.effects.push(Effect::Close(path));
+            uplink.handle_path_closed(now, shared, conn, Why::Framing, out);
         }
     }
 

@@ -106,6 +106,7 @@ impl Uplink {
 
     // From the world.
 
+    /// Takes in a data packet; `false` if it could not be opened.
     pub(super) fn handle_data(
         &mut self,
         now: Now,
@@ -113,19 +114,23 @@ impl Uplink {
         path: Path,
         bytes: &mut [u8],
         out: &mut Out,
-    ) {
-        let Some(peer) = &mut self.peer else { return };
+    ) -> bool {
+        let Some(peer) = &mut self.peer else { return false };
         let heard = peer.handle_packet(now.tick, path, bytes);
         match heard {
-            Heard::Dropped => return,
-            Heard::Taken => {}
-            Heard::Closed(code) => return self.handle_closed(now, shared, code, out),
+            Heard::Dropped => return false,
+            Heard::Taken => self.handle_taken(now, shared, out),
+            Heard::Closed(code) => self.handle_closed(now, shared, code, out),
             Heard::Broken(violation) => {
                 peer.close(close::PROTOCOL_VIOLATION, violation.as_str());
                 peer.flush(now.tick, out);
-                return self.lose(now, shared, out);
+                self.lose(now, shared, out);
             }
         }
+        true
+    }
+
+    fn handle_taken(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
         self.free_indexes(now.tick, shared);
         self.stop_repairing(now.tick, shared, out);
         self.read(now, shared, out);

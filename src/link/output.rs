@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::path_state::PathState;
+use super::path_state::{PROBES_UDP, PathState};
 use super::sent::{Sent, State};
 use super::{Built, Link};
 use crate::base::Tick;
@@ -73,7 +73,7 @@ impl Link {
             return None;
         }
         let start = buf.len();
-        let end = start + room;
+        let end = start + room.min(self.probe_room());
         let mut sent = Sent::new(now);
         buf.extend_from_slice(extra);
         let mut asks = asks_for_ack(extra);
@@ -103,6 +103,17 @@ impl Link {
             self.outgoing.send_again(&forgotten);
         }
         Built { number, ack_eliciting: asks_for_ack(extra) }
+    }
+
+    /// What a probe may hold, in bytes of frames: it takes its predecessor's place in flight, and a row of small ones
+    /// turned into full packets would grow past the window. No bound for what is no probe.
+    fn probe_room(&self) -> usize {
+        if self.at.probes == 0 || !self.at.is_udp() {
+            return usize::MAX;
+        }
+        let beyond = self.at.congestion.window() + PROBES_UDP as usize * UDP_PACKET_MAX;
+        let free = beyond.saturating_sub(self.sent.in_flight());
+        free.max(self.sent.oldest_size()).saturating_sub(OVERHEAD)
     }
 
     fn gate(&self, now: Tick, room: usize, tcp_unsent: usize) -> Gate {

@@ -12,7 +12,7 @@ const PTO_MAX: Duration = Duration::from_secs(8);
 /// On TCP without an ack: three of them, and the connection counts as dead before 10 s.
 const TCP_PTO: Duration = Duration::from_secs(3);
 /// Packets at a probe time-out on UDP (RFC 9002 §6.2.4); TCP itself repeats, so one shows there what two would.
-const PROBES_UDP: u8 = 2;
+pub const PROBES_UDP: u8 = 2;
 const PROBES_TCP: u8 = 1;
 
 /// One path as the link sees it.

@@ -74,6 +74,12 @@ impl Sent {
         }
     }
 
+    /// It carries what an ack is needed for, and no probe carries it yet.
+    fn is_to_be_copied(&self) -> bool {
+        let carries = !self.pieces.is_empty() || self.credits != 0 || self.ping;
+        self.state == State::Outstanding && !self.copied && carries
+    }
+
     fn in_flight(&self) -> usize {
         if self.copied { 0 } else { self.size }
     }
@@ -217,15 +223,16 @@ impl SentPackets {
     /// Shows what the oldest outstanding packet carried that no probe carries yet; `false` if there is none. The
     /// probe takes its place in flight, so that a long row of probes into a dead path does not fill the window.
     pub fn copy_oldest(&mut self, each: impl FnOnce(&Sent)) -> bool {
-        let open = |sent: &&mut Sent| {
-            let carries = !sent.pieces.is_empty() || sent.credits != 0 || sent.ping;
-            sent.state == State::Outstanding && !sent.copied && carries
-        };
-        let Some(oldest) = self.records.iter_mut().find(open) else { return false };
+        let Some(oldest) = self.records.iter_mut().find(|sent| sent.is_to_be_copied()) else { return false };
         self.in_flight -= oldest.in_flight();
         oldest.copied = true;
         each(oldest);
         true
+    }
+
+    /// The size of the packet that [`SentPackets::copy_oldest`] would show; 0 if there is none.
+    pub fn oldest_size(&self) -> usize {
+        self.records.iter().find(|sent| sent.is_to_be_copied()).map_or(0, |oldest| oldest.size)
     }
 
     /// Begins a stay on another path: everything outstanding is shown to `each`, to go again there.

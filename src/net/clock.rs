@@ -6,6 +6,7 @@
 //! Elsewhere: `Instant`, which on macOS stands still in sleep.
 #![allow(clippy::disallowed_types, reason = "the one room that reads clocks")]
 
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::base::{Now, Tick, Wall};
@@ -19,8 +20,10 @@ pub(super) struct Clock {
 }
 
 impl Clock {
+    /// All clocks of the process have one origin, so that a tick of one can be compared with a tick of another.
     pub(super) fn new() -> Clock {
-        Clock { origin: Monotonic::read() }
+        static ORIGIN: OnceLock<Monotonic> = OnceLock::new();
+        Clock { origin: *ORIGIN.get_or_init(Monotonic::read) }
     }
 
     pub(super) fn tick(&self) -> Tick {

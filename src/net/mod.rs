@@ -39,6 +39,7 @@
 mod bind;
 mod clock;
 mod conns;
+mod group;
 mod hub;
 mod inlet;
 mod ready;
@@ -60,6 +61,7 @@ use std::net::SocketAddr;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use self::conns::Conns;
+pub use self::group::Group;
 use self::hub::Hub;
 use self::inlet::Mail;
 pub use self::inlet::{COMMANDS_MAX, Inlet};

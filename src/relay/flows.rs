@@ -39,20 +39,33 @@ pub(super) struct Flow {
     owes_receipt: bool,
 }
 
+/// Names nobody has that a session's refused letters are remembered for; at the bound the first is forgotten, and if
+/// somebody takes that very name at once, order may suffer.
+const UNKNOWN_MAX: usize = 64;
+
 /// The flows of one session.
 #[derive(Debug, Default)]
 pub(super) struct Flows {
     flows: BTreeMap<FlowId, Flow>,
     owing: Vec<FlowId>,
+    /// What was refused because nobody has the name: first and last. It counts when somebody takes the name.
+    unknown: BTreeMap<(OutboxId, Box<str>), (u64, u64)>,
 }
 
 impl Flows {
-    /// Whether this letter may be taken now.
-    pub(super) fn turn_of(&mut self, flow: FlowId, number: u64, prev: u64) -> Turn {
-        if !self.flows.contains_key(&flow) && self.flows.len() >= FLOWS_MAX {
-            return Turn::Crowded;
+    /// Whether this letter to somebody called `name` may be taken now.
+    pub(super) fn turn_of(&mut self, flow: FlowId, name: &str, number: u64, prev: u64) -> Turn {
+        if !self.flows.contains_key(&flow) {
+            if self.flows.len() >= FLOWS_MAX {
+                return Turn::Crowded;
+            }
+            let refused = match self.unknown.is_empty() {
+                true => None,
+                false => self.unknown.remove(&(flow.outbox, name.into())),
+            };
+            self.flows.insert(flow, Flow { refused, ..Flow::default() });
         }
-        let state = self.flows.entry(flow).or_default();
+        let state = self.flows.get_mut(&flow).expect("it is there or was just made");
         if number <= state.taken {
             if number <= state.delivered {
                 self.owe(flow);
@@ -81,6 +94,15 @@ impl Flows {
             Some((first, last)) => (first.min(number), last.max(number)),
             None => (number, number),
         });
+    }
+
+    /// The letter was refused because nobody is called `name`.
+    pub(super) fn refused_unknown(&mut self, outbox: OutboxId, name: &str, number: u64) {
+        let (first, last) = self.unknown.entry((outbox, name.into())).or_insert((number, number));
+        (*first, *last) = ((*first).min(number), (*last).max(number));
+        if self.unknown.len() > UNKNOWN_MAX {
+            self.unknown.pop_first();
+        }
     }
 
     /// The recipient has every letter up to `id`.
@@ -122,7 +144,7 @@ mod tests {
     const FLOW: FlowId = FlowId { outbox: OutboxId(1), to: Some(MemberId(2)) };
 
     fn take(flows: &mut Flows, number: u64, prev: u64) -> Turn {
-        let turn = flows.turn_of(FLOW, number, prev);
+        let turn = flows.turn_of(FLOW, "JACK", number, prev);
         match turn {
             Turn::Next => flows.took(FLOW, number),
             Turn::Behind => flows.refused(FLOW, number),
@@ -135,7 +157,7 @@ mod tests {
     fn order_holds_when_a_letter_in_the_middle_is_refused() {
         let mut flows = Flows::default();
         assert_eq!(take(&mut flows, 1, 0), Turn::Next);
-        assert_eq!(flows.turn_of(FLOW, 2, 1), Turn::Next);
+        assert_eq!(flows.turn_of(FLOW, "JACK", 2, 1), Turn::Next);
         flows.refused(FLOW, 2);
         assert_eq!(take(&mut flows, 3, 2), Turn::Behind);
         assert_eq!(take(&mut flows, 4, 3), Turn::Behind);
@@ -156,6 +178,19 @@ mod tests {
         assert_eq!(take(&mut flows, 4, 3), Turn::Behind);
         assert_eq!(take(&mut flows, 3, 1), Turn::Next);
         assert_eq!(take(&mut flows, 4, 3), Turn::Next);
+    }
+
+    #[test]
+    fn a_letter_behind_one_to_an_unknown_name_waits_though_the_name_is_taken_meanwhile() {
+        let mut flows = Flows::default();
+        flows.refused_unknown(FLOW.outbox, "JACK", 1);
+        flows.refused_unknown(FLOW.outbox, "JACK", 2);
+        assert_eq!(take(&mut flows, 3, 2), Turn::Behind);
+        assert_eq!(take(&mut flows, 3, 0), Turn::Next, "its sender knows now that 1 and 2 were refused");
+        for name in 0..2 * UNKNOWN_MAX {
+            flows.refused_unknown(FLOW.outbox, &name.to_string(), 1);
+            assert!(flows.unknown.len() <= UNKNOWN_MAX);
+        }
     }
 
     #[test]
@@ -199,8 +234,8 @@ mod tests {
         let mut flows = Flows::default();
         for n in 0..FLOWS_MAX {
             let flow = FlowId { outbox: OutboxId(9), to: Some(MemberId(n)) };
-            assert_eq!(flows.turn_of(flow, 1, 0), Turn::Next);
+            assert_eq!(flows.turn_of(flow, "JACK", 1, 0), Turn::Next);
         }
-        assert_eq!(flows.turn_of(FLOW, 1, 0), Turn::Crowded);
+        assert_eq!(flows.turn_of(FLOW, "JACK", 1, 0), Turn::Crowded);
     }
 }

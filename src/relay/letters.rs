@@ -75,7 +75,7 @@ impl Relay {
         };
         let Some(session) = self.sessions.get_mut(slot) else { return };
         let flow = FlowId { outbox: letter.id.outbox, to };
-        let refusal = match session.flows.turn_of(flow, letter.id.number, letter.prev) {
+        let refusal = match session.flows.turn_of(flow, letter.to, letter.id.number, letter.prev) {
             Turn::Repeated => return self.sessions.mark(slot),
             // Said at once: as behind, a row of letters would come back one letter a round trip.
             Turn::Behind if to.is_some_and(|to| self.present(to).is_none()) => Some(Reason::Offline),
@@ -247,6 +247,7 @@ impl Relay {
             *slot = Some(name.as_str());
         }
         let (to, id) = (letter.to, letter.id);
+        session.flows.refused_unknown(id.outbox, to, id.number);
         let refused = Refused { to, id, reason: Reason::Unknown, may_have_arrived: false, nearest };
         session.say(&ToClient::Refused(refused));
         self.stats.letters_refused += 1;

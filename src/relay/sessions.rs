@@ -220,7 +220,16 @@ impl Relay {
             Ok(Packet::Data { receiver, .. }) => self.handle_data(now, path, receiver, bytes, out),
             Ok(Packet::Init(_)) => self.handle_init(now, path, bytes, out),
             Ok(Packet::KeyQuery { .. }) => self.handle_key_query(now.tick, path, bytes, out),
-            _ => self.stats.dropped += 1,
+            _ => self.drop_packet(now.tick, path, out),
+        }
+    }
+
+    /// Nothing is lost on TCP, so nothing that was is sent again there: a connection that brings what cannot be read
+    /// is of no more use.
+    fn drop_packet(&mut self, now: Tick, path: Path, out: &mut Out) {
+        self.stats.dropped += 1;
+        if let Path::Tcp(conn) = path {
+            self.close_conn(now, conn, out);
         }
     }
 
@@ -314,20 +323,19 @@ impl Relay {
 
     fn handle_data(&mut self, now: Now, path: Path, index: u32, bytes: &mut [u8], out: &mut Out) {
         let Some(slot) = self.sessions.indexes.get(index).copied() else {
-            self.stats.dropped += 1;
-            return;
+            return self.drop_packet(now.tick, path, out);
         };
         let Some(session) = self.sessions.slab.get_mut(slot.0) else { return };
         let heard = session.peer.handle_packet(now.tick, path, bytes);
         if heard == Heard::Dropped {
-            self.stats.dropped += 1;
-            return;
+            return self.drop_packet(now.tick, path, out);
         }
         if let Path::Tcp(conn) = path {
             self.note_valid_packet(now.tick, conn, Some(slot));
         }
         self.sessions.mark(slot);
         self.sessions.free_indexes(now.tick, slot);
+        self.sessions.schedule_indexes(&mut self.deadlines);
         let Some(session) = self.sessions.get_mut(slot) else { return };
         if session.closing_until.is_some() {
             return;

@@ -47,11 +47,13 @@ impl<T> Indexes<T> {
         }
     }
 
-    /// Frees a live index, which rests for `rest` (three PTOs of its session).
+    /// Frees a live index, which rests for `rest` (three PTOs of its session; zero if no session had it).
     pub fn free(&mut self, now: Tick, rest: Duration, index: u32) -> Option<T> {
         let slot = self.live.remove(&index)?;
-        self.resting.insert(index);
-        self.resting_until.insert((now + rest, index));
+        if !rest.is_zero() {
+            self.resting.insert(index);
+            self.resting_until.insert((now + rest, index));
+        }
         Some(slot)
     }
 
@@ -93,6 +95,8 @@ mod tests {
 
         indexes.handle_time(Tick::ZERO + rest);
         assert_eq!(indexes.next_deadline(), None);
+        assert_eq!(indexes.free(Tick::ZERO, Duration::ZERO, second), Some('b'));
+        assert_eq!(indexes.next_deadline(), None, "no rest, no deadline");
         assert!(indexes.allocate(&mut rng, 'c').is_some());
     }
 }

@@ -253,9 +253,9 @@ impl World {
 
     fn queue_on(&mut self, conn: u64, side: Side, packet: &[u8]) {
         let Some(state) = self.conns.get_mut(&conn) else { return };
-        if !state.side(side).open {
-            return;
-        }
+        let (client, open) = (state.client, state.side(side).open);
+        self.note(|| format!("tcp {conn} of {client}: {side:?} sends {}", describe(packet)));
+        let Some(state) = self.conns.get_mut(&conn).filter(|_| open) else { return };
         if let Err(why) = state.queue(side, packet) {
             self.cover.add(Count::TcpStuck);
             self.tell_closed(conn, side, why);
@@ -265,8 +265,10 @@ impl World {
 
     fn close_side(&mut self, conn: u64, side: Side) {
         let Some(state) = self.conns.get_mut(&conn) else { return };
+        let client = state.client;
         if state.established {
             state.close(side);
+            self.note(|| format!("tcp {conn} of {client}: {side:?} closes"));
         } else {
             self.conns.remove(&conn);
         }
@@ -308,6 +310,7 @@ impl World {
         state.established = true;
         state.socket.iter_mut().for_each(|socket| socket.open = true);
         self.cover.add(Count::TcpOpened);
+        self.note(|| format!("tcp {conn} of {client} is open"));
         let remote = self.stations[client].public;
         let dialled = Input::PathOpened { path: Path::Tcp(client_id), remote: RELAY_ADDR.parse().unwrap() };
         let accepted = Input::PathOpened { path: Path::Tcp(relay_id), remote };
@@ -366,6 +369,7 @@ impl World {
         let (client, life, id) = (state.client, state.client_life, state.side(side).id);
         state.side(side).open = false;
         let path = Path::Tcp(id);
+        self.note(|| format!("tcp {conn} of {client}: {side:?} is told {why:?}"));
         match side {
             Side::Client if self.stations[client].node.life == life => {
                 self.tell_client(client, Waiting::Other(Input::PathClosed(path, why)));

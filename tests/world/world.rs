@@ -242,8 +242,10 @@ impl World {
         let request = self.requests;
         let life = (client, self.stations[client].node.life);
         self.oracle.sent(life, request, to, text);
-        let (relay, to, text) = (self.stations[client].relay.clone(), to.parse().unwrap(), text.to_owned());
+        let relay = self.stations[client].relay.clone();
+        self.note(|| format!("client {client}: says letter {request} to {to}, {} B", text.len()));
         self.cover.add_many(Count::LongLetters, u64::from(text.len() > 16_000));
+        let (to, text) = (to.parse().unwrap(), text.to_owned());
         self.command(client, Command::Send { request, relay, to, text });
         request
     }

@@ -122,6 +122,10 @@ listen-time-ran-out = time ran out after { $count ->
    *[other] { $count } letters
 }
 
+bench-no-cpu = the CPU time of process { $pid } cannot be read: { $cause }
+bench-throttled = The relay holds each sender to 100 letters a second, so this measures its limits; start it with --limits off
+bench-unsound = letters were lost, refused, doubled or out of order, or none came through
+
 ## The address book
 
 book-bare-key = { $file }:{ $line }:{ $column }: put quotes around { $name }: "{ $name }" = …
@@ -252,6 +256,15 @@ help-listen--time = End after this time
 help-ping = Measure round trip and loss to a relay, over UDP and TCP
 help-ping--target = A contact or HOST:PORT [otherwise every relay of the address book]
 help-ping--count = Probes over each carrier
+help-bench = Load a relay with letters and measure it; it keeps the bench's names as members
+help-bench--relay = HOST:PORT of the relay, started with --limits off
+help-bench--pairs = Pairs of members, one writing to the other
+help-bench--window = Letters each pair keeps in flight
+help-bench--size = Bytes of a letter's text, at least 16
+help-bench--secs = How long to measure, after a second of warm-up
+help-bench--tcp = Over TCP instead of UDP
+help-bench--relay-pid = The relay's process, to measure its CPU time a letter (Linux)
+help-bench--json = Print one JSON object
 help-contacts = Read or edit the address book
 help-contacts-list = Print the contacts
 help-contacts-add = Add a contact

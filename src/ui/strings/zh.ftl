@@ -116,6 +116,10 @@ send-no-reply = { $time } 内没有回复
 send-no-text = 没有要发送的文字
 listen-time-ran-out = 时间到,收到 { $count } 条消息
 
+bench-no-cpu = 读不到进程 { $pid } 的 CPU 时间：{ $cause }
+bench-throttled = 中继限制每个发信人每秒 100 封，测到的只是这个限制；请用 --limits off 启动中继
+bench-unsound = 有信件丢失、被拒、重复或乱序，或者一封也没送到
+
 ## 通讯录
 
 book-bare-key = { $file }:{ $line }:{ $column }: 请给 { $name } 加上英文引号："{ $name }" = …
@@ -243,6 +247,15 @@ help-listen--time = 这么久之后结束
 help-ping = 测量到中继的往返时间和丢包,UDP 与 TCP
 help-ping--target = 联系人或 主机:端口 [缺省为通讯录中的每个中继]
 help-ping--count = 每种通道发送多少个探测
+help-bench = 向中继大量发信以测量性能；测试用的名字会留在中继的成员表里
+help-bench--relay = 中继的 HOST:PORT，启动时须带 --limits off
+help-bench--pairs = 成员对数，每对一人写给另一人
+help-bench--window = 每对同时在途的信件数
+help-bench--size = 每封信正文的字节数，至少 16
+help-bench--secs = 测量多久（之前先预热一秒）
+help-bench--tcp = 用 TCP 而不用 UDP
+help-bench--relay-pid = 中继的进程号，用来测量每封信的 CPU 时间（Linux）
+help-bench--json = 输出一个 JSON 对象
 help-contacts = 查看或修改通讯录
 help-contacts-list = 列出联系人
 help-contacts-add = 添加联系人

@@ -1,0 +1,152 @@
+//! The address book: mistakes, edits by program and by hand.
+
+use crate::world::{Ended, Home, town};
+
+/// A book with a mistake, where it is, and a word of the sentence that names the fix.
+const MISTAKES: [(&str, &str, &str); 16] = [
+    ("[contacts]\n一棵树 = \"h:1\"\n", "2:1", "put quotes around 一棵树"),
+    ("[contacts]\n“一棵树” = \"h:1\"\n", "2:1", "write \" (ASCII)"),
+    ("[contacts]\nTOM = “h:1”\n", "2:7", "write \" (ASCII)"),
+    ("[contacts]\nTOM：\"h:1\"\n", "2:4", "full-width ：: write ="),
+    ("[contacts]\nTOM = \"127.0.0.1：8081\"\n", "2:17", "full-width ："),
+    ("[contacts]\nTOM ＝ \"h:1\"\n", "2:5", "full-width ＝"),
+    ("[contacts]\nTOM: \"h:1\"\n", "2:4", "write = (not :)"),
+    ("[contacts]\nTOM = 127.0.0.1:8081\n", "2:7", "put quotes around 127.0.0.1:8081"),
+    ("[contacts]\nTOM = \"127.0.0.1\"\n", "2:7", "127.0.0.1 has no port"),
+    ("[contacts]\nTOM = \"h:99999\"\n", "2:7", "number from 1 to 65535"),
+    ("[contacts]\nTOM = \"::1\"\n", "2:7", "[::1]:8081"),
+    ("[contacts]\nTOM = { relya = \"h:1\" }\n", "2:9", "did you mean relay?"),
+    ("[contacts]\nTOM = \"h:1\"\nTom = \"h:2\"\n", "3:1", "is on line 2 already"),
+    ("[contacts]\nTOM = \"h:1\n", "2:7", "never closed"),
+    ("TOM = \"h:1\"\n", "1:1", "outside [contacts]"),
+    ("# 注释\n[me]\nname = \"echo\"\n", "3:8", "reserved for the relay"),
+];
+
+#[test]
+fn every_mistake_is_one_line_with_its_place_and_its_fix_in_every_command() {
+    let home = Home::new();
+    for (text, place, fix) in MISTAKES {
+        home.write("contacts.toml", text);
+        for command in [
+            &["contacts", "check"][..],
+            &["contacts", "list"],
+            &["send", "--as", "TOM", "JACK", "x"],
+            &["listen", "--as", "TOM"],
+            &["chat", "--as", "TOM"],
+            &["ping"],
+        ] {
+            let ended = home.run(command);
+            ended.one_line(1, &format!("contacts.toml:{place}: "));
+            ended.one_line(1, fix);
+        }
+    }
+    assert!(!home.path(".local").exists(), "a wrong book leaves no folders behind");
+}
+
+#[test]
+fn mistakes_are_told_in_chinese_too() {
+    let home = Home::new();
+    home.write("contacts.toml", MISTAKES[0].0);
+    let said = home.run(&["--lang", "zh", "contacts", "check"]).with(1).err;
+    assert!(said[0].starts_with("contacts.toml:2:1") && said[0].contains("引号"), "{said:?}");
+}
+
+#[test]
+fn a_missing_or_unreadable_book_is_named() {
+    let home = Home::new();
+    home.run(&["contacts", "check"]).one_line(1, "no address book at");
+    for command in [&["contacts", "list"][..], &["send", "--as", "TOM", "JACK", "x"], &["listen", "--as", "TOM"]] {
+        home.run(&[command, &["--contacts", "my.toml"]].concat()).one_line(1, "no address book at my.toml");
+    }
+    home.run(&["listen", "--as", "TOM"]).one_line(1, "no contacts in");
+    std::fs::create_dir(home.path("contacts.toml")).unwrap();
+    home.run(&["contacts", "list", "--contacts", "contacts.toml"]).one_line(1, "cannot read contacts.toml");
+    home.write("gbk.toml", b"[contacts]\n\"\xd2\xbb\" = \"h:1\"\n");
+    home.run(&["contacts", "check", "--contacts", "gbk.toml"]).one_line(1, "gbk.toml:2: not UTF-8");
+}
+
+#[test]
+fn the_shipped_book_has_no_mistakes_and_four_contacts() {
+    let home = Home::new();
+    home.write("contacts.toml", include_str!("../../contacts.toml"));
+    assert_eq!(home.run(&["contacts", "check"]).result(), "contacts.toml: 4 contacts, no mistakes");
+    let listed = home.run(&["contacts", "list"]).with(0).out;
+    assert_eq!(
+        listed,
+        ["TOM     127.0.0.1:8081", "JACK    127.0.0.1:8081", "一棵树  127.0.0.1:8081", "武大郎  127.0.0.1:8081"]
+    );
+    let who = home.run(&["send", "JACK", "x"]);
+    who.one_line(2, "who are you? Give a name with --as NAME, or under [me] in the address book");
+}
+
+#[test]
+fn adding_and_removing_leaves_every_other_byte_alone() {
+    let shipped = include_str!("../../contacts.toml");
+    let own = "# mine\n[me]   # who\nname = \"TOM\"\n\n[contacts] # people\nJACK = \"h:1\"  # a friend \n\n# the end";
+    let windows = "\u{feff}[contacts]\r\n# 朋友\r\nJACK = \"h:1\" # x\r\n";
+    for before in [shipped, own, windows] {
+        let home = Home::new();
+        home.write("contacts.toml", before);
+        home.run(&["contacts", "add", "潘金莲", "[::1]:8081"]).with(0);
+        let after = home.read("contacts.toml");
+        let (added, kept): (Vec<&str>, Vec<&str>) =
+            after.split_inclusive('\n').partition(|line| line.contains("潘金莲") && !before.contains(line));
+        assert_eq!(added.len(), 1, "{after}");
+        assert_eq!(kept.concat().trim_end(), before.trim_end());
+        home.run(&["contacts", "remove", "潘金莲"]).with(0);
+        assert_eq!(home.read("contacts.toml"), before);
+    }
+}
+
+#[test]
+fn a_contact_with_everything_is_listed_with_everything() {
+    let home = Home::new();
+    let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+    let mut add = vec!["contacts", "add", "武大郎", "chat.example.org:8081", "--member", "wudalang"];
+    add.extend(["--tcp-addr", "chat.example.org:443", "--key", key, "--note", "colleague", "--group", "work"]);
+    let said = home.run(&add).with(0).err;
+    assert!(said[0].contains("武大郎 added to ") && said[0].ends_with("queqiao/contacts.toml"), "{said:?}");
+    let listed = home.run(&["contacts", "list"]);
+    let rest = format!("member=wudalang  tcp=chat.example.org:443  key={key}  group=work  note=colleague");
+    assert_eq!(listed.result(), format!("武大郎  chat.example.org:8081  {rest}"));
+    home.run(&add).one_line(1, "武大郎 is in ");
+    home.run(&["contacts", "remove", "潘金莲"]).one_line(1, "no contact 潘金莲");
+    for (name, relay, why) in [
+        ("a b", "h:1", "a name cannot have a space in it"),
+        ("X", "h", "an address needs a port"),
+        ("X", "h:0", "the port must be a number"),
+        ("X", "::1", "brackets"),
+        ("X", "127.0.0.1：8081", "write the colon as :"),
+    ] {
+        home.run(&["contacts", "add", name, relay]).one_line(2, why);
+    }
+}
+
+#[test]
+fn a_running_client_follows_edits_and_keeps_its_state_when_one_is_wrong() {
+    let (home, east) = town(&["--data", "east"], &["JACK"]);
+    let west = home.relay(&["--data", "west"]);
+    let mut tom = home.listen("TOM", &[]);
+    let send = |home: &Home, relay, text| -> Ended { home.send("JACK", &format!("TOM@{relay}"), text) };
+    send(&home, west.udp, "early").one_line(1, " unknown");
+
+    let both = format!("[contacts]\nJACK = \"{}\"\nROSE = \"{}\"\n", east.udp, west.udp);
+    home.write("contacts.toml", &both);
+    tom.until_err(&format!("connected to {}", west.udp));
+    send(&home, west.udp, "west").with(0);
+    assert!(tom.out().ends_with(" west"));
+
+    home.write("contacts.toml", both.replace("ROSE", "一棵树"));
+    let said = tom.until_err("stays in use");
+    assert!(said.contains("contacts.toml:3:1: put quotes around 一棵树"), "{said}");
+    send(&home, west.udp, "still west").with(0);
+    assert!(tom.out().ends_with(" still west"));
+
+    // As editors save: a new file in the place of the old one.
+    home.write("new.toml", format!("[contacts]\nJACK = \"{}\"\n", east.udp));
+    std::fs::rename(home.path("new.toml"), home.path("contacts.toml")).unwrap();
+    tom.until_err("was read again");
+    send(&home, east.udp, "east").with(0);
+    assert!(tom.out().ends_with(" east"));
+    send(&home, west.udp, "gone").one_line(1, " offline");
+}

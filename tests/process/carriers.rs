@@ -1,0 +1,122 @@
+//! Bytes that are not ours, and ours cut into pieces.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::Duration;
+
+use crate::world::{TcpProxy, socket, town};
+
+#[test]
+fn strangers_on_tcp_are_closed_without_a_byte_in_answer() {
+    let (home, relay) = town(&["--tcp"], &[]);
+    let greetings: [&[u8]; 6] = [
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        b"\x05\x01\x00",
+        b"\0",
+        &[0x41; 100_000],
+    ];
+    for greeting in greetings {
+        let mut stranger = TcpStream::connect(relay.udp).unwrap();
+        stranger.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        // The relay may close before all of it is written.
+        let _ = stranger.write_all(greeting);
+        let mut answer = Vec::new();
+        match stranger.read_to_end(&mut answer) {
+            Ok(_) => {}
+            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+        }
+        assert_eq!(answer, b"", "to {:?}", &greeting[..greeting.len().min(8)]);
+    }
+    home.run(&["send", "--as", "TOM", "--tcp", &format!("echo@{}", relay.udp), "x"]).with(0);
+}
+
+#[test]
+fn broken_records_on_tcp_are_closed_and_others_are_served() {
+    let (home, relay) = town(&["--tcp"], &[]);
+    for record in [&b"\xff\0\0"[..], b"\xff\xff\xff", b"\xff\x40\x01", b"\xff\0\x04\xffabc"] {
+        let mut stranger = TcpStream::connect(relay.udp).unwrap();
+        stranger.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stranger.write_all(record).unwrap();
+        let mut answer = Vec::new();
+        let _ = stranger.read_to_end(&mut answer);
+        assert!(answer.len() <= 1, "{record:?} was answered with {answer:?}");
+    }
+    home.run(&["send", "--as", "TOM", "--tcp", &format!("echo@{}", relay.udp), "x"]).with(0);
+}
+
+#[test]
+fn a_silent_connection_is_closed_and_costs_nobody_else() {
+    let (home, relay) = town(&["--tcp"], &[]);
+    let mut silent: Vec<TcpStream> = (0..50).map(|_| TcpStream::connect(relay.udp).unwrap()).collect();
+    home.run(&["send", "--as", "TOM", "--tcp", &format!("echo@{}", relay.udp), "x"]).with(0);
+    for stranger in &mut silent {
+        stranger.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        assert_eq!(stranger.read(&mut [0; 8]).unwrap(), 0);
+        let _ = stranger.shutdown(Shutdown::Both);
+    }
+}
+
+#[test]
+fn strangers_on_udp_are_not_answered() {
+    let (home, relay) = town(&[], &[]);
+    let stranger = socket();
+    for first in 0..=255u8 {
+        for len in [1, 2, 16, 17, 20, 64, 1199, 1200, 1201, 9000] {
+            stranger.send_to(&vec![first; len], relay.udp).unwrap();
+        }
+    }
+    stranger.send_to(b"", relay.udp).unwrap();
+    // A relay answers in the order of what comes: after this letter all of the above has been read.
+    home.run(&["send", "--as", "TOM", "--udp", &format!("echo@{}", relay.udp), "x"]).with(0);
+    let answer = stranger.recv_from(&mut [0; 65_536]);
+    assert!(matches!(&answer, Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)));
+}
+
+#[test]
+fn a_connection_cut_into_single_bytes_carries_the_same_letters() {
+    let (home, relay) = town(&["--tcp"], &[]);
+    let proxy = TcpProxy::byte_by_byte(relay.udp);
+    let entry = format!("{{ relay = \"{}\", tcp = \"{}\" }}", relay.udp, proxy.addr);
+    home.write("contacts.toml", format!("[contacts]\nTOM = {entry}\nJACK = {entry}\n"));
+    let mut jack = home.listen("JACK", &["--tcp", "--json"]);
+    let texts = ["短", "", "a letter of several records: ", "一棵树"];
+    let texts: Vec<String> = texts.iter().enumerate().map(|(n, text)| format!("{n}{}", text.repeat(800))).collect();
+    let input = texts.join("\n");
+    let ended = home.run_with(&["send", "--as", "TOM", "--tcp", "--lines", "JACK"], input.as_bytes()).with(0);
+    assert_eq!(ended.out.len(), texts.len());
+    for text in texts {
+        let letter: serde_json::Value = serde_json::from_str(&jack.out()).unwrap();
+        assert_eq!((&letter["text"], &letter["via"]), (&text.into(), &"tcp".into()));
+    }
+}
+
+#[test]
+fn ping_measures_both_carriers_and_registers_no_name() {
+    let (home, relay) = town(&["--tcp"], &["JACK"]);
+    let addr = relay.udp.to_string();
+    let ended = home.run(&["ping", "--count", "2"]).with(0);
+    let wanted = |line: &String, carrier: &str| line.starts_with(&format!("{carrier} {addr} "));
+    assert_eq!(ended.out.len(), 6, "{ended:?}");
+    assert!(ended.out[..3].iter().all(|line| wanted(line, "udp")), "{ended:?}");
+    assert!(ended.out[3..].iter().all(|line| wanted(line, "tcp")), "{ended:?}");
+    for summary in [&ended.out[2], &ended.out[5]] {
+        assert!(summary.contains(" sent=2 answered=2 loss=0% min="), "{summary}");
+    }
+    assert_eq!(home.run(&["ping", "JACK", "--udp", "--count", "1"]).with(0).out.len(), 2);
+    assert_eq!(home.run(&["ping", &addr, "--tcp", "--count", "1"]).with(0).out.len(), 2);
+    assert!(!home.path(".local/share/queqiao/members").exists());
+}
+
+#[test]
+fn ping_tells_a_carrier_that_is_not_there_from_a_relay_that_is_not() {
+    let (home, relay) = town(&[], &[]);
+    let addr = relay.udp.to_string();
+    let half = home.run(&["ping", &addr, "--count", "1"]).with(0);
+    assert_eq!(half.said(), [format!("no TCP listener at {addr}; start the relay with --tcp")]);
+    assert!(half.out.last().unwrap().contains("sent=1 answered=0 loss=100%"), "{half:?}");
+    home.run(&["ping", &addr, "--tcp", "--count", "1"]).with(1);
+    relay.stop().with(0);
+    home.run(&["ping", &addr, "--count", "1"]).with(1);
+}

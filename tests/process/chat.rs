@@ -1,0 +1,110 @@
+//! `queqiao chat` in line mode, over pipes.
+
+use crate::world::{Running, town};
+
+/// `来自 WHO [via] HH:MM:SS 的一条消息: TEXT`.
+fn is_from(line: &str, who: &str, text: &str) -> bool {
+    let Some(rest) = line.strip_prefix(&format!("来自 {who} [udp] ")) else { return false };
+    let Some((time, told)) = rest.split_at_checked(8) else { return false };
+    let shape: String = time.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    shape == "00:00:00" && told == format!(" 的一条消息: {text}")
+}
+
+#[test]
+fn tom_and_jack_have_the_conversation_in_chinese() {
+    let (home, relay) = town(&[], &["TOM", "JACK"]);
+    let zh = ["--lang", "zh"];
+    let (mut tom, mut jack) = (home.chat("TOM", &relay, &zh), home.chat("JACK", &relay, &zh));
+    tom.write("JACK\n约不\n");
+    let line = jack.out();
+    assert!(is_from(&line, "TOM", "约不"), "{line}");
+    jack.write("TOM\n不约\nquit\nquit\n");
+    let line = tom.out();
+    assert!(is_from(&line, "JACK", "不约"), "{line}");
+    // Back to choosing, and out.
+    tom.write("quit\nquit\n");
+    for chat in [tom, jack] {
+        let ended = chat.end().with(0);
+        assert!(ended.out.len() == 2 && ended.said().is_empty(), "{ended:?}");
+    }
+}
+
+#[test]
+fn a_script_of_lines_is_sent_whole_before_it_ends() {
+    let (home, relay) = town(&["--tcp"], &["TOM", "JACK", "一棵树"]);
+    let (mut jack, mut tree) = (home.listen("JACK", &["--tcp"]), home.listen("一棵树", &[]));
+    let script = "JACK\n1\n2\n//slash\n/to 一棵树\n3\nquit\nJACK\n4\n";
+    let ended = home.run_with(&["chat", "--as", "TOM"], script.as_bytes()).with(0);
+    assert!(ended.out.is_empty() && ended.said().is_empty(), "{ended:?}");
+    for text in ["1", "2", "/slash", "4"] {
+        assert!(jack.out().ends_with(&format!(" TOM [tcp] {text}")));
+    }
+    assert!(tree.out().ends_with(" TOM [udp] 3"));
+    drop(relay);
+}
+
+#[test]
+fn a_refused_letter_is_given_back() {
+    let (home, relay) = town(&[], &["TOM", "JACK"]);
+    home.listen("JACK", &[]).terminate();
+    let mut tom = home.chat("TOM", &relay, &[]);
+    tom.write("JACK\n不要丢\n");
+    assert_eq!(tom.until_err("Not delivered"), "Not delivered: JACK is not online");
+    tom.until_err("Your text:");
+    assert_eq!(tom.until_err(""), "不要丢");
+    tom.write(&format!("{}\n", "长".repeat(22_000)));
+    assert!(tom.until_err("Not sent").contains("the text has 66000 bytes, a letter at most 65536"));
+    tom.until_err("长长长");
+    tom.feed(b"");
+    tom.end().with(0);
+}
+
+#[test]
+fn mistyped_choices_and_commands_are_told_and_not_sent() {
+    let (home, relay) = town(&[], &["TOM", "JACK"]);
+    let mut jack = home.listen("JACK", &[]);
+    let mut tom = home.chat("TOM", &relay, &[]);
+    tom.write("JAKC\n");
+    assert_eq!(tom.until_err("no contact"), "no contact JAKC: did you mean JACK?");
+    tom.write("JACK\n/frobnicate\n /quit\n/help\n/who\n/status\n");
+    tom.until_err("there is no command /frobnicate");
+    tom.until_err("it looks like a command");
+    tom.until_err("/quit");
+    assert_eq!(tom.until_err("Contacts: "), "Contacts: TOM, JACK");
+    assert!(tom.until_err(": connected over").ends_with("UDP"));
+    tom.write("hello\n/quit\n");
+    tom.end().with(0);
+    assert!(jack.out().ends_with(" TOM [udp] hello"));
+}
+
+#[test]
+fn strangers_can_be_answered_and_receipts_shown() {
+    let (home, relay) = town(&[], &["JACK"]);
+    let mut jack = home.chat("JACK", &relay, &[]);
+    let mut tom = home.chat("TOM", &relay, &[]);
+    tom.write("JACK\nhi\n");
+    assert!(jack.out().starts_with("Message from TOM [udp] "));
+    jack.write("/receipts on\nTOM\nwho are you\n");
+    assert_eq!(jack.until_err("✓"), "✓ TOM has “who are you”");
+    assert!(tom.out().ends_with("who are you"));
+}
+
+#[test]
+fn a_chat_whose_name_is_taken_ends_with_1() {
+    let (home, relay) = town(&[], &["JACK"]);
+    home.send("TOM", "echo", "x").with(0);
+    let chat: Running = home.start(&["chat", "--as", "TOM", "--data", "second"]);
+    chat.end().one_line(1, &format!("TOM is taken at {}", relay.udp));
+}
+
+#[test]
+fn a_reader_that_has_gone_ends_it_with_success() {
+    let (home, relay) = town(&[], &["JACK"]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut command = home.command(&["chat", "--as", "TOM", &format!("echo@{}", relay.udp)]);
+    command.stdout(writer);
+    let mut tom = Running::start(command);
+    drop(reader);
+    tom.write("x\n");
+    tom.end().with(0);
+}

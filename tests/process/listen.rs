@@ -1,0 +1,92 @@
+//! `queqiao listen`: what it prints, and when it ends.
+
+use std::process::Command;
+
+use crate::world::{Running, town};
+
+#[test]
+fn letters_are_lines_with_time_name_and_carrier() {
+    let (home, _relay) = town(&["--tcp"], &["JACK"]);
+    for carrier in ["udp", "tcp"] {
+        let mut tom = home.listen("TOM", &["--count", "2", &format!("--{carrier}")]);
+        home.send("武大郎", "TOM", "两行\n不是两封 \u{1b}[2J\u{202e}").result();
+        let line = tom.out();
+        let (time, rest) = line.split_once(' ').unwrap();
+        assert!(time.len() == 8 && time.split(':').all(|part| part.len() == 2), "{line}");
+        assert!(rest.starts_with(&format!("武大郎 [{carrier}] 两行\\n不是两封 ")), "{line}");
+        assert!(!line.contains(['\u{1b}', '\u{202e}']), "{line}");
+        home.send("武大郎", "TOM", "2").result();
+        tom.end().with(0);
+    }
+}
+
+#[test]
+fn json_lines_have_the_promised_keys() {
+    let (home, relay) = town(&[], &["JACK"]);
+    let mut tom = home.listen("TOM", &["--json", "--count", "1"]);
+    let id = home.send("一棵树", "TOM", "引号\"和\n换行").result()["delivered ".len()..].to_owned();
+    let letter: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&tom.out()).unwrap();
+    let keys: Vec<&str> = letter.keys().map(String::as_str).collect();
+    assert_eq!(keys.iter().collect::<std::collections::BTreeSet<_>>().len(), 6, "{keys:?}");
+    assert_eq!(letter["from"], "一棵树");
+    assert_eq!(letter["relay"], relay.udp.to_string());
+    assert_eq!(letter["id"], id);
+    assert_eq!(letter["text"], "引号\"和\n换行");
+    assert_eq!(letter["via"], "udp");
+    let at = letter["at"].as_str().unwrap();
+    assert!(at.ends_with('Z') && at.parse::<jiff::Timestamp>().is_ok(), "{at}");
+    tom.end().with(0);
+}
+
+#[test]
+fn a_sender_has_the_name_of_the_readers_own_book() {
+    let (home, relay) = town(&[], &[]);
+    home.write("contacts.toml", format!("[contacts]\n\"大郎\" = {{ relay = \"{}\", member = \"武大郎\" }}\n", relay.udp));
+    let mut tom = home.listen("TOM", &["--count", "1"]);
+    home.send("武大郎", "TOM", "x").result();
+    assert!(tom.out().ends_with(" 大郎 [udp] x"));
+    tom.end().with(0);
+}
+
+#[test]
+fn time_that_runs_out_is_75_only_where_a_count_was_asked_for() {
+    let (home, _relay) = town(&[], &["JACK"]);
+    let ended = home.run(&["listen", "--as", "TOM", "--for", "200ms"]).with(0);
+    assert_eq!(ended.out, [""; 0]);
+    let mut tom = home.listen("TOM", &["--for", "1500ms", "--count", "2"]);
+    home.send("JACK", "TOM", "1").result();
+    assert!(tom.out().ends_with(" 1"));
+    let ended = tom.end().with(75);
+    assert_eq!(ended.err.last().unwrap(), "time ran out after 1 letter");
+    assert_eq!(home.run(&["listen", "--as", "TOM", "--count", "0"]).with(0).out, [""; 0]);
+}
+
+#[test]
+fn a_reader_that_has_read_enough_ends_it_with_success() {
+    let (home, _relay) = town(&[], &["JACK"]);
+    for format in [&[][..], &["--json"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let mut command = home.command(&[&["listen", "--as", "TOM"], format].concat());
+        command.stdout(writer);
+        let mut tom = Running::start(command);
+        tom.until_err("connected to");
+        drop(reader);
+        home.send("JACK", "TOM", "x").with(0);
+        tom.end().with(0);
+    }
+}
+
+#[test]
+fn the_same_key_on_another_machine_takes_over_and_the_first_is_told() {
+    let (home, relay) = town(&[], &["JACK"]);
+    let first = home.listen("TOM", &[]);
+    let copied = Command::new("cp").args(["-R", ".local/share/queqiao", "copy"]).current_dir(home.path(".")).status();
+    assert!(copied.unwrap().success());
+    let mut second = home.listen("TOM", &["--data", "copy", "--count", "1"]);
+    let ended = first.end().with(1);
+    let wanted = format!("another machine signed in at {} with your key; this one has stopped", relay.udp);
+    assert_eq!(ended.err.last().unwrap(), &wanted);
+    home.send("JACK", "TOM", "x").result();
+    assert!(second.out().ends_with(" x"));
+    second.end().with(0);
+}

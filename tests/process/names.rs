@@ -1,0 +1,98 @@
+//! Names belong to keys.
+
+use crate::world::town;
+
+#[test]
+fn a_name_belongs_to_the_first_key_also_after_the_relay_restarts() {
+    let (home, relay) = town(&[], &["TOM", "JACK"]);
+    let addr = relay.udp.to_string();
+    home.send("TOM", "echo", "mine").with(0);
+    let claim = ["send", "--as", "TOM", "--data", "second", "echo", "mine"];
+    let refusal = format!("TOM is taken at {addr}: another key owns it; choose another name with --as");
+    home.run(&claim).one_line(1, &refusal);
+    home.run(&["listen", "--as", "TOM", "--data", "second"]).one_line(1, &refusal);
+    let chat = home.run_with(&["chat", "--as", "TOM", "--data", "second"], b"");
+    assert!(chat.said().is_empty() || chat.said() == [refusal.as_str()], "{chat:?}");
+    relay.stop().with(0);
+    let _again = home.relay(&["--bind", &addr]);
+    home.run(&claim).one_line(1, &refusal);
+    home.send("TOM", "echo", "mine").with(0);
+}
+
+#[test]
+fn the_relay_echoes() {
+    let (home, _relay) = town(&["--tcp"], &["TOM"]);
+    for carrier in ["--udp", "--tcp"] {
+        let ended = home.run(&["send", "--as", "TOM", carrier, "echo", "--reply", "20s", "hello 鹊桥"]).with(0);
+        assert!(ended.out[0].starts_with("delivered "), "{ended:?}");
+        assert_eq!(ended.out[1..], ["HELLO 鹊桥"]);
+    }
+}
+
+#[test]
+fn reserved_names_are_refused_everywhere() {
+    let (home, relay) = town(&[], &["TOM"]);
+    for name in ["echo", "relay", "guest-1", "Echo", "еcho"] {
+        let wanted = format!("{name} is reserved for the relay; choose another name with --as");
+        home.send(name, "TOM", "x").one_line(1, &wanted);
+    }
+    relay.stop().with(0);
+}
+
+#[test]
+fn a_name_that_looks_like_another_is_refused_with_that_name() {
+    let (home, relay) = town(&[], &["TOM"]);
+    home.send("alice", "echo", "x").with(0);
+    for name in ["Αlice", "ALICE", "аlice"] {
+        let wanted = format!("{name} looks like alice, which is taken at {}", relay.udp);
+        home.send(name, "echo", "x").one_line(1, &wanted);
+    }
+    for name in ["一棵树", "武大郎", "Zoë", "CON", "a.b_c-d"] {
+        home.send(name, "echo", "x").with(0);
+    }
+}
+
+#[test]
+fn what_is_no_name_is_wrong_usage() {
+    let (home, _relay) = town(&[], &["TOM"]);
+    let long = "x".repeat(97);
+    for (name, why) in [
+        ("", "a name cannot be empty"),
+        ("a b", "a name cannot have a space in it"),
+        ("../x", "a name cannot hold /"),
+        ("..", "a name needs a letter or a digit"),
+        ("a\u{200b}b", "a name cannot hold"),
+        ("a\u{202e}b", "a name cannot hold"),
+        (&long, "a name has at most 32 characters and 96 bytes"),
+    ] {
+        home.send(name, "TOM", "x").one_line(2, why);
+    }
+}
+
+#[test]
+fn one_key_has_one_name_only() {
+    let (home, relay) = town(&[], &["TOM"]);
+    let elsewhere = home.relay(&["--data", "elsewhere"]);
+    home.send("TOM", "echo", "x").with(0);
+    let members = home.path(".local/share/queqiao/members");
+    let folders = || std::fs::read_dir(&members).unwrap().map(|folder| folder.unwrap().path());
+    let key = std::fs::read(folders().next().unwrap().join("identity.key")).unwrap();
+    home.send("JACK", &format!("echo@{}", elsewhere.udp), "x").with(0);
+    for folder in folders() {
+        std::fs::write(folder.join("identity.key"), &key).unwrap();
+    }
+    let wanted = format!("your key has the name TOM at {} already; use --as TOM", relay.udp);
+    home.send("JACK", "echo", "x").one_line(1, &wanted);
+}
+
+#[test]
+fn a_second_process_of_a_member_names_the_first() {
+    let (home, _relay) = town(&[], &["TOM", "JACK"]);
+    let first = home.listen("TOM", &[]);
+    let wanted = format!("TOM is already running on this machine (process {})", first.pid());
+    home.run(&["listen", "--as", "TOM"]).one_line(1, &wanted);
+    home.send("TOM", "JACK", "x").one_line(1, &wanted);
+    home.run(&["chat", "--as", "TOM"]).one_line(1, &wanted);
+    first.terminate().with(130);
+    home.send("TOM", "echo", "x").with(0);
+}

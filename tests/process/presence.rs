@@ -1,0 +1,75 @@
+//! Who is there, who has gone, and who has only vanished.
+
+use crate::world::town;
+
+#[test]
+fn letters_to_a_killed_client_are_refused_until_it_returns() {
+    let (home, relay) = town(&[], &["TOM", "JACK"]);
+    home.listen("JACK", &[]).kill();
+    // The relay cannot know yet that nobody is there: the first letter was handed over, so it may have arrived.
+    let refused = home.send("TOM", "JACK", "在吗").with(1);
+    assert_eq!(refused.out, [""; 0]);
+    assert!(refused.said()[0].starts_with("refused "), "{refused:?}");
+    assert!(refused.said()[0].ends_with(" offline (may have arrived)"), "{refused:?}");
+    let refused = home.send("TOM", "JACK", "在吗").with(1);
+    assert!(refused.said()[0].ends_with(" offline"), "{refused:?}");
+    let mut jack = home.listen("JACK", &["--count", "1"]);
+    assert!(home.send("TOM", "JACK", "回来了").result().starts_with("delivered "));
+    assert!(jack.out().ends_with(" TOM [udp] 回来了"));
+    jack.end().with(0);
+    relay.stop().with(0);
+}
+
+#[test]
+fn letters_to_a_client_that_left_are_refused_at_once() {
+    let (home, _relay) = town(&["--tcp"], &["TOM", "JACK"]);
+    for carrier in ["--udp", "--tcp"] {
+        home.listen("JACK", &[carrier]).terminate().with(130);
+        let refused = home.send("TOM", "JACK", "在吗");
+        refused.one_line(1, " offline");
+        assert!(refused.said()[0].ends_with(" offline"), "{refused:?}");
+    }
+}
+
+#[test]
+fn a_member_who_never_came_is_unknown_and_one_who_was_here_is_offline() {
+    let (home, relay) = town(&[], &["TOM", "JACK", "一棵树"]);
+    home.send("TOM", "一棵树", "x").one_line(1, " unknown");
+    home.listen("一棵树", &[]).terminate();
+    home.send("TOM", "一棵树", "x").one_line(1, " offline");
+    relay.stop().with(0);
+}
+
+#[test]
+fn a_relay_that_comes_back_is_found_again_and_names_are_remembered() {
+    let (home, relay) = town(&["--tcp"], &["TOM", "JACK"]);
+    let addr = relay.udp.to_string();
+    let key = relay.key.clone();
+    let mut listeners = [home.listen("JACK", &["--udp"]), home.listen("TOM", &["--tcp"])];
+    relay.stop().with(0);
+    let again = home.relay(&["--bind", &addr, "--tcp"]);
+    assert_eq!(again.key, key);
+    for listener in &mut listeners {
+        listener.until_err("connected to");
+    }
+    assert!(home.send("武大郎", "JACK", "1").result().starts_with("delivered "));
+    assert!(home.send("武大郎", "TOM", "2").result().starts_with("delivered "));
+    assert!(listeners[0].out().ends_with(" 武大郎 [udp] 1"));
+    assert!(listeners[1].out().ends_with(" 武大郎 [tcp] 2"));
+}
+
+#[test]
+fn a_killed_relay_comes_back_with_its_key_and_names() {
+    let (home, relay) = town(&["--tcp"], &["TOM", "JACK"]);
+    let (addr, key) = (relay.udp.to_string(), relay.key.clone());
+    let mut jack = home.listen("JACK", &["--tcp"]);
+    home.send("TOM", "JACK", "x").with(0);
+    relay.running.kill();
+    jack.until_err("lost");
+    let again = home.relay(&["--bind", &addr, "--tcp"]);
+    assert_eq!(again.key, key);
+    jack.until_err("connected to");
+    let thief = home.run(&["send", "--as", "TOM", "--data", "thief", "JACK", "x"]);
+    thief.one_line(1, "TOM is taken");
+    home.send("TOM", "JACK", "y").with(0);
+}

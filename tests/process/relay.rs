@@ -1,0 +1,154 @@
+//! The relay's process: how it starts, what it says, and when it refuses to start.
+
+use std::fs::{self, Permissions};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
+
+use crate::world::{Home, town};
+
+#[test]
+fn the_ready_line_and_a_line_to_paste() {
+    let home = Home::new();
+    let mut plain = home.relay(&[]);
+    let wanted = format!("ready udp={} tcp=- key={}", plain.udp, plain.key);
+    assert_eq!(plain.line, wanted);
+    assert_eq!(plain.running.until_err("NAME"), format!("NAME = \"{}\"", plain.udp));
+    let both = home.relay(&["--tcp", "--data", "both"]);
+    assert_eq!(both.tcp, Some(both.udp));
+    assert_ne!(both.key, plain.key);
+    let parts: Vec<usize> = both.key.split('-').map(str::len).collect();
+    assert_eq!(parts, [5; 4]);
+    let apart = home.relay(&["--tcp=127.0.0.1:0", "--data", "apart"]);
+    assert!(apart.tcp.is_some_and(|tcp| tcp.port() != 0));
+    for relay in [plain, both, apart] {
+        let ended = relay.stop().with(0);
+        assert_eq!((ended.out.len(), ended.err.len()), (1, 2), "{ended:?}");
+    }
+}
+
+#[test]
+fn a_relay_keeps_its_key() {
+    let home = Home::new();
+    let first = home.relay(&[]);
+    let key = first.key.clone();
+    first.stop().with(0);
+    assert_eq!(home.relay(&[]).key, key);
+}
+
+#[test]
+fn ipv6_is_served_and_ipv4_with_it() {
+    let Ok(probe) = UdpSocket::bind("[::1]:0") else { return };
+    drop(probe);
+    let home = Home::new();
+    let relay = home.relay(&["--bind", "[::]:0", "--tcp"]);
+    for host in ["127.0.0.1", "[::1]", "localhost"] {
+        let to = format!("echo@{host}:{}", relay.udp.port());
+        for carrier in ["--udp", "--tcp"] {
+            home.run(&["send", "--as", "TOM", carrier, &to, "x"]).with(0);
+        }
+    }
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let home = Home::new();
+    let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let addr = udp.local_addr().unwrap().to_string();
+    let wanted = format!("{addr} is already in use (udp); choose another port or stop what uses it");
+    home.run(&["relay", "--bind", &addr]).one_line(1, &wanted);
+    let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let addr = tcp.local_addr().unwrap().to_string();
+    let wanted = format!("{addr} is already in use (tcp); choose another port or stop what uses it");
+    home.run(&["relay", "--bind", &addr, "--tcp"]).one_line(1, &wanted);
+    home.run(&["relay", "--bind", "127.0.0.1:0", &format!("--tcp={addr}")]).one_line(1, &wanted);
+}
+
+#[test]
+fn an_address_of_another_machine_is_named() {
+    let wanted = "cannot listen at 192.0.2.1:8081 (udp)";
+    Home::new().run(&["relay", "--bind", "192.0.2.1:8081"]).one_line(1, wanted);
+}
+
+#[test]
+fn two_relays_do_not_share_a_folder_or_a_port() {
+    let home = Home::new();
+    let first = home.relay(&["--tcp"]);
+    let busy = format!("another relay (process {}) is using", first.running.pid());
+    home.run(&["relay", "--bind", "127.0.0.1:0"]).one_line(1, &busy);
+    let port = format!("{} is already in use", first.udp);
+    home.run(&["relay", "--bind", &first.udp.to_string(), "--data", "other"]).one_line(1, &port);
+    first.stop().with(0);
+}
+
+#[test]
+fn a_file_in_the_place_of_the_data_folder_is_named() {
+    let home = Home::new();
+    home.write("file", "");
+    let relay = ["relay", "--bind", "127.0.0.1:0", "--data"];
+    home.run(&[&relay[..], &["file"]].concat()).one_line(1, "file");
+    home.run(&[&relay[..], &["file/deeper"]].concat()).one_line(1, "file");
+    home.run(&["send", "--as", "TOM", "--data", "file", "echo@127.0.0.1:1", "x"]).one_line(1, "file");
+}
+
+#[test]
+fn a_damaged_or_open_key_is_named_and_left_as_it_is() {
+    let (home, relay) = town(&["--data", "r"], &["TOM"]);
+    home.send("TOM", "echo", "x").with(0);
+    relay.stop().with(0);
+    let key = home.path("r/relay.key");
+    let good = fs::read_to_string(&key).unwrap();
+    let start = ["relay", "--bind", "127.0.0.1:0", "--data", "r"];
+
+    fs::set_permissions(&key, Permissions::from_mode(0o644)).unwrap();
+    home.run(&start).one_line(1, "r/relay.key holds a secret key, but others may read it (mode 644); run: chmod 600");
+    fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
+
+    let damaged = good.replace('\n', "A\n");
+    fs::write(&key, &damaged).unwrap();
+    home.run(&start).one_line(1, "the key in r/relay.key is damaged; restore the file from a backup");
+    assert_eq!(fs::read_to_string(&key).unwrap(), damaged);
+
+    fs::remove_file(&key).unwrap();
+    home.run(&start).one_line(1, "r/relay.key is gone");
+    fs::write(&key, good).unwrap();
+    fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
+
+    fs::write(home.path("r/relay.sqlite"), "not a database, and long enough to look like one".repeat(50)).unwrap();
+    home.run(&start).one_line(1, "r/relay.sqlite is not a database of queqiao");
+}
+
+#[test]
+fn a_members_open_key_is_named() {
+    let (home, _relay) = town(&[], &["TOM"]);
+    home.send("TOM", "echo", "x").with(0);
+    let member = fs::read_dir(home.path(".local/share/queqiao/members")).unwrap().next().unwrap().unwrap();
+    let key = member.path().join("identity.key");
+    fs::set_permissions(&key, Permissions::from_mode(0o604)).unwrap();
+    home.send("TOM", "echo", "x").one_line(1, "identity.key holds a secret key, but others may read it (mode 604)");
+    fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
+    fs::write(&key, "x").unwrap();
+    home.send("TOM", "echo", "x").one_line(1, "identity.key is damaged");
+}
+
+#[test]
+fn a_relay_restarts_at_once_on_its_port_though_tcp_connections_linger() {
+    let (home, relay) = town(&["--tcp"], &["TOM"]);
+    let addr = relay.udp.to_string();
+    let listener = home.listen("TOM", &["--tcp"]);
+    // The relay closes first, so its end of the connection is the one that lingers in TIME_WAIT.
+    relay.stop().with(0);
+    let again = home.relay(&["--bind", &addr, "--tcp"]);
+    assert_eq!(again.tcp.unwrap().to_string(), addr);
+    drop(listener);
+    again.stop().with(0);
+    home.relay(&["--bind", &addr, "--tcp"]).stop().with(0);
+}
+
+#[test]
+fn lifting_the_limits_needs_loopback() {
+    let home = Home::new();
+    let wanted = "--limits off is for benchmarks and needs a loopback address, not 0.0.0.0:0";
+    home.run(&["relay", "--bind", "0.0.0.0:0", "--limits", "off"]).one_line(2, wanted);
+    home.run(&["relay", "--bind", "127.0.0.1:0", "--tcp=0.0.0.0:0", "--limits", "off"]).one_line(2, wanted);
+    home.relay(&["--bind", "127.0.0.1:0", "--limits", "off"]).stop().with(0);
+}

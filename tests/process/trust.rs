@@ -1,0 +1,73 @@
+//! A relay's key: pinned at first sight, and a change of it is never passed over.
+
+use crate::world::town;
+
+#[test]
+fn the_first_key_is_pinned_and_told_once() {
+    let (home, relay) = town(&[], &["JACK"]);
+    let addr = relay.udp;
+    let first = home.send("TOM", "echo", "x").with(0);
+    let wanted = format!("first contact with the relay at {addr}: its key {} is pinned; ", relay.key);
+    assert!(first.err.len() == 1 && first.err[0].starts_with(&wanted), "{first:?}");
+    assert_eq!(home.send("JACK", "echo", "x").with(0).err, [""; 0]);
+    let listed = home.run(&["trust"]);
+    assert!(listed.result().starts_with(&format!("{addr} {} ", relay.key)), "{listed:?}");
+    let shown = home.run(&["trust", "JACK"]).with(0);
+    assert_eq!(shown.out, [format!("pinned {addr} {}", relay.key), format!("offered {addr} {}", relay.key)]);
+}
+
+#[test]
+fn a_changed_key_blocks_everything_until_the_printed_command_accepts_it() {
+    let (home, relay) = town(&["--data", "old"], &["TOM", "JACK"]);
+    let (addr, old) = (relay.udp.to_string(), relay.key.clone());
+    let mut jack = home.listen("JACK", &[]);
+    home.send("TOM", "JACK", "x").with(0);
+    relay.stop().with(0);
+
+    let other = home.relay(&["--bind", &addr, "--data", "new", "--tcp"]);
+    let command = format!("queqiao trust {addr} {}", other.key);
+    let told = jack.until_err("shows another key");
+    assert!(told.contains(&format!("({old}): nothing is sent there.")) && told.ends_with(&command), "{told}");
+    for carrier in ["--udp", "--tcp"] {
+        let refused = home.run(&["send", "--as", "TOM", carrier, "JACK", "x"]);
+        refused.one_line(1, &command);
+    }
+    let shown = home.run(&["trust", &addr]).with(0);
+    assert_eq!(shown.out, [format!("pinned {addr} {old}"), format!("offered {addr} {}", other.key)]);
+    assert!(shown.err[0].ends_with(&command));
+
+    // Neither another fingerprint nor the old one is accepted.
+    for wrong in ["aaaaa-aaaaa-aaaaa-aaaaa", &old] {
+        let differs = format!("{addr} has another key now, {}: nothing was changed", other.key);
+        home.run(&["trust", &addr, wrong]).one_line(1, &differs);
+    }
+    home.send("TOM", "JACK", "x").one_line(1, &command);
+    let words: Vec<&str> = command.split(' ').skip(1).collect();
+    assert_eq!(home.run(&words).result(), format!("trusted {addr} {}", other.key));
+    jack.terminate().with(130);
+    let _jack = home.listen("JACK", &[]);
+    home.send("TOM", "JACK", "x").result();
+}
+
+#[test]
+fn a_key_can_be_trusted_before_the_first_contact() {
+    let (home, relay) = town(&[], &["JACK"]);
+    let addr = relay.udp.to_string();
+    home.run(&["trust", "JACK", &relay.key]).with(0);
+    assert_eq!(home.send("TOM", "echo", "x").with(0).err, [""; 0]);
+    relay.stop().with(0);
+    let ended = home.run(&["trust", &addr, "aaaaa-aaaaa-aaaaa-aaaaa"]);
+    ended.one_line(1, "no relay answers at");
+}
+
+#[test]
+fn damaged_pins_are_named_and_block() {
+    let (home, _relay) = town(&[], &["JACK"]);
+    home.send("TOM", "echo", "x").with(0);
+    let file = ".local/share/queqiao/known_relays.toml";
+    let damaged = home.read(file).replace("key", "kex");
+    home.write(file, &damaged);
+    home.send("TOM", "echo", "x").one_line(1, "known_relays.toml, line ");
+    home.run(&["trust"]).one_line(1, "known_relays.toml, line ");
+    assert_eq!(home.read(file), damaged);
+}

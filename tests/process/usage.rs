@@ -1,0 +1,125 @@
+//! Arguments, environment, languages.
+
+use crate::world::{Home, Running, town};
+
+#[test]
+fn wrong_usage_is_2() {
+    let (home, relay) = town(&[], &["JACK"]);
+    for args in [
+        &[][..],
+        &["frobnicate"],
+        &["send"],
+        &["send", "--as", "TOM", "JACK"],
+        &["send", "--as", "TOM", "JACK", "x", "--lines"],
+        &["send", "--as", "TOM", "JACK", "--lines", "--reply", "1s"],
+        &["send", "--as", "TOM", "JACK", "x", "--timeout", "soon"],
+        &["send", "--as", "TOM", "JACK", "x", "--wait", "read"],
+        &["send", "JACK", "x"],
+        &["listen"],
+        &["listen", "--as", "TOM", "--udp", "--tcp"],
+        &["listen", "--as", "TOM", "--count", "-1"],
+        &["chat"],
+        &["ping", "--count", "0"],
+        &["relay", "--bind", "localhost"],
+        &["relay", "--limits", "maybe"],
+        &["relay", "--bind", "127.0.0.1:0", "--tcp=nonsense"],
+        &["contacts"],
+        &["contacts", "add", "JACK"],
+        &["trust", "a", "b", "c"],
+    ] {
+        let ended = home.run(args).with(2);
+        assert!(ended.out.is_empty() && !ended.err.is_empty(), "{ended:?}");
+    }
+    relay.stop().with(0);
+}
+
+#[test]
+fn helps_and_the_version_are_results_in_both_languages() {
+    let home = Home::new();
+    assert_eq!(home.run(&["--version"]).result(), format!("queqiao {}", env!("CARGO_PKG_VERSION")));
+    for command in ["relay", "chat", "send", "listen", "ping", "contacts", "trust"] {
+        let english = home.run(&[command, "--help"]).with(0).out.join("\n");
+        let chinese = home.run(&[command, "--help", "--lang", "zh"]).with(0).out.join("\n");
+        assert!(english.is_ascii() && !chinese.is_ascii(), "{english}\n{chinese}");
+        assert!(home.run(&["--help"]).with(0).out.iter().any(|line| line.trim_start().starts_with(command)));
+    }
+}
+
+#[test]
+fn chinese_is_spoken_where_it_is_asked_for() {
+    let home = Home::new();
+    let said = |variables: &[(&str, &str)], args: &[&str]| -> String {
+        let mut command = home.command(&[args, &["contacts", "check"]].concat());
+        command.envs(variables.iter().copied());
+        Running::start(command).end().with(1).err.join("\n")
+    };
+    let (english, chinese) = (said(&[], &[]), said(&[], &["--lang", "zh"]));
+    assert!(english.is_ascii() && !chinese.is_ascii(), "{english}\n{chinese}");
+    for variables in [[("LC_ALL", "zh_CN.UTF-8")], [("QUEQIAO_LANG", "zh")]] {
+        assert_eq!(said(&variables, &[]), chinese, "{variables:?}");
+        assert_eq!(said(&variables, &["--lang", "en"]), english, "{variables:?}");
+    }
+    assert_eq!(said(&[("LC_ALL", "zh_CN.UTF-8"), ("QUEQIAO_LANG", "en")], &[]), english);
+}
+
+#[test]
+fn what_scripts_read_is_never_translated() {
+    let (home, _relay) = town(&[], &["JACK"]);
+    let sent = home.run(&["--lang", "zh", "send", "--as", "TOM", "echo", "x"]);
+    assert!(sent.result().starts_with("delivered "));
+    let refused = home.run(&["--lang", "zh", "send", "--as", "TOM", "JACK", "x"]).with(1);
+    assert!(refused.said()[0].starts_with("refused ") && refused.said()[0].ends_with(" unknown"), "{refused:?}");
+    let mut command = home.command(&["relay", "--bind", "127.0.0.1:0", "--data", "other", "--lang", "zh"]);
+    command.env("LC_ALL", "zh_CN.UTF-8");
+    assert!(Running::start(command).out().starts_with("ready udp="));
+}
+
+#[test]
+fn flags_come_from_the_environment_and_flags_win() {
+    let (home, relay) = town(&["--tcp"], &[]);
+    home.write("mine.toml", format!("[contacts]\nJACK = \"{}\"\n", relay.udp));
+    let run = |variables: &[(&str, &str)], args: &[&str]| {
+        let mut command = home.command(args);
+        command.envs([("QUEQIAO_CONTACTS", "mine.toml"), ("QUEQIAO_AS", "TOM"), ("QUEQIAO_DATA", "d")]);
+        command.envs(variables.iter().copied());
+        Running::start(command)
+    };
+    assert!(run(&[], &["send", "echo", "x"]).end().result().starts_with("delivered "));
+    assert!(home.path("d/members").is_dir() && !home.path(".local").exists());
+    for yes in ["1", "true"] {
+        let mut tom = run(&[("QUEQIAO_TCP", yes)], &["listen"]);
+        assert!(tom.until_err("connected to").ends_with("over TCP"));
+        tom.terminate().with(130);
+    }
+    run(&[("QUEQIAO_AS", "")], &["send", "echo", "x"]).end().with(2);
+    let mut jack = run(&[], &["listen", "--as", "JACK"]);
+    jack.until_err("connected to");
+    assert!(run(&[], &["send", "JACK", "x"]).end().result().starts_with("delivered "));
+    assert!(jack.out().contains(" TOM ["));
+    let late = [("QUEQIAO_TIMEOUT", "300ms")];
+    let ended = run(&late, &["send", "--udp", "JACK@192.0.2.1:8081", "x"]).end().with(75);
+    assert_eq!(ended.err.last().unwrap(), "not accepted within 0.3s");
+    let mut other = home.command(&["relay"]);
+    other.envs([("QUEQIAO_BIND", "127.0.0.1:0"), ("QUEQIAO_DATA", "r2")]);
+    assert!(Running::start(other).out().starts_with("ready udp=127.0.0.1:"));
+    assert!(home.path("r2/relay.key").is_file());
+}
+
+#[test]
+fn the_name_comes_from_the_book_where_no_flag_gives_it() {
+    let (home, relay) = town(&[], &[]);
+    home.write("contacts.toml", format!("[me]\nname = \"武大郎\"\n[contacts]\nTOM = \"{}\"\n", relay.udp));
+    let mut tom = home.listen("TOM", &[]);
+    home.run(&["send", "TOM", "x"]).result();
+    assert!(tom.out().contains(" 武大郎 [udp] x"));
+    home.run(&["send", "--as", "JACK", "TOM", "x"]).result();
+    assert!(tom.out().contains(" JACK [udp] x"));
+}
+
+#[test]
+fn a_log_goes_to_standard_error_only() {
+    let (home, _relay) = town(&[], &["JACK"]);
+    let mut command = home.command(&["send", "--as", "TOM", "echo", "x"]);
+    command.env("RUST_LOG", "trace");
+    assert!(Running::start(command).end().result().starts_with("delivered "));
+}

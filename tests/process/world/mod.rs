@@ -1,0 +1,143 @@
+//! The stage: a folder that stands for a machine, and the processes that run on it.
+
+mod proxy;
+mod running;
+
+pub use proxy::{TcpProxy, UdpProxy, socket};
+pub use running::{Ended, Running, SOON};
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_queqiao");
+
+/// A machine: its home folder holds every file of the processes started on it, and is their working folder.
+pub struct Home {
+    dir: TempDir,
+}
+
+impl Home {
+    pub fn new() -> Home {
+        Home { dir: tempfile::tempdir().unwrap() }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// An address book in which everybody is reached at `relay`.
+    pub fn book(&self, names: &[&str], relay: impl std::fmt::Display) {
+        let entries: String = names.iter().map(|name| format!("{name:?} = \"{relay}\"\n")).collect();
+        self.write("contacts.toml", format!("[contacts]\n{entries}"));
+    }
+
+    /// The program with these arguments, as a user in this home would start it. Nothing of our own environment is in
+    /// its way.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command.args(args).current_dir(self.dir.path()).env_clear();
+        command.env("HOME", self.dir.path()).env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Starts a process that goes on; its standard input stays open.
+    pub fn start(&self, args: &[&str]) -> Running {
+        Running::start(self.command(args))
+    }
+
+    /// Runs a process to its end, without input.
+    pub fn run(&self, args: &[&str]) -> Ended {
+        self.run_with(args, b"")
+    }
+
+    /// Runs a process to its end with this on its standard input.
+    pub fn run_with(&self, args: &[&str], input: &[u8]) -> Ended {
+        let mut running = self.start(args);
+        running.feed(input);
+        running.end()
+    }
+
+    /// A relay that is ready; `--bind` is given unless it is among `args`.
+    pub fn relay(&self, args: &[&str]) -> Relay {
+        let mut all = vec!["relay"];
+        if !args.contains(&"--bind") {
+            all.extend(["--bind", "127.0.0.1:0"]);
+        }
+        all.extend(args);
+        Relay::ready(self.start(&all))
+    }
+
+    /// A member that listens, signed in already.
+    pub fn listen(&self, name: &str, args: &[&str]) -> Running {
+        let mut all = vec!["listen", "--as", name];
+        all.extend(args);
+        let mut running = self.start(&all);
+        running.until_err("connected to");
+        running
+    }
+
+    /// A member that chats in line mode over a pipe, signed in already: it has had an answer from the relay's echo.
+    pub fn chat(&self, name: &str, relay: &Relay, args: &[&str]) -> Running {
+        let echo = format!("echo@{}", relay.udp);
+        let mut all = vec!["chat", "--as", name, &echo];
+        all.extend(args);
+        let mut running = self.start(&all);
+        running.write("are you there\nquit\n");
+        assert!(running.out().ends_with("ARE YOU THERE"));
+        running
+    }
+
+    /// Sends one letter to its end.
+    pub fn send(&self, from: &str, to: &str, text: &str) -> Ended {
+        self.run(&["send", "--as", from, to, text])
+    }
+}
+
+/// A relay that has said that it is ready.
+pub struct Relay {
+    pub running: Running,
+    /// The whole ready line.
+    pub line: String,
+    pub udp: SocketAddr,
+    pub tcp: Option<SocketAddr>,
+    pub key: String,
+}
+
+impl Relay {
+    fn ready(mut running: Running) -> Relay {
+        let line = running.out();
+        let fields: Vec<&str> = line.split(' ').collect();
+        let ["ready", udp, tcp, key] = fields[..] else { panic!("not a ready line: {line}") };
+        let udp = udp.strip_prefix("udp=").unwrap().parse().unwrap();
+        let tcp = tcp.strip_prefix("tcp=").unwrap();
+        let tcp = (tcp != "-").then(|| tcp.parse().unwrap());
+        let key = key.strip_prefix("key=").unwrap().to_owned();
+        Relay { running, line, udp, tcp, key }
+    }
+
+    /// Ends it in good order.
+    pub fn stop(self) -> Ended {
+        self.running.terminate()
+    }
+}
+
+/// A machine with a relay and an address book of everybody there.
+pub fn town(relay_args: &[&str], names: &[&str]) -> (Home, Relay) {
+    let home = Home::new();
+    let relay = home.relay(relay_args);
+    home.book(names, relay.udp);
+    (home, relay)
+}

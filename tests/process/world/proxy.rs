@@ -1,0 +1,99 @@
+//! What stands between a client and its relay: networks that cut, delay or swallow.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+/// How often a thread of a proxy looks whether it is wanted any more.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Passes TCP connections on to a relay, both ways in segments of one byte.
+pub struct TcpProxy {
+    pub addr: SocketAddr,
+}
+
+impl TcpProxy {
+    pub fn byte_by_byte(relay: SocketAddr) -> TcpProxy {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let addr = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let Ok(server) = TcpStream::connect(relay) else { return };
+                let (back, forth) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                thread::spawn(move || trickle(client, forth));
+                thread::spawn(move || trickle(server, back));
+            }
+        });
+        TcpProxy { addr }
+    }
+}
+
+fn trickle(mut from: TcpStream, mut to: TcpStream) {
+    to.set_nodelay(true).unwrap();
+    let mut bytes = [0; 4096];
+    while let Ok(len @ 1..) = from.read(&mut bytes) {
+        for byte in &bytes[..len] {
+            if to.write_all(&[*byte]).is_err() {
+                return;
+            }
+        }
+    }
+    let _ = to.shutdown(std::net::Shutdown::Write);
+}
+
+/// Passes the datagrams of one client on to a relay, until it is told to swallow them.
+pub struct UdpProxy {
+    pub addr: SocketAddr,
+    swallows: Arc<AtomicBool>,
+    over: Arc<AtomicBool>,
+}
+
+impl UdpProxy {
+    pub fn open(relay: SocketAddr) -> UdpProxy {
+        let (front, back) = (socket(), socket());
+        back.connect(relay).unwrap();
+        let proxy = UdpProxy {
+            addr: front.local_addr().unwrap(),
+            swallows: Arc::default(),
+            over: Arc::default(),
+        };
+        let (swallows, over) = (proxy.swallows.clone(), proxy.over.clone());
+        thread::spawn(move || {
+            let (mut bytes, mut client) = ([0; 2048], None);
+            front.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+            back.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+            while !over.load(Ordering::Relaxed) {
+                let swallowed = swallows.load(Ordering::Relaxed);
+                if let Ok((len, from)) = front.recv_from(&mut bytes) {
+                    client = Some(from);
+                    let _ = (!swallowed).then(|| back.send(&bytes[..len]));
+                }
+                if let (Ok(len), Some(client)) = (back.recv(&mut bytes), client) {
+                    let _ = (!swallowed).then(|| front.send_to(&bytes[..len], client));
+                }
+            }
+        });
+        proxy
+    }
+
+    /// From now on nothing passes, and nobody is told.
+    pub fn swallow(&self) {
+        self.swallows.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for UdpProxy {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A UDP socket on loopback whose reads end after a while.
+pub fn socket() -> UdpSocket {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    socket.set_read_timeout(Some(LOOK)).unwrap();
+    socket
+}

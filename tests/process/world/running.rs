@@ -1,0 +1,203 @@
+//! One process: its lines are read on threads, so that every wait can have a deadline.
+#![allow(clippy::disallowed_types, reason = "real processes live in real time")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ChildStdin, Command, ExitStatus};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// What should happen at once has happened within this time, or never will; a busy machine needs far less.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// What is promised within a second: generous for busy machines, and shorter than every time-out that could stand in.
+pub const SOON: Duration = Duration::from_secs(4);
+
+/// A process that has been started; it is killed when the value is dropped.
+pub struct Running {
+    what: String,
+    pid: Pid,
+    status: Receiver<ExitStatus>,
+    input: Option<ChildStdin>,
+    out: Lines,
+    err: Lines,
+    ended: bool,
+}
+
+/// The lines of one output: those read so far, and those to come.
+struct Lines {
+    coming: Receiver<String>,
+    seen: Vec<String>,
+}
+
+impl Lines {
+    fn read(output: impl Read + Send + 'static) -> Lines {
+        let (line, coming) = channel();
+        thread::spawn(move || {
+            for bytes in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+                let _ = line.send(String::from_utf8_lossy(&bytes).into_owned());
+            }
+        });
+        Lines { coming, seen: Vec::new() }
+    }
+
+    fn next(&mut self, until: Instant) -> Result<String, RecvTimeoutError> {
+        let line = self.coming.recv_timeout(until.saturating_duration_since(Instant::now()))?;
+        self.seen.push(line.clone());
+        Ok(line)
+    }
+
+    fn rest(&mut self, until: Instant) {
+        while self.next(until).is_ok() {}
+    }
+}
+
+impl Running {
+    pub fn start(mut command: Command) -> Running {
+        let what = format!("{:?}", command.get_args().collect::<Vec<_>>());
+        let mut child = command.spawn().unwrap();
+        // What was not piped has no lines.
+        let lines = |output: Option<Box<dyn Read + Send>>| Lines::read(output.unwrap_or(Box::new(&[][..])));
+        let out = lines(child.stdout.take().map(|output| Box::new(output) as _));
+        let err = lines(child.stderr.take().map(|output| Box::new(output) as _));
+        let (pid, input) = (Pid::from_child(&child), child.stdin.take());
+        let (told, status) = channel();
+        thread::spawn(move || told.send(child.wait().unwrap()));
+        Running { what, pid, status, input, out, err, ended: false }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> String {
+        self.pid.as_raw_nonzero().to_string()
+    }
+
+    /// Its next line of results.
+    pub fn out(&mut self) -> String {
+        match self.out.next(Instant::now() + DEADLINE) {
+            Ok(line) => line,
+            Err(why) => self.fail(&format!("no further line of results: {why}")),
+        }
+    }
+
+    /// The next line on standard error that holds `needle`.
+    pub fn until_err(&mut self, needle: &str) -> String {
+        self.until_err_within(needle, DEADLINE)
+    }
+
+    /// The same within a shorter time.
+    pub fn until_err_within(&mut self, needle: &str, within: Duration) -> String {
+        let until = Instant::now() + within;
+        loop {
+            match self.err.next(until) {
+                Ok(line) if line.contains(needle) => return line,
+                Ok(_) => {}
+                Err(why) => self.fail(&format!("`{needle}` was not said: {why}")),
+            }
+        }
+    }
+
+    fn fail(&mut self, why: &str) -> ! {
+        let soon = Instant::now() + Duration::from_millis(100);
+        self.err.rest(soon);
+        self.out.rest(soon);
+        panic!("{}: {why}\nresults: {:#?}\nsaid: {:#?}", self.what, self.out.seen, self.err.seen);
+    }
+
+    /// Writes to its standard input, which stays open.
+    pub fn write(&mut self, text: &str) {
+        self.input.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Writes to its standard input and closes it. That the process has ended before it read everything is no failure.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        let mut input = self.input.take().unwrap();
+        let bytes = bytes.to_vec();
+        thread::spawn(move || input.write_all(&bytes));
+    }
+
+    /// Nobody reads its results from now on.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.pid, signal).unwrap();
+    }
+
+    /// Waits for its end.
+    pub fn end(self) -> Ended {
+        self.end_within(DEADLINE)
+    }
+
+    /// The same within a shorter time.
+    pub fn end_within(mut self, within: Duration) -> Ended {
+        let Ok(status) = self.status.recv_timeout(within) else { self.fail("does not end") };
+        self.ended = true;
+        let until = Instant::now() + DEADLINE;
+        self.out.rest(until);
+        self.err.rest(until);
+        let code = status.code().unwrap_or_else(|| -status.signal().unwrap());
+        let (out, err) = (std::mem::take(&mut self.out.seen), std::mem::take(&mut self.err.seen));
+        Ended { what: std::mem::take(&mut self.what), code, out, err }
+    }
+
+    /// Asks it to end (SIGTERM), and waits.
+    pub fn terminate(self) -> Ended {
+        self.signal(Signal::TERM);
+        self.end()
+    }
+
+    /// Ends it without asking (SIGKILL), and waits until the system has let go of it.
+    pub fn kill(self) {
+        self.signal(Signal::KILL);
+        assert_eq!(self.end().code, -Signal::KILL.as_raw());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.ended {
+            let _ = kill_process(self.pid, Signal::KILL);
+            let _ = self.status.recv_timeout(DEADLINE);
+        }
+    }
+}
+
+/// A process that has ended.
+#[derive(Debug)]
+pub struct Ended {
+    what: String,
+    /// The exit status; minus the signal if one ended it.
+    pub code: i32,
+    /// All lines of results.
+    pub out: Vec<String>,
+    /// All lines on standard error.
+    pub err: Vec<String>,
+}
+
+impl Ended {
+    /// It ended with this status.
+    #[track_caller]
+    pub fn with(self, code: i32) -> Ended {
+        assert_eq!(self.code, code, "{self:#?}");
+        self
+    }
+
+    /// What it said to people, without the line about a relay's key seen for the first time.
+    pub fn said(&self) -> Vec<&str> {
+        self.err.iter().map(String::as_str).filter(|line| !line.starts_with("first contact")).collect()
+    }
+
+    /// It ended with this status, without results, and said one line, which holds `needle`.
+    #[track_caller]
+    pub fn one_line(&self, code: i32, needle: &str) {
+        let told = matches!(self.said()[..], [line] if line.contains(needle));
+        assert!(self.code == code && self.out.is_empty() && told, "wanted {code} and `{needle}`: {self:#?}");
+    }
+
+    /// It ended well, and this is its only line of results.
+    #[track_caller]
+    pub fn result(&self) -> &str {
+        assert!(self.code == 0 && self.out.len() == 1, "{self:#?}");
+        &self.out[0]
+    }
+}
