@@ -198,7 +198,7 @@ impl Core for Client {
                 if let Some((uplink, _, _)) = self.uplink_of_conn(path)
                     && let Some(peer) = &mut uplink.peer
                 {
-                    peer.handle_unsent(path, bytes);
+                    peer.handle_unsent(now.tick, path, bytes);
                 }
             }
             Input::Resolved(host, addrs) => {

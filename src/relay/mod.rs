@@ -27,6 +27,7 @@ use conns::Conns;
 use deadlines::Deadlines;
 use letters::Place;
 pub use limits::Limits;
+use limits::{Bucket, RESETS_PER_SECOND};
 use members::Members;
 use names::Registrations;
 use sessions::{Sessions, Slot};
@@ -88,6 +89,8 @@ pub struct Stats {
     pub handshakes: u64,
     /// Sessions continued under new keys or on a new path.
     pub continued: u64,
+    /// Data packets of unknown sessions that were answered with a stateless reset.
+    pub resets: u64,
     /// Sessions closed because the other end broke the protocol.
     pub violations: u64,
     /// Letters taken from their senders.
@@ -121,6 +124,7 @@ pub struct Relay {
     places: Vec<Place>,
     echo_outbox: crate::base::OutboxId,
     deadlines: Deadlines<Timer>,
+    resets: Bucket,
     /// Reused: a message being read, one being written, and packets being answered.
     incoming: Vec<u8>,
     outgoing: Vec<u8>,
@@ -145,6 +149,7 @@ impl Relay {
             conns: Conns::default(),
             places,
             deadlines: Deadlines::new(),
+            resets: Bucket::full(RESETS_PER_SECOND, Tick::ZERO),
             incoming: Vec::new(),
             outgoing: Vec::new(),
             answer: Vec::new(),
@@ -199,7 +204,7 @@ impl Core for Relay {
                 self.open_conn(now.tick, conn, remote, out)
             }
             Input::PathClosed(path, _) => self.handle_path_closed(now, path),
-            Input::Unsent(path, bytes) => self.handle_unsent(path, bytes),
+            Input::Unsent(path, bytes) => self.handle_unsent(now.tick, path, bytes),
             Input::Committed(ticket) => self.handle_registered(now, ticket, true, out),
             Input::NotCommitted(ticket) => self.handle_registered(now, ticket, false, out),
             Input::Command(Command::Stop) => self.stop(now, out),

@@ -15,7 +15,7 @@ use super::deadlines::Deadlines;
 use super::flows::Flows;
 use super::limits::{
     Bucket, CLOSING_FOR, FORGOTTEN_AFTER, LOOKUPS_PER_MINUTE, LOST_AFTER, OFFLINE_AFTER, PENDING_MAX,
-    UNCONFIRMED_FOR,
+    RESETS_PER_SECOND, UNCONFIRMED_FOR,
 };
 use super::members::MemberId;
 use super::{Event, Out, Relay, Timer};
@@ -323,7 +323,7 @@ impl Relay {
 
     fn handle_data(&mut self, now: Now, path: Path, index: u32, bytes: &mut [u8], out: &mut Out) {
         let Some(slot) = self.sessions.indexes.get(index).copied() else {
-            return self.drop_packet(now.tick, path, out);
+            return self.reset(now.tick, path, index, out);
         };
         let Some(session) = self.sessions.slab.get_mut(slot.0) else { return };
         let heard = session.peer.handle_packet(now.tick, path, bytes);
@@ -349,6 +349,18 @@ impl Relay {
                 self.read_chat(now, slot, out);
             }
         }
+    }
+
+    /// A data packet of a session that this relay, perhaps since it started again, knows nothing of.
+    fn reset(&mut self, now: Tick, path: Path, index: u32, out: &mut Out) {
+        if self.resets.ready(now, RESETS_PER_SECOND, RESETS_PER_SECOND).is_err() {
+            return self.drop_packet(now, path, out);
+        }
+        self.resets.spend();
+        self.stats.dropped += 1;
+        self.stats.resets += 1;
+        let token = self.responder.reset_token(index);
+        out.send_with(path, |buf| packet::write_reset(buf, index, token.bytes()));
     }
 
     fn read_control(&mut self, now: Now, slot: Slot, out: &mut Out) {
@@ -378,11 +390,11 @@ impl Relay {
         }
     }
 
-    pub(super) fn handle_unsent(&mut self, path: Path, bytes: usize) {
+    pub(super) fn handle_unsent(&mut self, now: Tick, path: Path, bytes: usize) {
         let Path::Tcp(conn) = path else { return };
         let Some(slot) = self.conns.get_mut(conn).and_then(|c| c.session) else { return };
         if let Some(session) = self.sessions.get_mut(slot) {
-            session.peer.handle_unsent(path, bytes);
+            session.peer.handle_unsent(now, path, bytes);
             self.sessions.mark(slot);
         }
     }
