@@ -88,6 +88,11 @@ impl RelayServer {
         self.core.stats()
     }
 
+    /// Counters of its sockets.
+    pub fn net_stats(&self) -> net::Stats {
+        self.net.stats()
+    }
+
     /// Waits until something happens, then takes one turn. `false` once the relay has stopped.
     ///
     /// # Errors

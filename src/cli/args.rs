@@ -11,7 +11,7 @@ use crate::app::{
     SendOptions, TextSource,
 };
 use crate::base::Phrase;
-use crate::client::Progress;
+use crate::client::{Carriers, Progress};
 use crate::ui::Color;
 use crate::wire::limits::LETTER_TEXT_MAX;
 
@@ -47,10 +47,27 @@ pub(super) struct Common {
     pub(super) name: Option<String>,
     #[arg(long, value_name = "DIR", env = "QUEQIAO_DATA", global = true)]
     pub(super) data: Option<PathBuf>,
-    #[arg(long, env = "QUEQIAO_TCP", conflicts_with = "udp", global = true)]
-    pub(super) tcp: bool,
-    #[arg(long, env = "QUEQIAO_UDP", global = true)]
-    pub(super) udp: bool,
+    #[arg(long, conflicts_with = "udp", global = true)]
+    tcp: bool,
+    #[arg(long, global = true)]
+    udp: bool,
+}
+
+impl Common {
+    /// The carriers to use. `QUEQIAO_UDP` and `QUEQIAO_TCP` count only where neither flag is given, so that a flag never
+    /// conflicts with the environment.
+    pub(super) fn carriers(&self, env: impl Fn(&str) -> Option<String>) -> Carriers {
+        let set = |name| {
+            env(name).is_some_and(|value| !matches!(value.as_str(), "" | "0" | "no" | "false" | "off"))
+        };
+        match (self.udp, self.tcp) {
+            (true, _) => Carriers::Udp,
+            (_, true) => Carriers::Tcp,
+            _ if set("QUEQIAO_UDP") => Carriers::Udp,
+            _ if set("QUEQIAO_TCP") => Carriers::Tcp,
+            _ => Carriers::Auto,
+        }
+    }
 }
 
 #[derive(Debug, ClapArgs)]
@@ -65,8 +82,8 @@ pub(super) struct DemoArgs {
 pub(super) struct RelayArgs {
     #[arg(long, value_name = "ADDR:PORT", env = "QUEQIAO_BIND", default_value = "127.0.0.1:8081")]
     bind: SocketAddr,
-    #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, require_equals = true, default_missing_value = "")]
-    tcp: Option<String>,
+    #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, require_equals = true)]
+    tcp: Option<Option<SocketAddr>>,
     #[arg(long, value_name = "DIR", env = "QUEQIAO_DATA")]
     data: Option<PathBuf>,
     #[arg(long, value_name = "on|off", default_value = "on")]
@@ -81,8 +98,7 @@ enum Switch {
 
 impl RelayArgs {
     pub(super) fn options(&self) -> RelayOptions {
-        let tcp = self.tcp.as_deref().map(|text| text.parse().ok());
-        let (bind, data) = (self.bind, self.data.clone());
+        let (bind, tcp, data) = (self.bind, self.tcp, self.data.clone());
         RelayOptions { bind, tcp, data, limits_off: self.limits == Switch::Off }
     }
 }
@@ -308,6 +324,19 @@ mod tests {
         for wrong in ["", "s", "10x", "-1s", "1..2s"] {
             assert!(span(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_carriers_flag_wins_over_the_environment() {
+        let common = |tcp, udp| Common { contacts: None, name: None, data: None, tcp, udp };
+        let only = |wanted: &'static str, value: &'static str| {
+            move |name: &str| (name == wanted).then(|| value.to_owned())
+        };
+        assert_eq!(common(false, true).carriers(only("QUEQIAO_TCP", "1")), Carriers::Udp);
+        assert_eq!(common(true, false).carriers(only("QUEQIAO_UDP", "1")), Carriers::Tcp);
+        assert_eq!(common(false, false).carriers(only("QUEQIAO_TCP", "true")), Carriers::Tcp);
+        assert_eq!(common(false, false).carriers(only("QUEQIAO_UDP", "1")), Carriers::Udp);
+        assert_eq!(common(false, false).carriers(only("QUEQIAO_UDP", "0")), Carriers::Auto);
     }
 
     #[test]

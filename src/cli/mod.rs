@@ -12,7 +12,6 @@ use std::sync::Arc;
 use clap::FromArgMatches;
 
 use crate::app::{self, Failure, Outcome, Setup, Status};
-use crate::client::Carriers;
 use crate::ui::{Lang, Strings};
 
 use args::{Args, Common, Sub};
@@ -71,11 +70,7 @@ fn forgive_file_size_signal() {
 }
 
 fn setup(common: Common, strings: &Arc<Strings>) -> Setup {
-    let carriers = match (common.udp, common.tcp) {
-        (true, _) => Carriers::Udp,
-        (_, true) => Carriers::Tcp,
-        _ => Carriers::Auto,
-    };
+    let carriers = common.carriers(|name| std::env::var(name).ok());
     let Common { contacts, name, data, .. } = common;
     Setup { contacts, name, data, carriers, strings: strings.clone() }
 }

@@ -124,9 +124,11 @@ impl Attempt {
         (self.sent == 1).then(|| now.since(self.stage_since))
     }
 
-    /// Whether the key should be asked for beside the handshake.
+    /// Whether the key should be asked for beside the handshake. On TCP each packet is sent once, so it is asked for at
+    /// once.
     pub(super) fn doubts_key(&self) -> bool {
-        self.sent > CHECK_KEY_FROM && matches!(self.stage, Stage::Shaking(_, None))
+        let asks = self.carrier == Carrier::Tcp || self.sent > CHECK_KEY_FROM;
+        asks && matches!(self.stage, Stage::Shaking(_, None))
     }
 
     /// Lets time pass.
@@ -169,6 +171,7 @@ fn jittered(ms: u64, rng: &mut Rng) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::{AccessSecret, Hello, Identity};
 
     fn attempt(addrs: &[&str]) -> (Attempt, Rng) {
         let addrs = addrs.iter().map(|a| a.parse().unwrap()).collect();
@@ -199,6 +202,27 @@ mod tests {
             assert!(at.abs_diff(planned) <= planned / 10 + 1, "{sent:?}");
         }
         assert_eq!(now.since(start), GIVE_UP_AFTER);
+    }
+
+    #[test]
+    fn the_key_is_doubted_at_once_on_tcp_and_after_silence_on_udp() {
+        for (carrier, doubted_from) in [(Carrier::Tcp, 1), (Carrier::Udp, 3)] {
+            let (mut rng, mut now) = (Rng::from_seed([1; 32]), Tick::from_micros(1_000_000));
+            let (identity, key) = (Identity::from_private([7; 32]), Identity::from_private([9; 32]).public());
+            let hello = Hello { counter: 1, continues: None };
+            let initiator =
+                Initiator::new(&identity, &key, &AccessSecret::default(), &hello, 1, carrier, &mut rng)
+                    .unwrap();
+            let mut attempt =
+                Attempt::new(carrier, vec!["127.0.0.1:1".parse().unwrap()], now, now).on(ConnId(1));
+            attempt.enter(now, Stage::Shaking(initiator, None));
+            for sent in 1..=doubted_from {
+                while attempt.step(now, &mut rng) == Step::Wait {
+                    now = attempt.next_deadline(now);
+                }
+                assert_eq!(attempt.doubts_key(), sent == doubted_from, "{carrier:?} {sent}");
+            }
+        }
     }
 
     #[test]

@@ -4,9 +4,9 @@
 //! It must not know: what is in a packet (beyond that one is 1 to 1,200 bytes on UDP and 1 to 16 KiB in a record),
 //! who sent it, what a command means. Floors 0 to 4 never see a socket; this room never sees a session.
 //!
-//! Invariant: a source that was announced ready stands in the ready queue until it has said would-block, and
-//! [`Net::wait`] sleeps only when that queue is empty. So edge-triggered readiness is never lost, nothing is asked
-//! again in vain, and at rest the process uses no time.
+//! Invariant: a source that was announced ready stands in the ready queue until it has said would-block (or given less
+//! than there was room for, which says the same), and [`Net::wait`] sleeps only when that queue is empty. So
+//! edge-triggered readiness is never lost, nothing is asked again in vain, and at rest the process uses no time.
 //!
 //! The law of use is that of [`turn`](crate::base::turn):
 //!

@@ -13,6 +13,7 @@ use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 
 use super::bind;
 use super::stats::Stats;
+use super::tcp::ReadEnd;
 use crate::base::Why;
 use crate::wire::limits::UDP_PACKET_MAX;
 
@@ -88,6 +89,8 @@ pub(super) struct UdpPort {
     local: SocketAddr,
     token: Token,
     queue: Queue,
+    /// The poll told of an error, and not all of them were read.
+    pub(super) may_have_errors: bool,
     /// What a call failed with that may be ICMP's answer to an earlier datagram: the head of the error queue.
     consumed: Option<Why>,
 }
@@ -114,7 +117,8 @@ impl UdpPort {
         let local = socket.local_addr()?;
         // Not writable too: with edges each datagram that leaves the machine would wake the loop.
         registry.register(&mut socket, token, Interest::READABLE)?;
-        Ok(UdpPort { socket, state, local, token, queue: Queue::default(), consumed: None })
+        let queue = Queue::default();
+        Ok(UdpPort { socket, state, local, token, queue, may_have_errors: false, consumed: None })
     }
 
     pub(super) const fn local_addr(&self) -> SocketAddr {
@@ -131,7 +135,10 @@ impl UdpPort {
     }
 
     /// Receives what is there, up to a batch, into the empty `batch`.
-    pub(super) fn receive(&mut self, batch: &mut Batch) -> io::Result<()> {
+    ///
+    /// Where the system fills a batch in one call, a batch that is not full says as much as would-block: there was no
+    /// more, and what comes later is announced.
+    pub(super) fn receive(&mut self, batch: &mut Batch) -> io::Result<ReadEnd> {
         (batch.filled, batch.at, batch.offset) = (0, 0, 0);
         let mut chunks = batch.bytes.chunks_exact_mut(RECEIVE_LEN);
         let mut slices: [IoSliceMut<'_>; BATCH_LEN] =
@@ -142,7 +149,8 @@ impl UdpPort {
             self.consumed = may_be_of_another(error).then(|| why_refused(error));
         }
         batch.filled = received?;
-        Ok(())
+        let drained = cfg!(target_os = "linux") && batch.filled < BATCH_LEN;
+        Ok(if drained { ReadEnd::Drained } else { ReadEnd::More })
     }
 
     /// How many datagrams one train may have.

@@ -109,12 +109,17 @@ impl<C: Send + 'static> Net<C> {
             return;
         };
         let hub = &mut self.hub;
-        let more_errors = port.take_errors(|dest, why| hub.refuse(dest, why));
+        if port.may_have_errors {
+            port.may_have_errors = port.take_errors(|dest, why| hub.refuse(dest, why));
+        }
+        let more_errors = port.may_have_errors;
         match port.receive(&mut self.batch) {
-            Ok(()) => {
+            Ok(read) => {
                 self.receive_errors = 0;
                 self.current = Source::Batch;
-                self.hub.ready.push(token);
+                if more_errors || read == ReadEnd::More {
+                    self.hub.ready.push(token);
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.receive_errors = 0;

@@ -56,6 +56,9 @@ impl<C: Send + 'static> Net<C> {
                 if event.is_writable() {
                     self.flush_udp(index - FIRST_UDP);
                 }
+                if let Some(port) = self.udp.get_mut(index - FIRST_UDP) {
+                    port.may_have_errors |= event.is_error();
+                }
                 self.hub.ready.push(event.token());
             }
             token => self.hub.ready.push(token),

@@ -21,6 +21,7 @@ mod queue;
 mod sessions;
 
 use crate::base::{Core, Input, Name, Now, Outputs, Path, PublicKey, Rng, Tick};
+use crate::peer::Peer;
 use crate::session::{AccessSecret, HandshakeLimits, Identity, Responder};
 
 use conns::Conns;
@@ -172,6 +173,11 @@ impl Relay {
     /// Sessions alive, those not confirmed yet included.
     pub fn session_count(&self) -> usize {
         self.sessions.len()
+    }
+
+    /// The other ends of all sessions, to be looked at.
+    pub fn peers(&self) -> impl Iterator<Item = &Peer> {
+        self.sessions.peers()
     }
 
     fn handle_timer(&mut self, now: Now, tick: Tick, timer: Timer, out: &mut Out) {

@@ -158,6 +158,10 @@ impl Sessions {
         self.slab.iter().map(|(slot, _)| Slot(slot)).collect()
     }
 
+    pub(super) fn peers(&self) -> impl Iterator<Item = &Peer> {
+        self.slab.iter().map(|(_, session)| &session.peer)
+    }
+
     pub(super) fn handle_index_time(&mut self, now: Tick) {
         self.indexes_scheduled = None;
         self.indexes.handle_time(now);

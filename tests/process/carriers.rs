@@ -82,7 +82,8 @@ fn a_connection_cut_into_single_bytes_carries_the_same_letters() {
     home.write("contacts.toml", format!("[contacts]\nTOM = {entry}\nJACK = {entry}\n"));
     let mut jack = home.listen("JACK", &["--tcp", "--json"]);
     let texts = ["短", "", "a letter of several records: ", "一棵树"];
-    let texts: Vec<String> = texts.iter().enumerate().map(|(n, text)| format!("{n}{}", text.repeat(800))).collect();
+    let texts: Vec<String> =
+        texts.iter().enumerate().map(|(n, text)| format!("{n}{}", text.repeat(800))).collect();
     let input = texts.join("\n");
     let ended = home.run_with(&["send", "--as", "TOM", "--tcp", "--lines", "JACK"], input.as_bytes()).with(0);
     assert_eq!(ended.out.len(), texts.len());

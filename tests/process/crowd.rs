@@ -22,7 +22,8 @@ fn write_letters(home: &Home, from: [&str; 2], to: [&str; 2]) {
     let count = (2 * EACH).to_string();
     let listeners = to.map(|name| home.listen(name, &["--json", "--count", &count, carrier(name)]));
     for recipient in to {
-        let mut senders = from.map(|name| home.start(&["send", "--as", name, "--lines", recipient, carrier(name)]));
+        let mut senders =
+            from.map(|name| home.start(&["send", "--as", name, "--lines", recipient, carrier(name)]));
         for (sender, name) in senders.iter_mut().zip(from) {
             let lines: String = (0..EACH).map(|n| format!("{name} 给 {recipient} {n}\n")).collect();
             sender.feed(lines.as_bytes());
@@ -49,7 +50,10 @@ fn check(listener: Running, me: &str, from: [&str; 2]) {
     }
     for name in from {
         let wanted: Vec<String> = (0..EACH).map(|n| format!("{name} 给 {me} {n}")).collect();
-        assert!(texts.remove(name).as_ref() == Some(&wanted), "{name} to {me}: lost, doubled or out of order");
+        assert!(
+            texts.remove(name).as_ref() == Some(&wanted),
+            "{name} to {me}: lost, doubled or out of order"
+        );
     }
     assert!(texts.is_empty());
 }

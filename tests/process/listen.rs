@@ -41,7 +41,10 @@ fn json_lines_have_the_promised_keys() {
 #[test]
 fn a_sender_has_the_name_of_the_readers_own_book() {
     let (home, relay) = town(&[], &[]);
-    home.write("contacts.toml", format!("[contacts]\n\"大郎\" = {{ relay = \"{}\", member = \"武大郎\" }}\n", relay.udp));
+    home.write(
+        "contacts.toml",
+        format!("[contacts]\n\"大郎\" = {{ relay = \"{}\", member = \"武大郎\" }}\n", relay.udp),
+    );
     let mut tom = home.listen("TOM", &["--count", "1"]);
     home.send("武大郎", "TOM", "x").result();
     assert!(tom.out().ends_with(" 大郎 [udp] x"));
@@ -80,7 +83,8 @@ fn a_reader_that_has_read_enough_ends_it_with_success() {
 fn the_same_key_on_another_machine_takes_over_and_the_first_is_told() {
     let (home, relay) = town(&[], &["JACK"]);
     let first = home.listen("TOM", &[]);
-    let copied = Command::new("cp").args(["-R", ".local/share/queqiao", "copy"]).current_dir(home.path(".")).status();
+    let copied =
+        Command::new("cp").args(["-R", ".local/share/queqiao", "copy"]).current_dir(home.path(".")).status();
     assert!(copied.unwrap().success());
     let mut second = home.listen("TOM", &["--data", "copy", "--count", "1"]);
     let ended = first.end().with(1);

@@ -23,7 +23,8 @@ fn a_name_belongs_to_the_first_key_also_after_the_relay_restarts() {
 fn the_relay_echoes() {
     let (home, _relay) = town(&["--tcp"], &["TOM"]);
     for carrier in ["--udp", "--tcp"] {
-        let ended = home.run(&["send", "--as", "TOM", carrier, "echo", "--reply", "20s", "hello 鹊桥"]).with(0);
+        let ended =
+            home.run(&["send", "--as", "TOM", carrier, "echo", "--reply", "20s", "hello 鹊桥"]).with(0);
         assert!(ended.out[0].starts_with("delivered "), "{ended:?}");
         assert_eq!(ended.out[1..], ["HELLO 鹊桥"]);
     }

@@ -14,12 +14,9 @@ fn no_relay_at_all_is_told_soon_with_the_command_that_starts_one() {
     let addr = nobody();
     home.book(&["JACK"], &addr);
     let wanted = format!("no relay answers at {addr}; start one: queqiao relay --tcp");
-    for args in [
-        &["listen", "--as", "TOM"][..],
-        &["listen", "--as", "TOM", "--udp"],
-        &["chat", "--as", "TOM"],
-        &["send", "--as", "TOM", "JACK", "x"],
-    ] {
+    for args in
+        [&["listen", "--as", "TOM"][..], &["chat", "--as", "TOM"], &["send", "--as", "TOM", "JACK", "x"]]
+    {
         let mut running = home.start(args);
         assert_eq!(running.until_err_within("no relay", SOON), wanted, "{args:?}");
         assert_eq!(running.terminate().with(130).err, [wanted.as_str()], "{args:?}");

@@ -100,7 +100,8 @@ fn a_damaged_or_open_key_is_named_and_left_as_it_is() {
     let start = ["relay", "--bind", "127.0.0.1:0", "--data", "r"];
 
     fs::set_permissions(&key, Permissions::from_mode(0o644)).unwrap();
-    home.run(&start).one_line(1, "r/relay.key holds a secret key, but others may read it (mode 644); run: chmod 600");
+    home.run(&start)
+        .one_line(1, "r/relay.key holds a secret key, but others may read it (mode 644); run: chmod 600");
     fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
 
     let damaged = good.replace('\n', "A\n");
@@ -113,7 +114,8 @@ fn a_damaged_or_open_key_is_named_and_left_as_it_is() {
     fs::write(&key, good).unwrap();
     fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
 
-    fs::write(home.path("r/relay.sqlite"), "not a database, and long enough to look like one".repeat(50)).unwrap();
+    fs::write(home.path("r/relay.sqlite"), "not a database, and long enough to look like one".repeat(50))
+        .unwrap();
     home.run(&start).one_line(1, "r/relay.sqlite is not a database of queqiao");
 }
 
@@ -124,7 +126,8 @@ fn a_members_open_key_is_named() {
     let member = fs::read_dir(home.path(".local/share/queqiao/members")).unwrap().next().unwrap().unwrap();
     let key = member.path().join("identity.key");
     fs::set_permissions(&key, Permissions::from_mode(0o604)).unwrap();
-    home.send("TOM", "echo", "x").one_line(1, "identity.key holds a secret key, but others may read it (mode 604)");
+    home.send("TOM", "echo", "x")
+        .one_line(1, "identity.key holds a secret key, but others may read it (mode 604)");
     fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
     fs::write(&key, "x").unwrap();
     home.send("TOM", "echo", "x").one_line(1, "identity.key is damaged");

@@ -12,7 +12,10 @@ fn words_are_one_letter_and_options_stand_anywhere() {
         (&["send", "--as", "TOM", "JACK", "hello", "there"][..], "hello there"),
         (&["send", "JACK", "约不", "--as", "TOM", "--udp"], "约不"),
         (&["--lang", "en", "send", "JACK", "--as=TOM", "--", "--as", "-x"], "--as -x"),
-        (&["send", "--as", "TOM", "--wait", "delivered", "JACK", "a  b\n\tc \u{1b}[31m"], "a  b\n\tc \u{1b}[31m"),
+        (
+            &["send", "--as", "TOM", "--wait", "delivered", "JACK", "a  b\n\tc \u{1b}[31m"],
+            "a  b\n\tc \u{1b}[31m",
+        ),
     ] {
         let ended = home.run(args);
         let id = ended.result().strip_prefix("delivered ").unwrap_or_else(|| panic!("{ended:?}"));
@@ -30,7 +33,8 @@ fn standard_input_is_one_letter_or_one_a_line() {
     let mut next = || serde_json::from_str::<serde_json::Value>(&jack.out()).unwrap()["text"].clone();
     home.run_with(&["send", "--as", "TOM", "JACK", "-"], "一\n二\n".as_bytes()).result();
     assert_eq!(next(), "一\n二");
-    let lines = home.run_with(&["send", "--as", "TOM", "JACK", "--lines"], "一\r\n\n二\n三".as_bytes()).with(0);
+    let lines =
+        home.run_with(&["send", "--as", "TOM", "JACK", "--lines"], "一\r\n\n二\n三".as_bytes()).with(0);
     assert_eq!(lines.out.len(), 3);
     assert!(lines.out.iter().all(|line| line.starts_with("delivered ")), "{lines:?}");
     assert_eq!([next(), next(), next()], ["一", "二", "三"]);

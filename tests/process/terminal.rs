@@ -1,1 +1,171 @@
-//! .
+//! `queqiao chat --line` on a terminal: prompts, letters above the line, and a terminal left as it was found.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+use rustix::fs::{Mode, OFlags, open};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
+
+use crate::world::{Home, Running, SOON, town};
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A terminal with a process on it.
+struct Terminal {
+    keyboard: File,
+    shows: Receiver<Vec<u8>>,
+    shown: String,
+    process: Running,
+    /// Kept open, so that what the process leaves behind can be looked at.
+    screen: OwnedFd,
+    before: Termios,
+}
+
+impl Terminal {
+    fn start(home: &Home, args: &[&str]) -> Terminal {
+        let front = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&front).unwrap();
+        unlockpt(&front).unwrap();
+        let name = ptsname(&front, Vec::new()).unwrap();
+        let screen = open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+        tcsetwinsize(&screen, Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+        let before = tcgetattr(&screen).unwrap();
+        let mut command = home.command(args);
+        let end = || screen.try_clone().unwrap();
+        command.env("TERM", "xterm").stdin(end()).stdout(end()).stderr(end());
+        let process = Running::start(command);
+        let keyboard = File::from(front);
+        let (mut output, (told, shows)) = (keyboard.try_clone().unwrap(), channel());
+        thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(len @ 1..) = output.read(&mut bytes) {
+                if told.send(bytes[..len].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        Terminal { keyboard, shows, shown: String::new(), process, screen, before }
+    }
+
+    fn press(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Waits until `text` is shown, and forgets everything up to it.
+    fn until(&mut self, text: &str) {
+        let mut raw = Vec::new();
+        loop {
+            if let Some(at) = self.shown.find(text) {
+                self.shown.drain(..at + text.len());
+                return;
+            }
+            match self.shows.recv_timeout(DEADLINE) {
+                Ok(bytes) => raw.extend(bytes),
+                Err(why) => panic!("`{text}` was not shown ({why}); since the last: {:?}", self.shown),
+            }
+            // A character may be cut in two between reads.
+            if let Ok(whole) = std::str::from_utf8(&raw) {
+                self.shown.push_str(&without_escapes(whole));
+                raw.clear();
+            }
+        }
+    }
+
+    fn ends_with(self, status: i32) {
+        self.process.end_within(SOON).with(status);
+        let after = tcgetattr(&self.screen).unwrap();
+        assert_eq!(after.local_modes, self.before.local_modes);
+        assert_eq!(after.input_modes, self.before.input_modes);
+        assert_eq!(after.output_modes, self.before.output_modes);
+    }
+}
+
+/// The text without CSI sequences (ECMA-48 §5.4) and carriage returns.
+fn without_escapes(text: &str) -> String {
+    let mut plain = String::new();
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\u{1b}' => {
+                let _ = chars.by_ref().skip(1).find(|c| ('@'..='~').contains(c));
+            }
+            '\r' => {}
+            _ => plain.push(c),
+        }
+    }
+    plain
+}
+
+#[test]
+fn the_conversation_in_chinese_with_its_prompts() {
+    let (home, relay) = town(&[], &["TOM", "JACK"]);
+    let mut jack = home.chat("JACK", &relay, &[]);
+    let mut tom = Terminal::start(&home, &["chat", "--line", "--as", "TOM", "--lang", "zh"]);
+    tom.until("请选择聊天对象: ");
+    tom.press("JACK\r");
+    tom.until("请输入消息,回车发送: ");
+    tom.press("约不\r");
+    assert!(jack.out().ends_with("约不"));
+    jack.write("TOM\n不约\n");
+    tom.until("来自 JACK [udp] ");
+    tom.until(" 的一条消息: 不约\n");
+    tom.until("请输入消息,回车发送: ");
+    tom.press("quit\r");
+    tom.until("请选择聊天对象: ");
+    tom.press("quit\r");
+    tom.ends_with(0);
+}
+
+#[test]
+fn a_letter_appears_above_a_line_half_typed() {
+    let (home, relay) = town(&[], &["TOM", "JACK"]);
+    let mut jack = home.chat("JACK", &relay, &[]);
+    let mut tom = Terminal::start(&home, &["chat", "--line", "--as", "TOM", "JACK"]);
+    tom.until("Type a message, Enter sends: ");
+    tom.press("first\r");
+    assert!(jack.out().ends_with("first"));
+    tom.press("half a");
+    tom.until("half a");
+    jack.write("TOM\nhello\n");
+    tom.until("Message from JACK [udp] ");
+    tom.until("hello\n");
+    tom.until("Type a message, Enter sends: half a");
+    tom.press(" line\r");
+    assert!(jack.out().ends_with("half a line"));
+    tom.press("\u{3}");
+    tom.ends_with(130);
+}
+
+#[test]
+fn a_terminal_is_asked_for_the_name_which_is_written_nowhere() {
+    let (home, _relay) = town(&[], &["JACK"]);
+    let book = home.read("contacts.toml");
+    let mut chat = Terminal::start(&home, &["chat", "--line"]);
+    chat.until("Your name: ");
+    chat.press("a b\n");
+    chat.until("a name cannot have a space in it");
+    chat.until("Your name: ");
+    chat.press("TOM\n");
+    chat.until("Choose a contact: ");
+    chat.press("\u{4}");
+    chat.ends_with(0);
+    assert_eq!(home.read("contacts.toml"), book);
+}
+
+#[test]
+fn a_terminal_is_left_as_it_was_found_by_signals() {
+    let (home, _relay) = town(&[], &["JACK"]);
+    for signal in [rustix::process::Signal::TERM, rustix::process::Signal::INT] {
+        let mut chat = Terminal::start(&home, &["chat", "--line", "--as", "TOM"]);
+        chat.until("Choose a contact: ");
+        chat.press("half");
+        chat.until("half");
+        chat.process.signal(signal);
+        chat.ends_with(130);
+    }
+}

@@ -68,7 +68,10 @@ fn what_scripts_read_is_never_translated() {
     let sent = home.run(&["--lang", "zh", "send", "--as", "TOM", "echo", "x"]);
     assert!(sent.result().starts_with("delivered "));
     let refused = home.run(&["--lang", "zh", "send", "--as", "TOM", "JACK", "x"]).with(1);
-    assert!(refused.said()[0].starts_with("refused ") && refused.said()[0].ends_with(" unknown"), "{refused:?}");
+    assert!(
+        refused.said()[0].starts_with("refused ") && refused.said()[0].ends_with(" unknown"),
+        "{refused:?}"
+    );
     let mut command = home.command(&["relay", "--bind", "127.0.0.1:0", "--data", "other", "--lang", "zh"]);
     command.env("LC_ALL", "zh_CN.UTF-8");
     assert!(Running::start(command).out().starts_with("ready udp="));
@@ -85,12 +88,15 @@ fn flags_come_from_the_environment_and_flags_win() {
         Running::start(command)
     };
     assert!(run(&[], &["send", "echo", "x"]).end().result().starts_with("delivered "));
-    assert!(home.path("d/members").is_dir() && !home.path(".local").exists());
+    assert!(home.path("d/members").is_dir() && !home.path(".local/share/queqiao/members").exists());
     for yes in ["1", "true"] {
         let mut tom = run(&[("QUEQIAO_TCP", yes)], &["listen"]);
         assert!(tom.until_err("connected to").ends_with("over TCP"));
         tom.terminate().with(130);
     }
+    let mut tom = run(&[("QUEQIAO_TCP", "1")], &["listen", "--udp"]);
+    assert!(tom.until_err("connected to").ends_with("over UDP"));
+    tom.terminate().with(130);
     run(&[("QUEQIAO_AS", "")], &["send", "echo", "x"]).end().with(2);
     let mut jack = run(&[], &["listen", "--as", "JACK"]);
     jack.until_err("connected to");

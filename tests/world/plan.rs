@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use queqiao::client::{Carriers, Command};
+use queqiao::relay::Limits;
 
 use super::cover::Count;
+use super::oracle::End;
 use super::tcp::Side;
 use super::weather::{Weather, chance};
 use super::world::{RELAY_HOST, World};
@@ -15,7 +17,7 @@ pub const HEALED_FOR: Duration = Duration::from_secs(90);
 /// Both ends must then be as good as silent for so long.
 const QUIET_FOR: Duration = Duration::from_secs(60);
 /// What a client and the relay may exchange in that time: keep-alives and their acks, and one renewal of keys.
-const QUIET_DATAGRAMS_MAX: u64 = 24;
+const QUIET_PACKETS_MAX: u64 = 24;
 
 /// One seed, from beginning to end.
 pub fn live(world: &mut World) {
@@ -34,7 +36,15 @@ pub fn live(world: &mut World) {
     assert!(ended, "{} letters have no end: {:?}", open.len(), open.first().map(|l| world.fate(*l)));
     world.run_for(HEALED_FOR);
     be_quiet(world);
+    speak_again(world);
     world.finish();
+}
+
+/// A world with everything a seed decides about the relay itself.
+pub fn world(seed: u64) -> World {
+    let tight = seed % 8 == 3;
+    let limits = Limits { pair_letters: 6, pair_bytes: 200_000, ..Limits::default() };
+    World::with_limits(seed, if tight { limits } else { Limits::default() })
 }
 
 fn people(world: &mut World) {
@@ -118,7 +128,8 @@ fn say_something(world: &mut World) {
     };
     let len = match world.rng.below(40) {
         0 => 64 * 1024,
-        1 => world.rng.below(64 * 1024 + 10) as usize,
+        1 => world.rng.below(64 * 1024) as usize,
+        2 if chance(&mut world.rng, 100) => 64 * 1024 + 1,
         2..=5 => world.rng.below(4_000) as usize,
         _ => world.rng.below(120) as usize,
     };
@@ -134,7 +145,7 @@ fn say_something(world: &mut World) {
 }
 
 fn go_wrong(world: &mut World, span: Duration) {
-    for _ in 0..world.rng.below(14) {
+    for _ in 0..world.rng.below(24) {
         let at = Duration::from_micros(world.rng.below(span.as_micros() as u64));
         world.later(at, fault);
     }
@@ -173,8 +184,9 @@ fn second_machine(world: &mut World) {
 
 fn fault(world: &mut World) {
     let client = world.rng.below(world.stations.len() as u64) as usize;
-    let span = Duration::from_millis(world.rng.below(12_000));
-    match world.rng.below(12) {
+    let long = chance(&mut world.rng, 200);
+    let span = Duration::from_millis(world.rng.below(if long { 90_000 } else { 8_000 }));
+    match world.rng.below(13) {
         0 | 1 => change_weather(world, client),
         2 | 3 => {
             let new_host = chance(&mut world.rng, 300);
@@ -183,6 +195,7 @@ fn fault(world: &mut World) {
         4 => hole(world, client, span, [true, false], true),
         5 => hole(world, client, span, [false, true], true),
         6 => hole(world, client, span, [true, true], false),
+        12 => hole(world, client, span, [true, true], true),
         7 => break_tcp(world, client, span),
         8 => pause(world, client, span),
         9 => {
@@ -247,15 +260,31 @@ fn grow_old(world: &mut World) {
 }
 
 fn be_quiet(world: &mut World) {
-    let before = world.datagrams;
+    let before = world.datagrams + world.records;
     world.run_for(QUIET_FOR);
-    let sent = world.datagrams - before;
-    let most = QUIET_DATAGRAMS_MAX * world.stations.len() as u64;
-    assert!(sent <= most, "{sent} datagrams though nobody says anything");
+    let sent = world.datagrams + world.records - before;
+    let most = QUIET_PACKETS_MAX * world.stations.len() as u64;
+    assert!(sent <= most, "{sent} packets though nobody says anything");
     for (client, station) in world.stations.iter().enumerate() {
         let peer = station.node.core.peer(&station.relay);
         assert!(station.stopped || peer.is_some(), "client {client} has no session though all is well");
         let unacked = peer.map_or(0, |peer| peer.link().unacked_bytes());
         assert!(station.stopped || unacked == 0, "client {client} has {unacked} bytes unacknowledged");
     }
+}
+
+/// Everybody who still tries is there for everybody else.
+fn speak_again(world: &mut World) {
+    let present: Vec<usize> = (0..world.stations.len()).filter(|c| !world.stations[*c].stopped).collect();
+    let mut letters = Vec::new();
+    for from in &present {
+        for to in &present {
+            let name = world.stations[*to].name.clone();
+            letters.push(world.send(*from, &name, "are you there?"));
+        }
+    }
+    let all = |w: &World| letters.iter().all(|l| w.fate(*l).end == Some(End::Delivered));
+    let heard = world.run_until(Duration::from_secs(5), all);
+    let deaf = letters.iter().map(|l| world.fate(*l)).find(|fate| fate.end != Some(End::Delivered));
+    assert!(heard, "all is well, and not everybody is heard: {deaf:?}");
 }

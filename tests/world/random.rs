@@ -5,8 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::cover::{Count, Cover};
-use super::plan::live;
-use super::world::World;
+use super::plan::{live, world};
 
 const SEEDS: std::ops::Range<u64> = 0..300;
 const THREADS: usize = 2;
@@ -33,7 +32,7 @@ fn seeds() -> std::ops::Range<u64> {
 
 fn run(seed: u64) -> Result<Cover, String> {
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        let mut world = World::new(seed);
+        let mut world = world(seed);
         live(&mut world);
         world.cover.clone()
     }));
@@ -89,7 +88,7 @@ fn every_seed_keeps_the_promises() {
 #[test]
 fn a_seed_gives_the_same_world_twice() {
     let story = |seed| {
-        let mut world = World::new(seed);
+        let mut world = world(seed);
         live(&mut world);
         (world.datagrams, world.now, world.cover.table())
     };

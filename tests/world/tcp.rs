@@ -61,6 +61,8 @@ pub struct Conn {
     pub cut: usize,
     /// Chance in a thousand that a segment has a flipped bit that TCP's own sum missed.
     pub corrupt: u64,
+    /// How many had.
+    pub flipped: u64,
 }
 
 /// What a side is told.
@@ -107,7 +109,7 @@ impl Conn {
         dialled.greeted = true;
         let accepted = Socket::new(relay_id, Deframer::for_relay());
         let socket = [dialled, accepted];
-        Conn { client, client_life, tries: 0, established: false, socket, cut, corrupt: 0 }
+        Conn { client, client_life, tries: 0, established: false, socket, cut, corrupt: 0, flipped: 0 }
     }
 
     pub fn side(&mut self, side: Side) -> &mut Socket {
@@ -160,6 +162,7 @@ impl Conn {
             if super::weather::chance(rng, corrupt) {
                 let bit = rng.below(len as u64 * 8) as usize;
                 bytes[bit / 8] ^= 1 << (bit % 8);
+                self.flipped += 1;
             }
             let other = self.side(side.other());
             let at = lane.carry_segment(now, len, rng).max(other.last_arrival);

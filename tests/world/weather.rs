@@ -102,7 +102,8 @@ impl Lane {
 
     fn loses(&mut self, len: usize, rng: &mut Rng) -> Option<Count> {
         let ends = 125;
-        self.in_burst = if self.in_burst { !chance(rng, ends) } else { chance(rng, self.weather.burst) };
+        let begins = chance(rng, self.weather.burst);
+        self.in_burst = self.weather.burst > 0 && if self.in_burst { !chance(rng, ends) } else { begins };
         let weather = &self.weather;
         if weather.udp_hole {
             return Some(Count::LostInHole);

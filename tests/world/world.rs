@@ -7,6 +7,7 @@ use std::time::Duration;
 use queqiao::base::{ConnId, HostPort, OutboxId, PublicKey, Rng, Tick, Ticket};
 use queqiao::client::{self, Carriers, Client, Command, Event, RelaySpec};
 use queqiao::relay::{self, Limits, Relay};
+use queqiao::session::SessionId;
 
 use super::agenda::Agenda;
 use super::cover::{Count, Cover};
@@ -112,7 +113,10 @@ pub struct World {
     /// TCP segments are cut at most so long.
     pub cut: usize,
     pub tcp_corrupt: u64,
+    /// Sent so far: datagrams, and packets on TCP.
     pub datagrams: u64,
+    pub records: u64,
+    relay_watches: BTreeMap<SessionId, PeerWatch>,
     pub trace: bool,
     last_stats: relay::Stats,
 }
@@ -168,6 +172,8 @@ impl World {
             cut: 16 * 1024,
             tcp_corrupt: 0,
             datagrams: 0,
+            records: 0,
+            relay_watches: BTreeMap::new(),
             trace: std::env::var_os("QUEQIAO_SEED").is_some(),
             last_stats: relay::Stats::default(),
         }
@@ -416,6 +422,10 @@ impl World {
         let sessions = self.relay.core.session_count();
         let most = self.stations.len() * 3 + 3;
         assert!(sessions <= most, "{sessions} sessions of {} clients", self.stations.len());
+        for peer in self.relay.core.peers() {
+            let watch = self.relay_watches.entry(peer.id()).or_default();
+            watch.look(self.now, Some(peer), &mut self.cover);
+        }
     }
 
     pub fn note_relay_stats(&mut self) {
@@ -428,6 +438,7 @@ impl World {
     /// Sums what is counted at the end.
     pub fn finish(&mut self) {
         self.note_relay_stats();
+        self.relay_watches.values_mut().for_each(|watch| watch.finish(&mut self.cover));
         for station in &mut self.stations {
             station.watch.finish(&mut self.cover);
         }

@@ -231,8 +231,8 @@ help--lang = Speak English (en) or Chinese (zh); otherwise as the locale says
 help--contacts = The address book [otherwise ./contacts.toml, then the one in the configuration folder]
 help--name = Who I am [otherwise the name under [me] in the address book]
 help--data = The folder for keys and pins
-help--tcp = Use TCP only
-help--udp = Use UDP only
+help--tcp = Use TCP only [env: QUEQIAO_TCP=1]
+help--udp = Use UDP only [env: QUEQIAO_UDP=1]
 help-relay = Run a relay
 help-relay--bind = Where to listen on UDP; port 0 picks a free one
 help-relay--tcp = Listen on TCP too, at the same port unless another address is given

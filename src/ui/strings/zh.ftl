@@ -222,8 +222,8 @@ help--lang = 使用英文(en)或中文(zh);缺省按系统区域设置
 help--contacts = 通讯录文件 [缺省为 ./contacts.toml,其次为配置文件夹中的那份]
 help--name = 我的名字 [缺省为通讯录 [me] 下的名字]
 help--data = 存放密钥等数据的文件夹
-help--tcp = 只用 TCP
-help--udp = 只用 UDP
+help--tcp = 只用 TCP [env: QUEQIAO_TCP=1]
+help--udp = 只用 UDP [env: QUEQIAO_UDP=1]
 help-relay = 运行中继
 help-relay--bind = UDP 监听地址;端口 0 表示任选空闲端口
 help-relay--tcp = 同时监听 TCP;不写地址则用同一端口

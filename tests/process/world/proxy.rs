@@ -55,11 +55,8 @@ impl UdpProxy {
     pub fn open(relay: SocketAddr) -> UdpProxy {
         let (front, back) = (socket(), socket());
         back.connect(relay).unwrap();
-        let proxy = UdpProxy {
-            addr: front.local_addr().unwrap(),
-            swallows: Arc::default(),
-            over: Arc::default(),
-        };
+        let proxy =
+            UdpProxy { addr: front.local_addr().unwrap(), swallows: Arc::default(), over: Arc::default() };
         let (swallows, over) = (proxy.swallows.clone(), proxy.over.clone());
         thread::spawn(move || {
             let (mut bytes, mut client) = ([0; 2048], None);

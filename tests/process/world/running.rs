@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// What is promised within a second: generous for busy machines, and shorter than every time-out that could stand in.
-pub const SOON: Duration = Duration::from_secs(4);
+pub const SOON: Duration = Duration::from_millis(2_500);
 
 /// A process that has been started; it is killed when the value is dropped.
 pub struct Running {
@@ -118,7 +118,7 @@ impl Running {
         thread::spawn(move || input.write_all(&bytes));
     }
 
-    /// Nobody reads its results from now on.
+    /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(self.pid, signal).unwrap();
     }
@@ -178,13 +178,14 @@ impl Ended {
     /// It ended with this status.
     #[track_caller]
     pub fn with(self, code: i32) -> Ended {
-        assert_eq!(self.code, code, "{self:#?}");
+        assert_eq!(self.code, code, "{} {self:#?}", self.what);
         self
     }
 
     /// What it said to people, without the line about a relay's key seen for the first time.
     pub fn said(&self) -> Vec<&str> {
-        self.err.iter().map(String::as_str).filter(|line| !line.starts_with("first contact")).collect()
+        let first = |line: &&str| line.starts_with("first contact") || line.starts_with("首次连接");
+        self.err.iter().map(String::as_str).filter(|line| !first(line)).collect()
     }
 
     /// It ended with this status, without results, and said one line, which holds `needle`.

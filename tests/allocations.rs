@@ -1,0 +1,190 @@
+//! A busy relay allocates nothing for each packet: counted on the thread of its real loop (core, sockets and the way to
+//! the store included), while two clients on another thread exchange letters.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+use queqiao::app::RelayServer;
+use queqiao::base::{Effect, HostPort, Inbox, Input, OutboxId, Outputs, Tick, turn};
+use queqiao::client::{Carriers, Client, Command, Config, Event, Progress, Record, RelaySpec};
+use queqiao::net::{self, Group, Net, NetConfig};
+use queqiao::relay::{Command as RelayCommand, Limits};
+use queqiao::store::{Ephemeral, RelayState};
+
+/// Letters before the count begins: every buffer has its size by then.
+const WARM_UP: u64 = 2_000;
+/// Letters counted.
+const LETTERS: u64 = 10_000;
+/// A letter costs its body in the recipient's queue, and may cost one allocation more.
+const ALLOCATIONS_PER_LETTER_MAX: u64 = 2;
+
+#[test]
+fn one_letter_at_a_time_costs_at_most_two_allocations() {
+    hold(Carriers::Udp, 1);
+}
+
+#[test]
+fn letters_in_a_window_of_64_cost_at_most_two_allocations() {
+    hold(Carriers::Udp, 64);
+}
+
+#[test]
+fn over_tcp_a_letter_costs_no_more() {
+    hold(Carriers::Tcp, 1);
+    hold(Carriers::Tcp, 64);
+}
+
+fn hold(carriers: Carriers, window: u64) {
+    let (allocations, packets) = allocations_of_the_relay(carriers, window);
+    println!("{carriers:?} window {window}: {allocations} allocations, {LETTERS} letters, {packets} packets");
+    assert!(allocations <= ALLOCATIONS_PER_LETTER_MAX * LETTERS, "{allocations} allocations");
+}
+
+/// Allocations of the relay's thread while [`LETTERS`] letters pass, and packets it took in and sent meanwhile.
+fn allocations_of_the_relay(carriers: Carriers, window: u64) -> (u64, u64) {
+    let loopback = "127.0.0.1:0".parse().unwrap();
+    let state = RelayState { private_key: net::seed(), members: Vec::new() };
+    let limits = Limits { per_sender: false, ..Limits::default() };
+    let config = NetConfig::relay(loopback, Some(loopback));
+    let server = RelayServer::open(config, Ephemeral, state, limits).unwrap();
+    let (relay, inlet) = (HostPort::from(server.udp_addr()), server.inlet());
+    let (tell, told) = channel();
+    let counter = thread::spawn(move || count(server, &tell));
+    Talk::new(relay, carriers).run(window, &told);
+    assert!(inlet.command(RelayCommand::Stop));
+    counter.join().unwrap()
+}
+
+/// The relay's loop. Tells when the count is done, and goes on until it is stopped.
+fn count(mut server: RelayServer, tell: &Sender<()>) -> (u64, u64) {
+    let until = |server: &mut RelayServer, letters: u64| {
+        while server.stats().letters_stored < letters {
+            assert!(server.turn(|_| ()).unwrap(), "nobody stops the relay before the count is done");
+        }
+    };
+    until(&mut server, WARM_UP);
+    let before = server.net_stats();
+    let counted = allocation_counter::measure(|| until(&mut server, WARM_UP + LETTERS));
+    let after = server.net_stats();
+    tell.send(()).unwrap();
+    while server.turn(|_| ()).unwrap() {}
+    let packets =
+        |stats: net::Stats| stats.datagrams_in + stats.datagrams_out + stats.records_in + stats.records_out;
+    (counted.count_total, packets(after) - packets(before))
+}
+
+/// One client with its outside.
+struct End {
+    client: Client,
+    net: Net<Command>,
+    commands: VecDeque<Command>,
+    events: Vec<Event>,
+    out: Outputs<Record, Event>,
+    until: Option<Tick>,
+}
+
+struct Fed<'a>(&'a mut VecDeque<Command>, &'a mut Net<Command>);
+
+impl Inbox<Command> for Fed<'_> {
+    fn next_input(&mut self) -> Option<Input<'_, Command>> {
+        match self.0.pop_front() {
+            Some(command) => Some(Input::Command(command)),
+            None => self.1.next_input(),
+        }
+    }
+}
+
+impl End {
+    fn new(name: &str, relay: &HostPort, carriers: Carriers) -> End {
+        let config = Config {
+            name: Some(name.parse().unwrap()),
+            private_key: net::seed(),
+            outbox: OutboxId(7),
+            carriers,
+            counter_reserved: 0,
+            seed: net::seed(),
+        };
+        let spec = RelaySpec { addr: relay.clone(), tcp: None, key: None };
+        End {
+            client: Client::new(config),
+            net: Net::new(NetConfig::client()).unwrap(),
+            commands: VecDeque::from([Command::Relays(vec![spec])]),
+            events: Vec::new(),
+            out: Outputs::default(),
+            until: Some(Tick::ZERO),
+        }
+    }
+
+    fn turn(&mut self) {
+        self.net.wait(Some(Tick::ZERO));
+        let now = self.net.now();
+        let deadline =
+            turn(&mut self.client, now, &mut Fed(&mut self.commands, &mut self.net), &mut self.out);
+        let (events, inlet) = (&mut self.events, self.net.inlet());
+        self.net.carry_out(&mut self.out, |effect| match effect {
+            Effect::Persist(ticket, _) => inlet.committed(ticket),
+            Effect::Show(event) => events.push(event),
+            _ => {}
+        });
+        self.until = self.net.sleep_until(deadline);
+    }
+}
+
+/// Two clients on this thread, one of which writes to the other.
+struct Talk {
+    relay: HostPort,
+    group: Group,
+    ends: [End; 2],
+    online: usize,
+    in_flight: u64,
+    written: u64,
+}
+
+impl Talk {
+    fn new(relay: HostPort, carriers: Carriers) -> Talk {
+        let ends = ["TOM", "JACK"].map(|name| End::new(name, &relay, carriers));
+        let group = Group::new().unwrap();
+        ends.iter().enumerate().for_each(|(number, end)| group.join(number, &end.net).unwrap());
+        Talk { relay, group, ends, online: 0, in_flight: 0, written: 0 }
+    }
+
+    /// Keeps a window of letters in flight until the relay's thread has counted enough.
+    fn run(&mut self, window: u64, counted: &Receiver<()>) {
+        let mut ready = vec![0, 1];
+        while counted.try_recv().is_err() {
+            ready.drain(..).for_each(|number| self.ends[number].turn());
+            self.take_events();
+            while self.online == 2 && self.in_flight < window {
+                self.write();
+            }
+            let now = self.group.now().tick;
+            let look = now + std::time::Duration::from_millis(5);
+            let until =
+                self.ends.iter().filter_map(|end| end.until).min().map_or(look, |until| until.min(look));
+            let idle = self.ends[0].commands.is_empty();
+            let now = self.group.wait(if idle { until } else { now }, &mut ready).tick;
+            let due = |number: &usize| self.ends[*number].until.is_some_and(|until| until <= now);
+            ready.extend((0..2).filter(due));
+            ready.extend((!idle).then_some(0));
+        }
+    }
+
+    fn take_events(&mut self) {
+        for event in self.ends.iter_mut().flat_map(|end| end.events.drain(..)) {
+            match event {
+                Event::Online { .. } => self.online += 1,
+                Event::Progress { progress: Progress::Delivered, .. } => self.in_flight -= 1,
+                Event::Progress { .. } | Event::Letter(_) | Event::Pinned { .. } => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    fn write(&mut self) {
+        self.written += 1;
+        self.in_flight += 1;
+        let (request, relay, to) = (self.written, self.relay.clone(), "JACK".parse().unwrap());
+        self.ends[0].commands.push_back(Command::Send { request, relay, to, text: "x".repeat(100) });
+    }
+}
