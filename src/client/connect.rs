@@ -1,9 +1,9 @@
 //! How a session comes about and is kept: rounds of attempts over the permitted carriers.
 //!
 //! A *round* begins with the first look-up and ends with the first authenticated answer, or when every attempt has
-//! failed; then the next begins after 1, 2, 4 … 30 s with jitter. UDP is tried at once. A TCP connection is opened beside
-//! it after 250 ms, so that an address where nothing listens is known soon, and shakes hands there if UDP has not
-//! answered within a second.
+//! failed; then the next begins after 1, 2, 4 … 30 s with jitter. UDP is tried at once, TCP beside it after 250 ms, or at
+//! once if UDP failed last time; each shakes hands with a first message of its own. The first authenticated answer
+//! carries the conversation, and the other path is probed under its keys (`paths`).
 //!
 //! While there is a session its handshakes *continue* it: a round of repair when the path has gone silent, or one on the
 //! present path alone when keys are to be renewed.
@@ -14,6 +14,7 @@ use std::time::Duration;
 use crate::base::{Carrier, ConnId, Effect, HostPort, Now, Path, PublicKey, Rng, Tick, Why};
 use crate::peer::{Begin, Peer, Role};
 use crate::session::{Answered, Established, Hello, Initiator, KeyQuery, Lifetime};
+use crate::wire::packet::RESET_TOKEN_LEN;
 
 use super::api::{Carriers, Event, Record, Unreached};
 use super::attempt::{Attempt, Stage, Step};
@@ -21,8 +22,6 @@ use super::uplink::{Out, Shared, Told, Uplink, close_conn};
 
 /// A TCP connection is opened beside UDP after this time.
 const TCP_CONNECT_AFTER: Duration = Duration::from_millis(250);
-/// UDP has so long to answer before TCP shakes hands.
-const TCP_SHAKE_AFTER: Duration = Duration::from_secs(1);
 /// With TCP refused and UDP silent for this long, the user is told that no relay answers: within a second.
 const SILENT_AND_REFUSED: Duration = Duration::from_millis(900);
 /// With nothing heard on any carrier for this long, the user is told.
@@ -95,8 +94,29 @@ impl Connecting {
         self.tell_silence_at = None;
     }
 
-    pub(super) fn next_deadline(&self, now: Tick) -> Option<Tick> {
-        let attempts = self.attempts.iter().map(|a| a.next_deadline(now));
+    /// The relay's addresses over UDP, as far as they are known.
+    pub(super) fn udp_addrs(&self) -> &[SocketAddr] {
+        self.udp_addrs.as_deref().unwrap_or_default()
+    }
+
+    /// One of its addresses over TCP, another one for each failure.
+    pub(super) fn tcp_addr(&self, failures: u32) -> Option<SocketAddr> {
+        let addrs = self.tcp_addrs.as_deref()?;
+        addrs.get(failures as usize % addrs.len().max(1)).copied()
+    }
+
+    /// UDP to `path` was refused: TCP need not wait any longer. Whether that changes anything.
+    pub(super) fn hurry_tcp(&mut self, now: Tick, path: Path) -> bool {
+        let Path::Udp(addr) = path else { return false };
+        let early = self.tcp_at.is_some_and(|at| at > now) && self.udp_addrs().contains(&addr);
+        if early {
+            self.tcp_at = Some(now);
+        }
+        early
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Tick> {
+        let attempts = self.attempts.iter().map(Attempt::next_deadline);
         let paused = self.next_round_at.filter(|_| self.round.is_none());
         attempts.chain([paused, self.tcp_at, self.tell_silence_at].into_iter().flatten()).min()
     }
@@ -148,8 +168,8 @@ impl Uplink {
         connecting.tcp_refused = false;
         if let (Round::Rekey, Some(path)) = (round, self.peer.as_ref().and_then(Peer::path)) {
             let attempt = match path {
-                Path::Udp(addr) => Attempt::new(Carrier::Udp, vec![addr], now.tick, now.tick),
-                Path::Tcp(conn) => Attempt::new(Carrier::Tcp, Vec::new(), now.tick, now.tick).on(conn),
+                Path::Udp(addr) => Attempt::new(Carrier::Udp, vec![addr], now.tick),
+                Path::Tcp(conn) => Attempt::new(Carrier::Tcp, Vec::new(), now.tick).on(conn),
             };
             connecting.attempts.push(attempt);
             return;
@@ -197,26 +217,34 @@ impl Uplink {
             return self.connecting.back_off(now.tick, &mut shared.rng);
         }
         if use_udp {
-            connecting.attempts.push(Attempt::new(Carrier::Udp, udp.clone(), now.tick, now.tick));
+            connecting.attempts.push(Attempt::new(Carrier::Udp, udp.clone(), now.tick));
         }
-        if use_tcp && use_udp {
-            connecting.tcp_at = Some(now.tick + TCP_CONNECT_AFTER);
-        } else if use_tcp {
+        if !use_tcp {
+            self.close_beside(shared, out);
+        } else if let Some((conn, open)) = self.take_beside() {
+            let attempt = Attempt::new(Carrier::Tcp, self.tcp_addrs(), now.tick);
+            let attempt = if open { attempt.on(conn) } else { attempt.connecting(conn) };
+            self.connecting.attempts.push(attempt);
+        } else if use_udp && !self.choice.udp_failed {
+            self.connecting.tcp_at = Some(now.tick + TCP_CONNECT_AFTER);
+        } else {
             self.open_tcp(now.tick, shared, out);
         }
         self.drive_attempts(now, shared, out);
     }
 
     fn open_tcp(&mut self, now: Tick, shared: &mut Shared, out: &mut Out) {
-        let addrs = self.connecting.tcp_addrs.clone().unwrap_or_default();
+        let addrs = self.tcp_addrs();
         let Some(&addr) = addrs.first() else { return };
-        let alone = self.connecting.attempts.is_empty();
-        let not_before = if alone { now } else { self.connecting.since + TCP_SHAKE_AFTER };
         let conn = self.dial(shared, addr, out);
-        self.connecting.attempts.push(Attempt::new(Carrier::Tcp, addrs, now, not_before).connecting(conn));
+        self.connecting.attempts.push(Attempt::new(Carrier::Tcp, addrs, now).connecting(conn));
     }
 
-    fn dial(&self, shared: &mut Shared, addr: SocketAddr, out: &mut Out) -> ConnId {
+    fn tcp_addrs(&self) -> Vec<SocketAddr> {
+        self.connecting.tcp_addrs.clone().unwrap_or_default()
+    }
+
+    pub(super) fn dial(&self, shared: &mut Shared, addr: SocketAddr, out: &mut Out) -> ConnId {
         shared.next_conn += 1;
         let conn = ConnId(shared.next_conn);
         shared.conns.insert(conn, self.spec.addr.clone());
@@ -225,6 +253,9 @@ impl Uplink {
     }
 
     pub(super) fn handle_opened(&mut self, now: Now, shared: &mut Shared, conn: ConnId, out: &mut Out) {
+        if self.beside_opened(conn) {
+            return;
+        }
         if let Some(attempt) = self.connecting.attempts.iter_mut().find(|a| a.conn() == Some(conn)) {
             attempt.enter(now.tick, Stage::Ready);
         }
@@ -240,6 +271,7 @@ impl Uplink {
         out: &mut Out,
     ) {
         shared.conns.remove(&conn);
+        self.beside_closed(now.tick, conn);
         if let Some(peer) = &mut self.peer {
             peer.handle_path_closed(now.tick, Path::Tcp(conn));
         }
@@ -308,7 +340,7 @@ impl Uplink {
     /// Begins the stage that a ready attempt comes to: the question for the key, or the handshake.
     fn make_ready(&mut self, now: Now, shared: &mut Shared, place: usize, out: &mut Out) {
         let attempt = &mut self.connecting.attempts[place];
-        if !matches!(attempt.stage, Stage::Ready) || attempt.not_before > now.tick {
+        if !matches!(attempt.stage, Stage::Ready) {
             return;
         }
         let Some(key) = self.spec.key else {
@@ -382,7 +414,8 @@ impl Uplink {
         }
     }
 
-    /// The first authenticated answer carries the conversation; every other attempt ends.
+    /// The first authenticated answer carries the conversation; every other attempt ends, but a connection of it is kept
+    /// while UDP is being proved.
     fn establish(
         &mut self,
         now: Now,
@@ -392,20 +425,22 @@ impl Uplink {
         out: &mut Out,
     ) {
         let (Established { keys, welcome }, rtt) = answer;
-        let kept = if let Path::Tcp(conn) = path { Some(conn) } else { None };
+        let rekey = self.connecting.round == Some(Round::Rekey);
+        let beside = self.racing_conn(shared.carriers);
+        let kept = match path {
+            Path::Tcp(conn) => Some(conn),
+            Path::Udp(_) => beside.map(|(conn, _)| conn),
+        };
         self.cancel_attempts_but(now.tick, shared, kept, out);
         self.connecting.succeeded();
         self.pin(shared, out);
+        let before = self.peer.as_ref().and_then(Peer::path);
         let continued = self.peer.as_mut().filter(|peer| welcome.continued && peer.id() == welcome.session);
         if let Some(peer) = continued {
-            let before = peer.path();
             peer.renew(now.tick, keys);
             peer.select(now.tick, path);
             if let Some(Path::Tcp(conn)) = before.filter(|before| *before != path) {
                 close_conn(shared, conn, out);
-            }
-            if before.map(Path::carrier) != Some(path.carrier()) && self.told == Told::Online {
-                out.show(Event::Moved { relay: self.spec.addr.clone(), via: path.carrier() });
             }
             self.free_indexes(now.tick, shared);
         } else {
@@ -414,7 +449,39 @@ impl Uplink {
             let begin = Begin { role: Role::Client, path, keys, id, rtt, lifetime: Lifetime::default(), rng };
             self.begin(Peer::new(now.tick, begin), shared);
         }
+        if !rekey {
+            self.settled_on(now.tick, (before, path), beside, shared, out);
+        }
         self.tell_online(out);
+    }
+
+    /// The connection of an attempt over TCP that has not answered yet, and whether it is open.
+    fn racing_conn(&self, carriers: Carriers) -> Option<(ConnId, bool)> {
+        let auto = carriers == Carriers::Auto && self.connecting.round != Some(Round::Rekey);
+        let attempt = self.connecting.attempts.iter().find(|attempt| auto && attempt.conn().is_some())?;
+        Some((attempt.conn()?, attempt.is_open()))
+    }
+
+    /// The relay says that it has lost the session, with the token that only it can make: hands are shaken at once, for the
+    /// same session, in case that somebody else has drawn the token from it.
+    pub(super) fn handle_reset(
+        &mut self,
+        now: Now,
+        shared: &mut Shared,
+        index: u32,
+        token: &[u8; RESET_TOKEN_LEN],
+        out: &mut Out,
+    ) {
+        if self.stopped || !self.peer.as_ref().is_some_and(|peer| peer.is_reset(index, token)) {
+            return;
+        }
+        if matches!(self.connecting.round, Some(Round::Fresh | Round::Repair)) {
+            self.connecting.attempts.iter_mut().for_each(|attempt| attempt.hurry(now.tick));
+            return self.drive_attempts(now, shared, out);
+        }
+        self.cancel_attempts(now.tick, shared, out);
+        self.connecting.succeeded();
+        self.begin_round(now, shared, Round::Repair, out);
     }
 
     /// The relay has proved the key it showed: it is remembered from now on.

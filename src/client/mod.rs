@@ -7,19 +7,22 @@
 //! comes in is shown once and in its sender's order; one relay's trouble never stops another's conversation.
 //!
 //! Files: `api` (commands, events, records), `uplink` (one relay: session and letters), `connect` (how a session
-//! comes about), `attempt` (one try over one carrier), `outbox` and `ledger` (letters out and in), `counter`.
+//! comes about), `attempt` (one try over one carrier), `choice` and `paths` (which carrier a session is on), `outbox` and `ledger` (letters out and in), `counter`.
 
 mod api;
 mod attempt;
+mod choice;
 mod connect;
 mod counter;
 mod ledger;
 mod outbox;
+mod paths;
 mod uplink;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-pub use api::{Carriers, Command, Config, Event, Incoming, Progress, Record, RelaySpec, Unreached};
+pub use api::{Carriers, Command, Config, Event, Incoming, MovedWhy, Progress, Record, RelaySpec, Unreached};
 
 use crate::base::{Core, Effect, HostPort, Input, LetterId, Now, OutboxId, Path, Rng, Tick, Why};
 use crate::peer::Peer;
@@ -32,6 +35,9 @@ use uplink::{Out, Shared, Uplink};
 
 /// Session indexes of one client, live and at rest: a few for each relay.
 const INDEXES_MAX: usize = 4_096;
+
+/// A deadline missed by more than this means that the process was stopped or the machine slept.
+const OVERSLEPT: Duration = Duration::from_secs(1);
 
 /// The client.
 pub struct Client {
@@ -92,6 +98,12 @@ impl Client {
                     uplink.ping();
                 }
             }
+            Command::Carriers(carriers) => {
+                self.shared.carriers = carriers;
+                for uplink in self.uplinks.values_mut() {
+                    uplink.handle_carriers(now, &mut self.shared, out);
+                }
+            }
             Command::Leave => {
                 for uplink in self.uplinks.values_mut() {
                     uplink.flush(now, out);
@@ -147,6 +159,11 @@ impl Client {
                     uplink.handle_key_answer(now, shared, bytes, out);
                 }
             }
+            Ok(Packet::Reset { index, token }) => {
+                for uplink in self.uplinks.values_mut() {
+                    uplink.handle_reset(now, shared, index, token, out);
+                }
+            }
             _ => self.spoil(now, path, out),
         }
     }
@@ -173,9 +190,13 @@ impl Core for Client {
     type Event = Event;
 
     fn handle_time(&mut self, now: Now, out: &mut Out) {
+        let overslept = self.next_deadline().is_some_and(|at| now.tick.since(at) > OVERSLEPT);
         self.now = now.tick;
         self.shared.indexes.handle_time(now.tick);
         for uplink in self.uplinks.values_mut() {
+            if overslept {
+                uplink.handle_woken(now.tick);
+            }
             uplink.handle_time(now, &mut self.shared, out);
         }
     }
@@ -208,18 +229,23 @@ impl Core for Client {
             }
             Input::Committed(ticket) => self.handle_committed(now, ticket, true, out),
             Input::NotCommitted(ticket) => self.handle_committed(now, ticket, false, out),
-            Input::SendRefused(..) => {}
+            Input::SendRefused(path, _) => {
+                for uplink in self.uplinks.values_mut() {
+                    uplink.handle_send_refused(now, &mut self.shared, path, out);
+                }
+            }
         }
     }
 
     fn flush(&mut self, now: Now, out: &mut Out) {
         for uplink in self.uplinks.values_mut() {
+            uplink.choose(now, &mut self.shared, out);
             uplink.flush(now, out);
         }
     }
 
     fn next_deadline(&self) -> Option<Tick> {
-        let uplinks = self.uplinks.values().filter_map(|uplink| uplink.next_deadline(self.now));
+        let uplinks = self.uplinks.values().filter_map(|uplink| uplink.next_deadline(self.now, self.shared.carriers));
         uplinks.chain(self.shared.indexes.next_deadline()).min()
     }
 }

@@ -14,6 +14,7 @@ use super::connect::{Connecting, Round};
 use super::counter::Counter;
 use super::ledger::{Ledger, Seen};
 use super::outbox::{Outbox, Outcome};
+use super::paths::Choice;
 
 pub(super) type Out = Outputs<Record, Event>;
 
@@ -44,6 +45,7 @@ pub(super) struct Uplink {
     pub(super) spec: RelaySpec,
     pub(super) peer: Option<Peer>,
     pub(super) connecting: Connecting,
+    pub(super) choice: Choice,
     pub(super) told: Told,
     /// Nothing more is tried: the name was refused, or another machine took over.
     pub(super) stopped: bool,
@@ -63,6 +65,7 @@ impl Uplink {
             spec,
             peer: None,
             connecting: Connecting::default(),
+            choice: Choice::default(),
             told: Told::Nothing,
             stopped: false,
             welcomed: false,
@@ -73,6 +76,11 @@ impl Uplink {
             incoming: Vec::new(),
             outgoing: Vec::new(),
         }
+    }
+
+    /// Signed in, as the user knows.
+    pub(super) fn is_online(&self) -> bool {
+        self.told == Told::Online
     }
 
     pub(super) fn via(&self) -> Carrier {
@@ -240,6 +248,7 @@ impl Uplink {
     /// Shows a letter once; `false` if it cannot come from an honest relay.
     fn handle_delivery(&mut self, delivery: &Delivery<'_>, out: &mut Out) -> bool {
         let Ok(from) = delivery.from.parse::<Name>() else { return false };
+        self.choice.letter = true;
         let Seen::New { missing } = self.ledger.take(&from, delivery.id, delivery.prev) else { return true };
         let (relay, id) = (self.spec.addr.clone(), delivery.id);
         let text = (delivery.kind == KIND_TEXT).then(|| decode_text(delivery.body).ok()).flatten();
@@ -265,8 +274,9 @@ impl Uplink {
             }
             self.ledger.paid();
         }
-        let outgoing = &mut self.outgoing;
+        let (outgoing, letter_sent) = (&mut self.outgoing, &mut self.choice.letter);
         self.outbox.offer(|letter| {
+            *letter_sent = true;
             outgoing.clear();
             let (to, id, prev, body) = (letter.to.as_str(), letter.id, letter.prev, letter.body);
             ToRelay::Letter(Letter { to, id, prev, kind: KIND_TEXT, body }).encode(outgoing);
@@ -279,10 +289,10 @@ impl Uplink {
         peer.flush(now.tick, out);
     }
 
-    pub(super) fn next_deadline(&self, now: Tick) -> Option<Tick> {
+    pub(super) fn next_deadline(&self, now: Tick, carriers: Carriers) -> Option<Tick> {
         let peer = self.peer.as_ref().and_then(|peer| peer.next_deadline(now));
-        let connecting = if self.stopped { None } else { self.connecting.next_deadline(now) };
-        [peer, connecting].into_iter().flatten().min()
+        let connecting = if self.stopped { None } else { self.connecting.next_deadline() };
+        [peer, connecting, self.next_choice(now, carriers)].into_iter().flatten().min()
     }
 
     /// A session has begun: says who we are, and sends again what no other session answered.
@@ -307,6 +317,7 @@ impl Uplink {
             peer.flush(now.tick, out);
         }
         self.drop_peer(now.tick, shared, out);
+        self.close_beside(shared, out);
         self.cancel_attempts(now.tick, shared, out);
     }
 

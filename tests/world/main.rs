@@ -15,6 +15,7 @@ mod plan;
 mod random;
 mod stories;
 mod stories_of_many;
+mod stories_of_paths;
 mod tcp;
 mod weather;
 mod world;

@@ -82,7 +82,7 @@ impl Oracle {
                     Reason::Offline => cover.add(Count::RefusedOffline),
                     Reason::Full => cover.add(Count::RefusedFull),
                     Reason::TooLong => cover.add(Count::RefusedTooLong),
-                    Reason::Blocked | Reason::Behind => panic!("nobody is blocked, and that is not for people"),
+                    Reason::Blocked | Reason::Behind | Reason::Expired => panic!("nobody is blocked, and that is not for people"),
                 }
             }
             Event::Unreadable { .. } => panic!("nobody wrote what cannot be read"),

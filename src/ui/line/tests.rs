@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::base::{LetterId, OutboxId, PublicKey};
-use crate::client::Unreached;
+use crate::client::{MovedWhy, Unreached};
 use crate::contacts;
 use crate::ui::paint::Paint;
 use crate::ui::strings::Lang;
@@ -76,6 +76,7 @@ impl Chat {
                 Do::Print(styled) => self.seen += &styled.render(Paint::default()),
                 Do::Tell(line) => self.seen += &format!("! {line}\n"),
                 Do::Send { request, to, text, .. } => self.sent.push((request, to.to_string(), text)),
+                Do::Carriers(_) => {}
                 Do::Quit { status } => self.quit = Some(status),
             }
         }
@@ -309,8 +310,8 @@ Type a message, Enter sends:
 fn only_unusual_news_of_the_connection_is_told() {
     let mut chat = Chat::new(Lang::En);
     chat.event(Event::Online { relay: relay(), via: Carrier::Udp })
-        .event(Event::Moved { relay: relay(), via: Carrier::Tcp })
-        .event(Event::Moved { relay: relay(), via: Carrier::Udp })
+        .event(Event::Moved { relay: relay(), via: Carrier::Tcp, why: MovedWhy::Silent })
+        .event(Event::Moved { relay: relay(), via: Carrier::Udp, why: MovedWhy::Proved })
         .event(Event::Lost { relay: relay() })
         .event(Event::Unreached { relay: relay(), why: Unreached::Silent })
         .event(Event::Online { relay: relay(), via: Carrier::Tcp })
@@ -318,8 +319,8 @@ fn only_unusual_news_of_the_connection_is_told() {
     assert_eq!(
         chat.screen(),
         "\
-! 127.0.0.1:8081: UDP does not get through, the conversation goes on over TCP
-! 127.0.0.1:8081: the conversation goes on over UDP
+! TIME  127.0.0.1:8081: UDP has fallen silent, the conversation goes on over TCP
+! TIME  127.0.0.1:8081: UDP gets through, the conversation goes on over UDP
 ! connection to 127.0.0.1:8081 lost; connecting again
 ! no relay answers at 127.0.0.1:8081; start one: queqiao relay --tcp
 ! connected to 127.0.0.1:8081 again, over TCP
