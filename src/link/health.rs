@@ -11,7 +11,7 @@ const LONG_LOST_MAX: u32 = 4;
 /// Packets of ours in the window.
 const SENT_WINDOW: u32 = 16;
 /// Numbers of the other end in the window, and the newest of them that may still be on their way.
-const CAME_WINDOW: u64 = 24;
+const CAME_WINDOW: u64 = 16;
 const CAME_LATE: u64 = 3;
 /// With fewer packets than this nothing can be said.
 const JUDGED_MIN: u32 = 8;

@@ -23,7 +23,8 @@ const OVERSLEPT: Duration = Duration::from_secs(1);
 #[derive(Default)]
 struct Progress {
     outstanding: bool,
-    largest_sent_at: Option<Tick>,
+    /// When the packet of the largest number was sent, and its bytes.
+    largest_sent: Option<(Tick, usize)>,
 }
 
 impl Link {
@@ -152,10 +153,7 @@ impl Link {
         if number >= self.peer_ack_delay_from {
             self.peer_ack_delay_from = number;
             self.at.rtt.set_peer_ack_delay(delay);
-            // A shorter probe time-out may be over already: it runs anew, since a packet has just come.
-            if self.at.pto_at() <= now {
-                self.at.waiting_since = now;
-            }
+            self.rearm(now);
         }
     }
 
@@ -168,15 +166,24 @@ impl Link {
             self.handle_acked_range(now, &range, ack.largest, &mut progress);
         }
         let is_telling =
-            |sent_at: &Tick| progress.outstanding && self.at.woke.is_none_or(|woke| woke <= *sent_at);
-        if let Some(sent_at) = progress.largest_sent_at.filter(is_telling) {
-            self.at.handle_sample(now.since(sent_at), Duration::from_micros(ack.delay_us));
+            |(at, _): &(Tick, usize)| progress.outstanding && self.at.woke.is_none_or(|woke| woke <= *at);
+        if let Some((sent_at, size)) = progress.largest_sent.filter(is_telling) {
+            self.at.handle_sample(now.since(sent_at), size, Duration::from_micros(ack.delay_us));
         }
         if progress.outstanding {
             self.at.handle_progress(now);
         }
         self.detect_losses(now);
+        self.rearm(now);
         Ok(())
+    }
+
+    /// A probe time-out that has become shorter, or waited for a loss to be timed, may be over already: it runs anew, since
+    /// a packet has just come.
+    fn rearm(&mut self, now: Tick) {
+        if self.at.pto_at() <= now {
+            self.at.waiting_since = now;
+        }
     }
 
     fn handle_acked_range(
@@ -194,7 +201,7 @@ impl Link {
             }
             outgoing.handle_acked(sent, now);
             if number == largest && here && matches!(sent.state, State::Outstanding | State::Void) {
-                progress.largest_sent_at = Some(sent.at);
+                progress.largest_sent = Some((sent.at, sent.size));
             }
             match sent.state {
                 State::Outstanding => {

@@ -19,7 +19,7 @@ const PROBES_TCP: u8 = 1;
 
 /// The shortest bound for a record on TCP, in bytes: with it there is an ack within a probe time-out at 1 kB/s.
 const RECORD_MIN: usize = UDP_PACKET_MAX;
-/// An ack within the one lets records grow, one later than the other makes them shrink.
+/// An ack of a long record within the one lets records grow, one later than the other makes them shrink.
 const RECORD_QUICK: Duration = Duration::from_millis(500);
 const RECORD_SLOW: Duration = Duration::from_secs(2);
 
@@ -116,10 +116,10 @@ impl PathState {
         if self.is_udp() { UDP_PACKET_MAX } else { self.record_max }
     }
 
-    /// An ack took so long to come.
-    pub fn handle_sample(&mut self, sample: Duration, ack_delay: Duration) {
+    /// The ack of a packet of `size` bytes took so long to come.
+    pub fn handle_sample(&mut self, sample: Duration, size: usize, ack_delay: Duration) {
         self.rtt.handle_sample(sample, ack_delay);
-        if sample < RECORD_QUICK {
+        if sample < RECORD_QUICK && size * 2 > self.record_max {
             self.record_max = (self.record_max * 2).min(TCP_PACKET_MAX);
         } else if sample > RECORD_SLOW {
             self.record_max = (self.record_max / 2).max(RECORD_MIN);

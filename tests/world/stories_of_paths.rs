@@ -166,6 +166,7 @@ fn row_29_udp_that_dies_after_the_third_packet_is_left() {
             let mut world = World::new(1);
             let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
             world.start(jack);
+            world.run_for(secs(1));
             world.stations[tom].up.weather.udp_left = up.then_some(passes);
             world.stations[tom].down.weather.udp_left = down.then_some(passes);
             world.start(tom);
@@ -306,6 +307,7 @@ fn pinned_to_udp_nothing_goes_over_tcp() {
 #[test]
 fn a_long_letter_over_a_crawling_connection_arrives_on_that_connection() {
     let (mut world, tom, _) = talking(Carriers::Tcp, millis(100));
+    world.conns.values_mut().for_each(|conn| conn.cut = 1_460);
     world.stations[tom].up.weather.rate = 1_500;
     let letter = world.send(tom, "JACK", &"x".repeat(60_000));
     assert!(world.run_until(secs(120), |w| delivered(w, letter)), "{:?}", world.fate(letter));
