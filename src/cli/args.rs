@@ -216,7 +216,7 @@ pub(super) struct BenchArgs {
     size: u64,
     #[arg(long, value_name = "S", default_value = "5", value_parser = span)]
     secs: Duration,
-    #[arg(long, env = "QUEQIAO_TCP")]
+    #[arg(long)]
     tcp: bool,
     #[arg(long, value_name = "PID")]
     relay_pid: Option<u32>,

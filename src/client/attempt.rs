@@ -224,8 +224,7 @@ mod tests {
             let initiator =
                 Initiator::new(&identity, &key, &AccessSecret::default(), &hello, 1, carrier, &mut rng)
                     .unwrap();
-            let mut attempt =
-                Attempt::new(carrier, vec!["127.0.0.1:1".parse().unwrap()], now).on(ConnId(1));
+            let mut attempt = Attempt::new(carrier, vec!["127.0.0.1:1".parse().unwrap()], now).on(ConnId(1));
             attempt.enter(now, Stage::Shaking(initiator, None));
             for sent in 1..=doubted_from {
                 while attempt.step(now, &mut rng) == Step::Wait {

@@ -14,7 +14,6 @@ use std::time::Duration;
 use crate::base::{Carrier, ConnId, Effect, HostPort, Now, Path, PublicKey, Rng, Tick, Why};
 use crate::peer::{Begin, Peer, Role};
 use crate::session::{Answered, Established, Hello, Initiator, KeyQuery, Lifetime};
-use crate::wire::packet::RESET_TOKEN_LEN;
 
 use super::api::{Carriers, Event, Record, Unreached};
 use super::attempt::{Attempt, Stage, Step};
@@ -22,7 +21,8 @@ use super::uplink::{Out, Shared, Told, Uplink, close_conn};
 
 /// A TCP connection is opened beside UDP after this time.
 const TCP_CONNECT_AFTER: Duration = Duration::from_millis(250);
-/// With TCP refused and UDP silent for this long, the user is told that no relay answers: within a second.
+/// With TCP refused and UDP silent for this long, the user is told that no relay answers: within a second. The same where
+/// only UDP may be used and it is refused.
 const SILENT_AND_REFUSED: Duration = Duration::from_millis(900);
 /// With nothing heard on any carrier for this long, the user is told.
 const SILENT: Duration = Duration::from_secs(3);
@@ -56,7 +56,6 @@ pub(super) struct Connecting {
     udp_addrs: Option<Vec<SocketAddr>>,
     tcp_addrs: Option<Vec<SocketAddr>>,
     tcp_at: Option<Tick>,
-    tcp_refused: bool,
     tell_silence_at: Option<Tick>,
     /// A key the relay showed and has not proved yet.
     unproven_key: Option<PublicKey>,
@@ -88,6 +87,13 @@ impl Connecting {
         self.end_round();
     }
 
+    /// One carrier is refused: the other has only so long to answer before the user is told.
+    fn hasten_silence(&mut self, now: Tick) {
+        if let Some(at) = &mut self.tell_silence_at {
+            *at = (*at).min(self.since + SILENT_AND_REFUSED).max(now + Duration::from_micros(1));
+        }
+    }
+
     fn end_round(&mut self) {
         self.round = None;
         self.tcp_at = None;
@@ -105,10 +111,17 @@ impl Connecting {
         addrs.get(failures as usize % addrs.len().max(1)).copied()
     }
 
-    /// UDP to `path` was refused: TCP need not wait any longer. Whether that changes anything.
-    pub(super) fn hurry_tcp(&mut self, now: Tick, path: Path) -> bool {
+    /// The system says that UDP does not get to `path`, a hint: TCP need not wait any longer, and where only UDP may be
+    /// used the user may hear it earlier. Whether something is due now.
+    pub(super) fn handle_udp_refused(&mut self, now: Tick, path: Path, carriers: Carriers) -> bool {
         let Path::Udp(addr) = path else { return false };
-        let early = self.tcp_at.is_some_and(|at| at > now) && self.udp_addrs().contains(&addr);
+        if !self.udp_addrs().contains(&addr) {
+            return false;
+        }
+        if carriers == Carriers::Udp {
+            self.hasten_silence(now);
+        }
+        let early = self.tcp_at.is_some_and(|at| at > now);
         if early {
             self.tcp_at = Some(now);
         }
@@ -156,7 +169,7 @@ impl Uplink {
         }
     }
 
-    fn begin_round(&mut self, now: Now, shared: &mut Shared, round: Round, out: &mut Out) {
+    pub(super) fn begin_round(&mut self, now: Now, shared: &mut Shared, round: Round, out: &mut Out) {
         if self.peer.as_ref().is_some_and(|peer| now.tick.since(peer.link().last_heard()) >= FORGOTTEN_AFTER)
         {
             self.drop_peer(now.tick, shared, out);
@@ -165,7 +178,6 @@ impl Uplink {
         connecting.round = Some(round);
         connecting.next_round_at = None;
         connecting.since = now.tick;
-        connecting.tcp_refused = false;
         if let (Round::Rekey, Some(path)) = (round, self.peer.as_ref().and_then(Peer::path)) {
             let attempt = match path {
                 Path::Udp(addr) => Attempt::new(Carrier::Udp, vec![addr], now.tick),
@@ -298,11 +310,10 @@ impl Uplink {
             return self.connecting.attempts.push(attempt.connecting(conn));
         }
         if why == Why::Refused {
-            self.connecting.tcp_refused = true;
             if shared.carriers == Carriers::Tcp {
                 self.tell_unreached(Unreached::NoTcpListener, out);
-            } else if let Some(at) = &mut self.connecting.tell_silence_at {
-                *at = (*at).min(self.connecting.since + SILENT_AND_REFUSED).max(now.tick);
+            } else {
+                self.connecting.hasten_silence(now.tick);
             }
         }
         self.end_failed_round(now.tick, shared, out);
@@ -453,35 +464,6 @@ impl Uplink {
             self.settled_on(now.tick, (before, path), beside, shared, out);
         }
         self.tell_online(out);
-    }
-
-    /// The connection of an attempt over TCP that has not answered yet, and whether it is open.
-    fn racing_conn(&self, carriers: Carriers) -> Option<(ConnId, bool)> {
-        let auto = carriers == Carriers::Auto && self.connecting.round != Some(Round::Rekey);
-        let attempt = self.connecting.attempts.iter().find(|attempt| auto && attempt.conn().is_some())?;
-        Some((attempt.conn()?, attempt.is_open()))
-    }
-
-    /// The relay says that it has lost the session, with the token that only it can make: hands are shaken at once, for the
-    /// same session, in case that somebody else has drawn the token from it.
-    pub(super) fn handle_reset(
-        &mut self,
-        now: Now,
-        shared: &mut Shared,
-        index: u32,
-        token: &[u8; RESET_TOKEN_LEN],
-        out: &mut Out,
-    ) {
-        if self.stopped || !self.peer.as_ref().is_some_and(|peer| peer.is_reset(index, token)) {
-            return;
-        }
-        if matches!(self.connecting.round, Some(Round::Fresh | Round::Repair)) {
-            self.connecting.attempts.iter_mut().for_each(|attempt| attempt.hurry(now.tick));
-            return self.drive_attempts(now, shared, out);
-        }
-        self.cancel_attempts(now.tick, shared, out);
-        self.connecting.succeeded();
-        self.begin_round(now, shared, Round::Repair, out);
     }
 
     /// The relay has proved the key it showed: it is remembered from now on.

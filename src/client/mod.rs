@@ -245,7 +245,8 @@ impl Core for Client {
     }
 
     fn next_deadline(&self) -> Option<Tick> {
-        let uplinks = self.uplinks.values().filter_map(|uplink| uplink.next_deadline(self.now, self.shared.carriers));
+        let uplinks =
+            self.uplinks.values().filter_map(|uplink| uplink.next_deadline(self.now, self.shared.carriers));
         uplinks.chain(self.shared.indexes.next_deadline()).min()
     }
 }

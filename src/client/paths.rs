@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::base::{Carrier, ConnId, Now, Path, Tick};
 use crate::peer::Peer;
+use crate::wire::packet::RESET_TOKEN_LEN;
 
 use super::api::{Carriers, Event, MovedWhy};
 use super::choice::{Damping, Proof, Retries};
@@ -49,6 +50,12 @@ enum Standing {
     Asked([u8; 8]),
     /// The relay has answered on it.
     Ready,
+}
+
+impl Beside {
+    fn is_answered_by(&self, conn: ConnId, id: [u8; 8]) -> bool {
+        self.conn == conn && self.standing == Standing::Asked(id)
+    }
 }
 
 /// What is known of both carriers of one relay.
@@ -122,11 +129,9 @@ impl Uplink {
         while let Some((path, id)) = peer.take_probe_answer() {
             match (path, &mut self.choice.proof, &mut self.choice.beside) {
                 (Path::Udp(_), Some((_, proof)), _) => proof.handle_answer(now, id),
-                (Path::Tcp(conn), _, Some(beside)) if beside.conn == conn => {
-                    if beside.standing == Standing::Asked(id) {
-                        beside.standing = Standing::Ready;
-                        self.choice.beside_failures = 0;
-                    }
+                (Path::Tcp(conn), _, Some(beside)) if beside.is_answered_by(conn, id) => {
+                    beside.standing = Standing::Ready;
+                    self.choice.beside_failures = 0;
                 }
                 _ => {}
             }
@@ -368,9 +373,38 @@ impl Uplink {
         if self.peer.as_ref().and_then(Peer::path) == Some(path) && shared.carriers == Carriers::Auto {
             self.open_beside(now.tick, shared, out);
         }
-        if self.connecting.hurry_tcp(now.tick, path) {
+        if self.connecting.handle_udp_refused(now.tick, path, shared.carriers) {
             self.pursue(now, shared, out);
         }
+    }
+
+    /// The connection of an attempt over TCP that has not answered yet, and whether it is open.
+    pub(super) fn racing_conn(&self, carriers: Carriers) -> Option<(ConnId, bool)> {
+        let auto = carriers == Carriers::Auto && self.connecting.round != Some(Round::Rekey);
+        let attempt = self.connecting.attempts.iter().find(|attempt| auto && attempt.conn().is_some())?;
+        Some((attempt.conn()?, attempt.is_open()))
+    }
+
+    /// The relay says that it has lost the session, with the token that only it can make: hands are shaken at once, for the
+    /// same session, in case that somebody else has drawn the token from it.
+    pub(super) fn handle_reset(
+        &mut self,
+        now: Now,
+        shared: &mut Shared,
+        index: u32,
+        token: &[u8; RESET_TOKEN_LEN],
+        out: &mut Out,
+    ) {
+        if self.stopped || !self.peer.as_ref().is_some_and(|peer| peer.is_reset(index, token)) {
+            return;
+        }
+        if matches!(self.connecting.round, Some(Round::Fresh | Round::Repair)) {
+            self.connecting.attempts.iter_mut().for_each(|attempt| attempt.hurry(now.tick));
+            return self.drive_attempts(now, shared, out);
+        }
+        self.cancel_attempts(now.tick, shared, out);
+        self.connecting.succeeded();
+        self.begin_round(now, shared, Round::Repair, out);
     }
 
     /// Other carriers are permitted from now on.

@@ -53,6 +53,7 @@ pub(super) struct Uplink {
     text_max: usize,
     outbox: Outbox,
     ledger: Ledger,
+    last_author: Option<Name>,
     pings: u32,
     /// Reused: a message being read, and one being written.
     incoming: Vec<u8>,
@@ -72,6 +73,7 @@ impl Uplink {
             text_max: LETTER_TEXT_MAX,
             outbox,
             ledger: Ledger::default(),
+            last_author: None,
             pings: 0,
             incoming: Vec::new(),
             outgoing: Vec::new(),
@@ -245,9 +247,17 @@ impl Uplink {
         out.show(Event::Refused { request, id, reason, may_have_arrived, nearest, text });
     }
 
+    /// The name of a letter's sender. Letters come in rows from one sender, and reading a name is dear.
+    fn author(&mut self, from: &str) -> Option<Name> {
+        if self.last_author.as_ref().is_none_or(|last| last.as_str() != from) {
+            self.last_author = Some(from.parse().ok()?);
+        }
+        self.last_author.clone()
+    }
+
     /// Shows a letter once; `false` if it cannot come from an honest relay.
     fn handle_delivery(&mut self, delivery: &Delivery<'_>, out: &mut Out) -> bool {
-        let Ok(from) = delivery.from.parse::<Name>() else { return false };
+        let Some(from) = self.author(delivery.from) else { return false };
         self.choice.letter = true;
         let Seen::New { missing } = self.ledger.take(&from, delivery.id, delivery.prev) else { return true };
         let (relay, id) = (self.spec.addr.clone(), delivery.id);

@@ -235,6 +235,8 @@ impl Link {
         self.at.loss_at = losses.next_at;
         self.stats.packets_lost += losses.count;
         let Some(newest) = losses.newest else { return };
+        // The probe timer rested while losses were timed; what is outstanding now waits from here on.
+        self.at.waiting_since = now;
         self.at.congestion.handle_loss(newest, now);
         if self.at.rtt.latest().is_some() && losses.span > PERSISTENT_PTOS * self.at.rtt.pto() {
             self.stats.persistent_congestions += 1;

@@ -28,7 +28,13 @@ impl Rtt {
     /// An estimate that holds until the first sample.
     pub fn new(initial: Duration) -> Rtt {
         let initial = initial.clamp(RTT_MIN, RTT_MAX);
-        Rtt { latest: None, smoothed: initial, variation: initial / 2, min: initial, peer_ack_delay: MAX_ACK_DELAY }
+        Rtt {
+            latest: None,
+            smoothed: initial,
+            variation: initial / 2,
+            min: initial,
+            peer_ack_delay: MAX_ACK_DELAY,
+        }
     }
 
     /// The newest sample.

@@ -42,7 +42,13 @@ pub enum OpenError {
 impl Keys {
     /// Keys as a handshake splits them: what is sealed with `send` here is opened with `recv` there.
     pub fn new(local_index: u32, remote_index: u32, send: [u8; 32], recv: [u8; 32]) -> Keys {
-        Keys { local_index, remote_index, send: Zeroizing::new(send), recv: Zeroizing::new(recv), reset: None }
+        Keys {
+            local_index,
+            remote_index,
+            send: Zeroizing::new(send),
+            recv: Zeroizing::new(recv),
+            reset: None,
+        }
     }
 
     /// The same, with what a RESET of the other end will hold.

@@ -14,9 +14,13 @@ fn no_relay_at_all_is_told_soon_with_the_command_that_starts_one() {
     let addr = nobody();
     home.book(&["JACK"], &addr);
     let wanted = format!("no relay answers at {addr}; start one: queqiao relay --tcp");
-    for args in
-        [&["listen", "--as", "TOM"][..], &["chat", "--as", "TOM"], &["send", "--as", "TOM", "JACK", "x"]]
-    {
+    let commands: [&[&str]; 4] = [
+        &["listen", "--as", "TOM"],
+        &["listen", "--as", "TOM", "--udp"],
+        &["chat", "--as", "TOM"],
+        &["send", "--as", "TOM", "JACK", "x"],
+    ];
+    for args in commands {
         let mut running = home.start(args);
         assert_eq!(running.until_err_within("no relay", SOON), wanted, "{args:?}");
         assert_eq!(running.terminate().with(130).err, [wanted.as_str()], "{args:?}");
@@ -107,7 +111,6 @@ fn a_conversation_goes_on_over_tcp_when_udp_dies_and_nothing_is_lost_or_doubled(
     let (home, relay) = town(&["--tcp"], &[]);
     let proxy = UdpProxy::open(relay.udp);
     let entry = format!("{{ relay = \"{}\", tcp = \"{}\" }}", proxy.addr, relay.udp);
-    home.write("contacts.toml", format!("[contacts]\nTOM = {entry}\nJACK = {entry}\n"));
     home.book(&["TOM", "JACK"], relay.udp);
     home.write("through.toml", format!("[contacts]\nJACK = {entry}\n"));
     let mut jack = home.listen("JACK", &["--count", &LETTERS.to_string()]);
@@ -126,5 +129,27 @@ fn a_conversation_goes_on_over_tcp_when_udp_dies_and_nothing_is_lost_or_doubled(
     }
     let ended = tom.end().with(0);
     assert_eq!(ended.out.len(), LETTERS);
+    jack.end().with(0);
+}
+
+#[test]
+fn a_client_whose_address_changes_goes_on_without_a_word() {
+    const LETTERS: usize = 40;
+    let (home, relay) = town(&[], &["JACK"]);
+    let proxy = UdpProxy::open(relay.udp);
+    let mut jack = home.listen("JACK", &["--count", &LETTERS.to_string()]);
+    let mut tom = home.start(&["send", "--as", "TOM", "--lines", &format!("JACK@{}", proxy.addr)]);
+    for n in 0..LETTERS {
+        tom.write(&format!("{n}\n"));
+        assert!(tom.out().starts_with("delivered "));
+        if n % 10 == 5 {
+            proxy.change_address();
+        }
+    }
+    tom.feed(b"");
+    assert_eq!(tom.end().with(0).said(), [""; 0]);
+    for n in 0..LETTERS {
+        assert!(jack.out().ends_with(&format!(" TOM [udp] {n}")));
+    }
     jack.end().with(0);
 }

@@ -137,6 +137,9 @@ fn a_letter_appears_above_a_line_half_typed() {
     tom.until("Type a message, Enter sends: half a");
     tom.press(" line\r");
     assert!(jack.out().ends_with("half a line"));
+    tom.press("/status\r");
+    tom.until("connected over UDP");
+    tom.until("Type a message, Enter sends: ");
     tom.press("\u{3}");
     tom.ends_with(130);
 }

@@ -16,7 +16,7 @@ use super::world::{Happening, RELAY_ADDR, World};
 /// Datagrams kept for those who replay.
 const OVERHEARD_MAX: usize = 64;
 /// TCP gives up opening after so many tries.
-const SYN_TRIES_MAX: u32 = 4;
+const SYN_TRIES_MAX: u32 = 3;
 /// Keys this old are renewed because of their age.
 const REKEY_AGE: Duration = Duration::from_secs(15 * 60 - 1);
 
@@ -108,6 +108,10 @@ impl World {
         let hostile = self.hostile.contains_key(&to);
         self.addresses.relay_sends(to, packet, hostile);
         self.datagrams += 1;
+        if let Some(intruder) = self.intruder.as_mut().filter(|intruder| intruder.addr == to) {
+            intruder.heard.push(packet.to_vec());
+            return self.addresses.arrives_there(to);
+        }
         let Some(client) = self.mapped.get(&to).copied() else { return };
         let lane = &mut self.stations[client].down;
         let arrivals = lane.carry(self.now, packet.len(), &mut self.rng, &mut self.cover);

@@ -39,6 +39,7 @@ counts! {
     Replays,
     Garbage,
     Truncated,
+    Intrusions,
     RelayRestarts,
     Replacements,
     Pauses,

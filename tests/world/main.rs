@@ -9,6 +9,7 @@ mod attacker;
 mod carry;
 mod cover;
 mod guard;
+mod intruder;
 mod node;
 mod oracle;
 mod plan;

@@ -87,7 +87,11 @@ impl<K: Core> Node<K> {
         let had_input = !self.inbox.is_empty();
         let mut feed = Feed { inbox: &mut self.inbox, lent: Vec::new() };
         let deadline = turn(&mut self.core, now, &mut feed, &mut self.out);
-        assert!(deadline.is_none_or(|deadline| deadline > at), "spin: a deadline of {deadline:?} at {at:?}, {}", std::any::type_name::<K>());
+        assert!(
+            deadline.is_none_or(|deadline| deadline > at),
+            "spin: a deadline of {deadline:?} at {at:?}, {}",
+            std::any::type_name::<K>()
+        );
         self.count_turn(at, !had_input && self.out.effects.is_empty());
         deadline
     }

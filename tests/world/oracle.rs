@@ -82,7 +82,9 @@ impl Oracle {
                     Reason::Offline => cover.add(Count::RefusedOffline),
                     Reason::Full => cover.add(Count::RefusedFull),
                     Reason::TooLong => cover.add(Count::RefusedTooLong),
-                    Reason::Blocked | Reason::Behind | Reason::Expired => panic!("nobody is blocked, and that is not for people"),
+                    Reason::Blocked | Reason::Behind | Reason::Expired => {
+                        panic!("nobody is blocked, and that is not for people")
+                    }
                 }
             }
             Event::Unreadable { .. } => panic!("nobody wrote what cannot be read"),
@@ -128,7 +130,9 @@ impl Oracle {
 
     fn shown(&mut self, who: Life, letter: &Incoming, cover: &mut Cover) {
         cover.add(Count::LettersShown);
-        assert_eq!(letter.missing, 0, "a letter before it came to nobody, and was not refused");
+        let machines = self.names.iter().filter(|name| **name == self.names[who.0]).count();
+        let elsewhere = machines > 1;
+        assert!(elsewhere || letter.missing == 0, "a letter before it came to nobody, and was not refused");
         if letter.from.as_str() == "echo" {
             self.echoes_shown += 1;
             cover.add(Count::EchoLetters);

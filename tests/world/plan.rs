@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use queqiao::base::Path;
 use queqiao::client::{Carriers, Command};
 use queqiao::relay::Limits;
 
 use super::cover::Count;
+use super::intruder::intrude;
 use super::oracle::End;
 use super::tcp::Side;
 use super::weather::{Weather, chance};
@@ -37,6 +39,8 @@ pub fn live(world: &mut World) {
     world.run_for(HEALED_FOR);
     be_quiet(world);
     speak_again(world);
+    intrude(world);
+    overtake(world);
     world.finish();
 }
 
@@ -194,7 +198,7 @@ fn fault(world: &mut World) {
         }
         4 => hole(world, client, span, [true, false], true),
         5 => hole(world, client, span, [false, true], true),
-        6 => hole(world, client, span, [true, true], false),
+        6 => hole(world, client, span + Duration::from_secs(10), [true, true], false),
         12 => hole(world, client, span, [true, true], true),
         7 => break_tcp(world, client, span),
         8 => pause(world, client, span),
@@ -287,4 +291,28 @@ fn speak_again(world: &mut World) {
     let heard = world.run_until(Duration::from_secs(5), all);
     let deaf = letters.iter().map(|l| world.fate(*l)).find(|fate| fate.end != Some(End::Delivered));
     assert!(heard, "all is well, and not everybody is heard: {deaf:?}");
+}
+
+/// Long letters come down a slow line; a receipt for a short one passes them.
+fn overtake(world: &mut World) {
+    let present = |c: &usize| !world.stations[*c].stopped;
+    let present: Vec<usize> = (0..world.stations.len()).filter(present).collect();
+    let [from, to, ..] = present[..] else { return };
+    let (from_name, to_name) = (world.stations[from].name.clone(), world.stations[to].name.clone());
+    let station = &mut world.stations[from];
+    let path = station.node.core.peer(&station.relay).and_then(|peer| peer.path());
+    if !matches!(path, Some(Path::Udp(_))) {
+        // TCP's own buffers hold more than this line carries in the time allowed.
+        return;
+    }
+    (station.down.weather.rate, station.down.weather.queue) = (40_000, 8_000);
+    for _ in 0..2 {
+        world.send(to, &from_name, &"long ".repeat(12_000));
+    }
+    world.run_for(Duration::from_millis(700));
+    let short = world.send(from, &to_name, "short");
+    let passed = world.run_until(Duration::from_millis(1_900), |w| w.fate(short).end.is_some());
+    assert!(passed, "a receipt is stuck behind letters");
+    world.heal();
+    world.run_for(Duration::from_secs(20));
 }

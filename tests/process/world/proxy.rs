@@ -10,6 +10,9 @@ use std::time::Duration;
 /// How often a thread of a proxy looks whether it is wanted any more.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// How long a datagram may wait for the other direction's turn.
+const PASS: Duration = Duration::from_millis(1);
+
 /// Passes TCP connections on to a relay, both ways in segments of one byte.
 pub struct TcpProxy {
     pub addr: SocketAddr,
@@ -48,21 +51,27 @@ fn trickle(mut from: TcpStream, mut to: TcpStream) {
 pub struct UdpProxy {
     pub addr: SocketAddr,
     swallows: Arc<AtomicBool>,
+    moves: Arc<AtomicBool>,
     over: Arc<AtomicBool>,
 }
 
 impl UdpProxy {
     pub fn open(relay: SocketAddr) -> UdpProxy {
-        let (front, back) = (socket(), socket());
-        back.connect(relay).unwrap();
-        let proxy =
-            UdpProxy { addr: front.local_addr().unwrap(), swallows: Arc::default(), over: Arc::default() };
-        let (swallows, over) = (proxy.swallows.clone(), proxy.over.clone());
+        let front = socket();
+        let proxy = UdpProxy {
+            addr: front.local_addr().unwrap(),
+            swallows: Arc::default(),
+            moves: Arc::default(),
+            over: Arc::default(),
+        };
+        let (swallows, moves, over) = (proxy.swallows.clone(), proxy.moves.clone(), proxy.over.clone());
         thread::spawn(move || {
-            let (mut bytes, mut client) = ([0; 2048], None);
-            front.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
-            back.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+            let (mut bytes, mut client, mut back) = ([0; 2048], None, towards(relay));
+            front.set_read_timeout(Some(PASS)).unwrap();
             while !over.load(Ordering::Relaxed) {
+                if moves.swap(false, Ordering::Relaxed) {
+                    back = towards(relay);
+                }
                 let swallowed = swallows.load(Ordering::Relaxed);
                 if let Ok((len, from)) = front.recv_from(&mut bytes) {
                     client = Some(from);
@@ -76,6 +85,11 @@ impl UdpProxy {
         proxy
     }
 
+    /// From now on the relay sees the client at another address, as when a router forgets it.
+    pub fn change_address(&self) {
+        self.moves.store(true, Ordering::Relaxed);
+    }
+
     /// From now on nothing passes, and nobody is told.
     pub fn swallow(&self) {
         self.swallows.store(true, Ordering::Relaxed);
@@ -86,6 +100,13 @@ impl Drop for UdpProxy {
     fn drop(&mut self) {
         self.over.store(true, Ordering::Relaxed);
     }
+}
+
+fn towards(relay: SocketAddr) -> UdpSocket {
+    let back = socket();
+    back.connect(relay).unwrap();
+    back.set_read_timeout(Some(PASS)).unwrap();
+    back
 }
 
 /// A UDP socket on loopback whose reads end after a while.

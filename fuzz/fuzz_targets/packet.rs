@@ -1,0 +1,27 @@
+//! A packet off the network, as far as it is read without keys.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use queqiao::base::Carrier;
+use queqiao::wire::packet::{self, Packet};
+
+fuzz_target!(|bytes: &[u8]| {
+    for carrier in [Carrier::Udp, Carrier::Tcp] {
+        let Ok(packet) = packet::parse(carrier, bytes) else { continue };
+        let mut again = Vec::new();
+        match packet {
+            Packet::Data { receiver, number } => again.extend_from_slice(&packet::data_header(receiver, number)),
+            Packet::KeyAnswer { nonce, key } => packet::write_key_answer(&mut again, nonce, key),
+            Packet::KeyQuery { nonce } => {
+                packet::write_key_query(&mut again, carrier, nonce);
+                assert_eq!(packet::parse(carrier, &again), Ok(packet));
+                continue;
+            }
+            Packet::Init(handshake) | Packet::Response { handshake, .. } => {
+                assert!(handshake.covered.len() < bytes.len());
+                continue;
+            }
+        }
+        assert!(bytes.starts_with(&again));
+    }
+});

@@ -1,0 +1,121 @@
+//! A member that breaks the protocol on purpose: it shakes hands like anybody, and then sends what no client sends.
+//! The relay has to close its session, at once and only its.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use queqiao::base::Carrier;
+use queqiao::session::{AccessSecret, Answered, Hello, Identity, Initiator, Keyring, Lifetime};
+use queqiao::wire::frame::{Ack, Frame, StreamId};
+use queqiao::wire::limits::{DATA_HEADER_LEN, STREAM_CREDIT};
+
+use super::cover::Count;
+use super::world::{Happening, World};
+
+/// How it breaks the protocol.
+#[derive(Clone, Copy, Debug)]
+enum Deed {
+    /// Stream data past the credit, behind a gap, so that it would have to be kept.
+    PastCredit,
+    /// Other bytes at a place where some were.
+    Differs,
+    /// A message longer than any.
+    LongMessage,
+    /// An ack of a packet that was never sent.
+    AckOfUnsent,
+    /// More frames than one packet may hold.
+    ManyFrames,
+    /// A frame of a type that must be understood and is not.
+    UnknownFrame,
+}
+
+const DEEDS: [Deed; 6] = [
+    Deed::PastCredit,
+    Deed::Differs,
+    Deed::LongMessage,
+    Deed::AckOfUnsent,
+    Deed::ManyFrames,
+    Deed::UnknownFrame,
+];
+
+/// What the world keeps of it.
+pub struct Intruder {
+    pub addr: SocketAddr,
+    /// What the relay sent it.
+    pub heard: Vec<Vec<u8>>,
+}
+
+/// One intruder comes, breaks the protocol, and is closed.
+pub fn intrude(world: &mut World) {
+    let deed = DEEDS[world.rng.below(DEEDS.len() as u64) as usize];
+    let addr = SocketAddr::from(([198, 51, 100, 250], 1_000 + world.rng.below(50_000) as u16));
+    world.intruder = Some(Intruder { addr, heard: Vec::new() });
+    world.intrusions += 1;
+    let before = world.relay.core.stats().violations;
+    let mut keyring = shake_hands(world, addr);
+    for (number, frames) in frames_of(deed).into_iter().enumerate() {
+        let mut packet = [&[0; DATA_HEADER_LEN][..], &frames].concat();
+        keyring.seal(number as u64, &mut packet, 0);
+        send(world, addr, packet);
+    }
+    world.run_for(Duration::from_millis(100));
+    let after = world.relay.core.stats().violations;
+    assert_eq!(after, before + 1, "a member broke the protocol ({deed:?}) and was not closed");
+    world.cover.add(Count::Intrusions);
+    world.intruder = None;
+}
+
+fn shake_hands(world: &mut World, addr: SocketAddr) -> Keyring {
+    let mut private_key = [0; 32];
+    world.rng.fill(&mut private_key);
+    let (identity, relay) = (Identity::from_private(private_key), world.relay.core.public_key());
+    let (hello, mut rng) = (Hello { counter: 1, continues: None }, world.rng.fork());
+    let secret = AccessSecret::default();
+    let initiator = Initiator::new(&identity, &relay, &secret, &hello, 77, Carrier::Udp, &mut rng);
+    let mut initiator = initiator.expect("the relay's key is sound");
+    send(world, addr, initiator.packet().to_vec());
+    world.run_for(Duration::from_millis(100));
+    let heard = std::mem::take(&mut world.intruder.as_mut().expect("it is there").heard);
+    let response = heard.last().expect("the relay answers a handshake");
+    match initiator.handle_response(response) {
+        Ok(Answered::Established(established)) => {
+            Keyring::new(world.now, established.keys, Lifetime::default())
+        }
+        other => panic!("no session for a stranger: {other:?}"),
+    }
+}
+
+fn send(world: &mut World, from: SocketAddr, bytes: Vec<u8>) {
+    let proves = world.addresses.leaves(from);
+    let happening = Happening::ToRelay { from, bytes, proves, genuine: false };
+    world.agenda.enter(world.now, happening);
+}
+
+/// The frames of each packet.
+fn frames_of(deed: Deed) -> Vec<Vec<u8>> {
+    let stream = StreamId::Chat;
+    let credit = STREAM_CREDIT[stream.index()] as u64;
+    let piece = |offset, data: &[u8]| encoded(&Frame::Stream { stream, offset, data });
+    match deed {
+        Deed::PastCredit => vec![piece(credit - 50, &[1; 100])],
+        Deed::Differs => vec![piece(100, &[1; 100]), piece(150, &[2; 100])],
+        Deed::LongMessage => vec![piece(0, &[0xBF, 0xFF, 0xFF, 0xFF, 1, 2, 3])],
+        Deed::AckOfUnsent => {
+            let mut frames = Vec::new();
+            queqiao::wire::frame::encode_ack([900..=1000].into_iter(), 0, 100, &mut frames);
+            assert!(matches!(
+                queqiao::wire::frame::Frames::new(&frames).next(),
+                Some(Ok(Frame::Ack(Ack { .. })))
+            ));
+            vec![frames]
+        }
+        Deed::ManyFrames => vec![encoded(&Frame::Ping).repeat(1_000)],
+        Deed::UnknownFrame => vec![vec![0x3D, 0, 0, 0]],
+    }
+}
+
+fn encoded(frame: &Frame<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    frame.encode(&mut bytes);
+    bytes
+}
