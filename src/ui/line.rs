@@ -266,7 +266,7 @@ impl<B: Book> LineMode<B> {
         if usage.is_empty() {
             return self.tell(meaning);
         }
-        let usage = format!("{usage:<16}");
+        let usage = format!("{usage:<18}");
         let meaning = self.settings.strings.say(meaning);
         self.tell(&Phrase::new("chat-help-line").with("usage", usage).with("meaning", meaning))
     }
