@@ -30,8 +30,10 @@ const BESIDE_WITHIN: Duration = Duration::from_secs(10);
 /// After a connection beside UDP came to nothing the next waits so long, doubling.
 const BESIDE_PAUSE_MIN: Duration = Duration::from_secs(5);
 const BESIDE_PAUSE_MAX: Duration = Duration::from_secs(300);
-/// A path that looked poor and was proved is not doubted again sooner, nor one that stays unproved tested again.
-const DOUBTS_EVERY: Duration = Duration::from_secs(15);
+/// A path that looked poor and was tested is not doubted again sooner.
+const DOUBTS_EVERY: Duration = Duration::from_secs(5);
+/// UDP that failed its test and stays the path, because TCP does not get through either, is tested again after this time.
+const UNPROVED_AGAIN: Duration = Duration::from_secs(30);
 
 /// A TCP connection that is not the path, or not yet.
 #[derive(Clone, Copy, Debug)]
@@ -150,6 +152,9 @@ impl Uplink {
         match path {
             Some(Path::Udp(_)) => {
                 self.choice.unproved = !proved;
+                if !proved {
+                    self.choice.doubts_not_before = now + UNPROVED_AGAIN;
+                }
                 if proved {
                     peer.forgive();
                 }

@@ -5,8 +5,8 @@ use crate::wire::limits::UDP_PACKET_MAX;
 
 /// Packets longer than this are long ones: a path may let short ones through and lose these.
 const LONG_MIN: usize = UDP_PACKET_MAX - 100;
-/// So many long packets lost in a row, whatever becomes of short ones, are a reason for doubt: 0.8 % by chance where
-/// three in ten are lost.
+/// So many long packets lost in a row, whatever becomes of short ones, are a reason for doubt, and so are four packets of
+/// the other end missing in a row: 0.8 % by chance where three in ten are lost.
 const LONG_LOST_MAX: u32 = 4;
 /// Packets of ours in the window.
 const SENT_WINDOW: u32 = 16;
@@ -72,8 +72,9 @@ impl Health {
     fn misses_most(&self) -> bool {
         let Some((first, highest)) = self.came else { return false };
         let judged = (highest - first + 1).min(CAME_WINDOW).saturating_sub(CAME_LATE) as u32;
-        let came = (self.seen >> CAME_LATE & ((1 << judged) - 1)).count_ones();
-        judged >= JUDGED_MIN && came * 2 < judged
+        let missing = !(self.seen >> CAME_LATE) & ((1 << judged) - 1);
+        let in_row = missing & missing >> 1 & missing >> 2 & missing >> 3 != 0;
+        in_row || judged >= JUDGED_MIN && missing.count_ones() * 2 > judged
     }
 }
 
@@ -115,6 +116,9 @@ mod tests {
             health.handle_number(number);
         }
         assert!(health.is_poor());
+        let mut row = Health::default();
+        (0..20).filter(|number| !(10..14).contains(number)).for_each(|number| row.handle_number(number));
+        assert!(row.is_poor(), "four in a row");
         (150..169).rev().for_each(|number| health.handle_number(number));
         assert!(!health.is_poor(), "they were only late");
         health.handle_number(1_000);

@@ -153,7 +153,7 @@ fn row_29_udp_that_loses_every_long_packet_is_left() {
         let out = world.send(tom, "JACK", &"x".repeat(20_000));
         let back = world.send(jack, "TOM", &"x".repeat(20_000));
         let both = |w: &World| delivered(w, out) && delivered(w, back);
-        assert!(world.run_until(secs(10), both), "up {up}, down {down}: {:?}", moves(&world, tom));
+        assert!(world.run_until(secs(4), both), "up {up}, down {down}: {:?}", moves(&world, tom));
         println!(
             "long packets lost, up {up}, down {down}: both delivered after {:?}",
             world.now.since(start)
