@@ -69,6 +69,11 @@ impl Client {
         self.uplinks.get(relay)?.peer.as_ref()
     }
 
+    /// What the conversation with a relay is on, once that is settled: UDP is not being tested.
+    pub fn settled_path(&self, relay: &HostPort) -> Option<Path> {
+        self.uplinks.get(relay)?.settled_path()
+    }
+
     /// Whether every letter has come to its end.
     pub fn is_idle(&self) -> bool {
         self.uplinks.values().all(Uplink::is_idle)

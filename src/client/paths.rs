@@ -446,6 +446,12 @@ impl Uplink {
         self.tell_moved(Carrier::Udp, MovedWhy::Asked, out);
     }
 
+    /// The path, unless it is being tested.
+    pub(super) fn settled_path(&self) -> Option<Path> {
+        let tested = self.choice.proof.is_some() || self.choice.unproved;
+        self.peer.as_ref().filter(|_| !tested)?.path()
+    }
+
     /// When the choice of path has something to do; later than `now`.
     pub(super) fn next_choice(&self, now: Tick, carriers: Carriers) -> Option<Tick> {
         let peer = self.peer.as_ref().filter(|_| !self.stopped)?;
