@@ -3,7 +3,7 @@
 
 use data_encoding::HEXLOWER;
 use queqiao::base::{LetterId, OutboxId, Wall};
-use queqiao::wire::frame::{Frame, Frames, StreamId, encode_ack};
+use queqiao::wire::frame::{Frame, Frames, Probe, StreamId, encode_ack};
 use queqiao::wire::letter::{decode_text, encode_text};
 use queqiao::wire::message::{
     Delivery, KIND_TEXT, Letter, NameReason, Nearest, Reason, Receipt, Refused, ToClient, ToRelay,
@@ -36,6 +36,9 @@ fn frames_have_the_bytes_they_always_had() {
     holds_frame(&Frame::PathChallenge([1, 2, 3, 4, 5, 6, 7, 8]), "05 0102030405060708");
     holds_frame(&Frame::PathResponse([8, 7, 6, 5, 4, 3, 2, 1]), "06 0807060504030201");
     holds_frame(&Frame::Close { code: 2, reason: "replaced" }, "07 0002 08 7265706c61636564");
+    holds_frame(&Frame::MaxAckDelay(25_000), "08 800061a8");
+    holds_frame(&Frame::Probe(Probe::of_len([1, 2, 3, 4, 5, 6, 7, 8], 12)), "40 0a 0102030405060708 0000");
+    holds_frame(&Frame::ProbeAnswer(Probe::of_len([8; 8], 10)), "41 08 0808080808080808");
     holds_frame(&Frame::Skipped { kind: 0x42, body: b"later" }, "42 05 6c61746572");
 }
 

@@ -211,6 +211,7 @@ impl Talk<'_> {
                     self.reach(desk, &relay)?;
                     desk.command(Command::Send { request, relay, to, text });
                 }
+                Do::Carriers(carriers) => desk.command(Command::Carriers(carriers)),
                 Do::Quit { status } => {
                     let status = match status {
                         0 => Status::Done,

@@ -3,7 +3,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::base::{Core, Effect, Input, Name, Now, OutboxId, Outputs, Phrase, Rng, Tick, Ticket, turn};
+use crate::base::{
+    Carrier, Core, Effect, HostPort, Input, Name, Now, OutboxId, Outputs, Path, Phrase, Rng, Tick, Ticket,
+    turn,
+};
 use crate::client::{Carriers, Client, Command, Config, Event, Incoming, Record};
 use crate::contacts::Book;
 use crate::net::{self, Inlet, Net, NetConfig};
@@ -189,6 +192,11 @@ impl Desk {
     /// The time.
     pub(super) fn now(&self) -> Now {
         self.net.now()
+    }
+
+    /// What the client speaks to a relay on, once it has made its choice.
+    pub(super) fn settled_on(&self, relay: &HostPort) -> Option<Carrier> {
+        self.tray.client.settled_path(relay).map(Path::carrier)
     }
 
     /// Gives a command to the client; it is carried out in the next turn.

@@ -136,6 +136,8 @@ impl Listening<'_> {
             }
             _ => {
                 if let Some(phrase) = notice::of_event(event, &self.me) {
+                    let time = self.clock.show(now.wall, now.wall);
+                    let phrase = notice::timed(&self.setup.strings, phrase, event, &time);
                     say(&self.setup.strings, &phrase);
                 }
             }

@@ -1,4 +1,5 @@
-//! `queqiao ping`: the round trip and the loss to a relay, over UDP and over TCP, by the link's own probes.
+//! `queqiao ping`: the round trip and the loss to a relay, over UDP and over TCP, by the link's own probes, and which of
+//! them a client chooses.
 
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use super::{Failure, Outcome, Setup, Status, print, say};
 const LOST_AFTER: Duration = Duration::from_secs(1);
 /// Between an answer and the next probe.
 const PAUSE: Duration = Duration::from_millis(200);
+/// A client has made its choice of carrier by then: UDP is proved or not within 3 s of a handshake.
+const CHOOSE_WITHIN: Duration = Duration::from_secs(7);
 /// A relay that has not shaken hands within this time is not there.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 
@@ -42,6 +45,12 @@ pub fn ping(setup: &Setup, options: &PingOptions) -> Outcome {
             let measured = measure(setup, &relay, *carrier, options.count)?;
             report(&relay, *carrier, options.count, &measured)?;
             answered += measured.len();
+        }
+        if answered > 0
+            && setup.carriers == Carriers::Auto
+            && let Some(chosen) = choose(setup, &relay)?
+        {
+            print(&format!("{} chosen={chosen}", relay.addr))?;
         }
         silent |= answered == 0;
     }
@@ -91,6 +100,18 @@ fn measure(
     }
     desk.leave();
     Ok(measured)
+}
+
+/// What a client that may use both carriers ends up on.
+fn choose(setup: &Setup, relay: &RelaySpec) -> Result<Option<Carrier>, Failure> {
+    let mut desk = Desk::open_ephemeral(None, Carriers::Auto)?;
+    desk.command(Command::Relays(vec![relay.clone()]));
+    let mut probing = Probing { setup, news: News::default(), online: false, unreached: None, pong: None };
+    let end = desk.now().tick + CHOOSE_WITHIN;
+    while desk.settled_on(&relay.addr).is_none() && probing.turn(&mut desk, end)? < end {}
+    let chosen = desk.settled_on(&relay.addr);
+    desk.leave();
+    Ok(chosen)
 }
 
 fn report(relay: &RelaySpec, carriers: Carriers, count: u32, measured: &[Duration]) -> Result<(), Failure> {

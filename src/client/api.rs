@@ -82,6 +82,8 @@ pub enum Command {
         /// Which relay.
         relay: HostPort,
     },
+    /// From now on these carriers may be used.
+    Carriers(Carriers),
     /// End every session in good order; the answer is [`Event::Left`].
     Leave,
 }
@@ -298,6 +300,21 @@ pub enum Unreached {
     HandshakeRefused,
 }
 
+/// Why a conversation goes on over another carrier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MovedWhy {
+    /// UDP has fallen silent.
+    Silent,
+    /// UDP loses too much, or whatever is long.
+    Poor,
+    /// UDP was tested and gets through.
+    Proved,
+    /// The TCP connection ended, and UDP answered first.
+    Broken,
+    /// The user asked for it.
+    Asked,
+}
+
 /// What a client shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -364,6 +381,8 @@ pub enum Event {
         relay: HostPort,
         /// The new carrier.
         via: Carrier,
+        /// Why.
+        why: MovedWhy,
     },
     /// The relay will not have us under this name. The client stops trying.
     NameRefused {

@@ -23,7 +23,7 @@ const CHECK_KEY_FROM: usize = 2;
 pub(super) enum Stage {
     /// The TCP path is being opened.
     Connecting,
-    /// It may go on as soon as there is a counter, or its time has come.
+    /// It may go on as soon as there is a counter.
     Ready,
     /// The relay's key was asked for.
     Querying(KeyQuery),
@@ -45,8 +45,7 @@ pub(super) struct Attempt {
     /// When the first packet of the present stage was sent.
     stage_since: Tick,
     next_at: Tick,
-    /// It shakes hands no earlier.
-    pub(super) not_before: Tick,
+    sent_at: Tick,
     give_up_at: Tick,
     /// How often the relay said that the counter was too low.
     stales: u32,
@@ -64,7 +63,7 @@ pub(super) enum Step {
 }
 
 impl Attempt {
-    pub(super) fn new(carrier: Carrier, addrs: Vec<SocketAddr>, now: Tick, not_before: Tick) -> Attempt {
+    pub(super) fn new(carrier: Carrier, addrs: Vec<SocketAddr>, now: Tick) -> Attempt {
         Attempt {
             carrier,
             stage: Stage::Ready,
@@ -74,8 +73,8 @@ impl Attempt {
             sent: 0,
             stage_since: now,
             next_at: now,
-            not_before,
-            give_up_at: not_before.max(now) + GIVE_UP_AFTER,
+            sent_at: now,
+            give_up_at: now + GIVE_UP_AFTER,
             stales: 0,
         }
     }
@@ -138,6 +137,18 @@ impl Attempt {
         (self.sent == 1).then(|| now.since(self.stage_since))
     }
 
+    /// The relay has shown that it is there: what was sent a while ago is sent again at once.
+    pub(super) fn hurry(&mut self, now: Tick) {
+        if self.carrier == Carrier::Udp && now.since(self.sent_at) >= Duration::from_millis(SCHEDULE_MS[1]) {
+            self.next_at = self.next_at.min(now);
+        }
+    }
+
+    /// Whether its connection is open.
+    pub(super) fn is_open(&self) -> bool {
+        !matches!(self.stage, Stage::Connecting)
+    }
+
     /// Whether the key should be asked for beside the handshake. On TCP each packet is sent once, so it is asked for at
     /// once.
     pub(super) fn doubts_key(&self) -> bool {
@@ -155,6 +166,7 @@ impl Attempt {
         }
         let Some(path) = self.path() else { return Step::GiveUp };
         self.sent += 1;
+        self.sent_at = now;
         self.turn += usize::from(self.carrier == Carrier::Udp);
         self.next_at = match SCHEDULE_MS.get(self.sent).filter(|_| self.carrier == Carrier::Udp) {
             Some(after) => now.max(self.stage_since + jittered(*after, rng)),
@@ -166,10 +178,9 @@ impl Attempt {
         Step::Send(path)
     }
 
-    pub(super) fn next_deadline(&self, now: Tick) -> Tick {
+    pub(super) fn next_deadline(&self) -> Tick {
         let next = match self.stage {
             Stage::Connecting => self.give_up_at,
-            Stage::Ready if self.not_before > now => self.not_before,
             Stage::Ready => self.give_up_at,
             Stage::Querying(_) | Stage::Shaking(..) => self.next_at,
         };
@@ -190,7 +201,7 @@ mod tests {
     fn attempt(addrs: &[&str]) -> (Attempt, Rng) {
         let addrs = addrs.iter().map(|a| a.parse().unwrap()).collect();
         let (mut rng, start) = (Rng::from_seed([1; 32]), Tick::from_micros(1_000_000));
-        let mut attempt = Attempt::new(Carrier::Udp, addrs, start, start);
+        let mut attempt = Attempt::new(Carrier::Udp, addrs, start);
         let query = KeyQuery::new(Carrier::Udp, &mut rng);
         attempt.enter(start, Stage::Querying(query));
         (attempt, rng)
@@ -206,8 +217,8 @@ mod tests {
                 Step::Send(_) => sent.push(now.since(start).as_millis() as u64),
                 Step::GiveUp => break,
                 Step::Wait => {
-                    assert!(attempt.next_deadline(now) > now, "it never spins");
-                    now = attempt.next_deadline(now);
+                    assert!(attempt.next_deadline() > now, "it never spins");
+                    now = attempt.next_deadline();
                 }
             }
         }
@@ -227,12 +238,11 @@ mod tests {
             let initiator =
                 Initiator::new(&identity, &key, &AccessSecret::default(), &hello, 1, carrier, &mut rng)
                     .unwrap();
-            let mut attempt =
-                Attempt::new(carrier, vec!["127.0.0.1:1".parse().unwrap()], now, now).on(ConnId(1));
+            let mut attempt = Attempt::new(carrier, vec!["127.0.0.1:1".parse().unwrap()], now).on(ConnId(1));
             attempt.enter(now, Stage::Shaking(initiator, None));
             for sent in 1..=doubted_from {
                 while attempt.step(now, &mut rng) == Step::Wait {
-                    now = attempt.next_deadline(now);
+                    now = attempt.next_deadline();
                 }
                 assert_eq!(attempt.doubts_key(), sent == doubted_from, "{carrier:?} {sent}");
             }
@@ -247,7 +257,7 @@ mod tests {
         while paths.len() < 4 {
             match attempt.step(now, &mut rng) {
                 Step::Send(path) => paths.push(path),
-                _ => now = attempt.next_deadline(now),
+                _ => now = attempt.next_deadline(),
             }
         }
         assert!(paths[0] != paths[1] && paths[0] == paths[2] && paths[1] == paths[3]);

@@ -1,9 +1,9 @@
 //! How a session comes about and is kept: rounds of attempts over the permitted carriers.
 //!
 //! A *round* begins with the first look-up and ends with the first authenticated answer, or when every attempt has
-//! failed; then the next begins after 1, 2, 4 … 30 s with jitter. UDP is tried at once. A TCP connection is opened beside
-//! it after 250 ms, so that an address where nothing listens is known soon, and shakes hands there if UDP has not
-//! answered within a second.
+//! failed; then the next begins after 1, 2, 4 … 30 s with jitter. UDP is tried at once, TCP beside it after 250 ms, or at
+//! once if UDP failed last time; each shakes hands with a first message of its own. The first authenticated answer
+//! carries the conversation, and the other path is probed under its keys (`paths`).
 //!
 //! While there is a session its handshakes *continue* it: a round of repair when the path has gone silent, or one on the
 //! present path alone when keys are to be renewed.
@@ -21,8 +21,6 @@ use super::uplink::{Out, Shared, Told, Uplink, close_conn};
 
 /// A TCP connection is opened beside UDP after this time.
 const TCP_CONNECT_AFTER: Duration = Duration::from_millis(250);
-/// UDP has so long to answer before TCP shakes hands.
-const TCP_SHAKE_AFTER: Duration = Duration::from_secs(1);
 /// With TCP refused and UDP silent for this long, the user is told that no relay answers: within a second. The same where
 /// only UDP may be used and it is refused.
 const SILENT_AND_REFUSED: Duration = Duration::from_millis(900);
@@ -122,8 +120,36 @@ impl Connecting {
         self.tell_silence_at = None;
     }
 
-    pub(super) fn next_deadline(&self, now: Tick) -> Option<Tick> {
-        let attempts = self.attempts.iter().map(|a| a.next_deadline(now));
+    /// The relay's addresses over UDP, as far as they are known.
+    pub(super) fn udp_addrs(&self) -> &[SocketAddr] {
+        self.udp_addrs.as_deref().unwrap_or_default()
+    }
+
+    /// One of its addresses over TCP, another one for each failure.
+    pub(super) fn tcp_addr(&self, failures: u32) -> Option<SocketAddr> {
+        let addrs = self.tcp_addrs.as_deref()?;
+        addrs.get(failures as usize % addrs.len().max(1)).copied()
+    }
+
+    /// The system says that UDP does not get to `path`, a hint: TCP need not wait any longer, and where only UDP may be
+    /// used the user may hear it earlier. Whether something is due now.
+    pub(super) fn handle_udp_refused(&mut self, now: Tick, path: Path, carriers: Carriers) -> bool {
+        let Path::Udp(addr) = path else { return false };
+        if !self.udp_addrs().contains(&addr) {
+            return false;
+        }
+        if carriers == Carriers::Udp {
+            self.hasten_silence(now);
+        }
+        let early = self.tcp_at.is_some_and(|at| at > now);
+        if early {
+            self.tcp_at = Some(now);
+        }
+        early
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Tick> {
+        let attempts = self.attempts.iter().map(Attempt::next_deadline);
         let paused = self.next_round_at.filter(|_| self.round.is_none());
         attempts.chain([paused, self.tcp_at, self.tell_silence_at].into_iter().flatten()).min()
     }
@@ -163,7 +189,7 @@ impl Uplink {
         }
     }
 
-    fn begin_round(&mut self, now: Now, shared: &mut Shared, round: Round, out: &mut Out) {
+    pub(super) fn begin_round(&mut self, now: Now, shared: &mut Shared, round: Round, out: &mut Out) {
         if self.peer.as_ref().is_some_and(|peer| now.tick.since(peer.link().last_heard()) >= FORGOTTEN_AFTER)
         {
             self.drop_peer(now.tick, shared, out);
@@ -174,8 +200,8 @@ impl Uplink {
         connecting.since = now.tick;
         if let (Round::Rekey, Some(path)) = (round, self.peer.as_ref().and_then(Peer::path)) {
             let attempt = match path {
-                Path::Udp(addr) => Attempt::new(Carrier::Udp, vec![addr], now.tick, now.tick),
-                Path::Tcp(conn) => Attempt::new(Carrier::Tcp, Vec::new(), now.tick, now.tick).on(conn),
+                Path::Udp(addr) => Attempt::new(Carrier::Udp, vec![addr], now.tick),
+                Path::Tcp(conn) => Attempt::new(Carrier::Tcp, Vec::new(), now.tick).on(conn),
             };
             connecting.attempts.push(attempt);
             return;
@@ -223,26 +249,34 @@ impl Uplink {
             return self.connecting.back_off(now.tick, &mut shared.rng);
         }
         if use_udp {
-            connecting.attempts.push(Attempt::new(Carrier::Udp, udp.clone(), now.tick, now.tick));
+            connecting.attempts.push(Attempt::new(Carrier::Udp, udp.clone(), now.tick));
         }
-        if use_tcp && use_udp {
-            connecting.tcp_at = Some(now.tick + TCP_CONNECT_AFTER);
-        } else if use_tcp {
+        if !use_tcp {
+            self.close_beside(shared, out);
+        } else if let Some((conn, open)) = self.take_beside() {
+            let attempt = Attempt::new(Carrier::Tcp, self.tcp_addrs(), now.tick);
+            let attempt = if open { attempt.on(conn) } else { attempt.connecting(conn) };
+            self.connecting.attempts.push(attempt);
+        } else if use_udp && !self.choice.udp_failed {
+            self.connecting.tcp_at = Some(now.tick + TCP_CONNECT_AFTER);
+        } else {
             self.open_tcp(now.tick, shared, out);
         }
         self.drive_attempts(now, shared, out);
     }
 
     fn open_tcp(&mut self, now: Tick, shared: &mut Shared, out: &mut Out) {
-        let addrs = self.connecting.tcp_addrs.clone().unwrap_or_default();
+        let addrs = self.tcp_addrs();
         let Some(&addr) = addrs.first() else { return };
-        let alone = self.connecting.attempts.is_empty();
-        let not_before = if alone { now } else { self.connecting.since + TCP_SHAKE_AFTER };
         let conn = self.dial(shared, addr, out);
-        self.connecting.attempts.push(Attempt::new(Carrier::Tcp, addrs, now, not_before).connecting(conn));
+        self.connecting.attempts.push(Attempt::new(Carrier::Tcp, addrs, now).connecting(conn));
     }
 
-    fn dial(&self, shared: &mut Shared, addr: SocketAddr, out: &mut Out) -> ConnId {
+    fn tcp_addrs(&self) -> Vec<SocketAddr> {
+        self.connecting.tcp_addrs.clone().unwrap_or_default()
+    }
+
+    pub(super) fn dial(&self, shared: &mut Shared, addr: SocketAddr, out: &mut Out) -> ConnId {
         shared.next_conn += 1;
         let conn = ConnId(shared.next_conn);
         shared.conns.insert(conn, self.spec.addr.clone());
@@ -251,6 +285,9 @@ impl Uplink {
     }
 
     pub(super) fn handle_opened(&mut self, now: Now, shared: &mut Shared, conn: ConnId, out: &mut Out) {
+        if self.beside_opened(conn) {
+            return;
+        }
         if let Some(attempt) = self.connecting.attempts.iter_mut().find(|a| a.conn() == Some(conn)) {
             attempt.enter(now.tick, Stage::Ready);
         }
@@ -266,6 +303,7 @@ impl Uplink {
         out: &mut Out,
     ) {
         shared.conns.remove(&conn);
+        self.beside_closed(now.tick, conn);
         if let Some(peer) = &mut self.peer {
             peer.handle_path_closed(now.tick, Path::Tcp(conn));
         }
@@ -274,16 +312,6 @@ impl Uplink {
         }
         if !self.stopped {
             self.pursue(now, shared, out);
-        }
-    }
-
-    /// The system says that nobody listens for UDP there: a hint, which the user may hear earlier.
-    pub(super) fn handle_send_refused(&mut self, now: Tick, addr: SocketAddr, carriers: Carriers) {
-        let connecting = &mut self.connecting;
-        if connecting.udp_addrs.as_ref().is_some_and(|addrs| addrs.contains(&addr))
-            && carriers == Carriers::Udp
-        {
-            connecting.hasten_silence(now);
         }
     }
 
@@ -343,7 +371,7 @@ impl Uplink {
     /// Begins the stage that a ready attempt comes to: the question for the key, or the handshake.
     fn make_ready(&mut self, now: Now, shared: &mut Shared, place: usize, out: &mut Out) {
         let attempt = &mut self.connecting.attempts[place];
-        if !matches!(attempt.stage, Stage::Ready) || attempt.not_before > now.tick {
+        if !matches!(attempt.stage, Stage::Ready) {
             return;
         }
         let Some(key) = self.spec.key else {
@@ -419,7 +447,8 @@ impl Uplink {
         }
     }
 
-    /// The first authenticated answer carries the conversation; every other attempt ends.
+    /// The first authenticated answer carries the conversation; every other attempt ends, but a connection of it is kept
+    /// while UDP is being proved.
     fn establish(
         &mut self,
         now: Now,
@@ -429,20 +458,22 @@ impl Uplink {
         out: &mut Out,
     ) {
         let (Established { keys, welcome }, rtt) = answer;
-        let kept = if let Path::Tcp(conn) = path { Some(conn) } else { None };
+        let rekey = self.connecting.round == Some(Round::Rekey);
+        let beside = self.racing_conn(shared.carriers);
+        let kept = match path {
+            Path::Tcp(conn) => Some(conn),
+            Path::Udp(_) => beside.map(|(conn, _)| conn),
+        };
         self.cancel_attempts_but(now.tick, shared, kept, out);
         self.connecting.succeeded();
         self.pin(shared, out);
+        let before = self.peer.as_ref().and_then(Peer::path);
         let continued = self.peer.as_mut().filter(|peer| welcome.continued && peer.id() == welcome.session);
         if let Some(peer) = continued {
-            let before = peer.path();
             peer.renew(now.tick, keys);
             peer.select(now.tick, path);
             if let Some(Path::Tcp(conn)) = before.filter(|before| *before != path) {
                 close_conn(shared, conn, out);
-            }
-            if before.map(Path::carrier) != Some(path.carrier()) && self.told == Told::Online {
-                out.show(Event::Moved { relay: self.spec.addr.clone(), via: path.carrier() });
             }
             self.free_indexes(now.tick, shared);
         } else {
@@ -451,6 +482,9 @@ impl Uplink {
             let begin = Begin { role: Role::Client, path, keys, id, rtt, lifetime: Lifetime::default(), rng };
             self.connecting.begun = now.tick;
             self.begin(Peer::new(now.tick, begin), shared);
+        }
+        if !rekey {
+            self.settled_on(now.tick, (before, path), beside, shared, out);
         }
         self.tell_online(out);
     }

@@ -9,22 +9,27 @@
 //!
 //! Files: `api` (commands, events, records), `kept` (what the records add up to), `journal` (records on their way to
 //! the disk), `uplink` (one relay: session and letters), `connect` (how a session comes about), `attempt` (one try over
-//! one carrier), `outbox` and `ledger` (letters out and in), `counter`.
+//! one carrier), `choice` and `paths` (which carrier a session is on), `outbox` and `ledger` (letters out and in),
+//! `counter`.
 
 mod api;
 mod attempt;
+mod choice;
 mod connect;
 mod counter;
 mod journal;
 mod kept;
 mod ledger;
 mod outbox;
+mod paths;
 mod uplink;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 pub use api::{
-    Carriers, Command, Config, Event, Incoming, Progress, Record, RelaySpec, Said, Unkept, Unreached,
+    Carriers, Command, Config, Event, Incoming, MovedWhy, Progress, Record, RelaySpec, Said, Unkept,
+    Unreached,
 };
 pub use kept::{Kept, KeptConversation, KeptLetter, KeptRefusal, KeptSender, Reach};
 pub use outbox::{OUTBOX_BYTES_MAX, OUTBOX_LETTERS_MAX};
@@ -45,6 +50,9 @@ use uplink::{Mail, Out, Shared, Uplink};
 
 /// Session indexes of one client, live and at rest: a few for each relay.
 const INDEXES_MAX: usize = 4_096;
+
+/// A deadline missed by more than this means that the process was stopped or the machine slept.
+const OVERSLEPT: Duration = Duration::from_secs(1);
 
 /// The client.
 pub struct Client {
@@ -116,6 +124,11 @@ impl Client {
         self.uplinks.get(relay)?.peer.as_ref()
     }
 
+    /// What the conversation with a relay is on, once that is settled: UDP is not being tested.
+    pub fn settled_path(&self, relay: &HostPort) -> Option<Path> {
+        self.uplinks.get(relay)?.settled_path()
+    }
+
     /// Whether every letter has come to its end.
     pub fn is_idle(&self) -> bool {
         self.uplinks.values().all(Uplink::is_idle)
@@ -147,6 +160,12 @@ impl Client {
             Command::Ping { relay } => {
                 if let Some(uplink) = self.uplinks.get_mut(&relay) {
                     uplink.ping();
+                }
+            }
+            Command::Carriers(carriers) => {
+                self.shared.carriers = carriers;
+                for uplink in self.uplinks.values_mut() {
+                    uplink.handle_carriers(now, &mut self.shared, out);
                 }
             }
             Command::Leave => {
@@ -209,6 +228,11 @@ impl Client {
                     uplink.handle_key_answer(now, shared, bytes, out);
                 }
             }
+            Ok(Packet::Reset { index, token }) => {
+                for uplink in self.uplinks.values_mut() {
+                    uplink.handle_reset(now, shared, index, token, out);
+                }
+            }
             _ => self.spoil(now, path, out),
         }
     }
@@ -235,10 +259,14 @@ impl Core for Client {
     type Event = Event;
 
     fn handle_time(&mut self, now: Now, out: &mut Out) {
+        let overslept = self.next_deadline().is_some_and(|at| now.tick.since(at) > OVERSLEPT);
         self.now = now.tick;
         self.shared.indexes.handle_time(now.tick);
         self.shared.journal.handle_time(now);
         for uplink in self.uplinks.values_mut() {
+            if overslept {
+                uplink.handle_woken(now.tick);
+            }
             uplink.handle_time(now, &mut self.shared, out);
         }
     }
@@ -261,7 +289,7 @@ impl Core for Client {
                 if let Some((uplink, _, _)) = self.uplink_of_conn(path)
                     && let Some(peer) = &mut uplink.peer
                 {
-                    peer.handle_unsent(path, bytes);
+                    peer.handle_unsent(now.tick, path, bytes);
                 }
             }
             Input::Resolved(host, addrs) => {
@@ -271,12 +299,12 @@ impl Core for Client {
             }
             Input::Committed(ticket) => self.handle_committed(now, ticket, true, out),
             Input::NotCommitted(ticket) => self.handle_committed(now, ticket, false, out),
-            Input::SendRefused(Path::Udp(addr), _) => {
+            Input::SendRefused(path, _) => {
                 for uplink in self.uplinks.values_mut() {
-                    uplink.handle_send_refused(now.tick, addr, self.shared.carriers);
+                    uplink.handle_send_refused(now, &mut self.shared, path, out);
                 }
             }
-            Input::SendRefused(Path::Tcp(_), _) | Input::Rows(..) => {}
+            Input::Rows(..) => {}
         }
         self.settle(out);
     }
@@ -285,12 +313,14 @@ impl Core for Client {
         self.settle(out);
         self.shared.journal.hand_over(&mut self.shared.counter, out);
         for uplink in self.uplinks.values_mut() {
+            uplink.choose(now, &mut self.shared, out);
             uplink.flush(now, out);
         }
     }
 
     fn next_deadline(&self) -> Option<Tick> {
-        let uplinks = self.uplinks.values().filter_map(|uplink| uplink.next_deadline(self.now));
+        let uplinks =
+            self.uplinks.values().filter_map(|uplink| uplink.next_deadline(self.now, self.shared.carriers));
         let others = [self.shared.indexes.next_deadline(), self.shared.journal.next_deadline()];
         uplinks.chain(others.into_iter().flatten()).min()
     }

@@ -17,6 +17,7 @@ use super::counter::Counter;
 use super::journal::Journal;
 use super::ledger::{Ledger, Seen};
 use super::outbox::{Outbox, Refusal, Step};
+use super::paths::Choice;
 
 pub(super) type Out = Outputs<Record, Event>;
 
@@ -55,6 +56,7 @@ pub(super) struct Uplink {
     pub(super) spec: RelaySpec,
     pub(super) peer: Option<Peer>,
     pub(super) connecting: Connecting,
+    pub(super) choice: Choice,
     pub(super) told: Told,
     /// Nothing more is tried: the name was refused, or another machine took over.
     pub(super) stopped: bool,
@@ -74,6 +76,7 @@ impl Uplink {
             spec,
             peer: None,
             connecting: Connecting::default(),
+            choice: Choice::default(),
             told: Told::Nothing,
             stopped: false,
             welcomed: false,
@@ -84,6 +87,11 @@ impl Uplink {
             incoming: Vec::new(),
             outgoing: Vec::new(),
         }
+    }
+
+    /// Signed in, as the user knows.
+    pub(super) fn is_online(&self) -> bool {
+        self.told == Told::Online
     }
 
     pub(super) fn via(&self) -> Carrier {
@@ -296,6 +304,7 @@ impl Uplink {
     /// Writes a new letter down; `false` if it cannot come from an honest relay.
     fn handle_delivery(&mut self, shared: &mut Shared, delivery: &Delivery<'_>) -> bool {
         let Some(from) = self.author(delivery.from) else { return false };
+        self.choice.letter = true;
         let Seen::New { missing, after } = self.mail.ledger.take(&from, delivery.id, delivery.prev) else {
             return true;
         };
@@ -314,7 +323,7 @@ impl Uplink {
 
     pub(super) fn flush(&mut self, now: Now, out: &mut Out) {
         let Some(peer) = &mut self.peer else { return };
-        let outgoing = &mut self.outgoing;
+        let (outgoing, letter_sent) = (&mut self.outgoing, &mut self.choice.letter);
         let mut say = |message: ToRelay<'_>| {
             outgoing.clear();
             message.encode(outgoing);
@@ -324,6 +333,7 @@ impl Uplink {
             self.mail.speak(&mut say);
         }
         self.mail.outbox.offer(|letter| {
+            *letter_sent = true;
             outgoing.clear();
             let (to, id, prev, body) = (letter.to.as_str(), letter.id, letter.prev, letter.body);
             ToRelay::Letter(Letter { to, id, prev, kind: KIND_TEXT, body }).encode(outgoing);
@@ -336,10 +346,10 @@ impl Uplink {
         peer.flush(now.tick, out);
     }
 
-    pub(super) fn next_deadline(&self, now: Tick) -> Option<Tick> {
+    pub(super) fn next_deadline(&self, now: Tick, carriers: Carriers) -> Option<Tick> {
         let peer = self.peer.as_ref().and_then(|peer| peer.next_deadline(now));
-        let connecting = if self.stopped { None } else { self.connecting.next_deadline(now) };
-        [peer, connecting].into_iter().flatten().min()
+        let connecting = if self.stopped { None } else { self.connecting.next_deadline() };
+        [peer, connecting, self.next_choice(now, carriers)].into_iter().flatten().min()
     }
 
     /// A session has begun: says who we are, and sends again what no other session answered.
@@ -364,6 +374,7 @@ impl Uplink {
             peer.flush(now.tick, out);
         }
         self.drop_peer(now.tick, shared, out);
+        self.close_beside(shared, out);
         self.cancel_attempts(now.tick, shared, out);
     }
 

@@ -23,7 +23,8 @@ const OVERSLEPT: Duration = Duration::from_secs(1);
 #[derive(Default)]
 struct Progress {
     outstanding: bool,
-    largest_sent_at: Option<Tick>,
+    /// When the packet of the largest number was sent, and its bytes.
+    largest_sent: Option<(Tick, usize)>,
 }
 
 impl Link {
@@ -49,12 +50,16 @@ impl Link {
         self.last_heard = now;
         if path == self.at.path {
             self.at.heard = Some(now);
+            self.at.health.handle_number(number);
         }
         let (mut asks, mut refused) = (Asks::Nothing, false);
         for frame in Frames::new(frames) {
             let frame = frame.map_err(Violation::Frame)?;
             seen.ack_eliciting |= frame.is_ack_eliciting();
             seen.non_probing |= !frame.is_probing();
+            if let Frame::MaxAckDelay(delay_us) = frame {
+                self.handle_ack_delay(now, number, Duration::from_micros(delay_us));
+            }
             match self.handle_frame(now, frame, sink)? {
                 Some(asked) => asks = asks.max(asked),
                 None => refused = true,
@@ -63,7 +68,8 @@ impl Link {
         if refused {
             self.stats.packets_refused += 1;
         } else {
-            self.acks.handle_number(number, now, asks, self.at.rtt.own_ack_delay());
+            let delay = self.ack_delay.min(self.at.rtt.own_ack_delay());
+            self.acks.handle_number(number, now, asks, delay);
         }
         Ok(seen)
     }
@@ -125,13 +131,30 @@ impl Link {
             Frame::MaxStreamData { stream, limit } => self.outgoing.handle_limit(stream, limit),
             Frame::PathChallenge(data) => sink(Other::PathChallenge(data)),
             Frame::PathResponse(data) => sink(Other::PathResponse(data)),
+            Frame::Probe(probe) => {
+                sink(Other::Probe { id: probe.id, len: frame.encoded_len() });
+                return Ok(Some(Asks::Nothing));
+            }
+            Frame::ProbeAnswer(probe) => {
+                sink(Other::ProbeAnswer(probe.id));
+                return Ok(Some(Asks::Nothing));
+            }
             Frame::Close { code, reason } => {
                 sink(Other::Close { code, reason });
                 return Ok(Some(Asks::Nothing));
             }
-            Frame::Skipped { .. } => {}
+            Frame::MaxAckDelay(_) | Frame::Skipped { .. } => {}
         }
         Ok(Some(Asks::Ack))
+    }
+
+    /// The newest packet that tells it counts, whatever order they come in.
+    fn handle_ack_delay(&mut self, now: Tick, number: u64, delay: Duration) {
+        if number >= self.peer_ack_delay_from {
+            self.peer_ack_delay_from = number;
+            self.at.rtt.set_peer_ack_delay(delay);
+            self.rearm(now);
+        }
     }
 
     fn handle_ack(&mut self, now: Tick, ack: Ack<'_>) -> Result<(), Violation> {
@@ -143,15 +166,24 @@ impl Link {
             self.handle_acked_range(now, &range, ack.largest, &mut progress);
         }
         let is_telling =
-            |sent_at: &Tick| progress.outstanding && self.at.woke.is_none_or(|woke| woke <= *sent_at);
-        if let Some(sent_at) = progress.largest_sent_at.filter(is_telling) {
-            self.at.rtt.handle_sample(now.since(sent_at), Duration::from_micros(ack.delay_us));
+            |(at, _): &(Tick, usize)| progress.outstanding && self.at.woke.is_none_or(|woke| woke <= *at);
+        if let Some((sent_at, size)) = progress.largest_sent.filter(is_telling) {
+            self.at.handle_sample(now.since(sent_at), size, Duration::from_micros(ack.delay_us));
         }
         if progress.outstanding {
             self.at.handle_progress(now);
         }
         self.detect_losses(now);
+        self.rearm(now);
         Ok(())
+    }
+
+    /// A probe time-out that has become shorter, or waited for a loss to be timed, may be over already: it runs anew, since
+    /// a packet has just come.
+    fn rearm(&mut self, now: Tick) {
+        if self.at.pto_at() <= now {
+            self.at.waiting_since = now;
+        }
     }
 
     fn handle_acked_range(
@@ -169,11 +201,12 @@ impl Link {
             }
             outgoing.handle_acked(sent, now);
             if number == largest && here && matches!(sent.state, State::Outstanding | State::Void) {
-                progress.largest_sent_at = Some(sent.at);
+                progress.largest_sent = Some((sent.at, sent.size));
             }
             match sent.state {
                 State::Outstanding => {
                     progress.outstanding = true;
+                    at.health.handle_acked(sent.size);
                     at.congestion.handle_ack(sent.at, sent.size, in_flight);
                 }
                 State::Lost => stats.packets_lost_spuriously += 1,
@@ -187,8 +220,12 @@ impl Link {
         let remembered = LOST_REMEMBERED_PTOS * self.at.rtt.pto();
         self.at.loss_at = None;
         if self.at.is_udp() {
-            let Link { sent, outgoing, .. } = self;
-            let losses = sent.lose(now, self.at.rtt.loss_delay(), |sent| outgoing.send_again(sent));
+            let Link { sent, outgoing, at, .. } = self;
+            let (loss_delay, health) = (at.rtt.loss_delay(), &mut at.health);
+            let losses = sent.lose(now, loss_delay, |sent| {
+                health.handle_lost(sent.size);
+                outgoing.send_again(sent);
+            });
             self.handle_losses(now, losses);
         }
         self.sent.forget(now - remembered);

@@ -19,6 +19,7 @@
 
 mod acks;
 mod congestion;
+mod health;
 mod input;
 mod outgoing;
 mod output;
@@ -36,10 +37,11 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use self::acks::Acks;
+use self::health::Health;
 use self::outgoing::Outgoing;
 use self::path_state::{PTO_MAX, PathState};
 use self::recv_stream::RecvStream;
-use self::rtt::INITIAL_RTT;
+use self::rtt::{INITIAL_RTT, MAX_ACK_DELAY};
 use self::sent::{Sent, SentPackets};
 use crate::base::{Path, Tick};
 use crate::wire::frame::{FrameError, StreamId};
@@ -109,6 +111,15 @@ pub enum Other<'a> {
     PathChallenge([u8; 8]),
     /// The answer to a challenge.
     PathResponse([u8; 8]),
+    /// To be answered on the path it came on by a frame of the same kind and length.
+    Probe {
+        /// What the answer repeats.
+        id: [u8; 8],
+        /// The bytes of the frame.
+        len: usize,
+    },
+    /// The answer to a probe.
+    ProbeAnswer([u8; 8]),
     /// The other end ended the session.
     Close {
         /// Why; see [`crate::wire::frame::close`].
@@ -177,6 +188,10 @@ pub struct Link {
     /// UDP paths left, the newest last.
     left: SmallVec<[PathState; PATHS_REMEMBERED_MAX]>,
     keep_alive: Option<Duration>,
+    /// How long our acks wait at most, as the other end was told.
+    ack_delay: Duration,
+    /// The number of the packet that told us the same of the other end.
+    peer_ack_delay_from: u64,
     last_heard: Tick,
     /// When a packet that asks for an ack was last built.
     last_asked: Tick,
@@ -198,6 +213,8 @@ impl Link {
             stranded: false,
             left: SmallVec::new(),
             keep_alive: params.is_client.then_some(KEEP_ALIVE - jitter_max / 2 + jitter),
+            ack_delay: MAX_ACK_DELAY,
+            peer_ack_delay_from: 0,
             last_heard: now,
             last_asked: now,
             stats: Stats::default(),
@@ -243,6 +260,22 @@ impl Link {
     /// at the third one on TCP the connection is dead.
     pub fn pto_count(&self) -> u32 {
         self.at.pto_count
+    }
+
+    /// Most of what is sent here, or of what the other end sends, or every packet above 1,100 bytes, gets lost lately: the
+    /// path is to be tested.
+    pub fn is_poor(&self) -> bool {
+        self.at.health.is_poor()
+    }
+
+    /// The longest packet that is to be built for this path, in bytes.
+    pub fn packet_max(&self) -> usize {
+        self.at.packet_max()
+    }
+
+    /// When the last packet that asks for an ack was built; `None` while one waits for its ack.
+    pub fn unasked_since(&self) -> Option<Tick> {
+        (self.sent.outstanding() == 0).then_some(self.last_asked)
     }
 
     /// Bytes sent on this path that ask for an ack and have none, headers and tags included.
@@ -307,6 +340,23 @@ impl Link {
         self.outgoing.ask_ping();
     }
 
+    /// Sends a PING soon whose round trip nobody asks for: to be heard on a new path, or to hear whether this one lives.
+    pub fn poke(&mut self) {
+        self.outgoing.owe_ping();
+    }
+
+    /// The path was tested and found good: what was lost on it before does not count any more.
+    pub fn forgive(&mut self) {
+        self.at.health = Health::default();
+    }
+
+    /// TCP moves what it was given, if slowly: no probe time-out is due yet.
+    pub fn handle_moving(&mut self, now: Tick) {
+        if !self.at.is_udp() {
+            self.at.waiting_since = now;
+        }
+    }
+
     /// Later packets leave there, and everything unacknowledged goes again. The round trip and the window start
     /// afresh, or as they were when this path was left; they stay when only the port of a UDP address changed
     /// (RFC 9000 §9.4).
@@ -322,6 +372,7 @@ impl Link {
             None => PathState::new(path, now, INITIAL_RTT),
         };
         let old = std::mem::replace(&mut self.at, next);
+        self.at.rtt.set_peer_ack_delay(old.rtt.peer_ack_delay());
         if old.is_worth_remembering() && old.path != path {
             if self.left.len() == PATHS_REMEMBERED_MAX {
                 self.left.remove(0);

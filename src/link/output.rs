@@ -149,12 +149,28 @@ impl Link {
             sent.ping = self.outgoing.pong_awaited;
             self.outgoing.ping_sent();
         }
+        self.write_ack_delay(end, sent, buf);
         self.write_credits(end, sent, buf);
         self.write_streams(end, sent, buf);
         if buf.len() == start && self.at.probes > 0 {
             Frame::Ping.encode_within(end - buf.len(), buf);
         }
         buf.len() > start
+    }
+
+    /// Announces how long our acks wait, where that has changed by a factor of two; in company, never alone, unless the
+    /// packet that told it was lost.
+    fn write_ack_delay(&mut self, end: usize, sent: &mut Sent, buf: &mut Vec<u8>) {
+        let (told, delay) = (self.ack_delay, self.at.rtt.own_ack_delay());
+        let changed = self.at.rtt.latest().is_some() && (delay * 2 <= told || delay >= told * 2);
+        let again = self.outgoing.credits_again & ACK_DELAY_BIT != 0;
+        let told = if changed { delay } else { told };
+        let frame = Frame::MaxAckDelay(told.as_micros() as u64);
+        if (changed || again) && frame.encode_within(end - buf.len(), buf) {
+            self.ack_delay = told;
+            self.outgoing.credits_again &= !ACK_DELAY_BIT;
+            sent.credits |= ACK_DELAY_BIT;
+        }
     }
 
     fn write_credits(&mut self, end: usize, sent: &mut Sent, buf: &mut Vec<u8>) {
@@ -224,6 +240,8 @@ enum Gate {
     Paced(Tick),
 }
 
+/// Stands beside the bits of the streams whose credit a packet announced.
+const ACK_DELAY_BIT: u8 = 1 << 7;
 /// The longest MAX_STREAM_DATA frame, in bytes.
 const CREDIT_LEN_MAX: usize = 10;
 /// A rest shorter than this is left when the longest head and the shortest piece do not fit, in bytes.

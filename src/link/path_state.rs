@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::congestion::Congestion;
+use super::health::Health;
 use super::rtt::{INITIAL_RTT, Rtt};
 use crate::base::{Carrier, Path, Tick};
+use crate::wire::limits::{TCP_PACKET_MAX, UDP_PACKET_MAX};
 
 /// The longest wait between two probe time-outs: a path that comes back is noticed within it.
 pub const PTO_MAX: Duration = Duration::from_secs(8);
@@ -14,6 +16,12 @@ const TCP_PTO: Duration = Duration::from_secs(3);
 /// Packets at a probe time-out on UDP (RFC 9002 §6.2.4); TCP itself repeats, so one shows there what two would.
 pub const PROBES_UDP: u8 = 2;
 const PROBES_TCP: u8 = 1;
+
+/// The shortest bound for a record on TCP, in bytes: with it there is an ack within a probe time-out at 1 kB/s.
+const RECORD_MIN: usize = UDP_PACKET_MAX;
+/// An ack of a long record within the one lets records grow, one later than the other makes them shrink.
+const RECORD_QUICK: Duration = Duration::from_millis(500);
+const RECORD_SLOW: Duration = Duration::from_secs(2);
 
 /// One path as the link sees it.
 #[derive(Clone, Debug)]
@@ -36,6 +44,10 @@ pub struct PathState {
     pub paced_until: Option<Tick>,
     /// When a packet last came on it.
     pub heard: Option<Tick>,
+    /// How packets fare on it.
+    pub health: Health,
+    /// The longest record that TCP is given, in bytes.
+    record_max: usize,
     /// When the process last woke from a stop: acks of packets sent before say nothing of the round trip.
     pub woke: Option<Tick>,
 }
@@ -53,6 +65,8 @@ impl PathState {
             loss_at: None,
             paced_until: None,
             heard: None,
+            health: Health::default(),
+            record_max: RECORD_MIN,
             woke: None,
         }
     }
@@ -94,6 +108,22 @@ impl PathState {
             Carrier::Tcp => TCP_PTO,
         };
         self.waiting_since + span
+    }
+
+    /// The longest packet that is to be made for it, in bytes. A slow TCP path gets short records, so that acks come
+    /// while its bytes crawl: below 2 kB/s one of 16 KiB outlasts three probe time-outs.
+    pub fn packet_max(&self) -> usize {
+        if self.is_udp() { UDP_PACKET_MAX } else { self.record_max }
+    }
+
+    /// The ack of a packet of `size` bytes took so long to come.
+    pub fn handle_sample(&mut self, sample: Duration, size: usize, ack_delay: Duration) {
+        self.rtt.handle_sample(sample, ack_delay);
+        if sample < RECORD_QUICK && size * 2 > self.record_max {
+            self.record_max = (self.record_max * 2).min(TCP_PACKET_MAX);
+        } else if sample > RECORD_SLOW {
+            self.record_max = (self.record_max / 2).max(RECORD_MIN);
+        }
     }
 
     /// The probe timer fired.

@@ -20,13 +20,21 @@ pub struct Rtt {
     smoothed: Duration,
     variation: Duration,
     min: Duration,
+    /// The longest wait of an ack, as the other end announced it.
+    peer_ack_delay: Duration,
 }
 
 impl Rtt {
     /// An estimate that holds until the first sample.
     pub fn new(initial: Duration) -> Rtt {
         let initial = initial.clamp(RTT_MIN, RTT_MAX);
-        Rtt { latest: None, smoothed: initial, variation: initial / 2, min: initial }
+        Rtt {
+            latest: None,
+            smoothed: initial,
+            variation: initial / 2,
+            min: initial,
+            peer_ack_delay: MAX_ACK_DELAY,
+        }
     }
 
     /// The newest sample.
@@ -39,6 +47,16 @@ impl Rtt {
         self.smoothed
     }
 
+    /// How long the other end lets its acks wait at most.
+    pub const fn peer_ack_delay(&self) -> Duration {
+        self.peer_ack_delay
+    }
+
+    /// The other end announced so; more than 25 ms is not believed.
+    pub fn set_peer_ack_delay(&mut self, delay: Duration) {
+        self.peer_ack_delay = delay.clamp(GRANULARITY, MAX_ACK_DELAY);
+    }
+
     /// Takes a sample in, with the delay the other end says its ack had (RFC 9002 §5.3).
     pub fn handle_sample(&mut self, sample: Duration, ack_delay: Duration) {
         let sample = sample.clamp(RTT_MIN, RTT_MAX);
@@ -47,7 +65,7 @@ impl Rtt {
             return;
         }
         self.min = self.min.min(sample);
-        let ack_delay = ack_delay.min(MAX_ACK_DELAY);
+        let ack_delay = ack_delay.min(self.peer_ack_delay);
         let adjusted = if sample >= self.min + ack_delay { sample - ack_delay } else { sample };
         self.variation = (3 * self.variation + self.smoothed.abs_diff(adjusted)) / 4;
         self.smoothed = (7 * self.smoothed + adjusted) / 8;
@@ -55,7 +73,7 @@ impl Rtt {
 
     /// The probe time-out without backoff (RFC 9002 §6.2.1).
     pub fn pto(&self) -> Duration {
-        self.smoothed + (4 * self.variation).max(GRANULARITY) + MAX_ACK_DELAY
+        self.smoothed + (4 * self.variation).max(GRANULARITY) + self.peer_ack_delay
     }
 
     /// How long after its sending a packet is lost if a later one has arrived: 9/8 of the round trip (§6.1.2).
@@ -88,6 +106,17 @@ mod tests {
         assert_eq!(rtt.smoothed(), Duration::from_micros(102_500));
         assert_eq!(rtt.variation, Duration::from_micros(42_500));
         assert_eq!(rtt.loss_delay(), ms(140) * 9 / 8);
+    }
+
+    #[test]
+    fn a_near_peer_that_acks_soon_makes_the_probe_timer_short() {
+        let mut rtt = Rtt::new(ms(1));
+        (0..100).for_each(|_| rtt.handle_sample(ms(1), Duration::ZERO));
+        assert!(rtt.pto() > ms(26));
+        rtt.set_peer_ack_delay(rtt.own_ack_delay());
+        assert!(rtt.pto() < ms(4), "{:?}", rtt.pto());
+        rtt.set_peer_ack_delay(Duration::MAX);
+        assert_eq!(rtt.peer_ack_delay(), MAX_ACK_DELAY);
     }
 
     #[test]

@@ -10,14 +10,19 @@
 
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use crate::base::{Outputs, Path, Rng, Tick};
 use crate::link::{Full, Link, Other, Params, Violation};
 use crate::session::{Direction, Keyring, Keys, Lifetime, Moved, Paths, SEALED_OVERHEAD, SessionId};
-use crate::wire::frame::{Frame, StreamId};
-use crate::wire::limits::{DATA_HEADER_LEN, TCP_PACKET_MAX, UDP_PACKET_MAX};
+use crate::wire::frame::{Frame, Probe, StreamId};
+use crate::wire::limits::{DATA_HEADER_LEN, UDP_PACKET_MAX};
+use crate::wire::packet::RESET_TOKEN_LEN;
 
 /// The least room worth building a packet for: an ack and a short letter's piece.
 const ROOM_MIN: usize = 64;
+/// Answers to probes that wait for the turn's end; a newer one takes the place of the oldest. Proofs need three at once.
+const PROBES_OWED_MAX: usize = 4;
 /// What a record on TCP adds to its packet.
 const RECORD_HEAD_LEN: usize = 2;
 
@@ -61,6 +66,15 @@ pub enum Heard {
     Broken(Violation),
 }
 
+/// An answer to a probe that is to leave.
+#[derive(Clone, Copy, Debug)]
+struct Owed {
+    path: Path,
+    id: [u8; 8],
+    /// The bytes of the frame it answers, and of its own.
+    len: usize,
+}
+
 /// The other end of one session.
 pub struct Peer {
     id: SessionId,
@@ -71,6 +85,10 @@ pub struct Peer {
     /// Bytes a TCP path has not sent yet, as far as is known.
     tcp_unsent: usize,
     closing: Option<(u16, &'static str)>,
+    /// At most [`PROBES_OWED_MAX`], the newest last.
+    probes_owed: SmallVec<[Owed; PROBES_OWED_MAX]>,
+    /// Answers to our own probes; at most [`PROBES_OWED_MAX`], the newest last.
+    answers: SmallVec<[(Path, [u8; 8]); PROBES_OWED_MAX]>,
     /// Reused: a frame that travels alone.
     apart: Vec<u8>,
 }
@@ -93,6 +111,8 @@ impl Peer {
             link: Link::new(begin.path, now, params),
             tcp_unsent: 0,
             closing: None,
+            probes_owed: SmallVec::new(),
+            answers: SmallVec::new(),
             apart: Vec::new(),
         }
     }
@@ -155,6 +175,38 @@ impl Peer {
         self.link.take_pong()
     }
 
+    /// Asks for an answer on `path`, whichever is in use: a packet as long as any on UDP, a short one on TCP. It moves no
+    /// conversation and nobody waits for its loss; [`Peer::take_probe_answer`] has the answer.
+    pub fn probe<R, E>(&mut self, now: Tick, path: Path, id: [u8; 8], out: &mut Outputs<R, E>) {
+        let len = match path {
+            Path::Udp(_) => UDP_PACKET_MAX - SEALED_OVERHEAD,
+            Path::Tcp(_) => 0,
+        };
+        if self.keyring.can_seal() {
+            self.send_apart(now, path, &Frame::Probe(Probe::of_len(id, len)), out);
+        }
+    }
+
+    /// Which probe was answered, and where the answer came; ask until there is none.
+    pub fn take_probe_answer(&mut self) -> Option<(Path, [u8; 8])> {
+        self.answers.pop()
+    }
+
+    /// Makes itself heard on the present path soon, so that the other end follows there, or notices that it is dead.
+    pub fn poke(&mut self) {
+        self.link.poke();
+    }
+
+    /// The present path was tested and found good.
+    pub fn forgive(&mut self) {
+        self.link.forgive();
+    }
+
+    /// Whether a RESET of `index` with `token` is the other end's word that it has lost this session.
+    pub fn is_reset(&self, index: u32, token: &[u8; RESET_TOKEN_LEN]) -> bool {
+        self.keyring.is_reset(index, token)
+    }
+
     /// New keys for the same session: the client's to be used at once, the relay's when the client has.
     pub fn renew(&mut self, now: Tick, keys: Keys) {
         match self.role {
@@ -194,10 +246,13 @@ impl Peer {
         let (len, linger) = (bytes.len(), self.linger());
         let Ok(opened) = self.keyring.open(now, linger, path.carrier(), bytes) else { return Heard::Dropped };
         let (mut challenge, mut response, mut closed) = (None, None, None);
+        let (mut probe, mut answer) = (None, None);
         let seen =
             self.link.handle_packet(now, path, opened.number, opened.plain, &mut |other| match other {
                 Other::PathChallenge(data) => challenge = Some(data),
                 Other::PathResponse(data) => response = Some(data),
+                Other::Probe { id, len } => probe = Some(Owed { path, id, len }),
+                Other::ProbeAnswer(id) => answer = Some((path, id)),
                 Other::Close { code, .. } => closed = Some(code),
             });
         let seen = match seen {
@@ -213,6 +268,8 @@ impl Peer {
         if let Some(data) = response {
             self.paths.handle_response(data);
         }
+        keep_newest(&mut self.probes_owed, probe);
+        keep_newest(&mut self.answers, answer);
         closed.map_or(Heard::Taken, Heard::Closed)
     }
 
@@ -226,8 +283,12 @@ impl Peer {
     }
 
     /// A TCP path still has so many bytes to send.
-    pub fn handle_unsent(&mut self, path: Path, bytes: usize) {
+    pub fn handle_unsent(&mut self, now: Tick, path: Path, bytes: usize) {
         if self.path() == Some(path) {
+            // An empty queue may only mean that the system has taken it; one that shrinks is on its way.
+            if bytes > 0 && bytes < self.tcp_unsent {
+                self.link.handle_moving(now);
+            }
             self.tcp_unsent = bytes;
         }
     }
@@ -256,6 +317,12 @@ impl Peer {
         while let Some((path, data)) = self.paths.response_due() {
             self.send_apart(now, path, &Frame::PathResponse(data), out);
         }
+        for owed in std::mem::take(&mut self.probes_owed) {
+            if self.paths.allowance(owed.path) >= owed.len + SEALED_OVERHEAD {
+                let answer = Frame::ProbeAnswer(Probe::of_len(owed.id, owed.len));
+                self.send_apart(now, owed.path, &answer, out);
+            }
+        }
         let Some(path) = self.path() else { return };
         if let Some(data) = self.paths.challenge_due(now, path) {
             self.send_apart(now, path, &Frame::PathChallenge(data), out);
@@ -264,10 +331,7 @@ impl Peer {
     }
 
     fn send_next<R, E>(&mut self, now: Tick, path: Path, out: &mut Outputs<R, E>) -> bool {
-        let largest = match path {
-            Path::Udp(_) => UDP_PACKET_MAX,
-            Path::Tcp(_) => TCP_PACKET_MAX,
-        };
+        let largest = self.link.packet_max();
         let Some(room) = largest.min(self.paths.allowance(path)).checked_sub(SEALED_OVERHEAD) else {
             return false;
         };
@@ -338,3 +402,15 @@ impl Peer {
         self.link.move_to(moved.to, now);
     }
 }
+
+/// Appends to a bounded list; at the bound the oldest goes.
+fn keep_newest<T>(list: &mut SmallVec<[T; PROBES_OWED_MAX]>, new: Option<T>) {
+    let Some(new) = new else { return };
+    if list.len() == PROBES_OWED_MAX {
+        list.remove(0);
+    }
+    list.push(new);
+}
+
+#[cfg(test)]
+mod tests;

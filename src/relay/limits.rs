@@ -107,6 +107,10 @@ pub(super) const FLOWS_MAX: usize = 4_096;
 pub(super) const REFUSALS_MAX: usize = 1_024;
 /// Sessions of one identity that are not yet confirmed: one for each carrier of a client that tries both.
 pub(super) const PENDING_MAX: usize = 2;
+/// Stateless resets at once, to all together: enough for a thousand clients after a restart.
+pub(super) const RESETS_BURST: u32 = 1_000;
+/// And then one in this time: 1,000 a second, 24 kB whatever the flood.
+pub(super) const RESET_INTERVAL: Duration = Duration::from_millis(1);
 /// How long a session that we ended answers late packets with its CLOSE: longer than a keep-alive, so that an idle
 /// client learns it.
 pub(super) const CLOSING_FOR: Duration = Duration::from_secs(30);

@@ -32,6 +32,7 @@ use crate::session::{AccessSecret, HandshakeLimits, Identity, Responder};
 use conns::Conns;
 use deadlines::Deadlines;
 use letters::Place;
+use limits::Bucket;
 pub use limits::Limits;
 use mailbox::{Post, Tickets};
 use members::{MemberId, Members};
@@ -86,6 +87,8 @@ pub struct Stats {
     pub handshakes: u64,
     /// Sessions continued under new keys or on a new path.
     pub continued: u64,
+    /// Data packets of unknown sessions that were answered with a stateless reset.
+    pub resets: u64,
     /// Sessions closed because the other end broke the protocol.
     pub violations: u64,
     /// Letters taken from their senders.
@@ -129,6 +132,7 @@ pub struct Relay {
     echo_outbox: crate::base::OutboxId,
     echo_name: Name,
     deadlines: Deadlines<Timer>,
+    resets: Bucket,
     /// Reused: a message being read, one being written, and packets being answered.
     incoming: Vec<u8>,
     outgoing: Vec<u8>,
@@ -156,6 +160,7 @@ impl Relay {
             conns: Conns::default(),
             places,
             deadlines: Deadlines::new(),
+            resets: Bucket::default(),
             incoming: Vec::new(),
             outgoing: Vec::new(),
             answer: Vec::new(),
@@ -225,7 +230,7 @@ impl Core for Relay {
                 self.open_conn(now.tick, conn, remote, out)
             }
             Input::PathClosed(path, _) => self.handle_path_closed(now, path),
-            Input::Unsent(path, bytes) => self.handle_unsent(path, bytes),
+            Input::Unsent(path, bytes) => self.handle_unsent(now.tick, path, bytes),
             Input::Committed(ticket) => self.handle_stored_record(now, ticket, true, out),
             Input::NotCommitted(ticket) => self.handle_stored_record(now, ticket, false, out),
             Input::Rows(ticket, rows) => self.handle_rows(now, ticket, rows, out),

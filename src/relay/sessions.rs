@@ -12,7 +12,9 @@ use crate::wire::message::{ToClient, ToRelay};
 use crate::wire::packet::{self, Packet};
 
 use super::deadlines::Deadlines;
-use super::limits::{CLOSING_FOR, FORGOTTEN_AFTER, OFFLINE_AFTER, PENDING_MAX, UNCONFIRMED_FOR};
+use super::limits::{
+    CLOSING_FOR, FORGOTTEN_AFTER, OFFLINE_AFTER, PENDING_MAX, RESET_INTERVAL, RESETS_BURST, UNCONFIRMED_FOR,
+};
 use super::members::MemberId;
 use super::{Event, Out, Relay, Timer};
 
@@ -351,7 +353,7 @@ impl Relay {
 
     fn handle_data(&mut self, now: Now, path: Path, index: u32, bytes: &mut [u8], out: &mut Out) {
         let Some(slot) = self.sessions.indexes.get(index).copied() else {
-            return self.drop_packet(now.tick, path, out);
+            return self.reset(now.tick, path, index, out);
         };
         let Some(session) = self.sessions.slab.get_mut(slot.0) else { return };
         let was_confirmed = session.peer.is_confirmed();
@@ -383,6 +385,18 @@ impl Relay {
                 self.read_chat(now, slot, out);
             }
         }
+    }
+
+    /// A data packet of a session that this relay, perhaps since it started again, knows nothing of.
+    fn reset(&mut self, now: Tick, path: Path, index: u32, out: &mut Out) {
+        if self.resets.ready(now, RESET_INTERVAL, RESETS_BURST).is_err() {
+            return self.drop_packet(now, path, out);
+        }
+        self.resets.spend(now, RESET_INTERVAL);
+        self.stats.dropped += 1;
+        self.stats.resets += 1;
+        let token = self.responder.reset_token(index);
+        out.send_with(path, |buf| packet::write_reset(buf, index, token.bytes()));
     }
 
     fn read_control(&mut self, now: Now, slot: Slot, out: &mut Out) {
@@ -417,11 +431,11 @@ impl Relay {
         }
     }
 
-    pub(super) fn handle_unsent(&mut self, path: Path, bytes: usize) {
+    pub(super) fn handle_unsent(&mut self, now: Tick, path: Path, bytes: usize) {
         let Path::Tcp(conn) = path else { return };
         let Some(slot) = self.conns.get_mut(conn).and_then(|c| c.session) else { return };
         if let Some(session) = self.sessions.get_mut(slot) {
-            session.peer.handle_unsent(path, bytes);
+            session.peer.handle_unsent(now, path, bytes);
             self.sessions.mark(slot);
         }
     }

@@ -1,6 +1,9 @@
 //! What the two handshake messages carry, sealed.
 
 use crate::base::Rng;
+use crate::wire::packet::RESET_TOKEN_LEN;
+
+use super::reset::ResetToken;
 
 /// Names one session of a relay at random; what a later handshake continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,10 +38,10 @@ pub struct Welcome {
 }
 
 /// The payload of the second message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Reply {
     /// A session.
-    Welcome(Welcome),
+    Welcome(Welcome, Option<ResetToken>),
     /// The counter was not above this one: try again.
     Stale {
         /// The highest counter seen of this identity.
@@ -49,7 +52,7 @@ pub(super) enum Reply {
 /// The length of a [`Hello`] without padding.
 pub(super) const HELLO_LEN: usize = 24;
 /// The length of a [`Reply`] without padding.
-pub(super) const REPLY_LEN: usize = 18;
+pub(super) const REPLY_LEN: usize = 18 + RESET_TOKEN_LEN;
 
 const KIND_WELCOME: u8 = 1;
 const KIND_STALE: u8 = 2;
@@ -75,10 +78,11 @@ impl Reply {
     pub(super) fn encode(&self) -> [u8; REPLY_LEN] {
         let mut bytes = [0; REPLY_LEN];
         match self {
-            Reply::Welcome(welcome) => {
+            Reply::Welcome(welcome, token) => {
                 bytes[0] = KIND_WELCOME;
                 bytes[1] = if welcome.continued { FLAG_CONTINUED } else { 0 };
-                bytes[2..].copy_from_slice(&welcome.session.0);
+                bytes[2..18].copy_from_slice(&welcome.session.0);
+                bytes[18..].copy_from_slice(&token.map_or([0; RESET_TOKEN_LEN], |token| token.0));
             }
             Reply::Stale { highest } => {
                 bytes[0] = KIND_STALE;
@@ -92,10 +96,13 @@ impl Reply {
         let bytes: &[u8; REPLY_LEN] = bytes.first_chunk()?;
         let body = &bytes[2..];
         match bytes[0] {
-            KIND_WELCOME => Some(Reply::Welcome(Welcome {
-                session: SessionId(*body.first_chunk()?),
-                continued: bytes[1] & FLAG_CONTINUED != 0,
-            })),
+            KIND_WELCOME => {
+                let (session, token) = body.split_first_chunk()?;
+                let token = *token.first_chunk()?;
+                let continued = bytes[1] & FLAG_CONTINUED != 0;
+                let token = (token != [0; RESET_TOKEN_LEN]).then_some(ResetToken(token));
+                Some(Reply::Welcome(Welcome { session: SessionId(*session), continued }, token))
+            }
             KIND_STALE => Some(Reply::Stale { highest: u64::from_be_bytes(*body.first_chunk()?) }),
             _ => None,
         }
@@ -117,13 +124,14 @@ mod tests {
         let session = SessionId([3; 16]);
         for reply in [
             Reply::Stale { highest: u64::MAX },
-            Reply::Welcome(Welcome { session, continued: true }),
-            Reply::Welcome(Welcome { session, continued: false }),
+            Reply::Welcome(Welcome { session, continued: true }, Some(ResetToken([5; 16]))),
+            Reply::Welcome(Welcome { session, continued: false }, None),
         ] {
             let bytes = [&reply.encode()[..], &[7; 100]].concat();
-            assert_eq!(Reply::decode(&bytes), Some(reply));
-            assert_eq!(Reply::decode(&bytes[..REPLY_LEN - 1]), None);
+            let read = Reply::decode(&bytes).unwrap();
+            assert_eq!(read.encode(), reply.encode());
+            assert!(Reply::decode(&bytes[..REPLY_LEN - 1]).is_none());
         }
-        assert_eq!(Reply::decode(&[3; REPLY_LEN]), None);
+        assert!(Reply::decode(&[3; REPLY_LEN]).is_none());
     }
 }

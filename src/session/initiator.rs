@@ -124,8 +124,8 @@ impl Initiator {
         self.noise = None;
         match Reply::decode(&payload[..len]).ok_or(HandshakeError::Malformed)? {
             Reply::Stale { highest } => Ok(Answered::Stale { highest }),
-            Reply::Welcome(welcome) => {
-                let keys = Keys::new(self.local_index, handshake.sender, send, recv);
+            Reply::Welcome(welcome, token) => {
+                let keys = Keys::new(self.local_index, handshake.sender, send, recv).with_reset(token);
                 Ok(Answered::Established(Established { keys, welcome }))
             }
         }

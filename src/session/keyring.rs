@@ -5,7 +5,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use crate::base::{Carrier, Tick};
-use crate::wire::packet::{self, Packet};
+use crate::wire::packet::{self, Packet, RESET_TOKEN_LEN};
 
 use super::keys::{Keys, OpenError};
 use super::window::ReplayWindow;
@@ -127,6 +127,11 @@ impl Keyring {
     /// The keys to seal with.
     pub fn sealing_keys(&self) -> Option<&Keys> {
         self.current.as_ref().map(|epoch| &epoch.keys)
+    }
+
+    /// Whether a RESET of `index` with `token` says that the other end has lost the keys in use.
+    pub fn is_reset(&self, index: u32, token: &[u8; RESET_TOKEN_LEN]) -> bool {
+        self.sealing_keys().is_some_and(|keys| keys.is_reset(index, token))
     }
 
     /// Seals in place the packet that begins at `packet_start` of `buf` with 16 bytes kept free for its header.

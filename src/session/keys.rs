@@ -6,7 +6,9 @@ use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use zeroize::Zeroizing;
 
 use crate::wire::limits::{DATA_HEADER_LEN, TAG_LEN};
-use crate::wire::packet::data_header;
+use crate::wire::packet::{RESET_TOKEN_LEN, data_header};
+
+use super::reset::ResetToken;
 
 /// The bytes a sealed packet has beyond its frames.
 pub const SEALED_OVERHEAD: usize = DATA_HEADER_LEN + TAG_LEN;
@@ -21,6 +23,7 @@ pub struct Keys {
     pub remote_index: u32,
     send: Zeroizing<[u8; 32]>,
     recv: Zeroizing<[u8; 32]>,
+    reset: Option<ResetToken>,
 }
 
 /// Why a data packet was not opened. It is dropped without an answer.
@@ -39,7 +42,23 @@ pub enum OpenError {
 impl Keys {
     /// Keys as a handshake splits them: what is sealed with `send` here is opened with `recv` there.
     pub fn new(local_index: u32, remote_index: u32, send: [u8; 32], recv: [u8; 32]) -> Keys {
-        Keys { local_index, remote_index, send: Zeroizing::new(send), recv: Zeroizing::new(recv) }
+        Keys {
+            local_index,
+            remote_index,
+            send: Zeroizing::new(send),
+            recv: Zeroizing::new(recv),
+            reset: None,
+        }
+    }
+
+    /// The same, with what a RESET of the other end will hold.
+    pub(super) fn with_reset(self, reset: Option<ResetToken>) -> Keys {
+        Keys { reset, ..self }
+    }
+
+    /// Whether a RESET of `index` with `token` can only come from the other end.
+    pub fn is_reset(&self, index: u32, token: &[u8; RESET_TOKEN_LEN]) -> bool {
+        index == self.remote_index && self.reset.is_some_and(|known| known.is(token))
     }
 
     /// Seals in place the packet that begins at `packet_start` of `buf`: 16 bytes kept free for its header, then its

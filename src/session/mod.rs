@@ -18,9 +18,10 @@
 //!
 //! INIT payload      counter(8)  continues(16)  rest
 //!                     continues: the session to go on under new keys; zeros: none
-//! RESPONSE payload  kind(1)=1  flags(1)  session(16)  rest            a session is granted
+//! RESPONSE payload  kind(1)=1  flags(1)  session(16)  token(16)  rest a session is granted
 //!                     flags: bit 0: it is the one to be continued; the others 0, not looked at
-//!                   kind(1)=2  0(1)  highest(8)  0(8)  rest           STALE: begin again above `highest`
+//!                     token: what a RESET of the sender index of this packet will hold; zeros: none will come
+//!                   kind(1)=2  0(1)  highest(8)  0(24)  rest          STALE: begin again above `highest`
 //! ```
 //!
 //! *rest* is zeros that fill the packet to 1,200 bytes on UDP and may be absent on TCP; a reader skips it whatever it
@@ -50,6 +51,17 @@
 //! packet under them ([`Keyring`]); that packet confirms the keys, makes a new session displace an old one, and proves
 //! the path the answer was sent on. Old keys open for three more PTOs after the first packet under the new ones.
 //!
+//! # Stateless reset
+//!
+//! ```text
+//! RESET     header(4)  index(4)  token(16)
+//! token   = BLAKE2s(key = BLAKE2s-256("queqiao reset"  relay's private key(32)),  index(4)), 16 bytes
+//! ```
+//!
+//! A relay answers a data packet under an index it knows nothing of with the token of that index, at a bounded rate. The
+//! client believes it only for the index it seals packets for now, and what it does then is to shake hands: so even a
+//! token that somebody has drawn from the relay beforehand costs its owner one handshake (RFC 9000 §21.11).
+//!
 //! # Paths
 //!
 //! [`Paths`] holds where the other end is answered. An unproven UDP address is sent at most three times what came from
@@ -60,7 +72,7 @@
 //!
 //! The first message can be replayed: it earns one answer and keys that are never confirmed. The client's long-term key
 //! is hidden from all but the holder of the relay's private key. snow does not wipe its copies of ephemeral keys.
-//! COOKIE and RESET have their numbers and mac2 its place; nothing else of them exists yet.
+//! COOKIE has its number and mac2 its place; nothing else of them exists yet.
 
 #[cfg(test)]
 mod handshake_tests;
@@ -75,6 +87,7 @@ mod mac;
 mod memory;
 mod noise;
 mod paths;
+mod reset;
 mod responder;
 mod throttle;
 mod window;
@@ -88,5 +101,6 @@ pub use keyring::{Keyring, Lifetime, Opened};
 pub use keys::{Keys, OpenError, SEALED_OVERHEAD};
 pub use noise::is_low_order;
 pub use paths::{CHALLENGE_PACKET_MAX, Direction, Moved, PATHS_MAX, Paths};
+pub use reset::ResetToken;
 pub use responder::{HandshakeLimits, InitDrop, Offer, Responder, Verdict};
 pub use window::{ReplayWindow, WINDOW_LEN};

@@ -17,6 +17,7 @@ use super::keys::Keys;
 use super::mac::Mac1Key;
 use super::memory::{Answers, Counters};
 use super::noise::{self, SECOND_OVERHEAD};
+use super::reset::{ResetKey, ResetToken};
 use super::throttle::Throttle;
 
 /// Whether the relay limits handshakes per source.
@@ -33,6 +34,7 @@ pub struct Responder {
     identity: Identity,
     psk: AccessSecret,
     mac1: Mac1Key,
+    reset: ResetKey,
     throttle: Option<Throttle>,
     counters: Counters,
     answers: Answers,
@@ -88,6 +90,7 @@ impl Responder {
     pub fn new(identity: Identity, psk: AccessSecret, limits: HandshakeLimits, mut rng: Rng) -> Responder {
         Responder {
             mac1: Mac1Key::new(&identity.public()),
+            reset: ResetKey::new(&identity),
             identity,
             psk,
             throttle: (limits == HandshakeLimits::On).then(|| Throttle::new(&mut rng)),
@@ -128,9 +131,15 @@ impl Responder {
         out: &mut Vec<u8>,
     ) -> Keys {
         self.counters.raise(offer.client, offer.hello.counter);
-        self.answer(now, &mut offer, local_index, &Reply::Welcome(*welcome), out);
+        let reply = Reply::Welcome(*welcome, Some(self.reset_token(local_index)));
+        self.answer(now, &mut offer, local_index, &reply, out);
         let (recv, send) = offer.noise.dangerously_get_raw_split();
         Keys::new(local_index, offer.remote_index, send, recv)
+    }
+
+    /// What a RESET of `index` holds.
+    pub fn reset_token(&self, index: u32) -> ResetToken {
+        self.reset.token(index)
     }
 
     fn check_init(

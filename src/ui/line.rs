@@ -88,6 +88,8 @@ pub enum Do {
         /// What to say.
         text: String,
     },
+    /// Use these carriers from now on: [`crate::client::Command::Carriers`].
+    Carriers(Carriers),
     /// End with this exit status, once every letter sent is accepted or the time for that is over.
     Quit {
         /// 0 done, 1 refused, 130 interrupted.
@@ -219,7 +221,7 @@ impl<B: Book> LineMode<B> {
                 self.give_back(vec![notice::unkept(*why, &who)], text)
             }
             Event::Online { relay, via } => self.online(relay, *via, event),
-            Event::Moved { relay, via } => self.link(relay, Link::Online(*via), event),
+            Event::Moved { relay, via, .. } => self.moved(relay, *via, event, now.wall),
             Event::Unreached { relay, .. } => self.link(relay, Link::Unreached, event),
             Event::Lost { relay } => self.link(relay, Link::Lost, event),
             Event::NameRefused { relay, .. } | Event::Replaced { relay } => {
@@ -254,6 +256,15 @@ impl<B: Book> LineMode<B> {
                     if on { Phrase::new("chat-receipts-on") } else { Phrase::new("chat-receipts-off") };
                 vec![self.tell(&phrase)]
             }
+            Act::Path(carriers) => {
+                self.settings.carriers = carriers;
+                let phrase = match carriers {
+                    Carriers::Udp => Phrase::new("chat-path-udp"),
+                    Carriers::Tcp => Phrase::new("chat-path-tcp"),
+                    Carriers::Auto => Phrase::new("chat-path-auto"),
+                };
+                vec![self.tell(&phrase), Do::Carriers(carriers)]
+            }
             Act::Quit => vec![Do::Quit { status: 0 }],
         }
     }
@@ -263,7 +274,7 @@ impl<B: Book> LineMode<B> {
         if usage.is_empty() {
             return self.tell(meaning);
         }
-        let usage = format!("{usage:<16}");
+        let usage = format!("{usage:<18}");
         let meaning = self.settings.strings.say(meaning);
         self.tell(&Phrase::new("chat-help-line").with("usage", usage).with("meaning", meaning))
     }
@@ -368,6 +379,14 @@ impl<B: Book> LineMode<B> {
             None | Some(Link::Online(_)) => Vec::new(),
             Some(_) => vec![self.tell(&notice::online_again(relay, via))],
         }
+    }
+
+    fn moved(&mut self, relay: &HostPort, via: Carrier, event: &Event, now: Wall) -> Vec<Do> {
+        self.links.insert(relay.clone(), Link::Online(via));
+        let time = self.settings.clock.show(now, now);
+        let phrase = notice::of_event(event, &self.settings.me);
+        let timed = phrase.map(|phrase| notice::timed(&self.settings.strings, phrase, event, &time));
+        timed.map(|phrase| self.tell(&phrase)).into_iter().collect()
     }
 
     fn link(&mut self, relay: &HostPort, link: Link, event: &Event) -> Vec<Do> {

@@ -1,8 +1,10 @@
 //! What happened to a client, as phrases for people: the same in every face.
 
 use crate::base::{Carrier, HostPort, Name, Phrase};
-use crate::client::{Event, OUTBOX_LETTERS_MAX, Unkept, Unreached};
+use crate::client::{Event, MovedWhy, OUTBOX_LETTERS_MAX, Unkept, Unreached};
 use crate::wire::message::{NameReason, Reason};
+
+use super::strings::Strings;
 
 /// What is to be said about `event` to the member called `me`; `None` for letters and their progress, which each face
 /// shows in its own way, and for what nobody needs to hear.
@@ -11,8 +13,7 @@ pub fn of_event(event: &Event, me: &str) -> Option<Phrase> {
         Event::Online { relay, via } => {
             Phrase::new("relay-online").with("relay", relay).with("via", upper(*via))
         }
-        Event::Moved { relay, via: Carrier::Tcp } => Phrase::new("relay-moved-tcp").with("relay", relay),
-        Event::Moved { relay, via: Carrier::Udp } => Phrase::new("relay-moved-udp").with("relay", relay),
+        Event::Moved { relay, via, why } => moved(relay, *via, *why),
         Event::NameRefused { relay, reason, name } => name_refused(*reason, me, relay, name.as_ref()),
         Event::Pinned { relay, key } => {
             Phrase::new("relay-pinned").with("relay", relay).with("key", key.fingerprint())
@@ -30,6 +31,25 @@ pub fn of_event(event: &Event, me: &str) -> Option<Phrase> {
         | Event::Pong { .. }
         | Event::Left => return None,
     })
+}
+
+fn moved(relay: &HostPort, via: Carrier, why: MovedWhy) -> Phrase {
+    match why {
+        MovedWhy::Silent => Phrase::new("relay-moved-silent"),
+        MovedWhy::Poor => Phrase::new("relay-moved-poor"),
+        MovedWhy::Proved => Phrase::new("relay-moved-proved"),
+        MovedWhy::Broken => Phrase::new("relay-moved-broken"),
+        MovedWhy::Asked => Phrase::new("relay-moved-asked").with("via", upper(via)),
+    }
+    .with("relay", relay)
+}
+
+/// A notice with the time it is told at, where when it happened matters as much: a change of path.
+pub fn timed(strings: &Strings, phrase: Phrase, event: &Event, time: &str) -> Phrase {
+    if !matches!(event, Event::Moved { .. }) {
+        return phrase;
+    }
+    Phrase::new("notice-at").with("time", time).with("what", strings.say(&phrase))
 }
 
 /// Signed in once more, after the connection was lost or never there.

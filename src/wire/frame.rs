@@ -12,9 +12,10 @@
 //! | 0x05 | PATH_CHALLENGE | `bytes(8)` | yes | yes |
 //! | 0x06 | PATH_RESPONSE | `bytes(8)` | yes | yes |
 //! | 0x07 | CLOSE | `code(2)` `length` `reason(length)`: at most 256 bytes of UTF-8 | no | no |
-//! | 0x08–0x3f | reserved, critical | an unknown one closes the session | | |
-//! | 0x40 | PROBE, reserved | `length` `bytes(length)`: a 1,200-byte packet that proves a path | yes | yes |
-//! | 0x41 | PROBE_ANSWER, reserved | `length` `bytes(length)` | yes | yes |
+//! | 0x08 | MAX_ACK_DELAY | `delay`: how many microseconds its sender lets an ack wait at most | yes | no |
+//! | 0x09–0x3f | reserved, critical | an unknown one closes the session | | |
+//! | 0x40 | PROBE | `length` `id(8)` `filler(length − 8)`: fills a packet that proves its path | no | yes |
+//! | 0x41 | PROBE_ANSWER | `length` `id(8)` `filler(length − 8)`: as long as what it answers, on the path that came by | no | yes |
 //! | 0x42–0x7f | reserved, ignorable | `length` `bytes(length)`; an unknown one is skipped | yes | no |
 //! | 0x80–0xff | reserved | closes the session | | |
 //!
@@ -26,12 +27,16 @@
 //! `length` `bytes(length)`. `offset + length` is at most 2⁶² − 1. `limit` is the offset up to which the
 //! other end may send; it starts at the credit of [`super::limits::STREAM_CREDIT`] and never shrinks.
 //!
+//! MAX_ACK_DELAY is 25 ms until it is told. A PROBE or PROBE_ANSWER shorter than 8 bytes is skipped.
+//!
 //! A packet holds at most 64 frames, and at most one ACK. A packet of *probing* frames alone (RFC 9000 §9.1) does not move the
 //! conversation to the path it came on; one with any other frame does.
 
 use std::ops::RangeInclusive;
 
-use super::limits::{ACK_RANGES_READ_MAX, ACK_RANGES_SENT_MAX, CLOSE_REASON_MAX, FRAMES_PER_PACKET_MAX};
+use super::limits::{
+    ACK_RANGES_READ_MAX, ACK_RANGES_SENT_MAX, CLOSE_REASON_MAX, FRAMES_PER_PACKET_MAX, UDP_PACKET_MAX,
+};
 use super::varint::{VARINT_MAX, read_varint, varint_len, write_varint};
 
 const PADDING: u8 = 0x00;
@@ -42,6 +47,7 @@ const MAX_STREAM_DATA: u8 = 0x04;
 const PATH_CHALLENGE: u8 = 0x05;
 const PATH_RESPONSE: u8 = 0x06;
 const CLOSE: u8 = 0x07;
+const MAX_ACK_DELAY: u8 = 0x08;
 const PROBE: u8 = 0x40;
 const PROBE_ANSWER: u8 = 0x41;
 const IGNORABLE: RangeInclusive<u8> = 0x40..=0x7f;
@@ -112,6 +118,12 @@ pub enum Frame<'a> {
         /// Words or a reason code for the log; never shown without [`crate::base::harmless`].
         reason: &'a str,
     },
+    /// How long the sender of this frame lets an ack wait at most, in microseconds.
+    MaxAckDelay(u64),
+    /// To be answered by a packet of the same length on the path it came on.
+    Probe(Probe<'a>),
+    /// The answer.
+    ProbeAnswer(Probe<'a>),
     /// An ignorable frame of a later version.
     Skipped {
         /// Its type, 0x40–0x7f.
@@ -120,6 +132,43 @@ pub enum Frame<'a> {
         body: &'a [u8],
     },
 }
+
+/// What a PROBE holds, and the PROBE_ANSWER to it: a number, and bytes that make its packet as long as it is meant to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probe<'a> {
+    /// Chosen at random by who asks.
+    pub id: [u8; 8],
+    /// Zeros; not looked at.
+    pub filler: &'a [u8],
+}
+
+/// The longest filler there is: that of a UDP packet.
+static FILLER: [u8; UDP_PACKET_MAX] = [0; UDP_PACKET_MAX];
+
+impl Probe<'static> {
+    /// The probe whose frame has `len` bytes, or the least or the most that it can have.
+    pub fn of_len(id: [u8; 8], len: usize) -> Probe<'static> {
+        let filler = len.saturating_sub(PROBE_LEN_MIN).min(FILLER.len());
+        let long = usize::from(8 + filler > 63);
+        Probe { id, filler: &FILLER[..filler - long.min(filler)] }
+    }
+}
+
+impl<'a> Probe<'a> {
+    fn len(&self) -> usize {
+        8 + self.filler.len()
+    }
+
+    fn encode(&self, kind: u8, out: &mut Vec<u8>) {
+        out.push(kind);
+        write_varint(out, self.len() as u64);
+        out.extend_from_slice(&self.id);
+        out.extend_from_slice(self.filler);
+    }
+}
+
+/// A PROBE without filler: type, length, id.
+const PROBE_LEN_MIN: usize = 10;
 
 /// Codes of CLOSE.
 pub mod close {
@@ -157,13 +206,15 @@ pub enum FrameError {
 impl Frame<'_> {
     /// Whether the other end must acknowledge a packet that holds it (RFC 9002 §2).
     pub const fn is_ack_eliciting(&self) -> bool {
-        !matches!(self, Frame::Padding(_) | Frame::Ack(_) | Frame::Close { .. })
+        let answered_otherwise = matches!(self, Frame::Probe(_) | Frame::ProbeAnswer(_));
+        !answered_otherwise && !matches!(self, Frame::Padding(_) | Frame::Ack(_) | Frame::Close { .. })
     }
 
     /// Whether a packet of such frames alone leaves the conversation on its path (RFC 9000 §9.1).
     pub const fn is_probing(&self) -> bool {
         match self {
             Frame::Padding(_) | Frame::PathChallenge(_) | Frame::PathResponse(_) => true,
+            Frame::Probe(_) | Frame::ProbeAnswer(_) => true,
             Frame::Skipped { kind, .. } => matches!(*kind, PROBE | PROBE_ANSWER),
             _ => false,
         }
@@ -182,6 +233,10 @@ impl Frame<'_> {
             Frame::MaxStreamData { limit, .. } => 2 + varint_len(*limit),
             Frame::PathChallenge(_) | Frame::PathResponse(_) => 9,
             Frame::Close { reason, .. } => 3 + varint_len(reason.len() as u64) + reason.len(),
+            Frame::MaxAckDelay(delay_us) => 1 + varint_len(*delay_us),
+            Frame::Probe(probe) | Frame::ProbeAnswer(probe) => {
+                1 + varint_len(probe.len() as u64) + probe.len()
+            }
             Frame::Skipped { body, .. } => 1 + varint_len(body.len() as u64) + body.len(),
         }
     }
@@ -230,6 +285,12 @@ impl Frame<'_> {
                 write_varint(out, reason.len() as u64);
                 out.extend_from_slice(reason.as_bytes());
             }
+            Frame::MaxAckDelay(delay_us) => {
+                out.push(MAX_ACK_DELAY);
+                write_varint(out, *delay_us);
+            }
+            Frame::Probe(probe) => probe.encode(PROBE, out),
+            Frame::ProbeAnswer(probe) => probe.encode(PROBE_ANSWER, out),
             Frame::Skipped { kind, body } => {
                 out.push(*kind);
                 write_varint(out, body.len() as u64);
@@ -376,9 +437,15 @@ impl<'a> Frames<'a> {
             PATH_CHALLENGE => Ok(Frame::PathChallenge(eight(bytes)?)),
             PATH_RESPONSE => Ok(Frame::PathResponse(eight(bytes)?)),
             CLOSE => decode_close(bytes),
+            MAX_ACK_DELAY => varint(bytes).map(Frame::MaxAckDelay),
             kind if IGNORABLE.contains(&kind) => {
                 let len = varint(bytes)?;
-                Ok(Frame::Skipped { kind, body: take_long(bytes, len)? })
+                let body = take_long(bytes, len)?;
+                Ok(match (kind, body.split_first_chunk()) {
+                    (PROBE, Some((id, filler))) => Frame::Probe(Probe { id: *id, filler }),
+                    (PROBE_ANSWER, Some((id, filler))) => Frame::ProbeAnswer(Probe { id: *id, filler }),
+                    _ => Frame::Skipped { kind, body },
+                })
             }
             kind => Err(FrameError::UnknownCritical(kind)),
         }
@@ -448,118 +515,4 @@ fn take_long<'a>(bytes: &mut &'a [u8], len: u64) -> Result<&'a [u8], FrameError>
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn read(bytes: &[u8]) -> Result<Vec<Frame<'_>>, FrameError> {
-        Frames::new(bytes).collect()
-    }
-
-    #[test]
-    fn every_frame_has_the_bytes_of_the_table() {
-        let ack = Ack { largest: 10, delay_us: 100, more: 1, first: 2, rest: &[1, 3] };
-        let table: [(Frame<'_>, &[u8]); 10] = [
-            (Frame::Padding(3), &[0, 0, 0]),
-            (Frame::Ping, &[1]),
-            (Frame::Ack(ack), &[2, 10, 0x40, 100, 1, 2, 1, 3]),
-            (Frame::Stream { stream: StreamId::Chat, offset: 300, data: b"hi" }, b"\x03\x01\x41\x2c\x02hi"),
-            (Frame::MaxStreamData { stream: StreamId::Bulk, limit: 64 }, &[4, 2, 0x40, 64]),
-            (Frame::PathChallenge([7; 8]), &[5, 7, 7, 7, 7, 7, 7, 7, 7]),
-            (Frame::PathResponse([8; 8]), &[6, 8, 8, 8, 8, 8, 8, 8, 8]),
-            (Frame::Close { code: 258, reason: "鹊" }, &[7, 1, 2, 3, 0xe9, 0xb9, 0x8a]),
-            (Frame::Skipped { kind: 0x40, body: &[9] }, &[0x40, 1, 9]),
-            (Frame::Skipped { kind: 0x7f, body: &[] }, &[0x7f, 0]),
-        ];
-        for (frame, bytes) in table {
-            let mut out = Vec::new();
-            assert!(!frame.encode_within(bytes.len() - 1, &mut out));
-            assert!(frame.encode_within(bytes.len(), &mut out));
-            assert_eq!(out, bytes, "{frame:?}");
-            assert_eq!(read(bytes), Ok(vec![frame]));
-            for cut in 1..bytes.len() {
-                let whole_padding = matches!(frame, Frame::Padding(_));
-                assert_eq!(read(&bytes[..cut]).is_err(), !whole_padding, "{frame:?} cut at {cut}");
-            }
-        }
-        assert_eq!(ack.ranges().collect::<Vec<_>>(), [8..=10, 2..=5]);
-    }
-
-    #[test]
-    fn unknown_critical_types_and_streams_close_and_unknown_ignorable_ones_do_not() {
-        for kind in (0x08..=0x3f).chain(0x80..=0xff) {
-            assert_eq!(read(&[kind, 0]), Err(FrameError::UnknownCritical(kind)));
-        }
-        for kind in 0x42..=0x7f {
-            assert_eq!(read(&[kind, 1, 0xff]), Ok(vec![Frame::Skipped { kind, body: &[0xff] }]));
-        }
-        assert_eq!(read(&[STREAM, 3, 0, 0]), Err(FrameError::UnknownStream(3)));
-        assert_eq!(read(&[0x50, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]), Err(FrameError::Truncated));
-    }
-
-    #[test]
-    fn a_packet_of_many_tiny_frames_is_refused_but_padding_counts_as_one() {
-        assert_eq!(read(&[PING; FRAMES_PER_PACKET_MAX]).map(|f| f.len()), Ok(FRAMES_PER_PACKET_MAX));
-        assert_eq!(read(&[PING; 1200]), Err(FrameError::TooManyFrames));
-        assert_eq!(read(&[PADDING; 1200]), Ok(vec![Frame::Padding(1200)]));
-    }
-
-    #[test]
-    fn acks_with_too_many_ranges_or_below_zero_or_two_in_a_packet_are_refused() {
-        let with = |more: u64, pair: &[u8]| {
-            let mut bytes = vec![ACK];
-            [1000, 0, more, 0].iter().for_each(|value| write_varint(&mut bytes, *value));
-            (0..more).for_each(|_| bytes.extend_from_slice(pair));
-            bytes
-        };
-        assert!(read(&with(63, &[0, 0])).is_ok());
-        assert_eq!(read(&with(64, &[0, 0])), Err(FrameError::BadAck));
-        assert_eq!(read(&with(10_000, &[0, 0])), Err(FrameError::BadAck));
-        assert_eq!(read(&with(60, &[0, 40])), Err(FrameError::BadAck));
-        assert_eq!(read(&[ACK, 1, 0, 0, 0, ACK, 1, 0, 0, 0]), Err(FrameError::BadAck));
-        assert_eq!(read(&[ACK, 1, 0, 0, 2]), Err(FrameError::BadAck));
-        assert_eq!(read(&[ACK, 1, 0, 1, 1, 0, 0]), Err(FrameError::BadAck));
-    }
-
-    #[test]
-    fn stream_pieces_near_the_end_of_numbers_and_long_reasons_are_refused() {
-        let mut bytes = vec![STREAM, 0];
-        write_varint(&mut bytes, VARINT_MAX);
-        bytes.extend_from_slice(&[1, b'x']);
-        assert_eq!(read(&bytes), Err(FrameError::PastEnd));
-        assert_eq!(read(&[CLOSE, 0, 0, 0x41, 0x01]), Err(FrameError::BadReason));
-        assert_eq!(read(&[CLOSE, 0, 0, 1, 0xff]), Err(FrameError::BadReason));
-    }
-
-    #[test]
-    fn an_ack_keeps_the_newest_ranges_that_fit() {
-        let ranges: Vec<_> = (0..100_u64).rev().map(|n| n * 10..=n * 10 + 1).collect();
-        let mut out = Vec::new();
-        assert!(encode_ack(ranges.iter().cloned(), 5, 1200, &mut out));
-        let Ok([Frame::Ack(ack)]) = read(&out).as_deref().map(|f| [f[0]]) else { panic!("an ack") };
-        assert_eq!(ack.ranges().collect::<Vec<_>>(), ranges[..ACK_RANGES_SENT_MAX]);
-        for room in 0..out.len() {
-            let mut less = Vec::new();
-            let some = encode_ack(ranges.iter().cloned(), 5, room, &mut less);
-            assert!(less.len() <= room && some == (read(&less).is_ok_and(|f| !f.is_empty())));
-        }
-        assert!(!encode_ack(std::iter::empty(), 5, 1200, &mut out));
-    }
-
-    proptest! {
-        #[test]
-        fn arbitrary_bytes_never_panic_and_what_is_read_encodes_to_the_same_meaning(
-            bytes in proptest::collection::vec(prop_oneof![0_u8..9, any::<u8>()], 0..200)
-        ) {
-            for frame in Frames::new(&bytes).map_while(Result::ok) {
-                let mut out = Vec::new();
-                frame.encode(&mut out);
-                prop_assert_eq!(out.len(), frame.encoded_len());
-                prop_assert_eq!(read(&out), Ok(vec![frame]));
-                if let Frame::Ack(ack) = frame {
-                    prop_assert!(ack.ranges().count() <= ACK_RANGES_READ_MAX);
-                }
-            }
-        }
-    }
-}
+mod tests;

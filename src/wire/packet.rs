@@ -12,7 +12,7 @@
 //! 4 KEY_QUERY     header(4)  nonce(16)  padding(n)=0
 //! 5 KEY_ANSWER    header(4)  nonce(16)  key(32)
 //! 6 DATA          header(4)  receiver(4)  number(8)  sealed(n)  tag(16)
-//! 7 RESET         reserved for a later version
+//! 7 RESET         header(4)  index(4)  token(16)
 //! ```
 //!
 //! - *sender*, *receiver*: indexes chosen at random by the end that is to receive packets under them; 0 is none.
@@ -27,6 +27,11 @@
 //! | KEY_QUERY | exactly 1,200 bytes | 20 to 1,200 bytes |
 //! | KEY_ANSWER | 52 bytes | 52 bytes |
 //! | DATA | 32 to 1,200 bytes | 32 to 16,384 bytes |
+//! | RESET | 24 bytes | 24 bytes |
+//!
+//! - *index*, *token*: the index of a DATA packet its receiver knows nothing of, and what only that receiver can make of
+//!   it ([`crate::session`]); the owner of the session has known it since its handshake (RFC 9000 §10.3). It is shorter
+//!   than any DATA packet.
 //!
 //! The padding of what is asked on UDP makes every answer at most as large as what came, whoever the address
 //! belongs to.
@@ -53,6 +58,11 @@ pub const KEY_QUERY_LEN_MIN: usize = HEADER_LEN + QUERY_NONCE_LEN;
 pub const KEY_ANSWER_LEN: usize = HEADER_LEN + QUERY_NONCE_LEN + 32;
 /// A data packet with nothing sealed in it.
 pub const DATA_LEN_MIN: usize = DATA_HEADER_LEN + TAG_LEN;
+/// What only a relay can make of an index, in bytes (RFC 9000 §10.3).
+pub const RESET_TOKEN_LEN: usize = 16;
+/// A RESET: shorter than the shortest data packet, so that two ends can never go on resetting each other.
+pub const RESET_LEN: usize = HEADER_LEN + 4 + RESET_TOKEN_LEN;
+const _: () = assert!(RESET_LEN < DATA_LEN_MIN);
 /// The highest packet number: the largest a varint, and so an ack, can name (RFC 9000 §12.3).
 pub const NUMBER_MAX: u64 = (1 << 62) - 1;
 
@@ -72,7 +82,7 @@ pub enum PacketType {
     KeyAnswer = 5,
     /// Sealed frames.
     Data = 6,
-    /// Reserved: the relay has lost a session.
+    /// The relay knows nothing of a session.
     Reset = 7,
 }
 
@@ -137,6 +147,13 @@ pub enum Packet<'a> {
         /// The packet's number.
         number: u64,
     },
+    /// The other end knows nothing of a session; to be believed only with the right token.
+    Reset {
+        /// The index it is known under there.
+        index: u32,
+        /// The proof.
+        token: &'a [u8; RESET_TOKEN_LEN],
+    },
 }
 
 /// Reads a packet that came on `carrier`.
@@ -155,6 +172,7 @@ pub fn parse(carrier: Carrier, bytes: &[u8]) -> Result<Packet<'_>, PacketError> 
         k if k == PacketType::KeyQuery as u8 => parse_key_query,
         k if k == PacketType::KeyAnswer as u8 => parse_key_answer,
         k if k == PacketType::Data as u8 => parse_data,
+        k if k == PacketType::Reset as u8 => parse_reset,
         _ => return Err(PacketError::Type),
     };
     if reserved != 0 {
@@ -212,6 +230,14 @@ fn parse_data(carrier: Carrier, bytes: &[u8]) -> Result<Packet<'_>, PacketError>
     Ok(Packet::Data { receiver: u32::from_be_bytes(*array_at(bytes, HEADER_LEN)?), number })
 }
 
+fn parse_reset(_: Carrier, bytes: &[u8]) -> Result<Packet<'_>, PacketError> {
+    if bytes.len() != RESET_LEN {
+        return Err(PacketError::Length);
+    }
+    let index = u32::from_be_bytes(*array_at(bytes, HEADER_LEN)?);
+    Ok(Packet::Reset { index, token: array_at(bytes, HEADER_LEN + 4)? })
+}
+
 fn check_padded(carrier: Carrier, len: usize, len_min: usize) -> Result<(), PacketError> {
     let fits = match carrier {
         Carrier::Udp => len == HANDSHAKE_LEN,
@@ -252,6 +278,13 @@ pub fn write_key_answer(out: &mut Vec<u8>, nonce: &[u8; QUERY_NONCE_LEN], key: &
     write_header(out, PacketType::KeyAnswer);
     out.extend_from_slice(nonce);
     out.extend_from_slice(key);
+}
+
+/// Appends a RESET.
+pub fn write_reset(out: &mut Vec<u8>, index: u32, token: &[u8; RESET_TOKEN_LEN]) {
+    write_header(out, PacketType::Reset);
+    out.extend_from_slice(&index.to_be_bytes());
+    out.extend_from_slice(token);
 }
 
 /// The header of a data packet, which is its associated data.
@@ -307,6 +340,11 @@ mod tests {
         assert_eq!(parse(Carrier::Udp, &query), Ok(Packet::KeyQuery { nonce: &[4; 16] }));
         assert_eq!(parse(Carrier::Udp, &answer), Ok(Packet::KeyAnswer { nonce: &[4; 16], key: &[5; 32] }));
         assert!(answer.len() <= query.len());
+
+        let mut reset = Vec::new();
+        write_reset(&mut reset, 5, &[6; RESET_TOKEN_LEN]);
+        assert_eq!(parse(Carrier::Udp, &reset), Ok(Packet::Reset { index: 5, token: &[6; RESET_TOKEN_LEN] }));
+        assert!(reset.len() < data.len());
     }
 
     #[test]
@@ -330,7 +368,7 @@ mod tests {
             (0, 0xFE, PacketError::Magic),
             (1, 0, PacketError::Type),
             (1, PacketType::Cookie as u8, PacketError::Type),
-            (1, PacketType::Reset as u8, PacketError::Type),
+            (1, PacketType::Reset as u8, PacketError::Length),
             (1, 255, PacketError::Type),
             (2, 0, PacketError::Version),
             (2, 2, PacketError::Version),

@@ -99,9 +99,10 @@ fn ping_measures_both_carriers_and_registers_no_name() {
     let addr = relay.udp.to_string();
     let ended = home.run(&["ping", "--count", "2"]).with(0);
     let wanted = |line: &String, carrier: &str| line.starts_with(&format!("{carrier} {addr} "));
-    assert_eq!(ended.out.len(), 6, "{ended:?}");
+    assert_eq!(ended.out.len(), 7, "{ended:?}");
+    assert_eq!(ended.out[6], format!("{addr} chosen=udp"));
     assert!(ended.out[..3].iter().all(|line| wanted(line, "udp")), "{ended:?}");
-    assert!(ended.out[3..].iter().all(|line| wanted(line, "tcp")), "{ended:?}");
+    assert!(ended.out[3..6].iter().all(|line| wanted(line, "tcp")), "{ended:?}");
     for summary in [&ended.out[2], &ended.out[5]] {
         assert!(summary.contains(" sent=2 answered=2 loss=0% min="), "{summary}");
     }
@@ -116,7 +117,8 @@ fn ping_tells_a_carrier_that_is_not_there_from_a_relay_that_is_not() {
     let addr = relay.udp.to_string();
     let half = home.run(&["ping", &addr, "--count", "1"]).with(0);
     assert_eq!(half.said(), [format!("no TCP listener at {addr}; start the relay with --tcp")]);
-    assert!(half.out.last().unwrap().contains("sent=1 answered=0 loss=100%"), "{half:?}");
+    assert!(half.out[half.out.len() - 2].contains("sent=1 answered=0 loss=100%"), "{half:?}");
+    assert_eq!(half.out.last().unwrap(), &format!("{addr} chosen=udp"));
     home.run(&["ping", &addr, "--tcp", "--count", "1"]).with(1);
     relay.stop().with(0);
     home.run(&["ping", &addr, "--count", "1"]).with(1);

@@ -1,6 +1,6 @@
 //! Relays that are there, half there and not there.
 
-use crate::world::{Home, SOON, UdpProxy, socket, town};
+use crate::world::{Home, Running, SOON, UdpProxy, socket, town};
 
 /// An address where nobody listens, on either carrier.
 fn nobody() -> String {
@@ -126,13 +126,51 @@ fn a_conversation_goes_on_over_tcp_when_udp_dies_and_nothing_is_lost_or_doubled(
         }
     }
     tom.feed(b"");
-    tom.until_err("UDP does not get through, the conversation goes on over TCP");
+    tom.until_err("UDP has fallen silent, the conversation goes on over TCP");
     for n in 0..LETTERS {
         assert!(jack.out().ends_with(&format!(" TOM [udp] {n}")));
     }
     let ended = tom.end().with(0);
     assert_eq!(ended.out.len(), LETTERS);
     jack.end().with(0);
+}
+
+#[test]
+fn a_conversation_goes_to_tcp_when_udp_is_swallowed_and_back_when_udp_is_proved() {
+    let (home, relay) = town(&["--tcp"], &[]);
+    let proxy = UdpProxy::open(relay.udp);
+    let entry = format!("{{ relay = \"{}\", tcp = \"{}\" }}", proxy.addr, relay.udp);
+    home.write("through.toml", format!("[contacts]\necho = {entry}\n"));
+    let mut tom = home.start(&["send", "--as", "TOM", "--contacts", "through.toml", "--lines", "echo"]);
+    let say = |tom: &mut Running| {
+        tom.write("hello\n");
+        assert!(tom.out().starts_with("delivered "));
+    };
+    say(&mut tom);
+    proxy.swallow();
+    say(&mut tom);
+    tom.until_err("UDP has fallen silent, the conversation goes on over TCP");
+    proxy.pass();
+    tom.until_err("UDP gets through, the conversation goes on over UDP");
+    say(&mut tom);
+    tom.feed(b"");
+    tom.end().with(0);
+}
+
+#[test]
+fn a_relay_that_was_killed_and_runs_again_has_its_sessions_back_at_once() {
+    let home = Home::new();
+    let relay = home.relay(&["--data", "kept"]);
+    let addr = relay.udp.to_string();
+    let mut tom = home.start(&["send", "--as", "TOM", "--lines", &format!("echo@{addr}")]);
+    tom.write("before\n");
+    assert!(tom.out().starts_with("delivered "));
+    relay.running.kill();
+    let _relay = home.relay(&["--data", "kept", "--bind", &addr]);
+    tom.write("after\n");
+    assert!(tom.out().starts_with("delivered "));
+    tom.feed(b"");
+    tom.end().with(0);
 }
 
 #[test]

@@ -85,3 +85,11 @@ impl World {
         addr
     }
 }
+
+impl World {
+    /// Sends a client something in the relay's name.
+    pub fn inject_to_client(&mut self, client: usize, bytes: Vec<u8>) {
+        let (public, from) = (self.stations[client].public, RELAY_ADDR.parse().unwrap());
+        self.agenda.enter(self.now, Happening::ToClient { public, from, bytes });
+    }
+}

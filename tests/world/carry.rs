@@ -355,6 +355,9 @@ impl World {
             Err(again) => return self.agenda.enter(again, Happening::Segments(conn, side)),
             Ok(segments) => self.cover.add_many(Count::TcpSegments, segments),
         }
+        if let Some(next) = state.next_arrival(side, self.now) {
+            self.agenda.enter(next, Happening::Segments(conn, side));
+        }
         for told in told {
             match told {
                 Told::Closed(why) => self.tell_closed(conn, side, why),

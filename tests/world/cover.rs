@@ -67,6 +67,7 @@ counts! {
     MovedToUdp,
     Handshakes,
     Continued,
+    Resets,
     Rekeys,
     Ptos,
     PacketsLost,

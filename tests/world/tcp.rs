@@ -165,23 +165,32 @@ impl Conn {
                 self.flipped += 1;
             }
             let other = self.side(side.other());
+            let is_first = other.coming.is_empty();
             let at = lane.carry_segment(now, len, rng).max(other.last_arrival);
             other.last_arrival = at;
             other.coming_len += len;
             other.coming.push_back((at, bytes));
-            arrives = Some(at);
+            arrives = arrives.or(is_first.then_some(at));
         }
         if finishing && self.side(side).queue.is_empty() && self.established {
             self.side(side).finishing = false;
             let other = self.side(side.other());
+            let is_first = other.coming.is_empty();
             let at = other.last_arrival.max(now + lane.weather.delay);
             other.last_arrival = at;
             other.coming.push_back((at, Vec::new()));
-            arrives = Some(at);
+            arrives = arrives.or(is_first.then_some(at));
         }
         let socket = self.side(side);
         let report = if socket.open { socket.report() } else { None };
         (arrives, report)
+    }
+
+    /// When to look again for what is still under way to this side; what comes within 20 ms is given together.
+    pub fn next_arrival(&mut self, side: Side, now: Tick) -> Option<Tick> {
+        let socket = self.side(side);
+        let (at, _) = socket.coming.front()?;
+        Some((*at).max((now + Duration::from_millis(20)).min(socket.last_arrival)))
     }
 
     /// Gives this side what has come by now. `Err` is when to look again: it cannot be given yet.

@@ -25,6 +25,8 @@ pub struct Weather {
     /// The largest datagram; TCP finds its own size.
     pub mtu: usize,
     pub udp_hole: bool,
+    /// Datagrams that still pass before the hole begins.
+    pub udp_left: Option<u32>,
     pub tcp_hole: bool,
 }
 
@@ -42,6 +44,7 @@ impl Weather {
             queue: 64 * 1024,
             mtu: 1500,
             udp_hole: false,
+            udp_left: None,
             tcp_hole: false,
         }
     }
@@ -104,6 +107,8 @@ impl Lane {
         let ends = 125;
         let begins = chance(rng, self.weather.burst);
         self.in_burst = self.weather.burst > 0 && if self.in_burst { !chance(rng, ends) } else { begins };
+        self.weather.udp_hole |= self.weather.udp_left == Some(0);
+        self.weather.udp_left = self.weather.udp_left.map(|left| left.saturating_sub(1));
         let weather = &self.weather;
         if weather.udp_hole {
             return Some(Count::LostInHole);

@@ -1,6 +1,7 @@
 //! What a line means. One table feeds the reader, completion and `/help`.
 
 use crate::base::Phrase;
+use crate::client::Carriers;
 
 /// The word that goes back to choosing a contact, and ends there.
 const BACK: &str = "quit";
@@ -13,6 +14,7 @@ pub(super) enum Act {
     To,
     Status,
     Receipts(bool),
+    Path(Carriers),
     Quit,
 }
 
@@ -50,7 +52,7 @@ struct Command {
     act: fn(&str) -> Option<Act>,
 }
 
-static COMMANDS: [Command; 6] = [
+static COMMANDS: [Command; 7] = [
     Command {
         words: &["/help", "/?"],
         usage: "/help",
@@ -74,6 +76,17 @@ static COMMANDS: [Command; 6] = [
         usage: "/status",
         meaning: Phrase::new("chat-help-status"),
         act: |argument| alone(argument, Act::Status),
+    },
+    Command {
+        words: &["/path"],
+        usage: "/path udp|tcp|auto",
+        meaning: Phrase::new("chat-help-path"),
+        act: |argument| match argument {
+            "udp" => Some(Act::Path(Carriers::Udp)),
+            "tcp" => Some(Act::Path(Carriers::Tcp)),
+            "auto" => Some(Act::Path(Carriers::Auto)),
+            _ => None,
+        },
     },
     Command {
         words: &["/receipts"],
@@ -178,6 +191,8 @@ mod tests {
             ("/to  一棵树 ", Word::Act(Act::To, "一棵树")),
             ("/to", Word::Typo(Typo::Usage("/to CONTACT"))),
             ("/receipts on", Word::Act(Act::Receipts(true), "on")),
+            ("/path tcp", Word::Act(Act::Path(Carriers::Tcp), "tcp")),
+            ("/path", Word::Typo(Typo::Usage("/path udp|tcp|auto"))),
             ("/receipts", Word::Typo(Typo::Usage("/receipts on|off"))),
             ("/qiut", unknown("/qiut")),
             ("/", unknown("/")),

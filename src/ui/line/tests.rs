@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::base::{LetterId, OutboxId, PublicKey};
-use crate::client::Unreached;
+use crate::client::{MovedWhy, Unreached};
 use crate::contacts;
 use crate::ui::paint::Paint;
 use crate::ui::strings::Lang;
@@ -77,6 +77,7 @@ impl Chat {
                 Do::Print(styled) => self.seen += &styled.render(Paint::default()),
                 Do::Tell(line) => self.seen += &format!("! {line}\n"),
                 Do::Send { request, to, text, .. } => self.sent.push((request, to.to_string(), text)),
+                Do::Carriers(_) => {}
                 Do::Quit { status } => self.quit = Some(status),
             }
         }
@@ -223,14 +224,15 @@ fn help_who_and_status_answer() {
         "\
 请选择聊天对象: /help
 ! 可以输入:
-! quit              回到选择聊天对象;在那里则结束
-! //…               发送以 / 开头的文字
-! /help             显示本列表
-! /who, /contacts   列出联系人
-! /to CONTACT       换一个聊天对象
-! /status           显示各中继的连接情况
-! /receipts on|off  是否显示每条消息的送达回执
-! /quit, Ctrl-D     结束
+! quit                回到选择聊天对象;在那里则结束
+! //…                 发送以 / 开头的文字
+! /help               显示本列表
+! /who, /contacts     列出联系人
+! /to CONTACT         换一个聊天对象
+! /status             显示各中继的连接情况
+! /path udp|tcp|auto  只走 UDP、只走 TCP,或自动选择
+! /receipts on|off    是否显示每条消息的送达回执
+! /quit, Ctrl-D       结束
 请选择聊天对象: /who
 ! 联系人: JACK, 一棵树, JANE
 请选择聊天对象: /status
@@ -382,8 +384,8 @@ fn a_letter_that_could_not_be_kept_comes_back() {
 fn only_unusual_news_of_the_connection_is_told() {
     let mut chat = Chat::new(Lang::En);
     chat.event(Event::Online { relay: relay(), via: Carrier::Udp })
-        .event(Event::Moved { relay: relay(), via: Carrier::Tcp })
-        .event(Event::Moved { relay: relay(), via: Carrier::Udp })
+        .event(Event::Moved { relay: relay(), via: Carrier::Tcp, why: MovedWhy::Silent })
+        .event(Event::Moved { relay: relay(), via: Carrier::Udp, why: MovedWhy::Proved })
         .event(Event::Lost { relay: relay() })
         .event(Event::Unreached { relay: relay(), why: Unreached::Silent })
         .event(Event::Online { relay: relay(), via: Carrier::Tcp })
@@ -391,8 +393,8 @@ fn only_unusual_news_of_the_connection_is_told() {
     assert_eq!(
         chat.screen(),
         "\
-! 127.0.0.1:8081: UDP does not get through, the conversation goes on over TCP
-! 127.0.0.1:8081: the conversation goes on over UDP
+! 12:03:05  127.0.0.1:8081: UDP has fallen silent, the conversation goes on over TCP
+! 12:03:05  127.0.0.1:8081: UDP gets through, the conversation goes on over UDP
 ! connection to 127.0.0.1:8081 lost; connecting again
 ! no relay answers at 127.0.0.1:8081; start one: queqiao relay --tcp
 ! connected to 127.0.0.1:8081 again, over TCP

@@ -46,6 +46,10 @@ chat-help-help = show this list
 chat-help-who = list the contacts
 chat-help-to = go to another contact
 chat-help-status = show how each relay is reached
+chat-help-path = send over UDP or TCP only, or over whichever is better
+chat-path-udp = Only UDP is used
+chat-path-tcp = Only TCP is used
+chat-path-auto = UDP is used where it gets through, TCP where it does not
 chat-help-receipts = show each letter that has arrived, or not
 chat-help-quit = end
 
@@ -78,8 +82,12 @@ relay-pinned = first contact with the relay at { $relay }: its key { $key } is p
 relay-lost = connection to { $relay } lost; connecting again
 relay-online = connected to { $relay } over { $via }
 relay-online-again = connected to { $relay } again, over { $via }
-relay-moved-tcp = { $relay }: UDP does not get through, the conversation goes on over TCP
-relay-moved-udp = { $relay }: the conversation goes on over UDP
+relay-moved-silent = { $relay }: UDP has fallen silent, the conversation goes on over TCP
+relay-moved-poor = { $relay }: UDP loses too much, the conversation goes on over TCP
+relay-moved-proved = { $relay }: UDP gets through, the conversation goes on over UDP
+relay-moved-broken = { $relay }: the TCP connection ended, the conversation goes on over UDP
+relay-moved-asked = { $relay }: the conversation goes on over { $via }, as you asked
+notice-at = { $time }  { $what }
 relay-replaced = another machine signed in at { $relay } with your key; this one has stopped
 
 ## Names

@@ -40,6 +40,10 @@ chat-help-help = 显示本列表
 chat-help-who = 列出联系人
 chat-help-to = 换一个聊天对象
 chat-help-status = 显示各中继的连接情况
+chat-help-path = 只走 UDP、只走 TCP,或自动选择
+chat-path-udp = 只走 UDP
+chat-path-tcp = 只走 TCP
+chat-path-auto = UDP 通则走 UDP,不通则走 TCP
 chat-help-receipts = 是否显示每条消息的送达回执
 chat-help-quit = 结束
 
@@ -72,8 +76,12 @@ relay-pinned = 首次连接 { $relay } 的中继: 已记下其密钥 { $key };�
 relay-lost = 与 { $relay } 的连接已断;正在重连
 relay-online = 已连接 { $relay },走 { $via }
 relay-online-again = 已重新连接 { $relay },走 { $via }
-relay-moved-tcp = { $relay }: UDP 不通,改走 TCP
-relay-moved-udp = { $relay }: 改走 UDP
+relay-moved-silent = { $relay }: UDP 没有回应,改走 TCP
+relay-moved-poor = { $relay }: UDP 丢包太多,改走 TCP
+relay-moved-proved = { $relay }: UDP 已通,改走 UDP
+relay-moved-broken = { $relay }: TCP 连接断开,改走 UDP
+relay-moved-asked = { $relay }: 按您的要求改走 { $via }
+notice-at = { $time }  { $what }
 relay-replaced = 另一台机器用您的密钥登录了 { $relay };本机已停止
 
 ## 名字

@@ -94,6 +94,11 @@ impl UdpProxy {
     pub fn swallow(&self) {
         self.swallows.store(true, Ordering::Relaxed);
     }
+
+    /// From now on everything passes again.
+    pub fn pass(&self) {
+        self.swallows.store(false, Ordering::Relaxed);
+    }
 }
 
 impl Drop for UdpProxy {

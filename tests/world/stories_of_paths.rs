@@ -1,0 +1,330 @@
+//! Stories of UDP that dies in one way or another, comes back, and of what the conversation does then. The numbers in
+//! the names are rows of the table of faults.
+
+use std::time::Duration;
+
+use queqiao::base::Carrier;
+use queqiao::client::{Carriers, Command, Event, MovedWhy};
+
+use super::stories::{delivered, ended, is_online, millis, secs, shows, two};
+use super::weather::Weather;
+use super::world::World;
+
+/// Both ends at `rtt`, a letter each way said, UDP proved.
+fn talking(carriers: Carriers, rtt: Duration) -> (World, usize, usize) {
+    let (mut world, tom, jack) = two(carriers);
+    for client in [tom, jack] {
+        let station = &mut world.stations[client];
+        (station.up.weather, station.down.weather) = (Weather::clear(rtt / 2), Weather::clear(rtt / 2));
+    }
+    for _ in 0..20 {
+        say(&mut world, tom, "JACK", secs(1));
+        say(&mut world, jack, "TOM", secs(1));
+        world.run_for(millis(150));
+    }
+    world.run_for(secs(3));
+    say(&mut world, tom, "JACK", secs(1));
+    say(&mut world, jack, "TOM", secs(1));
+    (world, tom, jack)
+}
+
+/// How long a letter takes to be delivered.
+fn say(world: &mut World, from: usize, to: &str, most: Duration) -> Duration {
+    let (start, letter) = (world.now, world.send(from, to, "hello"));
+    assert!(world.run_until(most, |w| delivered(w, letter)), "{:?}", world.fate(letter));
+    world.now.since(start)
+}
+
+fn path(world: &World, client: usize) -> Option<Carrier> {
+    let station = &world.stations[client];
+    Some(station.node.core.peer(&station.relay)?.path()?.carrier())
+}
+
+fn moves(world: &World, client: usize) -> Vec<(Carrier, MovedWhy)> {
+    let moved = |(_, event): &(_, Event)| match event {
+        Event::Moved { via, why, .. } => Some((*via, *why)),
+        _ => None,
+    };
+    world.stations[client].events.iter().filter_map(moved).collect()
+}
+
+fn hole(world: &mut World, client: usize, up: bool, down: bool) {
+    world.stations[client].up.weather.udp_hole = up;
+    world.stations[client].down.weather.udp_hole = down;
+}
+
+const ROUND_TRIPS: [u64; 3] = [1, 20, 100];
+
+#[test]
+fn row_28_whoever_writes_when_udp_dies_is_on_tcp_within_a_second_and_a_half() {
+    for rtt in ROUND_TRIPS {
+        for (up, down) in [(true, true), (true, false), (false, true)] {
+            let (mut world, tom, _) = talking(Carriers::Auto, millis(rtt));
+            let handshakes = world.relay.core.stats().handshakes;
+            hole(&mut world, tom, up, down);
+            let took = say(&mut world, tom, "JACK", secs(5));
+            println!("rtt {rtt} ms, up {up}, down {down}: delivered after {took:?}");
+            assert!(took <= millis(1_500), "{took:?} at {rtt} ms, up {up}, down {down}");
+            assert_eq!(path(&world, tom), Some(Carrier::Tcp));
+            assert_eq!(moves(&world, tom), [(Carrier::Tcp, MovedWhy::Silent)]);
+            assert_eq!(world.relay.core.stats().handshakes, handshakes, "the session needs no handshake");
+        }
+    }
+}
+
+#[test]
+fn row_28_a_listening_end_of_a_live_conversation_is_on_tcp_within_four_seconds() {
+    for rtt in ROUND_TRIPS {
+        for (up, down) in [(true, true), (true, false), (false, true)] {
+            let (mut world, _, jack) = talking(Carriers::Auto, millis(rtt));
+            let start = world.now;
+            hole(&mut world, jack, up, down);
+            assert!(world.run_until(secs(10), |w| path(w, jack) == Some(Carrier::Tcp)));
+            let took = world.now.since(start);
+            println!("rtt {rtt} ms, up {up}, down {down}: listening end on TCP after {took:?}");
+            assert!(took <= secs(4), "{took:?} at {rtt} ms, up {up}, down {down}");
+        }
+    }
+}
+
+#[test]
+fn row_28_udp_that_comes_back_is_proved_and_used_again() {
+    let (mut world, tom, jack) = talking(Carriers::Auto, millis(20));
+    let handshakes = world.relay.core.stats().handshakes;
+    hole(&mut world, tom, true, true);
+    say(&mut world, tom, "JACK", secs(5));
+    hole(&mut world, tom, false, false);
+    let start = world.now;
+    assert!(world.run_until(secs(15), |w| path(w, tom) == Some(Carrier::Udp)));
+    println!("back on UDP after {:?}", world.now.since(start));
+    assert_eq!(moves(&world, tom)[1..], [(Carrier::Udp, MovedWhy::Proved)]);
+    say(&mut world, tom, "JACK", millis(100));
+    say(&mut world, jack, "TOM", millis(100));
+    assert_eq!(world.relay.core.stats().handshakes, handshakes);
+    world.run_for(secs(15));
+    assert!(world.conns.is_empty(), "TCP was kept for ten seconds");
+}
+
+#[test]
+fn row_28_udp_that_comes_back_one_way_only_is_not_believed() {
+    for (up, down) in [(true, false), (false, true)] {
+        let (mut world, tom, _) = talking(Carriers::Auto, millis(20));
+        hole(&mut world, tom, true, true);
+        say(&mut world, tom, "JACK", secs(5));
+        hole(&mut world, tom, up, down);
+        for _ in 0..60 {
+            say(&mut world, tom, "JACK", secs(1));
+            world.run_for(secs(1));
+        }
+        assert_eq!(moves(&world, tom).len(), 1, "{:?}", moves(&world, tom));
+    }
+}
+
+#[test]
+fn row_28_a_hole_of_two_seconds_every_seven_does_not_make_the_path_flap() {
+    let (mut world, tom, jack) = talking(Carriers::Auto, millis(20));
+    let handshakes = world.relay.core.stats().handshakes;
+    let mut letters = Vec::new();
+    for _ in 0..43 {
+        for second in 0..7 {
+            hole(&mut world, tom, second >= 5, second >= 5);
+            letters.push(world.send(tom, "JACK", "hello"));
+            letters.push(world.send(jack, "TOM", "hello"));
+            world.run_for(secs(1));
+        }
+    }
+    hole(&mut world, tom, false, false);
+    world.run_for(secs(5));
+    assert!(letters.iter().all(|letter| delivered(&world, *letter)));
+    let moves = moves(&world, tom).len();
+    println!("{moves} moves in five minutes of flapping");
+    assert!((2..=10).contains(&moves), "{moves} moves");
+    assert!(world.relay.core.stats().handshakes <= handshakes + 1);
+}
+
+#[test]
+fn row_29_udp_that_loses_every_long_packet_is_left() {
+    for (up, down) in [(true, true), (true, false), (false, true)] {
+        let (mut world, tom, jack) = talking(Carriers::Auto, millis(20));
+        let mtu = |open: bool| if open { 1_500 } else { 1_100 };
+        world.stations[tom].up.weather.mtu = mtu(!up);
+        world.stations[tom].down.weather.mtu = mtu(!down);
+        let start = world.now;
+        let out = world.send(tom, "JACK", &"x".repeat(20_000));
+        let back = world.send(jack, "TOM", &"x".repeat(20_000));
+        let both = |w: &World| delivered(w, out) && delivered(w, back);
+        assert!(world.run_until(secs(4), both), "up {up}, down {down}: {:?}", moves(&world, tom));
+        println!(
+            "long packets lost, up {up}, down {down}: both delivered after {:?}",
+            world.now.since(start)
+        );
+        assert_eq!(path(&world, tom), Some(Carrier::Tcp));
+    }
+}
+
+#[test]
+fn row_29_udp_that_dies_after_the_third_packet_is_left() {
+    for (up, down) in [(true, true), (true, false), (false, true)] {
+        for passes in 2..6 {
+            let mut world = World::new(1);
+            let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
+            world.start(jack);
+            world.run_for(secs(1));
+            world.stations[tom].up.weather.udp_left = up.then_some(passes);
+            world.stations[tom].down.weather.udp_left = down.then_some(passes);
+            world.start(tom);
+            let took = say(&mut world, tom, "JACK", secs(10));
+            println!("{passes} pass, up {up}, down {down}: first letter delivered after {took:?}");
+            assert!(took <= secs(4), "{took:?} with {passes}, up {up}, down {down}");
+            world.run_for(secs(5));
+            assert_eq!(path(&world, tom), Some(Carrier::Tcp), "{passes}, up {up}, down {down}");
+        }
+    }
+}
+
+#[test]
+fn a_first_letter_where_udp_is_silently_dropped_is_accepted_within_a_second() {
+    for rtt in ROUND_TRIPS {
+        let mut world = World::new(1);
+        let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
+        world.start(jack);
+        world.run_for(secs(1));
+        let station = &mut world.stations[tom];
+        station.pinned = Some(world.relay.core.public_key());
+        (station.up.weather, station.down.weather) =
+            (Weather::clear(millis(rtt) / 2), Weather::clear(millis(rtt) / 2));
+        hole(&mut world, tom, true, true);
+        world.start(tom);
+        let took = say(&mut world, tom, "JACK", secs(5));
+        println!("first letter over TCP at {rtt} ms: {took:?}");
+        assert!(took < secs(1), "{took:?} at {rtt} ms");
+    }
+}
+
+#[test]
+fn the_loser_of_the_race_is_proved_under_the_winner() {
+    let mut world = World::new(1);
+    let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
+    world.start(jack);
+    hole(&mut world, tom, true, true);
+    world.start(tom);
+    assert!(world.run_until(secs(2), |w| is_online(w, tom)));
+    assert_eq!(path(&world, tom), Some(Carrier::Tcp));
+    hole(&mut world, tom, false, false);
+    assert!(world.run_until(secs(4), |w| path(w, tom) == Some(Carrier::Udp)));
+    assert_eq!(moves(&world, tom), [(Carrier::Udp, MovedWhy::Proved)]);
+    assert_eq!(world.relay.core.stats().handshakes, 2, "one for each client");
+}
+
+#[test]
+fn row_39_a_connection_that_is_reset_in_mid_conversation_costs_no_letter() {
+    let (mut world, tom, jack) = talking(Carriers::Auto, millis(20));
+    hole(&mut world, tom, true, true);
+    say(&mut world, tom, "JACK", secs(5));
+    let mut letters = Vec::new();
+    for round in 0..60 {
+        letters.push(world.send(tom, "JACK", "hello"));
+        letters.push(world.send(jack, "TOM", "hello"));
+        world.run_for(millis(100));
+        if round % 20 == 10 {
+            let ours = world.conns.iter().find(|(_, conn)| conn.client == tom).map(|(number, _)| *number);
+            world.reset(ours.expect("the conversation is on TCP"));
+        }
+    }
+    assert!(world.run_until(secs(5), |w| letters.iter().all(|l| delivered(w, *l))));
+}
+
+#[test]
+fn row_42_a_connection_that_stalls_is_left_for_udp_within_ten_seconds() {
+    let (mut world, tom, _) = talking(Carriers::Auto, millis(20));
+    hole(&mut world, tom, true, true);
+    say(&mut world, tom, "JACK", secs(5));
+    hole(&mut world, tom, false, false);
+    let until = world.now + secs(600);
+    for conn in world.conns.values_mut().filter(|conn| conn.client == tom) {
+        conn.socket.iter_mut().for_each(|socket| socket.stalled_until = until);
+    }
+    let took = say(&mut world, tom, "JACK", secs(10));
+    println!("off a stalled connection after {took:?}");
+}
+
+#[test]
+fn row_31_a_relay_that_restarts_resets_its_sessions_and_has_them_back_within_a_second() {
+    let (mut world, tom, jack) = talking(Carriers::Auto, millis(20));
+    world.restart_relay(Duration::ZERO);
+    let start = world.now;
+    let (out, back) = (world.send(tom, "JACK", "hello"), world.send(jack, "TOM", "hello"));
+    assert!(world.run_until(secs(1), |w| ended(w, out) && ended(w, back)), "{:?}", world.fate(out));
+    println!("after a restart: both letters ended after {:?}", world.now.since(start));
+    assert!(world.relay.core.stats().resets >= 2);
+    assert!(!shows(&world, tom, |e| matches!(e, Event::Lost { .. })));
+    say(&mut world, tom, "JACK", millis(200));
+}
+
+#[test]
+fn row_12_a_reset_with_another_token_is_not_believed() {
+    let (mut world, tom, _) = talking(Carriers::Auto, millis(20));
+    let handshakes = world.relay.core.stats().handshakes;
+    let index = world.stations[tom].epoch_since.expect("it has sent data").0;
+    for token in [[0; 16], [1; 16], [255; 16]] {
+        let mut reset = Vec::new();
+        queqiao::wire::packet::write_reset(&mut reset, index, &token);
+        world.inject_to_client(tom, reset);
+    }
+    world.run_for(secs(2));
+    assert_eq!(world.relay.core.stats().handshakes, handshakes);
+    say(&mut world, tom, "JACK", millis(100));
+}
+
+#[test]
+fn the_user_moves_the_conversation_to_tcp_and_back() {
+    let (mut world, tom, jack) = talking(Carriers::Auto, millis(20));
+    let handshakes = world.relay.core.stats().handshakes;
+    for (carriers, via) in
+        [(Carriers::Tcp, Carrier::Tcp), (Carriers::Udp, Carrier::Udp), (Carriers::Tcp, Carrier::Tcp)]
+    {
+        world.command(tom, Command::Carriers(carriers));
+        assert!(world.run_until(secs(1), |w| path(w, tom) == Some(via)), "{carriers:?}");
+        assert_eq!(moves(&world, tom).last(), Some(&(via, MovedWhy::Asked)));
+        say(&mut world, tom, "JACK", millis(200));
+        say(&mut world, jack, "TOM", millis(200));
+        world.run_for(secs(30));
+        assert_eq!(path(&world, tom), Some(via), "it is pinned");
+    }
+    world.command(tom, Command::Carriers(Carriers::Auto));
+    assert!(world.run_until(secs(4), |w| path(w, tom) == Some(Carrier::Udp)), "UDP is proved");
+    assert_eq!(world.relay.core.stats().handshakes, handshakes);
+}
+
+#[test]
+fn pinned_to_udp_nothing_goes_over_tcp() {
+    let (mut world, tom, _) = talking(Carriers::Udp, millis(20));
+    hole(&mut world, tom, true, true);
+    let letter = world.send(tom, "JACK", "hello");
+    world.run_for(secs(20));
+    hole(&mut world, tom, false, false);
+    assert!(world.run_until(secs(20), |w| delivered(w, letter)));
+    assert_eq!(world.last_conn, 0);
+}
+
+#[test]
+fn a_long_letter_over_a_crawling_connection_arrives_on_that_connection() {
+    let (mut world, tom, _) = talking(Carriers::Tcp, millis(100));
+    world.conns.values_mut().for_each(|conn| conn.cut = 1_460);
+    world.stations[tom].up.weather.rate = 1_500;
+    let letter = world.send(tom, "JACK", &"x".repeat(60_000));
+    assert!(world.run_until(secs(120), |w| delivered(w, letter)), "{:?}", world.fate(letter));
+    assert_eq!(world.last_conn, 2, "one connection for each client");
+}
+
+#[test]
+fn row_74_a_machine_that_slept_tests_udp_at_once() {
+    let (mut world, tom, _) = talking(Carriers::Auto, millis(20));
+    hole(&mut world, tom, true, true);
+    say(&mut world, tom, "JACK", secs(5));
+    world.run_for(secs(20));
+    hole(&mut world, tom, false, false);
+    world.stations[tom].node.paused_until = world.now + secs(60);
+    world.run_for(secs(60));
+    assert!(world.run_until(secs(2), |w| path(w, tom) == Some(Carrier::Udp)), "{:?}", moves(&world, tom));
+}
