@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use queqiao::base::{
-    ConnId, Core, Effect, Inbox, Input, Now, Outputs, Path, PublicKey, Query, Tick, Ticket, Wall, Why, turn,
+    ConnId, Effect, Inbox, Input, Now, Outputs, Path, PublicKey, Query, Tick, Ticket, Wall, Why, turn,
 };
 use queqiao::relay::{Config, Event, Limits, Mail, Record, Relay};
 use queqiao::store::{Backend, RelayStore};
