@@ -1,6 +1,7 @@
 //! A client's disk: what is durable, and what is on its way to it when the process is killed.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use queqiao::base::{Tick, Ticket};
 use queqiao::client::{Kept, Record};
@@ -15,8 +16,29 @@ pub struct Disk {
     pub counter_reserved: u64,
     /// Given to the disk and not answered, in order; `false` if it will fail.
     waiting: VecDeque<(Ticket, Record, bool)>,
-    /// Answers come in the order of questions.
-    busy_until: Tick,
+    /// The commit at work, and the one that what comes meanwhile forms.
+    begun: Tick,
+    ends: Tick,
+    next_ends: Tick,
+}
+
+impl Disk {
+    /// When a record given now is durable; a commit takes so long.
+    fn durable_at(&mut self, now: Tick, takes: Duration) -> Tick {
+        if self.ends <= now && self.next_ends > now {
+            (self.begun, self.ends) = (self.ends, self.next_ends);
+        }
+        if self.ends <= now {
+            (self.begun, self.ends) = (now, now + takes);
+        }
+        if self.begun == now {
+            return self.ends;
+        }
+        if self.next_ends <= self.ends {
+            self.next_ends = self.ends + takes;
+        }
+        self.next_ends
+    }
 }
 
 impl World {
@@ -26,12 +48,12 @@ impl World {
         if let Record::Written { number, request, .. } = &record {
             self.oracle.numbered(client, *request, *number);
         }
-        let at = self.now + below(&mut self.rng, self.disk);
+        let takes = below(&mut self.rng, self.disk) + Duration::from_micros(1);
+        let now = self.now;
         let station = &mut self.stations[client];
         let (life, disk) = (station.node.life, &mut station.disk);
         disk.waiting.push_back((ticket, record, durable));
-        disk.busy_until = disk.busy_until.max(at);
-        let at = disk.busy_until;
+        let at = disk.durable_at(now, takes);
         self.agenda.enter(at, Happening::Committed { node: client + 1, life, ticket, durable });
     }
 
