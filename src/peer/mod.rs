@@ -411,3 +411,6 @@ fn keep_newest<T>(list: &mut SmallVec<[T; PROBES_OWED_MAX]>, new: Option<T>) {
     }
     list.push(new);
 }
+
+#[cfg(test)]
+mod tests;

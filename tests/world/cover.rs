@@ -65,6 +65,7 @@ counts! {
     MovedToUdp,
     Handshakes,
     Continued,
+    Resets,
     Rekeys,
     Ptos,
     PacketsLost,

@@ -438,6 +438,7 @@ impl World {
     pub fn note_relay_stats(&mut self) {
         let stats = self.relay.core.stats();
         self.cover.add_many(Count::Handshakes, stats.handshakes - self.last_stats.handshakes);
+        self.cover.add_many(Count::Resets, stats.resets - self.last_stats.resets);
         self.cover.add_many(Count::Continued, stats.continued - self.last_stats.continued);
         self.last_stats = stats;
     }

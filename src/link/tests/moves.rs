@@ -5,7 +5,7 @@ use super::world::{CALM, STORM, TCP, UDP_ROOM, Weather, World, ms, udp};
 use crate::base::{Path, Tick};
 use crate::link::{Link, Other, Params};
 use crate::wire::frame::{Frame, StreamId::Chat};
-use crate::wire::limits::TCP_UNSENT_MAX;
+use crate::wire::limits::{TCP_UNSENT_MAX, UDP_PACKET_MAX};
 
 fn both_move(world: &mut World, path: Path) {
     for end in &mut world.ends {
@@ -128,4 +128,28 @@ fn challenges_take_numbers_that_may_be_acknowledged_and_move_nothing() {
     assert_eq!(world.ends[0].link.stats().packets_lost, 0);
     assert!(world.ends[0].seen.iter().all(|seen| seen.non_probing));
     world.assert_quiet();
+}
+
+#[test]
+fn a_near_end_announces_once_that_its_acks_wait_shortly() {
+    let calm = Weather { delay: ms(1), ..CALM };
+    let mut world = World::new(1, udp(1), calm);
+    for _ in 0..50 {
+        world.send(0, Chat, b"hello");
+        world.send(1, Chat, b"hello");
+        world.run(ms(100));
+    }
+    for end in &world.ends {
+        assert!(end.link.pto() < ms(8), "{:?}", end.link.pto());
+    }
+    world.assert_quiet();
+}
+
+#[test]
+fn records_on_tcp_are_short_until_long_ones_are_acknowledged_soon() {
+    let mut world = World::new(1, TCP, Weather { delay: ms(10), ..CALM });
+    assert_eq!(world.ends[0].link.packet_max(), UDP_PACKET_MAX);
+    world.send(0, Chat, b"hello");
+    world.run(ms(100));
+    assert_eq!(world.ends[0].link.packet_max(), UDP_PACKET_MAX, "a short one says nothing");
 }
