@@ -13,6 +13,8 @@ use crate::session::{Initiator, KeyQuery};
 const SCHEDULE_MS: [u64; 6] = [0, 250, 500, 1_000, 2_000, 4_000];
 /// How long an attempt may take in all.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(8);
+/// Answers that a counter was too low, for one attempt: one tells how far to go, another may cross a second attempt.
+const STALES_MAX: u32 = 2;
 /// From this packet of a handshake on, the relay's key is asked for beside it: silence may mean that it has changed.
 const CHECK_KEY_FROM: usize = 2;
 
@@ -45,6 +47,8 @@ pub(super) struct Attempt {
     next_at: Tick,
     sent_at: Tick,
     give_up_at: Tick,
+    /// How often the relay said that the counter was too low.
+    stales: u32,
 }
 
 /// What an attempt is to do now.
@@ -71,6 +75,7 @@ impl Attempt {
             next_at: now,
             sent_at: now,
             give_up_at: now + GIVE_UP_AFTER,
+            stales: 0,
         }
     }
 
@@ -116,6 +121,15 @@ impl Attempt {
         self.sent = 0;
         self.stage_since = now;
         self.next_at = now;
+    }
+
+    /// The relay wants a higher counter; one that says so again and again is not asked again in this round.
+    pub(super) fn handle_stale(&mut self, now: Tick) {
+        self.stales += 1;
+        if self.stales > STALES_MAX {
+            self.give_up_at = now;
+        }
+        self.enter(now, Stage::Ready);
     }
 
     /// How long ago the first packet of this stage was sent: a sample of the round trip, if it was sent once only.

@@ -62,6 +62,12 @@ pub(super) struct Connecting {
     told_key_changed: bool,
     failures: u32,
     next_round_at: Option<Tick>,
+    /// The highest handshake counter this relay has had of us, as far as is known. Each relay has its own, or one could
+    /// drive the counters for all others to their end.
+    counter: u64,
+    /// When the present session began, and how many in a row ended soon after that.
+    begun: Tick,
+    early_ends: u32,
 }
 
 impl Connecting {
@@ -71,6 +77,20 @@ impl Connecting {
         self.failures = self.failures.saturating_add(1);
         let micros = pause.as_micros() as u64;
         self.next_round_at = Some(now + Duration::from_micros(micros / 2 + rng.below(micros / 2 + 1)));
+        self.end_round();
+    }
+
+    /// A session has ended. If it was a short one, and those before it too, the pause grows as with failures.
+    pub(super) fn session_ended(&mut self, now: Tick, rng: &mut Rng) {
+        let early = now.since(self.begun) < BACKOFF_MAX;
+        self.failures = self.failures.max(self.early_ends);
+        self.early_ends = if early { self.early_ends.saturating_add(1) } else { 0 };
+        self.back_off(now, rng);
+    }
+
+    /// What was learned about how the relay is reached has changed: the next round begins at once.
+    fn start_over(&mut self) {
+        (self.failures, self.next_round_at) = (0, None);
         self.end_round();
     }
 
@@ -359,7 +379,9 @@ impl Uplink {
             return attempt.enter(now.tick, Stage::Querying(query));
         };
         let Some(counter) = shared.counter.next(now.wall, out) else { return };
+        let counter = counter.max(self.connecting.counter.saturating_add(1));
         let Some(index) = shared.indexes.allocate(&mut shared.rng, self.spec.addr.clone()) else { return };
+        self.connecting.counter = counter;
         let hello = Hello { counter, continues: self.peer.as_ref().map(Peer::id) };
         let (identity, secret, carrier) = (&shared.identity, &shared.secret, attempt.carrier);
         match Initiator::new(identity, &key, secret, &hello, index, carrier, &mut shared.rng) {
@@ -411,9 +433,9 @@ impl Uplink {
             match initiator.handle_response(bytes) {
                 Err(_) => {}
                 Ok(Answered::Stale { highest }) => {
-                    shared.counter.raise(highest);
+                    self.connecting.counter = self.connecting.counter.max(highest);
                     shared.indexes.free(now.tick, Duration::ZERO, index);
-                    attempt.enter(now.tick, Stage::Ready);
+                    attempt.handle_stale(now.tick);
                     return self.drive_attempts(now, shared, out);
                 }
                 Ok(Answered::Established(established)) => {
@@ -458,6 +480,7 @@ impl Uplink {
             self.drop_peer_but(now.tick, shared, Some(path), out);
             let (id, rng) = (welcome.session, shared.rng.fork());
             let begin = Begin { role: Role::Client, path, keys, id, rtt, lifetime: Lifetime::default(), rng };
+            self.connecting.begun = now.tick;
             self.begin(Peer::new(now.tick, begin), shared);
         }
         if !rekey {
@@ -532,13 +555,18 @@ impl Uplink {
         self.told = Told::Away;
     }
 
-    /// A relay that was in the book with another key, or none: the user has decided.
-    pub(super) fn set_key(&mut self, key: Option<PublicKey>) {
-        if key.is_some() && key != self.spec.key {
-            self.spec.key = key;
-            self.connecting.unproven_key = None;
-            self.connecting.told_key_changed = false;
-            self.connecting.next_round_at = None;
+    /// A relay that was in the book with another key, or none: the user has decided, and it is tried at once.
+    pub(super) fn set_key(&mut self, now: Now, key: Option<PublicKey>, shared: &mut Shared, out: &mut Out) {
+        if key.is_none() || key == self.spec.key {
+            return;
+        }
+        self.spec.key = key;
+        self.connecting.unproven_key = None;
+        self.connecting.told_key_changed = false;
+        self.cancel_attempts(now.tick, shared, out);
+        self.connecting.start_over();
+        if !self.stopped {
+            self.pursue(now, shared, out);
         }
     }
 }
@@ -547,10 +575,11 @@ fn send_stage(attempt: &Attempt, path: Path, out: &mut Out) {
     match &attempt.stage {
         Stage::Querying(query) => out.send(path, query.packet()),
         Stage::Shaking(initiator, check) => {
-            out.send(path, initiator.packet());
+            // The question first: a relay with another key closes a TCP connection whose handshake it cannot read.
             if let Some(check) = check {
                 out.send(path, check.packet());
             }
+            out.send(path, initiator.packet());
         }
         Stage::Connecting | Stage::Ready => {}
     }

@@ -42,11 +42,6 @@ impl Counter {
         None
     }
 
-    /// The relay has seen counters up to `highest`.
-    pub(super) fn raise(&mut self, highest: u64) {
-        self.last = self.last.max(highest);
-    }
-
     /// A ticket for another record of the client.
     pub(super) fn other_ticket(&mut self) -> Ticket {
         self.tickets += 1;
@@ -104,16 +99,5 @@ mod tests {
         assert_eq!(counter.next(Wall(u64::MAX), &mut out), Some(CLOCK_MAX));
         assert_eq!(counter.next(Wall(5), &mut out), Some(CLOCK_MAX + 1));
         assert!(mark < u64::MAX / 2);
-    }
-
-    #[test]
-    fn a_stale_answer_lifts_the_counter() {
-        let mut out = Outputs::default();
-        let mut counter = Counter::new(0);
-        counter.next(Wall(1), &mut out);
-        let (ticket, _) = asked(&mut out).unwrap();
-        counter.handle_committed(ticket, true);
-        counter.raise(70_000);
-        assert_eq!(counter.next(Wall(2), &mut out), Some(70_001));
     }
 }

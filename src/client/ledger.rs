@@ -11,6 +11,10 @@ use crate::base::{LetterId, Name, OutboxId};
 /// it that comes a second time would be shown a second time.
 const OUTBOXES_MAX: usize = 65_536;
 
+/// Of them, those of one sender: one for each machine it ever wrote from. Above it that sender's own are forgotten, so
+/// that nobody can make us forget what another has sent.
+const OUTBOXES_OF_ONE_MAX: usize = 64;
+
 /// What a letter is to this program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Seen {
@@ -41,8 +45,8 @@ impl Ledger {
     pub(super) fn take(&mut self, from: &Name, id: LetterId, prev: u64) -> Seen {
         let key = (from.clone(), id.outbox);
         let known = self.rows.contains_key(&key);
-        if !known && self.rows.len() >= OUTBOXES_MAX {
-            self.forget_oldest();
+        if !known {
+            self.make_room(from);
         }
         self.clock += 1;
         let row = self.rows.entry(key.clone()).or_default();
@@ -75,10 +79,18 @@ impl Ledger {
         }
     }
 
-    fn forget_oldest(&mut self) {
-        let Some((_, key)) = self.by_age.pop_first() else { return };
-        self.rows.remove(&key);
-        self.owing.retain(|owed| *owed != key);
+    fn make_room(&mut self, from: &Name) {
+        let bounds = (from.clone(), OutboxId(0))..=(from.clone(), OutboxId(u64::MAX));
+        let theirs = || self.rows.range(bounds.clone()).map(|(_, row)| row.heard);
+        let oldest = match theirs().count() {
+            OUTBOXES_OF_ONE_MAX.. => theirs().min(),
+            _ if self.rows.len() >= OUTBOXES_MAX => self.by_age.keys().next().copied(),
+            _ => None,
+        };
+        if let Some(key) = oldest.and_then(|heard| self.by_age.remove(&heard)) {
+            self.rows.remove(&key);
+            self.owing.retain(|owed| *owed != key);
+        }
     }
 }
 
@@ -123,12 +135,29 @@ mod tests {
     #[test]
     fn the_ledger_is_bounded_and_forgets_the_oldest() {
         let mut ledger = Ledger::default();
+        let take = |ledger: &mut Ledger, sender: usize| {
+            let from = format!("{sender}").parse().unwrap();
+            let seen = ledger.take(&from, LetterId { outbox: OutboxId(1), number: 1 }, 0);
+            ledger.paid();
+            seen
+        };
+        (0..=OUTBOXES_MAX).for_each(|sender| assert_eq!(take(&mut ledger, sender), Seen::New { missing: 0 }));
+        assert_eq!(ledger.rows.len(), OUTBOXES_MAX);
+        assert_eq!(take(&mut ledger, 1), Seen::Before);
+        assert_eq!(take(&mut ledger, 0), Seen::New { missing: 0 });
+    }
+
+    #[test]
+    fn one_sender_with_many_outboxes_makes_nobody_forget_what_another_has_sent() {
+        let mut ledger = Ledger::default();
+        let jack = "JACK".parse().unwrap();
+        ledger.take(&jack, LetterId { outbox: OutboxId(1), number: 1 }, 0);
         for outbox in 0..=OUTBOXES_MAX as u64 {
             take(&mut ledger, outbox, 1, 0);
-            ledger.paid();
         }
-        assert_eq!(ledger.rows.len(), OUTBOXES_MAX);
-        assert_eq!(take(&mut ledger, 1, 1, 0), Seen::Before);
-        assert_eq!(take(&mut ledger, 0, 1, 0), Seen::New { missing: 0 });
+        assert_eq!((ledger.rows.len(), ledger.by_age.len()), (OUTBOXES_OF_ONE_MAX + 1, ledger.rows.len()));
+        assert_eq!(ledger.owing.len(), ledger.rows.len(), "what is forgotten owes nothing");
+        assert_eq!(ledger.take(&jack, LetterId { outbox: OutboxId(1), number: 1 }, 0), Seen::Before);
+        assert_eq!(take(&mut ledger, OUTBOXES_MAX as u64, 1, 0), Seen::Before);
     }
 }

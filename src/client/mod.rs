@@ -130,8 +130,8 @@ impl Client {
         for (addr, spec) in wanted {
             match self.uplinks.get_mut(&addr) {
                 Some(uplink) => {
-                    uplink.set_key(spec.key);
                     uplink.spec.tcp = spec.tcp;
+                    uplink.set_key(now, spec.key, &mut self.shared, out);
                 }
                 None => {
                     let mut uplink = Uplink::new(spec, Outbox::new(self.outbox));

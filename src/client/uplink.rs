@@ -160,11 +160,12 @@ impl Uplink {
     /// The session is gone for good; a new one is tried for after a while.
     fn lose(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
         self.drop_peer(now.tick, shared, out);
+        self.cancel_attempts(now.tick, shared, out);
         if self.told == Told::Online && !self.stopped {
             self.told = Told::Away;
             out.show(Event::Lost { relay: self.spec.addr.clone() });
         }
-        self.connecting.back_off(now.tick, &mut shared.rng);
+        self.connecting.session_ended(now.tick, &mut shared.rng);
     }
 
     pub(super) fn handle_time(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {

@@ -39,7 +39,7 @@ use smallvec::SmallVec;
 use self::acks::Acks;
 use self::health::Health;
 use self::outgoing::Outgoing;
-use self::path_state::PathState;
+use self::path_state::{PTO_MAX, PathState};
 use self::recv_stream::RecvStream;
 use self::rtt::{INITIAL_RTT, MAX_ACK_DELAY};
 use self::sent::{Sent, SentPackets};
@@ -250,9 +250,10 @@ impl Link {
         self.at.rtt.latest()
     }
 
-    /// The probe time-out on this path without backoff (RFC 9002 §6.2.1); keys and indexes live three of them on.
+    /// The probe time-out on this path without backoff (RFC 9002 §6.2.1), at most 8 s: keys and indexes live three of
+    /// them on, and a peer that acknowledges late shall not make that an hour.
     pub fn pto(&self) -> Duration {
-        self.at.rtt.pto()
+        self.at.rtt.pto().min(PTO_MAX)
     }
 
     /// Probe time-outs since the last progress on this path. At the second one on UDP, TCP is to be opened beside;

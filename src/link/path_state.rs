@@ -10,7 +10,7 @@ use crate::base::{Carrier, Path, Tick};
 use crate::wire::limits::{TCP_PACKET_MAX, UDP_PACKET_MAX};
 
 /// The longest wait between two probe time-outs: a path that comes back is noticed within it.
-const PTO_MAX: Duration = Duration::from_secs(8);
+pub const PTO_MAX: Duration = Duration::from_secs(8);
 /// On TCP without an ack: three of them, and the connection counts as dead before 10 s.
 const TCP_PTO: Duration = Duration::from_secs(3);
 /// Packets at a probe time-out on UDP (RFC 9002 §6.2.4); TCP itself repeats, so one shows there what two would.

@@ -59,7 +59,10 @@ fn a_probe_is_answered_in_full_on_its_own_path_and_moves_nothing() {
         let out = flushed(&mut relay);
         assert_eq!(deliver(&out, &mut client, None), [(path, len)]);
         assert_eq!(client.take_probe_answer(), Some((path, [7; 8])));
-        assert_eq!((client.take_probe_answer(), relay.path(), client.path()), (None, Some(udp(1)), Some(udp(1))));
+        assert_eq!(
+            (client.take_probe_answer(), relay.path(), client.path()),
+            (None, Some(udp(1)), Some(udp(1)))
+        );
     }
 }
 

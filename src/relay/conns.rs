@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::base::{ConnId, Effect, Path, Tick};
 
-use super::limits::{CONN_FIRST_PACKET, CONN_IDLE, source};
+use super::limits::{CONN_FIRST_PACKET, CONN_IDLE, UNCONFIRMED_FOR, source};
 use super::sessions::Slot;
 use super::{Out, Relay, Timer};
 
@@ -67,12 +67,17 @@ impl Relay {
         self.conns.conns.insert(conn, entry);
     }
 
+    /// A first handshake message was answered: its client gets as long to confirm it as the session does.
+    pub(super) fn note_handshake(&mut self, now: Tick, conn: ConnId) {
+        let Some(entry) = self.conns.get_mut(conn) else { return };
+        entry.until = entry.until.max(now + UNCONFIRMED_FOR);
+    }
+
     /// A valid packet of this session came on the connection.
-    pub(super) fn note_valid_packet(&mut self, now: Tick, conn: ConnId, session: Option<Slot>) {
+    pub(super) fn note_valid_packet(&mut self, now: Tick, conn: ConnId, session: Slot) {
         let Some(entry) = self.conns.get_mut(conn) else { return };
         entry.until = now + CONN_IDLE;
-        entry.session = session.or(entry.session);
-        self.deadlines.set(Timer::Conn(conn), Some(entry.until), &mut entry.scheduled);
+        entry.session = Some(session);
     }
 
     pub(super) fn handle_conn_time(&mut self, now: Tick, tick: Tick, conn: ConnId, out: &mut Out) {

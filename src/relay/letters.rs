@@ -10,7 +10,7 @@ use crate::wire::message::{
 };
 
 use super::flows::{FlowId, Turn};
-use super::limits::{LOOKUPS_PER_MINUTE, REFUSALS_MAX};
+use super::limits::{Bucket, LOOKUP_INTERVAL, LOOKUPS_BURST, REFUSALS_MAX};
 use super::members::MemberId;
 use super::queue::{Author, Entry, Queue};
 use super::sessions::Slot;
@@ -27,6 +27,9 @@ pub(super) struct Place {
     queue: Queue,
     /// The last letter `echo` wrote to the member.
     echo_number: u64,
+    /// Its share of letters and of names looked for, whichever session it comes by.
+    letters: Bucket,
+    lookups: Bucket,
 }
 
 impl Relay {
@@ -54,8 +57,9 @@ impl Relay {
         if session.owed.len() >= REFUSALS_MAX {
             return None;
         }
+        let (share, interval) = (&mut self.places[author.0].letters, limits.letter_interval());
         if limits.per_sender
-            && let Err(until) = session.letters.ready(now, limits.letters_per_second, limits.letters_burst)
+            && let Err(until) = share.ready(now, interval, limits.letters_burst)
         {
             session.throttled_until = Some(until);
             return None;
@@ -63,7 +67,7 @@ impl Relay {
         if !session.peer.receive(StreamId::Chat, incoming) {
             return None;
         }
-        session.letters.spend();
+        share.spend(now, interval);
         Some(author)
     }
 
@@ -71,7 +75,7 @@ impl Relay {
         let to = match self.members.find(letter.to) {
             _ if letter.to == ECHO => None,
             Some(member) => Some(member),
-            None => return self.refuse_unknown(now.tick, slot, letter),
+            None => return self.refuse_unknown(now.tick, slot, author, letter),
         };
         let Some(session) = self.sessions.get_mut(slot) else { return };
         let flow = FlowId { outbox: letter.id.outbox, to };
@@ -235,11 +239,12 @@ impl Relay {
         }
     }
 
-    fn refuse_unknown(&mut self, now: Tick, slot: Slot, letter: &Letter<'_>) {
+    fn refuse_unknown(&mut self, now: Tick, slot: Slot, author: MemberId, letter: &Letter<'_>) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
         let mut names: Vec<Name> = Vec::new();
-        if session.lookups.ready(now, LOOKUPS_PER_MINUTE / 30, LOOKUPS_PER_MINUTE).is_ok() {
-            session.lookups.spend();
+        let lookups = &mut self.places[author.0].lookups;
+        if lookups.ready(now, LOOKUP_INTERVAL, LOOKUPS_BURST).is_ok() {
+            lookups.spend(now, LOOKUP_INTERVAL);
             names = self.members.nearest(letter.to, NEAREST_MAX);
         }
         let mut nearest = Nearest::default();

@@ -29,8 +29,17 @@ pub struct Limits {
     pub conns_per_address: usize,
     /// Sessions in all, those of strangers who never sign in included.
     pub sessions: usize,
+    /// Sessions of strangers: not confirmed, not signed in, or closing. Each may make the relay hold 256 KiB.
+    pub strangers: usize,
     /// Names registered in one hour from one address, loopback exempt.
     pub names_per_hour: u32,
+}
+
+impl Limits {
+    /// Between two letters of one member, in the long run.
+    pub(super) fn letter_interval(&self) -> Duration {
+        Duration::from_secs(1) / self.letters_per_second.max(1)
+    }
 }
 
 impl Default for Limits {
@@ -46,12 +55,15 @@ impl Default for Limits {
             conns: 1_024,
             conns_per_address: 256,
             sessions: 65_536,
+            // What shake hands while one answer travels: more than the relay can grant in half a second.
+            strangers: 2_048,
             names_per_hour: 5,
         }
     }
 }
 
-/// A TCP connection shows its first valid packet within this time, or is closed.
+/// A TCP connection shows its first handshake message or data packet within this time, or is closed. Questions for the
+/// key, which anybody may ask, do not count.
 pub(super) const CONN_FIRST_PACKET: Duration = Duration::from_secs(5);
 /// A TCP connection without a valid packet for this long is closed: three keep-alives and slack.
 pub(super) const CONN_IDLE: Duration = Duration::from_secs(75);
@@ -72,43 +84,34 @@ pub(super) const FLOWS_MAX: usize = 4_096;
 pub(super) const REFUSALS_MAX: usize = 1_024;
 /// Sessions of one identity that are not yet confirmed: one for each carrier of a client that tries both.
 pub(super) const PENDING_MAX: usize = 2;
-/// Stateless resets in a second, to all together: enough for a thousand clients after a restart, and 24 kB whatever the
-/// flood.
-pub(super) const RESETS_PER_SECOND: u32 = 1_000;
+/// Stateless resets at once, to all together: enough for a thousand clients after a restart.
+pub(super) const RESETS_BURST: u32 = 1_000;
+/// And then one in this time: 1,000 a second, 24 kB whatever the flood.
+pub(super) const RESET_INTERVAL: Duration = Duration::from_millis(1);
 /// How long a session that we ended answers late packets with its CLOSE: longer than a keep-alive, so that an idle
 /// client learns it.
 pub(super) const CLOSING_FOR: Duration = Duration::from_secs(30);
-/// Names like an unknown one are looked for so often in a minute for one session; more refusals go without.
-pub(super) const LOOKUPS_PER_MINUTE: u32 = 30;
+/// Names like an unknown one are looked for so often at once for one member; more refusals go without.
+pub(super) const LOOKUPS_BURST: u32 = 30;
+/// And then once in this time: 30 a minute.
+pub(super) const LOOKUP_INTERVAL: Duration = Duration::from_secs(2);
 
-/// A token bucket: so many at once, so many a second in the long run.
-#[derive(Clone, Copy, Debug)]
+/// A rate: so many at once, then one each interval (the generic cell rate algorithm). New ones are full.
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Bucket {
-    micro_tokens: u64,
-    at: Tick,
+    whole_at: Tick,
 }
 
-const MICRO: u64 = 1_000_000;
-
 impl Bucket {
-    pub(super) fn full(burst: u32, now: Tick) -> Bucket {
-        Bucket { micro_tokens: u64::from(burst) * MICRO, at: now }
+    /// Whether one more may go now, or when it may.
+    pub(super) fn ready(&self, now: Tick, interval: Duration, burst: u32) -> Result<(), Tick> {
+        let at = self.whole_at - interval * burst.saturating_sub(1);
+        if at <= now { Ok(()) } else { Err(at) }
     }
 
-    /// Whether a token is there, or when one will be.
-    pub(super) fn ready(&mut self, now: Tick, per_second: u32, burst: u32) -> Result<(), Tick> {
-        let gained = (now.since(self.at).as_micros() as u64).saturating_mul(u64::from(per_second));
-        self.micro_tokens = (self.micro_tokens.saturating_add(gained)).min(u64::from(burst) * MICRO);
-        self.at = now;
-        match MICRO.checked_sub(self.micro_tokens) {
-            None | Some(0) => Ok(()),
-            Some(missing) => Err(now + Duration::from_micros(missing.div_ceil(u64::from(per_second.max(1))))),
-        }
-    }
-
-    /// Takes the token that is there.
-    pub(super) fn spend(&mut self) {
-        self.micro_tokens = self.micro_tokens.saturating_sub(MICRO);
+    /// One goes.
+    pub(super) fn spend(&mut self, now: Tick, interval: Duration) {
+        self.whole_at = self.whole_at.max(now) + interval;
     }
 }
 
@@ -130,17 +133,17 @@ mod tests {
 
     #[test]
     fn a_bucket_gives_its_burst_then_its_rate() {
-        let start = Tick::from_micros(7);
-        let mut bucket = Bucket::full(3, start);
+        let (start, interval) = (Tick::from_micros(7), Duration::from_millis(10));
+        let mut bucket = Bucket::default();
         for _ in 0..3 {
-            assert_eq!(bucket.ready(start, 100, 3), Ok(()));
-            bucket.spend();
+            assert_eq!(bucket.ready(start, interval, 3), Ok(()));
+            bucket.spend(start, interval);
         }
-        let again = start + Duration::from_millis(10);
-        assert_eq!(bucket.ready(start, 100, 3), Err(again));
-        assert_eq!(bucket.ready(again, 100, 3), Ok(()));
-        bucket.spend();
-        assert!(bucket.ready(again, 100, 3).is_err());
+        let again = start + interval;
+        assert_eq!(bucket.ready(start, interval, 3), Err(again));
+        assert_eq!(bucket.ready(again, interval, 3), Ok(()));
+        bucket.spend(again, interval);
+        assert!(bucket.ready(again, interval, 3).is_err());
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub(super) struct Members {
     by_name: BTreeMap<Name, MemberId>,
     by_key: BTreeMap<PublicKey, MemberId>,
     by_skeleton: BTreeMap<String, MemberId>,
+    /// Places of members that never became durable, so that nothing outside refers to them.
+    spare: Vec<MemberId>,
 }
 
 impl Members {
@@ -86,6 +88,7 @@ impl Members {
         self.by_name.remove(&member.name);
         self.by_key.remove(&member.key);
         self.by_skeleton.remove(&member.name.skeleton());
+        self.spare.push(id);
     }
 
     /// The member of this name; one that is not durable yet does not exist for others.
@@ -105,11 +108,15 @@ impl Members {
     }
 
     fn insert(&mut self, name: Name, key: PublicKey, durable: bool) -> MemberId {
-        let id = MemberId(self.members.len());
+        let id = self.spare.pop().unwrap_or(MemberId(self.members.len()));
         self.by_name.insert(name.clone(), id);
         self.by_key.insert(key, id);
         self.by_skeleton.insert(name.skeleton(), id);
-        self.members.push(Member { name, key, durable });
+        let member = Member { name, key, durable };
+        match self.members.get_mut(id.0) {
+            Some(place) => *place = member,
+            None => self.members.push(member),
+        }
         id
     }
 }

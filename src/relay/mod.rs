@@ -27,8 +27,8 @@ use crate::session::{AccessSecret, HandshakeLimits, Identity, Responder};
 use conns::Conns;
 use deadlines::Deadlines;
 use letters::Place;
+use limits::Bucket;
 pub use limits::Limits;
-use limits::{Bucket, RESETS_PER_SECOND};
 use members::Members;
 use names::Registrations;
 use sessions::{Sessions, Slot};
@@ -146,11 +146,11 @@ impl Relay {
             echo_outbox: crate::base::OutboxId(rng.next_u64()),
             members: Members::new(config.members),
             registrations: Registrations::default(),
-            sessions: Sessions::new(config.limits.sessions),
+            sessions: Sessions::new(config.limits.sessions, config.limits.strangers),
             conns: Conns::default(),
             places,
             deadlines: Deadlines::new(),
-            resets: Bucket::full(RESETS_PER_SECOND, Tick::ZERO),
+            resets: Bucket::default(),
             incoming: Vec::new(),
             outgoing: Vec::new(),
             answer: Vec::new(),
@@ -173,6 +173,11 @@ impl Relay {
     /// Sessions alive, those not confirmed yet included.
     pub fn session_count(&self) -> usize {
         self.sessions.len()
+    }
+
+    /// Names that are registered or being made durable, and places kept for them.
+    pub fn member_count(&self) -> usize {
+        self.places.len()
     }
 
     /// The other ends of all sessions, to be looked at.

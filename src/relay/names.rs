@@ -66,7 +66,8 @@ impl Relay {
                 self.refuse_name(slot, reason, in_the_way);
             }
             Claim::New(member) => {
-                self.places.resize_with(member.0 + 1, Default::default);
+                let places = self.places.len().max(member.0 + 1);
+                self.places.resize_with(places, Default::default);
                 let per_hour = self.limits.names_per_hour;
                 let ip = self.remote_ip(path);
                 let admitted = !self.limits.per_sender
@@ -120,6 +121,7 @@ impl Relay {
             mailbox_bytes: self.limits.pair_bytes as u64,
             kept_s: 0,
         });
+        self.sessions.set_stranger(slot, false);
         self.sessions.mark(slot);
         out.show(Event::SignedIn(self.members.name(member).clone()));
         self.read_chat(now, slot, out);

@@ -1,6 +1,6 @@
 //! Who is connected: handshakes granted, packets led to their session, sessions timed out and forgotten.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use slab::Slab;
 
@@ -14,8 +14,8 @@ use crate::wire::packet::{self, Packet};
 use super::deadlines::Deadlines;
 use super::flows::Flows;
 use super::limits::{
-    Bucket, CLOSING_FOR, FORGOTTEN_AFTER, LOOKUPS_PER_MINUTE, LOST_AFTER, OFFLINE_AFTER, PENDING_MAX,
-    RESETS_PER_SECOND, UNCONFIRMED_FOR,
+    CLOSING_FOR, FORGOTTEN_AFTER, LOST_AFTER, OFFLINE_AFTER, PENDING_MAX, RESET_INTERVAL, RESETS_BURST,
+    UNCONFIRMED_FOR,
 };
 use super::members::MemberId;
 use super::{Event, Out, Relay, Timer};
@@ -41,12 +41,12 @@ pub(super) enum SignIn {
 pub(super) struct Session {
     pub(super) peer: Peer,
     pub(super) key: PublicKey,
+    /// Counts the sessions: the higher, the newer.
+    pub(super) serial: u64,
     pub(super) sign_in: SignIn,
     pub(super) flows: Flows,
     /// Control messages that found no room, in order.
     pub(super) owed: VecDeque<Vec<u8>>,
-    pub(super) letters: Bucket,
-    pub(super) lookups: Bucket,
     /// When letters may be read again.
     pub(super) throttled_until: Option<Tick>,
     /// When its recipient last took something off the letters handed to it, or was handed the first.
@@ -100,20 +100,27 @@ pub(super) struct Sessions {
     slab: Slab<Session>,
     indexes: Indexes<Slot>,
     by_key: BTreeMap<PublicKey, Vec<Slot>>,
+    /// Those that nobody would miss, oldest first: not signed in, or closing.
+    strangers: BTreeSet<(u64, Slot)>,
+    next_serial: u64,
     marked: Vec<Slot>,
     len_max: usize,
+    strangers_max: usize,
     indexes_scheduled: Option<Tick>,
 }
 
 impl Sessions {
-    pub(super) fn new(len_max: usize) -> Sessions {
+    pub(super) fn new(len_max: usize, strangers_max: usize) -> Sessions {
         Sessions {
             slab: Slab::new(),
             // Each session has up to four live indexes while keys are renewed, and as many at rest.
             indexes: Indexes::new(len_max.saturating_mul(8)),
             by_key: BTreeMap::new(),
+            strangers: BTreeSet::new(),
+            next_serial: 0,
             marked: Vec::new(),
             len_max,
+            strangers_max,
             indexes_scheduled: None,
         }
     }
@@ -147,11 +154,13 @@ impl Sessions {
         Some(slot)
     }
 
-    /// The sessions that wait for this member's name to become durable.
+    /// The sessions that wait for this member's name to become durable, the newest last.
     pub(super) fn waiting_for(&self, member: MemberId) -> Vec<Slot> {
-        let waits =
-            |(slot, s): (usize, &Session)| (s.sign_in == SignIn::Waiting(member)).then_some(Slot(slot));
-        self.slab.iter().filter_map(waits).collect()
+        let waits = |(serial, slot): &(u64, Slot)| {
+            let session = self.slab.get(slot.0)?;
+            (session.serial == *serial && session.sign_in == SignIn::Waiting(member)).then_some(*slot)
+        };
+        self.strangers.iter().filter_map(waits).collect()
     }
 
     pub(super) fn all(&self) -> Vec<Slot> {
@@ -188,6 +197,34 @@ impl Sessions {
         if pending().count() < PENDING_MAX { None } else { pending().next().copied() }
     }
 
+    /// Who has to go before another stranger is let in: the one that came first.
+    fn pushed_out(&self) -> Option<Slot> {
+        let full = self.strangers.len() >= self.strangers_max || self.slab.len() >= self.len_max;
+        self.strangers.first().filter(|_| full).map(|oldest| oldest.1)
+    }
+
+    /// Whether a session is one that may be pushed out.
+    pub(super) fn set_stranger(&mut self, slot: Slot, is_stranger: bool) {
+        let Some(session) = self.slab.get(slot.0) else { return };
+        let place = (session.serial, slot);
+        if is_stranger {
+            self.strangers.insert(place)
+        } else {
+            self.strangers.remove(&place)
+        };
+    }
+
+    /// Other confirmed sessions of this one's key that have no name: one of them is enough.
+    fn nameless_beside(&self, slot: Slot) -> Vec<Slot> {
+        let slots = self.slab.get(slot.0).and_then(|session| self.by_key.get(&session.key));
+        let nameless = |other: &&Slot| {
+            self.slab
+                .get(other.0)
+                .is_some_and(|s| s.peer.is_confirmed() && s.closing_until.is_none() && s.member().is_none())
+        };
+        slots.into_iter().flatten().filter(|other| **other != slot).filter(nameless).copied().collect()
+    }
+
     fn free_indexes(&mut self, now: Tick, slot: Slot) {
         let Some(session) = self.slab.get_mut(slot.0) else { return };
         let rest = session.peer.linger();
@@ -199,6 +236,7 @@ impl Sessions {
     fn forget(&mut self, now: Tick, slot: Slot) -> Option<Session> {
         self.free_indexes(now, slot);
         let session = self.slab.try_remove(slot.0)?;
+        self.strangers.remove(&(session.serial, slot));
         let rest = session.peer.linger();
         for index in session.peer.local_indexes() {
             self.indexes.free(now, rest, index);
@@ -223,7 +261,7 @@ impl Relay {
         match packet::parse(path.carrier(), bytes) {
             Ok(Packet::Data { receiver, .. }) => self.handle_data(now, path, receiver, bytes, out),
             Ok(Packet::Init(_)) => self.handle_init(now, path, bytes, out),
-            Ok(Packet::KeyQuery { .. }) => self.handle_key_query(now.tick, path, bytes, out),
+            Ok(Packet::KeyQuery { .. }) => self.handle_key_query(path, bytes, out),
             _ => self.drop_packet(now.tick, path, out),
         }
     }
@@ -237,14 +275,11 @@ impl Relay {
         }
     }
 
-    fn handle_key_query(&mut self, now: Tick, path: Path, bytes: &[u8], out: &mut Out) {
+    fn handle_key_query(&mut self, path: Path, bytes: &[u8], out: &mut Out) {
         let key = self.responder.public();
         out.send_with(path, |buf| {
             answer_key_query(&key, path.carrier(), bytes, buf);
         });
-        if let Path::Tcp(conn) = path {
-            self.note_valid_packet(now, conn, None);
-        }
     }
 
     fn handle_init(&mut self, now: Now, path: Path, bytes: &[u8], out: &mut Out) {
@@ -258,14 +293,14 @@ impl Relay {
         let mut answer = std::mem::take(&mut self.answer);
         answer.clear();
         match self.responder.handle_init(now.tick, path, source, bytes, &mut answer) {
-            Verdict::Drop(_) => self.stats.dropped += 1,
+            Verdict::Drop(_) => self.drop_packet(now.tick, path, out),
             Verdict::Repeat | Verdict::Stale(_) => {}
             Verdict::Offer(offer) => self.grant(now, offer, &mut answer),
         }
         if !answer.is_empty() {
             out.send(path, &answer);
             if let Path::Tcp(conn) = path {
-                self.note_valid_packet(now.tick, conn, None);
+                self.note_handshake(now.tick, conn);
             }
         }
         self.answer = answer;
@@ -278,6 +313,9 @@ impl Relay {
             return self.grant_continued(now.tick, slot, offer, answer);
         }
         if let Some(oldest) = self.sessions.crowded_out(&offer.client) {
+            self.forget_session(now.tick, oldest);
+        }
+        while let Some(oldest) = self.sessions.pushed_out() {
             self.forget_session(now.tick, oldest);
         }
         if self.sessions.slab.len() >= self.sessions.len_max {
@@ -296,11 +334,10 @@ impl Relay {
         let mut session = Session {
             peer: Peer::new(now.tick, begin),
             key,
+            serial: self.sessions.next_serial,
             sign_in: SignIn::None,
             flows: Flows::default(),
             owed: VecDeque::new(),
-            letters: Bucket::full(self.limits.letters_burst, now.tick),
-            lookups: Bucket::full(LOOKUPS_PER_MINUTE, now.tick),
             throttled_until: None,
             handed_since: None,
             lost: false,
@@ -310,7 +347,9 @@ impl Relay {
             marked: false,
         };
         self.deadlines.set(Timer::Session(slot), session.deadline(now.tick), &mut session.scheduled);
+        self.sessions.next_serial += 1;
         self.sessions.slab.insert(session);
+        self.sessions.set_stranger(slot, true);
         self.sessions.by_key.entry(key).or_default().push(slot);
     }
 
@@ -330,12 +369,18 @@ impl Relay {
             return self.reset(now.tick, path, index, out);
         };
         let Some(session) = self.sessions.slab.get_mut(slot.0) else { return };
+        let was_confirmed = session.peer.is_confirmed();
         let heard = session.peer.handle_packet(now.tick, path, bytes);
         if heard == Heard::Dropped {
             return self.drop_packet(now.tick, path, out);
         }
+        if !was_confirmed {
+            for earlier in self.sessions.nameless_beside(slot) {
+                self.displace(now, earlier);
+            }
+        }
         if let Path::Tcp(conn) = path {
-            self.note_valid_packet(now.tick, conn, Some(slot));
+            self.note_valid_packet(now.tick, conn, slot);
         }
         self.sessions.mark(slot);
         self.sessions.free_indexes(now.tick, slot);
@@ -357,10 +402,10 @@ impl Relay {
 
     /// A data packet of a session that this relay, perhaps since it started again, knows nothing of.
     fn reset(&mut self, now: Tick, path: Path, index: u32, out: &mut Out) {
-        if self.resets.ready(now, RESETS_PER_SECOND, RESETS_PER_SECOND).is_err() {
+        if self.resets.ready(now, RESET_INTERVAL, RESETS_BURST).is_err() {
             return self.drop_packet(now, path, out);
         }
-        self.resets.spend();
+        self.resets.spend(now, RESET_INTERVAL);
         self.stats.dropped += 1;
         self.stats.resets += 1;
         let token = self.responder.reset_token(index);
@@ -478,6 +523,7 @@ impl Relay {
         session.flows = Flows::default();
         session.owed = VecDeque::new();
         session.peer.close(code, reason);
+        self.sessions.set_stranger(slot, true);
         self.sessions.mark(slot);
     }
 

@@ -2,17 +2,19 @@
 //! real program, on virtual time and from one seed.
 //!
 //! `QUEQIAO_SEED=n` replays one seed with a trace; `QUEQIAO_SEEDS=a..b` runs that range instead of the usual one.
-//! `QUEQIAO_BLESS=1` writes the golden table anew.
+//! `QUEQIAO_FIRST=1` stops at the first failing seed. `QUEQIAO_BLESS=1` writes the golden table anew.
 
 mod agenda;
 mod attacker;
 mod carry;
 mod cover;
+mod golden;
 mod guard;
 mod intruder;
 mod node;
 mod oracle;
 mod plan;
+mod planted;
 mod random;
 mod stories;
 mod stories_of_many;

@@ -1,5 +1,7 @@
 //! Stories of a peer that breaks the protocol, or bends it.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::world::{UDP_ROOM, udp};
@@ -50,6 +52,17 @@ fn an_ack_delay_of_ages_and_a_round_trip_of_nothing_are_clamped() {
         handle(&mut link, number, &ack(number, (1 << 62) - 1)).unwrap();
     }
     assert!(link.smoothed_rtt().as_micros() == 1 && link.pto().as_millis() >= 26);
+}
+
+#[test]
+fn a_peer_that_acknowledges_minutes_late_does_not_keep_keys_and_indexes_for_an_hour() {
+    let mut link = link();
+    link.ping();
+    link.build(NOW, UDP_ROOM, 0, &[], &mut Vec::new()).unwrap();
+    let late = NOW + Duration::from_secs(170);
+    link.handle_packet(late, udp(1), 0, &ack(0, 0), &mut |_: Other<'_>| ()).unwrap();
+    assert_eq!(link.latest_rtt(), Some(Duration::from_secs(170)));
+    assert!(link.pto() <= Duration::from_secs(8));
 }
 
 #[test]

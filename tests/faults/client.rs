@@ -1,0 +1,161 @@
+//! A client before a hostile relay, a hostile member, and a network at the worst moment.
+
+use queqiao::client::{Carriers, Command, Event, Progress};
+use queqiao::wire::frame::{Frame, close};
+
+use super::hand::{Hand, private};
+use super::rig::{Rig, ms, secs, udp};
+use super::visitor::{Visitor, relay_addr, spec};
+
+fn is_online(event: &Event) -> bool {
+    matches!(event, Event::Online { .. })
+}
+
+fn is_replaced(event: &Event) -> bool {
+    matches!(event, Event::Replaced { .. })
+}
+
+fn delivered(event: &Event) -> bool {
+    matches!(event, Event::Progress { progress: Progress::Delivered, .. })
+}
+
+/// A relay can say that the highest counter it has seen is the highest there is.
+#[test]
+fn a_relay_that_lies_about_counters_locks_nobody_out_of_another_relay() {
+    let (mut liar, mut honest) = (Rig::new(), Rig::new());
+    Hand::shake(&mut liar, udp(66, 1), 1, u64::MAX).unwrap();
+    let mut tom = Visitor::new("TOM", 1, 1, Carriers::Udp);
+    tom.command(Command::Relays(vec![spec(1, Some(&liar)), spec(2, Some(&honest))]));
+    tom.run(&mut [(relay_addr(1), &mut liar), (relay_addr(2), &mut honest)], secs(30));
+    assert_eq!(tom.shows(is_online), 1, "the honest one");
+    assert!(tom.packets_up < 200, "{} packets in half a minute", tom.packets_up);
+
+    tom.command(Command::Relays(Vec::new()));
+    tom.run(&mut [(relay_addr(2), &mut honest)], secs(1));
+    tom.command(Command::Relays(vec![spec(2, Some(&honest))]));
+    tom.run(&mut [(relay_addr(2), &mut honest)], secs(20));
+    assert_eq!(tom.shows(is_online), 2, "and once more");
+}
+
+#[test]
+fn a_client_whose_key_of_the_relay_is_corrected_tries_again_by_itself() {
+    let mut rig = Rig::new();
+    let mut tom = Visitor::new("TOM", 1, 1, Carriers::Udp);
+    let wrong = queqiao::session::Identity::from_private([3; 32]).public();
+    tom.command(Command::Relays(vec![queqiao::client::RelaySpec { key: Some(wrong), ..spec(1, None) }]));
+    tom.run(&mut [(relay_addr(1), &mut rig)], secs(9));
+    assert_eq!(tom.shows(is_online), 0);
+    tom.command(Command::Relays(vec![spec(1, Some(&rig))]));
+    tom.run(&mut [(relay_addr(1), &mut rig)], ms(1));
+    assert!(!tom.sleeps_for_ever());
+    tom.run(&mut [(relay_addr(1), &mut rig)], secs(2));
+    assert_eq!(tom.shows(is_online), 1);
+}
+
+#[test]
+fn row_22_the_older_machine_is_told_once_and_never_comes_back() {
+    let mut rig = Rig::new();
+    let mut tom = Visitor::new("TOM", 1, 1, Carriers::Udp);
+    tom.command(Command::Relays(vec![spec(1, Some(&rig))]));
+    tom.run(&mut [(relay_addr(1), &mut rig)], secs(1));
+    let elsewhere = Hand::shake_on(
+        &mut rig,
+        udp(9, 9),
+        private(1),
+        &queqiao::session::Hello { counter: u64::MAX / 2, continues: None },
+    );
+    let mut elsewhere = elsewhere.unwrap();
+    elsewhere.sign_in(&mut rig, "TOM");
+    tom.run(&mut [(relay_addr(1), &mut rig)], secs(60));
+    assert_eq!(tom.shows(is_replaced), 1);
+    let before = tom.packets_up;
+    tom.run(&mut [(relay_addr(1), &mut rig)], secs(60));
+    assert_eq!((tom.shows(is_replaced), tom.packets_up), (1, before));
+    assert!(tom.sleeps_for_ever() && elsewhere.closed().is_none());
+}
+
+/// The path is silent, an attempt to repair it is under way, and then the news comes.
+#[test]
+fn row_22_a_machine_that_is_replaced_while_it_shakes_hands_lets_its_attempt_fall() {
+    let mut rig = Rig::new();
+    let mut tom = Visitor::new("TOM", 1, 1, Carriers::Udp);
+    tom.command(Command::Relays(vec![spec(1, Some(&rig))]));
+    tom.run(&mut [(relay_addr(1), &mut rig)], secs(1));
+    tom.cut_down = true;
+    tom.send(1, 1, "echo", "hello");
+    tom.run(&mut [(relay_addr(1), &mut rig)], ms(300));
+    tom.held.clear();
+    let hello = queqiao::session::Hello { counter: u64::MAX / 2, continues: None };
+    let mut elsewhere = Hand::shake_on(&mut rig, udp(9, 9), private(1), &hello).unwrap();
+    elsewhere.sign_in(&mut rig, "TOM");
+    tom.run(&mut [(relay_addr(1), &mut rig)], secs(4));
+    tom.release();
+    tom.run(&mut [(relay_addr(1), &mut rig)], secs(60));
+    assert_eq!(tom.shows(is_replaced), 1);
+    elsewhere.hear(&mut rig);
+    assert_eq!(elsewhere.closed(), None, "the newer machine keeps its place");
+}
+
+#[test]
+fn a_session_that_is_lost_leaves_no_connection_and_no_attempt_behind() {
+    let mut rig = Rig::new();
+    let mut tom = Visitor::new("TOM", 1, 1, Carriers::Auto);
+    tom.command(Command::Relays(vec![spec(1, Some(&rig))]));
+    tom.run(&mut [(relay_addr(1), &mut rig)], secs(1));
+    tom.cut_down = true;
+    tom.send(1, 1, "echo", "hello");
+    tom.run(&mut [(relay_addr(1), &mut rig)], secs(3));
+    assert_eq!(tom.open.len(), 1, "TCP is tried beside the silent path");
+    tom.held.clear();
+    tom.cut_down = false;
+    let hello = queqiao::session::Hello { counter: u64::MAX / 2, continues: None };
+    let mut elsewhere = Hand::shake_on(&mut rig, udp(9, 9), private(1), &hello).unwrap();
+    elsewhere.sign_in(&mut rig, "TOM");
+    tom.run(&mut [(relay_addr(1), &mut rig)], secs(20));
+    assert_eq!(tom.shows(is_replaced), 1);
+    assert_eq!(tom.open, [], "every connection is closed");
+}
+
+#[test]
+fn a_relay_that_closes_every_session_is_not_stormed() {
+    let mut rig = Rig::new();
+    let mut tom = Visitor::new("TOM", 1, 1, Carriers::Udp);
+    tom.command(Command::Relays(vec![spec(1, Some(&rig))]));
+    for _ in 0..60 {
+        tom.run(&mut [(relay_addr(1), &mut rig)], ms(500));
+        rig.take(vec![super::rig::Given::Other(queqiao::base::Input::Command(
+            queqiao::relay::Command::Stop,
+        ))]);
+        tom.run(&mut [(relay_addr(1), &mut rig)], ms(500));
+    }
+    assert!(rig.relay.stats().handshakes <= 35, "{} handshakes a minute", rig.relay.stats().handshakes);
+}
+
+#[test]
+fn what_strangers_send_a_client_is_dropped() {
+    let mut rig = Rig::new();
+    let mut tom = Visitor::new("TOM", 1, 1, Carriers::Udp);
+    tom.command(Command::Relays(vec![spec(1, Some(&rig))]));
+    tom.run(&mut [(relay_addr(1), &mut rig)], secs(1));
+    let mut other = Hand::member(&mut rig, udp(2, 2), 2, "JACK");
+    let (before, from) = (tom.packets_up, queqiao::base::Path::Udp(relay_addr(1)));
+    let forged = [
+        other.seal(&[Frame::Close { code: close::REPLACED, reason: "go away" }]),
+        other.seal(&[Frame::Ping]),
+        vec![0xFF; 1_200],
+        Vec::new(),
+    ];
+    for mut bytes in forged {
+        for first in [0u8, 1, 2, 3, 4, 5, 6, 7] {
+            if bytes.len() > 1 {
+                bytes[1] = first;
+            }
+            tom.give(from, bytes.clone());
+        }
+    }
+    tom.run(&mut [(relay_addr(1), &mut rig)], secs(1));
+    assert_eq!((tom.packets_up, tom.shows(is_replaced)), (before, 0));
+    tom.send(1, 1, "echo", "still here");
+    tom.run(&mut [(relay_addr(1), &mut rig)], secs(1));
+    assert_eq!(tom.shows(delivered), 1);
+}

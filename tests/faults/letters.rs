@@ -1,0 +1,219 @@
+//! Letters that lie: about their sender, their number, their name, their time, or what they are made of.
+
+use queqiao::base::{LetterId, OutboxId, Wall};
+use queqiao::client::{Carriers, Command, Event};
+use queqiao::wire::frame::StreamId;
+use queqiao::wire::letter::encode_text;
+use queqiao::wire::limits::{LETTER_BODY_MAX, LETTER_TEXT_MAX};
+use queqiao::wire::message::{Delivery, NameReason, Reason, ToClient};
+
+use super::hand::{Hand, Told};
+use super::house::two;
+use super::rig::{Rig, ms, secs, udp};
+use super::visitor::{Visitor, relay_addr, spec};
+
+fn delivered(hand: &mut Hand, rig: &mut Rig) -> Vec<(String, u64, Vec<u8>)> {
+    hand.hear(rig);
+    let told = hand.told(StreamId::Chat).into_iter();
+    told.filter_map(|t| match t {
+        Told::Delivery { from, number, body, .. } => Some((from, number, body)),
+        _ => None,
+    })
+    .collect()
+}
+
+#[test]
+fn row_45_the_sender_is_whose_session_it_is_whatever_the_body_says() {
+    let mut rig = Rig::new();
+    let (mut tom, mut jack) = two(&mut rig);
+    let mut forged = Vec::new();
+    let (id, accepted) = (LetterId { outbox: OutboxId(1), number: 1 }, Wall(1));
+    ToClient::Delivery(Delivery { from: "JACK", id, prev: 0, accepted, kind: 1, body: b"" })
+        .encode(&mut forged);
+    tom.write_from(&mut rig, OutboxId(1), "JACK", (1, 0), &forged);
+    assert_eq!(delivered(&mut jack, &mut rig), [("TOM".to_owned(), 1, forged.clone())]);
+    tom.say_bytes(&mut rig, StreamId::Chat, &forged);
+    assert!(tom.closed().is_some(), "what only a relay says breaks the protocol");
+}
+
+#[test]
+fn row_46_a_body_at_the_bound_passes_and_one_byte_more_is_refused() {
+    let mut rig = Rig::new();
+    let (mut tom, mut jack) = two(&mut rig);
+    for (number, len) in [(1, LETTER_BODY_MAX), (2, LETTER_BODY_MAX + 1)] {
+        tom.write_from(&mut rig, OutboxId(0xB0), "JACK", (number, number - 1), &vec![0; len]);
+        for _ in 0..200 {
+            jack.send(&mut rig, &[queqiao::wire::frame::Frame::Ping]);
+            rig.wait(ms(20));
+        }
+    }
+    assert_eq!(
+        delivered(&mut jack, &mut rig).iter().map(|d| d.2.len()).collect::<Vec<_>>(),
+        [LETTER_BODY_MAX]
+    );
+    tom.hear(&mut rig);
+    let refused = |t: &Told| matches!(t, Told::Refused { number: 2, reason: Reason::TooLong, .. });
+    assert!(tom.told(StreamId::Control).iter().any(refused));
+}
+
+/// A reader's program takes every body in, shows what is text, and goes on.
+#[test]
+fn row_46_bodies_that_are_no_text_are_told_and_stored_and_the_next_letter_is_read() {
+    let mut rig = Rig::new();
+    let mut jack = Visitor::new("JACK", 2, 2, Carriers::Udp);
+    jack.command(Command::Relays(vec![spec(1, Some(&rig))]));
+    jack.run(&mut [(relay_addr(1), &mut rig)], secs(1));
+    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    let longer = encode_text(&"x".repeat(LETTER_TEXT_MAX + 1), Wall(1));
+    let surrogate = [0xA1, 0x00, 0x63, 0xED, 0xA0, 0x80];
+    let bodies: [&[u8]; 6] =
+        [b"", &[0xFF; 50], &surrogate, &[0xA1, 0x00, 0x7B, 0xFF, 0xFF], &longer, &[0x9F; 400]];
+    for (number, body) in (1..).zip(bodies) {
+        tom.write_from(&mut rig, OutboxId(0xB0), "JACK", (number, number - 1), body);
+        jack.run(&mut [(relay_addr(1), &mut rig)], secs(1));
+    }
+    tom.write(&mut rig, "JACK", 7, 6, "nul \0, escape \u{1b}[2J and all");
+    jack.run(&mut [(relay_addr(1), &mut rig)], secs(1));
+    assert_eq!(jack.shows(|e| matches!(e, Event::Unreadable { .. })), bodies.len());
+    assert_eq!(jack.shows(|e| matches!(e, Event::Letter(letter) if letter.id.number == 7)), 1);
+    tom.hear(&mut rig);
+    let receipts = tom.told(StreamId::Control);
+    assert_eq!(receipts.last(), Some(&Told::Receipt { to: "JACK".into(), delivered: 7 }));
+}
+
+#[test]
+fn row_48_names_that_deceive_are_refused_with_the_reason_and_others_are_fine() {
+    let mut rig = Rig::new();
+    Hand::member(&mut rig, udp(1, 1), 1, "alice");
+    let claim = |rig: &mut Rig, who: u64, name: &str| {
+        let mut hand = Hand::shake(rig, udp(10 + who as u8, 1), 100 + who, 1).unwrap();
+        hand.sign_in(rig, name);
+        match hand.told(StreamId::Control).pop() {
+            Some(Told::NameRefused(reason, _)) => Some(reason),
+            Some(Told::Welcome) => None,
+            other => panic!("{name:?}: {other:?}"),
+        }
+    };
+    let long = "x".repeat(255);
+    let table = [
+        ("Αlice", Some(NameReason::Confusable)),
+        ("ALICE", Some(NameReason::Confusable)),
+        ("alice", Some(NameReason::Taken)),
+        ("alice ", Some(NameReason::Bad)),
+        ("../x", Some(NameReason::Bad)),
+        ("echo", Some(NameReason::Reserved)),
+        ("relay", Some(NameReason::Reserved)),
+        ("guest-1", Some(NameReason::Reserved)),
+        ("al\u{200b}ice", Some(NameReason::Bad)),
+        ("\u{202e}bob", Some(NameReason::Bad)),
+        ("bob\u{7}", Some(NameReason::Bad)),
+        ("", Some(NameReason::Bad)),
+        (&long, Some(NameReason::Bad)),
+        ("一棵树", None),
+        ("武大郎", None),
+        ("Zoë", None),
+        ("CON", None),
+    ];
+    for (who, (name, answer)) in (0..).zip(table) {
+        assert_eq!(claim(&mut rig, who, name), answer, "{name:?}");
+    }
+}
+
+/// The first content of an id is the letter; another one under the same id is never delivered.
+#[test]
+fn row_55_the_same_id_gets_its_receipt_again_and_other_content_under_it_reaches_nobody() {
+    let mut rig = Rig::new();
+    let (mut tom, mut jack) = two(&mut rig);
+    tom.write(&mut rig, "JACK", 1, 0, "first");
+    assert_eq!(delivered(&mut jack, &mut rig).len(), 1);
+    jack.store(&mut rig, "TOM", 1);
+    tom.hear(&mut rig);
+    let receipt = Told::Receipt { to: "JACK".into(), delivered: 1 };
+    assert_eq!(tom.told(StreamId::Control), std::slice::from_ref(&receipt));
+    for text in ["first", "another"] {
+        tom.write(&mut rig, "JACK", 1, 0, text);
+        assert_eq!(tom.told(StreamId::Control), std::slice::from_ref(&receipt));
+        assert!(delivered(&mut jack, &mut rig).is_empty());
+    }
+}
+
+#[test]
+fn row_55_in_a_new_session_too_the_reader_shows_an_id_once() {
+    let mut rig = Rig::new();
+    let mut jack = Visitor::new("JACK", 2, 2, Carriers::Udp);
+    jack.command(Command::Relays(vec![spec(1, Some(&rig))]));
+    jack.run(&mut [(relay_addr(1), &mut rig)], secs(1));
+    for text in ["first", "first", "another"] {
+        let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+        tom.write(&mut rig, "JACK", 1, 0, text);
+        jack.run(&mut [(relay_addr(1), &mut rig)], secs(1));
+        tom.hear(&mut rig);
+        let told = tom.told(StreamId::Control);
+        assert_eq!(told.last(), Some(&Told::Receipt { to: "JACK".into(), delivered: 1 }));
+    }
+    assert_eq!(jack.shows(|e| matches!(e, Event::Letter(_))), 1);
+}
+
+#[test]
+fn row_56_gaps_are_told_at_once_and_numbers_that_go_back_are_not_shown_again() {
+    let mut rig = Rig::new();
+    let mut jack = Visitor::new("JACK", 2, 2, Carriers::Udp);
+    jack.command(Command::Relays(vec![spec(1, Some(&rig))]));
+    jack.run(&mut [(relay_addr(1), &mut rig)], secs(1));
+    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    for (number, prev) in [(1, 0), (4, 3), (3, 2), (4, 3), (0, 0), (1 << 63, 4), (u64::MAX, u64::MAX)] {
+        tom.write(&mut rig, "JACK", number, prev, "text");
+        jack.run(&mut [(relay_addr(1), &mut rig)], secs(1));
+    }
+    let shown: Vec<(u64, u64)> = jack
+        .shown
+        .iter()
+        .filter_map(|e| if let Event::Letter(l) = e { Some((l.id.number, l.missing)) } else { None })
+        .collect();
+    let last = u64::MAX - (1 << 63);
+    assert_eq!(shown, [(1, 0), (4, 2), (1 << 63, 0), (u64::MAX, last)]);
+    assert_eq!(tom.closed(), None);
+}
+
+#[test]
+fn a_recipient_cannot_store_what_was_not_given_to_it() {
+    let mut rig = Rig::new();
+    let (mut tom, mut jack) = two(&mut rig);
+    let mut mallory = Hand::member(&mut rig, udp(3, 3), 3, "mallory");
+    tom.write(&mut rig, "JACK", 1, 0, "for JACK");
+    mallory.store(&mut rig, "TOM", u64::MAX);
+    jack.store(&mut rig, "mallory", u64::MAX);
+    jack.store(&mut rig, "nobody", u64::MAX);
+    tom.hear(&mut rig);
+    assert!(tom.told(StreamId::Control).is_empty());
+    jack.store(&mut rig, "TOM", u64::MAX);
+    tom.hear(&mut rig);
+    let receipt = Told::Receipt { to: "JACK".into(), delivered: 1 };
+    assert_eq!(tom.told(StreamId::Control), [receipt], "a receipt names what was sent, not what was claimed");
+}
+
+#[test]
+fn row_52_a_full_share_refuses_its_sender_and_nobody_else() {
+    let limits = queqiao::relay::Limits { pair_letters: 3, queue_letters: 4, ..Default::default() };
+    let mut rig = Rig::with(limits);
+    let (mut tom, mut jack) = two(&mut rig);
+    let mut mary = Hand::member(&mut rig, udp(3, 3), 3, "mary");
+    let outcome = |hand: &mut Hand, rig: &mut Rig, number: u64, prev: u64| {
+        hand.write(rig, "JACK", number, prev, "hello");
+        hand.told(StreamId::Control)
+            .iter()
+            .find_map(|t| if let Told::Refused { reason, .. } = t { Some(*reason) } else { None })
+    };
+    for number in 1..=3 {
+        assert_eq!(outcome(&mut tom, &mut rig, number, number - 1), None);
+    }
+    assert_eq!(outcome(&mut tom, &mut rig, 4, 3), Some(Reason::Full), "his share");
+    assert_eq!(outcome(&mut tom, &mut rig, 5, 4), Some(Reason::Behind), "and the order is kept");
+    assert_eq!(outcome(&mut mary, &mut rig, 1, 0), None);
+    assert_eq!(outcome(&mut mary, &mut rig, 2, 1), Some(Reason::Full), "the queue");
+    assert_eq!(delivered(&mut jack, &mut rig).len(), 4);
+    jack.store(&mut rig, "TOM", 3);
+    tom.hear(&mut rig);
+    tom.told(StreamId::Control);
+    assert_eq!(outcome(&mut tom, &mut rig, 5, 3), None, "what was stored makes room");
+}

@@ -1,0 +1,19 @@
+//! The table of faults, row by row: what strangers, hostile members and unlucky transports give a relay or a client,
+//! and the right answer to each. The cores are driven through `base::turn` with inputs made by hand; only what a core
+//! cannot know (sockets) is tried with real ones. Rows that unit tests beside the code hold are not held again here.
+//!
+//! A name that begins with `row_` carries the number of its row; a bound is tested at the bound.
+
+mod client;
+mod floods;
+mod hand;
+mod house;
+mod letters;
+mod members;
+mod paths;
+mod rig;
+mod sockets;
+mod strangers;
+mod tcp;
+mod transport;
+mod visitor;

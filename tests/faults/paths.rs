@@ -1,0 +1,214 @@
+//! Addresses that change, are forged, or belong to two at once.
+
+use queqiao::base::Path;
+use queqiao::session::Hello;
+use queqiao::wire::frame::{Frame, StreamId};
+
+use super::hand::{Hand, Said, Told, private};
+use super::house::Ledger;
+use super::rig::{Rig, ms, secs, udp};
+
+/// TOM writes to himself through JACK's hands: JACK fills TOM's stream with this much.
+fn fill(rig: &mut Rig, jack: &mut Hand, letters: u64) {
+    for number in 1..=letters {
+        jack.write(rig, "TOM", number, number - 1, &"x".repeat(5_000));
+    }
+}
+
+#[test]
+fn row_15_a_replay_from_another_address_is_not_answered_and_moves_nothing() {
+    let mut rig = Rig::new();
+    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    let mut jack = Hand::member(&mut rig, udp(2, 2), 2, "JACK");
+    let mut recorded = Vec::new();
+    for _ in 0..20 {
+        let packet = tom.seal(&[Frame::Ping]);
+        rig.give(tom.path, &packet);
+        recorded.push(packet);
+    }
+    rig.wait(secs(1));
+    tom.hear(&mut rig);
+    for packet in recorded.iter().rev().chain(&recorded) {
+        rig.give(udp(66, 6), packet);
+    }
+    jack.write(&mut rig, "TOM", 1, 0, "where are you?");
+    rig.wait(secs(1));
+    assert!(rig.answers(udp(66, 6)).is_empty());
+    tom.hear(&mut rig);
+    assert!(matches!(&tom.told(StreamId::Chat)[..], [Told::Delivery { number: 1, .. }]));
+}
+
+/// A copy overtakes its original: the address it came from is taken for the new one, until the next packet.
+#[test]
+fn row_11_a_forged_address_is_sent_at_most_three_times_what_came_from_it() {
+    let mut rig = Rig::new();
+    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    let mut jack = Hand::member(&mut rig, udp(2, 2), 2, "JACK");
+    fill(&mut rig, &mut jack, 20);
+    rig.answers(tom.path);
+    let victim = udp(66, 6);
+    let mut bytes = Ledger::default();
+    for packet in [tom.seal(&[Frame::Ping]), tom.seal(&[Frame::Padding(500), Frame::Ping])] {
+        bytes.give(&mut rig, victim, &packet);
+        rig.wait(secs(3));
+        bytes.count(&mut rig, victim);
+        assert!(bytes.taken > 0 && bytes.taken <= 3 * bytes.given, "{} out, {} in", bytes.taken, bytes.given);
+    }
+    rig.wait(secs(30));
+    bytes.count(&mut rig, victim);
+    assert!(bytes.taken <= 3 * bytes.given, "{} out, {} in", bytes.taken, bytes.given);
+    tom.send(&mut rig, &[Frame::Ping]);
+    rig.wait(secs(9));
+    tom.hear(&mut rig);
+    assert!(!tom.told(StreamId::Chat).is_empty(), "the conversation is back where its owner is");
+}
+
+#[test]
+fn row_11_an_ended_session_answers_a_forged_address_within_the_same_bound() {
+    let mut rig = Rig::new();
+    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    tom.send_raw(&mut rig, &[0x08]);
+    let mut bytes = Ledger::default();
+    for _ in 0..20 {
+        let smallest = tom.seal_raw(&[0x01]);
+        bytes.give(&mut rig, udp(66, 6), &smallest);
+        assert!(bytes.taken <= 3 * bytes.given, "{} out, {} in", bytes.taken, bytes.given);
+    }
+}
+
+#[test]
+fn a_new_address_that_answers_its_challenge_is_sent_all() {
+    let mut rig = Rig::new();
+    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    let mut jack = Hand::member(&mut rig, udp(2, 2), 2, "JACK");
+    fill(&mut rig, &mut jack, 4);
+    rig.answers(tom.path);
+    tom.path = udp(1, 77);
+    tom.send(&mut rig, &[Frame::Ping]);
+    let challenge =
+        tom.heard.iter().find_map(|s| if let Said::Challenge(data) = s { Some(*data) } else { None });
+    let answer = Frame::PathResponse(challenge.expect("a new address is challenged at once"));
+    tom.send(&mut rig, &[answer]);
+    for _ in 0..60 {
+        rig.wait(ms(200));
+        tom.hear(&mut rig);
+        tom.send(&mut rig, &[Frame::Ping]);
+    }
+    assert_eq!(tom.told(StreamId::Chat).len(), 4);
+}
+
+#[test]
+fn row_21_a_port_or_an_address_that_changes_each_time_costs_no_letter() {
+    for new_ip in [false, true] {
+        let mut rig = Rig::new();
+        let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+        let mut jack = Hand::member(&mut rig, udp(200, 2), 2, "JACK");
+        for number in 1..=100u16 {
+            tom.path = if new_ip { udp(1 + (number % 150) as u8, 9) } else { udp(1, 100 + number) };
+            tom.write(&mut rig, "JACK", number.into(), u64::from(number) - 1, "I am moving");
+            jack.hear(&mut rig);
+            jack.store(&mut rig, "TOM", number.into());
+        }
+        tom.send(&mut rig, &[Frame::Ping]);
+        let numbers: Vec<u64> = jack
+            .told(StreamId::Chat)
+            .iter()
+            .map(|told| if let Told::Delivery { number, .. } = told { *number } else { 0 })
+            .collect();
+        assert_eq!(numbers, (1..=100).collect::<Vec<u64>>());
+        assert_eq!(rig.relay.stats().letters_stored, 100);
+    }
+}
+
+/// Two addresses take turns with numbers that only go up: the answer goes to the highest, and an older packet moves
+/// nothing.
+#[test]
+fn row_21_the_path_is_that_of_the_highest_number() {
+    let mut rig = Rig::new();
+    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    let (older, newer) = (tom.seal(&[Frame::Ping]), tom.seal(&[Frame::Ping]));
+    rig.answers(tom.path);
+    rig.give(udp(1, 2), &newer);
+    assert!(!rig.answers(udp(1, 2)).is_empty());
+    rig.give(udp(1, 3), &older);
+    rig.wait(secs(1));
+    assert!(rig.answers(udp(1, 3)).is_empty(), "a packet that comes late moves nothing");
+}
+
+#[test]
+fn row_23_probes_move_nothing_and_are_answered_where_they_came_from() {
+    let mut rig = Rig::new();
+    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    let mut jack = Hand::member(&mut rig, udp(2, 2), 2, "JACK");
+    let probe = tom.seal(&[Frame::Padding(200), Frame::PathChallenge([5; 8])]);
+    // The acks that a hand adds are no probes.
+    tom.acks = false;
+    let bare = tom.seal(&[Frame::Padding(200), Frame::PathChallenge([6; 8])]);
+    drop(probe);
+    let elsewhere = udp(1, 50);
+    rig.give(elsewhere, &bare);
+    let home = std::mem::replace(&mut tom.path, elsewhere);
+    tom.heard.clear();
+    tom.hear(&mut rig);
+    assert_eq!(tom.heard, [Said::Response([6; 8])]);
+    tom.path = home;
+    jack.write(&mut rig, "TOM", 1, 0, "still there?");
+    tom.hear(&mut rig);
+    assert_eq!(tom.told(StreamId::Chat).len(), 1);
+    assert!(matches!(home, Path::Udp(_)));
+}
+
+#[test]
+fn row_22_the_newest_session_wins_and_the_older_is_told_replaced() {
+    let mut rig = Rig::new();
+    let mut older = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    let mut jack = Hand::member(&mut rig, udp(2, 2), 2, "JACK");
+    jack.write(&mut rig, "TOM", 1, 0, "handed to the older");
+    older.hear(&mut rig);
+    let mut newer = Hand::member(&mut rig, udp(3, 3), 1, "TOM");
+    older.hear(&mut rig);
+    let replaced = Said::Close(queqiao::wire::frame::close::REPLACED, "replaced".into());
+    assert_eq!(older.heard.iter().filter(|said| **said == replaced).count(), 1);
+    jack.hear(&mut rig);
+    let answers = jack.told(StreamId::Control);
+    let doubt = matches!(&answers[..], [Told::Refused { number: 1, may_have_arrived: true, .. }]);
+    assert!(doubt, "{answers:?}");
+    older.store(&mut rig, "JACK", 1);
+    jack.write(&mut rig, "TOM", 2, 0, "for the newer");
+    newer.hear(&mut rig);
+    assert!(matches!(&newer.told(StreamId::Chat)[..], [Told::Delivery { number: 2, .. }]));
+    assert!(older.told(StreamId::Chat).len() == 1 && newer.closed().is_none());
+}
+
+#[test]
+fn row_22_a_pending_session_takes_nothing_from_the_live_one() {
+    let mut rig = Rig::new();
+    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    for _ in 0..4 {
+        let counter = rig.counter();
+        let pending = Hand::shake(&mut rig, udp(1, 2), 1, counter);
+        assert!(pending.is_some() && rig.relay.session_count() <= 3, "one live, two pending");
+    }
+    tom.heard.clear();
+    tom.send(&mut rig, &[Frame::Ping]);
+    assert!(!tom.heard.is_empty() && tom.closed().is_none());
+    rig.wait(secs(10));
+    assert_eq!(rig.relay.session_count(), 1);
+}
+
+#[test]
+fn only_the_owner_of_a_session_may_continue_it_and_an_ended_one_nobody() {
+    let mut rig = Rig::new();
+    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    let continues = Some(tom.session);
+    let again = |rig: &mut Rig, who: u64| {
+        let hello = Hello { counter: rig.counter(), continues };
+        Hand::shake_on(rig, udp(1, 2), private(who), &hello).unwrap().continued
+    };
+    assert!(again(&mut rig, 1));
+    assert!(!again(&mut rig, 2), "another key gets a session of its own");
+    tom.send(&mut rig, &[Frame::Ping]);
+    assert!(tom.closed().is_none(), "the old keys still open");
+    tom.send_raw(&mut rig, &[0x08]);
+    assert!(!again(&mut rig, 1));
+}

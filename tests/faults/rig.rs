@@ -1,0 +1,194 @@
+//! A relay in a vice: virtual time, inputs by hand, everything it does laid open.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use queqiao::base::{
+    ConnId, Core, Effect, Inbox, Input, Now, Outputs, Path, PublicKey, Tick, Ticket, Wall, Why, turn,
+};
+use queqiao::relay::{Config, Event, Limits, Record, Relay};
+
+/// An input that waits; packets keep their bytes.
+pub enum Given<C> {
+    Packet(Path, Vec<u8>),
+    Other(Input<'static, C>),
+}
+
+/// Lends what was given to one turn.
+pub struct Feed<C> {
+    pub waiting: VecDeque<Given<C>>,
+    pub lent: Vec<u8>,
+}
+
+impl<C> Inbox<C> for Feed<C> {
+    fn next_input(&mut self) -> Option<Input<'_, C>> {
+        Some(match self.waiting.pop_front()? {
+            Given::Other(input) => input,
+            Given::Packet(path, bytes) => {
+                self.lent = bytes;
+                Input::Packet { path, bytes: &mut self.lent }
+            }
+        })
+    }
+}
+
+/// When the world begins; the clock of people then.
+pub const START: Tick = Tick::from_micros(1_000_000);
+const WALL_START: u64 = 1_800_000_000_000;
+
+pub fn now_at(tick: Tick) -> Now {
+    Now { tick, wall: Wall(WALL_START + tick.as_micros() / 1_000) }
+}
+
+pub const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+pub const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+/// A UDP path from an address that is not loopback.
+pub fn udp(host: u8, port: u16) -> Path {
+    Path::Udp(SocketAddr::from(([198, 18, 0, host], port)))
+}
+
+/// The relay and what it did.
+pub struct Rig {
+    pub relay: Relay,
+    pub tick: Tick,
+    pub sent: Vec<(Path, Vec<u8>)>,
+    pub closed: Vec<ConnId>,
+    pub shown: Vec<Event>,
+    /// Records are committed in the turn after; otherwise they wait in `asked`.
+    pub commits: bool,
+    pub asked: Vec<(Ticket, Record)>,
+    out: Outputs<Record, Event>,
+    pub deadline: Option<Tick>,
+    conns: u64,
+    counters: u64,
+}
+
+impl Rig {
+    pub fn new() -> Rig {
+        Rig::with(Limits::default())
+    }
+
+    pub fn with(limits: Limits) -> Rig {
+        let config = Config {
+            private_key: [7; 32],
+            access_secret: [0; 32],
+            members: Vec::new(),
+            limits,
+            seed: [9; 32],
+        };
+        Rig {
+            relay: Relay::new(config),
+            tick: START,
+            sent: Vec::new(),
+            closed: Vec::new(),
+            shown: Vec::new(),
+            commits: true,
+            asked: Vec::new(),
+            out: Outputs::default(),
+            deadline: None,
+            conns: 0,
+            counters: 0,
+        }
+    }
+
+    pub fn key(&self) -> PublicKey {
+        self.relay.public_key()
+    }
+
+    /// One turn with these inputs.
+    pub fn take(&mut self, waiting: Vec<Given<queqiao::relay::Command>>) {
+        let mut feed = Feed { waiting: waiting.into(), lent: Vec::new() };
+        self.out.clear();
+        self.deadline = turn(&mut self.relay, now_at(self.tick), &mut feed, &mut self.out);
+        assert!(self.deadline.is_none_or(|at| at > self.tick), "a deadline in the past: the loop would spin");
+        for effect in std::mem::take(&mut self.out.effects) {
+            match effect {
+                Effect::Send(path, range) => self.sent.push((path, self.out.bytes[range].to_vec())),
+                Effect::Close(Path::Tcp(conn)) => self.closed.push(conn),
+                Effect::Persist(ticket, record) => self.asked.push((ticket, record)),
+                Effect::Show(event) => self.shown.push(event),
+                Effect::Close(Path::Udp(_)) | Effect::OpenTcp(..) | Effect::LookUp(_) => {}
+            }
+        }
+        if self.commits && !self.asked.is_empty() {
+            let durable = |(ticket, _)| Given::Other(Input::Committed(ticket));
+            let asked = std::mem::take(&mut self.asked);
+            self.take(asked.into_iter().map(durable).collect());
+        }
+    }
+
+    /// One turn with one packet.
+    pub fn give(&mut self, path: Path, bytes: &[u8]) {
+        self.take(vec![Given::Packet(path, bytes.to_vec())]);
+    }
+
+    /// A handshake counter higher than all before.
+    pub fn counter(&mut self) -> u64 {
+        self.counters += 1;
+        self.counters
+    }
+
+    /// What was sent on a path since the last time.
+    pub fn answers(&mut self, path: Path) -> Vec<Vec<u8>> {
+        let (mine, others) = std::mem::take(&mut self.sent).into_iter().partition(|(to, _)| *to == path);
+        self.sent = others;
+        let mine: Vec<(Path, Vec<u8>)> = mine;
+        mine.into_iter().map(|(_, bytes)| bytes).collect()
+    }
+
+    /// Time passes; each deadline has its turn. Answers with how many there were.
+    pub fn wait(&mut self, span: Duration) -> usize {
+        let (end, mut turns) = (self.tick + span, 0);
+        while let Some(at) = self.deadline.filter(|at| *at <= end) {
+            self.tick = at;
+            self.take(Vec::new());
+            turns += 1;
+        }
+        self.tick = end;
+        turns
+    }
+
+    /// Somebody connects over TCP.
+    pub fn connect(&mut self, remote: SocketAddr) -> Path {
+        self.conns += 1;
+        let path = Path::Tcp(ConnId(self.conns));
+        self.take(vec![Given::Other(Input::PathOpened { path, remote })]);
+        path
+    }
+
+    pub fn disconnect(&mut self, path: Path) {
+        self.take(vec![Given::Other(Input::PathClosed(path, Why::Reset))]);
+    }
+
+    pub fn is_closed(&self, path: Path) -> bool {
+        matches!(path, Path::Tcp(conn) if self.closed.contains(&conn))
+    }
+
+    /// Nothing was sent to anybody and nothing shown.
+    pub fn assert_silent(&self) {
+        let to: Vec<_> = self.sent.iter().map(|(path, bytes)| (path, bytes.len())).collect();
+        assert!(to.is_empty() && self.shown.is_empty(), "it said {to:?} and showed {:?}", self.shown);
+    }
+
+    /// As [`Rig::assert_silent`], though members have signed in.
+    pub fn assert_silent_but_for_sign_ins(&mut self) {
+        self.shown.retain(|event| !matches!(event, Event::SignedIn(_)));
+        self.assert_silent();
+    }
+
+    /// The record of this ticket cannot be made durable.
+    pub fn fail(&mut self, ticket: Ticket) {
+        self.take(vec![Given::Other(Input::NotCommitted(ticket))]);
+    }
+
+    pub fn has_deadline(&self) -> bool {
+        self.relay.next_deadline().is_some()
+    }
+}

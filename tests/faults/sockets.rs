@@ -1,0 +1,130 @@
+//! What only sockets can show: a relay on loopback, met by what is no client.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use queqiao::app::{RelayServer, ServerNews};
+use queqiao::net::{Inlet, NetConfig};
+use queqiao::relay::{Command, Limits};
+use queqiao::store::{Ephemeral, RelayState};
+
+struct Running {
+    udp: SocketAddr,
+    tcp: SocketAddr,
+    inlet: Inlet<Command>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    fn start() -> Running {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (told, ready) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let state = RelayState { private_key: [7; 32], members: Vec::new() };
+            let config = NetConfig::relay(any, Some(any));
+            let server =
+                RelayServer::open(config, Ephemeral, state, Limits::default()).expect("loopback is free");
+            told.send((server.udp_addr(), server.tcp_addr().unwrap(), server.inlet())).unwrap();
+            server.run(|_: ServerNews| ()).expect("there is no disk to fail");
+        });
+        let (udp, tcp, inlet) = ready.recv().unwrap();
+        Running { udp, tcp, inlet, thread: Some(thread) }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.tcp).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.inlet.command(Command::Stop);
+        let ended = self.thread.take().unwrap().join();
+        assert!(ended.is_ok() || std::thread::panicking(), "the relay has panicked");
+    }
+}
+
+/// Everything that comes until the other end closes.
+fn until_closed(mut stream: TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    match stream.read_to_end(&mut bytes) {
+        Ok(_) => bytes,
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => bytes,
+        Err(error) => panic!("it was not closed: {error}"),
+    }
+}
+
+#[test]
+fn row_36_other_protocols_are_closed_without_a_byte() {
+    let relay = Running::start();
+    for greeting in
+        [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\x16\x03\x01\x02\0", b"SSH-2.0-x\r\n", b"\x05\x01\0", b"\0"]
+    {
+        let mut stream = relay.connect();
+        stream.write_all(greeting).unwrap();
+        assert_eq!(until_closed(stream), b"", "{greeting:?}");
+    }
+}
+
+#[test]
+fn row_35_lengths_out_of_range_and_records_that_are_no_packets_are_closed() {
+    let relay = Running::start();
+    let records: [&[u8]; 4] = [&[0xFF, 0, 0], &[0xFF, 0x40, 0x01], &[0xFF, 0xFF, 0xFF], b"\xFF\x00\x05hello"];
+    for record in records {
+        let mut stream = relay.connect();
+        stream.write_all(record).unwrap();
+        let came = until_closed(stream);
+        assert!(came.is_empty() || came == [0xFF], "{came:?}");
+    }
+}
+
+#[test]
+fn row_37_slow_and_silent_connections_are_closed_without_a_packet() {
+    let relay = Running::start();
+    let mut streams: Vec<TcpStream> = (0..60).map(|_| relay.connect()).collect();
+    for (n, stream) in streams.iter_mut().enumerate() {
+        let begun: &[u8] = match n % 3 {
+            0 => &[],
+            1 => &[0xFF],
+            _ => &[0xFF, 0x40, 0x00, 0xFF],
+        };
+        stream.write_all(begun).unwrap();
+    }
+    for stream in streams {
+        let came = until_closed(stream);
+        assert!(came.is_empty() || came == [0xFF], "{came:?}");
+    }
+}
+
+#[test]
+fn row_38_a_thousand_that_connect_and_leave_cost_the_next_nothing() {
+    let relay = Running::start();
+    for _ in 0..1_000 {
+        drop(relay.connect());
+    }
+    let mut stream = relay.connect();
+    stream.write_all(b"x").unwrap();
+    assert_eq!(until_closed(stream), b"");
+}
+
+#[test]
+fn row_03_the_largest_datagrams_are_met_with_silence_and_the_relay_answers_on() {
+    let relay = Running::start();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    for len in [0, 1, 1_201, 2_000, 9_000, 65_507] {
+        let mut bytes = vec![0xFF; len];
+        bytes.iter_mut().zip([0xFF, 4, 1, 0]).for_each(|(byte, header)| *byte = header);
+        socket.send_to(&bytes, relay.udp).unwrap();
+    }
+    let mut rng = queqiao::base::Rng::from_seed([1; 32]);
+    let query = queqiao::session::KeyQuery::new(queqiao::base::Carrier::Udp, &mut rng);
+    socket.send_to(query.packet(), relay.udp).unwrap();
+    let mut answer = [0; 2_000];
+    let (len, _) = socket.recv_from(&mut answer).expect("the question for the key is answered");
+    assert!(query.handle_answer(&answer[..len]).is_ok(), "and nothing before it");
+}

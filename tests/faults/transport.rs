@@ -1,0 +1,198 @@
+//! A peer that has authenticated and breaks the protocol, or the network that repeats it.
+
+use queqiao::wire::frame::{Frame, StreamId, close, encode_ack};
+use queqiao::wire::limits::{ACK_RANGES_READ_MAX, FRAMES_PER_PACKET_MAX, STREAM_CREDIT};
+use queqiao::wire::packet::NUMBER_MAX;
+use queqiao::wire::varint::write_varint;
+
+use super::hand::{Hand, Said};
+use super::rig::{Rig, secs, udp};
+
+/// What the relay does with one packet of these bytes in place of frames: the code it closes with, if it does.
+fn closes_with(plain: &[u8]) -> Option<u16> {
+    let mut rig = Rig::new();
+    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    tom.send_raw(&mut rig, plain);
+    let closed = tom.closed();
+    rig.wait(secs(31));
+    assert_eq!(
+        closed.is_some(),
+        rig.relay.session_count() == 0,
+        "a closed session is forgotten after a while"
+    );
+    closed
+}
+
+fn encoded(frame: &Frame<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    frame.encode(&mut bytes);
+    bytes
+}
+
+const BROKEN: Option<u16> = Some(close::PROTOCOL_VIOLATION);
+
+#[test]
+fn row_16_numbers_at_the_end_of_the_range_and_behind_the_window_are_dropped() {
+    let mut rig = Rig::new();
+    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    tom.number = 3_000;
+    tom.send(&mut rig, &[Frame::Ping]);
+    assert!(tom.heard.contains(&Said::Ack(3_000)));
+    let answered = |rig: &mut Rig, tom: &mut Hand, number: u64| {
+        (tom.number, tom.acks) = (number, false);
+        tom.heard.clear();
+        tom.send(rig, &[Frame::Ping]);
+        !tom.heard.is_empty()
+    };
+    assert!(answered(&mut rig, &mut tom, 3_000 - 1_023));
+    assert!(!answered(&mut rig, &mut tom, 3_000 - 1_023), "a second time");
+    assert!(!answered(&mut rig, &mut tom, 3_000 - 1_024), "behind the window");
+    assert!(!answered(&mut rig, &mut tom, 3_000 - 1_025));
+    for number in [1 << 63, NUMBER_MAX + 1, u64::MAX - 1] {
+        assert!(!answered(&mut rig, &mut tom, number), "{number}");
+    }
+    assert!(answered(&mut rig, &mut tom, 3_001), "nothing moved the window");
+    assert!(answered(&mut rig, &mut tom, NUMBER_MAX));
+    assert!(!answered(&mut rig, &mut tom, NUMBER_MAX));
+    rig.wait(secs(200));
+}
+
+#[test]
+fn row_17_every_bit_of_the_header_is_held_by_the_tag_or_refused() {
+    let mut rig = Rig::new();
+    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    rig.shown.clear();
+    for bit in 0..16 * 8 {
+        let mut packet = tom.seal(&[Frame::Ping]);
+        packet[bit / 8] ^= 1 << (bit % 8);
+        rig.give(tom.path, &packet);
+        rig.assert_silent();
+    }
+    tom.send(&mut rig, &[Frame::Ping]);
+    assert!(!tom.heard.is_empty());
+}
+
+#[test]
+fn row_18_an_ack_of_a_number_never_sent_closes() {
+    let mut ack = Vec::new();
+    encode_ack(std::iter::once(1_000..=1_000), 0, 100, &mut ack);
+    assert_eq!(closes_with(&ack), BROKEN);
+}
+
+#[test]
+fn row_19_acks_of_too_many_ranges_or_below_zero_close() {
+    let ack = |count: u64, gaps: &[(u64, u64)]| {
+        let mut bytes = vec![0x02];
+        [100_000, 0, count, 0].iter().for_each(|value| write_varint(&mut bytes, *value));
+        for (gap, length) in gaps {
+            write_varint(&mut bytes, *gap);
+            write_varint(&mut bytes, *length);
+        }
+        bytes
+    };
+    let many = vec![(0, 0); 400];
+    assert_eq!(closes_with(&ack(10_000, &many)), BROKEN);
+    assert_eq!(closes_with(&ack(ACK_RANGES_READ_MAX as u64, &many)), BROKEN);
+    assert_eq!(closes_with(&ack(1, &[(99_999, 0)])), BROKEN, "below zero");
+    assert_eq!(closes_with(&ack(1, &[((1 << 62) - 1, (1 << 62) - 1)])), BROKEN);
+}
+
+#[test]
+fn row_23_a_flood_of_challenges_is_owed_one_answer_a_turn() {
+    let mut rig = Rig::new();
+    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    let challenges: Vec<Frame<'_>> = (0..40u64).map(|n| Frame::PathChallenge(n.to_be_bytes())).collect();
+    let packets: Vec<_> =
+        (0..100).map(|_| super::rig::Given::Packet(tom.path, tom.seal(&challenges))).collect();
+    rig.take(packets);
+    tom.hear(&mut rig);
+    let answers: Vec<_> = tom.heard.iter().filter(|said| matches!(said, Said::Response(_))).collect();
+    assert_eq!(answers, [&Said::Response(39u64.to_be_bytes())], "the newest");
+}
+
+#[test]
+fn row_24_pieces_past_the_credit_or_unlike_themselves_or_at_the_end_of_numbers_close() {
+    for stream in StreamId::ALL {
+        let credit = STREAM_CREDIT[stream.index()] as u64;
+        let piece = |offset, data| encoded(&Frame::Stream { stream, offset, data });
+        assert_eq!(closes_with(&piece(credit - 1, b"x")), None, "at the bound");
+        assert_eq!(closes_with(&piece(credit, b"x")), BROKEN);
+        assert_eq!(closes_with(&piece((1 << 62) - 2, b"x")), BROKEN);
+        let differing = [piece(500, b"one"), piece(501, b"NE")].concat();
+        assert_eq!(closes_with(&differing), BROKEN);
+        let same = [piece(500, b"one"), piece(501, b"ne")].concat();
+        assert_eq!(closes_with(&same), None);
+    }
+}
+
+#[test]
+fn row_25_unknown_frames_torn_frames_and_swarms_of_frames() {
+    assert_eq!(closes_with(&[0x08]), BROKEN, "unknown, critical");
+    assert_eq!(closes_with(&[0xFF]), BROKEN);
+    assert_eq!(closes_with(&[0x7F, 3, 1, 2, 3]), None, "unknown, ignorable");
+    assert_eq!(closes_with(&[0x7F, 4, 1, 2, 3]), BROKEN, "past the end");
+    assert_eq!(closes_with(&[0x03, 1, 0, 50, 1]), BROKEN, "past the end");
+    assert_eq!(closes_with(&[0x01; FRAMES_PER_PACKET_MAX]), None);
+    assert_eq!(closes_with(&[0x01; FRAMES_PER_PACKET_MAX + 1]), BROKEN);
+    assert_eq!(closes_with(&[0x01; 1_168]), BROKEN);
+    assert_eq!(closes_with(&[]), None);
+}
+
+#[test]
+fn messages_that_are_none_close_and_later_ones_are_skipped() {
+    let closes = |stream: StreamId, message: &[u8]| {
+        let mut rig = Rig::new();
+        let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+        tom.say_bytes(&mut rig, stream, message);
+        tom.closed()
+    };
+    for stream in [StreamId::Control, StreamId::Chat] {
+        assert_eq!(closes(stream, &[]), BROKEN);
+        assert_eq!(closes(stream, &[0x7F]), BROKEN);
+        assert_eq!(closes(stream, &[0x80, 1, 2, 3]), None);
+    }
+    assert_eq!(closes(StreamId::Chat, &[0x01, 1, b'x']), BROKEN, "a sign-in on the wrong stream");
+    assert_eq!(closes(StreamId::Control, &[0x10; 60]), BROKEN, "a letter on the wrong stream");
+    assert_eq!(closes(StreamId::Control, &[0x01, 2, 0xC3, 0x28]), BROKEN, "no UTF-8");
+    assert_eq!(closes(StreamId::Bulk, b"anything"), None, "nobody reads it yet");
+}
+
+#[test]
+fn a_broken_session_says_so_to_late_packets_for_a_while_and_frees_the_name_at_once() {
+    let mut rig = Rig::new();
+    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    tom.send_raw(&mut rig, &[0x08]);
+    for _ in 0..3 {
+        tom.heard.clear();
+        tom.send(&mut rig, &[Frame::Ping]);
+        assert_eq!(tom.closed(), BROKEN);
+    }
+    let mut again = Hand::member(&mut rig, udp(1, 2), 1, "TOM");
+    rig.wait(secs(31));
+    tom.heard.clear();
+    tom.send(&mut rig, &[Frame::Ping]);
+    assert!(tom.heard.is_empty(), "then silence");
+    again.hear(&mut rig);
+    assert_eq!(again.closed(), None);
+}
+
+/// Nothing it holds for a peer that never acknowledges grows, and it does not storm.
+#[test]
+fn row_26_a_peer_that_never_acknowledges_is_sent_little_and_forgotten_when_it_falls_silent() {
+    let mut rig = Rig::new();
+    let mut jack = Hand::member(&mut rig, udp(2, 2), 2, "JACK");
+    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    jack.acks = false;
+    let mut sent = 0;
+    for number in 1..=300 {
+        tom.write(&mut rig, "JACK", number, number - 1, &"x".repeat(2_000));
+        rig.wait(std::time::Duration::from_millis(100));
+        sent += rig.answers(udp(2, 2)).iter().map(Vec::len).sum::<usize>();
+        jack.send(&mut rig, &[Frame::Ping]);
+        tom.hear(&mut rig);
+    }
+    assert!(sent < 100_000, "{sent} bytes to one who acknowledges nothing");
+    assert_eq!(tom.closed(), None);
+    rig.wait(secs(300));
+    assert_eq!((rig.relay.session_count(), rig.has_deadline()), (0, false), "and all is quiet");
+}

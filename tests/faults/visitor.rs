@@ -1,0 +1,167 @@
+//! A client core and the relays it speaks to, over a network that does what the test says.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use queqiao::base::{ConnId, Core, Effect, Input, OutboxId, Outputs, Path, Tick, turn};
+use queqiao::client::{Carriers, Client, Command, Config, Event, Record, RelaySpec};
+
+use super::hand::private;
+use super::rig::{Feed, Given, Rig, START, now_at, udp};
+
+pub struct Visitor {
+    pub client: Client,
+    pub tick: Tick,
+    pub shown: Vec<Event>,
+    pub records: Vec<Record>,
+    /// TCP connections it opened and nobody has closed.
+    pub open: Vec<(ConnId, SocketAddr)>,
+    /// Packets from the client are lost; those to it.
+    pub cut_up: bool,
+    pub cut_down: bool,
+    /// Packets to the client wait here while `cut_down`.
+    pub held: VecDeque<(Path, Vec<u8>)>,
+    /// Packets the client sent.
+    pub packets_up: usize,
+    waiting: VecDeque<Given<Command>>,
+    out: Outputs<Record, Event>,
+    deadline: Option<Tick>,
+    addr: Path,
+}
+
+/// Where relay number `n` is.
+pub fn relay_addr(n: u8) -> SocketAddr {
+    SocketAddr::from(([203, 0, 113, n], 8_081))
+}
+
+pub fn spec(n: u8, rig: Option<&Rig>) -> RelaySpec {
+    RelaySpec { addr: relay_addr(n).into(), tcp: None, key: rig.map(Rig::key) }
+}
+
+impl Visitor {
+    /// A client of the member whose key is number `who`, on a machine whose address ends with `host`.
+    pub fn new(name: &str, who: u64, host: u8, carriers: Carriers) -> Visitor {
+        let client = Client::new(Config {
+            name: Some(name.parse().unwrap()),
+            private_key: private(who),
+            outbox: OutboxId(u64::from(host)),
+            carriers,
+            counter_reserved: 0,
+            seed: [host; 32],
+        });
+        Visitor {
+            client,
+            tick: START,
+            shown: Vec::new(),
+            records: Vec::new(),
+            open: Vec::new(),
+            cut_up: false,
+            cut_down: false,
+            held: VecDeque::new(),
+            packets_up: 0,
+            waiting: VecDeque::new(),
+            out: Outputs::default(),
+            deadline: None,
+            addr: udp(host, 5_000),
+        }
+    }
+
+    pub fn command(&mut self, command: Command) {
+        self.waiting.push_back(Given::Other(Input::Command(command)));
+    }
+
+    pub fn send(&mut self, n: u8, request: u64, to: &str, text: &str) {
+        let to = to.parse().unwrap();
+        self.command(Command::Send { request, relay: relay_addr(n).into(), to, text: text.to_owned() });
+    }
+
+    pub fn give(&mut self, path: Path, bytes: Vec<u8>) {
+        self.waiting.push_back(Given::Packet(path, bytes));
+    }
+
+    pub fn shows(&self, is: impl Fn(&Event) -> bool) -> usize {
+        self.shown.iter().filter(|event| is(event)).count()
+    }
+
+    /// What was held back arrives.
+    pub fn release(&mut self) {
+        self.cut_down = false;
+        for (path, bytes) in std::mem::take(&mut self.held) {
+            self.give(path, bytes);
+        }
+    }
+
+    /// Both sides live on until `span` from now.
+    pub fn run(&mut self, relays: &mut [(SocketAddr, &mut Rig)], span: Duration) {
+        let end = self.tick + span;
+        loop {
+            self.settle(relays);
+            let theirs = relays.iter().filter_map(|(_, rig)| rig.deadline);
+            let Some(next) = theirs.chain(self.deadline).min().filter(|next| *next <= end) else { break };
+            self.go_to(relays, next);
+        }
+        self.go_to(relays, end);
+    }
+
+    fn go_to(&mut self, relays: &mut [(SocketAddr, &mut Rig)], tick: Tick) {
+        self.tick = tick;
+        for (_, rig) in relays {
+            rig.wait(tick.since(rig.tick));
+        }
+    }
+
+    fn settle(&mut self, relays: &mut [(SocketAddr, &mut Rig)]) {
+        for _ in 0..1_000 {
+            self.collect(relays);
+            let due = self.deadline.is_some_and(|at| at <= self.tick);
+            if self.waiting.is_empty() && !due {
+                return;
+            }
+            self.take_turn(relays);
+        }
+        panic!("they never come to rest");
+    }
+
+    fn collect(&mut self, relays: &mut [(SocketAddr, &mut Rig)]) {
+        for (addr, rig) in relays {
+            for bytes in rig.answers(self.addr) {
+                let path = Path::Udp(*addr);
+                match self.cut_down {
+                    true => self.held.push_back((path, bytes)),
+                    false => self.give(path, bytes),
+                }
+            }
+        }
+    }
+
+    fn take_turn(&mut self, relays: &mut [(SocketAddr, &mut Rig)]) {
+        let mut feed = Feed { waiting: std::mem::take(&mut self.waiting), lent: Vec::new() };
+        self.out.clear();
+        self.deadline = turn(&mut self.client, now_at(self.tick), &mut feed, &mut self.out);
+        assert!(self.deadline.is_none_or(|at| at > self.tick), "a deadline in the past: the loop would spin");
+        for effect in std::mem::take(&mut self.out.effects) {
+            match effect {
+                Effect::Send(Path::Udp(to), range) => {
+                    self.packets_up += 1;
+                    let rig = relays.iter_mut().find(|(addr, _)| *addr == to).filter(|_| !self.cut_up);
+                    if let Some((_, rig)) = rig {
+                        rig.give(self.addr, &self.out.bytes[range]);
+                    }
+                }
+                Effect::Persist(ticket, record) => {
+                    self.records.push(record);
+                    self.waiting.push_back(Given::Other(Input::Committed(ticket)));
+                }
+                Effect::Show(event) => self.shown.push(event),
+                Effect::OpenTcp(conn, addr) => self.open.push((conn, addr)),
+                Effect::Close(Path::Tcp(conn)) => self.open.retain(|(open, _)| *open != conn),
+                Effect::Close(Path::Udp(_)) | Effect::Send(Path::Tcp(_), _) | Effect::LookUp(_) => {}
+            }
+        }
+    }
+
+    pub fn sleeps_for_ever(&self) -> bool {
+        self.client.next_deadline().is_none()
+    }
+}
