@@ -221,6 +221,7 @@ impl Hand {
                     have.extend_from_slice(data.get(known..).unwrap_or_default());
                     self.heard.push(Said::Piece(stream, data.len()));
                 }
+                Frame::MaxAckDelay(_) | Frame::Probe(_) | Frame::ProbeAnswer(_) => {}
                 Frame::Padding(_) | Frame::Ping | Frame::Skipped { .. } => {}
             }
         }
