@@ -408,6 +408,7 @@ impl Uplink {
             return self.drive_attempts(now, shared, out);
         }
         self.cancel_attempts(now.tick, shared, out);
+        self.close_beside(shared, out);
         self.connecting.succeeded();
         self.begin_round(now, shared, Round::Repair, out);
     }

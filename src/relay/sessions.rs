@@ -393,10 +393,10 @@ impl Relay {
             return self.drop_packet(now, path, out);
         }
         self.resets.spend(now, RESET_INTERVAL);
-        self.stats.dropped += 1;
         self.stats.resets += 1;
         let token = self.responder.reset_token(index);
         out.send_with(path, |buf| packet::write_reset(buf, index, token.bytes()));
+        self.drop_packet(now, path, out);
     }
 
     fn read_control(&mut self, now: Now, slot: Slot, out: &mut Out) {

@@ -221,12 +221,8 @@ impl Hand {
                     have.extend_from_slice(data.get(known..).unwrap_or_default());
                     self.heard.push(Said::Piece(stream, data.len()));
                 }
-                Frame::Padding(_)
-                | Frame::Ping
-                | Frame::MaxAckDelay(_)
-                | Frame::Probe(_)
-                | Frame::ProbeAnswer(_)
-                | Frame::Skipped { .. } => {}
+                Frame::MaxAckDelay(_) | Frame::Probe(_) | Frame::ProbeAnswer(_) => {}
+                Frame::Padding(_) | Frame::Ping | Frame::Skipped { .. } => {}
             }
         }
     }

@@ -9,6 +9,7 @@ use queqiao::base::{
 };
 use queqiao::relay::{Config, Event, Limits, Mail, Record, Relay};
 use queqiao::store::{Backend, RelayStore};
+use queqiao::wire::packet::{PacketType, RESET_LEN};
 
 /// An input that waits; packets keep their bytes.
 pub enum Given<C> {
@@ -190,6 +191,17 @@ impl Rig {
     pub fn assert_silent(&self) {
         let to: Vec<_> = self.sent.iter().map(|(path, bytes)| (path, bytes.len())).collect();
         assert!(to.is_empty() && self.shown.is_empty(), "it said {to:?} and showed {:?}", self.shown);
+    }
+
+    /// As [`Rig::assert_silent`], but for stateless resets, each shorter than any data packet; how many there were.
+    pub fn assert_silent_but_for_resets(&mut self) -> usize {
+        let before = self.sent.len();
+        self.sent.retain(|(_, bytes)| {
+            let is_reset = bytes.get(1) == Some(&(PacketType::Reset as u8)) && bytes.len() == RESET_LEN;
+            !is_reset
+        });
+        self.assert_silent();
+        before - self.sent.len()
     }
 
     /// As [`Rig::assert_silent`], though members have signed in.
