@@ -359,7 +359,7 @@ impl Link {
 
     /// Later packets leave there, and everything unacknowledged goes again. The round trip and the window start
     /// afresh, or as they were when this path was left; they stay when only the port of a UDP address changed
-    /// (RFC 9000 §9.4).
+    /// (RFC 9000 §9.4). A client says something there at once, if only a PING.
     pub fn move_to(&mut self, path: Path, now: Tick) {
         if path == self.at.path && !self.stranded {
             return;
@@ -380,6 +380,10 @@ impl Link {
             self.left.push(old);
         }
         self.stranded = false;
+        if self.keep_alive.is_some() {
+            // The other end answers here only when it has heard us here.
+            self.outgoing.owe_ping();
+        }
         self.stats.moves += 1;
     }
 

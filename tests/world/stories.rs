@@ -252,3 +252,14 @@ fn the_longest_letter_arrives_and_a_longer_one_is_refused() {
     let too_long = End::Refused { reason: Reason::TooLong, may_have_arrived: false };
     assert_eq!(world.fate(longer).end, Some(too_long));
 }
+
+#[test]
+fn a_listener_whose_connection_broke_hears_the_next_letter() {
+    let (mut world, tom, jack) = two(Carriers::Tcp);
+    world.run_for(secs(5));
+    let ours = world.conns.iter().find(|(_, conn)| conn.client == jack).map(|(number, _)| *number);
+    world.reset(ours.expect("JACK is connected"));
+    world.run_for(secs(3));
+    let letter = world.send(tom, "JACK", "still listening?");
+    assert!(world.run_until(secs(1), |w| delivered(w, letter)), "{:?}", world.fate(letter));
+}
