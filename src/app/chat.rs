@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 
 use crate::base::{HostPort, Name, Now, Phrase, Tick};
 use crate::client::{Command, Event, RelaySpec};
-use crate::contacts::{Book, watch};
+use crate::contacts::Book;
 use crate::ui::clock::Clock;
 use crate::ui::line::{Do, LineMode, Resolved, Settings};
 use crate::ui::terminal::{Screen, Written, width, write_err};
@@ -34,11 +34,7 @@ pub fn chat(setup: &Setup, contact: Option<&str>, color: Color) -> Outcome {
     let target = contact.map(|text| line::Book::resolve(&book, text)).transpose()?;
     let relays = setup.relays(&book)?;
     let mut desk = Desk::open(setup, name.clone())?;
-    let inlet = desk.inlet();
-    let watched = watch(location, move |read| {
-        inlet.command(Mail::Ask(Ask::Book(Box::new(read))));
-    });
-    let _watcher = watched.map_err(|phrase| say(&setup.strings, &phrase)).ok();
+    let _watcher = desk.watch(setup, location);
     let outcome = converse(setup, &mut desk, Begin { me: &name, book, relays, target, color });
     desk.leave();
     outcome

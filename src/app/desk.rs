@@ -8,12 +8,12 @@ use crate::base::{
     turn,
 };
 use crate::client::{Carriers, Client, Command, Config, Event, Incoming, Record};
-use crate::contacts::Book;
+use crate::contacts::{Book, Location, Watcher, watch};
 use crate::net::{self, Inlet, Net, NetConfig};
 use crate::store::{Archive, Done, Ephemeral, MemberStore, Worker};
 use crate::ui::Typed;
 
-use super::{Failure, Setup, Status};
+use super::{Failure, Setup, Status, say};
 
 /// What was said last, such as that a letter is stored, has so long to be acknowledged before the session ends.
 const LEAVE_WITHIN: Duration = Duration::from_millis(500);
@@ -197,6 +197,16 @@ impl Desk {
     /// What the client speaks to a relay on, once it has made its choice.
     pub(super) fn settled_on(&self, relay: &HostPort) -> Option<Carrier> {
         self.tray.client.settled_path(relay).map(Path::carrier)
+    }
+
+    /// Follows the address book: each edit comes as [`Ask::Book`] for as long as the watcher is kept. Where it cannot be
+    /// watched, that is said, and the book stays as it was read.
+    pub(super) fn watch(&self, setup: &Setup, location: Location) -> Option<Watcher> {
+        let inlet = self.inlet();
+        let watched = watch(location, move |read| {
+            inlet.command(Mail::Ask(Ask::Book(Box::new(read))));
+        });
+        watched.map_err(|phrase| say(&setup.strings, &phrase)).ok().map(|(watcher, _)| watcher)
     }
 
     /// Gives a command to the client; it is carried out in the next turn.

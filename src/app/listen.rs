@@ -6,12 +6,12 @@ use jiff::tz::TimeZone;
 
 use crate::base::{Now, Phrase};
 use crate::client::{Command, Event, Incoming, RelaySpec};
-use crate::contacts::{Book, watch};
+use crate::contacts::Book;
 use crate::ui::clock::Clock;
 use crate::ui::terminal::Written;
 use crate::ui::{json, notice, plain};
 
-use super::desk::{Ask, Desk, Mail, News};
+use super::desk::{Ask, Desk, News};
 use super::send::{end_of, give_back};
 use super::{Failure, Outcome, Setup, Status, print, say};
 
@@ -39,11 +39,7 @@ pub fn listen(setup: &Setup, options: &ListenOptions) -> Outcome {
     }
     let relays = setup.relays(&book)?;
     let mut desk = Desk::open(setup, name.clone())?;
-    let inlet = desk.inlet();
-    let watched = watch(location, move |read| {
-        inlet.command(Mail::Ask(Ask::Book(Box::new(read))));
-    });
-    let _watcher = watched.map_err(|phrase| say(&setup.strings, &phrase)).ok();
+    let _watcher = desk.watch(setup, location);
     let clock = Clock::new(TimeZone::system());
     let mut listening = Listening { setup, options, me: name.to_string(), book, clock, heard: 0, stopped: 0 };
     let outcome = match listening.catch_up(&mut desk) {

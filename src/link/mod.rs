@@ -298,11 +298,6 @@ impl Link {
         self.last_heard
     }
 
-    /// When an authentic packet last came on the present path; `None` if none has.
-    pub fn last_heard_here(&self) -> Option<Tick> {
-        self.at.heard
-    }
-
     /// When the last packet was taken in, or the last one that asks for an ack was built.
     pub fn idle_since(&self) -> Tick {
         self.last_heard.max(self.last_asked)

@@ -40,13 +40,6 @@ impl<T> Indexes<T> {
         self.live.get(&index)
     }
 
-    /// Lets a live index lead elsewhere; nothing happens to any other.
-    pub fn redirect(&mut self, index: u32, slot: T) {
-        if let Some(place) = self.live.get_mut(&index) {
-            *place = slot;
-        }
-    }
-
     /// Frees a live index, which rests for `rest` (three PTOs of its session; zero if no session had it).
     pub fn free(&mut self, now: Tick, rest: Duration, index: u32) -> Option<T> {
         let slot = self.live.remove(&index)?;

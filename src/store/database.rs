@@ -118,7 +118,7 @@ fn check_pragmas(path: &Path, kind: &Kind, db: &Connection) -> Result<(), Phrase
 }
 
 /// Looks at the header without SQLite, which would write beside a file that it opens.
-fn check_header(path: &Path, kind: &Kind) -> Result<(), Phrase> {
+pub(super) fn check_header(path: &Path, kind: &Kind) -> Result<(), Phrase> {
     if !exists(path) {
         return Ok(());
     }
@@ -136,7 +136,13 @@ fn check_header(path: &Path, kind: &Kind) -> Result<(), Phrase> {
     }
 }
 
-fn check_made_by_us(path: &Path, kind: &Kind, application_id: u32, version: u32) -> Result<(), Phrase> {
+/// Whether these numbers of a header are those of a file of ours, in a layout we know.
+pub(super) fn check_made_by_us(
+    path: &Path,
+    kind: &Kind,
+    application_id: u32,
+    version: u32,
+) -> Result<(), Phrase> {
     if application_id != kind.application_id {
         return Err(Phrase::new("store-not-database").with("file", path.display()));
     }
@@ -178,4 +184,33 @@ pub(super) fn fault(path: &Path, error: &rusqlite::Error) -> Fault {
         _ => false,
     };
     if passes { Fault::Passing(phrase(path, error)) } else { Fault::Broken(phrase(path, error)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_failure_of_a_commit_is_judged() {
+        let table = [
+            (ffi::SQLITE_FULL, "store-disk-full", true),
+            (ffi::SQLITE_IOERR_WRITE, "store-io", true),
+            (ffi::SQLITE_IOERR_SHMSIZE, "store-io", true),
+            (ffi::SQLITE_BUSY, "store-io", true),
+            (ffi::SQLITE_IOERR_FSYNC, "store-io", false),
+            (ffi::SQLITE_IOERR_DIR_FSYNC, "store-io", false),
+            (ffi::SQLITE_IOERR_READ, "store-io", false),
+            (ffi::SQLITE_CORRUPT, "store-database-damaged", false),
+            (ffi::SQLITE_READONLY_DBMOVED, "store-not-permitted", false),
+        ];
+        for (code, key, passes) in table {
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            let (phrase, found) = match fault(Path::new("/d/f"), &error) {
+                Fault::Passing(phrase) => (phrase, true),
+                Fault::Broken(phrase) => (phrase, false),
+            };
+            assert_eq!((phrase.key(), found), (key, passes), "{code}");
+            assert_eq!(phrase.args()[0].1, "/d/f");
+        }
+    }
 }

@@ -10,7 +10,8 @@ use std::path::Path;
 use blake2::{Blake2s256, Digest};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::members_table::{SUM_LEN, add_one, damaged, fault, phrase};
+use super::database::{damaged, fault, phrase};
+use super::members_table::{SUM_LEN, add_one};
 use super::worker::Fault;
 use crate::base::{LetterId, Name, OutboxId, Phrase, Query, Row};
 use crate::relay::{KeptLetter, Mail, Marks, OwedRefusal, Record, Waiting};

@@ -4,16 +4,14 @@
 //! at the next start. SQLite has no checksums over rows, so each row has one; without it a flipped bit would hand a
 //! name to nobody, or to somebody else.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use blake2::{Blake2s256, Digest};
-use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, ffi};
+use rusqlite::{Connection, OpenFlags, Transaction};
 
+use super::database::{Kind, check_header, check_made_by_us, damaged, phrase};
 use super::files::{io_phrase, open_private, sync_folder_of};
 use super::mail_table;
-use super::worker::Fault;
 use crate::base::{Name, Phrase, PublicKey};
 
 /// Marks the file as ours in SQLite's header: `QQIA`.
@@ -34,8 +32,8 @@ CREATE TABLE members(
   added INTEGER NOT NULL DEFAULT (unixepoch())
 ) STRICT, WITHOUT ROWID;";
 
-/// SQLite's header up to and with the application id (SQLite file format, section 1.3).
-const HEADER_LEN: usize = 100;
+/// What the file must be.
+const KIND: Kind = Kind { application_id: APPLICATION_ID, schema_version: SCHEMA_VERSION, schema: SCHEMA };
 
 /// An open database.
 #[derive(Debug)]
@@ -44,17 +42,12 @@ pub(super) struct MembersTable {
     pub(super) db: Connection,
 }
 
-/// Whether there is anything in the file `path`.
-pub(super) fn exists(path: &Path) -> bool {
-    path.metadata().is_ok_and(|found| found.len() > 0)
-}
-
 impl MembersTable {
     /// Opens the database, or makes one; checks all of it; answers with every member, by name.
     ///
     /// Errors: `store-not-database`, `store-database-damaged`, `store-newer`, or what the system says.
     pub(super) fn open(path: &Path) -> Result<(MembersTable, Vec<(Name, PublicKey)>), Phrase> {
-        check_header(path)?;
+        check_header(path, &KIND)?;
         open_private(path).map_err(|error| io_phrase(path, &error))?;
         let mut table = connect(path).map_err(|error| phrase(path, &error))?;
         table.prepare()?;
@@ -81,7 +74,7 @@ impl MembersTable {
         let tables: u32 = self.db.query_row(tables, [], |row| row.get(0)).map_err(told)?;
         let is_new = found == (0, 0) && tables == 0;
         if !is_new {
-            check_made_by_us(&self.path, found.0, found.1)?;
+            check_made_by_us(&self.path, &KIND, found.0, found.1)?;
         }
         self.db.pragma_update(None, "journal_mode", "wal").map_err(told)?;
         self.db.pragma_update(None, "synchronous", "full").map_err(told)?;
@@ -155,100 +148,9 @@ fn connect(path: &Path) -> rusqlite::Result<MembersTable> {
     Ok(MembersTable { path: path.to_owned(), db: Connection::open_with_flags(path, flags)? })
 }
 
-/// Looks at the header without SQLite, which would write beside a file that it opens.
-fn check_header(path: &Path) -> Result<(), Phrase> {
-    if !exists(path) {
-        return Ok(());
-    }
-    let mut header = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(HEADER_LEN as u64).read_to_end(&mut header));
-    read.map_err(|error| io_phrase(path, &error))?;
-    if !header.starts_with(b"SQLite format 3\0") {
-        return Err(Phrase::new("store-not-database").with("file", path.display()));
-    }
-    let number = |at: usize| header.get(at..at + 4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]));
-    match (number(68), number(60)) {
-        (Some(0), Some(0)) => Ok(()),
-        (Some(application_id), Some(user_version)) => check_made_by_us(path, application_id, user_version),
-        _ => Err(damaged(path, "header")),
-    }
-}
-
-fn check_made_by_us(path: &Path, application_id: u32, user_version: u32) -> Result<(), Phrase> {
-    if application_id != APPLICATION_ID {
-        return Err(Phrase::new("store-not-database").with("file", path.display()));
-    }
-    match user_version {
-        SCHEMA_WITHOUT_MAIL | SCHEMA_VERSION => Ok(()),
-        0 => Err(damaged(path, "user_version")),
-        newer => Err(Phrase::new("store-newer").with("file", path.display()).with("version", newer)),
-    }
-}
-
 pub(super) const SUM_LEN: usize = 8;
 
 fn row_sum(name: &str, key: &[u8; 32]) -> [u8; SUM_LEN] {
     let hash = Blake2s256::new().chain_update(key).chain_update(name).finalize();
     *hash.first_chunk().expect("a hash of 32 bytes")
-}
-
-pub(super) fn damaged(path: &Path, cause: impl std::fmt::Display) -> Phrase {
-    Phrase::new("store-database-damaged").with("file", path.display()).with("cause", cause)
-}
-
-pub(super) fn phrase(path: &Path, error: &rusqlite::Error) -> Phrase {
-    let file = path.display();
-    match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase) => Phrase::new("store-not-database").with("file", file),
-        Some(ErrorCode::DiskFull) => Phrase::new("store-disk-full").with("file", file),
-        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
-            Phrase::new("store-not-permitted").with("file", file).with("cause", error)
-        }
-        Some(ErrorCode::SystemIoFailure | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            Phrase::new("store-io").with("file", file).with("cause", error)
-        }
-        _ => damaged(path, error),
-    }
-}
-
-/// A commit without room is rolled back whole, and so is one that met a foreign lock or could not write at all; of
-/// everything else, a failed fsync above all, only a restart tells what the disk has.
-pub(super) fn fault(path: &Path, error: &rusqlite::Error) -> Fault {
-    let passes = match error {
-        rusqlite::Error::SqliteFailure(ffi::Error { code, extended_code }, _) => {
-            matches!(code, ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
-                || [ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_SHMSIZE].contains(extended_code)
-        }
-        _ => false,
-    };
-    if passes { Fault::Passing(phrase(path, error)) } else { Fault::Broken(phrase(path, error)) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_failure_of_a_commit_is_judged() {
-        let table = [
-            (ffi::SQLITE_FULL, "store-disk-full", true),
-            (ffi::SQLITE_IOERR_WRITE, "store-io", true),
-            (ffi::SQLITE_IOERR_SHMSIZE, "store-io", true),
-            (ffi::SQLITE_BUSY, "store-io", true),
-            (ffi::SQLITE_IOERR_FSYNC, "store-io", false),
-            (ffi::SQLITE_IOERR_DIR_FSYNC, "store-io", false),
-            (ffi::SQLITE_IOERR_READ, "store-io", false),
-            (ffi::SQLITE_CORRUPT, "store-database-damaged", false),
-            (ffi::SQLITE_READONLY_DBMOVED, "store-not-permitted", false),
-        ];
-        for (code, key, passes) in table {
-            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
-            let (phrase, found) = match fault(Path::new("/d/f"), &error) {
-                Fault::Passing(phrase) => (phrase, true),
-                Fault::Broken(phrase) => (phrase, false),
-            };
-            assert_eq!((phrase.key(), found), (key, passes), "{code}");
-            assert_eq!(phrase.args()[0].1, "/d/f");
-        }
-    }
 }

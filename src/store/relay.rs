@@ -10,11 +10,12 @@ use std::path::Path;
 
 use rusqlite::TransactionBehavior;
 
+use super::database::{self, fault};
 use super::files::create_folder;
 use super::keyfile;
 use super::lock::{FolderLock, LockError};
 use super::mail_table;
-use super::members_table::{self, MembersTable, fault};
+use super::members_table::MembersTable;
 use super::worker::{Backend, Fault};
 use crate::base::{Name, Phrase, PublicKey, Query, Row};
 use crate::relay::{Mail, Record};
@@ -63,7 +64,7 @@ impl RelayStore {
         })?;
         let (key_path, database_path) = (dir.join("relay.key"), dir.join("relay.sqlite"));
         let known_key = keyfile::load(&key_path)?;
-        if known_key.is_some() && !members_table::exists(&database_path) {
+        if known_key.is_some() && !database::exists(&database_path) {
             return Err(Phrase::new("store-database-missing").with("file", database_path.display()));
         }
         // The database comes first, so that a key without one is never the trace of a crash.
