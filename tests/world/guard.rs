@@ -27,12 +27,23 @@ struct Far {
 #[derive(Default)]
 pub struct Addresses {
     far: BTreeMap<SocketAddr, Far>,
+    /// Those an earlier relay had proven: this one may tell them, unasked, that their sessions are gone.
+    noted: BTreeMap<SocketAddr, u32>,
 }
+
+/// Resets to one noted address, beside what came from there.
+const RESETS_MAX: u32 = 3;
 
 impl Addresses {
     /// A datagram leaves `addr` for the relay: whether it may prove that somebody is there.
     pub fn leaves(&self, addr: SocketAddr) -> bool {
         self.far.get(&addr).is_some_and(|far| far.heard)
+    }
+
+    /// The relay's process has ended, and knows nobody.
+    pub fn forget(&mut self) {
+        let proven = std::mem::take(&mut self.far).into_iter().filter(|(_, far)| far.proven);
+        self.noted = proven.map(|(addr, _)| (addr, RESETS_MAX)).collect();
     }
 
     pub fn arrives_at_relay(&mut self, addr: SocketAddr, len: usize, proves: bool) {
@@ -46,6 +57,11 @@ impl Addresses {
     }
 
     pub fn relay_sends(&mut self, addr: SocketAddr, packet: &[u8], hostile: bool) {
+        let is_reset = packet.get(1) == Some(&(PacketType::Reset as u8));
+        if let Some(left) = self.noted.get_mut(&addr).filter(|left| is_reset && **left > 0) {
+            *left -= 1;
+            return;
+        }
         let far = self.far.entry(addr).or_default();
         far.sent += packet.len();
         let times = if hostile { 1 } else { 3 };

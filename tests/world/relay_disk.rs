@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use queqiao::base::{Name, Query, Row};
+use queqiao::base::{LetterId, Name, PublicKey, Query, Row};
 use queqiao::relay::{KeptLetter, Mail, Marks, OwedRefusal, Record, Waiting};
 
-/// Everything but the members. What was handed over is there at once; the answer comes later.
 #[derive(Default)]
 pub struct RelayDisk {
+    pub members: Vec<(Name, PublicKey)>,
     letters: BTreeMap<u64, (Name, KeptLetter)>,
     marks: BTreeMap<(Name, Name, u64), Marks>,
     refusals: Vec<OwedRefusal>,
@@ -15,9 +15,16 @@ pub struct RelayDisk {
 }
 
 impl RelayDisk {
-    pub fn apply(&mut self, record: &Record) {
+    /// `false` if the record contradicts what is there.
+    pub fn apply(&mut self, record: &Record) -> bool {
         match record {
-            Record::Member { .. } => {}
+            Record::Member { name, key } => {
+                let taken = self.members.iter().any(|(known, owner)| known == name || owner == key);
+                if taken {
+                    return self.members.contains(&(name.clone(), *key));
+                }
+                self.members.push((name.clone(), *key));
+            }
             Record::Letters { to, letters } => {
                 for letter in letters {
                     let earlier = self.letters.insert(letter.place, (to.clone(), letter.clone()));
@@ -29,7 +36,9 @@ impl RelayDisk {
                 if let Some(marks) = marks {
                     let key = (marks.from.clone(), marks.to.clone(), marks.outbox.0);
                     let earlier = self.marks.insert(key, marks.clone());
-                    let rose = earlier.is_none_or(|e| e.delivered <= marks.delivered && e.read <= marks.read);
+                    let rose = earlier.is_none_or(|e| {
+                        e.accepted <= marks.accepted && e.delivered <= marks.delivered && e.read <= marks.read
+                    });
                     assert!(rose, "watermarks only rise");
                 }
             }
@@ -40,6 +49,7 @@ impl RelayDisk {
             Record::Heard(owed) => self.refusals.retain(|kept| kept != owed),
             Record::Clock(clock) => self.clock = *clock,
         }
+        true
     }
 
     pub fn load(&self, query: &Query) -> Vec<Row> {
@@ -74,6 +84,13 @@ impl RelayDisk {
             marks: self.marks.values().cloned().collect(),
             refusals: self.refusals.clone(),
         }
+    }
+
+    /// Whether a letter waits, or its author is still to be told that it was refused.
+    pub fn answers_for(&self, to: &str, id: LetterId) -> bool {
+        let waits = |(owner, letter): &(Name, KeptLetter)| letter.id == id && owner.as_str() == to;
+        let owed = |owed: &OwedRefusal| owed.id == id && owed.to.as_str() == to;
+        self.letters.values().any(waits) || self.refusals.iter().any(owed)
     }
 
     /// Letters that wait.
