@@ -227,11 +227,19 @@ impl Queue {
     /// The recipient stored every letter of this outbox up to `through`; `None` if this takes none out.
     pub(super) fn stored(&mut self, author: Author, outbox: OutboxId, through: u64) -> Option<Stored> {
         let mut stored = Stored::default();
-        for at in 0..self.handed.len() {
-            let slot = &mut self.handed[at];
-            let matches =
-                |e: &mut Entry| e.author == author && e.id.outbox == outbox && e.id.number <= through;
-            let Some(entry) = slot.take_if(matches) else { continue };
+        if self.shares.get(&author).is_none_or(|share| share.letters == 0) {
+            return None;
+        }
+        for slot in 0..self.handed.len() {
+            let Some(entry) = &self.handed[slot] else { continue };
+            if entry.author != author || entry.id.outbox != outbox {
+                continue;
+            }
+            // The numbers of one outbox stand here in rising order.
+            if entry.id.number > through {
+                break;
+            }
+            let Some(entry) = self.handed[slot].take() else { continue };
             stored.count += 1;
             stored.number = stored.number.max(entry.id.number);
             stored.places.extend(entry.place());
