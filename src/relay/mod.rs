@@ -37,7 +37,7 @@ pub use limits::Limits;
 use mailbox::{Post, Tickets};
 use members::{MemberId, Members};
 use names::Registrations;
-pub use records::{KeptLetter, Mail, Marks, OwedRefusal, Record, Waiting};
+pub use records::{KeptLetter, Mail, Marks, OwedRefusal, Record, SessionNote, Waiting};
 use sessions::{Sessions, Slot};
 
 /// What a relay is made with.
@@ -49,7 +49,7 @@ pub struct Config {
     pub access_secret: [u8; 32],
     /// The members as the disk has them.
     pub members: Vec<(Name, PublicKey)>,
-    /// The mail as the disk has it.
+    /// Everything else as the disk has it.
     pub mail: Mail,
     /// The bounds.
     pub limits: Limits,

@@ -20,7 +20,7 @@ pub(super) const KIND: Kind = Kind {
     // `QQIB`.
     application_id: 0x5151_4942,
     schema_version: 1,
-    schema: "
+    schema: &["
 CREATE TABLE outbox(one INTEGER PRIMARY KEY CHECK (one = 1), id INTEGER NOT NULL) STRICT;
 CREATE TABLE peers(
   id INTEGER PRIMARY KEY,
@@ -64,7 +64,7 @@ CREATE TABLE letters(
 ) STRICT;
 CREATE UNIQUE INDEX letters_by_request ON letters(request) WHERE request IS NOT NULL;
 CREATE INDEX letters_unshown ON letters(id) WHERE way = 1 AND shown = 0;
-CREATE INDEX letters_untold ON letters(id) WHERE way = 0 AND shown = 0 AND refused IS NOT NULL;",
+CREATE INDEX letters_untold ON letters(id) WHERE way = 0 AND shown = 0 AND refused IS NOT NULL;"],
 };
 
 /// Conversations and senders' outboxes loaded at start, newest first: what the client's tables hold.
