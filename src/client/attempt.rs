@@ -9,6 +9,8 @@ use std::time::Duration;
 use crate::base::{Carrier, ConnId, Path, Rng, Tick};
 use crate::session::{Initiator, KeyQuery};
 
+use super::uplink::Out;
+
 /// When each packet of a UDP attempt is sent, in milliseconds after the first.
 const SCHEDULE_MS: [u64; 6] = [0, 250, 500, 1_000, 2_000, 4_000];
 /// How long an attempt may take in all.
@@ -154,6 +156,21 @@ impl Attempt {
     pub(super) fn doubts_key(&self) -> bool {
         let asks = self.carrier == Carrier::Tcp || self.sent > CHECK_KEY_FROM;
         asks && matches!(self.stage, Stage::Shaking(_, None))
+    }
+
+    /// Sends the stage's packets.
+    pub(super) fn send(&self, path: Path, out: &mut Out) {
+        match &self.stage {
+            Stage::Querying(query) => out.send(path, query.packet()),
+            Stage::Shaking(initiator, check) => {
+                // The question first: a relay with another key closes a TCP connection whose handshake it cannot read.
+                if let Some(check) = check {
+                    out.send(path, check.packet());
+                }
+                out.send(path, initiator.packet());
+            }
+            Stage::Connecting | Stage::Ready => {}
+        }
     }
 
     /// Lets time pass.

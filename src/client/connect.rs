@@ -29,6 +29,8 @@ const SILENT: Duration = Duration::from_secs(3);
 /// Pauses between rounds: the first, and the longest.
 const BACKOFF_MIN: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// Within this time after a relay that stops in good order is tried again.
+const SOON: Duration = Duration::from_millis(250);
 /// Probe time-outs in a row after which a UDP path is taken for dead.
 const STALLED_PTOS_UDP: u32 = 4;
 /// Missed probes after which a TCP path is taken for dead: about 10 s.
@@ -86,6 +88,15 @@ impl Connecting {
         self.failures = self.failures.max(self.early_ends);
         self.early_ends = if early { self.early_ends.saturating_add(1) } else { 0 };
         self.back_off(now, rng);
+    }
+
+    /// The relay has said that it goes, perhaps to run again at once: the next round begins soon, though not everybody's
+    /// in the same moment, unless sessions have ended early before. To be called after [`Connecting::session_ended`].
+    pub(super) fn hasten(&mut self, now: Tick, rng: &mut Rng) {
+        if self.early_ends == 0 {
+            self.failures = 0;
+            self.next_round_at = Some(now + Duration::from_micros(rng.below(SOON.as_micros() as u64)));
+        }
     }
 
     /// What was learned about how the relay is reached has changed: the next round begins at once.
@@ -353,7 +364,7 @@ impl Uplink {
                     {
                         *check = Some(KeyQuery::new(path.carrier(), &mut shared.rng));
                     }
-                    send_stage(attempt, path, out);
+                    attempt.send(path, out);
                 }
                 Step::GiveUp => {
                     let attempt = self.connecting.attempts.remove(place);
@@ -568,20 +579,6 @@ impl Uplink {
         if !self.stopped {
             self.pursue(now, shared, out);
         }
-    }
-}
-
-fn send_stage(attempt: &Attempt, path: Path, out: &mut Out) {
-    match &attempt.stage {
-        Stage::Querying(query) => out.send(path, query.packet()),
-        Stage::Shaking(initiator, check) => {
-            // The question first: a relay with another key closes a TCP connection whose handshake it cannot read.
-            if let Some(check) = check {
-                out.send(path, check.packet());
-            }
-            out.send(path, initiator.packet());
-        }
-        Stage::Connecting | Stage::Ready => {}
     }
 }
 

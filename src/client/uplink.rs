@@ -194,6 +194,9 @@ impl Uplink {
             out.show(Event::Replaced { relay: self.spec.addr.clone() });
         }
         self.lose(now, shared, out);
+        if code == close::GOING_AWAY {
+            self.connecting.hasten(now.tick, &mut shared.rng);
+        }
     }
 
     /// The session is gone for good; a new one is tried for after a while.
