@@ -10,7 +10,8 @@
 //!
 //! Files: `sessions` (who is connected), `conns` (TCP connections and their time limits), `names` (signing in),
 //! `letters` (routing), `queue` and `flows` (the two ends of a letter's way), `mailbox` (between queues and disk),
-//! `receipts` (what senders are told), `records` (what the disk keeps), `notes` (what a restart tells lost sessions),
+//! `receipts` (what senders are told), `recent` (what letters
+//! said that come again), `records` (what the disk keeps), `notes` (what a restart tells lost sessions),
 //! `members`, `limits`, `deadlines`.
 
 mod conns;
@@ -24,10 +25,11 @@ mod names;
 mod notes;
 mod queue;
 mod receipts;
+mod recent;
 mod records;
 mod sessions;
 
-use crate::base::{Core, Input, Name, Now, Outputs, Path, PublicKey, Rng, Tick};
+use crate::base::{Core, Input, LetterId, Name, Now, Outputs, Path, PublicKey, Rng, Tick};
 use crate::peer::Peer;
 use crate::session::{AccessSecret, HandshakeLimits, Identity, Responder};
 
@@ -74,6 +76,13 @@ pub enum Event {
     SignedIn(Name),
     /// A member's session ended.
     SignedOut(Name),
+    /// A member sent other letters under ids it had used; told ten times a second at most.
+    Changed {
+        /// Who.
+        from: Name,
+        /// What the letter that was refused is called.
+        id: LetterId,
+    },
     /// Every session was told to end.
     Stopped,
 }
@@ -138,6 +147,7 @@ pub struct Relay {
     echo_name: Name,
     deadlines: Deadlines<Timer>,
     resets: Bucket,
+    changed: Bucket,
     notes: Notes,
     /// Reused: a message being read, one being written, and packets being answered.
     incoming: Vec<u8>,
@@ -167,6 +177,7 @@ impl Relay {
             places,
             deadlines: Deadlines::new(),
             resets: Bucket::default(),
+            changed: Bucket::default(),
             notes: Notes::default(),
             incoming: Vec::new(),
             outgoing: Vec::new(),

@@ -73,7 +73,7 @@ const ROWS_LOADED_MAX: u32 = 65_536;
 /// Refusals loaded at start that a killed process did not tell; more are told by the runs after it.
 const REFUSALS_LOADED_MAX: u32 = 1_024;
 /// What the column `refused` may say.
-const REASONS: [Reason; 7] = [
+const REASONS: [Reason; 8] = [
     Reason::Unknown,
     Reason::Offline,
     Reason::Full,
@@ -81,6 +81,7 @@ const REASONS: [Reason; 7] = [
     Reason::Blocked,
     Reason::Behind,
     Reason::Expired,
+    Reason::Taken,
 ];
 
 /// Sent, in the column `way`.
