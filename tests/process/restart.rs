@@ -1,8 +1,5 @@
 //! A relay that dies or stops, and runs again: who notices, and when.
 
-use std::thread;
-use std::time::Duration;
-
 use rusqlite::{Connection, OpenFlags};
 
 use crate::world::{Home, Running, SOON};
@@ -16,16 +13,11 @@ fn noted(home: &Home) -> u32 {
     db.query_row("SELECT count(*) FROM sessions", [], |row| row.get(0)).unwrap()
 }
 
-/// Waits until it holds; far longer than it can take.
-fn poll(what: &str, holds: impl Fn() -> bool) {
-    let pause = Duration::from_millis(20);
-    assert!(
-        (0..1_500).any(|_| holds() || {
-            thread::sleep(pause);
-            false
-        }),
-        "not within 30 s: {what}"
-    );
+/// Asks the relay for its pulse until it has noted every one of us; it does so within a second.
+fn until_noted(home: &Home, relay: &str) {
+    let all = || noted(home) == NAMES.len() as u32;
+    let pulse = || home.run(&["ping", relay, "--udp", "--count", "1"]).with(0);
+    assert!((0..500).any(|_| all() || pulse().out.is_empty()), "the sessions are not noted");
 }
 
 fn gets_a_letter(home: &Home, listener: &mut Running, name: &str, text: &str) {
@@ -41,7 +33,7 @@ fn row_31_idle_clients_of_a_killed_relay_are_back_soon_after_it_runs_again() {
     let addr = relay.udp.to_string();
     home.book(&NAMES, &addr);
     let mut listeners = NAMES.map(|name| home.listen(name, &["--udp"]));
-    poll("the sessions are noted", || noted(&home) == NAMES.len() as u32);
+    until_noted(&home, &addr);
     relay.running.kill();
     let mut again = home.command(&["relay", "--data", "kept", "--bind", &addr]);
     again.env("RUST_LOG", "queqiao=debug");
