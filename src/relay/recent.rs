@@ -5,10 +5,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::flows::FlowId;
 
-/// Letters remembered of each author, over all its conversations, 40 bytes each: twice what a client has on its way to
+/// Letters remembered of each author, over all its conversations, 40 bytes each: as many as a client has on its way to
 /// one recipient. A letter that comes again when it is forgotten, or after a restart of the relay, counts as the same:
 /// the first one stands, and the second is delivered to nobody.
-const RECENT_MAX: usize = 512;
+const RECENT_MAX: usize = 256;
 
 /// Digests of letters that were taken, the newest last. Whoever made two letters with one digest would deceive nobody
 /// but itself.
