@@ -210,6 +210,12 @@ fn jittered(ms: u64, rng: &mut Rng) -> Duration {
     Duration::from_micros(ms * 900 + rng.below(ms * 200 + 1))
 }
 
+/// Half of it to all of it: so that not all clients of a relay come back in the same moment.
+pub(super) fn pause(longest: Duration, rng: &mut Rng) -> Duration {
+    let micros = longest.as_micros() as u64;
+    Duration::from_micros(micros / 2 + rng.below(micros / 2 + 1))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,11 +16,13 @@ use crate::peer::{Begin, Peer, Role};
 use crate::session::{Answered, Established, Hello, Initiator, KeyQuery, Lifetime};
 
 use super::api::{Carriers, Event, Record, Unreached};
-use super::attempt::{Attempt, Stage, Step};
+use super::attempt::{Attempt, Stage, Step, pause};
 use super::uplink::{Out, Shared, Told, Uplink, close_conn};
 
 /// A TCP connection is opened beside UDP after this time.
 const TCP_CONNECT_AFTER: Duration = Duration::from_millis(250);
+/// A TCP connection that was refused or broke is tried for again within this time, for as long as UDP is.
+const TCP_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// With TCP refused and UDP silent for this long, the user is told that no relay answers: within a second. The same where
 /// only UDP may be used and it is refused.
 const SILENT_AND_REFUSED: Duration = Duration::from_millis(900);
@@ -75,10 +77,9 @@ pub(super) struct Connecting {
 impl Connecting {
     /// The next round begins after a pause that doubles with each failure.
     pub(super) fn back_off(&mut self, now: Tick, rng: &mut Rng) {
-        let pause = (BACKOFF_MIN * (1 << self.failures.min(5))).min(BACKOFF_MAX);
+        let longest = (BACKOFF_MIN * (1 << self.failures.min(5))).min(BACKOFF_MAX);
         self.failures = self.failures.saturating_add(1);
-        let micros = pause.as_micros() as u64;
-        self.next_round_at = Some(now + Duration::from_micros(micros / 2 + rng.below(micros / 2 + 1)));
+        self.next_round_at = Some(now + pause(longest, rng));
         self.end_round();
     }
 
@@ -346,6 +347,10 @@ impl Uplink {
             } else {
                 self.connecting.hasten_silence(now.tick);
             }
+        }
+        if !self.connecting.attempts.is_empty() && self.connecting.round != Some(Round::Rekey) {
+            let again = now.tick + pause(TCP_AGAIN_AFTER, &mut shared.rng);
+            self.connecting.tcp_at.get_or_insert(again);
         }
         self.end_failed_round(now.tick, shared, out);
     }

@@ -312,6 +312,26 @@ fn row_31_clients_of_a_relay_that_stops_in_good_order_are_back_within_a_second()
     }
 }
 
+/// UDP does not get through, so no reset does either; the connection tells that the relay died, and is tried for again
+/// while UDP still is.
+#[test]
+fn row_31_a_client_that_has_only_tcp_is_back_soon_after_the_relay_runs_again() {
+    for carriers in [Carriers::Auto, Carriers::Tcp] {
+        let (mut world, tom, jack) = talking(carriers, millis(20));
+        hole(&mut world, tom, true, true);
+        say(&mut world, tom, "JACK", secs(5));
+        for down in [Duration::ZERO, millis(300), secs(1), secs(3)] {
+            world.run_for(secs(60));
+            world.restart_relay(down);
+            let (start, letter) = (world.now, world.send(jack, "TOM", "hello"));
+            assert!(world.run_until(secs(30), |w| delivered(w, letter)), "{carriers:?} {down:?}");
+            let took = world.now.since(start + down);
+            println!("{carriers:?}: down for {down:?}, back after {took:?}");
+            assert!(took < millis(1_500) + down, "{carriers:?}: down for {down:?}, back after {took:?}");
+        }
+    }
+}
+
 #[test]
 fn row_12_a_reset_with_another_token_is_not_believed() {
     let (mut world, tom, _) = talking(Carriers::Auto, millis(20));
