@@ -16,11 +16,13 @@ use crate::peer::{Begin, Peer, Role};
 use crate::session::{Answered, Established, Hello, Initiator, KeyQuery, Lifetime};
 
 use super::api::{Carriers, Event, Record, Unreached};
-use super::attempt::{Attempt, Stage, Step};
+use super::attempt::{Attempt, Stage, Step, pause};
 use super::uplink::{Out, Shared, Told, Uplink, close_conn};
 
 /// A TCP connection is opened beside UDP after this time.
 const TCP_CONNECT_AFTER: Duration = Duration::from_millis(250);
+/// A TCP connection that was refused or broke is tried for again within this time, for as long as UDP is.
+const TCP_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// With TCP refused and UDP silent for this long, the user is told that no relay answers: within a second. The same where
 /// only UDP may be used and it is refused.
 const SILENT_AND_REFUSED: Duration = Duration::from_millis(900);
@@ -29,6 +31,8 @@ const SILENT: Duration = Duration::from_secs(3);
 /// Pauses between rounds: the first, and the longest.
 const BACKOFF_MIN: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// Within this time after a relay that stops in good order is tried again.
+const SOON: Duration = Duration::from_millis(250);
 /// Probe time-outs in a row after which a UDP path is taken for dead.
 const STALLED_PTOS_UDP: u32 = 4;
 /// Missed probes after which a TCP path is taken for dead: about 10 s.
@@ -73,10 +77,9 @@ pub(super) struct Connecting {
 impl Connecting {
     /// The next round begins after a pause that doubles with each failure.
     pub(super) fn back_off(&mut self, now: Tick, rng: &mut Rng) {
-        let pause = (BACKOFF_MIN * (1 << self.failures.min(5))).min(BACKOFF_MAX);
+        let longest = (BACKOFF_MIN * (1 << self.failures.min(5))).min(BACKOFF_MAX);
         self.failures = self.failures.saturating_add(1);
-        let micros = pause.as_micros() as u64;
-        self.next_round_at = Some(now + Duration::from_micros(micros / 2 + rng.below(micros / 2 + 1)));
+        self.next_round_at = Some(now + pause(longest, rng));
         self.end_round();
     }
 
@@ -86,6 +89,15 @@ impl Connecting {
         self.failures = self.failures.max(self.early_ends);
         self.early_ends = if early { self.early_ends.saturating_add(1) } else { 0 };
         self.back_off(now, rng);
+    }
+
+    /// The relay has said that it goes, perhaps to run again at once: the next round begins soon, though not everybody's
+    /// in the same moment, unless sessions have ended early before. To be called after [`Connecting::session_ended`].
+    pub(super) fn hasten(&mut self, now: Tick, rng: &mut Rng) {
+        if self.early_ends == 0 {
+            self.failures = 0;
+            self.next_round_at = Some(now + Duration::from_micros(rng.below(SOON.as_micros() as u64)));
+        }
     }
 
     /// What was learned about how the relay is reached has changed: the next round begins at once.
@@ -336,6 +348,10 @@ impl Uplink {
                 self.connecting.hasten_silence(now.tick);
             }
         }
+        if !self.connecting.attempts.is_empty() && self.connecting.round != Some(Round::Rekey) {
+            let again = now.tick + pause(TCP_AGAIN_AFTER, &mut shared.rng);
+            self.connecting.tcp_at.get_or_insert(again);
+        }
         self.end_failed_round(now.tick, shared, out);
     }
 
@@ -353,7 +369,7 @@ impl Uplink {
                     {
                         *check = Some(KeyQuery::new(path.carrier(), &mut shared.rng));
                     }
-                    send_stage(attempt, path, out);
+                    attempt.send(path, out);
                 }
                 Step::GiveUp => {
                     let attempt = self.connecting.attempts.remove(place);
@@ -568,20 +584,6 @@ impl Uplink {
         if !self.stopped {
             self.pursue(now, shared, out);
         }
-    }
-}
-
-fn send_stage(attempt: &Attempt, path: Path, out: &mut Out) {
-    match &attempt.stage {
-        Stage::Querying(query) => out.send(path, query.packet()),
-        Stage::Shaking(initiator, check) => {
-            // The question first: a relay with another key closes a TCP connection whose handshake it cannot read.
-            if let Some(check) = check {
-                out.send(path, check.packet());
-            }
-            out.send(path, initiator.packet());
-        }
-        Stage::Connecting | Stage::Ready => {}
     }
 }
 

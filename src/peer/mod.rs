@@ -8,6 +8,7 @@
 //!
 //! Invariant: every packet that leaves has a number never used before and was paid for on its path.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use smallvec::SmallVec;
@@ -130,6 +131,16 @@ impl Peer {
     /// Where packets leave; none if every path is gone.
     pub const fn path(&self) -> Option<Path> {
         self.paths.current()
+    }
+
+    /// The address over UDP where the other end has shown that it is, if packets leave there, and the index that its
+    /// packets come under.
+    pub fn proven_at(&self) -> Option<(SocketAddr, u32)> {
+        let path = self.path().filter(|path| self.paths.is_proven(*path))?;
+        match (path, self.keyring.sealing_keys()) {
+            (Path::Udp(addr), Some(keys)) => Some((addr, keys.local_index)),
+            _ => None,
+        }
     }
 
     /// The link, to be looked at.

@@ -1,5 +1,6 @@
 //! What a relay keeps on disk, and what it finds there when it starts.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::base::{LetterId, Name, OutboxId, PublicKey};
@@ -40,6 +41,13 @@ pub enum Record {
     Heard(OwedRefusal),
     /// The relay's own clock: so many milliseconds has it run in all.
     Clock(u64),
+    /// Where sessions are, for the relay that runs after this one. Nothing waits for it.
+    Sessions {
+        /// New ones, and those that have moved.
+        noted: Vec<SessionNote>,
+        /// Indexes that lead nowhere any more.
+        ended: Vec<u32>,
+    },
 }
 
 impl Record {
@@ -48,6 +56,7 @@ impl Record {
         match self {
             Record::Letters { letters, .. } => letters.iter().map(|l| l.message.len() + 128).sum(),
             Record::Progress { stored, .. } => 256 + stored.len() * 8,
+            Record::Sessions { noted, ended } => 256 + noted.len() * 64 + ended.len() * 4,
             _ => 256,
         }
     }
@@ -135,7 +144,16 @@ pub struct Waiting {
     pub last_since: u64,
 }
 
-/// All mail as the disk has it when a relay starts; the letters themselves stay there.
+/// Where the other end of a session is, over UDP: it has proved that it is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SessionNote {
+    /// Its address.
+    pub addr: SocketAddr,
+    /// The index its packets come under; the token of a RESET follows from it and the relay's key.
+    pub index: u32,
+}
+
+/// Everything but the members as the disk has it when a relay starts; the letters themselves stay there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mail {
     /// Where the relay's own clock goes on, in milliseconds.
@@ -148,4 +166,6 @@ pub struct Mail {
     pub marks: Vec<Marks>,
     /// Refusals whose authors have not heard of them.
     pub refusals: Vec<OwedRefusal>,
+    /// Where the sessions of the relay before this one were.
+    pub sessions: Vec<SessionNote>,
 }

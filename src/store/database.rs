@@ -21,14 +21,14 @@ pub(super) struct Kind {
     /// The number of `schema`, in SQLite's `user_version`. A change of the layout adds one, and a step from the number
     /// before.
     pub(super) schema_version: u32,
-    /// The layout.
-    pub(super) schema: &'static str,
+    /// The layout, in parts.
+    pub(super) schema: &'static [&'static str],
 }
 
 /// SQLite's header up to and with the application id (SQLite file format, section 1.3).
 const HEADER_LEN: usize = 100;
-/// Every page of a file up to this size is checked at start, which takes about 0.2 s; of a larger one SQLite names a
-/// damaged page when it meets it.
+/// Everything in a file up to this size is checked at start, which takes about 0.2 s; of a larger one SQLite names a
+/// damaged page, and we a damaged row, when it is met.
 const CHECKED_LEN_MAX: u64 = 64 << 20;
 /// A reader of the history holds its lock for milliseconds.
 const BUSY_MAX: Duration = Duration::from_secs(5);
@@ -73,6 +73,13 @@ pub(super) fn open_to_read(path: &Path, kind: &Kind) -> Result<Option<Connection
     Ok(Some(db))
 }
 
+/// A database that is gone with its process.
+pub(super) fn open_in_memory(kind: &Kind) -> rusqlite::Result<Connection> {
+    let mut db = Connection::open_in_memory()?;
+    create(&mut db, kind)?;
+    Ok(db)
+}
+
 /// Whether there is anything in the file `path`.
 pub(super) fn exists(path: &Path) -> bool {
     path.metadata().is_ok_and(|found| found.len() > 0)
@@ -87,7 +94,9 @@ fn is_empty(db: &Connection) -> rusqlite::Result<bool> {
 
 fn create(db: &mut Connection, kind: &Kind) -> rusqlite::Result<()> {
     let tx = db.transaction()?;
-    tx.execute_batch(kind.schema)?;
+    for part in kind.schema {
+        tx.execute_batch(part)?;
+    }
     tx.pragma_update(None, "application_id", kind.application_id)?;
     tx.pragma_update(None, "user_version", kind.schema_version)?;
     tx.commit()?;
@@ -95,8 +104,13 @@ fn create(db: &mut Connection, kind: &Kind) -> rusqlite::Result<()> {
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
 
+/// Whether everything in the file is checked at start.
+pub(super) fn is_checked_whole(path: &Path) -> bool {
+    path.metadata().is_ok_and(|found| found.len() <= CHECKED_LEN_MAX)
+}
+
 fn check_pages(path: &Path, db: &Connection) -> Result<(), Phrase> {
-    if path.metadata().is_ok_and(|found| found.len() > CHECKED_LEN_MAX) {
+    if !is_checked_whole(path) {
         return Ok(());
     }
     let check = db.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
@@ -118,7 +132,7 @@ fn check_pragmas(path: &Path, kind: &Kind, db: &Connection) -> Result<(), Phrase
 }
 
 /// Looks at the header without SQLite, which would write beside a file that it opens.
-pub(super) fn check_header(path: &Path, kind: &Kind) -> Result<(), Phrase> {
+fn check_header(path: &Path, kind: &Kind) -> Result<(), Phrase> {
     if !exists(path) {
         return Ok(());
     }
@@ -137,12 +151,7 @@ pub(super) fn check_header(path: &Path, kind: &Kind) -> Result<(), Phrase> {
 }
 
 /// Whether these numbers of a header are those of a file of ours, in a layout we know.
-pub(super) fn check_made_by_us(
-    path: &Path,
-    kind: &Kind,
-    application_id: u32,
-    version: u32,
-) -> Result<(), Phrase> {
+fn check_made_by_us(path: &Path, kind: &Kind, application_id: u32, version: u32) -> Result<(), Phrase> {
     if application_id != kind.application_id {
         return Err(Phrase::new("store-not-database").with("file", path.display()));
     }

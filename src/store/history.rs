@@ -20,7 +20,7 @@ pub(super) const KIND: Kind = Kind {
     // `QQIB`.
     application_id: 0x5151_4942,
     schema_version: 1,
-    schema: "
+    schema: &["
 CREATE TABLE outbox(one INTEGER PRIMARY KEY CHECK (one = 1), id INTEGER NOT NULL) STRICT;
 CREATE TABLE peers(
   id INTEGER PRIMARY KEY,
@@ -64,7 +64,7 @@ CREATE TABLE letters(
 ) STRICT;
 CREATE UNIQUE INDEX letters_by_request ON letters(request) WHERE request IS NOT NULL;
 CREATE INDEX letters_unshown ON letters(id) WHERE way = 1 AND shown = 0;
-CREATE INDEX letters_untold ON letters(id) WHERE way = 0 AND shown = 0 AND refused IS NOT NULL;",
+CREATE INDEX letters_untold ON letters(id) WHERE way = 0 AND shown = 0 AND refused IS NOT NULL;"],
 };
 
 /// Conversations and senders' outboxes loaded at start, newest first: what the client's tables hold.
@@ -73,7 +73,7 @@ const ROWS_LOADED_MAX: u32 = 65_536;
 /// Refusals loaded at start that a killed process did not tell; more are told by the runs after it.
 const REFUSALS_LOADED_MAX: u32 = 1_024;
 /// What the column `refused` may say.
-const REASONS: [Reason; 7] = [
+const REASONS: [Reason; 8] = [
     Reason::Unknown,
     Reason::Offline,
     Reason::Full,
@@ -81,6 +81,7 @@ const REASONS: [Reason; 7] = [
     Reason::Blocked,
     Reason::Behind,
     Reason::Expired,
+    Reason::Taken,
 ];
 
 /// Sent, in the column `way`.

@@ -24,6 +24,9 @@ mod member;
 mod members_table;
 mod pins;
 mod relay;
+mod sessions_table;
+mod sums;
+mod waiting_table;
 mod worker;
 
 pub use archive::{Archive, Unshown};

@@ -4,21 +4,29 @@
 //! | --- | --- |
 //! | `lock` | the process that has the folder |
 //! | `relay.key` | the relay's private key |
-//! | `relay.sqlite` | its members, and letters that wait for them |
+//! | `relay.sqlite` | its members, letters that wait for them, and where its sessions were |
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rusqlite::TransactionBehavior;
+use rusqlite::{Connection, TransactionBehavior};
 
-use super::database::{self, fault};
+use super::database::{self, Kind, fault, phrase};
 use super::files::create_folder;
 use super::keyfile;
 use super::lock::{FolderLock, LockError};
-use super::mail_table;
-use super::members_table::MembersTable;
+use super::waiting_table::{self, Changes};
 use super::worker::{Backend, Fault};
+use super::{mail_table, members_table, sessions_table};
 use crate::base::{Name, Phrase, PublicKey, Query, Row};
 use crate::relay::{Mail, Record};
+
+/// The layout of a relay's database.
+const KIND: Kind = Kind {
+    // `QQIA`.
+    application_id: 0x5151_4941,
+    schema_version: 1,
+    schema: &[members_table::SCHEMA, mail_table::SCHEMA, waiting_table::SCHEMA, sessions_table::SCHEMA],
+};
 
 /// What a relay starts with.
 #[derive(Clone, PartialEq, Eq)]
@@ -27,7 +35,7 @@ pub struct RelayState {
     pub private_key: [u8; 32],
     /// Every member, by name.
     pub members: Vec<(Name, PublicKey)>,
-    /// The mail, the letters themselves apart.
+    /// Everything else, the letters themselves apart.
     pub mail: Mail,
 }
 
@@ -41,7 +49,8 @@ impl std::fmt::Debug for RelayState {
 /// A relay's folder, held by this process; the backend of its [`super::Worker`].
 #[derive(Debug)]
 pub struct RelayStore {
-    database: MembersTable,
+    path: PathBuf,
+    db: Connection,
     _lock: Option<FolderLock>,
 }
 
@@ -62,13 +71,14 @@ impl RelayStore {
             LockError::Held(pid) => Phrase::new("relay-busy").with("folder", dir.display()).with("pid", pid),
             LockError::System(phrase) => phrase,
         })?;
-        let (key_path, database_path) = (dir.join("relay.key"), dir.join("relay.sqlite"));
+        let (key_path, path) = (dir.join("relay.key"), dir.join("relay.sqlite"));
         let known_key = keyfile::load(&key_path)?;
-        if known_key.is_some() && !database::exists(&database_path) {
-            return Err(Phrase::new("store-database-missing").with("file", database_path.display()));
+        if known_key.is_some() && !database::exists(&path) {
+            return Err(Phrase::new("store-database-missing").with("file", path.display()));
         }
         // The database comes first, so that a key without one is never the trace of a crash.
-        let (table, members) = MembersTable::open(&database_path)?;
+        let db = database::open(&path, &KIND)?;
+        let members = members_table::read_members(&db, &path)?;
         let private_key = match known_key {
             Some(key) => key,
             None if members.is_empty() => {
@@ -78,8 +88,8 @@ impl RelayStore {
             }
             None => return Err(Phrase::new("store-key-missing").with("file", key_path.display())),
         };
-        let mail = mail_table::read_mail(&table.db, &table.path)?;
-        let store = RelayStore { database: table, _lock: Some(lock) };
+        let mail = mail_table::read_mail(&db, &path)?;
+        let store = RelayStore { path, db, _lock: Some(lock) };
         Ok((store, RelayState { private_key, members, mail }))
     }
 
@@ -88,28 +98,31 @@ impl RelayStore {
     /// # Errors
     /// What SQLite says; it needs memory only.
     pub fn in_memory(private_key: [u8; 32]) -> Result<(RelayStore, RelayState), Phrase> {
-        let store = RelayStore { database: MembersTable::in_memory()?, _lock: None };
+        let path = PathBuf::from(":memory:");
+        let db = database::open_in_memory(&KIND).map_err(|error| phrase(&path, &error))?;
+        let store = RelayStore { path, db, _lock: None };
         Ok((store, RelayState { private_key, members: Vec::new(), mail: Mail::default() }))
     }
 }
 
 impl Backend<Record> for RelayStore {
     fn commit(&mut self, records: &[Record], refused: &mut Vec<usize>) -> Result<(), Fault> {
-        let MembersTable { path, db } = &mut self.database;
         let committed = (|| {
-            let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let mut changes = Changes::default();
             for (index, record) in records.iter().enumerate() {
-                if !mail_table::apply(&tx, record)? {
+                if !mail_table::apply(&tx, record, &mut changes)? {
                     refused.push(index);
                 }
             }
+            changes.write(&tx)?;
             tx.commit()
         })();
-        committed.map_err(|error| fault(path, &error))
+        committed.map_err(|error| fault(&self.path, &error))
     }
 
     fn load(&mut self, query: &Query) -> Result<Vec<Row>, Fault> {
-        mail_table::load(&self.database.db, &self.database.path, query)
+        mail_table::load(&self.db, &self.path, query)
     }
 
     fn weight(record: &Record) -> usize {

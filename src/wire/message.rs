@@ -43,7 +43,7 @@ pub const NEAREST_MAX: usize = 3;
 pub enum Reason {
     /// No member has that name.
     Unknown,
-    /// The member is not online, or was lost before it answered.
+    /// The member is not online. Reserved: no relay refuses a letter for that since there are mailboxes.
     Offline,
     /// The recipient's queue is full.
     Full,
@@ -55,9 +55,11 @@ pub enum Reason {
     Behind,
     /// Its recipient did not come for it in time.
     Expired,
+    /// Another letter was taken under this id, which stands: an old copy of the sender's outbox is at work.
+    Taken,
 }
 
-const REASONS: [(Reason, u8, &str); 7] = [
+const REASONS: [(Reason, u8, &str); 8] = [
     (Reason::Unknown, 1, "unknown"),
     (Reason::Offline, 2, "offline"),
     (Reason::Full, 3, "full"),
@@ -65,6 +67,7 @@ const REASONS: [(Reason, u8, &str); 7] = [
     (Reason::Blocked, 5, "blocked"),
     (Reason::Behind, 6, "behind"),
     (Reason::Expired, 7, "expired"),
+    (Reason::Taken, 8, "taken"),
 ];
 
 impl Reason {

@@ -17,6 +17,7 @@ mod outbox;
 mod presence;
 mod reach;
 mod relay;
+mod restart;
 mod send;
 mod terminal;
 mod trust;

@@ -68,6 +68,7 @@ refused-too-long = Not delivered: the letter is longer than the relay takes
 refused-blocked = Not delivered: { $who } does not take letters from you
 refused-expired = Not delivered: { $who } did not come for it in time
 refused-behind = Not delivered: the letter before it was refused
+refused-taken = Not delivered: an earlier letter to { $who } had its number; send it again
 refused-may-have-arrived = It may have arrived all the same
 refused-nearest = Members with names like it: { $names }
 
@@ -251,6 +252,7 @@ help-relay--mailbox-letters = Letters that wait for one member at most
 help-relay--mailbox-bytes = Bytes of letters that wait for one member at most
 help-relay--pair-letters = Letters of one sender that wait for one member at most
 help-relay--pair-bytes = Bytes of letters of one sender that wait for one member at most
+help-relay--all-mailboxes-bytes = Bytes of letters that wait for all members together at most
 help-chat = Chat: choose a contact and write
 help-chat--contact = Whom to write to first
 help-chat--line = Line by line, also on a terminal

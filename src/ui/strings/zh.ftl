@@ -62,6 +62,7 @@ refused-too-long = 未送达: 消息超过中继允许的长度
 refused-blocked = 未送达: { $who } 不接收您的消息
 refused-expired = 未送达: { $who } 没有在期限内来取
 refused-behind = 未送达: 它前面的一条消息被拒
+refused-taken = 未送达: 发给 { $who } 的另一封信已用过这个编号,请重新发送
 refused-may-have-arrived = 但也可能已经送到
 refused-nearest = 名字相近的成员: { $names }
 
@@ -242,6 +243,7 @@ help-relay--mailbox-letters = 每位成员最多等候的信件数
 help-relay--mailbox-bytes = 每位成员等候信件的最大字节数
 help-relay--pair-letters = 同一发件人给同一成员最多等候的信件数
 help-relay--pair-bytes = 同一发件人给同一成员等候信件的最大字节数
+help-relay--all-mailboxes-bytes = 所有成员等候信件合计的最大字节数
 help-chat = 聊天:选择联系人,写消息
 help-chat--contact = 一开始就和谁聊
 help-chat--line = 在终端上也逐行对话
