@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
+use super::commits::{self, Commits};
 use super::files::{io_phrase, open_private, sync_folder_of};
 use super::worker::Fault;
 use crate::base::Phrase;
@@ -35,14 +36,19 @@ const BUSY_MAX: Duration = Duration::from_secs(5);
 
 /// Opens the file for one writer, and makes it at first use.
 ///
-/// Errors: `store-not-database`, `store-database-damaged`, `store-newer`, or what the system says.
-pub(super) fn open(path: &Path, kind: &Kind) -> Result<Connection, Phrase> {
+/// Errors: `store-not-database`, `store-database-damaged`, `store-newer`, those of [`Commits::open`], or what the system
+/// says.
+pub(super) fn open(path: &Path, kind: &Kind) -> Result<(Connection, Commits), Phrase> {
     check_header(path, kind)?;
+    if !exists(path) {
+        commits::check(path, 0)?;
+    }
     open_private(path).map_err(|error| io_phrase(path, &error))?;
     let told = |error: rusqlite::Error| phrase(path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut db = Connection::open_with_flags(path, flags).map_err(told)?;
     db.busy_timeout(BUSY_MAX).map_err(told)?;
+    commits::keep_log(&db).map_err(told)?;
     let is_new = is_empty(&db).map_err(told)?;
     if !is_new {
         check_pragmas(path, kind, &db)?;
@@ -54,7 +60,8 @@ pub(super) fn open(path: &Path, kind: &Kind) -> Result<Connection, Phrase> {
         sync_folder_of(path).map_err(|error| io_phrase(path, &error))?;
     }
     check_pages(path, &db)?;
-    Ok(db)
+    let commits = Commits::open(path, &mut db)?;
+    Ok((db, commits))
 }
 
 /// Opens the file for reading only, beside whoever writes it; `None` if there is none yet.
@@ -74,10 +81,11 @@ pub(super) fn open_to_read(path: &Path, kind: &Kind) -> Result<Option<Connection
 }
 
 /// A database that is gone with its process.
-pub(super) fn open_in_memory(kind: &Kind) -> rusqlite::Result<Connection> {
+pub(super) fn open_in_memory(kind: &Kind) -> rusqlite::Result<(Connection, Commits)> {
     let mut db = Connection::open_in_memory()?;
     create(&mut db, kind)?;
-    Ok(db)
+    let commits = Commits::in_memory(&db)?;
+    Ok((db, commits))
 }
 
 /// Whether there is anything in the file `path`.
