@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn each_bad_file_is_named_and_left_alone() {
+    fn row_76_each_bad_file_is_named_and_left_alone() {
         let data = tempfile::tempdir().unwrap();
         let dir = data.path().join("members").join(FOLDER);
         drop(open(data.path(), 1).unwrap());
