@@ -30,6 +30,9 @@ use crate::base::Phrase;
 /// Pages in the log from which on a commit moves them into the database: 4 MiB of 4 KiB pages, SQLite's own default.
 const LOG_PAGES: i32 = 1_000;
 
+/// Whoever reads the number while it is written may get half of it, but not so often in a row.
+const READS: u32 = 4;
+
 /// The number in the database, made beside whatever layout it has.
 const TABLE: &str = "
 CREATE TABLE IF NOT EXISTS commits(one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL) STRICT;
@@ -47,11 +50,10 @@ pub(super) struct Commits {
 impl Commits {
     /// Begins with a database that was just opened, after [`keep_log`]. From now on its log is emptied when it is closed.
     ///
-    /// Errors: `store-commits-missing` (`file`, `found`, `known`, `beside`), `store-commits-damaged`, or what the system
-    /// says.
+    /// Errors: those of [`check`].
     pub(super) fn open(path: &Path, db: &mut Connection) -> Result<Commits, Phrase> {
         let told = |error: rusqlite::Error| phrase(path, &error);
-        check(path, count(db).map_err(told)?)?;
+        check(path, db)?;
         let beside_path = beside(path);
         let is_new = !beside_path.exists();
         let beside = open_private(&beside_path).map_err(|error| io_phrase(&beside_path, &error))?;
@@ -136,26 +138,51 @@ pub(super) fn keep_log(db: &Connection) -> rusqlite::Result<()> {
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(drop)
 }
 
-/// Whether a database with `found` commits has all that are known of.
+/// Whether the database has all commits that are known of. To be asked with `found` counted after `known` was read, as
+/// others may write meanwhile.
 ///
-/// Errors: as [`Commits::open`].
-pub(super) fn check(path: &Path, found: u64) -> Result<(), Phrase> {
-    let beside = beside(path);
-    let Some((_, bytes)) = read_small(&beside)? else { return Ok(()) };
-    // A crash at its making, or a full disk, left it empty.
-    if bytes.iter().all(|byte| *byte == 0) {
+/// Errors: `store-commits-missing`.
+fn compare(path: &Path, known: u64, found: u64) -> Result<(), Phrase> {
+    if found >= known {
         return Ok(());
     }
-    let known = str::from_utf8(&bytes).ok().and_then(|text| text.get(..20)?.parse().ok());
-    match known.filter(|known| bytes == line(*known).as_bytes()) {
-        None => Err(Phrase::new("store-commits-damaged").with("file", beside.display())),
-        Some(known) if found >= known => Ok(()),
-        Some(known) => Err(Phrase::new("store-commits-missing")
-            .with("file", path.display())
-            .with("found", found)
-            .with("known", known)
-            .with("beside", beside.display())),
+    Err(Phrase::new("store-commits-missing")
+        .with("file", path.display())
+        .with("found", found)
+        .with("known", known)
+        .with("beside", beside(path).display()))
+}
+
+/// Whether a database that is not there may be made.
+///
+/// Errors: as [`check`].
+pub(super) fn check_none(path: &Path) -> Result<(), Phrase> {
+    compare(path, known(path)?, 0)
+}
+
+/// Whether an open database has all commits that are known of; others may be writing to it.
+///
+/// Errors: `store-commits-missing` (`file`, `found`, `known`, `beside`), `store-commits-damaged`, or what the system says.
+pub(super) fn check(path: &Path, db: &Connection) -> Result<(), Phrase> {
+    let known = known(path)?;
+    compare(path, known, count(db).map_err(|error| phrase(path, &error))?)
+}
+
+/// The number beside the database; 0 if there is none.
+fn known(path: &Path) -> Result<u64, Phrase> {
+    let beside = beside(path);
+    for _ in 0..READS {
+        let Some((_, bytes)) = read_small(&beside)? else { return Ok(0) };
+        // A crash at its making, or a full disk, left it empty.
+        if bytes.iter().all(|byte| *byte == 0) {
+            return Ok(0);
+        }
+        let number = str::from_utf8(&bytes).ok().and_then(|text| text.get(..20)?.parse().ok());
+        if let Some(number) = number.filter(|number| bytes == line(*number).as_bytes()) {
+            return Ok(number);
+        }
     }
+    Err(Phrase::new("store-commits-damaged").with("file", beside.display()))
 }
 
 fn count(db: &Connection) -> rusqlite::Result<u64> {
@@ -295,7 +322,7 @@ mod tests {
             bytes[bit / 8] ^= 1 << (bit % 8);
             let path = dir.path().join("d");
             fs::write(beside(&path), bytes).unwrap();
-            assert_eq!(check(&path, 3).unwrap_err().key(), "store-commits-damaged", "{bit}");
+            assert_eq!(known(&path).unwrap_err().key(), "store-commits-damaged", "{bit}");
         }
     }
 

@@ -36,12 +36,12 @@ const BUSY_MAX: Duration = Duration::from_secs(5);
 
 /// Opens the file for one writer, and makes it at first use.
 ///
-/// Errors: `store-not-database`, `store-database-damaged`, `store-newer`, those of [`Commits::open`], or what the system
+/// Errors: `store-not-database`, `store-database-damaged`, `store-newer`, those of [`commits::check`], or what the system
 /// says.
 pub(super) fn open(path: &Path, kind: &Kind) -> Result<(Connection, Commits), Phrase> {
     check_header(path, kind)?;
     if !exists(path) {
-        commits::check(path, 0)?;
+        commits::check_none(path)?;
     }
     open_private(path).map_err(|error| io_phrase(path, &error))?;
     let told = |error: rusqlite::Error| phrase(path, &error);
@@ -69,7 +69,7 @@ pub(super) fn open(path: &Path, kind: &Kind) -> Result<(Connection, Commits), Ph
 /// Errors: as [`open`].
 pub(super) fn open_to_read(path: &Path, kind: &Kind) -> Result<Option<Connection>, Phrase> {
     if !exists(path) {
-        return Ok(None);
+        return commits::check_none(path).map(|()| None);
     }
     check_header(path, kind)?;
     let told = |error: rusqlite::Error| phrase(path, &error);
@@ -77,6 +77,7 @@ pub(super) fn open_to_read(path: &Path, kind: &Kind) -> Result<Option<Connection
     let db = Connection::open_with_flags(path, flags).map_err(told)?;
     db.busy_timeout(BUSY_MAX).map_err(told)?;
     check_pragmas(path, kind, &db)?;
+    commits::check(path, &db)?;
     Ok(Some(db))
 }
 
@@ -183,10 +184,23 @@ pub(super) fn phrase(path: &Path, error: &rusqlite::Error) -> Phrase {
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
             Phrase::new("store-not-permitted").with("file", file).with("cause", error)
         }
-        Some(ErrorCode::SystemIoFailure | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+        Some(ErrorCode::SystemIoFailure) => {
+            Phrase::new("store-io").with("file", file).with("cause", io_cause(error))
+        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             Phrase::new("store-io").with("file", file).with("cause", error)
         }
         _ => damaged(path, error),
+    }
+}
+
+/// SQLite says "disk I/O error" of them all.
+fn io_cause(error: &rusqlite::Error) -> &'static str {
+    match error.sqlite_error().map(|error| error.extended_code) {
+        Some(ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC) => "disk I/O error (fsync)",
+        Some(ffi::SQLITE_IOERR_WRITE | ffi::SQLITE_IOERR_TRUNCATE) => "disk I/O error (write)",
+        Some(ffi::SQLITE_IOERR_READ | ffi::SQLITE_IOERR_SHORT_READ) => "disk I/O error (read)",
+        _ => "disk I/O error",
     }
 }
 
