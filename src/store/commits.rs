@@ -69,10 +69,13 @@ impl Commits {
         };
         db.wal_hook(Some(note)).map_err(told)?;
         db.execute_batch(TABLE).map_err(told)?;
-        // Pages whose sync failed in an earlier run are written anew by this, and synced.
-        empty_log(db).map_err(told)?;
+        let commits = Commits { path: path.to_owned(), beside: Some(beside), log_pages };
+        // Pages whose sync failed in an earlier run are written anew by this, and synced. A full disk can wait.
+        if let Err(Fault::Broken(why)) = commits.settle(db, false) {
+            return Err(why);
+        }
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(told)?;
-        Ok(Commits { path: path.to_owned(), beside: Some(beside), log_pages })
+        Ok(commits)
     }
 
     /// Begins with a database in memory.
