@@ -132,7 +132,7 @@ fn mistakes_of_typing_name_their_place_and_fix() {
 }
 
 #[test]
-fn mistakes_of_meaning_name_their_place_and_fix() {
+fn row_49_mistakes_of_meaning_name_their_place_and_fix() {
     check(MEANING);
 }
 

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_is_said_and_left_alone() {
+    fn row_76_a_book_that_cannot_be_written_is_named_and_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("contacts.toml");
         fs::write(&path, "# mine\n").unwrap();

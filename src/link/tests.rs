@@ -49,7 +49,7 @@ fn exchange(world: &mut World, count: usize) {
 }
 
 #[test]
-fn every_message_arrives_once_in_order_through_a_storm_without_a_storm_of_our_own() {
+fn row_27_every_message_arrives_once_in_order_through_a_storm_without_a_storm_of_our_own() {
     for seed in 0..8 {
         let mut world = World::new(seed, udp(1), STORM);
         exchange(&mut world, 40);

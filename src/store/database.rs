@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
+use super::commits::{self, Commits};
 use super::files::{io_phrase, open_private, sync_folder_of};
 use super::worker::Fault;
 use crate::base::Phrase;
@@ -35,14 +36,19 @@ const BUSY_MAX: Duration = Duration::from_secs(5);
 
 /// Opens the file for one writer, and makes it at first use.
 ///
-/// Errors: `store-not-database`, `store-database-damaged`, `store-newer`, or what the system says.
-pub(super) fn open(path: &Path, kind: &Kind) -> Result<Connection, Phrase> {
+/// Errors: `store-not-database`, `store-database-damaged`, `store-newer`, those of [`commits::check`], or what the system
+/// says.
+pub(super) fn open(path: &Path, kind: &Kind) -> Result<(Connection, Commits), Phrase> {
     check_header(path, kind)?;
+    if !exists(path) {
+        commits::check_none(path)?;
+    }
     open_private(path).map_err(|error| io_phrase(path, &error))?;
     let told = |error: rusqlite::Error| phrase(path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut db = Connection::open_with_flags(path, flags).map_err(told)?;
     db.busy_timeout(BUSY_MAX).map_err(told)?;
+    commits::keep_log(&db).map_err(told)?;
     let is_new = is_empty(&db).map_err(told)?;
     if !is_new {
         check_pragmas(path, kind, &db)?;
@@ -54,7 +60,8 @@ pub(super) fn open(path: &Path, kind: &Kind) -> Result<Connection, Phrase> {
         sync_folder_of(path).map_err(|error| io_phrase(path, &error))?;
     }
     check_pages(path, &db)?;
-    Ok(db)
+    let commits = Commits::open(path, &mut db)?;
+    Ok((db, commits))
 }
 
 /// Opens the file for reading only, beside whoever writes it; `None` if there is none yet.
@@ -62,7 +69,7 @@ pub(super) fn open(path: &Path, kind: &Kind) -> Result<Connection, Phrase> {
 /// Errors: as [`open`].
 pub(super) fn open_to_read(path: &Path, kind: &Kind) -> Result<Option<Connection>, Phrase> {
     if !exists(path) {
-        return Ok(None);
+        return commits::check_none(path).map(|()| None);
     }
     check_header(path, kind)?;
     let told = |error: rusqlite::Error| phrase(path, &error);
@@ -70,14 +77,16 @@ pub(super) fn open_to_read(path: &Path, kind: &Kind) -> Result<Option<Connection
     let db = Connection::open_with_flags(path, flags).map_err(told)?;
     db.busy_timeout(BUSY_MAX).map_err(told)?;
     check_pragmas(path, kind, &db)?;
+    commits::check(path, &db)?;
     Ok(Some(db))
 }
 
 /// A database that is gone with its process.
-pub(super) fn open_in_memory(kind: &Kind) -> rusqlite::Result<Connection> {
+pub(super) fn open_in_memory(kind: &Kind) -> rusqlite::Result<(Connection, Commits)> {
     let mut db = Connection::open_in_memory()?;
     create(&mut db, kind)?;
-    Ok(db)
+    let commits = Commits::in_memory(&db)?;
+    Ok((db, commits))
 }
 
 /// Whether there is anything in the file `path`.
@@ -175,10 +184,23 @@ pub(super) fn phrase(path: &Path, error: &rusqlite::Error) -> Phrase {
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
             Phrase::new("store-not-permitted").with("file", file).with("cause", error)
         }
-        Some(ErrorCode::SystemIoFailure | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+        Some(ErrorCode::SystemIoFailure) => {
+            Phrase::new("store-io").with("file", file).with("cause", io_cause(error))
+        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             Phrase::new("store-io").with("file", file).with("cause", error)
         }
         _ => damaged(path, error),
+    }
+}
+
+/// SQLite says "disk I/O error" of them all.
+fn io_cause(error: &rusqlite::Error) -> &'static str {
+    match error.sqlite_error().map(|error| error.extended_code) {
+        Some(ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC) => "disk I/O error (fsync)",
+        Some(ffi::SQLITE_IOERR_WRITE | ffi::SQLITE_IOERR_TRUNCATE) => "disk I/O error (write)",
+        Some(ffi::SQLITE_IOERR_READ | ffi::SQLITE_IOERR_SHORT_READ) => "disk I/O error (read)",
+        _ => "disk I/O error",
     }
 }
 

@@ -4,11 +4,12 @@
 //! called. How far a sent letter has come is no column of it: it follows from its conversation's watermarks. Rows stand
 //! in the order in which they were written down here; no clock has a say in that.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::database::{self, Kind, fault, phrase};
+use super::commits::Commits;
+use super::database::{self, Kind, phrase};
 use super::worker::Fault;
 use crate::base::{Carrier, HostPort, LetterId, Name, OutboxId, Phrase, Wall};
 use crate::client::{
@@ -92,8 +93,8 @@ pub(super) const RECEIVED: u8 = 1;
 /// A member's open database.
 #[derive(Debug)]
 pub(super) struct History {
-    path: PathBuf,
     db: Connection,
+    commits: Commits,
     outbox: OutboxId,
 }
 
@@ -102,12 +103,12 @@ impl History {
     ///
     /// Errors: `store-not-database`, `store-database-damaged`, `store-newer`, or what the system says.
     pub(super) fn open(path: &Path, outbox: impl FnOnce() -> u64) -> Result<(History, Kept), Phrase> {
-        let db = database::open(path, &KIND)?;
+        let (db, commits) = database::open(path, &KIND)?;
         let told = |error: rusqlite::Error| phrase(path, &error);
         db.execute("INSERT OR IGNORE INTO outbox(one, id) VALUES (1, ?1)", [outbox() as i64])
             .map_err(told)?;
         let id: i64 = db.query_row("SELECT id FROM outbox", [], |row| row.get(0)).map_err(told)?;
-        let history = History { path: path.to_owned(), db, outbox: OutboxId(id as u64) };
+        let history = History { db, commits, outbox: OutboxId(id as u64) };
         let kept = history.load().map_err(told)?;
         Ok((history, kept))
     }
@@ -121,16 +122,14 @@ impl History {
     /// to `refused`.
     pub(super) fn add(&mut self, records: &[Record], refused: &mut Vec<usize>) -> Result<(), Fault> {
         let outbox = self.outbox;
-        let added = (|| {
-            let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        self.commits.commit(&mut self.db, |tx| {
             for (index, record) in records.iter().enumerate() {
-                if !add_one(&tx, outbox, record)? {
+                if !add_one(tx, outbox, record)? {
                     refused.push(index);
                 }
             }
-            tx.commit()
-        })();
-        added.map_err(|error| fault(&self.path, &error))
+            Ok(())
+        })
     }
 
     fn load(&self) -> rusqlite::Result<Kept> {

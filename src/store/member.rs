@@ -10,6 +10,7 @@
 //! | `members/FOLDER/identity.key` | the private key |
 //! | `members/FOLDER/counter` | handshake counters up to this one may be used |
 //! | `members/FOLDER/letters.sqlite` | letters out and in, and the number of the outbox |
+//! | `members/FOLDER/letters.sqlite-commits` | how many commits `letters.sqlite` must have |
 
 use std::path::{Path, PathBuf};
 
@@ -68,7 +69,8 @@ impl MemberStore {
     /// # Errors
     /// Each but the first names the file. `member-busy` (`name`, `pid`); `store-key-open` (`mode`);
     /// `store-key-damaged`; `store-key-missing`; `store-counter-damaged`; `pins-damaged` (`line`, `cause`);
-    /// `store-not-database`; `store-database-damaged` (`cause`); `store-newer` (`version`); `store-disk-full`; `store-not-permitted` (`cause`); `store-not-folder`; `store-io` (`cause`).
+    /// `store-not-database`; `store-database-damaged` (`cause`); `store-newer` (`version`);
+    /// `store-commits-missing` (`found`, `known`, `beside`); `store-commits-damaged`; `store-disk-full`; `store-not-permitted` (`cause`); `store-not-folder`; `store-io` (`cause`).
     pub fn open(
         data_dir: &Path,
         name: &Name,
@@ -214,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn each_bad_file_is_named_and_left_alone() {
+    fn row_76_each_bad_file_is_named_and_left_alone() {
         let data = tempfile::tempdir().unwrap();
         let dir = data.path().join("members").join(FOLDER);
         drop(open(data.path(), 1).unwrap());

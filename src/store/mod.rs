@@ -13,6 +13,7 @@
 //! by a newer version, is refused by name and left as it is.
 
 mod archive;
+mod commits;
 mod database;
 mod ephemeral;
 mod files;

@@ -5,12 +5,14 @@
 //! | `lock` | the process that has the folder |
 //! | `relay.key` | the relay's private key |
 //! | `relay.sqlite` | its members, letters that wait for them, and where its sessions were |
+//! | `relay.sqlite-commits` | how many commits `relay.sqlite` must have |
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::Connection;
 
-use super::database::{self, Kind, fault, phrase};
+use super::commits::Commits;
+use super::database::{self, Kind, phrase};
 use super::files::create_folder;
 use super::keyfile;
 use super::lock::{FolderLock, LockError};
@@ -51,6 +53,7 @@ impl std::fmt::Debug for RelayState {
 pub struct RelayStore {
     path: PathBuf,
     db: Connection,
+    commits: Commits,
     _lock: Option<FolderLock>,
 }
 
@@ -63,8 +66,8 @@ impl RelayStore {
     /// # Errors
     /// Each names the file. `relay-busy` (`folder`, `pid`); `store-key-open` (`mode`); `store-key-damaged`;
     /// `store-key-missing`; `store-database-missing`; `store-not-database`; `store-database-damaged` (`cause`);
-    /// `store-newer` (`version`); `store-disk-full`; `store-not-permitted` (`cause`); `store-not-folder`;
-    /// `store-io` (`cause`).
+    /// `store-newer` (`version`); `store-commits-missing` (`found`, `known`, `beside`); `store-commits-damaged`;
+    /// `store-disk-full`; `store-not-permitted` (`cause`); `store-not-folder`; `store-io` (`cause`).
     pub fn open(dir: &Path, seed: impl FnOnce() -> [u8; 32]) -> Result<(RelayStore, RelayState), Phrase> {
         create_folder(dir)?;
         let lock = FolderLock::take(dir).map_err(|error| match error {
@@ -77,7 +80,7 @@ impl RelayStore {
             return Err(Phrase::new("store-database-missing").with("file", path.display()));
         }
         // The database comes first, so that a key without one is never the trace of a crash.
-        let db = database::open(&path, &KIND)?;
+        let (db, commits) = database::open(&path, &KIND)?;
         let members = members_table::read_members(&db, &path)?;
         let private_key = match known_key {
             Some(key) => key,
@@ -89,7 +92,7 @@ impl RelayStore {
             None => return Err(Phrase::new("store-key-missing").with("file", key_path.display())),
         };
         let mail = mail_table::read_mail(&db, &path)?;
-        let store = RelayStore { path, db, _lock: Some(lock) };
+        let store = RelayStore { path, db, commits, _lock: Some(lock) };
         Ok((store, RelayState { private_key, members, mail }))
     }
 
@@ -99,26 +102,23 @@ impl RelayStore {
     /// What SQLite says; it needs memory only.
     pub fn in_memory(private_key: [u8; 32]) -> Result<(RelayStore, RelayState), Phrase> {
         let path = PathBuf::from(":memory:");
-        let db = database::open_in_memory(&KIND).map_err(|error| phrase(&path, &error))?;
-        let store = RelayStore { path, db, _lock: None };
+        let (db, commits) = database::open_in_memory(&KIND).map_err(|error| phrase(&path, &error))?;
+        let store = RelayStore { path, db, commits, _lock: None };
         Ok((store, RelayState { private_key, members: Vec::new(), mail: Mail::default() }))
     }
 }
 
 impl Backend<Record> for RelayStore {
     fn commit(&mut self, records: &[Record], refused: &mut Vec<usize>) -> Result<(), Fault> {
-        let committed = (|| {
-            let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        self.commits.commit(&mut self.db, |tx| {
             let mut changes = Changes::default();
             for (index, record) in records.iter().enumerate() {
-                if !mail_table::apply(&tx, record, &mut changes)? {
+                if !mail_table::apply(tx, record, &mut changes)? {
                     refused.push(index);
                 }
             }
-            changes.write(&tx)?;
-            tx.commit()
-        })();
-        committed.map_err(|error| fault(&self.path, &error))
+            changes.write(tx)
+        })
     }
 
     fn load(&mut self, query: &Query) -> Result<Vec<Row>, Fault> {
