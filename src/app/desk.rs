@@ -252,7 +252,11 @@ impl Desk {
 }
 
 fn new_net() -> Result<Net<Mail>, Failure> {
-    Ok(Net::new(NetConfig { on_signal: Some(|_| Mail::Ask(Ask::End)), ..NetConfig::client() })?)
+    Ok(Net::new(NetConfig {
+        on_signal: Some(|_| Mail::Ask(Ask::End)),
+        on_network_change: Some(|| Mail::Command(Command::NetworkChanged)),
+        ..NetConfig::client()
+    })?)
 }
 
 fn spawn(backend: impl crate::store::Backend<Record>, inlet: Inlet<Mail>) -> Result<Worker<Record>, Failure> {

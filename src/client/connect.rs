@@ -70,6 +70,8 @@ pub(super) struct Connecting {
     /// The highest handshake counter this relay has had of us, as far as is known. Each relay has its own, or one could
     /// drive the counters for all others to their end.
     counter: u64,
+    /// A TCP path that may have stayed behind in another network: since when it is to be heard, and until when.
+    doubted: Option<(Tick, Tick)>,
     /// When the present session began, and how many in a row ended soon after that.
     begun: Tick,
     early_ends: u32,
@@ -93,8 +95,13 @@ impl Connecting {
         self.back_off(now, rng);
     }
 
+    /// The TCP path is to be heard from now on until `until`, or it is repaired.
+    pub(super) fn doubt(&mut self, now: Tick, until: Tick) {
+        self.doubted = Some((now, until));
+    }
+
     /// What was learned about how the relay is reached has changed: the next round begins at once.
-    fn start_over(&mut self) {
+    pub(super) fn start_over(&mut self) {
         (self.failures, self.next_round_at) = (0, None);
         self.end_round();
     }
@@ -156,7 +163,8 @@ impl Connecting {
     pub(super) fn next_deadline(&self) -> Option<Tick> {
         let attempts = self.attempts.iter().map(Attempt::next_deadline);
         let paused = self.next_round_at.filter(|_| self.round.is_none());
-        attempts.chain([paused, self.tcp_at, self.tell_silence_at].into_iter().flatten()).min()
+        let doubted = self.doubted.map(|(_, until)| until);
+        attempts.chain([paused, self.tcp_at, self.tell_silence_at, doubted].into_iter().flatten()).min()
     }
 }
 
@@ -185,11 +193,13 @@ impl Uplink {
             return None;
         }
         let Some(peer) = &self.peer else { return Some(Round::Fresh) };
-        let ptos = peer.link().pto_count();
+        let (ptos, heard) = (peer.link().pto_count(), peer.link().last_heard());
+        let left_behind = self.connecting.doubted.take_if(|doubted| doubted.1 <= now);
         match peer.path() {
             None => Some(Round::Repair),
             Some(Path::Udp(_)) if ptos >= STALLED_PTOS_UDP => Some(Round::Repair),
             Some(Path::Tcp(_)) if ptos >= STALLED_PTOS_TCP => Some(Round::Repair),
+            Some(Path::Tcp(_)) if left_behind.is_some_and(|(since, _)| heard <= since) => Some(Round::Repair),
             Some(_) => peer.needs_rekey(now).then_some(Round::Rekey),
         }
     }

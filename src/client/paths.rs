@@ -3,10 +3,12 @@
 //! A TCP connection beside a session needs no handshake: a probe under the session's keys is answered on it, and the
 //! first other packet moves the conversation there (RFC 9000 §9.1). So does a proved UDP path.
 
+mod hints;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::base::{Carrier, ConnId, Now, Path, Tick};
+use crate::base::{Carrier, ConnId, Now, Path, Tick, Wall};
 use crate::peer::Peer;
 use crate::wire::packet::RESET_TOKEN_LEN;
 
@@ -67,8 +69,12 @@ pub(super) struct Choice {
     proof: Option<(SocketAddr, Proof)>,
     /// UDP is the path and has just failed its proof.
     unproved: bool,
-    /// UDP did not get through lately: the next round begins with both carriers at once.
+    /// UDP did not get through lately, in this run or an earlier one: the next round begins with both carriers at once.
     pub(super) udp_failed: bool,
+    /// When UDP failed, as it is written down for later runs.
+    failed_on_disk: Option<Wall>,
+    /// UDP was proved, or failed, since the last turn.
+    verdict: Option<bool>,
     /// Round trip of the last proof.
     proved: Option<Duration>,
     beside: Option<Beside>,
@@ -89,6 +95,12 @@ impl Choice {
         self.proof = Some((addr, Proof::new(now, rtt)));
     }
 
+    /// UDP was proved, or did not get through.
+    fn judged(&mut self, proved: bool) {
+        self.udp_failed = !proved;
+        self.verdict = Some(proved);
+    }
+
     /// A connection beside UDP came to nothing.
     fn beside_failed(&mut self, now: Tick) {
         let pause = (BESIDE_PAUSE_MIN * (1 << self.beside_failures.min(6))).min(BESIDE_PAUSE_MAX);
@@ -107,6 +119,7 @@ impl Choice {
 impl Uplink {
     /// Looks at the paths, once a turn before anything leaves.
     pub(super) fn choose(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
+        self.remember_verdict(now.wall, shared, out);
         let now = now.tick;
         if std::mem::take(&mut self.choice.letter) {
             self.choice.last_letter = Some(now);
@@ -147,7 +160,7 @@ impl Uplink {
         let Some(peer) = &mut self.peer else { return };
         let path = peer.path();
         self.choice.proof = None;
-        self.choice.udp_failed = !proved;
+        self.choice.judged(proved);
         self.choice.proved = rtt.filter(|_| proved);
         match path {
             Some(Path::Udp(_)) => {
@@ -269,7 +282,8 @@ impl Uplink {
 
     fn fled(&mut self, now: Tick) {
         let choice = &mut self.choice;
-        (choice.proof, choice.unproved, choice.udp_failed) = (None, false, true);
+        (choice.proof, choice.unproved) = (None, false);
+        choice.judged(false);
         choice.damping.fled(now);
         choice.retries.begin(now, false);
     }
@@ -355,31 +369,6 @@ impl Uplink {
     pub(super) fn beside_closed(&mut self, now: Tick, conn: ConnId) {
         if self.choice.beside.is_some_and(|beside| beside.conn == conn) {
             self.choice.beside_failed(now);
-        }
-    }
-
-    /// The machine slept, or the process was stopped: the network may be another one.
-    pub(super) fn handle_woken(&mut self, now: Tick) {
-        let choice = &mut self.choice;
-        (choice.damping, choice.udp_failed, choice.beside_not_before) = (Damping::default(), false, now);
-        choice.proof = None;
-        choice.retries.begin(now, true);
-        if let Some(peer) = &mut self.peer
-            && let Some(Path::Udp(addr)) = peer.path()
-        {
-            peer.poke();
-            let rtt = peer.link().smoothed_rtt();
-            self.choice.begin_proof(now, addr, rtt);
-        }
-    }
-
-    /// The system says that UDP does not get there: a hint, which anybody can forge, to look for TCP now.
-    pub(super) fn handle_send_refused(&mut self, now: Now, shared: &mut Shared, path: Path, out: &mut Out) {
-        if self.peer.as_ref().and_then(Peer::path) == Some(path) && shared.carriers == Carriers::Auto {
-            self.open_beside(now.tick, shared, out);
-        }
-        if self.connecting.handle_udp_refused(now.tick, path, shared.carriers) {
-            self.pursue(now, shared, out);
         }
     }
 

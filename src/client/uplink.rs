@@ -487,7 +487,11 @@ impl Mail {
                 }
                 None
             }
-            Record::Reached { .. } | Record::Told { .. } | Record::Counter(_) | Record::Pin { .. } => None,
+            Record::Reached { .. }
+            | Record::Told { .. }
+            | Record::Counter(_)
+            | Record::Pin { .. }
+            | Record::UdpFailed { .. } => None,
         }
     }
 }

@@ -9,6 +9,7 @@
 //! | `members/FOLDER/name` | the member's name, for people |
 //! | `members/FOLDER/identity.key` | the private key |
 //! | `members/FOLDER/counter` | handshake counters up to this one may be used |
+//! | `members/FOLDER/udp_failed.toml` | relays that UDP did not get through to |
 //! | `members/FOLDER/letters.sqlite` | letters out and in, and the number of the outbox |
 
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use super::history::History;
 use super::keyfile;
 use super::lock::{FolderLock, LockError};
 use super::pins::Pins;
+use super::udp_failed::UdpFailed;
 use super::worker::{Backend, Fault};
 use crate::base::{Name, OutboxId, Phrase};
 use crate::client::{Kept, Record};
@@ -52,6 +54,7 @@ pub struct MemberStore {
     counter_reserved: u64,
     pins: Pins,
     history: History,
+    udp_failed: UdpFailed,
     _lock: FolderLock,
 }
 
@@ -86,9 +89,11 @@ impl MemberStore {
         let counter_reserved = load_counter(&counter_path)?;
         let pins = Pins::load(data_dir)?;
         let number = || u64::from_le_bytes(*seed().first_chunk().expect("a seed has 32 bytes"));
-        let (history, kept) = History::open(&dir.join("letters.sqlite"), number)?;
+        let (history, mut kept) = History::open(&dir.join("letters.sqlite"), number)?;
         let outbox = history.outbox();
-        let store = MemberStore { counter_path, counter_reserved, pins, history, _lock: lock };
+        let udp_failed = UdpFailed::load(&dir);
+        kept.udp_failed = udp_failed.by_relay().clone();
+        let store = MemberStore { counter_path, counter_reserved, pins, history, udp_failed, _lock: lock };
         Ok((store, MemberState { private_key, counter_reserved, outbox, kept }))
     }
 
@@ -106,13 +111,18 @@ impl Backend<Record> for MemberStore {
     /// letter that came in without the one before it. Faults of the small files pass: they are written anew each time,
     /// so nothing of a failed write is ever built upon.
     fn commit(&mut self, records: &[Record], refused: &mut Vec<usize>) -> Result<(), Fault> {
-        let (mut counter, mut pins, mut pin_indexes, mut letters) = (0, Vec::new(), Vec::new(), false);
+        let (mut counter, mut pins, mut pin_indexes) = (0, Vec::new(), Vec::new());
+        let (mut letters, mut fared) = (false, false);
         for (index, record) in records.iter().enumerate() {
             match record {
                 Record::Counter(reserved) => counter = counter.max(*reserved),
                 Record::Pin { relay, key } => {
                     pins.push((relay, *key));
                     pin_indexes.push(index);
+                }
+                Record::UdpFailed { relay, at } => {
+                    self.udp_failed.set(relay, *at);
+                    fared = true;
                 }
                 _ => letters = true,
             }
@@ -121,6 +131,9 @@ impl Backend<Record> for MemberStore {
         if !pins.is_empty() {
             let taken = self.pins.set_first(pins).map_err(Fault::Passing)?;
             refused.extend(taken.into_iter().map(|nth| pin_indexes[nth]));
+        }
+        if fared {
+            self.udp_failed.write();
         }
         if letters {
             self.history.add(records, refused)?;

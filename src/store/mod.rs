@@ -24,6 +24,7 @@ mod member;
 mod members_table;
 mod pins;
 mod relay;
+mod udp_failed;
 mod worker;
 
 pub use archive::{Archive, Unshown};
