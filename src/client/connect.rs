@@ -171,8 +171,9 @@ impl Connecting {
 impl Uplink {
     /// Does whatever is due to reach the relay or keep it.
     pub(super) fn pursue(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
+        let left_behind = self.is_left_behind(now.tick);
         if self.connecting.round.is_none() {
-            match self.wanted_round(now.tick) {
+            match self.wanted_round(now.tick, left_behind) {
                 Some(round) => self.begin_round(now, shared, round, out),
                 None => self.connecting.forget_pause(now.tick),
             }
@@ -188,18 +189,24 @@ impl Uplink {
         self.drive_attempts(now, shared, out);
     }
 
-    fn wanted_round(&mut self, now: Tick) -> Option<Round> {
+    /// Whether the time of a doubted connection is over and nothing was heard: it has stayed behind in another network.
+    fn is_left_behind(&mut self, now: Tick) -> bool {
+        let doubted = self.connecting.doubted.take_if(|doubted| doubted.1 <= now);
+        let heard = self.peer.as_ref().map(|peer| peer.link().last_heard());
+        doubted.zip(heard).is_some_and(|((since, _), heard)| heard <= since)
+    }
+
+    fn wanted_round(&mut self, now: Tick, left_behind: bool) -> Option<Round> {
         if self.connecting.next_round_at.is_some_and(|at| at > now) {
             return None;
         }
         let Some(peer) = &self.peer else { return Some(Round::Fresh) };
-        let (ptos, heard) = (peer.link().pto_count(), peer.link().last_heard());
-        let left_behind = self.connecting.doubted.take_if(|doubted| doubted.1 <= now);
+        let ptos = peer.link().pto_count();
         match peer.path() {
             None => Some(Round::Repair),
             Some(Path::Udp(_)) if ptos >= STALLED_PTOS_UDP => Some(Round::Repair),
             Some(Path::Tcp(_)) if ptos >= STALLED_PTOS_TCP => Some(Round::Repair),
-            Some(Path::Tcp(_)) if left_behind.is_some_and(|(since, _)| heard <= since) => Some(Round::Repair),
+            Some(Path::Tcp(_)) if left_behind => Some(Round::Repair),
             Some(_) => peer.needs_rekey(now).then_some(Round::Rekey),
         }
     }

@@ -23,6 +23,9 @@ const SILENT_PTOS: u32 = 2;
 const LIVE_FOR: Duration = Duration::from_secs(30);
 /// While it is, UDP is asked whether it lives after so long without anything that asks for an ack.
 const LIVE_PING_AFTER: Duration = Duration::from_secs(2);
+/// And after so long while a letter waits for the relay's word: it has arrived, and the answer may have met a dead path. The
+/// relay answers within a mailbox's 500 ms.
+const AWAITED_PING_AFTER: Duration = Duration::from_millis(500);
 /// The loser of a race over TCP is kept while UDP is being proved.
 const RACE_GOES_ON: Duration = Duration::from_millis(3_500);
 /// TCP is kept after the conversation has returned to UDP.
@@ -86,6 +89,8 @@ pub(super) struct Choice {
     /// A letter went or came since the last turn.
     pub(super) letter: bool,
     last_letter: Option<Tick>,
+    /// A letter waits for the relay's word.
+    awaits: bool,
 }
 
 impl Choice {
@@ -111,7 +116,8 @@ impl Choice {
 
     fn live_ping_at(&self, peer: &Peer) -> Option<Tick> {
         let end = self.last_letter? + LIVE_FOR;
-        let at = peer.link().unasked_since()? + LIVE_PING_AFTER;
+        let after = if self.awaits { AWAITED_PING_AFTER } else { LIVE_PING_AFTER };
+        let at = peer.link().unasked_since()? + after;
         (at <= end && matches!(peer.path(), Some(Path::Udp(_)))).then_some(at)
     }
 }
@@ -124,6 +130,7 @@ impl Uplink {
         if std::mem::take(&mut self.choice.letter) {
             self.choice.last_letter = Some(now);
         }
+        self.choice.awaits = self.mail.outbox.awaits_answer();
         if self.peer.is_none() || self.stopped {
             self.choice.proof = None;
             return self.close_beside(shared, out);
