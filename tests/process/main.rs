@@ -13,6 +13,7 @@ mod demo;
 mod interrupts;
 mod listen;
 mod mailbox;
+mod moves;
 mod names;
 mod outbox;
 mod presence;
