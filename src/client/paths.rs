@@ -344,6 +344,10 @@ impl Uplink {
             Path::Tcp(_) => {
                 self.choice.unproved = false;
                 self.choice.retries.begin(now, true);
+                // A run may be over before the test that begins now has ended.
+                if before.is_none() && shared.carriers == Carriers::Auto {
+                    self.choice.judged(false);
+                }
             }
         }
         if let Some(before) = before.filter(|before| before.carrier() != path.carrier()) {

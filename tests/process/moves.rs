@@ -68,3 +68,22 @@ fn who_chats_chooses_the_carrier_and_letters_tell_it() {
         chat.end().with(0);
     }
 }
+
+#[test]
+fn a_run_leaves_word_that_udp_failed_until_a_later_one_proves_it() {
+    let (home, relay) = town(&["--tcp"], &[]);
+    let proxy = UdpProxy::open(relay.udp);
+    proxy.swallow();
+    let entry = format!("{{ relay = \"{}\", tcp = \"{}\" }}", proxy.addr, relay.udp);
+    home.write("through.toml", format!("[contacts]\necho = {entry}\n"));
+    let args = ["--as", "TOM", "--contacts", "through.toml"];
+    home.run(&[&["send"], &args[..], &["echo", "x"]].concat()).with(0);
+    let members = std::fs::read_dir(home.path(".local/share/queqiao/members")).unwrap();
+    let file = members.last().unwrap().unwrap().path().join("udp_failed.toml");
+    let entry = format!("\"{}\" = ", proxy.addr);
+    let failed = || std::fs::read_to_string(&file).unwrap().contains(&entry);
+    assert!(failed());
+    proxy.pass();
+    home.run(&[&["listen", "--for", "2s"], &args[..]].concat()).with(0);
+    assert!(!failed(), "UDP passes, and nobody notes it");
+}

@@ -11,7 +11,7 @@ use super::node::Waiting;
 use super::stories::{delivered, is_online, millis, secs, shows, two};
 use super::stories_of_paths::{hole, moves, path, say, talking};
 use super::weather::Weather;
-use super::world::{RELAY_ADDR, World};
+use super::world::{Happening, RELAY_ADDR, World};
 
 /// The machine is in another network: another address, and connections of the old one lead nowhere.
 fn change_network(world: &mut World, client: usize, noticed: bool) {
@@ -106,6 +106,26 @@ fn a_network_that_is_there_again_is_used_at_once() {
     world.run_for(millis(500));
     assert!(is_online(&world, tom), "no pause between rounds is waited for");
     say(&mut world, tom, "JACK", millis(200));
+}
+
+/// A relay that restarted says so to whoever sends it a packet of a session it does not know; its own notes of sessions
+/// come to the same.
+#[test]
+fn row_31_an_idle_client_that_is_told_of_a_restart_has_its_session_back_at_once() {
+    let (mut world, tom, _) = talking(Carriers::Auto, millis(20));
+    world.run_for(secs(60));
+    world.restart_relay(Duration::ZERO);
+    let from = world.stations[tom].public;
+    for bytes in world.overheard_up.clone() {
+        let happening = Happening::ToRelay { from, bytes, proves: false, genuine: false };
+        world.agenda.enter(world.now, happening);
+    }
+    let handshakes = world.relay.core.stats().handshakes;
+    assert!(world.run_until(millis(100), |w| w.relay.core.stats().handshakes > handshakes));
+    world.run_for(millis(200));
+    assert_eq!(world.relay.core.stats().handshakes, handshakes + 1, "JACK's reset is not TOM's to believe");
+    say(&mut world, tom, "echo", millis(200));
+    assert!(!shows(&world, tom, |e| matches!(e, Event::Lost { .. })));
 }
 
 /// The time of the first letter of a new run, from its start, and the connections it opened.
