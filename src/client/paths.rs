@@ -150,7 +150,11 @@ impl Uplink {
         let Some(peer) = &mut self.peer else { return };
         while let Some((path, id)) = peer.take_probe_answer() {
             match (path, &mut self.choice.proof, &mut self.choice.beside) {
-                (Path::Udp(_), Some((_, proof)), _) => proof.handle_answer(now, id),
+                (Path::Udp(_), Some((_, proof)), _) => {
+                    if let Some(rtt) = proof.handle_answer(now, id) {
+                        peer.handle_round_trip(path, rtt);
+                    }
+                }
                 (Path::Tcp(conn), _, Some(beside)) if beside.is_answered_by(conn, id) => {
                     beside.standing = Standing::Ready;
                     self.choice.beside_failures = 0;
@@ -299,6 +303,9 @@ impl Uplink {
     fn return_to_udp(&mut self, now: Tick, addr: SocketAddr, conn: ConnId, out: &mut Out) {
         let Some(peer) = &mut self.peer else { return };
         peer.select(now, Path::Udp(addr));
+        if let Some(rtt) = self.choice.proved {
+            peer.handle_round_trip(Path::Udp(addr), rtt);
+        }
         peer.poke();
         self.choice.damping.came_to_udp(now);
         self.choice.unproved = false;

@@ -326,3 +326,32 @@ fn each_return_waits_longer_than_the_one_before_and_the_first_does_not_wait() {
     hole(&mut world, tom, false, false);
     assert!(world.run_until(secs(5), |w| path(w, tom) == Some(Carrier::Udp)), "ten good minutes forgive all");
 }
+
+#[test]
+fn row_28_udp_that_dies_when_little_is_known_of_it_costs_no_more() {
+    for (rtt, jitter, before) in [(20, 20, 0), (100, 0, 0), (100, 0, 1), (100, 20, 0), (100, 20, 2)] {
+        let mut longest = Duration::ZERO;
+        for seed in 0..10 {
+            let mut world = World::new(seed);
+            let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
+            for client in [tom, jack] {
+                let station = &mut world.stations[client];
+                for lane in [&mut station.up, &mut station.down] {
+                    lane.weather = Weather { jitter: millis(jitter), ..Weather::clear(millis(rtt) / 2) };
+                }
+                world.start(client);
+            }
+            assert!(world.run_until(secs(9), |w| is_online(w, tom) && is_online(w, jack)));
+            for _ in 0..before {
+                say(&mut world, tom, "JACK", secs(2));
+            }
+            world.run_for(millis(400 + 37 * seed));
+            let handshakes = world.relay.core.stats().handshakes;
+            hole(&mut world, tom, true, true);
+            longest = longest.max(say(&mut world, tom, "JACK", secs(5)));
+            assert_eq!(world.relay.core.stats().handshakes, handshakes);
+        }
+        println!("rtt {rtt} ms, jitter {jitter} ms, {before} letters before: at most {longest:?}");
+        assert!(longest <= millis(1_500), "{longest:?} at {rtt} ms, jitter {jitter} ms");
+    }
+}
