@@ -19,6 +19,7 @@ mod outbox;
 mod presence;
 mod reach;
 mod relay;
+mod roaming;
 mod send;
 mod terminal;
 mod trust;
