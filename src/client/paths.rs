@@ -152,7 +152,7 @@ impl Uplink {
             match (path, &mut self.choice.proof, &mut self.choice.beside) {
                 (Path::Udp(_), Some((_, proof)), _) => {
                     if let Some(rtt) = proof.handle_answer(now, id) {
-                        peer.handle_round_trip(path, rtt);
+                        peer.handle_round_trip(now, path, rtt);
                     }
                 }
                 (Path::Tcp(conn), _, Some(beside)) if beside.is_answered_by(conn, id) => {
@@ -304,7 +304,7 @@ impl Uplink {
         let Some(peer) = &mut self.peer else { return };
         peer.select(now, Path::Udp(addr));
         if let Some(rtt) = self.choice.proved {
-            peer.handle_round_trip(Path::Udp(addr), rtt);
+            peer.handle_round_trip(now, Path::Udp(addr), rtt);
         }
         peer.poke();
         self.choice.damping.came_to_udp(now);

@@ -341,8 +341,9 @@ impl Link {
     }
 
     /// The present path's round trip was measured apart from acks.
-    pub fn handle_round_trip(&mut self, rtt: Duration) {
+    pub fn handle_round_trip(&mut self, now: Tick, rtt: Duration) {
         self.at.rtt.handle_sample(rtt, Duration::ZERO);
+        self.rearm(now);
     }
 
     /// The path was tested and found good: what was lost on it before does not count any more.

@@ -190,9 +190,9 @@ impl Peer {
     /// A probe of `path` was answered after so long; it tells as much as an ack, if packets leave there. RFC 9002 §6.2.2
     /// would not take it for a sample, because an answer may wait or come another way; ours leave with the turn, where the probe
     /// came.
-    pub fn handle_round_trip(&mut self, path: Path, rtt: Duration) {
+    pub fn handle_round_trip(&mut self, now: Tick, path: Path, rtt: Duration) {
         if self.path() == Some(path) {
-            self.link.handle_round_trip(rtt);
+            self.link.handle_round_trip(now, rtt);
         }
     }
 
