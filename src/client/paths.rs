@@ -2,6 +2,8 @@
 //!
 //! A TCP connection beside a session needs no handshake: a probe under the session's keys is answered on it, and the
 //! first other packet moves the conversation there (RFC 9000 §9.1). So does a proved UDP path.
+//!
+//! What the machine says of the network under it, and what a run leaves to the next, stands in `hints`.
 
 mod hints;
 

@@ -217,6 +217,19 @@ mod tests {
     }
 
     #[test]
+    fn a_run_begins_with_what_the_last_one_knew_of_udp() {
+        let data = tempfile::tempdir().unwrap();
+        let relay: crate::base::HostPort = "h:1".parse().unwrap();
+        let at = |ms: Option<u64>| Record::UdpFailed { relay: relay.clone(), at: ms.map(crate::base::Wall) };
+        for (records, known) in [(vec![at(Some(5)), at(None), at(Some(7))], 1), (vec![at(None)], 0)] {
+            let (mut store, _) = open(data.path(), 1).unwrap();
+            assert_eq!(store.commit(&records, &mut Vec::new()), Ok(()));
+            drop(store);
+            assert_eq!(open(data.path(), 1).unwrap().1.kept.udp_failed.len(), known);
+        }
+    }
+
+    #[test]
     fn a_second_process_of_a_member_is_told_who_has_it() {
         let data = tempfile::tempdir().unwrap();
         let _held = open(data.path(), 1).unwrap();
