@@ -151,10 +151,21 @@ impl Desk {
     /// # Errors
     /// The network loop cannot be started.
     pub(super) fn open_ephemeral(name: Option<Name>, carriers: Carriers) -> Result<Desk, Failure> {
+        Desk::open_in_memory(name, net::seed(), carriers)
+    }
+
+    /// The same with a key that the caller keeps.
+    ///
+    /// # Errors
+    /// The network loop cannot be started.
+    pub(super) fn open_in_memory(
+        name: Option<Name>,
+        private_key: [u8; 32],
+        carriers: Carriers,
+    ) -> Result<Desk, Failure> {
         let net = new_net()?;
         let worker = spawn(Ephemeral, net.inlet())?;
-        let (private_key, outbox, seed) = (net::seed(), OutboxId(random_number()), net::seed());
-        let (counter_reserved, kept) = (0, None);
+        let (outbox, seed, counter_reserved, kept) = (OutboxId(random_number()), net::seed(), 0, None);
         let config = Config { name, private_key, outbox, carriers, counter_reserved, kept, seed };
         Ok(Desk::join(config, net, worker))
     }
@@ -252,7 +263,11 @@ impl Desk {
 }
 
 fn new_net() -> Result<Net<Mail>, Failure> {
-    Ok(Net::new(NetConfig { on_signal: Some(|_| Mail::Ask(Ask::End)), ..NetConfig::client() })?)
+    Ok(Net::new(NetConfig {
+        on_signal: Some(|_| Mail::Ask(Ask::End)),
+        on_network_change: Some(|| Mail::Command(Command::NetworkChanged)),
+        ..NetConfig::client()
+    })?)
 }
 
 fn spawn(backend: impl crate::store::Backend<Record>, inlet: Inlet<Mail>) -> Result<Worker<Record>, Failure> {

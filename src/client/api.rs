@@ -84,6 +84,8 @@ pub enum Command {
     },
     /// From now on these carriers may be used.
     Carriers(Carriers),
+    /// The machine has another address, or another way to one of the relays.
+    NetworkChanged,
     /// End every session in good order; the answer is [`Event::Left`].
     Leave,
 }
@@ -99,6 +101,13 @@ pub enum Record {
         relay: HostPort,
         /// Its key.
         key: PublicKey,
+    },
+    /// UDP did not get through to this relay, or was proved after that: what the next run begins with.
+    UdpFailed {
+        /// The relay.
+        relay: HostPort,
+        /// When it failed; `None` once it is proved.
+        at: Option<Wall>,
     },
     /// The user wrote a letter. It goes out once this is durable.
     Written {
@@ -187,6 +196,7 @@ impl Record {
             Record::Counter(_) => None,
             Record::Received { letter, .. } => Some(&letter.relay),
             Record::Pin { relay, .. }
+            | Record::UdpFailed { relay, .. }
             | Record::Written { relay, .. }
             | Record::Reached { relay, .. }
             | Record::Refused { relay, .. }

@@ -338,6 +338,11 @@ impl Outbox {
         }
     }
 
+    /// Whether a letter is on its way that the relay has not answered for.
+    pub(super) fn awaits_answer(&self) -> bool {
+        self.conversations.values().any(|conversation| conversation.sent_letters > 0)
+    }
+
     /// Whether no letter waits for its relay any more.
     pub(super) fn is_empty(&self) -> bool {
         self.conversations.values().all(|c| c.letters.is_empty() && c.refusals.is_empty())

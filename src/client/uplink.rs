@@ -64,6 +64,8 @@ pub(super) struct Uplink {
     text_max: usize,
     pub(super) mail: Mail,
     last_author: Option<Name>,
+    /// What the last packet of the session came on.
+    heard_on: Carrier,
     pings: u32,
     /// Reused: a message being read, and one being written.
     incoming: Vec<u8>,
@@ -83,6 +85,7 @@ impl Uplink {
             text_max: LETTER_TEXT_MAX,
             mail,
             last_author: None,
+            heard_on: Carrier::Udp,
             pings: 0,
             incoming: Vec::new(),
             outgoing: Vec::new(),
@@ -168,7 +171,10 @@ impl Uplink {
         let heard = peer.handle_packet(now.tick, path, bytes);
         match heard {
             Heard::Dropped => return false,
-            Heard::Taken => self.handle_taken(now, shared, out),
+            Heard::Taken => {
+                self.heard_on = path.carrier();
+                self.handle_taken(now, shared, out);
+            }
             Heard::Closed(code) => self.handle_closed(now, shared, code, out),
             Heard::Broken(violation) => {
                 peer.close(close::PROTOCOL_VIOLATION, violation.as_str());
@@ -317,7 +323,7 @@ impl Uplink {
         let Seen::New { missing, after } = self.mail.ledger.take(&from, delivery.id, delivery.prev) else {
             return true;
         };
-        let (relay, id, at, via) = (self.spec.addr.clone(), delivery.id, delivery.accepted, self.via());
+        let (relay, id, at, via) = (self.spec.addr.clone(), delivery.id, delivery.accepted, self.heard_on);
         let text = (delivery.kind == KIND_TEXT).then(|| decode_text(delivery.body).ok()).flatten();
         shared.journal.push(match text {
             Some((text, _)) => {
@@ -496,7 +502,11 @@ impl Mail {
                 }
                 None
             }
-            Record::Reached { .. } | Record::Told { .. } | Record::Counter(_) | Record::Pin { .. } => None,
+            Record::Reached { .. }
+            | Record::Told { .. }
+            | Record::Counter(_)
+            | Record::Pin { .. }
+            | Record::UdpFailed { .. } => None,
         }
     }
 }

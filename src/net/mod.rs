@@ -6,7 +6,8 @@
 //!
 //! Invariant: a source that was announced ready stands in the ready queue until it has said would-block (or given less
 //! than there was room for, which says the same), and [`Net::wait`] sleeps only when that queue is empty. So
-//! edge-triggered readiness is never lost, nothing is asked again in vain, and at rest the process uses no time.
+//! edge-triggered readiness is never lost, nothing is asked again in vain, and at rest the process uses no time, but
+//! for a look at the routes every two seconds where that is asked for.
 //!
 //! The law of use is that of [`turn`](crate::base::turn):
 //!
@@ -44,6 +45,7 @@ mod hub;
 mod inlet;
 mod ready;
 mod resolve;
+mod routes;
 mod send;
 mod signals;
 mod stats;
@@ -66,6 +68,7 @@ use self::hub::Hub;
 use self::inlet::Mail;
 pub use self::inlet::{COMMANDS_MAX, Inlet};
 use self::resolve::Resolver;
+use self::routes::Routes;
 use self::send::Gather;
 pub use self::signals::Signal;
 use self::signals::Signals;
@@ -97,6 +100,8 @@ pub struct NetConfig<C> {
     pub connections_max: usize,
     /// Makes a command of SIGINT, SIGTERM or SIGHUP; `None` leaves these signals alone.
     pub on_signal: Option<fn(Signal) -> C>,
+    /// Makes a command when the machine speaks to its peers from another address than before; `None`: nobody looks.
+    pub on_network_change: Option<fn() -> C>,
 }
 
 impl<C> NetConfig<C> {
@@ -107,7 +112,14 @@ impl<C> NetConfig<C> {
 
     /// A client's outside: UDP sockets on demand, no listener.
     pub fn client() -> NetConfig<C> {
-        NetConfig { udp: Vec::new(), udp_on_demand: true, tcp: None, connections_max: 4096, on_signal: None }
+        NetConfig {
+            udp: Vec::new(),
+            udp_on_demand: true,
+            tcp: None,
+            connections_max: 4096,
+            on_signal: None,
+            on_network_change: None,
+        }
     }
 }
 
@@ -130,6 +142,8 @@ pub struct Net<C> {
     resolver: Resolver,
     signals: Option<Signals>,
     on_signal: Option<fn(Signal) -> C>,
+    routes: Routes,
+    on_network_change: Option<fn() -> C>,
     gather: Gather,
     current: Source,
     visits_left: usize,
@@ -142,6 +156,8 @@ enum Timer {
     GiveUp(usize),
     /// The end of the pause of accepting.
     AcceptAgain,
+    /// The routes to peers are looked at.
+    LookAtRoutes,
 }
 
 /// The source inputs are taken from now.
@@ -186,6 +202,8 @@ impl<C: Send + 'static> Net<C> {
             resolver: Resolver::default(),
             signals: None,
             on_signal: config.on_signal,
+            routes: Routes::default(),
+            on_network_change: config.on_network_change,
             gather: Gather::default(),
             current: Source::None,
             visits_left: VISITS_PER_TURN,

@@ -198,6 +198,15 @@ impl Peer {
         }
     }
 
+    /// A probe of `path` was answered after so long; it tells as much as an ack, if packets leave there. RFC 9002 §6.2.2
+    /// would not take it for a sample, because an answer may wait or come another way; ours leave with the turn, where the probe
+    /// came.
+    pub fn handle_round_trip(&mut self, now: Tick, path: Path, rtt: Duration) {
+        if self.path() == Some(path) {
+            self.link.handle_round_trip(now, rtt);
+        }
+    }
+
     /// Which probe was answered, and where the answer came; ask until there is none.
     pub fn take_probe_answer(&mut self) -> Option<(Path, [u8; 8])> {
         self.answers.pop()

@@ -243,7 +243,7 @@ fn peer_id(tx: &Transaction<'_>, relay: &HostPort, member: &Name) -> rusqlite::R
 
 fn add_one(tx: &Transaction<'_>, outbox: OutboxId, record: &Record) -> rusqlite::Result<bool> {
     match record {
-        Record::Counter(_) | Record::Pin { .. } => Ok(true),
+        Record::Counter(_) | Record::Pin { .. } | Record::UdpFailed { .. } => Ok(true),
         Record::Written { relay, to, number, request, text, written } => {
             let peer = peer_id(tx, relay, to)?;
             let letter = (*number, *request, text.as_str(), *written);

@@ -27,6 +27,7 @@ mod pins;
 mod relay;
 mod sessions_table;
 mod sums;
+mod udp_failed;
 mod waiting_table;
 mod worker;
 

@@ -312,6 +312,11 @@ demo-relay = a relay is ready at { $relay }, over UDP and TCP
 demo-online = { $who } [{ $via }] is online
 demo-sent = { $from } [{ $via }] wrote to { $to }: { $text }  (delivered { $id })
 demo-came = { $who } [{ $via }] has from { $from }: { $text }  ({ $id })
+demo-cut = UDP is cut: the datagrams of { $who } vanish on their way to the relay
+demo-mended = UDP is mended: the datagrams of { $who } pass again
+demo-moved = { $who } [{ $via }]: { $what }
+demo-left = { $who } has gone away
+demo-waits = { $from } [{ $via }] wrote to { $to }: { $text }  (waiting in the mailbox { $id })
 demo-done = done: { $count ->
     [one] 1 letter
    *[other] { $count } letters
