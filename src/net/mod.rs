@@ -42,6 +42,7 @@ mod conns;
 mod group;
 mod hub;
 mod inlet;
+pub mod local;
 mod ready;
 mod resolve;
 mod send;
