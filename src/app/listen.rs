@@ -11,7 +11,7 @@ use crate::ui::clock::Clock;
 use crate::ui::terminal::Written;
 use crate::ui::{json, notice, plain};
 
-use super::desk::{Ask, Desk, News};
+use super::desk::{Ask, Desk, News, Part};
 use super::send::{end_of, give_back};
 use super::{Failure, Outcome, Setup, Status, print, say};
 
@@ -38,18 +38,12 @@ pub fn listen(setup: &Setup, options: &ListenOptions) -> Outcome {
         return Err(Phrase::new("book-no-relays").with("file", location.file()).into());
     }
     let relays = setup.relays(&book)?;
-    let mut desk = Desk::open(setup, name.clone())?;
+    let mut desk = Desk::open(setup, name.clone(), Part::Shows)?;
     let _watcher = desk.watch(setup, location);
     let clock = Clock::new(TimeZone::system());
     let mut listening = Listening { setup, options, me: name.to_string(), book, clock, heard: 0, stopped: 0 };
-    let outcome = match listening.catch_up(&mut desk) {
-        Ok(Written::Yes) => {
-            desk.command(Command::Relays(relays));
-            listening.run(&mut desk)
-        }
-        Ok(Written::Closed) => Ok(Status::Done),
-        Err(failure) => Err(failure),
-    };
+    desk.command(Command::Relays(relays));
+    let outcome = listening.run(&mut desk);
     desk.leave();
     outcome
 }
@@ -66,26 +60,6 @@ struct Listening<'a> {
 }
 
 impl Listening<'_> {
-    /// Shows what earlier runs stored and nobody was shown.
-    fn catch_up(&mut self, desk: &mut Desk) -> Result<Written, Failure> {
-        while self.options.count != Some(self.heard) {
-            let page = desk.next_unshown()?;
-            if page.is_empty() {
-                break;
-            }
-            let now = desk.now();
-            for letter in page {
-                if self.options.count != Some(self.heard) && self.show(desk, &letter, now)? == Written::Closed
-                {
-                    return Ok(Written::Closed);
-                }
-            }
-            // What was marked as shown goes to the store before the next page is read.
-            desk.turn(Some(now.tick), &mut News::default());
-        }
-        Ok(Written::Yes)
-    }
-
     fn run(&mut self, desk: &mut Desk) -> Outcome {
         let (mut news, end) = (News::default(), end_of(desk.now().tick, self.options.time));
         while self.options.count != Some(self.heard) {
@@ -168,7 +142,7 @@ impl Listening<'_> {
         }
         match ask {
             Ask::Trouble(phrase) => say(&self.setup.strings, &phrase),
-            Ask::Typed(_) | Ask::End | Ask::Broken(_) => {}
+            Ask::Typed(_) | Ask::End | Ask::Broken(_) | Ask::Failed(_) => {}
             Ask::Book(read) => {
                 if let Some((book, _)) = follow(self.setup, desk, *read, &[]) {
                     self.book = book;

@@ -12,7 +12,7 @@ use crate::ui::{Strings, Typed, notice, plain};
 use crate::wire::limits::LETTER_TEXT_MAX;
 use crate::wire::message::Reason;
 
-use super::desk::{Ask, Desk, Mail, News, first_request};
+use super::desk::{Ask, Desk, Mail, News, Part};
 use super::{Failure, Outcome, Setup, Status, print, say};
 
 /// Lines read ahead of the letters that have come to their end.
@@ -61,9 +61,10 @@ pub fn send(setup: &Setup, options: &SendOptions) -> Outcome {
         check(text)?;
     }
     let relay = setup.relay_of(&target)?;
-    let mut desk = Desk::open(setup, name.clone())?;
+    let part = if options.reply.is_some() { Part::Asks } else { Part::Sends };
+    let mut desk = Desk::open(setup, name.clone(), part)?;
     desk.command(Command::Relays(vec![relay]));
-    let mut sending = Sending::new(setup, options, target, name.to_string());
+    let mut sending = Sending::new(setup, options, target, name.to_string(), desk.first_request());
     let outcome = sending.run(&mut desk, text);
     desk.leave();
     outcome
@@ -118,14 +119,20 @@ struct Sending<'a> {
 }
 
 impl<'a> Sending<'a> {
-    fn new(setup: &'a Setup, options: &'a SendOptions, target: Target, me: String) -> Sending<'a> {
+    fn new(
+        setup: &'a Setup,
+        options: &'a SendOptions,
+        target: Target,
+        me: String,
+        requests: u64,
+    ) -> Sending<'a> {
         Sending {
             setup,
             options,
             target,
             me,
             waiting: BTreeMap::new(),
-            requests: first_request(),
+            requests,
             given: 0,
             given_at: None,
             accepted_any: false,
@@ -187,7 +194,7 @@ impl<'a> Sending<'a> {
             }
             match ask {
                 Ask::Trouble(phrase) => say(&self.setup.strings, &phrase),
-                Ask::Book(_) | Ask::End | Ask::Broken(_) => {}
+                Ask::Book(_) | Ask::End | Ask::Broken(_) | Ask::Failed(_) => {}
                 Ask::Typed(typed) => asked += usize::from(!self.take_line(desk, typed)),
             }
         }

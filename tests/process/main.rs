@@ -18,6 +18,7 @@ mod presence;
 mod reach;
 mod relay;
 mod send;
+mod shared;
 mod terminal;
 mod trust;
 mod usage;

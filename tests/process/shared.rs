@@ -1,0 +1,170 @@
+//! Several commands of one member at once: the first owns its folder, the others work through it and take over.
+
+use rustix::process::Signal;
+
+use crate::world::{Home, Running, town};
+
+fn texts(lines: &[String]) -> Vec<&str> {
+    lines.iter().map(|line| line.split_once("] ").expect("how it came").1).collect()
+}
+
+fn history(home: &Home, name: &str, other: &str) -> Vec<String> {
+    home.run(&["history", "--as", name, other]).with(0).out
+}
+
+fn numbered(range: std::ops::Range<u32>) -> Vec<String> {
+    range.map(|n| format!("letter {n}")).collect()
+}
+
+#[test]
+fn row_77_sending_while_one_chats_has_the_same_results_and_the_chat_goes_on() {
+    let (home, relay) = town(&[], &["TOM", "JACK"]);
+    let mut jack = home.chat("JACK", &relay, &[]);
+    let mut tom = home.chat("TOM", &relay, &[]);
+    assert!(home.send("TOM", "JACK", "one").result().starts_with("delivered "));
+    assert!(jack.out().ends_with("one"));
+    let two = home.run(&["send", "--as", "TOM", "--wait", "delivered", "JACK", "two"]);
+    assert!(two.result().starts_with("delivered "));
+    assert!(jack.out().ends_with("two"));
+    let refused = home.send("TOM", "nobody", "x").with(1);
+    assert!(refused.said()[0].ends_with(" unknown"), "{refused:?}");
+
+    let asking = home.start(&["send", "--as", "TOM", "--reply", "30s", "JACK", "three?"]);
+    assert!(jack.out().ends_with("three?"));
+    jack.write("/to TOM\nyes\n");
+    let asked = asking.end().with(0);
+    assert_eq!(asked.out[1..], ["yes"]);
+    assert!(tom.out().ends_with("yes"), "who shows letters shows this one too");
+
+    tom.write("JACK\nfour\n");
+    assert!(jack.out().ends_with("four"));
+    tom.feed(b"");
+    let tom = tom.end().with(0);
+    assert!(tom.said().is_empty(), "what others sent is not the chat's: {tom:?}");
+    let said = history(&home, "JACK", "TOM");
+    assert_eq!(texts(&said), ["one", "two", "three?", "yes", "four"]);
+}
+
+#[test]
+fn row_77_the_history_and_the_book_can_be_asked_while_one_listens() {
+    let (home, _relay) = town(&[], &["TOM", "JACK"]);
+    let mut tom = home.listen("TOM", &[]);
+    home.send("JACK", "TOM", "hi").result();
+    assert!(tom.out().ends_with("hi"));
+    home.send("TOM", "echo", "x").result();
+    assert_eq!(texts(&history(&home, "TOM", "JACK")), ["hi"]);
+    home.run(&["contacts", "add", "武大郎", &_relay.udp.to_string()]).with(0);
+    tom.until_err("was read again");
+    home.run(&["ping", "--count", "1", "JACK"]).with(0);
+}
+
+#[test]
+fn row_77_two_listen_and_the_second_goes_on_when_the_first_is_killed() {
+    let (home, _relay) = town(&[], &["TOM", "JACK"]);
+    let mut first = home.listen("TOM", &[]);
+    let mut second = home.listen("TOM", &["--count", "4"]);
+    for text in ["one", "two"] {
+        home.send("JACK", "TOM", text).result();
+        assert!(first.out().ends_with(text));
+        assert!(second.out().ends_with(text));
+    }
+    first.kill();
+    for text in ["three", "four"] {
+        home.send("JACK", "TOM", text).with(0);
+    }
+    assert_eq!(texts(&second.end().with(0).out), ["one", "two", "three", "four"]);
+    let nothing = home.run(&["listen", "--as", "TOM", "--for", "0.2s"]).with(0);
+    assert!(nothing.out.is_empty(), "each was shown: {nothing:?}");
+}
+
+#[test]
+fn row_77_the_owner_is_killed_while_it_serves_a_sender_and_each_letter_arrives_once_in_order() {
+    let (home, relay) = town(&["--tcp"], &["TOM", "JACK"]);
+    let jack = home.listen("JACK", &[]);
+    for round in 0..3 {
+        let owner = home.listen("TOM", &[]);
+        let mut sender = home.start(&["send", "--as", "TOM", "--lines", "JACK"]);
+        sender.write("first\n");
+        sender.out();
+        let lines: String = numbered(0..50).iter().map(|line| format!("{round} {line}\n")).collect();
+        sender.feed(lines.as_bytes());
+        (0..round * 10).for_each(|_| drop(sender.out()));
+        owner.kill();
+        let sent = sender.end().with(0);
+        assert_eq!(sent.out.len(), 51, "{sent:?}");
+    }
+    let wanted: Vec<String> = (0..3)
+        .flat_map(|round| {
+            let letters = numbered(0..50).into_iter().map(move |line| format!("{round} {line}"));
+            std::iter::once("first".to_owned()).chain(letters)
+        })
+        .collect();
+    for name in ["JACK", "TOM"] {
+        let other = if name == "JACK" { "TOM" } else { "JACK" };
+        assert_eq!(texts(&history(&home, name, other)), wanted, "{name}'s");
+    }
+    assert_eq!(texts(&jack.terminate().with(130).out), wanted);
+    relay.stop().with(0);
+}
+
+#[test]
+fn row_77_a_pending_letter_outlives_an_owner_that_is_told_to_end() {
+    let (home, relay) = town(&[], &["TOM", "JACK"]);
+    let addr = relay.udp.to_string();
+    home.send("TOM", "echo", "x").with(0);
+    home.listen("JACK", &[]).terminate();
+    relay.stop().with(0);
+    let mut owner = home.start(&["listen", "--as", "TOM"]);
+    owner.until_err("no relay answers at");
+    let mut sender = home.start(&["send", "--as", "TOM", "--timeout", "30s", "JACK", "patience"]);
+    sender.until_err("no relay answers at");
+    owner.terminate().with(130);
+    let relay = home.relay(&["--bind", &addr]);
+    assert!(sender.end().with(0).out[0].starts_with("accepted "));
+    let jack = home.run(&["listen", "--as", "JACK", "--count", "1"]).with(0);
+    assert_eq!(texts(&jack.out), ["patience"]);
+    relay.stop().with(0);
+}
+
+#[test]
+fn row_77_letters_nobody_showed_go_to_the_first_who_shows_letters_whoever_owns_the_folder() {
+    let (home, _relay) = town(&[], &["TOM", "JACK"]);
+    let mut owner = home.start(&["send", "--as", "TOM", "--lines", "echo"]);
+    owner.write("x\n");
+    owner.out();
+    home.send("JACK", "TOM", "while nobody looked").with(0);
+    let first = home.run(&["listen", "--as", "TOM", "--count", "2"]).with(0);
+    assert_eq!(texts(&first.out), ["X", "while nobody looked"]);
+    let second = home.run(&["listen", "--as", "TOM", "--for", "0.3s"]).with(0);
+    assert!(second.out.is_empty(), "{second:?}");
+    owner.feed(b"");
+    owner.end().with(0);
+}
+
+#[test]
+fn row_77_a_key_accepted_in_another_terminal_is_noticed_by_who_runs() {
+    let (home, relay) = town(&["--data", "old"], &["TOM", "JACK"]);
+    let addr = relay.udp.to_string();
+    let mut jack = home.listen("JACK", &[]);
+    relay.stop().with(0);
+    let other = home.relay(&["--bind", &addr, "--data", "new"]);
+    let told = jack.until_err("shows another key");
+    let words: Vec<&str> = told.split("queqiao ").last().unwrap().split(' ').collect();
+    home.run(&words).with(0);
+    jack.until_err("connected to");
+    home.send("TOM", "JACK", "hello again").result();
+    assert!(jack.out().ends_with("hello again"));
+    other.stop().with(0);
+}
+
+#[test]
+fn row_77_an_owner_that_does_not_answer_is_named() {
+    let (home, _relay) = town(&[], &["TOM", "JACK"]);
+    let owner: Running = home.listen("TOM", &[]);
+    owner.signal(Signal::STOP);
+    let wanted = format!("TOM is already running on this machine (process {})", owner.pid());
+    home.send("TOM", "JACK", "x").one_line(1, &wanted);
+    owner.signal(Signal::CONT);
+    home.send("TOM", "echo", "x").result();
+    owner.terminate().with(130);
+}
