@@ -6,9 +6,9 @@
 //! It must not know: how arguments are written, byte layouts.
 //! Invariant: standard output carries results only; everything else is a [`Phrase`] said on standard error.
 //!
-//! Files: `server` (one running relay) and on it `relay`; `desk` (one running client) and on it `send`, `listen`, `chat`, `ping`;
-//! `history`; `setup` (address book, name,
-//! folders); `contacts`, `trust`; `demo` and `bench`; `outcome`.
+//! Files: `server` (one running relay) and on it `relay`; `desk` (one running client: its own, or another process's of the
+//! same member) and on it `send`, `listen`, `chat`, `ping`; `history`; `setup` (address book, name, folders); `contacts`,
+//! `trust`; `demo` and `bench`; `outcome`.
 
 mod bench;
 mod chat;

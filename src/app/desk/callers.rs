@@ -33,6 +33,8 @@ struct Caller {
     /// `None` before it has said hello.
     face: Option<Face>,
     relays: Vec<RelaySpec>,
+    /// It was told events in this turn.
+    told: bool,
     /// What is said once the records given so far have settled.
     owed: VecDeque<(u64, Answer)>,
 }
@@ -90,7 +92,8 @@ impl Callers {
     ) -> Option<Wish> {
         match heard {
             Heard::Called(line) => {
-                let caller = Caller { line, face: None, relays: Vec::new(), owed: VecDeque::new() };
+                let (relays, owed) = (Vec::new(), VecDeque::new());
+                let caller = Caller { line, face: None, relays, told: false, owed };
                 self.by_number.insert(number, caller);
                 None
             }
@@ -124,6 +127,7 @@ impl Callers {
                 let before = std::mem::replace(&mut caller.relays, specs);
                 let new = caller.relays.iter().filter(|spec| before.iter().all(|old| old.addr != spec.addr));
                 for event in new.filter_map(|spec| self.links.get(&spec.addr)) {
+                    caller.told = true;
                     caller.line.say(line(&Answer::Event(event.clone())));
                 }
                 return Some(Wish::Relays);
@@ -174,9 +178,12 @@ impl Callers {
         }
     }
 
-    /// Says what was owed until so many records had settled.
-    pub(super) fn settle(&mut self, settled: u64) {
+    /// Ends a turn, and says what was owed until so many records had settled.
+    pub(super) fn end_turn(&mut self, settled: u64) {
         for caller in self.by_number.values_mut() {
+            if std::mem::take(&mut caller.told) {
+                caller.line.say(line(&Answer::Turn));
+            }
             while caller.owed.front().is_some_and(|(mark, _)| *mark <= settled) {
                 let owed = caller.owed.pop_front();
                 let (_, answer) = owed.expect("it was just seen");
@@ -186,9 +193,10 @@ impl Callers {
     }
 
     /// Whether there was anybody to tell. One whose line is over, or cut, is forgotten when that is heard.
-    fn tell(&self, event: &Event, concerned: impl Fn(&Caller) -> bool) -> bool {
+    fn tell(&mut self, event: &Event, concerned: impl Fn(&Caller) -> bool) -> bool {
         let mut text = None;
-        for caller in self.by_number.values().filter(|caller| concerned(caller)) {
+        for caller in self.by_number.values_mut().filter(|caller| concerned(caller)) {
+            caller.told = true;
             let text = text.get_or_insert_with(|| line(&Answer::Event(event.clone())));
             caller.line.say(text.clone());
         }

@@ -222,7 +222,7 @@ impl Desk {
         });
         tray.catch_up(&mut news.events);
         if let Seat::Owner(owner) = &mut tray.seat {
-            owner.settle_callers();
+            owner.end_turn();
         }
         news.asks.append(&mut tray.asks);
         now

@@ -131,9 +131,9 @@ impl Owner {
         }
     }
 
-    /// What was owed to callers until records had settled.
-    pub(super) fn settle_callers(&mut self) {
-        self.callers.settle(self.client.given_and_settled().1);
+    /// Tells callers that the turn has ended.
+    pub(super) fn end_turn(&mut self) {
+        self.callers.end_turn(self.client.given_and_settled().1);
     }
 
     /// Commits everything and lets go of the folder; then the lines of the callers end, and one of them takes over.

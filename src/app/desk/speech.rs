@@ -70,8 +70,11 @@ pub(super) enum Answer {
     },
     /// Whoever was to show stored letters has gone: they are this caller's now.
     CatchUp,
-    /// This has happened.
+    /// This has happened. It is not taken in before [`Answer::Turn`]: what the owner saw in one turn its callers see in one,
+    /// so that they come to the same results.
     Event(Event),
+    /// These were the events of one turn.
+    Turn,
     /// What was said before `Bye` is durable.
     Bye,
 }

@@ -37,6 +37,8 @@ pub(super) struct Calling {
     number: u64,
     /// The owner has answered.
     welcome: bool,
+    /// Events of the owner's turn that is being told.
+    turn: Vec<Event>,
 }
 
 impl Calling {
@@ -159,6 +161,7 @@ impl Tray {
     ) -> Result<(), Phrase> {
         let archive = Archive::open(&home.data_dir, &home.folder)?;
         let Wanted { relays, carriers, asked, backlog } = std::mem::take(&mut self.wanted);
+        owner.client.handle_time(now, out);
         let settings = [relays.map(Command::Relays), carriers.map(Command::Carriers)];
         for command in settings.into_iter().flatten() {
             owner.command(now, command, out);
@@ -179,7 +182,7 @@ impl Tray {
         // Nobody there: the owner is about to open its door, or has just gone.
         let Ok(line_out) = called else { return };
         line_out.say(line(&Call::Hello { version: VERSION.to_owned(), face: home.face }));
-        self.seat = Seat::Caller(Calling { line: line_out, number, welcome: false });
+        self.seat = Seat::Caller(Calling { line: line_out, number, welcome: false, turn: Vec::new() });
     }
 
     /// Takes in what the owner says on call `number`.
@@ -191,16 +194,26 @@ impl Tray {
         let text = match heard {
             Heard::Said(text) => text,
             Heard::Closed => {
-                let again = if calling.welcome { now.tick } else { now.tick + TRY_AGAIN };
+                let (welcome, turn) = (calling.welcome, std::mem::take(&mut calling.turn));
+                let again = if welcome { now.tick } else { now.tick + TRY_AGAIN };
                 self.seat = Seat::Waiting { again };
+                if welcome {
+                    self.take(turn, out);
+                }
                 return;
             }
             Heard::Called(_) => return,
         };
         let done = match serde_json::from_slice(&text) {
             Ok(Answer::Event(event)) => {
-                if self.wanted.asked.follow(&event) {
-                    out.show(event);
+                calling.turn.push(event);
+                Ok(())
+            }
+            Ok(Answer::Turn) => {
+                // What comes before the welcome may be newer than what is still to be read from disk.
+                if calling.welcome {
+                    let turn = std::mem::take(&mut calling.turn);
+                    self.take(turn, out);
                 }
                 Ok(())
             }
@@ -220,6 +233,14 @@ impl Tray {
         }
     }
 
+    fn take(&mut self, events: Vec<Event>, out: &mut Outputs<Record, Event>) {
+        for event in events {
+            if self.wanted.asked.follow(&event) {
+                out.show(event);
+            }
+        }
+    }
+
     /// The owner has answered: it is told what this face wants, all of it.
     fn join(
         &mut self,
@@ -233,6 +254,7 @@ impl Tray {
         let settings =
             [self.wanted.relays.clone().map(Command::Relays), self.wanted.carriers.map(Command::Carriers)];
         settings.into_iter().flatten().for_each(|command| calling.say(command));
+        let (mut shown, turn) = (Vec::new(), std::mem::take(&mut calling.turn));
         for request in self.wanted.asked.requests() {
             let fate = archive.as_ref().map(|archive| archive.fate(request)).transpose()?.flatten();
             let told = fate.map_or(Vec::new(), |fate| asked::events(request, fate));
@@ -241,16 +263,14 @@ impl Tray {
             {
                 calling.say(command);
             }
-            for event in told {
-                if self.wanted.asked.follow(&event) {
-                    out.show(event);
-                }
-            }
+            shown.extend(told);
         }
         self.wanted.backlog.drain(..).for_each(|command| calling.say(command));
         if catch_up {
             self.unshown.catch_up(archive);
         }
+        self.take(shown, out);
+        self.take(turn, out);
         let own = self.home.as_ref().map_or(carriers, |home| home.setup.carriers);
         if first && own != Carriers::Auto && own != carriers {
             let busy = self.busy.as_ref().and_then(|phrase| phrase.args().last()).map(|(_, pid)| pid.clone());
