@@ -168,3 +168,72 @@ fn row_77_an_owner_that_does_not_answer_is_named() {
     home.send("TOM", "echo", "x").result();
     owner.terminate().with(130);
 }
+
+#[test]
+fn row_77_who_listens_takes_over_from_a_sender_that_has_done() {
+    let (home, relay) = town(&["--tcp"], &["TOM", "JACK"]);
+    let mut owner = home.start(&["send", "--as", "TOM", "--udp", "--lines", "echo"]);
+    owner.write("x\n");
+    owner.out();
+    let mut listening = home.start(&["listen", "--as", "TOM", "--tcp"]);
+    let told = listening.until_err("speaks for you already");
+    assert!(told.contains(&owner.pid()), "{told}");
+    assert!(listening.out().ends_with(" X"));
+    owner.feed(b"");
+    owner.end().with(0);
+    home.send("JACK", "TOM", "still there?").with(0);
+    assert!(listening.out().ends_with("[tcp] still there?"), "it has its own way now");
+    home.send("TOM", "echo", "through it").result();
+    relay.stop().with(0);
+}
+
+#[test]
+fn row_77_a_caller_that_stops_or_dies_troubles_nobody_and_what_it_had_said_goes_out() {
+    let (home, _relay) = town(&[], &["TOM", "JACK"]);
+    let mut jack = home.listen("JACK", &[]);
+    let mut owner = home.listen("TOM", &[]);
+    let stopped = home.listen("TOM", &[]);
+    stopped.signal(Signal::STOP);
+    let mut sender = home.start(&["send", "--as", "TOM", "--lines", "JACK"]);
+    sender.write("one\ntwo\n");
+    (0..2).for_each(|_| drop(sender.out()));
+    sender.kill();
+    home.send("TOM", "JACK", "three").with(0);
+    for text in ["one", "two", "three"] {
+        assert!(jack.out().ends_with(text));
+    }
+    home.send("JACK", "TOM", "four").with(0);
+    assert!(owner.out().ends_with("four"));
+    stopped.signal(Signal::CONT);
+    let mut stopped = stopped;
+    assert!(stopped.out().ends_with("four"));
+}
+
+#[test]
+fn row_77_owner_after_owner_is_killed_and_nothing_is_lost_or_sent_twice() {
+    let (home, relay) = town(&["--tcp"], &["TOM", "JACK"]);
+    let jack = home.listen("JACK", &[]);
+    let mut owners: Vec<Running> = (0..4).map(|_| home.listen("TOM", &[])).collect();
+    let senders = ["a", "b"].map(|who| {
+        let mut sender = home.start(&["send", "--as", "TOM", "--lines", "JACK"]);
+        let lines: String = numbered(0..100).iter().map(|line| format!("{who} {line}\n")).collect();
+        sender.feed(lines.as_bytes());
+        sender
+    });
+    for mut sender in senders {
+        for _ in 0..2 {
+            (0..20).for_each(|_| drop(sender.out()));
+            owners.remove(0).kill();
+        }
+        assert_eq!(sender.end().with(0).out.len(), 100);
+    }
+    let said = history(&home, "JACK", "TOM");
+    for who in ["a", "b"] {
+        let wanted: Vec<String> = numbered(0..100).iter().map(|line| format!("{who} {line}")).collect();
+        let heard: Vec<&str> = texts(&said).into_iter().filter(|text| text.starts_with(who)).collect();
+        assert_eq!(heard, wanted);
+    }
+    assert_eq!(said.len(), 200);
+    jack.terminate().with(130);
+    relay.stop().with(0);
+}
