@@ -151,7 +151,7 @@ impl Talk<'_> {
                 return Err(failure);
             }
             match ask {
-                Ask::End | Ask::Broken(_) | Ask::Failed(_) => {}
+                Ask::Printed(_) | Ask::End | Ask::Broken(_) | Ask::Failed(_) => {}
                 Ask::Trouble(phrase) => say(&self.setup.strings, &phrase),
                 Ask::Typed(typed) => {
                     typed_one = typed != Typed::EndOfInput;

@@ -7,7 +7,8 @@
 //! Invariant: standard output carries results only; everything else is a [`Phrase`] said on standard error.
 //!
 //! Files: `server` (one running relay) and on it `relay`; `desk` (one running client: its own, or another process's of the
-//! same member) and on it `send`, `listen`, `chat`, `ping`; `history`; `setup` (address book, name, folders); `contacts`,
+//! same member) and on it `send`, `listen` (with `printer`), `chat`, `ping`;
+//! `history`; `setup` (address book, name, folders); `contacts`,
 //! `trust`; `demo` and `bench`; `outcome`.
 
 mod bench;
@@ -19,6 +20,7 @@ mod history;
 mod listen;
 mod outcome;
 mod ping;
+mod printer;
 mod relay;
 mod send;
 mod server;

@@ -200,7 +200,7 @@ impl<'a> Sending<'a> {
             }
             match ask {
                 Ask::Trouble(phrase) => say(&self.setup.strings, &phrase),
-                Ask::Book(_) | Ask::End | Ask::Broken(_) | Ask::Failed(_) => {}
+                Ask::Book(_) | Ask::Printed(_) | Ask::End | Ask::Broken(_) | Ask::Failed(_) => {}
                 Ask::Typed(typed) => asked += usize::from(!self.take_line(desk, typed)),
             }
         }

@@ -2,8 +2,9 @@
 //!
 //! The socket lies in `$XDG_RUNTIME_DIR/queqiao`, else in `/run/user/UID/queqiao`, else in `/tmp/queqiao-UID`, and is
 //! named by a hash of the folder's absolute path, because paths of sockets are short (108 bytes). The one who opens a
-//! [`Door`] takes the first of these places there is; those who call try all, so that a process without
-//! `XDG_RUNTIME_DIR` (cron) finds it too. The place is ours alone (mode 0700, checked), so nobody else gets in.
+//! [`Door`] takes the first of these places there is, and leaves a link to the socket in the folder (`socket`), so that
+//! a process with another environment (cron) finds it too. The place is ours alone (mode 0700, checked), so nobody else
+//! gets in.
 //!
 //! A door is opened only by the process that holds its folder's lock: a socket that is there already is of one that
 //! has died, and is replaced.
@@ -15,7 +16,8 @@ use std::collections::VecDeque;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::Shutdown;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -35,6 +37,8 @@ pub const LINE_LEN_MAX: u64 = 8 << 20;
 pub const CALLERS_MAX: usize = 64;
 /// Bytes of the hash in a socket's name: two folders never share one.
 const NAME_LEN: usize = 16;
+/// In the folder: where its socket is.
+const LINK: &str = "socket";
 /// Only its owner enters a folder of sockets.
 const FOLDER_MODE: u32 = 0o700;
 /// Without descriptors or threads accepting rests for this long.
@@ -260,22 +264,23 @@ pub fn tell(folder: &Path, text: &[u8]) {
 }
 
 fn connect(folder: &Path) -> io::Result<UnixStream> {
-    let mut last = io::Error::from(ErrorKind::NotFound);
-    for place in places() {
-        let tried = check(&place).and_then(|()| UnixStream::connect(place.join(name(folder))));
-        match tried {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
+    let path = fs::read_link(folder.join(LINK))?;
+    // In a copy of a folder stands the link of the other.
+    let place = path.parent().filter(|_| path.ends_with(name(folder)));
+    check(place.ok_or(ErrorKind::NotFound)?)?;
+    UnixStream::connect(path)
 }
 
 fn bind(folder: &Path) -> io::Result<(PathBuf, UnixListener)> {
     let mut last = io::Error::from(ErrorKind::NotFound);
     for place in places() {
         match bind_in(&place, folder) {
-            Ok(bound) => return Ok(bound),
+            Ok((path, listener)) => {
+                let link = folder.join(LINK);
+                let _ = fs::remove_file(&link);
+                symlink(&path, &link)?;
+                return Ok((path, listener));
+            }
             Err(error) => last = error,
         }
     }
@@ -317,7 +322,6 @@ fn places() -> Vec<PathBuf> {
 }
 
 fn name(folder: &Path) -> String {
-    use std::os::unix::ffi::OsStrExt;
     let absolute = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
     let hash = Blake2s256::digest(absolute.as_os_str().as_bytes());
     format!("{}.sock", HEXLOWER.encode(&hash[..NAME_LEN]))
@@ -441,6 +445,18 @@ mod tests {
         drop(half);
         let (number, _answer) = owner.called();
         assert_eq!(owner.closed(), number);
+    }
+
+    #[test]
+    fn a_copied_link_leads_nowhere() {
+        let (one, other, mut owner) =
+            (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), End::new());
+        let _door = owner.open(one.path(), 1 << 20);
+        let link = fs::read_link(one.path().join(LINK)).unwrap();
+        symlink(link, other.path().join(LINK)).unwrap();
+        assert_eq!(connect(other.path()).unwrap_err().kind(), ErrorKind::NotFound);
+        connect(one.path()).unwrap();
+        owner.called();
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | `known_relays.toml` | the relays' keys ([`Pins`]) |
 //! | `members/FOLDER/lock` | the process that is this member |
+//! | `members/FOLDER/socket` | a link to where that process is reached |
 //! | `members/FOLDER/name` | the member's name, for people |
 //! | `members/FOLDER/identity.key` | the private key |
 //! | `members/FOLDER/counter` | handshake counters up to this one may be used |

@@ -1,5 +1,7 @@
 //! Several commands of one member at once: the first owns its folder, the others work through it and take over.
 
+use std::io::{BufRead, BufReader};
+
 use rustix::process::Signal;
 
 use crate::world::{Home, Running, town};
@@ -236,4 +238,34 @@ fn row_77_owner_after_owner_is_killed_and_nothing_is_lost_or_sent_twice() {
     assert_eq!(said.len(), 200);
     jack.terminate().with(130);
     relay.stop().with(0);
+}
+
+#[test]
+fn row_77_who_reads_slowly_and_runs_a_command_for_each_letter_holds_up_nobody() {
+    let (home, _relay) = town(&[], &["TOM", "JACK"]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut command = home.command(&["listen", "--as", "TOM", "--count", "60"]);
+    command.stdout(writer);
+    let mut listening = Running::start(command);
+    listening.until_err("connected to");
+    // More than a pipe holds.
+    let lines: String = (0..60).map(|n| format!("{n}{}\n", ".".repeat(4_000))).collect();
+    let sent = home.run_with(&["send", "--as", "JACK", "--lines", "TOM"], lines.as_bytes()).with(0);
+    assert_eq!(sent.out.len(), 60);
+    home.send("TOM", "echo", "meanwhile").result();
+    let heard: Vec<String> = BufReader::new(reader).lines().map(|line| line.unwrap()).collect();
+    let numbers: Vec<&str> = texts(&heard).iter().map(|text| text.trim_end_matches('.')).collect();
+    assert_eq!(numbers, (0..60).map(|n| n.to_string()).collect::<Vec<_>>());
+    listening.end().with(0);
+}
+
+#[test]
+fn row_77_a_caller_with_another_environment_finds_the_owner() {
+    let (home, _relay) = town(&[], &["TOM", "JACK"]);
+    let _owner = home.listen("TOM", &[]);
+    let mut command = home.command(&["send", "--as", "TOM", "echo", "x"]);
+    command.env_remove("XDG_RUNTIME_DIR");
+    let mut sender = Running::start(command);
+    sender.feed(b"");
+    sender.end().result();
 }

@@ -22,6 +22,7 @@ use crate::contacts::{Book, Location, Watcher, watch};
 use crate::net::{self, Inlet, Net, NetConfig, local};
 use crate::store::{member_dir, member_dirs};
 use crate::ui::Typed;
+use crate::ui::terminal::Written;
 
 use self::owner::Owner;
 pub(super) use self::speech::Part;
@@ -62,6 +63,8 @@ pub(super) enum Ask {
     Broken(Phrase),
     /// The member's folder cannot be used any more, or not by this version.
     Failed(Phrase),
+    /// A letter was printed, or nobody reads any more, or it could not be.
+    Printed(Result<Written, Option<Phrase>>),
 }
 
 impl Ask {
@@ -167,6 +170,11 @@ impl Desk {
     pub(super) fn shown(&mut self, letter: &Incoming, read: bool) {
         let command = self.tray.unshown.shown(letter, read);
         self.command(command);
+    }
+
+    /// From now on letters wait on disk; or, those that do come, and what comes from now on.
+    pub(super) fn hold_letters(&mut self, hold: bool) {
+        self.tray.hold_letters(hold);
     }
 
     /// A handle for other threads.

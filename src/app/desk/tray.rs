@@ -118,6 +118,17 @@ impl Tray {
         }
     }
 
+    /// Holds letters back, or lets those come that were held back.
+    pub(super) fn hold_letters(&mut self, hold: bool) {
+        self.unshown.hold(hold);
+        if !hold {
+            match self.archive() {
+                Ok(archive) => self.unshown.catch_up(archive),
+                Err(phrase) => self.fail(phrase),
+            }
+        }
+    }
+
     /// Whether everything is durable, and every relay has what was said to it.
     pub(super) fn is_settled(&self) -> bool {
         match &self.seat {

@@ -20,6 +20,8 @@ pub(super) struct Unshown {
     /// The letters to catch up with, and the last of them that was looked at.
     archive: Option<Archive>,
     behind: u64,
+    /// The face takes no letters now: they stay on disk.
+    held: bool,
     /// Letters given to the face, and what it said when it had shown them: whether somebody saw.
     given: BTreeMap<Key, Option<bool>>,
     order: VecDeque<Key>,
@@ -28,7 +30,13 @@ pub(super) struct Unshown {
 impl Unshown {
     /// From now on letters come from disk, until those are all.
     pub(super) fn catch_up(&mut self, archive: Option<Archive>) {
-        (self.archive, self.behind) = (archive, 0);
+        (self.archive, self.behind) = (archive.filter(|_| !self.held), 0);
+    }
+
+    /// Gives the face no letters until it is let go; then it has to catch up.
+    pub(super) fn hold(&mut self, held: bool) {
+        self.held = held;
+        self.archive = None;
     }
 
     /// Whether letters come from disk. Those that come live meanwhile are on disk too, and come from there.
@@ -65,7 +73,7 @@ impl Unshown {
 
     /// Whether a letter that comes live is to be given to the face.
     pub(super) fn take(&mut self, letter: &Incoming) -> bool {
-        let new = !self.is_catching_up() && !self.given.contains_key(&key(letter));
+        let new = !self.held && !self.is_catching_up() && !self.given.contains_key(&key(letter));
         if new {
             self.give(letter);
         }

@@ -18,11 +18,13 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_queqiao");
 /// A machine: its home folder holds every file of the processes started on it, and is their working folder.
 pub struct Home {
     dir: TempDir,
+    /// Where sockets are.
+    run: TempDir,
 }
 
 impl Home {
     pub fn new() -> Home {
-        Home { dir: tempfile::tempdir().unwrap() }
+        Home { dir: tempfile::tempdir().unwrap(), run: tempfile::tempdir().unwrap() }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -48,6 +50,7 @@ impl Home {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(PROGRAM);
         command.args(args).current_dir(self.dir.path()).env_clear();
+        command.env("XDG_RUNTIME_DIR", self.run.path());
         command.env("HOME", self.dir.path()).env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
