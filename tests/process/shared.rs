@@ -269,3 +269,41 @@ fn row_77_a_caller_with_another_environment_finds_the_owner() {
     sender.feed(b"");
     sender.end().result();
 }
+
+#[test]
+fn row_77_when_the_one_who_showed_stored_letters_dies_another_goes_on_and_shows_each_once() {
+    let (home, _relay) = town(&[], &["TOM", "JACK"]);
+    let mut owner = home.start(&["send", "--as", "TOM", "--lines", "echo"]);
+    owner.write("x\n");
+    owner.out();
+    let (mut first, mut second) = (home.listen("TOM", &[]), home.listen("TOM", &[]));
+    assert!(first.out().ends_with("X"));
+    home.send("JACK", "TOM", "one").with(0);
+    assert!(first.out().ends_with("one"));
+    assert!(second.out().ends_with("one"));
+    first.kill();
+    home.send("JACK", "TOM", "two").with(0);
+    assert!(second.out().ends_with("two"));
+    owner.kill();
+    home.send("JACK", "TOM", "three").with(0);
+    assert!(second.out().ends_with("three"));
+    assert_eq!(texts(&second.terminate().with(130).out), ["one", "two", "three"]);
+    assert!(home.run(&["listen", "--as", "TOM", "--for", "0.2s"]).with(0).out.is_empty());
+}
+
+#[test]
+fn row_77_letters_beyond_what_waits_for_a_slow_reader_stay_on_disk_until_it_reads() {
+    let (home, _relay) = town(&["--limits", "off"], &["TOM", "JACK"]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut command = home.command(&["listen", "--as", "TOM", "--count", "120"]);
+    command.stdout(writer);
+    let mut listening = Running::start(command);
+    listening.until_err("connected to");
+    let lines: String = (0..120).map(|n| format!("{n}{}\n", ".".repeat(60_000))).collect();
+    let sent = home.run_with(&["send", "--as", "JACK", "--lines", "TOM"], lines.as_bytes()).with(0);
+    assert_eq!(sent.out.len(), 120);
+    let heard: Vec<String> = BufReader::new(reader).lines().map(|line| line.unwrap()).collect();
+    let numbers: Vec<&str> = texts(&heard).iter().map(|text| text.trim_end_matches('.')).collect();
+    assert_eq!(numbers, (0..120).map(|n| n.to_string()).collect::<Vec<_>>());
+    listening.end().with(0);
+}
