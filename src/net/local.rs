@@ -59,7 +59,7 @@ pub enum Heard {
 #[derive(Debug)]
 pub struct Line {
     outgoing: Arc<Outgoing>,
-    stream: UnixStream,
+    stream: Arc<UnixStream>,
     unread_max: usize,
 }
 
@@ -103,10 +103,10 @@ impl Line {
         Ok(line)
     }
 
-    fn open(stream: UnixStream, unread_max: usize) -> io::Result<(Line, UnixStream)> {
-        let outgoing = Arc::new(Outgoing::default());
-        let (reading, writing, queue) = (stream.try_clone()?, stream.try_clone()?, outgoing.clone());
-        thread::Builder::new().name("line out".into()).spawn(move || write(writing, &queue))?;
+    fn open(stream: UnixStream, unread_max: usize) -> io::Result<(Line, Arc<UnixStream>)> {
+        let (outgoing, stream) = (Arc::new(Outgoing::default()), Arc::new(stream));
+        let (reading, writing, queue) = (Arc::clone(&stream), Arc::clone(&stream), outgoing.clone());
+        thread::Builder::new().name("line out".into()).spawn(move || write(&writing, &queue))?;
         Ok((Line { outgoing, stream, unread_max }, reading))
     }
 
@@ -139,7 +139,7 @@ impl Drop for Line {
     }
 }
 
-fn write(mut stream: UnixStream, outgoing: &Outgoing) {
+fn write(mut stream: &UnixStream, outgoing: &Outgoing) {
     loop {
         let mut queue = outgoing.lock();
         while queue.lines.is_empty() && !queue.ended {
@@ -159,7 +159,7 @@ fn write(mut stream: UnixStream, outgoing: &Outgoing) {
 
 /// Reads a line on a thread of its own; `open` counts it.
 fn listen<C: Send + 'static>(
-    stream: UnixStream,
+    stream: Arc<UnixStream>,
     inlet: Inlet<C>,
     mail: impl Fn(Heard) -> C + Send + 'static,
     open: Arc<AtomicUsize>,

@@ -321,7 +321,7 @@ demo-twice = the demo failed: { $who } has a letter twice
 
 ## The outbox
 
-send-not-kept = not written down within { $time }: the disk does not answer
+send-not-kept = not written down within { $time }: the disk, or the process that speaks for you, does not answer; it may still go out
 unkept-disk = Not sent: your letter to { $who } could not be written to disk
 unkept-full = Not sent: your outbox holds { $count } letters or 256 MiB that were not delivered; wait until { $who } and the others have come for some
 chat-waiting = { $who } is away: your letter waits in the mailbox until { $until }

@@ -309,7 +309,7 @@ demo-twice = 演示失败:{ $who } 重复收到一条消息
 
 ## 发件箱
 
-send-not-kept = { $time } 内未能写入磁盘:磁盘没有响应
+send-not-kept = { $time } 内未能写入磁盘:磁盘或代你收发的进程没有响应;消息之后仍可能发出
 unkept-disk = 未发送: 您给 { $who } 的消息无法写入磁盘
 unkept-full = 未发送: 发件箱里未送达的消息已达 { $count } 条或 256 MiB;请等 { $who } 等人收取一些之后再发
 chat-waiting = { $who } 不在线: 您的消息在信箱里等候,直到 { $until }
