@@ -246,3 +246,6 @@ fn relay_of(event: &Event) -> Option<&HostPort> {
         Event::Progress { .. } | Event::Refused { .. } | Event::Unkept { .. } | Event::Left => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,12 +13,13 @@ use super::{Ask, Home, Mail, random_number};
 
 /// The owner's parts.
 pub(super) struct Owner {
+    /// Stands first: however this value ends, its socket is removed while the folder is still held.
+    door: Option<Door>,
     pub(super) client: Client,
     worker: Worker<Record>,
     pub(super) callers: Callers,
     carriers: Carriers,
     home: Option<Home>,
-    door: Option<Door>,
 }
 
 impl Owner {
