@@ -1,7 +1,8 @@
 //! Floor 7: cores, store, net and faces joined into processes: the relay, and what a member does.
 //!
 //! Everything here runs on one thread, the loop's: it waits, turns the core, carries out what came of it, and hands
-//! events to a face. Other threads (store, keyboard, printer, address-book watcher, resolver, lines to other processes) speak to it through an inlet.
+//! events to a face. Other threads (store, keyboard, printer, address-book watcher, resolver, lines to other processes)
+//! speak to it through an inlet.
 //!
 //! It must not know: how arguments are written, byte layouts.
 //! Invariant: standard output carries results only; everything else is a [`Phrase`] said on standard error.
