@@ -46,15 +46,19 @@ pub(super) struct Journal {
     incoming: usize,
     incoming_bytes: usize,
     retry_at: Option<Tick>,
+    /// Records given and records settled, since the start.
+    given: u64,
+    settled: u64,
 }
 
 impl Journal {
     pub(super) fn new(keeps: bool) -> Journal {
         let (entries, handed, incoming, incoming_bytes) = (VecDeque::new(), 0, 0, 0);
-        Journal { keeps, entries, handed, incoming, incoming_bytes, retry_at: None }
+        Journal { keeps, entries, handed, incoming, incoming_bytes, retry_at: None, given: 0, settled: 0 }
     }
 
     pub(super) fn push(&mut self, record: Record) {
+        self.given += 1;
         if let Some(len) = incoming_len(&record) {
             self.incoming += 1;
             self.incoming_bytes += len;
@@ -66,6 +70,11 @@ impl Journal {
     /// Whether letters may be read that would be written down.
     pub(super) fn has_room(&self) -> bool {
         self.incoming < INCOMING_MAX && self.incoming_bytes < INCOMING_BYTES_MAX
+    }
+
+    /// How many records were given, and how many of them have settled.
+    pub(super) const fn given_and_settled(&self) -> (u64, u64) {
+        (self.given, self.settled)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -124,6 +133,7 @@ impl Journal {
             _ => return None,
         };
         let record = self.entries.pop_front()?.record;
+        self.settled += 1;
         if let Some(len) = incoming_len(&record) {
             self.incoming -= 1;
             self.incoming_bytes -= len;

@@ -148,6 +148,12 @@ impl Client {
         self.shared.journal.is_empty() && self.uplinks.values().all(Uplink::is_settled)
     }
 
+    /// How many records there were to be made durable so far, and how many of them, from the first on, have settled: what
+    /// followed from an earlier turn is on disk once the second number has reached what the first one was.
+    pub const fn given_and_settled(&self) -> (u64, u64) {
+        self.shared.journal.given_and_settled()
+    }
+
     fn handle_command(&mut self, now: Now, command: Command, out: &mut Out) {
         match command {
             Command::Relays(specs) => self.set_relays(now, specs, out),

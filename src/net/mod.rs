@@ -27,6 +27,8 @@
 //! Fairness: each visit to a source takes one batch of datagrams, one read of a connection, or a few commands; then
 //! the next source has its turn. Errors of sockets are counted and told, never fatal and never spun on.
 //!
+//! [`local`] has lines between the processes of one user on this machine, on threads of their own.
+//!
 //! Bounds: 1 MiB of datagrams wait where the kernel takes none, more are dropped; 256 KiB of records wait on a
 //! connection, more close it ([`Why::Stuck`](crate::base::Why::Stuck)); 4,096 commands wait in the inlet.
 //!
@@ -43,6 +45,7 @@ mod conns;
 mod group;
 mod hub;
 mod inlet;
+pub mod local;
 mod ready;
 mod resolve;
 mod routes;

@@ -85,6 +85,11 @@ const REASONS: [Reason; 8] = [
     Reason::Taken,
 ];
 
+/// The reason a word of the column `refused` stands for.
+pub(super) fn reason(word: &str) -> Reason {
+    REASONS.into_iter().find(|reason| reason.as_str() == word).unwrap_or(Reason::Full)
+}
+
 /// Sent, in the column `way`.
 pub(super) const SENT: u8 = 0;
 /// Received.
@@ -193,9 +198,8 @@ impl History {
             let (relay, to) = peer(row, 0)?;
             let (request, text, written) = (number(row, 3)?, row.get(4)?, Wall(number(row, 5)?));
             let (word, may_have_arrived): (String, bool) = (row.get(6)?, row.get(7)?);
-            let reason = REASONS.into_iter().find(|reason| reason.as_str() == word).unwrap_or(Reason::Full);
             let letter = KeptLetter { request, text, written };
-            let refusal = KeptRefusal { letter, reason, may_have_arrived };
+            let refusal = KeptRefusal { letter, reason: reason(&word), may_have_arrived };
             kept.refusals.insert((relay, to, number(row, 2)?), refusal);
         }
         Ok(())

@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | `known_relays.toml` | the relays' keys ([`Pins`]) |
 //! | `members/FOLDER/lock` | the process that is this member |
+//! | `members/FOLDER/socket` | a link to where that process is reached |
 //! | `members/FOLDER/name` | the member's name, for people |
 //! | `members/FOLDER/identity.key` | the private key |
 //! | `members/FOLDER/counter` | handshake counters up to this one may be used |
@@ -59,9 +60,15 @@ pub struct MemberStore {
     _lock: FolderLock,
 }
 
-/// The folder of a member in the data folder.
-pub(super) fn member_dir(data_dir: &Path, folder: &str) -> PathBuf {
+/// The folder of a member in the data folder, given what [`Name::folder`] calls it.
+pub fn member_dir(data_dir: &Path, folder: &str) -> PathBuf {
     data_dir.join("members").join(folder)
+}
+
+/// The folders of all members who have one in the data folder.
+pub fn member_dirs(data_dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(data_dir.join("members")) else { return Vec::new() };
+    entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
 }
 
 impl MemberStore {

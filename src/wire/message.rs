@@ -29,6 +29,8 @@
 //! body; [`super::letter`] says what members put there. Reserved: 0x45 presence, 0x11–0x1f and 0x51–0x5f
 //! for groups and files.
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::{LetterId, OutboxId, Wall};
 
 use super::bytes::{Malformed, Reader, put_short_text};
@@ -39,7 +41,7 @@ pub const KIND_TEXT: u8 = 1;
 pub const NEAREST_MAX: usize = 3;
 
 /// Why a letter was refused. Scripts read the words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Reason {
     /// No member has that name.
     Unknown,
@@ -86,7 +88,7 @@ impl Reason {
 }
 
 /// Why a name was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum NameReason {
     /// Another key owns it.
     Taken,

@@ -25,6 +25,7 @@ mod restart;
 mod roaming;
 mod scarce;
 mod send;
+mod shared;
 mod terminal;
 mod trust;
 mod usage;

@@ -193,7 +193,9 @@ name-no-letter = a name needs a letter or a digit
 ## Files and folders
 
 relay-busy = another relay (process { $pid }) is using { $folder }; stop it, or give this one its own folder with --data DIR
-member-busy = { $name } is already running on this machine (process { $pid })
+member-busy = { $name } is already running on this machine (process { $pid }), and that process does not answer
+member-carriers = process { $pid } speaks for you already: it chooses between UDP and TCP
+member-no-door = other commands of yours cannot work through this one: { $cause }
 store-key-open = { $file } holds a secret key, but others may read it (mode { $mode }); run: chmod 600 { $file }
 store-key-damaged = the key in { $file } is damaged; restore the file from a backup
 store-key-missing = { $file } is gone, but other files of its owner are still there; restore it from a backup, or begin anew with an empty folder
@@ -328,7 +330,7 @@ demo-twice = the demo failed: { $who } has a letter twice
 
 ## The outbox
 
-send-not-kept = not written down within { $time }: the disk does not answer
+send-not-kept = not written down within { $time }: the disk, or the process that speaks for you, does not answer; it may still go out
 unkept-disk = Not sent: your letter to { $who } could not be written to disk
 unkept-full = Not sent: your outbox holds { $count } letters or 256 MiB that were not delivered; wait until { $who } and the others have come for some
 chat-waiting = { $who } is away: your letter waits in the mailbox until { $until }

@@ -187,7 +187,9 @@ name-no-letter = 名字里至少要有一个字母、汉字或数字
 ## 文件与文件夹
 
 relay-busy = 另一个中继(进程 { $pid })正在使用 { $folder };请先停止它,或用 --data DIR 指定别的文件夹
-member-busy = { $name } 已在本机运行(进程 { $pid })
+member-busy = { $name } 已在本机运行(进程 { $pid }),但该进程没有回应
+member-carriers = 已由进程 { $pid } 代你收发:走 UDP 还是 TCP 由它决定
+member-no-door = 你的其他命令无法通过本进程收发:{ $cause }
 store-key-open = { $file } 是私钥,但其他用户也能访问(权限 { $mode });请运行:chmod 600 { $file }
 store-key-damaged = { $file } 中的密钥已损坏;请从备份恢复该文件
 store-key-missing = { $file } 不见了,但其主人的其他文件还在;请从备份恢复,或改用空文件夹重新开始
@@ -316,7 +318,7 @@ demo-twice = 演示失败:{ $who } 重复收到一条消息
 
 ## 发件箱
 
-send-not-kept = { $time } 内未能写入磁盘:磁盘没有响应
+send-not-kept = { $time } 内未能写入磁盘:磁盘或代你收发的进程没有响应;消息之后仍可能发出
 unkept-disk = 未发送: 您给 { $who } 的消息无法写入磁盘
 unkept-full = 未发送: 发件箱里未送达的消息已达 { $count } 条或 256 MiB;请等 { $who } 等人收取一些之后再发
 chat-waiting = { $who } 不在线: 您的消息在信箱里等候,直到 { $until }
