@@ -143,7 +143,11 @@ impl Desk {
             kept: Some(state.kept),
             seed: net::seed(),
         };
-        Ok(Desk { archive, ..Desk::join(config, net, worker) })
+        let mut desk = Desk { archive, ..Desk::join(config, net, worker) };
+        if let Some(secret) = setup.invitation()? {
+            desk.command(Command::Invitation(secret));
+        }
+        Ok(desk)
     }
 
     /// A client that keeps nothing: a new key, and whatever it writes down is forgotten with it.

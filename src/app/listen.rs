@@ -40,6 +40,7 @@ pub fn listen(setup: &Setup, options: &ListenOptions) -> Outcome {
     let relays = setup.relays(&book)?;
     let mut desk = Desk::open(setup, name.clone())?;
     let _watcher = desk.watch(setup, location);
+    desk.command(Command::Screen(setup.screens(&book)));
     let clock = Clock::new(TimeZone::system());
     let mut listening = Listening { setup, options, me: name.to_string(), book, clock, heard: 0, stopped: 0 };
     let outcome = match listening.catch_up(&mut desk) {
@@ -156,7 +157,7 @@ impl Listening<'_> {
             say(&self.setup.strings, &Phrase::new("chat-missing").with("count", letter.missing));
         }
         if self.options.json {
-            return print(&json::letter(letter));
+            return print(&json::letter(letter, &of_book(&self.book, letter)));
         }
         let who = self.book.contact_of(&letter.relay, &letter.from).map_or(&letter.from, |c| &c.label);
         print(&plain::letter(letter, who.as_str(), &self.clock, now.wall))
@@ -179,6 +180,16 @@ impl Listening<'_> {
     }
 }
 
+/// Who wrote a letter, as far as the address book knows.
+fn of_book(book: &Book, letter: &Incoming) -> json::Sender {
+    let contact = book.contact_of(&letter.relay, &letter.from).map(|contact| contact.label.to_string());
+    let looks_like = match contact {
+        None => book.looks_like(&letter.from).map(|contact| contact.label.to_string()),
+        Some(_) => None,
+    };
+    json::Sender { contact, looks_like }
+}
+
 /// Follows an edit of the address book, or says why the old one stays. The relays `beyond` the book are kept. Answers with
 /// the new book and all relays.
 pub(super) fn follow(
@@ -191,6 +202,7 @@ pub(super) fn follow(
     match followed {
         Ok((mut relays, book)) => {
             relays.extend_from_slice(beyond);
+            desk.command(Command::Screen(setup.screens(&book)));
             desk.command(Command::Relays(relays.clone()));
             say(&setup.strings, &Phrase::new("book-reloaded").with("file", setup.location().file()));
             Some((book, relays))

@@ -62,6 +62,7 @@ pub fn send(setup: &Setup, options: &SendOptions) -> Outcome {
     }
     let relay = setup.relay_of(&target)?;
     let mut desk = Desk::open(setup, name.clone())?;
+    desk.command(Command::Screen(setup.screens(&book)));
     desk.command(Command::Relays(vec![relay]));
     let mut sending = Sending::new(setup, options, target, name.to_string());
     let outcome = sending.run(&mut desk, text);

@@ -6,6 +6,7 @@ use crate::base::{Carrier, HostPort, LetterId, Name, OutboxId, PublicKey, Wall};
 use crate::wire::message::{NameReason, Reason};
 
 use super::kept::{Kept, Reach};
+use super::screen::Screens;
 
 /// One relay the client speaks to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +83,10 @@ pub enum Command {
         /// Which relay.
         relay: HostPort,
     },
+    /// Come to relays that need it with this secret of an invitation.
+    Invitation(Vec<u8>),
+    /// From now on these letters are refused; relays that a session is begun with are told so first.
+    Screen(Screens),
     /// From now on these carriers may be used.
     Carriers(Carriers),
     /// End every session in good order; the answer is [`Event::Left`].

@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::database::{damaged, fault, phrase};
 use super::members_table::{SUM_LEN, add_one};
+use super::roll_table;
 use super::worker::Fault;
 use crate::base::{LetterId, Name, OutboxId, Phrase, Query, Row};
 use crate::relay::{KeptLetter, Mail, Marks, OwedRefusal, Record, Waiting};
@@ -57,12 +58,13 @@ CREATE TABLE clock(
   sum BLOB NOT NULL
 ) STRICT;";
 
-type Sum = [u8; SUM_LEN];
+pub(super) type Sum = [u8; SUM_LEN];
 
 /// Takes one record into a transaction; `false` if it contradicts what is stored.
 pub(super) fn apply(tx: &Transaction<'_>, record: &Record) -> rusqlite::Result<bool> {
     match record {
         Record::Member { name, key } => return add_one(tx, name, key),
+        Record::Roll(change) => return roll_table::apply(tx, change),
         Record::Letters { to, letters } => {
             for letter in letters {
                 add_letter(tx, to, letter)?;
@@ -205,7 +207,7 @@ fn read_letter(row: &rusqlite::Row<'_>) -> rusqlite::Result<Letter> {
     Ok(Letter { place, to, from, outbox, number, since, len, message, is_whole })
 }
 
-fn unsigned(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
+pub(super) fn unsigned(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(|n| n as u64)
 }
 
@@ -292,7 +294,7 @@ fn read_refusals(db: &Connection) -> rusqlite::Result<Option<Vec<OwedRefusal>>> 
 }
 
 /// BLAKE2s over every field, each text and the message with its length before it.
-fn sum(table: &str, texts: &[&str], numbers: &[u64], message: &[u8]) -> Sum {
+pub(super) fn sum(table: &str, texts: &[&str], numbers: &[u64], message: &[u8]) -> Sum {
     let mut hash = Blake2s256::new().chain_update(table);
     for text in texts {
         hash.update((text.len() as u64).to_be_bytes());

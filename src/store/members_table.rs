@@ -1,4 +1,5 @@
-//! The relay's database, and in it which key owns which name. The mail is in [`super::mail_table`].
+//! The relay's database, and in it which key owns which name. The mail is in [`super::mail_table`], all else
+//! about members in [`super::roll_table`].
 //!
 //! SQLite in WAL mode with `synchronous = FULL`: a commit is on disk when it returns, and a torn last one is cut off
 //! at the next start. SQLite has no checksums over rows, so each row has one; without it a flipped bit would hand a
@@ -11,7 +12,7 @@ use rusqlite::{Connection, OpenFlags, Transaction};
 
 use super::database::{Kind, check_header, check_made_by_us, damaged, phrase};
 use super::files::{io_phrase, open_private, sync_folder_of};
-use super::mail_table;
+use super::{mail_table, roll_table};
 use crate::base::{Name, Phrase, PublicKey};
 
 /// Marks the file as ours in SQLite's header: `QQIA`.
@@ -19,9 +20,9 @@ const APPLICATION_ID: u32 = 0x5151_4941;
 
 /// The layout of [`SCHEMA`], in SQLite's `user_version`. A change of it adds one to this, and a step from the
 /// number before.
-const SCHEMA_VERSION: u32 = 2;
-/// The layout that knew no mail.
-const SCHEMA_WITHOUT_MAIL: u32 = 1;
+const SCHEMA_VERSION: u32 = 3;
+/// What each layout has added to the one of the number before.
+const STEPS: [(u32, &str); 2] = [(2, mail_table::SCHEMA), (3, roll_table::SCHEMA)];
 
 /// One tree and no second index, so that a row is found by the very bytes that its `sum` covers.
 const SCHEMA: &str = "
@@ -33,7 +34,8 @@ CREATE TABLE members(
 ) STRICT, WITHOUT ROWID;";
 
 /// What the file must be.
-const KIND: Kind = Kind { application_id: APPLICATION_ID, schema_version: SCHEMA_VERSION, schema: SCHEMA };
+pub(super) const KIND: Kind =
+    Kind { application_id: APPLICATION_ID, schema_version: SCHEMA_VERSION, schema: SCHEMA };
 
 /// An open database.
 #[derive(Debug)]
@@ -78,8 +80,8 @@ impl MembersTable {
         }
         self.db.pragma_update(None, "journal_mode", "wal").map_err(told)?;
         self.db.pragma_update(None, "synchronous", "full").map_err(told)?;
-        if found.1 == SCHEMA_WITHOUT_MAIL {
-            self.add_mail().map_err(|error| phrase(&self.path, &error))?;
+        if !is_new && found.1 < SCHEMA_VERSION {
+            self.step_up_from(found.1).map_err(|error| phrase(&self.path, &error))?;
         }
         if is_new {
             self.create().map_err(|error| phrase(&self.path, &error))?;
@@ -91,7 +93,9 @@ impl MembersTable {
     fn create(&mut self) -> rusqlite::Result<()> {
         let tx = self.db.transaction()?;
         tx.execute_batch(SCHEMA)?;
-        tx.execute_batch(mail_table::SCHEMA)?;
+        for (_, added) in STEPS {
+            tx.execute_batch(added)?;
+        }
         tx.pragma_update(None, "application_id", APPLICATION_ID)?;
         tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         tx.commit()?;
@@ -99,9 +103,11 @@ impl MembersTable {
         self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
     }
 
-    fn add_mail(&mut self) -> rusqlite::Result<()> {
+    fn step_up_from(&mut self, version: u32) -> rusqlite::Result<()> {
         let tx = self.db.transaction()?;
-        tx.execute_batch(mail_table::SCHEMA)?;
+        for (_, added) in STEPS.iter().filter(|step| step.0 > version) {
+            tx.execute_batch(added)?;
+        }
         tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         tx.commit()
     }
@@ -150,7 +156,7 @@ fn connect(path: &Path) -> rusqlite::Result<MembersTable> {
 
 pub(super) const SUM_LEN: usize = 8;
 
-fn row_sum(name: &str, key: &[u8; 32]) -> [u8; SUM_LEN] {
+pub(super) fn row_sum(name: &str, key: &[u8; 32]) -> [u8; SUM_LEN] {
     let hash = Blake2s256::new().chain_update(key).chain_update(name).finalize();
     *hash.first_chunk().expect("a hash of 32 bytes")
 }

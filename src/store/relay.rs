@@ -5,6 +5,7 @@
 //! | `lock` | the process that has the folder |
 //! | `relay.key` | the relay's private key |
 //! | `relay.sqlite` | its members, and letters that wait for them |
+//! | `requests.sqlite` | what its operator asks of it while it runs ([`super::Requests`]) |
 
 use std::path::Path;
 
@@ -14,11 +15,11 @@ use super::database::{self, fault};
 use super::files::create_folder;
 use super::keyfile;
 use super::lock::{FolderLock, LockError};
-use super::mail_table;
 use super::members_table::MembersTable;
 use super::worker::{Backend, Fault};
+use super::{mail_table, roll_table};
 use crate::base::{Name, Phrase, PublicKey, Query, Row};
-use crate::relay::{Mail, Record};
+use crate::relay::{Mail, Record, Roll};
 
 /// What a relay starts with.
 #[derive(Clone, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct RelayState {
     pub private_key: [u8; 32],
     /// Every member, by name.
     pub members: Vec<(Name, PublicKey)>,
+    /// Who was invited, who was removed, and who refuses whom.
+    pub roll: Roll,
     /// The mail, the letters themselves apart.
     pub mail: Mail,
 }
@@ -79,8 +82,9 @@ impl RelayStore {
             None => return Err(Phrase::new("store-key-missing").with("file", key_path.display())),
         };
         let mail = mail_table::read_mail(&table.db, &table.path)?;
+        let roll = roll_table::read_roll(&table.db, &table.path)?;
         let store = RelayStore { database: table, _lock: Some(lock) };
-        Ok((store, RelayState { private_key, members, mail }))
+        Ok((store, RelayState { private_key, members, roll, mail }))
     }
 
     /// A relay's store that is gone with its process, for those who leave no files; `private_key` is the relay's.
@@ -89,7 +93,8 @@ impl RelayStore {
     /// What SQLite says; it needs memory only.
     pub fn in_memory(private_key: [u8; 32]) -> Result<(RelayStore, RelayState), Phrase> {
         let store = RelayStore { database: MembersTable::in_memory()?, _lock: None };
-        Ok((store, RelayState { private_key, members: Vec::new(), mail: Mail::default() }))
+        let (members, roll, mail) = (Vec::new(), Roll::default(), Mail::default());
+        Ok((store, RelayState { private_key, members, roll, mail }))
     }
 }
 

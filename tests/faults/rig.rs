@@ -7,7 +7,7 @@ use std::time::Duration;
 use queqiao::base::{
     ConnId, Effect, Inbox, Input, Now, Outputs, Path, PublicKey, Query, Tick, Ticket, Wall, Why, turn,
 };
-use queqiao::relay::{Config, Event, Limits, Mail, Record, Relay};
+use queqiao::relay::{Config, Event, Limits, Mail, Record, Relay, Roll};
 use queqiao::store::{Backend, RelayStore};
 use queqiao::wire::packet::{PacketType, RESET_LEN};
 
@@ -84,6 +84,7 @@ impl Rig {
             private_key: [7; 32],
             access_secret: [0; 32],
             members: Vec::new(),
+            roll: Roll::default(),
             mail: Mail::default(),
             limits,
             seed: [9; 32],

@@ -77,7 +77,7 @@ impl Chat {
                 Do::Print(styled) => self.seen += &styled.render(Paint::default()),
                 Do::Tell(line) => self.seen += &format!("! {line}\n"),
                 Do::Send { request, to, text, .. } => self.sent.push((request, to.to_string(), text)),
-                Do::Carriers(_) => {}
+                Do::Carriers(_) | Do::Block { .. } => {}
                 Do::Quit { status } => self.quit = Some(status),
             }
         }
