@@ -107,6 +107,6 @@ mod tests {
         let error = set_blocked("[contacts]\nJACK = \"h:1\"", "f", "JAK", true).unwrap_err();
         assert_eq!(error.key(), "contact-unknown-near");
         let error = Book::parse("[contacts]\nX = { relay = \"h:1\", blocked = \"yes\" }", "f").unwrap_err();
-        assert_eq!(error.to_string(), r#"book-not-switch file="f" line="2" column="33" key="blocked""#);
+        assert_eq!(error.to_string(), r#"book-not-switch file="f" line="2" column="32" key="blocked""#);
     }
 }

@@ -190,6 +190,7 @@ fn a_database_without_mail_gains_it_and_keeps_its_members() {
     let (mut store, _) = open(dir.path()).unwrap();
     commit(&mut store, &[Record::Member { name: name("TOM"), key: PublicKey([3; 32]) }]);
     let older = "DROP TABLE letters; DROP TABLE receipts; DROP TABLE refusals; DROP TABLE clock;
+                 DROP TABLE invitations; DROP TABLE removed; DROP TABLE blocks; DROP TABLE seen;
                  PRAGMA user_version = 1;";
     store.database.db.execute_batch(older).unwrap();
     drop(store);

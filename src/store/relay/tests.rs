@@ -152,7 +152,7 @@ fn databases_of_others_and_of_newer_versions_are_not_touched() {
     let dir = folder_with_members();
     let path = dir.path().join("relay.sqlite");
     for (pragma, number, key) in
-        [("user_version", 3, "store-newer"), ("application_id", 5, "store-not-database")]
+        [("user_version", 4, "store-newer"), ("application_id", 5, "store-not-database")]
     {
         let db = rusqlite::Connection::open(&path).unwrap();
         db.pragma_update(None, pragma, number).unwrap();
