@@ -114,6 +114,9 @@ pub(super) fn read_invitations(db: &Connection) -> rusqlite::Result<Option<Vec<I
     rows.collect()
 }
 
+/// A member, and those it refuses.
+type Blocks = (Name, Vec<Name>);
+
 fn read_removed(db: &Connection) -> rusqlite::Result<Option<Vec<(Name, PublicKey)>>> {
     let mut select = db.prepare("SELECT name, key, sum FROM removed ORDER BY name")?;
     let rows = select.query_map([], |row| {
@@ -124,7 +127,7 @@ fn read_removed(db: &Connection) -> rusqlite::Result<Option<Vec<(Name, PublicKey
     rows.collect()
 }
 
-fn read_blocks(db: &Connection) -> rusqlite::Result<Option<Vec<(Name, Vec<Name>)>>> {
+fn read_blocks(db: &Connection) -> rusqlite::Result<Option<Vec<Blocks>>> {
     let mut select = db.prepare("SELECT owner, blocked, sum FROM blocks ORDER BY owner")?;
     let rows = select.query_map([], |row| {
         let (owner, names): (String, String) = (row.get(0)?, row.get(1)?);

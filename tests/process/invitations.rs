@@ -42,7 +42,8 @@ fn a_closed_relay_takes_who_is_invited_once_and_keeps_its_members() {
     home.run(&again).one_line(1, CLOSED);
     let wrong = ["send", "--as", "ann", "--invite", &"a".repeat(26), "echo", "x"];
     home.run(&wrong).one_line(1, CLOSED);
-    home.run(&["send", "--as", "ann", "--invite", "abc", "echo", "x"]).one_line(2, "no code of an invitation");
+    home.run(&["send", "--as", "ann", "--invite", "abc", "echo", "x"])
+        .one_line(2, "no code of an invitation");
     let mut by_environment = home.command(&["send", "--as", "ann", "echo", "x"]);
     by_environment.env("QUEQIAO_INVITE", invite(&home, &[]).to_uppercase());
     crate::world::Running::start(by_environment).end().with(0);
@@ -145,7 +146,8 @@ fn a_folder_that_is_none_of_a_relay_is_named_and_not_made_one() {
     let home = Home::new();
     for args in [&["members", "list"][..], &["members", "invite"], &["members", "remove", "TOM"]] {
         let wrong = [args, &["--data", "nowhere"]].concat();
-        home.run(&wrong).one_line(1, "nowhere is not the folder of a relay; give that folder with --data DIR");
+        home.run(&wrong)
+            .one_line(1, "nowhere is not the folder of a relay; give that folder with --data DIR");
     }
     assert!(!home.path("nowhere").exists());
     home.write("file", "x");

@@ -524,7 +524,7 @@ proptest! {
 #[test]
 fn a_contact_or_a_stranger_who_has_written_can_be_blocked() {
     let mut chat = Chat::new(Lang::En);
-    let mut block = |chat: &mut Chat, line: &str| chat.mode.handle_line(line, NOW);
+    let block = |chat: &mut Chat, line: &str| chat.mode.handle_line(line, NOW);
     let tree = Resolved { label: "一棵树".to_owned(), relay: relay(), member: "tree".parse().unwrap() };
     assert_eq!(block(&mut chat, "/block 一棵树"), [Do::Block { who: tree, blocked: true }]);
     assert!(
