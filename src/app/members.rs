@@ -26,7 +26,7 @@ use super::{Failure, Status, print, say};
 /// Bytes of an invitation's secret: 128 bits, which nobody guesses.
 pub(super) const SECRET_LEN: usize = 16;
 /// A running relay answers within milliseconds; one that does not for so long is stopped or stuck.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// What the operator wants.

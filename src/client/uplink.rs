@@ -392,6 +392,7 @@ impl Uplink {
             peer.send(StreamId::Control, &[&self.outgoing]).expect("a new session has room for one message");
         }
         self.peer = Some(peer);
+        self.screen.clear();
         self.handle_screens(shared);
     }
 

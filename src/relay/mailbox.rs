@@ -97,8 +97,8 @@ pub(super) struct Post {
     last_place: u64,
     /// Members whose queues may have something to be written, at this turn's end.
     due: BTreeSet<MemberId>,
-    /// Letters on their way out of their mailboxes, by place: at most one step of expiry.
-    expiring: BTreeSet<u64>,
+    /// Letters on their way out of their mailboxes, by place: at most one step of expiry, and those turned away.
+    pub(super) expiring: BTreeSet<u64>,
     /// The last place this round of expiry has looked at; `None` between two rounds.
     swept: Option<u64>,
     sweep_scheduled: Option<Tick>,

@@ -112,7 +112,8 @@ impl Relay {
         self.stats.letters_refused += 1;
         let may_have_arrived = entry.was_handed || self.places[to.0].queue.may_have_arrived(place);
         let refusal = (reason, may_have_arrived);
-        let ticket = self.tickets.issue(Wait::TurnedAway(TurnedAway { author, to, id, refusal }));
+        self.post.expiring.insert(place);
+        let ticket = self.tickets.issue(Wait::TurnedAway(TurnedAway { place, author, to, id, refusal }));
         let from = self.members.name(author).clone();
         let owed = OwedRefusal { from, to: name, id, reason, may_have_arrived };
         out.effects.push(Effect::Persist(ticket, Record::Expired { place, owed }));
@@ -130,7 +131,8 @@ impl Relay {
     /// A letter has left its mailbox, and its author is told. What could not be written down waits on disk, and is
     /// refused again when the relay starts.
     pub(super) fn handle_turned_away(&mut self, letter: TurnedAway, durable: bool) {
-        let TurnedAway { author, to, id, refusal } = letter;
+        let TurnedAway { place, author, to, id, refusal } = letter;
+        self.post.expiring.remove(&place);
         if !durable {
             return;
         }
@@ -146,6 +148,7 @@ impl Relay {
 /// A letter on its way out of its mailbox.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TurnedAway {
+    place: u64,
     author: MemberId,
     to: MemberId,
     id: LetterId,

@@ -125,4 +125,6 @@ impl Backend<Record> for RelayStore {
 #[cfg(test)]
 mod mail_tests;
 #[cfg(test)]
+mod roll_tests;
+#[cfg(test)]
 mod tests;

@@ -21,7 +21,7 @@ fn ask(rig: &mut Rig, request: Request) -> Outcome {
         Event::Answered { id: 7, outcome } => Some(outcome.clone()),
         _ => None,
     });
-    let outcome = answers.last().expect("every request is answered");
+    let outcome = answers.into_iter().next_back().expect("every request is answered");
     rig.shown.clear();
     outcome
 }

@@ -152,4 +152,23 @@ fn a_folder_that_is_none_of_a_relay_is_named_and_not_made_one() {
     assert!(!home.path("nowhere").exists());
     home.write("file", "x");
     home.run(&["members", "list", "--data", "file"]).one_line(1, "file is not the folder of a relay");
+    std::fs::create_dir(home.path("other")).unwrap();
+    home.write("other/relay.sqlite", "no database");
+    for args in [&["members", "list"][..], &["members", "invite"]] {
+        let other = [args, &["--data", "other"]].concat();
+        home.run(&other).one_line(1, "other/relay.sqlite is not a database of queqiao");
+    }
+}
+
+#[test]
+fn a_relay_that_does_not_answer_is_told_and_its_request_taken_back() {
+    let (home, relay) = closed_town(&["JACK"]);
+    relay.running.signal(rustix::process::Signal::STOP);
+    let ended = home.run(&["members", "invite", "TOM", "--data", "r"]);
+    let wanted = format!("the relay (process {}) does not answer", relay.running.pid());
+    ended.one_line(1, &wanted);
+    home.run(&["members", "list", "--data", "r"]).one_line(0, "no members and no invitations");
+    relay.running.signal(rustix::process::Signal::CONT);
+    let code = invite(&home, &["TOM"]);
+    home.run(&["send", "--as", "TOM", "--invite", &code, "echo", "x"]).with(0);
 }

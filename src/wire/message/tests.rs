@@ -1,3 +1,5 @@
+//! Every message reads back as it was written, and nothing else reads as one.
+
 use super::*;
 use proptest::prelude::*;
 
