@@ -72,6 +72,8 @@ pub(super) fn apply(tx: &Transaction<'_>, change: &Change) -> rusqlite::Result<b
 
 fn invite(tx: &Transaction<'_>, invitation: &Invitation) -> rusqlite::Result<()> {
     let Invitation { id, name, made, until } = invitation;
+    // SQLite's numbers have a sign, and times are compared there.
+    let until = &Wall(until.0.min(i64::MAX as u64));
     let name = name.as_ref().map(Name::as_str);
     tx.prepare_cached("DELETE FROM invitations WHERE until <= ?1 OR name = ?2")?
         .execute(params![made.0 as i64, name])?;

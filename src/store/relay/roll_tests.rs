@@ -53,7 +53,7 @@ fn the_roll_is_read_as_it_was_written() {
     drop(store);
     let (mut store, state) = open(dir.path()).unwrap();
     assert_eq!(state.members, [(tom.clone(), key)]);
-    let waiting = vec![invitation(2, None, u64::MAX), invitation(4, Some("JACK"), 1_000)];
+    let waiting = vec![invitation(2, None, i64::MAX as u64), invitation(4, Some("JACK"), 1_000)];
     assert_eq!(state.roll.invitations, waiting, "one for each name");
     assert_eq!(state.roll.blocks, [(tom.clone(), vec![name("ann"), name("武大郎")])]);
     let (listed, invited) = members_list(dir.path()).unwrap();
