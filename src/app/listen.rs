@@ -1,10 +1,11 @@
 //! `queqiao listen`: letters as they come, one a line.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use crate::base::{Now, Phrase};
+use crate::base::{Name, Now, Phrase};
 use crate::client::{Command, Event, Incoming, RelaySpec};
 use crate::contacts::Book;
 use crate::ui::clock::Clock;
@@ -14,6 +15,9 @@ use crate::ui::{json, notice, plain};
 use super::desk::{Ask, Desk, News};
 use super::send::{end_of, give_back};
 use super::{Failure, Outcome, Setup, Status, print, say};
+
+/// Strangers remembered as told from a contact; above it all are forgotten, and told once more.
+const WARNED_MAX: usize = 256;
 
 /// What `listen` is told on its command line.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +46,16 @@ pub fn listen(setup: &Setup, options: &ListenOptions) -> Outcome {
     let _watcher = desk.watch(setup, location);
     desk.command(Command::Screen(setup.screens(&book)));
     let clock = Clock::new(TimeZone::system());
-    let mut listening = Listening { setup, options, me: name.to_string(), book, clock, heard: 0, stopped: 0 };
+    let mut listening = Listening {
+        setup,
+        options,
+        me: name.to_string(),
+        book,
+        clock,
+        heard: 0,
+        stopped: 0,
+        warned: BTreeSet::new(),
+    };
     let outcome = match listening.catch_up(&mut desk) {
         Ok(Written::Yes) => {
             desk.command(Command::Relays(relays));
@@ -64,6 +77,8 @@ struct Listening<'a> {
     heard: u64,
     /// Relays that will not have us.
     stopped: usize,
+    /// Strangers who were told from a contact already.
+    warned: BTreeSet<Name>,
 }
 
 impl Listening<'_> {
@@ -152,15 +167,28 @@ impl Listening<'_> {
         Ok(written)
     }
 
-    fn print(&self, letter: &Incoming, now: Now) -> Result<Written, Failure> {
+    fn print(&mut self, letter: &Incoming, now: Now) -> Result<Written, Failure> {
         if letter.missing > 0 {
             say(&self.setup.strings, &Phrase::new("chat-missing").with("count", letter.missing));
         }
         if self.options.json {
             return print(&json::letter(letter, &of_book(&self.book, letter)));
         }
+        self.warn_of(letter);
         let who = self.book.contact_of(&letter.relay, &letter.from).map_or(&letter.from, |c| &c.label);
         print(&plain::letter(letter, who.as_str(), &self.clock, now.wall))
+    }
+
+    /// Says once that a stranger is not the contact whose name theirs looks like.
+    fn warn_of(&mut self, letter: &Incoming) {
+        let Some(contact) = of_book(&self.book, letter).looks_like else { return };
+        if self.warned.len() >= WARNED_MAX {
+            self.warned.clear();
+        }
+        if self.warned.insert(letter.from.clone()) {
+            let phrase = Phrase::new("chat-looks-like").with("who", &letter.from);
+            say(&self.setup.strings, &phrase.with("relay", &letter.relay).with("contact", contact));
+        }
     }
 
     fn answer(&mut self, desk: &mut Desk, ask: Ask) -> Result<(), Failure> {

@@ -63,10 +63,15 @@ pub fn relay(options: &RelayOptions, strings: &Strings) -> Outcome {
     let config = NetConfig { on_signal: Some(on_signal), ..NetConfig::relay(options.bind, tcp) };
     let limits = limits(options);
     let server = RelayServer::open(config, store, state, limits)?;
-    let operators = Operators::start(&dir, server.inlet())?;
+    // Without them the relay serves its members all the same.
+    let operators = Operators::start(&dir, server.inlet()).map_err(|why| say(strings, &why)).ok();
     announce(&server, strings)?;
     let tell = |news| match news {
-        ServerNews::Event(Event::Answered { id, outcome }) => operators.answer(id, outcome),
+        ServerNews::Event(Event::Answered { id, outcome }) => {
+            if let Some(operators) = &operators {
+                operators.answer(id, outcome);
+            }
+        }
         ServerNews::Event(event) => log::debug!("{event:?}"),
         ServerNews::Trouble(phrase) => say(strings, &phrase),
     };

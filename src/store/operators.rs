@@ -58,7 +58,12 @@ impl Requests {
     /// As [`super::RelayStore::open`], about the file `requests.sqlite`.
     pub fn serve(dir: &Path) -> Result<Requests, Phrase> {
         let requests = Requests::open(dir)?;
-        requests.db.execute("DELETE FROM requests", []).map_err(|error| phrase(&requests.path, &error))?;
+        let told = |error: rusqlite::Error| phrase(&requests.path, &error);
+        let count = "SELECT count(*) FROM requests";
+        // A full disk is written to only where there is a need.
+        if requests.db.query_row(count, [], |row| row.get::<_, i64>(0)).map_err(told)? > 0 {
+            requests.db.execute("DELETE FROM requests", []).map_err(told)?;
+        }
         Ok(requests)
     }
 

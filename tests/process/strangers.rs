@@ -108,4 +108,9 @@ fn strangers_are_marked_and_those_who_look_like_a_contact_are_warned_about() {
     home.send("Αlice", "JACK", "me again").with(0);
     let letter: Value = serde_json::from_str(&jack.out()).unwrap();
     assert_eq!((&letter["contact"], &letter["looks_like"]), (&Value::Null, &"alice".into()));
+    jack.terminate().with(130);
+    let mut jack = home.listen("JACK", &["--contacts", "of-jack.toml"]);
+    home.send("Αlice", "JACK", "and again").with(0);
+    assert!(jack.until_err("Beware").contains("is not your contact alice"));
+    assert!(jack.out().ends_with("and again"));
 }
