@@ -110,7 +110,14 @@ fn invite(dir: &Path, name: Option<&str>, time: Duration, strings: &Strings) -> 
     let code = BASE32_NOPAD.encode(&secret).to_lowercase();
     let who = name.as_ref().map_or("NAME", Name::as_str);
     let until = rfc3339(until).unwrap_or_else(|| "?".to_owned());
-    say(strings, &Phrase::new("members-invited").with("who", who).with("until", until));
+    say(
+        strings,
+        &match &name {
+            Some(name) => Phrase::new("members-invited").with("who", name),
+            None => Phrase::new("members-invited-anybody"),
+        }
+        .with("until", until),
+    );
     print(&format!("queqiao chat --as {who} --invite {code}"))?;
     Ok(Status::Done)
 }

@@ -96,15 +96,24 @@ pub(super) struct Invitations {
 #[derive(Debug)]
 struct Pending {
     invitation: Invitation,
+    /// What the name looks like (UTS #39).
+    looks: Option<String>,
     /// It is being used: the name is on its way to the disk.
     in_use: bool,
+}
+
+impl Pending {
+    fn new(invitation: Invitation) -> Pending {
+        let looks = invitation.name.as_ref().map(Name::skeleton);
+        Pending { invitation, looks, in_use: false }
+    }
 }
 
 impl Invitations {
     pub(super) fn new(known: Vec<Invitation>) -> Invitations {
         let mut all = Invitations::default();
         for invitation in known {
-            all.by_id.insert(invitation.id, Pending { invitation, in_use: false });
+            all.by_id.insert(invitation.id, Pending::new(invitation));
         }
         all
     }
@@ -120,7 +129,7 @@ impl Invitations {
         if invitation.name.is_some() {
             self.by_id.retain(|_, pending| pending.in_use || pending.invitation.name != invitation.name);
         }
-        self.by_id.insert(invitation.id, Pending { invitation, in_use: false });
+        self.by_id.insert(invitation.id, Pending::new(invitation));
     }
 
     /// The invitation with this secret, if it is good now.
@@ -133,8 +142,8 @@ impl Invitations {
     pub(super) fn is_promised(&self, now: Wall, name: &Name, mine: Option<InvitationId>) -> bool {
         let looks = name.skeleton();
         self.by_id.values().any(|pending| {
-            let Invitation { id, name: promised, until, .. } = &pending.invitation;
-            *until > now && Some(*id) != mine && promised.as_ref().is_some_and(|p| p.skeleton() == looks)
+            let Invitation { id, until, .. } = pending.invitation;
+            until > now && Some(id) != mine && pending.looks.as_deref() == Some(&looks)
         })
     }
 
