@@ -13,6 +13,7 @@ use crate::ui::line::{Do, LineMode, Resolved, Settings};
 use crate::ui::terminal::{Screen, Written, width, write_err};
 use crate::ui::{Color, Paint, Typed, line};
 
+use super::contacts::set_blocked;
 use super::desk::{Ask, Desk, Mail, News, Part};
 use super::listen::follow;
 use super::{Failure, Outcome, Setup, Status, say};
@@ -35,6 +36,7 @@ pub fn chat(setup: &Setup, contact: Option<&str>, color: Color) -> Outcome {
     let relays = setup.relays(&book)?;
     let mut desk = Desk::open(setup, name.clone(), Part::Shows)?;
     let _watcher = desk.watch(setup, location);
+    desk.command(Command::Screen(setup.screens(&book)));
     let outcome = converse(setup, &mut desk, Begin { me: &name, book, relays, target, color });
     desk.leave();
     outcome
@@ -187,6 +189,7 @@ impl Talk<'_> {
                     desk.command(Command::Send { request, relay, to, text });
                 }
                 Do::Carriers(carriers) => desk.command(Command::Carriers(carriers)),
+                Do::Block { who, blocked } => self.block(desk, &who, blocked),
                 Do::Quit { status } => {
                     let status = match status {
                         0 => Status::Done,
@@ -198,6 +201,20 @@ impl Talk<'_> {
             }
         }
         Ok(written == Written::Yes)
+    }
+
+    /// Blocks somebody, or takes their letters again: the address book says whom, so that every program of the user knows.
+    fn block(&mut self, desk: &mut Desk, who: &Resolved, blocked: bool) {
+        let location = self.setup.location();
+        let changed = set_blocked(&location, self.line.book_mut(), who, blocked);
+        match changed.and_then(|phrase| Ok((phrase, location.load()?))) {
+            Ok((phrase, book)) => {
+                desk.command(Command::Screen(self.setup.screens(&book)));
+                *self.line.book_mut() = book;
+                say(&self.setup.strings, &phrase);
+            }
+            Err(phrase) => say(&self.setup.strings, &phrase),
+        }
     }
 
     /// A relay named with a contact that is not in the book is spoken to as well, until the end.

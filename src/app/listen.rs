@@ -1,10 +1,11 @@
 //! `queqiao listen`: letters as they come, one a line.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use crate::base::{Now, Phrase};
+use crate::base::{Name, Now, Phrase};
 use crate::client::{Command, Event, Incoming, RelaySpec};
 use crate::contacts::Book;
 use crate::ui::clock::Clock;
@@ -18,6 +19,9 @@ use super::{Failure, Outcome, Setup, Status, say};
 
 /// At the end, lines being printed are waited for this long: printing takes microseconds, unless nobody reads.
 const FINISH_WITHIN: Duration = Duration::from_millis(300);
+
+/// Strangers remembered as told from a contact; above it all are forgotten, and told once more.
+const WARNED_MAX: usize = 256;
 
 /// What `listen` is told on its command line.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +48,7 @@ pub fn listen(setup: &Setup, options: &ListenOptions) -> Outcome {
     let relays = setup.relays(&book)?;
     let mut desk = Desk::open(setup, name.clone(), Part::Shows)?;
     let _watcher = desk.watch(setup, location);
+    desk.command(Command::Screen(setup.screens(&book)));
     let clock = Clock::new(TimeZone::system());
     let printer = Printer::open(desk.inlet())?;
     let mut listening = Listening {
@@ -56,6 +61,7 @@ pub fn listen(setup: &Setup, options: &ListenOptions) -> Outcome {
         held: false,
         heard: 0,
         stopped: 0,
+        warned: BTreeSet::new(),
     };
     desk.command(Command::Relays(relays));
     let outcome = listening.run(&mut desk);
@@ -77,6 +83,8 @@ struct Listening<'a> {
     heard: u64,
     /// Relays that will not have us.
     stopped: usize,
+    /// Strangers who were told from a contact already.
+    warned: BTreeSet<Name>,
 }
 
 impl Listening<'_> {
@@ -142,8 +150,9 @@ impl Listening<'_> {
             say(&self.setup.strings, &Phrase::new("chat-missing").with("count", letter.missing));
         }
         let line = if self.options.json {
-            json::letter(&letter)
+            json::letter(&letter, &of_book(&self.book, &letter))
         } else {
+            self.warn_of(&letter);
             let who = self.book.contact_of(&letter.relay, &letter.from).map_or(&letter.from, |c| &c.label);
             plain::letter(&letter, who.as_str(), &self.clock, now.wall)
         };
@@ -186,6 +195,18 @@ impl Listening<'_> {
         Ok(written)
     }
 
+    /// Says once that a stranger is not the contact whose name theirs looks like.
+    fn warn_of(&mut self, letter: &Incoming) {
+        let Some(contact) = of_book(&self.book, letter).looks_like else { return };
+        if self.warned.len() >= WARNED_MAX {
+            self.warned.clear();
+        }
+        if self.warned.insert(letter.from.clone()) {
+            let phrase = Phrase::new("chat-looks-like").with("who", &letter.from);
+            say(&self.setup.strings, &phrase.with("relay", &letter.relay).with("contact", contact));
+        }
+    }
+
     fn answer(&mut self, desk: &mut Desk, ask: Ask) -> Result<Written, Failure> {
         if let Some(failure) = ask.end() {
             return Err(failure);
@@ -204,6 +225,16 @@ impl Listening<'_> {
     }
 }
 
+/// Who wrote a letter, as far as the address book knows.
+fn of_book(book: &Book, letter: &Incoming) -> json::Sender {
+    let contact = book.contact_of(&letter.relay, &letter.from).map(|contact| contact.label.to_string());
+    let looks_like = match contact {
+        None => book.looks_like(&letter.from).map(|contact| contact.label.to_string()),
+        Some(_) => None,
+    };
+    json::Sender { contact, looks_like }
+}
+
 /// Follows an edit of the address book, or says why the old one stays. The relays `beyond` the book are kept. Answers with
 /// the new book and all relays.
 pub(super) fn follow(
@@ -216,6 +247,7 @@ pub(super) fn follow(
     match followed {
         Ok((mut relays, book)) => {
             relays.extend_from_slice(beyond);
+            desk.command(Command::Screen(setup.screens(&book)));
             desk.command(Command::Relays(relays.clone()));
             say(&setup.strings, &Phrase::new("book-reloaded").with("file", setup.location().file()));
             Some((book, relays))

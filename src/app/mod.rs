@@ -8,9 +8,8 @@
 //! Invariant: standard output carries results only; everything else is a [`Phrase`] said on standard error.
 //!
 //! Files: `server` (one running relay) and on it `relay`; `desk` (one running client: its own, or another process's of the
-//! same member) and on it `send`, `listen` (with `printer`), `chat`, `ping`;
-//! `history`; `setup` (address book, name, folders); `contacts`,
-//! `trust`; `demo` and `bench`; `outcome`.
+//! same member) and on it `send`, `listen` (with `printer`), `chat`, `ping`; `members` and `operators` (who may use a
+//! relay); `history`; `setup` (address book, name, folders); `contacts`, `trust`; `demo` and `bench`; `outcome`.
 
 mod bench;
 mod chat;
@@ -19,6 +18,8 @@ mod demo;
 mod desk;
 mod history;
 mod listen;
+mod members;
+mod operators;
 mod outcome;
 mod ping;
 mod printer;
@@ -34,6 +35,7 @@ pub use contacts::{ContactsAction, NewContact, contacts};
 pub use demo::demo;
 pub use history::{HistoryOptions, history};
 pub use listen::{ListenOptions, listen};
+pub use members::{MembersAction, members};
 pub use outcome::{Failure, Outcome, Status};
 pub use ping::{PingOptions, ping};
 pub use relay::{MailLimits, RelayOptions, relay};

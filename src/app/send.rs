@@ -69,6 +69,7 @@ pub fn send(setup: &Setup, options: &SendOptions) -> Outcome {
     let relay = setup.relay_of(&target)?;
     let part = if options.reply.is_some() { Part::Asks } else { Part::Sends };
     let mut desk = Desk::open(setup, name.clone(), part)?;
+    desk.command(Command::Screen(setup.screens(&book)));
     desk.command(Command::Relays(vec![relay]));
     let mut sending = Sending::new(setup, options, target, name.to_string(), desk.first_request());
     let outcome = sending.run(&mut desk, text);

@@ -55,6 +55,7 @@ impl RelayServer {
             private_key: state.private_key,
             access_secret: [0; 32],
             members: state.members,
+            roll: state.roll,
             mail: state.mail,
             limits,
             seed: net::seed(),

@@ -8,6 +8,7 @@ use crate::base::{Carrier, HostPort, LetterId, Name, OutboxId, PublicKey, Wall};
 use crate::wire::message::{NameReason, Reason};
 
 use super::kept::{Kept, Reach};
+use super::screen::Screens;
 
 /// One relay the client speaks to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +85,10 @@ pub enum Command {
         /// Which relay.
         relay: HostPort,
     },
+    /// Come to relays that need it with this secret of an invitation.
+    Invitation(Vec<u8>),
+    /// From now on these letters are refused; relays that a session is begun with are told so first.
+    Screen(Screens),
     /// From now on these carriers may be used.
     Carriers(Carriers),
     /// The machine has another address, or another way to one of the relays.

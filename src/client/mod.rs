@@ -10,7 +10,7 @@
 //! Files: `api` (commands, events, records), `kept` (what the records add up to), `journal` (records on their way to
 //! the disk), `uplink` (one relay: session and letters), `connect` (how a session comes about), `attempt` (one try over
 //! one carrier), `choice` and `paths` (which carrier a session is on), `outbox` and `ledger` (letters out and in),
-//! `counter`.
+//! `screen` (letters that are not wanted), `counter`.
 
 mod api;
 mod attempt;
@@ -22,6 +22,7 @@ mod kept;
 mod ledger;
 mod outbox;
 mod paths;
+mod screen;
 mod uplink;
 
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ pub use api::{
 };
 pub use kept::{Kept, KeptConversation, KeptLetter, KeptRefusal, KeptSender, Reach};
 pub use outbox::{OUTBOX_BYTES_MAX, OUTBOX_LETTERS_MAX};
+pub use screen::{SCREENED_MAX, Screen, Screens};
 
 use crate::base::{
     Carrier, Core, Effect, HostPort, Input, LetterId, Now, OutboxId, Path, Rng, Tick, Ticket, Wall, Why,
@@ -81,6 +83,8 @@ impl Client {
             indexes: Indexes::new(INDEXES_MAX),
             conns: BTreeMap::new(),
             next_conn: 0,
+            invitation: Vec::new(),
+            screens: None,
         };
         let kept = config.kept.unwrap_or_default();
         let mut client = Client {
@@ -175,6 +179,13 @@ impl Client {
             Command::Ping { relay } => {
                 if let Some(uplink) = self.uplinks.get_mut(&relay) {
                     uplink.ping();
+                }
+            }
+            Command::Invitation(secret) => self.shared.invitation = secret,
+            Command::Screen(screens) => {
+                self.shared.screens = Some(screens);
+                for uplink in self.uplinks.values_mut() {
+                    uplink.handle_screens(&self.shared);
                 }
             }
             Command::Carriers(carriers) => {

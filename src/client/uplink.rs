@@ -1,6 +1,8 @@
 //! The client and one relay: the session, and the letters that go through it both ways. How the session comes about
 //! stands in `connect`.
 
+use std::collections::VecDeque;
+
 use crate::base::{Carrier, ConnId, Effect, HostPort, LetterId, Name, Now, OutboxId, Outputs, Path, Tick};
 use crate::peer::{Heard, Peer};
 use crate::session::{AccessSecret, Identity, Indexes};
@@ -18,6 +20,7 @@ use super::journal::Journal;
 use super::ledger::{Ledger, Seen};
 use super::outbox::{Outbox, Refusal, Step};
 use super::paths::Choice;
+use super::screen::Screens;
 
 pub(super) type Out = Outputs<Record, Event>;
 
@@ -34,6 +37,9 @@ pub(super) struct Shared {
     /// Whose each TCP connection is.
     pub(super) conns: std::collections::BTreeMap<ConnId, HostPort>,
     pub(super) next_conn: u64,
+    /// The secret of an invitation, or nothing.
+    pub(super) invitation: Vec<u8>,
+    pub(super) screens: Option<Screens>,
 }
 
 /// What the user was last told about this relay.
@@ -63,6 +69,8 @@ pub(super) struct Uplink {
     welcomed: bool,
     text_max: usize,
     pub(super) mail: Mail,
+    /// What the relay is still to be told of [`Screens`]; about as long as one list of names.
+    screen: VecDeque<Vec<u8>>,
     last_author: Option<Name>,
     /// What the last packet of the session came on.
     heard_on: Carrier,
@@ -84,6 +92,7 @@ impl Uplink {
             welcomed: false,
             text_max: LETTER_TEXT_MAX,
             mail,
+            screen: VecDeque::new(),
             last_author: None,
             heard_on: Carrier::Udp,
             pings: 0,
@@ -136,6 +145,14 @@ impl Uplink {
             let (relay, number) = (self.spec.addr.clone(), refusal.id.number);
             journal.push(Record::Told { relay, to: to.clone(), number });
             out.show(refused_event(to, refusal));
+        }
+    }
+
+    /// Other letters than before are refused.
+    pub(super) fn handle_screens(&mut self, shared: &Shared) {
+        let screen = shared.screens.as_ref().and_then(|screens| screens.of(&self.spec.addr));
+        if let (Some(screen), true) = (screen, self.peer.is_some() && shared.name.is_some()) {
+            self.screen = screen.messages();
         }
     }
 
@@ -198,6 +215,9 @@ impl Uplink {
         if code == close::REPLACED {
             self.stopped = true;
             out.show(Event::Replaced { relay: self.spec.addr.clone() });
+        }
+        if code == close::REFUSED {
+            self.handle_name_refused(NameReason::Removed, "", out);
         }
         self.lose(now, shared, out);
         if code == close::GOING_AWAY {
@@ -284,7 +304,9 @@ impl Uplink {
     }
 
     fn handle_name_refused(&mut self, reason: NameReason, name: &str, out: &mut Out) {
-        self.stopped = true;
+        if std::mem::replace(&mut self.stopped, true) {
+            return;
+        }
         out.show(Event::NameRefused { relay: self.spec.addr.clone(), reason, name: name.parse().ok() });
     }
 
@@ -339,6 +361,12 @@ impl Uplink {
     pub(super) fn flush(&mut self, now: Now, out: &mut Out) {
         let Some(peer) = &mut self.peer else { return };
         let (outgoing, letter_sent) = (&mut self.outgoing, &mut self.choice.letter);
+        while let Some(message) = self.screen.front() {
+            if peer.send(StreamId::Control, &[message]).is_err() {
+                break;
+            }
+            self.screen.pop_front();
+        }
         let mut say = |message: ToRelay<'_>| {
             outgoing.clear();
             message.encode(outgoing);
@@ -373,10 +401,14 @@ impl Uplink {
         self.welcomed = shared.name.is_none();
         if let Some(name) = &shared.name {
             self.outgoing.clear();
-            ToRelay::SignIn { name: name.as_str() }.encode(&mut self.outgoing);
+            let screen = shared.screens.as_ref().and_then(|screens| screens.of(&self.spec.addr));
+            let (name, invite, screen_follows) = (name.as_str(), &*shared.invitation, screen.is_some());
+            ToRelay::SignIn { name, invite, screen_follows }.encode(&mut self.outgoing);
             peer.send(StreamId::Control, &[&self.outgoing]).expect("a new session has room for one message");
         }
         self.peer = Some(peer);
+        self.screen.clear();
+        self.handle_screens(shared);
     }
 
     /// Ends the session in good order.

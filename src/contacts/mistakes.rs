@@ -56,7 +56,7 @@ const MEANING: &[Row] = &[
         "book-unknown-key",
         2,
         22,
-        "known=relay, tcp, member, key, note, group",
+        "known=relay, tcp, member, key, note, group, blocked",
     ),
     ("[contact]\nA = \"h:1\"", "book-unknown-key-near", 1, 2, "near=contacts"),
     ("[me]\nnmae = \"A\"", "book-unknown-key-near", 2, 1, "near=name"),

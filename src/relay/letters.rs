@@ -1,10 +1,10 @@
 //! The way of a letter: from its sender's chat stream into its recipient's queue, and from there to the recipient's
 //! session.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::base::{LetterId, Now, OutboxId, Tick};
+use crate::base::{LetterId, Name, Now, OutboxId, Tick};
 use crate::wire::frame::StreamId;
 use crate::wire::letter::{decode_text, encode_text};
 use crate::wire::message::{Delivery, KIND_TEXT, Letter, Reason, ToRelay};
@@ -34,6 +34,8 @@ pub(super) struct Place {
     /// How far it has read letters of others that the relay knows nothing of; at most
     /// [`CLAIMS_MAX`](super::limits::CLAIMS_MAX).
     pub(super) claims: BTreeMap<(MemberId, OutboxId), u64>,
+    /// Names of those whose letters it refuses, at most [`super::roll::SCREENED_MAX`].
+    pub(super) blocked: BTreeSet<Name>,
     /// The last letter `echo` wrote to the member.
     echo_number: u64,
     /// Its share of letters and of names looked for, whichever session it comes by.
@@ -96,6 +98,9 @@ impl Relay {
             Turn::Behind => Some(Reason::Behind),
             Turn::Crowded => Some(Reason::Full),
             Turn::Next if letter.body.len() > self.limits.body_max() => Some(Reason::TooLong),
+            Turn::Next if to.is_some_and(|to| self.is_unwanted(to, Author::Member(author))) => {
+                Some(Reason::Blocked)
+            }
             Turn::Next => match to {
                 None => self.echo(now, author, letter),
                 Some(to) => self.enqueue(now, author, to, letter),
@@ -176,13 +181,21 @@ impl Relay {
         refused
     }
 
-    /// Moves letters from the member's queue into its session, as many as it has room for.
+    /// Moves letters from the member's queue into its session, as many as it has room for. Those it does not want are
+    /// refused instead.
     pub(super) fn hand_over(&mut self, slot: Slot, out: &mut Out) {
-        let Some(session) = self.sessions.get_mut(slot) else { return };
+        let Some(session) = self.sessions.get(slot).filter(|session| !session.screen.awaited) else { return };
         let Some(member) = session.member() else { return };
-        let queue = &mut self.places[member.0].queue;
-        while let Some(entry) = queue.next_waiting() {
-            if session.peer.send(StreamId::Chat, &[&entry.message]).is_err() {
+        while let Some(entry) = self.places[member.0].queue.next_waiting() {
+            let author = entry.author;
+            if self.is_unwanted(member, author) {
+                self.turn_away_next(member, Reason::Blocked, out);
+                continue;
+            }
+            let Some(session) = self.sessions.get_mut(slot) else { return };
+            let queue = &mut self.places[member.0].queue;
+            let sent = queue.next_waiting().map(|entry| session.peer.send(StreamId::Chat, &[&entry.message]));
+            if !matches!(sent, Some(Ok(_))) {
                 break;
             }
             queue.mark_handed();

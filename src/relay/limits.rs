@@ -42,6 +42,8 @@ pub struct Limits {
     pub strangers: usize,
     /// Names registered in one hour from one address, loopback exempt.
     pub names_per_hour: u32,
+    /// Names are registered by invitation only.
+    pub closed: bool,
 }
 
 impl Limits {
@@ -82,6 +84,7 @@ impl Default for Limits {
             // What shake hands while one answer travels: more than the relay can grant in half a second.
             strangers: 2_048,
             names_per_hour: 5,
+            closed: false,
         }
     }
 }

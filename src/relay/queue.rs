@@ -216,6 +216,14 @@ impl Queue {
         self.handed.push_back(Some(entry));
     }
 
+    /// Takes out the letter of [`Queue::next_waiting`]: it is not for the recipient.
+    pub(super) fn take_next(&mut self) -> Option<Entry> {
+        let entry = self.loaded.pop_front().or_else(|| self.tail.pop_front())?;
+        self.forget_unwritten(&entry);
+        self.forget_share(entry.author, entry.len);
+        Some(entry)
+    }
+
     /// Behind which place letters are to be loaded now, if any.
     pub(super) fn wants_rows(&self) -> Option<u64> {
         let wants = self.on_disk > 0

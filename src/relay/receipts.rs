@@ -127,7 +127,7 @@ impl Relay {
     pub(super) fn handle_ask(&mut self, slot: Slot, to: &str, outbox: OutboxId) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
         let Some(member) = session.member() else { return };
-        let known = match self.members.find(to) {
+        let known = match self.members.find_ever(to) {
             _ if to == ECHO => Some(FlowId { outbox, to: None }),
             found => found.map(|found| FlowId { outbox, to: Some(found) }),
         };
@@ -150,7 +150,7 @@ impl Relay {
     /// A sender knows that an accepted letter was refused.
     pub(super) fn handle_heard(&mut self, slot: Slot, to: &str, id: LetterId, out: &mut Out) {
         let Some(member) = self.sessions.get(slot).and_then(Session::member) else { return };
-        let Some(found) = self.members.find(to) else { return };
+        let Some(found) = self.members.find_ever(to) else { return };
         let flow = FlowId { outbox: id.outbox, to: Some(found) };
         let Some(refusal) = self.places[member.0].flows.heard(flow, id.number) else { return };
         let (from, to) = (self.members.name(member).clone(), self.members.name(found).clone());

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use crate::base::{LetterId, Name, OutboxId, PublicKey};
 use crate::wire::message::Reason;
 
+use super::roll::Change;
+
 /// What a relay makes durable. Records take effect in the order they were handed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
@@ -16,6 +18,8 @@ pub enum Record {
         /// The identity key that owns it.
         key: PublicKey,
     },
+    /// Who may become a member, who was one, and who refuses whom.
+    Roll(Change),
     /// These letters wait in a mailbox now: all of them, or none.
     Letters {
         /// The recipient.
@@ -30,7 +34,7 @@ pub enum Record {
         /// The places of letters that their recipient has: they leave its mailbox.
         stored: Vec<u64>,
     },
-    /// A letter leaves its mailbox undelivered, and its author is to be told.
+    /// A letter leaves its mailbox undelivered, because its time is over or nobody wants it, and its author is to be told.
     Expired {
         /// Its place.
         place: u64,
@@ -57,6 +61,7 @@ impl Record {
             Record::Letters { letters, .. } => letters.iter().map(|l| l.message.len() + 128).sum(),
             Record::Progress { stored, .. } => 256 + stored.len() * 8,
             Record::Sessions { noted, ended } => 256 + noted.len() * 64 + ended.len() * 4,
+            Record::Roll(Change::Blocks { blocked, .. }) => 256 + blocked.len() * 128,
             _ => 256,
         }
     }
@@ -120,7 +125,9 @@ impl OwedRefusal {
         word: &str,
         may_have_arrived: bool,
     ) -> Option<OwedRefusal> {
-        let reason = [Reason::Expired].into_iter().find(|reason| reason.as_str() == word)?;
+        let reason = [Reason::Expired, Reason::Blocked, Reason::Unknown]
+            .into_iter()
+            .find(|reason| reason.as_str() == word)?;
         Some(OwedRefusal { from, to, id, reason, may_have_arrived })
     }
 }

@@ -16,7 +16,9 @@ use super::limits::{
     CLOSING_FOR, FORGOTTEN_AFTER, OFFLINE_AFTER, PENDING_MAX, RESET_INTERVAL, RESETS_BURST, UNCONFIRMED_FOR,
 };
 use super::members::MemberId;
+use super::names::SigningIn;
 use super::records::SessionNote;
+use super::screen::Screen;
 use super::{Event, Out, Relay, Timer};
 
 /// The place of a session in the table. It may come to stand for a later session; whoever keeps one has to bear that.
@@ -53,6 +55,8 @@ pub(super) struct Session {
     pub(super) noted: Option<SessionNote>,
     /// That is to be looked at when notes are written next.
     pub(super) note_due: bool,
+    /// Whose letters it does not want.
+    pub(super) screen: Screen,
     closing_until: Option<Tick>,
     opened: Tick,
     scheduled: Option<Tick>,
@@ -341,6 +345,7 @@ impl Relay {
             lost: false,
             noted: None,
             note_due: false,
+            screen: Screen::default(),
             closing_until: None,
             opened: now.tick,
             scheduled: None,
@@ -416,7 +421,10 @@ impl Relay {
         let mut incoming = std::mem::take(&mut self.incoming);
         while self.sessions.get_mut(slot).is_some_and(|s| s.peer.receive(StreamId::Control, &mut incoming)) {
             match ToRelay::decode(&incoming) {
-                Ok(Some(ToRelay::SignIn { name })) => self.sign_in(now, slot, name, out),
+                Ok(Some(ToRelay::SignIn { name, invite, screen_follows })) => {
+                    self.sign_in(now, slot, SigningIn { name, invite, screen_follows }, out);
+                }
+                Ok(Some(ToRelay::Screen { flags, names })) => self.handle_screen(slot, flags, names, out),
                 Ok(Some(ToRelay::Stored { from, outbox, through })) => {
                     self.handle_stored(slot, from, outbox, through, out);
                 }
@@ -523,7 +531,7 @@ impl Relay {
         self.close_session(now, slot, close::PROTOCOL_VIOLATION, why);
     }
 
-    fn close_session(&mut self, now: Tick, slot: Slot, code: u16, reason: &'static str) {
+    pub(super) fn close_session(&mut self, now: Tick, slot: Slot, code: u16, reason: &'static str) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
         session.closing_until = Some(now + CLOSING_FOR);
         session.sign_in = SignIn::Refused;
@@ -547,11 +555,12 @@ impl Relay {
     }
 
     /// The member of this session is here no longer.
-    fn sign_out(&mut self, slot: Slot, out: &mut Out) {
+    pub(super) fn sign_out(&mut self, slot: Slot, out: &mut Out) {
         let Some(member) = self.sessions.get(slot).and_then(Session::member) else { return };
         if self.places[member.0].session == Some(slot) {
             self.places[member.0].session = None;
             self.leave_mailbox(member, out);
+            self.note_seen(member, out);
             out.show(Event::SignedOut(self.members.name(member).clone()));
         }
     }

@@ -39,16 +39,25 @@ const BUSY_MAX: Duration = Duration::from_secs(5);
 /// Errors: `store-not-database`, `store-database-damaged`, `store-newer`, those of [`commits::check`], or what the system
 /// says.
 pub(super) fn open(path: &Path, kind: &Kind) -> Result<(Connection, Commits), Phrase> {
-    check_header(path, kind)?;
     if !exists(path) {
         commits::check_none(path)?;
     }
+    let mut db = open_shared(path, kind)?;
+    commits::keep_log(&db).map_err(|error| phrase(path, &error))?;
+    let commits = Commits::open(path, &mut db)?;
+    Ok((db, commits))
+}
+
+/// Opens a file that several processes write, and makes it at first use; its commits are not counted.
+///
+/// Errors: `store-not-database`, `store-database-damaged`, `store-newer`, or what the system says.
+pub(super) fn open_shared(path: &Path, kind: &Kind) -> Result<Connection, Phrase> {
+    check_header(path, kind)?;
     open_private(path).map_err(|error| io_phrase(path, &error))?;
     let told = |error: rusqlite::Error| phrase(path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut db = Connection::open_with_flags(path, flags).map_err(told)?;
     db.busy_timeout(BUSY_MAX).map_err(told)?;
-    commits::keep_log(&db).map_err(told)?;
     let is_new = is_empty(&db).map_err(told)?;
     if !is_new {
         check_pragmas(path, kind, &db)?;
@@ -60,8 +69,7 @@ pub(super) fn open(path: &Path, kind: &Kind) -> Result<(Connection, Commits), Ph
         sync_folder_of(path).map_err(|error| io_phrase(path, &error))?;
     }
     check_pages(path, &db)?;
-    let commits = Commits::open(path, &mut db)?;
-    Ok((db, commits))
+    Ok(db)
 }
 
 /// Opens the file for reading only, beside whoever writes it; `None` if there is none yet.

@@ -11,10 +11,10 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::database::{damaged, fault, is_checked_whole, phrase};
 use super::members_table::add_one;
-use super::sessions_table;
 use super::sums::{Sum, sum, unsigned};
 use super::waiting_table::{self, Changes};
 use super::worker::Fault;
+use super::{roll_table, sessions_table};
 use crate::base::{LetterId, Name, OutboxId, Phrase, Query, Row};
 use crate::relay::{KeptLetter, Mail, Marks, OwedRefusal, Record, Waiting};
 
@@ -64,6 +64,7 @@ CREATE TABLE clock(
 pub(super) fn apply(tx: &Transaction<'_>, record: &Record, changes: &mut Changes) -> rusqlite::Result<bool> {
     match record {
         Record::Member { name, key } => return add_one(tx, name, key),
+        Record::Roll(change) => return roll_table::apply(tx, change),
         Record::Letters { to, letters } => {
             for letter in letters {
                 add_letter(tx, to, letter)?;

@@ -1,4 +1,5 @@
-//! Which key owns which name at a relay.
+//! Which key owns which name at a relay. The mail is in [`super::mail_table`], all else about members in
+//! [`super::roll_table`].
 //!
 //! SQLite has no checksums over rows, so each row has one; without it a flipped bit would hand a name to nobody, or to
 //! somebody else.
@@ -55,7 +56,7 @@ pub(super) fn add_one(tx: &Transaction<'_>, name: &Name, key: &PublicKey) -> rus
     Ok(owner.query_row([name.as_str()], |row| row.get::<_, [u8; 32]>(0))? == key.0)
 }
 
-fn row_sum(name: &str, key: &[u8; 32]) -> Sum {
+pub(super) fn row_sum(name: &str, key: &[u8; 32]) -> Sum {
     let hash = Blake2s256::new().chain_update(key).chain_update(name).finalize();
     *hash.first_chunk::<SUM_LEN>().expect("a hash of 32 bytes")
 }

@@ -6,6 +6,7 @@
 //! | `relay.key` | the relay's private key |
 //! | `relay.sqlite` | its members, letters that wait for them, and where its sessions were |
 //! | `relay.sqlite-commits` | how many commits `relay.sqlite` must have |
+//! | `requests.sqlite` | what its operator asks of it while it runs ([`super::Requests`]) |
 
 use std::path::{Path, PathBuf};
 
@@ -18,16 +19,22 @@ use super::keyfile;
 use super::lock::{FolderLock, LockError};
 use super::waiting_table::{self, Changes};
 use super::worker::{Backend, Fault};
-use super::{mail_table, members_table, sessions_table};
+use super::{mail_table, members_table, roll_table, sessions_table};
 use crate::base::{Name, Phrase, PublicKey, Query, Row};
-use crate::relay::{Mail, Record};
+use crate::relay::{Mail, Record, Roll};
 
 /// The layout of a relay's database.
-const KIND: Kind = Kind {
+pub(super) const KIND: Kind = Kind {
     // `QQIA`.
     application_id: 0x5151_4941,
     schema_version: 1,
-    schema: &[members_table::SCHEMA, mail_table::SCHEMA, waiting_table::SCHEMA, sessions_table::SCHEMA],
+    schema: &[
+        members_table::SCHEMA,
+        roll_table::SCHEMA,
+        mail_table::SCHEMA,
+        waiting_table::SCHEMA,
+        sessions_table::SCHEMA,
+    ],
 };
 
 /// What a relay starts with.
@@ -37,6 +44,8 @@ pub struct RelayState {
     pub private_key: [u8; 32],
     /// Every member, by name.
     pub members: Vec<(Name, PublicKey)>,
+    /// Who was invited, who was removed, and who refuses whom.
+    pub roll: Roll,
     /// Everything else, the letters themselves apart.
     pub mail: Mail,
 }
@@ -92,8 +101,9 @@ impl RelayStore {
             None => return Err(Phrase::new("store-key-missing").with("file", key_path.display())),
         };
         let mail = mail_table::read_mail(&db, &path)?;
+        let roll = roll_table::read_roll(&db, &path)?;
         let store = RelayStore { path, db, commits, _lock: Some(lock) };
-        Ok((store, RelayState { private_key, members, mail }))
+        Ok((store, RelayState { private_key, members, roll, mail }))
     }
 
     /// A relay's store that is gone with its process, for those who leave no files; `private_key` is the relay's.
@@ -104,7 +114,8 @@ impl RelayStore {
         let path = PathBuf::from(":memory:");
         let (db, commits) = database::open_in_memory(&KIND).map_err(|error| phrase(&path, &error))?;
         let store = RelayStore { path, db, commits, _lock: None };
-        Ok((store, RelayState { private_key, members: Vec::new(), mail: Mail::default() }))
+        let (members, roll, mail) = (Vec::new(), Roll::default(), Mail::default());
+        Ok((store, RelayState { private_key, members, roll, mail }))
     }
 }
 
@@ -132,5 +143,7 @@ impl Backend<Record> for RelayStore {
 
 #[cfg(test)]
 mod mail_tests;
+#[cfg(test)]
+mod roll_tests;
 #[cfg(test)]
 mod tests;

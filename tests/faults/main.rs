@@ -5,6 +5,7 @@
 //! A name that begins with `row_` carries the number of its row; a bound is tested at the bound.
 
 mod client;
+mod doors;
 mod floods;
 mod hand;
 mod house;

@@ -98,6 +98,7 @@ impl Rig {
             private_key: state.private_key,
             access_secret: [0; 32],
             members: state.members,
+            roll: state.roll,
             mail: state.mail,
             limits,
             seed: [9; 32],

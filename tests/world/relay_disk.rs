@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use queqiao::base::{Name, Query, Row};
 use queqiao::relay::{KeptLetter, Mail, Marks, OwedRefusal, Record, SessionNote, Waiting};
 
-/// Everything but the members. What was handed over is there at once; the answer comes later.
+/// Everything but the roll of members. What was handed over is there at once; the answer comes later.
 #[derive(Default)]
 pub struct RelayDisk {
     letters: BTreeMap<u64, (Name, KeptLetter)>,
@@ -18,7 +18,7 @@ pub struct RelayDisk {
 impl RelayDisk {
     pub fn apply(&mut self, record: &Record) {
         match record {
-            Record::Member { .. } => {}
+            Record::Member { .. } | Record::Roll(_) => {}
             Record::Letters { to, letters } => {
                 for letter in letters {
                     let earlier = self.letters.insert(letter.place, (to.clone(), letter.clone()));

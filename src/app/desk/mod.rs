@@ -87,6 +87,8 @@ struct Home {
     name: Name,
     folder: String,
     face: Face,
+    /// What a relay is shown where it does not know the member yet.
+    invitation: Option<Vec<u8>>,
 }
 
 impl Home {
@@ -123,7 +125,8 @@ impl Desk {
     /// The member's folder cannot be used, or the process that has it does not answer; or the process is told to end.
     pub(super) fn open(setup: &Setup, name: Name, part: Part) -> Result<Desk, Failure> {
         let (data_dir, folder, requests) = (setup.data_dir()?, name.folder(), random_number() >> 2);
-        let home = Home { setup: setup.clone(), data_dir, name, folder, face: Face { part, requests } };
+        let (invitation, face) = (setup.invitation()?, Face { part, requests });
+        let home = Home { setup: setup.clone(), data_dir, name, folder, face, invitation };
         let net = new_net()?;
         let tray = Tray::new(Seat::Waiting { again: Tick::ZERO }, Some(home), net.inlet());
         let mut desk = Desk::join(tray, net, requests);

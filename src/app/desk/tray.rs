@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::base::{Core, Input, Now, Outputs, Phrase, Tick};
-use crate::client::{Carriers, Command, Event, Record, RelaySpec};
+use crate::client::{Carriers, Command, Event, Record, RelaySpec, Screens};
 use crate::net::Inlet;
 use crate::net::local::{Heard, Line};
 use crate::store::Archive;
@@ -50,6 +50,8 @@ impl Calling {
 /// What a face has asked for that outlives an owner.
 #[derive(Default)]
 struct Wanted {
+    /// Whose letters are wanted; the wish of a face that shows letters.
+    screens: Option<Screens>,
     relays: Option<Vec<RelaySpec>>,
     carriers: Option<Carriers>,
     asked: Asked,
@@ -171,9 +173,14 @@ impl Tray {
         out: &mut Outputs<Record, Event>,
     ) -> Result<(), Phrase> {
         let archive = Archive::open(&home.data_dir, &home.folder)?;
-        let Wanted { relays, carriers, asked, backlog } = std::mem::take(&mut self.wanted);
+        let Wanted { screens, relays, carriers, asked, backlog } = std::mem::take(&mut self.wanted);
         owner.client.handle_time(now, out);
-        let settings = [relays.map(Command::Relays), carriers.map(Command::Carriers)];
+        let settings = [
+            home.invitation.clone().map(Command::Invitation),
+            screens.map(Command::Screen),
+            relays.map(Command::Relays),
+            carriers.map(Command::Carriers),
+        ];
         for command in settings.into_iter().flatten() {
             owner.command(now, command, out);
         }
@@ -262,8 +269,12 @@ impl Tray {
         let archive = self.archive()?;
         let Seat::Caller(calling) = &mut self.seat else { return Ok(()) };
         let first = !std::mem::replace(&mut calling.welcome, true) && self.calls == 1;
-        let settings =
-            [self.wanted.relays.clone().map(Command::Relays), self.wanted.carriers.map(Command::Carriers)];
+        let shows = self.home.as_ref().is_some_and(|home| home.face.part == Part::Shows);
+        let settings = [
+            self.wanted.screens.clone().filter(|_| shows).map(Command::Screen),
+            self.wanted.relays.clone().map(Command::Relays),
+            self.wanted.carriers.map(Command::Carriers),
+        ];
         settings.into_iter().flatten().for_each(|command| calling.say(command));
         let (mut shown, turn) = (Vec::new(), std::mem::take(&mut calling.turn));
         for request in self.wanted.asked.requests() {
@@ -299,6 +310,12 @@ impl Tray {
         };
         match &command {
             Command::Leave => return,
+            Command::Screen(screens) => {
+                self.wanted.screens = Some(screens.clone());
+                if self.home.as_ref().is_none_or(|home| home.face.part != Part::Shows) {
+                    return;
+                }
+            }
             Command::Relays(relays) => self.wanted.relays = Some(relays.clone()),
             Command::Carriers(carriers) => self.wanted.carriers = Some(*carriers),
             Command::Send { request, relay, to, text } => {

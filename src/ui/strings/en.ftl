@@ -338,3 +338,49 @@ chat-state-queued = “{ $text }” to { $who } is in the outbox
 chat-state-accepted = “{ $text }” to { $who } is at the relay
 chat-state-waiting = “{ $text }” to { $who } waits in the mailbox until { $until }
 chat-state-read = ✓✓ { $who } has read “{ $text }”
+
+## Who may use a relay
+
+name-closed = { $relay }: this relay is closed; ask its operator for an invitation, which is good once and until its date
+name-kept = { $name } is kept at { $relay } for somebody with an invitation; choose another name with --as
+name-invited-other = your invitation to { $relay } is for the name { $other }; use --as { $other }
+name-removed = { $relay }: its operator has removed you; ask the operator for an invitation
+invite-bad = this is no code of an invitation: it is 26 letters and digits
+members-invited = an invitation for { $who }, good once and until { $until }; the newcomer needs this relay in the address book, and runs:
+members-invited-anybody = an invitation to any free name, good once and until { $until }; the newcomer needs this relay in the address book, and runs:
+members-removed = { $name } was removed; the name is kept until you invite somebody to it
+members-none = there are no members and no invitations
+members-no-relay = { $folder } is not the folder of a relay; give that folder with --data DIR
+members-unknown = { $name } is no member of the relay in { $folder }; queqiao members list shows who is
+members-taken = { $name } is a member already; choose another name, or remove that member first
+members-confusable = { $name } looks like the member { $other }; choose another name
+members-reserved = { $name } is reserved for the relay; choose another name
+members-full = { $count } invitations wait already; let some run out
+members-disk = it could not be written down: the disk of { $folder } has failed or is full
+members-silent = the relay (process { $pid }) does not answer; it may still do it: look with queqiao members list
+help-relay--closed = Take new names only with an invitation (queqiao members invite)
+help--invite = The code of an invitation, for a relay that is closed
+help-members = Say who may use a relay; for its operator, on the machine where it runs
+help-members--data = The relay's folder
+help-members-list = Print the members, and the invitations that wait
+help-members-list--json = One JSON object a line
+help-members-invite = Invite somebody: print the command that the newcomer runs
+help-members-invite--name = The name to keep for the newcomer [otherwise any that is free]
+help-members-invite--time = How long the invitation is good
+help-members-remove = Remove a member: its session ends, and letters that wait for it go back
+help-members-remove--name = Whom
+
+## Letters that are not wanted
+
+chat-incoming-stranger = Message from { $who } (not in your contacts) [{ $via }] { $time }:{" "}
+chat-looks-like = Beware: { $who } at { $relay } is not your contact { $contact }, though the names look alike
+chat-help-block = take no letters from somebody
+chat-help-unblock = take their letters again
+contact-blocked = { $name } is blocked in { $file }: letters from { $name } are refused
+contact-unblocked = { $name } is no longer blocked in { $file }
+book-not-switch = { $file }:{ $line }:{ $column }: { $key } must be true or false, without quotes
+help-contacts-block = Take no letters from somebody
+help-contacts-block--name = A contact, or NAME@HOST:PORT, who then becomes one
+help-contacts-unblock = Take their letters again
+help-contacts-unblock--name = A contact
+help--contacts-only = Refuse letters of everybody who is not in the address book

@@ -326,3 +326,49 @@ chat-state-queued = 给 { $who } 的“{ $text }”已在发件箱
 chat-state-accepted = 给 { $who } 的“{ $text }”已到中继
 chat-state-waiting = 给 { $who } 的“{ $text }”在信箱里等候,直到 { $until }
 chat-state-read = ✓✓ { $who } 已读“{ $text }”
+
+## 谁可以使用中继
+
+name-closed = { $relay }：这个中继不对外开放；请向管理员要一个邀请（只能用一次，过期无效）
+name-kept = { $relay } 把 { $name } 留给了受邀的人；请用 --as 换一个名字
+name-invited-other = 你在 { $relay } 的邀请是给 { $other } 这个名字的；请用 --as { $other }
+name-removed = { $relay }：管理员已将你移除；请向管理员要一个邀请
+invite-bad = 这不是邀请码：邀请码是 26 个字母和数字
+members-invited = 给 { $who } 的邀请，只能用一次，有效到 { $until }；新成员要先把这个中继写进通讯录，再运行：
+members-invited-anybody = 名字不限的邀请，只能用一次，有效到 { $until }；新成员要先把这个中继写进通讯录，再运行：
+members-removed = 已移除 { $name }；这个名字会保留，直到你邀请别人用它
+members-none = 没有成员，也没有邀请
+members-no-relay = { $folder } 不是中继的文件夹；请用 --data DIR 指出
+members-unknown = { $folder } 的中继没有成员 { $name }；用 queqiao members list 看有谁
+members-taken = { $name } 已经是成员；请换一个名字，或先移除那位成员
+members-confusable = { $name } 看起来像成员 { $other }；请换一个名字
+members-reserved = { $name } 是中继保留的名字；请换一个
+members-full = 已有 { $count } 个邀请在等待；请等其中一些过期
+members-disk = 写不下来：{ $folder } 的磁盘出错或已满
+members-silent = 中继（进程 { $pid }）没有回答；它之后仍可能照办：请用 queqiao members list 查看
+help-relay--closed = 只凭邀请登记新名字（queqiao members invite）
+help--invite = 邀请码，用于不对外开放的中继
+help-members = 管理谁可以使用中继；由管理员在中继所在的机器上使用
+help-members--data = 中继的文件夹
+help-members-list = 列出成员和等待中的邀请
+help-members-list--json = 每行一个 JSON 对象
+help-members-invite = 邀请一个人：打印新成员要运行的命令
+help-members-invite--name = 为新成员保留的名字 [否则任何没人用的名字都行]
+help-members-invite--time = 邀请多久有效
+help-members-remove = 移除一位成员：会话结束，等着给它的信退回
+help-members-remove--name = 谁
+
+## 不想收的信
+
+chat-incoming-stranger = 来自 { $who }（不在通讯录里）[{ $via }] { $time } 的一条消息:{" "}
+chat-looks-like = 小心：{ $relay } 的 { $who } 不是你的联系人 { $contact }，只是名字看起来像
+chat-help-block = 不再收某人的信
+chat-help-unblock = 重新收某人的信
+contact-blocked = 已在 { $file } 屏蔽 { $name }：{ $name } 的信会被拒收
+contact-unblocked = 已在 { $file } 解除对 { $name } 的屏蔽
+book-not-switch = { $file }:{ $line }:{ $column }：{ $key } 只能是 true 或 false，不加引号
+help-contacts-block = 不再收某人的信
+help-contacts-block--name = 联系人，或 名字@主机:端口（会加进通讯录）
+help-contacts-unblock = 重新收某人的信
+help-contacts-unblock--name = 联系人
+help--contacts-only = 拒收不在通讯录里的人的信
