@@ -84,7 +84,10 @@ impl Archive {
 }
 
 fn said(row: &Row<'_>) -> rusqlite::Result<Said> {
-    let (id, by_me) = (id_at(row, 3)?, row.get::<_, u8>(2)? == SENT);
+    let (kept, by_me) = (id_at(row, 3)?, row.get::<_, u8>(2)? == SENT);
+    let relay: HostPort = parsed(row, 0)?;
+    let outbox = if by_me { kept.outbox.through(&relay) } else { kept.outbox };
+    let id = LetterId { outbox, ..kept };
     let reach = [number(row, 10)?, number(row, 11)?, number(row, 12)?];
     let state = match id.number {
         _ if !by_me && row.get::<_, bool>(9)? => Progress::Read,
@@ -100,7 +103,7 @@ fn said(row: &Row<'_>) -> rusqlite::Result<Said> {
     debug_assert!(by_me || row.get::<_, u8>(2)? == RECEIVED);
     Ok(Said {
         by_me,
-        relay: parsed(row, 0)?,
+        relay,
         member: parsed(row, 1)?,
         id,
         text: row.get(5)?,
