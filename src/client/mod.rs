@@ -125,7 +125,7 @@ impl Client {
         match self.uplinks.get_mut(relay) {
             Some(uplink) => &mut uplink.mail,
             None => {
-                let (id, floor) = (self.outbox, self.number_floor);
+                let (id, floor) = (self.outbox.through(relay), self.number_floor);
                 let mail = || Mail { outbox: Outbox::new(id, floor), ledger: Ledger::default() };
                 self.parked.entry(relay.clone()).or_insert_with(mail)
             }
@@ -168,7 +168,7 @@ impl Client {
                     None => Err((Reason::Unknown, letter.2)),
                 };
                 if let Err((reason, text)) = sent {
-                    let id = LetterId { outbox: self.outbox, number: 0 };
+                    let id = LetterId { outbox: self.outbox.through(&relay), number: 0 };
                     let (may_have_arrived, nearest) = (false, Vec::new());
                     out.show(Event::Refused { request, id, to, reason, may_have_arrived, nearest, text });
                 }
@@ -381,7 +381,8 @@ impl Client {
     fn settle(&mut self, out: &mut Out) {
         while let Some((record, durable)) = self.shared.journal.next_settled() {
             let Some(relay) = record.relay().cloned() else { continue };
-            let (outbox, via) = (self.outbox, self.uplinks.get(&relay).map_or(Carrier::Udp, Uplink::via));
+            let (outbox, via) =
+                (self.outbox.through(&relay), self.uplinks.get(&relay).map_or(Carrier::Udp, Uplink::via));
             if let Some(event) = self.mail(&relay).settle(outbox, via, record, durable) {
                 if let Event::Refused { to, id, .. } = &event {
                     let (to, number) = (to.clone(), id.number);

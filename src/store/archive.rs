@@ -102,7 +102,7 @@ impl Archive {
     pub fn fate(&self, request: u64) -> Result<Option<Fate>, Phrase> {
         let told = |error: rusqlite::Error| phrase(&self.path, &error);
         let select = "SELECT member, outbox, number, text, refused, doubt, shown,
-                coalesce(accepted, 0), coalesce(delivered, 0), coalesce(read, 0), coalesce(until, 0)
+                coalesce(accepted, 0), coalesce(delivered, 0), coalesce(read, 0), coalesce(until, 0), relay
             FROM letters JOIN peers ON peers.id = letters.peer
             LEFT JOIN conversations ON conversations.peer = letters.peer
             WHERE request = ?1";
@@ -128,7 +128,7 @@ impl Archive {
 }
 
 fn fate(row: &Row<'_>) -> rusqlite::Result<Fate> {
-    let id = id_at(row, 1)?;
+    let id = sent_id(row, 1, &parsed(row, 11)?)?;
     match row.get::<_, Option<String>>(4)? {
         None => Ok(Fate::Going { id, progress: progress(row, 7, id)? }),
         Some(word) => Ok(Fate::Refused {
@@ -157,7 +157,8 @@ fn progress(row: &Row<'_>, column: usize, id: LetterId) -> rusqlite::Result<Prog
 }
 
 fn said(row: &Row<'_>) -> rusqlite::Result<Said> {
-    let (id, by_me) = (id_at(row, 3)?, row.get::<_, u8>(2)? == SENT);
+    let (relay, by_me): (HostPort, _) = (parsed(row, 0)?, row.get::<_, u8>(2)? == SENT);
+    let id = if by_me { sent_id(row, 3, &relay)? } else { id_at(row, 3)? };
     let state = match by_me {
         true => progress(row, 10, id)?,
         false if row.get(9)? => Progress::Read,
@@ -166,7 +167,7 @@ fn said(row: &Row<'_>) -> rusqlite::Result<Said> {
     debug_assert!(by_me || row.get::<_, u8>(2)? == RECEIVED);
     Ok(Said {
         by_me,
-        relay: parsed(row, 0)?,
+        relay,
         member: parsed(row, 1)?,
         id,
         text: row.get(5)?,
@@ -188,6 +189,12 @@ fn unshown(row: &Row<'_>) -> rusqlite::Result<Unshown> {
         missing: number(row, 8)?,
     };
     Ok(Unshown { place: number(row, 2)?, letter })
+}
+
+/// What a letter of our own is called at that relay.
+fn sent_id(row: &Row<'_>, column: usize, relay: &HostPort) -> rusqlite::Result<LetterId> {
+    let kept = id_at(row, column)?;
+    Ok(LetterId { outbox: kept.outbox.through(relay), ..kept })
 }
 
 fn id_at(row: &Row<'_>, column: usize) -> rusqlite::Result<LetterId> {

@@ -104,7 +104,7 @@ fn a_letter_read_just_before_the_relay_was_killed_is_shown_as_read() {
         tom.run(&mut [(relay_addr(1), &mut rig)], secs(1));
         tom.send(1, 7, "JACK", "hello");
         tom.run(&mut [(relay_addr(1), &mut rig)], ms(100));
-        let outbox = OutboxId(1);
+        let outbox = OutboxId(1).through(&relay_addr(1).into());
         jack.say(&mut rig, StreamId::Control, &ToRelay::Stored { from: "TOM", outbox, through: 1 });
         tom.run(&mut [(relay_addr(1), &mut rig)], secs(2));
         let reached = |tom: &Visitor, wanted| {

@@ -209,7 +209,10 @@ impl World {
         let index = self.stations.len();
         self.oracle.names.push(name.to_owned());
         let outbox = self.rng.next_u64();
-        self.oracle.outboxes.insert(outbox, index);
+        for relay in [RELAY_ADDR, RELAY_HOST] {
+            let through = OutboxId(outbox).through(&relay.parse().unwrap());
+            self.oracle.outboxes.insert(through.0, index);
+        }
         let node = Node::new(self.make_client(name, carriers, private_key, outbox, &Disk::default()));
         let delay = Duration::from_millis(5);
         let public = SocketAddr::from(([198, 51, 100, index as u8 + 1], 10_000));
