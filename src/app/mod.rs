@@ -1,14 +1,16 @@
 //! Floor 7: cores, store, net and faces joined into processes: the relay, and what a member does.
 //!
 //! Everything here runs on one thread, the loop's: it waits, turns the core, carries out what came of it, and hands
-//! events to a face. Other threads (store, keyboard, address-book watcher, resolver) speak to it through an inlet.
+//! events to a face. Other threads (store, keyboard, printer, address-book watcher, resolver, lines to other processes)
+//! speak to it through an inlet.
 //!
 //! It must not know: how arguments are written, byte layouts.
 //! Invariant: standard output carries results only; everything else is a [`Phrase`] said on standard error.
 //!
-//! Files: `server` (one running relay) and on it `relay`; `desk` (one running client) and on it `send`, `listen`, `chat`, `ping`;
-//! `history`; `setup` (address book, name,
-//! folders); `contacts`, `trust`; `demo` and `bench`; `outcome`.
+//! Files: `server` (one running relay) and on it `relay`; `desk` (one running client: its own, or another process's of the
+//! same member) and on it `send`, `listen` (with `printer`), `chat`, `ping`;
+//! `history`; `setup` (address book, name, folders); `contacts`,
+//! `trust`; `demo` and `bench`; `outcome`.
 
 mod bench;
 mod chat;
@@ -19,6 +21,7 @@ mod history;
 mod listen;
 mod outcome;
 mod ping;
+mod printer;
 mod relay;
 mod send;
 mod server;

@@ -41,6 +41,8 @@ pub struct MailLimits {
     pub pair_letters: usize,
     /// Bytes of bodies of one sender for one member.
     pub pair_bytes: usize,
+    /// Bytes of all letters for all members, as [`Limits::all_bytes`].
+    pub all_bytes: usize,
 }
 
 /// Runs a relay until it is told to end.
@@ -80,6 +82,7 @@ fn limits(options: &RelayOptions) -> Limits {
         queue_bytes: mail.mailbox_bytes,
         pair_letters: mail.pair_letters,
         pair_bytes: mail.pair_bytes,
+        all_bytes: mail.all_bytes,
         ..Limits::default()
     }
 }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use blake2::{Blake2s256, Digest};
 use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD, HEXLOWER};
+use serde::{Deserialize, Serialize};
 
 /// An X25519 public key: who a member or a relay is. Shown whole as 43 characters of unpadded URL-safe base 64.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,12 +55,12 @@ impl FromStr for PublicKey {
 }
 
 /// A random number made with the outbox a letter was written into; it tells two outboxes of one sender apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct OutboxId(pub u64);
 
 /// What a letter is called between one sender and one recipient: the outbox, and a number that counts up from 1
 /// for each recipient and is never used again. Shown as `0123456789abcdef-1`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LetterId {
     /// The outbox it was written into.
     pub outbox: OutboxId,

@@ -99,6 +99,8 @@ pub(super) struct RelayArgs {
     pair_letters: u32,
     #[arg(long, value_name = "SIZE", default_value = "8M", value_parser = size, env = "QUEQIAO_PAIR_BYTES")]
     pair_bytes: usize,
+    #[arg(long, value_name = "SIZE", default_value = "4G", value_parser = size, env = "QUEQIAO_ALL_MAILBOXES_BYTES")]
+    all_mailboxes_bytes: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -116,6 +118,7 @@ impl RelayArgs {
             mailbox_bytes: self.mailbox_bytes,
             pair_letters: self.pair_letters.min(self.mailbox_letters) as usize,
             pair_bytes: self.pair_bytes.min(self.mailbox_bytes),
+            all_bytes: self.all_mailboxes_bytes,
         };
         RelayOptions { bind, tcp, data, limits_off: self.limits == Switch::Off, mail }
     }

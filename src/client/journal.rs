@@ -35,6 +35,8 @@ enum State {
 struct Entry {
     record: Record,
     state: State,
+    /// Its place among all that were given, from 1.
+    place: u64,
 }
 
 impl Entry {
@@ -54,26 +56,34 @@ pub(super) struct Journal {
     incoming: usize,
     incoming_bytes: usize,
     retry_at: Option<Tick>,
+    /// Records given since the start.
+    given: u64,
 }
 
 impl Journal {
     pub(super) fn new(keeps: bool) -> Journal {
         let (entries, handed, returned) = (VecDeque::new(), 0, 0);
-        Journal { keeps, entries, handed, returned, incoming: 0, incoming_bytes: 0, retry_at: None }
+        Journal { keeps, entries, handed, returned, incoming: 0, incoming_bytes: 0, retry_at: None, given: 0 }
     }
 
     pub(super) fn push(&mut self, record: Record) {
+        self.given += 1;
         if let Some(len) = incoming_len(&record) {
             self.incoming += 1;
             self.incoming_bytes += len;
         }
         let state = if self.keeps { State::Here } else { State::Durable };
-        self.entries.push_back(Entry { record, state });
+        self.entries.push_back(Entry { record, state, place: self.given });
     }
 
     /// Whether letters may be read that would be written down.
     pub(super) fn has_room(&self) -> bool {
         self.incoming < INCOMING_MAX && self.incoming_bytes < INCOMING_BYTES_MAX
+    }
+
+    /// How many records were given, and how many of them, from the first on, have settled.
+    pub(super) fn given_and_settled(&self) -> (u64, u64) {
+        (self.given, self.entries.front().map_or(self.given, |first| first.place - 1))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -131,7 +141,7 @@ impl Journal {
             _ if self.returned > 0 => self.entries.iter().position(Entry::goes_back)?,
             _ => return None,
         };
-        let Entry { record, state } = self.entries.remove(at)?;
+        let Entry { record, state, .. } = self.entries.remove(at)?;
         let durable = state == State::Durable;
         self.returned -= usize::from(!durable);
         if let Some(len) = incoming_len(&record) {
@@ -230,6 +240,7 @@ mod tests {
         assert_eq!(journal.next_settled(), Some((written(1), false)));
         assert_eq!(journal.next_settled(), Some((written(2), false)));
         assert_eq!(journal.next_settled(), None);
+        assert_eq!(journal.given_and_settled(), (4, 0), "the first has not settled");
         journal.handle_committed(now(0), tickets[2], true);
         journal.handle_time(now(1));
         let tickets = handed(&mut journal, &mut counter);
@@ -237,7 +248,7 @@ mod tests {
         journal.handle_committed(now(1), tickets[0], true);
         assert_eq!(journal.next_settled(), Some((shown(1), true)));
         assert_eq!(journal.next_settled(), Some((shown(2), true)));
-        assert!(journal.is_empty());
+        assert!(journal.is_empty() && journal.given_and_settled() == (4, 4));
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub use kept::{Kept, KeptConversation, KeptLetter, KeptRefusal, KeptSender, Reac
 pub use outbox::{OUTBOX_BYTES_MAX, OUTBOX_LETTERS_MAX};
 
 use crate::base::{
-    Carrier, Core, Effect, HostPort, Input, LetterId, Now, OutboxId, Path, Rng, Tick, Ticket, Why,
+    Carrier, Core, Effect, HostPort, Input, LetterId, Now, OutboxId, Path, Rng, Tick, Ticket, Wall, Why,
 };
 use crate::peer::Peer;
 use crate::session::{AccessSecret, Identity, Indexes};
@@ -62,6 +62,8 @@ pub struct Client {
     uplinks: BTreeMap<HostPort, Uplink>,
     /// Letters of relays that are not spoken to now.
     parked: BTreeMap<HostPort, Mail>,
+    /// Relays that UDP did not get through to in earlier runs.
+    udp_failed: BTreeMap<HostPort, Wall>,
     now: Tick,
 }
 
@@ -81,14 +83,21 @@ impl Client {
             next_conn: 0,
         };
         let kept = config.kept.unwrap_or_default();
-        let (outbox, number_floor, uplinks) = (config.outbox, kept.number_floor, BTreeMap::new());
-        let mut client =
-            Client { shared, outbox, number_floor, uplinks, parked: BTreeMap::new(), now: Tick::ZERO };
+        let mut client = Client {
+            shared,
+            outbox: config.outbox,
+            number_floor: kept.number_floor,
+            uplinks: BTreeMap::new(),
+            parked: BTreeMap::new(),
+            udp_failed: BTreeMap::new(),
+            now: Tick::ZERO,
+        };
         client.restore(kept);
         client
     }
 
     fn restore(&mut self, kept: Kept) {
+        self.udp_failed = kept.udp_failed;
         let mut conversations: Vec<_> = kept.conversations.into_iter().collect();
         conversations.sort_by_key(|(_, conversation)| conversation.touched);
         for ((relay, to), conversation) in conversations {
@@ -139,6 +148,12 @@ impl Client {
         self.shared.journal.is_empty() && self.uplinks.values().all(Uplink::is_settled)
     }
 
+    /// How many records there were to be made durable so far, and how many of them, from the first on, have settled: what
+    /// followed from an earlier turn is on disk once the second number has reached what the first one was.
+    pub fn given_and_settled(&self) -> (u64, u64) {
+        self.shared.journal.given_and_settled()
+    }
+
     fn handle_command(&mut self, now: Now, command: Command, out: &mut Out) {
         match command {
             Command::Relays(specs) => self.set_relays(now, specs, out),
@@ -168,6 +183,11 @@ impl Client {
                     uplink.handle_carriers(now, &mut self.shared, out);
                 }
             }
+            Command::NetworkChanged => {
+                for uplink in self.uplinks.values_mut() {
+                    uplink.handle_network_changed(now, &mut self.shared, out);
+                }
+            }
             Command::Leave => {
                 for uplink in self.uplinks.values_mut() {
                     uplink.flush(now, out);
@@ -185,6 +205,7 @@ impl Client {
             if let Some(mut uplink) = self.uplinks.remove(&addr) {
                 uplink.leave(now, &mut self.shared, out);
                 uplink.mail.outbox.session_lost();
+                self.udp_failed.extend(uplink.udp_failed_at().map(|at| (addr.clone(), at)));
                 self.parked.insert(addr, uplink.mail);
             }
         }
@@ -198,6 +219,7 @@ impl Client {
                     self.mail(&addr);
                     let mail = self.parked.remove(&addr).expect("it was parked just now");
                     let mut uplink = Uplink::new(spec, mail);
+                    uplink.recall_udp(now.wall, self.udp_failed.remove(&addr));
                     uplink.tell_old_refusals(&mut self.shared.journal, out);
                     uplink.pursue(now, &mut self.shared, out);
                     self.uplinks.insert(addr, uplink);
@@ -265,7 +287,7 @@ impl Core for Client {
         self.shared.journal.handle_time(now);
         for uplink in self.uplinks.values_mut() {
             if overslept {
-                uplink.handle_woken(now.tick);
+                uplink.handle_woken(now.tick, self.shared.carriers);
             }
             uplink.handle_time(now, &mut self.shared, out);
         }

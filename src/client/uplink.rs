@@ -6,7 +6,7 @@ use crate::peer::{Heard, Peer};
 use crate::session::{AccessSecret, Identity, Indexes};
 use crate::wire::frame::{StreamId, close};
 use crate::wire::letter::{decode_text, encode_text};
-use crate::wire::limits::LETTER_TEXT_MAX;
+use crate::wire::limits::{LETTER_BODY_MAX, LETTER_TEXT_MAX};
 use crate::wire::message::{
     Delivery, KIND_TEXT, Letter, NameReason, Reason, Receipt, Refused, ToClient, ToRelay,
 };
@@ -64,6 +64,8 @@ pub(super) struct Uplink {
     text_max: usize,
     pub(super) mail: Mail,
     last_author: Option<Name>,
+    /// What the last packet of the session came on.
+    heard_on: Carrier,
     pings: u32,
     /// Reused: a message being read, and one being written.
     incoming: Vec<u8>,
@@ -83,6 +85,7 @@ impl Uplink {
             text_max: LETTER_TEXT_MAX,
             mail,
             last_author: None,
+            heard_on: Carrier::Udp,
             pings: 0,
             incoming: Vec::new(),
             outgoing: Vec::new(),
@@ -168,7 +171,10 @@ impl Uplink {
         let heard = peer.handle_packet(now.tick, path, bytes);
         match heard {
             Heard::Dropped => return false,
-            Heard::Taken => self.handle_taken(now, shared, out),
+            Heard::Taken => {
+                self.heard_on = path.carrier();
+                self.handle_taken(now, shared, out);
+            }
             Heard::Closed(code) => self.handle_closed(now, shared, code, out),
             Heard::Broken(violation) => {
                 peer.close(close::PROTOCOL_VIOLATION, violation.as_str());
@@ -194,6 +200,9 @@ impl Uplink {
             out.show(Event::Replaced { relay: self.spec.addr.clone() });
         }
         self.lose(now, shared, out);
+        if code == close::GOING_AWAY {
+            self.connecting.hasten(now.tick, &mut shared.rng);
+        }
     }
 
     /// The session is gone for good; a new one is tried for after a while.
@@ -243,7 +252,9 @@ impl Uplink {
 
     fn handle_message(&mut self, shared: &mut Shared, message: ToClient<'_>, out: &mut Out) -> bool {
         match message {
-            ToClient::Welcome { text_max, .. } => self.handle_welcome(text_max, out),
+            ToClient::Welcome { text_max, mailbox_bytes, .. } => {
+                self.handle_welcome(text_max, mailbox_bytes, out);
+            }
             ToClient::NameRefused { reason, name } => self.handle_name_refused(reason, name, out),
             ToClient::Receipt(receipt) => self.handle_receipt(shared, &receipt, out),
             ToClient::Refused(refused) => self.handle_refused(shared, &refused),
@@ -252,9 +263,13 @@ impl Uplink {
         true
     }
 
-    fn handle_welcome(&mut self, text_max: u32, out: &mut Out) {
+    /// What can never be taken is refused here from now on: a text that is too long, or that fits into no mailbox. Whether
+    /// a mailbox is full only the relay knows.
+    fn handle_welcome(&mut self, text_max: u32, mailbox_bytes: u64, out: &mut Out) {
+        let room = usize::try_from(mailbox_bytes).unwrap_or(usize::MAX);
+        let fits = room.saturating_sub(LETTER_BODY_MAX - LETTER_TEXT_MAX);
         self.welcomed = true;
-        self.text_max = (text_max as usize).min(LETTER_TEXT_MAX);
+        self.text_max = (text_max as usize).min(fits).min(LETTER_TEXT_MAX);
         self.mail.outbox.signed_in();
         self.mail.ledger.session_begun();
         self.tell_online(out);
@@ -308,7 +323,7 @@ impl Uplink {
         let Seen::New { missing, after } = self.mail.ledger.take(&from, delivery.id, delivery.prev) else {
             return true;
         };
-        let (relay, id, at, via) = (self.spec.addr.clone(), delivery.id, delivery.accepted, self.via());
+        let (relay, id, at, via) = (self.spec.addr.clone(), delivery.id, delivery.accepted, self.heard_on);
         let text = (delivery.kind == KIND_TEXT).then(|| decode_text(delivery.body).ok()).flatten();
         shared.journal.push(match text {
             Some((text, _)) => {
@@ -487,7 +502,11 @@ impl Mail {
                 }
                 None
             }
-            Record::Reached { .. } | Record::Told { .. } | Record::Counter(_) | Record::Pin { .. } => None,
+            Record::Reached { .. }
+            | Record::Told { .. }
+            | Record::Counter(_)
+            | Record::Pin { .. }
+            | Record::UdpFailed { .. } => None,
         }
     }
 }

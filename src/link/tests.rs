@@ -221,6 +221,23 @@ fn the_second_probe_time_out_comes_within_a_second_at_a_known_round_trip() {
 }
 
 #[test]
+fn answered_probes_tell_the_round_trip_and_leave_no_timer_in_the_past() {
+    let mut world = World::new(1, udp(1), CALM);
+    let link = &mut world.ends[0].link;
+    let before = link.pto();
+    (0..3).for_each(|_| link.handle_round_trip(world.now, ms(400)));
+    world.weather.loss = 100;
+    world.send(0, Chat, b"is anybody there?");
+    world.run(ms(300));
+    let link = &mut world.ends[0].link;
+    assert_eq!(link.pto_count(), 0, "the far end is 400 ms away");
+    (0..40).for_each(|_| link.handle_round_trip(world.now, ms(1)));
+    assert!(link.pto() < before && link.next_deadline().is_some_and(|at| at > world.now));
+    world.run(ms(700));
+    assert!(world.ends[0].link.pto_count() >= 2);
+}
+
+#[test]
 fn two_packets_a_round_trip_survive_the_worst() {
     let mut world = World::new(3, udp(1), Weather { loss: 60, ..CALM });
     (0..10).for_each(|_| world.send(0, Chat, &[1; 9_000]));

@@ -1,18 +1,19 @@
 //! The way of a letter: from its sender's chat stream into its recipient's queue, and from there to the recipient's
 //! session.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::base::{LetterId, Now, Tick};
+use crate::base::{LetterId, Now, OutboxId, Tick};
 use crate::wire::frame::StreamId;
 use crate::wire::letter::{decode_text, encode_text};
-use crate::wire::limits::LETTER_BODY_MAX;
 use crate::wire::message::{Delivery, KIND_TEXT, Letter, Reason, ToRelay};
 
 use super::flows::{FlowId, Flows, Turn};
 use super::limits::{Bucket, REFUSALS_MAX, SPILL_AFTER};
 use super::members::MemberId;
 use super::queue::{Author, Entry, Queue};
+use super::recent::Recent;
 use super::sessions::Slot;
 use super::{Out, Relay};
 
@@ -28,6 +29,11 @@ pub(super) struct Place {
     pub(super) queue: Queue,
     /// The letters of it.
     pub(super) flows: Flows,
+    /// What the last of them said.
+    recent: Recent,
+    /// How far it has read letters of others that the relay knows nothing of; at most
+    /// [`CLAIMS_MAX`](super::limits::CLAIMS_MAX).
+    pub(super) claims: BTreeMap<(MemberId, OutboxId), u64>,
     /// The last letter `echo` wrote to the member.
     echo_number: u64,
     /// Its share of letters and of names looked for, whichever session it comes by.
@@ -41,7 +47,7 @@ impl Relay {
         let mut incoming = std::mem::take(&mut self.incoming);
         while let Some(author) = self.next_letter(now.tick, slot, &mut incoming) {
             match ToRelay::decode(&incoming) {
-                Ok(Some(ToRelay::Letter(letter))) => self.route(now, slot, author, &letter),
+                Ok(Some(ToRelay::Letter(letter))) => self.route(now, slot, author, &letter, out),
                 Ok(None) => {}
                 Ok(Some(_)) | Err(_) => {
                     self.break_off(now.tick, slot, "bad chat message", out);
@@ -74,19 +80,22 @@ impl Relay {
         Some(author)
     }
 
-    fn route(&mut self, now: Now, slot: Slot, author: MemberId, letter: &Letter<'_>) {
+    fn route(&mut self, now: Now, slot: Slot, author: MemberId, letter: &Letter<'_>, out: &mut Out) {
         let to = match self.members.find(letter.to) {
             _ if letter.to == ECHO => None,
             Some(member) => Some(member),
             None => return self.refuse_unknown(now.tick, slot, author, letter),
         };
         let flow = FlowId { outbox: letter.id.outbox, to };
-        let flows = &mut self.places[author.0].flows;
+        let Place { flows, recent, .. } = &mut self.places[author.0];
         let refusal = match flows.turn_of(flow, letter.to, letter.id.number, letter.prev) {
+            Turn::Repeated if recent.differs(flow, letter.id.number, letter.kind, letter.body) => {
+                return self.refuse_changed(now.tick, slot, author, letter, out);
+            }
             Turn::Repeated => return self.sessions.mark(slot),
             Turn::Behind => Some(Reason::Behind),
             Turn::Crowded => Some(Reason::Full),
-            Turn::Next if letter.body.len() > LETTER_BODY_MAX => Some(Reason::TooLong),
+            Turn::Next if letter.body.len() > self.limits.body_max() => Some(Reason::TooLong),
             Turn::Next => match to {
                 None => self.echo(now, author, letter),
                 Some(to) => self.enqueue(now, author, to, letter),
@@ -96,7 +105,9 @@ impl Relay {
             Some(reason) => self.refuse_taken(author, flow, letter.to, letter.id, (reason, false)),
             None => {
                 self.stats.letters_taken += 1;
-                let flows = &mut self.places[author.0].flows;
+                self.settle_claim(author, flow);
+                let Place { flows, recent, .. } = &mut self.places[author.0];
+                recent.took(flow, letter.id.number, letter.kind, letter.body);
                 flows.took(flow, letter.id.number);
                 if to.is_none() {
                     self.stats.letters_stored += 1;
@@ -120,9 +131,13 @@ impl Relay {
     fn push(&mut self, now: Tick, to: MemberId, author: Author, id: LetterId, len: usize) -> Option<Reason> {
         let born = self.post.clock.now(now);
         let entry = Entry::new(author, id, len, now, born, Arc::from(self.outgoing.as_slice()));
+        if !self.post.stock.has_room(len, &self.limits) {
+            return Some(Reason::Full);
+        }
         if self.places[to.0].queue.push(entry, &self.limits).is_err() {
             return Some(Reason::Full);
         }
+        self.count_queue(to);
         match self.present(to) {
             Some(slot) => {
                 self.sessions.mark(slot);

@@ -10,7 +10,7 @@ use super::flows::{FlowId, Marks};
 use super::letters::ECHO;
 use super::limits::{CLOCK_EVERY, LOAD_BYTES, SPILL_AFTER, SWEEP_BYTES};
 use super::members::MemberId;
-use super::queue::{Author, Entry};
+use super::queue::{Author, Entry, Stock};
 use super::records::{self, KeptLetter, Mail, OwedRefusal, Record};
 use super::{Out, Relay, Timer};
 
@@ -86,6 +86,8 @@ impl Clock {
 #[derive(Debug, Default)]
 pub(super) struct Post {
     pub(super) clock: Clock,
+    /// What all queues hold.
+    pub(super) stock: Stock,
     /// The highest place given to a letter.
     last_place: u64,
     /// Members whose queues may have something to be written, at this turn's end.
@@ -108,6 +110,7 @@ impl Relay {
             let Some(to) = self.members.find(waiting.to.as_str()) else { continue };
             let Some(author) = self.author(waiting.from.as_str()) else { continue };
             self.places[to.0].queue.found_on_disk(author, waiting.letters, waiting.bytes);
+            self.count_queue(to);
             if let Author::Member(from) = author {
                 let flow = FlowId { outbox: waiting.outbox, to: Some(to) };
                 let marks =
@@ -118,6 +121,12 @@ impl Relay {
         for marks in &mail.marks {
             let records::Marks { accepted, delivered, read, .. } = *marks;
             if let Some((from, flow)) = self.flow_of(&marks.from, &marks.to, marks.outbox) {
+                if let (0, 0, Some(to), None) =
+                    (accepted, delivered, flow.to, self.places[from.0].flows.marks(flow))
+                {
+                    self.places[to.0].claims.insert((from, flow.outbox), read);
+                    continue;
+                }
                 let marks = Marks { accepted: accepted.max(delivered), delivered, read, since: 0 };
                 self.places[from.0].flows.found_on_disk(flow, marks);
             }
@@ -152,6 +161,11 @@ impl Relay {
             Author::Member(member) => self.members.name(member),
             Author::Echo => &self.echo_name,
         }
+    }
+
+    /// What all queues hold follows what this one holds now.
+    pub(super) fn count_queue(&mut self, member: MemberId) {
+        self.post.stock.count(&mut self.places[member.0].queue);
     }
 
     // Answers of the store.
@@ -239,6 +253,7 @@ impl Relay {
 
     fn handle_written(&mut self, now: Now, ticket: Ticket, to: MemberId) {
         let accepted = self.places[to.0].queue.committed(ticket);
+        self.count_queue(to);
         self.stats.letters_written += accepted.len() as u64;
         for (author, id, born) in accepted {
             let Author::Member(author) = author else { continue };
@@ -265,6 +280,7 @@ impl Relay {
     fn handle_not_written(&mut self, now: Now, ticket: Ticket, to: MemberId) {
         let away = self.present(to).is_none();
         let refused = self.places[to.0].queue.failed(now.tick, ticket, away);
+        self.count_queue(to);
         let name = self.members.name(to).clone();
         for entry in refused {
             let Author::Member(author) = entry.author else { continue };
@@ -304,6 +320,7 @@ impl Relay {
             self.sessions.mark(slot);
         }
         if !stale.is_empty() {
+            self.count_queue(to);
             let record = Record::Progress { marks: None, stored: stale };
             out.effects.push(Effect::Persist(self.tickets.idle(), record));
         }
@@ -395,6 +412,7 @@ impl Relay {
         let Expiring { place, author, to, id, len, may_have_arrived } = letter;
         self.post.expiring.remove(&place);
         self.places[to.0].queue.expired(author, len);
+        self.count_queue(to);
         self.stats.letters_expired += 1;
         let Author::Member(author) = author else { return };
         let flow = FlowId { outbox: id.outbox, to: Some(to) };

@@ -10,7 +10,9 @@
 //!
 //! Files: `sessions` (who is connected), `conns` (TCP connections and their time limits), `names` (signing in),
 //! `letters` (routing), `queue` and `flows` (the two ends of a letter's way), `mailbox` (between queues and disk),
-//! `receipts` (what senders are told), `records` (what the disk keeps), `members`, `limits`, `deadlines`.
+//! `receipts` (what senders are told), `recent` (what letters
+//! said that come again), `records` (what the disk keeps), `notes` (what a restart tells lost sessions),
+//! `members`, `limits`, `deadlines`.
 
 mod conns;
 mod deadlines;
@@ -20,12 +22,14 @@ mod limits;
 mod mailbox;
 mod members;
 mod names;
+mod notes;
 mod queue;
 mod receipts;
+mod recent;
 mod records;
 mod sessions;
 
-use crate::base::{Core, Input, Name, Now, Outputs, Path, PublicKey, Rng, Tick};
+use crate::base::{Core, Input, LetterId, Name, Now, Outputs, Path, PublicKey, Rng, Tick};
 use crate::peer::Peer;
 use crate::session::{AccessSecret, HandshakeLimits, Identity, Responder};
 
@@ -37,6 +41,7 @@ pub use limits::Limits;
 use mailbox::{Post, Tickets};
 use members::{MemberId, Members};
 use names::Registrations;
+use notes::Notes;
 pub use records::{KeptLetter, Mail, Marks, OwedRefusal, Record, SessionNote, Waiting};
 use sessions::{Sessions, Slot};
 
@@ -71,6 +76,13 @@ pub enum Event {
     SignedIn(Name),
     /// A member's session ended.
     SignedOut(Name),
+    /// A member sent other letters under ids it had used; told ten times a second at most.
+    Changed {
+        /// Who.
+        from: Name,
+        /// What the letter that was refused is called.
+        id: LetterId,
+    },
     /// Every session was told to end.
     Stopped,
 }
@@ -87,7 +99,7 @@ pub struct Stats {
     pub handshakes: u64,
     /// Sessions continued under new keys or on a new path.
     pub continued: u64,
-    /// Data packets of unknown sessions that were answered with a stateless reset.
+    /// Stateless resets sent: answers to data packets of unknown sessions, and those after a restart.
     pub resets: u64,
     /// Sessions closed because the other end broke the protocol.
     pub violations: u64,
@@ -114,6 +126,8 @@ enum Timer {
     Queue(MemberId),
     Sweep,
     Clock,
+    Notes,
+    Resets,
 }
 
 /// The relay.
@@ -133,6 +147,8 @@ pub struct Relay {
     echo_name: Name,
     deadlines: Deadlines<Timer>,
     resets: Bucket,
+    changed: Bucket,
+    notes: Notes,
     /// Reused: a message being read, one being written, and packets being answered.
     incoming: Vec<u8>,
     outgoing: Vec<u8>,
@@ -161,6 +177,8 @@ impl Relay {
             places,
             deadlines: Deadlines::new(),
             resets: Bucket::default(),
+            changed: Bucket::default(),
+            notes: Notes::default(),
             incoming: Vec::new(),
             outgoing: Vec::new(),
             answer: Vec::new(),
@@ -168,7 +186,9 @@ impl Relay {
             limits: config.limits,
             rng,
         };
-        relay.take_mail(config.mail);
+        let mut mail = config.mail;
+        relay.take_notes(std::mem::take(&mut mail.sessions));
+        relay.take_mail(mail);
         relay
     }
 
@@ -208,6 +228,8 @@ impl Relay {
             Timer::Queue(member) => self.handle_queue_time(tick, member),
             Timer::Sweep => self.handle_sweep_time(now.tick, tick, out),
             Timer::Clock => self.handle_clock_time(now.tick, tick, out),
+            Timer::Notes => self.handle_notes_time(now.tick, tick, out),
+            Timer::Resets => self.handle_resets_time(now.tick, tick, out),
         }
     }
 }

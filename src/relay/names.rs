@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::base::{Effect, Now, Path, Tick};
-use crate::wire::limits::LETTER_TEXT_MAX;
 use crate::wire::message::{NameReason, ToClient};
 
 use super::limits::source;
@@ -107,7 +106,7 @@ impl Relay {
         let Some(session) = self.sessions.get_mut(slot) else { return };
         session.sign_in = SignIn::Done(member);
         session.say(&ToClient::Welcome {
-            text_max: LETTER_TEXT_MAX as u32,
+            text_max: self.limits.text_max() as u32,
             mailbox_letters: self.limits.pair_letters as u32,
             mailbox_bytes: self.limits.pair_bytes as u64,
             kept_s: u32::try_from(self.limits.keep.as_secs()).unwrap_or(u32::MAX),

@@ -10,7 +10,8 @@
 //! a letter is never durable while one before it is not, and a failed write never leaves a hole. What the disk has and
 //! the session does not is dropped from memory.
 //!
-//! Bounds: [`Limits`] for memory and disk together; [`UNWRITTEN_MAX`] bytes not yet on disk; [`HANDED_MAX`] handed.
+//! Bounds: [`Limits`] for memory and disk together, of each queue and of all; [`UNWRITTEN_MAX`] bytes not yet on disk;
+//! [`HANDED_MAX`] handed.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -98,6 +99,32 @@ struct Share {
     bytes: usize,
 }
 
+/// What one queue, or all together, hold: bytes of bodies, with [`ENTRY_COST`] for each letter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Stock {
+    /// In memory and on disk.
+    all: usize,
+    /// What the disk does not have yet.
+    memory: usize,
+}
+
+impl Stock {
+    /// Whether another letter of this length fits.
+    pub(super) fn has_room(&self, len: usize, limits: &Limits) -> bool {
+        let cost = len + ENTRY_COST;
+        self.all + cost <= limits.all_bytes && self.memory + cost <= limits.memory_bytes
+    }
+
+    /// Takes in what has changed in a queue since it was counted last.
+    pub(super) fn count(&mut self, queue: &mut Queue) {
+        let letters = queue.total.letters * ENTRY_COST;
+        let now = Stock { all: queue.total.bytes + letters, memory: queue.unwritten };
+        let before = std::mem::replace(&mut queue.counted, now);
+        self.all = self.all + now.all - before.all;
+        self.memory = self.memory + now.memory - before.memory;
+    }
+}
+
 /// What a `stored` took out of a queue.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Stored {
@@ -130,6 +157,8 @@ pub(super) struct Queue {
     unwritten: usize,
     total: Share,
     shares: BTreeMap<Author, Share>,
+    /// As [`Stock`] has it.
+    counted: Stock,
     /// When the queue is looked at next.
     pub(super) scheduled: Option<Tick>,
 }

@@ -147,10 +147,10 @@ pub struct Waiting {
 /// Where the other end of a session is, over UDP: it has proved that it is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SessionNote {
-    /// The index its packets come under; the token of a RESET follows from it and the relay's key.
-    pub index: u32,
     /// Its address.
     pub addr: SocketAddr,
+    /// The index its packets come under; the token of a RESET follows from it and the relay's key.
+    pub index: u32,
 }
 
 /// Everything but the members as the disk has it when a relay starts; the letters themselves stay there.

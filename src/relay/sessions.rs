@@ -16,6 +16,7 @@ use super::limits::{
     CLOSING_FOR, FORGOTTEN_AFTER, OFFLINE_AFTER, PENDING_MAX, RESET_INTERVAL, RESETS_BURST, UNCONFIRMED_FOR,
 };
 use super::members::MemberId;
+use super::records::SessionNote;
 use super::{Event, Out, Relay, Timer};
 
 /// The place of a session in the table. It may come to stand for a later session; whoever keeps one has to bear that.
@@ -48,6 +49,10 @@ pub(super) struct Session {
     pub(super) throttled_until: Option<Tick>,
     /// Its other end has been silent for too long: letters for it go to its mailbox until it is heard.
     pub(super) lost: bool,
+    /// What the disk has, or is being given, of where it is.
+    pub(super) noted: Option<SessionNote>,
+    /// That is to be looked at when notes are written next.
+    pub(super) note_due: bool,
     closing_until: Option<Tick>,
     opened: Tick,
     scheduled: Option<Tick>,
@@ -67,6 +72,12 @@ impl Session {
             SignIn::Done(member) => Some(member),
             _ => None,
         }
+    }
+
+    /// Where a member is over UDP, once it has proved that it is there.
+    pub(super) fn whereabouts(&self) -> Option<SessionNote> {
+        self.member()?;
+        self.peer.proven_at().map(|(addr, index)| SessionNote { addr, index })
     }
 
     fn deadline(&self, now: Tick) -> Option<Tick> {
@@ -328,6 +339,8 @@ impl Relay {
             owed: VecDeque::new(),
             throttled_until: None,
             lost: false,
+            noted: None,
+            note_due: false,
             closing_until: None,
             opened: now.tick,
             scheduled: None,
@@ -488,6 +501,7 @@ impl Relay {
         let Some(session) = self.sessions.slab.get_mut(slot.0) else { return };
         session.peer.flush(now.tick, out);
         self.deadlines.set(Timer::Session(slot), session.deadline(now.tick), &mut session.scheduled);
+        self.note_session(now.tick, slot);
     }
 
     /// Another session of the same member takes this one's place.
@@ -525,7 +539,10 @@ impl Relay {
     }
 
     fn forget_session(&mut self, now: Tick, slot: Slot) {
-        self.sessions.forget(now, slot);
+        let gone = self.sessions.forget(now, slot);
+        if let Some(note) = gone.and_then(|session| session.noted) {
+            self.end_note(now, note);
+        }
         self.sessions.schedule_indexes(&mut self.deadlines);
     }
 

@@ -74,7 +74,7 @@ const ROWS_LOADED_MAX: u32 = 65_536;
 /// Refusals loaded at start that a killed process did not tell; more are told by the runs after it.
 const REFUSALS_LOADED_MAX: u32 = 1_024;
 /// What the column `refused` may say.
-const REASONS: [Reason; 7] = [
+const REASONS: [Reason; 8] = [
     Reason::Unknown,
     Reason::Offline,
     Reason::Full,
@@ -82,7 +82,13 @@ const REASONS: [Reason; 7] = [
     Reason::Blocked,
     Reason::Behind,
     Reason::Expired,
+    Reason::Taken,
 ];
+
+/// The reason a word of the column `refused` stands for.
+pub(super) fn reason(word: &str) -> Reason {
+    REASONS.into_iter().find(|reason| reason.as_str() == word).unwrap_or(Reason::Full)
+}
 
 /// Sent, in the column `way`.
 pub(super) const SENT: u8 = 0;
@@ -192,9 +198,8 @@ impl History {
             let (relay, to) = peer(row, 0)?;
             let (request, text, written) = (number(row, 3)?, row.get(4)?, Wall(number(row, 5)?));
             let (word, may_have_arrived): (String, bool) = (row.get(6)?, row.get(7)?);
-            let reason = REASONS.into_iter().find(|reason| reason.as_str() == word).unwrap_or(Reason::Full);
             let letter = KeptLetter { request, text, written };
-            let refusal = KeptRefusal { letter, reason, may_have_arrived };
+            let refusal = KeptRefusal { letter, reason: reason(&word), may_have_arrived };
             kept.refusals.insert((relay, to, number(row, 2)?), refusal);
         }
         Ok(())
@@ -242,7 +247,7 @@ fn peer_id(tx: &Transaction<'_>, relay: &HostPort, member: &Name) -> rusqlite::R
 
 fn add_one(tx: &Transaction<'_>, outbox: OutboxId, record: &Record) -> rusqlite::Result<bool> {
     match record {
-        Record::Counter(_) | Record::Pin { .. } => Ok(true),
+        Record::Counter(_) | Record::Pin { .. } | Record::UdpFailed { .. } => Ok(true),
         Record::Written { relay, to, number, request, text, written } => {
             let peer = peer_id(tx, relay, to)?;
             let letter = (*number, *request, text.as_str(), *written);

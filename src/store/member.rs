@@ -6,9 +6,11 @@
 //! | --- | --- |
 //! | `known_relays.toml` | the relays' keys ([`Pins`]) |
 //! | `members/FOLDER/lock` | the process that is this member |
+//! | `members/FOLDER/socket` | a link to where that process is reached |
 //! | `members/FOLDER/name` | the member's name, for people |
 //! | `members/FOLDER/identity.key` | the private key |
 //! | `members/FOLDER/counter` | handshake counters up to this one may be used |
+//! | `members/FOLDER/udp_failed.toml` | relays that UDP did not get through to |
 //! | `members/FOLDER/letters.sqlite` | letters out and in, and the number of the outbox |
 //! | `members/FOLDER/letters.sqlite-commits` | how many commits `letters.sqlite` must have |
 
@@ -19,6 +21,7 @@ use super::history::History;
 use super::keyfile;
 use super::lock::{FolderLock, LockError};
 use super::pins::Pins;
+use super::udp_failed::UdpFailed;
 use super::worker::{Backend, Fault};
 use crate::base::{Name, OutboxId, Phrase};
 use crate::client::{Kept, Record};
@@ -53,12 +56,19 @@ pub struct MemberStore {
     counter_reserved: u64,
     pins: Pins,
     history: History,
+    udp_failed: UdpFailed,
     _lock: FolderLock,
 }
 
-/// The folder of a member in the data folder.
-pub(super) fn member_dir(data_dir: &Path, folder: &str) -> PathBuf {
+/// The folder of a member in the data folder, given what [`Name::folder`] calls it.
+pub fn member_dir(data_dir: &Path, folder: &str) -> PathBuf {
     data_dir.join("members").join(folder)
+}
+
+/// The folders of all members who have one in the data folder.
+pub fn member_dirs(data_dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(data_dir.join("members")) else { return Vec::new() };
+    entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
 }
 
 impl MemberStore {
@@ -88,9 +98,11 @@ impl MemberStore {
         let counter_reserved = load_counter(&counter_path)?;
         let pins = Pins::load(data_dir)?;
         let number = || u64::from_le_bytes(*seed().first_chunk().expect("a seed has 32 bytes"));
-        let (history, kept) = History::open(&dir.join("letters.sqlite"), number)?;
+        let (history, mut kept) = History::open(&dir.join("letters.sqlite"), number)?;
         let outbox = history.outbox();
-        let store = MemberStore { counter_path, counter_reserved, pins, history, _lock: lock };
+        let udp_failed = UdpFailed::load(&dir);
+        kept.udp_failed = udp_failed.by_relay().clone();
+        let store = MemberStore { counter_path, counter_reserved, pins, history, udp_failed, _lock: lock };
         Ok((store, MemberState { private_key, counter_reserved, outbox, kept }))
     }
 
@@ -108,13 +120,18 @@ impl Backend<Record> for MemberStore {
     /// letter that came in without the one before it. Faults of the small files pass: they are written anew each time,
     /// so nothing of a failed write is ever built upon.
     fn commit(&mut self, records: &[Record], refused: &mut Vec<usize>) -> Result<(), Fault> {
-        let (mut counter, mut pins, mut pin_indexes, mut letters) = (0, Vec::new(), Vec::new(), false);
+        let (mut counter, mut pins, mut pin_indexes) = (0, Vec::new(), Vec::new());
+        let (mut letters, mut fared) = (false, false);
         for (index, record) in records.iter().enumerate() {
             match record {
                 Record::Counter(reserved) => counter = counter.max(*reserved),
                 Record::Pin { relay, key } => {
                     pins.push((relay, *key));
                     pin_indexes.push(index);
+                }
+                Record::UdpFailed { relay, at } => {
+                    self.udp_failed.set(relay, *at);
+                    fared = true;
                 }
                 _ => letters = true,
             }
@@ -123,6 +140,9 @@ impl Backend<Record> for MemberStore {
         if !pins.is_empty() {
             let taken = self.pins.set_first(pins).map_err(Fault::Passing)?;
             refused.extend(taken.into_iter().map(|nth| pin_indexes[nth]));
+        }
+        if fared {
+            self.udp_failed.write();
         }
         if letters {
             self.history.add(records, refused)?;
@@ -203,6 +223,19 @@ mod tests {
         assert_eq!(fs::read_to_string(dir.join("name")).unwrap(), "TOM\n");
         assert_eq!(fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
         assert_eq!(fs::metadata(dir.join("identity.key")).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_run_begins_with_what_the_last_one_knew_of_udp() {
+        let data = tempfile::tempdir().unwrap();
+        let relay: crate::base::HostPort = "h:1".parse().unwrap();
+        let at = |ms: Option<u64>| Record::UdpFailed { relay: relay.clone(), at: ms.map(crate::base::Wall) };
+        for (records, known) in [(vec![at(Some(5)), at(None), at(Some(7))], 1), (vec![at(None)], 0)] {
+            let (mut store, _) = open(data.path(), 1).unwrap();
+            assert_eq!(store.commit(&records, &mut Vec::new()), Ok(()));
+            drop(store);
+            assert_eq!(open(data.path(), 1).unwrap().1.kept.udp_failed.len(), known);
+        }
     }
 
     #[test]

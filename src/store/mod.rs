@@ -27,13 +27,14 @@ mod pins;
 mod relay;
 mod sessions_table;
 mod sums;
+mod udp_failed;
 mod waiting_table;
 mod worker;
 
-pub use archive::{Archive, Unshown};
+pub use archive::{Archive, Fate, Unshown};
 pub use ephemeral::Ephemeral;
 pub use files::default_data_dir;
-pub use member::{MemberState, MemberStore};
+pub use member::{MemberState, MemberStore, member_dir, member_dirs};
 pub use pins::{Pin, Pins};
 pub use relay::{RelayState, RelayStore};
 pub use worker::{

@@ -29,6 +29,8 @@
 //! body; [`super::letter`] says what members put there. Reserved: 0x45 presence, 0x11–0x1f and 0x51–0x5f
 //! for groups and files.
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::{LetterId, OutboxId, Wall};
 
 use super::bytes::{Malformed, Reader, put_short_text};
@@ -39,11 +41,11 @@ pub const KIND_TEXT: u8 = 1;
 pub const NEAREST_MAX: usize = 3;
 
 /// Why a letter was refused. Scripts read the words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Reason {
     /// No member has that name.
     Unknown,
-    /// The member is not online, or was lost before it answered.
+    /// The member is not online. Reserved: no relay refuses a letter for that since there are mailboxes.
     Offline,
     /// The recipient's queue is full.
     Full,
@@ -55,9 +57,11 @@ pub enum Reason {
     Behind,
     /// Its recipient did not come for it in time.
     Expired,
+    /// Another letter was taken under this id, which stands: an old copy of the sender's outbox is at work.
+    Taken,
 }
 
-const REASONS: [(Reason, u8, &str); 7] = [
+const REASONS: [(Reason, u8, &str); 8] = [
     (Reason::Unknown, 1, "unknown"),
     (Reason::Offline, 2, "offline"),
     (Reason::Full, 3, "full"),
@@ -65,6 +69,7 @@ const REASONS: [(Reason, u8, &str); 7] = [
     (Reason::Blocked, 5, "blocked"),
     (Reason::Behind, 6, "behind"),
     (Reason::Expired, 7, "expired"),
+    (Reason::Taken, 8, "taken"),
 ];
 
 impl Reason {
@@ -83,7 +88,7 @@ impl Reason {
 }
 
 /// Why a name was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum NameReason {
     /// Another key owns it.
     Taken,

@@ -11,6 +11,7 @@ mod house;
 mod letters;
 mod members;
 mod paths;
+mod restarts;
 mod rig;
 mod sockets;
 mod strangers;

@@ -20,6 +20,7 @@ mod random;
 mod relay_disk;
 mod stories;
 mod stories_of_many;
+mod stories_of_networks;
 mod stories_of_paths;
 mod tcp;
 mod weather;

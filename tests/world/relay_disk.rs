@@ -41,7 +41,7 @@ impl RelayDisk {
             Record::Heard(owed) => self.refusals.retain(|kept| kept != owed),
             Record::Clock(clock) => self.clock = *clock,
             Record::Sessions { noted, ended } => {
-                ended.iter().for_each(|index| drop(self.sessions.remove(index)));
+                self.sessions.retain(|index, _| !ended.contains(index));
                 self.sessions.extend(noted.iter().map(|note| (note.index, *note)));
             }
         }
@@ -80,6 +80,11 @@ impl RelayDisk {
             refusals: self.refusals.clone(),
             sessions: self.sessions.values().copied().collect(),
         }
+    }
+
+    /// Sessions whose addresses are noted.
+    pub fn noted(&self) -> usize {
+        self.sessions.len()
     }
 
     /// Letters that wait.

@@ -303,15 +303,16 @@ impl World {
     pub fn restart_relay(&mut self, down: Duration) {
         self.note_relay_stats();
         let mail = self.relay_disk.mail();
+        self.addresses = Addresses::of_restart(mail.sessions.iter().map(|note| note.addr));
         let core = config(self.relay_key, &self.members, mail, &self.limits, &mut self.rng);
         self.relay.restart(core);
         self.relay_up_at = self.now + down;
         self.last_stats = relay::Stats::default();
-        self.addresses = Addresses::default();
         self.cover.add(Count::RelayRestarts);
         for conn in self.conns.keys().copied().collect::<Vec<_>>() {
             self.reset(conn);
         }
+        self.wake(0, self.relay_up_at);
         self.note(|| "the relay restarts".to_owned());
     }
 

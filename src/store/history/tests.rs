@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::client::{Progress, Said};
-use crate::store::{Archive, Backend, MemberState, MemberStore};
+use crate::store::{Archive, Backend, Fate, MemberState, MemberStore};
 
 const FOLDER: &str = "0123456789abcdef";
 
@@ -328,4 +328,33 @@ proptest! {
         let (_, loaded) = History::open(&path, || 2).unwrap();
         prop_assert_eq!(loaded, kept);
     }
+}
+
+#[test]
+fn a_request_finds_what_became_of_its_letter() {
+    let data = tempfile::tempdir().unwrap();
+    let (mut store, state) = open(data.path()).unwrap();
+    let letters: Vec<Record> = (1..=5).map(|number| written("JACK", number, "hi")).collect();
+    commit(&mut store, &letters);
+    let reach = Reach { last: 5, taken: 2, accepted: 4, delivered: 2, read: 1, until: Wall(9) };
+    commit(&mut store, &[reached("JACK", reach), refused("JACK", 5)]);
+    let archive = Archive::open(data.path(), FOLDER).unwrap().unwrap();
+    let id = |number| LetterId { outbox: state.outbox, number };
+    let states = [Progress::Read, Progress::Delivered, Progress::Waiting { until: Wall(9) }];
+    for (number, progress) in (1..).zip(states) {
+        let going = Fate::Going { id: id(number), progress };
+        assert_eq!(archive.fate(4_000 + number), Ok(Some(going)));
+    }
+    let told = |told| Fate::Refused {
+        id: id(5),
+        to: name("JACK"),
+        reason: crate::client::Reason::Full,
+        may_have_arrived: false,
+        text: "hi".to_owned(),
+        told,
+    };
+    assert_eq!(archive.fate(4_005), Ok(Some(told(false))));
+    commit(&mut store, &[Record::Told { relay: relay(), to: name("JACK"), number: 5 }]);
+    assert_eq!(archive.fate(4_005), Ok(Some(told(true))));
+    assert_eq!(archive.fate(4_006), Ok(None));
 }

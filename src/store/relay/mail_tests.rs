@@ -3,6 +3,8 @@
 use std::fs::{self, OpenOptions};
 use std::sync::mpsc::channel;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::base::{LetterId, OutboxId, Ticket};
 use crate::relay::{KeptLetter, Marks, OwedRefusal, SessionNote, Waiting};
@@ -215,6 +217,37 @@ fn a_start_knows_how_much_waits_without_reading_the_letters() {
     assert_eq!(waiting.unwrap(), [self::waiting("JACK", "TOM", 5, 250, 9)]);
     commit(&mut store, &[gone(vec![5, 6, 7, 8, 9])]);
     assert_eq!(crate::store::waiting_table::read(&store.db).unwrap().unwrap(), []);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    /// A start of a small database compares its counts with the letters, and refuses one where they differ.
+    #[test]
+    fn counts_are_those_of_the_letters_whatever_came_and_went(
+        commits in prop::collection::vec(prop::collection::vec((0..3_u8, 0..4_usize, 1..60_u64), 1..8), 1..12),
+    ) {
+        const NAMES: [&str; 4] = ["TOM", "JACK", "MARY", "一棵树"];
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, _) = open(dir.path()).unwrap();
+        let mut next = 1;
+        for steps in commits {
+            let records = Vec::from_iter(steps.into_iter().map(|(kind, who, n)| match kind {
+                0 => {
+                    let places = next..=next + n % 5;
+                    next = places.end() + 1;
+                    letters(NAMES[who], NAMES[(who + 1) % 4], places, n as usize)
+                }
+                1 => Record::Progress { marks: None, stored: (n..n + 4).collect() },
+                _ => Record::Expired { place: n, owed: owed(n) },
+            }));
+            commit(&mut store, &records);
+        }
+        let left = places(&mut store, None, 0, usize::MAX).len();
+        drop(store);
+        let mail = open(dir.path()).unwrap().1.mail;
+        prop_assert_eq!(mail.waiting.iter().map(|waiting| waiting.letters).sum::<usize>(), left);
+    }
 }
 
 #[test]

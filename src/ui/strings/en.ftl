@@ -68,6 +68,7 @@ refused-too-long = Not delivered: the letter is longer than the relay takes
 refused-blocked = Not delivered: { $who } does not take letters from you
 refused-expired = Not delivered: { $who } did not come for it in time
 refused-behind = Not delivered: the letter before it was refused
+refused-taken = Not delivered: an earlier letter to { $who } had its number; send it again
 refused-may-have-arrived = It may have arrived all the same
 refused-nearest = Members with names like it: { $names }
 
@@ -192,7 +193,9 @@ name-no-letter = a name needs a letter or a digit
 ## Files and folders
 
 relay-busy = another relay (process { $pid }) is using { $folder }; stop it, or give this one its own folder with --data DIR
-member-busy = { $name } is already running on this machine (process { $pid })
+member-busy = { $name } is already running on this machine (process { $pid }), and that process does not answer
+member-carriers = process { $pid } speaks for you already: it chooses between UDP and TCP
+member-no-door = other commands of yours cannot work through this one: { $cause }
 store-key-open = { $file } holds a secret key, but others may read it (mode { $mode }); run: chmod 600 { $file }
 store-key-damaged = the key in { $file } is damaged; restore the file from a backup
 store-key-missing = { $file } is gone, but other files of its owner are still there; restore it from a backup, or begin anew with an empty folder
@@ -253,6 +256,7 @@ help-relay--mailbox-letters = Letters that wait for one member at most
 help-relay--mailbox-bytes = Bytes of letters that wait for one member at most
 help-relay--pair-letters = Letters of one sender that wait for one member at most
 help-relay--pair-bytes = Bytes of letters of one sender that wait for one member at most
+help-relay--all-mailboxes-bytes = Bytes of letters that wait for all members together at most
 help-chat = Chat: choose a contact and write
 help-chat--contact = Whom to write to first
 help-chat--line = Line by line, also on a terminal
@@ -310,6 +314,11 @@ demo-relay = a relay is ready at { $relay }, over UDP and TCP
 demo-online = { $who } [{ $via }] is online
 demo-sent = { $from } [{ $via }] wrote to { $to }: { $text }  (delivered { $id })
 demo-came = { $who } [{ $via }] has from { $from }: { $text }  ({ $id })
+demo-cut = UDP is cut: the datagrams of { $who } vanish on their way to the relay
+demo-mended = UDP is mended: the datagrams of { $who } pass again
+demo-moved = { $who } [{ $via }]: { $what }
+demo-left = { $who } has gone away
+demo-waits = { $from } [{ $via }] wrote to { $to }: { $text }  (waiting in the mailbox { $id })
 demo-done = done: { $count ->
     [one] 1 letter
    *[other] { $count } letters
@@ -321,7 +330,7 @@ demo-twice = the demo failed: { $who } has a letter twice
 
 ## The outbox
 
-send-not-kept = not written down within { $time }: the disk does not answer
+send-not-kept = not written down within { $time }: the disk, or the process that speaks for you, does not answer; it may still go out
 unkept-disk = Not sent: your letter to { $who } could not be written to disk
 unkept-full = Not sent: your outbox holds { $count } letters or 256 MiB that were not delivered; wait until { $who } and the others have come for some
 chat-waiting = { $who } is away: your letter waits in the mailbox until { $until }

@@ -62,6 +62,7 @@ refused-too-long = 未送达: 消息超过中继允许的长度
 refused-blocked = 未送达: { $who } 不接收您的消息
 refused-expired = 未送达: { $who } 没有在期限内来取
 refused-behind = 未送达: 它前面的一条消息被拒
+refused-taken = 未送达: 发给 { $who } 的另一封信已用过这个编号,请重新发送
 refused-may-have-arrived = 但也可能已经送到
 refused-nearest = 名字相近的成员: { $names }
 
@@ -186,7 +187,9 @@ name-no-letter = 名字里至少要有一个字母、汉字或数字
 ## 文件与文件夹
 
 relay-busy = 另一个中继(进程 { $pid })正在使用 { $folder };请先停止它,或用 --data DIR 指定别的文件夹
-member-busy = { $name } 已在本机运行(进程 { $pid })
+member-busy = { $name } 已在本机运行(进程 { $pid }),但该进程没有回应
+member-carriers = 已由进程 { $pid } 代你收发:走 UDP 还是 TCP 由它决定
+member-no-door = 你的其他命令无法通过本进程收发:{ $cause }
 store-key-open = { $file } 是私钥,但其他用户也能访问(权限 { $mode });请运行:chmod 600 { $file }
 store-key-damaged = { $file } 中的密钥已损坏;请从备份恢复该文件
 store-key-missing = { $file } 不见了,但其主人的其他文件还在;请从备份恢复,或改用空文件夹重新开始
@@ -244,6 +247,7 @@ help-relay--mailbox-letters = 每位成员最多等候的信件数
 help-relay--mailbox-bytes = 每位成员等候信件的最大字节数
 help-relay--pair-letters = 同一发件人给同一成员最多等候的信件数
 help-relay--pair-bytes = 同一发件人给同一成员等候信件的最大字节数
+help-relay--all-mailboxes-bytes = 所有成员等候信件合计的最大字节数
 help-chat = 聊天:选择联系人,写消息
 help-chat--contact = 一开始就和谁聊
 help-chat--line = 在终端上也逐行对话
@@ -301,6 +305,11 @@ demo-relay = 中继已就绪:{ $relay },UDP 与 TCP
 demo-online = { $who } [{ $via }] 上线
 demo-sent = { $from } [{ $via }] 写给 { $to }:{ $text }  (已送达 { $id })
 demo-came = { $who } [{ $via }] 收到 { $from } 的消息:{ $text }  ({ $id })
+demo-cut = UDP 断了:{ $who } 发往中继的数据报全部消失
+demo-mended = UDP 通了:{ $who } 的数据报又能到达
+demo-moved = { $who } [{ $via }]:{ $what }
+demo-left = { $who } 离开了
+demo-waits = { $from } [{ $via }] 写给 { $to }:{ $text }  (在信箱中等候 { $id })
 demo-done = 完成:{ $count } 条消息,条条送达,不重不乱
 demo-failed = 演示失败:{ $who } 没有等到结果
 help-demo = 看看效果:本进程内的一个中继和几位成员,你也在其中
@@ -309,7 +318,7 @@ demo-twice = 演示失败:{ $who } 重复收到一条消息
 
 ## 发件箱
 
-send-not-kept = { $time } 内未能写入磁盘:磁盘没有响应
+send-not-kept = { $time } 内未能写入磁盘:磁盘或代你收发的进程没有响应;消息之后仍可能发出
 unkept-disk = 未发送: 您给 { $who } 的消息无法写入磁盘
 unkept-full = 未发送: 发件箱里未送达的消息已达 { $count } 条或 256 MiB;请等 { $who } 等人收取一些之后再发
 chat-waiting = { $who } 不在线: 您的消息在信箱里等候,直到 { $until }

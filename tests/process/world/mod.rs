@@ -20,12 +20,14 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_queqiao");
 /// A machine: its home folder holds every file of the processes started on it, and is their working folder.
 pub struct Home {
     dir: TempDir,
+    /// Where sockets are.
+    run: TempDir,
     faults: Option<Faults>,
 }
 
 impl Home {
     pub fn new() -> Home {
-        Home { dir: tempfile::tempdir().unwrap(), faults: None }
+        Home { dir: tempfile::tempdir().unwrap(), run: tempfile::tempdir().unwrap(), faults: None }
     }
 
     /// A machine that can be made to fail.
@@ -72,6 +74,7 @@ impl Home {
         if let Some(faults) = &self.faults {
             faults.load_into(&mut command);
         }
+        command.env("XDG_RUNTIME_DIR", self.run.path());
         command.env("HOME", self.dir.path()).env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
