@@ -154,7 +154,7 @@ impl Client {
 
     /// How many records there were to be made durable so far, and how many of them, from the first on, have settled: what
     /// followed from an earlier turn is on disk once the second number has reached what the first one was.
-    pub const fn given_and_settled(&self) -> (u64, u64) {
+    pub fn given_and_settled(&self) -> (u64, u64) {
         self.shared.journal.given_and_settled()
     }
 

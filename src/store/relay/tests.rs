@@ -87,7 +87,7 @@ fn what_was_committed_is_there_after_a_kill_and_a_torn_end_is_cut_off() {
 }
 
 #[test]
-fn a_second_relay_on_a_folder_is_told_who_has_it() {
+fn row_77_a_second_relay_on_a_folder_is_told_who_has_it() {
     let dir = tempfile::tempdir().unwrap();
     let held = open(dir.path(), 1).unwrap();
     let (folder, pid) = (dir.path().display(), std::process::id());
@@ -148,7 +148,7 @@ fn no_flipped_bit_changes_who_is_a_member() {
 }
 
 #[test]
-fn databases_of_others_and_of_newer_versions_are_not_touched() {
+fn row_71_databases_of_others_and_of_newer_versions_are_not_touched() {
     let dir = folder_with_members();
     let path = dir.path().join("relay.sqlite");
     for (pragma, number, key) in
