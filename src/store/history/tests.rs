@@ -339,7 +339,7 @@ fn a_request_finds_what_became_of_its_letter() {
     let reach = Reach { last: 5, taken: 2, accepted: 4, delivered: 2, read: 1, until: Wall(9) };
     commit(&mut store, &[reached("JACK", reach), refused("JACK", 5)]);
     let archive = Archive::open(data.path(), FOLDER).unwrap().unwrap();
-    let id = |number| LetterId { outbox: state.outbox, number };
+    let id = |number| LetterId { outbox: state.outbox.through(&relay()), number };
     let states = [Progress::Read, Progress::Delivered, Progress::Waiting { until: Wall(9) }];
     for (number, progress) in (1..).zip(states) {
         let going = Fate::Going { id: id(number), progress };
