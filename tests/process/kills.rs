@@ -271,7 +271,10 @@ fn check_reader(told: &Told, sent: &[Letter], got: &[Letter], shown: &[Vec<Strin
     let (wanted, found) = (ids(sent), got.iter().filter(doubtful).map(Letter::id).collect::<Vec<_>>());
     let place = wanted.iter().zip(&found).position(|(a, b)| a != b).unwrap_or(wanted.len().min(found.len()));
     let near = place.saturating_sub(2)..place + 4;
-    let (a, b) = (wanted.get(near.start..near.end.min(wanted.len())), found.get(near.start..near.end.min(found.len())));
+    let (a, b) = (
+        wanted.get(near.start..near.end.min(wanted.len())),
+        found.get(near.start..near.end.min(found.len())),
+    );
     assert!(wanted == found, "{} sent, {} found, from place {place}: {a:?} {b:?}", wanted.len(), found.len());
     let text = |letters: &[Letter]| letters.iter().map(|l| l.field("text").to_owned()).collect::<Vec<_>>();
     assert!(!told.may_have_arrived.is_empty() || text(sent) == text(got));
@@ -280,8 +283,11 @@ fn check_reader(told: &Told, sent: &[Letter], got: &[Letter], shown: &[Vec<Strin
     let (mut printed, mut again) = (BTreeSet::new(), 0);
     for (run, lines) in shown.iter().enumerate() {
         // The last line of a killed process may be cut short.
-        let numbers: Vec<u64> =
-            lines.iter().filter_map(|line| serde_json::from_str(line).ok()).map(|l| Letter(l).number()).collect();
+        let numbers: Vec<u64> = lines
+            .iter()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .map(|l| Letter(l).number())
+            .collect();
         assert!(numbers.is_sorted_by(|a, b| a < b), "run {run} of the reader: {numbers:?}");
         again += numbers.iter().filter(|number| !printed.insert(**number)).count();
     }
@@ -300,7 +306,7 @@ fn row_70_whoever_is_killed_at_whatever_moment_no_accepted_letter_is_lost_or_dou
     let mut progress = 0;
     for round in 0..rounds {
         stage.change_weather();
-        let moment = Duration::from_millis(20 + stage.rng.below(500));
+        let moment = Duration::from_millis(20 + stage.rng.below(800));
         let tom = stage.tom.as_mut().unwrap();
         let before = tom.accepted;
         tom.type_until(Instant::now() + moment);

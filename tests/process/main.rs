@@ -13,6 +13,7 @@ mod chat;
 mod crowd;
 mod interrupts;
 mod kills;
+mod lines;
 mod listen;
 mod mailbox;
 mod names;

@@ -21,6 +21,7 @@ mod relay_disk;
 mod stories;
 mod stories_of_many;
 mod stories_of_paths;
+mod stories_of_races;
 mod tcp;
 mod weather;
 mod world;
