@@ -144,7 +144,9 @@ impl Stage {
         for line in &self.lines {
             let rng = &mut self.rng;
             let delay = Duration::from_millis(rng.below(20));
-            let lane = Lane { loss: 300, copies: 50, reordered: 100, delay, ..Lane::default() };
+            // Where three in ten are lost TCP takes over soon; some rounds leave UDP its part.
+            let loss = [300, 300, 30][rng.below(3) as usize];
+            let lane = Lane { loss, copies: 50, reordered: 100, delay, ..Lane::default() };
             let mut weather = Weather::both(lane);
             weather.rebind_every = [0, 20, 100][rng.below(3) as usize];
             match rng.below(8) {

@@ -264,21 +264,21 @@ fn suspend(talk: &mut Talk, of: fn(&Talk) -> &Running, time: Duration) {
 fn row_74_whoever_is_stopped_for_a_second_or_four_goes_on_where_it_was() {
     let victims: [fn(&Talk) -> &Running; 3] =
         [|talk| &talk.tom, |talk| &talk.jack, |talk| &talk.relay.running];
-    for time in [Duration::from_secs(1), Duration::from_millis(3_900)] {
-        let mut talks = victims.map(|of| (of, Talk::begin()));
-        std::thread::scope(|scope| {
-            for (of, talk) in &mut talks {
-                scope.spawn(|| suspend(talk, *of, time));
-            }
-        });
-        for (place, (_, mut talk)) in talks.into_iter().enumerate() {
-            talk.say();
-            // A relay that is silent for so long is rightly said to be.
-            let never: &[&str] =
-                if place == 2 && time > Duration::from_secs(1) { &[] } else { &["lost", "no relay"] };
-            talk.end(never);
+    let times = [Duration::from_secs(1), Duration::from_millis(3_900)];
+    std::thread::scope(|scope| {
+        for (time, (place, of)) in
+            times.iter().flat_map(|time| victims.iter().enumerate().map(move |v| (time, v)))
+        {
+            scope.spawn(move || {
+                let mut talk = Talk::begin();
+                suspend(&mut talk, *of, *time);
+                talk.say();
+                // A relay that is silent for so long is rightly said to be.
+                let silent = place == 2 && *time > Duration::from_secs(1);
+                talk.end(if silent { &[] } else { &["lost", "no relay"] });
+            });
         }
-    }
+    });
 }
 
 #[test]
