@@ -14,6 +14,8 @@ use serde_json::Value;
 use crate::line::{Lane, Line, Weather};
 use crate::world::{Ended, Home, Relay, Running, SOON};
 
+/// A mailbox that fills now and then while its owner is cut off, so that letters are refused.
+const RELAY: [&str; 5] = ["--tcp", "--limits", "off", "--pair-letters", "2000"];
 /// Rounds of a run that names no other number.
 const ROUNDS: u64 = 24;
 /// Letters in the sender's outbox that were not delivered, at each kill at least; a kill at fewer does not count.
@@ -101,7 +103,7 @@ struct Stage {
 impl Stage {
     fn open(seed: u64) -> Stage {
         let home = Home::new();
-        let relay = home.relay(&["--tcp", "--limits", "off"]);
+        let relay = home.relay(&RELAY);
         let addr = relay.udp;
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
@@ -187,7 +189,7 @@ impl Stage {
             0 => {
                 let start = Instant::now();
                 let addr = self.addr.to_string();
-                let again = self.home.relay(&["--bind", &addr, "--tcp", "--limits", "off"]);
+                let again = self.home.relay(&[&["--bind", &addr], &RELAY[..]].concat());
                 self.slowest_restart = self.slowest_restart.max(start.elapsed());
                 self.relay = Some(again);
             }
@@ -209,7 +211,10 @@ impl Stage {
         self.lines.iter().for_each(|line| line.set(Weather::default()));
         let mut tom = self.tom.take().unwrap();
         tom.running.feed(b"");
-        self.told.note(&tom.running.end_within(HEALED).with(0));
+        let ended = tom.running.end_within(HEALED);
+        self.told.note(&ended);
+        let refused = ended.err.iter().any(|line| line.starts_with("refused "));
+        assert_eq!(ended.code, i32::from(refused), "{ended:#?}");
         let args = ["send", "--as", "TOM", "--contacts", "tom.toml", "--wait", "delivered"];
         let last = self.home.start(&[&args[..], &["--timeout", "60s", "JACK", "last"]].concat());
         self.told.note(&last.end_within(HEALED + HEALED).with(0));
