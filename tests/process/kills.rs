@@ -213,8 +213,9 @@ impl Stage {
         tom.running.feed(b"");
         let ended = tom.running.end_within(HEALED);
         self.told.note(&ended);
+        // Status 1 is for a letter of its own that was refused; those of earlier runs are told too.
         let refused = ended.err.iter().any(|line| line.starts_with("refused "));
-        assert_eq!(ended.code, i32::from(refused), "{ended:#?}");
+        assert!(ended.code == 0 || (ended.code == 1 && refused), "{ended:#?}");
         let args = ["send", "--as", "TOM", "--contacts", "tom.toml", "--wait", "delivered"];
         let last = self.home.start(&[&args[..], &["--timeout", "60s", "JACK", "last"]].concat());
         self.told.note(&last.end_within(HEALED + HEALED).with(0));
