@@ -3,6 +3,8 @@
 //! Every wait is for a line, an answer or the end of a process, with a deadline that only a broken program meets; so
 //! the stories pass at the same speed on a busy machine, and all of them can run at once.
 
+#[path = "../line/mod.rs"]
+mod line;
 mod world;
 
 mod book;
@@ -14,6 +16,8 @@ mod demo;
 mod disk;
 mod interrupts;
 mod invitations;
+mod kills;
+mod lines;
 mod listen;
 mod mailbox;
 mod moves;

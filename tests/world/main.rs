@@ -22,6 +22,7 @@ mod stories;
 mod stories_of_many;
 mod stories_of_networks;
 mod stories_of_paths;
+mod stories_of_races;
 mod tcp;
 mod weather;
 mod world;
