@@ -1,7 +1,8 @@
 //! One attempt to reach a relay over one carrier: connect, ask for the key if it is not known, shake hands.
 //!
 //! An attempt only says what to do next; the uplink carries it out. UDP packets are repeated at 0, 250, 500, 1000,
-//! 2000 and 4000 ms (±10 %), six at most, to each address of the relay in turn; on TCP each is sent once.
+//! 2000 and 4000 ms (±10 %), six at most, to each address of the relay in turn; on TCP each is sent once. A relay under load may ask for the first message again, with a cookie: that is one of
+//! the six.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -144,6 +145,17 @@ impl Attempt {
         }
     }
 
+    /// The relay may be under load and want the first message again, with a cookie: it goes out at once, in place of a later
+    /// repeat. Whether it is to go now.
+    pub(super) fn handle_cookie(&mut self, now: Tick, bytes: &[u8]) -> bool {
+        let Stage::Shaking(initiator, _) = &mut self.stage else { return false };
+        let again = initiator.handle_cookie(bytes) == Ok(true) && self.sent < SCHEDULE_MS.len();
+        if again {
+            self.next_at = now;
+        }
+        again
+    }
+
     /// Whether its connection is open.
     pub(super) fn is_open(&self) -> bool {
         !matches!(self.stage, Stage::Connecting)
@@ -165,6 +177,9 @@ impl Attempt {
             return Step::Wait;
         }
         let Some(path) = self.path() else { return Step::GiveUp };
+        if let Stage::Shaking(initiator, _) = &mut self.stage {
+            initiator.begin_sending();
+        }
         self.sent += 1;
         self.sent_at = now;
         self.turn += usize::from(self.carrier == Carrier::Udp);

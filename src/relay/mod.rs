@@ -85,6 +85,10 @@ pub struct Stats {
     pub dropped: u64,
     /// Handshakes answered.
     pub handshakes: u64,
+    /// First handshake messages that cost curve arithmetic, whatever came of it.
+    pub curve_work: u64,
+    /// First handshake messages answered with a cookie only.
+    pub cookies: u64,
     /// Sessions continued under new keys or on a new path.
     pub continued: u64,
     /// Data packets of unknown sessions that were answered with a stateless reset.

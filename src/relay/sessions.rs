@@ -282,9 +282,17 @@ impl Relay {
         let mut answer = std::mem::take(&mut self.answer);
         answer.clear();
         match self.responder.handle_init(now.tick, path, source, bytes, &mut answer) {
-            Verdict::Drop(_) => self.drop_packet(now.tick, path, out),
-            Verdict::Repeat | Verdict::Stale(_) => {}
-            Verdict::Offer(offer) => self.grant(now, offer, &mut answer),
+            Verdict::Drop(why) => {
+                self.stats.curve_work += u64::from(why.is_late());
+                self.drop_packet(now.tick, path, out);
+            }
+            Verdict::Repeat => {}
+            Verdict::Cookie => self.stats.cookies += 1,
+            Verdict::Stale(_) => self.stats.curve_work += 1,
+            Verdict::Offer(offer) => {
+                self.stats.curve_work += 1;
+                self.grant(now, offer, &mut answer);
+            }
         }
         if !answer.is_empty() {
             out.send(path, &answer);

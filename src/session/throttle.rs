@@ -1,4 +1,4 @@
-//! How often one source may shake hands.
+//! How often one source may shake hands, and how often all together before cookies are asked for.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use blake2::Blake2sMac;
 use blake2::digest::consts::U8;
 use blake2::digest::{KeyInit, Mac};
 
-use crate::base::{Rng, Tick};
+use crate::base::Tick;
 
 /// One handshake each 200 ms in the long run: 5 a second.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -33,9 +33,8 @@ struct Place {
 }
 
 impl Throttle {
-    pub(super) fn new(rng: &mut Rng) -> Throttle {
-        let mut key = [0; 32];
-        rng.fill(&mut key);
+    /// A table whose hash has this secret key.
+    pub(super) fn new(key: [u8; 32]) -> Throttle {
         Throttle { key, places: vec![Place::default(); SETS * WAYS] }
     }
 
@@ -72,6 +71,30 @@ impl Throttle {
     }
 }
 
+/// First messages a second of all together above which the relay is under load. A handshake that is granted costs it
+/// about 0.6 ms, one that is forged 0.28 ms: so 100 a second are at most 6 % of the loop, and the count is reached before
+/// a tenth of the loop's time is.
+const LOAD_PER_SECOND: u32 = 100;
+/// How far the count may be above that: the load is over as long after the last of a flood, at most.
+const LOAD_EXCESS: Duration = Duration::from_secs(1);
+
+/// Whether everybody together shakes hands too often. What is counted is what is asked for, not what is granted: so a
+/// flood that earns cookies only keeps the relay under load, and none of it is ever let through in between.
+#[derive(Default)]
+pub(super) struct Load {
+    whole_at: Tick,
+}
+
+impl Load {
+    /// Counts one first message; whether it came under load: the 101st of a second, or later.
+    pub(super) fn count(&mut self, now: Tick) -> bool {
+        let second = Duration::from_secs(1);
+        let whole_at = self.whole_at.max(now) + second / LOAD_PER_SECOND;
+        self.whole_at = whole_at.min(now + second + LOAD_EXCESS);
+        whole_at.since(now) > second
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_source_has_ten_at_once_and_five_a_second() {
-        let mut throttle = Throttle::new(&mut Rng::from_seed([1; 32]));
+        let mut throttle = Throttle::new([1; 32]);
         let start = Tick::from_micros(1);
         assert_eq!(admitted(&mut throttle, start, "192.0.2.1", 50), 10);
         assert_eq!(admitted(&mut throttle, start + Duration::from_secs(1), "192.0.2.1", 50), 5);
@@ -92,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_64_is_one_source_and_a_mapped_address_is_its_ipv4() {
-        let mut throttle = Throttle::new(&mut Rng::from_seed([1; 32]));
+        let mut throttle = Throttle::new([1; 32]);
         assert_eq!(admitted(&mut throttle, Tick::ZERO, "2001:db8::1", 50), 10);
         assert_eq!(admitted(&mut throttle, Tick::ZERO, "2001:db8::2", 50), 0);
         assert_eq!(admitted(&mut throttle, Tick::ZERO, "2001:db8:0:1::1", 1), 1);
@@ -101,8 +124,22 @@ mod tests {
     }
 
     #[test]
+    fn the_load_begins_above_a_hundred_a_second_and_ends_soon_after_the_flood() {
+        let (mut load, start) = (Load::default(), Tick::from_micros(1));
+        let at = |millis: u64| start + Duration::from_millis(millis);
+        assert!((0..1_000).all(|n| !load.count(at(n * 10))), "a hundred a second");
+        let mut load = Load::default();
+        assert_eq!((0..150).filter(|_| load.count(start)).count(), 50, "at once");
+        let mut load = Load::default();
+        let flood = (0..10_000u64).map(|n| load.count(start + Duration::from_micros(n * 200)));
+        assert!(flood.skip(102).all(|under_load| under_load), "5,000 a second");
+        assert!(load.count(at(2_500)));
+        assert!(!load.count(at(3_200)));
+    }
+
+    #[test]
     fn loopback_is_exempt() {
-        let mut throttle = Throttle::new(&mut Rng::from_seed([1; 32]));
+        let mut throttle = Throttle::new([1; 32]);
         for source in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
             assert_eq!(admitted(&mut throttle, Tick::ZERO, source, 1000), 1000);
         }
@@ -110,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_sources_leaves_the_table_as_large_as_it_was() {
-        let mut throttle = Throttle::new(&mut Rng::from_seed([1; 32]));
+        let mut throttle = Throttle::new([1; 32]);
         let places = throttle.places.len();
         for source in 0..20_000u32 {
             throttle.admits(Tick::ZERO, IpAddr::V4((0x0A00_0000 + source).into()));
