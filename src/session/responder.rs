@@ -48,8 +48,8 @@ pub struct Responder {
 struct Gate {
     load: Load,
     cookies: Cookies,
-    /// Sources whose address may be forged, and those that have proved it. They are counted apart, so that who forges an
-    /// address takes nothing from its owner.
+    /// Sources whose address may be forged, and those that have proved it. Each has the whole rate, counted apart: so that
+    /// who forges an address takes nothing from its owner.
     unproven: Throttle,
     proven: Throttle,
 }

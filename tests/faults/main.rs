@@ -5,6 +5,7 @@
 //! A name that begins with `row_` carries the number of its row; a bound is tested at the bound.
 
 mod client;
+mod cookies;
 mod floods;
 mod hand;
 mod house;
@@ -13,6 +14,7 @@ mod members;
 mod paths;
 mod rig;
 mod sockets;
+mod storm;
 mod strangers;
 mod tcp;
 mod transport;
