@@ -9,6 +9,7 @@ mod book;
 mod carriers;
 mod chat;
 mod crowd;
+mod floods;
 mod interrupts;
 mod listen;
 mod mailbox;
