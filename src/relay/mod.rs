@@ -151,6 +151,9 @@ impl Relay {
         let handshakes = if config.limits.per_sender { HandshakeLimits::On } else { HandshakeLimits::Off };
         let identity = Identity::from_private(config.private_key);
         let secret = AccessSecret::new(config.access_secret);
+        // A stream of its own: what else is drawn from the seed stays what it was.
+        let mut key = [0; 32];
+        Rng::from_seed(config.seed.map(|byte| !byte)).fill(&mut key);
         let places = config.members.iter().map(|_| Place::default()).collect();
         let mut relay = Relay {
             responder: Responder::new(identity, secret, handshakes, rng.fork()),
@@ -159,7 +162,7 @@ impl Relay {
             echo_name: letters::ECHO.parse().expect("it is a name"),
             echo_outbox: crate::base::OutboxId(rng.next_u64()),
             members: Members::new(config.members),
-            registrations: Registrations::default(),
+            registrations: Registrations::new(key, config.limits.names_per_hour),
             sessions: Sessions::new(config.limits.sessions, config.limits.strangers),
             conns: Conns::default(),
             places,

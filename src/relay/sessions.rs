@@ -29,6 +29,8 @@ pub(super) enum SignIn {
     None,
     /// Its name is being made durable.
     Waiting(MemberId),
+    /// It is this member, but not before then: the name has just passed to another machine.
+    Held(MemberId, Tick),
     /// It is this member.
     Done(MemberId),
     /// It may not have the name it claimed.
@@ -44,6 +46,9 @@ pub(super) struct Session {
     pub(super) sign_in: SignIn,
     /// Control messages that found no room, in order.
     pub(super) owed: VecDeque<Vec<u8>>,
+    /// A letter whose recipient may not be looked for yet; empty: none. It is lost with the session: its author has not been
+    /// told anything of it, and sends it again.
+    pub(super) held_letter: Vec<u8>,
     /// When letters may be read again.
     pub(super) throttled_until: Option<Tick>,
     /// Its other end has been silent for too long: letters for it go to its mailbox until it is heard.
@@ -77,9 +82,15 @@ impl Session {
         if !self.peer.is_confirmed() {
             return Some(self.opened + UNCONFIRMED_FOR);
         }
+        let held = if let SignIn::Held(_, until) = self.sign_in { Some(until) } else { None };
         let offline = (!self.lost).then(|| heard + OFFLINE_AFTER);
-        let own =
-            [self.peer.next_deadline(now), Some(heard + FORGOTTEN_AFTER), offline, self.throttled_until];
+        let own = [
+            self.peer.next_deadline(now),
+            Some(heard + FORGOTTEN_AFTER),
+            offline,
+            self.throttled_until,
+            held,
+        ];
         own.into_iter().flatten().min()
     }
 }
@@ -334,6 +345,7 @@ impl Relay {
             serial: self.sessions.next_serial,
             sign_in: SignIn::None,
             owed: VecDeque::new(),
+            held_letter: Vec::new(),
             throttled_until: None,
             lost: false,
             closing_until: None,
@@ -471,6 +483,7 @@ impl Relay {
             return;
         }
         session.peer.handle_time(now.tick);
+        let sign_in = session.sign_in;
         if !session.lost && silent >= OFFLINE_AFTER {
             session.lost = true;
             if let Some(member) = session.member() {
@@ -479,7 +492,10 @@ impl Relay {
         }
         self.sessions.free_indexes(now.tick, slot);
         self.sessions.schedule_indexes(&mut self.deadlines);
-        self.read_chat(now, slot, out);
+        match sign_in {
+            SignIn::Held(member, until) if until <= now.tick => self.welcome(now, slot, member, out),
+            _ => self.read_chat(now, slot, out),
+        }
         self.sessions.mark(slot);
     }
 
@@ -522,6 +538,7 @@ impl Relay {
         session.closing_until = Some(now + CLOSING_FOR);
         session.sign_in = SignIn::Refused;
         session.owed = VecDeque::new();
+        session.held_letter = Vec::new();
         session.peer.close(code, reason);
         self.sessions.set_stranger(slot, true);
         self.sessions.mark(slot);

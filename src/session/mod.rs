@@ -128,4 +128,5 @@ pub use noise::is_low_order;
 pub use paths::{CHALLENGE_PACKET_MAX, Direction, Moved, PATHS_MAX, Paths};
 pub use reset::ResetToken;
 pub use responder::{HandshakeLimits, InitDrop, Offer, Responder, Verdict};
+pub use throttle::Throttle;
 pub use window::{ReplayWindow, WINDOW_LEN};

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use snow::HandshakeState;
 
@@ -20,6 +21,11 @@ use super::memory::{Answers, Counters};
 use super::noise::{self, SECOND_OVERHEAD};
 use super::reset::{ResetKey, ResetToken};
 use super::throttle::{Load, Throttle};
+
+/// One handshake of a source each 200 ms in the long run: 5 a second.
+const HANDSHAKE_INTERVAL: Duration = Duration::from_millis(200);
+/// Handshakes of a source at once after a pause.
+const HANDSHAKES_BURST: u32 = 10;
 
 /// Whether the relay limits handshakes, of one source and of all together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,7 +238,8 @@ impl Gate {
     fn new(relay: &PublicKey, rng: &mut Rng) -> Gate {
         let mut key = [0; 32];
         rng.fill(&mut key);
-        let (unproven, proven) = (Throttle::new(key), Throttle::new(key));
+        let throttle = || Throttle::new(key, HANDSHAKE_INTERVAL, HANDSHAKES_BURST);
+        let (unproven, proven) = (throttle(), throttle());
         Gate { load: Load::default(), cookies: Cookies::new(relay), unproven, proven }
     }
 

@@ -1,5 +1,6 @@
-//! How often one source may shake hands, and how often all together before cookies are asked for.
+//! How often one source may do something, and how often all together may shake hands before cookies are asked for.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -9,10 +10,6 @@ use blake2::digest::{KeyInit, Mac};
 
 use crate::base::Tick;
 
-/// One handshake each 200 ms in the long run: 5 a second.
-const INTERVAL: Duration = Duration::from_millis(200);
-/// Handshakes at once after a pause.
-const BURST: u32 = 10;
 /// Places for one hash: enough that sources rarely push each other out.
 const WAYS: usize = 4;
 /// Groups of places: 4,096 sources in 64 KiB, whatever the flood.
@@ -20,7 +17,9 @@ const SETS: usize = 1024;
 
 /// A rate limit per IPv4 address or IPv6 /64, in a table of fixed size. At the bound the source that has been quiet
 /// the longest is forgotten. Loopback is exempt.
-pub(super) struct Throttle {
+pub struct Throttle {
+    interval: Duration,
+    burst: u32,
     key: [u8; 32],
     places: Vec<Place>,
 }
@@ -33,13 +32,14 @@ struct Place {
 }
 
 impl Throttle {
-    /// A table whose hash has this secret key.
-    pub(super) fn new(key: [u8; 32]) -> Throttle {
-        Throttle { key, places: vec![Place::default(); SETS * WAYS] }
+    /// `burst` at once after a pause, at least 1, and one each `interval` in the long run; the table is hashed with this
+    /// secret key.
+    pub fn new(key: [u8; 32], interval: Duration, burst: u32) -> Throttle {
+        Throttle { interval, burst, key, places: vec![Place::default(); SETS * WAYS] }
     }
 
-    /// Whether one more handshake of this source may be answered; counts it if so.
-    pub(super) fn admits(&mut self, now: Tick, source: IpAddr) -> bool {
+    /// Whether this source may do it once more now; counts it if so.
+    pub fn admits(&mut self, now: Tick, source: IpAddr) -> bool {
         let source = source.to_canonical();
         if source.is_loopback() {
             return true;
@@ -53,10 +53,10 @@ impl Throttle {
             quietest
         });
         let whole_at = places[at].whole_at.max(now);
-        if whole_at.since(now) > INTERVAL * (BURST - 1) {
+        if whole_at.since(now) > self.interval * self.burst.saturating_sub(1) {
             return false;
         }
-        places[at].whole_at = whole_at + INTERVAL;
+        places[at].whole_at = whole_at + self.interval;
         true
     }
 
@@ -68,6 +68,16 @@ impl Throttle {
             IpAddr::V6(ip) => mac.chain_update(&ip.octets()[..8]),
         };
         u64::from_be_bytes(mac.finalize().into_bytes().into())
+    }
+}
+
+/// Shows nothing of its key.
+impl fmt::Debug for Throttle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Throttle")
+            .field("interval", &self.interval)
+            .field("burst", &self.burst)
+            .finish_non_exhaustive()
     }
 }
 
@@ -99,13 +109,17 @@ impl Load {
 mod tests {
     use super::*;
 
+    fn handshakes() -> Throttle {
+        Throttle::new([1; 32], Duration::from_millis(200), 10)
+    }
+
     fn admitted(throttle: &mut Throttle, now: Tick, source: &str, tries: usize) -> usize {
         (0..tries).filter(|_| throttle.admits(now, source.parse().unwrap())).count()
     }
 
     #[test]
     fn a_source_has_ten_at_once_and_five_a_second() {
-        let mut throttle = Throttle::new([1; 32]);
+        let mut throttle = handshakes();
         let start = Tick::from_micros(1);
         assert_eq!(admitted(&mut throttle, start, "192.0.2.1", 50), 10);
         assert_eq!(admitted(&mut throttle, start + Duration::from_secs(1), "192.0.2.1", 50), 5);
@@ -115,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_64_is_one_source_and_a_mapped_address_is_its_ipv4() {
-        let mut throttle = Throttle::new([1; 32]);
+        let mut throttle = handshakes();
         assert_eq!(admitted(&mut throttle, Tick::ZERO, "2001:db8::1", 50), 10);
         assert_eq!(admitted(&mut throttle, Tick::ZERO, "2001:db8::2", 50), 0);
         assert_eq!(admitted(&mut throttle, Tick::ZERO, "2001:db8:0:1::1", 1), 1);
@@ -139,7 +153,7 @@ mod tests {
 
     #[test]
     fn loopback_is_exempt() {
-        let mut throttle = Throttle::new([1; 32]);
+        let mut throttle = handshakes();
         for source in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
             assert_eq!(admitted(&mut throttle, Tick::ZERO, source, 1000), 1000);
         }
@@ -147,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_sources_leaves_the_table_as_large_as_it_was() {
-        let mut throttle = Throttle::new([1; 32]);
+        let mut throttle = handshakes();
         let places = throttle.places.len();
         for source in 0..20_000u32 {
             throttle.admits(Tick::ZERO, IpAddr::V4((0x0A00_0000 + source).into()));
