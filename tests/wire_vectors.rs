@@ -113,7 +113,7 @@ fn open_by_the_book(relay: &[u8; 32], mac1: &[u8], packet: &[u8]) -> Vec<u8> {
     use chacha20poly1305::aead::AeadInPlace;
     use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
     let key = Blake2s256::new().chain_update(b"queqiao cookie").chain_update(relay).finalize();
-    let (mut cookie, tag) = (packet[32..48].to_vec(), packet[48..].try_into().unwrap());
+    let (mut cookie, tag) = (packet[32..48].to_vec(), packet[48..].into());
     XChaCha20Poly1305::new(&key)
         .decrypt_in_place_detached(XNonce::from_slice(&packet[8..32]), mac1, &mut cookie, tag)
         .unwrap();

@@ -211,7 +211,7 @@ fn jittered(ms: u64, rng: &mut Rng) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::{AccessSecret, Hello, Identity};
+    use crate::session::{AccessSecret, HandshakeLimits, Hello, Identity, Responder};
 
     fn attempt(addrs: &[&str]) -> (Attempt, Rng) {
         let addrs = addrs.iter().map(|a| a.parse().unwrap()).collect();
@@ -262,6 +262,33 @@ mod tests {
                 assert_eq!(attempt.doubts_key(), sent == doubted_from, "{carrier:?} {sent}");
             }
         }
+    }
+
+    /// Each COOKIE holds another cookie, as from a relay that will never be content.
+    #[test]
+    fn cookies_without_end_earn_six_packets_at_most() {
+        let (mut rng, start) = (Rng::from_seed([1; 32]), Tick::from_micros(1_000_000));
+        let (identity, relay) = (Identity::from_private([7; 32]), Identity::from_private([9; 32]));
+        let (key, secret) = (relay.public(), AccessSecret::default());
+        let mut relay = Responder::new(relay, secret.clone(), HandshakeLimits::On, Rng::from_seed([2; 32]));
+        let mut ask = |port: u16, packet: &[u8]| {
+            let (addr, mut out) = (SocketAddr::from(([192, 0, 2, 1], port)), Vec::new());
+            relay.handle_init(start, Path::Udp(addr), addr.ip(), packet, &mut out);
+            out
+        };
+        let hello = Hello { counter: 1, continues: None };
+        let initiator = Initiator::new(&identity, &key, &secret, &hello, 1, Carrier::Udp, &mut rng).unwrap();
+        let first = initiator.packet().to_vec();
+        (0..200).for_each(|port| drop(ask(port, &first)));
+        let (mut attempt, _) = attempt(&["192.0.2.9:1"]);
+        attempt.enter(start, Stage::Shaking(initiator, None));
+        let mut sent = 0;
+        for port in 1_000..1_100 {
+            sent += usize::from(matches!(attempt.step(start, &mut rng), Step::Send(_)));
+            let again = attempt.handle_cookie(start, &ask(port, &first));
+            assert_eq!(again, sent < SCHEDULE_MS.len(), "after {sent} packets");
+        }
+        assert_eq!(sent, SCHEDULE_MS.len());
     }
 
     #[test]

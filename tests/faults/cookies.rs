@@ -199,3 +199,28 @@ fn a_client_that_comes_under_load_is_in_after_one_more_round_trip_and_six_packet
     assert_eq!(rig.relay.stats().cookies, asked + 1);
     assert!(rig.relay.session_count() == 1 && tom.packets_up <= 6, "{} packets", tom.packets_up);
 }
+
+/// Whichever byte of a mac, a tag or a cookie is wrong.
+#[test]
+fn row_63_a_bad_tag_is_met_with_silence_wherever_it_is_wrong() {
+    let mut rig = Rig::new();
+    let (mut tom, _) = two(&mut rig);
+    let sealed = tom.seal(&[Frame::Ping]);
+    let packet = garbage(&rig);
+    flood(&mut rig, &packet);
+    let mut first = init(&rig, private(9), Carrier::Udp, &Hello { counter: 1, continues: None }, 1);
+    rig.give(udp(9, 9), first.packet());
+    first.handle_cookie(&rig.answers(udp(9, 9))[0]).unwrap();
+    rig.sent.clear();
+    rig.shown.clear();
+    for byte in 0..16 {
+        for (mut bytes, end) in
+            [(sealed.clone(), 0), (first.packet().to_vec(), 0), (first.packet().to_vec(), 16)]
+        {
+            let at = bytes.len() - end - 16 + byte;
+            bytes[at] ^= 1;
+            rig.give(udp(9, 9), &bytes);
+        }
+    }
+    rig.assert_silent();
+}

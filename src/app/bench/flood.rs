@@ -64,7 +64,8 @@ fn pour(socket: &UdpSocket, relay: SocketAddr, per_second: u32, sent: &AtomicU64
     let (mut bytes, mut done) = ([0; LEN_MAX], 0u64);
     while !over.load(Ordering::Relaxed) {
         let wanted = (begin.elapsed().as_secs_f64() * f64::from(per_second)) as u64;
-        for _ in done..wanted.min(done + BURST_MAX) {
+        let burst = wanted.saturating_sub(done).min(BURST_MAX);
+        for _ in 0..burst {
             let len = 1 + rng.below(LEN_MAX as u64) as usize;
             rng.fill(&mut bytes[..len]);
             disguise(&mut bytes[..len], done);
