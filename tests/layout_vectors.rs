@@ -1,13 +1,14 @@
-//! Frames, messages, letters and records, each with the bytes it has always had: written they give the bytes, read the
+//! Packets without keys, frames, messages, letters and records, each with the bytes it has always had: written they give the bytes, read the
 //! bytes give them. A change here is a change of the protocol.
 
 use data_encoding::HEXLOWER;
-use queqiao::base::{LetterId, OutboxId, Wall};
+use queqiao::base::{Carrier, LetterId, OutboxId, Wall};
 use queqiao::wire::frame::{Frame, Frames, Probe, StreamId, encode_ack};
 use queqiao::wire::letter::{decode_text, encode_text};
 use queqiao::wire::message::{
-    Delivery, KIND_TEXT, Letter, NameReason, Nearest, Reason, Receipt, Refused, ToClient, ToRelay,
+    Delivery, KIND_TEXT, Letter, NameReason, Names, Nearest, Reason, Receipt, Refused, ToClient, ToRelay,
 };
+use queqiao::wire::packet::{self, Packet};
 use queqiao::wire::record::{Deframer, frame_record};
 
 const ID: LetterId = LetterId { outbox: OutboxId(0x0123_4567_89ab_cdef), number: 7 };
@@ -22,6 +23,25 @@ fn holds_frame(frame: &Frame<'_>, bytes: &str) {
     assert_eq!(HEXLOWER.encode(&written), HEXLOWER.encode(&bytes), "{frame:?}");
     let read: Vec<_> = Frames::new(&bytes).collect::<Result<_, _>>().unwrap();
     assert_eq!(read, [*frame]);
+}
+
+#[test]
+fn packets_without_keys_have_the_bytes_they_always_had() {
+    let (nonce, sealed) = ([6; 24], [7; 32]);
+    let (mut cookie, mut answer, mut reset) = (Vec::new(), Vec::new(), Vec::new());
+    packet::write_cookie(&mut cookie, 0x0102_0304, &nonce, &sealed);
+    packet::write_key_answer(&mut answer, &[6; 16], &sealed);
+    packet::write_reset(&mut reset, 0x0102_0304, &[7; 16]);
+    let table = [
+        (cookie, format!("ff030100 01020304 {} {}", "06".repeat(24), "07".repeat(32))),
+        (answer, format!("ff050100 {} {}", "06".repeat(16), "07".repeat(32))),
+        (reset, format!("ff070100 01020304 {}", "07".repeat(16))),
+    ];
+    for (written, bytes) in &table {
+        assert_eq!(HEXLOWER.encode(written), bytes.replace(' ', ""));
+    }
+    let read = packet::parse(Carrier::Udp, &table[0].0);
+    assert_eq!(read, Ok(Packet::Cookie { receiver: 0x0102_0304, nonce: &nonce, sealed: &sealed }));
 }
 
 #[test]
@@ -57,7 +77,15 @@ fn acks_have_the_bytes_of_rfc_9000() {
 fn what_clients_say_has_the_bytes_it_always_had() {
     let letter = Letter { to: "鹊", id: ID, prev: 6, kind: KIND_TEXT, body: b"hi" };
     let table = [
-        (ToRelay::SignIn { name: "TOM" }, "01 03 544f4d"),
+        (ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: false }, "01 03 544f4d"),
+        (
+            ToRelay::SignIn { name: "TOM", invite: &[0xab; 16], screen_follows: true },
+            "01 03 544f4d 10 abababababababababababababababab 01",
+        ),
+        (
+            ToRelay::Screen { flags: 3, names: Names::new(b"\x03TOM\x03\xe9\xb9\x8a") },
+            "06 03 03 544f4d 03 e9b98a",
+        ),
         (
             ToRelay::Stored { from: "JACK", outbox: ID.outbox, through: 7 },
             "02 04 4a41434b 0123456789abcdef 0000000000000007",
@@ -94,6 +122,9 @@ fn what_relays_say_has_the_bytes_it_always_had() {
         ),
         (ToClient::NameRefused { reason: NameReason::Taken, name: "TOM" }, "42 01 03 544f4d"),
         (ToClient::NameRefused { reason: NameReason::Disk, name: "" }, "42 07 00"),
+        (ToClient::NameRefused { reason: NameReason::Closed, name: "" }, "42 08 00"),
+        (ToClient::NameRefused { reason: NameReason::Kept, name: "TOM" }, "42 09 03 544f4d"),
+        (ToClient::NameRefused { reason: NameReason::Removed, name: "" }, "42 0a 00"),
         (
             ToClient::Receipt(receipt),
             "43 04 4a41434b 0123456789abcdef 0000000000000007 0000000000000006 0000000000000000 \
@@ -124,6 +155,7 @@ fn every_reason_has_the_number_and_the_word_it_always_had() {
         (Reason::Blocked, 5, "blocked"),
         (Reason::Behind, 6, "behind"),
         (Reason::Expired, 7, "expired"),
+        (Reason::Taken, 8, "taken"),
     ];
     for (reason, code, word) in reasons {
         let nearest = Nearest::default();

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use crate::base::{HostPort, Phrase};
 use crate::net::{self, NetConfig, Signal};
-use crate::relay::{Command, Limits};
+use crate::relay::{Command, Event, Limits};
 use crate::store::{RelayStore, default_data_dir};
 use crate::ui::Strings;
 
+use super::operators::Operators;
 use super::server::{RelayServer, ServerNews};
 use super::{Failure, Outcome, Status, print, say};
 
@@ -24,6 +25,8 @@ pub struct RelayOptions {
     pub data: Option<PathBuf>,
     /// Lift the limits on senders, for benchmarks on loopback.
     pub limits_off: bool,
+    /// Names are registered by invitation only.
+    pub closed: bool,
     /// What a mailbox holds; announced to clients, and never lifted.
     pub mail: MailLimits,
 }
@@ -41,6 +44,8 @@ pub struct MailLimits {
     pub pair_letters: usize,
     /// Bytes of bodies of one sender for one member.
     pub pair_bytes: usize,
+    /// Bytes of all letters for all members, as [`Limits::all_bytes`].
+    pub all_bytes: usize,
 }
 
 /// Runs a relay until it is told to end.
@@ -60,8 +65,15 @@ pub fn relay(options: &RelayOptions, strings: &Strings) -> Outcome {
     let config = NetConfig { on_signal: Some(on_signal), ..NetConfig::relay(options.bind, tcp) };
     let limits = limits(options);
     let server = RelayServer::open(config, store, state, limits)?;
+    // Without them the relay serves its members all the same.
+    let operators = Operators::start(&dir, server.inlet()).map_err(|why| say(strings, &why)).ok();
     announce(&server, strings)?;
     let tell = |news| match news {
+        ServerNews::Event(Event::Answered { id, outcome }) => {
+            if let Some(operators) = &operators {
+                operators.answer(id, outcome);
+            }
+        }
         ServerNews::Event(event) => log::debug!("{event:?}"),
         ServerNews::Trouble(phrase) => say(strings, &phrase),
     };
@@ -80,6 +92,8 @@ fn limits(options: &RelayOptions) -> Limits {
         queue_bytes: mail.mailbox_bytes,
         pair_letters: mail.pair_letters,
         pair_bytes: mail.pair_bytes,
+        all_bytes: mail.all_bytes,
+        closed: options.closed,
         ..Limits::default()
     }
 }

@@ -8,7 +8,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::app::{
     BENCH_SIZE_MIN, BenchOptions, ContactsAction, Failure, HistoryOptions, ListenOptions, MailLimits,
-    NewContact, RelayOptions, SendOptions, TextSource,
+    MembersAction, NewContact, RelayOptions, SendOptions, TextSource,
 };
 use crate::base::Phrase;
 use crate::client::{Carriers, Progress};
@@ -36,6 +36,7 @@ pub(super) enum Sub {
     Ping(PingArgs),
     Bench(BenchArgs),
     Contacts(ContactsArgs),
+    Members(MembersArgs),
     Trust(TrustArgs),
 }
 
@@ -52,6 +53,8 @@ pub(super) struct Common {
     tcp: bool,
     #[arg(long, global = true)]
     udp: bool,
+    #[arg(long, value_name = "CODE", env = "QUEQIAO_INVITE", hide_env_values = true, global = true)]
+    pub(super) invite: Option<String>,
 }
 
 impl Common {
@@ -89,6 +92,8 @@ pub(super) struct RelayArgs {
     data: Option<PathBuf>,
     #[arg(long, value_name = "on|off", default_value = "on")]
     limits: Switch,
+    #[arg(long, env = "QUEQIAO_CLOSED")]
+    closed: bool,
     #[arg(long, value_name = "TIME", default_value = "30d", value_parser = span, env = "QUEQIAO_KEEP")]
     keep: Duration,
     #[arg(long, value_name = "N", default_value = "10000", env = "QUEQIAO_MAILBOX_LETTERS")]
@@ -99,6 +104,8 @@ pub(super) struct RelayArgs {
     pair_letters: u32,
     #[arg(long, value_name = "SIZE", default_value = "8M", value_parser = size, env = "QUEQIAO_PAIR_BYTES")]
     pair_bytes: usize,
+    #[arg(long, value_name = "SIZE", default_value = "4G", value_parser = size, env = "QUEQIAO_ALL_MAILBOXES_BYTES")]
+    all_mailboxes_bytes: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -116,8 +123,9 @@ impl RelayArgs {
             mailbox_bytes: self.mailbox_bytes,
             pair_letters: self.pair_letters.min(self.mailbox_letters) as usize,
             pair_bytes: self.pair_bytes.min(self.mailbox_bytes),
+            all_bytes: self.all_mailboxes_bytes,
         };
-        RelayOptions { bind, tcp, data, limits_off: self.limits == Switch::Off, mail }
+        RelayOptions { bind, tcp, data, limits_off: self.limits == Switch::Off, closed: self.closed, mail }
     }
 }
 
@@ -147,6 +155,8 @@ pub(super) struct ChatArgs {
     /// Line mode; until there is a full screen it is what `chat` does anyway.
     #[arg(long)]
     line: bool,
+    #[arg(long, env = "QUEQIAO_CONTACTS_ONLY")]
+    pub(super) contacts_only: bool,
     #[arg(long, value_name = "auto|always|never", default_value = "auto", env = "QUEQIAO_COLOR")]
     pub(super) color: ColorChoice,
 }
@@ -204,6 +214,8 @@ pub(super) struct ListenArgs {
     count: Option<u64>,
     #[arg(long = "for", value_name = "TIME", value_parser = span)]
     time: Option<Duration>,
+    #[arg(long, env = "QUEQIAO_CONTACTS_ONLY")]
+    pub(super) contacts_only: bool,
 }
 
 impl ListenArgs {
@@ -254,6 +266,8 @@ pub(super) struct BenchArgs {
     secs: Duration,
     #[arg(long)]
     tcp: bool,
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    flood: u32,
     #[arg(long, value_name = "PID")]
     relay_pid: Option<u32>,
     #[arg(long)]
@@ -266,9 +280,9 @@ fn count(min: usize, max: usize) -> clap::builder::RangedU64ValueParser {
 
 impl From<BenchArgs> for BenchOptions {
     fn from(args: BenchArgs) -> BenchOptions {
-        let BenchArgs { relay, pairs, window, size, secs: time, tcp, relay_pid, json } = args;
+        let BenchArgs { relay, pairs, window, size, secs: time, tcp, flood, relay_pid, json } = args;
         let (pairs, window, size) = (pairs as usize, window as usize, size as usize);
-        BenchOptions { relay, pairs, window, size, time, tcp, relay_pid, json }
+        BenchOptions { relay, pairs, window, size, time, tcp, flood, relay_pid, json }
     }
 }
 
@@ -286,6 +300,14 @@ pub(super) enum ContactsSub {
     Add(AddArgs),
     Remove {
         #[arg(value_name = "NAME")]
+        name: String,
+    },
+    Block {
+        #[arg(value_name = "CONTACT")]
+        name: String,
+    },
+    Unblock {
+        #[arg(value_name = "CONTACT")]
         name: String,
     },
     Check,
@@ -315,9 +337,47 @@ impl From<ContactsSub> for ContactsAction {
             ContactsSub::List => ContactsAction::List,
             ContactsSub::Check => ContactsAction::Check,
             ContactsSub::Remove { name } => ContactsAction::Remove(name),
+            ContactsSub::Block { name } => ContactsAction::Block(name, true),
+            ContactsSub::Unblock { name } => ContactsAction::Block(name, false),
             ContactsSub::Add(AddArgs { name, relay, member, key, note, group, tcp_addr }) => {
                 ContactsAction::Add(NewContact { name, relay, member, key, note, group, tcp_addr })
             }
+        }
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct MembersArgs {
+    #[arg(long, value_name = "DIR", env = "QUEQIAO_DATA", global = true)]
+    pub(super) data: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(super) action: MembersSub,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum MembersSub {
+    List {
+        #[arg(long)]
+        json: bool,
+    },
+    Invite {
+        #[arg(value_name = "NAME")]
+        name: Option<String>,
+        #[arg(long = "for", value_name = "TIME", default_value = "7d", value_parser = span)]
+        time: Duration,
+    },
+    Remove {
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+}
+
+impl From<MembersSub> for MembersAction {
+    fn from(sub: MembersSub) -> MembersAction {
+        match sub {
+            MembersSub::List { json } => MembersAction::List { json },
+            MembersSub::Invite { name, time } => MembersAction::Invite { name, time },
+            MembersSub::Remove { name } => MembersAction::Remove { name },
         }
     }
 }
@@ -391,7 +451,7 @@ mod tests {
 
     #[test]
     fn a_carriers_flag_wins_over_the_environment() {
-        let common = |tcp, udp| Common { contacts: None, name: None, data: None, tcp, udp };
+        let common = |tcp, udp| Common { contacts: None, name: None, data: None, tcp, udp, invite: None };
         let only = |wanted: &'static str, value: &'static str| {
             move |name: &str| (name == wanted).then(|| value.to_owned())
         };

@@ -1,13 +1,16 @@
 //! One attempt to reach a relay over one carrier: connect, ask for the key if it is not known, shake hands.
 //!
 //! An attempt only says what to do next; the uplink carries it out. UDP packets are repeated at 0, 250, 500, 1000,
-//! 2000 and 4000 ms (±10 %), six at most, to each address of the relay in turn; on TCP each is sent once.
+//! 2000 and 4000 ms (±10 %), six at most, to each address of the relay in turn; on TCP each is sent once. A relay under load may ask for the first message again, with a cookie: that is one of
+//! the six.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::base::{Carrier, ConnId, Path, Rng, Tick};
 use crate::session::{Initiator, KeyQuery};
+
+use super::uplink::Out;
 
 /// When each packet of a UDP attempt is sent, in milliseconds after the first.
 const SCHEDULE_MS: [u64; 6] = [0, 250, 500, 1_000, 2_000, 4_000];
@@ -144,6 +147,17 @@ impl Attempt {
         }
     }
 
+    /// The relay may be under load and want the first message again, with a cookie: it goes out at once, in place of a later
+    /// repeat. Whether it is to go now.
+    pub(super) fn handle_cookie(&mut self, now: Tick, bytes: &[u8]) -> bool {
+        let Stage::Shaking(initiator, _) = &mut self.stage else { return false };
+        let again = initiator.handle_cookie(bytes) == Ok(true) && self.sent < SCHEDULE_MS.len();
+        if again {
+            self.next_at = now;
+        }
+        again
+    }
+
     /// Whether its connection is open.
     pub(super) fn is_open(&self) -> bool {
         !matches!(self.stage, Stage::Connecting)
@@ -156,6 +170,21 @@ impl Attempt {
         asks && matches!(self.stage, Stage::Shaking(_, None))
     }
 
+    /// Sends the stage's packets.
+    pub(super) fn send(&self, path: Path, out: &mut Out) {
+        match &self.stage {
+            Stage::Querying(query) => out.send(path, query.packet()),
+            Stage::Shaking(initiator, check) => {
+                // The question first: a relay with another key closes a TCP connection whose handshake it cannot read.
+                if let Some(check) = check {
+                    out.send(path, check.packet());
+                }
+                out.send(path, initiator.packet());
+            }
+            Stage::Connecting | Stage::Ready => {}
+        }
+    }
+
     /// Lets time pass.
     pub(super) fn step(&mut self, now: Tick, rng: &mut Rng) -> Step {
         if now >= self.give_up_at {
@@ -165,6 +194,9 @@ impl Attempt {
             return Step::Wait;
         }
         let Some(path) = self.path() else { return Step::GiveUp };
+        if let Stage::Shaking(initiator, _) = &mut self.stage {
+            initiator.begin_sending();
+        }
         self.sent += 1;
         self.sent_at = now;
         self.turn += usize::from(self.carrier == Carrier::Udp);
@@ -193,10 +225,16 @@ fn jittered(ms: u64, rng: &mut Rng) -> Duration {
     Duration::from_micros(ms * 900 + rng.below(ms * 200 + 1))
 }
 
+/// Half of it to all of it: so that not all clients of a relay come back in the same moment.
+pub(super) fn pause(longest: Duration, rng: &mut Rng) -> Duration {
+    let micros = longest.as_micros() as u64;
+    Duration::from_micros(micros / 2 + rng.below(micros / 2 + 1))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::{AccessSecret, Hello, Identity};
+    use crate::session::{AccessSecret, HandshakeLimits, Hello, Identity, Responder};
 
     fn attempt(addrs: &[&str]) -> (Attempt, Rng) {
         let addrs = addrs.iter().map(|a| a.parse().unwrap()).collect();
@@ -247,6 +285,33 @@ mod tests {
                 assert_eq!(attempt.doubts_key(), sent == doubted_from, "{carrier:?} {sent}");
             }
         }
+    }
+
+    /// Each COOKIE holds another cookie, as from a relay that will never be content.
+    #[test]
+    fn cookies_without_end_earn_six_packets_at_most() {
+        let (mut rng, start) = (Rng::from_seed([1; 32]), Tick::from_micros(1_000_000));
+        let (identity, relay) = (Identity::from_private([7; 32]), Identity::from_private([9; 32]));
+        let (key, secret) = (relay.public(), AccessSecret::default());
+        let mut relay = Responder::new(relay, secret.clone(), HandshakeLimits::On, Rng::from_seed([2; 32]));
+        let mut ask = |port: u16, packet: &[u8]| {
+            let (addr, mut out) = (SocketAddr::from(([192, 0, 2, 1], port)), Vec::new());
+            relay.handle_init(start, Path::Udp(addr), addr.ip(), packet, &mut out);
+            out
+        };
+        let hello = Hello { counter: 1, continues: None };
+        let initiator = Initiator::new(&identity, &key, &secret, &hello, 1, Carrier::Udp, &mut rng).unwrap();
+        let first = initiator.packet().to_vec();
+        (0..200).for_each(|port| drop(ask(port, &first)));
+        let (mut attempt, _) = attempt(&["192.0.2.9:1"]);
+        attempt.enter(start, Stage::Shaking(initiator, None));
+        let mut sent = 0;
+        for port in 1_000..1_100 {
+            sent += usize::from(matches!(attempt.step(start, &mut rng), Step::Send(_)));
+            let again = attempt.handle_cookie(start, &ask(port, &first));
+            assert_eq!(again, sent < SCHEDULE_MS.len(), "after {sent} packets");
+        }
+        assert_eq!(sent, SCHEDULE_MS.len());
     }
 
     #[test]

@@ -16,6 +16,9 @@ use super::limits::{
     CLOSING_FOR, FORGOTTEN_AFTER, OFFLINE_AFTER, PENDING_MAX, RESET_INTERVAL, RESETS_BURST, UNCONFIRMED_FOR,
 };
 use super::members::MemberId;
+use super::names::SigningIn;
+use super::records::SessionNote;
+use super::screen::Screen;
 use super::{Event, Out, Relay, Timer};
 
 /// The place of a session in the table. It may come to stand for a later session; whoever keeps one has to bear that.
@@ -29,6 +32,8 @@ pub(super) enum SignIn {
     None,
     /// Its name is being made durable.
     Waiting(MemberId),
+    /// It is this member, but not before then: the name has just passed to another machine.
+    Held(MemberId, Tick),
     /// It is this member.
     Done(MemberId),
     /// It may not have the name it claimed.
@@ -44,10 +49,19 @@ pub(super) struct Session {
     pub(super) sign_in: SignIn,
     /// Control messages that found no room, in order.
     pub(super) owed: VecDeque<Vec<u8>>,
+    /// A letter whose recipient may not be looked for yet; empty: none. It is lost with the session: its author has not been
+    /// told anything of it, and sends it again.
+    pub(super) held_letter: Vec<u8>,
     /// When letters may be read again.
     pub(super) throttled_until: Option<Tick>,
     /// Its other end has been silent for too long: letters for it go to its mailbox until it is heard.
     pub(super) lost: bool,
+    /// What the disk has, or is being given, of where it is.
+    pub(super) noted: Option<SessionNote>,
+    /// That is to be looked at when notes are written next.
+    pub(super) note_due: bool,
+    /// Whose letters it does not want.
+    pub(super) screen: Screen,
     closing_until: Option<Tick>,
     opened: Tick,
     scheduled: Option<Tick>,
@@ -69,6 +83,12 @@ impl Session {
         }
     }
 
+    /// Where a member is over UDP, once it has proved that it is there.
+    pub(super) fn whereabouts(&self) -> Option<SessionNote> {
+        self.member()?;
+        self.peer.proven_at().map(|(addr, index)| SessionNote { addr, index })
+    }
+
     fn deadline(&self, now: Tick) -> Option<Tick> {
         let heard = self.peer.link().last_heard();
         if let Some(until) = self.closing_until {
@@ -77,9 +97,15 @@ impl Session {
         if !self.peer.is_confirmed() {
             return Some(self.opened + UNCONFIRMED_FOR);
         }
+        let held = if let SignIn::Held(_, until) = self.sign_in { Some(until) } else { None };
         let offline = (!self.lost).then(|| heard + OFFLINE_AFTER);
-        let own =
-            [self.peer.next_deadline(now), Some(heard + FORGOTTEN_AFTER), offline, self.throttled_until];
+        let own = [
+            self.peer.next_deadline(now),
+            Some(heard + FORGOTTEN_AFTER),
+            offline,
+            self.throttled_until,
+            held,
+        ];
         own.into_iter().flatten().min()
     }
 }
@@ -282,9 +308,17 @@ impl Relay {
         let mut answer = std::mem::take(&mut self.answer);
         answer.clear();
         match self.responder.handle_init(now.tick, path, source, bytes, &mut answer) {
-            Verdict::Drop(_) => self.drop_packet(now.tick, path, out),
-            Verdict::Repeat | Verdict::Stale(_) => {}
-            Verdict::Offer(offer) => self.grant(now, offer, &mut answer),
+            Verdict::Drop(why) => {
+                self.stats.curve_work += u64::from(why.is_late());
+                self.drop_packet(now.tick, path, out);
+            }
+            Verdict::Repeat => {}
+            Verdict::Cookie => self.stats.cookies += 1,
+            Verdict::Stale(_) => self.stats.curve_work += 1,
+            Verdict::Offer(offer) => {
+                self.stats.curve_work += 1;
+                self.grant(now, offer, &mut answer);
+            }
         }
         if !answer.is_empty() {
             out.send(path, &answer);
@@ -326,8 +360,12 @@ impl Relay {
             serial: self.sessions.next_serial,
             sign_in: SignIn::None,
             owed: VecDeque::new(),
+            held_letter: Vec::new(),
             throttled_until: None,
             lost: false,
+            noted: None,
+            note_due: false,
+            screen: Screen::default(),
             closing_until: None,
             opened: now.tick,
             scheduled: None,
@@ -403,7 +441,10 @@ impl Relay {
         let mut incoming = std::mem::take(&mut self.incoming);
         while self.sessions.get_mut(slot).is_some_and(|s| s.peer.receive(StreamId::Control, &mut incoming)) {
             match ToRelay::decode(&incoming) {
-                Ok(Some(ToRelay::SignIn { name })) => self.sign_in(now, slot, name, out),
+                Ok(Some(ToRelay::SignIn { name, invite, screen_follows })) => {
+                    self.sign_in(now, slot, SigningIn { name, invite, screen_follows }, out);
+                }
+                Ok(Some(ToRelay::Screen { flags, names })) => self.handle_screen(slot, flags, names, out),
                 Ok(Some(ToRelay::Stored { from, outbox, through })) => {
                     self.handle_stored(slot, from, outbox, through, out);
                 }
@@ -463,6 +504,7 @@ impl Relay {
             return;
         }
         session.peer.handle_time(now.tick);
+        let sign_in = session.sign_in;
         if !session.lost && silent >= OFFLINE_AFTER {
             session.lost = true;
             if let Some(member) = session.member() {
@@ -471,7 +513,10 @@ impl Relay {
         }
         self.sessions.free_indexes(now.tick, slot);
         self.sessions.schedule_indexes(&mut self.deadlines);
-        self.read_chat(now, slot, out);
+        match sign_in {
+            SignIn::Held(member, until) if until <= now.tick => self.release_sign_in(now, slot, member, out),
+            _ => self.read_chat(now, slot, out),
+        }
         self.sessions.mark(slot);
     }
 
@@ -488,6 +533,7 @@ impl Relay {
         let Some(session) = self.sessions.slab.get_mut(slot.0) else { return };
         session.peer.flush(now.tick, out);
         self.deadlines.set(Timer::Session(slot), session.deadline(now.tick), &mut session.scheduled);
+        self.note_session(now.tick, slot);
     }
 
     /// Another session of the same member takes this one's place.
@@ -509,11 +555,12 @@ impl Relay {
         self.close_session(now, slot, close::PROTOCOL_VIOLATION, why);
     }
 
-    fn close_session(&mut self, now: Tick, slot: Slot, code: u16, reason: &'static str) {
+    pub(super) fn close_session(&mut self, now: Tick, slot: Slot, code: u16, reason: &'static str) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
         session.closing_until = Some(now + CLOSING_FOR);
         session.sign_in = SignIn::Refused;
         session.owed = VecDeque::new();
+        session.held_letter = Vec::new();
         session.peer.close(code, reason);
         self.sessions.set_stranger(slot, true);
         self.sessions.mark(slot);
@@ -525,16 +572,20 @@ impl Relay {
     }
 
     fn forget_session(&mut self, now: Tick, slot: Slot) {
-        self.sessions.forget(now, slot);
+        let gone = self.sessions.forget(now, slot);
+        if let Some(note) = gone.and_then(|session| session.noted) {
+            self.end_note(now, note);
+        }
         self.sessions.schedule_indexes(&mut self.deadlines);
     }
 
     /// The member of this session is here no longer.
-    fn sign_out(&mut self, slot: Slot, out: &mut Out) {
+    pub(super) fn sign_out(&mut self, slot: Slot, out: &mut Out) {
         let Some(member) = self.sessions.get(slot).and_then(Session::member) else { return };
         if self.places[member.0].session == Some(slot) {
             self.places[member.0].session = None;
             self.leave_mailbox(member, out);
+            self.note_seen(member, out);
             out.show(Event::SignedOut(self.members.name(member).clone()));
         }
     }

@@ -5,14 +5,18 @@
 //! A name that begins with `row_` carries the number of its row; a bound is tested at the bound.
 
 mod client;
+mod cookies;
+mod doors;
 mod floods;
 mod hand;
 mod house;
 mod letters;
 mod members;
 mod paths;
+mod restarts;
 mod rig;
 mod sockets;
+mod storm;
 mod strangers;
 mod tcp;
 mod transport;

@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::path::Path as FolderPath;
 use std::time::Duration;
 
 use queqiao::base::{
     ConnId, Effect, Inbox, Input, Now, Outputs, Path, PublicKey, Query, Tick, Ticket, Wall, Why, turn,
 };
-use queqiao::relay::{Config, Event, Limits, Mail, Record, Relay};
-use queqiao::store::{Backend, RelayStore};
+use queqiao::relay::{Config, Event, Limits, Record, Relay};
+use queqiao::store::{Backend, RelayState, RelayStore};
 use queqiao::wire::packet::{PacketType, RESET_LEN};
 
 /// An input that waits; packets keep their bytes.
@@ -80,11 +81,25 @@ impl Rig {
     }
 
     pub fn with(limits: Limits) -> Rig {
+        let (store, state) = RelayStore::in_memory([7; 32]).expect("memory is there");
+        Rig::begin(limits, store, state)
+    }
+
+    /// A relay that begins with what is in this folder, at this time.
+    pub fn open(dir: &FolderPath, limits: Limits, tick: Tick) -> Rig {
+        let (store, state) = RelayStore::open(dir, || [7; 32]).expect("the folder is whole");
+        let mut rig = Rig { tick, ..Rig::begin(limits, store, state) };
+        rig.take(Vec::new());
+        rig
+    }
+
+    fn begin(limits: Limits, store: RelayStore, state: RelayState) -> Rig {
         let config = Config {
-            private_key: [7; 32],
+            private_key: state.private_key,
             access_secret: [0; 32],
-            members: Vec::new(),
-            mail: Mail::default(),
+            members: state.members,
+            roll: state.roll,
+            mail: state.mail,
             limits,
             seed: [9; 32],
         };
@@ -97,7 +112,7 @@ impl Rig {
             commits: true,
             asked: Vec::new(),
             loads: Vec::new(),
-            store: RelayStore::in_memory([7; 32]).expect("memory is there").0,
+            store,
             out: Outputs::default(),
             deadline: None,
             conns: 0,

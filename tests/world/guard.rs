@@ -27,7 +27,7 @@ struct Far {
 #[derive(Default)]
 pub struct Addresses {
     far: BTreeMap<SocketAddr, Far>,
-    /// Those an earlier relay had proven: this one may tell them, unasked, that their sessions are gone.
+    /// Resets still allowed to addresses that had proved themselves when the relay restarted.
     noted: BTreeMap<SocketAddr, u32>,
 }
 
@@ -35,15 +35,16 @@ pub struct Addresses {
 const RESETS_MAX: u32 = 3;
 
 impl Addresses {
+    /// The relay starts, and these were noted as proven.
+    pub fn of_restart(noted: impl Iterator<Item = SocketAddr>) -> Addresses {
+        let mut addresses = Addresses::default();
+        noted.for_each(|addr| *addresses.noted.entry(addr).or_default() += RESETS_MAX);
+        addresses
+    }
+
     /// A datagram leaves `addr` for the relay: whether it may prove that somebody is there.
     pub fn leaves(&self, addr: SocketAddr) -> bool {
         self.far.get(&addr).is_some_and(|far| far.heard)
-    }
-
-    /// The relay's process has ended, and knows nobody.
-    pub fn forget(&mut self) {
-        let proven = std::mem::take(&mut self.far).into_iter().filter(|(_, far)| far.proven);
-        self.noted = proven.map(|(addr, _)| (addr, RESETS_MAX)).collect();
     }
 
     pub fn arrives_at_relay(&mut self, addr: SocketAddr, len: usize, proves: bool) {

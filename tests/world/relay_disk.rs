@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use queqiao::base::{LetterId, Name, PublicKey, Query, Row};
-use queqiao::relay::{KeptLetter, Mail, Marks, OwedRefusal, Record, Waiting};
+use queqiao::relay::{KeptLetter, Mail, Marks, OwedRefusal, Record, SessionNote, Waiting};
 
+/// Everything but invitations and blocks.
 #[derive(Default)]
 pub struct RelayDisk {
     pub members: Vec<(Name, PublicKey)>,
     letters: BTreeMap<u64, (Name, KeptLetter)>,
     marks: BTreeMap<(Name, Name, u64), Marks>,
     refusals: Vec<OwedRefusal>,
+    sessions: BTreeMap<u32, SessionNote>,
     clock: u64,
 }
 
@@ -25,6 +27,7 @@ impl RelayDisk {
                 }
                 self.members.push((name.clone(), *key));
             }
+            Record::Roll(_) => {}
             Record::Letters { to, letters } => {
                 for letter in letters {
                     let earlier = self.letters.insert(letter.place, (to.clone(), letter.clone()));
@@ -48,6 +51,10 @@ impl RelayDisk {
             }
             Record::Heard(owed) => self.refusals.retain(|kept| kept != owed),
             Record::Clock(clock) => self.clock = *clock,
+            Record::Sessions { noted, ended } => {
+                self.sessions.retain(|index, _| !ended.contains(index));
+                self.sessions.extend(noted.iter().map(|note| (note.index, *note)));
+            }
         }
         true
     }
@@ -83,7 +90,13 @@ impl RelayDisk {
             waiting: waiting.into_values().collect(),
             marks: self.marks.values().cloned().collect(),
             refusals: self.refusals.clone(),
+            sessions: self.sessions.values().copied().collect(),
         }
+    }
+
+    /// Sessions whose addresses are noted.
+    pub fn noted(&self) -> usize {
+        self.sessions.len()
     }
 
     /// Whether a letter waits, or its author is still to be told that it was refused.

@@ -137,7 +137,8 @@ fn config(
     let mut seed = [0; 32];
     rng.fill(&mut seed);
     let (members, limits) = (members.to_vec(), limits.clone());
-    Relay::new(relay::Config { private_key: key, access_secret: [0; 32], members, mail, limits, seed })
+    let roll = relay::Roll::default();
+    Relay::new(relay::Config { private_key: key, access_secret: [0; 32], members, roll, mail, limits, seed })
 }
 
 impl World {
@@ -199,7 +200,10 @@ impl World {
         let index = self.stations.len();
         self.oracle.names.push(name.to_owned());
         let outbox = self.rng.next_u64();
-        self.oracle.outboxes.insert(outbox, index);
+        for relay in [RELAY_ADDR, RELAY_HOST] {
+            let through = OutboxId(outbox).through(&relay.parse().unwrap());
+            self.oracle.outboxes.insert(through.0, index);
+        }
         let node = Node::new(self.make_client(name, carriers, private_key, outbox, &Disk::default()));
         let delay = Duration::from_millis(5);
         let public = SocketAddr::from(([198, 51, 100, index as u8 + 1], 10_000));
@@ -295,17 +299,18 @@ impl World {
         self.note_relay_stats();
         self.cut_off_relay();
         let mail = self.relay_disk.mail();
+        self.addresses = Addresses::of_restart(mail.sessions.iter().map(|note| note.addr));
         let core = config(self.relay_key, &self.relay_disk.members, mail, &self.limits, &mut self.rng);
         self.relay.restart(core);
         self.relay_up_at = self.now + down;
         self.wake(0, self.relay_up_at);
         self.last_stats = relay::Stats::default();
-        self.addresses.forget();
         self.oracle.check_accepted(&self.relay_disk);
         self.cover.add(Count::RelayRestarts);
         for conn in self.conns.keys().copied().collect::<Vec<_>>() {
             self.reset(conn);
         }
+        self.wake(0, self.relay_up_at);
         self.note(|| "the relay restarts".to_owned());
     }
 
