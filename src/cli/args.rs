@@ -266,6 +266,8 @@ pub(super) struct BenchArgs {
     secs: Duration,
     #[arg(long)]
     tcp: bool,
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    flood: u32,
     #[arg(long, value_name = "PID")]
     relay_pid: Option<u32>,
     #[arg(long)]
@@ -278,9 +280,9 @@ fn count(min: usize, max: usize) -> clap::builder::RangedU64ValueParser {
 
 impl From<BenchArgs> for BenchOptions {
     fn from(args: BenchArgs) -> BenchOptions {
-        let BenchArgs { relay, pairs, window, size, secs: time, tcp, relay_pid, json } = args;
+        let BenchArgs { relay, pairs, window, size, secs: time, tcp, flood, relay_pid, json } = args;
         let (pairs, window, size) = (pairs as usize, window as usize, size as usize);
-        BenchOptions { relay, pairs, window, size, time, tcp, relay_pid, json }
+        BenchOptions { relay, pairs, window, size, time, tcp, flood, relay_pid, json }
     }
 }
 

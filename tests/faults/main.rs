@@ -5,6 +5,7 @@
 //! A name that begins with `row_` carries the number of its row; a bound is tested at the bound.
 
 mod client;
+mod cookies;
 mod doors;
 mod floods;
 mod hand;
@@ -15,6 +16,7 @@ mod paths;
 mod restarts;
 mod rig;
 mod sockets;
+mod storm;
 mod strangers;
 mod tcp;
 mod transport;

@@ -123,7 +123,11 @@ fn row_31_an_idle_client_that_is_told_of_a_restart_has_its_session_back_at_once(
     let handshakes = world.relay.core.stats().handshakes;
     assert!(world.run_until(millis(100), |w| w.relay.core.stats().handshakes > handshakes));
     world.run_for(millis(200));
-    assert_eq!(world.relay.core.stats().handshakes, handshakes + 2, "one each: JACK's reset is not TOM's to believe");
+    assert_eq!(
+        world.relay.core.stats().handshakes,
+        handshakes + 2,
+        "one each: JACK's reset is not TOM's to believe"
+    );
     say(&mut world, tom, "echo", millis(200));
     assert!(!shows(&world, tom, |e| matches!(e, Event::Lost { .. })));
 }

@@ -131,6 +131,7 @@ listen-time-ran-out = time ran out after { $count ->
    *[other] { $count } letters
 }
 
+bench-flood-public = --flood is for a relay on this machine, not for { $relay }
 bench-no-cpu = the CPU time of process { $pid } cannot be read: { $cause }
 bench-throttled = The relay holds each sender to 100 letters a second, so this measures its limits; start it with --limits off
 bench-unsound = letters were lost, refused, doubled or out of order, or none came through
@@ -286,6 +287,7 @@ help-bench--window = Letters each pair keeps in flight
 help-bench--size = Bytes of a letter's text, at least 16
 help-bench--secs = How long to measure, after a second of warm-up
 help-bench--tcp = Over TCP instead of UDP
+help-bench--flood = Random datagrams a second beside the letters, to a relay on loopback only
 help-bench--relay-pid = The relay's process, to measure its CPU time a letter (Linux)
 help-bench--json = Print one JSON object
 help-contacts = Read or edit the address book

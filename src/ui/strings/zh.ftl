@@ -125,6 +125,7 @@ send-no-reply = { $time } 内没有回复
 send-no-text = 没有要发送的文字
 listen-time-ran-out = 时间到,收到 { $count } 条消息
 
+bench-flood-public = --flood 只能用于本机的中继，不能用于 { $relay }
 bench-no-cpu = 读不到进程 { $pid } 的 CPU 时间：{ $cause }
 bench-throttled = 中继限制每个发信人每秒 100 封，测到的只是这个限制；请用 --limits off 启动中继
 bench-unsound = 有信件丢失、被拒、重复或乱序，或者一封也没送到
@@ -277,6 +278,7 @@ help-bench--window = 每对同时在途的信件数
 help-bench--size = 每封信正文的字节数，至少 16
 help-bench--secs = 测量多久（之前先预热一秒）
 help-bench--tcp = 用 TCP 而不用 UDP
+help-bench--flood = 发信的同时每秒再发多少个随机数据报，只能用于本机回环上的中继
 help-bench--relay-pid = 中继的进程号，用来测量每封信的 CPU 时间（Linux）
 help-bench--json = 输出一个 JSON 对象
 help-contacts = 查看或修改通讯录
