@@ -47,6 +47,11 @@ impl Addresses {
         self.far.get(&addr).is_some_and(|far| far.heard)
     }
 
+    /// Whoever is there has shown it.
+    pub fn is_proven(&self, addr: SocketAddr) -> bool {
+        self.far.get(&addr).is_some_and(|far| far.proven)
+    }
+
     pub fn arrives_at_relay(&mut self, addr: SocketAddr, len: usize, proves: bool) {
         let far = self.far.entry(addr).or_default();
         far.received += len;
