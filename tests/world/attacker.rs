@@ -2,6 +2,9 @@
 
 use std::net::SocketAddr;
 
+use queqiao::base::Path;
+use queqiao::wire::packet::{self, RESET_TOKEN_LEN};
+
 use super::cover::Count;
 use super::weather::chance;
 use super::world::{Happening, RELAY_ADDR, World};
@@ -87,6 +90,21 @@ impl World {
 }
 
 impl World {
+    /// Tells every client on UDP that its session is lost, in the relay's name but without its token; how many.
+    pub fn forge_resets(&mut self) -> u64 {
+        let mut forged = 0;
+        for client in 0..self.stations.len() {
+            let station = &self.stations[client];
+            let path = station.node.core.peer(&station.relay).and_then(|peer| peer.path());
+            let (Some(Path::Udp(_)), Some((index, _))) = (path, station.epoch_since) else { continue };
+            let mut bytes = Vec::new();
+            packet::write_reset(&mut bytes, index, &[7; RESET_TOKEN_LEN]);
+            self.inject_to_client(client, bytes);
+            forged += 1;
+        }
+        forged
+    }
+
     /// Sends a client something in the relay's name.
     pub fn inject_to_client(&mut self, client: usize, bytes: Vec<u8>) {
         let (public, from) = (self.stations[client].public, RELAY_ADDR.parse().unwrap());

@@ -167,6 +167,8 @@ impl World {
         self.datagrams += 1;
         self.watch_keys(client, packet);
         let station = &mut self.stations[client];
+        let may_shake = packet[1] != PacketType::Init as u8 || station.disk.counter_reserved > 0;
+        assert!(may_shake, "client {client} shakes hands with a counter that is not durable");
         let from = station.public;
         let proves = self.addresses.leaves(from);
         let arrivals = station.up.carry(self.now, packet.len(), &mut self.rng, &mut self.cover);
@@ -198,6 +200,11 @@ impl World {
         if let Event::Letter(Incoming { relay, from, id, .. }) = &event {
             let (relay, from, id) = (relay.clone(), from.clone(), *id);
             self.command(client, Command::Shown { relay, from, id, read: true });
+        }
+        if let Event::Online { .. } = &event {
+            let name = &self.stations[client].name;
+            let kept = self.relay_disk.members.iter().any(|(member, _)| member.as_str() == name);
+            assert!(kept, "client {client} was welcomed under a name that is not durable");
         }
         let count = match &event {
             Event::Online { .. } => Some(Count::Online),

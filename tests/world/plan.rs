@@ -260,6 +260,7 @@ fn grow_old(world: &mut World) {
 }
 
 fn be_quiet(world: &mut World) {
+    forge_resets(world);
     let before = world.datagrams + world.records;
     world.run_for(QUIET_FOR);
     let sent = world.datagrams + world.records - before;
@@ -271,6 +272,16 @@ fn be_quiet(world: &mut World) {
         let unacked = peer.map_or(0, |peer| peer.link().unacked_bytes());
         assert!(station.stopped || unacked == 0, "client {client} has {unacked} bytes unacknowledged");
     }
+}
+
+/// No client believes that its session is lost because somebody says so.
+fn forge_resets(world: &mut World) {
+    let before = world.relay.core.stats().handshakes;
+    let forged = world.forge_resets();
+    world.run_for(Duration::from_secs(1));
+    let made = world.relay.core.stats().handshakes - before;
+    // One may have come to the end of its keys' life just then.
+    assert!(forged < 2 || made < forged, "{made} handshakes after {forged} forged resets");
 }
 
 /// Everybody who still tries is there for everybody else.
