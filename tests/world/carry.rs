@@ -30,7 +30,9 @@ impl World {
                 }
                 self.addresses.arrives_at_relay(from, bytes.len(), proves);
                 if genuine {
-                    remember(&mut self.overheard_up, bytes.clone());
+                    if let Some(old) = remember(&mut self.overheard_up, bytes.clone()) {
+                        hoard(&mut self.hoard_up, old, &mut self.rng);
+                    }
                 }
                 self.tell_relay(Waiting::Packet(Path::Udp(from), bytes));
             }
@@ -38,7 +40,9 @@ impl World {
                 self.addresses.arrives_there(public);
                 match self.mapped.get(&public).copied() {
                     Some(client) => {
-                        remember(&mut self.overheard_down, (client, bytes.clone()));
+                        if let Some(old) = remember(&mut self.overheard_down, (client, bytes.clone())) {
+                            hoard(&mut self.hoard_down, old, &mut self.rng);
+                        }
                         self.tell_client(client, Waiting::Packet(Path::Udp(from), bytes));
                     }
                     None => self.cover.add(Count::StrayToOldAddress),
@@ -369,11 +373,18 @@ impl World {
     }
 }
 
-fn remember<T>(list: &mut std::collections::VecDeque<T>, what: T) {
-    if list.len() >= OVERHEARD_MAX {
-        list.pop_front();
-    }
+/// What it has no room for any more.
+fn remember<T>(list: &mut std::collections::VecDeque<T>, what: T) -> Option<T> {
+    let old = if list.len() >= OVERHEARD_MAX { list.pop_front() } else { None };
     list.push_back(what);
+    old
+}
+
+/// Keeps one in twenty, for as long as others do not push it out.
+fn hoard<T>(list: &mut std::collections::VecDeque<T>, what: T, rng: &mut queqiao::base::Rng) {
+    if chance(rng, 50) {
+        remember(list, what);
+    }
 }
 
 fn damaged(packet: &[u8], arrival: Arrival) -> Vec<u8> {

@@ -177,6 +177,7 @@ impl Oracle {
                     "what was accepted is refused only when it is too old"
                 );
                 fate.end = Some(End::Refused { reason: *reason, may_have_arrived: *may_have_arrived });
+                cover.add(Count::RefusalsTold);
                 cover.add_many(Count::MayHaveArrived, (*may_have_arrived).into());
                 match reason {
                     Reason::Unknown => cover.add(Count::RefusedUnknown),

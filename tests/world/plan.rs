@@ -30,7 +30,9 @@ pub fn live(world: &mut World) {
     talk(world, trouble);
     go_wrong(world, trouble);
     act_up(world, trouble);
+    flood(world, trouble);
     world.run_for(trouble);
+    storm(world);
     let asleep = world.all_awake_at().since(world.now);
     if !asleep.is_zero() {
         world.run_for(asleep + Duration::from_secs(1));
@@ -180,6 +182,37 @@ fn go_wrong(world: &mut World, span: Duration) {
     }
 }
 
+/// Two write to each other more than every queue between them holds.
+fn flood(world: &mut World, span: Duration) {
+    if !chance(&mut world.rng, 60) {
+        return;
+    }
+    world.cover.add(Count::Floods);
+    let at = Duration::from_micros(world.rng.below(span.as_micros() as u64));
+    let (many, len) = (200 + world.rng.below(300) as usize, 1 + world.rng.below(6_000) as usize);
+    world.later(at, move |w| {
+        let pair = [(0, NAMES[1]), (1, NAMES[0])];
+        for (from, to) in pair {
+            (0..many).for_each(|_| _ = w.send(from, to, &"flood ".repeat(len / 6)));
+        }
+    });
+}
+
+/// Faults that do not end: nothing is promised but that nothing is lost, repeated or claimed too early.
+fn storm(world: &mut World) {
+    if !chance(&mut world.rng, 40) {
+        return;
+    }
+    world.cover.add(Count::Storms);
+    for _ in 0..4 {
+        let span = Duration::from_secs(60);
+        talk(world, span);
+        go_wrong(world, span);
+        act_up(world, span);
+        world.run_for(span);
+    }
+}
+
 /// The same key signs in from another machine, whose clock is somewhat ahead.
 fn second_machine(world: &mut World) {
     let station = &world.stations[0];
@@ -198,6 +231,10 @@ fn fault(world: &mut World) {
         2 | 3 => {
             let new_host = chance(&mut world.rng, 300);
             world.rebind(client, new_host);
+            if chance(&mut world.rng, 500) {
+                world.cover.add(Count::NetworksChanged);
+                world.command(client, Command::NetworkChanged);
+            }
         }
         4 => hole(world, client, span, [true, false], true),
         5 => hole(world, client, span, [false, true], true),
@@ -213,6 +250,7 @@ fn fault(world: &mut World) {
             let many = 1 + world.rng.below(20);
             world.replay_to_relay(many);
             world.replay_to_client(many);
+            world.forge_resets(many);
         }
         _ => {
             let many = 1 + world.rng.below(20);

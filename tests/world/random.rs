@@ -1,4 +1,4 @@
-//! Many seeds on two threads; what they met is summed, and a count at zero fails.
+//! Many seeds on all cores; what they met is summed, and a count that stays low fails.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -8,7 +8,10 @@ use super::cover::{Count, Cover};
 use super::plan::{live, world};
 
 const SEEDS: std::ops::Range<u64> = 0..300;
-const THREADS: usize = 2;
+/// From so many seeds on, everything that is counted must have been met.
+const SEEDS_THAT_MEET_ALL: u64 = 300;
+/// So often.
+const MET_MIN: u64 = 5;
 
 #[derive(Default)]
 struct Found {
@@ -42,13 +45,15 @@ fn run(seed: u64) -> Result<Cover, String> {
     })
 }
 
-/// `QUEQIAO_FIRST=1` stops at the first failure: planted bugs need one.
+/// `QUEQIAO_FIRST=1` stops at the first failure: planted bugs need one. Seeds are begun in order and each that was
+/// begun is ended, so that the lowest that fails is the same whatever the threads do.
 fn run_all() -> Found {
     let seeds = seeds();
     let first_only = std::env::var_os("QUEQIAO_FIRST").is_some();
     let (next, found) = (AtomicU64::new(seeds.start), Mutex::new(Found::default()));
+    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     std::thread::scope(|scope| {
-        for _ in 0..THREADS {
+        for _ in 0..threads {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -66,22 +71,26 @@ fn run_all() -> Found {
             });
         }
     });
-    found.into_inner().unwrap()
+    let mut found = found.into_inner().unwrap();
+    found.failures.sort();
+    if first_only {
+        found.failures.truncate(1);
+    }
+    found
 }
 
 #[test]
 fn every_seed_keeps_the_promises() {
-    let Found { cover, mut failures } = run_all();
+    let (Found { cover, failures }, seeds) = (run_all(), seeds());
     println!("{}", cover.table());
-    failures.sort();
     for (seed, text) in &failures {
         println!("seed {seed}: {text}");
         println!("  replay: QUEQIAO_SEED={seed} cargo test --test world every_seed -- --nocapture");
     }
     assert!(failures.is_empty(), "{} seeds failed, the first is {}", failures.len(), failures[0].0);
-    if seeds() == SEEDS {
-        let missing: Vec<_> = Count::ALL.iter().filter(|count| cover.get(**count) == 0).collect();
-        assert!(missing.is_empty(), "never met: {missing:?}");
+    if seeds.end - seeds.start >= SEEDS_THAT_MEET_ALL {
+        let missing: Vec<_> = Count::ALL.iter().filter(|count| cover.get(**count) < MET_MIN).collect();
+        assert!(missing.is_empty(), "met fewer than {MET_MIN} times: {missing:?}");
     }
 }
 
