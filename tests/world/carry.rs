@@ -114,6 +114,10 @@ impl World {
             intruder.heard.push(packet.to_vec());
             return self.addresses.arrives_there(to);
         }
+        if let Some(member) = self.hostile_member.as_mut().filter(|member| member.addr == to) {
+            member.heard.push(packet.to_vec());
+            return self.addresses.arrives_there(to);
+        }
         let Some(client) = self.mapped.get(&to).copied() else { return };
         let lane = &mut self.stations[client].down;
         let arrivals = lane.carry(self.now, packet.len(), &mut self.rng, &mut self.cover);

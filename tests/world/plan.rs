@@ -7,6 +7,7 @@ use queqiao::client::{Carriers, Command};
 use queqiao::relay::Limits;
 
 use super::cover::Count;
+use super::hostile;
 use super::intruder::intrude;
 use super::machines::act_up;
 use super::oracle::End;
@@ -31,6 +32,9 @@ pub fn live(world: &mut World) {
     go_wrong(world, trouble);
     act_up(world, trouble);
     flood(world, trouble);
+    if chance(&mut world.rng, 120) {
+        hostile::join(world, trouble);
+    }
     world.run_for(trouble);
     storm(world);
     let asleep = world.all_awake_at().since(world.now);
@@ -133,6 +137,10 @@ fn say_something(world: &mut World) {
     let to = match world.rng.below(20) {
         0 => "echo".to_owned(),
         1 => "nobody".to_owned(),
+        2 if !world.oracle.liars.is_empty() => {
+            world.cover.add(Count::LettersToLiars);
+            hostile::NAME.to_owned()
+        }
         _ => world.stations[world.rng.below(people) as usize].name.clone(),
     };
     let len = match world.rng.below(40) {

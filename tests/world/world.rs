@@ -14,6 +14,7 @@ use super::agenda::Agenda;
 use super::cover::{Count, Cover};
 use super::disk::Disk;
 use super::guard::{Addresses, PeerWatch};
+use super::hostile::Hostile;
 use super::intruder::Intruder;
 use super::node::{Node, Resets, Waiting};
 use super::oracle::{Fate, Oracle};
@@ -115,6 +116,7 @@ pub struct World {
     pub forged: BTreeSet<Vec<u8>>,
     pub hostile: BTreeMap<SocketAddr, ()>,
     pub intruder: Option<Intruder>,
+    pub hostile_member: Option<Hostile>,
     /// How often somebody broke the protocol.
     pub intrusions: u64,
     pub oracle: Oracle,
@@ -183,6 +185,7 @@ impl World {
             forged: BTreeSet::new(),
             hostile: BTreeMap::new(),
             intruder: None,
+            hostile_member: None,
             intrusions: 0,
             oracle: Oracle::default(),
             cover: Cover::default(),
