@@ -29,8 +29,8 @@ impl World {
                     return self.icmp_refused(from);
                 }
                 self.addresses.arrives_at_relay(from, bytes.len(), proves);
-                if genuine {
-                    remember(&mut self.overheard_up, bytes.clone());
+                if genuine && let Some(old) = remember(&mut self.overheard_up, bytes.clone()) {
+                    hoard(&mut self.hoard_up, old, &mut self.rng);
                 }
                 self.tell_relay(Waiting::Packet(Path::Udp(from), bytes));
             }
@@ -38,7 +38,9 @@ impl World {
                 self.addresses.arrives_there(public);
                 match self.mapped.get(&public).copied() {
                     Some(client) => {
-                        remember(&mut self.overheard_down, (client, bytes.clone()));
+                        if let Some(old) = remember(&mut self.overheard_down, (client, bytes.clone())) {
+                            hoard(&mut self.hoard_down, old, &mut self.rng);
+                        }
                         self.tell_client(client, Waiting::Packet(Path::Udp(from), bytes));
                     }
                     None => self.cover.add(Count::StrayToOldAddress),
@@ -108,6 +110,10 @@ impl World {
         self.datagrams += 1;
         if let Some(intruder) = self.intruder.as_mut().filter(|intruder| intruder.addr == to) {
             intruder.heard.push(packet.to_vec());
+            return self.addresses.arrives_there(to);
+        }
+        if let Some(member) = self.hostile_member.as_mut().filter(|member| member.addr == to) {
+            member.heard.push(packet.to_vec());
             return self.addresses.arrives_there(to);
         }
         let Some(client) = self.mapped.get(&to).copied() else { return };
@@ -376,11 +382,18 @@ impl World {
     }
 }
 
-fn remember<T>(list: &mut std::collections::VecDeque<T>, what: T) {
-    if list.len() >= OVERHEARD_MAX {
-        list.pop_front();
-    }
+/// What it has no room for any more.
+fn remember<T>(list: &mut std::collections::VecDeque<T>, what: T) -> Option<T> {
+    let old = if list.len() >= OVERHEARD_MAX { list.pop_front() } else { None };
     list.push_back(what);
+    old
+}
+
+/// Keeps one in twenty, for as long as others do not push it out.
+fn hoard<T>(list: &mut std::collections::VecDeque<T>, what: T, rng: &mut queqiao::base::Rng) {
+    if chance(rng, 50) {
+        remember(list, what);
+    }
 }
 
 fn damaged(packet: &[u8], arrival: Arrival) -> Vec<u8> {

@@ -14,7 +14,7 @@ use super::world::{Happening, World};
 
 /// How it breaks the protocol.
 #[derive(Clone, Copy, Debug)]
-enum Deed {
+pub enum Deed {
     /// Stream data past the credit, behind a gap, so that it would have to be kept.
     PastCredit,
     /// Other bytes at a place where some were.
@@ -29,7 +29,7 @@ enum Deed {
     UnknownFrame,
 }
 
-const DEEDS: [Deed; 6] = [
+pub const DEEDS: [Deed; 6] = [
     Deed::PastCredit,
     Deed::Differs,
     Deed::LongMessage,
@@ -109,7 +109,7 @@ fn send(world: &mut World, from: SocketAddr, bytes: Vec<u8>) {
 }
 
 /// The frames of each packet.
-fn frames_of(deed: Deed) -> Vec<Vec<u8>> {
+pub fn frames_of(deed: Deed) -> Vec<Vec<u8>> {
     let stream = StreamId::Chat;
     let credit = STREAM_CREDIT[stream.index()] as u64;
     let piece = |offset, data: &[u8]| encoded(&Frame::Stream { stream, offset, data });
