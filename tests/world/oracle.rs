@@ -124,7 +124,10 @@ impl Oracle {
     }
 
     fn check_one(&self, request: u64, fate: &Fate, disk: &RelayDisk) {
-        let over = matches!(fate.end, Some(End::Refused { .. })) || fate.to == "echo" || fate.stored || self.liars.contains(&fate.to);
+        let over = matches!(fate.end, Some(End::Refused { .. }))
+            || fate.to == "echo"
+            || fate.stored
+            || self.liars.contains(&fate.to);
         let mut outboxes = self.outboxes.iter().filter(|(_, owner)| **owner == fate.sender);
         let safe = over
             || outboxes.any(|(outbox, _)| {
@@ -229,7 +232,10 @@ impl Oracle {
             }
             Progress::Delivered => {
                 let unwatched = lied || fate.to == "echo";
-                assert!(unwatched || fate.stored, "letter {request} was delivered and is not at its recipient");
+                assert!(
+                    unwatched || fate.stored,
+                    "letter {request} was delivered and is not at its recipient"
+                );
                 let again = fate.retold && fate.end == Some(End::Delivered);
                 assert!(again || fate.end.is_none(), "letter {request} ended twice: {:?}", fate.end);
                 fate.end = Some(End::Delivered);
@@ -297,9 +303,10 @@ impl Oracle {
 
     /// Letters of these clients that have not ended.
     pub fn open(&self, counts: impl Fn(usize) -> bool) -> Vec<u64> {
-        let open = self.letters.iter().filter(|(_, fate)| {
-            fate.end.is_none() && counts(fate.sender) && !self.liars.contains(&fate.to)
-        });
+        let open = self
+            .letters
+            .iter()
+            .filter(|(_, fate)| fate.end.is_none() && counts(fate.sender) && !self.liars.contains(&fate.to));
         open.map(|(request, _)| *request).collect()
     }
 }
