@@ -80,6 +80,8 @@ impl Core for Tray {
             Input::Command(Mail::Command(command)) => Input::Command(command),
             Input::Command(Mail::Ask(ask)) => return self.asks.push(ask),
             Input::Packet { path, bytes } => Input::Packet { path, bytes },
+            Input::Text { path, bytes } => Input::Text { path, bytes },
+            Input::TextEnded(path) => Input::TextEnded(path),
             Input::PathOpened { path, remote } => Input::PathOpened { path, remote },
             Input::PathClosed(path, why) => Input::PathClosed(path, why),
             Input::SendRefused(path, why) => Input::SendRefused(path, why),

@@ -33,7 +33,7 @@ pub use history::{HistoryOptions, history};
 pub use listen::{ListenOptions, listen};
 pub use outcome::{Failure, Outcome, Status};
 pub use ping::{PingOptions, ping};
-pub use relay::{MailLimits, RelayOptions, relay};
+pub use relay::{GuestOptions, MailLimits, RelayOptions, relay};
 pub use send::{SendOptions, TextSource, send};
 pub use server::{RelayServer, ServerNews};
 pub use setup::Setup;

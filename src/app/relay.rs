@@ -4,13 +4,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::base::{HostPort, Phrase};
+use crate::base::{HostPort, Name, Phrase};
 use crate::net::{self, NetConfig, Signal};
-use crate::relay::{Command, Limits};
+use crate::relay::{Command, GuestEncoding, GuestRules, GuestTexts, Limits};
 use crate::store::{RelayStore, default_data_dir};
 use crate::ui::Strings;
 
-use super::server::{RelayServer, ServerNews};
+use super::server::{RelayServer, ServerNews, Serving};
 use super::{Failure, Outcome, Status, print, say};
 
 /// What a relay is told on its command line.
@@ -24,8 +24,25 @@ pub struct RelayOptions {
     pub data: Option<PathBuf>,
     /// Lift the limits on senders, for benchmarks on loopback.
     pub limits_off: bool,
+    /// Guests who speak plain text, if they are served.
+    pub guests: Option<GuestOptions>,
     /// What a mailbox holds; announced to clients, and never lifted.
     pub mail: MailLimits,
+}
+
+/// How guests are served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuestOptions {
+    /// Whom they write to.
+    pub to: Name,
+    /// Whether they may write to others.
+    pub anyone: bool,
+    /// How their bytes are read.
+    pub encoding: GuestEncoding,
+    /// What one on TCP is told first; empty for nothing.
+    pub greeting: String,
+    /// Guests on UDP at once.
+    pub limit: usize,
 }
 
 /// What mailboxes hold, in memory and on disk together.
@@ -58,9 +75,16 @@ pub fn relay(options: &RelayOptions, strings: &Strings) -> Outcome {
     let (store, state) = RelayStore::open(&dir, net::seed)?;
     let on_signal = |_: Signal| Command::Stop;
     let config = NetConfig { on_signal: Some(on_signal), ..NetConfig::relay(options.bind, tcp) };
-    let limits = limits(options);
-    let server = RelayServer::open(config, store, state, limits)?;
-    announce(&server, strings)?;
+    let guests = options.guests.as_ref().map(|guests| guest_rules(guests, strings));
+    if let Some(guests) = &guests
+        && !guests.to.is_reserved()
+        && !state.members.iter().any(|member| member.0 == guests.to)
+    {
+        say(strings, &Phrase::new("relay-guests-nobody").with("name", &guests.to));
+    }
+    let serving = Serving { limits: limits(options), guests };
+    let server = RelayServer::open(config, store, state, serving)?;
+    announce(&server, options, strings)?;
     let tell = |news| match news {
         ServerNews::Event(event) => log::debug!("{event:?}"),
         ServerNews::Trouble(phrase) => say(strings, &phrase),
@@ -68,6 +92,24 @@ pub fn relay(options: &RelayOptions, strings: &Strings) -> Outcome {
     match server.run(tell) {
         Ok(()) => Ok(Status::Done),
         Err(phrase) => Err(Failure { status: Status::Disk, phrase: Some(phrase) }),
+    }
+}
+
+fn guest_rules(options: &GuestOptions, strings: &Strings) -> GuestRules {
+    let text = |key| strings.say(&Phrase::new(key).with("name", &options.to));
+    GuestRules {
+        to: options.to.clone(),
+        anyone: options.anyone,
+        encoding: options.encoding,
+        greeting: options.greeting.clone(),
+        limit: options.limit,
+        texts: GuestTexts {
+            away: text("guest-told-away"),
+            nobody: text("guest-told-nobody"),
+            full: text("guest-told-full"),
+            ended: text("guest-ended"),
+            left: text("guest-left"),
+        },
     }
 }
 
@@ -95,7 +137,7 @@ fn check_limits_off(options: &RelayOptions, tcp: Option<SocketAddr>) -> Result<(
 }
 
 /// The ready line for scripts, and a line for people to paste into their address books.
-fn announce(server: &RelayServer, strings: &Strings) -> Result<(), Failure> {
+fn announce(server: &RelayServer, options: &RelayOptions, strings: &Strings) -> Result<(), Failure> {
     let udp = server.udp_addr();
     let tcp = server.tcp_addr().map_or("-".to_owned(), |addr| addr.to_string());
     let reachable = match udp.ip() {
@@ -103,7 +145,8 @@ fn announce(server: &RelayServer, strings: &Strings) -> Result<(), Failure> {
         IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), udp.port()),
         _ => udp,
     };
-    print(&format!("ready udp={udp} tcp={tcp} key={}", server.public_key().fingerprint()))?;
+    let guests = options.guests.as_ref().map_or(String::new(), |guests| format!(" guests={}", guests.to));
+    print(&format!("ready udp={udp} tcp={tcp} key={}{guests}", server.public_key().fingerprint()))?;
     say(strings, &Phrase::new("relay-contacts-line"));
     say(strings, &Phrase::new("relay-contacts-example").with("relay", HostPort::from(reachable)));
     Ok(())

@@ -78,7 +78,7 @@ fn setup(common: Common, strings: &Arc<Strings>) -> Setup {
 fn run(sub: Sub, strings: &Arc<Strings>) -> Outcome {
     match sub {
         Sub::Demo(args) => app::demo(&setup(args.common, strings), args.color.into()),
-        Sub::Relay(args) => app::relay(&args.options(), strings),
+        Sub::Relay(args) => app::relay(&args.options()?, strings),
         Sub::Chat(args) => {
             let color = args.color.into();
             app::chat(&setup(args.common, strings), args.contact.as_deref(), color)

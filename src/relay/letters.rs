@@ -9,7 +9,7 @@ use crate::wire::letter::{decode_text, encode_text};
 use crate::wire::limits::LETTER_BODY_MAX;
 use crate::wire::message::{Delivery, KIND_TEXT, Letter, Reason, ToRelay};
 
-use super::flows::{FlowId, Flows, Turn};
+use super::flows::{FlowId, Flows, To, Turn};
 use super::limits::{Bucket, REFUSALS_MAX, SPILL_AFTER};
 use super::members::MemberId;
 use super::queue::{Author, Entry, Queue};
@@ -18,6 +18,8 @@ use super::{Out, Relay};
 
 /// The relay's own name for those who want to test a connection.
 pub(super) const ECHO: &str = "echo";
+/// How the name of every guest begins.
+pub(super) const GUEST_PREFIX: &str = "guest-";
 
 /// What the relay has for one member.
 #[derive(Debug, Default)]
@@ -41,7 +43,7 @@ impl Relay {
         let mut incoming = std::mem::take(&mut self.incoming);
         while let Some(author) = self.next_letter(now.tick, slot, &mut incoming) {
             match ToRelay::decode(&incoming) {
-                Ok(Some(ToRelay::Letter(letter))) => self.route(now, slot, author, &letter),
+                Ok(Some(ToRelay::Letter(letter))) => self.route(now, slot, author, &letter, out),
                 Ok(None) => {}
                 Ok(Some(_)) | Err(_) => {
                     self.break_off(now.tick, slot, "bad chat message", out);
@@ -74,11 +76,9 @@ impl Relay {
         Some(author)
     }
 
-    fn route(&mut self, now: Now, slot: Slot, author: MemberId, letter: &Letter<'_>) {
-        let to = match self.members.find(letter.to) {
-            _ if letter.to == ECHO => None,
-            Some(member) => Some(member),
-            None => return self.refuse_unknown(now.tick, slot, author, letter),
+    fn route(&mut self, now: Now, slot: Slot, author: MemberId, letter: &Letter<'_>, out: &mut Out) {
+        let Some(to) = self.recipient(letter.to) else {
+            return self.refuse_unknown(now.tick, slot, author, letter);
         };
         let flow = FlowId { outbox: letter.id.outbox, to };
         let flows = &mut self.places[author.0].flows;
@@ -88,8 +88,9 @@ impl Relay {
             Turn::Crowded => Some(Reason::Full),
             Turn::Next if letter.body.len() > LETTER_BODY_MAX => Some(Reason::TooLong),
             Turn::Next => match to {
-                None => self.echo(now, author, letter),
-                Some(to) => self.enqueue(now, author, to, letter),
+                To::Echo => self.echo(now, author, letter),
+                To::Guest(guest) => self.answer_guest(now, author, guest, letter, out),
+                To::Member(to) => self.enqueue(now, author, to, letter),
             },
         };
         match refusal {
@@ -98,13 +99,24 @@ impl Relay {
                 self.stats.letters_taken += 1;
                 let flows = &mut self.places[author.0].flows;
                 flows.took(flow, letter.id.number);
-                if to.is_none() {
-                    self.stats.letters_stored += 1;
-                    flows.delivered(flow, letter.id.number);
-                    self.sessions.mark(slot);
+                match to {
+                    To::Echo => flows.delivered(flow, letter.id.number),
+                    To::Guest(_) => flows.accepted(flow, letter.id.number, 0),
+                    To::Member(_) => return,
                 }
+                self.stats.letters_stored += 1;
+                self.sessions.mark(slot);
             }
         }
+    }
+
+    /// Who has this name: a member, a guest, or the relay itself.
+    pub(super) fn recipient(&self, name: &str) -> Option<To> {
+        if name == ECHO {
+            return Some(To::Echo);
+        }
+        let guest = || self.guests.as_ref().and_then(|guests| guests.find(name)).map(To::Guest);
+        self.members.find(name).map(To::Member).or_else(guest)
     }
 
     fn enqueue(&mut self, now: Now, author: MemberId, to: MemberId, letter: &Letter<'_>) -> Option<Reason> {
@@ -117,7 +129,14 @@ impl Relay {
     }
 
     /// Puts the delivery in `outgoing` at the end of a queue.
-    fn push(&mut self, now: Tick, to: MemberId, author: Author, id: LetterId, len: usize) -> Option<Reason> {
+    pub(super) fn push(
+        &mut self,
+        now: Tick,
+        to: MemberId,
+        author: Author,
+        id: LetterId,
+        len: usize,
+    ) -> Option<Reason> {
         let born = self.post.clock.now(now);
         let entry = Entry::new(author, id, len, now, born, Arc::from(self.outgoing.as_slice()));
         if self.places[to.0].queue.push(entry, &self.limits).is_err() {

@@ -10,11 +10,13 @@
 //!
 //! Files: `sessions` (who is connected), `conns` (TCP connections and their time limits), `names` (signing in),
 //! `letters` (routing), `queue` and `flows` (the two ends of a letter's way), `mailbox` (between queues and disk),
-//! `receipts` (what senders are told), `records` (what the disk keeps), `members`, `limits`, `deadlines`.
+//! `guests` and `reception` (who
+//! speaks plain text, and the way of their letters), `receipts` (what senders are told), `records` (what the disk keeps), `members`, `limits`, `deadlines`.
 
 mod conns;
 mod deadlines;
 mod flows;
+mod guests;
 mod letters;
 mod limits;
 mod mailbox;
@@ -22,6 +24,7 @@ mod members;
 mod names;
 mod queue;
 mod receipts;
+mod reception;
 mod records;
 mod sessions;
 
@@ -31,6 +34,8 @@ use crate::session::{AccessSecret, HandshakeLimits, Identity, Responder};
 
 use conns::Conns;
 use deadlines::Deadlines;
+use guests::Guests;
+pub use guests::{GuestEncoding, GuestRules, GuestTexts};
 use letters::Place;
 use limits::Bucket;
 pub use limits::Limits;
@@ -53,6 +58,8 @@ pub struct Config {
     pub mail: Mail,
     /// The bounds.
     pub limits: Limits,
+    /// How guests who speak plain text are served; `None`: not at all.
+    pub guests: Option<GuestRules>,
     /// The seed of all its randomness.
     pub seed: [u8; 32],
 }
@@ -125,6 +132,7 @@ pub struct Relay {
     registrations: Registrations,
     sessions: Sessions,
     conns: Conns,
+    guests: Option<Guests>,
     /// What each member has here, by member.
     places: Vec<Place>,
     post: Post,
@@ -158,6 +166,7 @@ impl Relay {
             registrations: Registrations::default(),
             sessions: Sessions::new(config.limits.sessions, config.limits.strangers),
             conns: Conns::default(),
+            guests: config.guests.map(|rules| Guests::new(rules, rng.fork())),
             places,
             deadlines: Deadlines::new(),
             resets: Bucket::default(),
@@ -221,6 +230,7 @@ impl Core for Relay {
         while let Some((tick, timer)) = self.deadlines.pop_due(now.tick) {
             self.handle_timer(now, tick, timer, out);
         }
+        self.handle_guest_time(now, out);
     }
 
     fn handle(&mut self, now: Now, input: Input<'_, Command>, out: &mut Out) {
@@ -229,13 +239,16 @@ impl Core for Relay {
             Input::PathOpened { path: Path::Tcp(conn), remote } => {
                 self.open_conn(now.tick, conn, remote, out)
             }
-            Input::PathClosed(path, _) => self.handle_path_closed(now, path),
+            Input::Text { path: Path::Tcp(conn), bytes } => self.handle_guest_text(now, conn, bytes, out),
+            Input::TextEnded(Path::Tcp(conn)) => self.handle_guest_end(now, conn, out),
+            Input::PathClosed(path, _) => self.handle_path_closed(now, path, out),
             Input::Unsent(path, bytes) => self.handle_unsent(now.tick, path, bytes),
             Input::Committed(ticket) => self.handle_stored_record(now, ticket, true, out),
             Input::NotCommitted(ticket) => self.handle_stored_record(now, ticket, false, out),
             Input::Rows(ticket, rows) => self.handle_rows(now, ticket, rows, out),
             Input::Command(Command::Stop) => self.stop(now, out),
             Input::PathOpened { .. } | Input::SendRefused(..) | Input::Resolved(..) => {}
+            Input::Text { .. } | Input::TextEnded(_) => {}
         }
     }
 
@@ -247,6 +260,7 @@ impl Core for Relay {
     }
 
     fn next_deadline(&self) -> Option<Tick> {
-        self.deadlines.next()
+        let guests = self.guests.as_ref().and_then(Guests::next_deadline);
+        self.deadlines.next().into_iter().chain(guests).min()
     }
 }

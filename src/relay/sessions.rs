@@ -8,6 +8,7 @@ use crate::base::{Now, Path, PublicKey, Tick};
 use crate::peer::{Begin, Heard, Peer, Role};
 use crate::session::{Indexes, Lifetime, Offer, SessionId, Verdict, Welcome, answer_key_query};
 use crate::wire::frame::{StreamId, close};
+use crate::wire::limits::MAGIC;
 use crate::wire::message::{ToClient, ToRelay};
 use crate::wire::packet::{self, Packet};
 
@@ -247,6 +248,13 @@ impl Relay {
         {
             return;
         }
+        match path {
+            Path::Tcp(conn) => self.note_no_guest(now.tick, conn),
+            Path::Udp(from) if self.guests.is_some() && bytes.first() != Some(&MAGIC) => {
+                return self.handle_guest_datagram(now, from, bytes, out);
+            }
+            Path::Udp(_) => {}
+        }
         match packet::parse(path.carrier(), bytes) {
             Ok(Packet::Data { receiver, .. }) => self.handle_data(now, path, receiver, bytes, out),
             Ok(Packet::Init(_)) => self.handle_init(now, path, bytes, out),
@@ -422,8 +430,9 @@ impl Relay {
         self.incoming = incoming;
     }
 
-    pub(super) fn handle_path_closed(&mut self, now: Now, path: Path) {
+    pub(super) fn handle_path_closed(&mut self, now: Now, path: Path, out: &mut Out) {
         let Path::Tcp(conn) = path else { return };
+        self.leave_guest(now, conn, out);
         if let Some(gone) = self.conns.forget(conn)
             && let Some(slot) = gone.session
         {

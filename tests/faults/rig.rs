@@ -85,6 +85,7 @@ impl Rig {
             access_secret: [0; 32],
             members: Vec::new(),
             mail: Mail::default(),
+            guests: None,
             limits,
             seed: [9; 32],
         };

@@ -145,7 +145,15 @@ fn config(
     let mut seed = [0; 32];
     rng.fill(&mut seed);
     let (members, limits) = (members.to_vec(), limits.clone());
-    Relay::new(relay::Config { private_key: key, access_secret: [0; 32], members, mail, limits, seed })
+    Relay::new(relay::Config {
+        private_key: key,
+        access_secret: [0; 32],
+        members,
+        mail,
+        guests: None,
+        limits,
+        seed,
+    })
 }
 
 impl World {
