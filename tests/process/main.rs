@@ -9,6 +9,7 @@ mod book;
 mod carriers;
 mod chat;
 mod crowd;
+mod guests;
 mod interrupts;
 mod listen;
 mod mailbox;

@@ -82,6 +82,16 @@ impl Running {
         }
     }
 
+    /// The next line on standard output that holds `needle`.
+    pub fn until_out(&mut self, needle: &str) -> String {
+        loop {
+            let line = self.out();
+            if line.contains(needle) {
+                return line;
+            }
+        }
+    }
+
     /// The next line on standard error that holds `needle`.
     pub fn until_err(&mut self, needle: &str) -> String {
         self.until_err_within(needle, DEADLINE)
