@@ -6,6 +6,7 @@
 
 mod client;
 mod floods;
+mod guests;
 mod hand;
 mod house;
 mod letters;

@@ -7,13 +7,14 @@ use std::time::Duration;
 use queqiao::base::{
     ConnId, Effect, Inbox, Input, Now, Outputs, Path, PublicKey, Query, Tick, Ticket, Wall, Why, turn,
 };
-use queqiao::relay::{Config, Event, Limits, Mail, Record, Relay};
+use queqiao::relay::{Config, Event, GuestRules, Limits, Mail, Record, Relay};
 use queqiao::store::{Backend, RelayStore};
 use queqiao::wire::packet::{PacketType, RESET_LEN};
 
 /// An input that waits; packets keep their bytes.
 pub enum Given<C> {
     Packet(Path, Vec<u8>),
+    Text(Path, Vec<u8>),
     Other(Input<'static, C>),
 }
 
@@ -27,6 +28,10 @@ impl<C> Inbox<C> for Feed<C> {
     fn next_input(&mut self) -> Option<Input<'_, C>> {
         Some(match self.waiting.pop_front()? {
             Given::Other(input) => input,
+            Given::Text(path, bytes) => {
+                self.lent = bytes;
+                Input::Text { path, bytes: &mut self.lent }
+            }
             Given::Packet(path, bytes) => {
                 self.lent = bytes;
                 Input::Packet { path, bytes: &mut self.lent }
@@ -80,12 +85,16 @@ impl Rig {
     }
 
     pub fn with(limits: Limits) -> Rig {
+        Rig::serving(limits, None)
+    }
+
+    pub fn serving(limits: Limits, guests: Option<GuestRules>) -> Rig {
         let config = Config {
             private_key: [7; 32],
             access_secret: [0; 32],
             members: Vec::new(),
             mail: Mail::default(),
-            guests: None,
+            guests,
             limits,
             seed: [9; 32],
         };
