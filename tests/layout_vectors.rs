@@ -6,7 +6,7 @@ use queqiao::base::{LetterId, OutboxId, Wall};
 use queqiao::wire::frame::{Frame, Frames, Probe, StreamId, encode_ack};
 use queqiao::wire::letter::{decode_text, encode_text};
 use queqiao::wire::message::{
-    Delivery, KIND_TEXT, Letter, NameReason, Nearest, Reason, Receipt, Refused, ToClient, ToRelay,
+    Delivery, KIND_TEXT, Letter, NameReason, Names, Nearest, Reason, Receipt, Refused, ToClient, ToRelay,
 };
 use queqiao::wire::record::{Deframer, frame_record};
 
@@ -57,7 +57,15 @@ fn acks_have_the_bytes_of_rfc_9000() {
 fn what_clients_say_has_the_bytes_it_always_had() {
     let letter = Letter { to: "鹊", id: ID, prev: 6, kind: KIND_TEXT, body: b"hi" };
     let table = [
-        (ToRelay::SignIn { name: "TOM" }, "01 03 544f4d"),
+        (ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: false }, "01 03 544f4d"),
+        (
+            ToRelay::SignIn { name: "TOM", invite: &[0xab; 16], screen_follows: true },
+            "01 03 544f4d 10 abababababababababababababababab 01",
+        ),
+        (
+            ToRelay::Screen { flags: 3, names: Names::new(b"\x03TOM\x03\xe9\xb9\x8a") },
+            "06 03 03 544f4d 03 e9b98a",
+        ),
         (
             ToRelay::Stored { from: "JACK", outbox: ID.outbox, through: 7 },
             "02 04 4a41434b 0123456789abcdef 0000000000000007",
@@ -94,6 +102,9 @@ fn what_relays_say_has_the_bytes_it_always_had() {
         ),
         (ToClient::NameRefused { reason: NameReason::Taken, name: "TOM" }, "42 01 03 544f4d"),
         (ToClient::NameRefused { reason: NameReason::Disk, name: "" }, "42 07 00"),
+        (ToClient::NameRefused { reason: NameReason::Closed, name: "" }, "42 08 00"),
+        (ToClient::NameRefused { reason: NameReason::Kept, name: "TOM" }, "42 09 03 544f4d"),
+        (ToClient::NameRefused { reason: NameReason::Removed, name: "" }, "42 0a 00"),
         (
             ToClient::Receipt(receipt),
             "43 04 4a41434b 0123456789abcdef 0000000000000007 0000000000000006 0000000000000000 \
@@ -124,6 +135,7 @@ fn every_reason_has_the_number_and_the_word_it_always_had() {
         (Reason::Blocked, 5, "blocked"),
         (Reason::Behind, 6, "behind"),
         (Reason::Expired, 7, "expired"),
+        (Reason::Taken, 8, "taken"),
     ];
     for (reason, code, word) in reasons {
         let nearest = Nearest::default();

@@ -13,7 +13,8 @@ use crate::ui::line::{Do, LineMode, Resolved, Settings};
 use crate::ui::terminal::{Screen, Written, width, write_err};
 use crate::ui::{Color, Paint, Typed, line};
 
-use super::desk::{Ask, Desk, Mail, News, first_request};
+use super::contacts::set_blocked;
+use super::desk::{Ask, Desk, Mail, News, Part};
 use super::listen::follow;
 use super::{Failure, Outcome, Setup, Status, say};
 
@@ -33,8 +34,9 @@ pub fn chat(setup: &Setup, contact: Option<&str>, color: Color) -> Outcome {
     };
     let target = contact.map(|text| line::Book::resolve(&book, text)).transpose()?;
     let relays = setup.relays(&book)?;
-    let mut desk = Desk::open(setup, name.clone())?;
+    let mut desk = Desk::open(setup, name.clone(), Part::Shows)?;
     let _watcher = desk.watch(setup, location);
+    desk.command(Command::Screen(setup.screens(&book)));
     let outcome = converse(setup, &mut desk, Begin { me: &name, book, relays, target, color });
     desk.leave();
     outcome
@@ -73,7 +75,7 @@ fn ask_name(setup: &Setup) -> Result<Name, Failure> {
 pub(super) fn converse(setup: &Setup, desk: &mut Desk, begin: Begin<'_>) -> Outcome {
     let Begin { me, book, relays, target, color } = begin;
     let settings = Settings {
-        first_request: first_request(),
+        first_request: desk.first_request(),
         strings: setup.strings.clone(),
         me: me.to_string(),
         carriers: setup.carriers,
@@ -112,9 +114,6 @@ struct Talk<'a> {
 impl Talk<'_> {
     fn run(&mut self, desk: &mut Desk) -> Outcome {
         let mut news = News::default();
-        if !self.catch_up(desk)? {
-            return Ok(Status::Done);
-        }
         desk.command(Command::Relays(self.relays.clone()));
         self.ask();
         loop {
@@ -128,24 +127,6 @@ impl Talk<'_> {
             if !self.take(desk, &mut news, now)? {
                 return Ok(Status::Done);
             }
-        }
-    }
-
-    /// Shows what earlier runs stored and nobody was shown; `false` if nobody reads the output any more.
-    fn catch_up(&mut self, desk: &mut Desk) -> Result<bool, Failure> {
-        loop {
-            let page = desk.next_unshown()?;
-            if page.is_empty() {
-                return Ok(true);
-            }
-            let now = desk.now();
-            for letter in page {
-                if !self.show(desk, &Event::Letter(letter), now)? {
-                    return Ok(false);
-                }
-            }
-            // What was marked as shown goes to the store before the next page is read.
-            desk.turn(Some(now.tick), &mut News::default());
         }
     }
 
@@ -172,7 +153,7 @@ impl Talk<'_> {
                 return Err(failure);
             }
             match ask {
-                Ask::End | Ask::Broken(_) => {}
+                Ask::Printed(_) | Ask::End | Ask::Broken(_) | Ask::Failed(_) => {}
                 Ask::Trouble(phrase) => say(&self.setup.strings, &phrase),
                 Ask::Typed(typed) => {
                     typed_one = typed != Typed::EndOfInput;
@@ -208,6 +189,7 @@ impl Talk<'_> {
                     desk.command(Command::Send { request, relay, to, text });
                 }
                 Do::Carriers(carriers) => desk.command(Command::Carriers(carriers)),
+                Do::Block { who, blocked } => self.block(desk, &who, blocked),
                 Do::Quit { status } => {
                     let status = match status {
                         0 => Status::Done,
@@ -219,6 +201,20 @@ impl Talk<'_> {
             }
         }
         Ok(written == Written::Yes)
+    }
+
+    /// Blocks somebody, or takes their letters again: the address book says whom, so that every program of the user knows.
+    fn block(&mut self, desk: &mut Desk, who: &Resolved, blocked: bool) {
+        let location = self.setup.location();
+        let changed = set_blocked(&location, self.line.book_mut(), who, blocked);
+        match changed.and_then(|phrase| Ok((phrase, location.load()?))) {
+            Ok((phrase, book)) => {
+                desk.command(Command::Screen(self.setup.screens(&book)));
+                *self.line.book_mut() = book;
+                say(&self.setup.strings, &phrase);
+            }
+            Err(phrase) => say(&self.setup.strings, &phrase),
+        }
     }
 
     /// A relay named with a contact that is not in the book is spoken to as well, until the end.

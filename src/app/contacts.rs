@@ -1,7 +1,8 @@
 //! `queqiao contacts`: the address book from the command line.
 
 use crate::base::{HostPort, HostPortError, Name, NameError, Phrase, PublicKey, harmless_line};
-use crate::contacts::{Book, Contact};
+use crate::contacts::{Book, Contact, Location};
+use crate::ui::Resolved;
 
 use super::{Failure, Outcome, Setup, Status, print, say};
 
@@ -33,6 +34,8 @@ pub enum ContactsAction {
     Add(NewContact),
     /// Remove one.
     Remove(String),
+    /// Take no letters from this one, or take them again.
+    Block(String, bool),
     /// Say whether it is free of mistakes.
     Check,
 }
@@ -64,11 +67,44 @@ pub fn contacts(setup: &Setup, action: &ContactsAction) -> Outcome {
             location.add(&contact)?;
             changed("contact-added", contact.label.as_str())
         }
+        ContactsAction::Block(name, blocked) => {
+            let book = location.load()?;
+            let who = book.resolve(name)?;
+            let who = Resolved { label: who.label, relay: who.relay, member: who.member };
+            say(&setup.strings, &set_blocked(&location, &book, &who, *blocked)?);
+            Ok(Status::Done)
+        }
         ContactsAction::Remove(name) => {
             location.remove(name)?;
             changed("contact-removed", name)
         }
     }
+}
+
+/// Writes into the book that somebody's letters are not wanted, or are again; who is not in it yet is added. What was
+/// done is in the phrase.
+///
+/// Errors: those of editing the book.
+pub(super) fn set_blocked(
+    location: &Location,
+    book: &Book,
+    who: &Resolved,
+    blocked: bool,
+) -> Result<Phrase, Phrase> {
+    let name = match book.contact_of(&who.relay, &who.member) {
+        Some(contact) => {
+            location.set_blocked(contact.label.as_str(), blocked)?;
+            contact.label.to_string()
+        }
+        None if blocked => {
+            let new = Contact { blocked, ..Contact::new(who.member.clone(), who.relay.clone()) };
+            location.add(&new)?;
+            new.label.to_string()
+        }
+        None => return Err(book.unknown(&who.label)),
+    };
+    let phrase = if blocked { Phrase::new("contact-blocked") } else { Phrase::new("contact-unblocked") };
+    Ok(phrase.with("name", name).with("file", location.file()))
 }
 
 /// One contact a line, in columns: label, relay, and what else there is to say.
@@ -88,6 +124,9 @@ fn list(book: &Book) -> Outcome {
             if let Some(value) = value {
                 line += &format!("  {word}={}", harmless_line(value));
             }
+        }
+        if contact.blocked {
+            line += "  blocked";
         }
         print(&line)?;
     }

@@ -1,19 +1,27 @@
 //! `queqiao listen`: letters as they come, one a line.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use crate::base::{Now, Phrase};
+use crate::base::{Name, Now, Phrase};
 use crate::client::{Command, Event, Incoming, RelaySpec};
 use crate::contacts::Book;
 use crate::ui::clock::Clock;
 use crate::ui::terminal::Written;
 use crate::ui::{json, notice, plain};
 
-use super::desk::{Ask, Desk, News};
+use super::desk::{Ask, Desk, News, Part};
+use super::printer::Printer;
 use super::send::{end_of, give_back};
-use super::{Failure, Outcome, Setup, Status, print, say};
+use super::{Failure, Outcome, Setup, Status, say};
+
+/// At the end, lines being printed are waited for this long: printing takes microseconds, unless nobody reads.
+const FINISH_WITHIN: Duration = Duration::from_millis(300);
+
+/// Strangers remembered as told from a contact; above it all are forgotten, and told once more.
+const WARNED_MAX: usize = 256;
 
 /// What `listen` is told on its command line.
 #[derive(Clone, Copy, Debug)]
@@ -38,18 +46,26 @@ pub fn listen(setup: &Setup, options: &ListenOptions) -> Outcome {
         return Err(Phrase::new("book-no-relays").with("file", location.file()).into());
     }
     let relays = setup.relays(&book)?;
-    let mut desk = Desk::open(setup, name.clone())?;
+    let mut desk = Desk::open(setup, name.clone(), Part::Shows)?;
     let _watcher = desk.watch(setup, location);
+    desk.command(Command::Screen(setup.screens(&book)));
     let clock = Clock::new(TimeZone::system());
-    let mut listening = Listening { setup, options, me: name.to_string(), book, clock, heard: 0, stopped: 0 };
-    let outcome = match listening.catch_up(&mut desk) {
-        Ok(Written::Yes) => {
-            desk.command(Command::Relays(relays));
-            listening.run(&mut desk)
-        }
-        Ok(Written::Closed) => Ok(Status::Done),
-        Err(failure) => Err(failure),
+    let printer = Printer::open(desk.inlet())?;
+    let mut listening = Listening {
+        setup,
+        options,
+        me: name.to_string(),
+        book,
+        clock,
+        printer,
+        held: false,
+        heard: 0,
+        stopped: 0,
+        warned: BTreeSet::new(),
     };
+    desk.command(Command::Relays(relays));
+    let outcome = listening.run(&mut desk);
+    listening.finish(&mut desk);
     desk.leave();
     outcome
 }
@@ -60,44 +76,31 @@ struct Listening<'a> {
     me: String,
     book: Book,
     clock: Clock,
+    printer: Printer,
+    /// Letters wait on disk: too many lines wait for who reads them.
+    held: bool,
+    /// Letters printed.
     heard: u64,
     /// Relays that will not have us.
     stopped: usize,
+    /// Strangers who were told from a contact already.
+    warned: BTreeSet<Name>,
 }
 
 impl Listening<'_> {
-    /// Shows what earlier runs stored and nobody was shown.
-    fn catch_up(&mut self, desk: &mut Desk) -> Result<Written, Failure> {
-        while self.options.count != Some(self.heard) {
-            let page = desk.next_unshown()?;
-            if page.is_empty() {
-                break;
-            }
-            let now = desk.now();
-            for letter in page {
-                if self.options.count != Some(self.heard) && self.show(desk, &letter, now)? == Written::Closed
-                {
-                    return Ok(Written::Closed);
-                }
-            }
-            // What was marked as shown goes to the store before the next page is read.
-            desk.turn(Some(now.tick), &mut News::default());
-        }
-        Ok(Written::Yes)
-    }
-
     fn run(&mut self, desk: &mut Desk) -> Outcome {
         let (mut news, end) = (News::default(), end_of(desk.now().tick, self.options.time));
         while self.options.count != Some(self.heard) {
             let now = desk.turn(end, &mut news);
             for event in news.events.drain(..) {
-                if self.handle(desk, &event, now)? == Written::Closed {
+                self.handle(event, now)?;
+            }
+            for ask in news.asks.drain(..) {
+                if self.answer(desk, ask)? == Written::Closed {
                     return Ok(Status::Done);
                 }
             }
-            for ask in news.asks.drain(..) {
-                self.answer(desk, ask)?;
-            }
+            self.hold(desk);
             if end.is_some_and(|end| now.tick >= end) && self.options.count != Some(self.heard) {
                 return self.end_of_time();
             }
@@ -112,71 +115,124 @@ impl Listening<'_> {
         }
     }
 
-    fn handle(&mut self, desk: &mut Desk, event: &Event, now: Now) -> Result<Written, Failure> {
+    fn handle(&mut self, event: Event, now: Now) -> Result<(), Failure> {
         match event {
             // One more than was asked for waits for the next who shows letters.
-            Event::Letter(_) if self.options.count == Some(self.heard) => {}
-            Event::Letter(letter) => return self.show(desk, letter, now),
+            Event::Letter(_) if self.options.count == Some(self.heard + self.printer.waiting()) => {}
+            Event::Letter(letter) => self.print(letter, now),
             Event::Refused { to, reason, may_have_arrived, nearest, text, .. } => {
-                let phrases = notice::letter_refused(*reason, to.as_str(), *may_have_arrived, nearest);
+                let phrases = notice::letter_refused(reason, to.as_str(), may_have_arrived, &nearest);
                 phrases.iter().for_each(|phrase| say(&self.setup.strings, phrase));
-                give_back(&self.setup.strings, text);
+                give_back(&self.setup.strings, &text);
             }
             Event::NameRefused { .. } | Event::Replaced { .. } => {
                 self.stopped += 1;
-                let phrase = notice::of_event(event, &self.me).expect("both have something to say");
+                let phrase = notice::of_event(&event, &self.me).expect("both have something to say");
                 if self.stopped >= self.book.relays().len() {
                     return Err(phrase.into());
                 }
                 say(&self.setup.strings, &phrase);
             }
-            _ => {
-                if let Some(phrase) = notice::of_event(event, &self.me) {
+            event => {
+                if let Some(phrase) = notice::of_event(&event, &self.me) {
                     let time = self.clock.show(now.wall, now.wall);
-                    let phrase = notice::timed(&self.setup.strings, phrase, event, &time);
+                    let phrase = notice::timed(&self.setup.strings, phrase, &event, &time);
                     say(&self.setup.strings, &phrase);
                 }
             }
         }
-        Ok(Written::Yes)
+        Ok(())
     }
 
-    /// Prints a letter, then marks it as shown: a kill between the two prints it again.
-    fn show(&mut self, desk: &mut Desk, letter: &Incoming, now: Now) -> Result<Written, Failure> {
-        let written = self.print(letter, now)?;
+    /// Gives a letter to the printer; it is marked as shown once it is printed: a kill between the two prints it again.
+    fn print(&mut self, letter: Incoming, now: Now) {
+        if letter.missing > 0 {
+            say(&self.setup.strings, &Phrase::new("chat-missing").with("count", letter.missing));
+        }
+        let line = if self.options.json {
+            json::letter(&letter, &of_book(&self.book, &letter))
+        } else {
+            self.warn_of(&letter);
+            let who = self.book.contact_of(&letter.relay, &letter.from).map_or(&letter.from, |c| &c.label);
+            plain::letter(&letter, who.as_str(), &self.clock, now.wall)
+        };
+        self.printer.put(letter, line);
+    }
+
+    fn hold(&mut self, desk: &mut Desk) {
+        let hold = if self.held { self.printer.waiting() > 0 } else { self.printer.is_full() };
+        if std::mem::replace(&mut self.held, hold) != hold {
+            desk.hold_letters(hold);
+        }
+    }
+
+    /// What is being printed at the end is given a moment, and marked.
+    fn finish(&mut self, desk: &mut Desk) {
+        let (mut news, end) = (News::default(), desk.now().tick + FINISH_WITHIN);
+        desk.hold_letters(true);
+        while self.printer.waiting() > 0 && desk.turn(Some(end), &mut news).tick < end {
+            for ask in news.asks.drain(..) {
+                if let Ask::Printed(printed) = ask
+                    && self.printed(desk, printed).ok() != Some(Written::Yes)
+                {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn printed(
+        &mut self,
+        desk: &mut Desk,
+        printed: Result<Written, Option<Phrase>>,
+    ) -> Result<Written, Failure> {
+        let letter = self.printer.printed();
+        let written = printed.map_err(|phrase| Failure { status: Status::Failed, phrase })?;
         if written == Written::Yes {
             self.heard += 1;
-            desk.shown(letter, true);
+            desk.shown(&letter, true);
         }
         Ok(written)
     }
 
-    fn print(&self, letter: &Incoming, now: Now) -> Result<Written, Failure> {
-        if letter.missing > 0 {
-            say(&self.setup.strings, &Phrase::new("chat-missing").with("count", letter.missing));
+    /// Says once that a stranger is not the contact whose name theirs looks like.
+    fn warn_of(&mut self, letter: &Incoming) {
+        let Some(contact) = of_book(&self.book, letter).looks_like else { return };
+        if self.warned.len() >= WARNED_MAX {
+            self.warned.clear();
         }
-        if self.options.json {
-            return print(&json::letter(letter));
+        if self.warned.insert(letter.from.clone()) {
+            let phrase = Phrase::new("chat-looks-like").with("who", &letter.from);
+            say(&self.setup.strings, &phrase.with("relay", &letter.relay).with("contact", contact));
         }
-        let who = self.book.contact_of(&letter.relay, &letter.from).map_or(&letter.from, |c| &c.label);
-        print(&plain::letter(letter, who.as_str(), &self.clock, now.wall))
     }
 
-    fn answer(&mut self, desk: &mut Desk, ask: Ask) -> Result<(), Failure> {
+    fn answer(&mut self, desk: &mut Desk, ask: Ask) -> Result<Written, Failure> {
         if let Some(failure) = ask.end() {
             return Err(failure);
         }
         match ask {
+            Ask::Printed(printed) => return self.printed(desk, printed),
             Ask::Trouble(phrase) => say(&self.setup.strings, &phrase),
-            Ask::Typed(_) | Ask::End | Ask::Broken(_) => {}
+            Ask::Typed(_) | Ask::End | Ask::Broken(_) | Ask::Failed(_) => {}
             Ask::Book(read) => {
                 if let Some((book, _)) = follow(self.setup, desk, *read, &[]) {
                     self.book = book;
                 }
             }
         }
-        Ok(())
+        Ok(Written::Yes)
     }
+}
+
+/// Who wrote a letter, as far as the address book knows.
+fn of_book(book: &Book, letter: &Incoming) -> json::Sender {
+    let contact = book.contact_of(&letter.relay, &letter.from).map(|contact| contact.label.to_string());
+    let looks_like = match contact {
+        None => book.looks_like(&letter.from).map(|contact| contact.label.to_string()),
+        Some(_) => None,
+    };
+    json::Sender { contact, looks_like }
 }
 
 /// Follows an edit of the address book, or says why the old one stays. The relays `beyond` the book are kept. Answers with
@@ -191,6 +247,7 @@ pub(super) fn follow(
     match followed {
         Ok((mut relays, book)) => {
             relays.extend_from_slice(beyond);
+            desk.command(Command::Screen(setup.screens(&book)));
             desk.command(Command::Relays(relays.clone()));
             say(&setup.strings, &Phrase::new("book-reloaded").with("file", setup.location().file()));
             Some((book, relays))

@@ -1,14 +1,15 @@
 //! Floor 7: cores, store, net and faces joined into processes: the relay, and what a member does.
 //!
 //! Everything here runs on one thread, the loop's: it waits, turns the core, carries out what came of it, and hands
-//! events to a face. Other threads (store, keyboard, address-book watcher, resolver) speak to it through an inlet.
+//! events to a face. Other threads (store, keyboard, printer, address-book watcher, resolver, lines to other processes)
+//! speak to it through an inlet.
 //!
 //! It must not know: how arguments are written, byte layouts.
 //! Invariant: standard output carries results only; everything else is a [`Phrase`] said on standard error.
 //!
-//! Files: `server` (one running relay) and on it `relay`; `desk` (one running client) and on it `send`, `listen`, `chat`, `ping`;
-//! `history`; `setup` (address book, name,
-//! folders); `contacts`, `trust`; `demo` and `bench`; `outcome`.
+//! Files: `server` (one running relay) and on it `relay`; `desk` (one running client: its own, or another process's of the
+//! same member) and on it `send`, `listen` (with `printer`), `chat`, `ping`; `members` and `operators` (who may use a
+//! relay); `history`; `setup` (address book, name, folders); `contacts`, `trust`; `demo` and `bench`; `outcome`.
 
 mod bench;
 mod chat;
@@ -17,8 +18,11 @@ mod demo;
 mod desk;
 mod history;
 mod listen;
+mod members;
+mod operators;
 mod outcome;
 mod ping;
+mod printer;
 mod relay;
 mod send;
 mod server;
@@ -31,6 +35,7 @@ pub use contacts::{ContactsAction, NewContact, contacts};
 pub use demo::demo;
 pub use history::{HistoryOptions, history};
 pub use listen::{ListenOptions, listen};
+pub use members::{MembersAction, members};
 pub use outcome::{Failure, Outcome, Status};
 pub use ping::{PingOptions, ping};
 pub use relay::{GuestOptions, MailLimits, RelayOptions, relay};

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use crate::base::{HostPort, Name, Phrase};
 use crate::net::{self, NetConfig, Signal};
-use crate::relay::{Command, GuestEncoding, GuestRules, GuestTexts, Limits};
+use crate::relay::{Command, Event, GuestEncoding, GuestRules, GuestTexts, Limits};
 use crate::store::{RelayStore, default_data_dir};
 use crate::ui::Strings;
 
+use super::operators::Operators;
 use super::server::{RelayServer, ServerNews, Serving};
 use super::{Failure, Outcome, Status, print, say};
 
@@ -26,6 +27,8 @@ pub struct RelayOptions {
     pub limits_off: bool,
     /// Guests who speak plain text, if they are served.
     pub guests: Option<GuestOptions>,
+    /// Names are registered by invitation only.
+    pub closed: bool,
     /// What a mailbox holds; announced to clients, and never lifted.
     pub mail: MailLimits,
 }
@@ -58,6 +61,8 @@ pub struct MailLimits {
     pub pair_letters: usize,
     /// Bytes of bodies of one sender for one member.
     pub pair_bytes: usize,
+    /// Bytes of all letters for all members, as [`Limits::all_bytes`].
+    pub all_bytes: usize,
 }
 
 /// Runs a relay until it is told to end.
@@ -84,8 +89,15 @@ pub fn relay(options: &RelayOptions, strings: &Strings) -> Outcome {
     }
     let serving = Serving { limits: limits(options), guests };
     let server = RelayServer::open(config, store, state, serving)?;
+    // Without them the relay serves its members all the same.
+    let operators = Operators::start(&dir, server.inlet()).map_err(|why| say(strings, &why)).ok();
     announce(&server, options, strings)?;
     let tell = |news| match news {
+        ServerNews::Event(Event::Answered { id, outcome }) => {
+            if let Some(operators) = &operators {
+                operators.answer(id, outcome);
+            }
+        }
         ServerNews::Event(event) => log::debug!("{event:?}"),
         ServerNews::Trouble(phrase) => say(strings, &phrase),
     };
@@ -122,6 +134,8 @@ fn limits(options: &RelayOptions) -> Limits {
         queue_bytes: mail.mailbox_bytes,
         pair_letters: mail.pair_letters,
         pair_bytes: mail.pair_bytes,
+        all_bytes: mail.all_bytes,
+        closed: options.closed,
         ..Limits::default()
     }
 }

@@ -1,4 +1,7 @@
 //! `queqiao send`: one letter, or one for each line, and what became of each.
+//!
+//! A letter that comes in meanwhile is stored, and waits for the next command that shows letters; so does an answer that
+//! was not asked for with `--reply`, of `echo` too.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -12,11 +15,14 @@ use crate::ui::{Strings, Typed, notice, plain};
 use crate::wire::limits::LETTER_TEXT_MAX;
 use crate::wire::message::Reason;
 
-use super::desk::{Ask, Desk, Mail, News, first_request};
+use super::desk::{Ask, Desk, Mail, News, Part};
 use super::{Failure, Outcome, Setup, Status, print, say};
 
 /// Lines read ahead of the letters that have come to their end.
 const LINES_AHEAD: usize = 512;
+
+/// The relay's clock and ours differ by no more than this, or no letter passes for an answer.
+const CLOCKS_APART_MAX: Duration = Duration::from_secs(60);
 
 /// Where the text of the letters comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,9 +67,11 @@ pub fn send(setup: &Setup, options: &SendOptions) -> Outcome {
         check(text)?;
     }
     let relay = setup.relay_of(&target)?;
-    let mut desk = Desk::open(setup, name.clone())?;
+    let part = if options.reply.is_some() { Part::Asks } else { Part::Sends };
+    let mut desk = Desk::open(setup, name.clone(), part)?;
+    desk.command(Command::Screen(setup.screens(&book)));
     desk.command(Command::Relays(vec![relay]));
-    let mut sending = Sending::new(setup, options, target, name.to_string());
+    let mut sending = Sending::new(setup, options, target, name.to_string(), desk.first_request());
     let outcome = sending.run(&mut desk, text);
     desk.leave();
     outcome
@@ -118,14 +126,20 @@ struct Sending<'a> {
 }
 
 impl<'a> Sending<'a> {
-    fn new(setup: &'a Setup, options: &'a SendOptions, target: Target, me: String) -> Sending<'a> {
+    fn new(
+        setup: &'a Setup,
+        options: &'a SendOptions,
+        target: Target,
+        me: String,
+        requests: u64,
+    ) -> Sending<'a> {
         Sending {
             setup,
             options,
             target,
             me,
             waiting: BTreeMap::new(),
-            requests: first_request(),
+            requests,
             given: 0,
             given_at: None,
             accepted_any: false,
@@ -187,7 +201,7 @@ impl<'a> Sending<'a> {
             }
             match ask {
                 Ask::Trouble(phrase) => say(&self.setup.strings, &phrase),
-                Ask::Book(_) | Ask::End | Ask::Broken(_) => {}
+                Ask::Book(_) | Ask::Printed(_) | Ask::End | Ask::Broken(_) | Ask::Failed(_) => {}
                 Ask::Typed(typed) => asked += usize::from(!self.take_line(desk, typed)),
             }
         }
@@ -294,11 +308,15 @@ impl<'a> Sending<'a> {
         }
     }
 
-    /// The first letter of the contact is its answer, unless it was written before ours was there. Every other is
-    /// stored and waits for the next who shows letters.
+    /// The first letter of the contact is its answer, unless it was written before ours was there: it came before ours was
+    /// accepted, or was taken by the relay, by its clock, before ours was given; then it waited in our mailbox. Every
+    /// other is stored and waits for the next who shows letters.
     fn handle_letter(&mut self, letter: Incoming) {
         let from_contact = letter.relay == self.target.relay && letter.from == self.target.member;
-        let later = self.accepted_any || self.given_at.is_some_and(|given_at| letter.at >= given_at);
+        let apart = u64::try_from(CLOCKS_APART_MAX.as_millis()).expect("it is a minute");
+        let since =
+            |given_at: Wall| if self.accepted_any { given_at.0.saturating_sub(apart) } else { given_at.0 };
+        let later = self.given_at.is_some_and(|given_at| letter.at.0 >= since(given_at));
         if from_contact && later && self.options.reply.is_some() && self.reply.is_none() {
             self.reply = Some(letter);
         }

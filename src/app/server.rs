@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, channel};
 
-use crate::base::{Effect, Outputs, Phrase, PublicKey, Tick, Ticket, turn};
+use crate::base::{Core, Effect, Outputs, Phrase, PublicKey, Tick, Ticket, turn};
 use crate::net::{self, Inlet, Net, NetConfig};
 use crate::relay::{Command, Config, Event, GuestRules, Limits, Record, Relay, Stats};
 use crate::store::{Backend, Done, RelayState, Worker};
@@ -71,14 +71,15 @@ impl RelayServer {
             private_key: state.private_key,
             access_secret: [0; 32],
             members: state.members,
+            roll: state.roll,
             mail: state.mail,
             limits,
             guests,
             seed: net::seed(),
         });
         let (worker, trouble) = start_store(backend, net.inlet())?;
-        let (out, refused) = (Outputs::default(), Vec::new());
-        Ok(RelayServer { core, net, worker, trouble, out, deadline: None, refused, stopped: false })
+        let (out, refused, deadline) = (Outputs::default(), Vec::new(), core.next_deadline());
+        Ok(RelayServer { core, net, worker, trouble, out, deadline, refused, stopped: false })
     }
 
     /// Where UDP is bound.

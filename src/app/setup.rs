@@ -3,13 +3,16 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use data_encoding::BASE32_NOPAD;
+
 use crate::base::{HostPort, Name, Phrase};
-use crate::client::{Carriers, RelaySpec};
+use crate::client::{Carriers, RelaySpec, Screen, Screens};
 use crate::contacts::{Book, Location, Target, locate};
 use crate::store::{Pins, default_data_dir};
 use crate::ui::Strings;
 
 use super::Failure;
+use super::members::SECRET_LEN;
 
 /// The flags that all commands of a member share.
 #[derive(Clone)]
@@ -22,6 +25,10 @@ pub struct Setup {
     pub data: Option<PathBuf>,
     /// `--tcp`, `--udp`.
     pub carriers: Carriers,
+    /// `--invite`: the code of an invitation.
+    pub invite: Option<String>,
+    /// `--contacts-only`: letters of those who are not in the book are refused.
+    pub contacts_only: bool,
     /// The language.
     pub strings: Arc<Strings>,
 }
@@ -62,6 +69,30 @@ impl Setup {
     /// A usage failure if there is no name.
     pub fn name_needed(&self, book: &Book) -> Result<Name, Failure> {
         self.name(book)?.ok_or_else(|| Failure::usage(Phrase::new("name-not-given")))
+    }
+
+    /// The secret of the invitation that was given, if one was.
+    ///
+    /// # Errors
+    /// A usage failure if it is no such code.
+    pub fn invitation(&self) -> Result<Option<Vec<u8>>, Failure> {
+        let Some(code) = self.invite.as_ref().filter(|code| !code.is_empty()) else { return Ok(None) };
+        let secret = BASE32_NOPAD.decode(code.trim().to_uppercase().as_bytes()).ok();
+        let secret = secret.filter(|secret| secret.len() == SECRET_LEN);
+        secret.map(Some).ok_or_else(|| Failure::usage(Phrase::new("invite-bad")))
+    }
+
+    /// Whose letters are refused, as the book and the command line say.
+    pub fn screens(&self, book: &Book) -> Screens {
+        let relays = book.relays().into_iter().map(|relay| {
+            let here = || book.contacts.iter().filter(|contact| contact.relay == relay.address);
+            let blocked = here().filter(|contact| contact.blocked).map(|contact| contact.member.clone());
+            let only = self.contacts_only.then(|| here().map(|contact| contact.member.clone()).collect());
+            (relay.address.clone(), Screen { blocked: blocked.collect(), only })
+        });
+        let relays = relays.collect();
+        let others = self.contacts_only.then(|| Screen { blocked: Vec::new(), only: Some(Vec::new()) });
+        Screens { relays, others }
     }
 
     /// The keys this machine has pinned.

@@ -6,7 +6,7 @@ use crate::base::{HostPort, Phrase, PublicKey};
 use crate::client::{Command, Event, RelaySpec};
 use crate::ui::notice;
 
-use super::desk::{Ask, Desk, News};
+use super::desk::{Ask, Desk, News, tell_pins_changed};
 use super::{Failure, Outcome, Setup, Status, print, say};
 
 /// A relay has this long to show and prove its key.
@@ -34,6 +34,7 @@ pub fn trust(setup: &Setup, relay: Option<&str>, fingerprint: Option<&str>) -> O
         }
     };
     setup.pins()?.set(&spec.addr, key)?;
+    tell_pins_changed(&setup.data_dir()?);
     print(&format!("trusted {} {}", spec.addr, key.fingerprint()))?;
     Ok(Status::Done)
 }

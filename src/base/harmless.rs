@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_terminal_would_obey_is_shown() {
+    fn row_47_what_a_terminal_would_obey_is_shown() {
         let table = [
             ("\x1b[2J", "\\u{1b}[2J"),
             ("\x1b]52;c;eA==\x07", "\\u{1b}]52;c;eA==\\u{7}"),
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tower_of_marks_is_cut() {
+    fn row_46_a_tower_of_marks_is_cut() {
         assert_eq!(
             harmless(&format!("a{}b", "\u{301}".repeat(30_000))),
             format!("a{}b", "\u{301}".repeat(8))

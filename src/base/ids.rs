@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use blake2::{Blake2s256, Digest};
 use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD, HEXLOWER};
+use serde::{Deserialize, Serialize};
+
+use super::HostPort;
 
 /// An X25519 public key: who a member or a relay is. Shown whole as 43 characters of unpadded URL-safe base 64.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,12 +57,24 @@ impl FromStr for PublicKey {
 }
 
 /// A random number made with the outbox a letter was written into; it tells two outboxes of one sender apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct OutboxId(pub u64);
+
+impl OutboxId {
+    /// What the part of this outbox that goes through `relay` is called: letters are numbered for each relay and
+    /// recipient, and a relay that is known by two addresses must not take two letters for one. By FNV-1a (64 bits)
+    /// over the relay's address; a change of it would rename letters on their way.
+    #[must_use]
+    pub fn through(self, relay: &HostPort) -> OutboxId {
+        let fnv = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        let hash = relay.to_string().bytes().fold(0xcbf2_9ce4_8422_2325, fnv);
+        OutboxId(self.0 ^ hash)
+    }
+}
 
 /// What a letter is called between one sender and one recipient: the outbox, and a number that counts up from 1
 /// for each recipient and is never used again. Shown as `0123456789abcdef-1`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LetterId {
     /// The outbox it was written into.
     pub outbox: OutboxId,
@@ -84,6 +99,15 @@ mod tests {
         assert_eq!(key.to_string().parse(), Ok(key));
         assert_eq!("AAAA".parse::<PublicKey>(), Err(KeyError));
         assert_eq!("!".repeat(43).parse::<PublicKey>(), Err(KeyError));
+    }
+
+    #[test]
+    fn an_outbox_has_a_name_of_its_own_at_each_relay() {
+        let at = |relay: &str| OutboxId(7).through(&relay.parse().unwrap());
+        assert_eq!(at("127.0.0.1:8081"), at("127.0.0.1:8081"));
+        assert_ne!(at("127.0.0.1:8081"), at("[::1]:8081"));
+        assert_ne!(at("127.0.0.1:8081"), at("127.0.0.1:8082"));
+        assert_ne!(at("127.0.0.1:8081"), OutboxId(8).through(&"127.0.0.1:8081".parse().unwrap()));
     }
 
     #[test]

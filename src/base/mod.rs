@@ -7,6 +7,7 @@
 //! It must not know: any byte layout, any protocol, any operating system.
 //! Invariant: everything here is a plain value; nothing reads a clock, a file or the system's randomness.
 
+mod as_text;
 mod harmless;
 mod ids;
 mod name;

@@ -3,6 +3,8 @@
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// A moment on a monotonic clock, in microseconds since an arbitrary origin of the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tick(u64);
@@ -42,7 +44,7 @@ impl Sub<Duration> for Tick {
 }
 
 /// A moment on the wall clock, in milliseconds since the Unix epoch. For people and ids; never for timers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Wall(pub u64);
 
 /// The time of one turn: both clocks, read once.

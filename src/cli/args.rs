@@ -8,7 +8,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::app::{
     BENCH_SIZE_MIN, BenchOptions, ContactsAction, Failure, GuestOptions, HistoryOptions, ListenOptions,
-    MailLimits, NewContact, RelayOptions, SendOptions, TextSource,
+    MailLimits, MembersAction, NewContact, RelayOptions, SendOptions, TextSource,
 };
 use crate::base::{Name, NameError, Phrase};
 use crate::client::{Carriers, Progress};
@@ -38,6 +38,7 @@ pub(super) enum Sub {
     Ping(PingArgs),
     Bench(BenchArgs),
     Contacts(ContactsArgs),
+    Members(MembersArgs),
     Trust(TrustArgs),
 }
 
@@ -54,6 +55,8 @@ pub(super) struct Common {
     tcp: bool,
     #[arg(long, global = true)]
     udp: bool,
+    #[arg(long, value_name = "CODE", env = "QUEQIAO_INVITE", hide_env_values = true, global = true)]
+    pub(super) invite: Option<String>,
 }
 
 impl Common {
@@ -91,6 +94,8 @@ pub(super) struct RelayArgs {
     data: Option<PathBuf>,
     #[arg(long, value_name = "on|off", default_value = "on")]
     limits: Switch,
+    #[arg(long, env = "QUEQIAO_CLOSED")]
+    closed: bool,
     #[arg(long, value_name = "TIME", default_value = "30d", value_parser = span, env = "QUEQIAO_KEEP")]
     keep: Duration,
     #[arg(long, value_name = "N", default_value = "10000", env = "QUEQIAO_MAILBOX_LETTERS")]
@@ -101,6 +106,8 @@ pub(super) struct RelayArgs {
     pair_letters: u32,
     #[arg(long, value_name = "SIZE", default_value = "8M", value_parser = size, env = "QUEQIAO_PAIR_BYTES")]
     pair_bytes: usize,
+    #[arg(long, value_name = "SIZE", default_value = "4G", value_parser = size, env = "QUEQIAO_ALL_MAILBOXES_BYTES")]
+    all_mailboxes_bytes: usize,
     #[arg(long, value_name = "NAME", env = "QUEQIAO_GUESTS")]
     guests: Option<String>,
     #[arg(long, value_name = "auto|utf-8|gbk", default_value = "auto", requires = "guests")]
@@ -145,9 +152,18 @@ impl RelayArgs {
             mailbox_bytes: self.mailbox_bytes,
             pair_letters: self.pair_letters.min(self.mailbox_letters) as usize,
             pair_bytes: self.pair_bytes.min(self.mailbox_bytes),
+            all_bytes: self.all_mailboxes_bytes,
         };
         let guests = self.guests.as_ref().map(|to| self.guest_options(to)).transpose()?;
-        Ok(RelayOptions { bind, tcp, data, limits_off: self.limits == Switch::Off, guests, mail })
+        Ok(RelayOptions {
+            bind,
+            tcp,
+            data,
+            limits_off: self.limits == Switch::Off,
+            closed: self.closed,
+            guests,
+            mail,
+        })
     }
 
     fn guest_options(&self, to: &str) -> Result<GuestOptions, Failure> {
@@ -188,6 +204,8 @@ pub(super) struct ChatArgs {
     /// Line mode; until there is a full screen it is what `chat` does anyway.
     #[arg(long)]
     line: bool,
+    #[arg(long, env = "QUEQIAO_CONTACTS_ONLY")]
+    pub(super) contacts_only: bool,
     #[arg(long, value_name = "auto|always|never", default_value = "auto", env = "QUEQIAO_COLOR")]
     pub(super) color: ColorChoice,
 }
@@ -245,6 +263,8 @@ pub(super) struct ListenArgs {
     count: Option<u64>,
     #[arg(long = "for", value_name = "TIME", value_parser = span)]
     time: Option<Duration>,
+    #[arg(long, env = "QUEQIAO_CONTACTS_ONLY")]
+    pub(super) contacts_only: bool,
 }
 
 impl ListenArgs {
@@ -329,6 +349,14 @@ pub(super) enum ContactsSub {
         #[arg(value_name = "NAME")]
         name: String,
     },
+    Block {
+        #[arg(value_name = "CONTACT")]
+        name: String,
+    },
+    Unblock {
+        #[arg(value_name = "CONTACT")]
+        name: String,
+    },
     Check,
 }
 
@@ -356,9 +384,47 @@ impl From<ContactsSub> for ContactsAction {
             ContactsSub::List => ContactsAction::List,
             ContactsSub::Check => ContactsAction::Check,
             ContactsSub::Remove { name } => ContactsAction::Remove(name),
+            ContactsSub::Block { name } => ContactsAction::Block(name, true),
+            ContactsSub::Unblock { name } => ContactsAction::Block(name, false),
             ContactsSub::Add(AddArgs { name, relay, member, key, note, group, tcp_addr }) => {
                 ContactsAction::Add(NewContact { name, relay, member, key, note, group, tcp_addr })
             }
+        }
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct MembersArgs {
+    #[arg(long, value_name = "DIR", env = "QUEQIAO_DATA", global = true)]
+    pub(super) data: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(super) action: MembersSub,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum MembersSub {
+    List {
+        #[arg(long)]
+        json: bool,
+    },
+    Invite {
+        #[arg(value_name = "NAME")]
+        name: Option<String>,
+        #[arg(long = "for", value_name = "TIME", default_value = "7d", value_parser = span)]
+        time: Duration,
+    },
+    Remove {
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+}
+
+impl From<MembersSub> for MembersAction {
+    fn from(sub: MembersSub) -> MembersAction {
+        match sub {
+            MembersSub::List { json } => MembersAction::List { json },
+            MembersSub::Invite { name, time } => MembersAction::Invite { name, time },
+            MembersSub::Remove { name } => MembersAction::Remove { name },
         }
     }
 }
@@ -432,7 +498,7 @@ mod tests {
 
     #[test]
     fn a_carriers_flag_wins_over_the_environment() {
-        let common = |tcp, udp| Common { contacts: None, name: None, data: None, tcp, udp };
+        let common = |tcp, udp| Common { contacts: None, name: None, data: None, tcp, udp, invite: None };
         let only = |wanted: &'static str, value: &'static str| {
             move |name: &str| (name == wanted).then(|| value.to_owned())
         };

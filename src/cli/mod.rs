@@ -71,8 +71,9 @@ fn forgive_file_size_signal() {
 
 fn setup(common: Common, strings: &Arc<Strings>) -> Setup {
     let carriers = common.carriers(|name| std::env::var(name).ok());
-    let Common { contacts, name, data, .. } = common;
-    Setup { contacts, name, data, carriers, strings: strings.clone() }
+    let Common { contacts, name, data, invite, .. } = common;
+    let contacts_only = false;
+    Setup { contacts, name, data, carriers, invite, contacts_only, strings: strings.clone() }
 }
 
 fn run(sub: Sub, strings: &Arc<Strings>) -> Outcome {
@@ -80,16 +81,17 @@ fn run(sub: Sub, strings: &Arc<Strings>) -> Outcome {
         Sub::Demo(args) => app::demo(&setup(args.common, strings), args.color.into()),
         Sub::Relay(args) => app::relay(&args.options()?, strings),
         Sub::Chat(args) => {
-            let color = args.color.into();
-            app::chat(&setup(args.common, strings), args.contact.as_deref(), color)
+            let (color, contacts_only) = (args.color.into(), args.contacts_only);
+            let setup = Setup { contacts_only, ..setup(args.common, strings) };
+            app::chat(&setup, args.contact.as_deref(), color)
         }
         Sub::Send(args) => {
             let options = args.options()?;
             app::send(&setup(args.common, strings), &options)
         }
         Sub::Listen(args) => {
-            let options = args.options();
-            app::listen(&setup(args.common, strings), &options)
+            let (options, contacts_only) = (args.options(), args.contacts_only);
+            app::listen(&Setup { contacts_only, ..setup(args.common, strings) }, &options)
         }
         Sub::History(args) => {
             let options = args.options();
@@ -101,6 +103,7 @@ fn run(sub: Sub, strings: &Arc<Strings>) -> Outcome {
         }
         Sub::Bench(args) => app::bench(&args.into(), strings),
         Sub::Contacts(args) => app::contacts(&setup(args.common, strings), &args.action.into()),
+        Sub::Members(args) => app::members(args.data.as_deref(), &args.action.into(), strings),
         Sub::Trust(args) => {
             let (relay, fingerprint) = (args.relay, args.fingerprint);
             app::trust(&setup(args.common, strings), relay.as_deref(), fingerprint.as_deref())

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::{Carrier, HostPort, LetterId, Name, OutboxId, PublicKey, Wall};
 use crate::wire::message::{NameReason, Reason};
 
 use super::kept::{Kept, Reach};
+use super::screen::Screens;
 
 /// One relay the client speaks to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RelaySpec {
     /// Where it is reached over UDP, and over TCP unless `tcp` says otherwise. Also its name in events.
     pub addr: HostPort,
@@ -19,7 +22,7 @@ pub struct RelaySpec {
 }
 
 /// Which carriers a client may use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Carriers {
     /// UDP, and TCP when UDP does not get through.
     #[default]
@@ -50,7 +53,7 @@ pub struct Config {
 }
 
 /// What the user, or the process, asks of a client.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
     /// These are the relays to speak to, all of them; others are left.
     Relays(Vec<RelaySpec>),
@@ -82,8 +85,14 @@ pub enum Command {
         /// Which relay.
         relay: HostPort,
     },
+    /// Come to relays that need it with this secret of an invitation.
+    Invitation(Vec<u8>),
+    /// From now on these letters are refused; relays that a session is begun with are told so first.
+    Screen(Screens),
     /// From now on these carriers may be used.
     Carriers(Carriers),
+    /// The machine has another address, or another way to one of the relays.
+    NetworkChanged,
     /// End every session in good order; the answer is [`Event::Left`].
     Leave,
 }
@@ -99,6 +108,13 @@ pub enum Record {
         relay: HostPort,
         /// Its key.
         key: PublicKey,
+    },
+    /// UDP did not get through to this relay, or was proved after that: what the next run begins with.
+    UdpFailed {
+        /// The relay.
+        relay: HostPort,
+        /// When it failed; `None` once it is proved.
+        at: Option<Wall>,
     },
     /// The user wrote a letter. It goes out once this is durable.
     Written {
@@ -187,6 +203,7 @@ impl Record {
             Record::Counter(_) => None,
             Record::Received { letter, .. } => Some(&letter.relay),
             Record::Pin { relay, .. }
+            | Record::UdpFailed { relay, .. }
             | Record::Written { relay, .. }
             | Record::Reached { relay, .. }
             | Record::Refused { relay, .. }
@@ -211,7 +228,7 @@ impl Progress {
 }
 
 /// How far a letter has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Progress {
     /// It is in the outbox, durably.
     Queued,
@@ -229,7 +246,7 @@ pub enum Progress {
 }
 
 /// Why a letter was not taken into the outbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Unkept {
     /// It could not be written to disk.
     Disk,
@@ -239,7 +256,7 @@ pub enum Unkept {
 }
 
 /// A letter that came in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Incoming {
     /// The relay it came through.
     pub relay: HostPort,
@@ -281,7 +298,7 @@ pub struct Said {
 }
 
 /// Why a client cannot reach a relay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Unreached {
     /// The host name has no address.
     NoSuchHost,
@@ -301,7 +318,7 @@ pub enum Unreached {
 }
 
 /// Why a conversation goes on over another carrier.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MovedWhy {
     /// UDP has fallen silent.
     Silent,
@@ -316,7 +333,7 @@ pub enum MovedWhy {
 }
 
 /// What a client shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     /// A letter came in, and is durable: once, and in its sender's order.
     Letter(Incoming),

@@ -9,6 +9,8 @@ use std::time::Duration;
 use crate::base::{Carrier, ConnId, Path, Rng, Tick};
 use crate::session::{Initiator, KeyQuery};
 
+use super::uplink::Out;
+
 /// When each packet of a UDP attempt is sent, in milliseconds after the first.
 const SCHEDULE_MS: [u64; 6] = [0, 250, 500, 1_000, 2_000, 4_000];
 /// How long an attempt may take in all.
@@ -156,6 +158,21 @@ impl Attempt {
         asks && matches!(self.stage, Stage::Shaking(_, None))
     }
 
+    /// Sends the stage's packets.
+    pub(super) fn send(&self, path: Path, out: &mut Out) {
+        match &self.stage {
+            Stage::Querying(query) => out.send(path, query.packet()),
+            Stage::Shaking(initiator, check) => {
+                // The question first: a relay with another key closes a TCP connection whose handshake it cannot read.
+                if let Some(check) = check {
+                    out.send(path, check.packet());
+                }
+                out.send(path, initiator.packet());
+            }
+            Stage::Connecting | Stage::Ready => {}
+        }
+    }
+
     /// Lets time pass.
     pub(super) fn step(&mut self, now: Tick, rng: &mut Rng) -> Step {
         if now >= self.give_up_at {
@@ -191,6 +208,12 @@ impl Attempt {
 /// `ms` ±10 %.
 fn jittered(ms: u64, rng: &mut Rng) -> Duration {
     Duration::from_micros(ms * 900 + rng.below(ms * 200 + 1))
+}
+
+/// Half of it to all of it: so that not all clients of a relay come back in the same moment.
+pub(super) fn pause(longest: Duration, rng: &mut Rng) -> Duration {
+    let micros = longest.as_micros() as u64;
+    Duration::from_micros(micros / 2 + rng.below(micros / 2 + 1))
 }
 
 #[cfg(test)]

@@ -68,12 +68,14 @@ impl Proof {
         Some(id)
     }
 
-    /// Takes in the answer to a probe.
-    pub(super) fn handle_answer(&mut self, now: Tick, id: [u8; 8]) {
-        if let Some(place) = self.ids[..self.sent].iter().position(|sent| *sent == id) {
-            self.answered[place] = true;
-            self.last_rtt = Some(now.since(self.sent_at[place]));
+    /// Takes in the answer to a probe; its round trip.
+    pub(super) fn handle_answer(&mut self, now: Tick, id: [u8; 8]) -> Option<Duration> {
+        let place = self.ids[..self.sent].iter().position(|sent| *sent == id)?;
+        if std::mem::replace(&mut self.answered[place], true) {
+            return None;
         }
+        self.last_rtt = Some(now.since(self.sent_at[place]));
+        self.last_rtt
     }
 
     fn fails_at(&self) -> Tick {

@@ -7,20 +7,26 @@
 //!
 //! While there is a session its handshakes *continue* it: a round of repair when the path has gone silent, or one on the
 //! present path alone when keys are to be renewed.
+//!
+//! What an attempt says and what answers lead to stands in `shake`.
+
+mod shake;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::base::{Carrier, ConnId, Effect, HostPort, Now, Path, PublicKey, Rng, Tick, Why};
-use crate::peer::{Begin, Peer, Role};
-use crate::session::{Answered, Established, Hello, Initiator, KeyQuery, Lifetime};
+use crate::peer::Peer;
+use crate::session::KeyQuery;
 
-use super::api::{Carriers, Event, Record, Unreached};
-use super::attempt::{Attempt, Stage, Step};
+use super::api::{Carriers, Event, Unreached};
+use super::attempt::{Attempt, Stage, Step, pause};
 use super::uplink::{Out, Shared, Told, Uplink, close_conn};
 
 /// A TCP connection is opened beside UDP after this time.
 const TCP_CONNECT_AFTER: Duration = Duration::from_millis(250);
+/// A TCP connection that was refused or broke is tried for again within this time, for as long as UDP is.
+const TCP_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// With TCP refused and UDP silent for this long, the user is told that no relay answers: within a second. The same where
 /// only UDP may be used and it is refused.
 const SILENT_AND_REFUSED: Duration = Duration::from_millis(900);
@@ -29,6 +35,8 @@ const SILENT: Duration = Duration::from_secs(3);
 /// Pauses between rounds: the first, and the longest.
 const BACKOFF_MIN: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// Within this time after a relay that stops in good order is tried again.
+const SOON: Duration = Duration::from_millis(250);
 /// Probe time-outs in a row after which a UDP path is taken for dead.
 const STALLED_PTOS_UDP: u32 = 4;
 /// Missed probes after which a TCP path is taken for dead: about 10 s.
@@ -65,6 +73,8 @@ pub(super) struct Connecting {
     /// The highest handshake counter this relay has had of us, as far as is known. Each relay has its own, or one could
     /// drive the counters for all others to their end.
     counter: u64,
+    /// A TCP path that may have stayed behind in another network: since when it is to be heard, and until when.
+    doubted: Option<(Tick, Tick)>,
     /// When the present session began, and how many in a row ended soon after that.
     begun: Tick,
     early_ends: u32,
@@ -73,10 +83,9 @@ pub(super) struct Connecting {
 impl Connecting {
     /// The next round begins after a pause that doubles with each failure.
     pub(super) fn back_off(&mut self, now: Tick, rng: &mut Rng) {
-        let pause = (BACKOFF_MIN * (1 << self.failures.min(5))).min(BACKOFF_MAX);
+        let longest = (BACKOFF_MIN * (1 << self.failures.min(5))).min(BACKOFF_MAX);
         self.failures = self.failures.saturating_add(1);
-        let micros = pause.as_micros() as u64;
-        self.next_round_at = Some(now + Duration::from_micros(micros / 2 + rng.below(micros / 2 + 1)));
+        self.next_round_at = Some(now + pause(longest, rng));
         self.end_round();
     }
 
@@ -88,8 +97,22 @@ impl Connecting {
         self.back_off(now, rng);
     }
 
+    /// The relay has said that it goes, perhaps to run again at once: the next round begins soon, though not everybody's
+    /// in the same moment, unless sessions have ended early before. To be called after [`Connecting::session_ended`].
+    pub(super) fn hasten(&mut self, now: Tick, rng: &mut Rng) {
+        if self.early_ends == 0 {
+            self.failures = 0;
+            self.next_round_at = Some(now + Duration::from_micros(rng.below(SOON.as_micros() as u64)));
+        }
+    }
+
+    /// The TCP path is to be heard from now on until `until`, or it is repaired.
+    pub(super) fn doubt(&mut self, now: Tick, until: Tick) {
+        self.doubted = Some((now, until));
+    }
+
     /// What was learned about how the relay is reached has changed: the next round begins at once.
-    fn start_over(&mut self) {
+    pub(super) fn start_over(&mut self) {
         (self.failures, self.next_round_at) = (0, None);
         self.end_round();
     }
@@ -151,15 +174,17 @@ impl Connecting {
     pub(super) fn next_deadline(&self) -> Option<Tick> {
         let attempts = self.attempts.iter().map(Attempt::next_deadline);
         let paused = self.next_round_at.filter(|_| self.round.is_none());
-        attempts.chain([paused, self.tcp_at, self.tell_silence_at].into_iter().flatten()).min()
+        let doubted = self.doubted.map(|(_, until)| until);
+        attempts.chain([paused, self.tcp_at, self.tell_silence_at, doubted].into_iter().flatten()).min()
     }
 }
 
 impl Uplink {
     /// Does whatever is due to reach the relay or keep it.
     pub(super) fn pursue(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
+        let left_behind = self.is_left_behind(now.tick);
         if self.connecting.round.is_none() {
-            match self.wanted_round(now.tick) {
+            match self.wanted_round(now.tick, left_behind) {
                 Some(round) => self.begin_round(now, shared, round, out),
                 None => self.connecting.forget_pause(now.tick),
             }
@@ -175,7 +200,14 @@ impl Uplink {
         self.drive_attempts(now, shared, out);
     }
 
-    fn wanted_round(&mut self, now: Tick) -> Option<Round> {
+    /// Whether the time of a doubted connection is over and nothing was heard: it has stayed behind in another network.
+    fn is_left_behind(&mut self, now: Tick) -> bool {
+        let doubted = self.connecting.doubted.take_if(|doubted| doubted.1 <= now);
+        let heard = self.peer.as_ref().map(|peer| peer.link().last_heard());
+        doubted.zip(heard).is_some_and(|((since, _), heard)| heard <= since)
+    }
+
+    fn wanted_round(&mut self, now: Tick, left_behind: bool) -> Option<Round> {
         if self.connecting.next_round_at.is_some_and(|at| at > now) {
             return None;
         }
@@ -185,6 +217,7 @@ impl Uplink {
             None => Some(Round::Repair),
             Some(Path::Udp(_)) if ptos >= STALLED_PTOS_UDP => Some(Round::Repair),
             Some(Path::Tcp(_)) if ptos >= STALLED_PTOS_TCP => Some(Round::Repair),
+            Some(Path::Tcp(_)) if left_behind => Some(Round::Repair),
             Some(_) => peer.needs_rekey(now).then_some(Round::Rekey),
         }
     }
@@ -336,6 +369,10 @@ impl Uplink {
                 self.connecting.hasten_silence(now.tick);
             }
         }
+        if !self.connecting.attempts.is_empty() && self.connecting.round != Some(Round::Rekey) {
+            let again = now.tick + pause(TCP_AGAIN_AFTER, &mut shared.rng);
+            self.connecting.tcp_at.get_or_insert(again);
+        }
         self.end_failed_round(now.tick, shared, out);
     }
 
@@ -353,7 +390,7 @@ impl Uplink {
                     {
                         *check = Some(KeyQuery::new(path.carrier(), &mut shared.rng));
                     }
-                    send_stage(attempt, path, out);
+                    attempt.send(path, out);
                 }
                 Step::GiveUp => {
                     let attempt = self.connecting.attempts.remove(place);
@@ -366,136 +403,6 @@ impl Uplink {
                 }
             }
         }
-    }
-
-    /// Begins the stage that a ready attempt comes to: the question for the key, or the handshake.
-    fn make_ready(&mut self, now: Now, shared: &mut Shared, place: usize, out: &mut Out) {
-        let attempt = &mut self.connecting.attempts[place];
-        if !matches!(attempt.stage, Stage::Ready) {
-            return;
-        }
-        let Some(key) = self.spec.key else {
-            let query = KeyQuery::new(attempt.carrier, &mut shared.rng);
-            return attempt.enter(now.tick, Stage::Querying(query));
-        };
-        let Some(counter) = shared.counter.next(now.wall, out) else { return };
-        let counter = counter.max(self.connecting.counter.saturating_add(1));
-        let Some(index) = shared.indexes.allocate(&mut shared.rng, self.spec.addr.clone()) else { return };
-        self.connecting.counter = counter;
-        let hello = Hello { counter, continues: self.peer.as_ref().map(Peer::id) };
-        let (identity, secret, carrier) = (&shared.identity, &shared.secret, attempt.carrier);
-        match Initiator::new(identity, &key, secret, &hello, index, carrier, &mut shared.rng) {
-            Ok(initiator) => attempt.enter(now.tick, Stage::Shaking(initiator, None)),
-            Err(_) => {
-                shared.indexes.free(now.tick, Duration::ZERO, index);
-                self.tell_unreached(Unreached::HandshakeRefused, out);
-            }
-        }
-    }
-
-    pub(super) fn handle_key_answer(&mut self, now: Now, shared: &mut Shared, bytes: &[u8], out: &mut Out) {
-        for place in 0..self.connecting.attempts.len() {
-            let attempt = &mut self.connecting.attempts[place];
-            match &mut attempt.stage {
-                Stage::Querying(query) => {
-                    let Ok(key) = query.handle_answer(bytes) else { continue };
-                    self.spec.key = Some(key);
-                    self.connecting.unproven_key = Some(key);
-                    attempt.enter(now.tick, Stage::Ready);
-                    return self.drive_attempts(now, shared, out);
-                }
-                Stage::Shaking(_, Some(query)) => {
-                    let (Ok(offered), Some(pinned)) = (query.handle_answer(bytes), self.spec.key) else {
-                        continue;
-                    };
-                    if offered != pinned {
-                        self.tell_unreached(Unreached::KeyChanged { pinned, offered }, out);
-                    }
-                    return;
-                }
-                _ => {}
-            }
-        }
-    }
-
-    pub(super) fn handle_response(
-        &mut self,
-        now: Now,
-        shared: &mut Shared,
-        path: Path,
-        bytes: &[u8],
-        out: &mut Out,
-    ) {
-        for place in 0..self.connecting.attempts.len() {
-            let attempt = &mut self.connecting.attempts[place];
-            let Stage::Shaking(initiator, _) = &mut attempt.stage else { continue };
-            let index = initiator.local_index();
-            match initiator.handle_response(bytes) {
-                Err(_) => {}
-                Ok(Answered::Stale { highest }) => {
-                    self.connecting.counter = self.connecting.counter.max(highest);
-                    shared.indexes.free(now.tick, Duration::ZERO, index);
-                    attempt.handle_stale(now.tick);
-                    return self.drive_attempts(now, shared, out);
-                }
-                Ok(Answered::Established(established)) => {
-                    let rtt = attempt.rtt(now.tick);
-                    self.connecting.attempts.remove(place);
-                    return self.establish(now, shared, path, (established, rtt), out);
-                }
-            }
-        }
-    }
-
-    /// The first authenticated answer carries the conversation; every other attempt ends, but a connection of it is kept
-    /// while UDP is being proved.
-    fn establish(
-        &mut self,
-        now: Now,
-        shared: &mut Shared,
-        path: Path,
-        answer: (Established, Option<Duration>),
-        out: &mut Out,
-    ) {
-        let (Established { keys, welcome }, rtt) = answer;
-        let rekey = self.connecting.round == Some(Round::Rekey);
-        let beside = self.racing_conn(shared.carriers);
-        let kept = match path {
-            Path::Tcp(conn) => Some(conn),
-            Path::Udp(_) => beside.map(|(conn, _)| conn),
-        };
-        self.cancel_attempts_but(now.tick, shared, kept, out);
-        self.connecting.succeeded();
-        self.pin(shared, out);
-        let before = self.peer.as_ref().and_then(Peer::path);
-        let continued = self.peer.as_mut().filter(|peer| welcome.continued && peer.id() == welcome.session);
-        if let Some(peer) = continued {
-            peer.renew(now.tick, keys);
-            peer.select(now.tick, path);
-            if let Some(Path::Tcp(conn)) = before.filter(|before| *before != path) {
-                close_conn(shared, conn, out);
-            }
-            self.free_indexes(now.tick, shared);
-        } else {
-            self.drop_peer_but(now.tick, shared, Some(path), out);
-            let (id, rng) = (welcome.session, shared.rng.fork());
-            let begin = Begin { role: Role::Client, path, keys, id, rtt, lifetime: Lifetime::default(), rng };
-            self.connecting.begun = now.tick;
-            self.begin(Peer::new(now.tick, begin), shared);
-        }
-        if !rekey {
-            self.settled_on(now.tick, (before, path), beside, shared, out);
-        }
-        self.tell_online(out);
-    }
-
-    /// The relay has proved the key it showed: it is remembered from now on.
-    fn pin(&mut self, shared: &mut Shared, out: &mut Out) {
-        let Some(key) = self.connecting.unproven_key.take() else { return };
-        let relay = self.spec.addr.clone();
-        let record = Record::Pin { relay: relay.clone(), key };
-        out.effects.push(Effect::Persist(shared.counter.other_ticket(), record));
-        out.show(Event::Pinned { relay, key });
     }
 
     pub(super) fn cancel_attempts(&mut self, now: Tick, shared: &mut Shared, out: &mut Out) {
@@ -533,12 +440,6 @@ impl Uplink {
         self.connecting.back_off(now, &mut shared.rng);
     }
 
-    fn forget_unproven_key(&mut self) {
-        if self.connecting.unproven_key.take().is_some() {
-            self.spec.key = None;
-        }
-    }
-
     /// Tells once that the relay is not reached, or no longer.
     fn tell_unreached(&mut self, why: Unreached, out: &mut Out) {
         let relay = self.spec.addr.clone();
@@ -553,35 +454,6 @@ impl Uplink {
         }
         self.connecting.told_key_changed |= loud;
         self.told = Told::Away;
-    }
-
-    /// A relay that was in the book with another key, or none: the user has decided, and it is tried at once.
-    pub(super) fn set_key(&mut self, now: Now, key: Option<PublicKey>, shared: &mut Shared, out: &mut Out) {
-        if key.is_none() || key == self.spec.key {
-            return;
-        }
-        self.spec.key = key;
-        self.connecting.unproven_key = None;
-        self.connecting.told_key_changed = false;
-        self.cancel_attempts(now.tick, shared, out);
-        self.connecting.start_over();
-        if !self.stopped {
-            self.pursue(now, shared, out);
-        }
-    }
-}
-
-fn send_stage(attempt: &Attempt, path: Path, out: &mut Out) {
-    match &attempt.stage {
-        Stage::Querying(query) => out.send(path, query.packet()),
-        Stage::Shaking(initiator, check) => {
-            // The question first: a relay with another key closes a TCP connection whose handshake it cannot read.
-            if let Some(check) = check {
-                out.send(path, check.packet());
-            }
-            out.send(path, initiator.packet());
-        }
-        Stage::Connecting | Stage::Ready => {}
     }
 }
 

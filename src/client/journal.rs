@@ -2,7 +2,7 @@
 //!
 //! Records settle in the order they were given: what follows from one happens only after everything before it is
 //! durable. One that could not be made durable is tried again after a while, and holds up what is behind it; a letter
-//! just written is not tried again: it goes back to its writer.
+//! just written is not tried again: it goes back to its writer at once, also past others that are held up.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -35,6 +35,14 @@ enum State {
 struct Entry {
     record: Record,
     state: State,
+    /// Its place among all that were given, from 1.
+    place: u64,
+}
+
+impl Entry {
+    fn goes_back(&self) -> bool {
+        self.state == State::Failed && matches!(self.record, Record::Written { .. })
+    }
 }
 
 #[derive(Debug)]
@@ -43,29 +51,39 @@ pub(super) struct Journal {
     keeps: bool,
     entries: VecDeque<Entry>,
     handed: usize,
+    /// Letters that failed and have not gone back yet.
+    returned: usize,
     incoming: usize,
     incoming_bytes: usize,
     retry_at: Option<Tick>,
+    /// Records given since the start.
+    given: u64,
 }
 
 impl Journal {
     pub(super) fn new(keeps: bool) -> Journal {
-        let (entries, handed, incoming, incoming_bytes) = (VecDeque::new(), 0, 0, 0);
-        Journal { keeps, entries, handed, incoming, incoming_bytes, retry_at: None }
+        let (entries, handed, returned) = (VecDeque::new(), 0, 0);
+        Journal { keeps, entries, handed, returned, incoming: 0, incoming_bytes: 0, retry_at: None, given: 0 }
     }
 
     pub(super) fn push(&mut self, record: Record) {
+        self.given += 1;
         if let Some(len) = incoming_len(&record) {
             self.incoming += 1;
             self.incoming_bytes += len;
         }
         let state = if self.keeps { State::Here } else { State::Durable };
-        self.entries.push_back(Entry { record, state });
+        self.entries.push_back(Entry { record, state, place: self.given });
     }
 
     /// Whether letters may be read that would be written down.
     pub(super) fn has_room(&self) -> bool {
         self.incoming < INCOMING_MAX && self.incoming_bytes < INCOMING_BYTES_MAX
+    }
+
+    /// How many records were given, and how many of them, from the first on, have settled.
+    pub(super) fn given_and_settled(&self) -> (u64, u64) {
+        (self.given, self.entries.front().map_or(self.given, |first| first.place - 1))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -94,6 +112,7 @@ impl Journal {
         let Some(entry) = self.entries.iter_mut().find(mine) else { return };
         self.handed -= 1;
         entry.state = if durable { State::Durable } else { State::Failed };
+        self.returned += usize::from(entry.goes_back());
         if !durable && self.retry_at.is_none() {
             self.retry_at = Some(now.tick + RETRY_AFTER);
         }
@@ -105,7 +124,7 @@ impl Journal {
             return;
         }
         for entry in &mut self.entries {
-            if entry.state == State::Failed && !matches!(entry.record, Record::Written { .. }) {
+            if entry.state == State::Failed && !entry.goes_back() {
                 entry.state = State::Here;
             }
         }
@@ -115,15 +134,16 @@ impl Journal {
         self.retry_at
     }
 
-    /// The next record, in order, that has settled, and whether it is durable.
+    /// The next record that has settled, and whether it is durable: in order, but for what goes back.
     pub(super) fn next_settled(&mut self) -> Option<(Record, bool)> {
-        let first = self.entries.front()?;
-        let durable = match first.state {
-            State::Durable => true,
-            State::Failed if matches!(first.record, Record::Written { .. }) => false,
+        let at = match self.entries.front()?.state {
+            State::Durable => 0,
+            _ if self.returned > 0 => self.entries.iter().position(Entry::goes_back)?,
             _ => return None,
         };
-        let record = self.entries.pop_front()?.record;
+        let Entry { record, state, .. } = self.entries.remove(at)?;
+        let durable = state == State::Durable;
+        self.returned -= usize::from(!durable);
         if let Some(len) = incoming_len(&record) {
             self.incoming -= 1;
             self.incoming_bytes -= len;
@@ -209,6 +229,26 @@ mod tests {
         journal.handle_committed(now(1), tickets[0], true);
         assert_eq!(journal.next_settled(), Some((shown(2), true)));
         assert!(journal.is_empty());
+    }
+
+    #[test]
+    fn a_letter_that_failed_goes_back_though_what_is_before_it_waits_for_room() {
+        let (mut journal, mut counter) = (Journal::new(true), Counter::new(0));
+        [shown(1), written(1), shown(2), written(2)].into_iter().for_each(|record| journal.push(record));
+        let tickets = handed(&mut journal, &mut counter);
+        [0, 1, 3].into_iter().for_each(|n| journal.handle_committed(now(0), tickets[n], false));
+        assert_eq!(journal.next_settled(), Some((written(1), false)));
+        assert_eq!(journal.next_settled(), Some((written(2), false)));
+        assert_eq!(journal.next_settled(), None);
+        assert_eq!(journal.given_and_settled(), (4, 0), "the first has not settled");
+        journal.handle_committed(now(0), tickets[2], true);
+        journal.handle_time(now(1));
+        let tickets = handed(&mut journal, &mut counter);
+        assert_eq!(tickets.len(), 1);
+        journal.handle_committed(now(1), tickets[0], true);
+        assert_eq!(journal.next_settled(), Some((shown(1), true)));
+        assert_eq!(journal.next_settled(), Some((shown(2), true)));
+        assert!(journal.is_empty() && journal.given_and_settled() == (4, 4));
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub struct Kept {
     pub refusals: BTreeMap<(HostPort, Name, u64), KeptRefusal>,
     /// For each relay, sender and outbox, how far its letters have come here.
     pub senders: BTreeMap<(HostPort, Name, OutboxId), KeptSender>,
+    /// Relays that UDP did not get through to, and when.
+    pub udp_failed: BTreeMap<HostPort, Wall>,
     /// Numbers up to this one may have been used for recipients that are not in `conversations`.
     pub number_floor: u64,
     /// Letters ever written down, in and out.
@@ -103,6 +105,12 @@ impl Kept {
     pub fn apply(&mut self, record: &Record) -> bool {
         match record {
             Record::Counter(_) | Record::Pin { .. } => {}
+            Record::UdpFailed { relay, at: Some(at) } => {
+                self.udp_failed.insert(relay.clone(), *at);
+            }
+            Record::UdpFailed { relay, at: None } => {
+                self.udp_failed.remove(relay);
+            }
             Record::Written { relay, to, number, request, text, written } => {
                 let talk = (relay.clone(), to.clone());
                 self.clock += 1;

@@ -17,7 +17,7 @@ const OUTBOXES_MAX: usize = 65_536;
 const OUTBOXES_OF_ONE_MAX: usize = 64;
 /// Watermarks of what was read that are told again in each new session, newest first: the last session may have ended
 /// before the relay had them.
-const READS_RETOLD_MAX: usize = 64;
+const READS_RETOLD_MAX: usize = 256;
 
 /// What a letter is to this member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@
 //! Files: `api` (commands, events, records), `kept` (what the records add up to), `journal` (records on their way to
 //! the disk), `uplink` (one relay: session and letters), `connect` (how a session comes about), `attempt` (one try over
 //! one carrier), `choice` and `paths` (which carrier a session is on), `outbox` and `ledger` (letters out and in),
-//! `counter`.
+//! `screen` (letters that are not wanted), `counter`.
 
 mod api;
 mod attempt;
@@ -22,6 +22,7 @@ mod kept;
 mod ledger;
 mod outbox;
 mod paths;
+mod screen;
 mod uplink;
 
 use std::collections::BTreeMap;
@@ -33,9 +34,10 @@ pub use api::{
 };
 pub use kept::{Kept, KeptConversation, KeptLetter, KeptRefusal, KeptSender, Reach};
 pub use outbox::{OUTBOX_BYTES_MAX, OUTBOX_LETTERS_MAX};
+pub use screen::{SCREENED_MAX, Screen, Screens};
 
 use crate::base::{
-    Carrier, Core, Effect, HostPort, Input, LetterId, Now, OutboxId, Path, Rng, Tick, Ticket, Why,
+    Carrier, Core, Effect, HostPort, Input, LetterId, Now, OutboxId, Path, Rng, Tick, Ticket, Wall, Why,
 };
 use crate::peer::Peer;
 use crate::session::{AccessSecret, Identity, Indexes};
@@ -62,6 +64,8 @@ pub struct Client {
     uplinks: BTreeMap<HostPort, Uplink>,
     /// Letters of relays that are not spoken to now.
     parked: BTreeMap<HostPort, Mail>,
+    /// Relays that UDP did not get through to in earlier runs.
+    udp_failed: BTreeMap<HostPort, Wall>,
     now: Tick,
 }
 
@@ -79,16 +83,25 @@ impl Client {
             indexes: Indexes::new(INDEXES_MAX),
             conns: BTreeMap::new(),
             next_conn: 0,
+            invitation: Vec::new(),
+            screens: None,
         };
         let kept = config.kept.unwrap_or_default();
-        let (outbox, number_floor, uplinks) = (config.outbox, kept.number_floor, BTreeMap::new());
-        let mut client =
-            Client { shared, outbox, number_floor, uplinks, parked: BTreeMap::new(), now: Tick::ZERO };
+        let mut client = Client {
+            shared,
+            outbox: config.outbox,
+            number_floor: kept.number_floor,
+            uplinks: BTreeMap::new(),
+            parked: BTreeMap::new(),
+            udp_failed: BTreeMap::new(),
+            now: Tick::ZERO,
+        };
         client.restore(kept);
         client
     }
 
     fn restore(&mut self, kept: Kept) {
+        self.udp_failed = kept.udp_failed;
         let mut conversations: Vec<_> = kept.conversations.into_iter().collect();
         conversations.sort_by_key(|(_, conversation)| conversation.touched);
         for ((relay, to), conversation) in conversations {
@@ -112,7 +125,7 @@ impl Client {
         match self.uplinks.get_mut(relay) {
             Some(uplink) => &mut uplink.mail,
             None => {
-                let (id, floor) = (self.outbox, self.number_floor);
+                let (id, floor) = (self.outbox.through(relay), self.number_floor);
                 let mail = || Mail { outbox: Outbox::new(id, floor), ledger: Ledger::default() };
                 self.parked.entry(relay.clone()).or_insert_with(mail)
             }
@@ -139,6 +152,12 @@ impl Client {
         self.shared.journal.is_empty() && self.uplinks.values().all(Uplink::is_settled)
     }
 
+    /// How many records there were to be made durable so far, and how many of them, from the first on, have settled: what
+    /// followed from an earlier turn is on disk once the second number has reached what the first one was.
+    pub fn given_and_settled(&self) -> (u64, u64) {
+        self.shared.journal.given_and_settled()
+    }
+
     fn handle_command(&mut self, now: Now, command: Command, out: &mut Out) {
         match command {
             Command::Relays(specs) => self.set_relays(now, specs, out),
@@ -149,7 +168,7 @@ impl Client {
                     None => Err((Reason::Unknown, letter.2)),
                 };
                 if let Err((reason, text)) = sent {
-                    let id = LetterId { outbox: self.outbox, number: 0 };
+                    let id = LetterId { outbox: self.outbox.through(&relay), number: 0 };
                     let (may_have_arrived, nearest) = (false, Vec::new());
                     out.show(Event::Refused { request, id, to, reason, may_have_arrived, nearest, text });
                 }
@@ -162,10 +181,22 @@ impl Client {
                     uplink.ping();
                 }
             }
+            Command::Invitation(secret) => self.shared.invitation = secret,
+            Command::Screen(screens) => {
+                self.shared.screens = Some(screens);
+                for uplink in self.uplinks.values_mut() {
+                    uplink.handle_screens(&self.shared);
+                }
+            }
             Command::Carriers(carriers) => {
                 self.shared.carriers = carriers;
                 for uplink in self.uplinks.values_mut() {
                     uplink.handle_carriers(now, &mut self.shared, out);
+                }
+            }
+            Command::NetworkChanged => {
+                for uplink in self.uplinks.values_mut() {
+                    uplink.handle_network_changed(now, &mut self.shared, out);
                 }
             }
             Command::Leave => {
@@ -185,6 +216,7 @@ impl Client {
             if let Some(mut uplink) = self.uplinks.remove(&addr) {
                 uplink.leave(now, &mut self.shared, out);
                 uplink.mail.outbox.session_lost();
+                self.udp_failed.extend(uplink.udp_failed_at().map(|at| (addr.clone(), at)));
                 self.parked.insert(addr, uplink.mail);
             }
         }
@@ -198,6 +230,7 @@ impl Client {
                     self.mail(&addr);
                     let mail = self.parked.remove(&addr).expect("it was parked just now");
                     let mut uplink = Uplink::new(spec, mail);
+                    uplink.recall_udp(now.wall, self.udp_failed.remove(&addr));
                     uplink.tell_old_refusals(&mut self.shared.journal, out);
                     uplink.pursue(now, &mut self.shared, out);
                     self.uplinks.insert(addr, uplink);
@@ -265,7 +298,7 @@ impl Core for Client {
         self.shared.journal.handle_time(now);
         for uplink in self.uplinks.values_mut() {
             if overslept {
-                uplink.handle_woken(now.tick);
+                uplink.handle_woken(now.tick, self.shared.carriers);
             }
             uplink.handle_time(now, &mut self.shared, out);
         }
@@ -348,7 +381,8 @@ impl Client {
     fn settle(&mut self, out: &mut Out) {
         while let Some((record, durable)) = self.shared.journal.next_settled() {
             let Some(relay) = record.relay().cloned() else { continue };
-            let (outbox, via) = (self.outbox, self.uplinks.get(&relay).map_or(Carrier::Udp, Uplink::via));
+            let (outbox, via) =
+                (self.outbox.through(&relay), self.uplinks.get(&relay).map_or(Carrier::Udp, Uplink::via));
             if let Some(event) = self.mail(&relay).settle(outbox, via, record, durable) {
                 if let Event::Refused { to, id, .. } = &event {
                     let (to, number) = (to.clone(), id.number);

@@ -23,6 +23,8 @@ pub(super) const WINDOW_BYTES: usize = 128 * 1024;
 pub const OUTBOX_LETTERS_MAX: usize = 100_000;
 /// Bytes of their bodies. At the bound no more are taken, and accepted letters are kept without their bodies.
 pub const OUTBOX_BYTES_MAX: usize = 256 << 20;
+/// No relay makes us believe that our letters have come to this number.
+const NUMBER_MAX: u64 = 1 << 63;
 /// Conversations asked about in a new session, those written to last first.
 const ASKED_MAX: usize = 256;
 /// Delivered letters of one conversation whose reading would be told; beyond it the oldest is no longer waited for.
@@ -263,7 +265,9 @@ impl Outbox {
         receipt: &Receipt<'_>,
         mut tell: impl FnMut(Step),
     ) -> Option<Reach> {
-        if receipt.outbox != self.id {
+        // No outbox comes to such numbers: the relay lies, and ours would have no room left.
+        let absurd = receipt.accepted.max(receipt.delivered) >= NUMBER_MAX;
+        if receipt.outbox != self.id || absurd {
             return None;
         }
         let conversation = self.conversations.get_mut(receipt.to)?;
@@ -311,9 +315,10 @@ impl Outbox {
         };
         let letter = conversation.remove(place);
         (self.letters, self.bytes) = (self.letters - 1, self.bytes - letter.body.len());
-        // Such a letter cannot have been taken by any earlier session either.
-        let never = matches!(reason, Reason::Unknown | Reason::TooLong | Reason::Expired);
-        let may_have_arrived = may_have_arrived || (letter.unanswered_before && !never);
+        // Such a letter cannot have been taken by any earlier session either; of one that was accepted the relay knows.
+        let never = matches!(reason, Reason::Unknown | Reason::TooLong | Reason::Expired | Reason::Taken);
+        let in_doubt = letter.unanswered_before && !letter.accepted && !never;
+        let may_have_arrived = may_have_arrived || in_doubt;
         let (request, body) = (letter.request, letter.body);
         conversation.refusals.push(Refusal { request, id, reason, may_have_arrived, nearest, body });
         Some((to, may_have_arrived))
@@ -332,6 +337,11 @@ impl Outbox {
         if self.heard.len() < HEARD_MAX {
             self.heard.push_back((to, id));
         }
+    }
+
+    /// Whether a letter is on its way that the relay has not answered for.
+    pub(super) fn awaits_answer(&self) -> bool {
+        self.conversations.values().any(|conversation| conversation.sent_letters > 0)
     }
 
     /// Whether no letter waits for its relay any more.

@@ -2,11 +2,15 @@
 //!
 //! A TCP connection beside a session needs no handshake: a probe under the session's keys is answered on it, and the
 //! first other packet moves the conversation there (RFC 9000 §9.1). So does a proved UDP path.
+//!
+//! What the machine says of the network under it, and what a run leaves to the next, stands in `hints`.
+
+mod hints;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::base::{Carrier, ConnId, Now, Path, Tick};
+use crate::base::{Carrier, ConnId, Now, Path, Tick, Wall};
 use crate::peer::Peer;
 use crate::wire::packet::RESET_TOKEN_LEN;
 
@@ -21,6 +25,9 @@ const SILENT_PTOS: u32 = 2;
 const LIVE_FOR: Duration = Duration::from_secs(30);
 /// While it is, UDP is asked whether it lives after so long without anything that asks for an ack.
 const LIVE_PING_AFTER: Duration = Duration::from_secs(2);
+/// And after so long while a letter waits for the relay's word: it has arrived, and the answer may have met a dead path. The
+/// relay answers within a mailbox's 500 ms.
+const AWAITED_PING_AFTER: Duration = Duration::from_millis(500);
 /// The loser of a race over TCP is kept while UDP is being proved.
 const RACE_GOES_ON: Duration = Duration::from_millis(3_500);
 /// TCP is kept after the conversation has returned to UDP.
@@ -67,8 +74,12 @@ pub(super) struct Choice {
     proof: Option<(SocketAddr, Proof)>,
     /// UDP is the path and has just failed its proof.
     unproved: bool,
-    /// UDP did not get through lately: the next round begins with both carriers at once.
+    /// UDP did not get through lately, in this run or an earlier one: the next round begins with both carriers at once.
     pub(super) udp_failed: bool,
+    /// When UDP failed, as it is written down for later runs.
+    failed_on_disk: Option<Wall>,
+    /// UDP was proved, or failed, since the last turn.
+    verdict: Option<bool>,
     /// Round trip of the last proof.
     proved: Option<Duration>,
     beside: Option<Beside>,
@@ -80,6 +91,8 @@ pub(super) struct Choice {
     /// A letter went or came since the last turn.
     pub(super) letter: bool,
     last_letter: Option<Tick>,
+    /// A letter waits for the relay's word.
+    awaits: bool,
 }
 
 impl Choice {
@@ -87,6 +100,12 @@ impl Choice {
         self.udp = Some(addr);
         self.doubts_not_before = now + DOUBTS_EVERY;
         self.proof = Some((addr, Proof::new(now, rtt)));
+    }
+
+    /// UDP was proved, or did not get through.
+    fn judged(&mut self, proved: bool) {
+        self.udp_failed = !proved;
+        self.verdict = Some(proved);
     }
 
     /// A connection beside UDP came to nothing.
@@ -99,7 +118,8 @@ impl Choice {
 
     fn live_ping_at(&self, peer: &Peer) -> Option<Tick> {
         let end = self.last_letter? + LIVE_FOR;
-        let at = peer.link().unasked_since()? + LIVE_PING_AFTER;
+        let after = if self.awaits { AWAITED_PING_AFTER } else { LIVE_PING_AFTER };
+        let at = peer.link().unasked_since()? + after;
         (at <= end && matches!(peer.path(), Some(Path::Udp(_)))).then_some(at)
     }
 }
@@ -107,10 +127,12 @@ impl Choice {
 impl Uplink {
     /// Looks at the paths, once a turn before anything leaves.
     pub(super) fn choose(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
+        self.remember_verdict(now.wall, shared, out);
         let now = now.tick;
         if std::mem::take(&mut self.choice.letter) {
             self.choice.last_letter = Some(now);
         }
+        self.choice.awaits = self.mail.outbox.awaits_answer();
         if self.peer.is_none() || self.stopped {
             self.choice.proof = None;
             return self.close_beside(shared, out);
@@ -130,7 +152,11 @@ impl Uplink {
         let Some(peer) = &mut self.peer else { return };
         while let Some((path, id)) = peer.take_probe_answer() {
             match (path, &mut self.choice.proof, &mut self.choice.beside) {
-                (Path::Udp(_), Some((_, proof)), _) => proof.handle_answer(now, id),
+                (Path::Udp(_), Some((_, proof)), _) => {
+                    if let Some(rtt) = proof.handle_answer(now, id) {
+                        peer.handle_round_trip(now, path, rtt);
+                    }
+                }
                 (Path::Tcp(conn), _, Some(beside)) if beside.is_answered_by(conn, id) => {
                     beside.standing = Standing::Ready;
                     self.choice.beside_failures = 0;
@@ -147,7 +173,7 @@ impl Uplink {
         let Some(peer) = &mut self.peer else { return };
         let path = peer.path();
         self.choice.proof = None;
-        self.choice.udp_failed = !proved;
+        self.choice.judged(proved);
         self.choice.proved = rtt.filter(|_| proved);
         match path {
             Some(Path::Udp(_)) => {
@@ -269,7 +295,8 @@ impl Uplink {
 
     fn fled(&mut self, now: Tick) {
         let choice = &mut self.choice;
-        (choice.proof, choice.unproved, choice.udp_failed) = (None, false, true);
+        (choice.proof, choice.unproved) = (None, false);
+        choice.judged(false);
         choice.damping.fled(now);
         choice.retries.begin(now, false);
     }
@@ -278,6 +305,9 @@ impl Uplink {
     fn return_to_udp(&mut self, now: Tick, addr: SocketAddr, conn: ConnId, out: &mut Out) {
         let Some(peer) = &mut self.peer else { return };
         peer.select(now, Path::Udp(addr));
+        if let Some(rtt) = self.choice.proved {
+            peer.handle_round_trip(now, Path::Udp(addr), rtt);
+        }
         peer.poke();
         self.choice.damping.came_to_udp(now);
         self.choice.unproved = false;
@@ -323,6 +353,10 @@ impl Uplink {
             Path::Tcp(_) => {
                 self.choice.unproved = false;
                 self.choice.retries.begin(now, true);
+                // A run may be over before the test that begins now has ended.
+                if before.is_none() && shared.carriers == Carriers::Auto {
+                    self.choice.judged(false);
+                }
             }
         }
         if let Some(before) = before.filter(|before| before.carrier() != path.carrier()) {
@@ -355,31 +389,6 @@ impl Uplink {
     pub(super) fn beside_closed(&mut self, now: Tick, conn: ConnId) {
         if self.choice.beside.is_some_and(|beside| beside.conn == conn) {
             self.choice.beside_failed(now);
-        }
-    }
-
-    /// The machine slept, or the process was stopped: the network may be another one.
-    pub(super) fn handle_woken(&mut self, now: Tick) {
-        let choice = &mut self.choice;
-        (choice.damping, choice.udp_failed, choice.beside_not_before) = (Damping::default(), false, now);
-        choice.proof = None;
-        choice.retries.begin(now, true);
-        if let Some(peer) = &mut self.peer
-            && let Some(Path::Udp(addr)) = peer.path()
-        {
-            peer.poke();
-            let rtt = peer.link().smoothed_rtt();
-            self.choice.begin_proof(now, addr, rtt);
-        }
-    }
-
-    /// The system says that UDP does not get there: a hint, which anybody can forge, to look for TCP now.
-    pub(super) fn handle_send_refused(&mut self, now: Now, shared: &mut Shared, path: Path, out: &mut Out) {
-        if self.peer.as_ref().and_then(Peer::path) == Some(path) && shared.carriers == Carriers::Auto {
-            self.open_beside(now.tick, shared, out);
-        }
-        if self.connecting.handle_udp_refused(now.tick, path, shared.carriers) {
-            self.pursue(now, shared, out);
         }
     }
 

@@ -1,12 +1,14 @@
 //! The client and one relay: the session, and the letters that go through it both ways. How the session comes about
 //! stands in `connect`.
 
+use std::collections::VecDeque;
+
 use crate::base::{Carrier, ConnId, Effect, HostPort, LetterId, Name, Now, OutboxId, Outputs, Path, Tick};
 use crate::peer::{Heard, Peer};
 use crate::session::{AccessSecret, Identity, Indexes};
 use crate::wire::frame::{StreamId, close};
 use crate::wire::letter::{decode_text, encode_text};
-use crate::wire::limits::LETTER_TEXT_MAX;
+use crate::wire::limits::{LETTER_BODY_MAX, LETTER_TEXT_MAX};
 use crate::wire::message::{
     Delivery, KIND_TEXT, Letter, NameReason, Reason, Receipt, Refused, ToClient, ToRelay,
 };
@@ -18,6 +20,7 @@ use super::journal::Journal;
 use super::ledger::{Ledger, Seen};
 use super::outbox::{Outbox, Refusal, Step};
 use super::paths::Choice;
+use super::screen::Screens;
 
 pub(super) type Out = Outputs<Record, Event>;
 
@@ -34,6 +37,9 @@ pub(super) struct Shared {
     /// Whose each TCP connection is.
     pub(super) conns: std::collections::BTreeMap<ConnId, HostPort>,
     pub(super) next_conn: u64,
+    /// The secret of an invitation, or nothing.
+    pub(super) invitation: Vec<u8>,
+    pub(super) screens: Option<Screens>,
 }
 
 /// What the user was last told about this relay.
@@ -63,7 +69,11 @@ pub(super) struct Uplink {
     welcomed: bool,
     text_max: usize,
     pub(super) mail: Mail,
+    /// What the relay is still to be told of [`Screens`]; about as long as one list of names.
+    screen: VecDeque<Vec<u8>>,
     last_author: Option<Name>,
+    /// What the last packet of the session came on.
+    heard_on: Carrier,
     pings: u32,
     /// Reused: a message being read, and one being written.
     incoming: Vec<u8>,
@@ -82,7 +92,9 @@ impl Uplink {
             welcomed: false,
             text_max: LETTER_TEXT_MAX,
             mail,
+            screen: VecDeque::new(),
             last_author: None,
+            heard_on: Carrier::Udp,
             pings: 0,
             incoming: Vec::new(),
             outgoing: Vec::new(),
@@ -136,6 +148,14 @@ impl Uplink {
         }
     }
 
+    /// Other letters than before are refused.
+    pub(super) fn handle_screens(&mut self, shared: &Shared) {
+        let screen = shared.screens.as_ref().and_then(|screens| screens.of(&self.spec.addr));
+        if let (Some(screen), true) = (screen, self.peer.is_some() && shared.name.is_some()) {
+            self.screen = screen.messages();
+        }
+    }
+
     pub(super) fn ping(&mut self) {
         self.pings += 1;
     }
@@ -168,7 +188,10 @@ impl Uplink {
         let heard = peer.handle_packet(now.tick, path, bytes);
         match heard {
             Heard::Dropped => return false,
-            Heard::Taken => self.handle_taken(now, shared, out),
+            Heard::Taken => {
+                self.heard_on = path.carrier();
+                self.handle_taken(now, shared, out);
+            }
             Heard::Closed(code) => self.handle_closed(now, shared, code, out),
             Heard::Broken(violation) => {
                 peer.close(close::PROTOCOL_VIOLATION, violation.as_str());
@@ -193,7 +216,13 @@ impl Uplink {
             self.stopped = true;
             out.show(Event::Replaced { relay: self.spec.addr.clone() });
         }
+        if code == close::REFUSED {
+            self.handle_name_refused(NameReason::Removed, "", out);
+        }
         self.lose(now, shared, out);
+        if code == close::GOING_AWAY {
+            self.connecting.hasten(now.tick, &mut shared.rng);
+        }
     }
 
     /// The session is gone for good; a new one is tried for after a while.
@@ -243,7 +272,9 @@ impl Uplink {
 
     fn handle_message(&mut self, shared: &mut Shared, message: ToClient<'_>, out: &mut Out) -> bool {
         match message {
-            ToClient::Welcome { text_max, .. } => self.handle_welcome(text_max, out),
+            ToClient::Welcome { text_max, mailbox_bytes, .. } => {
+                self.handle_welcome(text_max, mailbox_bytes, out);
+            }
             ToClient::NameRefused { reason, name } => self.handle_name_refused(reason, name, out),
             ToClient::Receipt(receipt) => self.handle_receipt(shared, &receipt, out),
             ToClient::Refused(refused) => self.handle_refused(shared, &refused),
@@ -252,9 +283,13 @@ impl Uplink {
         true
     }
 
-    fn handle_welcome(&mut self, text_max: u32, out: &mut Out) {
+    /// What can never be taken is refused here from now on: a text that is too long, or that fits into no mailbox. Whether
+    /// a mailbox is full only the relay knows.
+    fn handle_welcome(&mut self, text_max: u32, mailbox_bytes: u64, out: &mut Out) {
+        let room = usize::try_from(mailbox_bytes).unwrap_or(usize::MAX);
+        let fits = room.saturating_sub(LETTER_BODY_MAX - LETTER_TEXT_MAX);
         self.welcomed = true;
-        self.text_max = (text_max as usize).min(LETTER_TEXT_MAX);
+        self.text_max = (text_max as usize).min(fits).min(LETTER_TEXT_MAX);
         self.mail.outbox.signed_in();
         self.mail.ledger.session_begun();
         self.tell_online(out);
@@ -269,7 +304,9 @@ impl Uplink {
     }
 
     fn handle_name_refused(&mut self, reason: NameReason, name: &str, out: &mut Out) {
-        self.stopped = true;
+        if std::mem::replace(&mut self.stopped, true) {
+            return;
+        }
         out.show(Event::NameRefused { relay: self.spec.addr.clone(), reason, name: name.parse().ok() });
     }
 
@@ -308,7 +345,7 @@ impl Uplink {
         let Seen::New { missing, after } = self.mail.ledger.take(&from, delivery.id, delivery.prev) else {
             return true;
         };
-        let (relay, id, at, via) = (self.spec.addr.clone(), delivery.id, delivery.accepted, self.via());
+        let (relay, id, at, via) = (self.spec.addr.clone(), delivery.id, delivery.accepted, self.heard_on);
         let text = (delivery.kind == KIND_TEXT).then(|| decode_text(delivery.body).ok()).flatten();
         shared.journal.push(match text {
             Some((text, _)) => {
@@ -324,6 +361,12 @@ impl Uplink {
     pub(super) fn flush(&mut self, now: Now, out: &mut Out) {
         let Some(peer) = &mut self.peer else { return };
         let (outgoing, letter_sent) = (&mut self.outgoing, &mut self.choice.letter);
+        while let Some(message) = self.screen.front() {
+            if peer.send(StreamId::Control, &[message]).is_err() {
+                break;
+            }
+            self.screen.pop_front();
+        }
         let mut say = |message: ToRelay<'_>| {
             outgoing.clear();
             message.encode(outgoing);
@@ -358,10 +401,14 @@ impl Uplink {
         self.welcomed = shared.name.is_none();
         if let Some(name) = &shared.name {
             self.outgoing.clear();
-            ToRelay::SignIn { name: name.as_str() }.encode(&mut self.outgoing);
+            let screen = shared.screens.as_ref().and_then(|screens| screens.of(&self.spec.addr));
+            let (name, invite, screen_follows) = (name.as_str(), &*shared.invitation, screen.is_some());
+            ToRelay::SignIn { name, invite, screen_follows }.encode(&mut self.outgoing);
             peer.send(StreamId::Control, &[&self.outgoing]).expect("a new session has room for one message");
         }
         self.peer = Some(peer);
+        self.screen.clear();
+        self.handle_screens(shared);
     }
 
     /// Ends the session in good order.
@@ -487,7 +534,11 @@ impl Mail {
                 }
                 None
             }
-            Record::Reached { .. } | Record::Told { .. } | Record::Counter(_) | Record::Pin { .. } => None,
+            Record::Reached { .. }
+            | Record::Told { .. }
+            | Record::Counter(_)
+            | Record::Pin { .. }
+            | Record::UdpFailed { .. } => None,
         }
     }
 }

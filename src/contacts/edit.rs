@@ -74,7 +74,7 @@ pub fn remove(text: &str, file: &str, label: &str) -> Result<String, Phrase> {
 }
 
 /// Reads an edited text again: it must say what was meant and nothing else.
-fn checked(text: String, file: &str, meant: Book) -> Result<String, Phrase> {
+pub(super) fn checked(text: String, file: &str, meant: Book) -> Result<String, Phrase> {
     let got = Book::parse(&text, file)?;
     let all = got.contacts.len() == meant.contacts.len();
     if all && got.me == meant.me && meant.contacts.iter().all(|contact| got.contacts.contains(contact)) {
@@ -87,7 +87,7 @@ fn entry(contact: &Contact) -> String {
     format!("{} = {}", Key::new(contact.label.as_str()).display_repr(), value(contact))
 }
 
-fn value(contact: &Contact) -> Value {
+pub(super) fn value(contact: &Contact) -> Value {
     let relay = Value::from(contact.relay.to_string());
     let member = (contact.member != contact.label).then(|| contact.member.to_string());
     let options = [
@@ -97,7 +97,7 @@ fn value(contact: &Contact) -> Value {
         ("note", contact.note.clone()),
         ("group", contact.group.clone()),
     ];
-    if options.iter().all(|(_, value)| value.is_none()) {
+    if options.iter().all(|(_, value)| value.is_none()) && !contact.blocked {
         return relay;
     }
     let mut table = InlineTable::new();
@@ -106,6 +106,9 @@ fn value(contact: &Contact) -> Value {
         if let Some(value) = value {
             table.insert(key, value.into());
         }
+    }
+    if contact.blocked {
+        table.insert("blocked", true.into());
     }
     Value::InlineTable(table)
 }
@@ -129,7 +132,7 @@ fn insert(text: &str, at: usize, has_header: bool, line: &str) -> String {
 }
 
 /// Where the last value directly in a table ends, or its header.
-fn body_end(table: &Table) -> usize {
+pub(super) fn body_end(table: &Table) -> usize {
     let own = table.iter().filter(|(_, item)| match item {
         Item::Table(inner) => inner.is_dotted(),
         _ => true,
@@ -139,7 +142,7 @@ fn body_end(table: &Table) -> usize {
 }
 
 /// Where the last value anywhere in an item ends.
-fn item_end(item: &Item) -> usize {
+pub(super) fn item_end(item: &Item) -> usize {
     match item {
         Item::Table(table) => {
             let header = table.span().map_or(0, |span| span.end);
@@ -150,7 +153,7 @@ fn item_end(item: &Item) -> usize {
 }
 
 /// The whole lines of an entry: one, or those of its own table, or one for each dotted key.
-fn lines_of(page: Page<'_>, key: &Key, item: &Item) -> Vec<Range<usize>> {
+pub(super) fn lines_of(page: Page<'_>, key: &Key, item: &Item) -> Vec<Range<usize>> {
     let lines = |from: usize, to: usize| page.line_start(from)..(page.line_end(to) + 1).min(page.text.len());
     match item {
         Item::Table(table) if table.is_dotted() => table
@@ -163,7 +166,7 @@ fn lines_of(page: Page<'_>, key: &Key, item: &Item) -> Vec<Range<usize>> {
     }
 }
 
-fn without(page: Page<'_>, mut lines: Vec<Range<usize>>) -> String {
+pub(super) fn without(page: Page<'_>, mut lines: Vec<Range<usize>>) -> String {
     lines.sort_by_key(|range| std::cmp::Reverse(range.start));
     let mut text = page.text.to_owned();
     for range in lines {
@@ -173,7 +176,7 @@ fn without(page: Page<'_>, mut lines: Vec<Range<usize>>) -> String {
 }
 
 /// Lets toml_edit change the table of contacts and write the whole document.
-fn rewrite(text: &str, change: impl FnOnce(&mut dyn Contacts)) -> String {
+pub(super) fn rewrite(text: &str, change: impl FnOnce(&mut dyn Contacts)) -> String {
     let mut document: DocumentMut = text.parse().expect("the book was read from it");
     match document.get_mut("contacts") {
         Some(Item::Table(table)) => change(table),
@@ -184,7 +187,7 @@ fn rewrite(text: &str, change: impl FnOnce(&mut dyn Contacts)) -> String {
 }
 
 /// What both kinds of table can do.
-trait Contacts {
+pub(super) trait Contacts {
     fn insert(&mut self, key: &str, value: Value);
     fn retain(&mut self, keep: &mut dyn FnMut(&str) -> bool);
 }
@@ -209,11 +212,11 @@ impl Contacts for InlineTable {
     }
 }
 
-fn newline_of(text: &str) -> &'static str {
+pub(super) fn newline_of(text: &str) -> &'static str {
     if text.contains("\r\n") { "\r\n" } else { "\n" }
 }
 
-fn with_mark_of(original: &str, edited: String) -> String {
+pub(super) fn with_mark_of(original: &str, edited: String) -> String {
     if original.starts_with('\u{feff}') { format!("\u{feff}{edited}") } else { edited }
 }
 

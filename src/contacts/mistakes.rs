@@ -56,7 +56,7 @@ const MEANING: &[Row] = &[
         "book-unknown-key",
         2,
         22,
-        "known=relay, tcp, member, key, note, group",
+        "known=relay, tcp, member, key, note, group, blocked",
     ),
     ("[contact]\nA = \"h:1\"", "book-unknown-key-near", 1, 2, "near=contacts"),
     ("[me]\nnmae = \"A\"", "book-unknown-key-near", 2, 1, "near=name"),
@@ -132,7 +132,7 @@ fn mistakes_of_typing_name_their_place_and_fix() {
 }
 
 #[test]
-fn mistakes_of_meaning_name_their_place_and_fix() {
+fn row_49_mistakes_of_meaning_name_their_place_and_fix() {
     check(MEANING);
 }
 

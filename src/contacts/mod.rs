@@ -14,6 +14,7 @@
 //! phrase naming file, line, column and the fix. The file belongs to the user: an edit changes the lines of one
 //! contact and no other byte.
 
+mod block;
 mod diagnose;
 mod edit;
 mod locate;
@@ -27,6 +28,7 @@ mod watch;
 
 use crate::base::{HostPort, Name, PublicKey};
 
+pub use block::set_blocked;
 pub use edit::{add, remove};
 pub use locate::{FILE_BYTES_MAX, Location, locate};
 pub use resolve::Target;
@@ -59,12 +61,15 @@ pub struct Contact {
     pub note: Option<String>,
     /// A heading to list them under.
     pub group: Option<String>,
+    /// Letters from them are not wanted.
+    pub blocked: bool,
 }
 
 impl Contact {
     /// A contact of whom only the name and the relay are known.
     pub fn new(label: Name, relay: HostPort) -> Contact {
-        Contact { member: label.clone(), label, relay, tcp: None, key: None, note: None, group: None }
+        let (tcp, key, note, group) = (None, None, None, None);
+        Contact { member: label.clone(), label, relay, tcp, key, note, group, blocked: false }
     }
 }
 
@@ -104,6 +109,12 @@ impl Book {
             let folded = label.folded();
             self.contacts.iter().find(|c| c.label.folded() == folded)
         })
+    }
+
+    /// The contact that somebody who is not in the book looks like (UTS #39), by its label or its name at its relay.
+    pub fn looks_like(&self, member: &Name) -> Option<&Contact> {
+        let looks = member.skeleton();
+        self.contacts.iter().find(|c| c.label.skeleton() == looks || c.member.skeleton() == looks)
     }
 
     /// The labels nearest to a name that nobody has, at most three.

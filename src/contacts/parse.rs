@@ -11,7 +11,7 @@ use crate::base::{HostPort, HostPortError, Name, NameError, Phrase, PublicKey};
 
 const TOP_KEYS: [&str; 2] = ["me", "contacts"];
 const ME_KEYS: [&str; 1] = ["name"];
-const CONTACT_KEYS: [&str; 6] = ["relay", "tcp", "member", "key", "note", "group"];
+const CONTACT_KEYS: [&str; 7] = ["relay", "tcp", "member", "key", "note", "group", "blocked"];
 
 impl Book {
     /// Reads a book. `file` is what the text's file is called in errors; a byte order mark and CRLF are accepted.
@@ -120,7 +120,7 @@ impl<'a> Reader<'a> {
 
     fn long_form(&self, entry: Spot<'_>, label: Name, table: &'a dyn TableLike) -> Result<Contact, Phrase> {
         let (mut relay, mut tcp, mut member, mut key) = (None, None, None, None);
-        let (mut note, mut group) = (None, None);
+        let (mut note, mut group, mut blocked) = (None, None, false);
         for spot in spots(table) {
             match spot.key.get() {
                 "relay" => relay = Some(self.address(spot)?),
@@ -129,13 +129,20 @@ impl<'a> Reader<'a> {
                 "key" => key = Some(self.public_key(spot)?),
                 "note" => note = Some(self.text(spot)?.to_owned()),
                 "group" => group = Some(self.text(spot)?.to_owned()),
+                "blocked" => blocked = self.switch(spot)?,
                 _ => return Err(self.unknown_key(spot, &CONTACT_KEYS)),
             }
         }
         let Some(relay) = relay else {
             return Err(self.page.mistake("book-no-relay", entry.key_at()).with("name", label));
         };
-        Ok(Contact { member: member.unwrap_or_else(|| label.clone()), label, relay, tcp, key, note, group })
+        let member = member.unwrap_or_else(|| label.clone());
+        Ok(Contact { member, label, relay, tcp, key, note, group, blocked })
+    }
+
+    fn switch(&self, spot: Spot<'_>) -> Result<bool, Phrase> {
+        let wrong = || self.page.mistake("book-not-switch", spot.value_at()).with("key", spot.key.get());
+        spot.item.as_bool().ok_or_else(wrong)
     }
 
     /// What contradicts an entry above.

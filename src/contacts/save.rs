@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use super::locate::read;
-use super::{Contact, Location, add, remove};
+use super::{Contact, Location, add, remove, set_blocked};
 use crate::base::Phrase;
 
 /// Symbolic links followed to the file; more are a loop (Linux gives up at 40, we need not).
@@ -31,6 +31,15 @@ impl Location {
             return Err(self.missing());
         }
         self.change(|text| remove(text, &self.file(), label))
+    }
+
+    /// Blocks a contact, or takes letters from it again.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`set_blocked`] and of reading, and `book-unwritable` (`file`, `why`); the file is then as it was.
+    pub fn set_blocked(&self, label: &str, blocked: bool) -> Result<(), Phrase> {
+        self.change(|text| set_blocked(text, &self.file(), label, blocked))
     }
 
     /// Reads, edits and writes under a lock of the folder, so that two commands at once both count.
@@ -144,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_is_said_and_left_alone() {
+    fn row_76_a_book_that_cannot_be_written_is_named_and_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("contacts.toml");
         fs::write(&path, "# mine\n").unwrap();

@@ -180,7 +180,7 @@ impl Link {
 
     /// A probe time-out that has become shorter, or waited for a loss to be timed, may be over already: it runs anew, since
     /// a packet has just come.
-    fn rearm(&mut self, now: Tick) {
+    pub(super) fn rearm(&mut self, now: Tick) {
         if self.at.pto_at() <= now {
             self.at.waiting_since = now;
         }

@@ -340,6 +340,12 @@ impl Link {
         self.outgoing.owe_ping();
     }
 
+    /// The present path's round trip was measured apart from acks.
+    pub fn handle_round_trip(&mut self, now: Tick, rtt: Duration) {
+        self.at.rtt.handle_sample(rtt, Duration::ZERO);
+        self.rearm(now);
+    }
+
     /// The path was tested and found good: what was lost on it before does not count any more.
     pub fn forgive(&mut self) {
         self.at.health = Health::default();

@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn absurd_samples_and_delays_are_clamped() {
+    fn row_20_absurd_samples_and_delays_are_clamped() {
         let mut rtt = Rtt::new(Duration::ZERO);
         rtt.handle_sample(Duration::ZERO, Duration::MAX);
         assert_eq!(rtt.smoothed(), RTT_MIN);

@@ -49,7 +49,7 @@ fn exchange(world: &mut World, count: usize) {
 }
 
 #[test]
-fn every_message_arrives_once_in_order_through_a_storm_without_a_storm_of_our_own() {
+fn row_27_every_message_arrives_once_in_order_through_a_storm_without_a_storm_of_our_own() {
     for seed in 0..8 {
         let mut world = World::new(seed, udp(1), STORM);
         exchange(&mut world, 40);
@@ -218,6 +218,23 @@ fn the_second_probe_time_out_comes_within_a_second_at_a_known_round_trip() {
         world.run(ms(50));
     }
     assert!(world.ends[0].link.pto_count() >= 2, "steady typing does not put the timer off");
+}
+
+#[test]
+fn answered_probes_tell_the_round_trip_and_leave_no_timer_in_the_past() {
+    let mut world = World::new(1, udp(1), CALM);
+    let link = &mut world.ends[0].link;
+    let before = link.pto();
+    (0..3).for_each(|_| link.handle_round_trip(world.now, ms(400)));
+    world.weather.loss = 100;
+    world.send(0, Chat, b"is anybody there?");
+    world.run(ms(300));
+    let link = &mut world.ends[0].link;
+    assert_eq!(link.pto_count(), 0, "the far end is 400 ms away");
+    (0..40).for_each(|_| link.handle_round_trip(world.now, ms(1)));
+    assert!(link.pto() < before && link.next_deadline().is_some_and(|at| at > world.now));
+    world.run(ms(700));
+    assert!(world.ends[0].link.pto_count() >= 2);
 }
 
 #[test]

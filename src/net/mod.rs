@@ -6,7 +6,8 @@
 //!
 //! Invariant: a source that was announced ready stands in the ready queue until it has said would-block (or given less
 //! than there was room for, which says the same), and [`Net::wait`] sleeps only when that queue is empty. So
-//! edge-triggered readiness is never lost, nothing is asked again in vain, and at rest the process uses no time.
+//! edge-triggered readiness is never lost, nothing is asked again in vain, and at rest the process uses no time, but
+//! for a look at the routes every two seconds where that is asked for.
 //!
 //! The law of use is that of [`turn`](crate::base::turn):
 //!
@@ -26,6 +27,8 @@
 //! Fairness: each visit to a source takes one batch of datagrams, one read of a connection, or a few commands; then
 //! the next source has its turn. Errors of sockets are counted and told, never fatal and never spun on.
 //!
+//! [`local`] has lines between the processes of one user on this machine, on threads of their own.
+//!
 //! Bounds: 1 MiB of datagrams wait where the kernel takes none, more are dropped; 256 KiB of records wait on a
 //! connection, more close it ([`Why::Stuck`](crate::base::Why::Stuck)); 4,096 commands wait in the inlet.
 //!
@@ -42,8 +45,10 @@ mod conns;
 mod group;
 mod hub;
 mod inlet;
+pub mod local;
 mod ready;
 mod resolve;
+mod routes;
 mod send;
 mod signals;
 mod stats;
@@ -66,6 +71,7 @@ use self::hub::Hub;
 use self::inlet::Mail;
 pub use self::inlet::{COMMANDS_MAX, Inlet};
 use self::resolve::Resolver;
+use self::routes::Routes;
 use self::send::Gather;
 pub use self::signals::Signal;
 use self::signals::Signals;
@@ -99,6 +105,8 @@ pub struct NetConfig<C> {
     pub text_too: bool,
     /// Makes a command of SIGINT, SIGTERM or SIGHUP; `None` leaves these signals alone.
     pub on_signal: Option<fn(Signal) -> C>,
+    /// Makes a command when the machine speaks to its peers from another address than before; `None`: nobody looks.
+    pub on_network_change: Option<fn() -> C>,
 }
 
 impl<C> NetConfig<C> {
@@ -116,6 +124,7 @@ impl<C> NetConfig<C> {
             connections_max: 4096,
             text_too: false,
             on_signal: None,
+            on_network_change: None,
         }
     }
 }
@@ -139,6 +148,8 @@ pub struct Net<C> {
     resolver: Resolver,
     signals: Option<Signals>,
     on_signal: Option<fn(Signal) -> C>,
+    routes: Routes,
+    on_network_change: Option<fn() -> C>,
     gather: Gather,
     current: Source,
     visits_left: usize,
@@ -151,6 +162,8 @@ enum Timer {
     GiveUp(usize),
     /// The end of the pause of accepting.
     AcceptAgain,
+    /// The routes to peers are looked at.
+    LookAtRoutes,
 }
 
 /// The source inputs are taken from now.
@@ -195,6 +208,8 @@ impl<C: Send + 'static> Net<C> {
             resolver: Resolver::default(),
             signals: None,
             on_signal: config.on_signal,
+            routes: Routes::default(),
+            on_network_change: config.on_network_change,
             gather: Gather::default(),
             current: Source::None,
             visits_left: VISITS_PER_TURN,

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 
+use super::routes::LOOK_EVERY;
 use super::udp::Sent;
 use super::{FIRST_UDP, Net, Timer, UDP_PORTS_MAX, bind};
 use crate::base::{ConnId, Effect, HostPort, Input, Outputs, Path, Why};
@@ -90,7 +91,15 @@ impl<C: Send + 'static> Net<C> {
         }
     }
 
+    /// Watches the route to a peer, if somebody wants to know.
+    fn watch_route(&mut self, peer: SocketAddr) {
+        if self.on_network_change.is_some() && self.routes.watch(peer) {
+            self.timers.insert((self.hub.clock.tick() + LOOK_EVERY, Timer::LookAtRoutes));
+        }
+    }
+
     fn gather(&mut self, dest: SocketAddr, range: Range<usize>, bytes: &[u8]) {
+        self.watch_route(dest);
         let Some(index) = self.port_for(dest).or_else(|| self.port_on_demand(dest)) else {
             return self.hub.refuse(dest, Why::Unreachable);
         };
@@ -187,6 +196,7 @@ impl<C: Send + 'static> Net<C> {
     }
 
     fn open_tcp(&mut self, id: ConnId, remote: SocketAddr) {
+        self.watch_route(remote);
         let until = self.hub.clock.tick() + OPEN_TIMEOUT;
         match self.conns.open(id, remote, until, &mut self.hub) {
             Ok(slot) => {

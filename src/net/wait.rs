@@ -7,8 +7,9 @@ use mio::event::Event;
 use mio::{Events, Token};
 
 use super::conns::Opened;
+use super::routes::LOOK_EVERY;
 use super::{FIRST_CONN, FIRST_UDP, LISTENER, Net, Source, Timer, VISITS_PER_TURN};
-use crate::base::{Now, Tick};
+use crate::base::{Input, Now, Tick};
 
 /// Events taken from one poll; more come with the next.
 pub(super) const EVENTS_LEN: usize = 256;
@@ -92,7 +93,16 @@ impl<C: Send + 'static> Net<C> {
                     self.accept_paused = false;
                     self.hub.ready.push(LISTENER);
                 }
+                Timer::LookAtRoutes => self.look_at_routes(tick),
             }
+        }
+    }
+
+    fn look_at_routes(&mut self, tick: Tick) {
+        let Some(command) = self.on_network_change else { return };
+        self.timers.insert((tick + LOOK_EVERY, Timer::LookAtRoutes));
+        if self.routes.have_changed() {
+            self.hub.told.push_back(Input::Command(command()));
         }
     }
 }

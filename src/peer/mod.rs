@@ -8,6 +8,7 @@
 //!
 //! Invariant: every packet that leaves has a number never used before and was paid for on its path.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use smallvec::SmallVec;
@@ -132,6 +133,16 @@ impl Peer {
         self.paths.current()
     }
 
+    /// The address over UDP where the other end has shown that it is, if packets leave there, and the index that its
+    /// packets come under.
+    pub fn proven_at(&self) -> Option<(SocketAddr, u32)> {
+        let path = self.path().filter(|path| self.paths.is_proven(*path))?;
+        match (path, self.keyring.sealing_keys()) {
+            (Path::Udp(addr), Some(keys)) => Some((addr, keys.local_index)),
+            _ => None,
+        }
+    }
+
     /// The link, to be looked at.
     pub const fn link(&self) -> &Link {
         &self.link
@@ -184,6 +195,15 @@ impl Peer {
         };
         if self.keyring.can_seal() {
             self.send_apart(now, path, &Frame::Probe(Probe::of_len(id, len)), out);
+        }
+    }
+
+    /// A probe of `path` was answered after so long; it tells as much as an ack, if packets leave there. RFC 9002 §6.2.2
+    /// would not take it for a sample, because an answer may wait or come another way; ours leave with the turn, where the probe
+    /// came.
+    pub fn handle_round_trip(&mut self, now: Tick, path: Path, rtt: Duration) {
+        if self.path() == Some(path) {
+            self.link.handle_round_trip(now, rtt);
         }
     }
 

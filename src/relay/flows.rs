@@ -108,6 +108,15 @@ impl Flows {
         (state.taken, state.recent) = (state.marks.accepted, true);
     }
 
+    /// A flow its author asks about, if need be a new one; `false` if there are too many.
+    pub(super) fn open(&mut self, flow: FlowId) -> bool {
+        if self.flows.len() >= FLOWS_MAX && !self.flows.contains_key(&flow) {
+            return false;
+        }
+        self.flows.entry(flow).or_default();
+        true
+    }
+
     /// The author begins a session: nothing was refused in it, and it is told what it may not know.
     pub(super) fn begin_session(&mut self) {
         self.unknown.clear();
@@ -188,19 +197,21 @@ impl Flows {
         });
     }
 
-    /// The recipient has read every letter up to `number`; only of what it has.
-    pub(super) fn read(&mut self, flow: FlowId, number: u64) {
-        self.raise(flow, |marks| marks.read = marks.read.max(number.min(marks.delivered)));
+    /// The recipient says that it has read every letter up to `number`; `false` if nothing is known of the flow. A relay
+    /// that was killed may know less of what was delivered than the author, who holds this against what it knows.
+    pub(super) fn read(&mut self, flow: FlowId, number: u64) -> bool {
+        self.raise(flow, |marks| marks.read = marks.read.max(number))
     }
 
-    fn raise(&mut self, flow: FlowId, raise: impl FnOnce(&mut Marks)) {
-        let Some(state) = self.flows.get_mut(&flow) else { return };
+    fn raise(&mut self, flow: FlowId, raise: impl FnOnce(&mut Marks)) -> bool {
+        let Some(state) = self.flows.get_mut(&flow) else { return false };
         let before = state.marks;
         raise(&mut state.marks);
         if state.marks != before {
             (state.recent, state.unwritten) = (true, true);
             self.owe(flow);
         }
+        true
     }
 
     /// The author asks how far a flow has come: a receipt is owed, and every refusal it may not know of.
@@ -398,6 +409,7 @@ mod tests {
             assert_eq!(flows.turn_of(flow, "JACK", 1, 0), Turn::Next);
         }
         assert_eq!(flows.turn_of(FLOW, "JACK", 1, 0), Turn::Crowded);
+        assert!(!flows.open(FLOW));
     }
 
     #[test]
@@ -426,8 +438,15 @@ mod tests {
         flows.refused(FLOW, 3);
         assert_eq!(take(&mut flows, 2, 1), Turn::Repeated);
         assert_eq!(take(&mut flows, 3, 2), Turn::Next);
-        flows.read(FLOW, 3);
-        assert_eq!(flows.marks(FLOW).map(|marks| marks.read), Some(0), "nobody reads what nobody has");
+    }
+
+    #[test]
+    fn what_was_read_of_a_flow_that_is_not_known_waits_until_its_author_asks() {
+        let mut flows = Flows::default();
+        assert!(!flows.read(FLOW, 3));
+        assert!(flows.open(FLOW) && flows.open(FLOW));
+        assert!(flows.read(FLOW, 3));
+        assert_eq!(flows.next_receipt().map(|(_, marks)| (marks.delivered, marks.read)), Some((0, 3)));
     }
 
     #[test]

@@ -1,18 +1,19 @@
 //! The way of a letter: from its sender's chat stream into its recipient's queue, and from there to the recipient's
 //! session.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::base::{LetterId, Now, Tick};
+use crate::base::{LetterId, Name, Now, OutboxId, Tick};
 use crate::wire::frame::StreamId;
 use crate::wire::letter::{decode_text, encode_text};
-use crate::wire::limits::LETTER_BODY_MAX;
 use crate::wire::message::{Delivery, KIND_TEXT, Letter, Reason, ToRelay};
 
 use super::flows::{FlowId, Flows, To, Turn};
 use super::limits::{Bucket, REFUSALS_MAX, SPILL_AFTER};
 use super::members::MemberId;
 use super::queue::{Author, Entry, Queue};
+use super::recent::Recent;
 use super::sessions::Slot;
 use super::{Out, Relay};
 
@@ -30,6 +31,13 @@ pub(super) struct Place {
     pub(super) queue: Queue,
     /// The letters of it.
     pub(super) flows: Flows,
+    /// What the last of them said.
+    recent: Recent,
+    /// How far it has read letters of others that the relay knows nothing of; at most
+    /// [`CLAIMS_MAX`](super::limits::CLAIMS_MAX).
+    pub(super) claims: BTreeMap<(MemberId, OutboxId), u64>,
+    /// Names of those whose letters it refuses, at most [`super::roll::SCREENED_MAX`].
+    pub(super) blocked: BTreeSet<Name>,
     /// The last letter `echo` wrote to the member.
     echo_number: u64,
     /// Its share of letters and of names looked for, whichever session it comes by.
@@ -81,12 +89,18 @@ impl Relay {
             return self.refuse_unknown(now.tick, slot, author, letter);
         };
         let flow = FlowId { outbox: letter.id.outbox, to };
-        let flows = &mut self.places[author.0].flows;
+        let Place { flows, recent, .. } = &mut self.places[author.0];
         let refusal = match flows.turn_of(flow, letter.to, letter.id.number, letter.prev) {
+            Turn::Repeated if recent.differs(flow, letter.id.number, letter.kind, letter.body) => {
+                return self.refuse_changed(now.tick, slot, author, letter, out);
+            }
             Turn::Repeated => return self.sessions.mark(slot),
             Turn::Behind => Some(Reason::Behind),
             Turn::Crowded => Some(Reason::Full),
-            Turn::Next if letter.body.len() > LETTER_BODY_MAX => Some(Reason::TooLong),
+            Turn::Next if letter.body.len() > self.limits.body_max() => Some(Reason::TooLong),
+            Turn::Next if to.member().is_some_and(|to| self.is_unwanted(to, Author::Member(author))) => {
+                Some(Reason::Blocked)
+            }
             Turn::Next => match to {
                 To::Echo => self.echo(now, author, letter),
                 To::Guest(guest) => self.answer_guest(now, author, guest, letter, out),
@@ -97,7 +111,9 @@ impl Relay {
             Some(reason) => self.refuse_taken(author, flow, letter.to, letter.id, (reason, false)),
             None => {
                 self.stats.letters_taken += 1;
-                let flows = &mut self.places[author.0].flows;
+                self.settle_claim(author, flow);
+                let Place { flows, recent, .. } = &mut self.places[author.0];
+                recent.took(flow, letter.id.number, letter.kind, letter.body);
                 flows.took(flow, letter.id.number);
                 match to {
                     To::Echo => flows.delivered(flow, letter.id.number),
@@ -139,9 +155,13 @@ impl Relay {
     ) -> Option<Reason> {
         let born = self.post.clock.now(now);
         let entry = Entry::new(author, id, len, now, born, Arc::from(self.outgoing.as_slice()));
+        if !self.post.stock.has_room(len, &self.limits) {
+            return Some(Reason::Full);
+        }
         if self.places[to.0].queue.push(entry, &self.limits).is_err() {
             return Some(Reason::Full);
         }
+        self.count_queue(to);
         match self.present(to) {
             Some(slot) => {
                 self.sessions.mark(slot);
@@ -180,13 +200,21 @@ impl Relay {
         refused
     }
 
-    /// Moves letters from the member's queue into its session, as many as it has room for.
+    /// Moves letters from the member's queue into its session, as many as it has room for. Those it does not want are
+    /// refused instead.
     pub(super) fn hand_over(&mut self, slot: Slot, out: &mut Out) {
-        let Some(session) = self.sessions.get_mut(slot) else { return };
+        let Some(session) = self.sessions.get(slot).filter(|session| !session.screen.awaited) else { return };
         let Some(member) = session.member() else { return };
-        let queue = &mut self.places[member.0].queue;
-        while let Some(entry) = queue.next_waiting() {
-            if session.peer.send(StreamId::Chat, &[&entry.message]).is_err() {
+        while let Some(entry) = self.places[member.0].queue.next_waiting() {
+            let author = entry.author;
+            if self.is_unwanted(member, author) {
+                self.turn_away_next(member, Reason::Blocked, out);
+                continue;
+            }
+            let Some(session) = self.sessions.get_mut(slot) else { return };
+            let queue = &mut self.places[member.0].queue;
+            let sent = queue.next_waiting().map(|entry| session.peer.send(StreamId::Chat, &[&entry.message]));
+            if !matches!(sent, Some(Ok(_))) {
                 break;
             }
             queue.mark_handed();

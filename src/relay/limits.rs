@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::base::Tick;
+use crate::wire::limits::{LETTER_BODY_MAX, LETTER_TEXT_MAX};
 
 /// The bounds of a relay.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,12 @@ pub struct Limits {
     pub pair_letters: usize,
     /// Bytes of bodies of one sender kept for one recipient.
     pub pair_bytes: usize,
+    /// Bytes of bodies of all letters kept, in memory and on disk together, and 64 for each letter; above it every
+    /// letter is refused as `full`. It bounds the database, which is not much larger.
+    pub all_bytes: usize,
+    /// The same of letters that the disk does not have yet; of one recipient they are 2 MiB at most. What sessions have
+    /// loaded from the disk comes on top, 64 KiB and a letter each.
+    pub memory_bytes: usize,
     /// How long a letter waits in a mailbox while the relay runs.
     pub keep: Duration,
     /// TCP connections in all.
@@ -35,9 +42,22 @@ pub struct Limits {
     pub strangers: usize,
     /// Names registered in one hour from one address, loopback exempt.
     pub names_per_hour: u32,
+    /// Names are registered by invitation only.
+    pub closed: bool,
 }
 
 impl Limits {
+    /// The longest text of a letter that can ever be taken: one whose body fits into an empty mailbox.
+    pub(super) fn text_max(&self) -> usize {
+        let room = self.pair_bytes.min(self.queue_bytes).min(self.all_bytes.saturating_sub(ENTRY_COST));
+        room.saturating_sub(LETTER_BODY_MAX - LETTER_TEXT_MAX).min(LETTER_TEXT_MAX)
+    }
+
+    /// The longest body, accordingly.
+    pub(super) fn body_max(&self) -> usize {
+        self.text_max() + LETTER_BODY_MAX - LETTER_TEXT_MAX
+    }
+
     /// Between two letters of one member, in the long run.
     pub(super) fn letter_interval(&self) -> Duration {
         Duration::from_secs(1) / self.letters_per_second.max(1)
@@ -54,6 +74,9 @@ impl Default for Limits {
             queue_bytes: 32 << 20,
             pair_letters: 5_000,
             pair_bytes: 8 << 20,
+            // A hundred mailboxes that are full.
+            all_bytes: 4 << 30,
+            memory_bytes: 256 << 20,
             keep: Duration::from_secs(30 * 24 * 3_600),
             conns: 1_024,
             conns_per_address: 256,
@@ -61,6 +84,7 @@ impl Default for Limits {
             // What shake hands while one answer travels: more than the relay can grant in half a second.
             strangers: 2_048,
             names_per_hour: 5,
+            closed: false,
         }
     }
 }
@@ -105,6 +129,12 @@ pub(super) const HANDED_MAX: usize = 512;
 /// Flows (outbox and recipient) one author may ever have had; each costs about 150 bytes. At the bound a letter that
 /// would begin another is refused.
 pub(super) const FLOWS_MAX: usize = 4_096;
+/// What one reader says that it has read of letters the relay knows nothing of any more; more is dropped, and told again
+/// by its next session.
+pub(super) const CLAIMS_MAX: usize = 1_024;
+/// Letters that differ from those first sent under their ids are logged so often at once, and then once in this time.
+pub(super) const CHANGED_BURST: u32 = 10;
+pub(super) const CHANGED_INTERVAL: Duration = Duration::from_millis(100);
 /// Refusals waiting for room on a sender's control stream; above it no more letters are read from it.
 pub(super) const REFUSALS_MAX: usize = 1_024;
 /// Sessions of one identity that are not yet confirmed: one for each carrier of a client that tries both.

@@ -10,8 +10,11 @@ use super::flows::{FlowId, Marks, To};
 use super::letters::{ECHO, GUEST_PREFIX};
 use super::limits::{CLOCK_EVERY, LOAD_BYTES, SPILL_AFTER, SWEEP_BYTES};
 use super::members::MemberId;
-use super::queue::{Author, Entry};
+use super::operator::Asked;
+use super::queue::{Author, Entry, Stock};
 use super::records::{self, KeptLetter, Mail, OwedRefusal, Record};
+use super::roll::InvitationId;
+use super::screen::TurnedAway;
 use super::{Out, Relay, Timer};
 
 /// Between two steps of expiry at least, and after one that could not finish: nothing spins.
@@ -20,8 +23,12 @@ const SWEEP_AGAIN: Duration = Duration::from_secs(60);
 /// What is done when the store has answered.
 #[derive(Debug)]
 pub(super) enum Wait {
-    /// The name of this member is durable.
-    Member(MemberId),
+    /// The name of this member is durable; it may have come by an invitation.
+    Member(MemberId, Option<InvitationId>),
+    /// What the operator asked for is.
+    Asked(Asked),
+    /// A letter that its recipient does not want has left its mailbox.
+    TurnedAway(TurnedAway),
     /// A batch of this member's queue is.
     Letters(MemberId),
     /// Letters of this member's mailbox are here.
@@ -86,12 +93,14 @@ impl Clock {
 #[derive(Debug, Default)]
 pub(super) struct Post {
     pub(super) clock: Clock,
+    /// What all queues hold.
+    pub(super) stock: Stock,
     /// The highest place given to a letter.
     last_place: u64,
     /// Members whose queues may have something to be written, at this turn's end.
     due: BTreeSet<MemberId>,
-    /// Letters on their way out of their mailboxes, by place: at most one step of expiry.
-    expiring: BTreeSet<u64>,
+    /// Letters on their way out of their mailboxes, by place: at most one step of expiry, and those turned away.
+    pub(super) expiring: BTreeSet<u64>,
     /// The last place this round of expiry has looked at; `None` between two rounds.
     swept: Option<u64>,
     sweep_scheduled: Option<Tick>,
@@ -105,9 +114,10 @@ impl Relay {
         self.post.clock.base = mail.clock;
         for waiting in &mail.waiting {
             self.post.clock.base = self.post.clock.base.max(waiting.last_since);
-            let Some(to) = self.members.find(waiting.to.as_str()) else { continue };
+            let Some(to) = self.members.find_ever(waiting.to.as_str()) else { continue };
             let Some(author) = self.author(waiting.from.as_str()) else { continue };
             self.places[to.0].queue.found_on_disk(author, waiting.letters, waiting.bytes);
+            self.count_queue(to);
             if let Author::Member(from) = author {
                 let flow = FlowId { outbox: waiting.outbox, to: To::Member(to) };
                 let marks =
@@ -118,6 +128,12 @@ impl Relay {
         for marks in &mail.marks {
             let records::Marks { accepted, delivered, read, .. } = *marks;
             if let Some((from, flow)) = self.flow_of(&marks.from, &marks.to, marks.outbox) {
+                if let (0, 0, To::Member(to), None) =
+                    (accepted, delivered, flow.to, self.places[from.0].flows.marks(flow))
+                {
+                    self.places[to.0].claims.insert((from, flow.outbox), read);
+                    continue;
+                }
                 let marks = Marks { accepted: accepted.max(delivered), delivered, read, since: 0 };
                 self.places[from.0].flows.found_on_disk(flow, marks);
             }
@@ -131,6 +147,10 @@ impl Relay {
                 );
             }
         }
+        let gone = (0..self.places.len()).map(MemberId).filter(|member| self.members.is_removed(*member));
+        for member in gone.filter(|member| self.places[member.0].queue.has_mail()).collect::<Vec<_>>() {
+            self.wake_queue(member, Tick::ZERO);
+        }
         if !mail.waiting.is_empty() {
             // The first turn looks for letters that are too old already.
             self.deadlines.set(Timer::Sweep, Some(Tick::ZERO), &mut self.post.sweep_scheduled);
@@ -142,12 +162,12 @@ impl Relay {
         match name {
             ECHO => Some(Author::Echo),
             guest if guest.starts_with(GUEST_PREFIX) => Some(Author::Guest),
-            member => self.members.find(member).map(Author::Member),
+            member => self.members.find_ever(member).map(Author::Member),
         }
     }
 
     fn flow_of(&self, from: &Name, to: &Name, outbox: crate::base::OutboxId) -> Option<(MemberId, FlowId)> {
-        let (from, to) = (self.members.find(from.as_str())?, self.members.find(to.as_str())?);
+        let (from, to) = (self.members.find_ever(from.as_str())?, self.members.find_ever(to.as_str())?);
         Some((from, FlowId { outbox, to: To::Member(to) }))
     }
 
@@ -163,11 +183,18 @@ impl Relay {
         }
     }
 
+    /// What all queues hold follows what this one holds now.
+    pub(super) fn count_queue(&mut self, member: MemberId) {
+        self.post.stock.count(&mut self.places[member.0].queue);
+    }
+
     // Answers of the store.
 
     pub(super) fn handle_stored_record(&mut self, now: Now, ticket: Ticket, durable: bool, out: &mut Out) {
         match (self.tickets.take(ticket), durable) {
-            (Some(Wait::Member(member)), _) => self.handle_registered(now, member, durable, out),
+            (Some(Wait::Member(member, by)), _) => self.handle_registered(now, (member, by), durable, out),
+            (Some(Wait::Asked(asked)), _) => self.handle_asked(now, asked, durable, out),
+            (Some(Wait::TurnedAway(letter)), _) => self.handle_turned_away(letter, durable),
             (Some(Wait::Letters(member)), true) => self.handle_written(now, ticket, member),
             (Some(Wait::Letters(member)), false) => self.handle_not_written(now, ticket, member),
             (Some(Wait::Mailbox(member)), false) => {
@@ -203,12 +230,15 @@ impl Relay {
         self.deadlines.set(Timer::Queue(member), Some(at), scheduled);
     }
 
-    pub(super) fn handle_queue_time(&mut self, tick: Tick, member: MemberId) {
+    pub(super) fn handle_queue_time(&mut self, tick: Tick, member: MemberId, out: &mut Out) {
         let place = &mut self.places[member.0];
         if place.queue.scheduled == Some(tick) {
             place.queue.scheduled = None;
         }
         let session = place.session;
+        if self.members.is_removed(member) {
+            return self.turn_all_away(member, out);
+        }
         self.look_at_queue(member);
         if let Some(slot) = session {
             self.sessions.mark(slot);
@@ -248,6 +278,7 @@ impl Relay {
 
     fn handle_written(&mut self, now: Now, ticket: Ticket, to: MemberId) {
         let accepted = self.places[to.0].queue.committed(ticket);
+        self.count_queue(to);
         self.stats.letters_written += accepted.len() as u64;
         for (author, id, born) in accepted {
             let Author::Member(author) = author else { continue };
@@ -274,6 +305,7 @@ impl Relay {
     fn handle_not_written(&mut self, now: Now, ticket: Ticket, to: MemberId) {
         let away = self.present(to).is_none();
         let refused = self.places[to.0].queue.failed(now.tick, ticket, away);
+        self.count_queue(to);
         let name = self.members.name(to).clone();
         for entry in refused {
             let Author::Member(author) = entry.author else { continue };
@@ -312,7 +344,11 @@ impl Relay {
         {
             self.sessions.mark(slot);
         }
+        if self.members.is_removed(to) {
+            self.turn_all_away(to, out);
+        }
         if !stale.is_empty() {
+            self.count_queue(to);
             let record = Record::Progress { marks: None, stored: stale };
             out.effects.push(Effect::Persist(self.tickets.idle(), record));
         }
@@ -380,7 +416,7 @@ impl Relay {
     }
 
     fn expire(&mut self, now: Tick, row: &Row, out: &mut Out) {
-        let Some(to) = self.members.find(row.owner.as_str()) else { return };
+        let Some(to) = self.members.find_ever(row.owner.as_str()) else { return };
         let Some(entry) = self.entry_of(now, row) else { return };
         let (author, id, len) = (entry.author, entry.id, entry.len);
         let may = match author {
@@ -404,6 +440,7 @@ impl Relay {
         let Expiring { place, author, to, id, len, may_have_arrived } = letter;
         self.post.expiring.remove(&place);
         self.places[to.0].queue.expired(author, len);
+        self.count_queue(to);
         self.stats.letters_expired += 1;
         let Author::Member(author) = author else { return };
         let flow = FlowId { outbox: id.outbox, to: To::Member(to) };

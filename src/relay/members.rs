@@ -1,6 +1,6 @@
 //! Who is who at this relay: names and the keys that own them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::{Name, PublicKey};
 use crate::wire::message::NameReason;
@@ -16,17 +16,39 @@ pub(super) enum Claim {
     Owned(MemberId),
     /// The name is free, and now kept for this key; it has to be made durable before anybody is told.
     New(MemberId),
+    /// As [`Claim::New`], of a name that belonged to a member who was removed.
+    Again(MemberId),
     /// The same claim is being made durable.
     Waiting(MemberId),
     /// It may not have the name.
     Refused(NameReason, Option<Name>),
 }
 
+/// What somebody who claims a name comes with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Pass {
+    /// Nothing; `closed` relays do not let them in.
+    None { closed: bool },
+    /// An invitation, to this name or to any.
+    Invited(Option<Name>),
+}
+
+/// How far a member has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The name is being written down, for the first time or again.
+    New,
+    Again,
+    Durable,
+    /// The operator removed it. Its name stays, because letters of it and receipts for others are still about.
+    Removed,
+}
+
 #[derive(Debug)]
 struct Member {
     name: Name,
     key: PublicKey,
-    durable: bool,
+    state: State,
 }
 
 /// The members, in the order they came.
@@ -40,60 +62,151 @@ pub(super) struct Members {
     by_skeleton: BTreeMap<String, MemberId>,
     /// Places of members that never became durable, so that nothing outside refers to them.
     spare: Vec<MemberId>,
+    /// Keys of members that were removed: as many as the operator removed.
+    removed_keys: BTreeSet<PublicKey>,
 }
 
 impl Members {
-    /// The members as the disk has them.
-    pub(super) fn new(known: Vec<(Name, PublicKey)>) -> Members {
+    /// The members as the disk has them, and those that were removed.
+    pub(super) fn new(known: Vec<(Name, PublicKey)>, removed: Vec<(Name, PublicKey)>) -> Members {
         let mut members = Members::default();
         for (name, key) in known {
-            members.insert(name, key, true);
+            members.insert(name, key, State::Durable);
+        }
+        for (name, key) in removed {
+            members.removed_keys.insert(key);
+            if !members.by_name.contains_key(&name) {
+                let id = MemberId(members.members.len());
+                members.by_name.insert(name.clone(), id);
+                members.by_skeleton.insert(name.skeleton(), id);
+                members.members.push(Member { name, key, state: State::Removed });
+            }
         }
         members
     }
 
-    /// A key claims a name.
-    pub(super) fn claim(&mut self, name: &str, key: PublicKey) -> Claim {
+    /// How many there are, removed ones included.
+    pub(super) fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// A key claims a name. Strangers learn nothing about names from a closed relay.
+    pub(super) fn claim(&mut self, name: &str, key: PublicKey, pass: &Pass) -> Claim {
         let Ok(name) = name.parse::<Name>() else {
             return Claim::Refused(NameReason::Bad, None);
         };
-        if let Some(&id) = self.by_name.get(&name) {
-            let member = &self.members[id.0];
-            return match (member.key == key, member.durable) {
-                (true, true) => Claim::Owned(id),
-                (true, false) => Claim::Waiting(id),
-                (false, _) => Claim::Refused(NameReason::Taken, Some(name)),
-            };
+        let found = self.by_name.get(&name).copied();
+        if let Some(id) = found.filter(|id| self.members[id.0].key == key) {
+            match self.members[id.0].state {
+                State::Durable => return Claim::Owned(id),
+                State::New | State::Again => return Claim::Waiting(id),
+                State::Removed => {}
+            }
         }
-        if name.is_reserved() {
-            return Claim::Refused(NameReason::Reserved, Some(name));
+        match pass {
+            Pass::None { .. } if self.removed_keys.contains(&key) && !self.by_key.contains_key(&key) => {
+                return Claim::Refused(NameReason::Removed, None);
+            }
+            Pass::None { closed: true } => return Claim::Refused(NameReason::Closed, None),
+            Pass::Invited(Some(promised)) if *promised != name => {
+                return Claim::Refused(NameReason::Kept, Some(promised.clone()));
+            }
+            Pass::None { closed: false } | Pass::Invited(_) => {}
         }
+        self.claim_free(name, key, found, pass)
+    }
+
+    fn claim_free(&mut self, name: Name, key: PublicKey, found: Option<MemberId>, pass: &Pass) -> Claim {
         if let Some(&id) = self.by_key.get(&key) {
-            return Claim::Refused(NameReason::Other, Some(self.members[id.0].name.clone()));
+            let other = self.members[id.0].name.clone();
+            let reason = if found.is_some() { NameReason::Taken } else { NameReason::Other };
+            return Claim::Refused(reason, Some(if found.is_some() { name } else { other }));
         }
-        if let Some(&id) = self.by_skeleton.get(&name.skeleton()) {
-            return Claim::Refused(NameReason::Confusable, Some(self.members[id.0].name.clone()));
+        match found {
+            Some(id) if self.members[id.0].state != State::Removed => {
+                Claim::Refused(NameReason::Taken, Some(name))
+            }
+            Some(id) if matches!(pass, Pass::Invited(Some(_))) => {
+                self.by_key.insert(key, id);
+                self.members[id.0] = Member { name, key, state: State::Again };
+                Claim::Again(id)
+            }
+            Some(_) => Claim::Refused(NameReason::Kept, Some(name)),
+            None => match self.in_the_way(&name) {
+                Some((reason, other)) => Claim::Refused(reason, Some(other)),
+                None => Claim::New(self.insert(name, key, State::New)),
+            },
         }
-        Claim::New(self.insert(name, key, false))
+    }
+
+    /// Whether the name is this key's already, or about to be.
+    pub(super) fn owns(&self, name: &str, key: PublicKey) -> bool {
+        let mine = |id: &MemberId| self.members[id.0].key == key && !self.is_removed(*id);
+        self.by_name.get(name).is_some_and(mine)
+    }
+
+    /// Why nobody may have a name that nobody has.
+    fn in_the_way(&self, name: &Name) -> Option<(NameReason, Name)> {
+        if name.is_reserved() {
+            return Some((NameReason::Reserved, name.clone()));
+        }
+        let other = self.by_skeleton.get(&name.skeleton())?;
+        Some((NameReason::Confusable, self.members[other.0].name.clone()))
+    }
+
+    /// Why nobody can be invited to this name.
+    pub(super) fn not_free(&self, name: &Name) -> Option<(NameReason, Name)> {
+        match self.by_name.get(name) {
+            Some(id) if self.members[id.0].state == State::Removed => None,
+            Some(_) => Some((NameReason::Taken, name.clone())),
+            None => self.in_the_way(name),
+        }
+    }
+
+    /// Takes a member out, whose name stays; its key, if it was one.
+    pub(super) fn remove(&mut self, id: MemberId) {
+        let member = &mut self.members[id.0];
+        member.state = State::Removed;
+        self.by_key.remove(&member.key);
+        self.removed_keys.insert(member.key);
+    }
+
+    /// Whether the operator removed this member.
+    pub(super) fn is_removed(&self, id: MemberId) -> bool {
+        self.members[id.0].state == State::Removed
+    }
+
+    /// A member's key.
+    pub(super) fn key(&self, id: MemberId) -> PublicKey {
+        self.members[id.0].key
     }
 
     /// A new member is durable now.
     pub(super) fn confirm(&mut self, id: MemberId) {
-        self.members[id.0].durable = true;
+        self.members[id.0].state = State::Durable;
     }
 
     /// A new member could not be made durable: the name is free again.
     pub(super) fn abandon(&mut self, id: MemberId) {
-        let member = &self.members[id.0];
-        self.by_name.remove(&member.name);
+        let member = &mut self.members[id.0];
         self.by_key.remove(&member.key);
+        if member.state == State::Again {
+            member.state = State::Removed;
+            return;
+        }
+        self.by_name.remove(&member.name);
         self.by_skeleton.remove(&member.name.skeleton());
         self.spare.push(id);
     }
 
     /// The member of this name; one that is not durable yet does not exist for others.
     pub(super) fn find(&self, name: &str) -> Option<MemberId> {
-        self.by_name.get(name).copied().filter(|id| self.members[id.0].durable)
+        self.find_ever(name).filter(|id| self.members[id.0].state == State::Durable)
+    }
+
+    /// The member of this name, also if it was removed: letters and receipts of its time are still about.
+    pub(super) fn find_ever(&self, name: &str) -> Option<MemberId> {
+        self.by_name.get(name).copied().filter(|id| self.members[id.0].state != State::New)
     }
 
     /// A member's name.
@@ -103,16 +216,16 @@ impl Members {
 
     /// The members' names that look most like one that does not exist.
     pub(super) fn nearest(&self, wanted: &str, most: usize) -> Vec<Name> {
-        let durable = self.members.iter().filter(|m| m.durable).map(|m| &m.name);
+        let durable = self.members.iter().filter(|m| m.state == State::Durable).map(|m| &m.name);
         Name::nearest(wanted, durable, most)
     }
 
-    fn insert(&mut self, name: Name, key: PublicKey, durable: bool) -> MemberId {
+    fn insert(&mut self, name: Name, key: PublicKey, state: State) -> MemberId {
         let id = self.spare.pop().unwrap_or(MemberId(self.members.len()));
         self.by_name.insert(name.clone(), id);
         self.by_key.insert(key, id);
         self.by_skeleton.insert(name.skeleton(), id);
-        let member = Member { name, key, durable };
+        let member = Member { name, key, state };
         match self.members.get_mut(id.0) {
             Some(place) => *place = member,
             None => self.members.push(member),
@@ -133,31 +246,77 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn claim(members: &mut Members, name: &str, of: u8) -> Claim {
+        members.claim(name, key(of), &Pass::None { closed: false })
+    }
+
+    #[test]
+    fn a_closed_relay_tells_strangers_nothing_and_lets_members_and_the_invited_in() {
+        let mut members = Members::new(vec![(name("TOM"), key(1))], Vec::new());
+        let closed = Pass::None { closed: true };
+        assert_eq!(members.claim("TOM", key(1), &closed), Claim::Owned(MemberId(0)));
+        for asked in ["TOM", "T0M", "ann", "echo"] {
+            assert_eq!(members.claim(asked, key(2), &closed), Claim::Refused(NameReason::Closed, None));
+        }
+        let to_ann = Pass::Invited(Some(name("ann")));
+        assert_eq!(
+            members.claim("bob", key(2), &to_ann),
+            Claim::Refused(NameReason::Kept, Some(name("ann")))
+        );
+        assert!(matches!(members.claim("ann", key(2), &to_ann), Claim::New(_)));
+        assert!(matches!(members.claim("bob", key(3), &Pass::Invited(None)), Claim::New(_)));
+    }
+
+    #[test]
+    fn a_removed_member_s_name_is_for_the_invited_only_and_its_key_needs_an_invitation() {
+        let mut members = Members::new(vec![(name("TOM"), key(1))], Vec::new());
+        members.remove(MemberId(0));
+        let again = Members::new(Vec::new(), vec![(name("TOM"), key(1))]);
+        for mut members in [members, again] {
+            assert_eq!((members.find("TOM"), members.find_ever("TOM")), (None, Some(MemberId(0))));
+            assert_eq!(claim(&mut members, "TOM", 1), Claim::Refused(NameReason::Removed, None));
+            assert_eq!(claim(&mut members, "tim", 1), Claim::Refused(NameReason::Removed, None));
+            assert_eq!(claim(&mut members, "TOM", 2), Claim::Refused(NameReason::Kept, Some(name("TOM"))));
+            let confusable = Claim::Refused(NameReason::Confusable, Some(name("TOM")));
+            assert_eq!(claim(&mut members, "tom", 2), confusable);
+            let kept = Claim::Refused(NameReason::Kept, Some(name("TOM")));
+            assert_eq!(members.claim("TOM", key(2), &Pass::Invited(None)), kept);
+            assert_eq!(members.not_free(&name("TOM")), None);
+            let invited = Pass::Invited(Some(name("TOM")));
+            assert_eq!(members.claim("TOM", key(2), &invited), Claim::Again(MemberId(0)));
+            members.abandon(MemberId(0));
+            assert_eq!(members.claim("TOM", key(2), &invited), Claim::Again(MemberId(0)));
+            members.confirm(MemberId(0));
+            assert_eq!(claim(&mut members, "TOM", 2), Claim::Owned(MemberId(0)));
+            assert!(matches!(members.claim("tim", key(1), &Pass::Invited(None)), Claim::New(_)));
+        }
+    }
+
     #[test]
     fn the_first_key_owns_a_name_and_another_is_refused() {
-        let mut members = Members::new(Vec::new());
-        let Claim::New(tom) = members.claim("TOM", key(1)) else { panic!("the name is free") };
+        let mut members = Members::new(Vec::new(), Vec::new());
+        let Claim::New(tom) = claim(&mut members, "TOM", 1) else { panic!("the name is free") };
         assert_eq!(members.find("TOM"), None, "not durable yet");
-        assert_eq!(members.claim("TOM", key(1)), Claim::Waiting(tom));
-        assert_eq!(members.claim("TOM", key(2)), Claim::Refused(NameReason::Taken, Some(name("TOM"))));
+        assert_eq!(claim(&mut members, "TOM", 1), Claim::Waiting(tom));
+        assert_eq!(claim(&mut members, "TOM", 2), Claim::Refused(NameReason::Taken, Some(name("TOM"))));
         members.abandon(tom);
-        let Claim::New(tom) = members.claim("TOM", key(2)) else { panic!("the name is free again") };
+        let Claim::New(tom) = claim(&mut members, "TOM", 2) else { panic!("the name is free again") };
         members.abandon(tom);
-        let Claim::New(tom) = members.claim("TOM", key(1)) else { panic!("and again") };
+        let Claim::New(tom) = claim(&mut members, "TOM", 1) else { panic!("and again") };
         members.confirm(tom);
         assert_eq!(members.find("TOM"), Some(tom));
-        assert_eq!(members.claim("TOM", key(1)), Claim::Owned(tom));
+        assert_eq!(claim(&mut members, "TOM", 1), Claim::Owned(tom));
     }
 
     #[test]
     fn names_that_deceive_are_refused() {
-        let mut members = Members::new(vec![(name("alice"), key(1))]);
+        let mut members = Members::new(vec![(name("alice"), key(1))], Vec::new());
         let confusable = Claim::Refused(NameReason::Confusable, Some(name("alice")));
-        assert_eq!(members.claim("ALICE", key(2)), confusable);
-        assert_eq!(members.claim("аlice", key(2)), confusable, "Cyrillic а");
-        assert_eq!(members.claim("echo", key(2)), Claim::Refused(NameReason::Reserved, Some(name("echo"))));
-        assert_eq!(members.claim("../x", key(2)), Claim::Refused(NameReason::Bad, None));
-        assert_eq!(members.claim("bob", key(1)), Claim::Refused(NameReason::Other, Some(name("alice"))));
-        assert!(matches!(members.claim("武大郎", key(3)), Claim::New(_)));
+        assert_eq!(claim(&mut members, "ALICE", 2), confusable);
+        assert_eq!(claim(&mut members, "аlice", 2), confusable, "Cyrillic а");
+        assert_eq!(claim(&mut members, "echo", 2), Claim::Refused(NameReason::Reserved, Some(name("echo"))));
+        assert_eq!(claim(&mut members, "../x", 2), Claim::Refused(NameReason::Bad, None));
+        assert_eq!(claim(&mut members, "bob", 1), Claim::Refused(NameReason::Other, Some(name("alice"))));
+        assert!(matches!(claim(&mut members, "武大郎", 3), Claim::New(_)));
     }
 }

@@ -10,8 +10,10 @@
 //!
 //! Files: `sessions` (who is connected), `conns` (TCP connections and their time limits), `names` (signing in),
 //! `letters` (routing), `queue` and `flows` (the two ends of a letter's way), `mailbox` (between queues and disk),
-//! `guests` and `reception` (who
-//! speaks plain text, and the way of their letters), `receipts` (what senders are told), `records` (what the disk keeps), `members`, `limits`, `deadlines`.
+//! `guests` and `reception` (who speaks plain text, and the way of their letters), `receipts` (what senders are told),
+//! `recent` (what letters said that come again), `screen` (letters nobody wants), `records` and `roll` (what the disk
+//! keeps), `notes` (what a restart tells lost sessions), `operator` (invitations and removals), `members`, `limits`,
+//! `deadlines`.
 
 mod conns;
 mod deadlines;
@@ -22,13 +24,18 @@ mod limits;
 mod mailbox;
 mod members;
 mod names;
+mod notes;
+mod operator;
 mod queue;
 mod receipts;
+mod recent;
 mod reception;
 mod records;
+mod roll;
+mod screen;
 mod sessions;
 
-use crate::base::{Core, Input, Name, Now, Outputs, Path, PublicKey, Rng, Tick};
+use crate::base::{Core, Input, LetterId, Name, Now, Outputs, Path, PublicKey, Rng, Tick, Wall};
 use crate::peer::Peer;
 use crate::session::{AccessSecret, HandshakeLimits, Identity, Responder};
 
@@ -42,7 +49,11 @@ pub use limits::Limits;
 use mailbox::{Post, Tickets};
 use members::{MemberId, Members};
 use names::Registrations;
-pub use records::{KeptLetter, Mail, Marks, OwedRefusal, Record, Waiting};
+use notes::Notes;
+pub use operator::{Outcome, Request};
+pub use records::{KeptLetter, Mail, Marks, OwedRefusal, Record, SessionNote, Waiting};
+use roll::Invitations;
+pub use roll::{Change, INVITATIONS_MAX, Invitation, InvitationId, Roll, SCREENED_MAX};
 use sessions::{Sessions, Slot};
 
 /// What a relay is made with.
@@ -54,7 +65,9 @@ pub struct Config {
     pub access_secret: [u8; 32],
     /// The members as the disk has them.
     pub members: Vec<(Name, PublicKey)>,
-    /// The mail as the disk has it.
+    /// Who else there is to know, as the disk has it.
+    pub roll: Roll,
+    /// Everything else as the disk has it.
     pub mail: Mail,
     /// The bounds.
     pub limits: Limits,
@@ -65,10 +78,17 @@ pub struct Config {
 }
 
 /// What the process asks of a relay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// End every session in good order; the answer is [`Event::Stopped`].
     Stop,
+    /// The operator asks for something; the answer is [`Event::Answered`].
+    Ask {
+        /// Names the request in its answer.
+        id: u64,
+        /// For what.
+        request: Request,
+    },
 }
 
 /// What a relay shows.
@@ -78,8 +98,22 @@ pub enum Event {
     SignedIn(Name),
     /// A member's session ended.
     SignedOut(Name),
+    /// A member sent other letters under ids it had used; told ten times a second at most.
+    Changed {
+        /// Who.
+        from: Name,
+        /// What the letter that was refused is called.
+        id: LetterId,
+    },
     /// Every session was told to end.
     Stopped,
+    /// What became of a request of the operator.
+    Answered {
+        /// The request.
+        id: u64,
+        /// What became of it.
+        outcome: Outcome,
+    },
 }
 
 /// What a relay wants done.
@@ -94,7 +128,7 @@ pub struct Stats {
     pub handshakes: u64,
     /// Sessions continued under new keys or on a new path.
     pub continued: u64,
-    /// Data packets of unknown sessions that were answered with a stateless reset.
+    /// Stateless resets sent: answers to data packets of unknown sessions, and those after a restart.
     pub resets: u64,
     /// Sessions closed because the other end broke the protocol.
     pub violations: u64,
@@ -121,6 +155,8 @@ enum Timer {
     Queue(MemberId),
     Sweep,
     Clock,
+    Notes,
+    Resets,
 }
 
 /// The relay.
@@ -130,6 +166,10 @@ pub struct Relay {
     rng: Rng,
     members: Members,
     registrations: Registrations,
+    guesses: Registrations,
+    invitations: Invitations,
+    /// The time of day, for what people read.
+    wall: Wall,
     sessions: Sessions,
     conns: Conns,
     guests: Option<Guests>,
@@ -141,6 +181,8 @@ pub struct Relay {
     echo_name: Name,
     deadlines: Deadlines<Timer>,
     resets: Bucket,
+    changed: Bucket,
+    notes: Notes,
     /// Reused: a message being read, one being written, and packets being answered.
     incoming: Vec<u8>,
     outgoing: Vec<u8>,
@@ -155,21 +197,28 @@ impl Relay {
         let handshakes = if config.limits.per_sender { HandshakeLimits::On } else { HandshakeLimits::Off };
         let identity = Identity::from_private(config.private_key);
         let secret = AccessSecret::new(config.access_secret);
-        let places = config.members.iter().map(|_| Place::default()).collect();
+        let Roll { invitations, removed, blocks } = config.roll;
+        let members = Members::new(config.members, removed);
+        let places = (0..members.len()).map(|_| Place::default()).collect();
         let mut relay = Relay {
             responder: Responder::new(identity, secret, handshakes, rng.fork()),
             post: Post::default(),
             tickets: Tickets::default(),
             echo_name: letters::ECHO.parse().expect("it is a name"),
             echo_outbox: crate::base::OutboxId(rng.next_u64()),
-            members: Members::new(config.members),
+            members,
             registrations: Registrations::default(),
+            guesses: Registrations::default(),
+            invitations: Invitations::new(invitations),
+            wall: Wall(0),
             sessions: Sessions::new(config.limits.sessions, config.limits.strangers),
             conns: Conns::default(),
             guests: config.guests.map(|rules| Guests::new(rules, rng.fork())),
             places,
             deadlines: Deadlines::new(),
             resets: Bucket::default(),
+            changed: Bucket::default(),
+            notes: Notes::default(),
             incoming: Vec::new(),
             outgoing: Vec::new(),
             answer: Vec::new(),
@@ -177,7 +226,14 @@ impl Relay {
             limits: config.limits,
             rng,
         };
-        relay.take_mail(config.mail);
+        for (owner, blocked) in blocks {
+            if let Some(member) = relay.members.find(owner.as_str()) {
+                relay.places[member.0].blocked = blocked.into_iter().collect();
+            }
+        }
+        let mut mail = config.mail;
+        relay.take_notes(std::mem::take(&mut mail.sessions));
+        relay.take_mail(mail);
         relay
     }
 
@@ -214,9 +270,11 @@ impl Relay {
                 self.sessions.handle_index_time(now.tick);
                 self.sessions.schedule_indexes(&mut self.deadlines);
             }
-            Timer::Queue(member) => self.handle_queue_time(tick, member),
+            Timer::Queue(member) => self.handle_queue_time(tick, member, out),
             Timer::Sweep => self.handle_sweep_time(now.tick, tick, out),
             Timer::Clock => self.handle_clock_time(now.tick, tick, out),
+            Timer::Notes => self.handle_notes_time(now.tick, tick, out),
+            Timer::Resets => self.handle_resets_time(now.tick, tick, out),
         }
     }
 }
@@ -227,6 +285,7 @@ impl Core for Relay {
     type Event = Event;
 
     fn handle_time(&mut self, now: Now, out: &mut Out) {
+        self.wall = now.wall;
         while let Some((tick, timer)) = self.deadlines.pop_due(now.tick) {
             self.handle_timer(now, tick, timer, out);
         }
@@ -247,6 +306,7 @@ impl Core for Relay {
             Input::NotCommitted(ticket) => self.handle_stored_record(now, ticket, false, out),
             Input::Rows(ticket, rows) => self.handle_rows(now, ticket, rows, out),
             Input::Command(Command::Stop) => self.stop(now, out),
+            Input::Command(Command::Ask { id, request }) => self.handle_request(now, id, request, out),
             Input::PathOpened { .. } | Input::SendRefused(..) | Input::Resolved(..) => {}
             Input::Text { .. } | Input::TextEnded(_) => {}
         }

@@ -4,21 +4,31 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::base::{Effect, Now, Path, Tick};
-use crate::wire::limits::LETTER_TEXT_MAX;
+use crate::base::{Effect, Now, Path, PublicKey, Tick};
 use crate::wire::message::{NameReason, ToClient};
 
 use super::limits::source;
 use super::mailbox::Wait;
-use super::members::{Claim, MemberId};
+use super::members::{Claim, MemberId, Pass};
+use super::roll::{Change, Invitation, InvitationId};
 use super::sessions::{SignIn, Slot};
 use super::{Event, Out, Record, Relay};
 
 /// Sources remembered for the limit on names; above it the whole table is forgotten, which errs on the kind side.
 const SOURCES_MAX: usize = 4_096;
+/// Secrets of invitations tried in an hour from one address, loopback exempt. None is ever guessed; this bounds the work.
+const SECRETS_PER_HOUR: u32 = 20;
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// How many names each source has registered lately.
+/// What a session says when it says who it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SigningIn<'a> {
+    pub(super) name: &'a str,
+    pub(super) invite: &'a [u8],
+    pub(super) screen_follows: bool,
+}
+
+/// How many names each source has registered lately, or secrets tried.
 #[derive(Debug, Default)]
 pub(super) struct Registrations {
     by_source: BTreeMap<IpAddr, (Tick, u32)>,
@@ -44,43 +54,115 @@ impl Registrations {
 
 impl Relay {
     /// A session says who it is.
-    pub(super) fn sign_in(&mut self, now: Now, slot: Slot, name: &str, out: &mut Out) {
-        let Some(session) = self.sessions.get(slot) else { return };
+    pub(super) fn sign_in(&mut self, now: Now, slot: Slot, claim: SigningIn<'_>, out: &mut Out) {
+        let SigningIn { name, invite, screen_follows } = claim;
+        let Some(session) = self.sessions.get_mut(slot) else { return };
         if session.sign_in != SignIn::None {
             return;
         }
+        session.screen.awaited = screen_follows;
         let (key, path) = (session.key, session.peer.path());
-        match self.members.claim(name, key) {
+        let ip = self.remote_ip(path);
+        let invitation = match self.invitation(now, ip, (name, key), invite) {
+            Ok(invitation) => invitation,
+            Err(reason) => return self.refuse_name(slot, reason, ""),
+        };
+        let id = invitation.as_ref().map(|invitation| invitation.id);
+        let pass = match invitation {
+            Some(invitation) => Pass::Invited(invitation.name),
+            None => Pass::None { closed: self.limits.closed },
+        };
+        match self.members.claim(name, key, &pass) {
             Claim::Owned(member) => self.welcome(now, slot, member, out),
             Claim::Waiting(member) => self.await_registration(slot, member),
             Claim::Refused(reason, in_the_way) => {
                 let in_the_way = in_the_way.as_ref().map_or("", |n| n.as_str());
                 self.refuse_name(slot, reason, in_the_way);
             }
-            Claim::New(member) => {
-                let places = self.places.len().max(member.0 + 1);
-                self.places.resize_with(places, Default::default);
-                let per_hour = self.limits.names_per_hour;
-                let ip = self.remote_ip(path);
-                let admitted = !self.limits.per_sender
-                    || ip.is_none_or(|ip| self.registrations.admits(now.tick, ip, per_hour));
-                if !admitted {
-                    self.members.abandon(member);
-                    return self.refuse_name(slot, NameReason::TooMany, "");
-                }
-                self.await_registration(slot, member);
-                let record = Record::Member { name: self.members.name(member).clone(), key };
-                out.effects.push(Effect::Persist(self.tickets.issue(Wait::Member(member)), record));
+            Claim::New(member) | Claim::Again(member) => {
+                self.register(now, slot, (member, key), (ip, id), out);
             }
         }
     }
 
+    /// The invitation somebody comes with, if it is needed and good.
+    fn invitation(
+        &mut self,
+        now: Now,
+        ip: Option<IpAddr>,
+        (name, key): (&str, PublicKey),
+        secret: &[u8],
+    ) -> Result<Option<Invitation>, NameReason> {
+        if secret.is_empty() || self.members.owns(name, key) {
+            return Ok(None);
+        }
+        let counted = ip.filter(|_| self.limits.per_sender);
+        if !counted.is_none_or(|ip| self.guesses.admits(now.tick, ip, SECRETS_PER_HOUR)) {
+            return Err(NameReason::TooMany);
+        }
+        let found = self.invitations.find(now.wall, secret);
+        found.cloned().map(Some).ok_or(NameReason::Closed).or_else(|closed| {
+            // An open relay needs no invitation, whatever comes with the name.
+            if self.limits.closed { Err(closed) } else { Ok(None) }
+        })
+    }
+
+    /// Has a new member written down. Who was invited is not counted against its address.
+    fn register(
+        &mut self,
+        now: Now,
+        slot: Slot,
+        (member, key): (MemberId, PublicKey),
+        (ip, by): (Option<IpAddr>, Option<InvitationId>),
+        out: &mut Out,
+    ) {
+        let places = self.places.len().max(member.0 + 1);
+        self.places.resize_with(places, Default::default);
+        let name = self.members.name(member).clone();
+        let per_hour = self.limits.names_per_hour;
+        let counted = ip.filter(|_| self.limits.per_sender && by.is_none());
+        let refusal = if self.invitations.is_promised(now.wall, &name, by) {
+            Some((NameReason::Kept, name.as_str()))
+        } else if self.places[member.0].queue.has_mail() {
+            // Letters for the one who had the name before are still being refused.
+            Some((NameReason::Disk, ""))
+        } else if !counted.is_none_or(|ip| self.registrations.admits(now.tick, ip, per_hour)) {
+            Some((NameReason::TooMany, ""))
+        } else {
+            None
+        };
+        if let Some((reason, in_the_way)) = refusal {
+            self.members.abandon(member);
+            return self.refuse_name(slot, reason, in_the_way);
+        }
+        self.await_registration(slot, member);
+        let record = match by {
+            None => Record::Member { name, key },
+            Some(by) => {
+                self.invitations.set_in_use(by, true);
+                Record::Roll(Change::Joined { name, key, by })
+            }
+        };
+        out.effects.push(Effect::Persist(self.tickets.issue(Wait::Member(member, by)), record));
+    }
+
     /// A registration became durable, or could not.
-    pub(super) fn handle_registered(&mut self, now: Now, member: MemberId, durable: bool, out: &mut Out) {
+    pub(super) fn handle_registered(
+        &mut self,
+        now: Now,
+        (member, by): (MemberId, Option<InvitationId>),
+        durable: bool,
+        out: &mut Out,
+    ) {
         if durable {
             self.members.confirm(member);
         } else {
             self.members.abandon(member);
+        }
+        match by {
+            Some(by) if durable => self.invitations.remove(by),
+            Some(by) => self.invitations.set_in_use(by, false),
+            None => {}
         }
         for slot in self.sessions.waiting_for(member) {
             if durable {
@@ -106,8 +188,9 @@ impl Relay {
         }
         let Some(session) = self.sessions.get_mut(slot) else { return };
         session.sign_in = SignIn::Done(member);
+        let screen = session.screen.early.take();
         session.say(&ToClient::Welcome {
-            text_max: LETTER_TEXT_MAX as u32,
+            text_max: self.limits.text_max() as u32,
             mailbox_letters: self.limits.pair_letters as u32,
             mailbox_bytes: self.limits.pair_bytes as u64,
             kept_s: u32::try_from(self.limits.keep.as_secs()).unwrap_or(u32::MAX),
@@ -116,6 +199,10 @@ impl Relay {
         self.sessions.set_stranger(slot, false);
         self.sessions.mark(slot);
         out.show(Event::SignedIn(self.members.name(member).clone()));
+        self.note_seen(member, out);
+        if let Some(blocked) = screen {
+            self.set_blocked(member, blocked, out);
+        }
         self.read_chat(now, slot, out);
     }
 

@@ -10,7 +10,8 @@
 //! a letter is never durable while one before it is not, and a failed write never leaves a hole. What the disk has and
 //! the session does not is dropped from memory.
 //!
-//! Bounds: [`Limits`] for memory and disk together; [`UNWRITTEN_MAX`] bytes not yet on disk; [`HANDED_MAX`] handed.
+//! Bounds: [`Limits`] for memory and disk together, of each queue and of all; [`UNWRITTEN_MAX`] bytes not yet on disk;
+//! [`HANDED_MAX`] handed.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -100,6 +101,32 @@ struct Share {
     bytes: usize,
 }
 
+/// What one queue, or all together, hold: bytes of bodies, with [`ENTRY_COST`] for each letter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Stock {
+    /// In memory and on disk.
+    all: usize,
+    /// What the disk does not have yet.
+    memory: usize,
+}
+
+impl Stock {
+    /// Whether another letter of this length fits.
+    pub(super) fn has_room(&self, len: usize, limits: &Limits) -> bool {
+        let cost = len + ENTRY_COST;
+        self.all + cost <= limits.all_bytes && self.memory + cost <= limits.memory_bytes
+    }
+
+    /// Takes in what has changed in a queue since it was counted last.
+    pub(super) fn count(&mut self, queue: &mut Queue) {
+        let letters = queue.total.letters * ENTRY_COST;
+        let now = Stock { all: queue.total.bytes + letters, memory: queue.unwritten };
+        let before = std::mem::replace(&mut queue.counted, now);
+        self.all = self.all + now.all - before.all;
+        self.memory = self.memory + now.memory - before.memory;
+    }
+}
+
 /// What a `stored` took out of a queue.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Stored {
@@ -132,6 +159,8 @@ pub(super) struct Queue {
     unwritten: usize,
     total: Share,
     shares: BTreeMap<Author, Share>,
+    /// As [`Stock`] has it.
+    counted: Stock,
     /// When the queue is looked at next.
     pub(super) scheduled: Option<Tick>,
 }
@@ -189,6 +218,14 @@ impl Queue {
         self.handed.push_back(Some(entry));
     }
 
+    /// Takes out the letter of [`Queue::next_waiting`]: it is not for the recipient.
+    pub(super) fn take_next(&mut self) -> Option<Entry> {
+        let entry = self.loaded.pop_front().or_else(|| self.tail.pop_front())?;
+        self.forget_unwritten(&entry);
+        self.forget_share(entry.author, entry.len);
+        Some(entry)
+    }
+
     /// Behind which place letters are to be loaded now, if any.
     pub(super) fn wants_rows(&self) -> Option<u64> {
         let wants = self.on_disk > 0
@@ -229,11 +266,19 @@ impl Queue {
     /// The recipient stored every letter of this outbox up to `through`; `None` if this takes none out.
     pub(super) fn stored(&mut self, author: Author, outbox: OutboxId, through: u64) -> Option<Stored> {
         let mut stored = Stored::default();
-        for at in 0..self.handed.len() {
-            let slot = &mut self.handed[at];
-            let matches =
-                |e: &mut Entry| e.author == author && e.id.outbox == outbox && e.id.number <= through;
-            let Some(entry) = slot.take_if(matches) else { continue };
+        if self.shares.get(&author).is_none_or(|share| share.letters == 0) {
+            return None;
+        }
+        for slot in 0..self.handed.len() {
+            let Some(entry) = &self.handed[slot] else { continue };
+            if entry.author != author || entry.id.outbox != outbox {
+                continue;
+            }
+            // The numbers of one outbox stand here in rising order.
+            if entry.id.number > through {
+                break;
+            }
+            let Some(entry) = self.handed[slot].take() else { continue };
             stored.count += 1;
             stored.number = stored.number.max(entry.id.number);
             stored.places.extend(entry.place());

@@ -6,12 +6,14 @@ use crate::wire::message::{Letter, NEAREST_MAX, Nearest, Reason, Receipt, Refuse
 
 use super::flows::{FlowId, Marks, To};
 use super::letters::ECHO;
-use super::limits::{LOOKUP_INTERVAL, LOOKUPS_BURST, REFUSALS_MAX};
+use super::limits::{
+    CHANGED_BURST, CHANGED_INTERVAL, CLAIMS_MAX, LOOKUP_INTERVAL, LOOKUPS_BURST, REFUSALS_MAX,
+};
 use super::members::MemberId;
 use super::queue::Author;
 use super::records::{self, OwedRefusal, Record};
 use super::sessions::{Session, Slot};
-use super::{Out, Relay};
+use super::{Event, Out, Relay};
 
 impl Relay {
     /// A recipient has every letter of that outbox up to `through`.
@@ -26,6 +28,7 @@ impl Relay {
         let Some(author) = self.author(from) else { return };
         let Some(member) = self.sessions.get(slot).and_then(Session::member) else { return };
         let Some(stored) = self.places[member.0].queue.stored(author, outbox, through) else { return };
+        self.count_queue(member);
         let Author::Member(author) = author else {
             if !stored.places.is_empty() {
                 let record = Record::Progress { marks: None, stored: stored.places };
@@ -51,8 +54,47 @@ impl Relay {
         let Some(Author::Member(author)) = self.author(from) else { return };
         let Some(reader) = self.sessions.get(slot).and_then(Session::member) else { return };
         let flow = FlowId { outbox, to: To::Member(reader) };
-        self.places[author.0].flows.read(flow, through);
-        self.tell_marks(author, flow, Vec::new(), out);
+        if self.places[author.0].flows.read(flow, through) {
+            self.tell_marks(author, flow, Vec::new(), out);
+        } else {
+            self.keep_claim(author, reader, outbox, through, out);
+        }
+    }
+
+    /// A reader has read letters of which this relay knows nothing: they passed before it was killed. It is told when
+    /// their author next asks or writes.
+    fn keep_claim(
+        &mut self,
+        author: MemberId,
+        reader: MemberId,
+        outbox: OutboxId,
+        through: u64,
+        out: &mut Out,
+    ) {
+        let claims = &mut self.places[reader.0].claims;
+        if claims.len() >= CLAIMS_MAX && !claims.contains_key(&(author, outbox)) {
+            return;
+        }
+        let claim = claims.entry((author, outbox)).or_default();
+        if *claim >= through {
+            return;
+        }
+        *claim = through;
+        let (from, to) = (self.members.name(author).clone(), self.members.name(reader).clone());
+        let marks = records::Marks { from, outbox, to, accepted: 0, delivered: 0, read: through };
+        let record = Record::Progress { marks: Some(marks), stored: Vec::new() };
+        out.effects.push(Effect::Persist(self.tickets.idle(), record));
+    }
+
+    /// The flow is known now: what its reader has claimed to have read belongs to it.
+    pub(super) fn settle_claim(&mut self, author: MemberId, flow: FlowId) {
+        let Some(claims) = flow.to.member().map(|to| &mut self.places[to.0].claims) else { return };
+        if claims.is_empty() {
+            return;
+        }
+        if let Some(through) = claims.remove(&(author, flow.outbox)) {
+            self.places[author.0].flows.read(flow, through);
+        }
     }
 
     /// The author is told if it is there; if it is not, or letters leave the disk, the watermarks are written down.
@@ -87,8 +129,11 @@ impl Relay {
         let Some(session) = self.sessions.get_mut(slot) else { return };
         let Some(member) = session.member() else { return };
         let flows = &mut self.places[member.0].flows;
-        match known.filter(|flow| flows.marks(*flow).is_some()) {
-            Some(flow) => flows.asked(flow),
+        match known.filter(|flow| flows.open(*flow)) {
+            Some(flow) => {
+                flows.asked(flow);
+                self.settle_claim(member, flow);
+            }
             None if session.owed.len() < REFUSALS_MAX => {
                 let until = Wall(0);
                 let none = Receipt { to, outbox, accepted: 0, delivered: 0, read: 0, until };
@@ -102,7 +147,7 @@ impl Relay {
     /// A sender knows that an accepted letter was refused.
     pub(super) fn handle_heard(&mut self, slot: Slot, to: &str, id: LetterId, out: &mut Out) {
         let Some(member) = self.sessions.get(slot).and_then(Session::member) else { return };
-        let Some(found) = self.members.find(to) else { return };
+        let Some(found) = self.members.find_ever(to) else { return };
         let flow = FlowId { outbox: id.outbox, to: To::Member(found) };
         let Some(refusal) = self.places[member.0].flows.heard(flow, id.number) else { return };
         let (from, to) = (self.members.name(member).clone(), self.members.name(found).clone());
@@ -145,6 +190,27 @@ impl Relay {
                 return;
             }
             flows.told();
+        }
+    }
+
+    /// Another letter was taken under this id, and stands.
+    pub(super) fn refuse_changed(
+        &mut self,
+        now: Tick,
+        slot: Slot,
+        author: MemberId,
+        letter: &Letter<'_>,
+        out: &mut Out,
+    ) {
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        let (reason, nearest) = (Reason::Taken, Nearest::default());
+        let refused = Refused { to: letter.to, id: letter.id, reason, may_have_arrived: false, nearest };
+        session.say(&ToClient::Refused(refused));
+        self.stats.letters_refused += 1;
+        self.sessions.mark(slot);
+        if self.changed.ready(now, CHANGED_INTERVAL, CHANGED_BURST).is_ok() {
+            self.changed.spend(now, CHANGED_INTERVAL);
+            out.show(Event::Changed { from: self.members.name(author).clone(), id: letter.id });
         }
     }
 

@@ -94,24 +94,29 @@ impl Relay {
     }
 
     fn carry_letter(&mut self, now: Now, path: Path, to: &str, text: &str, out: &mut Out) {
-        let found = self.members.find(to);
-        let Some(guests) = &mut self.guests else { return };
-        let Some(member) = found else { return guests.notify(path, Notice::Nobody, out) };
-        let Some((from, id, prev)) = guests.address(path, member) else {
-            return guests.notify(path, Notice::Full, out);
+        let Some(member) = self.members.find(to) else {
+            return self.notify_guest(path, Notice::Nobody, out);
         };
-        let from = from.clone();
-        let refused = self.enqueue_for_guest(now, from.as_str(), member, (id, prev), text);
-        let is_away = self.present(member).is_none();
-        let Some(guests) = &mut self.guests else { return };
-        match refused {
-            Some(_) => guests.notify(path, Notice::Full, out),
-            None => {
-                guests.took(path, member);
-                if is_away {
-                    guests.notify(path, Notice::Away, out);
-                }
-            }
+        let address = self.guests.as_ref().and_then(|guests| guests.address(path, member));
+        let Some((from, id, prev)) = address.map(|(from, id, prev)| (from.clone(), id, prev)) else {
+            return self.notify_guest(path, Notice::Full, out);
+        };
+        let refused = self.screens_out(member, &from)
+            || self.enqueue_for_guest(now, from.as_str(), member, (id, prev), text).is_some();
+        if refused {
+            return self.notify_guest(path, Notice::Full, out);
+        }
+        if let Some(guests) = &mut self.guests {
+            guests.took(path, member);
+        }
+        if self.present(member).is_none() {
+            self.notify_guest(path, Notice::Away, out);
+        }
+    }
+
+    fn notify_guest(&mut self, path: Path, notice: Notice, out: &mut Out) {
+        if let Some(guests) = &mut self.guests {
+            guests.notify(path, notice, out);
         }
     }
 

@@ -1,9 +1,12 @@
 //! What a relay keeps on disk, and what it finds there when it starts.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::base::{LetterId, Name, OutboxId, PublicKey};
 use crate::wire::message::Reason;
+
+use super::roll::Change;
 
 /// What a relay makes durable. Records take effect in the order they were handed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +18,8 @@ pub enum Record {
         /// The identity key that owns it.
         key: PublicKey,
     },
+    /// Who may become a member, who was one, and who refuses whom.
+    Roll(Change),
     /// These letters wait in a mailbox now: all of them, or none.
     Letters {
         /// The recipient.
@@ -29,7 +34,7 @@ pub enum Record {
         /// The places of letters that their recipient has: they leave its mailbox.
         stored: Vec<u64>,
     },
-    /// A letter leaves its mailbox undelivered, and its author is to be told.
+    /// A letter leaves its mailbox undelivered, because its time is over or nobody wants it, and its author is to be told.
     Expired {
         /// Its place.
         place: u64,
@@ -40,6 +45,13 @@ pub enum Record {
     Heard(OwedRefusal),
     /// The relay's own clock: so many milliseconds has it run in all.
     Clock(u64),
+    /// Where sessions are, for the relay that runs after this one. Nothing waits for it.
+    Sessions {
+        /// New ones, and those that have moved.
+        noted: Vec<SessionNote>,
+        /// Indexes that lead nowhere any more.
+        ended: Vec<u32>,
+    },
 }
 
 impl Record {
@@ -48,6 +60,8 @@ impl Record {
         match self {
             Record::Letters { letters, .. } => letters.iter().map(|l| l.message.len() + 128).sum(),
             Record::Progress { stored, .. } => 256 + stored.len() * 8,
+            Record::Sessions { noted, ended } => 256 + noted.len() * 64 + ended.len() * 4,
+            Record::Roll(Change::Blocks { blocked, .. }) => 256 + blocked.len() * 128,
             _ => 256,
         }
     }
@@ -111,7 +125,9 @@ impl OwedRefusal {
         word: &str,
         may_have_arrived: bool,
     ) -> Option<OwedRefusal> {
-        let reason = [Reason::Expired].into_iter().find(|reason| reason.as_str() == word)?;
+        let reason = [Reason::Expired, Reason::Blocked, Reason::Unknown]
+            .into_iter()
+            .find(|reason| reason.as_str() == word)?;
         Some(OwedRefusal { from, to, id, reason, may_have_arrived })
     }
 }
@@ -135,7 +151,16 @@ pub struct Waiting {
     pub last_since: u64,
 }
 
-/// All mail as the disk has it when a relay starts; the letters themselves stay there.
+/// Where the other end of a session is, over UDP: it has proved that it is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SessionNote {
+    /// Its address.
+    pub addr: SocketAddr,
+    /// The index its packets come under; the token of a RESET follows from it and the relay's key.
+    pub index: u32,
+}
+
+/// Everything but the members as the disk has it when a relay starts; the letters themselves stay there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mail {
     /// Where the relay's own clock goes on, in milliseconds.
@@ -148,4 +173,6 @@ pub struct Mail {
     pub marks: Vec<Marks>,
     /// Refusals whose authors have not heard of them.
     pub refusals: Vec<OwedRefusal>,
+    /// Where the sessions of the relay before this one were.
+    pub sessions: Vec<SessionNote>,
 }

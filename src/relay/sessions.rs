@@ -17,6 +17,9 @@ use super::limits::{
     CLOSING_FOR, FORGOTTEN_AFTER, OFFLINE_AFTER, PENDING_MAX, RESET_INTERVAL, RESETS_BURST, UNCONFIRMED_FOR,
 };
 use super::members::MemberId;
+use super::names::SigningIn;
+use super::records::SessionNote;
+use super::screen::Screen;
 use super::{Event, Out, Relay, Timer};
 
 /// The place of a session in the table. It may come to stand for a later session; whoever keeps one has to bear that.
@@ -49,6 +52,12 @@ pub(super) struct Session {
     pub(super) throttled_until: Option<Tick>,
     /// Its other end has been silent for too long: letters for it go to its mailbox until it is heard.
     pub(super) lost: bool,
+    /// What the disk has, or is being given, of where it is.
+    pub(super) noted: Option<SessionNote>,
+    /// That is to be looked at when notes are written next.
+    pub(super) note_due: bool,
+    /// Whose letters it does not want.
+    pub(super) screen: Screen,
     closing_until: Option<Tick>,
     opened: Tick,
     scheduled: Option<Tick>,
@@ -68,6 +77,12 @@ impl Session {
             SignIn::Done(member) => Some(member),
             _ => None,
         }
+    }
+
+    /// Where a member is over UDP, once it has proved that it is there.
+    pub(super) fn whereabouts(&self) -> Option<SessionNote> {
+        self.member()?;
+        self.peer.proven_at().map(|(addr, index)| SessionNote { addr, index })
     }
 
     fn deadline(&self, now: Tick) -> Option<Tick> {
@@ -336,6 +351,9 @@ impl Relay {
             owed: VecDeque::new(),
             throttled_until: None,
             lost: false,
+            noted: None,
+            note_due: false,
+            screen: Screen::default(),
             closing_until: None,
             opened: now.tick,
             scheduled: None,
@@ -411,7 +429,10 @@ impl Relay {
         let mut incoming = std::mem::take(&mut self.incoming);
         while self.sessions.get_mut(slot).is_some_and(|s| s.peer.receive(StreamId::Control, &mut incoming)) {
             match ToRelay::decode(&incoming) {
-                Ok(Some(ToRelay::SignIn { name })) => self.sign_in(now, slot, name, out),
+                Ok(Some(ToRelay::SignIn { name, invite, screen_follows })) => {
+                    self.sign_in(now, slot, SigningIn { name, invite, screen_follows }, out);
+                }
+                Ok(Some(ToRelay::Screen { flags, names })) => self.handle_screen(slot, flags, names, out),
                 Ok(Some(ToRelay::Stored { from, outbox, through })) => {
                     self.handle_stored(slot, from, outbox, through, out);
                 }
@@ -497,6 +518,7 @@ impl Relay {
         let Some(session) = self.sessions.slab.get_mut(slot.0) else { return };
         session.peer.flush(now.tick, out);
         self.deadlines.set(Timer::Session(slot), session.deadline(now.tick), &mut session.scheduled);
+        self.note_session(now.tick, slot);
     }
 
     /// Another session of the same member takes this one's place.
@@ -518,7 +540,7 @@ impl Relay {
         self.close_session(now, slot, close::PROTOCOL_VIOLATION, why);
     }
 
-    fn close_session(&mut self, now: Tick, slot: Slot, code: u16, reason: &'static str) {
+    pub(super) fn close_session(&mut self, now: Tick, slot: Slot, code: u16, reason: &'static str) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
         session.closing_until = Some(now + CLOSING_FOR);
         session.sign_in = SignIn::Refused;
@@ -534,16 +556,20 @@ impl Relay {
     }
 
     fn forget_session(&mut self, now: Tick, slot: Slot) {
-        self.sessions.forget(now, slot);
+        let gone = self.sessions.forget(now, slot);
+        if let Some(note) = gone.and_then(|session| session.noted) {
+            self.end_note(now, note);
+        }
         self.sessions.schedule_indexes(&mut self.deadlines);
     }
 
     /// The member of this session is here no longer.
-    fn sign_out(&mut self, slot: Slot, out: &mut Out) {
+    pub(super) fn sign_out(&mut self, slot: Slot, out: &mut Out) {
         let Some(member) = self.sessions.get(slot).and_then(Session::member) else { return };
         if self.places[member.0].session == Some(slot) {
             self.places[member.0].session = None;
             self.leave_mailbox(member, out);
+            self.note_seen(member, out);
             out.show(Event::SignedOut(self.members.name(member).clone()));
         }
     }

@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn rekey_loses_nothing_though_both_epochs_are_reordered() {
+    fn row_33_rekey_loses_nothing_though_both_epochs_are_reordered() {
         let (mut client, mut relay) = session();
         let old_up = seal(&mut client, 1);
         let (old_down, late_down) = (seal(&mut relay, 0), seal(&mut relay, 1));

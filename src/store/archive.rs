@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, Row, params};
 
 use super::database::{self, damaged, phrase};
-use super::history::{KIND, RECEIVED, SENT, number, parsed};
+use super::history::{KIND, RECEIVED, SENT, number, parsed, reason};
 use super::member::member_dir;
 use crate::base::{Carrier, HostPort, LetterId, Name, OutboxId, Phrase, Wall};
-use crate::client::{Incoming, Progress, Said};
+use crate::client::{Incoming, Progress, Reason, Said};
 
 /// A letter that was stored and not shown, and its place among all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,33 @@ pub struct Unshown {
     pub place: u64,
     /// The letter.
     pub letter: Incoming,
+}
+
+/// What became of a letter that was asked for by a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It was taken into the outbox and was not refused.
+    Going {
+        /// What it is called.
+        id: LetterId,
+        /// How far it has come.
+        progress: Progress,
+    },
+    /// It was refused.
+    Refused {
+        /// What it is called.
+        id: LetterId,
+        /// Whom it was for.
+        to: Name,
+        /// Why.
+        reason: Reason,
+        /// It may have arrived all the same.
+        may_have_arrived: bool,
+        /// What it said.
+        text: String,
+        /// Its writer was told.
+        told: bool,
+    },
 }
 
 /// A member's letters, open for reading.
@@ -68,6 +95,23 @@ impl Archive {
         Ok(())
     }
 
+    /// What became of the letter that was asked for by this request; `None` if it was never taken into the outbox.
+    ///
+    /// # Errors
+    /// The database is damaged or cannot be read.
+    pub fn fate(&self, request: u64) -> Result<Option<Fate>, Phrase> {
+        let told = |error: rusqlite::Error| phrase(&self.path, &error);
+        let select = "SELECT member, outbox, number, text, refused, doubt, shown,
+                coalesce(accepted, 0), coalesce(delivered, 0), coalesce(read, 0), coalesce(until, 0), relay
+            FROM letters JOIN peers ON peers.id = letters.peer
+            LEFT JOIN conversations ON conversations.peer = letters.peer
+            WHERE request = ?1";
+        let mut select = self.db.prepare_cached(select).map_err(told)?;
+        let mut rows = select.query([request as i64]).map_err(told)?;
+        let row = rows.next().map_err(told)?;
+        row.map(|row| fate(row).map_err(|error| damaged(&self.path, error))).transpose()
+    }
+
     /// Letters that were stored and not shown, behind this place: at most so many.
     ///
     /// # Errors
@@ -83,24 +127,47 @@ impl Archive {
     }
 }
 
-fn said(row: &Row<'_>) -> rusqlite::Result<Said> {
-    let (id, by_me) = (id_at(row, 3)?, row.get::<_, u8>(2)? == SENT);
-    let reach = [number(row, 10)?, number(row, 11)?, number(row, 12)?];
-    let state = match id.number {
-        _ if !by_me && row.get::<_, bool>(9)? => Progress::Read,
-        _ if !by_me => Progress::Delivered,
+fn fate(row: &Row<'_>) -> rusqlite::Result<Fate> {
+    let id = sent_id(row, 1, &parsed(row, 11)?)?;
+    match row.get::<_, Option<String>>(4)? {
+        None => Ok(Fate::Going { id, progress: progress(row, 7, id)? }),
+        Some(word) => Ok(Fate::Refused {
+            id,
+            to: parsed(row, 0)?,
+            reason: reason(&word),
+            may_have_arrived: row.get(5)?,
+            text: row.get::<_, Option<String>>(3)?.unwrap_or_default(),
+            told: row.get(6)?,
+        }),
+    }
+}
+
+/// How far a sent letter has come, by the watermarks of its conversation: accepted, delivered, read, until.
+fn progress(row: &Row<'_>, column: usize, id: LetterId) -> rusqlite::Result<Progress> {
+    let reach = [number(row, column)?, number(row, column + 1)?, number(row, column + 2)?];
+    Ok(match id.number {
         letter if letter <= reach[2] => Progress::Read,
         letter if letter <= reach[1] => Progress::Delivered,
-        letter if letter <= reach[0] => match Wall(number(row, 13)?) {
+        letter if letter <= reach[0] => match Wall(number(row, column + 3)?) {
             Wall(0) => Progress::Accepted,
             until => Progress::Waiting { until },
         },
         _ => Progress::Queued,
+    })
+}
+
+fn said(row: &Row<'_>) -> rusqlite::Result<Said> {
+    let (relay, by_me): (HostPort, _) = (parsed(row, 0)?, row.get::<_, u8>(2)? == SENT);
+    let id = if by_me { sent_id(row, 3, &relay)? } else { id_at(row, 3)? };
+    let state = match by_me {
+        true => progress(row, 10, id)?,
+        false if row.get(9)? => Progress::Read,
+        false => Progress::Delivered,
     };
     debug_assert!(by_me || row.get::<_, u8>(2)? == RECEIVED);
     Ok(Said {
         by_me,
-        relay: parsed(row, 0)?,
+        relay,
         member: parsed(row, 1)?,
         id,
         text: row.get(5)?,
@@ -122,6 +189,12 @@ fn unshown(row: &Row<'_>) -> rusqlite::Result<Unshown> {
         missing: number(row, 8)?,
     };
     Ok(Unshown { place: number(row, 2)?, letter })
+}
+
+/// What a letter of our own is called at that relay.
+fn sent_id(row: &Row<'_>, column: usize, relay: &HostPort) -> rusqlite::Result<LetterId> {
+    let kept = id_at(row, column)?;
+    Ok(LetterId { outbox: kept.outbox.through(relay), ..kept })
 }
 
 fn id_at(row: &Row<'_>, column: usize) -> rusqlite::Result<LetterId> {

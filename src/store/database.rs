@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
+use super::commits::{self, Commits};
 use super::files::{io_phrase, open_private, sync_folder_of};
 use super::worker::Fault;
 use crate::base::Phrase;
@@ -21,22 +22,36 @@ pub(super) struct Kind {
     /// The number of `schema`, in SQLite's `user_version`. A change of the layout adds one, and a step from the number
     /// before.
     pub(super) schema_version: u32,
-    /// The layout.
-    pub(super) schema: &'static str,
+    /// The layout, in parts.
+    pub(super) schema: &'static [&'static str],
 }
 
 /// SQLite's header up to and with the application id (SQLite file format, section 1.3).
 const HEADER_LEN: usize = 100;
-/// Every page of a file up to this size is checked at start, which takes about 0.2 s; of a larger one SQLite names a
-/// damaged page when it meets it.
+/// Everything in a file up to this size is checked at start, which takes about 0.2 s; of a larger one SQLite names a
+/// damaged page, and we a damaged row, when it is met.
 const CHECKED_LEN_MAX: u64 = 64 << 20;
 /// A reader of the history holds its lock for milliseconds.
 const BUSY_MAX: Duration = Duration::from_secs(5);
 
 /// Opens the file for one writer, and makes it at first use.
 ///
+/// Errors: `store-not-database`, `store-database-damaged`, `store-newer`, those of [`commits::check`], or what the system
+/// says.
+pub(super) fn open(path: &Path, kind: &Kind) -> Result<(Connection, Commits), Phrase> {
+    if !exists(path) {
+        commits::check_none(path)?;
+    }
+    let mut db = open_shared(path, kind)?;
+    commits::keep_log(&db).map_err(|error| phrase(path, &error))?;
+    let commits = Commits::open(path, &mut db)?;
+    Ok((db, commits))
+}
+
+/// Opens a file that several processes write, and makes it at first use; its commits are not counted.
+///
 /// Errors: `store-not-database`, `store-database-damaged`, `store-newer`, or what the system says.
-pub(super) fn open(path: &Path, kind: &Kind) -> Result<Connection, Phrase> {
+pub(super) fn open_shared(path: &Path, kind: &Kind) -> Result<Connection, Phrase> {
     check_header(path, kind)?;
     open_private(path).map_err(|error| io_phrase(path, &error))?;
     let told = |error: rusqlite::Error| phrase(path, &error);
@@ -62,7 +77,7 @@ pub(super) fn open(path: &Path, kind: &Kind) -> Result<Connection, Phrase> {
 /// Errors: as [`open`].
 pub(super) fn open_to_read(path: &Path, kind: &Kind) -> Result<Option<Connection>, Phrase> {
     if !exists(path) {
-        return Ok(None);
+        return commits::check_none(path).map(|()| None);
     }
     check_header(path, kind)?;
     let told = |error: rusqlite::Error| phrase(path, &error);
@@ -70,7 +85,16 @@ pub(super) fn open_to_read(path: &Path, kind: &Kind) -> Result<Option<Connection
     let db = Connection::open_with_flags(path, flags).map_err(told)?;
     db.busy_timeout(BUSY_MAX).map_err(told)?;
     check_pragmas(path, kind, &db)?;
+    commits::check(path, &db)?;
     Ok(Some(db))
+}
+
+/// A database that is gone with its process.
+pub(super) fn open_in_memory(kind: &Kind) -> rusqlite::Result<(Connection, Commits)> {
+    let mut db = Connection::open_in_memory()?;
+    create(&mut db, kind)?;
+    let commits = Commits::in_memory(&db)?;
+    Ok((db, commits))
 }
 
 /// Whether there is anything in the file `path`.
@@ -87,7 +111,9 @@ fn is_empty(db: &Connection) -> rusqlite::Result<bool> {
 
 fn create(db: &mut Connection, kind: &Kind) -> rusqlite::Result<()> {
     let tx = db.transaction()?;
-    tx.execute_batch(kind.schema)?;
+    for part in kind.schema {
+        tx.execute_batch(part)?;
+    }
     tx.pragma_update(None, "application_id", kind.application_id)?;
     tx.pragma_update(None, "user_version", kind.schema_version)?;
     tx.commit()?;
@@ -95,8 +121,13 @@ fn create(db: &mut Connection, kind: &Kind) -> rusqlite::Result<()> {
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
 
+/// Whether everything in the file is checked at start.
+pub(super) fn is_checked_whole(path: &Path) -> bool {
+    path.metadata().is_ok_and(|found| found.len() <= CHECKED_LEN_MAX)
+}
+
 fn check_pages(path: &Path, db: &Connection) -> Result<(), Phrase> {
-    if path.metadata().is_ok_and(|found| found.len() > CHECKED_LEN_MAX) {
+    if !is_checked_whole(path) {
         return Ok(());
     }
     let check = db.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
@@ -118,7 +149,7 @@ fn check_pragmas(path: &Path, kind: &Kind, db: &Connection) -> Result<(), Phrase
 }
 
 /// Looks at the header without SQLite, which would write beside a file that it opens.
-pub(super) fn check_header(path: &Path, kind: &Kind) -> Result<(), Phrase> {
+fn check_header(path: &Path, kind: &Kind) -> Result<(), Phrase> {
     if !exists(path) {
         return Ok(());
     }
@@ -137,12 +168,7 @@ pub(super) fn check_header(path: &Path, kind: &Kind) -> Result<(), Phrase> {
 }
 
 /// Whether these numbers of a header are those of a file of ours, in a layout we know.
-pub(super) fn check_made_by_us(
-    path: &Path,
-    kind: &Kind,
-    application_id: u32,
-    version: u32,
-) -> Result<(), Phrase> {
+fn check_made_by_us(path: &Path, kind: &Kind, application_id: u32, version: u32) -> Result<(), Phrase> {
     if application_id != kind.application_id {
         return Err(Phrase::new("store-not-database").with("file", path.display()));
     }
@@ -166,10 +192,23 @@ pub(super) fn phrase(path: &Path, error: &rusqlite::Error) -> Phrase {
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
             Phrase::new("store-not-permitted").with("file", file).with("cause", error)
         }
-        Some(ErrorCode::SystemIoFailure | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+        Some(ErrorCode::SystemIoFailure) => {
+            Phrase::new("store-io").with("file", file).with("cause", io_cause(error))
+        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             Phrase::new("store-io").with("file", file).with("cause", error)
         }
         _ => damaged(path, error),
+    }
+}
+
+/// SQLite says "disk I/O error" of them all.
+fn io_cause(error: &rusqlite::Error) -> &'static str {
+    match error.sqlite_error().map(|error| error.extended_code) {
+        Some(ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC) => "disk I/O error (fsync)",
+        Some(ffi::SQLITE_IOERR_WRITE | ffi::SQLITE_IOERR_TRUNCATE) => "disk I/O error (write)",
+        Some(ffi::SQLITE_IOERR_READ | ffi::SQLITE_IOERR_SHORT_READ) => "disk I/O error (read)",
+        _ => "disk I/O error",
     }
 }
 

@@ -4,11 +4,12 @@
 //! called. How far a sent letter has come is no column of it: it follows from its conversation's watermarks. Rows stand
 //! in the order in which they were written down here; no clock has a say in that.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::database::{self, Kind, fault, phrase};
+use super::commits::Commits;
+use super::database::{self, Kind, phrase};
 use super::worker::Fault;
 use crate::base::{Carrier, HostPort, LetterId, Name, OutboxId, Phrase, Wall};
 use crate::client::{
@@ -20,7 +21,7 @@ pub(super) const KIND: Kind = Kind {
     // `QQIB`.
     application_id: 0x5151_4942,
     schema_version: 1,
-    schema: "
+    schema: &["
 CREATE TABLE outbox(one INTEGER PRIMARY KEY CHECK (one = 1), id INTEGER NOT NULL) STRICT;
 CREATE TABLE peers(
   id INTEGER PRIMARY KEY,
@@ -64,7 +65,7 @@ CREATE TABLE letters(
 ) STRICT;
 CREATE UNIQUE INDEX letters_by_request ON letters(request) WHERE request IS NOT NULL;
 CREATE INDEX letters_unshown ON letters(id) WHERE way = 1 AND shown = 0;
-CREATE INDEX letters_untold ON letters(id) WHERE way = 0 AND shown = 0 AND refused IS NOT NULL;",
+CREATE INDEX letters_untold ON letters(id) WHERE way = 0 AND shown = 0 AND refused IS NOT NULL;"],
 };
 
 /// Conversations and senders' outboxes loaded at start, newest first: what the client's tables hold.
@@ -73,7 +74,7 @@ const ROWS_LOADED_MAX: u32 = 65_536;
 /// Refusals loaded at start that a killed process did not tell; more are told by the runs after it.
 const REFUSALS_LOADED_MAX: u32 = 1_024;
 /// What the column `refused` may say.
-const REASONS: [Reason; 7] = [
+const REASONS: [Reason; 8] = [
     Reason::Unknown,
     Reason::Offline,
     Reason::Full,
@@ -81,7 +82,13 @@ const REASONS: [Reason; 7] = [
     Reason::Blocked,
     Reason::Behind,
     Reason::Expired,
+    Reason::Taken,
 ];
+
+/// The reason a word of the column `refused` stands for.
+pub(super) fn reason(word: &str) -> Reason {
+    REASONS.into_iter().find(|reason| reason.as_str() == word).unwrap_or(Reason::Full)
+}
 
 /// Sent, in the column `way`.
 pub(super) const SENT: u8 = 0;
@@ -91,8 +98,8 @@ pub(super) const RECEIVED: u8 = 1;
 /// A member's open database.
 #[derive(Debug)]
 pub(super) struct History {
-    path: PathBuf,
     db: Connection,
+    commits: Commits,
     outbox: OutboxId,
 }
 
@@ -101,12 +108,12 @@ impl History {
     ///
     /// Errors: `store-not-database`, `store-database-damaged`, `store-newer`, or what the system says.
     pub(super) fn open(path: &Path, outbox: impl FnOnce() -> u64) -> Result<(History, Kept), Phrase> {
-        let db = database::open(path, &KIND)?;
+        let (db, commits) = database::open(path, &KIND)?;
         let told = |error: rusqlite::Error| phrase(path, &error);
         db.execute("INSERT OR IGNORE INTO outbox(one, id) VALUES (1, ?1)", [outbox() as i64])
             .map_err(told)?;
         let id: i64 = db.query_row("SELECT id FROM outbox", [], |row| row.get(0)).map_err(told)?;
-        let history = History { path: path.to_owned(), db, outbox: OutboxId(id as u64) };
+        let history = History { db, commits, outbox: OutboxId(id as u64) };
         let kept = history.load().map_err(told)?;
         Ok((history, kept))
     }
@@ -120,16 +127,14 @@ impl History {
     /// to `refused`.
     pub(super) fn add(&mut self, records: &[Record], refused: &mut Vec<usize>) -> Result<(), Fault> {
         let outbox = self.outbox;
-        let added = (|| {
-            let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        self.commits.commit(&mut self.db, |tx| {
             for (index, record) in records.iter().enumerate() {
-                if !add_one(&tx, outbox, record)? {
+                if !add_one(tx, outbox, record)? {
                     refused.push(index);
                 }
             }
-            tx.commit()
-        })();
-        added.map_err(|error| fault(&self.path, &error))
+            Ok(())
+        })
     }
 
     fn load(&self) -> rusqlite::Result<Kept> {
@@ -193,9 +198,8 @@ impl History {
             let (relay, to) = peer(row, 0)?;
             let (request, text, written) = (number(row, 3)?, row.get(4)?, Wall(number(row, 5)?));
             let (word, may_have_arrived): (String, bool) = (row.get(6)?, row.get(7)?);
-            let reason = REASONS.into_iter().find(|reason| reason.as_str() == word).unwrap_or(Reason::Full);
             let letter = KeptLetter { request, text, written };
-            let refusal = KeptRefusal { letter, reason, may_have_arrived };
+            let refusal = KeptRefusal { letter, reason: reason(&word), may_have_arrived };
             kept.refusals.insert((relay, to, number(row, 2)?), refusal);
         }
         Ok(())
@@ -243,7 +247,7 @@ fn peer_id(tx: &Transaction<'_>, relay: &HostPort, member: &Name) -> rusqlite::R
 
 fn add_one(tx: &Transaction<'_>, outbox: OutboxId, record: &Record) -> rusqlite::Result<bool> {
     match record {
-        Record::Counter(_) | Record::Pin { .. } => Ok(true),
+        Record::Counter(_) | Record::Pin { .. } | Record::UdpFailed { .. } => Ok(true),
         Record::Written { relay, to, number, request, text, written } => {
             let peer = peer_id(tx, relay, to)?;
             let letter = (*number, *request, text.as_str(), *written);

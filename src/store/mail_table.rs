@@ -1,18 +1,20 @@
 //! The mail in the relay's database: letters that wait, how far others have come, refusals nobody has heard of, and the
 //! relay's own clock.
 //!
-//! Each row has a sum over all of its fields, checked when the relay starts and again when a letter is read: SQLite has
-//! none, and a flipped bit would bring a letter to somebody else.
+//! Each row has a sum over all of its fields, checked when it is read: SQLite has none, and a flipped bit would bring a
+//! letter to somebody else. A start reads every row but the letters, whose numbers stand in [`super::waiting_table`]; it
+//! reads the letters too where they are few.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use blake2::{Blake2s256, Digest};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::database::{damaged, fault, phrase};
-use super::members_table::{SUM_LEN, add_one};
+use super::database::{damaged, fault, is_checked_whole, phrase};
+use super::members_table::add_one;
+use super::sums::{Sum, sum, unsigned};
+use super::waiting_table::{self, Changes};
 use super::worker::Fault;
+use super::{roll_table, sessions_table};
 use crate::base::{LetterId, Name, OutboxId, Phrase, Query, Row};
 use crate::relay::{KeptLetter, Mail, Marks, OwedRefusal, Record, Waiting};
 
@@ -57,15 +59,16 @@ CREATE TABLE clock(
   sum BLOB NOT NULL
 ) STRICT;";
 
-type Sum = [u8; SUM_LEN];
-
-/// Takes one record into a transaction; `false` if it contradicts what is stored.
-pub(super) fn apply(tx: &Transaction<'_>, record: &Record) -> rusqlite::Result<bool> {
+/// Takes one record into a transaction; `false` if it contradicts what is stored. `changes` are to be written at the
+/// transaction's end.
+pub(super) fn apply(tx: &Transaction<'_>, record: &Record, changes: &mut Changes) -> rusqlite::Result<bool> {
     match record {
         Record::Member { name, key } => return add_one(tx, name, key),
+        Record::Roll(change) => return roll_table::apply(tx, change),
         Record::Letters { to, letters } => {
             for letter in letters {
                 add_letter(tx, to, letter)?;
+                changes.add(to, letter);
             }
         }
         Record::Progress { marks, stored } => {
@@ -73,11 +76,11 @@ pub(super) fn apply(tx: &Transaction<'_>, record: &Record) -> rusqlite::Result<b
                 put_marks(tx, marks)?;
             }
             for place in stored {
-                remove_letter(tx, *place)?;
+                remove_letter(tx, *place, changes)?;
             }
         }
         Record::Expired { place, owed } => {
-            remove_letter(tx, *place)?;
+            remove_letter(tx, *place, changes)?;
             put_refusal(tx, owed)?;
         }
         Record::Heard(owed) => {
@@ -91,6 +94,7 @@ pub(super) fn apply(tx: &Transaction<'_>, record: &Record) -> rusqlite::Result<b
             let put = "INSERT OR REPLACE INTO clock(one, ms, sum) VALUES (1, ?1, ?2)";
             tx.prepare_cached(put)?.execute(params![*ms as i64, sum("clock", &[], &[*ms], &[])])?;
         }
+        Record::Sessions { noted, ended } => sessions_table::note(tx, noted, ended)?,
     }
     Ok(true)
 }
@@ -116,8 +120,15 @@ fn add_letter(tx: &Transaction<'_>, to: &Name, letter: &KeptLetter) -> rusqlite:
     Ok(())
 }
 
-fn remove_letter(tx: &Transaction<'_>, place: u64) -> rusqlite::Result<()> {
-    tx.prepare_cached("DELETE FROM letters WHERE id = ?1")?.execute([place as i64])?;
+fn remove_letter(tx: &Transaction<'_>, place: u64, changes: &mut Changes) -> rusqlite::Result<()> {
+    let delete = "DELETE FROM letters WHERE id = ?1 RETURNING recipient, author, outbox, len";
+    let mut delete = tx.prepare_cached(delete)?;
+    let gone = delete.query_row([place as i64], |row| {
+        Ok((row.get(0)?, row.get(1)?, unsigned(row, 2)?, unsigned(row, 3)?))
+    });
+    if let Some((to, from, outbox, len)) = gone.optional()? {
+        changes.remove(to, from, outbox, len);
+    }
     Ok(())
 }
 
@@ -150,8 +161,6 @@ fn put_refusal(tx: &Transaction<'_>, owed: &OwedRefusal) -> rusqlite::Result<()>
 /// Errors: always [`Fault::Broken`]: what cannot be read now is known only after a restart.
 pub(super) fn load(db: &Connection, path: &Path, query: &Query) -> Result<Vec<Row>, Fault> {
     let told = |error: rusqlite::Error| Fault::Broken(fault_phrase(path, &error));
-    const FIELDS: &str =
-        "SELECT id, recipient, author, outbox, number, since, len, sum, message FROM letters";
     let of_owner = format!("{FIELDS} WHERE recipient = ?1 AND id > ?2 ORDER BY id");
     let of_all = format!("{FIELDS} WHERE id > ?1 ORDER BY id");
     let after = query.after as i64;
@@ -183,12 +192,13 @@ fn fault_phrase(path: &Path, error: &rusqlite::Error) -> Phrase {
     }
 }
 
+const FIELDS: &str = "SELECT id, recipient, author, outbox, number, since, len, sum, message FROM letters";
+
 struct Letter {
     place: u64,
     to: String,
     from: String,
     outbox: u64,
-    number: u64,
     since: u64,
     len: u64,
     message: Vec<u8>,
@@ -201,22 +211,24 @@ fn read_letter(row: &rusqlite::Row<'_>) -> rusqlite::Result<Letter> {
         [unsigned(row, 0)?, unsigned(row, 3)?, unsigned(row, 4)?, unsigned(row, 5)?, unsigned(row, 6)?];
     let (stored, message): (Sum, Vec<u8>) = (row.get(7)?, row.get(8)?);
     let is_whole = stored == sum("letter", &[&to, &from], &numbers, &message);
-    let [place, outbox, number, since, len] = numbers;
-    Ok(Letter { place, to, from, outbox, number, since, len, message, is_whole })
+    let [place, outbox, _, since, len] = numbers;
+    Ok(Letter { place, to, from, outbox, since, len, message, is_whole })
 }
 
-fn unsigned(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
-    row.get::<_, i64>(column).map(|n| n as u64)
-}
-
-/// Reads everything, letters included, and checks every sum.
+/// Reads everything but the letters, and checks every sum; those of the letters too where they are few.
 ///
 /// Errors: `store-database-damaged`, or what the system says.
 pub(super) fn read_mail(db: &Connection, path: &Path) -> Result<Mail, Phrase> {
     let told = |error: rusqlite::Error| phrase(path, &error);
-    let (last_place, waiting) = read_waiting(db, path)?;
-    let marks = read_marks(db).map_err(told)?;
-    let refusals = read_refusals(db).map_err(told)?;
+    let waiting = waiting_table::read(db).map_err(told)?.ok_or_else(|| damaged(path, "waiting"))?;
+    if is_checked_whole(path) {
+        check_letters(db, path, &waiting)?;
+    }
+    let last_place = "SELECT ifnull(max(id), 0) FROM letters";
+    let last_place = db.query_row(last_place, [], |row| unsigned(row, 0)).map_err(told)?;
+    let marks = read_marks(db).map_err(told)?.ok_or_else(|| damaged(path, "receipts"))?;
+    let refusals = read_refusals(db).map_err(told)?.ok_or_else(|| damaged(path, "refusals"))?;
+    let sessions = sessions_table::read(db).map_err(told)?.ok_or_else(|| damaged(path, "sessions"))?;
     let clock = "SELECT ms, sum FROM clock";
     let clock = db
         .query_row(clock, [], |row| Ok((unsigned(row, 0)?, row.get::<_, Sum>(1)?)))
@@ -227,36 +239,24 @@ pub(super) fn read_mail(db: &Connection, path: &Path) -> Result<Mail, Phrase> {
         Some((ms, stored)) if stored == sum("clock", &[], &[ms], &[]) => ms,
         Some(_) => return Err(damaged(path, "clock")),
     };
-    let marks = marks.ok_or_else(|| damaged(path, "receipts"))?;
-    let refusals = refusals.ok_or_else(|| damaged(path, "refusals"))?;
-    Ok(Mail { clock, last_place, waiting, marks, refusals })
+    Ok(Mail { clock, last_place, waiting, marks, refusals, sessions })
 }
 
-fn read_waiting(db: &Connection, path: &Path) -> Result<(u64, Vec<Waiting>), Phrase> {
+/// Checks every letter's sum, and that `waiting` counts them.
+fn check_letters(db: &Connection, path: &Path, waiting: &[Waiting]) -> Result<(), Phrase> {
     let told = |error: rusqlite::Error| phrase(path, &error);
-    let select =
-        "SELECT id, recipient, author, outbox, number, since, len, sum, message FROM letters ORDER BY id";
-    let mut select = db.prepare(select).map_err(told)?;
+    let select = format!("{FIELDS} ORDER BY id");
+    let mut select = db.prepare(&select).map_err(told)?;
     let mut rows = select.query([]).map_err(told)?;
-    let mut last_place = 0;
-    let mut waiting = BTreeMap::<(String, String, u64), Waiting>::new();
+    let mut counted = Changes::default();
     while let Some(row) = rows.next().map_err(told)? {
         let letter = read_letter(row).map_err(told)?;
-        let broken = || damaged(path, format_args!("letters: {}", letter.place));
         if !letter.is_whole {
-            return Err(broken());
+            return Err(damaged(path, format_args!("letters: {}", letter.place)));
         }
-        last_place = letter.place;
-        let (Ok(to), Ok(from)) = (letter.to.parse(), letter.from.parse()) else { return Err(broken()) };
-        let outbox = OutboxId(letter.outbox);
-        let none = Waiting { to, from, outbox, letters: 0, bytes: 0, last_number: 0, last_since: 0 };
-        let flow = waiting.entry((letter.to, letter.from, letter.outbox)).or_insert(none);
-        flow.letters += 1;
-        flow.bytes += letter.len as usize;
-        flow.last_number = flow.last_number.max(letter.number);
-        flow.last_since = flow.last_since.max(letter.since);
+        counted.add_read(letter.to, letter.from, letter.outbox, letter.len);
     }
-    Ok((last_place, waiting.into_values().collect()))
+    if counted.agrees_with(waiting) { Ok(()) } else { Err(damaged(path, "waiting")) }
 }
 
 /// `None` if a row is damaged.
@@ -289,18 +289,4 @@ fn read_refusals(db: &Connection) -> rusqlite::Result<Option<Vec<OwedRefusal>>> 
         Ok(names.and_then(|(from, to)| OwedRefusal::read(from, to, id, &reason, maybe == 1)))
     })?;
     rows.collect()
-}
-
-/// BLAKE2s over every field, each text and the message with its length before it.
-fn sum(table: &str, texts: &[&str], numbers: &[u64], message: &[u8]) -> Sum {
-    let mut hash = Blake2s256::new().chain_update(table);
-    for text in texts {
-        hash.update((text.len() as u64).to_be_bytes());
-        hash.update(text);
-    }
-    for number in numbers {
-        hash.update(number.to_be_bytes());
-    }
-    hash.update(message);
-    *hash.finalize().first_chunk().expect("a hash of 32 bytes")
 }

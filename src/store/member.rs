@@ -6,10 +6,13 @@
 //! | --- | --- |
 //! | `known_relays.toml` | the relays' keys ([`Pins`]) |
 //! | `members/FOLDER/lock` | the process that is this member |
+//! | `members/FOLDER/socket` | a link to where that process is reached |
 //! | `members/FOLDER/name` | the member's name, for people |
 //! | `members/FOLDER/identity.key` | the private key |
 //! | `members/FOLDER/counter` | handshake counters up to this one may be used |
+//! | `members/FOLDER/udp_failed.toml` | relays that UDP did not get through to |
 //! | `members/FOLDER/letters.sqlite` | letters out and in, and the number of the outbox |
+//! | `members/FOLDER/letters.sqlite-commits` | how many commits `letters.sqlite` must have |
 
 use std::path::{Path, PathBuf};
 
@@ -18,6 +21,7 @@ use super::history::History;
 use super::keyfile;
 use super::lock::{FolderLock, LockError};
 use super::pins::Pins;
+use super::udp_failed::UdpFailed;
 use super::worker::{Backend, Fault};
 use crate::base::{Name, OutboxId, Phrase};
 use crate::client::{Kept, Record};
@@ -52,12 +56,19 @@ pub struct MemberStore {
     counter_reserved: u64,
     pins: Pins,
     history: History,
+    udp_failed: UdpFailed,
     _lock: FolderLock,
 }
 
-/// The folder of a member in the data folder.
-pub(super) fn member_dir(data_dir: &Path, folder: &str) -> PathBuf {
+/// The folder of a member in the data folder, given what [`Name::folder`] calls it.
+pub fn member_dir(data_dir: &Path, folder: &str) -> PathBuf {
     data_dir.join("members").join(folder)
+}
+
+/// The folders of all members who have one in the data folder.
+pub fn member_dirs(data_dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(data_dir.join("members")) else { return Vec::new() };
+    entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
 }
 
 impl MemberStore {
@@ -68,7 +79,8 @@ impl MemberStore {
     /// # Errors
     /// Each but the first names the file. `member-busy` (`name`, `pid`); `store-key-open` (`mode`);
     /// `store-key-damaged`; `store-key-missing`; `store-counter-damaged`; `pins-damaged` (`line`, `cause`);
-    /// `store-not-database`; `store-database-damaged` (`cause`); `store-newer` (`version`); `store-disk-full`; `store-not-permitted` (`cause`); `store-not-folder`; `store-io` (`cause`).
+    /// `store-not-database`; `store-database-damaged` (`cause`); `store-newer` (`version`);
+    /// `store-commits-missing` (`found`, `known`, `beside`); `store-commits-damaged`; `store-disk-full`; `store-not-permitted` (`cause`); `store-not-folder`; `store-io` (`cause`).
     pub fn open(
         data_dir: &Path,
         name: &Name,
@@ -86,9 +98,11 @@ impl MemberStore {
         let counter_reserved = load_counter(&counter_path)?;
         let pins = Pins::load(data_dir)?;
         let number = || u64::from_le_bytes(*seed().first_chunk().expect("a seed has 32 bytes"));
-        let (history, kept) = History::open(&dir.join("letters.sqlite"), number)?;
+        let (history, mut kept) = History::open(&dir.join("letters.sqlite"), number)?;
         let outbox = history.outbox();
-        let store = MemberStore { counter_path, counter_reserved, pins, history, _lock: lock };
+        let udp_failed = UdpFailed::load(&dir);
+        kept.udp_failed = udp_failed.by_relay().clone();
+        let store = MemberStore { counter_path, counter_reserved, pins, history, udp_failed, _lock: lock };
         Ok((store, MemberState { private_key, counter_reserved, outbox, kept }))
     }
 
@@ -106,13 +120,18 @@ impl Backend<Record> for MemberStore {
     /// letter that came in without the one before it. Faults of the small files pass: they are written anew each time,
     /// so nothing of a failed write is ever built upon.
     fn commit(&mut self, records: &[Record], refused: &mut Vec<usize>) -> Result<(), Fault> {
-        let (mut counter, mut pins, mut pin_indexes, mut letters) = (0, Vec::new(), Vec::new(), false);
+        let (mut counter, mut pins, mut pin_indexes) = (0, Vec::new(), Vec::new());
+        let (mut letters, mut fared) = (false, false);
         for (index, record) in records.iter().enumerate() {
             match record {
                 Record::Counter(reserved) => counter = counter.max(*reserved),
                 Record::Pin { relay, key } => {
                     pins.push((relay, *key));
                     pin_indexes.push(index);
+                }
+                Record::UdpFailed { relay, at } => {
+                    self.udp_failed.set(relay, *at);
+                    fared = true;
                 }
                 _ => letters = true,
             }
@@ -121,6 +140,9 @@ impl Backend<Record> for MemberStore {
         if !pins.is_empty() {
             let taken = self.pins.set_first(pins).map_err(Fault::Passing)?;
             refused.extend(taken.into_iter().map(|nth| pin_indexes[nth]));
+        }
+        if fared {
+            self.udp_failed.write();
         }
         if letters {
             self.history.add(records, refused)?;
@@ -204,6 +226,19 @@ mod tests {
     }
 
     #[test]
+    fn a_run_begins_with_what_the_last_one_knew_of_udp() {
+        let data = tempfile::tempdir().unwrap();
+        let relay: crate::base::HostPort = "h:1".parse().unwrap();
+        let at = |ms: Option<u64>| Record::UdpFailed { relay: relay.clone(), at: ms.map(crate::base::Wall) };
+        for (records, known) in [(vec![at(Some(5)), at(None), at(Some(7))], 1), (vec![at(None)], 0)] {
+            let (mut store, _) = open(data.path(), 1).unwrap();
+            assert_eq!(store.commit(&records, &mut Vec::new()), Ok(()));
+            drop(store);
+            assert_eq!(open(data.path(), 1).unwrap().1.kept.udp_failed.len(), known);
+        }
+    }
+
+    #[test]
     fn a_second_process_of_a_member_is_told_who_has_it() {
         let data = tempfile::tempdir().unwrap();
         let _held = open(data.path(), 1).unwrap();
@@ -214,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn each_bad_file_is_named_and_left_alone() {
+    fn row_76_each_bad_file_is_named_and_left_alone() {
         let data = tempfile::tempdir().unwrap();
         let dir = data.path().join("members").join(FOLDER);
         drop(open(data.path(), 1).unwrap());

@@ -2,6 +2,7 @@
 //!
 //! - [`Worker`]: the store's thread; it commits records in groups, so that the loop never waits for a disk.
 //! - [`RelayStore`]: the relay's identity key, its members and their mail, in a folder of its own.
+//! - [`members_list`]: who those members are, for the operator; [`Requests`]: what the operator asks of a running relay.
 //! - [`MemberStore`]: a member's identity key, handshake counter and letters, in a folder for each name.
 //! - [`Archive`]: the same letters, for those who only read them.
 //! - [`Pins`]: the keys of the relays this machine knows, one file for all its members.
@@ -13,6 +14,7 @@
 //! by a newer version, is refused by name and left as it is.
 
 mod archive;
+mod commits;
 mod database;
 mod ephemeral;
 mod files;
@@ -21,15 +23,24 @@ mod keyfile;
 mod lock;
 mod mail_table;
 mod member;
+mod members_list;
 mod members_table;
+mod operators;
 mod pins;
 mod relay;
+mod roll_table;
+mod sessions_table;
+mod sums;
+mod udp_failed;
+mod waiting_table;
 mod worker;
 
-pub use archive::{Archive, Unshown};
+pub use archive::{Archive, Fate, Unshown};
 pub use ephemeral::Ephemeral;
 pub use files::default_data_dir;
-pub use member::{MemberState, MemberStore};
+pub use member::{MemberState, MemberStore, member_dir, member_dirs};
+pub use members_list::{Listed, members_list};
+pub use operators::{Asked, Requests};
 pub use pins::{Pin, Pins};
 pub use relay::{RelayState, RelayStore};
 pub use worker::{

@@ -4,21 +4,38 @@
 //! | --- | --- |
 //! | `lock` | the process that has the folder |
 //! | `relay.key` | the relay's private key |
-//! | `relay.sqlite` | its members, and letters that wait for them |
+//! | `relay.sqlite` | its members, letters that wait for them, and where its sessions were |
+//! | `relay.sqlite-commits` | how many commits `relay.sqlite` must have |
+//! | `requests.sqlite` | what its operator asks of it while it runs ([`super::Requests`]) |
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rusqlite::TransactionBehavior;
+use rusqlite::Connection;
 
-use super::database::{self, fault};
+use super::commits::Commits;
+use super::database::{self, Kind, phrase};
 use super::files::create_folder;
 use super::keyfile;
 use super::lock::{FolderLock, LockError};
-use super::mail_table;
-use super::members_table::MembersTable;
+use super::waiting_table::{self, Changes};
 use super::worker::{Backend, Fault};
+use super::{mail_table, members_table, roll_table, sessions_table};
 use crate::base::{Name, Phrase, PublicKey, Query, Row};
-use crate::relay::{Mail, Record};
+use crate::relay::{Mail, Record, Roll};
+
+/// The layout of a relay's database.
+pub(super) const KIND: Kind = Kind {
+    // `QQIA`.
+    application_id: 0x5151_4941,
+    schema_version: 1,
+    schema: &[
+        members_table::SCHEMA,
+        roll_table::SCHEMA,
+        mail_table::SCHEMA,
+        waiting_table::SCHEMA,
+        sessions_table::SCHEMA,
+    ],
+};
 
 /// What a relay starts with.
 #[derive(Clone, PartialEq, Eq)]
@@ -27,7 +44,9 @@ pub struct RelayState {
     pub private_key: [u8; 32],
     /// Every member, by name.
     pub members: Vec<(Name, PublicKey)>,
-    /// The mail, the letters themselves apart.
+    /// Who was invited, who was removed, and who refuses whom.
+    pub roll: Roll,
+    /// Everything else, the letters themselves apart.
     pub mail: Mail,
 }
 
@@ -41,7 +60,9 @@ impl std::fmt::Debug for RelayState {
 /// A relay's folder, held by this process; the backend of its [`super::Worker`].
 #[derive(Debug)]
 pub struct RelayStore {
-    database: MembersTable,
+    path: PathBuf,
+    db: Connection,
+    commits: Commits,
     _lock: Option<FolderLock>,
 }
 
@@ -54,21 +75,22 @@ impl RelayStore {
     /// # Errors
     /// Each names the file. `relay-busy` (`folder`, `pid`); `store-key-open` (`mode`); `store-key-damaged`;
     /// `store-key-missing`; `store-database-missing`; `store-not-database`; `store-database-damaged` (`cause`);
-    /// `store-newer` (`version`); `store-disk-full`; `store-not-permitted` (`cause`); `store-not-folder`;
-    /// `store-io` (`cause`).
+    /// `store-newer` (`version`); `store-commits-missing` (`found`, `known`, `beside`); `store-commits-damaged`;
+    /// `store-disk-full`; `store-not-permitted` (`cause`); `store-not-folder`; `store-io` (`cause`).
     pub fn open(dir: &Path, seed: impl FnOnce() -> [u8; 32]) -> Result<(RelayStore, RelayState), Phrase> {
         create_folder(dir)?;
         let lock = FolderLock::take(dir).map_err(|error| match error {
             LockError::Held(pid) => Phrase::new("relay-busy").with("folder", dir.display()).with("pid", pid),
             LockError::System(phrase) => phrase,
         })?;
-        let (key_path, database_path) = (dir.join("relay.key"), dir.join("relay.sqlite"));
+        let (key_path, path) = (dir.join("relay.key"), dir.join("relay.sqlite"));
         let known_key = keyfile::load(&key_path)?;
-        if known_key.is_some() && !database::exists(&database_path) {
-            return Err(Phrase::new("store-database-missing").with("file", database_path.display()));
+        if known_key.is_some() && !database::exists(&path) {
+            return Err(Phrase::new("store-database-missing").with("file", path.display()));
         }
         // The database comes first, so that a key without one is never the trace of a crash.
-        let (table, members) = MembersTable::open(&database_path)?;
+        let (db, commits) = database::open(&path, &KIND)?;
+        let members = members_table::read_members(&db, &path)?;
         let private_key = match known_key {
             Some(key) => key,
             None if members.is_empty() => {
@@ -78,9 +100,10 @@ impl RelayStore {
             }
             None => return Err(Phrase::new("store-key-missing").with("file", key_path.display())),
         };
-        let mail = mail_table::read_mail(&table.db, &table.path)?;
-        let store = RelayStore { database: table, _lock: Some(lock) };
-        Ok((store, RelayState { private_key, members, mail }))
+        let mail = mail_table::read_mail(&db, &path)?;
+        let roll = roll_table::read_roll(&db, &path)?;
+        let store = RelayStore { path, db, commits, _lock: Some(lock) };
+        Ok((store, RelayState { private_key, members, roll, mail }))
     }
 
     /// A relay's store that is gone with its process, for those who leave no files; `private_key` is the relay's.
@@ -88,28 +111,29 @@ impl RelayStore {
     /// # Errors
     /// What SQLite says; it needs memory only.
     pub fn in_memory(private_key: [u8; 32]) -> Result<(RelayStore, RelayState), Phrase> {
-        let store = RelayStore { database: MembersTable::in_memory()?, _lock: None };
-        Ok((store, RelayState { private_key, members: Vec::new(), mail: Mail::default() }))
+        let path = PathBuf::from(":memory:");
+        let (db, commits) = database::open_in_memory(&KIND).map_err(|error| phrase(&path, &error))?;
+        let store = RelayStore { path, db, commits, _lock: None };
+        let (members, roll, mail) = (Vec::new(), Roll::default(), Mail::default());
+        Ok((store, RelayState { private_key, members, roll, mail }))
     }
 }
 
 impl Backend<Record> for RelayStore {
     fn commit(&mut self, records: &[Record], refused: &mut Vec<usize>) -> Result<(), Fault> {
-        let MembersTable { path, db } = &mut self.database;
-        let committed = (|| {
-            let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        self.commits.commit(&mut self.db, |tx| {
+            let mut changes = Changes::default();
             for (index, record) in records.iter().enumerate() {
-                if !mail_table::apply(&tx, record)? {
+                if !mail_table::apply(tx, record, &mut changes)? {
                     refused.push(index);
                 }
             }
-            tx.commit()
-        })();
-        committed.map_err(|error| fault(path, &error))
+            changes.write(tx)
+        })
     }
 
     fn load(&mut self, query: &Query) -> Result<Vec<Row>, Fault> {
-        mail_table::load(&self.database.db, &self.database.path, query)
+        mail_table::load(&self.db, &self.path, query)
     }
 
     fn weight(record: &Record) -> usize {
@@ -119,5 +143,7 @@ impl Backend<Record> for RelayStore {
 
 #[cfg(test)]
 mod mail_tests;
+#[cfg(test)]
+mod roll_tests;
 #[cfg(test)]
 mod tests;

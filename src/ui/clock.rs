@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn times_that_cannot_be_true_are_question_marks() {
+    fn row_62_times_that_cannot_be_true_are_question_marks() {
         let clock = Clock::new(TimeZone::UTC);
         for at in [0, 1, BELIEVED_MIN_MS - 1, 253_402_300_800_000, i64::MAX as u64, u64::MAX] {
             assert_eq!(clock.show(Wall(at), NOON), "?", "{at}");

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::base::{Name, PublicKey, Wall};
 use crate::client::{Incoming, Progress, Said};
 
 use super::clock::rfc3339;
@@ -14,8 +15,20 @@ struct Letter<'a> {
     text: &'a str,
     at: Option<String>,
     via: &'static str,
+    contact: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    looks_like: Option<&'a str>,
     #[serde(skip_serializing_if = "is_zero")]
     missing: u64,
+}
+
+/// Who wrote a letter, as far as the address book knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sender {
+    /// The user's name for them; `None` for a stranger.
+    pub contact: Option<String>,
+    /// The contact that a stranger's name looks like.
+    pub looks_like: Option<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands references")]
@@ -25,8 +38,9 @@ const fn is_zero(count: &u64) -> bool {
 
 /// A letter as one object on one line, without the new line: `from` (the member's name), `relay`, `id`, `text` (exactly
 /// as it was written), `at` (RFC 3339 in UTC with milliseconds, `null` beyond the year 9999), `via` (`udp` or `tcp`),
-/// and `missing` where letters before it never came. All characters that a terminal could act on are escaped.
-pub fn letter(letter: &Incoming) -> String {
+/// `contact` (the user's name for the sender, `null` for one who is not in the address book), `looks_like` (the contact
+/// whose name a stranger's could be mistaken for) where there is one, and `missing` where letters before it never came. All characters that a terminal could act on are escaped.
+pub fn letter(letter: &Incoming, sender: &Sender) -> String {
     let object = Letter {
         from: letter.from.as_str(),
         relay: letter.relay.to_string(),
@@ -34,9 +48,40 @@ pub fn letter(letter: &Incoming) -> String {
         text: &letter.text,
         at: rfc3339(letter.at),
         via: letter.via.as_str(),
+        contact: sender.contact.as_deref(),
+        looks_like: sender.looks_like.as_deref(),
         missing: letter.missing,
     };
     escape(&serde_json::to_string(&object).expect("texts and numbers always serialise"))
+}
+
+#[derive(Serialize)]
+struct OfMember<'a> {
+    member: &'a str,
+    fingerprint: String,
+    registered: Option<String>,
+    seen: Option<String>,
+}
+
+/// A member of a relay as one object on one line: `member`, `fingerprint` of its key, `registered` and `seen`, which is
+/// `null` where it is not known (both as `at` in [`letter`]).
+pub fn member(name: &Name, key: &PublicKey, registered: Wall, seen: Option<Wall>) -> String {
+    let member = name.as_str();
+    let (registered, seen) = (rfc3339(registered), seen.and_then(rfc3339));
+    let object = OfMember { member, fingerprint: key.fingerprint(), registered, seen };
+    escape(&serde_json::to_string(&object).expect("texts always serialise"))
+}
+
+#[derive(Serialize)]
+struct OfInvitation<'a> {
+    invited: Option<&'a str>,
+    until: Option<String>,
+}
+
+/// An invitation that waits as one object on one line: `invited`, the name it is for or `null`, and `until`.
+pub fn invitation(name: Option<&Name>, until: Wall) -> String {
+    let object = OfInvitation { invited: name.map(Name::as_str), until: rfc3339(until) };
+    escape(&serde_json::to_string(&object).expect("texts always serialise"))
 }
 
 #[derive(Serialize)]
@@ -98,7 +143,7 @@ const fn is_inert(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{Carrier, LetterId, OutboxId, Wall};
+    use crate::base::{Carrier, LetterId, OutboxId};
     use proptest::prelude::*;
 
     fn incoming(text: &str) -> Incoming {
@@ -116,15 +161,21 @@ mod tests {
     #[test]
     fn a_letter_is_one_object_with_the_promised_keys() {
         assert_eq!(
-            letter(&incoming("不约\n\"x\"")),
-            r#"{"from":"一棵树","relay":"[::1]:8081","id":"0000000000000abc-2","text":"不约\n\"x\"","at":"2024-07-01T12:03:05.678Z","via":"udp"}"#
+            letter(&incoming("不约\n\"x\""), &Sender { contact: Some("树".to_owned()), looks_like: None }),
+            r#"{"from":"一棵树","relay":"[::1]:8081","id":"0000000000000abc-2","text":"不约\n\"x\"","at":"2024-07-01T12:03:05.678Z","via":"udp","contact":"树"}"#
         );
     }
 
     #[test]
     fn a_gap_and_an_absurd_time_are_told() {
-        let line = letter(&Incoming { missing: 2, at: Wall(u64::MAX), ..incoming("") });
-        assert!(line.ends_with(r#""at":null,"via":"udp","missing":2}"#), "{line}");
+        let line = letter(
+            &Incoming { missing: 2, at: Wall(u64::MAX), ..incoming("") },
+            &Sender { contact: None, looks_like: Some("树".to_owned()) },
+        );
+        assert!(
+            line.ends_with(r#""at":null,"via":"udp","contact":null,"looks_like":"树","missing":2}"#),
+            "{line}"
+        );
     }
 
     #[test]
@@ -155,7 +206,7 @@ mod tests {
         #[test]
         fn any_text_reads_back_and_holds_nothing_a_terminal_acts_on(text in any::<String>()) {
             let text = format!("{text}\x1b]52;c;x\x07\u{9b}\u{7f}\u{202e}\u{2028}\u{e0041}");
-            let line = letter(&incoming(&text));
+            let line = letter(&incoming(&text), &Sender::default());
             prop_assert!(line.chars().all(|c| !c.is_control() && is_inert(c)));
             let object: serde_json::Value = serde_json::from_str(&line).unwrap();
             prop_assert_eq!(object["text"].as_str().unwrap(), text);

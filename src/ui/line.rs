@@ -44,6 +44,8 @@ pub trait Book {
     fn resolve(&self, text: &str) -> Result<Resolved, Phrase>;
     /// The label of the contact that is `member` at `relay`.
     fn label_of(&self, relay: &HostPort, member: &Name) -> Option<String>;
+    /// The label of the contact that somebody who is none could be mistaken for.
+    fn looks_like(&self, member: &Name) -> Option<String>;
 }
 
 /// Somebody to write to.
@@ -87,6 +89,13 @@ pub enum Do {
         to: Name,
         /// What to say.
         text: String,
+    },
+    /// Take no letters from somebody any more, or take them again.
+    Block {
+        /// Whom.
+        who: Resolved,
+        /// Which of both.
+        blocked: bool,
     },
     /// Use these carriers from now on: [`crate::client::Command::Carriers`].
     Carriers(Carriers),
@@ -249,6 +258,10 @@ impl<B: Book> LineMode<B> {
             Act::Help => commands::help().iter().map(|phrase| self.tell_help(phrase)).collect(),
             Act::Who => vec![self.tell(&self.contacts())],
             Act::To => self.choose(argument),
+            Act::Block(blocked) => match self.find(argument) {
+                Ok(who) => vec![Do::Block { who, blocked }],
+                Err(phrase) => vec![self.tell(&phrase)],
+            },
             Act::Status => self.status(),
             Act::Receipts(on) => {
                 self.receipts = on;
@@ -280,19 +293,19 @@ impl<B: Book> LineMode<B> {
     }
 
     fn choose(&mut self, text: &str) -> Vec<Do> {
-        match self.book.resolve(text.trim()) {
+        match self.find(text) {
             Ok(target) => {
                 self.target = Some(target);
                 Vec::new()
             }
-            Err(phrase) => match self.strangers.get(text.trim()) {
-                Some(stranger) => {
-                    self.target = Some(stranger.clone());
-                    Vec::new()
-                }
-                None => vec![self.tell(&phrase)],
-            },
+            Err(phrase) => vec![self.tell(&phrase)],
         }
+    }
+
+    /// A contact, or a stranger who has written.
+    fn find(&self, text: &str) -> Result<Resolved, Phrase> {
+        let stranger = || self.strangers.get(text.trim()).cloned();
+        self.book.resolve(text.trim()).or_else(|phrase| stranger().ok_or(phrase))
     }
 
     fn send(&mut self, target: Resolved, text: &str, now: Now) -> Vec<Do> {
@@ -308,7 +321,10 @@ impl<B: Book> LineMode<B> {
 
     fn show(&mut self, letter: &Incoming, now: Wall) -> Vec<Do> {
         let gap = (letter.missing > 0).then(|| Phrase::new("chat-missing").with("count", letter.missing));
-        let header = Phrase::new("chat-incoming")
+        let is_stranger = !letter.from.is_reserved() && !self.is_contact(&letter.relay, &letter.from);
+        let warning = if is_stranger { self.warning_of(&letter.relay, &letter.from) } else { None };
+        let key = if is_stranger { "chat-incoming-stranger" } else { "chat-incoming" };
+        let header = Phrase::new(key)
             .with("who", self.name_of(&letter.relay, &letter.from))
             .with("via", letter.via)
             .with("time", self.settings.clock.show(letter.at, now));
@@ -322,7 +338,20 @@ impl<B: Book> LineMode<B> {
             header: self.settings.strings.say(&header),
             text: harmless(&letter.text).into_owned(),
         };
-        gap.into_iter().chain([letter]).map(Do::Print).collect()
+        let shown = gap.into_iter().chain([letter]).map(Do::Print);
+        warning.into_iter().chain(shown).collect()
+    }
+
+    fn is_contact(&self, relay: &HostPort, member: &Name) -> bool {
+        self.book.label_of(relay, member).is_some()
+    }
+
+    /// Said before the first letter of a stranger whose name could be mistaken for a contact's.
+    fn warning_of(&self, relay: &HostPort, member: &Name) -> Option<Do> {
+        let known = self.strangers.values().any(|s| s.relay == *relay && s.member == *member);
+        let contact = if known { None } else { self.book.looks_like(member) }?;
+        let phrase = Phrase::new("chat-looks-like").with("contact", contact);
+        Some(self.tell(&phrase.with("who", member).with("relay", relay)))
     }
 
     /// The user's label for a sender; a stranger's name, with its relay where the name alone could be somebody else's.

@@ -83,6 +83,10 @@ pub fn name_refused(reason: NameReason, me: &str, relay: &HostPort, other: Optio
         NameReason::Other => Phrase::new("name-other").with("other", in_the_way),
         NameReason::TooMany => Phrase::new("name-too-many"),
         NameReason::Disk => Phrase::new("name-disk"),
+        NameReason::Closed => Phrase::new("name-closed"),
+        NameReason::Kept if in_the_way == me => Phrase::new("name-kept"),
+        NameReason::Kept => Phrase::new("name-invited-other").with("other", in_the_way),
+        NameReason::Removed => Phrase::new("name-removed"),
     }
     .with("name", me)
     .with("relay", relay)
@@ -98,6 +102,7 @@ pub fn letter_refused(reason: Reason, who: &str, may_have_arrived: bool, nearest
         Reason::Blocked => Phrase::new("refused-blocked"),
         Reason::Expired => Phrase::new("refused-expired"),
         Reason::Behind => Phrase::new("refused-behind"),
+        Reason::Taken => Phrase::new("refused-taken"),
     };
     let mut phrases = vec![why.with("who", who)];
     if may_have_arrived {
@@ -159,8 +164,8 @@ mod tests {
 
     #[test]
     fn every_refusal_of_a_name_says_which_name() {
-        use NameReason::{Bad, Confusable, Disk, Other, Reserved, Taken, TooMany};
-        for reason in [Taken, Confusable, Reserved, Bad, Other, TooMany, Disk] {
+        use NameReason::{Bad, Closed, Confusable, Disk, Kept, Other, Removed, Reserved, Taken, TooMany};
+        for reason in [Taken, Confusable, Reserved, Bad, Other, TooMany, Disk, Closed, Kept, Removed] {
             for name in [None, Some("T0M".parse().unwrap())] {
                 let said = say(&Event::NameRefused { relay: relay(), reason, name });
                 assert!(!said.contains("{") && !said.starts_with("name-"), "{said}");

@@ -8,11 +8,12 @@
 //!
 //! | kind | stream | message | fields |
 //! | --- | --- | --- | --- |
-//! | 0x01 | control | sign-in | `name` |
+//! | 0x01 | control | sign-in | `name`; or `name invite_len(1) invite flags(1)`: the secret of an invitation, or nothing; flag 1: a screen follows, hand no letter over before its last part |
 //! | 0x02 | control | stored | `name` of the sender, `outbox(8) through(8)`: the recipient has every letter up to it |
 //! | 0x03 | control | read | `name` of the sender, `outbox(8) through(8)`: its reader has seen every letter up to it |
 //! | 0x04 | control | ask | `name` of a recipient, `outbox(8)`: how far have my letters come? A receipt answers, and every refusal still owed |
 //! | 0x05 | control | heard | `name` of a recipient, `outbox(8) number(8)`: I know that this letter was refused |
+//! | 0x06 | control | screen | `flags(1)` and any number of `name`s: whose letters are refused as `blocked`. Flag 1: the first part of a list, 2: the last, 4: take letters from these only, while this session lasts; otherwise: take none from these, which is kept, and with the last part of which this list, and one with flag 4 before it, take effect |
 //! | 0x10 | chat | letter | `name` of the recipient, `outbox(8) number(8) prev(8) kind(1) body` |
 //!
 //! Relay to client:
@@ -29,6 +30,8 @@
 //! body; [`super::letter`] says what members put there. Reserved: 0x45 presence, 0x11–0x1f and 0x51–0x5f
 //! for groups and files.
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::{LetterId, OutboxId, Wall};
 
 use super::bytes::{Malformed, Reader, put_short_text};
@@ -39,11 +42,11 @@ pub const KIND_TEXT: u8 = 1;
 pub const NEAREST_MAX: usize = 3;
 
 /// Why a letter was refused. Scripts read the words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Reason {
     /// No member has that name.
     Unknown,
-    /// The member is not online, or was lost before it answered.
+    /// The member is not online. Reserved: no relay refuses a letter for that since there are mailboxes.
     Offline,
     /// The recipient's queue is full.
     Full,
@@ -55,9 +58,11 @@ pub enum Reason {
     Behind,
     /// Its recipient did not come for it in time.
     Expired,
+    /// Another letter was taken under this id, which stands: an old copy of the sender's outbox is at work.
+    Taken,
 }
 
-const REASONS: [(Reason, u8, &str); 7] = [
+const REASONS: [(Reason, u8, &str); 8] = [
     (Reason::Unknown, 1, "unknown"),
     (Reason::Offline, 2, "offline"),
     (Reason::Full, 3, "full"),
@@ -65,6 +70,7 @@ const REASONS: [(Reason, u8, &str); 7] = [
     (Reason::Blocked, 5, "blocked"),
     (Reason::Behind, 6, "behind"),
     (Reason::Expired, 7, "expired"),
+    (Reason::Taken, 8, "taken"),
 ];
 
 impl Reason {
@@ -83,7 +89,7 @@ impl Reason {
 }
 
 /// Why a name was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum NameReason {
     /// Another key owns it.
     Taken,
@@ -99,9 +105,15 @@ pub enum NameReason {
     TooMany,
     /// The relay could not write it down.
     Disk,
+    /// This relay is closed, and no invitation, or none that is good, came with the name.
+    Closed,
+    /// The name is kept for whoever has its invitation; or the invitation that came is for the name told.
+    Kept,
+    /// The operator removed this member.
+    Removed,
 }
 
-const NAME_REASONS: [(NameReason, u8); 7] = [
+const NAME_REASONS: [(NameReason, u8); 10] = [
     (NameReason::Taken, 1),
     (NameReason::Confusable, 2),
     (NameReason::Reserved, 3),
@@ -109,7 +121,47 @@ const NAME_REASONS: [(NameReason, u8); 7] = [
     (NameReason::Other, 5),
     (NameReason::TooMany, 6),
     (NameReason::Disk, 7),
+    (NameReason::Closed, 8),
+    (NameReason::Kept, 9),
+    (NameReason::Removed, 10),
 ];
+
+/// A screen: this is the first part of a list.
+pub const SCREEN_FIRST: u8 = 1;
+/// A screen: this is the last part of a list.
+pub const SCREEN_LAST: u8 = 2;
+/// A screen: take letters only from these.
+pub const SCREEN_ONLY: u8 = 4;
+/// The sign-in's flag that a screen follows.
+const SCREEN_FOLLOWS: u8 = 1;
+
+/// Names one behind the other, each behind its length.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Names<'a>(&'a [u8]);
+
+impl<'a> Names<'a> {
+    /// The names, as they were written.
+    pub fn iter(self) -> impl Iterator<Item = &'a str> {
+        let mut rest = Reader::new(self.0);
+        std::iter::from_fn(move || rest.short_text().ok())
+    }
+
+    /// Names that [`Names::put`] has written.
+    pub const fn new(bytes: &'a [u8]) -> Names<'a> {
+        Names(bytes)
+    }
+
+    /// Appends a name of at most 255 bytes.
+    pub fn put(buf: &mut Vec<u8>, name: &str) {
+        put_short_text(buf, name);
+    }
+
+    fn decode(r: Reader<'a>) -> Result<Names<'a>, Malformed> {
+        let bytes = r.rest();
+        let read: usize = Names(bytes).iter().map(|name| name.len() + 1).sum();
+        if read == bytes.len() { Ok(Names(bytes)) } else { Err(Malformed) }
+    }
+}
 
 /// A letter on its way from its sender to the relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,6 +238,10 @@ pub enum ToRelay<'a> {
     SignIn {
         /// The name, not yet checked.
         name: &'a str,
+        /// The secret of an invitation; empty if there is none.
+        invite: &'a [u8],
+        /// A screen follows: no letter is to be handed over before its last part.
+        screen_follows: bool,
     },
     /// I have every letter of that sender's outbox up to `through`.
     Stored {
@@ -218,6 +274,13 @@ pub enum ToRelay<'a> {
         to: &'a str,
         /// Which letter.
         id: LetterId,
+    },
+    /// Whose letters to refuse as `blocked`.
+    Screen {
+        /// [`SCREEN_FIRST`], [`SCREEN_LAST`], [`SCREEN_ONLY`].
+        flags: u8,
+        /// Members, not yet checked.
+        names: Names<'a>,
     },
     /// Take this letter.
     Letter(Letter<'a>),
@@ -256,9 +319,14 @@ impl ToRelay<'_> {
     /// Appends the message.
     pub fn encode(&self, buf: &mut Vec<u8>) {
         match self {
-            ToRelay::SignIn { name } => {
+            ToRelay::SignIn { name, invite, screen_follows } => {
                 buf.push(0x01);
                 put_short_text(buf, name);
+                if !invite.is_empty() || *screen_follows {
+                    buf.push(u8::try_from(invite.len()).expect("an invitation is short"));
+                    buf.extend_from_slice(invite);
+                    buf.push(if *screen_follows { SCREEN_FOLLOWS } else { 0 });
+                }
             }
             ToRelay::Stored { from, outbox, through } => {
                 buf.push(0x02);
@@ -280,6 +348,10 @@ impl ToRelay<'_> {
                 put_short_text(buf, to);
                 put_numbers(buf, &[id.outbox.0, id.number]);
             }
+            ToRelay::Screen { flags, names } => {
+                buf.extend_from_slice(&[0x06, *flags]);
+                buf.extend_from_slice(names.0);
+            }
             ToRelay::Letter(letter) => {
                 buf.push(0x10);
                 put_short_text(buf, letter.to);
@@ -299,11 +371,12 @@ impl<'a> ToRelay<'a> {
     pub fn decode(bytes: &'a [u8]) -> Result<Option<ToRelay<'a>>, Malformed> {
         let mut r = Reader::new(bytes);
         Ok(Some(match r.u8()? {
-            0x01 => ToRelay::SignIn { name: r.short_text()? },
+            0x01 => read_sign_in(r)?,
             0x02 => ToRelay::Stored { from: r.short_text()?, outbox: OutboxId(r.u64()?), through: r.u64()? },
             0x03 => ToRelay::Read { from: r.short_text()?, outbox: OutboxId(r.u64()?), through: r.u64()? },
             0x04 => ToRelay::Ask { to: r.short_text()?, outbox: OutboxId(r.u64()?) },
             0x05 => ToRelay::Heard { to: r.short_text()?, id: read_id(&mut r)? },
+            0x06 => ToRelay::Screen { flags: r.u8()?, names: Names::decode(r)? },
             0x10 => ToRelay::Letter(Letter {
                 to: r.short_text()?,
                 id: read_id(&mut r)?,
@@ -433,6 +506,16 @@ impl<'a> Refused<'a> {
     }
 }
 
+fn read_sign_in(mut r: Reader<'_>) -> Result<ToRelay<'_>, Malformed> {
+    let name = r.short_text()?;
+    let (mut invite, mut flags) = (&[][..], 0);
+    if let Ok(len) = r.u8() {
+        invite = r.bytes(usize::from(len))?;
+        flags = r.u8()?;
+    }
+    Ok(ToRelay::SignIn { name, invite, screen_follows: flags & SCREEN_FOLLOWS != 0 })
+}
+
 fn read_id(r: &mut Reader<'_>) -> Result<LetterId, Malformed> {
     Ok(LetterId { outbox: OutboxId(r.u64()?), number: r.u64()? })
 }
@@ -444,73 +527,4 @@ fn put_numbers(buf: &mut Vec<u8>, numbers: &[u64]) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const ID: LetterId = LetterId { outbox: OutboxId(0x0102), number: 3 };
-
-    #[test]
-    fn what_a_client_says_reads_back() {
-        let letter = Letter { to: "武大郎", id: ID, prev: 2, kind: KIND_TEXT, body: b"body" };
-        let all = [
-            ToRelay::SignIn { name: "TOM" },
-            ToRelay::Stored { from: "一棵树", outbox: OutboxId(9), through: u64::MAX },
-            ToRelay::Read { from: "一棵树", outbox: OutboxId(9), through: 1 },
-            ToRelay::Ask { to: "一棵树", outbox: OutboxId(9) },
-            ToRelay::Heard { to: "一棵树", id: ID },
-            ToRelay::Letter(letter),
-        ];
-        for message in all {
-            let mut buf = Vec::new();
-            message.encode(&mut buf);
-            assert_eq!(ToRelay::decode(&buf), Ok(Some(message)));
-        }
-    }
-
-    #[test]
-    fn what_a_relay_says_reads_back() {
-        let nearest = Nearest([Some("TOM"), Some("TIM"), None]);
-        let refused = Refused { to: "TAM", id: ID, reason: Reason::Unknown, may_have_arrived: true, nearest };
-        let receipt =
-            Receipt { to: "JACK", outbox: OutboxId(1), accepted: 4, delivered: 3, read: 2, until: Wall(9) };
-        let delivery = Delivery { from: "TOM", id: ID, prev: 2, accepted: Wall(7), kind: 1, body: b"" };
-        let all = [
-            ToClient::Welcome { text_max: 65_536, mailbox_letters: 5_000, mailbox_bytes: 1 << 23, kept_s: 9 },
-            ToClient::NameRefused { reason: NameReason::Confusable, name: "alice" },
-            ToClient::Receipt(receipt),
-            ToClient::Refused(refused),
-            ToClient::Delivery(delivery),
-        ];
-        for message in all {
-            let mut buf = Vec::new();
-            message.encode(&mut buf);
-            assert_eq!(ToClient::decode(&buf), Ok(Some(message)));
-        }
-    }
-
-    #[test]
-    fn unknown_kinds_break_the_protocol_or_are_skipped() {
-        assert_eq!(ToRelay::decode(&[0x7f]), Err(Malformed));
-        assert_eq!(ToRelay::decode(&[0x80, 1, 2]), Ok(None));
-        assert_eq!(ToClient::decode(&[0x7f]), Err(Malformed));
-        assert_eq!(ToClient::decode(&[0xff]), Ok(None));
-        assert_eq!(ToClient::decode(&[]), Err(Malformed));
-    }
-
-    proptest! {
-        #[test]
-        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = ToRelay::decode(&bytes);
-            let _ = ToClient::decode(&bytes);
-        }
-
-        #[test]
-        fn a_cut_message_is_malformed_or_a_shorter_body(cut in 0usize..60) {
-            let mut buf = Vec::new();
-            ToRelay::Letter(Letter { to: "TOM", id: ID, prev: 2, kind: 1, body: b"" }).encode(&mut buf);
-            prop_assume!(cut < buf.len());
-            prop_assert_eq!(ToRelay::decode(&buf[..cut]), Err(Malformed));
-        }
-    }
-}
+mod tests;

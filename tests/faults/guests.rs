@@ -119,7 +119,11 @@ fn a_silent_connection_is_greeted_and_forgotten_after_ten_minutes() {
     assert_eq!(rig.closed, []);
     rig.wait(secs(11));
     assert_eq!(rig.closed, [ConnId(1)]);
-    assert_eq!(rig.deadline.filter(|at| *at < rig.tick + Duration::from_secs(3_600)), None, "nothing is left");
+    assert_eq!(
+        rig.deadline.filter(|at| *at < rig.tick + Duration::from_secs(3_600)),
+        None,
+        "nothing is left"
+    );
 }
 
 #[test]

@@ -106,7 +106,7 @@ impl Hand {
     }
 
     pub fn sign_in(&mut self, rig: &mut Rig, name: &str) {
-        self.say(rig, StreamId::Control, &ToRelay::SignIn { name });
+        self.say(rig, StreamId::Control, &ToRelay::SignIn { name, invite: &[], screen_follows: false });
     }
 
     /// A packet of these frames, sealed under the next number.

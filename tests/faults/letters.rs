@@ -130,11 +130,43 @@ fn row_55_the_same_id_gets_its_receipt_again_and_other_content_under_it_reaches_
     tom.hear(&mut rig);
     let receipt = Told::Receipt { to: "JACK".into(), delivered: 1 };
     assert_eq!(tom.told(StreamId::Control), std::slice::from_ref(&receipt));
-    for text in ["first", "another"] {
-        tom.write(&mut rig, "JACK", 1, 0, text);
-        assert_eq!(tom.told(StreamId::Control), std::slice::from_ref(&receipt));
-        assert!(delivered(&mut jack, &mut rig).is_empty());
+    tom.write(&mut rig, "JACK", 1, 0, "first");
+    assert_eq!(tom.told(StreamId::Control), std::slice::from_ref(&receipt));
+    rig.shown.clear();
+    let refused = Told::Refused {
+        to: "JACK".into(),
+        number: 1,
+        reason: Reason::Taken,
+        may_have_arrived: false,
+        nearest: 0,
+    };
+    for _ in 0..30 {
+        tom.write(&mut rig, "JACK", 1, 0, "another");
+        assert_eq!(tom.told(StreamId::Control), [refused.clone(), receipt.clone()]);
     }
+    assert_eq!(rig.shown.len(), 10, "no log line a sender can flood");
+    assert!(delivered(&mut jack, &mut rig).is_empty());
+    tom.write(&mut rig, "JACK", 2, 1, "the next");
+    assert_eq!(delivered(&mut jack, &mut rig).len(), 1, "the conversation goes on");
+}
+
+/// Both letters wait in memory, in the session, or in the mailbox: wherever the first one is, it stands.
+#[test]
+fn row_55_other_content_is_refused_before_the_first_is_accepted_too() {
+    let mut rig = Rig::new();
+    let (mut tom, mut jack) = two(&mut rig);
+    for number in 1..=40 {
+        tom.write(&mut rig, "JACK", number, number - 1, "first");
+    }
+    tom.told(StreamId::Control);
+    for number in 1..=40 {
+        tom.write(&mut rig, "JACK", number, number - 1, "another");
+        let told = tom.told(StreamId::Control);
+        assert!(matches!(told[..], [Told::Refused { reason: Reason::Taken, .. }]), "{told:?}");
+        tom.write(&mut rig, "JACK", number, number - 1, "first");
+        assert_eq!(tom.told(StreamId::Control), [], "it is on its way");
+    }
+    assert_eq!(delivered(&mut jack, &mut rig).len(), 40);
 }
 
 #[test]
@@ -190,6 +222,69 @@ fn a_recipient_cannot_store_what_was_not_given_to_it() {
     tom.hear(&mut rig);
     let receipt = Told::Receipt { to: "JACK".into(), delivered: 1 };
     assert_eq!(tom.told(StreamId::Control), [receipt], "a receipt names what was sent, not what was claimed");
+}
+
+#[test]
+fn row_52_all_mailboxes_together_have_a_bound_and_what_leaves_one_makes_room_in_others() {
+    let text = "x".repeat(1_000);
+    for (memory, limits) in [
+        (false, queqiao::relay::Limits { all_bytes: 11_000, ..Default::default() }),
+        (true, queqiao::relay::Limits { memory_bytes: 11_000, ..Default::default() }),
+    ] {
+        let mut rig = Rig::with(limits);
+        let (mut tom, mut jack) = two(&mut rig);
+        let mut mary = Hand::member(&mut rig, udp(3, 3), 3, "mary");
+        for (number, to) in
+            (1..).zip(["JACK", "mary", "JACK", "mary", "JACK", "mary", "JACK", "mary", "JACK", "mary"])
+        {
+            tom.write(&mut rig, to, number, 0, &text);
+        }
+        assert_eq!(tom.told(StreamId::Control), []);
+        mary.write(&mut rig, "JACK", 1, 0, &text);
+        let full = |t: &Told| matches!(t, Told::Refused { reason: Reason::Full, .. });
+        assert!(mary.told(StreamId::Control).iter().any(full));
+        if memory {
+            rig.wait(ms(600));
+            assert_eq!(rig.relay.stats().letters_written, 10);
+        } else {
+            jack.store(&mut rig, "TOM", 1);
+        }
+        mary.write(&mut rig, "JACK", 1, 0, &text);
+        assert!(!mary.told(StreamId::Control).iter().any(full), "there is room again");
+    }
+}
+
+/// The sender's program: who refuses what. A text that can never be taken is refused by the relay until the client
+/// knows the limit, and by the client itself from then on; whether a mailbox is full only the relay knows.
+#[test]
+fn row_52_limits_are_announced_checked_before_sending_and_every_refusal_gives_the_text_back() {
+    let limits = queqiao::relay::Limits { pair_bytes: 1_000, pair_letters: 3, ..Default::default() };
+    let mut rig = Rig::with(limits);
+    Hand::member(&mut rig, udp(2, 2), 2, "JACK");
+    let mut tom = Visitor::new("TOM", 1, 1, Carriers::Udp);
+    tom.command(Command::Relays(vec![spec(1, Some(&rig))]));
+    let refused = |tom: &Visitor, request: u64| {
+        tom.shown.iter().find_map(|event| match event {
+            Event::Refused { request: r, id, reason, text, .. } if *r == request => {
+                Some((*reason, id.number > 0, text.len()))
+            }
+            _ => None,
+        })
+    };
+    let (largest, longer) = ("x".repeat(1_000 - 64), "x".repeat(1_000));
+    tom.send(1, 1, "JACK", &longer);
+    tom.run(&mut [(relay_addr(1), &mut rig)], secs(1));
+    assert_eq!(refused(&tom, 1), Some((Reason::TooLong, true, longer.len())), "by the relay");
+    let before = (tom.packets_up, rig.relay.stats().letters_refused);
+    tom.send(1, 2, "JACK", &longer);
+    tom.run(&mut [(relay_addr(1), &mut rig)], ms(1));
+    assert_eq!(refused(&tom, 2), Some((Reason::TooLong, false, longer.len())), "here: it has no number");
+    assert_eq!((tom.packets_up, rig.relay.stats().letters_refused), before, "and went nowhere");
+    tom.send(1, 3, "JACK", &largest);
+    tom.send(1, 4, "JACK", &"x".repeat(100));
+    tom.run(&mut [(relay_addr(1), &mut rig)], secs(1));
+    assert_eq!(refused(&tom, 3), None, "the longest there may be");
+    assert_eq!(refused(&tom, 4), Some((Reason::Full, true, 100)), "by the relay: JACK takes nothing");
 }
 
 #[test]

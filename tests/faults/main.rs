@@ -5,6 +5,7 @@
 //! A name that begins with `row_` carries the number of its row; a bound is tested at the bound.
 
 mod client;
+mod doors;
 mod floods;
 mod guests;
 mod hand;
@@ -12,6 +13,7 @@ mod house;
 mod letters;
 mod members;
 mod paths;
+mod restarts;
 mod rig;
 mod sockets;
 mod strangers;

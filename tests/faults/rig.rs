@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::path::Path as FolderPath;
 use std::time::Duration;
 
 use queqiao::base::{
     ConnId, Effect, Inbox, Input, Now, Outputs, Path, PublicKey, Query, Tick, Ticket, Wall, Why, turn,
 };
-use queqiao::relay::{Config, Event, GuestRules, Limits, Mail, Record, Relay};
-use queqiao::store::{Backend, RelayStore};
+use queqiao::relay::{Config, Event, GuestRules, Limits, Record, Relay};
+use queqiao::store::{Backend, RelayState, RelayStore};
 use queqiao::wire::packet::{PacketType, RESET_LEN};
 
 /// An input that waits; packets keep their bytes.
@@ -88,12 +89,27 @@ impl Rig {
         Rig::serving(limits, None)
     }
 
+    /// A relay that serves guests too.
     pub fn serving(limits: Limits, guests: Option<GuestRules>) -> Rig {
+        let (store, state) = RelayStore::in_memory([7; 32]).expect("memory is there");
+        Rig::begin(limits, guests, store, state)
+    }
+
+    /// A relay that begins with what is in this folder, at this time.
+    pub fn open(dir: &FolderPath, limits: Limits, tick: Tick) -> Rig {
+        let (store, state) = RelayStore::open(dir, || [7; 32]).expect("the folder is whole");
+        let mut rig = Rig { tick, ..Rig::begin(limits, None, store, state) };
+        rig.take(Vec::new());
+        rig
+    }
+
+    fn begin(limits: Limits, guests: Option<GuestRules>, store: RelayStore, state: RelayState) -> Rig {
         let config = Config {
-            private_key: [7; 32],
+            private_key: state.private_key,
             access_secret: [0; 32],
-            members: Vec::new(),
-            mail: Mail::default(),
+            members: state.members,
+            roll: state.roll,
+            mail: state.mail,
             guests,
             limits,
             seed: [9; 32],
@@ -107,7 +123,7 @@ impl Rig {
             commits: true,
             asked: Vec::new(),
             loads: Vec::new(),
-            store: RelayStore::in_memory([7; 32]).expect("memory is there").0,
+            store,
             out: Outputs::default(),
             deadline: None,
             conns: 0,

@@ -189,6 +189,38 @@ fn row_41_a_reader_that_never_reads_gets_no_more_than_the_program_may_queue() {
 }
 
 #[test]
+fn row_41_a_reader_that_never_reads_is_closed_and_its_mailbox_keeps_everything() {
+    let mut rig = Rig::new();
+    let path = rig.connect(remote(1, 1));
+    Hand::member(&mut rig, path, 1, "TOM");
+    let mut jack = Hand::member(&mut rig, udp(2, 2), 2, "JACK");
+    for number in 1..=40 {
+        jack.write(&mut rig, "TOM", number, number - 1, &"x".repeat(3_000));
+    }
+    for _ in 0..9 {
+        rig.wait(secs(10));
+        jack.send(&mut rig, &[queqiao::wire::frame::Frame::Ping]);
+    }
+    assert!(rig.is_closed(path));
+    assert_eq!(rig.relay.stats().letters_written, 40);
+    let refused = |t: &Told| matches!(t, Told::Refused { .. });
+    assert!(!jack.told(StreamId::Control).iter().any(refused), "they were accepted");
+    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    let mut numbers = Vec::new();
+    for _ in 0..100 {
+        tom.send(&mut rig, &[queqiao::wire::frame::Frame::Ping]);
+        rig.wait(ms(20));
+        tom.hear(&mut rig);
+        for letter in tom.told(StreamId::Chat) {
+            let Told::Delivery { number, .. } = letter else { panic!("{letter:?}") };
+            numbers.push(number);
+            tom.store(&mut rig, "JACK", number);
+        }
+    }
+    assert_eq!(numbers, Vec::from_iter(1..=40));
+}
+
+#[test]
 fn a_first_packet_for_nobody_here_closes_its_connection_at_once() {
     let mut rig = Rig::new();
     let other = Rig::with(Limits::default());

@@ -75,7 +75,7 @@ fn strangers_on_udp_are_not_answered() {
 }
 
 #[test]
-fn a_connection_cut_into_single_bytes_carries_the_same_letters() {
+fn row_40_a_connection_cut_into_single_bytes_carries_the_same_letters() {
     let (home, relay) = town(&["--tcp"], &[]);
     let proxy = TcpProxy::byte_by_byte(relay.udp);
     let entry = format!("{{ relay = \"{}\", tcp = \"{}\" }}", relay.udp, proxy.addr);

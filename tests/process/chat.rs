@@ -82,7 +82,7 @@ fn strangers_can_be_answered_and_receipts_shown() {
     let mut jack = home.chat("JACK", &relay, &[]);
     let mut tom = home.chat("TOM", &relay, &[]);
     tom.write("JACK\nhi\n");
-    assert!(jack.out().starts_with("Message from TOM [udp] "));
+    assert!(jack.out().starts_with("Message from TOM (not in your contacts) [udp] "));
     jack.write("/receipts on\nTOM\nwho are you\n");
     assert_eq!(jack.until_err("✓"), "✓ TOM has “who are you”");
     assert!(tom.out().ends_with("who are you"));

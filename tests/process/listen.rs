@@ -27,8 +27,9 @@ fn json_lines_have_the_promised_keys() {
     let id = home.send("一棵树", "TOM", "引号\"和\n换行").result()["delivered ".len()..].to_owned();
     let letter: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&tom.out()).unwrap();
     let keys: Vec<&str> = letter.keys().map(String::as_str).collect();
-    assert_eq!(keys.iter().collect::<std::collections::BTreeSet<_>>().len(), 6, "{keys:?}");
+    assert_eq!(keys.iter().collect::<std::collections::BTreeSet<_>>().len(), 7, "{keys:?}");
     assert_eq!(letter["from"], "一棵树");
+    assert!(letter["contact"].is_null(), "not in the address book");
     assert_eq!(letter["relay"], relay.udp.to_string());
     assert_eq!(letter["id"], id);
     assert_eq!(letter["text"], "引号\"和\n换行");

@@ -32,6 +32,39 @@ fn row_70_letters_to_an_absent_member_outlive_a_killed_relay_and_come_once_in_or
     relay.stop().with(0);
 }
 
+/// What of his letters was read is told to their author whenever he comes, and by then the relay has died.
+#[test]
+fn row_70_that_a_letter_was_read_is_known_to_its_author_though_he_was_away_and_the_relay_was_killed() {
+    let (home, relay) = town(&[], &["TOM", "JACK"]);
+    let addr = relay.udp.to_string();
+    home.listen("JACK", &[]).terminate().with(130);
+    assert!(home.send("TOM", "JACK", "first").result().starts_with("accepted "));
+    assert_eq!(home.run(&["listen", "--as", "JACK", "--count", "1"]).with(0).out.len(), 1);
+    relay.running.kill();
+
+    let _relay = home.relay(&["--bind", &addr]);
+    // Whatever died with the relay JACK says again.
+    home.listen("JACK", &[]).terminate().with(130);
+    assert!(home.send("TOM", "JACK", "second").result().starts_with("accepted "));
+    let history = home.run(&["history", "--as", "TOM", "JACK", "--json"]).with(0).out;
+    let state = |line: &String| serde_json::from_str::<serde_json::Value>(line).unwrap()["state"].clone();
+    assert_eq!(history.iter().map(state).collect::<Vec<_>>(), ["read", "waiting"], "{history:?}");
+}
+
+/// Both are first letters, each of another conversation as far as TOM's own machine knows.
+#[test]
+fn letters_through_one_relay_under_two_addresses_are_two_letters() {
+    let (home, relay) = town(&[], &["TOM", "JACK"]);
+    home.listen("JACK", &[]).terminate().with(130);
+    for (host, text) in [("127.0.0.1", "first"), ("localhost", "second"), ("127.0.0.1", "third")] {
+        let to = format!("JACK@{host}:{}", relay.udp.port());
+        assert!(home.send("TOM", &to, text).result().starts_with("accepted "));
+    }
+    let jack = home.run(&["listen", "--as", "JACK", "--count", "3"]).with(0);
+    let shown: Vec<&str> = jack.out.iter().map(|line| line.split_once("] ").unwrap().1).collect();
+    assert_eq!(shown, ["first", "second", "third"]);
+}
+
 #[test]
 fn a_mailbox_that_is_full_refuses_and_says_so() {
     let (home, _relay) = town(&["--pair-letters", "3"], &["TOM", "JACK"]);

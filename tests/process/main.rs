@@ -3,22 +3,36 @@
 //! Every wait is for a line, an answer or the end of a process, with a deadline that only a broken program meets; so
 //! the stories pass at the same speed on a busy machine, and all of them can run at once.
 
+#[path = "../line/mod.rs"]
+mod line;
 mod world;
 
 mod book;
 mod carriers;
 mod chat;
+mod clocks;
 mod crowd;
+mod demo;
+mod disk;
 mod guests;
 mod interrupts;
+mod invitations;
+mod kills;
+mod lines;
 mod listen;
 mod mailbox;
+mod moves;
 mod names;
 mod outbox;
 mod presence;
 mod reach;
 mod relay;
+mod restart;
+mod roaming;
+mod scarce;
 mod send;
+mod shared;
+mod strangers;
 mod terminal;
 mod trust;
 mod usage;

@@ -85,15 +85,3 @@ fn one_key_has_one_name_only() {
     let wanted = format!("your key has the name TOM at {} already; use --as TOM", relay.udp);
     home.send("JACK", "echo", "x").one_line(1, &wanted);
 }
-
-#[test]
-fn a_second_process_of_a_member_names_the_first() {
-    let (home, _relay) = town(&[], &["TOM", "JACK"]);
-    let first = home.listen("TOM", &[]);
-    let wanted = format!("TOM is already running on this machine (process {})", first.pid());
-    home.run(&["listen", "--as", "TOM"]).one_line(1, &wanted);
-    home.send("TOM", "JACK", "x").one_line(1, &wanted);
-    home.run(&["chat", "--as", "TOM"]).one_line(1, &wanted);
-    first.terminate().with(130);
-    home.send("TOM", "echo", "x").with(0);
-}

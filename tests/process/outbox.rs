@@ -36,7 +36,7 @@ fn what_was_not_accepted_goes_out_with_the_next_run_in_order_and_once() {
 }
 
 #[test]
-fn a_killed_sender_goes_on_where_it_was() {
+fn row_75_a_killed_sender_goes_on_where_it_was() {
     let (home, relay) = town(&[], &["TOM", "JACK"]);
     let jack = home.listen("JACK", &["--count", "41"]);
     let mut tom = home.start(&["send", "--as", "TOM", "--lines", "JACK"]);

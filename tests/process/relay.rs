@@ -70,7 +70,7 @@ fn an_address_of_another_machine_is_named() {
 }
 
 #[test]
-fn two_relays_do_not_share_a_folder_or_a_port() {
+fn row_77_two_relays_do_not_share_a_folder_or_a_port() {
     let home = Home::new();
     let first = home.relay(&["--tcp"]);
     let busy = format!("another relay (process {}) is using", first.running.pid());
@@ -91,7 +91,7 @@ fn a_file_in_the_place_of_the_data_folder_is_named() {
 }
 
 #[test]
-fn a_damaged_or_open_key_is_named_and_left_as_it_is() {
+fn row_76_a_damaged_or_open_key_is_named_and_left_as_it_is() {
     let (home, relay) = town(&["--data", "r"], &["TOM"]);
     home.send("TOM", "echo", "x").with(0);
     relay.stop().with(0);
@@ -120,7 +120,7 @@ fn a_damaged_or_open_key_is_named_and_left_as_it_is() {
 }
 
 #[test]
-fn a_members_open_key_is_named() {
+fn row_76_a_members_open_key_is_named() {
     let (home, _relay) = town(&[], &["TOM"]);
     home.send("TOM", "echo", "x").with(0);
     let member = fs::read_dir(home.path(".local/share/queqiao/members")).unwrap().next().unwrap().unwrap();

@@ -18,8 +18,8 @@ fn the_first_key_is_pinned_and_told_once() {
 }
 
 #[test]
-fn a_changed_key_blocks_everything_until_the_printed_command_accepts_it() {
-    let (home, relay) = town(&["--data", "old"], &["TOM", "JACK"]);
+fn row_51_a_changed_key_blocks_everything_until_the_printed_command_accepts_it() {
+    let (home, relay) = town(&["--data", "old", "--tcp"], &["TOM", "JACK"]);
     let (addr, old) = (relay.udp.to_string(), relay.key.clone());
     let mut jack = home.listen("JACK", &[]);
     home.send("TOM", "JACK", "x").with(0);

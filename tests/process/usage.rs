@@ -132,14 +132,3 @@ fn a_log_goes_to_standard_error_only() {
     command.env("RUST_LOG", "trace");
     assert!(Running::start(command).end().result().starts_with("delivered "));
 }
-
-#[test]
-fn the_demo_tells_a_conversation_over_both_carriers_and_leaves_no_files() {
-    let home = Home::new();
-    let lines = home.run(&["demo"]).with(0).out;
-    assert!(lines.len() >= 6, "{lines:?}");
-    for carrier in ["[udp]", "[tcp]"] {
-        assert!(lines.iter().any(|line| line.contains(carrier) && line.contains("(delivered ")), "{lines:?}");
-    }
-    assert_eq!(std::fs::read_dir(home.path(".")).unwrap().count(), 0);
-}

@@ -27,9 +27,18 @@ struct Far {
 #[derive(Default)]
 pub struct Addresses {
     far: BTreeMap<SocketAddr, Far>,
+    /// Resets still allowed to addresses that had proved themselves when the relay restarted.
+    noted: BTreeMap<SocketAddr, u32>,
 }
 
 impl Addresses {
+    /// The relay starts, and these were noted as proven.
+    pub fn of_restart(noted: impl Iterator<Item = SocketAddr>) -> Addresses {
+        let mut addresses = Addresses::default();
+        noted.for_each(|addr| *addresses.noted.entry(addr).or_default() += 3);
+        addresses
+    }
+
     /// A datagram leaves `addr` for the relay: whether it may prove that somebody is there.
     pub fn leaves(&self, addr: SocketAddr) -> bool {
         self.far.get(&addr).is_some_and(|far| far.heard)
@@ -46,6 +55,12 @@ impl Addresses {
     }
 
     pub fn relay_sends(&mut self, addr: SocketAddr, packet: &[u8], hostile: bool) {
+        if packet.get(1) == Some(&(PacketType::Reset as u8))
+            && let Some(left) = self.noted.get_mut(&addr).filter(|left| **left > 0)
+        {
+            *left -= 1;
+            return;
+        }
         let far = self.far.entry(addr).or_default();
         far.sent += packet.len();
         let times = if hostile { 1 } else { 3 };

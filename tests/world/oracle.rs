@@ -146,7 +146,7 @@ impl Oracle {
                     Reason::Full => cover.add(Count::RefusedFull),
                     Reason::TooLong => cover.add(Count::RefusedTooLong),
                     Reason::Expired => {}
-                    Reason::Offline | Reason::Blocked | Reason::Behind => {
+                    Reason::Offline | Reason::Blocked | Reason::Behind | Reason::Taken => {
                         panic!("no relay says so, nobody is blocked, and that is not for people")
                     }
                 }

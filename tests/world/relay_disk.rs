@@ -3,21 +3,22 @@
 use std::collections::BTreeMap;
 
 use queqiao::base::{Name, Query, Row};
-use queqiao::relay::{KeptLetter, Mail, Marks, OwedRefusal, Record, Waiting};
+use queqiao::relay::{KeptLetter, Mail, Marks, OwedRefusal, Record, SessionNote, Waiting};
 
-/// Everything but the members. What was handed over is there at once; the answer comes later.
+/// Everything but the roll of members. What was handed over is there at once; the answer comes later.
 #[derive(Default)]
 pub struct RelayDisk {
     letters: BTreeMap<u64, (Name, KeptLetter)>,
     marks: BTreeMap<(Name, Name, u64), Marks>,
     refusals: Vec<OwedRefusal>,
+    sessions: BTreeMap<u32, SessionNote>,
     clock: u64,
 }
 
 impl RelayDisk {
     pub fn apply(&mut self, record: &Record) {
         match record {
-            Record::Member { .. } => {}
+            Record::Member { .. } | Record::Roll(_) => {}
             Record::Letters { to, letters } => {
                 for letter in letters {
                     let earlier = self.letters.insert(letter.place, (to.clone(), letter.clone()));
@@ -39,6 +40,10 @@ impl RelayDisk {
             }
             Record::Heard(owed) => self.refusals.retain(|kept| kept != owed),
             Record::Clock(clock) => self.clock = *clock,
+            Record::Sessions { noted, ended } => {
+                self.sessions.retain(|index, _| !ended.contains(index));
+                self.sessions.extend(noted.iter().map(|note| (note.index, *note)));
+            }
         }
     }
 
@@ -73,7 +78,13 @@ impl RelayDisk {
             waiting: waiting.into_values().collect(),
             marks: self.marks.values().cloned().collect(),
             refusals: self.refusals.clone(),
+            sessions: self.sessions.values().copied().collect(),
         }
+    }
+
+    /// Sessions whose addresses are noted.
+    pub fn noted(&self) -> usize {
+        self.sessions.len()
     }
 
     /// Letters that wait.

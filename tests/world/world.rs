@@ -149,6 +149,7 @@ fn config(
         private_key: key,
         access_secret: [0; 32],
         members,
+        roll: relay::Roll::default(),
         mail,
         guests: None,
         limits,
@@ -216,7 +217,10 @@ impl World {
         let index = self.stations.len();
         self.oracle.names.push(name.to_owned());
         let outbox = self.rng.next_u64();
-        self.oracle.outboxes.insert(outbox, index);
+        for relay in [RELAY_ADDR, RELAY_HOST] {
+            let through = OutboxId(outbox).through(&relay.parse().unwrap());
+            self.oracle.outboxes.insert(through.0, index);
+        }
         let node = Node::new(self.make_client(name, carriers, private_key, outbox, &Disk::default()));
         let delay = Duration::from_millis(5);
         let public = SocketAddr::from(([198, 51, 100, index as u8 + 1], 10_000));
@@ -311,15 +315,16 @@ impl World {
     pub fn restart_relay(&mut self, down: Duration) {
         self.note_relay_stats();
         let mail = self.relay_disk.mail();
+        self.addresses = Addresses::of_restart(mail.sessions.iter().map(|note| note.addr));
         let core = config(self.relay_key, &self.members, mail, &self.limits, &mut self.rng);
         self.relay.restart(core);
         self.relay_up_at = self.now + down;
         self.last_stats = relay::Stats::default();
-        self.addresses = Addresses::default();
         self.cover.add(Count::RelayRestarts);
         for conn in self.conns.keys().copied().collect::<Vec<_>>() {
             self.reset(conn);
         }
+        self.wake(0, self.relay_up_at);
         self.note(|| "the relay restarts".to_owned());
     }
 

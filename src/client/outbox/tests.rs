@@ -211,6 +211,18 @@ fn an_outbox_restored_from_an_old_copy_reuses_no_number() {
 }
 
 #[test]
+fn row_56_numbers_that_no_outbox_comes_to_are_not_believed() {
+    let mut outbox = outbox(1);
+    offered(&mut outbox);
+    for absurd in [1 << 63, u64::MAX] {
+        assert_eq!(told(&mut outbox, receipt(absurd, 0, 0, 0)), []);
+        assert_eq!(told(&mut outbox, receipt(0, absurd, 0, 0)), []);
+    }
+    assert_eq!(push(&mut outbox, 102, vec![2]), 2, "there is room for more letters");
+    assert_eq!(delivered(&mut outbox, 1), [101]);
+}
+
+#[test]
 fn a_window_bounds_what_is_on_its_way_and_what_waits_in_a_mailbox_is_outside_it() {
     let mut outbox = Outbox::new(BOX, 0);
     for n in 0..3 {

@@ -57,7 +57,7 @@ fn packets_queued_before_the_connection_is_open_leave_when_it_is() {
 }
 
 #[test]
-fn one_byte_at_a_time_equals_sixty_records_at_once() {
+fn row_40_one_byte_at_a_time_equals_sixty_records_at_once() {
     let (mut relay, sent) = (End::relay(), numbered(60, 9));
     let mut slow = raw(&relay);
     for byte in stream_of(&sent) {
@@ -158,7 +158,7 @@ fn a_close_is_no_reset_although_the_other_end_was_still_sending() {
 }
 
 #[test]
-fn a_peer_that_never_reads_is_stuck_and_closed() {
+fn row_41_a_peer_that_never_reads_is_stuck_and_closed() {
     let (listener, mut client) = (TcpListener::bind("127.0.0.1:0").unwrap(), End::client());
     client.act(Effect::OpenTcp(ID, listener.local_addr().unwrap()));
     let (_peer, _) = listener.accept().unwrap();
@@ -269,10 +269,10 @@ fn patience_with_a_connection_that_does_not_open_ends() {
 /// Runs itself again in a process of its own, because the limit is the process's.
 #[cfg(target_os = "linux")]
 #[test]
-fn without_descriptors_accepting_rests_and_goes_on_later() {
+fn row_38_without_descriptors_accepting_rests_and_goes_on_later() {
     const INSIDE: &str = "QUEQIAO_TEST_FEW_DESCRIPTORS";
     if std::env::var_os(INSIDE).is_none() {
-        let name = "net::tests::tcp::without_descriptors_accepting_rests_and_goes_on_later";
+        let name = "net::tests::tcp::row_38_without_descriptors_accepting_rests_and_goes_on_later";
         let mut inside = std::process::Command::new(std::env::current_exe().unwrap());
         let output = inside.args(["--exact", name]).env(INSIDE, "1").output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));

@@ -1,13 +1,14 @@
 //! A member's letters on disk: reopening, kills, damage, and that what is loaded is what the records say.
 
 use std::fs;
+use std::path::PathBuf;
 
 use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
 use crate::client::{Progress, Said};
-use crate::store::{Archive, Backend, MemberState, MemberStore};
+use crate::store::{Archive, Backend, Fate, MemberState, MemberStore};
 
 const FOLDER: &str = "0123456789abcdef";
 
@@ -104,9 +105,11 @@ fn letters_and_the_outbox_survive_and_numbers_go_on() {
 fn what_was_committed_is_there_after_a_kill_and_a_torn_end_is_cut_off() {
     let data = tempfile::tempdir().unwrap();
     let (mut store, _) = open(data.path()).unwrap();
-    commit(&mut store, &[written("JACK", 1, "one")]);
-    commit(&mut store, &[written("JACK", 2, "two")]);
     let log = |data: &Path| database(data).with_extension("sqlite-wal");
+    let count = |data: &Path| database(data).with_extension("sqlite-commits");
+    commit(&mut store, &[written("JACK", 1, "one")]);
+    let one = fs::read(count(data.path())).unwrap();
+    commit(&mut store, &[written("JACK", 2, "two")]);
     let log_len = fs::metadata(log(data.path())).unwrap().len();
     for (len, left) in [(log_len - 1, 1), (log_len, 2)] {
         let copy = tempfile::tempdir().unwrap();
@@ -116,6 +119,8 @@ fn what_was_committed_is_there_after_a_kill_and_a_torn_end_is_cut_off() {
             fs::copy(file.path(), dir.join(file.file_name())).unwrap();
         }
         fs::OpenOptions::new().write(true).open(log(copy.path())).unwrap().set_len(len).unwrap();
+        // What a commit tells beside the database, it tells once it is whole.
+        fs::write(count(copy.path()), &one).unwrap();
         assert_eq!(open(copy.path()).unwrap().1.kept.letters.len(), left);
     }
 }
@@ -323,4 +328,33 @@ proptest! {
         let (_, loaded) = History::open(&path, || 2).unwrap();
         prop_assert_eq!(loaded, kept);
     }
+}
+
+#[test]
+fn a_request_finds_what_became_of_its_letter() {
+    let data = tempfile::tempdir().unwrap();
+    let (mut store, state) = open(data.path()).unwrap();
+    let letters: Vec<Record> = (1..=5).map(|number| written("JACK", number, "hi")).collect();
+    commit(&mut store, &letters);
+    let reach = Reach { last: 5, taken: 2, accepted: 4, delivered: 2, read: 1, until: Wall(9) };
+    commit(&mut store, &[reached("JACK", reach), refused("JACK", 5)]);
+    let archive = Archive::open(data.path(), FOLDER).unwrap().unwrap();
+    let id = |number| LetterId { outbox: state.outbox.through(&relay()), number };
+    let states = [Progress::Read, Progress::Delivered, Progress::Waiting { until: Wall(9) }];
+    for (number, progress) in (1..).zip(states) {
+        let going = Fate::Going { id: id(number), progress };
+        assert_eq!(archive.fate(4_000 + number), Ok(Some(going)));
+    }
+    let told = |told| Fate::Refused {
+        id: id(5),
+        to: name("JACK"),
+        reason: crate::client::Reason::Full,
+        may_have_arrived: false,
+        text: "hi".to_owned(),
+        told,
+    };
+    assert_eq!(archive.fate(4_005), Ok(Some(told(false))));
+    commit(&mut store, &[Record::Told { relay: relay(), to: name("JACK"), number: 5 }]);
+    assert_eq!(archive.fate(4_005), Ok(Some(told(true))));
+    assert_eq!(archive.fate(4_006), Ok(None));
 }

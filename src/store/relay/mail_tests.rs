@@ -3,9 +3,11 @@
 use std::fs::{self, OpenOptions};
 use std::sync::mpsc::channel;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::base::{LetterId, OutboxId, Ticket};
-use crate::relay::{KeptLetter, Marks, OwedRefusal, Waiting};
+use crate::relay::{KeptLetter, Marks, OwedRefusal, SessionNote, Waiting};
 use crate::store::{Done, QUEUE_BYTES_MAX, Worker};
 
 const OUTBOX: OutboxId = OutboxId(u64::MAX - 3);
@@ -98,6 +100,7 @@ fn watermarks_refusals_and_the_clock_are_kept() {
         waiting: vec![],
         marks: vec![marks("TOM", "JACK", 102, 102, 101)],
         refusals: vec![owed(4)],
+        sessions: vec![],
     };
     assert_eq!(mail, wanted);
 }
@@ -157,7 +160,7 @@ fn a_letter_damaged_while_the_relay_runs_is_never_handed_out() {
     let dir = tempfile::tempdir().unwrap();
     let (mut store, _) = open(dir.path()).unwrap();
     commit(&mut store, &[letters("JACK", "TOM", 1..=2, 10)]);
-    store.database.db.execute("UPDATE letters SET recipient = 'MARY' WHERE id = 2", []).unwrap();
+    store.db.execute("UPDATE letters SET recipient = 'MARY' WHERE id = 2", []).unwrap();
     let query = Query { owner: Some(name("MARY")), after: 0, bytes_max: 99 };
     let Err(Fault::Broken(phrase)) = store.load(&query) else { panic!("it is MARY's no more than ours") };
     assert_eq!(phrase.key(), "store-database-damaged");
@@ -171,34 +174,92 @@ fn row_72_a_full_disk_takes_nothing_and_still_serves_what_it_has() {
     let (mut store, _) = open(dir.path()).unwrap();
     let path = dir.path().join("relay.sqlite");
     commit(&mut store, &[letters("JACK", "TOM", 1..=3, 100)]);
-    let pages: u32 = store.database.db.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
-    store.database.db.pragma_update(None, "max_page_count", pages).unwrap();
+    let pages: u32 = store.db.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+    store.db.pragma_update(None, "max_page_count", pages).unwrap();
     let full = Phrase::new("store-disk-full").with("file", path.display());
     let many = [letters("JACK", "TOM", 4..=4, 100), letters("JACK", "TOM", 5..=9, 64 * 1024)];
     assert_eq!(store.commit(&many, &mut Vec::new()), Err(Fault::Passing(full)));
     assert_eq!(places(&mut store, Some("JACK"), 0, 9_999), [1, 2, 3], "all of a commit, or nothing");
     commit(&mut store, &[Record::Progress { marks: None, stored: vec![1] }]);
-    store.database.db.pragma_update(None, "max_page_count", 1_000_000).unwrap();
+    store.db.pragma_update(None, "max_page_count", 1_000_000).unwrap();
     commit(&mut store, &many);
     drop(store);
     assert_eq!(open(dir.path()).unwrap().1.mail.waiting[0].letters, 8);
 }
 
 #[test]
-fn a_database_without_mail_gains_it_and_keeps_its_members() {
+fn row_31_where_sessions_were_is_kept_until_they_end() {
     let dir = tempfile::tempdir().unwrap();
     let (mut store, _) = open(dir.path()).unwrap();
-    commit(&mut store, &[Record::Member { name: name("TOM"), key: PublicKey([3; 32]) }]);
-    let older = "DROP TABLE letters; DROP TABLE receipts; DROP TABLE refusals; DROP TABLE clock;
-                 PRAGMA user_version = 1;";
-    store.database.db.execute_batch(older).unwrap();
+    let note = |index, addr: &str| SessionNote { index, addr: addr.parse().unwrap() };
+    let first = vec![note(1, "192.0.2.1:5"), note(u32::MAX, "[2001:db8::1]:6"), note(7, "192.0.2.1:7")];
+    commit(&mut store, &[Record::Sessions { noted: first, ended: vec![] }]);
+    let moved = vec![note(7, "192.0.2.9:9")];
+    commit(&mut store, &[Record::Sessions { noted: moved.clone(), ended: vec![1, 2] }]);
     drop(store);
-    let (mut store, state) = open(dir.path()).unwrap();
-    assert_eq!(state.members, [(name("TOM"), PublicKey([3; 32]))]);
-    assert_eq!(state.mail, Mail::default());
-    commit(&mut store, &[letters("TOM", "JACK", 1..=1, 1)]);
-    drop(store);
-    assert_eq!(open(dir.path()).unwrap().1.mail.last_place, 1);
+    let kept = open(dir.path()).unwrap().1.mail.sessions;
+    assert_eq!(kept, [moved[0], note(u32::MAX, "[2001:db8::1]:6")]);
+}
+
+/// What a start counts is what a count of all letters gives, whatever came and went in whichever order.
+#[test]
+fn a_start_knows_how_much_waits_without_reading_the_letters() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(dir.path()).unwrap();
+    let gone = |stored: Vec<u64>| Record::Progress { marks: None, stored };
+    let expired = |place| Record::Expired { place, owed: owed(place) };
+    commit(&mut store, &[letters("JACK", "TOM", 1..=9, 50), gone(vec![1, 2, 77]), expired(3)]);
+    commit(&mut store, &[letters("JACK", "MARY", 10..=11, 7), gone(vec![4]), gone(vec![10, 11, 4])]);
+    let query = Query { owner: Some(name("JACK")), after: 0, bytes_max: 9_999 };
+    assert_eq!(store.load(&query).unwrap().len(), 5);
+    store.db.execute("UPDATE letters SET message = x'00', sum = x'00'", []).unwrap();
+    let waiting = crate::store::waiting_table::read(&store.db).unwrap();
+    assert_eq!(waiting.unwrap(), [self::waiting("JACK", "TOM", 5, 250, 9)]);
+    commit(&mut store, &[gone(vec![5, 6, 7, 8, 9])]);
+    assert_eq!(crate::store::waiting_table::read(&store.db).unwrap().unwrap(), []);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    /// A start of a small database compares its counts with the letters, and refuses one where they differ.
+    #[test]
+    fn counts_are_those_of_the_letters_whatever_came_and_went(
+        commits in prop::collection::vec(prop::collection::vec((0..3_u8, 0..4_usize, 1..60_u64), 1..8), 1..12),
+    ) {
+        const NAMES: [&str; 4] = ["TOM", "JACK", "MARY", "一棵树"];
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, _) = open(dir.path()).unwrap();
+        let mut next = 1;
+        for steps in commits {
+            let records = Vec::from_iter(steps.into_iter().map(|(kind, who, n)| match kind {
+                0 => {
+                    let places = next..=next + n % 5;
+                    next = places.end() + 1;
+                    letters(NAMES[who], NAMES[(who + 1) % 4], places, n as usize)
+                }
+                1 => Record::Progress { marks: None, stored: (n..n + 4).collect() },
+                _ => Record::Expired { place: n, owed: owed(n) },
+            }));
+            commit(&mut store, &records);
+        }
+        let left = places(&mut store, None, 0, usize::MAX).len();
+        drop(store);
+        let mail = open(dir.path()).unwrap().1.mail;
+        prop_assert_eq!(mail.waiting.iter().map(|waiting| waiting.letters).sum::<usize>(), left);
+    }
+}
+
+#[test]
+fn row_71_counts_that_are_not_those_of_the_letters_are_named() {
+    for harm in ["DELETE FROM letters WHERE id = 2", "DELETE FROM waiting"] {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, _) = open(dir.path()).unwrap();
+        commit(&mut store, &[letters("JACK", "TOM", 1..=3, 10)]);
+        store.db.execute(harm, []).unwrap();
+        drop(store);
+        assert_eq!(open(dir.path()).unwrap_err().key(), "store-database-damaged", "{harm}");
+    }
 }
 
 #[test]

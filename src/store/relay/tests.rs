@@ -39,7 +39,10 @@ fn members_and_key_survive_and_the_first_key_is_kept() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("relay");
     let (store, state) = open(&data, 1).unwrap();
-    assert_eq!(state, RelayState { private_key: [1; 32], members: vec![], mail: Mail::default() });
+    assert_eq!(
+        state,
+        RelayState { private_key: [1; 32], members: vec![], roll: Roll::default(), mail: Mail::default() }
+    );
     let (done_in, done) = channel();
     let worker = Worker::spawn(store, move |d| done_in.send(d).unwrap()).unwrap();
     let records = [member("TOM", 3), member("一棵树", 4), member("TOM", 9), member("TOM", 3)];
@@ -53,7 +56,7 @@ fn members_and_key_survive_and_the_first_key_is_kept() {
     let members = vec![(name("TOM"), PublicKey([3; 32])), (name("一棵树"), PublicKey([4; 32]))];
     assert_eq!(
         open(&data, 2).unwrap().1,
-        RelayState { private_key: [1; 32], members, mail: Mail::default() }
+        RelayState { private_key: [1; 32], members, roll: Roll::default(), mail: Mail::default() }
     );
     for (path, mode) in [("", 0o700), ("relay.key", 0o600), ("relay.sqlite", 0o600), ("lock", 0o600)] {
         assert_eq!(fs::metadata(data.join(path)).unwrap().permissions().mode() & 0o777, mode, "{path}");
@@ -78,13 +81,13 @@ fn what_was_committed_is_there_after_a_kill_and_a_torn_end_is_cut_off() {
         log.set_len(len).unwrap();
         assert_eq!(
             open(copy.path(), 2).unwrap().1,
-            RelayState { private_key: [1; 32], members, mail: Mail::default() }
+            RelayState { private_key: [1; 32], members, roll: Roll::default(), mail: Mail::default() }
         );
     }
 }
 
 #[test]
-fn a_second_relay_on_a_folder_is_told_who_has_it() {
+fn row_77_a_second_relay_on_a_folder_is_told_who_has_it() {
     let dir = tempfile::tempdir().unwrap();
     let held = open(dir.path(), 1).unwrap();
     let (folder, pid) = (dir.path().display(), std::process::id());
@@ -145,11 +148,11 @@ fn no_flipped_bit_changes_who_is_a_member() {
 }
 
 #[test]
-fn databases_of_others_and_of_newer_versions_are_not_touched() {
+fn row_71_databases_of_others_and_of_newer_versions_are_not_touched() {
     let dir = folder_with_members();
     let path = dir.path().join("relay.sqlite");
     for (pragma, number, key) in
-        [("user_version", 3, "store-newer"), ("application_id", 5, "store-not-database")]
+        [("user_version", 4, "store-newer"), ("application_id", 5, "store-not-database")]
     {
         let db = rusqlite::Connection::open(&path).unwrap();
         db.pragma_update(None, pragma, number).unwrap();

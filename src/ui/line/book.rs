@@ -28,4 +28,8 @@ impl Book for contacts::Book {
     fn label_of(&self, relay: &HostPort, member: &Name) -> Option<String> {
         self.contact_of(relay, member).map(|contact| contact.label.to_string())
     }
+
+    fn looks_like(&self, member: &Name) -> Option<String> {
+        contacts::Book::looks_like(self, member).map(|contact| contact.label.to_string())
+    }
 }

@@ -15,6 +15,7 @@ pub(super) enum Act {
     Status,
     Receipts(bool),
     Path(Carriers),
+    Block(bool),
     Quit,
 }
 
@@ -52,7 +53,7 @@ struct Command {
     act: fn(&str) -> Option<Act>,
 }
 
-static COMMANDS: [Command; 7] = [
+static COMMANDS: [Command; 9] = [
     Command {
         words: &["/help", "/?"],
         usage: "/help",
@@ -97,6 +98,18 @@ static COMMANDS: [Command; 7] = [
             "off" => Some(Act::Receipts(false)),
             _ => None,
         },
+    },
+    Command {
+        words: &["/block"],
+        usage: "/block NAME",
+        meaning: Phrase::new("chat-help-block"),
+        act: |argument| (!argument.is_empty()).then_some(Act::Block(true)),
+    },
+    Command {
+        words: &["/unblock"],
+        usage: "/unblock NAME",
+        meaning: Phrase::new("chat-help-unblock"),
+        act: |argument| (!argument.is_empty()).then_some(Act::Block(false)),
     },
     Command {
         words: &["/quit", "/exit"],
@@ -189,6 +202,8 @@ mod tests {
             ("/quit", Word::Act(Act::Quit, "")),
             ("/quit now", Word::Typo(Typo::Usage("/quit, Ctrl-D"))),
             ("/to  一棵树 ", Word::Act(Act::To, "一棵树")),
+            ("/block TOM", Word::Act(Act::Block(true), "TOM")),
+            ("/unblock", Word::Typo(Typo::Usage("/unblock NAME"))),
             ("/to", Word::Typo(Typo::Usage("/to CONTACT"))),
             ("/receipts on", Word::Act(Act::Receipts(true), "on")),
             ("/path tcp", Word::Act(Act::Path(Carriers::Tcp), "tcp")),

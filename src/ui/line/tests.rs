@@ -77,7 +77,7 @@ impl Chat {
                 Do::Print(styled) => self.seen += &styled.render(Paint::default()),
                 Do::Tell(line) => self.seen += &format!("! {line}\n"),
                 Do::Send { request, to, text, .. } => self.sent.push((request, to.to_string(), text)),
-                Do::Carriers(_) => {}
+                Do::Carriers(_) | Do::Block { .. } => {}
                 Do::Quit { status } => self.quit = Some(status),
             }
         }
@@ -232,6 +232,8 @@ fn help_who_and_status_answer() {
 ! /status             显示各中继的连接情况
 ! /path udp|tcp|auto  只走 UDP、只走 TCP,或自动选择
 ! /receipts on|off    是否显示每条消息的送达回执
+! /block NAME         不再收某人的信
+! /unblock NAME       重新收某人的信
 ! /quit, Ctrl-D       结束
 请选择聊天对象: /who
 ! 联系人: JACK, 一棵树, JANE
@@ -440,7 +442,7 @@ fn letters_of_others_and_gaps_are_shown_wherever_the_user_is() {
 来自 一棵树 [udp] 12:03:05 的一条消息: 在吗
 此处缺 2 条消息
 来自 JACK [tcp] ? 的一条消息: 在
-来自 stranger [udp] 12:03:05 的一条消息: hi
+来自 stranger（不在通讯录里）[udp] 12:03:05 的一条消息: hi
 请输入消息,回车发送:
 "
     );
@@ -450,7 +452,11 @@ fn letters_of_others_and_gaps_are_shown_wherever_the_user_is() {
 fn a_stranger_with_a_friends_name_is_told_from_the_friend() {
     let book = "[contacts]\nJACK = '127.0.0.1:9'";
     let mut chat = Chat::with(Lang::En, Carriers::Auto, book);
-    assert!(chat.letter("JACK", "hi").seen.starts_with("Message from JACK@127.0.0.1:8081 [udp]"));
+    let seen = "! Beware: JACK at 127.0.0.1:8081 is not your contact JACK, though the names look alike\n\
+                Message from JACK@127.0.0.1:8081 (not in your contacts) [udp]";
+    assert!(chat.letter("JACK", "hi").seen.starts_with(seen), "{}", chat.seen);
+    chat.letter("JACK", "again");
+    assert_eq!(chat.seen.matches("Beware").count(), 1, "the warning comes once");
     chat.line("JACK@127.0.0.1:8081").line("hello");
     assert_eq!(chat.texts_sent(), ["hello"]);
 }
@@ -464,7 +470,7 @@ fn a_stranger_who_wrote_can_be_answered_by_name() {
         "\
 请选择聊天对象: TOM
 ! 没有联系人 TOM；可写 名字@主机:端口，或添加：queqiao contacts add TOM 主机:端口
-来自 TOM [udp] 12:03:05 的一条消息: 约不
+来自 TOM（不在通讯录里）[udp] 12:03:05 的一条消息: 约不
 请选择聊天对象: TOM
 请输入消息,回车发送: 不约
 请输入消息,回车发送:
@@ -513,4 +519,18 @@ proptest! {
         chat.line("JACK").letter(&name, &text).event(refused(1, Reason::Offline, &text));
         prop_assert!(!chat.seen.contains(|c: char| c.is_control() && c != '\n'), "{:?}", chat.seen);
     }
+}
+
+#[test]
+fn a_contact_or_a_stranger_who_has_written_can_be_blocked() {
+    let mut chat = Chat::new(Lang::En);
+    let block = |chat: &mut Chat, line: &str| chat.mode.handle_line(line, NOW);
+    let tree = Resolved { label: "一棵树".to_owned(), relay: relay(), member: "tree".parse().unwrap() };
+    assert_eq!(block(&mut chat, "/block 一棵树"), [Do::Block { who: tree, blocked: true }]);
+    assert!(
+        matches!(&block(&mut chat, "/block TOM")[..], [Do::Tell(why)] if why.starts_with("no contact TOM"))
+    );
+    chat.letter("TOM", "hi");
+    let tom = Resolved { label: "TOM".to_owned(), relay: relay(), member: "TOM".parse().unwrap() };
+    assert_eq!(block(&mut chat, "/unblock TOM"), [Do::Block { who: tom, blocked: false }]);
 }

@@ -68,6 +68,7 @@ refused-too-long = Not delivered: the letter is longer than the relay takes
 refused-blocked = Not delivered: { $who } does not take letters from you
 refused-expired = Not delivered: { $who } did not come for it in time
 refused-behind = Not delivered: the letter before it was refused
+refused-taken = Not delivered: an earlier letter to { $who } had its number; send it again
 refused-may-have-arrived = It may have arrived all the same
 refused-nearest = Members with names like it: { $names }
 
@@ -192,7 +193,9 @@ name-no-letter = a name needs a letter or a digit
 ## Files and folders
 
 relay-busy = another relay (process { $pid }) is using { $folder }; stop it, or give this one its own folder with --data DIR
-member-busy = { $name } is already running on this machine (process { $pid })
+member-busy = { $name } is already running on this machine (process { $pid }), and that process does not answer
+member-carriers = process { $pid } speaks for you already: it chooses between UDP and TCP
+member-no-door = other commands of yours cannot work through this one: { $cause }
 store-key-open = { $file } holds a secret key, but others may read it (mode { $mode }); run: chmod 600 { $file }
 store-key-damaged = the key in { $file } is damaged; restore the file from a backup
 store-key-missing = { $file } is gone, but other files of its owner are still there; restore it from a backup, or begin anew with an empty folder
@@ -200,6 +203,8 @@ store-counter-damaged = { $file } is damaged; remove it, it will be made again
 store-database-missing = { $file } is gone or empty, but the relay's key is still there; restore it from a backup, or begin anew with an empty folder
 store-not-database = { $file } is not a database of queqiao; move it away or choose another folder with --data DIR
 store-database-damaged = { $file } is damaged ({ $cause }); restore it from a backup
+store-commits-missing = { $file } has lost letters: it has { $found } of { $known } commits, so it or its log (-wal) is damaged, gone, or an old copy; restore all its files from a backup, or remove { $beside } to go on without them
+store-commits-damaged = { $file } is damaged; if the database beside it is whole, remove it
 store-newer = { $file } was made by a newer queqiao (layout { $version }); nothing was changed; use that version
 store-disk-full = no room on the disk for { $file }; free some space
 store-not-permitted = no permission for { $file }: { $cause }
@@ -256,6 +261,7 @@ help-relay--guest-encoding = How guests write; auto is UTF-8, else GBK, guest by
 help-relay--guest-greeting = What a guest on TCP is told first, at most 1,024 bytes
 help-relay--guest-limit = Guests on UDP at once
 help-relay--guest-anyone = Guests may write to any member, by beginning with "@NAME "
+help-relay--all-mailboxes-bytes = Bytes of letters that wait for all members together at most
 help-chat = Chat: choose a contact and write
 help-chat--contact = Whom to write to first
 help-chat--line = Line by line, also on a terminal
@@ -313,6 +319,11 @@ demo-relay = a relay is ready at { $relay }, over UDP and TCP
 demo-online = { $who } [{ $via }] is online
 demo-sent = { $from } [{ $via }] wrote to { $to }: { $text }  (delivered { $id })
 demo-came = { $who } [{ $via }] has from { $from }: { $text }  ({ $id })
+demo-cut = UDP is cut: the datagrams of { $who } vanish on their way to the relay
+demo-mended = UDP is mended: the datagrams of { $who } pass again
+demo-moved = { $who } [{ $via }]: { $what }
+demo-left = { $who } has gone away
+demo-waits = { $from } [{ $via }] wrote to { $to }: { $text }  (waiting in the mailbox { $id })
 demo-done = done: { $count ->
     [one] 1 letter
    *[other] { $count } letters
@@ -324,7 +335,7 @@ demo-twice = the demo failed: { $who } has a letter twice
 
 ## The outbox
 
-send-not-kept = not written down within { $time }: the disk does not answer
+send-not-kept = not written down within { $time }: the disk, or the process that speaks for you, does not answer; it may still go out
 unkept-disk = Not sent: your letter to { $who } could not be written to disk
 unkept-full = Not sent: your outbox holds { $count } letters or 256 MiB that were not delivered; wait until { $who } and the others have come for some
 chat-waiting = { $who } is away: your letter waits in the mailbox until { $until }
@@ -333,9 +344,57 @@ chat-state-accepted = “{ $text }” to { $who } is at the relay
 chat-state-waiting = “{ $text }” to { $who } waits in the mailbox until { $until }
 chat-state-read = ✓✓ { $who } has read “{ $text }”
 
+## Guests
+
 guest-told-away = { $name } is away. Your message waits.
 guest-told-nobody = Nobody of that name is here.
 guest-told-full = Your message could not be taken; try again later.
 guest-ended = (this guest has sent everything, and still reads answers for a minute)
 guest-left = (this guest has left)
 relay-guests-nobody = { $name } is not registered here yet: until { $name } signs in for the first time, guests write to nobody
+
+## Who may use a relay
+
+name-closed = { $relay }: this relay is closed; ask its operator for an invitation, which is good once and until its date
+name-kept = { $name } is kept at { $relay } for somebody with an invitation; choose another name with --as
+name-invited-other = your invitation to { $relay } is for the name { $other }; use --as { $other }
+name-removed = { $relay }: its operator has removed you; ask the operator for an invitation
+invite-bad = this is no code of an invitation: it is 26 letters and digits
+members-invited = an invitation for { $who }, good once and until { $until }; the newcomer needs this relay in the address book, and runs:
+members-invited-anybody = an invitation to any free name, good once and until { $until }; the newcomer needs this relay in the address book, and runs:
+members-removed = { $name } was removed; the name is kept until you invite somebody to it
+members-none = there are no members and no invitations
+members-no-relay = { $folder } is not the folder of a relay; give that folder with --data DIR
+members-unknown = { $name } is no member of the relay in { $folder }; queqiao members list shows who is
+members-taken = { $name } is a member already; choose another name, or remove that member first
+members-confusable = { $name } looks like the member { $other }; choose another name
+members-reserved = { $name } is reserved for the relay; choose another name
+members-full = { $count } invitations wait already; let some run out
+members-disk = it could not be written down: the disk of { $folder } has failed or is full
+members-silent = the relay (process { $pid }) does not answer; it may still do it: look with queqiao members list
+help-relay--closed = Take new names only with an invitation (queqiao members invite)
+help--invite = The code of an invitation, for a relay that is closed
+help-members = Say who may use a relay; for its operator, on the machine where it runs
+help-members--data = The relay's folder
+help-members-list = Print the members, and the invitations that wait
+help-members-list--json = One JSON object a line
+help-members-invite = Invite somebody: print the command that the newcomer runs
+help-members-invite--name = The name to keep for the newcomer [otherwise any that is free]
+help-members-invite--time = How long the invitation is good
+help-members-remove = Remove a member: its session ends, and letters that wait for it go back
+help-members-remove--name = Whom
+
+## Letters that are not wanted
+
+chat-incoming-stranger = Message from { $who } (not in your contacts) [{ $via }] { $time }:{" "}
+chat-looks-like = Beware: { $who } at { $relay } is not your contact { $contact }, though the names look alike
+chat-help-block = take no letters from somebody
+chat-help-unblock = take their letters again
+contact-blocked = { $name } is blocked in { $file }: letters from { $name } are refused
+contact-unblocked = { $name } is no longer blocked in { $file }
+book-not-switch = { $file }:{ $line }:{ $column }: { $key } must be true or false, without quotes
+help-contacts-block = Take no letters from somebody
+help-contacts-block--name = A contact, or NAME@HOST:PORT, who then becomes one
+help-contacts-unblock = Take their letters again
+help-contacts-unblock--name = A contact
+help--contacts-only = Refuse letters of everybody who is not in the address book

@@ -62,6 +62,7 @@ refused-too-long = 未送达: 消息超过中继允许的长度
 refused-blocked = 未送达: { $who } 不接收您的消息
 refused-expired = 未送达: { $who } 没有在期限内来取
 refused-behind = 未送达: 它前面的一条消息被拒
+refused-taken = 未送达: 发给 { $who } 的另一封信已用过这个编号,请重新发送
 refused-may-have-arrived = 但也可能已经送到
 refused-nearest = 名字相近的成员: { $names }
 
@@ -186,7 +187,9 @@ name-no-letter = 名字里至少要有一个字母、汉字或数字
 ## 文件与文件夹
 
 relay-busy = 另一个中继(进程 { $pid })正在使用 { $folder };请先停止它,或用 --data DIR 指定别的文件夹
-member-busy = { $name } 已在本机运行(进程 { $pid })
+member-busy = { $name } 已在本机运行(进程 { $pid }),但该进程没有回应
+member-carriers = 已由进程 { $pid } 代你收发:走 UDP 还是 TCP 由它决定
+member-no-door = 你的其他命令无法通过本进程收发:{ $cause }
 store-key-open = { $file } 是私钥,但其他用户也能访问(权限 { $mode });请运行:chmod 600 { $file }
 store-key-damaged = { $file } 中的密钥已损坏;请从备份恢复该文件
 store-key-missing = { $file } 不见了,但其主人的其他文件还在;请从备份恢复,或改用空文件夹重新开始
@@ -194,6 +197,8 @@ store-counter-damaged = { $file } 已损坏;请删除它,程序会重新生成
 store-database-missing = { $file } 不见了或是空的,但中继的密钥还在;请从备份恢复,或改用空文件夹重新开始
 store-not-database = { $file } 不是鹊桥的数据库;请把它移走,或用 --data DIR 指定别的文件夹
 store-database-damaged = { $file } 已损坏({ $cause });请从备份恢复
+store-commits-missing = { $file } 丢失了信件:{ $known } 次写入只剩 { $found } 次,说明它或它的日志(-wal)已损坏、被删除或是旧副本;请从备份恢复它的全部文件,或删除 { $beside } 后不带这些信件继续
+store-commits-damaged = { $file } 已损坏;如果它旁边的数据库完好,删除它即可
 store-newer = { $file } 由更新版本的鹊桥创建(格式 { $version });未作任何改动;请使用新版本
 store-disk-full = 磁盘空间不足,无法写入 { $file };请腾出空间
 store-not-permitted = 没有权限访问 { $file }:{ $cause }
@@ -247,6 +252,7 @@ help-relay--guest-encoding = 客人的编码;auto 先认 UTF-8,否则按 GBK,逐
 help-relay--guest-greeting = 对 TCP 客人的第一句话,最多 1024 字节
 help-relay--guest-limit = 同时接待的 UDP 客人数
 help-relay--guest-anyone = 客人可用"@名字 "开头写给任何成员
+help-relay--all-mailboxes-bytes = 所有成员等候信件合计的最大字节数
 help-chat = 聊天:选择联系人,写消息
 help-chat--contact = 一开始就和谁聊
 help-chat--line = 在终端上也逐行对话
@@ -304,6 +310,11 @@ demo-relay = 中继已就绪:{ $relay },UDP 与 TCP
 demo-online = { $who } [{ $via }] 上线
 demo-sent = { $from } [{ $via }] 写给 { $to }:{ $text }  (已送达 { $id })
 demo-came = { $who } [{ $via }] 收到 { $from } 的消息:{ $text }  ({ $id })
+demo-cut = UDP 断了:{ $who } 发往中继的数据报全部消失
+demo-mended = UDP 通了:{ $who } 的数据报又能到达
+demo-moved = { $who } [{ $via }]:{ $what }
+demo-left = { $who } 离开了
+demo-waits = { $from } [{ $via }] 写给 { $to }:{ $text }  (在信箱中等候 { $id })
 demo-done = 完成:{ $count } 条消息,条条送达,不重不乱
 demo-failed = 演示失败:{ $who } 没有等到结果
 help-demo = 看看效果:本进程内的一个中继和几位成员,你也在其中
@@ -312,7 +323,7 @@ demo-twice = 演示失败:{ $who } 重复收到一条消息
 
 ## 发件箱
 
-send-not-kept = { $time } 内未能写入磁盘:磁盘没有响应
+send-not-kept = { $time } 内未能写入磁盘:磁盘或代你收发的进程没有响应;消息之后仍可能发出
 unkept-disk = 未发送: 您给 { $who } 的消息无法写入磁盘
 unkept-full = 未发送: 发件箱里未送达的消息已达 { $count } 条或 256 MiB;请等 { $who } 等人收取一些之后再发
 chat-waiting = { $who } 不在线: 您的消息在信箱里等候,直到 { $until }
@@ -321,9 +332,57 @@ chat-state-accepted = 给 { $who } 的“{ $text }”已到中继
 chat-state-waiting = 给 { $who } 的“{ $text }”在信箱里等候,直到 { $until }
 chat-state-read = ✓✓ { $who } 已读“{ $text }”
 
+## 客人
+
 guest-told-away = { $name } 不在,您的留言已留下。
 guest-told-nobody = 这里没有叫这个名字的人。
 guest-told-full = 您的留言暂时收不下,请稍后再试。
 guest-ended = (这位客人已发送完毕,一分钟内仍可收到回复)
 guest-left = (这位客人已离开)
 relay-guests-nobody = { $name } 尚未在此注册:首次登录之前,客人的来信无人可收
+
+## 谁可以使用中继
+
+name-closed = { $relay }：这个中继不对外开放；请向管理员要一个邀请（只能用一次，过期无效）
+name-kept = { $relay } 把 { $name } 留给了受邀的人；请用 --as 换一个名字
+name-invited-other = 你在 { $relay } 的邀请是给 { $other } 这个名字的；请用 --as { $other }
+name-removed = { $relay }：管理员已将你移除；请向管理员要一个邀请
+invite-bad = 这不是邀请码：邀请码是 26 个字母和数字
+members-invited = 给 { $who } 的邀请，只能用一次，有效到 { $until }；新成员要先把这个中继写进通讯录，再运行：
+members-invited-anybody = 名字不限的邀请，只能用一次，有效到 { $until }；新成员要先把这个中继写进通讯录，再运行：
+members-removed = 已移除 { $name }；这个名字会保留，直到你邀请别人用它
+members-none = 没有成员，也没有邀请
+members-no-relay = { $folder } 不是中继的文件夹；请用 --data DIR 指出
+members-unknown = { $folder } 的中继没有成员 { $name }；用 queqiao members list 看有谁
+members-taken = { $name } 已经是成员；请换一个名字，或先移除那位成员
+members-confusable = { $name } 看起来像成员 { $other }；请换一个名字
+members-reserved = { $name } 是中继保留的名字；请换一个
+members-full = 已有 { $count } 个邀请在等待；请等其中一些过期
+members-disk = 写不下来：{ $folder } 的磁盘出错或已满
+members-silent = 中继（进程 { $pid }）没有回答；它之后仍可能照办：请用 queqiao members list 查看
+help-relay--closed = 只凭邀请登记新名字（queqiao members invite）
+help--invite = 邀请码，用于不对外开放的中继
+help-members = 管理谁可以使用中继；由管理员在中继所在的机器上使用
+help-members--data = 中继的文件夹
+help-members-list = 列出成员和等待中的邀请
+help-members-list--json = 每行一个 JSON 对象
+help-members-invite = 邀请一个人：打印新成员要运行的命令
+help-members-invite--name = 为新成员保留的名字 [否则任何没人用的名字都行]
+help-members-invite--time = 邀请多久有效
+help-members-remove = 移除一位成员：会话结束，等着给它的信退回
+help-members-remove--name = 谁
+
+## 不想收的信
+
+chat-incoming-stranger = 来自 { $who }（不在通讯录里）[{ $via }] { $time } 的一条消息:{" "}
+chat-looks-like = 小心：{ $relay } 的 { $who } 不是你的联系人 { $contact }，只是名字看起来像
+chat-help-block = 不再收某人的信
+chat-help-unblock = 重新收某人的信
+contact-blocked = 已在 { $file } 屏蔽 { $name }：{ $name } 的信会被拒收
+contact-unblocked = 已在 { $file } 解除对 { $name } 的屏蔽
+book-not-switch = { $file }:{ $line }:{ $column }：{ $key } 只能是 true 或 false，不加引号
+help-contacts-block = 不再收某人的信
+help-contacts-block--name = 联系人，或 名字@主机:端口（会加进通讯录）
+help-contacts-unblock = 重新收某人的信
+help-contacts-unblock--name = 联系人
+help--contacts-only = 拒收不在通讯录里的人的信

@@ -1,8 +1,10 @@
 //! The stage: a folder that stands for a machine, and the processes that run on it.
 
+mod faults;
 mod proxy;
 mod running;
 
+pub use faults::Faults;
 pub use proxy::{TcpProxy, UdpProxy, socket};
 pub use running::{Ended, Running, SOON};
 
@@ -18,11 +20,19 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_queqiao");
 /// A machine: its home folder holds every file of the processes started on it, and is their working folder.
 pub struct Home {
     dir: TempDir,
+    /// Where sockets are.
+    run: TempDir,
+    faults: Option<Faults>,
 }
 
 impl Home {
     pub fn new() -> Home {
-        Home { dir: tempfile::tempdir().unwrap() }
+        Home { dir: tempfile::tempdir().unwrap(), run: tempfile::tempdir().unwrap(), faults: None }
+    }
+
+    /// A machine that can be made to fail.
+    pub fn with_faults(faults: &Faults) -> Home {
+        Home { faults: Some(faults.clone()), ..Home::new() }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -46,8 +56,25 @@ impl Home {
     /// The program with these arguments, as a user in this home would start it. Nothing of our own environment is in
     /// its way.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(PROGRAM);
+        self.set_up(Command::new(PROGRAM), args)
+    }
+
+    /// The same in a shell that runs `script` first, which ends with `exec "$0" "$@"`.
+    pub fn command_behind(&self, shell: &[&str], script: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(shell[0]);
+        command.args(&shell[1..]).args(["-c", script, PROGRAM]);
+        self.set_up(command, args)
+    }
+
+    fn set_up(&self, mut command: Command, args: &[&str]) -> Command {
         command.args(args).current_dir(self.dir.path()).env_clear();
+        if let Ok(path) = std::env::var("PATH") {
+            command.env("PATH", path);
+        }
+        if let Some(faults) = &self.faults {
+            faults.load_into(&mut command);
+        }
+        command.env("XDG_RUNTIME_DIR", self.run.path());
         command.env("HOME", self.dir.path()).env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
@@ -77,7 +104,12 @@ impl Home {
             all.extend(["--bind", "127.0.0.1:0"]);
         }
         all.extend(args);
-        Relay::ready(self.start(&all))
+        self.relay_from(self.command(&all))
+    }
+
+    /// A relay that is ready, started in this way.
+    pub fn relay_from(&self, command: Command) -> Relay {
+        Relay::ready(Running::start(command))
     }
 
     /// A member that listens, signed in already.

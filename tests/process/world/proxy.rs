@@ -72,13 +72,13 @@ impl UdpProxy {
                 if moves.swap(false, Ordering::Relaxed) {
                     back = towards(relay);
                 }
-                let swallowed = swallows.load(Ordering::Relaxed);
+                let passes = || !swallows.load(Ordering::SeqCst);
                 if let Ok((len, from)) = front.recv_from(&mut bytes) {
                     client = Some(from);
-                    let _ = (!swallowed).then(|| back.send(&bytes[..len]));
+                    let _ = passes().then(|| back.send(&bytes[..len]));
                 }
                 if let (Ok(len), Some(client)) = (back.recv(&mut bytes), client) {
-                    let _ = (!swallowed).then(|| front.send_to(&bytes[..len], client));
+                    let _ = passes().then(|| front.send_to(&bytes[..len], client));
                 }
             }
         });
@@ -92,12 +92,12 @@ impl UdpProxy {
 
     /// From now on nothing passes, and nobody is told.
     pub fn swallow(&self) {
-        self.swallows.store(true, Ordering::Relaxed);
+        self.swallows.store(true, Ordering::SeqCst);
     }
 
     /// From now on everything passes again.
     pub fn pass(&self) {
-        self.swallows.store(false, Ordering::Relaxed);
+        self.swallows.store(false, Ordering::SeqCst);
     }
 }
 

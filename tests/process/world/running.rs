@@ -92,6 +92,11 @@ impl Running {
         }
     }
 
+    /// Its next line of results, if there is one within this time.
+    pub fn out_within(&mut self, within: Duration) -> Option<String> {
+        self.out.next(Instant::now() + within).ok()
+    }
+
     /// The next line on standard error that holds `needle`.
     pub fn until_err(&mut self, needle: &str) -> String {
         self.until_err_within(needle, DEADLINE)
@@ -157,9 +162,9 @@ impl Running {
     }
 
     /// Ends it without asking (SIGKILL), and waits until the system has let go of it.
-    pub fn kill(self) {
+    pub fn kill(self) -> Ended {
         self.signal(Signal::KILL);
-        assert_eq!(self.end().code, -Signal::KILL.as_raw());
+        self.end().with(-Signal::KILL.as_raw())
     }
 }
 

@@ -1,0 +1,247 @@
+//! The conversation that is told where nobody can join in: over both carriers, with UDP cut in the middle of it, and with
+//! a member who goes away and finds its letters on return. Each line waits for its event.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use crate::base::{Carrier, LetterId, Phrase};
+use crate::client::{Carriers, Event, MovedWhy, Progress};
+use crate::ui::notice;
+
+use super::super::{Failure, Outcome, Setup, Status, print};
+use super::player::{Heard, Player};
+use super::wire::{Noticed, Wire};
+use super::{CAST, House, name};
+
+/// Each step takes milliseconds, and the return to UDP a second; a machine under load is given this long.
+const STEP_WITHIN: Duration = Duration::from_secs(5);
+
+/// Who says what to whom at the beginning.
+const SCRIPT: [(&str, &str, &str); 6] = [
+    ("TOM", "JACK", "约不"),
+    ("JACK", "TOM", "不约"),
+    ("一棵树", "武大郎", "Is there bread today?"),
+    ("武大郎", "一棵树", "有,刚出炉!"),
+    ("TOM", "echo", "hello over udp"),
+    ("JACK", "echo", "hello over tcp"),
+];
+/// Whose UDP is cut, and what is said while it is, and after.
+const WIRED: &str = "TOM";
+const CUT: [(&str, &str, &str); 2] = [("TOM", "JACK", "还在吗?"), ("JACK", "TOM", "在,走的是 TCP")];
+const MENDED: [(&str, &str, &str); 2] = [("TOM", "JACK", "back on UDP"), ("JACK", "TOM", "欢迎回来")];
+/// Who goes away, and what waits for it.
+const TRAVELLER: &str = "武大郎";
+const AWAY: [(&str, &str, &str); 2] =
+    [("一棵树", "武大郎", "Keep two loaves for me"), ("一棵树", "武大郎", "晚上来取")];
+
+/// Tells it all.
+///
+/// # Errors
+/// Status 1 if a step fails, or takes too long.
+pub(super) fn tell(house: &House, setup: &Setup) -> Outcome {
+    let relay = house.spec.addr.as_socket_addr().expect("the relay is bound to an address");
+    let wire = Wire::open(relay).map_err(|why| Phrase::new("cannot-start").with("cause", why))?;
+    let (told, events) = channel();
+    let mut telling =
+        Telling { setup, house, wire: &wire, told, events, players: Vec::new(), aside: Vec::new(), said: 0 };
+    let outcome = telling.tell();
+    telling.players.drain(..).for_each(|player| drop(player.leave()));
+    wire.close();
+    outcome
+}
+
+struct Telling<'a> {
+    setup: &'a Setup,
+    house: &'a House,
+    wire: &'a Wire,
+    told: Sender<Heard>,
+    events: Receiver<Heard>,
+    players: Vec<Player>,
+    /// Events that came before they were waited for.
+    aside: Vec<Heard>,
+    said: u64,
+}
+
+impl Telling<'_> {
+    fn tell(&mut self) -> Outcome {
+        for (who, carriers) in CAST {
+            let mut role = self.house.role(who, carriers);
+            if who == WIRED {
+                role.carriers = Carriers::Auto;
+                role.relay.tcp = Some(role.relay.addr);
+                role.relay.addr = self.wire.addr().into();
+            }
+            self.players.push(Player::enter(role, self.told.clone(), Vec::new())?);
+        }
+        self.line(&Phrase::new("demo-relay").with("relay", &self.house.spec.addr))?;
+        for (who, _) in CAST {
+            let via = self.online(who)?;
+            if (who, via) == (WIRED, Carrier::Tcp) {
+                self.moved(WIRED, Carrier::Udp)?;
+            }
+        }
+        self.talk(&SCRIPT)?;
+        self.cut_udp()?;
+        self.travel()?;
+        self.nothing_twice()?;
+        self.line(&Phrase::new("demo-done").with("count", self.said))?;
+        Ok(Status::Done)
+    }
+
+    /// UDP dies in mid-conversation and comes back.
+    fn cut_udp(&mut self) -> Result<(), Failure> {
+        self.wire.cut(true);
+        let [(from, to, text), answer] = CUT;
+        let request = self.say(from, to, text);
+        self.noticed(Noticed::Swallowed, "demo-cut")?;
+        self.moved(WIRED, Carrier::Tcp)?;
+        self.letter(request, (from, to, text), Some(Carrier::Tcp))?;
+        self.talk(&[answer])?;
+        self.wire.cut(false);
+        self.noticed(Noticed::Passed, "demo-mended")?;
+        self.moved(WIRED, Carrier::Udp)?;
+        self.talk(&MENDED)
+    }
+
+    /// A member goes away and finds its letters on return.
+    fn travel(&mut self) -> Result<(), Failure> {
+        let place = self.place(TRAVELLER);
+        let role = self.players.remove(place).leave();
+        self.aside.extend(self.events.try_iter());
+        self.line(&Phrase::new("demo-left").with("who", TRAVELLER))?;
+        let mut requests = Vec::new();
+        for (from, to, text) in AWAY {
+            let request = self.say(from, to, text);
+            let (id, via) = self.progress(request, from, |p| matches!(p, Progress::Waiting { .. }))?;
+            let waits = Phrase::new("demo-waits").with("from", from).with("to", to).with("via", via);
+            self.line(&waits.with("text", text).with("id", id))?;
+            requests.push((request, (from, to, text)));
+        }
+        self.players.push(Player::enter(role, self.told.clone(), Vec::new())?);
+        self.online(TRAVELLER)?;
+        requests.into_iter().try_for_each(|(request, line)| self.letter(request, line, None))
+    }
+
+    fn talk(&mut self, lines: &[(&str, &str, &str)]) -> Result<(), Failure> {
+        for (from, to, text) in lines {
+            let request = self.say(from, to, text);
+            self.letter(request, (from, to, text), None)?;
+        }
+        Ok(())
+    }
+
+    fn place(&self, who: &str) -> usize {
+        let place = self.players.iter().position(|player| player.role.name.as_str() == who);
+        place.expect("the script keeps to the cast")
+    }
+
+    fn say(&mut self, from: &str, to: &str, text: &str) -> u64 {
+        self.said += 1;
+        self.players[self.place(from)].say(self.said, &name(to), text);
+        self.said
+    }
+
+    fn line(&self, phrase: &Phrase) -> Result<(), Failure> {
+        print(&self.setup.strings.say(phrase)).map(drop)
+    }
+
+    fn online(&mut self, who: &str) -> Result<Carrier, Failure> {
+        let online = self.wait(who, |event| match event {
+            Event::Online { via, .. } => Some(*via),
+            _ => None,
+        })?;
+        self.line(&Phrase::new("demo-online").with("who", who).with("via", online))?;
+        Ok(online)
+    }
+
+    /// The conversation of this member goes on over that carrier, for the reason it gives.
+    fn moved(&mut self, who: &str, wanted: Carrier) -> Result<(), Failure> {
+        let moved = self.wait(who, |event| match event {
+            Event::Moved { via, why: MovedWhy::Silent | MovedWhy::Poor | MovedWhy::Proved, .. }
+                if *via == wanted =>
+            {
+                Some(event.clone())
+            }
+            _ => None,
+        })?;
+        let what = notice::of_event(&moved, who).map(|phrase| self.setup.strings.say(&phrase));
+        let line = Phrase::new("demo-moved").with("who", who).with("via", wanted);
+        self.line(&line.with("what", what.unwrap_or_default()))
+    }
+
+    fn noticed(&self, wanted: Noticed, key: &'static str) -> Result<(), Failure> {
+        match self.wire.wait(STEP_WITHIN) {
+            Some(noticed) if noticed == wanted => self.line(&Phrase::new(key).with("who", WIRED)),
+            _ => Err(Phrase::new("demo-failed").with("who", WIRED).into()),
+        }
+    }
+
+    fn progress(
+        &mut self,
+        request: u64,
+        from: &str,
+        wanted: impl Fn(Progress) -> bool,
+    ) -> Result<(LetterId, Carrier), Failure> {
+        self.wait(from, |event| match event {
+            Event::Progress { request: of, id, progress, via } if *of == request && wanted(*progress) => {
+                Some((*id, *via))
+            }
+            _ => None,
+        })
+    }
+
+    /// One letter: seen by its recipient, then delivered for its sender; `echo` is seen by its answer. With `wanted` it
+    /// must have come over that carrier.
+    fn letter(
+        &mut self,
+        request: u64,
+        (from, to, text): (&str, &str, &str),
+        wanted: Option<Carrier>,
+    ) -> Result<(), Failure> {
+        let (reader, seen) = match to {
+            "echo" => (from, text.to_ascii_uppercase()),
+            _ => (to, text.to_owned()),
+        };
+        let letter = self.wait(reader, |event| match event {
+            Event::Letter(letter) if letter.text == seen => Some(letter.clone()),
+            _ => None,
+        })?;
+        let (id, via) = self.progress(request, from, |progress| progress == Progress::Delivered)?;
+        if wanted.is_some_and(|wanted| wanted != via) {
+            return Err(Phrase::new("demo-failed").with("who", from).into());
+        }
+        let sent = Phrase::new("demo-sent").with("from", from).with("to", to).with("via", via);
+        self.line(&sent.with("text", text).with("id", id))?;
+        let came = Phrase::new("demo-came").with("who", reader).with("via", letter.via);
+        self.line(&came.with("from", &letter.from).with("text", &letter.text).with("id", letter.id))
+    }
+
+    /// Every letter was waited for once; one that is left came a second time.
+    fn nothing_twice(&mut self) -> Result<(), Failure> {
+        self.aside.extend(self.events.try_iter());
+        match self.aside.iter().find(|heard| matches!(heard.event, Event::Letter(_))) {
+            Some(heard) => Err(Phrase::new("demo-twice").with("who", &heard.who).into()),
+            None => Ok(()),
+        }
+    }
+
+    /// The first event of this member for which `pick` has an answer.
+    fn wait<T>(&mut self, who: &str, pick: impl Fn(&Event) -> Option<T>) -> Result<T, Failure> {
+        let found = |heard: &Heard| if heard.who.as_str() == who { pick(&heard.event) } else { None };
+        if let Some(place) = self.aside.iter().position(|heard| found(heard).is_some()) {
+            let heard = self.aside.remove(place);
+            return Ok(found(&heard).expect("it was just found"));
+        }
+        loop {
+            match self.events.recv_timeout(STEP_WITHIN) {
+                Ok(heard) => match found(&heard) {
+                    Some(answer) => return Ok(answer),
+                    None => self.aside.push(heard),
+                },
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                    return Err(Phrase::new("demo-failed").with("who", who).into());
+                }
+            }
+        }
+    }
+}

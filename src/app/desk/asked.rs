@@ -1,0 +1,152 @@
+//! The letters a caller has asked the owner to send, until they have come to their end: what is asked again of the
+//! next owner.
+
+use std::collections::BTreeMap;
+
+use crate::base::{Carrier, HostPort, Name};
+use crate::client::{Command, Event, Progress, Unkept};
+use crate::store::Fate;
+
+/// Bytes of texts that are in no outbox yet; one more letter comes back as not kept.
+const UNKEPT_BYTES_MAX: usize = 64 << 20;
+/// Letters asked for that have not come to their end. Above it the first that is in the outbox is no longer followed
+/// beyond the owner's end; what is in no outbox is never forgotten.
+const FOLLOWED_MAX: usize = 65_536;
+
+#[derive(Debug)]
+struct Letter {
+    relay: HostPort,
+    to: Name,
+    /// `None` once it is in the outbox, durably.
+    text: Option<String>,
+}
+
+/// Letters by request.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    by_request: BTreeMap<u64, Letter>,
+    unkept_bytes: usize,
+}
+
+impl Asked {
+    /// Takes a letter in; what there is to say if there is no room for it.
+    pub(super) fn ask(&mut self, request: u64, relay: HostPort, to: Name, text: String) -> Option<Event> {
+        if self.unkept_bytes + text.len() > UNKEPT_BYTES_MAX {
+            return Some(Event::Unkept { request, to, why: Unkept::Full, text });
+        }
+        self.unkept_bytes += text.len();
+        self.by_request.insert(request, Letter { relay, to, text: Some(text) });
+        if self.by_request.len() > FOLLOWED_MAX
+            && let Some(kept) = self.by_request.iter().find(|(_, letter)| letter.text.is_none()).map(|l| *l.0)
+        {
+            self.by_request.remove(&kept);
+        }
+        None
+    }
+
+    /// Every request, in the order in which they were made.
+    pub(super) fn requests(&self) -> Vec<u64> {
+        self.by_request.keys().copied().collect()
+    }
+
+    /// What to ask for again; `None` if it was in an outbox.
+    pub(super) fn command(&self, request: u64) -> Option<Command> {
+        let Letter { relay, to, text } = self.by_request.get(&request)?;
+        let (relay, to, text) = (relay.clone(), to.clone(), text.clone()?);
+        Some(Command::Send { request, relay, to, text })
+    }
+
+    /// Follows an event; whether the face is to see it: the end of a letter is told once.
+    pub(super) fn follow(&mut self, event: &Event) -> bool {
+        match event {
+            Event::Progress { request, progress: Progress::Delivered | Progress::Read, .. } => {
+                self.end(*request);
+                true
+            }
+            Event::Progress { request, .. } => {
+                if let Some(letter) = self.by_request.get_mut(request) {
+                    self.unkept_bytes -= letter.text.take().map_or(0, |text| text.len());
+                }
+                true
+            }
+            Event::Refused { request, .. } | Event::Unkept { request, .. } => self.end(*request),
+            _ => true,
+        }
+    }
+
+    fn end(&mut self, request: u64) -> bool {
+        let ended = self.by_request.remove(&request);
+        self.unkept_bytes -= ended.as_ref().and_then(|letter| letter.text.as_ref()).map_or(0, String::len);
+        ended.is_some()
+    }
+}
+
+/// What there is to say of a letter that stands in the history: all that may not have been heard.
+pub(super) fn events(request: u64, fate: Fate) -> Vec<Event> {
+    let (id, progress) = match fate {
+        Fate::Refused { id, to, reason, may_have_arrived, text, .. } => {
+            let nearest = Vec::new();
+            return vec![Event::Refused { request, id, to, reason, may_have_arrived, nearest, text }];
+        }
+        Fate::Going { id, progress } => (id, progress),
+    };
+    let waiting = Some(progress).filter(|progress| matches!(progress, Progress::Waiting { .. }));
+    let steps = [Progress::Queued, Progress::Accepted].into_iter().chain(waiting);
+    let steps = steps.chain([Progress::Delivered, Progress::Read]).filter(|step| *step <= progress);
+    // What it went out on is not kept.
+    steps.map(|progress| Event::Progress { request, id, progress, via: Carrier::Udp }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{LetterId, OutboxId, Wall};
+
+    fn ask(asked: &mut Asked, request: u64, text: String) -> Option<Event> {
+        asked.ask(request, "h:1".parse().unwrap(), "JACK".parse().unwrap(), text)
+    }
+
+    fn steps(progress: Progress) -> Vec<Progress> {
+        let id = LetterId { outbox: OutboxId(1), number: 2 };
+        let step = |event| match event {
+            Event::Progress { progress, .. } => progress,
+            other => panic!("{other:?}"),
+        };
+        events(1, Fate::Going { id, progress }).into_iter().map(step).collect()
+    }
+
+    #[test]
+    fn a_letter_is_asked_again_until_it_is_in_the_outbox_and_followed_to_its_end() {
+        let mut asked = Asked::default();
+        (1..=2).for_each(|request| assert_eq!(ask(&mut asked, request, "hi".into()), None));
+        let id = LetterId { outbox: OutboxId(1), number: 1 };
+        let step = |progress| Event::Progress { request: 1, id, progress, via: Carrier::Udp };
+        assert!(asked.command(1).is_some());
+        assert!(asked.follow(&step(Progress::Queued)));
+        assert_eq!((asked.command(1), asked.requests()), (None, vec![1, 2]));
+        assert!(asked.follow(&step(Progress::Delivered)));
+        assert_eq!(asked.requests(), [2]);
+        let to = "JACK".parse().unwrap();
+        let unkept = Event::Unkept { request: 2, to, why: Unkept::Disk, text: String::new() };
+        assert!(asked.follow(&unkept));
+        assert!(!asked.follow(&unkept), "an end is told once");
+        assert_eq!(asked.unkept_bytes, 0);
+    }
+
+    #[test]
+    fn what_has_no_room_comes_back() {
+        let mut asked = Asked::default();
+        assert_eq!(ask(&mut asked, 1, "x".repeat(UNKEPT_BYTES_MAX)), None);
+        assert!(matches!(ask(&mut asked, 2, "y".into()), Some(Event::Unkept { why: Unkept::Full, .. })));
+    }
+
+    #[test]
+    fn the_history_tells_every_step_that_may_not_have_been_heard() {
+        let waiting = Progress::Waiting { until: Wall(9) };
+        assert_eq!(steps(Progress::Queued), [Progress::Queued]);
+        assert_eq!(steps(waiting), [Progress::Queued, Progress::Accepted, waiting]);
+        let all = [Progress::Queued, Progress::Accepted, Progress::Delivered, Progress::Read];
+        assert_eq!(steps(Progress::Delivered), all[..3]);
+        assert_eq!(steps(Progress::Read), all);
+    }
+}

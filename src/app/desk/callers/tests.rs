@@ -1,0 +1,195 @@
+//! Callers over real sockets: what each is told.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::app::desk::Mail;
+use crate::base::{Carrier, Inbox, Input, LetterId, OutboxId, Wall};
+use crate::client::{Incoming, Progress};
+use crate::net::local::Door;
+use crate::net::{Net, NetConfig};
+
+/// An owner whose own face does `part`, with nothing behind it.
+struct Stage {
+    callers: Callers,
+    net: Net<Mail>,
+    dir: TempDir,
+    _door: Door,
+    wishes: Vec<Wish>,
+}
+
+/// Another process.
+struct Other(BufReader<UnixStream>);
+
+impl Other {
+    fn say(&mut self, call: &Call) {
+        self.0.get_mut().write_all(&[line(call), b"\n".to_vec()].concat()).unwrap();
+    }
+
+    fn hears(&mut self) -> Answer {
+        let mut text = String::new();
+        self.0.read_line(&mut text).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    fn hears_event(&mut self) -> Event {
+        match self.hears() {
+            Answer::Event(event) => event,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+impl Stage {
+    fn new(part: Part) -> Stage {
+        let (dir, net) = (tempfile::tempdir().unwrap(), Net::new(NetConfig::client()).unwrap());
+        let door = Door::open(dir.path(), net.inlet(), UNREAD_MAX, Mail::Caller).unwrap();
+        let callers = Callers::new(Face { part, requests: 0 });
+        Stage { callers, net, dir, _door: door, wishes: Vec::new() }
+    }
+
+    /// Takes in the next thing that is heard.
+    fn turn(&mut self, given: u64) {
+        loop {
+            self.net.wait(None);
+            if let Some(Input::Command(Mail::Caller(number, heard))) = self.net.next_input() {
+                self.wishes.extend(self.callers.handle(number, heard, given, Carriers::Auto));
+                return;
+            }
+        }
+    }
+
+    /// A caller that has said hello when so many records were given.
+    fn call(&mut self, part: Part, requests: u64, given: u64) -> Other {
+        let socket = fs::read_link(self.dir.path().join("socket")).unwrap();
+        let mut other = Other(BufReader::new(UnixStream::connect(socket).unwrap()));
+        let version = VERSION.to_owned();
+        other.say(&Call::Hello { version, face: Face { part, requests } });
+        (0..2).for_each(|_| self.turn(given));
+        other
+    }
+
+    fn welcome(&mut self, part: Part, requests: u64) -> (Other, bool) {
+        let mut other = self.call(part, requests, 0);
+        self.callers.end_turn(0);
+        match other.hears() {
+            Answer::Welcome { catch_up, .. } => (other, catch_up),
+            answer => panic!("{answer:?}"),
+        }
+    }
+
+    fn relays(&mut self, other: &mut Other, specs: &[RelaySpec]) {
+        other.say(&Call::Command(Command::Relays(specs.to_vec())));
+        self.turn(0);
+        assert_eq!(self.wishes.pop(), Some(Wish::Relays));
+    }
+}
+
+fn spec(relay: &str) -> RelaySpec {
+    RelaySpec { addr: relay.parse().unwrap(), tcp: None, key: None }
+}
+
+fn online(relay: &str) -> Event {
+    Event::Online { relay: relay.parse().unwrap(), via: Carrier::Udp }
+}
+
+fn accepted(request: u64) -> Event {
+    let id = LetterId { outbox: OutboxId(1), number: 1 };
+    Event::Progress { request, id, progress: Progress::Accepted, via: Carrier::Udp }
+}
+
+fn letter() -> Event {
+    Event::Letter(Incoming {
+        relay: "h:1".parse().unwrap(),
+        from: "JACK".parse().unwrap(),
+        id: LetterId { outbox: OutboxId(1), number: 1 },
+        text: "hi".to_owned(),
+        at: Wall(0),
+        via: Carrier::Udp,
+        missing: 0,
+    })
+}
+
+#[test]
+fn what_becomes_of_a_letter_is_told_to_its_sender_and_to_our_face_when_that_one_has_gone() {
+    let mut stage = Stage::new(Part::Shows);
+    let (mut sender, _) = stage.welcome(Part::Sends, 1 << 40);
+    let (mut listener, _) = stage.welcome(Part::Shows, 1 << 50);
+    let theirs = accepted((1 << 40) + 5);
+    assert_eq!(stage.callers.pass(theirs.clone()), None);
+    assert_eq!(stage.callers.pass(accepted(5)), Some(accepted(5)));
+    assert_eq!(stage.callers.pass(letter()), Some(letter()));
+    stage.callers.end_turn(0);
+    assert_eq!(sender.hears_event(), theirs);
+    assert!(matches!(sender.hears(), Answer::Turn), "it is not told of letters that come in");
+    assert_eq!(listener.hears_event(), letter());
+    drop(sender);
+    stage.turn(0);
+    assert_eq!(stage.callers.pass(theirs.clone()), Some(theirs));
+}
+
+#[test]
+fn stored_letters_are_for_one_and_for_the_next_once_the_marks_of_the_first_are_durable() {
+    let mut stage = Stage::new(Part::Sends);
+    let mut first = stage.call(Part::Shows, 1 << 40, 7);
+    stage.callers.end_turn(6);
+    stage.callers.end_turn(7);
+    assert!(matches!(first.hears(), Answer::Welcome { catch_up: true, .. }));
+    let (mut second, catch_up) = stage.welcome(Part::Shows, 1 << 50);
+    assert!(!catch_up);
+    drop(first);
+    stage.turn(9);
+    stage.callers.end_turn(8);
+    assert_eq!(stage.callers.pass(letter()), Some(letter()));
+    stage.callers.end_turn(9);
+    assert_eq!(second.hears_event(), letter());
+    assert!(matches!(second.hears(), Answer::Turn));
+    assert!(matches!(second.hears(), Answer::CatchUp));
+    let (_third, catch_up) = Stage::new(Part::Shows).welcome(Part::Shows, 1);
+    assert!(!catch_up, "our own face shows them");
+}
+
+#[test]
+fn a_relay_concerns_those_who_speak_to_it_and_a_newcomer_is_told_how_it_stands() {
+    let mut stage = Stage::new(Part::Shows);
+    stage.callers.set_own_relays(vec![spec("h:1")]);
+    assert_eq!(stage.callers.pass(online("h:1")), Some(online("h:1")));
+    let (mut other, _) = stage.welcome(Part::Shows, 1 << 40);
+    stage.relays(&mut other, &[spec("h:1"), spec("h:2")]);
+    assert_eq!(other.hears_event(), online("h:1"));
+    assert_eq!(stage.callers.pass(online("h:2")), None);
+    assert_eq!(other.hears_event(), online("h:2"));
+    let key = PublicKey([3; 32]);
+    let pinned = |relay: &HostPort| (relay.port() == 2).then_some(key);
+    let wanted = [spec("h:1"), RelaySpec { key: Some(key), ..spec("h:2") }];
+    assert_eq!(stage.callers.relays(pinned), wanted);
+    drop(other);
+    stage.turn(0);
+    assert_eq!(stage.callers.relays(pinned), wanted, "what it left in the outbox goes out");
+}
+
+#[test]
+fn who_speaks_another_language_or_has_not_said_hello_is_let_go() {
+    let mut stage = Stage::new(Part::Shows);
+    for text in ["{\"Command\":\"Leave\"}", "GET / HTTP/1.1", "{}"] {
+        let (mut other, _) = stage.welcome(Part::Sends, 9);
+        let socket = fs::read_link(stage.dir.path().join("socket")).unwrap();
+        let mut stranger = UnixStream::connect(socket).unwrap();
+        stranger.write_all(format!("{text}\n").as_bytes()).unwrap();
+        (0..2).for_each(|_| stage.turn(0));
+        let mut nothing = String::new();
+        assert_eq!(BufReader::new(stranger).read_line(&mut nothing).unwrap(), 0);
+        stage.turn(0);
+        other.say(&Call::Bye);
+        stage.turn(0);
+        stage.callers.end_turn(0);
+        assert!(matches!(other.hears(), Answer::Bye));
+        drop(other);
+        stage.turn(0);
+        assert!(stage.wishes.is_empty() && stage.callers.by_number.is_empty());
+    }
+}

@@ -1,0 +1,239 @@
+//! `queqiao members`: who may use a relay, for its operator, on the relay's data folder.
+//!
+//! While the relay runs it is asked through its folder ([`Requests`]) and does all writing itself; otherwise this process
+//! takes the folder and runs the relay's core, without any network, for as long as the request takes.
+
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use data_encoding::BASE32_NOPAD;
+
+use crate::base::{Core, Effect, Input, Name, NameError, Now, Outputs, Phrase, Tick, Wall};
+use crate::net;
+use crate::relay::{
+    Command, Config, Event, INVITATIONS_MAX, Invitation, InvitationId, Limits, Outcome, Relay, Request,
+};
+use crate::store::{Asked, Backend, Fault, Listed, RelayState, RelayStore, Requests};
+use crate::store::{default_data_dir, members_list};
+use crate::ui::clock::rfc3339;
+use crate::ui::{Strings, json};
+use crate::wire::message::NameReason;
+
+use super::operators::read_outcome;
+use super::{Failure, Status, print, say};
+
+/// Bytes of an invitation's secret: 128 bits, which nobody guesses.
+pub(super) const SECRET_LEN: usize = 16;
+/// A running relay answers within milliseconds; one that does not for so long is stopped or stuck.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// What the operator wants.
+#[derive(Clone, Debug)]
+pub enum MembersAction {
+    /// Print who is a member, and who is invited.
+    List {
+        /// One JSON object a line.
+        json: bool,
+    },
+    /// Make an invitation.
+    Invite {
+        /// To this name; `None` to any.
+        name: Option<String>,
+        /// How long it is good.
+        time: Duration,
+    },
+    /// Take a member out.
+    Remove {
+        /// Whom.
+        name: String,
+    },
+}
+
+/// Does what the operator wants on the relay's folder `data`.
+///
+/// # Errors
+/// [`Failure`]: 2 for a name that is none, otherwise 1.
+pub fn members(data: Option<&Path>, action: &MembersAction, strings: &Strings) -> super::Outcome {
+    let dir = match data {
+        Some(dir) => dir.to_owned(),
+        None => default_data_dir()?.join("relay"),
+    };
+    match action {
+        MembersAction::List { json } => list(&dir, *json, strings),
+        MembersAction::Invite { name, time } => invite(&dir, name.as_deref(), *time, strings),
+        MembersAction::Remove { name } => remove(&dir, name, strings),
+    }
+}
+
+fn list(dir: &Path, as_json: bool, strings: &Strings) -> super::Outcome {
+    let (members, invitations) = members_list(dir)?;
+    let now = net::wall();
+    let waiting = invitations.iter().filter(|invitation| invitation.until > now);
+    let when = |at: Wall| rfc3339(at).unwrap_or_else(|| "?".to_owned());
+    let widest = members.iter().map(|member| cells(&member.name)).max().unwrap_or(0);
+    for Listed { name, key, since, seen } in &members {
+        let padding = " ".repeat(widest - cells(name));
+        let last = seen.map_or("-".to_owned(), when);
+        print(&match as_json {
+            true => json::member(name, key, *since, *seen),
+            false => {
+                format!("{name}{padding}  {}  registered={}  seen={last}", key.fingerprint(), when(*since))
+            }
+        })?;
+    }
+    for Invitation { name, until, .. } in waiting.clone() {
+        print(&match as_json {
+            true => json::invitation(name.as_ref(), *until),
+            false => format!("invited={}  until={}", name.as_ref().map_or("-", Name::as_str), when(*until)),
+        })?;
+    }
+    if members.is_empty() && waiting.count() == 0 {
+        say(strings, &Phrase::new("members-none"));
+    }
+    Ok(Status::Done)
+}
+
+fn cells(name: &Name) -> usize {
+    unicode_width::UnicodeWidthStr::width(name.as_str())
+}
+
+fn invite(dir: &Path, name: Option<&str>, time: Duration, strings: &Strings) -> super::Outcome {
+    let name = name.map(parsed).transpose()?;
+    let secret: [u8; SECRET_LEN] = *net::seed().first_chunk().expect("a seed is longer");
+    let made = net::wall();
+    let until = Wall(made.0.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)));
+    let id = InvitationId::of(&secret);
+    let outcome = carry_out(dir, &Request::Invite(Invitation { id, name: name.clone(), made, until }))?;
+    done(outcome, dir, name.as_ref())?;
+    let code = BASE32_NOPAD.encode(&secret).to_lowercase();
+    let who = name.as_ref().map_or("NAME", Name::as_str);
+    let until = rfc3339(until).unwrap_or_else(|| "?".to_owned());
+    say(
+        strings,
+        &match &name {
+            Some(name) => Phrase::new("members-invited").with("who", name),
+            None => Phrase::new("members-invited-anybody"),
+        }
+        .with("until", until),
+    );
+    print(&format!("queqiao chat --as {who} --invite {code}"))?;
+    Ok(Status::Done)
+}
+
+fn remove(dir: &Path, name: &str, strings: &Strings) -> super::Outcome {
+    let name = parsed(name)?;
+    let outcome = carry_out(dir, &Request::Remove(name.clone()))?;
+    done(outcome, dir, Some(&name))?;
+    say(strings, &Phrase::new("members-removed").with("name", name));
+    Ok(Status::Done)
+}
+
+fn parsed(name: &str) -> Result<Name, Failure> {
+    name.parse().map_err(|why: NameError| Failure::usage(why.phrase()))
+}
+
+/// What is said of a request that was not carried out.
+fn done(outcome: Outcome, dir: &Path, name: Option<&Name>) -> Result<(), Failure> {
+    let name = name.map_or("", Name::as_str);
+    let (phrase, other) = match &outcome {
+        Outcome::Done => return Ok(()),
+        Outcome::Unknown => (Phrase::new("members-unknown"), None),
+        Outcome::Full => (Phrase::new("members-full").with("count", INVITATIONS_MAX), None),
+        Outcome::Disk => (Phrase::new("members-disk"), None),
+        Outcome::NotFree(NameReason::Confusable, other) => (Phrase::new("members-confusable"), Some(other)),
+        Outcome::NotFree(NameReason::Reserved, _) => (Phrase::new("members-reserved"), None),
+        Outcome::NotFree(..) => (Phrase::new("members-taken"), None),
+    };
+    let phrase = phrase.with("name", name).with("folder", dir.display());
+    Err(other.map_or(phrase.clone(), |other| phrase.with("other", other)).into())
+}
+
+/// Has a request carried out by whoever can: the relay that holds the folder, or this process in its place.
+fn carry_out(dir: &Path, request: &Request) -> Result<Outcome, Failure> {
+    // What is no relay's folder must not become one.
+    let mut requests = Requests::open_to_ask(dir)?;
+    let (mut asked, mut waited) = (None, Duration::ZERO);
+    loop {
+        match RelayStore::open(dir, net::seed) {
+            Ok((store, state)) => {
+                // The relay may have carried it out just before it ended.
+                return match asked.map(|id| requests.withdraw(id)).transpose()? {
+                    Some(Asked::Answered(answer)) => read(&answer, dir),
+                    _ => Ok(alone(store, state, request)?),
+                };
+            }
+            Err(phrase) if phrase.key() != "relay-busy" => return Err(phrase.into()),
+            Err(busy) if waited >= ANSWER_WITHIN => {
+                return match asked.map(|id| requests.withdraw(id)).transpose()? {
+                    Some(Asked::Answered(answer)) => read(&answer, dir),
+                    _ => Err(silent(&busy, dir).into()),
+                };
+            }
+            Err(_) => {}
+        }
+        let id = match asked {
+            Some(id) => id,
+            None => *asked.insert(requests.ask(request)?),
+        };
+        match requests.state(id)? {
+            Asked::Answered(answer) => {
+                requests.withdraw(id)?;
+                return read(&answer, dir);
+            }
+            Asked::Gone => asked = None,
+            Asked::Waiting => {}
+        }
+        thread::sleep(LOOK_EVERY);
+        waited += LOOK_EVERY;
+    }
+}
+
+fn read(answer: &str, dir: &Path) -> Result<Outcome, Failure> {
+    let file: PathBuf = dir.join("requests.sqlite");
+    let unknown = || Phrase::new("store-database-damaged").with("file", file.display()).with("cause", answer);
+    Ok(read_outcome(answer).ok_or_else(unknown)?)
+}
+
+fn silent(busy: &Phrase, dir: &Path) -> Phrase {
+    let pid = busy.args().iter().find(|arg| arg.0 == "pid").map_or("?", |arg| &arg.1);
+    Phrase::new("members-silent").with("pid", pid).with("folder", dir.display())
+}
+
+/// Runs the core of a relay that nobody can reach until the request is carried out, and with it what follows from it:
+/// letters that go back.
+fn alone(mut store: RelayStore, state: RelayState, request: &Request) -> Result<Outcome, Phrase> {
+    let now = Now { tick: Tick::from_micros(1), wall: net::wall() };
+    let RelayState { private_key, members, roll, mail } = state;
+    let (access_secret, limits, seed) = ([0; 32], Limits::default(), net::seed());
+    let mut core =
+        Relay::new(Config { private_key, access_secret, members, roll, mail, guests: None, limits, seed });
+    let (mut out, mut answered) = (Outputs::default(), None);
+    core.handle(now, Input::Command(Command::Ask { id: 0, request: request.clone() }), &mut out);
+    while !out.effects.is_empty() {
+        for effect in std::mem::take(&mut out.effects) {
+            let (ticket, done) = match effect {
+                Effect::Persist(ticket, record) => {
+                    let mut refused = Vec::new();
+                    (ticket, store.commit(&[record], &mut refused).map(|()| (refused.is_empty(), None)))
+                }
+                Effect::Load(ticket, query) => (ticket, store.load(&query).map(|rows| (true, Some(rows)))),
+                Effect::Show(Event::Answered { outcome, .. }) => {
+                    answered = Some(outcome);
+                    continue;
+                }
+                _ => continue,
+            };
+            let input = match done {
+                Ok((true, Some(rows))) => Input::Rows(ticket, rows),
+                Ok((true, None)) => Input::Committed(ticket),
+                Ok((false, _)) => Input::NotCommitted(ticket),
+                Err(Fault::Passing(phrase) | Fault::Broken(phrase)) => return Err(phrase),
+            };
+            core.handle(now, input, &mut out);
+        }
+        core.flush(now, &mut out);
+    }
+    Ok(answered.expect("a request that is durable, or is not, is answered"))
+}

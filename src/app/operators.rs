@@ -1,0 +1,124 @@
+//! The operator's requests to a running relay: a thread looks for them in the relay's folder and hands them to the loop,
+//! and writes down what became of each.
+
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crate::base::{Name, Phrase};
+use crate::net::Inlet;
+use crate::relay::{Command, Outcome};
+use crate::store::Requests;
+use crate::wire::message::NameReason;
+
+/// How often the folder is looked at: one read of shared memory each time.
+const LOOK_EVERY: Duration = Duration::from_millis(150);
+/// Answers on their way to the thread; as many requests as it hands over together.
+const ANSWERS_MAX: usize = 256;
+
+/// The thread; it ends with the value.
+pub(super) struct Operators {
+    answers: Option<SyncSender<(u64, Outcome)>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Operators {
+    /// Begins to look for requests in the folder of a relay that this process holds.
+    ///
+    /// # Errors
+    /// Those of [`Requests::serve`]; `store-no-thread`.
+    pub(super) fn start(dir: &Path, inlet: Inlet<Command>) -> Result<Operators, Phrase> {
+        let requests = Requests::serve(dir)?;
+        let (answers, from_loop) = sync_channel(ANSWERS_MAX);
+        let serve = move || serve(requests, &inlet, &from_loop);
+        let thread = thread::Builder::new().name("operators".to_owned()).spawn(serve);
+        let thread = thread.map_err(|error| Phrase::new("store-no-thread").with("cause", error))?;
+        Ok(Operators { answers: Some(answers), thread: Some(thread) })
+    }
+
+    /// Passes on what became of a request. Never waits: an answer that finds no room is not given, and its command says
+    /// that it had none.
+    pub(super) fn answer(&self, id: u64, outcome: Outcome) {
+        let answers = self.answers.as_ref().expect("only drop takes it away");
+        if answers.try_send((id, outcome)).is_err() {
+            log::warn!("no room for the answer to request {id}");
+        }
+    }
+}
+
+impl Drop for Operators {
+    fn drop(&mut self) {
+        self.answers = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn serve(mut requests: Requests, inlet: &Inlet<Command>, answers: &Receiver<(u64, Outcome)>) {
+    let mut in_trouble = false;
+    loop {
+        let served = match answers.recv_timeout(LOOK_EVERY) {
+            Ok((id, outcome)) => requests.answer(id as i64, &word_of(&outcome)),
+            Err(RecvTimeoutError::Timeout) => requests.new_ones().map(|new| {
+                for (id, request) in new {
+                    inlet.command(Command::Ask { id: id as u64, request });
+                }
+            }),
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        if let Err(why) = &served
+            && !in_trouble
+        {
+            log::warn!("requests of the operator cannot be read: {why}");
+        }
+        in_trouble = served.is_err();
+    }
+}
+
+/// An outcome as it is written down.
+pub(super) fn word_of(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Done => "done".to_owned(),
+        Outcome::Unknown => "unknown".to_owned(),
+        Outcome::Full => "full".to_owned(),
+        Outcome::Disk => "disk".to_owned(),
+        Outcome::NotFree(NameReason::Confusable, other) => format!("confusable {other}"),
+        Outcome::NotFree(NameReason::Reserved, other) => format!("reserved {other}"),
+        Outcome::NotFree(_, other) => format!("taken {other}"),
+    }
+}
+
+/// What [`word_of`] wrote; `None` if it is not that.
+pub(super) fn read_outcome(text: &str) -> Option<Outcome> {
+    let not_free = |reason, name: &str| Some(Outcome::NotFree(reason, name.parse::<Name>().ok()?));
+    match text.split_once(' ') {
+        Some(("confusable", other)) => not_free(NameReason::Confusable, other),
+        Some(("reserved", other)) => not_free(NameReason::Reserved, other),
+        Some(("taken", other)) => not_free(NameReason::Taken, other),
+        Some(_) => None,
+        None => [Outcome::Done, Outcome::Unknown, Outcome::Full, Outcome::Disk]
+            .into_iter()
+            .find(|outcome| word_of(outcome) == text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_outcome_is_read_as_it_was_written() {
+        let name: Name = "一棵树".parse().unwrap();
+        let not_free = [NameReason::Taken, NameReason::Confusable, NameReason::Reserved]
+            .map(|reason| Outcome::NotFree(reason, name.clone()));
+        for outcome in [Outcome::Done, Outcome::Unknown, Outcome::Full, Outcome::Disk].iter().chain(&not_free)
+        {
+            assert_eq!(read_outcome(&word_of(outcome)).as_ref(), Some(outcome));
+        }
+        for wrong in ["", "do", "taken ", "taken a b"] {
+            assert_eq!(read_outcome(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What an attempt says to a relay, the question for its key and the handshake, and what follows from the answers.
+
+use std::time::Duration;
+
+use crate::base::{Effect, Now, Path, PublicKey};
+use crate::peer::{Begin, Peer, Role};
+use crate::session::{Answered, Established, Hello, Initiator, KeyQuery, Lifetime};
+
+use super::super::api::{Event, Record, Unreached};
+use super::super::attempt::Stage;
+use super::super::uplink::{Out, Shared, Uplink, close_conn};
+use super::Round;
+
+impl Uplink {
+    /// Begins the stage that a ready attempt comes to: the question for the key, or the handshake.
+    pub(super) fn make_ready(&mut self, now: Now, shared: &mut Shared, place: usize, out: &mut Out) {
+        let attempt = &mut self.connecting.attempts[place];
+        if !matches!(attempt.stage, Stage::Ready) {
+            return;
+        }
+        let Some(key) = self.spec.key else {
+            let query = KeyQuery::new(attempt.carrier, &mut shared.rng);
+            return attempt.enter(now.tick, Stage::Querying(query));
+        };
+        let Some(counter) = shared.counter.next(now.wall, out) else { return };
+        let counter = counter.max(self.connecting.counter.saturating_add(1));
+        let Some(index) = shared.indexes.allocate(&mut shared.rng, self.spec.addr.clone()) else { return };
+        self.connecting.counter = counter;
+        let hello = Hello { counter, continues: self.peer.as_ref().map(Peer::id) };
+        let (identity, secret, carrier) = (&shared.identity, &shared.secret, attempt.carrier);
+        match Initiator::new(identity, &key, secret, &hello, index, carrier, &mut shared.rng) {
+            Ok(initiator) => attempt.enter(now.tick, Stage::Shaking(initiator, None)),
+            Err(_) => {
+                shared.indexes.free(now.tick, Duration::ZERO, index);
+                self.tell_unreached(Unreached::HandshakeRefused, out);
+            }
+        }
+    }
+
+    pub(in super::super) fn handle_key_answer(
+        &mut self,
+        now: Now,
+        shared: &mut Shared,
+        bytes: &[u8],
+        out: &mut Out,
+    ) {
+        for place in 0..self.connecting.attempts.len() {
+            let attempt = &mut self.connecting.attempts[place];
+            match &mut attempt.stage {
+                Stage::Querying(query) => {
+                    let Ok(key) = query.handle_answer(bytes) else { continue };
+                    self.spec.key = Some(key);
+                    self.connecting.unproven_key = Some(key);
+                    attempt.enter(now.tick, Stage::Ready);
+                    return self.drive_attempts(now, shared, out);
+                }
+                Stage::Shaking(_, Some(query)) => {
+                    let (Ok(offered), Some(pinned)) = (query.handle_answer(bytes), self.spec.key) else {
+                        continue;
+                    };
+                    if offered != pinned {
+                        self.tell_unreached(Unreached::KeyChanged { pinned, offered }, out);
+                    }
+                    return;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub(in super::super) fn handle_response(
+        &mut self,
+        now: Now,
+        shared: &mut Shared,
+        path: Path,
+        bytes: &[u8],
+        out: &mut Out,
+    ) {
+        for place in 0..self.connecting.attempts.len() {
+            let attempt = &mut self.connecting.attempts[place];
+            let Stage::Shaking(initiator, _) = &mut attempt.stage else { continue };
+            let index = initiator.local_index();
+            match initiator.handle_response(bytes) {
+                Err(_) => {}
+                Ok(Answered::Stale { highest }) => {
+                    self.connecting.counter = self.connecting.counter.max(highest);
+                    shared.indexes.free(now.tick, Duration::ZERO, index);
+                    attempt.handle_stale(now.tick);
+                    return self.drive_attempts(now, shared, out);
+                }
+                Ok(Answered::Established(established)) => {
+                    let rtt = attempt.rtt(now.tick);
+                    self.connecting.attempts.remove(place);
+                    return self.establish(now, shared, path, (established, rtt), out);
+                }
+            }
+        }
+    }
+
+    /// The first authenticated answer carries the conversation; every other attempt ends, but a connection of it is kept
+    /// while UDP is being proved.
+    fn establish(
+        &mut self,
+        now: Now,
+        shared: &mut Shared,
+        path: Path,
+        answer: (Established, Option<Duration>),
+        out: &mut Out,
+    ) {
+        let (Established { keys, welcome }, rtt) = answer;
+        let rekey = self.connecting.round == Some(Round::Rekey);
+        let beside = self.racing_conn(shared.carriers);
+        let kept = match path {
+            Path::Tcp(conn) => Some(conn),
+            Path::Udp(_) => beside.map(|(conn, _)| conn),
+        };
+        self.cancel_attempts_but(now.tick, shared, kept, out);
+        self.connecting.succeeded();
+        self.pin(shared, out);
+        let before = self.peer.as_ref().and_then(Peer::path);
+        let continued = self.peer.as_mut().filter(|peer| welcome.continued && peer.id() == welcome.session);
+        if let Some(peer) = continued {
+            peer.renew(now.tick, keys);
+            peer.select(now.tick, path);
+            if let Some(Path::Tcp(conn)) = before.filter(|before| *before != path) {
+                close_conn(shared, conn, out);
+            }
+            self.free_indexes(now.tick, shared);
+        } else {
+            self.drop_peer_but(now.tick, shared, Some(path), out);
+            let (id, rng) = (welcome.session, shared.rng.fork());
+            let begin = Begin { role: Role::Client, path, keys, id, rtt, lifetime: Lifetime::default(), rng };
+            self.connecting.begun = now.tick;
+            self.begin(Peer::new(now.tick, begin), shared);
+        }
+        if !rekey {
+            self.settled_on(now.tick, (before, path), beside, shared, out);
+        }
+        self.tell_online(out);
+    }
+
+    /// The relay has proved the key it showed: it is remembered from now on.
+    fn pin(&mut self, shared: &mut Shared, out: &mut Out) {
+        let Some(key) = self.connecting.unproven_key.take() else { return };
+        let relay = self.spec.addr.clone();
+        let record = Record::Pin { relay: relay.clone(), key };
+        out.effects.push(Effect::Persist(shared.counter.other_ticket(), record));
+        out.show(Event::Pinned { relay, key });
+    }
+
+    pub(super) fn forget_unproven_key(&mut self) {
+        if self.connecting.unproven_key.take().is_some() {
+            self.spec.key = None;
+        }
+    }
+
+    /// A relay that was in the book with another key, or none: the user has decided, and it is tried at once.
+    pub(in super::super) fn set_key(
+        &mut self,
+        now: Now,
+        key: Option<PublicKey>,
+        shared: &mut Shared,
+        out: &mut Out,
+    ) {
+        if key.is_none() || key == self.spec.key {
+            return;
+        }
+        self.spec.key = key;
+        self.connecting.unproven_key = None;
+        self.connecting.told_key_changed = false;
+        self.cancel_attempts(now.tick, shared, out);
+        self.connecting.start_over();
+        if !self.stopped {
+            self.pursue(now, shared, out);
+        }
+    }
+}

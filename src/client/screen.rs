@@ -1,0 +1,92 @@
+//! Whose letters the user does not want, as each relay is told it.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::{HostPort, Name};
+use crate::wire::message::{Names, SCREEN_FIRST, SCREEN_LAST, SCREEN_ONLY, ToRelay};
+
+/// Names told to one relay in one list; those beyond are left out. As many as a relay keeps.
+pub const SCREENED_MAX: usize = 1_024;
+/// Bytes of names in one message: well below what a control message may have.
+const PART_BYTES: usize = 3 * 1024;
+
+/// Whose letters are refused as `blocked` at one relay.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Screen {
+    /// Of these; the relay keeps the list, so that it holds while the user is away.
+    pub blocked: Vec<Name>,
+    /// Of everybody but these, while the session lasts.
+    pub only: Option<Vec<Name>>,
+}
+
+/// The screens of all relays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Screens {
+    /// For each relay.
+    pub relays: BTreeMap<HostPort, Screen>,
+    /// For relays that are not among those; without it, what such a relay knows stays as it is.
+    pub others: Option<Screen>,
+}
+
+impl Screens {
+    pub(super) fn of(&self, relay: &HostPort) -> Option<&Screen> {
+        self.relays.get(relay).or(self.others.as_ref())
+    }
+}
+
+impl Screen {
+    /// The messages that tell it, in order.
+    pub(super) fn messages(&self) -> VecDeque<Vec<u8>> {
+        let mut messages = VecDeque::new();
+        if let Some(only) = &self.only {
+            put(only, SCREEN_ONLY, &mut messages);
+        }
+        put(&self.blocked, 0, &mut messages);
+        messages
+    }
+}
+
+fn put(list: &[Name], kind: u8, messages: &mut VecDeque<Vec<u8>>) {
+    let (mut flags, mut names) = (kind | SCREEN_FIRST, Vec::new());
+    let mut say = |flags: u8, names: &mut Vec<u8>| {
+        let mut message = Vec::new();
+        ToRelay::Screen { flags, names: Names::new(names) }.encode(&mut message);
+        names.clear();
+        messages.push_back(message);
+    };
+    for name in list.iter().take(SCREENED_MAX) {
+        if names.len() >= PART_BYTES {
+            say(flags, &mut names);
+            flags = kind;
+        }
+        Names::put(&mut names, name.as_str());
+    }
+    say(flags | SCREEN_LAST, &mut names);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::limits::CONTROL_MESSAGE_MAX;
+
+    #[test]
+    fn a_long_list_is_told_in_parts_and_an_empty_one_is_told_too() {
+        let names =
+            |count: usize| (0..count).map(|n| format!("member-number-{n}").parse().unwrap()).collect();
+        let screen = Screen { blocked: names(2_000), only: Some(Vec::new()) };
+        let messages = screen.messages();
+        assert!(messages.len() > 3 && messages.iter().all(|m| m.len() <= CONTROL_MESSAGE_MAX));
+        let read = |message: &Vec<u8>| match ToRelay::decode(message) {
+            Ok(Some(ToRelay::Screen { flags, names })) => (flags, names.iter().count()),
+            other => panic!("{other:?}"),
+        };
+        let parts: Vec<(u8, usize)> = messages.iter().map(read).collect();
+        assert_eq!(parts[0], (SCREEN_ONLY | SCREEN_FIRST | SCREEN_LAST, 0));
+        assert_eq!(parts[1].0, SCREEN_FIRST);
+        assert_eq!(parts.last().unwrap().0, SCREEN_LAST);
+        assert!(parts[2..parts.len() - 1].iter().all(|part| part.0 == 0));
+        assert_eq!(parts.iter().map(|part| part.1).sum::<usize>(), SCREENED_MAX);
+    }
+}

@@ -1,0 +1,112 @@
+//! Blocking: one word of one entry in or out, every other byte of the file as it was.
+
+use toml_edit::{Document, Item, Key};
+
+use super::edit::{body_end, checked, lines_of, newline_of, rewrite, value, with_mark_of, without};
+use super::place::Page;
+use super::{Book, Contact};
+use crate::base::{Name, Phrase};
+
+/// The text with `blocked = true` in this contact's entry, or without it. An entry on one line is written anew up to its
+/// end; a comment behind it stays.
+///
+/// # Errors
+/// `contact-unknown` or `contact-unknown-near`, `book-edit-by-hand`, and all of [`Book::parse`].
+pub fn set_blocked(text: &str, file: &str, label: &str, blocked: bool) -> Result<String, Phrase> {
+    let mut book = Book::parse(text, file)?;
+    let found = label.parse::<Name>().ok().and_then(|name| book.contact(&name).cloned());
+    let before = found.ok_or_else(|| book.unknown(label))?;
+    if before.blocked == blocked {
+        return Ok(text.to_owned());
+    }
+    let after = Contact { blocked, ..before.clone() };
+    let page = Page::new(text, file);
+    let document = Document::parse(page.text).expect("the book was read from it");
+    let table = document.get("contacts").and_then(Item::as_table);
+    let entry = table.filter(|table| !table.is_dotted()).and_then(|table| {
+        let entries = table.iter().filter_map(|(key, _)| table.get_key_value(key));
+        entries.into_iter().find(|(key, _)| key.get().parse::<Name>().as_ref() == Ok(&before.label))
+    });
+    let edited = match entry {
+        Some((key, item)) => edit_entry(page, key, item, &after),
+        None => rewrite(page.text, |contacts| {
+            contacts.insert(after.label.as_str(), value(&after));
+        }),
+    };
+    let place = book.contacts.iter_mut().find(|contact| contact.label == after.label);
+    *place.expect("it was found there") = after;
+    checked(with_mark_of(text, edited), file, book)
+}
+
+fn edit_entry(page: Page<'_>, key: &Key, item: &Item, after: &Contact) -> String {
+    let mut text = page.text.to_owned();
+    match item {
+        Item::Table(table) => match table.get_key_value("blocked") {
+            Some((key, item)) if !after.blocked => without(page, lines_of(page, key, item)),
+            Some((_, item)) => {
+                text.replace_range(item.span().unwrap_or_default(), "true");
+                text
+            }
+            None => {
+                let last = table.iter().filter_map(|(_, item)| item.span()).map(|span| span.end).max();
+                let at = page.line_end(last.unwrap_or(0).max(body_end(table)));
+                let newline = newline_of(page.text);
+                let word = match table.is_dotted() {
+                    true => format!("{}.blocked = true", key.display_repr()),
+                    false => "blocked = true".to_owned(),
+                };
+                let (above, below) = text.split_at((at + 1).min(text.len()));
+                let gap = if above.ends_with('\n') { "" } else { newline };
+                format!("{above}{gap}{word}{newline}{below}")
+            }
+        },
+        _ => {
+            text.replace_range(item.span().unwrap_or_default(), &value(after).to_string());
+            text
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_entry_changes_and_no_other_byte() {
+        let table = [
+            (
+                "[contacts]\nX = \"h:1\"  # x\nY = \"h:1\"\n",
+                "[contacts]\nX = { relay = \"h:1\", blocked = true }  # x\nY = \"h:1\"\n",
+            ),
+            (
+                "\u{feff}[contacts]\r\nX = { relay = \"h:1\", note = \"n\" } # x\r\n# z\r\n",
+                "\u{feff}[contacts]\r\nX = { relay = \"h:1\", note = \"n\", blocked = true } # x\r\n# z\r\n",
+            ),
+            (
+                "[contacts.X] # x\nrelay = \"h:1\" # r\n\n# of y\n[contacts.Y]\nrelay = \"h:1\"\n",
+                "[contacts.X] # x\nrelay = \"h:1\" # r\nblocked = true\n\n# of y\n[contacts.Y]\nrelay = \"h:1\"\n",
+            ),
+            (
+                "[contacts]\nX.relay = \"h:1\"\nY = \"h:1\"\n",
+                "[contacts]\nX.relay = \"h:1\"\nX.blocked = true\nY = \"h:1\"\n",
+            ),
+            (
+                "contacts = { X = \"h:1\" } # c\n",
+                "contacts = { X = { relay = \"h:1\", blocked = true } } # c\n",
+            ),
+        ];
+        for (free, blocked) in table {
+            assert_eq!(set_blocked(free, "f", "x", true).unwrap(), blocked);
+            assert_eq!(set_blocked(blocked, "f", "X", true).unwrap(), blocked, "it was so before");
+            assert_eq!(set_blocked(blocked, "f", "X", false).unwrap(), free);
+        }
+    }
+
+    #[test]
+    fn only_a_contact_is_blocked_and_only_by_true_or_false() {
+        let error = set_blocked("[contacts]\nJACK = \"h:1\"", "f", "JAK", true).unwrap_err();
+        assert_eq!(error.key(), "contact-unknown-near");
+        let error = Book::parse("[contacts]\nX = { relay = \"h:1\", blocked = \"yes\" }", "f").unwrap_err();
+        assert_eq!(error.to_string(), r#"book-not-switch file="f" line="2" column="32" key="blocked""#);
+    }
+}

@@ -1,0 +1,104 @@
+//! Whether the machine speaks to its peers from another address than before: another network, a cable, a tunnel.
+//!
+//! A UDP socket that is connected sends nothing, but the system chooses its local address by the route. Asked every two
+//! seconds for each peer, that tells of every change without privileges and on every system; a machine that moves to a
+//! network where it has the same address is not noticed.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use super::bind;
+
+/// How often the routes are looked at: a few system calls each time.
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Peers watched, the relays of one client; others move with them.
+const PEERS_MAX: usize = 8;
+
+/// The local address towards each of at most [`PEERS_MAX`] peers, when it was last looked at.
+#[derive(Debug, Default)]
+pub(super) struct Routes {
+    known: Vec<(IpAddr, Option<IpAddr>)>,
+}
+
+impl Routes {
+    /// Watches the route to this peer from now on. Whether it is the first.
+    pub(super) fn watch(&mut self, peer: SocketAddr) -> bool {
+        self.watch_by(peer, local_towards)
+    }
+
+    fn watch_by(&mut self, peer: SocketAddr, local: impl Fn(IpAddr) -> Option<IpAddr>) -> bool {
+        let ip = peer.ip();
+        if self.known.len() >= PEERS_MAX || self.known.iter().any(|(known, _)| *known == ip) {
+            return false;
+        }
+        self.known.push((ip, local(ip)));
+        self.known.len() == 1
+    }
+
+    /// Whether any peer is spoken to from another address than at the last look, or can be reached again.
+    pub(super) fn have_changed(&mut self) -> bool {
+        self.have_changed_by(local_towards)
+    }
+
+    fn have_changed_by(&mut self, local: impl Fn(IpAddr) -> Option<IpAddr>) -> bool {
+        let mut changed = false;
+        for (peer, before) in &mut self.known {
+            let now = local(*peer);
+            changed |= now.is_some() && now != *before;
+            *before = now;
+        }
+        changed
+    }
+}
+
+/// The address the system would send from; none if there is no way to that peer.
+fn local_towards(peer: IpAddr) -> Option<IpAddr> {
+    let dest = SocketAddr::new(peer, 9);
+    let socket = UdpSocket::bind(bind::any_addr_towards(dest)).ok()?;
+    socket.connect(dest).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn another_address_is_a_change_and_so_is_one_that_comes_back() {
+        let (home, cafe) = (Some(ip("192.168.1.5")), Some(ip("10.0.0.7")));
+        let mut routes = Routes::default();
+        assert!(routes.watch_by("192.0.2.1:8081".parse().unwrap(), |_| home));
+        assert!(
+            !routes.watch_by("192.0.2.1:443".parse().unwrap(), |_| unreachable!("it is watched already"))
+        );
+        let looks = [(home, false), (cafe, true), (cafe, false), (None, false), (None, false), (cafe, true)];
+        for (now, changed) in looks {
+            assert_eq!(routes.have_changed_by(|_| now), changed, "{now:?}");
+        }
+    }
+
+    #[test]
+    fn one_route_of_several_is_enough_and_their_number_is_bounded() {
+        let mut routes = Routes::default();
+        for n in 0..2 * PEERS_MAX as u8 {
+            let first = routes.watch_by(([192, 0, 2, n], 1).into(), |_| Some(ip("10.0.0.1")));
+            assert_eq!(first, n == 0);
+        }
+        assert_eq!(routes.known.len(), PEERS_MAX);
+        let tunnel = |peer| Some(if peer == ip("192.0.2.3") { ip("10.8.0.2") } else { ip("10.0.0.1") });
+        assert!(routes.have_changed_by(tunnel));
+        assert!(!routes.have_changed_by(tunnel));
+    }
+
+    #[test]
+    fn the_system_says_which_address_it_would_send_from() {
+        let mut routes = Routes::default();
+        routes.watch("127.0.0.1:1".parse().unwrap());
+        assert_eq!(routes.known, [(ip("127.0.0.1"), Some(ip("127.0.0.1")))]);
+        assert!(!routes.have_changed());
+    }
+}

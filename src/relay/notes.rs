@@ -1,0 +1,177 @@
+//! Where sessions are, written down for the relay that runs after this one; and what that one does with it: each of
+//! them is told by stateless resets (RFC 9000 §10.3) that it is lost, since an idle client would not ask for long.
+//!
+//! Notes are written at most once a second, one record for all, and nothing waits for them: a session younger than that
+//! learns of its loss when it next says something. Resets leave at 1,000 a second, in three rounds, and only to
+//! addresses that had proved themselves; whoever has come back is told no more.
+
+use std::collections::BTreeSet;
+use std::ops::Bound::{Excluded, Unbounded};
+use std::time::Duration;
+
+use crate::base::{Effect, Path, Tick};
+use crate::wire::packet;
+
+use super::limits::RESET_INTERVAL;
+use super::records::{Record, SessionNote};
+use super::sessions::Slot;
+use super::{Out, Relay, Timer};
+
+/// Between two records of notes.
+const NOTE_EVERY: Duration = Duration::from_secs(1);
+/// Sessions noted. At the bound no more are: the resets of so many take longer than the first keep-alive, by which the
+/// others learn of their loss anyway.
+const NOTES_MAX: usize = 16_384;
+/// Resets for each session: two may be lost.
+const ROUNDS: u32 = 3;
+/// A round begins so long after the one before at least, to outlive a burst of losses.
+const ROUND_EVERY: Duration = Duration::from_millis(250);
+/// So many resets at once, and the next ones after their share of a second.
+const RESETS_AT_ONCE: u32 = 20;
+
+/// What is noted of this relay's sessions, and what the one before has left.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    /// Sessions whose notes are old, each once at most.
+    due: Vec<Slot>,
+    /// Indexes noted that lead nowhere any more.
+    ended: Vec<u32>,
+    /// How many sessions are noted.
+    len: usize,
+    written: Option<Tick>,
+    scheduled: Option<Tick>,
+    lost: Lost,
+}
+
+/// Sessions of the relay before this one.
+#[derive(Debug, Default)]
+struct Lost {
+    sessions: BTreeSet<SessionNote>,
+    /// The one told last in this round.
+    told: Option<SessionNote>,
+    rounds: u32,
+    round_began: Tick,
+    scheduled: Option<Tick>,
+}
+
+impl Lost {
+    fn next(&self) -> Option<SessionNote> {
+        let from = self.told.map_or(Unbounded, Excluded);
+        self.sessions.range((from, Unbounded)).next().copied()
+    }
+}
+
+impl Relay {
+    /// Takes in where sessions were when the relay before this one ended.
+    pub(super) fn take_notes(&mut self, sessions: Vec<SessionNote>) {
+        let lost = &mut self.notes.lost;
+        lost.sessions = sessions.into_iter().take(NOTES_MAX).collect();
+        if !lost.sessions.is_empty() {
+            self.deadlines.set(Timer::Resets, Some(Tick::ZERO), &mut lost.scheduled);
+        }
+    }
+
+    /// Sees to it that the session's note is made, or made anew, if it has to be.
+    pub(super) fn note_session(&mut self, now: Tick, slot: Slot) {
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        let wanted = session.whereabouts();
+        if wanted == session.noted || session.note_due {
+            return;
+        }
+        if session.noted.is_none() && self.notes.len >= NOTES_MAX {
+            return;
+        }
+        session.note_due = true;
+        self.notes.due.push(slot);
+        if let Some(note) = wanted {
+            self.forget_lost(note);
+        }
+        self.schedule_notes(now);
+    }
+
+    /// The session of this note is gone.
+    pub(super) fn end_note(&mut self, now: Tick, note: SessionNote) {
+        self.notes.len -= 1;
+        self.notes.ended.push(note.index);
+        self.schedule_notes(now);
+    }
+
+    /// Somebody is back at this address: what was there is told no more.
+    fn forget_lost(&mut self, back: SessionNote) {
+        let lost = &mut self.notes.lost.sessions;
+        while let Some(note) = lost.range(SessionNote { index: 0, ..back }..).next().copied() {
+            if note.addr != back.addr {
+                break;
+            }
+            lost.remove(&note);
+            self.notes.ended.push(note.index);
+        }
+    }
+
+    fn schedule_notes(&mut self, now: Tick) {
+        let at = self.notes.written.map_or(now, |written| written + NOTE_EVERY).max(now + NOTE_EVERY / 10);
+        self.deadlines.set(Timer::Notes, Some(at), &mut self.notes.scheduled);
+    }
+
+    /// Hands everything that is to be noted to the store.
+    pub(super) fn handle_notes_time(&mut self, now: Tick, tick: Tick, out: &mut Out) {
+        if self.notes.scheduled == Some(tick) {
+            self.notes.scheduled = None;
+        }
+        let mut ended = std::mem::take(&mut self.notes.ended);
+        let mut noted = Vec::new();
+        for slot in self.notes.due.drain(..) {
+            let Some(session) = self.sessions.get_mut(slot).filter(|session| session.note_due) else {
+                continue;
+            };
+            session.note_due = false;
+            let (before, note) = (session.noted, session.whereabouts());
+            session.noted = note;
+            self.notes.len = self.notes.len + usize::from(note.is_some()) - usize::from(before.is_some());
+            let index = note.map(|note| note.index);
+            ended.extend(before.map(|note| note.index).filter(|before| Some(*before) != index));
+            noted.extend(note.filter(|_| note != before));
+        }
+        if !(noted.is_empty() && ended.is_empty()) {
+            self.notes.written = Some(now);
+            let record = Record::Sessions { noted, ended };
+            out.effects.push(Effect::Persist(self.tickets.idle(), record));
+        }
+    }
+
+    /// Tells a few lost sessions that they are.
+    pub(super) fn handle_resets_time(&mut self, now: Tick, tick: Tick, out: &mut Out) {
+        let lost = &mut self.notes.lost;
+        if lost.scheduled == Some(tick) {
+            lost.scheduled = None;
+        }
+        if lost.rounds == 0 {
+            (lost.rounds, lost.round_began) = (ROUNDS, now);
+        }
+        for _ in 0..RESETS_AT_ONCE {
+            let Some(note) = self.notes.lost.next() else { return self.end_round(now) };
+            self.notes.lost.told = Some(note);
+            self.resets.spend(now, RESET_INTERVAL);
+            self.stats.resets += 1;
+            let token = self.responder.reset_token(note.index);
+            let path = Path::Udp(note.addr);
+            out.send_with(path, |buf| packet::write_reset(buf, note.index, token.bytes()));
+        }
+        let lost = &mut self.notes.lost;
+        let at = Some(now + RESET_INTERVAL * RESETS_AT_ONCE);
+        self.deadlines.set(Timer::Resets, at, &mut lost.scheduled);
+    }
+
+    fn end_round(&mut self, now: Tick) {
+        let lost = &mut self.notes.lost;
+        (lost.told, lost.rounds) = (None, lost.rounds - 1);
+        if lost.rounds > 0 && !lost.sessions.is_empty() {
+            let at = (lost.round_began + ROUND_EVERY).max(now + RESET_INTERVAL * RESETS_AT_ONCE);
+            lost.round_began = at;
+            return self.deadlines.set(Timer::Resets, Some(at), &mut lost.scheduled);
+        }
+        let told = std::mem::take(&mut lost.sessions);
+        self.notes.ended.extend(told.into_iter().map(|note| note.index));
+        self.schedule_notes(now);
+    }
+}

@@ -1,0 +1,64 @@
+//! What an author's last letters said, as far as it takes to know whether a letter that comes again is the same.
+
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::flows::FlowId;
+
+/// Letters remembered of each author, over all its conversations, 40 bytes each: as many as a client has on its way to
+/// one recipient. A letter that comes again when it is forgotten, or after a restart of the relay, counts as the same:
+/// the first one stands, and the second is delivered to nobody.
+const RECENT_MAX: usize = 256;
+
+/// Digests of letters that were taken, the newest last. Whoever made two letters with one digest would deceive nobody
+/// but itself.
+#[derive(Debug, Default)]
+pub(super) struct Recent {
+    letters: VecDeque<(FlowId, u64, u64)>,
+}
+
+impl Recent {
+    /// This letter was taken.
+    pub(super) fn took(&mut self, flow: FlowId, number: u64, kind: u8, body: &[u8]) {
+        if self.letters.len() == RECENT_MAX {
+            self.letters.pop_front();
+        }
+        self.letters.push_back((flow, number, digest(kind, body)));
+    }
+
+    /// Whether another letter than this one was taken under its number.
+    pub(super) fn differs(&self, flow: FlowId, number: u64, kind: u8, body: &[u8]) -> bool {
+        let known = self.letters.iter().rev().find(|letter| (letter.0, letter.1) == (flow, number));
+        known.is_some_and(|letter| letter.2 != digest(kind, body))
+    }
+}
+
+fn digest(kind: u8, body: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (kind, body).hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relay::flows::To;
+    use crate::base::OutboxId;
+
+    #[test]
+    fn another_letter_under_a_number_is_known_for_as_long_as_the_first_is_remembered() {
+        let flow = |outbox| FlowId { outbox: OutboxId(outbox), to: To::Echo };
+        let mut recent = Recent::default();
+        recent.took(flow(1), 1, 1, b"first");
+        assert!(!recent.differs(flow(1), 1, 1, b"first"));
+        assert!(recent.differs(flow(1), 1, 1, b"another") && recent.differs(flow(1), 1, 2, b"first"));
+        assert!(!recent.differs(flow(1), 2, 1, b"another") && !recent.differs(flow(2), 1, 1, b"another"));
+        for number in 2..=RECENT_MAX as u64 {
+            recent.took(flow(1), number, 1, b"");
+        }
+        assert!(recent.differs(flow(1), 1, 1, b"another"));
+        recent.took(flow(2), 1, 1, b"");
+        assert!(!recent.differs(flow(1), 1, 1, b"another"), "forgotten");
+        assert_eq!(recent.letters.len(), RECENT_MAX);
+    }
+}

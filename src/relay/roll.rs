@@ -1,0 +1,210 @@
+//! Who may become a member: invitations, members that were removed, and who takes letters from whom; what of this the
+//! disk keeps.
+
+use std::collections::BTreeMap;
+
+use blake2::{Blake2s256, Digest};
+
+use crate::base::{Name, PublicKey, Wall};
+
+/// Invitations that wait, about 300 bytes each; at the bound no more are made.
+pub const INVITATIONS_MAX: usize = 10_000;
+/// Names in one member's list of those whose letters it refuses, and in a session's of those whose it takes.
+pub const SCREENED_MAX: usize = 1_024;
+
+/// What the relay knows an invitation's secret by: a hash, so that nobody who reads its disk can use it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct InvitationId(pub [u8; 32]);
+
+impl InvitationId {
+    /// The hash of a secret of at least 128 random bits, which need no salt.
+    pub fn of(secret: &[u8]) -> InvitationId {
+        let hash = Blake2s256::new().chain_update("queqiao invitation").chain_update(secret).finalize();
+        InvitationId(hash.into())
+    }
+}
+
+/// The promise of a place at this relay to whoever knows its secret, once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invitation {
+    /// What its secret hashes to.
+    pub id: InvitationId,
+    /// The name it is for; `None` for any that is free.
+    pub name: Option<Name>,
+    /// When it was made.
+    pub made: Wall,
+    /// When it ends, by the relay's clock on the wall: a person is told a date.
+    pub until: Wall,
+}
+
+/// What changes in the roll of members, and is made durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Somebody may come. Another invitation for the same name, and those whose time is over, are forgotten.
+    Invited(Invitation),
+    /// Somebody came by an invitation, which is thereby used up.
+    Joined {
+        /// The name; it may have belonged to a member who was removed.
+        name: Name,
+        /// The identity key that owns it now.
+        key: PublicKey,
+        /// The invitation.
+        by: InvitationId,
+    },
+    /// A member was removed. The name is kept from everybody but whoever is invited to it.
+    Removed {
+        /// The name.
+        name: Name,
+        /// The key that owned it, and may not come again uninvited.
+        key: PublicKey,
+    },
+    /// This member takes no letters from these, whichever others it refused before.
+    Blocks {
+        /// The member.
+        owner: Name,
+        /// Those it refuses.
+        blocked: Vec<Name>,
+    },
+    /// A member signed in, or its session ended.
+    Seen {
+        /// The member.
+        name: Name,
+        /// When.
+        at: Wall,
+    },
+}
+
+/// The roll as the disk has it when a relay starts, the members themselves apart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Roll {
+    /// Invitations that wait, those whose time is over included.
+    pub invitations: Vec<Invitation>,
+    /// Members that were removed and whose names nobody else has.
+    pub removed: Vec<(Name, PublicKey)>,
+    /// Who refuses letters from whom.
+    pub blocks: Vec<(Name, Vec<Name>)>,
+}
+
+/// The invitations that wait.
+///
+/// Invariant: each name, by its looks, is promised at most once.
+#[derive(Debug, Default)]
+pub(super) struct Invitations {
+    by_id: BTreeMap<InvitationId, Pending>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    invitation: Invitation,
+    /// What the name looks like (UTS #39).
+    looks: Option<String>,
+    /// It is being used: the name is on its way to the disk.
+    in_use: bool,
+}
+
+impl Pending {
+    fn new(invitation: Invitation) -> Pending {
+        let looks = invitation.name.as_ref().map(Name::skeleton);
+        Pending { invitation, looks, in_use: false }
+    }
+}
+
+impl Invitations {
+    pub(super) fn new(known: Vec<Invitation>) -> Invitations {
+        let mut all = Invitations::default();
+        for invitation in known {
+            all.by_id.insert(invitation.id, Pending::new(invitation));
+        }
+        all
+    }
+
+    /// Whether another one has room, once those whose time is over are gone.
+    pub(super) fn has_room(&mut self, now: Wall) -> bool {
+        self.by_id.retain(|_, pending| pending.in_use || pending.invitation.until > now);
+        self.by_id.len() < INVITATIONS_MAX
+    }
+
+    /// Takes one in, in the place of another for the same name.
+    pub(super) fn add(&mut self, invitation: Invitation) {
+        if invitation.name.is_some() {
+            self.by_id.retain(|_, pending| pending.in_use || pending.invitation.name != invitation.name);
+        }
+        self.by_id.insert(invitation.id, Pending::new(invitation));
+    }
+
+    /// The invitation with this secret, if it is good now.
+    pub(super) fn find(&self, now: Wall, secret: &[u8]) -> Option<&Invitation> {
+        let pending = self.by_id.get(&InvitationId::of(secret))?;
+        (!pending.in_use && pending.invitation.until > now).then_some(&pending.invitation)
+    }
+
+    /// Whether a name is promised to somebody who has another invitation than `mine`.
+    pub(super) fn is_promised(&self, now: Wall, name: &Name, mine: Option<InvitationId>) -> bool {
+        let looks = name.skeleton();
+        self.by_id.values().any(|pending| {
+            let Invitation { id, until, .. } = pending.invitation;
+            until > now && Some(id) != mine && pending.looks.as_deref() == Some(&looks)
+        })
+    }
+
+    /// An invitation is being used, or is not after all.
+    pub(super) fn set_in_use(&mut self, id: InvitationId, in_use: bool) {
+        if let Some(pending) = self.by_id.get_mut(&id) {
+            pending.in_use = in_use;
+        }
+    }
+
+    /// An invitation is used up.
+    pub(super) fn remove(&mut self, id: InvitationId) {
+        self.by_id.remove(&id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn invitation(secret: u8, name: Option<&str>, until: u64) -> Invitation {
+        let name = name.map(|name| name.parse().unwrap());
+        Invitation { id: InvitationId::of(&[secret; 16]), name, made: Wall(0), until: Wall(until) }
+    }
+
+    #[test]
+    fn an_invitation_is_good_once_and_until_its_time_is_over() {
+        let mut all = Invitations::new(vec![invitation(1, None, 100)]);
+        assert_eq!(all.find(Wall(99), &[2; 16]), None);
+        assert_eq!(all.find(Wall(100), &[1; 16]), None, "its time is over");
+        let id = all.find(Wall(99), &[1; 16]).unwrap().id;
+        all.set_in_use(id, true);
+        assert_eq!(all.find(Wall(99), &[1; 16]), None);
+        all.set_in_use(id, false);
+        assert!(all.find(Wall(99), &[1; 16]).is_some(), "the name could not be written down");
+        all.remove(id);
+        assert_eq!(all.find(Wall(99), &[1; 16]), None);
+    }
+
+    #[test]
+    fn a_name_is_promised_once_by_its_looks() {
+        let mut all = Invitations::default();
+        all.add(invitation(1, Some("alice"), 100));
+        let (greek, mine) = ("Αlice".parse().unwrap(), InvitationId::of(&[1; 16]));
+        assert!(all.is_promised(Wall(1), &greek, None));
+        assert!(!all.is_promised(Wall(1), &greek, Some(mine)));
+        assert!(!all.is_promised(Wall(100), &greek, None));
+        all.add(invitation(2, Some("alice"), 100));
+        assert_eq!(all.find(Wall(1), &[1; 16]), None, "a later one takes its place");
+        assert!(all.find(Wall(1), &[2; 16]).is_some());
+    }
+
+    #[test]
+    fn invitations_are_bounded_and_those_that_are_over_make_room() {
+        let mut all = Invitations::default();
+        for n in 0..INVITATIONS_MAX as u64 {
+            let id = InvitationId::of(&n.to_be_bytes());
+            assert!(all.has_room(Wall(1)));
+            all.add(Invitation { id, name: None, made: Wall(0), until: Wall(5) });
+        }
+        assert!(!all.has_room(Wall(4)));
+        assert!(all.has_room(Wall(5)));
+    }
+}

@@ -1,0 +1,157 @@
+//! Letters that their recipient does not want: refused when they come, and those that wait when they would be handed
+//! over. Both are told to their authors, letter by letter.
+
+use std::collections::BTreeSet;
+
+use crate::base::{Effect, LetterId, Name};
+use crate::wire::message::{Names, Reason, SCREEN_FIRST, SCREEN_LAST, SCREEN_ONLY};
+
+use super::flows::{FlowId, Refusal, To};
+use super::mailbox::Wait;
+use super::members::MemberId;
+use super::queue::{Author, Entry};
+use super::records::{OwedRefusal, Record};
+use super::roll::{Change, SCREENED_MAX};
+use super::sessions::{SignIn, Slot};
+use super::{Out, Relay};
+
+/// What one session has said about letters it does not want.
+#[derive(Debug, Default)]
+pub(super) struct Screen {
+    /// A list is promised: nothing is handed over before it is complete.
+    pub(super) awaited: bool,
+    /// A list of which parts are still to come.
+    coming: BTreeSet<Name>,
+    /// Letters of these only, while the session lasts.
+    only: Option<BTreeSet<Name>>,
+    /// The same, until the list of those to be refused has come behind it.
+    next_only: Option<BTreeSet<Name>>,
+    /// A whole list of those to be refused, before the member was signed in.
+    pub(super) early: Option<BTreeSet<Name>>,
+}
+
+impl Relay {
+    /// A part of a list has come. What is no name or beyond the bound is left out; nobody has to be told, since a client
+    /// knows the bound.
+    pub(super) fn handle_screen(&mut self, slot: Slot, flags: u8, names: Names<'_>, out: &mut Out) {
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        if matches!(session.sign_in, SignIn::None | SignIn::Refused) {
+            return;
+        }
+        let screen = &mut session.screen;
+        if flags & SCREEN_FIRST != 0 {
+            screen.coming.clear();
+        }
+        for name in names.iter().filter_map(|name| name.parse().ok()) {
+            if screen.coming.len() < SCREENED_MAX {
+                screen.coming.insert(name);
+            }
+        }
+        if flags & SCREEN_LAST == 0 {
+            return;
+        }
+        let list = std::mem::take(&mut screen.coming);
+        if flags & SCREEN_ONLY != 0 {
+            screen.next_only = Some(list);
+            return;
+        }
+        screen.early = Some(list);
+        (screen.only, screen.awaited) = (screen.next_only.take(), false);
+        if let Some(member) = session.member()
+            && let Some(blocked) = session.screen.early.take()
+        {
+            self.set_blocked(member, blocked, out);
+        }
+        self.sessions.mark(slot);
+    }
+
+    /// From now on this member takes no letters from these; kept until it says otherwise.
+    pub(super) fn set_blocked(&mut self, member: MemberId, blocked: BTreeSet<Name>, out: &mut Out) {
+        let known = &mut self.places[member.0].blocked;
+        if *known == blocked {
+            return;
+        }
+        *known = blocked.clone();
+        let owner = self.members.name(member).clone();
+        let change = Change::Blocks { owner, blocked: blocked.into_iter().collect() };
+        out.effects.push(Effect::Persist(self.tickets.idle(), Record::Roll(change)));
+    }
+
+    /// Whether a member takes no letters of this author now. Everybody takes their own, and those of the relay.
+    pub(super) fn is_unwanted(&self, to: MemberId, author: Author) -> bool {
+        let Author::Member(from) = author else { return false };
+        from != to && self.screens_out(to, self.members.name(from))
+    }
+
+    /// Whether a member takes no letters of somebody else with this name now.
+    pub(super) fn screens_out(&self, to: MemberId, name: &Name) -> bool {
+        let place = &self.places[to.0];
+        let session = place.session.and_then(|slot| self.sessions.get(slot));
+        let only = session.and_then(|session| session.screen.only.as_ref());
+        place.blocked.contains(name) || only.is_some_and(|only| !only.contains(name))
+    }
+
+    /// Refuses every letter that waits for a member who was removed, as far as they are here; the rest is loaded.
+    pub(super) fn turn_all_away(&mut self, member: MemberId, out: &mut Out) {
+        while self.places[member.0].queue.next_waiting().is_some() {
+            self.turn_away_next(member, Reason::Unknown, out);
+        }
+        self.load_mailbox(member, out);
+    }
+
+    /// Refuses the letter that would be handed over next. One that was accepted leaves the disk together with what its
+    /// author is to be told; how many of those may be owed is bounded by what mailboxes took of that author.
+    pub(super) fn turn_away_next(&mut self, to: MemberId, reason: Reason, out: &mut Out) {
+        let Some(entry) = self.places[to.0].queue.take_next() else { return };
+        let (place, id) = (entry.place(), entry.id);
+        let Author::Member(author) = entry.author else { return self.drop_echo(&entry, out) };
+        let flow = FlowId { outbox: id.outbox, to: To::Member(to) };
+        let name = self.members.name(to).clone();
+        let Some(place) = place else {
+            return self.refuse_taken(author, flow, name.as_str(), id, (reason, entry.was_handed));
+        };
+        self.stats.letters_refused += 1;
+        let may_have_arrived = entry.was_handed || self.places[to.0].queue.may_have_arrived(place);
+        let refusal = (reason, may_have_arrived);
+        self.post.expiring.insert(place);
+        let ticket = self.tickets.issue(Wait::TurnedAway(TurnedAway { place, author, to, id, refusal }));
+        let from = self.members.name(author).clone();
+        let owed = OwedRefusal { from, to: name, id, reason, may_have_arrived };
+        out.effects.push(Effect::Persist(ticket, Record::Expired { place, owed }));
+    }
+
+    /// A letter of the relay itself to somebody who is here no more.
+    fn drop_echo(&mut self, entry: &Entry, out: &mut Out) {
+        let stored: Vec<u64> = entry.place().into_iter().collect();
+        if !stored.is_empty() {
+            let record = Record::Progress { marks: None, stored };
+            out.effects.push(Effect::Persist(self.tickets.idle(), record));
+        }
+    }
+
+    /// A letter has left its mailbox, and its author is told. What could not be written down waits on disk, and is
+    /// refused again when the relay starts.
+    pub(super) fn handle_turned_away(&mut self, letter: TurnedAway, durable: bool) {
+        let TurnedAway { place, author, to, id, refusal } = letter;
+        self.post.expiring.remove(&place);
+        if !durable {
+            return;
+        }
+        let flow = FlowId { outbox: id.outbox, to: To::Member(to) };
+        let place = &mut self.places[author.0];
+        place.flows.owe_refusal(flow, id.number, refusal);
+        if let Some(slot) = place.session {
+            self.sessions.mark(slot);
+        }
+    }
+}
+
+/// A letter on its way out of its mailbox.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TurnedAway {
+    place: u64,
+    author: MemberId,
+    to: MemberId,
+    id: LetterId,
+    refusal: Refusal,
+}

@@ -1,0 +1,49 @@
+//! Reading who a relay's members are, beside the relay that writes them or without one.
+
+use std::path::Path;
+
+use super::database::{self, damaged, phrase};
+use super::members_table::row_sum;
+use super::relay::KIND;
+use super::roll_table;
+use crate::base::{Name, Phrase, PublicKey, Wall};
+use crate::relay::Invitation;
+
+/// One member, as its operator is shown it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The name.
+    pub name: Name,
+    /// The identity key that owns it.
+    pub key: PublicKey,
+    /// When it was registered.
+    pub since: Wall,
+    /// When it signed in or left last, if that is known.
+    pub seen: Option<Wall>,
+}
+
+/// Every member of the relay whose data folder is `dir`, by name, and every invitation that waits, oldest first.
+///
+/// # Errors
+/// `members-no-relay` (`folder`) if no relay ever had that folder; otherwise as [`super::RelayStore::open`].
+pub fn members_list(dir: &Path) -> Result<(Vec<Listed>, Vec<Invitation>), Phrase> {
+    let path = super::operators::database_of(dir)?;
+    let db = database::open_to_read(&path, &KIND)?.ok_or_else(|| super::operators::no_relay(dir))?;
+    let told = |error: rusqlite::Error| phrase(&path, &error);
+    let mut select = db.prepare("SELECT name, key, added, sum FROM members ORDER BY name").map_err(told)?;
+    let mut rows = select.query([]).map_err(told)?;
+    let mut members = Vec::new();
+    while let Some(row) = rows.next().map_err(told)? {
+        let (name, key): (String, [u8; 32]) = (row.get(0).map_err(told)?, row.get(1).map_err(told)?);
+        let since = row.get::<_, i64>(2).map_err(told)?;
+        let whole = row.get::<_, [u8; 8]>(3).map_err(told)? == row_sum(&name, &key);
+        let Some(name) = name.parse::<Name>().ok().filter(|_| whole) else {
+            return Err(damaged(&path, format_args!("members: {name}")));
+        };
+        let seen = roll_table::seen(&db, &name).map_err(told)?;
+        let since = Wall(u64::try_from(since).unwrap_or(0).saturating_mul(1_000));
+        members.push(Listed { name, key: PublicKey(key), since, seen });
+    }
+    let invitations = roll_table::read_invitations(&db).map_err(told)?;
+    Ok((members, invitations.ok_or_else(|| damaged(&path, "invitations"))?))
+}

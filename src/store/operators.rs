@@ -1,0 +1,230 @@
+//! What an operator's command asks of a relay that runs: requests in a small database of their own in the relay's
+//! folder, so that only the relay ever writes its members and mail.
+//!
+//! A command puts a row in and waits for its answer there; the relay looks whether the file changed several times a
+//! second (SQLite's `data_version`, which reads no table). Rows left from an earlier run of the relay are dropped when it
+//! starts: whoever still waits puts its row in again, and no request is carried out that nobody waits for.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::database::{self, Kind, phrase};
+use crate::base::{Name, Phrase, Wall};
+use crate::relay::{Invitation, InvitationId, Request};
+
+/// Marks the file as ours in SQLite's header: `QQRQ`.
+const APPLICATION_ID: u32 = 0x5151_5251;
+const KIND: Kind = Kind {
+    application_id: APPLICATION_ID,
+    schema_version: 1,
+    schema: &["
+CREATE TABLE requests(
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  invite BLOB,
+  name TEXT,
+  made INTEGER NOT NULL,
+  until INTEGER NOT NULL,
+  answer TEXT
+) STRICT;"],
+};
+/// Requests looked at together; more wait for the next look.
+const PAGE: usize = 64;
+
+/// The requests of one relay, as the relay or as a command sees them.
+#[derive(Debug)]
+pub struct Requests {
+    path: PathBuf,
+    db: Connection,
+    version: Option<u32>,
+    last: i64,
+}
+
+/// How a request stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// The relay has not answered yet.
+    Waiting,
+    /// It has, in the words of whoever called [`Requests::answer`].
+    Answered(String),
+    /// It is gone: the relay has started again.
+    Gone,
+}
+
+impl Requests {
+    /// Opens the requests for the relay that holds the folder, and drops those of earlier runs.
+    ///
+    /// # Errors
+    /// As [`super::RelayStore::open`], about the file `requests.sqlite`.
+    pub fn serve(dir: &Path) -> Result<Requests, Phrase> {
+        let requests = Requests::open(dir)?;
+        let told = |error: rusqlite::Error| phrase(&requests.path, &error);
+        let count = "SELECT count(*) FROM requests";
+        // A full disk is written to only where there is a need.
+        if requests.db.query_row(count, [], |row| row.get::<_, i64>(0)).map_err(told)? > 0 {
+            requests.db.execute("DELETE FROM requests", []).map_err(told)?;
+        }
+        Ok(requests)
+    }
+
+    /// Opens them for a command.
+    ///
+    /// # Errors
+    /// `members-no-relay` (`folder`) if no relay ever had that folder; otherwise as [`Requests::serve`].
+    pub fn open_to_ask(dir: &Path) -> Result<Requests, Phrase> {
+        database_of(dir)?;
+        Requests::open(dir)
+    }
+
+    fn open(dir: &Path) -> Result<Requests, Phrase> {
+        let path = dir.join("requests.sqlite");
+        let db = database::open_shared(&path, &KIND)?;
+        Ok(Requests { path, db, version: None, last: 0 })
+    }
+
+    fn told(&self, error: &rusqlite::Error) -> Phrase {
+        phrase(&self.path, error)
+    }
+
+    /// Asks for something; the number of the request.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn ask(&mut self, request: &Request) -> Result<i64, Phrase> {
+        let (invite, name, made, until) = match request {
+            Request::Invite(Invitation { id, name, made, until }) => {
+                (Some(id.0), name.as_ref(), *made, *until)
+            }
+            Request::Remove(name) => (None, Some(name), Wall(0), Wall(0)),
+        };
+        let insert = "INSERT INTO requests(invite, name, made, until) VALUES (?1, ?2, ?3, ?4)";
+        let row = params![invite, name.map(Name::as_str), made.0 as i64, until.0 as i64];
+        self.db.execute(insert, row).map_err(|error| self.told(&error))?;
+        Ok(self.db.last_insert_rowid())
+    }
+
+    /// How a request stands.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn state(&self, id: i64) -> Result<Asked, Phrase> {
+        let select = "SELECT answer FROM requests WHERE id = ?1";
+        let found = self.db.query_row(select, [id], |row| row.get::<_, Option<String>>(0)).optional();
+        Ok(match found.map_err(|error| self.told(&error))? {
+            None => Asked::Gone,
+            Some(None) => Asked::Waiting,
+            Some(Some(answer)) => Asked::Answered(answer),
+        })
+    }
+
+    /// Takes a request back; how it stood.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn withdraw(&self, id: i64) -> Result<Asked, Phrase> {
+        let state = self.state(id)?;
+        self.db.execute("DELETE FROM requests WHERE id = ?1", [id]).map_err(|error| self.told(&error))?;
+        Ok(state)
+    }
+
+    /// Requests that came since the last look, with their numbers. One that is none is answered at once.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn new_ones(&mut self) -> Result<Vec<(i64, Request)>, Phrase> {
+        let version = self.db.pragma_query_value(None, "data_version", |row| row.get::<_, u32>(0));
+        let version = version.map_err(|error| self.told(&error))?;
+        if self.version == Some(version) {
+            return Ok(Vec::new());
+        }
+        let found = self.read().map_err(|error| self.told(&error))?;
+        if found.len() < PAGE {
+            self.version = Some(version);
+        }
+        self.last = found.last().map_or(self.last, |row| row.0);
+        Ok(found.into_iter().filter_map(|(id, request)| Some((id, request?))).collect())
+    }
+
+    fn read(&self) -> rusqlite::Result<Vec<(i64, Option<Request>)>> {
+        let select = "SELECT id, invite, name, made, until FROM requests
+            WHERE id > ?1 AND answer IS NULL ORDER BY id LIMIT ?2";
+        let mut select = self.db.prepare_cached(select)?;
+        let rows = select.query_map(params![self.last, PAGE as i64], |row| {
+            let (invite, name): (Option<[u8; 32]>, Option<String>) = (row.get(1)?, row.get(2)?);
+            let wall = |column| row.get::<_, i64>(column).map(|ms| Wall(ms as u64));
+            let (made, until) = (wall(3)?, wall(4)?);
+            let name = name.map(|name| name.parse::<Name>()).transpose().ok();
+            let request = match (invite, name) {
+                (Some(id), Some(name)) => {
+                    Some(Request::Invite(Invitation { id: InvitationId(id), name, made, until }))
+                }
+                (None, Some(Some(name))) => Some(Request::Remove(name)),
+                _ => None,
+            };
+            Ok((row.get(0)?, request))
+        })?;
+        rows.collect()
+    }
+
+    /// Answers a request, unless it was withdrawn.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn answer(&self, id: i64, answer: &str) -> Result<(), Phrase> {
+        let update = "UPDATE requests SET answer = ?2 WHERE id = ?1";
+        self.db.execute(update, params![id, answer]).map_err(|error| self.told(&error))?;
+        Ok(())
+    }
+}
+
+/// The database of the relay whose folder is `dir`.
+///
+/// Errors: `members-no-relay` (`folder`), `store-not-folder`, `store-not-permitted`.
+pub(super) fn database_of(dir: &Path) -> Result<PathBuf, Phrase> {
+    let path = dir.join("relay.sqlite");
+    match path.metadata() {
+        Ok(found) if found.len() > 0 => Ok(path),
+        Err(error)
+            if !matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) =>
+        {
+            Err(super::files::io_phrase(&path, &error))
+        }
+        _ => Err(no_relay(dir)),
+    }
+}
+
+pub(super) fn no_relay(dir: &Path) -> Phrase {
+    Phrase::new("members-no-relay").with("folder", dir.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_seen_once_answered_and_gone_when_the_relay_starts_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let no_relay = Requests::open_to_ask(dir.path()).unwrap_err();
+        assert_eq!(no_relay.key(), "members-no-relay");
+        std::fs::write(dir.path().join("relay.sqlite"), "x").unwrap();
+        let mut relay = Requests::serve(dir.path()).unwrap();
+        assert_eq!(relay.new_ones().unwrap(), []);
+        let mut command = Requests::open_to_ask(dir.path()).unwrap();
+        let name: Name = "TOM".parse().unwrap();
+        let invitation =
+            Invitation { id: InvitationId([7; 32]), name: None, made: Wall(1), until: Wall(u64::MAX) };
+        let asked = [Request::Remove(name), Request::Invite(invitation)];
+        let ids: Vec<i64> = asked.iter().map(|request| command.ask(request).unwrap()).collect();
+        let seen = relay.new_ones().unwrap();
+        assert_eq!(seen, Vec::from_iter(ids.iter().copied().zip(asked)));
+        assert_eq!(relay.new_ones().unwrap(), [], "each is carried out once");
+        assert_eq!(command.state(ids[0]).unwrap(), Asked::Waiting);
+        relay.answer(ids[0], "done").unwrap();
+        assert_eq!(command.withdraw(ids[0]).unwrap(), Asked::Answered("done".to_owned()));
+        assert_eq!(relay.new_ones().unwrap(), []);
+        drop(relay);
+        let mut relay = Requests::serve(dir.path()).unwrap();
+        assert_eq!(command.state(ids[1]).unwrap(), Asked::Gone);
+        assert_eq!(relay.new_ones().unwrap(), []);
+    }
+}

@@ -1,0 +1,147 @@
+//! The roll in the relay's database: invitations, members that were removed, who refuses whom, who was here when.
+//!
+//! Rows that decide who may do what have a sum over all of their fields, as those of the members and the mail have.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use super::database::{damaged, phrase};
+use super::members_table::{add_one, row_sum};
+use super::sums::{Sum, sum, unsigned};
+use crate::base::{Name, Phrase, PublicKey, Wall};
+use crate::relay::{Change, Invitation, InvitationId, Roll};
+
+pub(super) const SCHEMA: &str = "
+CREATE TABLE invitations(
+  id BLOB PRIMARY KEY NOT NULL,
+  name TEXT,
+  made INTEGER NOT NULL,
+  until INTEGER NOT NULL,
+  sum BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE removed(
+  name TEXT PRIMARY KEY NOT NULL,
+  key BLOB NOT NULL,
+  sum BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE blocks(
+  owner TEXT PRIMARY KEY NOT NULL,
+  blocked TEXT NOT NULL,
+  sum BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE seen(
+  name TEXT PRIMARY KEY NOT NULL,
+  at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;";
+
+/// Takes one change into a transaction; `false` if it contradicts what is stored.
+pub(super) fn apply(tx: &Transaction<'_>, change: &Change) -> rusqlite::Result<bool> {
+    match change {
+        Change::Invited(invitation) => invite(tx, invitation)?,
+        Change::Joined { name, key, by } => {
+            // Together: a crash leaves both the name and the used invitation, or neither.
+            let used = tx.prepare_cached("DELETE FROM invitations WHERE id = ?1")?.execute([by.0])?;
+            if used == 0 || !add_one(tx, name, key)? {
+                return Ok(false);
+            }
+            tx.prepare_cached("DELETE FROM removed WHERE name = ?1")?.execute([name.as_str()])?;
+        }
+        Change::Removed { name, key } => {
+            for table in ["DELETE FROM members WHERE name = ?1", "DELETE FROM blocks WHERE owner = ?1"] {
+                tx.prepare_cached(table)?.execute([name.as_str()])?;
+            }
+            let put = "INSERT OR REPLACE INTO removed(name, key, sum) VALUES (?1, ?2, ?3)";
+            let sum = row_sum(name.as_str(), &key.0);
+            tx.prepare_cached(put)?.execute(params![name.as_str(), key.0, sum])?;
+        }
+        Change::Blocks { owner, blocked } => {
+            let names: Vec<&str> = blocked.iter().map(Name::as_str).collect();
+            let names = names.join("\n");
+            let sum = sum("blocks", &[owner.as_str(), &names], &[], &[]);
+            let put = "INSERT OR REPLACE INTO blocks(owner, blocked, sum) VALUES (?1, ?2, ?3)";
+            tx.prepare_cached(put)?.execute(params![owner.as_str(), names, sum])?;
+        }
+        Change::Seen { name, at } => {
+            let put = "INSERT OR REPLACE INTO seen(name, at) VALUES (?1, ?2)";
+            tx.prepare_cached(put)?.execute(params![name.as_str(), at.0 as i64])?;
+        }
+    }
+    Ok(true)
+}
+
+fn invite(tx: &Transaction<'_>, invitation: &Invitation) -> rusqlite::Result<()> {
+    let Invitation { id, name, made, until } = invitation;
+    // SQLite's numbers have a sign, and times are compared there.
+    let until = &Wall(until.0.min(i64::MAX as u64));
+    let name = name.as_ref().map(Name::as_str);
+    tx.prepare_cached("DELETE FROM invitations WHERE until <= ?1 OR name = ?2")?
+        .execute(params![made.0 as i64, name])?;
+    let sum = invitation_sum(id, name, *made, *until);
+    let put = "INSERT OR REPLACE INTO invitations(id, name, made, until, sum) VALUES (?1, ?2, ?3, ?4, ?5)";
+    tx.prepare_cached(put)?.execute(params![id.0, name, made.0 as i64, until.0 as i64, sum])?;
+    Ok(())
+}
+
+fn invitation_sum(id: &InvitationId, name: Option<&str>, made: Wall, until: Wall) -> Sum {
+    // An empty text is no name.
+    sum("invitation", &[name.unwrap_or("")], &[made.0, until.0], &id.0)
+}
+
+/// Reads all of it and checks every sum.
+///
+/// Errors: `store-database-damaged`, or what the system says.
+pub(super) fn read_roll(db: &Connection, path: &Path) -> Result<Roll, Phrase> {
+    let told = |error: rusqlite::Error| phrase(path, &error);
+    let invitations = read_invitations(db).map_err(told)?;
+    let removed = read_removed(db).map_err(told)?;
+    let blocks = read_blocks(db).map_err(told)?;
+    Ok(Roll {
+        invitations: invitations.ok_or_else(|| damaged(path, "invitations"))?,
+        removed: removed.ok_or_else(|| damaged(path, "removed"))?,
+        blocks: blocks.ok_or_else(|| damaged(path, "blocks"))?,
+    })
+}
+
+/// `None` if a row is damaged; so do those below.
+pub(super) fn read_invitations(db: &Connection) -> rusqlite::Result<Option<Vec<Invitation>>> {
+    let mut select = db.prepare("SELECT id, name, made, until, sum FROM invitations ORDER BY made, id")?;
+    let rows = select.query_map([], |row| {
+        let (id, name): (_, Option<String>) = (InvitationId(row.get(0)?), row.get(1)?);
+        let (made, until) = (Wall(unsigned(row, 2)?), Wall(unsigned(row, 3)?));
+        let whole = row.get::<_, Sum>(4)? == invitation_sum(&id, name.as_deref(), made, until);
+        let name = name.map(|name| name.parse::<Name>()).transpose().ok().filter(|_| whole);
+        Ok(name.map(|name| Invitation { id, name, made, until }))
+    })?;
+    rows.collect()
+}
+
+/// A member, and those it refuses.
+type Blocks = (Name, Vec<Name>);
+
+fn read_removed(db: &Connection) -> rusqlite::Result<Option<Vec<(Name, PublicKey)>>> {
+    let mut select = db.prepare("SELECT name, key, sum FROM removed ORDER BY name")?;
+    let rows = select.query_map([], |row| {
+        let (name, key): (String, [u8; 32]) = (row.get(0)?, row.get(1)?);
+        let whole = row.get::<_, Sum>(2)? == row_sum(&name, &key);
+        Ok(name.parse().ok().filter(|_| whole).map(|name| (name, PublicKey(key))))
+    })?;
+    rows.collect()
+}
+
+fn read_blocks(db: &Connection) -> rusqlite::Result<Option<Vec<Blocks>>> {
+    let mut select = db.prepare("SELECT owner, blocked, sum FROM blocks ORDER BY owner")?;
+    let rows = select.query_map([], |row| {
+        let (owner, names): (String, String) = (row.get(0)?, row.get(1)?);
+        let whole = row.get::<_, Sum>(2)? == sum("blocks", &[&owner, &names], &[], &[]);
+        let blocked = names.lines().map(|name| name.parse::<Name>().ok()).collect::<Option<Vec<_>>>();
+        Ok(owner.parse::<Name>().ok().filter(|_| whole).zip(blocked))
+    })?;
+    rows.collect()
+}
+
+/// When a member was here last, as far as it is known.
+pub(super) fn seen(db: &Connection, name: &Name) -> rusqlite::Result<Option<Wall>> {
+    let mut select = db.prepare_cached("SELECT at FROM seen WHERE name = ?1")?;
+    select.query_row([name.as_str()], |row| unsigned(row, 0).map(Wall)).optional()
+}

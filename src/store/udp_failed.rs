@@ -1,0 +1,106 @@
+//! `udp_failed.toml` in a member's folder: the relays that UDP did not get through to, and when. A hint for the next run,
+//! so a file that cannot be read says nothing, and one that cannot be written keeps nothing back.
+//!
+//! ```toml
+//! "127.0.0.1:8081" = 1767225600000
+//! ```
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::files::{read_small, write_atomically};
+use crate::base::{HostPort, Wall};
+
+const HEADER: &str = "\
+# Relays that UDP did not get through to, and when, in milliseconds since 1970: TCP is tried beside it at once.
+# Written by queqiao; it may be deleted.
+";
+/// Relays in the file; beyond it the oldest failure goes.
+const RELAYS_MAX: usize = 256;
+
+/// What the file says.
+#[derive(Debug)]
+pub(super) struct UdpFailed {
+    path: PathBuf,
+    by_relay: BTreeMap<HostPort, Wall>,
+}
+
+impl UdpFailed {
+    /// Reads the file in this folder, if there is one.
+    pub(super) fn load(dir: &Path) -> UdpFailed {
+        let path = dir.join("udp_failed.toml");
+        let bytes = read_small(&path).ok().flatten().map(|(_, bytes)| bytes).unwrap_or_default();
+        UdpFailed { path, by_relay: parse(&bytes) }
+    }
+
+    pub(super) const fn by_relay(&self) -> &BTreeMap<HostPort, Wall> {
+        &self.by_relay
+    }
+
+    /// Takes over when UDP failed to that relay, or that it gets through.
+    pub(super) fn set(&mut self, relay: &HostPort, at: Option<Wall>) {
+        match at {
+            Some(at) => self.by_relay.insert(relay.clone(), at),
+            None => self.by_relay.remove(relay),
+        };
+        while self.by_relay.len() > RELAYS_MAX {
+            let oldest = self.by_relay.iter().min_by_key(|(_, at)| **at).map(|(relay, _)| relay.clone());
+            oldest.and_then(|oldest| self.by_relay.remove(&oldest));
+        }
+    }
+
+    /// Writes the file anew.
+    pub(super) fn write(&self) {
+        let mut text = HEADER.to_owned();
+        for (relay, Wall(at)) in &self.by_relay {
+            writeln!(text, "\"{relay}\" = {at}").expect("writing to a string");
+        }
+        if let Err(phrase) = write_atomically(&self.path, text.as_bytes()) {
+            log::debug!("{phrase}");
+        }
+    }
+}
+
+fn parse(bytes: &[u8]) -> BTreeMap<HostPort, Wall> {
+    let text = str::from_utf8(bytes).unwrap_or_default();
+    let rows: BTreeMap<String, u64> = toml::from_str(text).unwrap_or_default();
+    let rows = rows.iter().filter_map(|(relay, at)| Some((relay.parse().ok()?, Wall(*at))));
+    rows.take(RELAYS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_kept_for_the_next_run_until_udp_is_proved() {
+        let dir = tempfile::tempdir().unwrap();
+        let (here, there): (HostPort, HostPort) = ("h:1".parse().unwrap(), "[::1]:2".parse().unwrap());
+        let mut failed = UdpFailed::load(dir.path());
+        assert!(failed.by_relay().is_empty());
+        failed.set(&here, Some(Wall(7)));
+        failed.set(&there, Some(Wall(8)));
+        failed.set(&here, None);
+        failed.write();
+        let again = UdpFailed::load(dir.path());
+        assert_eq!(Vec::from_iter(again.by_relay()), [(&there, &Wall(8))]);
+    }
+
+    #[test]
+    fn the_oldest_failure_gives_way_at_the_bound() {
+        let mut failed = UdpFailed { path: PathBuf::new(), by_relay: BTreeMap::new() };
+        for n in 1..=RELAYS_MAX as u64 + 1 {
+            failed.set(&format!("h{n}:1").parse().unwrap(), Some(Wall(n)));
+        }
+        assert_eq!(failed.by_relay().len(), RELAYS_MAX);
+        assert_eq!(failed.by_relay().get(&"h1:1".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn a_damaged_file_says_nothing() {
+        for bytes in [&b"\xff"[..], b"x", b"\"h:1\" = \"yesterday\"", b"\"h\" = 1", b"\"h:1\" = -1"] {
+            assert!(parse(bytes).is_empty(), "{bytes:?}");
+        }
+    }
+}

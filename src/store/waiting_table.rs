@@ -1,0 +1,167 @@
+//! How many letters of whom wait for whom: a row for each outbox and recipient, written with the letters themselves, so
+//! that a start counts no letters.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use super::sums::{Sum, sum, unsigned};
+use crate::base::{Name, OutboxId};
+use crate::relay::{KeptLetter, Waiting};
+
+/// `last_number` is the highest of all letters that waited since there were none, and `last_since` the latest time.
+pub(super) const SCHEMA: &str = "
+CREATE TABLE waiting(
+  recipient TEXT NOT NULL,
+  author TEXT NOT NULL,
+  outbox INTEGER NOT NULL,
+  letters INTEGER NOT NULL,
+  bytes INTEGER NOT NULL,
+  last_number INTEGER NOT NULL,
+  last_since INTEGER NOT NULL,
+  sum BLOB NOT NULL,
+  PRIMARY KEY(recipient, author, outbox)
+) STRICT, WITHOUT ROWID;";
+
+/// Recipient, author, outbox.
+type Key = (String, String, u64);
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Count {
+    letters: i64,
+    bytes: i64,
+    last_number: u64,
+    last_since: u64,
+}
+
+/// What one transaction changes, by recipient, author and outbox.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    counts: BTreeMap<Key, Count>,
+}
+
+impl Changes {
+    /// This letter waits for `to` now.
+    pub(super) fn add(&mut self, to: &Name, letter: &KeptLetter) {
+        let key = (to.as_str().to_owned(), letter.from.as_str().to_owned(), letter.id.outbox.0);
+        let count = self.counts.entry(key).or_default();
+        count.letters += 1;
+        count.bytes += letter.len as i64;
+        count.last_number = count.last_number.max(letter.id.number);
+        count.last_since = count.last_since.max(letter.since);
+    }
+
+    /// A letter that was found where it waits.
+    pub(super) fn add_read(&mut self, to: String, from: String, outbox: u64, len: u64) {
+        let count = self.counts.entry((to, from, outbox)).or_default();
+        (count.letters, count.bytes) = (count.letters + 1, count.bytes + len as i64);
+    }
+
+    /// A letter of this length waits no longer.
+    pub(super) fn remove(&mut self, to: String, from: String, outbox: u64, len: u64) {
+        let count = self.counts.entry((to, from, outbox)).or_default();
+        (count.letters, count.bytes) = (count.letters - 1, count.bytes - len as i64);
+    }
+
+    /// Whether these letters, all there are, are those that `waiting` counts.
+    pub(super) fn agrees_with(mut self, waiting: &[Waiting]) -> bool {
+        let mut agrees = |row: &Waiting| {
+            let key = (row.to.as_str().to_owned(), row.from.as_str().to_owned(), row.outbox.0);
+            match self.counts.entry(key) {
+                Entry::Vacant(_) => false,
+                Entry::Occupied(count) => {
+                    let count = count.remove();
+                    (count.letters, count.bytes) == (row.letters as i64, row.bytes as i64)
+                }
+            }
+        };
+        waiting.iter().all(&mut agrees) && self.counts.is_empty()
+    }
+
+    /// Writes the rows as they are now.
+    ///
+    /// Errors: also if a row is damaged.
+    pub(super) fn write(self, tx: &Transaction<'_>) -> rusqlite::Result<()> {
+        const COLUMNS: &str = "letters, bytes, last_number, last_since, sum";
+        const OF_FLOW: &str = "WHERE recipient = ?1 AND author = ?2 AND outbox = ?3";
+        if self.counts.is_empty() {
+            return Ok(());
+        }
+        let mut select = tx.prepare_cached(&format!("SELECT {COLUMNS} FROM waiting {OF_FLOW}"))?;
+        let mut delete = tx.prepare_cached(&format!("DELETE FROM waiting {OF_FLOW}"))?;
+        let put = "INSERT OR REPLACE INTO waiting VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        let mut put = tx.prepare_cached(put)?;
+        for (key, change) in self.counts {
+            let (to, from, outbox) = (&key.0, &key.1, key.2);
+            let flow = params![to, from, outbox as i64];
+            let found = select.query_row(flow, |row| read_count(row, 0, &key)).optional()?;
+            let before = found.map_or(Some(Count::default()), |count| count);
+            let Some(count) = before.and_then(|before| before.plus(change)) else {
+                let damaged = format!("waiting: {to}").into();
+                return Err(rusqlite::Error::FromSqlConversionFailure(0, Type::Blob, damaged));
+            };
+            if count.letters == 0 {
+                delete.execute(flow)?;
+            } else {
+                let [letters, bytes, number, since] = count.numbers().map(|n| n as i64);
+                let sum = count.sum(&key);
+                put.execute(params![to, from, outbox as i64, letters, bytes, number, since, sum])?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Count {
+    /// `None` if letters would be gone that were never there.
+    fn plus(self, change: Count) -> Option<Count> {
+        let count = Count {
+            letters: self.letters.checked_add(change.letters)?,
+            bytes: self.bytes.checked_add(change.bytes)?,
+            last_number: self.last_number.max(change.last_number),
+            last_since: self.last_since.max(change.last_since),
+        };
+        (count.letters >= 0 && count.bytes >= 0).then_some(count)
+    }
+
+    fn numbers(&self) -> [u64; 4] {
+        [self.letters as u64, self.bytes as u64, self.last_number, self.last_since]
+    }
+
+    fn sum(&self, key: &Key) -> Sum {
+        let [letters, bytes, number, since] = self.numbers();
+        sum("waiting", &[&key.0, &key.1], &[key.2, letters, bytes, number, since], &[])
+    }
+}
+
+/// The numbers that begin at `column`; `None` if the row is damaged.
+fn read_count(row: &rusqlite::Row<'_>, column: usize, key: &Key) -> rusqlite::Result<Option<Count>> {
+    let [last_number, last_since] = [unsigned(row, column + 2)?, unsigned(row, column + 3)?];
+    let count = Count { letters: row.get(column)?, bytes: row.get(column + 1)?, last_number, last_since };
+    let is_whole = row.get::<_, Sum>(column + 4)? == count.sum(key);
+    Ok((is_whole && count.letters > 0 && count.bytes >= 0).then_some(count))
+}
+
+/// Every row; `None` if one is damaged.
+pub(super) fn read(db: &Connection) -> rusqlite::Result<Option<Vec<Waiting>>> {
+    let select =
+        "SELECT recipient, author, outbox, letters, bytes, last_number, last_since, sum FROM waiting";
+    let mut select = db.prepare(select)?;
+    let rows = select.query_map([], |row| {
+        let key: Key = (row.get(0)?, row.get(1)?, unsigned(row, 2)?);
+        let Some(count) = read_count(row, 3, &key)? else { return Ok(None) };
+        let names = key.0.parse().ok().zip(key.1.parse().ok());
+        Ok(names.map(|(to, from)| Waiting {
+            to,
+            from,
+            outbox: OutboxId(key.2),
+            letters: count.letters as usize,
+            bytes: count.bytes as usize,
+            last_number: count.last_number,
+            last_since: count.last_since,
+        }))
+    })?;
+    rows.collect()
+}

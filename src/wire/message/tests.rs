@@ -1,0 +1,88 @@
+//! Every message reads back as it was written, and nothing else reads as one.
+
+use super::*;
+use proptest::prelude::*;
+
+const ID: LetterId = LetterId { outbox: OutboxId(0x0102), number: 3 };
+
+#[test]
+fn what_a_client_says_reads_back() {
+    let letter = Letter { to: "武大郎", id: ID, prev: 2, kind: KIND_TEXT, body: b"body" };
+    let all = [
+        ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: false },
+        ToRelay::SignIn { name: "TOM", invite: &[7; 16], screen_follows: false },
+        ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: true },
+        ToRelay::Screen { flags: SCREEN_FIRST | SCREEN_LAST, names: Names::default() },
+        ToRelay::Screen { flags: SCREEN_ONLY, names: Names::new(b"\x03TOM\x06\xe6\xad\xa6\xe5\xa4\xa7") },
+        ToRelay::Stored { from: "一棵树", outbox: OutboxId(9), through: u64::MAX },
+        ToRelay::Read { from: "一棵树", outbox: OutboxId(9), through: 1 },
+        ToRelay::Ask { to: "一棵树", outbox: OutboxId(9) },
+        ToRelay::Heard { to: "一棵树", id: ID },
+        ToRelay::Letter(letter),
+    ];
+    for message in all {
+        let mut buf = Vec::new();
+        message.encode(&mut buf);
+        assert_eq!(ToRelay::decode(&buf), Ok(Some(message)));
+    }
+}
+
+#[test]
+fn what_a_relay_says_reads_back() {
+    let nearest = Nearest([Some("TOM"), Some("TIM"), None]);
+    let refused = Refused { to: "TAM", id: ID, reason: Reason::Unknown, may_have_arrived: true, nearest };
+    let receipt =
+        Receipt { to: "JACK", outbox: OutboxId(1), accepted: 4, delivered: 3, read: 2, until: Wall(9) };
+    let delivery = Delivery { from: "TOM", id: ID, prev: 2, accepted: Wall(7), kind: 1, body: b"" };
+    let all = [
+        ToClient::Welcome { text_max: 65_536, mailbox_letters: 5_000, mailbox_bytes: 1 << 23, kept_s: 9 },
+        ToClient::NameRefused { reason: NameReason::Confusable, name: "alice" },
+        ToClient::Receipt(receipt),
+        ToClient::Refused(refused),
+        ToClient::Delivery(delivery),
+    ];
+    for message in all {
+        let mut buf = Vec::new();
+        message.encode(&mut buf);
+        assert_eq!(ToClient::decode(&buf), Ok(Some(message)));
+    }
+}
+
+#[test]
+fn a_list_of_names_is_whole_or_malformed_and_a_sign_in_may_end_behind_its_name() {
+    assert_eq!(ToRelay::decode(b"\x06\x03\x03TO"), Err(Malformed));
+    assert_eq!(ToRelay::decode(b"\x06\x03\x01\xff"), Err(Malformed));
+    let Ok(Some(ToRelay::Screen { names, .. })) = ToRelay::decode(b"\x06\x03\x03TOM\x00\x01J") else {
+        panic!("a screen")
+    };
+    assert_eq!(names.iter().collect::<Vec<_>>(), ["TOM", "", "J"]);
+    let alone = ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: false };
+    assert_eq!(ToRelay::decode(b"\x01\x03TOM"), Ok(Some(alone)));
+    assert_eq!(ToRelay::decode(b"\x01\x03TOM\x02ab"), Err(Malformed), "the flags are missing");
+    assert!(ToRelay::decode(b"\x01\x03TOM\x00\xf0later").is_ok(), "later versions may add");
+}
+
+#[test]
+fn unknown_kinds_break_the_protocol_or_are_skipped() {
+    assert_eq!(ToRelay::decode(&[0x7f]), Err(Malformed));
+    assert_eq!(ToRelay::decode(&[0x80, 1, 2]), Ok(None));
+    assert_eq!(ToClient::decode(&[0x7f]), Err(Malformed));
+    assert_eq!(ToClient::decode(&[0xff]), Ok(None));
+    assert_eq!(ToClient::decode(&[]), Err(Malformed));
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = ToRelay::decode(&bytes);
+        let _ = ToClient::decode(&bytes);
+    }
+
+    #[test]
+    fn a_cut_message_is_malformed_or_a_shorter_body(cut in 0usize..60) {
+        let mut buf = Vec::new();
+        ToRelay::Letter(Letter { to: "TOM", id: ID, prev: 2, kind: 1, body: b"" }).encode(&mut buf);
+        prop_assume!(cut < buf.len());
+        prop_assert_eq!(ToRelay::decode(&buf[..cut]), Err(Malformed));
+    }
+}

@@ -1,0 +1,266 @@
+//! Who is let in, and whose letters are: closed relays, invitations, removals, screens.
+
+use queqiao::base::{Path, Wall};
+use queqiao::relay::{Command, Event, Invitation, InvitationId, Limits, Outcome, Request};
+use queqiao::wire::frame::{StreamId, close};
+use queqiao::wire::message::{NameReason, Names, Reason, SCREEN_FIRST, SCREEN_LAST, SCREEN_ONLY, ToRelay};
+
+use super::hand::{Hand, Told};
+use super::house::two;
+use super::rig::{Given, Rig, ms, secs, udp};
+
+const SECRET: [u8; 16] = [5; 16];
+
+fn closed() -> Rig {
+    Rig::with(Limits { closed: true, ..Limits::default() })
+}
+
+fn ask(rig: &mut Rig, request: Request) -> Outcome {
+    rig.take(vec![Given::Other(queqiao::base::Input::Command(Command::Ask { id: 7, request }))]);
+    let answers = rig.shown.iter().filter_map(|event| match event {
+        Event::Answered { id: 7, outcome } => Some(outcome.clone()),
+        _ => None,
+    });
+    let outcome = answers.into_iter().next_back().expect("every request is answered");
+    rig.shown.clear();
+    outcome
+}
+
+fn invite(rig: &mut Rig, name: Option<&str>) -> Outcome {
+    let (made, until) = (Wall(0), Wall(u64::MAX));
+    let name = name.map(|name| name.parse().unwrap());
+    ask(rig, Request::Invite(Invitation { id: InvitationId::of(&SECRET), name, made, until }))
+}
+
+fn remove(rig: &mut Rig, name: &str) -> Outcome {
+    ask(rig, Request::Remove(name.parse().unwrap()))
+}
+
+/// Somebody claims a name with this secret; what it is told first.
+fn come(rig: &mut Rig, who: u64, name: &str, invite: &[u8]) -> Told {
+    let (path, counter) = (udp(9, 9_000 + who as u16), rig.counter());
+    let mut hand = Hand::shake(rig, path, who, counter).expect("the relay answers");
+    hand.say(rig, StreamId::Control, &ToRelay::SignIn { name, invite, screen_follows: false });
+    hand.told(StreamId::Control).remove(0)
+}
+
+fn refused(reason: NameReason, name: &str) -> Told {
+    Told::NameRefused(reason, name.to_owned())
+}
+
+#[test]
+fn row_61_a_closed_relay_tells_a_stranger_nothing_about_names() {
+    let mut rig = closed();
+    assert_eq!(invite(&mut rig, Some("TOM")), Outcome::Done);
+    assert_eq!(come(&mut rig, 1, "TOM", &SECRET), Told::Welcome);
+    assert_eq!(invite(&mut rig, Some("ann")), Outcome::Done);
+    for (who, name) in (10..).zip(["TOM", "T0M", "ann", "echo", "nobody"]) {
+        rig.wait(secs(1));
+        assert_eq!(come(&mut rig, who, name, &[]), refused(NameReason::Closed, ""), "{name}");
+        assert_eq!(come(&mut rig, who + 100, name, &[6; 16]), refused(NameReason::Closed, ""), "{name}");
+    }
+}
+
+#[test]
+fn row_61_secrets_are_tried_twenty_times_an_hour_from_one_address() {
+    let mut rig = closed();
+    invite(&mut rig, None);
+    for who in 1..=20 {
+        rig.wait(secs(1));
+        assert_eq!(come(&mut rig, who, "ann", &who.to_be_bytes()), refused(NameReason::Closed, ""));
+    }
+    rig.wait(secs(1));
+    assert_eq!(come(&mut rig, 21, "ann", &SECRET), refused(NameReason::TooMany, ""));
+    rig.wait(secs(3_600));
+    assert_eq!(come(&mut rig, 22, "ann", &SECRET), Told::Welcome);
+}
+
+#[test]
+fn row_48_invitations_keep_names_that_look_like_theirs_and_are_not_made_for_taken_ones() {
+    let mut rig = Rig::new();
+    Hand::member(&mut rig, udp(1, 1_000), 1, "alice");
+    let not_free = |reason, name: &str| Outcome::NotFree(reason, name.parse().unwrap());
+    assert_eq!(invite(&mut rig, Some("alice")), not_free(NameReason::Taken, "alice"));
+    assert_eq!(invite(&mut rig, Some("Αlice")), not_free(NameReason::Confusable, "alice"));
+    assert_eq!(invite(&mut rig, Some("echo")), not_free(NameReason::Reserved, "echo"));
+    assert_eq!(invite(&mut rig, Some("bob")), Outcome::Done);
+    assert_eq!(come(&mut rig, 2, "BOB", &[]), refused(NameReason::Kept, "BOB"));
+    assert_eq!(come(&mut rig, 3, "bob", &[]), refused(NameReason::Kept, "bob"));
+    assert_eq!(come(&mut rig, 4, "tim", &SECRET), refused(NameReason::Kept, "bob"), "it is for bob");
+    assert_eq!(come(&mut rig, 4, "bob", &SECRET), Told::Welcome);
+    assert_eq!(come(&mut rig, 5, "tim", &SECRET), Told::Welcome, "an open relay needs no invitation");
+}
+
+#[test]
+fn an_invitation_whose_name_could_not_be_written_down_is_still_good() {
+    let mut rig = closed();
+    invite(&mut rig, None);
+    rig.commits = false;
+    let counter = rig.counter();
+    let mut hand = Hand::shake(&mut rig, udp(1, 1_000), 1, counter).unwrap();
+    let sign_in = ToRelay::SignIn { name: "ann", invite: &SECRET, screen_follows: false };
+    hand.say(&mut rig, StreamId::Control, &sign_in);
+    let ticket = rig.asked.remove(0).0;
+    assert_eq!(come(&mut rig, 2, "tim", &SECRET), refused(NameReason::Closed, ""), "it is being used");
+    rig.fail(ticket);
+    hand.hear(&mut rig);
+    assert_eq!(hand.told(StreamId::Control), [refused(NameReason::Disk, "")]);
+    rig.commits = true;
+    assert_eq!(come(&mut rig, 3, "tim", &SECRET), Told::Welcome);
+}
+
+fn screen(hand: &mut Hand, rig: &mut Rig, flags: u8, names: &[&str]) {
+    let mut bytes = Vec::new();
+    names.iter().for_each(|name| Names::put(&mut bytes, name));
+    hand.say(rig, StreamId::Control, &ToRelay::Screen { flags, names: Names::new(&bytes) });
+}
+
+/// What a hand has been told of refused letters: numbers and reasons.
+fn refusals(hand: &mut Hand, rig: &mut Rig) -> Vec<(u64, Reason)> {
+    hand.hear(rig);
+    let told = hand.told(StreamId::Control).into_iter();
+    told.filter_map(|told| match told {
+        Told::Refused { number, reason, .. } => Some((number, reason)),
+        _ => None,
+    })
+    .collect()
+}
+
+/// Whose letters have been handed over.
+fn delivered(hand: &mut Hand, rig: &mut Rig) -> Vec<(String, u64)> {
+    hand.hear(rig);
+    let told = hand.told(StreamId::Chat).into_iter();
+    told.filter_map(|told| match told {
+        Told::Delivery { from, number, .. } => Some((from, number)),
+        _ => None,
+    })
+    .collect()
+}
+
+fn leave(rig: &mut Rig, hand: &mut Hand) {
+    use queqiao::wire::frame::Frame;
+    hand.send(rig, &[Frame::Close { code: close::DONE, reason: "" }]);
+}
+
+fn come_back(rig: &mut Rig, path: Path, who: u64, name: &str) -> Hand {
+    let counter = rig.counter();
+    let mut hand = Hand::shake(rig, path, who, counter).unwrap();
+    hand.say(rig, StreamId::Control, &ToRelay::SignIn { name, invite: &[], screen_follows: true });
+    hand
+}
+
+#[test]
+fn what_waits_of_the_unwanted_is_refused_letter_by_letter_and_nothing_is_handed_over_before_the_list_is_whole()
+ {
+    let mut rig = Rig::new();
+    let (mut tom, mut jack) = two(&mut rig);
+    let mut ann = Hand::member(&mut rig, udp(3, 3_000), 3, "ann");
+    leave(&mut rig, &mut jack);
+    for number in 1..=3 {
+        tom.write(&mut rig, "JACK", number, number - 1, "unwanted");
+        ann.write(&mut rig, "JACK", number, number - 1, "wanted");
+    }
+    rig.wait(secs(1));
+    let mut jack = come_back(&mut rig, udp(2, 2_001), 2, "JACK");
+    rig.wait(secs(1));
+    assert_eq!(delivered(&mut jack, &mut rig), []);
+    screen(&mut jack, &mut rig, SCREEN_FIRST, &["TOM"]);
+    assert_eq!(delivered(&mut jack, &mut rig), []);
+    screen(&mut jack, &mut rig, SCREEN_LAST, &["tim"]);
+    let of_ann: Vec<(String, u64)> = (1..=3).map(|number| ("ann".to_owned(), number)).collect();
+    assert_eq!(delivered(&mut jack, &mut rig), of_ann);
+    let blocked: Vec<(u64, Reason)> = (1..=3).map(|number| (number, Reason::Blocked)).collect();
+    assert_eq!(refusals(&mut tom, &mut rig), blocked);
+    leave(&mut rig, &mut jack);
+    tom.write(&mut rig, "JACK", 4, 0, "he is away");
+    assert_eq!(refusals(&mut tom, &mut rig), [(4, Reason::Blocked)], "the relay keeps the list");
+}
+
+#[test]
+fn a_list_of_the_only_ones_wanted_holds_for_its_session() {
+    let mut rig = Rig::new();
+    let (mut tom, mut jack) = two(&mut rig);
+    leave(&mut rig, &mut jack);
+    tom.write(&mut rig, "JACK", 1, 0, "waits");
+    rig.wait(secs(1));
+    let mut jack = come_back(&mut rig, udp(2, 2_001), 2, "JACK");
+    screen(&mut jack, &mut rig, SCREEN_FIRST | SCREEN_LAST | SCREEN_ONLY, &["ann"]);
+    assert_eq!(delivered(&mut jack, &mut rig), [], "the other list is still to come");
+    screen(&mut jack, &mut rig, SCREEN_FIRST | SCREEN_LAST, &[]);
+    tom.write(&mut rig, "JACK", 2, 0, "now");
+    let mut all = refusals(&mut tom, &mut rig);
+    all.sort();
+    assert_eq!(all, [(1, Reason::Blocked), (2, Reason::Blocked)]);
+    jack.write(&mut rig, "JACK", 1, 0, "to myself");
+    jack.write(&mut rig, "echo", 1, 0, "to nobody");
+    let from: Vec<String> = delivered(&mut jack, &mut rig).into_iter().map(|d| d.0).collect();
+    assert_eq!(from, ["JACK", "echo"], "one's own and the relay's are always taken");
+    leave(&mut rig, &mut jack);
+    let mut jack = Hand::member(&mut rig, udp(2, 2_002), 2, "JACK");
+    tom.write(&mut rig, "JACK", 3, 0, "later");
+    assert!(delivered(&mut jack, &mut rig).contains(&("TOM".to_owned(), 3)));
+}
+
+#[test]
+fn a_stranger_s_list_is_not_kept() {
+    let mut rig = Rig::new();
+    let counter = rig.counter();
+    let mut stranger = Hand::shake(&mut rig, udp(9, 9_000), 9, counter).unwrap();
+    screen(&mut stranger, &mut rig, SCREEN_FIRST | SCREEN_LAST, &["TOM"]);
+    stranger.sign_in(&mut rig, "JACK");
+    let mut tom = Hand::member(&mut rig, udp(1, 1_000), 1, "TOM");
+    tom.write(&mut rig, "JACK", 1, 0, "hi");
+    assert_eq!(delivered(&mut stranger, &mut rig), [("TOM".to_owned(), 1)]);
+}
+
+#[test]
+fn who_gets_the_name_of_a_removed_member_gets_none_of_its_letters() {
+    let mut rig = Rig::new();
+    let (mut tom, jack) = two(&mut rig);
+    rig.commits = false;
+    for number in 1..=3 {
+        tom.write(&mut rig, "JACK", number, number - 1, "for the old one");
+    }
+    rig.wait(ms(600));
+    assert!(
+        rig.asked.iter().any(|(_, record)| format!("{record:?}").starts_with("Letters")),
+        "being written"
+    );
+    rig.commits = true;
+    tom.write(&mut rig, "JACK", 4, 3, "in memory");
+    let mut old = jack;
+    assert_eq!(remove(&mut rig, "JACK"), Outcome::Done);
+    old.hear(&mut rig);
+    assert_eq!(old.closed(), Some(close::REFUSED));
+    let unknown: Vec<(u64, Reason)> = (1..=4).map(|number| (number, Reason::Unknown)).collect();
+    let mut told = refusals(&mut tom, &mut rig);
+    told.sort();
+    assert_eq!(told, unknown);
+    assert_eq!(remove(&mut rig, "JACK"), Outcome::Unknown);
+    assert_eq!(come(&mut rig, 2, "JACK", &[]), refused(NameReason::Removed, ""));
+    invite(&mut rig, Some("JACK"));
+    let counter = rig.counter();
+    let mut new = Hand::shake(&mut rig, udp(4, 4_000), 4, counter).unwrap();
+    let sign_in = ToRelay::SignIn { name: "JACK", invite: &SECRET, screen_follows: false };
+    new.say(&mut rig, StreamId::Control, &sign_in);
+    rig.wait(secs(2));
+    assert_eq!(delivered(&mut new, &mut rig), []);
+    tom.write(&mut rig, "JACK", 5, 0, "for the new one");
+    assert_eq!(delivered(&mut new, &mut rig), [("TOM".to_owned(), 5)]);
+}
+
+#[test]
+fn letters_of_a_removed_member_still_arrive() {
+    let mut rig = Rig::new();
+    let (mut tom, mut jack) = two(&mut rig);
+    leave(&mut rig, &mut jack);
+    tom.write(&mut rig, "JACK", 1, 0, "accepted before");
+    rig.wait(secs(1));
+    assert_eq!(remove(&mut rig, "TOM"), Outcome::Done);
+    let mut jack = Hand::member(&mut rig, udp(2, 2_001), 2, "JACK");
+    rig.wait(ms(10));
+    assert_eq!(delivered(&mut jack, &mut rig), [("TOM".to_owned(), 1)]);
+    jack.store(&mut rig, "TOM", 1);
+    jack.write(&mut rig, "TOM", 1, 0, "are you there?");
+    assert_eq!(refusals(&mut jack, &mut rig), [(1, Reason::Unknown)]);
+}

@@ -1,0 +1,222 @@
+//! A relay that is killed, and the one that runs after it on the same disk: what it still knows, and whom it tells.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path as FolderPath;
+
+use queqiao::base::{Input, OutboxId, Path, Tick};
+use queqiao::client::{Carriers, Command, Event, Progress};
+use queqiao::relay::{Limits, Record, SessionNote};
+use queqiao::store::{Backend, RelayStore};
+use queqiao::wire::frame::StreamId;
+use queqiao::wire::message::{Reason, ToRelay};
+use queqiao::wire::packet::RESET_LEN;
+
+use super::hand::{Hand, Told};
+use super::rig::{Given, Rig, START, ms, secs, udp};
+use super::visitor::{Visitor, relay_addr, spec};
+
+fn later(rig: Rig, dir: &FolderPath, limits: &Limits) -> Rig {
+    let tick = rig.tick;
+    drop(rig);
+    Rig::open(dir, limits.clone(), tick)
+}
+
+/// Resets sent since the last time, by address.
+fn resets(rig: &mut Rig) -> BTreeMap<SocketAddr, usize> {
+    let mut counts = BTreeMap::new();
+    for (path, bytes) in std::mem::take(&mut rig.sent) {
+        if let Path::Udp(addr) = path
+            && bytes.len() == RESET_LEN
+        {
+            *counts.entry(addr).or_default() += 1;
+        }
+    }
+    counts
+}
+
+#[test]
+fn row_31_lost_sessions_are_told_a_thousand_a_second_three_times_and_then_forgotten() {
+    const LOST: u32 = 1_000;
+    let dir = tempfile::tempdir().unwrap();
+    let addr = |n: u32| SocketAddr::from(([198, 18, 1 + (n / 250) as u8, (n % 250) as u8], 1_000));
+    let noted = (1..=LOST).map(|n| SessionNote { addr: addr(n), index: n }).collect();
+    let (mut store, _) = RelayStore::open(dir.path(), || [7; 32]).unwrap();
+    store.commit(&[Record::Sessions { noted, ended: Vec::new() }], &mut Vec::new()).unwrap();
+    drop(store);
+    let mut rig = Rig::open(dir.path(), Limits::default(), START);
+    let mut told = resets(&mut rig);
+    assert!(told.len() <= 20, "not all at once");
+    rig.wait(ms(999));
+    resets(&mut rig).into_iter().for_each(|(addr, count)| *told.entry(addr).or_default() += count);
+    assert_eq!(
+        (told.len(), told.values().max()),
+        (LOST as usize, Some(&1)),
+        "each once in its share of time"
+    );
+    let Path::Udp(back) = udp(1, 1) else { unreachable!() };
+    rig.wait(secs(3));
+    resets(&mut rig).into_iter().for_each(|(addr, count)| *told.entry(addr).or_default() += count);
+    assert!(told.values().all(|count| *count == 3), "{told:?}");
+    assert!(!told.contains_key(&back));
+    let mut rig = later(rig, dir.path(), &Limits::default());
+    rig.wait(secs(2));
+    assert!(resets(&mut rig).is_empty(), "they were told");
+}
+
+#[test]
+fn row_31_whoever_is_back_is_told_no_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(dir.path(), Limits::default(), START);
+    Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    Hand::member(&mut rig, udp(2, 2), 2, "JACK");
+    rig.wait(secs(2));
+    let mut rig = later(rig, dir.path(), &Limits::default());
+    assert_eq!(resets(&mut rig).values().copied().collect::<Vec<_>>(), [1, 1]);
+    Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    rig.wait(secs(2));
+    let Path::Udp(jack) = udp(2, 2) else { unreachable!() };
+    assert_eq!(resets(&mut rig), BTreeMap::from([(jack, 2)]));
+}
+
+#[test]
+fn a_session_that_ended_is_noted_no_longer() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(dir.path(), Limits::default(), START);
+    Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    rig.wait(secs(2));
+    rig.wait(secs(200));
+    assert_eq!(rig.relay.session_count(), 0);
+    let mut rig = later(rig, dir.path(), &Limits::default());
+    rig.wait(secs(2));
+    assert!(resets(&mut rig).is_empty());
+}
+
+/// The relay wrote nothing of it: both were online. It is the reader who tells it again, and the author who asks.
+#[test]
+fn a_letter_read_just_before_the_relay_was_killed_is_shown_as_read() {
+    for killed_again in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut rig = Rig::open(dir.path(), Limits::default(), START);
+        let mut jack = Hand::member(&mut rig, udp(2, 2), 2, "JACK");
+        let mut tom = Visitor::new("TOM", 1, 1, Carriers::Udp);
+        tom.command(Command::Relays(vec![spec(1, Some(&rig))]));
+        tom.run(&mut [(relay_addr(1), &mut rig)], secs(1));
+        tom.send(1, 7, "JACK", "hello");
+        tom.run(&mut [(relay_addr(1), &mut rig)], ms(100));
+        let outbox = OutboxId(1).through(&relay_addr(1).into());
+        jack.say(&mut rig, StreamId::Control, &ToRelay::Stored { from: "TOM", outbox, through: 1 });
+        tom.run(&mut [(relay_addr(1), &mut rig)], secs(2));
+        let reached = |tom: &Visitor, wanted| {
+            tom.shows(|e| matches!(e, Event::Progress { progress, .. } if *progress == wanted))
+        };
+        assert_eq!((reached(&tom, Progress::Delivered), reached(&tom, Progress::Read)), (1, 0));
+        assert_eq!(rig.relay.stats().letters_written, 0);
+
+        let mut rig = later(rig, dir.path(), &Limits::default());
+        let mut jack = Hand::member(&mut rig, udp(2, 3), 2, "JACK");
+        jack.say(&mut rig, StreamId::Control, &ToRelay::Read { from: "TOM", outbox, through: 1 });
+        if killed_again {
+            rig = later(rig, dir.path(), &Limits::default());
+        }
+        tom.run(&mut [(relay_addr(1), &mut rig)], secs(40));
+        assert_eq!(reached(&tom, Progress::Read), 1, "killed again: {killed_again}");
+    }
+}
+
+/// What a reader claims costs its own share, and moves nothing of whoever it names.
+#[test]
+fn a_reader_who_claims_what_was_never_sent_harms_nobody() {
+    let mut rig = Rig::new();
+    let mut mallory = Hand::member(&mut rig, udp(3, 3), 3, "mallory");
+    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    rig.commits = false;
+    for outbox in 0..3_000 {
+        let claim = ToRelay::Read { from: "TOM", outbox: OutboxId(outbox), through: u64::MAX };
+        mallory.say(&mut rig, StreamId::Control, &claim);
+    }
+    assert_eq!(rig.asked.len(), 1_024, "a bound on what is written down");
+    tom.hear(&mut rig);
+    assert!(tom.told(StreamId::Control).is_empty());
+    tom.write(&mut rig, "mallory", 1, 0, "hello");
+    mallory.hear(&mut rig);
+    assert_eq!(mallory.told(StreamId::Chat).len(), 1, "letters are taken as ever");
+}
+
+fn refused(hand: &mut Hand) -> Vec<(u64, Reason)> {
+    let told = hand.told(StreamId::Control).into_iter();
+    told.filter_map(|t| match t {
+        Told::Refused { number, reason, .. } => Some((number, reason)),
+        _ => None,
+    })
+    .collect()
+}
+
+/// JACK is a member and away; TOM has written three letters, which are in the mailbox.
+fn waiting(dir: &FolderPath, limits: &Limits) -> Rig {
+    let mut rig = Rig::open(dir, limits.clone(), START);
+    Hand::member(&mut rig, udp(2, 2), 2, "JACK");
+    rig.wait(secs(200));
+    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    (1..=3).for_each(|number| tom.write(&mut rig, "JACK", number, number - 1, "hello"));
+    assert_eq!(rig.relay.stats().letters_written, 3);
+    rig
+}
+
+#[test]
+fn row_52_a_mailbox_that_was_full_is_full_after_a_restart_and_takes_more_when_it_was_emptied() {
+    let dir = tempfile::tempdir().unwrap();
+    let limits = Limits { pair_letters: 3, ..Limits::default() };
+    let rig = waiting(dir.path(), &limits);
+    let mut rig = later(rig, dir.path(), &limits);
+    let mut tom = Hand::member(&mut rig, udp(1, 2), 1, "TOM");
+    tom.write(&mut rig, "JACK", 3, 2, "hello");
+    assert_eq!(refused(&mut tom), [], "it was accepted");
+    tom.write(&mut rig, "JACK", 4, 3, "hello");
+    assert_eq!(refused(&mut tom), [(4, Reason::Full)]);
+    let mut jack = Hand::member(&mut rig, udp(2, 3), 2, "JACK");
+    assert_eq!(jack.told(StreamId::Chat).len(), 3);
+    jack.store(&mut rig, "TOM", 3);
+    tom.write(&mut rig, "JACK", 4, 3, "hello");
+    assert_eq!(refused(&mut tom), []);
+}
+
+#[test]
+fn letters_expire_after_a_restart_too_and_never_before_their_time() {
+    let limits = Limits { keep: secs(100), ..Limits::default() };
+    for stopped in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut rig = waiting(dir.path(), &limits);
+        rig.wait(secs(60));
+        if stopped {
+            rig.take(vec![Given::Other(Input::Command(queqiao::relay::Command::Stop))]);
+        }
+        let mut rig = later(rig, dir.path(), &limits);
+        let expired = |rig: &Rig| rig.relay.stats().letters_expired;
+        rig.wait(secs(30));
+        assert_eq!(expired(&rig), 0);
+        // A relay that was killed has forgotten how long it ran: letters wait longer, not shorter.
+        rig.wait(if stopped { secs(20) } else { secs(80) });
+        assert_eq!(expired(&rig), 3, "stopped in good order: {stopped}");
+        let mut rig = later(rig, dir.path(), &limits);
+        let counter = rig.counter();
+        let mut tom = Hand::shake(&mut rig, udp(1, 2), 1, counter).unwrap();
+        tom.sign_in(&mut rig, "TOM");
+        let gone = |number| (number, Reason::Expired);
+        assert_eq!(refused(&mut tom), [gone(1), gone(2), gone(3)], "their author is told, whenever it comes");
+    }
+}
+
+#[test]
+fn row_12_tokens_are_the_same_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(dir.path(), Limits::default(), Tick::from_micros(5));
+    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    rig.wait(secs(2));
+    let mut rig = later(rig, dir.path(), &Limits::default());
+    let path = tom.path;
+    let by_itself = rig.answers(path);
+    let packet = tom.seal(&[queqiao::wire::frame::Frame::Ping]);
+    rig.give(path, &packet);
+    assert_eq!((by_itself.len(), by_itself), (1, rig.answers(path)));
+}

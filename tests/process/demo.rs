@@ -1,0 +1,52 @@
+//! What `queqiao demo` tells where nobody can join in.
+
+use std::time::Duration;
+
+use crate::world::Home;
+
+/// The whole of it must take no longer.
+const WITHIN: Duration = Duration::from_secs(15);
+
+/// The place of the first line from `from` on in which all of these stand.
+fn find(lines: &[String], from: usize, parts: &[&str]) -> usize {
+    let found = lines[from..].iter().position(|line| parts.iter().all(|part| line.contains(part)));
+    from + found.unwrap_or_else(|| panic!("no line with {parts:?} behind line {from} of {lines:#?}"))
+}
+
+#[test]
+fn the_demo_cuts_udp_mends_it_and_sends_a_member_away_and_leaves_no_files() {
+    let home = Home::new();
+    let lines = home.start(&["demo"]).end_within(WITHIN).with(0).out;
+    let steps: [&[&str]; 12] = [
+        &["TOM [udp] wrote to JACK", "(delivered "],
+        &["JACK [tcp] wrote to TOM", "(delivered "],
+        &["UDP is cut", "TOM"],
+        &["TOM [tcp]: ", "UDP has fallen silent, the conversation goes on over TCP"],
+        &["TOM [tcp] wrote to JACK", "(delivered "],
+        &["TOM [tcp] has from JACK"],
+        &["UDP is mended", "TOM"],
+        &["TOM [udp]: ", "UDP gets through, the conversation goes on over UDP"],
+        &["TOM [udp] wrote to JACK", "(delivered "],
+        &["武大郎 has gone away"],
+        &["一棵树 [udp] wrote to 武大郎", "(waiting in the mailbox "],
+        &["武大郎 [tcp] has from 一棵树"],
+    ];
+    steps.iter().fold(0, |from, parts| find(&lines, from, parts) + 1);
+    let id = |line: &String| line.rsplit_once(' ').map(|(_, id)| id.trim_end_matches(')').to_owned());
+    let waiting: Vec<_> = lines.iter().filter(|line| line.contains("(waiting ")).filter_map(id).collect();
+    assert_eq!(waiting.len(), 2);
+    for id in waiting {
+        find(&lines, 0, &["武大郎 [tcp] has from 一棵树", &id]);
+        find(&lines, 0, &["一棵树 [udp] wrote to 武大郎", "(delivered ", &id]);
+    }
+    assert_eq!(std::fs::read_dir(home.path(".")).unwrap().count(), 0);
+}
+
+#[test]
+fn the_demo_is_told_in_chinese_where_that_is_spoken() {
+    let home = Home::new();
+    let lines = home.run(&["demo", "--lang", "zh"]).with(0).out;
+    let steps: [&[&str]; 5] =
+        [&["UDP 断了"], &["TOM [tcp]"], &["UDP 通了"], &["武大郎 离开了"], &["在信箱中等候"]];
+    steps.iter().fold(0, |from, parts| find(&lines, from, parts) + 1);
+}

@@ -1,0 +1,327 @@
+//! Disks that are full, broken or damaged: what was accepted is there, and what is wrong is named.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+use crate::world::{Ended, Faults, Home, Relay, Running, town};
+
+/// A letter that needs room.
+fn long(n: usize) -> String {
+    format!("{n} {}", "x".repeat(50_000))
+}
+
+fn send_long(home: &Home, n: usize) -> Ended {
+    home.run_with(&["send", "--as", "TOM", "JACK", "-"], long(n).as_bytes())
+}
+
+/// What JACK is shown of `count` letters: the first word of each.
+fn heard(home: &Home, count: usize) -> Vec<String> {
+    let jack = home.run(&["listen", "--as", "JACK", "--count", &count.to_string()]).with(0);
+    let first = |line: &String| line.split_once("] ").unwrap().1.split(' ').next().unwrap().to_owned();
+    jack.out.iter().map(first).collect()
+}
+
+fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
+    range.map(|n| n.to_string()).collect()
+}
+
+/// TOM sends long letters from this number on; the number of the one that is refused.
+fn send_until_full(home: &Home, first: usize) -> usize {
+    for n in first..first + 60 {
+        let ended = send_long(home, n);
+        if ended.code != 0 {
+            assert!(ended.code == 1 && ended.said()[0].ends_with(" full"), "{ended:?}");
+            return n;
+        }
+    }
+    panic!("the disk has no end");
+}
+
+/// A story of a relay whose disk is full until `free` is called.
+fn full_disk(home: &Home, relay: &mut Relay, fill: impl FnOnce(&Relay), free: impl FnOnce(&Relay)) {
+    home.listen("JACK", &[]).terminate().with(130);
+    for n in 0..3 {
+        assert!(home.send("TOM", "JACK", &n.to_string()).result().starts_with("accepted "));
+    }
+    fill(relay);
+    let accepted = send_until_full(home, 3);
+    relay.running.until_err("relay.sqlite");
+    assert_eq!(heard(home, accepted), numbers(0..accepted), "what was accepted is served");
+    free(relay);
+    let again = send_long(home, accepted);
+    assert!(again.result().starts_with("accepted "), "{again:?}");
+    assert_eq!(heard(home, 1), numbers(accepted..accepted + 1));
+}
+
+fn can_unshare() -> bool {
+    Command::new("unshare").args(["-rm", "true"]).status().is_ok_and(|status| status.success())
+}
+
+#[test]
+fn row_72_a_relay_whose_disk_is_full_refuses_serves_on_and_recovers() {
+    if !can_unshare() {
+        eprintln!("no namespaces of one's own here: the story with a limit on files stands for this one");
+        return;
+    }
+    let home = Home::new();
+    fs::create_dir(home.path("disk")).unwrap();
+    let script = r#"mount -t tmpfs -o size=1536k none disk && exec "$0" "$@""#;
+    let args = ["relay", "--bind", "127.0.0.1:0", "--data", "disk/r"];
+    let mut relay = home.relay_from(home.command_behind(&["unshare", "-rm", "sh"], script, &args));
+    home.book(&["TOM", "JACK"], relay.udp);
+    let filler = |relay: &Relay| -> PathBuf {
+        Path::new("/proc")
+            .join(relay.running.pid())
+            .join("root")
+            .join(home.path("disk/filler").strip_prefix("/").unwrap())
+    };
+    let fill = |relay: &Relay| {
+        let mut file = File::create(filler(relay)).unwrap();
+        while file.write_all(&[7; 4_096]).is_ok() {}
+    };
+    full_disk(&home, &mut relay, fill, |relay| fs::remove_file(filler(relay)).unwrap());
+    relay.stop().with(0);
+}
+
+fn limit_files(running: &Running, len: Option<u64>) {
+    let pid = Pid::from_raw(running.pid().parse().unwrap());
+    prlimit(pid, Resource::Fsize, Rlimit { current: len, maximum: None }).unwrap();
+}
+
+#[test]
+fn row_72_a_relay_whose_files_may_not_grow_refuses_serves_on_and_recovers() {
+    let (home, mut relay) = town(&["--data", "r"], &["TOM", "JACK"]);
+    let fill = |relay: &Relay| limit_files(&relay.running, Some(300_000));
+    full_disk(&home, &mut relay, fill, |relay| limit_files(&relay.running, None));
+    let addr = relay.udp.to_string();
+
+    // Killed while the disk is full, and started again before there is room: what it has is served.
+    limit_files(&relay.running, Some(300_000));
+    let accepted = send_until_full(&home, 0);
+    relay.running.kill();
+    let args = ["relay", "--data", "r", "--bind", &addr];
+    let script = r#"ulimit -f 500 && exec "$0" "$@""#;
+    let relay = home.relay_from(home.command_behind(&["sh"], script, &args));
+    assert_eq!(heard(&home, accepted), numbers(0..accepted));
+    relay.running.kill();
+    home.relay(&["--data", "r", "--bind", &addr]).stop().with(0);
+}
+
+#[test]
+fn row_72_a_relay_whose_disk_fails_to_sync_ends_with_74_and_starts_with_all_it_accepted() {
+    for file in ["relay.sqlite-wal", "relay.sqlite"] {
+        let faults = Faults::new();
+        let home = Home::with_faults(&faults);
+        let relay = home.relay(&["--data", "r"]);
+        let addr = relay.udp.to_string();
+        home.book(&["TOM", "JACK"], &addr);
+        home.listen("JACK", &[]).terminate().with(130);
+        (0..3).for_each(|n| assert!(send_long(&home, n).result().starts_with("accepted ")));
+        faults.fail_sync(file);
+        // The log is synced with each letter, the database when the log has grown long.
+        let lines: String = (3..123).map(|n| long(n) + "\n").collect();
+        let tom = ["send", "--as", "TOM", "--lines", "--timeout", "3s", "JACK"];
+        let late = home.run_with(&tom, lines.as_bytes()).with(75);
+        assert!(late.out.len() < 120, "the disk did not fail");
+        let ended = relay.running.end().with(74);
+        let said = ended.err.last().unwrap();
+        assert!(ended.err.len() == 3 && said.contains("r/relay.sqlite: disk I/O error (fsync)"), "{ended:?}");
+        assert_eq!(faults.heal(), 1, "a sync that failed is never tried again");
+
+        let relay = home.relay(&["--data", "r", "--bind", &addr]);
+        let rest = home.run(&["send", "--as", "TOM", "--timeout", "20s", "JACK", "last"]);
+        assert!(rest.out.last().unwrap().starts_with("accepted "), "{rest:?}");
+        assert_eq!(heard(&home, 123), numbers(0..123), "{file}");
+        relay.stop().with(0);
+    }
+}
+
+#[test]
+fn row_72_a_client_whose_disk_fails_to_sync_ends_with_74_and_loses_nothing() {
+    let faults = Faults::new();
+    let home = Home::with_faults(&faults);
+    let relay = home.relay(&["--data", "r"]);
+    home.book(&["TOM", "JACK"], relay.udp);
+    home.send("TOM", "echo", "x").with(0);
+    let jack = home.listen("JACK", &[]);
+    faults.fail_sync("letters.sqlite-wal");
+    let ended = home.send("TOM", "JACK", "0");
+    ended.one_line(74, "letters.sqlite: disk I/O error (fsync)");
+    assert_eq!(faults.heal(), 1);
+    // Its writer was told that it failed: it may go out with the next run, or never was written down.
+    home.send("TOM", "JACK", "1").result();
+    drop(jack);
+
+    let jack = home.listen("JACK", &[]);
+    faults.fail_sync("letters.sqlite-wal");
+    // TOM is on the same machine, so somebody of another machine writes.
+    let other = Home::new();
+    other.book(&["JACK"], relay.udp);
+    other.send("MARY", "JACK", "2").result();
+    let ended = jack.end().with(74);
+    assert!(ended.err.last().unwrap().contains("letters.sqlite: "), "{ended:?}");
+    assert_eq!(faults.heal(), 1);
+    let shown = home.run(&["listen", "--as", "JACK", "--count", "1"]).with(0);
+    assert!(shown.out.last().unwrap().ends_with("] 2"), "{shown:?}");
+    relay.stop().with(0);
+}
+
+#[test]
+fn row_72_a_folder_that_takes_no_writes_is_named_by_relay_and_client() {
+    if !can_unshare() {
+        eprintln!("no namespaces of one's own here: nothing is read-only for root");
+        return;
+    }
+    let (home, relay) = town(&["--data", "r"], &["TOM"]);
+    home.run(&["send", "--as", "TOM", "--data", "c", "echo", "x"]).with(0);
+    relay.stop().with(0);
+    let before = home.read("r/relay.key");
+    let start = ["relay", "--bind", "127.0.0.1:0", "--data", "r"];
+    let send = ["send", "--as", "TOM", "--data", "c", "echo@127.0.0.1:1", "x"];
+    for (dir, args) in [("r", &start[..]), ("c", &send[..])] {
+        let script =
+            format!(r#"mount --bind {dir} {dir} && mount -o remount,bind,ro {dir} && exec "$0" "$@""#);
+        let ended = Running::start(home.command_behind(&["unshare", "-rm", "sh"], &script, args)).end();
+        ended.one_line(1, "lock: Read-only file system");
+    }
+    assert_eq!(home.read("r/relay.key"), before);
+    home.relay(&["--data", "r"]).stop().with(0);
+}
+
+#[test]
+fn row_71_a_flipped_bit_in_what_was_accepted_is_named_at_the_start_and_nothing_is_touched() {
+    let (home, relay) = town(&["--data", "r"], &["TOM", "JACK"]);
+    let addr = relay.udp.to_string();
+    home.listen("JACK", &[]).terminate().with(130);
+    for n in 0..5 {
+        home.send("TOM", "JACK", &n.to_string()).result();
+    }
+    relay.running.kill();
+    let log = home.path("r/relay.sqlite-wal");
+    let whole = fs::read(&log).unwrap();
+    let mut harmed = whole.clone();
+    harmed[whole.len() / 2] ^= 4;
+    let start = ["relay", "--data", "r", "--bind", &addr];
+    for bytes in [Some(harmed), None] {
+        match &bytes {
+            Some(bytes) => fs::write(&log, bytes).unwrap(),
+            None => fs::remove_file(&log).unwrap(),
+        }
+        for _ in 0..2 {
+            home.run(&start).one_line(1, "r/relay.sqlite has lost letters: it has ");
+        }
+        if bytes.is_some() {
+            assert_eq!(fs::read(&log).ok(), bytes);
+        }
+    }
+    fs::write(&log, whole).unwrap();
+    let _relay = home.relay(&start[1..]);
+    assert_eq!(heard(&home, 5), numbers(0..5));
+}
+
+#[test]
+fn row_71_letters_that_are_gone_or_damaged_are_named_to_their_member() {
+    let (home, _relay) = town(&["--data", "r"], &["TOM", "JACK"]);
+    home.send("TOM", "echo", "x").with(0);
+    let member = fs::read_dir(home.path(".local/share/queqiao/members")).unwrap().next().unwrap().unwrap();
+    let letters = member.path().join("letters.sqlite");
+    let whole = fs::read(&letters).unwrap();
+    type Harm = fn(&Path, &[u8]);
+    let table: [(Harm, &str); 4] = [
+        (|path, _| fs::remove_file(path).unwrap(), "letters.sqlite has lost letters: it has 0 of "),
+        (|path, _| fs::write(path, "").unwrap(), "letters.sqlite has lost letters: it has 0 of "),
+        (
+            |path, whole| fs::write(path, &whole[..whole.len() - 5_000]).unwrap(),
+            "letters.sqlite is damaged (",
+        ),
+        (
+            |path, whole| fs::write(path, [b"?", &whole[1..]].concat()).unwrap(),
+            "letters.sqlite is not a database",
+        ),
+    ];
+    for (harm, told) in table {
+        harm(&letters, &whole);
+        home.send("TOM", "echo", "x").one_line(1, told);
+        home.run(&["history", "--as", "TOM"]).one_line(1, told);
+        fs::write(&letters, &whole).unwrap();
+    }
+    home.send("TOM", "echo", "x").with(0);
+}
+
+#[test]
+fn row_72_a_client_that_cannot_write_says_so_and_gives_the_text_back() {
+    // JACK is away: nothing comes back that would have to be written first.
+    let (home, _relay) = town(&[], &["TOM", "JACK"]);
+    home.listen("JACK", &[]).terminate().with(130);
+    let mut tom = home.start(&["send", "--as", "TOM", "--lines", "JACK"]);
+    tom.write("one\n");
+    assert!(tom.out().starts_with("accepted "));
+    limit_files(&tom, Some(0));
+    tom.write("two\n");
+    tom.until_err("Not sent: your letter to JACK could not be written to disk");
+    tom.until_err("two");
+    limit_files(&tom, None);
+    tom.write("three\n");
+    assert!(tom.out().starts_with("accepted "));
+    tom.feed(b"");
+    tom.end().with(1);
+    let said = home.run(&["history", "--as", "TOM"]).with(0).out.join("\n");
+    assert!(["one", "three"].iter().all(|text| said.contains(text)) && !said.contains("two"));
+
+    let args = ["send", "--as", "TOM", "echo", "x"];
+    let tom = home.command_behind(&["sh"], r#"ulimit -f 0 && exec "$0" "$@""#, &args);
+    Running::start(tom).end().one_line(1, "letters.sqlite: disk I/O error");
+}
+
+#[test]
+fn row_76_a_state_file_that_cannot_be_synced_is_named_and_nothing_is_built_on_it() {
+    let faults = Faults::new();
+    let home = Home::with_faults(&faults);
+    let relay = home.relay(&["--data", "r"]);
+    home.book(&["TOM"], relay.udp);
+    faults.fail_sync("counter.new");
+    // The letter is kept or not, as it is committed with the counter or after it; nobody is spoken to.
+    let failed = home.run(&["send", "--as", "TOM", "--timeout", "2s", "echo", "x"]);
+    let why = failed.err.iter().find(|line| line.contains("/counter: Input/output error"));
+    assert!([1, 75].contains(&failed.code) && failed.out.is_empty() && why.is_some(), "{failed:?}");
+    assert!(faults.heal() > 0);
+    home.send("TOM", "echo", "x").result();
+}
+
+#[test]
+fn row_76_everything_kept_is_its_owners_alone_whatever_the_umask() {
+    let home = Home::new();
+    let script = r#"umask 000 && exec "$0" "$@""#;
+    let args = ["relay", "--bind", "127.0.0.1:0", "--data", "data/relay"];
+    let relay = home.relay_from(home.command_behind(&["sh"], script, &args));
+    let args = ["listen", "--as", "TOM", "--data", "data", "--contacts", "book"];
+    home.write("book", format!("[contacts]\nTOM = \"{}\"\n", relay.udp));
+    let mut tom = Running::start(home.command_behind(&["sh"], script, &args));
+    tom.until_err("connected to");
+    home.run(&["send", "--as", "JACK", &format!("TOM@{}", relay.udp), "x"]).with(0);
+    tom.out();
+    let mut folders = vec![home.path("data")];
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        assert_eq!(mode(&folder), 0o700, "{folder:?}");
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            match path.is_dir() {
+                true => folders.push(path),
+                false => {
+                    assert_eq!(mode(&path), 0o600, "{path:?}");
+                    files += 1;
+                }
+            }
+        }
+    }
+    assert!(files >= 14, "{files}: keys, locks, databases, their logs and counts");
+}
+
+fn mode(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt;
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}

@@ -1,0 +1,361 @@
+//! Rounds of kill -9 at random moments, of relay, sender and reader in turn, while letters travel over bad lines.
+//!
+//! `QUEQIAO_ROUNDS=n` runs so many rounds instead of the usual few; `QUEQIAO_SEED=n` repeats the faults and the moments of
+//! one run, as far as a machine repeats them.
+#![allow(clippy::disallowed_types, reason = "real processes are killed in real time")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use queqiao::base::Rng;
+use serde_json::Value;
+
+use crate::line::{Lane, Line, Weather};
+use crate::world::{Ended, Home, Relay, Running, SOON};
+
+/// A mailbox that fills now and then while its owner is cut off, so that letters are refused.
+const RELAY: [&str; 5] = ["--tcp", "--limits", "off", "--pair-letters", "2000"];
+/// Rounds of a run that names no other number.
+const ROUNDS: u64 = 24;
+/// Letters in the sender's outbox that were not delivered, at each kill at least; a kill at fewer does not count.
+const IN_FLIGHT: usize = 50;
+/// Lines typed ahead of the letters accepted: more than go out at once, so that not all are accepted in one moment.
+const TYPED_AHEAD: usize = 320;
+/// How long the survivors may take to finish once the lines are good again.
+const HEALED: Duration = Duration::from_secs(60);
+/// A relay is ready after a kill in this time.
+const RESTART: Duration = SOON;
+
+fn from_env(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|number| number.parse().expect("a number"))
+}
+
+/// One run of `send --lines`.
+struct Typist {
+    running: Running,
+    run: usize,
+    typed: usize,
+    accepted: usize,
+}
+
+impl Typist {
+    fn type_ahead(&mut self) {
+        while self.typed - self.accepted < TYPED_AHEAD {
+            self.running.write(&format!("{} {}\n", self.run, self.typed));
+            self.typed += 1;
+        }
+    }
+
+    /// Types whenever a letter was accepted, until the moment has come.
+    fn type_until(&mut self, moment: Instant) {
+        self.type_ahead();
+        while self.running.out_within(moment.saturating_duration_since(Instant::now())).is_some() {
+            self.accepted += 1;
+            self.type_ahead();
+        }
+    }
+}
+
+/// What the senders were told.
+#[derive(Default)]
+struct Told {
+    accepted: BTreeSet<String>,
+    refused: BTreeSet<String>,
+    /// How many for each reason.
+    reasons: BTreeMap<String, usize>,
+    may_have_arrived: BTreeSet<String>,
+}
+
+impl Told {
+    fn note(&mut self, ended: &Ended) {
+        let ids = ended.out.iter().map(|line| line.split_once(' ').expect("what became of which letter"));
+        self.accepted.extend(ids.map(|(_, id)| id.to_owned()));
+        for refused in ended.err.iter().filter_map(|line| line.strip_prefix("refused ")) {
+            let (id, reason) = refused.split_once(' ').expect("a letter and a reason are named");
+            if reason.contains("may have arrived") {
+                self.may_have_arrived.insert(id.to_owned());
+            }
+            // A refusal may be told again by the run after a kill.
+            if self.refused.insert(id.to_owned()) {
+                *self.reasons.entry(reason.to_owned()).or_default() += 1;
+            }
+        }
+    }
+}
+
+struct Stage {
+    home: Home,
+    addr: SocketAddr,
+    relay: Option<Relay>,
+    slowest_restart: Duration,
+    /// TOM's, and JACK's.
+    lines: [Line; 2],
+    tom: Option<Typist>,
+    jack: Option<Running>,
+    runs: usize,
+    told: Told,
+    /// What each run of the reader printed.
+    shown: Vec<Vec<String>>,
+    rng: Rng,
+}
+
+impl Stage {
+    fn open(seed: u64) -> Stage {
+        let home = Home::new();
+        let relay = home.relay(&RELAY);
+        let addr = relay.udp;
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        let lines = [seed, !seed].map(|seed| Line::open(addr, seed, Weather::default()));
+        for (line, book) in lines.iter().zip(["tom.toml", "jack.toml"]) {
+            let (entry, book) = (line.addr, home.path(book));
+            std::fs::write(book, format!("[contacts]\nTOM = \"{entry}\"\nJACK = \"{entry}\"\n")).unwrap();
+        }
+        let mut stage = Stage {
+            home,
+            addr,
+            relay: Some(relay),
+            slowest_restart: Duration::ZERO,
+            lines,
+            tom: None,
+            jack: None,
+            runs: 0,
+            told: Told::default(),
+            shown: Vec::new(),
+            rng: Rng::from_seed(bytes),
+        };
+        stage.start_reader();
+        stage.jack.as_mut().unwrap().until_err("connected to");
+        stage.start_sender();
+        stage
+    }
+
+    fn start_reader(&mut self) {
+        let args = ["listen", "--as", "JACK", "--contacts", "jack.toml", "--json"];
+        self.jack = Some(self.home.start(&args));
+    }
+
+    fn start_sender(&mut self) {
+        let args = ["send", "--as", "TOM", "--contacts", "tom.toml", "--lines", "--timeout", "5m", "JACK"];
+        let mut args = args.to_vec();
+        if self.rng.below(4) == 0 {
+            args.push("--udp");
+        }
+        let running = self.home.start(&args);
+        self.tom = Some(Typist { running, run: self.runs, typed: 0, accepted: 0 });
+        self.runs += 1;
+    }
+
+    fn change_weather(&mut self) {
+        for line in &self.lines {
+            let rng = &mut self.rng;
+            let delay = Duration::from_millis(rng.below(20));
+            // Where three in ten are lost TCP takes over soon; some rounds leave UDP its part.
+            let loss = [300, 300, 30][rng.below(3) as usize];
+            let lane = Lane { loss, copies: 50, reordered: 100, delay, ..Lane::default() };
+            let mut weather = Weather::both(lane);
+            weather.rebind_every = [0, 20, 100][rng.below(3) as usize];
+            match rng.below(8) {
+                0 => weather = weather.with_hole(true, true),
+                1 => weather = weather.with_hole(true, false),
+                2 => weather = weather.with_hole(false, true),
+                3 => (weather.up.longest, weather.down.longest) = (1_100, 1_100),
+                4 => weather.stalled = rng.below(2) == 0,
+                5 => line.reset(),
+                6 => line.rebind(),
+                _ => {}
+            }
+            line.set(weather);
+        }
+    }
+
+    /// Whether enough letters were in flight.
+    fn kill(&mut self, victim: u64) -> bool {
+        match victim {
+            0 => drop(self.relay.take().unwrap().running.kill()),
+            1 => {
+                let ended = self.tom.take().unwrap().running.kill();
+                self.told.note(&ended);
+            }
+            _ => {
+                let ended = self.jack.take().unwrap().kill();
+                self.shown.push(ended.out);
+            }
+        }
+        let last = self.history("TOM", &["--last", "500"]);
+        let in_flight = last.iter().filter(|letter| !["delivered", "read"].contains(&letter.state())).count();
+        match victim {
+            0 => {
+                let start = Instant::now();
+                let addr = self.addr.to_string();
+                let again = self.home.relay(&[&["--bind", &addr], &RELAY[..]].concat());
+                self.slowest_restart = self.slowest_restart.max(start.elapsed());
+                self.relay = Some(again);
+            }
+            1 => self.start_sender(),
+            _ => self.start_reader(),
+        }
+        in_flight >= IN_FLIGHT
+    }
+
+    fn history(&self, of: &str, args: &[&str]) -> Vec<Letter> {
+        let book = if of == "TOM" { "tom.toml" } else { "jack.toml" };
+        let all = [&["history", "--as", of, "--contacts", book, "--json"], args].concat();
+        let ended = self.home.run(&all).with(0);
+        ended.out.iter().map(|line| Letter(serde_json::from_str(line).unwrap())).collect()
+    }
+
+    /// The lines are good again, and everybody comes to the end of what is to be done.
+    fn heal(&mut self) {
+        self.lines.iter().for_each(|line| line.set(Weather::default()));
+        let mut tom = self.tom.take().unwrap();
+        tom.running.feed(b"");
+        let ended = tom.running.end_within(HEALED);
+        self.told.note(&ended);
+        // Status 1 is for a letter of its own that was refused; those of earlier runs are told too.
+        let refused = ended.err.iter().any(|line| line.starts_with("refused "));
+        assert!(ended.code == 0 || (ended.code == 1 && refused), "{ended:#?}");
+        let args = ["send", "--as", "TOM", "--contacts", "tom.toml", "--wait", "delivered"];
+        let last = self.home.start(&[&args[..], &["--timeout", "60s", "JACK", "last"]].concat());
+        self.told.note(&last.end_within(HEALED + HEALED).with(0));
+        self.shown.push(self.jack.take().unwrap().terminate().with(130).out);
+    }
+}
+
+/// A letter of a history, or of the reader's output.
+struct Letter(Value);
+
+impl Letter {
+    fn field(&self, name: &str) -> &str {
+        self.0[name].as_str().unwrap()
+    }
+
+    fn id(&self) -> &str {
+        self.field("id")
+    }
+
+    fn state(&self) -> &str {
+        self.field("state")
+    }
+
+    fn number(&self) -> u64 {
+        self.id().rsplit_once('-').unwrap().1.parse().unwrap()
+    }
+}
+
+fn ids(letters: &[Letter]) -> Vec<&str> {
+    letters.iter().map(Letter::id).collect()
+}
+
+/// Every letter that was written down ended accepted or refused, and nobody was told that a letter was accepted that is
+/// not in the record. How many were written down.
+fn check_sender(told: &Told, sent: &[Letter]) -> usize {
+    let known: BTreeSet<&str> = ids(sent).into_iter().collect();
+    assert_eq!(known.len(), sent.len(), "each stands in the sender's record once");
+    for letter in sent {
+        let ended = ["accepted", "waiting", "delivered", "read"].contains(&letter.state());
+        assert!(ended, "{} is {}", letter.id(), letter.state());
+    }
+    for id in &told.accepted {
+        assert!(known.contains(id.as_str()), "{id} was accepted and is not in the record");
+    }
+    let mut numbers: BTreeSet<u64> = sent.iter().map(Letter::number).collect();
+    numbers.extend(told.refused.iter().map(|id| id.rsplit_once('-').unwrap().1.parse::<u64>().unwrap()));
+    let (first, last) = (*numbers.first().unwrap(), *numbers.last().unwrap());
+    let gaps: Vec<u64> = (first..=last).filter(|number| !numbers.contains(number)).collect();
+    assert!(gaps.is_empty(), "written down, and neither accepted nor told refused: {gaps:?}");
+    numbers.len()
+}
+
+/// What each run wrote down is what was typed, from the first line on, but for what was refused.
+fn check_typing(told: &Told, sent: &[Letter], runs: usize) {
+    let mut missing = Vec::new();
+    for run in 0..runs {
+        let prefix = format!("{run} ");
+        let of_run = sent.iter().filter_map(|letter| letter.field("text").strip_prefix(&prefix));
+        let mut next = 0;
+        for number in of_run.map(|number| number.parse::<usize>().unwrap()) {
+            assert!(number >= next, "run {run} of the sender: {number} after {next}");
+            missing.extend((next..number).map(|number| (run, number)));
+            next = number + 1;
+        }
+    }
+    let refused = &told.refused;
+    assert!(
+        missing.len() <= refused.len(),
+        "typed between others, not in the record: {missing:?}, {refused:?}"
+    );
+}
+
+/// Each accepted letter stands in the reader's history once and in order, and each was printed; again only by the next
+/// run after a kill.
+fn check_reader(told: &Told, sent: &[Letter], got: &[Letter], shown: &[Vec<String>]) -> usize {
+    let doubtful = |letter: &&Letter| !told.may_have_arrived.contains(letter.id());
+    let (wanted, found) = (ids(sent), got.iter().filter(doubtful).map(Letter::id).collect::<Vec<_>>());
+    let place = wanted.iter().zip(&found).position(|(a, b)| a != b).unwrap_or(wanted.len().min(found.len()));
+    let near = place.saturating_sub(2)..place + 4;
+    let (a, b) = (
+        wanted.get(near.start..near.end.min(wanted.len())),
+        found.get(near.start..near.end.min(found.len())),
+    );
+    assert!(wanted == found, "{} sent, {} found, from place {place}: {a:?} {b:?}", wanted.len(), found.len());
+    for (there, here) in sent.iter().zip(got.iter().filter(doubtful)) {
+        assert_eq!(there.field("text"), here.field("text"), "{} is another letter here", there.id());
+    }
+    let gaps = got.iter().filter(|letter| !letter.0["missing"].is_null()).count();
+    assert_eq!(gaps, 0, "no gap is told where nothing is missing");
+    let (mut printed, mut again) = (BTreeSet::new(), 0);
+    for (run, lines) in shown.iter().enumerate() {
+        // The last line of a killed process may be cut short.
+        let numbers: Vec<u64> = lines
+            .iter()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .map(|l| Letter(l).number())
+            .collect();
+        assert!(numbers.is_sorted_by(|a, b| a < b), "run {run} of the reader: {numbers:?}");
+        again += numbers.iter().filter(|number| !printed.insert(**number)).count();
+    }
+    assert!(sent.iter().all(|letter| printed.contains(&letter.number())), "each was printed");
+    again
+}
+
+#[test]
+fn row_70_whoever_is_killed_at_whatever_moment_no_accepted_letter_is_lost_or_doubled() {
+    let fresh = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos().into();
+    let (rounds, seed) =
+        (from_env("QUEQIAO_ROUNDS").unwrap_or(ROUNDS), from_env("QUEQIAO_SEED").unwrap_or_else(fresh));
+    println!("QUEQIAO_SEED={seed} QUEQIAO_ROUNDS={rounds}");
+    let start = Instant::now();
+    let mut stage = Stage::open(seed);
+    let (mut counted, mut progress) = (0, 0);
+    for round in 0.. {
+        stage.change_weather();
+        let moment = Duration::from_millis(20 + stage.rng.below(800));
+        let tom = stage.tom.as_mut().unwrap();
+        let before = tom.accepted;
+        tom.type_until(Instant::now() + moment);
+        progress += u64::from(tom.accepted > before);
+        counted += u64::from(stage.kill(round % 3));
+        if counted == rounds {
+            break;
+        }
+        assert!(round < 2 * rounds, "{counted} of {round} kills had {IN_FLIGHT} letters in flight");
+    }
+    let killed = start.elapsed();
+    stage.heal();
+    let (sent, got) = (stage.history("TOM", &[]), stage.history("JACK", &[]));
+    let written = check_sender(&stage.told, &sent);
+    check_typing(&stage.told, &sent, stage.runs);
+    let again = check_reader(&stage.told, &sent, &got, &stage.shown);
+    println!(
+        "{rounds} kills in {killed:?}, {:?} in all, slowest restart {:?}; {written} letters written, refused {:?}, \
+         {again} printed twice; letters were accepted in {progress} rounds; lines {:?}",
+        start.elapsed(),
+        stage.slowest_restart,
+        stage.told.reasons,
+        stage.lines.each_ref().map(Line::tally),
+    );
+    assert!(sent.len() * 100 >= written * 95, "{} of {written} were accepted", sent.len());
+    assert!(stage.slowest_restart < RESTART, "{:?}", stage.slowest_restart);
+}

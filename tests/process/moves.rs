@@ -1,0 +1,89 @@
+//! One conversation on two carriers: what its ends say of it, and who may choose.
+
+use crate::world::{Running, UdpProxy, town};
+
+/// Whether the line begins with `HH:MM:SS` and two spaces.
+fn is_timed(line: &str) -> bool {
+    let shape: String = line.chars().take(10).map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    shape == "00:00:00  "
+}
+
+/// The carrier and the text of the next letter.
+fn heard(listening: &mut Running) -> (String, String) {
+    let letter: serde_json::Value = serde_json::from_str(&listening.out()).unwrap();
+    let field = |key: &str| letter[key].as_str().unwrap().to_owned();
+    (field("via"), field("text"))
+}
+
+#[test]
+fn row_28_a_listener_says_when_and_why_its_path_changed_and_what_each_letter_came_on() {
+    let (home, relay) = town(&["--tcp"], &["JACK"]);
+    let proxy = UdpProxy::open(relay.udp);
+    let entry = format!("{{ relay = \"{}\", tcp = \"{}\" }}", proxy.addr, relay.udp);
+    home.write("through.toml", format!("[contacts]\nTOM = {entry}\n"));
+    let mut jack = home.start(&["listen", "--as", "JACK", "--contacts", "through.toml", "--json"]);
+    assert!(jack.until_err("connected to").ends_with("over UDP"));
+    let mut tom = home.start(&["send", "--as", "TOM", "--lines", "JACK"]);
+    let mut said = |text: &str| {
+        tom.write(&format!("{text}\n"));
+        // A letter that its reader does not have within 500 ms is accepted into the mailbox.
+        let state = tom.out();
+        assert!(state.starts_with("delivered ") || state.starts_with("accepted "), "{state}");
+    };
+    said("one");
+    assert_eq!(heard(&mut jack), ("udp".to_owned(), "one".to_owned()));
+    proxy.swallow();
+    said("two");
+    assert_eq!(heard(&mut jack), ("tcp".to_owned(), "two".to_owned()));
+    let line = jack.until_err("UDP has fallen silent, the conversation goes on over TCP");
+    assert!(is_timed(&line), "{line}");
+    proxy.pass();
+    let line = jack.until_err("UDP gets through, the conversation goes on over UDP");
+    assert!(is_timed(&line), "{line}");
+    said("three");
+    assert_eq!(heard(&mut jack), ("udp".to_owned(), "three".to_owned()));
+    tom.feed(b"");
+    tom.end().with(0);
+    jack.terminate();
+}
+
+#[test]
+fn who_chats_chooses_the_carrier_and_letters_tell_it() {
+    let (home, relay) = town(&["--tcp"], &["TOM", "JACK"]);
+    let (mut tom, mut jack) = (home.chat("TOM", &relay, &[]), home.chat("JACK", &relay, &[]));
+    tom.write("JACK\n");
+    jack.write("TOM\n");
+    for (carrier, name) in [("tcp", "TCP"), ("udp", "UDP"), ("tcp", "TCP")] {
+        tom.write(&format!("/path {carrier}\n"));
+        let line = tom.until_err(&format!("the conversation goes on over {name}, as you asked"));
+        assert!(is_timed(&line), "{line}");
+        jack.write(&format!("by {carrier}\n"));
+        let line = tom.out();
+        assert!(line.contains(&format!("JACK [{carrier}] ")) && line.ends_with(carrier), "{line}");
+    }
+    tom.write("/path auto\n");
+    tom.until_err("UDP gets through, the conversation goes on over UDP");
+    for mut chat in [tom, jack] {
+        chat.feed(b"");
+        chat.end().with(0);
+    }
+}
+
+#[test]
+fn a_run_leaves_word_that_udp_failed_until_a_later_one_proves_it() {
+    let (home, relay) = town(&["--tcp"], &[]);
+    let proxy = UdpProxy::open(relay.udp);
+    proxy.swallow();
+    let entry = format!("{{ relay = \"{}\", tcp = \"{}\" }}", proxy.addr, relay.udp);
+    home.write("through.toml", format!("[contacts]\necho = {entry}\n"));
+    let args = ["--as", "TOM", "--contacts", "through.toml"];
+    home.run(&[&["send"], &args[..], &["echo", "x"]].concat()).with(0);
+    let members = std::fs::read_dir(home.path(".local/share/queqiao/members")).unwrap();
+    let file = members.last().unwrap().unwrap().path().join("udp_failed.toml");
+    let entry = format!("\"{}\" = ", proxy.addr);
+    let failed = || std::fs::read_to_string(&file).unwrap().contains(&entry);
+    assert!(failed());
+    proxy.pass();
+    home.run(&[&["listen", "--for", "2s"], &args[..]].concat()).with(0);
+    assert!(!failed(), "UDP passes, and nobody notes it");
+}

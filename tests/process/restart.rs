@@ -1,0 +1,63 @@
+//! A relay that dies or stops, and runs again: who notices, and when.
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::world::{Home, Running, SOON};
+
+const NAMES: [&str; 3] = ["TOM", "JACK", "ROSE"];
+
+/// How many sessions the relay in this folder has noted.
+fn noted(home: &Home) -> u32 {
+    let path = home.path("kept/relay.sqlite");
+    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    db.query_row("SELECT count(*) FROM sessions", [], |row| row.get(0)).unwrap()
+}
+
+/// Asks the relay for its pulse until it has noted every one of us; it does so within a second.
+fn until_noted(home: &Home, relay: &str) {
+    let all = || noted(home) == NAMES.len() as u32;
+    let pulse = || home.run(&["ping", relay, "--udp", "--count", "1"]).with(0);
+    assert!((0..500).any(|_| all() || pulse().out.is_empty()), "the sessions are not noted");
+}
+
+fn gets_a_letter(home: &Home, listener: &mut Running, name: &str, text: &str) {
+    assert!(home.send("MARY", name, text).result().starts_with("delivered "));
+    assert!(listener.out().ends_with(text));
+}
+
+/// Nobody writes, so nobody would notice for twenty seconds: that they are back sooner is the new relay's doing.
+#[test]
+fn row_31_idle_clients_of_a_killed_relay_are_back_soon_after_it_runs_again() {
+    let home = Home::new();
+    let relay = home.relay(&["--data", "kept"]);
+    let addr = relay.udp.to_string();
+    home.book(&NAMES, &addr);
+    let mut listeners = NAMES.map(|name| home.listen(name, &["--udp"]));
+    until_noted(&home, &addr);
+    relay.running.kill();
+    let mut again = home.command(&["relay", "--data", "kept", "--bind", &addr]);
+    again.env("RUST_LOG", "queqiao=debug");
+    let mut relay = Running::start(again);
+    assert!(relay.out().starts_with("ready "));
+    NAMES.iter().for_each(|_| drop(relay.until_err_within("SignedIn", SOON)));
+    for (name, listener) in NAMES.into_iter().zip(&mut listeners) {
+        gets_a_letter(&home, listener, name, "are you there");
+    }
+}
+
+#[test]
+fn row_31_clients_of_a_relay_that_stopped_in_good_order_are_back_soon_after_it_runs_again() {
+    let home = Home::new();
+    let relay = home.relay(&["--data", "kept", "--tcp"]);
+    let addr = relay.udp.to_string();
+    home.book(&NAMES, &addr);
+    let carriers = [&["--udp"][..], &["--tcp"], &[]];
+    let mut listeners = [0, 1, 2].map(|n| home.listen(NAMES[n], carriers[n]));
+    relay.stop().with(0);
+    listeners.iter_mut().for_each(|listener| drop(listener.until_err_within("lost", SOON)));
+    let _relay = home.relay(&["--data", "kept", "--tcp", "--bind", &addr]);
+    for (name, listener) in NAMES.into_iter().zip(&mut listeners) {
+        listener.until_err_within("connected to", SOON);
+        gets_a_letter(&home, listener, name, "are you there");
+    }
+}

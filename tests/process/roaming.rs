@@ -1,0 +1,88 @@
+//! A machine whose address changes under a running client: real addresses, in a network namespace of the test's own.
+//! Where the system gives none (`unshare -rn` and `ip` are needed) the story is told to be left out.
+
+use std::process::{Command, Stdio};
+
+use crate::world::{Home, Running};
+
+/// The relay's address, which stays, and the machine's before and after.
+const RELAY: &str = "10.9.0.9:8081";
+const BEFORE: &str = "10.9.0.1";
+const AFTER: &str = "10.9.0.2";
+/// Prints a line when the network is there, reads one, and prints another when it has changed.
+const NETWORK: &str = "set -e
+    export PATH=$PATH:/usr/sbin:/sbin:/usr/bin:/bin
+    ip link set lo up
+    for a in 10.9.0.9 10.9.0.1 10.9.0.2; do ip addr add $a/32 dev lo; done
+    ip route replace local 10.9.0.9 dev lo table local src 10.9.0.1
+    echo there
+    read change
+    ip route replace local 10.9.0.9 dev lo table local src 10.9.0.2
+    ip addr del 10.9.0.1/32 dev lo
+    echo changed
+    read end";
+
+/// A network namespace, for as long as its shell lives.
+struct Network(Running);
+
+impl Network {
+    fn open() -> Option<Network> {
+        let mut able = Command::new("unshare");
+        able.args(["-rn", "sh", "-c", "PATH=$PATH:/usr/sbin:/sbin ip link"]);
+        let status = able.stdout(Stdio::null()).stderr(Stdio::null()).status();
+        if !status.is_ok_and(|status| status.success()) {
+            return None;
+        }
+        let mut command = Command::new("unshare");
+        command.args(["-rn", "sh", "-c", NETWORK]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut shell = Running::start(command);
+        assert_eq!(shell.out(), "there");
+        Some(Network(shell))
+    }
+
+    fn change(&mut self) {
+        self.0.write("\n");
+        assert_eq!(self.0.out(), "changed");
+    }
+
+    /// The same process, in this network.
+    fn start(&self, home: &Home, args: &[&str]) -> Running {
+        let command = home.command(args);
+        let mut inside = Command::new("nsenter");
+        inside.args(["-t", &self.0.pid(), "-U", "-n", "--preserve-credentials", "--"]);
+        inside.arg(command.get_program()).args(command.get_args()).env_clear();
+        inside.envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        inside.current_dir(home.path("."));
+        inside.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Running::start(inside)
+    }
+}
+
+/// Neither is to speak by itself before its keep-alive, some twenty seconds after it has signed in.
+#[test]
+fn who_listens_is_heard_of_soon_after_its_address_changed() {
+    let Some(mut network) = Network::open() else {
+        println!("left out: no network namespace here");
+        return;
+    };
+    let home = Home::new();
+    home.book(&["TOM", "JACK", "ROSE"], RELAY);
+    let mut relay = network.start(&home, &["relay", "--bind", RELAY, "--tcp", "--data", "relay"]);
+    assert!(relay.out().starts_with("ready "));
+    let mut jack = network.start(&home, &["listen", "--as", "JACK", "--json"]);
+    let mut rose = network.start(&home, &["listen", "--as", "ROSE", "--json", "--tcp"]);
+    for listening in [&mut jack, &mut rose] {
+        listening.until_err("connected to");
+    }
+    network.change();
+    for (name, listening, via) in [("JACK", &mut jack, "udp"), ("ROSE", &mut rose, "tcp")] {
+        let args = ["send", "--as", "TOM", name, "--wait", "delivered", "--timeout", "10s", "x"];
+        let sent = network.start(&home, &args).end().with(0);
+        assert!(sent.result().starts_with("delivered "), "from {BEFORE} to {AFTER}: {sent:?}");
+        assert!(listening.out().contains(&format!("\"via\":\"{via}\"")));
+    }
+    jack.terminate().with(130);
+    rose.terminate().with(130);
+    relay.terminate().with(0);
+}

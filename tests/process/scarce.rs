@@ -1,0 +1,164 @@
+//! Few descriptors, little memory, many strangers: new ones are refused, old ones are served, nothing spins or grows.
+
+use std::fs;
+use std::io::Read;
+use std::net::{Ipv4Addr, Shutdown, TcpStream, UdpSocket};
+use std::time::Duration;
+
+use queqiao::base::{Carrier, PublicKey, Rng};
+use queqiao::session::{AccessSecret, Hello, Identity, Initiator, KeyQuery};
+
+use crate::world::{Home, Relay, town};
+
+/// A number from `/proc/PID/status`, such as the kB of `VmRSS`.
+fn status(relay: &Relay, field: &str) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{}/status", relay.running.pid())).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(field)).unwrap();
+    line.split_whitespace().find_map(|word| word.parse().ok()).unwrap()
+}
+
+/// Time on processors so far, in ticks of 10 ms.
+fn cpu(relay: &Relay) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{}/stat", relay.running.pid())).unwrap();
+    let fields: Vec<&str> = text.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    [fields[11], fields[12]].iter().map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+}
+
+fn descriptors(relay: &Relay) -> usize {
+    fs::read_dir(format!("/proc/{}/fd", relay.running.pid())).unwrap().count()
+}
+
+/// Everything that came before has been read, and is answered if it ever will be.
+fn settle(home: &Home, relay: &Relay, carrier: &str) {
+    let to = format!("echo@{}", relay.udp);
+    home.run(&["send", "--as", "TOM", "--timeout", "25s", carrier, &to, "x"]).with(0);
+}
+
+#[test]
+fn row_78_a_relay_with_64_descriptors_refuses_new_connections_and_serves_the_old() {
+    let home = Home::new();
+    let args = ["relay", "--bind", "127.0.0.1:0", "--tcp", "--data", "r"];
+    let relay = home.relay_from(home.command_behind(&["sh"], r#"ulimit -n 64 && exec "$0" "$@""#, &args));
+    home.book(&["TOM", "JACK"], relay.udp);
+    let mut jack = home.listen("JACK", &["--tcp"]);
+    home.listen("MARY", &[]).terminate().with(130);
+    let strangers: Vec<TcpStream> = (0..100).map(|_| TcpStream::connect(relay.udp).unwrap()).collect();
+    let before = cpu(&relay);
+    let waited = home.run(&["listen", "--as", "TOM", "--udp", "--for", "1s"]).with(0);
+    assert_eq!(waited.out, [""; 0]);
+    let used = cpu(&relay) - before;
+    assert!(used < 30, "{used} ticks of 10 ms in a second of nothing");
+    for n in 0..5 {
+        home.run(&["send", "--as", "TOM", "--udp", "JACK", &n.to_string()]).result();
+        assert!(jack.out().ends_with(&format!(" TOM [tcp] {n}")), "who was there first is served");
+    }
+    let kept = home.run(&["send", "--as", "TOM", "--udp", "MARY", "x"]);
+    assert!(kept.result().starts_with("accepted "), "the store needs no further descriptor");
+    drop(strangers);
+    settle(&home, &relay, "--tcp");
+    relay.stop().with(0);
+}
+
+#[test]
+fn row_78_a_relay_with_little_memory_outlives_a_full_mailbox_and_500_strangers() {
+    let home = Home::new();
+    let args = ["relay", "--bind", "127.0.0.1:0", "--tcp", "--data", "r"];
+    // The program, its stacks and its libraries take most of it.
+    let relay = home.relay_from(home.command_behind(&["sh"], r#"ulimit -v 200000 && exec "$0" "$@""#, &args));
+    home.book(&["TOM", "JACK"], relay.udp);
+    home.listen("JACK", &[]).terminate().with(130);
+    let _strangers: Vec<TcpStream> = (0..500).map(|_| TcpStream::connect(relay.udp).unwrap()).collect();
+    // One more than the 8 MiB that a pair may have waiting.
+    let lines = format!("{}\n", "x".repeat(60_000)).repeat(140);
+    let tom = home.run_with(&["send", "--as", "TOM", "--lines", "JACK"], lines.as_bytes());
+    let taken = tom.out.iter().filter(|line| line.starts_with("accepted ")).count();
+    assert!(tom.code == 1 && taken == 139 && tom.said()[0].ends_with(" full"), "{taken} of 140");
+    let jack = home.run(&["listen", "--as", "JACK", "--count", &taken.to_string()]).with(0);
+    assert_eq!(jack.out.len(), taken);
+    assert!(status(&relay, "VmHWM:") < 65_536, "{} kB at most", status(&relay, "VmHWM:"));
+    relay.stop().with(0);
+}
+
+#[test]
+fn row_38_ten_thousand_that_connect_and_leave_cost_no_descriptor() {
+    let (home, relay) = town(&["--tcp", "--data", "r"], &["TOM"]);
+    settle(&home, &relay, "--tcp");
+    let (before, memory) = (descriptors(&relay), status(&relay, "VmRSS:"));
+    for _ in 0..10_000 {
+        drop(TcpStream::connect(relay.udp).unwrap());
+    }
+    settle(&home, &relay, "--tcp");
+    let stream = TcpStream::connect(relay.udp).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    assert!(matches!((&stream).read(&mut [0; 9]), Ok(0) | Err(_)), "connections before it have been seen");
+    assert!(descriptors(&relay) <= before + 1, "{} of {before}", descriptors(&relay));
+    assert!(status(&relay, "VmRSS:") < memory + 8_192);
+}
+
+#[test]
+fn row_39_a_reset_or_an_end_at_every_byte_of_a_record_closes_that_connection_and_no_more() {
+    let (home, relay) = town(&["--tcp", "--data", "r"], &["TOM"]);
+    settle(&home, &relay, "--tcp");
+    let before = descriptors(&relay);
+    let query = KeyQuery::new(Carrier::Tcp, &mut Rng::from_seed([1; 32]));
+    let packet = query.packet();
+    let mut bytes = vec![0xFF];
+    bytes.extend((packet.len() as u16).to_be_bytes());
+    bytes.extend(packet);
+    for len in 0..=bytes.len() {
+        for is_reset in [true, false] {
+            let mut stream = TcpStream::connect(relay.udp).unwrap();
+            std::io::Write::write_all(&mut stream, &bytes[..len]).unwrap();
+            if is_reset {
+                let linger = Some(Duration::ZERO);
+                rustix::net::sockopt::set_socket_linger(&stream, linger).unwrap();
+            } else {
+                stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+                stream.shutdown(Shutdown::Write).unwrap();
+                let mut came = Vec::new();
+                let end = stream.read_to_end(&mut came);
+                assert!(end.is_ok() && (came.len() > 1) == (len == bytes.len()), "{len}: {end:?} {came:?}");
+            }
+        }
+    }
+    settle(&home, &relay, "--tcp");
+    assert!(descriptors(&relay) <= before + 1);
+}
+
+#[test]
+fn row_07_first_packets_from_2000_addresses_cost_no_memory() {
+    let (home, relay) = town(&["--data", "r"], &["TOM"]);
+    settle(&home, &relay, "--udp");
+    let first = |n: u16, key: &PublicKey| {
+        let mut seed = [7; 32];
+        seed[..2].copy_from_slice(&n.to_be_bytes());
+        let (identity, mut rng) = (Identity::from_private(seed), Rng::from_seed(seed));
+        let hello = Hello { counter: 1, continues: None };
+        let secret = AccessSecret::default();
+        Initiator::new(&identity, key, &secret, &hello, u32::from(n) + 1, Carrier::Udp, &mut rng).unwrap()
+    };
+    let key = ask_key(&relay);
+    let mut memory = 0;
+    for n in 0..2_000u16 {
+        let [high, low] = n.to_be_bytes();
+        let Ok(socket) = UdpSocket::bind((Ipv4Addr::new(127, 9, high, low), 0)) else { return };
+        socket.send_to(first(n, &key).packet(), relay.udp).unwrap();
+        if n == 200 {
+            settle(&home, &relay, "--udp");
+            memory = status(&relay, "VmRSS:");
+        }
+    }
+    settle(&home, &relay, "--udp");
+    let grown = status(&relay, "VmRSS:").saturating_sub(memory);
+    assert!(grown < 8_192, "{grown} kB more");
+}
+
+fn ask_key(relay: &Relay) -> PublicKey {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let query = KeyQuery::new(Carrier::Udp, &mut Rng::from_seed([2; 32]));
+    socket.send_to(query.packet(), relay.udp).unwrap();
+    let mut answer = [0; 2_000];
+    let (len, _) = socket.recv_from(&mut answer).unwrap();
+    query.handle_answer(&answer[..len]).unwrap()
+}

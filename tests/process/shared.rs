@@ -1,0 +1,309 @@
+//! Several commands of one member at once: the first owns its folder, the others work through it and take over.
+
+use std::io::{BufRead, BufReader};
+
+use rustix::process::Signal;
+
+use crate::world::{Home, Running, town};
+
+fn texts(lines: &[String]) -> Vec<&str> {
+    lines.iter().map(|line| line.split_once("] ").expect("how it came").1).collect()
+}
+
+fn history(home: &Home, name: &str, other: &str) -> Vec<String> {
+    home.run(&["history", "--as", name, other]).with(0).out
+}
+
+fn numbered(range: std::ops::Range<u32>) -> Vec<String> {
+    range.map(|n| format!("letter {n}")).collect()
+}
+
+#[test]
+fn row_77_sending_while_one_chats_has_the_same_results_and_the_chat_goes_on() {
+    let (home, relay) = town(&[], &["TOM", "JACK"]);
+    let mut jack = home.chat("JACK", &relay, &[]);
+    let mut tom = home.chat("TOM", &relay, &[]);
+    assert!(home.send("TOM", "JACK", "one").result().starts_with("delivered "));
+    assert!(jack.out().ends_with("one"));
+    let two = home.run(&["send", "--as", "TOM", "--wait", "delivered", "JACK", "two"]);
+    assert!(two.result().starts_with("delivered "));
+    assert!(jack.out().ends_with("two"));
+    let refused = home.send("TOM", "nobody", "x").with(1);
+    assert!(refused.said()[0].ends_with(" unknown"), "{refused:?}");
+
+    let asking = home.start(&["send", "--as", "TOM", "--reply", "30s", "JACK", "three?"]);
+    assert!(jack.out().ends_with("three?"));
+    jack.write("/to TOM\nyes\n");
+    let asked = asking.end().with(0);
+    assert_eq!(asked.out[1..], ["yes"]);
+    assert!(tom.out().ends_with("yes"), "who shows letters shows this one too");
+
+    tom.write("JACK\nfour\n");
+    assert!(jack.out().ends_with("four"));
+    tom.feed(b"");
+    let tom = tom.end().with(0);
+    assert!(tom.said().is_empty(), "what others sent is not the chat's: {tom:?}");
+    let said = history(&home, "JACK", "TOM");
+    assert_eq!(texts(&said), ["one", "two", "three?", "yes", "four"]);
+}
+
+#[test]
+fn row_77_the_history_and_the_book_can_be_asked_while_one_listens() {
+    let (home, _relay) = town(&[], &["TOM", "JACK"]);
+    let mut tom = home.listen("TOM", &[]);
+    home.send("JACK", "TOM", "hi").result();
+    assert!(tom.out().ends_with("hi"));
+    home.send("TOM", "echo", "x").result();
+    assert_eq!(texts(&history(&home, "TOM", "JACK")), ["hi"]);
+    home.run(&["contacts", "add", "武大郎", &_relay.udp.to_string()]).with(0);
+    tom.until_err("was read again");
+    home.run(&["ping", "--count", "1", "JACK"]).with(0);
+}
+
+#[test]
+fn row_77_two_listen_and_the_second_goes_on_when_the_first_is_killed() {
+    let (home, _relay) = town(&[], &["TOM", "JACK"]);
+    let mut first = home.listen("TOM", &[]);
+    let mut second = home.listen("TOM", &["--count", "4"]);
+    for text in ["one", "two"] {
+        home.send("JACK", "TOM", text).result();
+        assert!(first.out().ends_with(text));
+        assert!(second.out().ends_with(text));
+    }
+    first.kill();
+    for text in ["three", "four"] {
+        home.send("JACK", "TOM", text).with(0);
+    }
+    assert_eq!(texts(&second.end().with(0).out), ["one", "two", "three", "four"]);
+    let nothing = home.run(&["listen", "--as", "TOM", "--for", "0.2s"]).with(0);
+    assert!(nothing.out.is_empty(), "each was shown: {nothing:?}");
+}
+
+#[test]
+fn row_77_the_owner_is_killed_while_it_serves_a_sender_and_each_letter_arrives_once_in_order() {
+    let (home, relay) = town(&["--tcp"], &["TOM", "JACK"]);
+    let jack = home.listen("JACK", &[]);
+    for round in 0..3 {
+        let owner = home.listen("TOM", &[]);
+        let mut sender = home.start(&["send", "--as", "TOM", "--lines", "JACK"]);
+        sender.write("first\n");
+        sender.out();
+        let lines: String = numbered(0..50).iter().map(|line| format!("{round} {line}\n")).collect();
+        sender.feed(lines.as_bytes());
+        (0..round * 10).for_each(|_| drop(sender.out()));
+        owner.kill();
+        let sent = sender.end().with(0);
+        assert_eq!(sent.out.len(), 51, "{sent:?}");
+    }
+    let wanted: Vec<String> = (0..3)
+        .flat_map(|round| {
+            let letters = numbered(0..50).into_iter().map(move |line| format!("{round} {line}"));
+            std::iter::once("first".to_owned()).chain(letters)
+        })
+        .collect();
+    for name in ["JACK", "TOM"] {
+        let other = if name == "JACK" { "TOM" } else { "JACK" };
+        assert_eq!(texts(&history(&home, name, other)), wanted, "{name}'s");
+    }
+    assert_eq!(texts(&jack.terminate().with(130).out), wanted);
+    relay.stop().with(0);
+}
+
+#[test]
+fn row_77_a_pending_letter_outlives_an_owner_that_is_told_to_end() {
+    let (home, relay) = town(&[], &["TOM", "JACK"]);
+    let addr = relay.udp.to_string();
+    home.send("TOM", "echo", "x").with(0);
+    home.listen("JACK", &[]).terminate();
+    relay.stop().with(0);
+    let mut owner = home.start(&["listen", "--as", "TOM"]);
+    owner.until_err("no relay answers at");
+    let mut sender = home.start(&["send", "--as", "TOM", "--timeout", "30s", "JACK", "patience"]);
+    sender.until_err("no relay answers at");
+    owner.terminate().with(130);
+    let relay = home.relay(&["--bind", &addr]);
+    assert!(sender.end().with(0).out[0].starts_with("accepted "));
+    let jack = home.run(&["listen", "--as", "JACK", "--count", "1"]).with(0);
+    assert_eq!(texts(&jack.out), ["patience"]);
+    relay.stop().with(0);
+}
+
+#[test]
+fn row_77_letters_nobody_showed_go_to_the_first_who_shows_letters_whoever_owns_the_folder() {
+    let (home, _relay) = town(&[], &["TOM", "JACK"]);
+    let mut owner = home.start(&["send", "--as", "TOM", "--lines", "echo"]);
+    owner.write("x\n");
+    owner.out();
+    home.send("JACK", "TOM", "while nobody looked").with(0);
+    let first = home.run(&["listen", "--as", "TOM", "--count", "2"]).with(0);
+    assert_eq!(texts(&first.out), ["X", "while nobody looked"]);
+    let second = home.run(&["listen", "--as", "TOM", "--for", "0.3s"]).with(0);
+    assert!(second.out.is_empty(), "{second:?}");
+    owner.feed(b"");
+    owner.end().with(0);
+}
+
+#[test]
+fn row_77_a_key_accepted_in_another_terminal_is_noticed_by_who_runs() {
+    let (home, relay) = town(&["--data", "old"], &["TOM", "JACK"]);
+    let addr = relay.udp.to_string();
+    let mut jack = home.listen("JACK", &[]);
+    relay.stop().with(0);
+    let other = home.relay(&["--bind", &addr, "--data", "new"]);
+    let told = jack.until_err("shows another key");
+    let words: Vec<&str> = told.split("queqiao ").last().unwrap().split(' ').collect();
+    home.run(&words).with(0);
+    jack.until_err("connected to");
+    home.send("TOM", "JACK", "hello again").result();
+    assert!(jack.out().ends_with("hello again"));
+    other.stop().with(0);
+}
+
+#[test]
+fn row_77_an_owner_that_does_not_answer_is_named() {
+    let (home, _relay) = town(&[], &["TOM", "JACK"]);
+    let owner: Running = home.listen("TOM", &[]);
+    owner.signal(Signal::STOP);
+    let wanted = format!("TOM is already running on this machine (process {})", owner.pid());
+    home.send("TOM", "JACK", "x").one_line(1, &wanted);
+    owner.signal(Signal::CONT);
+    home.send("TOM", "echo", "x").result();
+    owner.terminate().with(130);
+}
+
+#[test]
+fn row_77_who_listens_takes_over_from_a_sender_that_has_done() {
+    let (home, relay) = town(&["--tcp"], &["TOM", "JACK"]);
+    let mut owner = home.start(&["send", "--as", "TOM", "--udp", "--lines", "echo"]);
+    owner.write("x\n");
+    owner.out();
+    let mut listening = home.start(&["listen", "--as", "TOM", "--tcp"]);
+    let told = listening.until_err("speaks for you already");
+    assert!(told.contains(&owner.pid()), "{told}");
+    assert!(listening.out().ends_with(" X"));
+    owner.feed(b"");
+    owner.end().with(0);
+    home.send("JACK", "TOM", "still there?").with(0);
+    assert!(listening.out().ends_with("[tcp] still there?"), "it has its own way now");
+    home.send("TOM", "echo", "through it").result();
+    relay.stop().with(0);
+}
+
+#[test]
+fn row_77_a_caller_that_stops_or_dies_troubles_nobody_and_what_it_had_said_goes_out() {
+    let (home, _relay) = town(&[], &["TOM", "JACK"]);
+    let mut jack = home.listen("JACK", &[]);
+    let mut owner = home.listen("TOM", &[]);
+    let stopped = home.listen("TOM", &[]);
+    stopped.signal(Signal::STOP);
+    let mut sender = home.start(&["send", "--as", "TOM", "--lines", "JACK"]);
+    sender.write("one\ntwo\n");
+    (0..2).for_each(|_| drop(sender.out()));
+    sender.kill();
+    home.send("TOM", "JACK", "three").with(0);
+    for text in ["one", "two", "three"] {
+        assert!(jack.out().ends_with(text));
+    }
+    home.send("JACK", "TOM", "four").with(0);
+    assert!(owner.out().ends_with("four"));
+    stopped.signal(Signal::CONT);
+    let mut stopped = stopped;
+    assert!(stopped.out().ends_with("four"));
+}
+
+#[test]
+fn row_77_owner_after_owner_is_killed_and_nothing_is_lost_or_sent_twice() {
+    let (home, relay) = town(&["--tcp"], &["TOM", "JACK"]);
+    let jack = home.listen("JACK", &[]);
+    let mut owners: Vec<Running> = (0..4).map(|_| home.listen("TOM", &[])).collect();
+    let senders = ["a", "b"].map(|who| {
+        let mut sender = home.start(&["send", "--as", "TOM", "--lines", "JACK"]);
+        let lines: String = numbered(0..100).iter().map(|line| format!("{who} {line}\n")).collect();
+        sender.feed(lines.as_bytes());
+        sender
+    });
+    for mut sender in senders {
+        for _ in 0..2 {
+            (0..20).for_each(|_| drop(sender.out()));
+            owners.remove(0).kill();
+        }
+        assert_eq!(sender.end().with(0).out.len(), 100);
+    }
+    let said = history(&home, "JACK", "TOM");
+    for who in ["a", "b"] {
+        let wanted: Vec<String> = numbered(0..100).iter().map(|line| format!("{who} {line}")).collect();
+        let heard: Vec<&str> = texts(&said).into_iter().filter(|text| text.starts_with(who)).collect();
+        assert_eq!(heard, wanted);
+    }
+    assert_eq!(said.len(), 200);
+    jack.terminate().with(130);
+    relay.stop().with(0);
+}
+
+#[test]
+fn row_77_who_reads_slowly_and_runs_a_command_for_each_letter_holds_up_nobody() {
+    let (home, _relay) = town(&[], &["TOM", "JACK"]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut command = home.command(&["listen", "--as", "TOM", "--count", "60"]);
+    command.stdout(writer);
+    let mut listening = Running::start(command);
+    listening.until_err("connected to");
+    // More than a pipe holds.
+    let lines: String = (0..60).map(|n| format!("{n}{}\n", ".".repeat(4_000))).collect();
+    let sent = home.run_with(&["send", "--as", "JACK", "--lines", "TOM"], lines.as_bytes()).with(0);
+    assert_eq!(sent.out.len(), 60);
+    home.send("TOM", "echo", "meanwhile").result();
+    let heard: Vec<String> = BufReader::new(reader).lines().map(|line| line.unwrap()).collect();
+    let numbers: Vec<&str> = texts(&heard).iter().map(|text| text.trim_end_matches('.')).collect();
+    assert_eq!(numbers, (0..60).map(|n| n.to_string()).collect::<Vec<_>>());
+    listening.end().with(0);
+}
+
+#[test]
+fn row_77_a_caller_with_another_environment_finds_the_owner() {
+    let (home, _relay) = town(&[], &["TOM", "JACK"]);
+    let _owner = home.listen("TOM", &[]);
+    let mut command = home.command(&["send", "--as", "TOM", "echo", "x"]);
+    command.env_remove("XDG_RUNTIME_DIR");
+    let mut sender = Running::start(command);
+    sender.feed(b"");
+    sender.end().result();
+}
+
+#[test]
+fn row_77_when_the_one_who_showed_stored_letters_dies_another_goes_on_and_shows_each_once() {
+    let (home, _relay) = town(&[], &["TOM", "JACK"]);
+    let mut owner = home.start(&["send", "--as", "TOM", "--lines", "echo"]);
+    owner.write("x\n");
+    owner.out();
+    let (mut first, mut second) = (home.listen("TOM", &[]), home.listen("TOM", &[]));
+    assert!(first.out().ends_with("X"));
+    home.send("JACK", "TOM", "one").with(0);
+    assert!(first.out().ends_with("one"));
+    assert!(second.out().ends_with("one"));
+    first.kill();
+    home.send("JACK", "TOM", "two").with(0);
+    assert!(second.out().ends_with("two"));
+    owner.kill();
+    home.send("JACK", "TOM", "three").with(0);
+    assert!(second.out().ends_with("three"));
+    assert_eq!(texts(&second.terminate().with(130).out), ["one", "two", "three"]);
+    assert!(home.run(&["listen", "--as", "TOM", "--for", "0.2s"]).with(0).out.is_empty());
+}
+
+#[test]
+fn row_77_letters_beyond_what_waits_for_a_slow_reader_stay_on_disk_until_it_reads() {
+    let (home, _relay) = town(&["--limits", "off"], &["TOM", "JACK"]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut command = home.command(&["listen", "--as", "TOM", "--count", "120"]);
+    command.stdout(writer);
+    let mut listening = Running::start(command);
+    listening.until_err("connected to");
+    let lines: String = (0..120).map(|n| format!("{n}{}\n", ".".repeat(60_000))).collect();
+    let sent = home.run_with(&["send", "--as", "JACK", "--lines", "TOM"], lines.as_bytes()).with(0);
+    assert_eq!(sent.out.len(), 120);
+    let heard: Vec<String> = BufReader::new(reader).lines().map(|line| line.unwrap()).collect();
+    let numbers: Vec<&str> = texts(&heard).iter().map(|text| text.trim_end_matches('.')).collect();
+    assert_eq!(numbers, (0..120).map(|n| n.to_string()).collect::<Vec<_>>());
+    listening.end().with(0);
+}

@@ -1,0 +1,116 @@
+//! Letters that are not wanted: of the blocked, and of strangers.
+
+use serde_json::Value;
+
+use crate::world::{Home, Running, town};
+
+/// What `name` is told of its letters when it comes again: for each the reason, then its text.
+fn refused_later(home: &Home, name: &str, texts: &[&str]) {
+    let mut back = home.listen(name, &["--for", "20s"]);
+    for text in texts {
+        back.until_err("does not take letters from you");
+        assert_eq!(back.until_err(text), *text);
+    }
+    back.terminate().with(130);
+}
+
+#[test]
+fn who_is_blocked_while_both_are_there_is_refused_from_then_on() {
+    let (home, relay) = town(&[], &["TOM", "JACK"]);
+    let mut jack = home.chat("JACK", &relay, &[]);
+    let mut tom = home.chat("TOM", &relay, &[]);
+    tom.write("JACK\nbefore\n");
+    assert!(jack.out().ends_with(": before"));
+    jack.write("/block TOM\n");
+    assert!(jack.until_err("TOM is blocked in").contains("contacts.toml"));
+    assert!(home.read("contacts.toml").contains("\"TOM\" = { relay = "), "{}", home.read("contacts.toml"));
+    // What JACK said is at the relay once this has come back.
+    jack.write(&format!("/to echo@{}\nping\n", relay.udp));
+    assert!(jack.out().ends_with("PING"));
+    tom.write("after\n");
+    tom.until_err("JACK does not take letters from you");
+    assert_eq!(tom.until_err("after"), "after");
+    jack.write("/unblock TOM\nping\n");
+    jack.until_err("TOM is no longer blocked");
+    assert!(jack.out().ends_with("PING"));
+    tom.write("again\n");
+    assert!(jack.out().ends_with(": again"));
+}
+
+#[test]
+fn who_is_blocked_while_the_reader_is_away_gets_every_letter_back() {
+    let (home, _relay) = town(&[], &["TOM", "ann", "JACK"]);
+    home.listen("JACK", &[]).terminate().with(130);
+    home.run_with(&["send", "--as", "TOM", "--lines", "JACK"], b"one\ntwo\n").with(0);
+    home.send("ann", "JACK", "wanted").with(0);
+    home.run(&["contacts", "block", "TOM"]).one_line(0, "TOM is blocked in");
+    let listed = home.run(&["contacts", "list"]).with(0);
+    assert!(listed.out[0].ends_with("  blocked"), "{listed:?}");
+    let heard = home.run(&["listen", "--as", "JACK", "--count", "1", "--for", "20s"]).with(0);
+    assert!(heard.result().ends_with(" ann [udp] wanted"), "{heard:?}");
+    refused_later(&home, "TOM", &["one", "two"]);
+    let refused = home.send("TOM", "JACK", "three").with(1);
+    assert!(refused.err[0].ends_with(" blocked"), "the relay knows, though JACK is away: {refused:?}");
+    home.run(&["contacts", "unblock", "TOM"]).one_line(0, "TOM is no longer blocked");
+    home.listen("JACK", &[]).terminate().with(130);
+    home.send("TOM", "JACK", "four").with(0);
+}
+
+#[test]
+fn a_block_is_kept_by_a_relay_that_starts_again() {
+    let (home, relay) = town(&["--data", "r"], &["TOM", "JACK"]);
+    let addr = relay.udp.to_string();
+    home.run(&["contacts", "block", "TOM"]).with(0);
+    home.send("JACK", "echo", "x").with(0);
+    relay.stop().with(0);
+    let _relay = home.relay(&["--bind", &addr, "--data", "r"]);
+    let refused = home.send("TOM", "JACK", "x").with(1);
+    assert!(refused.err[0].ends_with(" blocked"), "{refused:?}");
+}
+
+#[test]
+fn contacts_only_refuses_strangers_and_what_waits_of_them() {
+    let (home, relay) = town(&[], &["JACK", "TOM"]);
+    home.listen("JACK", &[]).terminate().with(130);
+    home.send("stranger", "JACK", "it waits").with(0);
+    home.send("TOM", "JACK", "it waits too").with(0);
+    let mut jack = home.listen("JACK", &["--contacts-only", "--json"]);
+    let letter: Value = serde_json::from_str(&jack.out()).unwrap();
+    assert_eq!((&letter["text"], &letter["contact"]), (&"it waits too".into(), &"TOM".into()));
+    refused_later(&home, "stranger", &["it waits"]);
+    let refused = home.send("stranger", "JACK", "hello?").with(1);
+    assert!(refused.err[0].ends_with(" blocked"), "{refused:?}");
+    home.send("TOM", "JACK", "hi").with(0);
+    jack.out();
+    jack.terminate().with(130);
+    home.send("stranger", "JACK", "and now?").with(0);
+    let mut chat = home.start(&["chat", "--as", "JACK", "--contacts-only"]);
+    home.send("TOM", "JACK", "seen").with(0);
+    assert!(chat.out().ends_with("seen"));
+    refused_later(&home, "stranger", &["and now?"]);
+    drop(relay);
+}
+
+#[test]
+fn strangers_are_marked_and_those_who_look_like_a_contact_are_warned_about() {
+    let (home, relay) = town(&[], &["JACK"]);
+    home.write("of-jack.toml", format!("[contacts]\nalice = \"127.0.0.1:9\"\nann = \"{}\"\n", relay.udp));
+    let args = ["--contacts", "of-jack.toml"];
+    let mut jack: Running = home.chat("JACK", &relay, &args);
+    home.send("Αlice", "JACK", "it is me").with(0);
+    let said = jack.until_err("Beware");
+    assert!(said.contains("Αlice at") && said.contains("is not your contact alice"), "{said}");
+    assert!(jack.out().contains(" (not in your contacts) [udp] "));
+    home.send("ann", "JACK", "hi").with(0);
+    assert!(jack.out().starts_with("Message from ann [udp] "));
+    drop(jack);
+    let mut jack = home.listen("JACK", &["--contacts", "of-jack.toml", "--json"]);
+    home.send("Αlice", "JACK", "me again").with(0);
+    let letter: Value = serde_json::from_str(&jack.out()).unwrap();
+    assert_eq!((&letter["contact"], &letter["looks_like"]), (&Value::Null, &"alice".into()));
+    jack.terminate().with(130);
+    let mut jack = home.listen("JACK", &["--contacts", "of-jack.toml"]);
+    home.send("Αlice", "JACK", "and again").with(0);
+    assert!(jack.until_err("Beware").contains("is not your contact alice"));
+    assert!(jack.out().ends_with("and again"));
+}

@@ -1,0 +1,361 @@
+//! Stories of what lies under a conversation: another network, what a run remembers of the last one, and what the
+//! system and strangers say that proves nothing. The numbers in the names are rows of the table of faults.
+
+use std::time::Duration;
+
+use queqiao::base::{Carrier, Input, Path, Tick, Why};
+use queqiao::client::{Carriers, Command, Event};
+use queqiao::wire::packet;
+
+use super::node::Waiting;
+use super::stories::{delivered, is_online, millis, secs, shows, two};
+use super::stories_of_paths::{hole, moves, path, say, talking};
+use super::weather::Weather;
+use super::world::{Happening, RELAY_ADDR, World};
+
+/// The machine is in another network: another address, and connections of the old one lead nowhere.
+fn change_network(world: &mut World, client: usize, noticed: bool) {
+    world.rebind(client, true);
+    stall(world, client);
+    if noticed {
+        world.command(client, Command::NetworkChanged);
+    }
+}
+
+/// Nothing passes on the client's connections any more, and nobody is told.
+fn stall(world: &mut World, client: usize) {
+    let until = world.now + secs(3_600);
+    for conn in world.conns.values_mut().filter(|conn| conn.client == client) {
+        conn.socket.iter_mut().for_each(|socket| socket.stalled_until = until);
+    }
+}
+
+/// On TCP, because UDP is dead.
+fn on_tcp() -> (World, usize, usize) {
+    let (mut world, tom, jack) = talking(Carriers::Auto, millis(20));
+    hole(&mut world, tom, true, true);
+    say(&mut world, tom, "JACK", secs(5));
+    assert_eq!(path(&world, tom), Some(Carrier::Tcp));
+    (world, tom, jack)
+}
+
+#[test]
+fn a_listener_whose_address_changes_is_heard_of_at_once() {
+    for (noticed, most) in [(true, millis(200)), (false, secs(30))] {
+        let (mut world, tom, jack) = talking(Carriers::Auto, millis(20));
+        world.run_for(secs(50));
+        change_network(&mut world, jack, noticed);
+        world.run_for(millis(100));
+        let took = say(&mut world, tom, "JACK", most);
+        println!("a letter to who has moved, noticed {noticed}: {took:?}");
+        assert_eq!(noticed, took < millis(200), "otherwise it is found by its next keep-alive");
+        assert!(moves(&world, jack).is_empty());
+    }
+}
+
+#[test]
+fn on_tcp_a_new_network_has_udp_tested_at_once_and_used() {
+    let (mut world, tom, jack) = on_tcp();
+    world.run_for(secs(100));
+    let handshakes = world.relay.core.stats().handshakes;
+    hole(&mut world, tom, false, false);
+    change_network(&mut world, tom, true);
+    assert!(world.run_until(millis(500), |w| path(w, tom) == Some(Carrier::Udp)), "{:?}", moves(&world, tom));
+    say(&mut world, tom, "JACK", millis(200));
+    say(&mut world, jack, "TOM", millis(200));
+    assert_eq!(world.relay.core.stats().handshakes, handshakes, "the session needs none");
+}
+
+#[test]
+fn on_tcp_a_new_network_without_udp_costs_a_connection_and_one_handshake() {
+    for writes in [true, false] {
+        let (mut world, tom, jack) = on_tcp();
+        world.run_for(secs(100));
+        let (handshakes, start) = (world.relay.core.stats().handshakes, world.now);
+        change_network(&mut world, tom, true);
+        let letter = if writes { world.send(tom, "JACK", "x") } else { world.send(jack, "TOM", "x") };
+        assert!(world.run_until(secs(4), |w| delivered(w, letter)), "{:?}", world.fate(letter));
+        println!("writes {writes}: on a new connection after {:?}", world.now.since(start));
+        assert!(world.now.since(start) <= millis(2_000));
+        assert!(world.relay.core.stats().handshakes <= handshakes + 1);
+    }
+}
+
+#[test]
+fn a_connection_that_survives_a_change_of_network_is_kept() {
+    let (mut world, tom, _) = on_tcp();
+    world.run_for(secs(100));
+    let (handshakes, conns) = (world.relay.core.stats().handshakes, world.last_conn);
+    world.command(tom, Command::NetworkChanged);
+    world.run_for(secs(10));
+    say(&mut world, tom, "JACK", millis(200));
+    assert_eq!((world.relay.core.stats().handshakes, world.last_conn), (handshakes, conns));
+}
+
+#[test]
+fn a_network_that_is_there_again_is_used_at_once() {
+    let (mut world, tom, _) = two(Carriers::Auto);
+    for up in [true, false] {
+        let station = &mut world.stations[tom];
+        let lane = if up { &mut station.up } else { &mut station.down };
+        (lane.weather.udp_hole, lane.weather.tcp_hole) = (true, true);
+    }
+    world.run_for(secs(240));
+    world.heal();
+    world.command(tom, Command::NetworkChanged);
+    world.run_for(millis(500));
+    assert!(is_online(&world, tom), "no pause between rounds is waited for");
+    say(&mut world, tom, "JACK", millis(200));
+}
+
+/// A relay that restarted says so to whoever sends it a packet of a session it does not know, and by its notes to TOM and
+/// JACK.
+#[test]
+fn row_31_an_idle_client_that_is_told_of_a_restart_has_its_session_back_at_once() {
+    let (mut world, tom, _) = talking(Carriers::Auto, millis(20));
+    world.run_for(secs(60));
+    world.restart_relay(Duration::ZERO);
+    let from = world.stations[tom].public;
+    for bytes in world.overheard_up.clone() {
+        let happening = Happening::ToRelay { from, bytes, proves: false, genuine: false };
+        world.agenda.enter(world.now, happening);
+    }
+    let handshakes = world.relay.core.stats().handshakes;
+    assert!(world.run_until(millis(100), |w| w.relay.core.stats().handshakes > handshakes));
+    world.run_for(millis(200));
+    assert_eq!(
+        world.relay.core.stats().handshakes,
+        handshakes + 2,
+        "one each: JACK's reset is not TOM's to believe"
+    );
+    say(&mut world, tom, "echo", millis(200));
+    assert!(!shows(&world, tom, |e| matches!(e, Event::Lost { .. })));
+}
+
+/// The time of the first letter of a new run, from its start, and the connections it opened.
+fn first_letter(world: &mut World, client: usize) -> (Duration, u64) {
+    let (start, conns) = (world.now, world.last_conn);
+    world.restart_client(client);
+    say(world, client, "JACK", secs(5));
+    (world.now.since(start), world.last_conn - conns)
+}
+
+#[test]
+fn a_run_remembers_that_udp_failed_until_it_is_proved() {
+    let (mut world, tom, _) = on_tcp();
+    let (took, _) = first_letter(&mut world, tom);
+    println!("first letter of a run that remembers: {took:?}");
+    assert!(took < millis(200), "TCP is tried at once: {took:?}");
+    world.run_for(secs(10));
+    hole(&mut world, tom, false, false);
+    assert!(world.run_until(secs(60), |w| path(w, tom) == Some(Carrier::Udp)), "proved");
+    world.run_for(secs(1));
+    assert_eq!(first_letter(&mut world, tom).1, 0, "what was proved is not doubted");
+}
+
+#[test]
+fn a_run_of_another_week_does_not_hold_it_against_udp() {
+    for (days, conns) in [(6, 1), (8, 0)] {
+        let (mut world, tom, _) = on_tcp();
+        hole(&mut world, tom, false, false);
+        world.stations[tom].node.wall_offset_ms += days * 24 * 3_600_000;
+        assert_eq!(first_letter(&mut world, tom).1, conns, "{days} days later");
+    }
+}
+
+#[test]
+fn row_30_whatever_the_system_says_of_udp_ends_no_session_and_costs_few_connections() {
+    for why in [Why::Refused, Why::Unreachable, Why::NoRoom] {
+        let (mut world, tom, jack) = talking(Carriers::Auto, millis(20));
+        let (handshakes, conns) = (world.relay.core.stats().handshakes, world.last_conn);
+        let relay = Path::Udp(RELAY_ADDR.parse().unwrap());
+        for _ in 0..600 {
+            for client in [tom, jack] {
+                world.tell_client(client, Waiting::Other(Input::SendRefused(relay, why)));
+            }
+            world.run_for(millis(100));
+            if world.now.as_micros() % 3 == 0 {
+                say(&mut world, tom, "JACK", millis(100));
+            }
+        }
+        say(&mut world, tom, "JACK", millis(100));
+        assert_eq!(path(&world, tom), Some(Carrier::Udp), "it is a hint only");
+        assert_eq!(world.relay.core.stats().handshakes, handshakes);
+        assert!(!shows(&world, tom, |e| matches!(e, Event::Lost { .. })));
+        let opened = world.last_conn - conns;
+        println!("{why:?} for a minute: {opened} connections of two clients");
+        assert!((2..=24).contains(&opened), "{opened}");
+    }
+}
+
+#[test]
+fn row_30_the_first_refusal_of_a_round_has_tcp_tried_at_once() {
+    let mut world = World::new(1);
+    let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
+    world.start(jack);
+    world.run_for(secs(1));
+    world.stations[tom].pinned = Some(world.relay.core.public_key());
+    hole(&mut world, tom, true, true);
+    world.start(tom);
+    world.run_for(millis(10));
+    let relay = Path::Udp(RELAY_ADDR.parse().unwrap());
+    world.tell_client(tom, Waiting::Other(Input::SendRefused(relay, Why::Refused)));
+    let took = say(&mut world, tom, "JACK", secs(1));
+    assert!(took < millis(200), "{took:?}");
+}
+
+/// What somebody off the path can make: packets of every kind with the right index and a tag of its own.
+fn forged(index: u32, number: u64) -> Vec<Vec<u8>> {
+    let mut data = vec![0xFF, 6, 1, 0];
+    data.extend_from_slice(&index.to_be_bytes());
+    data.extend_from_slice(&number.to_be_bytes());
+    data.extend_from_slice(&[0x5A; 40]);
+    let mut reset = Vec::new();
+    packet::write_reset(&mut reset, index, &[0x5A; 16]);
+    let mut all = vec![data.clone(), reset];
+    for kind in 1..=9 {
+        let mut other = data.clone();
+        other[1] = kind;
+        all.push(other.clone());
+        other.resize(1_200, 0x5A);
+        all.push(other);
+    }
+    all
+}
+
+#[test]
+fn row_34_what_is_injected_from_off_the_path_is_met_with_silence() {
+    let (mut world, tom, jack) = talking(Carriers::Auto, millis(20));
+    world.run_for(secs(15));
+    let index = world.stations[tom].epoch_since.expect("it has sent data").0;
+    let (handshakes, sent) = (world.relay.core.stats().handshakes, world.datagrams);
+    for number in [0, 1, 1_000, u64::MAX / 2, u64::MAX] {
+        for guess in [index, index ^ 1] {
+            forged(guess, number).into_iter().for_each(|bytes| world.inject_to_client(tom, bytes));
+        }
+    }
+    world.run_for(millis(500));
+    assert_eq!(world.datagrams, sent, "not a byte is answered");
+    say(&mut world, tom, "JACK", millis(100));
+    say(&mut world, jack, "TOM", millis(100));
+    assert_eq!(world.relay.core.stats().handshakes, handshakes);
+    assert!(moves(&world, tom).is_empty());
+}
+
+#[test]
+fn row_34_a_forged_reset_of_tcp_moves_the_path_and_nothing_else() {
+    let (mut world, tom, _) = on_tcp();
+    world.run_for(secs(5));
+    let handshakes = world.relay.core.stats().handshakes;
+    let conn = world.conns.iter().find(|(_, conn)| conn.client == tom).map(|(number, _)| *number);
+    world.reset(conn.expect("the conversation is on TCP"));
+    let took = say(&mut world, tom, "JACK", secs(3));
+    println!("after a forged reset: {took:?}");
+    assert!(took <= millis(1_500));
+    assert!(!shows(&world, tom, |e| matches!(e, Event::Lost { .. })), "the session lives on");
+    assert!(world.relay.core.stats().handshakes <= handshakes + 1);
+}
+
+#[test]
+fn row_42_a_connection_that_stalls_where_udp_is_dead_is_replaced_within_ten_seconds() {
+    for rtt in [1, 100] {
+        let (mut world, tom, jack) = talking(Carriers::Auto, millis(rtt));
+        hole(&mut world, tom, true, true);
+        say(&mut world, tom, "JACK", secs(5));
+        world.run_for(secs(20));
+        let handshakes = world.relay.core.stats().handshakes;
+        stall(&mut world, tom);
+        let start = world.now;
+        let (out, back) = (world.send(tom, "JACK", "out"), world.send(jack, "TOM", "back"));
+        assert!(world.run_until(secs(11), |w| delivered(w, out) && delivered(w, back)));
+        println!("rtt {rtt} ms: off a stalled connection after {:?}", world.now.since(start));
+        assert!(world.now.since(start) <= secs(10) + millis(3 * rtt));
+        assert_eq!(path(&world, tom), Some(Carrier::Tcp));
+        assert!(world.relay.core.stats().handshakes <= handshakes + 1);
+    }
+}
+
+#[test]
+fn row_74_on_waking_few_packets_leave_and_nobody_is_offline() {
+    for pause in [1, 60, 150] {
+        let (mut world, tom, _) = talking(Carriers::Auto, millis(20));
+        world.stations[tom].node.paused_until = world.now + secs(pause);
+        world.run_for(secs(pause));
+        let sent = world.datagrams + world.records;
+        world.run_for(millis(150));
+        let burst = world.datagrams + world.records - sent;
+        println!("{burst} packets of both ends within 150 ms of waking after {pause} s");
+        assert!(burst <= 20, "{burst} packets after {pause} s");
+        say(&mut world, tom, "JACK", secs(1));
+        assert!(!shows(&world, tom, |e| matches!(e, Event::Lost { .. })), "{pause} s");
+    }
+}
+
+#[test]
+fn a_first_letter_with_the_key_unknown_costs_one_round_trip_more() {
+    for rtt in [1, 20, 100] {
+        let mut world = World::new(1);
+        let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
+        world.start(jack);
+        world.run_for(secs(1));
+        let station = &mut world.stations[tom];
+        (station.up.weather, station.down.weather) =
+            (Weather::clear(millis(rtt) / 2), Weather::clear(millis(rtt) / 2));
+        hole(&mut world, tom, true, true);
+        world.start(tom);
+        let took = say(&mut world, tom, "JACK", secs(5));
+        println!("first letter over TCP at {rtt} ms, the key unknown: {took:?}");
+        assert!(took < secs(1), "{took:?} at {rtt} ms");
+    }
+}
+
+#[test]
+fn each_return_waits_longer_than_the_one_before_and_the_first_does_not_wait() {
+    let (mut world, tom, _) = talking(Carriers::Auto, millis(20));
+    let mut waits = Vec::new();
+    for _ in 0..4 {
+        hole(&mut world, tom, true, true);
+        say(&mut world, tom, "JACK", secs(5));
+        hole(&mut world, tom, false, false);
+        let left: Tick = world.now;
+        assert!(world.run_until(secs(700), |w| path(w, tom) == Some(Carrier::Udp)));
+        waits.push(world.now.since(left).as_secs());
+        world.run_for(secs(5));
+    }
+    println!("back on UDP after {waits:?} s");
+    assert!(waits[0] <= 2 && waits[1] >= 29 && waits[2] >= 59 && waits[3] >= 119, "{waits:?}");
+    world.run_for(secs(601));
+    hole(&mut world, tom, true, true);
+    say(&mut world, tom, "JACK", secs(5));
+    hole(&mut world, tom, false, false);
+    assert!(world.run_until(secs(5), |w| path(w, tom) == Some(Carrier::Udp)), "ten good minutes forgive all");
+}
+
+#[test]
+fn row_28_udp_that_dies_when_little_is_known_of_it_costs_no_more() {
+    for (rtt, jitter, before) in [(20, 20, 0), (100, 0, 0), (100, 0, 1), (100, 20, 0), (100, 20, 2)] {
+        let mut longest = Duration::ZERO;
+        for seed in 0..10 {
+            let mut world = World::new(seed);
+            let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
+            for client in [tom, jack] {
+                let station = &mut world.stations[client];
+                for lane in [&mut station.up, &mut station.down] {
+                    lane.weather = Weather { jitter: millis(jitter), ..Weather::clear(millis(rtt) / 2) };
+                }
+                world.start(client);
+            }
+            assert!(world.run_until(secs(9), |w| is_online(w, tom) && is_online(w, jack)));
+            for _ in 0..before {
+                say(&mut world, tom, "JACK", secs(2));
+            }
+            world.run_for(millis(400 + 37 * seed));
+            let handshakes = world.relay.core.stats().handshakes;
+            hole(&mut world, tom, true, true);
+            longest = longest.max(say(&mut world, tom, "JACK", secs(5)));
+            assert_eq!(world.relay.core.stats().handshakes, handshakes);
+        }
+        println!("rtt {rtt} ms, jitter {jitter} ms, {before} letters before: at most {longest:?}");
+        assert!(longest <= millis(1_500), "{longest:?} at {rtt} ms, jitter {jitter} ms");
+    }
+}

@@ -1,0 +1,84 @@
+//! Races between the carriers at the beginning, many of each kind, counted.
+
+use std::time::Duration;
+
+use queqiao::base::Carrier;
+use queqiao::client::{Carriers, Event};
+
+use super::stories::{millis, secs};
+use super::weather::Weather;
+use super::world::World;
+
+const RUNS: u64 = 400;
+
+/// Of so many starts at `rtt` with a loss of `thousandths` each way and working UDP, how many TCP wins, and the longest
+/// that UDP took where it won.
+fn false_wins(rtt: Duration, thousandths: u64, knows_key: bool) -> (u64, Duration) {
+    let (mut wins, mut longest) = (0, Duration::ZERO);
+    for seed in 0..RUNS {
+        let mut world = World::new(seed);
+        let tom = world.client("TOM", Carriers::Auto);
+        let weather = Weather { loss: thousandths, ..Weather::clear(rtt / 2) };
+        let pinned = knows_key.then(|| world.relay.core.public_key());
+        let station = &mut world.stations[tom];
+        (station.up.weather, station.down.weather, station.pinned) = (weather.clone(), weather, pinned);
+        let start = world.now;
+        world.start(tom);
+        let path = |world: &World| {
+            let station = &world.stations[tom];
+            Some(station.node.core.peer(&station.relay)?.path()?.carrier())
+        };
+        assert!(world.run_until(secs(5), |w| path(w).is_some()), "seed {seed}: the relay is reached");
+        match path(&world) {
+            Some(Carrier::Tcp) => wins += 1,
+            _ => longest = longest.max(world.now.since(start)),
+        }
+    }
+    (wins, longest)
+}
+
+#[test]
+fn tcp_rarely_wins_the_race_where_udp_works() {
+    for (knows_key, most) in [(true, 4), (false, 20)] {
+        let (wins, longest) = false_wins(millis(100), 20, knows_key);
+        println!(
+            "key known {knows_key}: TCP wins {wins} of {RUNS} at 2 % loss each way, 100 ms; UDP took up to {longest:?}"
+        );
+        assert!(wins <= most, "{wins} of {RUNS}");
+    }
+}
+
+#[test]
+fn tcp_never_wins_the_race_where_udp_loses_nothing() {
+    assert_eq!(false_wins(millis(100), 0, true).0, 0);
+}
+
+#[test]
+fn a_false_win_is_undone_once_udp_is_proved() {
+    let undone = |seed: u64| {
+        let mut world = World::new(seed);
+        let tom = world.client("TOM", Carriers::Auto);
+        let weather = Weather { loss: 200, ..Weather::clear(millis(50)) };
+        let station = &mut world.stations[tom];
+        (station.up.weather, station.down.weather) = (weather.clone(), weather);
+        world.start(tom);
+        let online = |w: &World| {
+            w.stations[tom].events.iter().find_map(|(_, event)| match event {
+                Event::Online { via, .. } => Some(*via),
+                _ => None,
+            })
+        };
+        assert!(world.run_until(secs(20), |w| online(w).is_some()), "seed {seed}");
+        (online(&world) == Some(Carrier::Tcp)).then(|| {
+            world.run_until(secs(15), |w| {
+                let station = &w.stations[tom];
+                let path = station.node.core.peer(&station.relay).and_then(|peer| peer.path());
+                path.is_some_and(|path| path.carrier() == Carrier::Udp)
+            })
+        })
+    };
+    let falsely: Vec<bool> = (0..200).filter_map(undone).collect();
+    let back = falsely.iter().filter(|undone| **undone).count();
+    println!("{} of 200 began on TCP at 20 % loss; {back} were on UDP within 15 s", falsely.len());
+    assert!(falsely.len() >= 10 && back * 10 >= falsely.len() * 9, "{back} of {}", falsely.len());
+}
