@@ -1,13 +1,14 @@
-//! Frames, messages, letters and records, each with the bytes it has always had: written they give the bytes, read the
+//! Packets without keys, frames, messages, letters and records, each with the bytes it has always had: written they give the bytes, read the
 //! bytes give them. A change here is a change of the protocol.
 
 use data_encoding::HEXLOWER;
-use queqiao::base::{LetterId, OutboxId, Wall};
+use queqiao::base::{Carrier, LetterId, OutboxId, Wall};
 use queqiao::wire::frame::{Frame, Frames, Probe, StreamId, encode_ack};
 use queqiao::wire::letter::{decode_text, encode_text};
 use queqiao::wire::message::{
     Delivery, KIND_TEXT, Letter, NameReason, Names, Nearest, Reason, Receipt, Refused, ToClient, ToRelay,
 };
+use queqiao::wire::packet::{self, Packet};
 use queqiao::wire::record::{Deframer, frame_record};
 
 const ID: LetterId = LetterId { outbox: OutboxId(0x0123_4567_89ab_cdef), number: 7 };
@@ -22,6 +23,25 @@ fn holds_frame(frame: &Frame<'_>, bytes: &str) {
     assert_eq!(HEXLOWER.encode(&written), HEXLOWER.encode(&bytes), "{frame:?}");
     let read: Vec<_> = Frames::new(&bytes).collect::<Result<_, _>>().unwrap();
     assert_eq!(read, [*frame]);
+}
+
+#[test]
+fn packets_without_keys_have_the_bytes_they_always_had() {
+    let (nonce, sealed) = ([6; 24], [7; 32]);
+    let (mut cookie, mut answer, mut reset) = (Vec::new(), Vec::new(), Vec::new());
+    packet::write_cookie(&mut cookie, 0x0102_0304, &nonce, &sealed);
+    packet::write_key_answer(&mut answer, &[6; 16], &sealed);
+    packet::write_reset(&mut reset, 0x0102_0304, &[7; 16]);
+    let table = [
+        (cookie, format!("ff030100 01020304 {} {}", "06".repeat(24), "07".repeat(32))),
+        (answer, format!("ff050100 {} {}", "06".repeat(16), "07".repeat(32))),
+        (reset, format!("ff070100 01020304 {}", "07".repeat(16))),
+    ];
+    for (written, bytes) in &table {
+        assert_eq!(HEXLOWER.encode(written), bytes.replace(' ', ""));
+    }
+    let read = packet::parse(Carrier::Udp, &table[0].0);
+    assert_eq!(read, Ok(Packet::Cookie { receiver: 0x0102_0304, nonce: &nonce, sealed: &sealed }));
 }
 
 #[test]

@@ -1,7 +1,8 @@
-//! One whole handshake and the first packet each way, byte for byte: what another implementation must send and read.
+//! One whole handshake and the first packet each way, and a cookie with what it is used for, byte for byte: what another
+//! implementation must send and read.
 //!
-//! `QUEQIAO_WRITE_VECTORS=1 cargo test --test wire_vectors` writes `tests/vectors/handshake.txt` anew; a change there is
-//! a change of the protocol.
+//! `QUEQIAO_WRITE_VECTORS=1 cargo test --test wire_vectors` writes `tests/vectors/*.txt` anew; a change there is a change
+//! of the protocol.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
@@ -73,6 +74,60 @@ fn handshake() -> Vectors {
     vectors
 }
 
+/// A relay under load, whose private key is that of the handshake above.
+fn cookie() -> Vectors {
+    let mut vectors = Vectors(String::new());
+    let (client, relay) = (Identity::from_private([0x11; 32]), Identity::from_private([0x22; 32]));
+    let (psk, mut rng, key) = (AccessSecret::new([0x33; 32]), Rng::from_seed([0x44; 32]), relay.public());
+    let mut responder = Responder::new(relay, psk.clone(), HandshakeLimits::On, rng.fork());
+    let mut init = |counter: u64| {
+        let hello = Hello { counter, continues: None };
+        Initiator::new(&client, &key, &psk, &hello, CLIENT_INDEX, Carrier::Udp, &mut rng).unwrap()
+    };
+    let (others, mut ours) = (init(1), init(2));
+    let mut ask = |port: u16, packet: &[u8]| {
+        let (path, mut answer) = (Path::Udp((SOURCE, port).into()), Vec::new());
+        (responder.handle_init(Tick::ZERO, path, SOURCE, packet, &mut answer), answer)
+    };
+    for port in 1..=150 {
+        ask(port, others.packet());
+    }
+    vectors.add("INIT", ours.packet());
+    let (verdict, answer) = ask(4000, ours.packet());
+    assert!(matches!(verdict, Verdict::Cookie));
+    vectors.add("COOKIE", &answer);
+    assert_eq!(ours.handle_cookie(&answer), Ok(true));
+    vectors.add("INIT with mac2", ours.packet());
+    assert!(matches!(ask(4000, ours.packet()).0, Verdict::Offer(_)));
+
+    let (mac1, mac2) = ours.packet()[1_168..].split_at(16);
+    let cookie = open_by_the_book(&key.0, mac1, &answer);
+    vectors.add("cookie", &cookie);
+    assert_eq!(blake2s_16(&cookie, &ours.packet()[..1_184]), mac2);
+    vectors
+}
+
+/// What is in a COOKIE, read as the specification says it, without the code under test.
+fn open_by_the_book(relay: &[u8; 32], mac1: &[u8], packet: &[u8]) -> Vec<u8> {
+    use blake2::{Blake2s256, Digest};
+    use chacha20poly1305::aead::AeadInPlace;
+    use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
+    let key = Blake2s256::new().chain_update(b"queqiao cookie").chain_update(relay).finalize();
+    let (mut cookie, tag) = (packet[32..48].to_vec(), packet[48..].into());
+    XChaCha20Poly1305::new(&key)
+        .decrypt_in_place_detached(XNonce::from_slice(&packet[8..32]), mac1, &mut cookie, tag)
+        .unwrap();
+    cookie
+}
+
+fn blake2s_16(key: &[u8], bytes: &[u8]) -> [u8; 16] {
+    use blake2::Blake2sMac;
+    use blake2::digest::consts::U16;
+    use blake2::digest::{KeyInit, Mac};
+    let mac = <Blake2sMac<U16> as KeyInit>::new_from_slice(key).unwrap();
+    mac.chain_update(bytes).finalize().into_bytes().into()
+}
+
 fn data(vectors: &mut Vectors, name: &str, number: u64, from: &mut Keyring, to: &mut Keyring) {
     let plain = b"what stands here is frames";
     let mut packet = [&[0; DATA_HEADER_LEN][..], plain].concat();
@@ -84,10 +139,18 @@ fn data(vectors: &mut Vectors, name: &str, number: u64, from: &mut Keyring, to: 
 
 #[test]
 fn a_handshake_has_the_bytes_it_always_had() {
-    let vectors = handshake().0;
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/handshake.txt");
+    holds("handshake", &handshake());
+}
+
+#[test]
+fn a_cookie_has_the_bytes_it_always_had() {
+    holds("cookie", &cookie());
+}
+
+fn holds(name: &str, vectors: &Vectors) {
+    let file = format!("{}/tests/vectors/{name}.txt", env!("CARGO_MANIFEST_DIR"));
     if std::env::var_os("QUEQIAO_WRITE_VECTORS").is_some() {
-        std::fs::write(file, &vectors).unwrap();
+        std::fs::write(&file, &vectors.0).unwrap();
     }
-    assert_eq!(std::fs::read_to_string(file).unwrap(), vectors);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), vectors.0);
 }

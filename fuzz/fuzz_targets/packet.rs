@@ -11,6 +11,8 @@ fuzz_target!(|bytes: &[u8]| {
         let mut again = Vec::new();
         match packet {
             Packet::Data { receiver, number } => again.extend_from_slice(&packet::data_header(receiver, number)),
+            Packet::Cookie { receiver, nonce, sealed } => packet::write_cookie(&mut again, receiver, nonce, sealed),
+            Packet::Reset { index, token } => packet::write_reset(&mut again, index, token),
             Packet::KeyAnswer { nonce, key } => packet::write_key_answer(&mut again, nonce, key),
             Packet::KeyQuery { nonce } => {
                 packet::write_key_query(&mut again, carrier, nonce);
@@ -18,7 +20,8 @@ fuzz_target!(|bytes: &[u8]| {
                 continue;
             }
             Packet::Init(handshake) | Packet::Response { handshake, .. } => {
-                assert!(handshake.covered.len() < bytes.len());
+                assert_eq!(handshake.covered.len() + 16, handshake.covered_by_mac2.len());
+                assert_eq!([handshake.covered_by_mac2, &handshake.mac2[..]].concat(), bytes);
                 continue;
             }
         }

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::{HostPort, Name, Phrase};
@@ -12,7 +13,7 @@ use crate::ui::Strings;
 
 use super::operators::Operators;
 use super::server::{RelayServer, ServerNews, Serving};
-use super::{Failure, Outcome, Status, print, say};
+use super::{Failure, Outcome, Status, print, reception, say};
 
 /// What a relay is told on its command line.
 #[derive(Clone, Debug)]
@@ -46,6 +47,8 @@ pub struct GuestOptions {
     pub greeting: String,
     /// Guests on UDP at once.
     pub limit: usize,
+    /// Answer them in this process, as the one they write to.
+    pub desk: bool,
 }
 
 /// What mailboxes hold, in memory and on disk together.
@@ -69,7 +72,7 @@ pub struct MailLimits {
 ///
 /// # Errors
 /// [`Failure`]: status 1 if it cannot start, 74 if its disk fails.
-pub fn relay(options: &RelayOptions, strings: &Strings) -> Outcome {
+pub fn relay(options: &RelayOptions, strings: &Arc<Strings>) -> Outcome {
     // Port 0 is the port of UDP, whichever that is.
     let tcp = options.tcp.map(|addr| addr.unwrap_or_else(|| SocketAddr::new(options.bind.ip(), 0)));
     check_limits_off(options, tcp)?;
@@ -78,10 +81,16 @@ pub fn relay(options: &RelayOptions, strings: &Strings) -> Outcome {
         None => default_data_dir()?.join("relay"),
     };
     let (store, state) = RelayStore::open(&dir, net::seed)?;
-    let on_signal = |_: Signal| Command::Stop;
-    let config = NetConfig { on_signal: Some(on_signal), ..NetConfig::relay(options.bind, tcp) };
+    let at_desk = options.guests.as_ref().filter(|guests| guests.desk);
+    let on_signal: Option<fn(Signal) -> Command> = match at_desk {
+        // The operator's own client hears of signals, and ends the relay.
+        Some(_) => None,
+        None => Some(|_| Command::Stop),
+    };
+    let config = NetConfig { on_signal, ..NetConfig::relay(options.bind, tcp) };
     let guests = options.guests.as_ref().map(|guests| guest_rules(guests, strings));
     if let Some(guests) = &guests
+        && at_desk.is_none()
         && !guests.to.is_reserved()
         && !state.members.iter().any(|member| member.0 == guests.to)
     {
@@ -92,18 +101,35 @@ pub fn relay(options: &RelayOptions, strings: &Strings) -> Outcome {
     // Without them the relay serves its members all the same.
     let operators = Operators::start(&dir, server.inlet()).map_err(|why| say(strings, &why)).ok();
     announce(&server, options, strings)?;
-    let tell = |news| match news {
+    if let Some(guests) = at_desk {
+        let place = reception::Place { name: guests.to.clone(), dir, reach: reachable(server.udp_addr()) };
+        let words = Arc::clone(strings);
+        return reception::answer(place, strings, server, move |news| tell(news, operators.as_ref(), &words));
+    }
+    match server.run(|news| tell(news, operators.as_ref(), strings)) {
+        Ok(()) => Ok(Status::Done),
+        Err(phrase) => Err(Failure { status: Status::Disk, phrase: Some(phrase) }),
+    }
+}
+
+fn tell(news: ServerNews, operators: Option<&Operators>, strings: &Strings) {
+    match news {
         ServerNews::Event(Event::Answered { id, outcome }) => {
-            if let Some(operators) = &operators {
+            if let Some(operators) = operators {
                 operators.answer(id, outcome);
             }
         }
         ServerNews::Event(event) => log::debug!("{event:?}"),
         ServerNews::Trouble(phrase) => say(strings, &phrase),
-    };
-    match server.run(tell) {
-        Ok(()) => Ok(Status::Done),
-        Err(phrase) => Err(Failure { status: Status::Disk, phrase: Some(phrase) }),
+    }
+}
+
+/// Where clients on this machine reach what is bound there.
+fn reachable(udp: SocketAddr) -> SocketAddr {
+    match udp.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), udp.port()),
+        IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), udp.port()),
+        _ => udp,
     }
 }
 
@@ -154,14 +180,9 @@ fn check_limits_off(options: &RelayOptions, tcp: Option<SocketAddr>) -> Result<(
 fn announce(server: &RelayServer, options: &RelayOptions, strings: &Strings) -> Result<(), Failure> {
     let udp = server.udp_addr();
     let tcp = server.tcp_addr().map_or("-".to_owned(), |addr| addr.to_string());
-    let reachable = match udp.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), udp.port()),
-        IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), udp.port()),
-        _ => udp,
-    };
     let guests = options.guests.as_ref().map_or(String::new(), |guests| format!(" guests={}", guests.to));
     print(&format!("ready udp={udp} tcp={tcp} key={}{guests}", server.public_key().fingerprint()))?;
     say(strings, &Phrase::new("relay-contacts-line"));
-    say(strings, &Phrase::new("relay-contacts-example").with("relay", HostPort::from(reachable)));
+    say(strings, &Phrase::new("relay-contacts-example").with("relay", HostPort::from(reachable(udp))));
     Ok(())
 }

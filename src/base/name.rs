@@ -3,6 +3,7 @@
 //! A name is an address people type, read aloud and trust, so it holds only what can be seen, and two names that
 //! look alike are told apart by their [skeleton](Name::skeleton) (UTS #39 §4) before a relay hands out the second.
 
+mod guest;
 mod nearest;
 
 use std::fmt;

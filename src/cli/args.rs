@@ -85,6 +85,7 @@ pub(super) struct DemoArgs {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(group = clap::ArgGroup::new("asks_for_guests").args(["guests", "desk"]))]
 pub(super) struct RelayArgs {
     #[arg(long, value_name = "ADDR:PORT", env = "QUEQIAO_BIND", default_value = "127.0.0.1:8081")]
     bind: SocketAddr,
@@ -110,13 +111,15 @@ pub(super) struct RelayArgs {
     all_mailboxes_bytes: usize,
     #[arg(long, value_name = "NAME", env = "QUEQIAO_GUESTS")]
     guests: Option<String>,
-    #[arg(long, value_name = "auto|utf-8|gbk", default_value = "auto", requires = "guests")]
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "DESK")]
+    desk: Option<String>,
+    #[arg(long, value_name = "auto|utf-8|gbk", default_value = "auto", requires = "asks_for_guests")]
     guest_encoding: Encoding,
-    #[arg(long, value_name = "TEXT", default_value = "", requires = "guests", value_parser = greeting)]
+    #[arg(long, value_name = "TEXT", default_value = "", requires = "asks_for_guests", value_parser = greeting)]
     guest_greeting: String,
-    #[arg(long, value_name = "N", default_value = "256", requires = "guests")]
+    #[arg(long, value_name = "N", default_value = "256", requires = "asks_for_guests")]
     guest_limit: u32,
-    #[arg(long, requires = "guests")]
+    #[arg(long, requires = "asks_for_guests")]
     guest_anyone: bool,
 }
 
@@ -154,7 +157,8 @@ impl RelayArgs {
             pair_bytes: self.pair_bytes.min(self.mailbox_bytes),
             all_bytes: self.all_mailboxes_bytes,
         };
-        let guests = self.guests.as_ref().map(|to| self.guest_options(to)).transpose()?;
+        let to = self.desk.as_ref().or(self.guests.as_ref());
+        let guests = to.map(|to| self.guest_options(to)).transpose()?;
         Ok(RelayOptions {
             bind,
             tcp,
@@ -174,7 +178,14 @@ impl RelayArgs {
             Encoding::Gbk => GuestEncoding::Gbk,
         };
         let (greeting, limit) = (self.guest_greeting.clone(), self.guest_limit as usize);
-        Ok(GuestOptions { to, anyone: self.guest_anyone, encoding, greeting, limit })
+        Ok(GuestOptions {
+            to,
+            anyone: self.guest_anyone,
+            encoding,
+            greeting,
+            limit,
+            desk: self.desk.is_some(),
+        })
     }
 }
 
@@ -315,6 +326,8 @@ pub(super) struct BenchArgs {
     secs: Duration,
     #[arg(long)]
     tcp: bool,
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    flood: u32,
     #[arg(long, value_name = "PID")]
     relay_pid: Option<u32>,
     #[arg(long)]
@@ -327,9 +340,9 @@ fn count(min: usize, max: usize) -> clap::builder::RangedU64ValueParser {
 
 impl From<BenchArgs> for BenchOptions {
     fn from(args: BenchArgs) -> BenchOptions {
-        let BenchArgs { relay, pairs, window, size, secs: time, tcp, relay_pid, json } = args;
+        let BenchArgs { relay, pairs, window, size, secs: time, tcp, flood, relay_pid, json } = args;
         let (pairs, window, size) = (pairs as usize, window as usize, size as usize);
-        BenchOptions { relay, pairs, window, size, time, tcp, relay_pid, json }
+        BenchOptions { relay, pairs, window, size, time, tcp, flood, relay_pid, json }
     }
 }
 

@@ -1,7 +1,8 @@
 //! One attempt to reach a relay over one carrier: connect, ask for the key if it is not known, shake hands.
 //!
 //! An attempt only says what to do next; the uplink carries it out. UDP packets are repeated at 0, 250, 500, 1000,
-//! 2000 and 4000 ms (±10 %), six at most, to each address of the relay in turn; on TCP each is sent once.
+//! 2000 and 4000 ms (±10 %), six at most, to each address of the relay in turn; on TCP each is sent once. A relay under load may ask for the first message again, with a cookie: that is one of
+//! the six.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -146,6 +147,17 @@ impl Attempt {
         }
     }
 
+    /// The relay may be under load and want the first message again, with a cookie: it goes out at once, in place of a later
+    /// repeat. Whether it is to go now.
+    pub(super) fn handle_cookie(&mut self, now: Tick, bytes: &[u8]) -> bool {
+        let Stage::Shaking(initiator, _) = &mut self.stage else { return false };
+        let again = initiator.handle_cookie(bytes) == Ok(true) && self.sent < SCHEDULE_MS.len();
+        if again {
+            self.next_at = now;
+        }
+        again
+    }
+
     /// Whether its connection is open.
     pub(super) fn is_open(&self) -> bool {
         !matches!(self.stage, Stage::Connecting)
@@ -182,6 +194,9 @@ impl Attempt {
             return Step::Wait;
         }
         let Some(path) = self.path() else { return Step::GiveUp };
+        if let Stage::Shaking(initiator, _) = &mut self.stage {
+            initiator.begin_sending();
+        }
         self.sent += 1;
         self.sent_at = now;
         self.turn += usize::from(self.carrier == Carrier::Udp);
@@ -219,7 +234,7 @@ pub(super) fn pause(longest: Duration, rng: &mut Rng) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::{AccessSecret, Hello, Identity};
+    use crate::session::{AccessSecret, HandshakeLimits, Hello, Identity, Responder};
 
     fn attempt(addrs: &[&str]) -> (Attempt, Rng) {
         let addrs = addrs.iter().map(|a| a.parse().unwrap()).collect();
@@ -270,6 +285,33 @@ mod tests {
                 assert_eq!(attempt.doubts_key(), sent == doubted_from, "{carrier:?} {sent}");
             }
         }
+    }
+
+    /// Each COOKIE holds another cookie, as from a relay that will never be content.
+    #[test]
+    fn cookies_without_end_earn_six_packets_at_most() {
+        let (mut rng, start) = (Rng::from_seed([1; 32]), Tick::from_micros(1_000_000));
+        let (identity, relay) = (Identity::from_private([7; 32]), Identity::from_private([9; 32]));
+        let (key, secret) = (relay.public(), AccessSecret::default());
+        let mut relay = Responder::new(relay, secret.clone(), HandshakeLimits::On, Rng::from_seed([2; 32]));
+        let mut ask = |port: u16, packet: &[u8]| {
+            let (addr, mut out) = (SocketAddr::from(([192, 0, 2, 1], port)), Vec::new());
+            relay.handle_init(start, Path::Udp(addr), addr.ip(), packet, &mut out);
+            out
+        };
+        let hello = Hello { counter: 1, continues: None };
+        let initiator = Initiator::new(&identity, &key, &secret, &hello, 1, Carrier::Udp, &mut rng).unwrap();
+        let first = initiator.packet().to_vec();
+        (0..200).for_each(|port| drop(ask(port, &first)));
+        let (mut attempt, _) = attempt(&["192.0.2.9:1"]);
+        attempt.enter(start, Stage::Shaking(initiator, None));
+        let mut sent = 0;
+        for port in 1_000..1_100 {
+            sent += usize::from(matches!(attempt.step(start, &mut rng), Step::Send(_)));
+            let again = attempt.handle_cookie(start, &ask(port, &first));
+            assert_eq!(again, sent < SCHEDULE_MS.len(), "after {sent} packets");
+        }
+        assert_eq!(sent, SCHEDULE_MS.len());
     }
 
     #[test]

@@ -256,6 +256,12 @@ impl Client {
                     uplink.handle_response(now, shared, path, bytes, out);
                 }
             }
+            Ok(Packet::Cookie { receiver, .. }) => {
+                let Some(relay) = shared.indexes.get(receiver).cloned() else { return };
+                if let Some(uplink) = self.uplinks.get_mut(&relay) {
+                    uplink.handle_cookie(now, shared, bytes, out);
+                }
+            }
             Ok(Packet::KeyAnswer { .. }) => {
                 for uplink in self.uplinks.values_mut() {
                     uplink.handle_key_answer(now, shared, bytes, out);

@@ -225,6 +225,13 @@ impl Uplink {
         }
     }
 
+    /// The relay is under load: a first message goes out again with its cookie.
+    pub(super) fn handle_cookie(&mut self, now: Now, shared: &mut Shared, bytes: &[u8], out: &mut Out) {
+        if self.connecting.attempts.iter_mut().any(|attempt| attempt.handle_cookie(now.tick, bytes)) {
+            self.drive_attempts(now, shared, out);
+        }
+    }
+
     /// The session is gone for good; a new one is tried for after a while.
     fn lose(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
         self.drop_peer(now.tick, shared, out);

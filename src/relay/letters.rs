@@ -10,7 +10,7 @@ use crate::wire::letter::{decode_text, encode_text};
 use crate::wire::message::{Delivery, KIND_TEXT, Letter, Reason, ToRelay};
 
 use super::flows::{FlowId, Flows, To, Turn};
-use super::limits::{Bucket, REFUSALS_MAX, SPILL_AFTER};
+use super::limits::{Bucket, LOOKUP_INTERVAL, LOOKUPS_BURST, REFUSALS_MAX, SPILL_AFTER};
 use super::members::MemberId;
 use super::queue::{Author, Entry, Queue};
 use super::recent::Recent;
@@ -40,6 +40,8 @@ pub(super) struct Place {
     pub(super) blocked: BTreeSet<Name>,
     /// The last letter `echo` wrote to the member.
     echo_number: u64,
+    /// When the member's name last passed from one machine to another.
+    pub(super) flipped: Option<Tick>,
     /// Its share of letters and of names looked for, whichever session it comes by.
     letters: Bucket,
     pub(super) lookups: Bucket,
@@ -51,7 +53,13 @@ impl Relay {
         let mut incoming = std::mem::take(&mut self.incoming);
         while let Some(author) = self.next_letter(now.tick, slot, &mut incoming) {
             match ToRelay::decode(&incoming) {
-                Ok(Some(ToRelay::Letter(letter))) => self.route(now, slot, author, &letter, out),
+                Ok(Some(ToRelay::Letter(letter))) => {
+                    if let Some(until) = self.asks_too_often(now.tick, author, letter.to) {
+                        self.hold_letter(slot, until, &incoming);
+                        break;
+                    }
+                    self.route(now, slot, author, &letter, out);
+                }
                 Ok(None) => {}
                 Ok(Some(_)) | Err(_) => {
                     self.break_off(now.tick, slot, "bad chat message", out);
@@ -62,11 +70,38 @@ impl Relay {
         self.incoming = incoming;
     }
 
+    /// When a letter to this name may be answered, if not yet: nobody has the name, and the author has been told so of too
+    /// many names.
+    fn asks_too_often(&self, now: Tick, author: MemberId, to: &str) -> Option<Tick> {
+        if !self.limits.per_sender || self.recipient(to).is_some() {
+            return None;
+        }
+        self.places[author.0].lookups.ready(now, LOOKUP_INTERVAL, LOOKUPS_BURST).err()
+    }
+
+    /// The letter waits until then, and with it whatever its author has written after it: what has been said of later
+    /// letters would tell that nobody has this name.
+    fn hold_letter(&mut self, slot: Slot, until: Tick, message: &[u8]) {
+        if let Some(session) = self.sessions.get_mut(slot) {
+            session.held_letter = message.to_vec();
+            session.throttled_until = Some(until);
+        }
+    }
+
     fn next_letter(&mut self, now: Tick, slot: Slot, incoming: &mut Vec<u8>) -> Option<MemberId> {
         let limits = &self.limits;
         let session = self.sessions.get_mut(slot)?;
         let author = session.member()?;
         session.throttled_until = None;
+        if !session.held_letter.is_empty() {
+            let lookups = &self.places[author.0].lookups;
+            session.throttled_until = lookups.ready(now, LOOKUP_INTERVAL, LOOKUPS_BURST).err();
+            if session.throttled_until.is_some() {
+                return None;
+            }
+            *incoming = std::mem::take(&mut session.held_letter);
+            return Some(author);
+        }
         if session.owed.len() >= REFUSALS_MAX {
             return None;
         }

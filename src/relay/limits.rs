@@ -32,7 +32,7 @@ pub struct Limits {
     pub memory_bytes: usize,
     /// How long a letter waits in a mailbox while the relay runs.
     pub keep: Duration,
-    /// TCP connections in all.
+    /// TCP connections in all. Four addresses in good standing may hold all of them; others then have UDP.
     pub conns: usize,
     /// TCP connections of one address, loopback exempt.
     pub conns_per_address: usize,
@@ -146,10 +146,14 @@ pub(super) const RESET_INTERVAL: Duration = Duration::from_millis(1);
 /// How long a session that we ended answers late packets with its CLOSE: longer than a keep-alive, so that an idle
 /// client learns it.
 pub(super) const CLOSING_FOR: Duration = Duration::from_secs(30);
-/// Names like an unknown one are looked for so often at once for one member; more refusals go without.
+/// Names that do not exist are told so often at once: to one member, whose further letters wait for it, and to the
+/// strangers of one address who claim names that others have.
 pub(super) const LOOKUPS_BURST: u32 = 30;
 /// And then once in this time: 30 a minute.
 pub(super) const LOOKUP_INTERVAL: Duration = Duration::from_secs(2);
+
+/// A name passes from one machine to another once in this time: two that both insist do not keep it in the air.
+pub(super) const FLIP_EVERY: Duration = Duration::from_secs(10);
 
 /// A rate: so many at once, then one each interval (the generic cell rate algorithm). New ones are full.
 #[derive(Clone, Copy, Debug, Default)]

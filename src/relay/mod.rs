@@ -126,6 +126,10 @@ pub struct Stats {
     pub dropped: u64,
     /// Handshakes answered.
     pub handshakes: u64,
+    /// First handshake messages that cost curve arithmetic, whatever came of it.
+    pub curve_work: u64,
+    /// First handshake messages answered with a cookie only.
+    pub cookies: u64,
     /// Sessions continued under new keys or on a new path.
     pub continued: u64,
     /// Stateless resets sent: answers to data packets of unknown sessions, and those after a restart.
@@ -166,7 +170,6 @@ pub struct Relay {
     rng: Rng,
     members: Members,
     registrations: Registrations,
-    guesses: Registrations,
     invitations: Invitations,
     /// The time of day, for what people read.
     wall: Wall,
@@ -197,6 +200,9 @@ impl Relay {
         let handshakes = if config.limits.per_sender { HandshakeLimits::On } else { HandshakeLimits::Off };
         let identity = Identity::from_private(config.private_key);
         let secret = AccessSecret::new(config.access_secret);
+        // A stream of its own: what else is drawn from the seed stays what it was.
+        let mut key = [0; 32];
+        Rng::from_seed(config.seed.map(|byte| !byte)).fill(&mut key);
         let Roll { invitations, removed, blocks } = config.roll;
         let members = Members::new(config.members, removed);
         let places = (0..members.len()).map(|_| Place::default()).collect();
@@ -207,8 +213,7 @@ impl Relay {
             echo_name: letters::ECHO.parse().expect("it is a name"),
             echo_outbox: crate::base::OutboxId(rng.next_u64()),
             members,
-            registrations: Registrations::default(),
-            guesses: Registrations::default(),
+            registrations: Registrations::new(key, config.limits.names_per_hour),
             invitations: Invitations::new(invitations),
             wall: Wall(0),
             sessions: Sessions::new(config.limits.sessions, config.limits.strangers),

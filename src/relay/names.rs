@@ -1,21 +1,19 @@
 //! Signing in: which name a session stands for.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::base::{Effect, Now, Path, PublicKey, Tick};
+use crate::session::Throttle;
 use crate::wire::message::{NameReason, ToClient};
 
-use super::limits::source;
+use super::limits::{FLIP_EVERY, LOOKUP_INTERVAL, LOOKUPS_BURST};
 use super::mailbox::Wait;
 use super::members::{Claim, MemberId, Pass};
 use super::roll::{Change, Invitation, InvitationId};
 use super::sessions::{SignIn, Slot};
 use super::{Event, Out, Record, Relay};
 
-/// Sources remembered for the limit on names; above it the whole table is forgotten, which errs on the kind side.
-const SOURCES_MAX: usize = 4_096;
 /// Secrets of invitations tried in an hour from one address, loopback exempt. None is ever guessed; this bounds the work.
 const SECRETS_PER_HOUR: u32 = 20;
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -28,27 +26,39 @@ pub(super) struct SigningIn<'a> {
     pub(super) screen_follows: bool,
 }
 
-/// How many names each source has registered lately, or secrets tried.
-#[derive(Debug, Default)]
+/// How often each source registers names, asks for those of others, and tries secrets. Tables of fixed size.
+#[derive(Debug)]
 pub(super) struct Registrations {
-    by_source: BTreeMap<IpAddr, (Tick, u32)>,
+    /// `None`: nobody registers.
+    new: Option<Throttle>,
+    refused: Throttle,
+    secrets: Throttle,
 }
 
 impl Registrations {
+    /// `key` is secret; `per_hour` names for each source.
+    pub(super) fn new(key: [u8; 32], per_hour: u32) -> Registrations {
+        let interval = HOUR.checked_div(per_hour);
+        Registrations {
+            new: interval.map(|interval| Throttle::new(key, interval, per_hour)),
+            refused: Throttle::new(key, LOOKUP_INTERVAL, LOOKUPS_BURST),
+            secrets: Throttle::new(key, HOUR / SECRETS_PER_HOUR, SECRETS_PER_HOUR),
+        }
+    }
+
     /// Counts one more name of this source; `false` if it has had its share of the hour.
-    fn admits(&mut self, now: Tick, ip: IpAddr, per_hour: u32) -> bool {
-        if ip.is_loopback() {
-            return true;
-        }
-        if self.by_source.len() >= SOURCES_MAX {
-            self.by_source.clear();
-        }
-        let (since, count) = self.by_source.entry(source(ip)).or_insert((now, 0));
-        if now.since(*since) >= HOUR {
-            (*since, *count) = (now, 0);
-        }
-        *count += 1;
-        *count <= per_hour
+    fn admits(&mut self, now: Tick, ip: IpAddr) -> bool {
+        self.new.as_mut().map_or(ip.is_loopback(), |new| new.admits(now, ip))
+    }
+
+    /// Counts one more secret tried; `false` if this source has tried too many.
+    fn admits_secret(&mut self, now: Tick, ip: IpAddr) -> bool {
+        self.secrets.admits(now, ip)
+    }
+
+    /// Counts one more claim to a name that somebody else has; `false` if this source has been told so too often.
+    fn tells(&mut self, now: Tick, ip: IpAddr) -> bool {
+        self.refused.admits(now, ip)
     }
 }
 
@@ -73,9 +83,16 @@ impl Relay {
             None => Pass::None { closed: self.limits.closed },
         };
         match self.members.claim(name, key, &pass) {
-            Claim::Owned(member) => self.welcome(now, slot, member, out),
+            Claim::Owned(member) => match self.flips_too_often(now.tick, slot, member) {
+                Some(until) => self.hold_sign_in(slot, member, until),
+                None => self.welcome(now, slot, member, out),
+            },
             Claim::Waiting(member) => self.await_registration(slot, member),
             Claim::Refused(reason, in_the_way) => {
+                let counted = ip.filter(|_| self.limits.per_sender && in_the_way.is_some());
+                if counted.is_some_and(|ip| !self.registrations.tells(now.tick, ip)) {
+                    return self.refuse_name(slot, NameReason::TooMany, "");
+                }
                 let in_the_way = in_the_way.as_ref().map_or("", |n| n.as_str());
                 self.refuse_name(slot, reason, in_the_way);
             }
@@ -97,7 +114,7 @@ impl Relay {
             return Ok(None);
         }
         let counted = ip.filter(|_| self.limits.per_sender);
-        if !counted.is_none_or(|ip| self.guesses.admits(now.tick, ip, SECRETS_PER_HOUR)) {
+        if !counted.is_none_or(|ip| self.registrations.admits_secret(now.tick, ip)) {
             return Err(NameReason::TooMany);
         }
         let found = self.invitations.find(now.wall, secret);
@@ -119,14 +136,13 @@ impl Relay {
         let places = self.places.len().max(member.0 + 1);
         self.places.resize_with(places, Default::default);
         let name = self.members.name(member).clone();
-        let per_hour = self.limits.names_per_hour;
         let counted = ip.filter(|_| self.limits.per_sender && by.is_none());
         let refusal = if self.invitations.is_promised(now.wall, &name, by) {
             Some((NameReason::Kept, name.as_str()))
         } else if self.places[member.0].queue.has_mail() {
             // Letters for the one who had the name before are still being refused.
             Some((NameReason::Disk, ""))
-        } else if !counted.is_none_or(|ip| self.registrations.admits(now.tick, ip, per_hour)) {
+        } else if !counted.is_none_or(|ip| self.registrations.admits(now.tick, ip)) {
             Some((NameReason::TooMany, ""))
         } else {
             None
@@ -179,8 +195,40 @@ impl Relay {
         }
     }
 
+    /// When a member's name may pass to another machine again, if not yet. A process that starts again where the last one
+    /// was is not held up.
+    fn flips_too_often(&self, now: Tick, slot: Slot, member: MemberId) -> Option<Tick> {
+        let until = self.places[member.0].flipped? + FLIP_EVERY;
+        (until > now && self.is_flip(slot, member)).then_some(until)
+    }
+
+    /// Whether a session of the member that is alive elsewhere would give way to this one.
+    fn is_flip(&self, slot: Slot, member: MemberId) -> bool {
+        let ip_of = |slot| self.remote_ip(self.sessions.get(slot)?.peer.path());
+        let earlier = self.present(member).filter(|earlier| *earlier != slot).and_then(ip_of);
+        earlier.is_some_and(|earlier| ip_of(slot) != Some(earlier))
+    }
+
+    fn hold_sign_in(&mut self, slot: Slot, member: MemberId, until: Tick) {
+        if let Some(session) = self.sessions.get_mut(slot) {
+            session.sign_in = SignIn::Held(member, until);
+            self.sessions.mark(slot);
+        }
+    }
+
+    /// A sign-in was held for long enough. Its member may have been removed meanwhile.
+    pub(super) fn release_sign_in(&mut self, now: Now, slot: Slot, member: MemberId, out: &mut Out) {
+        if self.members.is_removed(member) {
+            return self.refuse_name(slot, NameReason::Removed, "");
+        }
+        self.welcome(now, slot, member, out);
+    }
+
     /// The session is this member's now, and any earlier one is told so.
     fn welcome(&mut self, now: Now, slot: Slot, member: MemberId, out: &mut Out) {
+        if self.is_flip(slot, member) {
+            self.places[member.0].flipped = Some(now.tick);
+        }
         let earlier = self.places[member.0].session.replace(slot);
         if let Some(earlier) = earlier.filter(|e| *e != slot) {
             self.displace(now, earlier);
@@ -228,12 +276,13 @@ mod tests {
 
     #[test]
     fn one_source_registers_a_few_names_an_hour() {
-        let mut registrations = Registrations::default();
+        let mut registrations = Registrations::new([1; 32], 5);
         let (start, ip) = (Tick::from_micros(1), IpAddr::from([192, 0, 2, 1]));
-        assert!((0..5).all(|_| registrations.admits(start, ip, 5)));
-        assert!(!registrations.admits(start, ip, 5));
-        assert!(registrations.admits(start, IpAddr::from([192, 0, 2, 2]), 5));
-        assert!(registrations.admits(start + HOUR, ip, 5));
-        assert!((0..50).all(|_| registrations.admits(start, IpAddr::from([127, 0, 0, 1]), 5)));
+        assert!((0..5).all(|_| registrations.admits(start, ip)));
+        assert!(!registrations.admits(start, ip));
+        assert!(registrations.admits(start, IpAddr::from([192, 0, 2, 2])));
+        assert!(registrations.admits(start + HOUR / 5, ip) && !registrations.admits(start + HOUR / 5, ip));
+        assert!((0..50).all(|_| registrations.admits(start, IpAddr::from([127, 0, 0, 1]))));
+        assert!(!Registrations::new([1; 32], 0).admits(start, ip));
     }
 }

@@ -42,8 +42,8 @@ fn digest(kind: u8, body: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::relay::flows::To;
     use crate::base::OutboxId;
+    use crate::relay::flows::To;
 
     #[test]
     fn another_letter_under_a_number_is_known_for_as_long_as_the_first_is_remembered() {

@@ -33,6 +33,8 @@ pub(super) enum SignIn {
     None,
     /// Its name is being made durable.
     Waiting(MemberId),
+    /// It is this member, but not before then: the name has just passed to another machine.
+    Held(MemberId, Tick),
     /// It is this member.
     Done(MemberId),
     /// It may not have the name it claimed.
@@ -48,6 +50,9 @@ pub(super) struct Session {
     pub(super) sign_in: SignIn,
     /// Control messages that found no room, in order.
     pub(super) owed: VecDeque<Vec<u8>>,
+    /// A letter whose recipient may not be looked for yet; empty: none. It is lost with the session: its author has not been
+    /// told anything of it, and sends it again.
+    pub(super) held_letter: Vec<u8>,
     /// When letters may be read again.
     pub(super) throttled_until: Option<Tick>,
     /// Its other end has been silent for too long: letters for it go to its mailbox until it is heard.
@@ -93,9 +98,15 @@ impl Session {
         if !self.peer.is_confirmed() {
             return Some(self.opened + UNCONFIRMED_FOR);
         }
+        let held = if let SignIn::Held(_, until) = self.sign_in { Some(until) } else { None };
         let offline = (!self.lost).then(|| heard + OFFLINE_AFTER);
-        let own =
-            [self.peer.next_deadline(now), Some(heard + FORGOTTEN_AFTER), offline, self.throttled_until];
+        let own = [
+            self.peer.next_deadline(now),
+            Some(heard + FORGOTTEN_AFTER),
+            offline,
+            self.throttled_until,
+            held,
+        ];
         own.into_iter().flatten().min()
     }
 }
@@ -305,9 +316,17 @@ impl Relay {
         let mut answer = std::mem::take(&mut self.answer);
         answer.clear();
         match self.responder.handle_init(now.tick, path, source, bytes, &mut answer) {
-            Verdict::Drop(_) => self.drop_packet(now.tick, path, out),
-            Verdict::Repeat | Verdict::Stale(_) => {}
-            Verdict::Offer(offer) => self.grant(now, offer, &mut answer),
+            Verdict::Drop(why) => {
+                self.stats.curve_work += u64::from(why.is_late());
+                self.drop_packet(now.tick, path, out);
+            }
+            Verdict::Repeat => {}
+            Verdict::Cookie => self.stats.cookies += 1,
+            Verdict::Stale(_) => self.stats.curve_work += 1,
+            Verdict::Offer(offer) => {
+                self.stats.curve_work += 1;
+                self.grant(now, offer, &mut answer);
+            }
         }
         if !answer.is_empty() {
             out.send(path, &answer);
@@ -349,6 +368,7 @@ impl Relay {
             serial: self.sessions.next_serial,
             sign_in: SignIn::None,
             owed: VecDeque::new(),
+            held_letter: Vec::new(),
             throttled_until: None,
             lost: false,
             noted: None,
@@ -493,6 +513,7 @@ impl Relay {
             return;
         }
         session.peer.handle_time(now.tick);
+        let sign_in = session.sign_in;
         if !session.lost && silent >= OFFLINE_AFTER {
             session.lost = true;
             if let Some(member) = session.member() {
@@ -501,7 +522,10 @@ impl Relay {
         }
         self.sessions.free_indexes(now.tick, slot);
         self.sessions.schedule_indexes(&mut self.deadlines);
-        self.read_chat(now, slot, out);
+        match sign_in {
+            SignIn::Held(member, until) if until <= now.tick => self.release_sign_in(now, slot, member, out),
+            _ => self.read_chat(now, slot, out),
+        }
         self.sessions.mark(slot);
     }
 
@@ -545,6 +569,7 @@ impl Relay {
         session.closing_until = Some(now + CLOSING_FOR);
         session.sign_in = SignIn::Refused;
         session.owed = VecDeque::new();
+        session.held_letter = Vec::new();
         session.peer.close(code, reason);
         self.sessions.set_stranger(slot, true);
         self.sessions.mark(slot);

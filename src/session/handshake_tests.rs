@@ -171,13 +171,14 @@ fn an_offer_let_fall_leaves_no_trace() {
 }
 
 #[test]
-fn a_source_that_has_had_its_share_is_met_with_silence() {
+fn a_source_that_has_had_its_share_has_to_prove_its_address() {
     let mut relay = responder([0; 32]);
     for counter in 1..=10 {
         offered(&mut relay, Tick::ZERO, udp(1), initiator(counter, Carrier::Udp).packet());
     }
     let eleventh = initiator(11, Carrier::Udp);
-    assert_eq!(drop_of(&mut relay, udp(1), eleventh.packet()), Some(InitDrop::Throttled));
+    let verdict = relay.handle_init(Tick::ZERO, udp(1), SOURCE, eleventh.packet(), &mut Vec::new());
+    assert!(matches!(verdict, Verdict::Cookie), "{verdict:?}");
     offered(&mut relay, Tick::ZERO + Duration::from_millis(200), udp(1), eleventh.packet());
 }
 

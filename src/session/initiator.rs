@@ -7,6 +7,7 @@ use snow::HandshakeState;
 use crate::base::{Carrier, PublicKey, Rng};
 use crate::wire::packet::{self, HANDSHAKE_LEN, INIT_HEADER_LEN, MAC_LEN, Packet};
 
+use super::cookie::CookieKey;
 use super::hello::{HELLO_LEN, Hello, Reply, Welcome};
 use super::identity::{AccessSecret, Identity};
 use super::keys::Keys;
@@ -37,6 +38,10 @@ impl From<snow::Error> for HandshakeError {
     }
 }
 
+/// Sendings that carry mac2 of one cookie. A cookie that earns no answer is let go: the relay may have started again, a NAT
+/// may have moved the client, or somebody on the way may have made it up; asked without it, the relay gives another.
+const COOKIE_USES_MAX: u32 = 2;
+
 /// A handshake a client has begun; one for each attempt, so that a race over two carriers has two of them.
 pub struct Initiator {
     noise: Option<Box<HandshakeState>>,
@@ -44,6 +49,8 @@ pub struct Initiator {
     carrier: Carrier,
     local_index: u32,
     mac1: Mac1Key,
+    cookies: CookieKey,
+    cookie_uses: u32,
 }
 
 /// What the relay has answered.
@@ -90,10 +97,12 @@ impl Initiator {
         write_noise(&mut noise, &hello.encode(), payload_len, FIRST_OVERHEAD, &mut packet)?;
         Mac1Key::new(relay).append(&mut packet, 0);
         let mac1 = Mac1Key::new(&identity.public());
-        Ok(Initiator { noise: Some(Box::new(noise)), packet, carrier, local_index, mac1 })
+        let cookies = CookieKey::new(relay);
+        let noise = Some(Box::new(noise));
+        Ok(Initiator { noise, packet, carrier, local_index, mac1, cookies, cookie_uses: 0 })
     }
 
-    /// The INIT; a retransmission sends the same bytes again.
+    /// The INIT; a retransmission sends the same bytes again, but for mac2.
     pub fn packet(&self) -> &[u8] {
         &self.packet
     }
@@ -101,6 +110,44 @@ impl Initiator {
     /// The index given to [`Initiator::new`].
     pub const fn local_index(&self) -> u32 {
         self.local_index
+    }
+
+    /// The INIT is about to be sent; a cookie serves two sendings.
+    pub fn begin_sending(&mut self) {
+        self.cookie_uses = self.cookie_uses.saturating_sub(1);
+        if self.cookie_uses == 0 {
+            self.set_mac2([0; MAC_LEN]);
+        }
+    }
+
+    /// Takes in a packet that may be the COOKIE that answers the INIT: from now on mac2 is made with it. Whether that is
+    /// news, so that the INIT should be sent again at once.
+    ///
+    /// # Errors
+    /// [`HandshakeError`] if it is not, or if the handshake is finished: to be dropped.
+    pub fn handle_cookie(&mut self, bytes: &[u8]) -> Result<bool, HandshakeError> {
+        let Ok(Packet::Cookie { receiver, nonce, sealed }) = packet::parse(self.carrier, bytes) else {
+            return Err(HandshakeError::Malformed);
+        };
+        if receiver != self.local_index || self.noise.is_none() {
+            return Err(HandshakeError::NotOurs);
+        }
+        let mac2_start = self.packet.len() - MAC_LEN;
+        let covered = &self.packet[..mac2_start];
+        let mac1 = covered.last_chunk().expect("a finished INIT ends with two macs");
+        let cookie = self.cookies.open(nonce, mac1, sealed).ok_or(HandshakeError::Noise)?;
+        let mac2 = cookie.mac2(covered);
+        let is_new = self.packet[mac2_start..] != mac2;
+        self.set_mac2(mac2);
+        if is_new {
+            self.cookie_uses = COOKIE_USES_MAX + 1;
+        }
+        Ok(is_new)
+    }
+
+    fn set_mac2(&mut self, mac2: [u8; MAC_LEN]) {
+        let mac2_start = self.packet.len() - MAC_LEN;
+        self.packet[mac2_start..].copy_from_slice(&mac2);
     }
 
     /// Takes in a packet that may be the answer.

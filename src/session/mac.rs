@@ -25,7 +25,7 @@ impl Mac1Key {
         self.mac(handshake.covered).ct_eq(handshake.mac1).into()
     }
 
-    /// Finishes a handshake packet that begins at `start` of `out`: appends mac1, and mac2 as zeros.
+    /// Finishes a handshake packet that begins at `start` of `out`: appends mac1, and zeros where mac2 stands.
     pub(super) fn append(&self, out: &mut Vec<u8>, start: usize) {
         let mac1 = self.mac(&out[start..]);
         out.extend_from_slice(&mac1);

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use subtle::ConstantTimeEq;
+
 use crate::base::{Path, PublicKey, Tick};
 use crate::wire::packet::MAC_LEN;
 
@@ -61,7 +63,9 @@ struct CachedAnswer {
 
 impl Answers {
     pub(super) fn get(&self, now: Tick, path: Path, mac1: &[u8; MAC_LEN]) -> Option<&[u8]> {
-        let fits = |answer: &&CachedAnswer| answer.until > now && answer.path == path && answer.mac1 == *mac1;
+        let fits = |answer: &&CachedAnswer| {
+            answer.until > now && answer.path == path && bool::from(answer.mac1.ct_eq(mac1))
+        };
         self.0.iter().rev().find(fits).map(|answer| &answer.packet[..])
     }
 

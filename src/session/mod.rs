@@ -13,7 +13,7 @@
 //! ```text
 //! prologue = "queqiao"(7)  INIT header(4)  sender(4)
 //!
-//! INIT      header(4)  sender(4)               e(32)  s(32)+tag(16)  payload(n)+tag(16)  mac1(16)  mac2(16)=0
+//! INIT      header(4)  sender(4)               e(32)  s(32)+tag(16)  payload(n)+tag(16)  mac1(16)  mac2(16)
 //! RESPONSE  header(4)  sender(4)  receiver(4)  e(32)                 payload(n)+tag(16)  mac1(16)  mac2(16)=0
 //!
 //! INIT payload      counter(8)  continues(16)  rest
@@ -34,7 +34,29 @@
 //! ```
 //!
 //! The relay checks mac1 first, then looks for the same mac1 among its answers of the last five seconds on that path
-//! (found: the same bytes go out again), then the source's rate, and only then does curve arithmetic.
+//! (found: the same bytes go out again), then for a cookie where one is needed and the source's rate, and only then does
+//! curve arithmetic.
+//!
+//! # Cookies
+//!
+//! The relay is *under load* while more than 100 INITs a second with a right mac1 ask for something new, whether they are
+//! granted it or not. An INIT on UDP then earns curve arithmetic only with mac2, made with a cookie that its address and
+//! port have been given at most 120 s ago. One whose mac2 is zeros gets a COOKIE and nothing else, one with another mac2
+//! gets silence. The same holds at any time for a source that has had its share of handshakes. A TCP connection proves its
+//! address by being open: its INITs are counted, and mac2 is not looked at.
+//!
+//! ```text
+//! COOKIE    header(4)  receiver(4)  nonce(24)  sealed cookie(16)  tag(16)         64 bytes, for 1,200
+//!                      └ sender of the INIT
+//!   sealed  = XChaCha20-Poly1305(key, nonce, associated data = mac1 of the INIT,  cookie)
+//!   key     = BLAKE2s-256("queqiao cookie"  relay's public key(32))
+//!   cookie  = BLAKE2s(key = secret(32),  IPv6 or IPv4-mapped address(16)  port(2)), 16 bytes: the relay's own affair
+//! mac2      = BLAKE2s(key = cookie(16),  all bytes before mac2), 16 bytes
+//! ```
+//!
+//! The relay's secret is random, makes cookies for 60 s and counts for 120 s. The client takes a COOKIE only if its tag fits
+//! its own INIT, so nobody who has not seen that can send it one (WireGuard §5.4.7); it sends the INIT again at once,
+//! within its schedule. A cookie serves two sendings of one handshake; the next goes out without, and earns another.
 //!
 //! # Data packets
 //!
@@ -72,8 +94,11 @@
 //!
 //! The first message can be replayed: it earns one answer and keys that are never confirmed. The client's long-term key
 //! is hidden from all but the holder of the relay's private key. snow does not wipe its copies of ephemeral keys.
-//! COOKIE has its number and mac2 its place; nothing else of them exists yet.
+//! Cookies keep off those who forge addresses; those who hold many have 5 handshakes a second from each.
 
+mod cookie;
+#[cfg(test)]
+mod cookie_tests;
 #[cfg(test)]
 mod handshake_tests;
 mod hello;
@@ -103,4 +128,5 @@ pub use noise::is_low_order;
 pub use paths::{CHALLENGE_PACKET_MAX, Direction, Moved, PATHS_MAX, Paths};
 pub use reset::ResetToken;
 pub use responder::{HandshakeLimits, InitDrop, Offer, Responder, Verdict};
+pub use throttle::Throttle;
 pub use window::{ReplayWindow, WINDOW_LEN};

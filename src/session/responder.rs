@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use snow::HandshakeState;
 
@@ -10,6 +11,7 @@ use crate::wire::packet::{
     self, HANDSHAKE_LEN, Handshake, INIT_HEADER_LEN, MAC_LEN, Packet, PacketError, RESPONSE_HEADER_LEN,
 };
 
+use super::cookie::Cookies;
 use super::hello::{Hello, REPLY_LEN, Reply, Welcome};
 use super::identity::{AccessSecret, Identity};
 use super::initiator::{payload_len, write_noise};
@@ -18,12 +20,18 @@ use super::mac::Mac1Key;
 use super::memory::{Answers, Counters};
 use super::noise::{self, SECOND_OVERHEAD};
 use super::reset::{ResetKey, ResetToken};
-use super::throttle::Throttle;
+use super::throttle::{Load, Throttle};
 
-/// Whether the relay limits handshakes per source.
+/// One handshake of a source each 200 ms in the long run: 5 a second.
+const HANDSHAKE_INTERVAL: Duration = Duration::from_millis(200);
+/// Handshakes of a source at once after a pause.
+const HANDSHAKES_BURST: u32 = 10;
+
+/// Whether the relay limits handshakes, of one source and of all together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HandshakeLimits {
-    /// 5 a second, 10 at once, per IPv4 address or IPv6 /64; loopback exempt, identical repeats not counted.
+    /// 5 a second, 10 at once, per IPv4 address or IPv6 /64; loopback exempt, identical repeats not counted. Above 100 a
+    /// second in all: cookies, for everybody on UDP.
     On,
     /// None (`--limits off`, for benchmarks on loopback).
     Off,
@@ -35,10 +43,21 @@ pub struct Responder {
     psk: AccessSecret,
     mac1: Mac1Key,
     reset: ResetKey,
-    throttle: Option<Throttle>,
+    /// `None`: without limits.
+    gate: Option<Gate>,
     counters: Counters,
     answers: Answers,
     rng: Rng,
+}
+
+/// What stands before curve arithmetic.
+struct Gate {
+    load: Load,
+    cookies: Cookies,
+    /// Sources whose address may be forged, and those that have proved it. Each has the whole rate, counted apart: so that
+    /// who forges an address takes nothing from its owner.
+    unproven: Throttle,
+    proven: Throttle,
 }
 
 /// Why a first message gets no answer.
@@ -48,6 +67,8 @@ pub enum InitDrop {
     Malformed(PacketError),
     /// Not made for our public key.
     Mac1,
+    /// mac2 is there, and not of a cookie that this address has been given lately.
+    Mac2,
     /// Its source has had its share.
     Throttled,
     /// A public key of low order.
@@ -58,6 +79,13 @@ pub enum InitDrop {
     Payload,
 }
 
+impl InitDrop {
+    /// Whether curve arithmetic was done before it was dropped.
+    pub const fn is_late(self) -> bool {
+        matches!(self, InitDrop::LowOrder | InitDrop::Noise | InitDrop::Payload)
+    }
+}
+
 /// What became of a first message.
 #[derive(Debug)]
 pub enum Verdict {
@@ -65,6 +93,8 @@ pub enum Verdict {
     Drop(InitDrop),
     /// The same message again: the same answer has been appended.
     Repeat,
+    /// Only a COOKIE has been appended: the address is to be proved first.
+    Cookie,
     /// A message with an old counter: the answer that says so has been appended.
     Stale(PublicKey),
     /// A client asks for a session: [`Responder::accept`] it, or let it fall.
@@ -88,12 +118,13 @@ pub struct Offer {
 impl Responder {
     /// A responder for `identity`; `psk` as every client must know it.
     pub fn new(identity: Identity, psk: AccessSecret, limits: HandshakeLimits, mut rng: Rng) -> Responder {
+        let gate = (limits == HandshakeLimits::On).then(|| Gate::new(&identity.public(), &mut rng));
         Responder {
             mac1: Mac1Key::new(&identity.public()),
             reset: ResetKey::new(&identity),
             identity,
             psk,
-            throttle: (limits == HandshakeLimits::On).then(|| Throttle::new(&mut rng)),
+            gate,
             counters: Counters::default(),
             answers: Answers::default(),
             rng,
@@ -162,8 +193,11 @@ impl Responder {
             out.extend_from_slice(answer);
             return Ok(Verdict::Repeat);
         }
-        if self.throttle.as_mut().is_some_and(|throttle| !throttle.admits(now, source)) {
-            return Err(InitDrop::Throttled);
+        if let Some(gate) = &mut self.gate
+            && !gate.admits(now, path, source, &init)?
+        {
+            gate.ask(now, path, &init, &mut self.rng, out);
+            return Ok(Verdict::Cookie);
         }
         let mut offer = self.read_init(path, &init)?;
         match self.counters.highest(&offer.client) {
@@ -197,6 +231,44 @@ impl Responder {
             .expect("the keys of the first message have been checked by reading it");
         Mac1Key::new(&offer.client).append(out, start);
         self.answers.insert(now, offer.path, offer.init_mac1, &out[start..]);
+    }
+}
+
+impl Gate {
+    fn new(relay: &PublicKey, rng: &mut Rng) -> Gate {
+        let mut key = [0; 32];
+        rng.fill(&mut key);
+        let throttle = || Throttle::new(key, HANDSHAKE_INTERVAL, HANDSHAKES_BURST);
+        let (unproven, proven) = (throttle(), throttle());
+        Gate { load: Load::default(), cookies: Cookies::new(relay), unproven, proven }
+    }
+
+    /// Whether curve arithmetic may be done for this INIT: at once, or not before its address is proved. A TCP connection
+    /// has proved it by being open.
+    fn admits(
+        &mut self,
+        now: Tick,
+        path: Path,
+        source: IpAddr,
+        init: &Handshake<'_>,
+    ) -> Result<bool, InitDrop> {
+        let under_load = self.load.count(now);
+        let has_mac2 = *init.mac2 != [0; MAC_LEN];
+        let is_proven = match path {
+            Path::Tcp(_) => true,
+            Path::Udp(addr) => has_mac2 && self.cookies.verifies(now, addr, init),
+        };
+        if is_proven {
+            return if self.proven.admits(now, source) { Ok(true) } else { Err(InitDrop::Throttled) };
+        }
+        let admitted = !under_load && self.unproven.admits(now, source);
+        if has_mac2 && !admitted { Err(InitDrop::Mac2) } else { Ok(admitted) }
+    }
+
+    fn ask(&mut self, now: Tick, path: Path, init: &Handshake<'_>, rng: &mut Rng, out: &mut Vec<u8>) {
+        if let Path::Udp(addr) = path {
+            self.cookies.answer(now, addr, init, rng, out);
+        }
     }
 }
 

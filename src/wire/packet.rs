@@ -8,7 +8,7 @@
 //!
 //! 1 INIT          header(4)  sender(4)  noise(n)  mac1(16)  mac2(16)
 //! 2 RESPONSE      header(4)  sender(4)  receiver(4)  noise(n)  mac1(16)  mac2(16)
-//! 3 COOKIE        reserved for a later version
+//! 3 COOKIE        header(4)  receiver(4)  nonce(24)  sealed cookie(16)  tag(16)
 //! 4 KEY_QUERY     header(4)  nonce(16)  padding(n)=0
 //! 5 KEY_ANSWER    header(4)  nonce(16)  key(32)
 //! 6 DATA          header(4)  receiver(4)  number(8)  sealed(n)  tag(16)
@@ -18,12 +18,15 @@
 //! - *sender*, *receiver*: indexes chosen at random by the end that is to receive packets under them; 0 is none.
 //! - *noise*: one Noise message; its sealed payload holds the padding ([`crate::session`] has its layout), so that no
 //!   byte of a handshake packet but mac2 can be changed unseen.
-//! - *mac1* covers everything before it; *mac2* is 16 zero bytes in this version and is not looked at.
+//! - *mac1* covers everything before it. *mac2* of an INIT covers everything before it, mac1 included, under the cookie of
+//!   the last COOKIE; where there is none, and in a RESPONSE, it is 16 zero bytes.
+//! - *cookie*: what an address has to show in mac2 while the relay is under load ([`crate::session`]).
 //! - *number*: the packet's number, at most [`NUMBER_MAX`]. The 16 bytes before *sealed* are its associated data.
 //!
 //! | type | on UDP | on TCP |
 //! | --- | --- | --- |
 //! | INIT, RESPONSE | exactly 1,200 bytes | header and macs to 1,200 bytes |
+//! | COOKIE | 64 bytes | 64 bytes; a relay sends none |
 //! | KEY_QUERY | exactly 1,200 bytes | 20 to 1,200 bytes |
 //! | KEY_ANSWER | 52 bytes | 52 bytes |
 //! | DATA | 32 to 1,200 bytes | 32 to 16,384 bytes |
@@ -56,6 +59,13 @@ pub const QUERY_NONCE_LEN: usize = 16;
 pub const KEY_QUERY_LEN_MIN: usize = HEADER_LEN + QUERY_NONCE_LEN;
 /// A KEY_ANSWER.
 pub const KEY_ANSWER_LEN: usize = HEADER_LEN + QUERY_NONCE_LEN + 32;
+/// The length of a COOKIE's nonce (XChaCha20-Poly1305).
+pub const COOKIE_NONCE_LEN: usize = 24;
+/// A cookie, which is as long as a mac, and its tag.
+pub const COOKIE_SEALED_LEN: usize = MAC_LEN + TAG_LEN;
+/// A COOKIE: as in WireGuard, and far shorter than the INIT it answers.
+pub const COOKIE_LEN: usize = HEADER_LEN + 4 + COOKIE_NONCE_LEN + COOKIE_SEALED_LEN;
+const _: () = assert!(COOKIE_LEN == 64);
 /// A data packet with nothing sealed in it.
 pub const DATA_LEN_MIN: usize = DATA_HEADER_LEN + TAG_LEN;
 /// What only a relay can make of an index, in bytes (RFC 9000 §10.3).
@@ -74,7 +84,7 @@ pub enum PacketType {
     Init = 1,
     /// The second handshake message.
     Response = 2,
-    /// Reserved: a cookie for a client while the relay is under load.
+    /// A cookie for a client while the relay is under load.
     Cookie = 3,
     /// A question for the relay's public key.
     KeyQuery = 4,
@@ -114,6 +124,10 @@ pub struct Handshake<'a> {
     pub covered: &'a [u8],
     /// The mac of [`Handshake::covered`] under a key made from the receiver's public key.
     pub mac1: &'a [u8; MAC_LEN],
+    /// Everything mac2 covers: the same and mac1.
+    pub covered_by_mac2: &'a [u8],
+    /// The mac of [`Handshake::covered_by_mac2`] under a cookie, or zeros.
+    pub mac2: &'a [u8; MAC_LEN],
 }
 
 /// A packet as far as it can be read without keys.
@@ -127,6 +141,15 @@ pub enum Packet<'a> {
         receiver: u32,
         /// Its other parts.
         handshake: Handshake<'a>,
+    },
+    /// The relay is under load: the INIT is to be sent again with mac2.
+    Cookie {
+        /// The index from the INIT it answers.
+        receiver: u32,
+        /// The nonce of the seal.
+        nonce: &'a [u8; COOKIE_NONCE_LEN],
+        /// The cookie and its tag; the mac1 of the INIT is its associated data.
+        sealed: &'a [u8; COOKIE_SEALED_LEN],
     },
     /// A question for the relay's public key.
     KeyQuery {
@@ -169,6 +192,7 @@ pub fn parse(carrier: Carrier, bytes: &[u8]) -> Result<Packet<'_>, PacketError> 
     let parse_body = match kind {
         k if k == PacketType::Init as u8 => parse_init,
         k if k == PacketType::Response as u8 => parse_response,
+        k if k == PacketType::Cookie as u8 => parse_cookie,
         k if k == PacketType::KeyQuery as u8 => parse_key_query,
         k if k == PacketType::KeyAnswer as u8 => parse_key_answer,
         k if k == PacketType::Data as u8 => parse_data,
@@ -199,6 +223,19 @@ fn parse_handshake(carrier: Carrier, bytes: &[u8], header_len: usize) -> Result<
         noise: &bytes[header_len..mac1_start],
         covered: &bytes[..mac1_start],
         mac1: array_at(bytes, mac1_start)?,
+        covered_by_mac2: &bytes[..mac1_start + MAC_LEN],
+        mac2: array_at(bytes, mac1_start + MAC_LEN)?,
+    })
+}
+
+fn parse_cookie(_: Carrier, bytes: &[u8]) -> Result<Packet<'_>, PacketError> {
+    if bytes.len() != COOKIE_LEN {
+        return Err(PacketError::Length);
+    }
+    Ok(Packet::Cookie {
+        receiver: u32::from_be_bytes(*array_at(bytes, HEADER_LEN)?),
+        nonce: array_at(bytes, HEADER_LEN + 4)?,
+        sealed: array_at(bytes, HEADER_LEN + 4 + COOKIE_NONCE_LEN)?,
     })
 }
 
@@ -263,6 +300,19 @@ pub fn write_response_header(out: &mut Vec<u8>, sender: u32, receiver: u32) {
     out.extend_from_slice(&receiver.to_be_bytes());
 }
 
+/// Appends a COOKIE.
+pub fn write_cookie(
+    out: &mut Vec<u8>,
+    receiver: u32,
+    nonce: &[u8; COOKIE_NONCE_LEN],
+    sealed: &[u8; COOKIE_SEALED_LEN],
+) {
+    write_header(out, PacketType::Cookie);
+    out.extend_from_slice(&receiver.to_be_bytes());
+    out.extend_from_slice(nonce);
+    out.extend_from_slice(sealed);
+}
+
 /// Appends a KEY_QUERY, padded as `carrier` wants it.
 pub fn write_key_query(out: &mut Vec<u8>, carrier: Carrier, nonce: &[u8; QUERY_NONCE_LEN]) {
     let start = out.len();
@@ -320,6 +370,7 @@ mod tests {
             assert_eq!((read.sender, read.mac1), (7, &[1; MAC_LEN]));
             assert_eq!(read.noise, &[3; HANDSHAKE_LEN - INIT_HEADER_LEN - 2 * MAC_LEN]);
             assert_eq!(read.covered, &init[..HANDSHAKE_LEN - 2 * MAC_LEN]);
+            assert_eq!((read.covered_by_mac2, read.mac2), (&init[..HANDSHAKE_LEN - MAC_LEN], &[2; MAC_LEN]));
         }
 
         let mut response = Vec::new();
@@ -340,6 +391,13 @@ mod tests {
         assert_eq!(parse(Carrier::Udp, &query), Ok(Packet::KeyQuery { nonce: &[4; 16] }));
         assert_eq!(parse(Carrier::Udp, &answer), Ok(Packet::KeyAnswer { nonce: &[4; 16], key: &[5; 32] }));
         assert!(answer.len() <= query.len());
+
+        let mut cookie = Vec::new();
+        write_cookie(&mut cookie, 5, &[6; COOKIE_NONCE_LEN], &[7; COOKIE_SEALED_LEN]);
+        let read = Packet::Cookie { receiver: 5, nonce: &[6; 24], sealed: &[7; 32] };
+        assert!(CARRIERS.iter().all(|carrier| parse(*carrier, &cookie) == Ok(read)));
+        assert_eq!(parse(Carrier::Udp, &cookie[1..]), Err(PacketError::Magic));
+        assert_eq!(parse(Carrier::Udp, &[&cookie[..], &[0]].concat()), Err(PacketError::Length));
 
         let mut reset = Vec::new();
         write_reset(&mut reset, 5, &[6; RESET_TOKEN_LEN]);
@@ -367,7 +425,7 @@ mod tests {
         let table = [
             (0, 0xFE, PacketError::Magic),
             (1, 0, PacketError::Type),
-            (1, PacketType::Cookie as u8, PacketError::Type),
+            (1, PacketType::Cookie as u8, PacketError::Length),
             (1, PacketType::Reset as u8, PacketError::Length),
             (1, 255, PacketError::Type),
             (2, 0, PacketError::Version),

@@ -78,7 +78,12 @@ impl Hand {
         let mut initiator =
             init(rig, private, path.carrier(), hello, (hello.counter as u32 | 1) ^ 0x5000_0000);
         rig.give(path, initiator.packet());
-        let answers = rig.answers(path);
+        let mut answers = rig.answers(path);
+        // Under load: once more, with the cookie.
+        if answers.iter().any(|bytes| initiator.handle_cookie(bytes) == Ok(true)) {
+            rig.give(path, initiator.packet());
+            answers = rig.answers(path);
+        }
         let answered = answers.iter().find_map(|bytes| initiator.handle_response(bytes).ok())?;
         let Answered::Established(established) = answered else { return None };
         Some(Hand {

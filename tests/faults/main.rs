@@ -5,6 +5,7 @@
 //! A name that begins with `row_` carries the number of its row; a bound is tested at the bound.
 
 mod client;
+mod cookies;
 mod doors;
 mod floods;
 mod guests;
@@ -16,6 +17,7 @@ mod paths;
 mod restarts;
 mod rig;
 mod sockets;
+mod storm;
 mod strangers;
 mod tcp;
 mod transport;

@@ -3,7 +3,7 @@
 use queqiao::base::OutboxId;
 use queqiao::relay::Limits;
 use queqiao::wire::frame::StreamId;
-use queqiao::wire::message::Reason;
+use queqiao::wire::message::{NameReason, Reason};
 
 use super::hand::{Hand, Told};
 use super::house::two;
@@ -54,26 +54,85 @@ fn row_53_a_member_who_comes_again_has_no_new_share() {
     assert!(taken(&rig) <= most, "{} taken, {most} allowed in half a second", taken(&rig));
 }
 
-/// How many of `tries` letters to somebody unknown come back with names like it.
-fn looked_up(rig: &mut Rig, hand: &mut Hand, tries: u64) -> usize {
-    hand.told(StreamId::Control);
-    for number in 1..=tries {
-        hand.write_from(rig, OutboxId(rig.tick.as_micros()), "JACC", (number, 0), b"");
-    }
+/// The numbers of the letters that were refused because nobody has the name, each with names like it.
+fn told_unknown(hand: &mut Hand, rig: &mut Rig) -> Vec<u64> {
     hand.hear(rig);
-    let found = |told: &Told| matches!(told, Told::Refused { reason: Reason::Unknown, nearest: 1, .. });
-    hand.told(StreamId::Control).iter().filter(|told| found(told)).count()
+    let unknown = |told: &Told| match told {
+        Told::Refused { reason: Reason::Unknown, nearest: 1, number, .. } => Some(*number),
+        other => panic!("only names like it, not {other:?}"),
+    };
+    hand.told(StreamId::Control).iter().filter_map(unknown).collect()
 }
 
 #[test]
-fn row_61_names_are_looked_for_thirty_times_a_minute() {
+fn row_61_a_member_is_told_of_thirty_unknown_names_a_minute_and_loses_no_letter() {
     let mut rig = Rig::new();
     let (mut tom, _) = two(&mut rig);
-    assert_eq!(looked_up(&mut rig, &mut tom, 60), 30);
+    tom.told(StreamId::Control);
+    for number in 1..=60 {
+        tom.write_from(&mut rig, OutboxId(number), "JACC", (1, 0), b"");
+    }
+    assert_eq!(told_unknown(&mut tom, &mut rig).len(), 30);
     rig.wait(secs(10));
-    assert_eq!(looked_up(&mut rig, &mut tom, 60), 5, "one every two seconds");
+    assert_eq!(told_unknown(&mut tom, &mut rig).len(), 5, "one every two seconds");
+    rig.wait(secs(50));
+    assert_eq!(told_unknown(&mut tom, &mut rig).len(), 25, "each letter has its answer");
+    assert_eq!(rig.relay.stats().letters_refused, 60);
+}
+
+/// What a letter to a member earns would tell that the name before it has nobody.
+#[test]
+fn row_61_a_letter_to_a_member_behind_one_that_waits_is_told_nothing_of_and_arrives() {
+    let mut rig = Rig::new();
+    let (mut tom, mut jack) = two(&mut rig);
+    tom.told(StreamId::Control);
+    for number in 1..=31 {
+        tom.write_from(&mut rig, OutboxId(number), "JACC", (1, 0), b"");
+    }
+    tom.write(&mut rig, "JACK", 1, 0, "behind it");
+    assert_eq!(told_unknown(&mut tom, &mut rig).len(), 30);
+    jack.hear(&mut rig);
+    assert_eq!((jack.told(StreamId::Chat).len(), taken(&rig)), (0, 0));
+    rig.wait(secs(2));
+    assert_eq!(told_unknown(&mut tom, &mut rig), [1]);
+    jack.hear(&mut rig);
+    assert_eq!((jack.told(StreamId::Chat).len(), taken(&rig)), (1, 1));
+}
+
+#[test]
+fn row_61_coming_again_gives_no_new_share_and_the_letter_that_waited_is_sent_again() {
+    let mut rig = Rig::new();
+    let (mut tom, _) = two(&mut rig);
+    tom.told(StreamId::Control);
+    for number in 1..=31 {
+        tom.write_from(&mut rig, OutboxId(number), "JACC", (1, 0), b"");
+    }
     let mut again = Hand::member(&mut rig, udp(1, 1_000), 1, "TOM");
-    assert_eq!(looked_up(&mut rig, &mut again, 60), 0, "coming again gives no new share");
+    again.write_from(&mut rig, OutboxId(31), "JACC", (1, 0), b"");
+    assert!(told_unknown(&mut again, &mut rig).is_empty());
+    rig.wait(secs(2));
+    assert_eq!(told_unknown(&mut again, &mut rig), [1]);
+    assert_eq!(rig.relay.stats().letters_refused, 31, "once");
+}
+
+#[test]
+fn row_61_strangers_of_one_address_are_told_of_thirty_taken_names_a_minute() {
+    let mut rig = Rig::new();
+    two(&mut rig);
+    let mut told = Vec::new();
+    for who in 100..140 {
+        let mut stranger = Hand::shake(&mut rig, udp(7, 7), who, 1).unwrap();
+        stranger.sign_in(&mut rig, "JACK");
+        told.extend(stranger.told(StreamId::Control));
+        rig.wait(ms(210));
+    }
+    let taken = Told::NameRefused(NameReason::Taken, "JACK".into());
+    let too_many = Told::NameRefused(NameReason::TooMany, String::new());
+    let count = |wanted: &Told| told.iter().filter(|told| *told == wanted).count();
+    assert_eq!((count(&taken), count(&too_many)), (34, 6), "thirty, and one every two seconds");
+    let mut tom = Hand::member(&mut rig, udp(7, 7), 1, "TOM");
+    tom.hear(&mut rig);
+    assert_eq!(tom.closed(), None, "who owns a name is not concerned");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Addresses that change, are forged, or belong to two at once.
 
 use queqiao::base::Path;
+use queqiao::relay::Event;
 use queqiao::session::Hello;
 use queqiao::wire::frame::{Frame, StreamId};
 
@@ -178,6 +179,37 @@ fn row_22_the_newest_session_wins_and_the_older_is_told_replaced() {
     let both = matches!(&told[..], [Told::Delivery { number: 1, .. }, Told::Delivery { number: 2, .. }]);
     assert!(both, "{told:?}");
     assert!(older.told(StreamId::Chat).len() == 1 && newer.closed().is_none());
+}
+
+#[test]
+fn row_22_a_name_passes_from_machine_to_machine_once_in_ten_seconds() {
+    let mut rig = Rig::new();
+    let mut machines = [1, 2].map(|host| Hand::member(&mut rig, udp(host, 1), 1, "TOM"));
+    rig.shown.clear();
+    let mut flips = 0;
+    for _ in 0..300 {
+        for machine in &mut machines {
+            machine.hear(&mut rig);
+            // Each insists: it is back as soon as it is told that it was replaced.
+            if machine.closed().is_some() {
+                let (counter, path) = (rig.counter(), machine.path);
+                *machine = Hand::shake(&mut rig, path, 1, counter).expect("a session is granted at once");
+                machine.sign_in(&mut rig, "TOM");
+            }
+        }
+        rig.wait(ms(200));
+        flips += rig.shown.drain(..).filter(|event| matches!(event, Event::SignedIn(_))).count();
+    }
+    assert!((5..=6).contains(&flips), "{flips} in a minute");
+}
+
+#[test]
+fn row_22_a_process_that_starts_again_on_its_machine_need_not_wait() {
+    let mut rig = Rig::new();
+    for port in 1..=20 {
+        Hand::member(&mut rig, udp(1, port), 1, "TOM");
+        rig.wait(ms(250));
+    }
 }
 
 #[test]

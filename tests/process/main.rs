@@ -14,6 +14,7 @@ mod clocks;
 mod crowd;
 mod demo;
 mod disk;
+mod floods;
 mod guests;
 mod interrupts;
 mod invitations;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use queqiao::base::{Effect, Input, Path, Ticket, Why};
+use queqiao::base::{Effect, Input, Path, Why};
 use queqiao::client::{self, Command, Event, Incoming, Progress};
 use queqiao::relay;
 use queqiao::wire::packet::PacketType;
@@ -46,12 +46,7 @@ impl World {
             }
             Happening::Syn(conn) => self.try_to_open(conn),
             Happening::Segments(conn, side) => self.deliver_segments(conn, side),
-            Happening::Committed { node, life, ticket, durable } => self.commit(node, life, ticket, durable),
-            Happening::Rows { life, ticket, rows } => {
-                if self.relay.life == life {
-                    self.tell_relay(Waiting::Other(Input::Rows(ticket, rows)));
-                }
-            }
+            Happening::CommitEnds { node, life } => self.end_commit(node, life),
             Happening::Resolved { client, life, host } => {
                 if self.stations[client].node.life == life {
                     let addrs = vec![RELAY_ADDR.parse().unwrap()];
@@ -95,18 +90,8 @@ impl World {
                     self.close_side(id.0, Side::Relay);
                     touched.push(id.0);
                 }
-                Effect::Persist(ticket, record) => {
-                    self.relay_disk.apply(&record);
-                    if let relay::Record::Member { name, key } = record {
-                        self.members.push((name, key));
-                    }
-                    self.persist(0, self.relay.life, ticket, true);
-                }
-                Effect::Load(ticket, query) => {
-                    let rows = self.relay_disk.load(&query);
-                    let (at, life) = (self.now + below(&mut self.rng, self.disk), self.relay.life);
-                    self.agenda.enter(at, Happening::Rows { life, ticket, rows });
-                }
+                Effect::Persist(ticket, record) => self.persist_of_relay(ticket, record),
+                Effect::Load(ticket, query) => self.load_of_relay(ticket, query),
                 Effect::Show(event) => self.note(|| format!("relay: {event:?}")),
                 Effect::Close(Path::Udp(_)) => {}
                 Effect::OpenTcp(..) | Effect::LookUp(_) => panic!("a relay calls nobody"),
@@ -207,29 +192,9 @@ impl World {
         }
     }
 
-    fn persist(&mut self, node: usize, life: u32, ticket: Ticket, durable: bool) {
-        let at = self.now + below(&mut self.rng, self.disk);
-        self.agenda.enter(at, Happening::Committed { node, life, ticket, durable });
-    }
-
-    fn commit(&mut self, node: usize, life: u32, ticket: Ticket, durable: bool) {
-        let alive = if node == 0 { self.relay.life } else { self.stations[node - 1].node.life };
-        if alive != life {
-            return;
-        }
-        if node == 0 {
-            let (yes, no) = (Input::Committed(ticket), Input::NotCommitted(ticket));
-            self.tell_relay(Waiting::Other(if durable { yes } else { no }));
-        } else {
-            let durable = self.write(node - 1, ticket) && durable;
-            let (yes, no) = (Input::Committed(ticket), Input::NotCommitted(ticket));
-            self.tell_client(node - 1, Waiting::Other(if durable { yes } else { no }));
-        }
-    }
-
     fn shown(&mut self, client: usize, event: Event) {
         self.note(|| format!("client {client}: {}", brief(&event)));
-        self.oracle.show(client, &event, &mut self.cover);
+        self.oracle.show(client, &event, &self.relay_disk, &mut self.cover);
         if let Event::Letter(Incoming { relay, from, id, .. }) = &event {
             let (relay, from, id) = (relay.clone(), from.clone(), *id);
             self.command(client, Command::Shown { relay, from, id, read: true });

@@ -1,93 +1,138 @@
-//! A client's disk: what is durable, and what is on its way to it when the process is killed.
+//! The disks of the world: what processes give them, what comes back, and what is there when a process has ended.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
-use queqiao::base::{Tick, Ticket};
-use queqiao::client::{Kept, Record};
+use queqiao::base::{Input, Query, Ticket};
+use queqiao::client::{self, Kept, Record};
+use queqiao::relay;
 
 use super::cover::Count;
-use super::weather::{below, chance};
+use super::node::Waiting;
+use super::platter::{Job, Platter, Verdict};
+use super::weather::below;
 use super::world::{Happening, World};
 
+/// A client's disk.
 #[derive(Default)]
 pub struct Disk {
     pub kept: Kept,
     pub counter_reserved: u64,
-    /// Given to the disk and not answered, in order; `false` if it will fail.
-    waiting: VecDeque<(Ticket, Record, bool)>,
-    /// The commit at work, and the one that what comes meanwhile forms.
-    begun: Tick,
-    ends: Tick,
-    next_ends: Tick,
-}
-
-impl Disk {
-    /// When a record given now is durable; a commit takes so long.
-    fn durable_at(&mut self, now: Tick, takes: Duration) -> Tick {
-        if self.ends <= now && self.next_ends > now {
-            (self.begun, self.ends) = (self.ends, self.next_ends);
-        }
-        if self.ends <= now {
-            (self.begun, self.ends) = (now, now + takes);
-        }
-        if self.begun == now {
-            return self.ends;
-        }
-        if self.next_ends <= self.ends {
-            self.next_ends = self.ends + takes;
-        }
-        self.next_ends
-    }
+    pub platter: Platter<Record>,
 }
 
 impl World {
     pub fn persist_of_client(&mut self, client: usize, ticket: Ticket, record: Record) {
-        let durable = !chance(&mut self.rng, self.disk_fails);
-        self.cover.add_many(Count::NotCommitted, u64::from(!durable));
         if let Record::Written { number, request, .. } = &record {
             self.oracle.numbered(client, *request, *number);
         }
-        let takes = below(&mut self.rng, self.disk) + Duration::from_micros(1);
-        let now = self.now;
-        let station = &mut self.stations[client];
-        let (life, disk) = (station.node.life, &mut station.disk);
-        disk.waiting.push_back((ticket, record, durable));
-        let at = disk.durable_at(now, takes);
-        self.agenda.enter(at, Happening::Committed { node: client + 1, life, ticket, durable });
+        let (now, takes) = (self.now, self.commit_takes());
+        let node = &mut self.stations[client];
+        let life = node.node.life;
+        if let Some(at) = node.disk.platter.give(now, takes, ticket, Job::Persist(record)) {
+            self.agenda.enter(at, Happening::CommitEnds { node: client + 1, life });
+        }
     }
 
-    /// The first record that waits becomes durable, or not.
-    pub fn write(&mut self, client: usize, ticket: Ticket) -> bool {
-        let first = self.stations[client].disk.waiting.pop_front().expect("it was given to the disk");
-        assert_eq!(first.0, ticket, "answers come in the order of questions");
-        first.2 && self.apply(client, &first.1)
+    pub fn persist_of_relay(&mut self, ticket: Ticket, record: relay::Record) {
+        self.give_relay(ticket, Job::Persist(record));
     }
 
-    fn apply(&mut self, client: usize, record: &Record) -> bool {
+    pub fn load_of_relay(&mut self, ticket: Ticket, query: Query) {
+        self.cover.add(Count::MailboxLoads);
+        self.give_relay(ticket, Job::Load(query));
+    }
+
+    fn give_relay(&mut self, ticket: Ticket, job: Job<relay::Record>) {
+        let (now, takes, life) = (self.now, self.commit_takes(), self.relay.life);
+        if let Some(at) = self.relay_platter.give(now, takes, ticket, job) {
+            self.agenda.enter(at, Happening::CommitEnds { node: 0, life });
+        }
+    }
+
+    fn commit_takes(&mut self) -> Duration {
+        below(&mut self.rng, self.disk) + Duration::from_micros(1)
+    }
+
+    /// A commit of this node ends.
+    pub fn end_commit(&mut self, node: usize, life: u32) {
+        match node.checked_sub(1) {
+            None if self.relay.life == life => self.end_relay_commit(),
+            Some(client) if self.stations[client].node.life == life => self.end_client_commit(client),
+            _ => {}
+        }
+    }
+
+    fn end_relay_commit(&mut self) {
+        let (verdict, jobs) = self.relay_platter.end_commit(self.now, &mut self.rng, &mut self.cover);
+        if verdict == Verdict::Broken {
+            self.note(|| "the relay's disk breaks".to_owned());
+            let down = below(&mut self.rng, Duration::from_secs(3));
+            return self.restart_relay(down);
+        }
+        for (ticket, job) in jobs {
+            let answer = match job {
+                Job::Load(query) => Input::Rows(ticket, self.relay_disk.load(&query)),
+                Job::Persist(record) if verdict == Verdict::Durable && self.relay_disk.apply(&record) => {
+                    Input::Committed(ticket)
+                }
+                Job::Persist(_) => {
+                    self.cover.add(Count::RelayNotCommitted);
+                    Input::NotCommitted(ticket)
+                }
+            };
+            self.tell_relay(Waiting::Other(answer));
+        }
+    }
+
+    fn end_client_commit(&mut self, client: usize) {
+        let platter = &mut self.stations[client].disk.platter;
+        let (verdict, jobs) = platter.end_commit(self.now, &mut self.rng, &mut self.cover);
+        if verdict == Verdict::Broken {
+            self.note(|| format!("client {client}: its disk breaks"));
+            return self.restart_client(client);
+        }
+        for (ticket, job) in jobs {
+            let Job::Persist(record) = job else { panic!("a client loads nothing") };
+            let durable = verdict == Verdict::Durable && self.apply(client, &record);
+            self.cover.add_many(Count::NotCommitted, u64::from(!durable));
+            let answer = if durable { Input::Committed(ticket) } else { Input::NotCommitted(ticket) };
+            self.tell_client(client, Waiting::Other(answer));
+        }
+    }
+
+    fn apply(&mut self, client: usize, record: &client::Record) -> bool {
         let station = &mut self.stations[client];
         match record {
             Record::Counter(mark) => station.disk.counter_reserved = *mark,
             Record::Pin { key, .. } => station.pinned = Some(*key),
             _ => {}
         }
+        let had = station.disk.kept.clock;
         let applied = station.disk.kept.apply(record);
+        let is_new = station.disk.kept.clock > had;
         if let (Record::Written { request, .. }, true) = (record, applied) {
             self.oracle.written(*request);
         }
         if let (Record::Received { letter, .. }, true) = (record, applied) {
-            self.oracle.stored(client, letter);
+            self.oracle.stored(client, letter, is_new);
         }
         applied
     }
 
-    /// The process is killed: of what was on its way to the disk, some is durable, and the rest never will be.
+    /// The relay's process ends: what of its last commit is there.
+    pub fn cut_off_relay(&mut self) {
+        self.cover.add_many(Count::RelayKilledInCommit, u64::from(!self.relay_platter.is_idle()));
+        for record in self.relay_platter.cut_off(self.now, &mut self.rng, &mut self.cover) {
+            self.relay_disk.apply(&record);
+        }
+    }
+
+    /// A client's process ends: what of its last commit is there.
     pub fn cut_off(&mut self, client: usize) {
-        let waiting = std::mem::take(&mut self.stations[client].disk.waiting);
-        let written = self.rng.below(waiting.len() as u64 + 1) as usize;
-        self.cover.add_many(Count::KilledInCommit, u64::from(!waiting.is_empty()));
-        for (_, record, _) in waiting.iter().take(written).filter(|(_, _, durable)| *durable) {
-            self.apply(client, record);
+        let platter = &mut self.stations[client].disk.platter;
+        self.cover.add_many(Count::KilledInCommit, u64::from(!platter.is_idle()));
+        for record in platter.cut_off(self.now, &mut self.rng, &mut self.cover) {
+            self.apply(client, &record);
         }
         let kept = &self.stations[client].disk.kept;
         let left: Vec<u64> = kept.letters.values().map(|letter| letter.request).collect();

@@ -31,11 +31,14 @@ pub struct Addresses {
     noted: BTreeMap<SocketAddr, u32>,
 }
 
+/// Resets to one noted address, beside what came from there.
+const RESETS_MAX: u32 = 3;
+
 impl Addresses {
     /// The relay starts, and these were noted as proven.
     pub fn of_restart(noted: impl Iterator<Item = SocketAddr>) -> Addresses {
         let mut addresses = Addresses::default();
-        noted.for_each(|addr| *addresses.noted.entry(addr).or_default() += 3);
+        noted.for_each(|addr| *addresses.noted.entry(addr).or_default() += RESETS_MAX);
         addresses
     }
 
@@ -55,9 +58,8 @@ impl Addresses {
     }
 
     pub fn relay_sends(&mut self, addr: SocketAddr, packet: &[u8], hostile: bool) {
-        if packet.get(1) == Some(&(PacketType::Reset as u8))
-            && let Some(left) = self.noted.get_mut(&addr).filter(|left| **left > 0)
-        {
+        let is_reset = packet.get(1) == Some(&(PacketType::Reset as u8));
+        if let Some(left) = self.noted.get_mut(&addr).filter(|left| is_reset && **left > 0) {
             *left -= 1;
             return;
         }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use queqiao::base::{Core, Inbox, Input, Now, Outputs, Path, Tick, Wall, turn};
+use queqiao::base::{Core, Effect, Inbox, Input, Now, Outputs, Path, Rng, Tick, Wall, turn};
 
 /// The wall clock's reading at the world's beginning, in milliseconds.
 const WALL_START_MS: i64 = 1_800_000_000_000;
@@ -11,6 +11,15 @@ const WALL_START_MS: i64 = 1_800_000_000_000;
 pub enum Waiting<C> {
     Packet(Path, Vec<u8>),
     Other(Input<'static, C>),
+}
+
+/// In which of its turns a process is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doom {
+    /// In the next that wants anything.
+    Soon,
+    /// In the next that wants something made durable.
+    AtWrite,
 }
 
 pub struct Node<K: Core> {
@@ -22,6 +31,8 @@ pub struct Node<K: Core> {
     pub paused_until: Tick,
     /// How far the wall clock is off, in milliseconds.
     pub wall_offset_ms: i64,
+    /// The process is to end in the middle of a turn.
+    pub doom: Option<Doom>,
     /// Counts restarts: what was begun by an earlier process is not for this one.
     pub life: u32,
     pub out: Outputs<K::Record, K::Event>,
@@ -65,6 +76,7 @@ impl<K: Core> Node<K> {
             turn_at: None,
             paused_until: Tick::ZERO,
             wall_offset_ms: 0,
+            doom: None,
             life: 0,
             out: Outputs::default(),
             turns: Turns::default(),
@@ -76,7 +88,22 @@ impl<K: Core> Node<K> {
         self.core = core;
         self.inbox.clear();
         self.turn_at = None;
+        (self.doom, self.paused_until) = (None, Tick::ZERO);
         self.life += 1;
+    }
+
+    /// Whether the process ends in this turn: then only some of what it wants is left in `out`, from the beginning.
+    pub fn meets_its_end(&mut self, rng: &mut Rng) -> bool {
+        let effects = &mut self.out.effects;
+        let ends = match self.doom {
+            None => false,
+            Some(Doom::Soon) => !effects.is_empty(),
+            Some(Doom::AtWrite) => effects.iter().any(|effect| matches!(effect, Effect::Persist(..))),
+        };
+        if ends {
+            effects.truncate(rng.below(effects.len() as u64 + 1) as usize);
+        }
+        ends
     }
 
     /// One turn. Its effects stand in `out`; the deadline is checked and returned.

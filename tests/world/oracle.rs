@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use queqiao::base::LetterId;
+use queqiao::base::{LetterId, OutboxId};
 use queqiao::client::{Event, Incoming, Progress};
 use queqiao::wire::message::Reason;
 
 use super::cover::{Count, Cover};
+use super::relay_disk::RelayDisk;
 
 /// How a letter ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +50,8 @@ pub struct Oracle {
     by_number: BTreeMap<(usize, String, u64), u64>,
     /// The last number each client showed of each sender.
     last_shown: BTreeMap<(usize, usize), u64>,
+    /// The last number each client stored of each sender.
+    last_stored: BTreeMap<(usize, usize), u64>,
     pub names: Vec<String>,
     /// Whose each outbox is.
     pub outboxes: BTreeMap<u64, usize>,
@@ -94,14 +97,42 @@ impl Oracle {
         self.letters.get_mut(&request).expect("a letter that was sent").written = true;
     }
 
-    /// A letter is durable at its recipient.
-    pub fn stored(&mut self, who: usize, letter: &Incoming) {
-        if letter.from.as_str() != "echo" {
-            let request = self.request_of(who, letter);
-            let fate = self.letters.get_mut(&request).expect("it was found by its number");
-            assert!(fate.written, "letter {request} arrived, and is in no outbox");
-            fate.stored = true;
+    /// A letter is durable at its recipient; `is_new`: it was not before.
+    pub fn stored(&mut self, who: usize, letter: &Incoming, is_new: bool) {
+        if letter.from.as_str() == "echo" {
+            return;
         }
+        let request = self.request_of(who, letter);
+        let fate = self.letters.get_mut(&request).expect("it was found by its number");
+        assert!(fate.written, "letter {request} arrived, and is in no outbox");
+        if is_new {
+            let last = self.last_stored.entry((who, fate.sender)).or_default();
+            let number = letter.id.number;
+            assert!(number > *last, "letter {request} ({number}) was stored after number {last}");
+            *last = number;
+        }
+        fate.stored = true;
+    }
+
+    /// What was accepted is at its recipient, or the relay's disk answers for it.
+    pub fn check_accepted(&self, disk: &RelayDisk) {
+        for (request, fate) in self.letters.iter().filter(|(_, fate)| fate.accepted && !fate.stored) {
+            self.check_one(*request, fate, disk);
+        }
+    }
+
+    fn check_one(&self, request: u64, fate: &Fate, disk: &RelayDisk) {
+        let over = matches!(fate.end, Some(End::Refused { .. })) || fate.to == "echo" || fate.stored;
+        let mut outboxes = self.outboxes.iter().filter(|(_, owner)| **owner == fate.sender);
+        let safe = over
+            || outboxes.any(|(outbox, _)| {
+                disk.answers_for(&fate.to, LetterId { outbox: OutboxId(*outbox), number: fate.number })
+            });
+        assert!(
+            safe,
+            "letter {request} to {} was accepted, and neither its recipient nor the relay's disk has it",
+            fate.to
+        );
     }
 
     /// A client's process was killed; its letters of these requests are on its disk.
@@ -124,10 +155,16 @@ impl Oracle {
     }
 
     /// Takes in what a client shows.
-    pub fn show(&mut self, who: usize, event: &Event, cover: &mut Cover) {
+    pub fn show(&mut self, who: usize, event: &Event, disk: &RelayDisk, cover: &mut Cover) {
         match event {
             Event::Letter(letter) => self.shown(who, letter, cover),
-            Event::Progress { request, id, progress, .. } => self.progress(who, *request, *id, *progress),
+            Event::Progress { request, id, progress, .. } => {
+                self.progress(who, *request, *id, *progress);
+                let fate = &self.letters[request];
+                if *progress == Progress::Accepted {
+                    self.check_one(*request, fate, disk);
+                }
+            }
             Event::Refused { request, reason, may_have_arrived, text, id, .. } => {
                 let fate = self.fate_of(who, *request, *id);
                 let again = fate.retold && (*may_have_arrived || fate.end != Some(End::Delivered));

@@ -8,6 +8,7 @@ use queqiao::relay::Limits;
 
 use super::cover::Count;
 use super::intruder::intrude;
+use super::machines::act_up;
 use super::oracle::End;
 use super::tcp::Side;
 use super::weather::{Weather, chance};
@@ -28,7 +29,12 @@ pub fn live(world: &mut World) {
     let long = chance(&mut world.rng, 80);
     talk(world, trouble);
     go_wrong(world, trouble);
+    act_up(world, trouble);
     world.run_for(trouble);
+    let asleep = world.all_awake_at().since(world.now);
+    if !asleep.is_zero() {
+        world.run_for(asleep + Duration::from_secs(1));
+    }
     if long {
         grow_old(world);
     }
@@ -54,9 +60,6 @@ pub fn world(seed: u64) -> World {
 fn people(world: &mut World) {
     let many = 2 + world.rng.below(4) as usize;
     world.disk = Duration::from_micros(50 + world.rng.below(20_000));
-    if chance(&mut world.rng, 200) {
-        world.disk_fails = 100;
-    }
     if chance(&mut world.rng, 300) {
         world.cut = [1, 7, 100, 536, 1460][world.rng.below(5) as usize];
     }
@@ -201,11 +204,10 @@ fn fault(world: &mut World) {
         6 => hole(world, client, span + Duration::from_secs(10), [true, true], false),
         12 => hole(world, client, span, [true, true], true),
         7 => break_tcp(world, client, span),
-        8 => pause(world, client, span),
+        8 => world.suspend(client + 1, span),
         9 => {
-            world.cover.add(Count::ClockJumps);
             let jump = world.rng.below(40_000_000) as i64 - 10_000_000;
-            world.stations[client].node.wall_offset_ms += jump;
+            world.jump_clock(client + 1, jump);
         }
         10 => {
             let many = 1 + world.rng.below(20);
@@ -245,12 +247,6 @@ fn break_tcp(world: &mut World, client: usize, span: Duration) {
     let until = world.now + span;
     world.cover.add(Count::TcpStalls);
     world.conns.get_mut(&number).expect("it was just found").side(side).stalled_until = until;
-}
-
-fn pause(world: &mut World, client: usize, span: Duration) {
-    world.cover.add(Count::Pauses);
-    let until = world.now + span;
-    world.stations[client].node.paused_until = until;
 }
 
 /// Half an hour of small talk: keys are renewed on the way.

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use queqiao::base::{Name, Query, Row};
+use queqiao::base::{LetterId, Name, PublicKey, Query, Row};
 use queqiao::relay::{KeptLetter, Mail, Marks, OwedRefusal, Record, SessionNote, Waiting};
 
-/// Everything but the roll of members. What was handed over is there at once; the answer comes later.
+/// Everything but invitations and blocks.
 #[derive(Default)]
 pub struct RelayDisk {
+    pub members: Vec<(Name, PublicKey)>,
     letters: BTreeMap<u64, (Name, KeptLetter)>,
     marks: BTreeMap<(Name, Name, u64), Marks>,
     refusals: Vec<OwedRefusal>,
@@ -16,9 +17,17 @@ pub struct RelayDisk {
 }
 
 impl RelayDisk {
-    pub fn apply(&mut self, record: &Record) {
+    /// `false` if the record contradicts what is there.
+    pub fn apply(&mut self, record: &Record) -> bool {
         match record {
-            Record::Member { .. } | Record::Roll(_) => {}
+            Record::Member { name, key } => {
+                let taken = self.members.iter().any(|(known, owner)| known == name || owner == key);
+                if taken {
+                    return self.members.contains(&(name.clone(), *key));
+                }
+                self.members.push((name.clone(), *key));
+            }
+            Record::Roll(_) => {}
             Record::Letters { to, letters } => {
                 for letter in letters {
                     let earlier = self.letters.insert(letter.place, (to.clone(), letter.clone()));
@@ -30,7 +39,9 @@ impl RelayDisk {
                 if let Some(marks) = marks {
                     let key = (marks.from.clone(), marks.to.clone(), marks.outbox.0);
                     let earlier = self.marks.insert(key, marks.clone());
-                    let rose = earlier.is_none_or(|e| e.delivered <= marks.delivered && e.read <= marks.read);
+                    let rose = earlier.is_none_or(|e| {
+                        e.accepted <= marks.accepted && e.delivered <= marks.delivered && e.read <= marks.read
+                    });
                     assert!(rose, "watermarks only rise");
                 }
             }
@@ -45,6 +56,7 @@ impl RelayDisk {
                 self.sessions.extend(noted.iter().map(|note| (note.index, *note)));
             }
         }
+        true
     }
 
     pub fn load(&self, query: &Query) -> Vec<Row> {
@@ -85,6 +97,13 @@ impl RelayDisk {
     /// Sessions whose addresses are noted.
     pub fn noted(&self) -> usize {
         self.sessions.len()
+    }
+
+    /// Whether a letter waits, or its author is still to be told that it was refused.
+    pub fn answers_for(&self, to: &str, id: LetterId) -> bool {
+        let waits = |(owner, letter): &(Name, KeptLetter)| letter.id == id && owner.as_str() == to;
+        let owed = |owed: &OwedRefusal| owed.id == id && owed.to.as_str() == to;
+        self.letters.values().any(waits) || self.refusals.iter().any(owed)
     }
 
     /// Letters that wait.

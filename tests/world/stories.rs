@@ -141,9 +141,9 @@ fn a_name_belongs_to_the_first_key() {
     world.start(thief);
     let refused = |e: &Event| matches!(e, Event::NameRefused { reason: NameReason::Taken, .. });
     assert!(world.run_until(secs(2), |w| shows(w, thief, refused)));
-    let names = world.members.len();
+    let names = world.relay_disk.members.len();
     world.run_for(secs(5));
-    assert_eq!((names, world.members.len()), (2, 2));
+    assert_eq!((names, world.relay_disk.members.len()), (2, 2));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use queqiao::base::{ConnId, HostPort, OutboxId, PublicKey, Rng, Tick, Ticket};
+use queqiao::base::{ConnId, HostPort, OutboxId, PublicKey, Rng, Tick};
 use queqiao::client::{self, Carriers, Client, Command, Event, RelaySpec};
 use queqiao::relay::{self, Limits, Relay};
 use queqiao::session::SessionId;
@@ -16,6 +16,7 @@ use super::guard::{Addresses, PeerWatch};
 use super::intruder::Intruder;
 use super::node::{Node, Waiting};
 use super::oracle::{Fate, Oracle};
+use super::platter::Platter;
 use super::relay_disk::RelayDisk;
 use super::tcp::{Conn, Side};
 use super::weather::{Lane, below};
@@ -42,17 +43,10 @@ pub enum Happening {
     },
     Syn(u64),
     Segments(u64, Side),
-    Committed {
+    /// A commit of a node's disk ends.
+    CommitEnds {
         node: usize,
         life: u32,
-        ticket: Ticket,
-        durable: bool,
-    },
-    /// What the relay's disk was asked for.
-    Rows {
-        life: u32,
-        ticket: Ticket,
-        rows: Vec<queqiao::base::Row>,
     },
     Resolved {
         client: usize,
@@ -97,8 +91,8 @@ pub struct World {
     pub relay_key: [u8; 32],
     pub limits: Limits,
     /// What the relay has made durable.
-    pub members: Vec<(queqiao::base::Name, PublicKey)>,
     pub relay_disk: RelayDisk,
+    pub relay_platter: Platter<relay::Record>,
     /// The relay does not run before then; its packets meet a closed port.
     pub relay_up_at: Tick,
     pub has_tcp: bool,
@@ -122,8 +116,6 @@ pub struct World {
     pub requests: u64,
     /// How long the disk takes at most.
     pub disk: Duration,
-    /// The chance in a thousand that a client's counter cannot be made durable.
-    pub disk_fails: u64,
     /// TCP segments are cut at most so long.
     pub cut: usize,
     pub tcp_corrupt: u64,
@@ -176,8 +168,8 @@ impl World {
             relay,
             relay_key,
             limits,
-            members: Vec::new(),
             relay_disk: RelayDisk::default(),
+            relay_platter: Platter::default(),
             relay_up_at: Tick::ZERO,
             has_tcp: true,
             stations: Vec::new(),
@@ -195,7 +187,6 @@ impl World {
             cover: Cover::default(),
             requests: 0,
             disk: Duration::from_millis(5),
-            disk_fails: 0,
             cut: 16 * 1024,
             tcp_corrupt: 0,
             datagrams: 0,
@@ -314,12 +305,15 @@ impl World {
     /// The relay's process dies and another one runs after `down`.
     pub fn restart_relay(&mut self, down: Duration) {
         self.note_relay_stats();
+        self.cut_off_relay();
         let mail = self.relay_disk.mail();
         self.addresses = Addresses::of_restart(mail.sessions.iter().map(|note| note.addr));
-        let core = config(self.relay_key, &self.members, mail, &self.limits, &mut self.rng);
+        let core = config(self.relay_key, &self.relay_disk.members, mail, &self.limits, &mut self.rng);
         self.relay.restart(core);
         self.relay_up_at = self.now + down;
+        self.wake(0, self.relay_up_at);
         self.last_stats = relay::Stats::default();
+        self.oracle.check_accepted(&self.relay_disk);
         self.cover.add(Count::RelayRestarts);
         for conn in self.conns.keys().copied().collect::<Vec<_>>() {
             self.reset(conn);
@@ -356,13 +350,16 @@ impl World {
                 let delay = lane.weather.delay.min(Duration::from_millis(200));
                 *lane = Lane::new(delay);
             }
-            station.node.paused_until = now;
+            (station.node.paused_until, station.node.doom) = (now, None);
+            station.disk.platter.heal();
         }
+        (self.relay.paused_until, self.relay.doom) = (now, None);
+        self.relay_platter.heal();
         for conn in self.conns.values_mut() {
             conn.socket.iter_mut().for_each(|socket| socket.stalled_until = now);
             conn.corrupt = 0;
         }
-        (self.tcp_corrupt, self.disk_fails) = (0, 0);
+        self.tcp_corrupt = 0;
         (self.has_tcp, self.relay_up_at) = (true, self.relay_up_at.min(now));
         self.note(|| "healed".to_owned());
     }
@@ -417,8 +414,14 @@ impl World {
                 return self.wake(0, wait);
             }
             let deadline = self.relay.take_turn(now);
+            let dies = self.relay.meets_its_end(&mut self.rng);
             self.carry_out_relay();
             self.look_at_relay();
+            if dies {
+                self.cover.add(Count::RelayKilledInTurn);
+                let down = below(&mut self.rng, Duration::from_secs(3));
+                return self.restart_relay(down);
+            }
             if let Some(deadline) = deadline {
                 self.wake_exactly(0, deadline);
             }
@@ -433,7 +436,12 @@ impl World {
                 return self.wake(node, wait);
             }
             let deadline = station.node.take_turn(now);
+            let dies = station.node.meets_its_end(&mut self.rng);
             self.carry_out_client(node - 1);
+            if dies {
+                self.cover.add(Count::KilledInTurn);
+                return self.restart_client(node - 1);
+            }
             let station = &mut self.stations[node - 1];
             let peer = station.node.core.peer(&station.relay);
             station.watch.look(now, peer, &mut self.cover);

@@ -13,6 +13,7 @@
 
 mod cpu;
 mod end;
+mod flood;
 mod pair;
 mod report;
 mod worker;
@@ -30,6 +31,7 @@ use crate::net;
 use crate::ui::{Strings, notice};
 
 use self::cpu::CpuMeter;
+use self::flood::Flood;
 use self::pair::{Pair, Totals};
 use self::report::Report;
 use self::worker::Worker;
@@ -61,6 +63,8 @@ pub struct BenchOptions {
     pub time: Duration,
     /// Over TCP instead of UDP.
     pub tcp: bool,
+    /// Random datagrams a second beside the letters; 0: none. To a relay on loopback only.
+    pub flood: u32,
     /// The relay's process, to be asked for its CPU time.
     pub relay_pid: Option<u32>,
     /// Print one JSON object.
@@ -161,15 +165,20 @@ impl Bench {
         meter: Option<&CpuMeter>,
     ) -> Result<Report, Failure> {
         self.await_sign_in(2 * options.pairs, relay)?;
+        let flood = (options.flood > 0).then(|| Flood::start(relay, options.flood)).transpose()?;
         self.run(Phase::WarmUp, WARM_UP)?;
+        let flooded = || flood.as_ref().map(Flood::sent);
+        let flooded_before = flooded();
         let (cpu_before, begin) = (meter.map(CpuMeter::read).transpose()?, Instant::now());
         self.run(Phase::FirstHalf, options.time / 2)?;
         self.run(Phase::SecondHalf, options.time / 2)?;
         self.stage.set(Phase::Drain);
         let (cpu_after, span) = (meter.map(CpuMeter::read).transpose()?, begin.elapsed());
+        let flooded = flooded().zip(flooded_before).map(|(after, before)| after - before);
+        drop(flood);
         let totals = self.finish()?;
         let cpu = cpu_before.zip(cpu_after).map(|(before, after)| after.saturating_sub(before));
-        Ok(Report::new(options, relay, span, totals, cpu))
+        Ok(Report::new(options, relay, span, totals, cpu).with_flood(flooded))
     }
 
     fn await_sign_in(&self, wanted: usize, relay: &HostPort) -> Result<(), Failure> {

@@ -30,6 +30,8 @@ pub(super) struct Report {
     refused: u64,
     /// Of the relay's process; `null` without `--relay-pid`.
     cpu_us_per_letter: Option<f64>,
+    /// Random datagrams sent beside the letters; `null` without `--flood`.
+    flood_per_second: Option<f64>,
     /// The relay holds each sender to its limits.
     pub(super) throttled: bool,
     /// Where the bench's clients keep letters.
@@ -67,9 +69,16 @@ impl Report {
             cpu_us_per_letter: cpu
                 .filter(|_| letters > 0)
                 .map(|cpu| rounded(cpu.as_secs_f64() * 1e6 / letters as f64)),
+            flood_per_second: None,
             throttled: is_throttled(options, &totals, secs / 2.0),
             kept_in: "memory",
         }
+    }
+
+    /// Says how many datagrams the relay was flooded with while it was measured.
+    pub(super) fn with_flood(mut self, datagrams: Option<u64>) -> Report {
+        self.flood_per_second = datagrams.map(|count| rounded(count as f64 / self.secs));
+        self
     }
 
     /// Whether every letter came, once and in its order.
@@ -103,6 +112,7 @@ impl Report {
             lines.push(format!("refused {}", self.refused));
         }
         lines.extend(self.cpu_us_per_letter.map(|cpu| format!("cpu_us_per_letter {cpu}")));
+        lines.extend(self.flood_per_second.map(|rate| format!("flood_per_second {rate}")));
         if self.throttled {
             lines.push("throttled: the relay holds each sender to its limits".to_owned());
         }
@@ -134,6 +144,7 @@ mod tests {
             size: 100,
             time: Duration::from_secs(2),
             tcp: false,
+            flood: 0,
             relay_pid: None,
             json: true,
         };
@@ -147,7 +158,7 @@ mod tests {
     #[test]
     fn the_object_of_json_is_this_one() {
         let json = serde_json::to_string(&report(|_| ())).unwrap();
-        insta::assert_snapshot!(json, @r#"{"relay":"127.0.0.1:8081","via":"udp","pairs":2,"window":8,"size":100,"secs":2.0,"letters":1100,"letters_per_second":550.0,"p50_us":80,"p99_us":80,"max_us":80,"loss":0,"duplicates":0,"disorder":0,"refused":0,"cpu_us_per_letter":5.0,"throttled":true,"kept_in":"memory"}"#);
+        insta::assert_snapshot!(json, @r#"{"relay":"127.0.0.1:8081","via":"udp","pairs":2,"window":8,"size":100,"secs":2.0,"letters":1100,"letters_per_second":550.0,"p50_us":80,"p99_us":80,"max_us":80,"loss":0,"duplicates":0,"disorder":0,"refused":0,"cpu_us_per_letter":5.0,"flood_per_second":null,"throttled":true,"kept_in":"memory"}"#);
     }
 
     #[test]

@@ -81,7 +81,7 @@ impl Guest {
             id,
             path,
             remote,
-            name: name_of(remote),
+            name: Name::of_guest(remote),
             outbox,
             numbers: BTreeMap::new(),
             authors: BTreeSet::new(),
@@ -145,25 +145,5 @@ impl Guest {
             self.sent += 1;
             out.send(self.path, &piece);
         }
-    }
-}
-
-/// What a guest from there is called: `guest-ADDRESS-PORT`, with `.` for the `:` of IPv6.
-fn name_of(remote: SocketAddr) -> Name {
-    let name = format!("guest-{}-{}", remote.ip(), remote.port()).replace(':', ".");
-    name.parse().expect("an address is made of letters, digits and dots")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn guests_are_named_by_their_address() {
-        let name = |addr: &str| name_of(addr.parse().unwrap()).as_str().to_owned();
-        assert_eq!(name("127.0.0.1:62851"), "guest-127.0.0.1-62851");
-        assert_eq!(name("[::1]:9"), "guest-..1-9");
-        let longest = "[2001:db8:1111:2222:3333:4444:5555:6666]:65535";
-        assert_eq!(name(longest), "guest-2001.db8.1111.2222.3333.4444.5555.6666-65535");
     }
 }

@@ -40,6 +40,7 @@ impl Chat {
             me: "TOM".to_owned(),
             first_request: 1,
             carriers,
+            desk: false,
             clock: Clock::new(TimeZone::UTC),
         };
         let mode = LineMode::new(settings, contacts::Book::parse(book, "contacts.toml").unwrap(), None);

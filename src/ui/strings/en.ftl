@@ -131,6 +131,7 @@ listen-time-ran-out = time ran out after { $count ->
    *[other] { $count } letters
 }
 
+bench-flood-public = --flood is for a relay on this machine, not for { $relay }
 bench-no-cpu = the CPU time of process { $pid } cannot be read: { $cause }
 bench-throttled = The relay holds each sender to 100 letters a second, so this measures its limits; start it with --limits off
 bench-unsound = letters were lost, refused, doubled or out of order, or none came through
@@ -291,6 +292,7 @@ help-bench--window = Letters each pair keeps in flight
 help-bench--size = Bytes of a letter's text, at least 16
 help-bench--secs = How long to measure, after a second of warm-up
 help-bench--tcp = Over TCP instead of UDP
+help-bench--flood = Random datagrams a second beside the letters, to a relay on loopback only
 help-bench--relay-pid = The relay's process, to measure its CPU time a letter (Linux)
 help-bench--json = Print one JSON object
 help-contacts = Read or edit the address book
@@ -346,6 +348,14 @@ chat-state-read = ✓✓ { $who } has read “{ $text }”
 
 ## Guests
 
+desk-answer = Answer:{" "}
+desk-incoming = A message from [{ $who }]:{" "}
+desk-nobody-waits = Nobody waits for an answer. Your text:
+desk-begins = you are { $name }, and guests write to you at { $relay }; quit ends the relay
+chat-guest = guest { $who } at { $address }, last heard { $heard }; neither authenticated nor encrypted
+chat-help-close = end the conversation with a guest
+chat-close-no-guest = nobody to close: choose a guest first
+help-relay--desk = Answer guests in this window, as NAME [DESK]; implies --guests NAME
 guest-told-away = { $name } is away. Your message waits.
 guest-told-nobody = Nobody of that name is here.
 guest-told-full = Your message could not be taken; try again later.

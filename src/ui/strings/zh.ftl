@@ -125,6 +125,7 @@ send-no-reply = { $time } 内没有回复
 send-no-text = 没有要发送的文字
 listen-time-ran-out = 时间到,收到 { $count } 条消息
 
+bench-flood-public = --flood 只能用于本机的中继，不能用于 { $relay }
 bench-no-cpu = 读不到进程 { $pid } 的 CPU 时间：{ $cause }
 bench-throttled = 中继限制每个发信人每秒 100 封，测到的只是这个限制；请用 --limits off 启动中继
 bench-unsound = 有信件丢失、被拒、重复或乱序，或者一封也没送到
@@ -282,6 +283,7 @@ help-bench--window = 每对同时在途的信件数
 help-bench--size = 每封信正文的字节数，至少 16
 help-bench--secs = 测量多久（之前先预热一秒）
 help-bench--tcp = 用 TCP 而不用 UDP
+help-bench--flood = 发信的同时每秒再发多少个随机数据报，只能用于本机回环上的中继
 help-bench--relay-pid = 中继的进程号，用来测量每封信的 CPU 时间（Linux）
 help-bench--json = 输出一个 JSON 对象
 help-contacts = 查看或修改通讯录
@@ -334,6 +336,14 @@ chat-state-read = ✓✓ { $who } 已读“{ $text }”
 
 ## 客人
 
+desk-answer = 回复消息:{" "}
+desk-incoming = 来自[{ $who }]的一条消息:{" "}
+desk-nobody-waits = 没有人在等回复。您的文字:
+desk-begins = 您是 { $name },客人会在 { $relay } 写给您;输入 quit 结束中继
+chat-guest = 客人 { $who },地址 { $address },最近来信 { $heard };未认证,未加密
+chat-help-close = 结束与客人的对话
+chat-close-no-guest = 没有可结束的对话:请先选一位客人
+help-relay--desk = 在本窗口以 NAME(默认 DESK)的身份答复客人;相当于同时给出 --guests NAME
 guest-told-away = { $name } 不在,您的留言已留下。
 guest-told-nobody = 这里没有叫这个名字的人。
 guest-told-full = 您的留言暂时收不下,请稍后再试。

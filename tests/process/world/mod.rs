@@ -149,6 +149,11 @@ pub struct Relay {
 }
 
 impl Relay {
+    /// Starts one by this command, and waits until it is ready.
+    pub fn start(command: Command) -> Relay {
+        Relay::ready(Running::start(command))
+    }
+
     fn ready(mut running: Running) -> Relay {
         let line = running.out();
         let fields: Vec<&str> = line.split(' ').collect();

@@ -1,0 +1,152 @@
+//! Cookies (WireGuard §5.4.7): proof that whoever shakes hands receives what is sent to the address it shows, asked for
+//! while the relay is under load. The relay keeps nothing for whom it has asked.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use blake2::digest::consts::U16;
+use blake2::digest::{KeyInit, Mac};
+use blake2::{Blake2s256, Blake2sMac, Digest};
+use chacha20poly1305::aead::AeadInPlace;
+use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use crate::base::{PublicKey, Rng, Tick};
+use crate::wire::packet::{self, COOKIE_NONCE_LEN, COOKIE_SEALED_LEN, Handshake, MAC_LEN};
+
+/// A secret makes cookies for this long, and those it made count for as long again: so a cookie lives between one and two
+/// minutes, WireGuard's two at most, and one made just before the change is no loss.
+const SECRET_AGE: Duration = Duration::from_secs(60);
+
+/// What an address gives back in mac2.
+#[derive(Clone, Copy)]
+pub(super) struct Cookie([u8; MAC_LEN]);
+
+impl Cookie {
+    /// mac2 of a packet: `covered` is everything before it.
+    pub(super) fn mac2(&self, covered: &[u8]) -> [u8; MAC_LEN] {
+        mac(&self.0).chain_update(covered).finalize().into_bytes().into()
+    }
+}
+
+/// Seals and opens cookies on their way from one relay: BLAKE2s-256(`queqiao cookie` ‖ the relay's public key).
+#[derive(Clone, Copy)]
+pub(super) struct CookieKey([u8; 32]);
+
+impl CookieKey {
+    pub(super) fn new(relay: &PublicKey) -> CookieKey {
+        let hash = Blake2s256::new().chain_update(b"queqiao cookie").chain_update(relay.0).finalize();
+        CookieKey(hash.into())
+    }
+
+    fn seal(
+        &self,
+        nonce: &[u8; COOKIE_NONCE_LEN],
+        mac1: &[u8; MAC_LEN],
+        cookie: Cookie,
+    ) -> [u8; COOKIE_SEALED_LEN] {
+        let mut sealed = [0; COOKIE_SEALED_LEN];
+        let (body, tag) = sealed.split_at_mut(MAC_LEN);
+        body.copy_from_slice(&cookie.0);
+        let made = self
+            .cipher()
+            .encrypt_in_place_detached(XNonce::from_slice(nonce), mac1, body)
+            .expect("16 bytes are far below what the cipher bears");
+        tag.copy_from_slice(&made);
+        sealed
+    }
+
+    /// The cookie that answers the packet with this mac1; `None` if the seal does not fit.
+    pub(super) fn open(
+        &self,
+        nonce: &[u8; COOKIE_NONCE_LEN],
+        mac1: &[u8; MAC_LEN],
+        sealed: &[u8; COOKIE_SEALED_LEN],
+    ) -> Option<Cookie> {
+        let (body, tag) = sealed.split_at(MAC_LEN);
+        let mut cookie: [u8; MAC_LEN] = body.try_into().ok()?;
+        self.cipher()
+            .decrypt_in_place_detached(XNonce::from_slice(nonce), mac1, &mut cookie, Tag::from_slice(tag))
+            .ok()?;
+        Some(Cookie(cookie))
+    }
+
+    fn cipher(&self) -> XChaCha20Poly1305 {
+        XChaCha20Poly1305::new((&self.0).into())
+    }
+}
+
+/// The relay's cookies: two secrets, whatever the flood.
+pub(super) struct Cookies {
+    key: CookieKey,
+    current: Option<Secret>,
+    previous: Option<Secret>,
+}
+
+struct Secret {
+    bytes: Zeroizing<[u8; 32]>,
+    since: Tick,
+}
+
+impl Cookies {
+    pub(super) fn new(relay: &PublicKey) -> Cookies {
+        Cookies { key: CookieKey::new(relay), current: None, previous: None }
+    }
+
+    /// Appends the COOKIE that answers this INIT from `addr`.
+    pub(super) fn answer(
+        &mut self,
+        now: Tick,
+        addr: SocketAddr,
+        init: &Handshake<'_>,
+        rng: &mut Rng,
+        out: &mut Vec<u8>,
+    ) {
+        self.turn(now);
+        let secret = self.current.get_or_insert_with(|| {
+            let mut bytes = Zeroizing::new([0; 32]);
+            rng.fill(&mut *bytes);
+            Secret { bytes, since: now }
+        });
+        let mut nonce = [0; COOKIE_NONCE_LEN];
+        rng.fill(&mut nonce);
+        let sealed = self.key.seal(&nonce, init.mac1, secret.cookie(addr));
+        packet::write_cookie(out, init.sender, &nonce, &sealed);
+    }
+
+    /// Whether mac2 of this INIT was made with a cookie that `addr` was given at most two minutes ago; takes the same
+    /// time wherever it is wrong.
+    pub(super) fn verifies(&mut self, now: Tick, addr: SocketAddr, init: &Handshake<'_>) -> bool {
+        self.turn(now);
+        let fits = |secret: &Secret| secret.cookie(addr).mac2(init.covered_by_mac2).ct_eq(init.mac2).into();
+        [&self.current, &self.previous].into_iter().flatten().any(fits)
+    }
+
+    /// Lets secrets grow old.
+    fn turn(&mut self, now: Tick) {
+        let is_old =
+            |secret: &Option<Secret>, age| secret.as_ref().is_some_and(|s| now.since(s.since) >= age);
+        if is_old(&self.current, SECRET_AGE) {
+            self.previous = self.current.take();
+        }
+        if is_old(&self.previous, SECRET_AGE * 2) {
+            self.previous = None;
+        }
+    }
+}
+
+impl Secret {
+    fn cookie(&self, addr: SocketAddr) -> Cookie {
+        let ip = match addr.ip() {
+            IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+            IpAddr::V6(ip) => ip,
+        };
+        let mac = mac(&*self.bytes).chain_update(ip.octets()).chain_update(addr.port().to_be_bytes());
+        Cookie(mac.finalize().into_bytes().into())
+    }
+}
+
+fn mac(key: &[u8]) -> Blake2sMac<U16> {
+    <Blake2sMac<U16> as KeyInit>::new_from_slice(key).expect("BLAKE2s takes keys of up to 32 bytes")
+}

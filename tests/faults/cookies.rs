@@ -1,0 +1,226 @@
+//! A relay under load: what it asks of strangers, and what that costs those who come in good faith.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use queqiao::base::{Carrier, Path};
+use queqiao::client::{Carriers, Command};
+use queqiao::session::Hello;
+use queqiao::wire::frame::Frame;
+use queqiao::wire::packet::{COOKIE_LEN, HANDSHAKE_LEN, PacketType};
+
+use super::hand::{Hand, init, private};
+use super::house::{Ledger, two};
+use super::rig::{Given, Rig, ms, secs, udp};
+use super::visitor::{Visitor, relay_addr, spec};
+
+/// One of 2,000 addresses and more that are not loopback.
+fn source(n: u32) -> Path {
+    Path::Udp(SocketAddr::from((Ipv4Addr::from(0xC612_8000 + n), 7)))
+}
+
+/// Whether it is one of them.
+fn is_source(path: Path) -> bool {
+    matches!(path, Path::Udp(SocketAddr::V4(addr)) if u32::from(*addr.ip()) >= 0xC612_8000)
+}
+
+/// First messages with a right mac1 and nothing behind it.
+fn garbage(rig: &Rig) -> Vec<u8> {
+    use blake2::digest::consts::U16;
+    use blake2::digest::{KeyInit, Mac};
+    use blake2::{Blake2s256, Blake2sMac, Digest};
+    let mut packet = vec![0xA5; HANDSHAKE_LEN - 32];
+    packet[..8].copy_from_slice(&[0xFF, PacketType::Init as u8, 1, 0, 0, 0, 0, 7]);
+    let key = Blake2s256::new().chain_update(b"queqiao mac1").chain_update(rig.key().0).finalize();
+    let mac = <Blake2sMac<U16> as KeyInit>::new_from_slice(&key).unwrap();
+    packet.extend_from_slice(&mac.chain_update(&packet).finalize().into_bytes());
+    packet.resize(HANDSHAKE_LEN, 0);
+    packet
+}
+
+/// 5,000 of them in a second, from many sources; what came back.
+fn flood(rig: &mut Rig, packet: &[u8]) -> Vec<(Path, Vec<u8>)> {
+    let mut back = Vec::new();
+    for turn in 0..100 {
+        let given = (0..50).map(|n| Given::Packet(source(turn * 50 + n), packet.to_vec())).collect();
+        rig.take(given);
+        back.extend(rig.sent.extract_if(.., |(to, _)| is_source(*to)));
+        rig.wait(ms(10));
+    }
+    back
+}
+
+#[test]
+fn row_05_a_wrong_mac1_is_met_with_silence_under_load_too_and_costs_no_curve_arithmetic() {
+    let mut rig = Rig::new();
+    let mut packet = garbage(&rig);
+    flood(&mut rig, &packet);
+    let before = rig.relay.stats().curve_work;
+    packet[HANDSHAKE_LEN - 20] ^= 1;
+    assert_eq!(flood(&mut rig, &packet), []);
+    assert_eq!(rig.relay.stats().curve_work, before);
+}
+
+#[test]
+fn row_06_a_flood_with_a_right_mac1_earns_cookies_only_and_no_curve_arithmetic() {
+    let mut rig = Rig::new();
+    let (mut tom, _) = two(&mut rig);
+    let (packet, before) = (garbage(&rig), rig.relay.stats());
+    let first = flood(&mut rig, &packet);
+    let begun = rig.relay.stats().curve_work - before.curve_work;
+    assert!(begun <= 102, "{begun} before the load was noticed");
+    assert_eq!(first.len() as u64 + begun, 5_000);
+    let second = flood(&mut rig, &packet);
+    assert_eq!((second.len(), rig.relay.stats().curve_work - before.curve_work), (5_000, begun));
+    assert!(first.iter().chain(&second).all(|(_, bytes)| bytes.len() == COOKIE_LEN && bytes[1] == 3));
+    assert_eq!(rig.relay.session_count(), 2);
+    tom.send(&mut rig, &[Frame::Ping]);
+    assert!(!tom.heard.is_empty(), "members go on");
+    rig.wait(secs(3));
+    let calm = init(&rig, private(9), Carrier::Udp, &Hello { counter: 1, continues: None }, 1);
+    rig.give(udp(9, 9), calm.packet());
+    assert_eq!(rig.answers(udp(9, 9))[0].len(), HANDSHAKE_LEN, "and afterwards nobody is asked");
+}
+
+#[test]
+fn row_07_two_thousand_sources_under_load_leave_no_session_and_nothing_to_wait_for() {
+    let mut rig = Rig::new();
+    let packet = garbage(&rig);
+    for n in 0..2_000 {
+        rig.give(source(n), &packet);
+    }
+    assert_eq!((rig.relay.session_count(), rig.deadline), (0, None), "no state");
+    let stats = rig.relay.stats();
+    assert_eq!((stats.cookies + stats.curve_work, stats.handshakes), (2_000, 0));
+}
+
+#[test]
+fn row_08_a_cookie_replayed_from_elsewhere_or_late_or_forged_is_met_with_silence() {
+    let mut rig = Rig::new();
+    let packet = garbage(&rig);
+    flood(&mut rig, &packet);
+    let mut first = init(&rig, private(9), Carrier::Udp, &Hello { counter: 1, continues: None }, 1);
+    rig.give(udp(9, 9), first.packet());
+    let cookie = rig.answers(udp(9, 9)).remove(0);
+    assert_eq!(first.handle_cookie(&cookie), Ok(true));
+    for elsewhere in [udp(8, 9), udp(9, 8)] {
+        rig.give(elsewhere, first.packet());
+    }
+    let mut forged = first.packet().to_vec();
+    forged[HANDSHAKE_LEN - 1] ^= 1;
+    rig.give(udp(9, 9), &forged);
+    rig.wait(secs(119));
+    flood(&mut rig, &packet);
+    rig.give(udp(9, 9), first.packet());
+    rig.assert_silent();
+    assert_eq!(rig.relay.session_count(), 0);
+}
+
+#[test]
+fn row_09_under_load_a_recorded_first_message_earns_its_old_answer_or_a_cookie() {
+    let mut rig = Rig::new();
+    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    let packet = garbage(&rig);
+    flood(&mut rig, &packet);
+    let mut first = init(&rig, private(1), Carrier::Udp, &Hello { counter: 50, continues: None }, 1);
+    rig.give(udp(1, 1), first.packet());
+    let cookie = rig.answers(udp(1, 1)).remove(0);
+    first.handle_cookie(&cookie).unwrap();
+    let granted = rig.relay.stats().handshakes;
+    rig.give(udp(1, 1), first.packet());
+    let answer = rig.answers(udp(1, 1));
+    assert_eq!((answer.len(), rig.relay.stats().handshakes), (1, granted + 1));
+    rig.give(udp(1, 1), first.packet());
+    assert_eq!(rig.answers(udp(1, 1)), answer, "the identical bytes within five seconds");
+    let (before, mut bytes) = (rig.relay.stats(), Ledger::default());
+    bytes.give(&mut rig, udp(66, 6), first.packet());
+    assert_eq!(bytes.taken, 0, "its mac2 is another address's");
+    let without = init(&rig, private(1), Carrier::Udp, &Hello { counter: 50, continues: None }, 1);
+    bytes.give(&mut rig, udp(66, 6), without.packet());
+    assert_eq!(bytes.taken, COOKIE_LEN);
+    let after = rig.relay.stats();
+    assert_eq!((after.curve_work, after.handshakes), (before.curve_work, before.handshakes));
+    tom.send(&mut rig, &[Frame::Ping]);
+    assert!(!tom.heard.is_empty() && tom.closed().is_none(), "the live session is untouched");
+}
+
+#[test]
+fn row_11_under_load_too_no_unproven_address_is_sent_more_than_it_sent() {
+    let mut rig = Rig::new();
+    let packet = garbage(&rig);
+    let back = flood(&mut rig, &packet);
+    assert!(back.iter().all(|(_, bytes)| bytes.len() <= packet.len()));
+    let mut bytes = Ledger::default();
+    for counter in 1..=20 {
+        flood(&mut rig, &packet);
+        let mut first = init(&rig, private(9), Carrier::Udp, &Hello { counter, continues: None }, 1);
+        bytes.given += first.packet().len();
+        rig.give(udp(9, 9), first.packet());
+        for answer in rig.answers(udp(9, 9)) {
+            bytes.taken += answer.len();
+            if first.handle_cookie(&answer) == Ok(true) {
+                bytes.give(&mut rig, udp(9, 9), first.packet());
+            }
+        }
+        assert!(bytes.taken <= bytes.given, "{} out, {} in", bytes.taken, bytes.given);
+    }
+    assert!(rig.relay.stats().handshakes > 1);
+}
+
+#[test]
+fn a_source_has_ten_handshakes_at_once_and_five_a_second_and_as_many_once_it_has_proved_itself() {
+    let mut rig = Rig::new();
+    let granted = |rig: &mut Rig, from: Path, many: u64| {
+        let before = rig.relay.stats().cookies;
+        let shaken = (0..many).filter(|_| {
+            let c = rig.counter();
+            Hand::shake(rig, from, c, c).is_some()
+        });
+        let shaken = shaken.count() as u64;
+        (shaken, rig.relay.stats().cookies - before)
+    };
+    assert_eq!(granted(&mut rig, udp(1, 1), 10), (10, 0));
+    assert_eq!(granted(&mut rig, udp(1, 2), 15), (10, 15), "the port does not matter; each is asked");
+    rig.wait(secs(1));
+    assert_eq!(granted(&mut rig, udp(1, 3), 5), (5, 0));
+    assert_eq!(granted(&mut rig, udp(1, 3), 15), (5, 15));
+    assert_eq!(granted(&mut rig, udp(2, 1), 3), (3, 0), "another source is not concerned");
+}
+
+#[test]
+fn a_client_that_comes_under_load_is_in_after_one_more_round_trip_and_six_packets_at_most() {
+    let mut rig = Rig::new();
+    let packet = garbage(&rig);
+    flood(&mut rig, &packet);
+    let asked = rig.relay.stats().cookies;
+    let mut tom = Visitor::new("TOM", 1, 1, Carriers::Udp);
+    tom.tick = rig.tick;
+    tom.command(Command::Relays(vec![spec(1, Some(&rig))]));
+    tom.run(&mut [(relay_addr(1), &mut rig)], ms(100));
+    assert_eq!(rig.relay.stats().cookies, asked + 1);
+    assert!(rig.relay.session_count() == 1 && tom.packets_up <= 6, "{} packets", tom.packets_up);
+}
+
+/// Whichever byte of a mac, a tag or a cookie is wrong.
+#[test]
+fn row_63_a_bad_tag_is_met_with_silence_wherever_it_is_wrong() {
+    let mut rig = Rig::new();
+    let (mut tom, _) = two(&mut rig);
+    let sealed = tom.seal(&[Frame::Ping]);
+    let packet = garbage(&rig);
+    flood(&mut rig, &packet);
+    let mut first = init(&rig, private(9), Carrier::Udp, &Hello { counter: 1, continues: None }, 1);
+    rig.give(udp(9, 9), first.packet());
+    first.handle_cookie(&rig.answers(udp(9, 9))[0]).unwrap();
+    rig.sent.clear();
+    rig.shown.clear();
+    for byte in 0..16 {
+        for (mut bytes, end) in
+            [(sealed.clone(), 0), (first.packet().to_vec(), 0), (first.packet().to_vec(), 16)]
+        {
+            let at = bytes.len() - end - 16 + byte;
+            bytes[at] ^= 1;
+            rig.give(udp(9, 9), &bytes);
+        }
+    }
+    rig.assert_silent();
+}
