@@ -1,26 +1,60 @@
 //! `queqiao relay --desk`: a relay, and in the same window the member whom guests write to.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
 use crate::base::{Name, Phrase};
 use crate::client::{Carriers, RelaySpec};
 use crate::contacts::Book;
+use crate::net;
 use crate::relay;
+use crate::session::Identity;
+use crate::store::{Backend, Fault, MemberStore, RelayState, RelayStore};
 use crate::ui::{Color, Strings};
 
 use super::chat::{Begin, converse};
 use super::desk::{Ask, Desk, Mail, Part};
 use super::server::{RelayServer, ServerNews};
-use super::{Outcome, Setup, say};
+use super::{Failure, Outcome, Setup, say};
+
+/// Where the letters of the member at the desk are, in the relay's folder.
+pub(super) fn data_of(dir: &Path) -> PathBuf {
+    dir.join("desk")
+}
+
+/// Makes the one at the desk a member before any guest can come, if nobody has the name yet.
+///
+/// # Errors
+/// Nobody may have that name, or the disk.
+pub(super) fn register(
+    name: &Name,
+    dir: &Path,
+    store: &mut RelayStore,
+    state: &mut RelayState,
+) -> Result<(), Failure> {
+    if name.is_reserved() {
+        return Err(Failure::usage(Phrase::new("members-reserved").with("name", name)));
+    }
+    if state.members.iter().any(|(known, _)| known == name) {
+        return Ok(());
+    }
+    let (folder, kept) = MemberStore::open(&data_of(dir), name, &name.folder(), net::seed)?;
+    drop(folder);
+    let key = Identity::from_private(kept.private_key).public();
+    let record = relay::Record::Member { name: name.clone(), key };
+    store.commit(&[record], &mut Vec::new()).map_err(|fault| match fault {
+        Fault::Passing(phrase) | Fault::Broken(phrase) => phrase,
+    })?;
+    state.members.push((name.clone(), key));
+    Ok(())
+}
 
 /// Whom guests write to, and where.
 pub(super) struct Place {
     pub(super) name: Name,
-    /// The relay's folder; the member's letters are kept in `desk` there.
-    pub(super) dir: PathBuf,
+    pub(super) data: PathBuf,
     pub(super) reach: SocketAddr,
 }
 
@@ -37,7 +71,7 @@ pub(super) fn answer(
     let setup = Setup {
         contacts: None,
         name: Some(place.name.to_string()),
-        data: Some(place.dir.join("desk")),
+        data: Some(place.data),
         carriers: Carriers::Auto,
         invite: None,
         contacts_only: false,

@@ -80,8 +80,11 @@ pub fn relay(options: &RelayOptions, strings: &Arc<Strings>) -> Outcome {
         Some(dir) => dir.clone(),
         None => default_data_dir()?.join("relay"),
     };
-    let (store, state) = RelayStore::open(&dir, net::seed)?;
+    let (mut store, mut state) = RelayStore::open(&dir, net::seed)?;
     let at_desk = options.guests.as_ref().filter(|guests| guests.desk);
+    if let Some(guests) = at_desk {
+        reception::register(&guests.to, &dir, &mut store, &mut state)?;
+    }
     let on_signal: Option<fn(Signal) -> Command> = match at_desk {
         // The operator's own client hears of signals, and ends the relay.
         Some(_) => None,
@@ -90,7 +93,6 @@ pub fn relay(options: &RelayOptions, strings: &Arc<Strings>) -> Outcome {
     let config = NetConfig { on_signal, ..NetConfig::relay(options.bind, tcp) };
     let guests = options.guests.as_ref().map(|guests| guest_rules(guests, strings));
     if let Some(guests) = &guests
-        && at_desk.is_none()
         && !guests.to.is_reserved()
         && !state.members.iter().any(|member| member.0 == guests.to)
     {
@@ -102,7 +104,7 @@ pub fn relay(options: &RelayOptions, strings: &Arc<Strings>) -> Outcome {
     let operators = Operators::start(&dir, server.inlet()).map_err(|why| say(strings, &why)).ok();
     announce(&server, options, strings)?;
     if let Some(guests) = at_desk {
-        let place = reception::Place { name: guests.to.clone(), dir, reach: reachable(server.udp_addr()) };
+        let place = reception::Place { name: guests.to.clone(), data: reception::data_of(&dir), reach: reachable(server.udp_addr()) };
         let words = Arc::clone(strings);
         return reception::answer(place, strings, server, move |news| tell(news, operators.as_ref(), &words));
     }

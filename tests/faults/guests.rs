@@ -143,3 +143,18 @@ fn a_flood_of_letters_on_one_connection_ends_it() {
     assert_eq!(rig.closed, [ConnId(1)]);
     assert!(rig.sent.len() <= 1_000);
 }
+
+#[test]
+fn a_flood_of_addresses_forgets_those_who_were_never_answered() {
+    let mut rig = rig("JACK");
+    for host in 0..20 {
+        rig.give(udp(host, 4_000), b"hello");
+    }
+    assert_eq!(rig.sent, []);
+    rig.wait(secs(601));
+    assert_eq!(
+        rig.deadline.filter(|at| *at < rig.tick + Duration::from_secs(3_600)),
+        None,
+        "all are forgotten"
+    );
+}

@@ -236,6 +236,91 @@ fn a_guest_may_name_another_member_only_where_that_is_allowed() {
     hears(&mut tom, &guest.name(), "hello");
 }
 
+/// The classic client: it asks for a name, all of which mean the relay, sends lines there until `quit`, and asks again.
+#[test]
+fn a_client_whose_four_names_all_mean_the_relay_goes_back_to_choosing_at_quit() {
+    let (home, relay) = town(&["--guests", "JACK"], &["JACK"]);
+    let mut jack = home.chat("JACK", &relay, &[]);
+    let socket = Udp::to(&relay);
+    let script = ["TOM", "hello", "quit", "武大郎", "约不", "quit", "quit"];
+    let (mut chosen, mut answers) = (None, Vec::new());
+    for typed in script {
+        match (chosen, typed) {
+            (None, "quit") => break,
+            (None, name) => {
+                chosen = ["TOM", "JACK", "一棵树", "武大郎"].into_iter().find(|known| *known == name)
+            }
+            (Some(_), "quit") => chosen = None,
+            (Some(_), text) => {
+                socket.say(text);
+                jack.until_out(text);
+                jack.write(&format!("{}\nre: {text}\nquit\n", socket.name()));
+                answers.push(socket.text());
+            }
+        }
+    }
+    assert_eq!(answers, ["re: hello", "re: 约不"]);
+}
+
+#[test]
+fn gbk_goes_both_ways_on_a_connection() {
+    let (home, relay) = town(&["--tcp", "--guests", "JACK", "--guest-encoding", "gbk"], &["JACK"]);
+    let mut jack = home.chat("JACK", &relay, &[]);
+    let mut guest = Tcp::to(&relay);
+    let bytes = GBK.encode("一棵树在吗").0.into_owned();
+    guest.say(&bytes[..3]);
+    guest.say(&bytes[3..]);
+    jack.until_out("一棵树在吗");
+    jack.write(&format!("{}\n在的\n", guest.name()));
+    assert_eq!(GBK.decode(&guest.hear()).0, "在的");
+}
+
+#[test]
+fn guests_are_listed_as_what_they_are() {
+    let (home, relay) = town(&["--guests", "JACK"], &["TOM", "JACK"]);
+    let mut jack = home.chat("JACK", &relay, &[]);
+    let guest = Udp::to(&relay);
+    guest.say("hello");
+    jack.until_out("hello");
+    jack.write("/who\n");
+    let line = jack.until_err("guest guest-127.0.0.1");
+    let address = guest.0.local_addr().unwrap().to_string();
+    assert!(line.contains(&address) && line.ends_with("neither authenticated nor encrypted"), "{line}");
+    jack.write(&format!("{}\nhi\n/receipts on\nagain\n", guest.name()));
+    assert_eq!([guest.text(), guest.text()], ["hi", "again"]);
+    jack.until_err("is at the relay");
+}
+
+#[test]
+fn the_desk_answers_whoever_has_waited_the_longest() {
+    let home = Home::new();
+    let mut relay = home.relay(&["--tcp", "--desk", "--data", "desk", "--lang", "zh"]);
+    assert!(relay.line.ends_with(" guests=DESK"), "{}", relay.line);
+    relay.running.until_err("DESK");
+    let (one, two) = (Udp::to(&relay), Udp::to(&relay));
+    one.say("约不");
+    let line = relay.running.out();
+    assert_eq!(line, format!("来自[{}]的一条消息: 约不", one.0.local_addr().unwrap()));
+    two.say("你好");
+    relay.running.until_out("你好");
+    one.say("?");
+    relay.running.until_out("?");
+    relay.running.write("不约\n您好\n没人\n");
+    assert_eq!((one.text(), two.text()), ("不约".to_owned(), "您好".to_owned()));
+    relay.running.until_err("没有人在等回复");
+    relay.running.until_err("没人");
+    let mut visitor = Tcp::to(&relay);
+    visitor.say("hello");
+    relay.running.until_out("hello");
+    relay.running.write("q\n");
+    assert_eq!(visitor.rest(), "q");
+    relay.running.write("quit\n");
+    relay.running.end().with(0);
+    let again = home.relay(&["--desk=JACK", "--data", "desk"]);
+    assert!(again.line.ends_with(" guests=JACK"), "{}", again.line);
+    again.stop().with(130);
+}
+
 #[test]
 fn members_and_guests_share_the_ports_and_escapes_are_harmless() {
     let (home, relay, mut jack) = desk(&[]);

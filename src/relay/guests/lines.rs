@@ -26,7 +26,8 @@ pub(super) struct Lines {
 
 impl Lines {
     pub(super) fn new(encoding: GuestEncoding) -> Lines {
-        Lines { encoding, ..Lines::default() }
+        let charset = encoding.charset_of(Charset::default(), b"", true);
+        Lines { encoding, charset, ..Lines::default() }
     }
 
     /// Takes bytes in and gives each letter that is complete to `letter`: a line with its newline, or a piece of one.
