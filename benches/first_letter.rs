@@ -16,6 +16,7 @@ mod line;
 #[path = "../tests/process/world/mod.rs"]
 mod world;
 
+use std::fs;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -64,10 +65,21 @@ impl Stage {
         self.tom.set(Weather::distant(self.round_trip).with_hole(up, down));
     }
 
-    /// The first letter of a process that has the relay's key.
-    fn with_key(&self) -> Duration {
+    /// No run knows of those before whether UDP failed.
+    fn forget(&self) {
+        let members = self.home.path(".local/share/queqiao/members");
+        for member in fs::read_dir(members).into_iter().flatten().flatten() {
+            let _ = fs::remove_file(member.path().join("udp_failed.toml"));
+        }
+    }
+
+    /// The first letter of a process that has the relay's key, and may remember that UDP failed the last time.
+    fn with_key(&self, remembers: bool) -> Duration {
         self.hole(false, false);
         self.home.send("TOM", "JACK", "the key is known from now on").with(0);
+        if !remembers {
+            self.forget();
+        }
         self.hole(true, true);
         self.accepted(&["send", "--as", "TOM", "JACK", "hello"])
     }
@@ -92,6 +104,7 @@ impl Stage {
     /// The first letter after UDP has died.
     fn midway(&mut self, up: bool, down: bool) -> Duration {
         self.hole(false, false);
+        self.forget();
         let mut running = self.home.start(&["send", "--as", "TOM", "--lines", "JACK"]);
         for _ in 0..LETTERS_BEFORE {
             running.write("hello\n");
@@ -143,8 +156,10 @@ fn main() -> ExitCode {
     let jack = stage.listen();
     let times = |one: Box<dyn FnMut(usize) -> Duration + '_>| (0..runs).map(one).collect();
     let mut good = true;
-    let known = times(Box::new(|_| stage.with_key()));
+    let known = times(Box::new(|_| stage.with_key(false)));
     good &= tell("first letter, key known, reader online", goal(FIRST_GOAL), known);
+    let remembered = times(Box::new(|_| stage.with_key(true)));
+    good &= tell("the same, failure of UDP remembered", goal(FIRST_GOAL), remembered);
     let unknown = times(Box::new(|run| stage.without_key(run)));
     good &= tell("first letter, key not known, reader online", None, unknown);
     for (up, down, what) in [(true, true, "both ways"), (true, false, "upwards"), (false, true, "downwards")]
@@ -153,7 +168,7 @@ fn main() -> ExitCode {
         good &= tell(&format!("UDP dies midway, {what}"), goal(MIDWAY_GOAL), midway);
     }
     jack.terminate().with(130);
-    let away = times(Box::new(|_| stage.with_key()));
+    let away = times(Box::new(|_| stage.with_key(false)));
     good &= tell("first letter, key known, reader away", goal(FIRST_GOAL), away);
     drop((stage.jack, stage.tom));
     stage.relay.stop().with(0);

@@ -41,6 +41,7 @@ counts! {
     Truncated,
     Intrusions,
     RelayRestarts,
+    ClientRestarts,
     Replacements,
     Pauses,
     ClockJumps,

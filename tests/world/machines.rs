@@ -106,11 +106,12 @@ impl World {
         match node.checked_sub(1) {
             None => {
                 self.cover.add(Count::RelaySleeps);
-                self.relay.paused_until = until;
+                self.relay.paused_until = until.max(self.relay.paused_until);
             }
             Some(client) => {
                 self.cover.add(Count::Pauses);
-                self.stations[client].node.paused_until = until;
+                let node = &mut self.stations[client].node;
+                node.paused_until = until.max(node.paused_until);
             }
         }
     }

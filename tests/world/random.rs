@@ -1,5 +1,6 @@
 //! Many seeds on two threads; what they met is summed, and a count at zero fails.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::cover::{Count, Cover};
 use super::plan::{live, world};
 
-const SEEDS: std::ops::Range<u64> = 0..300;
+const SEEDS: Range<u64> = 0..300;
+/// So many seeds meet everything that is counted; fewer need not.
+const SEEDS_MEET_ALL: u64 = 300;
 const THREADS: usize = 2;
 
 #[derive(Default)]
@@ -16,7 +19,7 @@ struct Found {
     failures: Vec<(u64, String)>,
 }
 
-fn seeds() -> std::ops::Range<u64> {
+fn seeds() -> Range<u64> {
     let number = |text: &str| text.trim().parse::<u64>().expect("a seed is a number");
     if let Ok(seed) = std::env::var("QUEQIAO_SEED") {
         return number(&seed)..number(&seed) + 1;
@@ -72,14 +75,15 @@ fn run_all() -> Found {
 #[test]
 fn every_seed_keeps_the_promises() {
     let Found { cover, mut failures } = run_all();
-    println!("{}", cover.table());
+    println!("seeds {:?}\n{}", seeds(), cover.table());
     failures.sort();
     for (seed, text) in &failures {
         println!("seed {seed}: {text}");
         println!("  replay: QUEQIAO_SEED={seed} cargo test --test world every_seed -- --nocapture");
     }
     assert!(failures.is_empty(), "{} seeds failed, the first is {}", failures.len(), failures[0].0);
-    if seeds() == SEEDS {
+    let Range { start, end } = seeds();
+    if end - start >= SEEDS_MEET_ALL {
         let missing: Vec<_> = Count::ALL.iter().filter(|count| cover.get(**count) == 0).collect();
         assert!(missing.is_empty(), "never met: {missing:?}");
     }

@@ -334,6 +334,7 @@ impl World {
         station.node.restart(core);
         station.watch.finish(&mut self.cover);
         station.stopped = false;
+        self.cover.add(Count::ClientRestarts);
         for conn in self.conns.keys().copied().collect::<Vec<_>>() {
             if self.conns[&conn].client == client {
                 self.reset(conn);
@@ -361,6 +362,7 @@ impl World {
         }
         self.tcp_corrupt = 0;
         (self.has_tcp, self.relay_up_at) = (true, self.relay_up_at.min(now));
+        (0..=self.stations.len()).for_each(|node| self.wake(node, now));
         self.note(|| "healed".to_owned());
     }
 
@@ -465,7 +467,8 @@ impl World {
         let honest = stats.violations <= self.intrusions;
         assert!(honest, "an honest client was closed for breaking the protocol");
         let sessions = self.relay.core.session_count();
-        let most = self.stations.len() * 3 + 3 + self.intrusions as usize;
+        let most =
+            self.stations.len() * 3 + 3 + (self.intrusions + self.cover.get(Count::ClientRestarts)) as usize;
         assert!(sessions <= most, "{sessions} sessions of {} clients", self.stations.len());
         for peer in self.relay.core.peers() {
             let watch = self.relay_watches.entry(peer.id()).or_default();
