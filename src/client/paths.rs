@@ -400,7 +400,7 @@ impl Uplink {
     }
 
     /// The relay says that it has lost the session, with the token that only it can make: hands are shaken at once, for the
-    /// same session, in case that somebody else has drawn the token from it.
+    /// same session, in case that somebody else has drawn the token from it. One that was told to stop goes silent.
     pub(super) fn handle_reset(
         &mut self,
         now: Now,
@@ -409,8 +409,11 @@ impl Uplink {
         token: &[u8; RESET_TOKEN_LEN],
         out: &mut Out,
     ) {
-        if self.stopped || !self.peer.as_ref().is_some_and(|peer| peer.is_reset(index, token)) {
+        if !self.peer.as_ref().is_some_and(|peer| peer.is_reset(index, token)) {
             return;
+        }
+        if self.stopped {
+            return self.drop_peer(now.tick, shared, out);
         }
         if matches!(self.connecting.round, Some(Round::Fresh | Round::Repair)) {
             self.connecting.attempts.iter_mut().for_each(|attempt| attempt.hurry(now.tick));

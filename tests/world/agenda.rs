@@ -7,14 +7,17 @@ use queqiao::base::Tick;
 pub struct Agenda<E> {
     entries: BTreeMap<(Tick, u64), E>,
     entered: u64,
+    /// When the last entry was due that was taken.
+    reached: Tick,
 }
 
 impl<E> Agenda<E> {
     pub fn new() -> Agenda<E> {
-        Agenda { entries: BTreeMap::new(), entered: 0 }
+        Agenda { entries: BTreeMap::new(), entered: 0, reached: Tick::ZERO }
     }
 
     pub fn enter(&mut self, at: Tick, happening: E) {
+        assert!(at >= self.reached, "nothing happens in the past: {at:?}, {:?} is over", self.reached);
         self.entered += 1;
         self.entries.insert((at, self.entered), happening);
     }
@@ -25,6 +28,7 @@ impl<E> Agenda<E> {
         if at > until {
             return None;
         }
+        self.reached = at;
         self.entries.pop_first().map(|((at, _), happening)| (at, happening))
     }
 }

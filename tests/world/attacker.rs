@@ -1,17 +1,24 @@
 //! Somebody off the path who can send from any address: copies of what was overheard, garbage, torn packets.
 
 use std::net::SocketAddr;
+use std::time::Duration;
+
+use queqiao::base::Path;
+use queqiao::wire::packet::{self, PacketType, RESET_TOKEN_LEN};
 
 use super::cover::Count;
-use super::weather::chance;
+use super::weather::{below, chance};
 use super::world::{Happening, RELAY_ADDR, World};
 
 impl World {
     /// Sends the relay what it has had before, from an address of the attacker's or a client's own.
     pub fn replay_to_relay(&mut self, many: u64) {
         for _ in 0..many {
-            let place = self.rng.below(self.overheard_up.len() as u64) as usize;
-            let Some(bytes) = self.overheard_up.get(place).cloned() else { return };
+            let old = !self.hoard_up.is_empty() && chance(&mut self.rng, 400);
+            let from = if old { &self.hoard_up } else { &self.overheard_up };
+            let place = self.rng.below(from.len() as u64) as usize;
+            let Some(bytes) = from.get(place).cloned() else { return };
+            self.cover.add_many(Count::ReplaysOfOld, old.into());
             let from = self.attackers_address();
             self.cover.add(Count::Replays);
             self.inject_to_relay(from, bytes);
@@ -21,13 +28,33 @@ impl World {
     /// Sends a client what it has had before, as if from the relay or from elsewhere.
     pub fn replay_to_client(&mut self, many: u64) {
         for _ in 0..many {
-            let place = self.rng.below(self.overheard_down.len() as u64) as usize;
-            let Some((client, bytes)) = self.overheard_down.get(place).cloned() else { return };
+            let old = !self.hoard_down.is_empty() && chance(&mut self.rng, 400);
+            let from = if old { &self.hoard_down } else { &self.overheard_down };
+            let place = self.rng.below(from.len() as u64) as usize;
+            let Some((client, bytes)) = from.get(place).cloned() else { return };
+            self.cover.add_many(Count::ReplaysOfOld, old.into());
             let spoofed = chance(&mut self.rng, 700);
             let from = if spoofed { RELAY_ADDR.parse().unwrap() } else { self.attackers_address() };
             let public = self.stations[client].public;
             self.cover.add(Count::Replays);
             self.agenda.enter(self.now, Happening::ToClient { public, from, bytes });
+        }
+    }
+
+    /// Tells clients that the relay knows nothing of their sessions, whose indexes it has overheard, without the token.
+    pub fn forge_resets(&mut self, many: u64) {
+        for _ in 0..many {
+            let place = self.rng.below(self.overheard_down.len() as u64) as usize;
+            let Some((client, bytes)) = self.overheard_down.get(place) else { return };
+            let (client, index) = (*client, bytes.get(4..8).map(|index| index.try_into().unwrap()));
+            let Some(index) = index.map(u32::from_be_bytes) else { continue };
+            let (mut token, mut packet) = ([0; RESET_TOKEN_LEN], Vec::new());
+            self.rng.fill(&mut token);
+            packet::write_reset(&mut packet, index, &token);
+            self.forged.insert(packet.clone());
+            self.cover.add(Count::ResetsForged);
+            let wait = below(&mut self.rng, Duration::from_secs(1));
+            self.later(wait, move |world| world.inject_to_client(client, packet));
         }
     }
 
@@ -87,9 +114,29 @@ impl World {
 }
 
 impl World {
+    /// Tells every client on UDP that its session is lost, in the relay's name but without its token; how many.
+    pub fn forge_a_reset_for_each(&mut self) -> u64 {
+        let mut forged = 0;
+        for client in 0..self.stations.len() {
+            let station = &self.stations[client];
+            let path = station.node.core.peer(&station.relay).and_then(|peer| peer.path());
+            let (Some(Path::Udp(_)), Some((index, _))) = (path, station.epoch_since) else { continue };
+            let mut bytes = Vec::new();
+            packet::write_reset(&mut bytes, index, &[7; RESET_TOKEN_LEN]);
+            self.inject_to_client(client, bytes);
+            forged += 1;
+        }
+        forged
+    }
+
     /// Sends a client something in the relay's name.
     pub fn inject_to_client(&mut self, client: usize, bytes: Vec<u8>) {
         let (public, from) = (self.stations[client].public, RELAY_ADDR.parse().unwrap());
         self.agenda.enter(self.now, Happening::ToClient { public, from, bytes });
     }
+}
+
+/// Whether these are a RESET's.
+pub fn is_reset(bytes: &[u8]) -> bool {
+    bytes.get(1) == Some(&(PacketType::Reset as u8))
 }

@@ -29,8 +29,8 @@ impl World {
                     return self.icmp_refused(from);
                 }
                 self.addresses.arrives_at_relay(from, bytes.len(), proves);
-                if genuine {
-                    remember(&mut self.overheard_up, bytes.clone());
+                if genuine && let Some(old) = remember(&mut self.overheard_up, bytes.clone()) {
+                    hoard(&mut self.hoard_up, old, &mut self.rng);
                 }
                 self.tell_relay(Waiting::Packet(Path::Udp(from), bytes));
             }
@@ -38,7 +38,9 @@ impl World {
                 self.addresses.arrives_there(public);
                 match self.mapped.get(&public).copied() {
                     Some(client) => {
-                        remember(&mut self.overheard_down, (client, bytes.clone()));
+                        if let Some(old) = remember(&mut self.overheard_down, (client, bytes.clone())) {
+                            hoard(&mut self.hoard_down, old, &mut self.rng);
+                        }
                         self.tell_client(client, Waiting::Packet(Path::Udp(from), bytes));
                     }
                     None => self.cover.add(Count::StrayToOldAddress),
@@ -110,6 +112,10 @@ impl World {
             intruder.heard.push(packet.to_vec());
             return self.addresses.arrives_there(to);
         }
+        if let Some(member) = self.hostile_member.as_mut().filter(|member| member.addr == to) {
+            member.heard.push(packet.to_vec());
+            return self.addresses.arrives_there(to);
+        }
         let Some(client) = self.mapped.get(&to).copied() else { return };
         let lane = &mut self.stations[client].down;
         let arrivals = lane.carry(self.now, packet.len(), &mut self.rng, &mut self.cover);
@@ -167,6 +173,8 @@ impl World {
         self.datagrams += 1;
         self.watch_keys(client, packet);
         let station = &mut self.stations[client];
+        let may_shake = packet[1] != PacketType::Init as u8 || station.disk.counter_reserved > 0;
+        assert!(may_shake, "client {client} shakes hands with a counter that is not durable");
         let from = station.public;
         let proves = self.addresses.leaves(from);
         let arrivals = station.up.carry(self.now, packet.len(), &mut self.rng, &mut self.cover);
@@ -198,6 +206,11 @@ impl World {
         if let Event::Letter(Incoming { relay, from, id, .. }) = &event {
             let (relay, from, id) = (relay.clone(), from.clone(), *id);
             self.command(client, Command::Shown { relay, from, id, read: true });
+        }
+        if let Event::Online { .. } = &event {
+            let name = &self.stations[client].name;
+            let kept = self.relay_disk.members.iter().any(|(member, _)| member.as_str() == name);
+            assert!(kept, "client {client} was welcomed under a name that is not durable");
         }
         let count = match &event {
             Event::Online { .. } => Some(Count::Online),
@@ -369,11 +382,18 @@ impl World {
     }
 }
 
-fn remember<T>(list: &mut std::collections::VecDeque<T>, what: T) {
-    if list.len() >= OVERHEARD_MAX {
-        list.pop_front();
-    }
+/// What it has no room for any more.
+fn remember<T>(list: &mut std::collections::VecDeque<T>, what: T) -> Option<T> {
+    let old = if list.len() >= OVERHEARD_MAX { list.pop_front() } else { None };
     list.push_back(what);
+    old
+}
+
+/// Keeps one in twenty, for as long as others do not push it out.
+fn hoard<T>(list: &mut std::collections::VecDeque<T>, what: T, rng: &mut queqiao::base::Rng) {
+    if chance(rng, 50) {
+        remember(list, what);
+    }
 }
 
 fn damaged(packet: &[u8], arrival: Arrival) -> Vec<u8> {

@@ -34,6 +34,15 @@ impl World {
     }
 
     pub fn persist_of_relay(&mut self, ticket: Ticket, record: relay::Record) {
+        if let relay::Record::Sessions { noted, .. } = &record {
+            for note in noted {
+                assert!(
+                    self.addresses.is_proven(note.addr),
+                    "{} is noted, and nobody has shown to be there",
+                    note.addr
+                );
+            }
+        }
         self.give_relay(ticket, Job::Persist(record));
     }
 

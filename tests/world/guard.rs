@@ -47,6 +47,11 @@ impl Addresses {
         self.far.get(&addr).is_some_and(|far| far.heard)
     }
 
+    /// Whoever is there has shown it.
+    pub fn is_proven(&self, addr: SocketAddr) -> bool {
+        self.far.get(&addr).is_some_and(|far| far.proven)
+    }
+
     pub fn arrives_at_relay(&mut self, addr: SocketAddr, len: usize, proves: bool) {
         let far = self.far.entry(addr).or_default();
         far.received += len;
@@ -83,6 +88,9 @@ pub struct PeerWatch {
     before: Stats,
     in_flight: usize,
     next_number: u64,
+    unacked: usize,
+    /// Bytes of streams that there has been reason to send again.
+    may_resend: u64,
 }
 
 impl PeerWatch {
@@ -112,10 +120,21 @@ impl PeerWatch {
             let to_tcp = matches!(path, Path::Tcp(_));
             cover.add(if to_tcp { Count::MovedToTcp } else { Count::MovedToUdp });
         }
+        self.watch_resent(&stats, link.unacked_bytes());
         self.path = peer.path().or(self.path);
         self.in_flight = in_flight;
         self.next_number = link.next_number();
         (self.before, self.counted) = (stats, stats);
+    }
+
+    /// What is sent again was declared lost, is a probe's, or was left behind with its path.
+    fn watch_resent(&mut self, stats: &Stats, unacked: usize) {
+        let packets = stats.packets_lost - self.before.packets_lost + 2 * (stats.ptos - self.before.ptos);
+        let left = (stats.moves - self.before.moves) * (self.unacked + unacked) as u64;
+        self.may_resend += packets * UDP_PACKET_MAX as u64 + left;
+        self.unacked = unacked;
+        let (resent, most) = (stats.stream_bytes_resent, self.may_resend);
+        assert!(resent <= most, "{resent} bytes sent again, and reason for {most}");
     }
 
     /// The world ends.

@@ -4,9 +4,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use queqiao::base::Carrier;
+use queqiao::base::{Carrier, Path};
 use queqiao::session::{AccessSecret, Answered, Hello, Identity, Initiator, Keyring, Lifetime};
-use queqiao::wire::frame::{Ack, Frame, StreamId};
+use queqiao::wire::frame::{Ack, Frame, Probe, StreamId};
 use queqiao::wire::limits::{DATA_HEADER_LEN, STREAM_CREDIT};
 
 use super::cover::Count;
@@ -14,7 +14,7 @@ use super::world::{Happening, World};
 
 /// How it breaks the protocol.
 #[derive(Clone, Copy, Debug)]
-enum Deed {
+pub enum Deed {
     /// Stream data past the credit, behind a gap, so that it would have to be kept.
     PastCredit,
     /// Other bytes at a place where some were.
@@ -29,7 +29,7 @@ enum Deed {
     UnknownFrame,
 }
 
-const DEEDS: [Deed; 6] = [
+pub const DEEDS: [Deed; 6] = [
     Deed::PastCredit,
     Deed::Differs,
     Deed::LongMessage,
@@ -53,10 +53,9 @@ pub fn intrude(world: &mut World) {
     world.intrusions += 1;
     let before = world.relay.core.stats().violations;
     let mut keyring = shake_hands(world, addr);
-    for (number, frames) in frames_of(deed).into_iter().enumerate() {
-        let mut packet = [&[0; DATA_HEADER_LEN][..], &frames].concat();
-        keyring.seal(number as u64, &mut packet, 0);
-        send(world, addr, packet);
+    probe_elsewhere(world, &mut keyring, addr);
+    for (number, frames) in (2..).zip(frames_of(deed)) {
+        say(world, &mut keyring, addr, (number, &frames));
     }
     world.run_for(Duration::from_millis(100));
     let after = world.relay.core.stats().violations;
@@ -85,6 +84,24 @@ fn shake_hands(world: &mut World, addr: SocketAddr) -> Keyring {
     }
 }
 
+fn say(world: &mut World, keyring: &mut Keyring, from: SocketAddr, (number, frames): (u64, &[u8])) {
+    let mut packet = [&[0; DATA_HEADER_LEN][..], frames].concat();
+    keyring.seal(number, &mut packet, 0);
+    send(world, from, packet);
+}
+
+/// A packet that only asks whether another path is good: the relay must not go there.
+fn probe_elsewhere(world: &mut World, keyring: &mut Keyring, addr: SocketAddr) {
+    let elsewhere = SocketAddr::new(addr.ip(), addr.port() - 1);
+    let probe = Frame::Probe(Probe::of_len([1; 8], 0));
+    for (number, from, frame) in [(0, addr, Frame::Ping), (1, elsewhere, probe)] {
+        say(world, keyring, from, (number, &encoded(&frame)));
+        world.run_for(Duration::from_millis(100));
+    }
+    let is_at = |addr| world.relay.core.peers().any(|peer| peer.path() == Some(Path::Udp(addr)));
+    assert!(is_at(addr) && !is_at(elsewhere), "a probe moved the path");
+}
+
 fn send(world: &mut World, from: SocketAddr, bytes: Vec<u8>) {
     let proves = world.addresses.leaves(from);
     let happening = Happening::ToRelay { from, bytes, proves, genuine: false };
@@ -92,7 +109,7 @@ fn send(world: &mut World, from: SocketAddr, bytes: Vec<u8>) {
 }
 
 /// The frames of each packet.
-fn frames_of(deed: Deed) -> Vec<Vec<u8>> {
+pub fn frames_of(deed: Deed) -> Vec<Vec<u8>> {
     let stream = StreamId::Chat;
     let credit = STREAM_CREDIT[stream.index()] as u64;
     let piece = |offset, data: &[u8]| encoded(&Frame::Stream { stream, offset, data });

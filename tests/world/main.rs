@@ -11,6 +11,7 @@ mod cover;
 mod disk;
 mod golden;
 mod guard;
+mod hostile;
 mod intruder;
 mod machines;
 mod node;

@@ -1,8 +1,10 @@
 //! One process of the world: a core, its inputs that wait, and when it has its next turn.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use queqiao::base::{Core, Effect, Inbox, Input, Now, Outputs, Path, Rng, Tick, Wall, turn};
+
+use super::attacker::is_reset;
 
 /// The wall clock's reading at the world's beginning, in milliseconds.
 const WALL_START_MS: i64 = 1_800_000_000_000;
@@ -20,6 +22,17 @@ pub enum Doom {
     Soon,
     /// In the next that wants something made durable.
     AtWrite,
+}
+
+/// Resets among the inputs of a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resets {
+    /// None that counts: forged ones beside other inputs may be there.
+    None,
+    /// Forged ones and no other input.
+    OnlyForged,
+    /// Not only forged ones.
+    Genuine,
 }
 
 pub struct Node<K: Core> {
@@ -104,6 +117,21 @@ impl<K: Core> Node<K> {
             effects.truncate(rng.below(effects.len() as u64 + 1) as usize);
         }
         ends
+    }
+
+    /// What of the inputs that wait are resets.
+    pub fn resets_in_inbox(&self, forged: &BTreeSet<Vec<u8>>) -> Resets {
+        let mut found = Resets::None;
+        let mut others = false;
+        for waiting in &self.inbox {
+            match waiting {
+                Waiting::Packet(_, bytes) if !is_reset(bytes) => others = true,
+                Waiting::Packet(_, bytes) if !forged.contains(bytes) => return Resets::Genuine,
+                Waiting::Packet(..) => found = Resets::OnlyForged,
+                Waiting::Other(_) => others = true,
+            }
+        }
+        if others { Resets::None } else { found }
     }
 
     /// One turn. Its effects stand in `out`; the deadline is checked and returned.

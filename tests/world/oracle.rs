@@ -56,6 +56,8 @@ pub struct Oracle {
     /// Whose each outbox is.
     pub outboxes: BTreeMap<u64, usize>,
     pub echoes_shown: u64,
+    /// Members to whom nothing is promised, and whose letters may say anything.
+    pub liars: BTreeSet<String>,
     /// Names of clients that were killed: what they had stored and not shown is for the next `listen` or `chat`, and no
     /// such face stands before this world.
     killed: BTreeSet<String>,
@@ -99,7 +101,7 @@ impl Oracle {
 
     /// A letter is durable at its recipient; `is_new`: it was not before.
     pub fn stored(&mut self, who: usize, letter: &Incoming, is_new: bool) {
-        if letter.from.as_str() == "echo" {
+        if letter.from.as_str() == "echo" || self.liars.contains(letter.from.as_str()) {
             return;
         }
         let request = self.request_of(who, letter);
@@ -122,7 +124,10 @@ impl Oracle {
     }
 
     fn check_one(&self, request: u64, fate: &Fate, disk: &RelayDisk) {
-        let over = matches!(fate.end, Some(End::Refused { .. })) || fate.to == "echo" || fate.stored;
+        let over = matches!(fate.end, Some(End::Refused { .. }))
+            || fate.to == "echo"
+            || fate.stored
+            || self.liars.contains(&fate.to);
         let mut outboxes = self.outboxes.iter().filter(|(_, owner)| **owner == fate.sender);
         let safe = over
             || outboxes.any(|(outbox, _)| {
@@ -166,23 +171,27 @@ impl Oracle {
                 }
             }
             Event::Refused { request, reason, may_have_arrived, text, id, .. } => {
-                let fate = self.fate_of(who, *request, *id);
+                let fate = self.letters.get_mut(request).expect("an event about a letter that was sent");
+                assert_eq!((fate.sender, fate.number), (who, id.number), "the letter that was sent");
                 let again = fate.retold && (*may_have_arrived || fate.end != Some(End::Delivered));
                 assert!(again || fate.end.is_none(), "letter {request} ended twice: {:?}, refused", fate.end);
                 assert_eq!(&fate.text, text, "a refusal gives the text back");
                 assert!(*may_have_arrived || !fate.stored, "letter {request} arrived, and was refused");
+                let lied = self.liars.contains(&fate.to);
                 let expired = *reason == Reason::Expired;
                 assert!(
-                    again || !fate.accepted || expired,
+                    again || lied || !fate.accepted || expired,
                     "what was accepted is refused only when it is too old"
                 );
                 fate.end = Some(End::Refused { reason: *reason, may_have_arrived: *may_have_arrived });
+                cover.add(Count::RefusalsTold);
                 cover.add_many(Count::MayHaveArrived, (*may_have_arrived).into());
                 match reason {
                     Reason::Unknown => cover.add(Count::RefusedUnknown),
                     Reason::Full => cover.add(Count::RefusedFull),
                     Reason::TooLong => cover.add(Count::RefusedTooLong),
                     Reason::Expired => {}
+                    _ if lied => {}
                     Reason::Offline | Reason::Blocked | Reason::Behind | Reason::Taken => {
                         panic!("no relay says so, nobody is blocked, and that is not for people")
                     }
@@ -194,6 +203,7 @@ impl Oracle {
                 fate.end = Some(End::GivenBack);
                 cover.add(Count::GivenBack);
             }
+            Event::Unreadable { from, .. } if self.liars.contains(from.as_str()) => {}
             Event::Unreadable { .. } => panic!("nobody wrote what cannot be read"),
             _ => {}
         }
@@ -205,6 +215,7 @@ impl Oracle {
     fn progress(&mut self, who: usize, request: u64, id: LetterId, progress: Progress) {
         let earlier = self.earlier_open(request);
         let killed = self.letters.get(&request).is_some_and(|fate| self.killed.contains(&fate.to));
+        let lied = self.letters.get(&request).is_some_and(|fate| self.liars.contains(&fate.to));
         let fate = self.fate_of(who, request, id);
         match progress {
             Progress::Queued => {
@@ -220,8 +231,11 @@ impl Oracle {
                 assert!(fate.accepted, "letter {request} waits, and was not accepted");
             }
             Progress::Delivered => {
-                let echo = fate.to == "echo";
-                assert!(echo || fate.stored, "letter {request} was delivered and is not at its recipient");
+                let unwatched = lied || fate.to == "echo";
+                assert!(
+                    unwatched || fate.stored,
+                    "letter {request} was delivered and is not at its recipient"
+                );
                 let again = fate.retold && fate.end == Some(End::Delivered);
                 assert!(again || fate.end.is_none(), "letter {request} ended twice: {:?}", fate.end);
                 fate.end = Some(End::Delivered);
@@ -230,7 +244,7 @@ impl Oracle {
             Progress::Read => {
                 let left_for_later = fate.stored && killed;
                 assert!(
-                    fate.shown > 0 || left_for_later,
+                    lied || fate.shown > 0 || left_for_later,
                     "letter {request} was read, and nobody was shown it"
                 );
                 assert_eq!(
@@ -258,6 +272,9 @@ impl Oracle {
     }
 
     fn shown(&mut self, who: usize, letter: &Incoming, cover: &mut Cover) {
+        if self.liars.contains(letter.from.as_str()) {
+            return cover.add(Count::LettersOfLiars);
+        }
         cover.add(Count::LettersShown);
         let machines = self.names.iter().filter(|name| **name == self.names[who]).count();
         // Answers of `echo` to somebody who is away are dropped.
@@ -286,7 +303,10 @@ impl Oracle {
 
     /// Letters of these clients that have not ended.
     pub fn open(&self, counts: impl Fn(usize) -> bool) -> Vec<u64> {
-        let open = self.letters.iter().filter(|(_, fate)| fate.end.is_none() && counts(fate.sender));
+        let open = self
+            .letters
+            .iter()
+            .filter(|(_, fate)| fate.end.is_none() && counts(fate.sender) && !self.liars.contains(&fate.to));
         open.map(|(request, _)| *request).collect()
     }
 }

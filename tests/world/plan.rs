@@ -7,6 +7,7 @@ use queqiao::client::{Carriers, Command};
 use queqiao::relay::Limits;
 
 use super::cover::Count;
+use super::hostile;
 use super::intruder::intrude;
 use super::machines::act_up;
 use super::oracle::End;
@@ -30,7 +31,12 @@ pub fn live(world: &mut World) {
     talk(world, trouble);
     go_wrong(world, trouble);
     act_up(world, trouble);
+    flood(world, trouble);
+    if chance(&mut world.rng, 120) {
+        hostile::join(world, trouble);
+    }
     world.run_for(trouble);
+    storm(world);
     let asleep = world.all_awake_at().since(world.now);
     if !asleep.is_zero() {
         world.run_for(asleep + Duration::from_secs(1));
@@ -131,6 +137,10 @@ fn say_something(world: &mut World) {
     let to = match world.rng.below(20) {
         0 => "echo".to_owned(),
         1 => "nobody".to_owned(),
+        2 if !world.oracle.liars.is_empty() => {
+            world.cover.add(Count::LettersToLiars);
+            hostile::NAME.to_owned()
+        }
         _ => world.stations[world.rng.below(people) as usize].name.clone(),
     };
     let len = match world.rng.below(40) {
@@ -180,6 +190,37 @@ fn go_wrong(world: &mut World, span: Duration) {
     }
 }
 
+/// Two write to each other more than every queue between them holds.
+fn flood(world: &mut World, span: Duration) {
+    if !chance(&mut world.rng, 60) {
+        return;
+    }
+    world.cover.add(Count::Floods);
+    let at = Duration::from_micros(world.rng.below(span.as_micros() as u64));
+    let (many, len) = (200 + world.rng.below(300) as usize, 1 + world.rng.below(6_000) as usize);
+    world.later(at, move |w| {
+        let pair = [(0, NAMES[1]), (1, NAMES[0])];
+        for (from, to) in pair {
+            (0..many).for_each(|_| _ = w.send(from, to, &"flood ".repeat(len / 6)));
+        }
+    });
+}
+
+/// Faults that do not end: nothing is promised but that nothing is lost, repeated or claimed too early.
+fn storm(world: &mut World) {
+    if !chance(&mut world.rng, 40) {
+        return;
+    }
+    world.cover.add(Count::Storms);
+    for _ in 0..4 {
+        let span = Duration::from_secs(60);
+        talk(world, span);
+        go_wrong(world, span);
+        act_up(world, span);
+        world.run_for(span);
+    }
+}
+
 /// The same key signs in from another machine, whose clock is somewhat ahead.
 fn second_machine(world: &mut World) {
     let station = &world.stations[0];
@@ -198,6 +239,10 @@ fn fault(world: &mut World) {
         2 | 3 => {
             let new_host = chance(&mut world.rng, 300);
             world.rebind(client, new_host);
+            if chance(&mut world.rng, 500) {
+                world.cover.add(Count::NetworksChanged);
+                world.command(client, Command::NetworkChanged);
+            }
         }
         4 => hole(world, client, span, [true, false], true),
         5 => hole(world, client, span, [false, true], true),
@@ -213,6 +258,7 @@ fn fault(world: &mut World) {
             let many = 1 + world.rng.below(20);
             world.replay_to_relay(many);
             world.replay_to_client(many);
+            world.forge_resets(many);
         }
         _ => {
             let many = 1 + world.rng.below(20);
@@ -260,6 +306,7 @@ fn grow_old(world: &mut World) {
 }
 
 fn be_quiet(world: &mut World) {
+    forge_resets(world);
     let before = world.datagrams + world.records;
     world.run_for(QUIET_FOR);
     let sent = world.datagrams + world.records - before;
@@ -271,6 +318,16 @@ fn be_quiet(world: &mut World) {
         let unacked = peer.map_or(0, |peer| peer.link().unacked_bytes());
         assert!(station.stopped || unacked == 0, "client {client} has {unacked} bytes unacknowledged");
     }
+}
+
+/// No client believes that its session is lost because somebody says so.
+fn forge_resets(world: &mut World) {
+    let before = world.relay.core.stats().handshakes;
+    let forged = world.forge_a_reset_for_each();
+    world.run_for(Duration::from_secs(1));
+    let made = world.relay.core.stats().handshakes - before;
+    // One may have come to the end of its keys' life just then.
+    assert!(forged < 2 || made < forged, "{made} handshakes after {forged} forged resets");
 }
 
 /// Everybody who still tries is there for everybody else.

@@ -1,6 +1,5 @@
-//! Many seeds on two threads; what they met is summed, and a count at zero fails.
+//! Many seeds on all cores; what they met is summed, and a count that stays low fails.
 
-use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,10 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::cover::{Count, Cover};
 use super::plan::{live, world};
 
-const SEEDS: Range<u64> = 0..300;
-/// So many seeds meet everything that is counted; fewer need not.
-const SEEDS_MEET_ALL: u64 = 300;
-const THREADS: usize = 2;
+const SEEDS: std::ops::Range<u64> = 0..300;
+/// From so many seeds on, everything that is counted must have been met.
+const SEEDS_THAT_MEET_ALL: u64 = 300;
+/// So much of a failure's text is printed: letters are long.
+const TEXT_MAX: usize = 500;
+/// So often.
+const MET_MIN: u64 = 5;
 
 #[derive(Default)]
 struct Found {
@@ -19,7 +21,7 @@ struct Found {
     failures: Vec<(u64, String)>,
 }
 
-fn seeds() -> Range<u64> {
+fn seeds() -> std::ops::Range<u64> {
     let number = |text: &str| text.trim().parse::<u64>().expect("a seed is a number");
     if let Ok(seed) = std::env::var("QUEQIAO_SEED") {
         return number(&seed)..number(&seed) + 1;
@@ -45,13 +47,15 @@ fn run(seed: u64) -> Result<Cover, String> {
     })
 }
 
-/// `QUEQIAO_FIRST=1` stops at the first failure: planted bugs need one.
+/// `QUEQIAO_FIRST=1` stops at the first failure: planted bugs need one. Seeds are begun in order and each that was
+/// begun is ended, so that the lowest that fails is the same whatever the threads do.
 fn run_all() -> Found {
     let seeds = seeds();
     let first_only = std::env::var_os("QUEQIAO_FIRST").is_some();
     let (next, found) = (AtomicU64::new(seeds.start), Mutex::new(Found::default()));
+    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     std::thread::scope(|scope| {
-        for _ in 0..THREADS {
+        for _ in 0..threads {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -69,23 +73,26 @@ fn run_all() -> Found {
             });
         }
     });
-    found.into_inner().unwrap()
+    let mut found = found.into_inner().unwrap();
+    found.failures.sort();
+    if first_only {
+        found.failures.truncate(1);
+    }
+    found
 }
 
 #[test]
 fn every_seed_keeps_the_promises() {
-    let Found { cover, mut failures } = run_all();
-    println!("seeds {:?}\n{}", seeds(), cover.table());
-    failures.sort();
+    let (Found { cover, failures }, seeds) = (run_all(), seeds());
+    println!("{}", cover.table());
     for (seed, text) in &failures {
-        println!("seed {seed}: {text}");
+        println!("seed {seed}: {}", text.chars().take(TEXT_MAX).collect::<String>());
         println!("  replay: QUEQIAO_SEED={seed} cargo test --test world every_seed -- --nocapture");
     }
     assert!(failures.is_empty(), "{} seeds failed, the first is {}", failures.len(), failures[0].0);
-    let Range { start, end } = seeds();
-    if end - start >= SEEDS_MEET_ALL {
-        let missing: Vec<_> = Count::ALL.iter().filter(|count| cover.get(**count) == 0).collect();
-        assert!(missing.is_empty(), "never met: {missing:?}");
+    if seeds.end - seeds.start >= SEEDS_THAT_MEET_ALL {
+        let missing: Vec<_> = Count::ALL.iter().filter(|count| cover.get(**count) < MET_MIN).collect();
+        assert!(missing.is_empty(), "met fewer than {MET_MIN} times: {missing:?}");
     }
 }
 

@@ -235,6 +235,30 @@ fn letters_too_old_are_refused_though_the_clock_on_the_wall_jumped() {
 }
 
 #[test]
+fn a_refusal_of_an_accepted_letter_is_told_though_the_relay_restarts_meanwhile() {
+    let limits = Limits { keep: secs(60), ..Limits::default() };
+    let mut world = World::with_limits(1, limits);
+    let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
+    world.start(tom);
+    world.start(jack);
+    assert!(world.run_until(secs(5), |w| is_online(w, tom) && is_online(w, jack)));
+    world.command(jack, Command::Leave);
+    world.run_for(millis(100));
+    let letter = world.send(tom, "JACK", "soon too old");
+    assert!(world.run_until(secs(1), |w| w.fate(letter).accepted));
+    let station = &mut world.stations[tom];
+    for lane in [&mut station.up, &mut station.down] {
+        (lane.weather.udp_hole, lane.weather.tcp_hole) = (true, true);
+    }
+    assert!(world.run_until(secs(90), |w| w.relay.core.stats().letters_expired == 1));
+    world.restart_relay(millis(100));
+    world.heal();
+    assert!(world.run_until(secs(90), |w| w.fate(letter).end.is_some()), "nobody told");
+    let end = world.fate(letter).end;
+    assert!(matches!(end, Some(End::Refused { reason: Reason::Expired, .. })), "{end:?}");
+}
+
+#[test]
 fn echo_answers_in_capitals() {
     let (mut world, tom, _) = two(Carriers::Auto);
     let letter = world.send(tom, "echo", "hello 你好");

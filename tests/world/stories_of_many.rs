@@ -1,6 +1,6 @@
 //! Stories of bursts, restarts, and one whose trouble must not be another's.
 
-use queqiao::client::{Carriers, Event};
+use queqiao::client::{Carriers, Command, Event, Progress};
 use queqiao::relay::Limits;
 use queqiao::wire::message::Reason;
 
@@ -94,6 +94,55 @@ fn order_is_kept_when_letters_in_the_middle_are_refused() {
     assert!(refused > 0 && arrived > 0 && refused + arrived == 200, "{refused} refused, {arrived} delivered");
     let last = world.send(tom, "JACK", "the last");
     assert!(world.run_until(secs(1), |w| delivered(w, last)));
+}
+
+#[test]
+fn a_refusal_that_is_not_durable_when_its_writer_is_killed_does_not_pass_for_a_delivery() {
+    let limits = Limits { pair_bytes: 90_000, ..Limits::default() };
+    let mut world = World::with_limits(5, limits);
+    let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
+    world.start(tom);
+    world.start(jack);
+    assert!(world.run_until(secs(5), |w| is_online(w, tom) && is_online(w, jack)));
+    world.command(jack, Command::Leave);
+    world.run_for(millis(100));
+    let letters = [60_000, 60_000, 10].map(|len| world.send(tom, "JACK", &"x".repeat(len)));
+    assert!(world.run_until(secs(1), |w| w.stations[tom].disk.kept.letters.len() == 3));
+    world.fill_disk(tom + 1, secs(10));
+    world.run_for(secs(3));
+    world.restart_client(tom);
+    world.heal();
+    world.restart_client(jack);
+    assert!(world.run_until(secs(60), |w| w.open_letters().is_empty()), "{:?}", world.open_letters());
+    let ends = letters.map(|letter| world.fate(letter).end);
+    let refused = matches!(ends[1], Some(End::Refused { reason: Reason::Full, .. }));
+    assert!(refused && ends[0] == Some(End::Delivered) && ends[2] == Some(End::Delivered), "{ends:?}");
+}
+
+#[test]
+fn a_receipt_that_two_killed_processes_had_and_did_not_keep_is_asked_for_by_the_third() {
+    for seed in 0..12 {
+        let mut world = World::new(seed);
+        let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
+        world.start(tom);
+        world.start(jack);
+        assert!(world.run_until(secs(5), |w| is_online(w, tom) && is_online(w, jack)));
+        world.command(jack, Command::Leave);
+        world.run_for(millis(100));
+        let letter = world.send(tom, "JACK", "hello");
+        assert!(world.run_until(secs(1), |w| w.fate(letter).accepted));
+        world.run_for(secs(1));
+        world.restart_client(jack);
+        let receipt = |e: &Event| matches!(e, Event::Progress { progress: Progress::Delivered, .. });
+        let told = |w: &World| w.stations[tom].events.iter().filter(|(_, event)| receipt(event)).count();
+        let is_kept = |w: &World| w.stations[tom].disk.kept.letters.is_empty();
+        for _ in 0..2 {
+            let before = told(&world);
+            assert!(world.run_until(secs(10), |w| told(w) > before || is_kept(w)), "seed {seed}");
+            world.restart_client(tom);
+        }
+        assert!(world.run_until(secs(30), is_kept), "seed {seed}: nobody asks");
+    }
 }
 
 #[test]

@@ -28,6 +28,10 @@ impl Side {
 
 /// Bytes under way in one direction, the system's buffers included.
 const UNDER_WAY_MAX: usize = 64 * 1024;
+/// So many bytes of each side are cut as the world wants; a seed that cuts single bytes would take most of the time.
+const CUT_FINELY_MAX: usize = 40_000;
+/// The others so.
+const CUT_COARSELY: usize = 1460;
 /// Bytes that may leave without a report of the queue.
 const REPORT_STEP: usize = TCP_UNSENT_MAX / 4;
 
@@ -43,6 +47,8 @@ pub struct Socket {
     fresh: usize,
     /// It was closed in good order: what is queued still leaves, then the end.
     finishing: bool,
+    /// Bytes of this side that were cut as the world wants them cut.
+    cut_finely: usize,
     /// Segments that come to this side.
     coming: VecDeque<(Tick, Vec<u8>)>,
     coming_len: usize,
@@ -82,6 +88,7 @@ impl Socket {
             reported: 0,
             fresh: 0,
             finishing: false,
+            cut_finely: 0,
             coming: VecDeque::new(),
             coming_len: 0,
             last_arrival: Tick::ZERO,
@@ -157,7 +164,9 @@ impl Conn {
                 break;
             }
             let socket = self.side(side);
+            let cut = if socket.cut_finely < CUT_FINELY_MAX { cut } else { CUT_COARSELY };
             let len = (1 + rng.below(cut as u64) as usize).min(socket.queue.len());
+            socket.cut_finely += len;
             let mut bytes: Vec<u8> = socket.queue.drain(..len).collect();
             if super::weather::chance(rng, corrupt) {
                 let bit = rng.below(len as u64 * 8) as usize;

@@ -94,7 +94,7 @@ impl Lane {
 
     /// When bytes on a TCP connection that leave now arrive; a lost segment comes a retransmission later.
     pub fn carry_segment(&mut self, now: Tick, len: usize, rng: &mut Rng) -> Tick {
-        let leaves = self.pass_bottleneck(now, len).unwrap_or(self.busy_until);
+        let leaves = self.pass_bottleneck(now, len).unwrap_or(self.busy_until.max(now));
         let late = if chance(rng, self.weather.loss.min(500)) {
             self.weather.delay * 2 + Duration::from_millis(200)
         } else {

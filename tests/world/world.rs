@@ -1,11 +1,12 @@
 //! The world: one relay, clients, and the network between them, on virtual time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use queqiao::base::{ConnId, HostPort, OutboxId, PublicKey, Rng, Tick};
 use queqiao::client::{self, Carriers, Client, Command, Event, RelaySpec};
+use queqiao::peer::Peer;
 use queqiao::relay::{self, Limits, Relay};
 use queqiao::session::SessionId;
 
@@ -13,8 +14,9 @@ use super::agenda::Agenda;
 use super::cover::{Count, Cover};
 use super::disk::Disk;
 use super::guard::{Addresses, PeerWatch};
+use super::hostile::Hostile;
 use super::intruder::Intruder;
-use super::node::{Node, Waiting};
+use super::node::{Node, Resets, Waiting};
 use super::oracle::{Fate, Oracle};
 use super::platter::Platter;
 use super::relay_disk::RelayDisk;
@@ -107,8 +109,14 @@ pub struct World {
     pub overheard_up: VecDeque<Vec<u8>>,
     /// Datagrams clients have had: whose, and what.
     pub overheard_down: VecDeque<(usize, Vec<u8>)>,
+    /// Some of those that fell out of these two, also from before restarts.
+    pub hoard_up: VecDeque<Vec<u8>>,
+    pub hoard_down: VecDeque<(usize, Vec<u8>)>,
+    /// Resets nobody but the attacker made.
+    pub forged: BTreeSet<Vec<u8>>,
     pub hostile: BTreeMap<SocketAddr, ()>,
     pub intruder: Option<Intruder>,
+    pub hostile_member: Option<Hostile>,
     /// How often somebody broke the protocol.
     pub intrusions: u64,
     pub oracle: Oracle,
@@ -180,8 +188,12 @@ impl World {
             addresses: Addresses::default(),
             overheard_up: VecDeque::new(),
             overheard_down: VecDeque::new(),
+            hoard_up: VecDeque::new(),
+            hoard_down: VecDeque::new(),
+            forged: BTreeSet::new(),
             hostile: BTreeMap::new(),
             intruder: None,
+            hostile_member: None,
             intrusions: 0,
             oracle: Oracle::default(),
             cover: Cover::default(),
@@ -437,7 +449,13 @@ impl World {
                 let wait = station.node.paused_until;
                 return self.wake(node, wait);
             }
+            let before = station.node.core.peer(&station.relay).map(Peer::id);
+            let resets = station.node.resets_in_inbox(&self.forged);
             let deadline = station.node.take_turn(now);
+            if before.is_some() && station.node.core.peer(&station.relay).map(Peer::id) != before {
+                assert!(resets != Resets::OnlyForged, "a reset without its token was believed");
+                self.cover.add_many(Count::ResetsBelieved, u64::from(resets == Resets::Genuine));
+            }
             let dies = station.node.meets_its_end(&mut self.rng);
             self.carry_out_client(node - 1);
             if dies {
@@ -480,6 +498,7 @@ impl World {
         let stats = self.relay.core.stats();
         self.cover.add_many(Count::Handshakes, stats.handshakes - self.last_stats.handshakes);
         self.cover.add_many(Count::LettersKept, stats.letters_written - self.last_stats.letters_written);
+        self.cover.add_many(Count::DroppedByRelay, stats.dropped - self.last_stats.dropped);
         self.cover.add_many(Count::Resets, stats.resets - self.last_stats.resets);
         self.cover.add_many(Count::Continued, stats.continued - self.last_stats.continued);
         self.last_stats = stats;

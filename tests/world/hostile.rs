@@ -1,0 +1,226 @@
+//! A member with valid keys that lies: random and broken messages, floods of letters, acks and watermarks of others, frames
+//! that no client sends. It keeps no promise, and nothing is promised to it; what others are promised holds all the same.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use queqiao::base::{Carrier, Effect, LetterId, OutboxId, Outputs, Path, Wall};
+use queqiao::peer::{Begin, Peer, Role};
+use queqiao::session::{AccessSecret, Answered, Hello, Identity, Initiator, Keyring, Lifetime};
+use queqiao::wire::frame::StreamId;
+use queqiao::wire::letter::encode_text;
+use queqiao::wire::limits::DATA_HEADER_LEN;
+use queqiao::wire::message::{KIND_TEXT, Letter, Names, ToRelay};
+
+use super::cover::Count;
+use super::intruder::{DEEDS, frames_of};
+use super::weather::chance;
+use super::world::{Happening, RELAY_ADDR, World};
+
+/// What it is called.
+pub const NAME: &str = "MALLORY";
+/// An answer that has not come by then does not come.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+enum Stage {
+    Away,
+    Shaking(Box<Initiator>, queqiao::base::Tick),
+    On(Box<Peer>),
+}
+
+pub struct Hostile {
+    pub addr: SocketAddr,
+    private_key: [u8; 32],
+    counter: u64,
+    stage: Stage,
+    /// What the relay sent it and it has not looked at.
+    pub heard: Vec<Vec<u8>>,
+    numbers: u64,
+}
+
+/// It comes, and misbehaves until `span` is over.
+pub fn join(world: &mut World, span: Duration) {
+    let mut private_key = [0; 32];
+    world.rng.fill(&mut private_key);
+    let addr = SocketAddr::from(([198, 51, 100, 240], 7_000));
+    let (stage, heard) = (Stage::Away, Vec::new());
+    world.hostile_member = Some(Hostile { addr, private_key, counter: 1, stage, heard, numbers: 0 });
+    world.oracle.liars.insert(NAME.to_owned());
+    world.cover.add(Count::HostileMembers);
+    let until = world.now + span;
+    world.later(Duration::from_millis(500), move |w| misbehave(w, until));
+}
+
+fn misbehave(world: &mut World, until: queqiao::base::Tick) {
+    let Some(mut member) = world.hostile_member.take() else { return };
+    if world.now >= until {
+        if let Stage::On(mut peer) = member.stage {
+            peer.close(queqiao::wire::frame::close::DONE, "bye");
+            leave_packets(world, member.addr, &mut peer);
+        }
+        return;
+    }
+    member.stage = match std::mem::replace(&mut member.stage, Stage::Away) {
+        Stage::Away => shake(world, &mut member),
+        Stage::Shaking(initiator, since) => look_for_answer(world, &mut member, initiator, since),
+        Stage::On(peer) => talk(world, &mut member, peer),
+    };
+    world.hostile_member = Some(member);
+    let wait = Duration::from_millis(10 + world.rng.below(300));
+    world.later(wait, move |w| misbehave(w, until));
+}
+
+fn shake(world: &mut World, member: &mut Hostile) -> Stage {
+    member.counter += 1;
+    let identity = Identity::from_private(member.private_key);
+    let hello = Hello { counter: member.counter, continues: None };
+    let (relay, mut rng) = (world.relay.core.public_key(), world.rng.fork());
+    let (secret, index) = (AccessSecret::default(), 1 + rng.next_u32() / 2);
+    let initiator = Initiator::new(&identity, &relay, &secret, &hello, index, Carrier::Udp, &mut rng);
+    let initiator = initiator.expect("the relay's key is sound");
+    send(world, member.addr, initiator.packet().to_vec());
+    Stage::Shaking(Box::new(initiator), world.now)
+}
+
+fn look_for_answer(
+    world: &mut World,
+    member: &mut Hostile,
+    mut initiator: Box<Initiator>,
+    since: queqiao::base::Tick,
+) -> Stage {
+    for packet in std::mem::take(&mut member.heard) {
+        match initiator.handle_response(&packet) {
+            Ok(Answered::Stale { highest }) => {
+                member.counter = highest;
+                return Stage::Away;
+            }
+            Ok(Answered::Established(done)) if chance(&mut world.rng, 200) => {
+                let keyring = Keyring::new(world.now, done.keys, Lifetime::default());
+                return break_frames(world, member, keyring);
+            }
+            Ok(Answered::Established(done)) => {
+                let (path, rng) = (Path::Udp(RELAY_ADDR.parse().unwrap()), world.rng.fork());
+                let (role, lifetime, id) = (Role::Client, Lifetime::default(), done.welcome.session);
+                let begin = Begin { role, path, keys: done.keys, id, rtt: None, lifetime, rng };
+                let mut peer = Box::new(Peer::new(world.now, begin));
+                say(&mut peer, &ToRelay::SignIn { name: NAME, invite: &[], screen_follows: false });
+                leave_packets(world, member.addr, &mut peer);
+                return Stage::On(peer);
+            }
+            Err(_) => {}
+        }
+    }
+    let waits = world.now.since(since) < PATIENCE;
+    if waits { Stage::Shaking(initiator, since) } else { Stage::Away }
+}
+
+/// Frames that no client sends; the relay ends the session.
+fn break_frames(world: &mut World, member: &Hostile, mut keyring: Keyring) -> Stage {
+    let deed = DEEDS[world.rng.below(DEEDS.len() as u64) as usize];
+    world.intrusions += 1;
+    for (number, frames) in frames_of(deed).into_iter().enumerate() {
+        let mut packet = [&[0; DATA_HEADER_LEN][..], &frames].concat();
+        keyring.seal(number as u64, &mut packet, 0);
+        send(world, member.addr, packet);
+    }
+    world.cover.add(Count::HostileFrames);
+    Stage::Away
+}
+
+fn talk(world: &mut World, member: &mut Hostile, mut peer: Box<Peer>) -> Stage {
+    let (path, now) = (Path::Udp(RELAY_ADDR.parse().unwrap()), world.now);
+    for mut packet in std::mem::take(&mut member.heard) {
+        let heard = peer.handle_packet(now, path, &mut packet);
+        if matches!(heard, queqiao::peer::Heard::Closed(_) | queqiao::peer::Heard::Broken(_)) {
+            return Stage::Away;
+        }
+    }
+    peer.handle_time(now);
+    if now.since(peer.link().last_heard()) > PATIENCE * 5 {
+        return Stage::Away;
+    }
+    let mut ignored = Vec::new();
+    while peer.receive(StreamId::Control, &mut ignored) || peer.receive(StreamId::Chat, &mut ignored) {
+        ignored.clear();
+    }
+    let many = if chance(&mut world.rng, 30) { 200 } else { 1 + world.rng.below(4) };
+    (0..many).for_each(|_| lie(world, member, &mut peer));
+    leave_packets(world, member.addr, &mut peer);
+    Stage::On(peer)
+}
+
+/// One message that is not true.
+fn lie(world: &mut World, member: &mut Hostile, peer: &mut Peer) {
+    world.cover.add(Count::Lies);
+    let victim = world.rng.below(world.stations.len() as u64) as usize;
+    let name = world.stations[victim].name.clone();
+    let known = world.oracle.outboxes.keys().copied().collect::<Vec<_>>();
+    let outbox = OutboxId(known[world.rng.below(known.len() as u64) as usize]);
+    let through = [world.rng.below(40), world.rng.next_u64()][world.rng.below(2) as usize];
+    match world.rng.below(40) {
+        0..=7 => say(peer, &ToRelay::Stored { from: &name, outbox, through }),
+        8..=14 => say(peer, &ToRelay::Read { from: &name, outbox, through }),
+        15..=17 => say(peer, &ToRelay::Ask { to: &name, outbox }),
+        18..=20 => say(peer, &ToRelay::Heard { to: &name, id: LetterId { outbox, number: through } }),
+        21 => say(peer, &ToRelay::SignIn { name: &name, invite: &[], screen_follows: false }),
+        22 => {
+            let mut names = Vec::new();
+            Names::put(&mut names, &name);
+            say(peer, &ToRelay::Screen { flags: world.rng.below(8) as u8, names: Names::new(&names) });
+        }
+        23 => {
+            // A message that is none: the relay may end the session.
+            world.intrusions += 1;
+            let mut bytes = vec![0; 1 + world.rng.below(60) as usize];
+            world.rng.fill(&mut bytes);
+            let stream = StreamId::ALL[world.rng.below(3) as usize];
+            let _ = peer.send(stream, &[&bytes]);
+        }
+        _ => write_letter(world, member, peer, &name, outbox),
+    }
+}
+
+/// A letter in an outbox that may be another's, under a number that may be any.
+fn write_letter(world: &mut World, member: &mut Hostile, peer: &mut Peer, to: &str, stolen: OutboxId) {
+    let rng = &mut world.rng;
+    member.numbers += 1;
+    let own = OutboxId(7);
+    let number = [member.numbers, member.numbers, rng.below(30), rng.next_u64()][rng.below(4) as usize];
+    let prev = [number.wrapping_sub(1), 0, rng.below(30), rng.next_u64()][rng.below(4) as usize];
+    let mut body = encode_text("believe me", Wall(rng.next_u64() >> 20));
+    if chance(rng, 300) {
+        rng.fill(&mut body);
+    }
+    if chance(rng, 50) {
+        body.resize(30_000, 7);
+    }
+    let kind = if chance(rng, 100) { rng.below(256) as u8 } else { KIND_TEXT };
+    let outbox = if chance(rng, 500) { own } else { stolen };
+    let letter = Letter { to, id: LetterId { outbox, number }, prev, kind, body: &body };
+    let mut bytes = Vec::new();
+    ToRelay::Letter(letter).encode(&mut bytes);
+    let _ = peer.send(StreamId::Chat, &[&bytes]);
+}
+
+/// What finds no room is not said.
+fn say(peer: &mut Peer, message: &ToRelay<'_>) {
+    let mut bytes = Vec::new();
+    message.encode(&mut bytes);
+    let _ = peer.send(StreamId::Control, &[&bytes]);
+}
+
+fn leave_packets(world: &mut World, addr: SocketAddr, peer: &mut Peer) {
+    let mut out = Outputs::<(), ()>::default();
+    peer.flush(world.now, &mut out);
+    for effect in &out.effects {
+        if let Effect::Send(_, range) = effect {
+            send(world, addr, out.bytes[range.clone()].to_vec());
+        }
+    }
+}
+
+fn send(world: &mut World, from: SocketAddr, bytes: Vec<u8>) {
+    let proves = world.addresses.leaves(from);
+    let happening = Happening::ToRelay { from, bytes, proves, genuine: false };
+    world.agenda.enter(world.now + Duration::from_millis(5), happening);
+}
