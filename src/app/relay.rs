@@ -104,7 +104,11 @@ pub fn relay(options: &RelayOptions, strings: &Arc<Strings>) -> Outcome {
     let operators = Operators::start(&dir, server.inlet()).map_err(|why| say(strings, &why)).ok();
     announce(&server, options, strings)?;
     if let Some(guests) = at_desk {
-        let place = reception::Place { name: guests.to.clone(), data: reception::data_of(&dir), reach: reachable(server.udp_addr()) };
+        let place = reception::Place {
+            name: guests.to.clone(),
+            data: reception::data_of(&dir),
+            reach: reachable(server.udp_addr()),
+        };
         let words = Arc::clone(strings);
         return reception::answer(place, strings, server, move |news| tell(news, operators.as_ref(), &words));
     }

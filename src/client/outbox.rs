@@ -272,6 +272,9 @@ impl Outbox {
         }
         let conversation = self.conversations.get_mut(receipt.to)?;
         let before = conversation.reach;
+        // What was read is the reader's word alone, and believed of what was delivered only.
+        let read = receipt.read.min(receipt.delivered.max(before.delivered));
+        let receipt = &Receipt { read, ..*receipt };
         // A relay that knows more numbers than we do: this outbox was restored from an old copy.
         conversation.reach.last = before.last.max(receipt.accepted).max(receipt.delivered);
         conversation.accept(self.id, receipt, &mut tell);

@@ -88,12 +88,15 @@ impl Relay {
 
     /// The flow is known now: what its reader has claimed to have read belongs to it.
     pub(super) fn settle_claim(&mut self, author: MemberId, flow: FlowId) {
-        let Some(claims) = flow.to.member().map(|to| &mut self.places[to.0].claims) else { return };
+        let Some(claims) = flow.to.member().map(|to| &self.places[to.0].claims) else { return };
         if claims.is_empty() {
             return;
         }
-        if let Some(through) = claims.remove(&(author, flow.outbox)) {
-            self.places[author.0].flows.read(flow, through);
+        let Some(through) = claims.get(&(author, flow.outbox)).copied() else { return };
+        if self.places[author.0].flows.read(flow, through)
+            && let Some(reader) = flow.to.member()
+        {
+            self.places[reader.0].claims.remove(&(author, flow.outbox));
         }
     }
 

@@ -25,6 +25,9 @@ impl World {
         if let Record::Written { number, request, .. } = &record {
             self.oracle.numbered(client, *request, *number);
         }
+        if let Record::Counter(mark) = &record {
+            self.note(|| format!("client {client}: wants counters up to {mark}"));
+        }
         let (now, takes) = (self.now, self.commit_takes());
         let node = &mut self.stations[client];
         let life = node.node.life;
@@ -104,6 +107,9 @@ impl World {
             let Job::Persist(record) = job else { panic!("a client loads nothing") };
             let durable = verdict == Verdict::Durable && self.apply(client, &record);
             self.cover.add_many(Count::NotCommitted, u64::from(!durable));
+            if !durable {
+                self.note(|| format!("client {client}: {ticket:?} is not on its disk"));
+            }
             let answer = if durable { Input::Committed(ticket) } else { Input::NotCommitted(ticket) };
             self.tell_client(client, Waiting::Other(answer));
         }

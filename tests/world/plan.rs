@@ -200,6 +200,11 @@ fn flood(world: &mut World, span: Duration) {
     let (many, len) = (200 + world.rng.below(300) as usize, 1 + world.rng.below(6_000) as usize);
     world.later(at, move |w| {
         let pair = [(0, NAMES[1]), (1, NAMES[0])];
+        // That a name is unknown is told thirty times a minute: a flood to nobody would last for an hour.
+        let is_member = |name: &str| w.relay_disk.members.iter().any(|(known, _)| known.as_str() == name);
+        if !pair.iter().all(|(_, name)| is_member(name)) {
+            return;
+        }
         for (from, to) in pair {
             (0..many).for_each(|_| _ = w.send(from, to, &"flood ".repeat(len / 6)));
         }

@@ -99,11 +99,12 @@ fn the_five_states_are_told_once_each_as_they_come() {
 }
 
 #[test]
-fn a_read_watermark_alone_says_all_that_comes_before_it() {
+fn a_reader_s_word_is_believed_of_what_was_delivered_only() {
     let mut outbox = outbox(1);
     offered(&mut outbox);
+    assert_eq!(told(&mut outbox, receipt(0, 0, 9, 0)), [], "nothing was delivered");
     let all = [Progress::Accepted, Progress::Delivered, Progress::Read].map(|progress| (101, progress));
-    assert_eq!(told(&mut outbox, receipt(0, 0, 1, 0)), all);
+    assert_eq!(told(&mut outbox, receipt(1, 1, 9, 0)), all);
     let reach = outbox.conversations["JACK"].reach;
     assert_eq!(reach, Reach { last: 1, taken: 1, accepted: 1, delivered: 1, read: 1, until: Wall(0) });
 }
