@@ -66,6 +66,7 @@ pub(super) fn answer(
     place: Place,
     strings: &Arc<Strings>,
     server: RelayServer,
+    ready: impl FnOnce(&RelayServer) -> Result<(), Failure>,
     tell: impl FnMut(ServerNews) + Send + 'static,
 ) -> Outcome {
     let setup = Setup {
@@ -80,6 +81,8 @@ pub(super) fn answer(
     let spec = RelaySpec { addr: place.reach.into(), tcp: None, key: Some(server.public_key()) };
     let stop = server.inlet();
     let mut desk = Desk::open(&setup, place.name.clone(), Part::Shows)?;
+    // From now on the client hears of signals: whoever reads that all is ready may end it.
+    ready(&server)?;
     let inlet = desk.inlet();
     let run = move || {
         if let Err(phrase) = server.run(tell) {

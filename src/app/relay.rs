@@ -102,7 +102,6 @@ pub fn relay(options: &RelayOptions, strings: &Arc<Strings>) -> Outcome {
     let server = RelayServer::open(config, store, state, serving)?;
     // Without them the relay serves its members all the same.
     let operators = Operators::start(&dir, server.inlet()).map_err(|why| say(strings, &why)).ok();
-    announce(&server, options, strings)?;
     if let Some(guests) = at_desk {
         let place = reception::Place {
             name: guests.to.clone(),
@@ -110,8 +109,11 @@ pub fn relay(options: &RelayOptions, strings: &Arc<Strings>) -> Outcome {
             reach: reachable(server.udp_addr()),
         };
         let words = Arc::clone(strings);
-        return reception::answer(place, strings, server, move |news| tell(news, operators.as_ref(), &words));
+        let ready = |server: &RelayServer| announce(server, options, strings);
+        let tell = move |news| tell(news, operators.as_ref(), &words);
+        return reception::answer(place, strings, server, ready, tell);
     }
+    announce(&server, options, strings)?;
     match server.run(|news| tell(news, operators.as_ref(), strings)) {
         Ok(()) => Ok(Status::Done),
         Err(phrase) => Err(Failure { status: Status::Disk, phrase: Some(phrase) }),
