@@ -37,7 +37,8 @@ pub fn chat(setup: &Setup, contact: Option<&str>, color: Color) -> Outcome {
     let mut desk = Desk::open(setup, name.clone(), Part::Shows)?;
     let _watcher = desk.watch(setup, location);
     desk.command(Command::Screen(setup.screens(&book)));
-    let outcome = converse(setup, &mut desk, Begin { me: &name, book, relays, target, color });
+    let outcome =
+        converse(setup, &mut desk, Begin { me: &name, book, relays, target, is_desk: false, color });
     desk.leave();
     outcome
 }
@@ -48,6 +49,8 @@ pub(super) struct Begin<'a> {
     pub(super) book: Book,
     pub(super) relays: Vec<RelaySpec>,
     pub(super) target: Option<Resolved>,
+    /// Answer whoever has waited the longest.
+    pub(super) is_desk: bool,
     pub(super) color: Color,
 }
 
@@ -73,13 +76,14 @@ fn ask_name(setup: &Setup) -> Result<Name, Failure> {
 
 /// Talks at a desk, on this process's terminal, until the user ends it.
 pub(super) fn converse(setup: &Setup, desk: &mut Desk, begin: Begin<'_>) -> Outcome {
-    let Begin { me, book, relays, target, color } = begin;
+    let Begin { me, book, relays, target, is_desk, color } = begin;
     let settings = Settings {
         first_request: desk.first_request(),
         strings: setup.strings.clone(),
         me: me.to_string(),
         carriers: setup.carriers,
         clock: Clock::new(TimeZone::system()),
+        desk: is_desk,
     };
     let line = LineMode::new(settings, book, target);
     let inlet = desk.inlet();

@@ -92,7 +92,8 @@ impl House {
         let mut desk = Desk::open_ephemeral(Some(me.clone()), setup.carriers)?;
         super::say(&setup.strings, &Phrase::new("demo-among").with("name", &me));
         let relays = vec![self.spec.clone()];
-        let outcome = converse(setup, &mut desk, Begin { me: &me, book, relays, target: None, color });
+        let outcome =
+            converse(setup, &mut desk, Begin { me: &me, book, relays, target: None, is_desk: false, color });
         desk.leave();
         players.into_iter().for_each(|player| drop(player.leave()));
         outcome

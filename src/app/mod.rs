@@ -8,8 +8,8 @@
 //! Invariant: standard output carries results only; everything else is a [`Phrase`] said on standard error.
 //!
 //! Files: `server` (one running relay) and on it `relay`; `desk` (one running client: its own, or another process's of the
-//! same member) and on it `send`, `listen` (with `printer`), `chat`, `ping`; `members` and `operators` (who may use a
-//! relay); `history`; `setup` (address book, name, folders); `contacts`, `trust`; `demo` and `bench`; `outcome`.
+//! same member) and on it `send`, `listen` (with `printer`), `chat`, `ping`; `reception` (both in one window); `members` and
+//! `operators` (who may use a relay); `history`; `setup` (address book, name, folders); `contacts`, `trust`; `demo` and `bench`; `outcome`.
 
 mod bench;
 mod chat;
@@ -23,6 +23,7 @@ mod operators;
 mod outcome;
 mod ping;
 mod printer;
+mod reception;
 mod relay;
 mod send;
 mod server;
@@ -38,7 +39,7 @@ pub use listen::{ListenOptions, listen};
 pub use members::{MembersAction, members};
 pub use outcome::{Failure, Outcome, Status};
 pub use ping::{PingOptions, ping};
-pub use relay::{MailLimits, RelayOptions, relay};
+pub use relay::{GuestOptions, MailLimits, RelayOptions, relay};
 pub use send::{SendOptions, TextSource, send};
 pub use server::{RelayServer, ServerNews};
 pub use setup::Setup;

@@ -2,17 +2,18 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{HostPort, Phrase};
+use crate::base::{HostPort, Name, Phrase};
 use crate::net::{self, NetConfig, Signal};
-use crate::relay::{Command, Event, Limits};
+use crate::relay::{Command, Event, GuestEncoding, GuestRules, GuestTexts, Limits};
 use crate::store::{RelayStore, default_data_dir};
 use crate::ui::Strings;
 
 use super::operators::Operators;
-use super::server::{RelayServer, ServerNews};
-use super::{Failure, Outcome, Status, print, say};
+use super::server::{RelayServer, ServerNews, Serving};
+use super::{Failure, Outcome, Status, print, reception, say};
 
 /// What a relay is told on its command line.
 #[derive(Clone, Debug)]
@@ -25,10 +26,29 @@ pub struct RelayOptions {
     pub data: Option<PathBuf>,
     /// Lift the limits on senders, for benchmarks on loopback.
     pub limits_off: bool,
+    /// Guests who speak plain text, if they are served.
+    pub guests: Option<GuestOptions>,
     /// Names are registered by invitation only.
     pub closed: bool,
     /// What a mailbox holds; announced to clients, and never lifted.
     pub mail: MailLimits,
+}
+
+/// How guests are served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuestOptions {
+    /// Whom they write to.
+    pub to: Name,
+    /// Whether they may write to others.
+    pub anyone: bool,
+    /// How their bytes are read.
+    pub encoding: GuestEncoding,
+    /// What one on TCP is told first; empty for nothing.
+    pub greeting: String,
+    /// Guests on UDP at once.
+    pub limit: usize,
+    /// Answer them in this process, as the one they write to.
+    pub desk: bool,
 }
 
 /// What mailboxes hold, in memory and on disk together.
@@ -52,7 +72,7 @@ pub struct MailLimits {
 ///
 /// # Errors
 /// [`Failure`]: status 1 if it cannot start, 74 if its disk fails.
-pub fn relay(options: &RelayOptions, strings: &Strings) -> Outcome {
+pub fn relay(options: &RelayOptions, strings: &Arc<Strings>) -> Outcome {
     // Port 0 is the port of UDP, whichever that is.
     let tcp = options.tcp.map(|addr| addr.unwrap_or_else(|| SocketAddr::new(options.bind.ip(), 0)));
     check_limits_off(options, tcp)?;
@@ -60,26 +80,82 @@ pub fn relay(options: &RelayOptions, strings: &Strings) -> Outcome {
         Some(dir) => dir.clone(),
         None => default_data_dir()?.join("relay"),
     };
-    let (store, state) = RelayStore::open(&dir, net::seed)?;
-    let on_signal = |_: Signal| Command::Stop;
-    let config = NetConfig { on_signal: Some(on_signal), ..NetConfig::relay(options.bind, tcp) };
-    let limits = limits(options);
-    let server = RelayServer::open(config, store, state, limits)?;
+    let (mut store, mut state) = RelayStore::open(&dir, net::seed)?;
+    let at_desk = options.guests.as_ref().filter(|guests| guests.desk);
+    if let Some(guests) = at_desk {
+        reception::register(&guests.to, &dir, &mut store, &mut state)?;
+    }
+    let on_signal: Option<fn(Signal) -> Command> = match at_desk {
+        // The operator's own client hears of signals, and ends the relay.
+        Some(_) => None,
+        None => Some(|_| Command::Stop),
+    };
+    let config = NetConfig { on_signal, ..NetConfig::relay(options.bind, tcp) };
+    let guests = options.guests.as_ref().map(|guests| guest_rules(guests, strings));
+    if let Some(guests) = &guests
+        && !guests.to.is_reserved()
+        && !state.members.iter().any(|member| member.0 == guests.to)
+    {
+        say(strings, &Phrase::new("relay-guests-nobody").with("name", &guests.to));
+    }
+    let serving = Serving { limits: limits(options), guests };
+    let server = RelayServer::open(config, store, state, serving)?;
     // Without them the relay serves its members all the same.
     let operators = Operators::start(&dir, server.inlet()).map_err(|why| say(strings, &why)).ok();
-    announce(&server, strings)?;
-    let tell = |news| match news {
+    if let Some(guests) = at_desk {
+        let place = reception::Place {
+            name: guests.to.clone(),
+            data: reception::data_of(&dir),
+            reach: reachable(server.udp_addr()),
+        };
+        let words = Arc::clone(strings);
+        let ready = |server: &RelayServer| announce(server, options, strings);
+        let tell = move |news| tell(news, operators.as_ref(), &words);
+        return reception::answer(place, strings, server, ready, tell);
+    }
+    announce(&server, options, strings)?;
+    match server.run(|news| tell(news, operators.as_ref(), strings)) {
+        Ok(()) => Ok(Status::Done),
+        Err(phrase) => Err(Failure { status: Status::Disk, phrase: Some(phrase) }),
+    }
+}
+
+fn tell(news: ServerNews, operators: Option<&Operators>, strings: &Strings) {
+    match news {
         ServerNews::Event(Event::Answered { id, outcome }) => {
-            if let Some(operators) = &operators {
+            if let Some(operators) = operators {
                 operators.answer(id, outcome);
             }
         }
         ServerNews::Event(event) => log::debug!("{event:?}"),
         ServerNews::Trouble(phrase) => say(strings, &phrase),
-    };
-    match server.run(tell) {
-        Ok(()) => Ok(Status::Done),
-        Err(phrase) => Err(Failure { status: Status::Disk, phrase: Some(phrase) }),
+    }
+}
+
+/// Where clients on this machine reach what is bound there.
+fn reachable(udp: SocketAddr) -> SocketAddr {
+    match udp.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), udp.port()),
+        IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), udp.port()),
+        _ => udp,
+    }
+}
+
+fn guest_rules(options: &GuestOptions, strings: &Strings) -> GuestRules {
+    let text = |key| strings.say(&Phrase::new(key).with("name", &options.to));
+    GuestRules {
+        to: options.to.clone(),
+        anyone: options.anyone,
+        encoding: options.encoding,
+        greeting: options.greeting.clone(),
+        limit: options.limit,
+        texts: GuestTexts {
+            away: text("guest-told-away"),
+            nobody: text("guest-told-nobody"),
+            full: text("guest-told-full"),
+            ended: text("guest-ended"),
+            left: text("guest-left"),
+        },
     }
 }
 
@@ -109,16 +185,12 @@ fn check_limits_off(options: &RelayOptions, tcp: Option<SocketAddr>) -> Result<(
 }
 
 /// The ready line for scripts, and a line for people to paste into their address books.
-fn announce(server: &RelayServer, strings: &Strings) -> Result<(), Failure> {
+fn announce(server: &RelayServer, options: &RelayOptions, strings: &Strings) -> Result<(), Failure> {
     let udp = server.udp_addr();
     let tcp = server.tcp_addr().map_or("-".to_owned(), |addr| addr.to_string());
-    let reachable = match udp.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), udp.port()),
-        IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), udp.port()),
-        _ => udp,
-    };
-    print(&format!("ready udp={udp} tcp={tcp} key={}", server.public_key().fingerprint()))?;
+    let guests = options.guests.as_ref().map_or(String::new(), |guests| format!(" guests={}", guests.to));
+    print(&format!("ready udp={udp} tcp={tcp} key={}{guests}", server.public_key().fingerprint()))?;
     say(strings, &Phrase::new("relay-contacts-line"));
-    say(strings, &Phrase::new("relay-contacts-example").with("relay", HostPort::from(reachable)));
+    say(strings, &Phrase::new("relay-contacts-example").with("relay", HostPort::from(reachable(udp))));
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use crate::base::{Core, Effect, Outputs, Phrase, PublicKey, Tick, Ticket, turn};
 use crate::net::{self, Inlet, Net, NetConfig};
-use crate::relay::{Command, Config, Event, Limits, Record, Relay, Stats};
+use crate::relay::{Command, Config, Event, GuestRules, Limits, Record, Relay, Stats};
 use crate::store::{Backend, Done, RelayState, Worker};
 
 /// What a running relay tells.
@@ -17,6 +17,21 @@ pub enum ServerNews {
     Event(Event),
     /// The store has trouble that will pass.
     Trouble(Phrase),
+}
+
+/// How a relay serves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Serving {
+    /// The bounds.
+    pub limits: Limits,
+    /// Guests who speak plain text, if they are served.
+    pub guests: Option<GuestRules>,
+}
+
+impl From<Limits> for Serving {
+    fn from(limits: Limits) -> Serving {
+        Serving { limits, guests: None }
+    }
 }
 
 /// A relay with its sockets bound, ready to run on the thread of whoever holds it.
@@ -47,10 +62,11 @@ impl RelayServer {
         config: NetConfig<Command>,
         backend: impl Backend<Record>,
         state: RelayState,
-        limits: Limits,
+        serving: impl Into<Serving>,
     ) -> Result<RelayServer, Phrase> {
         assert!(!config.udp.is_empty(), "a relay is bound to UDP");
-        let net = Net::new(config)?;
+        let Serving { limits, guests } = serving.into();
+        let net = Net::new(NetConfig { text_too: guests.is_some(), ..config })?;
         let core = Relay::new(Config {
             private_key: state.private_key,
             access_secret: [0; 32],
@@ -58,6 +74,7 @@ impl RelayServer {
             roll: state.roll,
             mail: state.mail,
             limits,
+            guests,
             seed: net::seed(),
         });
         let (worker, trouble) = start_store(backend, net.inlet())?;

@@ -3,6 +3,7 @@
 //! A name is an address people type, read aloud and trust, so it holds only what can be seen, and two names that
 //! look alike are told apart by their [skeleton](Name::skeleton) (UTS #39 §4) before a relay hands out the second.
 
+mod guest;
 mod nearest;
 
 use std::fmt;
@@ -62,6 +63,8 @@ impl NameError {
 const RESERVED: [&str; 2] = ["echo", "relay"];
 /// How every guest's name begins; the relay makes those.
 const RESERVED_PREFIX: &str = "guest-";
+/// The most grapheme clusters in a guest's name: a whole IPv6 address and a port are 51.
+const GUEST_GRAPHEMES_MAX: usize = 64;
 /// No text longer than this becomes a name of 96 bytes: NFC shortens at most three-fold (Unicode FAQ), so longer
 /// ones are refused before any work is done on them.
 const RAW_BYTES_MAX: usize = 3 * Name::BYTES_MAX;
@@ -137,7 +140,9 @@ impl std::str::FromStr for Name {
         }
         let name: String = text.nfc().collect();
         check_characters(&name)?;
-        if name.len() > Name::BYTES_MAX || name.graphemes(true).count() > Name::GRAPHEMES_MAX {
+        let graphemes_max =
+            if name.starts_with(RESERVED_PREFIX) { GUEST_GRAPHEMES_MAX } else { Name::GRAPHEMES_MAX };
+        if name.len() > Name::BYTES_MAX || name.graphemes(true).count() > graphemes_max {
             return Err(NameError::TooLong);
         }
         Ok(Name(name))

@@ -50,6 +50,15 @@ pub enum Input<'a, C> {
         /// One whole packet, whatever carried it.
         bytes: &'a mut [u8],
     },
+    /// Bytes of plain text came on an accepted TCP path whose first byte was not the magic one.
+    Text {
+        /// Where they came.
+        path: Path,
+        /// Some of the stream, cut anywhere.
+        bytes: &'a mut [u8],
+    },
+    /// The other end of a path of plain text will send no more; it may still read.
+    TextEnded(Path),
     /// A TCP path is open: one accepted, or one asked for by [`Effect::OpenTcp`].
     PathOpened {
         /// The new path.
@@ -79,7 +88,7 @@ pub enum Input<'a, C> {
 /// What a core wants done, in order. `R` is its kind of record, `E` its kind of event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect<R, E> {
-    /// Send these bytes of [`Outputs::bytes`] on that path, as one packet.
+    /// Send these bytes of [`Outputs::bytes`] on that path, as one packet; on a path of plain text, as they are.
     Send(Path, Range<usize>),
     /// Open a TCP path; the answer is [`Input::PathOpened`] or [`Input::PathClosed`].
     OpenTcp(ConnId, SocketAddr),

@@ -7,13 +7,15 @@ use std::time::Duration;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::app::{
-    BENCH_SIZE_MIN, BenchOptions, ContactsAction, Failure, HistoryOptions, ListenOptions, MailLimits,
-    MembersAction, NewContact, RelayOptions, SendOptions, TextSource,
+    BENCH_SIZE_MIN, BenchOptions, ContactsAction, Failure, GuestOptions, HistoryOptions, ListenOptions,
+    MailLimits, MembersAction, NewContact, RelayOptions, SendOptions, TextSource,
 };
-use crate::base::Phrase;
+use crate::base::{Name, NameError, Phrase};
 use crate::client::{Carriers, Progress};
+use crate::relay::GuestEncoding;
 use crate::ui::Color;
 use crate::wire::limits::LETTER_TEXT_MAX;
+use crate::wire::record::GREETING_LEN_MAX;
 
 #[derive(Debug, Parser)]
 #[command(name = "queqiao", version, propagate_version = true, disable_help_subcommand = true)]
@@ -83,6 +85,7 @@ pub(super) struct DemoArgs {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(group = clap::ArgGroup::new("asks_for_guests").args(["guests", "desk"]))]
 pub(super) struct RelayArgs {
     #[arg(long, value_name = "ADDR:PORT", env = "QUEQIAO_BIND", default_value = "127.0.0.1:8081")]
     bind: SocketAddr,
@@ -106,6 +109,35 @@ pub(super) struct RelayArgs {
     pair_bytes: usize,
     #[arg(long, value_name = "SIZE", default_value = "4G", value_parser = size, env = "QUEQIAO_ALL_MAILBOXES_BYTES")]
     all_mailboxes_bytes: usize,
+    #[arg(long, value_name = "NAME", env = "QUEQIAO_GUESTS")]
+    guests: Option<String>,
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "DESK")]
+    desk: Option<String>,
+    #[arg(long, value_name = "auto|utf-8|gbk", default_value = "auto", requires = "asks_for_guests")]
+    guest_encoding: Encoding,
+    #[arg(long, value_name = "TEXT", default_value = "", requires = "asks_for_guests", value_parser = greeting)]
+    guest_greeting: String,
+    #[arg(long, value_name = "N", default_value = "256", requires = "asks_for_guests")]
+    guest_limit: u32,
+    #[arg(long, requires = "asks_for_guests")]
+    guest_anyone: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Encoding {
+    Auto,
+    #[value(name = "utf-8", alias = "utf8")]
+    Utf8,
+    Gbk,
+}
+
+/// The longest greeting, in bytes: what a member's client skips before the relay's first packet.
+fn greeting(text: &str) -> Result<String, String> {
+    if text.len() <= GREETING_LEN_MAX {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{} bytes > {GREETING_LEN_MAX}", text.len()))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -115,7 +147,7 @@ enum Switch {
 }
 
 impl RelayArgs {
-    pub(super) fn options(&self) -> RelayOptions {
+    pub(super) fn options(&self) -> Result<RelayOptions, Failure> {
         let (bind, tcp, data) = (self.bind, self.tcp, self.data.clone());
         let mail = MailLimits {
             keep: self.keep,
@@ -125,7 +157,35 @@ impl RelayArgs {
             pair_bytes: self.pair_bytes.min(self.mailbox_bytes),
             all_bytes: self.all_mailboxes_bytes,
         };
-        RelayOptions { bind, tcp, data, limits_off: self.limits == Switch::Off, closed: self.closed, mail }
+        let to = self.desk.as_ref().or(self.guests.as_ref());
+        let guests = to.map(|to| self.guest_options(to)).transpose()?;
+        Ok(RelayOptions {
+            bind,
+            tcp,
+            data,
+            limits_off: self.limits == Switch::Off,
+            closed: self.closed,
+            guests,
+            mail,
+        })
+    }
+
+    fn guest_options(&self, to: &str) -> Result<GuestOptions, Failure> {
+        let to: Name = to.parse().map_err(|error: NameError| Failure::usage(error.phrase()))?;
+        let encoding = match self.guest_encoding {
+            Encoding::Auto => GuestEncoding::Auto,
+            Encoding::Utf8 => GuestEncoding::Utf8,
+            Encoding::Gbk => GuestEncoding::Gbk,
+        };
+        let (greeting, limit) = (self.guest_greeting.clone(), self.guest_limit as usize);
+        Ok(GuestOptions {
+            to,
+            anyone: self.guest_anyone,
+            encoding,
+            greeting,
+            limit,
+            desk: self.desk.is_some(),
+        })
     }
 }
 

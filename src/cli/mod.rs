@@ -79,7 +79,7 @@ fn setup(common: Common, strings: &Arc<Strings>) -> Setup {
 fn run(sub: Sub, strings: &Arc<Strings>) -> Outcome {
     match sub {
         Sub::Demo(args) => app::demo(&setup(args.common, strings), args.color.into()),
-        Sub::Relay(args) => app::relay(&args.options(), strings),
+        Sub::Relay(args) => app::relay(&args.options()?, strings),
         Sub::Chat(args) => {
             let (color, contacts_only) = (args.color.into(), args.contacts_only);
             let setup = Setup { contacts_only, ..setup(args.common, strings) };

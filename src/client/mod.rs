@@ -343,7 +343,7 @@ impl Core for Client {
                     uplink.handle_send_refused(now, &mut self.shared, path, out);
                 }
             }
-            Input::Rows(..) => {}
+            Input::Rows(..) | Input::Text { .. } | Input::TextEnded(_) => {}
         }
         self.settle(out);
     }

@@ -11,7 +11,7 @@ use slab::Slab;
 use super::bind;
 use super::hub::Hub;
 use super::stats::Line;
-use super::tcp::{Conn, ReadEnd};
+use super::tcp::{Conn, Next, ReadEnd};
 use super::udp::why_refused;
 use crate::base::{ConnId, Input, Path, Tick, Why};
 
@@ -27,6 +27,10 @@ pub(super) struct Conns {
     last_accepted: u64,
     first_token: usize,
     scratch: Vec<u8>,
+    /// Reused: plain text being lent.
+    text: Vec<u8>,
+    /// Whether those accepted may speak plain text.
+    text_too: bool,
 }
 
 /// What became of accepting.
@@ -43,7 +47,7 @@ pub(super) enum Accepted {
 }
 
 impl Conns {
-    pub(super) fn new(first_token: usize) -> Conns {
+    pub(super) fn new(first_token: usize, text_too: bool) -> Conns {
         Conns {
             slots: Slab::new(),
             slots_by_id: BTreeMap::new(),
@@ -51,6 +55,8 @@ impl Conns {
             last_accepted: 0,
             first_token,
             scratch: vec![0; READ_LEN],
+            text: Vec::new(),
+            text_too,
         }
     }
 
@@ -80,7 +86,7 @@ impl Conns {
         }
         self.last_accepted += 1;
         let (id, remote) = (ConnId(self.last_accepted), bind::plain(remote));
-        match self.insert(Conn::accepted(stream, id, remote), hub) {
+        match self.insert(Conn::accepted(stream, id, remote, self.text_too), hub) {
             Ok(slot) => {
                 hub.stats.accepted += 1;
                 hub.told.push_back(Input::PathOpened { path: Path::Tcp(id), remote });
@@ -137,16 +143,24 @@ impl Conns {
         end
     }
 
-    /// Whether this connection has a packet to give out; one that has ended after its last packet is removed.
-    pub(super) fn has_packet<C>(&mut self, slot: usize, hub: &mut Hub<C>) -> bool {
+    /// What this connection has to give out; one that has ended after its last packet is removed.
+    pub(super) fn next<C>(&mut self, slot: usize, hub: &mut Hub<C>) -> Next {
         let Some(conn) = self.slots.get_mut(slot) else {
-            return false;
+            return Next::Nothing;
         };
-        conn.has_packet().unwrap_or_else(|why| {
+        conn.next().unwrap_or_else(|why| {
             hub.stats.framing_errors += u64::from(why == Why::Framing);
             self.end(slot, why, hub);
-            false
+            Next::Nothing
         })
+    }
+
+    /// The plain text that [`Conns::next`] has seen, and whose it is.
+    pub(super) fn text(&mut self, slot: usize) -> Option<(ConnId, &mut [u8])> {
+        let conn = self.slots.get_mut(slot)?;
+        self.text.clear();
+        conn.take_text(&mut self.text);
+        Some((conn.id, &mut self.text))
     }
 
     /// Queues a packet; it is written by [`Conns::write_all`]. Nothing if the connection is gone.

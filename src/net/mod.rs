@@ -101,6 +101,8 @@ pub struct NetConfig<C> {
     pub tcp: Option<SocketAddr>,
     /// TCP connections at once; more are closed as they come. The core has finer limits.
     pub connections_max: usize,
+    /// Whether those who connect may speak plain text: those whose first byte is not the magic one.
+    pub text_too: bool,
     /// Makes a command of SIGINT, SIGTERM or SIGHUP; `None` leaves these signals alone.
     pub on_signal: Option<fn(Signal) -> C>,
     /// Makes a command when the machine speaks to its peers from another address than before; `None`: nobody looks.
@@ -120,6 +122,7 @@ impl<C> NetConfig<C> {
             udp_on_demand: true,
             tcp: None,
             connections_max: 4096,
+            text_too: false,
             on_signal: None,
             on_network_change: None,
         }
@@ -195,11 +198,11 @@ impl<C: Send + 'static> Net<C> {
             udp: Vec::new(),
             udp_on_demand: config.udp_on_demand,
             receive_errors: 0,
-            batch: Batch::new(),
+            batch: Batch::new(config.text_too),
             listener: None,
             accept_paused: false,
             connections_max: config.connections_max,
-            conns: Conns::new(FIRST_CONN),
+            conns: Conns::new(FIRST_CONN, config.text_too),
             inlet,
             mail: VecDeque::new(),
             resolver: Resolver::default(),

@@ -1,4 +1,4 @@
-//! One TCP connection: records in and out of a non-blocking stream.
+//! One TCP connection: records, or plain text, in and out of a non-blocking stream.
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -26,7 +26,12 @@ pub(super) struct Conn {
     pub(super) read_closed: bool,
     /// Whether it stands in the list of connections with something to write.
     pub(super) dirty: bool,
+    speech: Speech,
     deframer: Deframer,
+    /// Plain text that was read and not yet given out: one read at most.
+    text: Vec<u8>,
+    /// The end of plain text was given out; the connection stays until the core closes it or it breaks.
+    text_ended: bool,
     /// Whether our magic byte is in the queue or beyond.
     greeted: bool,
     /// What ended reading, once the packets before it are given out.
@@ -34,6 +39,30 @@ pub(super) struct Conn {
     /// Writing failed: what has arrived is read to its end, then the connection ends.
     broken: bool,
     out: OutQueue,
+}
+
+/// What the two ends of a connection speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Speech {
+    /// The first byte will show it; until then what we send is plain text.
+    Unknown,
+    /// Records of packets.
+    Records,
+    /// Plain text.
+    Text,
+}
+
+/// What a connection has to give out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Nothing until more is read.
+    Nothing,
+    /// A whole packet.
+    Packet,
+    /// Some plain text.
+    Text,
+    /// The end of plain text.
+    TextEnd,
 }
 
 /// Bytes not yet taken by the kernel, at most [`TCP_QUEUE_MAX`], and what the core knows of them.
@@ -59,20 +88,21 @@ pub(super) enum ReadEnd {
 impl Conn {
     /// One being opened by this process: its magic byte is the first thing that leaves.
     pub(super) fn dialled(stream: TcpStream, id: ConnId, remote: SocketAddr, until: Tick) -> Conn {
-        let mut conn = Conn::new(stream, id, remote, Deframer::for_client());
+        let mut conn = Conn::new(stream, id, remote, Speech::Records, Deframer::for_client());
         conn.opening_until = Some(until);
         conn.greet();
         conn
     }
 
-    /// One accepted: silent until the other end's magic byte has come.
-    pub(super) fn accepted(stream: TcpStream, id: ConnId, remote: SocketAddr) -> Conn {
-        let conn = Conn::new(stream, id, remote, Deframer::for_relay());
+    /// One accepted: silent until the other end's magic byte has come, unless plain text is spoken here too.
+    pub(super) fn accepted(stream: TcpStream, id: ConnId, remote: SocketAddr, text_too: bool) -> Conn {
+        let speech = if text_too { Speech::Unknown } else { Speech::Records };
+        let conn = Conn::new(stream, id, remote, speech, Deframer::for_relay());
         conn.set_options();
         conn
     }
 
-    fn new(stream: TcpStream, id: ConnId, remote: SocketAddr, deframer: Deframer) -> Conn {
+    fn new(stream: TcpStream, id: ConnId, remote: SocketAddr, speech: Speech, deframer: Deframer) -> Conn {
         Conn {
             stream,
             id,
@@ -80,7 +110,10 @@ impl Conn {
             opening_until: None,
             read_closed: false,
             dirty: false,
+            speech,
             deframer,
+            text: Vec::new(),
+            text_ended: false,
             greeted: false,
             ended: None,
             broken: false,
@@ -122,10 +155,7 @@ impl Conn {
             match self.stream.read(scratch) {
                 Ok(0) => self.ended = Some(Why::Closed),
                 Ok(len) => {
-                    self.deframer.push(&scratch[..len]);
-                    if self.deframer.begun() && !self.greeted {
-                        self.greet();
-                    }
+                    self.take(&scratch[..len]);
                     let drained = len < scratch.len() && !self.read_closed && !self.broken;
                     return if drained { ReadEnd::Drained } else { ReadEnd::More };
                 }
@@ -137,25 +167,58 @@ impl Conn {
         }
     }
 
-    /// Whether a whole packet is there.
+    fn take(&mut self, bytes: &[u8]) {
+        if self.speech == Speech::Unknown {
+            self.speech = if bytes.first() == Some(&MAGIC) { Speech::Records } else { Speech::Text };
+        }
+        if self.speech == Speech::Text {
+            self.text.extend_from_slice(bytes);
+            return;
+        }
+        self.deframer.push(bytes);
+        if self.deframer.begun() && !self.greeted {
+            self.greet();
+        }
+    }
+
+    /// What is there to be given out.
     ///
     /// # Errors
     ///
-    /// There are none, and none will come.
-    pub(super) fn has_packet(&mut self) -> Result<bool, Why> {
+    /// Nothing is, and nothing will come.
+    pub(super) fn next(&mut self) -> Result<Next, Why> {
+        if self.speech != Speech::Records {
+            return match self.ended {
+                _ if !self.text.is_empty() => Ok(Next::Text),
+                Some(Why::Closed) if !self.text_ended => Ok(Next::TextEnd),
+                Some(Why::Closed) | None if !self.broken => Ok(Next::Nothing),
+                ended => Err(ended.unwrap_or(Why::Reset)),
+            };
+        }
         match self.deframer.has_packet() {
-            Ok(true) => Ok(true),
-            Ok(false) => self.ended.map_or(Ok(false), Err),
+            Ok(true) => Ok(Next::Packet),
+            Ok(false) => self.ended.map_or(Ok(Next::Nothing), Err),
             Err(RecordError::NoMagic | RecordError::BadLength(_)) => Err(Why::Framing),
         }
     }
 
-    /// The packet that [`Conn::has_packet`] has seen.
+    /// The text that [`Conn::next`] has seen, into the empty `text`.
+    pub(super) fn take_text(&mut self, text: &mut Vec<u8>) {
+        text.append(&mut self.text);
+        self.text = Vec::new();
+    }
+
+    /// The end that [`Conn::next`] has seen is given out.
+    pub(super) fn end_text(&mut self) {
+        (self.speech, self.text_ended) = (Speech::Text, true);
+    }
+
+    /// The packet that [`Conn::next`] has seen.
     pub(super) fn packet(&mut self) -> Option<&mut [u8]> {
         self.deframer.next_packet().ok().flatten()
     }
 
-    /// Queues a packet as a record.
+    /// Queues a packet as a record, or plain text as it is.
     ///
     /// # Errors
     ///
@@ -167,12 +230,17 @@ impl Conn {
         if self.out.len() + RECORD_HEADER_LEN + packet.len() > TCP_QUEUE_MAX {
             return Err(Why::Stuck);
         }
-        if !self.greeted {
-            self.greet();
-        }
+        let before = self.out.len();
         self.out.compact();
-        frame_record(packet, &mut self.out.bytes);
-        self.out.fresh += RECORD_HEADER_LEN + packet.len();
+        if self.speech == Speech::Records {
+            if !self.greeted {
+                self.greet();
+            }
+            frame_record(packet, &mut self.out.bytes);
+        } else {
+            self.out.bytes.extend_from_slice(packet);
+        }
+        self.out.fresh += self.out.len() - before;
         Ok(())
     }
 

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use mio::{Interest, Registry, Token};
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
@@ -26,6 +26,8 @@ const RECEIVE_LEN: usize = 64 * UDP_PACKET_MAX;
 pub(super) const TRAIN_LEN_MAX: usize = 54;
 /// Bytes that wait while the kernel takes none; beyond it datagrams are dropped, as a full router would.
 const QUEUE_MAX: usize = 1024 * 1024;
+/// Bytes of plain text in one datagram: more than what fits one packet on any usual network.
+const TEXT_MAX: usize = 4 * 1024;
 /// ICMP errors read in one visit.
 const ERRORS_MAX: usize = 64;
 
@@ -39,12 +41,15 @@ pub(super) struct Batch {
     /// The receive the next datagram stands in, and where there.
     at: usize,
     offset: usize,
+    /// Lengths of datagrams that are lent, in bytes.
+    fitting: RangeInclusive<usize>,
 }
 
 impl Batch {
-    pub(super) fn new() -> Batch {
+    pub(super) fn new(text_too: bool) -> Batch {
+        let fitting = if text_too { 0..=TEXT_MAX } else { 1..=UDP_PACKET_MAX };
         let metas = [RecvMeta::default(); BATCH_LEN];
-        Batch { bytes: vec![0; BATCH_LEN * RECEIVE_LEN], metas, filled: 0, at: 0, offset: 0 }
+        Batch { bytes: vec![0; BATCH_LEN * RECEIVE_LEN], metas, filled: 0, at: 0, offset: 0, fitting }
     }
 
     /// Where the next datagram came from and where it stands; those that can be no packet are skipped.
@@ -57,7 +62,7 @@ impl Batch {
             if self.offset >= meta.len {
                 (self.at, self.offset) = (self.at + 1, 0);
             }
-            if (1..=UDP_PACKET_MAX).contains(&len) {
+            if self.fitting.contains(&len) {
                 stats.datagrams_in += 1;
                 return Some((bind::plain(meta.addr), begin..begin + len));
             }
@@ -358,7 +363,7 @@ mod tests {
         from.queue.push(to.local_addr(), b"one", 3);
         assert_eq!(from.send(to.local_addr(), b"two", 3, poll.registry()), Sent::Taken, "behind the first");
         from.flush(poll.registry(), |_, _| panic!("nothing is refused"));
-        let (mut batch, mut stats, mut got) = (Batch::new(), Stats::default(), Vec::new());
+        let (mut batch, mut stats, mut got) = (Batch::new(false), Stats::default(), Vec::new());
         while got.len() < 2 {
             if to.receive(&mut batch).is_ok() {
                 while let Some((from, range)) = batch.next(&mut stats) {

@@ -10,7 +10,7 @@ use mio::Token;
 use super::conns::Accepted;
 use super::inlet::Mail;
 use super::stats::Line;
-use super::tcp::ReadEnd;
+use super::tcp::{Next, ReadEnd};
 use super::{FIRST_CONN, FIRST_UDP, LISTENER, Net, SIGNALS, Source, Timer, WAKER};
 use crate::base::{Inbox, Input, Path};
 
@@ -28,6 +28,7 @@ enum Found<C> {
     Owned(Input<'static, C>),
     Datagram(SocketAddr, Range<usize>),
     Record(usize),
+    Text(usize),
 }
 
 impl<C: Send + 'static> Inbox<C> for Net<C> {
@@ -42,6 +43,10 @@ impl<C: Send + 'static> Inbox<C> for Net<C> {
                 let conn = self.conns.get(slot)?;
                 let path = Path::Tcp(conn.id);
                 Input::Packet { path, bytes: conn.packet()? }
+            }
+            Found::Text(slot) => {
+                let (id, bytes) = self.conns.text(slot)?;
+                Input::Text { path: Path::Tcp(id), bytes }
             }
         })
     }
@@ -63,12 +68,16 @@ impl<C: Send + 'static> Net<C> {
                     Some((from, range)) => return Some(Found::Datagram(from, range)),
                     None => self.current = Source::None,
                 },
-                Source::Conn(slot) => {
-                    if self.conns.has_packet(slot, &mut self.hub) {
-                        return Some(Found::Record(slot));
+                Source::Conn(slot) => match self.conns.next(slot, &mut self.hub) {
+                    Next::Packet => return Some(Found::Record(slot)),
+                    Next::Text => return Some(Found::Text(slot)),
+                    Next::TextEnd => {
+                        let conn = self.conns.get(slot)?;
+                        conn.end_text();
+                        return Some(Found::Owned(Input::TextEnded(Path::Tcp(conn.id))));
                     }
-                    self.current = Source::None;
-                }
+                    Next::Nothing => self.current = Source::None,
+                },
                 Source::None => {
                     self.visits_left = self.visits_left.checked_sub(1)?;
                     let token = self.hub.ready.pop()?;

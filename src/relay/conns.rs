@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::base::{ConnId, Effect, Path, Tick};
 
-use super::limits::{CONN_FIRST_PACKET, CONN_IDLE, UNCONFIRMED_FOR, source};
+use super::limits::{CONN_FIRST_PACKET, CONN_IDLE, CONN_SILENT, UNCONFIRMED_FOR, source};
 use super::sessions::Slot;
 use super::{Out, Relay, Timer};
 
@@ -62,9 +62,29 @@ impl Relay {
             return;
         }
         *self.conns.by_source.entry(source(remote.ip())).or_default() += 1;
-        let mut entry = Conn { remote, until: now + CONN_FIRST_PACKET, session: None, scheduled: None };
+        let until = now + if self.guests.is_some() { CONN_SILENT } else { CONN_FIRST_PACKET };
+        let mut entry = Conn { remote, until, session: None, scheduled: None };
         self.deadlines.set(Timer::Conn(conn), Some(entry.until), &mut entry.scheduled);
         self.conns.conns.insert(conn, entry);
+        if let Some(guests) = &mut self.guests {
+            guests.open(now, conn, remote);
+        }
+    }
+
+    /// The first packet came on a connection that could have been a guest's: it has as long as others.
+    pub(super) fn note_no_guest(&mut self, now: Tick, conn: ConnId) {
+        let Some(guests) = &mut self.guests else { return };
+        if guests.is_no_guest(conn)
+            && let Some(entry) = self.conns.get_mut(conn)
+        {
+            entry.until = now + CONN_FIRST_PACKET;
+            self.deadlines.set(Timer::Conn(conn), Some(entry.until), &mut entry.scheduled);
+        }
+    }
+
+    /// Text came on a connection.
+    pub(super) fn note_text(&mut self, now: Tick, conn: ConnId) -> bool {
+        self.conns.get_mut(conn).map(|entry| entry.until = now + CONN_SILENT).is_some()
     }
 
     /// A first handshake message was answered: its client gets as long to confirm it as the session does.

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::base::OutboxId;
 use crate::wire::message::Reason;
 
+use super::guests::GuestId;
 use super::limits::{FLOWS_MAX, OWED_REFUSALS_MAX};
 use super::members::MemberId;
 
@@ -17,8 +18,26 @@ use super::members::MemberId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct FlowId {
     pub(super) outbox: OutboxId,
-    /// `None` is `echo`.
-    pub(super) to: Option<MemberId>,
+    pub(super) to: To,
+}
+
+/// Who letters go to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum To {
+    /// The relay itself.
+    Echo,
+    /// A guest: what it gets is confirmed by nobody.
+    Guest(GuestId),
+    Member(MemberId),
+}
+
+impl To {
+    pub(super) fn member(self) -> Option<MemberId> {
+        match self {
+            To::Member(member) => Some(member),
+            To::Echo | To::Guest(_) => None,
+        }
+    }
 }
 
 /// What is to be done with a letter.
@@ -209,6 +228,12 @@ impl Flows {
         self.flows.get(&flow).map(|state| state.marks)
     }
 
+    /// There is no such recipient any more.
+    pub(super) fn forget(&mut self, to: To) {
+        self.owing.retain(|flow| flow.to != to);
+        self.flows.retain(|flow, _| flow.to != to);
+    }
+
     // Receipts.
 
     /// The next receipt that is owed; `paid` when it was sent.
@@ -240,9 +265,10 @@ impl Flows {
         std::mem::take(&mut state.unwritten).then_some(state.marks)
     }
 
-    /// Every flow whose marks rose since they were last written down, those of `echo` apart.
+    /// Every flow to a member whose marks rose since they were last written down.
     pub(super) fn unwritten(&self) -> Vec<FlowId> {
-        let unwritten = |(id, flow): (&FlowId, &Flow)| (flow.unwritten && id.to.is_some()).then_some(*id);
+        let unwritten =
+            |(id, flow): (&FlowId, &Flow)| (flow.unwritten && id.to.member().is_some()).then_some(*id);
         self.flows.iter().filter_map(unwritten).collect()
     }
 
@@ -281,7 +307,7 @@ impl Flows {
 mod tests {
     use super::*;
 
-    const FLOW: FlowId = FlowId { outbox: OutboxId(1), to: Some(MemberId(2)) };
+    const FLOW: FlowId = FlowId { outbox: OutboxId(1), to: To::Member(MemberId(2)) };
 
     fn delivered(flows: &Flows) -> Option<u64> {
         flows.next_receipt().map(|(flow, marks)| {
@@ -379,7 +405,7 @@ mod tests {
     fn flows_are_bounded() {
         let mut flows = Flows::default();
         for n in 0..FLOWS_MAX {
-            let flow = FlowId { outbox: OutboxId(9), to: Some(MemberId(n)) };
+            let flow = FlowId { outbox: OutboxId(9), to: To::Member(MemberId(n)) };
             assert_eq!(flows.turn_of(flow, "JACK", 1, 0), Turn::Next);
         }
         assert_eq!(flows.turn_of(FLOW, "JACK", 1, 0), Turn::Crowded);

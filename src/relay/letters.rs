@@ -9,7 +9,7 @@ use crate::wire::frame::StreamId;
 use crate::wire::letter::{decode_text, encode_text};
 use crate::wire::message::{Delivery, KIND_TEXT, Letter, Reason, ToRelay};
 
-use super::flows::{FlowId, Flows, Turn};
+use super::flows::{FlowId, Flows, To, Turn};
 use super::limits::{Bucket, LOOKUP_INTERVAL, LOOKUPS_BURST, REFUSALS_MAX, SPILL_AFTER};
 use super::members::MemberId;
 use super::queue::{Author, Entry, Queue};
@@ -19,6 +19,8 @@ use super::{Out, Relay};
 
 /// The relay's own name for those who want to test a connection.
 pub(super) const ECHO: &str = "echo";
+/// How the name of every guest begins.
+pub(super) const GUEST_PREFIX: &str = "guest-";
 
 /// What the relay has for one member.
 #[derive(Debug, Default)]
@@ -71,7 +73,7 @@ impl Relay {
     /// When a letter to this name may be answered, if not yet: nobody has the name, and the author has been told so of too
     /// many names.
     fn asks_too_often(&self, now: Tick, author: MemberId, to: &str) -> Option<Tick> {
-        if !self.limits.per_sender || to == ECHO || self.members.find(to).is_some() {
+        if !self.limits.per_sender || self.recipient(to).is_some() {
             return None;
         }
         self.places[author.0].lookups.ready(now, LOOKUP_INTERVAL, LOOKUPS_BURST).err()
@@ -118,10 +120,8 @@ impl Relay {
     }
 
     fn route(&mut self, now: Now, slot: Slot, author: MemberId, letter: &Letter<'_>, out: &mut Out) {
-        let to = match self.members.find(letter.to) {
-            _ if letter.to == ECHO => None,
-            Some(member) => Some(member),
-            None => return self.refuse_unknown(now.tick, slot, author, letter),
+        let Some(to) = self.recipient(letter.to) else {
+            return self.refuse_unknown(now.tick, slot, author, letter);
         };
         let flow = FlowId { outbox: letter.id.outbox, to };
         let Place { flows, recent, .. } = &mut self.places[author.0];
@@ -133,12 +133,13 @@ impl Relay {
             Turn::Behind => Some(Reason::Behind),
             Turn::Crowded => Some(Reason::Full),
             Turn::Next if letter.body.len() > self.limits.body_max() => Some(Reason::TooLong),
-            Turn::Next if to.is_some_and(|to| self.is_unwanted(to, Author::Member(author))) => {
+            Turn::Next if to.member().is_some_and(|to| self.is_unwanted(to, Author::Member(author))) => {
                 Some(Reason::Blocked)
             }
             Turn::Next => match to {
-                None => self.echo(now, author, letter),
-                Some(to) => self.enqueue(now, author, to, letter),
+                To::Echo => self.echo(now, author, letter),
+                To::Guest(guest) => self.answer_guest(now, author, guest, letter, out),
+                To::Member(to) => self.enqueue(now, author, to, letter),
             },
         };
         match refusal {
@@ -149,13 +150,24 @@ impl Relay {
                 let Place { flows, recent, .. } = &mut self.places[author.0];
                 recent.took(flow, letter.id.number, letter.kind, letter.body);
                 flows.took(flow, letter.id.number);
-                if to.is_none() {
-                    self.stats.letters_stored += 1;
-                    flows.delivered(flow, letter.id.number);
-                    self.sessions.mark(slot);
+                match to {
+                    To::Echo => flows.delivered(flow, letter.id.number),
+                    To::Guest(_) => flows.accepted(flow, letter.id.number, 0),
+                    To::Member(_) => return,
                 }
+                self.stats.letters_stored += 1;
+                self.sessions.mark(slot);
             }
         }
+    }
+
+    /// Who has this name: a member, a guest, or the relay itself.
+    pub(super) fn recipient(&self, name: &str) -> Option<To> {
+        if name == ECHO {
+            return Some(To::Echo);
+        }
+        let guest = || self.guests.as_ref().and_then(|guests| guests.find(name)).map(To::Guest);
+        self.members.find(name).map(To::Member).or_else(guest)
     }
 
     fn enqueue(&mut self, now: Now, author: MemberId, to: MemberId, letter: &Letter<'_>) -> Option<Reason> {
@@ -168,7 +180,14 @@ impl Relay {
     }
 
     /// Puts the delivery in `outgoing` at the end of a queue.
-    fn push(&mut self, now: Tick, to: MemberId, author: Author, id: LetterId, len: usize) -> Option<Reason> {
+    pub(super) fn push(
+        &mut self,
+        now: Tick,
+        to: MemberId,
+        author: Author,
+        id: LetterId,
+        len: usize,
+    ) -> Option<Reason> {
         let born = self.post.clock.now(now);
         let entry = Entry::new(author, id, len, now, born, Arc::from(self.outgoing.as_slice()));
         if !self.post.stock.has_room(len, &self.limits) {

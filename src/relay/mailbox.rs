@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::base::{Effect, LetterId, Name, Now, Query, Row, Tick, Ticket};
 use crate::wire::message::{Delivery, Reason, ToClient};
 
-use super::flows::{FlowId, Marks};
-use super::letters::ECHO;
+use super::flows::{FlowId, Marks, To};
+use super::letters::{ECHO, GUEST_PREFIX};
 use super::limits::{CLOCK_EVERY, LOAD_BYTES, SPILL_AFTER, SWEEP_BYTES};
 use super::members::MemberId;
 use super::operator::Asked;
@@ -119,7 +119,7 @@ impl Relay {
             self.places[to.0].queue.found_on_disk(author, waiting.letters, waiting.bytes);
             self.count_queue(to);
             if let Author::Member(from) = author {
-                let flow = FlowId { outbox: waiting.outbox, to: Some(to) };
+                let flow = FlowId { outbox: waiting.outbox, to: To::Member(to) };
                 let marks =
                     Marks { accepted: waiting.last_number, since: waiting.last_since, ..Marks::default() };
                 self.places[from.0].flows.found_on_disk(flow, marks);
@@ -128,7 +128,7 @@ impl Relay {
         for marks in &mail.marks {
             let records::Marks { accepted, delivered, read, .. } = *marks;
             if let Some((from, flow)) = self.flow_of(&marks.from, &marks.to, marks.outbox) {
-                if let (0, 0, Some(to), None) =
+                if let (0, 0, To::Member(to), None) =
                     (accepted, delivered, flow.to, self.places[from.0].flows.marks(flow))
                 {
                     self.places[to.0].claims.insert((from, flow.outbox), read);
@@ -159,18 +159,27 @@ impl Relay {
 
     /// Who has this name: a member, or the relay itself.
     pub(super) fn author(&self, name: &str) -> Option<Author> {
-        if name == ECHO { Some(Author::Echo) } else { self.members.find_ever(name).map(Author::Member) }
+        match name {
+            ECHO => Some(Author::Echo),
+            guest if guest.starts_with(GUEST_PREFIX) => Some(Author::Guest),
+            member => self.members.find_ever(member).map(Author::Member),
+        }
     }
 
     fn flow_of(&self, from: &Name, to: &Name, outbox: crate::base::OutboxId) -> Option<(MemberId, FlowId)> {
         let (from, to) = (self.members.find_ever(from.as_str())?, self.members.find_ever(to.as_str())?);
-        Some((from, FlowId { outbox, to: Some(to) }))
+        Some((from, FlowId { outbox, to: To::Member(to) }))
     }
 
-    fn author_name(&self, author: Author) -> &Name {
+    fn author_name(&self, author: Author, message: &[u8]) -> Name {
         match author {
-            Author::Member(member) => self.members.name(member),
-            Author::Echo => &self.echo_name,
+            Author::Member(member) => self.members.name(member).clone(),
+            Author::Echo => self.echo_name.clone(),
+            Author::Guest => match ToClient::decode(message) {
+                Ok(Some(ToClient::Delivery(Delivery { from, .. }))) => from.parse().ok(),
+                _ => None,
+            }
+            .expect("the relay wrote the message and the name in it"),
         }
     }
 
@@ -260,7 +269,7 @@ impl Relay {
         KeptLetter {
             place: entry.place().expect("a batch has its places"),
             since: entry.born,
-            from: self.author_name(entry.author).clone(),
+            from: self.author_name(entry.author, &entry.message),
             id: entry.id,
             len: entry.len as u64,
             message: entry.message,
@@ -273,7 +282,7 @@ impl Relay {
         self.stats.letters_written += accepted.len() as u64;
         for (author, id, born) in accepted {
             let Author::Member(author) = author else { continue };
-            let flow = FlowId { outbox: id.outbox, to: Some(to) };
+            let flow = FlowId { outbox: id.outbox, to: To::Member(to) };
             let place = &mut self.places[author.0];
             place.flows.accepted(flow, id.number, born);
             if let Some(slot) = place.session {
@@ -300,7 +309,7 @@ impl Relay {
         let name = self.members.name(to).clone();
         for entry in refused {
             let Author::Member(author) = entry.author else { continue };
-            let flow = FlowId { outbox: entry.id.outbox, to: Some(to) };
+            let flow = FlowId { outbox: entry.id.outbox, to: To::Member(to) };
             self.refuse_taken(author, flow, name.as_str(), entry.id, (Reason::Full, entry.was_handed));
         }
         self.look_at_queue(to);
@@ -356,7 +365,7 @@ impl Relay {
     /// The recipient has the letter, though the disk does not know.
     fn was_delivered(&self, to: MemberId, entry: &Entry) -> bool {
         let Author::Member(author) = entry.author else { return false };
-        let flow = FlowId { outbox: entry.id.outbox, to: Some(to) };
+        let flow = FlowId { outbox: entry.id.outbox, to: To::Member(to) };
         self.places[author.0].flows.marks(flow).is_some_and(|marks| entry.id.number <= marks.delivered)
     }
 
@@ -412,7 +421,7 @@ impl Relay {
         let (author, id, len) = (entry.author, entry.id, entry.len);
         let may = match author {
             Author::Member(author) => self.places[author.0].flows.may_owe_refusal(),
-            Author::Echo => true,
+            Author::Echo | Author::Guest => true,
         };
         if !may || self.places[to.0].queue.holds(row.place) || !self.post.expiring.insert(row.place) {
             return;
@@ -421,7 +430,7 @@ impl Relay {
         let may_have_arrived = self.places[to.0].queue.may_have_arrived(place);
         let letter = Expiring { place, author, to, id, len, may_have_arrived };
         let ticket = self.tickets.issue(Wait::Expired(letter));
-        let from = self.author_name(author).clone();
+        let from = self.author_name(author, &row.bytes);
         let to = row.owner.clone();
         let owed = OwedRefusal { from, to, id, reason: Reason::Expired, may_have_arrived };
         out.effects.push(Effect::Persist(ticket, Record::Expired { place, owed }));
@@ -434,7 +443,7 @@ impl Relay {
         self.count_queue(to);
         self.stats.letters_expired += 1;
         let Author::Member(author) = author else { return };
-        let flow = FlowId { outbox: id.outbox, to: Some(to) };
+        let flow = FlowId { outbox: id.outbox, to: To::Member(to) };
         self.places[author.0].flows.owe_refusal(flow, id.number, (Reason::Expired, may_have_arrived));
         if let Some(slot) = self.places[author.0].session {
             self.sessions.mark(slot);

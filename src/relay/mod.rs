@@ -8,15 +8,17 @@
 //! letter; letters leave a queue in the order they came; what one recipient does never stops the relay from reading a
 //! sender.
 //!
-//! Files: `sessions` (who is connected), `conns` (TCP connections and their time limits), `names` (signing in),
+//! Files: `sessions` (who is connected, and what they send), `conns` (TCP connections and their time limits), `names` (signing in),
 //! `letters` (routing), `queue` and `flows` (the two ends of a letter's way), `mailbox` (between queues and disk),
-//! `receipts` (what senders are told), `recent` (what letters said that come again), `screen` (letters nobody wants),
-//! `records` and `roll` (what the disk keeps), `notes` (what a restart tells lost sessions), `operator` (invitations and
-//! removals), `members`, `limits`, `deadlines`.
+//! `guests` and `reception` (who speaks plain text, and the way of their letters), `receipts` (what senders are told),
+//! `recent` (what letters said that come again), `screen` (letters nobody wants), `records` and `roll` (what the disk
+//! keeps), `notes` (what a restart tells lost sessions), `operator` (invitations and removals), `members`, `limits`,
+//! `deadlines`.
 
 mod conns;
 mod deadlines;
 mod flows;
+mod guests;
 mod letters;
 mod limits;
 mod mailbox;
@@ -27,6 +29,7 @@ mod operator;
 mod queue;
 mod receipts;
 mod recent;
+mod reception;
 mod records;
 mod roll;
 mod screen;
@@ -38,6 +41,8 @@ use crate::session::{AccessSecret, HandshakeLimits, Identity, Responder};
 
 use conns::Conns;
 use deadlines::Deadlines;
+use guests::Guests;
+pub use guests::{GuestEncoding, GuestRules, GuestTexts};
 use letters::Place;
 use limits::Bucket;
 pub use limits::Limits;
@@ -66,6 +71,8 @@ pub struct Config {
     pub mail: Mail,
     /// The bounds.
     pub limits: Limits,
+    /// How guests who speak plain text are served; `None`: not at all.
+    pub guests: Option<GuestRules>,
     /// The seed of all its randomness.
     pub seed: [u8; 32],
 }
@@ -168,6 +175,7 @@ pub struct Relay {
     wall: Wall,
     sessions: Sessions,
     conns: Conns,
+    guests: Option<Guests>,
     /// What each member has here, by member.
     places: Vec<Place>,
     post: Post,
@@ -210,6 +218,7 @@ impl Relay {
             wall: Wall(0),
             sessions: Sessions::new(config.limits.sessions, config.limits.strangers),
             conns: Conns::default(),
+            guests: config.guests.map(|rules| Guests::new(rules, rng.fork())),
             places,
             deadlines: Deadlines::new(),
             resets: Bucket::default(),
@@ -285,6 +294,7 @@ impl Core for Relay {
         while let Some((tick, timer)) = self.deadlines.pop_due(now.tick) {
             self.handle_timer(now, tick, timer, out);
         }
+        self.handle_guest_time(now, out);
     }
 
     fn handle(&mut self, now: Now, input: Input<'_, Command>, out: &mut Out) {
@@ -293,7 +303,9 @@ impl Core for Relay {
             Input::PathOpened { path: Path::Tcp(conn), remote } => {
                 self.open_conn(now.tick, conn, remote, out)
             }
-            Input::PathClosed(path, _) => self.handle_path_closed(now, path),
+            Input::Text { path: Path::Tcp(conn), bytes } => self.handle_guest_text(now, conn, bytes, out),
+            Input::TextEnded(Path::Tcp(conn)) => self.handle_guest_end(now, conn, out),
+            Input::PathClosed(path, _) => self.handle_path_closed(now, path, out),
             Input::Unsent(path, bytes) => self.handle_unsent(now.tick, path, bytes),
             Input::Committed(ticket) => self.handle_stored_record(now, ticket, true, out),
             Input::NotCommitted(ticket) => self.handle_stored_record(now, ticket, false, out),
@@ -301,6 +313,7 @@ impl Core for Relay {
             Input::Command(Command::Stop) => self.stop(now, out),
             Input::Command(Command::Ask { id, request }) => self.handle_request(now, id, request, out),
             Input::PathOpened { .. } | Input::SendRefused(..) | Input::Resolved(..) => {}
+            Input::Text { .. } | Input::TextEnded(_) => {}
         }
     }
 
@@ -312,6 +325,7 @@ impl Core for Relay {
     }
 
     fn next_deadline(&self) -> Option<Tick> {
-        self.deadlines.next()
+        let guests = self.guests.as_ref().and_then(Guests::next_deadline);
+        self.deadlines.next().into_iter().chain(guests).min()
     }
 }

@@ -30,6 +30,8 @@ pub(super) enum Author {
     Member(MemberId),
     /// The relay itself, as `echo`.
     Echo,
+    /// Guests, all of them together: they share what one author may have in a queue.
+    Guest,
 }
 
 /// Where a letter is safe.

@@ -4,7 +4,7 @@ use crate::base::{Effect, LetterId, Name, Now, OutboxId, Tick, Wall};
 use crate::wire::frame::StreamId;
 use crate::wire::message::{Letter, NEAREST_MAX, Nearest, Reason, Receipt, Refused, ToClient};
 
-use super::flows::{FlowId, Marks};
+use super::flows::{FlowId, Marks, To};
 use super::letters::ECHO;
 use super::limits::{
     CHANGED_BURST, CHANGED_INTERVAL, CLAIMS_MAX, LOOKUP_INTERVAL, LOOKUPS_BURST, REFUSALS_MAX,
@@ -37,7 +37,7 @@ impl Relay {
             return;
         };
         self.stats.letters_stored += stored.count;
-        let flow = FlowId { outbox, to: Some(member) };
+        let flow = FlowId { outbox, to: To::Member(member) };
         self.places[author.0].flows.delivered(flow, stored.number);
         self.tell_marks(author, flow, stored.places, out);
     }
@@ -53,7 +53,7 @@ impl Relay {
     ) {
         let Some(Author::Member(author)) = self.author(from) else { return };
         let Some(reader) = self.sessions.get(slot).and_then(Session::member) else { return };
-        let flow = FlowId { outbox, to: Some(reader) };
+        let flow = FlowId { outbox, to: To::Member(reader) };
         if self.places[author.0].flows.read(flow, through) {
             self.tell_marks(author, flow, Vec::new(), out);
         } else {
@@ -88,13 +88,13 @@ impl Relay {
 
     /// The flow is known now: what its reader has claimed to have read belongs to it.
     pub(super) fn settle_claim(&mut self, author: MemberId, flow: FlowId) {
-        let Some(claims) = flow.to.map(|to| &self.places[to.0].claims) else { return };
+        let Some(claims) = flow.to.member().map(|to| &self.places[to.0].claims) else { return };
         if claims.is_empty() {
             return;
         }
         let Some(through) = claims.get(&(author, flow.outbox)).copied() else { return };
         if self.places[author.0].flows.read(flow, through)
-            && let Some(reader) = flow.to
+            && let Some(reader) = flow.to.member()
         {
             self.places[reader.0].claims.remove(&(author, flow.outbox));
         }
@@ -113,7 +113,7 @@ impl Relay {
 
     pub(super) fn write_marks(&mut self, author: MemberId, flow: FlowId, stored: Vec<u64>, out: &mut Out) {
         let marks = self.places[author.0].flows.take_unwritten(flow);
-        let marks = marks.zip(flow.to).map(|(marks, to)| records::Marks {
+        let marks = marks.zip(flow.to.member()).map(|(marks, to)| records::Marks {
             from: self.members.name(author).clone(),
             outbox: flow.outbox,
             to: self.members.name(to).clone(),
@@ -128,12 +128,9 @@ impl Relay {
 
     /// A sender asks how far its letters have come.
     pub(super) fn handle_ask(&mut self, slot: Slot, to: &str, outbox: OutboxId) {
+        let known = self.recipient(to).map(|to| FlowId { outbox, to });
         let Some(session) = self.sessions.get_mut(slot) else { return };
         let Some(member) = session.member() else { return };
-        let known = match self.members.find_ever(to) {
-            _ if to == ECHO => Some(FlowId { outbox, to: None }),
-            found => found.map(|found| FlowId { outbox, to: Some(found) }),
-        };
         let flows = &mut self.places[member.0].flows;
         match known.filter(|flow| flows.open(*flow)) {
             Some(flow) => {
@@ -154,7 +151,7 @@ impl Relay {
     pub(super) fn handle_heard(&mut self, slot: Slot, to: &str, id: LetterId, out: &mut Out) {
         let Some(member) = self.sessions.get(slot).and_then(Session::member) else { return };
         let Some(found) = self.members.find_ever(to) else { return };
-        let flow = FlowId { outbox: id.outbox, to: Some(found) };
+        let flow = FlowId { outbox: id.outbox, to: To::Member(found) };
         let Some(refusal) = self.places[member.0].flows.heard(flow, id.number) else { return };
         let (from, to) = (self.members.name(member).clone(), self.members.name(found).clone());
         let (reason, may_have_arrived) = refusal;
@@ -168,10 +165,15 @@ impl Relay {
         let Some(session) = self.sessions.get_mut(slot) else { return };
         let Some(member) = session.member() else { return };
         let (flows, members) = (&mut self.places[member.0].flows, &self.members);
-        let name_of = |flow: FlowId| flow.to.map_or(ECHO, |member| members.name(member).as_str());
+        let guests = self.guests.as_ref();
+        let name_of = |flow: FlowId| match flow.to {
+            To::Echo => ECHO,
+            To::Member(member) => members.name(member).as_str(),
+            To::Guest(guest) => guests.and_then(|guests| guests.name(guest)).map_or("", |name| name.as_str()),
+        };
         let (clock, keep) = (self.post.clock.now(now.tick), self.limits.keep.as_millis() as u64);
         while let Some((flow, marks)) = flows.next_receipt() {
-            let until = until(now.wall, clock, keep, &marks);
+            let until = flow.to.member().map_or(Wall(0), |_| until(now.wall, clock, keep, &marks));
             let Marks { accepted, delivered, read, .. } = marks;
             let receipt =
                 Receipt { to: name_of(flow), outbox: flow.outbox, accepted, delivered, read, until };

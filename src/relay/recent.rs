@@ -43,10 +43,11 @@ fn digest(kind: u8, body: &[u8]) -> u64 {
 mod tests {
     use super::*;
     use crate::base::OutboxId;
+    use crate::relay::flows::To;
 
     #[test]
     fn another_letter_under_a_number_is_known_for_as_long_as_the_first_is_remembered() {
-        let flow = |outbox| FlowId { outbox: OutboxId(outbox), to: None };
+        let flow = |outbox| FlowId { outbox: OutboxId(outbox), to: To::Echo };
         let mut recent = Recent::default();
         recent.took(flow(1), 1, 1, b"first");
         assert!(!recent.differs(flow(1), 1, 1, b"first"));

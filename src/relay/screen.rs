@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::base::{Effect, LetterId, Name};
 use crate::wire::message::{Names, Reason, SCREEN_FIRST, SCREEN_LAST, SCREEN_ONLY};
 
-use super::flows::{FlowId, Refusal};
+use super::flows::{FlowId, Refusal, To};
 use super::mailbox::Wait;
 use super::members::MemberId;
 use super::queue::{Author, Entry};
@@ -80,13 +80,14 @@ impl Relay {
     /// Whether a member takes no letters of this author now. Everybody takes their own, and those of the relay.
     pub(super) fn is_unwanted(&self, to: MemberId, author: Author) -> bool {
         let Author::Member(from) = author else { return false };
+        from != to && self.screens_out(to, self.members.name(from))
+    }
+
+    /// Whether a member takes no letters of somebody else with this name now.
+    pub(super) fn screens_out(&self, to: MemberId, name: &Name) -> bool {
         let place = &self.places[to.0];
         let session = place.session.and_then(|slot| self.sessions.get(slot));
         let only = session.and_then(|session| session.screen.only.as_ref());
-        if from == to || (place.blocked.is_empty() && only.is_none()) {
-            return false;
-        }
-        let name = self.members.name(from);
         place.blocked.contains(name) || only.is_some_and(|only| !only.contains(name))
     }
 
@@ -104,7 +105,7 @@ impl Relay {
         let Some(entry) = self.places[to.0].queue.take_next() else { return };
         let (place, id) = (entry.place(), entry.id);
         let Author::Member(author) = entry.author else { return self.drop_echo(&entry, out) };
-        let flow = FlowId { outbox: id.outbox, to: Some(to) };
+        let flow = FlowId { outbox: id.outbox, to: To::Member(to) };
         let name = self.members.name(to).clone();
         let Some(place) = place else {
             return self.refuse_taken(author, flow, name.as_str(), id, (reason, entry.was_handed));
@@ -136,7 +137,7 @@ impl Relay {
         if !durable {
             return;
         }
-        let flow = FlowId { outbox: id.outbox, to: Some(to) };
+        let flow = FlowId { outbox: id.outbox, to: To::Member(to) };
         let place = &mut self.places[author.0];
         place.flows.owe_refusal(flow, id.number, refusal);
         if let Some(slot) = place.session {

@@ -7,6 +7,8 @@
 
 mod book;
 mod commands;
+mod guests;
+mod waiting;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +24,8 @@ use super::paint::{Styled, Tone};
 use super::strings::Strings;
 
 use commands::{Act, Typo, Word};
+use guests::Guests;
+use waiting::Waiting;
 use watch::{Moved, Watch};
 
 /// Strangers who wrote and can be answered by name; beyond it the first in order is forgotten.
@@ -119,6 +123,8 @@ pub struct Settings {
     pub carriers: Carriers,
     /// How times are told.
     pub clock: Clock,
+    /// Whoever has waited the longest for an answer is written to, and nobody has to be chosen.
+    pub desk: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,6 +145,8 @@ pub struct LineMode<B> {
     watch: Watch,
     links: BTreeMap<HostPort, Link>,
     strangers: BTreeMap<String, Resolved>,
+    guests: Guests,
+    waiting: Waiting,
     receipts: bool,
     prompt_choose: String,
     prompt_write: String,
@@ -147,8 +155,11 @@ pub struct LineMode<B> {
 impl<B: Book> LineMode<B> {
     /// Line mode, writing to `target` or choosing a contact first.
     pub fn new(settings: Settings, book: B, target: Option<Resolved>) -> LineMode<B> {
-        let prompt_choose = settings.strings.say(&Phrase::new("chat-choose"));
-        let prompt_write = settings.strings.say(&Phrase::new("chat-write"));
+        let (choose, write) = match settings.desk {
+            true => (Phrase::new("desk-answer"), Phrase::new("desk-answer")),
+            false => (Phrase::new("chat-choose"), Phrase::new("chat-write")),
+        };
+        let (prompt_choose, prompt_write) = (settings.strings.say(&choose), settings.strings.say(&write));
         let next_request = settings.first_request;
         LineMode {
             settings,
@@ -158,6 +169,8 @@ impl<B: Book> LineMode<B> {
             watch: Watch::default(),
             links: BTreeMap::new(),
             strangers: BTreeMap::new(),
+            guests: Guests::default(),
+            waiting: Waiting::default(),
             receipts: false,
             prompt_choose,
             prompt_write,
@@ -205,10 +218,13 @@ impl<B: Book> LineMode<B> {
                 self.target = None;
                 Vec::new()
             }
+            Word::Act(Act::Close, _) => self.close(now),
+            Word::Act(Act::Who, _) => self.who(now.wall),
             Word::Act(act, argument) => self.act(act, argument),
             Word::Typo(typo) => vec![self.tell(&typo_phrase(&typo))],
-            Word::Text(text) => match self.target.clone() {
+            Word::Text(text) => match self.recipient() {
                 Some(target) => self.send(target, text, now),
+                None if self.settings.desk => self.keep_text("desk-nobody-waits", text),
                 None => self.choose(text),
             },
         }
@@ -256,7 +272,6 @@ impl<B: Book> LineMode<B> {
     fn act(&mut self, act: Act, argument: &str) -> Vec<Do> {
         match act {
             Act::Help => commands::help().iter().map(|phrase| self.tell_help(phrase)).collect(),
-            Act::Who => vec![self.tell(&self.contacts())],
             Act::To => self.choose(argument),
             Act::Block(blocked) => match self.find(argument) {
                 Ok(who) => vec![Do::Block { who, blocked }],
@@ -278,6 +293,7 @@ impl<B: Book> LineMode<B> {
                 };
                 vec![self.tell(&phrase), Do::Carriers(carriers)]
             }
+            Act::Who | Act::Close => Vec::new(),
             Act::Quit => vec![Do::Quit { status: 0 }],
         }
     }
@@ -315,7 +331,9 @@ impl<B: Book> LineMode<B> {
         }
         let request = self.next_request;
         self.next_request += 1;
-        self.watch.sent(request, &target.label, text, now.tick);
+        self.waiting.answered(&target);
+        let to_guest = target.member.guest_address().is_some();
+        self.watch.sent(request, &target.label, text, to_guest, now.tick);
         vec![Do::Send { request, relay: target.relay, to: target.member, text: text.to_owned() }]
     }
 
@@ -323,9 +341,16 @@ impl<B: Book> LineMode<B> {
         let gap = (letter.missing > 0).then(|| Phrase::new("chat-missing").with("count", letter.missing));
         let is_stranger = !letter.from.is_reserved() && !self.is_contact(&letter.relay, &letter.from);
         let warning = if is_stranger { self.warning_of(&letter.relay, &letter.from) } else { None };
-        let key = if is_stranger { "chat-incoming-stranger" } else { "chat-incoming" };
+        let key = match is_stranger {
+            _ if self.settings.desk => "desk-incoming",
+            true => "chat-incoming-stranger",
+            false => "chat-incoming",
+        };
+        let who = self.name_of(&letter.relay, &letter.from);
+        self.hear(letter, &who);
+        let address = letter.from.guest_address().filter(|_| self.settings.desk);
         let header = Phrase::new(key)
-            .with("who", self.name_of(&letter.relay, &letter.from))
+            .with("who", address.map_or(who, |address| address.to_string()))
             .with("via", letter.via)
             .with("time", self.settings.clock.show(letter.at, now));
         let gap = gap.map(|phrase| Styled {

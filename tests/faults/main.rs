@@ -8,6 +8,7 @@ mod client;
 mod cookies;
 mod doors;
 mod floods;
+mod guests;
 mod hand;
 mod house;
 mod letters;

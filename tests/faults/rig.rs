@@ -8,13 +8,14 @@ use std::time::Duration;
 use queqiao::base::{
     ConnId, Effect, Inbox, Input, Now, Outputs, Path, PublicKey, Query, Tick, Ticket, Wall, Why, turn,
 };
-use queqiao::relay::{Config, Event, Limits, Record, Relay};
+use queqiao::relay::{Config, Event, GuestRules, Limits, Record, Relay};
 use queqiao::store::{Backend, RelayState, RelayStore};
 use queqiao::wire::packet::{PacketType, RESET_LEN};
 
 /// An input that waits; packets keep their bytes.
 pub enum Given<C> {
     Packet(Path, Vec<u8>),
+    Text(Path, Vec<u8>),
     Other(Input<'static, C>),
 }
 
@@ -28,6 +29,10 @@ impl<C> Inbox<C> for Feed<C> {
     fn next_input(&mut self) -> Option<Input<'_, C>> {
         Some(match self.waiting.pop_front()? {
             Given::Other(input) => input,
+            Given::Text(path, bytes) => {
+                self.lent = bytes;
+                Input::Text { path, bytes: &mut self.lent }
+            }
             Given::Packet(path, bytes) => {
                 self.lent = bytes;
                 Input::Packet { path, bytes: &mut self.lent }
@@ -81,25 +86,31 @@ impl Rig {
     }
 
     pub fn with(limits: Limits) -> Rig {
+        Rig::serving(limits, None)
+    }
+
+    /// A relay that serves guests too.
+    pub fn serving(limits: Limits, guests: Option<GuestRules>) -> Rig {
         let (store, state) = RelayStore::in_memory([7; 32]).expect("memory is there");
-        Rig::begin(limits, store, state)
+        Rig::begin(limits, guests, store, state)
     }
 
     /// A relay that begins with what is in this folder, at this time.
     pub fn open(dir: &FolderPath, limits: Limits, tick: Tick) -> Rig {
         let (store, state) = RelayStore::open(dir, || [7; 32]).expect("the folder is whole");
-        let mut rig = Rig { tick, ..Rig::begin(limits, store, state) };
+        let mut rig = Rig { tick, ..Rig::begin(limits, None, store, state) };
         rig.take(Vec::new());
         rig
     }
 
-    fn begin(limits: Limits, store: RelayStore, state: RelayState) -> Rig {
+    fn begin(limits: Limits, guests: Option<GuestRules>, store: RelayStore, state: RelayState) -> Rig {
         let config = Config {
             private_key: state.private_key,
             access_secret: [0; 32],
             members: state.members,
             roll: state.roll,
             mail: state.mail,
+            guests,
             limits,
             seed: [9; 32],
         };

@@ -15,6 +15,7 @@ mod crowd;
 mod demo;
 mod disk;
 mod floods;
+mod guests;
 mod interrupts;
 mod invitations;
 mod kills;

@@ -145,8 +145,16 @@ fn config(
     let mut seed = [0; 32];
     rng.fill(&mut seed);
     let (members, limits) = (members.to_vec(), limits.clone());
-    let roll = relay::Roll::default();
-    Relay::new(relay::Config { private_key: key, access_secret: [0; 32], members, roll, mail, limits, seed })
+    Relay::new(relay::Config {
+        private_key: key,
+        access_secret: [0; 32],
+        members,
+        roll: relay::Roll::default(),
+        mail,
+        guests: None,
+        limits,
+        seed,
+    })
 }
 
 impl World {

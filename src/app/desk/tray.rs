@@ -370,6 +370,8 @@ impl Core for Tray {
                 return;
             }
             Input::Packet { path, bytes } => Input::Packet { path, bytes },
+            Input::Text { path, bytes } => Input::Text { path, bytes },
+            Input::TextEnded(path) => Input::TextEnded(path),
             Input::PathOpened { path, remote } => Input::PathOpened { path, remote },
             Input::PathClosed(path, why) => Input::PathClosed(path, why),
             Input::SendRefused(path, why) => Input::SendRefused(path, why),

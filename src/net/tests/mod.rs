@@ -20,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Got {
     Packet(Path, Vec<u8>),
+    Text(Path, Vec<u8>),
+    TextEnded(Path),
     Opened(Path, SocketAddr),
     Closed(Path, Why),
     Refused(Path, Why),
@@ -59,6 +61,8 @@ impl End {
             let Some(input) = self.net.next_input() else { break };
             self.got.push(match input {
                 Input::Packet { path, bytes } => Got::Packet(path, bytes.to_vec()),
+                Input::Text { path, bytes } => Got::Text(path, bytes.to_vec()),
+                Input::TextEnded(path) => Got::TextEnded(path),
                 Input::PathOpened { path, remote } => Got::Opened(path, remote),
                 Input::PathClosed(path, why) => Got::Closed(path, why),
                 Input::SendRefused(path, why) => Got::Refused(path, why),

@@ -16,6 +16,7 @@ pub(super) enum Act {
     Receipts(bool),
     Path(Carriers),
     Block(bool),
+    Close,
     Quit,
 }
 
@@ -53,7 +54,7 @@ struct Command {
     act: fn(&str) -> Option<Act>,
 }
 
-static COMMANDS: [Command; 9] = [
+static COMMANDS: [Command; 10] = [
     Command {
         words: &["/help", "/?"],
         usage: "/help",
@@ -110,6 +111,12 @@ static COMMANDS: [Command; 9] = [
         usage: "/unblock NAME",
         meaning: Phrase::new("chat-help-unblock"),
         act: |argument| (!argument.is_empty()).then_some(Act::Block(false)),
+    },
+    Command {
+        words: &["/close"],
+        usage: "/close",
+        meaning: Phrase::new("chat-help-close"),
+        act: |argument| alone(argument, Act::Close),
     },
     Command {
         words: &["/quit", "/exit"],

@@ -40,6 +40,7 @@ impl Chat {
             me: "TOM".to_owned(),
             first_request: 1,
             carriers,
+            desk: false,
             clock: Clock::new(TimeZone::UTC),
         };
         let mode = LineMode::new(settings, contacts::Book::parse(book, "contacts.toml").unwrap(), None);
@@ -234,6 +235,7 @@ fn help_who_and_status_answer() {
 ! /receipts on|off    是否显示每条消息的送达回执
 ! /block NAME         不再收某人的信
 ! /unblock NAME       重新收某人的信
+! /close              结束与客人的对话
 ! /quit, Ctrl-D       结束
 请选择聊天对象: /who
 ! 联系人: JACK, 一棵树, JANE

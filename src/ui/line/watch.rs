@@ -22,6 +22,8 @@ struct Sent {
     accepted: bool,
     waiting: bool,
     told: bool,
+    /// Nobody will confirm more than that the relay has it.
+    ends_accepted: bool,
 }
 
 /// A letter that has got further.
@@ -44,19 +46,23 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn sent(&mut self, request: u64, who: &str, text: &str, now: Tick) {
+    /// A letter is on its way; to a guest it `ends_accepted`.
+    pub(super) fn sent(&mut self, request: u64, who: &str, text: &str, ends_accepted: bool, now: Tick) {
         if self.sent_by_request.len() == WATCHED_MAX {
             self.sent_by_request.pop_first();
         }
         let (who, excerpt) = (who.to_owned(), excerpt(text));
-        let sent = Sent { who, excerpt, accepted: false, waiting: false, told: false };
+        let sent = Sent { who, excerpt, accepted: false, waiting: false, told: false, ends_accepted };
         self.sent_by_request.insert(request, sent);
         self.slow_at.push_back((now + SLOW_AFTER, request));
         self.drop_settled();
     }
 
     pub(super) fn progress(&mut self, request: u64, progress: Progress) -> Option<Moved> {
+        let ends = progress == Progress::Accepted
+            && self.sent_by_request.get(&request).is_some_and(|sent| sent.ends_accepted);
         match progress {
+            _ if ends => self.arrive(request),
             Progress::Queued | Progress::Accepted | Progress::Waiting { .. } => self.wait(request, progress),
             Progress::Delivered => self.arrive(request),
             Progress::Read => {
@@ -158,7 +164,7 @@ mod tests {
     #[test]
     fn a_fast_letter_is_never_slow() {
         let mut watch = Watch::default();
-        watch.sent(1, "JACK", "hi", second(0));
+        watch.sent(1, "JACK", "hi", false, second(0));
         assert_eq!(watch.next_deadline(), Some(second(3)));
         let arrived = watch.progress(1, Progress::Delivered).unwrap();
         assert!(!arrived.news);
@@ -170,7 +176,7 @@ mod tests {
     fn slow_letters_are_told_together_and_once_and_their_arrival_once() {
         let mut watch = Watch::default();
         for request in 1..=3 {
-            watch.sent(request, "JACK", "hi", second(0));
+            watch.sent(request, "JACK", "hi", false, second(0));
         }
         watch.progress(3, Progress::Accepted);
         assert_eq!(watch.unaccepted(), 2);
@@ -192,7 +198,7 @@ mod tests {
     fn the_oldest_is_forgotten_at_the_bound() {
         let mut watch = Watch::default();
         for request in 0..5_000 {
-            watch.sent(request, "JACK", "hi", second(0));
+            watch.sent(request, "JACK", "hi", false, second(0));
         }
         assert_eq!(watch.sent_by_request.len(), WATCHED_MAX);
         assert!(watch.slow_at.len() <= 2 * WATCHED_MAX);

@@ -257,6 +257,11 @@ help-relay--mailbox-letters = Letters that wait for one member at most
 help-relay--mailbox-bytes = Bytes of letters that wait for one member at most
 help-relay--pair-letters = Letters of one sender that wait for one member at most
 help-relay--pair-bytes = Bytes of letters of one sender that wait for one member at most
+help-relay--guests = Serve guests who speak plain text; their letters go to NAME (echo answers in upper case)
+help-relay--guest-encoding = How guests write; auto is UTF-8, else GBK, guest by guest
+help-relay--guest-greeting = What a guest on TCP is told first, at most 1,024 bytes
+help-relay--guest-limit = Guests on UDP at once
+help-relay--guest-anyone = Guests may write to any member, by beginning with "@NAME "
 help-relay--all-mailboxes-bytes = Bytes of letters that wait for all members together at most
 help-chat = Chat: choose a contact and write
 help-chat--contact = Whom to write to first
@@ -340,6 +345,23 @@ chat-state-queued = “{ $text }” to { $who } is in the outbox
 chat-state-accepted = “{ $text }” to { $who } is at the relay
 chat-state-waiting = “{ $text }” to { $who } waits in the mailbox until { $until }
 chat-state-read = ✓✓ { $who } has read “{ $text }”
+
+## Guests
+
+desk-answer = Answer:{" "}
+desk-incoming = A message from [{ $who }]:{" "}
+desk-nobody-waits = Nobody waits for an answer. Your text:
+desk-begins = you are { $name }, and guests write to you at { $relay }; quit ends the relay
+chat-guest = guest { $who } at { $address }, last heard { $heard }; neither authenticated nor encrypted
+chat-help-close = end the conversation with a guest
+chat-close-no-guest = nobody to close: choose a guest first
+help-relay--desk = Answer guests in this window, as NAME [DESK]; implies --guests NAME
+guest-told-away = { $name } is away. Your message waits.
+guest-told-nobody = Nobody of that name is here.
+guest-told-full = Your message could not be taken; try again later.
+guest-ended = (this guest has sent everything, and still reads answers for a minute)
+guest-left = (this guest has left)
+relay-guests-nobody = { $name } is not registered here yet: until { $name } signs in for the first time, guests write to nobody
 
 ## Who may use a relay
 

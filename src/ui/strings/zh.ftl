@@ -248,6 +248,11 @@ help-relay--mailbox-letters = 每位成员最多等候的信件数
 help-relay--mailbox-bytes = 每位成员等候信件的最大字节数
 help-relay--pair-letters = 同一发件人给同一成员最多等候的信件数
 help-relay--pair-bytes = 同一发件人给同一成员等候信件的最大字节数
+help-relay--guests = 接待使用纯文本的客人,来信交给 NAME(echo 则以大写回显)
+help-relay--guest-encoding = 客人的编码;auto 先认 UTF-8,否则按 GBK,逐位客人判断
+help-relay--guest-greeting = 对 TCP 客人的第一句话,最多 1024 字节
+help-relay--guest-limit = 同时接待的 UDP 客人数
+help-relay--guest-anyone = 客人可用"@名字 "开头写给任何成员
 help-relay--all-mailboxes-bytes = 所有成员等候信件合计的最大字节数
 help-chat = 聊天:选择联系人,写消息
 help-chat--contact = 一开始就和谁聊
@@ -328,6 +333,23 @@ chat-state-queued = 给 { $who } 的“{ $text }”已在发件箱
 chat-state-accepted = 给 { $who } 的“{ $text }”已到中继
 chat-state-waiting = 给 { $who } 的“{ $text }”在信箱里等候,直到 { $until }
 chat-state-read = ✓✓ { $who } 已读“{ $text }”
+
+## 客人
+
+desk-answer = 回复消息:{" "}
+desk-incoming = 来自[{ $who }]的一条消息:{" "}
+desk-nobody-waits = 没有人在等回复。您的文字:
+desk-begins = 您是 { $name },客人会在 { $relay } 写给您;输入 quit 结束中继
+chat-guest = 客人 { $who },地址 { $address },最近来信 { $heard };未认证,未加密
+chat-help-close = 结束与客人的对话
+chat-close-no-guest = 没有可结束的对话:请先选一位客人
+help-relay--desk = 在本窗口以 NAME(默认 DESK)的身份答复客人;相当于同时给出 --guests NAME
+guest-told-away = { $name } 不在,您的留言已留下。
+guest-told-nobody = 这里没有叫这个名字的人。
+guest-told-full = 您的留言暂时收不下,请稍后再试。
+guest-ended = (这位客人已发送完毕,一分钟内仍可收到回复)
+guest-left = (这位客人已离开)
+relay-guests-nobody = { $name } 尚未在此注册:首次登录之前,客人的来信无人可收
 
 ## 谁可以使用中继
 

@@ -157,7 +157,7 @@ impl Relay {
     fn ready(mut running: Running) -> Relay {
         let line = running.out();
         let fields: Vec<&str> = line.split(' ').collect();
-        let ["ready", udp, tcp, key] = fields[..] else { panic!("not a ready line: {line}") };
+        let ["ready", udp, tcp, key, ..] = fields[..] else { panic!("not a ready line: {line}") };
         let udp = udp.strip_prefix("udp=").unwrap().parse().unwrap();
         let tcp = tcp.strip_prefix("tcp=").unwrap();
         let tcp = (tcp != "-").then(|| tcp.parse().unwrap());

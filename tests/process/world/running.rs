@@ -82,6 +82,16 @@ impl Running {
         }
     }
 
+    /// The next line on standard output that holds `needle`.
+    pub fn until_out(&mut self, needle: &str) -> String {
+        loop {
+            let line = self.out();
+            if line.contains(needle) {
+                return line;
+            }
+        }
+    }
+
     /// Its next line of results, if there is one within this time.
     pub fn out_within(&mut self, within: Duration) -> Option<String> {
         self.out.next(Instant::now() + within).ok()

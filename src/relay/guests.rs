@@ -1,0 +1,499 @@
+//! Guests: peers that speak plain text, known by their address alone.
+//!
+//! A guest on UDP is an address that sent text; on TCP, a connection whose first byte was no packet's. This room knows
+//! them, cuts what they send into letters and paces what goes back; the relay carries the letters. Plain text proves
+//! no address: nothing automatic that goes to a UDP guest is larger than what came, and answers run at most three
+//! datagrams ahead of what it has sent.
+//!
+//! Bounds: [`GuestRules::limit`] guests on UDP, the relay's own limit of connections on TCP, 64 KiB that wait for each
+//! and 4 KiB of an unfinished line.
+
+mod guest;
+mod lines;
+mod shares;
+mod text;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::base::{ConnId, LetterId, Name, OutboxId, Path, Rng, Tick};
+use crate::wire::message::Reason;
+
+use super::Out;
+use super::letters::ECHO;
+use super::members::MemberId;
+use guest::Guest;
+pub(super) use guest::GuestId;
+pub(super) use guest::Notice;
+use shares::Shares;
+use text::Charset;
+pub use text::GuestEncoding;
+
+/// A connection is greeted after so much silence: a member's client speaks at once.
+const GREET_AFTER: Duration = Duration::from_millis(300);
+/// A guest that has sent everything may read answers for so long.
+const ENDED_FOR: Duration = Duration::from_secs(60);
+/// Members one guest writes to; letters to more are not taken.
+const RECIPIENTS_MAX: usize = 16;
+
+/// How guests are served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuestRules {
+    /// Whom they write to unless they name another; with `echo` everything comes back in upper case.
+    pub to: Name,
+    /// Whether they may write to any member, by beginning with `@NAME `.
+    pub anyone: bool,
+    /// How their bytes are read.
+    pub encoding: GuestEncoding,
+    /// What a TCP guest is told first, at most 1,024 bytes; empty for nothing.
+    pub greeting: String,
+    /// Guests on UDP at once.
+    pub limit: usize,
+    /// What the relay says in plain text, in the language of its operator.
+    pub texts: GuestTexts,
+}
+
+/// Sentences of the relay for guests, and about them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GuestTexts {
+    /// To a TCP guest: the member is away, the letter waits.
+    pub away: String,
+    /// To a TCP guest: nobody has the name it wrote to.
+    pub nobody: String,
+    /// To a TCP guest: the letter could not be taken.
+    pub full: String,
+    /// To the member: the guest has sent everything, and still reads for a minute.
+    pub ended: String,
+    /// To the member: the guest is gone.
+    pub left: String,
+}
+
+/// What is to be carried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    /// A guest's letter.
+    Letter {
+        /// Whose.
+        path: Path,
+        /// To whom.
+        to: Name,
+        /// What.
+        text: String,
+    },
+    /// What the relay says about a guest, in its name, to those it has written to.
+    About {
+        /// The guest.
+        from: Name,
+        /// Its outbox.
+        outbox: OutboxId,
+        /// To whom, and the last letter before.
+        to: Vec<(MemberId, u64)>,
+        /// What.
+        text: String,
+    },
+}
+
+/// What is to be carried, before it is known what the guest's letters are called.
+#[derive(Debug)]
+enum Pending {
+    Letter { path: Path, to: Name, text: String },
+    Ended(Path),
+    Left(Path),
+}
+
+/// All guests.
+#[derive(Debug)]
+pub(super) struct Guests {
+    rules: GuestRules,
+    rng: Rng,
+    guests: BTreeMap<Path, Guest>,
+    /// Guests by name and by id, those that are gone included for as long as a receipt may be owed for them.
+    by_name: BTreeMap<Name, GuestId>,
+    names: BTreeMap<GuestId, Name>,
+    paths: BTreeMap<GuestId, Path>,
+    resting: VecDeque<(Tick, GuestId, BTreeSet<MemberId>)>,
+    on_udp: usize,
+    due: BTreeSet<(Tick, Path)>,
+    shares: Shares,
+    last_id: u64,
+    /// What the input at hand brings.
+    pending: VecDeque<Pending>,
+    /// Connections to be closed.
+    closing: Vec<ConnId>,
+}
+
+impl Guests {
+    pub(super) fn new(rules: GuestRules, rng: Rng) -> Guests {
+        Guests {
+            rules,
+            rng,
+            guests: BTreeMap::new(),
+            by_name: BTreeMap::new(),
+            names: BTreeMap::new(),
+            paths: BTreeMap::new(),
+            resting: VecDeque::new(),
+            on_udp: 0,
+            due: BTreeSet::new(),
+            shares: Shares::default(),
+            last_id: 0,
+            pending: VecDeque::new(),
+            closing: Vec::new(),
+        }
+    }
+
+    // What comes in.
+
+    /// A datagram of text, or an empty one, which only fetches answers.
+    pub(super) fn handle_datagram(&mut self, now: Tick, from: SocketAddr, bytes: &[u8], out: &mut Out) {
+        let path = Path::Udp(from);
+        if !bytes.is_empty() && !self.shares.admits(now, from.ip()) {
+            return;
+        }
+        let before = self.guests.get(&path).map_or(Charset::default(), |guest| guest.lines.charset());
+        let charset = self.rules.encoding.charset_of(before, bytes, true);
+        if let Some(text) = for_echo(&self.rules, bytes) {
+            return echo(path, charset, text, out);
+        }
+        if !self.guests.contains_key(&path) {
+            if bytes.is_empty() || !self.make_room_on_udp() {
+                return;
+            }
+            self.on_udp += 1;
+            self.insert(now, path, from, None);
+        }
+        let Some(guest) = self.guests.get_mut(&path) else { return };
+        guest.lines.set_charset(charset);
+        guest.handle_datagram(now, out);
+        self.hear(path, charset, bytes);
+        self.schedule(path);
+    }
+
+    /// A connection is open. Whether it is a guest's, its first byte will show.
+    pub(super) fn open(&mut self, now: Tick, conn: ConnId, remote: SocketAddr) {
+        let greet_at = (!self.rules.greeting.is_empty()).then(|| now + GREET_AFTER);
+        self.insert(now, Path::Tcp(conn), remote, greet_at);
+    }
+
+    /// The connection is a member's; whether it was thought to be a guest's.
+    pub(super) fn is_no_guest(&mut self, conn: ConnId) -> bool {
+        self.forget(Path::Tcp(conn))
+    }
+
+    /// Text came on a connection.
+    pub(super) fn handle_text(&mut self, now: Tick, conn: ConnId, bytes: &[u8], out: &mut Out) {
+        let path = Path::Tcp(conn);
+        let is_echo = self.is_echo();
+        let Some(guest) = self.guests.get_mut(&path) else { return };
+        guest.busy = now;
+        let mut letters = Vec::new();
+        guest.lines.push(now, bytes, |charset, letter| letters.push((charset, letter.to_vec())));
+        if is_echo {
+            guest.lines.cut(|charset, letter| letters.push((charset, letter.to_vec())));
+        }
+        self.take_letters(now, path, letters, out);
+        self.schedule(path);
+    }
+
+    /// A guest on TCP will send no more.
+    pub(super) fn handle_text_end(&mut self, now: Tick, conn: ConnId, out: &mut Out) {
+        let path = Path::Tcp(conn);
+        let is_echo = self.is_echo();
+        let Some(guest) = self.guests.get_mut(&path) else { return };
+        let mut letters = Vec::new();
+        guest.lines.finish(|charset, letter| letters.push((charset, letter.to_vec())));
+        self.take_letters(now, path, letters, out);
+        let Some(guest) = self.guests.get_mut(&path) else { return };
+        if is_echo || !guest.has_written {
+            return self.close(path);
+        }
+        guest.ended_until = Some(now + ENDED_FOR);
+        self.pending.push_back(Pending::Ended(path));
+        self.schedule(path);
+    }
+
+    /// A connection is gone.
+    pub(super) fn handle_closed(&mut self, conn: ConnId) {
+        self.leave(Path::Tcp(conn));
+    }
+
+    /// Lets time pass: pauses, greetings, and guests that are forgotten.
+    pub(super) fn handle_time(&mut self, now: Tick, out: &mut Out) {
+        while let Some((due, path)) = self.due.first().copied().filter(|first| first.0 <= now) {
+            self.due.remove(&(due, path));
+            let Some(guest) = self.guests.get_mut(&path) else { continue };
+            if guest.busy + guest::IDLE <= now || guest.ended_until.is_some_and(|until| until <= now) {
+                self.close(path);
+                continue;
+            }
+            if guest.greet_at.is_some_and(|at| at <= now) {
+                greet(guest, &self.rules.greeting, out);
+            }
+            let mut letters = Vec::new();
+            guest.lines.handle_time(now, |charset, letter| letters.push((charset, letter.to_vec())));
+            self.take_letters(now, path, letters, out);
+            self.schedule(path);
+        }
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Tick> {
+        let rested = self.resting.front().map(|first| first.0);
+        self.due.first().map(|first| first.0).into_iter().chain(rested).min()
+    }
+
+    // What the relay asks.
+
+    /// What the last input has brought, one after the other.
+    pub(super) fn next_said(&mut self) -> Option<Said> {
+        loop {
+            let said = match self.pending.pop_front()? {
+                Pending::Letter { path, to, text } => Some(Said::Letter { path, to, text }),
+                Pending::Ended(path) => self.about(path, |texts| &texts.ended),
+                Pending::Left(path) => {
+                    let said = self.about(path, |texts| &texts.left);
+                    self.forget(path);
+                    said
+                }
+            };
+            if said.is_some() {
+                return said;
+            }
+        }
+    }
+
+    /// A connection that the relay is to close.
+    pub(super) fn next_closing(&mut self) -> Option<ConnId> {
+        self.closing.pop()
+    }
+
+    /// A guest that is gone for so long that nothing is owed for it, and the members who wrote to it.
+    pub(super) fn next_gone(&mut self, now: Tick) -> Option<(GuestId, BTreeSet<MemberId>)> {
+        self.resting.front().filter(|first| first.0 <= now)?;
+        let (_, id, authors) = self.resting.pop_front()?;
+        self.forget_name(id);
+        Some((id, authors))
+    }
+
+    /// Who a letter is from, and what it is called: its number and the one before. `None` if the guest is gone or
+    /// writes to too many.
+    pub(super) fn address(&self, path: Path, to: MemberId) -> Option<(&Name, LetterId, u64)> {
+        let guest = self.guests.get(&path)?;
+        let prev = match guest.numbers.get(&to) {
+            Some(last) => *last,
+            None if guest.numbers.len() < RECIPIENTS_MAX => 0,
+            None => return None,
+        };
+        Some((&guest.name, LetterId { outbox: guest.outbox, number: prev + 1 }, prev))
+    }
+
+    /// The letter of [`Guests::address`] was taken.
+    pub(super) fn took(&mut self, path: Path, to: MemberId) {
+        if let Some(guest) = self.guests.get_mut(&path) {
+            *guest.numbers.entry(to).or_default() += 1;
+        }
+    }
+
+    /// Tells a guest on TCP what became of its letter, each thing once; one on UDP has not proved its address.
+    pub(super) fn notify(&mut self, path: Path, notice: Notice, out: &mut Out) {
+        let Some(guest) = self.guests.get_mut(&path) else { return };
+        let texts = &self.rules.texts;
+        let text = match notice {
+            Notice::Away => &texts.away,
+            Notice::Nobody => &texts.nobody,
+            Notice::Full => &texts.full,
+        };
+        if matches!(path, Path::Tcp(_)) && guest.told.insert(notice) {
+            greet(guest, &self.rules.greeting, out);
+            // A connection takes what it is given, or ends.
+            let _ = guest.write(guest.busy, text, out);
+        }
+    }
+
+    /// The guest of this name.
+    pub(super) fn find(&self, name: &str) -> Option<GuestId> {
+        self.by_name.get(name).copied()
+    }
+
+    /// What a guest is called.
+    pub(super) fn name(&self, id: GuestId) -> Option<&Name> {
+        self.names.get(&id)
+    }
+
+    /// A member writes to a guest; `q` and `/close` alone end the conversation.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub(super) fn answer(
+        &mut self,
+        now: Tick,
+        author: MemberId,
+        id: GuestId,
+        text: &str,
+        out: &mut Out,
+    ) -> Result<(), Reason> {
+        let path = self.paths.get(&id).copied().ok_or(Reason::Unknown)?;
+        let guest = self.guests.get_mut(&path).ok_or(Reason::Unknown)?;
+        guest.authors.insert(author);
+        let is_end = matches!(text.trim(), "q" | "/close");
+        greet(guest, &self.rules.greeting, out);
+        guest.is_answered = true;
+        guest.write(now, if is_end { "q" } else { text }, out)?;
+        if is_end {
+            self.close(path);
+        } else {
+            self.schedule(path);
+        }
+        Ok(())
+    }
+
+    // What is done with it.
+
+    fn is_echo(&self) -> bool {
+        self.rules.to.as_str() == ECHO
+    }
+
+    fn take_letters(&mut self, now: Tick, path: Path, letters: Vec<(Charset, Vec<u8>)>, out: &mut Out) {
+        for (charset, letter) in letters {
+            let Some(guest) = self.guests.get_mut(&path) else { return };
+            if !self.shares.admits(now, guest.remote.ip()) {
+                return self.close(path);
+            }
+            guest.greet_at = None;
+            if let Some(text) = for_echo(&self.rules, &letter) {
+                echo(path, charset, text, out);
+                continue;
+            }
+            let line = letter.strip_suffix(b"\n").unwrap_or(&letter);
+            match line.strip_suffix(b"\r").unwrap_or(line) {
+                b"q" => {
+                    let _ = guest.write(now, "q", out);
+                    return self.close(path);
+                }
+                b"exit" | b"quit" => return self.close(path),
+                b"" => {}
+                line => self.hear(path, charset, line),
+            }
+        }
+    }
+
+    /// A text is a letter to the one whom it names, if it may, else to the one all guests write to.
+    fn hear(&mut self, path: Path, charset: Charset, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let text = charset.decode(bytes);
+        let named =
+            text.strip_prefix('@').and_then(|rest| rest.split_once(' ')).filter(|_| self.rules.anyone);
+        let named = named.and_then(|(name, rest)| Some((name.parse::<Name>().ok()?, rest.to_owned())));
+        let (to, text) = named.unwrap_or((self.rules.to.clone(), text));
+        if let Some(guest) = self.guests.get_mut(&path) {
+            guest.has_written = true;
+        }
+        self.pending.push_back(Pending::Letter { path, to, text });
+    }
+
+    /// What is said about a guest to those it has written to.
+    fn about(&mut self, path: Path, text: impl Fn(&GuestTexts) -> &String) -> Option<Said> {
+        let guest = self.guests.get_mut(&path)?;
+        let to: Vec<_> = guest.numbers.iter().map(|(member, last)| (*member, *last)).collect();
+        guest.numbers.values_mut().for_each(|last| *last += 1);
+        let (from, outbox, text) = (guest.name.clone(), guest.outbox, text(&self.rules.texts).clone());
+        (!to.is_empty()).then_some(Said::About { from, outbox, to, text })
+    }
+
+    /// Whether one more guest may come by UDP; if there are too many, one goes that nobody has answered.
+    fn make_room_on_udp(&mut self) -> bool {
+        if self.on_udp < self.rules.limit {
+            return true;
+        }
+        let unanswered = |guest: &&Guest| matches!(guest.path, Path::Udp(_)) && !guest.is_answered;
+        let oldest = self.guests.values().filter(unanswered).min_by_key(|guest| guest.busy);
+        let Some(path) = oldest.map(|guest| guest.path) else { return false };
+        self.forget(path);
+        true
+    }
+
+    fn insert(&mut self, now: Tick, path: Path, remote: SocketAddr, greet_at: Option<Tick>) {
+        self.last_id += 1;
+        let (id, outbox) = (GuestId(self.last_id), OutboxId(self.rng.next_u64()));
+        let mut guest = Guest::new(now, id, path, remote, outbox, self.rules.encoding);
+        guest.greet_at = greet_at;
+        self.by_name.insert(guest.name.clone(), id);
+        self.paths.insert(id, path);
+        self.names.insert(id, guest.name.clone());
+        self.due.insert((guest.due, path));
+        self.guests.insert(path, guest);
+        self.schedule(path);
+    }
+
+    fn schedule(&mut self, path: Path) {
+        let Some(guest) = self.guests.get_mut(&path) else { return };
+        self.due.remove(&(guest.due, path));
+        guest.due = guest.next_deadline();
+        self.due.insert((guest.due, path));
+    }
+
+    /// Ends a conversation from our side.
+    fn close(&mut self, path: Path) {
+        self.leave(path);
+        if let Path::Tcp(conn) = path {
+            self.closing.push(conn);
+        }
+    }
+
+    /// A guest goes: those it has written to are told, if it had a connection whose end they do not know of.
+    fn leave(&mut self, path: Path) {
+        let ended = self.guests.get(&path).is_some_and(|guest| guest.ended_until.is_some());
+        if matches!(path, Path::Tcp(_)) && !ended {
+            self.pending.push_back(Pending::Left(path));
+        } else {
+            self.forget(path);
+        }
+    }
+
+    fn forget(&mut self, path: Path) -> bool {
+        let Some(guest) = self.guests.remove(&path) else { return false };
+        self.due.remove(&(guest.due, path));
+        self.paths.remove(&guest.id);
+        self.on_udp -= usize::from(matches!(path, Path::Udp(_)));
+        if guest.authors.is_empty() {
+            self.forget_name(guest.id);
+        } else {
+            self.resting.push_back((guest.busy + guest::IDLE, guest.id, guest.authors));
+        }
+        true
+    }
+
+    fn forget_name(&mut self, id: GuestId) {
+        let Some(name) = self.names.remove(&id) else { return };
+        if self.by_name.get(&name) == Some(&id) {
+            self.by_name.remove(&name);
+        }
+    }
+}
+
+/// What of this text is for `echo`.
+fn for_echo<'a>(rules: &GuestRules, bytes: &'a [u8]) -> Option<&'a [u8]> {
+    if rules.to.as_str() == ECHO { Some(bytes) } else { bytes.strip_prefix(b"@echo ") }
+}
+
+/// Sends a text back in upper case, at its own length.
+fn echo(path: Path, charset: Charset, text: &[u8], out: &mut Out) {
+    out.send_with(path, |bytes| {
+        let start = bytes.len();
+        bytes.extend_from_slice(text);
+        charset.make_upper(&mut bytes[start..]);
+    });
+}
+
+/// Greets a guest on TCP that was not greeted yet.
+fn greet(guest: &mut Guest, greeting: &str, out: &mut Out) {
+    guest.greet_at = None;
+    if matches!(guest.path, Path::Tcp(_))
+        && !std::mem::replace(&mut guest.is_greeted, true)
+        && !greeting.is_empty()
+    {
+        // A connection takes what it is given, or ends.
+        let _ = guest.write(guest.busy, greeting, out);
+    }
+}

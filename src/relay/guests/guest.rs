@@ -1,0 +1,149 @@
+//! One guest: what it has sent so far, and what waits for it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::base::{Name, OutboxId, Path, Tick};
+use crate::relay::Out;
+use crate::relay::members::MemberId;
+use crate::wire::message::Reason;
+
+use super::lines::Lines;
+use super::text::GuestEncoding;
+
+/// Datagrams of answers that a guest gets before its next one: a forged address is worth no more to an attacker.
+const AHEAD_MAX: u64 = 3;
+/// Bytes of answers that wait for a guest's next datagram; above it a member's letter is refused.
+const WAITING_MAX: usize = 64 * 1_024;
+/// A guest that is silent for so long, and was not written to, is forgotten.
+pub(super) const IDLE: Duration = Duration::from_secs(600);
+
+/// One guest for as long as the relay knows it; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::relay) struct GuestId(pub(super) u64);
+
+/// What a guest on TCP may be told about its letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::relay) enum Notice {
+    /// Its recipient is away; it waits.
+    Away,
+    /// Nobody has that name.
+    Nobody,
+    /// There is no room for it.
+    Full,
+}
+
+#[derive(Debug)]
+pub(super) struct Guest {
+    pub(super) id: GuestId,
+    pub(super) path: Path,
+    pub(super) remote: SocketAddr,
+    pub(super) name: Name,
+    pub(super) outbox: OutboxId,
+    /// The last letter to each recipient.
+    pub(super) numbers: BTreeMap<MemberId, u64>,
+    /// The members who have written to it.
+    pub(super) authors: BTreeSet<MemberId>,
+    pub(super) lines: Lines,
+    /// It was heard, or written to.
+    pub(super) busy: Tick,
+    /// It has written to somebody.
+    pub(super) has_written: bool,
+    /// A member has written to it.
+    pub(super) is_answered: bool,
+    pub(super) is_greeted: bool,
+    /// When it is greeted, if it is silent until then.
+    pub(super) greet_at: Option<Tick>,
+    /// It has sent everything, and may read answers until then.
+    pub(super) ended_until: Option<Tick>,
+    pub(super) told: BTreeSet<Notice>,
+    /// When it stands in the list of those that want time to pass.
+    pub(super) due: Tick,
+    /// Datagrams, both ways.
+    received: u64,
+    sent: u64,
+    /// Answers that wait for its next datagram: at most [`WAITING_MAX`] bytes.
+    waiting: VecDeque<Vec<u8>>,
+    waiting_bytes: usize,
+}
+
+impl Guest {
+    pub(super) fn new(
+        now: Tick,
+        id: GuestId,
+        path: Path,
+        remote: SocketAddr,
+        outbox: OutboxId,
+        encoding: GuestEncoding,
+    ) -> Guest {
+        Guest {
+            id,
+            path,
+            remote,
+            name: Name::of_guest(remote),
+            outbox,
+            numbers: BTreeMap::new(),
+            authors: BTreeSet::new(),
+            lines: Lines::new(encoding),
+            busy: now,
+            has_written: false,
+            is_answered: false,
+            is_greeted: false,
+            greet_at: None,
+            ended_until: None,
+            told: BTreeSet::new(),
+            due: now + IDLE,
+            received: 0,
+            sent: 0,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+        }
+    }
+
+    /// When time alone changes something.
+    pub(super) fn next_deadline(&self) -> Tick {
+        let own = [self.lines.next_deadline(), self.greet_at, self.ended_until];
+        own.into_iter().flatten().fold(self.busy + IDLE, Tick::min)
+    }
+
+    /// One more datagram came: it earns what waits.
+    pub(super) fn handle_datagram(&mut self, now: Tick, out: &mut Out) {
+        self.busy = now;
+        self.received += 1;
+        self.send_waiting(out);
+    }
+
+    /// Writes to the guest, at once or when it has earned it.
+    ///
+    /// # Errors
+    /// [`Reason::Full`]: too much waits for it already.
+    pub(super) fn write(&mut self, now: Tick, text: &str, out: &mut Out) -> Result<(), Reason> {
+        let mut pieces = self.lines.charset().pieces(text);
+        if let Path::Tcp(_) = self.path {
+            if let Some(last) = pieces.last_mut().filter(|_| self.lines.uses_newlines()) {
+                last.push(b'\n');
+            }
+            pieces.iter().for_each(|piece| out.send(self.path, piece));
+        } else {
+            let bytes: usize = pieces.iter().map(Vec::len).sum();
+            if self.waiting_bytes + bytes > WAITING_MAX {
+                return Err(Reason::Full);
+            }
+            self.waiting_bytes += bytes;
+            self.waiting.extend(pieces);
+            self.send_waiting(out);
+        }
+        self.busy = now;
+        Ok(())
+    }
+
+    fn send_waiting(&mut self, out: &mut Out) {
+        while self.sent < self.received + AHEAD_MAX {
+            let Some(piece) = self.waiting.pop_front() else { return };
+            self.waiting_bytes -= piece.len();
+            self.sent += 1;
+            out.send(self.path, &piece);
+        }
+    }
+}

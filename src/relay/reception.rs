@@ -1,0 +1,140 @@
+//! The way of guests' letters: from plain text into a member's queue, and a member's answers back.
+
+use std::net::SocketAddr;
+
+use crate::base::{ConnId, LetterId, Now, Path};
+use crate::wire::letter::{decode_text, encode_text};
+use crate::wire::message::{Delivery, KIND_TEXT, Letter, Reason};
+
+use super::flows::To;
+use super::guests::{GuestId, Notice, Said};
+use super::members::MemberId;
+use super::queue::Author;
+use super::{Out, Relay};
+
+impl Relay {
+    pub(super) fn handle_guest_datagram(&mut self, now: Now, from: SocketAddr, bytes: &[u8], out: &mut Out) {
+        let Some(guests) = &mut self.guests else { return };
+        guests.handle_datagram(now.tick, from, bytes, out);
+        self.carry_for_guests(now, out);
+    }
+
+    pub(super) fn handle_guest_text(&mut self, now: Now, conn: ConnId, bytes: &[u8], out: &mut Out) {
+        if self.note_text(now.tick, conn)
+            && let Some(guests) = &mut self.guests
+        {
+            guests.handle_text(now.tick, conn, bytes, out);
+            self.carry_for_guests(now, out);
+        }
+    }
+
+    pub(super) fn handle_guest_end(&mut self, now: Now, conn: ConnId, out: &mut Out) {
+        let Some(guests) = &mut self.guests else { return };
+        guests.handle_text_end(now.tick, conn, out);
+        self.carry_for_guests(now, out);
+    }
+
+    /// A connection is gone, whoever's it was.
+    pub(super) fn leave_guest(&mut self, now: Now, conn: ConnId, out: &mut Out) {
+        let Some(guests) = &mut self.guests else { return };
+        guests.handle_closed(conn);
+        self.carry_for_guests(now, out);
+    }
+
+    pub(super) fn handle_guest_time(&mut self, now: Now, out: &mut Out) {
+        let Some(guests) = &mut self.guests else { return };
+        if guests.next_deadline().is_none_or(|at| at > now.tick) {
+            return;
+        }
+        guests.handle_time(now.tick, out);
+        self.carry_for_guests(now, out);
+        while let Some((guest, authors)) = self.guests.as_mut().and_then(|guests| guests.next_gone(now.tick))
+        {
+            for author in authors {
+                self.places[author.0].flows.forget(To::Guest(guest));
+            }
+        }
+    }
+
+    /// A member writes to a guest. What is no text is taken and goes nowhere: plain text has no words for it.
+    pub(super) fn answer_guest(
+        &mut self,
+        now: Now,
+        author: MemberId,
+        guest: GuestId,
+        letter: &Letter<'_>,
+        out: &mut Out,
+    ) -> Option<Reason> {
+        let guests = self.guests.as_mut()?;
+        if letter.kind != KIND_TEXT {
+            return None;
+        }
+        let Ok((text, _)) = decode_text(letter.body) else { return None };
+        let refused = guests.answer(now.tick, author, guest, &text, out).err();
+        self.carry_for_guests(now, out);
+        refused
+    }
+
+    /// Puts into queues what guests have said since, and closes the connections of those who are done.
+    fn carry_for_guests(&mut self, now: Now, out: &mut Out) {
+        while let Some(said) = self.guests.as_mut().and_then(|guests| guests.next_said()) {
+            match said {
+                Said::Letter { path, to, text } => self.carry_letter(now, path, to.as_str(), &text, out),
+                Said::About { from, outbox, to, text } => {
+                    for (member, prev) in to {
+                        let id = LetterId { outbox, number: prev + 1 };
+                        self.enqueue_for_guest(now, from.as_str(), member, (id, prev), &text);
+                    }
+                }
+            }
+        }
+        while let Some(conn) = self.guests.as_mut().and_then(|guests| guests.next_closing()) {
+            self.close_conn(now.tick, conn, out);
+        }
+    }
+
+    fn carry_letter(&mut self, now: Now, path: Path, to: &str, text: &str, out: &mut Out) {
+        let Some(member) = self.members.find(to) else {
+            return self.notify_guest(path, Notice::Nobody, out);
+        };
+        let address = self.guests.as_ref().and_then(|guests| guests.address(path, member));
+        let Some((from, id, prev)) = address.map(|(from, id, prev)| (from.clone(), id, prev)) else {
+            return self.notify_guest(path, Notice::Full, out);
+        };
+        let refused = self.screens_out(member, &from)
+            || self.enqueue_for_guest(now, from.as_str(), member, (id, prev), text).is_some();
+        if refused {
+            return self.notify_guest(path, Notice::Full, out);
+        }
+        if let Some(guests) = &mut self.guests {
+            guests.took(path, member);
+        }
+        if self.present(member).is_none() {
+            self.notify_guest(path, Notice::Away, out);
+        }
+    }
+
+    fn notify_guest(&mut self, path: Path, notice: Notice, out: &mut Out) {
+        if let Some(guests) = &mut self.guests {
+            guests.notify(path, notice, out);
+        }
+    }
+
+    fn enqueue_for_guest(
+        &mut self,
+        now: Now,
+        from: &str,
+        to: MemberId,
+        (id, prev): (LetterId, u64),
+        text: &str,
+    ) -> Option<Reason> {
+        let body = encode_text(text, now.wall);
+        self.outgoing.clear();
+        let (accepted, kind) = (now.wall, KIND_TEXT);
+        Delivery { from, id, prev, accepted, kind, body: &body }.encode_head(&mut self.outgoing);
+        self.outgoing.extend_from_slice(&body);
+        let refused = self.push(now.tick, to, Author::Guest, id, body.len());
+        self.stats.letters_taken += u64::from(refused.is_none());
+        refused
+    }
+}

@@ -1,0 +1,353 @@
+//! Packets led to their session, handshakes granted, sessions timed out and forgotten.
+
+use std::collections::VecDeque;
+
+use crate::base::{Now, Path, Tick};
+use crate::peer::{Begin, Heard, Peer, Role};
+use crate::session::{Lifetime, Offer, SessionId, Verdict, Welcome, answer_key_query};
+use crate::wire::frame::{StreamId, close};
+use crate::wire::limits::MAGIC;
+use crate::wire::message::ToRelay;
+use crate::wire::packet::{self, Packet};
+
+use crate::relay::limits::{
+    CLOSING_FOR, FORGOTTEN_AFTER, OFFLINE_AFTER, RESET_INTERVAL, RESETS_BURST, UNCONFIRMED_FOR,
+};
+use crate::relay::names::SigningIn;
+use crate::relay::screen::Screen;
+use crate::relay::{Event, Out, Relay, Timer};
+
+use super::{Session, SignIn, Slot};
+
+impl Relay {
+    pub(in crate::relay) fn handle_packet(&mut self, now: Now, path: Path, bytes: &mut [u8], out: &mut Out) {
+        if let Path::Tcp(conn) = path
+            && self.conns.get_mut(conn).is_none()
+        {
+            return;
+        }
+        match path {
+            Path::Tcp(conn) => self.note_no_guest(now.tick, conn),
+            Path::Udp(from) if self.guests.is_some() && bytes.first() != Some(&MAGIC) => {
+                return self.handle_guest_datagram(now, from, bytes, out);
+            }
+            Path::Udp(_) => {}
+        }
+        match packet::parse(path.carrier(), bytes) {
+            Ok(Packet::Data { receiver, .. }) => self.handle_data(now, path, receiver, bytes, out),
+            Ok(Packet::Init(_)) => self.handle_init(now, path, bytes, out),
+            Ok(Packet::KeyQuery { .. }) => self.handle_key_query(path, bytes, out),
+            _ => self.drop_packet(now.tick, path, out),
+        }
+    }
+
+    /// Nothing is lost on TCP, so nothing that was is sent again there: a connection that brings what cannot be read
+    /// is of no more use.
+    fn drop_packet(&mut self, now: Tick, path: Path, out: &mut Out) {
+        self.stats.dropped += 1;
+        if let Path::Tcp(conn) = path {
+            self.close_conn(now, conn, out);
+        }
+    }
+
+    fn handle_key_query(&mut self, path: Path, bytes: &[u8], out: &mut Out) {
+        let key = self.responder.public();
+        out.send_with(path, |buf| {
+            answer_key_query(&key, path.carrier(), bytes, buf);
+        });
+    }
+
+    fn handle_init(&mut self, now: Now, path: Path, bytes: &[u8], out: &mut Out) {
+        let source = match path {
+            Path::Udp(addr) => addr.ip(),
+            Path::Tcp(conn) => match self.conns.remote(conn) {
+                Some(addr) => addr.ip(),
+                None => return,
+            },
+        };
+        let mut answer = std::mem::take(&mut self.answer);
+        answer.clear();
+        match self.responder.handle_init(now.tick, path, source, bytes, &mut answer) {
+            Verdict::Drop(why) => {
+                self.stats.curve_work += u64::from(why.is_late());
+                self.drop_packet(now.tick, path, out);
+            }
+            Verdict::Repeat => {}
+            Verdict::Cookie => self.stats.cookies += 1,
+            Verdict::Stale(_) => self.stats.curve_work += 1,
+            Verdict::Offer(offer) => {
+                self.stats.curve_work += 1;
+                self.grant(now, offer, &mut answer);
+            }
+        }
+        if !answer.is_empty() {
+            out.send(path, &answer);
+            if let Path::Tcp(conn) = path {
+                self.note_handshake(now.tick, conn);
+            }
+        }
+        self.answer = answer;
+    }
+
+    fn grant(&mut self, now: Now, offer: Box<Offer>, answer: &mut Vec<u8>) {
+        self.stats.handshakes += 1;
+        let continues = offer.hello.continues.and_then(|id| self.sessions.find(&offer.client, id));
+        if let Some(slot) = continues {
+            return self.grant_continued(now.tick, slot, offer, answer);
+        }
+        if let Some(oldest) = self.sessions.crowded_out(&offer.client) {
+            self.forget_session(now.tick, oldest);
+        }
+        while let Some(oldest) = self.sessions.pushed_out() {
+            self.forget_session(now.tick, oldest);
+        }
+        if self.sessions.slab.len() >= self.sessions.len_max {
+            self.stats.dropped += 1;
+            return;
+        }
+        let slot = Slot(self.sessions.slab.vacant_key());
+        let Some(index) = self.sessions.indexes.allocate(&mut self.rng, slot) else { return };
+        let (key, path) = (offer.client, offer.path);
+        let id = SessionId::random(&mut self.rng);
+        let welcome = Welcome { session: id, continued: false };
+        let keys = self.responder.accept(now.tick, offer, index, &welcome, answer);
+        let rng = self.rng.fork();
+        let begin =
+            Begin { role: Role::Relay, path, keys, id, rtt: None, lifetime: Lifetime::default(), rng };
+        let mut session = Session {
+            peer: Peer::new(now.tick, begin),
+            key,
+            serial: self.sessions.next_serial,
+            sign_in: SignIn::None,
+            owed: VecDeque::new(),
+            held_letter: Vec::new(),
+            throttled_until: None,
+            lost: false,
+            noted: None,
+            note_due: false,
+            screen: Screen::default(),
+            closing_until: None,
+            opened: now.tick,
+            scheduled: None,
+            marked: false,
+        };
+        self.deadlines.set(Timer::Session(slot), session.deadline(now.tick), &mut session.scheduled);
+        self.sessions.next_serial += 1;
+        self.sessions.slab.insert(session);
+        self.sessions.set_stranger(slot, true);
+        self.sessions.by_key.entry(key).or_default().push(slot);
+    }
+
+    fn grant_continued(&mut self, now: Tick, slot: Slot, offer: Box<Offer>, answer: &mut Vec<u8>) {
+        let Some(index) = self.sessions.indexes.allocate(&mut self.rng, slot) else { return };
+        let Some(session) = self.sessions.slab.get_mut(slot.0) else { return };
+        let welcome = Welcome { session: session.peer.id(), continued: true };
+        let keys = self.responder.accept(now, offer, index, &welcome, answer);
+        session.peer.renew(now, keys);
+        self.sessions.free_indexes(now, slot);
+        self.sessions.schedule_indexes(&mut self.deadlines);
+        self.stats.continued += 1;
+    }
+
+    fn handle_data(&mut self, now: Now, path: Path, index: u32, bytes: &mut [u8], out: &mut Out) {
+        let Some(slot) = self.sessions.indexes.get(index).copied() else {
+            return self.reset(now.tick, path, index, out);
+        };
+        let Some(session) = self.sessions.slab.get_mut(slot.0) else { return };
+        let was_confirmed = session.peer.is_confirmed();
+        let heard = session.peer.handle_packet(now.tick, path, bytes);
+        if heard == Heard::Dropped {
+            return self.drop_packet(now.tick, path, out);
+        }
+        if !was_confirmed {
+            for earlier in self.sessions.nameless_beside(slot) {
+                self.displace(now, earlier);
+            }
+        }
+        if let Path::Tcp(conn) = path {
+            self.note_valid_packet(now.tick, conn, slot);
+        }
+        self.sessions.mark(slot);
+        self.sessions.free_indexes(now.tick, slot);
+        self.sessions.schedule_indexes(&mut self.deadlines);
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        if session.closing_until.is_some() {
+            return;
+        }
+        session.lost = false;
+        match heard {
+            Heard::Closed(_) => self.forget_session_and_tell(now.tick, slot, out),
+            Heard::Broken(violation) => self.break_off(now.tick, slot, violation.as_str(), out),
+            Heard::Taken | Heard::Dropped => {
+                self.read_control(now, slot, out);
+                self.read_chat(now, slot, out);
+            }
+        }
+    }
+
+    /// A data packet of a session that this relay, perhaps since it started again, knows nothing of.
+    fn reset(&mut self, now: Tick, path: Path, index: u32, out: &mut Out) {
+        if self.resets.ready(now, RESET_INTERVAL, RESETS_BURST).is_err() {
+            return self.drop_packet(now, path, out);
+        }
+        self.resets.spend(now, RESET_INTERVAL);
+        self.stats.resets += 1;
+        let token = self.responder.reset_token(index);
+        out.send_with(path, |buf| packet::write_reset(buf, index, token.bytes()));
+        self.drop_packet(now, path, out);
+    }
+
+    fn read_control(&mut self, now: Now, slot: Slot, out: &mut Out) {
+        let mut incoming = std::mem::take(&mut self.incoming);
+        while self.sessions.get_mut(slot).is_some_and(|s| s.peer.receive(StreamId::Control, &mut incoming)) {
+            match ToRelay::decode(&incoming) {
+                Ok(Some(ToRelay::SignIn { name, invite, screen_follows })) => {
+                    self.sign_in(now, slot, SigningIn { name, invite, screen_follows }, out);
+                }
+                Ok(Some(ToRelay::Screen { flags, names })) => self.handle_screen(slot, flags, names, out),
+                Ok(Some(ToRelay::Stored { from, outbox, through })) => {
+                    self.handle_stored(slot, from, outbox, through, out);
+                }
+                Ok(Some(ToRelay::Read { from, outbox, through })) => {
+                    self.handle_read(slot, from, outbox, through, out);
+                }
+                Ok(Some(ToRelay::Ask { to, outbox })) => self.handle_ask(slot, to, outbox),
+                Ok(Some(ToRelay::Heard { to, id })) => self.handle_heard(slot, to, id, out),
+                Ok(None) => {}
+                Ok(Some(ToRelay::Letter(_))) | Err(_) => {
+                    self.break_off(now.tick, slot, "bad control message", out);
+                    break;
+                }
+            }
+        }
+        self.incoming = incoming;
+    }
+
+    pub(in crate::relay) fn handle_path_closed(&mut self, now: Now, path: Path, out: &mut Out) {
+        let Path::Tcp(conn) = path else { return };
+        self.leave_guest(now, conn, out);
+        if let Some(gone) = self.conns.forget(conn)
+            && let Some(slot) = gone.session
+        {
+            self.leave_path(now.tick, slot, path);
+        }
+    }
+
+    pub(in crate::relay) fn handle_unsent(&mut self, now: Tick, path: Path, bytes: usize) {
+        let Path::Tcp(conn) = path else { return };
+        let Some(slot) = self.conns.get_mut(conn).and_then(|c| c.session) else { return };
+        if let Some(session) = self.sessions.get_mut(slot) {
+            session.peer.handle_unsent(now, path, bytes);
+            self.sessions.mark(slot);
+        }
+    }
+
+    pub(in crate::relay) fn leave_path(&mut self, now: Tick, slot: Slot, path: Path) {
+        if let Some(session) = self.sessions.get_mut(slot) {
+            session.peer.handle_path_closed(now, path);
+            self.sessions.mark(slot);
+        }
+    }
+
+    pub(in crate::relay) fn handle_session_time(&mut self, now: Now, tick: Tick, slot: Slot, out: &mut Out) {
+        let Some(session) = self.sessions.slab.get_mut(slot.0) else { return };
+        if session.scheduled == Some(tick) {
+            session.scheduled = None;
+        }
+        let silent = now.tick.since(session.peer.link().last_heard());
+        let unconfirmed = !session.peer.is_confirmed() && now.tick.since(session.opened) >= UNCONFIRMED_FOR;
+        let closed = session.closing_until.is_some_and(|until| until <= now.tick);
+        if closed || unconfirmed || (session.closing_until.is_none() && silent >= FORGOTTEN_AFTER) {
+            return self.forget_session_and_tell(now.tick, slot, out);
+        }
+        if session.closing_until.is_some() {
+            self.deadlines.set(Timer::Session(slot), session.deadline(now.tick), &mut session.scheduled);
+            return;
+        }
+        session.peer.handle_time(now.tick);
+        let sign_in = session.sign_in;
+        if !session.lost && silent >= OFFLINE_AFTER {
+            session.lost = true;
+            if let Some(member) = session.member() {
+                self.look_at_queue(member);
+            }
+        }
+        self.sessions.free_indexes(now.tick, slot);
+        self.sessions.schedule_indexes(&mut self.deadlines);
+        match sign_in {
+            SignIn::Held(member, until) if until <= now.tick => self.release_sign_in(now, slot, member, out),
+            _ => self.read_chat(now, slot, out),
+        }
+        self.sessions.mark(slot);
+    }
+
+    pub(in crate::relay) fn flush_session(&mut self, now: Now, slot: Slot, out: &mut Out) {
+        self.hand_over(slot, out);
+        let Some(session) = self.sessions.slab.get_mut(slot.0) else { return };
+        while let Some(message) = session.owed.front() {
+            if session.peer.send(StreamId::Control, &[message]).is_err() {
+                break;
+            }
+            session.owed.pop_front();
+        }
+        self.pay_receipts(now, slot);
+        let Some(session) = self.sessions.slab.get_mut(slot.0) else { return };
+        session.peer.flush(now.tick, out);
+        self.deadlines.set(Timer::Session(slot), session.deadline(now.tick), &mut session.scheduled);
+        self.note_session(now.tick, slot);
+    }
+
+    /// Another session of the same member takes this one's place.
+    pub(in crate::relay) fn displace(&mut self, now: Now, slot: Slot) {
+        self.close_session(now.tick, slot, close::REPLACED, "replaced");
+    }
+
+    pub(in crate::relay) fn stop(&mut self, now: Now, out: &mut Out) {
+        self.close_mailboxes(now.tick, out);
+        for slot in self.sessions.all() {
+            self.close_session(now.tick, slot, close::GOING_AWAY, "relay stops");
+        }
+        out.show(Event::Stopped);
+    }
+
+    pub(in crate::relay) fn break_off(&mut self, now: Tick, slot: Slot, why: &'static str, out: &mut Out) {
+        self.stats.violations += 1;
+        self.sign_out(slot, out);
+        self.close_session(now, slot, close::PROTOCOL_VIOLATION, why);
+    }
+
+    pub(in crate::relay) fn close_session(&mut self, now: Tick, slot: Slot, code: u16, reason: &'static str) {
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        session.closing_until = Some(now + CLOSING_FOR);
+        session.sign_in = SignIn::Refused;
+        session.owed = VecDeque::new();
+        session.held_letter = Vec::new();
+        session.peer.close(code, reason);
+        self.sessions.set_stranger(slot, true);
+        self.sessions.mark(slot);
+    }
+
+    fn forget_session_and_tell(&mut self, now: Tick, slot: Slot, out: &mut Out) {
+        self.sign_out(slot, out);
+        self.forget_session(now, slot);
+    }
+
+    fn forget_session(&mut self, now: Tick, slot: Slot) {
+        let gone = self.sessions.forget(now, slot);
+        if let Some(note) = gone.and_then(|session| session.noted) {
+            self.end_note(now, note);
+        }
+        self.sessions.schedule_indexes(&mut self.deadlines);
+    }
+
+    /// The member of this session is here no longer.
+    pub(in crate::relay) fn sign_out(&mut self, slot: Slot, out: &mut Out) {
+        let Some(member) = self.sessions.get(slot).and_then(Session::member) else { return };
+        if self.places[member.0].session == Some(slot) {
+            self.places[member.0].session = None;
+            self.leave_mailbox(member, out);
+            self.note_seen(member, out);
+            out.show(Event::SignedOut(self.members.name(member).clone()));
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Guests in line mode: who they are, and whoever waits for an answer at a desk.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::base::{HostPort, Name, Now, Phrase, Wall, harmless};
+use crate::client::Incoming;
+
+use super::{Book, Do, LineMode, Resolved};
+
+/// Guests remembered; beyond it the one unheard for longest is forgotten.
+const GUESTS_MAX: usize = 256;
+/// A relay forgets a guest that is silent for so long, and so does the list.
+const IDLE: Duration = Duration::from_secs(600);
+
+/// Guests who have written, and when last.
+#[derive(Debug, Default)]
+pub(super) struct Guests {
+    heard: BTreeMap<(HostPort, Name), Wall>,
+}
+
+impl Guests {
+    fn hear(&mut self, relay: &HostPort, name: &Name, at: Wall) {
+        self.heard.insert((relay.clone(), name.clone()), at);
+        if self.heard.len() > GUESTS_MAX
+            && let Some(oldest) = self.heard.iter().min_by_key(|(_, at)| **at).map(|(who, _)| who.clone())
+        {
+            self.heard.remove(&oldest);
+        }
+    }
+
+    fn list(&mut self, now: Wall) -> Vec<(Name, Wall)> {
+        let idle = IDLE.as_millis() as u64;
+        self.heard.retain(|_, at| now.0.saturating_sub(at.0) < idle);
+        self.heard.iter().map(|((_, name), at)| (name.clone(), *at)).collect()
+    }
+}
+
+impl<B: Book> LineMode<B> {
+    /// Whom a text goes to: the one who was chosen, or at a desk whoever has waited the longest.
+    pub(super) fn recipient(&self) -> Option<Resolved> {
+        let waits = || self.waiting.first().filter(|_| self.settings.desk).cloned();
+        self.target.clone().or_else(waits)
+    }
+
+    /// Notes who wrote. What the relay says about a guest asks for no answer.
+    pub(super) fn hear(&mut self, letter: &Incoming, label: &str) {
+        let who =
+            Resolved { label: label.to_owned(), relay: letter.relay.clone(), member: letter.from.clone() };
+        let is_guest = letter.from.guest_address().is_some();
+        if is_guest {
+            self.guests.hear(&letter.relay, &letter.from, letter.at);
+        }
+        let says = |key| self.settings.strings.say(&Phrase::new(key)) == letter.text;
+        match is_guest {
+            true if says("guest-left") => self.waiting.answered(&who),
+            true if says("guest-ended") => {}
+            _ => self.waiting.heard(&who),
+        }
+    }
+
+    /// Ends the conversation with a guest.
+    pub(super) fn close(&mut self, now: Now) -> Vec<Do> {
+        match self.recipient().filter(|who| who.member.guest_address().is_some()) {
+            Some(guest) => self.send(guest, "/close", now),
+            None => vec![self.tell(&Phrase::new("chat-close-no-guest"))],
+        }
+    }
+
+    /// Contacts, and guests apart.
+    pub(super) fn who(&mut self, now: Wall) -> Vec<Do> {
+        let mut dos = vec![self.tell(&self.contacts())];
+        for (name, at) in self.guests.list(now) {
+            let address = name.guest_address().map_or(String::new(), |address| address.to_string());
+            let phrase = Phrase::new("chat-guest").with("who", name).with("address", address);
+            let heard = self.settings.clock.show(at, now);
+            dos.push(self.tell(&phrase.with("heard", heard)));
+        }
+        dos
+    }
+
+    /// A text that goes nowhere stays with the user.
+    pub(super) fn keep_text(&self, key: &'static str, text: &str) -> Vec<Do> {
+        vec![self.tell(&Phrase::new(key)), Do::Tell(harmless(text).into_owned())]
+    }
+}

@@ -1,0 +1,160 @@
+//! Plain text from anybody, however it comes.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use queqiao::base::{ConnId, Input, Path};
+use queqiao::relay::{GuestEncoding, GuestRules, GuestTexts, Limits};
+
+use crate::rig::{Given, Rig, ms, secs, udp};
+
+fn rules(to: &str) -> GuestRules {
+    GuestRules {
+        to: to.parse().unwrap(),
+        anyone: true,
+        encoding: GuestEncoding::Auto,
+        greeting: "welcome".into(),
+        limit: 8,
+        texts: GuestTexts { nobody: "nobody".into(), ..GuestTexts::default() },
+    }
+}
+
+fn rig(to: &str) -> Rig {
+    Rig::serving(Limits::default(), Some(rules(to)))
+}
+
+fn addr(host: u8) -> SocketAddr {
+    SocketAddr::from(([198, 18, 0, host], 4_000))
+}
+
+/// What a script of guests does.
+#[derive(Clone, Debug)]
+enum Act {
+    Datagram(u8, Vec<u8>),
+    Open,
+    Text(u8, Vec<u8>),
+    End(u8),
+    Close(u8),
+    Wait(u16),
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let bytes = prop_oneof![
+        any::<Vec<u8>>(),
+        "[@a-zA-Z 你好\n]{0,40}".prop_map(String::into_bytes),
+        Just(b"@echo hello".to_vec()),
+        Just(b"q".to_vec()),
+        Just(b"exit\r\n".to_vec()),
+        Just(vec![0xff; 30]),
+        Just(vec![0x81; 9_000]),
+    ];
+    let act = prop_oneof![
+        (0..20u8, bytes.clone()).prop_map(|(host, bytes)| Act::Datagram(host, bytes)),
+        Just(Act::Open),
+        (0..6u8, bytes).prop_map(|(conn, bytes)| Act::Text(conn, bytes)),
+        (0..6u8).prop_map(Act::End),
+        (0..6u8).prop_map(Act::Close),
+        (0..2_000u16).prop_map(Act::Wait),
+    ];
+    prop::collection::vec(act, 0..60)
+}
+
+/// Plays a script; the bytes that came from and went to each UDP address.
+fn play(rig: &mut Rig, acts: Vec<Act>) -> BTreeMap<Path, (usize, usize)> {
+    let (mut counted, mut conns) = (BTreeMap::<Path, (usize, usize)>::new(), 0);
+    for act in acts {
+        let is_open = |conn: u8| (1..=conns).contains(&u64::from(conn));
+        let path_of = |conn: u8| Path::Tcp(ConnId(u64::from(conn)));
+        match act {
+            Act::Datagram(host, bytes) => {
+                counted.entry(udp(host, 4_000)).or_default().0 += bytes.len();
+                rig.take(vec![Given::Packet(udp(host, 4_000), bytes)]);
+            }
+            Act::Open => {
+                conns += 1;
+                let path = Path::Tcp(ConnId(conns));
+                rig.take(vec![Given::Other(Input::PathOpened { path, remote: addr(conns as u8) })]);
+            }
+            Act::Text(conn, bytes) if is_open(conn) => rig.take(vec![Given::Text(path_of(conn), bytes)]),
+            Act::End(conn) if is_open(conn) => rig.take(vec![Given::Other(Input::TextEnded(path_of(conn)))]),
+            Act::Close(conn) if is_open(conn) => {
+                rig.take(vec![Given::Other(Input::PathClosed(path_of(conn), queqiao::base::Why::Reset))]);
+            }
+            Act::Wait(millis) => {
+                rig.wait(ms(u64::from(millis)));
+            }
+            Act::Text(..) | Act::End(_) | Act::Close(_) => {}
+        }
+    }
+    for (path, bytes) in rig.sent.iter().filter(|sent| matches!(sent.0, Path::Udp(_))) {
+        counted.get_mut(path).expect("nobody is written to unasked").1 += bytes.len();
+    }
+    counted
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn row_11_nothing_automatic_to_a_guest_by_udp_is_larger_than_what_came(acts in acts(), echo: bool) {
+        let mut rig = rig(if echo { "echo" } else { "JACK" });
+        for (path, (came, went)) in play(&mut rig, acts) {
+            prop_assert!(went <= came, "{path:?}: {came} came, {went} went");
+        }
+    }
+}
+
+#[test]
+fn a_silent_connection_is_greeted_and_forgotten_after_ten_minutes() {
+    let mut rig = rig("JACK");
+    let path = Path::Tcp(ConnId(1));
+    rig.take(vec![Given::Other(Input::PathOpened { path, remote: addr(1) })]);
+    rig.wait(ms(299));
+    assert_eq!(rig.sent, []);
+    rig.wait(ms(2));
+    assert_eq!(rig.sent, [(path, b"welcome".to_vec())]);
+    rig.wait(secs(590));
+    assert_eq!(rig.closed, []);
+    rig.wait(secs(11));
+    assert_eq!(rig.closed, [ConnId(1)]);
+    assert_eq!(
+        rig.deadline.filter(|at| *at < rig.tick + Duration::from_secs(3_600)),
+        None,
+        "nothing is left"
+    );
+}
+
+#[test]
+fn with_guests_off_plain_text_is_silent() {
+    let mut rig = Rig::new();
+    rig.take(vec![Given::Packet(udp(1, 1), b"hello".to_vec()), Given::Packet(udp(1, 1), Vec::new())]);
+    rig.wait(secs(5));
+    assert_eq!(rig.sent, []);
+}
+
+#[test]
+fn a_flood_of_letters_on_one_connection_ends_it() {
+    let mut rig = rig("echo");
+    let path = Path::Tcp(ConnId(1));
+    rig.take(vec![Given::Other(Input::PathOpened { path, remote: addr(1) })]);
+    rig.take(vec![Given::Text(path, b"x\n".repeat(2_000))]);
+    assert_eq!(rig.closed, [ConnId(1)]);
+    assert!(rig.sent.len() <= 1_000);
+}
+
+#[test]
+fn a_flood_of_addresses_forgets_those_who_were_never_answered() {
+    let mut rig = rig("JACK");
+    for host in 0..20 {
+        rig.give(udp(host, 4_000), b"hello");
+    }
+    assert_eq!(rig.sent, []);
+    rig.wait(secs(601));
+    assert_eq!(
+        rig.deadline.filter(|at| *at < rig.tick + Duration::from_secs(3_600)),
+        None,
+        "all are forgotten"
+    );
+}

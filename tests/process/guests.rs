@@ -1,0 +1,348 @@
+//! Visitors who have no client, only a socket, as every socket tutorial writes them.
+
+use std::io::{Read, Write};
+use std::net::{TcpStream, UdpSocket};
+use std::time::Duration;
+
+use encoding_rs::GBK;
+
+use crate::world::{Home, Relay, Running, SOON, town};
+
+/// Longer than a pause, a greeting's patience and a turn of the relay; for what must not come.
+const QUIET: Duration = Duration::from_millis(800);
+
+struct Udp(UdpSocket);
+
+impl Udp {
+    fn to(relay: &Relay) -> Udp {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(relay.udp).unwrap();
+        Udp(socket)
+    }
+
+    fn name(&self) -> String {
+        format!("guest-127.0.0.1-{}", self.0.local_addr().unwrap().port())
+    }
+
+    fn say(&self, bytes: impl AsRef<[u8]>) {
+        self.0.send(bytes.as_ref()).unwrap();
+    }
+
+    fn hears(&self, within: Duration) -> Option<Vec<u8>> {
+        self.0.set_read_timeout(Some(within)).unwrap();
+        let mut bytes = [0; 1024];
+        self.0.recv(&mut bytes).ok().map(|len| bytes[..len].to_vec())
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.hears(4 * SOON).expect("an answer")).unwrap()
+    }
+}
+
+struct Tcp(TcpStream);
+
+impl Tcp {
+    fn to(relay: &Relay) -> Tcp {
+        let stream = TcpStream::connect(relay.tcp.unwrap()).unwrap();
+        stream.set_read_timeout(Some(4 * SOON)).unwrap();
+        Tcp(stream)
+    }
+
+    fn name(&self) -> String {
+        format!("guest-127.0.0.1-{}", self.0.local_addr().unwrap().port())
+    }
+
+    fn say(&mut self, bytes: impl AsRef<[u8]>) {
+        self.0.write_all(bytes.as_ref()).unwrap();
+    }
+
+    /// What comes next, at most 1,024 bytes, as such scripts read; nothing at the end.
+    fn hear(&mut self) -> Vec<u8> {
+        let mut bytes = [0; 1024];
+        let len = self.0.read(&mut bytes).unwrap();
+        bytes[..len].to_vec()
+    }
+
+    fn text(&mut self) -> String {
+        String::from_utf8(self.hear()).unwrap()
+    }
+
+    fn rest(&mut self) -> String {
+        let mut bytes = Vec::new();
+        self.0.read_to_end(&mut bytes).unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+}
+
+/// A relay whose guests write to JACK, who listens and answers.
+fn desk(args: &[&str]) -> (Home, Relay, Running) {
+    let mut all = vec!["--tcp", "--guests", "JACK"];
+    all.extend(args);
+    let (home, relay) = town(&all, &["TOM", "JACK"]);
+    let jack = home.listen("JACK", &[]);
+    (home, relay, jack)
+}
+
+fn hears(jack: &mut Running, from: &str, text: &str) {
+    let line = jack.out();
+    assert!(line.contains(from) && line.ends_with(&format!("] {text}")), "{line}");
+}
+
+#[test]
+fn the_ready_line_names_the_desk() {
+    let (_home, relay) = town(&["--guests", "JACK"], &[]);
+    assert!(relay.line.ends_with(" guests=JACK"), "{}", relay.line);
+}
+
+#[test]
+fn a_visitor_by_udp_is_answered_at_its_own_address() {
+    let (home, relay) = town(&["--guests", "JACK"], &["JACK"]);
+    let mut jack = home.chat("JACK", &relay, &[]);
+    let (one, two) = (Udp::to(&relay), Udp::to(&relay));
+    one.say("你好");
+    jack.until_out("你好");
+    two.say(GBK.encode("约不").0);
+    jack.until_out("约不");
+    jack.write(&format!("{}\n不约\nquit\n{}\n也好\n", two.name(), one.name()));
+    assert_eq!(GBK.decode(&two.hears(4 * SOON).unwrap()).0, "不约");
+    assert_eq!(one.text(), "也好");
+    assert_eq!((one.hears(QUIET), two.hears(Duration::from_millis(1))), (None, None), "answers never cross");
+}
+
+#[test]
+fn answers_run_three_datagrams_ahead_and_a_poll_fetches_the_next() {
+    let (home, relay) = town(&["--guests", "JACK"], &["JACK"]);
+    let mut jack = home.chat("JACK", &relay, &[]);
+    let guest = Udp::to(&relay);
+    guest.say("hello");
+    jack.until_out("hello");
+    let text = "长".repeat(2_000);
+    jack.write(&format!("{}\n{text}\n", guest.name()));
+    let mut got: Vec<Vec<u8>> = (0..4).map(|_| guest.hears(4 * SOON).unwrap()).collect();
+    assert_eq!(guest.hears(QUIET), None, "one earned and three ahead");
+    while got.iter().map(Vec::len).sum::<usize>() < text.len() {
+        guest.say("");
+        got.push(guest.hears(4 * SOON).unwrap());
+    }
+    assert!(got.iter().all(|piece| piece.len() <= 1_024 && std::str::from_utf8(piece).is_ok()));
+    assert_eq!(String::from_utf8(got.concat()).unwrap(), text);
+    guest.say("");
+    assert_eq!(guest.hears(QUIET), None);
+}
+
+#[test]
+fn the_classic_echo_server_over_udp_and_tcp() {
+    let (_home, relay) = town(&["--tcp", "--guests", "echo"], &[]);
+    let clients: Vec<Udp> = (0..20).map(|_| Udp::to(&relay)).collect();
+    for (n, client) in clients.iter().enumerate() {
+        client.say(format!("client {n} 中文"));
+    }
+    for (n, client) in clients.iter().enumerate() {
+        assert_eq!(client.text(), format!("CLIENT {n} 中文"));
+    }
+    clients[0].say("123");
+    assert_eq!(clients[0].text(), "123");
+    // 丂 is 0x8140 and 乤 0x8161 in GBK: the second byte of each is an ASCII character.
+    let gbk = GBK.encode("丂乤abc").0.into_owned();
+    clients[0].say(&gbk);
+    assert_eq!(GBK.decode(&clients[0].hears(4 * SOON).unwrap()).0, "丂乤ABC");
+    let mut once = Tcp::to(&relay);
+    once.say("hello,server");
+    assert_eq!(once.text(), "HELLO,SERVER");
+    once.0.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(once.rest(), "");
+}
+
+#[test]
+fn a_visitor_by_tcp_and_a_member_talk_until_either_says_q() {
+    let (home, relay) = town(&["--tcp", "--guests", "JACK"], &["JACK"]);
+    let mut jack = home.chat("JACK", &relay, &[]);
+    let mut guest = Tcp::to(&relay);
+    guest.say("在吗");
+    jack.until_out("在吗");
+    jack.write(&format!("{}\n在\n", guest.name()));
+    assert_eq!(guest.text(), "在");
+    guest.say("有货吗");
+    jack.until_out("有货吗");
+    jack.write("有\n");
+    assert_eq!(guest.text(), "有");
+    guest.say("q");
+    assert_eq!(guest.text(), "q");
+    assert_eq!(guest.hear(), b"", "and closed");
+    jack.until_out("(this guest has left)");
+
+    let mut guest = Tcp::to(&relay);
+    guest.say("again\r\nand again\n");
+    jack.until_out(": again");
+    jack.until_out("and again");
+    jack.write(&format!("quit\n{}\nq\n", guest.name()));
+    assert_eq!(guest.rest(), "q\n", "it uses newlines");
+}
+
+#[test]
+fn a_session_greets_first_and_exit_closes_in_silence() {
+    let (_home, relay, mut jack) = desk(&["--guest-greeting", "welcome"]);
+    let mut guest = Tcp::to(&relay);
+    assert_eq!(guest.text(), "welcome");
+    guest.say("hello");
+    hears(&mut jack, &guest.name(), "hello");
+    guest.say("exit");
+    assert_eq!(guest.hear(), b"");
+    hears(&mut jack, &guest.name(), "(this guest has left)");
+}
+
+#[test]
+fn what_was_sent_before_the_end_is_delivered_and_answered() {
+    let (home, relay) = town(&["--tcp", "--guests", "JACK"], &["JACK"]);
+    let mut jack = home.chat("JACK", &relay, &[]);
+    let mut guest = Tcp::to(&relay);
+    guest.say("hi");
+    guest.0.shutdown(std::net::Shutdown::Write).unwrap();
+    jack.until_out("hi");
+    jack.until_out("has sent everything");
+    jack.write(&format!("{}\nhi yourself\nq\n", guest.name()));
+    assert_eq!(guest.rest(), "hi yourselfq");
+}
+
+#[test]
+fn the_mailbox_keeps_a_visitors_letter_and_a_tcp_guest_is_told_once() {
+    let (home, relay, jack) = desk(&[]);
+    jack.terminate().with(130);
+    let (udp, mut tcp) = (Udp::to(&relay), Tcp::to(&relay));
+    udp.say("one");
+    assert_eq!(udp.hears(QUIET), None, "plain text proves no address");
+    tcp.say("two\n");
+    assert!(tcp.text().starts_with("JACK is away"));
+    tcp.say("three\n");
+    let jack = home.run(&["listen", "--as", "JACK", "--count", "3"]).with(0);
+    let texts: Vec<&str> = jack.out.iter().map(|line| line.split_once("] ").unwrap().1).collect();
+    assert_eq!(texts, ["one", "two", "three"]);
+    tcp.say("exit\n");
+    assert_eq!(tcp.rest(), "");
+}
+
+#[test]
+fn a_guest_may_name_another_member_only_where_that_is_allowed() {
+    let (_home, relay, mut jack) = desk(&[]);
+    let guest = Udp::to(&relay);
+    guest.say("@TOM hello");
+    hears(&mut jack, &guest.name(), "@TOM hello");
+    guest.say("@echo hello");
+    assert_eq!(guest.text(), "HELLO");
+    let (home, relay) = town(&["--guests", "JACK", "--guest-anyone"], &["TOM", "JACK"]);
+    let mut tom = home.listen("TOM", &[]);
+    let guest = Udp::to(&relay);
+    guest.say("@TOM hello");
+    hears(&mut tom, &guest.name(), "hello");
+}
+
+/// The classic client: it asks for a name, all of which mean the relay, sends lines there until `quit`, and asks again.
+#[test]
+fn a_client_whose_four_names_all_mean_the_relay_goes_back_to_choosing_at_quit() {
+    let (home, relay) = town(&["--guests", "JACK"], &["JACK"]);
+    let mut jack = home.chat("JACK", &relay, &[]);
+    let socket = Udp::to(&relay);
+    let script = ["TOM", "hello", "quit", "武大郎", "约不", "quit", "quit"];
+    let (mut chosen, mut answers) = (None, Vec::new());
+    for typed in script {
+        match (chosen, typed) {
+            (None, "quit") => break,
+            (None, name) => {
+                chosen = ["TOM", "JACK", "一棵树", "武大郎"].into_iter().find(|known| *known == name)
+            }
+            (Some(_), "quit") => chosen = None,
+            (Some(_), text) => {
+                socket.say(text);
+                jack.until_out(text);
+                jack.write(&format!("{}\nre: {text}\nquit\n", socket.name()));
+                answers.push(socket.text());
+            }
+        }
+    }
+    assert_eq!(answers, ["re: hello", "re: 约不"]);
+}
+
+#[test]
+fn gbk_goes_both_ways_on_a_connection() {
+    let (home, relay) = town(&["--tcp", "--guests", "JACK", "--guest-encoding", "gbk"], &["JACK"]);
+    let mut jack = home.chat("JACK", &relay, &[]);
+    let mut guest = Tcp::to(&relay);
+    let bytes = GBK.encode("一棵树在吗").0.into_owned();
+    guest.say(&bytes[..3]);
+    guest.say(&bytes[3..]);
+    jack.until_out("一棵树在吗");
+    jack.write(&format!("{}\n在的\n", guest.name()));
+    assert_eq!(GBK.decode(&guest.hear()).0, "在的");
+}
+
+#[test]
+fn guests_are_listed_as_what_they_are() {
+    let (home, relay) = town(&["--guests", "JACK"], &["TOM", "JACK"]);
+    let mut jack = home.chat("JACK", &relay, &[]);
+    let guest = Udp::to(&relay);
+    guest.say("hello");
+    jack.until_out("hello");
+    jack.write("/who\n");
+    let line = jack.until_err("guest guest-127.0.0.1");
+    let address = guest.0.local_addr().unwrap().to_string();
+    assert!(line.contains(&address) && line.ends_with("neither authenticated nor encrypted"), "{line}");
+    jack.write(&format!("{}\nhi\n/receipts on\nagain\n", guest.name()));
+    assert_eq!([guest.text(), guest.text()], ["hi", "again"]);
+    jack.until_err("is at the relay");
+}
+
+#[test]
+fn the_desk_answers_whoever_has_waited_the_longest() {
+    let home = Home::new();
+    let mut relay = home.relay(&["--tcp", "--desk", "--data", "desk", "--lang", "zh"]);
+    assert!(relay.line.ends_with(" guests=DESK"), "{}", relay.line);
+    relay.running.until_err("DESK");
+    let (one, two) = (Udp::to(&relay), Udp::to(&relay));
+    one.say("约不");
+    let line = relay.running.out();
+    assert_eq!(line, format!("来自[{}]的一条消息: 约不", one.0.local_addr().unwrap()));
+    two.say("你好");
+    relay.running.until_out("你好");
+    one.say("?");
+    relay.running.until_out("?");
+    relay.running.write("不约\n您好\n没人\n");
+    assert_eq!((one.text(), two.text()), ("不约".to_owned(), "您好".to_owned()));
+    relay.running.until_err("没有人在等回复");
+    relay.running.until_err("没人");
+    let mut visitor = Tcp::to(&relay);
+    visitor.say("hello");
+    relay.running.until_out("hello");
+    relay.running.write("q\n");
+    assert_eq!(visitor.rest(), "q");
+    relay.running.write("quit\n");
+    relay.running.end().with(0);
+    let again = home.relay(&["--desk=JACK", "--data", "desk"]);
+    assert!(again.line.ends_with(" guests=JACK"), "{}", again.line);
+    again.stop().with(130);
+}
+
+#[test]
+fn members_and_guests_share_the_ports_and_escapes_are_harmless() {
+    let (home, relay, mut jack) = desk(&[]);
+    let mut tom = home.chat("TOM", &relay, &["--tcp"]);
+    let mut guest = Tcp::to(&relay);
+    guest.say(b"\x1b[2Jred\x07\n\xe4");
+    tom.write("JACK\nhello\n");
+    let (mut guests, mut members) = (Vec::new(), 0);
+    while guests.len() < 2 || members < 1 {
+        let line = jack.out();
+        assert!(line.chars().all(|c| !c.is_control()), "{line:?}");
+        if line.contains(" TOM ") { members += 1 } else { guests.push(line) }
+    }
+    assert!(guests[0].contains("red") && guests[1].ends_with('\u{fffd}'), "{guests:?}");
+}
+
+#[test]
+fn what_is_wrong_with_the_options_is_said_in_one_line() {
+    let home = Home::new();
+    let relay = |args: &[&str]| home.run(&[&["relay", "--bind", "127.0.0.1:0"], args].concat()).with(2);
+    assert!(relay(&["--guests", "a b"]).said()[0].contains("space"));
+    relay(&["--guest-anyone"]);
+    relay(&["--guests", "JACK", "--guest-greeting", &"x".repeat(1_025)]);
+    relay(&["--guests", "JACK", "--guest-encoding", "latin1"]);
+}
