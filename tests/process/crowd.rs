@@ -31,7 +31,9 @@ fn write_letters(home: &Home, from: [&str; 2], to: [&str; 2]) {
         for sender in senders {
             let ended = sender.end().with(0);
             assert_eq!(ended.out.len(), EACH);
-            assert!(ended.out.iter().all(|line| line.starts_with("delivered ")), "{ended:?}");
+            // On a busy machine a letter may reach the relay's disk before its reader.
+            let taken = |line: &&String| line.starts_with("delivered ") || line.starts_with("accepted ");
+            assert_eq!(ended.out.iter().find(|line| !taken(line)), None);
         }
     }
     for (listener, name) in listeners.into_iter().zip(to) {
