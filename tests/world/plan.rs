@@ -197,7 +197,7 @@ fn flood(world: &mut World, span: Duration) {
     }
     world.cover.add(Count::Floods);
     let at = Duration::from_micros(world.rng.below(span.as_micros() as u64));
-    let (many, len) = (200 + world.rng.below(300) as usize, 1 + world.rng.below(6_000) as usize);
+    let (many, len) = (60 + world.rng.below(100) as usize, 1 + world.rng.below(3_000) as usize);
     world.later(at, move |w| {
         let pair = [(0, NAMES[1]), (1, NAMES[0])];
         // That a name is unknown is told thirty times a minute: a flood to nobody would last for an hour.
