@@ -18,6 +18,9 @@ use super::world::{RELAY_HOST, World};
 const NAMES: [&str; 5] = ["TOM", "JACK", "一棵树", "武大郎", "Zoë"];
 /// After the network has healed, everything has its end within this time.
 pub const HEALED_FOR: Duration = Duration::from_secs(90);
+/// Every letter has its end within this time: longer where many go to a name that nobody has, which is told thirty times a
+/// minute.
+const ENDED_WITHIN: Duration = Duration::from_secs(300);
 /// Both ends must then be as good as silent for so long.
 const QUIET_FOR: Duration = Duration::from_secs(60);
 /// What a client and the relay may exchange in that time: keep-alives and their acks, and one renewal of keys.
@@ -45,7 +48,7 @@ pub fn live(world: &mut World) {
         grow_old(world);
     }
     world.heal();
-    let ended = world.run_until(HEALED_FOR, |w| w.open_letters().is_empty());
+    let ended = world.run_until(ENDED_WITHIN, |w| w.open_letters().is_empty());
     let open = world.open_letters();
     assert!(ended, "{} letters have no end: {:?}", open.len(), open.first().map(|l| world.fate(*l)));
     world.run_for(HEALED_FOR);
