@@ -128,7 +128,8 @@ impl Relay {
 
     /// A sender asks how far its letters have come.
     pub(super) fn handle_ask(&mut self, slot: Slot, to: &str, outbox: OutboxId) {
-        let known = self.recipient(to).map(|to| FlowId { outbox, to });
+        let removed = || self.members.find_ever(to).map(To::Member);
+        let known = self.recipient(to).or_else(removed).map(|to| FlowId { outbox, to });
         let Some(session) = self.sessions.get_mut(slot) else { return };
         let Some(member) = session.member() else { return };
         let flows = &mut self.places[member.0].flows;
