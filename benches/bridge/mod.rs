@@ -1,0 +1,247 @@
+//! A relay and two members in memory: the real cores over virtual time, no sockets, no disks. What passes between them is
+//! the same in every run, to the byte.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use queqiao::base::{Effect, HostPort, Inbox, Input, Now, OutboxId, Outputs, Path, Tick, Wall, turn};
+use queqiao::client::{self, Carriers, Client, Event, Progress, RelaySpec};
+use queqiao::relay::{self, Limits, Relay};
+use queqiao::store::{Backend, RelayStore};
+
+const START: Tick = Tick::from_micros(1_000_000);
+/// From one end to the other.
+const DELAY: Duration = Duration::from_micros(20);
+/// Whoever needs more turns than this for one letter is stuck.
+const TURNS_MAX: u64 = 100_000;
+
+fn now_at(tick: Tick) -> Now {
+    Now { tick, wall: Wall(1_800_000_000_000 + tick.as_micros() / 1_000) }
+}
+
+fn relay_addr() -> SocketAddr {
+    ([198, 18, 0, 1], 8081).into()
+}
+
+fn member_addr(number: usize) -> SocketAddr {
+    ([198, 18, 0, 2 + number as u8], 4000).into()
+}
+
+/// What waits for one end.
+struct Waiting<C> {
+    packets: VecDeque<(Path, Vec<u8>)>,
+    others: VecDeque<Input<'static, C>>,
+    lent: Vec<u8>,
+    spare: Vec<Vec<u8>>,
+}
+
+impl<C> Default for Waiting<C> {
+    fn default() -> Self {
+        Waiting { packets: VecDeque::new(), others: VecDeque::new(), lent: Vec::new(), spare: Vec::new() }
+    }
+}
+
+impl<C> Waiting<C> {
+    fn is_empty(&self) -> bool {
+        self.packets.is_empty() && self.others.is_empty()
+    }
+
+    fn push(&mut self, path: Path, bytes: &[u8]) {
+        let mut packet = self.spare.pop().unwrap_or_default();
+        packet.clear();
+        packet.extend_from_slice(bytes);
+        self.packets.push_back((path, packet));
+    }
+}
+
+impl<C> Inbox<C> for Waiting<C> {
+    fn next_input(&mut self) -> Option<Input<'_, C>> {
+        if let Some(input) = self.others.pop_front() {
+            return Some(input);
+        }
+        let (path, bytes) = self.packets.pop_front()?;
+        let old = std::mem::replace(&mut self.lent, bytes);
+        self.spare.push(old);
+        Some(Input::Packet { path, bytes: &mut self.lent })
+    }
+}
+
+struct Member {
+    client: Client,
+    waiting: Waiting<client::Command>,
+    out: Outputs<client::Record, Event>,
+    deadline: Option<Tick>,
+}
+
+/// The relay, and the members `TOM` and `JACK`; TOM writes to JACK.
+pub struct Bridge {
+    relay: Relay,
+    store: RelayStore,
+    waiting: Waiting<relay::Command>,
+    out: Outputs<relay::Record, relay::Event>,
+    deadline: Option<Tick>,
+    members: [Member; 2],
+    tick: Tick,
+    online: usize,
+    delivered: u64,
+    written: u64,
+    text: String,
+}
+
+impl Bridge {
+    /// Both members are signed in, and a few letters have passed.
+    pub fn open(text_len: usize) -> Bridge {
+        let (store, state) = RelayStore::in_memory([7; 32]).expect("memory is there");
+        let config = relay::Config {
+            private_key: state.private_key,
+            access_secret: [0; 32],
+            members: state.members,
+            roll: state.roll,
+            mail: state.mail,
+            limits: Limits { per_sender: false, ..Limits::default() },
+            guests: None,
+            seed: [9; 32],
+        };
+        let mut bridge = Bridge {
+            relay: Relay::new(config),
+            store,
+            waiting: Waiting::default(),
+            out: Outputs::default(),
+            deadline: Some(START),
+            members: [member("TOM", 1), member("JACK", 2)],
+            tick: START,
+            online: 0,
+            delivered: 0,
+            written: 0,
+            text: "x".repeat(text_len),
+        };
+        for _ in 0..TURNS_MAX {
+            if bridge.online == 2 {
+                break;
+            }
+            bridge.step();
+        }
+        assert_eq!(bridge.online, 2, "both sign in");
+        bridge.carry(64, 8);
+        bridge
+    }
+
+    /// TOM writes `letters` to JACK, `window` of them on their way at a time; returns when TOM knows that JACK has all.
+    pub fn carry(&mut self, letters: u64, window: u64) {
+        let end = self.delivered + letters;
+        let mut turns = 0;
+        while self.delivered < end {
+            while self.written < end && self.written - self.delivered < window {
+                self.write();
+            }
+            self.step();
+            turns += 1;
+            assert!(turns < TURNS_MAX * letters, "letters stand still");
+        }
+    }
+
+    fn write(&mut self) {
+        self.written += 1;
+        self.members[0].waiting.others.push_back(Input::Command(client::Command::Send {
+            request: self.written,
+            relay: HostPort::from(relay_addr()),
+            to: "JACK".parse().expect("a name"),
+            text: self.text.clone(),
+        }));
+    }
+
+    /// Everybody who has something to do takes a turn; time goes on by one delay, or to the next deadline where all wait.
+    fn step(&mut self) {
+        let all = |bridge: &Bridge| {
+            let deadlines = bridge.members.iter().map(|member| member.deadline);
+            deadlines.chain([bridge.deadline]).flatten().min()
+        };
+        let busy = !self.waiting.is_empty() || self.members.iter().any(|member| !member.waiting.is_empty());
+        self.tick = match all(self) {
+            Some(at) if !busy => at.max(self.tick),
+            _ => self.tick + DELAY,
+        };
+        let now = now_at(self.tick);
+        if !self.waiting.is_empty() || self.deadline.is_some_and(|at| at <= self.tick) {
+            self.deadline = relay_turn(&mut self.relay, now, &mut self.waiting, &mut self.out);
+            self.carry_out_relay();
+        }
+        for number in 0..2 {
+            let member = &mut self.members[number];
+            if !member.waiting.is_empty() || member.deadline.is_some_and(|at| at <= self.tick) {
+                member.deadline = turn(&mut member.client, now, &mut member.waiting, &mut member.out);
+                self.carry_out_member(number);
+            }
+        }
+    }
+
+    fn carry_out_relay(&mut self) {
+        for effect in self.out.effects.drain(..) {
+            match effect {
+                Effect::Send(Path::Udp(dest), range) => {
+                    let to = usize::from(dest != member_addr(0));
+                    let from = Path::Udp(relay_addr());
+                    self.members[to].waiting.push(from, &self.out.bytes[range]);
+                }
+                Effect::Persist(ticket, record) => {
+                    self.store.commit(&[record], &mut Vec::new()).expect("memory has room");
+                    self.waiting.others.push_back(Input::Committed(ticket));
+                }
+                Effect::Load(ticket, query) => {
+                    let rows = self.store.load(&query).expect("memory is whole");
+                    self.waiting.others.push_back(Input::Rows(ticket, rows));
+                }
+                _ => {}
+            }
+        }
+        self.out.clear();
+    }
+
+    fn carry_out_member(&mut self, number: usize) {
+        let member = &mut self.members[number];
+        for effect in member.out.effects.drain(..) {
+            match effect {
+                Effect::Send(Path::Udp(_), range) => {
+                    self.waiting.push(Path::Udp(member_addr(number)), &member.out.bytes[range]);
+                }
+                Effect::Persist(ticket, _) => member.waiting.others.push_back(Input::Committed(ticket)),
+                Effect::LookUp(host) => {
+                    member.waiting.others.push_back(Input::Resolved(host, vec![relay_addr()]));
+                }
+                Effect::Show(Event::Online { .. }) => self.online += 1,
+                Effect::Show(Event::Progress { progress: Progress::Delivered, .. }) => self.delivered += 1,
+                Effect::Show(Event::Refused { reason, .. }) => panic!("refused: {reason:?}"),
+                _ => {}
+            }
+        }
+        member.out.clear();
+    }
+}
+
+fn member(name: &str, seed: u8) -> Member {
+    let config = client::Config {
+        name: Some(name.parse().expect("a name")),
+        private_key: [seed; 32],
+        outbox: OutboxId(u64::from(seed)),
+        carriers: Carriers::Udp,
+        counter_reserved: 0,
+        kept: None,
+        seed: [seed; 32],
+    };
+    let spec = RelaySpec { addr: HostPort::from(relay_addr()), tcp: None, key: None };
+    let mut waiting = Waiting::default();
+    waiting.others.push_back(Input::Command(client::Command::Relays(vec![spec])));
+    Member { client: Client::new(config), waiting, out: Outputs::default(), deadline: Some(START) }
+}
+
+/// The relay's turn, by itself so that a profiler can count nothing else.
+#[inline(never)]
+fn relay_turn(
+    relay: &mut Relay,
+    now: Now,
+    waiting: &mut Waiting<relay::Command>,
+    out: &mut Outputs<relay::Record, relay::Event>,
+) -> Option<Tick> {
+    turn(relay, now, waiting, out)
+}
