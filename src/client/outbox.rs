@@ -77,7 +77,7 @@ pub(super) struct Sendable<'a> {
     pub(super) body: &'a [u8],
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Conversation {
     letters: VecDeque<OutLetter>,
     /// Delivered, not yet known to be read: number and request.
@@ -88,8 +88,26 @@ struct Conversation {
     /// How many letters, and bytes of bodies, are on their way.
     sent_letters: usize,
     sent_bytes: usize,
+    /// How many letters may be: half as many after each refusal, since all behind a refused one go for nothing, and one more
+    /// after each that is accepted.
+    window: usize,
     /// When it was last written to, by the outbox's own count.
     touched: u64,
+}
+
+impl Default for Conversation {
+    fn default() -> Conversation {
+        Conversation {
+            letters: VecDeque::new(),
+            unread: VecDeque::new(),
+            refusals: Vec::new(),
+            reach: Reach::default(),
+            sent_letters: 0,
+            sent_bytes: 0,
+            window: WINDOW_LETTERS,
+            touched: 0,
+        }
+    }
 }
 
 /// All conversations with one relay.
@@ -316,6 +334,7 @@ impl Outbox {
             }
             return None;
         };
+        conversation.narrow(place, reason);
         let letter = conversation.remove(place);
         (self.letters, self.bytes) = (self.letters - 1, self.bytes - letter.body.len());
         // Such a letter cannot have been taken by any earlier session either; of one that was accepted the relay knows.
@@ -371,7 +390,7 @@ impl Conversation {
             if !letter.sent && !letter.accepted {
                 let len = letter.body.len();
                 let fits = self.sent_letters == 0 || self.sent_bytes + len <= WINDOW_BYTES;
-                if self.sent_letters >= WINDOW_LETTERS || !fits {
+                if self.sent_letters >= self.window || !fits {
                     return true;
                 }
                 let id = LetterId { outbox, number: letter.number };
@@ -402,6 +421,7 @@ impl Conversation {
                 self.put_back(place);
                 let letter = &mut self.letters[place];
                 letter.accepted = true;
+                self.window = WINDOW_LETTERS.min(self.window + 1);
                 self.reach.accepted = self.reach.accepted.max(letter.number);
                 tell(Step { request, id, progress: Progress::Accepted });
             }
@@ -449,6 +469,14 @@ impl Conversation {
     fn drop_accepted_bodies(&mut self) -> usize {
         let accepted = self.letters.iter_mut().filter(|letter| letter.accepted);
         accepted.map(|letter| std::mem::take(&mut letter.body).len()).sum()
+    }
+
+    /// A letter was refused. To a name that nobody has none is behind another: each has its own answer.
+    fn narrow(&mut self, place: usize, reason: Reason) {
+        let letter = &self.letters[place];
+        if letter.sent && !letter.accepted && reason != Reason::Unknown {
+            self.window = (self.window / 2).max(1);
+        }
     }
 
     fn put_back(&mut self, place: usize) {

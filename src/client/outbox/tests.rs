@@ -238,6 +238,34 @@ fn a_window_bounds_what_is_on_its_way_and_what_waits_in_a_mailbox_is_outside_it(
     assert_eq!(offered(&mut many).len(), WINDOW_LETTERS);
 }
 
+/// All behind a refused letter go for nothing: were the window always full, letters to a full mailbox would cost its square.
+#[test]
+fn refusals_narrow_the_window_and_accepted_letters_widen_it_again() {
+    let mut outbox = outbox(2 * WINDOW_LETTERS as u64);
+    let mut sent = 0;
+    for number in 1..=100 {
+        sent += offered(&mut outbox).len();
+        assert!(refuse(&mut outbox, number, Reason::Full));
+        (number + 1..=2 * WINDOW_LETTERS as u64).for_each(|n| _ = refuse(&mut outbox, n, Reason::Behind));
+        outbox.refusal_recorded(&jack(), number).unwrap();
+    }
+    assert!(sent < 2 * WINDOW_LETTERS + 100, "{sent}");
+    assert_eq!(offered(&mut outbox), [(101, 0)]);
+    assert_eq!(delivered(&mut outbox, 101), [201]);
+    assert_eq!(offered(&mut outbox), [(102, 101), (103, 102)]);
+    assert_eq!(delivered(&mut outbox, 103), [202, 203]);
+    assert_eq!(offered(&mut outbox).len(), 4);
+}
+
+#[test]
+fn letters_to_a_name_that_nobody_has_go_on_in_a_full_window() {
+    let mut outbox = outbox(WINDOW_LETTERS as u64 + 1);
+    assert_eq!(offered(&mut outbox).len(), WINDOW_LETTERS);
+    (1..=2).for_each(|number| assert!(refuse(&mut outbox, number, Reason::Unknown)));
+    (1..=2).for_each(|number| assert!(outbox.refusal_recorded(&jack(), number).is_some()));
+    assert_eq!(offered(&mut outbox).len(), 1);
+}
+
 #[test]
 fn no_room_keeps_the_rest_for_later() {
     let mut outbox = outbox(3);
