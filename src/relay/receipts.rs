@@ -218,11 +218,13 @@ impl Relay {
         }
     }
 
+    /// Nobody has this name, or nobody had when the author was last told so; that is told again without names like it.
     pub(super) fn refuse_unknown(&mut self, now: Tick, slot: Slot, author: MemberId, letter: &Letter<'_>) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
         let mut names: Vec<Name> = Vec::new();
         let lookups = &mut self.places[author.0].lookups;
-        if lookups.ready(now, LOOKUP_INTERVAL, LOOKUPS_BURST).is_ok() {
+        let looked = lookups.ready(now, LOOKUP_INTERVAL, LOOKUPS_BURST).is_ok();
+        if looked {
             lookups.spend(now, LOOKUP_INTERVAL);
             names = self.members.nearest(letter.to, NEAREST_MAX);
         }
@@ -231,7 +233,7 @@ impl Relay {
             *slot = Some(name.as_str());
         }
         let (to, id) = (letter.to, letter.id);
-        self.places[author.0].flows.refused_unknown(id.outbox, to, id.number);
+        self.places[author.0].flows.refused_unknown(id.outbox, to, id.number, looked.then_some(now));
         let refused = Refused { to, id, reason: Reason::Unknown, may_have_arrived: false, nearest };
         session.say(&ToClient::Refused(refused));
         self.stats.letters_refused += 1;
