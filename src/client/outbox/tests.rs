@@ -238,6 +238,40 @@ fn a_window_bounds_what_is_on_its_way_and_what_waits_in_a_mailbox_is_outside_it(
     assert_eq!(offered(&mut many).len(), WINDOW_LETTERS);
 }
 
+#[test]
+fn what_is_said_of_letters_behind_a_refused_one_is_told_after_it() {
+    let mut outbox = outbox(4);
+    offered(&mut outbox);
+    told(&mut outbox, receipt(4, 0, 0, 0));
+    assert!(refuse(&mut outbox, 2, Reason::Expired));
+    assert_eq!(told(&mut outbox, receipt(4, 3, 3, 0)), [(101, Progress::Delivered), (101, Progress::Read),]);
+    assert_eq!(told(&mut outbox, receipt(4, 4, 3, 0)), []);
+    assert!(outbox.refusal_recorded(&jack(), 2).is_some());
+    let mut resumed = Vec::new();
+    let reach = outbox.resume(&jack(), |step| resumed.push((step.request, step.progress)));
+    let all = [(103, Progress::Delivered), (104, Progress::Delivered), (103, Progress::Read)];
+    assert_eq!(resumed, all);
+    assert_eq!(reach.map(|reach| (reach.delivered, reach.read)), Some((4, 3)));
+    assert_eq!(outbox.resume(&jack(), |step| panic!("{step:?} is told twice")), None);
+}
+
+#[test]
+fn of_two_refusals_the_first_holds_back_what_is_behind_it_though_the_second_is_durable() {
+    let mut outbox = outbox(3);
+    offered(&mut outbox);
+    told(&mut outbox, receipt(3, 0, 0, 0));
+    outbox.session_lost();
+    assert!(refuse(&mut outbox, 2, Reason::Expired) && refuse(&mut outbox, 1, Reason::Expired));
+    assert_eq!(told(&mut outbox, receipt(3, 3, 0, 0)), []);
+    assert!(outbox.refusal_recorded(&jack(), 2).is_some());
+    assert_eq!(outbox.resume(&jack(), |step| panic!("{step:?} is told before the first")), None);
+    assert!(outbox.refusal_recorded(&jack(), 1).is_some());
+    let mut resumed = Vec::new();
+    outbox.resume(&jack(), |step| resumed.push((step.request, step.progress)));
+    assert_eq!(resumed, [(103, Progress::Delivered)]);
+    assert!(outbox.is_empty());
+}
+
 /// All behind a refused letter go for nothing: were the window always full, letters to a full mailbox would cost its square.
 #[test]
 fn refusals_narrow_the_window_and_accepted_letters_widen_it_again() {
