@@ -37,7 +37,7 @@ pub use outbox::{OUTBOX_BYTES_MAX, OUTBOX_LETTERS_MAX};
 pub use screen::{SCREENED_MAX, Screen, Screens};
 
 use crate::base::{
-    Carrier, Core, Effect, HostPort, Input, LetterId, Now, OutboxId, Path, Rng, Tick, Ticket, Wall, Why,
+    Carrier, Core, Effect, HostPort, Input, LetterId, Name, Now, OutboxId, Path, Rng, Tick, Ticket, Wall, Why,
 };
 use crate::peer::Peer;
 use crate::session::{AccessSecret, Identity, Indexes};
@@ -390,12 +390,24 @@ impl Client {
             let (outbox, via) =
                 (self.outbox.through(&relay), self.uplinks.get(&relay).map_or(Carrier::Udp, Uplink::via));
             if let Some(event) = self.mail(&relay).settle(outbox, via, record, durable) {
-                if let Event::Refused { to, id, .. } = &event {
-                    let (to, number) = (to.clone(), id.number);
-                    self.shared.journal.push(Record::Told { relay, to, number });
-                }
+                let refused =
+                    if let Event::Refused { to, id, .. } = &event { Some((to.clone(), *id)) } else { None };
                 out.show(event);
+                if let Some((to, id)) = refused {
+                    self.settle_refused(relay, to, id, out);
+                }
             }
+        }
+    }
+
+    /// A refusal was shown: what is behind it in its conversation may be shown.
+    fn settle_refused(&mut self, relay: HostPort, to: Name, id: LetterId, out: &mut Out) {
+        let number = id.number;
+        self.shared.journal.push(Record::Told { relay: relay.clone(), to: to.clone(), number });
+        let via = self.uplinks.get(&relay).map_or(Carrier::Udp, Uplink::via);
+        let reach = self.mail(&relay).outbox.resume(&to, |step| out.show(step.event(via)));
+        if let Some(reach) = reach {
+            self.shared.journal.push(Record::Reached { relay, to, reach });
         }
     }
 }

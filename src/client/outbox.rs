@@ -77,19 +77,65 @@ pub(super) struct Sendable<'a> {
     pub(super) body: &'a [u8],
 }
 
-#[derive(Debug, Default)]
+/// What a receipt says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Marks {
+    accepted: u64,
+    delivered: u64,
+    read: u64,
+    until: Wall,
+}
+
+impl Marks {
+    fn raise(&mut self, other: Marks) {
+        self.accepted = self.accepted.max(other.accepted);
+        self.delivered = self.delivered.max(other.delivered);
+        self.read = self.read.max(other.read);
+        self.until = other.until;
+    }
+
+    /// What it says of letters before this one.
+    fn before(self, number: u64) -> Marks {
+        let most = number.saturating_sub(1);
+        let [accepted, delivered, read] = [self.accepted, self.delivered, self.read].map(|n| n.min(most));
+        Marks { accepted, delivered, read, until: self.until }
+    }
+}
+
+#[derive(Debug)]
 struct Conversation {
     letters: VecDeque<OutLetter>,
     /// Delivered, not yet known to be read: number and request.
     unread: VecDeque<(u64, u64)>,
     /// Refused, but that is not durable yet.
     refusals: Vec<Refusal>,
+    /// What the relay has said meanwhile of letters behind those.
+    held: Marks,
     reach: Reach,
     /// How many letters, and bytes of bodies, are on their way.
     sent_letters: usize,
     sent_bytes: usize,
+    /// How many letters may be: half as many after each refusal, since all behind a refused one go for nothing, and one more
+    /// after each that is accepted.
+    window: usize,
     /// When it was last written to, by the outbox's own count.
     touched: u64,
+}
+
+impl Default for Conversation {
+    fn default() -> Conversation {
+        Conversation {
+            letters: VecDeque::new(),
+            unread: VecDeque::new(),
+            refusals: Vec::new(),
+            held: Marks::default(),
+            reach: Reach::default(),
+            sent_letters: 0,
+            sent_bytes: 0,
+            window: WINDOW_LETTERS,
+            touched: 0,
+        }
+    }
 }
 
 /// All conversations with one relay.
@@ -259,27 +305,39 @@ impl Outbox {
         self.heard.pop_front();
     }
 
-    /// The relay tells how far letters have come; what is to be written down of it.
-    pub(super) fn handle_receipt(
-        &mut self,
-        receipt: &Receipt<'_>,
-        mut tell: impl FnMut(Step),
-    ) -> Option<Reach> {
+    /// The relay tells how far letters have come; what is to be written down of it. Of letters behind a refusal that is not
+    /// told yet it counts after that: see [`Outbox::resume`].
+    pub(super) fn handle_receipt(&mut self, receipt: &Receipt<'_>, tell: impl FnMut(Step)) -> Option<Reach> {
         // No outbox comes to such numbers: the relay lies, and ours would have no room left.
         let absurd = receipt.accepted.max(receipt.delivered) >= NUMBER_MAX;
         if receipt.outbox != self.id || absurd {
             return None;
         }
         let conversation = self.conversations.get_mut(receipt.to)?;
-        let before = conversation.reach;
+        let Receipt { accepted, delivered, until, .. } = *receipt;
         // What was read is the reader's word alone, and believed of what was delivered only.
-        let read = receipt.read.min(receipt.delivered.max(before.delivered));
-        let receipt = &Receipt { read, ..*receipt };
+        let read =
+            receipt.read.min(delivered.max(conversation.reach.delivered).max(conversation.held.delivered));
         // A relay that knows more numbers than we do: this outbox was restored from an old copy.
-        conversation.reach.last = before.last.max(receipt.accepted).max(receipt.delivered);
-        conversation.accept(self.id, receipt, &mut tell);
-        let (letters, bytes) = conversation.deliver(self.id, receipt, &mut tell);
-        conversation.read(self.id, receipt, &mut tell);
+        let last = conversation.reach.last.max(accepted).max(delivered);
+        let is_new = std::mem::replace(&mut conversation.reach.last, last) < last;
+        conversation.held.raise(Marks { accepted, delivered, read, until });
+        let reach = self.advance(receipt.to, tell);
+        reach.or_else(|| is_new.then(|| self.conversations[receipt.to].reach))
+    }
+
+    /// A refusal was told: what the relay has said since of letters behind it counts now.
+    pub(super) fn resume(&mut self, to: &Name, tell: impl FnMut(Step)) -> Option<Reach> {
+        self.advance(to.as_str(), tell)
+    }
+
+    fn advance(&mut self, to: &str, mut tell: impl FnMut(Step)) -> Option<Reach> {
+        let conversation = self.conversations.get_mut(to)?;
+        let before = conversation.reach;
+        let marks = conversation.take_marks();
+        conversation.accept(self.id, marks, &mut tell);
+        let (letters, bytes) = conversation.deliver(self.id, marks, &mut tell);
+        conversation.read(self.id, marks, &mut tell);
         (self.letters, self.bytes) = (self.letters - letters, self.bytes - bytes);
         if self.bytes > OUTBOX_BYTES_MAX / 2 {
             self.bytes -= conversation.drop_accepted_bodies();
@@ -316,11 +374,13 @@ impl Outbox {
             }
             return None;
         };
+        conversation.narrow(place, reason);
         let letter = conversation.remove(place);
         (self.letters, self.bytes) = (self.letters - 1, self.bytes - letter.body.len());
         // Such a letter cannot have been taken by any earlier session either; of one that was accepted the relay knows.
         let never = matches!(reason, Reason::Unknown | Reason::TooLong | Reason::Expired | Reason::Taken);
-        let in_doubt = letter.unanswered_before && !letter.accepted && !never;
+        let accepted = letter.accepted || id.number <= conversation.held.accepted;
+        let in_doubt = letter.unanswered_before && !accepted && !never;
         let may_have_arrived = may_have_arrived || in_doubt;
         let (request, body) = (letter.request, letter.body);
         conversation.refusals.push(Refusal { request, id, reason, may_have_arrived, nearest, body });
@@ -371,7 +431,7 @@ impl Conversation {
             if !letter.sent && !letter.accepted {
                 let len = letter.body.len();
                 let fits = self.sent_letters == 0 || self.sent_bytes + len <= WINDOW_BYTES;
-                if self.sent_letters >= WINDOW_LETTERS || !fits {
+                if self.sent_letters >= self.window || !fits {
                     return true;
                 }
                 let id = LetterId { outbox, number: letter.number };
@@ -387,8 +447,16 @@ impl Conversation {
         true
     }
 
-    fn accept(&mut self, outbox: OutboxId, receipt: &Receipt<'_>, tell: &mut impl FnMut(Step)) {
-        let through = receipt.accepted.max(receipt.delivered).max(receipt.read);
+    /// What the relay has said of letters before the first refusal that is not told yet.
+    fn take_marks(&mut self) -> Marks {
+        match self.refusals.iter().map(|refusal| refusal.id.number).min() {
+            Some(first) => self.held.before(first),
+            None => std::mem::take(&mut self.held),
+        }
+    }
+
+    fn accept(&mut self, outbox: OutboxId, marks: Marks, tell: &mut impl FnMut(Step)) {
+        let through = marks.accepted.max(marks.delivered).max(marks.read);
         for place in 0..self.letters.len() {
             let letter = &mut self.letters[place];
             if letter.number > through {
@@ -402,26 +470,22 @@ impl Conversation {
                 self.put_back(place);
                 let letter = &mut self.letters[place];
                 letter.accepted = true;
+                self.window = WINDOW_LETTERS.min(self.window + 1);
                 self.reach.accepted = self.reach.accepted.max(letter.number);
                 tell(Step { request, id, progress: Progress::Accepted });
             }
             let letter = &mut self.letters[place];
-            if receipt.until.0 > 0 && letter.number > receipt.delivered && letter.until.0 == 0 {
-                letter.until = receipt.until;
-                tell(Step { request, id, progress: Progress::Waiting { until: receipt.until } });
+            if marks.until.0 > 0 && letter.number > marks.delivered && letter.until.0 == 0 {
+                letter.until = marks.until;
+                tell(Step { request, id, progress: Progress::Waiting { until: marks.until } });
             }
         }
-        self.reach.until = receipt.until;
+        self.reach.until = marks.until;
     }
 
     /// Takes the delivered letters out; how many, and the bytes of their bodies.
-    fn deliver(
-        &mut self,
-        outbox: OutboxId,
-        receipt: &Receipt<'_>,
-        tell: &mut impl FnMut(Step),
-    ) -> (usize, usize) {
-        let through = receipt.delivered.max(receipt.read);
+    fn deliver(&mut self, outbox: OutboxId, marks: Marks, tell: &mut impl FnMut(Step)) -> (usize, usize) {
+        let through = marks.delivered.max(marks.read);
         let (mut letters, mut bytes) = (0, 0);
         while self.letters.front().is_some_and(|l| l.number <= through && l.accepted) {
             let OutLetter { request, number, body, .. } = self.remove(0);
@@ -437,18 +501,26 @@ impl Conversation {
         (letters, bytes)
     }
 
-    fn read(&mut self, outbox: OutboxId, receipt: &Receipt<'_>, tell: &mut impl FnMut(Step)) {
-        while let Some((number, request)) = self.unread.front().copied().filter(|u| u.0 <= receipt.read) {
+    fn read(&mut self, outbox: OutboxId, marks: Marks, tell: &mut impl FnMut(Step)) {
+        while let Some((number, request)) = self.unread.front().copied().filter(|u| u.0 <= marks.read) {
             self.unread.pop_front();
             tell(Step { request, id: LetterId { outbox, number }, progress: Progress::Read });
         }
-        self.reach.read = self.reach.read.max(receipt.read.min(self.reach.delivered));
+        self.reach.read = self.reach.read.max(marks.read.min(self.reach.delivered));
     }
 
     /// Forgets what accepted letters say; the bytes this frees.
     fn drop_accepted_bodies(&mut self) -> usize {
         let accepted = self.letters.iter_mut().filter(|letter| letter.accepted);
         accepted.map(|letter| std::mem::take(&mut letter.body).len()).sum()
+    }
+
+    /// A letter was refused. To a name that nobody has none is behind another: each has its own answer.
+    fn narrow(&mut self, place: usize, reason: Reason) {
+        let letter = &self.letters[place];
+        if letter.sent && !letter.accepted && reason != Reason::Unknown {
+            self.window = (self.window / 2).max(1);
+        }
     }
 
     fn put_back(&mut self, place: usize) {

@@ -319,9 +319,7 @@ impl Uplink {
 
     fn handle_receipt(&mut self, shared: &mut Shared, receipt: &Receipt<'_>, out: &mut Out) {
         let via = self.via();
-        let raised = self.mail.outbox.handle_receipt(receipt, |Step { request, id, progress }| {
-            out.show(Event::Progress { request, id, progress, via });
-        });
+        let raised = self.mail.outbox.handle_receipt(receipt, |step| out.show(step.event(via)));
         if let (Some(reach), Ok(to)) = (raised, receipt.to.parse()) {
             shared.journal.push(Record::Reached { relay: self.spec.addr.clone(), to, reach });
         }
@@ -547,6 +545,14 @@ impl Mail {
             | Record::Pin { .. }
             | Record::UdpFailed { .. } => None,
         }
+    }
+}
+
+impl Step {
+    /// What is shown of it, spoken of on `via`.
+    pub(super) fn event(self, via: Carrier) -> Event {
+        let Step { request, id, progress } = self;
+        Event::Progress { request, id, progress, via }
     }
 }
 

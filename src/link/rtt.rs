@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::path_state::PTO_MAX;
+
 /// Before the first sample (RFC 9002 §6.2.2).
 pub const INITIAL_RTT: Duration = Duration::from_millis(333);
 /// The finest time a timer is asked for (RFC 9002 §6.1.2).
@@ -11,7 +13,10 @@ pub const MAX_ACK_DELAY: Duration = Duration::from_millis(25);
 /// The shortest sample: a clock's tick. Zero would make a path look infinitely fast.
 const RTT_MIN: Duration = Duration::from_micros(1);
 /// The longest sample: an ack after the session was forgotten (180 s) cannot come.
-const RTT_MAX: Duration = Duration::from_secs(180);
+const SAMPLE_MAX: Duration = Duration::from_secs(180);
+/// The longest sample that estimates are made of. An ack that takes longer came from an end that was stopped: believed, it
+/// would keep what is lost from being sent again for as long as the stop was.
+const RTT_MAX: Duration = PTO_MAX;
 
 /// The round trip as estimated on one path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,8 +64,9 @@ impl Rtt {
 
     /// Takes a sample in, with the delay the other end says its ack had (RFC 9002 §5.3).
     pub fn handle_sample(&mut self, sample: Duration, ack_delay: Duration) {
+        let is_first = self.latest.replace(sample.clamp(RTT_MIN, SAMPLE_MAX)).is_none();
         let sample = sample.clamp(RTT_MIN, RTT_MAX);
-        if self.latest.replace(sample).is_none() {
+        if is_first {
             (self.smoothed, self.variation, self.min) = (sample, sample / 2, sample);
             return;
         }
@@ -78,7 +84,7 @@ impl Rtt {
 
     /// How long after its sending a packet is lost if a later one has arrived: 9/8 of the round trip (§6.1.2).
     pub fn loss_delay(&self) -> Duration {
-        let rtt = self.smoothed.max(self.latest.unwrap_or_default());
+        let rtt = self.smoothed.max(self.latest.unwrap_or_default().min(RTT_MAX));
         (rtt + rtt / 8).max(GRANULARITY)
     }
 
@@ -117,6 +123,15 @@ mod tests {
         assert!(rtt.pto() < ms(4), "{:?}", rtt.pto());
         rtt.set_peer_ack_delay(Duration::MAX);
         assert_eq!(rtt.peer_ack_delay(), MAX_ACK_DELAY);
+    }
+
+    #[test]
+    fn an_end_that_was_stopped_for_a_minute_makes_losses_wait_for_seconds_only() {
+        let mut rtt = Rtt::new(ms(50));
+        rtt.handle_sample(ms(50), ms(1));
+        rtt.handle_sample(ms(60_000), ms(1));
+        assert!(rtt.loss_delay() < ms(10_000), "{:?}", rtt.loss_delay());
+        assert!(rtt.smoothed() < ms(1_100), "{:?}", rtt.smoothed());
     }
 
     #[test]

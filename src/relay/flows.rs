@@ -7,11 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::OutboxId;
+use crate::base::{OutboxId, Tick};
 use crate::wire::message::Reason;
 
 use super::guests::GuestId;
-use super::limits::{FLOWS_MAX, OWED_REFUSALS_MAX};
+use super::limits::{FLOWS_MAX, OWED_REFUSALS_MAX, UNKNOWN_FOR};
 use super::members::MemberId;
 
 /// One outbox and one recipient.
@@ -80,17 +80,36 @@ struct Flow {
     unwritten: bool,
 }
 
+impl Flow {
+    fn refuse(&mut self, numbers: (u64, u64)) {
+        self.refused = Some(self.refused.map_or(numbers, |refused| span(refused, numbers)));
+    }
+}
+
+fn span(a: (u64, u64), b: (u64, u64)) -> (u64, u64) {
+    (a.0.min(b.0), a.1.max(b.1))
+}
+
 /// Names nobody has that an author's refused letters are remembered for; at the bound the first is forgotten, and if
 /// somebody takes that very name at once, order may suffer.
 const UNKNOWN_MAX: usize = 64;
+
+/// Letters to a name that nobody has.
+#[derive(Clone, Copy, Debug)]
+struct Unknown {
+    /// Their numbers: first and last.
+    refused: (u64, u64),
+    /// When the name was last looked for.
+    looked: Option<Tick>,
+}
 
 /// The flows of one author.
 #[derive(Debug, Default)]
 pub(super) struct Flows {
     flows: BTreeMap<FlowId, Flow>,
     owing: Vec<FlowId>,
-    /// What was refused because nobody has the name: first and last. It counts when somebody takes the name.
-    unknown: BTreeMap<(OutboxId, Box<str>), (u64, u64)>,
+    /// What was refused in this session because nobody has the name. It counts when somebody takes the name.
+    unknown: BTreeMap<(OutboxId, Box<str>), Unknown>,
     /// Letters that were accepted and refused later, until the author has heard of it.
     refusals: BTreeMap<(FlowId, u64), Refusal>,
     /// Those of `refusals` to be told now.
@@ -135,13 +154,14 @@ impl Flows {
             if self.flows.len() >= FLOWS_MAX {
                 return Turn::Crowded;
             }
-            let refused = match self.unknown.is_empty() {
-                true => None,
-                false => self.unknown.remove(&(flow.outbox, name.into())),
-            };
-            self.flows.insert(flow, Flow { refused, ..Flow::default() });
+            self.flows.insert(flow, Flow::default());
         }
         let state = self.flows.get_mut(&flow).expect("it is there or was just made");
+        if !self.unknown.is_empty()
+            && let Some(unknown) = self.unknown.remove(&(flow.outbox, name.into()))
+        {
+            state.refuse(unknown.refused);
+        }
         if number <= state.taken {
             if number <= state.marks.accepted {
                 self.owe(flow);
@@ -166,19 +186,30 @@ impl Flows {
     pub(super) fn refused(&mut self, flow: FlowId, number: u64) {
         let Some(state) = self.flows.get_mut(&flow) else { return };
         state.taken = state.taken.min(number.saturating_sub(1)).max(state.marks.accepted);
-        state.refused = Some(match state.refused {
-            Some((first, last)) => (first.min(number), last.max(number)),
-            None => (number, number),
-        });
+        state.refuse((number, number));
     }
 
-    /// The letter was refused because nobody is called `name`.
-    pub(super) fn refused_unknown(&mut self, outbox: OutboxId, name: &str, number: u64) {
-        let (first, last) = self.unknown.entry((outbox, name.into())).or_insert((number, number));
-        (*first, *last) = ((*first).min(number), (*last).max(number));
+    /// The letter was refused because nobody is called `name`, looked for at `looked` or earlier.
+    pub(super) fn refused_unknown(
+        &mut self,
+        outbox: OutboxId,
+        name: &str,
+        number: u64,
+        looked: Option<Tick>,
+    ) {
+        let new = Unknown { refused: (number, number), looked };
+        let unknown = self.unknown.entry((outbox, name.into())).or_insert(new);
+        unknown.refused = span(unknown.refused, (number, number));
+        unknown.looked = unknown.looked.max(looked);
         if self.unknown.len() > UNKNOWN_MAX {
             self.unknown.pop_first();
         }
+    }
+
+    /// Whether the author was told in this session, and not long ago, that nobody is called `name`.
+    pub(super) fn is_known_unknown(&self, now: Tick, outbox: OutboxId, name: &str) -> bool {
+        let unknown = self.unknown.get(&(outbox, name.into()));
+        unknown.and_then(|unknown| unknown.looked).is_some_and(|at| now.since(at) < UNKNOWN_FOR)
     }
 
     /// The relay answers for every letter up to `number`, the last of which was taken at `since`.
@@ -356,14 +387,40 @@ mod tests {
     #[test]
     fn a_letter_behind_one_to_an_unknown_name_waits_though_the_name_is_taken_meanwhile() {
         let mut flows = Flows::default();
-        flows.refused_unknown(FLOW.outbox, "JACK", 1);
-        flows.refused_unknown(FLOW.outbox, "JACK", 2);
+        flows.refused_unknown(FLOW.outbox, "JACK", 1, None);
+        flows.refused_unknown(FLOW.outbox, "JACK", 2, None);
         assert_eq!(take(&mut flows, 3, 2), Turn::Behind);
         assert_eq!(take(&mut flows, 3, 0), Turn::Next, "its sender knows now that 1 and 2 were refused");
         for name in 0..2 * UNKNOWN_MAX {
-            flows.refused_unknown(FLOW.outbox, &name.to_string(), 1);
+            flows.refused_unknown(FLOW.outbox, &name.to_string(), 1, None);
             assert!(flows.unknown.len() <= UNKNOWN_MAX);
         }
+    }
+
+    #[test]
+    fn that_a_name_is_unknown_is_remembered_for_a_minute_and_for_as_long_as_nobody_is_found() {
+        let (mut flows, at) = (Flows::default(), |second: u64| Tick::from_micros(second * 1_000_000));
+        let known = |flows: &Flows, second| flows.is_known_unknown(at(second), FLOW.outbox, "JACK");
+        flows.refused_unknown(FLOW.outbox, "JACK", 1, Some(at(5)));
+        flows.refused_unknown(FLOW.outbox, "JACK", 2, None);
+        assert!(known(&flows, 64), "nobody looked again");
+        assert!(!known(&flows, 65));
+        flows.refused_unknown(FLOW.outbox, "JACK", 3, Some(at(66)));
+        assert!(known(&flows, 100) && !flows.is_known_unknown(at(100), FLOW.outbox, "JACC"));
+        assert_eq!(take(&mut flows, 4, 3), Turn::Behind, "somebody was found");
+        assert!(!known(&flows, 100));
+        flows.refused_unknown(FLOW.outbox, "JACC", 1, Some(at(100)));
+        flows.begin_session();
+        assert!(!flows.is_known_unknown(at(100), FLOW.outbox, "JACC"), "it was told in another session");
+    }
+
+    #[test]
+    fn letters_to_a_member_who_was_away_for_a_while_keep_their_order() {
+        let mut flows = Flows::default();
+        assert_eq!(take(&mut flows, 1, 0), Turn::Next);
+        flows.refused_unknown(FLOW.outbox, "JACK", 2, None);
+        assert_eq!(take(&mut flows, 3, 2), Turn::Behind);
+        assert_eq!(take(&mut flows, 3, 1), Turn::Next);
     }
 
     #[test]

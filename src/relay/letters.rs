@@ -47,19 +47,31 @@ pub(super) struct Place {
     pub(super) lookups: Bucket,
 }
 
+/// What a letter's recipient is looked for by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    /// Among the members.
+    Now,
+    /// In what its author was told before: nobody has the name.
+    Known,
+    /// Nobody has the name, which may be told then and not before.
+    Later(Tick),
+}
+
 impl Relay {
     /// Reads letters for as long as this member may send more.
     pub(super) fn read_chat(&mut self, now: Now, slot: Slot, out: &mut Out) {
         let mut incoming = std::mem::take(&mut self.incoming);
         while let Some(author) = self.next_letter(now.tick, slot, &mut incoming) {
             match ToRelay::decode(&incoming) {
-                Ok(Some(ToRelay::Letter(letter))) => {
-                    if let Some(until) = self.asks_too_often(now.tick, author, letter.to) {
+                Ok(Some(ToRelay::Letter(letter))) => match self.look_for(now.tick, author, &letter) {
+                    Look::Now => self.route(now, slot, author, &letter, out),
+                    Look::Known => self.refuse_unknown(now.tick, slot, author, &letter),
+                    Look::Later(until) => {
                         self.hold_letter(slot, until, &incoming);
                         break;
                     }
-                    self.route(now, slot, author, &letter, out);
-                }
+                },
                 Ok(None) => {}
                 Ok(Some(_)) | Err(_) => {
                     self.break_off(now.tick, slot, "bad chat message", out);
@@ -70,13 +82,16 @@ impl Relay {
         self.incoming = incoming;
     }
 
-    /// When a letter to this name may be answered, if not yet: nobody has the name, and the author has been told so of too
-    /// many names.
-    fn asks_too_often(&self, now: Tick, author: MemberId, to: &str) -> Option<Tick> {
-        if !self.limits.per_sender || self.recipient(to).is_some() {
-            return None;
+    /// Whether this letter's recipient is looked for. An author who has been told of too many names is told again what it
+    /// was told of this one, whether or not somebody has taken it since: from that it learns nothing.
+    fn look_for(&self, now: Tick, author: MemberId, letter: &Letter<'_>) -> Look {
+        let Place { lookups, flows, .. } = &self.places[author.0];
+        match lookups.ready(now, LOOKUP_INTERVAL, LOOKUPS_BURST) {
+            Err(_) if !self.limits.per_sender => Look::Now,
+            Err(_) if flows.is_known_unknown(now, letter.id.outbox, letter.to) => Look::Known,
+            Err(until) if self.recipient(letter.to).is_none() => Look::Later(until),
+            _ => Look::Now,
         }
-        self.places[author.0].lookups.ready(now, LOOKUP_INTERVAL, LOOKUPS_BURST).err()
     }
 
     /// The letter waits until then, and with it whatever its author has written after it: what has been said of later

@@ -151,6 +151,10 @@ pub(super) const CLOSING_FOR: Duration = Duration::from_secs(30);
 pub(super) const LOOKUPS_BURST: u32 = 30;
 /// And then once in this time: 30 a minute.
 pub(super) const LOOKUP_INTERVAL: Duration = Duration::from_secs(2);
+/// A member who was told that a name does not exist is told so again without looking for so long, where looking would have
+/// to wait: as long as the burst takes to be whole again. Somebody who takes the name is found after that, whatever else the
+/// member asks.
+pub(super) const UNKNOWN_FOR: Duration = Duration::from_secs(60);
 
 /// A name passes from one machine to another once in this time: two that both insist do not keep it in the air.
 pub(super) const FLIP_EVERY: Duration = Duration::from_secs(10);

@@ -160,10 +160,12 @@ impl Relay {
         out.effects.push(Effect::Persist(self.tickets.idle(), record));
     }
 
-    /// Tells a sender how far its letters have come, in as few messages as it has conversations, and which of those
-    /// it thought safe were refused.
+    /// Tells a sender which letters it thought safe were refused, and how far the others have come, in as few messages as it
+    /// has conversations. A receipt never passes a refusal: it would stand for the refused letter as well.
     pub(super) fn pay_receipts(&mut self, now: Now, slot: Slot) {
-        let Some(session) = self.sessions.get_mut(slot) else { return };
+        let Some(session) = self.sessions.get_mut(slot).filter(|session| session.owed.is_empty()) else {
+            return;
+        };
         let Some(member) = session.member() else { return };
         let (flows, members) = (&mut self.places[member.0].flows, &self.members);
         let guests = self.guests.as_ref();
@@ -173,6 +175,16 @@ impl Relay {
             To::Guest(guest) => guests.and_then(|guests| guests.name(guest)).map_or("", |name| name.as_str()),
         };
         let (clock, keep) = (self.post.clock.now(now.tick), self.limits.keep.as_millis() as u64);
+        while let Some((flow, number, (reason, may_have_arrived))) = flows.next_untold() {
+            let (to, id) = (name_of(flow), LetterId { outbox: flow.outbox, number });
+            let refused = Refused { to, id, reason, may_have_arrived, nearest: Nearest::default() };
+            self.outgoing.clear();
+            ToClient::Refused(refused).encode(&mut self.outgoing);
+            if session.peer.send(StreamId::Control, &[&self.outgoing]).is_err() {
+                return;
+            }
+            flows.told();
+        }
         while let Some((flow, marks)) = flows.next_receipt() {
             let until = flow.to.member().map_or(Wall(0), |_| until(now.wall, clock, keep, &marks));
             let Marks { accepted, delivered, read, .. } = marks;
@@ -184,16 +196,6 @@ impl Relay {
                 return;
             }
             flows.paid();
-        }
-        while let Some((flow, number, (reason, may_have_arrived))) = flows.next_untold() {
-            let (to, id) = (name_of(flow), LetterId { outbox: flow.outbox, number });
-            let refused = Refused { to, id, reason, may_have_arrived, nearest: Nearest::default() };
-            self.outgoing.clear();
-            ToClient::Refused(refused).encode(&mut self.outgoing);
-            if session.peer.send(StreamId::Control, &[&self.outgoing]).is_err() {
-                return;
-            }
-            flows.told();
         }
     }
 
@@ -218,11 +220,13 @@ impl Relay {
         }
     }
 
+    /// Nobody has this name, or nobody had when the author was last told so; that is told again without names like it.
     pub(super) fn refuse_unknown(&mut self, now: Tick, slot: Slot, author: MemberId, letter: &Letter<'_>) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
         let mut names: Vec<Name> = Vec::new();
         let lookups = &mut self.places[author.0].lookups;
-        if lookups.ready(now, LOOKUP_INTERVAL, LOOKUPS_BURST).is_ok() {
+        let looked = lookups.ready(now, LOOKUP_INTERVAL, LOOKUPS_BURST).is_ok();
+        if looked {
             lookups.spend(now, LOOKUP_INTERVAL);
             names = self.members.nearest(letter.to, NEAREST_MAX);
         }
@@ -231,7 +235,7 @@ impl Relay {
             *slot = Some(name.as_str());
         }
         let (to, id) = (letter.to, letter.id);
-        self.places[author.0].flows.refused_unknown(id.outbox, to, id.number);
+        self.places[author.0].flows.refused_unknown(id.outbox, to, id.number, looked.then_some(now));
         let refused = Refused { to, id, reason: Reason::Unknown, may_have_arrived: false, nearest };
         session.say(&ToClient::Refused(refused));
         self.stats.letters_refused += 1;

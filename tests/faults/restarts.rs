@@ -220,3 +220,45 @@ fn row_12_tokens_are_the_same_after_a_restart() {
     rig.give(path, &packet);
     assert_eq!((by_itself.len(), by_itself), (1, rig.answers(path)));
 }
+
+/// What a receipt says of later letters would pass for the end of one that was accepted and is refused.
+#[test]
+fn a_letter_that_expired_while_its_author_was_away_is_not_delivered_because_a_later_one_is() {
+    let limits = Limits { keep: secs(100), ..Limits::default() };
+    for restarted in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut rig = Rig::open(dir.path(), limits.clone(), START);
+        Hand::member(&mut rig, udp(2, 2), 2, "JACK");
+        rig.wait(secs(200));
+        let mut tom = Visitor::new("TOM", 1, 1, Carriers::Udp);
+        tom.tick = rig.tick;
+        tom.command(Command::Relays(vec![spec(1, Some(&rig))]));
+        tom.run(&mut [(relay_addr(1), &mut rig)], secs(1));
+        for (request, pause) in [(7, 60), (8, 5)] {
+            tom.send(1, request, "JACK", "hello");
+            tom.run(&mut [(relay_addr(1), &mut rig)], secs(pause));
+        }
+        (tom.cut_up, tom.cut_down) = (true, true);
+        tom.run(&mut [(relay_addr(1), &mut rig)], secs(50));
+        assert_eq!(rig.relay.stats().letters_expired, 1);
+        let mut jack = Hand::member(&mut rig, udp(2, 3), 2, "JACK");
+        assert_eq!(jack.told(StreamId::Chat).len(), 1);
+        jack.say(
+            &mut rig,
+            StreamId::Control,
+            &ToRelay::Stored { from: "TOM", outbox: OutboxId(1).through(&relay_addr(1).into()), through: 2 },
+        );
+        if restarted {
+            rig = later(rig, dir.path(), &limits);
+        }
+        (tom.cut_up, tom.cut_down) = (false, false);
+        tom.run(&mut [(relay_addr(1), &mut rig)], secs(60));
+        let end = |event: &Event| match event {
+            Event::Progress { request, progress: Progress::Delivered, .. } => Some((*request, None)),
+            Event::Refused { request, reason, .. } => Some((*request, Some(*reason))),
+            _ => None,
+        };
+        let ends: Vec<_> = tom.shown.iter().filter_map(end).collect();
+        assert_eq!(ends, [(7, Some(Reason::Expired)), (8, None)], "restarted: {restarted}");
+    }
+}

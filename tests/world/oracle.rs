@@ -41,9 +41,6 @@ pub struct Fate {
     stored: bool,
     /// The sender's process was killed since: what it was told may be told again.
     retold: bool,
-    /// A later one was delivered before this one had ended: its refusal waits for its sender's disk, and nothing else
-    /// may become of it.
-    overtaken: bool,
 }
 
 #[derive(Default)]
@@ -81,7 +78,6 @@ impl Oracle {
             shown: 0,
             stored: false,
             retold: false,
-            overtaken: false,
         };
         assert!(self.letters.insert(request, fate).is_none(), "a request number is used once");
     }
@@ -229,8 +225,6 @@ impl Oracle {
             Progress::Accepted => {
                 let first = !fate.accepted && fate.end.is_none();
                 assert!(fate.retold || first, "letter {request} was accepted twice: {fate:?}");
-                let in_order = fate.retold || !fate.overtaken;
-                assert!(in_order, "letter {request} was accepted after a later one was delivered");
                 fate.accepted = true;
             }
             Progress::Waiting { .. } => {
@@ -245,10 +239,7 @@ impl Oracle {
                 let again = fate.retold && fate.end == Some(End::Delivered);
                 assert!(again || fate.end.is_none(), "letter {request} ended twice: {:?}", fate.end);
                 fate.end = Some(End::Delivered);
-                assert!(fate.retold || !fate.overtaken, "letter {request} was delivered after a later one");
-                if let Some(earlier) = earlier {
-                    self.overtake(earlier);
-                }
+                assert_eq!(earlier, None, "letter {request} was delivered before an earlier one had ended");
             }
             Progress::Read => {
                 let left_for_later = fate.stored && killed;
@@ -263,14 +254,6 @@ impl Oracle {
                 );
             }
         }
-    }
-
-    /// A later letter was delivered first: of what was in the outbox and is refused, the refusal is told when it is durable.
-    fn overtake(&mut self, request: u64) {
-        let fate = self.letters.get_mut(&request).expect("it was found by its number");
-        let in_outbox = fate.queued || fate.retold;
-        assert!(in_outbox, "letter {request} has not ended, and a later one was delivered");
-        fate.overtaken = true;
     }
 
     /// A letter of the same conversation before this one that has not ended.

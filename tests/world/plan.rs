@@ -18,9 +18,6 @@ use super::world::{RELAY_HOST, World};
 const NAMES: [&str; 5] = ["TOM", "JACK", "一棵树", "武大郎", "Zoë"];
 /// After the network has healed, everything has its end within this time.
 pub const HEALED_FOR: Duration = Duration::from_secs(90);
-/// Every letter has its end within this time: longer where many go to a name that nobody has, which is told thirty times a
-/// minute.
-const ENDED_WITHIN: Duration = Duration::from_secs(300);
 /// Both ends must then be as good as silent for so long.
 const QUIET_FOR: Duration = Duration::from_secs(60);
 /// What a client and the relay may exchange in that time: keep-alives and their acks, and one renewal of keys.
@@ -48,7 +45,7 @@ pub fn live(world: &mut World) {
         grow_old(world);
     }
     world.heal();
-    let ended = world.run_until(ENDED_WITHIN, |w| w.open_letters().is_empty());
+    let ended = world.run_until(HEALED_FOR, |w| w.open_letters().is_empty());
     let open = world.open_letters();
     assert!(ended, "{} letters have no end: {:?}", open.len(), open.first().map(|l| world.fate(*l)));
     world.run_for(HEALED_FOR);
@@ -200,14 +197,9 @@ fn flood(world: &mut World, span: Duration) {
     }
     world.cover.add(Count::Floods);
     let at = Duration::from_micros(world.rng.below(span.as_micros() as u64));
-    let (many, len) = (60 + world.rng.below(100) as usize, 1 + world.rng.below(3_000) as usize);
+    let (many, len) = (200 + world.rng.below(300) as usize, 1 + world.rng.below(6_000) as usize);
     world.later(at, move |w| {
         let pair = [(0, NAMES[1]), (1, NAMES[0])];
-        // That a name is unknown is told thirty times a minute: a flood to nobody would last for an hour.
-        let is_member = |name: &str| w.relay_disk.members.iter().any(|(known, _)| known.as_str() == name);
-        if !pair.iter().all(|(_, name)| is_member(name)) {
-            return;
-        }
         for (from, to) in pair {
             (0..many).for_each(|_| _ = w.send(from, to, &"flood ".repeat(len / 6)));
         }

@@ -258,6 +258,42 @@ fn a_refusal_of_an_accepted_letter_is_told_though_the_relay_restarts_meanwhile()
     assert!(matches!(end, Some(End::Refused { reason: Reason::Expired, .. })), "{end:?}");
 }
 
+/// The oracle holds both clients to the order.
+#[test]
+fn that_a_letter_is_too_old_is_told_before_a_later_one_is_delivered() {
+    for restarted in [false, true] {
+        let limits = Limits { keep: secs(60), ..Limits::default() };
+        let mut world = World::with_limits(1, limits);
+        let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
+        world.start(tom);
+        world.start(jack);
+        assert!(world.run_until(secs(5), |w| is_online(w, tom) && is_online(w, jack)));
+        world.command(jack, Command::Leave);
+        world.run_for(millis(100));
+        let [old, young] = ["soon too old", "young enough"].map(|text| {
+            let letter = world.send(tom, "JACK", text);
+            assert!(world.run_until(secs(1), |w| w.fate(letter).accepted));
+            world.run_for(secs(40));
+            letter
+        });
+        let station = &mut world.stations[tom];
+        for lane in [&mut station.up, &mut station.down] {
+            (lane.weather.udp_hole, lane.weather.tcp_hole) = (true, true);
+        }
+        world.restart_client(jack);
+        let shown = |w: &World| shows(w, jack, |e| matches!(e, Event::Letter(l) if l.text == "young enough"));
+        assert!(world.run_until(secs(15), shown));
+        world.run_for(secs(1));
+        if restarted {
+            world.restart_relay(millis(100));
+        }
+        world.heal();
+        assert!(world.run_until(secs(90), |w| delivered(w, young) && ended(w, old)), "{:?}", world.fate(old));
+        let end = world.fate(old).end;
+        assert!(matches!(end, Some(End::Refused { reason: Reason::Expired, .. })), "{end:?}");
+    }
+}
+
 #[test]
 fn echo_answers_in_capitals() {
     let (mut world, tom, _) = two(Carriers::Auto);

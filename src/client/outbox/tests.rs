@@ -239,6 +239,68 @@ fn a_window_bounds_what_is_on_its_way_and_what_waits_in_a_mailbox_is_outside_it(
 }
 
 #[test]
+fn what_is_said_of_letters_behind_a_refused_one_is_told_after_it() {
+    let mut outbox = outbox(4);
+    offered(&mut outbox);
+    told(&mut outbox, receipt(4, 0, 0, 0));
+    assert!(refuse(&mut outbox, 2, Reason::Expired));
+    assert_eq!(told(&mut outbox, receipt(4, 3, 3, 0)), [(101, Progress::Delivered), (101, Progress::Read),]);
+    assert_eq!(told(&mut outbox, receipt(4, 4, 3, 0)), []);
+    assert!(outbox.refusal_recorded(&jack(), 2).is_some());
+    let mut resumed = Vec::new();
+    let reach = outbox.resume(&jack(), |step| resumed.push((step.request, step.progress)));
+    let all = [(103, Progress::Delivered), (104, Progress::Delivered), (103, Progress::Read)];
+    assert_eq!(resumed, all);
+    assert_eq!(reach.map(|reach| (reach.delivered, reach.read)), Some((4, 3)));
+    assert_eq!(outbox.resume(&jack(), |step| panic!("{step:?} is told twice")), None);
+}
+
+#[test]
+fn of_two_refusals_the_first_holds_back_what_is_behind_it_though_the_second_is_durable() {
+    let mut outbox = outbox(3);
+    offered(&mut outbox);
+    told(&mut outbox, receipt(3, 0, 0, 0));
+    outbox.session_lost();
+    assert!(refuse(&mut outbox, 2, Reason::Expired) && refuse(&mut outbox, 1, Reason::Expired));
+    assert_eq!(told(&mut outbox, receipt(3, 3, 0, 0)), []);
+    assert!(outbox.refusal_recorded(&jack(), 2).is_some());
+    assert_eq!(outbox.resume(&jack(), |step| panic!("{step:?} is told before the first")), None);
+    assert!(outbox.refusal_recorded(&jack(), 1).is_some());
+    let mut resumed = Vec::new();
+    outbox.resume(&jack(), |step| resumed.push((step.request, step.progress)));
+    assert_eq!(resumed, [(103, Progress::Delivered)]);
+    assert!(outbox.is_empty());
+}
+
+/// All behind a refused letter go for nothing: were the window always full, letters to a full mailbox would cost its square.
+#[test]
+fn refusals_narrow_the_window_and_accepted_letters_widen_it_again() {
+    let mut outbox = outbox(2 * WINDOW_LETTERS as u64);
+    let mut sent = 0;
+    for number in 1..=100 {
+        sent += offered(&mut outbox).len();
+        assert!(refuse(&mut outbox, number, Reason::Full));
+        (number + 1..=2 * WINDOW_LETTERS as u64).for_each(|n| _ = refuse(&mut outbox, n, Reason::Behind));
+        outbox.refusal_recorded(&jack(), number).unwrap();
+    }
+    assert!(sent < 2 * WINDOW_LETTERS + 100, "{sent}");
+    assert_eq!(offered(&mut outbox), [(101, 0)]);
+    assert_eq!(delivered(&mut outbox, 101), [201]);
+    assert_eq!(offered(&mut outbox), [(102, 101), (103, 102)]);
+    assert_eq!(delivered(&mut outbox, 103), [202, 203]);
+    assert_eq!(offered(&mut outbox).len(), 4);
+}
+
+#[test]
+fn letters_to_a_name_that_nobody_has_go_on_in_a_full_window() {
+    let mut outbox = outbox(WINDOW_LETTERS as u64 + 1);
+    assert_eq!(offered(&mut outbox).len(), WINDOW_LETTERS);
+    (1..=2).for_each(|number| assert!(refuse(&mut outbox, number, Reason::Unknown)));
+    (1..=2).for_each(|number| assert!(outbox.refusal_recorded(&jack(), number).is_some()));
+    assert_eq!(offered(&mut outbox).len(), 1);
+}
+
+#[test]
 fn no_room_keeps_the_rest_for_later() {
     let mut outbox = outbox(3);
     let mut room = 2;
