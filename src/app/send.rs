@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::base::{LetterId, Phrase, Tick, Wall, harmless};
 use crate::client::{Command, Event, Incoming, Progress, Unreached};
 use crate::contacts::Target;
-use crate::ui::terminal::{Screen, Written};
+use crate::ui::terminal::{Pen, Screen, Written};
 use crate::ui::{Strings, Typed, notice, plain};
 use crate::wire::limits::LETTER_TEXT_MAX;
 use crate::wire::message::Reason;
@@ -188,7 +188,12 @@ impl<'a> Sending<'a> {
         desk.command(Command::Send { request, relay, to, text });
     }
 
-    fn take(&mut self, desk: &mut Desk, news: &mut News, lines: Option<&Screen>) -> Result<(), Failure> {
+    fn take(
+        &mut self,
+        desk: &mut Desk,
+        news: &mut News,
+        lines: Option<&(Screen, Pen)>,
+    ) -> Result<(), Failure> {
         let waiting_before = self.waiting.len();
         for event in news.events.drain(..) {
             self.handle(event)?;
@@ -201,12 +206,12 @@ impl<'a> Sending<'a> {
             }
             match ask {
                 Ask::Trouble(phrase) => say(&self.setup.strings, &phrase),
-                Ask::Book(_) | Ask::Printed(_) | Ask::End | Ask::Broken(_) | Ask::Failed(_) => {}
+                Ask::Book(_) | Ask::Printed(..) | Ask::End | Ask::Broken(_) | Ask::Failed(_) => {}
                 Ask::Typed(typed) => asked += usize::from(!self.take_line(desk, typed)),
             }
         }
         for _ in 0..asked {
-            if let Some(lines) = lines {
+            if let Some((lines, _)) = lines {
                 lines.ask("", Vec::new());
             }
         }
@@ -375,23 +380,28 @@ impl<'a> Sending<'a> {
 }
 
 /// Reads lines ahead on a thread of its own.
-fn open_lines(desk: &Desk) -> Result<Screen, Failure> {
+fn open_lines(desk: &Desk) -> Result<(Screen, Pen), Failure> {
     let inlet = desk.inlet();
-    let screen = Screen::open(move |typed| {
+    let (screen, pen) = Screen::open(move |typed| {
         inlet.command(Mail::Ask(Ask::Typed(typed)));
     })
     .map_err(|why| Phrase::new("input-failed").with("cause", why))?;
     for _ in 0..LINES_AHEAD {
         screen.ask("", Vec::new());
     }
-    Ok(screen)
+    Ok((screen, pen))
 }
 
 /// Gives a text back on standard error: a draft is never lost.
-pub(super) fn give_back(strings: &Strings, text: &str) {
-    if !text.is_empty() {
-        say(strings, &Phrase::new("chat-text-back"));
-        let _ = crate::ui::terminal::write_err(&format!("{}\n", harmless(text)));
+fn give_back(strings: &Strings, text: &str) {
+    let _ = crate::ui::terminal::write_err(&given_back(strings, text));
+}
+
+/// The lines in which a text is given back; none if there is none.
+pub(super) fn given_back(strings: &Strings, text: &str) -> String {
+    match text {
+        "" => String::new(),
+        text => format!("{}\n{}\n", strings.say(&Phrase::new("chat-text-back")), harmless(text)),
     }
 }
 
