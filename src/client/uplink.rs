@@ -272,6 +272,10 @@ impl Uplink {
                     }
                     self.lose(now, shared, out);
                 }
+                // Who is refused says nothing more: it would say it again for ever to a relay that has gone since.
+                if self.stopped {
+                    self.leave(now, shared, out);
+                }
             }
             self.incoming = incoming;
         }
