@@ -356,6 +356,9 @@ pub enum Event {
         progress: Progress,
         /// What the client speaks to that relay on.
         via: Carrier,
+        /// When the relay took it, or one given shortly before it, by the clock of [`Incoming::at`]: a letter that it took
+        /// earlier is no answer. 0 if that is not known.
+        taken: Wall,
     },
     /// A letter was refused; the text is the user's again.
     Refused {

@@ -3,7 +3,9 @@
 
 use std::collections::VecDeque;
 
-use crate::base::{Carrier, ConnId, Effect, HostPort, LetterId, Name, Now, OutboxId, Outputs, Path, Tick};
+use crate::base::{
+    Carrier, ConnId, Effect, HostPort, LetterId, Name, Now, OutboxId, Outputs, Path, Tick, Wall,
+};
 use crate::peer::{Heard, Peer};
 use crate::session::{AccessSecret, Identity, Indexes};
 use crate::wire::frame::{StreamId, close};
@@ -324,7 +326,7 @@ impl Uplink {
     fn handle_receipt(&mut self, shared: &mut Shared, receipt: &Receipt<'_>, out: &mut Out) {
         let via = self.via();
         let raised = self.mail.outbox.handle_receipt(receipt, |Step { request, id, progress }| {
-            out.show(Event::Progress { request, id, progress, via });
+            out.show(Event::Progress { request, id, progress, via, taken: receipt.taken });
         });
         if let (Some(reach), Ok(to)) = (raised, receipt.to.parse()) {
             shared.journal.push(Record::Reached { relay: self.spec.addr.clone(), to, reach });
@@ -525,7 +527,7 @@ impl Mail {
             Record::Written { to, number, request, .. } => {
                 self.outbox.recorded(&to, number);
                 let id = LetterId { outbox, number };
-                Some(Event::Progress { request, id, progress: Progress::Queued, via })
+                Some(Event::Progress { request, id, progress: Progress::Queued, via, taken: Wall(0) })
             }
             Record::Refused { to, number, .. } => {
                 let refusal = self.outbox.refusal_recorded(&to, number)?;
