@@ -85,7 +85,7 @@ pub enum Command {
         /// Which relay.
         relay: HostPort,
     },
-    /// Come to relays that need it with this secret of an invitation.
+    /// Come to relays that need it with this secret of an invitation; those that refused the name without it are tried again.
     Invitation(Vec<u8>),
     /// From now on these letters are refused; relays that a session is begun with are told so first.
     Screen(Screens),

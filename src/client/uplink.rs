@@ -68,6 +68,8 @@ pub(super) struct Uplink {
     pub(super) told: Told,
     /// Nothing more is tried: the name was refused, or another machine took over.
     pub(super) stopped: bool,
+    /// The name was refused: an invitation may help.
+    name_refused: bool,
     welcomed: bool,
     text_max: usize,
     pub(super) mail: Mail,
@@ -91,6 +93,7 @@ impl Uplink {
             choice: Choice::default(),
             told: Told::Nothing,
             stopped: false,
+            name_refused: false,
             welcomed: false,
             text_max: LETTER_TEXT_MAX,
             mail,
@@ -156,6 +159,18 @@ impl Uplink {
         if let (Some(screen), true) = (screen, self.peer.is_some() && shared.name.is_some()) {
             self.screen = screen.messages();
         }
+    }
+
+    /// There is another invitation: a relay that refused us without it, or that is about to, is shown it.
+    pub(super) fn handle_invitation(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
+        let signing_in = !self.stopped && !self.welcomed && self.peer.is_some();
+        if !signing_in && !std::mem::take(&mut self.name_refused) {
+            return;
+        }
+        self.leave(now, shared, out);
+        self.stopped = false;
+        self.connecting.start_over();
+        self.pursue(now, shared, out);
     }
 
     pub(super) fn ping(&mut self) {
@@ -320,6 +335,7 @@ impl Uplink {
         if std::mem::replace(&mut self.stopped, true) {
             return;
         }
+        self.name_refused = true;
         out.show(Event::NameRefused { relay: self.spec.addr.clone(), reason, name: name.parse().ok() });
     }
 
