@@ -106,8 +106,15 @@ fn what_relays_say_has_the_bytes_it_always_had() {
     let refused = Refused { to: "TAM", id: ID, reason: Reason::Unknown, may_have_arrived: false, nearest };
     let lost =
         Refused { reason: Reason::Offline, may_have_arrived: true, nearest: Nearest::default(), ..refused };
-    let receipt =
-        Receipt { to: "JACK", outbox: ID.outbox, accepted: 7, delivered: 6, read: 0, until: Wall(1) };
+    let receipt = Receipt {
+        to: "JACK",
+        outbox: ID.outbox,
+        accepted: 7,
+        delivered: 6,
+        read: 0,
+        until: Wall(1),
+        taken: Wall(2),
+    };
     let accepted = Wall(0x0190_0000_0000);
     let delivery = Delivery { from: "TOM", id: ID, prev: 6, accepted, kind: KIND_TEXT, body: b"hi" };
     let table = [
@@ -128,7 +135,7 @@ fn what_relays_say_has_the_bytes_it_always_had() {
         (
             ToClient::Receipt(receipt),
             "43 04 4a41434b 0123456789abcdef 0000000000000007 0000000000000006 0000000000000000 \
-             0000000000000001",
+             0000000000000001 0000000000000002",
         ),
         (ToClient::Refused(refused), "44 03 54414d 0123456789abcdef 0000000000000007 01 00 01 03 544f4d"),
         (ToClient::Refused(lost), "44 03 54414d 0123456789abcdef 0000000000000007 02 01 00"),

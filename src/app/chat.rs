@@ -10,12 +10,13 @@ use crate::client::{Command, Event, RelaySpec};
 use crate::contacts::Book;
 use crate::ui::clock::Clock;
 use crate::ui::line::{Do, LineMode, Resolved, Settings};
-use crate::ui::terminal::{Screen, Written, width, write_err};
+use crate::ui::terminal::{Output, Screen, Written, width, write_err};
 use crate::ui::{Color, Paint, Typed, line};
 
 use super::contacts::set_blocked;
 use super::desk::{Ask, Desk, Mail, News, Part};
 use super::listen::follow;
+use super::printer::{FINISH_WITHIN, Printer, fared, finish};
 use super::{Failure, Outcome, Setup, Status, say};
 
 /// At the end, letters on their way are waited for this long.
@@ -87,15 +88,28 @@ pub(super) fn converse(setup: &Setup, desk: &mut Desk, begin: Begin<'_>) -> Outc
     };
     let line = LineMode::new(settings, book, target);
     let inlet = desk.inlet();
-    let screen = Screen::open(move |typed| {
+    let (screen, pen) = Screen::open(move |typed| {
         inlet.command(Mail::Ask(Ask::Typed(typed)));
     })
     .map_err(|why| Phrase::new("input-failed").with("cause", why))?;
+    let printer = Printer::open(desk.inlet(), pen)?;
     let colored = color.enabled(io::stdout().is_terminal(), |name| std::env::var(name).ok());
     let read = io::stdout().is_terminal();
-    let mut talk =
-        Talk { setup, line, screen: &screen, colored, read, relays, beyond: Vec::new(), quitting: None };
+    let mut talk = Talk {
+        setup,
+        line,
+        screen: &screen,
+        printer,
+        held: false,
+        asked: false,
+        colored,
+        read,
+        relays,
+        beyond: Vec::new(),
+        quitting: None,
+    };
     let outcome = talk.run(desk);
+    talk.finish(desk, &outcome);
     screen.finish();
     outcome
 }
@@ -105,6 +119,11 @@ struct Talk<'a> {
     setup: &'a Setup,
     line: LineMode<Book>,
     screen: &'a Screen,
+    printer: Printer,
+    /// Letters wait on disk: too many words wait for who reads them.
+    held: bool,
+    /// A line is being typed.
+    asked: bool,
     colored: bool,
     /// What is shown is seen by somebody.
     read: bool,
@@ -134,37 +153,53 @@ impl Talk<'_> {
         }
     }
 
-    /// Shows an event; a letter is marked as shown afterwards, so that a kill between the two shows it again.
-    fn show(&mut self, desk: &mut Desk, event: &Event, now: Now) -> Result<bool, Failure> {
-        let dos = self.line.handle_event(event, now);
-        let open = self.carry_out(desk, dos, now)?;
-        if let (Event::Letter(letter), true) = (event, open) {
-            desk.shown(letter, self.read);
+    /// Shows an event; a letter is marked as shown once it is printed, so that a kill between the two shows it again.
+    fn show(&mut self, desk: &mut Desk, event: Event, now: Now) -> Result<(), Failure> {
+        let dos = self.line.handle_event(&event, now);
+        match event {
+            Event::Letter(letter) => {
+                self.carry_out(desk, dos, now)?;
+                self.printer.put_letter(letter, String::new());
+            }
+            Event::Refused { .. } | Event::Unkept { .. } => self.carry_out(desk, dos, now)?,
+            _ => {
+                let crammed = self.printer.is_crammed();
+                let words = |wanted: &Do| matches!(wanted, Do::Print(_) | Do::Tell(_));
+                let dos = dos.into_iter().filter(|wanted| !(crammed && words(wanted))).collect();
+                self.carry_out(desk, dos, now)?;
+            }
         }
-        Ok(open)
+        Ok(())
     }
 
     /// Takes in what one turn brought; `false` if nobody reads the output any more.
     fn take(&mut self, desk: &mut Desk, news: &mut News, now: Now) -> Result<bool, Failure> {
         for event in news.events.drain(..) {
-            if !self.show(desk, &event, now)? {
-                return Ok(false);
-            }
+            self.show(desk, event, now)?;
         }
-        let (mut dos, mut typed_one) = (Vec::new(), false);
+        let mut dos = Vec::new();
         for ask in news.asks.drain(..) {
             if let Some(failure) = ask.end() {
                 return Err(failure);
             }
             match ask {
-                Ask::Printed(_) | Ask::End | Ask::Broken(_) | Ask::Failed(_) => {}
-                Ask::Trouble(phrase) => say(&self.setup.strings, &phrase),
+                Ask::End | Ask::Broken(_) | Ask::Failed(_) => {}
+                Ask::Printed(to, written) => {
+                    let letter = self.printer.printed();
+                    if fared(to, written)? == Written::Closed {
+                        return Ok(false);
+                    }
+                    letter.iter().for_each(|letter| desk.shown(letter, self.read));
+                }
+                Ask::Trouble(phrase) => self.say(&phrase),
                 Ask::Typed(typed) => {
-                    typed_one = typed != Typed::EndOfInput;
+                    self.asked = typed == Typed::EndOfInput;
                     dos.extend(self.line.handle_typed(typed, now));
                 }
                 Ask::Book(read) => {
-                    if let Some((book, relays)) = follow(self.setup, desk, *read, &self.beyond) {
+                    let (phrase, followed) = follow(self.setup, desk, *read, &self.beyond);
+                    self.say(&phrase);
+                    if let Some((book, relays)) = followed {
                         *self.line.book_mut() = book;
                         self.relays = relays;
                     }
@@ -172,22 +207,22 @@ impl Talk<'_> {
             }
         }
         dos.extend(self.line.handle_time(now.tick));
-        let open = self.carry_out(desk, dos, now)?;
-        if typed_one && self.quitting.is_none() {
+        self.carry_out(desk, dos, now)?;
+        self.printer.hold(desk, &mut self.held);
+        if !self.asked && self.quitting.is_none() && !self.held {
             self.ask();
         }
-        Ok(open)
+        Ok(true)
     }
 
-    fn carry_out(&mut self, desk: &mut Desk, dos: Vec<Do>, now: Now) -> Result<bool, Failure> {
-        let mut written = Written::Yes;
+    fn carry_out(&mut self, desk: &mut Desk, dos: Vec<Do>, now: Now) -> Result<(), Failure> {
         for wanted in dos {
             match wanted {
                 Do::Print(styled) => {
                     let paint = Paint { color: self.colored, width: width() };
-                    written = self.screen.print(&styled.render(paint)).map_err(output_failed)?;
+                    self.printer.put(Output::Out, styled.render(paint));
                 }
-                Do::Tell(words) => drop(self.screen.tell(&format!("{words}\n")).map_err(output_failed)?),
+                Do::Tell(words) => self.printer.put(Output::Err, format!("{words}\n")),
                 Do::Send { request, relay, to, text } => {
                     self.reach(desk, &relay)?;
                     desk.command(Command::Send { request, relay, to, text });
@@ -204,7 +239,7 @@ impl Talk<'_> {
                 }
             }
         }
-        Ok(written == Written::Yes)
+        Ok(())
     }
 
     /// Blocks somebody, or takes their letters again: the address book says whom, so that every program of the user knows.
@@ -215,9 +250,9 @@ impl Talk<'_> {
             Ok((phrase, book)) => {
                 desk.command(Command::Screen(self.setup.screens(&book)));
                 *self.line.book_mut() = book;
-                say(&self.setup.strings, &phrase);
+                self.say(&phrase);
             }
-            Err(phrase) => say(&self.setup.strings, &phrase),
+            Err(phrase) => self.say(&phrase),
         }
     }
 
@@ -241,11 +276,21 @@ impl Talk<'_> {
         Ok(status)
     }
 
-    fn ask(&self) {
+    /// What is being printed is given time, unless somebody interrupts. On a terminal that takes microseconds, or the user
+    /// searches the history; any other reader may be slow.
+    fn finish(&mut self, desk: &mut Desk, outcome: &Outcome) {
+        let patient = matches!(outcome, Ok(Status::Done | Status::Failed)) && !self.read;
+        let within = if patient { LINGER } else { FINISH_WITHIN };
+        finish(desk, &mut [&mut self.printer], within, self.read);
+    }
+
+    fn say(&mut self, phrase: &Phrase) {
+        let words = self.setup.strings.say(phrase);
+        self.printer.put(Output::Err, format!("{words}\n"));
+    }
+
+    fn ask(&mut self) {
+        self.asked = true;
         self.screen.ask(self.line.prompt(), self.line.candidates());
     }
-}
-
-fn output_failed(why: io::Error) -> Failure {
-    Phrase::new("output-failed").with("cause", why).into()
 }

@@ -9,16 +9,13 @@ use crate::base::{Name, Now, Phrase};
 use crate::client::{Command, Event, Incoming, RelaySpec};
 use crate::contacts::Book;
 use crate::ui::clock::Clock;
-use crate::ui::terminal::Written;
+use crate::ui::terminal::{Output, Pen, Written};
 use crate::ui::{json, notice, plain};
 
 use super::desk::{Ask, Desk, News, Part};
-use super::printer::Printer;
-use super::send::{end_of, give_back};
-use super::{Failure, Outcome, Setup, Status, say};
-
-/// At the end, lines being printed are waited for this long: printing takes microseconds, unless nobody reads.
-const FINISH_WITHIN: Duration = Duration::from_millis(300);
+use super::printer::{FINISH_WITHIN, Printer, fared, finish};
+use super::send::{end_of, given_back};
+use super::{Failure, Outcome, Setup, Status};
 
 /// Strangers remembered as told from a contact; above it all are forgotten, and told once more.
 const WARNED_MAX: usize = 256;
@@ -50,7 +47,8 @@ pub fn listen(setup: &Setup, options: &ListenOptions) -> Outcome {
     let _watcher = desk.watch(setup, location);
     desk.command(Command::Screen(setup.screens(&book)));
     let clock = Clock::new(TimeZone::system());
-    let printer = Printer::open(desk.inlet())?;
+    let printer = Printer::open(desk.inlet(), Pen::default())?;
+    let talk = Printer::open(desk.inlet(), Pen::default())?;
     let mut listening = Listening {
         setup,
         options,
@@ -58,6 +56,7 @@ pub fn listen(setup: &Setup, options: &ListenOptions) -> Outcome {
         book,
         clock,
         printer,
+        talk,
         held: false,
         heard: 0,
         stopped: 0,
@@ -65,7 +64,7 @@ pub fn listen(setup: &Setup, options: &ListenOptions) -> Outcome {
     };
     desk.command(Command::Relays(relays));
     let outcome = listening.run(&mut desk);
-    listening.finish(&mut desk);
+    finish(&mut desk, &mut [&mut listening.printer, &mut listening.talk], FINISH_WITHIN, true);
     desk.leave();
     outcome
 }
@@ -77,6 +76,8 @@ struct Listening<'a> {
     book: Book,
     clock: Clock,
     printer: Printer,
+    /// Notices have a printer of their own: a reader of letters that rests keeps nobody from reading them.
+    talk: Printer,
     /// Letters wait on disk: too many lines wait for who reads them.
     held: bool,
     /// Letters printed.
@@ -100,7 +101,7 @@ impl Listening<'_> {
                     return Ok(Status::Done);
                 }
             }
-            self.hold(desk);
+            self.printer.hold(desk, &mut self.held);
             if end.is_some_and(|end| now.tick >= end) && self.options.count != Some(self.heard) {
                 return self.end_of_time();
             }
@@ -118,12 +119,12 @@ impl Listening<'_> {
     fn handle(&mut self, event: Event, now: Now) -> Result<(), Failure> {
         match event {
             // One more than was asked for waits for the next who shows letters.
-            Event::Letter(_) if self.options.count == Some(self.heard + self.printer.waiting()) => {}
+            Event::Letter(_) if self.options.count == Some(self.heard + self.printer.letters_waiting()) => {}
             Event::Letter(letter) => self.print(letter, now),
             Event::Refused { to, reason, may_have_arrived, nearest, text, .. } => {
                 let phrases = notice::letter_refused(reason, to.as_str(), may_have_arrived, &nearest);
-                phrases.iter().for_each(|phrase| say(&self.setup.strings, phrase));
-                give_back(&self.setup.strings, &text);
+                phrases.iter().for_each(|phrase| self.say(phrase));
+                self.talk.put(Output::Err, given_back(&self.setup.strings, &text));
             }
             Event::NameRefused { .. } | Event::Replaced { .. } => {
                 self.stopped += 1;
@@ -131,13 +132,13 @@ impl Listening<'_> {
                 if self.stopped >= self.book.relays().len() {
                     return Err(phrase.into());
                 }
-                say(&self.setup.strings, &phrase);
+                self.say(&phrase);
             }
             event => {
                 if let Some(phrase) = notice::of_event(&event, &self.me) {
                     let time = self.clock.show(now.wall, now.wall);
                     let phrase = notice::timed(&self.setup.strings, phrase, &event, &time);
-                    say(&self.setup.strings, &phrase);
+                    self.say(&phrase);
                 }
             }
         }
@@ -147,7 +148,7 @@ impl Listening<'_> {
     /// Gives a letter to the printer; it is marked as shown once it is printed: a kill between the two prints it again.
     fn print(&mut self, letter: Incoming, now: Now) {
         if letter.missing > 0 {
-            say(&self.setup.strings, &Phrase::new("chat-missing").with("count", letter.missing));
+            self.say(&Phrase::new("chat-missing").with("count", letter.missing));
         }
         let line = if self.options.json {
             json::letter(&letter, &of_book(&self.book, &letter))
@@ -156,43 +157,30 @@ impl Listening<'_> {
             let who = self.book.contact_of(&letter.relay, &letter.from).map_or(&letter.from, |c| &c.label);
             plain::letter(&letter, who.as_str(), &self.clock, now.wall)
         };
-        self.printer.put(letter, line);
-    }
-
-    fn hold(&mut self, desk: &mut Desk) {
-        let hold = if self.held { self.printer.waiting() > 0 } else { self.printer.is_full() };
-        if std::mem::replace(&mut self.held, hold) != hold {
-            desk.hold_letters(hold);
-        }
-    }
-
-    /// What is being printed at the end is given a moment, and marked.
-    fn finish(&mut self, desk: &mut Desk) {
-        let (mut news, end) = (News::default(), desk.now().tick + FINISH_WITHIN);
-        desk.hold_letters(true);
-        while self.printer.waiting() > 0 && desk.turn(Some(end), &mut news).tick < end {
-            for ask in news.asks.drain(..) {
-                if let Ask::Printed(printed) = ask
-                    && self.printed(desk, printed).ok() != Some(Written::Yes)
-                {
-                    return;
-                }
-            }
-        }
+        self.printer.put_letter(letter, format!("{line}\n"));
     }
 
     fn printed(
         &mut self,
         desk: &mut Desk,
-        printed: Result<Written, Option<Phrase>>,
+        to: Output,
+        written: Result<Written, Phrase>,
     ) -> Result<Written, Failure> {
-        let letter = self.printer.printed();
-        let written = printed.map_err(|phrase| Failure { status: Status::Failed, phrase })?;
-        if written == Written::Yes {
+        let printer = if to == Output::Out { &mut self.printer } else { &mut self.talk };
+        let letter = printer.printed();
+        let written = fared(to, written)?;
+        if let (Some(letter), Written::Yes) = (letter, written) {
             self.heard += 1;
             desk.shown(&letter, true);
         }
         Ok(written)
+    }
+
+    fn say(&mut self, phrase: &Phrase) {
+        if !self.talk.is_crammed() {
+            let words = self.setup.strings.say(phrase);
+            self.talk.put(Output::Err, format!("{words}\n"));
+        }
     }
 
     /// Says once that a stranger is not the contact whose name theirs looks like.
@@ -203,7 +191,7 @@ impl Listening<'_> {
         }
         if self.warned.insert(letter.from.clone()) {
             let phrase = Phrase::new("chat-looks-like").with("who", &letter.from);
-            say(&self.setup.strings, &phrase.with("relay", &letter.relay).with("contact", contact));
+            self.say(&phrase.with("relay", &letter.relay).with("contact", contact));
         }
     }
 
@@ -212,11 +200,13 @@ impl Listening<'_> {
             return Err(failure);
         }
         match ask {
-            Ask::Printed(printed) => return self.printed(desk, printed),
-            Ask::Trouble(phrase) => say(&self.setup.strings, &phrase),
+            Ask::Printed(to, written) => return self.printed(desk, to, written),
+            Ask::Trouble(phrase) => self.say(&phrase),
             Ask::Typed(_) | Ask::End | Ask::Broken(_) | Ask::Failed(_) => {}
             Ask::Book(read) => {
-                if let Some((book, _)) = follow(self.setup, desk, *read, &[]) {
+                let (phrase, followed) = follow(self.setup, desk, *read, &[]);
+                self.say(&phrase);
+                if let Some((book, _)) = followed {
                     self.book = book;
                 }
             }
@@ -235,27 +225,25 @@ fn of_book(book: &Book, letter: &Incoming) -> json::Sender {
     json::Sender { contact, looks_like }
 }
 
-/// Follows an edit of the address book, or says why the old one stays. The relays `beyond` the book are kept. Answers with
-/// the new book and all relays.
+/// Follows an edit of the address book, unless it cannot be read. The relays `beyond` the book are kept. Answers with what
+/// there is to say, and the new book with all relays.
 pub(super) fn follow(
     setup: &Setup,
     desk: &mut Desk,
     read: Result<Book, Phrase>,
     beyond: &[RelaySpec],
-) -> Option<(Book, Vec<RelaySpec>)> {
+) -> (Phrase, Option<(Book, Vec<RelaySpec>)>) {
     let followed = read.and_then(|book| Ok((setup.relays(&book)?, book)));
     match followed {
         Ok((mut relays, book)) => {
             relays.extend_from_slice(beyond);
             desk.command(Command::Screen(setup.screens(&book)));
             desk.command(Command::Relays(relays.clone()));
-            say(&setup.strings, &Phrase::new("book-reloaded").with("file", setup.location().file()));
-            Some((book, relays))
+            (Phrase::new("book-reloaded").with("file", setup.location().file()), Some((book, relays)))
         }
         Err(phrase) => {
             let why = setup.strings.say(&phrase);
-            say(&setup.strings, &Phrase::new("book-reload-failed").with("why", why));
-            None
+            (Phrase::new("book-reload-failed").with("why", why), None)
         }
     }
 }

@@ -1,25 +1,47 @@
-//! Letters on their way to standard output, by a thread of its own: a reader that takes its time, or that runs a command
-//! of the same member for each letter, stops neither the client nor the others who work through it.
+//! Words on their way to an output, by a thread of its own: a reader that takes its time or none at all, a terminal that
+//! was stopped, or a reader that runs a command of the same member for each letter, stops neither the client nor the
+//! others who work through it.
+//!
+//! What is waiting is bounded, and its behaviour at the bound is the face's: it takes no more letters, which wait on disk
+//! ([`Printer::is_full`]), asks for no more input, and leaves notices out ([`Printer::is_crammed`]).
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
+use std::time::Duration;
 
 use crate::base::Phrase;
 use crate::client::Incoming;
 use crate::net::Inlet;
+use crate::ui::terminal::{Output, Pen, Written};
 
-use super::desk::{Ask, Mail};
-use super::{Failure, print};
+use super::desk::{Ask, Desk, Mail, News};
+use super::{Failure, Status};
 
-/// Bytes of lines that may wait for a reader. At the bound no more letters are taken; they wait on disk.
+/// Bytes of words that may wait for a reader. At the bound no more letters are taken; they wait on disk.
 const WAITING_BYTES_MAX: usize = 4 << 20;
+/// The bound for words that are not of letters: as much again, for the letters that were on their way at the other.
+const CRAMMED_BYTES: usize = 2 * WAITING_BYTES_MAX;
+/// What each word costs beside its bytes.
+const WORDS_COST: usize = 64;
 
-/// Letters being printed, in order. Each is answered with [`Ask::Printed`].
+/// At the end, words being printed are waited for this long: printing takes microseconds, unless nobody reads.
+pub(super) const FINISH_WITHIN: Duration = Duration::from_millis(300);
+
+#[derive(Debug)]
+struct Words {
+    to: Output,
+    text: String,
+    /// They are the last of a letter, which counts as printed when everything is where it can be seen.
+    of_letter: bool,
+}
+
+/// Words being printed, in order. Each is answered with [`Ask::Printed`].
 #[derive(Debug)]
 pub(super) struct Printer {
-    lines: Sender<String>,
-    letters: VecDeque<(Incoming, usize)>,
+    words: Sender<Words>,
+    waiting: VecDeque<(Option<Incoming>, usize)>,
+    letters: u64,
     bytes: usize,
 }
 
@@ -28,42 +50,108 @@ impl Printer {
     ///
     /// # Errors
     /// The system has no thread left.
-    pub(super) fn open(inlet: Inlet<Mail>) -> Result<Printer, Failure> {
-        let (lines, wanted) = channel::<String>();
+    pub(super) fn open(inlet: Inlet<Mail>, mut pen: Pen) -> Result<Printer, Failure> {
+        let (words, wanted) = channel::<Words>();
         let run = move || {
-            for line in wanted {
-                let printed = print(&line).map_err(|failure| failure.phrase);
-                if !inlet.command(Mail::Ask(Ask::Printed(printed))) {
+            for Words { to, text, of_letter } in wanted {
+                let written = pen.write(to, &text);
+                if of_letter {
+                    pen.settle();
+                }
+                let failed = |why| Phrase::new("output-failed").with("cause", why);
+                if !inlet.command(Mail::Ask(Ask::Printed(to, written.map_err(failed)))) {
                     return;
                 }
             }
         };
         let spawned = thread::Builder::new().name("printer".into()).spawn(run);
         spawned.map_err(|why| Phrase::new("store-no-thread").with("cause", why))?;
-        Ok(Printer { lines, letters: VecDeque::new(), bytes: 0 })
+        Ok(Printer { words, waiting: VecDeque::new(), letters: 0, bytes: 0 })
     }
 
-    /// Prints the line of a letter.
-    pub(super) fn put(&mut self, letter: Incoming, line: String) {
-        self.bytes += line.len();
-        self.letters.push_back((letter, line.len()));
-        self.lines.send(line).expect("the thread ends with the inlet or with this");
+    /// Prints whole lines.
+    pub(super) fn put(&mut self, to: Output, text: String) {
+        self.hand(to, text, None);
     }
 
-    /// The letter that has just been printed.
-    pub(super) fn printed(&mut self) -> Incoming {
-        let (letter, len) = self.letters.pop_front().expect("each is answered once");
-        self.bytes -= len;
+    /// Prints the last lines of a letter.
+    pub(super) fn put_letter(&mut self, letter: Incoming, text: String) {
+        self.hand(Output::Out, text, Some(letter));
+    }
+
+    fn hand(&mut self, to: Output, text: String, letter: Option<Incoming>) {
+        let (cost, of_letter) = (text.len() + WORDS_COST, letter.is_some());
+        self.bytes += cost;
+        self.letters += u64::from(of_letter);
+        self.waiting.push_back((letter, cost));
+        self.words.send(Words { to, text, of_letter }).expect("the thread ends with the inlet or with this");
+    }
+
+    /// The first of those waiting has been printed; the letter it was the end of.
+    pub(super) fn printed(&mut self) -> Option<Incoming> {
+        let (letter, cost) = self.waiting.pop_front().expect("each is answered once");
+        self.bytes -= cost;
+        self.letters -= u64::from(letter.is_some());
         letter
     }
 
-    /// How many wait.
-    pub(super) fn waiting(&self) -> u64 {
-        self.letters.len() as u64
+    /// How many letters wait.
+    pub(super) const fn letters_waiting(&self) -> u64 {
+        self.letters
     }
 
-    /// Whether no more may be put.
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Whether no more letters may be put.
     pub(super) const fn is_full(&self) -> bool {
         self.bytes >= WAITING_BYTES_MAX
+    }
+
+    /// Whether nothing may be put that can be done without.
+    pub(super) const fn is_crammed(&self) -> bool {
+        self.bytes >= CRAMMED_BYTES
+    }
+
+    /// Letters wait on disk from when the printer is full until nothing waits in it; `held` is how it was until now.
+    pub(super) fn hold(&self, desk: &mut Desk, held: &mut bool) {
+        let hold = if *held { !self.is_empty() } else { self.is_full() };
+        if std::mem::replace(held, hold) != hold {
+            desk.hold_letters(hold);
+        }
+    }
+}
+
+/// Gives what is being printed at the end so much time, and marks the letters among it as shown, as `read` or not. Nobody who
+/// interrupts has to wait. The first of the printers writes to standard output, the last to standard error.
+pub(super) fn finish(desk: &mut Desk, printers: &mut [&mut Printer], within: Duration, read: bool) {
+    let (mut news, end, last) = (News::default(), desk.now().tick + within, printers.len() - 1);
+    desk.hold_letters(true);
+    while printers.iter().any(|printer| !printer.is_empty()) && desk.turn(Some(end), &mut news).tick < end {
+        for ask in news.asks.drain(..) {
+            match ask {
+                Ask::Printed(Output::Out, Ok(Written::Closed) | Err(_)) => return,
+                Ask::Printed(to, _) => {
+                    let letter = printers[if to == Output::Out { 0 } else { last }].printed();
+                    letter.iter().for_each(|letter| desk.shown(letter, read));
+                }
+                ask if ask.end().is_some() => return,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// How words fared; that an output for talk is closed or broken is no failure.
+///
+/// # Errors
+/// [`Failure`] if results cannot be written.
+pub(super) fn fared(to: Output, written: Result<Written, Phrase>) -> Result<Written, Failure> {
+    match (to, written) {
+        (Output::Out, Err(phrase)) => Err(Failure { status: Status::Failed, phrase: Some(phrase) }),
+        (Output::Out, Ok(written)) => Ok(written),
+        (Output::Err, _) => Ok(Written::Yes),
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::base::{LetterId, Phrase, Tick, Wall, harmless};
 use crate::client::{Command, Event, Incoming, Progress, Unreached};
 use crate::contacts::Target;
-use crate::ui::terminal::{Screen, Written};
+use crate::ui::terminal::{Pen, Screen, Written};
 use crate::ui::{Strings, Typed, notice, plain};
 use crate::wire::limits::LETTER_TEXT_MAX;
 use crate::wire::message::Reason;
@@ -21,8 +21,11 @@ use super::{Failure, Outcome, Setup, Status, print, say};
 /// Lines read ahead of the letters that have come to their end.
 const LINES_AHEAD: usize = 512;
 
-/// The relay's clock and ours differ by no more than this, or no letter passes for an answer.
+/// Where the relay does not say when it took a letter: its clock and ours differ by no more than this, or no letter passes for
+/// an answer.
 const CLOCKS_APART_MAX: Duration = Duration::from_secs(60);
+/// Letters of the contact that came before the relay answered for ours; beyond it they wait for the next who shows letters.
+const EARLY_MAX: usize = 256;
 
 /// Where the text of the letters comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,9 +120,12 @@ struct Sending<'a> {
     /// Requests of this run begin above it.
     requests: u64,
     given: u64,
-    /// When the first letter was given, for letters that may answer it.
-    given_at: Option<Wall>,
-    accepted_any: bool,
+    /// When the first letter was given.
+    given_at: Wall,
+    /// A letter that the relay took earlier is no answer; `None` until it answers for ours.
+    since: Option<Wall>,
+    /// Letters of the contact that may be an answer.
+    early: Vec<Incoming>,
     input_ended: bool,
     refused: bool,
     reply: Option<Incoming>,
@@ -141,8 +147,9 @@ impl<'a> Sending<'a> {
             waiting: BTreeMap::new(),
             requests,
             given: 0,
-            given_at: None,
-            accepted_any: false,
+            given_at: Wall(0),
+            since: None,
+            early: Vec::new(),
             input_ended: options.source != TextSource::Lines,
             refused: false,
             reply: None,
@@ -181,14 +188,21 @@ impl<'a> Sending<'a> {
 
     fn give(&mut self, desk: &mut Desk, text: String) {
         self.given += 1;
-        self.given_at.get_or_insert(desk.now().wall);
+        if self.given == 1 {
+            self.given_at = desk.now().wall;
+        }
         let request = self.requests + self.given;
         self.waiting.insert(request, Waiting::default());
         let (relay, to) = (self.target.relay.clone(), self.target.member.clone());
         desk.command(Command::Send { request, relay, to, text });
     }
 
-    fn take(&mut self, desk: &mut Desk, news: &mut News, lines: Option<&Screen>) -> Result<(), Failure> {
+    fn take(
+        &mut self,
+        desk: &mut Desk,
+        news: &mut News,
+        lines: Option<&(Screen, Pen)>,
+    ) -> Result<(), Failure> {
         let waiting_before = self.waiting.len();
         for event in news.events.drain(..) {
             self.handle(event)?;
@@ -201,12 +215,12 @@ impl<'a> Sending<'a> {
             }
             match ask {
                 Ask::Trouble(phrase) => say(&self.setup.strings, &phrase),
-                Ask::Book(_) | Ask::Printed(_) | Ask::End | Ask::Broken(_) | Ask::Failed(_) => {}
+                Ask::Book(_) | Ask::Printed(..) | Ask::End | Ask::Broken(_) | Ask::Failed(_) => {}
                 Ask::Typed(typed) => asked += usize::from(!self.take_line(desk, typed)),
             }
         }
         for _ in 0..asked {
-            if let Some(lines) = lines {
+            if let Some((lines, _)) = lines {
                 lines.ask("", Vec::new());
             }
         }
@@ -247,10 +261,10 @@ impl<'a> Sending<'a> {
                     waiting.queued = true;
                 }
             }
-            Event::Progress { request, id, progress: Progress::Accepted, .. } => {
+            Event::Progress { request, id, progress: Progress::Accepted, taken, .. } => {
                 if let Some(waiting) = self.waiting.get_mut(&request) {
                     waiting.accepted = Some(id);
-                    self.accepted_any = true;
+                    self.accepted_at(taken);
                 }
             }
             Event::Progress { request, id, progress: Progress::Delivered, .. } => {
@@ -308,18 +322,28 @@ impl<'a> Sending<'a> {
         }
     }
 
-    /// The first letter of the contact is its answer, unless it was written before ours was there: it came before ours was
-    /// accepted, or was taken by the relay, by its clock, before ours was given; then it waited in our mailbox. Every
+    /// The first letter of the contact is its answer, unless the relay took it before it took ours: then it waited in our
+    /// mailbox, or was on its way. Both times are of the relay's clock, and letters may overtake what it says of them. Every
     /// other is stored and waits for the next who shows letters.
     fn handle_letter(&mut self, letter: Incoming) {
         let from_contact = letter.relay == self.target.relay && letter.from == self.target.member;
-        let apart = u64::try_from(CLOCKS_APART_MAX.as_millis()).expect("it is a minute");
-        let since =
-            |given_at: Wall| if self.accepted_any { given_at.0.saturating_sub(apart) } else { given_at.0 };
-        let later = self.given_at.is_some_and(|given_at| letter.at.0 >= since(given_at));
-        if from_contact && later && self.options.reply.is_some() && self.reply.is_none() {
-            self.reply = Some(letter);
+        if from_contact && self.options.reply.is_some() && self.early.len() < EARLY_MAX {
+            self.early.push(letter);
+            self.find_reply();
         }
+    }
+
+    fn accepted_at(&mut self, taken: Wall) {
+        let apart = u64::try_from(CLOCKS_APART_MAX.as_millis()).expect("it is a minute");
+        let by_our_clock = Wall(self.given_at.0.saturating_sub(apart));
+        self.since.get_or_insert(if taken == Wall(0) { by_our_clock } else { taken });
+        self.find_reply();
+    }
+
+    fn find_reply(&mut self) {
+        let Some(since) = self.since else { return };
+        let reply = self.early.drain(..).find(|letter| letter.at >= since);
+        self.reply = self.reply.take().or(reply);
     }
 
     fn tell(&self, event: &Event) -> Result<(), Failure> {
@@ -375,23 +399,28 @@ impl<'a> Sending<'a> {
 }
 
 /// Reads lines ahead on a thread of its own.
-fn open_lines(desk: &Desk) -> Result<Screen, Failure> {
+fn open_lines(desk: &Desk) -> Result<(Screen, Pen), Failure> {
     let inlet = desk.inlet();
-    let screen = Screen::open(move |typed| {
+    let (screen, pen) = Screen::open(move |typed| {
         inlet.command(Mail::Ask(Ask::Typed(typed)));
     })
     .map_err(|why| Phrase::new("input-failed").with("cause", why))?;
     for _ in 0..LINES_AHEAD {
         screen.ask("", Vec::new());
     }
-    Ok(screen)
+    Ok((screen, pen))
 }
 
 /// Gives a text back on standard error: a draft is never lost.
-pub(super) fn give_back(strings: &Strings, text: &str) {
-    if !text.is_empty() {
-        say(strings, &Phrase::new("chat-text-back"));
-        let _ = crate::ui::terminal::write_err(&format!("{}\n", harmless(text)));
+fn give_back(strings: &Strings, text: &str) {
+    let _ = crate::ui::terminal::write_err(&given_back(strings, text));
+}
+
+/// The lines in which a text is given back; none if there is none.
+pub(super) fn given_back(strings: &Strings, text: &str) -> String {
+    match text {
+        "" => String::new(),
+        text => format!("{}\n{}\n", strings.say(&Phrase::new("chat-text-back")), harmless(text)),
     }
 }
 

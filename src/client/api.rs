@@ -85,7 +85,7 @@ pub enum Command {
         /// Which relay.
         relay: HostPort,
     },
-    /// Come to relays that need it with this secret of an invitation.
+    /// Come to relays that need it with this secret of an invitation; those that refused the name without it are tried again.
     Invitation(Vec<u8>),
     /// From now on these letters are refused; relays that a session is begun with are told so first.
     Screen(Screens),
@@ -356,6 +356,9 @@ pub enum Event {
         progress: Progress,
         /// What the client speaks to that relay on.
         via: Carrier,
+        /// When the relay took it, or one given shortly before it, by the clock of [`Incoming::at`]: a letter that it took
+        /// earlier is no answer. 0 if that is not known.
+        taken: Wall,
     },
     /// A letter was refused; the text is the user's again.
     Refused {

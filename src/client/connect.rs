@@ -1,8 +1,8 @@
 //! How a session comes about and is kept: rounds of attempts over the permitted carriers.
 //!
 //! A *round* begins with the first look-up and ends with the first authenticated answer, or when every attempt has
-//! failed; then the next begins after 1, 2, 4 … 30 s with jitter. UDP is tried at once, TCP beside it after 250 ms, or at
-//! once if UDP failed last time; each shakes hands with a first message of its own. The first authenticated answer
+//! failed; then the next begins after 1, 2, 4 … 30 s with jitter. UDP is tried at once, TCP beside it after 250 ms, counted
+//! from the key's arrival if it came over UDP within that time, or at once if UDP failed last time; each shakes hands with a first message of its own. The first authenticated answer
 //! carries the conversation, and the other path is probed under its keys (`paths`).
 //!
 //! While there is a session its handshakes *continue* it: a round of repair when the path has gone silent, or one on the
@@ -135,6 +135,12 @@ impl Connecting {
         if let Some(at) = &mut self.tell_silence_at {
             *at = (*at).min(self.since + SILENT_AND_REFUSED).max(now + Duration::from_micros(1));
         }
+    }
+
+    /// The relay has told its key over UDP, so UDP may win: its handshake, which begins now, has the same start of TCP as
+    /// that of a client that knew the key. Where UDP is dropped no such answer comes, and TCP waits no longer for it.
+    fn give_udp_a_start(&mut self, now: Tick) {
+        self.tcp_at = self.tcp_at.map(|at| at.max(now + TCP_CONNECT_AFTER));
     }
 
     fn end_round(&mut self) {

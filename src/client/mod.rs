@@ -181,7 +181,12 @@ impl Client {
                     uplink.ping();
                 }
             }
-            Command::Invitation(secret) => self.shared.invitation = secret,
+            Command::Invitation(secret) => {
+                self.shared.invitation = secret;
+                for uplink in self.uplinks.values_mut() {
+                    uplink.handle_invitation(now, &mut self.shared, out);
+                }
+            }
             Command::Screen(screens) => {
                 self.shared.screens = Some(screens);
                 for uplink in self.uplinks.values_mut() {

@@ -54,6 +54,8 @@ pub(super) struct Step {
     pub(super) request: u64,
     pub(super) id: LetterId,
     pub(super) progress: Progress,
+    /// What the receipt says of when the relay took it.
+    pub(super) taken: Wall,
 }
 
 /// A letter refused for good.
@@ -84,6 +86,7 @@ struct Marks {
     delivered: u64,
     read: u64,
     until: Wall,
+    taken: Wall,
 }
 
 impl Marks {
@@ -92,13 +95,15 @@ impl Marks {
         self.delivered = self.delivered.max(other.delivered);
         self.read = self.read.max(other.read);
         self.until = other.until;
+        let known = [self.taken, other.taken].into_iter().filter(|at| at.0 > 0).min();
+        self.taken = known.unwrap_or_default();
     }
 
     /// What it says of letters before this one.
     fn before(self, number: u64) -> Marks {
         let most = number.saturating_sub(1);
         let [accepted, delivered, read] = [self.accepted, self.delivered, self.read].map(|n| n.min(most));
-        Marks { accepted, delivered, read, until: self.until }
+        Marks { accepted, delivered, read, ..self }
     }
 }
 
@@ -314,14 +319,14 @@ impl Outbox {
             return None;
         }
         let conversation = self.conversations.get_mut(receipt.to)?;
-        let Receipt { accepted, delivered, until, .. } = *receipt;
+        let Receipt { accepted, delivered, until, taken, .. } = *receipt;
         // What was read is the reader's word alone, and believed of what was delivered only.
         let read =
             receipt.read.min(delivered.max(conversation.reach.delivered).max(conversation.held.delivered));
         // A relay that knows more numbers than we do: this outbox was restored from an old copy.
         let last = conversation.reach.last.max(accepted).max(delivered);
         let is_new = std::mem::replace(&mut conversation.reach.last, last) < last;
-        conversation.held.raise(Marks { accepted, delivered, read, until });
+        conversation.held.raise(Marks { accepted, delivered, read, until, taken });
         let reach = self.advance(receipt.to, tell);
         reach.or_else(|| is_new.then(|| self.conversations[receipt.to].reach))
     }
@@ -472,12 +477,17 @@ impl Conversation {
                 letter.accepted = true;
                 self.window = WINDOW_LETTERS.min(self.window + 1);
                 self.reach.accepted = self.reach.accepted.max(letter.number);
-                tell(Step { request, id, progress: Progress::Accepted });
+                tell(Step { request, id, progress: Progress::Accepted, taken: marks.taken });
             }
             let letter = &mut self.letters[place];
             if marks.until.0 > 0 && letter.number > marks.delivered && letter.until.0 == 0 {
                 letter.until = marks.until;
-                tell(Step { request, id, progress: Progress::Waiting { until: marks.until } });
+                tell(Step {
+                    request,
+                    id,
+                    progress: Progress::Waiting { until: marks.until },
+                    taken: marks.taken,
+                });
             }
         }
         self.reach.until = marks.until;
@@ -496,7 +506,12 @@ impl Conversation {
                 self.unread.pop_front();
             }
             self.unread.push_back((number, request));
-            tell(Step { request, id: LetterId { outbox, number }, progress: Progress::Delivered });
+            tell(Step {
+                request,
+                id: LetterId { outbox, number },
+                progress: Progress::Delivered,
+                taken: marks.taken,
+            });
         }
         (letters, bytes)
     }
@@ -504,7 +519,12 @@ impl Conversation {
     fn read(&mut self, outbox: OutboxId, marks: Marks, tell: &mut impl FnMut(Step)) {
         while let Some((number, request)) = self.unread.front().copied().filter(|u| u.0 <= marks.read) {
             self.unread.pop_front();
-            tell(Step { request, id: LetterId { outbox, number }, progress: Progress::Read });
+            tell(Step {
+                request,
+                id: LetterId { outbox, number },
+                progress: Progress::Read,
+                taken: marks.taken,
+            });
         }
         self.reach.read = self.reach.read.max(marks.read.min(self.reach.delivered));
     }

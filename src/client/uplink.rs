@@ -3,7 +3,9 @@
 
 use std::collections::VecDeque;
 
-use crate::base::{Carrier, ConnId, Effect, HostPort, LetterId, Name, Now, OutboxId, Outputs, Path, Tick};
+use crate::base::{
+    Carrier, ConnId, Effect, HostPort, LetterId, Name, Now, OutboxId, Outputs, Path, Tick, Wall,
+};
 use crate::peer::{Heard, Peer};
 use crate::session::{AccessSecret, Identity, Indexes};
 use crate::wire::frame::{StreamId, close};
@@ -66,6 +68,8 @@ pub(super) struct Uplink {
     pub(super) told: Told,
     /// Nothing more is tried: the name was refused, or another machine took over.
     pub(super) stopped: bool,
+    /// The name was refused: an invitation may help.
+    name_refused: bool,
     welcomed: bool,
     text_max: usize,
     pub(super) mail: Mail,
@@ -89,6 +93,7 @@ impl Uplink {
             choice: Choice::default(),
             told: Told::Nothing,
             stopped: false,
+            name_refused: false,
             welcomed: false,
             text_max: LETTER_TEXT_MAX,
             mail,
@@ -154,6 +159,18 @@ impl Uplink {
         if let (Some(screen), true) = (screen, self.peer.is_some() && shared.name.is_some()) {
             self.screen = screen.messages();
         }
+    }
+
+    /// There is another invitation: a relay that refused us without it, or that is about to, is shown it.
+    pub(super) fn handle_invitation(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
+        let signing_in = !self.stopped && !self.welcomed && self.peer.is_some();
+        if !signing_in && !std::mem::take(&mut self.name_refused) {
+            return;
+        }
+        self.leave(now, shared, out);
+        self.stopped = false;
+        self.connecting.start_over();
+        self.pursue(now, shared, out);
     }
 
     pub(super) fn ping(&mut self) {
@@ -272,6 +289,10 @@ impl Uplink {
                     }
                     self.lose(now, shared, out);
                 }
+                // Who is refused says nothing more: it would say it again for ever to a relay that has gone since.
+                if self.stopped {
+                    self.leave(now, shared, out);
+                }
             }
             self.incoming = incoming;
         }
@@ -314,6 +335,7 @@ impl Uplink {
         if std::mem::replace(&mut self.stopped, true) {
             return;
         }
+        self.name_refused = true;
         out.show(Event::NameRefused { relay: self.spec.addr.clone(), reason, name: name.parse().ok() });
     }
 
@@ -519,7 +541,7 @@ impl Mail {
             Record::Written { to, number, request, .. } => {
                 self.outbox.recorded(&to, number);
                 let id = LetterId { outbox, number };
-                Some(Event::Progress { request, id, progress: Progress::Queued, via })
+                Some(Event::Progress { request, id, progress: Progress::Queued, via, taken: Wall(0) })
             }
             Record::Refused { to, number, .. } => {
                 let refusal = self.outbox.refusal_recorded(&to, number)?;
@@ -551,8 +573,8 @@ impl Mail {
 impl Step {
     /// What is shown of it, spoken of on `via`.
     pub(super) fn event(self, via: Carrier) -> Event {
-        let Step { request, id, progress } = self;
-        Event::Progress { request, id, progress, via }
+        let Step { request, id, progress, taken } = self;
+        Event::Progress { request, id, progress, via, taken }
     }
 }
 

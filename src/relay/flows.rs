@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::{OutboxId, Tick};
+use crate::base::{OutboxId, Tick, Wall};
 use crate::wire::message::Reason;
 
 use super::guests::GuestId;
@@ -71,6 +71,10 @@ struct Flow {
     /// The last letter that was taken and not refused.
     taken: u64,
     marks: Marks,
+    /// When the first of the letters was taken that no receipt has called accepted, by the wall clock; and what the last
+    /// receipt said of that.
+    taken_at: Option<Wall>,
+    told_taken_at: Wall,
     /// The refused numbers that no later letter has overtaken: first and last.
     refused: Option<(u64, u64)>,
     owes_receipt: bool,
@@ -174,10 +178,11 @@ impl Flows {
         }
     }
 
-    /// The letter was taken. Later ones whose `prev` was refused are still behind.
-    pub(super) fn took(&mut self, flow: FlowId, number: u64) {
+    /// The letter was taken at this time. Later ones whose `prev` was refused are still behind.
+    pub(super) fn took(&mut self, flow: FlowId, number: u64, at: Wall) {
         let Some(state) = self.flows.get_mut(&flow) else { return };
         state.taken = number;
+        state.taken_at.get_or_insert(at);
         let behind = |(first, last): (u64, u64)| (first.max(number.saturating_add(1)), last);
         state.refused = state.refused.map(behind).filter(|r| r.0 <= r.1);
     }
@@ -267,16 +272,21 @@ impl Flows {
 
     // Receipts.
 
-    /// The next receipt that is owed; `paid` when it was sent.
-    pub(super) fn next_receipt(&self) -> Option<(FlowId, Marks)> {
+    /// The next receipt that is owed, and when the first of the letters that are new in it was taken; `paid` when it was
+    /// sent.
+    pub(super) fn next_receipt(&self) -> Option<(FlowId, Marks, Wall)> {
         let flow = *self.owing.last()?;
-        Some((flow, self.flows[&flow].marks))
+        let state = &self.flows[&flow];
+        Some((flow, state.marks, state.taken_at.unwrap_or(state.told_taken_at)))
     }
 
     /// The receipt of [`Flows::next_receipt`] was sent.
     pub(super) fn paid(&mut self) {
         if let Some(state) = self.owing.pop().and_then(|flow| self.flows.get_mut(&flow)) {
             state.owes_receipt = false;
+            if state.marks.accepted >= state.taken {
+                state.told_taken_at = state.taken_at.take().unwrap_or(state.told_taken_at);
+            }
         }
     }
 
@@ -341,7 +351,7 @@ mod tests {
     const FLOW: FlowId = FlowId { outbox: OutboxId(1), to: To::Member(MemberId(2)) };
 
     fn delivered(flows: &Flows) -> Option<u64> {
-        flows.next_receipt().map(|(flow, marks)| {
+        flows.next_receipt().map(|(flow, marks, _)| {
             assert_eq!(flow, FLOW);
             marks.delivered
         })
@@ -350,7 +360,7 @@ mod tests {
     fn take(flows: &mut Flows, number: u64, prev: u64) -> Turn {
         let turn = flows.turn_of(FLOW, "JACK", number, prev);
         match turn {
-            Turn::Next => flows.took(FLOW, number),
+            Turn::Next => flows.took(FLOW, number, Wall(number)),
             Turn::Behind => flows.refused(FLOW, number),
             Turn::Repeated | Turn::Crowded => {}
         }
@@ -424,6 +434,26 @@ mod tests {
     }
 
     #[test]
+    fn a_receipt_tells_when_the_first_letter_was_taken_that_is_new_in_it() {
+        let mut flows = Flows::default();
+        let told = |flows: &mut Flows| {
+            let (_, _, at) = flows.next_receipt().unwrap();
+            flows.paid();
+            at.0
+        };
+        (1..=3).for_each(|number| assert_eq!(take(&mut flows, number, number - 1), Turn::Next));
+        flows.accepted(FLOW, 2, 0);
+        assert_eq!(told(&mut flows), 1);
+        flows.delivered(FLOW, 3);
+        assert_eq!(told(&mut flows), 1, "of the third nothing later is known");
+        flows.asked(FLOW);
+        assert_eq!(told(&mut flows), 1, "a receipt that is repeated says the same");
+        assert_eq!(take(&mut flows, 4, 3), Turn::Next);
+        flows.delivered(FLOW, 4);
+        assert_eq!(told(&mut flows), 4);
+    }
+
+    #[test]
     fn numbers_at_the_end_of_the_range_do_no_harm() {
         let mut flows = Flows::default();
         assert_eq!(take(&mut flows, 0, 0), Turn::Repeated);
@@ -474,7 +504,7 @@ mod tests {
         let mut flows = Flows::default();
         take(&mut flows, 1, 0);
         flows.accepted(FLOW, 1, 5);
-        assert_eq!(flows.next_receipt().map(|(_, marks)| (marks.accepted, marks.since)), Some((1, 5)));
+        assert_eq!(flows.next_receipt().map(|(_, marks, _)| (marks.accepted, marks.since)), Some((1, 5)));
         flows.paid();
         flows.begin_session();
         assert!(flows.next_receipt().is_some());
@@ -503,7 +533,7 @@ mod tests {
         assert!(!flows.read(FLOW, 3));
         assert!(flows.open(FLOW) && flows.open(FLOW));
         assert!(flows.read(FLOW, 3));
-        assert_eq!(flows.next_receipt().map(|(_, marks)| (marks.delivered, marks.read)), Some((0, 3)));
+        assert_eq!(flows.next_receipt().map(|(_, marks, _)| (marks.delivered, marks.read)), Some((0, 3)));
     }
 
     #[test]

@@ -164,7 +164,7 @@ impl Relay {
                 self.settle_claim(author, flow);
                 let Place { flows, recent, .. } = &mut self.places[author.0];
                 recent.took(flow, letter.id.number, letter.kind, letter.body);
-                flows.took(flow, letter.id.number);
+                flows.took(flow, letter.id.number, now.wall);
                 match to {
                     To::Echo => flows.delivered(flow, letter.id.number),
                     To::Guest(_) => flows.accepted(flow, letter.id.number, 0),

@@ -139,8 +139,8 @@ impl Relay {
                 self.settle_claim(member, flow);
             }
             None if session.owed.len() < REFUSALS_MAX => {
-                let until = Wall(0);
-                let none = Receipt { to, outbox, accepted: 0, delivered: 0, read: 0, until };
+                let (until, taken) = (Wall(0), Wall(0));
+                let none = Receipt { to, outbox, accepted: 0, delivered: 0, read: 0, until, taken };
                 session.say(&ToClient::Receipt(none));
             }
             None => {}
@@ -185,11 +185,11 @@ impl Relay {
             }
             flows.told();
         }
-        while let Some((flow, marks)) = flows.next_receipt() {
+        while let Some((flow, marks, taken)) = flows.next_receipt() {
             let until = flow.to.member().map_or(Wall(0), |_| until(now.wall, clock, keep, &marks));
             let Marks { accepted, delivered, read, .. } = marks;
             let receipt =
-                Receipt { to: name_of(flow), outbox: flow.outbox, accepted, delivered, read, until };
+                Receipt { to: name_of(flow), outbox: flow.outbox, accepted, delivered, read, until, taken };
             self.outgoing.clear();
             ToClient::Receipt(receipt).encode(&mut self.outgoing);
             if session.peer.send(StreamId::Control, &[&self.outgoing]).is_err() {

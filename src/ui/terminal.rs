@@ -1,28 +1,23 @@
-//! The thin outside of line mode: lines in, words out. On a terminal, lines are edited while letters appear above
-//! them; otherwise they are read plainly. Decides nothing.
+//! The thin outside of line mode: lines in by a [`Screen`], words out by a [`Pen`]. On a terminal, lines are edited while
+//! letters appear above them; otherwise they are read plainly. Decides nothing.
 //!
-//! Reading has its own thread, which waits after each line for [`Screen::ask`]: so the prompt is always the right one,
+//! A pen waits for as long as nobody reads, a terminal is stopped, or the user searches the history: it belongs on a
+//! thread of its own. Reading has its own thread, which waits after each line for [`Screen::ask`]: so the prompt is always the right one,
 //! and a file piped in is read no faster than it is worked off.
 
 mod editor;
 mod plain_lines;
 
+use std::fmt;
 use std::io::{self, ErrorKind, IsTerminal, Write};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
-use std::time::Duration;
 
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
 use crate::base::Phrase;
 
 use super::line::Typed;
-
-/// Words waiting to be drawn above the line; beyond it the caller waits. They wait only while the user searches the
-/// history.
-const DRAWN_LATER_MAX: usize = 256;
-/// The end waits so long for words to be drawn: drawing takes microseconds, a history search would take for ever.
-const FINISH_MAX: Duration = Duration::from_millis(300);
 
 /// Tells that input has failed: nothing more comes.
 fn fail(typed: &mut impl FnMut(Typed), cause: impl std::fmt::Display) {
@@ -46,28 +41,36 @@ pub enum Written {
     Closed,
 }
 
-/// Both outputs of a process whose input is read line by line.
+/// An output of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Standard output: results.
+    Out,
+    /// Standard error: talk.
+    Err,
+}
+
+/// The input of a process, read line by line.
 #[derive(Debug)]
 pub struct Screen {
     asks: Sender<Ask>,
-    drawer: Option<Drawer>,
     before: Option<Termios>,
 }
 
-/// The thread that hands words to the line editor, which may take its time.
-#[derive(Debug)]
-struct Drawer {
-    words: SyncSender<String>,
-    done: Receiver<()>,
+/// What writes to both outputs of a process.
+#[derive(Default)]
+pub struct Pen {
+    /// Draws above the line that is being typed; it takes one text at a time.
+    above: Option<Box<dyn rustyline::ExternalPrinter + Send>>,
 }
 
 impl Screen {
-    /// Starts reading. `typed` is called on the reading thread; it must not wait for long. The first line is read after
-    /// the first [`Screen::ask`].
+    /// Starts reading, and gives the pen that writes beside it; it is to be kept for as long as the screen. `typed` is called
+    /// on the reading thread; it must not wait for long. The first line is read after the first [`Screen::ask`].
     ///
     /// # Errors
     /// The terminal's or the thread's, as the system gives it.
-    pub fn open(typed: impl FnMut(Typed) + Send + 'static) -> io::Result<Screen> {
+    pub fn open(typed: impl FnMut(Typed) + Send + 'static) -> io::Result<(Screen, Pen)> {
         let (asks, asked) = channel();
         if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
             return Screen::open_plain(asks, asked, typed);
@@ -76,18 +79,17 @@ impl Screen {
         let Ok((editor, printer)) = editor::open() else {
             return Screen::open_plain(asks, asked, typed);
         };
-        let drawer = Drawer::start(printer)?;
         thread::Builder::new().name("keys".into()).spawn(move || editor::run(editor, &asked, typed))?;
-        Ok(Screen { asks, drawer: Some(drawer), before: Some(before) })
+        Ok((Screen { asks, before: Some(before) }, Pen { above: Some(Box::new(printer)) }))
     }
 
     fn open_plain(
         asks: Sender<Ask>,
         asked: Receiver<Ask>,
         typed: impl FnMut(Typed) + Send + 'static,
-    ) -> io::Result<Screen> {
+    ) -> io::Result<(Screen, Pen)> {
         thread::Builder::new().name("lines".into()).spawn(move || plain_lines::run(&asked, typed))?;
-        Ok(Screen { asks, drawer: None, before: None })
+        Ok((Screen { asks, before: None }, Pen::default()))
     }
 
     /// Asks for the next line. `candidates` complete it.
@@ -96,35 +98,10 @@ impl Screen {
         let _ = self.asks.send(Ask { prompt: prompt.to_owned(), candidates });
     }
 
-    /// Writes whole lines to standard output; on a terminal, above the line that is being typed.
-    ///
-    /// # Errors
-    /// The system's, but not that of a closed pipe.
-    pub fn print(&self, lines: &str) -> io::Result<Written> {
-        match &self.drawer {
-            Some(drawer) => drawer.draw(lines),
-            None => write_out(lines),
-        }
-    }
-
-    /// Writes whole lines to standard error; above the line that is being typed if it is that terminal.
-    ///
-    /// # Errors
-    /// The system's, but not that of a closed pipe.
-    pub fn tell(&self, lines: &str) -> io::Result<Written> {
-        match &self.drawer {
-            Some(drawer) if io::stderr().is_terminal() => drawer.draw(lines),
-            _ => write_err(lines),
-        }
-    }
-
-    /// Ends: what was printed is drawn, and the terminal is left as it was found. The process may exit after it, though
-    /// the reading thread may still wait for a key.
+    /// Ends: the terminal is left as it was found. The process may exit after it, though the reading thread may still wait
+    /// for a key.
     pub fn finish(self) {
         drop(self.asks);
-        if let Some(drawer) = self.drawer {
-            drawer.finish();
-        }
         let Some(before) = self.before else { return };
         let raw = tcgetattr(io::stdin()).is_ok_and(|now| now.local_modes != before.local_modes);
         if raw {
@@ -135,34 +112,40 @@ impl Screen {
     }
 }
 
-impl Drawer {
-    fn start(mut printer: impl rustyline::ExternalPrinter + Send + 'static) -> io::Result<Drawer> {
-        let (words, to_draw) = sync_channel::<String>(DRAWN_LATER_MAX);
-        let (finished, done) = channel();
-        thread::Builder::new().name("screen".into()).spawn(move || {
-            for lines in to_draw {
-                if printer.print(lines.clone()).is_err() {
-                    let _ = write_out(&lines);
+impl Pen {
+    /// Writes whole lines; above the line that is being typed if they go to that terminal.
+    ///
+    /// # Errors
+    /// The system's, but not that of a closed pipe.
+    pub fn write(&mut self, to: Output, lines: &str) -> io::Result<Written> {
+        match &mut self.above {
+            _ if lines.is_empty() => Ok(Written::Yes),
+            Some(printer) if to == Output::Out || io::stderr().is_terminal() => {
+                match printer.print(lines.to_owned()) {
+                    Ok(()) => Ok(Written::Yes),
+                    Err(_) => write_out(lines),
                 }
             }
-            let _ = finished.send(());
-        })?;
-        Ok(Drawer { words, done })
-    }
-
-    fn draw(&self, lines: &str) -> io::Result<Written> {
-        self.words.send(lines.to_owned()).map_err(|_| io::Error::from(ErrorKind::BrokenPipe))?;
-        Ok(Written::Yes)
-    }
-
-    /// The editor takes one text at a time and only after it has drawn the one before: when it has taken two that
-    /// show nothing, all others are drawn.
-    fn finish(self) {
-        for _ in 0..2 {
-            let _ = self.words.try_send(editor::NOTHING.to_owned());
+            _ if to == Output::Err => write_err(lines),
+            _ => write_out(lines),
         }
-        drop(self.words);
-        let _ = self.done.recv_timeout(FINISH_MAX);
+    }
+
+    /// Waits until what was written can be seen. The editor takes one text at a time and only after it has drawn the one
+    /// before: when it has taken two that show nothing, all others are drawn.
+    pub fn settle(&mut self) {
+        let Some(printer) = &mut self.above else { return };
+        for _ in 0..2 {
+            if printer.print(editor::NOTHING.to_owned()).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Pen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pen").field("above", &self.above.is_some()).finish()
     }
 }
 

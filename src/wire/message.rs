@@ -22,7 +22,7 @@
 //! | --- | --- | --- | --- |
 //! | 0x41 | control | welcome | `text_max(4)`, the longest text of a letter in bytes; `mailbox_letters(4) mailbox_bytes(8) kept_s(4)`, what a mailbox holds of one sender and for how long |
 //! | 0x42 | control | name refused | `reason(1) name`: the name in the way, or an empty one |
-//! | 0x43 | control | receipt | `name` of the recipient, `outbox(8) accepted(8) delivered(8) read(8)`, watermarks; `until_ms(8)`, when the last accepted letter leaves the mailbox undelivered, 0 if it waits in none |
+//! | 0x43 | control | receipt | `name` of the recipient, `outbox(8) accepted(8) delivered(8) read(8)`, watermarks; `until_ms(8)`, when the last accepted letter leaves the mailbox undelivered, 0 if it waits in none; `taken_ms(8)`, when the relay took the first of the letters that were not accepted at the receipt before, by the clock of `accepted_ms`, 0 or absent if it does not know |
 //! | 0x44 | control | refused | `name` of the recipient, `outbox(8) number(8) reason(1) may_have_arrived(1) count(1)` and so many nearest `name`s |
 //! | 0x50 | chat | delivery | `name` of the sender, `outbox(8) number(8) prev(8) accepted_ms(8) kind(1) body` |
 //!
@@ -210,6 +210,9 @@ pub struct Receipt<'a> {
     pub read: u64,
     /// When the last accepted letter leaves the mailbox undelivered; 0 if it waits in none.
     pub until: Wall,
+    /// When the relay took the first of the letters that were not accepted at the receipt before, by the clock of
+    /// [`Delivery::accepted`]: what it took earlier than that answers none of them. 0 if it does not know.
+    pub taken: Wall,
 }
 
 /// One letter was refused.
@@ -410,10 +413,8 @@ impl ToClient<'_> {
             ToClient::Receipt(receipt) => {
                 buf.push(0x43);
                 put_short_text(buf, receipt.to);
-                put_numbers(
-                    buf,
-                    &[receipt.outbox.0, receipt.accepted, receipt.delivered, receipt.read, receipt.until.0],
-                );
+                let Receipt { outbox, accepted, delivered, read, until, taken, .. } = receipt;
+                put_numbers(buf, &[outbox.0, *accepted, *delivered, *read, until.0, taken.0]);
             }
             ToClient::Refused(refused) => refused.encode(buf),
             ToClient::Delivery(delivery) => {
@@ -450,6 +451,7 @@ impl<'a> ToClient<'a> {
                 delivered: r.u64()?,
                 read: r.u64()?,
                 until: Wall(r.u64()?),
+                taken: Wall(r.u64().unwrap_or(0)),
             }),
             0x44 => ToClient::Refused(Refused::decode(r)?),
             0x50 => ToClient::Delivery(Delivery {

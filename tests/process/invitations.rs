@@ -172,3 +172,19 @@ fn a_relay_that_does_not_answer_is_told_and_its_request_taken_back() {
     let code = invite(&home, &["TOM"]);
     home.run(&["send", "--as", "TOM", "--invite", &code, "echo", "x"]).with(0);
 }
+
+#[test]
+fn an_invitation_counts_though_another_command_of_the_member_speaks_to_the_relays() {
+    let home = Home::new();
+    let (open, closed) = (home.relay(&["--data", "open"]), home.relay(&["--data", "r", "--closed"]));
+    home.book(&["JACK"], open.udp);
+    let mut owner = home.listen("TOM", &[]);
+    let echo = format!("echo@{}", closed.udp);
+    let code = invite(&home, &["TOM"]);
+    home.send("TOM", &echo, "x").one_line(1, CLOSED);
+    home.run(&["send", "--as", "TOM", "--invite", &code, &echo, "with it"]).with(0);
+    // What was refused without it is in the outbox, and goes out too.
+    assert!(owner.out().ends_with(" X"));
+    assert!(owner.out().ends_with("WITH IT"));
+    home.send("TOM", &echo, "now without").with(0);
+}

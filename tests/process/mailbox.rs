@@ -54,7 +54,7 @@ fn row_70_that_a_letter_was_read_is_known_to_its_author_though_he_was_away_and_t
 /// Both are first letters, each of another conversation as far as TOM's own machine knows.
 #[test]
 fn letters_through_one_relay_under_two_addresses_are_two_letters() {
-    let (home, relay) = town(&[], &["TOM", "JACK"]);
+    let (home, relay) = town(&["--bind", "127.0.0.1:0"], &["TOM", "JACK"]);
     home.listen("JACK", &[]).terminate().with(130);
     for (host, text) in [("127.0.0.1", "first"), ("localhost", "second"), ("127.0.0.1", "third")] {
         let to = format!("JACK@{host}:{}", relay.udp.port());

@@ -121,3 +121,23 @@ fn a_reply_is_printed_and_its_absence_is_75() {
     assert!(none.out[0].starts_with("delivered ") && none.out.len() == 1, "{none:?}");
     assert_eq!(none.said(), ["no reply within 0.3s"]);
 }
+
+#[test]
+fn a_letter_that_waited_in_the_mailbox_is_no_answer() {
+    let (home, _relay) = town(&[], &["TOM", "JACK"]);
+    home.send("TOM", "echo", "signed in").with(0);
+    home.run(&["listen", "--as", "TOM", "--count", "1"]).with(0);
+    let mut jack = home.chat("JACK", &_relay, &[]);
+    home.send("JACK", "TOM", "it waits").with(0);
+    let unanswered = home.run(&["send", "--as", "TOM", "--reply", "0.5s", "JACK", "one?"]).with(75);
+    assert_eq!(unanswered.out.len(), 1, "{unanswered:?}");
+    assert!(jack.out().ends_with("one?"));
+    let heard = home.run(&["listen", "--as", "TOM", "--count", "1", "--for", "20s"]).with(0);
+    assert!(heard.result().ends_with("it waits"));
+
+    home.send("JACK", "TOM", "so does this").with(0);
+    let asking = home.start(&["send", "--as", "TOM", "--reply", "30s", "JACK", "two?"]);
+    assert!(jack.out().ends_with("two?"));
+    jack.write("TOM\nyes\n");
+    assert_eq!(asking.end().with(0).out[1..], ["yes"]);
+}

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 
 use rustix::process::Signal;
 
-use crate::world::{Home, Running, town};
+use crate::world::{Home, Running, SOON, town};
 
 fn texts(lines: &[String]) -> Vec<&str> {
     lines.iter().map(|line| line.split_once("] ").expect("how it came").1).collect()
@@ -306,4 +306,46 @@ fn row_77_letters_beyond_what_waits_for_a_slow_reader_stay_on_disk_until_it_read
     let numbers: Vec<&str> = texts(&heard).iter().map(|text| text.trim_end_matches('.')).collect();
     assert_eq!(numbers, (0..120).map(|n| n.to_string()).collect::<Vec<_>>());
     listening.end().with(0);
+}
+
+/// A chat whose standard output is a pipe that nobody reads, and more letters for it than a pipe holds.
+fn chat_that_nobody_reads(home: &Home) -> (Running, std::io::PipeReader) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut command = home.command(&["chat", "--as", "TOM"]);
+    command.stdout(writer);
+    let mut chat = Running::start(command);
+    chat.until_err("is pinned");
+    home.send("TOM", "echo", "signed in").result();
+    let lines: String = (0..60).map(|n| format!("{n}{}\n", ".".repeat(4_000))).collect();
+    let sent = home.run_with(&["send", "--as", "JACK", "--lines", "TOM"], lines.as_bytes()).with(0);
+    assert_eq!(sent.out.len(), 60);
+    (chat, reader)
+}
+
+#[test]
+fn row_77_a_chat_that_nobody_reads_holds_up_no_other_command_and_loses_no_letter() {
+    let (home, _relay) = town(&[], &["TOM", "JACK"]);
+    let (mut chat, reader) = chat_that_nobody_reads(&home);
+    let sending = home.start(&["send", "--as", "TOM", "JACK", "meanwhile"]);
+    sending.end_within(SOON).with(0).result();
+    assert_eq!(history(&home, "TOM", "JACK").len(), 61);
+    chat.feed(b"");
+    let heard: Vec<String> = BufReader::new(reader).lines().map(|line| line.unwrap()).collect();
+    let numbers: Vec<&str> =
+        heard[1..].iter().map(|line| line.rsplit(' ').next().unwrap().trim_end_matches('.')).collect();
+    assert_eq!(numbers, (0..60).map(|n| n.to_string()).collect::<Vec<_>>());
+    chat.end().with(0);
+    let nothing = home.run(&["listen", "--as", "TOM", "--for", "0.2s"]).with(0);
+    assert!(nothing.out.is_empty(), "each was shown: {nothing:?}");
+}
+
+#[test]
+fn row_77_what_a_killed_chat_had_not_printed_is_shown_by_the_next() {
+    let (home, _relay) = town(&[], &["TOM", "JACK"]);
+    let (chat, reader) = chat_that_nobody_reads(&home);
+    chat.kill();
+    let printed = BufReader::new(reader).split(b'\n').map_while(Result::ok).count();
+    let rest = home.run(&["listen", "--as", "TOM", "--for", "1s"]).with(0).out;
+    assert!(printed < 61 && printed + rest.len() >= 61, "{printed} and {}", rest.len());
+    assert!(texts(&rest).last().is_some_and(|text| text.starts_with("59.")));
 }

@@ -23,6 +23,8 @@ fn who_is_blocked_while_both_are_there_is_refused_from_then_on() {
     assert!(jack.out().ends_with(": before"));
     jack.write("/block TOM\n");
     assert!(jack.until_err("TOM is blocked in").contains("contacts.toml"));
+    // Its own edit is noticed like any other, half a second later at most.
+    jack.until_err("was read again");
     assert!(home.read("contacts.toml").contains("\"TOM\" = { relay = "), "{}", home.read("contacts.toml"));
     // What JACK said is at the relay once this has come back.
     jack.write(&format!("/to echo@{}\nping\n", relay.udp));
@@ -32,6 +34,9 @@ fn who_is_blocked_while_both_are_there_is_refused_from_then_on() {
     assert_eq!(tom.until_err("after"), "after");
     jack.write("/unblock TOM\nping\n");
     jack.until_err("TOM is no longer blocked");
+    assert!(jack.out().ends_with("PING"));
+    jack.until_err("was read again");
+    jack.write("ping\n");
     assert!(jack.out().ends_with("PING"));
     tom.write("again\n");
     assert!(jack.out().ends_with(": again"));

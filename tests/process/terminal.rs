@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
+use rustix::termios::{Action, Termios, Winsize, tcflow, tcgetattr, tcsetwinsize};
 
 use crate::world::{Home, Running, SOON, town};
 
@@ -20,6 +20,8 @@ struct Terminal {
     keyboard: File,
     shows: Receiver<Vec<u8>>,
     shown: String,
+    /// What has come of a character or an escape sequence that is cut in two between reads.
+    cut: Vec<u8>,
     process: Running,
     /// Kept open, so that what the process leaves behind can be looked at.
     screen: OwnedFd,
@@ -49,7 +51,7 @@ impl Terminal {
                 }
             }
         });
-        Terminal { keyboard, shows, shown: String::new(), process, screen, before }
+        Terminal { keyboard, shows, shown: String::new(), cut: Vec::new(), process, screen, before }
     }
 
     fn press(&mut self, keys: &str) {
@@ -58,20 +60,19 @@ impl Terminal {
 
     /// Waits until `text` is shown, and forgets everything up to it.
     fn until(&mut self, text: &str) {
-        let mut raw = Vec::new();
         loop {
             if let Some(at) = self.shown.find(text) {
                 self.shown.drain(..at + text.len());
                 return;
             }
             match self.shows.recv_timeout(DEADLINE) {
-                Ok(bytes) => raw.extend(bytes),
+                Ok(bytes) => self.cut.extend(bytes),
                 Err(why) => panic!("`{text}` was not shown ({why}); since the last: {:?}", self.shown),
             }
-            // A character may be cut in two between reads.
-            if let Ok(whole) = std::str::from_utf8(&raw) {
-                self.shown.push_str(&without_escapes(whole));
-                raw.clear();
+            let whole = whole_len(&self.cut);
+            if let Ok(text) = std::str::from_utf8(&self.cut[..whole]) {
+                self.shown.push_str(&without_escapes(text));
+                self.cut.drain(..whole);
             }
         }
     }
@@ -83,6 +84,13 @@ impl Terminal {
         assert_eq!(after.input_modes, self.before.input_modes);
         assert_eq!(after.output_modes, self.before.output_modes);
     }
+}
+
+/// How much of it is before a CSI sequence that has not ended.
+fn whole_len(bytes: &[u8]) -> usize {
+    let begun = bytes.iter().rposition(|byte| *byte == 0x1b);
+    let ended = |at: &usize| bytes[*at..].iter().skip(2).any(|byte| (b'@'..=b'~').contains(byte));
+    begun.filter(|at| !ended(at)).unwrap_or(bytes.len())
 }
 
 /// The text without CSI sequences (ECMA-48 §5.4) and carriage returns.
@@ -171,4 +179,25 @@ fn a_terminal_is_left_as_it_was_found_by_signals() {
         chat.process.signal(signal);
         chat.ends_with(130);
     }
+}
+
+#[test]
+fn row_77_a_stopped_terminal_holds_up_no_other_command_and_shows_every_letter_when_it_goes_on() {
+    let (home, relay) = town(&[], &["TOM", "JACK"]);
+    let mut jack = home.chat("JACK", &relay, &[]);
+    let mut tom = Terminal::start(&home, &["chat", "--line", "--as", "TOM", "JACK"]);
+    tom.until("Type a message, Enter sends: ");
+    tom.press("first\r");
+    assert!(jack.out().ends_with("first"));
+    tcflow(&tom.screen, Action::OOff).unwrap();
+    // More than any queue of whole texts on the way to a terminal should hold back its owner for.
+    let lines: String = (0..600).map(|n| format!("letter {n}\n")).collect();
+    let sent = home.run_with(&["send", "--as", "JACK", "--lines", "TOM"], lines.as_bytes()).with(0);
+    assert_eq!(sent.out.len(), 600);
+    let sending = home.start(&["send", "--as", "TOM", "JACK", "meanwhile"]);
+    sending.end_within(SOON).with(0).result();
+    tcflow(&tom.screen, Action::OOn).unwrap();
+    (0..600).for_each(|n| tom.until(&format!("letter {n}\n")));
+    tom.press("\u{3}");
+    tom.ends_with(130);
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use queqiao::base::{Carrier, Input, Path, Tick, Why};
+use queqiao::base::{Carrier, Core, Input, Path, Tick, Why};
 use queqiao::client::{Carriers, Command, Event};
 use queqiao::wire::packet;
 
@@ -357,5 +357,35 @@ fn row_28_udp_that_dies_when_little_is_known_of_it_costs_no_more() {
         }
         println!("rtt {rtt} ms, jitter {jitter} ms, {before} letters before: at most {longest:?}");
         assert!(longest <= millis(1_500), "{longest:?} at {rtt} ms, jitter {jitter} ms");
+    }
+}
+
+#[test]
+fn who_was_told_to_stop_falls_silent_though_the_relay_says_no_word() {
+    for refused in [true, false] {
+        let (mut world, tom, _) = two(Carriers::Auto);
+        let told = if refused {
+            let other = world.client("TOM", Carriers::Auto);
+            world.start(other);
+            other
+        } else {
+            let key = world.stations[tom].private_key;
+            let second = world.client_with_key("TOM", Carriers::Auto, key);
+            world.stations[second].node.wall_offset_ms = 20_000;
+            world.start(second);
+            tom
+        };
+        world.send(told, "JACK", "is there anybody");
+        let stops = |e: &Event| matches!(e, Event::Replaced { .. } | Event::NameRefused { .. });
+        assert!(world.run_until(secs(10), |w| shows(w, told, stops)));
+        for client in 0..world.stations.len() {
+            let station = &mut world.stations[client];
+            for lane in [&mut station.up, &mut station.down] {
+                (lane.weather.udp_hole, lane.weather.tcp_hole) = (true, true);
+            }
+        }
+        world.run_for(secs(200));
+        let due = world.stations[told].node.core.next_deadline();
+        assert_eq!(due, None, "refused {refused}: it has something to do, and nothing will come in");
     }
 }

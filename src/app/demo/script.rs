@@ -183,7 +183,7 @@ impl Telling<'_> {
         wanted: impl Fn(Progress) -> bool,
     ) -> Result<(LetterId, Carrier), Failure> {
         self.wait(from, |event| match event {
-            Event::Progress { request: of, id, progress, via } if *of == request && wanted(*progress) => {
+            Event::Progress { request: of, id, progress, via, .. } if *of == request && wanted(*progress) => {
                 Some((*id, *via))
             }
             _ => None,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::{Carrier, HostPort, Name};
+use crate::base::{Carrier, HostPort, Name, Wall};
 use crate::client::{Command, Event, Progress, Unkept};
 use crate::store::Fate;
 
@@ -93,14 +93,15 @@ pub(super) fn events(request: u64, fate: Fate) -> Vec<Event> {
     let waiting = Some(progress).filter(|progress| matches!(progress, Progress::Waiting { .. }));
     let steps = [Progress::Queued, Progress::Accepted].into_iter().chain(waiting);
     let steps = steps.chain([Progress::Delivered, Progress::Read]).filter(|step| *step <= progress);
-    // What it went out on is not kept.
-    steps.map(|progress| Event::Progress { request, id, progress, via: Carrier::Udp }).collect()
+    // What it went out on, and when it was taken, is not kept.
+    let taken = Wall(0);
+    steps.map(|progress| Event::Progress { request, id, progress, via: Carrier::Udp, taken }).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{LetterId, OutboxId, Wall};
+    use crate::base::{LetterId, OutboxId};
 
     fn ask(asked: &mut Asked, request: u64, text: String) -> Option<Event> {
         asked.ask(request, "h:1".parse().unwrap(), "JACK".parse().unwrap(), text)
@@ -120,7 +121,7 @@ mod tests {
         let mut asked = Asked::default();
         (1..=2).for_each(|request| assert_eq!(ask(&mut asked, request, "hi".into()), None));
         let id = LetterId { outbox: OutboxId(1), number: 1 };
-        let step = |progress| Event::Progress { request: 1, id, progress, via: Carrier::Udp };
+        let step = |progress| Event::Progress { request: 1, id, progress, via: Carrier::Udp, taken: Wall(0) };
         assert!(asked.command(1).is_some());
         assert!(asked.follow(&step(Progress::Queued)));
         assert_eq!((asked.command(1), asked.requests()), (None, vec![1, 2]));

@@ -132,7 +132,13 @@ impl Callers {
                 }
                 return Some(Wish::Relays);
             }
-            Call::Command(command) => return Some(Wish::Command(command)),
+            Call::Command(command) => {
+                if let Command::Invitation(_) = command {
+                    // They are tried again: who speaks to them is not to hear of the refusal before.
+                    self.links.retain(|_, event| !matches!(event, Event::NameRefused { .. }));
+                }
+                return Some(Wish::Command(command));
+            }
         }
         None
     }

@@ -22,7 +22,7 @@ use crate::contacts::{Book, Location, Watcher, watch};
 use crate::net::{self, Inlet, Net, NetConfig, local};
 use crate::store::{member_dir, member_dirs};
 use crate::ui::Typed;
-use crate::ui::terminal::Written;
+use crate::ui::terminal::{Output, Written};
 
 use self::owner::Owner;
 pub(super) use self::speech::Part;
@@ -63,8 +63,8 @@ pub(super) enum Ask {
     Broken(Phrase),
     /// The member's folder cannot be used any more, or not by this version.
     Failed(Phrase),
-    /// A letter was printed, or nobody reads any more, or it could not be.
-    Printed(Result<Written, Option<Phrase>>),
+    /// Words were printed there, or nobody reads any more, or they could not be.
+    Printed(Output, Result<Written, Phrase>),
 }
 
 impl Ask {

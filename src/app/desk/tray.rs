@@ -270,7 +270,10 @@ impl Tray {
         let Seat::Caller(calling) = &mut self.seat else { return Ok(()) };
         let first = !std::mem::replace(&mut calling.welcome, true) && self.calls == 1;
         let shows = self.home.as_ref().is_some_and(|home| home.face.part == Part::Shows);
+        let invitation = self.home.as_ref().and_then(|home| home.invitation.clone());
         let settings = [
+            // First: a relay is to see it with the first sign-in.
+            invitation.map(Command::Invitation),
             self.wanted.screens.clone().filter(|_| shows).map(Command::Screen),
             self.wanted.relays.clone().map(Command::Relays),
             self.wanted.carriers.map(Command::Carriers),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::base::{Effect, Now, Path, PublicKey};
+use crate::base::{Carrier, Effect, Now, Path, PublicKey};
 use crate::peer::{Begin, Peer, Role};
 use crate::session::{Answered, Established, Hello, Initiator, KeyQuery, Lifetime};
 
@@ -52,6 +52,9 @@ impl Uplink {
                     self.spec.key = Some(key);
                     self.connecting.unproven_key = Some(key);
                     attempt.enter(now.tick, Stage::Ready);
+                    if attempt.carrier == Carrier::Udp {
+                        self.connecting.give_udp_a_start(now.tick);
+                    }
                     return self.drive_attempts(now, shared, out);
                 }
                 Stage::Shaking(_, Some(query)) => {

@@ -37,7 +37,7 @@ fn id(number: u64) -> LetterId {
 }
 
 fn receipt(accepted: u64, delivered: u64, read: u64, until: u64) -> Receipt<'static> {
-    Receipt { to: "JACK", outbox: BOX, accepted, delivered, read, until: Wall(until) }
+    Receipt { to: "JACK", outbox: BOX, accepted, delivered, read, until: Wall(until), taken: Wall(0) }
 }
 
 /// What a receipt tells: requests and states.

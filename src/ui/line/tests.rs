@@ -115,7 +115,7 @@ fn incoming(from: &str, text: &str) -> Incoming {
 
 fn delivered(request: u64) -> Event {
     let id = LetterId { outbox: OutboxId(9), number: request };
-    Event::Progress { request, id, progress: Progress::Delivered, via: Carrier::Udp }
+    Event::Progress { request, id, progress: Progress::Delivered, via: Carrier::Udp, taken: Wall(0) }
 }
 
 fn refused(request: u64, reason: Reason, text: &str) -> Event {
@@ -316,7 +316,7 @@ Type a message, Enter sends:
 
 fn progress(request: u64, progress: Progress) -> Event {
     let id = LetterId { outbox: OutboxId(9), number: request };
-    Event::Progress { request, id, progress, via: Carrier::Udp }
+    Event::Progress { request, id, progress, via: Carrier::Udp, taken: Wall(0) }
 }
 
 #[test]

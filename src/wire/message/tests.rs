@@ -31,8 +31,15 @@ fn what_a_client_says_reads_back() {
 fn what_a_relay_says_reads_back() {
     let nearest = Nearest([Some("TOM"), Some("TIM"), None]);
     let refused = Refused { to: "TAM", id: ID, reason: Reason::Unknown, may_have_arrived: true, nearest };
-    let receipt =
-        Receipt { to: "JACK", outbox: OutboxId(1), accepted: 4, delivered: 3, read: 2, until: Wall(9) };
+    let receipt = Receipt {
+        to: "JACK",
+        outbox: OutboxId(1),
+        accepted: 4,
+        delivered: 3,
+        read: 2,
+        until: Wall(9),
+        taken: Wall(8),
+    };
     let delivery = Delivery { from: "TOM", id: ID, prev: 2, accepted: Wall(7), kind: 1, body: b"" };
     let all = [
         ToClient::Welcome { text_max: 65_536, mailbox_letters: 5_000, mailbox_bytes: 1 << 23, kept_s: 9 },

@@ -12,6 +12,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use tempfile::TempDir;
 
@@ -99,9 +100,9 @@ impl Home {
 
     /// A relay that is ready; `--bind` is given unless it is among `args`.
     pub fn relay(&self, args: &[&str]) -> Relay {
-        let mut all = vec!["relay"];
+        let (mut all, own) = (vec!["relay"], own_address().to_string());
         if !args.contains(&"--bind") {
-            all.extend(["--bind", "127.0.0.1:0"]);
+            all.extend(["--bind", &own]);
         }
         all.extend(args);
         self.relay_from(self.command(&all))
@@ -136,6 +137,15 @@ impl Home {
     pub fn send(&self, from: &str, to: &str, text: &str) -> Ended {
         self.run(&["send", "--as", from, to, text])
     }
+}
+
+/// A loopback address for one relay of one test alone, so that the relay finds it free when it starts again. The port is
+/// below those that the system hands out (they begin at 32,768): no socket gets it by chance, not even one of all addresses.
+fn own_address() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let (next, [.., high, low]) = (NEXT.fetch_add(1, Ordering::Relaxed), std::process::id().to_be_bytes());
+    let host = [127, 1 + high % 254, low, 1 + (next % 254) as u8];
+    SocketAddr::from((host, 20_000 + next / 254))
 }
 
 /// A relay that has said that it is ready.

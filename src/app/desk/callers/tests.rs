@@ -99,7 +99,7 @@ fn online(relay: &str) -> Event {
 
 fn accepted(request: u64) -> Event {
     let id = LetterId { outbox: OutboxId(1), number: 1 };
-    Event::Progress { request, id, progress: Progress::Accepted, via: Carrier::Udp }
+    Event::Progress { request, id, progress: Progress::Accepted, via: Carrier::Udp, taken: Wall(0) }
 }
 
 fn letter() -> Event {
