@@ -88,9 +88,9 @@ impl Lines {
         self.charset
     }
 
-    /// Text came another way than through [`Lines::push`].
-    pub(super) fn set_charset(&mut self, charset: Charset) {
-        self.charset = charset;
+    /// Text came in a datagram, which is a letter whatever it ends in.
+    pub(super) fn note_datagram(&mut self, charset: Charset, ends_in_newline: bool) {
+        (self.charset, self.uses_newlines) = (charset, ends_in_newline);
     }
 
     /// Whether answers should end in a newline.
