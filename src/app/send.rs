@@ -12,6 +12,7 @@ use crate::client::{Command, Event, Incoming, Progress, Unreached};
 use crate::contacts::Target;
 use crate::ui::terminal::{Screen, Written};
 use crate::ui::{Strings, Typed, notice, plain};
+use crate::wire::letter::GuestNote;
 use crate::wire::limits::LETTER_TEXT_MAX;
 use crate::wire::message::Reason;
 
@@ -175,6 +176,9 @@ impl<'a> Sending<'a> {
         }
         match self.options.reply {
             Some(within) => self.await_reply(desk, within),
+            None if self.asks_a_guest() && self.given > 0 => {
+                Err(Failure::later(Phrase::new("send-guest-confirms-nothing")))
+            }
             None => Ok(Status::Done),
         }
     }
@@ -280,9 +284,14 @@ impl<'a> Sending<'a> {
         Ok(())
     }
 
+    /// Whether a letter is asked to come further than it ever will be known to: guests confirm nothing.
+    fn asks_a_guest(&self) -> bool {
+        self.options.wait == Progress::Delivered && self.target.member.guest_address().is_some()
+    }
+
     /// Letters that have come as far as they are waited for.
     fn settle_accepted(&mut self) -> Result<(), Failure> {
-        if self.options.wait == Progress::Delivered {
+        if self.options.wait == Progress::Delivered && !self.asks_a_guest() {
             return Ok(());
         }
         let settled: Vec<_> = self.waiting.iter().filter_map(|(r, w)| Some((*r, w.accepted?))).collect();
@@ -317,7 +326,8 @@ impl<'a> Sending<'a> {
         let since =
             |given_at: Wall| if self.accepted_any { given_at.0.saturating_sub(apart) } else { given_at.0 };
         let later = self.given_at.is_some_and(|given_at| letter.at.0 >= since(given_at));
-        if from_contact && later && self.options.reply.is_some() && self.reply.is_none() {
+        let is_said = GuestNote::of(&letter.from, &letter.text).is_none();
+        if from_contact && later && is_said && self.options.reply.is_some() && self.reply.is_none() {
             self.reply = Some(letter);
         }
     }
