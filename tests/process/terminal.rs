@@ -16,10 +16,12 @@ use crate::world::{Home, Running, SOON, town};
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A terminal with a process on it.
-struct Terminal {
+pub struct Terminal {
     keyboard: File,
     shows: Receiver<Vec<u8>>,
     shown: String,
+    /// Everything that came, escapes and all.
+    pub raw: String,
     process: Running,
     /// Kept open, so that what the process leaves behind can be looked at.
     screen: OwnedFd,
@@ -27,7 +29,7 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn start(home: &Home, args: &[&str]) -> Terminal {
+    pub fn start(home: &Home, args: &[&str]) -> Terminal {
         let front = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&front).unwrap();
         unlockpt(&front).unwrap();
@@ -49,20 +51,26 @@ impl Terminal {
                 }
             }
         });
-        Terminal { keyboard, shows, shown: String::new(), process, screen, before }
+        Terminal { keyboard, shows, shown: String::new(), raw: String::new(), process, screen, before }
     }
 
-    fn press(&mut self, keys: &str) {
+    pub fn press(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
     }
 
     /// Waits until `text` is shown, and forgets everything up to it.
-    fn until(&mut self, text: &str) {
+    pub fn until(&mut self, text: &str) {
+        self.line_until(text);
+    }
+
+    /// As [`Terminal::until`]; what was shown before it.
+    pub fn line_until(&mut self, text: &str) -> String {
         let mut raw = Vec::new();
         loop {
             if let Some(at) = self.shown.find(text) {
+                let before = self.shown[..at].to_owned();
                 self.shown.drain(..at + text.len());
-                return;
+                return before;
             }
             match self.shows.recv_timeout(DEADLINE) {
                 Ok(bytes) => raw.extend(bytes),
@@ -71,12 +79,13 @@ impl Terminal {
             // A character may be cut in two between reads.
             if let Ok(whole) = std::str::from_utf8(&raw) {
                 self.shown.push_str(&without_escapes(whole));
+                self.raw.push_str(whole);
                 raw.clear();
             }
         }
     }
 
-    fn ends_with(self, status: i32) {
+    pub fn ends_with(self, status: i32) {
         self.process.end_within(SOON).with(status);
         let after = tcgetattr(&self.screen).unwrap();
         assert_eq!(after.local_modes, self.before.local_modes);
