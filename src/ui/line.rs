@@ -319,9 +319,9 @@ impl<B: Book> LineMode<B> {
         }
     }
 
-    /// A contact, or a stranger who has written.
+    /// A contact, or a stranger or a guest who has written.
     fn find(&self, text: &str) -> Result<Resolved, Phrase> {
-        let stranger = || self.strangers.get(text.trim()).cloned();
+        let stranger = || self.strangers.get(text.trim()).cloned().or_else(|| self.guests.find(text.trim()));
         self.book.resolve(text.trim()).or_else(|phrase| stranger().ok_or(phrase))
     }
 
@@ -345,7 +345,7 @@ impl<B: Book> LineMode<B> {
         let address = letter.from.guest_address();
         let key = match is_stranger {
             _ if self.settings.desk => "desk-incoming",
-            true if address.is_some() => "chat-incoming-guest",
+            _ if address.is_some() => "chat-incoming-guest",
             true => "chat-incoming-stranger",
             false => "chat-incoming",
         };

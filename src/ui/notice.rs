@@ -95,7 +95,9 @@ pub fn name_refused(reason: NameReason, me: &str, relay: &HostPort, other: Optio
 
 /// Why a letter to `who` was refused, and what else is to be said about that.
 pub fn letter_refused(reason: Reason, who: &str, may_have_arrived: bool, nearest: &[Name]) -> Vec<Phrase> {
-    let is_guest = who.parse::<Name>().is_ok_and(|name| name.guest_address().is_some());
+    // A label may say which relay is meant.
+    let name = who.split('@').next().and_then(|name| name.parse::<Name>().ok());
+    let is_guest = name.is_some_and(|name| name.guest_address().is_some());
     let why = match reason {
         Reason::Unknown if is_guest => Phrase::new("refused-guest-gone"),
         Reason::Unknown => Phrase::new("refused-unknown"),

@@ -19,27 +19,40 @@ const IDLE: Duration = Duration::from_secs(600);
 /// Guests who have written, and when last.
 #[derive(Debug, Default)]
 pub(super) struct Guests {
-    heard: BTreeMap<(HostPort, Name), Wall>,
+    heard: BTreeMap<(HostPort, Name), Heard>,
+}
+
+#[derive(Clone, Debug)]
+struct Heard {
+    at: Wall,
+    label: String,
 }
 
 impl Guests {
-    fn hear(&mut self, relay: &HostPort, name: &Name, at: Wall) {
-        self.heard.insert((relay.clone(), name.clone()), at);
-        if self.heard.len() > GUESTS_MAX
-            && let Some(oldest) = self.heard.iter().min_by_key(|(_, at)| **at).map(|(who, _)| who.clone())
-        {
-            self.heard.remove(&oldest);
+    fn hear(&mut self, who: &Resolved, at: Wall) {
+        let heard = Heard { at, label: who.label.clone() };
+        self.heard.insert((who.relay.clone(), who.member.clone()), heard);
+        if self.heard.len() > GUESTS_MAX {
+            let oldest = self.heard.iter().min_by_key(|(_, heard)| heard.at).map(|(who, _)| who.clone());
+            oldest.map(|oldest| self.heard.remove(&oldest));
         }
     }
 
-    fn leave(&mut self, relay: &HostPort, name: &Name) {
-        self.heard.remove(&(relay.clone(), name.clone()));
+    fn leave(&mut self, who: &Resolved) {
+        self.heard.remove(&(who.relay.clone(), who.member.clone()));
+    }
+
+    /// The guest of this name; of several, at different relays, the one heard last.
+    pub(super) fn find(&self, name: &str) -> Option<Resolved> {
+        let mine = self.heard.iter().filter(|((_, member), _)| member.as_str() == name);
+        let ((relay, member), heard) = mine.max_by_key(|(_, heard)| heard.at)?;
+        Some(Resolved { label: heard.label.clone(), relay: relay.clone(), member: member.clone() })
     }
 
     fn list(&mut self, now: Wall) -> Vec<(Name, Wall)> {
         let idle = IDLE.as_millis() as u64;
-        self.heard.retain(|_, at| now.0.saturating_sub(at.0) < idle);
-        self.heard.iter().map(|((_, name), at)| (name.clone(), *at)).collect()
+        self.heard.retain(|_, heard| now.0.saturating_sub(heard.at.0) < idle);
+        self.heard.iter().map(|((_, name), heard)| (name.clone(), heard.at)).collect()
     }
 }
 
@@ -56,13 +69,13 @@ impl<B: Book> LineMode<B> {
             Resolved { label: label.to_owned(), relay: letter.relay.clone(), member: letter.from.clone() };
         match GuestNote::of(&letter.from, &letter.text) {
             Some(GuestNote::Left) => {
-                self.guests.leave(&letter.relay, &letter.from);
+                self.guests.leave(&who);
                 self.waiting.answered(&who);
             }
             Some(GuestNote::Ended) => {}
             None => {
                 if letter.from.guest_address().is_some() {
-                    self.guests.hear(&letter.relay, &letter.from, letter.at);
+                    self.guests.hear(&who, letter.at);
                 }
                 self.waiting.heard(&who);
             }
