@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use libfuzzer_sys::fuzz_target;
-use queqiao::base::{ConnId, Core, Effect, Input, Now, Outputs, Path, Tick, Wall};
+use queqiao::base::{ConnId, Core, Effect, Input, Now, Outputs, Path, PublicKey, Tick, Wall};
 use queqiao::relay::{Config, GuestEncoding, GuestRules, GuestTexts, Limits, Mail, Relay, Roll};
 
 fuzz_target!(|script: Vec<(u8, Vec<u8>)>| {
@@ -19,7 +19,7 @@ fuzz_target!(|script: Vec<(u8, Vec<u8>)>| {
     let mut relay = Relay::new(Config {
         private_key: [7; 32],
         access_secret: [0; 32],
-        members: Vec::new(),
+        members: vec![("JACK".parse().unwrap(), PublicKey([1; 32]))],
         roll: Roll::default(),
         mail: Mail::default(),
         limits: Limits::default(),
@@ -34,7 +34,9 @@ fuzz_target!(|script: Vec<(u8, Vec<u8>)>| {
     for (kind, mut bytes) in script {
         tick = tick + std::time::Duration::from_millis(u64::from(kind));
         relay.handle_time(now(tick), &mut out);
-        if kind % 2 == 0 {
+        if kind == 255 {
+            relay.handle(now(tick), Input::TextEnded(conn), &mut out);
+        } else if kind % 2 == 0 {
             came += bytes.len();
             relay.handle(now(tick), Input::Packet { path: Path::Udp(remote), bytes: &mut bytes }, &mut out);
         } else {

@@ -45,7 +45,7 @@ pub struct GuestOptions {
     pub encoding: GuestEncoding,
     /// What one on TCP is told first; empty for nothing.
     pub greeting: String,
-    /// Guests on UDP at once.
+    /// Guests at once.
     pub limit: usize,
     /// Answer them in this process, as the one they write to.
     pub desk: bool,
@@ -153,8 +153,6 @@ fn guest_rules(options: &GuestOptions, strings: &Strings) -> GuestRules {
             away: text("guest-told-away"),
             nobody: text("guest-told-nobody"),
             full: text("guest-told-full"),
-            ended: text("guest-ended"),
-            left: text("guest-left"),
         },
     }
 }

@@ -12,6 +12,7 @@ use crate::client::{Command, Event, Incoming, Progress, Unreached};
 use crate::contacts::Target;
 use crate::ui::terminal::{Pen, Screen, Written};
 use crate::ui::{Strings, Typed, notice, plain};
+use crate::wire::letter::GuestNote;
 use crate::wire::limits::LETTER_TEXT_MAX;
 use crate::wire::message::Reason;
 
@@ -182,6 +183,9 @@ impl<'a> Sending<'a> {
         }
         match self.options.reply {
             Some(within) => self.await_reply(desk, within),
+            None if self.asks_a_guest() && self.given > 0 => {
+                Err(Failure::later(Phrase::new("send-guest-confirms-nothing")))
+            }
             None => Ok(Status::Done),
         }
     }
@@ -294,9 +298,14 @@ impl<'a> Sending<'a> {
         Ok(())
     }
 
+    /// Whether a letter is asked to come further than it ever will be known to: guests confirm nothing.
+    fn asks_a_guest(&self) -> bool {
+        self.options.wait == Progress::Delivered && self.target.member.guest_address().is_some()
+    }
+
     /// Letters that have come as far as they are waited for.
     fn settle_accepted(&mut self) -> Result<(), Failure> {
-        if self.options.wait == Progress::Delivered {
+        if self.options.wait == Progress::Delivered && !self.asks_a_guest() {
             return Ok(());
         }
         let settled: Vec<_> = self.waiting.iter().filter_map(|(r, w)| Some((*r, w.accepted?))).collect();
@@ -327,7 +336,8 @@ impl<'a> Sending<'a> {
     /// other is stored and waits for the next who shows letters.
     fn handle_letter(&mut self, letter: Incoming) {
         let from_contact = letter.relay == self.target.relay && letter.from == self.target.member;
-        if from_contact && self.options.reply.is_some() && self.early.len() < EARLY_MAX {
+        let is_said = GuestNote::of(&letter.from, &letter.text).is_none();
+        if from_contact && is_said && self.options.reply.is_some() && self.early.len() < EARLY_MAX {
             self.early.push(letter);
             self.find_reply();
         }

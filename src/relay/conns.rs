@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::base::{ConnId, Effect, Path, Tick};
 
-use super::limits::{CONN_FIRST_PACKET, CONN_IDLE, CONN_SILENT, UNCONFIRMED_FOR, source};
+use super::limits::{CONN_FIRST_PACKET, CONN_IDLE, UNCONFIRMED_FOR, source};
 use super::sessions::Slot;
 use super::{Out, Relay, Timer};
 
@@ -62,13 +62,13 @@ impl Relay {
             return;
         }
         *self.conns.by_source.entry(source(remote.ip())).or_default() += 1;
-        let until = now + if self.guests.is_some() { CONN_SILENT } else { CONN_FIRST_PACKET };
-        let mut entry = Conn { remote, until, session: None, scheduled: None };
-        self.deadlines.set(Timer::Conn(conn), Some(entry.until), &mut entry.scheduled);
-        self.conns.conns.insert(conn, entry);
-        if let Some(guests) = &mut self.guests {
-            guests.open(now, conn, remote);
+        let mut entry = Conn { remote, until: now + CONN_FIRST_PACKET, session: None, scheduled: None };
+        match &mut self.guests {
+            // As long as it may be a guest's, the guests know when its time is up.
+            Some(guests) => guests.open(now, conn, remote),
+            None => self.deadlines.set(Timer::Conn(conn), Some(entry.until), &mut entry.scheduled),
         }
+        self.conns.conns.insert(conn, entry);
     }
 
     /// The first packet came on a connection that could have been a guest's: it has as long as others.
@@ -80,11 +80,6 @@ impl Relay {
             entry.until = now + CONN_FIRST_PACKET;
             self.deadlines.set(Timer::Conn(conn), Some(entry.until), &mut entry.scheduled);
         }
-    }
-
-    /// Text came on a connection.
-    pub(super) fn note_text(&mut self, now: Tick, conn: ConnId) -> bool {
-        self.conns.get_mut(conn).map(|entry| entry.until = now + CONN_SILENT).is_some()
     }
 
     /// A first handshake message was answered: its client gets as long to confirm it as the session does.
@@ -116,6 +111,9 @@ impl Relay {
     pub(super) fn close_conn(&mut self, now: Tick, conn: ConnId, out: &mut Out) {
         if let Some(gone) = self.conns.forget(conn) {
             out.effects.push(Effect::Close(Path::Tcp(conn)));
+            if let Some(guests) = &mut self.guests {
+                guests.handle_closed(conn);
+            }
             if let Some(slot) = gone.session {
                 self.leave_path(now, slot, Path::Tcp(conn));
             }

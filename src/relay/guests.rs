@@ -5,11 +5,13 @@
 //! no address: nothing automatic that goes to a UDP guest is larger than what came, and answers run at most three
 //! datagrams ahead of what it has sent.
 //!
-//! Bounds: [`GuestRules::limit`] guests on UDP, the relay's own limit of connections on TCP, 64 KiB that wait for each
-//! and 4 KiB of an unfinished line.
+//! Bounds: [`GuestRules::limit`] guests who have written, on both carriers together; above it a datagram is ignored and a
+//! connection is closed, and both are counted. Connections that have not written a letter yet are bounded by the relay's
+//! own limit of connections. Of each guest wait 64 KiB of answers and 4 KiB of an unfinished line.
 
 mod guest;
 mod lines;
+mod names;
 mod shares;
 mod text;
 
@@ -18,6 +20,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::base::{ConnId, LetterId, Name, OutboxId, Path, Rng, Tick};
+use crate::wire::letter::GuestNote;
 use crate::wire::message::Reason;
 
 use super::Out;
@@ -26,6 +29,7 @@ use super::members::MemberId;
 use guest::Guest;
 pub(super) use guest::GuestId;
 pub(super) use guest::Notice;
+use names::Names;
 use shares::Shares;
 use text::Charset;
 pub use text::GuestEncoding;
@@ -34,6 +38,9 @@ pub use text::GuestEncoding;
 const GREET_AFTER: Duration = Duration::from_millis(300);
 /// A guest that has sent everything may read answers for so long.
 const ENDED_FOR: Duration = Duration::from_secs(60);
+/// At the bound a guest on UDP that nobody has answered makes room for another once it was silent for so long: an address
+/// costs its forger nothing, and those who wait for an answer should not lose it to a burst of others.
+const CROWDED_AFTER: Duration = Duration::from_secs(60);
 /// Members one guest writes to; letters to more are not taken.
 const RECIPIENTS_MAX: usize = 16;
 
@@ -48,7 +55,8 @@ pub struct GuestRules {
     pub encoding: GuestEncoding,
     /// What a TCP guest is told first, at most 1,024 bytes; empty for nothing.
     pub greeting: String,
-    /// Guests on UDP at once.
+    /// Guests at once, on UDP and TCP together: addresses, and connections that have written a letter. `echo` is for any
+    /// number.
     pub limit: usize,
     /// What the relay says in plain text, in the language of its operator.
     pub texts: GuestTexts,
@@ -63,10 +71,6 @@ pub struct GuestTexts {
     pub nobody: String,
     /// To a TCP guest: the letter could not be taken.
     pub full: String,
-    /// To the member: the guest has sent everything, and still reads for a minute.
-    pub ended: String,
-    /// To the member: the guest is gone.
-    pub left: String,
 }
 
 /// What is to be carried.
@@ -90,7 +94,7 @@ pub(super) enum Said {
         /// To whom, and the last letter before.
         to: Vec<(MemberId, u64)>,
         /// What.
-        text: String,
+        note: GuestNote,
     },
 }
 
@@ -108,13 +112,14 @@ pub(super) struct Guests {
     rules: GuestRules,
     rng: Rng,
     guests: BTreeMap<Path, Guest>,
-    /// Guests by name and by id, those that are gone included for as long as a receipt may be owed for them.
-    by_name: BTreeMap<Name, GuestId>,
-    names: BTreeMap<GuestId, Name>,
-    paths: BTreeMap<GuestId, Path>,
-    resting: VecDeque<(Tick, GuestId, BTreeSet<MemberId>)>,
-    on_udp: usize,
+    names: Names,
+    /// Those that count against the limit.
+    counted: usize,
+    /// Texts and guests there was no room for.
+    refused: u64,
     due: BTreeSet<(Tick, Path)>,
+    /// Of those the guests on UDP whom nobody has answered.
+    unanswered: BTreeSet<(Tick, Path)>,
     shares: Shares,
     last_id: u64,
     /// What the input at hand brings.
@@ -129,12 +134,11 @@ impl Guests {
             rules,
             rng,
             guests: BTreeMap::new(),
-            by_name: BTreeMap::new(),
-            names: BTreeMap::new(),
-            paths: BTreeMap::new(),
-            resting: VecDeque::new(),
-            on_udp: 0,
+            names: Names::default(),
+            counted: 0,
+            refused: 0,
             due: BTreeSet::new(),
+            unanswered: BTreeSet::new(),
             shares: Shares::default(),
             last_id: 0,
             pending: VecDeque::new(),
@@ -148,6 +152,7 @@ impl Guests {
     pub(super) fn handle_datagram(&mut self, now: Tick, from: SocketAddr, bytes: &[u8], out: &mut Out) {
         let path = Path::Udp(from);
         if !bytes.is_empty() && !self.shares.admits(now, from.ip()) {
+            self.refused += 1;
             return;
         }
         let before = self.guests.get(&path).map_or(Charset::default(), |guest| guest.lines.charset());
@@ -155,18 +160,20 @@ impl Guests {
         if let Some(text) = for_echo(&self.rules, bytes) {
             return echo(path, charset, text, out);
         }
+        let line = without_newline(bytes);
         if !self.guests.contains_key(&path) {
-            if bytes.is_empty() || !self.make_room_on_udp() {
+            if line.is_empty() || !self.make_room(now) {
                 return;
             }
-            self.on_udp += 1;
             self.insert(now, path, from, None);
         }
         let Some(guest) = self.guests.get_mut(&path) else { return };
-        guest.lines.set_charset(charset);
+        if !bytes.is_empty() {
+            guest.lines.note_datagram(charset, line.len() < bytes.len());
+        }
         guest.handle_datagram(now, out);
-        self.hear(path, charset, bytes);
         self.schedule(path);
+        self.hear(path, charset, line);
     }
 
     /// A connection is open. Whether it is a guest's, its first byte will show.
@@ -204,7 +211,8 @@ impl Guests {
         guest.lines.finish(|charset, letter| letters.push((charset, letter.to_vec())));
         self.take_letters(now, path, letters, out);
         let Some(guest) = self.guests.get_mut(&path) else { return };
-        if is_echo || !guest.has_written {
+        if is_echo || !guest.is_heard {
+            greet(guest, &self.rules.greeting, out);
             return self.close(path);
         }
         guest.ended_until = Some(now + ENDED_FOR);
@@ -237,8 +245,7 @@ impl Guests {
     }
 
     pub(super) fn next_deadline(&self) -> Option<Tick> {
-        let rested = self.resting.front().map(|first| first.0);
-        self.due.first().map(|first| first.0).into_iter().chain(rested).min()
+        self.due.first().map(|first| first.0).into_iter().chain(self.names.next_deadline()).min()
     }
 
     // What the relay asks.
@@ -248,9 +255,9 @@ impl Guests {
         loop {
             let said = match self.pending.pop_front()? {
                 Pending::Letter { path, to, text } => Some(Said::Letter { path, to, text }),
-                Pending::Ended(path) => self.about(path, |texts| &texts.ended),
+                Pending::Ended(path) => self.about(path, GuestNote::Ended),
                 Pending::Left(path) => {
-                    let said = self.about(path, |texts| &texts.left);
+                    let said = self.about(path, GuestNote::Left);
                     self.forget(path);
                     said
                 }
@@ -268,10 +275,12 @@ impl Guests {
 
     /// A guest that is gone for so long that nothing is owed for it, and the members who wrote to it.
     pub(super) fn next_gone(&mut self, now: Tick) -> Option<(GuestId, BTreeSet<MemberId>)> {
-        self.resting.front().filter(|first| first.0 <= now)?;
-        let (_, id, authors) = self.resting.pop_front()?;
-        self.forget_name(id);
-        Some((id, authors))
+        self.names.next_gone(now)
+    }
+
+    /// How many texts and guests there was no room for since this was last asked.
+    pub(super) fn take_refused(&mut self) -> u64 {
+        std::mem::take(&mut self.refused)
     }
 
     /// Who a letter is from, and what it is called: its number and the one before. `None` if the guest is gone or
@@ -311,12 +320,12 @@ impl Guests {
 
     /// The guest of this name.
     pub(super) fn find(&self, name: &str) -> Option<GuestId> {
-        self.by_name.get(name).copied()
+        self.names.find(name)
     }
 
     /// What a guest is called.
     pub(super) fn name(&self, id: GuestId) -> Option<&Name> {
-        self.names.get(&id)
+        self.names.name(id)
     }
 
     /// A member writes to a guest; `q` and `/close` alone end the conversation.
@@ -331,7 +340,7 @@ impl Guests {
         text: &str,
         out: &mut Out,
     ) -> Result<(), Reason> {
-        let path = self.paths.get(&id).copied().ok_or(Reason::Unknown)?;
+        let path = self.names.path(id).ok_or(Reason::Unknown)?;
         let guest = self.guests.get_mut(&path).ok_or(Reason::Unknown)?;
         guest.authors.insert(author);
         let is_end = matches!(text.trim(), "q" | "/close");
@@ -356,21 +365,26 @@ impl Guests {
         for (charset, letter) in letters {
             let Some(guest) = self.guests.get_mut(&path) else { return };
             if !self.shares.admits(now, guest.remote.ip()) {
+                self.refused += 1;
                 return self.close(path);
             }
             guest.greet_at = None;
             if let Some(text) = for_echo(&self.rules, &letter) {
+                greet(guest, &self.rules.greeting, out);
                 echo(path, charset, text, out);
                 continue;
             }
-            let line = letter.strip_suffix(b"\n").unwrap_or(&letter);
-            match line.strip_suffix(b"\r").unwrap_or(line) {
+            match without_newline(&letter) {
                 b"q" => {
                     let _ = guest.write(now, "q", out);
                     return self.close(path);
                 }
                 b"exit" | b"quit" => return self.close(path),
                 b"" => {}
+                _ if !self.counts(now, path) => {
+                    self.notify(path, Notice::Full, out);
+                    return self.close(path);
+                }
                 line => self.hear(path, charset, line),
             }
         }
@@ -378,39 +392,51 @@ impl Guests {
 
     /// A text is a letter to the one whom it names, if it may, else to the one all guests write to.
     fn hear(&mut self, path: Path, charset: Charset, bytes: &[u8]) {
-        if bytes.is_empty() {
-            return;
-        }
+        let Some(guest) = self.guests.get_mut(&path).filter(|_| !bytes.is_empty()) else { return };
+        guest.is_heard = true;
+        self.names.hear(guest.id, &guest.name, path);
         let text = charset.decode(bytes);
         let named =
             text.strip_prefix('@').and_then(|rest| rest.split_once(' ')).filter(|_| self.rules.anyone);
         let named = named.and_then(|(name, rest)| Some((name.parse::<Name>().ok()?, rest.to_owned())));
         let (to, text) = named.unwrap_or((self.rules.to.clone(), text));
-        if let Some(guest) = self.guests.get_mut(&path) {
-            guest.has_written = true;
-        }
+        let text = GuestNote::unlike(text);
         self.pending.push_back(Pending::Letter { path, to, text });
     }
 
     /// What is said about a guest to those it has written to.
-    fn about(&mut self, path: Path, text: impl Fn(&GuestTexts) -> &String) -> Option<Said> {
+    fn about(&mut self, path: Path, note: GuestNote) -> Option<Said> {
         let guest = self.guests.get_mut(&path)?;
         let to: Vec<_> = guest.numbers.iter().map(|(member, last)| (*member, *last)).collect();
         guest.numbers.values_mut().for_each(|last| *last += 1);
-        let (from, outbox, text) = (guest.name.clone(), guest.outbox, text(&self.rules.texts).clone());
-        (!to.is_empty()).then_some(Said::About { from, outbox, to, text })
+        let (from, outbox) = (guest.name.clone(), guest.outbox);
+        (!to.is_empty()).then_some(Said::About { from, outbox, to, note })
     }
 
-    /// Whether one more guest may come by UDP; if there are too many, one goes that nobody has answered.
-    fn make_room_on_udp(&mut self) -> bool {
-        if self.on_udp < self.rules.limit {
+    /// Whether this guest may write letters: it counts from the first on.
+    fn counts(&mut self, now: Tick, path: Path) -> bool {
+        if self.guests.get(&path).is_some_and(|guest| guest.is_counted) {
             return true;
         }
-        let unanswered = |guest: &&Guest| matches!(guest.path, Path::Udp(_)) && !guest.is_answered;
-        let oldest = self.guests.values().filter(unanswered).min_by_key(|guest| guest.busy);
-        let Some(path) = oldest.map(|guest| guest.path) else { return false };
+        let has_room = self.make_room(now);
+        if let Some(guest) = self.guests.get_mut(&path).filter(|_| has_room) {
+            (guest.is_counted, self.counted) = (true, self.counted + 1);
+        }
+        has_room
+    }
+
+    /// Whether one more guest may come; if there are too many, one may have to go that nobody has answered.
+    fn make_room(&mut self, now: Tick) -> bool {
+        if self.counted < self.rules.limit {
+            return true;
+        }
+        let silent = |due: &(Tick, Path)| due.0 <= now + (guest::IDLE - CROWDED_AFTER);
+        let Some((_, path)) = self.unanswered.first().copied().filter(silent) else {
+            self.refused += 1;
+            return false;
+        };
         self.forget(path);
-        true
+        self.counted < self.rules.limit
     }
 
     fn insert(&mut self, now: Tick, path: Path, remote: SocketAddr, greet_at: Option<Tick>) {
@@ -418,19 +444,23 @@ impl Guests {
         let (id, outbox) = (GuestId(self.last_id), OutboxId(self.rng.next_u64()));
         let mut guest = Guest::new(now, id, path, remote, outbox, self.rules.encoding);
         guest.greet_at = greet_at;
-        self.by_name.insert(guest.name.clone(), id);
-        self.paths.insert(id, path);
-        self.names.insert(id, guest.name.clone());
-        self.due.insert((guest.due, path));
+        guest.is_counted = matches!(path, Path::Udp(_));
+        self.counted += usize::from(guest.is_counted);
         self.guests.insert(path, guest);
         self.schedule(path);
     }
 
     fn schedule(&mut self, path: Path) {
         let Some(guest) = self.guests.get_mut(&path) else { return };
-        self.due.remove(&(guest.due, path));
+        let before = (guest.due, path);
         guest.due = guest.next_deadline();
+        let is_unanswered = matches!(path, Path::Udp(_)) && !guest.is_answered;
+        self.due.remove(&before);
         self.due.insert((guest.due, path));
+        self.unanswered.remove(&before);
+        if is_unanswered {
+            self.unanswered.insert((guest.due, path));
+        }
     }
 
     /// Ends a conversation from our side.
@@ -454,27 +484,22 @@ impl Guests {
     fn forget(&mut self, path: Path) -> bool {
         let Some(guest) = self.guests.remove(&path) else { return false };
         self.due.remove(&(guest.due, path));
-        self.paths.remove(&guest.id);
-        self.on_udp -= usize::from(matches!(path, Path::Udp(_)));
-        if guest.authors.is_empty() {
-            self.forget_name(guest.id);
-        } else {
-            self.resting.push_back((guest.busy + guest::IDLE, guest.id, guest.authors));
-        }
+        self.unanswered.remove(&(guest.due, path));
+        self.counted -= usize::from(guest.is_counted);
+        self.names.leave(guest.id, guest.busy + guest::IDLE, guest.authors);
         true
-    }
-
-    fn forget_name(&mut self, id: GuestId) {
-        let Some(name) = self.names.remove(&id) else { return };
-        if self.by_name.get(&name) == Some(&id) {
-            self.by_name.remove(&name);
-        }
     }
 }
 
 /// What of this text is for `echo`.
 fn for_echo<'a>(rules: &GuestRules, bytes: &'a [u8]) -> Option<&'a [u8]> {
     if rules.to.as_str() == ECHO { Some(bytes) } else { bytes.strip_prefix(b"@echo ") }
+}
+
+/// A line without its end.
+fn without_newline(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    line.strip_suffix(b"\r").unwrap_or(line)
 }
 
 /// Sends a text back in upper case, at its own length.
@@ -493,7 +518,6 @@ fn greet(guest: &mut Guest, greeting: &str, out: &mut Out) {
         && !std::mem::replace(&mut guest.is_greeted, true)
         && !greeting.is_empty()
     {
-        // A connection takes what it is given, or ends.
-        let _ = guest.write(guest.busy, greeting, out);
+        guest.greet(greeting, out);
     }
 }

@@ -92,8 +92,6 @@ impl Default for Limits {
 /// A TCP connection shows its first handshake message or data packet within this time, or is closed. Questions for the
 /// key, which anybody may ask, do not count.
 pub(super) const CONN_FIRST_PACKET: Duration = Duration::from_secs(5);
-/// With guests, a TCP connection that has brought no packet is closed after so much silence, in both directions.
-pub(super) const CONN_SILENT: Duration = Duration::from_secs(600);
 /// A TCP connection without a valid packet for this long is closed: three keep-alives and slack.
 pub(super) const CONN_IDLE: Duration = Duration::from_secs(75);
 /// A member unheard for this long is offline.

@@ -148,6 +148,8 @@ pub struct Stats {
     pub letters_refused: u64,
     /// TCP connections closed because of a limit.
     pub conns_refused: u64,
+    /// Texts of guests that were not taken, because they came too fast or there were too many guests.
+    pub guests_refused: u64,
 }
 
 /// Whose deadline it is.

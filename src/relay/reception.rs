@@ -20,12 +20,9 @@ impl Relay {
     }
 
     pub(super) fn handle_guest_text(&mut self, now: Now, conn: ConnId, bytes: &[u8], out: &mut Out) {
-        if self.note_text(now.tick, conn)
-            && let Some(guests) = &mut self.guests
-        {
-            guests.handle_text(now.tick, conn, bytes, out);
-            self.carry_for_guests(now, out);
-        }
+        let Some(guests) = &mut self.guests else { return };
+        guests.handle_text(now.tick, conn, bytes, out);
+        self.carry_for_guests(now, out);
     }
 
     pub(super) fn handle_guest_end(&mut self, now: Now, conn: ConnId, out: &mut Out) {
@@ -48,12 +45,6 @@ impl Relay {
         }
         guests.handle_time(now.tick, out);
         self.carry_for_guests(now, out);
-        while let Some((guest, authors)) = self.guests.as_mut().and_then(|guests| guests.next_gone(now.tick))
-        {
-            for author in authors {
-                self.places[author.0].flows.forget(To::Guest(guest));
-            }
-        }
     }
 
     /// A member writes to a guest. What is no text is taken and goes nowhere: plain text has no words for it.
@@ -75,21 +66,31 @@ impl Relay {
         refused
     }
 
-    /// Puts into queues what guests have said since, and closes the connections of those who are done.
+    /// Puts into queues what guests have said since, closes the connections of those who are done, and forgets those for
+    /// whom nothing is owed any more.
     fn carry_for_guests(&mut self, now: Now, out: &mut Out) {
         while let Some(said) = self.guests.as_mut().and_then(|guests| guests.next_said()) {
             match said {
                 Said::Letter { path, to, text } => self.carry_letter(now, path, to.as_str(), &text, out),
-                Said::About { from, outbox, to, text } => {
+                Said::About { from, outbox, to, note } => {
                     for (member, prev) in to {
                         let id = LetterId { outbox, number: prev + 1 };
-                        self.enqueue_for_guest(now, from.as_str(), member, (id, prev), &text);
+                        self.enqueue_for_guest(now, from.as_str(), member, (id, prev), note.as_text());
                     }
                 }
             }
         }
         while let Some(conn) = self.guests.as_mut().and_then(|guests| guests.next_closing()) {
             self.close_conn(now.tick, conn, out);
+        }
+        while let Some((guest, authors)) = self.guests.as_mut().and_then(|guests| guests.next_gone(now.tick))
+        {
+            for author in authors {
+                self.places[author.0].flows.forget(To::Guest(guest));
+            }
+        }
+        if let Some(guests) = &mut self.guests {
+            self.stats.guests_refused += guests.take_refused();
         }
     }
 

@@ -4,8 +4,10 @@ use serde::Serialize;
 
 use crate::base::{Name, PublicKey, Wall};
 use crate::client::{Incoming, Progress, Said};
+use crate::wire::letter::GuestNote;
 
 use super::clock::rfc3339;
+use super::plain::guest_note;
 
 #[derive(Serialize)]
 struct Letter<'a> {
@@ -18,6 +20,8 @@ struct Letter<'a> {
     contact: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     looks_like: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guest: Option<&'static str>,
     #[serde(skip_serializing_if = "is_zero")]
     missing: u64,
 }
@@ -39,17 +43,20 @@ const fn is_zero(count: &u64) -> bool {
 /// A letter as one object on one line, without the new line: `from` (the member's name), `relay`, `id`, `text` (exactly
 /// as it was written), `at` (RFC 3339 in UTC with milliseconds, `null` beyond the year 9999), `via` (`udp` or `tcp`),
 /// `contact` (the user's name for the sender, `null` for one who is not in the address book), `looks_like` (the contact
-/// whose name a stranger's could be mistaken for) where there is one, and `missing` where letters before it never came. All characters that a terminal could act on are escaped.
+/// whose name a stranger's could be mistaken for) where there is one, `guest` (`left` or `ended`, with no text) where the
+/// relay says so about a guest, and `missing` where letters before it never came. All characters that a terminal could act on are escaped.
 pub fn letter(letter: &Incoming, sender: &Sender) -> String {
+    let note = GuestNote::of(&letter.from, &letter.text);
     let object = Letter {
         from: letter.from.as_str(),
         relay: letter.relay.to_string(),
         id: letter.id.to_string(),
-        text: &letter.text,
+        text: if note.is_some() { "" } else { &letter.text },
         at: rfc3339(letter.at),
         via: letter.via.as_str(),
         contact: sender.contact.as_deref(),
         looks_like: sender.looks_like.as_deref(),
+        guest: note.map(guest_note),
         missing: letter.missing,
     };
     escape(&serde_json::to_string(&object).expect("texts and numbers always serialise"))
@@ -93,6 +100,8 @@ struct OfHistory<'a> {
     at: Option<String>,
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    guest: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<String>,
     #[serde(skip_serializing_if = "is_zero")]
     missing: u64,
@@ -100,18 +109,20 @@ struct OfHistory<'a> {
 
 /// A letter of the history of the member `me` as one object on one line: `from` and `to` (members' names), `id`, `text`,
 /// `at` (as in [`letter`]), `state` (`queued`, `accepted`, `waiting`, `delivered`, `read`; a letter that came in was
-/// delivered, and read once it was shown), `until` for one that waits in a mailbox, and `missing` as in [`letter`].
+/// delivered, and read once it was shown), `until` for one that waits in a mailbox, `guest` and `missing` as in [`letter`].
 pub fn said(said: &Said, me: &str) -> String {
     let member = said.member.as_str();
     let (from, to) = if said.by_me { (me, member) } else { (member, me) };
+    let note = GuestNote::of(&said.member, &said.text).filter(|_| !said.by_me);
     let until = if let Progress::Waiting { until } = said.state { rfc3339(until) } else { None };
     let object = OfHistory {
         from,
         to,
         id: said.id.to_string(),
-        text: &said.text,
+        text: if note.is_some() { "" } else { &said.text },
         at: rfc3339(said.at),
         state: said.state.as_str(),
+        guest: note.map(guest_note),
         until,
         missing: said.missing,
     };

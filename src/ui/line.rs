@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use crate::base::{Carrier, HostPort, LetterId, Name, Now, Phrase, Tick, Wall, harmless};
 use crate::client::{Carriers, Event, Incoming, Progress};
+use crate::wire::letter::GuestNote;
 use crate::wire::limits::LETTER_TEXT_MAX;
 
 use super::clock::Clock;
@@ -182,10 +183,11 @@ impl<B: Book> LineMode<B> {
         if self.target.is_some() { &self.prompt_write } else { &self.prompt_choose }
     }
 
-    /// What the next line may begin with, for completion: contacts where one is chosen, and commands.
+    /// What the next line may begin with, for completion: contacts and guests where one is chosen, and commands.
     pub fn candidates(&self) -> Vec<String> {
-        let labels = if self.target.is_none() { self.book.labels() } else { Vec::new() };
-        let targets = self.book.labels().into_iter().map(|label| format!("/to {label}"));
+        let known: Vec<String> = self.book.labels().into_iter().chain(self.guest_names()).collect();
+        let targets: Vec<String> = known.iter().map(|label| format!("/to {label}")).collect();
+        let labels = if self.target.is_none() { known } else { Vec::new() };
         labels.into_iter().chain(commands::words()).chain(targets).collect()
     }
 
@@ -218,9 +220,7 @@ impl<B: Book> LineMode<B> {
                 self.target = None;
                 Vec::new()
             }
-            Word::Act(Act::Close, _) => self.close(now),
-            Word::Act(Act::Who, _) => self.who(now.wall),
-            Word::Act(act, argument) => self.act(act, argument),
+            Word::Act(act, argument) => self.act(act, argument, now),
             Word::Typo(typo) => vec![self.tell(&typo_phrase(&typo))],
             Word::Text(text) => match self.recipient() {
                 Some(target) => self.send(target, text, now),
@@ -269,7 +269,7 @@ impl<B: Book> LineMode<B> {
         self.watch.next_deadline()
     }
 
-    fn act(&mut self, act: Act, argument: &str) -> Vec<Do> {
+    fn act(&mut self, act: Act, argument: &str, now: Now) -> Vec<Do> {
         match act {
             Act::Help => commands::help().iter().map(|phrase| self.tell_help(phrase)).collect(),
             Act::To => self.choose(argument),
@@ -293,7 +293,8 @@ impl<B: Book> LineMode<B> {
                 };
                 vec![self.tell(&phrase), Do::Carriers(carriers)]
             }
-            Act::Who | Act::Close => Vec::new(),
+            Act::Who => self.who(now.wall),
+            Act::Close => self.close(now),
             Act::Quit => vec![Do::Quit { status: 0 }],
         }
     }
@@ -318,9 +319,9 @@ impl<B: Book> LineMode<B> {
         }
     }
 
-    /// A contact, or a stranger who has written.
+    /// A contact, or a stranger or a guest who has written.
     fn find(&self, text: &str) -> Result<Resolved, Phrase> {
-        let stranger = || self.strangers.get(text.trim()).cloned();
+        let stranger = || self.strangers.get(text.trim()).cloned().or_else(|| self.guests.find(text.trim()));
         self.book.resolve(text.trim()).or_else(|phrase| stranger().ok_or(phrase))
     }
 
@@ -341,16 +342,19 @@ impl<B: Book> LineMode<B> {
         let gap = (letter.missing > 0).then(|| Phrase::new("chat-missing").with("count", letter.missing));
         let is_stranger = !letter.from.is_reserved() && !self.is_contact(&letter.relay, &letter.from);
         let warning = if is_stranger { self.warning_of(&letter.relay, &letter.from) } else { None };
+        let address = letter.from.guest_address();
         let key = match is_stranger {
             _ if self.settings.desk => "desk-incoming",
+            _ if address.is_some() => "chat-incoming-guest",
             true => "chat-incoming-stranger",
             false => "chat-incoming",
         };
         let who = self.name_of(&letter.relay, &letter.from);
         self.hear(letter, &who);
-        let address = letter.from.guest_address().filter(|_| self.settings.desk);
+        let who = address.filter(|_| self.settings.desk).map_or(who, |address| address.to_string());
+        let note = GuestNote::of(&letter.from, &letter.text).map(|note| self.show_note(note, &who));
         let header = Phrase::new(key)
-            .with("who", address.map_or(who, |address| address.to_string()))
+            .with("who", who)
             .with("via", letter.via)
             .with("time", self.settings.clock.show(letter.at, now));
         let gap = gap.map(|phrase| Styled {
@@ -363,8 +367,8 @@ impl<B: Book> LineMode<B> {
             header: self.settings.strings.say(&header),
             text: harmless(&letter.text).into_owned(),
         };
-        let shown = gap.into_iter().chain([letter]).map(Do::Print);
-        warning.into_iter().chain(shown).collect()
+        let gap = gap.map(Do::Print);
+        warning.into_iter().chain(gap).chain([note.unwrap_or(Do::Print(letter))]).collect()
     }
 
     fn is_contact(&self, relay: &HostPort, member: &Name) -> bool {

@@ -2,6 +2,7 @@
 
 use crate::base::{Carrier, HostPort, Name, Phrase};
 use crate::client::{Event, MovedWhy, OUTBOX_LETTERS_MAX, Unkept, Unreached};
+use crate::wire::letter::GuestNote;
 use crate::wire::message::{NameReason, Reason};
 
 use super::strings::Strings;
@@ -94,7 +95,11 @@ pub fn name_refused(reason: NameReason, me: &str, relay: &HostPort, other: Optio
 
 /// Why a letter to `who` was refused, and what else is to be said about that.
 pub fn letter_refused(reason: Reason, who: &str, may_have_arrived: bool, nearest: &[Name]) -> Vec<Phrase> {
+    // A label may say which relay is meant.
+    let name = who.split('@').next().and_then(|name| name.parse::<Name>().ok());
+    let is_guest = name.is_some_and(|name| name.guest_address().is_some());
     let why = match reason {
+        Reason::Unknown if is_guest => Phrase::new("refused-guest-gone"),
         Reason::Unknown => Phrase::new("refused-unknown"),
         Reason::Offline => Phrase::new("refused-offline"),
         Reason::Full => Phrase::new("refused-full"),
@@ -113,6 +118,15 @@ pub fn letter_refused(reason: Reason, who: &str, may_have_arrived: bool, nearest
         phrases.push(Phrase::new("refused-nearest").with("names", names.join(", ")));
     }
     phrases
+}
+
+/// What the relay says about a guest.
+pub fn of_guest(note: GuestNote, who: &str) -> Phrase {
+    match note {
+        GuestNote::Ended => Phrase::new("guest-ended"),
+        GuestNote::Left => Phrase::new("guest-left"),
+    }
+    .with("who", who)
 }
 
 /// Why a letter to `who` was not taken into the outbox.

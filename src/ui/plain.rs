@@ -2,12 +2,17 @@
 
 use crate::base::{LetterId, Wall, harmless};
 use crate::client::{Incoming, Said};
+use crate::wire::letter::GuestNote;
 use crate::wire::message::Reason;
 
 use super::clock::Clock;
 
-/// A letter on one line: `12:03:05 JACK [udp] text`. A new line in the text is shown as `\n`.
+/// A letter on one line: `12:03:05 JACK [udp] text`. A new line in the text is shown as `\n`. What a relay says about a
+/// guest is `12:03:05 guest-127.0.0.1-9 [left]`, or `[ended]`.
 pub fn letter(letter: &Incoming, who: &str, clock: &Clock, now: Wall) -> String {
+    if let Some(note) = GuestNote::of(&letter.from, &letter.text) {
+        return format!("{} {who} [{}]", clock.show(letter.at, now), guest_note(note));
+    }
     let text = harmless(letter.text.trim_end_matches('\n')).replace('\n', "\\n");
     format!("{} {} [{}] {text}", clock.show(letter.at, now), super::paint::one_line(who), letter.via)
 }
@@ -15,11 +20,22 @@ pub fn letter(letter: &Incoming, who: &str, clock: &Clock, now: Wall) -> String 
 /// A letter of the history on one line: `12:03:05 TOM → JACK [delivered] text` for one of `me`, with how far it has
 /// come; `12:03:05 JACK → TOM [udp] text` for one of theirs. A new line in the text is shown as `\n`.
 pub fn said(said: &Said, me: &str, who: &str, clock: &Clock, now: Wall) -> String {
+    if let Some(note) = GuestNote::of(&said.member, &said.text).filter(|_| !said.by_me) {
+        return format!("{} {who} [{}]", clock.show(said.at, now), guest_note(note));
+    }
     let text = harmless(said.text.trim_end_matches('\n')).replace('\n', "\\n");
     let (me, who) = (super::paint::one_line(me), super::paint::one_line(who));
     let (from, to) = if said.by_me { (me, who) } else { (who, me) };
     let how = said.via.map_or(said.state.as_str(), crate::base::Carrier::as_str);
     format!("{} {from} → {to} [{how}] {text}", clock.show(said.at, now))
+}
+
+/// What a relay says about a guest, in one word.
+pub(super) const fn guest_note(note: GuestNote) -> &'static str {
+    match note {
+        GuestNote::Ended => "ended",
+        GuestNote::Left => "left",
+    }
 }
 
 /// `delivered ID`.
@@ -60,6 +76,25 @@ mod tests {
         };
         let line = letter(&incoming, "JACK", &Clock::new(TimeZone::UTC), now);
         assert_eq!(line, "12:03:05 JACK [tcp] 不约\\n12:03:05 TOM [udp] forged");
+    }
+
+    #[test]
+    fn what_a_relay_says_about_a_guest_has_no_text_and_no_guest_can_write_it() {
+        let now = Wall(1_719_835_385_678);
+        let says = |text: &str| Incoming {
+            relay: "127.0.0.1:8081".parse().unwrap(),
+            from: "guest-127.0.0.1-9".parse().unwrap(),
+            id: ID,
+            text: text.to_owned(),
+            at: now,
+            via: Carrier::Udp,
+            missing: 0,
+        };
+        let line = |text| letter(&says(text), "guest-127.0.0.1-9", &Clock::new(TimeZone::UTC), now);
+        assert_eq!(line(GuestNote::Left.as_text()), "12:03:05 guest-127.0.0.1-9 [left]");
+        assert_eq!(line(GuestNote::Ended.as_text()), "12:03:05 guest-127.0.0.1-9 [ended]");
+        let forged = GuestNote::unlike(GuestNote::Left.as_text().to_owned());
+        assert_eq!(line(&forged), "12:03:05 guest-127.0.0.1-9 [udp] \u{fffd}left");
     }
 
     #[test]

@@ -10,7 +10,7 @@
 
 use minicbor::{Decode, Encode};
 
-use crate::base::Wall;
+use crate::base::{Name, Wall};
 
 use super::limits::{LETTER_BODY_MAX, LETTER_TEXT_MAX};
 
@@ -22,6 +22,42 @@ struct TextBody {
     text: String,
     #[n(1)]
     written_ms: Option<u64>,
+}
+
+/// What a relay says about a guest who speaks plain text, in the guest's own name. Its text begins with U+0002, which the
+/// relay takes out of what guests write: nobody can forge one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GuestNote {
+    /// The guest has sent everything, and still reads answers for a minute.
+    Ended,
+    /// The guest is gone.
+    Left,
+}
+
+impl GuestNote {
+    const MARK: char = '\u{2}';
+
+    /// The text of a letter that says so.
+    pub const fn as_text(self) -> &'static str {
+        match self {
+            GuestNote::Ended => "\u{2}ended",
+            GuestNote::Left => "\u{2}left",
+        }
+    }
+
+    /// What a letter says about the guest `from`; `None` if it is somebody's own.
+    pub fn of(from: &Name, text: &str) -> Option<GuestNote> {
+        let all = [GuestNote::Ended, GuestNote::Left];
+        all.into_iter().find(|note| note.as_text() == text).filter(|_| from.guest_address().is_some())
+    }
+
+    /// A guest's own text, which is none of these.
+    pub fn unlike(text: String) -> String {
+        match text.starts_with(GuestNote::MARK) {
+            true => text.replacen(GuestNote::MARK, "\u{fffd}", 1),
+            false => text,
+        }
+    }
 }
 
 /// A body that is none, or holds more than a letter may.
@@ -59,6 +95,18 @@ mod tests {
         let body = encode_text(&text, Wall(u64::MAX));
         assert!(body.len() <= LETTER_BODY_MAX);
         assert_eq!(decode_text(&body), Ok((text, Some(Wall(u64::MAX)))));
+    }
+
+    #[test]
+    fn only_a_relay_says_that_a_guest_has_left() {
+        let (guest, member) = ("guest-127.0.0.1-9".parse().unwrap(), "TOM".parse().unwrap());
+        for note in [GuestNote::Ended, GuestNote::Left] {
+            assert_eq!(GuestNote::of(&guest, note.as_text()), Some(note));
+            assert_eq!(GuestNote::of(&member, note.as_text()), None);
+            let forged = GuestNote::unlike(note.as_text().to_owned());
+            assert_eq!(GuestNote::of(&guest, &forged), None);
+        }
+        assert_eq!(GuestNote::unlike("left\u{2}".to_owned()), "left\u{2}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod cookies;
 mod doors;
 mod floods;
 mod guests;
+mod guests_served;
 mod hand;
 mod house;
 mod letters;

@@ -1,7 +1,7 @@
 //! Visitors who have no client, only a socket, as every socket tutorial writes them.
 
 use std::io::{Read, Write};
-use std::net::{TcpStream, UdpSocket};
+use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use encoding_rs::GBK;
@@ -11,63 +11,76 @@ use crate::world::{Home, Relay, Running, SOON, town};
 /// Longer than a pause, a greeting's patience and a turn of the relay; for what must not come.
 const QUIET: Duration = Duration::from_millis(800);
 
-struct Udp(UdpSocket);
+/// `guest-ADDRESS-PORT`, with `.` for `:`.
+fn name_of(addr: SocketAddr) -> String {
+    format!("guest-{}-{}", addr.ip(), addr.port()).replace(':', ".")
+}
+
+pub struct Udp(pub UdpSocket);
 
 impl Udp {
     fn to(relay: &Relay) -> Udp {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.connect(relay.udp).unwrap();
+        Udp::at(relay.udp)
+    }
+
+    pub fn at(relay: SocketAddr) -> Udp {
+        let socket = UdpSocket::bind((relay.ip(), 0)).unwrap();
+        socket.connect(relay).unwrap();
         Udp(socket)
     }
 
-    fn name(&self) -> String {
-        format!("guest-127.0.0.1-{}", self.0.local_addr().unwrap().port())
+    pub fn name(&self) -> String {
+        name_of(self.0.local_addr().unwrap())
     }
 
-    fn say(&self, bytes: impl AsRef<[u8]>) {
+    pub fn say(&self, bytes: impl AsRef<[u8]>) {
         self.0.send(bytes.as_ref()).unwrap();
     }
 
-    fn hears(&self, within: Duration) -> Option<Vec<u8>> {
+    pub fn hears(&self, within: Duration) -> Option<Vec<u8>> {
         self.0.set_read_timeout(Some(within)).unwrap();
         let mut bytes = [0; 1024];
         self.0.recv(&mut bytes).ok().map(|len| bytes[..len].to_vec())
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8(self.hears(4 * SOON).expect("an answer")).unwrap()
     }
 }
 
-struct Tcp(TcpStream);
+pub struct Tcp(pub TcpStream);
 
 impl Tcp {
     fn to(relay: &Relay) -> Tcp {
-        let stream = TcpStream::connect(relay.tcp.unwrap()).unwrap();
+        Tcp::at(relay.tcp.unwrap())
+    }
+
+    pub fn at(relay: SocketAddr) -> Tcp {
+        let stream = TcpStream::connect(relay).unwrap();
         stream.set_read_timeout(Some(4 * SOON)).unwrap();
         Tcp(stream)
     }
 
-    fn name(&self) -> String {
-        format!("guest-127.0.0.1-{}", self.0.local_addr().unwrap().port())
+    pub fn name(&self) -> String {
+        name_of(self.0.local_addr().unwrap())
     }
 
-    fn say(&mut self, bytes: impl AsRef<[u8]>) {
+    pub fn say(&mut self, bytes: impl AsRef<[u8]>) {
         self.0.write_all(bytes.as_ref()).unwrap();
     }
 
     /// What comes next, at most 1,024 bytes, as such scripts read; nothing at the end.
-    fn hear(&mut self) -> Vec<u8> {
+    pub fn hear(&mut self) -> Vec<u8> {
         let mut bytes = [0; 1024];
         let len = self.0.read(&mut bytes).unwrap();
         bytes[..len].to_vec()
     }
 
-    fn text(&mut self) -> String {
+    pub fn text(&mut self) -> String {
         String::from_utf8(self.hear()).unwrap()
     }
 
-    fn rest(&mut self) -> String {
+    pub fn rest(&mut self) -> String {
         let mut bytes = Vec::new();
         self.0.read_to_end(&mut bytes).unwrap();
         String::from_utf8(bytes).unwrap()
@@ -149,7 +162,7 @@ fn the_classic_echo_server_over_udp_and_tcp() {
     let mut once = Tcp::to(&relay);
     once.say("hello,server");
     assert_eq!(once.text(), "HELLO,SERVER");
-    once.0.shutdown(std::net::Shutdown::Write).unwrap();
+    once.0.shutdown(Shutdown::Write).unwrap();
     assert_eq!(once.rest(), "");
 }
 
@@ -169,7 +182,7 @@ fn a_visitor_by_tcp_and_a_member_talk_until_either_says_q() {
     guest.say("q");
     assert_eq!(guest.text(), "q");
     assert_eq!(guest.hear(), b"", "and closed");
-    jack.until_out("(this guest has left)");
+    jack.until_out(&format!("[{}] has left", guest.name()));
 
     let mut guest = Tcp::to(&relay);
     guest.say("again\r\nand again\n");
@@ -177,6 +190,100 @@ fn a_visitor_by_tcp_and_a_member_talk_until_either_says_q() {
     jack.until_out("and again");
     jack.write(&format!("quit\n{}\nq\n", guest.name()));
     assert_eq!(guest.rest(), "q\n", "it uses newlines");
+}
+
+#[test]
+fn quit_and_exit_close_without_a_byte_and_a_member_closes_with_q() {
+    let (home, relay) = town(&["--tcp", "--guests", "JACK"], &["JACK"]);
+    let mut jack = home.chat("JACK", &relay, &[]);
+    for word in ["quit", "exit\n", "quit\r\n"] {
+        let mut guest = Tcp::to(&relay);
+        guest.say("hello\n");
+        jack.until_out("hello");
+        guest.say(word);
+        assert_eq!(guest.hear(), b"", "{word:?}");
+        jack.until_out(&format!("[{}] has left", guest.name()));
+    }
+    let mut guest = Tcp::to(&relay);
+    guest.say("quit it? exit? q!\n");
+    jack.until_out("quit it? exit? q!");
+    jack.write(&format!("{}\n/close\n", guest.name()));
+    assert_eq!(guest.rest(), "q\n");
+}
+
+#[test]
+fn a_letter_to_a_guest_is_accepted_and_never_delivered() {
+    let (home, relay, mut jack) = desk(&[]);
+    let guest = Udp::to(&relay);
+    guest.say("hello");
+    hears(&mut jack, &guest.name(), "hello");
+    let to = format!("{}@{}", guest.name(), relay.udp);
+    let sent = home.run(&["send", "--as", "TOM", "--wait", "delivered", "--timeout", "3600s", &to, "hi"]);
+    let sent = sent.with(75);
+    assert!(sent.out.len() == 1 && sent.out[0].starts_with("accepted "), "{:?}", sent.out);
+    assert!(matches!(sent.said()[..], [line] if line.contains("guests confirm nothing")), "{:?}", sent.err);
+    assert_eq!(guest.text(), "hi");
+    home.run(&["send", "--as", "TOM", "--wait", "accepted", &to, "again"]).with(0);
+    assert_eq!(guest.text(), "again");
+}
+
+#[test]
+fn one_more_guest_than_the_limit_is_ignored_by_udp_and_closed_by_tcp() {
+    let (_home, relay, mut jack) = desk(&["--guest-limit", "2"]);
+    let (one, mut two) = (Udp::to(&relay), Tcp::to(&relay));
+    one.say("one");
+    hears(&mut jack, &one.name(), "one");
+    two.say("two\n");
+    hears(&mut jack, &two.name(), "two");
+    let (three, mut four) = (Udp::to(&relay), Tcp::to(&relay));
+    four.say("four\n");
+    assert!(four.rest().contains("try again later"));
+    three.say("three");
+    three.say("@echo three");
+    assert_eq!(three.text(), "THREE", "echo is for everybody");
+    one.say("one again");
+    hears(&mut jack, &one.name(), "one again");
+    two.say("exit\n");
+    assert_eq!(two.rest(), "");
+    assert!(jack.out().ends_with(&format!(" {} [left]", two.name())));
+    three.say("three");
+    hears(&mut jack, &three.name(), "three");
+}
+
+#[test]
+fn a_megabyte_without_a_pause_comes_as_letters_of_bounded_length() {
+    let (_home, relay, mut jack) = desk(&["--guest-encoding", "utf-8"]);
+    let mut guest = Tcp::to(&relay);
+    let text = "好".repeat((1 << 20) / 3);
+    guest.say(&text);
+    guest.0.shutdown(Shutdown::Write).unwrap();
+    let (mut came, mark) = (String::new(), format!(" {} [udp] ", guest.name()));
+    loop {
+        let line = jack.out();
+        match line.split_once(&mark) {
+            Some((_, piece)) => {
+                assert!(piece.len() <= 4_096);
+                came.push_str(piece);
+            }
+            None => break assert!(line.ends_with("[ended]"), "{line}"),
+        }
+    }
+    assert!(came == text, "{} of {} bytes", came.len(), text.len());
+}
+
+#[test]
+fn a_guest_by_ipv6_has_a_name_with_dots_and_is_answered() {
+    let (home, relay) = town(&["--bind", "[::1]:0", "--tcp", "--guests", "JACK"], &["JACK"]);
+    let mut jack = home.chat("JACK", &relay, &[]);
+    let (udp, mut tcp) = (Udp::to(&relay), Tcp::to(&relay));
+    assert!(udp.name().starts_with("guest-..1-"), "{}", udp.name());
+    udp.say("by udp");
+    jack.until_out("by udp");
+    tcp.say("by tcp");
+    jack.until_out("by tcp");
+    jack.write(&format!("{}\nto udp\nquit\n{}\nto tcp\n/who\n", udp.name(), tcp.name()));
+    assert_eq!((udp.text(), tcp.text()), ("to udp".to_owned(), "to tcp".to_owned()));
+    jack.until_err(&format!("at {}, last heard", udp.0.local_addr().unwrap()));
 }
 
 #[test]
@@ -188,7 +295,7 @@ fn a_session_greets_first_and_exit_closes_in_silence() {
     hears(&mut jack, &guest.name(), "hello");
     guest.say("exit");
     assert_eq!(guest.hear(), b"");
-    hears(&mut jack, &guest.name(), "(this guest has left)");
+    assert!(jack.out().ends_with(&format!(" {} [left]", guest.name())));
 }
 
 #[test]
@@ -197,7 +304,7 @@ fn what_was_sent_before_the_end_is_delivered_and_answered() {
     let mut jack = home.chat("JACK", &relay, &[]);
     let mut guest = Tcp::to(&relay);
     guest.say("hi");
-    guest.0.shutdown(std::net::Shutdown::Write).unwrap();
+    guest.0.shutdown(Shutdown::Write).unwrap();
     jack.until_out("hi");
     jack.until_out("has sent everything");
     jack.write(&format!("{}\nhi yourself\nq\n", guest.name()));
@@ -289,36 +396,6 @@ fn guests_are_listed_as_what_they_are() {
     jack.write(&format!("{}\nhi\n/receipts on\nagain\n", guest.name()));
     assert_eq!([guest.text(), guest.text()], ["hi", "again"]);
     jack.until_err("is at the relay");
-}
-
-#[test]
-fn the_desk_answers_whoever_has_waited_the_longest() {
-    let home = Home::new();
-    let mut relay = home.relay(&["--tcp", "--desk", "--data", "desk", "--lang", "zh"]);
-    assert!(relay.line.ends_with(" guests=DESK"), "{}", relay.line);
-    relay.running.until_err("DESK");
-    let (one, two) = (Udp::to(&relay), Udp::to(&relay));
-    one.say("约不");
-    let line = relay.running.out();
-    assert_eq!(line, format!("来自[{}]的一条消息: 约不", one.0.local_addr().unwrap()));
-    two.say("你好");
-    relay.running.until_out("你好");
-    one.say("?");
-    relay.running.until_out("?");
-    relay.running.write("不约\n您好\n没人\n");
-    assert_eq!((one.text(), two.text()), ("不约".to_owned(), "您好".to_owned()));
-    relay.running.until_err("没有人在等回复");
-    relay.running.until_err("没人");
-    let mut visitor = Tcp::to(&relay);
-    visitor.say("hello");
-    relay.running.until_out("hello");
-    relay.running.write("q\n");
-    assert_eq!(visitor.rest(), "q");
-    relay.running.write("quit\n");
-    relay.running.end().with(0);
-    let again = home.relay(&["--desk=JACK", "--data", "desk"]);
-    assert!(again.line.ends_with(" guests=JACK"), "{}", again.line);
-    again.stop().with(130);
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod chat;
 mod clocks;
 mod crowd;
 mod demo;
+mod desk;
 mod disk;
 mod floods;
 mod guests;

@@ -16,12 +16,14 @@ use crate::world::{Home, Running, SOON, town};
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A terminal with a process on it.
-struct Terminal {
+pub struct Terminal {
     keyboard: File,
     shows: Receiver<Vec<u8>>,
     shown: String,
     /// What has come of a character or an escape sequence that is cut in two between reads.
     cut: Vec<u8>,
+    /// Everything that came, escapes and all.
+    pub raw: String,
     process: Running,
     /// Kept open, so that what the process leaves behind can be looked at.
     screen: OwnedFd,
@@ -29,7 +31,7 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn start(home: &Home, args: &[&str]) -> Terminal {
+    pub fn start(home: &Home, args: &[&str]) -> Terminal {
         let front = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&front).unwrap();
         unlockpt(&front).unwrap();
@@ -51,19 +53,26 @@ impl Terminal {
                 }
             }
         });
-        Terminal { keyboard, shows, shown: String::new(), cut: Vec::new(), process, screen, before }
+        let (shown, raw, cut) = (String::new(), String::new(), Vec::new());
+        Terminal { keyboard, shows, shown, raw, cut, process, screen, before }
     }
 
-    fn press(&mut self, keys: &str) {
+    pub fn press(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
     }
 
     /// Waits until `text` is shown, and forgets everything up to it.
-    fn until(&mut self, text: &str) {
+    pub fn until(&mut self, text: &str) {
+        self.line_until(text);
+    }
+
+    /// As [`Terminal::until`]; what was shown before it.
+    pub fn line_until(&mut self, text: &str) -> String {
         loop {
             if let Some(at) = self.shown.find(text) {
+                let before = self.shown[..at].to_owned();
                 self.shown.drain(..at + text.len());
-                return;
+                return before;
             }
             match self.shows.recv_timeout(DEADLINE) {
                 Ok(bytes) => self.cut.extend(bytes),
@@ -72,12 +81,13 @@ impl Terminal {
             let whole = whole_len(&self.cut);
             if let Ok(text) = std::str::from_utf8(&self.cut[..whole]) {
                 self.shown.push_str(&without_escapes(text));
+                self.raw.push_str(text);
                 self.cut.drain(..whole);
             }
         }
     }
 
-    fn ends_with(self, status: i32) {
+    pub fn ends_with(self, status: i32) {
         self.process.end_within(SOON).with(status);
         let after = tcgetattr(&self.screen).unwrap();
         assert_eq!(after.local_modes, self.before.local_modes);

@@ -84,6 +84,10 @@ impl World {
         for effect in out.effects.drain(..) {
             match effect {
                 Effect::Send(Path::Udp(to), range) => self.relay_sends(to, &out.bytes[range]),
+                Effect::Send(Path::Tcp(id), range) if self.visitors.has(id) => {
+                    self.write_to_visitor(id, &out.bytes[range]);
+                }
+                Effect::Close(Path::Tcp(id)) if self.visitors.has(id) => self.hang_up_on_visitor(id),
                 Effect::Send(Path::Tcp(id), range) => {
                     self.queue_on(id.0, Side::Relay, &out.bytes[range]);
                     touched.push(id.0);
@@ -105,6 +109,9 @@ impl World {
     }
 
     fn relay_sends(&mut self, to: std::net::SocketAddr, packet: &[u8]) {
+        if self.visitors.is_at(to) {
+            return self.send_to_visitor(to, packet);
+        }
         let hostile = self.hostile.contains_key(&to);
         self.addresses.relay_sends(to, packet, hostile);
         self.datagrams += 1;

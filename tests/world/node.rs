@@ -12,6 +12,8 @@ const WALL_START_MS: i64 = 1_800_000_000_000;
 /// An input that waits; packets keep their bytes.
 pub enum Waiting<C> {
     Packet(Path, Vec<u8>),
+    /// Plain text on a connection.
+    Text(Path, Vec<u8>),
     Other(Input<'static, C>),
 }
 
@@ -69,6 +71,10 @@ impl<C> Inbox<C> for Feed<'_, C> {
     fn next_input(&mut self) -> Option<Input<'_, C>> {
         Some(match self.inbox.pop_front()? {
             Waiting::Other(input) => input,
+            Waiting::Text(path, bytes) => {
+                self.lent = bytes;
+                Input::Text { path, bytes: &mut self.lent }
+            }
             Waiting::Packet(path, bytes) => {
                 self.lent = bytes;
                 Input::Packet { path, bytes: &mut self.lent }
@@ -128,7 +134,7 @@ impl<K: Core> Node<K> {
                 Waiting::Packet(_, bytes) if !is_reset(bytes) => others = true,
                 Waiting::Packet(_, bytes) if !forged.contains(bytes) => return Resets::Genuine,
                 Waiting::Packet(..) => found = Resets::OnlyForged,
-                Waiting::Other(_) => others = true,
+                Waiting::Text(..) | Waiting::Other(_) => others = true,
             }
         }
         if others { Resets::None } else { found }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use queqiao::base::{ConnId, HostPort, OutboxId, PublicKey, Rng, Tick};
 use queqiao::client::{self, Carriers, Client, Command, Event, RelaySpec};
 use queqiao::peer::Peer;
-use queqiao::relay::{self, Limits, Relay};
+use queqiao::relay::{self, GuestRules, Limits, Relay};
 use queqiao::session::SessionId;
 
 use super::agenda::Agenda;
@@ -21,6 +21,7 @@ use super::oracle::{Fate, Oracle};
 use super::platter::Platter;
 use super::relay_disk::RelayDisk;
 use super::tcp::{Conn, Side};
+use super::visitors::Visitors;
 use super::weather::{Lane, below};
 
 /// Where the relay is, for every client.
@@ -117,6 +118,8 @@ pub struct World {
     pub hostile: BTreeMap<SocketAddr, ()>,
     pub intruder: Option<Intruder>,
     pub hostile_member: Option<Hostile>,
+    /// Guests who speak plain text.
+    pub visitors: Visitors,
     /// How often somebody broke the protocol.
     pub intrusions: u64,
     pub oracle: Oracle,
@@ -140,6 +143,7 @@ fn config(
     members: &[(queqiao::base::Name, PublicKey)],
     mail: relay::Mail,
     limits: &Limits,
+    guests: Option<GuestRules>,
     rng: &mut Rng,
 ) -> Relay {
     let mut seed = [0; 32];
@@ -151,7 +155,7 @@ fn config(
         members,
         roll: relay::Roll::default(),
         mail,
-        guests: None,
+        guests,
         limits,
         seed,
     })
@@ -163,12 +167,18 @@ impl World {
     }
 
     pub fn with_limits(seed: u64, limits: Limits) -> World {
+        World::serving(seed, limits, None)
+    }
+
+    /// A world whose relay serves guests.
+    pub fn serving(seed: u64, limits: Limits, guests: Option<GuestRules>) -> World {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         let mut rng = Rng::from_seed(bytes);
         let mut relay_key = [0; 32];
         rng.fill(&mut relay_key);
-        let relay = Node::new(config(relay_key, &[], relay::Mail::default(), &limits, &mut rng));
+        let relay =
+            Node::new(config(relay_key, &[], relay::Mail::default(), &limits, guests.clone(), &mut rng));
         World {
             now: Tick::from_micros(1_000_000),
             rng,
@@ -194,6 +204,7 @@ impl World {
             hostile: BTreeMap::new(),
             intruder: None,
             hostile_member: None,
+            visitors: Visitors::of(guests),
             intrusions: 0,
             oracle: Oracle::default(),
             cover: Cover::default(),
@@ -320,7 +331,9 @@ impl World {
         self.cut_off_relay();
         let mail = self.relay_disk.mail();
         self.addresses = Addresses::of_restart(mail.sessions.iter().map(|note| note.addr));
-        let core = config(self.relay_key, &self.relay_disk.members, mail, &self.limits, &mut self.rng);
+        let (key, members) = (self.relay_key, &self.relay_disk.members);
+        let core = config(key, members, mail, &self.limits, self.visitors.rules.clone(), &mut self.rng);
+        self.visitors.lose_connections();
         self.relay.restart(core);
         self.relay_up_at = self.now + down;
         self.wake(0, self.relay_up_at);

@@ -10,7 +10,7 @@ use crate::relay::members::MemberId;
 use crate::wire::message::Reason;
 
 use super::lines::Lines;
-use super::text::GuestEncoding;
+use super::text::{GuestEncoding, PIECE_MAX};
 
 /// Datagrams of answers that a guest gets before its next one: a forged address is worth no more to an attacker.
 const AHEAD_MAX: u64 = 3;
@@ -48,8 +48,10 @@ pub(super) struct Guest {
     pub(super) lines: Lines,
     /// It was heard, or written to.
     pub(super) busy: Tick,
-    /// It has written to somebody.
-    pub(super) has_written: bool,
+    /// It has written a letter.
+    pub(super) is_heard: bool,
+    /// It counts against the limit of guests.
+    pub(super) is_counted: bool,
     /// A member has written to it.
     pub(super) is_answered: bool,
     pub(super) is_greeted: bool,
@@ -87,7 +89,8 @@ impl Guest {
             authors: BTreeSet::new(),
             lines: Lines::new(encoding),
             busy: now,
-            has_written: false,
+            is_heard: false,
+            is_counted: false,
             is_answered: false,
             is_greeted: false,
             greet_at: None,
@@ -120,10 +123,15 @@ impl Guest {
     /// [`Reason::Full`]: too much waits for it already.
     pub(super) fn write(&mut self, now: Tick, text: &str, out: &mut Out) -> Result<(), Reason> {
         let mut pieces = self.lines.charset().pieces(text);
-        if let Path::Tcp(_) = self.path {
-            if let Some(last) = pieces.last_mut().filter(|_| self.lines.uses_newlines()) {
-                last.push(b'\n');
-            }
+        let is_tcp = matches!(self.path, Path::Tcp(_));
+        if let Some(last) = pieces.last_mut()
+            && self.lines.uses_newlines()
+            && !last.ends_with(b"\n")
+            && (is_tcp || last.len() < PIECE_MAX)
+        {
+            last.push(b'\n');
+        }
+        if is_tcp {
             pieces.iter().for_each(|piece| out.send(self.path, piece));
         } else {
             let bytes: usize = pieces.iter().map(Vec::len).sum();
@@ -136,6 +144,16 @@ impl Guest {
         }
         self.busy = now;
         Ok(())
+    }
+
+    /// Writes what a guest on TCP is told first, at most [`PIECE_MAX`] bytes of it in whatever encoding: a member's client
+    /// skips no more.
+    pub(super) fn greet(&mut self, greeting: &str, out: &mut Out) {
+        let mut first = self.lines.charset().pieces(greeting).into_iter().next().unwrap_or_default();
+        if self.lines.uses_newlines() && !first.ends_with(b"\n") {
+            first.push(b'\n');
+        }
+        out.send(self.path, &first);
     }
 
     fn send_waiting(&mut self, out: &mut Out) {

@@ -8,8 +8,9 @@ use super::text::{Charset, GuestEncoding};
 
 /// What has arrived without a newline is a letter after this pause: such clients send none.
 pub(super) const PAUSE: Duration = Duration::from_millis(50);
-/// Half a character waits for its other half so long.
-const HALF_PAUSE: Duration = Duration::from_millis(500);
+/// Half a character waits for its other half so long, and a line of a guest who ends its lines for its end: a segment
+/// that was lost comes again within it.
+const LONG_PAUSE: Duration = Duration::from_millis(500);
 /// The longest letter of a guest, in bytes; what is longer comes as several.
 pub(super) const LINE_MAX: usize = 4 * 1_024;
 
@@ -52,9 +53,9 @@ impl Lines {
     /// Lets time pass: after a pause what has arrived is a letter; half a character waits for longer.
     pub(super) fn handle_time(&mut self, now: Tick, letter: impl FnMut(Charset, &[u8])) {
         let waited = now.since(self.heard);
-        if waited >= HALF_PAUSE {
+        if waited >= LONG_PAUSE {
             self.finish(letter);
-        } else if waited >= PAUSE {
+        } else if waited >= PAUSE && !self.uses_newlines {
             self.cut(letter);
         }
     }
@@ -79,7 +80,7 @@ impl Lines {
 
     /// When time alone makes a letter of what has arrived.
     pub(super) fn next_deadline(&self) -> Option<Tick> {
-        let pause = if self.is_half() { HALF_PAUSE } else { PAUSE };
+        let pause = if self.uses_newlines || self.is_half() { LONG_PAUSE } else { PAUSE };
         (!self.bytes.is_empty()).then(|| self.heard + pause)
     }
 
@@ -88,9 +89,9 @@ impl Lines {
         self.charset
     }
 
-    /// Text came another way than through [`Lines::push`].
-    pub(super) fn set_charset(&mut self, charset: Charset) {
-        self.charset = charset;
+    /// Text came in a datagram, which is a letter whatever it ends in.
+    pub(super) fn note_datagram(&mut self, charset: Charset, ends_in_newline: bool) {
+        (self.charset, self.uses_newlines) = (charset, ends_in_newline);
     }
 
     /// Whether answers should end in a newline.
@@ -129,10 +130,21 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_letters_at_once_and_other_text_is_after_a_pause() {
+    fn lines_are_letters_at_once_and_one_under_way_waits_for_its_end() {
         let mut lines = Lines::default();
         assert_eq!(push(&mut lines, START, b"one\r\ntwo\nthr"), ["one\r\n", "two\n"]);
         assert!(lines.uses_newlines());
+        assert_eq!(lines.next_deadline(), Some(START + LONG_PAUSE));
+        assert!(wait(&mut lines, START + LONG_PAUSE / 2).is_empty(), "its newline may be late");
+        assert_eq!(push(&mut lines, START + LONG_PAUSE / 2, b"ee\nfour"), ["three\n"]);
+        assert_eq!(wait(&mut lines, START + LONG_PAUSE * 2), ["four"]);
+        assert_eq!(lines.next_deadline(), None);
+    }
+
+    #[test]
+    fn where_no_newline_comes_a_letter_is_what_came_before_a_pause() {
+        let mut lines = Lines::default();
+        assert!(push(&mut lines, START, b"thr").is_empty());
         assert_eq!(lines.next_deadline(), Some(START + PAUSE));
         assert!(wait(&mut lines, START + PAUSE / 2).is_empty());
         assert!(push(&mut lines, START + PAUSE / 2, b"ee").is_empty());
@@ -152,8 +164,8 @@ mod tests {
             assert!(push(&mut lines, START + PAUSE * 2, &text[cut..]).is_empty());
             assert_eq!(wait(&mut lines, START + PAUSE * 3), ["好"], "{charset:?}");
             assert!(push(&mut lines, START, &text[..1]).is_empty());
-            assert_eq!(lines.next_deadline(), Some(START + HALF_PAUSE));
-            assert_eq!(wait(&mut lines, START + HALF_PAUSE), ["\u{fffd}"], "{charset:?}");
+            assert_eq!(lines.next_deadline(), Some(START + LONG_PAUSE));
+            assert_eq!(wait(&mut lines, START + LONG_PAUSE), ["\u{fffd}"], "{charset:?}");
         }
     }
 

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use crate::base::{HostPort, Name, Now, Phrase, Wall, harmless};
 use crate::client::Incoming;
+use crate::ui::notice;
+use crate::ui::paint::{Styled, Tone};
+use crate::wire::letter::GuestNote;
 
 use super::{Book, Do, LineMode, Resolved};
 
@@ -16,23 +19,40 @@ const IDLE: Duration = Duration::from_secs(600);
 /// Guests who have written, and when last.
 #[derive(Debug, Default)]
 pub(super) struct Guests {
-    heard: BTreeMap<(HostPort, Name), Wall>,
+    heard: BTreeMap<(HostPort, Name), Heard>,
+}
+
+#[derive(Clone, Debug)]
+struct Heard {
+    at: Wall,
+    label: String,
 }
 
 impl Guests {
-    fn hear(&mut self, relay: &HostPort, name: &Name, at: Wall) {
-        self.heard.insert((relay.clone(), name.clone()), at);
-        if self.heard.len() > GUESTS_MAX
-            && let Some(oldest) = self.heard.iter().min_by_key(|(_, at)| **at).map(|(who, _)| who.clone())
-        {
-            self.heard.remove(&oldest);
+    fn hear(&mut self, who: &Resolved, at: Wall) {
+        let heard = Heard { at, label: who.label.clone() };
+        self.heard.insert((who.relay.clone(), who.member.clone()), heard);
+        if self.heard.len() > GUESTS_MAX {
+            let oldest = self.heard.iter().min_by_key(|(_, heard)| heard.at).map(|(who, _)| who.clone());
+            oldest.map(|oldest| self.heard.remove(&oldest));
         }
+    }
+
+    fn leave(&mut self, who: &Resolved) {
+        self.heard.remove(&(who.relay.clone(), who.member.clone()));
+    }
+
+    /// The guest of this name; of several, at different relays, the one heard last.
+    pub(super) fn find(&self, name: &str) -> Option<Resolved> {
+        let mine = self.heard.iter().filter(|((_, member), _)| member.as_str() == name);
+        let ((relay, member), heard) = mine.max_by_key(|(_, heard)| heard.at)?;
+        Some(Resolved { label: heard.label.clone(), relay: relay.clone(), member: member.clone() })
     }
 
     fn list(&mut self, now: Wall) -> Vec<(Name, Wall)> {
         let idle = IDLE.as_millis() as u64;
-        self.heard.retain(|_, at| now.0.saturating_sub(at.0) < idle);
-        self.heard.iter().map(|((_, name), at)| (name.clone(), *at)).collect()
+        self.heard.retain(|_, heard| now.0.saturating_sub(heard.at.0) < idle);
+        self.heard.iter().map(|((_, name), heard)| (name.clone(), heard.at)).collect()
     }
 }
 
@@ -47,16 +67,30 @@ impl<B: Book> LineMode<B> {
     pub(super) fn hear(&mut self, letter: &Incoming, label: &str) {
         let who =
             Resolved { label: label.to_owned(), relay: letter.relay.clone(), member: letter.from.clone() };
-        let is_guest = letter.from.guest_address().is_some();
-        if is_guest {
-            self.guests.hear(&letter.relay, &letter.from, letter.at);
+        match GuestNote::of(&letter.from, &letter.text) {
+            Some(GuestNote::Left) => {
+                self.guests.leave(&who);
+                self.waiting.answered(&who);
+            }
+            Some(GuestNote::Ended) => {}
+            None => {
+                if letter.from.guest_address().is_some() {
+                    self.guests.hear(&who, letter.at);
+                }
+                self.waiting.heard(&who);
+            }
         }
-        let says = |key| self.settings.strings.say(&Phrase::new(key)) == letter.text;
-        match is_guest {
-            true if says("guest-left") => self.waiting.answered(&who),
-            true if says("guest-ended") => {}
-            _ => self.waiting.heard(&who),
-        }
+    }
+
+    /// What the relay says about a guest: words of our own at the margin, where no text of a guest can stand.
+    pub(super) fn show_note(&self, note: GuestNote, who: &str) -> Do {
+        let header = self.settings.strings.say(&notice::of_guest(note, who));
+        Do::Print(Styled { tone: Tone::Notice, header, text: String::new() })
+    }
+
+    /// Guests who can be chosen by name.
+    pub(super) fn guest_names(&self) -> impl Iterator<Item = String> + '_ {
+        self.guests.heard.keys().map(|(_, name)| name.to_string())
     }
 
     /// Ends the conversation with a guest.
@@ -67,10 +101,15 @@ impl<B: Book> LineMode<B> {
         }
     }
 
-    /// Contacts, and guests apart.
+    /// Contacts, and guests apart; a desk has guests only.
     pub(super) fn who(&mut self, now: Wall) -> Vec<Do> {
-        let mut dos = vec![self.tell(&self.contacts())];
-        for (name, at) in self.guests.list(now) {
+        let guests = self.guests.list(now);
+        let first = match self.settings.desk {
+            false => Some(self.contacts()),
+            true => guests.is_empty().then(|| Phrase::new("desk-no-guests")),
+        };
+        let mut dos: Vec<Do> = first.iter().map(|phrase| self.tell(phrase)).collect();
+        for (name, at) in guests {
             let address = name.guest_address().map_or(String::new(), |address| address.to_string());
             let phrase = Phrase::new("chat-guest").with("who", name).with("address", address);
             let heard = self.settings.clock.show(at, now);

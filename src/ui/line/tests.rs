@@ -10,6 +10,8 @@ use crate::wire::message::{NameReason, Reason};
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
+mod guests;
+
 const NOW: Now = Now { tick: Tick::ZERO, wall: Wall(1_719_835_385_678) }; // 2024-07-01T12:03:05.678Z
 
 const RELAY: &str = "127.0.0.1:8081";

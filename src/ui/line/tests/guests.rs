@@ -1,0 +1,97 @@
+//! Guests on a screen: at a desk and among contacts.
+
+use super::*;
+use crate::wire::letter::GuestNote;
+
+const ONE: &str = "guest-127.0.0.1-62851";
+const TWO: &str = "guest-127.0.0.1-62852";
+
+fn desk(lang: Lang) -> Chat {
+    let mut chat = Chat::with(lang, Carriers::Auto, "");
+    chat.mode = LineMode::new(
+        Settings { desk: true, ..chat.mode.settings.clone() },
+        contacts::Book::parse("", "contacts.toml").unwrap(),
+        None,
+    );
+    chat
+}
+
+fn sent_to(chat: &Chat) -> Vec<(&str, &str)> {
+    chat.sent.iter().map(|(_, to, text)| (to.as_str(), text.as_str())).collect()
+}
+
+#[test]
+fn a_desk_answers_guest_after_guest() {
+    let mut chat = desk(Lang::Zh);
+    chat.letter(ONE, "约不").letter(TWO, "你好").letter(ONE, "?").line("不约").line("您好");
+    chat.letter(TWO, GuestNote::Left.as_text()).line("没人").line("/who");
+    assert_eq!(sent_to(&chat), [(ONE, "不约"), (TWO, "您好")]);
+    let screen = "\
+来自[127.0.0.1:62851]的一条消息: 约不
+来自[127.0.0.1:62852]的一条消息: 你好
+来自[127.0.0.1:62851]的一条消息: ?
+回复消息: 不约
+回复消息: 您好
+[127.0.0.1:62852] 已离开
+回复消息: 没人
+! 没有人在等回复。您的文字:
+! 没人
+回复消息: /who
+! 客人 guest-127.0.0.1-62851,地址 127.0.0.1:62851,最近来信 12:03:05;未认证,未加密
+回复消息:
+";
+    assert_eq!(chat.screen(), screen);
+}
+
+#[test]
+fn who_left_waits_for_no_answer_and_who_has_ended_does() {
+    let mut chat = desk(Lang::En);
+    chat.letter(ONE, "bye").letter(ONE, GuestNote::Left.as_text());
+    chat.letter(TWO, "hi").letter(TWO, GuestNote::Ended.as_text()).line("hi yourself");
+    assert_eq!(sent_to(&chat), [(TWO, "hi yourself")]);
+    let screen = "\
+A message from [127.0.0.1:62851]: bye
+[127.0.0.1:62851] has left
+A message from [127.0.0.1:62852]: hi
+[127.0.0.1:62852] has sent everything, and still reads answers for a minute
+Answer: hi yourself
+Answer:
+";
+    assert_eq!(chat.screen(), screen);
+}
+
+#[test]
+fn no_text_of_a_guest_looks_like_a_word_of_the_relay() {
+    let mut chat = desk(Lang::En);
+    chat.letter(ONE, "[127.0.0.1:62852] has left\n[127.0.0.1:62852] has left").line("no");
+    assert_eq!(sent_to(&chat), [(ONE, "no")], "it is a letter like any other");
+    let margin: Vec<String> =
+        chat.screen().lines().filter(|line| !line.starts_with("    ")).map(ToOwned::to_owned).collect();
+    let header = "A message from [127.0.0.1:62851]: [127.0.0.1:62852] has left";
+    assert_eq!(margin, [header, "Answer: no", "Answer:"]);
+    chat.letter("MARY", GuestNote::Left.as_text());
+    assert!(chat.screen().contains("MARY]: \\u{2}left"), "a member can say what it likes");
+}
+
+#[test]
+fn among_contacts_a_guest_is_named_as_one_and_found_by_its_name_whatever_relay_it_is_at() {
+    let two_relays = "[contacts]\nJACK = \"127.0.0.1:8081\"\nZED = \"127.0.0.1:9\"\n";
+    let mut chat = Chat::with(Lang::En, Carriers::Auto, two_relays);
+    chat.letter(ONE, "hello").line(ONE).line("hi").line("/close").line("quit").line(TWO);
+    assert_eq!(sent_to(&chat), [(ONE, "hi"), (ONE, "/close")]);
+    assert!(chat.mode.candidates().contains(&ONE.to_owned()));
+    assert!(
+        chat.screen().starts_with(
+            "Message from guest-127.0.0.1-62851@127.0.0.1:8081 (a guest) [udp] 12:03:05: hello\n"
+        ),
+        "{}",
+        chat.screen()
+    );
+    assert!(chat.screen().contains("! no contact"), "{}", chat.screen());
+    chat.letter(ONE, GuestNote::Left.as_text());
+    assert!(!chat.mode.candidates().contains(&ONE.to_owned()));
+    chat.event(refused(1, Reason::Unknown, "hi"));
+    assert!(
+        chat.screen().contains("! Not delivered: the guest guest-127.0.0.1-62851@127.0.0.1:8081 has gone")
+    );
+}

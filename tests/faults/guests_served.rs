@@ -1,0 +1,217 @@
+//! Guests beside members: whose name is whose, how many there may be, and until when.
+
+use std::net::SocketAddr;
+
+use queqiao::base::{Input, Name, Path};
+use queqiao::relay::{GuestEncoding, GuestRules, GuestTexts, Limits};
+use queqiao::wire::frame::{Frame, StreamId};
+use queqiao::wire::letter::{GuestNote, decode_text};
+use queqiao::wire::message::Reason;
+
+use crate::hand::{Hand, Told};
+use crate::rig::{Given, Rig, secs, udp};
+
+/// A relay whose guests write to JACK, and JACK.
+fn desk(limit: usize) -> (Rig, Hand) {
+    let rules = GuestRules {
+        to: "JACK".parse().unwrap(),
+        anyone: false,
+        encoding: GuestEncoding::Auto,
+        greeting: String::new(),
+        limit,
+        texts: GuestTexts { full: "full".into(), ..GuestTexts::default() },
+    };
+    let mut rig = Rig::serving(Limits::default(), Some(rules));
+    let jack = Hand::member(&mut rig, udp(100, 1), 1, "JACK");
+    (rig, jack)
+}
+
+fn addr(host: u8) -> SocketAddr {
+    SocketAddr::from(([198, 18, 0, host], 4_000))
+}
+
+fn name(host: u8) -> String {
+    Name::of_guest(addr(host)).to_string()
+}
+
+/// A guest's datagram.
+fn datagram(rig: &mut Rig, host: u8, text: &str) {
+    rig.give(Path::Udp(addr(host)), text.as_bytes());
+}
+
+/// A guest's line on a connection.
+fn line(rig: &mut Rig, path: Path, text: &str) {
+    rig.take(vec![Given::Text(path, format!("{text}\n").into_bytes())]);
+}
+
+/// Who wrote what to JACK since the last time.
+fn letters(rig: &mut Rig, jack: &mut Hand) -> Vec<(String, String)> {
+    jack.send(rig, &[Frame::Ping]);
+    let text = |body: &[u8]| decode_text(body).unwrap().0;
+    let told = jack.told(StreamId::Chat).into_iter();
+    told.filter_map(|told| match told {
+        Told::Delivery { from, body, .. } => Some((from, text(&body))),
+        _ => None,
+    })
+    .collect()
+}
+
+fn texts(rig: &mut Rig, jack: &mut Hand) -> Vec<String> {
+    letters(rig, jack).into_iter().map(|(_, text)| text).collect()
+}
+
+fn answers(rig: &mut Rig, path: Path) -> Vec<String> {
+    rig.answers(path).into_iter().map(|bytes| String::from_utf8(bytes).unwrap()).collect()
+}
+
+/// JACK's next letter to the guest at `host`.
+fn write(rig: &mut Rig, jack: &mut Hand, host: u8, number: u64, text: &str) {
+    jack.write(rig, &name(host), number, number - 1, text);
+}
+
+/// Time passes; JACK stays.
+fn pass(rig: &mut Rig, jack: &mut Hand, seconds: u64) {
+    for _ in 0..seconds / 10 {
+        rig.wait(secs(10));
+        jack.send(rig, &[Frame::Ping]);
+    }
+    rig.wait(secs(seconds % 10));
+}
+
+#[test]
+fn a_members_connection_from_a_guests_address_leaves_the_guest_its_name() {
+    let (mut rig, mut jack) = desk(8);
+    datagram(&mut rig, 1, "hello");
+    let conn = rig.connect(addr(1));
+    let mut tom = Hand::member(&mut rig, conn, 2, "TOM");
+    tom.write(&mut rig, "JACK", 1, 0, "from TOM");
+    assert_eq!(letters(&mut rig, &mut jack), [(name(1), "hello".into()), ("TOM".into(), "from TOM".into())]);
+    write(&mut rig, &mut jack, 1, 1, "to the guest");
+    assert_eq!(answers(&mut rig, Path::Udp(addr(1))), ["to the guest"]);
+    rig.disconnect(conn);
+    write(&mut rig, &mut jack, 1, 2, "again");
+    assert_eq!(answers(&mut rig, Path::Udp(addr(1))), ["again"]);
+}
+
+#[test]
+fn of_two_guests_with_one_name_the_one_heard_last_is_answered() {
+    let (mut rig, mut jack) = desk(8);
+    let (by_udp, by_tcp) = (Path::Udp(addr(1)), rig.connect(addr(1)));
+    datagram(&mut rig, 1, "by UDP");
+    write(&mut rig, &mut jack, 1, 1, "one");
+    assert_eq!(answers(&mut rig, by_udp), ["one"], "an open connection has said nothing yet");
+    line(&mut rig, by_tcp, "by TCP");
+    write(&mut rig, &mut jack, 1, 2, "two");
+    assert_eq!(answers(&mut rig, by_tcp), ["two\n"]);
+    datagram(&mut rig, 1, "by UDP again");
+    write(&mut rig, &mut jack, 1, 3, "three");
+    assert_eq!(answers(&mut rig, by_udp), ["three"]);
+    line(&mut rig, by_tcp, "by TCP again");
+    line(&mut rig, by_tcp, "exit");
+    write(&mut rig, &mut jack, 1, 4, "four");
+    assert_eq!(answers(&mut rig, by_udp), ["four"], "the other is left");
+    assert_eq!(answers(&mut rig, by_tcp), [""; 0]);
+}
+
+#[test]
+fn one_limit_bounds_all_guests_and_members_come_all_the_same() {
+    let (mut rig, mut jack) = desk(2);
+    datagram(&mut rig, 1, "one");
+    let two = rig.connect(addr(2));
+    line(&mut rig, two, "two");
+    assert_eq!(texts(&mut rig, &mut jack), ["one", "two"]);
+    datagram(&mut rig, 3, "three");
+    let four = rig.connect(addr(4));
+    line(&mut rig, four, "@echo echo is for all");
+    line(&mut rig, four, "four");
+    assert_eq!(texts(&mut rig, &mut jack), [""; 0]);
+    assert_eq!(answers(&mut rig, udp(3, 4_000)), [""; 0]);
+    assert_eq!(answers(&mut rig, four), ["ECHO IS FOR ALL\n", "full\n"]);
+    assert!(rig.is_closed(four));
+    assert_eq!(rig.relay.stats().guests_refused, 2);
+    datagram(&mut rig, 1, "one again");
+    let conn = rig.connect(addr(5));
+    Hand::member(&mut rig, conn, 5, "TOM").write(&mut rig, "JACK", 1, 0, "a member");
+    assert_eq!(texts(&mut rig, &mut jack), ["one again", "a member"]);
+    line(&mut rig, two, "exit");
+    datagram(&mut rig, 3, "three");
+    assert_eq!(texts(&mut rig, &mut jack), [GuestNote::Left.as_text(), "three"]);
+}
+
+#[test]
+fn at_the_bound_only_who_is_silent_and_unanswered_makes_room() {
+    let (mut rig, mut jack) = desk(2);
+    datagram(&mut rig, 1, "one");
+    datagram(&mut rig, 2, "two");
+    write(&mut rig, &mut jack, 1, 1, "answered");
+    pass(&mut rig, &mut jack, 59);
+    datagram(&mut rig, 3, "three");
+    assert_eq!(texts(&mut rig, &mut jack), ["one", "two"]);
+    pass(&mut rig, &mut jack, 1);
+    datagram(&mut rig, 3, "three");
+    datagram(&mut rig, 4, "four");
+    assert_eq!(texts(&mut rig, &mut jack), ["three"]);
+    write(&mut rig, &mut jack, 1, 2, "still here");
+    assert_eq!(answers(&mut rig, udp(1, 4_000)), ["answered", "still here"]);
+    write(&mut rig, &mut jack, 2, 3, "gone");
+    let gone = Told::Refused {
+        to: name(2),
+        number: 3,
+        reason: Reason::Unknown,
+        may_have_arrived: false,
+        nearest: 0,
+    };
+    assert!(jack.told(StreamId::Control).contains(&gone));
+}
+
+#[test]
+fn a_guest_is_forgotten_after_ten_minutes_in_which_neither_side_wrote() {
+    let (mut rig, mut jack) = desk(8);
+    let conn = rig.connect(addr(2));
+    datagram(&mut rig, 1, "one");
+    line(&mut rig, conn, "two");
+    pass(&mut rig, &mut jack, 599);
+    write(&mut rig, &mut jack, 1, 1, "are you");
+    jack.write(&mut rig, &name(2), 2, 0, "there?");
+    pass(&mut rig, &mut jack, 599);
+    assert!(!rig.is_closed(conn), "an answer counts as well");
+    write(&mut rig, &mut jack, 1, 3, "last");
+    pass(&mut rig, &mut jack, 1);
+    assert!(rig.is_closed(conn));
+    assert_eq!(answers(&mut rig, udp(1, 4_000)), ["are you", "last"]);
+    assert_eq!(texts(&mut rig, &mut jack), ["one", "two", GuestNote::Left.as_text()]);
+    pass(&mut rig, &mut jack, 599);
+    jack.told(StreamId::Control);
+    write(&mut rig, &mut jack, 1, 4, "too late");
+    let refused = |told: &Told| matches!(told, Told::Refused { number: 4, reason: Reason::Unknown, .. });
+    assert!(jack.told(StreamId::Control).iter().any(refused));
+    assert_eq!(answers(&mut rig, udp(1, 4_000)), [""; 0]);
+}
+
+#[test]
+fn after_the_end_of_its_stream_a_guest_reads_for_a_minute() {
+    let (mut rig, mut jack) = desk(8);
+    let conn = rig.connect(addr(1));
+    rig.take(vec![Given::Text(conn, b"hi".to_vec()), Given::Other(Input::TextEnded(conn))]);
+    assert_eq!(texts(&mut rig, &mut jack), ["hi", GuestNote::Ended.as_text()]);
+    pass(&mut rig, &mut jack, 59);
+    write(&mut rig, &mut jack, 1, 1, "just in time");
+    assert_eq!(answers(&mut rig, conn), ["just in time"]);
+    assert!(!rig.is_closed(conn));
+    pass(&mut rig, &mut jack, 1);
+    assert!(rig.is_closed(conn));
+    assert_eq!(texts(&mut rig, &mut jack), [""; 0], "that it would end was told");
+}
+
+#[test]
+fn a_guest_cannot_say_in_the_relays_name_that_it_has_left() {
+    let (mut rig, mut jack) = desk(8);
+    for note in [GuestNote::Left, GuestNote::Ended] {
+        datagram(&mut rig, 1, note.as_text());
+        datagram(&mut rig, 1, &format!("@JACK {}", note.as_text()));
+    }
+    let guest = name(1).parse::<Name>().unwrap();
+    let all = texts(&mut rig, &mut jack);
+    assert_eq!(all.len(), 4);
+    assert!(all.iter().all(|text| GuestNote::of(&guest, text).is_none()), "{all:?}");
+}
