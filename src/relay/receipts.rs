@@ -111,7 +111,9 @@ impl Relay {
         }
     }
 
+    /// What the disk has of the flow is replaced: a claim that was kept before the flow was known goes into it.
     pub(super) fn write_marks(&mut self, author: MemberId, flow: FlowId, stored: Vec<u64>, out: &mut Out) {
+        self.settle_claim(author, flow);
         let marks = self.places[author.0].flows.take_unwritten(flow);
         let marks = marks.zip(flow.to.member()).map(|(marks, to)| records::Marks {
             from: self.members.name(author).clone(),
