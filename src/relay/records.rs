@@ -41,6 +41,15 @@ pub enum Record {
         /// What the author is told.
         owed: OwedRefusal,
     },
+    /// A letter in this mailbox is damaged: it stays on the disk as it is, and waits no longer.
+    Damaged {
+        /// Its place.
+        place: u64,
+        /// Whose mailbox.
+        to: Name,
+        /// What its author is told, where it is known who that is.
+        owed: Option<OwedRefusal>,
+    },
     /// The author knows of this refusal.
     Heard(OwedRefusal),
     /// The relay's own clock: so many milliseconds has it run in all.
@@ -125,7 +134,7 @@ impl OwedRefusal {
         word: &str,
         may_have_arrived: bool,
     ) -> Option<OwedRefusal> {
-        let reason = [Reason::Expired, Reason::Blocked, Reason::Unknown]
+        let reason = [Reason::Expired, Reason::Blocked, Reason::Unknown, Reason::Damaged]
             .into_iter()
             .find(|reason| reason.as_str() == word)?;
         Some(OwedRefusal { from, to, id, reason, may_have_arrived })

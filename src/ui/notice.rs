@@ -103,6 +103,7 @@ pub fn letter_refused(reason: Reason, who: &str, may_have_arrived: bool, nearest
         Reason::Expired => Phrase::new("refused-expired"),
         Reason::Behind => Phrase::new("refused-behind"),
         Reason::Taken => Phrase::new("refused-taken"),
+        Reason::Damaged => Phrase::new("refused-damaged"),
     };
     let mut phrases = vec![why.with("who", who)];
     if may_have_arrived {

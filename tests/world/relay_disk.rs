@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use queqiao::base::{LetterId, Name, PublicKey, Query, Row};
+use queqiao::base::{Held, LetterId, Name, PublicKey, Query, Row};
 use queqiao::relay::{KeptLetter, Mail, Marks, OwedRefusal, Record, SessionNote, Waiting};
 
 /// Everything but invitations and blocks.
@@ -49,6 +49,7 @@ impl RelayDisk {
                 self.letters.remove(place);
                 self.refusals.push(owed.clone());
             }
+            Record::Damaged { .. } => panic!("nothing is damaged here"),
             Record::Heard(owed) => self.refusals.retain(|kept| kept != owed),
             Record::Clock(clock) => self.clock = *clock,
             Record::Sessions { noted, ended } => {
@@ -65,7 +66,12 @@ impl RelayDisk {
             if query.owner.as_ref().is_none_or(|owner| owner == to) && bytes < query.bytes_max {
                 let message = letter.message.to_vec();
                 bytes += message.len();
-                rows.push(Row { owner: to.clone(), place: *place, since: letter.since, bytes: message });
+                rows.push(Row {
+                    owner: to.clone(),
+                    place: *place,
+                    since: letter.since,
+                    held: Held::Whole(message),
+                });
             }
         }
         rows
