@@ -106,7 +106,7 @@ pub enum NameReason {
     Other,
     /// Too many names were registered from there lately.
     TooMany,
-    /// The relay could not write it down.
+    /// The relay could not write it down; later it may.
     Disk,
     /// This relay is closed, and no invitation, or none that is good, came with the name.
     Closed,

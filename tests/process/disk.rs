@@ -113,6 +113,18 @@ fn row_72_a_relay_whose_files_may_not_grow_refuses_serves_on_and_recovers() {
 }
 
 #[test]
+fn row_72_a_newcomer_to_a_relay_whose_disk_is_full_is_told_once_and_let_in_when_there_is_room() {
+    let (home, relay) = town(&["--data", "r"], &["TOM"]);
+    limit_files(&relay.running, Some(0));
+    let mut tom = home.start(&["send", "--as", "TOM", "--timeout", "60s", "echo", "x"]);
+    tom.until_err("cannot register new names now; trying again");
+    limit_files(&relay.running, None);
+    let ended = tom.end().with(0);
+    assert!(ended.out.last().unwrap().starts_with("delivered "), "{ended:?}");
+    assert_eq!(ended.err.iter().filter(|line| line.contains("cannot register")).count(), 1);
+}
+
+#[test]
 fn row_72_a_relay_whose_disk_fails_to_sync_ends_with_74_and_starts_with_all_it_accepted() {
     for file in ["relay.sqlite-wal", "relay.sqlite"] {
         let faults = Faults::new();
