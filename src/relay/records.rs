@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::base::{LetterId, Name, OutboxId, PublicKey};
-use crate::wire::message::Reason;
+use crate::base::{Label, LetterId, Name, OutboxId, PublicKey};
+use crate::wire::message::{Delivery, Reason, ToClient};
 
 use super::roll::Change;
 
@@ -91,6 +91,15 @@ pub struct KeptLetter {
     pub len: u64,
     /// The delivery as it goes to the recipient ([`crate::wire::message::Delivery`]).
     pub message: Arc<[u8]>,
+}
+
+impl KeptLetter {
+    /// What a damaged letter is called, if its row and the message in it agree on that.
+    pub fn believed(row: Label, message: &[u8]) -> Option<Label> {
+        let Ok(Some(ToClient::Delivery(delivery))) = ToClient::decode(message) else { return None };
+        let Delivery { from, id, body, .. } = delivery;
+        ((from, id, body.len()) == (row.from.as_str(), row.id, row.len)).then_some(row)
+    }
 }
 
 /// Watermarks of one author's outbox and one recipient: each number up to them, unless refused, has come so far.

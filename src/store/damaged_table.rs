@@ -4,8 +4,8 @@
 use rusqlite::{Connection, Transaction, params};
 
 use super::mail_table::StoredLetter;
-use crate::base::{Label, Name};
-use crate::wire::message::{Delivery, ToClient};
+use crate::base::{Label, LetterId, Name, OutboxId};
+use crate::relay::KeptLetter;
 
 pub(super) const SCHEMA: &str = "
 CREATE TABLE damaged(
@@ -31,13 +31,9 @@ pub(super) fn is_indexed(db: &Connection, to: &Name, place: u64) -> rusqlite::Re
     db.prepare_cached(select)?.exists(params![to.as_str(), place as i64])
 }
 
-/// What a damaged letter is called, if the row and the message in it agree on that.
+/// What a damaged letter is called, where that is beyond doubt.
 pub(super) fn label(letter: &StoredLetter) -> Option<Label> {
-    let Ok(Some(ToClient::Delivery(Delivery { from, id, body, .. }))) = ToClient::decode(&letter.message)
-    else {
-        return None;
-    };
-    let row = (letter.from.as_str(), letter.outbox, letter.number, letter.len);
-    let agrees = row == (from, id.outbox.0, id.number, body.len() as u64);
-    agrees.then_some(Label { from: from.parse().ok()?, id, len: body.len() })
+    let id = LetterId { outbox: OutboxId(letter.outbox), number: letter.number };
+    let label = Label { from: letter.from.parse().ok()?, id, len: usize::try_from(letter.len).ok()? };
+    KeptLetter::believed(label, &letter.message)
 }

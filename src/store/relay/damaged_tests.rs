@@ -3,9 +3,8 @@
 use std::fs;
 
 use super::*;
-use crate::base::{Held, Label, LetterId, OutboxId, Wall};
+use crate::base::{Held, Label, LetterId, OutboxId};
 use crate::relay::{KeptLetter, OwedRefusal};
-use crate::wire::message::{Delivery, KIND_TEXT, ToClient};
 
 const OUTBOX: OutboxId = OutboxId(0x0123_4567_89ab_cdef);
 const LEN: usize = 40;
@@ -20,11 +19,14 @@ fn id(place: u64) -> LetterId {
 
 /// A letter as relays write it; its body is its place, again and again.
 fn letter(place: u64) -> KeptLetter {
-    let (from, id, body) = ("TOM", id(place), [place as u8; LEN]);
-    let delivery = Delivery { from, id, prev: 0, accepted: Wall(1), kind: KIND_TEXT, body: &body };
-    let mut message = Vec::new();
-    ToClient::Delivery(delivery).encode(&mut message);
-    KeptLetter { place, since: 9, from: name(from), id, len: LEN as u64, message: message.into() }
+    // A delivery: its type, the name, the id, the number before, the time, a text.
+    let mut message = b"\x50\x03TOM".to_vec();
+    for number in [OUTBOX.0, id(place).number, 0, 1] {
+        message.extend(number.to_be_bytes());
+    }
+    message.push(1);
+    message.extend([place as u8; LEN]);
+    KeptLetter { place, since: 9, from: name("TOM"), id: id(place), len: LEN as u64, message: message.into() }
 }
 
 /// A folder with three letters for JACK.
