@@ -163,6 +163,7 @@ fn every_reason_has_the_number_and_the_word_it_always_had() {
         (Reason::Behind, 6, "behind"),
         (Reason::Expired, 7, "expired"),
         (Reason::Taken, 8, "taken"),
+        (Reason::Damaged, 9, "damaged"),
     ];
     for (reason, code, word) in reasons {
         let nearest = Nearest::default();

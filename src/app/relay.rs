@@ -1,14 +1,14 @@
 //! The relay's process: `queqiao relay`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::{HostPort, Name, Phrase};
 use crate::net::{self, NetConfig, Signal};
 use crate::relay::{Command, Event, GuestEncoding, GuestRules, GuestTexts, Limits};
-use crate::store::{RelayStore, default_data_dir};
+use crate::store::{RELAY_DATABASE, RelayStore, default_data_dir};
 use crate::ui::Strings;
 
 use super::operators::Operators;
@@ -110,22 +110,30 @@ pub fn relay(options: &RelayOptions, strings: &Arc<Strings>) -> Outcome {
         };
         let words = Arc::clone(strings);
         let ready = |server: &RelayServer| announce(server, options, strings);
-        let tell = move |news| tell(news, operators.as_ref(), &words);
+        let tell = move |news| tell(news, operators.as_ref(), &dir, &words);
         return reception::answer(place, strings, server, ready, tell);
     }
     announce(&server, options, strings)?;
-    match server.run(|news| tell(news, operators.as_ref(), strings)) {
+    match server.run(|news| tell(news, operators.as_ref(), &dir, strings)) {
         Ok(()) => Ok(Status::Done),
         Err(phrase) => Err(Failure { status: Status::Disk, phrase: Some(phrase) }),
     }
 }
 
-fn tell(news: ServerNews, operators: Option<&Operators>, strings: &Strings) {
+fn tell(news: ServerNews, operators: Option<&Operators>, dir: &Path, strings: &Strings) {
     match news {
         ServerNews::Event(Event::Answered { id, outcome }) => {
             if let Some(operators) = operators {
                 operators.answer(id, outcome);
             }
+        }
+        ServerNews::Event(Event::Damaged { place, to, from }) => {
+            let phrase = match from {
+                Some(from) => Phrase::new("store-letter-damaged").with("from", from),
+                None => Phrase::new("store-letter-damaged-nameless"),
+            };
+            let file = dir.join(RELAY_DATABASE);
+            say(strings, &phrase.with("file", file.display()).with("to", to).with("row", place));
         }
         ServerNews::Event(event) => log::debug!("{event:?}"),
         ServerNews::Trouble(phrase) => say(strings, &phrase),

@@ -24,4 +24,4 @@ pub use path::{Carrier, ConnId, HostPort, HostPortError, Path, Why};
 pub use phrase::Phrase;
 pub use rng::Rng;
 pub use time::{Now, Tick, Wall};
-pub use turn::{Core, Effect, Inbox, Input, Outputs, Query, Row, TURN_INPUTS_MAX, Ticket, turn};
+pub use turn::{Core, Effect, Held, Inbox, Input, Label, Outputs, Query, Row, TURN_INPUTS_MAX, Ticket, turn};

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 
-use super::{ConnId, HostPort, Name, Now, Path, Tick, Why};
+use super::{ConnId, HostPort, LetterId, Name, Now, Path, Tick, Why};
 
 /// At most this many inputs in one turn, so that timers and answers are never late by more than one such batch.
 pub const TURN_INPUTS_MAX: usize = 1024;
@@ -37,7 +37,27 @@ pub struct Row {
     /// When it was kept, on a clock of the core's own.
     pub since: u64,
     /// What was kept.
-    pub bytes: Vec<u8>,
+    pub held: Held,
+}
+
+/// What a row holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// What was kept.
+    Whole(Vec<u8>),
+    /// Something else: the disk has changed it. What it was called, where that is beyond doubt.
+    Damaged(Option<Label>),
+}
+
+/// What a letter on disk is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// Who wrote it.
+    pub from: Name,
+    /// Its number in its author's outbox.
+    pub id: LetterId,
+    /// The length of its body, in bytes.
+    pub len: usize,
 }
 
 /// What can happen to a core. `C` is its own kind of command.

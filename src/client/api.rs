@@ -315,6 +315,8 @@ pub enum Unreached {
     },
     /// The relay answered, but could not prove the pinned key, or would not take ours.
     HandshakeRefused,
+    /// The relay answered, but cannot write our name down now.
+    NameNotWritten,
 }
 
 /// Why a conversation goes on over another carrier.

@@ -383,7 +383,10 @@ impl Outbox {
         let letter = conversation.remove(place);
         (self.letters, self.bytes) = (self.letters - 1, self.bytes - letter.body.len());
         // Such a letter cannot have been taken by any earlier session either; of one that was accepted the relay knows.
-        let never = matches!(reason, Reason::Unknown | Reason::TooLong | Reason::Expired | Reason::Taken);
+        let never = matches!(
+            reason,
+            Reason::Unknown | Reason::TooLong | Reason::Expired | Reason::Taken | Reason::Damaged
+        );
         let accepted = letter.accepted || id.number <= conversation.held.accepted;
         let in_doubt = letter.unanswered_before && !accepted && !never;
         let may_have_arrived = may_have_arrived || in_doubt;

@@ -15,7 +15,7 @@ use crate::wire::message::{
     Delivery, KIND_TEXT, Letter, NameReason, Reason, Receipt, Refused, ToClient, ToRelay,
 };
 
-use super::api::{Carriers, Event, Incoming, Progress, Record, RelaySpec, Unkept};
+use super::api::{Carriers, Event, Incoming, Progress, Record, RelaySpec, Unkept, Unreached};
 use super::connect::{Connecting, Round};
 use super::counter::Counter;
 use super::journal::Journal;
@@ -71,6 +71,8 @@ pub(super) struct Uplink {
     /// The name was refused: an invitation may help.
     name_refused: bool,
     welcomed: bool,
+    /// The user knows that the relay could not write our name down.
+    told_not_written: bool,
     text_max: usize,
     pub(super) mail: Mail,
     /// What the relay is still to be told of [`Screens`]; about as long as one list of names.
@@ -95,6 +97,7 @@ impl Uplink {
             stopped: false,
             name_refused: false,
             welcomed: false,
+            told_not_written: false,
             text_max: LETTER_TEXT_MAX,
             mail,
             screen: VecDeque::new(),
@@ -278,6 +281,10 @@ impl Uplink {
                 && self.peer.as_mut().is_some_and(|peer| peer.receive(stream, &mut incoming))
             {
                 let understood = match ToClient::decode(&incoming) {
+                    Ok(Some(ToClient::NameRefused { reason: NameReason::Disk, .. })) => {
+                        self.handle_name_not_written(now, shared, out);
+                        true
+                    }
                     Ok(Some(message)) => self.handle_message(shared, message, out),
                     Ok(None) => true,
                     Err(_) => false,
@@ -316,7 +323,7 @@ impl Uplink {
     fn handle_welcome(&mut self, text_max: u32, mailbox_bytes: u64, out: &mut Out) {
         let room = usize::try_from(mailbox_bytes).unwrap_or(usize::MAX);
         let fits = room.saturating_sub(LETTER_BODY_MAX - LETTER_TEXT_MAX);
-        self.welcomed = true;
+        (self.welcomed, self.told_not_written) = (true, false);
         self.text_max = (text_max as usize).min(fits).min(LETTER_TEXT_MAX);
         self.mail.outbox.signed_in();
         self.mail.ledger.session_begun();
@@ -337,6 +344,20 @@ impl Uplink {
         }
         self.name_refused = true;
         out.show(Event::NameRefused { relay: self.spec.addr.clone(), reason, name: name.parse().ok() });
+    }
+
+    /// The relay cannot have us now: said once, and tried again as with one that cannot be reached.
+    fn handle_name_not_written(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
+        if let Some(peer) = &mut self.peer {
+            peer.close(close::DONE, "not signed in");
+            peer.flush(now.tick, out);
+        }
+        self.lose(now, shared, out);
+        if !std::mem::replace(&mut self.told_not_written, true) {
+            self.told = Told::Away;
+            let why = Unreached::NameNotWritten;
+            out.show(Event::Unreached { relay: self.spec.addr.clone(), why });
+        }
     }
 
     fn handle_receipt(&mut self, shared: &mut Shared, receipt: &Receipt<'_>, out: &mut Out) {

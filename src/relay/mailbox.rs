@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::base::{Effect, LetterId, Name, Now, Query, Row, Tick, Ticket};
+use crate::base::{Effect, Held, LetterId, Name, Now, Query, Row, Tick, Ticket};
 use crate::wire::message::{Delivery, Reason, ToClient};
 
+use super::damaged::DamagedLetter;
 use super::flows::{FlowId, Marks, To};
 use super::letters::{ECHO, GUEST_PREFIX};
 use super::limits::{CLOCK_EVERY, LOAD_BYTES, SPILL_AFTER, SWEEP_BYTES};
@@ -37,6 +38,8 @@ pub(super) enum Wait {
     Oldest,
     /// A letter has left its mailbox.
     Expired(Expiring),
+    /// A damaged letter is no letter any more.
+    Damaged(DamagedLetter),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -206,6 +209,7 @@ impl Relay {
             (Some(Wait::Expired(letter)), false) => {
                 self.post.expiring.remove(&letter.place);
             }
+            (Some(Wait::Damaged(letter)), _) => self.handle_damaged(now.tick, ticket, letter, durable, out),
             (Some(Wait::Mailbox(_) | Wait::Oldest) | None, _) => {}
         }
     }
@@ -329,7 +333,18 @@ impl Relay {
 
     fn handle_loaded(&mut self, now: Now, ticket: Ticket, to: MemberId, rows: &[Row], out: &mut Out) {
         let (mut entries, mut stale) = (Vec::with_capacity(rows.len()), Vec::new());
-        for row in rows.iter().filter(|row| !self.post.expiring.contains(&row.place)) {
+        let (mut through, mut damaged) = (None, None);
+        for row in rows {
+            if let Held::Damaged(label) = &row.held {
+                damaged = self.put_aside(to, row.place, label.as_ref(), out);
+                if damaged.is_some() {
+                    break;
+                }
+            }
+            through = Some(row.place);
+            if self.post.expiring.contains(&row.place) {
+                continue;
+            }
             let Some(entry) = self.entry_of(now.tick, row) else { continue };
             if self.was_delivered(to, &entry) {
                 self.places[to.0].queue.expired(entry.author, entry.len);
@@ -338,8 +353,7 @@ impl Relay {
                 entries.push(entry);
             }
         }
-        let through = rows.last().map(|row| row.place);
-        if self.places[to.0].queue.loaded(ticket, through, entries)
+        if self.places[to.0].queue.loaded(ticket, (through, damaged), entries)
             && let Some(slot) = self.places[to.0].session
         {
             self.sessions.mark(slot);
@@ -356,10 +370,11 @@ impl Relay {
 
     /// A row as a letter; `None` if it is none, or of somebody who is no member any more.
     fn entry_of(&self, now: Tick, row: &Row) -> Option<Entry> {
-        let Ok(Some(ToClient::Delivery(delivery))) = ToClient::decode(&row.bytes) else { return None };
+        let Held::Whole(bytes) = &row.held else { return None };
+        let Ok(Some(ToClient::Delivery(delivery))) = ToClient::decode(bytes) else { return None };
         let Delivery { from, id, body, .. } = delivery;
         let author = self.author(from)?;
-        Some(Entry::new(author, id, body.len(), now, row.since, row.bytes.as_slice().into()).kept(row.place))
+        Some(Entry::new(author, id, body.len(), now, row.since, bytes.as_slice().into()).kept(row.place))
     }
 
     /// The recipient has the letter, though the disk does not know.
@@ -398,6 +413,12 @@ impl Relay {
         self.post.swept = None;
         let (clock, keep) = (self.post.clock.now(now.tick), self.limits.keep.as_millis() as u64);
         for row in rows {
+            if let Held::Damaged(label) = &row.held {
+                if let Some(to) = self.members.find_ever(row.owner.as_str()) {
+                    self.put_aside(to, row.place, label.as_ref(), out);
+                }
+                continue;
+            }
             let left = row.since.saturating_add(keep).saturating_sub(clock);
             if left > 0 {
                 let wait = Duration::from_millis(left).max(Duration::from_secs(1));
@@ -430,7 +451,7 @@ impl Relay {
         let may_have_arrived = self.places[to.0].queue.may_have_arrived(place);
         let letter = Expiring { place, author, to, id, len, may_have_arrived };
         let ticket = self.tickets.issue(Wait::Expired(letter));
-        let from = self.author_name(author, &row.bytes);
+        let from = self.author_name(author, &entry.message);
         let to = row.owner.clone();
         let owed = OwedRefusal { from, to, id, reason: Reason::Expired, may_have_arrived };
         out.effects.push(Effect::Persist(ticket, Record::Expired { place, owed }));

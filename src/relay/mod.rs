@@ -11,11 +11,12 @@
 //! Files: `sessions` (who is connected, and what they send), `conns` (TCP connections and their time limits), `names` (signing in),
 //! `letters` (routing), `queue` and `flows` (the two ends of a letter's way), `mailbox` (between queues and disk),
 //! `guests` and `reception` (who speaks plain text, and the way of their letters), `receipts` (what senders are told),
-//! `recent` (what letters said that come again), `screen` (letters nobody wants), `records` and `roll` (what the disk
+//! `damaged` (letters the disk has changed), `recent` (what letters said that come again), `screen` (letters nobody wants), `records` and `roll` (what the disk
 //! keeps), `notes` (what a restart tells lost sessions), `operator` (invitations and removals), `members`, `limits`,
 //! `deadlines`.
 
 mod conns;
+mod damaged;
 mod deadlines;
 mod flows;
 mod guests;
@@ -104,6 +105,15 @@ pub enum Event {
         from: Name,
         /// What the letter that was refused is called.
         id: LetterId,
+    },
+    /// A letter was found damaged on disk, and lies there as it is; told once for each.
+    Damaged {
+        /// Its place.
+        place: u64,
+        /// Whose mailbox it was in.
+        to: Name,
+        /// Who wrote it, where that is known.
+        from: Option<Name>,
     },
     /// Every session was told to end.
     Stopped,

@@ -56,6 +56,14 @@ impl Registrations {
         self.secrets.admits(now, ip)
     }
 
+    /// A name could not be written down, and neither it nor the secret it came with, if any, is counted.
+    fn give_back(&mut self, ip: IpAddr, with_secret: bool) {
+        match with_secret {
+            true => self.secrets.give_back(ip),
+            false => self.new.iter_mut().for_each(|new| new.give_back(ip)),
+        }
+    }
+
     /// Counts one more claim to a name that somebody else has; `false` if this source has been told so too often.
     fn tells(&mut self, now: Tick, ip: IpAddr) -> bool {
         self.refused.admits(now, ip)
@@ -180,7 +188,12 @@ impl Relay {
             Some(by) => self.invitations.set_in_use(by, false),
             None => {}
         }
-        for slot in self.sessions.waiting_for(member) {
+        let waiting = self.sessions.waiting_for(member);
+        let path = waiting.first().and_then(|slot| self.sessions.get(*slot)).and_then(|s| s.peer.path());
+        if let Some(ip) = self.remote_ip(path).filter(|_| !durable && self.limits.per_sender) {
+            self.registrations.give_back(ip, by.is_some());
+        }
+        for slot in waiting {
             if durable {
                 self.welcome(now, slot, member, out);
             } else {

@@ -241,14 +241,20 @@ impl Queue {
         self.loading = Some(ticket);
     }
 
-    /// They have come, `through` being the last place looked at; `false` if nobody waits for them any more.
-    pub(super) fn loaded(&mut self, ticket: Ticket, through: Option<u64>, entries: Vec<Entry>) -> bool {
+    /// They have come, `through` being the last place looked at; the letter behind it may be damaged, and none is asked
+    /// for before that one's ticket is answered. `false` if nobody waits for them any more.
+    pub(super) fn loaded(
+        &mut self,
+        ticket: Ticket,
+        (through, damaged): (Option<u64>, Option<Ticket>),
+        entries: Vec<Entry>,
+    ) -> bool {
         if self.loading != Some(ticket) {
             return false;
         }
-        self.loading = None;
+        self.loading = damaged;
         match through {
-            None => self.exhausted = true,
+            None => self.exhausted = damaged.is_none(),
             Some(through) => self.cursor = self.cursor.max(through),
         }
         self.on_disk = self.on_disk.saturating_sub(entries.len());
@@ -395,6 +401,12 @@ impl Queue {
     pub(super) fn expired(&mut self, author: Author, len: usize) {
         self.on_disk = self.on_disk.saturating_sub(1);
         self.forget_share(author, len);
+    }
+
+    /// As [`Queue::expired`] of a letter of which nothing else is known: its author's share keeps it until the relay ends.
+    pub(super) fn lost(&mut self) {
+        self.on_disk = self.on_disk.saturating_sub(1);
+        self.total.remove(0);
     }
 
     /// More is in memory only than may be.

@@ -111,7 +111,9 @@ impl Relay {
         }
     }
 
+    /// What the disk has of the flow is replaced: a claim that was kept before the flow was known goes into it.
     pub(super) fn write_marks(&mut self, author: MemberId, flow: FlowId, stored: Vec<u64>, out: &mut Out) {
+        self.settle_claim(author, flow);
         let marks = self.places[author.0].flows.take_unwritten(flow);
         let marks = marks.zip(flow.to.member()).map(|(marks, to)| records::Marks {
             from: self.members.name(author).clone(),
@@ -174,7 +176,6 @@ impl Relay {
             To::Member(member) => members.name(member).as_str(),
             To::Guest(guest) => guests.and_then(|guests| guests.name(guest)).map_or("", |name| name.as_str()),
         };
-        let (clock, keep) = (self.post.clock.now(now.tick), self.limits.keep.as_millis() as u64);
         while let Some((flow, number, (reason, may_have_arrived))) = flows.next_untold() {
             let (to, id) = (name_of(flow), LetterId { outbox: flow.outbox, number });
             let refused = Refused { to, id, reason, may_have_arrived, nearest: Nearest::default() };
@@ -185,6 +186,7 @@ impl Relay {
             }
             flows.told();
         }
+        let (clock, keep) = (self.post.clock.now(now.tick), self.limits.keep.as_millis() as u64);
         while let Some((flow, marks, taken)) = flows.next_receipt() {
             let until = flow.to.member().map_or(Wall(0), |_| until(now.wall, clock, keep, &marks));
             let Marks { accepted, delivered, read, .. } = marks;

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::base::{LetterId, Name, OutboxId, PublicKey};
-use crate::wire::message::Reason;
+use crate::base::{Label, LetterId, Name, OutboxId, PublicKey};
+use crate::wire::message::{Delivery, Reason, ToClient};
 
 use super::roll::Change;
 
@@ -40,6 +40,15 @@ pub enum Record {
         place: u64,
         /// What the author is told.
         owed: OwedRefusal,
+    },
+    /// A letter in this mailbox is damaged: it stays on the disk as it is, and waits no longer.
+    Damaged {
+        /// Its place.
+        place: u64,
+        /// Whose mailbox.
+        to: Name,
+        /// What its author is told, where it is known who that is.
+        owed: Option<OwedRefusal>,
     },
     /// The author knows of this refusal.
     Heard(OwedRefusal),
@@ -84,6 +93,15 @@ pub struct KeptLetter {
     pub message: Arc<[u8]>,
 }
 
+impl KeptLetter {
+    /// What a damaged letter is called, if its row and the message in it agree on that.
+    pub fn believed(row: Label, message: &[u8]) -> Option<Label> {
+        let Ok(Some(ToClient::Delivery(delivery))) = ToClient::decode(message) else { return None };
+        let Delivery { from, id, body, .. } = delivery;
+        ((from, id, body.len()) == (row.from.as_str(), row.id, row.len)).then_some(row)
+    }
+}
+
 /// Watermarks of one author's outbox and one recipient: each number up to them, unless refused, has come so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Marks {
@@ -125,7 +143,7 @@ impl OwedRefusal {
         word: &str,
         may_have_arrived: bool,
     ) -> Option<OwedRefusal> {
-        let reason = [Reason::Expired, Reason::Blocked, Reason::Unknown]
+        let reason = [Reason::Expired, Reason::Blocked, Reason::Unknown, Reason::Damaged]
             .into_iter()
             .find(|reason| reason.as_str() == word)?;
         Some(OwedRefusal { from, to, id, reason, may_have_arrived })

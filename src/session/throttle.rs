@@ -60,6 +60,16 @@ impl Throttle {
         true
     }
 
+    /// What this source was admitted to last came to nothing, and not by its doing: it does not count.
+    pub fn give_back(&mut self, source: IpAddr) {
+        let hash = self.hash(source.to_canonical());
+        let start = (hash % SETS as u64) as usize * WAYS;
+        let mut places = self.places[start..start + WAYS].iter_mut();
+        if let Some(place) = places.find(|place| place.source == hash) {
+            place.whole_at = place.whole_at - self.interval;
+        }
+    }
+
     /// Keyed with a secret, so that nobody can choose sources that share places.
     fn hash(&self, source: IpAddr) -> u64 {
         let mac = <Blake2sMac<U8> as KeyInit>::new_from_slice(&self.key).expect("BLAKE2s takes 32-byte keys");
@@ -125,6 +135,15 @@ mod tests {
         assert_eq!(admitted(&mut throttle, start + Duration::from_secs(1), "192.0.2.1", 50), 5);
         assert_eq!(admitted(&mut throttle, start, "192.0.2.2", 1), 1, "another address");
         assert_eq!(admitted(&mut throttle, start + Duration::from_secs(60), "192.0.2.1", 50), 10);
+    }
+
+    #[test]
+    fn what_came_to_nothing_is_given_back() {
+        let (mut throttle, source) = (handshakes(), "192.0.2.1".parse().unwrap());
+        assert_eq!(admitted(&mut throttle, Tick::from_micros(1), "192.0.2.1", 50), 10);
+        throttle.give_back(source);
+        assert_eq!(admitted(&mut throttle, Tick::from_micros(1), "192.0.2.1", 50), 1);
+        throttle.give_back("192.0.2.2".parse().unwrap());
     }
 
     #[test]

@@ -222,6 +222,7 @@ mod tests {
         application_id: 7,
         schema_version: 1,
         schema: &["CREATE TABLE t(n INTEGER, text TEXT) STRICT;"],
+        steps: &[],
     };
 
     /// As many commits as numbers, the process dies, and these are the files.

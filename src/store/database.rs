@@ -24,6 +24,8 @@ pub(super) struct Kind {
     pub(super) schema_version: u32,
     /// The layout, in parts.
     pub(super) schema: &'static [&'static str],
+    /// What leads from version 1 to 2, from 2 to 3, and so on.
+    pub(super) steps: &'static [&'static str],
 }
 
 /// SQLite's header up to and with the application id (SQLite file format, section 1.3).
@@ -69,6 +71,7 @@ pub(super) fn open_shared(path: &Path, kind: &Kind) -> Result<Connection, Phrase
         sync_folder_of(path).map_err(|error| io_phrase(path, &error))?;
     }
     check_pages(path, &db)?;
+    step_up(&mut db, kind).map_err(told)?;
     Ok(db)
 }
 
@@ -119,6 +122,20 @@ fn create(db: &mut Connection, kind: &Kind) -> rusqlite::Result<()> {
     tx.commit()?;
     // Out of the log and into the file itself, whose header then says what it is.
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+}
+
+/// Brings an older layout to the present one, all of it or nothing.
+fn step_up(db: &mut Connection, kind: &Kind) -> rusqlite::Result<()> {
+    let tx = db.transaction()?;
+    let version = tx.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0))?;
+    if version == kind.schema_version {
+        return Ok(());
+    }
+    for step in kind.steps.iter().skip(version as usize - 1) {
+        tx.execute_batch(step)?;
+    }
+    tx.pragma_update(None, "user_version", kind.schema_version)?;
+    tx.commit()
 }
 
 /// Whether everything in the file is checked at start.

@@ -66,6 +66,7 @@ CREATE TABLE letters(
 CREATE UNIQUE INDEX letters_by_request ON letters(request) WHERE request IS NOT NULL;
 CREATE INDEX letters_unshown ON letters(id) WHERE way = 1 AND shown = 0;
 CREATE INDEX letters_untold ON letters(id) WHERE way = 0 AND shown = 0 AND refused IS NOT NULL;"],
+    steps: &[],
 };
 
 /// Conversations and senders' outboxes loaded at start, newest first: what the client's tables hold.
@@ -74,7 +75,7 @@ const ROWS_LOADED_MAX: u32 = 65_536;
 /// Refusals loaded at start that a killed process did not tell; more are told by the runs after it.
 const REFUSALS_LOADED_MAX: u32 = 1_024;
 /// What the column `refused` may say.
-const REASONS: [Reason; 8] = [
+const REASONS: [Reason; 9] = [
     Reason::Unknown,
     Reason::Offline,
     Reason::Full,
@@ -83,6 +84,7 @@ const REASONS: [Reason; 8] = [
     Reason::Behind,
     Reason::Expired,
     Reason::Taken,
+    Reason::Damaged,
 ];
 
 /// The reason a word of the column `refused` stands for.

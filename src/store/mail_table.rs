@@ -14,8 +14,8 @@ use super::members_table::add_one;
 use super::sums::{Sum, sum, unsigned};
 use super::waiting_table::{self, Changes};
 use super::worker::Fault;
-use super::{roll_table, sessions_table};
-use crate::base::{LetterId, Name, OutboxId, Phrase, Query, Row};
+use super::{damaged_table, roll_table, sessions_table};
+use crate::base::{Held, LetterId, Name, OutboxId, Phrase, Query, Row};
 use crate::relay::{KeptLetter, Mail, Marks, OwedRefusal, Record, Waiting};
 
 /// `letters` is one tree by place, so that new letters are appended, and an index by recipient: clustering by recipient
@@ -82,6 +82,13 @@ pub(super) fn apply(tx: &Transaction<'_>, record: &Record, changes: &mut Changes
         Record::Expired { place, owed } => {
             remove_letter(tx, *place, changes)?;
             put_refusal(tx, owed)?;
+        }
+        Record::Damaged { place, to, owed } => {
+            damaged_table::put(tx, *place, to)?;
+            changes.count_anew(to);
+            if let Some(owed) = owed {
+                put_refusal(tx, owed)?;
+            }
         }
         Record::Heard(owed) => {
             let delete =
@@ -175,15 +182,37 @@ pub(super) fn load(db: &Connection, path: &Path, query: &Query) -> Result<Vec<Ro
     while bytes < query.bytes_max
         && let Some(row) = found.next().map_err(told)?
     {
+        let place = unsigned(row, 0).map_err(told)?;
         let letter = read_letter(row).map_err(told)?;
-        let owner = letter.to.parse().ok().filter(|_| letter.is_whole);
-        let Some(owner) = owner else {
-            return Err(Fault::Broken(damaged(path, format_args!("letters: {}", letter.place))));
-        };
-        bytes += letter.message.len();
-        rows.push(Row { owner, place: letter.place, since: letter.since, bytes: letter.message });
+        match letter.map(|letter| letter.whole_for(query.owner.as_ref())) {
+            Some(Ok((owner, letter))) => {
+                bytes += letter.message.len();
+                rows.push(Row { owner, place, since: letter.since, held: Held::Whole(letter.message) });
+            }
+            _ if damaged_table::knows(db, place).map_err(told)? => {}
+            other => {
+                let letter = other.and_then(Result::err);
+                rows.extend(damaged_row(db, query, place, letter.as_ref()).map_err(told)?);
+            }
+        }
     }
     Ok(rows)
+}
+
+/// A damaged letter as a row of the mailbox it is in; `None` where only that mailbox's own query tells which it is.
+fn damaged_row(
+    db: &Connection,
+    query: &Query,
+    place: u64,
+    letter: Option<&StoredLetter>,
+) -> rusqlite::Result<Option<Row>> {
+    let owner = match (&query.owner, letter.and_then(|letter| letter.to.parse().ok())) {
+        (Some(owner), _) => owner.clone(),
+        (None, Some(to)) if damaged_table::is_indexed(db, &to, place)? => to,
+        _ => return Ok(None),
+    };
+    let held = Held::Damaged(letter.and_then(damaged_table::label));
+    Ok(Some(Row { owner, place, since: 0, held }))
 }
 
 fn fault_phrase(path: &Path, error: &rusqlite::Error) -> Phrase {
@@ -194,25 +223,47 @@ fn fault_phrase(path: &Path, error: &rusqlite::Error) -> Phrase {
 
 const FIELDS: &str = "SELECT id, recipient, author, outbox, number, since, len, sum, message FROM letters";
 
-struct Letter {
-    place: u64,
+/// A row as it is, damaged or not.
+pub(super) struct StoredLetter {
     to: String,
-    from: String,
-    outbox: u64,
+    pub(super) from: String,
+    pub(super) outbox: u64,
+    pub(super) number: u64,
     since: u64,
-    len: u64,
-    message: Vec<u8>,
+    pub(super) len: u64,
+    pub(super) message: Vec<u8>,
     is_whole: bool,
 }
 
-fn read_letter(row: &rusqlite::Row<'_>) -> rusqlite::Result<Letter> {
+impl StoredLetter {
+    /// Whose mailbox it is in; the letter itself if it is damaged or in another one than was asked for.
+    fn whole_for(self, asked: Option<&Name>) -> Result<(Name, StoredLetter), StoredLetter> {
+        match self.to.parse() {
+            Ok(owner) if self.is_whole && asked.is_none_or(|asked| *asked == owner) => Ok((owner, self)),
+            _ => Err(self),
+        }
+    }
+}
+
+/// `None` if a column does not even hold what its type is.
+///
+/// Errors: what SQLite says of its own.
+fn read_letter(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<StoredLetter>> {
+    match read_columns(row) {
+        Ok(letter) => Ok(Some(letter)),
+        Err(error) if error.sqlite_error().is_some() => Err(error),
+        Err(_) => Ok(None),
+    }
+}
+
+fn read_columns(row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredLetter> {
     let (to, from): (String, String) = (row.get(1)?, row.get(2)?);
     let numbers =
         [unsigned(row, 0)?, unsigned(row, 3)?, unsigned(row, 4)?, unsigned(row, 5)?, unsigned(row, 6)?];
     let (stored, message): (Sum, Vec<u8>) = (row.get(7)?, row.get(8)?);
     let is_whole = stored == sum("letter", &[&to, &from], &numbers, &message);
-    let [place, outbox, _, since, len] = numbers;
-    Ok(Letter { place, to, from, outbox, since, len, message, is_whole })
+    let [_, outbox, number, since, len] = numbers;
+    Ok(StoredLetter { to, from, outbox, number, since, len, message, is_whole })
 }
 
 /// Reads everything but the letters, and checks every sum; those of the letters too where they are few.
@@ -242,7 +293,7 @@ pub(super) fn read_mail(db: &Connection, path: &Path) -> Result<Mail, Phrase> {
     Ok(Mail { clock, last_place, waiting, marks, refusals, sessions })
 }
 
-/// Checks every letter's sum, and that `waiting` counts them.
+/// Checks the sum of every letter that is not known to be damaged, and that `waiting` counts them.
 fn check_letters(db: &Connection, path: &Path, waiting: &[Waiting]) -> Result<(), Phrase> {
     let told = |error: rusqlite::Error| phrase(path, &error);
     let select = format!("{FIELDS} ORDER BY id");
@@ -250,11 +301,12 @@ fn check_letters(db: &Connection, path: &Path, waiting: &[Waiting]) -> Result<()
     let mut rows = select.query([]).map_err(told)?;
     let mut counted = Changes::default();
     while let Some(row) = rows.next().map_err(told)? {
-        let letter = read_letter(row).map_err(told)?;
-        if !letter.is_whole {
-            return Err(damaged(path, format_args!("letters: {}", letter.place)));
+        let place = unsigned(row, 0).map_err(told)?;
+        match read_letter(row).map_err(told)?.filter(|letter| letter.is_whole) {
+            Some(letter) => counted.add_read(letter.to, letter.from, letter.outbox, letter.len),
+            None if damaged_table::knows(db, place).map_err(told)? => {}
+            None => return Err(damaged(path, format_args!("letters: {place}"))),
         }
-        counted.add_read(letter.to, letter.from, letter.outbox, letter.len);
     }
     if counted.agrees_with(waiting) { Ok(()) } else { Err(damaged(path, "waiting")) }
 }

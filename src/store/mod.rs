@@ -15,6 +15,7 @@
 
 mod archive;
 mod commits;
+mod damaged_table;
 mod database;
 mod ephemeral;
 mod files;
@@ -42,7 +43,7 @@ pub use member::{MemberState, MemberStore, member_dir, member_dirs};
 pub use members_list::{Listed, members_list};
 pub use operators::{Asked, Requests};
 pub use pins::{Pin, Pins};
-pub use relay::{RelayState, RelayStore};
+pub use relay::{RELAY_DATABASE, RelayState, RelayStore};
 pub use worker::{
     BATCH_RECORDS_MAX, Backend, Done, Fault, NotTaken, QUEUE_BYTES_MAX, QUEUE_RECORDS_MAX, Worker,
 };

@@ -27,6 +27,7 @@ CREATE TABLE requests(
   until INTEGER NOT NULL,
   answer TEXT
 ) STRICT;"],
+    steps: &[],
 };
 /// Requests looked at together; more wait for the next look.
 const PAGE: usize = 64;
@@ -181,7 +182,7 @@ impl Requests {
 ///
 /// Errors: `members-no-relay` (`folder`), `store-not-folder`, `store-not-permitted`.
 pub(super) fn database_of(dir: &Path) -> Result<PathBuf, Phrase> {
-    let path = dir.join("relay.sqlite");
+    let path = dir.join(super::RELAY_DATABASE);
     match path.metadata() {
         Ok(found) if found.len() > 0 => Ok(path),
         Err(error)

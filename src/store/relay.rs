@@ -19,22 +19,27 @@ use super::keyfile;
 use super::lock::{FolderLock, LockError};
 use super::waiting_table::{self, Changes};
 use super::worker::{Backend, Fault};
-use super::{mail_table, members_table, roll_table, sessions_table};
+use super::{damaged_table, mail_table, members_table, roll_table, sessions_table};
 use crate::base::{Name, Phrase, PublicKey, Query, Row};
 use crate::relay::{Mail, Record, Roll};
+
+/// The name of a relay's database in its folder.
+pub const RELAY_DATABASE: &str = "relay.sqlite";
 
 /// The layout of a relay's database.
 pub(super) const KIND: Kind = Kind {
     // `QQIA`.
     application_id: 0x5151_4941,
-    schema_version: 1,
+    schema_version: 2,
     schema: &[
         members_table::SCHEMA,
         roll_table::SCHEMA,
         mail_table::SCHEMA,
         waiting_table::SCHEMA,
         sessions_table::SCHEMA,
+        damaged_table::SCHEMA,
     ],
+    steps: &[damaged_table::SCHEMA],
 };
 
 /// What a relay starts with.
@@ -83,7 +88,7 @@ impl RelayStore {
             LockError::Held(pid) => Phrase::new("relay-busy").with("folder", dir.display()).with("pid", pid),
             LockError::System(phrase) => phrase,
         })?;
-        let (key_path, path) = (dir.join("relay.key"), dir.join("relay.sqlite"));
+        let (key_path, path) = (dir.join("relay.key"), dir.join(RELAY_DATABASE));
         let known_key = keyfile::load(&key_path)?;
         if known_key.is_some() && !database::exists(&path) {
             return Err(Phrase::new("store-database-missing").with("file", path.display()));
@@ -141,6 +146,8 @@ impl Backend<Record> for RelayStore {
     }
 }
 
+#[cfg(test)]
+mod damaged_tests;
 #[cfg(test)]
 mod mail_tests;
 #[cfg(test)]

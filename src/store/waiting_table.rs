@@ -1,8 +1,8 @@
 //! How many letters of whom wait for whom: a row for each outbox and recipient, written with the letters themselves, so
 //! that a start counts no letters.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
@@ -40,6 +40,8 @@ struct Count {
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     counts: BTreeMap<Key, Count>,
+    /// Recipients whose letters are counted one by one: some of them are damaged, and what they say of themselves.
+    anew: BTreeSet<String>,
 }
 
 impl Changes {
@@ -51,6 +53,11 @@ impl Changes {
         count.bytes += letter.len as i64;
         count.last_number = count.last_number.max(letter.id.number);
         count.last_since = count.last_since.max(letter.since);
+    }
+
+    /// A letter for `to` is known as damaged from now on.
+    pub(super) fn count_anew(&mut self, to: &Name) {
+        self.anew.insert(to.as_str().to_owned());
     }
 
     /// A letter that was found where it waits.
@@ -83,35 +90,74 @@ impl Changes {
     /// Writes the rows as they are now.
     ///
     /// Errors: also if a row is damaged.
-    pub(super) fn write(self, tx: &Transaction<'_>) -> rusqlite::Result<()> {
-        const COLUMNS: &str = "letters, bytes, last_number, last_since, sum";
-        const OF_FLOW: &str = "WHERE recipient = ?1 AND author = ?2 AND outbox = ?3";
+    pub(super) fn write(mut self, tx: &Transaction<'_>) -> rusqlite::Result<()> {
+        let anew = std::mem::take(&mut self.anew);
+        self.write_changes(tx)?;
+        anew.iter().try_for_each(|to| count_anew(tx, to))
+    }
+
+    fn write_changes(self, tx: &Transaction<'_>) -> rusqlite::Result<()> {
         if self.counts.is_empty() {
             return Ok(());
         }
         let mut select = tx.prepare_cached(&format!("SELECT {COLUMNS} FROM waiting {OF_FLOW}"))?;
-        let mut delete = tx.prepare_cached(&format!("DELETE FROM waiting {OF_FLOW}"))?;
-        let put = "INSERT OR REPLACE INTO waiting VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-        let mut put = tx.prepare_cached(put)?;
         for (key, change) in self.counts {
             let (to, from, outbox) = (&key.0, &key.1, key.2);
             let flow = params![to, from, outbox as i64];
             let found = select.query_row(flow, |row| read_count(row, 0, &key)).optional()?;
             let before = found.map_or(Some(Count::default()), |count| count);
             let Some(count) = before.and_then(|before| before.plus(change)) else {
-                let damaged = format!("waiting: {to}").into();
-                return Err(rusqlite::Error::FromSqlConversionFailure(0, Type::Blob, damaged));
+                return Err(damaged(to));
             };
-            if count.letters == 0 {
-                delete.execute(flow)?;
-            } else {
-                let [letters, bytes, number, since] = count.numbers().map(|n| n as i64);
-                let sum = count.sum(&key);
-                put.execute(params![to, from, outbox as i64, letters, bytes, number, since, sum])?;
-            }
+            put(tx, &key, count)?;
         }
         Ok(())
     }
+}
+
+const COLUMNS: &str = "letters, bytes, last_number, last_since, sum";
+const OF_FLOW: &str = "WHERE recipient = ?1 AND author = ?2 AND outbox = ?3";
+
+fn put(tx: &Transaction<'_>, key: &Key, count: Count) -> rusqlite::Result<()> {
+    let (to, from, outbox) = (&key.0, &key.1, key.2 as i64);
+    if count.letters == 0 {
+        let delete = format!("DELETE FROM waiting {OF_FLOW}");
+        return tx.prepare_cached(&delete)?.execute(params![to, from, outbox]).map(drop);
+    }
+    let put = "INSERT OR REPLACE INTO waiting VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let [letters, bytes, number, since] = count.numbers().map(|n| n as i64);
+    let row = params![to, from, outbox, letters, bytes, number, since, count.sum(key)];
+    tx.prepare_cached(put)?.execute(row).map(drop)
+}
+
+/// Counts the letters of one mailbox that are not known to be damaged. What damaged ones that are not known yet say of
+/// themselves may be anything: no row is made for it.
+fn count_anew(tx: &Transaction<'_>, to: &str) -> rusqlite::Result<()> {
+    let select = "SELECT author, outbox, count(*), CAST(total(len) AS INTEGER) FROM letters
+                  WHERE recipient = ?1 AND id NOT IN (SELECT id FROM damaged) GROUP BY author, outbox";
+    let mut select = tx.prepare_cached(select)?;
+    let mut found = select.query([to])?;
+    let mut counts = BTreeMap::new();
+    while let Some(row) = found.next()? {
+        if let (Ok(from), Ok(outbox)) = (row.get::<_, String>(0), unsigned(row, 1)) {
+            counts.insert((from, outbox), (row.get::<_, i64>(2)?, row.get::<_, i64>(3)?));
+        }
+    }
+    let mut select =
+        tx.prepare_cached(&format!("SELECT author, outbox, {COLUMNS} FROM waiting WHERE recipient = ?1"))?;
+    let mut found = select.query([to])?;
+    let mut rows = Vec::new();
+    while let Some(row) = found.next()? {
+        let key: Key = (to.to_owned(), row.get(0)?, unsigned(row, 1)?);
+        let count = read_count(row, 2, &key)?.ok_or_else(|| damaged(to))?;
+        let (letters, bytes) = counts.remove(&(key.1.clone(), key.2)).unwrap_or_default();
+        rows.push((key, Count { letters, bytes, ..count }));
+    }
+    rows.iter().try_for_each(|(key, count)| put(tx, key, *count))
+}
+
+fn damaged(to: &str) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, Type::Blob, format!("waiting: {to}").into())
 }
 
 impl Count {

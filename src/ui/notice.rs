@@ -65,6 +65,7 @@ pub fn unreached(relay: &HostPort, why: &Unreached) -> Phrase {
         Unreached::Silent => Phrase::new("relay-silent"),
         Unreached::NoTcpListener => Phrase::new("relay-no-tcp"),
         Unreached::HandshakeRefused => Phrase::new("relay-refused"),
+        Unreached::NameNotWritten => Phrase::new("relay-name-not-written"),
         Unreached::KeyChanged { pinned, offered } => Phrase::new("relay-key-changed")
             .with("pinned", pinned.fingerprint())
             .with("offered", offered.fingerprint()),
@@ -83,7 +84,7 @@ pub fn name_refused(reason: NameReason, me: &str, relay: &HostPort, other: Optio
         NameReason::Other if other.is_none() => Phrase::new("name-other-unknown"),
         NameReason::Other => Phrase::new("name-other").with("other", in_the_way),
         NameReason::TooMany => Phrase::new("name-too-many"),
-        NameReason::Disk => Phrase::new("name-disk"),
+        NameReason::Disk => Phrase::new("relay-name-not-written"),
         NameReason::Closed => Phrase::new("name-closed"),
         NameReason::Kept if in_the_way == me => Phrase::new("name-kept"),
         NameReason::Kept => Phrase::new("name-invited-other").with("other", in_the_way),
@@ -108,6 +109,7 @@ pub fn letter_refused(reason: Reason, who: &str, may_have_arrived: bool, nearest
         Reason::Expired => Phrase::new("refused-expired"),
         Reason::Behind => Phrase::new("refused-behind"),
         Reason::Taken => Phrase::new("refused-taken"),
+        Reason::Damaged => Phrase::new("refused-damaged"),
     };
     let mut phrases = vec![why.with("who", who)];
     if may_have_arrived {

@@ -60,9 +60,11 @@ pub enum Reason {
     Expired,
     /// Another letter was taken under this id, which stands: an old copy of the sender's outbox is at work.
     Taken,
+    /// The relay had accepted it, and its disk has damaged it since.
+    Damaged,
 }
 
-const REASONS: [(Reason, u8, &str); 8] = [
+const REASONS: [(Reason, u8, &str); 9] = [
     (Reason::Unknown, 1, "unknown"),
     (Reason::Offline, 2, "offline"),
     (Reason::Full, 3, "full"),
@@ -71,6 +73,7 @@ const REASONS: [(Reason, u8, &str); 8] = [
     (Reason::Behind, 6, "behind"),
     (Reason::Expired, 7, "expired"),
     (Reason::Taken, 8, "taken"),
+    (Reason::Damaged, 9, "damaged"),
 ];
 
 impl Reason {
@@ -103,7 +106,7 @@ pub enum NameReason {
     Other,
     /// Too many names were registered from there lately.
     TooMany,
-    /// The relay could not write it down.
+    /// The relay could not write it down; later it may.
     Disk,
     /// This relay is closed, and no invitation, or none that is good, came with the name.
     Closed,

@@ -1,6 +1,6 @@
 //! A client before a hostile relay, a hostile member, and a network at the worst moment.
 
-use queqiao::client::{Carriers, Command, Event, Progress};
+use queqiao::client::{Carriers, Command, Event, Progress, Unreached};
 use queqiao::wire::frame::{Frame, close};
 
 use super::hand::{Hand, private};
@@ -50,6 +50,25 @@ fn a_client_whose_key_of_the_relay_is_corrected_tries_again_by_itself() {
     assert!(!tom.sleeps_for_ever());
     tom.run(&mut [(relay_addr(1), &mut rig)], secs(2));
     assert_eq!(tom.shows(is_online), 1);
+}
+
+/// Often enough for every allowance of an hour to be spent, if failures counted.
+#[test]
+fn row_72_a_relay_that_could_not_write_a_name_down_is_tried_again_until_it_can() {
+    let mut rig = Rig::new();
+    rig.full = true;
+    let mut tom = Visitor::new("TOM", 1, 1, Carriers::Udp);
+    tom.command(Command::Relays(vec![spec(1, Some(&rig))]));
+    tom.run(&mut [(relay_addr(1), &mut rig)], secs(300));
+    let not_written = |e: &Event| matches!(e, Event::Unreached { why: Unreached::NameNotWritten, .. });
+    let others = |e: &Event| !matches!(e, Event::Unreached { .. } | Event::Pinned { .. });
+    assert_eq!((tom.shows(not_written), tom.shows(others)), (1, 0), "said once: {:?}", tom.shown);
+    assert!(tom.packets_up < 200, "{} packets in five minutes", tom.packets_up);
+    rig.full = false;
+    tom.send(1, 7, "echo", "hello");
+    tom.run(&mut [(relay_addr(1), &mut rig)], secs(40));
+    assert_eq!((tom.shows(is_online), tom.shows(delivered)), (1, 1));
+    assert_eq!(rig.relay.member_count(), 1);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 mod client;
 mod cookies;
+mod damage;
 mod doors;
 mod floods;
 mod guests;

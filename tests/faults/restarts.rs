@@ -143,6 +143,29 @@ fn a_reader_who_claims_what_was_never_sent_harms_nobody() {
     assert_eq!(mallory.told(StreamId::Chat).len(), 1, "letters are taken as ever");
 }
 
+/// The author's letter was refused: the flow is known, and nothing of it was ever taken.
+#[test]
+fn what_a_reader_has_claimed_is_never_written_down_as_less() {
+    let mut rig = Rig::with(Limits { pair_bytes: 1_000, ..Limits::default() });
+    let mut mallory = Hand::member(&mut rig, udp(3, 3), 3, "mallory");
+    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    rig.commits = false;
+    let claim = |through| ToRelay::Read { from: "TOM", outbox: OutboxId(0xB0), through };
+    mallory.say(&mut rig, StreamId::Control, &claim(u64::MAX));
+    tom.write(&mut rig, "mallory", 1, 0, &"x".repeat(2_000));
+    assert_eq!(refused(&mut tom), [(1, Reason::TooLong)]);
+    rig.wait(secs(200));
+    let mut mallory = Hand::member(&mut rig, udp(3, 4), 3, "mallory");
+    mallory.say(&mut rig, StreamId::Control, &claim(17));
+    let read = |(_, record): &(_, Record)| match record {
+        Record::Progress { marks: Some(marks), .. } => Some(marks.read),
+        _ => None,
+    };
+    let written: Vec<u64> = rig.asked.iter().filter_map(read).collect();
+    assert_eq!((written.first(), written.iter().min()), (Some(&u64::MAX), Some(&u64::MAX)));
+    assert!(written.len() > 1, "it was written again");
+}
+
 fn refused(hand: &mut Hand) -> Vec<(u64, Reason)> {
     let told = hand.told(StreamId::Control).into_iter();
     told.filter_map(|t| match t {

@@ -72,6 +72,8 @@ pub struct Rig {
     /// Records are committed in the turn after; otherwise they wait in `asked`.
     pub commits: bool,
     pub asked: Vec<(Ticket, Record)>,
+    /// The disk is full: what would be committed is not, and rows are read all the same.
+    pub full: bool,
     loads: Vec<(Ticket, Query)>,
     store: RelayStore,
     out: Outputs<Record, Event>,
@@ -122,6 +124,7 @@ impl Rig {
             shown: Vec::new(),
             commits: true,
             asked: Vec::new(),
+            full: false,
             loads: Vec::new(),
             store,
             out: Outputs::default(),
@@ -155,6 +158,10 @@ impl Rig {
             let (asked, loads) = (std::mem::take(&mut self.asked), std::mem::take(&mut self.loads));
             let mut answers = Vec::new();
             for (ticket, record) in asked {
+                if self.full {
+                    answers.push(Given::Other(Input::NotCommitted(ticket)));
+                    continue;
+                }
                 self.store.commit(&[record], &mut Vec::new()).expect("memory has room");
                 answers.push(Given::Other(Input::Committed(ticket)));
             }

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rusqlite::Connection;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use crate::world::{Ended, Faults, Home, Relay, Running, town};
@@ -109,6 +110,18 @@ fn row_72_a_relay_whose_files_may_not_grow_refuses_serves_on_and_recovers() {
     assert_eq!(heard(&home, accepted), numbers(0..accepted));
     relay.running.kill();
     home.relay(&["--data", "r", "--bind", &addr]).stop().with(0);
+}
+
+#[test]
+fn row_72_a_newcomer_to_a_relay_whose_disk_is_full_is_told_once_and_let_in_when_there_is_room() {
+    let (home, relay) = town(&["--data", "r"], &["TOM"]);
+    limit_files(&relay.running, Some(0));
+    let mut tom = home.start(&["send", "--as", "TOM", "--timeout", "60s", "echo", "x"]);
+    tom.until_err("cannot register new names now; trying again");
+    limit_files(&relay.running, None);
+    let ended = tom.end().with(0);
+    assert!(ended.out.last().unwrap().starts_with("delivered "), "{ended:?}");
+    assert_eq!(ended.err.iter().filter(|line| line.contains("cannot register")).count(), 1);
 }
 
 #[test]
@@ -221,6 +234,59 @@ fn row_71_a_flipped_bit_in_what_was_accepted_is_named_at_the_start_and_nothing_i
     fs::write(&log, whole).unwrap();
     let _relay = home.relay(&start[1..]);
     assert_eq!(heard(&home, 5), numbers(0..5));
+}
+
+/// A database too large to be checked whole at the start; a bit of the second of three letters flips.
+#[test]
+fn row_71_a_letter_that_a_large_database_has_damaged_is_named_once_and_all_others_are_served() {
+    let (home, relay) = town(&["--data", "r"], &["TOM", "JACK"]);
+    let addr = relay.udp.to_string();
+    home.listen("JACK", &[]).terminate().with(130);
+    for n in 0..3 {
+        home.send("TOM", "JACK", &format!("number {n}")).result();
+    }
+    relay.stop().with(0);
+    let file = home.path("r/relay.sqlite");
+    let db = Connection::open(&file).unwrap();
+    db.execute_batch(
+        "CREATE TABLE filler(x); INSERT INTO filler VALUES (zeroblob(70000000)); DROP TABLE filler",
+    )
+    .unwrap();
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    drop(db);
+    let mut bytes = fs::read(&file).unwrap();
+    let at = bytes.windows(8).position(|window| window == b"number 1").unwrap();
+    bytes[at + 7] ^= 4;
+    fs::write(&file, bytes).unwrap();
+
+    let start = ["--data", "r", "--bind", &addr];
+    let mut relay = home.relay(&start);
+    let jack = home.run(&["listen", "--as", "JACK", "--count", "2"]).with(0);
+    let shown = jack.out.join("\n");
+    assert!(
+        shown.contains("number 0") && shown.contains("number 2") && !shown.contains("number 5"),
+        "{jack:?}"
+    );
+    assert!(jack.err.iter().any(|line| line.contains("1 letter missing here")), "{jack:?}");
+    let line = relay.running.until_err("r/relay.sqlite: a letter of TOM to JACK is damaged (row 2)");
+    assert!(line.contains("it stays in the file"), "{line}");
+    let mut tom = home.start(&["send", "--as", "TOM", "--lines", "JACK"]);
+    tom.write("number 3\n");
+    tom.until_err("-2 damaged");
+    tom.until_err("number 1");
+    tom.feed(b"");
+    tom.end();
+    let said = home.run(&["history", "--as", "TOM", "--json"]).with(0).out.join("\n");
+    assert!(said.contains("number 2") && !said.contains("number 1"), "{said}");
+    let named =
+        |relay: Relay| relay.stop().with(0).err.iter().filter(|line| line.contains("damaged")).count();
+    assert_eq!(named(relay), 1);
+
+    let relay = home.relay(&start);
+    let jack = home.run(&["listen", "--as", "JACK", "--count", "1"]).with(0);
+    assert!(jack.out[0].ends_with("number 3"), "{jack:?}");
+    assert_eq!(named(relay), 0, "it is named once");
+    assert!(fs::read(&file).unwrap().windows(8).any(|window| window == b"number 5"), "the bytes are kept");
 }
 
 #[test]

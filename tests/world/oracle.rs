@@ -194,8 +194,10 @@ impl Oracle {
                     Reason::TooLong => cover.add(Count::RefusedTooLong),
                     Reason::Expired => {}
                     _ if lied => {}
-                    Reason::Offline | Reason::Blocked | Reason::Behind | Reason::Taken => {
-                        panic!("no relay says so, nobody is blocked, and that is not for people")
+                    Reason::Offline | Reason::Blocked | Reason::Behind | Reason::Taken | Reason::Damaged => {
+                        panic!(
+                            "no relay says so, nobody is blocked, nothing is damaged, and that is not for people"
+                        )
                     }
                 }
             }

@@ -75,7 +75,7 @@ impl Desk {
         let rows = self.disk.range(after + 1..).take(most);
         let entries: Vec<Entry> = rows.map(|(place, e)| e.clone().kept(*place)).collect();
         let through = entries.last().and_then(Entry::place);
-        assert!(self.queue.loaded(Ticket(self.tickets), through, entries));
+        assert!(self.queue.loaded(Ticket(self.tickets), (through, None), entries));
     }
 
     fn stored(&mut self, through: u64) -> Option<(u64, u64)> {
@@ -204,7 +204,7 @@ fn rows_for_an_earlier_session_are_not_taken() {
     desk.queue.mark_loading(Ticket(70));
     assert_eq!(desk.queue.wants_rows(), None, "one load at a time");
     desk.queue.session_ended();
-    assert!(!desk.queue.loaded(Ticket(70), Some(2), Vec::new()));
+    assert!(!desk.queue.loaded(Ticket(70), (Some(2), None), Vec::new()));
     desk.load(9);
     assert_eq!(desk.hand_all(), [1, 2]);
 }

@@ -1,0 +1,94 @@
+//! Letters that the disk has damaged: they are handed to nobody and stay on the disk as they are; their authors are told,
+//! where it is known who they are.
+
+use crate::base::{Effect, Label, LetterId, Tick, Ticket};
+use crate::wire::message::Reason;
+
+use super::flows::{FlowId, To};
+use super::limits::SPILL_AFTER;
+use super::mailbox::Wait;
+use super::members::MemberId;
+use super::queue::Author;
+use super::records::{OwedRefusal, Record};
+use super::{Event, Out, Relay};
+
+/// A damaged letter that is being taken out of its mailbox.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DamagedLetter {
+    place: u64,
+    to: MemberId,
+    /// Who wrote it, and its length, where they are known.
+    letter: Option<(Author, LetterId, usize)>,
+    may_have_arrived: bool,
+}
+
+impl Relay {
+    /// Takes a damaged letter out of its mailbox; what is answered when that is durable. `None` if it stays for now: it
+    /// is on its way out already, is in memory too, or its author can be told of nothing more.
+    pub(super) fn put_aside(
+        &mut self,
+        to: MemberId,
+        place: u64,
+        label: Option<&Label>,
+        out: &mut Out,
+    ) -> Option<Ticket> {
+        let letter = label.and_then(|label| {
+            let author = self.author(label.from.as_str())?;
+            Some((author, label.id, label.len))
+        });
+        let may = match letter {
+            Some((Author::Member(author), ..)) => self.places[author.0].flows.may_owe_refusal(),
+            _ => true,
+        };
+        let queue = &self.places[to.0].queue;
+        if !may || queue.holds(place) || !self.post.expiring.insert(place) {
+            return None;
+        }
+        let may_have_arrived = queue.may_have_arrived(place);
+        let name = self.members.name(to).clone();
+        let owed = letter.and_then(|(author, id, _)| {
+            let Author::Member(author) = author else { return None };
+            let (from, to) = (self.members.name(author).clone(), name.clone());
+            Some(OwedRefusal { from, to, id, reason: Reason::Damaged, may_have_arrived })
+        });
+        let letter = DamagedLetter { place, to, letter, may_have_arrived };
+        let ticket = self.tickets.issue(Wait::Damaged(letter));
+        out.effects.push(Effect::Persist(ticket, Record::Damaged { place, to: name, owed }));
+        Some(ticket)
+    }
+
+    /// The letter is out of its mailbox, and what is behind it may be loaded; or it is met again later.
+    pub(super) fn handle_damaged(
+        &mut self,
+        now: Tick,
+        ticket: Ticket,
+        letter: DamagedLetter,
+        durable: bool,
+        out: &mut Out,
+    ) {
+        let DamagedLetter { place, to, letter, may_have_arrived } = letter;
+        self.post.expiring.remove(&place);
+        let queue = &mut self.places[to.0].queue;
+        queue.not_loaded(ticket);
+        if !durable {
+            return self.wake_queue(to, now + SPILL_AFTER);
+        }
+        match letter {
+            Some((author, _, len)) => queue.expired(author, len),
+            None => queue.lost(),
+        }
+        self.count_queue(to);
+        let mut from = None;
+        if let Some((Author::Member(author), id, _)) = letter {
+            from = Some(self.members.name(author).clone());
+            let flow = FlowId { outbox: id.outbox, to: To::Member(to) };
+            self.places[author.0].flows.owe_refusal(flow, id.number, (Reason::Damaged, may_have_arrived));
+            self.places[author.0].session.into_iter().for_each(|slot| self.sessions.mark(slot));
+        }
+        out.show(Event::Damaged { place, to: self.members.name(to).clone(), from });
+        if self.members.is_removed(to) {
+            self.turn_all_away(to, out);
+        }
+        self.places[to.0].session.into_iter().for_each(|slot| self.sessions.mark(slot));
+    }
+}

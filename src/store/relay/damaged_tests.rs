@@ -1,0 +1,150 @@
+//! Letters that the disk has damaged while nobody looked: what is known of them, and what becomes of the others.
+
+use std::fs;
+
+use super::*;
+use crate::base::{Held, Label, LetterId, OutboxId};
+use crate::relay::{KeptLetter, OwedRefusal};
+
+const OUTBOX: OutboxId = OutboxId(0x0123_4567_89ab_cdef);
+const LEN: usize = 40;
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+fn id(place: u64) -> LetterId {
+    LetterId { outbox: OUTBOX, number: place + 100 }
+}
+
+/// A letter as relays write it; its body is its place, again and again.
+fn letter(place: u64) -> KeptLetter {
+    // A delivery: its type, the name, the id, the number before, the time, a text.
+    let mut message = b"\x50\x03TOM".to_vec();
+    for number in [OUTBOX.0, id(place).number, 0, 1] {
+        message.extend(number.to_be_bytes());
+    }
+    message.push(1);
+    message.extend([place as u8; LEN]);
+    KeptLetter { place, since: 9, from: name("TOM"), id: id(place), len: LEN as u64, message: message.into() }
+}
+
+/// A folder with three letters for JACK.
+fn folder() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = RelayStore::open(dir.path(), || [1; 32]).unwrap();
+    let letters = (1..=3).map(letter).collect();
+    store.commit(&[Record::Letters { to: name("JACK"), letters }], &mut Vec::new()).unwrap();
+    dir
+}
+
+fn whole(place: u64) -> (u64, Held) {
+    (place, Held::Whole(letter(place).message.to_vec()))
+}
+
+fn label() -> Label {
+    Label { from: name("TOM"), id: id(2), len: LEN }
+}
+
+fn load(db: &Connection, path: &Path, owner: Option<Name>) -> Result<Vec<(u64, Held)>, Fault> {
+    let rows = mail_table::load(db, path, &Query { owner, after: 0, bytes_max: 9_999 })?;
+    Ok(rows.into_iter().map(|row| (row.place, row.held)).collect())
+}
+
+fn at(bytes: &[u8], part: &[u8]) -> usize {
+    bytes.windows(part.len()).position(|window| window == part).expect("it is there")
+}
+
+#[test]
+fn row_71_whatever_bit_of_a_letter_flips_the_others_are_whole_and_its_label_is_right_or_none() {
+    let dir = folder();
+    let path = dir.path().join(RELAY_DATABASE);
+    let bytes = fs::read(&path).unwrap();
+    let body = at(&bytes, &[2; LEN]);
+    let row = bytes[..body].windows(7).rposition(|window| window == b"JACKTOM").unwrap();
+    let (mut labelled, mut nameless, mut broken) = (0, 0, 0);
+    // The row's header of lengths and types is before its texts.
+    for bit in ((row - 12) * 8..(body + LEN) * 8).step_by(3) {
+        let mut harmed = bytes.clone();
+        harmed[bit / 8] ^= 1 << (bit % 8);
+        fs::write(&path, harmed).unwrap();
+        let db = Connection::open(&path).unwrap();
+        for owner in [Some(name("JACK")), None] {
+            let rows = match load(&db, &path, owner.clone()) {
+                Ok(rows) => rows,
+                Err(_) => {
+                    broken += 1;
+                    continue;
+                }
+            };
+            // Some bits of a header mean nothing.
+            if rows == [whole(1), whole(2), whole(3)] {
+                continue;
+            }
+            let others: Vec<_> = rows.iter().filter(|(_, held)| matches!(held, Held::Whole(_))).collect();
+            assert_eq!(others, [&whole(1), &whole(3)], "{bit}");
+            match rows.iter().find(|(_, held)| matches!(held, Held::Damaged(_))) {
+                Some((_, Held::Damaged(Some(found)))) => {
+                    assert_eq!(*found, label(), "{bit}");
+                    labelled += 1;
+                }
+                Some(_) => nameless += 1,
+                None => assert_eq!(owner, None, "{bit}: its reader meets it, whatever it says"),
+            }
+        }
+    }
+    assert!(labelled > 200 && nameless > 20 && broken < nameless, "{labelled} {nameless} {broken}");
+}
+
+/// As the relay does it: the letter is put aside, and stays in the file byte for byte.
+#[test]
+fn row_71_a_letter_that_was_put_aside_waits_for_nobody_and_stays_in_the_file() {
+    let dir = folder();
+    let (mut store, _) = RelayStore::open(dir.path(), || [1; 32]).unwrap();
+    store.db.execute("UPDATE letters SET author = x'ff', len = 7 WHERE id = 2", []).unwrap_err();
+    store.db.execute("UPDATE letters SET author = 'TOn', len = 7 WHERE id = 2", []).unwrap();
+    let jack = || Some(name("JACK"));
+    let found = load(&store.db, &store.path, jack()).unwrap();
+    assert_eq!(found, [whole(1), (2, Held::Damaged(None)), whole(3)]);
+    let owed = OwedRefusal::read(name("TOM"), name("JACK"), id(2), "damaged", false);
+    let record = Record::Damaged { place: 2, to: name("JACK"), owed: owed.clone() };
+    store.commit(&[record.clone(), record], &mut Vec::new()).unwrap();
+    assert_eq!(load(&store.db, &store.path, jack()).unwrap(), [whole(1), whole(3)]);
+    drop(store);
+    let (mut store, state) = RelayStore::open(dir.path(), || [1; 32]).unwrap();
+    let waiting = &state.mail.waiting;
+    assert_eq!((waiting.len(), waiting[0].letters, waiting[0].bytes), (1, 2, 2 * LEN));
+    assert_eq!((state.mail.last_place, state.mail.refusals), (3, Vec::from_iter(owed)));
+    let stored = Record::Progress { marks: None, stored: vec![1, 3] };
+    store.commit(&[stored], &mut Vec::new()).unwrap();
+    drop(store);
+    let (store, state) = RelayStore::open(dir.path(), || [1; 32]).unwrap();
+    assert_eq!((state.mail.waiting.len(), state.mail.last_place), (0, 2), "its place is never used again");
+    let author = store.db.query_row("SELECT author FROM letters", [], |row| row.get::<_, String>(0));
+    assert_eq!(author.unwrap(), "TOn");
+}
+
+#[test]
+fn row_71_only_what_is_damaged_is_hidden() {
+    let dir = folder();
+    let (mut store, _) = RelayStore::open(dir.path(), || [1; 32]).unwrap();
+    store.commit(&[Record::Damaged { place: 2, to: name("JACK"), owed: None }], &mut Vec::new()).unwrap();
+    let found = load(&store.db, &store.path, Some(name("JACK"))).unwrap();
+    assert_eq!(found, [whole(1), whole(2), whole(3)]);
+}
+
+#[test]
+fn a_database_from_before_there_were_damaged_letters_gets_its_table() {
+    let dir = folder();
+    let path = dir.path().join(RELAY_DATABASE);
+    let db = Connection::open(&path).unwrap();
+    db.execute_batch("DROP TABLE damaged; PRAGMA user_version = 1").unwrap();
+    drop(db);
+    for _ in 0..2 {
+        let (store, _) = RelayStore::open(dir.path(), || [1; 32]).unwrap();
+        assert_eq!(load(&store.db, &path, Some(name("JACK"))).unwrap().len(), 3);
+        let version: u32 = store.db.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+        assert_eq!(version, 2);
+        assert!(!damaged_table::knows(&store.db, 2).unwrap());
+    }
+}

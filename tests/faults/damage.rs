@@ -1,0 +1,163 @@
+//! Letters in a relay's mailboxes that its disk has damaged: who is told what, and that everything else goes on.
+
+use std::path::Path as FolderPath;
+
+use queqiao::relay::{Event, Limits};
+use queqiao::store::RELAY_DATABASE;
+use queqiao::wire::frame::StreamId;
+use queqiao::wire::message::Reason;
+use rusqlite::Connection;
+
+use super::hand::{Hand, Told};
+use super::rig::{Rig, START, secs, udp};
+
+fn harm(dir: &FolderPath, set: &str, number: u64) {
+    let db = Connection::open(dir.join(RELAY_DATABASE)).unwrap();
+    let changed = db.execute(&format!("UPDATE letters SET {set} WHERE number = {number}"), []).unwrap();
+    assert_eq!(changed, 1);
+}
+
+fn harm_body(dir: &FolderPath, number: u64) {
+    let db = Connection::open(dir.join(RELAY_DATABASE)).unwrap();
+    let select = "SELECT message FROM letters WHERE number = ?1";
+    let mut message: Vec<u8> = db.query_row(select, [number as i64], |row| row.get(0)).unwrap();
+    *message.last_mut().unwrap() ^= 4;
+    db.execute("UPDATE letters SET message = ?1 WHERE number = ?2", (message, number as i64)).unwrap();
+}
+
+/// JACK is away, and TOM has written him these letters.
+fn mailbox(dir: &FolderPath, numbers: std::ops::RangeInclusive<u64>) -> (Rig, Hand) {
+    let mut rig = Rig::open(dir, Limits::default(), START);
+    Hand::member(&mut rig, udp(2, 2), 2, "JACK");
+    rig.wait(secs(200));
+    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    for number in numbers {
+        tom.write(&mut rig, "JACK", number, number - 1, &format!("number {number}"));
+    }
+    tom.told(StreamId::Control);
+    (rig, tom)
+}
+
+fn numbers(jack: &mut Hand) -> Vec<(u64, u64)> {
+    let told = jack.told(StreamId::Chat).into_iter();
+    told.filter_map(|t| match t {
+        Told::Delivery { number, prev, .. } => Some((number, prev)),
+        _ => None,
+    })
+    .collect()
+}
+
+fn found(rig: &Rig) -> Vec<Option<String>> {
+    let shown = rig.shown.iter();
+    shown
+        .filter_map(|event| match event {
+            Event::Damaged { to, from, .. } => {
+                assert_eq!(to.as_str(), "JACK");
+                Some(from.as_ref().map(ToString::to_string))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn row_71_a_damaged_letter_is_told_to_its_author_before_what_followed_it_is_delivered() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut rig, mut tom) = mailbox(dir.path(), 1..=4);
+    harm_body(dir.path(), 2);
+    let mut jack = Hand::member(&mut rig, udp(2, 3), 2, "JACK");
+    assert_eq!(numbers(&mut jack), [(1, 0), (3, 2), (4, 3)], "who reads 3 knows that 2 is missing");
+    jack.store(&mut rig, "TOM", 4);
+    tom.hear(&mut rig);
+    let told = tom.told(StreamId::Control);
+    let refused = Told::Refused {
+        to: "JACK".into(),
+        number: 2,
+        reason: Reason::Damaged,
+        may_have_arrived: false,
+        nearest: 0,
+    };
+    assert_eq!(told, [refused, Told::Receipt { to: "JACK".into(), delivered: 4 }]);
+    assert_eq!(found(&rig), [Some("TOM".into())]);
+
+    // Both come again, the relay too: nothing is told twice, and the room of the letter is free.
+    rig.wait(secs(200));
+    let tick = rig.tick;
+    drop(rig);
+    let mut rig = Rig::open(dir.path(), Limits { pair_letters: 1, ..Limits::default() }, tick);
+    let mut tom = Hand::member(&mut rig, udp(1, 4), 1, "TOM");
+    tom.write(&mut rig, "JACK", 5, 4, "number 5");
+    let mut jack = Hand::member(&mut rig, udp(2, 5), 2, "JACK");
+    assert_eq!((numbers(&mut jack), found(&rig)), (vec![(5, 4)], vec![]));
+}
+
+#[test]
+fn row_71_an_author_who_was_away_hears_of_a_damaged_letter_before_the_receipt_for_later_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut rig, _) = mailbox(dir.path(), 1..=3);
+    rig.wait(secs(200));
+    harm_body(dir.path(), 2);
+    let mut jack = Hand::member(&mut rig, udp(2, 3), 2, "JACK");
+    jack.store(&mut rig, "TOM", 3);
+    let counter = rig.counter();
+    let mut tom = Hand::shake(&mut rig, udp(1, 2), 1, counter).unwrap();
+    tom.sign_in(&mut rig, "TOM");
+    let told = tom.told(StreamId::Control);
+    let of_letters = told.iter().filter(|t| !matches!(t, Told::Welcome));
+    let of_letters: Vec<&Told> = of_letters.collect();
+    assert!(
+        matches!(of_letters[..], [Told::Refused { number: 2, .. }, Told::Receipt { delivered: 3, .. }]),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn row_71_who_wrote_a_damaged_letter_is_not_guessed_and_many_of_them_stop_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut rig, mut tom) = mailbox(dir.path(), 1..=40);
+    harm(dir.path(), "outbox = outbox + 1", 40);
+    for number in 1..=38 {
+        harm(dir.path(), "number = -number", number);
+    }
+    let mut jack = Hand::member(&mut rig, udp(2, 3), 2, "JACK");
+    assert_eq!(numbers(&mut jack), [(39, 38)]);
+    jack.store(&mut rig, "TOM", 39);
+    tom.hear(&mut rig);
+    assert_eq!(tom.told(StreamId::Control), [Told::Receipt { to: "JACK".into(), delivered: 39 }]);
+    assert_eq!(found(&rig), vec![None; 39]);
+    tom.write(&mut rig, "JACK", 41, 40, "number 41");
+    jack.hear(&mut rig);
+    assert_eq!(numbers(&mut jack), [(41, 40)], "letters are taken as ever");
+}
+
+#[test]
+fn row_71_what_cannot_be_written_down_of_a_damaged_letter_is_met_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut rig, _) = mailbox(dir.path(), 1..=3);
+    harm_body(dir.path(), 1);
+    rig.full = true;
+    let mut jack = Hand::member(&mut rig, udp(2, 3), 2, "JACK");
+    rig.wait(secs(5));
+    jack.hear(&mut rig);
+    assert_eq!((numbers(&mut jack), found(&rig)), (vec![], vec![]), "its author could not be told");
+    rig.full = false;
+    rig.wait(secs(5));
+    jack.hear(&mut rig);
+    assert_eq!((numbers(&mut jack), found(&rig)), (vec![(2, 1), (3, 2)], vec![Some("TOM".into())]));
+}
+
+#[test]
+fn row_71_a_damaged_letter_whose_reader_never_comes_is_met_when_old_ones_are_looked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut rig, _) = mailbox(dir.path(), 1..=2);
+    harm_body(dir.path(), 1);
+    rig.wait(Limits::default().keep + secs(60));
+    assert_eq!((found(&rig), rig.relay.stats().letters_expired), (vec![Some("TOM".into())], 1));
+    let mut tom = Hand::shake(&mut rig, udp(1, 9), 1, 1 << 40).unwrap();
+    tom.sign_in(&mut rig, "TOM");
+    let reasons = tom.told(StreamId::Control).into_iter().filter_map(|t| match t {
+        Told::Refused { number, reason, .. } => Some((number, reason)),
+        _ => None,
+    });
+    assert_eq!(reasons.collect::<Vec<_>>(), [(1, Reason::Damaged), (2, Reason::Expired)]);
+}
