@@ -82,6 +82,9 @@ impl World {
         let mut out = std::mem::take(&mut self.relay.out);
         let mut touched = Vec::new();
         for effect in out.effects.drain(..) {
+            if let Effect::Send(_, range) = &effect {
+                self.fresh.sends((0, self.relay.life), &out.bytes[range.clone()], &mut self.cover);
+            }
             match effect {
                 Effect::Send(Path::Udp(to), range) => self.relay_sends(to, &out.bytes[range]),
                 Effect::Send(Path::Tcp(id), range) => {
@@ -133,6 +136,9 @@ impl World {
         let life = self.stations[client].node.life;
         let mut touched = Vec::new();
         for effect in out.effects.drain(..) {
+            if let Effect::Send(_, range) = &effect {
+                self.fresh.sends((client + 1, life), &out.bytes[range.clone()], &mut self.cover);
+            }
             match effect {
                 Effect::Send(Path::Udp(_), range) => self.client_sends(client, &out.bytes[range]),
                 Effect::Send(Path::Tcp(id), range) => {

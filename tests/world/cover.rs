@@ -45,6 +45,8 @@ counts! {
     HostileMembers,
     HostileFrames,
     Lies,
+    HandshakeFloods,
+    Cookies,
     LettersToLiars,
     LettersOfLiars,
     RelayRestarts,

@@ -9,6 +9,7 @@ mod attacker;
 mod carry;
 mod cover;
 mod disk;
+mod fresh;
 mod golden;
 mod guard;
 mod hostile;

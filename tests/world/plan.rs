@@ -191,6 +191,10 @@ fn go_wrong(world: &mut World, span: Duration) {
         let at = Duration::from_micros(world.rng.below(span.as_micros() as u64));
         world.later(at, second_machine);
     }
+    if chance(&mut world.rng, 80) {
+        let at = Duration::from_micros(world.rng.below(span.as_micros() as u64));
+        world.later(at, press);
+    }
 }
 
 /// Two write to each other more than every queue between them holds.
@@ -227,6 +231,17 @@ fn storm(world: &mut World) {
         act_up(world, span);
         world.run_for(span);
     }
+}
+
+/// Strangers shake hands until the relay asks for cookies; one who was there has to come back meanwhile.
+fn press(world: &mut World) {
+    world.flood_with_handshakes(400);
+    world.later(Duration::from_millis(700), |w| {
+        let client = w.rng.below(w.stations.len() as u64) as usize;
+        if w.stations[client].started {
+            w.restart_client(client);
+        }
+    });
 }
 
 /// The same key signs in from another machine, whose clock is somewhat ahead.

@@ -13,6 +13,7 @@ use queqiao::session::SessionId;
 use super::agenda::Agenda;
 use super::cover::{Count, Cover};
 use super::disk::Disk;
+use super::fresh::Fresh;
 use super::guard::{Addresses, PeerWatch};
 use super::hostile::Hostile;
 use super::intruder::Intruder;
@@ -105,6 +106,7 @@ pub struct World {
     /// Whose addresses are mapped now.
     pub mapped: BTreeMap<SocketAddr, usize>,
     pub addresses: Addresses,
+    pub fresh: Fresh,
     /// Datagrams the relay has had, for those who replay them.
     pub overheard_up: VecDeque<Vec<u8>>,
     /// Datagrams clients have had: whose, and what.
@@ -186,6 +188,7 @@ impl World {
             ports: 20_000,
             mapped: BTreeMap::new(),
             addresses: Addresses::default(),
+            fresh: Fresh::default(),
             overheard_up: VecDeque::new(),
             overheard_down: VecDeque::new(),
             hoard_up: VecDeque::new(),
