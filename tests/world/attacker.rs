@@ -76,7 +76,9 @@ impl World {
     /// First messages of somebody's, from so many addresses within a second: the relay is under load.
     pub fn flood_with_handshakes(&mut self, many: u16) {
         let is_init = |bytes: &&Vec<u8>| bytes.get(1) == Some(&(PacketType::Init as u8));
-        let Some(init) = self.overheard_up.iter().chain(&self.hoard_up).find(is_init).cloned() else { return };
+        let Some(init) = self.overheard_up.iter().chain(&self.hoard_up).find(is_init).cloned() else {
+            return;
+        };
         self.cover.add(Count::HandshakeFloods);
         for place in 0..many {
             let [high, low] = place.to_be_bytes();

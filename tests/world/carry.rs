@@ -237,7 +237,7 @@ impl World {
 
     // TCP.
 
-    fn conn_of(&self, client: usize, id: u64) -> Option<u64> {
+    pub fn conn_of(&self, client: usize, id: u64) -> Option<u64> {
         let life = self.stations[client].node.life;
         let ours =
             |conn: &Conn| conn.client == client && conn.client_life == life && conn.socket[0].id.0 == id;
