@@ -4,12 +4,14 @@
 //! `QUEQIAO_SEED=n` replays one seed with a trace; `QUEQIAO_SEEDS=a..b` runs that range instead of the usual one.
 //! `QUEQIAO_FIRST=1` stops at the first failing seed. `QUEQIAO_BLESS=1` writes the golden table anew.
 
+mod absence;
 mod agenda;
 mod attacker;
 mod carry;
 mod cover;
 mod disk;
 mod fresh;
+mod gaps;
 mod golden;
 mod guard;
 mod hostile;

@@ -6,6 +6,7 @@ use queqiao::base::Path;
 use queqiao::client::{Carriers, Command};
 use queqiao::relay::Limits;
 
+use super::absence::go_away;
 use super::cover::Count;
 use super::hostile;
 use super::intruder::intrude;
@@ -34,6 +35,7 @@ pub fn live(world: &mut World) {
     talk(world, trouble);
     go_wrong(world, trouble);
     act_up(world, trouble);
+    go_away(world, trouble);
     flood(world, trouble);
     if chance(&mut world.rng, 120) {
         hostile::join(world, trouble);
@@ -56,6 +58,7 @@ pub fn live(world: &mut World) {
     speak_again(world);
     intrude(world);
     overtake(world);
+    world.oracle.check_passed_by(&world.relay_disk, |client| !world.stations[client].stopped);
     world.finish();
 }
 
@@ -63,7 +66,11 @@ pub fn live(world: &mut World) {
 pub fn world(seed: u64) -> World {
     let tight = seed % 8 == 3;
     let limits = Limits { pair_letters: 6, pair_bytes: 200_000, ..Limits::default() };
-    World::with_limits(seed, if tight { limits } else { Limits::default() })
+    let mut limits = if tight { limits } else { Limits::default() };
+    if seed % 8 == 5 {
+        limits.keep = Duration::from_secs(10 + seed % 20);
+    }
+    World::with_limits(seed, limits)
 }
 
 fn people(world: &mut World) {
