@@ -309,6 +309,7 @@ impl Core for Client {
         self.shared.journal.handle_time(now);
         for uplink in self.uplinks.values_mut() {
             if overslept {
+                uplink.peer.iter_mut().for_each(|peer| peer.handle_woken(now.tick));
                 uplink.handle_woken(now.tick, self.shared.carriers);
             }
             uplink.handle_time(now, &mut self.shared, out);

@@ -88,6 +88,8 @@ pub(super) struct Choice {
     doubts_not_before: Tick,
     retries: Retries,
     damping: Damping,
+    /// When the machine last woke, or was given another network.
+    pub(super) woken_at: Option<Tick>,
     /// A letter went or came since the last turn.
     pub(super) letter: bool,
     last_letter: Option<Tick>,

@@ -14,9 +14,13 @@ pub const WINDOW_MIN: usize = 2 * UDP_PACKET_MAX;
 pub const WINDOW_MAX: usize = 2 * UNACKED_MAX;
 /// What may leave at once after a pause: the initial window (RFC 9002 §7.7) ...
 const BURST_MIN: u64 = WINDOW_INITIAL as u64;
-/// ... or two milliseconds' worth on a fast path, since timers are no finer, up to one GSO train.
+/// ... or, unless the pause was longer than this, two milliseconds' worth on a fast path, since timers are no finer, up to
+/// one GSO train.
 const BURST_SPAN: Duration = Duration::from_millis(2);
 const BURST_MAX: u64 = 54 * UDP_PACKET_MAX as u64;
+const PAUSE_LONG: Duration = Duration::from_secs(1);
+/// What may leave at once after a sleep: with a test of the path and a handshake beside it, no more than ten packets.
+const BURST_WOKEN: u64 = WINDOW_INITIAL as u64 / 2;
 /// No timer of the pacer is shorter: the burst covers it.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 
@@ -102,6 +106,9 @@ impl Congestion {
 
     fn tokens_at(&self, now: Tick, rtt: Duration) -> u64 {
         let more = if now > self.refilled { self.worth(now.since(self.refilled), rtt) } else { 0 };
+        if now.since(self.refilled) > PAUSE_LONG {
+            return (self.tokens + more).min(BURST_MIN);
+        }
         (self.tokens + more).min(self.burst(rtt).max(self.tokens))
     }
 
@@ -111,6 +118,11 @@ impl Congestion {
         let wait =
             Duration::from_micros(short * 1_000_000 / self.worth(Duration::from_secs(1), rtt).max(1) + 1);
         Some(now + wait.max(PAUSE_MIN))
+    }
+
+    /// The machine slept: nobody knows what the path bears now.
+    pub fn handle_woken(&mut self, now: Tick) {
+        (self.tokens, self.refilled) = (self.tokens.min(BURST_WOKEN), now);
     }
 
     /// `size` bytes have left.
@@ -156,6 +168,24 @@ mod tests {
         }
         path.handle_persistent_congestion();
         assert_eq!(path.window(), WINDOW_MIN);
+    }
+
+    #[test]
+    fn after_a_pause_at_most_ten_packets_leave_at_once_and_after_a_sleep_five() {
+        let rtt = Duration::from_millis(1);
+        let mut path = Congestion::new(at(0));
+        path.window = WINDOW_MAX;
+        let at_once = |path: &Congestion, now: Tick| {
+            let (mut path, mut many) = (path.clone(), 0);
+            while path.pause(now, UDP_PACKET_MAX, rtt).is_none() {
+                path.handle_sent(now, UDP_PACKET_MAX, rtt);
+                many += 1;
+            }
+            many
+        };
+        assert_eq!((at_once(&path, at(500)), at_once(&path, at(2_000))), (54, 10));
+        path.handle_woken(at(9_000));
+        assert_eq!(at_once(&path, at(9_000)), 5);
     }
 
     #[test]

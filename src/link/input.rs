@@ -77,7 +77,7 @@ impl Link {
     /// Lets time pass: acts on every deadline up to `now`.
     pub fn handle_time(&mut self, now: Tick) {
         if self.next_deadline().is_some_and(|at| now.since(at) > OVERSLEPT) {
-            self.at.woke = Some(now);
+            self.handle_woken(now);
         }
         self.acks.handle_time(now);
         if self.stranded {

@@ -340,6 +340,12 @@ impl Link {
         self.outgoing.owe_ping();
     }
 
+    /// The machine slept: acks of what was sent before say nothing of the round trip, and little leaves at once.
+    pub fn handle_woken(&mut self, now: Tick) {
+        self.at.woke = Some(now);
+        self.at.congestion.handle_woken(now);
+    }
+
     /// The present path's round trip was measured apart from acks.
     pub fn handle_round_trip(&mut self, now: Tick, rtt: Duration) {
         self.at.rtt.handle_sample(rtt, Duration::ZERO);
@@ -374,6 +380,9 @@ impl Link {
         };
         let old = std::mem::replace(&mut self.at, next);
         self.at.rtt.set_peer_ack_delay(old.rtt.peer_ack_delay());
+        if old.woke == Some(now) {
+            self.handle_woken(now);
+        }
         if old.is_worth_remembering() && old.path != path {
             if self.left.len() == PATHS_REMEMBERED_MAX {
                 self.left.remove(0);

@@ -217,6 +217,11 @@ impl Peer {
         self.link.poke();
     }
 
+    /// The machine slept: little leaves at once.
+    pub fn handle_woken(&mut self, now: Tick) {
+        self.link.handle_woken(now);
+    }
+
     /// The present path was tested and found good.
     pub fn forgive(&mut self) {
         self.link.forgive();

@@ -119,7 +119,7 @@ impl Relay {
             self.post.clock.base = self.post.clock.base.max(waiting.last_since);
             let Some(to) = self.members.find_ever(waiting.to.as_str()) else { continue };
             let Some(author) = self.author(waiting.from.as_str()) else { continue };
-            self.places[to.0].queue.found_on_disk(author, waiting.letters, waiting.bytes);
+            self.places[to.0].queue.found_on_disk(author, waiting.letters, waiting.bytes, mail.last_place);
             self.count_queue(to);
             if let Author::Member(from) = author {
                 let flow = FlowId { outbox: waiting.outbox, to: To::Member(to) };

@@ -145,7 +145,7 @@ pub(super) struct Queue {
     /// Letters on disk only. They stand at places behind `cursor`.
     on_disk: usize,
     cursor: u64,
-    /// The highest place of a letter that was in a session of its recipient.
+    /// The highest place of a letter that was in a session of its recipient, or may have been.
     handed_through: u64,
     /// The disk has no more behind `cursor`, whatever was counted.
     exhausted: bool,
@@ -166,9 +166,11 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Letters that were on disk when the relay started.
-    pub(super) fn found_on_disk(&mut self, author: Author, letters: usize, bytes: usize) {
+    /// Letters that were on disk when the relay started, at places up to `through`. The process before this one may have
+    /// handed them over: what it sent may still wait where their recipient's machine sleeps.
+    pub(super) fn found_on_disk(&mut self, author: Author, letters: usize, bytes: usize, through: u64) {
         self.on_disk += letters;
+        self.handed_through = self.handed_through.max(through);
         for share in [&mut self.total, self.shares.entry(author).or_default()] {
             share.letters += letters;
             share.bytes += bytes;
@@ -419,7 +421,7 @@ impl Queue {
         self.total.letters > 0
     }
 
-    /// Whether the letter at this place was in a session of its recipient, as far as this process knows.
+    /// Whether the letter at this place was in a session of its recipient, or may have been in one of an earlier process.
     pub(super) fn may_have_arrived(&self, place: u64) -> bool {
         place <= self.handed_through
     }

@@ -73,6 +73,22 @@ impl World {
         }
     }
 
+    /// First messages of somebody's, from so many addresses within a second: the relay is under load.
+    pub fn flood_with_handshakes(&mut self, many: u16) {
+        let is_init = |bytes: &&Vec<u8>| bytes.get(1) == Some(&(PacketType::Init as u8));
+        let Some(init) = self.overheard_up.iter().chain(&self.hoard_up).find(is_init).cloned() else {
+            return;
+        };
+        self.cover.add(Count::HandshakeFloods);
+        for place in 0..many {
+            let [high, low] = place.to_be_bytes();
+            let (from, bytes) = (SocketAddr::from(([198, 18, 1 + high, low], 4_000)), init.clone());
+            self.hostile.insert(from, ());
+            let wait = below(&mut self.rng, Duration::from_secs(1));
+            self.later(wait, move |world| world.inject_to_relay(from, bytes));
+        }
+    }
+
     fn garbage_packet(&mut self) -> Vec<u8> {
         let place = self.rng.below(self.overheard_up.len().max(1) as u64) as usize;
         let mut bytes = match self.overheard_up.get(place) {

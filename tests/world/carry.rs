@@ -82,6 +82,9 @@ impl World {
         let mut out = std::mem::take(&mut self.relay.out);
         let mut touched = Vec::new();
         for effect in out.effects.drain(..) {
+            if let Effect::Send(_, range) = &effect {
+                self.fresh.sends((0, self.relay.life), &out.bytes[range.clone()], &mut self.cover);
+            }
             match effect {
                 Effect::Send(Path::Udp(to), range) => self.relay_sends(to, &out.bytes[range]),
                 Effect::Send(Path::Tcp(id), range) if self.visitors.has(id) => {
@@ -140,6 +143,9 @@ impl World {
         let life = self.stations[client].node.life;
         let mut touched = Vec::new();
         for effect in out.effects.drain(..) {
+            if let Effect::Send(_, range) = &effect {
+                self.fresh.sends((client + 1, life), &out.bytes[range.clone()], &mut self.cover);
+            }
             match effect {
                 Effect::Send(Path::Udp(_), range) => self.client_sends(client, &out.bytes[range]),
                 Effect::Send(Path::Tcp(id), range) => {
@@ -238,7 +244,7 @@ impl World {
 
     // TCP.
 
-    fn conn_of(&self, client: usize, id: u64) -> Option<u64> {
+    pub fn conn_of(&self, client: usize, id: u64) -> Option<u64> {
         let life = self.stations[client].node.life;
         let ours =
             |conn: &Conn| conn.client == client && conn.client_life == life && conn.socket[0].id.0 == id;

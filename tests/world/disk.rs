@@ -129,7 +129,7 @@ impl World {
             self.oracle.written(*request);
         }
         if let (Record::Received { letter, .. }, true) = (record, applied) {
-            self.oracle.stored(client, letter, is_new);
+            self.oracle.stored(client, letter, is_new, &self.relay_disk);
         }
         applied
     }

@@ -4,16 +4,20 @@
 //! `QUEQIAO_SEED=n` replays one seed with a trace; `QUEQIAO_SEEDS=a..b` runs that range instead of the usual one.
 //! `QUEQIAO_FIRST=1` stops at the first failing seed. `QUEQIAO_BLESS=1` writes the golden table anew.
 
+mod absence;
 mod agenda;
 mod attacker;
 mod carry;
 mod cover;
 mod disk;
+mod fresh;
+mod gaps;
 mod golden;
 mod guard;
 mod hostile;
 mod intruder;
 mod machines;
+mod moves;
 mod node;
 mod oracle;
 mod plan;
@@ -28,6 +32,7 @@ mod stories_of_networks;
 mod stories_of_paths;
 mod stories_of_races;
 mod tcp;
+mod turns;
 mod visitors;
 mod weather;
 mod world;

@@ -1,6 +1,7 @@
 //! One process of the world: a core, its inputs that wait, and when it has its next turn.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
 
 use queqiao::base::{Core, Effect, Inbox, Input, Now, Outputs, Path, Rng, Tick, Wall, turn};
 
@@ -51,6 +52,8 @@ pub struct Node<K: Core> {
     /// Counts restarts: what was begun by an earlier process is not for this one.
     pub life: u32,
     pub out: Outputs<K::Record, K::Event>,
+    /// When it wanted its next turn, at the end of the last.
+    deadline: Option<Tick>,
     /// Of the present second: turns for nothing, and others.
     turns: Turns,
 }
@@ -87,6 +90,9 @@ impl<C> Inbox<C> for Feed<'_, C> {
 /// that moved back still wakes once): above it a node spins.
 const IDLE_TURNS_PER_SECOND_MAX: u32 = 100;
 
+/// A deadline met so late was slept through.
+const OVERSLEPT: Duration = Duration::from_secs(1);
+
 impl<K: Core> Node<K> {
     pub fn new(core: K) -> Node<K> {
         Node {
@@ -98,6 +104,7 @@ impl<K: Core> Node<K> {
             doom: None,
             life: 0,
             out: Outputs::default(),
+            deadline: None,
             turns: Turns::default(),
         }
     }
@@ -107,7 +114,7 @@ impl<K: Core> Node<K> {
         self.core = core;
         self.inbox.clear();
         self.turn_at = None;
-        (self.doom, self.paused_until) = (None, Tick::ZERO);
+        (self.doom, self.paused_until, self.deadline) = (None, Tick::ZERO, None);
         self.life += 1;
     }
 
@@ -154,7 +161,21 @@ impl<K: Core> Node<K> {
             std::any::type_name::<K>()
         );
         self.count_turn(at, !had_input && self.out.effects.is_empty());
+        self.deadline = deadline;
         deadline
+    }
+
+    /// The packets of the last turn.
+    pub fn sends(&self) -> impl Iterator<Item = (&Path, &[u8])> {
+        self.out.effects.iter().filter_map(|effect| match effect {
+            Effect::Send(path, range) => Some((path, &self.out.bytes[range.clone()])),
+            _ => None,
+        })
+    }
+
+    /// Whether a turn now comes so late that the machine must have slept.
+    pub fn overslept(&self, now: Tick) -> bool {
+        self.deadline.is_some_and(|deadline| now.since(deadline) > OVERSLEPT)
     }
 
     fn count_turn(&mut self, at: Tick, idle: bool) {

@@ -28,7 +28,7 @@ pub struct Fate {
     pub sender: usize,
     pub to: String,
     /// Its number among the sender's letters to that recipient, once it has one.
-    number: u64,
+    pub number: u64,
     pub text: String,
     /// It is durable at its sender.
     written: bool,
@@ -40,18 +40,18 @@ pub struct Fate {
     /// It is durable at its recipient.
     stored: bool,
     /// The sender's process was killed since: what it was told may be told again.
-    retold: bool,
+    pub retold: bool,
 }
 
 #[derive(Default)]
 pub struct Oracle {
     /// By request number; requests count up over the whole world.
     pub letters: BTreeMap<u64, Fate>,
-    by_number: BTreeMap<(usize, String, u64), u64>,
+    pub(super) by_number: BTreeMap<(usize, String, u64), u64>,
     /// The last number each client showed of each sender.
     last_shown: BTreeMap<(usize, usize), u64>,
     /// The last number each client stored of each sender.
-    last_stored: BTreeMap<(usize, usize), u64>,
+    pub(super) last_stored: BTreeMap<(usize, usize), u64>,
     pub names: Vec<String>,
     /// Whose each outbox is.
     pub outboxes: BTreeMap<u64, usize>,
@@ -61,6 +61,8 @@ pub struct Oracle {
     /// Names of clients that were killed: what they had stored and not shown is for the next `listen` or `chat`, and no
     /// such face stands before this world.
     killed: BTreeSet<String>,
+    /// Letters that their reader has passed by: each was refused, or will be.
+    pub(super) passed_by: BTreeSet<u64>,
 }
 
 impl Oracle {
@@ -100,12 +102,15 @@ impl Oracle {
     }
 
     /// A letter is durable at its recipient; `is_new`: it was not before.
-    pub fn stored(&mut self, who: usize, letter: &Incoming, is_new: bool) {
+    pub fn stored(&mut self, who: usize, letter: &Incoming, is_new: bool, disk: &RelayDisk) {
         let by_a_member = letter.from.as_str() != "echo" && letter.from.guest_address().is_none();
         if !by_a_member || self.liars.contains(letter.from.as_str()) {
             return;
         }
         let request = self.request_of(who, letter);
+        if is_new {
+            self.look_for_gap(who, request, letter, disk);
+        }
         let fate = self.letters.get_mut(&request).expect("it was found by its number");
         assert!(fate.written, "letter {request} arrived, and is in no outbox");
         if is_new {
@@ -192,7 +197,12 @@ impl Oracle {
                     Reason::Unknown => cover.add(Count::RefusedUnknown),
                     Reason::Full => cover.add(Count::RefusedFull),
                     Reason::TooLong => cover.add(Count::RefusedTooLong),
-                    Reason::Expired => {}
+                    Reason::Expired => {
+                        let id = LetterId { outbox: id.outbox, number: fate.number };
+                        let did = disk.expired.contains(&(fate.to.clone(), id));
+                        assert!(did, "letter {request} is not too old");
+                        cover.add(Count::RefusedExpired);
+                    }
                     _ if lied => {}
                     Reason::Offline | Reason::Blocked | Reason::Behind | Reason::Taken | Reason::Damaged => {
                         panic!(
@@ -281,9 +291,8 @@ impl Oracle {
         }
         cover.add(Count::LettersShown);
         let machines = self.names.iter().filter(|name| **name == self.names[who]).count();
-        // Answers of `echo` to somebody who is away are dropped.
-        let elsewhere = machines > 1 || letter.from.as_str() == "echo";
-        assert!(elsewhere || letter.missing == 0, "a letter before it came to nobody, and was not refused");
+        let told = letter.missing > 0 && machines == 1 && letter.from.as_str() != "echo";
+        cover.add_many(Count::MissingShown, told.into());
         if letter.from.as_str() == "echo" {
             self.echoes_shown += 1;
             cover.add(Count::EchoLetters);

@@ -6,6 +6,7 @@ use queqiao::base::Path;
 use queqiao::client::{Carriers, Command};
 use queqiao::relay::Limits;
 
+use super::absence::go_away;
 use super::cover::Count;
 use super::hostile;
 use super::intruder::intrude;
@@ -31,6 +32,7 @@ pub fn live(world: &mut World) {
     talk(world, trouble);
     go_wrong(world, trouble);
     act_up(world, trouble);
+    go_away(world, trouble);
     flood(world, trouble);
     if chance(&mut world.rng, 120) {
         hostile::join(world, trouble);
@@ -53,6 +55,7 @@ pub fn live(world: &mut World) {
     speak_again(world);
     intrude(world);
     overtake(world);
+    world.oracle.check_passed_by(&world.relay_disk, |client| !world.stations[client].stopped);
     world.finish();
 }
 
@@ -60,7 +63,11 @@ pub fn live(world: &mut World) {
 pub fn world(seed: u64) -> World {
     let tight = seed % 8 == 3;
     let limits = Limits { pair_letters: 6, pair_bytes: 200_000, ..Limits::default() };
-    World::with_limits(seed, if tight { limits } else { Limits::default() })
+    let mut limits = if tight { limits } else { Limits::default() };
+    if seed % 8 == 5 {
+        limits.keep = Duration::from_secs(10 + seed % 20);
+    }
+    World::with_limits(seed, limits)
 }
 
 fn people(world: &mut World) {
@@ -188,6 +195,10 @@ fn go_wrong(world: &mut World, span: Duration) {
         let at = Duration::from_micros(world.rng.below(span.as_micros() as u64));
         world.later(at, second_machine);
     }
+    if chance(&mut world.rng, 80) {
+        let at = Duration::from_micros(world.rng.below(span.as_micros() as u64));
+        world.later(at, press);
+    }
 }
 
 /// Two write to each other more than every queue between them holds.
@@ -219,6 +230,17 @@ fn storm(world: &mut World) {
         act_up(world, span);
         world.run_for(span);
     }
+}
+
+/// Strangers shake hands until the relay asks for cookies; one who was there has to come back meanwhile.
+fn press(world: &mut World) {
+    world.flood_with_handshakes(400);
+    world.later(Duration::from_millis(700), |w| {
+        let client = w.rng.below(w.stations.len() as u64) as usize;
+        if w.stations[client].started {
+            w.restart_client(client);
+        }
+    });
 }
 
 /// The same key signs in from another machine, whose clock is somewhat ahead.

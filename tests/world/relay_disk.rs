@@ -1,6 +1,6 @@
 //! The relay's disk: what it was given, and what it gives back to the next process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use queqiao::base::{Held, LetterId, Name, PublicKey, Query, Row};
 use queqiao::relay::{KeptLetter, Mail, Marks, OwedRefusal, Record, SessionNote, Waiting};
@@ -14,6 +14,8 @@ pub struct RelayDisk {
     refusals: Vec<OwedRefusal>,
     sessions: BTreeMap<u32, SessionNote>,
     clock: u64,
+    /// Every letter that was ever refused because it waited for too long.
+    pub expired: BTreeSet<(String, LetterId)>,
 }
 
 impl RelayDisk {
@@ -47,6 +49,7 @@ impl RelayDisk {
             }
             Record::Expired { place, owed } => {
                 self.letters.remove(place);
+                self.expired.insert((owed.to.to_string(), owed.id));
                 self.refusals.push(owed.clone());
             }
             Record::Damaged { .. } => panic!("nothing is damaged here"),

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use queqiao::base::Carrier;
-use queqiao::client::{Carriers, Event};
+use queqiao::client::{Carriers, Command, Event};
 
-use super::stories::{delivered, millis, secs};
+use super::stories::{delivered, is_online, millis, secs, two};
+use super::stories_of_paths::{path, say};
 use super::weather::Weather;
 use super::world::World;
 
@@ -110,4 +111,28 @@ fn a_false_win_is_undone_once_udp_is_proved() {
     let back = falsely.iter().filter(|undone| **undone).count();
     println!("{} of 200 began on TCP at 20 % loss; {back} were on UDP within 15 s", falsely.len());
     assert!(falsely.len() >= 10 && back * 10 >= falsely.len() * 9, "{back} of {}", falsely.len());
+}
+
+#[test]
+fn a_late_attempt_over_tcp_does_not_end_the_session_whose_answer_is_on_its_way() {
+    let (mut world, tom, jack) = two(Carriers::Auto);
+    world.command(tom, Command::Leave);
+    world.run_for(secs(1));
+    world.restart_client(tom);
+    let before = world.relay.core.stats();
+    world.stations[tom].pinned = Some(world.relay.core.public_key());
+    for up in [true, false] {
+        let station = &mut world.stations[tom];
+        let lane = if up { &mut station.up } else { &mut station.down };
+        lane.weather = Weather::clear(millis(200));
+        // Two first messages are lost: the third is answered while the one over TCP travels.
+        lane.weather.udp_hole = up;
+    }
+    world.later(millis(400), move |w| w.stations[tom].up.weather.udp_hole = false);
+    let took = say(&mut world, tom, "JACK", secs(10));
+    let after = world.relay.core.stats();
+    println!("delivered after {took:?}, {} handshakes", after.handshakes - before.handshakes);
+    assert_eq!((after.handshakes - before.handshakes, after.resets - before.resets), (2, 0));
+    assert!(took < millis(1_500), "{took:?}");
+    assert!(is_online(&world, jack) && path(&world, tom) == Some(Carrier::Udp));
 }

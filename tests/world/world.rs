@@ -6,23 +6,24 @@ use std::time::Duration;
 
 use queqiao::base::{ConnId, HostPort, OutboxId, PublicKey, Rng, Tick};
 use queqiao::client::{self, Carriers, Client, Command, Event, RelaySpec};
-use queqiao::peer::Peer;
 use queqiao::relay::{self, GuestRules, Limits, Relay};
 use queqiao::session::SessionId;
 
 use super::agenda::Agenda;
 use super::cover::{Count, Cover};
 use super::disk::Disk;
+use super::fresh::Fresh;
 use super::guard::{Addresses, PeerWatch};
 use super::hostile::Hostile;
 use super::intruder::Intruder;
-use super::node::{Node, Resets, Waiting};
+use super::moves::Moves;
+use super::node::{Node, Waiting};
 use super::oracle::{Fate, Oracle};
 use super::platter::Platter;
 use super::relay_disk::RelayDisk;
 use super::tcp::{Conn, Side};
 use super::visitors::Visitors;
-use super::weather::{Lane, below};
+use super::weather::Lane;
 
 /// Where the relay is, for every client.
 pub const RELAY_ADDR: &str = "192.0.2.1:8081";
@@ -77,6 +78,7 @@ pub struct Station {
     pub public: SocketAddr,
     pub events: Vec<(Tick, Event)>,
     pub watch: PeerWatch,
+    pub moves: Moves,
     /// Its name was refused or another machine took over: its letters need not end.
     pub stopped: bool,
     /// It knows its relay.
@@ -106,6 +108,7 @@ pub struct World {
     /// Whose addresses are mapped now.
     pub mapped: BTreeMap<SocketAddr, usize>,
     pub addresses: Addresses,
+    pub fresh: Fresh,
     /// Datagrams the relay has had, for those who replay them.
     pub overheard_up: VecDeque<Vec<u8>>,
     /// Datagrams clients have had: whose, and what.
@@ -133,7 +136,7 @@ pub struct World {
     /// Sent so far: datagrams, and packets on TCP.
     pub datagrams: u64,
     pub records: u64,
-    relay_watches: BTreeMap<SessionId, PeerWatch>,
+    pub relay_watches: BTreeMap<SessionId, PeerWatch>,
     pub trace: bool,
     last_stats: relay::Stats,
 }
@@ -196,6 +199,7 @@ impl World {
             ports: 20_000,
             mapped: BTreeMap::new(),
             addresses: Addresses::default(),
+            fresh: Fresh::default(),
             overheard_up: VecDeque::new(),
             overheard_down: VecDeque::new(),
             hoard_up: VecDeque::new(),
@@ -251,6 +255,7 @@ impl World {
             public,
             events: Vec::new(),
             watch: PeerWatch::default(),
+            moves: Moves::default(),
             stopped: false,
             started: false,
             disk: Disk::default(),
@@ -358,6 +363,7 @@ impl World {
         station.disk = disk;
         station.node.restart(core);
         station.watch.finish(&mut self.cover);
+        station.moves = Moves::default();
         station.stopped = false;
         self.cover.add(Count::ClientRestarts);
         for conn in self.conns.keys().copied().collect::<Vec<_>>() {
@@ -391,17 +397,6 @@ impl World {
         self.note(|| "healed".to_owned());
     }
 
-    /// A node has a turn at this time, or earlier if it is planned so.
-    pub fn wake(&mut self, node: usize, at: Tick) {
-        let at = at + below(&mut self.rng, Duration::from_micros(100));
-        let turn_at =
-            if node == 0 { &mut self.relay.turn_at } else { &mut self.stations[node - 1].node.turn_at };
-        if turn_at.is_none_or(|planned| at < planned) {
-            *turn_at = Some(at);
-            self.agenda.enter(at, Happening::Turn(node));
-        }
-    }
-
     pub fn run_for(&mut self, span: Duration) {
         let until = self.now + span;
         while self.step(until) {}
@@ -426,86 +421,6 @@ impl World {
         self.now = at;
         self.happen(happening);
         true
-    }
-
-    /// The turn of the relay or of a client, and everything it wants done.
-    pub fn take_turn(&mut self, node: usize) {
-        let now = self.now;
-        if node == 0 {
-            if self.relay.turn_at != Some(now) {
-                return;
-            }
-            self.relay.turn_at = None;
-            let wait = self.relay_up_at.max(self.relay.paused_until);
-            if wait > now {
-                return self.wake(0, wait);
-            }
-            let deadline = self.relay.take_turn(now);
-            let dies = self.relay.meets_its_end(&mut self.rng);
-            self.carry_out_relay();
-            self.look_at_relay();
-            if dies {
-                self.cover.add(Count::RelayKilledInTurn);
-                let down = below(&mut self.rng, Duration::from_secs(3));
-                return self.restart_relay(down);
-            }
-            if let Some(deadline) = deadline {
-                self.wake_exactly(0, deadline);
-            }
-        } else {
-            let station = &mut self.stations[node - 1];
-            if station.node.turn_at != Some(now) {
-                return;
-            }
-            station.node.turn_at = None;
-            if station.node.paused_until > now {
-                let wait = station.node.paused_until;
-                return self.wake(node, wait);
-            }
-            let before = station.node.core.peer(&station.relay).map(Peer::id);
-            let resets = station.node.resets_in_inbox(&self.forged);
-            let deadline = station.node.take_turn(now);
-            if before.is_some() && station.node.core.peer(&station.relay).map(Peer::id) != before {
-                assert!(resets != Resets::OnlyForged, "a reset without its token was believed");
-                self.cover.add_many(Count::ResetsBelieved, u64::from(resets == Resets::Genuine));
-            }
-            let dies = station.node.meets_its_end(&mut self.rng);
-            self.carry_out_client(node - 1);
-            if dies {
-                self.cover.add(Count::KilledInTurn);
-                return self.restart_client(node - 1);
-            }
-            let station = &mut self.stations[node - 1];
-            let peer = station.node.core.peer(&station.relay);
-            station.watch.look(now, peer, &mut self.cover);
-            if let Some(deadline) = deadline {
-                self.wake_exactly(node, deadline);
-            }
-        }
-    }
-
-    fn wake_exactly(&mut self, node: usize, at: Tick) {
-        let turn_at =
-            if node == 0 { &mut self.relay.turn_at } else { &mut self.stations[node - 1].node.turn_at };
-        if turn_at.is_none_or(|planned| at < planned) {
-            *turn_at = Some(at);
-            self.agenda.enter(at, Happening::Turn(node));
-        }
-    }
-
-    fn look_at_relay(&mut self) {
-        let stats = self.relay.core.stats();
-        let honest = stats.violations <= self.intrusions;
-        assert!(honest, "an honest client was closed for breaking the protocol");
-        let sessions = self.relay.core.session_count();
-        // A session that a new process of its member has displaced stands for a while.
-        let lives: usize = self.stations.iter().map(|station| station.node.life as usize).sum();
-        let most = self.stations.len() * 3 + 3 + self.intrusions as usize + lives;
-        assert!(sessions <= most, "{sessions} sessions of {} clients", self.stations.len());
-        for peer in self.relay.core.peers() {
-            let watch = self.relay_watches.entry(peer.id()).or_default();
-            watch.look(self.now, Some(peer), &mut self.cover);
-        }
     }
 
     pub fn note_relay_stats(&mut self) {

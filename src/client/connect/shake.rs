@@ -134,7 +134,11 @@ impl Uplink {
             let (id, rng) = (welcome.session, shared.rng.fork());
             let begin = Begin { role: Role::Client, path, keys, id, rtt, lifetime: Lifetime::default(), rng };
             self.connecting.begun = now.tick;
-            self.begin(Peer::new(now.tick, begin), shared);
+            let mut peer = Peer::new(now.tick, begin);
+            if self.choice.woken_at == Some(now.tick) {
+                peer.handle_woken(now.tick);
+            }
+            self.begin(peer, shared);
         }
         if !rekey {
             self.settled_on(now.tick, (before, path), beside, shared, out);

@@ -24,7 +24,7 @@ impl Uplink {
     pub(in super::super) fn handle_woken(&mut self, now: Tick, carriers: Carriers) {
         let choice = &mut self.choice;
         (choice.damping, choice.udp_failed, choice.beside_not_before) = (Damping::default(), false, now);
-        choice.proof = None;
+        (choice.proof, choice.woken_at) = (None, Some(now));
         choice.retries.begin(now, true);
         let Some(peer) = &mut self.peer else { return };
         peer.poke();

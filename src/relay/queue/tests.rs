@@ -183,9 +183,11 @@ fn a_mailbox_found_at_the_start_comes_before_anything_newer() {
     before.commit();
     let (disk, last_place) = (before.disk, before.last_place);
     let mut desk = Desk { disk, last_place, ..Desk::default() };
-    desk.queue.found_on_disk(TOM, 5, 50);
+    desk.queue.found_on_disk(TOM, 5, 50, last_place);
     desk.push(6..=6, 10);
     assert_eq!(desk.hand_all(), [0; 0]);
+    let may_have_arrived = |place| desk.queue.may_have_arrived(place);
+    assert!(may_have_arrived(5) && !may_have_arrived(6), "nobody knows what was handed over before");
     desk.load(2);
     assert_eq!(desk.hand_all(), [1, 2]);
     desk.load(9);
@@ -212,7 +214,7 @@ fn rows_for_an_earlier_session_are_not_taken() {
 #[test]
 fn a_disk_that_has_less_than_was_counted_holds_nothing_up() {
     let mut desk = Desk::default();
-    desk.queue.found_on_disk(TOM, 3, 30);
+    desk.queue.found_on_disk(TOM, 3, 30, 3);
     desk.push(1..=1, 10);
     desk.load(9);
     assert_eq!(desk.queue.wants_rows(), None, "it is not asked again and again");

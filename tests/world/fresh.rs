@@ -1,0 +1,77 @@
+//! What is used once only, whatever crashes: ephemeral keys, indexes, packet numbers, nonces.
+//!
+//! Every key that seals packets is made of two ephemeral keys, one of each end, and stands for one index that its receiver
+//! gave in the message with its ephemeral key. So no number seals twice under one key if no ephemeral key and no index
+//! belongs to two messages, and no number leaves twice for one index.
+
+use std::collections::BTreeMap;
+
+use queqiao::wire::packet::{COOKIE_NONCE_LEN, HEADER_LEN, INIT_HEADER_LEN, MAC_LEN, PacketType};
+use queqiao::wire::packet::{QUERY_NONCE_LEN, RESPONSE_HEADER_LEN};
+
+use super::cover::{Count, Cover};
+
+/// One process: which node, and which of its lives.
+type Process = (usize, u32);
+/// A nonce and what it is of.
+type Nonce = (u8, Vec<u8>);
+
+/// What all processes of a world have used. Copies that the network makes are not seen here.
+#[derive(Default)]
+pub struct Fresh {
+    /// Each ephemeral key, and the one message it belongs to: its process may send that again, but for mac2.
+    ephemerals: BTreeMap<[u8; 32], (Process, Vec<u8>)>,
+    /// Each index of each node, and the ephemeral key it came with.
+    indexes: BTreeMap<(usize, u32), [u8; 32]>,
+    /// The highest number of each node that has left for an index.
+    numbers: BTreeMap<(usize, u32), u64>,
+    nonces: BTreeMap<Nonce, Process>,
+}
+
+impl Fresh {
+    /// A process sends this packet, on whatever carrier.
+    pub fn sends(&mut self, process: Process, packet: &[u8], cover: &mut Cover) {
+        match packet[1] {
+            kind if kind == PacketType::Init as u8 => self.shakes(process, packet, INIT_HEADER_LEN),
+            kind if kind == PacketType::Response as u8 => self.shakes(process, packet, RESPONSE_HEADER_LEN),
+            kind if kind == PacketType::Data as u8 => self.seals(process, packet),
+            kind if kind == PacketType::Cookie as u8 => {
+                let nonce = packet[HEADER_LEN + 4..][..COOKIE_NONCE_LEN].to_vec();
+                let earlier = self.nonces.insert((kind, nonce), process);
+                assert!(earlier.is_none(), "a cookie's nonce is used twice: by {earlier:?} and {process:?}");
+                cover.add(Count::Cookies);
+            }
+            kind if kind == PacketType::KeyQuery as u8 => {
+                let nonce = packet[HEADER_LEN..][..QUERY_NONCE_LEN].to_vec();
+                let first = *self.nonces.entry((kind, nonce)).or_insert(process);
+                assert!(first == process, "a question's nonce is used by {first:?} and {process:?}");
+            }
+            _ => {}
+        }
+    }
+
+    fn shakes(&mut self, process: Process, packet: &[u8], header_len: usize) {
+        let ephemeral: [u8; 32] = packet[header_len..][..32].try_into().unwrap();
+        let message = packet[..packet.len() - MAC_LEN].to_vec();
+        let this = (process, message);
+        let first = self.ephemerals.entry(ephemeral).or_insert_with(|| this.clone());
+        assert!(*first == this, "an ephemeral key is used twice: by {:?} and {process:?}", first.0);
+        let index = index_of(packet);
+        if index != 0 {
+            let given = *self.indexes.entry((process.0, index)).or_insert(ephemeral);
+            assert!(given == ephemeral, "{process:?} gives index {index:08x} again, with another key");
+        }
+    }
+
+    fn seals(&mut self, process: Process, packet: &[u8]) {
+        let (index, number) = (index_of(packet), u64::from_be_bytes(packet[8..16].try_into().unwrap()));
+        let earlier = self.numbers.insert((process.0, index), number);
+        let rose = earlier.is_none_or(|earlier| earlier < number);
+        assert!(rose, "{process:?} seals number {number} for index {index:08x} after {earlier:?}");
+    }
+}
+
+/// The index of its sender in a handshake message, of its receiver in a data packet.
+fn index_of(packet: &[u8]) -> u32 {
+    u32::from_be_bytes(packet[HEADER_LEN..][..4].try_into().unwrap())
+}

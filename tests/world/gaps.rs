@@ -1,0 +1,63 @@
+//! Letters that never arrive: each was refused, those that were too old among them, and the reader is told where they are
+//! missing and how many.
+
+use queqiao::base::{LetterId, Name};
+use queqiao::client::Incoming;
+use queqiao::wire::message::Reason;
+
+use super::oracle::{End, Fate, Oracle};
+use super::relay_disk::RelayDisk;
+
+impl Oracle {
+    /// A letter is durable at its recipient, and new there. What it says is missing before it are the numbers from the last
+    /// one stored up to one that was taken and then grew too old; what lies between that one and this had been refused when
+    /// this one went.
+    pub fn look_for_gap(&mut self, who: usize, request: u64, letter: &Incoming, disk: &RelayDisk) {
+        let (sender, to) = (self.letters[&request].sender, self.names[who].clone());
+        if self.names.iter().filter(|name| **name == to).count() > 1 {
+            return;
+        }
+        let taken = self.last_stored.get(&(who, sender)).copied().unwrap_or(0);
+        let (number, last) = (letter.id.number, taken + letter.missing);
+        assert!(last < number, "{} letters missing between {taken} and {number}", letter.missing);
+        if letter.missing > 0 {
+            let id = LetterId { outbox: letter.id.outbox, number: last };
+            let was_too_old = disk.expired.contains(&(to.clone(), id));
+            assert!(
+                was_too_old,
+                "letter {request} tells of {} missing, and {last} was no loss",
+                letter.missing
+            );
+        }
+        for between in taken + 1..number {
+            let Some(passed) = self.by_number.get(&(sender, to.clone(), between)).copied() else { continue };
+            let fate = &self.letters[&passed];
+            let known = fate.retold || taken == 0 || fate.end.is_some_and(|end| end != End::Delivered);
+            assert!(
+                between <= last || known,
+                "letter {passed} is missing before {request}, untold: {fate:?}"
+            );
+            self.passed_by.insert(passed);
+        }
+    }
+
+    /// The world ends: whoever still tries knows what became of every letter that its reader has passed by, or that grew
+    /// too old.
+    pub fn check_passed_by(&self, disk: &RelayDisk, counts: impl Fn(usize) -> bool) {
+        let honest = |fate: &Fate| counts(fate.sender) && !self.liars.contains(&fate.to);
+        for request in &self.passed_by {
+            let fate = &self.letters[request];
+            let ended = !honest(fate) || fate.end.is_some_and(|end| end != End::Delivered);
+            assert!(ended, "letter {request} never arrived: {fate:?}");
+        }
+        for (to, id) in &disk.expired {
+            let sender = self.outboxes.get(&id.outbox.0);
+            let Some(sender) = sender.filter(|_| to.parse::<Name>().is_ok()) else { continue };
+            let Some(request) = self.by_number.get(&(*sender, to.clone(), id.number)) else { continue };
+            let fate = &self.letters[request];
+            let told =
+                matches!(fate.end, Some(End::Refused { reason: Reason::Expired, .. } | End::Delivered));
+            assert!(told || !honest(fate), "letter {request} grew too old, and nobody was told: {fate:?}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! How often a conversation may change its carrier: nothing but trouble on TCP brings it back to UDP before its time.
+//!
+//! Flights from UDP are counted as the design has it: after the second within ten minutes the return waits 30 s, and twice
+//! as long after each further one, ten minutes at most; ten good minutes on UDP, a sleep or another network forget them.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use queqiao::base::{Carrier, Path, Tick};
+use queqiao::peer::Peer;
+use queqiao::session::SessionId;
+
+use super::cover::{Count, Cover};
+
+const WAIT_MIN: Duration = Duration::from_secs(30);
+const WAIT_MAX: Duration = Duration::from_secs(600);
+const GOOD_AFTER: Duration = Duration::from_secs(600);
+/// A test of UDP that silence on TCP began has ended by then.
+const TEST_TAKES: Duration = Duration::from_millis(3_100);
+/// Moves within [`WINDOW`], whatever goes wrong.
+const MOVES_MAX: usize = 24;
+const WINDOW: Duration = Duration::from_secs(600);
+
+/// What else is known of the turn before a look.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Turn {
+    /// The machine slept, or was told of another network.
+    pub new_network: bool,
+    /// The TCP connection that was the path is still open.
+    pub has_conn: bool,
+}
+
+/// One client's, while its process lives.
+#[derive(Debug, Default)]
+pub struct Moves {
+    path: Option<(SessionId, Path)>,
+    keys: Vec<u32>,
+    looked_at: Tick,
+    silent_at: Option<Tick>,
+    flights: u32,
+    fled_at: Tick,
+    on_udp_since: Option<Tick>,
+    recent: VecDeque<Tick>,
+}
+
+impl Moves {
+    /// Looks at the session after a turn.
+    pub fn look(&mut self, now: Tick, peer: Option<&Peer>, turn: Turn, cover: &mut Cover) {
+        if turn.new_network {
+            self.flights = 0;
+        }
+        let path = peer.and_then(|peer| Some((peer.id(), peer.path()?)));
+        let keys = peer.map(|peer| peer.local_indexes().collect::<Vec<_>>()).unwrap_or_default();
+        let has_new_keys = keys.iter().any(|index| !self.keys.contains(index));
+        if let (Some((before_id, before)), Some((id, after))) = (self.path, path)
+            && before.carrier() != after.carrier()
+        {
+            self.remember(now);
+            match after.carrier() {
+                Carrier::Tcp if before_id == id => self.flee(now),
+                Carrier::Tcp => {}
+                Carrier::Udp => self.come_back(now, has_new_keys || !turn.has_conn, cover),
+            }
+        }
+        let carrier = path.map(|(_, path)| path.carrier());
+        if carrier == Some(Carrier::Udp) {
+            self.on_udp_since.get_or_insert(now);
+        }
+        if carrier == Some(Carrier::Tcp) && peer.is_some_and(|peer| peer.link().pto_count() > 0) {
+            self.silent_at = Some(now);
+        }
+        (self.path, self.keys, self.looked_at) = (path.or(self.path), keys, now);
+    }
+
+    fn remember(&mut self, now: Tick) {
+        self.recent.push_back(now);
+        self.recent.retain(|at| now.since(*at) < WINDOW);
+        let (many, most) = (self.recent.len(), MOVES_MAX);
+        assert!(many <= most, "{many} changes of carrier within {WINDOW:?}, {most} allowed");
+    }
+
+    fn flee(&mut self, now: Tick) {
+        if self.on_udp_since.take().is_some_and(|since| now.since(since) >= GOOD_AFTER) {
+            self.flights = 0;
+        }
+        self.flights += 1;
+        self.fled_at = now;
+    }
+
+    /// `forced`: the connection was lost, or a handshake chose anew.
+    fn come_back(&mut self, now: Tick, forced: bool, cover: &mut Cover) {
+        let tested_within = TEST_TAKES + now.since(self.looked_at);
+        let was_silent = self.silent_at.is_some_and(|at| now.since(at) <= tested_within);
+        if forced || was_silent {
+            return cover.add(Count::ForcedReturns);
+        }
+        let Some(doublings) = self.flights.checked_sub(2) else { return };
+        let wait = (WAIT_MIN * (1 << doublings.min(8))).min(WAIT_MAX);
+        let waited = now.since(self.fled_at);
+        assert!(waited >= wait, "back on UDP {waited:?} after flight {}, {wait:?} at least", self.flights);
+        cover.add(Count::DampedReturns);
+    }
+}
