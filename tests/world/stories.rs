@@ -270,16 +270,17 @@ fn that_a_letter_is_too_old_is_told_before_a_later_one_is_delivered() {
         assert!(world.run_until(secs(5), |w| is_online(w, tom) && is_online(w, jack)));
         world.command(jack, Command::Leave);
         world.run_for(millis(100));
-        let [old, young] = ["soon too old", "young enough"].map(|text| {
+        let [old, young] = [("soon too old", 40), ("young enough", 1)].map(|(text, pause)| {
             let letter = world.send(tom, "JACK", text);
             assert!(world.run_until(secs(1), |w| w.fate(letter).accepted));
-            world.run_for(secs(40));
+            world.run_for(secs(pause));
             letter
         });
         let station = &mut world.stations[tom];
         for lane in [&mut station.up, &mut station.down] {
             (lane.weather.udp_hole, lane.weather.tcp_hole) = (true, true);
         }
+        assert!(world.run_until(secs(30), |w| w.relay.core.stats().letters_expired == 1));
         world.restart_client(jack);
         let shown = |w: &World| shows(w, jack, |e| matches!(e, Event::Letter(l) if l.text == "young enough"));
         assert!(world.run_until(secs(15), shown));
