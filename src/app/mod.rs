@@ -8,7 +8,7 @@
 //! Invariant: standard output carries results only; everything else is a [`Phrase`] said on standard error.
 //!
 //! Files: `server` (one running relay) and on it `relay`; `desk` (one running client: its own, or another process's of the
-//! same member) and on it `send`, `listen` (with `printer`), `chat`, `ping`; `reception` (both in one window); `members` and
+//! same member) and on it `send`, `listen`, `chat` (each with a `printer`), `ping`; `reception` (both in one window); `members` and
 //! `operators` (who may use a relay); `history`; `setup` (address book, name, folders); `contacts`, `trust`; `demo` and `bench`; `outcome`.
 
 mod bench;

@@ -132,10 +132,10 @@ pub(super) fn finish(desk: &mut Desk, printers: &mut [&mut Printer], within: Dur
     while printers.iter().any(|printer| !printer.is_empty()) && desk.turn(Some(end), &mut news).tick < end {
         for ask in news.asks.drain(..) {
             match ask {
-                Ask::Printed(Output::Out, Ok(Written::Closed) | Err(_)) => return,
-                Ask::Printed(to, _) => {
+                Ask::Printed(to, written) => {
                     let letter = printers[if to == Output::Out { 0 } else { last }].printed();
-                    letter.iter().for_each(|letter| desk.shown(letter, read));
+                    let seen = written == Ok(Written::Yes);
+                    letter.iter().filter(|_| seen).for_each(|letter| desk.shown(letter, read));
                 }
                 ask if ask.end().is_some() => return,
                 _ => {}

@@ -10,14 +10,15 @@ use std::time::Duration;
 use crate::base::{LetterId, Phrase, Tick, Wall, harmless};
 use crate::client::{Command, Event, Incoming, Progress, Unreached};
 use crate::contacts::Target;
-use crate::ui::terminal::{Pen, Screen, Written};
+use crate::ui::terminal::{Output, Pen, Screen};
 use crate::ui::{Strings, Typed, notice, plain};
 use crate::wire::letter::GuestNote;
 use crate::wire::limits::LETTER_TEXT_MAX;
 use crate::wire::message::Reason;
 
 use super::desk::{Ask, Desk, Mail, News, Part};
-use super::{Failure, Outcome, Setup, Status, print, say};
+use super::printer::{FINISH_WITHIN, Printer, fared, finish};
+use super::{Failure, Outcome, Setup, Status};
 
 /// Lines read ahead of the letters that have come to their end.
 const LINES_AHEAD: usize = 512;
@@ -27,6 +28,9 @@ const LINES_AHEAD: usize = 512;
 const CLOCKS_APART_MAX: Duration = Duration::from_secs(60);
 /// Letters of the contact that came before the relay answered for ours; beyond it they wait for the next who shows letters.
 const EARLY_MAX: usize = 256;
+
+/// At the end, results wait for their reader as long as it takes, unless somebody interrupts.
+const PATIENCE: Duration = Duration::from_secs(1 << 32);
 
 /// Where the text of the letters comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,8 +79,29 @@ pub fn send(setup: &Setup, options: &SendOptions) -> Outcome {
     let mut desk = Desk::open(setup, name.clone(), part)?;
     desk.command(Command::Screen(setup.screens(&book)));
     desk.command(Command::Relays(vec![relay]));
-    let mut sending = Sending::new(setup, options, target, name.to_string(), desk.first_request());
+    let [results, talk] = [(); 2].map(|()| Printer::open(desk.inlet(), Pen::default()));
+    let mut sending = Sending {
+        setup,
+        options,
+        target,
+        me: name.to_string(),
+        results: results?,
+        talk: talk?,
+        waiting: BTreeMap::new(),
+        requests: desk.first_request(),
+        given: 0,
+        given_at: Wall(0),
+        since: None,
+        early: Vec::new(),
+        input_ended: options.source != TextSource::Lines,
+        lines_owed: 0,
+        refused: false,
+        reply: None,
+    };
     let outcome = sending.run(&mut desk, text);
+    let printers = &mut [&mut sending.results, &mut sending.talk];
+    let interrupted = matches!(&outcome, Err(failure) if failure.status == Status::Interrupted);
+    finish(&mut desk, printers, if interrupted { FINISH_WITHIN } else { PATIENCE }, false);
     desk.leave();
     outcome
 }
@@ -117,6 +142,9 @@ struct Sending<'a> {
     options: &'a SendOptions,
     target: Target,
     me: String,
+    /// Standard output, and standard error.
+    results: Printer,
+    talk: Printer,
     waiting: BTreeMap<u64, Waiting>,
     /// Requests of this run begin above it.
     requests: u64,
@@ -128,35 +156,13 @@ struct Sending<'a> {
     /// Letters of the contact that may be an answer.
     early: Vec<Incoming>,
     input_ended: bool,
+    /// Lines to be asked for when somebody reads the results.
+    lines_owed: usize,
     refused: bool,
     reply: Option<Incoming>,
 }
 
-impl<'a> Sending<'a> {
-    fn new(
-        setup: &'a Setup,
-        options: &'a SendOptions,
-        target: Target,
-        me: String,
-        requests: u64,
-    ) -> Sending<'a> {
-        Sending {
-            setup,
-            options,
-            target,
-            me,
-            waiting: BTreeMap::new(),
-            requests,
-            given: 0,
-            given_at: Wall(0),
-            since: None,
-            early: Vec::new(),
-            input_ended: options.source != TextSource::Lines,
-            refused: false,
-            reply: None,
-        }
-    }
-
+impl Sending<'_> {
     fn run(&mut self, desk: &mut Desk, text: Option<String>) -> Outcome {
         let lines = match text {
             Some(text) => {
@@ -218,15 +224,18 @@ impl<'a> Sending<'a> {
                 return Err(failure);
             }
             match ask {
-                Ask::Trouble(phrase) => say(&self.setup.strings, &phrase),
-                Ask::Book(_) | Ask::Printed(..) | Ask::End | Ask::Broken(_) | Ask::Failed(_) => {}
+                Ask::Trouble(phrase) => self.say(&phrase),
+                Ask::Printed(to, written) => {
+                    if to == Output::Out { &mut self.results } else { &mut self.talk }.printed();
+                    fared(to, written)?;
+                }
+                Ask::Book(_) | Ask::End | Ask::Broken(_) | Ask::Failed(_) => {}
                 Ask::Typed(typed) => asked += usize::from(!self.take_line(desk, typed)),
             }
         }
-        for _ in 0..asked {
-            if let Some((lines, _)) = lines {
-                lines.ask("", Vec::new());
-            }
+        self.lines_owed += asked;
+        if let (Some((lines, _)), false) = (lines, self.results.is_full()) {
+            (0..std::mem::take(&mut self.lines_owed)).for_each(|_| lines.ask("", Vec::new()));
         }
         Ok(())
     }
@@ -243,12 +252,12 @@ impl<'a> Sending<'a> {
                 self.refused = true;
                 let phrase =
                     Phrase::new("send-too-long").with("len", line.len()).with("max", LETTER_TEXT_MAX);
-                say(&self.setup.strings, &phrase);
+                self.say(&phrase);
                 false
             }
             Typed::Refused(phrase) => {
                 self.refused = true;
-                say(&self.setup.strings, &phrase);
+                self.say(&phrase);
                 false
             }
             Typed::EndOfInput | Typed::Interrupted => {
@@ -273,7 +282,7 @@ impl<'a> Sending<'a> {
             }
             Event::Progress { request, id, progress: Progress::Delivered, .. } => {
                 if self.waiting.remove(&request).is_some() {
-                    print(&plain::delivered(id))?;
+                    self.print(&plain::delivered(id));
                 }
             }
             Event::Refused { request, id, reason, may_have_arrived, nearest, text, .. } => {
@@ -281,15 +290,15 @@ impl<'a> Sending<'a> {
                 self.refused |= ours;
                 self.tell_refused(id, reason, may_have_arrived, &nearest);
                 if !ours || !matches!(self.options.source, TextSource::Given(_)) {
-                    give_back(&self.setup.strings, &text);
+                    self.give_back(&text);
                 }
             }
             Event::Unkept { request, to, why, text } => {
                 self.waiting.remove(&request);
                 self.refused = true;
-                say(&self.setup.strings, &notice::unkept(why, to.as_str()));
+                self.say(&notice::unkept(why, to.as_str()));
                 if !matches!(self.options.source, TextSource::Given(_)) {
-                    give_back(&self.setup.strings, &text);
+                    self.give_back(&text);
                 }
             }
             Event::Letter(letter) => self.handle_letter(letter),
@@ -311,23 +320,23 @@ impl<'a> Sending<'a> {
         let settled: Vec<_> = self.waiting.iter().filter_map(|(r, w)| Some((*r, w.accepted?))).collect();
         for (request, id) in settled {
             self.waiting.remove(&request);
-            print(&plain::accepted(id))?;
+            self.print(&plain::accepted(id));
         }
         Ok(())
     }
 
     fn tell_refused(
-        &self,
+        &mut self,
         id: LetterId,
         reason: Reason,
         may_have_arrived: bool,
         nearest: &[crate::base::Name],
     ) {
         let line = plain::refused(id, reason, may_have_arrived);
-        let _ = crate::ui::terminal::write_err(&format!("{line}\n"));
+        self.talk.put(Output::Err, format!("{line}\n"));
         if !nearest.is_empty() {
             let names: Vec<String> = nearest.iter().map(ToString::to_string).collect();
-            say(&self.setup.strings, &Phrase::new("refused-nearest").with("names", names.join(", ")));
+            self.say(&Phrase::new("refused-nearest").with("names", names.join(", ")));
         }
     }
 
@@ -356,7 +365,7 @@ impl<'a> Sending<'a> {
         self.reply = self.reply.take().or(reply);
     }
 
-    fn tell(&self, event: &Event) -> Result<(), Failure> {
+    fn tell(&mut self, event: &Event) -> Result<(), Failure> {
         let Some(phrase) = notice::of_event(event, &self.me) else { return Ok(()) };
         match event {
             Event::Online { .. } => Ok(()),
@@ -366,22 +375,23 @@ impl<'a> Sending<'a> {
                 Err(phrase.into())
             }
             _ => {
-                say(&self.setup.strings, &phrase);
+                self.say(&phrase);
                 Ok(())
             }
         }
     }
 
-    fn run_out_of_time(&self) -> Outcome {
+    fn run_out_of_time(&mut self) -> Outcome {
         let time = shown(self.options.timeout);
-        let (mut unaccepted, mut unkept) = (!self.input_ended, false);
+        let (mut unaccepted, mut unkept, mut accepted) = (!self.input_ended, false, Vec::new());
         for waiting in self.waiting.values() {
             unkept |= !waiting.queued;
             match waiting.accepted {
-                Some(id) => drop(print(&plain::accepted(id))?),
+                Some(id) => accepted.push(plain::accepted(id)),
                 None => unaccepted = true,
             }
         }
+        accepted.iter().for_each(|line| self.print(line));
         let key = match (unkept, unaccepted) {
             (true, _) => "send-not-kept",
             (_, true) => "send-not-accepted",
@@ -399,12 +409,25 @@ impl<'a> Sending<'a> {
                 return Err(Failure::later(Phrase::new("send-no-reply").with("time", shown(within))));
             }
         }
-        if let Some(reply) = &self.reply
-            && print(&harmless(&reply.text))? == Written::Yes
-        {
-            desk.shown(reply, false);
+        if let Some(reply) = self.reply.take() {
+            let line = format!("{}\n", harmless(&reply.text));
+            self.results.put_letter(reply, line);
         }
         Ok(Status::Done)
+    }
+
+    fn print(&mut self, line: &str) {
+        self.results.put(Output::Out, format!("{line}\n"));
+    }
+
+    fn say(&mut self, phrase: &Phrase) {
+        let words = self.setup.strings.say(phrase);
+        self.talk.put(Output::Err, format!("{words}\n"));
+    }
+
+    /// Gives a text back: a draft is never lost.
+    fn give_back(&mut self, text: &str) {
+        self.talk.put(Output::Err, given_back(&self.setup.strings, text));
     }
 }
 
@@ -419,11 +442,6 @@ fn open_lines(desk: &Desk) -> Result<(Screen, Pen), Failure> {
         screen.ask("", Vec::new());
     }
     Ok((screen, pen))
-}
-
-/// Gives a text back on standard error: a draft is never lost.
-fn give_back(strings: &Strings, text: &str) {
-    let _ = crate::ui::terminal::write_err(&given_back(strings, text));
 }
 
 /// The lines in which a text is given back; none if there is none.

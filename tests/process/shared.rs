@@ -349,3 +349,19 @@ fn row_77_what_a_killed_chat_had_not_printed_is_shown_by_the_next() {
     assert!(printed < 61 && printed + rest.len() >= 61, "{printed} and {}", rest.len());
     assert!(texts(&rest).last().is_some_and(|text| text.starts_with("59.")));
 }
+
+#[test]
+fn row_77_a_sender_whose_results_nobody_reads_holds_up_no_other_command_and_loses_none() {
+    let (home, _relay) = town(&["--limits", "off"], &["TOM", "JACK"]);
+    let jack = home.listen("JACK", &["--count", "3000"]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut command = home.command(&["send", "--as", "TOM", "--lines", "JACK"]);
+    command.stdout(writer);
+    let mut sending = Running::start(command);
+    sending.feed("x\n".repeat(3_000).as_bytes());
+    assert_eq!(jack.end().with(0).out.len(), 3_000);
+    let other = home.start(&["send", "--as", "TOM", "echo", "meanwhile"]);
+    other.end_within(SOON).with(0).result();
+    assert_eq!(BufReader::new(reader).lines().count(), 3_000);
+    sending.end().with(0);
+}
