@@ -6,14 +6,10 @@ use queqiao::contacts::Book;
 
 fuzz_target!(|text: &str| {
     match Book::parse(text, "contacts.toml") {
-        Ok(book) => {
-            assert!(book.contacts.iter().all(|contact| book.contact(&contact.label) == Some(contact)))
-        }
+        Ok(book) => assert!(book.contacts.iter().all(|contact| book.contact(&contact.label) == Some(contact))),
         Err(phrase) => {
             let args = phrase.args();
-            let number = |name: &str| {
-                args.iter().find(|arg| arg.0 == name).and_then(|arg| arg.1.parse::<usize>().ok())
-            };
+            let number = |name: &str| args.iter().find(|arg| arg.0 == name).and_then(|arg| arg.1.parse::<usize>().ok());
             let (line, column) = (number("line").expect("a line"), number("column").expect("a column"));
             assert!((1..=text.matches('\n').count() + 1).contains(&line) && column >= 1);
         }

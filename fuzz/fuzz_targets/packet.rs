@@ -10,12 +10,8 @@ fuzz_target!(|bytes: &[u8]| {
         let Ok(packet) = packet::parse(carrier, bytes) else { continue };
         let mut again = Vec::new();
         match packet {
-            Packet::Data { receiver, number } => {
-                again.extend_from_slice(&packet::data_header(receiver, number))
-            }
-            Packet::Cookie { receiver, nonce, sealed } => {
-                packet::write_cookie(&mut again, receiver, nonce, sealed)
-            }
+            Packet::Data { receiver, number } => again.extend_from_slice(&packet::data_header(receiver, number)),
+            Packet::Cookie { receiver, nonce, sealed } => packet::write_cookie(&mut again, receiver, nonce, sealed),
             Packet::Reset { index, token } => packet::write_reset(&mut again, index, token),
             Packet::KeyAnswer { nonce, key } => packet::write_key_answer(&mut again, nonce, key),
             Packet::KeyQuery { nonce } => {
