@@ -88,10 +88,13 @@ impl World {
             match effect {
                 Effect::Send(Path::Udp(to), range) => self.relay_sends(to, &out.bytes[range]),
                 Effect::Send(Path::Tcp(id), range) => {
-                    self.queue_on(id.0, Side::Relay, &out.bytes[range]);
-                    touched.push(id.0);
+                    if !self.line_takes(id, &out.bytes[range.clone()]) {
+                        self.queue_on(id.0, Side::Relay, &out.bytes[range]);
+                        touched.push(id.0);
+                    }
                 }
                 Effect::Close(Path::Tcp(id)) => {
+                    self.line_is_closed(id);
                     self.close_side(id.0, Side::Relay);
                     touched.push(id.0);
                 }
