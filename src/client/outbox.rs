@@ -382,13 +382,13 @@ impl Outbox {
         conversation.narrow(place, reason);
         let letter = conversation.remove(place);
         (self.letters, self.bytes) = (self.letters - 1, self.bytes - letter.body.len());
-        // Such a letter cannot have been taken by any earlier session either; of one that was accepted the relay knows.
-        let never = matches!(
-            reason,
-            Reason::Unknown | Reason::TooLong | Reason::Expired | Reason::Taken | Reason::Damaged
-        );
+        // Such a letter cannot have been taken by any earlier session either; of one that was accepted the relay knows. But one
+        // that grew too old, or was damaged, may have been handed over by a process of the relay that ended before it could
+        // answer.
+        let never = matches!(reason, Reason::Unknown | Reason::TooLong | Reason::Taken);
         let accepted = letter.accepted || id.number <= conversation.held.accepted;
-        let in_doubt = letter.unanswered_before && !accepted && !never;
+        let known = accepted && !matches!(reason, Reason::Expired | Reason::Damaged);
+        let in_doubt = letter.unanswered_before && !known && !never;
         let may_have_arrived = may_have_arrived || in_doubt;
         let (request, body) = (letter.request, letter.body);
         conversation.refusals.push(Refusal { request, id, reason, may_have_arrived, nearest, body });

@@ -92,10 +92,13 @@ impl World {
                 }
                 Effect::Close(Path::Tcp(id)) if self.visitors.has(id) => self.hang_up_on_visitor(id),
                 Effect::Send(Path::Tcp(id), range) => {
-                    self.queue_on(id.0, Side::Relay, &out.bytes[range]);
-                    touched.push(id.0);
+                    if !self.line_takes(id, &out.bytes[range.clone()]) {
+                        self.queue_on(id.0, Side::Relay, &out.bytes[range]);
+                        touched.push(id.0);
+                    }
                 }
                 Effect::Close(Path::Tcp(id)) => {
+                    self.line_is_closed(id);
                     self.close_side(id.0, Side::Relay);
                     touched.push(id.0);
                 }

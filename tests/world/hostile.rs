@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use queqiao::base::{Carrier, Effect, LetterId, OutboxId, Outputs, Path, Wall};
+use queqiao::base::{Effect, LetterId, OutboxId, Outputs, Path, Wall};
 use queqiao::peer::{Begin, Peer, Role};
 use queqiao::session::{AccessSecret, Answered, Hello, Identity, Initiator, Keyring, Lifetime};
 use queqiao::wire::frame::StreamId;
@@ -14,6 +14,7 @@ use queqiao::wire::message::{KIND_TEXT, Letter, Names, ToRelay};
 
 use super::cover::Count;
 use super::intruder::{DEEDS, frames_of};
+use super::line::Line;
 use super::weather::chance;
 use super::world::{Happening, RELAY_ADDR, World};
 
@@ -35,7 +36,25 @@ pub struct Hostile {
     stage: Stage,
     /// What the relay sent it and it has not looked at.
     pub heard: Vec<Vec<u8>>,
+    /// Its TCP connection, if it speaks over one.
+    pub line: Option<Line>,
+    on_tcp: bool,
     numbers: u64,
+}
+
+impl Hostile {
+    /// Its session was on a connection that is there no more.
+    fn is_cut_off(&self, world: &World) -> bool {
+        let lost = self.line.as_ref().is_none_or(|line| !world.has_line(line));
+        self.on_tcp && lost
+    }
+
+    fn path(&self) -> Path {
+        match &self.line {
+            Some(line) => Path::Tcp(line.id),
+            None => Path::Udp(RELAY_ADDR.parse().unwrap()),
+        }
+    }
 }
 
 /// It comes, and misbehaves until `span` is over.
@@ -43,8 +62,9 @@ pub fn join(world: &mut World, span: Duration) {
     let mut private_key = [0; 32];
     world.rng.fill(&mut private_key);
     let addr = SocketAddr::from(([198, 51, 100, 240], 7_000));
-    let (stage, heard) = (Stage::Away, Vec::new());
-    world.hostile_member = Some(Hostile { addr, private_key, counter: 1, stage, heard, numbers: 0 });
+    let (stage, heard, line) = (Stage::Away, Vec::new(), None);
+    let member = Hostile { addr, private_key, counter: 1, stage, heard, line, on_tcp: false, numbers: 0 };
+    world.hostile_member = Some(member);
     world.oracle.liars.insert(NAME.to_owned());
     world.cover.add(Count::HostileMembers);
     let until = world.now + span;
@@ -54,11 +74,14 @@ pub fn join(world: &mut World, span: Duration) {
 fn misbehave(world: &mut World, until: queqiao::base::Tick) {
     let Some(mut member) = world.hostile_member.take() else { return };
     if world.now >= until {
-        if let Stage::On(mut peer) = member.stage {
+        if let Stage::On(mut peer) = std::mem::replace(&mut member.stage, Stage::Away) {
             peer.close(queqiao::wire::frame::close::DONE, "bye");
-            leave_packets(world, member.addr, &mut peer);
+            leave_packets(world, &member, &mut peer);
         }
-        return;
+        return member.line.iter().for_each(|line| world.hang_up(line));
+    }
+    if member.is_cut_off(world) {
+        (member.line, member.stage) = (None, Stage::Away);
     }
     member.stage = match std::mem::replace(&mut member.stage, Stage::Away) {
         Stage::Away => shake(world, &mut member),
@@ -72,13 +95,20 @@ fn misbehave(world: &mut World, until: queqiao::base::Tick) {
 
 fn shake(world: &mut World, member: &mut Hostile) -> Stage {
     member.counter += 1;
+    member.line.take().iter().for_each(|line| world.hang_up(line));
+    member.heard.clear();
+    if chance(&mut world.rng, 500) {
+        member.line = world.open_line(member.addr);
+    }
+    member.on_tcp = member.line.is_some();
+    let carrier = member.path().carrier();
     let identity = Identity::from_private(member.private_key);
     let hello = Hello { counter: member.counter, continues: None };
     let (relay, mut rng) = (world.relay.core.public_key(), world.rng.fork());
     let (secret, index) = (AccessSecret::default(), 1 + rng.next_u32() / 2);
-    let initiator = Initiator::new(&identity, &relay, &secret, &hello, index, Carrier::Udp, &mut rng);
+    let initiator = Initiator::new(&identity, &relay, &secret, &hello, index, carrier, &mut rng);
     let initiator = initiator.expect("the relay's key is sound");
-    send(world, member.addr, initiator.packet().to_vec());
+    send(world, member, initiator.packet());
     Stage::Shaking(Box::new(initiator), world.now)
 }
 
@@ -99,12 +129,15 @@ fn look_for_answer(
                 return break_frames(world, member, keyring);
             }
             Ok(Answered::Established(done)) => {
-                let (path, rng) = (Path::Udp(RELAY_ADDR.parse().unwrap()), world.rng.fork());
+                let (path, rng) = (member.path(), world.rng.fork());
                 let (role, lifetime, id) = (Role::Client, Lifetime::default(), done.welcome.session);
                 let begin = Begin { role, path, keys: done.keys, id, rtt: None, lifetime, rng };
                 let mut peer = Box::new(Peer::new(world.now, begin));
                 say(&mut peer, &ToRelay::SignIn { name: NAME, invite: &[], screen_follows: false });
-                leave_packets(world, member.addr, &mut peer);
+                leave_packets(world, member, &mut peer);
+                if let Some(line) = &mut member.line {
+                    line.is_deaf = chance(&mut world.rng, 300);
+                }
                 return Stage::On(peer);
             }
             Err(_) => {}
@@ -121,14 +154,14 @@ fn break_frames(world: &mut World, member: &Hostile, mut keyring: Keyring) -> St
     for (number, frames) in frames_of(deed).into_iter().enumerate() {
         let mut packet = [&[0; DATA_HEADER_LEN][..], &frames].concat();
         keyring.seal(number as u64, &mut packet, 0);
-        send(world, member.addr, packet);
+        send(world, member, &packet);
     }
     world.cover.add(Count::HostileFrames);
     Stage::Away
 }
 
 fn talk(world: &mut World, member: &mut Hostile, mut peer: Box<Peer>) -> Stage {
-    let (path, now) = (Path::Udp(RELAY_ADDR.parse().unwrap()), world.now);
+    let (path, now) = (member.path(), world.now);
     for mut packet in std::mem::take(&mut member.heard) {
         let heard = peer.handle_packet(now, path, &mut packet);
         if matches!(heard, queqiao::peer::Heard::Closed(_) | queqiao::peer::Heard::Broken(_)) {
@@ -145,7 +178,7 @@ fn talk(world: &mut World, member: &mut Hostile, mut peer: Box<Peer>) -> Stage {
     }
     let many = if chance(&mut world.rng, 30) { 200 } else { 1 + world.rng.below(4) };
     (0..many).for_each(|_| lie(world, member, &mut peer));
-    leave_packets(world, member.addr, &mut peer);
+    leave_packets(world, member, &mut peer);
     Stage::On(peer)
 }
 
@@ -209,17 +242,24 @@ fn say(peer: &mut Peer, message: &ToRelay<'_>) {
     let _ = peer.send(StreamId::Control, &[&bytes]);
 }
 
-fn leave_packets(world: &mut World, addr: SocketAddr, peer: &mut Peer) {
+fn leave_packets(world: &mut World, member: &Hostile, peer: &mut Peer) {
     let mut out = Outputs::<(), ()>::default();
     peer.flush(world.now, &mut out);
     for effect in &out.effects {
         if let Effect::Send(_, range) = effect {
-            send(world, addr, out.bytes[range.clone()].to_vec());
+            send(world, member, &out.bytes[range.clone()]);
         }
     }
+    peer.handle_unsent(world.now, member.path(), 0);
 }
 
-fn send(world: &mut World, from: SocketAddr, bytes: Vec<u8>) {
+fn send(world: &mut World, member: &Hostile, packet: &[u8]) {
+    match &member.line {
+        Some(line) => return world.send_on_line(line.id, packet),
+        None if member.on_tcp => return,
+        None => {}
+    }
+    let (from, bytes) = (member.addr, packet.to_vec());
     let proves = world.addresses.leaves(from);
     let happening = Happening::ToRelay { from, bytes, proves, genuine: false };
     world.agenda.enter(world.now + Duration::from_millis(5), happening);

@@ -16,6 +16,7 @@ mod golden;
 mod guard;
 mod hostile;
 mod intruder;
+mod line;
 mod machines;
 mod moves;
 mod node;

@@ -219,11 +219,12 @@ fn flood(world: &mut World, span: Duration) {
 
 /// Faults that do not end: nothing is promised but that nothing is lost, repeated or claimed too early.
 fn storm(world: &mut World) {
-    if !chance(&mut world.rng, 40) {
+    if !chance(&mut world.rng, 60) {
         return;
     }
-    world.cover.add(Count::Storms);
-    for _ in 0..4 {
+    let is_long = chance(&mut world.rng, 400);
+    world.cover.add(if is_long { Count::LongStorms } else { Count::Storms });
+    for _ in 0..if is_long { 20 } else { 4 } {
         let span = Duration::from_secs(60);
         talk(world, span);
         go_wrong(world, span);

@@ -322,3 +322,14 @@ fn the_outbox_is_bounded() {
     outbox.unrecorded(&jack(), OUTBOX_LETTERS_MAX as u64);
     assert!(outbox.has_room(0));
 }
+
+#[test]
+fn a_letter_too_old_that_was_tried_before_it_was_accepted_may_have_arrived() {
+    let mut outbox = outbox(1);
+    offered(&mut outbox);
+    outbox.session_lost();
+    assert_eq!(offered(&mut outbox), [(1, 0)]);
+    told(&mut outbox, receipt(1, 0, 0, 9));
+    assert!(refuse(&mut outbox, 1, Reason::Expired));
+    assert!(outbox.refusal_recorded(&jack(), 1).unwrap().may_have_arrived);
+}
