@@ -20,6 +20,7 @@ mod counter;
 mod journal;
 mod kept;
 mod ledger;
+mod mail;
 mod outbox;
 mod paths;
 mod screen;
@@ -47,8 +48,9 @@ use crate::wire::packet::{self, Packet};
 use counter::Counter;
 use journal::Journal;
 use ledger::Ledger;
+use mail::Mail;
 use outbox::Outbox;
-use uplink::{Mail, Out, Shared, Uplink};
+use uplink::{Out, Shared, Uplink};
 
 /// Session indexes of one client, live and at rest: a few for each relay.
 const INDEXES_MAX: usize = 4_096;

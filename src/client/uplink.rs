@@ -3,9 +3,7 @@
 
 use std::collections::VecDeque;
 
-use crate::base::{
-    Carrier, ConnId, Effect, HostPort, LetterId, Name, Now, OutboxId, Outputs, Path, Tick, Wall,
-};
+use crate::base::{Carrier, ConnId, Effect, HostPort, Name, Now, Outputs, Path, Tick};
 use crate::peer::{Heard, Peer};
 use crate::session::{AccessSecret, Identity, Indexes};
 use crate::wire::frame::{StreamId, close};
@@ -15,12 +13,13 @@ use crate::wire::message::{
     Delivery, KIND_TEXT, Letter, NameReason, Reason, Receipt, Refused, ToClient, ToRelay,
 };
 
-use super::api::{Carriers, Event, Incoming, Progress, Record, RelaySpec, Unkept, Unreached};
+use super::api::{Carriers, Event, Incoming, Record, RelaySpec, Unkept, Unreached};
 use super::connect::{Connecting, Round};
 use super::counter::Counter;
 use super::journal::Journal;
-use super::ledger::{Ledger, Seen};
-use super::outbox::{Outbox, Refusal, Step};
+use super::ledger::Seen;
+use super::mail::{Mail, refused_event};
+
 use super::paths::Choice;
 use super::screen::Screens;
 
@@ -50,13 +49,6 @@ pub(super) enum Told {
     Nothing,
     Online,
     Away,
-}
-
-/// The letters that go through one relay, both ways: what outlives every session.
-#[derive(Debug)]
-pub(super) struct Mail {
-    pub(super) outbox: Outbox,
-    pub(super) ledger: Ledger,
 }
 
 /// One relay.
@@ -515,95 +507,6 @@ impl Uplink {
             self.tell_online(out);
         }
     }
-}
-
-impl Mail {
-    /// Says on the control stream what the relay is owed, for as long as there is room.
-    fn speak(&mut self, say: &mut impl FnMut(ToRelay<'_>) -> bool) {
-        while let Some((from, outbox, through)) = self.ledger.next_stored() {
-            if !say(ToRelay::Stored { from: from.as_str(), outbox, through }) {
-                return;
-            }
-            self.ledger.paid_stored();
-        }
-        while let Some((from, outbox, through)) = self.ledger.next_read() {
-            if !say(ToRelay::Read { from: from.as_str(), outbox, through }) {
-                return;
-            }
-            self.ledger.paid_read();
-        }
-        while let Some((to, id)) = self.outbox.next_heard() {
-            if !say(ToRelay::Heard { to: to.as_str(), id }) {
-                return;
-            }
-            self.outbox.paid_heard();
-        }
-        while let Some((to, outbox)) = self.outbox.next_ask() {
-            if !say(ToRelay::Ask { to: to.as_str(), outbox }) {
-                return;
-            }
-            self.outbox.asked();
-        }
-    }
-
-    /// What follows from a record that has settled. Events are the caller's to show.
-    pub(super) fn settle(
-        &mut self,
-        outbox: OutboxId,
-        via: Carrier,
-        record: Record,
-        durable: bool,
-    ) -> Option<Event> {
-        match record {
-            Record::Written { to, number, request, text, .. } if !durable => {
-                self.outbox.unrecorded(&to, number);
-                Some(Event::Unkept { request, to, why: Unkept::Disk, text })
-            }
-            Record::Written { to, number, request, .. } => {
-                self.outbox.recorded(&to, number);
-                let id = LetterId { outbox, number };
-                Some(Event::Progress { request, id, progress: Progress::Queued, via, taken: Wall(0) })
-            }
-            Record::Refused { to, number, .. } => {
-                let refusal = self.outbox.refusal_recorded(&to, number)?;
-                Some(refused_event(to, refusal))
-            }
-            Record::Received { letter, .. } => {
-                self.ledger.stored(&letter.from, letter.id);
-                Some(Event::Letter(letter))
-            }
-            Record::Unreadable { relay, from, id, .. } => {
-                self.ledger.stored(&from, id);
-                Some(Event::Unreadable { relay, from, id })
-            }
-            Record::Shown { from, id, read, .. } => {
-                if read {
-                    self.ledger.read(&from, id);
-                }
-                None
-            }
-            Record::Reached { .. }
-            | Record::Told { .. }
-            | Record::Counter(_)
-            | Record::Pin { .. }
-            | Record::UdpFailed { .. } => None,
-        }
-    }
-}
-
-impl Step {
-    /// What is shown of it, spoken of on `via`.
-    pub(super) fn event(self, via: Carrier) -> Event {
-        let Step { request, id, progress, taken } = self;
-        Event::Progress { request, id, progress, via, taken }
-    }
-}
-
-fn refused_event(to: Name, refusal: Refusal) -> Event {
-    let Refusal { request, id, reason, may_have_arrived, nearest, body } = refusal;
-    // A body that was not kept is no text.
-    let text = decode_text(&body).map(|(text, _)| text).unwrap_or_default();
-    Event::Refused { request, id, to, reason, may_have_arrived, nearest, text }
 }
 
 /// Closes a TCP connection of ours.

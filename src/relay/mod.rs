@@ -36,6 +36,8 @@ mod roll;
 mod screen;
 mod sessions;
 
+use std::time::Duration;
+
 use crate::base::{Core, Input, LetterId, Name, Now, Outputs, Path, PublicKey, Rng, Tick, Wall};
 use crate::peer::Peer;
 use crate::session::{AccessSecret, HandshakeLimits, Identity, Responder};
@@ -77,6 +79,9 @@ pub struct Config {
     /// The seed of all its randomness.
     pub seed: [u8; 32],
 }
+
+/// A turn that comes so much later than its deadline is one after sleep.
+const OVERSLEPT: Duration = Duration::from_secs(1);
 
 /// What the process asks of a relay.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -185,6 +190,8 @@ pub struct Relay {
     invitations: Invitations,
     /// The time of day, for what people read.
     wall: Wall,
+    /// When it last had slept: in that turn little leaves for anybody.
+    woken_at: Option<Tick>,
     sessions: Sessions,
     conns: Conns,
     guests: Option<Guests>,
@@ -228,6 +235,7 @@ impl Relay {
             registrations: Registrations::new(key, config.limits.names_per_hour),
             invitations: Invitations::new(invitations),
             wall: Wall(0),
+            woken_at: None,
             sessions: Sessions::new(config.limits.sessions, config.limits.strangers),
             conns: Conns::default(),
             guests: config.guests.map(|rules| Guests::new(rules, rng.fork())),
@@ -303,6 +311,9 @@ impl Core for Relay {
 
     fn handle_time(&mut self, now: Now, out: &mut Out) {
         self.wall = now.wall;
+        if self.next_deadline().is_some_and(|at| now.tick.since(at) > OVERSLEPT) {
+            self.woken_at = Some(now.tick);
+        }
         while let Some((tick, timer)) = self.deadlines.pop_due(now.tick) {
             self.handle_timer(now, tick, timer, out);
         }

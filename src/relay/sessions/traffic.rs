@@ -292,6 +292,9 @@ impl Relay {
         }
         self.pay_receipts(now, slot);
         let Some(session) = self.sessions.slab.get_mut(slot.0) else { return };
+        if self.woken_at == Some(now.tick) {
+            session.peer.handle_woken(now.tick);
+        }
         session.peer.flush(now.tick, out);
         self.deadlines.set(Timer::Session(slot), session.deadline(now.tick), &mut session.scheduled);
         self.note_session(now.tick, slot);
