@@ -173,6 +173,17 @@ impl Relay {
             To::Guest(guest) => guests.and_then(|guests| guests.name(guest)).map_or("", |name| name.as_str()),
         };
         let (clock, keep) = (self.post.clock.now(now.tick), self.limits.keep.as_millis() as u64);
+        // A receipt of later letters would pass for the delivery of one whose refusal comes behind it.
+        while let Some((flow, number, (reason, may_have_arrived))) = flows.next_untold() {
+            let (to, id) = (name_of(flow), LetterId { outbox: flow.outbox, number });
+            let refused = Refused { to, id, reason, may_have_arrived, nearest: Nearest::default() };
+            self.outgoing.clear();
+            ToClient::Refused(refused).encode(&mut self.outgoing);
+            if session.peer.send(StreamId::Control, &[&self.outgoing]).is_err() {
+                return;
+            }
+            flows.told();
+        }
         while let Some((flow, marks)) = flows.next_receipt() {
             let until = flow.to.member().map_or(Wall(0), |_| until(now.wall, clock, keep, &marks));
             let Marks { accepted, delivered, read, .. } = marks;
@@ -184,16 +195,6 @@ impl Relay {
                 return;
             }
             flows.paid();
-        }
-        while let Some((flow, number, (reason, may_have_arrived))) = flows.next_untold() {
-            let (to, id) = (name_of(flow), LetterId { outbox: flow.outbox, number });
-            let refused = Refused { to, id, reason, may_have_arrived, nearest: Nearest::default() };
-            self.outgoing.clear();
-            ToClient::Refused(refused).encode(&mut self.outgoing);
-            if session.peer.send(StreamId::Control, &[&self.outgoing]).is_err() {
-                return;
-            }
-            flows.told();
         }
     }
 
