@@ -41,7 +41,7 @@ impl Relay {
             _ => true,
         };
         let queue = &self.places[to.0].queue;
-        if !may || queue.holds(place) || !self.post.expiring.insert(place) {
+        if !may || queue.holds(place) || self.post.expiring.contains_key(&place) {
             return None;
         }
         let may_have_arrived = queue.may_have_arrived(place);
@@ -53,6 +53,7 @@ impl Relay {
         });
         let letter = DamagedLetter { place, to, letter, may_have_arrived };
         let ticket = self.tickets.issue(Wait::Damaged(letter));
+        self.post.expiring.insert(place, ticket);
         out.effects.push(Effect::Persist(ticket, Record::Damaged { place, to: name, owed }));
         Some(ticket)
     }

@@ -102,8 +102,9 @@ pub(super) struct Post {
     last_place: u64,
     /// Members whose queues may have something to be written, at this turn's end.
     due: BTreeSet<MemberId>,
-    /// Letters on their way out of their mailboxes, by place: at most one step of expiry, and those turned away.
-    pub(super) expiring: BTreeSet<u64>,
+    /// Letters on their way out of their mailboxes, by place, each with the ticket that ends it: at most one step of expiry,
+    /// and those turned away.
+    pub(super) expiring: BTreeMap<u64, Ticket>,
     /// The last place this round of expiry has looked at; `None` between two rounds.
     swept: Option<u64>,
     sweep_scheduled: Option<Tick>,
@@ -205,10 +206,7 @@ impl Relay {
                 self.wake_queue(member, now.tick + SPILL_AFTER);
             }
             (Some(Wait::Oldest), false) => self.sweep_later(now.tick + SWEEP_AGAIN),
-            (Some(Wait::Expired(letter)), true) => self.handle_expired(letter),
-            (Some(Wait::Expired(letter)), false) => {
-                self.post.expiring.remove(&letter.place);
-            }
+            (Some(Wait::Expired(letter)), _) => self.handle_expired(now.tick, ticket, letter, durable),
             (Some(Wait::Damaged(letter)), _) => self.handle_damaged(now.tick, ticket, letter, durable, out),
             (Some(Wait::Mailbox(_) | Wait::Oldest) | None, _) => {}
         }
@@ -333,18 +331,16 @@ impl Relay {
 
     fn handle_loaded(&mut self, now: Now, ticket: Ticket, to: MemberId, rows: &[Row], out: &mut Out) {
         let (mut entries, mut stale) = (Vec::with_capacity(rows.len()), Vec::new());
-        let (mut through, mut damaged) = (None, None);
+        let (mut through, mut leaving) = (None, None);
         for row in rows {
-            if let Held::Damaged(label) = &row.held {
-                damaged = self.put_aside(to, row.place, label.as_ref(), out);
-                if damaged.is_some() {
-                    break;
-                }
+            leaving = self.post.expiring.get(&row.place).copied();
+            if let (Held::Damaged(label), None) = (&row.held, leaving) {
+                leaving = self.put_aside(to, row.place, label.as_ref(), out);
+            }
+            if leaving.is_some() {
+                break;
             }
             through = Some(row.place);
-            if self.post.expiring.contains(&row.place) {
-                continue;
-            }
             let Some(entry) = self.entry_of(now.tick, row) else { continue };
             if self.was_delivered(to, &entry) {
                 self.places[to.0].queue.expired(entry.author, entry.len);
@@ -353,7 +349,7 @@ impl Relay {
                 entries.push(entry);
             }
         }
-        if self.places[to.0].queue.loaded(ticket, (through, damaged), entries)
+        if self.places[to.0].queue.loaded(ticket, (through, leaving), entries)
             && let Some(slot) = self.places[to.0].session
         {
             self.sessions.mark(slot);
@@ -444,22 +440,30 @@ impl Relay {
             Author::Member(author) => self.places[author.0].flows.may_owe_refusal(),
             Author::Echo | Author::Guest => true,
         };
-        if !may || self.places[to.0].queue.holds(row.place) || !self.post.expiring.insert(row.place) {
+        let place = row.place;
+        if !may || self.places[to.0].queue.holds(place) || self.post.expiring.contains_key(&place) {
             return;
         }
-        let place = row.place;
         let may_have_arrived = self.places[to.0].queue.may_have_arrived(place);
         let letter = Expiring { place, author, to, id, len, may_have_arrived };
         let ticket = self.tickets.issue(Wait::Expired(letter));
+        self.post.expiring.insert(place, ticket);
         let from = self.author_name(author, &entry.message);
         let to = row.owner.clone();
         let owed = OwedRefusal { from, to, id, reason: Reason::Expired, may_have_arrived };
         out.effects.push(Effect::Persist(ticket, Record::Expired { place, owed }));
     }
 
-    fn handle_expired(&mut self, letter: Expiring) {
+    /// What is behind the letter in its mailbox may be loaded: its author hears first that it was refused. If that could not
+    /// be written down it stays where it is.
+    fn handle_expired(&mut self, now: Tick, ticket: Ticket, letter: Expiring, durable: bool) {
         let Expiring { place, author, to, id, len, may_have_arrived } = letter;
         self.post.expiring.remove(&place);
+        self.places[to.0].queue.not_loaded(ticket);
+        if !durable {
+            return self.wake_queue(to, now + SPILL_AFTER);
+        }
+        self.places[to.0].session.into_iter().for_each(|slot| self.sessions.mark(slot));
         self.places[to.0].queue.expired(author, len);
         self.count_queue(to);
         self.stats.letters_expired += 1;

@@ -243,20 +243,20 @@ impl Queue {
         self.loading = Some(ticket);
     }
 
-    /// They have come, `through` being the last place looked at; the letter behind it may be damaged, and none is asked
-    /// for before that one's ticket is answered. `false` if nobody waits for them any more.
+    /// They have come, `through` being the last place looked at; the letter behind it may be on its way out, and none is
+    /// asked for before that one's ticket is answered. `false` if nobody waits for them any more.
     pub(super) fn loaded(
         &mut self,
         ticket: Ticket,
-        (through, damaged): (Option<u64>, Option<Ticket>),
+        (through, leaving): (Option<u64>, Option<Ticket>),
         entries: Vec<Entry>,
     ) -> bool {
         if self.loading != Some(ticket) {
             return false;
         }
-        self.loading = damaged;
+        self.loading = leaving;
         match through {
-            None => self.exhausted = damaged.is_none(),
+            None => self.exhausted = leaving.is_none(),
             Some(through) => self.cursor = self.cursor.max(through),
         }
         self.on_disk = self.on_disk.saturating_sub(entries.len());

@@ -113,8 +113,8 @@ impl Relay {
         self.stats.letters_refused += 1;
         let may_have_arrived = entry.was_handed || self.places[to.0].queue.may_have_arrived(place);
         let refusal = (reason, may_have_arrived);
-        self.post.expiring.insert(place);
         let ticket = self.tickets.issue(Wait::TurnedAway(TurnedAway { place, author, to, id, refusal }));
+        self.post.expiring.insert(place, ticket);
         let from = self.members.name(author).clone();
         let owed = OwedRefusal { from, to: name, id, reason, may_have_arrived };
         out.effects.push(Effect::Persist(ticket, Record::Expired { place, owed }));

@@ -45,7 +45,6 @@ counts! {
     HostileMembers,
     HostileFrames,
     HostileRecords,
-    HostileLinesClosed,
     Lies,
     HandshakeFloods,
     Cookies,
