@@ -387,9 +387,8 @@ impl Client {
     fn settle(&mut self, out: &mut Out) {
         while let Some((record, durable)) = self.shared.journal.next_settled() {
             let Some(relay) = record.relay().cloned() else { continue };
-            let (outbox, via) =
-                (self.outbox.through(&relay), self.uplinks.get(&relay).map_or(Carrier::Udp, Uplink::via));
-            if let Some(event) = self.mail(&relay).settle(outbox, via, record, durable) {
+            let via = self.uplinks.get(&relay).map_or(Carrier::Udp, Uplink::via);
+            if let Some(event) = self.mail(&relay).settle(via, record, durable) {
                 if let Event::Refused { to, id, .. } = &event {
                     let (to, number) = (to.clone(), id.number);
                     self.shared.journal.push(Record::Told { relay, to, number });

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use crate::base::{Carrier, ConnId, Effect, HostPort, LetterId, Name, Now, OutboxId, Outputs, Path, Tick};
+use crate::base::{Carrier, ConnId, Effect, HostPort, LetterId, Name, Now, Outputs, Path, Tick};
 use crate::peer::{Heard, Peer};
 use crate::session::{AccessSecret, Identity, Indexes};
 use crate::wire::frame::{StreamId, close};
@@ -506,13 +506,7 @@ impl Mail {
     }
 
     /// What follows from a record that has settled. Events are the caller's to show.
-    pub(super) fn settle(
-        &mut self,
-        outbox: OutboxId,
-        via: Carrier,
-        record: Record,
-        durable: bool,
-    ) -> Option<Event> {
+    pub(super) fn settle(&mut self, via: Carrier, record: Record, durable: bool) -> Option<Event> {
         match record {
             Record::Written { to, number, request, text, .. } if !durable => {
                 self.outbox.unrecorded(&to, number);
@@ -520,7 +514,7 @@ impl Mail {
             }
             Record::Written { to, number, request, .. } => {
                 self.outbox.recorded(&to, number);
-                let id = LetterId { outbox, number };
+                let id = LetterId { outbox: self.outbox.id(), number };
                 Some(Event::Progress { request, id, progress: Progress::Queued, via })
             }
             Record::Refused { to, number, .. } => {

@@ -88,7 +88,7 @@ fn send(socket: &impl AsFd, datagrams: &[(Option<&SocketAddrAny>, &[u8])]) -> io
         .zip(&slices)
         .zip(&mut controls)
         .map(|(((addr, _), slice), control)| match addr {
-            Some(addr) => MMsgHdr::new_with_addr(*addr, slice, control),
+            Some(addr) => MMsgHdr::new_with_addr(addr, slice, control),
             None => MMsgHdr::new(slice, control),
         })
         .collect();
