@@ -21,6 +21,7 @@ mod invitations;
 mod kills;
 mod lines;
 mod listen;
+mod load;
 mod mailbox;
 mod moves;
 mod names;

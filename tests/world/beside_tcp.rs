@@ -1,5 +1,5 @@
 //! What loss does to letters, beside what it does to TCP on the same path: goodput of many letters written at once, and
-//! the latency of letters written one by one, kept as a table. `QUEQIAO_BLESS=1 cargo test --test world beside_tcp`
+//! the latency of letters written one by one, kept as a table; and how long signing in takes. `QUEQIAO_BLESS=1 cargo test --test world beside_tcp`
 //! writes it anew.
 
 use std::fmt::Write as _;
@@ -129,4 +129,34 @@ fn table() -> String {
 #[test]
 fn letters_beside_tcp_are_as_the_table_says() {
     hold(FILE, &table());
+}
+
+/// How long after its start each client was signed in, one in a world of its own: the relay's key is pinned, and the
+/// line loses in each direction.
+fn sign_ins(loss_percent: u64, rtt: Duration, count: u64) -> Vec<Duration> {
+    let mut took: Vec<Duration> = (0..count)
+        .map(|seed| {
+            let mut world = World::new(seed);
+            let tom = world.client("TOM", Carriers::Udp);
+            let station = &mut world.stations[tom];
+            station.pinned = Some(world.relay.core.public_key());
+            for lane in [&mut station.up, &mut station.down] {
+                (lane.weather.delay, lane.weather.loss) = (rtt / 2, loss_percent * 10);
+            }
+            world.start(tom);
+            let start = world.now;
+            assert!(world.run_until(secs(60), |w| is_online(w, tom)));
+            world.now.since(start)
+        })
+        .collect();
+    took.sort_unstable();
+    took
+}
+
+#[test]
+fn with_30_percent_lost_each_way_members_sign_in_within_seconds() {
+    let took = sign_ins(30, Duration::from_micros(200), 400);
+    let at = |share: usize| took[(took.len() * share).div_ceil(100) - 1];
+    assert!(at(95) <= secs(3), "95 %: {:?}", at(95));
+    assert!(at(98) <= secs(8), "98 %: {:?}", at(98));
 }

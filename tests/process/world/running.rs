@@ -115,6 +115,7 @@ impl Running {
     }
 
     /// The next line on standard error, if there is one within this time.
+    #[allow(dead_code, reason = "the bench of lossy lines waits with it")]
     pub fn err_within(&mut self, within: Duration) -> Option<String> {
         self.err.next(Instant::now() + within).ok()
     }
