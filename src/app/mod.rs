@@ -30,7 +30,7 @@ mod server;
 mod setup;
 mod trust;
 
-pub use bench::{BenchOptions, SIZE_MIN as BENCH_SIZE_MIN, bench};
+pub use bench::{BenchMode, BenchOptions, BenchServer, SIZE_MIN as BENCH_SIZE_MIN, bench};
 pub use chat::chat;
 pub use contacts::{ContactsAction, NewContact, contacts};
 pub use demo::demo;

@@ -7,6 +7,7 @@ mod guest;
 mod nearest;
 
 use std::fmt;
+use std::sync::Arc;
 
 use blake2::{Blake2s256, Digest};
 use data_encoding::HEXLOWER;
@@ -19,9 +20,9 @@ use super::harmless::MARKS_PER_BASE_MAX;
 
 /// A member's name: NFC, 1–32 grapheme clusters and at most 96 bytes; letters, marks, digits and `._-` of any
 /// script, at least one letter or digit among them. Compared as written: `Tom` and `tom` are two values, though no
-/// relay has both (see [`Name::skeleton`]).
+/// relay has both (see [`Name::skeleton`]). Copies share the text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Name(String);
+pub struct Name(Arc<str>);
 
 /// What is wrong with a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,7 +146,7 @@ impl std::str::FromStr for Name {
         if name.len() > Name::BYTES_MAX || name.graphemes(true).count() > graphemes_max {
             return Err(NameError::TooLong);
         }
-        Ok(Name(name))
+        Ok(Name(name.into()))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -78,10 +79,10 @@ pub enum Why {
 }
 
 /// A host and a port as written in an address book: an IPv4 address, a bracketed IPv6 address or a host name,
-/// always with a port. Ordered and compared as written, in lower case.
+/// always with a port. Ordered and compared as written, in lower case. Copies share the text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HostPort {
-    host: String,
+    host: Arc<str>,
     port: u16,
 }
 
@@ -104,7 +105,7 @@ impl HostPort {
 
 impl From<SocketAddr> for HostPort {
     fn from(addr: SocketAddr) -> HostPort {
-        HostPort { host: addr.ip().to_string(), port: addr.port() }
+        HostPort { host: addr.ip().to_string().into(), port: addr.port() }
     }
 }
 
@@ -167,7 +168,7 @@ impl FromStr for HostPort {
             return Err(HostPortError::BadPort);
         }
         let port = port.parse().ok().filter(|p| *p != 0).ok_or(HostPortError::BadPort)?;
-        Ok(HostPort { host: parse_host(host)?, port })
+        Ok(HostPort { host: parse_host(host)?.into(), port })
     }
 }
 

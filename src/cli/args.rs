@@ -7,15 +7,16 @@ use std::time::Duration;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::app::{
-    BENCH_SIZE_MIN, BenchOptions, ContactsAction, Failure, GuestOptions, HistoryOptions, ListenOptions,
-    MailLimits, MembersAction, NewContact, RelayOptions, SendOptions, TextSource,
+    ContactsAction, Failure, GuestOptions, HistoryOptions, ListenOptions, MailLimits, MembersAction,
+    NewContact, RelayOptions, SendOptions, TextSource,
 };
 use crate::base::{Name, NameError, Phrase};
 use crate::client::{Carriers, Progress};
 use crate::relay::GuestEncoding;
 use crate::ui::Color;
-use crate::wire::limits::LETTER_TEXT_MAX;
 use crate::wire::record::GREETING_LEN_MAX;
+
+pub(super) use super::bench_args::BenchArgs;
 
 #[derive(Debug, Parser)]
 #[command(name = "queqiao", version, propagate_version = true, disable_help_subcommand = true)]
@@ -313,40 +314,6 @@ pub(super) struct PingArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-pub(super) struct BenchArgs {
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8081")]
-    relay: String,
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = count(1, 4_096))]
-    pairs: u64,
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = count(1, 65_536))]
-    window: u64,
-    #[arg(long, value_name = "BYTES", default_value_t = 100, value_parser = count(BENCH_SIZE_MIN, LETTER_TEXT_MAX))]
-    size: u64,
-    #[arg(long, value_name = "S", default_value = "5", value_parser = span)]
-    secs: Duration,
-    #[arg(long)]
-    tcp: bool,
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    flood: u32,
-    #[arg(long, value_name = "PID")]
-    relay_pid: Option<u32>,
-    #[arg(long)]
-    json: bool,
-}
-
-fn count(min: usize, max: usize) -> clap::builder::RangedU64ValueParser {
-    clap::value_parser!(u64).range(min as u64..=max as u64)
-}
-
-impl From<BenchArgs> for BenchOptions {
-    fn from(args: BenchArgs) -> BenchOptions {
-        let BenchArgs { relay, pairs, window, size, secs: time, tcp, flood, relay_pid, json } = args;
-        let (pairs, window, size) = (pairs as usize, window as usize, size as usize);
-        BenchOptions { relay, pairs, window, size, time, tcp, flood, relay_pid, json }
-    }
-}
-
-#[derive(Debug, ClapArgs)]
 pub(super) struct ContactsArgs {
     #[command(flatten)]
     pub(super) common: Common,
@@ -468,7 +435,7 @@ fn size(text: &str) -> Result<usize, String> {
 }
 
 /// A span as people write it: `10s`, `500ms`, `2m`, `1h`, `30d`, or a plain number of seconds.
-fn span(text: &str) -> Result<Duration, String> {
+pub(super) fn span(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let number: f64 = number.parse().map_err(|_| "10s, 500ms, 2m, 1h".to_owned())?;

@@ -4,6 +4,7 @@
 //! may stand anywhere; a text that begins with `-` follows `--`.
 
 mod args;
+mod bench_args;
 mod help;
 
 use std::process::ExitCode;
@@ -101,7 +102,7 @@ fn run(sub: Sub, strings: &Arc<Strings>) -> Outcome {
             let options = app::PingOptions { target: args.target, count: args.count };
             app::ping(&setup(args.common, strings), &options)
         }
-        Sub::Bench(args) => app::bench(&args.into(), strings),
+        Sub::Bench(args) => app::bench(&args.options()?, strings),
         Sub::Contacts(args) => app::contacts(&setup(args.common, strings), &args.action.into()),
         Sub::Members(args) => app::members(args.data.as_deref(), &args.action.into(), strings),
         Sub::Trust(args) => {

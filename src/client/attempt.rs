@@ -1,21 +1,24 @@
 //! One attempt to reach a relay over one carrier: connect, ask for the key if it is not known, shake hands.
 //!
 //! An attempt only says what to do next; the uplink carries it out. UDP packets are repeated at 0, 250, 500, 1000,
-//! 2000 and 4000 ms (±10 %), six at most, to each address of the relay in turn; on TCP each is sent once. A relay under load may ask for the first message again, with a cookie: that is one of
+//! 1750 and 2750 ms (±10 %), six at most, to each address of the relay in turn; on TCP each is sent once. A relay under load may ask for the first message again, with a cookie: that is one of
 //! the six.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::base::{Carrier, ConnId, Path, Rng, Tick};
+use crate::link::RTT_IN_DOUBT;
 use crate::session::{Initiator, KeyQuery};
 
 use super::uplink::Out;
 
 /// When each packet of a UDP attempt is sent, in milliseconds after the first.
-const SCHEDULE_MS: [u64; 6] = [0, 250, 500, 1_000, 2_000, 4_000];
-/// How long an attempt may take in all.
+const SCHEDULE_MS: [u64; 6] = [0, 250, 500, 1_000, 1_750, 2_750];
+/// How long an attempt may take in all over TCP, which repeats what gets lost by itself ...
 const GIVE_UP_AFTER: Duration = Duration::from_secs(8);
+/// ... and over UDP: where many packets get lost, the next round has its six within the same time.
+const GIVE_UP_UDP_AFTER: Duration = Duration::from_secs(5);
 /// Answers that a counter was too low, for one attempt: one tells how far to go, another may cross a second attempt.
 const STALES_MAX: u32 = 2;
 /// From this packet of a handshake on, the relay's key is asked for beside it: silence may mean that it has changed.
@@ -77,7 +80,11 @@ impl Attempt {
             stage_since: now,
             next_at: now,
             sent_at: now,
-            give_up_at: now + GIVE_UP_AFTER,
+            give_up_at: now
+                + match carrier {
+                    Carrier::Tcp => GIVE_UP_AFTER,
+                    Carrier::Udp => GIVE_UP_UDP_AFTER,
+                },
             stales: 0,
         }
     }
@@ -135,9 +142,14 @@ impl Attempt {
         self.enter(now, Stage::Ready);
     }
 
-    /// How long ago the first packet of this stage was sent: a sample of the round trip, if it was sent once only.
-    pub(super) fn rtt(&self, now: Tick) -> Option<Duration> {
-        (self.sent == 1).then(|| now.since(self.stage_since))
+    /// What the answer that has just come says of the round trip, to begin with. Where the packet was sent more than once,
+    /// nobody knows which of them was answered (Karn's rule): then it is what makes the first probe as patient as the
+    /// handshake's own first repeat, and more if even the last packet was sent longer ago.
+    pub(super) fn rtt(&self, now: Tick) -> Duration {
+        match self.sent {
+            0 | 1 => now.since(self.stage_since),
+            _ => now.since(self.sent_at).max(RTT_IN_DOUBT),
+        }
     }
 
     /// The relay has shown that it is there: what was sent a while ago is sent again at once.
@@ -246,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn six_packets_in_four_seconds_then_it_gives_up() {
+    fn six_packets_in_three_seconds_then_it_gives_up() {
         let (mut attempt, mut rng) = attempt(&["127.0.0.1:1"]);
         let start = Tick::from_micros(1_000_000);
         let (mut now, mut sent) = (start, Vec::new());
@@ -264,7 +276,20 @@ mod tests {
         for (at, planned) in sent.iter().zip(SCHEDULE_MS) {
             assert!(at.abs_diff(planned) <= planned / 10 + 1, "{sent:?}");
         }
-        assert_eq!(now.since(start), GIVE_UP_AFTER);
+        assert_eq!(now.since(start), GIVE_UP_UDP_AFTER);
+    }
+
+    #[test]
+    fn an_answer_measures_the_round_trip_only_if_one_packet_can_have_caused_it() {
+        let (mut attempt, mut rng) = attempt(&["127.0.0.1:1"]);
+        let ms = Duration::from_millis;
+        let start = Tick::from_micros(1_000_000);
+        attempt.step(start, &mut rng);
+        assert_eq!(attempt.rtt(start + ms(9)), ms(9));
+        let again = attempt.next_deadline();
+        assert!(matches!(attempt.step(again, &mut rng), Step::Send(_)));
+        assert_eq!(attempt.rtt(again + ms(9)), RTT_IN_DOUBT);
+        assert_eq!(attempt.rtt(again + ms(200)), ms(200));
     }
 
     #[test]

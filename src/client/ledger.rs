@@ -136,9 +136,12 @@ impl Ledger {
 
     /// The row of `key`, now the newest; the oldest gives way to a new one at the bounds.
     fn touch(&mut self, key: &Key) -> &mut Row {
-        match self.rows.get(key) {
-            Some(row) => {
-                self.by_age.remove(&row.heard);
+        match self.rows.get(key).map(|row| row.heard) {
+            Some(heard) if heard == self.clock => {
+                return self.rows.get_mut(key).expect("it was there just now");
+            }
+            Some(heard) => {
+                self.by_age.remove(&heard);
             }
             None => self.make_room(&key.0),
         }

@@ -1,6 +1,6 @@
 //! The letters that go through one relay, both ways: what outlives every session.
 
-use crate::base::{Carrier, LetterId, Name, OutboxId, Wall};
+use crate::base::{Carrier, LetterId, Name, Wall};
 use crate::wire::letter::decode_text;
 use crate::wire::message::ToRelay;
 
@@ -45,13 +45,7 @@ impl Mail {
     }
 
     /// What follows from a record that has settled. Events are the caller's to show.
-    pub(super) fn settle(
-        &mut self,
-        outbox: OutboxId,
-        via: Carrier,
-        record: Record,
-        durable: bool,
-    ) -> Option<Event> {
+    pub(super) fn settle(&mut self, via: Carrier, record: Record, durable: bool) -> Option<Event> {
         match record {
             Record::Written { to, number, request, text, .. } if !durable => {
                 self.outbox.unrecorded(&to, number);
@@ -59,7 +53,7 @@ impl Mail {
             }
             Record::Written { to, number, request, .. } => {
                 self.outbox.recorded(&to, number);
-                let id = LetterId { outbox, number };
+                let id = LetterId { outbox: self.outbox.id(), number };
                 Some(Event::Progress { request, id, progress: Progress::Queued, via, taken: Wall(0) })
             }
             Record::Refused { to, number, .. } => {

@@ -395,9 +395,8 @@ impl Client {
     fn settle(&mut self, out: &mut Out) {
         while let Some((record, durable)) = self.shared.journal.next_settled() {
             let Some(relay) = record.relay().cloned() else { continue };
-            let (outbox, via) =
-                (self.outbox.through(&relay), self.uplinks.get(&relay).map_or(Carrier::Udp, Uplink::via));
-            if let Some(event) = self.mail(&relay).settle(outbox, via, record, durable) {
+            let via = self.uplinks.get(&relay).map_or(Carrier::Udp, Uplink::via);
+            if let Some(event) = self.mail(&relay).settle(via, record, durable) {
                 let refused =
                     if let Event::Refused { to, id, .. } = &event { Some((to.clone(), *id)) } else { None };
                 out.show(event);

@@ -173,6 +173,11 @@ impl Outbox {
         }
     }
 
+    /// What stands in the ids of its letters.
+    pub(super) const fn id(&self) -> OutboxId {
+        self.id
+    }
+
     /// Takes over a conversation that an earlier run left; those written to last come last.
     pub(super) fn restore(&mut self, to: Name, reach: Reach) {
         self.clock += 1;

@@ -41,7 +41,8 @@ use self::health::Health;
 use self::outgoing::Outgoing;
 use self::path_state::{PTO_MAX, PathState};
 use self::recv_stream::RecvStream;
-use self::rtt::{INITIAL_RTT, MAX_ACK_DELAY};
+pub use self::rtt::RTT_IN_DOUBT;
+use self::rtt::{INITIAL_RTT, MAX_ACK_DELAY, Rtt};
 use self::sent::{Sent, SentPackets};
 use crate::base::{Path, Tick};
 use crate::wire::frame::{FrameError, StreamId};
@@ -350,6 +351,18 @@ impl Link {
     pub fn handle_round_trip(&mut self, now: Tick, rtt: Duration) {
         self.at.rtt.handle_sample(rtt, Duration::ZERO);
         self.rearm(now);
+    }
+
+    /// The other end has answered the handshake within this time: what is assumed of the round trip before the first
+    /// sample (RFC 9002 §6.2.2), at most [`RTT_IN_DOUBT`].
+    pub fn handle_round_trip_bound(&mut self, now: Tick, bound: Duration) {
+        let bound = bound.min(RTT_IN_DOUBT);
+        if self.at.rtt.latest().is_none() && bound < self.at.rtt.smoothed() {
+            let delay = self.at.rtt.peer_ack_delay();
+            self.at.rtt = Rtt::new(bound);
+            self.at.rtt.set_peer_ack_delay(delay);
+            self.rearm(now);
+        }
     }
 
     /// The path was tested and found good: what was lost on it before does not count any more.

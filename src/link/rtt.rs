@@ -6,6 +6,10 @@ use super::path_state::PTO_MAX;
 
 /// Before the first sample (RFC 9002 §6.2.2).
 pub const INITIAL_RTT: Duration = Duration::from_millis(333);
+/// What is assumed at most once a handshake has been answered, of which nobody knows which of its packets was: a probe
+/// time-out of 250 ms is made of it, as the handshake itself is repeated first, and the longest delay of an ack. A first
+/// probe too many is a small packet; one second of silence where packets get lost is felt.
+pub const RTT_IN_DOUBT: Duration = Duration::from_millis(75);
 /// The finest time a timer is asked for (RFC 9002 §6.1.2).
 pub const GRANULARITY: Duration = Duration::from_millis(1);
 /// The longest an ack waits at either end; the receiver of the ack believes in no longer wait.

@@ -277,3 +277,17 @@ fn a_ping_is_answered_with_its_round_trip_even_if_the_first_one_is_lost() {
     assert_eq!(world.ends[1].link.take_pong(), Some(ms(40)));
     world.assert_quiet();
 }
+
+#[test]
+fn an_answered_handshake_makes_the_first_probe_come_soon_and_a_sample_makes_it_idle_talk() {
+    let mut link = Link::new(udp(1), Tick::ZERO, Params { initial_rtt: None, is_client: false, jitter: 0 });
+    let (now, unknown) = (Tick::from_micros(1), link.pto());
+    link.handle_round_trip_bound(now, Duration::from_secs(9));
+    assert!(unknown > Duration::from_secs(1) && link.pto() == ms(250), "{:?}", link.pto());
+    link.handle_round_trip_bound(now, ms(3));
+    assert_eq!(link.pto(), ms(3) * 3 + ms(25));
+    link.handle_round_trip(now, ms(400));
+    let measured = link.pto();
+    link.handle_round_trip_bound(now, ms(3));
+    assert_eq!(link.pto(), measured);
+}

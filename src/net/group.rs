@@ -2,14 +2,19 @@
 
 use std::io;
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
+use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::Net;
 use super::clock::Clock;
 use super::wait::EVENTS_LEN;
 use crate::base::{Now, Phrase, Tick};
+
+/// A poll counts in milliseconds, and rounds up.
+const POLL_STEP: Duration = Duration::from_millis(1);
 
 /// Waits for several [`Net`]s at once, by a poll over their polls: for a process that is many clients.
 ///
@@ -47,9 +52,11 @@ impl Group {
         self.clock.now()
     }
 
-    /// Waits until a net has something, or `until` has come, and appends the numbers of those that have.
+    /// Waits until a net has something, or `until` has come, and appends the numbers of those that have. It may answer
+    /// up to a millisecond early, with none.
     pub fn wait(&mut self, until: Tick, ready: &mut Vec<usize>) -> Now {
         let timeout = until.since(self.clock.tick());
+        let timeout = if timeout < POLL_STEP { self.wait_finely(timeout) } else { whole_steps(timeout) };
         match self.poll.poll(&mut self.events, Some(timeout)) {
             Ok(()) => ready.extend(self.events.iter().map(|event| event.token().0)),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -57,6 +64,22 @@ impl Group {
         }
         self.clock.now()
     }
+
+    /// What is left of a short time after waiting it out, or for a net to have something.
+    fn wait_finely(&self, timeout: Duration) -> Duration {
+        let timespec = Timespec { tv_sec: 0, tv_nsec: timeout.subsec_nanos().into() };
+        if !timeout.is_zero() {
+            // Interrupted is early, which is no harm.
+            let _ =
+                rustix::event::poll(&mut [PollFd::new(self.poll.registry(), PollFlags::IN)], Some(&timespec));
+        }
+        Duration::ZERO
+    }
+}
+
+/// The longest time in whole steps that is not longer.
+const fn whole_steps(timeout: Duration) -> Duration {
+    Duration::from_millis(timeout.as_millis() as u64)
 }
 
 fn cannot_start(error: io::Error) -> Phrase {
@@ -76,8 +99,6 @@ impl<C: Send + 'static> Net<C> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::base::{Effect, Inbox, Input, Outputs, Path};
     use crate::net::NetConfig;

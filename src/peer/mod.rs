@@ -207,6 +207,11 @@ impl Peer {
         }
     }
 
+    /// What has come answers what was first sent so long ago, as [`Link::handle_round_trip_bound`].
+    pub fn handle_round_trip_bound(&mut self, now: Tick, bound: Duration) {
+        self.link.handle_round_trip_bound(now, bound);
+    }
+
     /// Which probe was answered, and where the answer came; ask until there is none.
     pub fn take_probe_answer(&mut self) -> Option<(Path, [u8; 8])> {
         self.answers.pop()

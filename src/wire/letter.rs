@@ -17,9 +17,9 @@ use super::limits::{LETTER_BODY_MAX, LETTER_TEXT_MAX};
 /// A text from one member to another.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
-struct TextBody {
-    #[n(0)]
-    text: String,
+struct TextBody<'a> {
+    #[b(0)]
+    text: &'a str,
     #[n(1)]
     written_ms: Option<u64>,
 }
@@ -66,8 +66,10 @@ pub struct BadBody;
 
 /// The body of a text written at `written`.
 pub fn encode_text(text: &str, written: Wall) -> Vec<u8> {
-    let body = TextBody { text: text.to_owned(), written_ms: Some(written.0) };
-    minicbor::to_vec(&body).expect("writing to memory cannot fail")
+    let mut bytes = Vec::with_capacity(text.len() + LETTER_BODY_MAX - LETTER_TEXT_MAX);
+    let body = TextBody { text, written_ms: Some(written.0) };
+    minicbor::encode(&body, &mut bytes).expect("writing to memory cannot fail");
+    bytes
 }
 
 /// The text of a body, and when its sender says it was written.
@@ -82,7 +84,7 @@ pub fn decode_text(body: &[u8]) -> Result<(String, Option<Wall>), BadBody> {
     if body.text.len() > LETTER_TEXT_MAX {
         return Err(BadBody);
     }
-    Ok((body.text, body.written_ms.map(Wall)))
+    Ok((body.text.to_owned(), body.written_ms.map(Wall)))
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ mod invitations;
 mod kills;
 mod lines;
 mod listen;
+mod load;
 mod mailbox;
 mod moves;
 mod names;

@@ -37,7 +37,7 @@ fn wrong_usage_is_2() {
 fn helps_and_the_version_are_results_in_both_languages() {
     let home = Home::new();
     assert_eq!(home.run(&["--version"]).result(), format!("queqiao {}", env!("CARGO_PKG_VERSION")));
-    for command in ["relay", "chat", "send", "listen", "ping", "contacts", "trust"] {
+    for command in ["relay", "chat", "send", "listen", "ping", "bench", "contacts", "trust"] {
         let english = home.run(&[command, "--help"]).with(0).out.join("\n");
         let chinese = home.run(&[command, "--help", "--lang", "zh"]).with(0).out.join("\n");
         assert!(english.is_ascii() && !chinese.is_ascii(), "{english}\n{chinese}");

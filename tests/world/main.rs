@@ -2,11 +2,12 @@
 //! real program, on virtual time and from one seed.
 //!
 //! `QUEQIAO_SEED=n` replays one seed with a trace; `QUEQIAO_SEEDS=a..b` runs that range instead of the usual one.
-//! `QUEQIAO_FIRST=1` stops at the first failing seed. `QUEQIAO_BLESS=1` writes the golden table anew.
+//! `QUEQIAO_FIRST=1` stops at the first failing seed. `QUEQIAO_BLESS=1` writes the golden tables anew.
 
 mod absence;
 mod agenda;
 mod attacker;
+mod beside_tcp;
 mod carry;
 mod cover;
 mod disk;
@@ -26,6 +27,7 @@ mod planted;
 mod platter;
 mod random;
 mod relay_disk;
+mod reno;
 mod stories;
 mod stories_of_guests;
 mod stories_of_many;

@@ -9,7 +9,8 @@ use std::time::Duration;
 use crate::base::{Phrase, Tick};
 use crate::net::Group;
 
-use super::pair::{Pair, Totals};
+use super::pair::Pair;
+use super::totals::Totals;
 use super::{Phase, Stage, Told};
 
 /// A change of phase is seen within this time.
@@ -40,8 +41,9 @@ impl Worker {
     pub(super) fn new(pairs: Vec<Pair>, stage: Arc<Stage>, tell: Sender<Told>) -> Result<Worker, Phrase> {
         let group = Group::new()?;
         for (number, pair) in pairs.iter().enumerate() {
-            group.join(2 * number, &pair.sender.net)?;
-            group.join(2 * number + 1, &pair.receiver.net)?;
+            for (side, end) in pair.ends().into_iter().enumerate() {
+                group.join(2 * number + side, &end.net)?;
+            }
         }
         let clients = 2 * pairs.len();
         Ok(Worker {
@@ -83,7 +85,8 @@ impl Worker {
         let due = self.deadlines.iter().take_while(|(until, _)| *until <= now);
         ready.extend(due.map(|(_, client)| *client));
         let phase = self.stage.get();
-        if mem::replace(&mut self.phase, phase) != phase {
+        if self.phase != phase {
+            self.enter(phase, now);
             ready.extend((0..self.pairs.len()).map(|pair| 2 * pair));
         }
         ready.sort_unstable();
@@ -93,18 +96,20 @@ impl Worker {
         now
     }
 
+    fn enter(&mut self, phase: Phase, now: Tick) {
+        self.phase = phase;
+        let Worker { pairs, totals, .. } = self;
+        totals.handle_phase(now, phase, pairs.iter().flat_map(Pair::ends).map(|end| end.net.stats()));
+        if phase == Phase::Drain {
+            pairs.iter_mut().for_each(|pair| pair.close(now, totals));
+        }
+    }
+
     fn turn(&mut self, client: usize) {
         let Worker { pairs, tell, phase, totals, .. } = self;
-        let pair = &mut pairs[client / 2];
         // The bench is over if nobody listens any more, and then this thread ends with the process.
         let mut tell = |told| drop(tell.send(told));
-        let until = if client.is_multiple_of(2) {
-            pair.turn_sender(*phase, totals, &mut tell);
-            pair.sender.sleep_until()
-        } else {
-            pair.turn_receiver(&mut tell);
-            pair.receiver.sleep_until()
-        };
+        let until = pairs[client / 2].turn(client % 2, *phase, totals, &mut tell);
         if let Some(old) = mem::replace(&mut self.deadline_of[client], until) {
             self.deadlines.remove(&(old, client));
         }

@@ -92,7 +92,7 @@ impl Uplink {
                     return self.drive_attempts(now, shared, out);
                 }
                 Ok(Answered::Established(established)) => {
-                    let rtt = attempt.rtt(now.tick);
+                    let rtt = Some(attempt.rtt(now.tick));
                     self.connecting.attempts.remove(place);
                     return self.establish(now, shared, path, (established, rtt), out);
                 }

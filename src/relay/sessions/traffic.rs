@@ -160,6 +160,7 @@ impl Relay {
             return self.drop_packet(now.tick, path, out);
         }
         if !was_confirmed {
+            session.peer.handle_round_trip_bound(now.tick, now.tick.since(session.opened));
             for earlier in self.sessions.nameless_beside(slot) {
                 self.displace(now, earlier);
             }

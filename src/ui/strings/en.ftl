@@ -135,7 +135,13 @@ listen-time-ran-out = time ran out after { $count ->
 bench-flood-public = --flood is for a relay on this machine, not for { $relay }
 bench-no-cpu = the CPU time of process { $pid } cannot be read: { $cause }
 bench-throttled = The relay holds each sender to 100 letters a second, so this measures its limits; start it with --limits off
-bench-unsound = letters were lost, refused, doubled or out of order, or none came through
+bench-unsound = letters were lost, refused, doubled, changed or out of order, or none came through
+bench-bare-alone = --bare starts its own relay and keeps windows in flight: leave out { $argument }
+bench-bare-size = --bare compares letters of at most { $max } bytes
+bench-bare-linux = --bare needs Linux
+bench-rate-and-window = with --rate no window decides when letters are written: leave out --window
+bench-no-time = the measurement needs more than no time: --secs 5
+bench-no-server = a server of the bench's own does not run: { $cause }
 
 ## The address book
 
@@ -289,14 +295,18 @@ help-ping = Measure round trip and loss to a relay, over UDP and TCP
 help-ping--target = A contact or HOST:PORT [otherwise every relay of the address book]
 help-ping--count = Probes over each carrier
 help-bench = Load a relay with letters and measure it; it keeps the bench's names as members
-help-bench--relay = HOST:PORT of the relay, started with --limits off
-help-bench--pairs = Pairs of members, one writing to the other
-help-bench--window = Letters each pair keeps in flight
+help-bench--relay = HOST:PORT of the relay, started with --limits off [default: 127.0.0.1:8081]
+help-bench--pairs = Pairs of members, one writing to the other [default: 4]
+help-bench--window = Letters each pair keeps in flight [default: 64]
 help-bench--size = Bytes of a letter's text, at least 16
 help-bench--secs = How long to measure, after a second of warm-up
+help-bench--rate = Write so many letters a second in all at even distances, and count latency from the moment each was due
+help-bench--answer = Answer each letter with a letter; both count
+help-bench--bare = Start a relay and a bare loop that only moves datagrams, each on one processor, and tell the ratio of their CPU time a letter (Linux)
+help-bench--as-server = Be a server of the bench's own until standard input ends
 help-bench--tcp = Over TCP instead of UDP
 help-bench--flood = Random datagrams a second beside the letters, to a relay on loopback only
-help-bench--relay-pid = The relay's process, to measure its CPU time a letter (Linux)
+help-bench--relay-pid = The relay's process, to measure its CPU time a letter and its memory (Linux)
 help-bench--json = Print one JSON object
 help-contacts = Read or edit the address book
 help-contacts-list = Print the contacts

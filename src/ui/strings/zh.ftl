@@ -129,7 +129,13 @@ listen-time-ran-out = 时间到,收到 { $count } 条消息
 bench-flood-public = --flood 只能用于本机的中继，不能用于 { $relay }
 bench-no-cpu = 读不到进程 { $pid } 的 CPU 时间：{ $cause }
 bench-throttled = 中继限制每个发信人每秒 100 封，测到的只是这个限制；请用 --limits off 启动中继
-bench-unsound = 有信件丢失、被拒、重复或乱序，或者一封也没送到
+bench-unsound = 有信件丢失、被拒、重复、内容改变或乱序，或者一封也没送到
+bench-bare-alone = --bare 自己启动中继，并按在途信件数发信；请去掉 { $argument }
+bench-bare-size = --bare 只比较不超过 { $max } 字节的信件
+bench-bare-linux = --bare 只能在 Linux 上使用
+bench-rate-and-window = 用 --rate 时发信时刻不由在途信件数决定；请去掉 --window
+bench-no-time = 测量时间不能为零，例如 --secs 5
+bench-no-server = 测试自己的服务进程没有运行：{ $cause }
 
 ## 通讯录
 
@@ -280,14 +286,18 @@ help-ping = 测量到中继的往返时间和丢包,UDP 与 TCP
 help-ping--target = 联系人或 主机:端口 [缺省为通讯录中的每个中继]
 help-ping--count = 每种通道发送多少个探测
 help-bench = 向中继大量发信以测量性能；测试用的名字会留在中继的成员表里
-help-bench--relay = 中继的 HOST:PORT，启动时须带 --limits off
-help-bench--pairs = 成员对数，每对一人写给另一人
-help-bench--window = 每对同时在途的信件数
+help-bench--relay = 中继的 HOST:PORT，启动时须带 --limits off [默认: 127.0.0.1:8081]
+help-bench--pairs = 成员对数，每对一人写给另一人 [默认: 4]
+help-bench--window = 每对同时在途的信件数 [默认: 64]
 help-bench--size = 每封信正文的字节数，至少 16
 help-bench--secs = 测量多久（之前先预热一秒）
+help-bench--rate = 每秒一共均匀地写多少封信；延迟从该写的时刻算起
+help-bench--answer = 每封信都回一封；两封都计数
+help-bench--bare = 各用一个处理器启动一个中继和一个只转发数据报的循环，比较两者每封信的 CPU 时间（Linux）
+help-bench--as-server = 充当测试自己的服务进程，直到标准输入结束
 help-bench--tcp = 用 TCP 而不用 UDP
 help-bench--flood = 发信的同时每秒再发多少个随机数据报，只能用于本机回环上的中继
-help-bench--relay-pid = 中继的进程号，用来测量每封信的 CPU 时间（Linux）
+help-bench--relay-pid = 中继的进程号，用来测量每封信的 CPU 时间和内存（Linux）
 help-bench--json = 输出一个 JSON 对象
 help-contacts = 查看或修改通讯录
 help-contacts-list = 列出联系人

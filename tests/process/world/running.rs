@@ -114,6 +114,12 @@ impl Running {
         }
     }
 
+    /// The next line on standard error, if there is one within this time.
+    #[allow(dead_code, reason = "the bench of lossy lines waits with it")]
+    pub fn err_within(&mut self, within: Duration) -> Option<String> {
+        self.err.next(Instant::now() + within).ok()
+    }
+
     fn fail(&mut self, why: &str) -> ! {
         let soon = Instant::now() + Duration::from_millis(100);
         self.err.rest(soon);

@@ -1,0 +1,204 @@
+//! The peers of the loop: pairs of plain sockets, each pair with a window of messages under way, one way.
+#![allow(clippy::disallowed_types, reason = "the length of the measurement is read from the clock")]
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+use mio::{Events, Interest, Poll, Token};
+
+use super::{BATCH_LEN, Batch, Many, NUMBER_LEN, REGISTER, bind, number_of, send};
+
+/// A registration is tried so often,
+const REGISTER_TRIES: usize = 50;
+/// each for so long.
+const REGISTER_WAIT: Duration = Duration::from_millis(100);
+/// A pair that has heard nothing for this long has lost its window, and fills it again.
+const SILENT: Duration = Duration::from_millis(200);
+/// Events of one poll.
+const EVENTS_LEN: usize = 256;
+
+/// What the peers carry.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Shape {
+    /// Pairs of peers.
+    pub(in super::super) pairs: usize,
+    /// Messages each pair keeps under way.
+    pub(in super::super) window: usize,
+    /// Bytes of a message.
+    pub(in super::super) size: usize,
+}
+
+/// What came through in some time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in super::super) struct Carried {
+    /// Messages.
+    pub(in super::super) messages: u64,
+    /// Windows that were filled again because nothing came of them.
+    pub(in super::super) stalls: u64,
+}
+
+/// Loads the loop at `server`: first uncounted for `warm_up`, then counted for `time`. `mark` is called before and after
+/// what is counted.
+///
+/// # Errors
+/// Those of sockets; `TimedOut` if nobody answers there.
+pub(in super::super) fn measure<E: From<io::Error>>(
+    server: SocketAddr,
+    shape: Shape,
+    (warm_up, time): (Duration, Duration),
+    mut mark: impl FnMut() -> Result<(), E>,
+) -> Result<Carried, E> {
+    let mut load = Load::open(server, shape)?;
+    load.fill_all();
+    load.run(Instant::now() + warm_up)?;
+    let before = load.carried;
+    mark()?;
+    load.run(Instant::now() + time)?;
+    mark()?;
+    let after = load.carried;
+    Ok(Carried { messages: after.messages - before.messages, stalls: after.stalls - before.stalls })
+}
+
+struct Pair {
+    sender: UdpSocket,
+    receiver: mio::net::UdpSocket,
+    /// The one message it sends, over and over.
+    message: Vec<u8>,
+    last_heard: Instant,
+}
+
+struct Load {
+    poll: Poll,
+    pairs: Vec<Pair>,
+    window: usize,
+    batch: Batch,
+    carried: Carried,
+}
+
+impl Load {
+    fn open(server: SocketAddr, shape: Shape) -> io::Result<Load> {
+        let poll = Poll::new()?;
+        let mut pairs = Vec::new();
+        for place in 0..shape.pairs {
+            let number = place as u32;
+            let mut receiver = mio::net::UdpSocket::from_std(registered(server, number)?);
+            poll.registry().register(&mut receiver, Token(place), Interest::READABLE)?;
+            let sender = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+            sender.connect(server)?;
+            sender.set_nonblocking(true)?;
+            let mut message = number.to_be_bytes().to_vec();
+            message.resize(shape.size.max(NUMBER_LEN), b'.');
+            pairs.push(Pair { sender, receiver, message, last_heard: Instant::now() });
+        }
+        let (batch, carried) = (Batch::new(), Carried::default());
+        Ok(Load { poll, pairs, window: shape.window, batch, carried })
+    }
+
+    fn fill_all(&mut self) {
+        self.pairs.iter_mut().for_each(|pair| pair.send(self.window));
+    }
+
+    fn run(&mut self, until: Instant) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS_LEN);
+        let mut look = Instant::now() + SILENT;
+        loop {
+            let now = Instant::now();
+            if now >= until {
+                return Ok(());
+            }
+            if now >= look {
+                self.fill_silent(now);
+                look = now + SILENT;
+            }
+            let timeout = until.min(look).saturating_duration_since(now);
+            match self.poll.poll(&mut events, Some(timeout)) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+            for event in &events {
+                let pair = &mut self.pairs[event.token().0];
+                self.carried.messages += pair.pass(&mut self.batch, now)?;
+            }
+        }
+    }
+
+    fn fill_silent(&mut self, now: Instant) {
+        for pair in self.pairs.iter_mut().filter(|pair| now - pair.last_heard >= SILENT) {
+            pair.last_heard = now;
+            pair.send(self.window);
+            self.carried.stalls += 1;
+        }
+    }
+}
+
+impl Pair {
+    /// Takes what has come, and sends as many on: how many.
+    fn pass(&mut self, batch: &mut Batch, now: Instant) -> io::Result<u64> {
+        let mut passed = 0;
+        loop {
+            let came = match batch.receive(&self.receiver) {
+                Ok(came) => came,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(passed),
+                Err(error) => return Err(error),
+            };
+            let whole =
+                batch.datagrams().filter(|(_, datagram)| *datagram == self.message.as_slice()).count();
+            self.last_heard = now;
+            self.send(whole);
+            passed += whole as u64;
+            if came < BATCH_LEN {
+                return Ok(passed);
+            }
+        }
+    }
+
+    fn send(&mut self, count: usize) {
+        let mut left = count;
+        while left > 0 {
+            let some: Many<_> = (0..left.min(BATCH_LEN)).map(|_| (None, self.message.as_slice())).collect();
+            // What cannot be sent is lost, as the window notices.
+            left -= send(&self.sender, &some).map_or(left, |sent| sent.max(1));
+        }
+    }
+}
+
+/// A socket that the loop knows under this number.
+fn registered(server: SocketAddr, number: u32) -> io::Result<UdpSocket> {
+    let socket = bind((Ipv4Addr::LOCALHOST, 0).into())?;
+    socket.connect(server)?;
+    socket.set_read_timeout(Some(REGISTER_WAIT))?;
+    let (wanted, mut answer) = (number | REGISTER, [0; NUMBER_LEN]);
+    for _ in 0..REGISTER_TRIES {
+        socket.send(&wanted.to_be_bytes())?;
+        if socket.recv(&mut answer).is_ok() && number_of(&answer) == Some(wanted) {
+            socket.set_nonblocking(true)?;
+            return Ok(socket);
+        }
+    }
+    Err(io::ErrorKind::TimedOut.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::super::forward;
+    use super::*;
+
+    #[test]
+    fn messages_go_round_through_the_loop() {
+        let (tell, told) = channel();
+        // It ends with the test's process.
+        std::thread::spawn(move || {
+            forward("127.0.0.1:0".parse().unwrap(), |addr| tell.send(addr).map_err(io::Error::other))
+        });
+        let shape = Shape { pairs: 3, window: 70, size: 100 };
+        let mut load = Load::open(told.recv().unwrap(), shape).unwrap();
+        load.fill_all();
+        while load.carried.messages < 10_000 {
+            load.run(Instant::now() + Duration::from_millis(10)).unwrap();
+        }
+        assert!(load.carried.messages >= 10_000);
+    }
+}

@@ -1,0 +1,155 @@
+//! Servers of the bench's own: each is this program again, in a process of its own, and ends with the bench.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::{self, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::{env, fs, thread};
+
+use crate::app::relay::{MailLimits, RelayOptions, relay};
+use crate::app::{Failure, Outcome, Status, print};
+use crate::base::{Phrase, Rng};
+use crate::net;
+use crate::relay::Limits;
+use crate::ui::Strings;
+
+use super::{BenchServer, bare};
+
+/// Where the servers are bound: the port is the system's choice.
+const BIND: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+impl BenchServer {
+    /// As it stands on the command line of its process.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            BenchServer::Relay => "relay",
+            BenchServer::Bare => "bare",
+        }
+    }
+}
+
+/// A server that runs until this is dropped.
+pub(super) struct Child {
+    process: process::Child,
+    /// Kept open: what the server prints while it ends must not fail.
+    _out: BufReader<ChildStdout>,
+    /// Where it takes datagrams, and a relay connections too.
+    pub(super) addr: SocketAddr,
+}
+
+impl Child {
+    /// Starts a server on the processor of the calling thread.
+    ///
+    /// # Errors
+    /// `bench-no-server` if it does not come up.
+    pub(super) fn start(server: BenchServer) -> Result<Child, Phrase> {
+        let failed = |why: &dyn ToString| Phrase::new("bench-no-server").with("cause", why.to_string());
+        let mut command = Command::new(env::current_exe().map_err(|why| failed(&why))?);
+        command.args(["bench", "--as-server", server.word()]).env_remove("RUST_LOG");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut process = command.spawn().map_err(|why| failed(&why))?;
+        let mut out = BufReader::new(process.stdout.take().expect("its output is a pipe"));
+        let mut line = String::new();
+        let addr = out.read_line(&mut line).ok().and_then(|_| udp_of(&line));
+        let Some(addr) = addr else {
+            drop(process.stdin.take());
+            let status = process.wait().map_err(|why| failed(&why))?;
+            return Err(failed(&status));
+        };
+        Ok(Child { process, _out: out, addr })
+    }
+
+    /// Its process.
+    pub(super) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        let _ = self.process.wait();
+    }
+}
+
+/// The address in a server's ready line.
+fn udp_of(line: &str) -> Option<SocketAddr> {
+    let mut words = line.strip_prefix("ready ")?.split_ascii_whitespace();
+    words.find_map(|word| word.strip_prefix("udp="))?.parse().ok()
+}
+
+/// Is such a server, until standard input ends.
+///
+/// # Errors
+/// Those of [`relay`], or `cannot-start`.
+pub(super) fn serve(server: BenchServer, strings: &Arc<Strings>) -> Outcome {
+    match server {
+        BenchServer::Relay => {
+            let folder = folder();
+            let watched = folder.clone();
+            end_with_input(move || remove(&watched))?;
+            let ended = relay(&relay_options(folder.clone()), strings);
+            remove(&folder);
+            ended
+        }
+        BenchServer::Bare => {
+            end_with_input(|| ())?;
+            let ended = bare::forward(BIND, |addr| {
+                print(&format!("ready udp={addr}")).map(drop).map_err(|_| io::ErrorKind::BrokenPipe.into())
+            });
+            let cause = ended.expect_err("the loop has no other end");
+            Err(Phrase::new("cannot-start").with("cause", cause).into())
+        }
+    }
+}
+
+/// Ends this process when nobody holds its standard input any more, as the one that started it does while it lives.
+fn end_with_input(clean_up: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
+    let watch = || {
+        let _ = io::stdin().lock().read_to_end(&mut Vec::new());
+        clean_up();
+        process::exit(Status::Done as i32);
+    };
+    let spawned = thread::Builder::new().name("parent".to_owned()).spawn(watch);
+    spawned.map(drop).map_err(|why| Phrase::new("cannot-start").with("cause", why).into())
+}
+
+fn folder() -> PathBuf {
+    let number = Rng::from_seed(net::seed()).next_u64();
+    env::temp_dir().join(format!("queqiao-bench-{number:016x}"))
+}
+
+fn remove(folder: &PathBuf) {
+    // What is left of it is in the system's folder for such things.
+    let _ = fs::remove_dir_all(folder);
+}
+
+fn relay_options(folder: PathBuf) -> RelayOptions {
+    let limits = Limits::default();
+    let mail = MailLimits {
+        keep: limits.keep,
+        mailbox_letters: limits.queue_letters,
+        mailbox_bytes: limits.queue_bytes,
+        pair_letters: limits.pair_letters,
+        pair_bytes: limits.pair_bytes,
+        all_bytes: limits.all_bytes,
+    };
+    let (tcp, data) = (Some(None), Some(folder));
+    RelayOptions { bind: BIND, tcp, data, limits_off: true, guests: None, closed: false, mail }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_taken_from_the_ready_line_alone() {
+        let addr = "127.0.0.1:18081".parse().ok();
+        assert_eq!(udp_of("ready udp=127.0.0.1:18081 tcp=127.0.0.1:18081 key=abcde\n"), addr);
+        assert_eq!(udp_of("ready udp=127.0.0.1:18081\n"), addr);
+        assert_eq!(udp_of("ready tcp=127.0.0.1:18081\n"), None);
+        assert_eq!(udp_of("udp=127.0.0.1:18081\n"), None);
+        assert_eq!(udp_of(""), None);
+    }
+}

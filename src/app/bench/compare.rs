@@ -1,0 +1,186 @@
+//! What a letter costs a relay, as a multiple of what a message costs the bare loop, in one run.
+
+use std::io;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::app::{Failure, Outcome, Status, print};
+use crate::base::{HostPort, Phrase};
+
+use super::bare::{self, Carried, Shape};
+use super::child::Child;
+use super::meter::Meter;
+use super::pin::{Places, pin};
+use super::report::{Report, rounded};
+use super::{BenchOptions, BenchServer, run, unsound};
+
+/// Pairs and window of each row: where nothing can be gathered, a little, and all that can be.
+const SHAPES: [(usize, usize); 3] = [(400, 1), (50, 8), (50, 64)];
+
+/// The keys of the JSON object are these names.
+#[derive(Debug, Serialize)]
+struct Comparison {
+    /// The processor of the servers; `null` if there is one for all.
+    server_cpu: Option<usize>,
+    load_cpu: Option<usize>,
+    rows: Vec<Row>,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    pairs: usize,
+    window: usize,
+    bare: Bare,
+    relay: Report,
+    /// The relay's CPU time for a letter over the loop's for a message.
+    ratio: Option<f64>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Bare {
+    messages: u64,
+    messages_per_second: f64,
+    cpu_us_per_message: Option<f64>,
+    busy: f64,
+    /// Windows that were lost whole and filled again.
+    stalls: u64,
+}
+
+/// Measures both servers at each shape and prints one line for each, or one JSON object for all.
+///
+/// # Errors
+/// Those of [`run::measure`] and of starting processes; status 1 if letters were lost, refused, doubled, changed or out
+/// of order.
+pub(super) fn compare(options: &BenchOptions, one_shape: bool) -> Outcome {
+    let own = [(options.pairs, options.window)];
+    let shapes = if one_shape { own.as_slice() } else { &SHAPES };
+    let places = Places::find();
+    if !options.json {
+        head(options, places).iter().try_for_each(|line| print(line).map(drop))?;
+    }
+    let mut rows = Vec::new();
+    for (pairs, window) in shapes {
+        let options = BenchOptions { pairs: *pairs, window: *window, ..options.clone() };
+        let row = Row::measure(&options, places)?;
+        if !options.json {
+            print(&row.line())?;
+        }
+        rows.push(row);
+    }
+    let sound = rows.iter().all(|row| row.relay.is_sound());
+    let (server_cpu, load_cpu) = (places.map(|places| places.server), places.map(|places| places.load));
+    if options.json {
+        let object = serde_json::to_string(&Comparison { server_cpu, load_cpu, rows });
+        print(&object.expect("texts and numbers always serialise"))?;
+    }
+    if sound { Ok(Status::Done) } else { Err(unsound()) }
+}
+
+/// Starts a server on its processor, and leaves this thread on the one of the load.
+fn start(server: BenchServer, places: Option<Places>) -> Result<Child, Phrase> {
+    if let Some(places) = places {
+        pin(places.server);
+    }
+    let child = Child::start(server);
+    if let Some(places) = places {
+        pin(places.load);
+    }
+    child
+}
+
+impl Row {
+    fn measure(options: &BenchOptions, places: Option<Places>) -> Result<Row, Failure> {
+        let bare = Bare::measure(options, &start(BenchServer::Bare, places)?)?;
+        let child = start(BenchServer::Relay, places)?;
+        let options = BenchOptions { relay_pid: Some(child.pid()), ..options.clone() };
+        let relay = run::measure(&options, &HostPort::from(child.addr))?;
+        let ratio = relay.cpu_us_per_letter.zip(bare.cpu_us_per_message);
+        let ratio = ratio.map(|(relay, bare)| rounded(relay / bare, 2));
+        Ok(Row { pairs: options.pairs, window: options.window, bare, relay, ratio })
+    }
+
+    fn line(&self) -> String {
+        let Row { pairs, window, bare, relay, ratio } = self;
+        let number = |number: Option<f64>| number.map_or("-".to_owned(), |number| format!("{number:.2}"));
+        format!(
+            "{pairs:>5} {window:>6} {:>9} {:>9} {:>6} {:>10.0} {:>8} {:>8} {:>7} {:>7} {:>9.2} {:>10} {:>10}",
+            number(bare.cpu_us_per_message),
+            number(relay.cpu_us_per_letter),
+            number(*ratio),
+            relay.letters_per_second,
+            relay.p50_us,
+            relay.p99_us,
+            number(relay.packets_in_per_letter),
+            number(relay.packets_out_per_letter),
+            bare.busy,
+            number(relay.relay_busy),
+            number(relay.bench_busy),
+        )
+    }
+}
+
+/// What stands above the rows.
+fn head(options: &BenchOptions, places: Option<Places>) -> [String; 2] {
+    let cpus = match places {
+        Some(Places { server, load }) => format!("servers on cpu {server}, load on cpu {load}"),
+        None => "one cpu for all".to_owned(),
+    };
+    let (via, answers) =
+        (if options.tcp { "tcp" } else { "udp" }, if options.answer { ", answered" } else { "" });
+    let secs = options.time.as_secs_f64();
+    let columns = format!(
+        "{:>5} {:>6} {:>9} {:>9} {:>6} {:>10} {:>8} {:>8} {:>7} {:>7} {:>9} {:>10} {:>10}",
+        "pairs",
+        "window",
+        "bare_us",
+        "relay_us",
+        "ratio",
+        "letters/s",
+        "p50_us",
+        "p99_us",
+        "in",
+        "out",
+        "bare_busy",
+        "relay_busy",
+        "bench_busy"
+    );
+    [format!("via {via}{answers}, {} bytes, {secs} s each, {cpus}", options.size), columns]
+}
+
+/// What stopped a measurement of the loop.
+struct Stopped(Failure);
+
+impl From<io::Error> for Stopped {
+    fn from(why: io::Error) -> Stopped {
+        Stopped(Phrase::new("bench-no-server").with("cause", why).into())
+    }
+}
+
+impl Bare {
+    fn measure(options: &BenchOptions, child: &Child) -> Result<Bare, Failure> {
+        let meter = Meter::open(child.pid())?;
+        let shape = Shape { pairs: options.pairs, window: options.window, size: options.size };
+        let mut used = Vec::new();
+        let mark = || {
+            used.push(meter.read().map_err(|why| Stopped(why.into()))?.cpu);
+            Ok(())
+        };
+        let carried = bare::measure(child.addr, shape, (run::WARM_UP, options.time), mark);
+        let carried = carried.map_err(|Stopped(failure)| failure)?;
+        let cpu = used[1].saturating_sub(used[0]);
+        Ok(Bare::new(carried, cpu, options.time))
+    }
+
+    fn new(carried: Carried, cpu: Duration, time: Duration) -> Bare {
+        let messages = carried.messages as f64;
+        let per_message = rounded(cpu.as_secs_f64() * 1e6 / messages, 2);
+        Bare {
+            messages: carried.messages,
+            messages_per_second: rounded(messages / time.as_secs_f64(), 2),
+            cpu_us_per_message: (carried.messages > 0).then_some(per_message),
+            busy: rounded(cpu.as_secs_f64() / time.as_secs_f64(), 2),
+            stalls: carried.stalls,
+        }
+    }
+}

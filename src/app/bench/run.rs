@@ -1,0 +1,222 @@
+//! One measurement of a relay: threads with clients, and the phases they go through.
+#![allow(
+    clippy::disallowed_types,
+    reason = "the length of the measurement is read from the clock once at each end"
+)]
+
+use std::num::NonZero;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::app::{Failure, Status};
+use crate::base::{HostPort, Phrase, Rng};
+use crate::client::{Carriers, RelaySpec, Unreached};
+use crate::net;
+use crate::ui::notice;
+
+use super::BenchOptions;
+use super::flood::Flood;
+use super::meter::{Meter, Usage};
+use super::pace::Pace;
+use super::pair::{Manner, Pair};
+use super::report::Report;
+use super::texts::Texts;
+use super::totals::Totals;
+use super::worker::Worker;
+
+/// If no further client signs in for so long, the relay is not there.
+const SIGN_IN_WITHIN: Duration = Duration::from_secs(10);
+/// Letters flow for this long before anything is counted: windows have opened by then, and buffers have grown.
+pub(super) const WARM_UP: Duration = Duration::from_secs(1);
+
+/// What the clients are to do now. In this order, once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    /// Sign in.
+    Begin,
+    /// Send, uncounted.
+    WarmUp,
+    /// Send; counted.
+    FirstHalf,
+    /// Send; counted.
+    SecondHalf,
+    /// Send nothing more, and end when everything has arrived.
+    Drain,
+}
+
+/// The phase as all threads see it.
+#[derive(Debug, Default)]
+pub(super) struct Stage(AtomicU8);
+
+impl Stage {
+    fn set(&self, phase: Phase) {
+        self.0.store(phase as u8, Ordering::Release);
+    }
+
+    pub(super) fn get(&self) -> Phase {
+        let phases = [Phase::Begin, Phase::WarmUp, Phase::FirstHalf, Phase::SecondHalf, Phase::Drain];
+        phases[usize::from(self.0.load(Ordering::Acquire))]
+    }
+}
+
+/// What a worker tells.
+pub(super) enum Told {
+    /// One more client is signed in.
+    Online,
+    /// The bench cannot go on.
+    Failed(Phrase),
+    /// This worker is done.
+    Done(Box<Totals>),
+}
+
+/// What the processes used at one moment.
+struct Used {
+    at: Instant,
+    /// The relay, if its process is known.
+    relay: Option<Usage>,
+    /// This process, where the system tells.
+    own: Option<Usage>,
+}
+
+/// The meters of a run.
+struct Meters {
+    relay: Option<Meter>,
+    own: Option<Meter>,
+}
+
+impl Meters {
+    fn open(relay_pid: Option<u32>) -> Result<Meters, Phrase> {
+        Ok(Meters {
+            relay: relay_pid.map(Meter::open).transpose()?,
+            own: Meter::open(std::process::id()).ok(),
+        })
+    }
+
+    fn read(&self) -> Result<Used, Phrase> {
+        let relay = self.relay.as_ref().map(Meter::read).transpose()?;
+        let own = self.own.as_ref().and_then(|meter| meter.read().ok());
+        Ok(Used { at: Instant::now(), relay, own })
+    }
+}
+
+/// Measures the relay of this address.
+///
+/// # Errors
+/// A sentence if it does not answer, or the clients cannot go on.
+pub(super) fn measure(options: &BenchOptions, relay: &HostPort) -> Result<Report, Failure> {
+    let meters = Meters::open(options.relay_pid)?;
+    let idle = meters.read()?;
+    let mut run = Run::start(options, relay)?;
+    run.await_sign_in(2 * options.pairs, relay)?;
+    let flood = (options.flood > 0).then(|| Flood::start(relay, options.flood)).transpose()?;
+    run.last(Phase::WarmUp, WARM_UP)?;
+    let flooded = || flood.as_ref().map(Flood::sent);
+    let flooded_before = flooded();
+    let before = meters.read()?;
+    run.last(Phase::FirstHalf, options.time / 2)?;
+    run.last(Phase::SecondHalf, options.time / 2)?;
+    run.stage.set(Phase::Drain);
+    let after = meters.read()?;
+    let flooded = flooded().zip(flooded_before).map(|(after, before)| after - before);
+    drop(flood);
+    let totals = run.finish()?;
+    let span = after.at - before.at;
+    let cpu = |before: Option<Usage>, after: Option<Usage>| Some(after?.cpu.saturating_sub(before?.cpu));
+    let report = Report::new(options, relay, span, &totals)
+        .with_cpu(cpu(before.relay, after.relay), cpu(before.own, after.own))
+        .with_memory(idle.relay.zip(after.relay).map(|(idle, after)| (idle.rss_kib, after.rss_kib)))
+        .with_flood(flooded);
+    Ok(report)
+}
+
+/// A run under way.
+struct Run {
+    stage: Arc<Stage>,
+    told: Receiver<Told>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+impl Run {
+    fn start(options: &BenchOptions, relay: &HostPort) -> Result<Run, Failure> {
+        let (tell, told) = channel();
+        let stage = Arc::new(Stage::default());
+        let manner = Manner {
+            run: format!("bench-{:08x}", Rng::from_seed(net::seed()).next_u32()),
+            relay: RelaySpec { addr: relay.clone(), tcp: None, key: None },
+            carriers: if options.tcp { Carriers::Tcp } else { Carriers::Udp },
+            texts: Arc::new(Texts::new(options.size)),
+            answer: options.answer,
+        };
+        let mut shares: Vec<Vec<Pair>> = (0..threads(options.pairs)).map(|_| Vec::new()).collect();
+        for number in 0..options.pairs {
+            let pace = match options.written_per_second() {
+                Some(rate) => Pace::share(rate, number, options.pairs),
+                None => Pace::Window(options.window),
+            };
+            let place = number % shares.len();
+            shares[place].push(Pair::open(&manner, number + 1, pace)?);
+        }
+        let spawn = |pairs| spawn_worker(pairs, stage.clone(), tell.clone());
+        let workers = shares.into_iter().map(spawn).collect::<Result<_, _>>()?;
+        Ok(Run { stage, told, workers })
+    }
+
+    fn await_sign_in(&self, wanted: usize, relay: &HostPort) -> Result<(), Failure> {
+        let mut online = 0;
+        while online < wanted {
+            match self.told.recv_timeout(SIGN_IN_WITHIN) {
+                Ok(Told::Online) => online += 1,
+                Ok(Told::Failed(phrase)) => return Err(phrase.into()),
+                Ok(Told::Done(_)) | Err(_) => return Err(notice::unreached(relay, &Unreached::Silent).into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets a phase last for so long, unless something fails.
+    fn last(&self, phase: Phase, span: Duration) -> Result<(), Failure> {
+        self.stage.set(phase);
+        let end = Instant::now() + span;
+        loop {
+            match self.told.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Err(RecvTimeoutError::Timeout) => return Ok(()),
+                Err(RecvTimeoutError::Disconnected) => return Err(Failure::silent(Status::Failed)),
+                Ok(Told::Failed(phrase)) => return Err(phrase.into()),
+                Ok(Told::Online | Told::Done(_)) => {}
+            }
+        }
+    }
+
+    fn finish(&mut self) -> Result<Totals, Failure> {
+        let mut totals = Totals::default();
+        let mut left = self.workers.len();
+        while left > 0 {
+            match self.told.recv() {
+                Ok(Told::Done(some)) => {
+                    totals.add(&some);
+                    left -= 1;
+                }
+                Ok(Told::Failed(phrase)) => return Err(phrase.into()),
+                Ok(Told::Online) => {}
+                Err(_) => break,
+            }
+        }
+        self.workers.drain(..).for_each(|worker| worker.join().expect("a worker of the bench never panics"));
+        Ok(totals)
+    }
+}
+
+fn spawn_worker(pairs: Vec<Pair>, stage: Arc<Stage>, tell: Sender<Told>) -> Result<JoinHandle<()>, Failure> {
+    let worker = Worker::new(pairs, stage, tell)?;
+    let spawned = thread::Builder::new().name("bench".to_owned()).spawn(move || worker.run());
+    spawned.map_err(|why| Phrase::new("cannot-start").with("cause", why).into())
+}
+
+/// Half of the machine is left to the relay, which may run beside.
+fn threads(pairs: usize) -> usize {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    (cores / 2).clamp(1, pairs.max(1))
+}

@@ -1,0 +1,135 @@
+//! One member of a pair: its client, and the books about what it wrote and what came to it.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::Arc;
+
+use crate::base::{HostPort, Name, Now, Tick};
+use crate::client::{Command, Event, Progress};
+use crate::ui::notice;
+
+use super::end::End;
+use super::order::Order;
+use super::texts::Texts;
+use super::totals::Totals;
+use super::{Phase, Told};
+
+pub(super) struct Side {
+    pub(super) end: End,
+    me: Name,
+    other: Name,
+    relay: HostPort,
+    texts: Arc<Texts>,
+    /// Letters written so far; their numbers are below.
+    pub(super) sent: u64,
+    refused: u64,
+    corrupt: u64,
+    /// Number, and when it was to be written, oldest first.
+    in_flight: VecDeque<(u64, Tick)>,
+    /// Of what came from the other one.
+    order: Order,
+}
+
+/// What a turn brought, as far as it makes somebody write.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Came {
+    pub(super) now: Now,
+    /// Letters of the other one, each counted once.
+    pub(super) letters: usize,
+    /// Own letters that were given back.
+    pub(super) refused: usize,
+}
+
+impl Side {
+    pub(super) fn new(end: End, me: Name, other: Name, relay: HostPort, texts: Arc<Texts>) -> Side {
+        let (in_flight, order) = (VecDeque::new(), Order::default());
+        Side { end, me, other, relay, texts, sent: 0, refused: 0, corrupt: 0, in_flight, order }
+    }
+
+    /// One turn of the client; the other one has written `others_sent` letters.
+    pub(super) fn turn(
+        &mut self,
+        phase: Phase,
+        others_sent: u64,
+        totals: &mut Totals,
+        tell: &mut impl FnMut(Told),
+    ) -> Came {
+        let now = self.end.turn();
+        let mut came = Came { now, letters: 0, refused: 0 };
+        let mut events = mem::take(&mut self.end.events);
+        for event in events.drain(..) {
+            match event {
+                Event::Progress { request, progress: Progress::Delivered, .. } => {
+                    if let Some(due) = self.settle(request) {
+                        totals.count_delivered(phase, now.tick, due);
+                    }
+                }
+                Event::Refused { request, .. } => {
+                    came.refused += usize::from(self.settle(request).is_some());
+                    self.refused += 1;
+                }
+                Event::Letter(letter) => match self.texts.read(&letter.text) {
+                    Some(number) if letter.from == self.other => {
+                        came.letters += usize::from(self.order.take(number, others_sent));
+                    }
+                    _ => self.corrupt += 1,
+                },
+                event => tell_event(&event, &self.me, tell),
+            }
+        }
+        self.end.events = events;
+        came
+    }
+
+    /// Writes the next letter, which was due then.
+    pub(super) fn write(&mut self, due: Tick) {
+        let text = self.texts.write(self.sent);
+        let (request, relay, to) = (self.sent, self.relay.clone(), self.other.clone());
+        self.end.commands.push_back(Command::Send { request, relay, to, text });
+        self.in_flight.push_back((request, due));
+        self.sent += 1;
+    }
+
+    /// Takes a letter that has come to its end off those in flight: when it was due.
+    fn settle(&mut self, request: u64) -> Option<Tick> {
+        let place = self.in_flight.binary_search_by_key(&request, |(number, _)| *number).ok()?;
+        self.in_flight.remove(place).map(|(_, due)| due)
+    }
+
+    /// Letters that have not come to their end.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// Leaves the relay, and closes the books; the other one has written `others_sent` letters, of which as many were
+    /// given back to it.
+    pub(super) fn leave(&mut self, (others_sent, others_refused): (u64, u64), totals: &mut Totals) {
+        let rtt = self.end.client.peer(&self.relay).map(|peer| peer.link().smoothed_rtt().as_micros() as u64);
+        totals.rtt_us = totals.rtt_us.into_iter().chain(rtt).min();
+        totals.lost += self.order.missing(others_sent).saturating_sub(others_refused + self.corrupt);
+        totals.duplicates += self.order.duplicates;
+        totals.disorder += self.order.disorder;
+        totals.corrupt += self.corrupt;
+        totals.refused += self.refused;
+        self.end.commands.push_back(Command::Leave);
+        self.end.turn();
+    }
+
+    /// Letters written, and of those the ones that were given back.
+    pub(super) fn written(&self) -> (u64, u64) {
+        (self.sent, self.refused)
+    }
+}
+
+/// What happened beside letters: signed in, or the end of it.
+fn tell_event(event: &Event, me: &Name, tell: &mut impl FnMut(Told)) {
+    match event {
+        Event::Online { .. } => tell(Told::Online),
+        Event::Unreached { .. } | Event::NameRefused { .. } | Event::Replaced { .. } => {
+            if let Some(phrase) = notice::of_event(event, me.as_str()) {
+                tell(Told::Failed(phrase));
+            }
+        }
+        _ => {}
+    }
+}

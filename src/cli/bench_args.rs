@@ -1,0 +1,159 @@
+//! The arguments of `queqiao bench`, and which of them do not go together.
+
+use std::time::Duration;
+
+use clap::{Args as ClapArgs, ValueEnum};
+
+use crate::app::{BENCH_SIZE_MIN, BenchMode, BenchOptions, BenchServer, Failure};
+use crate::base::Phrase;
+use crate::wire::limits::{LETTER_TEXT_MAX, UDP_PACKET_MAX};
+
+use super::args::span;
+
+const RELAY: &str = "127.0.0.1:8081";
+const PAIRS: u64 = 4;
+const WINDOW: u64 = 64;
+
+#[derive(Debug, Default, ClapArgs)]
+pub(super) struct BenchArgs {
+    #[arg(long, value_name = "ADDR")]
+    relay: Option<String>,
+    #[arg(long, value_name = "N", value_parser = count(1, 4_096))]
+    pairs: Option<u64>,
+    #[arg(long, value_name = "N", value_parser = count(1, 65_536))]
+    window: Option<u64>,
+    #[arg(long, value_name = "BYTES", default_value_t = 100, value_parser = count(BENCH_SIZE_MIN, LETTER_TEXT_MAX))]
+    size: u64,
+    #[arg(long, value_name = "S", default_value = "5", value_parser = span)]
+    secs: Duration,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    rate: Option<u32>,
+    #[arg(long)]
+    answer: bool,
+    #[arg(long)]
+    bare: bool,
+    #[arg(long)]
+    tcp: bool,
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    flood: u32,
+    #[arg(long, value_name = "PID")]
+    relay_pid: Option<u32>,
+    #[arg(long)]
+    json: bool,
+    /// How the bench starts the servers of its own.
+    #[arg(long, hide = true)]
+    as_server: Option<Server>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Server {
+    Relay,
+    Bare,
+}
+
+fn count(min: usize, max: usize) -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(min as u64..=max as u64)
+}
+
+impl BenchArgs {
+    /// What they ask for.
+    ///
+    /// # Errors
+    /// Status 2 for arguments that do not go together.
+    pub(super) fn options(self) -> Result<BenchOptions, Failure> {
+        if let Some(wrong) = self.wrong() {
+            return Err(Failure::usage(wrong));
+        }
+        let mode = match self.as_server {
+            Some(Server::Relay) => BenchMode::Serve(BenchServer::Relay),
+            Some(Server::Bare) => BenchMode::Serve(BenchServer::Bare),
+            None if self.bare => {
+                BenchMode::Compare { one_shape: self.pairs.is_some() || self.window.is_some() }
+            }
+            None => BenchMode::Measure,
+        };
+        Ok(BenchOptions {
+            mode,
+            relay: self.relay.unwrap_or_else(|| RELAY.to_owned()),
+            pairs: self.pairs.unwrap_or(PAIRS) as usize,
+            window: self.window.unwrap_or(WINDOW) as usize,
+            size: self.size as usize,
+            time: self.secs,
+            rate: self.rate,
+            answer: self.answer,
+            tcp: self.tcp,
+            flood: self.flood,
+            relay_pid: self.relay_pid,
+            json: self.json,
+        })
+    }
+
+    fn wrong(&self) -> Option<Phrase> {
+        if self.rate.is_some() && self.window.is_some() {
+            return Some(Phrase::new("bench-rate-and-window"));
+        }
+        if self.secs.is_zero() {
+            return Some(Phrase::new("bench-no-time"));
+        }
+        let beside_bare = [
+            ("--relay", self.relay.is_some()),
+            ("--relay-pid", self.relay_pid.is_some()),
+            ("--flood", self.flood > 0),
+            ("--rate", self.rate.is_some()),
+        ];
+        if !self.bare {
+            return None;
+        }
+        if self.size > UDP_PACKET_MAX as u64 {
+            return Some(Phrase::new("bench-bare-size").with("max", UDP_PACKET_MAX));
+        }
+        let (argument, _) = beside_bare.into_iter().find(|(_, given)| *given)?;
+        Some(Phrase::new("bench-bare-alone").with("argument", argument))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::app::Status;
+
+    #[derive(Debug, Parser)]
+    struct Command {
+        #[command(flatten)]
+        bench: BenchArgs,
+    }
+
+    fn options(line: &str) -> Result<BenchOptions, Failure> {
+        let words = std::iter::once("bench").chain(line.split_ascii_whitespace());
+        Command::try_parse_from(words).expect("the grammar takes it").bench.options()
+    }
+
+    #[test]
+    fn arguments_that_do_not_go_together_are_refused_by_name() {
+        let wrong = |line: &str| {
+            let failure = options(line).expect_err(line);
+            assert_eq!(failure.status, Status::Usage, "{line}");
+            let phrase = failure.phrase.expect("a reason is given");
+            (phrase.key(), phrase.args().iter().map(|(_, value)| value.as_str()).collect::<String>())
+        };
+        assert_eq!(wrong("--rate 10 --window 3").0, "bench-rate-and-window");
+        assert_eq!(wrong("--secs 0").0, "bench-no-time");
+        for argument in ["--relay", "--relay-pid", "--flood", "--rate"] {
+            let (key, named) = wrong(&format!("--bare {argument} 1"));
+            assert_eq!((key, named.as_str()), ("bench-bare-alone", argument));
+        }
+        assert_eq!(wrong("--bare --size 1201").0, "bench-bare-size");
+    }
+
+    #[test]
+    fn what_is_not_given_is_the_usual() {
+        let usual = options("").unwrap();
+        assert_eq!((usual.mode, usual.pairs, usual.window), (BenchMode::Measure, 4, 64));
+        assert_eq!((usual.relay.as_str(), usual.rate), ("127.0.0.1:8081", None));
+        assert_eq!(options("--bare").unwrap().mode, BenchMode::Compare { one_shape: false });
+        assert_eq!(options("--bare --pairs 2").unwrap().mode, BenchMode::Compare { one_shape: true });
+        assert_eq!(options("--rate 100 --answer").unwrap().rate, Some(100));
+    }
+}

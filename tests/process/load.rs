@@ -1,0 +1,88 @@
+//! `queqiao bench`: what it counts, and that it leaves nothing behind.
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::world::{Ended, Home, Running};
+
+/// The object on the last line.
+#[track_caller]
+fn report(ended: &Ended) -> Value {
+    serde_json::from_str(ended.out.last().expect("there is a report")).expect("it is JSON")
+}
+
+fn count(report: &Value, key: &str) -> u64 {
+    report[key].as_u64().unwrap_or_else(|| panic!("no {key} in {report}"))
+}
+
+#[test]
+fn letters_and_answers_written_at_a_rate_are_counted_and_all_of_them_come() {
+    let home = Home::new();
+    let relay = home.relay(&["--limits", "off"]);
+    let (addr, pid) = (relay.udp.to_string(), relay.running.pid());
+    let rate = ["--pairs", "2", "--rate", "100", "--answer", "--secs", "1", "--json"];
+    let ended = home.run(&[&["bench", "--relay", &addr, "--relay-pid", &pid][..], &rate].concat()).with(0);
+    let report = report(&ended);
+    let letters = count(&report, "letters");
+    assert!((1..=200).contains(&letters), "{report}");
+    for amiss in ["loss", "duplicates", "disorder", "corrupt", "refused"] {
+        assert_eq!(count(&report, amiss), 0, "{report}");
+    }
+    let quantiles = ["p50_us", "p90_us", "p99_us", "p999_us", "max_us"].map(|key| count(&report, key));
+    assert!(quantiles.is_sorted() && quantiles[0] > 0, "{report}");
+    for known in ["packets_in_per_letter", "packets_out_per_letter", "cpu_us_per_letter", "rss_kib_after"] {
+        assert!(report[known].as_f64().is_some_and(|number| number > 0.0), "{known} in {report}");
+    }
+    relay.stop().with(0);
+}
+
+/// The bench on a machine whose folder for passing things is in its home.
+#[cfg(target_os = "linux")]
+fn with_own_tmp(home: &Home, args: &[&str]) -> Command {
+    fs::create_dir(home.path("tmp")).unwrap();
+    let mut command = home.command(args);
+    command.env("TMPDIR", home.path("tmp"));
+    command
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_ratio_to_the_bare_loop_comes_from_one_command_that_leaves_nothing() {
+    let home = Home::new();
+    let args = ["bench", "--bare", "--pairs", "2", "--window", "4", "--secs", "1", "--json"];
+    let ended = Running::start(with_own_tmp(&home, &args)).end().with(0);
+    let report = report(&ended);
+    let row = &report["rows"][0];
+    assert!(count(&row["bare"], "messages") > 0 && count(&row["relay"], "letters") > 0, "{report}");
+    assert!(row["ratio"].as_f64().is_some_and(|ratio| ratio > 0.0), "{report}");
+    assert_eq!(fs::read_dir(home.path("tmp")).unwrap().count(), 0);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn servers_of_a_bench_that_was_killed_end_too() {
+    let home = Home::new();
+    let args = ["bench", "--as-server", "relay"];
+    let mut server = Running::start(with_own_tmp(&home, &args));
+    server.until_out("ready udp=");
+    assert_eq!(fs::read_dir(home.path("tmp")).unwrap().count(), 1);
+    server.feed(b"");
+    server.end().with(0);
+    assert_eq!(fs::read_dir(home.path("tmp")).unwrap().count(), 0);
+}
+
+#[test]
+fn arguments_of_the_bench_that_do_not_go_together_are_told_in_one_line() {
+    let home = Home::new();
+    for (args, named) in [
+        (&["--rate", "10", "--window", "2"][..], "--window"),
+        (&["--bare", "--relay", "127.0.0.1:1"], "--relay"),
+        (&["--bare", "--rate", "10"], "--rate"),
+        (&["--bare", "--size", "5000"], "1200"),
+        (&["--secs", "0"], "--secs"),
+    ] {
+        home.run(&[&["bench"], args].concat()).one_line(2, named);
+    }
+}

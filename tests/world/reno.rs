@@ -1,0 +1,362 @@
+//! TCP for comparing: two connections in a row, from a writer through a server to a reader, and receipts all the way
+//! back, on lanes that lose segments and acks at random. It is what a server over TCP has at its best: nothing but bytes
+//! is modelled, and no time is spent at either end.
+//!
+//! NewReno's window (RFC 5681) from ten segments on, selective acks that tell everything, losses known as soon as
+//! anything sent later has come (RFC 8985 without a window for reordering), a probe of the tail, time-outs by RFC 6298
+//! with Linux's least variation of 200 ms, acks of every second segment or after 40 ms, no Nagle.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use queqiao::base::{Rng, Tick};
+
+use super::agenda::Agenda;
+use super::weather::chance;
+
+const SEGMENT_MAX: u64 = 1460;
+const WINDOW_INITIAL: f64 = 10.0 * SEGMENT_MAX as f64;
+const VARIATION_MIN: Duration = Duration::from_millis(200);
+const TIMEOUT_MAX: Duration = Duration::from_secs(120);
+const ACK_DELAY: Duration = Duration::from_millis(40);
+/// Bytes of a letter of 100 and of a receipt on a stream, the same as Queqiao's own.
+const LEN: [u64; 4] = [136, 136, 24, 24];
+/// The way back of each way; the first two carry letters, the others receipts.
+const BACK: [usize; 4] = [3, 2, 1, 0];
+/// What comes in at the end of a way is written into this one.
+const NEXT: [Option<usize>; 4] = [Some(1), Some(2), Some(3), None];
+
+#[derive(Clone, Debug)]
+struct Segment {
+    end: u64,
+    sent: Tick,
+    come: bool,
+    lost: bool,
+    again: bool,
+}
+
+/// One direction of a connection, with both its ends.
+struct Way {
+    written: u64,
+    next: u64,
+    segments: BTreeMap<u64, Segment>,
+    window: f64,
+    threshold: f64,
+    recovery: Option<u64>,
+    srtt: Duration,
+    variation: Duration,
+    backoff: u32,
+    probed: bool,
+    timer_from: Tick,
+    /// When the newest of those that have come was sent.
+    newest_come: Tick,
+    /// At the other end: everything before it has come, and what has come beyond.
+    received: u64,
+    beyond: BTreeMap<u64, u64>,
+    unacked: u32,
+    ack_at: Option<Tick>,
+    /// When its timers are looked at next: never later than any of them.
+    look_at: Option<Tick>,
+}
+
+#[derive(Clone, Debug)]
+struct Ack {
+    received: u64,
+    beyond: BTreeMap<u64, u64>,
+}
+
+enum Happening {
+    Write,
+    Arrives { way: usize, start: u64, end: u64, ack: Option<Ack> },
+    Acked { way: usize, ack: Ack },
+    Look(usize),
+}
+
+/// Both connections.
+pub struct Tcp {
+    ways: [Way; 4],
+    agenda: Agenda<Happening>,
+    rng: Rng,
+    loss: u64,
+    delay: Duration,
+    given: Vec<Tick>,
+    /// Of each letter, in order: from writing it to its receipt at the writer.
+    pub latencies: Vec<Duration>,
+}
+
+impl Way {
+    fn new(rtt: Duration) -> Way {
+        Way {
+            written: 0,
+            next: 0,
+            segments: BTreeMap::new(),
+            window: WINDOW_INITIAL,
+            threshold: f64::INFINITY,
+            recovery: None,
+            srtt: rtt,
+            variation: rtt / 2,
+            backoff: 0,
+            probed: false,
+            timer_from: Tick::ZERO,
+            newest_come: Tick::ZERO,
+            received: 0,
+            beyond: BTreeMap::new(),
+            unacked: 0,
+            ack_at: None,
+            look_at: None,
+        }
+    }
+
+    fn in_flight(&self) -> u64 {
+        let flies = |segment: &&Segment| !segment.come && !segment.lost;
+        self.segments.iter().filter(|(_, s)| flies(s)).map(|(start, s)| s.end - start).sum()
+    }
+
+    /// When the timer fires, and whether it only probes.
+    fn timer(&self) -> Option<(Tick, bool)> {
+        let outstanding = self.segments.values().filter(|segment| !segment.come).count();
+        let timeout = self.srtt + (4 * self.variation).max(VARIATION_MIN);
+        let timeout = (timeout * 2u32.pow(self.backoff.min(9))).min(TIMEOUT_MAX);
+        let probe = outstanding > 1 && !self.probed && self.backoff == 0 && 2 * self.srtt < timeout;
+        let wait = if probe { 2 * self.srtt } else { timeout };
+        (outstanding > 0).then(|| (self.timer_from + wait, probe))
+    }
+
+    fn handle_timer(&mut self, probe: bool) {
+        if probe {
+            self.probed = true;
+            if let Some(segment) = self.segments.values_mut().rev().find(|segment| !segment.come) {
+                segment.lost = true;
+            }
+            return;
+        }
+        self.segments.values_mut().filter(|segment| !segment.come).for_each(|segment| segment.lost = true);
+        self.threshold = (self.window / 2.0).max(2.0 * SEGMENT_MAX as f64);
+        (self.window, self.recovery) = (SEGMENT_MAX as f64, None);
+        self.backoff += 1;
+    }
+
+    fn handle_ack(&mut self, now: Tick, ack: &Ack) {
+        let (mut progress, mut sample) = (0, None);
+        for (start, segment) in &mut self.segments {
+            let beyond = ack.beyond.range(..=start).next_back().is_some_and(|(_, end)| segment.end <= *end);
+            if !segment.come && (segment.end <= ack.received || beyond) {
+                segment.come = true;
+                progress += segment.end - start;
+                self.newest_come = self.newest_come.max(segment.sent);
+                sample = (!segment.again).then(|| now.since(segment.sent)).or(sample);
+            }
+        }
+        self.segments.retain(|_, segment| segment.end > ack.received);
+        if progress == 0 {
+            return;
+        }
+        if let Some(sample) = sample {
+            self.variation = (3 * self.variation + self.srtt.abs_diff(sample)) / 4;
+            self.srtt = (7 * self.srtt + sample) / 8;
+        }
+        (self.backoff, self.probed, self.timer_from) = (0, false, now);
+        self.recovery = self.recovery.filter(|until| ack.received < *until);
+        if self.recovery.is_none() {
+            let slow_start = self.window < self.threshold;
+            let step = if slow_start { 1.0 } else { SEGMENT_MAX as f64 / self.window };
+            self.window += progress as f64 * step;
+        }
+        self.find_losses();
+    }
+
+    fn find_losses(&mut self) {
+        let newest = self.newest_come;
+        let overtaken = |s: &&mut Segment| !s.come && !s.lost && s.sent < newest;
+        let lost = self.segments.values_mut().filter(overtaken).map(|segment| segment.lost = true).count();
+        if lost > 0 && self.recovery.is_none() {
+            self.threshold = (self.window / 2.0).max(2.0 * SEGMENT_MAX as f64);
+            (self.window, self.recovery) = (self.threshold, Some(self.next));
+        }
+    }
+
+    /// The next segment that may leave.
+    fn next_segment(&mut self, now: Tick) -> Option<(u64, u64)> {
+        let flies = self.in_flight();
+        let room = |len: u64| flies == 0 || (flies + len) as f64 <= self.window;
+        let lost = self.segments.iter().find(|(_, s)| s.lost && !s.come).map(|(start, s)| (*start, s.end));
+        let (start, end) = lost.unwrap_or((self.next, self.written.min(self.next + SEGMENT_MAX)));
+        if start == end || !room(end - start) {
+            return None;
+        }
+        if flies == 0 {
+            self.timer_from = now;
+        }
+        let again = lost.is_some();
+        self.segments.insert(start, Segment { end, sent: now, come: false, lost: false, again });
+        self.next = self.next.max(end);
+        Some((start, end))
+    }
+
+    /// Takes a segment in: whether it is to be acknowledged at once.
+    fn receive(&mut self, now: Tick, start: u64, end: u64) -> bool {
+        let in_order = start <= self.received && self.beyond.is_empty();
+        if end > self.received {
+            let held = self.beyond.entry(start).or_insert(end);
+            *held = (*held).max(end);
+        }
+        while let Some((start, end)) = self.beyond.first_key_value().map(|(start, end)| (*start, *end))
+            && start <= self.received
+        {
+            self.received = self.received.max(end);
+            self.beyond.pop_first();
+        }
+        self.unacked += 1;
+        self.ack_at = self.ack_at.or(Some(now + ACK_DELAY));
+        !in_order || self.unacked >= 2
+    }
+
+    fn take_ack(&mut self) -> Option<Ack> {
+        (self.unacked, _) = (0, self.ack_at.take()?);
+        Some(Ack { received: self.received, beyond: self.beyond.clone() })
+    }
+}
+
+impl Tcp {
+    /// Connections on paths with this round trip each, where parts of a thousand are lost each way.
+    pub fn new(seed: u64, loss: u64, rtt: Duration) -> Tcp {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        Tcp {
+            ways: std::array::from_fn(|_| Way::new(rtt)),
+            agenda: Agenda::new(),
+            rng: Rng::from_seed(bytes),
+            loss,
+            delay: rtt / 2,
+            given: Vec::new(),
+            latencies: Vec::new(),
+        }
+    }
+
+    /// A letter will be written then.
+    pub fn write_at(&mut self, at: Tick) {
+        self.given.push(at);
+        self.agenda.enter(at, Happening::Write);
+    }
+
+    /// Runs until every letter has its receipt; when.
+    pub fn run(&mut self) -> Tick {
+        let far = Tick::from_micros(u64::MAX);
+        let mut now = Tick::ZERO;
+        while self.latencies.len() < self.given.len() {
+            let (at, happening) = self.agenda.next_by(far).expect("timers run while anything is to come");
+            now = at;
+            self.happen(now, happening);
+        }
+        now
+    }
+
+    fn happen(&mut self, now: Tick, happening: Happening) {
+        match happening {
+            Happening::Write => self.write(now, 0, LEN[0]),
+            Happening::Acked { way, ack } => self.handle_ack(now, way, &ack),
+            Happening::Arrives { way, start, end, ack } => {
+                let before = self.ways[way].received / LEN[way];
+                let at_once = self.ways[way].receive(now, start, end);
+                let came = self.ways[way].received / LEN[way] - before;
+                if let Some(ack) = ack {
+                    self.handle_ack(now, BACK[way], &ack);
+                }
+                self.pass_on(now, way, came);
+                if at_once {
+                    self.ack(now, way);
+                }
+            }
+            Happening::Look(way) => {
+                self.ways[way].look_at = self.ways[way].look_at.filter(|at| *at > now);
+                if self.ways[way].ack_at.is_some_and(|at| at <= now) {
+                    self.ack(now, way);
+                }
+                if let Some((_, probe)) = self.ways[way].timer().filter(|(at, _)| *at <= now) {
+                    self.ways[way].handle_timer(probe);
+                    self.ways[way].timer_from = now;
+                    self.send(now, way);
+                }
+            }
+        }
+        for way in 0..4 {
+            let timers = [self.ways[way].ack_at, self.ways[way].timer().map(|(at, _)| at)];
+            let next = timers.into_iter().flatten().min();
+            if let Some(at) = next.filter(|next| self.ways[way].look_at.is_none_or(|look| *next < look)) {
+                self.ways[way].look_at = Some(at);
+                self.agenda.enter(at.max(now), Happening::Look(way));
+            }
+        }
+    }
+
+    fn pass_on(&mut self, now: Tick, way: usize, count: u64) {
+        match NEXT[way] {
+            Some(next) if count > 0 => self.write(now, next, count * LEN[next]),
+            Some(_) => {}
+            None => {
+                let first = self.latencies.len();
+                let came = &self.given[first..first + count as usize];
+                self.latencies.extend(came.iter().map(|given| now.since(*given)));
+            }
+        }
+    }
+
+    fn write(&mut self, now: Tick, way: usize, len: u64) {
+        self.ways[way].written += len;
+        self.send(now, way);
+    }
+
+    fn handle_ack(&mut self, now: Tick, way: usize, ack: &Ack) {
+        self.ways[way].handle_ack(now, ack);
+        self.send(now, way);
+    }
+
+    fn send(&mut self, now: Tick, way: usize) {
+        while let Some((start, end)) = self.ways[way].next_segment(now) {
+            let ack = self.ways[BACK[way]].take_ack();
+            if !chance(&mut self.rng, self.loss) {
+                self.agenda.enter(now + self.delay, Happening::Arrives { way, start, end, ack });
+            }
+        }
+    }
+
+    fn ack(&mut self, now: Tick, way: usize) {
+        if let Some(ack) = self.ways[way].take_ack()
+            && !chance(&mut self.rng, self.loss)
+        {
+            self.agenda.enter(now + self.delay, Happening::Acked { way, ack });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RTT: Duration = Duration::from_millis(50);
+
+    fn at(millis: u64) -> Tick {
+        Tick::from_micros(millis * 1_000)
+    }
+
+    #[test]
+    fn a_lone_letter_takes_two_round_trips_and_a_lost_one_waits_for_a_time_out() {
+        let mut clear = Tcp::new(1, 0, RTT);
+        clear.write_at(at(0));
+        assert_eq!(clear.run(), at(100));
+        let mut lossy = Tcp::new(1, 200, RTT);
+        (0..200).for_each(|letter| lossy.write_at(at(letter * 2_000)));
+        lossy.run();
+        let worst = lossy.latencies.iter().max().unwrap();
+        assert!(lossy.latencies.iter().all(|latency| *latency >= 2 * RTT));
+        assert!(*worst >= 2 * RTT + VARIATION_MIN, "{worst:?}");
+    }
+
+    #[test]
+    fn without_loss_the_window_doubles_each_round_trip() {
+        let mut tcp = Tcp::new(1, 0, RTT);
+        (0..1_000).for_each(|_| tcp.write_at(at(0)));
+        let took = tcp.run().since(at(0));
+        assert!((4 * RTT..8 * RTT).contains(&took), "{took:?}");
+    }
+}
