@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::acks::Asks;
+use super::acks::{Asks, Patience};
 use super::recv_stream::Piece;
 use super::sent::{Losses, State};
 use super::{Link, Other, Seen, Violation};
@@ -68,10 +68,21 @@ impl Link {
         if refused {
             self.stats.packets_refused += 1;
         } else {
-            let delay = self.ack_delay.min(self.at.rtt.own_ack_delay());
-            self.acks.handle_number(number, now, asks, delay);
+            self.handle_asks(now, number, asks);
         }
         Ok(seen)
+    }
+
+    fn handle_asks(&mut self, now: Tick, number: u64, asks: Asks) {
+        if asks > Asks::Nothing {
+            self.answers.handle_asked(now);
+        }
+        let company = self.answers.wait(self.at.rtt.smoothed());
+        let patience = if company.is_some() { Patience::ForCompany } else { Patience::Short };
+        let delay = self.ack_delay.min(company.unwrap_or(self.at.rtt.own_ack_delay()));
+        if !self.acks.handle_number(number, now, asks, (delay, patience)) {
+            self.answers.handle_loss();
+        }
     }
 
     /// Lets time pass: acts on every deadline up to `now`.
@@ -79,7 +90,9 @@ impl Link {
         if self.next_deadline().is_some_and(|at| now.since(at) > OVERSLEPT) {
             self.at.woke = Some(now);
         }
-        self.acks.handle_time(now);
+        if self.acks.handle_time(now) && self.answers.wait(self.at.rtt.smoothed()).is_some() {
+            self.answers.handle_none();
+        }
         if self.stranded {
             return;
         }
@@ -89,6 +102,7 @@ impl Link {
         }
         if self.pto_deadline().is_some_and(|at| at <= now) {
             self.stats.ptos += 1;
+            self.answers.handle_loss();
             self.at.handle_pto(now);
         }
         if self.keep_alive_deadline().is_some_and(|at| at <= now) {
@@ -235,6 +249,7 @@ impl Link {
         self.at.loss_at = losses.next_at;
         self.stats.packets_lost += losses.count;
         let Some(newest) = losses.newest else { return };
+        self.answers.handle_loss();
         // The probe timer rested while losses were timed; what is outstanding now waits from here on.
         self.at.waiting_since = now;
         self.at.congestion.handle_loss(newest, now);
