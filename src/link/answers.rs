@@ -13,6 +13,11 @@ const WEIGHT: u32 = 8;
 /// An ack waits for at most so many round trips, so that a near peer's probe timer stays short.
 const ROUND_TRIPS_MAX: u32 = 4;
 
+/// The shortest wait that is announced anew where acks wait for company and this one was told.
+pub fn longer_in_company(told: Duration) -> Duration {
+    told * 5 / 4
+}
+
 /// The usual time to the answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Answers {

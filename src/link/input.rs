@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::acks::{Asks, Patience};
+use super::answers::longer_in_company;
 use super::recv_stream::Piece;
 use super::sent::{Losses, State};
 use super::{Link, Other, Seen, Violation};
@@ -77,7 +78,7 @@ impl Link {
         if asks > Asks::Nothing {
             self.answers.handle_asked(now);
         }
-        let company = self.answers.wait(self.at.rtt.smoothed());
+        let company = self.company_awaited();
         let patience = if company.is_some() { Patience::ForCompany } else { Patience::Short };
         let delay = self.ack_delay.min(company.unwrap_or(self.at.rtt.own_ack_delay()));
         if !self.acks.handle_number(number, now, asks, (delay, patience)) {
@@ -85,12 +86,18 @@ impl Link {
         }
     }
 
+    /// How long an ack waits for company; `None` if that helps nothing, or the other end has not been told so yet.
+    fn company_awaited(&self) -> Option<Duration> {
+        let told = |wait: &Duration| *wait < longer_in_company(self.ack_delay);
+        self.answers.wait(self.at.rtt.smoothed()).filter(told)
+    }
+
     /// Lets time pass: acts on every deadline up to `now`.
     pub fn handle_time(&mut self, now: Tick) {
         if self.next_deadline().is_some_and(|at| now.since(at) > OVERSLEPT) {
             self.at.woke = Some(now);
         }
-        if self.acks.handle_time(now) && self.answers.wait(self.at.rtt.smoothed()).is_some() {
+        if self.acks.handle_time(now) && self.company_awaited().is_some() {
             self.answers.handle_none();
         }
         if self.stranded {

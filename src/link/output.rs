@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::answers::longer_in_company;
 use super::path_state::{PROBES_UDP, PathState};
 use super::sent::{Sent, State};
 use super::{Built, Link};
@@ -164,7 +165,7 @@ impl Link {
     fn write_ack_delay(&mut self, end: usize, sent: &mut Sent, buf: &mut Vec<u8>) {
         let company = self.answers.wait(self.at.rtt.smoothed());
         let (told, delay) = (self.ack_delay, company.unwrap_or(self.at.rtt.own_ack_delay()));
-        let longer = if company.is_some() { told * 5 / 4 } else { told * 2 };
+        let longer = if company.is_some() { longer_in_company(told) } else { told * 2 };
         let changed = self.at.rtt.latest().is_some() && (delay * 2 <= told || delay >= longer);
         let again = self.outgoing.credits_again & ACK_DELAY_BIT != 0;
         let told = if changed { delay } else { told };
