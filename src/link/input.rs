@@ -109,7 +109,6 @@ impl Link {
         }
         if self.pto_deadline().is_some_and(|at| at <= now) {
             self.stats.ptos += 1;
-            self.answers.handle_loss();
             self.at.handle_pto(now);
         }
         if self.keep_alive_deadline().is_some_and(|at| at <= now) {
