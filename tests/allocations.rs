@@ -16,16 +16,16 @@ use queqiao::store::RelayStore;
 const WARM_UP: u64 = 2_000;
 /// Letters counted.
 const LETTERS: u64 = 10_000;
-/// A letter costs its body in the recipient's queue, and may cost one allocation more.
-const ALLOCATIONS_PER_LETTER_MAX: u64 = 2;
+/// A letter costs its body in the recipient's queue, and now and then a buffer grows.
+const ALLOCATIONS_MAX: u64 = LETTERS + LETTERS / 5;
 
 #[test]
-fn one_letter_at_a_time_costs_at_most_two_allocations() {
+fn one_letter_at_a_time_costs_one_allocation() {
     hold(Carriers::Udp, 1);
 }
 
 #[test]
-fn letters_in_a_window_of_64_cost_at_most_two_allocations() {
+fn letters_in_a_window_of_64_cost_one_allocation_each() {
     hold(Carriers::Udp, 64);
 }
 
@@ -38,7 +38,7 @@ fn over_tcp_a_letter_costs_no_more() {
 fn hold(carriers: Carriers, window: u64) {
     let (allocations, packets) = allocations_of_the_relay(carriers, window);
     println!("{carriers:?} window {window}: {allocations} allocations, {LETTERS} letters, {packets} packets");
-    assert!(allocations <= ALLOCATIONS_PER_LETTER_MAX * LETTERS, "{allocations} allocations");
+    assert!(allocations <= ALLOCATIONS_MAX, "{allocations} allocations");
 }
 
 /// Allocations of the relay's thread while [`LETTERS`] letters pass, and packets it took in and sent meanwhile.

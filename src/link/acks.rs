@@ -10,6 +10,8 @@ use crate::wire::limits::ACK_RANGES_SENT_MAX;
 
 /// An ack answers every second packet that asks for one (RFC 9000 §13.2.2).
 const PACKETS_PER_ACK: u32 = 2;
+/// So many where the ack waits for company: fewer than the window a sender begins with, so that none stands still.
+const PACKETS_PER_ACK_IN_COMPANY: u32 = 8;
 
 /// The numbers received and not yet known to be acknowledged: at most [`ACK_RANGES_SENT_MAX`] ranges, the newest.
 #[derive(Debug, Default)]
@@ -27,9 +29,15 @@ pub struct Acks {
 }
 
 impl Acks {
-    /// Takes in a number. `urgent`: the packet asks for an answer at once; `completes`: it made a message whole,
-    /// which is answered at once where nothing else came in the last `max_delay`.
-    pub fn handle_number(&mut self, number: u64, now: Tick, asks: Asks, max_delay: Duration) {
+    /// Takes in a number of a packet that asks for so much. The ack waits for at most the delay given. Tells whether the
+    /// number is the next one.
+    pub fn handle_number(
+        &mut self,
+        number: u64,
+        now: Tick,
+        asks: Asks,
+        (max_delay, patience): (Duration, Patience),
+    ) -> bool {
         let in_order = self.largest.is_none_or(|largest| number == largest + 1);
         if self.largest.is_none_or(|largest| number > largest) {
             self.largest = Some(number);
@@ -41,21 +49,26 @@ impl Acks {
         }
         self.news_from = Some(self.news_from.map_or(number, |from| from.min(number)));
         if asks == Asks::Nothing {
-            return;
+            return in_order;
         }
         let idle = self.last_asked.is_none_or(|last| now.since(last) > max_delay);
         self.last_asked = Some(now);
         self.asking += 1;
-        self.at_once |= !in_order
-            || self.asking >= PACKETS_PER_ACK
-            || asks == Asks::AtOnce
-            || asks == Asks::AtOnceIfIdle && idle;
+        let (most, waits) = match patience {
+            Patience::Short => (PACKETS_PER_ACK, !idle),
+            Patience::ForCompany => (PACKETS_PER_ACK_IN_COMPANY, true),
+        };
+        self.at_once |=
+            !in_order || self.asking >= most || asks == Asks::AtOnce || asks == Asks::AtOnceIfIdle && !waits;
         self.deadline = self.deadline.or(Some(now + max_delay));
+        in_order
     }
 
-    /// Lets time pass.
-    pub fn handle_time(&mut self, now: Tick) {
-        self.at_once |= self.deadline.is_some_and(|deadline| deadline <= now);
+    /// Lets time pass. Tells whether an ack has waited long enough.
+    pub fn handle_time(&mut self, now: Tick) -> bool {
+        let over = !self.at_once && self.deadline.is_some_and(|deadline| deadline <= now);
+        self.at_once |= over;
+        over
     }
 
     /// Whether an ack is to leave now, alone if need be.
@@ -101,6 +114,15 @@ pub enum Asks {
     AtOnce,
 }
 
+/// What an ack waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// A second packet; a message on an idle link does not wait.
+    Short,
+    /// A packet that is to leave anyway, and it is likely that one will.
+    ForCompany,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,7 +136,7 @@ mod tests {
     fn seen(numbers: &[(u64, Asks)]) -> Acks {
         let mut acks = Acks::default();
         for (turn, (number, asks)) in numbers.iter().enumerate() {
-            acks.handle_number(*number, at(turn as u64), *asks, DELAY);
+            acks.handle_number(*number, at(turn as u64), *asks, (DELAY, Patience::Short));
         }
         acks
     }
@@ -143,15 +165,31 @@ mod tests {
     fn a_letter_in_the_middle_of_traffic_waits_like_the_rest() {
         let mut acks = seen(&[(0, Asks::Ack), (1, Asks::Ack)]);
         assert_eq!(acks.write(at(2), 100, &mut Vec::new()), Some(1));
-        acks.handle_number(2, at(3), Asks::AtOnceIfIdle, DELAY);
+        acks.handle_number(2, at(3), Asks::AtOnceIfIdle, (DELAY, Patience::Short));
         assert!(!acks.is_due());
+    }
+
+    #[test]
+    fn in_company_an_ack_waits_for_more_packets_and_gaps_and_pings_do_not() {
+        let company = (DELAY, Patience::ForCompany);
+        let mut acks = Acks::default();
+        for number in 0..7 {
+            acks.handle_number(number, at(number), Asks::AtOnceIfIdle, company);
+            assert!(!acks.is_due());
+        }
+        let mut gap = seen(&[(0, Asks::Ack)]);
+        gap.handle_number(2, at(1), Asks::Ack, company);
+        let mut ping = Acks::default();
+        ping.handle_number(0, at(0), Asks::AtOnce, company);
+        acks.handle_number(7, at(7), Asks::Ack, company);
+        assert!(acks.is_due() && gap.is_due() && ping.is_due());
     }
 
     #[test]
     fn only_the_newest_ranges_are_kept_and_those_known_to_be_acknowledged_are_dropped() {
         let mut acks = Acks::default();
         for number in 0..1000 {
-            acks.handle_number(number * 2, at(0), Asks::Ack, DELAY);
+            acks.handle_number(number * 2, at(0), Asks::Ack, (DELAY, Patience::Short));
         }
         assert_eq!(acks.received.len(), ACK_RANGES_SENT_MAX);
         assert!(acks.received.contains(1998));
@@ -159,7 +197,7 @@ mod tests {
         acks.forget_through(1997);
         assert_eq!(acks.received.first(), Some(1998..1999));
         assert_eq!(acks.received.len(), 1);
-        acks.handle_number(1991, at(1), Asks::Ack, DELAY);
+        acks.handle_number(1991, at(1), Asks::Ack, (DELAY, Patience::Short));
         acks.forget_through(1998);
         assert!(acks.received.contains(1991), "a late one is acknowledged all the same");
     }

@@ -3,7 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::acks::Asks;
+use super::acks::{Asks, Patience};
+use super::answers::longer_in_company;
 use super::recv_stream::Piece;
 use super::sent::{Losses, State};
 use super::{Link, Other, Seen, Violation};
@@ -68,10 +69,27 @@ impl Link {
         if refused {
             self.stats.packets_refused += 1;
         } else {
-            let delay = self.ack_delay.min(self.at.rtt.own_ack_delay());
-            self.acks.handle_number(number, now, asks, delay);
+            self.handle_asks(now, number, asks);
         }
         Ok(seen)
+    }
+
+    fn handle_asks(&mut self, now: Tick, number: u64, asks: Asks) {
+        if asks > Asks::Nothing {
+            self.answers.handle_asked(now);
+        }
+        let company = self.company_awaited();
+        let patience = if company.is_some() { Patience::ForCompany } else { Patience::Short };
+        let delay = self.ack_delay.min(company.unwrap_or(self.at.rtt.own_ack_delay()));
+        if !self.acks.handle_number(number, now, asks, (delay, patience)) {
+            self.answers.handle_loss();
+        }
+    }
+
+    /// How long an ack waits for company; `None` if that helps nothing, or the other end has not been told so yet.
+    fn company_awaited(&self) -> Option<Duration> {
+        let told = |wait: &Duration| *wait < longer_in_company(self.ack_delay);
+        self.answers.wait(self.at.rtt.smoothed()).filter(told)
     }
 
     /// Lets time pass: acts on every deadline up to `now`.
@@ -79,7 +97,9 @@ impl Link {
         if self.next_deadline().is_some_and(|at| now.since(at) > OVERSLEPT) {
             self.handle_woken(now);
         }
-        self.acks.handle_time(now);
+        if self.acks.handle_time(now) && self.company_awaited().is_some() {
+            self.answers.handle_none();
+        }
         if self.stranded {
             return;
         }
@@ -235,6 +255,7 @@ impl Link {
         self.at.loss_at = losses.next_at;
         self.stats.packets_lost += losses.count;
         let Some(newest) = losses.newest else { return };
+        self.answers.handle_loss();
         // The probe timer rested while losses were timed; what is outstanding now waits from here on.
         self.at.waiting_since = now;
         self.at.congestion.handle_loss(newest, now);

@@ -18,6 +18,7 @@
 //! both: acks there show that the other program lives, and make moving between paths lossless.
 
 mod acks;
+mod answers;
 mod congestion;
 mod health;
 mod input;
@@ -37,6 +38,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use self::acks::Acks;
+use self::answers::Answers;
 use self::health::Health;
 use self::outgoing::Outgoing;
 use self::path_state::{PTO_MAX, PathState};
@@ -182,6 +184,7 @@ pub struct Link {
     outgoing: Outgoing,
     incoming: [RecvStream; 3],
     acks: Acks,
+    answers: Answers,
     sent: SentPackets,
     at: PathState,
     /// The present path is gone: nothing leaves until the next move.
@@ -209,6 +212,7 @@ impl Link {
             incoming: StreamId::ALL
                 .map(|stream| RecvStream::new(STREAM_CREDIT[stream.index()], MESSAGE_MAX[stream.index()])),
             acks: Acks::default(),
+            answers: Answers::default(),
             sent: SentPackets::default(),
             at: PathState::new(path, now, params.initial_rtt.unwrap_or(INITIAL_RTT)),
             stranded: false,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::answers::longer_in_company;
 use super::path_state::{PROBES_UDP, PathState};
 use super::sent::{Sent, State};
 use super::{Built, Link};
@@ -158,11 +159,14 @@ impl Link {
         buf.len() > start
     }
 
-    /// Announces how long our acks wait, where that has changed by a factor of two; in company, never alone, unless the
-    /// packet that told it was lost.
+    /// Announces how long our acks wait, where that has changed by a factor of two (to a quarter more where they wait for
+    /// company, since they may not wait for longer than was told); in company, never alone, unless the packet that told
+    /// it was lost.
     fn write_ack_delay(&mut self, end: usize, sent: &mut Sent, buf: &mut Vec<u8>) {
-        let (told, delay) = (self.ack_delay, self.at.rtt.own_ack_delay());
-        let changed = self.at.rtt.latest().is_some() && (delay * 2 <= told || delay >= told * 2);
+        let company = self.answers.wait(self.at.rtt.smoothed());
+        let (told, delay) = (self.ack_delay, company.unwrap_or(self.at.rtt.own_ack_delay()));
+        let longer = if company.is_some() { longer_in_company(told) } else { told * 2 };
+        let changed = self.at.rtt.latest().is_some() && (delay * 2 <= told || delay >= longer);
         let again = self.outgoing.credits_again & ACK_DELAY_BIT != 0;
         let told = if changed { delay } else { told };
         let frame = Frame::MaxAckDelay(told.as_micros() as u64);
@@ -214,6 +218,7 @@ impl Link {
     fn record(&mut self, now: Tick, sent: Sent) -> Built {
         let ack_eliciting = sent.state == State::Outstanding;
         if ack_eliciting {
+            self.answers.handle_answer(now);
             if self.sent.outstanding() == 0 {
                 self.at.waiting_since = now;
             }

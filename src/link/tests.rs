@@ -87,6 +87,35 @@ fn after_a_letter_both_ends_fall_silent() {
 }
 
 #[test]
+fn in_a_quick_dialogue_acks_cost_no_packets_of_their_own_and_a_loss_ends_that() {
+    let mut world = World::new(1, udp(1), Weather { delay: ms(2), ..CALM });
+    let exchange = |world: &mut World| {
+        world.send(0, Chat, b"question");
+        world.run(ms(2));
+        world.send(1, Chat, b"answer");
+        world.run(ms(3));
+    };
+    exchange(&mut world);
+    assert!(world.sizes.len() > 2, "who knows whether an answer follows");
+    (0..100).for_each(|_| exchange(&mut world));
+    let before = world.sizes.len();
+    (0..20).for_each(|_| exchange(&mut world));
+    assert_eq!(world.sizes.len() - before, 40, "a question and its answer");
+    world.send(0, Chat, b"goodbye");
+    world.run(ms(100));
+    assert_eq!(world.sizes.len() - before, 42, "and the ack of the last word");
+    world.assert_quiet();
+    world.weather.loss = 100;
+    world.send(0, Chat, b"one more thing");
+    world.flush();
+    world.weather.loss = 0;
+    world.run(ms(100));
+    let before = world.sizes.len();
+    exchange(&mut world);
+    assert!(world.sizes.len() - before > 2);
+}
+
+#[test]
 fn a_burst_of_short_letters_costs_a_few_datagrams_of_one_size() {
     let mut world = World::new(1, udp(1), CALM);
     (0..100).for_each(|_| world.send(0, Chat, &[7; 49]));

@@ -200,18 +200,18 @@ impl UdpPort {
         }
         let fan = &fan[..fan.len().min(super::send::FAN_LEN_MAX)];
         type Many<T> = SmallVec<[T; super::send::FAN_LEN_MAX]>;
-        let addrs: Many<SocketAddrAny> =
-            fan.iter().map(|(dest, _)| bind::for_socket(self.local, *dest).into()).collect();
-        let slices: Many<[io::IoSlice<'_>; 1]> =
-            fan.iter().map(|(_, range)| [io::IoSlice::new(&bytes[range.clone()])]).collect();
-        let mut controls: Many<SendAncillaryBuffer<'_, '_, '_>> =
-            fan.iter().map(|_| Default::default()).collect();
-        let mut messages: Many<MMsgHdr<'_>> = addrs
-            .iter()
-            .zip(&slices)
-            .zip(&mut controls)
-            .map(|((addr, slice), control)| MMsgHdr::new_with_addr(addr, slice, control))
-            .collect();
+        // Filled in place: collected, each would be moved with all its room, several kilobytes for a few datagrams.
+        let (mut addrs, mut slices): (Many<SocketAddrAny>, Many<[io::IoSlice<'_>; 1]>) = Default::default();
+        let mut controls: Many<SendAncillaryBuffer<'_, '_, '_>> = Many::new();
+        let mut messages: Many<MMsgHdr<'_>> = Many::new();
+        for (dest, range) in fan {
+            addrs.push(bind::for_socket(self.local, *dest).into());
+            slices.push([io::IoSlice::new(&bytes[range.clone()])]);
+            controls.push(SendAncillaryBuffer::default());
+        }
+        for ((addr, slice), control) in addrs.iter().zip(&slices).zip(&mut controls) {
+            messages.push(MMsgHdr::new_with_addr(addr, slice, control));
+        }
         rustix::net::sendmmsg(&self.socket, &mut messages, SendFlags::empty()).unwrap_or(0)
     }
 

@@ -347,7 +347,8 @@ impl Peer {
         while let Some((path, data)) = self.paths.response_due() {
             self.send_apart(now, path, &Frame::PathResponse(data), out);
         }
-        for owed in std::mem::take(&mut self.probes_owed) {
+        while let Some(owed) = self.probes_owed.first().copied() {
+            self.probes_owed.remove(0);
             if self.paths.allowance(owed.path) >= owed.len + SEALED_OVERHEAD {
                 let answer = Frame::ProbeAnswer(Probe::of_len(owed.id, owed.len));
                 self.send_apart(now, owed.path, &answer, out);

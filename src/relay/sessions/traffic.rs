@@ -255,6 +255,11 @@ impl Relay {
         if session.scheduled == Some(tick) {
             session.scheduled = None;
         }
+        // Deadlines that have moved back stay where they were; a busy session meets many of them.
+        if let Some(later) = session.deadline(Tick::ZERO).filter(|due| *due > now.tick) {
+            self.deadlines.set(Timer::Session(slot), Some(later), &mut session.scheduled);
+            return;
+        }
         let silent = now.tick.since(session.peer.link().last_heard());
         let unconfirmed = !session.peer.is_confirmed() && now.tick.since(session.opened) >= UNCONFIRMED_FOR;
         let closed = session.closing_until.is_some_and(|until| until <= now.tick);
