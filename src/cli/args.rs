@@ -7,8 +7,8 @@ use std::time::Duration;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::app::{
-    BENCH_SIZE_MIN, BenchOptions, ContactsAction, Failure, GuestOptions, HistoryOptions, ListenOptions,
-    MailLimits, MembersAction, NewContact, RelayOptions, SendOptions, TextSource,
+    BENCH_SIZE_MIN, BenchOptions, ContactsAction, Failure, GuestOptions, HistoryOptions, IDLE_MAX,
+    IdleOptions, ListenOptions, MailLimits, MembersAction, NewContact, RelayOptions, SendOptions, TextSource,
 };
 use crate::base::{Name, NameError, Phrase};
 use crate::client::{Carriers, Progress};
@@ -328,10 +328,21 @@ pub(super) struct BenchArgs {
     tcp: bool,
     #[arg(long, value_name = "N", default_value_t = 0)]
     flood: u32,
+    #[arg(long, value_name = "N", conflicts_with_all = ["tcp", "flood"], value_parser = count(1, IDLE_MAX))]
+    idle: Option<u64>,
     #[arg(long, value_name = "PID")]
     relay_pid: Option<u32>,
     #[arg(long)]
     json: bool,
+}
+
+impl BenchArgs {
+    /// What is asked for where it is idle members.
+    pub(super) fn idle(&self) -> Option<IdleOptions> {
+        let BenchArgs { relay, secs: time, relay_pid, json, .. } = self;
+        let (relay, time, relay_pid, json) = (relay.clone(), *time, *relay_pid, *json);
+        self.idle.map(|members| IdleOptions { relay, members: members as usize, time, relay_pid, json })
+    }
 }
 
 fn count(min: usize, max: usize) -> clap::builder::RangedU64ValueParser {
@@ -340,7 +351,7 @@ fn count(min: usize, max: usize) -> clap::builder::RangedU64ValueParser {
 
 impl From<BenchArgs> for BenchOptions {
     fn from(args: BenchArgs) -> BenchOptions {
-        let BenchArgs { relay, pairs, window, size, secs: time, tcp, flood, relay_pid, json } = args;
+        let BenchArgs { relay, pairs, window, size, secs: time, tcp, flood, relay_pid, json, .. } = args;
         let (pairs, window, size) = (pairs as usize, window as usize, size as usize);
         BenchOptions { relay, pairs, window, size, time, tcp, flood, relay_pid, json }
     }

@@ -14,6 +14,8 @@
 mod cpu;
 mod end;
 mod flood;
+mod idle;
+mod idler;
 mod pair;
 mod report;
 mod worker;
@@ -32,6 +34,7 @@ use crate::ui::{Strings, notice};
 
 use self::cpu::CpuMeter;
 use self::flood::Flood;
+pub use self::idle::{IDLE_MAX, IdleOptions, bench_idle};
 use self::pair::{Pair, Totals};
 use self::report::Report;
 use self::worker::Worker;

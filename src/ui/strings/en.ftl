@@ -132,6 +132,10 @@ listen-time-ran-out = time ran out after { $count ->
 }
 
 bench-flood-public = --flood is for a relay on this machine, not for { $relay }
+bench-idle-public = --idle is for a relay on this machine, at an IPv4 address of 127/8, not for { $relay }
+bench-idle-stalled = the relay took no more idle members after { $online }; is it there, with room for them and --limits off?
+bench-idle-lost = { $lost } idle sessions were lost
+bench-no-memory = the memory of process { $pid } cannot be read: { $cause }
 bench-no-cpu = the CPU time of process { $pid } cannot be read: { $cause }
 bench-throttled = The relay holds each sender to 100 letters a second, so this measures its limits; start it with --limits off
 bench-unsound = letters were lost, refused, doubled or out of order, or none came through
@@ -293,6 +297,7 @@ help-bench--size = Bytes of a letter's text, at least 16
 help-bench--secs = How long to measure, after a second of warm-up
 help-bench--tcp = Over TCP instead of UDP
 help-bench--flood = Random datagrams a second beside the letters, to a relay on loopback only
+help-bench--idle = Instead of letters: so many idle members, each at an address of its own, and what one costs the relay
 help-bench--relay-pid = The relay's process, to measure its CPU time a letter (Linux)
 help-bench--json = Print one JSON object
 help-contacts = Read or edit the address book
