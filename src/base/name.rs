@@ -21,7 +21,7 @@ use super::harmless::MARKS_PER_BASE_MAX;
 /// script, at least one letter or digit among them. Compared as written: `Tom` and `tom` are two values, though no
 /// relay has both (see [`Name::skeleton`]).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Name(String);
+pub struct Name(Box<str>);
 
 /// What is wrong with a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,7 +145,7 @@ impl std::str::FromStr for Name {
         if name.len() > Name::BYTES_MAX || name.graphemes(true).count() > graphemes_max {
             return Err(NameError::TooLong);
         }
-        Ok(Name(name))
+        Ok(Name(name.into()))
     }
 }
 

@@ -52,9 +52,9 @@ impl ReplayWindow {
         self.highest
     }
 
-    /// Gives the memory back while nothing flows: all numbers up to the highest count as seen from then on.
-    pub fn rest(&mut self) {
-        self.seen = None;
+    /// A window that has seen all numbers up to this one, without memory for them until another comes.
+    pub const fn resting(highest: u64) -> ReplayWindow {
+        ReplayWindow { highest: Some(highest), seen: None }
     }
 }
 
@@ -104,7 +104,7 @@ mod tests {
         let mut window = ReplayWindow::default();
         window.mark(10);
         assert!(window.is_new(9));
-        window.rest();
+        let mut window = ReplayWindow::resting(window.highest().unwrap());
         assert!(!window.is_new(9) && !window.is_new(10) && window.is_new(11));
         window.mark(12);
         assert!(window.is_new(11) && !window.is_new(10) && !window.is_new(12));

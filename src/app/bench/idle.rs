@@ -21,8 +21,12 @@ use super::idler::{IDLERS_MAX, Idler, News, Scene, number_of};
 
 /// The most members one bench has.
 pub const IDLE_MAX: usize = IDLERS_MAX as usize;
-/// Members that shake hands at once: a relay remembers its last 256 answers for those who ask again.
-const AT_ONCE: usize = 200;
+/// First messages without an answer at once: more would not fit into a socket's buffer where the system gives the usual
+/// 208 KiB, and would be lost.
+const SHAKING_MAX: usize = 48;
+/// Members that are not signed in yet, at once: they share the commits that make their names durable. A relay bears twice as
+/// many strangers.
+const COMING_MAX: usize = 1_000;
 /// Nobody came online for so long: the relay is not there, or takes no more.
 const STALLED_AFTER: Duration = Duration::from_secs(10);
 /// By then every member has begun to keep its session alive, and the relay has put away what it needs no more.
@@ -134,6 +138,7 @@ struct Hall {
     /// When each member wants time to pass: the entry, and the mark beside the member.
     deadlines: BTreeSet<(Tick, u32)>,
     scheduled: Vec<Option<Tick>>,
+    answered: usize,
     online: usize,
     gone: usize,
     /// Datagrams of the relay that came.
@@ -162,6 +167,7 @@ impl Hall {
             idlers: Vec::new(),
             deadlines: BTreeSet::new(),
             scheduled: Vec::new(),
+            answered: 0,
             online: 0,
             gone: 0,
             answers: 0,
@@ -173,7 +179,10 @@ impl Hall {
         let mut now = self.crowd.wait(Tick::ZERO);
         let (mut last, mut stalled_at) = (0, now.tick + STALLED_AFTER);
         while self.online < members {
-            while self.idlers.len() < members && self.idlers.len() - self.online < AT_ONCE {
+            while self.idlers.len() < members
+                && self.idlers.len() - self.online < COMING_MAX
+                && self.idlers.len() - self.answered < SHAKING_MAX
+            {
                 let number = self.idlers.len() as u32;
                 let scene = Scene { crowd: &self.crowd, relay: self.relay, key: self.key };
                 self.idlers.push(Idler::begin(number, now, &scene, &mut self.rng));
@@ -225,6 +234,7 @@ impl Hall {
             self.answers += 1;
             match idler.handle(now, &mut bytes, &scene, &mut self.out) {
                 News::Nothing => {}
+                News::Answered => self.answered += 1,
                 News::Online => self.online += 1,
                 News::Gone => self.gone += 1,
             }

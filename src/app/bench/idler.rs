@@ -24,6 +24,8 @@ pub(super) struct Scene<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum News {
     Nothing,
+    /// It has keys.
+    Answered,
     /// It is signed in.
     Online,
     /// It cannot be, or is no longer.
@@ -88,7 +90,7 @@ impl Idler {
                 let mut peer = Box::new(Peer::new(now, begin));
                 sign_in(&mut peer, self.number);
                 self.stage = Stage::Talking { peer, online: false };
-                News::Nothing
+                News::Answered
             }
             Stage::Talking { peer, online } => match peer.handle_packet(now, Path::Udp(scene.relay), bytes) {
                 Heard::Dropped => return News::Nothing,
