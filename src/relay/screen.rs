@@ -23,7 +23,7 @@ pub(super) struct Screen {
     /// A list of which parts are still to come.
     coming: BTreeSet<Name>,
     /// Letters of these only, while the session lasts.
-    only: Option<BTreeSet<Name>>,
+    pub(super) only: Option<BTreeSet<Name>>,
     /// The same, until the list of those to be refused has come behind it.
     next_only: Option<BTreeSet<Name>>,
     /// A whole list of those to be refused, before the member was signed in.

@@ -33,7 +33,7 @@ pub(super) enum News {
 }
 
 enum Stage {
-    Shaking { initiator: Box<Initiator>, again: Tick, rng: Rng },
+    Shaking { initiator: Box<Initiator>, again: Tick, rng: Box<Rng> },
     Talking { peer: Box<Peer>, online: bool },
     Gone,
 }
@@ -58,7 +58,10 @@ impl Idler {
         let initiator = Initiator::new(&identity, &scene.key, &secret, &hello, 1, Carrier::Udp, &mut rng);
         let initiator = Box::new(initiator.expect("a key of low order was refused when it came"));
         scene.crowd.send(address(number), scene.relay, initiator.packet());
-        Idler { number, stage: Stage::Shaking { initiator, again: now.tick + AGAIN_AFTER, rng } }
+        Idler {
+            number,
+            stage: Stage::Shaking { initiator, again: now.tick + AGAIN_AFTER, rng: Box::new(rng) },
+        }
     }
 
     /// A datagram came to its address.

@@ -176,3 +176,89 @@ impl Sessions {
         Some(member)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{Effect, Outputs, Rng};
+    use crate::peer::{Begin, Role};
+    use crate::relay::letters::Place;
+    use crate::session::{Keys, Lifetime};
+
+    fn peer(role: Role) -> Peer {
+        let (path, id, rng) =
+            (Path::Udp(([192, 0, 2, 1], 1).into()), SessionId([1; 16]), Rng::from_seed([1; 32]));
+        let keys = match role {
+            Role::Client => Keys::new(1, 2, [3; 32], [4; 32]),
+            Role::Relay => Keys::new(2, 1, [4; 32], [3; 32]),
+        };
+        Peer::new(Tick::ZERO, Begin { role, path, keys, id, rtt: None, lifetime: Lifetime::default(), rng })
+    }
+
+    /// A session whose member has just come, at the end of its first turn.
+    fn session() -> Session {
+        let (mut client, mut relay) = (peer(Role::Client), peer(Role::Relay));
+        let mut out = Outputs::<(), ()>::default();
+        client.poke();
+        client.flush(Tick::ZERO, &mut out);
+        for effect in std::mem::take(&mut out.effects) {
+            let Effect::Send(path, range) = effect else { continue };
+            relay.handle_packet(Tick::ZERO, path, &mut out.bytes[range]);
+        }
+        relay.flush(Tick::ZERO, &mut out);
+        let mut session = Session::new(relay, PublicKey([5; 32]), 100_000, Tick::ZERO);
+        session.sign_in = SignIn::Done(MemberId(99_999));
+        session.scheduled = Some(Tick::from_micros(600_000_000));
+        session
+    }
+
+    #[test]
+    fn an_idle_session_and_its_member_take_little() {
+        let mut session = session();
+        assert!(session.may_rest());
+        let asleep = Asleep::new(&mut session, MemberId(99_999), &mut Vec::new());
+        assert!(asleep.packed.len() <= 296, "{} bytes", asleep.packed.len());
+        assert!(size_of::<Entry>() <= 24, "{}", size_of::<Entry>());
+        assert!(size_of::<Place>() <= 88, "{}", size_of::<Place>());
+    }
+
+    #[test]
+    fn a_session_that_wakes_is_what_it_was() {
+        let mut session = session();
+        (session.noted, session.screen.only) = (session.whereabouts(), Some(Default::default()));
+        let before = (session.key, session.serial, session.member(), session.noted, session.scheduled);
+        let packed = |session: &Session| {
+            let mut packed = Vec::new();
+            session.peer.pack(&mut packed);
+            packed
+        };
+        let peer = packed(&session);
+        let mut entry = Entry::Asleep(Asleep::new(&mut session, MemberId(99_999), &mut Vec::new()));
+        assert_eq!((entry.key(), entry.member(), entry.path()), (before.0, before.2, session.peer.path()));
+        assert_eq!((entry.id_to_continue(), entry.is_heard()), (Some(SessionId([1; 16])), true));
+        assert!(entry.screen().is_some_and(|screen| screen.only.is_some()));
+        let woken = entry.wake();
+        assert_eq!(packed(woken), peer);
+        let after = (woken.key, woken.serial, woken.member(), woken.noted, woken.scheduled);
+        assert!(after == before && woken.screen.only.is_some() && woken.may_rest());
+    }
+
+    #[test]
+    fn whoever_talks_rests_a_second_after_the_last_word() {
+        let mut session = session();
+        let at = |millis| Tick::ZERO + Duration::from_millis(millis);
+        session.note_talk(at(0));
+        assert_eq!(session.rest_at, None, "a keep-alive is nothing said");
+        session.said = 7;
+        session.note_talk(at(10));
+        session.said = 8;
+        session.note_talk(at(500));
+        assert_eq!(session.rest_at, Some(at(1_010)));
+        session.handle_rest_time(at(1_010));
+        assert_eq!((session.rest_at, session.may_rest()), (Some(at(1_500)), false));
+        session.handle_rest_time(at(1_500));
+        assert!(session.may_rest());
+        session.throttled_until = Some(at(9_000));
+        assert!(!session.may_rest());
+    }
+}
