@@ -280,6 +280,27 @@ fn rounded(number: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::RelayServer;
+    use crate::net::NetConfig;
+    use crate::relay::{Command, Limits};
+    use crate::store::RelayStore;
+
+    #[test]
+    fn members_sign_in_by_the_hundred_and_come_back_under_the_same_names() {
+        let loopback = "127.0.0.1:0".parse().unwrap();
+        let (store, state) = RelayStore::in_memory(net::seed()).unwrap();
+        let limits = Limits { per_sender: false, ..Limits::default() };
+        let server = RelayServer::open(NetConfig::relay(loopback, None), store, state, limits).unwrap();
+        let (relay, inlet) = (server.udp_addr(), server.inlet());
+        let running = std::thread::spawn(move || server.run(|_| ()).unwrap());
+        for _ in 0..2 {
+            let mut hall = Hall::open(relay).ok().expect("the relay shows its key");
+            assert!(hall.sign_in(300).is_ok());
+            assert_eq!((hall.online, hall.gone, hall.lost()), (300, 0, 0));
+        }
+        assert!(inlet.command(Command::Stop));
+        running.join().unwrap();
+    }
 
     #[test]
     fn the_resident_memory_stands_in_its_line() {
