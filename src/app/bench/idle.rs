@@ -294,7 +294,7 @@ mod tests {
         let (relay, inlet) = (server.udp_addr(), server.inlet());
         let running = std::thread::spawn(move || server.run(|_| ()).unwrap());
         for _ in 0..2 {
-            let mut hall = Hall::open(relay).ok().expect("the relay shows its key");
+            let mut hall = Hall::open(relay).unwrap_or_else(|_| panic!("the relay shows its key"));
             assert!(hall.sign_in(300).is_ok());
             assert_eq!((hall.online, hall.gone, hall.lost()), (300, 0, 0));
         }

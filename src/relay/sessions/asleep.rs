@@ -219,7 +219,7 @@ mod tests {
         let asleep = Asleep::new(&mut session, MemberId(99_999), &mut Vec::new());
         assert!(asleep.packed.len() <= 296, "{} bytes", asleep.packed.len());
         assert!(size_of::<Entry>() <= 24, "{}", size_of::<Entry>());
-        assert!(size_of::<Place>() <= 88, "{}", size_of::<Place>());
+        assert!(size_of::<Place>() <= 96, "{}", size_of::<Place>());
     }
 
     #[test]
