@@ -28,7 +28,7 @@ const SHAKING_MAX: usize = 48;
 /// many strangers.
 const COMING_MAX: usize = 1_000;
 /// Nobody came online for so long: the relay is not there, or takes no more.
-const STALLED_AFTER: Duration = Duration::from_secs(10);
+const STALLED_AFTER: Duration = Duration::from_secs(15);
 /// By then every member has begun to keep its session alive, and the relay has put away what it needs no more.
 const SETTLE: Duration = Duration::from_secs(25);
 /// A member that has heard nothing for so long, though it has asked, has lost its session.
@@ -217,7 +217,7 @@ impl Hall {
             self.deadlines.remove(&(tick, number));
             self.scheduled[number as usize] = None;
             let scene = Scene { crowd: &self.crowd, relay: self.relay, key: self.key };
-            self.idlers[number as usize].handle_time(now.tick, &scene, &mut self.out);
+            self.idlers[number as usize].handle_time(now, &scene, &mut self.rng, &mut self.out);
             self.schedule(number, now.tick);
         }
         now

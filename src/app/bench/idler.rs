@@ -12,6 +12,8 @@ use crate::wire::message::{ToClient, ToRelay};
 
 /// A first message that has no answer goes again after so long: a busy relay has many to answer.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// Who is not signed in so long after its first message begins anew, as a client does.
+const ANEW_AFTER: Duration = Duration::from_secs(5);
 
 /// Where members of a bench are and whom they talk to.
 pub(super) struct Scene<'a> {
@@ -42,6 +44,8 @@ enum Stage {
 pub(super) struct Idler {
     number: u32,
     stage: Stage,
+    begun: Tick,
+    was_answered: bool,
 }
 
 impl Idler {
@@ -61,6 +65,8 @@ impl Idler {
         Idler {
             number,
             stage: Stage::Shaking { initiator, again: now.tick + AGAIN_AFTER, rng: Box::new(rng) },
+            begun: now.tick,
+            was_answered: false,
         }
     }
 
@@ -80,7 +86,8 @@ impl Idler {
                     return News::Nothing;
                 }
                 let Ok(answered) = initiator.handle_response(bytes) else { return News::Nothing };
-                let Answered::Established(established) = answered else { return self.leave() };
+                // An answer that was lost and is not remembered any more makes the same message look old.
+                let Answered::Established(established) = answered else { return News::Nothing };
                 let begin = Begin {
                     role: Role::Client,
                     path: Path::Udp(scene.relay),
@@ -93,7 +100,7 @@ impl Idler {
                 let mut peer = Box::new(Peer::new(now, begin));
                 sign_in(&mut peer, self.number);
                 self.stage = Stage::Talking { peer, online: false };
-                News::Answered
+                if std::mem::replace(&mut self.was_answered, true) { News::Nothing } else { News::Answered }
             }
             Stage::Talking { peer, online } => match peer.handle_packet(now, Path::Udp(scene.relay), bytes) {
                 Heard::Dropped => return News::Nothing,
@@ -107,7 +114,19 @@ impl Idler {
     }
 
     /// Lets time pass.
-    pub(super) fn handle_time(&mut self, now: Tick, scene: &Scene<'_>, out: &mut Outputs<(), ()>) {
+    pub(super) fn handle_time(
+        &mut self,
+        at: Now,
+        scene: &Scene<'_>,
+        rng: &mut Rng,
+        out: &mut Outputs<(), ()>,
+    ) {
+        let now = at.tick;
+        if self.anew_at().is_some_and(|anew| anew <= now) {
+            let was_answered = self.was_answered;
+            *self = Idler { was_answered, ..Idler::begin(self.number, at, scene, rng) };
+            return;
+        }
         match &mut self.stage {
             Stage::Shaking { initiator, again, .. } if *again <= now => {
                 initiator.begin_sending();
@@ -124,11 +143,17 @@ impl Idler {
 
     /// When it wants time to pass.
     pub(super) fn next_deadline(&self, now: Tick) -> Option<Tick> {
-        match &self.stage {
+        let own = match &self.stage {
             Stage::Shaking { again, .. } => Some(*again),
             Stage::Talking { peer, .. } => peer.next_deadline(now),
             Stage::Gone => None,
-        }
+        };
+        own.into_iter().chain(self.anew_at()).min()
+    }
+
+    fn anew_at(&self) -> Option<Tick> {
+        let comes = matches!(&self.stage, Stage::Shaking { .. } | Stage::Talking { online: false, .. });
+        comes.then(|| self.begun + ANEW_AFTER)
     }
 
     /// Whether it is signed in and has heard the relay since `since`.
