@@ -30,7 +30,10 @@ mod server;
 mod setup;
 mod trust;
 
-pub use bench::{BenchMode, BenchOptions, BenchServer, SIZE_MIN as BENCH_SIZE_MIN, bench};
+pub use bench::{
+    BenchMode, BenchOptions, BenchServer, IDLE_MAX, IdleOptions, SIZE_MIN as BENCH_SIZE_MIN, bench,
+    bench_idle,
+};
 pub use chat::chat;
 pub use contacts::{ContactsAction, NewContact, contacts};
 pub use demo::demo;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, ValueEnum};
 
-use crate::app::{BENCH_SIZE_MIN, BenchMode, BenchOptions, BenchServer, Failure};
+use crate::app::{BENCH_SIZE_MIN, BenchMode, BenchOptions, BenchServer, Failure, IDLE_MAX, IdleOptions};
 use crate::base::Phrase;
 use crate::wire::limits::{LETTER_TEXT_MAX, UDP_PACKET_MAX};
 
@@ -36,6 +36,8 @@ pub(super) struct BenchArgs {
     tcp: bool,
     #[arg(long, value_name = "N", default_value_t = 0)]
     flood: u32,
+    #[arg(long, value_name = "N", value_parser = count(1, IDLE_MAX))]
+    idle: Option<u64>,
     #[arg(long, value_name = "PID")]
     relay_pid: Option<u32>,
     #[arg(long)]
@@ -56,7 +58,30 @@ fn count(min: usize, max: usize) -> clap::builder::RangedU64ValueParser {
 }
 
 impl BenchArgs {
-    /// What they ask for.
+    /// What they ask for where it is idle members.
+    ///
+    /// # Errors
+    /// Status 2 for arguments that do not go with them.
+    pub(super) fn idle(&self) -> Result<Option<IdleOptions>, Failure> {
+        let Some(members) = self.idle else { return Ok(None) };
+        let beside = [
+            ("--pairs", self.pairs.is_some()),
+            ("--window", self.window.is_some()),
+            ("--rate", self.rate.is_some()),
+            ("--answer", self.answer),
+            ("--bare", self.bare),
+            ("--tcp", self.tcp),
+            ("--flood", self.flood > 0),
+        ];
+        if let Some((argument, _)) = beside.into_iter().find(|(_, given)| *given) {
+            return Err(Failure::usage(Phrase::new("bench-idle-alone").with("argument", argument)));
+        }
+        let relay = self.relay.clone().unwrap_or_else(|| RELAY.to_owned());
+        let (time, relay_pid, json) = (self.secs, self.relay_pid, self.json);
+        Ok(Some(IdleOptions { relay, members: members as usize, time, relay_pid, json }))
+    }
+
+    /// What they ask for where it is letters.
     ///
     /// # Errors
     /// Status 2 for arguments that do not go together.
@@ -145,6 +170,20 @@ mod tests {
             assert_eq!((key, named.as_str()), ("bench-bare-alone", argument));
         }
         assert_eq!(wrong("--bare --size 1201").0, "bench-bare-size");
+    }
+
+    #[test]
+    fn idle_members_write_no_letters() {
+        let idle = |line: &str| {
+            let words = std::iter::once("bench").chain(line.split_ascii_whitespace());
+            Command::try_parse_from(words).expect("the grammar takes it").bench.idle()
+        };
+        assert!(idle("").is_ok_and(|options| options.is_none()));
+        assert!(idle("--idle 7 --secs 3").is_ok_and(|options| options.is_some_and(|o| o.members == 7)));
+        for argument in ["--pairs 1", "--window 1", "--rate 1", "--answer", "--bare", "--tcp", "--flood 1"] {
+            let failure = idle(&format!("--idle 7 {argument}")).expect_err(argument);
+            assert_eq!(failure.phrase.expect("a reason is given").key(), "bench-idle-alone");
+        }
     }
 
     #[test]

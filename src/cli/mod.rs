@@ -102,7 +102,10 @@ fn run(sub: Sub, strings: &Arc<Strings>) -> Outcome {
             let options = app::PingOptions { target: args.target, count: args.count };
             app::ping(&setup(args.common, strings), &options)
         }
-        Sub::Bench(args) => app::bench(&args.options()?, strings),
+        Sub::Bench(args) => match args.idle()? {
+            Some(options) => app::bench_idle(&options),
+            None => app::bench(&args.options()?, strings),
+        },
         Sub::Contacts(args) => app::contacts(&setup(args.common, strings), &args.action.into()),
         Sub::Members(args) => app::members(args.data.as_deref(), &args.action.into(), strings),
         Sub::Trust(args) => {

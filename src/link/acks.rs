@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::ranges::RangeSet;
-use crate::base::Tick;
+use crate::base::{Tick, Unpacker, pack_maybe_tick, pack_number, pack_tick};
 use crate::wire::frame::encode_ack;
 use crate::wire::limits::ACK_RANGES_SENT_MAX;
 
@@ -62,6 +62,34 @@ impl Acks {
             !in_order || self.asking >= most || asks == Asks::AtOnce || asks == Asks::AtOnceIfIdle && !waits;
         self.deadline = self.deadline.or(Some(now + max_delay));
         in_order
+    }
+
+    /// Whether the other end waits for no ack.
+    pub fn are_quiet(&self) -> bool {
+        self.asking == 0 && !self.at_once && self.deadline.is_none()
+    }
+
+    /// Appends what is quiet to what is at rest. Of the numbers only the newest range is kept (RFC 9000 §13.2.3).
+    pub fn pack(&self, into: &mut Vec<u8>) {
+        let newest = self.received.as_slice().last().cloned().unwrap_or_default();
+        let one_more = |number: Option<u64>| number.map_or(0, |number| number.saturating_add(1));
+        for number in [newest.end - newest.start, newest.end] {
+            pack_number(into, number);
+        }
+        pack_number(into, one_more(self.largest));
+        pack_tick(into, self.largest_at);
+        pack_number(into, one_more(self.news_from.filter(|_| !newest.is_empty())));
+        pack_maybe_tick(into, self.last_asked);
+    }
+
+    /// What was packed.
+    pub fn unpack(from: &mut Unpacker<'_>) -> Acks {
+        let (len, end) = (from.number(), from.number());
+        let mut received = RangeSet::default();
+        received.insert(end - len..end);
+        let (largest, largest_at) = (from.number().checked_sub(1), from.tick());
+        let (news_from, last_asked) = (from.number().checked_sub(1), from.maybe_tick());
+        Acks { received, largest, largest_at, news_from, last_asked, ..Acks::default() }
     }
 
     /// Lets time pass. Tells whether an ack has waited long enough.

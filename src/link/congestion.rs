@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::base::Tick;
+use crate::base::{Tick, Unpacker, pack_maybe_tick, pack_number, pack_tick};
 use crate::wire::limits::{UDP_PACKET_MAX, UNACKED_MAX};
 
 /// Ten packets (RFC 9002 §7.2).
@@ -48,6 +48,25 @@ impl Congestion {
             tokens: BURST_MIN,
             refilled: now,
         }
+    }
+
+    /// Appends it to what is at rest.
+    pub fn pack(&self, into: &mut Vec<u8>) {
+        let no_threshold = self.slow_start_threshold == usize::MAX;
+        let threshold = if no_threshold { 0 } else { self.slow_start_threshold as u64 };
+        for number in [self.window as u64, threshold, self.acked as u64, self.tokens] {
+            pack_number(into, number);
+        }
+        pack_maybe_tick(into, self.recovery_start);
+        pack_tick(into, self.refilled);
+    }
+
+    /// What was packed.
+    pub fn unpack(from: &mut Unpacker<'_>) -> Congestion {
+        let (window, threshold, acked, tokens) = (from.size(), from.size(), from.size(), from.number());
+        let slow_start_threshold = if threshold == 0 { usize::MAX } else { threshold };
+        let (recovery_start, refilled) = (from.maybe_tick(), from.tick());
+        Congestion { window, slow_start_threshold, acked, recovery_start, tokens, refilled }
     }
 
     /// The window in bytes.

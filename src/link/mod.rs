@@ -27,6 +27,7 @@ mod output;
 mod path_state;
 mod ranges;
 mod recv_stream;
+mod rest;
 mod rtt;
 mod send_stream;
 mod sent;
@@ -34,8 +35,6 @@ mod sent;
 mod tests;
 
 use std::time::Duration;
-
-use smallvec::SmallVec;
 
 use self::acks::Acks;
 use self::answers::Answers;
@@ -189,8 +188,8 @@ pub struct Link {
     at: PathState,
     /// The present path is gone: nothing leaves until the next move.
     stranded: bool,
-    /// UDP paths left, the newest last.
-    left: SmallVec<[PathState; PATHS_REMEMBERED_MAX]>,
+    /// UDP paths left, at most [`PATHS_REMEMBERED_MAX`], the newest last.
+    left: Vec<PathState>,
     keep_alive: Option<Duration>,
     /// How long our acks wait at most, as the other end was told.
     ack_delay: Duration,
@@ -216,7 +215,7 @@ impl Link {
             sent: SentPackets::default(),
             at: PathState::new(path, now, params.initial_rtt.unwrap_or(INITIAL_RTT)),
             stranded: false,
-            left: SmallVec::new(),
+            left: Vec::new(),
             keep_alive: params.is_client.then_some(KEEP_ALIVE - jitter_max / 2 + jitter),
             ack_delay: MAX_ACK_DELAY,
             peer_ack_delay_from: 0,

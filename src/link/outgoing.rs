@@ -33,6 +33,12 @@ impl Outgoing {
         }
     }
 
+    /// Whether nothing waits, is on its way or is waited for.
+    pub fn is_quiet(&self) -> bool {
+        let owes = self.credits_again != 0 || self.ping_owed || self.pong_awaited || self.pong.is_some();
+        !owes && self.streams.iter().all(SendStream::is_quiet)
+    }
+
     /// Bytes of a stream queued or sent and not acknowledged.
     pub fn unacked(&self, stream: StreamId) -> usize {
         self.streams[stream.index()].unacked()

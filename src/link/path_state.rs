@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::congestion::Congestion;
 use super::health::Health;
 use super::rtt::{INITIAL_RTT, Rtt};
-use crate::base::{Carrier, Path, Tick};
+use crate::base::{Carrier, Path, Tick, Unpacker, pack_number, pack_path};
 use crate::wire::limits::{TCP_PACKET_MAX, UDP_PACKET_MAX};
 
 /// The longest wait between two probe time-outs: a path that comes back is noticed within it.
@@ -75,6 +75,26 @@ impl PathState {
     pub fn again(&self, path: Path, now: Tick) -> PathState {
         let fresh = PathState::new(path, now, INITIAL_RTT);
         PathState { rtt: self.rtt, congestion: self.congestion.clone(), ..fresh }
+    }
+
+    /// Whether no timer runs and no probe waits.
+    pub fn is_quiet(&self) -> bool {
+        (self.pto_count, self.probes, self.loss_at, self.paced_until) == (0, 0, None, None)
+    }
+
+    /// Appends what is quiet to what is at rest; how packets fared is forgotten.
+    pub fn pack(&self, into: &mut Vec<u8>) {
+        pack_path(into, self.path);
+        self.rtt.pack(into);
+        self.congestion.pack(into);
+        pack_number(into, self.record_max as u64);
+    }
+
+    /// What was packed.
+    pub fn unpack(from: &mut Unpacker<'_>) -> PathState {
+        let fresh = PathState::new(from.path(), Tick::ZERO, INITIAL_RTT);
+        let (rtt, congestion) = (Rtt::unpack(from), Congestion::unpack(from));
+        PathState { rtt, congestion, record_max: from.size(), ..fresh }
     }
 
     /// Nothing is outstanding: no timer runs.

@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::Violation;
 use super::ranges::RangeSet;
 use super::send_stream::IDLE_CAPACITY_MAX;
+use crate::base::{Unpacker, pack_number};
 use crate::wire::varint::read_varint;
 
 /// Separate runs of bytes waiting for a gap to close. A packet whose piece would make more is treated as lost, so an
@@ -51,6 +52,29 @@ impl RecvStream {
             scanned: 0,
             whole_messages: 0,
         }
+    }
+
+    /// Whether everything that came was read, and the other end knows its credit.
+    pub fn is_quiet(&self) -> bool {
+        self.data.is_empty() && self.held.len() == 0 && self.scanned == self.read && !self.owes_credit()
+    }
+
+    /// Appends a quiet stream to what is at rest.
+    pub fn pack(&self, into: &mut Vec<u8>) {
+        pack_number(into, self.read);
+        pack_number(into, self.limit - self.read);
+    }
+
+    /// A stream that was packed.
+    pub fn unpack(from: &mut Unpacker<'_>, window: usize, message_max: usize) -> RecvStream {
+        let read = from.number();
+        let limit = read + from.number();
+        RecvStream { read, limit, scanned: read, ..RecvStream::new(window, message_max) }
+    }
+
+    /// Bytes that were read.
+    pub const fn read(&self) -> u64 {
+        self.read
     }
 
     /// Takes one piece in.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::path_state::PTO_MAX;
+use crate::base::{Unpacker, pack_number};
 
 /// Before the first sample (RFC 9002 §6.2.2).
 pub const INITIAL_RTT: Duration = Duration::from_millis(333);
@@ -44,6 +45,22 @@ impl Rtt {
             min: initial,
             peer_ack_delay: MAX_ACK_DELAY,
         }
+    }
+
+    /// Appends it to what is at rest.
+    pub fn pack(&self, into: &mut Vec<u8>) {
+        let nanos = |span: Duration| span.as_nanos() as u64;
+        pack_number(into, self.latest.map_or(0, nanos));
+        for span in [self.smoothed, self.variation, self.min, self.peer_ack_delay] {
+            pack_number(into, nanos(span));
+        }
+    }
+
+    /// What was packed.
+    pub fn unpack(from: &mut Unpacker<'_>) -> Rtt {
+        let mut next = || Duration::from_nanos(from.number());
+        let latest = Some(next()).filter(|latest| !latest.is_zero());
+        Rtt { latest, smoothed: next(), variation: next(), min: next(), peer_ack_delay: next() }
     }
 
     /// The newest sample.

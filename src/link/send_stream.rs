@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::ranges::RangeSet;
+use crate::base::{Unpacker, pack_number};
 use crate::wire::varint::encode_varint;
 
 /// A buffer that has run empty gives memory above this back, in bytes: many links are idle most of the time.
@@ -31,6 +32,28 @@ impl SendStream {
             acked: RangeSet::default(),
             again: RangeSet::default(),
         }
+    }
+
+    /// Whether the other end has everything.
+    pub fn is_quiet(&self) -> bool {
+        self.data.is_empty() && self.again.len() == 0 && self.acked.len() == 0
+    }
+
+    /// Appends a quiet stream to what is at rest.
+    pub fn pack(&self, into: &mut Vec<u8>) {
+        pack_number(into, self.base);
+        pack_number(into, self.limit.saturating_sub(self.base));
+    }
+
+    /// A stream that was packed.
+    pub fn unpack(from: &mut Unpacker<'_>) -> SendStream {
+        let base = from.number();
+        SendStream { base, next: base, ..SendStream::new(base + from.number()) }
+    }
+
+    /// Bytes the other end has.
+    pub const fn base(&self) -> u64 {
+        self.base
     }
 
     fn end(&self) -> u64 {

@@ -118,6 +118,11 @@ impl SentPackets {
         self.first + self.records.len() as u64
     }
 
+    /// Nothing was sent that may be lost or acknowledged; this number is the next.
+    pub fn resting(next: u64) -> SentPackets {
+        SentPackets { first: next, ..SentPackets::default() }
+    }
+
     /// Packets that ask for an ack and have none, on this path.
     pub const fn outstanding(&self) -> usize {
         self.outstanding

@@ -42,6 +42,7 @@
 mod bind;
 mod clock;
 mod conns;
+mod crowd;
 mod group;
 mod hub;
 mod inlet;
@@ -66,6 +67,7 @@ use std::net::SocketAddr;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use self::conns::Conns;
+pub use self::crowd::Crowd;
 pub use self::group::Group;
 use self::hub::Hub;
 use self::inlet::Mail;

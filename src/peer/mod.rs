@@ -8,6 +8,8 @@
 //!
 //! Invariant: every packet that leaves has a number never used before and was paid for on its path.
 
+mod rest;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

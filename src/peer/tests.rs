@@ -88,3 +88,99 @@ fn the_first_packet_that_is_no_probe_moves_the_conversation() {
     assert_eq!(relay.path(), Some(TCP));
     assert!(flushed(&mut relay).effects.iter().all(|effect| matches!(effect, Effect::Send(TCP, _))));
 }
+
+/// What the second of two ends says next: as much as the first, packet by packet. (Only its acks may say a bit more.)
+fn says_as_much(now: u64, relay: &mut Peer, again: &mut Peer) -> Out {
+    let (mut out, mut same) = (Out::default(), Out::default());
+    relay.flush(at(now), &mut out);
+    again.flush(at(now), &mut same);
+    assert_eq!(out.effects, same.effects);
+    same
+}
+
+fn packed(peer: &Peer) -> Vec<u8> {
+    let mut packed = Vec::new();
+    assert!(peer.is_quiet());
+    peer.pack(&mut packed);
+    packed
+}
+
+/// After some talk in both directions.
+fn talked() -> (Peer, Peer) {
+    let (mut client, mut relay) = pair();
+    for round in 0..3 {
+        client.send(StreamId::Chat, &[&[round; 300]]).unwrap();
+        deliver(&flushed(&mut client), &mut relay, None);
+        let mut message = Vec::new();
+        assert!(relay.receive(StreamId::Chat, &mut message));
+        relay.send(StreamId::Control, &[b"a receipt"]).unwrap();
+        deliver(&flushed(&mut relay), &mut client, None);
+        assert!(!relay.is_quiet(), "it waits for an ack");
+        client.poke();
+        deliver(&flushed(&mut client), &mut relay, None);
+        assert!(!relay.is_quiet(), "it owes an ack");
+        deliver(&flushed(&mut relay), &mut client, None);
+        assert!(client.receive(StreamId::Control, &mut message));
+    }
+    (client, relay)
+}
+
+#[test]
+fn an_end_at_rest_takes_little_and_goes_on_as_if_it_had_never_rested() {
+    let (mut client, mut relay) = talked();
+    let bytes = packed(&relay);
+    assert!(bytes.len() <= 240, "{} bytes", bytes.len());
+    let mut from = crate::base::Unpacker::new(&bytes);
+    let mut again = Peer::unpack(&mut from);
+    assert!(from.is_empty());
+    assert_eq!(Peer::peek(&mut crate::base::Unpacker::new(&bytes)), (relay.id(), udp(1)));
+    assert_eq!(packed(&again), bytes);
+    for round in 2..6 {
+        client.send(StreamId::Control, &[b"more"]).unwrap();
+        relay.send(StreamId::Chat, &[&[7; 3000]]).unwrap();
+        again.send(StreamId::Chat, &[&[7; 3000]]).unwrap();
+        let mut out = Out::default();
+        client.flush(at(round * 1000), &mut out);
+        deliver(&out, &mut relay, None);
+        deliver(&out, &mut again, None);
+        let mut message = Vec::new();
+        assert!(
+            relay.receive(StreamId::Control, &mut message) && again.receive(StreamId::Control, &mut message)
+        );
+        deliver(&says_as_much(round * 1000, &mut relay, &mut again), &mut client, None);
+        assert!(client.receive(StreamId::Chat, &mut message) && message == [7; 3000]);
+    }
+    assert_eq!(again.link().stats(), relay.link().stats());
+}
+
+#[test]
+fn what_came_before_a_rest_is_not_opened_after_it() {
+    let (mut client, mut relay) = pair();
+    client.poke();
+    let late = flushed(&mut client);
+    client.poke();
+    deliver(&flushed(&mut client), &mut relay, None);
+    flushed(&mut relay);
+    let mut again = Peer::unpack(&mut crate::base::Unpacker::new(&packed(&relay)));
+    let mut bytes = late.bytes.clone();
+    assert_eq!(again.handle_packet(at(1), udp(1), &mut bytes), Heard::Dropped);
+    assert_eq!(relay.handle_packet(at(1), udp(1), &mut late.bytes.clone()), Heard::Taken);
+}
+
+#[test]
+fn whoever_has_something_to_do_does_not_rest() {
+    let (mut client, mut relay) = talked();
+    assert!(!client.is_quiet(), "it keeps the session alive");
+    let mut out = Out::default();
+    client.poke();
+    client.flush(at(5), &mut out);
+    deliver(&out, &mut relay, Some(udp(2)));
+    flushed(&mut relay);
+    assert!(!relay.is_quiet(), "an address is to be proved");
+    let (_, mut relay) = talked();
+    relay.renew(at(5), Keys::new(9, 9, [9; 32], [9; 32]));
+    assert!(!relay.is_quiet(), "keys wait");
+    let (_, mut relay) = talked();
+    relay.close(0, "");
+    assert!(!relay.is_quiet());
+}

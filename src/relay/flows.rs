@@ -13,6 +13,7 @@ use crate::wire::message::Reason;
 use super::guests::GuestId;
 use super::limits::{FLOWS_MAX, OWED_REFUSALS_MAX, UNKNOWN_FOR};
 use super::members::MemberId;
+use super::seldom::blank;
 
 /// One outbox and one recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -119,6 +120,21 @@ pub(super) struct Flows {
     /// Those of `refusals` to be told now.
     untold: BTreeSet<(FlowId, u64)>,
 }
+
+blank!(
+    Flows,
+    Flows {
+        flows: BTreeMap::new(),
+        owing: Vec::new(),
+        unknown: BTreeMap::new(),
+        refusals: BTreeMap::new(),
+        untold: BTreeSet::new(),
+    },
+    |flows| {
+        let told = flows.refusals.is_empty() && flows.unknown.is_empty() && flows.untold.is_empty();
+        told && flows.flows.is_empty() && flows.owing.is_empty()
+    }
+);
 
 impl Flows {
     /// What the disk has of a flow.

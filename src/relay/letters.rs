@@ -14,6 +14,7 @@ use super::limits::{Bucket, LOOKUP_INTERVAL, LOOKUPS_BURST, REFUSALS_MAX, SPILL_
 use super::members::MemberId;
 use super::queue::{Author, Entry, Queue};
 use super::recent::Recent;
+use super::seldom::{Seldom, blank};
 use super::sessions::Slot;
 use super::{Out, Relay};
 
@@ -28,16 +29,16 @@ pub(super) struct Place {
     /// Where the member is signed in.
     pub(super) session: Option<Slot>,
     /// The letters for it.
-    pub(super) queue: Queue,
+    pub(super) queue: Seldom<Queue>,
     /// The letters of it.
-    pub(super) flows: Flows,
+    pub(super) flows: Seldom<Flows>,
     /// What the last of them said.
-    recent: Recent,
+    recent: Seldom<Recent>,
     /// How far it has read letters of others that the relay knows nothing of; at most
     /// [`CLAIMS_MAX`](super::limits::CLAIMS_MAX).
-    pub(super) claims: BTreeMap<(MemberId, OutboxId), u64>,
+    pub(super) claims: Seldom<Claims>,
     /// Names of those whose letters it refuses, at most [`super::roll::SCREENED_MAX`].
-    pub(super) blocked: BTreeSet<Name>,
+    pub(super) blocked: Seldom<Blocked>,
     /// The last letter `echo` wrote to the member.
     echo_number: u64,
     /// When the member's name last passed from one machine to another.
@@ -45,6 +46,25 @@ pub(super) struct Place {
     /// Its share of letters and of names looked for, whichever session it comes by.
     letters: Bucket,
     pub(super) lookups: Bucket,
+}
+
+type Claims = BTreeMap<(MemberId, OutboxId), u64>;
+type Blocked = BTreeSet<Name>;
+blank!(Claims, BTreeMap::new(), |claims| claims.is_empty());
+blank!(Blocked, BTreeSet::new(), |blocked| blocked.is_empty());
+
+impl Place {
+    /// The member says nothing now: what it does not need meanwhile is put away.
+    pub(super) fn rest(&mut self) {
+        if let Some(recent) = self.recent.there() {
+            recent.rest();
+        }
+        self.queue.put_away();
+        self.flows.put_away();
+        self.recent.put_away();
+        self.claims.put_away();
+        self.blocked.put_away();
+    }
 }
 
 /// What a letter's recipient is looked for by.
@@ -227,7 +247,7 @@ impl Relay {
 
     /// The session where a member takes letters now.
     pub(super) fn present(&self, member: MemberId) -> Option<Slot> {
-        self.places[member.0].session.filter(|slot| self.sessions.get(*slot).is_some_and(|s| !s.lost))
+        self.places[member.0].session.filter(|slot| self.sessions.is_heard(*slot))
     }
 
     /// Answers a letter to `echo` with its text, ASCII letters in upper case.
@@ -253,7 +273,9 @@ impl Relay {
     /// Moves letters from the member's queue into its session, as many as it has room for. Those it does not want are
     /// refused instead.
     pub(super) fn hand_over(&mut self, slot: Slot, out: &mut Out) {
-        let Some(session) = self.sessions.get(slot).filter(|session| !session.screen.awaited) else { return };
+        let Some(session) = self.sessions.get_mut(slot).filter(|session| !session.screen.awaited) else {
+            return;
+        };
         let Some(member) = session.member() else { return };
         while let Some(entry) = self.places[member.0].queue.next_waiting() {
             let author = entry.author;

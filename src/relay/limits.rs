@@ -80,7 +80,7 @@ impl Default for Limits {
             keep: Duration::from_secs(30 * 24 * 3_600),
             conns: 1_024,
             conns_per_address: 256,
-            sessions: 65_536,
+            sessions: 131_072,
             // What shake hands while one answer travels: more than the relay can grant in half a second.
             strangers: 2_048,
             names_per_hour: 5,

@@ -12,7 +12,7 @@ use super::letters::{ECHO, GUEST_PREFIX};
 use super::limits::{CLOCK_EVERY, LOAD_BYTES, SPILL_AFTER, SWEEP_BYTES};
 use super::members::MemberId;
 use super::operator::Asked;
-use super::queue::{Author, Entry, Stock};
+use super::queue::{Author, Entry, Queue, Stock};
 use super::records::{self, KeptLetter, Mail, OwedRefusal, Record};
 use super::roll::InvitationId;
 use super::screen::TurnedAway;
@@ -189,7 +189,9 @@ impl Relay {
 
     /// What all queues hold follows what this one holds now.
     pub(super) fn count_queue(&mut self, member: MemberId) {
-        self.post.stock.count(&mut self.places[member.0].queue);
+        if let Some(queue) = self.places[member.0].queue.there() {
+            self.post.stock.count(queue);
+        }
     }
 
     // Answers of the store.
@@ -251,8 +253,8 @@ impl Relay {
     pub(super) fn write_queues(&mut self, now: Tick, out: &mut Out) {
         while let Some(member) = self.post.due.pop_first() {
             let away = self.present(member).is_none();
+            let Some(queue) = self.places[member.0].queue.there() else { continue };
             let ticket = self.tickets.issue(Wait::Letters(member));
-            let queue = &mut self.places[member.0].queue;
             let batch = queue.next_batch(now, away, ticket, &mut self.post.last_place);
             if batch.is_empty() {
                 self.tickets.take(ticket);
@@ -494,7 +496,7 @@ impl Relay {
 
     /// The member is here no longer: what it has not stored goes to the disk, and so do its own watermarks.
     pub(super) fn leave_mailbox(&mut self, member: MemberId, out: &mut Out) {
-        self.places[member.0].queue.session_ended();
+        self.places[member.0].queue.there().map(Queue::session_ended);
         self.look_at_queue(member);
         for flow in self.places[member.0].flows.unwritten() {
             self.write_marks(member, flow, Vec::new(), out);

@@ -1,6 +1,7 @@
 //! Who is who at this relay: names and the keys that own them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::base::{Name, PublicKey};
 use crate::wire::message::NameReason;
@@ -51,15 +52,43 @@ struct Member {
     state: State,
 }
 
+/// Members by the hash of something they have: 16 bytes each, whatever it is. Whoever finds two names or keys of one hash
+/// makes a look-up take one step more.
+#[derive(Debug, Default)]
+struct Index(BTreeSet<(u64, MemberId)>);
+
+impl Index {
+    fn hash(of: impl Hash) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        of.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn insert(&mut self, of: impl Hash, id: MemberId) {
+        self.0.insert((Index::hash(of), id));
+    }
+
+    fn remove(&mut self, of: impl Hash, id: MemberId) {
+        self.0.remove(&(Index::hash(of), id));
+    }
+
+    /// The member of this hash that is the right one.
+    fn find(&self, of: impl Hash, is: impl Fn(MemberId) -> bool) -> Option<MemberId> {
+        let hash = Index::hash(of);
+        let near = self.0.range((hash, MemberId(0))..=(hash, MemberId(usize::MAX)));
+        near.map(|(_, id)| *id).find(|id| is(*id))
+    }
+}
+
 /// The members, in the order they came.
 ///
 /// Invariant: each name, each skeleton and each key stands for at most one member.
 #[derive(Debug, Default)]
 pub(super) struct Members {
     members: Vec<Member>,
-    by_name: BTreeMap<Name, MemberId>,
-    by_key: BTreeMap<PublicKey, MemberId>,
-    by_skeleton: BTreeMap<String, MemberId>,
+    by_name: Index,
+    by_key: Index,
+    by_skeleton: Index,
     /// Places of members that never became durable, so that nothing outside refers to them.
     spare: Vec<MemberId>,
     /// Keys of members that were removed: as many as the operator removed.
@@ -75,10 +104,10 @@ impl Members {
         }
         for (name, key) in removed {
             members.removed_keys.insert(key);
-            if !members.by_name.contains_key(&name) {
+            if members.id_of(name.as_str()).is_none() {
                 let id = MemberId(members.members.len());
-                members.by_name.insert(name.clone(), id);
-                members.by_skeleton.insert(name.skeleton(), id);
+                members.by_name.insert(name.as_str(), id);
+                members.by_skeleton.insert(name.skeleton().as_str(), id);
                 members.members.push(Member { name, key, state: State::Removed });
             }
         }
@@ -95,7 +124,7 @@ impl Members {
         let Ok(name) = name.parse::<Name>() else {
             return Claim::Refused(NameReason::Bad, None);
         };
-        let found = self.by_name.get(&name).copied();
+        let found = self.id_of(name.as_str());
         if let Some(id) = found.filter(|id| self.members[id.0].key == key) {
             match self.members[id.0].state {
                 State::Durable => return Claim::Owned(id),
@@ -104,7 +133,7 @@ impl Members {
             }
         }
         match pass {
-            Pass::None { .. } if self.removed_keys.contains(&key) && !self.by_key.contains_key(&key) => {
+            Pass::None { .. } if self.removed_keys.contains(&key) && self.id_of_key(&key).is_none() => {
                 return Claim::Refused(NameReason::Removed, None);
             }
             Pass::None { closed: true } => return Claim::Refused(NameReason::Closed, None),
@@ -117,7 +146,7 @@ impl Members {
     }
 
     fn claim_free(&mut self, name: Name, key: PublicKey, found: Option<MemberId>, pass: &Pass) -> Claim {
-        if let Some(&id) = self.by_key.get(&key) {
+        if let Some(id) = self.id_of_key(&key) {
             let other = self.members[id.0].name.clone();
             let reason = if found.is_some() { NameReason::Taken } else { NameReason::Other };
             return Claim::Refused(reason, Some(if found.is_some() { name } else { other }));
@@ -127,7 +156,7 @@ impl Members {
                 Claim::Refused(NameReason::Taken, Some(name))
             }
             Some(id) if matches!(pass, Pass::Invited(Some(_))) => {
-                self.by_key.insert(key, id);
+                self.by_key.insert(key.0, id);
                 self.members[id.0] = Member { name, key, state: State::Again };
                 Claim::Again(id)
             }
@@ -142,7 +171,7 @@ impl Members {
     /// Whether the name is this key's already, or about to be.
     pub(super) fn owns(&self, name: &str, key: PublicKey) -> bool {
         let mine = |id: &MemberId| self.members[id.0].key == key && !self.is_removed(*id);
-        self.by_name.get(name).is_some_and(mine)
+        self.id_of(name).is_some_and(|id| mine(&id))
     }
 
     /// Why nobody may have a name that nobody has.
@@ -150,13 +179,15 @@ impl Members {
         if name.is_reserved() {
             return Some((NameReason::Reserved, name.clone()));
         }
-        let other = self.by_skeleton.get(&name.skeleton())?;
+        let skeleton = name.skeleton();
+        let is = |id: MemberId| self.members[id.0].name.skeleton() == skeleton;
+        let other = self.by_skeleton.find(skeleton.as_str(), is)?;
         Some((NameReason::Confusable, self.members[other.0].name.clone()))
     }
 
     /// Why nobody can be invited to this name.
     pub(super) fn not_free(&self, name: &Name) -> Option<(NameReason, Name)> {
-        match self.by_name.get(name) {
+        match self.id_of(name.as_str()) {
             Some(id) if self.members[id.0].state == State::Removed => None,
             Some(_) => Some((NameReason::Taken, name.clone())),
             None => self.in_the_way(name),
@@ -167,7 +198,7 @@ impl Members {
     pub(super) fn remove(&mut self, id: MemberId) {
         let member = &mut self.members[id.0];
         member.state = State::Removed;
-        self.by_key.remove(&member.key);
+        self.by_key.remove(member.key.0, id);
         self.removed_keys.insert(member.key);
     }
 
@@ -189,13 +220,13 @@ impl Members {
     /// A new member could not be made durable: the name is free again.
     pub(super) fn abandon(&mut self, id: MemberId) {
         let member = &mut self.members[id.0];
-        self.by_key.remove(&member.key);
+        self.by_key.remove(member.key.0, id);
         if member.state == State::Again {
             member.state = State::Removed;
             return;
         }
-        self.by_name.remove(&member.name);
-        self.by_skeleton.remove(&member.name.skeleton());
+        self.by_name.remove(member.name.as_str(), id);
+        self.by_skeleton.remove(member.name.skeleton().as_str(), id);
         self.spare.push(id);
     }
 
@@ -206,7 +237,15 @@ impl Members {
 
     /// The member of this name, also if it was removed: letters and receipts of its time are still about.
     pub(super) fn find_ever(&self, name: &str) -> Option<MemberId> {
-        self.by_name.get(name).copied().filter(|id| self.members[id.0].state != State::New)
+        self.id_of(name).filter(|id| self.members[id.0].state != State::New)
+    }
+
+    fn id_of(&self, name: &str) -> Option<MemberId> {
+        self.by_name.find(name, |id| self.members[id.0].name.as_str() == name)
+    }
+
+    fn id_of_key(&self, key: &PublicKey) -> Option<MemberId> {
+        self.by_key.find(key.0, |id| self.members[id.0].key == *key)
     }
 
     /// A member's name.
@@ -222,9 +261,9 @@ impl Members {
 
     fn insert(&mut self, name: Name, key: PublicKey, state: State) -> MemberId {
         let id = self.spare.pop().unwrap_or(MemberId(self.members.len()));
-        self.by_name.insert(name.clone(), id);
-        self.by_key.insert(key, id);
-        self.by_skeleton.insert(name.skeleton(), id);
+        self.by_name.insert(name.as_str(), id);
+        self.by_key.insert(key.0, id);
+        self.by_skeleton.insert(name.skeleton().as_str(), id);
         let member = Member { name, key, state };
         match self.members.get_mut(id.0) {
             Some(place) => *place = member,

@@ -34,6 +34,7 @@ mod reception;
 mod records;
 mod roll;
 mod screen;
+mod seldom;
 mod sessions;
 
 use std::time::Duration;
@@ -253,7 +254,7 @@ impl Relay {
         };
         for (owner, blocked) in blocks {
             if let Some(member) = relay.members.find(owner.as_str()) {
-                relay.places[member.0].blocked = blocked.into_iter().collect();
+                *relay.places[member.0].blocked = blocked.into_iter().collect();
             }
         }
         let mut mail = config.mail;
@@ -282,9 +283,9 @@ impl Relay {
         self.places.len()
     }
 
-    /// The other ends of all sessions, to be looked at.
-    pub fn peers(&self) -> impl Iterator<Item = &Peer> {
-        self.sessions.peers()
+    /// Shows the other end of each session to `look`.
+    pub fn look_at_peers(&self, look: impl FnMut(&Peer)) {
+        self.sessions.look_at_peers(look);
     }
 
     fn handle_timer(&mut self, now: Now, tick: Tick, timer: Timer, out: &mut Out) {

@@ -7,9 +7,11 @@ use crate::base::{Effect, Now, Path, PublicKey, Tick};
 use crate::session::Throttle;
 use crate::wire::message::{NameReason, ToClient};
 
+use super::flows::Flows;
 use super::limits::{FLIP_EVERY, LOOKUP_INTERVAL, LOOKUPS_BURST};
 use super::mailbox::Wait;
 use super::members::{Claim, MemberId, Pass};
+use super::queue::Queue;
 use super::roll::{Change, Invitation, InvitationId};
 use super::sessions::{SignIn, Slot};
 use super::{Event, Out, Record, Relay};
@@ -189,7 +191,7 @@ impl Relay {
             None => {}
         }
         let waiting = self.sessions.waiting_for(member);
-        let path = waiting.first().and_then(|slot| self.sessions.get(*slot)).and_then(|s| s.peer.path());
+        let path = waiting.first().and_then(|slot| self.sessions.path(*slot));
         if let Some(ip) = self.remote_ip(path).filter(|_| !durable && self.limits.per_sender) {
             self.registrations.give_back(ip, by.is_some());
         }
@@ -217,7 +219,7 @@ impl Relay {
 
     /// Whether a session of the member that is alive elsewhere would give way to this one.
     fn is_flip(&self, slot: Slot, member: MemberId) -> bool {
-        let ip_of = |slot| self.remote_ip(self.sessions.get(slot)?.peer.path());
+        let ip_of = |slot: Slot| self.remote_ip(self.sessions.path(slot));
         let earlier = self.present(member).filter(|earlier| *earlier != slot).and_then(ip_of);
         earlier.is_some_and(|earlier| ip_of(slot) != Some(earlier))
     }
@@ -245,7 +247,7 @@ impl Relay {
         let earlier = self.places[member.0].session.replace(slot);
         if let Some(earlier) = earlier.filter(|e| *e != slot) {
             self.displace(now, earlier);
-            self.places[member.0].queue.session_ended();
+            self.places[member.0].queue.there().map(Queue::session_ended);
         }
         let Some(session) = self.sessions.get_mut(slot) else { return };
         session.sign_in = SignIn::Done(member);
@@ -256,7 +258,7 @@ impl Relay {
             mailbox_bytes: self.limits.pair_bytes as u64,
             kept_s: u32::try_from(self.limits.keep.as_secs()).unwrap_or(u32::MAX),
         });
-        self.places[member.0].flows.begin_session();
+        self.places[member.0].flows.there().map(Flows::begin_session);
         self.sessions.set_stranger(slot, false);
         self.sessions.mark(slot);
         out.show(Event::SignedIn(self.members.name(member).clone()));

@@ -1,7 +1,5 @@
 //! What the operator asks of a relay: to invite somebody, to remove a member.
 
-use std::collections::BTreeSet;
-
 use crate::base::{Effect, Name, Now, Wall};
 use crate::wire::frame::close;
 use crate::wire::message::NameReason;
@@ -95,7 +93,7 @@ impl Relay {
             self.close_session(now.tick, slot, close::REFUSED, "removed");
         }
         self.members.remove(member);
-        self.places[member.0].blocked = BTreeSet::new();
+        self.places[member.0].blocked = Default::default();
         self.turn_all_away(member, out);
     }
 

@@ -22,6 +22,7 @@ use super::limits::{
     BATCH_BYTES, BATCH_LETTERS, ENTRY_COST, HANDED_MAX, Limits, MEMORY_ONLY_MAX, SPILL_AFTER, UNWRITTEN_MAX,
 };
 use super::members::MemberId;
+use super::seldom::blank;
 
 /// Who wrote a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -165,7 +166,39 @@ pub(super) struct Queue {
     pub(super) scheduled: Option<Tick>,
 }
 
+blank!(
+    Queue,
+    Queue {
+        handed: VecDeque::new(),
+        loaded: VecDeque::new(),
+        on_disk: 0,
+        cursor: 0,
+        handed_through: 0,
+        exhausted: false,
+        tail: VecDeque::new(),
+        writing: None,
+        loading: None,
+        retry_at: None,
+        memory_only: 0,
+        unwritten: 0,
+        total: Share { letters: 0, bytes: 0 },
+        shares: BTreeMap::new(),
+        counted: Stock { all: 0, memory: 0 },
+        scheduled: None,
+    },
+    Queue::is_at_rest
+);
+
 impl Queue {
+    /// Whether there is no letter in it, none on its way to or from the disk, and no time to look at it.
+    fn is_at_rest(&self) -> bool {
+        let empty = self.total.letters == 0 && self.on_disk == 0 && self.counted == Stock::default();
+        empty
+            && (self.handed.is_empty() && self.loaded.is_empty() && self.tail.is_empty())
+            && (self.unwritten, self.retry_at, self.scheduled) == (0, None, None)
+            && (self.writing, self.loading) == (None, None)
+    }
+
     /// Letters that were on disk when the relay started, at places up to `through`. The process before this one may have
     /// handed them over: what it sent may still wait where their recipient's machine sleeps.
     pub(super) fn found_on_disk(&mut self, author: Author, letters: usize, bytes: usize, through: u64) {

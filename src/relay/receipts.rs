@@ -12,7 +12,7 @@ use super::limits::{
 use super::members::MemberId;
 use super::queue::Author;
 use super::records::{self, OwedRefusal, Record};
-use super::sessions::{Session, Slot};
+use super::sessions::Slot;
 use super::{Event, Out, Relay};
 
 impl Relay {
@@ -26,7 +26,7 @@ impl Relay {
         out: &mut Out,
     ) {
         let Some(author) = self.author(from) else { return };
-        let Some(member) = self.sessions.get(slot).and_then(Session::member) else { return };
+        let Some(member) = self.sessions.member(slot) else { return };
         let Some(stored) = self.places[member.0].queue.stored(author, outbox, through) else { return };
         self.count_queue(member);
         let Author::Member(author) = author else {
@@ -52,7 +52,7 @@ impl Relay {
         out: &mut Out,
     ) {
         let Some(Author::Member(author)) = self.author(from) else { return };
-        let Some(reader) = self.sessions.get(slot).and_then(Session::member) else { return };
+        let Some(reader) = self.sessions.member(slot) else { return };
         let flow = FlowId { outbox, to: To::Member(reader) };
         if self.places[author.0].flows.read(flow, through) {
             self.tell_marks(author, flow, Vec::new(), out);
@@ -152,7 +152,7 @@ impl Relay {
 
     /// A sender knows that an accepted letter was refused.
     pub(super) fn handle_heard(&mut self, slot: Slot, to: &str, id: LetterId, out: &mut Out) {
-        let Some(member) = self.sessions.get(slot).and_then(Session::member) else { return };
+        let Some(member) = self.sessions.member(slot) else { return };
         let Some(found) = self.members.find_ever(to) else { return };
         let flow = FlowId { outbox: id.outbox, to: To::Member(found) };
         let Some(refusal) = self.places[member.0].flows.heard(flow, id.number) else { return };

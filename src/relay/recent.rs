@@ -4,11 +4,15 @@ use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::flows::FlowId;
+use super::seldom::blank;
 
 /// Letters remembered of each author, over all its conversations, 40 bytes each: as many as a client has on its way to
 /// one recipient. A letter that comes again when it is forgotten, or after a restart of the relay, counts as the same:
 /// the first one stands, and the second is delivered to nobody.
 const RECENT_MAX: usize = 256;
+
+/// The same of an author that is here and says nothing: what it wrote last has been confirmed to it.
+const RECENT_AT_REST: usize = 4;
 
 /// Digests of letters that were taken, the newest last. Whoever made two letters with one digest would deceive nobody
 /// but itself.
@@ -18,6 +22,13 @@ pub(super) struct Recent {
 }
 
 impl Recent {
+    /// Its author says nothing now: the letters that may come again last are remembered.
+    pub(super) fn rest(&mut self) {
+        let old = self.letters.len().saturating_sub(RECENT_AT_REST);
+        self.letters.drain(..old);
+        self.letters.shrink_to_fit();
+    }
+
     /// This letter was taken.
     pub(super) fn took(&mut self, flow: FlowId, number: u64, kind: u8, body: &[u8]) {
         if self.letters.len() == RECENT_MAX {
@@ -32,6 +43,8 @@ impl Recent {
         known.is_some_and(|letter| letter.2 != digest(kind, body))
     }
 }
+
+blank!(Recent, Recent { letters: VecDeque::new() }, |recent| recent.letters.is_empty());
 
 fn digest(kind: u8, body: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();

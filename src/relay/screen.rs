@@ -23,11 +23,21 @@ pub(super) struct Screen {
     /// A list of which parts are still to come.
     coming: BTreeSet<Name>,
     /// Letters of these only, while the session lasts.
-    only: Option<BTreeSet<Name>>,
+    pub(super) only: Option<BTreeSet<Name>>,
     /// The same, until the list of those to be refused has come behind it.
     next_only: Option<BTreeSet<Name>>,
     /// A whole list of those to be refused, before the member was signed in.
     pub(super) early: Option<BTreeSet<Name>>,
+}
+
+impl Screen {
+    /// Whether nothing was said.
+    pub(super) fn is_plain(&self) -> bool {
+        let Screen { awaited, coming, only, next_only, early } = self;
+        !awaited
+            && coming.is_empty()
+            && (only.as_ref(), next_only.as_ref(), early.as_ref()) == (None, None, None)
+    }
 }
 
 impl Relay {
@@ -68,10 +78,10 @@ impl Relay {
     /// From now on this member takes no letters from these; kept until it says otherwise.
     pub(super) fn set_blocked(&mut self, member: MemberId, blocked: BTreeSet<Name>, out: &mut Out) {
         let known = &mut self.places[member.0].blocked;
-        if *known == blocked {
+        if **known == blocked {
             return;
         }
-        *known = blocked.clone();
+        **known = blocked.clone();
         let owner = self.members.name(member).clone();
         let change = Change::Blocks { owner, blocked: blocked.into_iter().collect() };
         out.effects.push(Effect::Persist(self.tickets.idle(), Record::Roll(change)));
@@ -86,8 +96,8 @@ impl Relay {
     /// Whether a member takes no letters of somebody else with this name now.
     pub(super) fn screens_out(&self, to: MemberId, name: &Name) -> bool {
         let place = &self.places[to.0];
-        let session = place.session.and_then(|slot| self.sessions.get(slot));
-        let only = session.and_then(|session| session.screen.only.as_ref());
+        let screen = place.session.and_then(|slot| self.sessions.screen(slot));
+        let only = screen.and_then(|screen| screen.only.as_ref());
         place.blocked.contains(name) || only.is_some_and(|only| !only.contains(name))
     }
 

@@ -1,12 +1,14 @@
 //! Who is connected: the table of sessions, and the ways to find one.
 
+mod asleep;
 mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use slab::Slab;
+use zeroize::Zeroizing;
 
-use crate::base::{PublicKey, Tick};
+use crate::base::{Path, PublicKey, Tick};
 use crate::peer::Peer;
 use crate::session::{Indexes, SessionId};
 use crate::wire::message::ToClient;
@@ -17,6 +19,7 @@ use super::limits::{FORGOTTEN_AFTER, OFFLINE_AFTER, PENDING_MAX, UNCONFIRMED_FOR
 use super::members::MemberId;
 use super::records::SessionNote;
 use super::screen::Screen;
+use asleep::Entry;
 
 /// The place of a session in the table. It may come to stand for a later session; whoever keeps one has to bear that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,9 +66,40 @@ pub(super) struct Session {
     opened: Tick,
     scheduled: Option<Tick>,
     marked: bool,
+    /// How much was said in it, when that last changed, and when to look whether it may rest.
+    said: u64,
+    said_at: Tick,
+    rest_at: Option<Tick>,
 }
 
 impl Session {
+    fn new(peer: Peer, key: PublicKey, serial: u64, now: Tick) -> Session {
+        Session {
+            peer,
+            key,
+            serial,
+            sign_in: SignIn::None,
+            owed: VecDeque::new(),
+            held_letter: Vec::new(),
+            throttled_until: None,
+            lost: false,
+            noted: None,
+            note_due: false,
+            screen: Screen::default(),
+            closing_until: None,
+            opened: now,
+            scheduled: None,
+            marked: false,
+            said: 0,
+            said_at: now,
+            rest_at: None,
+        }
+    }
+
+    fn is_live(&self) -> bool {
+        self.peer.is_confirmed() && self.closing_until.is_none()
+    }
+
     /// Says something on the control stream, now or as soon as there is room.
     pub(super) fn say(&mut self, message: &ToClient<'_>) {
         let mut bytes = Vec::new();
@@ -102,6 +136,7 @@ impl Session {
             offline,
             self.throttled_until,
             held,
+            self.rest_at,
         ];
         own.into_iter().flatten().min()
     }
@@ -109,9 +144,10 @@ impl Session {
 
 /// All sessions, and the ways to find them.
 pub(super) struct Sessions {
-    slab: Slab<Session>,
+    slab: Slab<Entry>,
     indexes: Indexes<Slot>,
-    by_key: BTreeMap<PublicKey, Vec<Slot>>,
+    /// The sessions of each key, the oldest first. Keys are told apart by [`prefix`], and then as a whole.
+    by_key: BTreeMap<(u64, u64), Slot>,
     /// Those that nobody would miss, oldest first: not signed in, or closing.
     strangers: BTreeSet<(u64, Slot)>,
     next_serial: u64,
@@ -119,6 +155,13 @@ pub(super) struct Sessions {
     len_max: usize,
     strangers_max: usize,
     indexes_scheduled: Option<Tick>,
+    /// Reused: a session being packed, its keys among it.
+    scratch: Zeroizing<Vec<u8>>,
+}
+
+/// The first bytes of a key: nobody finds two keys that share them.
+fn prefix(key: &PublicKey) -> u64 {
+    u64::from_be_bytes(*key.0.first_chunk().expect("a key is longer than that"))
 }
 
 impl Sessions {
@@ -134,6 +177,7 @@ impl Sessions {
             len_max,
             strangers_max,
             indexes_scheduled: None,
+            scratch: Zeroizing::default(),
         }
     }
 
@@ -141,17 +185,37 @@ impl Sessions {
         self.slab.len()
     }
 
-    pub(super) fn get(&self, slot: Slot) -> Option<&Session> {
-        self.slab.get(slot.0)
+    pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut Session> {
+        self.slab.get_mut(slot.0).map(Entry::wake)
     }
 
-    pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut Session> {
-        self.slab.get_mut(slot.0)
+    fn awake(&self, slot: Slot) -> Option<&Session> {
+        self.slab.get(slot.0).and_then(Entry::awake)
+    }
+
+    /// Who is signed in by this session.
+    pub(super) fn member(&self, slot: Slot) -> Option<MemberId> {
+        self.slab.get(slot.0)?.member()
+    }
+
+    /// Where packets of this session leave.
+    pub(super) fn path(&self, slot: Slot) -> Option<Path> {
+        self.slab.get(slot.0)?.path()
+    }
+
+    /// Whether this session's other end was heard lately.
+    pub(super) fn is_heard(&self, slot: Slot) -> bool {
+        self.slab.get(slot.0).is_some_and(Entry::is_heard)
+    }
+
+    /// What was said in this session about letters that are not wanted.
+    pub(super) fn screen(&self, slot: Slot) -> Option<&Screen> {
+        self.slab.get(slot.0)?.screen()
     }
 
     /// Something is to be sent by this session at the turn's end.
     pub(super) fn mark(&mut self, slot: Slot) {
-        if let Some(session) = self.slab.get_mut(slot.0)
+        if let Some(session) = self.get_mut(slot)
             && !std::mem::replace(&mut session.marked, true)
         {
             self.marked.push(slot);
@@ -160,7 +224,7 @@ impl Sessions {
 
     pub(super) fn pop_marked(&mut self) -> Option<Slot> {
         let slot = self.marked.pop()?;
-        if let Some(session) = self.slab.get_mut(slot.0) {
+        if let Some(session) = self.get_mut(slot) {
             session.marked = false;
         }
         Some(slot)
@@ -169,7 +233,7 @@ impl Sessions {
     /// The sessions that wait for this member's name to become durable, the newest last.
     pub(super) fn waiting_for(&self, member: MemberId) -> Vec<Slot> {
         let waits = |(serial, slot): &(u64, Slot)| {
-            let session = self.slab.get(slot.0)?;
+            let session = self.awake(*slot)?;
             (session.serial == *serial && session.sign_in == SignIn::Waiting(member)).then_some(*slot)
         };
         self.strangers.iter().filter_map(waits).collect()
@@ -179,8 +243,8 @@ impl Sessions {
         self.slab.iter().map(|(slot, _)| Slot(slot)).collect()
     }
 
-    pub(super) fn peers(&self) -> impl Iterator<Item = &Peer> {
-        self.slab.iter().map(|(_, session)| &session.peer)
+    pub(super) fn look_at_peers(&self, mut look: impl FnMut(&Peer)) {
+        self.slab.iter().for_each(|(_, entry)| entry.look_at_peer(&mut look));
     }
 
     pub(super) fn handle_index_time(&mut self, now: Tick) {
@@ -192,21 +256,33 @@ impl Sessions {
         deadlines.set(Timer::Indexes, self.indexes.next_deadline(), &mut self.indexes_scheduled);
     }
 
+    /// The sessions of a key, the oldest first.
+    fn of_key(&self, key: PublicKey) -> impl Iterator<Item = Slot> + '_ {
+        let prefix = prefix(&key);
+        let near = self.by_key.range((prefix, 0)..=(prefix, u64::MAX)).map(|(_, slot)| *slot);
+        near.filter(move |slot| self.slab.get(slot.0).is_some_and(|entry| entry.key() == key))
+    }
+
+    /// Takes a new session in at the place of [`Slab::vacant_key`].
+    fn insert(&mut self, session: Session) {
+        let (place, stranger) = ((prefix(&session.key), session.serial), session.serial);
+        let slot = Slot(self.slab.insert(Entry::Awake(Box::new(session))));
+        self.strangers.insert((stranger, slot));
+        self.by_key.insert(place, slot);
+    }
+
     /// The session of this key that a handshake wants continued.
     fn find(&self, key: &PublicKey, id: SessionId) -> Option<Slot> {
-        let wanted = |slot: &&Slot| {
-            self.slab
-                .get(slot.0)
-                .is_some_and(|s| s.peer.id() == id && s.peer.is_confirmed() && s.closing_until.is_none())
-        };
-        self.by_key.get(key)?.iter().find(wanted).copied()
+        let id_of = |slot: &Slot| self.slab.get(slot.0).and_then(Entry::id_to_continue);
+        self.of_key(*key).find(|slot| id_of(slot) == Some(id))
     }
 
     /// The oldest unconfirmed session of this key, if it has as many as it may have.
     fn crowded_out(&self, key: &PublicKey) -> Option<Slot> {
-        let slots = self.by_key.get(key)?;
-        let pending = || slots.iter().filter(|s| self.slab.get(s.0).is_some_and(|s| !s.peer.is_confirmed()));
-        if pending().count() < PENDING_MAX { None } else { pending().next().copied() }
+        let is_pending = |slot: &Slot| self.awake(*slot).is_some_and(|s| !s.peer.is_confirmed());
+        let mut pending = self.of_key(*key).filter(is_pending);
+        let oldest = pending.next()?;
+        (pending.count() + 1 >= PENDING_MAX).then_some(oldest)
     }
 
     /// Who has to go before another stranger is let in: the one that came first.
@@ -217,7 +293,7 @@ impl Sessions {
 
     /// Whether a session is one that may be pushed out.
     pub(super) fn set_stranger(&mut self, slot: Slot, is_stranger: bool) {
-        let Some(session) = self.slab.get(slot.0) else { return };
+        let Some(session) = self.get_mut(slot) else { return };
         let place = (session.serial, slot);
         if is_stranger {
             self.strangers.insert(place)
@@ -228,17 +304,14 @@ impl Sessions {
 
     /// Other confirmed sessions of this one's key that have no name: one of them is enough.
     fn nameless_beside(&self, slot: Slot) -> Vec<Slot> {
-        let slots = self.slab.get(slot.0).and_then(|session| self.by_key.get(&session.key));
-        let nameless = |other: &&Slot| {
-            self.slab
-                .get(other.0)
-                .is_some_and(|s| s.peer.is_confirmed() && s.closing_until.is_none() && s.member().is_none())
-        };
-        slots.into_iter().flatten().filter(|other| **other != slot).filter(nameless).copied().collect()
+        let Some(key) = self.slab.get(slot.0).map(Entry::key) else { return Vec::new() };
+        let is_nameless =
+            |other: &Slot| self.awake(*other).is_some_and(|s| s.is_live() && s.member().is_none());
+        self.of_key(key).filter(|other| *other != slot && is_nameless(other)).collect()
     }
 
     fn free_indexes(&mut self, now: Tick, slot: Slot) {
-        let Some(session) = self.slab.get_mut(slot.0) else { return };
+        let Some(session) = self.slab.get_mut(slot.0).map(Entry::wake) else { return };
         let rest = session.peer.linger();
         while let Some(index) = session.peer.next_freed() {
             self.indexes.free(now, rest, index);
@@ -247,18 +320,15 @@ impl Sessions {
 
     fn forget(&mut self, now: Tick, slot: Slot) -> Option<Session> {
         self.free_indexes(now, slot);
-        let session = self.slab.try_remove(slot.0)?;
+        let Entry::Awake(session) = self.slab.try_remove(slot.0)? else {
+            unreachable!("whose indexes were looked at is awake");
+        };
         self.strangers.remove(&(session.serial, slot));
         let rest = session.peer.linger();
         for index in session.peer.local_indexes() {
             self.indexes.free(now, rest, index);
         }
-        if let Some(slots) = self.by_key.get_mut(&session.key) {
-            slots.retain(|s| *s != slot);
-            if slots.is_empty() {
-                self.by_key.remove(&session.key);
-            }
-        }
-        Some(session)
+        self.by_key.remove(&(prefix(&session.key), session.serial));
+        Some(*session)
     }
 }

@@ -1,15 +1,16 @@
 //! Which session a packet is for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::index_table::IndexTable;
 use crate::base::{Rng, Tick};
 
 /// Random 32-bit indexes, each leading to a `T`. A freed one leads nowhere and rests before it can be drawn again, so
 /// that a late packet never meets another session. 0 is never drawn: it stands for none.
 #[derive(Debug)]
 pub struct Indexes<T> {
-    live: BTreeMap<u32, T>,
+    live: IndexTable<T>,
     resting: BTreeSet<u32>,
     resting_until: BTreeSet<(Tick, u32)>,
     len_max: usize,
@@ -18,7 +19,7 @@ pub struct Indexes<T> {
 impl<T> Indexes<T> {
     /// None yet; at most `len_max` live and resting together.
     pub fn new(len_max: usize) -> Indexes<T> {
-        Indexes { live: BTreeMap::new(), resting: BTreeSet::new(), resting_until: BTreeSet::new(), len_max }
+        Indexes { live: IndexTable::new(), resting: BTreeSet::new(), resting_until: BTreeSet::new(), len_max }
     }
 
     /// A new index leading to `slot`; none at the bound: the caller refuses the newcomer.
@@ -28,7 +29,7 @@ impl<T> Indexes<T> {
         }
         loop {
             let index = rng.next_u32();
-            if index != 0 && !self.live.contains_key(&index) && !self.resting.contains(&index) {
+            if index != 0 && self.live.get(index).is_none() && !self.resting.contains(&index) {
                 self.live.insert(index, slot);
                 return Some(index);
             }
@@ -37,12 +38,12 @@ impl<T> Indexes<T> {
 
     /// Where the index leads.
     pub fn get(&self, index: u32) -> Option<&T> {
-        self.live.get(&index)
+        self.live.get(index)
     }
 
     /// Frees a live index, which rests for `rest` (three PTOs of its session; zero if no session had it).
     pub fn free(&mut self, now: Tick, rest: Duration, index: u32) -> Option<T> {
-        let slot = self.live.remove(&index)?;
+        let slot = self.live.remove(index)?;
         if !rest.is_zero() {
             self.resting.insert(index);
             self.resting_until.insert((now + rest, index));

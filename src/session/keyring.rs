@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use crate::base::{Carrier, Tick};
+use crate::base::{Carrier, Tick, Unpacker, pack_number, pack_tick};
 use crate::wire::packet::{self, Packet, RESET_TOKEN_LEN};
 
 use super::keys::{Keys, OpenError};
@@ -254,9 +254,36 @@ impl Keyring {
         self.window.highest()
     }
 
-    /// Gives the replay window's memory back while nothing flows; late packets from before are dropped.
-    pub fn rest(&mut self) {
-        self.window.rest();
+    /// Whether one pair of keys is in use, and no other is known or to be forgotten.
+    pub fn is_quiet(&self) -> bool {
+        let confirmed = self.current.as_ref().is_some_and(|epoch| epoch.keys.is_without_reset());
+        confirmed
+            && self.previous.is_none()
+            && self.waiting.is_empty()
+            && self.freed.is_empty()
+            && self.window.highest().is_some()
+    }
+
+    /// Appends a quiet keyring to what is at rest. Late packets from before are not opened any more: of the replay window
+    /// its upper end is kept.
+    pub fn pack(&self, into: &mut Vec<u8>) {
+        let epoch = self.current.as_ref().expect("only a quiet keyring is packed, and that has keys");
+        epoch.keys.pack(into);
+        pack_tick(into, epoch.since);
+        pack_number(into, epoch.packets);
+        pack_number(into, self.window.highest().expect("a quiet keyring has opened a packet"));
+        pack_number(into, self.next_number);
+        pack_number(into, self.lifetime.age.as_micros() as u64);
+        pack_number(into, self.lifetime.packets);
+    }
+
+    /// A keyring that was packed.
+    pub fn unpack(from: &mut Unpacker<'_>) -> Keyring {
+        let current = Epoch { keys: Keys::unpack(from), since: from.tick(), packets: from.number() };
+        let window = ReplayWindow::resting(from.number());
+        let next_number = from.number();
+        let lifetime = Lifetime { age: Duration::from_micros(from.number()), packets: from.number() };
+        Keyring { current: Some(current), window, next_number, ..Keyring::empty(lifetime) }
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use zeroize::Zeroizing;
 
+use crate::base::Unpacker;
 use crate::wire::limits::{DATA_HEADER_LEN, TAG_LEN};
 use crate::wire::packet::{RESET_TOKEN_LEN, data_header};
 
@@ -54,6 +55,25 @@ impl Keys {
     /// The same, with what a RESET of the other end will hold.
     pub(super) fn with_reset(self, reset: Option<ResetToken>) -> Keys {
         Keys { reset, ..self }
+    }
+
+    /// Whether nothing is known of the other end's resets: so it is at a relay.
+    pub(super) const fn is_without_reset(&self) -> bool {
+        self.reset.is_none()
+    }
+
+    /// Appends the keys to what is at rest.
+    pub(super) fn pack(&self, into: &mut Vec<u8>) {
+        into.extend_from_slice(&self.local_index.to_be_bytes());
+        into.extend_from_slice(&self.remote_index.to_be_bytes());
+        into.extend_from_slice(&*self.send);
+        into.extend_from_slice(&*self.recv);
+    }
+
+    /// Keys that were packed.
+    pub(super) fn unpack(from: &mut Unpacker<'_>) -> Keys {
+        let (local, remote) = (u32::from_be_bytes(from.bytes()), u32::from_be_bytes(from.bytes()));
+        Keys::new(local, remote, from.bytes(), from.bytes())
     }
 
     /// Whether a RESET of `index` with `token` can only come from the other end.

@@ -8,16 +8,23 @@ use subtle::ConstantTimeEq;
 use crate::base::{Path, PublicKey, Tick};
 use crate::wire::packet::MAC_LEN;
 
-/// Identities whose counter is remembered; about 8 MiB. At the bound the one that shook hands least lately is
+/// Identities whose counter is remembered; about 4 MiB. At the bound the one that shook hands least lately is
 /// forgotten: an old first message of it may then earn one answer, and a session that is never confirmed.
 pub(super) const COUNTERS_MAX: usize = 65_536;
 
 /// The highest handshake counter of each identity.
+///
+/// An identity is known by the first eight bytes of its key. Whoever found a key that shares them with another, which takes
+/// 2⁶⁴ tries, would make the other one's next handshake take a round trip more.
 #[derive(Default)]
 pub(super) struct Counters {
-    by_identity: BTreeMap<PublicKey, Counter>,
-    identity_by_age: BTreeMap<u64, PublicKey>,
+    by_identity: BTreeMap<u64, Counter>,
+    identity_by_age: BTreeMap<u64, u64>,
     next_age: u64,
+}
+
+fn prefix(identity: &PublicKey) -> u64 {
+    u64::from_be_bytes(*identity.0.first_chunk().expect("a key is longer than that"))
 }
 
 struct Counter {
@@ -27,11 +34,11 @@ struct Counter {
 
 impl Counters {
     pub(super) fn highest(&self, identity: &PublicKey) -> Option<u64> {
-        self.by_identity.get(identity).map(|counter| counter.highest)
+        self.by_identity.get(&prefix(identity)).map(|counter| counter.highest)
     }
 
     pub(super) fn raise(&mut self, identity: PublicKey, highest: u64) {
-        let age = self.next_age;
+        let (age, identity) = (self.next_age, prefix(&identity));
         self.next_age += 1;
         if let Some(old) = self.by_identity.insert(identity, Counter { highest, age }) {
             self.identity_by_age.remove(&old.age);

@@ -103,6 +103,7 @@ mod cookie_tests;
 mod handshake_tests;
 mod hello;
 mod identity;
+mod index_table;
 mod indexes;
 mod initiator;
 mod key_query;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 use subtle::ConstantTimeEq;
 
-use crate::base::{Carrier, Path, Rng, Tick};
+use crate::base::{Carrier, Path, Rng, StillRng, Tick, Unpacker, pack_number, pack_path};
 
 /// Paths of one session that are remembered: two carriers, each before and after a change of address. At the bound
 /// the one that was heard least lately is forgotten, never the current one.
@@ -44,7 +44,7 @@ pub struct Paths {
     current: Option<Path>,
     highest: Option<u64>,
     direction: Direction,
-    rng: Rng,
+    rng: StillRng,
 }
 
 #[derive(Debug)]
@@ -70,6 +70,7 @@ impl Paths {
     /// The paths of a session that begins on `path`. It is proven if the handshake's answer went there (whoever uses
     /// its keys has received it), and where we lead.
     pub fn new(now: Tick, path: Path, proven: bool, direction: Direction, rng: Rng) -> Paths {
+        let rng = StillRng::new(&rng);
         let mut paths = Paths { known: SmallVec::new(), current: None, highest: None, direction, rng };
         paths.learn(path).proven |= proven || direction == Direction::Lead;
         paths.go_to(now, path);
@@ -204,6 +205,40 @@ impl Paths {
     pub fn next_deadline(&self) -> Option<Tick> {
         let known = self.find(self.current?).filter(|known| known.room() >= CHALLENGE_PACKET_MAX)?;
         known.challenge.as_ref().map(|challenge| challenge.due)
+    }
+
+    /// Whether there is nothing to be sent or waited for, and we follow from a path that is proven.
+    pub fn are_quiet(&self) -> bool {
+        let at = self.current.and_then(|path| self.find(path));
+        let quiet = at.is_some_and(|at| at.proven && at.challenge.is_none() && at.owed.is_none());
+        quiet && self.direction == Direction::Follow
+    }
+
+    /// Appends quiet paths to what is at rest, the current one first. Those that are not proven are forgotten.
+    pub fn pack(&self, into: &mut Vec<u8>) {
+        let current = self.current.expect("only quiet paths are packed, and those have a current one");
+        let others = self.known.iter().filter(|known| known.proven && known.path != current);
+        let all = self.find(current).into_iter().chain(others);
+        pack_path(into, current);
+        pack_number(into, all.clone().count() as u64);
+        for known in all {
+            pack_path(into, known.path);
+            pack_number(into, known.heard);
+        }
+        pack_number(into, self.highest.map_or(0, |highest| highest.saturating_add(1)));
+        self.rng.pack(into);
+    }
+
+    /// Paths that were packed.
+    pub fn unpack(from: &mut Unpacker<'_>) -> Paths {
+        let current = Some(from.path());
+        let known = (0..from.number()).map(|_| {
+            let (path, heard) = (from.path(), from.number());
+            KnownPath { proven: true, heard, ..KnownPath::new(path) }
+        });
+        let known = known.collect();
+        let (highest, rng) = (from.number().checked_sub(1), StillRng::unpack(from));
+        Paths { known, current, highest, direction: Direction::Follow, rng }
     }
 
     fn find(&self, path: Path) -> Option<&KnownPath> {

@@ -9,7 +9,8 @@ const WORDS: usize = WINDOW_LEN as usize / 64;
 #[derive(Debug, Default)]
 pub struct ReplayWindow {
     highest: Option<u64>,
-    /// One bit for each of the last [`WINDOW_LEN`] numbers, at number mod [`WINDOW_LEN`]; absent while nothing flows.
+    /// One bit for each of the last [`WINDOW_LEN`] numbers, at number mod [`WINDOW_LEN`]; absent while all of them count as
+    /// seen: nothing flows, or what flows comes in order.
     seen: Option<Box<[u64; WORDS]>>,
 }
 
@@ -27,6 +28,10 @@ impl ReplayWindow {
     /// Remembers a number; only after the tag of its packet has been verified, or anybody could move the window.
     pub fn mark(&mut self, number: u64) {
         let highest = self.highest;
+        if self.seen.is_none() && number == highest.map_or(0, |highest| highest.saturating_add(1)) {
+            self.highest = Some(number);
+            return;
+        }
         let seen =
             self.seen.get_or_insert_with(|| Box::new([u64::from(highest.is_some()) * u64::MAX; WORDS]));
         match highest {
@@ -52,9 +57,9 @@ impl ReplayWindow {
         self.highest
     }
 
-    /// Gives the memory back while nothing flows: all numbers up to the highest count as seen from then on.
-    pub fn rest(&mut self) {
-        self.seen = None;
+    /// A window that has seen all numbers up to this one, without memory for them until another comes.
+    pub const fn resting(highest: u64) -> ReplayWindow {
+        ReplayWindow { highest: Some(highest), seen: None }
     }
 }
 
@@ -88,6 +93,15 @@ mod tests {
     }
 
     #[test]
+    fn numbers_that_come_in_order_take_no_memory() {
+        let mut window = ReplayWindow::default();
+        (0..5_000).for_each(|number| window.mark(number));
+        assert!(window.seen.is_none() && !window.is_new(4_999) && window.is_new(5_000));
+        window.mark(5_001);
+        assert!(window.is_new(5_000) && !window.is_new(5_001) && !window.is_new(4_999));
+    }
+
+    #[test]
     fn the_largest_numbers_do_not_overflow() {
         let mut window = ReplayWindow::default();
         for number in [1, 1 << 63, u64::MAX - 1, u64::MAX] {
@@ -104,7 +118,7 @@ mod tests {
         let mut window = ReplayWindow::default();
         window.mark(10);
         assert!(window.is_new(9));
-        window.rest();
+        let mut window = ReplayWindow::resting(window.highest().unwrap());
         assert!(!window.is_new(9) && !window.is_new(10) && window.is_new(11));
         window.mark(12);
         assert!(window.is_new(11) && !window.is_new(10) && !window.is_new(12));

@@ -98,7 +98,11 @@ fn probe_elsewhere(world: &mut World, keyring: &mut Keyring, addr: SocketAddr) {
         say(world, keyring, from, (number, &encoded(&frame)));
         world.run_for(Duration::from_millis(100));
     }
-    let is_at = |addr| world.relay.core.peers().any(|peer| peer.path() == Some(Path::Udp(addr)));
+    let is_at = |addr| {
+        let mut found = false;
+        world.relay.core.look_at_peers(|peer| found |= peer.path() == Some(Path::Udp(addr)));
+        found
+    };
     assert!(is_at(addr) && !is_at(elsewhere), "a probe moved the path");
 }
 

@@ -151,10 +151,10 @@ impl World {
         let lives: usize = self.stations.iter().map(|station| station.node.life as usize).sum();
         let most = self.stations.len() * 3 + 3 + self.intrusions as usize + lives;
         assert!(sessions <= most, "{sessions} sessions of {} clients", self.stations.len());
-        for peer in self.relay.core.peers() {
-            let watch = self.relay_watches.entry(peer.id()).or_default();
-            watch.look(self.now, Some(peer), &mut self.cover);
-        }
+        let (watches, now, cover) = (&mut self.relay_watches, self.now, &mut self.cover);
+        self.relay.core.look_at_peers(|peer| {
+            watches.entry(peer.id()).or_default().look(now, Some(peer), cover);
+        });
     }
 }
 

@@ -23,6 +23,8 @@ mod child;
 mod compare;
 mod end;
 mod flood;
+mod idle;
+mod idler;
 mod meter;
 mod order;
 mod pace;
@@ -42,6 +44,7 @@ use std::time::Duration;
 use crate::base::{HostPort, Phrase};
 use crate::ui::Strings;
 
+pub use self::idle::{IDLE_MAX, IdleOptions, bench_idle};
 use self::run::{Phase, Stage, Told};
 use super::{Failure, Outcome, Status, say};
 

@@ -14,7 +14,6 @@ use crate::relay::limits::{
     CLOSING_FOR, FORGOTTEN_AFTER, OFFLINE_AFTER, RESET_INTERVAL, RESETS_BURST, UNCONFIRMED_FOR,
 };
 use crate::relay::names::SigningIn;
-use crate::relay::screen::Screen;
 use crate::relay::{Event, Out, Relay, Timer};
 
 use super::{Session, SignIn, Slot};
@@ -114,33 +113,15 @@ impl Relay {
         let rng = self.rng.fork();
         let begin =
             Begin { role: Role::Relay, path, keys, id, rtt: None, lifetime: Lifetime::default(), rng };
-        let mut session = Session {
-            peer: Peer::new(now.tick, begin),
-            key,
-            serial: self.sessions.next_serial,
-            sign_in: SignIn::None,
-            owed: VecDeque::new(),
-            held_letter: Vec::new(),
-            throttled_until: None,
-            lost: false,
-            noted: None,
-            note_due: false,
-            screen: Screen::default(),
-            closing_until: None,
-            opened: now.tick,
-            scheduled: None,
-            marked: false,
-        };
+        let mut session = Session::new(Peer::new(now.tick, begin), key, self.sessions.next_serial, now.tick);
         self.deadlines.set(Timer::Session(slot), session.deadline(now.tick), &mut session.scheduled);
         self.sessions.next_serial += 1;
-        self.sessions.slab.insert(session);
-        self.sessions.set_stranger(slot, true);
-        self.sessions.by_key.entry(key).or_default().push(slot);
+        self.sessions.insert(session);
     }
 
     fn grant_continued(&mut self, now: Tick, slot: Slot, offer: Box<Offer>, answer: &mut Vec<u8>) {
         let Some(index) = self.sessions.indexes.allocate(&mut self.rng, slot) else { return };
-        let Some(session) = self.sessions.slab.get_mut(slot.0) else { return };
+        let Some(session) = self.sessions.get_mut(slot) else { return };
         let welcome = Welcome { session: session.peer.id(), continued: true };
         let keys = self.responder.accept(now, offer, index, &welcome, answer);
         session.peer.renew(now, keys);
@@ -153,10 +134,11 @@ impl Relay {
         let Some(slot) = self.sessions.indexes.get(index).copied() else {
             return self.reset(now.tick, path, index, out);
         };
-        let Some(session) = self.sessions.slab.get_mut(slot.0) else { return };
+        let Some(session) = self.sessions.get_mut(slot) else { return };
         let was_confirmed = session.peer.is_confirmed();
         let heard = session.peer.handle_packet(now.tick, path, bytes);
         if heard == Heard::Dropped {
+            self.sessions.lull(slot);
             return self.drop_packet(now.tick, path, out);
         }
         if !was_confirmed {
@@ -251,7 +233,7 @@ impl Relay {
     }
 
     pub(in crate::relay) fn handle_session_time(&mut self, now: Now, tick: Tick, slot: Slot, out: &mut Out) {
-        let Some(session) = self.sessions.slab.get_mut(slot.0) else { return };
+        let Some(session) = self.sessions.get_mut(slot) else { return };
         if session.scheduled == Some(tick) {
             session.scheduled = None;
         }
@@ -271,6 +253,7 @@ impl Relay {
             return;
         }
         session.peer.handle_time(now.tick);
+        session.handle_rest_time(now.tick);
         let sign_in = session.sign_in;
         if !session.lost && silent >= OFFLINE_AFTER {
             session.lost = true;
@@ -289,7 +272,7 @@ impl Relay {
 
     pub(in crate::relay) fn flush_session(&mut self, now: Now, slot: Slot, out: &mut Out) {
         self.hand_over(slot, out);
-        let Some(session) = self.sessions.slab.get_mut(slot.0) else { return };
+        let Some(session) = self.sessions.get_mut(slot) else { return };
         while let Some(message) = session.owed.front() {
             if session.peer.send(StreamId::Control, &[message]).is_err() {
                 break;
@@ -297,13 +280,17 @@ impl Relay {
             session.owed.pop_front();
         }
         self.pay_receipts(now, slot);
-        let Some(session) = self.sessions.slab.get_mut(slot.0) else { return };
+        let Some(session) = self.sessions.get_mut(slot) else { return };
         if self.woken_at == Some(now.tick) {
             session.peer.handle_woken(now.tick);
         }
         session.peer.flush(now.tick, out);
+        session.note_talk(now.tick);
         self.deadlines.set(Timer::Session(slot), session.deadline(now.tick), &mut session.scheduled);
         self.note_session(now.tick, slot);
+        if let Some(member) = self.sessions.lull(slot) {
+            self.places[member.0].rest();
+        }
     }
 
     /// Another session of the same member takes this one's place.
@@ -351,7 +338,7 @@ impl Relay {
 
     /// The member of this session is here no longer.
     pub(in crate::relay) fn sign_out(&mut self, slot: Slot, out: &mut Out) {
-        let Some(member) = self.sessions.get(slot).and_then(Session::member) else { return };
+        let Some(member) = self.sessions.member(slot) else { return };
         if self.places[member.0].session == Some(slot) {
             self.places[member.0].session = None;
             self.leave_mailbox(member, out);

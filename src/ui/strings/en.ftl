@@ -133,6 +133,9 @@ listen-time-ran-out = time ran out after { $count ->
 }
 
 bench-flood-public = --flood is for a relay on this machine, not for { $relay }
+bench-idle-public = --idle is for a relay on this machine, at an IPv4 address of 127/8, not for { $relay }
+bench-idle-stalled = the relay took no more idle members after { $online }; is it there, with room for them and --limits off?
+bench-idle-lost = { $lost } idle sessions were lost
 bench-no-cpu = the CPU time of process { $pid } cannot be read: { $cause }
 bench-throttled = The relay holds each sender to 100 letters a second, so this measures its limits; start it with --limits off
 bench-unsound = letters were lost, refused, doubled, changed or out of order, or none came through
@@ -140,6 +143,7 @@ bench-bare-alone = --bare starts its own relay and keeps windows in flight: leav
 bench-bare-size = --bare compares letters of at most { $max } bytes
 bench-bare-linux = --bare needs Linux
 bench-rate-and-window = with --rate no window decides when letters are written: leave out --window
+bench-idle-alone = --idle measures members who say nothing: leave out { $argument }
 bench-no-time = the measurement needs more than no time: --secs 5
 bench-no-server = a server of the bench's own does not run: { $cause }
 
@@ -306,6 +310,7 @@ help-bench--bare = Start a relay and a bare loop that only moves datagrams, each
 help-bench--as-server = Be a server of the bench's own until standard input ends
 help-bench--tcp = Over TCP instead of UDP
 help-bench--flood = Random datagrams a second beside the letters, to a relay on loopback only
+help-bench--idle = Instead of letters: so many idle members, each at an address of its own, and what one costs the relay
 help-bench--relay-pid = The relay's process, to measure its CPU time a letter and its memory (Linux)
 help-bench--json = Print one JSON object
 help-contacts = Read or edit the address book

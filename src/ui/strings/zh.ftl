@@ -127,6 +127,9 @@ send-no-text = 没有要发送的文字
 listen-time-ran-out = 时间到,收到 { $count } 条消息
 
 bench-flood-public = --flood 只能用于本机的中继，不能用于 { $relay }
+bench-idle-public = --idle 只能用于本机的中继（127/8 内的 IPv4 地址），不能用于 { $relay }
+bench-idle-stalled = 登录了 { $online } 个空闲成员之后，中继不再接纳；它在运行吗？容得下这么多人吗？带了 --limits off 吗？
+bench-idle-lost = 有 { $lost } 个空闲会话丢失了
 bench-no-cpu = 读不到进程 { $pid } 的 CPU 时间：{ $cause }
 bench-throttled = 中继限制每个发信人每秒 100 封，测到的只是这个限制；请用 --limits off 启动中继
 bench-unsound = 有信件丢失、被拒、重复、内容改变或乱序，或者一封也没送到
@@ -134,6 +137,7 @@ bench-bare-alone = --bare 自己启动中继，并按在途信件数发信；请
 bench-bare-size = --bare 只比较不超过 { $max } 字节的信件
 bench-bare-linux = --bare 只能在 Linux 上使用
 bench-rate-and-window = 用 --rate 时发信时刻不由在途信件数决定；请去掉 --window
+bench-idle-alone = --idle 测量的是不说话的成员；请去掉 { $argument }
 bench-no-time = 测量时间不能为零，例如 --secs 5
 bench-no-server = 测试自己的服务进程没有运行：{ $cause }
 
@@ -297,6 +301,7 @@ help-bench--bare = 各用一个处理器启动一个中继和一个只转发数�
 help-bench--as-server = 充当测试自己的服务进程，直到标准输入结束
 help-bench--tcp = 用 TCP 而不用 UDP
 help-bench--flood = 发信的同时每秒再发多少个随机数据报，只能用于本机回环上的中继
+help-bench--idle = 不发信，只登录这么多空闲成员（各有自己的地址），测量中继为每个成员付出的代价
 help-bench--relay-pid = 中继的进程号，用来测量每封信的 CPU 时间和内存（Linux）
 help-bench--json = 输出一个 JSON 对象
 help-contacts = 查看或修改通讯录

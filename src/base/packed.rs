@@ -1,0 +1,163 @@
+//! State at rest: numbers and bytes one after the other, for what is many and seldom looked at.
+//!
+//! Only for the same process to read again: there is no version, and what is read must be what was written.
+
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+
+use super::{ConnId, Path, Tick};
+
+/// Seven bits of a number in each byte, the lowest first; the highest bit says that more follow (LEB128).
+const MORE: u8 = 0x80;
+
+const UDP_V4: u8 = 0;
+const UDP_V6: u8 = 1;
+const TCP: u8 = 2;
+
+/// Appends a number; small ones take one byte.
+pub fn pack_number(into: &mut Vec<u8>, mut number: u64) {
+    while number >= u64::from(MORE) {
+        into.push(number as u8 | MORE);
+        number >>= 7;
+    }
+    into.push(number as u8);
+}
+
+/// Appends a moment.
+pub fn pack_tick(into: &mut Vec<u8>, tick: Tick) {
+    pack_number(into, tick.as_micros());
+}
+
+/// Appends a moment or none. The last microsecond that a tick can tell counts as the one before.
+pub fn pack_maybe_tick(into: &mut Vec<u8>, tick: Option<Tick>) {
+    pack_number(into, tick.map_or(0, |tick| tick.as_micros().saturating_add(1)));
+}
+
+/// Appends a path.
+pub fn pack_path(into: &mut Vec<u8>, path: Path) {
+    match path {
+        Path::Udp(SocketAddr::V4(addr)) => {
+            into.push(UDP_V4);
+            into.extend_from_slice(&addr.ip().octets());
+            into.extend_from_slice(&addr.port().to_be_bytes());
+        }
+        Path::Udp(SocketAddr::V6(addr)) => {
+            into.push(UDP_V6);
+            into.extend_from_slice(&addr.ip().octets());
+            into.extend_from_slice(&addr.port().to_be_bytes());
+            pack_number(into, addr.flowinfo().into());
+            pack_number(into, addr.scope_id().into());
+        }
+        Path::Tcp(conn) => {
+            into.push(TCP);
+            pack_number(into, conn.0);
+        }
+    }
+}
+
+/// Reads what was packed, in the same order.
+///
+/// # Panics
+/// Its methods panic where something else was packed, or nothing more: that is a bug, since no byte comes from outside.
+#[derive(Debug)]
+pub struct Unpacker<'a>(&'a [u8]);
+
+impl<'a> Unpacker<'a> {
+    /// Reads from the beginning of `bytes`.
+    pub const fn new(bytes: &'a [u8]) -> Unpacker<'a> {
+        Unpacker(bytes)
+    }
+
+    /// Whether all was read.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// So many bytes as they were.
+    pub fn bytes<const N: usize>(&mut self) -> [u8; N] {
+        let (bytes, rest) = self.0.split_first_chunk().expect("what is unpacked was packed");
+        self.0 = rest;
+        *bytes
+    }
+
+    /// A number.
+    pub fn number(&mut self) -> u64 {
+        let (mut number, mut shift) = (0, 0);
+        loop {
+            let [byte] = self.bytes();
+            number |= u64::from(byte & !MORE) << shift;
+            if byte & MORE == 0 {
+                return number;
+            }
+            shift += 7;
+        }
+    }
+
+    /// A number that was one of `usize`.
+    pub fn size(&mut self) -> usize {
+        usize::try_from(self.number()).expect("what is unpacked was packed")
+    }
+
+    /// A moment.
+    pub fn tick(&mut self) -> Tick {
+        Tick::from_micros(self.number())
+    }
+
+    /// A moment or none.
+    pub fn maybe_tick(&mut self) -> Option<Tick> {
+        self.number().checked_sub(1).map(Tick::from_micros)
+    }
+
+    /// A path.
+    pub fn path(&mut self) -> Path {
+        match self.bytes() {
+            [UDP_V4] => {
+                let (ip, port) = (IpAddr::from(self.bytes::<4>()), u16::from_be_bytes(self.bytes()));
+                Path::Udp((ip, port).into())
+            }
+            [UDP_V6] => {
+                let (ip, port) = (self.bytes::<16>().into(), u16::from_be_bytes(self.bytes()));
+                let (flowinfo, scope_id) = (self.number() as u32, self.number() as u32);
+                Path::Udp(SocketAddrV6::new(ip, port, flowinfo, scope_id).into())
+            }
+            _ => Path::Tcp(ConnId(self.number())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_packed_comes_back(numbers in proptest::collection::vec(any::<u64>(), 0..20), small in 0..200_u64) {
+            let mut bytes = Vec::new();
+            numbers.iter().for_each(|number| pack_number(&mut bytes, *number));
+            let before = bytes.len();
+            pack_number(&mut bytes, small);
+            prop_assert_eq!(bytes.len() - before, if small < 128 { 1 } else { 2 });
+            let mut reader = Unpacker::new(&bytes);
+            prop_assert!(numbers.iter().all(|number| reader.number() == *number));
+            prop_assert_eq!(reader.size() as u64, small);
+            prop_assert!(reader.is_empty());
+        }
+    }
+
+    #[test]
+    fn moments_and_paths_come_back() {
+        let v6 = SocketAddrV6::new("fe80::1".parse().unwrap(), 8081, 7, u32::MAX);
+        let paths =
+            [Path::Udp(([192, 0, 2, 1], 65_535).into()), Path::Udp(v6.into()), Path::Tcp(ConnId(300))];
+        let ticks = [None, Some(Tick::ZERO), Some(Tick::from_micros(u64::MAX - 1))];
+        let mut bytes = Vec::new();
+        paths.iter().for_each(|path| pack_path(&mut bytes, *path));
+        ticks.iter().for_each(|tick| pack_maybe_tick(&mut bytes, *tick));
+        pack_tick(&mut bytes, Tick::from_micros(5));
+        let mut reader = Unpacker::new(&bytes);
+        assert_eq!(paths.map(|_| reader.path()), paths);
+        assert_eq!(ticks.map(|_| reader.maybe_tick()), ticks);
+        assert_eq!((reader.tick(), reader.is_empty()), (Tick::from_micros(5), true));
+    }
+}

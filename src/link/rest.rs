@@ -1,0 +1,112 @@
+//! A link at rest: what is left of one while both ends have nothing to say, in a few dozen bytes.
+//!
+//! Nothing that the other end can see is lost: numbers, streams, credit and estimates of paths go on where they stood.
+//! What is forgotten is of use only while packets are about: records of packets that carried nothing that needs an ack,
+//! older ranges of numbers, and how packets fared on the path.
+
+use std::time::Duration;
+
+use super::acks::Acks;
+use super::answers::Answers;
+use super::outgoing::Outgoing;
+use super::path_state::PathState;
+use super::recv_stream::RecvStream;
+use super::send_stream::SendStream;
+use super::sent::SentPackets;
+use super::{Link, MESSAGE_MAX, Stats};
+use crate::base::{Unpacker, pack_number, pack_tick};
+use crate::wire::frame::StreamId;
+use crate::wire::limits::STREAM_CREDIT;
+
+impl Link {
+    /// Whether a relay's link may be packed: both ends have what the other one sent, and only the other end may act next.
+    pub fn is_quiet(&self) -> bool {
+        self.keep_alive.is_none()
+            && !self.stranded
+            && self.sent.outstanding() == 0
+            && self.outgoing.is_quiet()
+            && self.incoming.iter().all(RecvStream::is_quiet)
+            && self.acks.are_quiet()
+            && self.at.is_quiet()
+    }
+
+    /// Bytes of messages that have come whole and were read, or have arrived: it stands still while nobody says anything.
+    pub fn progress(&self) -> u64 {
+        let sent = self.outgoing.streams.iter().map(SendStream::base);
+        sent.chain(self.incoming.iter().map(RecvStream::read)).sum()
+    }
+
+    /// Appends a quiet link to what is at rest.
+    pub fn pack(&self, into: &mut Vec<u8>) {
+        self.outgoing.streams.iter().for_each(|stream| stream.pack(into));
+        self.incoming.iter().for_each(|stream| stream.pack(into));
+        self.acks.pack(into);
+        pack_number(into, self.sent.next_number());
+        self.at.pack(into);
+        pack_number(into, self.left.len() as u64);
+        self.left.iter().for_each(|left| left.pack(into));
+        pack_number(into, self.ack_delay.as_nanos() as u64);
+        pack_number(into, self.peer_ack_delay_from);
+        pack_tick(into, self.last_heard);
+        pack_tick(into, self.last_asked);
+        self.stats.pack(into);
+    }
+
+    /// A link that was packed.
+    pub fn unpack(from: &mut Unpacker<'_>) -> Link {
+        let mut outgoing = Outgoing::new();
+        outgoing.streams = StreamId::ALL.map(|_| SendStream::unpack(from));
+        let incoming = StreamId::ALL.map(|stream| {
+            RecvStream::unpack(from, STREAM_CREDIT[stream.index()], MESSAGE_MAX[stream.index()])
+        });
+        Link {
+            outgoing,
+            incoming,
+            acks: Acks::unpack(from),
+            answers: Answers::default(),
+            sent: SentPackets::resting(from.number()),
+            at: PathState::unpack(from),
+            stranded: false,
+            left: (0..from.number()).map(|_| PathState::unpack(from)).collect(),
+            keep_alive: None,
+            ack_delay: Duration::from_nanos(from.number()),
+            peer_ack_delay_from: from.number(),
+            last_heard: from.tick(),
+            last_asked: from.tick(),
+            stats: Stats::unpack(from),
+        }
+    }
+}
+
+impl Stats {
+    fn pack(&self, into: &mut Vec<u8>) {
+        let Stats { packets_sent, packets_received, packets_lost, packets_lost_spuriously, ptos, .. } = *self;
+        let Stats { stream_bytes_sent, stream_bytes_resent, acks_alone, .. } = *self;
+        let Stats { persistent_congestions, packets_refused, moves, .. } = *self;
+        for count in [packets_sent, packets_received, packets_lost, packets_lost_spuriously, ptos] {
+            pack_number(into, count);
+        }
+        for count in [stream_bytes_sent, stream_bytes_resent, acks_alone] {
+            pack_number(into, count);
+        }
+        for count in [persistent_congestions, packets_refused, moves] {
+            pack_number(into, count);
+        }
+    }
+
+    fn unpack(from: &mut Unpacker<'_>) -> Stats {
+        Stats {
+            packets_sent: from.number(),
+            packets_received: from.number(),
+            packets_lost: from.number(),
+            packets_lost_spuriously: from.number(),
+            ptos: from.number(),
+            stream_bytes_sent: from.number(),
+            stream_bytes_resent: from.number(),
+            acks_alone: from.number(),
+            persistent_congestions: from.number(),
+            packets_refused: from.number(),
+            moves: from.number(),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What few members have: it takes memory from its first change on, until it is put away.
+
+use std::ops::{Deref, DerefMut};
+
+/// A type with a value that says nothing.
+pub(super) trait Blank: Sized + 'static {
+    /// That value, for all who have it.
+    fn blank() -> &'static Self;
+
+    /// A value of one's own.
+    fn fresh() -> Self;
+
+    /// Whether this one may be put away.
+    fn is_blank(&self) -> bool;
+}
+
+/// Blank, or a value of its own in the heap.
+#[derive(Debug)]
+pub(super) struct Seldom<T>(Option<Box<T>>);
+
+impl<T> Default for Seldom<T> {
+    fn default() -> Seldom<T> {
+        Seldom(None)
+    }
+}
+
+impl<T: Blank> Seldom<T> {
+    /// The value, if it is one of its own.
+    pub(super) fn there(&mut self) -> Option<&mut T> {
+        self.0.as_deref_mut()
+    }
+
+    /// Puts a value away that says nothing.
+    pub(super) fn put_away(&mut self) {
+        self.0.take_if(|own| own.is_blank());
+    }
+}
+
+impl<T: Blank> Deref for Seldom<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        match &self.0 {
+            Some(own) => own,
+            None => T::blank(),
+        }
+    }
+}
+
+impl<T: Blank> DerefMut for Seldom<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.0.get_or_insert_with(|| Box::new(T::fresh()))
+    }
+}
+
+/// Makes a type [`Blank`] by a constant.
+macro_rules! blank {
+    ($type:ty, $blank:expr, $is_blank:expr) => {
+        impl $crate::relay::seldom::Blank for $type {
+            fn blank() -> &'static Self {
+                static BLANK: $type = $blank;
+                &BLANK
+            }
+
+            fn fresh() -> Self {
+                $blank
+            }
+
+            fn is_blank(&self) -> bool {
+                let is_blank: fn(&$type) -> bool = $is_blank;
+                is_blank(self)
+            }
+        }
+    };
+}
+pub(super) use blank;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    blank!(Vec<u8>, Vec::new(), |bytes| bytes.is_empty());
+
+    #[test]
+    fn only_what_says_something_takes_memory() {
+        let mut bytes: Seldom<Vec<u8>> = Seldom::default();
+        assert!(bytes.is_empty() && bytes.there().is_none());
+        bytes.push(7);
+        bytes.put_away();
+        assert_eq!(bytes.there(), Some(&mut vec![7]));
+        bytes.clear();
+        bytes.put_away();
+        assert!(bytes.there().is_none());
+    }
+}

@@ -1,0 +1,264 @@
+//! Sessions of members that say nothing: packed into a few hundred bytes until something happens. Most of a relay's
+//! sessions are of these.
+
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use crate::base::{Path, PublicKey, Tick, Unpacker, pack_maybe_tick, pack_number};
+use crate::peer::Peer;
+use crate::relay::members::MemberId;
+use crate::relay::screen::Screen;
+use crate::session::SessionId;
+
+use super::{Session, Sessions, SignIn, Slot};
+
+/// A session in which nothing was said for so long is packed; a keep-alive is nothing said. Long against the pauses of a
+/// conversation between programs, short enough that few of those who have just signed in are awake at once.
+pub(super) const REST_AFTER: Duration = Duration::from_secs(1);
+
+/// One entry of the table.
+pub(super) enum Entry {
+    Awake(Box<Session>),
+    Asleep(Asleep),
+}
+
+/// A session of a member that is here and says nothing.
+pub(super) struct Asleep {
+    /// Its key, its peer, and what else there is of it.
+    packed: Zeroizing<Box<[u8]>>,
+    /// What it said about letters it does not want, if it did.
+    screen: Option<Box<Screen>>,
+}
+
+impl Asleep {
+    /// Packs a session that may rest, in `scratch`.
+    fn new(session: &mut Session, member: MemberId, scratch: &mut Vec<u8>) -> Asleep {
+        scratch.clear();
+        scratch.extend_from_slice(&session.key.0);
+        pack_number(scratch, member.0 as u64);
+        session.peer.pack(scratch);
+        pack_number(scratch, session.serial);
+        pack_maybe_tick(scratch, session.scheduled);
+        scratch.push(u8::from(session.noted.is_some()));
+        let screen = std::mem::take(&mut session.screen);
+        let screen = (!screen.is_plain()).then(|| Box::new(screen));
+        Asleep { packed: Zeroizing::new(scratch[..].into()), screen }
+    }
+
+    fn wake(&mut self) -> Session {
+        let (key, member, mut from) = self.open();
+        let (peer, serial) = (Peer::unpack(&mut from), from.number());
+        let (scheduled, was_noted) = (from.maybe_tick(), from.bytes() == [1]);
+        let mut session = Session::new(peer, key, serial, Tick::ZERO);
+        session.said = session.peer.link().progress();
+        session.sign_in = SignIn::Done(member);
+        session.scheduled = scheduled;
+        session.noted = session.whereabouts().filter(|_| was_noted);
+        session.screen = self.screen.take().map_or_else(Screen::default, |screen| *screen);
+        session
+    }
+
+    /// The key, the member, and the rest from its peer on.
+    fn open(&self) -> (PublicKey, MemberId, Unpacker<'_>) {
+        let mut from = Unpacker::new(&self.packed);
+        (PublicKey(from.bytes()), MemberId(from.size()), from)
+    }
+}
+
+impl Entry {
+    pub(super) fn awake(&self) -> Option<&Session> {
+        match self {
+            Entry::Awake(session) => Some(session),
+            Entry::Asleep(_) => None,
+        }
+    }
+
+    /// The session, woken if need be.
+    pub(super) fn wake(&mut self) -> &mut Session {
+        if let Entry::Asleep(asleep) = self {
+            *self = Entry::Awake(Box::new(asleep.wake()));
+        }
+        match self {
+            Entry::Awake(session) => session,
+            Entry::Asleep(_) => unreachable!("it was just woken"),
+        }
+    }
+
+    pub(super) fn key(&self) -> PublicKey {
+        match self {
+            Entry::Awake(session) => session.key,
+            Entry::Asleep(asleep) => asleep.open().0,
+        }
+    }
+
+    pub(super) fn member(&self) -> Option<MemberId> {
+        match self {
+            Entry::Awake(session) => session.member(),
+            Entry::Asleep(asleep) => Some(asleep.open().1),
+        }
+    }
+
+    pub(super) fn path(&self) -> Option<Path> {
+        match self {
+            Entry::Awake(session) => session.peer.path(),
+            Entry::Asleep(asleep) => Some(Peer::peek(&mut asleep.open().2).1),
+        }
+    }
+
+    /// Its name, if a handshake may continue it.
+    pub(super) fn id_to_continue(&self) -> Option<SessionId> {
+        match self {
+            Entry::Awake(session) => session.is_live().then(|| session.peer.id()),
+            Entry::Asleep(asleep) => Some(Peer::peek(&mut asleep.open().2).0),
+        }
+    }
+
+    /// Whether its other end was heard lately.
+    pub(super) fn is_heard(&self) -> bool {
+        self.awake().is_none_or(|session| !session.lost)
+    }
+
+    pub(super) fn screen(&self) -> Option<&Screen> {
+        match self {
+            Entry::Awake(session) => Some(&session.screen),
+            Entry::Asleep(asleep) => asleep.screen.as_deref(),
+        }
+    }
+
+    /// Shows the peer to `look`.
+    pub(super) fn look_at_peer<T>(&self, look: impl FnOnce(&Peer) -> T) -> T {
+        match self {
+            Entry::Awake(session) => look(&session.peer),
+            Entry::Asleep(asleep) => look(&Peer::unpack(&mut asleep.open().2)),
+        }
+    }
+}
+
+impl Session {
+    /// Notes whether something was said since it was asked last.
+    pub(super) fn note_talk(&mut self, now: Tick) {
+        let said = self.peer.link().progress();
+        if said != self.said {
+            (self.said, self.said_at) = (said, now);
+            self.rest_at.get_or_insert(now + REST_AFTER);
+        }
+    }
+
+    /// It may be time to rest, unless something was said meanwhile.
+    pub(super) fn handle_rest_time(&mut self, now: Tick) {
+        if self.rest_at.is_some_and(|at| at <= now) {
+            self.rest_at = Some(self.said_at + REST_AFTER).filter(|at| *at > now);
+        }
+    }
+
+    fn may_rest(&self) -> bool {
+        let waits = self.marked || self.note_due || self.throttled_until.is_some() || self.screen.awaited;
+        self.rest_at.is_none()
+            && matches!(self.sign_in, SignIn::Done(_))
+            && !waits
+            && !self.lost
+            && self.closing_until.is_none()
+            && self.owed.is_empty()
+            && self.held_letter.is_empty()
+            && (self.noted.is_none() || self.noted == self.whereabouts())
+            && self.peer.is_quiet()
+    }
+}
+
+impl Sessions {
+    /// Packs the session, if nothing is to be done for it and nothing was said in it lately: whose it is.
+    pub(super) fn lull(&mut self, slot: Slot) -> Option<MemberId> {
+        let entry = self.slab.get_mut(slot.0)?;
+        let Entry::Awake(session) = entry else { return None };
+        let member = session.member().filter(|_| session.may_rest())?;
+        *entry = Entry::Asleep(Asleep::new(session, member, &mut self.scratch));
+        Some(member)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{Effect, Outputs, Rng};
+    use crate::peer::{Begin, Role};
+    use crate::relay::letters::Place;
+    use crate::session::{Keys, Lifetime};
+
+    fn peer(role: Role) -> Peer {
+        let (path, id, rng) =
+            (Path::Udp(([192, 0, 2, 1], 1).into()), SessionId([1; 16]), Rng::from_seed([1; 32]));
+        let keys = match role {
+            Role::Client => Keys::new(1, 2, [3; 32], [4; 32]),
+            Role::Relay => Keys::new(2, 1, [4; 32], [3; 32]),
+        };
+        Peer::new(Tick::ZERO, Begin { role, path, keys, id, rtt: None, lifetime: Lifetime::default(), rng })
+    }
+
+    /// A session whose member has just come, at the end of its first turn.
+    fn session() -> Session {
+        let (mut client, mut relay) = (peer(Role::Client), peer(Role::Relay));
+        let mut out = Outputs::<(), ()>::default();
+        client.poke();
+        client.flush(Tick::ZERO, &mut out);
+        for effect in std::mem::take(&mut out.effects) {
+            let Effect::Send(path, range) = effect else { continue };
+            relay.handle_packet(Tick::ZERO, path, &mut out.bytes[range]);
+        }
+        relay.flush(Tick::ZERO, &mut out);
+        let mut session = Session::new(relay, PublicKey([5; 32]), 100_000, Tick::ZERO);
+        session.sign_in = SignIn::Done(MemberId(99_999));
+        session.scheduled = Some(Tick::from_micros(600_000_000));
+        session
+    }
+
+    #[test]
+    fn an_idle_session_and_its_member_take_little() {
+        let mut session = session();
+        assert!(session.may_rest());
+        let asleep = Asleep::new(&mut session, MemberId(99_999), &mut Vec::new());
+        assert!(asleep.packed.len() <= 296, "{} bytes", asleep.packed.len());
+        assert!(size_of::<Entry>() <= 24, "{}", size_of::<Entry>());
+        assert!(size_of::<Place>() <= 96, "{}", size_of::<Place>());
+    }
+
+    #[test]
+    fn a_session_that_wakes_is_what_it_was() {
+        let mut session = session();
+        (session.noted, session.screen.only) = (session.whereabouts(), Some(Default::default()));
+        let before = (session.key, session.serial, session.member(), session.noted, session.scheduled);
+        let packed = |session: &Session| {
+            let mut packed = Vec::new();
+            session.peer.pack(&mut packed);
+            packed
+        };
+        let peer = packed(&session);
+        let mut entry = Entry::Asleep(Asleep::new(&mut session, MemberId(99_999), &mut Vec::new()));
+        assert_eq!((entry.key(), entry.member(), entry.path()), (before.0, before.2, session.peer.path()));
+        assert_eq!((entry.id_to_continue(), entry.is_heard()), (Some(SessionId([1; 16])), true));
+        assert!(entry.screen().is_some_and(|screen| screen.only.is_some()));
+        let woken = entry.wake();
+        assert_eq!(packed(woken), peer);
+        let after = (woken.key, woken.serial, woken.member(), woken.noted, woken.scheduled);
+        assert!(after == before && woken.screen.only.is_some() && woken.may_rest());
+    }
+
+    #[test]
+    fn whoever_talks_rests_a_second_after_the_last_word() {
+        let mut session = session();
+        let at = |millis| Tick::ZERO + Duration::from_millis(millis);
+        session.note_talk(at(0));
+        assert_eq!(session.rest_at, None, "a keep-alive is nothing said");
+        session.said = 7;
+        session.note_talk(at(10));
+        session.said = 8;
+        session.note_talk(at(500));
+        assert_eq!(session.rest_at, Some(at(1_010)));
+        session.handle_rest_time(at(1_010));
+        assert_eq!((session.rest_at, session.may_rest()), (Some(at(1_500)), false));
+        session.handle_rest_time(at(1_500));
+        assert!(session.may_rest());
+        session.throttled_until = Some(at(9_000));
+        assert!(!session.may_rest());
+    }
+}
