@@ -359,13 +359,26 @@ impl World {
                     let client = self.conns[&conn].client;
                     self.tell_client(client, Waiting::Packet(path, bytes));
                 }
-                Told::Packet(bytes) => self.tell_relay(Waiting::Packet(path, bytes)),
+                Told::Packet(bytes) => {
+                    self.note_keys_in_use(conn, &bytes);
+                    self.tell_relay(Waiting::Packet(path, bytes));
+                }
             }
         }
         self.pump(conn, Side::Client);
         self.pump(conn, Side::Relay);
         if self.conns.get(&conn).is_some_and(Conn::is_over) {
             self.conns.remove(&conn);
+        }
+    }
+
+    /// Whoever seals data packets has had the answer to its handshake: if that went to its UDP address, it has shown that it
+    /// is there, though it seals them on TCP.
+    fn note_keys_in_use(&mut self, conn: u64, packet: &[u8]) {
+        if packet[1] == PacketType::Data as u8 {
+            let addr = self.stations[self.conns[&conn].client].public;
+            let proves = self.addresses.leaves(addr);
+            self.addresses.arrives_at_relay(addr, 0, proves);
         }
     }
 
