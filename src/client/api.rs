@@ -315,7 +315,7 @@ pub enum Unreached {
     },
     /// The relay answered, but could not prove the pinned key, or would not take ours.
     HandshakeRefused,
-    /// The relay answered, but cannot write our name down now.
+    /// The relay answered, but cannot write our name down now, or has been asked for names too often from here.
     NameNotWritten,
 }
 
