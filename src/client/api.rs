@@ -272,6 +272,8 @@ pub struct Incoming {
     pub via: Carrier,
     /// Letters of the same sender between the last one shown and this one that never came.
     pub missing: u64,
+    /// The disk has damaged it since it came: nobody knows what of it is right.
+    pub damaged: bool,
 }
 
 /// One letter of the history.
@@ -295,6 +297,8 @@ pub struct Said {
     pub via: Option<Carrier>,
     /// Letters of its sender before it that never came.
     pub missing: u64,
+    /// The disk has damaged it: nobody knows what of it is right.
+    pub damaged: bool,
 }
 
 /// Why a client cannot reach a relay.

@@ -395,7 +395,8 @@ impl Uplink {
         let text = (delivery.kind == KIND_TEXT).then(|| decode_text(delivery.body).ok()).flatten();
         shared.journal.push(match text {
             Some((text, _)) => {
-                Record::Received { letter: Incoming { relay, from, id, text, at, via, missing }, after }
+                let letter = Incoming { relay, from, id, text, at, via, missing, damaged: false };
+                Record::Received { letter, after }
             }
             None => Record::Unreadable { relay, from, id, at, after },
         });
