@@ -215,7 +215,7 @@ struct Judged {
 
 fn fate(row: &Row<'_>) -> rusqlite::Result<Fate> {
     let id = sent_id(row, 1, &parsed(row, 11)?)?;
-    match row.get::<_, Option<String>>(4)? {
+    match readable(row.get_ref(4)?) {
         None => Ok(Fate::Going { id, progress: progress(row, 7, id)? }),
         Some(word) => Ok(Fate::Refused {
             id,

@@ -67,14 +67,24 @@ pub(super) struct Key {
     pub(super) number: u64,
 }
 
-/// The second copy of a damaged row's key. It is looked for through the whole index.
+/// The second copy of a damaged row's key. Where it is another than in the row it is looked for through the whole index.
 pub(super) fn key_of(db: &Connection, place: u64) -> rusqlite::Result<Option<Key>> {
-    let select = "SELECT peer, way, outbox, number FROM letters INDEXED BY sqlite_autoindex_letters_1
-        WHERE peer > -1 AND id = ?1";
     let key = |row: &Row<'_>| {
         Ok(Key { peer: row.get(0)?, way: row.get(1)?, outbox: unsigned(row, 2)?, number: unsigned(row, 3)? })
     };
-    db.prepare_cached(select)?.query_row([place as i64], key).optional()
+    let in_row = "SELECT peer, way, outbox, number FROM letters NOT INDEXED WHERE id = ?1";
+    let is_indexed = "SELECT 1 FROM letters INDEXED BY sqlite_autoindex_letters_1
+        WHERE peer = ?1 AND way = ?2 AND outbox = ?3 AND number = ?4 AND id = ?5";
+    // Of a row whose key is of other types nothing is believed.
+    if let Ok(key) = db.prepare_cached(in_row)?.query_row([place as i64], key) {
+        let row = params![key.peer, key.way, key.outbox as i64, key.number as i64, place as i64];
+        if db.prepare_cached(is_indexed)?.exists(row)? {
+            return Ok(Some(key));
+        }
+    }
+    let look = "SELECT peer, way, outbox, number FROM letters INDEXED BY sqlite_autoindex_letters_1
+        WHERE peer > -1 AND id = ?1";
+    db.prepare_cached(look)?.query_row([place as i64], key).optional()
 }
 
 /// A letter that is to be written down.

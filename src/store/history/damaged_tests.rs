@@ -144,6 +144,28 @@ fn row_71_a_damaged_letter_that_the_relay_answers_for_is_not_refused() {
 }
 
 #[test]
+fn row_71_letters_whose_recipient_is_damaged_go_to_nobody_and_all_others_go() {
+    let data = folder(outgoing);
+    let (mut store, _) = open(data.path()).unwrap();
+    commit(&mut store, &[written("MARIA", 1, "to her"), received("JACK", 1, 0)]);
+    drop(store);
+    sabotage(data.path(), "UPDATE peers SET member = 'JACJ' WHERE member = 'JACK'");
+    let state = open(data.path()).unwrap().1;
+    assert_eq!(Vec::from_iter(state.kept.letters.keys()), [&(relay(), name("MARIA"), 1)]);
+    let refused = state.kept.refusals.iter().map(|(key, refusal)| (key.2, refusal.letter.text.as_str()));
+    assert_eq!(refused.collect::<Vec<_>>(), [(1, "another"), (2, TEXT), (3, "another")]);
+    assert_eq!(state.damaged.len(), 3);
+    let history = said(data.path(), None, None);
+    assert_eq!(
+        history.iter().map(|l| l.damaged).collect::<Vec<_>>(),
+        [false, true],
+        "refused ones are in none"
+    );
+    let waiting = Archive::open(data.path(), FOLDER).unwrap().unwrap().unshown(0, 9).unwrap();
+    assert!(waiting.len() == 1 && waiting[0].letter.damaged);
+}
+
+#[test]
 fn row_71_the_text_of_a_letter_that_was_refused_and_then_damaged_is_given_back_as_it_can_be_read() {
     let data = folder(outgoing);
     let (mut store, _) = open(data.path()).unwrap();
