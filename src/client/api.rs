@@ -272,6 +272,8 @@ pub struct Incoming {
     pub via: Carrier,
     /// Letters of the same sender between the last one shown and this one that never came.
     pub missing: u64,
+    /// The disk has damaged it since it came: nobody knows what of it is right.
+    pub damaged: bool,
 }
 
 /// One letter of the history.
@@ -295,6 +297,8 @@ pub struct Said {
     pub via: Option<Carrier>,
     /// Letters of its sender before it that never came.
     pub missing: u64,
+    /// The disk has damaged it: nobody knows what of it is right.
+    pub damaged: bool,
 }
 
 /// Why a client cannot reach a relay.
@@ -315,7 +319,7 @@ pub enum Unreached {
     },
     /// The relay answered, but could not prove the pinned key, or would not take ours.
     HandshakeRefused,
-    /// The relay answered, but cannot write our name down now.
+    /// The relay answered, but cannot write our name down now, or has been asked for names too often from here.
     NameNotWritten,
 }
 

@@ -35,6 +35,8 @@ const SILENT: Duration = Duration::from_secs(3);
 /// Pauses between rounds: the first, and the longest.
 const BACKOFF_MIN: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// A relay that has been asked too often is tried again as if so many rounds had failed: after 4 s at least.
+const FAILURES_TOO_MANY: u32 = 3;
 /// Within this time after a relay that stops in good order is tried again.
 const SOON: Duration = Duration::from_millis(250);
 /// Probe time-outs in a row after which a UDP path is taken for dead.
@@ -95,6 +97,11 @@ impl Connecting {
         self.failures = self.failures.max(self.early_ends);
         self.early_ends = if early { self.early_ends.saturating_add(1) } else { 0 };
         self.back_off(now, rng);
+    }
+
+    /// The relay has been asked too often from here. To be called before [`Connecting::session_ended`].
+    pub(super) fn slow_down(&mut self) {
+        self.failures = self.failures.max(FAILURES_TOO_MANY);
     }
 
     /// The relay has said that it goes, perhaps to run again at once: the next round begins soon, though not everybody's

@@ -273,8 +273,11 @@ impl Uplink {
                 && self.peer.as_mut().is_some_and(|peer| peer.receive(stream, &mut incoming))
             {
                 let understood = match ToClient::decode(&incoming) {
-                    Ok(Some(ToClient::NameRefused { reason: NameReason::Disk, .. })) => {
-                        self.handle_name_not_written(now, shared, out);
+                    Ok(Some(ToClient::NameRefused {
+                        reason: reason @ (NameReason::Disk | NameReason::TooMany),
+                        ..
+                    })) => {
+                        self.handle_name_not_written(now, shared, reason, out);
                         true
                     }
                     Ok(Some(message)) => self.handle_message(shared, message, out),
@@ -339,7 +342,10 @@ impl Uplink {
     }
 
     /// The relay cannot have us now: said once, and tried again as with one that cannot be reached.
-    fn handle_name_not_written(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
+    fn handle_name_not_written(&mut self, now: Now, shared: &mut Shared, reason: NameReason, out: &mut Out) {
+        if reason == NameReason::TooMany {
+            self.connecting.slow_down();
+        }
         if let Some(peer) = &mut self.peer {
             peer.close(close::DONE, "not signed in");
             peer.flush(now.tick, out);
@@ -389,7 +395,8 @@ impl Uplink {
         let text = (delivery.kind == KIND_TEXT).then(|| decode_text(delivery.body).ok()).flatten();
         shared.journal.push(match text {
             Some((text, _)) => {
-                Record::Received { letter: Incoming { relay, from, id, text, at, via, missing }, after }
+                let letter = Incoming { relay, from, id, text, at, via, missing, damaged: false };
+                Record::Received { letter, after }
             }
             None => Record::Unreadable { relay, from, id, at, after },
         });

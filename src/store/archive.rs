@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 
 use super::database::{self, damaged, phrase};
-use super::history::{KIND, RECEIVED, SENT, number, parsed, reason};
+use super::history::{KIND, SENT, SUMS_SINCE, number, parsed, reason, refused_words};
+use super::letter_rows::{self, AT, COLUMNS, MISSING, SHOWN, TEXT, VIA, is_whole, key_of, readable, summed};
 use super::member::member_dir;
 use crate::base::{Carrier, HostPort, LetterId, Name, OutboxId, Phrase, Wall};
 use crate::client::{Incoming, Progress, Reason, Said};
@@ -51,6 +53,8 @@ pub enum Fate {
 pub struct Archive {
     path: PathBuf,
     db: Connection,
+    /// Letters have sums; in a layout of old they do not until their owner opens it.
+    summed: bool,
 }
 
 impl Archive {
@@ -60,7 +64,10 @@ impl Archive {
     /// As [`super::MemberStore::open`], of the database.
     pub fn open(data_dir: &Path, folder: &str) -> Result<Option<Archive>, Phrase> {
         let path = member_dir(data_dir, folder).join("letters.sqlite");
-        Ok(database::open_to_read(&path, &KIND)?.map(|db| Archive { path, db }))
+        let Some(db) = database::open_to_read(&path, &KIND)? else { return Ok(None) };
+        let version = db.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0));
+        let summed = version.map_err(|error| phrase(&path, &error))? >= SUMS_SINCE;
+        Ok(Some(Archive { path, db, summed }))
     }
 
     /// Tells every letter, oldest first, without those that were refused: of one member at one relay, or of all; the
@@ -76,19 +83,26 @@ impl Archive {
     ) -> Result<(), E> {
         let told = |error: rusqlite::Error| phrase(&self.path, &error);
         let (relay, member) = with.map(|(relay, member)| (relay.to_string(), member.to_string())).unzip();
-        let select = "SELECT relay, member, way, outbox, number, text, at, via, missing, shown,
-                coalesce(accepted, 0), coalesce(delivered, 0), coalesce(read, 0), coalesce(until, 0)
-            FROM (SELECT letters.*, relay, member FROM letters JOIN peers ON peers.id = peer
-                WHERE text IS NOT NULL AND refused IS NULL
+        // Letters of a kind that cannot be shown have neither a text nor a carrier.
+        let select = format!(
+            "SELECT {}, {}, said.id,
+                coalesce(accepted, 0), coalesce(delivered, 0), coalesce(conversations.read, 0), coalesce(until, 0)
+            FROM (SELECT letters.*, relay, member FROM letters LEFT JOIN peers ON peers.id = peer
+                WHERE (text IS NOT NULL OR via IS NOT NULL OR way = 0)
+                    AND (refused IS NULL OR refused NOT IN ({}))
                     AND (?1 IS NULL OR (relay = ?1 AND member = ?2))
                 ORDER BY letters.id DESC LIMIT ?3) AS said
             LEFT JOIN conversations ON conversations.peer = said.peer
-            ORDER BY said.id";
-        let mut select = self.db.prepare(select).map_err(told)?;
+            ORDER BY said.id",
+            summed!(),
+            self.sum(),
+            refused_words()
+        );
+        let mut select = self.db.prepare(&select).map_err(told)?;
         let last = last.map_or(-1, |last| i64::try_from(last).unwrap_or(-1));
         let mut rows = select.query(params![relay, member, last]).map_err(told)?;
         while let Some(row) = rows.next().map_err(told)? {
-            if !tell(said(row).map_err(|error| damaged(&self.path, error))?)? {
+            if !tell(self.said(row).map_err(|error| damaged(&self.path, error))?)? {
                 return Ok(());
             }
         }
@@ -118,25 +132,97 @@ impl Archive {
     /// The database is damaged or cannot be read.
     pub fn unshown(&self, behind: u64, most: usize) -> Result<Vec<Unshown>, Phrase> {
         let told = |error: rusqlite::Error| phrase(&self.path, &error);
-        let select = "SELECT relay, member, letters.id, outbox, number, text, at, via, missing
-            FROM letters JOIN peers ON peers.id = peer
-            WHERE way = 1 AND shown = 0 AND letters.id > ?1 ORDER BY letters.id LIMIT ?2";
-        let mut select = self.db.prepare_cached(select).map_err(told)?;
-        let rows = select.query_map((behind as i64, most as i64), unshown).map_err(told)?;
+        let select = format!(
+            "SELECT {}, {}, letters.id
+            FROM letters INDEXED BY letters_unshown LEFT JOIN peers ON peers.id = peer
+            WHERE way = 1 AND shown = 0 AND letters.id > ?1 ORDER BY letters.id LIMIT ?2",
+            summed!(),
+            self.sum()
+        );
+        let mut select = self.db.prepare_cached(&select).map_err(told)?;
+        let rows = select.query_map((behind as i64, most as i64), |row| self.take_in(row)).map_err(told)?;
         rows.map(|row| row.map_err(|error| damaged(&self.path, error))).collect()
     }
+
+    /// The column with the sum, where there is one.
+    const fn sum(&self) -> &'static str {
+        if self.summed { "sum" } else { "NULL" }
+    }
+
+    /// Whether the disk has damaged this row, and whose letter it is and what it is called: of a damaged one as the index
+    /// has it, where it has it.
+    fn judge(&self, row: &Row<'_>) -> rusqlite::Result<Judged> {
+        let whole = !self.summed || is_whole(row, 0)?;
+        let key = if whole { None } else { key_of(&self.db, number(row, COLUMNS + 1)?)? };
+        let Some(key) = key else {
+            let (relay, member, by_me) = (parsed(row, 0)?, parsed(row, 1)?, row.get::<_, u8>(2)? == SENT);
+            return Ok(Judged { whole, relay, member, by_me, id: id_at(row, 3)? });
+        };
+        let select = "SELECT relay, member FROM peers WHERE id = ?1";
+        let mut select = self.db.prepare_cached(select)?;
+        let (relay, member) = select.query_row([key.peer], |row| Ok((parsed(row, 0)?, parsed(row, 1)?)))?;
+        let id = LetterId { outbox: OutboxId(key.outbox), number: key.number };
+        Ok(Judged { whole, relay, member, by_me: key.way == SENT, id })
+    }
+
+    fn said(&self, row: &Row<'_>) -> rusqlite::Result<Said> {
+        let Judged { whole, relay, member, by_me, id } = self.judge(row)?;
+        let values = letter_rows::values(row, 0)?;
+        let state = match by_me {
+            true => progress(row, COLUMNS + 2, id)?,
+            false if values[SHOWN] == ValueRef::Integer(1) => Progress::Read,
+            false => Progress::Delivered,
+        };
+        Ok(Said {
+            by_me,
+            member,
+            id: if by_me { LetterId { outbox: id.outbox.through(&relay), ..id } } else { id },
+            relay,
+            text: readable(values[TEXT]).unwrap_or_default(),
+            at: Wall(found(values[AT])),
+            state,
+            via: (!by_me).then(|| carrier(values[VIA])),
+            missing: if whole { found(values[MISSING]) } else { 0 },
+            damaged: !whole,
+        })
+    }
+
+    fn take_in(&self, row: &Row<'_>) -> rusqlite::Result<Unshown> {
+        let Judged { whole, relay, member, id, .. } = self.judge(row)?;
+        let values = letter_rows::values(row, 0)?;
+        let letter = Incoming {
+            relay,
+            from: member,
+            id,
+            text: readable(values[TEXT]).unwrap_or_default(),
+            at: Wall(found(values[AT])),
+            via: carrier(values[VIA]),
+            missing: if whole { found(values[MISSING]) } else { 0 },
+            damaged: !whole,
+        };
+        Ok(Unshown { place: number(row, COLUMNS + 1)?, letter })
+    }
+}
+
+/// What is known of a row.
+struct Judged {
+    whole: bool,
+    relay: HostPort,
+    member: Name,
+    by_me: bool,
+    id: LetterId,
 }
 
 fn fate(row: &Row<'_>) -> rusqlite::Result<Fate> {
     let id = sent_id(row, 1, &parsed(row, 11)?)?;
-    match row.get::<_, Option<String>>(4)? {
+    match readable(row.get_ref(4)?) {
         None => Ok(Fate::Going { id, progress: progress(row, 7, id)? }),
         Some(word) => Ok(Fate::Refused {
             id,
             to: parsed(row, 0)?,
             reason: reason(&word),
             may_have_arrived: row.get(5)?,
-            text: row.get::<_, Option<String>>(3)?.unwrap_or_default(),
+            text: readable(row.get_ref(3)?).unwrap_or_default(),
             told: row.get(6)?,
         }),
     }
@@ -156,41 +242,6 @@ fn progress(row: &Row<'_>, column: usize, id: LetterId) -> rusqlite::Result<Prog
     })
 }
 
-fn said(row: &Row<'_>) -> rusqlite::Result<Said> {
-    let (relay, by_me): (HostPort, _) = (parsed(row, 0)?, row.get::<_, u8>(2)? == SENT);
-    let id = if by_me { sent_id(row, 3, &relay)? } else { id_at(row, 3)? };
-    let state = match by_me {
-        true => progress(row, 10, id)?,
-        false if row.get(9)? => Progress::Read,
-        false => Progress::Delivered,
-    };
-    debug_assert!(by_me || row.get::<_, u8>(2)? == RECEIVED);
-    Ok(Said {
-        by_me,
-        relay,
-        member: parsed(row, 1)?,
-        id,
-        text: row.get(5)?,
-        at: Wall(number(row, 6)?),
-        state,
-        via: if by_me { None } else { Some(carrier(row, 7)?) },
-        missing: number(row, 8)?,
-    })
-}
-
-fn unshown(row: &Row<'_>) -> rusqlite::Result<Unshown> {
-    let letter = Incoming {
-        relay: parsed(row, 0)?,
-        from: parsed(row, 1)?,
-        id: id_at(row, 3)?,
-        text: row.get(5)?,
-        at: Wall(number(row, 6)?),
-        via: carrier(row, 7)?,
-        missing: number(row, 8)?,
-    };
-    Ok(Unshown { place: number(row, 2)?, letter })
-}
-
 /// What a letter of our own is called at that relay.
 fn sent_id(row: &Row<'_>, column: usize, relay: &HostPort) -> rusqlite::Result<LetterId> {
     let kept = id_at(row, column)?;
@@ -201,9 +252,14 @@ fn id_at(row: &Row<'_>, column: usize) -> rusqlite::Result<LetterId> {
     Ok(LetterId { outbox: OutboxId(number(row, column)?), number: number(row, column + 1)? })
 }
 
-fn carrier(row: &Row<'_>, column: usize) -> rusqlite::Result<Carrier> {
-    Ok(match row.get_ref(column)?.as_str()? {
-        "tcp" => Carrier::Tcp,
+fn carrier(value: ValueRef<'_>) -> Carrier {
+    match readable(value).as_deref() {
+        Some("tcp") => Carrier::Tcp,
         _ => Carrier::Udp,
-    })
+    }
+}
+
+/// A number, whatever the disk has made of it.
+fn found(value: ValueRef<'_>) -> u64 {
+    value.as_i64().unwrap_or_default() as u64
 }

@@ -8,7 +8,7 @@ use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, ffi};
 
 use super::commits::{self, Commits};
 use super::files::{io_phrase, open_private, sync_folder_of};
@@ -26,6 +26,13 @@ pub(super) struct Kind {
     pub(super) schema: &'static [&'static str],
     /// What leads from version 1 to 2, from 2 to 3, and so on.
     pub(super) steps: &'static [&'static str],
+    /// What the steps need that SQL cannot say; it is given the version before them, and is part of their transaction.
+    pub(super) finish_steps: fn(&Transaction<'_>, u32) -> rusqlite::Result<()>,
+}
+
+/// For a layout whose steps are SQL alone.
+pub(super) const fn nothing_more(_: &Transaction<'_>, _: u32) -> rusqlite::Result<()> {
+    Ok(())
 }
 
 /// SQLite's header up to and with the application id (SQLite file format, section 1.3).
@@ -134,6 +141,7 @@ fn step_up(db: &mut Connection, kind: &Kind) -> rusqlite::Result<()> {
     for step in kind.steps.iter().skip(version as usize - 1) {
         tx.execute_batch(step)?;
     }
+    (kind.finish_steps)(&tx, version)?;
     tx.pragma_update(None, "user_version", kind.schema_version)?;
     tx.commit()
 }

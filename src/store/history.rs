@@ -4,12 +4,15 @@
 //! called. How far a sent letter has come is no column of it: it follows from its conversation's watermarks. Rows stand
 //! in the order in which they were written down here; no clock has a say in that.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::commits::Commits;
 use super::database::{self, Kind, phrase};
+use super::letter_rows::{
+    self, COLUMNS, DOUBT, Key, NewLetter, Note, REFUSED, TEXT, is_whole, readable, summed,
+};
 use super::worker::Fault;
 use crate::base::{Carrier, HostPort, LetterId, Name, OutboxId, Phrase, Wall};
 use crate::client::{
@@ -20,7 +23,7 @@ use crate::client::{
 pub(super) const KIND: Kind = Kind {
     // `QQIB`.
     application_id: 0x5151_4942,
-    schema_version: 1,
+    schema_version: 2,
     schema: &["
 CREATE TABLE outbox(one INTEGER PRIMARY KEY CHECK (one = 1), id INTEGER NOT NULL) STRICT;
 CREATE TABLE peers(
@@ -61,13 +64,18 @@ CREATE TABLE letters(
   via TEXT,
   missing INTEGER NOT NULL DEFAULT 0,
   shown INTEGER NOT NULL DEFAULT 0,
+  sum BLOB,
   UNIQUE(peer, way, outbox, number)
 ) STRICT;
 CREATE UNIQUE INDEX letters_by_request ON letters(request) WHERE request IS NOT NULL;
 CREATE INDEX letters_unshown ON letters(id) WHERE way = 1 AND shown = 0;
 CREATE INDEX letters_untold ON letters(id) WHERE way = 0 AND shown = 0 AND refused IS NOT NULL;"],
-    steps: &[],
+    steps: &["ALTER TABLE letters ADD COLUMN sum BLOB"],
+    finish_steps: |tx, _| letter_rows::fill(tx),
 };
+
+/// Letters in older layouts have no sums.
+pub(super) const SUMS_SINCE: u32 = 2;
 
 /// Conversations and senders' outboxes loaded at start, newest first: what the client's tables hold.
 const ROWS_LOADED_MAX: u32 = 65_536;
@@ -92,17 +100,27 @@ pub(super) fn reason(word: &str) -> Reason {
     REASONS.into_iter().find(|reason| reason.as_str() == word).unwrap_or(Reason::Full)
 }
 
+/// What the column `refused` may say, as SQL lists it.
+pub(super) fn refused_words() -> String {
+    REASONS.map(|reason| format!("'{}'", reason.as_str())).join(", ")
+}
+
 /// Sent, in the column `way`.
 pub(super) const SENT: u8 = 0;
 /// Received.
 pub(super) const RECEIVED: u8 = 1;
+
+/// Where a letter went, to whom, and its number.
+type Named = (HostPort, Name, u64);
 
 /// A member's open database.
 #[derive(Debug)]
 pub(super) struct History {
     db: Connection,
     commits: Commits,
+    path: PathBuf,
     outbox: OutboxId,
+    damaged: Vec<Phrase>,
 }
 
 impl History {
@@ -115,9 +133,16 @@ impl History {
         db.execute("INSERT OR IGNORE INTO outbox(one, id) VALUES (1, ?1)", [outbox() as i64])
             .map_err(told)?;
         let id: i64 = db.query_row("SELECT id FROM outbox", [], |row| row.get(0)).map_err(told)?;
-        let history = History { db, commits, outbox: OutboxId(id as u64) };
-        let kept = history.load().map_err(told)?;
+        let (path, outbox, damaged) = (path.to_owned(), OutboxId(id as u64), Vec::new());
+        let mut history = History { db, commits, path, outbox, damaged };
+        let kept = history.load()?;
         Ok((history, kept))
+    }
+
+    /// Names each letter of the outbox that was found damaged and is refused for that: `letter-damaged` (`file`, `relay`,
+    /// `to`, `number`).
+    pub(super) fn take_damaged(&mut self) -> Vec<Phrase> {
+        std::mem::take(&mut self.damaged)
     }
 
     /// The outbox of this database.
@@ -139,16 +164,40 @@ impl History {
         })
     }
 
-    fn load(&self) -> rusqlite::Result<Kept> {
-        let mut kept = Kept {
-            clock: self.db.query_row("SELECT coalesce(max(id), 0) FROM letters", [], |row| number(row, 0))?,
-            ..Kept::default()
+    fn load(&mut self) -> Result<Kept, Phrase> {
+        let told = |error: rusqlite::Error| phrase(&self.path, &error);
+        let clock = "SELECT coalesce(max(id), 0) FROM letters";
+        let clock = self.db.query_row(clock, [], |row| number(row, 0)).map_err(told)?;
+        let mut kept = Kept { clock, ..Kept::default() };
+        self.load_conversations(&mut kept).map_err(told)?;
+        let mut damaged = Vec::new();
+        let places = self.load_letters(&mut kept, &mut damaged).map_err(told)?;
+        self.load_refusals(&mut kept, &mut damaged).map_err(told)?;
+        self.load_senders(&mut kept).map_err(told)?;
+        self.refuse(&places)?;
+        let file = self.path.display().to_string();
+        let name = |(relay, to, number)| {
+            let phrase = Phrase::new("letter-damaged").with("file", &file).with("relay", relay);
+            phrase.with("to", to).with("number", number)
         };
-        self.load_conversations(&mut kept)?;
-        self.load_letters(&mut kept)?;
-        self.load_refusals(&mut kept)?;
-        self.load_senders(&mut kept)?;
+        self.damaged = damaged.into_iter().map(name).collect();
         Ok(kept)
+    }
+
+    /// Has letters of the outbox refused that the disk has damaged: they are never sent.
+    fn refuse(&mut self, places: &[u64]) -> Result<(), Phrase> {
+        if places.is_empty() {
+            return Ok(());
+        }
+        let refused = self.commits.commit(&mut self.db, |tx| {
+            let update = "UPDATE letters SET refused = ?2, doubt = 1, shown = 0 WHERE id = ?1";
+            let mut update = tx.prepare(update)?;
+            for place in places {
+                update.execute(params![*place as i64, Reason::Damaged.as_str()])?;
+            }
+            letter_rows::mend_indexes(tx)
+        });
+        refused.map_err(|(Fault::Passing(phrase) | Fault::Broken(phrase))| phrase)
     }
 
     fn load_conversations(&self, kept: &mut Kept) -> rusqlite::Result<()> {
@@ -175,36 +224,72 @@ impl History {
         Ok(())
     }
 
-    fn load_letters(&self, kept: &mut Kept) -> rusqlite::Result<()> {
-        let select = "SELECT relay, member, number, request, text, at FROM conversations
-            JOIN letters ON letters.peer = conversations.peer AND way = 0 AND outbox = ?1 AND number > delivered
+    /// Letters that wait for their end, as the index has them, so that none is overlooked whatever its row says. Those that are damaged become refusals, unless the relay answers for them
+    /// already; their places in the file are the answer.
+    fn load_letters(&self, kept: &mut Kept, named: &mut Vec<Named>) -> rusqlite::Result<Vec<u64>> {
+        let select = concat!(
+            "SELECT ",
+            summed!(),
+            ", sum, letters.id, number <= accepted FROM conversations
+            CROSS JOIN letters INDEXED BY sqlite_autoindex_letters_1
+                ON letters.peer = conversations.peer AND way = 0 AND outbox = ?1 AND number > delivered
             JOIN peers ON peers.id = conversations.peer
-            WHERE last > delivered AND refused IS NULL";
-        let mut select = self.db.prepare(select)?;
+            WHERE last > delivered"
+        );
+        let (mut select, mut damaged) = (self.db.prepare(select)?, Vec::new());
         let mut rows = select.query([self.outbox.0 as i64])?;
         while let Some(row) = rows.next()? {
-            let (relay, to) = peer(row, 0)?;
-            let (request, text, written) = (number(row, 3)?, row.get(4)?, Wall(number(row, 5)?));
-            kept.letters.insert((relay, to, number(row, 2)?), KeptLetter { request, text, written });
+            let (whole, values) = (is_whole(row, 0)?, letter_rows::values(row, 0)?);
+            let refused = readable(values[REFUSED]);
+            let known = || REASONS.iter().any(|reason| refused.as_deref() == Some(reason.as_str()));
+            if refused.is_some() && (whole || known()) {
+                continue;
+            }
+            let (key, letter) = self.kept_letter(row, whole)?;
+            if whole || row.get(COLUMNS + 2)? {
+                kept.letters.insert(key, letter);
+            } else {
+                let (reason, may_have_arrived) = (Reason::Damaged, true);
+                named.push(key.clone());
+                kept.refusals.insert(key, KeptRefusal { letter, reason, may_have_arrived });
+                damaged.push(number(row, COLUMNS + 1)?);
+            }
+        }
+        Ok(damaged)
+    }
+
+    fn load_refusals(&self, kept: &mut Kept, named: &mut Vec<Named>) -> rusqlite::Result<()> {
+        let select = concat!(
+            "SELECT ",
+            summed!(),
+            ", sum, letters.id FROM letters INDEXED BY letters_untold JOIN peers ON peers.id = peer
+            WHERE way = 0 AND shown = 0 AND refused IS NOT NULL ORDER BY letters.id LIMIT ?1"
+        );
+        let mut select = self.db.prepare(select)?;
+        let mut rows = select.query([REFUSALS_LOADED_MAX])?;
+        while let Some(row) = rows.next()? {
+            let whole = is_whole(row, 0)?;
+            let (key, letter) = self.kept_letter(row, whole)?;
+            let word = readable(row.get_ref(REFUSED)?).unwrap_or_default();
+            let (reason, may_have_arrived) =
+                if whole { (reason(&word), row.get(DOUBT)?) } else { (Reason::Damaged, true) };
+            if !whole {
+                named.push(key.clone());
+            }
+            kept.refusals.insert(key, KeptRefusal { letter, reason, may_have_arrived });
         }
         Ok(())
     }
 
-    fn load_refusals(&self, kept: &mut Kept) -> rusqlite::Result<()> {
-        let select = "SELECT relay, member, number, request, text, at, refused, doubt
-            FROM letters JOIN peers ON peers.id = peer
-            WHERE way = 0 AND shown = 0 AND refused IS NOT NULL ORDER BY letters.id LIMIT ?1";
-        let mut select = self.db.prepare(select)?;
-        let mut rows = select.query([REFUSALS_LOADED_MAX])?;
-        while let Some(row) = rows.next()? {
-            let (relay, to) = peer(row, 0)?;
-            let (request, text, written) = (number(row, 3)?, row.get(4)?, Wall(number(row, 5)?));
-            let (word, may_have_arrived): (String, bool) = (row.get(6)?, row.get(7)?);
-            let letter = KeptLetter { request, text, written };
-            let refusal = KeptRefusal { letter, reason: reason(&word), may_have_arrived };
-            kept.refusals.insert((relay, to, number(row, 2)?), refusal);
-        }
-        Ok(())
+    /// A letter of the outbox; of a damaged one what can be read, under what the index calls it.
+    fn kept_letter(&self, row: &rusqlite::Row<'_>, whole: bool) -> rusqlite::Result<(Named, KeptLetter)> {
+        let values = letter_rows::values(row, 0)?;
+        let text = readable(values[TEXT]).unwrap_or_default();
+        let known = |nth: usize| values[nth].as_i64().unwrap_or_default() as u64;
+        let (relay, to) = peer(row, 0)?;
+        let key = if whole { None } else { letter_rows::key_of(&self.db, number(row, COLUMNS + 1)?)? };
+        let number = key.map_or_else(|| known(4), |key| key.number);
+        Ok(((relay, to, number), KeptLetter { request: known(7), text, written: Wall(known(6)) }))
     }
 
     fn load_senders(&self, kept: &mut Kept) -> rusqlite::Result<()> {
@@ -251,65 +336,71 @@ fn add_one(tx: &Transaction<'_>, outbox: OutboxId, record: &Record) -> rusqlite:
     match record {
         Record::Counter(_) | Record::Pin { .. } | Record::UdpFailed { .. } => Ok(true),
         Record::Written { relay, to, number, request, text, written } => {
-            let peer = peer_id(tx, relay, to)?;
-            let letter = (*number, *request, text.as_str(), *written);
-            add_written(tx, peer, outbox, letter)
+            let id = LetterId { outbox, number: *number };
+            add_written(tx, (relay, to), id, (*request, text.as_str(), *written))
         }
         Record::Reached { relay, to, reach } => raise(tx, peer_id(tx, relay, to)?, reach),
         Record::Refused { relay, to, number, reason, may_have_arrived } => {
-            let update = "UPDATE letters SET refused = ?4, doubt = ?5
-                WHERE peer = ?1 AND way = 0 AND outbox = ?2 AND number = ?3 AND refused IS NULL
-                    AND number > (SELECT delivered FROM conversations WHERE conversations.peer = ?1)";
-            let (peer, outbox, number) = (peer_id(tx, relay, to)?, outbox.0 as i64, *number as i64);
-            tx.prepare_cached(update)?.execute((peer, outbox, number, reason.as_str(), may_have_arrived))?;
+            let key = key(peer_id(tx, relay, to)?, SENT, LetterId { outbox, number: *number });
+            let waits = "SELECT 1 FROM conversations WHERE peer = ?1 AND delivered < ?2";
+            if tx.prepare_cached(waits)?.exists((key.peer, *number as i64))? {
+                letter_rows::note(tx, key, Note::Refused(reason.as_str(), *may_have_arrived))?;
+            }
             Ok(true)
         }
         Record::Told { relay, to, number } => {
-            let update = "UPDATE letters SET shown = 1
-                WHERE peer = ?1 AND way = 0 AND outbox = ?2 AND number = ?3";
-            let row = (peer_id(tx, relay, to)?, outbox.0 as i64, *number as i64);
-            tx.prepare_cached(update)?.execute(row)?;
+            let key = key(peer_id(tx, relay, to)?, SENT, LetterId { outbox, number: *number });
+            letter_rows::note(tx, key, Note::Shown)?;
             Ok(true)
         }
         Record::Received { letter, after } => {
-            let Incoming { relay, from, id, text, at, via, missing } = letter;
-            let peer = peer_id(tx, relay, from)?;
+            let Incoming { relay, from, id, text, at, via, missing, damaged: _ } = letter;
             let row = Arrived { text: Some(text), at: *at, via: Some(*via), missing: *missing, shown: false };
-            add_received(tx, peer, *id, *after, row)
+            add_received(tx, (relay, from), *id, *after, row)
         }
         Record::Unreadable { relay, from, id, at, after } => {
             let row = Arrived { text: None, at: *at, via: None, missing: 0, shown: true };
-            add_received(tx, peer_id(tx, relay, from)?, *id, *after, row)
+            add_received(tx, (relay, from), *id, *after, row)
         }
         Record::Shown { relay, from, id, read } => {
-            let row = (peer_id(tx, relay, from)?, id.outbox.0 as i64, id.number as i64);
-            let update = "UPDATE letters SET shown = 1
-                WHERE peer = ?1 AND way = 1 AND outbox = ?2 AND number = ?3";
-            tx.prepare_cached(update)?.execute(row)?;
+            let key = key(peer_id(tx, relay, from)?, RECEIVED, *id);
+            letter_rows::note(tx, key, Note::Shown)?;
             if *read {
                 let update = "UPDATE senders SET read = max(read, ?3) WHERE peer = ?1 AND outbox = ?2";
-                tx.prepare_cached(update)?.execute(row)?;
+                tx.prepare_cached(update)?.execute((key.peer, key.outbox as i64, key.number as i64))?;
             }
             Ok(true)
         }
     }
 }
 
+const fn key(peer: i64, way: u8, id: LetterId) -> Key {
+    Key { peer, way, outbox: id.outbox.0, number: id.number }
+}
+
 fn add_written(
     tx: &Transaction<'_>,
-    peer: i64,
-    outbox: OutboxId,
-    (number, request, text, written): (u64, u64, &str, Wall),
+    (relay, to): (&HostPort, &Name),
+    id: LetterId,
+    (request, text, written): (u64, &str, Wall),
 ) -> rusqlite::Result<bool> {
-    let insert = "INSERT INTO letters(way, peer, outbox, number, request, text, at)
-        VALUES (0, ?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
-    let row = params![peer, outbox.0 as i64, number as i64, request as i64, text, written.0 as i64];
-    if tx.prepare_cached(insert)?.execute(row)? == 0 {
+    let peer = peer_id(tx, relay, to)?;
+    let letter = NewLetter {
+        way: SENT,
+        id,
+        text: Some(text),
+        at: written,
+        request: Some(request),
+        via: None,
+        missing: 0,
+        shown: false,
+    };
+    if !letter.insert(tx, peer, (relay, to))? {
         return Ok(false);
     }
     let touch = "INSERT INTO conversations(peer, last, touched) VALUES (?1, ?2, ?3)
         ON CONFLICT DO UPDATE SET last = max(last, ?2), touched = ?3";
-    tx.prepare_cached(touch)?.execute((peer, number as i64, tx.last_insert_rowid()))?;
+    tx.prepare_cached(touch)?.execute((peer, id.number as i64, tx.last_insert_rowid()))?;
     Ok(true)
 }
 
@@ -336,12 +427,12 @@ struct Arrived<'a> {
 /// A letter goes in only behind the one before it, or the sender's mark would pass over one that is not there.
 fn add_received(
     tx: &Transaction<'_>,
-    peer: i64,
+    (relay, from): (&HostPort, &Name),
     id: LetterId,
     after: u64,
     letter: Arrived<'_>,
 ) -> rusqlite::Result<bool> {
-    let outbox = id.outbox.0 as i64;
+    let (peer, outbox, last_now) = (peer_id(tx, relay, from)?, id.outbox.0 as i64, id.number as i64);
     let mut select = tx.prepare_cached("SELECT last FROM senders WHERE peer = ?1 AND outbox = ?2")?;
     let last = select.query_row((peer, outbox), |row| number(row, 0)).optional()?.unwrap_or(0);
     if last >= id.number {
@@ -350,17 +441,16 @@ fn add_received(
     if after != 0 && last != after {
         return Ok(false);
     }
-    let insert = "INSERT INTO letters(way, peer, outbox, number, text, at, via, missing, shown)
-        VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING";
     let Arrived { text, at, via, missing, shown } = letter;
-    let (number, via) = (id.number as i64, via.map(Carrier::as_str));
-    let row = params![peer, outbox, number, text, at.0 as i64, via, missing as i64, shown];
-    tx.prepare_cached(insert)?.execute(row)?;
+    let letter = NewLetter { way: RECEIVED, id, text, at, request: None, via, missing, shown };
+    letter.insert(tx, peer, (relay, from))?;
     let mark = "INSERT INTO senders(peer, outbox, last, heard) VALUES (?1, ?2, ?3, ?4)
         ON CONFLICT DO UPDATE SET last = ?3, heard = ?4";
-    tx.prepare_cached(mark)?.execute((peer, outbox, number, tx.last_insert_rowid()))?;
+    tx.prepare_cached(mark)?.execute((peer, outbox, last_now, tx.last_insert_rowid()))?;
     Ok(true)
 }
 
+#[cfg(test)]
+mod damaged_tests;
 #[cfg(test)]
 mod tests;

@@ -37,6 +37,9 @@ pub struct MemberState {
     pub outbox: OutboxId,
     /// What earlier runs left of letters.
     pub kept: Kept,
+    /// Letters of the outbox that the disk has damaged and that are refused for that, each named once: `letter-damaged`
+    /// (`file`, `relay`, `to`, `number`).
+    pub damaged: Vec<Phrase>,
 }
 
 /// Shows no key.
@@ -98,12 +101,12 @@ impl MemberStore {
         let counter_reserved = load_counter(&counter_path)?;
         let pins = Pins::load(data_dir)?;
         let number = || u64::from_le_bytes(*seed().first_chunk().expect("a seed has 32 bytes"));
-        let (history, mut kept) = History::open(&dir.join("letters.sqlite"), number)?;
-        let outbox = history.outbox();
+        let (mut history, mut kept) = History::open(&dir.join("letters.sqlite"), number)?;
+        let (outbox, damaged) = (history.outbox(), history.take_damaged());
         let udp_failed = UdpFailed::load(&dir);
         kept.udp_failed = udp_failed.by_relay().clone();
         let store = MemberStore { counter_path, counter_reserved, pins, history, udp_failed, _lock: lock };
-        Ok((store, MemberState { private_key, counter_reserved, outbox, kept }))
+        Ok((store, MemberState { private_key, counter_reserved, outbox, kept, damaged }))
     }
 
     fn reserve(&mut self, counter: u64) -> Result<(), Phrase> {

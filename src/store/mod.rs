@@ -21,6 +21,7 @@ mod ephemeral;
 mod files;
 mod history;
 mod keyfile;
+mod letter_rows;
 mod lock;
 mod mail_table;
 mod member;

@@ -28,6 +28,7 @@ CREATE TABLE requests(
   answer TEXT
 ) STRICT;"],
     steps: &[],
+    finish_steps: database::nothing_more,
 };
 /// Requests looked at together; more wait for the next look.
 const PAGE: usize = 64;

@@ -40,6 +40,7 @@ pub(super) const KIND: Kind = Kind {
         damaged_table::SCHEMA,
     ],
     steps: &[damaged_table::SCHEMA],
+    finish_steps: database::nothing_more,
 };
 
 /// What a relay starts with.

@@ -1,6 +1,7 @@
-//! The sums that rows of the relay's database carry, and its numbers without a sign.
+//! The sums that rows of a database carry, and its numbers without a sign.
 
 use blake2::{Blake2s256, Digest};
+use rusqlite::types::ValueRef;
 
 /// The length of a sum: no accident passes for a whole row.
 pub(super) const SUM_LEN: usize = 8;
@@ -18,6 +19,24 @@ pub(super) fn sum(table: &str, texts: &[&str], numbers: &[u64], rest: &[u8]) -> 
         hash.update(number.to_be_bytes());
     }
     hash.update(rest);
+    *hash.finalize().first_chunk().expect("a hash of 32 bytes")
+}
+
+/// BLAKE2s over every field as SQLite has it: its type, and what has a length with its length before it.
+pub(super) fn sum_of_values(table: &str, values: &[ValueRef<'_>]) -> Sum {
+    let mut hash = Blake2s256::new().chain_update(table);
+    for value in values {
+        let (kind, number, bytes): (u8, u64, &[u8]) = match *value {
+            ValueRef::Null => (0, 0, &[]),
+            ValueRef::Integer(number) => (1, number as u64, &[]),
+            ValueRef::Real(number) => (2, number.to_bits(), &[]),
+            ValueRef::Text(bytes) => (3, bytes.len() as u64, bytes),
+            ValueRef::Blob(bytes) => (4, bytes.len() as u64, bytes),
+        };
+        hash.update([kind]);
+        hash.update(number.to_be_bytes());
+        hash.update(bytes);
+    }
     *hash.finalize().first_chunk().expect("a hash of 32 bytes")
 }
 

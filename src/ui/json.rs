@@ -7,17 +7,19 @@ use crate::client::{Incoming, Progress, Said};
 use crate::wire::letter::GuestNote;
 
 use super::clock::rfc3339;
-use super::plain::guest_note;
+use super::plain::{DAMAGED, guest_note};
 
 #[derive(Serialize)]
 struct Letter<'a> {
     from: &'a str,
     relay: String,
     id: String,
-    text: &'a str,
+    text: Option<&'a str>,
     at: Option<String>,
     via: &'static str,
     contact: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     looks_like: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,17 +46,20 @@ const fn is_zero(count: &u64) -> bool {
 /// as it was written), `at` (RFC 3339 in UTC with milliseconds, `null` beyond the year 9999), `via` (`udp` or `tcp`),
 /// `contact` (the user's name for the sender, `null` for one who is not in the address book), `looks_like` (the contact
 /// whose name a stranger's could be mistaken for) where there is one, `guest` (`left` or `ended`, with no text) where the
-/// relay says so about a guest, and `missing` where letters before it never came. All characters that a terminal could act on are escaped.
+/// relay says so about a guest, `missing` where letters before
+/// it never came, and `state`: `damaged` for a letter that the disk has damaged since, whose `text` is what can be read of it, or
+/// `null`. All characters that a terminal could act on are escaped.
 pub fn letter(letter: &Incoming, sender: &Sender) -> String {
-    let note = GuestNote::of(&letter.from, &letter.text);
+    let note = GuestNote::of(&letter.from, &letter.text).filter(|_| !letter.damaged);
     let object = Letter {
         from: letter.from.as_str(),
         relay: letter.relay.to_string(),
         id: letter.id.to_string(),
-        text: if note.is_some() { "" } else { &letter.text },
+        text: text(note.map_or(letter.text.as_str(), |_| ""), letter.damaged),
         at: rfc3339(letter.at),
         via: letter.via.as_str(),
         contact: sender.contact.as_deref(),
+        state: letter.damaged.then_some(DAMAGED),
         looks_like: sender.looks_like.as_deref(),
         guest: note.map(guest_note),
         missing: letter.missing,
@@ -96,7 +101,7 @@ struct OfHistory<'a> {
     from: &'a str,
     to: &'a str,
     id: String,
-    text: &'a str,
+    text: Option<&'a str>,
     at: Option<String>,
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,24 +114,34 @@ struct OfHistory<'a> {
 
 /// A letter of the history of the member `me` as one object on one line: `from` and `to` (members' names), `id`, `text`,
 /// `at` (as in [`letter`]), `state` (`queued`, `accepted`, `waiting`, `delivered`, `read`; a letter that came in was
-/// delivered, and read once it was shown), `until` for one that waits in a mailbox, `guest` and `missing` as in [`letter`].
+/// delivered, and read once it was shown), `until` for one that waits in a mailbox, `guest` and `missing` as in [`letter`]. A letter that
+/// the disk has damaged is `damaged` whatever its state, its `text` is what can be read of it, or `null`.
 pub fn said(said: &Said, me: &str) -> String {
     let member = said.member.as_str();
     let (from, to) = if said.by_me { (me, member) } else { (member, me) };
-    let note = GuestNote::of(&said.member, &said.text).filter(|_| !said.by_me);
-    let until = if let Progress::Waiting { until } = said.state { rfc3339(until) } else { None };
+    let note = GuestNote::of(&said.member, &said.text).filter(|_| !said.by_me && !said.damaged);
+    let until = if let (Progress::Waiting { until }, false) = (said.state, said.damaged) {
+        rfc3339(until)
+    } else {
+        None
+    };
     let object = OfHistory {
         from,
         to,
         id: said.id.to_string(),
-        text: if note.is_some() { "" } else { &said.text },
+        text: text(note.map_or(said.text.as_str(), |_| ""), said.damaged),
         at: rfc3339(said.at),
-        state: said.state.as_str(),
+        state: if said.damaged { DAMAGED } else { said.state.as_str() },
         guest: note.map(guest_note),
         until,
         missing: said.missing,
     };
     escape(&serde_json::to_string(&object).expect("texts and numbers always serialise"))
+}
+
+/// What a letter says; `None` where nothing can be read of a damaged one.
+const fn text(text: &str, damaged: bool) -> Option<&str> {
+    if damaged && text.is_empty() { None } else { Some(text) }
 }
 
 /// Escapes what JSON permits and a terminal or a reader could be fooled by; it stands inside strings only.
@@ -166,6 +181,7 @@ mod tests {
             at: Wall(1_719_835_385_678),
             via: Carrier::Udp,
             missing: 0,
+            damaged: false,
         }
     }
 
@@ -201,6 +217,7 @@ mod tests {
             state: Progress::Waiting { until: Wall(1_719_835_386_000) },
             via: None,
             missing: 0,
+            damaged: false,
         };
         assert_eq!(
             said(&letter, "TOM"),
@@ -211,6 +228,36 @@ mod tests {
             said(&letter, "TOM"),
             r#"{"from":"一棵树","to":"TOM","id":"0000000000000abc-2","text":"不约","at":"2024-07-01T12:03:05.678Z","state":"read","missing":2}"#
         );
+    }
+
+    #[test]
+    fn row_71_a_damaged_letter_says_so_and_has_the_text_that_can_be_read_or_null() {
+        let line = |text| letter(&Incoming { damaged: true, ..incoming(text) }, &Sender::default());
+        assert!(
+            line("hx").contains(r#""text":"hx","#) && line("hx").contains(r#","state":"damaged"}"#),
+            "{}",
+            line("hx")
+        );
+        assert!(line("").contains(r#""text":null,"#), "{}", line(""));
+        assert!(letter(&incoming(""), &Sender::default()).contains(r#""text":"","#), "nobody writes null");
+        let mut letter = Said {
+            by_me: true,
+            relay: "[::1]:8081".parse().unwrap(),
+            member: "JACK".parse().unwrap(),
+            id: LetterId { outbox: OutboxId(0xabc), number: 2 },
+            text: String::new(),
+            at: Wall(1_719_835_385_678),
+            state: Progress::Waiting { until: Wall(1_719_835_386_000) },
+            via: None,
+            missing: 0,
+            damaged: true,
+        };
+        assert_eq!(
+            said(&letter, "TOM"),
+            r#"{"from":"TOM","to":"JACK","id":"0000000000000abc-2","text":null,"at":"2024-07-01T12:03:05.678Z","state":"damaged"}"#
+        );
+        letter.text = "hx".to_owned();
+        assert!(said(&letter, "TOM").contains(r#""text":"hx","#));
     }
 
     proptest! {

@@ -22,6 +22,7 @@ use crate::wire::limits::LETTER_TEXT_MAX;
 use super::clock::Clock;
 use super::notice;
 use super::paint::{Styled, Tone};
+use super::plain::DAMAGED;
 use super::strings::Strings;
 
 use commands::{Act, Typo, Word};
@@ -352,10 +353,12 @@ impl<B: Book> LineMode<B> {
         let who = self.name_of(&letter.relay, &letter.from);
         self.hear(letter, &who);
         let who = address.filter(|_| self.settings.desk).map_or(who, |address| address.to_string());
-        let note = GuestNote::of(&letter.from, &letter.text).map(|note| self.show_note(note, &who));
+        let note = GuestNote::of(&letter.from, &letter.text).filter(|_| !letter.damaged);
+        let note = note.map(|note| self.show_note(note, &who));
+        let via = if letter.damaged { DAMAGED } else { letter.via.as_str() };
         let header = Phrase::new(key)
             .with("who", who)
-            .with("via", letter.via)
+            .with("via", via)
             .with("time", self.settings.clock.show(letter.at, now));
         let gap = gap.map(|phrase| Styled {
             tone: Tone::Notice,

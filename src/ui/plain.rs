@@ -7,26 +7,34 @@ use crate::wire::message::Reason;
 
 use super::clock::Clock;
 
+/// What stands in the place of a carrier or a state for a letter that the disk has damaged since it was written down.
+pub(super) const DAMAGED: &str = "damaged";
+
 /// A letter on one line: `12:03:05 JACK [udp] text`. A new line in the text is shown as `\n`. What a relay says about a
 /// guest is `12:03:05 guest-127.0.0.1-9 [left]`, or `[ended]`.
 pub fn letter(letter: &Incoming, who: &str, clock: &Clock, now: Wall) -> String {
-    if let Some(note) = GuestNote::of(&letter.from, &letter.text) {
+    if let Some(note) = GuestNote::of(&letter.from, &letter.text).filter(|_| !letter.damaged) {
         return format!("{} {who} [{}]", clock.show(letter.at, now), guest_note(note));
     }
     let text = harmless(letter.text.trim_end_matches('\n')).replace('\n', "\\n");
-    format!("{} {} [{}] {text}", clock.show(letter.at, now), super::paint::one_line(who), letter.via)
+    let how = if letter.damaged { DAMAGED } else { letter.via.as_str() };
+    format!("{} {} [{how}] {text}", clock.show(letter.at, now), super::paint::one_line(who))
 }
 
 /// A letter of the history on one line: `12:03:05 TOM → JACK [delivered] text` for one of `me`, with how far it has
 /// come; `12:03:05 JACK → TOM [udp] text` for one of theirs. A new line in the text is shown as `\n`.
 pub fn said(said: &Said, me: &str, who: &str, clock: &Clock, now: Wall) -> String {
-    if let Some(note) = GuestNote::of(&said.member, &said.text).filter(|_| !said.by_me) {
+    if let Some(note) = GuestNote::of(&said.member, &said.text).filter(|_| !said.by_me && !said.damaged) {
         return format!("{} {who} [{}]", clock.show(said.at, now), guest_note(note));
     }
     let text = harmless(said.text.trim_end_matches('\n')).replace('\n', "\\n");
     let (me, who) = (super::paint::one_line(me), super::paint::one_line(who));
     let (from, to) = if said.by_me { (me, who) } else { (who, me) };
-    let how = said.via.map_or(said.state.as_str(), crate::base::Carrier::as_str);
+    let how = match said.via {
+        _ if said.damaged => DAMAGED,
+        Some(via) => via.as_str(),
+        None => said.state.as_str(),
+    };
     format!("{} {from} → {to} [{how}] {text}", clock.show(said.at, now))
 }
 
@@ -73,6 +81,7 @@ mod tests {
             at: now,
             via: Carrier::Tcp,
             missing: 0,
+            damaged: false,
         };
         let line = letter(&incoming, "JACK", &Clock::new(TimeZone::UTC), now);
         assert_eq!(line, "12:03:05 JACK [tcp] 不约\\n12:03:05 TOM [udp] forged");
@@ -89,6 +98,7 @@ mod tests {
             at: now,
             via: Carrier::Udp,
             missing: 0,
+            damaged: false,
         };
         let line = |text| letter(&says(text), "guest-127.0.0.1-9", &Clock::new(TimeZone::UTC), now);
         assert_eq!(line(GuestNote::Left.as_text()), "12:03:05 guest-127.0.0.1-9 [left]");
@@ -112,12 +122,14 @@ mod tests {
             state,
             via: (number >= 4).then_some(Carrier::Tcp),
             missing: 0,
+            damaged: false,
         };
         let said = [
             letter(1, Progress::Read, "约不"),
             letter(2, Progress::Waiting { until: Wall(now.0 * 2) }, "a\nb"),
             letter(3, Progress::Queued, "\x1b[2J"),
             letter(5, Progress::Delivered, "不约\n"),
+            Said { damaged: true, ..letter(5, Progress::Read, "hx") },
         ];
         let clock = Clock::new(TimeZone::UTC);
         let lines = said.map(|letter| super::said(&letter, "TOM", "Jacky", &clock, now));
@@ -127,7 +139,8 @@ mod tests {
 2024-06-29 04:29:45 TOM → Jacky [read] 约不
 2024-06-29 15:36:25 TOM → Jacky [waiting] a\\nb
 2024-06-30 02:43:05 TOM → Jacky [queued] \\u{1b}[2J
-00:56:25 Jacky → TOM [tcp] 不约"
+00:56:25 Jacky → TOM [tcp] 不约
+00:56:25 Jacky → TOM [damaged] hx"
         );
     }
 

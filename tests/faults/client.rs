@@ -71,6 +71,32 @@ fn row_72_a_relay_that_could_not_write_a_name_down_is_tried_again_until_it_can()
     assert_eq!(rig.relay.member_count(), 1);
 }
 
+/// Five names are taken from one address in an hour.
+#[test]
+fn row_72_a_relay_that_was_asked_for_too_many_names_is_tried_again_until_the_hour_is_over() {
+    let mut rig = Rig::new();
+    for who in 10..15 {
+        Hand::member(&mut rig, udp(1, 1_000 + who as u16), who, &format!("name{who}"));
+    }
+    let mut tom = Visitor::new("TOM", 1, 1, Carriers::Udp);
+    tom.tick = rig.tick;
+    tom.command(Command::Relays(vec![spec(1, Some(&rig))]));
+    tom.send(1, 7, "echo", "hello");
+    tom.run(&mut [(relay_addr(1), &mut rig)], secs(3));
+    let once = tom.packets_up;
+    tom.run(&mut [(relay_addr(1), &mut rig)], ms(900));
+    assert_eq!(tom.packets_up, once, "not again within seconds");
+    tom.run(&mut [(relay_addr(1), &mut rig)], secs(300));
+    let not_written = |e: &Event| matches!(e, Event::Unreached { why: Unreached::NameNotWritten, .. });
+    let over =
+        |e: &Event| matches!(e, Event::NameRefused { .. } | Event::Lost { .. } | Event::Refused { .. });
+    assert_eq!((tom.shows(not_written), tom.shows(over)), (1, 0), "said once: {:?}", tom.shown);
+    assert!(tom.packets_up > once && tom.packets_up < 200, "{} packets in five minutes", tom.packets_up);
+    tom.run(&mut [(relay_addr(1), &mut rig)], secs(3_600));
+    assert_eq!((tom.shows(is_online), tom.shows(delivered)), (1, 1));
+    assert_eq!((tom.shows(not_written), rig.relay.member_count()), (1, 6));
+}
+
 #[test]
 fn row_22_the_older_machine_is_told_once_and_never_comes_back() {
     let mut rig = Rig::new();

@@ -125,6 +125,20 @@ fn row_72_a_newcomer_to_a_relay_whose_disk_is_full_is_told_once_and_let_in_when_
 }
 
 #[test]
+fn row_72_send_to_a_relay_that_cannot_have_us_now_ends_with_75_and_keeps_the_letter() {
+    let (home, relay) = town(&["--data", "r"], &["TOM"]);
+    limit_files(&relay.running, Some(0));
+    home.run(&["send", "--as", "TOM", "--timeout", "2s", "echo", "x"]).with(75);
+    let kept = home.run(&["history", "--as", "TOM"]).with(0);
+    assert!(kept.out.len() == 1 && kept.out[0].ends_with("TOM → echo [queued] x"), "{kept:?}");
+    limit_files(&relay.running, None);
+    home.run(&["send", "--as", "TOM", "--timeout", "60s", "echo", "y"]).with(0);
+    let sent = home.run(&["history", "--as", "TOM"]).with(0);
+    let of_tom: Vec<_> = sent.out.iter().filter(|line| line.contains("TOM → echo")).collect();
+    assert!(of_tom.iter().all(|line| !line.contains("[queued]")) && of_tom.len() == 2, "{sent:?}");
+}
+
+#[test]
 fn row_72_a_relay_whose_disk_fails_to_sync_ends_with_74_and_starts_with_all_it_accepted() {
     for file in ["relay.sqlite-wal", "relay.sqlite"] {
         let faults = Faults::new();

@@ -12,6 +12,7 @@ mod carriers;
 mod chat;
 mod clocks;
 mod crowd;
+mod damage;
 mod demo;
 mod desk;
 mod disk;

@@ -20,6 +20,8 @@ pub(super) struct Owner {
     pub(super) callers: Callers,
     carriers: Carriers,
     home: Option<Home>,
+    /// What the user is to be told of the folder.
+    pub(super) troubles: Vec<Phrase>,
 }
 
 impl Owner {
@@ -49,6 +51,7 @@ impl Owner {
             }
         }
         owner.home = Some(home.clone());
+        owner.troubles = state.damaged;
         Ok(owner)
     }
 
@@ -70,7 +73,7 @@ impl Owner {
 
     fn join(config: Config, worker: Worker<Record>, face: Face) -> Owner {
         let (carriers, client, callers) = (config.carriers, Client::new(config), Callers::new(face));
-        Owner { client, worker, callers, carriers, home: None, door: None }
+        Owner { client, worker, callers, carriers, home: None, door: None, troubles: Vec::new() }
     }
 
     /// Carries out a command of our own face.

@@ -172,6 +172,7 @@ impl Tray {
         mut owner: Owner,
         out: &mut Outputs<Record, Event>,
     ) -> Result<(), Phrase> {
+        self.asks.extend(owner.troubles.drain(..).map(Ask::Trouble));
         let archive = Archive::open(&home.data_dir, &home.folder)?;
         let Wanted { screens, relays, carriers, asked, backlog } = std::mem::take(&mut self.wanted);
         owner.client.handle_time(now, out);

@@ -105,7 +105,8 @@ fn key(letter: &Incoming) -> Key {
 
 fn mark(letter: &Incoming, read: bool) -> Command {
     let (relay, from, id) = key(letter);
-    Command::Shown { relay, from, id, read }
+    // Nobody has read what it said.
+    Command::Shown { relay, from, id, read: read && !letter.damaged }
 }
 
 #[cfg(test)]
@@ -122,6 +123,7 @@ mod tests {
             at: Wall(0),
             via: Carrier::Udp,
             missing: 0,
+            damaged: false,
         }
     }
 

@@ -10,30 +10,30 @@ use super::*;
 use crate::client::{Progress, Said};
 use crate::store::{Archive, Backend, Fate, MemberState, MemberStore};
 
-const FOLDER: &str = "0123456789abcdef";
+pub(super) const FOLDER: &str = "0123456789abcdef";
 
-fn name(text: &str) -> Name {
+pub(super) fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
 
-fn relay() -> HostPort {
+pub(super) fn relay() -> HostPort {
     "127.0.0.1:8081".parse().unwrap()
 }
 
-fn open(data: &Path) -> Result<(MemberStore, MemberState), Phrase> {
+pub(super) fn open(data: &Path) -> Result<(MemberStore, MemberState), Phrase> {
     MemberStore::open(data, &name("TOM"), FOLDER, || [7; 32])
 }
 
-fn database(data: &Path) -> PathBuf {
+pub(super) fn database(data: &Path) -> PathBuf {
     data.join("members").join(FOLDER).join("letters.sqlite")
 }
 
-fn written(to: &str, number: u64, text: &str) -> Record {
+pub(super) fn written(to: &str, number: u64, text: &str) -> Record {
     let (relay, to, request) = (relay(), name(to), number + 1_000 * to.len() as u64);
     Record::Written { relay, to, number, request, text: text.to_owned(), written: Wall(number) }
 }
 
-fn received(from: &str, number: u64, after: u64) -> Record {
+pub(super) fn received(from: &str, number: u64, after: u64) -> Record {
     let letter = Incoming {
         relay: relay(),
         from: name(from),
@@ -42,11 +42,12 @@ fn received(from: &str, number: u64, after: u64) -> Record {
         at: Wall(u64::MAX - number),
         via: Carrier::Tcp,
         missing: number % 3,
+        damaged: false,
     };
     Record::Received { letter, after }
 }
 
-fn shown(from: &str, number: u64, read: bool) -> Record {
+pub(super) fn shown(from: &str, number: u64, read: bool) -> Record {
     let id = LetterId { outbox: OutboxId(u64::MAX), number };
     Record::Shown { relay: relay(), from: name(from), id, read }
 }
@@ -60,13 +61,13 @@ fn refused(to: &str, number: u64) -> Record {
     Record::Refused { relay: relay(), to: name(to), number, reason, may_have_arrived: number == 2 }
 }
 
-fn commit(store: &mut MemberStore, records: &[Record]) -> Vec<usize> {
+pub(super) fn commit(store: &mut MemberStore, records: &[Record]) -> Vec<usize> {
     let mut refused = Vec::new();
     store.commit(records, &mut refused).unwrap();
     refused
 }
 
-fn said(data: &Path, with: Option<&str>, last: Option<u64>) -> Vec<Said> {
+pub(super) fn said(data: &Path, with: Option<&str>, last: Option<u64>) -> Vec<Said> {
     let archive = Archive::open(data, FOLDER).unwrap().unwrap();
     let (relay, with) = (relay(), with.map(name));
     let mut said = Vec::new();
@@ -244,7 +245,7 @@ fn what_is_damaged_foreign_or_newer_is_named_and_left_alone() {
     fs::write(&path, "not a database at all").unwrap();
     told("store-not-database");
     for (pragma, number, key) in
-        [("user_version", 2, "store-newer"), ("application_id", 5, "store-not-database")]
+        [("user_version", 3, "store-newer"), ("application_id", 5, "store-not-database")]
     {
         let db = Connection::open(&path).unwrap();
         db.pragma_update(None, pragma, number).unwrap();

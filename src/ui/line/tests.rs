@@ -112,6 +112,7 @@ fn incoming(from: &str, text: &str) -> Incoming {
         at: NOW.wall,
         via: Carrier::Udp,
         missing: 0,
+        damaged: false,
     }
 }
 

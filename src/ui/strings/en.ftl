@@ -69,7 +69,7 @@ refused-blocked = Not delivered: { $who } does not take letters from you
 refused-expired = Not delivered: { $who } did not come for it in time
 refused-behind = Not delivered: the letter before it was refused
 refused-taken = Not delivered: an earlier letter to { $who } had its number; send it again
-refused-damaged = Not delivered: the relay's disk has damaged it; send it again
+refused-damaged = Not delivered: a disk has damaged it; send it again
 refused-may-have-arrived = It may have arrived all the same
 refused-nearest = Members with names like it: { $names }
 
@@ -215,6 +215,7 @@ store-counter-damaged = { $file } is damaged; remove it, it will be made again
 store-database-missing = { $file } is gone or empty, but the relay's key is still there; restore it from a backup, or begin anew with an empty folder
 store-not-database = { $file } is not a database of queqiao; move it away or choose another folder with --data DIR
 store-database-damaged = { $file } is damaged ({ $cause }); restore it from a backup
+letter-damaged = { $file }: letter { $number } to { $to } at { $relay } is damaged; it is not sent
 store-letter-damaged = { $file }: a letter of { $from } to { $to } is damaged (row { $row }); it stays in the file and is delivered to nobody, and { $from } is told
 store-letter-damaged-nameless = { $file }: a letter to { $to } is damaged (row { $row }); it stays in the file and is delivered to nobody; who wrote it is not known
 store-commits-missing = { $file } has lost letters: it has { $found } of { $known } commits, so it or its log (-wal) is damaged, gone, or an old copy; restore all its files from a backup, or remove { $beside } to go on without them

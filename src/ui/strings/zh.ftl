@@ -63,7 +63,7 @@ refused-blocked = 未送达: { $who } 不接收您的消息
 refused-expired = 未送达: { $who } 没有在期限内来取
 refused-behind = 未送达: 它前面的一条消息被拒
 refused-taken = 未送达: 发给 { $who } 的另一封信已用过这个编号,请重新发送
-refused-damaged = 未送达: 中继的磁盘损坏了这封信;请重新发送
+refused-damaged = 未送达: 磁盘损坏了这封信;请重新发送
 refused-may-have-arrived = 但也可能已经送到
 refused-nearest = 名字相近的成员: { $names }
 
@@ -209,6 +209,7 @@ store-counter-damaged = { $file } 已损坏;请删除它,程序会重新生成
 store-database-missing = { $file } 不见了或是空的,但中继的密钥还在;请从备份恢复,或改用空文件夹重新开始
 store-not-database = { $file } 不是鹊桥的数据库;请把它移走,或用 --data DIR 指定别的文件夹
 store-database-damaged = { $file } 已损坏({ $cause });请从备份恢复
+letter-damaged = { $file }:给 { $to }(在 { $relay })的第 { $number } 封信已损坏,不会发送
 store-letter-damaged = { $file }:{ $from } 给 { $to } 的一封信已损坏(第 { $row } 行);它留在文件里,不会送给任何人,{ $from } 会得到通知
 store-letter-damaged-nameless = { $file }:给 { $to } 的一封信已损坏(第 { $row } 行);它留在文件里,不会送给任何人,发件人不明
 store-commits-missing = { $file } 丢失了信件:{ $known } 次写入只剩 { $found } 次,说明它或它的日志(-wal)已损坏、被删除或是旧副本;请从备份恢复它的全部文件,或删除 { $beside } 后不带这些信件继续

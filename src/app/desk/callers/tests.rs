@@ -111,6 +111,7 @@ fn letter() -> Event {
         at: Wall(0),
         via: Carrier::Udp,
         missing: 0,
+        damaged: false,
     })
 }
 

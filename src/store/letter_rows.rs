@@ -1,0 +1,210 @@
+//! The rows of a member's letters: each has a sum over all of its fields and over whose it is, checked when it is read.
+//! SQLite has none, and a flipped bit would put words into somebody's mouth.
+//!
+//! What is damaged stays in the file, with a sum that is still wrong; noted of it is that it was refused, or shown.
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+
+use super::sums::{Sum, sum_of_values, unsigned};
+use crate::base::{Carrier, HostPort, LetterId, Name, Wall};
+
+/// How many fields a sum is over.
+pub(super) const COLUMNS: usize = 13;
+/// Places among them.
+pub(super) const TEXT: usize = 5;
+pub(super) const AT: usize = 6;
+pub(super) const REFUSED: usize = 8;
+pub(super) const DOUBT: usize = 9;
+pub(super) const VIA: usize = 10;
+pub(super) const MISSING: usize = 11;
+pub(super) const SHOWN: usize = 12;
+
+/// The fields a sum is over, in its order.
+macro_rules! summed {
+    () => {
+        "relay, member, way, outbox, number, text, at, request, refused, doubt, via, missing, shown"
+    };
+}
+pub(super) use summed;
+
+pub(super) type Values<'a> = [ValueRef<'a>; COLUMNS];
+
+/// What the sum of these fields is.
+pub(super) fn sum_of(values: &Values<'_>) -> Sum {
+    sum_of_values("letter", values)
+}
+
+/// The fields of a row that stand there from this column on, whatever the disk has made of them.
+pub(super) fn values<'a>(row: &'a Row<'_>, from: usize) -> rusqlite::Result<Values<'a>> {
+    let mut values = [ValueRef::Null; COLUMNS];
+    for (nth, value) in values.iter_mut().enumerate() {
+        *value = row.get_ref(from + nth)?;
+    }
+    Ok(values)
+}
+
+/// Whether the sum in the column behind those of [`values`] is theirs.
+pub(super) fn is_whole(row: &Row<'_>, from: usize) -> rusqlite::Result<bool> {
+    let found = row.get_ref(from + COLUMNS)?;
+    Ok(found == ValueRef::Blob(&sum_of(&values(row, from)?)))
+}
+
+/// What can be read of a text.
+pub(super) fn readable(value: ValueRef<'_>) -> Option<String> {
+    match value {
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+        _ => None,
+    }
+}
+
+/// Whose letter a row is and what it is called, as the index has it: which way, the peer's number, outbox, number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Key {
+    pub(super) peer: i64,
+    pub(super) way: u8,
+    pub(super) outbox: u64,
+    pub(super) number: u64,
+}
+
+/// The second copy of a damaged row's key. Where it is another than in the row it is looked for through the whole index.
+pub(super) fn key_of(db: &Connection, place: u64) -> rusqlite::Result<Option<Key>> {
+    let key = |row: &Row<'_>| {
+        Ok(Key { peer: row.get(0)?, way: row.get(1)?, outbox: unsigned(row, 2)?, number: unsigned(row, 3)? })
+    };
+    let in_row = "SELECT peer, way, outbox, number FROM letters NOT INDEXED WHERE id = ?1";
+    let is_indexed = "SELECT 1 FROM letters INDEXED BY sqlite_autoindex_letters_1
+        WHERE peer = ?1 AND way = ?2 AND outbox = ?3 AND number = ?4 AND id = ?5";
+    // Of a row whose key is of other types nothing is believed.
+    if let Ok(key) = db.prepare_cached(in_row)?.query_row([place as i64], key) {
+        let row = params![key.peer, key.way, key.outbox as i64, key.number as i64, place as i64];
+        if db.prepare_cached(is_indexed)?.exists(row)? {
+            return Ok(Some(key));
+        }
+    }
+    let look = "SELECT peer, way, outbox, number FROM letters INDEXED BY sqlite_autoindex_letters_1
+        WHERE peer > -1 AND id = ?1";
+    db.prepare_cached(look)?.query_row([place as i64], key).optional()
+}
+
+/// A letter that is to be written down.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NewLetter<'a> {
+    pub(super) way: u8,
+    pub(super) id: LetterId,
+    pub(super) text: Option<&'a str>,
+    pub(super) at: Wall,
+    pub(super) request: Option<u64>,
+    pub(super) via: Option<Carrier>,
+    pub(super) missing: u64,
+    pub(super) shown: bool,
+}
+
+impl NewLetter<'_> {
+    /// Appends it with its sum; `false` if it is there already. `whose` is what stands at `peer`.
+    pub(super) fn insert(
+        &self,
+        tx: &Transaction<'_>,
+        peer: i64,
+        whose: (&HostPort, &Name),
+    ) -> rusqlite::Result<bool> {
+        let insert =
+            "INSERT INTO letters(peer, way, outbox, number, text, at, request, via, missing, shown, sum)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO NOTHING";
+        let NewLetter { way, text, shown, .. } = *self;
+        let (outbox, number) = (self.id.outbox.0 as i64, self.id.number as i64);
+        let (at, missing) = (self.at.0 as i64, self.missing as i64);
+        let (request, via) = (self.request.map(|request| request as i64), self.via.map(Carrier::as_str));
+        let relay = whose.0.to_string();
+        let sum = sum_of(&[
+            ValueRef::Text(relay.as_bytes()),
+            ValueRef::Text(whose.1.as_str().as_bytes()),
+            ValueRef::Integer(way.into()),
+            ValueRef::Integer(outbox),
+            ValueRef::Integer(number),
+            text_or_null(text),
+            ValueRef::Integer(at),
+            request.map_or(ValueRef::Null, ValueRef::Integer),
+            ValueRef::Null,
+            ValueRef::Integer(0),
+            text_or_null(via),
+            ValueRef::Integer(missing),
+            ValueRef::Integer(shown.into()),
+        ]);
+        let row = params![peer, way, outbox, number, text, at, request, via, missing, shown, sum];
+        Ok(tx.prepare_cached(insert)?.execute(row)? > 0)
+    }
+}
+
+fn text_or_null(text: Option<&str>) -> ValueRef<'_> {
+    text.map_or(ValueRef::Null, |text| ValueRef::Text(text.as_bytes()))
+}
+
+/// What is noted of a letter after it was written down.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Note<'a> {
+    /// It was shown, or that it was refused was told.
+    Shown,
+    /// It was refused, for a reason, and whether it may have arrived all the same.
+    Refused(&'a str, bool),
+}
+
+/// Notes something of a letter, and has its sum follow if it was right; of one that was refused no other refusal.
+pub(super) fn note(tx: &Transaction<'_>, key: Key, note: Note<'_>) -> rusqlite::Result<()> {
+    let select = concat!(
+        "SELECT letters.id, ",
+        summed!(),
+        ", sum FROM letters JOIN peers ON peers.id = peer
+            WHERE peer = ?1 AND way = ?2 AND outbox = ?3 AND number = ?4"
+    );
+    let Key { peer, way, outbox, number } = key;
+    let mut select = tx.prepare_cached(select)?;
+    let mut rows = select.query(params![peer, way, outbox as i64, number as i64])?;
+    let Some(row) = rows.next()? else { return Ok(()) };
+    let (place, whole, mut values) = (row.get::<_, i64>(0)?, is_whole(row, 1)?, values(row, 1)?);
+    match note {
+        Note::Shown => values[SHOWN] = ValueRef::Integer(1),
+        Note::Refused(..) if values[REFUSED] != ValueRef::Null => return Ok(()),
+        Note::Refused(reason, doubt) => {
+            (values[REFUSED], values[DOUBT]) =
+                (ValueRef::Text(reason.as_bytes()), ValueRef::Integer(doubt.into()));
+        }
+    }
+    if whole {
+        let update = "UPDATE letters SET refused = ?2, doubt = ?3, shown = ?4, sum = ?5 WHERE id = ?1";
+        let refused = values[REFUSED].as_str_or_null()?;
+        let row = params![place, refused, values[DOUBT].as_i64()?, values[SHOWN].as_i64()?, sum_of(&values)];
+        tx.prepare_cached(update)?.execute(row)?;
+        return Ok(());
+    }
+    match note {
+        Note::Shown => tx.execute("UPDATE letters SET shown = 1 WHERE id = ?1", [place])?,
+        Note::Refused(reason, doubt) => {
+            let update = "UPDATE letters SET refused = ?2, doubt = ?3 WHERE id = ?1";
+            tx.execute(update, params![place, reason, doubt])?
+        }
+    };
+    mend_indexes(tx)
+}
+
+/// What the disk has changed in a row it has not changed in the indexes, which then have it under what it was.
+pub(super) fn mend_indexes(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    tx.execute_batch("REINDEX letters_unshown; REINDEX letters_untold")
+}
+
+/// Gives every row its sum that was written before there were sums.
+pub(super) fn fill(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    let select = concat!(
+        "SELECT letters.id, ",
+        summed!(),
+        " FROM letters JOIN peers ON peers.id = peer WHERE letters.id > ?1 ORDER BY letters.id LIMIT 1"
+    );
+    let (mut select, mut behind) = (tx.prepare(select)?, 0);
+    let mut update = tx.prepare("UPDATE letters SET sum = ?2 WHERE id = ?1")?;
+    let summed = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, sum_of(&values(row, 1)?)));
+    while let Some((place, sum)) = select.query_row([behind], summed).optional()? {
+        update.execute(params![place, sum])?;
+        behind = place;
+    }
+    Ok(())
+}
