@@ -108,8 +108,9 @@ pub(super) fn converse(setup: &Setup, desk: &mut Desk, begin: Begin<'_>) -> Outc
         beyond: Vec::new(),
         quitting: None,
     };
-    let outcome = talk.run(desk);
-    talk.finish(desk, &outcome);
+    let mut news = News::default();
+    let outcome = talk.run(desk, &mut news);
+    talk.finish(desk, &mut news, &outcome);
     screen.finish();
     outcome
 }
@@ -135,8 +136,7 @@ struct Talk<'a> {
 }
 
 impl Talk<'_> {
-    fn run(&mut self, desk: &mut Desk) -> Outcome {
-        let mut news = News::default();
+    fn run(&mut self, desk: &mut Desk, news: &mut News) -> Outcome {
         desk.command(Command::Relays(self.relays.clone()));
         self.ask();
         loop {
@@ -146,8 +146,8 @@ impl Talk<'_> {
                 return self.end(status);
             }
             let until = [self.line.next_deadline(), self.quitting.map(|q| q.1)].into_iter().flatten().min();
-            let now = desk.turn(until, &mut news);
-            if !self.take(desk, &mut news, now)? {
+            let now = desk.turn(until, news);
+            if !self.take(desk, news, now)? {
                 return Ok(Status::Done);
             }
         }
@@ -178,7 +178,7 @@ impl Talk<'_> {
             self.show(desk, event, now)?;
         }
         let mut dos = Vec::new();
-        for ask in news.asks.drain(..) {
+        while let Some(ask) = news.next_ask() {
             if let Some(failure) = ask.end() {
                 return Err(failure);
             }
@@ -278,10 +278,10 @@ impl Talk<'_> {
 
     /// What is being printed is given time, unless somebody interrupts. On a terminal that takes microseconds, or the user
     /// searches the history; any other reader may be slow.
-    fn finish(&mut self, desk: &mut Desk, outcome: &Outcome) {
+    fn finish(&mut self, desk: &mut Desk, news: &mut News, outcome: &Outcome) {
         let patient = matches!(outcome, Ok(Status::Done | Status::Failed)) && !self.read;
         let within = if patient { LINGER } else { FINISH_WITHIN };
-        finish(desk, &mut [&mut self.printer], within, self.read);
+        finish(desk, news, &mut [&mut self.printer], within, self.read);
     }
 
     fn say(&mut self, phrase: &Phrase) {

@@ -63,8 +63,9 @@ pub fn listen(setup: &Setup, options: &ListenOptions) -> Outcome {
         warned: BTreeSet::new(),
     };
     desk.command(Command::Relays(relays));
-    let outcome = listening.run(&mut desk);
-    finish(&mut desk, &mut [&mut listening.printer, &mut listening.talk], FINISH_WITHIN, true);
+    let mut news = News::default();
+    let outcome = listening.run(&mut desk, &mut news);
+    finish(&mut desk, &mut news, &mut [&mut listening.printer, &mut listening.talk], FINISH_WITHIN, true);
     desk.leave();
     outcome
 }
@@ -89,14 +90,14 @@ struct Listening<'a> {
 }
 
 impl Listening<'_> {
-    fn run(&mut self, desk: &mut Desk) -> Outcome {
-        let (mut news, end) = (News::default(), end_of(desk.now().tick, self.options.time));
+    fn run(&mut self, desk: &mut Desk, news: &mut News) -> Outcome {
+        let end = end_of(desk.now().tick, self.options.time);
         while self.options.count != Some(self.heard) {
-            let now = desk.turn(end, &mut news);
+            let now = desk.turn(end, news);
             for event in news.events.drain(..) {
                 self.handle(event, now)?;
             }
-            for ask in news.asks.drain(..) {
+            while let Some(ask) = news.next_ask() {
                 if self.answer(desk, ask)? == Written::Closed {
                     return Ok(Status::Done);
                 }

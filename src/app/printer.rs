@@ -125,12 +125,19 @@ impl Printer {
 }
 
 /// Gives what is being printed at the end so much time, and marks the letters among it as shown, as `read` or not. Nobody who
-/// interrupts has to wait. The first of the printers writes to standard output, the last to standard error.
-pub(super) fn finish(desk: &mut Desk, printers: &mut [&mut Printer], within: Duration, read: bool) {
-    let (mut news, end, last) = (News::default(), desk.now().tick + within, printers.len() - 1);
+/// interrupts has to wait. The first of the printers writes to standard output, the last to standard error. `news` is what
+/// was not taken in before.
+pub(super) fn finish(
+    desk: &mut Desk,
+    news: &mut News,
+    printers: &mut [&mut Printer],
+    within: Duration,
+    read: bool,
+) {
+    let (end, last) = (desk.now().tick + within, printers.len() - 1);
     desk.hold_letters(true);
-    while printers.iter().any(|printer| !printer.is_empty()) && desk.turn(Some(end), &mut news).tick < end {
-        for ask in news.asks.drain(..) {
+    loop {
+        while let Some(ask) = news.next_ask() {
             match ask {
                 Ask::Printed(to, written) => {
                     let letter = printers[if to == Output::Out { 0 } else { last }].printed();
@@ -140,6 +147,10 @@ pub(super) fn finish(desk: &mut Desk, printers: &mut [&mut Printer], within: Dur
                 ask if ask.end().is_some() => return,
                 _ => {}
             }
+        }
+        let done = printers.iter().all(|printer| printer.is_empty());
+        if done || desk.turn(Some(end), news).tick >= end {
+            return;
         }
     }
 }

@@ -98,10 +98,11 @@ pub fn send(setup: &Setup, options: &SendOptions) -> Outcome {
         refused: false,
         reply: None,
     };
-    let outcome = sending.run(&mut desk, text);
+    let mut news = News::default();
+    let outcome = sending.run(&mut desk, &mut news, text);
     let printers = &mut [&mut sending.results, &mut sending.talk];
     let interrupted = matches!(&outcome, Err(failure) if failure.status == Status::Interrupted);
-    finish(&mut desk, printers, if interrupted { FINISH_WITHIN } else { PATIENCE }, false);
+    finish(&mut desk, &mut news, printers, if interrupted { FINISH_WITHIN } else { PATIENCE }, false);
     desk.leave();
     outcome
 }
@@ -163,7 +164,7 @@ struct Sending<'a> {
 }
 
 impl Sending<'_> {
-    fn run(&mut self, desk: &mut Desk, text: Option<String>) -> Outcome {
+    fn run(&mut self, desk: &mut Desk, news: &mut News, text: Option<String>) -> Outcome {
         let lines = match text {
             Some(text) => {
                 self.give(desk, text);
@@ -171,13 +172,13 @@ impl Sending<'_> {
             }
             None => Some(open_lines(desk)?),
         };
-        let (mut news, mut end) = (News::default(), desk.now().tick + self.options.timeout);
+        let mut end = desk.now().tick + self.options.timeout;
         while !(self.input_ended && self.waiting.is_empty()) {
             let ended_before = self.given as usize - self.waiting.len();
             let until = if self.waiting.is_empty() { None } else { Some(end) };
-            let now = desk.turn(until, &mut news);
+            let now = desk.turn(until, news);
             let idle_before = self.waiting.is_empty();
-            self.take(desk, &mut news, lines.as_ref())?;
+            self.take(desk, news, lines.as_ref())?;
             if self.given as usize - self.waiting.len() > ended_before || idle_before {
                 end = now.tick + self.options.timeout;
             } else if now.tick >= end {
@@ -188,7 +189,7 @@ impl Sending<'_> {
             return Ok(Status::Failed);
         }
         match self.options.reply {
-            Some(within) => self.await_reply(desk, within),
+            Some(within) => self.await_reply(desk, news, within),
             None if self.asks_a_guest() && self.given > 0 => {
                 Err(Failure::later(Phrase::new("send-guest-confirms-nothing")))
             }
@@ -219,7 +220,7 @@ impl Sending<'_> {
         }
         self.settle_accepted()?;
         let mut asked = waiting_before - self.waiting.len();
-        for ask in news.asks.drain(..) {
+        while let Some(ask) = news.next_ask() {
             if let Some(failure) = ask.end() {
                 return Err(failure);
             }
@@ -400,11 +401,11 @@ impl Sending<'_> {
         Err(Failure::later(Phrase::new(key).with("time", time)))
     }
 
-    fn await_reply(&mut self, desk: &mut Desk, within: Duration) -> Outcome {
-        let (mut news, end) = (News::default(), desk.now().tick + within);
+    fn await_reply(&mut self, desk: &mut Desk, news: &mut News, within: Duration) -> Outcome {
+        let end = desk.now().tick + within;
         while self.reply.is_none() {
-            let now = desk.turn(Some(end), &mut news);
-            self.take(desk, &mut news, None)?;
+            let now = desk.turn(Some(end), news);
+            self.take(desk, news, None)?;
             if self.reply.is_none() && now.tick >= end {
                 return Err(Failure::later(Phrase::new("send-no-reply").with("time", shown(within))));
             }

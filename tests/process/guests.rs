@@ -390,7 +390,7 @@ fn guests_are_listed_as_what_they_are() {
     guest.say("hello");
     jack.until_out("hello");
     jack.write("/who\n");
-    let line = jack.until_err("guest guest-127.0.0.1");
+    let line = jack.until_err(&format!("guest {}", guest.name()));
     let address = guest.0.local_addr().unwrap().to_string();
     assert!(line.contains(&address) && line.ends_with("neither authenticated nor encrypted"), "{line}");
     jack.write(&format!("{}\nhi\n/receipts on\nagain\n", guest.name()));

@@ -273,6 +273,11 @@ impl Desk {
 }
 
 impl News {
+    /// The next question; those behind it stay, whatever becomes of this one.
+    pub(super) fn next_ask(&mut self) -> Option<Ask> {
+        (!self.asks.is_empty()).then(|| self.asks.remove(0))
+    }
+
     fn is_empty(&self) -> bool {
         self.events.is_empty() && self.asks.is_empty()
     }
