@@ -130,15 +130,14 @@ impl Session {
         }
         let held = if let SignIn::Held(_, until) = self.sign_in { Some(until) } else { None };
         let offline = (!self.lost).then(|| heard + OFFLINE_AFTER);
-        let own = [
+        Tick::earliest([
             self.peer.next_deadline(now),
             Some(heard + FORGOTTEN_AFTER),
             offline,
             self.throttled_until,
             held,
             self.rest_at,
-        ];
-        own.into_iter().flatten().min()
+        ])
     }
 }
 
@@ -312,9 +311,8 @@ impl Sessions {
 
     fn free_indexes(&mut self, now: Tick, slot: Slot) {
         let Some(session) = self.slab.get_mut(slot.0).map(Entry::wake) else { return };
-        let rest = session.peer.linger();
         while let Some(index) = session.peer.next_freed() {
-            self.indexes.free(now, rest, index);
+            self.indexes.free(now, session.peer.linger(), index);
         }
     }
 
