@@ -143,6 +143,9 @@ impl RecvStream {
     /// The length of the message that begins at `at` and of what stands before it, if that is there.
     fn head(&self, at: u64) -> Option<(u64, u64)> {
         let there = (self.contiguous - at).min(8) as usize;
+        if there == 0 {
+            return None;
+        }
         let from = (at - self.read) as usize;
         let (mut bytes, (front, _)) = ([0; 8], self.data.as_slices());
         let mut rest = front.get(from..from + there).unwrap_or_else(|| {

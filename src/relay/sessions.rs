@@ -62,6 +62,10 @@ pub(super) struct Session {
     pub(super) note_due: bool,
     /// Whose letters it does not want.
     pub(super) screen: Screen,
+    /// Whom its last letter went to, and whose letters it stored last: mostly it is them again, and they need not be looked
+    /// for.
+    pub(super) wrote_to: Option<MemberId>,
+    pub(super) stored_of: Option<MemberId>,
     closing_until: Option<Tick>,
     opened: Tick,
     scheduled: Option<Tick>,
@@ -86,6 +90,8 @@ impl Session {
             noted: None,
             note_due: false,
             screen: Screen::default(),
+            wrote_to: None,
+            stored_of: None,
             closing_until: None,
             opened: now,
             scheduled: None,
