@@ -80,7 +80,7 @@ impl Link {
         }
         let company = self.company_awaited();
         let patience = if company.is_some() { Patience::ForCompany } else { Patience::Short };
-        let delay = self.ack_delay.min(company.unwrap_or(self.at.rtt.own_ack_delay()));
+        let delay = self.ack_delay.min(company.unwrap_or_else(|| self.at.rtt.own_ack_delay()));
         if !self.acks.handle_number(number, now, asks, (delay, patience)) {
             self.answers.handle_loss();
         }

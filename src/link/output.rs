@@ -182,13 +182,16 @@ impl Link {
     /// it was lost.
     fn write_ack_delay(&mut self, end: usize, sent: &mut Sent, buf: &mut Vec<u8>) {
         let company = self.answers.wait(self.at.rtt.smoothed());
-        let (told, delay) = (self.ack_delay, company.unwrap_or(self.at.rtt.own_ack_delay()));
+        let (told, delay) = (self.ack_delay, company.unwrap_or_else(|| self.at.rtt.own_ack_delay()));
         let longer = if company.is_some() { longer_in_company(told) } else { told * 2 };
         let changed = self.at.rtt.latest().is_some() && (delay * 2 <= told || delay >= longer);
         let again = self.outgoing.credits_again & ACK_DELAY_BIT != 0;
+        if !changed && !again {
+            return;
+        }
         let told = if changed { delay } else { told };
         let frame = Frame::MaxAckDelay(told.as_micros() as u64);
-        if (changed || again) && frame.encode_within(end - buf.len(), buf) {
+        if frame.encode_within(end - buf.len(), buf) {
             self.ack_delay = told;
             self.outgoing.credits_again &= !ACK_DELAY_BIT;
             sent.credits |= ACK_DELAY_BIT;

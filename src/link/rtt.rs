@@ -24,9 +24,10 @@ const SAMPLE_MAX: Duration = Duration::from_secs(180);
 const RTT_MAX: Duration = PTO_MAX;
 
 /// A span that an estimate is made of, none of them longer than [`RTT_MAX`].
-type Nanos = u64;
+pub type Nanos = u64;
 
-const fn nanos(span: Duration) -> Nanos {
+/// The same of a span.
+pub const fn nanos(span: Duration) -> Nanos {
     span.as_secs() * 1_000_000_000 + span.subsec_nanos() as u64
 }
 
