@@ -133,7 +133,7 @@ fn data(vectors: &mut Vectors, name: &str, number: u64, from: &mut Keyring, to: 
     let mut packet = [&[0; DATA_HEADER_LEN][..], plain].concat();
     from.seal(number, &mut packet, 0);
     vectors.add(name, &packet);
-    let opened = to.open(Tick::ZERO, std::time::Duration::ZERO, Carrier::Udp, &mut packet).unwrap();
+    let opened = to.open(Tick::ZERO, || std::time::Duration::ZERO, Carrier::Udp, &mut packet).unwrap();
     assert_eq!((opened.number, &*opened.plain), (number, &plain[..]));
 }
 

@@ -27,19 +27,31 @@ impl Tick {
     pub const fn since(self, earlier: Tick) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
+
+    /// The earliest of those that are there. The last moment a tick can count stands for never.
+    pub fn earliest<const N: usize>(moments: [Option<Tick>; N]) -> Option<Tick> {
+        let never = Tick(u64::MAX);
+        let earliest = moments.iter().fold(never, |earliest, moment| earliest.min(moment.unwrap_or(never)));
+        (earliest < never).then_some(earliest)
+    }
+}
+
+/// Whole microseconds of a span, as far as a tick can count them.
+const fn micros(span: Duration) -> u64 {
+    span.as_secs().saturating_mul(1_000_000).saturating_add(span.subsec_micros() as u64)
 }
 
 impl Add<Duration> for Tick {
     type Output = Tick;
     fn add(self, span: Duration) -> Tick {
-        Tick(self.0.saturating_add(u64::try_from(span.as_micros()).unwrap_or(u64::MAX)))
+        Tick(self.0.saturating_add(micros(span)))
     }
 }
 
 impl Sub<Duration> for Tick {
     type Output = Tick;
     fn sub(self, span: Duration) -> Tick {
-        Tick(self.0.saturating_sub(u64::try_from(span.as_micros()).unwrap_or(u64::MAX)))
+        Tick(self.0.saturating_sub(micros(span)))
     }
 }
 

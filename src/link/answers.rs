@@ -3,32 +3,32 @@
 
 use std::time::Duration;
 
-use super::rtt::{GRANULARITY, MAX_ACK_DELAY};
+use super::rtt::{GRANULARITY, MAX_ACK_DELAY, Nanos, nanos};
 use crate::base::Tick;
 
 /// What no answer at all counts as, and the longest one: far more than an ack may wait.
 const NEVER: Duration = Duration::from_millis(50);
 /// The share of the newest answer in the estimate: a dialogue shows after about ten of them.
-const WEIGHT: u32 = 8;
+const WEIGHT: u64 = 8;
 /// An ack waits for at most so many round trips, so that a near peer's probe timer stays short.
-const ROUND_TRIPS_MAX: u32 = 4;
+const ROUND_TRIPS_MAX: u64 = 4;
 
 /// The shortest wait that is announced anew where acks wait for company and this one was told.
 pub fn longer_in_company(told: Duration) -> Duration {
-    told * 5 / 4
+    Duration::from_nanos(nanos(told) * 5 / 4)
 }
 
 /// The usual time to the answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Answers {
     asked_at: Option<Tick>,
-    usual: Duration,
+    usual: Nanos,
 }
 
 impl Default for Answers {
     /// Nothing is known: no ack waits for company.
     fn default() -> Answers {
-        Answers { asked_at: None, usual: NEVER }
+        Answers { asked_at: None, usual: nanos(NEVER) }
     }
 }
 
@@ -41,31 +41,31 @@ impl Answers {
     /// A packet leaves that asks for an ack itself.
     pub fn handle_answer(&mut self, now: Tick) {
         if let Some(asked_at) = self.asked_at.take() {
-            self.take(now.since(asked_at).min(NEVER));
+            self.take(nanos(now.since(asked_at).min(NEVER)));
         }
     }
 
     /// An ack has waited in vain.
     pub fn handle_none(&mut self) {
         if self.asked_at.take().is_some() {
-            self.take(NEVER);
+            self.take(nanos(NEVER));
         }
     }
 
     /// A packet was lost, on its way here or there: where acks are lost too, the more of them the better.
     pub fn handle_loss(&mut self) {
-        self.usual = NEVER;
+        self.usual = nanos(NEVER);
     }
 
-    fn take(&mut self, sample: Duration) {
+    fn take(&mut self, sample: Nanos) {
         self.usual = (self.usual * (WEIGHT - 1) + sample) / WEIGHT;
     }
 
     /// How long an ack is to wait for company on a path of this round trip; `None` if there is little hope.
     pub fn wait(&self, rtt: Duration) -> Option<Duration> {
-        let longest = (rtt * ROUND_TRIPS_MAX).clamp(GRANULARITY, MAX_ACK_DELAY);
+        let longest = (nanos(rtt) * ROUND_TRIPS_MAX).clamp(nanos(GRANULARITY), nanos(MAX_ACK_DELAY));
         let hopeful = self.usual * 3 / 2 <= longest;
-        hopeful.then(|| (self.usual * 2).clamp(GRANULARITY, longest))
+        hopeful.then(|| Duration::from_nanos((self.usual * 2).clamp(nanos(GRANULARITY), longest)))
     }
 }
 

@@ -115,7 +115,7 @@ impl Congestion {
 
     /// Bytes that leave in `span` at 1.25 windows a round trip.
     fn worth(&self, span: Duration, rtt: Duration) -> u64 {
-        let micros = |span: Duration| span.as_micros().clamp(1, 1 << 24) as u64;
+        let micros = |span: Duration| (Tick::ZERO + span).as_micros().clamp(1, 1 << 24);
         self.window as u64 * micros(span) * 5 / (4 * micros(rtt))
     }
 
@@ -124,7 +124,10 @@ impl Congestion {
     }
 
     fn tokens_at(&self, now: Tick, rtt: Duration) -> u64 {
-        let more = if now > self.refilled { self.worth(now.since(self.refilled), rtt) } else { 0 };
+        if now <= self.refilled {
+            return self.tokens;
+        }
+        let more = self.worth(now.since(self.refilled), rtt);
         if now.since(self.refilled) > PAUSE_LONG {
             return (self.tokens + more).min(BURST_MIN);
         }
@@ -133,6 +136,9 @@ impl Congestion {
 
     /// When `size` bytes may leave; `None`: now.
     pub fn pause(&self, now: Tick, size: usize, rtt: Duration) -> Option<Tick> {
+        if size as u64 <= self.tokens.min(BURST_MIN) {
+            return None;
+        }
         let short = (size as u64).checked_sub(self.tokens_at(now, rtt)).filter(|short| *short > 0)?;
         let wait =
             Duration::from_micros(short * 1_000_000 / self.worth(Duration::from_secs(1), rtt).max(1) + 1);

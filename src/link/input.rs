@@ -80,7 +80,7 @@ impl Link {
         }
         let company = self.company_awaited();
         let patience = if company.is_some() { Patience::ForCompany } else { Patience::Short };
-        let delay = self.ack_delay.min(company.unwrap_or(self.at.rtt.own_ack_delay()));
+        let delay = self.ack_delay.min(company.unwrap_or_else(|| self.at.rtt.own_ack_delay()));
         if !self.acks.handle_number(number, now, asks, (delay, patience)) {
             self.answers.handle_loss();
         }
@@ -237,7 +237,6 @@ impl Link {
 
     /// Finds what later acks leave behind, queues it again and lets the window answer. TCP loses nothing.
     fn detect_losses(&mut self, now: Tick) {
-        let remembered = LOST_REMEMBERED_PTOS * self.at.rtt.pto();
         self.at.loss_at = None;
         if self.at.is_udp() {
             let Link { sent, outgoing, at, .. } = self;
@@ -248,7 +247,8 @@ impl Link {
             });
             self.handle_losses(now, losses);
         }
-        self.sent.forget(now - remembered);
+        let rtt = &self.at.rtt;
+        self.sent.forget(|| now - LOST_REMEMBERED_PTOS * rtt.pto());
     }
 
     fn handle_losses(&mut self, now: Tick, losses: Losses) {

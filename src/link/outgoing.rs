@@ -39,6 +39,11 @@ impl Outgoing {
         !owes && self.streams.iter().all(SendStream::is_quiet)
     }
 
+    /// Whether anything is to leave as soon as it may.
+    pub fn waits(&self) -> bool {
+        self.ping_owed || self.credits_again != 0 || self.streams.iter().any(SendStream::waits)
+    }
+
     /// Bytes of a stream queued or sent and not acknowledged.
     pub fn unacked(&self, stream: StreamId) -> usize {
         self.streams[stream.index()].unacked()

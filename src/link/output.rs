@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::answers::longer_in_company;
 use super::path_state::{PROBES_UDP, PathState};
+use super::recv_stream::RecvStream;
 use super::sent::{Sent, State};
 use super::{Built, Link};
 use crate::base::Tick;
@@ -26,14 +27,13 @@ impl Link {
         if self.stranded {
             return None;
         }
-        let timers = [
+        Tick::earliest([
             self.acks.next_deadline(),
             self.at.loss_at,
             self.pto_deadline(),
             self.at.paced_until,
             self.keep_alive_deadline(),
-        ];
-        timers.into_iter().flatten().min()
+        ])
     }
 
     /// The next whole message of a stream, in order, in place of what `into` held; `false` if there is none.
@@ -50,6 +50,26 @@ impl Link {
     /// Whether [`Link::build`] would build a packet of the usual size now, with an empty TCP queue.
     pub fn wants_to_send(&self, now: Tick) -> bool {
         !self.stranded && (self.acks.is_due() || self.gate(now, usize::MAX, 0) == Gate::Open)
+    }
+
+    /// Whether [`Link::build`] would find nothing to send at any time and in any window: the cheap answer for the most
+    /// links at the end of a turn, after which no build is needed.
+    pub fn is_silent(&mut self) -> bool {
+        let is_silent = self.stranded || !(self.acks.is_due() || self.probes() || self.waits());
+        if is_silent {
+            self.at.paced_until = None;
+        }
+        is_silent
+    }
+
+    /// Whether a probe is to leave, whatever the window.
+    fn probes(&self) -> bool {
+        self.at.probes > 0 && self.sent.outstanding() > 0
+    }
+
+    /// Whether anything but acks waits to leave.
+    fn waits(&self) -> bool {
+        self.outgoing.waits() || self.incoming.iter().any(RecvStream::owes_credit)
     }
 
     /// Appends the frames of one packet for the present path, at most `room` bytes, `extra` first: frames that are
@@ -118,19 +138,17 @@ impl Link {
     }
 
     fn gate(&self, now: Tick, room: usize, tcp_unsent: usize) -> Gate {
-        let PathState { congestion, rtt, probes, .. } = &self.at;
-        if *probes > 0 && self.sent.outstanding() > 0 {
+        let PathState { congestion, rtt, .. } = &self.at;
+        if self.probes() {
             return Gate::Open;
         }
-        let sendable: u64 = self.outgoing.streams.iter().map(|stream| stream.sendable()).sum();
-        let credit =
-            self.outgoing.credits_again != 0 || self.incoming.iter().any(|stream| stream.owes_credit());
-        if sendable == 0 && !credit && !self.outgoing.owes_ping() {
+        if !self.waits() {
             return Gate::Shut;
         }
         if !self.at.is_udp() {
             return if tcp_unsent < TCP_UNSENT_MAX { Gate::Open } else { Gate::Shut };
         }
+        let sendable: u64 = self.outgoing.streams.iter().map(|stream| stream.sendable()).sum();
         let room = room.min(UDP_PACKET_MAX - OVERHEAD);
         let size = room.min((sendable + FRAMES_OVERHEAD_MAX) as usize) + OVERHEAD;
         if self.sent.in_flight() + size > congestion.window() {
@@ -164,13 +182,16 @@ impl Link {
     /// it was lost.
     fn write_ack_delay(&mut self, end: usize, sent: &mut Sent, buf: &mut Vec<u8>) {
         let company = self.answers.wait(self.at.rtt.smoothed());
-        let (told, delay) = (self.ack_delay, company.unwrap_or(self.at.rtt.own_ack_delay()));
+        let (told, delay) = (self.ack_delay, company.unwrap_or_else(|| self.at.rtt.own_ack_delay()));
         let longer = if company.is_some() { longer_in_company(told) } else { told * 2 };
         let changed = self.at.rtt.latest().is_some() && (delay * 2 <= told || delay >= longer);
         let again = self.outgoing.credits_again & ACK_DELAY_BIT != 0;
+        if !changed && !again {
+            return;
+        }
         let told = if changed { delay } else { told };
         let frame = Frame::MaxAckDelay(told.as_micros() as u64);
-        if (changed || again) && frame.encode_within(end - buf.len(), buf) {
+        if frame.encode_within(end - buf.len(), buf) {
             self.ack_delay = told;
             self.outgoing.credits_again &= !ACK_DELAY_BIT;
             sent.credits |= ACK_DELAY_BIT;

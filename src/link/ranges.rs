@@ -69,6 +69,12 @@ impl RangeSet {
         if range.is_empty() {
             return;
         }
+        if let Some(last) = self.0.last_mut()
+            && last.end == range.start
+        {
+            last.end = range.end;
+            return;
+        }
         let from = self.place(range.start);
         let touching = self.0[from..].iter().take_while(|held| held.start <= range.end).count();
         if touching == 0 {
@@ -84,6 +90,15 @@ impl RangeSet {
 
     /// Takes `range` out.
     pub fn remove(&mut self, range: Range<u64>) {
+        match self.0.first_mut() {
+            Some(first) if range.end > first.start => {
+                if range.start <= first.start && range.end < first.end {
+                    first.start = range.end;
+                    return;
+                }
+            }
+            _ => return,
+        }
         let mut at = self.place(range.start);
         while let Some(held) = self.0.get_mut(at) {
             if held.start >= range.end || range.is_empty() {

@@ -27,9 +27,12 @@ pub enum Piece {
 /// The receiving side of one stream. Holds at most `window` bytes.
 #[derive(Debug)]
 pub struct RecvStream {
-    /// Bytes from `read` on; those not in `held` are zeros that stand for a gap.
+    /// Bytes from `read` on; those neither below `contiguous` nor in `held` are zeros that stand for a gap.
     data: VecDeque<u8>,
     read: u64,
+    /// The end of the bytes that are there without a gap.
+    contiguous: u64,
+    /// What is there behind a gap.
     held: RangeSet,
     limit: u64,
     window: u64,
@@ -45,6 +48,7 @@ impl RecvStream {
         RecvStream {
             data: VecDeque::new(),
             read: 0,
+            contiguous: 0,
             held: RangeSet::default(),
             limit: window as u64,
             window: window as u64,
@@ -56,7 +60,7 @@ impl RecvStream {
 
     /// Whether everything that came was read, and the other end knows its credit.
     pub fn is_quiet(&self) -> bool {
-        self.data.is_empty() && self.held.len() == 0 && self.scanned == self.read && !self.owes_credit()
+        self.data.is_empty() && self.scanned == self.read && !self.owes_credit()
     }
 
     /// Appends a quiet stream to what is at rest.
@@ -69,7 +73,7 @@ impl RecvStream {
     pub fn unpack(from: &mut Unpacker<'_>, window: usize, message_max: usize) -> RecvStream {
         let read = from.number();
         let limit = read + from.number();
-        RecvStream { read, limit, scanned: read, ..RecvStream::new(window, message_max) }
+        RecvStream { read, contiguous: read, limit, scanned: read, ..RecvStream::new(window, message_max) }
     }
 
     /// Bytes that were read.
@@ -89,17 +93,27 @@ impl RecvStream {
         }
         let piece = &piece[(offset_kept - offset) as usize..];
         let range = offset_kept..end;
-        for part in self.held.overlaps(range.clone()) {
+        let in_order = range.start..range.end.min(self.contiguous).max(range.start);
+        for part in self.held.overlaps(range.clone()).chain([in_order]) {
             let theirs = &piece[(part.start - range.start) as usize..(part.end - range.start) as usize];
-            if !self.data.range(self.places(&part)).eq(theirs) {
+            if !part.is_empty() && !self.data.range(self.places(&part)).eq(theirs) {
                 return Err(Violation::Differs);
             }
         }
-        if self.held.len() >= GAPS_MAX && range.start != self.read && !self.held.touches(&range) {
+        let is_behind_gap = range.start > self.contiguous;
+        if is_behind_gap && self.held.len() >= GAPS_MAX && !self.held.touches(&range) {
             return Ok(Piece::Refused);
         }
         self.write(&range, piece);
-        self.held.insert(range);
+        if is_behind_gap {
+            self.held.insert(range);
+            return Ok(Piece::Kept);
+        }
+        self.contiguous = self.contiguous.max(range.end);
+        while let Some(first) = self.held.first().filter(|first| first.start <= self.contiguous) {
+            self.contiguous = self.contiguous.max(first.end);
+            self.held.remove_first();
+        }
         self.scan()
     }
 
@@ -126,20 +140,19 @@ impl RecvStream {
         self.data.extend(new);
     }
 
-    /// The end of the bytes that are there without a gap.
-    fn contiguous(&self) -> u64 {
-        self.held.first().filter(|first| first.start == self.read).map_or(self.read, |first| first.end)
-    }
-
     /// The length of the message that begins at `at` and of what stands before it, if that is there.
     fn head(&self, at: u64) -> Option<(u64, u64)> {
-        let there = (self.contiguous() - at).min(8) as usize;
-        let mut bytes = [0; 8];
-        let from = (at - self.read) as usize;
-        for (byte, held) in bytes.iter_mut().zip(self.data.range(from..from + there)) {
-            *byte = *held;
+        let there = (self.contiguous - at).min(8) as usize;
+        if there == 0 {
+            return None;
         }
-        let mut rest = &bytes[..there];
+        let from = (at - self.read) as usize;
+        let (mut bytes, (front, _)) = ([0; 8], self.data.as_slices());
+        let mut rest = front.get(from..from + there).unwrap_or_else(|| {
+            let held = self.data.range(from..from + there);
+            bytes.iter_mut().zip(held).for_each(|(byte, held)| *byte = *held);
+            &bytes[..there]
+        });
         let len = read_varint(&mut rest)?;
         Some(((there - rest.len()) as u64, len))
     }
@@ -150,7 +163,7 @@ impl RecvStream {
             if len > self.message_max {
                 return Err(Violation::MessageTooLong);
             }
-            if self.scanned + head + len > self.contiguous() {
+            if self.scanned + head + len > self.contiguous {
                 break;
             }
             self.scanned += head + len;
@@ -172,8 +185,11 @@ impl RecvStream {
         let split = front.len();
         into.extend_from_slice(&front[from.min(split)..to.min(split)]);
         into.extend_from_slice(&back[from.saturating_sub(split)..to.saturating_sub(split)]);
-        self.data.drain(..to);
-        self.held.remove(self.read..self.read + head + len);
+        if to == self.data.len() {
+            self.data.clear();
+        } else {
+            self.data.drain(..to);
+        }
         self.read += head + len;
         self.whole_messages -= 1;
         if self.data.is_empty() && self.data.capacity() > IDLE_CAPACITY_MAX {

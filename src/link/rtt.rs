@@ -23,43 +23,50 @@ const SAMPLE_MAX: Duration = Duration::from_secs(180);
 /// would keep what is lost from being sent again for as long as the stop was.
 const RTT_MAX: Duration = PTO_MAX;
 
+/// A span that an estimate is made of, none of them longer than [`RTT_MAX`].
+pub type Nanos = u64;
+
+/// The same of a span.
+pub const fn nanos(span: Duration) -> Nanos {
+    span.as_secs() * 1_000_000_000 + span.subsec_nanos() as u64
+}
+
 /// The round trip as estimated on one path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rtt {
     latest: Option<Duration>,
-    smoothed: Duration,
-    variation: Duration,
-    min: Duration,
+    smoothed: Nanos,
+    variation: Nanos,
+    min: Nanos,
     /// The longest wait of an ack, as the other end announced it.
-    peer_ack_delay: Duration,
+    peer_ack_delay: Nanos,
 }
 
 impl Rtt {
     /// An estimate that holds until the first sample.
     pub fn new(initial: Duration) -> Rtt {
-        let initial = initial.clamp(RTT_MIN, RTT_MAX);
+        let initial = nanos(initial.clamp(RTT_MIN, RTT_MAX));
         Rtt {
             latest: None,
             smoothed: initial,
             variation: initial / 2,
             min: initial,
-            peer_ack_delay: MAX_ACK_DELAY,
+            peer_ack_delay: nanos(MAX_ACK_DELAY),
         }
     }
 
     /// Appends it to what is at rest.
     pub fn pack(&self, into: &mut Vec<u8>) {
-        let nanos = |span: Duration| span.as_nanos() as u64;
         pack_number(into, self.latest.map_or(0, nanos));
         for span in [self.smoothed, self.variation, self.min, self.peer_ack_delay] {
-            pack_number(into, nanos(span));
+            pack_number(into, span);
         }
     }
 
     /// What was packed.
     pub fn unpack(from: &mut Unpacker<'_>) -> Rtt {
-        let mut next = || Duration::from_nanos(from.number());
-        let latest = Some(next()).filter(|latest| !latest.is_zero());
+        let mut next = || from.number();
+        let latest = Some(Duration::from_nanos(next())).filter(|latest| !latest.is_zero());
         Rtt { latest, smoothed: next(), variation: next(), min: next(), peer_ack_delay: next() }
     }
 
@@ -70,29 +77,29 @@ impl Rtt {
 
     /// The smoothed round trip.
     pub const fn smoothed(&self) -> Duration {
-        self.smoothed
+        Duration::from_nanos(self.smoothed)
     }
 
     /// How long the other end lets its acks wait at most.
     pub const fn peer_ack_delay(&self) -> Duration {
-        self.peer_ack_delay
+        Duration::from_nanos(self.peer_ack_delay)
     }
 
     /// The other end announced so; more than 25 ms is not believed.
     pub fn set_peer_ack_delay(&mut self, delay: Duration) {
-        self.peer_ack_delay = delay.clamp(GRANULARITY, MAX_ACK_DELAY);
+        self.peer_ack_delay = nanos(delay.clamp(GRANULARITY, MAX_ACK_DELAY));
     }
 
     /// Takes a sample in, with the delay the other end says its ack had (RFC 9002 §5.3).
     pub fn handle_sample(&mut self, sample: Duration, ack_delay: Duration) {
         let is_first = self.latest.replace(sample.clamp(RTT_MIN, SAMPLE_MAX)).is_none();
-        let sample = sample.clamp(RTT_MIN, RTT_MAX);
+        let sample = nanos(sample.clamp(RTT_MIN, RTT_MAX));
         if is_first {
             (self.smoothed, self.variation, self.min) = (sample, sample / 2, sample);
             return;
         }
         self.min = self.min.min(sample);
-        let ack_delay = ack_delay.min(self.peer_ack_delay);
+        let ack_delay = nanos(ack_delay.min(MAX_ACK_DELAY)).min(self.peer_ack_delay);
         let adjusted = if sample >= self.min + ack_delay { sample - ack_delay } else { sample };
         self.variation = (3 * self.variation + self.smoothed.abs_diff(adjusted)) / 4;
         self.smoothed = (7 * self.smoothed + adjusted) / 8;
@@ -100,18 +107,19 @@ impl Rtt {
 
     /// The probe time-out without backoff (RFC 9002 §6.2.1).
     pub fn pto(&self) -> Duration {
-        self.smoothed + (4 * self.variation).max(GRANULARITY) + self.peer_ack_delay
+        let variation = (4 * self.variation).max(nanos(GRANULARITY));
+        Duration::from_nanos(self.smoothed + variation + self.peer_ack_delay)
     }
 
     /// How long after its sending a packet is lost if a later one has arrived: 9/8 of the round trip (§6.1.2).
     pub fn loss_delay(&self) -> Duration {
-        let rtt = self.smoothed.max(self.latest.unwrap_or_default().min(RTT_MAX));
-        (rtt + rtt / 8).max(GRANULARITY)
+        let rtt = self.smoothed.max(nanos(self.latest.unwrap_or_default().min(RTT_MAX)));
+        Duration::from_nanos((rtt + rtt / 8).max(nanos(GRANULARITY)))
     }
 
     /// How long our own acks wait on this path: a quarter of the round trip, from 1 to 25 ms.
     pub fn own_ack_delay(&self) -> Duration {
-        (self.smoothed / 4).clamp(GRANULARITY, MAX_ACK_DELAY)
+        Duration::from_nanos((self.smoothed / 4).clamp(nanos(GRANULARITY), nanos(MAX_ACK_DELAY)))
     }
 }
 
@@ -128,10 +136,10 @@ mod tests {
         let mut rtt = Rtt::new(INITIAL_RTT);
         assert_eq!(rtt.pto(), ms(333) + 2 * ms(333) + ms(25));
         rtt.handle_sample(ms(100), ms(10));
-        assert_eq!((rtt.smoothed(), rtt.variation), (ms(100), ms(50)));
+        assert_eq!((rtt.smoothed(), rtt.variation), (ms(100), nanos(ms(50))));
         rtt.handle_sample(ms(140), ms(20));
         assert_eq!(rtt.smoothed(), Duration::from_micros(102_500));
-        assert_eq!(rtt.variation, Duration::from_micros(42_500));
+        assert_eq!(rtt.variation, 42_500_000);
         assert_eq!(rtt.loss_delay(), ms(140) * 9 / 8);
     }
 

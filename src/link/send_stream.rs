@@ -77,6 +77,11 @@ impl SendStream {
         self.again.total() + self.limit.min(self.end()).saturating_sub(self.next)
     }
 
+    /// Whether anything could go now.
+    pub fn waits(&self) -> bool {
+        self.again.len() > 0 || self.next < self.limit.min(self.end())
+    }
+
     /// The next run of bytes to send, lost ones first. It stays queued until [`SendStream::taken`].
     pub fn peek(&self) -> Option<Range<u64>> {
         let new = self.next..self.limit.min(self.end());
@@ -105,15 +110,27 @@ impl SendStream {
             return;
         }
         self.again.remove(range.clone());
-        self.acked.insert(range.start.max(self.base)..range.end);
-        while let Some(first) = self.acked.first().filter(|first| first.start == self.base) {
-            self.data.drain(..(first.end - first.start) as usize);
-            self.base = first.end;
+        if range.start > self.base {
+            self.acked.insert(range);
+            return;
+        }
+        self.give_up(range.end);
+        while let Some(first) = self.acked.first().filter(|first| first.start <= self.base) {
+            self.give_up(first.end);
             self.acked.remove_first();
         }
         if self.data.is_empty() && self.data.capacity() > IDLE_CAPACITY_MAX {
             self.data.shrink_to(IDLE_CAPACITY_MAX);
         }
+    }
+
+    /// The other end has everything up to `end`.
+    fn give_up(&mut self, end: u64) {
+        match end.saturating_sub(self.base) as usize {
+            all if all == self.data.len() => self.data.clear(),
+            some => drop(self.data.drain(..some)),
+        }
+        self.base = self.base.max(end);
     }
 
     /// These bytes go again, but for those the other end has. Tells whether any do.

@@ -190,7 +190,7 @@ impl SentPackets {
     /// `loss_delay` since its sending. `each` gets what is to go again.
     pub fn lose(&mut self, now: Tick, loss_delay: Duration, mut each: impl FnMut(&Sent)) -> Losses {
         let mut losses = Losses::default();
-        let Some(largest) = self.largest_acked_place else { return losses };
+        let Some(largest) = self.largest_acked_place.filter(|_| self.outstanding > 0) else { return losses };
         let (mut outstanding, mut in_flight, mut run) = (self.outstanding, self.in_flight, None);
         for sent in &mut self.records {
             let Some((stay, place)) = sent.place else { continue };
@@ -253,11 +253,11 @@ impl SentPackets {
     }
 
     /// Forgets from the front what is settled, and what was taken as lost before `lost_before`.
-    pub fn forget(&mut self, lost_before: Tick) {
+    pub fn forget(&mut self, lost_before: impl Fn() -> Tick) {
         let settled = |sent: &Sent| match sent.state {
             State::Outstanding => false,
             State::Void | State::Acked => true,
-            State::Lost | State::Left => sent.at < lost_before,
+            State::Lost | State::Left => sent.at < lost_before(),
         };
         while self.records.front().is_some_and(settled) {
             self.records.pop_front();
@@ -328,7 +328,7 @@ mod tests {
         packets.ack(0..2, |number, _, _| seen.push(number));
         packets.ack(0..3, |number, _, _| seen.push(number));
         assert_eq!(seen, [1, 0, 2]);
-        packets.forget(at(0));
+        packets.forget(|| at(0));
         assert_eq!((packets.records.len(), packets.next_number()), (0, 3));
     }
 

@@ -69,6 +69,9 @@ pub enum Heard {
     Broken(Violation),
 }
 
+/// Probe time-outs that old keys and freed indexes live on.
+const LINGER_PTOS: u32 = 3;
+
 /// An answer to a probe that is to leave.
 #[derive(Clone, Copy, Debug)]
 struct Owed {
@@ -162,7 +165,7 @@ impl Peer {
 
     /// Three probe time-outs: how long old keys open late packets, and freed indexes rest.
     pub fn linger(&self) -> Duration {
-        self.link.pto() * 3
+        self.link.pto() * LINGER_PTOS
     }
 
     /// Queues one whole message, given in parts.
@@ -275,7 +278,8 @@ impl Peer {
 
     /// Takes in one data packet.
     pub fn handle_packet(&mut self, now: Tick, path: Path, bytes: &mut [u8]) -> Heard {
-        let (len, linger) = (bytes.len(), self.linger());
+        let (len, link) = (bytes.len(), &self.link);
+        let linger = || link.pto() * LINGER_PTOS;
         let Ok(opened) = self.keyring.open(now, linger, path.carrier(), bytes) else { return Heard::Dropped };
         let (mut challenge, mut response, mut closed) = (None, None, None);
         let (mut probe, mut answer) = (None, None);
@@ -333,9 +337,11 @@ impl Peer {
 
     /// When time alone would make it act; later than the last [`Peer::handle_time`] and [`Peer::flush`].
     pub fn next_deadline(&self, now: Tick) -> Option<Tick> {
-        let deadlines =
-            [self.link.next_deadline(), self.keyring.next_deadline(now), self.paths.next_deadline()];
-        deadlines.into_iter().flatten().min()
+        Tick::earliest([
+            self.link.next_deadline(),
+            self.keyring.next_deadline(now),
+            self.paths.next_deadline(),
+        ])
     }
 
     /// Seals everything that may leave now into as few packets as it fits.
@@ -364,6 +370,9 @@ impl Peer {
     }
 
     fn send_next<R, E>(&mut self, now: Tick, path: Path, out: &mut Outputs<R, E>) -> bool {
+        if self.link.is_silent() {
+            return false;
+        }
         let largest = self.link.packet_max();
         let Some(room) = largest.min(self.paths.allowance(path)).checked_sub(SEALED_OVERHEAD) else {
             return false;

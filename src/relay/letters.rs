@@ -155,7 +155,7 @@ impl Relay {
     }
 
     fn route(&mut self, now: Now, slot: Slot, author: MemberId, letter: &Letter<'_>, out: &mut Out) {
-        let Some(to) = self.recipient(letter.to) else {
+        let Some(to) = self.recipient_again(slot, letter.to) else {
             return self.refuse_unknown(now.tick, slot, author, letter);
         };
         let flow = FlowId { outbox: letter.id.outbox, to };
@@ -194,6 +194,19 @@ impl Relay {
                 self.sessions.mark(slot);
             }
         }
+    }
+
+    /// As [`Relay::recipient`], whom this session wrote to last being looked at first.
+    fn recipient_again(&mut self, slot: Slot, name: &str) -> Option<To> {
+        let last = self.sessions.get_mut(slot).and_then(|session| session.wrote_to);
+        if let Some(again) = last.filter(|last| self.members.is(*last, name)) {
+            return Some(To::Member(again));
+        }
+        let to = self.recipient(name);
+        if let Some(session) = self.sessions.get_mut(slot) {
+            session.wrote_to = to.and_then(To::member);
+        }
+        to
     }
 
     /// Who has this name: a member, a guest, or the relay itself.

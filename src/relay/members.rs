@@ -240,6 +240,12 @@ impl Members {
         self.id_of(name).filter(|id| self.members[id.0].state != State::New)
     }
 
+    /// Whether this is the member that [`Members::find`] would find.
+    pub(super) fn is(&self, id: MemberId, name: &str) -> bool {
+        let member = &self.members[id.0];
+        member.state == State::Durable && member.name.as_str() == name
+    }
+
     fn id_of(&self, name: &str) -> Option<MemberId> {
         self.by_name.find(name, |id| self.members[id.0].name.as_str() == name)
     }

@@ -25,7 +25,7 @@ impl Relay {
         through: u64,
         out: &mut Out,
     ) {
-        let Some(author) = self.author(from) else { return };
+        let Some(author) = self.author_again(slot, from) else { return };
         let Some(member) = self.sessions.member(slot) else { return };
         let Some(stored) = self.places[member.0].queue.stored(author, outbox, through) else { return };
         self.count_queue(member);
@@ -40,6 +40,19 @@ impl Relay {
         let flow = FlowId { outbox, to: To::Member(member) };
         self.places[author.0].flows.delivered(flow, stored.number);
         self.tell_marks(author, flow, stored.places, out);
+    }
+
+    /// As [`Relay::author`], whose letters this session stored last being looked at first.
+    fn author_again(&mut self, slot: Slot, name: &str) -> Option<Author> {
+        let last = self.sessions.get_mut(slot).and_then(|session| session.stored_of);
+        if let Some(again) = last.filter(|last| self.members.is(*last, name)) {
+            return Some(Author::Member(again));
+        }
+        let author = self.author(name);
+        if let Some(session) = self.sessions.get_mut(slot) {
+            session.stored_of = if let Some(Author::Member(member)) = author { Some(member) } else { None };
+        }
+        author
     }
 
     /// A reader has seen every letter of that outbox up to `through`.

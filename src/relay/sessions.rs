@@ -62,6 +62,10 @@ pub(super) struct Session {
     pub(super) note_due: bool,
     /// Whose letters it does not want.
     pub(super) screen: Screen,
+    /// Whom its last letter went to, and whose letters it stored last: mostly it is them again, and they need not be looked
+    /// for.
+    pub(super) wrote_to: Option<MemberId>,
+    pub(super) stored_of: Option<MemberId>,
     closing_until: Option<Tick>,
     opened: Tick,
     scheduled: Option<Tick>,
@@ -86,6 +90,8 @@ impl Session {
             noted: None,
             note_due: false,
             screen: Screen::default(),
+            wrote_to: None,
+            stored_of: None,
             closing_until: None,
             opened: now,
             scheduled: None,
@@ -130,15 +136,14 @@ impl Session {
         }
         let held = if let SignIn::Held(_, until) = self.sign_in { Some(until) } else { None };
         let offline = (!self.lost).then(|| heard + OFFLINE_AFTER);
-        let own = [
+        Tick::earliest([
             self.peer.next_deadline(now),
             Some(heard + FORGOTTEN_AFTER),
             offline,
             self.throttled_until,
             held,
             self.rest_at,
-        ];
-        own.into_iter().flatten().min()
+        ])
     }
 }
 
@@ -312,9 +317,8 @@ impl Sessions {
 
     fn free_indexes(&mut self, now: Tick, slot: Slot) {
         let Some(session) = self.slab.get_mut(slot.0).map(Entry::wake) else { return };
-        let rest = session.peer.linger();
         while let Some(index) = session.peer.next_freed() {
-            self.indexes.free(now, rest, index);
+            self.indexes.free(now, session.peer.linger(), index);
         }
     }
 

@@ -388,7 +388,7 @@ fn a_replay_from_another_address_moves_nothing_and_earns_nothing() {
     client.seal(0, &mut packet, 0);
     let mut receive = |path: Path, packet: &[u8]| {
         let mut bytes = packet.to_vec();
-        let opened = keyring.open(Tick::ZERO, Duration::ZERO, path.carrier(), &mut bytes)?;
+        let opened = keyring.open(Tick::ZERO, || Duration::ZERO, path.carrier(), &mut bytes)?;
         Ok(paths.handle_received(Tick::ZERO, path, opened.number, packet.len(), true))
     };
     assert_eq!(receive(udp(1), &packet), Ok(None));

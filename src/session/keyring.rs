@@ -155,7 +155,7 @@ impl Keyring {
     pub fn open<'a>(
         &mut self,
         now: Tick,
-        linger: Duration,
+        linger: impl FnOnce() -> Duration,
         carrier: Carrier,
         bytes: &'a mut [u8],
     ) -> Result<Opened<'a>, OpenError> {
@@ -181,14 +181,14 @@ impl Keyring {
         all.into_iter().find(|(_, keys)| keys.local_index == index)
     }
 
-    fn note_opened(&mut self, now: Tick, linger: Duration, slot: Slot, index: u32) {
+    fn note_opened(&mut self, now: Tick, linger: impl FnOnce() -> Duration, slot: Slot, index: u32) {
         match slot {
             Slot::Previous => return,
             Slot::Current => {}
             Slot::Waiting => self.confirm(now, index),
         }
         if let Some(previous) = &mut self.previous {
-            previous.until.get_or_insert(now + linger);
+            previous.until.get_or_insert_with(|| now + linger());
         }
         if let Some(epoch) = &mut self.current {
             epoch.packets += 1;
@@ -232,7 +232,7 @@ impl Keyring {
     pub fn next_deadline(&self, now: Tick) -> Option<Tick> {
         let forget = self.previous.as_ref().and_then(|previous| previous.until);
         let renew = self.current.as_ref().map(|epoch| epoch.since + self.lifetime.age);
-        [forget, renew].into_iter().flatten().filter(|at| *at > now).min()
+        Tick::earliest([forget, renew].map(|at| at.filter(|at| *at > now)))
     }
 
     /// An index that leads here no longer, to be freed; ask until there is none after every call that takes keys, opens
@@ -315,7 +315,7 @@ mod tests {
 
     fn open(keyring: &mut Keyring, now: Tick, packet: &[u8]) -> Result<(u64, bool), OpenError> {
         let mut bytes = packet.to_vec();
-        let opened = keyring.open(now, LINGER, Carrier::Udp, &mut bytes)?;
+        let opened = keyring.open(now, || LINGER, Carrier::Udp, &mut bytes)?;
         assert_eq!(opened.plain, b"frames");
         Ok((opened.number, opened.confirmed_new))
     }

@@ -170,11 +170,10 @@ impl Paths {
     /// The challenge to be sent on a path now, in a packet of at most [`CHALLENGE_PACKET_MAX`] bytes: only on the
     /// current path, while it is unproven, with growing waits.
     pub fn challenge_due(&mut self, now: Tick, path: Path) -> Option<[u8; 8]> {
-        if self.current != Some(path) {
-            return None;
-        }
-        let known = self.find_mut(path).filter(|known| known.room() >= CHALLENGE_PACKET_MAX)?;
-        let challenge = known.challenge.as_mut().filter(|challenge| challenge.due <= now)?;
+        let is_challenged = |known: &&mut KnownPath| known.challenge.is_some() && known.path == path;
+        let known = self.known.iter_mut().find(is_challenged).filter(|_| self.current == Some(path))?;
+        let may_leave = known.room() >= CHALLENGE_PACKET_MAX;
+        let challenge = known.challenge.as_mut().filter(|challenge| may_leave && challenge.due <= now)?;
         challenge.due = now + challenge.wait;
         challenge.wait = (challenge.wait * 2).min(CHALLENGE_WAIT_MAX);
         Some(challenge.data)
@@ -203,8 +202,14 @@ impl Paths {
 
     /// When the current path's challenge is to be repeated.
     pub fn next_deadline(&self) -> Option<Tick> {
-        let known = self.find(self.current?).filter(|known| known.room() >= CHALLENGE_PACKET_MAX)?;
-        known.challenge.as_ref().map(|challenge| challenge.due)
+        let is_challenged =
+            |known: &&KnownPath| known.challenge.is_some() && Some(known.path) == self.current;
+        let known = self.known.iter().find(is_challenged)?;
+        known
+            .challenge
+            .as_ref()
+            .filter(|_| known.room() >= CHALLENGE_PACKET_MAX)
+            .map(|challenge| challenge.due)
     }
 
     /// Whether there is nothing to be sent or waited for, and we follow from a path that is proven.

@@ -46,7 +46,11 @@ impl Asleep {
         Asleep { packed: Zeroizing::new(scratch[..].into()), screen }
     }
 
-    fn wake(&mut self) -> Session {
+    /// Apart from those who ask for a session that is awake, as almost all do: it takes kilobytes of stack, and a function
+    /// with so many touches each page of them whenever it is called.
+    #[cold]
+    #[inline(never)]
+    fn wake(&mut self) -> Box<Session> {
         let (key, member, mut from) = self.open();
         let (peer, serial) = (Peer::unpack(&mut from), from.number());
         let (scheduled, was_noted) = (from.maybe_tick(), from.bytes() == [1]);
@@ -56,7 +60,7 @@ impl Asleep {
         session.scheduled = scheduled;
         session.noted = session.whereabouts().filter(|_| was_noted);
         session.screen = self.screen.take().map_or_else(Screen::default, |screen| *screen);
-        session
+        Box::new(session)
     }
 
     /// The key, the member, and the rest from its peer on.
@@ -77,7 +81,7 @@ impl Entry {
     /// The session, woken if need be.
     pub(super) fn wake(&mut self) -> &mut Session {
         if let Entry::Asleep(asleep) = self {
-            *self = Entry::Awake(Box::new(asleep.wake()));
+            *self = Entry::Awake(asleep.wake());
         }
         match self {
             Entry::Awake(session) => session,
