@@ -119,6 +119,8 @@ impl UdpPort {
         if let Err(error) = state.enable_transport_errors(UdpSockRef::from(&socket)) {
             log::debug!("no ICMP errors from this socket: {error}");
         }
+        #[cfg(target_os = "linux")]
+        bind::tell_less(&socket);
         let local = socket.local_addr()?;
         // Not writable too: with edges each datagram that leaves the machine would wake the loop.
         registry.register(&mut socket, token, Interest::READABLE)?;
