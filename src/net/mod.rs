@@ -256,7 +256,8 @@ impl<C: Send + 'static> Net<C> {
 
     fn add_udp(&mut self, socket: mio::net::UdpSocket) -> io::Result<usize> {
         let index = self.udp.len();
-        self.udp.push(UdpPort::new(socket, self.hub.registry(), Token(FIRST_UDP + index))?);
+        let (registry, token) = self.hub.udp_place(index);
+        self.udp.push(UdpPort::new(socket, registry, token)?);
         Ok(index)
     }
 }

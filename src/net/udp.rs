@@ -128,6 +128,14 @@ impl UdpPort {
         Ok(UdpPort { socket, state, local, token, queue, may_have_errors: false, consumed: None })
     }
 
+    /// From one poll to another, where it is known as `token`.
+    pub(super) fn move_to(&mut self, from: &Registry, to: &Registry, token: Token) -> io::Result<()> {
+        from.deregister(&mut self.socket)?;
+        to.register(&mut self.socket, token, Interest::READABLE)?;
+        self.token = token;
+        Ok(())
+    }
+
     pub(super) const fn local_addr(&self) -> SocketAddr {
         self.local
     }

@@ -58,6 +58,11 @@ impl Pair {
         self.sides.each_ref().map(|side| &side.end)
     }
 
+    /// Both clients, to be changed.
+    pub(super) fn ends_mut(&mut self) -> [&mut End; 2] {
+        self.sides.each_mut().map(|side| &mut side.end)
+    }
+
     /// One turn of a side. When it wants the next one though nothing comes.
     pub(super) fn turn(
         &mut self,

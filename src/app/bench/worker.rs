@@ -38,11 +38,11 @@ impl Worker {
     ///
     /// # Errors
     /// `cannot-start` if the system refuses a poll.
-    pub(super) fn new(pairs: Vec<Pair>, stage: Arc<Stage>, tell: Sender<Told>) -> Result<Worker, Phrase> {
-        let group = Group::new()?;
-        for (number, pair) in pairs.iter().enumerate() {
-            for (side, end) in pair.ends().into_iter().enumerate() {
-                group.join(2 * number + side, &end.net)?;
+    pub(super) fn new(mut pairs: Vec<Pair>, stage: Arc<Stage>, tell: Sender<Told>) -> Result<Worker, Phrase> {
+        let mut group = Group::new()?;
+        for (number, pair) in pairs.iter_mut().enumerate() {
+            for (side, end) in pair.ends_mut().into_iter().enumerate() {
+                group.join(2 * number + side, &mut end.net)?;
             }
         }
         let clients = 2 * pairs.len();
