@@ -79,7 +79,7 @@ impl Announced {
     }
 }
 
-const _: () = assert!(1 + UDP_PORTS_MAX * Announced::BITS_EACH <= u16::BITS as usize);
+const _: () = assert!(UDP_PORTS_MAX * Announced::BITS_EACH < u16::BITS as usize);
 
 /// A net's place in a group.
 #[derive(Debug)]
@@ -197,6 +197,18 @@ impl<C: Send + 'static> Net<C> {
         bits & Announced::POLL != 0
     }
 
+    /// From now on datagrams wait until [`Net::release`]: for a process that is many clients, whose turns follow one
+    /// another though each client by itself would take its own at the same time.
+    pub fn hold(&mut self) {
+        self.hub.holds = true;
+        self.udp.iter_mut().for_each(|port| port.held = true);
+    }
+
+    /// Sends what waits since [`Net::hold`], and goes on holding.
+    pub fn release(&mut self) {
+        (0..self.udp.len()).for_each(|port| self.flush_udp(port));
+    }
+
     /// When [`Net::wait`] would answer at the latest, given the core's deadline: [`Tick::ZERO`] if at once.
     pub fn sleep_until(&self, deadline: Option<Tick>) -> Option<Tick> {
         if self.may_have_input() {
@@ -251,5 +263,25 @@ mod tests {
         let (mut ready, now) = (Vec::new(), group.clock.tick());
         group.wait(now + Duration::from_millis(1), &mut ready);
         assert!(ready.is_empty(), "nothing is announced twice");
+    }
+
+    #[test]
+    fn what_is_held_leaves_with_the_release_and_not_before() {
+        let (mut from, mut to) = (net(), net());
+        from.hold();
+        let path = Path::Udp(to.udp_addr().unwrap());
+        for bytes in [b"one", b"two"] {
+            let mut out: Outputs<(), ()> = Outputs::default();
+            out.send(path, bytes);
+            from.carry_out(&mut out, |effect: Effect<(), ()>| unreachable!("{effect:?}"));
+        }
+        assert_eq!(turn(&mut to), 0);
+        from.release();
+        let mut packets = 0;
+        while packets < 2 {
+            packets += turn(&mut to);
+        }
+        from.release();
+        assert_eq!(turn(&mut to), 0, "nothing leaves twice");
     }
 }

@@ -25,6 +25,8 @@ pub(super) struct Hub<C> {
     pub(super) stats: Stats,
     limiter: Limiter,
     refusals: usize,
+    /// Datagrams wait for [`Net::release`](super::Net::release).
+    pub(super) holds: bool,
     pub(super) membership: Option<Membership>,
 }
 
@@ -38,6 +40,7 @@ impl<C> Hub<C> {
             stats: Stats::default(),
             limiter: Limiter::default(),
             refusals: 0,
+            holds: false,
             membership: None,
         }
     }

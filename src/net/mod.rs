@@ -257,7 +257,9 @@ impl<C: Send + 'static> Net<C> {
     fn add_udp(&mut self, socket: mio::net::UdpSocket) -> io::Result<usize> {
         let index = self.udp.len();
         let (registry, token) = self.hub.udp_place(index);
-        self.udp.push(UdpPort::new(socket, registry, token)?);
+        let mut port = UdpPort::new(socket, registry, token)?;
+        port.held = self.hub.holds;
+        self.udp.push(port);
         Ok(index)
     }
 }
