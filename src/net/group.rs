@@ -124,8 +124,8 @@ impl Group {
         self.clock.now()
     }
 
-    /// Waits until a net has something, or `until` has come, and appends the numbers of those that have. It may answer
-    /// up to a millisecond early, with none.
+    /// Waits until a net has something, or `until` has come, and appends the numbers of those that have; one may
+    /// be named twice. It may answer up to a millisecond early, with none.
     pub fn wait(&mut self, until: Tick, ready: &mut Vec<usize>) -> Now {
         let timeout = until.since(self.clock.tick());
         let timeout = if timeout < POLL_STEP { self.wait_finely(timeout) } else { whole_steps(timeout) };
