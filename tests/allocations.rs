@@ -144,9 +144,9 @@ struct Talk {
 
 impl Talk {
     fn new(relay: HostPort, carriers: Carriers) -> Talk {
-        let ends = ["TOM", "JACK"].map(|name| End::new(name, &relay, carriers));
-        let group = Group::new().unwrap();
-        ends.iter().enumerate().for_each(|(number, end)| group.join(number, &end.net).unwrap());
+        let mut ends = ["TOM", "JACK"].map(|name| End::new(name, &relay, carriers));
+        let mut group = Group::new().unwrap();
+        ends.iter_mut().enumerate().for_each(|(number, end)| group.join(number, &mut end.net).unwrap());
         Talk { relay, group, ends, online: 0, in_flight: 0, written: 0 }
     }
 

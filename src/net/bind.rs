@@ -69,6 +69,23 @@ pub(super) fn bind_udp(addr: SocketAddr) -> io::Result<mio::net::UdpSocket> {
     Ok(mio::net::UdpSocket::from_std(socket.into()))
 }
 
+/// Takes back what quinn-udp asked to be told of each datagram and nobody reads: when it came, to which address, its
+/// traffic class. Written down, each costs time for every datagram, and the first has the kernel stamp those of the
+/// whole machine.
+#[cfg(target_os = "linux")]
+pub(super) fn tell_less(socket: &mio::net::UdpSocket) {
+    use nix::sys::socket::{setsockopt, sockopt};
+
+    // Where the system refuses, it goes on telling, which is no harm.
+    let _ = setsockopt(socket, sockopt::ReceiveTimestampns, &false);
+    let _ = setsockopt(socket, sockopt::IpRecvTos, &false);
+    let _ = setsockopt(socket, sockopt::Ipv4PacketInfo, &false);
+    if socket.local_addr().is_ok_and(|local| local.is_ipv6()) {
+        let _ = setsockopt(socket, sockopt::Ipv6RecvTClass, &false);
+        let _ = setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &false);
+    }
+}
+
 /// A listener with SO_REUSEADDR, so that a relay starts again while its old connections are in TIME_WAIT.
 fn listen(addr: SocketAddr) -> io::Result<mio::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;

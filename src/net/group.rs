@@ -2,29 +2,91 @@
 
 use std::io;
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
+use mio::event::Event;
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Registry, Token};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
-use super::Net;
 use super::clock::Clock;
 use super::wait::EVENTS_LEN;
+use super::{FIRST_UDP, Net, UDP_PORTS_MAX};
 use crate::base::{Now, Phrase, Tick};
 
+/// Tokens of one net: its poll, then each of its UDP sockets.
+const TOKENS_EACH: usize = 1 + UDP_PORTS_MAX;
 /// A poll counts in milliseconds, and rounds up.
 const POLL_STEP: Duration = Duration::from_millis(1);
 
-/// Waits for several [`Net`]s at once, by a poll over their polls: for a process that is many clients.
+/// Waits for several [`Net`]s at once: for a process that is many clients. Their UDP sockets stand in the group's poll,
+/// so that a datagram wakes one poll and not two, and a net whose sockets alone have something need not be polled; what
+/// else they wait for is in polls of theirs, which stand in the group's too.
 ///
 /// The law of use: each net that was named by [`Group::wait`], or whose [`Net::sleep_until`] has come, has one turn
 /// (`net.wait(Some(Tick::ZERO))`, turn, carry out); then wait for all of them again.
 #[derive(Debug)]
 pub struct Group {
     poll: Poll,
+    registry: Arc<Registry>,
     events: Events,
     clock: Clock,
+    members: Vec<Option<Arc<Announced>>>,
+}
+
+/// What the group's poll said of a net since the net asked last: a bit for the net's poll, then some for each socket.
+#[derive(Debug)]
+pub(super) struct Announced(AtomicU16);
+
+/// What was said of one UDP socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PortNews {
+    pub(super) writable: bool,
+    pub(super) error: bool,
+}
+
+impl Announced {
+    const POLL: u16 = 1;
+    const READABLE: u16 = 1;
+    const WRITABLE: u16 = 2;
+    const ERROR: u16 = 4;
+    const BITS_EACH: usize = 3;
+
+    fn note(&self, place: usize, event: &Event) {
+        let bits = match place.checked_sub(1) {
+            None => Announced::POLL,
+            Some(port) => {
+                let bit = |is: bool, bit: u16| if is { bit } else { 0 };
+                let writable = bit(event.is_writable(), Announced::WRITABLE);
+                let bits = Announced::READABLE | writable | bit(event.is_error(), Announced::ERROR);
+                bits << (1 + port * Announced::BITS_EACH)
+            }
+        };
+        self.0.fetch_or(bits, Ordering::Relaxed);
+    }
+
+    fn take(&self) -> u16 {
+        self.0.swap(0, Ordering::Relaxed)
+    }
+
+    fn of_port(bits: u16, port: usize) -> Option<PortNews> {
+        let bits = bits >> (1 + port * Announced::BITS_EACH);
+        let has = |bit| bits & bit != 0;
+        has(Announced::READABLE)
+            .then(|| PortNews { writable: has(Announced::WRITABLE), error: has(Announced::ERROR) })
+    }
+}
+
+const _: () = assert!(UDP_PORTS_MAX * Announced::BITS_EACH < u16::BITS as usize);
+
+/// A net's place in a group.
+#[derive(Debug)]
+pub(super) struct Membership {
+    announced: Arc<Announced>,
+    registry: Arc<Registry>,
+    first_token: usize,
 }
 
 impl Group {
@@ -34,17 +96,27 @@ impl Group {
     /// `cannot-start` if the system refuses the poll.
     pub fn new() -> Result<Group, Phrase> {
         let poll = Poll::new().map_err(cannot_start)?;
-        Ok(Group { poll, events: Events::with_capacity(EVENTS_LEN), clock: Clock::new() })
+        let registry = Arc::new(poll.registry().try_clone().map_err(cannot_start)?);
+        let events = Events::with_capacity(EVENTS_LEN);
+        Ok(Group { poll, registry, events, clock: Clock::new(), members: Vec::new() })
     }
 
-    /// Takes a net in, under a number of the caller's.
+    /// Takes a net in, under a small number of the caller's.
     ///
     /// # Errors
     /// `cannot-start` if the system refuses.
-    pub fn join<C: Send + 'static>(&self, number: usize, net: &Net<C>) -> Result<(), Phrase> {
-        let fd = net.hub.poll.as_raw_fd();
-        let registry = self.poll.registry();
-        registry.register(&mut SourceFd(&fd), Token(number), Interest::READABLE).map_err(cannot_start)
+    pub fn join<C: Send + 'static>(&mut self, number: usize, net: &mut Net<C>) -> Result<(), Phrase> {
+        let (fd, first_token) = (net.hub.poll.as_raw_fd(), number * TOKENS_EACH);
+        let registry = self.registry.clone();
+        registry
+            .register(&mut SourceFd(&fd), Token(first_token), Interest::READABLE)
+            .map_err(cannot_start)?;
+        let announced = Arc::new(Announced(AtomicU16::new(Announced::POLL)));
+        if self.members.len() <= number {
+            self.members.resize_with(number + 1, || None);
+        }
+        self.members[number] = Some(announced.clone());
+        net.enter(Membership { announced, registry, first_token }).map_err(cannot_start)
     }
 
     /// Both clocks, read once; all nets of the process have the same.
@@ -52,13 +124,21 @@ impl Group {
         self.clock.now()
     }
 
-    /// Waits until a net has something, or `until` has come, and appends the numbers of those that have. It may answer
-    /// up to a millisecond early, with none.
+    /// Waits until a net has something, or `until` has come, and appends the numbers of those that have; one may
+    /// be named twice. It may answer up to a millisecond early, with none.
     pub fn wait(&mut self, until: Tick, ready: &mut Vec<usize>) -> Now {
         let timeout = until.since(self.clock.tick());
         let timeout = if timeout < POLL_STEP { self.wait_finely(timeout) } else { whole_steps(timeout) };
         match self.poll.poll(&mut self.events, Some(timeout)) {
-            Ok(()) => ready.extend(self.events.iter().map(|event| event.token().0)),
+            Ok(()) => {
+                for event in &self.events {
+                    let (number, place) = (event.token().0 / TOKENS_EACH, event.token().0 % TOKENS_EACH);
+                    if let Some(Some(announced)) = self.members.get(number) {
+                        announced.note(place, event);
+                        ready.push(number);
+                    }
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => panic!("the poll on our own descriptors failed: {error}"),
         }
@@ -86,7 +166,49 @@ fn cannot_start(error: io::Error) -> Phrase {
     Phrase::new("cannot-start").with("cause", error)
 }
 
+impl Membership {
+    /// How a UDP socket of the net is told of in the group.
+    pub(super) fn place_of(&self, port: usize) -> (&Registry, Token) {
+        (&self.registry, Token(self.first_token + 1 + port))
+    }
+}
+
 impl<C: Send + 'static> Net<C> {
+    fn enter(&mut self, membership: Membership) -> io::Result<()> {
+        for (index, port) in self.udp.iter_mut().enumerate() {
+            let (registry, token) = membership.place_of(index);
+            port.move_to(self.hub.poll.registry(), registry, token)?;
+        }
+        self.hub.membership = Some(membership);
+        Ok(())
+    }
+
+    /// Takes in what the group said of the sockets. Whether the net's own poll is to be asked, as it always is outside
+    /// of a group.
+    pub(super) fn hear_group(&mut self) -> bool {
+        let Some(membership) = &self.hub.membership else { return true };
+        let bits = membership.announced.take();
+        for port in 0..self.udp.len() {
+            if let Some(news) = Announced::of_port(bits, port) {
+                self.note_udp(port, news);
+                self.hub.ready.push(Token(FIRST_UDP + port));
+            }
+        }
+        bits & Announced::POLL != 0
+    }
+
+    /// From now on datagrams wait until [`Net::release`]: for a process that is many clients, whose turns follow one
+    /// another though each client by itself would take its own at the same time.
+    pub fn hold(&mut self) {
+        self.hub.holds = true;
+        self.udp.iter_mut().for_each(|port| port.held = true);
+    }
+
+    /// Sends what waits since [`Net::hold`], and goes on holding.
+    pub fn release(&mut self) {
+        (0..self.udp.len()).for_each(|port| self.flush_udp(port));
+    }
+
     /// When [`Net::wait`] would answer at the latest, given the core's deadline: [`Tick::ZERO`] if at once.
     pub fn sleep_until(&self, deadline: Option<Tick>) -> Option<Tick> {
         if self.may_have_input() {
@@ -120,7 +242,7 @@ mod tests {
     #[test]
     fn each_net_of_a_group_is_named_when_it_has_something_and_then_rests() {
         let (mut group, mut nets) = (Group::new().unwrap(), [net(), net(), net()]);
-        nets.iter().enumerate().for_each(|(number, net)| group.join(number, net).unwrap());
+        nets.iter_mut().enumerate().for_each(|(number, net)| group.join(number, net).unwrap());
         let far = Tick::from_micros(u64::MAX / 2);
         for receiver in [1, 2, 1] {
             let path = Path::Udp(nets[receiver].udp_addr().unwrap());
@@ -141,5 +263,25 @@ mod tests {
         let (mut ready, now) = (Vec::new(), group.clock.tick());
         group.wait(now + Duration::from_millis(1), &mut ready);
         assert!(ready.is_empty(), "nothing is announced twice");
+    }
+
+    #[test]
+    fn what_is_held_leaves_with_the_release_and_not_before() {
+        let (mut from, mut to) = (net(), net());
+        from.hold();
+        let path = Path::Udp(to.udp_addr().unwrap());
+        for bytes in [b"one", b"two"] {
+            let mut out: Outputs<(), ()> = Outputs::default();
+            out.send(path, bytes);
+            from.carry_out(&mut out, |effect: Effect<(), ()>| unreachable!("{effect:?}"));
+        }
+        assert_eq!(turn(&mut to), 0);
+        from.release();
+        let mut packets = 0;
+        while packets < 2 {
+            packets += turn(&mut to);
+        }
+        from.release();
+        assert_eq!(turn(&mut to), 0, "nothing leaves twice");
     }
 }

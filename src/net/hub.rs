@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use mio::{Poll, Registry};
+use mio::{Poll, Registry, Token};
 
+use super::FIRST_UDP;
 use super::clock::Clock;
+use super::group::Membership;
 use super::ready::Ready;
 use super::stats::{Limiter, Line, Stats};
 use crate::base::{Input, Path, Why};
@@ -23,6 +25,9 @@ pub(super) struct Hub<C> {
     pub(super) stats: Stats,
     limiter: Limiter,
     refusals: usize,
+    /// Datagrams wait for [`Net::release`](super::Net::release).
+    pub(super) holds: bool,
+    pub(super) membership: Option<Membership>,
 }
 
 impl<C> Hub<C> {
@@ -35,11 +40,19 @@ impl<C> Hub<C> {
             stats: Stats::default(),
             limiter: Limiter::default(),
             refusals: 0,
+            holds: false,
+            membership: None,
         }
     }
 
     pub(super) fn registry(&self) -> &Registry {
         self.poll.registry()
+    }
+
+    /// Where the UDP socket of this index is registered, and as what: with the group, if this is a member of one.
+    pub(super) fn udp_place(&self, index: usize) -> (&Registry, Token) {
+        let alone = (self.registry(), Token(FIRST_UDP + index));
+        self.membership.as_ref().map_or(alone, |membership| membership.place_of(index))
     }
 
     pub(super) fn begin_turn(&mut self) {

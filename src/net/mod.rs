@@ -256,7 +256,10 @@ impl<C: Send + 'static> Net<C> {
 
     fn add_udp(&mut self, socket: mio::net::UdpSocket) -> io::Result<usize> {
         let index = self.udp.len();
-        self.udp.push(UdpPort::new(socket, self.hub.registry(), Token(FIRST_UDP + index))?);
+        let (registry, token) = self.hub.udp_place(index);
+        let mut port = UdpPort::new(socket, registry, token)?;
+        port.held = self.hub.holds;
+        self.udp.push(port);
         Ok(index)
     }
 }

@@ -86,7 +86,7 @@ impl<C: Send + 'static> Net<C> {
     pub(super) fn flush_udp(&mut self, index: usize) {
         if let Some(port) = self.udp.get_mut(index) {
             let mut refusals = Vec::new();
-            port.flush(self.hub.poll.registry(), |dest, why| refusals.push((dest, why)));
+            port.flush(self.hub.udp_place(index).0, |dest, why| refusals.push((dest, why)));
             refusals.into_iter().for_each(|(dest, why)| self.hub.refuse(dest, why));
         }
     }
@@ -174,7 +174,7 @@ impl<C: Send + 'static> Net<C> {
         let Some(index) = self.port_for(dest) else {
             return;
         };
-        match self.udp[index].send(dest, bytes, segment, self.hub.poll.registry()) {
+        match self.udp[index].send(dest, bytes, segment, self.hub.udp_place(index).0) {
             Sent::Taken => self.hub.stats.datagrams_out += len as u64,
             Sent::Dropped => self.hub.stats.sends_dropped += len as u64,
             Sent::Refused(why) => self.hub.refuse(dest, why),

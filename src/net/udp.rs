@@ -94,6 +94,10 @@ pub(super) struct UdpPort {
     local: SocketAddr,
     token: Token,
     queue: Queue,
+    /// What is sent waits in the queue for [`UdpPort::flush`].
+    pub(super) held: bool,
+    /// The poll tells when the socket is writable, because the kernel took no more.
+    waits_for_room: bool,
     /// The poll told of an error, and not all of them were read.
     pub(super) may_have_errors: bool,
     /// What a call failed with that may be ICMP's answer to an earlier datagram: the head of the error queue.
@@ -119,11 +123,31 @@ impl UdpPort {
         if let Err(error) = state.enable_transport_errors(UdpSockRef::from(&socket)) {
             log::debug!("no ICMP errors from this socket: {error}");
         }
+        #[cfg(target_os = "linux")]
+        bind::tell_less(&socket);
         let local = socket.local_addr()?;
         // Not writable too: with edges each datagram that leaves the machine would wake the loop.
         registry.register(&mut socket, token, Interest::READABLE)?;
         let queue = Queue::default();
-        Ok(UdpPort { socket, state, local, token, queue, may_have_errors: false, consumed: None })
+        Ok(UdpPort {
+            socket,
+            state,
+            local,
+            token,
+            queue,
+            held: false,
+            waits_for_room: false,
+            may_have_errors: false,
+            consumed: None,
+        })
+    }
+
+    /// From one poll to another, where it is known as `token`.
+    pub(super) fn move_to(&mut self, from: &Registry, to: &Registry, token: Token) -> io::Result<()> {
+        from.deregister(&mut self.socket)?;
+        to.register(&mut self.socket, token, Interest::READABLE)?;
+        self.token = token;
+        Ok(())
     }
 
     pub(super) const fn local_addr(&self) -> SocketAddr {
@@ -171,14 +195,14 @@ impl UdpPort {
         segment: usize,
         registry: &Registry,
     ) -> Sent {
-        if !self.queue.sends.is_empty() {
+        if self.held || !self.queue.sends.is_empty() {
             return self.queue.push(dest, bytes, segment);
         }
         match self.try_send(dest, bytes, segment) {
             Ok(()) => Sent::Taken,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let sent = self.queue.push(dest, bytes, segment);
-                self.set_interest(Interest::READABLE | Interest::WRITABLE, registry);
+                self.wait_for_room(true, registry);
                 sent
             }
             Err(error) if is_of_offload(&error) && bytes.len() > segment => {
@@ -195,7 +219,7 @@ impl UdpPort {
         use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny};
         use smallvec::SmallVec;
 
-        if !self.queue.sends.is_empty() {
+        if self.held || !self.queue.sends.is_empty() {
             return 0;
         }
         let fan = &fan[..fan.len().min(super::send::FAN_LEN_MAX)];
@@ -227,9 +251,7 @@ impl UdpPort {
             queue.pop();
         }
         self.queue = queue;
-        if self.queue.sends.is_empty() {
-            self.set_interest(Interest::READABLE, registry);
-        }
+        self.wait_for_room(!self.queue.sends.is_empty(), registry);
     }
 
     /// Reads what ICMP said about datagrams sent before: to whom, and why. True if there may be more.
@@ -282,7 +304,12 @@ impl UdpPort {
         }
     }
 
-    fn set_interest(&mut self, interest: Interest, registry: &Registry) {
+    fn wait_for_room(&mut self, waits: bool, registry: &Registry) {
+        if std::mem::replace(&mut self.waits_for_room, waits) == waits {
+            return;
+        }
+        let interest = Interest::READABLE;
+        let interest = if waits { interest | Interest::WRITABLE } else { interest };
         registry.reregister(&mut self.socket, self.token, interest).expect("the socket is registered");
     }
 }

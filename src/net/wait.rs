@@ -7,6 +7,7 @@ use mio::event::Event;
 use mio::{Events, Token};
 
 use super::conns::Opened;
+use super::group::PortNews;
 use super::routes::LOOK_EVERY;
 use super::{FIRST_CONN, FIRST_UDP, LISTENER, Net, Source, Timer, VISITS_PER_TURN};
 use crate::base::{Input, Now, Tick};
@@ -39,6 +40,9 @@ impl<C: Send + 'static> Net<C> {
     }
 
     fn poll(&mut self, timeout: Option<Duration>) {
+        if !self.hear_group() {
+            return;
+        }
         self.hub.stats.polls += 1;
         match self.hub.poll.poll(&mut self.events, timeout) {
             Ok(()) => {}
@@ -54,15 +58,20 @@ impl<C: Send + 'static> Net<C> {
         match event.token() {
             Token(index) if index >= FIRST_CONN => self.note_conn(event),
             Token(index) if index >= FIRST_UDP => {
-                if event.is_writable() {
-                    self.flush_udp(index - FIRST_UDP);
-                }
-                if let Some(port) = self.udp.get_mut(index - FIRST_UDP) {
-                    port.may_have_errors |= event.is_error();
-                }
+                let news = PortNews { writable: event.is_writable(), error: event.is_error() };
+                self.note_udp(index - FIRST_UDP, news);
                 self.hub.ready.push(event.token());
             }
             token => self.hub.ready.push(token),
+        }
+    }
+
+    pub(super) fn note_udp(&mut self, index: usize, news: PortNews) {
+        if news.writable {
+            self.flush_udp(index);
+        }
+        if let Some(port) = self.udp.get_mut(index) {
+            port.may_have_errors |= news.error;
         }
     }
 

@@ -58,6 +58,16 @@ impl Pair {
         self.sides.each_ref().map(|side| &side.end)
     }
 
+    /// Both clients, to be changed.
+    pub(super) fn ends_mut(&mut self) -> [&mut End; 2] {
+        self.sides.each_mut().map(|side| &mut side.end)
+    }
+
+    /// Sends what turns of a side brought.
+    pub(super) fn release(&mut self, side: usize) {
+        self.sides[side].end.net.release();
+    }
+
     /// One turn of a side. When it wants the next one though nothing comes.
     pub(super) fn turn(
         &mut self,

@@ -113,6 +113,7 @@ impl Side {
         totals.refused += self.refused;
         self.end.commands.push_back(Command::Leave);
         self.end.turn();
+        self.end.net.release();
     }
 
     /// Letters written, and of those the ones that were given back.

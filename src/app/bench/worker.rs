@@ -38,11 +38,12 @@ impl Worker {
     ///
     /// # Errors
     /// `cannot-start` if the system refuses a poll.
-    pub(super) fn new(pairs: Vec<Pair>, stage: Arc<Stage>, tell: Sender<Told>) -> Result<Worker, Phrase> {
-        let group = Group::new()?;
-        for (number, pair) in pairs.iter().enumerate() {
-            for (side, end) in pair.ends().into_iter().enumerate() {
-                group.join(2 * number + side, &end.net)?;
+    pub(super) fn new(mut pairs: Vec<Pair>, stage: Arc<Stage>, tell: Sender<Told>) -> Result<Worker, Phrase> {
+        let mut group = Group::new()?;
+        for (number, pair) in pairs.iter_mut().enumerate() {
+            for (side, end) in pair.ends_mut().into_iter().enumerate() {
+                group.join(2 * number + side, &mut end.net)?;
+                end.net.hold();
             }
         }
         let clients = 2 * pairs.len();
@@ -76,7 +77,9 @@ impl Worker {
         let _ = self.tell.send(Told::Done(self.totals));
     }
 
-    /// Waits, then gives a turn to everybody who has something to do.
+    /// Waits, then gives a turn to everybody who has something to do. Their datagrams leave at its end: members on
+    /// machines of their own would think at the same time, and the relay would hear of them all at once, as the loop
+    /// hears of its peers.
     fn round(&mut self) -> Tick {
         let look = self.group.now().tick + LOOK_EVERY;
         let until = self.deadlines.first().map_or(look, |(first, _)| look.min(*first));
@@ -91,7 +94,8 @@ impl Worker {
         }
         ready.sort_unstable();
         ready.dedup();
-        ready.drain(..).for_each(|client| self.turn(client));
+        ready.iter().for_each(|client| self.turn(*client));
+        ready.drain(..).for_each(|client| self.pairs[client / 2].release(client % 2));
         self.ready = ready;
         now
     }

@@ -73,6 +73,8 @@ struct Load {
     pairs: Vec<Pair>,
     window: usize,
     batch: Batch,
+    /// The pairs that heard something in this round, and of how many messages.
+    passed: Vec<(usize, usize)>,
     carried: Carried,
 }
 
@@ -92,7 +94,7 @@ impl Load {
             pairs.push(Pair { sender, receiver, message, last_heard: Instant::now() });
         }
         let (batch, carried) = (Batch::new(), Carried::default());
-        Ok(Load { poll, pairs, window: shape.window, batch, carried })
+        Ok(Load { poll, pairs, window: shape.window, batch, passed: Vec::new(), carried })
     }
 
     fn fill_all(&mut self) {
@@ -117,8 +119,13 @@ impl Load {
                 _ => {}
             }
             for event in &events {
-                let pair = &mut self.pairs[event.token().0];
-                self.carried.messages += pair.pass(&mut self.batch, now)?;
+                let place = event.token().0;
+                self.passed.push((place, self.pairs[place].take(&mut self.batch, now)?));
+            }
+            // As a relay's members do: all of a round have heard before the first of them sends.
+            for (place, passed) in self.passed.drain(..) {
+                self.pairs[place].send(passed);
+                self.carried.messages += passed as u64;
             }
         }
     }
@@ -133,8 +140,8 @@ impl Load {
 }
 
 impl Pair {
-    /// Takes what has come, and sends as many on: how many.
-    fn pass(&mut self, batch: &mut Batch, now: Instant) -> io::Result<u64> {
+    /// Takes what has come: how many messages, each to be followed by another.
+    fn take(&mut self, batch: &mut Batch, now: Instant) -> io::Result<usize> {
         let mut passed = 0;
         loop {
             let came = match batch.receive(&self.receiver) {
@@ -145,8 +152,7 @@ impl Pair {
             let whole =
                 batch.datagrams().filter(|(_, datagram)| *datagram == self.message.as_slice()).count();
             self.last_heard = now;
-            self.send(whole);
-            passed += whole as u64;
+            passed += whole;
             if came < BATCH_LEN {
                 return Ok(passed);
             }
