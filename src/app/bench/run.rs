@@ -66,6 +66,8 @@ impl Stage {
 pub(super) enum Told {
     /// One more client is signed in.
     Online,
+    /// A client has heard nothing so far, and goes on trying.
+    Silent(Phrase),
     /// The bench cannot go on.
     Failed(Phrase),
     /// This worker is done.
@@ -165,10 +167,17 @@ impl Run {
     }
 
     fn await_sign_in(&self, wanted: usize, relay: &HostPort) -> Result<(), Failure> {
-        let mut online = 0;
+        let (mut online, mut silent) = (0, 0);
         while online < wanted {
             match self.told.recv_timeout(SIGN_IN_WITHIN) {
                 Ok(Told::Online) => online += 1,
+                // On a bad line some hear nothing at first; a relay that is not there answers nobody.
+                Ok(Told::Silent(phrase)) => {
+                    silent += 1;
+                    if online == 0 && silent >= wanted {
+                        return Err(phrase.into());
+                    }
+                }
                 Ok(Told::Failed(phrase)) => return Err(phrase.into()),
                 Ok(Told::Done(_)) | Err(_) => return Err(notice::unreached(relay, &Unreached::Silent).into()),
             }
@@ -184,7 +193,7 @@ impl Run {
             match self.told.recv_timeout(end.saturating_duration_since(Instant::now())) {
                 Err(RecvTimeoutError::Timeout) => return Ok(()),
                 Err(RecvTimeoutError::Disconnected) => return Err(Failure::silent(Status::Failed)),
-                Ok(Told::Failed(phrase)) => return Err(phrase.into()),
+                Ok(Told::Failed(phrase) | Told::Silent(phrase)) => return Err(phrase.into()),
                 Ok(Told::Online | Told::Done(_)) => {}
             }
         }
@@ -200,7 +209,7 @@ impl Run {
                     left -= 1;
                 }
                 Ok(Told::Failed(phrase)) => return Err(phrase.into()),
-                Ok(Told::Online) => {}
+                Ok(Told::Online | Told::Silent(_)) => {}
                 Err(_) => break,
             }
         }

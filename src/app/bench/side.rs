@@ -5,7 +5,7 @@ use std::mem;
 use std::sync::Arc;
 
 use crate::base::{HostPort, Name, Now, Tick};
-use crate::client::{Command, Event, Progress};
+use crate::client::{Command, Event, Progress, Unreached};
 use crate::ui::notice;
 
 use super::end::End;
@@ -128,7 +128,8 @@ fn tell_event(event: &Event, me: &Name, tell: &mut impl FnMut(Told)) {
         Event::Online { .. } => tell(Told::Online),
         Event::Unreached { .. } | Event::NameRefused { .. } | Event::Replaced { .. } => {
             if let Some(phrase) = notice::of_event(event, me.as_str()) {
-                tell(Told::Failed(phrase));
+                let passes = matches!(event, Event::Unreached { why: Unreached::Silent, .. });
+                tell(if passes { Told::Silent(phrase) } else { Told::Failed(phrase) });
             }
         }
         _ => {}
