@@ -140,6 +140,22 @@ fn the_conversation_in_chinese_with_its_prompts() {
 }
 
 #[test]
+fn lines_that_are_pasted_together_are_all_taken() {
+    let (home, relay) = town(&[], &["TOM", "JACK"]);
+    let mut jack = home.chat("JACK", &relay, &[]);
+    let mut tom = Terminal::start(&home, &["chat", "--line", "--as", "TOM"]);
+    tom.until("Choose a contact: ");
+    tom.press("JACK\rone\rtwo\rthree\r");
+    for text in ["one", "two", "three"] {
+        assert!(jack.out().ends_with(text));
+    }
+    tom.until("three");
+    tom.until("Type a message, Enter sends: ");
+    tom.press("quit\rquit\r");
+    tom.ends_with(0);
+}
+
+#[test]
 fn a_letter_appears_above_a_line_half_typed() {
     let (home, relay) = town(&[], &["TOM", "JACK"]);
     let mut jack = home.chat("JACK", &relay, &[]);
