@@ -90,7 +90,8 @@ impl Link {
         let gate = self.gate(now, room, tcp_unsent);
         self.at.paced_until = if let Gate::Paced(until) = gate { Some(until) } else { None };
         let open = gate == Gate::Open;
-        if !open && extra.is_empty() && !self.acks.is_due() {
+        let acks_leave = self.acks.is_due() && !self.is_full(tcp_unsent);
+        if !open && extra.is_empty() && !acks_leave {
             return None;
         }
         let start = buf.len();
@@ -137,6 +138,11 @@ impl Link {
         free.max(self.sent.oldest_size()).saturating_sub(OVERHEAD)
     }
 
+    /// TCP has enough to send: nothing new is made, acks alone neither, since a later one says more.
+    fn is_full(&self, tcp_unsent: usize) -> bool {
+        !self.at.is_udp() && tcp_unsent >= TCP_UNSENT_MAX
+    }
+
     fn gate(&self, now: Tick, room: usize, tcp_unsent: usize) -> Gate {
         let PathState { congestion, rtt, .. } = &self.at;
         if self.probes() {
@@ -146,7 +152,7 @@ impl Link {
             return Gate::Shut;
         }
         if !self.at.is_udp() {
-            return if tcp_unsent < TCP_UNSENT_MAX { Gate::Open } else { Gate::Shut };
+            return if self.is_full(tcp_unsent) { Gate::Shut } else { Gate::Open };
         }
         let sendable: u64 = self.outgoing.streams.iter().map(|stream| stream.sendable()).sum();
         let room = room.min(UDP_PACKET_MAX - OVERHEAD);

@@ -95,6 +95,21 @@ fn tcp_gets_no_new_packet_while_the_kernel_still_has_old_ones() {
 }
 
 #[test]
+fn acks_too_wait_while_the_kernel_still_has_old_packets() {
+    let now = Tick::from_micros(1);
+    let mut link = Link::new(TCP, now, Params { initial_rtt: None, is_client: false, jitter: 0 });
+    let (mut ping, mut buf) = (Vec::new(), Vec::new());
+    Frame::Ping.encode(&mut ping);
+    for number in 0..10 {
+        link.handle_packet(now, TCP, number, &ping, &mut |_| {}).unwrap();
+        assert!(link.build(now, UDP_ROOM, TCP_UNSENT_MAX, &[], &mut buf).is_none());
+        assert!(link.next_deadline().is_none_or(|at| at > now), "a loop would spin");
+    }
+    assert!(link.build(now, UDP_ROOM, TCP_UNSENT_MAX - 1, &[], &mut buf).is_some());
+    assert!(link.build(now, UDP_ROOM, 0, &[], &mut buf).is_none(), "one ack stands for all");
+}
+
+#[test]
 fn a_silent_tcp_connection_is_probed_every_three_seconds_without_repeating_data() {
     let mut world = World::new(1, TCP, Weather { loss: 100, ..CALM });
     world.send(0, Chat, b"hello");
