@@ -81,6 +81,24 @@ struct Owed {
     len: usize,
 }
 
+/// A session that has ended here; the other end is told at once, and again as it goes on talking.
+struct Closing {
+    code: u16,
+    reason: &'static str,
+    /// Packets that came since.
+    heard: u32,
+    owed: bool,
+}
+
+impl Closing {
+    /// After the first, second, fourth, eighth… packet, since whoever sends many would be sent as many (RFC 9000
+    /// section 10.2.1).
+    fn handle_packet(&mut self) {
+        self.heard = self.heard.saturating_add(1);
+        self.owed |= self.heard.is_power_of_two();
+    }
+}
+
 /// The other end of one session.
 pub struct Peer {
     id: SessionId,
@@ -90,7 +108,7 @@ pub struct Peer {
     link: Link,
     /// Bytes a TCP path has not sent yet, as far as is known.
     tcp_unsent: usize,
-    closing: Option<(u16, &'static str)>,
+    closing: Option<Closing>,
     /// At most [`PROBES_OWED_MAX`], the newest last.
     probes_owed: SmallVec<[Owed; PROBES_OWED_MAX]>,
     /// Answers to our own probes; at most [`PROBES_OWED_MAX`], the newest last.
@@ -261,9 +279,10 @@ impl Peer {
         }
     }
 
-    /// Tells the other end, once with each flush that follows, that the session has ended.
+    /// Tells the other end with the next flush that the session has ended, and again in answer to what still comes;
+    /// nothing else leaves.
     pub fn close(&mut self, code: u16, reason: &'static str) {
-        self.closing = Some((code, reason));
+        self.closing = Some(Closing { code, reason, heard: 0, owed: true });
     }
 
     /// An index that leads here no longer; ask until there is none.
@@ -281,6 +300,9 @@ impl Peer {
         let (len, link) = (bytes.len(), &self.link);
         let linger = || link.pto() * LINGER_PTOS;
         let Ok(opened) = self.keyring.open(now, linger, path.carrier(), bytes) else { return Heard::Dropped };
+        if let Some(closing) = &mut self.closing {
+            closing.handle_packet();
+        }
         let (mut challenge, mut response, mut closed) = (None, None, None);
         let (mut probe, mut answer) = (None, None);
         let seen =
@@ -349,8 +371,8 @@ impl Peer {
         if !self.keyring.can_seal() {
             return;
         }
-        if let Some((code, reason)) = self.closing {
-            return self.send_close(now, &Frame::Close { code, reason }, out);
+        if self.closing.is_some() {
+            return self.send_close(now, out);
         }
         while let Some((path, data)) = self.paths.response_due() {
             self.send_apart(now, path, &Frame::PathResponse(data), out);
@@ -395,9 +417,12 @@ impl Peer {
         len > 0
     }
 
-    /// Sends a CLOSE alone, whatever else waits.
-    fn send_close<R, E>(&mut self, now: Tick, frame: &Frame<'_>, out: &mut Outputs<R, E>) {
+    /// Sends a CLOSE alone, if one is owed, whatever else waits.
+    fn send_close<R, E>(&mut self, now: Tick, out: &mut Outputs<R, E>) {
         let Some(path) = self.path() else { return };
+        let Some(closing) = self.closing.as_mut().filter(|closing| closing.owed) else { return };
+        closing.owed = false;
+        let frame = Frame::Close { code: closing.code, reason: closing.reason };
         self.apart.clear();
         frame.encode(&mut self.apart);
         let (link, keyring, close) = (&mut self.link, &mut self.keyring, &self.apart);

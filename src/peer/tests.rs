@@ -89,6 +89,23 @@ fn the_first_packet_that_is_no_probe_moves_the_conversation() {
     assert!(flushed(&mut relay).effects.iter().all(|effect| matches!(effect, Effect::Send(TCP, _))));
 }
 
+#[test]
+fn whoever_goes_on_talking_to_a_closed_end_is_told_again_but_ever_more_seldom() {
+    let (mut client, mut relay) = pair();
+    relay.close(3, "replaced");
+    let mut told = Vec::new();
+    for heard in 0..20 {
+        if !flushed(&mut relay).effects.is_empty() {
+            told.push(heard);
+        }
+        relay.handle_unsent(at(1), udp(1), 0);
+        assert!(flushed(&mut relay).effects.is_empty(), "nothing was heard");
+        client.poke();
+        deliver(&flushed(&mut client), &mut relay, None);
+    }
+    assert_eq!(told, [0, 1, 2, 4, 8, 16]);
+}
+
 /// What the second of two ends says next: as much as the first, packet by packet. (Only its acks may say a bit more.)
 fn says_as_much(now: u64, relay: &mut Peer, again: &mut Peer) -> Out {
     let (mut out, mut same) = (Out::default(), Out::default());
