@@ -22,7 +22,7 @@ impl Oracle {
         assert!(last < number, "{} letters missing between {taken} and {number}", letter.missing);
         if letter.missing > 0 {
             let id = LetterId { outbox: letter.id.outbox, number: last };
-            let was_too_old = disk.expired.contains(&(to.clone(), id));
+            let was_too_old = disk.expired.contains(&(self.names[sender].clone(), to.clone(), id));
             assert!(
                 was_too_old,
                 "letter {request} tells of {} missing, and {last} was no loss",
@@ -50,8 +50,8 @@ impl Oracle {
             let ended = !honest(fate) || fate.end.is_some_and(|end| end != End::Delivered);
             assert!(ended, "letter {request} never arrived: {fate:?}");
         }
-        for (to, id) in &disk.expired {
-            let sender = self.outboxes.get(&id.outbox.0);
+        for (from, to, id) in &disk.expired {
+            let sender = self.outboxes.get(&id.outbox.0).filter(|sender| self.names[**sender] == *from);
             let Some(sender) = sender.filter(|_| to.parse::<Name>().is_ok()) else { continue };
             let Some(request) = self.by_number.get(&(*sender, to.clone(), id.number)) else { continue };
             let fate = &self.letters[request];

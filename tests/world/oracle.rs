@@ -199,7 +199,8 @@ impl Oracle {
                     Reason::TooLong => cover.add(Count::RefusedTooLong),
                     Reason::Expired => {
                         let id = LetterId { outbox: id.outbox, number: fate.number };
-                        let did = disk.expired.contains(&(fate.to.clone(), id));
+                        let author = self.names[who].clone();
+                        let did = disk.expired.contains(&(author, fate.to.clone(), id));
                         assert!(did, "letter {request} is not too old");
                         cover.add(Count::RefusedExpired);
                     }

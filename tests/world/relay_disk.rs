@@ -14,8 +14,8 @@ pub struct RelayDisk {
     refusals: Vec<OwedRefusal>,
     sessions: BTreeMap<u32, SessionNote>,
     clock: u64,
-    /// Every letter that was ever refused because it waited for too long.
-    pub expired: BTreeSet<(String, LetterId)>,
+    /// Every letter that was ever refused because it waited for too long: its author, its recipient, and which it was.
+    pub expired: BTreeSet<(String, String, LetterId)>,
 }
 
 impl RelayDisk {
@@ -49,7 +49,7 @@ impl RelayDisk {
             }
             Record::Expired { place, owed } => {
                 self.letters.remove(place);
-                self.expired.insert((owed.to.to_string(), owed.id));
+                self.expired.insert((owed.from.to_string(), owed.to.to_string(), owed.id));
                 self.refusals.push(owed.clone());
             }
             Record::Damaged { .. } => panic!("nothing is damaged here"),
