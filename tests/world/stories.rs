@@ -20,12 +20,37 @@ pub const fn millis(millis: u64) -> Duration {
 
 /// TOM and JACK, both online.
 pub fn two(carriers: Carriers) -> (World, usize, usize) {
-    let mut world = World::new(1);
+    two_in(World::new(1), carriers)
+}
+
+/// TOM and JACK in this world, both online.
+pub fn two_in(mut world: World, carriers: Carriers) -> (World, usize, usize) {
     let (tom, jack) = (world.client("TOM", carriers), world.client("JACK", carriers));
     world.start(tom);
     world.start(jack);
     assert!(world.run_until(secs(5), |w| is_online(w, tom) && is_online(w, jack)), "both come online");
     (world, tom, jack)
+}
+
+/// TOM in this world, and JACK, who was online and has left.
+pub fn one_has_left(world: World) -> (World, usize, usize) {
+    let (mut world, tom, jack) = two_in(world, Carriers::Auto);
+    world.command(jack, Command::Leave);
+    world.run_for(millis(100));
+    (world, tom, jack)
+}
+
+/// A letter to JACK, who is not there: the relay accepts it for his mailbox.
+pub fn leave_letter(world: &mut World, from: usize, text: &str) -> u64 {
+    let letter = world.send(from, "JACK", text);
+    assert!(world.run_until(secs(1), |w| w.fate(letter).accepted), "{:?}", world.fate(letter));
+    letter
+}
+
+/// The sender was told that the relay kept it for too long.
+fn assert_expired(world: &World, letter: u64) {
+    let end = world.fate(letter).end;
+    assert!(matches!(end, Some(End::Refused { reason: Reason::Expired, .. })), "{end:?}");
 }
 
 pub fn is_online(world: &World, client: usize) -> bool {
@@ -164,9 +189,7 @@ fn an_unknown_name_is_refused_with_names_like_it() {
 
 #[test]
 fn a_member_who_has_left_finds_its_letters_on_return_in_order() {
-    let (mut world, tom, jack) = two(Carriers::Auto);
-    world.command(jack, Command::Leave);
-    world.run_for(millis(100));
+    let (mut world, tom, jack) = one_has_left(World::new(1));
     let letters: Vec<u64> = (0..50).map(|n| world.send(tom, "JACK", &format!("letter {n}"))).collect();
     assert!(world.run_until(millis(500), |w| letters.iter().all(|l| w.fate(*l).accepted)));
     assert_eq!(world.relay_disk.len(), 50);
@@ -210,15 +233,8 @@ fn a_letter_whose_recipient_falls_silent_is_accepted_within_a_second_and_arrives
 #[test]
 fn letters_too_old_are_refused_though_the_clock_on_the_wall_jumped() {
     let limits = Limits { keep: secs(3_600), ..Limits::default() };
-    let mut world = World::with_limits(1, limits);
-    let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
-    world.start(tom);
-    world.start(jack);
-    assert!(world.run_until(secs(5), |w| is_online(w, tom) && is_online(w, jack)));
-    world.command(jack, Command::Leave);
-    world.run_for(millis(100));
-    let letter = world.send(tom, "JACK", "soon too old");
-    assert!(world.run_until(secs(1), |w| w.fate(letter).accepted));
+    let (mut world, tom, jack) = one_has_left(World::with_limits(1, limits));
+    let letter = leave_letter(&mut world, tom, "soon too old");
     world.relay.wall_offset_ms = 10 * 365 * 86_400_000;
     world.run_for(secs(1_800));
     let later = world.send(tom, "JACK", "young enough");
@@ -228,8 +244,7 @@ fn letters_too_old_are_refused_though_the_clock_on_the_wall_jumped() {
     // A crash lets letters wait for up to an hour more: the clock goes on where a letter or an hour was last written.
     world.run_for(secs(1_900));
     assert_eq!(world.relay_disk.len(), 1);
-    let end = world.fate(letter).end;
-    assert!(matches!(end, Some(End::Refused { reason: Reason::Expired, .. })), "{end:?}");
+    assert_expired(&world, letter);
     world.restart_client(jack);
     assert!(world.run_until(secs(10), |w| delivered(w, later)), "{:?}", world.fate(later));
 }
@@ -237,25 +252,14 @@ fn letters_too_old_are_refused_though_the_clock_on_the_wall_jumped() {
 #[test]
 fn a_refusal_of_an_accepted_letter_is_told_though_the_relay_restarts_meanwhile() {
     let limits = Limits { keep: secs(60), ..Limits::default() };
-    let mut world = World::with_limits(1, limits);
-    let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
-    world.start(tom);
-    world.start(jack);
-    assert!(world.run_until(secs(5), |w| is_online(w, tom) && is_online(w, jack)));
-    world.command(jack, Command::Leave);
-    world.run_for(millis(100));
-    let letter = world.send(tom, "JACK", "soon too old");
-    assert!(world.run_until(secs(1), |w| w.fate(letter).accepted));
-    let station = &mut world.stations[tom];
-    for lane in [&mut station.up, &mut station.down] {
-        (lane.weather.udp_hole, lane.weather.tcp_hole) = (true, true);
-    }
+    let (mut world, tom, _) = one_has_left(World::with_limits(1, limits));
+    let letter = leave_letter(&mut world, tom, "soon too old");
+    world.isolate(tom);
     assert!(world.run_until(secs(90), |w| w.relay.core.stats().letters_expired == 1));
     world.restart_relay(millis(100));
     world.heal();
     assert!(world.run_until(secs(90), |w| w.fate(letter).end.is_some()), "nobody told");
-    let end = world.fate(letter).end;
-    assert!(matches!(end, Some(End::Refused { reason: Reason::Expired, .. })), "{end:?}");
+    assert_expired(&world, letter);
 }
 
 /// The oracle holds both clients to the order.
@@ -263,23 +267,13 @@ fn a_refusal_of_an_accepted_letter_is_told_though_the_relay_restarts_meanwhile()
 fn that_a_letter_is_too_old_is_told_before_a_later_one_is_delivered() {
     for restarted in [false, true] {
         let limits = Limits { keep: secs(60), ..Limits::default() };
-        let mut world = World::with_limits(1, limits);
-        let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
-        world.start(tom);
-        world.start(jack);
-        assert!(world.run_until(secs(5), |w| is_online(w, tom) && is_online(w, jack)));
-        world.command(jack, Command::Leave);
-        world.run_for(millis(100));
+        let (mut world, tom, jack) = one_has_left(World::with_limits(1, limits));
         let [old, young] = [("soon too old", 40), ("young enough", 1)].map(|(text, pause)| {
-            let letter = world.send(tom, "JACK", text);
-            assert!(world.run_until(secs(1), |w| w.fate(letter).accepted));
+            let letter = leave_letter(&mut world, tom, text);
             world.run_for(secs(pause));
             letter
         });
-        let station = &mut world.stations[tom];
-        for lane in [&mut station.up, &mut station.down] {
-            (lane.weather.udp_hole, lane.weather.tcp_hole) = (true, true);
-        }
+        world.isolate(tom);
         assert!(world.run_until(secs(30), |w| w.relay.core.stats().letters_expired == 1));
         world.restart_client(jack);
         let shown = |w: &World| shows(w, jack, |e| matches!(e, Event::Letter(l) if l.text == "young enough"));
@@ -290,8 +284,7 @@ fn that_a_letter_is_too_old_is_told_before_a_later_one_is_delivered() {
         }
         world.heal();
         assert!(world.run_until(secs(90), |w| delivered(w, young) && ended(w, old)), "{:?}", world.fate(old));
-        let end = world.fate(old).end;
-        assert!(matches!(end, Some(End::Refused { reason: Reason::Expired, .. })), "{end:?}");
+        assert_expired(&world, old);
     }
 }
 

@@ -95,11 +95,7 @@ fn a_connection_that_survives_a_change_of_network_is_kept() {
 #[test]
 fn a_network_that_is_there_again_is_used_at_once() {
     let (mut world, tom, _) = two(Carriers::Auto);
-    for up in [true, false] {
-        let station = &mut world.stations[tom];
-        let lane = if up { &mut station.up } else { &mut station.down };
-        (lane.weather.udp_hole, lane.weather.tcp_hole) = (true, true);
-    }
+    world.isolate(tom);
     world.run_for(secs(240));
     world.heal();
     world.command(tom, Command::NetworkChanged);
@@ -378,12 +374,7 @@ fn who_was_told_to_stop_falls_silent_though_the_relay_says_no_word() {
         world.send(told, "JACK", "is there anybody");
         let stops = |e: &Event| matches!(e, Event::Replaced { .. } | Event::NameRefused { .. });
         assert!(world.run_until(secs(10), |w| shows(w, told, stops)));
-        for client in 0..world.stations.len() {
-            let station = &mut world.stations[client];
-            for lane in [&mut station.up, &mut station.down] {
-                (lane.weather.udp_hole, lane.weather.tcp_hole) = (true, true);
-            }
-        }
+        (0..world.stations.len()).for_each(|client| world.isolate(client));
         world.run_for(secs(200));
         let due = world.stations[told].node.core.next_deadline();
         assert_eq!(due, None, "refused {refused}: it has something to do, and nothing will come in");

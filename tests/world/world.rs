@@ -374,6 +374,14 @@ impl World {
         self.start(client);
     }
 
+    /// Nothing reaches this client or comes from it any more, until the network is healed.
+    pub fn isolate(&mut self, client: usize) {
+        let station = &mut self.stations[client];
+        for lane in [&mut station.up, &mut station.down] {
+            (lane.weather.udp_hole, lane.weather.tcp_hole) = (true, true);
+        }
+    }
+
     /// Ends every fault of the network and of machines.
     pub fn heal(&mut self) {
         let now = self.now;
