@@ -9,7 +9,7 @@ use queqiao::wire::packet;
 
 use super::node::Waiting;
 use super::stories::{delivered, is_online, millis, secs, shows, two};
-use super::stories_of_paths::{hole, moves, path, say, talking};
+use super::stories_of_paths::{first_letter_over_tcp, hole, moves, only_jack_is_there, path, say, talking};
 use super::weather::Weather;
 use super::world::{Happening, RELAY_ADDR, World};
 
@@ -186,10 +186,7 @@ fn row_30_whatever_the_system_says_of_udp_ends_no_session_and_costs_few_connecti
 
 #[test]
 fn row_30_the_first_refusal_of_a_round_has_tcp_tried_at_once() {
-    let mut world = World::new(1);
-    let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
-    world.start(jack);
-    world.run_for(secs(1));
+    let (mut world, tom) = only_jack_is_there();
     world.stations[tom].pinned = Some(world.relay.core.public_key());
     hole(&mut world, tom, true, true);
     world.start(tom);
@@ -290,16 +287,7 @@ fn row_74_on_waking_few_packets_leave_and_nobody_is_offline() {
 #[test]
 fn a_first_letter_with_the_key_unknown_costs_one_round_trip_more() {
     for rtt in [1, 20, 100] {
-        let mut world = World::new(1);
-        let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
-        world.start(jack);
-        world.run_for(secs(1));
-        let station = &mut world.stations[tom];
-        (station.up.weather, station.down.weather) =
-            (Weather::clear(millis(rtt) / 2), Weather::clear(millis(rtt) / 2));
-        hole(&mut world, tom, true, true);
-        world.start(tom);
-        let took = say(&mut world, tom, "JACK", secs(5));
+        let took = first_letter_over_tcp(millis(rtt), false);
         println!("first letter over TCP at {rtt} ms, the key unknown: {took:?}");
         assert!(took < secs(1), "{took:?} at {rtt} ms");
     }
