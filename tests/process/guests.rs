@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use encoding_rs::GBK;
 
-use crate::world::{Home, Relay, Running, SOON, town};
+use crate::world::{Home, Relay, Running, SOON, texts, town};
 
 /// Longer than a pause, a greeting's patience and a turn of the relay; for what must not come.
 const QUIET: Duration = Duration::from_millis(800);
@@ -328,8 +328,7 @@ fn the_mailbox_keeps_a_visitors_letter_and_a_tcp_guest_is_told_once() {
     assert!(tcp.text().starts_with("JACK is away"));
     tcp.say("three\n");
     let jack = home.run(&["listen", "--as", "JACK", "--count", "3"]).with(0);
-    let texts: Vec<&str> = jack.out.iter().map(|line| line.split_once("] ").unwrap().1).collect();
-    assert_eq!(texts, ["one", "two", "three"]);
+    assert_eq!(texts(&jack.out), ["one", "two", "three"]);
     tcp.say("exit\n");
     assert_eq!(tcp.rest(), "");
 }

@@ -1,6 +1,6 @@
 //! Letters to somebody who is away, and a relay that dies meanwhile.
 
-use crate::world::{Home, town};
+use crate::world::{Home, texts, town};
 
 fn numbered(home: &Home, from: &str, to: &str, numbers: std::ops::Range<u32>) -> Vec<String> {
     let lines: String = numbers.map(|n| format!("letter {n}\n")).collect();
@@ -22,8 +22,7 @@ fn row_70_letters_to_an_absent_member_outlive_a_killed_relay_and_come_once_in_or
     assert!(more.iter().all(|line| line.starts_with("accepted ")), "{more:?}");
     let jack = home.run(&["listen", "--as", "JACK", "--count", "60"]).with(0);
     let wanted: Vec<String> = (0..60).map(|n| format!("letter {n}")).collect();
-    let shown: Vec<&str> = jack.out.iter().map(|line| line.split_once("] ").unwrap().1).collect();
-    assert_eq!(shown, wanted);
+    assert_eq!(texts(&jack.out), wanted);
     relay.running.kill();
 
     let relay = home.relay(&["--bind", &addr, "--tcp"]);
@@ -61,8 +60,7 @@ fn letters_through_one_relay_under_two_addresses_are_two_letters() {
         assert!(home.send("TOM", &to, text).result().starts_with("accepted "));
     }
     let jack = home.run(&["listen", "--as", "JACK", "--count", "3"]).with(0);
-    let shown: Vec<&str> = jack.out.iter().map(|line| line.split_once("] ").unwrap().1).collect();
-    assert_eq!(shown, ["first", "second", "third"]);
+    assert_eq!(texts(&jack.out), ["first", "second", "third"]);
 }
 
 #[test]

@@ -133,6 +133,14 @@ impl Home {
         running
     }
 
+    /// A member that sends lines to the relay's echo and shows no letters; it has had this one accepted.
+    pub fn sending(&self, name: &str, line: &str) -> Running {
+        let mut running = self.start(&["send", "--as", name, "--lines", "echo"]);
+        running.write(line);
+        running.out();
+        running
+    }
+
     /// Sends one letter to its end.
     pub fn send(&self, from: &str, to: &str, text: &str) -> Ended {
         self.run(&["send", "--as", from, to, text])
@@ -179,6 +187,11 @@ impl Relay {
     pub fn stop(self) -> Ended {
         self.running.terminate()
     }
+}
+
+/// The texts of letters in lines of `listen` or `history` for people.
+pub fn texts(lines: &[String]) -> Vec<&str> {
+    lines.iter().map(|line| line.split_once("] ").expect("how it came").1).collect()
 }
 
 /// A machine with a relay and an address book of everybody there.
