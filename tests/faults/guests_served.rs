@@ -42,12 +42,7 @@ fn line(rig: &mut Rig, path: Path, text: &str) {
 fn letters(rig: &mut Rig, jack: &mut Hand) -> Vec<(String, String)> {
     jack.send(rig, &[Frame::Ping]);
     let text = |body: &[u8]| decode_text(body).unwrap().0;
-    let told = jack.told(StreamId::Chat).into_iter();
-    told.filter_map(|told| match told {
-        Told::Delivery { from, body, .. } => Some((from, text(&body))),
-        _ => None,
-    })
-    .collect()
+    jack.deliveries(rig).into_iter().map(|(from, _, body)| (from, text(&body))).collect()
 }
 
 fn texts(rig: &mut Rig, jack: &mut Hand) -> Vec<String> {

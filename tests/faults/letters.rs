@@ -12,16 +12,6 @@ use super::house::two;
 use super::rig::{Rig, ms, secs, udp};
 use super::visitor::Visitor;
 
-fn delivered(hand: &mut Hand, rig: &mut Rig) -> Vec<(String, u64, Vec<u8>)> {
-    hand.hear(rig);
-    let told = hand.told(StreamId::Chat).into_iter();
-    told.filter_map(|t| match t {
-        Told::Delivery { from, number, body, .. } => Some((from, number, body)),
-        _ => None,
-    })
-    .collect()
-}
-
 #[test]
 fn row_45_the_sender_is_whose_session_it_is_whatever_the_body_says() {
     let mut rig = Rig::new();
@@ -31,7 +21,7 @@ fn row_45_the_sender_is_whose_session_it_is_whatever_the_body_says() {
     ToClient::Delivery(Delivery { from: "JACK", id, prev: 0, accepted, kind: 1, body: b"" })
         .encode(&mut forged);
     tom.write_from(&mut rig, OutboxId(1), "JACK", (1, 0), &forged);
-    assert_eq!(delivered(&mut jack, &mut rig), [("TOM".to_owned(), 1, forged.clone())]);
+    assert_eq!(jack.deliveries(&mut rig), [("TOM".to_owned(), 1, forged.clone())]);
     tom.say_bytes(&mut rig, StreamId::Chat, &forged);
     assert!(tom.closed().is_some(), "what only a relay says breaks the protocol");
 }
@@ -47,10 +37,7 @@ fn row_46_a_body_at_the_bound_passes_and_one_byte_more_is_refused() {
             rig.wait(ms(20));
         }
     }
-    assert_eq!(
-        delivered(&mut jack, &mut rig).iter().map(|d| d.2.len()).collect::<Vec<_>>(),
-        [LETTER_BODY_MAX]
-    );
+    assert_eq!(jack.deliveries(&mut rig).iter().map(|d| d.2.len()).collect::<Vec<_>>(), [LETTER_BODY_MAX]);
     tom.hear(&mut rig);
     let refused = |t: &Told| matches!(t, Told::Refused { number: 2, reason: Reason::TooLong, .. });
     assert!(tom.told(StreamId::Control).iter().any(refused));
@@ -123,7 +110,7 @@ fn row_55_the_same_id_gets_its_receipt_again_and_other_content_under_it_reaches_
     let mut rig = Rig::new();
     let (mut tom, mut jack) = two(&mut rig);
     tom.write(&mut rig, "JACK", 1, 0, "first");
-    assert_eq!(delivered(&mut jack, &mut rig).len(), 1);
+    assert_eq!(jack.deliveries(&mut rig).len(), 1);
     jack.store(&mut rig, "TOM", 1);
     tom.hear(&mut rig);
     let receipt = Told::Receipt { to: "JACK".into(), delivered: 1 };
@@ -143,9 +130,9 @@ fn row_55_the_same_id_gets_its_receipt_again_and_other_content_under_it_reaches_
         assert_eq!(tom.told(StreamId::Control), [refused.clone(), receipt.clone()]);
     }
     assert_eq!(rig.shown.len(), 10, "no log line a sender can flood");
-    assert!(delivered(&mut jack, &mut rig).is_empty());
+    assert!(jack.deliveries(&mut rig).is_empty());
     tom.write(&mut rig, "JACK", 2, 1, "the next");
-    assert_eq!(delivered(&mut jack, &mut rig).len(), 1, "the conversation goes on");
+    assert_eq!(jack.deliveries(&mut rig).len(), 1, "the conversation goes on");
 }
 
 /// Both letters wait in memory, in the session, or in the mailbox: wherever the first one is, it stands.
@@ -164,7 +151,7 @@ fn row_55_other_content_is_refused_before_the_first_is_accepted_too() {
         tom.write(&mut rig, "JACK", number, number - 1, "first");
         assert_eq!(tom.told(StreamId::Control), [], "it is on its way");
     }
-    assert_eq!(delivered(&mut jack, &mut rig).len(), 40);
+    assert_eq!(jack.deliveries(&mut rig).len(), 40);
 }
 
 #[test]
@@ -299,7 +286,7 @@ fn row_52_a_full_share_refuses_its_sender_and_nobody_else() {
     assert_eq!(outcome(&mut tom, &mut rig, 5, 4), Some(Reason::Behind), "and the order is kept");
     assert_eq!(outcome(&mut mary, &mut rig, 1, 0), None);
     assert_eq!(outcome(&mut mary, &mut rig, 2, 1), Some(Reason::Full), "the queue");
-    assert_eq!(delivered(&mut jack, &mut rig).len(), 4);
+    assert_eq!(jack.deliveries(&mut rig).len(), 4);
     jack.store(&mut rig, "TOM", 3);
     tom.hear(&mut rig);
     tom.told(StreamId::Control);

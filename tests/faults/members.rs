@@ -80,26 +80,16 @@ fn row_61_a_member_is_told_of_thirty_unknown_names_a_minute_and_loses_no_letter(
     assert_eq!(rig.relay.stats().letters_refused, 60);
 }
 
-/// The reasons of refusals, and the numbers of letters refused.
-fn refused(hand: &mut Hand, rig: &mut Rig) -> Vec<(u64, Reason)> {
-    hand.hear(rig);
-    let reason = |told: Told| match told {
-        Told::Refused { reason, number, .. } => Some((number, reason)),
-        _ => None,
-    };
-    hand.told(StreamId::Control).into_iter().filter_map(reason).collect()
-}
-
 #[test]
 fn row_61_hundreds_of_letters_to_one_unknown_name_are_answered_at_once() {
     let mut rig = Rig::new();
     let (mut tom, _) = two(&mut rig);
-    refused(&mut tom, &mut rig);
+    tom.refusals(&mut rig);
     for number in 1..=500 {
         tom.write(&mut rig, "nobody", number, number - 1, "hello");
     }
     assert_eq!(rig.relay.stats().letters_refused, 500);
-    let told = refused(&mut tom, &mut rig);
+    let told = tom.refusals(&mut rig);
     assert!(told.len() > 100 && told.iter().all(|(_, reason)| *reason == Reason::Unknown), "{told:?}");
     tom.write(&mut rig, "no-one", 1, 0, "of another name it is not told more often");
     rig.wait(ms(1_900));
@@ -115,13 +105,13 @@ fn row_61_what_was_told_is_told_again_from_memory_and_shows_nobody_who_registers
     for number in 1..=30 {
         tom.write(&mut rig, "ANN", number, number - 1, "hello");
     }
-    assert_eq!(refused(&mut tom, &mut rig).len(), 30);
+    assert_eq!(tom.refusals(&mut rig).len(), 30);
     let mut ann = Hand::member(&mut rig, udp(3, 3_000), 3, "ANN");
     tom.write(&mut rig, "ANN", 31, 30, "hello");
-    assert_eq!(refused(&mut tom, &mut rig), [(31, Reason::Unknown)]);
+    assert_eq!(tom.refusals(&mut rig), [(31, Reason::Unknown)]);
     rig.wait(secs(2));
     tom.write(&mut rig, "ANN", 32, 31, "hello");
-    assert_eq!(refused(&mut tom, &mut rig), [(32, Reason::Behind)], "31 was refused: order");
+    assert_eq!(tom.refusals(&mut rig), [(32, Reason::Behind)], "31 was refused: order");
     tom.write(&mut rig, "ANN", 32, 0, "hello");
     ann.hear(&mut rig);
     assert_eq!((ann.told(StreamId::Chat).len(), taken(&rig)), (1, 1));

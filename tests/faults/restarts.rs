@@ -12,7 +12,7 @@ use queqiao::wire::frame::StreamId;
 use queqiao::wire::message::{Reason, ToRelay};
 use queqiao::wire::packet::RESET_LEN;
 
-use super::hand::{Hand, Told};
+use super::hand::Hand;
 use super::rig::{Given, Rig, START, ms, secs, udp};
 use super::visitor::{Visitor, relay_addr};
 
@@ -151,7 +151,7 @@ fn what_a_reader_has_claimed_is_never_written_down_as_less() {
     let claim = |through| ToRelay::Read { from: "TOM", outbox: OutboxId(0xB0), through };
     mallory.say(&mut rig, StreamId::Control, &claim(u64::MAX));
     tom.write(&mut rig, "mallory", 1, 0, &"x".repeat(2_000));
-    assert_eq!(refused(&mut tom), [(1, Reason::TooLong)]);
+    assert_eq!(tom.refusals(&mut rig), [(1, Reason::TooLong)]);
     rig.wait(secs(200));
     let mut mallory = Hand::member(&mut rig, udp(3, 4), 3, "mallory");
     mallory.say(&mut rig, StreamId::Control, &claim(17));
@@ -162,15 +162,6 @@ fn what_a_reader_has_claimed_is_never_written_down_as_less() {
     let written: Vec<u64> = rig.asked.iter().filter_map(read).collect();
     assert_eq!((written.first(), written.iter().min()), (Some(&u64::MAX), Some(&u64::MAX)));
     assert!(written.len() > 1, "it was written again");
-}
-
-fn refused(hand: &mut Hand) -> Vec<(u64, Reason)> {
-    let told = hand.told(StreamId::Control).into_iter();
-    told.filter_map(|t| match t {
-        Told::Refused { number, reason, .. } => Some((number, reason)),
-        _ => None,
-    })
-    .collect()
 }
 
 /// JACK is a member and away; TOM has written three letters, which are in the mailbox.
@@ -192,14 +183,14 @@ fn row_52_a_mailbox_that_was_full_is_full_after_a_restart_and_takes_more_when_it
     let mut rig = later(rig, dir.path(), &limits);
     let mut tom = Hand::member(&mut rig, udp(1, 2), 1, "TOM");
     tom.write(&mut rig, "JACK", 3, 2, "hello");
-    assert_eq!(refused(&mut tom), [], "it was accepted");
+    assert_eq!(tom.refusals(&mut rig), [], "it was accepted");
     tom.write(&mut rig, "JACK", 4, 3, "hello");
-    assert_eq!(refused(&mut tom), [(4, Reason::Full)]);
+    assert_eq!(tom.refusals(&mut rig), [(4, Reason::Full)]);
     let mut jack = Hand::member(&mut rig, udp(2, 3), 2, "JACK");
     assert_eq!(jack.told(StreamId::Chat).len(), 3);
     jack.store(&mut rig, "TOM", 3);
     tom.write(&mut rig, "JACK", 4, 3, "hello");
-    assert_eq!(refused(&mut tom), []);
+    assert_eq!(tom.refusals(&mut rig), []);
 }
 
 #[test]
@@ -224,7 +215,11 @@ fn letters_expire_after_a_restart_too_and_never_before_their_time() {
         let mut tom = Hand::shake(&mut rig, udp(1, 2), 1, counter).unwrap();
         tom.sign_in(&mut rig, "TOM");
         let gone = |number| (number, Reason::Expired);
-        assert_eq!(refused(&mut tom), [gone(1), gone(2), gone(3)], "their author is told, whenever it comes");
+        assert_eq!(
+            tom.refusals(&mut rig),
+            [gone(1), gone(2), gone(3)],
+            "their author is told, whenever it comes"
+        );
     }
 }
 
