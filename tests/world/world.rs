@@ -431,7 +431,7 @@ impl World {
         true
     }
 
-    pub fn note_relay_stats(&mut self) {
+    fn note_relay_stats(&mut self) {
         let stats = self.relay.core.stats();
         self.cover.add_many(Count::Handshakes, stats.handshakes - self.last_stats.handshakes);
         self.cover.add_many(Count::LettersKept, stats.letters_written - self.last_stats.letters_written);
