@@ -266,6 +266,13 @@ impl Hand {
         self.told(StreamId::Chat).into_iter().filter_map(letter).collect()
     }
 
+    /// Its session answers, and has not been closed.
+    pub fn is_alive(&mut self, rig: &mut Rig) -> bool {
+        self.heard.clear();
+        self.send(rig, &[Frame::Ping]);
+        !self.heard.is_empty() && self.closed().is_none()
+    }
+
     /// The CLOSE it has heard, if any.
     pub fn closed(&self) -> Option<u16> {
         self.heard.iter().find_map(|said| if let Said::Close(code, _) = said { Some(*code) } else { None })

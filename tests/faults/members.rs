@@ -80,6 +80,13 @@ fn row_61_a_member_is_told_of_thirty_unknown_names_a_minute_and_loses_no_letter(
     assert_eq!(rig.relay.stats().letters_refused, 60);
 }
 
+/// Letters to a name that nobody has, each from another outbox: one more than are answered at once.
+fn write_to_nobody(hand: &mut Hand, rig: &mut Rig) {
+    for number in 1..=31 {
+        hand.write_from(rig, OutboxId(number), "JACC", (1, 0), b"");
+    }
+}
+
 #[test]
 fn row_61_hundreds_of_letters_to_one_unknown_name_are_answered_at_once() {
     let mut rig = Rig::new();
@@ -146,9 +153,7 @@ fn row_61_a_letter_to_a_member_behind_one_that_waits_is_told_nothing_of_and_arri
     let mut rig = Rig::new();
     let (mut tom, mut jack) = two(&mut rig);
     tom.told(StreamId::Control);
-    for number in 1..=31 {
-        tom.write_from(&mut rig, OutboxId(number), "JACC", (1, 0), b"");
-    }
+    write_to_nobody(&mut tom, &mut rig);
     tom.write(&mut rig, "JACK", 1, 0, "behind it");
     assert_eq!(told_unknown(&mut tom, &mut rig).len(), 30);
     jack.hear(&mut rig);
@@ -164,9 +169,7 @@ fn row_61_coming_again_gives_no_new_share_and_the_letter_that_waited_is_sent_aga
     let mut rig = Rig::new();
     let (mut tom, _) = two(&mut rig);
     tom.told(StreamId::Control);
-    for number in 1..=31 {
-        tom.write_from(&mut rig, OutboxId(number), "JACC", (1, 0), b"");
-    }
+    write_to_nobody(&mut tom, &mut rig);
     let mut again = Hand::member(&mut rig, udp(1, 1_000), 1, "TOM");
     again.write_from(&mut rig, OutboxId(31), "JACC", (1, 0), b"");
     assert!(told_unknown(&mut again, &mut rig).is_empty());

@@ -40,7 +40,7 @@ fn row_73_a_letter_waits_as_long_as_it_should_whatever_the_relays_clock_says() {
     let mut relay = relay_home.relay(&[]);
     let addr = relay.udp.to_string();
     home.book(&["TOM", "JACK"], &addr);
-    home.listen("JACK", &[]).terminate().with(130);
+    home.away("JACK");
     for (n, jump) in JUMPS.into_iter().enumerate() {
         relay_faults.set_clock(jump);
         assert!(home.send("TOM", "JACK", &n.to_string()).result().starts_with("accepted "), "{jump}");

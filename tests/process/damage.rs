@@ -30,7 +30,7 @@ fn flip(home: &Home, text: &str) {
 #[test]
 fn row_71_a_damaged_letter_of_the_outbox_is_never_sent_and_its_text_given_back_and_the_others_arrive() {
     let (home, relay) = town(&["--data", "r"], &["TOM", "JACK"]);
-    home.listen("JACK", &[]).terminate().with(130);
+    home.away("JACK");
     home.send("TOM", "JACK", "before").with(0);
     let addr = relay.udp.to_string();
     relay.stop().with(0);

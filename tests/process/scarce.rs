@@ -48,7 +48,7 @@ fn settle(home: &Home, relay: &Relay, carrier: &str) {
 fn row_78_a_relay_with_64_descriptors_refuses_new_connections_and_serves_the_old() {
     let (home, relay) = town_limited("ulimit -n 64");
     let mut jack = home.listen("JACK", &["--tcp"]);
-    home.listen("MARY", &[]).terminate().with(130);
+    home.away("MARY");
     let strangers: Vec<TcpStream> = (0..100).map(|_| TcpStream::connect(relay.udp).unwrap()).collect();
     let before = cpu(&relay);
     let waited = home.run(&["listen", "--as", "TOM", "--udp", "--for", "1s"]).with(0);
@@ -70,7 +70,7 @@ fn row_78_a_relay_with_64_descriptors_refuses_new_connections_and_serves_the_old
 fn row_78_a_relay_with_little_memory_outlives_a_full_mailbox_and_500_strangers() {
     // The program, its stacks and its libraries take most of it.
     let (home, relay) = town_limited("ulimit -v 200000");
-    home.listen("JACK", &[]).terminate().with(130);
+    home.away("JACK");
     let _strangers: Vec<TcpStream> = (0..500).map(|_| TcpStream::connect(relay.udp).unwrap()).collect();
     // One more than the 8 MiB that a pair may have waiting.
     let lines = format!("{}\n", "x".repeat(60_000)).repeat(140);

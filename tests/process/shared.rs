@@ -140,7 +140,7 @@ fn row_77_a_pending_letter_outlives_an_owner_that_is_told_to_end() {
     let (home, relay) = town(&[], &["TOM", "JACK"]);
     let addr = relay.udp.to_string();
     home.send("TOM", "echo", "x").with(0);
-    home.listen("JACK", &[]).terminate();
+    home.away("JACK");
     relay.stop().with(0);
     let mut owner = home.start(&["listen", "--as", "TOM"]);
     owner.until_err("no relay answers at");

@@ -122,6 +122,11 @@ impl Home {
         running
     }
 
+    /// A member that has signed in once, and is away.
+    pub fn away(&self, name: &str) {
+        self.listen(name, &[]).terminate().with(130);
+    }
+
     /// A member that chats in line mode over a pipe, signed in already: it has had an answer from the relay's echo.
     pub fn chat(&self, name: &str, relay: &Relay, args: &[&str]) -> Running {
         let echo = format!("echo@{}", relay.udp);
