@@ -47,6 +47,13 @@ pub fn leave_letter(world: &mut World, from: usize, text: &str) -> u64 {
     letter
 }
 
+/// How long a letter takes to be delivered.
+pub fn say(world: &mut World, from: usize, to: &str, most: Duration) -> Duration {
+    let (start, letter) = (world.now, world.send(from, to, "hello"));
+    assert!(world.run_until(most, |w| delivered(w, letter)), "{:?}", world.fate(letter));
+    world.now.since(start)
+}
+
 /// The sender was told that the relay kept it for too long.
 fn assert_expired(world: &World, letter: u64) {
     let end = world.fate(letter).end;
@@ -74,8 +81,7 @@ pub fn shows(world: &World, client: usize, wanted: impl Fn(&Event) -> bool) -> b
 #[test]
 fn a_letter_goes_over_udp() {
     let (mut world, tom, jack) = two(Carriers::Auto);
-    let letter = world.send(tom, "JACK", "hello");
-    assert!(world.run_until(millis(100), |w| delivered(w, letter)), "{:?}", world.fate(letter));
+    say(&mut world, tom, "JACK", millis(100));
     assert!(shows(
         &world,
         jack,
@@ -88,8 +94,7 @@ fn a_letter_goes_over_udp() {
 fn a_letter_goes_over_tcp() {
     let (mut world, tom, jack) = two(Carriers::Tcp);
     let datagrams = world.datagrams;
-    let letter = world.send(tom, "JACK", "hello");
-    assert!(world.run_until(millis(100), |w| delivered(w, letter)), "{:?}", world.fate(letter));
+    say(&mut world, tom, "JACK", millis(100));
     assert!(shows(&world, jack, |e| matches!(e, Event::Letter(l) if l.via == Carrier::Tcp)));
     assert_eq!((datagrams, world.datagrams), (0, 0), "not one datagram");
 }
@@ -101,8 +106,7 @@ fn udp_that_is_a_black_hole_costs_a_second() {
     world.stations[tom].up.weather.udp_hole = true;
     world.start(jack);
     world.start(tom);
-    let letter = world.send(tom, "JACK", "hello");
-    assert!(world.run_until(millis(1500), |w| delivered(w, letter)), "{:?}", world.fate(letter));
+    say(&mut world, tom, "JACK", millis(1500));
     assert!(shows(&world, tom, |e| matches!(e, Event::Online { via: Carrier::Tcp, .. })));
 }
 
@@ -111,11 +115,9 @@ fn a_conversation_whose_udp_dies_goes_on_over_tcp() {
     let (mut world, tom, jack) = two(Carriers::Auto);
     world.stations[tom].up.weather.udp_hole = true;
     world.stations[tom].down.weather.udp_hole = true;
-    let letter = world.send(tom, "JACK", "hello");
-    assert!(world.run_until(secs(10), |w| delivered(w, letter)), "{:?}", world.fate(letter));
+    say(&mut world, tom, "JACK", secs(10));
     assert!(shows(&world, tom, |e| matches!(e, Event::Moved { via: Carrier::Tcp, .. })));
-    let answer = world.send(jack, "TOM", "hello");
-    assert!(world.run_until(millis(500), |w| delivered(w, answer)), "{:?}", world.fate(answer));
+    say(&mut world, jack, "TOM", millis(500));
     assert_eq!(world.relay.core.stats().handshakes, 2, "the session goes on");
 }
 
@@ -123,13 +125,10 @@ fn a_conversation_whose_udp_dies_goes_on_over_tcp() {
 fn a_new_address_in_mid_conversation_costs_nothing() {
     let (mut world, tom, jack) = two(Carriers::Auto);
     for round in 0..6 {
-        let letter = world.send(tom, "JACK", "before");
-        assert!(world.run_until(millis(200), |w| delivered(w, letter)), "{:?}", world.fate(letter));
+        say(&mut world, tom, "JACK", millis(200));
         world.rebind(tom, round % 2 == 1);
-        let letter = world.send(tom, "JACK", "after");
-        assert!(world.run_until(millis(200), |w| delivered(w, letter)), "{:?}", world.fate(letter));
-        let answer = world.send(jack, "TOM", "and back");
-        assert!(world.run_until(millis(200), |w| delivered(w, answer)), "{:?}", world.fate(answer));
+        say(&mut world, tom, "JACK", millis(200));
+        say(&mut world, jack, "TOM", millis(200));
     }
     assert_eq!(world.relay.core.stats().handshakes, 2, "no new handshake");
 }
@@ -314,6 +313,5 @@ fn a_listener_whose_connection_broke_hears_the_next_letter() {
     let ours = world.conns.iter().find(|(_, conn)| conn.client == jack).map(|(number, _)| *number);
     world.reset(ours.expect("JACK is connected"));
     world.run_for(secs(3));
-    let letter = world.send(tom, "JACK", "still listening?");
-    assert!(world.run_until(secs(1), |w| delivered(w, letter)), "{:?}", world.fate(letter));
+    say(&mut world, tom, "JACK", secs(1));
 }

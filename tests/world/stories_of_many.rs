@@ -7,7 +7,7 @@ use queqiao::wire::message::Reason;
 use super::cover::Count;
 use super::oracle::End;
 use super::stories::{
-    delivered, ended, is_online, leave_letter, millis, one_has_left, secs, shows, two, two_in,
+    delivered, ended, is_online, leave_letter, millis, one_has_left, say, secs, shows, two, two_in,
 };
 use super::world::World;
 
@@ -27,8 +27,7 @@ fn a_relay_that_restarts_loses_and_repeats_nothing() {
     assert!(world.run_until(secs(90), all), "{:?}", world.open_letters());
     assert!(is_online(&world, tom) && is_online(&world, jack));
     assert!(world.relay.core.stats().handshakes >= 2, "sessions are made anew");
-    let later = world.send(tom, "JACK", "and on it goes");
-    assert!(world.run_until(secs(5), |w| delivered(w, later)), "{:?}", world.fate(later));
+    say(&mut world, tom, "JACK", secs(5));
 }
 
 #[test]
@@ -57,8 +56,7 @@ fn a_second_machine_with_the_same_key_takes_over() {
     assert!(world.run_until(secs(3), |w| is_online(w, second)));
     let replaced = |e: &Event| matches!(e, Event::Replaced { .. });
     assert!(world.run_until(secs(30), |w| shows(w, tom, replaced)), "the earlier one is told");
-    let letter = world.send(jack, "TOM", "which of you?");
-    assert!(world.run_until(secs(1), |w| delivered(w, letter)));
+    say(&mut world, jack, "TOM", secs(1));
     assert!(shows(&world, second, |e| matches!(e, Event::Letter(_))));
     world.run_for(secs(120));
     assert!(!shows(&world, second, replaced), "they do not take turns");
@@ -90,8 +88,7 @@ fn order_is_kept_when_letters_in_the_middle_are_refused() {
     let refused = letters.iter().filter(|l| world.fate(**l).end == Some(full)).count();
     let arrived = letters.iter().filter(|l| delivered(&world, **l)).count();
     assert!(refused > 0 && arrived > 0 && refused + arrived == 200, "{refused} refused, {arrived} delivered");
-    let last = world.send(tom, "JACK", "the last");
-    assert!(world.run_until(secs(1), |w| delivered(w, last)));
+    say(&mut world, tom, "JACK", secs(1));
 }
 
 #[test]

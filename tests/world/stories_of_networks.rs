@@ -8,8 +8,8 @@ use queqiao::client::{Carriers, Command, Event};
 use queqiao::wire::packet;
 
 use super::node::Waiting;
-use super::stories::{delivered, is_online, millis, secs, shows, two};
-use super::stories_of_paths::{first_letter_over_tcp, hole, moves, only_jack_is_there, path, say, talking};
+use super::stories::{delivered, is_online, millis, say, secs, shows, two};
+use super::stories_of_paths::{first_letter_over_tcp, hole, moves, only_jack_is_there, path, talking};
 use super::weather::Weather;
 use super::world::{Happening, RELAY_ADDR, World};
 

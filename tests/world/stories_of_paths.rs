@@ -7,7 +7,7 @@ use queqiao::base::{Carrier, Input};
 use queqiao::client::{Carriers, Command, Event, MovedWhy};
 
 use super::node::Waiting;
-use super::stories::{delivered, ended, is_online, millis, secs, shows, two};
+use super::stories::{delivered, ended, is_online, millis, say, secs, shows, two};
 use super::weather::Weather;
 use super::world::World;
 
@@ -27,13 +27,6 @@ pub fn talking(carriers: Carriers, rtt: Duration) -> (World, usize, usize) {
     say(&mut world, tom, "JACK", secs(1));
     say(&mut world, jack, "TOM", secs(1));
     (world, tom, jack)
-}
-
-/// How long a letter takes to be delivered.
-pub fn say(world: &mut World, from: usize, to: &str, most: Duration) -> Duration {
-    let (start, letter) = (world.now, world.send(from, to, "hello"));
-    assert!(world.run_until(most, |w| delivered(w, letter)), "{:?}", world.fate(letter));
-    world.now.since(start)
 }
 
 /// JACK is online, and TOM has not started yet.
