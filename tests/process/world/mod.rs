@@ -54,6 +54,13 @@ impl Home {
         self.write("contacts.toml", format!("[contacts]\n{entries}"));
     }
 
+    /// An address book in which everybody's relay has its own address for TCP.
+    pub fn split_book(&self, file: &str, names: &[&str], udp: SocketAddr, tcp: SocketAddr) {
+        let entry = |name| format!("{name} = {{ relay = \"{udp}\", tcp = \"{tcp}\" }}\n");
+        let entries: String = names.iter().map(entry).collect();
+        self.write(file, format!("[contacts]\n{entries}"));
+    }
+
     /// The program with these arguments, as a user in this home would start it. Nothing of our own environment is in
     /// its way.
     pub fn command(&self, args: &[&str]) -> Command {
