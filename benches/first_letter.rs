@@ -6,23 +6,15 @@
 //! with status 1 if a median is not under its goal at a round trip of at most 100 ms.
 #![allow(clippy::disallowed_types, reason = "real processes live in real time")]
 
-#[path = "../tests/line/mod.rs"]
-mod line;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the stage of the stories about processes has more than is needed here"
-)]
-#[path = "../tests/process/world/mod.rs"]
-mod world;
+mod stage;
 
 use std::fs;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use line::{Line, Weather};
 use queqiao::base::Rng;
-use world::{Home, Relay, Running};
+use stage::line::{Line, Weather};
+use stage::world::{Home, Relay, Running};
 
 /// At least so many runs make a distribution.
 const RUNS: usize = 20;

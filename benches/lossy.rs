@@ -7,23 +7,15 @@
 //! network namespaces, at a quarter of its p99. Ends with status 1 if one is missed.
 #![allow(clippy::disallowed_types, reason = "real processes live in real time")]
 
-#[path = "../tests/line/mod.rs"]
-mod line;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the stage of the stories about processes has more than is needed here"
-)]
-#[path = "../tests/process/world/mod.rs"]
-mod world;
+mod stage;
 
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use line::{Lane, Line, Weather};
 use serde_json::Value;
-use world::{Home, Relay};
+use stage::line::{Lane, Line, Weather};
+use stage::world::{Home, Relay};
 
 /// Loss each way in parts of a thousand; the least letters a second and the highest p99 in milliseconds.
 const ROWS: [(u64, Option<(f64, f64)>); 3] =

@@ -78,7 +78,7 @@ fn serve(mut requests: Requests, inlet: &Inlet<Command>, answers: &Receiver<(u64
 }
 
 /// An outcome as it is written down.
-pub(super) fn word_of(outcome: &Outcome) -> String {
+fn word_of(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Done => "done".to_owned(),
         Outcome::Unknown => "unknown".to_owned(),

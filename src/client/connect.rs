@@ -84,7 +84,7 @@ pub(super) struct Connecting {
 
 impl Connecting {
     /// The next round begins after a pause that doubles with each failure.
-    pub(super) fn back_off(&mut self, now: Tick, rng: &mut Rng) {
+    fn back_off(&mut self, now: Tick, rng: &mut Rng) {
         let longest = (BACKOFF_MIN * (1 << self.failures.min(5))).min(BACKOFF_MAX);
         self.failures = self.failures.saturating_add(1);
         self.next_round_at = Some(now + pause(longest, rng));

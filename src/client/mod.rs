@@ -164,16 +164,7 @@ impl Client {
         match command {
             Command::Relays(specs) => self.set_relays(now, specs, out),
             Command::Send { request, relay, to, text } => {
-                let letter = (request, to.clone(), text);
-                let sent = match self.uplinks.get_mut(&relay) {
-                    Some(uplink) => uplink.send(now, &mut self.shared, letter, out),
-                    None => Err((Reason::Unknown, letter.2)),
-                };
-                if let Err((reason, text)) = sent {
-                    let id = LetterId { outbox: self.outbox.through(&relay), number: 0 };
-                    let (may_have_arrived, nearest) = (false, Vec::new());
-                    out.show(Event::Refused { request, id, to, reason, may_have_arrived, nearest, text });
-                }
+                self.send(now, &relay, (request, to, text), out);
             }
             Command::Shown { relay, from, id, read } => {
                 self.shared.journal.push(Record::Shown { relay, from, id, read });
@@ -213,6 +204,19 @@ impl Client {
                 }
                 out.show(Event::Left);
             }
+        }
+    }
+
+    /// A letter of this request, to whom, and its text, goes to its relay's outbox, or back at once.
+    fn send(&mut self, now: Now, relay: &HostPort, (request, to, text): (u64, Name, String), out: &mut Out) {
+        let sent = match self.uplinks.get_mut(relay) {
+            Some(uplink) => uplink.send(now, &mut self.shared, (request, to.clone(), text), out),
+            None => Err((Reason::Unknown, text)),
+        };
+        if let Err((reason, text)) = sent {
+            let id = LetterId { outbox: self.outbox.through(relay), number: 0 };
+            let (may_have_arrived, nearest) = (false, Vec::new());
+            out.show(Event::Refused { request, id, to, reason, may_have_arrived, nearest, text });
         }
     }
 

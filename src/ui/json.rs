@@ -185,6 +185,22 @@ mod tests {
         }
     }
 
+    /// An own letter that waits, in the history.
+    fn outgoing(text: &str) -> Said {
+        Said {
+            by_me: true,
+            relay: "[::1]:8081".parse().unwrap(),
+            member: "一棵树".parse().unwrap(),
+            id: LetterId { outbox: OutboxId(0xabc), number: 2 },
+            text: text.to_owned(),
+            at: Wall(1_719_835_385_678),
+            state: Progress::Waiting { until: Wall(1_719_835_386_000) },
+            via: None,
+            missing: 0,
+            damaged: false,
+        }
+    }
+
     #[test]
     fn a_letter_is_one_object_with_the_promised_keys() {
         assert_eq!(
@@ -207,18 +223,7 @@ mod tests {
 
     #[test]
     fn a_letter_of_the_history_tells_both_ends_and_its_state() {
-        let mut letter = Said {
-            by_me: true,
-            relay: "[::1]:8081".parse().unwrap(),
-            member: "一棵树".parse().unwrap(),
-            id: LetterId { outbox: OutboxId(0xabc), number: 2 },
-            text: "不约".to_owned(),
-            at: Wall(1_719_835_385_678),
-            state: Progress::Waiting { until: Wall(1_719_835_386_000) },
-            via: None,
-            missing: 0,
-            damaged: false,
-        };
+        let mut letter = outgoing("不约");
         assert_eq!(
             said(&letter, "TOM"),
             r#"{"from":"TOM","to":"一棵树","id":"0000000000000abc-2","text":"不约","at":"2024-07-01T12:03:05.678Z","state":"waiting","until":"2024-07-01T12:03:06.000Z"}"#
@@ -240,21 +245,10 @@ mod tests {
         );
         assert!(line("").contains(r#""text":null,"#), "{}", line(""));
         assert!(letter(&incoming(""), &Sender::default()).contains(r#""text":"","#), "nobody writes null");
-        let mut letter = Said {
-            by_me: true,
-            relay: "[::1]:8081".parse().unwrap(),
-            member: "JACK".parse().unwrap(),
-            id: LetterId { outbox: OutboxId(0xabc), number: 2 },
-            text: String::new(),
-            at: Wall(1_719_835_385_678),
-            state: Progress::Waiting { until: Wall(1_719_835_386_000) },
-            via: None,
-            missing: 0,
-            damaged: true,
-        };
+        let mut letter = Said { damaged: true, ..outgoing("") };
         assert_eq!(
             said(&letter, "TOM"),
-            r#"{"from":"TOM","to":"JACK","id":"0000000000000abc-2","text":null,"at":"2024-07-01T12:03:05.678Z","state":"damaged"}"#
+            r#"{"from":"TOM","to":"一棵树","id":"0000000000000abc-2","text":null,"at":"2024-07-01T12:03:05.678Z","state":"damaged"}"#
         );
         letter.text = "hx".to_owned();
         assert!(said(&letter, "TOM").contains(r#""text":"hx","#));

@@ -1,6 +1,7 @@
 //! A client before a hostile relay, a hostile member, and a network at the worst moment.
 
 use queqiao::client::{Carriers, Command, Event, Progress, Unreached};
+use queqiao::session::Hello;
 use queqiao::wire::frame::{Frame, close};
 
 use super::hand::{Hand, private};
@@ -17,6 +18,14 @@ fn is_replaced(event: &Event) -> bool {
 
 fn delivered(event: &Event) -> bool {
     matches!(event, Event::Progress { progress: Progress::Delivered, .. })
+}
+
+/// TOM signs in on another machine, whose counter is far higher.
+fn newer_machine(rig: &mut Rig) -> Hand {
+    let hello = Hello { counter: u64::MAX / 2, continues: None };
+    let mut hand = Hand::shake_on(rig, udp(9, 9), private(1), &hello).unwrap();
+    hand.sign_in(rig, "TOM");
+    hand
 }
 
 /// A relay can say that the highest counter it has seen is the highest there is.
@@ -43,12 +52,12 @@ fn a_client_whose_key_of_the_relay_is_corrected_tries_again_by_itself() {
     let mut tom = Visitor::new("TOM", 1, 1, Carriers::Udp);
     let wrong = queqiao::session::Identity::from_private([3; 32]).public();
     tom.command(Command::Relays(vec![queqiao::client::RelaySpec { key: Some(wrong), ..spec(1, None) }]));
-    tom.run(&mut [(relay_addr(1), &mut rig)], secs(9));
+    tom.run_with(&mut rig, secs(9));
     assert_eq!(tom.shows(is_online), 0);
     tom.command(Command::Relays(vec![spec(1, Some(&rig))]));
-    tom.run(&mut [(relay_addr(1), &mut rig)], ms(1));
+    tom.run_with(&mut rig, ms(1));
     assert!(!tom.sleeps_for_ever());
-    tom.run(&mut [(relay_addr(1), &mut rig)], secs(2));
+    tom.run_with(&mut rig, secs(2));
     assert_eq!(tom.shows(is_online), 1);
 }
 
@@ -57,16 +66,15 @@ fn a_client_whose_key_of_the_relay_is_corrected_tries_again_by_itself() {
 fn row_72_a_relay_that_could_not_write_a_name_down_is_tried_again_until_it_can() {
     let mut rig = Rig::new();
     rig.full = true;
-    let mut tom = Visitor::new("TOM", 1, 1, Carriers::Udp);
-    tom.command(Command::Relays(vec![spec(1, Some(&rig))]));
-    tom.run(&mut [(relay_addr(1), &mut rig)], secs(300));
+    let mut tom = Visitor::of(&rig, "TOM", 1, Carriers::Udp);
+    tom.run_with(&mut rig, secs(300));
     let not_written = |e: &Event| matches!(e, Event::Unreached { why: Unreached::NameNotWritten, .. });
     let others = |e: &Event| !matches!(e, Event::Unreached { .. } | Event::Pinned { .. });
     assert_eq!((tom.shows(not_written), tom.shows(others)), (1, 0), "said once: {:?}", tom.shown);
     assert!(tom.packets_up < 200, "{} packets in five minutes", tom.packets_up);
     rig.full = false;
     tom.send(1, 7, "echo", "hello");
-    tom.run(&mut [(relay_addr(1), &mut rig)], secs(40));
+    tom.run_with(&mut rig, secs(40));
     assert_eq!((tom.shows(is_online), tom.shows(delivered)), (1, 1));
     assert_eq!(rig.relay.member_count(), 1);
 }
@@ -78,21 +86,19 @@ fn row_72_a_relay_that_was_asked_for_too_many_names_is_tried_again_until_the_hou
     for who in 10..15 {
         Hand::member(&mut rig, udp(1, 1_000 + who as u16), who, &format!("name{who}"));
     }
-    let mut tom = Visitor::new("TOM", 1, 1, Carriers::Udp);
-    tom.tick = rig.tick;
-    tom.command(Command::Relays(vec![spec(1, Some(&rig))]));
+    let mut tom = Visitor::of(&rig, "TOM", 1, Carriers::Udp);
     tom.send(1, 7, "echo", "hello");
-    tom.run(&mut [(relay_addr(1), &mut rig)], secs(3));
+    tom.run_with(&mut rig, secs(3));
     let once = tom.packets_up;
-    tom.run(&mut [(relay_addr(1), &mut rig)], ms(900));
+    tom.run_with(&mut rig, ms(900));
     assert_eq!(tom.packets_up, once, "not again within seconds");
-    tom.run(&mut [(relay_addr(1), &mut rig)], secs(300));
+    tom.run_with(&mut rig, secs(300));
     let not_written = |e: &Event| matches!(e, Event::Unreached { why: Unreached::NameNotWritten, .. });
     let over =
         |e: &Event| matches!(e, Event::NameRefused { .. } | Event::Lost { .. } | Event::Refused { .. });
     assert_eq!((tom.shows(not_written), tom.shows(over)), (1, 0), "said once: {:?}", tom.shown);
     assert!(tom.packets_up > once && tom.packets_up < 200, "{} packets in five minutes", tom.packets_up);
-    tom.run(&mut [(relay_addr(1), &mut rig)], secs(3_600));
+    tom.run_with(&mut rig, secs(3_600));
     assert_eq!((tom.shows(is_online), tom.shows(delivered)), (1, 1));
     assert_eq!((tom.shows(not_written), rig.relay.member_count()), (1, 6));
 }
@@ -100,21 +106,12 @@ fn row_72_a_relay_that_was_asked_for_too_many_names_is_tried_again_until_the_hou
 #[test]
 fn row_22_the_older_machine_is_told_once_and_never_comes_back() {
     let mut rig = Rig::new();
-    let mut tom = Visitor::new("TOM", 1, 1, Carriers::Udp);
-    tom.command(Command::Relays(vec![spec(1, Some(&rig))]));
-    tom.run(&mut [(relay_addr(1), &mut rig)], secs(1));
-    let elsewhere = Hand::shake_on(
-        &mut rig,
-        udp(9, 9),
-        private(1),
-        &queqiao::session::Hello { counter: u64::MAX / 2, continues: None },
-    );
-    let mut elsewhere = elsewhere.unwrap();
-    elsewhere.sign_in(&mut rig, "TOM");
-    tom.run(&mut [(relay_addr(1), &mut rig)], secs(60));
+    let mut tom = Visitor::signed_in(&mut rig, "TOM", 1, Carriers::Udp);
+    let elsewhere = newer_machine(&mut rig);
+    tom.run_with(&mut rig, secs(60));
     assert_eq!(tom.shows(is_replaced), 1);
     let before = tom.packets_up;
-    tom.run(&mut [(relay_addr(1), &mut rig)], secs(60));
+    tom.run_with(&mut rig, secs(60));
     assert_eq!((tom.shows(is_replaced), tom.packets_up), (1, before));
     assert!(tom.sleeps_for_ever() && elsewhere.closed().is_none());
 }
@@ -123,19 +120,15 @@ fn row_22_the_older_machine_is_told_once_and_never_comes_back() {
 #[test]
 fn row_22_a_machine_that_is_replaced_while_it_shakes_hands_lets_its_attempt_fall() {
     let mut rig = Rig::new();
-    let mut tom = Visitor::new("TOM", 1, 1, Carriers::Udp);
-    tom.command(Command::Relays(vec![spec(1, Some(&rig))]));
-    tom.run(&mut [(relay_addr(1), &mut rig)], secs(1));
+    let mut tom = Visitor::signed_in(&mut rig, "TOM", 1, Carriers::Udp);
     tom.cut_down = true;
     tom.send(1, 1, "echo", "hello");
-    tom.run(&mut [(relay_addr(1), &mut rig)], ms(300));
+    tom.run_with(&mut rig, ms(300));
     tom.held.clear();
-    let hello = queqiao::session::Hello { counter: u64::MAX / 2, continues: None };
-    let mut elsewhere = Hand::shake_on(&mut rig, udp(9, 9), private(1), &hello).unwrap();
-    elsewhere.sign_in(&mut rig, "TOM");
-    tom.run(&mut [(relay_addr(1), &mut rig)], secs(4));
+    let mut elsewhere = newer_machine(&mut rig);
+    tom.run_with(&mut rig, secs(4));
     tom.release();
-    tom.run(&mut [(relay_addr(1), &mut rig)], secs(60));
+    tom.run_with(&mut rig, secs(60));
     assert_eq!(tom.shows(is_replaced), 1);
     elsewhere.hear(&mut rig);
     assert_eq!(elsewhere.closed(), None, "the newer machine keeps its place");
@@ -144,19 +137,15 @@ fn row_22_a_machine_that_is_replaced_while_it_shakes_hands_lets_its_attempt_fall
 #[test]
 fn a_session_that_is_lost_leaves_no_connection_and_no_attempt_behind() {
     let mut rig = Rig::new();
-    let mut tom = Visitor::new("TOM", 1, 1, Carriers::Auto);
-    tom.command(Command::Relays(vec![spec(1, Some(&rig))]));
-    tom.run(&mut [(relay_addr(1), &mut rig)], secs(1));
+    let mut tom = Visitor::signed_in(&mut rig, "TOM", 1, Carriers::Auto);
     tom.cut_down = true;
     tom.send(1, 1, "echo", "hello");
-    tom.run(&mut [(relay_addr(1), &mut rig)], secs(3));
+    tom.run_with(&mut rig, secs(3));
     assert_eq!(tom.open.len(), 1, "TCP is tried beside the silent path");
     tom.held.clear();
     tom.cut_down = false;
-    let hello = queqiao::session::Hello { counter: u64::MAX / 2, continues: None };
-    let mut elsewhere = Hand::shake_on(&mut rig, udp(9, 9), private(1), &hello).unwrap();
-    elsewhere.sign_in(&mut rig, "TOM");
-    tom.run(&mut [(relay_addr(1), &mut rig)], secs(20));
+    newer_machine(&mut rig);
+    tom.run_with(&mut rig, secs(20));
     assert_eq!(tom.shows(is_replaced), 1);
     assert_eq!(tom.open, [], "every connection is closed");
 }
@@ -164,14 +153,13 @@ fn a_session_that_is_lost_leaves_no_connection_and_no_attempt_behind() {
 #[test]
 fn a_relay_that_closes_every_session_is_not_stormed() {
     let mut rig = Rig::new();
-    let mut tom = Visitor::new("TOM", 1, 1, Carriers::Udp);
-    tom.command(Command::Relays(vec![spec(1, Some(&rig))]));
+    let mut tom = Visitor::of(&rig, "TOM", 1, Carriers::Udp);
     for _ in 0..60 {
-        tom.run(&mut [(relay_addr(1), &mut rig)], ms(500));
+        tom.run_with(&mut rig, ms(500));
         rig.take(vec![super::rig::Given::Other(queqiao::base::Input::Command(
             queqiao::relay::Command::Stop,
         ))]);
-        tom.run(&mut [(relay_addr(1), &mut rig)], ms(500));
+        tom.run_with(&mut rig, ms(500));
     }
     assert!(rig.relay.stats().handshakes <= 35, "{} handshakes a minute", rig.relay.stats().handshakes);
 }
@@ -179,9 +167,7 @@ fn a_relay_that_closes_every_session_is_not_stormed() {
 #[test]
 fn what_strangers_send_a_client_is_dropped() {
     let mut rig = Rig::new();
-    let mut tom = Visitor::new("TOM", 1, 1, Carriers::Udp);
-    tom.command(Command::Relays(vec![spec(1, Some(&rig))]));
-    tom.run(&mut [(relay_addr(1), &mut rig)], secs(1));
+    let mut tom = Visitor::signed_in(&mut rig, "TOM", 1, Carriers::Udp);
     let mut other = Hand::member(&mut rig, udp(2, 2), 2, "JACK");
     let (before, from) = (tom.packets_up, queqiao::base::Path::Udp(relay_addr(1)));
     let forged = [
@@ -198,9 +184,9 @@ fn what_strangers_send_a_client_is_dropped() {
             tom.give(from, bytes.clone());
         }
     }
-    tom.run(&mut [(relay_addr(1), &mut rig)], secs(1));
+    tom.run_with(&mut rig, secs(1));
     assert_eq!((tom.packets_up, tom.shows(is_replaced)), (before, 0));
     tom.send(1, 1, "echo", "still here");
-    tom.run(&mut [(relay_addr(1), &mut rig)], secs(1));
+    tom.run_with(&mut rig, secs(1));
     assert_eq!(tom.shows(delivered), 1);
 }

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use queqiao::base::{Carrier, Path};
-use queqiao::client::{Carriers, Command};
+use queqiao::client::Carriers;
 use queqiao::session::Hello;
 use queqiao::wire::frame::Frame;
 use queqiao::wire::packet::{COOKIE_LEN, HANDSHAKE_LEN, PacketType};
@@ -11,7 +11,7 @@ use queqiao::wire::packet::{COOKIE_LEN, HANDSHAKE_LEN, PacketType};
 use super::hand::{Hand, init, private};
 use super::house::{Ledger, two};
 use super::rig::{Given, Rig, ms, secs, udp};
-use super::visitor::{Visitor, relay_addr, spec};
+use super::visitor::Visitor;
 
 /// One of 2,000 addresses and more that are not loopback.
 fn source(n: u32) -> Path {
@@ -194,10 +194,8 @@ fn a_client_that_comes_under_load_is_in_after_one_more_round_trip_and_six_packet
     let packet = garbage(&rig);
     flood(&mut rig, &packet);
     let asked = rig.relay.stats().cookies;
-    let mut tom = Visitor::new("TOM", 1, 1, Carriers::Udp);
-    tom.tick = rig.tick;
-    tom.command(Command::Relays(vec![spec(1, Some(&rig))]));
-    tom.run(&mut [(relay_addr(1), &mut rig)], ms(100));
+    let mut tom = Visitor::of(&rig, "TOM", 1, Carriers::Udp);
+    tom.run_with(&mut rig, ms(100));
     assert_eq!(rig.relay.stats().cookies, asked + 1);
     assert!(rig.relay.session_count() == 1 && tom.packets_up <= 6, "{} packets", tom.packets_up);
 }

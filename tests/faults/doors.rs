@@ -115,26 +115,9 @@ fn screen(hand: &mut Hand, rig: &mut Rig, flags: u8, names: &[&str]) {
     hand.say(rig, StreamId::Control, &ToRelay::Screen { flags, names: Names::new(&bytes) });
 }
 
-/// What a hand has been told of refused letters: numbers and reasons.
-fn refusals(hand: &mut Hand, rig: &mut Rig) -> Vec<(u64, Reason)> {
-    hand.hear(rig);
-    let told = hand.told(StreamId::Control).into_iter();
-    told.filter_map(|told| match told {
-        Told::Refused { number, reason, .. } => Some((number, reason)),
-        _ => None,
-    })
-    .collect()
-}
-
 /// Whose letters have been handed over.
 fn delivered(hand: &mut Hand, rig: &mut Rig) -> Vec<(String, u64)> {
-    hand.hear(rig);
-    let told = hand.told(StreamId::Chat).into_iter();
-    told.filter_map(|told| match told {
-        Told::Delivery { from, number, .. } => Some((from, number)),
-        _ => None,
-    })
-    .collect()
+    hand.deliveries(rig).into_iter().map(|(from, number, _)| (from, number)).collect()
 }
 
 fn leave(rig: &mut Rig, hand: &mut Hand) {
@@ -170,10 +153,10 @@ fn what_waits_of_the_unwanted_is_refused_letter_by_letter_and_nothing_is_handed_
     let of_ann: Vec<(String, u64)> = (1..=3).map(|number| ("ann".to_owned(), number)).collect();
     assert_eq!(delivered(&mut jack, &mut rig), of_ann);
     let blocked: Vec<(u64, Reason)> = (1..=3).map(|number| (number, Reason::Blocked)).collect();
-    assert_eq!(refusals(&mut tom, &mut rig), blocked);
+    assert_eq!(tom.refusals(&mut rig), blocked);
     leave(&mut rig, &mut jack);
     tom.write(&mut rig, "JACK", 4, 0, "he is away");
-    assert_eq!(refusals(&mut tom, &mut rig), [(4, Reason::Blocked)], "the relay keeps the list");
+    assert_eq!(tom.refusals(&mut rig), [(4, Reason::Blocked)], "the relay keeps the list");
 }
 
 #[test]
@@ -188,7 +171,7 @@ fn a_list_of_the_only_ones_wanted_holds_for_its_session() {
     assert_eq!(delivered(&mut jack, &mut rig), [], "the other list is still to come");
     screen(&mut jack, &mut rig, SCREEN_FIRST | SCREEN_LAST, &[]);
     tom.write(&mut rig, "JACK", 2, 0, "now");
-    let mut all = refusals(&mut tom, &mut rig);
+    let mut all = tom.refusals(&mut rig);
     all.sort();
     assert_eq!(all, [(1, Reason::Blocked), (2, Reason::Blocked)]);
     jack.write(&mut rig, "JACK", 1, 0, "to myself");
@@ -233,7 +216,7 @@ fn who_gets_the_name_of_a_removed_member_gets_none_of_its_letters() {
     old.hear(&mut rig);
     assert_eq!(old.closed(), Some(close::REFUSED));
     let unknown: Vec<(u64, Reason)> = (1..=4).map(|number| (number, Reason::Unknown)).collect();
-    let mut told = refusals(&mut tom, &mut rig);
+    let mut told = tom.refusals(&mut rig);
     told.sort();
     assert_eq!(told, unknown);
     assert_eq!(remove(&mut rig, "JACK"), Outcome::Unknown);
@@ -262,5 +245,5 @@ fn letters_of_a_removed_member_still_arrive() {
     assert_eq!(delivered(&mut jack, &mut rig), [("TOM".to_owned(), 1)]);
     jack.store(&mut rig, "TOM", 1);
     jack.write(&mut rig, "TOM", 1, 0, "are you there?");
-    assert_eq!(refusals(&mut jack, &mut rig), [(1, Reason::Unknown)]);
+    assert_eq!(jack.refusals(&mut rig), [(1, Reason::Unknown)]);
 }

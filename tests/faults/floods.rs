@@ -16,12 +16,6 @@ fn confirm(rig: &mut Rig, hand: &mut Hand) {
     hand.heard.clear();
 }
 
-fn is_alive(rig: &mut Rig, hand: &mut Hand) -> bool {
-    hand.heard.clear();
-    hand.send(rig, &[Frame::Ping]);
-    !hand.heard.is_empty() && hand.closed().is_none()
-}
-
 #[test]
 fn row_07_a_flood_of_sources_makes_no_more_sessions_than_strangers_may_have() {
     let mut rig = Rig::with(Limits { sessions: 100, ..Limits::default() });
@@ -53,7 +47,7 @@ fn a_key_has_one_live_session_without_a_name_however_often_it_comes() {
     }
     rig.wait(secs(40));
     assert!(rig.relay.session_count() <= 3, "{} sessions of one key", rig.relay.session_count());
-    assert!(is_alive(&mut rig, hands.last_mut().unwrap()), "the newest lives");
+    assert!(hands.last_mut().unwrap().is_alive(&mut rig), "the newest lives");
 }
 
 #[test]
@@ -66,7 +60,7 @@ fn a_session_without_a_name_leaves_the_signed_in_one_of_the_same_key_alone() {
         confirm(&mut rig, &mut other);
         rig.wait(ms(250));
     }
-    assert!(is_alive(&mut rig, &mut tom), "only signing in takes over");
+    assert!(tom.is_alive(&mut rig), "only signing in takes over");
 }
 
 #[test]
@@ -81,9 +75,9 @@ fn strangers_who_fill_the_table_are_pushed_out_oldest_first_and_members_never() 
     }
     let jack = Hand::member(&mut rig, udp(2, 2_000), 2, "JACK");
     assert!(rig.relay.session_count() <= 8);
-    assert!(is_alive(&mut rig, &mut tom));
-    assert!(!is_alive(&mut rig, &mut strangers[0]), "the oldest made room");
-    assert!(is_alive(&mut rig, strangers.last_mut().unwrap()), "the newest did not");
+    assert!(tom.is_alive(&mut rig));
+    assert!(!strangers[0].is_alive(&mut rig), "the oldest made room");
+    assert!(strangers.last_mut().unwrap().is_alive(&mut rig), "the newest did not");
     drop(jack);
 }
 
@@ -94,7 +88,7 @@ fn a_table_full_of_members_refuses_the_newcomer_and_keeps_the_old() {
     let mut jack = Hand::member(&mut rig, udp(2, 2_000), 2, "JACK");
     assert!(Hand::shake(&mut rig, udp(3, 3_000), 3, 1).is_none());
     rig.assert_silent_but_for_sign_ins();
-    assert!(is_alive(&mut rig, &mut tom) && is_alive(&mut rig, &mut jack));
+    assert!(tom.is_alive(&mut rig) && jack.is_alive(&mut rig));
 }
 
 /// One packet of three pieces makes the relay hold the whole credit of a session: so strangers have few.

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use queqiao::base::{ConnId, Input, Path};
-use queqiao::relay::{GuestEncoding, GuestRules, GuestTexts, Limits};
+use queqiao::relay::{GuestRules, GuestTexts, Limits};
 
+use crate::guest_rules;
 use crate::hand::Hand;
 use crate::rig::{Given, Rig, ms, secs, udp};
 
@@ -15,14 +16,9 @@ use crate::rig::{Given, Rig, ms, secs, udp};
 const JACKS: Path = Path::Udp(SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 18, 0, 100)), 1));
 
 fn rules(to: &str) -> GuestRules {
-    GuestRules {
-        to: to.parse().unwrap(),
-        anyone: true,
-        encoding: GuestEncoding::Auto,
-        greeting: "welcome".into(),
-        limit: 8,
-        texts: GuestTexts { nobody: "nobody".into(), ..GuestTexts::default() },
-    }
+    let texts = GuestTexts { nobody: "nobody".into(), ..GuestTexts::default() };
+    let (to, greeting) = (to.parse().unwrap(), "welcome".into());
+    GuestRules { to, anyone: true, greeting, ..guest_rules::to_jack(8, texts) }
 }
 
 fn rig(to: &str) -> Rig {

@@ -3,25 +3,19 @@
 use std::net::SocketAddr;
 
 use queqiao::base::{Input, Name, Path};
-use queqiao::relay::{GuestEncoding, GuestRules, GuestTexts, Limits};
+use queqiao::relay::{GuestTexts, Limits};
 use queqiao::wire::frame::{Frame, StreamId};
 use queqiao::wire::letter::{GuestNote, decode_text};
 use queqiao::wire::message::Reason;
 
+use crate::guest_rules;
 use crate::hand::{Hand, Told};
 use crate::rig::{Given, Rig, secs, udp};
 
 /// A relay whose guests write to JACK, and JACK.
 fn desk(limit: usize) -> (Rig, Hand) {
-    let rules = GuestRules {
-        to: "JACK".parse().unwrap(),
-        anyone: false,
-        encoding: GuestEncoding::Auto,
-        greeting: String::new(),
-        limit,
-        texts: GuestTexts { full: "full".into(), ..GuestTexts::default() },
-    };
-    let mut rig = Rig::serving(Limits::default(), Some(rules));
+    let texts = GuestTexts { full: "full".into(), ..GuestTexts::default() };
+    let mut rig = Rig::serving(Limits::default(), Some(guest_rules::to_jack(limit, texts)));
     let jack = Hand::member(&mut rig, udp(100, 1), 1, "JACK");
     (rig, jack)
 }
@@ -48,12 +42,7 @@ fn line(rig: &mut Rig, path: Path, text: &str) {
 fn letters(rig: &mut Rig, jack: &mut Hand) -> Vec<(String, String)> {
     jack.send(rig, &[Frame::Ping]);
     let text = |body: &[u8]| decode_text(body).unwrap().0;
-    let told = jack.told(StreamId::Chat).into_iter();
-    told.filter_map(|told| match told {
-        Told::Delivery { from, body, .. } => Some((from, text(&body))),
-        _ => None,
-    })
-    .collect()
+    jack.deliveries(rig).into_iter().map(|(from, _, body)| (from, text(&body))).collect()
 }
 
 fn texts(rig: &mut Rig, jack: &mut Hand) -> Vec<String> {

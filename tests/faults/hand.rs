@@ -246,6 +246,33 @@ impl Hand {
         new
     }
 
+    /// Its letters that it has been told are refused, since the last time: numbers and reasons.
+    pub fn refusals(&mut self, rig: &mut Rig) -> Vec<(u64, Reason)> {
+        self.hear(rig);
+        let refusal = |told| match told {
+            Told::Refused { number, reason, .. } => Some((number, reason)),
+            _ => None,
+        };
+        self.told(StreamId::Control).into_iter().filter_map(refusal).collect()
+    }
+
+    /// The letters it has been handed since the last time: who wrote them, their numbers and bodies.
+    pub fn deliveries(&mut self, rig: &mut Rig) -> Vec<(String, u64, Vec<u8>)> {
+        self.hear(rig);
+        let letter = |told| match told {
+            Told::Delivery { from, number, body, .. } => Some((from, number, body)),
+            _ => None,
+        };
+        self.told(StreamId::Chat).into_iter().filter_map(letter).collect()
+    }
+
+    /// Its session answers, and has not been closed.
+    pub fn is_alive(&mut self, rig: &mut Rig) -> bool {
+        self.heard.clear();
+        self.send(rig, &[Frame::Ping]);
+        !self.heard.is_empty() && self.closed().is_none()
+    }
+
     /// The CLOSE it has heard, if any.
     pub fn closed(&self) -> Option<u16> {
         self.heard.iter().find_map(|said| if let Said::Close(code, _) = said { Some(*code) } else { None })

@@ -1,7 +1,7 @@
 //! Letters that lie: about their sender, their number, their name, their time, or what they are made of.
 
 use queqiao::base::{LetterId, OutboxId, Wall};
-use queqiao::client::{Carriers, Command, Event};
+use queqiao::client::{Carriers, Event};
 use queqiao::wire::frame::StreamId;
 use queqiao::wire::letter::encode_text;
 use queqiao::wire::limits::{LETTER_BODY_MAX, LETTER_TEXT_MAX};
@@ -10,17 +10,7 @@ use queqiao::wire::message::{Delivery, NameReason, Reason, ToClient};
 use super::hand::{Hand, Told};
 use super::house::two;
 use super::rig::{Rig, ms, secs, udp};
-use super::visitor::{Visitor, relay_addr, spec};
-
-fn delivered(hand: &mut Hand, rig: &mut Rig) -> Vec<(String, u64, Vec<u8>)> {
-    hand.hear(rig);
-    let told = hand.told(StreamId::Chat).into_iter();
-    told.filter_map(|t| match t {
-        Told::Delivery { from, number, body, .. } => Some((from, number, body)),
-        _ => None,
-    })
-    .collect()
-}
+use super::visitor::Visitor;
 
 #[test]
 fn row_45_the_sender_is_whose_session_it_is_whatever_the_body_says() {
@@ -31,7 +21,7 @@ fn row_45_the_sender_is_whose_session_it_is_whatever_the_body_says() {
     ToClient::Delivery(Delivery { from: "JACK", id, prev: 0, accepted, kind: 1, body: b"" })
         .encode(&mut forged);
     tom.write_from(&mut rig, OutboxId(1), "JACK", (1, 0), &forged);
-    assert_eq!(delivered(&mut jack, &mut rig), [("TOM".to_owned(), 1, forged.clone())]);
+    assert_eq!(jack.deliveries(&mut rig), [("TOM".to_owned(), 1, forged.clone())]);
     tom.say_bytes(&mut rig, StreamId::Chat, &forged);
     assert!(tom.closed().is_some(), "what only a relay says breaks the protocol");
 }
@@ -47,10 +37,7 @@ fn row_46_a_body_at_the_bound_passes_and_one_byte_more_is_refused() {
             rig.wait(ms(20));
         }
     }
-    assert_eq!(
-        delivered(&mut jack, &mut rig).iter().map(|d| d.2.len()).collect::<Vec<_>>(),
-        [LETTER_BODY_MAX]
-    );
+    assert_eq!(jack.deliveries(&mut rig).iter().map(|d| d.2.len()).collect::<Vec<_>>(), [LETTER_BODY_MAX]);
     tom.hear(&mut rig);
     let refused = |t: &Told| matches!(t, Told::Refused { number: 2, reason: Reason::TooLong, .. });
     assert!(tom.told(StreamId::Control).iter().any(refused));
@@ -60,9 +47,7 @@ fn row_46_a_body_at_the_bound_passes_and_one_byte_more_is_refused() {
 #[test]
 fn row_46_bodies_that_are_no_text_are_told_and_stored_and_the_next_letter_is_read() {
     let mut rig = Rig::new();
-    let mut jack = Visitor::new("JACK", 2, 2, Carriers::Udp);
-    jack.command(Command::Relays(vec![spec(1, Some(&rig))]));
-    jack.run(&mut [(relay_addr(1), &mut rig)], secs(1));
+    let mut jack = Visitor::signed_in(&mut rig, "JACK", 2, Carriers::Udp);
     let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
     let longer = encode_text(&"x".repeat(LETTER_TEXT_MAX + 1), Wall(1));
     let surrogate = [0xA1, 0x00, 0x63, 0xED, 0xA0, 0x80];
@@ -70,10 +55,10 @@ fn row_46_bodies_that_are_no_text_are_told_and_stored_and_the_next_letter_is_rea
         [b"", &[0xFF; 50], &surrogate, &[0xA1, 0x00, 0x7B, 0xFF, 0xFF], &longer, &[0x9F; 400]];
     for (number, body) in (1..).zip(bodies) {
         tom.write_from(&mut rig, OutboxId(0xB0), "JACK", (number, number - 1), body);
-        jack.run(&mut [(relay_addr(1), &mut rig)], secs(1));
+        jack.run_with(&mut rig, secs(1));
     }
     tom.write(&mut rig, "JACK", 7, 6, "nul \0, escape \u{1b}[2J and all");
-    jack.run(&mut [(relay_addr(1), &mut rig)], secs(1));
+    jack.run_with(&mut rig, secs(1));
     assert_eq!(jack.shows(|e| matches!(e, Event::Unreadable { .. })), bodies.len());
     assert_eq!(jack.shows(|e| matches!(e, Event::Letter(letter) if letter.id.number == 7)), 1);
     tom.hear(&mut rig);
@@ -125,7 +110,7 @@ fn row_55_the_same_id_gets_its_receipt_again_and_other_content_under_it_reaches_
     let mut rig = Rig::new();
     let (mut tom, mut jack) = two(&mut rig);
     tom.write(&mut rig, "JACK", 1, 0, "first");
-    assert_eq!(delivered(&mut jack, &mut rig).len(), 1);
+    assert_eq!(jack.deliveries(&mut rig).len(), 1);
     jack.store(&mut rig, "TOM", 1);
     tom.hear(&mut rig);
     let receipt = Told::Receipt { to: "JACK".into(), delivered: 1 };
@@ -145,9 +130,9 @@ fn row_55_the_same_id_gets_its_receipt_again_and_other_content_under_it_reaches_
         assert_eq!(tom.told(StreamId::Control), [refused.clone(), receipt.clone()]);
     }
     assert_eq!(rig.shown.len(), 10, "no log line a sender can flood");
-    assert!(delivered(&mut jack, &mut rig).is_empty());
+    assert!(jack.deliveries(&mut rig).is_empty());
     tom.write(&mut rig, "JACK", 2, 1, "the next");
-    assert_eq!(delivered(&mut jack, &mut rig).len(), 1, "the conversation goes on");
+    assert_eq!(jack.deliveries(&mut rig).len(), 1, "the conversation goes on");
 }
 
 /// Both letters wait in memory, in the session, or in the mailbox: wherever the first one is, it stands.
@@ -166,19 +151,17 @@ fn row_55_other_content_is_refused_before_the_first_is_accepted_too() {
         tom.write(&mut rig, "JACK", number, number - 1, "first");
         assert_eq!(tom.told(StreamId::Control), [], "it is on its way");
     }
-    assert_eq!(delivered(&mut jack, &mut rig).len(), 40);
+    assert_eq!(jack.deliveries(&mut rig).len(), 40);
 }
 
 #[test]
 fn row_55_in_a_new_session_too_the_reader_shows_an_id_once() {
     let mut rig = Rig::new();
-    let mut jack = Visitor::new("JACK", 2, 2, Carriers::Udp);
-    jack.command(Command::Relays(vec![spec(1, Some(&rig))]));
-    jack.run(&mut [(relay_addr(1), &mut rig)], secs(1));
+    let mut jack = Visitor::signed_in(&mut rig, "JACK", 2, Carriers::Udp);
     for text in ["first", "first", "another"] {
         let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
         tom.write(&mut rig, "JACK", 1, 0, text);
-        jack.run(&mut [(relay_addr(1), &mut rig)], secs(1));
+        jack.run_with(&mut rig, secs(1));
         tom.hear(&mut rig);
         let told = tom.told(StreamId::Control);
         assert_eq!(told.last(), Some(&Told::Receipt { to: "JACK".into(), delivered: 1 }));
@@ -189,13 +172,11 @@ fn row_55_in_a_new_session_too_the_reader_shows_an_id_once() {
 #[test]
 fn row_56_gaps_are_told_at_once_and_numbers_that_go_back_are_not_shown_again() {
     let mut rig = Rig::new();
-    let mut jack = Visitor::new("JACK", 2, 2, Carriers::Udp);
-    jack.command(Command::Relays(vec![spec(1, Some(&rig))]));
-    jack.run(&mut [(relay_addr(1), &mut rig)], secs(1));
+    let mut jack = Visitor::signed_in(&mut rig, "JACK", 2, Carriers::Udp);
     let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
     for (number, prev) in [(1, 0), (4, 3), (3, 2), (4, 3), (0, 0), (1 << 63, 4), (u64::MAX, u64::MAX)] {
         tom.write(&mut rig, "JACK", number, prev, "text");
-        jack.run(&mut [(relay_addr(1), &mut rig)], secs(1));
+        jack.run_with(&mut rig, secs(1));
     }
     let shown: Vec<(u64, u64)> = jack
         .shown
@@ -261,8 +242,7 @@ fn row_52_limits_are_announced_checked_before_sending_and_every_refusal_gives_th
     let limits = queqiao::relay::Limits { pair_bytes: 1_000, pair_letters: 3, ..Default::default() };
     let mut rig = Rig::with(limits);
     Hand::member(&mut rig, udp(2, 2), 2, "JACK");
-    let mut tom = Visitor::new("TOM", 1, 1, Carriers::Udp);
-    tom.command(Command::Relays(vec![spec(1, Some(&rig))]));
+    let mut tom = Visitor::of(&rig, "TOM", 1, Carriers::Udp);
     let refused = |tom: &Visitor, request: u64| {
         tom.shown.iter().find_map(|event| match event {
             Event::Refused { request: r, id, reason, text, .. } if *r == request => {
@@ -273,16 +253,16 @@ fn row_52_limits_are_announced_checked_before_sending_and_every_refusal_gives_th
     };
     let (largest, longer) = ("x".repeat(1_000 - 64), "x".repeat(1_000));
     tom.send(1, 1, "JACK", &longer);
-    tom.run(&mut [(relay_addr(1), &mut rig)], secs(1));
+    tom.run_with(&mut rig, secs(1));
     assert_eq!(refused(&tom, 1), Some((Reason::TooLong, true, longer.len())), "by the relay");
     let before = (tom.packets_up, rig.relay.stats().letters_refused);
     tom.send(1, 2, "JACK", &longer);
-    tom.run(&mut [(relay_addr(1), &mut rig)], ms(1));
+    tom.run_with(&mut rig, ms(1));
     assert_eq!(refused(&tom, 2), Some((Reason::TooLong, false, longer.len())), "here: it has no number");
     assert_eq!((tom.packets_up, rig.relay.stats().letters_refused), before, "and went nowhere");
     tom.send(1, 3, "JACK", &largest);
     tom.send(1, 4, "JACK", &"x".repeat(100));
-    tom.run(&mut [(relay_addr(1), &mut rig)], secs(1));
+    tom.run_with(&mut rig, secs(1));
     assert_eq!(refused(&tom, 3), None, "the longest there may be");
     assert_eq!(refused(&tom, 4), Some((Reason::Full, true, 100)), "by the relay: JACK takes nothing");
 }
@@ -306,7 +286,7 @@ fn row_52_a_full_share_refuses_its_sender_and_nobody_else() {
     assert_eq!(outcome(&mut tom, &mut rig, 5, 4), Some(Reason::Behind), "and the order is kept");
     assert_eq!(outcome(&mut mary, &mut rig, 1, 0), None);
     assert_eq!(outcome(&mut mary, &mut rig, 2, 1), Some(Reason::Full), "the queue");
-    assert_eq!(delivered(&mut jack, &mut rig).len(), 4);
+    assert_eq!(jack.deliveries(&mut rig).len(), 4);
     jack.store(&mut rig, "TOM", 3);
     tom.hear(&mut rig);
     tom.told(StreamId::Control);

@@ -4,6 +4,9 @@
 //!
 //! A name that begins with `row_` carries the number of its row; a bound is tested at the bound.
 
+#[path = "../guest_rules/mod.rs"]
+mod guest_rules;
+
 mod client;
 mod cookies;
 mod damage;

@@ -5,16 +5,16 @@ use std::net::SocketAddr;
 use std::path::Path as FolderPath;
 
 use queqiao::base::{Input, OutboxId, Path, Tick};
-use queqiao::client::{Carriers, Command, Event, Progress};
+use queqiao::client::{Carriers, Event, Progress};
 use queqiao::relay::{Limits, Record, SessionNote};
 use queqiao::store::{Backend, RelayStore};
 use queqiao::wire::frame::StreamId;
 use queqiao::wire::message::{Reason, ToRelay};
 use queqiao::wire::packet::RESET_LEN;
 
-use super::hand::{Hand, Told};
+use super::hand::Hand;
 use super::rig::{Given, Rig, START, ms, secs, udp};
-use super::visitor::{Visitor, relay_addr, spec};
+use super::visitor::{Visitor, relay_addr};
 
 fn later(rig: Rig, dir: &FolderPath, limits: &Limits) -> Rig {
     let tick = rig.tick;
@@ -99,14 +99,12 @@ fn a_letter_read_just_before_the_relay_was_killed_is_shown_as_read() {
         let dir = tempfile::tempdir().unwrap();
         let mut rig = Rig::open(dir.path(), Limits::default(), START);
         let mut jack = Hand::member(&mut rig, udp(2, 2), 2, "JACK");
-        let mut tom = Visitor::new("TOM", 1, 1, Carriers::Udp);
-        tom.command(Command::Relays(vec![spec(1, Some(&rig))]));
-        tom.run(&mut [(relay_addr(1), &mut rig)], secs(1));
+        let mut tom = Visitor::signed_in(&mut rig, "TOM", 1, Carriers::Udp);
         tom.send(1, 7, "JACK", "hello");
-        tom.run(&mut [(relay_addr(1), &mut rig)], ms(100));
+        tom.run_with(&mut rig, ms(100));
         let outbox = OutboxId(1).through(&relay_addr(1).into());
         jack.say(&mut rig, StreamId::Control, &ToRelay::Stored { from: "TOM", outbox, through: 1 });
-        tom.run(&mut [(relay_addr(1), &mut rig)], secs(2));
+        tom.run_with(&mut rig, secs(2));
         let reached = |tom: &Visitor, wanted| {
             tom.shows(|e| matches!(e, Event::Progress { progress, .. } if *progress == wanted))
         };
@@ -119,7 +117,7 @@ fn a_letter_read_just_before_the_relay_was_killed_is_shown_as_read() {
         if killed_again {
             rig = later(rig, dir.path(), &Limits::default());
         }
-        tom.run(&mut [(relay_addr(1), &mut rig)], secs(40));
+        tom.run_with(&mut rig, secs(40));
         assert_eq!(reached(&tom, Progress::Read), 1, "killed again: {killed_again}");
     }
 }
@@ -153,7 +151,7 @@ fn what_a_reader_has_claimed_is_never_written_down_as_less() {
     let claim = |through| ToRelay::Read { from: "TOM", outbox: OutboxId(0xB0), through };
     mallory.say(&mut rig, StreamId::Control, &claim(u64::MAX));
     tom.write(&mut rig, "mallory", 1, 0, &"x".repeat(2_000));
-    assert_eq!(refused(&mut tom), [(1, Reason::TooLong)]);
+    assert_eq!(tom.refusals(&mut rig), [(1, Reason::TooLong)]);
     rig.wait(secs(200));
     let mut mallory = Hand::member(&mut rig, udp(3, 4), 3, "mallory");
     mallory.say(&mut rig, StreamId::Control, &claim(17));
@@ -164,15 +162,6 @@ fn what_a_reader_has_claimed_is_never_written_down_as_less() {
     let written: Vec<u64> = rig.asked.iter().filter_map(read).collect();
     assert_eq!((written.first(), written.iter().min()), (Some(&u64::MAX), Some(&u64::MAX)));
     assert!(written.len() > 1, "it was written again");
-}
-
-fn refused(hand: &mut Hand) -> Vec<(u64, Reason)> {
-    let told = hand.told(StreamId::Control).into_iter();
-    told.filter_map(|t| match t {
-        Told::Refused { number, reason, .. } => Some((number, reason)),
-        _ => None,
-    })
-    .collect()
 }
 
 /// JACK is a member and away; TOM has written three letters, which are in the mailbox.
@@ -194,14 +183,14 @@ fn row_52_a_mailbox_that_was_full_is_full_after_a_restart_and_takes_more_when_it
     let mut rig = later(rig, dir.path(), &limits);
     let mut tom = Hand::member(&mut rig, udp(1, 2), 1, "TOM");
     tom.write(&mut rig, "JACK", 3, 2, "hello");
-    assert_eq!(refused(&mut tom), [], "it was accepted");
+    assert_eq!(tom.refusals(&mut rig), [], "it was accepted");
     tom.write(&mut rig, "JACK", 4, 3, "hello");
-    assert_eq!(refused(&mut tom), [(4, Reason::Full)]);
+    assert_eq!(tom.refusals(&mut rig), [(4, Reason::Full)]);
     let mut jack = Hand::member(&mut rig, udp(2, 3), 2, "JACK");
     assert_eq!(jack.told(StreamId::Chat).len(), 3);
     jack.store(&mut rig, "TOM", 3);
     tom.write(&mut rig, "JACK", 4, 3, "hello");
-    assert_eq!(refused(&mut tom), []);
+    assert_eq!(tom.refusals(&mut rig), []);
 }
 
 #[test]
@@ -226,7 +215,11 @@ fn letters_expire_after_a_restart_too_and_never_before_their_time() {
         let mut tom = Hand::shake(&mut rig, udp(1, 2), 1, counter).unwrap();
         tom.sign_in(&mut rig, "TOM");
         let gone = |number| (number, Reason::Expired);
-        assert_eq!(refused(&mut tom), [gone(1), gone(2), gone(3)], "their author is told, whenever it comes");
+        assert_eq!(
+            tom.refusals(&mut rig),
+            [gone(1), gone(2), gone(3)],
+            "their author is told, whenever it comes"
+        );
     }
 }
 
@@ -253,16 +246,13 @@ fn a_letter_that_expired_while_its_author_was_away_is_not_delivered_because_a_la
         let mut rig = Rig::open(dir.path(), limits.clone(), START);
         Hand::member(&mut rig, udp(2, 2), 2, "JACK");
         rig.wait(secs(200));
-        let mut tom = Visitor::new("TOM", 1, 1, Carriers::Udp);
-        tom.tick = rig.tick;
-        tom.command(Command::Relays(vec![spec(1, Some(&rig))]));
-        tom.run(&mut [(relay_addr(1), &mut rig)], secs(1));
+        let mut tom = Visitor::signed_in(&mut rig, "TOM", 1, Carriers::Udp);
         for (request, pause) in [(7, 60), (8, 5)] {
             tom.send(1, request, "JACK", "hello");
-            tom.run(&mut [(relay_addr(1), &mut rig)], secs(pause));
+            tom.run_with(&mut rig, secs(pause));
         }
         (tom.cut_up, tom.cut_down) = (true, true);
-        tom.run(&mut [(relay_addr(1), &mut rig)], secs(50));
+        tom.run_with(&mut rig, secs(50));
         assert_eq!(rig.relay.stats().letters_expired, 1);
         let mut jack = Hand::member(&mut rig, udp(2, 3), 2, "JACK");
         assert_eq!(jack.told(StreamId::Chat).len(), 1);
@@ -275,7 +265,7 @@ fn a_letter_that_expired_while_its_author_was_away_is_not_delivered_because_a_la
             rig = later(rig, dir.path(), &limits);
         }
         (tom.cut_up, tom.cut_down) = (false, false);
-        tom.run(&mut [(relay_addr(1), &mut rig)], secs(60));
+        tom.run_with(&mut rig, secs(60));
         let end = |event: &Event| match event {
             Event::Progress { request, progress: Progress::Delivered, .. } => Some((*request, None)),
             Event::Refused { request, reason, .. } => Some((*request, Some(*reason))),

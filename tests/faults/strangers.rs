@@ -12,12 +12,6 @@ use super::rig::{Rig, ms, secs, udp};
 
 const HELLO: Hello = Hello { counter: 1, continues: None };
 
-fn is_alive(rig: &mut Rig, hand: &mut Hand) -> bool {
-    hand.heard.clear();
-    hand.send(rig, &[Frame::Ping]);
-    !hand.heard.is_empty() && hand.closed().is_none()
-}
-
 #[test]
 fn row_01_short_datagrams_with_every_first_byte_are_met_with_silence() {
     let mut rig = Rig::new();
@@ -72,7 +66,7 @@ fn row_03_oversized_datagrams_are_met_with_silence_whatever_they_begin_with() {
         }
     }
     rig.assert_silent();
-    assert!(is_alive(&mut rig, &mut tom));
+    assert!(tom.is_alive(&mut rig));
 }
 
 #[test]
@@ -106,7 +100,7 @@ fn row_04_captures_cut_lengthened_spliced_and_flipped_are_met_with_a_reset_at_mo
     }
     rig.assert_silent_but_for_resets();
     assert_eq!(rig.relay.session_count(), 2);
-    assert!(is_alive(&mut rig, &mut tom) && is_alive(&mut rig, &mut jack));
+    assert!(tom.is_alive(&mut rig) && jack.is_alive(&mut rig));
 }
 
 #[test]
@@ -140,7 +134,7 @@ fn row_09_a_replay_never_touches_the_live_session_even_after_a_restart() {
         restarted.wait(ms(300));
     }
     assert_eq!(restarted.relay.session_count(), 1);
-    assert!(is_alive(&mut restarted, &mut tom));
+    assert!(tom.is_alive(&mut restarted));
     rig.give(udp(66, 6), &recorded);
     rig.wait(secs(10));
     assert_eq!(rig.relay.session_count(), 0, "the slot a replay earns is never confirmed");
@@ -198,7 +192,7 @@ fn row_12_indexes_unknown_or_freed_are_met_with_a_reset_at_most_and_those_of_oth
     }
     let answers: Vec<usize> = rig.answers(tom.path).iter().map(Vec::len).collect();
     assert_eq!(answers, [RESET_LEN; 3], "one for each that came late");
-    assert!(is_alive(&mut rig, &mut jack));
+    assert!(jack.is_alive(&mut rig));
 }
 
 #[test]

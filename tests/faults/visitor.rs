@@ -68,6 +68,21 @@ impl Visitor {
         }
     }
 
+    /// A client of the member whose key and machine have number `who`; it knows this relay as number 1, and begins now.
+    pub fn of(rig: &Rig, name: &str, who: u8, carriers: Carriers) -> Visitor {
+        let mut visitor = Visitor::new(name, who.into(), who, carriers);
+        visitor.tick = rig.tick;
+        visitor.command(Command::Relays(vec![spec(1, Some(rig))]));
+        visitor
+    }
+
+    /// The same a second later, signed in.
+    pub fn signed_in(rig: &mut Rig, name: &str, who: u8, carriers: Carriers) -> Visitor {
+        let mut visitor = Visitor::of(rig, name, who, carriers);
+        visitor.run_with(rig, Duration::from_secs(1));
+        visitor
+    }
+
     pub fn command(&mut self, command: Command) {
         self.waiting.push_back(Given::Other(Input::Command(command)));
     }
@@ -103,6 +118,11 @@ impl Visitor {
             self.go_to(relays, next);
         }
         self.go_to(relays, end);
+    }
+
+    /// The same with relay number 1 alone.
+    pub fn run_with(&mut self, rig: &mut Rig, span: Duration) {
+        self.run(&mut [(relay_addr(1), rig)], span);
     }
 
     fn go_to(&mut self, relays: &mut [(SocketAddr, &mut Rig)], tick: Tick) {

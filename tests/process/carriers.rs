@@ -78,8 +78,7 @@ fn strangers_on_udp_are_not_answered() {
 fn row_40_a_connection_cut_into_single_bytes_carries_the_same_letters() {
     let (home, relay) = town(&["--tcp"], &[]);
     let proxy = TcpProxy::byte_by_byte(relay.udp);
-    let entry = format!("{{ relay = \"{}\", tcp = \"{}\" }}", relay.udp, proxy.addr);
-    home.write("contacts.toml", format!("[contacts]\nTOM = {entry}\nJACK = {entry}\n"));
+    home.split_book("contacts.toml", &["TOM", "JACK"], relay.udp, proxy.addr);
     let mut jack = home.listen("JACK", &["--tcp", "--json"]);
     let texts = ["短", "", "a letter of several records: ", "一棵树"];
     let texts: Vec<String> =

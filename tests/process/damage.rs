@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::world::{Home, town};
+use crate::world::{Home, texts, town};
 
 /// The database of the only member whose letters say `text`.
 fn database_with(home: &Home, text: &str) -> (PathBuf, usize) {
@@ -30,7 +30,7 @@ fn flip(home: &Home, text: &str) {
 #[test]
 fn row_71_a_damaged_letter_of_the_outbox_is_never_sent_and_its_text_given_back_and_the_others_arrive() {
     let (home, relay) = town(&["--data", "r"], &["TOM", "JACK"]);
-    home.listen("JACK", &[]).terminate().with(130);
+    home.away("JACK");
     home.send("TOM", "JACK", "before").with(0);
     let addr = relay.udp.to_string();
     relay.stop().with(0);
@@ -53,8 +53,7 @@ fn row_71_a_damaged_letter_of_the_outbox_is_never_sent_and_its_text_given_back_a
         "what can be read is given back: {tom:?}"
     );
     let heard = jack.end().with(0).out;
-    let texts: Vec<_> = heard.iter().map(|line| line.split_once("] ").unwrap().1).collect();
-    assert_eq!(texts, ["before", "one", "three", "four"]);
+    assert_eq!(texts(&heard), ["before", "one", "three", "four"]);
 
     let again = home.run(&["send", "--as", "TOM", "echo", "again"]).with(0);
     assert!(again.said().is_empty(), "told once: {again:?}");
@@ -66,9 +65,7 @@ fn row_71_a_damaged_letter_of_the_outbox_is_never_sent_and_its_text_given_back_a
 #[test]
 fn row_71_a_damaged_letter_that_came_is_shown_as_damaged_in_the_history_and_by_who_shows_letters() {
     let (home, relay) = town(&[], &["TOM", "JACK"]);
-    let mut jack = home.start(&["send", "--as", "JACK", "--lines", "echo"]);
-    jack.write("first\n");
-    jack.out();
+    let mut jack = home.sending("JACK", "first\n");
     for text in ["one", "better not", "three"] {
         home.run(&["send", "--as", "TOM", "--wait", "delivered", "JACK", text]).with(0);
     }

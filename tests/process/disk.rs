@@ -44,7 +44,7 @@ fn send_until_full(home: &Home, first: usize) -> usize {
 
 /// A story of a relay whose disk is full until `free` is called.
 fn full_disk(home: &Home, relay: &mut Relay, fill: impl FnOnce(&Relay), free: impl FnOnce(&Relay)) {
-    home.listen("JACK", &[]).terminate().with(130);
+    home.away("JACK");
     for n in 0..3 {
         assert!(home.send("TOM", "JACK", &n.to_string()).result().starts_with("accepted "));
     }
@@ -146,7 +146,7 @@ fn row_72_a_relay_whose_disk_fails_to_sync_ends_with_74_and_starts_with_all_it_a
         let relay = home.relay(&["--data", "r"]);
         let addr = relay.udp.to_string();
         home.book(&["TOM", "JACK"], &addr);
-        home.listen("JACK", &[]).terminate().with(130);
+        home.away("JACK");
         (0..3).for_each(|n| assert!(send_long(&home, n).result().starts_with("accepted ")));
         faults.fail_sync(file);
         // The log is synced with each letter, the database when the log has grown long.
@@ -223,7 +223,7 @@ fn row_72_a_folder_that_takes_no_writes_is_named_by_relay_and_client() {
 fn row_71_a_flipped_bit_in_what_was_accepted_is_named_at_the_start_and_nothing_is_touched() {
     let (home, relay) = town(&["--data", "r"], &["TOM", "JACK"]);
     let addr = relay.udp.to_string();
-    home.listen("JACK", &[]).terminate().with(130);
+    home.away("JACK");
     for n in 0..5 {
         home.send("TOM", "JACK", &n.to_string()).result();
     }
@@ -255,7 +255,7 @@ fn row_71_a_flipped_bit_in_what_was_accepted_is_named_at_the_start_and_nothing_i
 fn row_71_a_letter_that_a_large_database_has_damaged_is_named_once_and_all_others_are_served() {
     let (home, relay) = town(&["--data", "r"], &["TOM", "JACK"]);
     let addr = relay.udp.to_string();
-    home.listen("JACK", &[]).terminate().with(130);
+    home.away("JACK");
     for n in 0..3 {
         home.send("TOM", "JACK", &format!("number {n}")).result();
     }
@@ -336,7 +336,7 @@ fn row_71_letters_that_are_gone_or_damaged_are_named_to_their_member() {
 fn row_72_a_client_that_cannot_write_says_so_and_gives_the_text_back() {
     // JACK is away: nothing comes back that would have to be written first.
     let (home, _relay) = town(&[], &["TOM", "JACK"]);
-    home.listen("JACK", &[]).terminate().with(130);
+    home.away("JACK");
     let mut tom = home.start(&["send", "--as", "TOM", "--lines", "JACK"]);
     tom.write("one\n");
     assert!(tom.out().starts_with("accepted "));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use encoding_rs::GBK;
 
-use crate::world::{Home, Relay, Running, SOON, town};
+use crate::world::{Home, Relay, Running, SOON, texts, town};
 
 /// Longer than a pause, a greeting's patience and a turn of the relay; for what must not come.
 const QUIET: Duration = Duration::from_millis(800);
@@ -35,6 +35,12 @@ impl Udp {
 
     pub fn say(&self, bytes: impl AsRef<[u8]>) {
         self.0.send(bytes.as_ref()).unwrap();
+    }
+
+    /// Says it, and the member is shown it.
+    fn tells(&self, member: &mut Running, text: &str) {
+        self.say(text);
+        hears(member, &self.name(), text);
     }
 
     pub fn hears(&self, within: Duration) -> Option<Vec<u8>> {
@@ -87,12 +93,22 @@ impl Tcp {
     }
 }
 
-/// A relay whose guests write to JACK, who listens and answers.
+/// A relay whose guests write to JACK, who is not there yet.
+fn closed_desk(args: &[&str]) -> (Home, Relay) {
+    town(&[&["--guests", "JACK"], args].concat(), &["TOM", "JACK"])
+}
+
+/// A relay, on TCP too, whose guests write to JACK, who listens.
 fn desk(args: &[&str]) -> (Home, Relay, Running) {
-    let mut all = vec!["--tcp", "--guests", "JACK"];
-    all.extend(args);
-    let (home, relay) = town(&all, &["TOM", "JACK"]);
+    let (home, relay) = closed_desk(&[&["--tcp"], args].concat());
     let jack = home.listen("JACK", &[]);
+    (home, relay, jack)
+}
+
+/// A relay whose guests write to JACK, who chats and can answer.
+fn chatting_desk(args: &[&str]) -> (Home, Relay, Running) {
+    let (home, relay) = closed_desk(args);
+    let jack = home.chat("JACK", &relay, &[]);
     (home, relay, jack)
 }
 
@@ -103,14 +119,13 @@ fn hears(jack: &mut Running, from: &str, text: &str) {
 
 #[test]
 fn the_ready_line_names_the_desk() {
-    let (_home, relay) = town(&["--guests", "JACK"], &[]);
+    let (_home, relay) = closed_desk(&[]);
     assert!(relay.line.ends_with(" guests=JACK"), "{}", relay.line);
 }
 
 #[test]
 fn a_visitor_by_udp_is_answered_at_its_own_address() {
-    let (home, relay) = town(&["--guests", "JACK"], &["JACK"]);
-    let mut jack = home.chat("JACK", &relay, &[]);
+    let (_home, relay, mut jack) = chatting_desk(&[]);
     let (one, two) = (Udp::to(&relay), Udp::to(&relay));
     one.say("你好");
     jack.until_out("你好");
@@ -124,8 +139,7 @@ fn a_visitor_by_udp_is_answered_at_its_own_address() {
 
 #[test]
 fn answers_run_three_datagrams_ahead_and_a_poll_fetches_the_next() {
-    let (home, relay) = town(&["--guests", "JACK"], &["JACK"]);
-    let mut jack = home.chat("JACK", &relay, &[]);
+    let (_home, relay, mut jack) = chatting_desk(&[]);
     let guest = Udp::to(&relay);
     guest.say("hello");
     jack.until_out("hello");
@@ -168,8 +182,7 @@ fn the_classic_echo_server_over_udp_and_tcp() {
 
 #[test]
 fn a_visitor_by_tcp_and_a_member_talk_until_either_says_q() {
-    let (home, relay) = town(&["--tcp", "--guests", "JACK"], &["JACK"]);
-    let mut jack = home.chat("JACK", &relay, &[]);
+    let (_home, relay, mut jack) = chatting_desk(&["--tcp"]);
     let mut guest = Tcp::to(&relay);
     guest.say("在吗");
     jack.until_out("在吗");
@@ -194,8 +207,7 @@ fn a_visitor_by_tcp_and_a_member_talk_until_either_says_q() {
 
 #[test]
 fn quit_and_exit_close_without_a_byte_and_a_member_closes_with_q() {
-    let (home, relay) = town(&["--tcp", "--guests", "JACK"], &["JACK"]);
-    let mut jack = home.chat("JACK", &relay, &[]);
+    let (_home, relay, mut jack) = chatting_desk(&["--tcp"]);
     for word in ["quit", "exit\n", "quit\r\n"] {
         let mut guest = Tcp::to(&relay);
         guest.say("hello\n");
@@ -215,8 +227,7 @@ fn quit_and_exit_close_without_a_byte_and_a_member_closes_with_q() {
 fn a_letter_to_a_guest_is_accepted_and_never_delivered() {
     let (home, relay, mut jack) = desk(&[]);
     let guest = Udp::to(&relay);
-    guest.say("hello");
-    hears(&mut jack, &guest.name(), "hello");
+    guest.tells(&mut jack, "hello");
     let to = format!("{}@{}", guest.name(), relay.udp);
     let sent = home.run(&["send", "--as", "TOM", "--wait", "delivered", "--timeout", "3600s", &to, "hi"]);
     let sent = sent.with(75);
@@ -231,8 +242,7 @@ fn a_letter_to_a_guest_is_accepted_and_never_delivered() {
 fn one_more_guest_than_the_limit_is_ignored_by_udp_and_closed_by_tcp() {
     let (_home, relay, mut jack) = desk(&["--guest-limit", "2"]);
     let (one, mut two) = (Udp::to(&relay), Tcp::to(&relay));
-    one.say("one");
-    hears(&mut jack, &one.name(), "one");
+    one.tells(&mut jack, "one");
     two.say("two\n");
     hears(&mut jack, &two.name(), "two");
     let (three, mut four) = (Udp::to(&relay), Tcp::to(&relay));
@@ -241,13 +251,11 @@ fn one_more_guest_than_the_limit_is_ignored_by_udp_and_closed_by_tcp() {
     three.say("three");
     three.say("@echo three");
     assert_eq!(three.text(), "THREE", "echo is for everybody");
-    one.say("one again");
-    hears(&mut jack, &one.name(), "one again");
+    one.tells(&mut jack, "one again");
     two.say("exit\n");
     assert_eq!(two.rest(), "");
     assert!(jack.out().ends_with(&format!(" {} [left]", two.name())));
-    three.say("three");
-    hears(&mut jack, &three.name(), "three");
+    three.tells(&mut jack, "three");
 }
 
 #[test]
@@ -273,8 +281,7 @@ fn a_megabyte_without_a_pause_comes_as_letters_of_bounded_length() {
 
 #[test]
 fn a_guest_by_ipv6_has_a_name_with_dots_and_is_answered() {
-    let (home, relay) = town(&["--bind", "[::1]:0", "--tcp", "--guests", "JACK"], &["JACK"]);
-    let mut jack = home.chat("JACK", &relay, &[]);
+    let (_home, relay, mut jack) = chatting_desk(&["--bind", "[::1]:0", "--tcp"]);
     let (udp, mut tcp) = (Udp::to(&relay), Tcp::to(&relay));
     assert!(udp.name().starts_with("guest-..1-"), "{}", udp.name());
     udp.say("by udp");
@@ -300,8 +307,7 @@ fn a_session_greets_first_and_exit_closes_in_silence() {
 
 #[test]
 fn what_was_sent_before_the_end_is_delivered_and_answered() {
-    let (home, relay) = town(&["--tcp", "--guests", "JACK"], &["JACK"]);
-    let mut jack = home.chat("JACK", &relay, &[]);
+    let (_home, relay, mut jack) = chatting_desk(&["--tcp"]);
     let mut guest = Tcp::to(&relay);
     guest.say("hi");
     guest.0.shutdown(Shutdown::Write).unwrap();
@@ -322,8 +328,7 @@ fn the_mailbox_keeps_a_visitors_letter_and_a_tcp_guest_is_told_once() {
     assert!(tcp.text().starts_with("JACK is away"));
     tcp.say("three\n");
     let jack = home.run(&["listen", "--as", "JACK", "--count", "3"]).with(0);
-    let texts: Vec<&str> = jack.out.iter().map(|line| line.split_once("] ").unwrap().1).collect();
-    assert_eq!(texts, ["one", "two", "three"]);
+    assert_eq!(texts(&jack.out), ["one", "two", "three"]);
     tcp.say("exit\n");
     assert_eq!(tcp.rest(), "");
 }
@@ -332,11 +337,10 @@ fn the_mailbox_keeps_a_visitors_letter_and_a_tcp_guest_is_told_once() {
 fn a_guest_may_name_another_member_only_where_that_is_allowed() {
     let (_home, relay, mut jack) = desk(&[]);
     let guest = Udp::to(&relay);
-    guest.say("@TOM hello");
-    hears(&mut jack, &guest.name(), "@TOM hello");
+    guest.tells(&mut jack, "@TOM hello");
     guest.say("@echo hello");
     assert_eq!(guest.text(), "HELLO");
-    let (home, relay) = town(&["--guests", "JACK", "--guest-anyone"], &["TOM", "JACK"]);
+    let (home, relay) = closed_desk(&["--guest-anyone"]);
     let mut tom = home.listen("TOM", &[]);
     let guest = Udp::to(&relay);
     guest.say("@TOM hello");
@@ -346,8 +350,7 @@ fn a_guest_may_name_another_member_only_where_that_is_allowed() {
 /// The classic client: it asks for a name, all of which mean the relay, sends lines there until `quit`, and asks again.
 #[test]
 fn a_client_whose_four_names_all_mean_the_relay_goes_back_to_choosing_at_quit() {
-    let (home, relay) = town(&["--guests", "JACK"], &["JACK"]);
-    let mut jack = home.chat("JACK", &relay, &[]);
+    let (_home, relay, mut jack) = chatting_desk(&[]);
     let socket = Udp::to(&relay);
     let script = ["TOM", "hello", "quit", "武大郎", "约不", "quit", "quit"];
     let (mut chosen, mut answers) = (None, Vec::new());
@@ -371,8 +374,7 @@ fn a_client_whose_four_names_all_mean_the_relay_goes_back_to_choosing_at_quit() 
 
 #[test]
 fn gbk_goes_both_ways_on_a_connection() {
-    let (home, relay) = town(&["--tcp", "--guests", "JACK", "--guest-encoding", "gbk"], &["JACK"]);
-    let mut jack = home.chat("JACK", &relay, &[]);
+    let (_home, relay, mut jack) = chatting_desk(&["--tcp", "--guest-encoding", "gbk"]);
     let mut guest = Tcp::to(&relay);
     let bytes = GBK.encode("一棵树在吗").0.into_owned();
     guest.say(&bytes[..3]);
@@ -384,8 +386,7 @@ fn gbk_goes_both_ways_on_a_connection() {
 
 #[test]
 fn guests_are_listed_as_what_they_are() {
-    let (home, relay) = town(&["--guests", "JACK"], &["TOM", "JACK"]);
-    let mut jack = home.chat("JACK", &relay, &[]);
+    let (_home, relay, mut jack) = chatting_desk(&[]);
     let guest = Udp::to(&relay);
     guest.say("hello");
     jack.until_out("hello");

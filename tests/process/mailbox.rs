@@ -1,6 +1,6 @@
 //! Letters to somebody who is away, and a relay that dies meanwhile.
 
-use crate::world::{Home, town};
+use crate::world::{Home, texts, town};
 
 fn numbered(home: &Home, from: &str, to: &str, numbers: std::ops::Range<u32>) -> Vec<String> {
     let lines: String = numbers.map(|n| format!("letter {n}\n")).collect();
@@ -11,7 +11,7 @@ fn numbered(home: &Home, from: &str, to: &str, numbers: std::ops::Range<u32>) ->
 fn row_70_letters_to_an_absent_member_outlive_a_killed_relay_and_come_once_in_order() {
     let (home, relay) = town(&["--tcp"], &["TOM", "JACK"]);
     let addr = relay.udp.to_string();
-    home.listen("JACK", &[]).terminate().with(130);
+    home.away("JACK");
     let accepted = numbered(&home, "TOM", "JACK", 0..40);
     assert_eq!(accepted.len(), 40);
     assert!(accepted.iter().all(|line| line.starts_with("accepted ")), "{accepted:?}");
@@ -22,8 +22,7 @@ fn row_70_letters_to_an_absent_member_outlive_a_killed_relay_and_come_once_in_or
     assert!(more.iter().all(|line| line.starts_with("accepted ")), "{more:?}");
     let jack = home.run(&["listen", "--as", "JACK", "--count", "60"]).with(0);
     let wanted: Vec<String> = (0..60).map(|n| format!("letter {n}")).collect();
-    let shown: Vec<&str> = jack.out.iter().map(|line| line.split_once("] ").unwrap().1).collect();
-    assert_eq!(shown, wanted);
+    assert_eq!(texts(&jack.out), wanted);
     relay.running.kill();
 
     let relay = home.relay(&["--bind", &addr, "--tcp"]);
@@ -37,14 +36,14 @@ fn row_70_letters_to_an_absent_member_outlive_a_killed_relay_and_come_once_in_or
 fn row_70_that_a_letter_was_read_is_known_to_its_author_though_he_was_away_and_the_relay_was_killed() {
     let (home, relay) = town(&[], &["TOM", "JACK"]);
     let addr = relay.udp.to_string();
-    home.listen("JACK", &[]).terminate().with(130);
+    home.away("JACK");
     assert!(home.send("TOM", "JACK", "first").result().starts_with("accepted "));
     assert_eq!(home.run(&["listen", "--as", "JACK", "--count", "1"]).with(0).out.len(), 1);
     relay.running.kill();
 
     let _relay = home.relay(&["--bind", &addr]);
     // Whatever died with the relay JACK says again.
-    home.listen("JACK", &[]).terminate().with(130);
+    home.away("JACK");
     assert!(home.send("TOM", "JACK", "second").result().starts_with("accepted "));
     let history = home.run(&["history", "--as", "TOM", "JACK", "--json"]).with(0).out;
     let state = |line: &String| serde_json::from_str::<serde_json::Value>(line).unwrap()["state"].clone();
@@ -55,20 +54,19 @@ fn row_70_that_a_letter_was_read_is_known_to_its_author_though_he_was_away_and_t
 #[test]
 fn letters_through_one_relay_under_two_addresses_are_two_letters() {
     let (home, relay) = town(&["--bind", "127.0.0.1:0"], &["TOM", "JACK"]);
-    home.listen("JACK", &[]).terminate().with(130);
+    home.away("JACK");
     for (host, text) in [("127.0.0.1", "first"), ("localhost", "second"), ("127.0.0.1", "third")] {
         let to = format!("JACK@{host}:{}", relay.udp.port());
         assert!(home.send("TOM", &to, text).result().starts_with("accepted "));
     }
     let jack = home.run(&["listen", "--as", "JACK", "--count", "3"]).with(0);
-    let shown: Vec<&str> = jack.out.iter().map(|line| line.split_once("] ").unwrap().1).collect();
-    assert_eq!(shown, ["first", "second", "third"]);
+    assert_eq!(texts(&jack.out), ["first", "second", "third"]);
 }
 
 #[test]
 fn a_mailbox_that_is_full_refuses_and_says_so() {
     let (home, _relay) = town(&["--pair-letters", "3"], &["TOM", "JACK"]);
-    home.listen("JACK", &[]).terminate().with(130);
+    home.away("JACK");
     for _ in 0..3 {
         assert!(home.send("TOM", "JACK", "x").result().starts_with("accepted "));
     }

@@ -19,8 +19,7 @@ fn heard(listening: &mut Running) -> (String, String) {
 fn row_28_a_listener_says_when_and_why_its_path_changed_and_what_each_letter_came_on() {
     let (home, relay) = town(&["--tcp"], &["JACK"]);
     let proxy = UdpProxy::open(relay.udp);
-    let entry = format!("{{ relay = \"{}\", tcp = \"{}\" }}", proxy.addr, relay.udp);
-    home.write("through.toml", format!("[contacts]\nTOM = {entry}\n"));
+    home.split_book("through.toml", &["TOM"], proxy.addr, relay.udp);
     let mut jack = home.start(&["listen", "--as", "JACK", "--contacts", "through.toml", "--json"]);
     assert!(jack.until_err("connected to").ends_with("over UDP"));
     let mut tom = home.start(&["send", "--as", "TOM", "--lines", "JACK"]);
@@ -74,8 +73,7 @@ fn a_run_leaves_word_that_udp_failed_until_a_later_one_proves_it() {
     let (home, relay) = town(&["--tcp"], &[]);
     let proxy = UdpProxy::open(relay.udp);
     proxy.swallow();
-    let entry = format!("{{ relay = \"{}\", tcp = \"{}\" }}", proxy.addr, relay.udp);
-    home.write("through.toml", format!("[contacts]\necho = {entry}\n"));
+    home.split_book("through.toml", &["echo"], proxy.addr, relay.udp);
     let args = ["--as", "TOM", "--contacts", "through.toml"];
     home.run(&[&["send"], &args[..], &["echo", "x"]].concat()).with(0);
     let members = std::fs::read_dir(home.path(".local/share/queqiao/members")).unwrap();

@@ -1,14 +1,10 @@
 //! What is kept: letters that wait for their relay or their reader, and the history of what was said.
 
-use crate::world::{Home, town};
+use crate::world::{Home, texts, town};
 
 /// An address where nobody listens.
 fn nobody() -> String {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
-}
-
-fn texts(history: &str) -> Vec<&str> {
-    history.lines().map(|line| line.split_once("] ").expect("how it came").1).collect()
 }
 
 #[test]
@@ -25,13 +21,13 @@ fn what_was_not_accepted_goes_out_with_the_next_run_in_order_and_once() {
     let mut jack = home.start(&["listen", "--as", "JACK", "--count", "3"]);
     jack.until_err("connected to");
     home.run(&["send", "--as", "TOM", "--wait", "delivered", "JACK", "three"]).with(0);
-    let heard = jack.end().with(0).out.join("\n");
+    let heard = jack.end().with(0).out;
     assert_eq!(texts(&heard), ["one", "two", "three"]);
     for (name, other) in [("TOM", "JACK"), ("JACK", "TOM")] {
-        let said = home.run(&["history", "--as", name, other]).with(0).out.join("\n");
+        let said = home.run(&["history", "--as", name, other]).with(0).out;
         assert_eq!(texts(&said), ["one", "two", "three"]);
     }
-    let last = home.run(&["history", "--as", "TOM", "--last", "1"]).with(0).out.join("\n");
+    let last = home.run(&["history", "--as", "TOM", "--last", "1"]).with(0).out;
     assert_eq!(texts(&last), ["three"]);
 }
 
@@ -48,7 +44,7 @@ fn row_75_a_killed_sender_goes_on_where_it_was() {
     for _ in kept..40 {
         home.send("TOM", "JACK", "more").with(0);
     }
-    let heard = jack.end().with(0).out.join("\n");
+    let heard = jack.end().with(0).out;
     let heard = texts(&heard);
     let numbers: Vec<String> = (0..kept).map(|n| n.to_string()).collect();
     assert_eq!(heard[..kept], numbers, "what was written down, in order and once");
@@ -59,15 +55,13 @@ fn row_75_a_killed_sender_goes_on_where_it_was() {
 #[test]
 fn a_letter_that_came_while_sending_waits_for_who_shows_letters() {
     let (home, relay) = town(&[], &["TOM", "JACK"]);
-    let mut tom = home.start(&["send", "--as", "TOM", "--lines", "echo"]);
-    tom.write("first\n");
-    tom.out();
+    let mut tom = home.sending("TOM", "first\n");
     tom.write("second\n");
     tom.out();
     home.send("JACK", "TOM", "are you there?").with(0);
     tom.feed(b"");
     tom.terminate();
-    let heard = home.run(&["listen", "--as", "TOM", "--count", "3", "--for", "5s"]).with(0).out.join("\n");
+    let heard = home.run(&["listen", "--as", "TOM", "--count", "3", "--for", "5s"]).with(0).out;
     assert_eq!(texts(&heard), ["FIRST", "SECOND", "are you there?"]);
     let again = home.run(&["listen", "--as", "TOM", "--for", "0.2s"]).with(0);
     assert!(again.out.is_empty(), "each was shown once");

@@ -31,7 +31,7 @@ fn letters_to_a_client_that_left_wait_in_its_mailbox() {
 fn a_member_who_never_came_is_unknown_and_one_who_was_here_has_a_mailbox() {
     let (home, relay) = town(&[], &["TOM", "JACK", "一棵树"]);
     home.send("TOM", "一棵树", "x").one_line(1, " unknown");
-    home.listen("一棵树", &[]).terminate();
+    home.away("一棵树");
     assert!(home.send("TOM", "一棵树", "x").result().starts_with("accepted "));
     relay.stop().with(0);
 }

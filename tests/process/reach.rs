@@ -100,8 +100,7 @@ fn two_relays_in_one_book_are_both_spoken_to() {
 fn where_udp_is_swallowed_letters_go_over_tcp() {
     let (home, relay) = town(&["--tcp"], &[]);
     let hole = socket();
-    let entry = format!("{{ relay = \"{}\", tcp = \"{}\" }}", hole.local_addr().unwrap(), relay.udp);
-    home.write("contacts.toml", format!("[contacts]\nTOM = {entry}\nJACK = {entry}\n"));
+    home.split_book("contacts.toml", &["TOM", "JACK"], hole.local_addr().unwrap(), relay.udp);
     let mut jack = home.start(&["listen", "--as", "JACK", "--count", "1"]);
     assert!(jack.until_err("connected to").ends_with("over TCP"));
     home.send("TOM", "JACK", "绕过").with(0);
@@ -113,9 +112,8 @@ fn a_conversation_goes_on_over_tcp_when_udp_dies_and_nothing_is_lost_or_doubled(
     const LETTERS: usize = 60;
     let (home, relay) = town(&["--tcp"], &[]);
     let proxy = UdpProxy::open(relay.udp);
-    let entry = format!("{{ relay = \"{}\", tcp = \"{}\" }}", proxy.addr, relay.udp);
     home.book(&["TOM", "JACK"], relay.udp);
-    home.write("through.toml", format!("[contacts]\nJACK = {entry}\n"));
+    home.split_book("through.toml", &["JACK"], proxy.addr, relay.udp);
     let mut jack = home.listen("JACK", &["--count", &LETTERS.to_string()]);
     let mut tom = home.start(&["send", "--as", "TOM", "--contacts", "through.toml", "--lines", "JACK"]);
     for n in 0..LETTERS {
@@ -139,8 +137,7 @@ fn a_conversation_goes_on_over_tcp_when_udp_dies_and_nothing_is_lost_or_doubled(
 fn a_conversation_goes_to_tcp_when_udp_is_swallowed_and_back_when_udp_is_proved() {
     let (home, relay) = town(&["--tcp"], &[]);
     let proxy = UdpProxy::open(relay.udp);
-    let entry = format!("{{ relay = \"{}\", tcp = \"{}\" }}", proxy.addr, relay.udp);
-    home.write("through.toml", format!("[contacts]\necho = {entry}\n"));
+    home.split_book("through.toml", &["echo"], proxy.addr, relay.udp);
     let mut tom = home.start(&["send", "--as", "TOM", "--contacts", "through.toml", "--lines", "echo"]);
     let say = |tom: &mut Running| {
         tom.write("hello\n");

@@ -28,6 +28,16 @@ fn descriptors(relay: &Relay) -> usize {
     fs::read_dir(format!("/proc/{}/fd", relay.running.pid())).unwrap().count()
 }
 
+/// TOM and JACK, and a relay, on TCP too, within this limit of its shell.
+fn town_limited(limit: &str) -> (Home, Relay) {
+    let home = Home::new();
+    let args = ["relay", "--bind", "127.0.0.1:0", "--tcp", "--data", "r"];
+    let script = format!(r#"{limit} && exec "$0" "$@""#);
+    let relay = home.relay_from(home.command_behind(&["sh"], &script, &args));
+    home.book(&["TOM", "JACK"], relay.udp);
+    (home, relay)
+}
+
 /// Everything that came before has been read, and is answered if it ever will be.
 fn settle(home: &Home, relay: &Relay, carrier: &str) {
     let to = format!("echo@{}", relay.udp);
@@ -36,12 +46,9 @@ fn settle(home: &Home, relay: &Relay, carrier: &str) {
 
 #[test]
 fn row_78_a_relay_with_64_descriptors_refuses_new_connections_and_serves_the_old() {
-    let home = Home::new();
-    let args = ["relay", "--bind", "127.0.0.1:0", "--tcp", "--data", "r"];
-    let relay = home.relay_from(home.command_behind(&["sh"], r#"ulimit -n 64 && exec "$0" "$@""#, &args));
-    home.book(&["TOM", "JACK"], relay.udp);
+    let (home, relay) = town_limited("ulimit -n 64");
     let mut jack = home.listen("JACK", &["--tcp"]);
-    home.listen("MARY", &[]).terminate().with(130);
+    home.away("MARY");
     let strangers: Vec<TcpStream> = (0..100).map(|_| TcpStream::connect(relay.udp).unwrap()).collect();
     let before = cpu(&relay);
     let waited = home.run(&["listen", "--as", "TOM", "--udp", "--for", "1s"]).with(0);
@@ -61,12 +68,9 @@ fn row_78_a_relay_with_64_descriptors_refuses_new_connections_and_serves_the_old
 
 #[test]
 fn row_78_a_relay_with_little_memory_outlives_a_full_mailbox_and_500_strangers() {
-    let home = Home::new();
-    let args = ["relay", "--bind", "127.0.0.1:0", "--tcp", "--data", "r"];
     // The program, its stacks and its libraries take most of it.
-    let relay = home.relay_from(home.command_behind(&["sh"], r#"ulimit -v 200000 && exec "$0" "$@""#, &args));
-    home.book(&["TOM", "JACK"], relay.udp);
-    home.listen("JACK", &[]).terminate().with(130);
+    let (home, relay) = town_limited("ulimit -v 200000");
+    home.away("JACK");
     let _strangers: Vec<TcpStream> = (0..500).map(|_| TcpStream::connect(relay.udp).unwrap()).collect();
     // One more than the 8 MiB that a pair may have waiting.
     let lines = format!("{}\n", "x".repeat(60_000)).repeat(140);

@@ -1,17 +1,43 @@
 //! Several commands of one member at once: the first owns its folder, the others work through it and take over.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, PipeReader};
 
 use rustix::process::Signal;
 
-use crate::world::{Home, Running, SOON, town};
-
-fn texts(lines: &[String]) -> Vec<&str> {
-    lines.iter().map(|line| line.split_once("] ").expect("how it came").1).collect()
-}
+use crate::world::{Home, Running, SOON, texts, town};
 
 fn history(home: &Home, name: &str, other: &str) -> Vec<String> {
     home.run(&["history", "--as", name, other]).with(0).out
+}
+
+/// TOM listens, and nobody reads what he shows yet.
+struct SlowListener {
+    listening: Running,
+    shown: PipeReader,
+    letters: usize,
+}
+
+impl SlowListener {
+    /// JACK has sent him so many letters: each is its number and dots.
+    fn with_letters(home: &Home, letters: usize, dots: usize) -> SlowListener {
+        let (shown, writer) = std::io::pipe().unwrap();
+        let mut command = home.command(&["listen", "--as", "TOM", "--count", &letters.to_string()]);
+        command.stdout(writer);
+        let mut listening = Running::start(command);
+        listening.until_err("connected to");
+        let lines: String = (0..letters).map(|n| format!("{n}{}\n", ".".repeat(dots))).collect();
+        let sent = home.run_with(&["send", "--as", "JACK", "--lines", "TOM"], lines.as_bytes()).with(0);
+        assert_eq!(sent.out.len(), letters);
+        SlowListener { listening, shown, letters }
+    }
+
+    /// Each letter is there, in order.
+    fn reads_all(self) {
+        let heard: Vec<String> = BufReader::new(self.shown).lines().map(|line| line.unwrap()).collect();
+        let numbers: Vec<&str> = texts(&heard).iter().map(|text| text.trim_end_matches('.')).collect();
+        assert_eq!(numbers, (0..self.letters).map(|n| n.to_string()).collect::<Vec<_>>());
+        self.listening.end().with(0);
+    }
 }
 
 fn numbered(range: std::ops::Range<u32>) -> Vec<String> {
@@ -114,7 +140,7 @@ fn row_77_a_pending_letter_outlives_an_owner_that_is_told_to_end() {
     let (home, relay) = town(&[], &["TOM", "JACK"]);
     let addr = relay.udp.to_string();
     home.send("TOM", "echo", "x").with(0);
-    home.listen("JACK", &[]).terminate();
+    home.away("JACK");
     relay.stop().with(0);
     let mut owner = home.start(&["listen", "--as", "TOM"]);
     owner.until_err("no relay answers at");
@@ -131,9 +157,7 @@ fn row_77_a_pending_letter_outlives_an_owner_that_is_told_to_end() {
 #[test]
 fn row_77_letters_nobody_showed_go_to_the_first_who_shows_letters_whoever_owns_the_folder() {
     let (home, _relay) = town(&[], &["TOM", "JACK"]);
-    let mut owner = home.start(&["send", "--as", "TOM", "--lines", "echo"]);
-    owner.write("x\n");
-    owner.out();
+    let mut owner = home.sending("TOM", "x\n");
     home.send("JACK", "TOM", "while nobody looked").with(0);
     let first = home.run(&["listen", "--as", "TOM", "--count", "2"]).with(0);
     assert_eq!(texts(&first.out), ["X", "while nobody looked"]);
@@ -243,20 +267,10 @@ fn row_77_owner_after_owner_is_killed_and_nothing_is_lost_or_sent_twice() {
 #[test]
 fn row_77_who_reads_slowly_and_runs_a_command_for_each_letter_holds_up_nobody() {
     let (home, _relay) = town(&[], &["TOM", "JACK"]);
-    let (reader, writer) = std::io::pipe().unwrap();
-    let mut command = home.command(&["listen", "--as", "TOM", "--count", "60"]);
-    command.stdout(writer);
-    let mut listening = Running::start(command);
-    listening.until_err("connected to");
     // More than a pipe holds.
-    let lines: String = (0..60).map(|n| format!("{n}{}\n", ".".repeat(4_000))).collect();
-    let sent = home.run_with(&["send", "--as", "JACK", "--lines", "TOM"], lines.as_bytes()).with(0);
-    assert_eq!(sent.out.len(), 60);
+    let listening = SlowListener::with_letters(&home, 60, 4_000);
     home.send("TOM", "echo", "meanwhile").result();
-    let heard: Vec<String> = BufReader::new(reader).lines().map(|line| line.unwrap()).collect();
-    let numbers: Vec<&str> = texts(&heard).iter().map(|text| text.trim_end_matches('.')).collect();
-    assert_eq!(numbers, (0..60).map(|n| n.to_string()).collect::<Vec<_>>());
-    listening.end().with(0);
+    listening.reads_all();
 }
 
 #[test]
@@ -273,9 +287,7 @@ fn row_77_a_caller_with_another_environment_finds_the_owner() {
 #[test]
 fn row_77_when_the_one_who_showed_stored_letters_dies_another_goes_on_and_shows_each_once() {
     let (home, _relay) = town(&[], &["TOM", "JACK"]);
-    let mut owner = home.start(&["send", "--as", "TOM", "--lines", "echo"]);
-    owner.write("x\n");
-    owner.out();
+    let owner = home.sending("TOM", "x\n");
     let (mut first, mut second) = (home.listen("TOM", &[]), home.listen("TOM", &[]));
     assert!(first.out().ends_with("X"));
     home.send("JACK", "TOM", "one").with(0);
@@ -294,18 +306,8 @@ fn row_77_when_the_one_who_showed_stored_letters_dies_another_goes_on_and_shows_
 #[test]
 fn row_77_letters_beyond_what_waits_for_a_slow_reader_stay_on_disk_until_it_reads() {
     let (home, _relay) = town(&["--limits", "off"], &["TOM", "JACK"]);
-    let (reader, writer) = std::io::pipe().unwrap();
-    let mut command = home.command(&["listen", "--as", "TOM", "--count", "120"]);
-    command.stdout(writer);
-    let mut listening = Running::start(command);
-    listening.until_err("connected to");
-    let lines: String = (0..120).map(|n| format!("{n}{}\n", ".".repeat(60_000))).collect();
-    let sent = home.run_with(&["send", "--as", "JACK", "--lines", "TOM"], lines.as_bytes()).with(0);
-    assert_eq!(sent.out.len(), 120);
-    let heard: Vec<String> = BufReader::new(reader).lines().map(|line| line.unwrap()).collect();
-    let numbers: Vec<&str> = texts(&heard).iter().map(|text| text.trim_end_matches('.')).collect();
-    assert_eq!(numbers, (0..120).map(|n| n.to_string()).collect::<Vec<_>>());
-    listening.end().with(0);
+    let listening = SlowListener::with_letters(&home, 120, 60_000);
+    listening.reads_all();
 }
 
 /// A chat whose standard output is a pipe that nobody reads, and more letters for it than a pipe holds.

@@ -45,7 +45,7 @@ fn who_is_blocked_while_both_are_there_is_refused_from_then_on() {
 #[test]
 fn who_is_blocked_while_the_reader_is_away_gets_every_letter_back() {
     let (home, _relay) = town(&[], &["TOM", "ann", "JACK"]);
-    home.listen("JACK", &[]).terminate().with(130);
+    home.away("JACK");
     home.run_with(&["send", "--as", "TOM", "--lines", "JACK"], b"one\ntwo\n").with(0);
     home.send("ann", "JACK", "wanted").with(0);
     home.run(&["contacts", "block", "TOM"]).one_line(0, "TOM is blocked in");
@@ -57,7 +57,7 @@ fn who_is_blocked_while_the_reader_is_away_gets_every_letter_back() {
     let refused = home.send("TOM", "JACK", "three").with(1);
     assert!(refused.err[0].ends_with(" blocked"), "the relay knows, though JACK is away: {refused:?}");
     home.run(&["contacts", "unblock", "TOM"]).one_line(0, "TOM is no longer blocked");
-    home.listen("JACK", &[]).terminate().with(130);
+    home.away("JACK");
     home.send("TOM", "JACK", "four").with(0);
 }
 
@@ -76,7 +76,7 @@ fn a_block_is_kept_by_a_relay_that_starts_again() {
 #[test]
 fn contacts_only_refuses_strangers_and_what_waits_of_them() {
     let (home, relay) = town(&[], &["JACK", "TOM"]);
-    home.listen("JACK", &[]).terminate().with(130);
+    home.away("JACK");
     home.send("stranger", "JACK", "it waits").with(0);
     home.send("TOM", "JACK", "it waits too").with(0);
     let mut jack = home.listen("JACK", &["--contacts-only", "--json"]);

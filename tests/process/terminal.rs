@@ -11,7 +11,7 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Action, Termios, Winsize, tcflow, tcgetattr, tcsetwinsize};
 
-use crate::world::{Home, Running, SOON, town};
+use crate::world::{Home, Relay, Running, SOON, town};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -119,6 +119,17 @@ fn without_escapes(text: &str) -> String {
     plain
 }
 
+/// TOM on a terminal, in a conversation with JACK, who has had his first letter.
+fn talking() -> ((Home, Relay), Running, Terminal) {
+    let (home, relay) = town(&[], &["TOM", "JACK"]);
+    let mut jack = home.chat("JACK", &relay, &[]);
+    let mut tom = Terminal::start(&home, &["chat", "--line", "--as", "TOM", "JACK"]);
+    tom.until("Type a message, Enter sends: ");
+    tom.press("first\r");
+    assert!(jack.out().ends_with("first"));
+    ((home, relay), jack, tom)
+}
+
 #[test]
 fn the_conversation_in_chinese_with_its_prompts() {
     let (home, relay) = town(&[], &["TOM", "JACK"]);
@@ -157,12 +168,7 @@ fn lines_that_are_pasted_together_are_all_taken() {
 
 #[test]
 fn a_letter_appears_above_a_line_half_typed() {
-    let (home, relay) = town(&[], &["TOM", "JACK"]);
-    let mut jack = home.chat("JACK", &relay, &[]);
-    let mut tom = Terminal::start(&home, &["chat", "--line", "--as", "TOM", "JACK"]);
-    tom.until("Type a message, Enter sends: ");
-    tom.press("first\r");
-    assert!(jack.out().ends_with("first"));
+    let (_town, mut jack, mut tom) = talking();
     tom.press("half a");
     tom.until("half a");
     jack.write("TOM\nhello\n");
@@ -209,12 +215,7 @@ fn a_terminal_is_left_as_it_was_found_by_signals() {
 
 #[test]
 fn row_77_a_stopped_terminal_holds_up_no_other_command_and_shows_every_letter_when_it_goes_on() {
-    let (home, relay) = town(&[], &["TOM", "JACK"]);
-    let mut jack = home.chat("JACK", &relay, &[]);
-    let mut tom = Terminal::start(&home, &["chat", "--line", "--as", "TOM", "JACK"]);
-    tom.until("Type a message, Enter sends: ");
-    tom.press("first\r");
-    assert!(jack.out().ends_with("first"));
+    let ((home, _relay), _jack, mut tom) = talking();
     tcflow(&tom.screen, Action::OOff).unwrap();
     // More than any queue of whole texts on the way to a terminal should hold back its owner for.
     let lines: String = (0..600).map(|n| format!("letter {n}\n")).collect();

@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use queqiao::base::Tick;
 use queqiao::client::{Carriers, Event, Progress};
-use queqiao::relay::Limits;
 
-use super::golden::hold;
+use super::golden::{hold, signed_in};
 use super::reno::Tcp;
 use super::stories::{is_online, secs};
 use super::world::World;
@@ -41,27 +40,6 @@ impl Cell {
     }
 }
 
-/// Two clients and a relay between them on this path, signed in.
-fn stage(seed: u64, loss_percent: u64) -> (World, usize) {
-    let mut world = World::with_limits(seed, Limits { per_sender: false, ..Limits::default() });
-    let (tom, jack) = (world.client("TOM", Carriers::Udp), world.client("JACK", Carriers::Udp));
-    let key = world.relay.core.public_key();
-    for client in [tom, jack] {
-        let station = &mut world.stations[client];
-        station.pinned = Some(key);
-        for lane in [&mut station.up, &mut station.down] {
-            lane.weather.delay = RTT / 2;
-        }
-        world.start(client);
-    }
-    assert!(world.run_until(secs(10), |w| is_online(w, tom) && is_online(w, jack)));
-    world.run_for(secs(1));
-    for station in &mut world.stations {
-        (station.up.weather.loss, station.down.weather.loss) = (loss_percent * 10, loss_percent * 10);
-    }
-    (world, tom)
-}
-
 /// When each letter's sender held `delivered`.
 fn delivered(world: &World, client: usize) -> Vec<(u64, Tick)> {
     let events = world.stations[client].events.iter();
@@ -75,14 +53,14 @@ fn delivered(world: &World, client: usize) -> Vec<(u64, Tick)> {
 fn by_link(loss_percent: u64) -> Cell {
     let mut cell = Cell::default();
     for seed in 0..RUNS {
-        let (mut world, tom) = stage(seed, loss_percent);
+        let (mut world, tom) = signed_in(seed, loss_percent, RTT);
         let start = world.now;
         (0..MANY).for_each(|number| {
             world.send(tom, "JACK", &format!("{number:<100}"));
         });
         assert!(world.run_until(secs(600), |w| delivered(w, tom).len() as u64 == MANY));
         cell.many_took += world.now.since(start);
-        let (mut world, tom) = stage(seed, loss_percent);
+        let (mut world, tom) = signed_in(seed, loss_percent, RTT);
         let mut given = Vec::new();
         for number in 0..LONE {
             given.push((world.send(tom, "JACK", &format!("{number:<100}")), world.now));

@@ -18,16 +18,16 @@ const RTT_MS: [u64; 3] = [1, 50, 200];
 const RUNS: u64 = 5;
 const FILE: &str = "tests/golden/loss_by_distance.txt";
 
-/// Seconds until all is delivered, and packets both clients and the relay sent for it.
-fn cost(seed: u64, loss_percent: u64, rtt_ms: u64, letters: &[String]) -> (f64, u64, u64) {
+/// TOM, JACK and a relay with this round trip to each, both signed in before the losses begin; without limits.
+pub fn signed_in(seed: u64, loss_percent: u64, rtt: Duration) -> (World, usize) {
     let mut world = World::with_limits(seed, Limits { per_sender: false, ..Limits::default() });
     let (tom, jack) = (world.client("TOM", Carriers::Udp), world.client("JACK", Carriers::Udp));
     let key = world.relay.core.public_key();
     for client in [tom, jack] {
-        world.stations[client].pinned = Some(key);
         let station = &mut world.stations[client];
+        station.pinned = Some(key);
         for lane in [&mut station.up, &mut station.down] {
-            lane.weather.delay = Duration::from_micros(rtt_ms * 500);
+            lane.weather.delay = rtt / 2;
         }
         world.start(client);
     }
@@ -36,6 +36,12 @@ fn cost(seed: u64, loss_percent: u64, rtt_ms: u64, letters: &[String]) -> (f64, 
     for station in &mut world.stations {
         (station.up.weather.loss, station.down.weather.loss) = (loss_percent * 10, loss_percent * 10);
     }
+    (world, tom)
+}
+
+/// Seconds until all is delivered, and packets both clients and the relay sent for it.
+fn cost(seed: u64, loss_percent: u64, rtt_ms: u64, letters: &[String]) -> (f64, u64, u64) {
+    let (mut world, tom) = signed_in(seed, loss_percent, Duration::from_millis(rtt_ms));
     let (start, packets) = (world.now, world.datagrams);
     letters.iter().for_each(|text| {
         world.send(tom, "JACK", text);

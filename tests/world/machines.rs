@@ -92,7 +92,7 @@ impl World {
     }
 
     /// The next fsync fails.
-    pub fn break_disk(&mut self, node: usize) {
+    fn break_disk(&mut self, node: usize) {
         match node.checked_sub(1) {
             None => self.relay_platter.breaks = true,
             Some(client) => self.stations[client].disk.platter.breaks = true,

@@ -4,6 +4,9 @@
 //! `QUEQIAO_SEED=n` replays one seed with a trace; `QUEQIAO_SEEDS=a..b` runs that range instead of the usual one.
 //! `QUEQIAO_FIRST=1` stops at the first failing seed. `QUEQIAO_BLESS=1` writes the golden tables anew.
 
+#[path = "../guest_rules/mod.rs"]
+mod guest_rules;
+
 mod absence;
 mod agenda;
 mod attacker;

@@ -177,41 +177,7 @@ impl Oracle {
                     self.check_one(*request, fate, disk);
                 }
             }
-            Event::Refused { request, reason, may_have_arrived, text, id, .. } => {
-                let fate = self.letters.get_mut(request).expect("an event about a letter that was sent");
-                assert_eq!((fate.sender, fate.number), (who, id.number), "the letter that was sent");
-                let again = fate.retold && (*may_have_arrived || fate.end != Some(End::Delivered));
-                assert!(again || fate.end.is_none(), "letter {request} ended twice: {:?}, refused", fate.end);
-                assert_eq!(&fate.text, text, "a refusal gives the text back");
-                assert!(*may_have_arrived || !fate.stored, "letter {request} arrived, and was refused");
-                let lied = self.liars.contains(&fate.to);
-                let expired = *reason == Reason::Expired;
-                assert!(
-                    again || lied || !fate.accepted || expired,
-                    "what was accepted is refused only when it is too old"
-                );
-                fate.end = Some(End::Refused { reason: *reason, may_have_arrived: *may_have_arrived });
-                cover.add(Count::RefusalsTold);
-                cover.add_many(Count::MayHaveArrived, (*may_have_arrived).into());
-                match reason {
-                    Reason::Unknown => cover.add(Count::RefusedUnknown),
-                    Reason::Full => cover.add(Count::RefusedFull),
-                    Reason::TooLong => cover.add(Count::RefusedTooLong),
-                    Reason::Expired => {
-                        let id = LetterId { outbox: id.outbox, number: fate.number };
-                        let author = self.names[who].clone();
-                        let did = disk.expired.contains(&(author, fate.to.clone(), id));
-                        assert!(did, "letter {request} is not too old");
-                        cover.add(Count::RefusedExpired);
-                    }
-                    _ if lied => {}
-                    Reason::Offline | Reason::Blocked | Reason::Behind | Reason::Taken | Reason::Damaged => {
-                        panic!(
-                            "no relay says so, nobody is blocked, nothing is damaged, and that is not for people"
-                        )
-                    }
-                }
-            }
+            Event::Refused { .. } => self.refused(who, event, disk, cover),
             Event::Unkept { request, text, .. } => {
                 let fate = self.letters.get_mut(request).expect("an event about a letter that was sent");
                 assert!(fate.end.is_none() && !fate.queued && fate.text == *text, "{fate:?}");
@@ -224,6 +190,44 @@ impl Oracle {
         }
         if let Event::Progress { progress: Progress::Delivered, .. } = event {
             cover.add(Count::LettersDelivered);
+        }
+    }
+
+    /// A refusal that a client shows of its own letter.
+    fn refused(&mut self, who: usize, event: &Event, disk: &RelayDisk, cover: &mut Cover) {
+        let Event::Refused { request, reason, may_have_arrived, text, id, .. } = event else {
+            unreachable!("it is one")
+        };
+        let fate = self.letters.get_mut(request).expect("an event about a letter that was sent");
+        assert_eq!((fate.sender, fate.number), (who, id.number), "the letter that was sent");
+        let again = fate.retold && (*may_have_arrived || fate.end != Some(End::Delivered));
+        assert!(again || fate.end.is_none(), "letter {request} ended twice: {:?}, refused", fate.end);
+        assert_eq!(&fate.text, text, "a refusal gives the text back");
+        assert!(*may_have_arrived || !fate.stored, "letter {request} arrived, and was refused");
+        let lied = self.liars.contains(&fate.to);
+        let expired = *reason == Reason::Expired;
+        assert!(
+            again || lied || !fate.accepted || expired,
+            "what was accepted is refused only when it is too old"
+        );
+        fate.end = Some(End::Refused { reason: *reason, may_have_arrived: *may_have_arrived });
+        cover.add(Count::RefusalsTold);
+        cover.add_many(Count::MayHaveArrived, (*may_have_arrived).into());
+        match reason {
+            Reason::Unknown => cover.add(Count::RefusedUnknown),
+            Reason::Full => cover.add(Count::RefusedFull),
+            Reason::TooLong => cover.add(Count::RefusedTooLong),
+            Reason::Expired => {
+                let id = LetterId { outbox: id.outbox, number: fate.number };
+                let author = self.names[who].clone();
+                let did = disk.expired.contains(&(author, fate.to.clone(), id));
+                assert!(did, "letter {request} is not too old");
+                cover.add(Count::RefusedExpired);
+            }
+            _ if lied => {}
+            Reason::Offline | Reason::Blocked | Reason::Behind | Reason::Taken | Reason::Damaged => {
+                panic!("no relay says so, nobody is blocked, nothing is damaged, and that is not for people")
+            }
         }
     }
 

@@ -18,7 +18,7 @@ use super::world::{RELAY_HOST, World};
 
 const NAMES: [&str; 5] = ["TOM", "JACK", "一棵树", "武大郎", "Zoë"];
 /// After the network has healed, everything has its end within this time.
-pub const HEALED_FOR: Duration = Duration::from_secs(90);
+const HEALED_FOR: Duration = Duration::from_secs(90);
 /// Both ends must then be as good as silent for so long.
 const QUIET_FOR: Duration = Duration::from_secs(60);
 /// What a client and the relay may exchange in that time: keep-alives and their acks, and one renewal of keys.

@@ -20,12 +20,44 @@ pub const fn millis(millis: u64) -> Duration {
 
 /// TOM and JACK, both online.
 pub fn two(carriers: Carriers) -> (World, usize, usize) {
-    let mut world = World::new(1);
+    two_in(World::new(1), carriers)
+}
+
+/// TOM and JACK in this world, both online.
+pub fn two_in(mut world: World, carriers: Carriers) -> (World, usize, usize) {
     let (tom, jack) = (world.client("TOM", carriers), world.client("JACK", carriers));
     world.start(tom);
     world.start(jack);
     assert!(world.run_until(secs(5), |w| is_online(w, tom) && is_online(w, jack)), "both come online");
     (world, tom, jack)
+}
+
+/// TOM in this world, and JACK, who was online and has left.
+pub fn one_has_left(world: World) -> (World, usize, usize) {
+    let (mut world, tom, jack) = two_in(world, Carriers::Auto);
+    world.command(jack, Command::Leave);
+    world.run_for(millis(100));
+    (world, tom, jack)
+}
+
+/// A letter to JACK, who is not there: the relay accepts it for his mailbox.
+pub fn leave_letter(world: &mut World, from: usize, text: &str) -> u64 {
+    let letter = world.send(from, "JACK", text);
+    assert!(world.run_until(secs(1), |w| w.fate(letter).accepted), "{:?}", world.fate(letter));
+    letter
+}
+
+/// How long a letter takes to be delivered.
+pub fn say(world: &mut World, from: usize, to: &str, most: Duration) -> Duration {
+    let (start, letter) = (world.now, world.send(from, to, "hello"));
+    assert!(world.run_until(most, |w| delivered(w, letter)), "{:?}", world.fate(letter));
+    world.now.since(start)
+}
+
+/// The sender was told that the relay kept it for too long.
+fn assert_expired(world: &World, letter: u64) {
+    let end = world.fate(letter).end;
+    assert!(matches!(end, Some(End::Refused { reason: Reason::Expired, .. })), "{end:?}");
 }
 
 pub fn is_online(world: &World, client: usize) -> bool {
@@ -49,8 +81,7 @@ pub fn shows(world: &World, client: usize, wanted: impl Fn(&Event) -> bool) -> b
 #[test]
 fn a_letter_goes_over_udp() {
     let (mut world, tom, jack) = two(Carriers::Auto);
-    let letter = world.send(tom, "JACK", "hello");
-    assert!(world.run_until(millis(100), |w| delivered(w, letter)), "{:?}", world.fate(letter));
+    say(&mut world, tom, "JACK", millis(100));
     assert!(shows(
         &world,
         jack,
@@ -63,8 +94,7 @@ fn a_letter_goes_over_udp() {
 fn a_letter_goes_over_tcp() {
     let (mut world, tom, jack) = two(Carriers::Tcp);
     let datagrams = world.datagrams;
-    let letter = world.send(tom, "JACK", "hello");
-    assert!(world.run_until(millis(100), |w| delivered(w, letter)), "{:?}", world.fate(letter));
+    say(&mut world, tom, "JACK", millis(100));
     assert!(shows(&world, jack, |e| matches!(e, Event::Letter(l) if l.via == Carrier::Tcp)));
     assert_eq!((datagrams, world.datagrams), (0, 0), "not one datagram");
 }
@@ -76,8 +106,7 @@ fn udp_that_is_a_black_hole_costs_a_second() {
     world.stations[tom].up.weather.udp_hole = true;
     world.start(jack);
     world.start(tom);
-    let letter = world.send(tom, "JACK", "hello");
-    assert!(world.run_until(millis(1500), |w| delivered(w, letter)), "{:?}", world.fate(letter));
+    say(&mut world, tom, "JACK", millis(1500));
     assert!(shows(&world, tom, |e| matches!(e, Event::Online { via: Carrier::Tcp, .. })));
 }
 
@@ -86,11 +115,9 @@ fn a_conversation_whose_udp_dies_goes_on_over_tcp() {
     let (mut world, tom, jack) = two(Carriers::Auto);
     world.stations[tom].up.weather.udp_hole = true;
     world.stations[tom].down.weather.udp_hole = true;
-    let letter = world.send(tom, "JACK", "hello");
-    assert!(world.run_until(secs(10), |w| delivered(w, letter)), "{:?}", world.fate(letter));
+    say(&mut world, tom, "JACK", secs(10));
     assert!(shows(&world, tom, |e| matches!(e, Event::Moved { via: Carrier::Tcp, .. })));
-    let answer = world.send(jack, "TOM", "hello");
-    assert!(world.run_until(millis(500), |w| delivered(w, answer)), "{:?}", world.fate(answer));
+    say(&mut world, jack, "TOM", millis(500));
     assert_eq!(world.relay.core.stats().handshakes, 2, "the session goes on");
 }
 
@@ -98,13 +125,10 @@ fn a_conversation_whose_udp_dies_goes_on_over_tcp() {
 fn a_new_address_in_mid_conversation_costs_nothing() {
     let (mut world, tom, jack) = two(Carriers::Auto);
     for round in 0..6 {
-        let letter = world.send(tom, "JACK", "before");
-        assert!(world.run_until(millis(200), |w| delivered(w, letter)), "{:?}", world.fate(letter));
+        say(&mut world, tom, "JACK", millis(200));
         world.rebind(tom, round % 2 == 1);
-        let letter = world.send(tom, "JACK", "after");
-        assert!(world.run_until(millis(200), |w| delivered(w, letter)), "{:?}", world.fate(letter));
-        let answer = world.send(jack, "TOM", "and back");
-        assert!(world.run_until(millis(200), |w| delivered(w, answer)), "{:?}", world.fate(answer));
+        say(&mut world, tom, "JACK", millis(200));
+        say(&mut world, jack, "TOM", millis(200));
     }
     assert_eq!(world.relay.core.stats().handshakes, 2, "no new handshake");
 }
@@ -164,9 +188,7 @@ fn an_unknown_name_is_refused_with_names_like_it() {
 
 #[test]
 fn a_member_who_has_left_finds_its_letters_on_return_in_order() {
-    let (mut world, tom, jack) = two(Carriers::Auto);
-    world.command(jack, Command::Leave);
-    world.run_for(millis(100));
+    let (mut world, tom, jack) = one_has_left(World::new(1));
     let letters: Vec<u64> = (0..50).map(|n| world.send(tom, "JACK", &format!("letter {n}"))).collect();
     assert!(world.run_until(millis(500), |w| letters.iter().all(|l| w.fate(*l).accepted)));
     assert_eq!(world.relay_disk.len(), 50);
@@ -210,15 +232,8 @@ fn a_letter_whose_recipient_falls_silent_is_accepted_within_a_second_and_arrives
 #[test]
 fn letters_too_old_are_refused_though_the_clock_on_the_wall_jumped() {
     let limits = Limits { keep: secs(3_600), ..Limits::default() };
-    let mut world = World::with_limits(1, limits);
-    let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
-    world.start(tom);
-    world.start(jack);
-    assert!(world.run_until(secs(5), |w| is_online(w, tom) && is_online(w, jack)));
-    world.command(jack, Command::Leave);
-    world.run_for(millis(100));
-    let letter = world.send(tom, "JACK", "soon too old");
-    assert!(world.run_until(secs(1), |w| w.fate(letter).accepted));
+    let (mut world, tom, jack) = one_has_left(World::with_limits(1, limits));
+    let letter = leave_letter(&mut world, tom, "soon too old");
     world.relay.wall_offset_ms = 10 * 365 * 86_400_000;
     world.run_for(secs(1_800));
     let later = world.send(tom, "JACK", "young enough");
@@ -228,8 +243,7 @@ fn letters_too_old_are_refused_though_the_clock_on_the_wall_jumped() {
     // A crash lets letters wait for up to an hour more: the clock goes on where a letter or an hour was last written.
     world.run_for(secs(1_900));
     assert_eq!(world.relay_disk.len(), 1);
-    let end = world.fate(letter).end;
-    assert!(matches!(end, Some(End::Refused { reason: Reason::Expired, .. })), "{end:?}");
+    assert_expired(&world, letter);
     world.restart_client(jack);
     assert!(world.run_until(secs(10), |w| delivered(w, later)), "{:?}", world.fate(later));
 }
@@ -237,25 +251,14 @@ fn letters_too_old_are_refused_though_the_clock_on_the_wall_jumped() {
 #[test]
 fn a_refusal_of_an_accepted_letter_is_told_though_the_relay_restarts_meanwhile() {
     let limits = Limits { keep: secs(60), ..Limits::default() };
-    let mut world = World::with_limits(1, limits);
-    let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
-    world.start(tom);
-    world.start(jack);
-    assert!(world.run_until(secs(5), |w| is_online(w, tom) && is_online(w, jack)));
-    world.command(jack, Command::Leave);
-    world.run_for(millis(100));
-    let letter = world.send(tom, "JACK", "soon too old");
-    assert!(world.run_until(secs(1), |w| w.fate(letter).accepted));
-    let station = &mut world.stations[tom];
-    for lane in [&mut station.up, &mut station.down] {
-        (lane.weather.udp_hole, lane.weather.tcp_hole) = (true, true);
-    }
+    let (mut world, tom, _) = one_has_left(World::with_limits(1, limits));
+    let letter = leave_letter(&mut world, tom, "soon too old");
+    world.isolate(tom);
     assert!(world.run_until(secs(90), |w| w.relay.core.stats().letters_expired == 1));
     world.restart_relay(millis(100));
     world.heal();
     assert!(world.run_until(secs(90), |w| w.fate(letter).end.is_some()), "nobody told");
-    let end = world.fate(letter).end;
-    assert!(matches!(end, Some(End::Refused { reason: Reason::Expired, .. })), "{end:?}");
+    assert_expired(&world, letter);
 }
 
 /// The oracle holds both clients to the order.
@@ -263,23 +266,13 @@ fn a_refusal_of_an_accepted_letter_is_told_though_the_relay_restarts_meanwhile()
 fn that_a_letter_is_too_old_is_told_before_a_later_one_is_delivered() {
     for restarted in [false, true] {
         let limits = Limits { keep: secs(60), ..Limits::default() };
-        let mut world = World::with_limits(1, limits);
-        let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
-        world.start(tom);
-        world.start(jack);
-        assert!(world.run_until(secs(5), |w| is_online(w, tom) && is_online(w, jack)));
-        world.command(jack, Command::Leave);
-        world.run_for(millis(100));
+        let (mut world, tom, jack) = one_has_left(World::with_limits(1, limits));
         let [old, young] = [("soon too old", 40), ("young enough", 1)].map(|(text, pause)| {
-            let letter = world.send(tom, "JACK", text);
-            assert!(world.run_until(secs(1), |w| w.fate(letter).accepted));
+            let letter = leave_letter(&mut world, tom, text);
             world.run_for(secs(pause));
             letter
         });
-        let station = &mut world.stations[tom];
-        for lane in [&mut station.up, &mut station.down] {
-            (lane.weather.udp_hole, lane.weather.tcp_hole) = (true, true);
-        }
+        world.isolate(tom);
         assert!(world.run_until(secs(30), |w| w.relay.core.stats().letters_expired == 1));
         world.restart_client(jack);
         let shown = |w: &World| shows(w, jack, |e| matches!(e, Event::Letter(l) if l.text == "young enough"));
@@ -290,8 +283,7 @@ fn that_a_letter_is_too_old_is_told_before_a_later_one_is_delivered() {
         }
         world.heal();
         assert!(world.run_until(secs(90), |w| delivered(w, young) && ended(w, old)), "{:?}", world.fate(old));
-        let end = world.fate(old).end;
-        assert!(matches!(end, Some(End::Refused { reason: Reason::Expired, .. })), "{end:?}");
+        assert_expired(&world, old);
     }
 }
 
@@ -321,6 +313,5 @@ fn a_listener_whose_connection_broke_hears_the_next_letter() {
     let ours = world.conns.iter().find(|(_, conn)| conn.client == jack).map(|(number, _)| *number);
     world.reset(ours.expect("JACK is connected"));
     world.run_for(secs(3));
-    let letter = world.send(tom, "JACK", "still listening?");
-    assert!(world.run_until(secs(1), |w| delivered(w, letter)), "{:?}", world.fate(letter));
+    say(&mut world, tom, "JACK", secs(1));
 }

@@ -6,30 +6,20 @@ use std::time::Duration;
 
 use queqiao::base::Name;
 use queqiao::client::{Carriers, Command, Event, Progress};
-use queqiao::relay::{GuestEncoding, GuestRules, GuestTexts, Limits};
+use queqiao::relay::{GuestTexts, Limits};
 use queqiao::wire::letter::GuestNote;
 use queqiao::wire::message::Reason;
 
+use super::guest_rules;
 use super::oracle::End;
-use super::stories::{delivered, is_online, millis, secs};
+use super::stories::{delivered, millis, secs, two_in};
 use super::world::World;
 
 /// TOM and JACK, whom guests write to, both online.
 fn desk(seed: u64, limit: usize) -> (World, usize, usize) {
-    let rules = GuestRules {
-        to: "JACK".parse().unwrap(),
-        anyone: false,
-        encoding: GuestEncoding::Auto,
-        greeting: String::new(),
-        limit,
-        texts: GuestTexts { away: "away".into(), nobody: "nobody".into(), full: "full".into() },
-    };
-    let mut world = World::serving(seed, Limits::default(), Some(rules));
-    let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
-    world.start(tom);
-    world.start(jack);
-    assert!(world.run_until(secs(5), |w| is_online(w, tom) && is_online(w, jack)), "both come online");
-    (world, tom, jack)
+    let texts = GuestTexts { away: "away".into(), nobody: "nobody".into(), full: "full".into() };
+    let rules = guest_rules::to_jack(limit, texts);
+    two_in(World::serving(seed, Limits::default(), Some(rules)), Carriers::Auto)
 }
 
 fn addr(host: u8) -> SocketAddr {

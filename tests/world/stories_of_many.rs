@@ -1,12 +1,14 @@
 //! Stories of bursts, restarts, and one whose trouble must not be another's.
 
-use queqiao::client::{Carriers, Command, Event, Progress};
+use queqiao::client::{Carriers, Event, Progress};
 use queqiao::relay::Limits;
 use queqiao::wire::message::Reason;
 
 use super::cover::Count;
 use super::oracle::End;
-use super::stories::{delivered, ended, is_online, millis, secs, shows, two};
+use super::stories::{
+    delivered, ended, is_online, leave_letter, millis, one_has_left, say, secs, shows, two, two_in,
+};
 use super::world::World;
 
 #[test]
@@ -25,8 +27,7 @@ fn a_relay_that_restarts_loses_and_repeats_nothing() {
     assert!(world.run_until(secs(90), all), "{:?}", world.open_letters());
     assert!(is_online(&world, tom) && is_online(&world, jack));
     assert!(world.relay.core.stats().handshakes >= 2, "sessions are made anew");
-    let later = world.send(tom, "JACK", "and on it goes");
-    assert!(world.run_until(secs(5), |w| delivered(w, later)), "{:?}", world.fate(later));
+    say(&mut world, tom, "JACK", secs(5));
 }
 
 #[test]
@@ -55,8 +56,7 @@ fn a_second_machine_with_the_same_key_takes_over() {
     assert!(world.run_until(secs(3), |w| is_online(w, second)));
     let replaced = |e: &Event| matches!(e, Event::Replaced { .. });
     assert!(world.run_until(secs(30), |w| shows(w, tom, replaced)), "the earlier one is told");
-    let letter = world.send(jack, "TOM", "which of you?");
-    assert!(world.run_until(secs(1), |w| delivered(w, letter)));
+    say(&mut world, jack, "TOM", secs(1));
     assert!(shows(&world, second, |e| matches!(e, Event::Letter(_))));
     world.run_for(secs(120));
     assert!(!shows(&world, second, replaced), "they do not take turns");
@@ -80,11 +80,7 @@ fn a_sender_of_a_thousand_a_second_is_slowed_and_loses_nothing() {
 #[test]
 fn order_is_kept_when_letters_in_the_middle_are_refused() {
     let limits = Limits { pair_letters: 4, ..Limits::default() };
-    let mut world = World::with_limits(1, limits);
-    let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
-    world.start(jack);
-    world.start(tom);
-    assert!(world.run_until(secs(2), |w| is_online(w, tom) && is_online(w, jack)));
+    let (mut world, tom, _) = two_in(World::with_limits(1, limits), Carriers::Auto);
     let letters: Vec<u64> = (0..200).map(|n| world.send(tom, "JACK", &format!("letter {n}"))).collect();
     let all = |w: &World| letters.iter().all(|l| ended(w, *l));
     assert!(world.run_until(secs(60), all), "{} still wait", world.open_letters().len());
@@ -92,20 +88,13 @@ fn order_is_kept_when_letters_in_the_middle_are_refused() {
     let refused = letters.iter().filter(|l| world.fate(**l).end == Some(full)).count();
     let arrived = letters.iter().filter(|l| delivered(&world, **l)).count();
     assert!(refused > 0 && arrived > 0 && refused + arrived == 200, "{refused} refused, {arrived} delivered");
-    let last = world.send(tom, "JACK", "the last");
-    assert!(world.run_until(secs(1), |w| delivered(w, last)));
+    say(&mut world, tom, "JACK", secs(1));
 }
 
 #[test]
 fn a_refusal_that_is_not_durable_when_its_writer_is_killed_does_not_pass_for_a_delivery() {
     let limits = Limits { pair_bytes: 90_000, ..Limits::default() };
-    let mut world = World::with_limits(5, limits);
-    let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
-    world.start(tom);
-    world.start(jack);
-    assert!(world.run_until(secs(5), |w| is_online(w, tom) && is_online(w, jack)));
-    world.command(jack, Command::Leave);
-    world.run_for(millis(100));
+    let (mut world, tom, jack) = one_has_left(World::with_limits(5, limits));
     let letters = [60_000, 60_000, 10].map(|len| world.send(tom, "JACK", &"x".repeat(len)));
     assert!(world.run_until(secs(1), |w| w.stations[tom].disk.kept.letters.len() == 3));
     world.fill_disk(tom + 1, secs(10));
@@ -122,15 +111,8 @@ fn a_refusal_that_is_not_durable_when_its_writer_is_killed_does_not_pass_for_a_d
 #[test]
 fn a_receipt_that_two_killed_processes_had_and_did_not_keep_is_asked_for_by_the_third() {
     for seed in 0..12 {
-        let mut world = World::new(seed);
-        let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
-        world.start(tom);
-        world.start(jack);
-        assert!(world.run_until(secs(5), |w| is_online(w, tom) && is_online(w, jack)));
-        world.command(jack, Command::Leave);
-        world.run_for(millis(100));
-        let letter = world.send(tom, "JACK", "hello");
-        assert!(world.run_until(secs(1), |w| w.fate(letter).accepted));
+        let (mut world, tom, jack) = one_has_left(World::new(seed));
+        leave_letter(&mut world, tom, "hello");
         world.run_for(secs(1));
         world.restart_client(jack);
         let receipt = |e: &Event| matches!(e, Event::Progress { progress: Progress::Delivered, .. });

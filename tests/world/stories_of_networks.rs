@@ -8,8 +8,8 @@ use queqiao::client::{Carriers, Command, Event};
 use queqiao::wire::packet;
 
 use super::node::Waiting;
-use super::stories::{delivered, is_online, millis, secs, shows, two};
-use super::stories_of_paths::{hole, moves, path, say, talking};
+use super::stories::{delivered, is_online, millis, say, secs, shows, two};
+use super::stories_of_paths::{first_letter_over_tcp, hole, moves, only_jack_is_there, path, talking};
 use super::weather::Weather;
 use super::world::{Happening, RELAY_ADDR, World};
 
@@ -95,11 +95,7 @@ fn a_connection_that_survives_a_change_of_network_is_kept() {
 #[test]
 fn a_network_that_is_there_again_is_used_at_once() {
     let (mut world, tom, _) = two(Carriers::Auto);
-    for up in [true, false] {
-        let station = &mut world.stations[tom];
-        let lane = if up { &mut station.up } else { &mut station.down };
-        (lane.weather.udp_hole, lane.weather.tcp_hole) = (true, true);
-    }
+    world.isolate(tom);
     world.run_for(secs(240));
     world.heal();
     world.command(tom, Command::NetworkChanged);
@@ -190,10 +186,7 @@ fn row_30_whatever_the_system_says_of_udp_ends_no_session_and_costs_few_connecti
 
 #[test]
 fn row_30_the_first_refusal_of_a_round_has_tcp_tried_at_once() {
-    let mut world = World::new(1);
-    let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
-    world.start(jack);
-    world.run_for(secs(1));
+    let (mut world, tom) = only_jack_is_there();
     world.stations[tom].pinned = Some(world.relay.core.public_key());
     hole(&mut world, tom, true, true);
     world.start(tom);
@@ -294,16 +287,7 @@ fn row_74_on_waking_few_packets_leave_and_nobody_is_offline() {
 #[test]
 fn a_first_letter_with_the_key_unknown_costs_one_round_trip_more() {
     for rtt in [1, 20, 100] {
-        let mut world = World::new(1);
-        let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
-        world.start(jack);
-        world.run_for(secs(1));
-        let station = &mut world.stations[tom];
-        (station.up.weather, station.down.weather) =
-            (Weather::clear(millis(rtt) / 2), Weather::clear(millis(rtt) / 2));
-        hole(&mut world, tom, true, true);
-        world.start(tom);
-        let took = say(&mut world, tom, "JACK", secs(5));
+        let took = first_letter_over_tcp(millis(rtt), false);
         println!("first letter over TCP at {rtt} ms, the key unknown: {took:?}");
         assert!(took < secs(1), "{took:?} at {rtt} ms");
     }
@@ -378,12 +362,7 @@ fn who_was_told_to_stop_falls_silent_though_the_relay_says_no_word() {
         world.send(told, "JACK", "is there anybody");
         let stops = |e: &Event| matches!(e, Event::Replaced { .. } | Event::NameRefused { .. });
         assert!(world.run_until(secs(10), |w| shows(w, told, stops)));
-        for client in 0..world.stations.len() {
-            let station = &mut world.stations[client];
-            for lane in [&mut station.up, &mut station.down] {
-                (lane.weather.udp_hole, lane.weather.tcp_hole) = (true, true);
-            }
-        }
+        (0..world.stations.len()).for_each(|client| world.isolate(client));
         world.run_for(secs(200));
         let due = world.stations[told].node.core.next_deadline();
         assert_eq!(due, None, "refused {refused}: it has something to do, and nothing will come in");

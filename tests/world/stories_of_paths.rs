@@ -7,7 +7,7 @@ use queqiao::base::{Carrier, Input};
 use queqiao::client::{Carriers, Command, Event, MovedWhy};
 
 use super::node::Waiting;
-use super::stories::{delivered, ended, is_online, millis, secs, shows, two};
+use super::stories::{delivered, ended, is_online, millis, say, secs, shows, two};
 use super::weather::Weather;
 use super::world::World;
 
@@ -29,11 +29,25 @@ pub fn talking(carriers: Carriers, rtt: Duration) -> (World, usize, usize) {
     (world, tom, jack)
 }
 
-/// How long a letter takes to be delivered.
-pub fn say(world: &mut World, from: usize, to: &str, most: Duration) -> Duration {
-    let (start, letter) = (world.now, world.send(from, to, "hello"));
-    assert!(world.run_until(most, |w| delivered(w, letter)), "{:?}", world.fate(letter));
-    world.now.since(start)
+/// JACK is online, and TOM has not started yet.
+pub fn only_jack_is_there() -> (World, usize) {
+    let mut world = World::new(1);
+    let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
+    world.start(jack);
+    world.run_for(secs(1));
+    (world, tom)
+}
+
+/// How long TOM's first letter takes from his start where UDP is silently dropped.
+pub fn first_letter_over_tcp(rtt: Duration, knows_key: bool) -> Duration {
+    let (mut world, tom) = only_jack_is_there();
+    let key = world.relay.core.public_key();
+    let station = &mut world.stations[tom];
+    station.pinned = knows_key.then_some(key);
+    (station.up.weather, station.down.weather) = (Weather::clear(rtt / 2), Weather::clear(rtt / 2));
+    hole(&mut world, tom, true, true);
+    world.start(tom);
+    say(&mut world, tom, "JACK", secs(5))
 }
 
 pub fn path(world: &World, client: usize) -> Option<Carrier> {
@@ -167,10 +181,7 @@ fn row_29_udp_that_loses_every_long_packet_is_left() {
 fn row_29_udp_that_dies_after_the_third_packet_is_left() {
     for (up, down) in [(true, true), (true, false), (false, true)] {
         for passes in 2..6 {
-            let mut world = World::new(1);
-            let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
-            world.start(jack);
-            world.run_for(secs(1));
+            let (mut world, tom) = only_jack_is_there();
             world.stations[tom].up.weather.udp_left = up.then_some(passes);
             world.stations[tom].down.weather.udp_left = down.then_some(passes);
             world.start(tom);
@@ -186,17 +197,7 @@ fn row_29_udp_that_dies_after_the_third_packet_is_left() {
 #[test]
 fn a_first_letter_where_udp_is_silently_dropped_is_accepted_within_a_second() {
     for rtt in ROUND_TRIPS {
-        let mut world = World::new(1);
-        let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
-        world.start(jack);
-        world.run_for(secs(1));
-        let station = &mut world.stations[tom];
-        station.pinned = Some(world.relay.core.public_key());
-        (station.up.weather, station.down.weather) =
-            (Weather::clear(millis(rtt) / 2), Weather::clear(millis(rtt) / 2));
-        hole(&mut world, tom, true, true);
-        world.start(tom);
-        let took = say(&mut world, tom, "JACK", secs(5));
+        let took = first_letter_over_tcp(millis(rtt), true);
         println!("first letter over TCP at {rtt} ms: {took:?}");
         assert!(took < secs(1), "{took:?} at {rtt} ms");
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use queqiao::base::Carrier;
 use queqiao::client::{Carriers, Command, Event};
 
-use super::stories::{delivered, is_online, millis, secs, two};
-use super::stories_of_paths::{path, say};
+use super::stories::{delivered, is_online, millis, say, secs, two};
+use super::stories_of_paths::path;
 use super::weather::Weather;
 use super::world::World;
 

@@ -374,6 +374,14 @@ impl World {
         self.start(client);
     }
 
+    /// Nothing reaches this client or comes from it any more, until the network is healed.
+    pub fn isolate(&mut self, client: usize) {
+        let station = &mut self.stations[client];
+        for lane in [&mut station.up, &mut station.down] {
+            (lane.weather.udp_hole, lane.weather.tcp_hole) = (true, true);
+        }
+    }
+
     /// Ends every fault of the network and of machines.
     pub fn heal(&mut self) {
         let now = self.now;
@@ -423,7 +431,7 @@ impl World {
         true
     }
 
-    pub fn note_relay_stats(&mut self) {
+    fn note_relay_stats(&mut self) {
         let stats = self.relay.core.stats();
         self.cover.add_many(Count::Handshakes, stats.handshakes - self.last_stats.handshakes);
         self.cover.add_many(Count::LettersKept, stats.letters_written - self.last_stats.letters_written);

@@ -1,10 +1,11 @@
 //! The relay's mail on disk: what comes back, in which order, after which harm.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::sync::mpsc::channel;
 
 use proptest::prelude::*;
 
+use super::tests::{killed, refused_with_a_flipped_bit};
 use super::*;
 use crate::base::{Held, LetterId, OutboxId, Ticket};
 use crate::relay::{KeptLetter, Marks, OwedRefusal, SessionNote, Waiting};
@@ -114,12 +115,7 @@ fn row_71_what_was_accepted_is_there_after_a_kill_and_a_torn_end_is_cut_off() {
     commit(&mut store, &[letters("JACK", "TOM", 4..=5, 5_000)]);
     let log_len = fs::metadata(dir.path().join("relay.sqlite-wal")).unwrap().len();
     for (len, last) in [(log_len, 5), (log_len - 1, 3), (log_len - 9_000, 3)] {
-        let copy = tempfile::tempdir().unwrap();
-        for file in ["relay.key", "relay.sqlite", "relay.sqlite-wal"] {
-            fs::copy(dir.path().join(file), copy.path().join(file)).unwrap();
-        }
-        let log = OpenOptions::new().write(true).open(copy.path().join("relay.sqlite-wal")).unwrap();
-        log.set_len(len).unwrap();
+        let copy = killed(dir.path(), len);
         let (mut store, state) = open(copy.path()).unwrap();
         assert_eq!(state.mail.last_place, last);
         assert_eq!(places(&mut store, Some("JACK"), 0, 99_999), Vec::from_iter(1..=last));
@@ -134,25 +130,8 @@ fn row_71_no_flipped_bit_changes_the_mail() {
     let expired = Record::Expired { place: 2, owed: owed(2) };
     commit(&mut store, &[letters("JACK", "TOM", 1..=40, 300), progress, expired, Record::Clock(5)]);
     drop(store);
-    let path = dir.path().join("relay.sqlite");
-    let whole = fs::read(&path).unwrap();
     let mail = open(dir.path()).unwrap().1.mail;
-    let mut refused = 0;
-    for bit in (0..whole.len() * 8).step_by(1_999) {
-        let mut bytes = whole.clone();
-        bytes[bit / 8] ^= 1 << (bit % 8);
-        for file in ["relay.sqlite-wal", "relay.sqlite-shm"] {
-            let _ = fs::remove_file(dir.path().join(file));
-        }
-        fs::write(&path, bytes).unwrap();
-        match open(dir.path()) {
-            Ok((_, state)) => assert_eq!(state.mail, mail, "{bit}"),
-            Err(error) => {
-                assert_eq!(error.args()[0].1, path.display().to_string(), "{error}");
-                refused += 1;
-            }
-        }
-    }
+    let refused = refused_with_a_flipped_bit(dir.path(), |bit, state| assert_eq!(state.mail, mail, "{bit}"));
     assert!(refused > 40, "{refused}");
 }
 

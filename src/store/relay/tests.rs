@@ -29,6 +29,42 @@ fn folder_with_members() -> tempfile::TempDir {
     dir
 }
 
+/// A copy of the files as a killed process leaves them, the log not yet in the database and cut to so many bytes.
+pub(super) fn killed(dir: &Path, log_len: u64) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for file in ["relay.key", "relay.sqlite", "relay.sqlite-wal"] {
+        fs::copy(dir.join(file), copy.path().join(file)).unwrap();
+    }
+    let log = OpenOptions::new().write(true).open(copy.path().join("relay.sqlite-wal")).unwrap();
+    log.set_len(log_len).unwrap();
+    copy
+}
+
+/// Flips a bit of the database, and then another one; what still opens must pass `check`, and what does not must name
+/// the file. How many did not.
+pub(super) fn refused_with_a_flipped_bit(dir: &Path, check: impl Fn(usize, RelayState)) -> usize {
+    let path = dir.join("relay.sqlite");
+    let whole = fs::read(&path).unwrap();
+    let mut refused = 0;
+    // A prime, so that every field of a row is met.
+    for bit in (0..whole.len() * 8).step_by(1_999) {
+        let mut bytes = whole.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        for file in ["relay.sqlite-wal", "relay.sqlite-shm"] {
+            let _ = fs::remove_file(dir.join(file));
+        }
+        fs::write(&path, bytes).unwrap();
+        match open(dir, 2) {
+            Ok((_, state)) => check(bit, state),
+            Err(error) => {
+                assert_eq!(error.args()[0].1, path.display().to_string(), "bit {bit}: {error}");
+                refused += 1;
+            }
+        }
+    }
+    refused
+}
+
 fn told(key: &'static str, error: &Phrase, path: &Path) {
     assert_eq!(error.key(), key, "{error}");
     assert_eq!(error.args()[0], ("file", path.display().to_string()), "{error}");
@@ -69,16 +105,10 @@ fn what_was_committed_is_there_after_a_kill_and_a_torn_end_is_cut_off() {
     let (mut store, _) = open(dir.path(), 1).unwrap();
     store.commit(&[member("TOM", 3)], &mut Vec::new()).unwrap();
     store.commit(&[member("JACK", 4)], &mut Vec::new()).unwrap();
-    // The files as a killed process leaves them: the log not yet in the database.
     let log_len = fs::metadata(dir.path().join("relay.sqlite-wal")).unwrap().len();
     let (tom, jack) = ((name("TOM"), PublicKey([3; 32])), (name("JACK"), PublicKey([4; 32])));
     for (len, members) in [(log_len - 1, vec![tom.clone()]), (log_len, vec![jack, tom])] {
-        let copy = tempfile::tempdir().unwrap();
-        for file in ["relay.key", "relay.sqlite", "relay.sqlite-wal"] {
-            fs::copy(dir.path().join(file), copy.path().join(file)).unwrap();
-        }
-        let log = OpenOptions::new().write(true).open(copy.path().join("relay.sqlite-wal")).unwrap();
-        log.set_len(len).unwrap();
+        let copy = killed(dir.path(), len);
         assert_eq!(
             open(copy.path(), 2).unwrap().1,
             RelayState { private_key: [1; 32], members, roll: Roll::default(), mail: Mail::default() }
@@ -124,26 +154,9 @@ fn a_truncated_database_is_named_and_left_alone() {
 #[test]
 fn no_flipped_bit_changes_who_is_a_member() {
     let dir = folder_with_members();
-    let path = dir.path().join("relay.sqlite");
-    let whole = fs::read(&path).unwrap();
     let members = open(dir.path(), 2).unwrap().1.members;
-    let mut refused = 0;
-    // A prime, so that every field of a row is met.
-    for bit in (0..whole.len() * 8).step_by(1_999) {
-        let mut bytes = whole.clone();
-        bytes[bit / 8] ^= 1 << (bit % 8);
-        for file in ["relay.sqlite-wal", "relay.sqlite-shm"] {
-            let _ = fs::remove_file(dir.path().join(file));
-        }
-        fs::write(&path, bytes).unwrap();
-        match open(dir.path(), 2) {
-            Ok((_, state)) => assert_eq!(state.members, members, "{bit}"),
-            Err(error) => {
-                assert_eq!(error.args()[0].1, path.display().to_string(), "{error}");
-                refused += 1;
-            }
-        }
-    }
+    let refused =
+        refused_with_a_flipped_bit(dir.path(), |bit, state| assert_eq!(state.members, members, "{bit}"));
     assert!(refused > 100, "{refused}");
 }
 

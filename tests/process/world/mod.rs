@@ -54,6 +54,13 @@ impl Home {
         self.write("contacts.toml", format!("[contacts]\n{entries}"));
     }
 
+    /// An address book in which everybody's relay has its own address for TCP.
+    pub fn split_book(&self, file: &str, names: &[&str], udp: SocketAddr, tcp: SocketAddr) {
+        let entry = |name| format!("{name} = {{ relay = \"{udp}\", tcp = \"{tcp}\" }}\n");
+        let entries: String = names.iter().map(entry).collect();
+        self.write(file, format!("[contacts]\n{entries}"));
+    }
+
     /// The program with these arguments, as a user in this home would start it. Nothing of our own environment is in
     /// its way.
     pub fn command(&self, args: &[&str]) -> Command {
@@ -122,6 +129,11 @@ impl Home {
         running
     }
 
+    /// A member that has signed in once, and is away.
+    pub fn away(&self, name: &str) {
+        self.listen(name, &[]).terminate().with(130);
+    }
+
     /// A member that chats in line mode over a pipe, signed in already: it has had an answer from the relay's echo.
     pub fn chat(&self, name: &str, relay: &Relay, args: &[&str]) -> Running {
         let echo = format!("echo@{}", relay.udp);
@@ -130,6 +142,14 @@ impl Home {
         let mut running = self.start(&all);
         running.write("are you there\nquit\n");
         assert!(running.out().ends_with("ARE YOU THERE"));
+        running
+    }
+
+    /// A member that sends lines to the relay's echo and shows no letters; it has had this one accepted.
+    pub fn sending(&self, name: &str, line: &str) -> Running {
+        let mut running = self.start(&["send", "--as", name, "--lines", "echo"]);
+        running.write(line);
+        running.out();
         running
     }
 
@@ -179,6 +199,11 @@ impl Relay {
     pub fn stop(self) -> Ended {
         self.running.terminate()
     }
+}
+
+/// The texts of letters in lines of `listen` or `history` for people.
+pub fn texts(lines: &[String]) -> Vec<&str> {
+    lines.iter().map(|line| line.split_once("] ").expect("how it came").1).collect()
 }
 
 /// A machine with a relay and an address book of everybody there.

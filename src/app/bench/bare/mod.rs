@@ -27,7 +27,7 @@ const NUMBER_LEN: usize = 4;
 /// The bit that registers.
 const REGISTER: u32 = 1 << 31;
 /// The longest message: what fits one packet of a relay too.
-pub(super) const MESSAGE_LEN_MAX: usize = crate::wire::limits::UDP_PACKET_MAX;
+const MESSAGE_LEN_MAX: usize = crate::wire::limits::UDP_PACKET_MAX;
 /// Receive buffer of the loop's socket, as a relay asks for it; the system may give less.
 const SOCKET_BUFFER: usize = 8 * 1024 * 1024;
 
