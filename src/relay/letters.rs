@@ -105,9 +105,11 @@ impl Relay {
     /// Whether this letter's recipient is looked for. An author who has been told of too many names is told again what it
     /// was told of this one, whether or not somebody has taken it since: from that it learns nothing.
     fn look_for(&self, now: Tick, author: MemberId, letter: &Letter<'_>) -> Look {
+        if !self.limits.per_sender {
+            return Look::Now;
+        }
         let Place { lookups, flows, .. } = &self.places[author.0];
         match lookups.ready(now, LOOKUP_INTERVAL, LOOKUPS_BURST) {
-            Err(_) if !self.limits.per_sender => Look::Now,
             Err(_) if flows.is_known_unknown(now, letter.id.outbox, letter.to) => Look::Known,
             Err(until) if self.recipient(letter.to).is_none() => Look::Later(until),
             _ => Look::Now,
@@ -140,9 +142,9 @@ impl Relay {
         if session.owed.len() >= REFUSALS_MAX {
             return None;
         }
-        let (share, interval) = (&mut self.places[author.0].letters, limits.letter_interval());
-        if limits.per_sender
-            && let Err(until) = share.ready(now, interval, limits.letters_burst)
+        let share = limits.per_sender.then(|| (&mut self.places[author.0].letters, limits.letter_interval()));
+        if let Some((share, interval)) = &share
+            && let Err(until) = share.ready(now, *interval, limits.letters_burst)
         {
             session.throttled_until = Some(until);
             return None;
@@ -150,7 +152,9 @@ impl Relay {
         if !session.peer.receive(StreamId::Chat, incoming) {
             return None;
         }
-        share.spend(now, interval);
+        if let Some((share, interval)) = share {
+            share.spend(now, interval);
+        }
         Some(author)
     }
 
@@ -285,11 +289,7 @@ impl Relay {
 
     /// Moves letters from the member's queue into its session, as many as it has room for. Those it does not want are
     /// refused instead.
-    pub(super) fn hand_over(&mut self, slot: Slot, out: &mut Out) {
-        let Some(session) = self.sessions.get_mut(slot).filter(|session| !session.screen.awaited) else {
-            return;
-        };
-        let Some(member) = session.member() else { return };
+    pub(super) fn hand_over(&mut self, slot: Slot, member: MemberId, out: &mut Out) {
         while let Some(entry) = self.places[member.0].queue.next_waiting() {
             let author = entry.author;
             if self.is_unwanted(member, author) {

@@ -87,8 +87,8 @@ pub(super) struct Clock {
 
 impl Clock {
     pub(super) fn now(&mut self, now: Tick) -> u64 {
-        let ran = now.since(*self.origin.get_or_insert(now)).as_millis();
-        self.base.saturating_add(u64::try_from(ran).unwrap_or(u64::MAX))
+        let origin = self.origin.get_or_insert(now).as_micros();
+        self.base.saturating_add(now.as_micros().saturating_sub(origin) / 1_000)
     }
 }
 

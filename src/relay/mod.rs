@@ -312,7 +312,8 @@ impl Core for Relay {
 
     fn handle_time(&mut self, now: Now, out: &mut Out) {
         self.wall = now.wall;
-        if self.next_deadline().is_some_and(|at| now.tick.since(at) > OVERSLEPT) {
+        let Some(due) = self.next_deadline().filter(|at| *at <= now.tick) else { return };
+        if now.tick.since(due) > OVERSLEPT {
             self.woken_at = Some(now.tick);
         }
         while let Some((tick, timer)) = self.deadlines.pop_due(now.tick) {

@@ -212,19 +212,20 @@ impl Queue {
 
     /// Takes a letter in, unless the queue or its author's share of it is full, or the disk is too far behind.
     pub(super) fn push(&mut self, entry: Entry, limits: &Limits) -> Result<(), Entry> {
-        let share = self.shares.get(&entry.author).copied().unwrap_or_default();
         let len = entry.len;
         let full = self.total.letters >= limits.queue_letters
             || self.total.bytes + len > limits.queue_bytes
-            || share.letters >= limits.pair_letters
-            || share.bytes + len > limits.pair_bytes
             || self.unwritten + entry.cost() > UNWRITTEN_MAX
             || (self.retry_at.is_some() && self.memory_only + entry.cost() > MEMORY_ONLY_MAX);
         if full {
             return Err(entry);
         }
+        let share = self.shares.entry(entry.author).or_default();
+        if share.letters >= limits.pair_letters || share.bytes + len > limits.pair_bytes {
+            return Err(entry);
+        }
+        share.add(len);
         self.total.add(len);
-        self.shares.entry(entry.author).or_default().add(len);
         self.memory_only += entry.cost();
         self.unwritten += entry.cost();
         self.tail.push_back(entry);
