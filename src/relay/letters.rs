@@ -2,7 +2,6 @@
 //! session.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use crate::base::{LetterId, Name, Now, OutboxId, Tick};
 use crate::wire::frame::StreamId;
@@ -12,6 +11,7 @@ use crate::wire::message::{Delivery, KIND_TEXT, Letter, Reason, ToRelay};
 use super::flows::{FlowId, Flows, To, Turn};
 use super::limits::{Bucket, LOOKUP_INTERVAL, LOOKUPS_BURST, REFUSALS_MAX, SPILL_AFTER};
 use super::members::MemberId;
+use super::parcels::Parcel;
 use super::queue::{Author, Entry, Queue};
 use super::recent::Recent;
 use super::seldom::{Seldom, blank};
@@ -225,23 +225,22 @@ impl Relay {
     fn enqueue(&mut self, now: Now, author: MemberId, to: MemberId, letter: &Letter<'_>) -> Option<Reason> {
         let from = self.members.name(author).as_str();
         let Letter { id, prev, kind, body, .. } = *letter;
-        self.outgoing.clear();
-        Delivery { from, id, prev, accepted: now.wall, kind, body }.encode_head(&mut self.outgoing);
-        self.outgoing.extend_from_slice(body);
-        self.push(now.tick, to, Author::Member(author), id, body.len())
+        let delivery = Delivery { from, id, prev, accepted: now.wall, kind, body };
+        let parcel = self.post.parcels.pack(&delivery);
+        self.push(now.tick, to, Author::Member(author), (id, body.len()), parcel)
     }
 
-    /// Puts the delivery in `outgoing` at the end of a queue.
+    /// Puts a letter, whose body is so long, at the end of a queue.
     pub(super) fn push(
         &mut self,
         now: Tick,
         to: MemberId,
         author: Author,
-        id: LetterId,
-        len: usize,
+        (id, len): (LetterId, usize),
+        parcel: Parcel,
     ) -> Option<Reason> {
         let born = self.post.clock.now(now);
-        let entry = Entry::new(author, id, len, now, born, Arc::from(self.outgoing.as_slice()));
+        let entry = Entry::new(author, id, len, now, born, parcel);
         if !self.post.stock.has_room(len, &self.limits) {
             return Some(Reason::Full);
         }
@@ -276,11 +275,9 @@ impl Relay {
         let (prev, upper) = (self.places[author.0].echo_number, text.to_ascii_uppercase());
         let id = LetterId { outbox: self.echo_outbox, number: prev + 1 };
         let body = encode_text(&upper, now.wall);
-        self.outgoing.clear();
         let (accepted, kind) = (now.wall, KIND_TEXT);
-        Delivery { from: ECHO, id, prev, accepted, kind, body: &body }.encode_head(&mut self.outgoing);
-        self.outgoing.extend_from_slice(&body);
-        let refused = self.push(now.tick, author, Author::Echo, id, body.len());
+        let parcel = self.post.parcels.pack(&Delivery { from: ECHO, id, prev, accepted, kind, body: &body });
+        let refused = self.push(now.tick, author, Author::Echo, (id, body.len()), parcel);
         if refused.is_none() {
             self.places[author.0].echo_number += 1;
         }

@@ -27,7 +27,8 @@ impl Relay {
     ) {
         let Some(author) = self.author_again(slot, from) else { return };
         let Some(member) = self.sessions.member(slot) else { return };
-        let Some(stored) = self.places[member.0].queue.stored(author, outbox, through) else { return };
+        let (queue, parcels) = (&mut self.places[member.0].queue, &mut self.post.parcels);
+        let Some(stored) = queue.stored(author, outbox, through, parcels) else { return };
         self.count_queue(member);
         let Author::Member(author) = author else {
             if !stored.places.is_empty() {

@@ -126,6 +126,11 @@ impl Session {
         self.peer.proven_at().map(|(addr, index)| SessionNote { addr, index })
     }
 
+    /// Whether the disk has, or is being given, something else than that.
+    pub(super) fn is_to_be_noted(&self) -> bool {
+        !self.note_due && self.noted != self.whereabouts()
+    }
+
     fn deadline(&self, now: Tick) -> Option<Tick> {
         let heard = self.peer.link().last_heard();
         if let Some(until) = self.closing_until {

@@ -156,7 +156,7 @@ impl Session {
         }
     }
 
-    fn may_rest(&self) -> bool {
+    pub(super) fn may_rest(&self) -> bool {
         let waits = || self.marked || self.note_due || self.throttled_until.is_some() || self.screen.awaited;
         self.rest_at.is_none()
             && matches!(self.sign_in, SignIn::Done(_))

@@ -287,8 +287,11 @@ impl Relay {
         session.peer.flush(now.tick, out);
         session.note_talk(now.tick);
         self.deadlines.set(Timer::Session(slot), session.deadline(now.tick), &mut session.scheduled);
-        self.note_session(now.tick, slot);
-        if let Some(member) = self.sessions.lull(slot) {
+        let (moved, may_rest) = (session.is_to_be_noted(), session.may_rest());
+        if moved {
+            self.note_session(now.tick, slot);
+        }
+        if may_rest && let Some(member) = self.sessions.lull(slot) {
             self.places[member.0].rest();
         }
     }
