@@ -276,7 +276,9 @@ impl Relay {
     pub(in crate::relay) fn flush_session(&mut self, now: Now, slot: Slot, out: &mut Out) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
         session.marked = false;
-        if let Some(member) = session.member().filter(|_| !session.screen.awaited) {
+        if let Some(member) = session.member().filter(|_| !session.screen.awaited)
+            && self.places[member.0].queue.there().is_some()
+        {
             self.hand_over(slot, member, out);
         }
         self.pay_debts(now, slot);
