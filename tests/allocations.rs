@@ -1,5 +1,5 @@
-//! A busy relay allocates nothing for each packet: counted on the thread of its real loop (core, sockets and the way to
-//! the store included), while two clients on another thread exchange letters.
+//! A busy relay allocates nothing for each packet or letter: counted on the thread of its real loop (core, sockets and the
+//! way to the store included), while two clients on another thread exchange letters.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -16,16 +16,16 @@ use queqiao::store::RelayStore;
 const WARM_UP: u64 = 2_000;
 /// Letters counted.
 const LETTERS: u64 = 10_000;
-/// A letter costs its body in the recipient's queue, and now and then a buffer grows.
-const ALLOCATIONS_MAX: u64 = LETTERS + LETTERS / 5;
+/// Now and then a buffer grows, and where the machine has much to do a letter takes its way over the disk.
+const ALLOCATIONS_MAX: u64 = LETTERS / 5;
 
 #[test]
-fn one_letter_at_a_time_costs_one_allocation() {
+fn one_letter_at_a_time_costs_no_allocation() {
     hold(Carriers::Udp, 1);
 }
 
 #[test]
-fn letters_in_a_window_of_64_cost_one_allocation_each() {
+fn letters_in_a_window_of_64_cost_none() {
     hold(Carriers::Udp, 64);
 }
 

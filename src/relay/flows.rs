@@ -5,6 +5,7 @@
 //! The watermarks outlive the author's sessions, and on disk the relay; what was refused counts in one session only,
 //! since a client begins each with what it then knows.
 
+use std::collections::btree_map::Entry::Vacant;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::{OutboxId, Tick, Wall};
@@ -89,6 +90,12 @@ impl Flow {
     fn refuse(&mut self, numbers: (u64, u64)) {
         self.refused = Some(self.refused.map_or(numbers, |refused| span(refused, numbers)));
     }
+
+    fn owe(&mut self, id: FlowId, owing: &mut Vec<FlowId>) {
+        if !std::mem::replace(&mut self.owes_receipt, true) {
+            owing.push(id);
+        }
+    }
 }
 
 fn span(a: (u64, u64), b: (u64, u64)) -> (u64, u64) {
@@ -170,13 +177,11 @@ impl Flows {
 
     /// Whether this letter to somebody called `name` may be taken now.
     pub(super) fn turn_of(&mut self, flow: FlowId, name: &str, number: u64, prev: u64) -> Turn {
-        if !self.flows.contains_key(&flow) {
-            if self.flows.len() >= FLOWS_MAX {
-                return Turn::Crowded;
-            }
-            self.flows.insert(flow, Flow::default());
-        }
-        let state = self.flows.get_mut(&flow).expect("it is there or was just made");
+        let is_full = self.flows.len() >= FLOWS_MAX;
+        let state = match self.flows.entry(flow) {
+            Vacant(_) if is_full => return Turn::Crowded,
+            entry => entry.or_default(),
+        };
         if !self.unknown.is_empty()
             && let Some(unknown) = self.unknown.remove(&(flow.outbox, name.into()))
         {
@@ -184,7 +189,7 @@ impl Flows {
         }
         if number <= state.taken {
             if number <= state.marks.accepted {
-                self.owe(flow);
+                state.owe(flow, &mut self.owing);
             }
             return Turn::Repeated;
         }
@@ -261,15 +266,15 @@ impl Flows {
         raise(&mut state.marks);
         if state.marks != before {
             (state.recent, state.unwritten) = (true, true);
-            self.owe(flow);
+            state.owe(flow, &mut self.owing);
         }
         true
     }
 
     /// The author asks how far a flow has come: a receipt is owed, and every refusal it may not know of.
     pub(super) fn asked(&mut self, flow: FlowId) {
-        if self.flows.contains_key(&flow) {
-            self.owe(flow);
+        if let Some(state) = self.flows.get_mut(&flow) {
+            state.owe(flow, &mut self.owing);
         }
         let of_flow = self.refusals.range((flow, 0)..=(flow, u64::MAX)).map(|(key, _)| *key);
         self.untold.extend(of_flow);
@@ -303,14 +308,6 @@ impl Flows {
             if state.marks.accepted >= state.taken {
                 state.told_taken_at = state.taken_at.take().unwrap_or(state.told_taken_at);
             }
-        }
-    }
-
-    fn owe(&mut self, flow: FlowId) {
-        let state = self.flows.get_mut(&flow).expect("the caller has just looked at it");
-        if !state.owes_receipt {
-            state.owes_receipt = true;
-            self.owing.push(flow);
         }
     }
 

@@ -2,7 +2,6 @@
 //! session.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use crate::base::{LetterId, Name, Now, OutboxId, Tick};
 use crate::wire::frame::StreamId;
@@ -12,6 +11,7 @@ use crate::wire::message::{Delivery, KIND_TEXT, Letter, Reason, ToRelay};
 use super::flows::{FlowId, Flows, To, Turn};
 use super::limits::{Bucket, LOOKUP_INTERVAL, LOOKUPS_BURST, REFUSALS_MAX, SPILL_AFTER};
 use super::members::MemberId;
+use super::parcels::Parcel;
 use super::queue::{Author, Entry, Queue};
 use super::recent::Recent;
 use super::seldom::{Seldom, blank};
@@ -105,9 +105,11 @@ impl Relay {
     /// Whether this letter's recipient is looked for. An author who has been told of too many names is told again what it
     /// was told of this one, whether or not somebody has taken it since: from that it learns nothing.
     fn look_for(&self, now: Tick, author: MemberId, letter: &Letter<'_>) -> Look {
+        if !self.limits.per_sender {
+            return Look::Now;
+        }
         let Place { lookups, flows, .. } = &self.places[author.0];
         match lookups.ready(now, LOOKUP_INTERVAL, LOOKUPS_BURST) {
-            Err(_) if !self.limits.per_sender => Look::Now,
             Err(_) if flows.is_known_unknown(now, letter.id.outbox, letter.to) => Look::Known,
             Err(until) if self.recipient(letter.to).is_none() => Look::Later(until),
             _ => Look::Now,
@@ -140,9 +142,9 @@ impl Relay {
         if session.owed.len() >= REFUSALS_MAX {
             return None;
         }
-        let (share, interval) = (&mut self.places[author.0].letters, limits.letter_interval());
-        if limits.per_sender
-            && let Err(until) = share.ready(now, interval, limits.letters_burst)
+        let share = limits.per_sender.then(|| (&mut self.places[author.0].letters, limits.letter_interval()));
+        if let Some((share, interval)) = &share
+            && let Err(until) = share.ready(now, *interval, limits.letters_burst)
         {
             session.throttled_until = Some(until);
             return None;
@@ -150,7 +152,9 @@ impl Relay {
         if !session.peer.receive(StreamId::Chat, incoming) {
             return None;
         }
-        share.spend(now, interval);
+        if let Some((share, interval)) = share {
+            share.spend(now, interval);
+        }
         Some(author)
     }
 
@@ -221,23 +225,22 @@ impl Relay {
     fn enqueue(&mut self, now: Now, author: MemberId, to: MemberId, letter: &Letter<'_>) -> Option<Reason> {
         let from = self.members.name(author).as_str();
         let Letter { id, prev, kind, body, .. } = *letter;
-        self.outgoing.clear();
-        Delivery { from, id, prev, accepted: now.wall, kind, body }.encode_head(&mut self.outgoing);
-        self.outgoing.extend_from_slice(body);
-        self.push(now.tick, to, Author::Member(author), id, body.len())
+        let delivery = Delivery { from, id, prev, accepted: now.wall, kind, body };
+        let parcel = self.post.parcels.pack(&delivery);
+        self.push(now.tick, to, Author::Member(author), (id, body.len()), parcel)
     }
 
-    /// Puts the delivery in `outgoing` at the end of a queue.
+    /// Puts a letter, whose body is so long, at the end of a queue.
     pub(super) fn push(
         &mut self,
         now: Tick,
         to: MemberId,
         author: Author,
-        id: LetterId,
-        len: usize,
+        (id, len): (LetterId, usize),
+        parcel: Parcel,
     ) -> Option<Reason> {
         let born = self.post.clock.now(now);
-        let entry = Entry::new(author, id, len, now, born, Arc::from(self.outgoing.as_slice()));
+        let entry = Entry::new(author, id, len, now, born, parcel);
         if !self.post.stock.has_room(len, &self.limits) {
             return Some(Reason::Full);
         }
@@ -272,11 +275,9 @@ impl Relay {
         let (prev, upper) = (self.places[author.0].echo_number, text.to_ascii_uppercase());
         let id = LetterId { outbox: self.echo_outbox, number: prev + 1 };
         let body = encode_text(&upper, now.wall);
-        self.outgoing.clear();
         let (accepted, kind) = (now.wall, KIND_TEXT);
-        Delivery { from: ECHO, id, prev, accepted, kind, body: &body }.encode_head(&mut self.outgoing);
-        self.outgoing.extend_from_slice(&body);
-        let refused = self.push(now.tick, author, Author::Echo, id, body.len());
+        let parcel = self.post.parcels.pack(&Delivery { from: ECHO, id, prev, accepted, kind, body: &body });
+        let refused = self.push(now.tick, author, Author::Echo, (id, body.len()), parcel);
         if refused.is_none() {
             self.places[author.0].echo_number += 1;
         }
@@ -285,11 +286,7 @@ impl Relay {
 
     /// Moves letters from the member's queue into its session, as many as it has room for. Those it does not want are
     /// refused instead.
-    pub(super) fn hand_over(&mut self, slot: Slot, out: &mut Out) {
-        let Some(session) = self.sessions.get_mut(slot).filter(|session| !session.screen.awaited) else {
-            return;
-        };
-        let Some(member) = session.member() else { return };
+    pub(super) fn hand_over(&mut self, slot: Slot, member: MemberId, out: &mut Out) {
         while let Some(entry) = self.places[member.0].queue.next_waiting() {
             let author = entry.author;
             if self.is_unwanted(member, author) {

@@ -12,6 +12,7 @@ use super::letters::{ECHO, GUEST_PREFIX};
 use super::limits::{CLOCK_EVERY, LOAD_BYTES, SPILL_AFTER, SWEEP_BYTES};
 use super::members::MemberId;
 use super::operator::Asked;
+use super::parcels::Parcels;
 use super::queue::{Author, Entry, Queue, Stock};
 use super::records::{self, KeptLetter, Mail, OwedRefusal, Record};
 use super::roll::InvitationId;
@@ -87,8 +88,8 @@ pub(super) struct Clock {
 
 impl Clock {
     pub(super) fn now(&mut self, now: Tick) -> u64 {
-        let ran = now.since(*self.origin.get_or_insert(now)).as_millis();
-        self.base.saturating_add(u64::try_from(ran).unwrap_or(u64::MAX))
+        let origin = self.origin.get_or_insert(now).as_micros();
+        self.base.saturating_add(now.as_micros().saturating_sub(origin) / 1_000)
     }
 }
 
@@ -98,6 +99,7 @@ pub(super) struct Post {
     pub(super) clock: Clock,
     /// What all queues hold.
     pub(super) stock: Stock,
+    pub(super) parcels: Parcels,
     /// The highest place given to a letter.
     last_place: u64,
     /// Members whose queues may have something to be written, at this turn's end.
@@ -372,7 +374,7 @@ impl Relay {
         let Ok(Some(ToClient::Delivery(delivery))) = ToClient::decode(bytes) else { return None };
         let Delivery { from, id, body, .. } = delivery;
         let author = self.author(from)?;
-        Some(Entry::new(author, id, body.len(), now, row.since, bytes.as_slice().into()).kept(row.place))
+        Some(Entry::new(author, id, body.len(), now, row.since, bytes.clone().into()).kept(row.place))
     }
 
     /// The recipient has the letter, though the disk does not know.

@@ -9,7 +9,7 @@
 //! sender.
 //!
 //! Files: `sessions` (who is connected, and what they send), `conns` (TCP connections and their time limits), `names` (signing in),
-//! `letters` (routing), `queue` and `flows` (the two ends of a letter's way), `mailbox` (between queues and disk),
+//! `letters` (routing), `queue` and `flows` (the two ends of a letter's way), `parcels` (its bytes there), `mailbox` (between queues and disk),
 //! `guests` and `reception` (who speaks plain text, and the way of their letters), `receipts` (what senders are told),
 //! `damaged` (letters the disk has changed), `recent` (what letters said that come again), `screen` (letters nobody wants), `records` and `roll` (what the disk
 //! keeps), `notes` (what a restart tells lost sessions), `operator` (invitations and removals), `members`, `limits`,
@@ -27,6 +27,7 @@ mod members;
 mod names;
 mod notes;
 mod operator;
+mod parcels;
 mod queue;
 mod receipts;
 mod recent;
@@ -55,6 +56,7 @@ use members::{MemberId, Members};
 use names::Registrations;
 use notes::Notes;
 pub use operator::{Outcome, Request};
+pub use parcels::Parcel;
 pub use records::{KeptLetter, Mail, Marks, OwedRefusal, Record, SessionNote, Waiting};
 use roll::Invitations;
 pub use roll::{Change, INVITATIONS_MAX, Invitation, InvitationId, Roll, SCREENED_MAX};
@@ -312,7 +314,8 @@ impl Core for Relay {
 
     fn handle_time(&mut self, now: Now, out: &mut Out) {
         self.wall = now.wall;
-        if self.next_deadline().is_some_and(|at| now.tick.since(at) > OVERSLEPT) {
+        let Some(due) = self.next_deadline().filter(|at| *at <= now.tick) else { return };
+        if now.tick.since(due) > OVERSLEPT {
             self.woken_at = Some(now.tick);
         }
         while let Some((tick, timer)) = self.deadlines.pop_due(now.tick) {

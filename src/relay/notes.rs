@@ -71,19 +71,15 @@ impl Relay {
         }
     }
 
-    /// Sees to it that the session's note is made, or made anew, if it has to be.
+    /// Sees to it that the note of a session that is to be noted is made, or made anew.
     pub(super) fn note_session(&mut self, now: Tick, slot: Slot) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
-        let wanted = session.whereabouts();
-        if wanted == session.noted || session.note_due {
-            return;
-        }
         if session.noted.is_none() && self.notes.len >= NOTES_MAX {
             return;
         }
         session.note_due = true;
         self.notes.due.push(slot);
-        if let Some(note) = wanted {
+        if let Some(note) = session.whereabouts() {
             self.forget_lost(note);
         }
         self.schedule_notes(now);

@@ -14,7 +14,6 @@
 //! [`HANDED_MAX`] handed.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
 use crate::base::{LetterId, OutboxId, Tick, Ticket};
 
@@ -22,6 +21,7 @@ use super::limits::{
     BATCH_BYTES, BATCH_LETTERS, ENTRY_COST, HANDED_MAX, Limits, MEMORY_ONLY_MAX, SPILL_AFTER, UNWRITTEN_MAX,
 };
 use super::members::MemberId;
+use super::parcels::{Parcel, Parcels};
 use super::seldom::blank;
 
 /// Who wrote a letter.
@@ -58,7 +58,7 @@ pub(super) struct Entry {
     /// When it was taken, on the relay's own clock, in milliseconds.
     pub(super) born: u64,
     /// The delivery as it goes to the recipient; empty where a handed letter is on disk too.
-    pub(super) message: Arc<[u8]>,
+    pub(super) message: Parcel,
     /// It was in a session of its recipient, now or earlier.
     pub(super) was_handed: bool,
     state: State,
@@ -72,7 +72,7 @@ impl Entry {
         len: usize,
         since: Tick,
         born: u64,
-        message: Arc<[u8]>,
+        message: Parcel,
     ) -> Entry {
         Entry { author, id, len, since, born, message, was_handed: false, state: State::Memory }
     }
@@ -212,19 +212,20 @@ impl Queue {
 
     /// Takes a letter in, unless the queue or its author's share of it is full, or the disk is too far behind.
     pub(super) fn push(&mut self, entry: Entry, limits: &Limits) -> Result<(), Entry> {
-        let share = self.shares.get(&entry.author).copied().unwrap_or_default();
         let len = entry.len;
         let full = self.total.letters >= limits.queue_letters
             || self.total.bytes + len > limits.queue_bytes
-            || share.letters >= limits.pair_letters
-            || share.bytes + len > limits.pair_bytes
             || self.unwritten + entry.cost() > UNWRITTEN_MAX
             || (self.retry_at.is_some() && self.memory_only + entry.cost() > MEMORY_ONLY_MAX);
         if full {
             return Err(entry);
         }
+        let share = self.shares.entry(entry.author).or_default();
+        if share.letters >= limits.pair_letters || share.bytes + len > limits.pair_bytes {
+            return Err(entry);
+        }
+        share.add(len);
         self.total.add(len);
-        self.shares.entry(entry.author).or_default().add(len);
         self.memory_only += entry.cost();
         self.unwritten += entry.cost();
         self.tail.push_back(entry);
@@ -248,7 +249,7 @@ impl Queue {
         entry.was_handed = true;
         self.handed_through = self.handed_through.max(entry.place().unwrap_or(0));
         if let State::Kept(_) = entry.state {
-            entry.message = Arc::default();
+            entry.message = Parcel::default();
         }
         self.handed.push_back(Some(entry));
     }
@@ -305,7 +306,13 @@ impl Queue {
     }
 
     /// The recipient stored every letter of this outbox up to `through`; `None` if this takes none out.
-    pub(super) fn stored(&mut self, author: Author, outbox: OutboxId, through: u64) -> Option<Stored> {
+    pub(super) fn stored(
+        &mut self,
+        author: Author,
+        outbox: OutboxId,
+        through: u64,
+        parcels: &mut Parcels,
+    ) -> Option<Stored> {
         let mut stored = Stored::default();
         if self.shares.get(&author).is_none_or(|share| share.letters == 0) {
             return None;
@@ -325,6 +332,7 @@ impl Queue {
             stored.places.extend(entry.place());
             self.forget_unwritten(&entry);
             self.forget_share(entry.author, entry.len);
+            parcels.take_back(entry.message);
         }
         while let Some(None) = self.handed.front() {
             self.handed.pop_front();
@@ -396,7 +404,7 @@ impl Queue {
         for entry in self.handed.iter_mut().flatten() {
             let State::Writing(place) = entry.state else { continue };
             entry.state = State::Kept(place);
-            entry.message = Arc::default();
+            entry.message = Parcel::default();
             self.cursor = self.cursor.max(place);
             self.unwritten -= entry.cost();
             accepted.push((entry.author, entry.id, entry.born));

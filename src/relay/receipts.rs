@@ -27,7 +27,8 @@ impl Relay {
     ) {
         let Some(author) = self.author_again(slot, from) else { return };
         let Some(member) = self.sessions.member(slot) else { return };
-        let Some(stored) = self.places[member.0].queue.stored(author, outbox, through) else { return };
+        let (queue, parcels) = (&mut self.places[member.0].queue, &mut self.post.parcels);
+        let Some(stored) = queue.stored(author, outbox, through, parcels) else { return };
         self.count_queue(member);
         let Author::Member(author) = author else {
             if !stored.places.is_empty() {
@@ -175,12 +176,17 @@ impl Relay {
         out.effects.push(Effect::Persist(self.tickets.idle(), record));
     }
 
-    /// Tells a sender which letters it thought safe were refused, and how far the others have come, in as few messages as it
-    /// has conversations. A receipt never passes a refusal: it would stand for the refused letter as well.
-    pub(super) fn pay_receipts(&mut self, now: Now, slot: Slot) {
-        let Some(session) = self.sessions.get_mut(slot).filter(|session| session.owed.is_empty()) else {
-            return;
-        };
+    /// Says what found no room before; then tells a sender which letters it thought safe were refused, and how far the others
+    /// have come, in as few messages as it has conversations. A receipt never passes a refusal: it would stand for the
+    /// refused letter as well.
+    pub(super) fn pay_debts(&mut self, now: Now, slot: Slot) {
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        while let Some(message) = session.owed.front() {
+            if session.peer.send(StreamId::Control, &[message]).is_err() {
+                return;
+            }
+            session.owed.pop_front();
+        }
         let Some(member) = session.member() else { return };
         let (flows, members) = (&mut self.places[member.0].flows, &self.members);
         let guests = self.guests.as_ref();

@@ -1,7 +1,9 @@
 //! What an author's last letters said, as far as it takes to know whether a letter that comes again is the same.
 
 use std::collections::VecDeque;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::BuildHasher;
+
+use foldhash::quality::FixedState;
 
 use super::flows::FlowId;
 use super::seldom::blank;
@@ -47,9 +49,7 @@ impl Recent {
 blank!(Recent, Recent { letters: VecDeque::new() }, |recent| recent.letters.is_empty());
 
 fn digest(kind: u8, body: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (kind, body).hash(&mut hasher);
-    hasher.finish()
+    FixedState::with_seed(u64::from(kind)).hash_one(body)
 }
 
 #[cfg(test)]

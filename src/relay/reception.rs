@@ -130,11 +130,9 @@ impl Relay {
         text: &str,
     ) -> Option<Reason> {
         let body = encode_text(text, now.wall);
-        self.outgoing.clear();
         let (accepted, kind) = (now.wall, KIND_TEXT);
-        Delivery { from, id, prev, accepted, kind, body: &body }.encode_head(&mut self.outgoing);
-        self.outgoing.extend_from_slice(&body);
-        let refused = self.push(now.tick, to, Author::Guest, id, body.len());
+        let parcel = self.post.parcels.pack(&Delivery { from, id, prev, accepted, kind, body: &body });
+        let refused = self.push(now.tick, to, Author::Guest, (id, body.len()), parcel);
         self.stats.letters_taken += u64::from(refused.is_none());
         refused
     }

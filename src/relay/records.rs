@@ -1,11 +1,11 @@
 //! What a relay keeps on disk, and what it finds there when it starts.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use crate::base::{Label, LetterId, Name, OutboxId, PublicKey};
 use crate::wire::message::{Delivery, Reason, ToClient};
 
+use super::parcels::Parcel;
 use super::roll::Change;
 
 /// What a relay makes durable. Records take effect in the order they were handed over.
@@ -89,8 +89,8 @@ pub struct KeptLetter {
     pub id: LetterId,
     /// The length of its body, in bytes.
     pub len: u64,
-    /// The delivery as it goes to the recipient ([`crate::wire::message::Delivery`]).
-    pub message: Arc<[u8]>,
+    /// The delivery as it goes to the recipient.
+    pub message: Parcel,
 }
 
 impl KeptLetter {

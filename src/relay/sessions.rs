@@ -126,6 +126,11 @@ impl Session {
         self.peer.proven_at().map(|(addr, index)| SessionNote { addr, index })
     }
 
+    /// Whether the disk has, or is being given, something else than that.
+    pub(super) fn is_to_be_noted(&self) -> bool {
+        !self.note_due && self.noted != self.whereabouts()
+    }
+
     fn deadline(&self, now: Tick) -> Option<Tick> {
         let heard = self.peer.link().last_heard();
         if let Some(until) = self.closing_until {
@@ -135,15 +140,9 @@ impl Session {
             return Some(self.opened + UNCONFIRMED_FOR);
         }
         let held = if let SignIn::Held(_, until) = self.sign_in { Some(until) } else { None };
-        let offline = (!self.lost).then(|| heard + OFFLINE_AFTER);
-        Tick::earliest([
-            self.peer.next_deadline(now),
-            Some(heard + FORGOTTEN_AFTER),
-            offline,
-            self.throttled_until,
-            held,
-            self.rest_at,
-        ])
+        // Whoever is forgotten was lost before.
+        let silent = heard + if self.lost { FORGOTTEN_AFTER } else { OFFLINE_AFTER };
+        Tick::earliest([self.peer.next_deadline(now), Some(silent), self.throttled_until, held, self.rest_at])
     }
 }
 
@@ -227,12 +226,9 @@ impl Sessions {
         }
     }
 
+    /// The next of those; the caller unmarks it.
     pub(super) fn pop_marked(&mut self) -> Option<Slot> {
-        let slot = self.marked.pop()?;
-        if let Some(session) = self.get_mut(slot) {
-            session.marked = false;
-        }
-        Some(slot)
+        self.marked.pop()
     }
 
     /// The sessions that wait for this member's name to become durable, the newest last.
@@ -315,11 +311,14 @@ impl Sessions {
         self.of_key(key).filter(|other| *other != slot && is_nameless(other)).collect()
     }
 
-    fn free_indexes(&mut self, now: Tick, slot: Slot) {
-        let Some(session) = self.slab.get_mut(slot.0).map(Entry::wake) else { return };
+    /// Frees indexes that lead to this session no longer; whether there were any.
+    fn free_indexes(&mut self, now: Tick, slot: Slot) -> bool {
+        let Some(session) = self.slab.get_mut(slot.0).map(Entry::wake) else { return false };
+        let mut freed = false;
         while let Some(index) = session.peer.next_freed() {
-            self.indexes.free(now, session.peer.linger(), index);
+            freed |= self.indexes.free(now, session.peer.linger(), index).is_some();
         }
+        freed
     }
 
     fn forget(&mut self, now: Tick, slot: Slot) -> Option<Session> {

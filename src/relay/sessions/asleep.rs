@@ -156,11 +156,11 @@ impl Session {
         }
     }
 
-    fn may_rest(&self) -> bool {
-        let waits = self.marked || self.note_due || self.throttled_until.is_some() || self.screen.awaited;
+    pub(super) fn may_rest(&self) -> bool {
+        let waits = || self.marked || self.note_due || self.throttled_until.is_some() || self.screen.awaited;
         self.rest_at.is_none()
             && matches!(self.sign_in, SignIn::Done(_))
-            && !waits
+            && !waits()
             && !self.lost
             && self.closing_until.is_none()
             && self.owed.is_empty()

@@ -125,9 +125,14 @@ impl Relay {
         let welcome = Welcome { session: session.peer.id(), continued: true };
         let keys = self.responder.accept(now, offer, index, &welcome, answer);
         session.peer.renew(now, keys);
-        self.sessions.free_indexes(now, slot);
-        self.sessions.schedule_indexes(&mut self.deadlines);
+        self.free_indexes(now, slot);
         self.stats.continued += 1;
+    }
+
+    fn free_indexes(&mut self, now: Tick, slot: Slot) {
+        if self.sessions.free_indexes(now, slot) {
+            self.sessions.schedule_indexes(&mut self.deadlines);
+        }
     }
 
     fn handle_data(&mut self, now: Now, path: Path, index: u32, bytes: &mut [u8], out: &mut Out) {
@@ -151,8 +156,7 @@ impl Relay {
             self.note_valid_packet(now.tick, conn, slot);
         }
         self.sessions.mark(slot);
-        self.sessions.free_indexes(now.tick, slot);
-        self.sessions.schedule_indexes(&mut self.deadlines);
+        self.free_indexes(now.tick, slot);
         let Some(session) = self.sessions.get_mut(slot) else { return };
         if session.closing_until.is_some() {
             return;
@@ -261,8 +265,7 @@ impl Relay {
                 self.look_at_queue(member);
             }
         }
-        self.sessions.free_indexes(now.tick, slot);
-        self.sessions.schedule_indexes(&mut self.deadlines);
+        self.free_indexes(now.tick, slot);
         match sign_in {
             SignIn::Held(member, until) if until <= now.tick => self.release_sign_in(now, slot, member, out),
             _ => self.read_chat(now, slot, out),
@@ -271,15 +274,14 @@ impl Relay {
     }
 
     pub(in crate::relay) fn flush_session(&mut self, now: Now, slot: Slot, out: &mut Out) {
-        self.hand_over(slot, out);
         let Some(session) = self.sessions.get_mut(slot) else { return };
-        while let Some(message) = session.owed.front() {
-            if session.peer.send(StreamId::Control, &[message]).is_err() {
-                break;
-            }
-            session.owed.pop_front();
+        session.marked = false;
+        if let Some(member) = session.member().filter(|_| !session.screen.awaited)
+            && self.places[member.0].queue.there().is_some()
+        {
+            self.hand_over(slot, member, out);
         }
-        self.pay_receipts(now, slot);
+        self.pay_debts(now, slot);
         let Some(session) = self.sessions.get_mut(slot) else { return };
         if self.woken_at == Some(now.tick) {
             session.peer.handle_woken(now.tick);
@@ -287,8 +289,11 @@ impl Relay {
         session.peer.flush(now.tick, out);
         session.note_talk(now.tick);
         self.deadlines.set(Timer::Session(slot), session.deadline(now.tick), &mut session.scheduled);
-        self.note_session(now.tick, slot);
-        if let Some(member) = self.sessions.lull(slot) {
+        let (moved, may_rest) = (session.is_to_be_noted(), session.may_rest());
+        if moved {
+            self.note_session(now.tick, slot);
+        }
+        if may_rest && let Some(member) = self.sessions.lull(slot) {
             self.places[member.0].rest();
         }
     }
