@@ -14,11 +14,13 @@ use crate::wire::message::{Reason, Receipt};
 use super::api::Progress;
 use super::kept::{KeptLetter, KeptRefusal, Reach};
 
-/// Letters of one conversation on their way at once, so that one recipient's slowness fills neither the relay's queue
-/// nor the session.
-pub(super) const WINDOW_LETTERS: usize = 256;
-/// Bytes of bodies of one conversation on their way at once; one letter always may be.
+/// Letters of one conversation on their way at once, short ones: those of 100 bytes meet [`WINDOW_BYTES`] first.
+pub(super) const WINDOW_LETTERS: usize = 1_024;
+/// Bytes of one conversation on their way at once, so that one recipient's slowness fills neither the relay's queue nor
+/// the session, of 256 KiB each; one letter always may be.
 pub(super) const WINDOW_BYTES: usize = 128 * 1024;
+/// What a letter counts for in that beside its body, as in the relay's queue; in the session it is 131 bytes at most.
+pub(super) const LETTER_COST: usize = 64;
 /// Letters of one relay that were neither delivered nor refused. At the bound no more are taken.
 pub const OUTBOX_LETTERS_MAX: usize = 100_000;
 /// Bytes of their bodies. At the bound no more are taken, and accepted letters are kept without their bodies.
@@ -46,6 +48,12 @@ pub(super) struct OutLetter {
     until: Wall,
     /// An earlier session took it, or may have, and never said what became of it.
     unanswered_before: bool,
+}
+
+impl OutLetter {
+    fn cost(&self) -> usize {
+        self.body.len() + LETTER_COST
+    }
 }
 
 /// A letter got further.
@@ -117,7 +125,7 @@ struct Conversation {
     /// What the relay has said meanwhile of letters behind those.
     held: Marks,
     reach: Reach,
-    /// How many letters, and bytes of bodies, are on their way.
+    /// How many letters, and bytes of [`WINDOW_BYTES`], are on their way.
     sent_letters: usize,
     sent_bytes: usize,
     /// How many letters may be: half as many after each refusal, since all behind a refused one go for nothing, and one more
@@ -442,8 +450,8 @@ impl Conversation {
                 return true;
             }
             if !letter.sent && !letter.accepted {
-                let len = letter.body.len();
-                let fits = self.sent_letters == 0 || self.sent_bytes + len <= WINDOW_BYTES;
+                let cost = letter.cost();
+                let fits = self.sent_letters == 0 || self.sent_bytes + cost <= WINDOW_BYTES;
                 if self.sent_letters >= self.window || !fits {
                     return true;
                 }
@@ -453,7 +461,7 @@ impl Conversation {
                 }
                 letter.sent = true;
                 self.sent_letters += 1;
-                self.sent_bytes += len;
+                self.sent_bytes += cost;
             }
             prev = letter.number;
         }
@@ -555,7 +563,7 @@ impl Conversation {
         let letter = &mut self.letters[place];
         if !letter.accepted && std::mem::take(&mut letter.sent) {
             self.sent_letters -= 1;
-            self.sent_bytes -= letter.body.len();
+            self.sent_bytes -= letter.cost();
         }
     }
 

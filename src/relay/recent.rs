@@ -8,9 +8,9 @@ use foldhash::quality::FixedState;
 use super::flows::FlowId;
 use super::seldom::blank;
 
-/// Letters remembered of each author, over all its conversations, 40 bytes each: as many as a client has on its way to
-/// one recipient. A letter that comes again when it is forgotten, or after a restart of the relay, counts as the same:
-/// the first one stands, and the second is delivered to nobody.
+/// Letters remembered of each author, over all its conversations, 40 bytes each: 10 KiB for one who never rests. A letter
+/// that comes again when it is forgotten, or after a restart of the relay, counts as the same: the first one stands, and
+/// the second is delivered to nobody.
 const RECENT_MAX: usize = 256;
 
 /// The same of an author that is here and says nothing: what it wrote last has been confirmed to it.

@@ -189,6 +189,22 @@ fn row_41_a_reader_that_never_reads_gets_no_more_than_the_program_may_queue() {
 }
 
 #[test]
+fn row_41_a_session_that_ends_says_so_once_to_a_reader_that_never_reads() {
+    let mut rig = Rig::new();
+    let path = rig.connect(remote(1, 1));
+    Hand::member(&mut rig, path, 1, "TOM");
+    rig.answers(path);
+    Hand::member(&mut rig, udp(3, 3), 1, "TOM");
+    let told = rig.answers(path);
+    assert_eq!(told.len(), 1, "another machine has the name now");
+    let queued = told[0].len() + 2;
+    for _ in 0..10 {
+        rig.take(vec![Given::Other(queqiao::base::Input::Unsent(path, queued))]);
+    }
+    assert_eq!(rig.answers(path).len(), 0);
+}
+
+#[test]
 fn row_41_a_reader_that_never_reads_is_closed_and_its_mailbox_keeps_everything() {
     let mut rig = Rig::new();
     let path = rig.connect(remote(1, 1));

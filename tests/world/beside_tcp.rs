@@ -16,7 +16,7 @@ use super::world::World;
 const LOSS_PERCENT: [u64; 4] = [0, 1, 5, 10];
 const RTT: Duration = Duration::from_millis(50);
 /// Seeds of each cell.
-const RUNS: u64 = 5;
+const RUNS: u64 = 10;
 /// Letters written at once.
 const MANY: u64 = 2_000;
 /// Letters written one by one, so far apart.

@@ -2,9 +2,10 @@
 //! back, on lanes that lose segments and acks at random. It is what a server over TCP has at its best: nothing but bytes
 //! is modelled, and no time is spent at either end.
 //!
-//! NewReno's window (RFC 5681) from ten segments on, selective acks that tell everything, losses known as soon as
-//! anything sent later has come (RFC 8985 without a window for reordering), a probe of the tail, time-outs by RFC 6298
-//! with Linux's least variation of 200 ms, acks of every second segment or after 40 ms, no Nagle.
+//! NewReno's window (RFC 5681) from ten segments on, which grows only while it is used (RFC 7661), selective acks that tell
+//! everything, losses known as soon as anything sent later has come (RFC 8985 without a window for reordering), a probe of
+//! the tail, time-outs by RFC 6298 with Linux's least variation of 200 ms, acks of every second segment or after 40 ms, no
+//! Nagle.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,13 +15,14 @@ use queqiao::base::{Rng, Tick};
 use super::agenda::Agenda;
 use super::weather::chance;
 
-const SEGMENT_MAX: u64 = 1460;
+/// On Ethernet, with timestamps (RFC 7323).
+const SEGMENT_MAX: u64 = 1448;
 const WINDOW_INITIAL: f64 = 10.0 * SEGMENT_MAX as f64;
 const VARIATION_MIN: Duration = Duration::from_millis(200);
 const TIMEOUT_MAX: Duration = Duration::from_secs(120);
 const ACK_DELAY: Duration = Duration::from_millis(40);
-/// Bytes of a letter of 100 and of a receipt on a stream, the same as Queqiao's own.
-const LEN: [u64; 4] = [136, 136, 24, 24];
+/// Bytes on a stream: a letter of 100 to the server and from there, as long as Queqiao's own, and a receipt.
+const LEN: [u64; 4] = [147, 154, 24, 24];
 /// The way back of each way; the first two carry letters, the others receipts.
 const BACK: [usize; 4] = [3, 2, 1, 0];
 /// What comes in at the end of a way is written into this one.
@@ -137,7 +139,7 @@ impl Way {
     }
 
     fn handle_ack(&mut self, now: Tick, ack: &Ack) {
-        let (mut progress, mut sample) = (0, None);
+        let (mut progress, mut sample, in_flight) = (0, None, self.in_flight());
         for (start, segment) in &mut self.segments {
             let beyond = ack.beyond.range(..=start).next_back().is_some_and(|(_, end)| segment.end <= *end);
             if !segment.come && (segment.end <= ack.received || beyond) {
@@ -157,8 +159,9 @@ impl Way {
         }
         (self.backoff, self.probed, self.timer_from) = (0, false, now);
         self.recovery = self.recovery.filter(|until| ack.received < *until);
-        if self.recovery.is_none() {
-            let slow_start = self.window < self.threshold;
+        let slow_start = self.window < self.threshold;
+        let needed = if slow_start { 2 * in_flight } else { in_flight + SEGMENT_MAX };
+        if self.recovery.is_none() && needed as f64 >= self.window {
             let step = if slow_start { 1.0 } else { SEGMENT_MAX as f64 / self.window };
             self.window += progress as f64 * step;
         }
@@ -331,9 +334,15 @@ impl Tcp {
 
 #[cfg(test)]
 mod tests {
+    use queqiao::base::{LetterId, OutboxId, Wall};
+    use queqiao::wire::letter::encode_text;
+    use queqiao::wire::message::{Delivery, KIND_TEXT, Letter, ToClient, ToRelay};
+
     use super::*;
 
     const RTT: Duration = Duration::from_millis(50);
+    /// The length before a message of a stream, from 64 bytes on.
+    const HEAD: usize = 2;
 
     fn at(millis: u64) -> Tick {
         Tick::from_micros(millis * 1_000)
@@ -358,5 +367,25 @@ mod tests {
         (0..1_000).for_each(|_| tcp.write_at(at(0)));
         let took = tcp.run().since(at(0));
         assert!((4 * RTT..8 * RTT).contains(&took), "{took:?}");
+    }
+
+    #[test]
+    fn letters_are_as_long_as_queqiao_s_own() {
+        let now = Wall(1_750_000_000_000);
+        let body = encode_text(&format!("{:<100}", 7), now);
+        let (id, prev, kind, mut up, mut down) =
+            (LetterId { outbox: OutboxId(7), number: 7 }, 6, KIND_TEXT, Vec::new(), Vec::new());
+        ToRelay::Letter(Letter { to: "JACK", id, prev, kind, body: &body }).encode(&mut up);
+        ToClient::Delivery(Delivery { from: "TOM", id, prev, accepted: now, kind, body: &body })
+            .encode(&mut down);
+        assert_eq!([(up.len() + HEAD) as u64, (down.len() + HEAD) as u64], LEN[..2]);
+    }
+
+    #[test]
+    fn a_window_that_is_not_used_does_not_grow() {
+        let mut tcp = Tcp::new(1, 0, RTT);
+        (0..100).for_each(|letter| tcp.write_at(at(letter * 200)));
+        tcp.run();
+        assert!(tcp.ways.iter().all(|way| way.window == WINDOW_INITIAL));
     }
 }

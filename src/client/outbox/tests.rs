@@ -236,6 +236,11 @@ fn a_window_bounds_what_is_on_its_way_and_what_waits_in_a_mailbox_is_outside_it(
     assert_eq!(offered(&mut outbox), [(3, 2)]);
     let mut many = super::tests::outbox(WINDOW_LETTERS as u64 + 5);
     assert_eq!(offered(&mut many).len(), WINDOW_LETTERS);
+    let mut longer = Outbox::new(BOX, 0);
+    for n in 0..WINDOW_LETTERS as u64 {
+        push(&mut longer, n, vec![0; 100]);
+    }
+    assert_eq!(offered(&mut longer).len(), WINDOW_BYTES / (100 + LETTER_COST));
 }
 
 #[test]
