@@ -225,10 +225,7 @@ impl Relay {
         let Some(slot) = self.conns.get_mut(conn).and_then(|c| c.session) else { return };
         if let Some(session) = self.sessions.get_mut(slot) {
             session.peer.handle_unsent(now, path, bytes);
-            // A session that is closing says so whenever it is marked, and each CLOSE that waits would be reported again.
-            if session.closing_until.is_none() {
-                self.sessions.mark(slot);
-            }
+            self.sessions.mark(slot);
         }
     }
 
