@@ -1,11 +1,10 @@
 //! One stream on its way in: pieces to messages, within the credit given.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::Violation;
+use super::byte_queue::ByteQueue;
 use super::ranges::RangeSet;
-use super::send_stream::IDLE_CAPACITY_MAX;
 use crate::base::{Unpacker, pack_number};
 use crate::wire::varint::read_varint;
 
@@ -28,7 +27,7 @@ pub enum Piece {
 #[derive(Debug)]
 pub struct RecvStream {
     /// Bytes from `read` on; those neither below `contiguous` nor in `held` are zeros that stand for a gap.
-    data: VecDeque<u8>,
+    data: ByteQueue,
     read: u64,
     /// The end of the bytes that are there without a gap.
     contiguous: u64,
@@ -46,7 +45,7 @@ impl RecvStream {
     /// An empty stream with `window` bytes of credit and messages of at most `message_max` bytes.
     pub fn new(window: usize, message_max: usize) -> RecvStream {
         RecvStream {
-            data: VecDeque::new(),
+            data: ByteQueue::default(),
             read: 0,
             contiguous: 0,
             held: RangeSet::default(),
@@ -93,12 +92,8 @@ impl RecvStream {
         }
         let piece = &piece[(offset_kept - offset) as usize..];
         let range = offset_kept..end;
-        let in_order = range.start..range.end.min(self.contiguous).max(range.start);
-        for part in self.held.overlaps(range.clone()).chain([in_order]) {
-            let theirs = &piece[(part.start - range.start) as usize..(part.end - range.start) as usize];
-            if !part.is_empty() && !self.data.range(self.places(&part)).eq(theirs) {
-                return Err(Violation::Differs);
-            }
+        if range.start < self.read + self.data.len() as u64 {
+            self.compare(&range, piece)?;
         }
         let is_behind_gap = range.start > self.contiguous;
         if is_behind_gap && self.held.len() >= GAPS_MAX && !self.held.touches(&range) {
@@ -117,44 +112,41 @@ impl RecvStream {
         self.scan()
     }
 
+    /// What is there already must be the same again.
+    fn compare(&self, range: &Range<u64>, piece: &[u8]) -> Result<(), Violation> {
+        let in_order = range.start..range.end.min(self.contiguous).max(range.start);
+        for part in self.held.overlaps(range.clone()).chain([in_order]) {
+            let theirs = &piece[(part.start - range.start) as usize..(part.end - range.start) as usize];
+            if !part.is_empty() && self.data.as_slice()[self.places(&part)] != *theirs {
+                return Err(Violation::Differs);
+            }
+        }
+        Ok(())
+    }
+
     fn places(&self, range: &Range<u64>) -> Range<usize> {
         (range.start - self.read) as usize..(range.end - self.read) as usize
     }
 
     fn write(&mut self, range: &Range<u64>, piece: &[u8]) {
-        let places = self.places(range);
-        let known = self.data.len().clamp(places.start, places.end) - places.start;
-        if self.data.len() < places.start {
-            self.data.resize(places.start, 0);
+        let (from, len) = (self.places(range).start, self.data.len());
+        let (old, new) = piece.split_at(len.saturating_sub(from).min(piece.len()));
+        if !old.is_empty() {
+            self.data.as_mut_slice()[from..from + old.len()].copy_from_slice(old);
         }
-        let (old, new) = piece.split_at(known);
-        let (front, back) = self.data.as_mut_slices();
-        let in_front = front.len().saturating_sub(places.start).min(known);
-        if in_front > 0 {
-            front[places.start..places.start + in_front].copy_from_slice(&old[..in_front]);
+        let end = self.data.end();
+        if from > len {
+            end.resize(end.len() + from - len, 0);
         }
-        if in_front < known {
-            let from = places.start + in_front - front.len();
-            back[from..from + known - in_front].copy_from_slice(&old[in_front..]);
-        }
-        self.data.extend(new);
+        end.extend_from_slice(new);
     }
 
     /// The length of the message that begins at `at` and of what stands before it, if that is there.
     fn head(&self, at: u64) -> Option<(u64, u64)> {
-        let there = (self.contiguous - at).min(8) as usize;
-        if there == 0 {
-            return None;
-        }
-        let from = (at - self.read) as usize;
-        let (mut bytes, (front, _)) = ([0; 8], self.data.as_slices());
-        let mut rest = front.get(from..from + there).unwrap_or_else(|| {
-            let held = self.data.range(from..from + there);
-            bytes.iter_mut().zip(held).for_each(|(byte, held)| *byte = *held);
-            &bytes[..there]
-        });
+        let there = &self.data.as_slice()[self.places(&(at..self.contiguous))];
+        let mut rest = there;
         let len = read_varint(&mut rest)?;
-        Some(((there - rest.len()) as u64, len))
+        Some(((there.len() - rest.len()) as u64, len))
     }
 
     fn scan(&mut self) -> Result<Piece, Violation> {
@@ -181,20 +173,10 @@ impl RecvStream {
         let (head, len) = self.head(self.read).expect("a whole message has a head");
         let (from, to) = (head as usize, (head + len) as usize);
         into.clear();
-        let (front, back) = self.data.as_slices();
-        let split = front.len();
-        into.extend_from_slice(&front[from.min(split)..to.min(split)]);
-        into.extend_from_slice(&back[from.saturating_sub(split)..to.saturating_sub(split)]);
-        if to == self.data.len() {
-            self.data.clear();
-        } else {
-            self.data.drain(..to);
-        }
+        into.extend_from_slice(&self.data.as_slice()[from..to]);
+        self.data.consume(to);
         self.read += head + len;
         self.whole_messages -= 1;
-        if self.data.is_empty() && self.data.capacity() > IDLE_CAPACITY_MAX {
-            self.data.shrink_to(IDLE_CAPACITY_MAX);
-        }
         true
     }
 

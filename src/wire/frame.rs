@@ -328,14 +328,13 @@ pub struct Ack<'a> {
 impl<'a> Ack<'a> {
     /// The numbers received: disjoint ranges, highest first.
     pub fn ranges(&self) -> impl Iterator<Item = RangeInclusive<u64>> + use<'a> {
-        let mut rest = self.rest;
-        let start = self.largest - self.first;
-        let mut next = Some(start..=self.largest);
-        std::iter::from_fn(move || {
-            let range = next.take()?;
-            next = next_range(*range.start(), &mut rest).ok();
+        let (mut rest, mut start) = (self.rest, self.largest - self.first);
+        let below = std::iter::from_fn(move || {
+            let range = next_range(start, &mut rest).ok()?;
+            start = *range.start();
             Some(range)
-        })
+        });
+        std::iter::once(start..=self.largest).chain(below)
     }
 
     fn decode(bytes: &mut &'a [u8]) -> Result<Ack<'a>, FrameError> {
@@ -417,6 +416,7 @@ impl<'a> Frames<'a> {
         Frames { rest: bytes, count: 0, has_ack: false }
     }
 
+    #[inline]
     fn decode(&mut self) -> Result<Frame<'a>, FrameError> {
         self.count += 1;
         if self.count > FRAMES_PER_PACKET_MAX {
@@ -455,6 +455,7 @@ impl<'a> Frames<'a> {
 impl<'a> Iterator for Frames<'a> {
     type Item = Result<Frame<'a>, FrameError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.rest.is_empty() {
             return None;
