@@ -125,7 +125,7 @@ impl Acks {
     /// The other end has an ack of everything up to `largest`: that need not be said again (RFC 9000 §13.2.4), but
     /// for what came late.
     pub fn forget_through(&mut self, largest: u64) {
-        self.received.remove(0..self.news_from.unwrap_or(u64::MAX).min(largest + 1));
+        self.received.remove_below(self.news_from.unwrap_or(u64::MAX).min(largest + 1));
     }
 }
 

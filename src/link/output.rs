@@ -37,13 +37,17 @@ impl Link {
 
     /// The next whole message of a stream, in order, in place of what `into` held; `false` if there is none.
     /// Reading gives credit back; not reading withholds it.
+    #[inline]
     pub fn receive(&mut self, stream: StreamId, into: &mut Vec<u8>) -> bool {
         let incoming = &mut self.incoming[stream.index()];
-        let received = incoming.next_message(into);
-        if received && incoming.owes_credit() {
+        if !incoming.has_message() {
+            return false;
+        }
+        incoming.next_message(into);
+        if incoming.owes_credit() {
             self.outgoing.credits_owed |= 1 << stream.index();
         }
-        received
+        true
     }
 
     /// The round trip of a PING asked for by [`Link::ping`], once.

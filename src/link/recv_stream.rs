@@ -141,41 +141,39 @@ impl RecvStream {
         end.extend_from_slice(new);
     }
 
-    /// The length of the message that begins at `at` and of what stands before it, if that is there.
-    fn head(&self, at: u64) -> Option<(u64, u64)> {
-        let there = &self.data.as_slice()[self.places(&(at..self.contiguous))];
-        let mut rest = there;
-        let len = read_varint(&mut rest)?;
-        Some(((there.len() - rest.len()) as u64, len))
-    }
-
+    /// Counts the messages that have become whole.
     fn scan(&mut self) -> Result<Piece, Violation> {
         let mut outcome = Piece::Kept;
-        while let Some((head, len)) = self.head(self.scanned) {
-            if len > self.message_max {
-                return Err(Violation::MessageTooLong);
-            }
-            if self.scanned + head + len > self.contiguous {
-                break;
-            }
-            self.scanned += head + len;
+        let mut there = &self.data.as_slice()[self.places(&(self.scanned..self.contiguous))];
+        while let Some((_, rest)) = split_message(there, self.message_max)? {
+            self.scanned += (there.len() - rest.len()) as u64;
             self.whole_messages += 1;
             outcome = Piece::CompletedMessage;
+            there = rest;
         }
         Ok(outcome)
     }
 
+    /// Whether a whole message waits to be read.
+    pub const fn has_message(&self) -> bool {
+        self.whole_messages > 0
+    }
+
     /// Puts the next whole message in place of what `into` held; `false` if there is none.
     pub fn next_message(&mut self, into: &mut Vec<u8>) -> bool {
-        if self.whole_messages == 0 {
+        if !self.has_message() {
             return false;
         }
-        let (head, len) = self.head(self.read).expect("a whole message has a head");
-        let (from, to) = (head as usize, (head + len) as usize);
+        let there = self.data.as_slice();
+        let (message, rest) = split_message(there, self.message_max)
+            .ok()
+            .flatten()
+            .expect("a message that was counted is there");
         into.clear();
-        into.extend_from_slice(&self.data.as_slice()[from..to]);
-        self.data.consume(to);
-        self.read += head + len;
+        into.extend_from_slice(message);
+        let len = there.len() - rest.len();
+        self.data.consume(len);
+        self.read += len as u64;
         self.whole_messages -= 1;
         true
     }
@@ -189,6 +187,16 @@ impl RecvStream {
     pub fn renew_credit(&mut self) -> u64 {
         self.limit = self.read + self.window;
         self.limit
+    }
+}
+
+/// The message at the front, and what follows it; `None` if it is not whole.
+fn split_message(bytes: &[u8], len_max: u64) -> Result<Option<(&[u8], &[u8])>, Violation> {
+    let mut rest = bytes;
+    match read_varint(&mut rest) {
+        Some(len) if len > len_max => Err(Violation::MessageTooLong),
+        Some(len) => Ok(rest.split_at_checked(len as usize)),
+        None => Ok(None),
     }
 }
 

@@ -416,7 +416,7 @@ impl<'a> Frames<'a> {
         Frames { rest: bytes, count: 0, has_ack: false }
     }
 
-    #[inline]
+    #[inline(always)]
     fn decode(&mut self) -> Result<Frame<'a>, FrameError> {
         self.count += 1;
         if self.count > FRAMES_PER_PACKET_MAX {
