@@ -168,6 +168,7 @@ impl Paths {
     }
 
     /// Whether an answer or a challenge waits, now or later.
+    #[inline]
     pub fn owe_anything(&self) -> bool {
         self.known.iter().any(|known| known.owed.is_some() || known.challenge.is_some())
     }
@@ -206,6 +207,7 @@ impl Paths {
     }
 
     /// When the current path's challenge is to be repeated.
+    #[inline]
     pub fn next_deadline(&self) -> Option<Tick> {
         let is_challenged =
             |known: &&KnownPath| known.challenge.is_some() && Some(known.path) == self.current;
