@@ -40,6 +40,7 @@ impl ByteQueue {
 
     /// The first `count` bytes leave; there must be as many.
     pub fn consume(&mut self, count: usize) {
+        debug_assert!(count <= self.len(), "only what stands here can leave");
         self.gone += count;
         if self.gone == self.bytes.len() {
             self.bytes.clear();

@@ -142,8 +142,8 @@ impl Congestion {
             return None;
         }
         let short = (size as u64).checked_sub(self.tokens_at(now, rtt)).filter(|short| *short > 0)?;
-        let wait =
-            Duration::from_micros(short * 1_000_000 / self.worth(nanos(Duration::from_secs(1)), rtt).max(1) + 1);
+        let in_a_second = self.worth(nanos(Duration::from_secs(1)), rtt).max(1);
+        let wait = Duration::from_micros(short * 1_000_000 / in_a_second + 1);
         Some(now + wait.max(PAUSE_MIN))
     }
 

@@ -141,9 +141,9 @@ impl Peer {
     /// The address over UDP where the other end has shown that it is, if packets leave there, and the index that its
     /// packets come under.
     pub fn proven_at(&self) -> Option<(SocketAddr, u32)> {
-        let path = self.path().filter(|path| self.paths.is_proven(*path))?;
-        match (path, self.keyring.sealing_keys()) {
-            (Path::Udp(addr), Some(keys)) => Some((addr, keys.local_index)),
+        let (path, keys) = (self.path()?, self.keyring.sealing_keys()?);
+        match path {
+            Path::Udp(addr) if self.paths.is_proven(path) => Some((addr, keys.local_index)),
             _ => None,
         }
     }

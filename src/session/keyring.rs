@@ -231,9 +231,12 @@ impl Keyring {
 
     /// When old keys are to be forgotten, or those in use to be renewed, whichever is first after `now`.
     pub fn next_deadline(&self, now: Tick) -> Option<Tick> {
-        let forget = self.previous.as_ref().and_then(|previous| previous.until);
         let renew = self.current.as_ref().map(|epoch| epoch.since + self.lifetime.age);
-        Tick::earliest([forget, renew].map(|at| at.filter(|at| *at > now)))
+        let renew = renew.filter(|at| *at > now);
+        match &self.previous {
+            None => renew,
+            Some(previous) => Tick::earliest([previous.until.filter(|at| *at > now), renew]),
+        }
     }
 
     /// An index that leads here no longer, to be freed; ask until there is none after every call that takes keys, opens
