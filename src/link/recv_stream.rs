@@ -190,8 +190,11 @@ impl RecvStream {
     }
 }
 
-/// The message at the front, and what follows it; `None` if it is not whole.
-fn split_message(bytes: &[u8], len_max: u64) -> Result<Option<(&[u8], &[u8])>, Violation> {
+/// A message, and what follows it.
+type Split<'a> = (&'a [u8], &'a [u8]);
+
+/// The message at the front; `None` if it is not whole.
+fn split_message(bytes: &[u8], len_max: u64) -> Result<Option<Split<'_>>, Violation> {
     let mut rest = bytes;
     match read_varint(&mut rest) {
         Some(len) if len > len_max => Err(Violation::MessageTooLong),
