@@ -1,8 +1,8 @@
 //! Which packets have come, and when to say so (RFC 9000 §13.2).
 
 use std::ops::RangeInclusive;
-use std::time::Duration;
 
+use super::nanos::{Nanos, after, since};
 use super::ranges::RangeSet;
 use crate::base::{Tick, Unpacker, pack_maybe_tick, pack_number, pack_tick};
 use crate::wire::frame::encode_ack;
@@ -36,7 +36,7 @@ impl Acks {
         number: u64,
         now: Tick,
         asks: Asks,
-        (max_delay, patience): (Duration, Patience),
+        (max_delay, patience): (Nanos, Patience),
     ) -> bool {
         let in_order = self.largest.is_none_or(|largest| number == largest + 1);
         if self.largest.is_none_or(|largest| number > largest) {
@@ -51,7 +51,7 @@ impl Acks {
         if asks == Asks::Nothing {
             return in_order;
         }
-        let idle = self.last_asked.is_none_or(|last| now.since(last) > max_delay);
+        let idle = self.last_asked.is_none_or(|last| since(now, last) > max_delay);
         self.last_asked = Some(now);
         self.asking += 1;
         let (most, waits) = match patience {
@@ -60,7 +60,7 @@ impl Acks {
         };
         self.at_once |=
             !in_order || self.asking >= most || asks == Asks::AtOnce || asks == Asks::AtOnceIfIdle && !waits;
-        self.deadline = self.deadline.or(Some(now + max_delay));
+        self.deadline = self.deadline.or(Some(after(now, max_delay)));
         in_order
     }
 
@@ -112,7 +112,7 @@ impl Acks {
     /// Appends an ACK if there is news and room. Answers with the largest number it acknowledges.
     pub fn write(&mut self, now: Tick, room: usize, out: &mut Vec<u8>) -> Option<u64> {
         let largest = self.largest.filter(|_| self.news_from.is_some())?;
-        let delay = now.since(self.largest_at).as_micros() as u64;
+        let delay = now.as_micros().saturating_sub(self.largest_at.as_micros());
         let ranges = self.received.as_slice().iter().rev();
         let ranges = ranges.map(|range| -> RangeInclusive<u64> { range.start..=range.end - 1 });
         if !encode_ack(ranges, delay, room, out) {
@@ -125,7 +125,7 @@ impl Acks {
     /// The other end has an ack of everything up to `largest`: that need not be said again (RFC 9000 §13.2.4), but
     /// for what came late.
     pub fn forget_through(&mut self, largest: u64) {
-        self.received.remove(0..self.news_from.unwrap_or(u64::MAX).min(largest + 1));
+        self.received.remove_below(self.news_from.unwrap_or(u64::MAX).min(largest + 1));
     }
 }
 
@@ -155,7 +155,7 @@ pub enum Patience {
 mod tests {
     use super::*;
 
-    const DELAY: Duration = Duration::from_millis(25);
+    const DELAY: Nanos = 25_000_000;
 
     fn at(millis: u64) -> Tick {
         Tick::from_micros(millis * 1000)

@@ -3,19 +3,20 @@
 
 use std::time::Duration;
 
-use super::rtt::{GRANULARITY, MAX_ACK_DELAY, Nanos, nanos};
+use super::nanos::{Nanos, nanos, since};
+use super::rtt::{GRANULARITY, MAX_ACK_DELAY};
 use crate::base::Tick;
 
 /// What no answer at all counts as, and the longest one: far more than an ack may wait.
-const NEVER: Duration = Duration::from_millis(50);
+const NEVER: Nanos = nanos(Duration::from_millis(50));
 /// The share of the newest answer in the estimate: a dialogue shows after about ten of them.
 const WEIGHT: u64 = 8;
 /// An ack waits for at most so many round trips, so that a near peer's probe timer stays short.
 const ROUND_TRIPS_MAX: u64 = 4;
 
 /// The shortest wait that is announced anew where acks wait for company and this one was told.
-pub fn longer_in_company(told: Duration) -> Duration {
-    Duration::from_nanos(nanos(told) * 5 / 4)
+pub const fn longer_in_company(told: Nanos) -> Nanos {
+    told * 5 / 4
 }
 
 /// The usual time to the answer.
@@ -28,7 +29,7 @@ pub struct Answers {
 impl Default for Answers {
     /// Nothing is known: no ack waits for company.
     fn default() -> Answers {
-        Answers { asked_at: None, usual: nanos(NEVER) }
+        Answers { asked_at: None, usual: NEVER }
     }
 }
 
@@ -41,20 +42,20 @@ impl Answers {
     /// A packet leaves that asks for an ack itself.
     pub fn handle_answer(&mut self, now: Tick) {
         if let Some(asked_at) = self.asked_at.take() {
-            self.take(nanos(now.since(asked_at).min(NEVER)));
+            self.take(since(now, asked_at).min(NEVER));
         }
     }
 
     /// An ack has waited in vain.
     pub fn handle_none(&mut self) {
         if self.asked_at.take().is_some() {
-            self.take(nanos(NEVER));
+            self.take(NEVER);
         }
     }
 
     /// A packet was lost, on its way here or there: where acks are lost too, the more of them the better.
     pub fn handle_loss(&mut self) {
-        self.usual = nanos(NEVER);
+        self.usual = NEVER;
     }
 
     fn take(&mut self, sample: Nanos) {
@@ -62,10 +63,10 @@ impl Answers {
     }
 
     /// How long an ack is to wait for company on a path of this round trip; `None` if there is little hope.
-    pub fn wait(&self, rtt: Duration) -> Option<Duration> {
-        let longest = (nanos(rtt) * ROUND_TRIPS_MAX).clamp(nanos(GRANULARITY), nanos(MAX_ACK_DELAY));
+    pub fn wait(&self, rtt: Nanos) -> Option<Nanos> {
+        let longest = (rtt * ROUND_TRIPS_MAX).clamp(GRANULARITY, MAX_ACK_DELAY);
         let hopeful = self.usual * 3 / 2 <= longest;
-        hopeful.then(|| Duration::from_nanos((self.usual * 2).clamp(nanos(GRANULARITY), longest)))
+        hopeful.then(|| (self.usual * 2).clamp(GRANULARITY, longest))
     }
 }
 
@@ -73,15 +74,15 @@ impl Answers {
 mod tests {
     use super::*;
 
-    const fn ms(millis: u64) -> Duration {
-        Duration::from_millis(millis)
+    const fn ms(millis: u64) -> Nanos {
+        nanos(Duration::from_millis(millis))
     }
 
     fn after(answers: &[u64]) -> Answers {
         let (mut some, mut now) = (Answers::default(), Tick::ZERO);
         for millis in answers {
             some.handle_asked(now);
-            now = now + ms(*millis);
+            now = now + Duration::from_millis(*millis);
             some.handle_answer(now);
         }
         some

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::nanos::{Nanos, nanos, since};
 use crate::base::{Tick, Unpacker, pack_maybe_tick, pack_number, pack_tick};
 use crate::wire::limits::{UDP_PACKET_MAX, UNACKED_MAX};
 
@@ -16,9 +17,9 @@ pub const WINDOW_MAX: usize = 2 * UNACKED_MAX;
 const BURST_MIN: u64 = WINDOW_INITIAL as u64;
 /// ... or, unless the pause was longer than this, two milliseconds' worth on a fast path, since timers are no finer, up to
 /// one GSO train.
-const BURST_SPAN: Duration = Duration::from_millis(2);
+const BURST_SPAN: Nanos = nanos(Duration::from_millis(2));
 const BURST_MAX: u64 = 54 * UDP_PACKET_MAX as u64;
-const PAUSE_LONG: Duration = Duration::from_secs(1);
+const PAUSE_LONG: Nanos = nanos(Duration::from_secs(1));
 /// What may leave at once after a sleep: with a test of the path and a handshake beside it, no more than ten packets.
 const BURST_WOKEN: u64 = WINDOW_INITIAL as u64 / 2;
 /// No timer of the pacer is shorter: the burst covers it.
@@ -114,34 +115,35 @@ impl Congestion {
     }
 
     /// Bytes that leave in `span` at 1.25 windows a round trip.
-    fn worth(&self, span: Duration, rtt: Duration) -> u64 {
-        let micros = |span: Duration| (Tick::ZERO + span).as_micros().clamp(1, 1 << 24);
+    fn worth(&self, span: Nanos, rtt: Nanos) -> u64 {
+        let micros = |span: Nanos| (span / 1_000).clamp(1, 1 << 24);
         self.window as u64 * micros(span) * 5 / (4 * micros(rtt))
     }
 
-    fn burst(&self, rtt: Duration) -> u64 {
+    fn burst(&self, rtt: Nanos) -> u64 {
         self.worth(BURST_SPAN, rtt).clamp(BURST_MIN, BURST_MAX)
     }
 
-    fn tokens_at(&self, now: Tick, rtt: Duration) -> u64 {
+    fn tokens_at(&self, now: Tick, rtt: Nanos) -> u64 {
         if now <= self.refilled {
             return self.tokens;
         }
-        let more = self.worth(now.since(self.refilled), rtt);
-        if now.since(self.refilled) > PAUSE_LONG {
+        let pause = since(now, self.refilled);
+        let more = self.worth(pause, rtt);
+        if pause > PAUSE_LONG {
             return (self.tokens + more).min(BURST_MIN);
         }
         (self.tokens + more).min(self.burst(rtt).max(self.tokens))
     }
 
     /// When `size` bytes may leave; `None`: now.
-    pub fn pause(&self, now: Tick, size: usize, rtt: Duration) -> Option<Tick> {
+    pub fn pause(&self, now: Tick, size: usize, rtt: Nanos) -> Option<Tick> {
         if size as u64 <= self.tokens.min(BURST_MIN) {
             return None;
         }
         let short = (size as u64).checked_sub(self.tokens_at(now, rtt)).filter(|short| *short > 0)?;
-        let wait =
-            Duration::from_micros(short * 1_000_000 / self.worth(Duration::from_secs(1), rtt).max(1) + 1);
+        let in_a_second = self.worth(nanos(Duration::from_secs(1)), rtt).max(1);
+        let wait = Duration::from_micros(short * 1_000_000 / in_a_second + 1);
         Some(now + wait.max(PAUSE_MIN))
     }
 
@@ -151,7 +153,7 @@ impl Congestion {
     }
 
     /// `size` bytes have left.
-    pub fn handle_sent(&mut self, now: Tick, size: usize, rtt: Duration) {
+    pub fn handle_sent(&mut self, now: Tick, size: usize, rtt: Nanos) {
         self.tokens = self.tokens_at(now, rtt).saturating_sub(size as u64);
         self.refilled = now;
     }
@@ -161,7 +163,7 @@ impl Congestion {
 mod tests {
     use super::*;
 
-    const RTT: Duration = Duration::from_millis(100);
+    const RTT: Nanos = nanos(Duration::from_millis(100));
 
     fn at(millis: u64) -> Tick {
         Tick::from_micros(millis * 1000)
@@ -197,7 +199,7 @@ mod tests {
 
     #[test]
     fn after_a_pause_at_most_ten_packets_leave_at_once_and_after_a_sleep_five() {
-        let rtt = Duration::from_millis(1);
+        let rtt = nanos(Duration::from_millis(1));
         let mut path = Congestion::new(at(0));
         path.window = WINDOW_MAX;
         let at_once = |path: &Congestion, now: Tick| {

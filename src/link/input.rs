@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::acks::{Asks, Patience};
 use super::answers::longer_in_company;
+use super::nanos::{Nanos, of_micros, since};
 use super::recv_stream::Piece;
 use super::sent::{Losses, State};
 use super::{Link, Other, Seen, Violation};
@@ -13,9 +14,9 @@ use crate::wire::frame::{Ack, Frame, Frames};
 use crate::wire::varint::VARINT_MAX;
 
 /// Nothing got through for this many PTOs: persistent congestion (RFC 9002 §7.6.1).
-const PERSISTENT_PTOS: u32 = 3;
+const PERSISTENT_PTOS: u64 = 3;
 /// Packets taken as lost are remembered for this many PTOs, for a late ack.
-const LOST_REMEMBERED_PTOS: u32 = 3;
+const LOST_REMEMBERED_PTOS: u64 = 3;
 
 /// A deadline missed by more than this means that the process was stopped or the machine slept: no turn is so long.
 const OVERSLEPT: Duration = Duration::from_secs(1);
@@ -56,16 +57,13 @@ impl Link {
         let (mut asks, mut refused) = (Asks::Nothing, false);
         for frame in Frames::new(frames) {
             let frame = frame.map_err(Violation::Frame)?;
-            seen.ack_eliciting |= frame.is_ack_eliciting();
             seen.non_probing |= !frame.is_probing();
-            if let Frame::MaxAckDelay(delay_us) = frame {
-                self.handle_ack_delay(now, number, Duration::from_micros(delay_us));
-            }
-            match self.handle_frame(now, frame, sink)? {
+            match self.handle_frame(now, number, frame, sink)? {
                 Some(asked) => asks = asks.max(asked),
                 None => refused = true,
             }
         }
+        seen.ack_eliciting = asks > Asks::Nothing || refused;
         if refused {
             self.stats.packets_refused += 1;
         } else {
@@ -87,8 +85,8 @@ impl Link {
     }
 
     /// How long an ack waits for company; `None` if that helps nothing, or the other end has not been told so yet.
-    fn company_awaited(&self) -> Option<Duration> {
-        let told = |wait: &Duration| *wait < longer_in_company(self.ack_delay);
+    fn company_awaited(&self) -> Option<Nanos> {
+        let told = |wait: &Nanos| *wait < longer_in_company(self.ack_delay);
         self.answers.wait(self.at.rtt.smoothed()).filter(told)
     }
 
@@ -131,6 +129,7 @@ impl Link {
     fn handle_frame(
         &mut self,
         now: Tick,
+        number: u64,
         frame: Frame<'_>,
         sink: &mut impl FnMut(Other<'_>),
     ) -> Result<Option<Asks>, Violation> {
@@ -163,13 +162,14 @@ impl Link {
                 sink(Other::Close { code, reason });
                 return Ok(Some(Asks::Nothing));
             }
-            Frame::MaxAckDelay(_) | Frame::Skipped { .. } => {}
+            Frame::MaxAckDelay(delay_us) => self.handle_ack_delay(now, number, of_micros(delay_us)),
+            Frame::Skipped { .. } => {}
         }
         Ok(Some(Asks::Ack))
     }
 
     /// The newest packet that tells it counts, whatever order they come in.
-    fn handle_ack_delay(&mut self, now: Tick, number: u64, delay: Duration) {
+    fn handle_ack_delay(&mut self, now: Tick, number: u64, delay: Nanos) {
         if number >= self.peer_ack_delay_from {
             self.peer_ack_delay_from = number;
             self.at.rtt.set_peer_ack_delay(delay);
@@ -188,7 +188,7 @@ impl Link {
         let is_telling =
             |(at, _): &(Tick, usize)| progress.outstanding && self.at.woke.is_none_or(|woke| woke <= *at);
         if let Some((sent_at, size)) = progress.largest_sent.filter(is_telling) {
-            self.at.handle_sample(now.since(sent_at), size, Duration::from_micros(ack.delay_us));
+            self.at.handle_sample(since(now, sent_at), size, of_micros(ack.delay_us));
         }
         if progress.outstanding {
             self.at.handle_progress(now);
@@ -238,7 +238,7 @@ impl Link {
     /// Finds what later acks leave behind, queues it again and lets the window answer. TCP loses nothing.
     fn detect_losses(&mut self, now: Tick) {
         self.at.loss_at = None;
-        if self.at.is_udp() {
+        if self.at.is_udp() && self.sent.outstanding() > 0 {
             let Link { sent, outgoing, at, .. } = self;
             let (loss_delay, health) = (at.rtt.loss_delay(), &mut at.health);
             let losses = sent.lose(now, loss_delay, |sent| {
@@ -248,7 +248,7 @@ impl Link {
             self.handle_losses(now, losses);
         }
         let rtt = &self.at.rtt;
-        self.sent.forget(|| now - LOST_REMEMBERED_PTOS * rtt.pto());
+        self.sent.forget(|| now - Duration::from_nanos(LOST_REMEMBERED_PTOS * rtt.pto()));
     }
 
     fn handle_losses(&mut self, now: Tick, losses: Losses) {

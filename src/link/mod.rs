@@ -19,9 +19,11 @@
 
 mod acks;
 mod answers;
+mod byte_queue;
 mod congestion;
 mod health;
 mod input;
+mod nanos;
 mod outgoing;
 mod output;
 mod path_state;
@@ -39,6 +41,7 @@ use std::time::Duration;
 use self::acks::Acks;
 use self::answers::Answers;
 use self::health::Health;
+use self::nanos::{Nanos, nanos};
 use self::outgoing::Outgoing;
 use self::path_state::{PTO_MAX, PathState};
 use self::recv_stream::RecvStream;
@@ -192,7 +195,7 @@ pub struct Link {
     left: Vec<PathState>,
     keep_alive: Option<Duration>,
     /// How long our acks wait at most, as the other end was told.
-    ack_delay: Duration,
+    ack_delay: Nanos,
     /// The number of the packet that told us the same of the other end.
     peer_ack_delay_from: u64,
     last_heard: Tick,
@@ -213,7 +216,7 @@ impl Link {
             acks: Acks::default(),
             answers: Answers::default(),
             sent: SentPackets::default(),
-            at: PathState::new(path, now, params.initial_rtt.unwrap_or(INITIAL_RTT)),
+            at: PathState::new(path, now, params.initial_rtt.map_or(INITIAL_RTT, nanos)),
             stranded: false,
             left: Vec::new(),
             keep_alive: params.is_client.then_some(KEEP_ALIVE - jitter_max / 2 + jitter),
@@ -246,18 +249,18 @@ impl Link {
 
     /// The smoothed round trip on this path (RFC 9002 §5.3).
     pub fn smoothed_rtt(&self) -> Duration {
-        self.at.rtt.smoothed()
+        Duration::from_nanos(self.at.rtt.smoothed())
     }
 
     /// The newest sample of the round trip on this path.
     pub fn latest_rtt(&self) -> Option<Duration> {
-        self.at.rtt.latest()
+        self.at.rtt.latest().map(Duration::from_nanos)
     }
 
     /// The probe time-out on this path without backoff (RFC 9002 §6.2.1), at most 8 s: keys and indexes live three of
     /// them on, and a peer that acknowledges late shall not make that an hour.
     pub fn pto(&self) -> Duration {
-        self.at.rtt.pto().min(PTO_MAX)
+        Duration::from_nanos(self.at.rtt.pto().min(PTO_MAX))
     }
 
     /// Probe time-outs since the last progress on this path. At the second one on UDP, TCP is to be opened beside;
@@ -352,14 +355,14 @@ impl Link {
 
     /// The present path's round trip was measured apart from acks.
     pub fn handle_round_trip(&mut self, now: Tick, rtt: Duration) {
-        self.at.rtt.handle_sample(rtt, Duration::ZERO);
+        self.at.rtt.handle_sample(nanos(rtt), 0);
         self.rearm(now);
     }
 
     /// The other end has answered the handshake within this time: what is assumed of the round trip before the first
     /// sample (RFC 9002 §6.2.2), at most [`RTT_IN_DOUBT`].
     pub fn handle_round_trip_bound(&mut self, now: Tick, bound: Duration) {
-        let bound = bound.min(RTT_IN_DOUBT);
+        let bound = nanos(bound.min(RTT_IN_DOUBT));
         if self.at.rtt.latest().is_none() && bound < self.at.rtt.smoothed() {
             let delay = self.at.rtt.peer_ack_delay();
             self.at.rtt = Rtt::new(bound);

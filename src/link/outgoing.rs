@@ -13,8 +13,8 @@ use crate::wire::limits::STREAM_CREDIT;
 pub struct Outgoing {
     /// The streams, by [`StreamId::index`].
     pub streams: [SendStream; 3],
-    /// Streams whose announced credit was lost on the way, as bits.
-    pub credits_again: u8,
+    /// Streams whose credit is to be announced, because half of it was read or the last word of it was lost, as bits.
+    pub credits_owed: u8,
     ping_owed: bool,
     /// A caller waits for the result of a PING.
     pub pong_awaited: bool,
@@ -26,7 +26,7 @@ impl Outgoing {
     pub fn new() -> Outgoing {
         Outgoing {
             streams: StreamId::ALL.map(|stream| SendStream::new(STREAM_CREDIT[stream.index()] as u64)),
-            credits_again: 0,
+            credits_owed: 0,
             ping_owed: false,
             pong_awaited: false,
             pong: None,
@@ -35,13 +35,13 @@ impl Outgoing {
 
     /// Whether nothing waits, is on its way or is waited for.
     pub fn is_quiet(&self) -> bool {
-        let owes = self.credits_again != 0 || self.ping_owed || self.pong_awaited || self.pong.is_some();
+        let owes = self.credits_owed != 0 || self.ping_owed || self.pong_awaited || self.pong.is_some();
         !owes && self.streams.iter().all(SendStream::is_quiet)
     }
 
     /// Whether anything is to leave as soon as it may.
     pub fn waits(&self) -> bool {
-        self.ping_owed || self.credits_again != 0 || self.streams.iter().any(SendStream::waits)
+        self.ping_owed || self.credits_owed != 0 || self.streams.iter().any(SendStream::waits)
     }
 
     /// Bytes of a stream queued or sent and not acknowledged.
@@ -100,7 +100,7 @@ impl Outgoing {
         for (stream, range) in &sent.pieces {
             self.streams[stream.index()].send_again(range.clone());
         }
-        self.credits_again |= sent.credits;
+        self.credits_owed |= sent.credits;
         self.ping_owed |= sent.ping && self.pong_awaited;
     }
 }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::answers::longer_in_company;
 use super::path_state::{PROBES_UDP, PathState};
-use super::recv_stream::RecvStream;
 use super::sent::{Sent, State};
 use super::{Built, Link};
 use crate::base::Tick;
@@ -38,8 +37,17 @@ impl Link {
 
     /// The next whole message of a stream, in order, in place of what `into` held; `false` if there is none.
     /// Reading gives credit back; not reading withholds it.
+    #[inline]
     pub fn receive(&mut self, stream: StreamId, into: &mut Vec<u8>) -> bool {
-        self.incoming[stream.index()].next_message(into)
+        let incoming = &mut self.incoming[stream.index()];
+        if !incoming.has_message() {
+            return false;
+        }
+        incoming.next_message(into);
+        if incoming.owes_credit() {
+            self.outgoing.credits_owed |= 1 << stream.index();
+        }
+        true
     }
 
     /// The round trip of a PING asked for by [`Link::ping`], once.
@@ -55,7 +63,7 @@ impl Link {
     /// Whether [`Link::build`] would find nothing to send at any time and in any window: the cheap answer for the most
     /// links at the end of a turn, after which no build is needed.
     pub fn is_silent(&mut self) -> bool {
-        let is_silent = self.stranded || !(self.acks.is_due() || self.probes() || self.waits());
+        let is_silent = self.stranded || !(self.acks.is_due() || self.probes() || self.outgoing.waits());
         if is_silent {
             self.at.paced_until = None;
         }
@@ -65,11 +73,6 @@ impl Link {
     /// Whether a probe is to leave, whatever the window.
     fn probes(&self) -> bool {
         self.at.probes > 0 && self.sent.outstanding() > 0
-    }
-
-    /// Whether anything but acks waits to leave.
-    fn waits(&self) -> bool {
-        self.outgoing.waits() || self.incoming.iter().any(RecvStream::owes_credit)
     }
 
     /// Appends the frames of one packet for the present path, at most `room` bytes, `extra` first: frames that are
@@ -148,7 +151,7 @@ impl Link {
         if self.probes() {
             return Gate::Open;
         }
-        if !self.waits() {
+        if !self.outgoing.waits() {
             return Gate::Shut;
         }
         if !self.at.is_udp() {
@@ -191,27 +194,29 @@ impl Link {
         let (told, delay) = (self.ack_delay, company.unwrap_or_else(|| self.at.rtt.own_ack_delay()));
         let longer = if company.is_some() { longer_in_company(told) } else { told * 2 };
         let changed = self.at.rtt.latest().is_some() && (delay * 2 <= told || delay >= longer);
-        let again = self.outgoing.credits_again & ACK_DELAY_BIT != 0;
+        let again = self.outgoing.credits_owed & ACK_DELAY_BIT != 0;
         if !changed && !again {
             return;
         }
         let told = if changed { delay } else { told };
-        let frame = Frame::MaxAckDelay(told.as_micros() as u64);
+        let frame = Frame::MaxAckDelay(told / 1_000);
         if frame.encode_within(end - buf.len(), buf) {
             self.ack_delay = told;
-            self.outgoing.credits_again &= !ACK_DELAY_BIT;
+            self.outgoing.credits_owed &= !ACK_DELAY_BIT;
             sent.credits |= ACK_DELAY_BIT;
         }
     }
 
     fn write_credits(&mut self, end: usize, sent: &mut Sent, buf: &mut Vec<u8>) {
+        if self.outgoing.credits_owed == 0 {
+            return;
+        }
         for stream in StreamId::ALL {
             let bit = 1 << stream.index();
-            let incoming = &mut self.incoming[stream.index()];
-            let owed = self.outgoing.credits_again & bit != 0 || incoming.owes_credit();
-            if owed && end - buf.len() >= CREDIT_LEN_MAX {
-                Frame::MaxStreamData { stream, limit: incoming.renew_credit() }.encode(buf);
-                self.outgoing.credits_again &= !bit;
+            if self.outgoing.credits_owed & bit != 0 && end - buf.len() >= CREDIT_LEN_MAX {
+                let limit = self.incoming[stream.index()].renew_credit();
+                Frame::MaxStreamData { stream, limit }.encode(buf);
+                self.outgoing.credits_owed &= !bit;
                 sent.credits |= bit;
             }
         }

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use super::congestion::Congestion;
 use super::health::Health;
+use super::nanos::{Nanos, after, nanos};
 use super::rtt::{INITIAL_RTT, Rtt};
 use crate::base::{Carrier, Path, Tick, Unpacker, pack_number, pack_path};
 use crate::wire::limits::{TCP_PACKET_MAX, UDP_PACKET_MAX};
 
 /// The longest wait between two probe time-outs: a path that comes back is noticed within it.
-pub const PTO_MAX: Duration = Duration::from_secs(8);
+pub const PTO_MAX: Nanos = nanos(Duration::from_secs(8));
 /// On TCP without an ack: three of them, and the connection counts as dead before 10 s.
-const TCP_PTO: Duration = Duration::from_secs(3);
+const TCP_PTO: Nanos = nanos(Duration::from_secs(3));
 /// Packets at a probe time-out on UDP (RFC 9002 §6.2.4); TCP itself repeats, so one shows there what two would.
 pub const PROBES_UDP: u8 = 2;
 const PROBES_TCP: u8 = 1;
@@ -20,8 +21,8 @@ const PROBES_TCP: u8 = 1;
 /// The shortest bound for a record on TCP, in bytes: with it there is an ack within a probe time-out at 1 kB/s.
 const RECORD_MIN: usize = UDP_PACKET_MAX;
 /// An ack of a long record within the one lets records grow, one later than the other makes them shrink.
-const RECORD_QUICK: Duration = Duration::from_millis(500);
-const RECORD_SLOW: Duration = Duration::from_secs(2);
+const RECORD_QUICK: Nanos = nanos(Duration::from_millis(500));
+const RECORD_SLOW: Nanos = nanos(Duration::from_secs(2));
 
 /// One path as the link sees it.
 #[derive(Clone, Debug)]
@@ -54,7 +55,7 @@ pub struct PathState {
 
 impl PathState {
     /// A path nothing was sent on.
-    pub fn new(path: Path, now: Tick, rtt: Duration) -> PathState {
+    pub fn new(path: Path, now: Tick, rtt: Nanos) -> PathState {
         PathState {
             path,
             rtt: Rtt::new(rtt),
@@ -124,10 +125,10 @@ impl PathState {
     /// When the probe timer fires if there is no progress.
     pub fn pto_at(&self) -> Tick {
         let span = match self.path.carrier() {
-            Carrier::Udp => self.rtt.pto().saturating_mul(1 << self.pto_count.min(16)).min(PTO_MAX),
+            Carrier::Udp => (self.rtt.pto() << self.pto_count.min(16)).min(PTO_MAX),
             Carrier::Tcp => TCP_PTO,
         };
-        self.waiting_since + span
+        after(self.waiting_since, span)
     }
 
     /// The longest packet that is to be made for it, in bytes. A slow TCP path gets short records, so that acks come
@@ -137,7 +138,7 @@ impl PathState {
     }
 
     /// The ack of a packet of `size` bytes took so long to come.
-    pub fn handle_sample(&mut self, sample: Duration, size: usize, ack_delay: Duration) {
+    pub fn handle_sample(&mut self, sample: Nanos, size: usize, ack_delay: Nanos) {
         self.rtt.handle_sample(sample, ack_delay);
         if sample < RECORD_QUICK && size * 2 > self.record_max {
             self.record_max = (self.record_max * 2).min(TCP_PACKET_MAX);

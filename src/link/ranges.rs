@@ -121,6 +121,18 @@ impl RangeSet {
         }
     }
 
+    /// Takes out every number below `end`.
+    pub fn remove_below(&mut self, end: u64) {
+        match self.0.iter().take_while(|held| held.end <= end).count() {
+            0 => {}
+            all if all == self.0.len() => return self.0.clear(),
+            some => drop(self.0.drain(..some)),
+        }
+        if let Some(first) = self.0.first_mut() {
+            first.start = first.start.max(end);
+        }
+    }
+
     /// Takes out the lowest range.
     pub fn remove_first(&mut self) {
         if !self.0.is_empty() {
@@ -157,6 +169,9 @@ mod tests {
                     prop_assert!(range.is_empty() || touches == (ranges.clone().with(&range) <= before));
                     ranges.insert(range.clone());
                     model.extend(range);
+                } else if start < 10 {
+                    ranges.remove_below(range.end);
+                    model.retain(|number| *number >= range.end);
                 } else {
                     ranges.remove(range.clone());
                     range.for_each(|number| { model.remove(&number); });

@@ -1,11 +1,10 @@
 //! One stream on its way in: pieces to messages, within the credit given.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::Violation;
+use super::byte_queue::ByteQueue;
 use super::ranges::RangeSet;
-use super::send_stream::IDLE_CAPACITY_MAX;
 use crate::base::{Unpacker, pack_number};
 use crate::wire::varint::read_varint;
 
@@ -28,7 +27,7 @@ pub enum Piece {
 #[derive(Debug)]
 pub struct RecvStream {
     /// Bytes from `read` on; those neither below `contiguous` nor in `held` are zeros that stand for a gap.
-    data: VecDeque<u8>,
+    data: ByteQueue,
     read: u64,
     /// The end of the bytes that are there without a gap.
     contiguous: u64,
@@ -46,7 +45,7 @@ impl RecvStream {
     /// An empty stream with `window` bytes of credit and messages of at most `message_max` bytes.
     pub fn new(window: usize, message_max: usize) -> RecvStream {
         RecvStream {
-            data: VecDeque::new(),
+            data: ByteQueue::default(),
             read: 0,
             contiguous: 0,
             held: RangeSet::default(),
@@ -93,12 +92,8 @@ impl RecvStream {
         }
         let piece = &piece[(offset_kept - offset) as usize..];
         let range = offset_kept..end;
-        let in_order = range.start..range.end.min(self.contiguous).max(range.start);
-        for part in self.held.overlaps(range.clone()).chain([in_order]) {
-            let theirs = &piece[(part.start - range.start) as usize..(part.end - range.start) as usize];
-            if !part.is_empty() && !self.data.range(self.places(&part)).eq(theirs) {
-                return Err(Violation::Differs);
-            }
+        if range.start < self.read + self.data.len() as u64 {
+            self.compare(&range, piece)?;
         }
         let is_behind_gap = range.start > self.contiguous;
         if is_behind_gap && self.held.len() >= GAPS_MAX && !self.held.touches(&range) {
@@ -117,84 +112,69 @@ impl RecvStream {
         self.scan()
     }
 
+    /// What is there already must be the same again.
+    fn compare(&self, range: &Range<u64>, piece: &[u8]) -> Result<(), Violation> {
+        let in_order = range.start..range.end.min(self.contiguous).max(range.start);
+        for part in self.held.overlaps(range.clone()).chain([in_order]) {
+            let theirs = &piece[(part.start - range.start) as usize..(part.end - range.start) as usize];
+            if !part.is_empty() && self.data.as_slice()[self.places(&part)] != *theirs {
+                return Err(Violation::Differs);
+            }
+        }
+        Ok(())
+    }
+
     fn places(&self, range: &Range<u64>) -> Range<usize> {
         (range.start - self.read) as usize..(range.end - self.read) as usize
     }
 
     fn write(&mut self, range: &Range<u64>, piece: &[u8]) {
-        let places = self.places(range);
-        let known = self.data.len().clamp(places.start, places.end) - places.start;
-        if self.data.len() < places.start {
-            self.data.resize(places.start, 0);
+        let (from, len) = (self.places(range).start, self.data.len());
+        let (old, new) = piece.split_at(len.saturating_sub(from).min(piece.len()));
+        if !old.is_empty() {
+            self.data.as_mut_slice()[from..from + old.len()].copy_from_slice(old);
         }
-        let (old, new) = piece.split_at(known);
-        let (front, back) = self.data.as_mut_slices();
-        let in_front = front.len().saturating_sub(places.start).min(known);
-        if in_front > 0 {
-            front[places.start..places.start + in_front].copy_from_slice(&old[..in_front]);
+        let end = self.data.end();
+        if from > len {
+            end.resize(end.len() + from - len, 0);
         }
-        if in_front < known {
-            let from = places.start + in_front - front.len();
-            back[from..from + known - in_front].copy_from_slice(&old[in_front..]);
-        }
-        self.data.extend(new);
+        end.extend_from_slice(new);
     }
 
-    /// The length of the message that begins at `at` and of what stands before it, if that is there.
-    fn head(&self, at: u64) -> Option<(u64, u64)> {
-        let there = (self.contiguous - at).min(8) as usize;
-        if there == 0 {
-            return None;
-        }
-        let from = (at - self.read) as usize;
-        let (mut bytes, (front, _)) = ([0; 8], self.data.as_slices());
-        let mut rest = front.get(from..from + there).unwrap_or_else(|| {
-            let held = self.data.range(from..from + there);
-            bytes.iter_mut().zip(held).for_each(|(byte, held)| *byte = *held);
-            &bytes[..there]
-        });
-        let len = read_varint(&mut rest)?;
-        Some(((there - rest.len()) as u64, len))
-    }
-
+    /// Counts the messages that have become whole.
     fn scan(&mut self) -> Result<Piece, Violation> {
         let mut outcome = Piece::Kept;
-        while let Some((head, len)) = self.head(self.scanned) {
-            if len > self.message_max {
-                return Err(Violation::MessageTooLong);
-            }
-            if self.scanned + head + len > self.contiguous {
-                break;
-            }
-            self.scanned += head + len;
+        let mut there = &self.data.as_slice()[self.places(&(self.scanned..self.contiguous))];
+        while let Some((_, rest)) = split_message(there, self.message_max)? {
+            self.scanned += (there.len() - rest.len()) as u64;
             self.whole_messages += 1;
             outcome = Piece::CompletedMessage;
+            there = rest;
         }
         Ok(outcome)
     }
 
+    /// Whether a whole message waits to be read.
+    pub const fn has_message(&self) -> bool {
+        self.whole_messages > 0
+    }
+
     /// Puts the next whole message in place of what `into` held; `false` if there is none.
     pub fn next_message(&mut self, into: &mut Vec<u8>) -> bool {
-        if self.whole_messages == 0 {
+        if !self.has_message() {
             return false;
         }
-        let (head, len) = self.head(self.read).expect("a whole message has a head");
-        let (from, to) = (head as usize, (head + len) as usize);
+        let there = self.data.as_slice();
+        let (message, rest) = split_message(there, self.message_max)
+            .ok()
+            .flatten()
+            .expect("a message that was counted is there");
         into.clear();
-        let (front, back) = self.data.as_slices();
-        let split = front.len();
-        into.extend_from_slice(&front[from.min(split)..to.min(split)]);
-        into.extend_from_slice(&back[from.saturating_sub(split)..to.saturating_sub(split)]);
-        if to == self.data.len() {
-            self.data.clear();
-        } else {
-            self.data.drain(..to);
-        }
-        self.read += head + len;
+        into.extend_from_slice(message);
+        let len = there.len() - rest.len();
+        self.data.consume(len);
+        self.read += len as u64;
         self.whole_messages -= 1;
-        if self.data.is_empty() && self.data.capacity() > IDLE_CAPACITY_MAX {
-            self.data.shrink_to(IDLE_CAPACITY_MAX);
-        }
         true
     }
 
@@ -207,6 +187,19 @@ impl RecvStream {
     pub fn renew_credit(&mut self) -> u64 {
         self.limit = self.read + self.window;
         self.limit
+    }
+}
+
+/// A message, and what follows it.
+type Split<'a> = (&'a [u8], &'a [u8]);
+
+/// The message at the front; `None` if it is not whole.
+fn split_message(bytes: &[u8], len_max: u64) -> Result<Option<Split<'_>>, Violation> {
+    let mut rest = bytes;
+    match read_varint(&mut rest) {
+        Some(len) if len > len_max => Err(Violation::MessageTooLong),
+        Some(len) => Ok(rest.split_at_checked(len as usize)),
+        None => Ok(None),
     }
 }
 

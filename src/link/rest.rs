@@ -4,8 +4,6 @@
 //! What is forgotten is of use only while packets are about: records of packets that carried nothing that needs an ack,
 //! older ranges of numbers, and how packets fared on the path.
 
-use std::time::Duration;
-
 use super::acks::Acks;
 use super::answers::Answers;
 use super::outgoing::Outgoing;
@@ -45,7 +43,7 @@ impl Link {
         self.at.pack(into);
         pack_number(into, self.left.len() as u64);
         self.left.iter().for_each(|left| left.pack(into));
-        pack_number(into, self.ack_delay.as_nanos() as u64);
+        pack_number(into, self.ack_delay);
         pack_number(into, self.peer_ack_delay_from);
         pack_tick(into, self.last_heard);
         pack_tick(into, self.last_asked);
@@ -69,7 +67,7 @@ impl Link {
             stranded: false,
             left: (0..from.number()).map(|_| PathState::unpack(from)).collect(),
             keep_alive: None,
-            ack_delay: Duration::from_nanos(from.number()),
+            ack_delay: from.number(),
             peer_ack_delay_from: from.number(),
             last_heard: from.tick(),
             last_asked: from.tick(),

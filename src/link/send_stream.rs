@@ -1,19 +1,16 @@
 //! One stream on its way out: the bytes from the first unacknowledged one on, and which of them go next.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 
+use super::byte_queue::ByteQueue;
 use super::ranges::RangeSet;
 use crate::base::{Unpacker, pack_number};
-use crate::wire::varint::encode_varint;
-
-/// A buffer that has run empty gives memory above this back, in bytes: many links are idle most of the time.
-pub const IDLE_CAPACITY_MAX: usize = 16 * 1024;
+use crate::wire::varint::write_varint;
 
 /// The sending side of one stream. `base ≤ next ≤ end`; what is below `base` is acknowledged and gone.
 #[derive(Debug)]
 pub struct SendStream {
-    data: VecDeque<u8>,
+    data: ByteQueue,
     base: u64,
     next: u64,
     limit: u64,
@@ -25,7 +22,7 @@ impl SendStream {
     /// An empty stream that may be sent up to `limit`.
     pub fn new(limit: u64) -> SendStream {
         SendStream {
-            data: VecDeque::new(),
+            data: ByteQueue::default(),
             base: 0,
             next: 0,
             limit,
@@ -68,8 +65,9 @@ impl SendStream {
     /// Queues one message: its length, then its parts.
     pub fn push(&mut self, parts: &[&[u8]]) {
         let len: usize = parts.iter().map(|part| part.len()).sum();
-        self.data.extend(encode_varint(len as u64, &mut [0; 8]));
-        parts.iter().for_each(|part| self.data.extend(*part));
+        let end = self.data.end();
+        write_varint(end, len as u64);
+        parts.iter().for_each(|part| end.extend_from_slice(part));
     }
 
     /// Bytes that could go now: lost ones, and new ones within the credit.
@@ -92,10 +90,7 @@ impl SendStream {
     /// whether they had been sent before.
     pub fn take(&mut self, range: Range<u64>, out: &mut Vec<u8>) -> bool {
         let (from, to) = ((range.start - self.base) as usize, (range.end - self.base) as usize);
-        let (front, back) = self.data.as_slices();
-        let split = front.len();
-        out.extend_from_slice(&front[from.min(split)..to.min(split)]);
-        out.extend_from_slice(&back[from.saturating_sub(split)..to.saturating_sub(split)]);
+        out.extend_from_slice(&self.data.as_slice()[from..to]);
         if range.start == self.next {
             self.next = range.end;
             return false;
@@ -109,7 +104,9 @@ impl SendStream {
         if range.end <= self.base {
             return;
         }
-        self.again.remove(range.clone());
+        if self.again.len() > 0 {
+            self.again.remove(range.clone());
+        }
         if range.start > self.base {
             self.acked.insert(range);
             return;
@@ -119,17 +116,11 @@ impl SendStream {
             self.give_up(first.end);
             self.acked.remove_first();
         }
-        if self.data.is_empty() && self.data.capacity() > IDLE_CAPACITY_MAX {
-            self.data.shrink_to(IDLE_CAPACITY_MAX);
-        }
     }
 
     /// The other end has everything up to `end`.
     fn give_up(&mut self, end: u64) {
-        match end.saturating_sub(self.base) as usize {
-            all if all == self.data.len() => self.data.clear(),
-            some => drop(self.data.drain(..some)),
-        }
+        self.data.consume(end.saturating_sub(self.base) as usize);
         self.base = self.base.max(end);
     }
 
@@ -156,6 +147,7 @@ impl SendStream {
 
 #[cfg(test)]
 mod tests {
+    use super::super::byte_queue::IDLE_CAPACITY_MAX;
     use super::*;
 
     fn sent(stream: &mut SendStream, len: u64) -> (Range<u64>, Vec<u8>) {

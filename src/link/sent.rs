@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use super::nanos::{Nanos, after, since};
 use crate::base::Tick;
 use crate::wire::frame::StreamId;
 
@@ -93,7 +93,7 @@ pub struct Losses {
     /// When the newest of them was sent.
     pub newest: Option<Tick>,
     /// The longest time between two of them with nothing acknowledged between.
-    pub span: Duration,
+    pub span: Nanos,
     /// When the next one will be lost if no ack comes.
     pub next_at: Option<Tick>,
 }
@@ -188,7 +188,7 @@ impl SentPackets {
 
     /// Declares lost what later acknowledged packets of the same stay leave behind by three places or by
     /// `loss_delay` since its sending. `each` gets what is to go again.
-    pub fn lose(&mut self, now: Tick, loss_delay: Duration, mut each: impl FnMut(&Sent)) -> Losses {
+    pub fn lose(&mut self, now: Tick, loss_delay: Nanos, mut each: impl FnMut(&Sent)) -> Losses {
         let mut losses = Losses::default();
         let Some(largest) = self.largest_acked_place.filter(|_| self.outstanding > 0) else { return losses };
         let (mut outstanding, mut in_flight, mut run) = (self.outstanding, self.in_flight, None);
@@ -205,7 +205,7 @@ impl SentPackets {
                 continue;
             }
             if sent.state == State::Outstanding {
-                let due = sent.at + loss_delay;
+                let due = after(sent.at, loss_delay);
                 if place + PACKET_THRESHOLD > largest && due > now {
                     losses.next_at = losses.next_at.or(Some(due));
                     continue;
@@ -215,7 +215,7 @@ impl SentPackets {
                 in_flight -= sent.in_flight();
                 losses.count += 1;
                 losses.newest = Some(sent.at);
-                losses.span = losses.span.max(sent.at.since(*run.get_or_insert(sent.at)));
+                losses.span = losses.span.max(since(sent.at, *run.get_or_insert(sent.at)));
                 if !sent.copied {
                     each(sent);
                 }
@@ -287,15 +287,15 @@ mod tests {
         packets
     }
 
-    const LONG: Duration = Duration::from_secs(9);
+    const LONG: Nanos = 9_000_000_000;
 
     #[test]
     fn three_later_packets_or_enough_time_declare_one_lost() {
         let mut packets = sent(6);
         packets.ack(4..5, |_, _, _| ());
         let losses = packets.lose(at(5), LONG, |_| ());
-        assert_eq!((losses.count, losses.newest, losses.next_at), (2, Some(at(1)), Some(at(2) + LONG)));
-        assert_eq!(packets.lose(at(2) + LONG, LONG, |_| ()).count, 1);
+        assert_eq!((losses.count, losses.newest, losses.next_at), (2, Some(at(1)), Some(after(at(2), LONG))));
+        assert_eq!(packets.lose(after(at(2), LONG), LONG, |_| ()).count, 1);
         assert_eq!((packets.outstanding(), packets.in_flight()), (2, 200));
     }
 

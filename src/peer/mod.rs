@@ -159,9 +159,9 @@ impl Peer {
     /// The address over UDP where the other end has shown that it is, if packets leave there, and the index that its
     /// packets come under.
     pub fn proven_at(&self) -> Option<(SocketAddr, u32)> {
-        let path = self.path().filter(|path| self.paths.is_proven(*path))?;
-        match (path, self.keyring.sealing_keys()) {
-            (Path::Udp(addr), Some(keys)) => Some((addr, keys.local_index)),
+        let (path, keys) = (self.path()?, self.keyring.sealing_keys()?);
+        match path {
+            Path::Udp(addr) if self.paths.is_proven(path) => Some((addr, keys.local_index)),
             _ => None,
         }
     }
@@ -374,6 +374,18 @@ impl Peer {
         if self.closing.is_some() {
             return self.send_close(now, out);
         }
+        if self.paths.owe_anything() || !self.probes_owed.is_empty() {
+            self.flush_apart(now, out);
+        }
+        if self.link.is_silent() {
+            return;
+        }
+        let Some(path) = self.path() else { return };
+        while self.send_next(now, path, out) && !self.link.is_silent() {}
+    }
+
+    /// Seals what travels in packets of its own: answers, and a challenge of the present path.
+    fn flush_apart<R, E>(&mut self, now: Tick, out: &mut Outputs<R, E>) {
         while let Some((path, data)) = self.paths.response_due() {
             self.send_apart(now, path, &Frame::PathResponse(data), out);
         }
@@ -388,13 +400,9 @@ impl Peer {
         if let Some(data) = self.paths.challenge_due(now, path) {
             self.send_apart(now, path, &Frame::PathChallenge(data), out);
         }
-        while self.send_next(now, path, out) {}
     }
 
     fn send_next<R, E>(&mut self, now: Tick, path: Path, out: &mut Outputs<R, E>) -> bool {
-        if self.link.is_silent() {
-            return false;
-        }
         let largest = self.link.packet_max();
         let Some(room) = largest.min(self.paths.allowance(path)).checked_sub(SEALED_OVERHEAD) else {
             return false;

@@ -173,12 +173,13 @@ impl Keyring {
     }
 
     fn find(&self, now: Tick, index: u32) -> Option<(Slot, &Keys)> {
-        let current = self.current.as_ref().map(|epoch| (Slot::Current, &epoch.keys));
+        if let Some(epoch) = self.current.as_ref().filter(|epoch| epoch.keys.local_index == index) {
+            return Some((Slot::Current, &epoch.keys));
+        }
         let live = |previous: &&Previous| previous.until.is_none_or(|until| until > now);
         let previous = self.previous.as_ref().filter(live).map(|previous| (Slot::Previous, &previous.keys));
         let waiting = self.waiting.iter().map(|keys| (Slot::Waiting, keys));
-        let all = [current, previous].into_iter().flatten().chain(waiting);
-        all.into_iter().find(|(_, keys)| keys.local_index == index)
+        previous.into_iter().chain(waiting).find(|(_, keys)| keys.local_index == index)
     }
 
     fn note_opened(&mut self, now: Tick, linger: impl FnOnce() -> Duration, slot: Slot, index: u32) {
@@ -230,9 +231,12 @@ impl Keyring {
 
     /// When old keys are to be forgotten, or those in use to be renewed, whichever is first after `now`.
     pub fn next_deadline(&self, now: Tick) -> Option<Tick> {
-        let forget = self.previous.as_ref().and_then(|previous| previous.until);
         let renew = self.current.as_ref().map(|epoch| epoch.since + self.lifetime.age);
-        Tick::earliest([forget, renew].map(|at| at.filter(|at| *at > now)))
+        let renew = renew.filter(|at| *at > now);
+        match &self.previous {
+            None => renew,
+            Some(previous) => Tick::earliest([previous.until.filter(|at| *at > now), renew]),
+        }
     }
 
     /// An index that leads here no longer, to be freed; ask until there is none after every call that takes keys, opens

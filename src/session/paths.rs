@@ -167,6 +167,12 @@ impl Paths {
         }
     }
 
+    /// Whether an answer or a challenge waits, now or later.
+    #[inline]
+    pub fn owe_anything(&self) -> bool {
+        self.known.iter().any(|known| known.owed.is_some() || known.challenge.is_some())
+    }
+
     /// The challenge to be sent on a path now, in a packet of at most [`CHALLENGE_PACKET_MAX`] bytes: only on the
     /// current path, while it is unproven, with growing waits.
     pub fn challenge_due(&mut self, now: Tick, path: Path) -> Option<[u8; 8]> {
@@ -201,6 +207,7 @@ impl Paths {
     }
 
     /// When the current path's challenge is to be repeated.
+    #[inline]
     pub fn next_deadline(&self) -> Option<Tick> {
         let is_challenged =
             |known: &&KnownPath| known.challenge.is_some() && Some(known.path) == self.current;

@@ -328,14 +328,13 @@ pub struct Ack<'a> {
 impl<'a> Ack<'a> {
     /// The numbers received: disjoint ranges, highest first.
     pub fn ranges(&self) -> impl Iterator<Item = RangeInclusive<u64>> + use<'a> {
-        let mut rest = self.rest;
-        let start = self.largest - self.first;
-        let mut next = Some(start..=self.largest);
-        std::iter::from_fn(move || {
-            let range = next.take()?;
-            next = next_range(*range.start(), &mut rest).ok();
+        let (mut rest, mut start) = (self.rest, self.largest - self.first);
+        let below = std::iter::from_fn(move || {
+            let range = next_range(start, &mut rest).ok()?;
+            start = *range.start();
             Some(range)
-        })
+        });
+        std::iter::once(start..=self.largest).chain(below)
     }
 
     fn decode(bytes: &mut &'a [u8]) -> Result<Ack<'a>, FrameError> {
@@ -417,53 +416,55 @@ impl<'a> Frames<'a> {
         Frames { rest: bytes, count: 0, has_ack: false }
     }
 
+    #[inline]
     fn decode(&mut self) -> Result<Frame<'a>, FrameError> {
         self.count += 1;
+        // So that nothing is left after an error.
+        let mut rest = std::mem::take(&mut self.rest);
         if self.count > FRAMES_PER_PACKET_MAX {
             return Err(FrameError::TooManyFrames);
         }
-        let bytes = &mut self.rest;
-        match byte(bytes)? {
+        let bytes = &mut rest;
+        let frame = match byte(bytes)? {
             PADDING => {
                 let more = bytes.iter().take_while(|b| **b == PADDING).count();
                 take(bytes, more)?;
-                Ok(Frame::Padding(more + 1))
+                Frame::Padding(more + 1)
             }
-            PING => Ok(Frame::Ping),
-            ACK if std::mem::replace(&mut self.has_ack, true) => Err(FrameError::BadAck),
-            ACK => Ack::decode(bytes).map(Frame::Ack),
-            STREAM => decode_stream(bytes),
-            MAX_STREAM_DATA => Ok(Frame::MaxStreamData { stream: stream(bytes)?, limit: varint(bytes)? }),
-            PATH_CHALLENGE => Ok(Frame::PathChallenge(eight(bytes)?)),
-            PATH_RESPONSE => Ok(Frame::PathResponse(eight(bytes)?)),
-            CLOSE => decode_close(bytes),
-            MAX_ACK_DELAY => varint(bytes).map(Frame::MaxAckDelay),
+            PING => Frame::Ping,
+            ACK if std::mem::replace(&mut self.has_ack, true) => return Err(FrameError::BadAck),
+            ACK => Frame::Ack(Ack::decode(bytes)?),
+            STREAM => decode_stream(bytes)?,
+            MAX_STREAM_DATA => Frame::MaxStreamData { stream: stream(bytes)?, limit: varint(bytes)? },
+            PATH_CHALLENGE => Frame::PathChallenge(eight(bytes)?),
+            PATH_RESPONSE => Frame::PathResponse(eight(bytes)?),
+            CLOSE => decode_close(bytes)?,
+            MAX_ACK_DELAY => Frame::MaxAckDelay(varint(bytes)?),
             kind if IGNORABLE.contains(&kind) => {
                 let len = varint(bytes)?;
                 let body = take_long(bytes, len)?;
-                Ok(match (kind, body.split_first_chunk()) {
+                match (kind, body.split_first_chunk()) {
                     (PROBE, Some((id, filler))) => Frame::Probe(Probe { id: *id, filler }),
                     (PROBE_ANSWER, Some((id, filler))) => Frame::ProbeAnswer(Probe { id: *id, filler }),
                     _ => Frame::Skipped { kind, body },
-                })
+                }
             }
-            kind => Err(FrameError::UnknownCritical(kind)),
-        }
+            kind => return Err(FrameError::UnknownCritical(kind)),
+        };
+        self.rest = rest;
+        Ok(frame)
     }
 }
 
 impl<'a> Iterator for Frames<'a> {
     type Item = Result<Frame<'a>, FrameError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.rest.is_empty() {
             return None;
         }
-        let frame = self.decode();
-        if frame.is_err() {
-            self.rest = &[];
-        }
-        Some(frame)
+        Some(self.decode())
     }
 }
 

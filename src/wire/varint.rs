@@ -22,27 +22,29 @@ pub const fn varint_len(value: u64) -> usize {
     }
 }
 
-/// The shortest form of `value`, in `space`. Values above [`VARINT_MAX`] have no form: callers never write one.
-pub fn encode_varint(value: u64, space: &mut [u8; 8]) -> &[u8] {
+/// Appends the shortest form of `value`. Values above [`VARINT_MAX`] have no form: callers never write one.
+#[inline]
+pub fn write_varint(out: &mut Vec<u8>, value: u64) {
     assert!(value <= VARINT_MAX, "no counter of ours reaches 2^62");
     let len = varint_len(value);
-    *space = (value << (64 - 8 * len)).to_be_bytes();
-    space[0] |= (len.trailing_zeros() as u8) << 6;
-    &space[..len]
-}
-
-/// Appends the shortest form of `value`, under the same law as [`encode_varint`].
-pub fn write_varint(out: &mut Vec<u8>, value: u64) {
-    out.extend_from_slice(encode_varint(value, &mut [0; 8]));
+    let marked = value << (64 - 8 * len) | u64::from(len.trailing_zeros()) << 62;
+    let end = out.len() + len;
+    // Eight bytes at once and a shorter vector cost less than a copy of a length that the compiler does not know.
+    out.extend_from_slice(&marked.to_be_bytes());
+    out.truncate(end);
 }
 
 /// Takes a varint off the front of `bytes`; `None`, and `bytes` as it was, if it is not whole.
+#[inline]
 pub fn read_varint(bytes: &mut &[u8]) -> Option<u64> {
     let first = *bytes.first()?;
-    let len = 1_usize << (first >> 6);
-    let (head, rest) = bytes.split_at_checked(len)?;
-    let value = head[1..].iter().fold(u64::from(first & 0x3f), |value, byte| value << 8 | u64::from(*byte));
-    *bytes = rest;
+    let (value, len) = match first >> 6 {
+        0 => (u64::from(first), 1),
+        1 => (u64::from(u16::from_be_bytes(*bytes.first_chunk()?)) & 0x3fff, 2),
+        2 => (u64::from(u32::from_be_bytes(*bytes.first_chunk()?)) & 0x3fff_ffff, 4),
+        _ => (u64::from_be_bytes(*bytes.first_chunk()?) & VARINT_MAX, 8),
+    };
+    *bytes = &bytes[len..];
     Some(value)
 }
 
