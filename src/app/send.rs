@@ -96,6 +96,7 @@ pub fn send(setup: &Setup, options: &SendOptions) -> Outcome {
         input_ended: options.source != TextSource::Lines,
         lines_owed: 0,
         refused: false,
+        stopped: None,
         reply: None,
     };
     let mut news = News::default();
@@ -160,6 +161,8 @@ struct Sending<'a> {
     /// Lines to be asked for when somebody reads the results.
     lines_owed: usize,
     refused: bool,
+    /// Why the relay takes nothing from us until somebody does something about it.
+    stopped: Option<Phrase>,
     reply: Option<Incoming>,
 }
 
@@ -216,9 +219,12 @@ impl Sending<'_> {
     ) -> Result<(), Failure> {
         let waiting_before = self.waiting.len();
         for event in news.events.drain(..) {
-            self.handle(event)?;
+            self.handle(event);
         }
-        self.settle_accepted()?;
+        self.settle_accepted();
+        if let Some(failure) = self.failure_to_go_on() {
+            return Err(failure);
+        }
         let mut asked = waiting_before - self.waiting.len();
         while let Some(ask) = news.next_ask() {
             if let Some(failure) = ask.end() {
@@ -268,7 +274,7 @@ impl Sending<'_> {
         }
     }
 
-    fn handle(&mut self, event: Event) -> Result<(), Failure> {
+    fn handle(&mut self, event: Event) {
         match event {
             Event::Progress { request, progress: Progress::Queued, .. } => {
                 if let Some(waiting) = self.waiting.get_mut(&request) {
@@ -303,9 +309,8 @@ impl Sending<'_> {
                 }
             }
             Event::Letter(letter) => self.handle_letter(letter),
-            other => return self.tell(&other),
+            other => self.tell(&other),
         }
-        Ok(())
     }
 
     /// Whether a letter is asked to come further than it ever will be known to: guests confirm nothing.
@@ -314,16 +319,15 @@ impl Sending<'_> {
     }
 
     /// Letters that have come as far as they are waited for.
-    fn settle_accepted(&mut self) -> Result<(), Failure> {
+    fn settle_accepted(&mut self) {
         if self.options.wait == Progress::Delivered && !self.asks_a_guest() {
-            return Ok(());
+            return;
         }
         let settled: Vec<_> = self.waiting.iter().filter_map(|(r, w)| Some((*r, w.accepted?))).collect();
         for (request, id) in settled {
             self.waiting.remove(&request);
             self.print(&plain::accepted(id));
         }
-        Ok(())
     }
 
     fn tell_refused(
@@ -366,23 +370,35 @@ impl Sending<'_> {
         self.reply = self.reply.take().or(reply);
     }
 
-    fn tell(&mut self, event: &Event) -> Result<(), Failure> {
-        let Some(phrase) = notice::of_event(event, &self.me) else { return Ok(()) };
+    fn tell(&mut self, event: &Event) {
+        let Some(phrase) = notice::of_event(event, &self.me) else { return };
         match event {
-            Event::Online { .. } => Ok(()),
+            Event::Online { .. } => {}
             Event::NameRefused { .. }
             | Event::Replaced { .. }
             | Event::Unreached { why: Unreached::KeyChanged { .. } | Unreached::HandshakeRefused, .. } => {
-                Err(phrase.into())
+                self.stopped = Some(phrase);
             }
-            _ => {
-                self.say(&phrase);
-                Ok(())
-            }
+            _ => self.say(&phrase),
         }
     }
 
+    /// Why there is no going on, once every letter is written down: a letter that stays in the outbox must not be sent
+    /// again, and so its user is told that it does.
+    fn failure_to_go_on(&self) -> Option<Failure> {
+        let why = self.stopped.as_ref()?;
+        let mut unaccepted = self.waiting.values().filter(|waiting| waiting.accepted.is_none()).peekable();
+        if unaccepted.peek().is_none() {
+            return Some(why.clone().into());
+        }
+        let stays = || Phrase::new("send-stays").with("why", self.setup.strings.say(why));
+        unaccepted.all(|waiting| waiting.queued).then(|| stays().into())
+    }
+
     fn run_out_of_time(&mut self) -> Outcome {
+        if let Some(why) = self.stopped.take() {
+            self.say(&why);
+        }
         let time = shown(self.options.timeout);
         let (mut unaccepted, mut unkept, mut accepted) = (!self.input_ended, false, Vec::new());
         for waiting in self.waiting.values() {

@@ -92,6 +92,9 @@ impl<C: Send + 'static> Net<C> {
             WAKER => {
                 if self.mail.is_empty() {
                     self.inlet.take(&mut self.mail);
+                } else {
+                    // The wake-up may have been for what came behind these: the inlet is looked at after them.
+                    self.hub.ready.push(WAKER);
                 }
                 self.current = Source::Mail(MAIL_PER_VISIT);
             }

@@ -31,6 +31,25 @@ fn what_was_not_accepted_goes_out_with_the_next_run_in_order_and_once() {
     assert_eq!(texts(&last), ["three"]);
 }
 
+/// Who is told that a letter failed sends it again.
+#[test]
+fn a_letter_that_cannot_go_out_until_its_user_decides_is_said_to_stay_in_the_outbox_and_goes_out_then() {
+    let (home, relay) = town(&["--data", "old"], &["TOM", "JACK"]);
+    let addr = relay.udp.to_string();
+    home.send("TOM", "echo", "before").with(0);
+    relay.stop().with(0);
+    let other = home.relay(&["--bind", &addr, "--data", "new"]);
+    let stays = "the letter stays in the outbox, and goes out when this is settled: the relay at ";
+    home.send("TOM", "JACK", "one").one_line(1, stays);
+    let _owner = home.start(&["listen", "--as", "TOM"]);
+    home.run(&["send", "--as", "TOM", "--wait", "delivered", "JACK", "two"]).one_line(1, stays);
+    let mut jack = home.start(&["listen", "--as", "JACK", "--data", "elsewhere", "--count", "3"]);
+    jack.until_err("connected to");
+    home.run(&["trust", &addr, &other.key]).with(0);
+    home.send("TOM", "JACK", "three").with(0);
+    assert_eq!(texts(&jack.end().with(0).out.join("\n")), ["one", "two", "three"]);
+}
+
 #[test]
 fn row_75_a_killed_sender_goes_on_where_it_was() {
     let (home, relay) = town(&[], &["TOM", "JACK"]);

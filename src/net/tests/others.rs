@@ -59,6 +59,21 @@ fn many_commands_come_in_order_and_leave_room_for_packets() {
     assert!(packet < 1000, "it came after {packet} commands");
 }
 
+/// The wake-up for the last of them comes while others wait that were taken before.
+#[test]
+fn what_comes_between_two_turns_is_heard_though_more_was_left_than_a_turn_takes() {
+    let mut end = End::client();
+    let inlet = end.net.inlet();
+    (0..2000).for_each(|i| inlet.try_command(i).unwrap());
+    end.turn();
+    assert_eq!(end.got.len(), crate::base::TURN_INPUTS_MAX, "a turn is bounded");
+    inlet.try_command(2000).unwrap();
+    end.turn_until(|end| (end.got.len() == 2001).then_some(()));
+    inlet.try_command(2001).unwrap();
+    end.turn_until(|end| (end.got.len() == 2002).then_some(()));
+    assert!(end.got.into_iter().eq((0..2002).map(Got::Command)));
+}
+
 #[test]
 fn a_loop_that_is_gone_takes_no_commands() {
     let inlet = End::client().net.inlet();

@@ -336,7 +336,7 @@ fn somebody_who_is_away_is_told_once_and_so_is_the_return() {
     assert!(
         chat.screen().ends_with(
             "\
-! JACK is away: your letter waits in the mailbox until 2024-07-02 12:03:05
+! JACK does not have it yet: your letter waits in the mailbox until 2024-07-02 12:03:05
 ! Everything you wrote to JACK has arrived now
 Type a message, Enter sends:
 "

@@ -1,6 +1,6 @@
 //! Letters on their way: which take unusually long, so that silence always means success.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use unicode_segmentation::UnicodeSegmentation;
@@ -39,6 +39,8 @@ pub(super) struct Moved {
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     sent_by_request: BTreeMap<u64, Sent>,
+    /// Those of all letters that the relay has not taken, however many: at most what an outbox holds.
+    unaccepted: BTreeSet<u64>,
     /// When each becomes slow, in order; those that have arrived by then are passed over.
     slow_at: VecDeque<(Tick, u64)>,
     /// Whom, and what, of those that have arrived: at most [`WATCHED_MAX`].
@@ -54,11 +56,15 @@ impl Watch {
         let (who, excerpt) = (who.to_owned(), excerpt(text));
         let sent = Sent { who, excerpt, accepted: false, waiting: false, told: false, ends_accepted };
         self.sent_by_request.insert(request, sent);
+        self.unaccepted.insert(request);
         self.slow_at.push_back((now + SLOW_AFTER, request));
         self.drop_settled();
     }
 
     pub(super) fn progress(&mut self, request: u64, progress: Progress) -> Option<Moved> {
+        if progress >= Progress::Accepted {
+            self.unaccepted.remove(&request);
+        }
         let ends = progress == Progress::Accepted
             && self.sent_by_request.get(&request).is_some_and(|sent| sent.ends_accepted);
         match progress {
@@ -96,6 +102,7 @@ impl Watch {
 
     /// Whom a refused letter was for.
     pub(super) fn refused(&mut self, request: u64) -> Option<String> {
+        self.unaccepted.remove(&request);
         let sent = self.sent_by_request.remove(&request);
         self.drop_settled();
         sent.map(|sent| sent.who)
@@ -128,8 +135,9 @@ impl Watch {
         self.slow_at.front().map(|(at, _)| *at)
     }
 
+    /// How many letters the relay has not taken.
     pub(super) fn unaccepted(&self) -> usize {
-        self.sent_by_request.values().filter(|sent| !sent.accepted).count()
+        self.unaccepted.len()
     }
 
     /// Keeps the first deadline true, and the queue no longer than its letters where they settle in order.
@@ -202,8 +210,15 @@ mod tests {
         }
         assert_eq!(watch.sent_by_request.len(), WATCHED_MAX);
         assert!(watch.slow_at.len() <= 2 * WATCHED_MAX);
+        assert_eq!(
+            watch.unaccepted(),
+            5_000,
+            "the end is told how many the relay has not taken, and waits for them"
+        );
         assert_eq!(watch.refused(0), None);
         assert_eq!(watch.refused(4_999).as_deref(), Some("JACK"));
+        assert_eq!(watch.progress(1, Progress::Accepted), None);
+        assert_eq!(watch.unaccepted(), 4_997);
     }
 
     #[test]

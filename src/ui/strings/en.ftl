@@ -124,6 +124,7 @@ relay-limits-off-public = --limits off is for benchmarks and needs a loopback ad
 ## Commands
 
 send-not-accepted = not accepted within { $time }; it stays in the outbox and goes out with the next run
+send-stays = the letter stays in the outbox, and goes out when this is settled: { $why }
 send-not-delivered = accepted, but not delivered within { $time }
 send-no-reply = no reply within { $time }
 send-no-text = there is no text to send
@@ -359,7 +360,7 @@ demo-twice = the demo failed: { $who } has a letter twice
 send-not-kept = not written down within { $time }: the disk, or the process that speaks for you, does not answer; it may still go out
 unkept-disk = Not sent: your letter to { $who } could not be written to disk
 unkept-full = Not sent: your outbox holds { $count } letters or 256 MiB that were not delivered; wait until { $who } and the others have come for some
-chat-waiting = { $who } is away: your letter waits in the mailbox until { $until }
+chat-waiting = { $who } does not have it yet: your letter waits in the mailbox until { $until }
 chat-state-queued = “{ $text }” to { $who } is in the outbox
 chat-state-accepted = “{ $text }” to { $who } is at the relay
 chat-state-waiting = “{ $text }” to { $who } waits in the mailbox until { $until }

@@ -121,6 +121,7 @@ relay-limits-off-public = --limits off 仅供压测,须用环回地址,而不是
 ## 各命令
 
 send-not-accepted = { $time } 内未被接收;它留在发件箱里,下次运行时发出
+send-stays = 消息留在发件箱里,解决以下问题后会发出:{ $why }
 send-not-delivered = 已被接收,但 { $time } 内未送达
 send-no-reply = { $time } 内没有回复
 send-no-text = 没有要发送的文字
@@ -347,7 +348,7 @@ demo-twice = 演示失败:{ $who } 重复收到一条消息
 send-not-kept = { $time } 内未能写入磁盘:磁盘或代你收发的进程没有响应;消息之后仍可能发出
 unkept-disk = 未发送: 您给 { $who } 的消息无法写入磁盘
 unkept-full = 未发送: 发件箱里未送达的消息已达 { $count } 条或 256 MiB;请等 { $who } 等人收取一些之后再发
-chat-waiting = { $who } 不在线: 您的消息在信箱里等候,直到 { $until }
+chat-waiting = { $who } 尚未收到: 您的消息在信箱里等候,直到 { $until }
 chat-state-queued = 给 { $who } 的“{ $text }”已在发件箱
 chat-state-accepted = 给 { $who } 的“{ $text }”已到中继
 chat-state-waiting = 给 { $who } 的“{ $text }”在信箱里等候,直到 { $until }
