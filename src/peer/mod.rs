@@ -10,6 +10,8 @@
 
 mod rest;
 
+pub use rest::Resting;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

@@ -54,6 +54,13 @@ struct Lost {
     scheduled: Option<Tick>,
 }
 
+impl Notes {
+    /// Whether no more sessions are noted than are already.
+    pub(super) fn are_full(&self) -> bool {
+        self.len >= NOTES_MAX
+    }
+}
+
 impl Lost {
     fn next(&self) -> Option<SessionNote> {
         let from = self.told.map_or(Unbounded, Excluded);
@@ -78,7 +85,7 @@ impl Relay {
         if wanted == session.noted || session.note_due {
             return;
         }
-        if session.noted.is_none() && self.notes.len >= NOTES_MAX {
+        if session.noted.is_none() && self.notes.are_full() {
             return;
         }
         session.note_due = true;

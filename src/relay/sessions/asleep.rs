@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::base::{Path, PublicKey, Tick, Unpacker, pack_maybe_tick, pack_number};
-use crate::peer::Peer;
+use crate::base::{Beats, Path, PublicKey, Tick, Unpacker, pack_number};
+use crate::peer::{Peer, Resting};
+use crate::relay::deadlines::Deadlines;
+use crate::relay::limits::OFFLINE_AFTER;
 use crate::relay::members::MemberId;
 use crate::relay::screen::Screen;
+use crate::relay::{Out, Timer};
 use crate::session::SessionId;
 
 use super::{Session, Sessions, SignIn, Slot};
@@ -25,21 +28,53 @@ pub(super) enum Entry {
 
 /// A session of a member that is here and says nothing.
 pub(super) struct Asleep {
-    /// Its key, its peer, and what else there is of it.
+    /// What changes while it sleeps ([`Head`]), its key, its peer, and what else there is of it.
     packed: Zeroizing<Box<[u8]>>,
     /// What it said about letters it does not want, if it did.
     screen: Option<Box<Screen>>,
+}
+
+/// What stands first, in places of a fixed size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Head {
+    /// The keep-alives that were answered since it was packed. [`Beats::last`] is when it was last heard in any case.
+    beats: Beats,
+    /// When it is looked at next.
+    scheduled: Option<Tick>,
+}
+
+const HEAD_LEN: usize = size_of::<u32>() + 2 * size_of::<u64>();
+/// Stands for no moment.
+const NEVER: u64 = u64::MAX;
+
+impl Head {
+    fn bytes(self) -> [u8; HEAD_LEN] {
+        let mut bytes = [0; HEAD_LEN];
+        let scheduled = self.scheduled.map_or(NEVER, Tick::as_micros);
+        bytes[..4].copy_from_slice(&self.beats.count.to_le_bytes());
+        bytes[4..12].copy_from_slice(&self.beats.last.as_micros().to_le_bytes());
+        bytes[12..].copy_from_slice(&scheduled.to_le_bytes());
+        bytes
+    }
+
+    fn read(from: &mut Unpacker<'_>) -> Head {
+        let (count, last) = (u32::from_le_bytes(from.bytes()), u64::from_le_bytes(from.bytes()));
+        let scheduled = Some(u64::from_le_bytes(from.bytes())).filter(|tick| *tick != NEVER);
+        let beats = Beats { count, last: Tick::from_micros(last) };
+        Head { beats, scheduled: scheduled.map(Tick::from_micros) }
+    }
 }
 
 impl Asleep {
     /// Packs a session that may rest, in `scratch`.
     fn new(session: &mut Session, member: MemberId, scratch: &mut Vec<u8>) -> Asleep {
         scratch.clear();
+        let beats = Beats { count: 0, last: session.peer.link().last_heard() };
+        scratch.extend_from_slice(&Head { beats, scheduled: session.scheduled }.bytes());
         scratch.extend_from_slice(&session.key.0);
         pack_number(scratch, member.0 as u64);
         session.peer.pack(scratch);
         pack_number(scratch, session.serial);
-        pack_maybe_tick(scratch, session.scheduled);
         scratch.push(u8::from(session.noted.is_some()));
         let screen = std::mem::take(&mut session.screen);
         let screen = (!screen.is_plain()).then(|| Box::new(screen));
@@ -51,9 +86,10 @@ impl Asleep {
     #[cold]
     #[inline(never)]
     fn wake(&mut self) -> Box<Session> {
+        let Head { beats, scheduled } = self.head();
         let (key, member, mut from) = self.open();
-        let (peer, serial) = (Peer::unpack(&mut from), from.number());
-        let (scheduled, was_noted) = (from.maybe_tick(), from.bytes() == [1]);
+        let (peer, serial) = (Peer::unpack(&mut from, beats), from.number());
+        let was_noted = from.bytes() == [1];
         let mut session = Session::new(peer, key, serial, Tick::ZERO);
         session.said = session.peer.link().progress();
         session.sign_in = SignIn::Done(member);
@@ -65,8 +101,21 @@ impl Asleep {
 
     /// The key, the member, and the rest from its peer on.
     fn open(&self) -> (PublicKey, MemberId, Unpacker<'_>) {
-        let mut from = Unpacker::new(&self.packed);
+        let mut from = Unpacker::new(&self.packed[HEAD_LEN..]);
         (PublicKey(from.bytes()), MemberId(from.size()), from)
+    }
+
+    fn head(&self) -> Head {
+        Head::read(&mut Unpacker::new(&self.packed))
+    }
+
+    fn set_head(&mut self, head: Head) {
+        self.packed[..HEAD_LEN].copy_from_slice(&head.bytes());
+    }
+
+    /// Whether what the disk has of where it is needs no look: it stands at the end.
+    fn is_noted(&self) -> bool {
+        self.packed.last() == Some(&1)
     }
 }
 
@@ -134,7 +183,7 @@ impl Entry {
     pub(super) fn look_at_peer<T>(&self, look: impl FnOnce(&Peer) -> T) -> T {
         match self {
             Entry::Awake(session) => look(&session.peer),
-            Entry::Asleep(asleep) => look(&Peer::unpack(&mut asleep.open().2)),
+            Entry::Asleep(asleep) => look(&Peer::unpack(&mut asleep.open().2, asleep.head().beats)),
         }
     }
 }
@@ -179,6 +228,48 @@ impl Sessions {
         *entry = Entry::Asleep(Asleep::new(session, member, &mut self.scratch));
         Some(member)
     }
+
+    /// Answers what keeps a session alive that sleeps; it sleeps on. `notes_full`: no more sessions are noted, so that
+    /// there is nothing to be made up for where this one is not.
+    pub(super) fn answer_asleep(
+        &mut self,
+        slot: Slot,
+        (now, path): (Tick, Path),
+        notes_full: bool,
+        bytes: &[u8],
+        out: &mut Out,
+    ) -> Resting {
+        let Some(Entry::Asleep(asleep)) = self.slab.get_mut(slot.0) else { return Resting::Wakes };
+        if !asleep.is_noted() && !notes_full {
+            return Resting::Wakes;
+        }
+        let (head, (_, _, mut from)) = (asleep.head(), asleep.open());
+        let answered = Peer::answer_at_rest(&mut from, head.beats, (now, path), bytes, out);
+        if answered == Resting::Answered {
+            let beats = Beats { count: head.beats.count + 1, last: now };
+            asleep.set_head(Head { beats, ..head });
+        }
+        answered
+    }
+
+    /// The deadline of a session that sleeps came, and it was heard since it was set: it sleeps on.
+    pub(super) fn sleep_on(
+        &mut self,
+        (now, tick): (Tick, Tick),
+        slot: Slot,
+        deadlines: &mut Deadlines<Timer>,
+    ) -> bool {
+        let Some(Entry::Asleep(asleep)) = self.slab.get_mut(slot.0) else { return false };
+        let mut head = asleep.head();
+        let due = head.beats.last + OFFLINE_AFTER;
+        if due <= now {
+            return false;
+        }
+        head.scheduled.take_if(|scheduled| *scheduled == tick);
+        deadlines.set(Timer::Session(slot), Some(due), &mut head.scheduled);
+        asleep.set_head(head);
+        true
+    }
 }
 
 #[cfg(test)]
@@ -221,7 +312,7 @@ mod tests {
         let mut session = session();
         assert!(session.may_rest());
         let asleep = Asleep::new(&mut session, MemberId(99_999), &mut Vec::new());
-        assert!(asleep.packed.len() <= 296, "{} bytes", asleep.packed.len());
+        assert!(asleep.packed.len() <= 284, "{} bytes", asleep.packed.len());
         assert!(size_of::<Entry>() <= 24, "{}", size_of::<Entry>());
         assert!(size_of::<Place>() <= 96, "{}", size_of::<Place>());
     }

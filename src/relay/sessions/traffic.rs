@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::base::{Now, Path, Tick};
-use crate::peer::{Begin, Heard, Peer, Role};
+use crate::peer::{Begin, Heard, Peer, Resting, Role};
 use crate::session::{Lifetime, Offer, SessionId, Verdict, Welcome, answer_key_query};
 use crate::wire::frame::{StreamId, close};
 use crate::wire::limits::MAGIC;
@@ -134,6 +134,16 @@ impl Relay {
         let Some(slot) = self.sessions.indexes.get(index).copied() else {
             return self.reset(now.tick, path, index, out);
         };
+        // In the turn after sleep, sessions are woken to be told so.
+        let resting = match self.woken_at == Some(now.tick) {
+            true => Resting::Wakes,
+            false => self.sessions.answer_asleep(slot, (now.tick, path), self.notes.are_full(), bytes, out),
+        };
+        match resting {
+            Resting::Answered => return,
+            Resting::Dropped => return self.drop_packet(now.tick, path, out),
+            Resting::Wakes => {}
+        }
         let Some(session) = self.sessions.get_mut(slot) else { return };
         let was_confirmed = session.peer.is_confirmed();
         let heard = session.peer.handle_packet(now.tick, path, bytes);
@@ -233,6 +243,9 @@ impl Relay {
     }
 
     pub(in crate::relay) fn handle_session_time(&mut self, now: Now, tick: Tick, slot: Slot, out: &mut Out) {
+        if self.sessions.sleep_on((now.tick, tick), slot, &mut self.deadlines) {
+            return;
+        }
         let Some(session) = self.sessions.get_mut(slot) else { return };
         if session.scheduled == Some(tick) {
             session.scheduled = None;
