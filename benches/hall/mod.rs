@@ -125,9 +125,13 @@ impl Hall {
         self.relay.session_count()
     }
 
-    /// Datagrams the members sent so far.
-    pub fn to_relay(&self) -> u64 {
-        self.to_relay
+    /// Time passes until the members have sent so many datagrams more.
+    #[allow(dead_code, reason = "the test of memory goes by the clock")]
+    pub fn run_until_sent(&mut self, datagrams: u64) {
+        let end = self.to_relay + datagrams;
+        while self.to_relay < end {
+            self.run(Duration::from_secs(1));
+        }
     }
 
     /// So many more come, at even distances of so much.

@@ -5,8 +5,6 @@
 
 use std::time::Duration;
 
-use smallvec::SmallVec;
-
 use super::{Peer, ROOM_MIN, Role};
 use crate::base::{Beats, Outputs, Path, Tick, Unpacker, pack_number};
 use crate::link::{AtRest, Link};
@@ -65,8 +63,8 @@ impl Peer {
             link: Link::unpack(from, beats),
             tcp_unsent: from.size(),
             closing: None,
-            probes_owed: SmallVec::new(),
-            answers: SmallVec::new(),
+            probes_owed: Vec::new(),
+            answers: Vec::new(),
             apart: Vec::new(),
         }
     }

@@ -8,13 +8,12 @@ use zeroize::Zeroizing;
 use crate::base::{Beats, Path, PublicKey, Tick, Unpacker, pack_number};
 use crate::peer::{Peer, Resting};
 use crate::relay::deadlines::Deadlines;
-use crate::relay::limits::OFFLINE_AFTER;
 use crate::relay::members::MemberId;
 use crate::relay::screen::Screen;
 use crate::relay::{Out, Timer};
 use crate::session::SessionId;
 
-use super::{Session, Sessions, SignIn, Slot};
+use super::{Session, Sessions, SignIn, Slot, offline_at};
 
 /// A session in which nothing was said for so long is packed; a keep-alive is nothing said. Long against the pauses of a
 /// conversation between programs, short enough that few of those who have just signed in are awake at once.
@@ -261,7 +260,7 @@ impl Sessions {
     ) -> bool {
         let Some(Entry::Asleep(asleep)) = self.slab.get_mut(slot.0) else { return false };
         let mut head = asleep.head();
-        let due = head.beats.last + OFFLINE_AFTER;
+        let due = offline_at(head.beats.last);
         if due <= now {
             return false;
         }

@@ -134,12 +134,7 @@ impl Relay {
         let Some(slot) = self.sessions.indexes.get(index).copied() else {
             return self.reset(now.tick, path, index, out);
         };
-        // In the turn after sleep, sessions are woken to be told so.
-        let resting = match self.woken_at == Some(now.tick) {
-            true => Resting::Wakes,
-            false => self.sessions.answer_asleep(slot, (now.tick, path), self.notes.are_full(), bytes, out),
-        };
-        match resting {
+        match self.answer_asleep(now.tick, path, slot, bytes, out) {
             Resting::Answered => return,
             Resting::Dropped => return self.drop_packet(now.tick, path, out),
             Resting::Wakes => {}
@@ -175,6 +170,15 @@ impl Relay {
                 self.read_control(now, slot, out);
                 self.read_chat(now, slot, out);
             }
+        }
+    }
+
+    /// What keeps a session alive that sleeps is answered without waking it; but in the turn after the machine slept all
+    /// are woken, to be told so.
+    fn answer_asleep(&mut self, now: Tick, path: Path, slot: Slot, bytes: &[u8], out: &mut Out) -> Resting {
+        match self.woken_at == Some(now) {
+            true => Resting::Wakes,
+            false => self.sessions.answer_asleep(slot, (now, path), self.notes.are_full(), bytes, out),
         }
     }
 
