@@ -173,7 +173,8 @@ impl Hall {
     }
 
     fn step(&mut self) {
-        while let Some((_, up, number, bytes)) = self.flying.pop_front_if(|packet| packet.0 <= self.tick) {
+        while self.flying.front().is_some_and(|packet| packet.0 <= self.tick) {
+            let (_, up, number, bytes) = self.flying.pop_front().expect("one is there");
             match up {
                 true => self.waiting.packets.push_back((Path::Udp(address(number)), bytes)),
                 false => self.hear(number, bytes),
@@ -223,7 +224,7 @@ impl Hall {
     fn hear(&mut self, number: usize, mut bytes: Vec<u8>) {
         match &mut self.members[number] {
             Member::Shaking(initiator) => {
-                let Ok(Answered::Established(established)) = initiator.handle_response(&mut bytes) else {
+                let Ok(Answered::Established(established)) = initiator.handle_response(&bytes) else {
                     panic!("a relay without limits answers at once");
                 };
                 let begin = Begin {
