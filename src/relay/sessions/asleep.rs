@@ -40,9 +40,11 @@ struct Head {
     beats: Beats,
     /// When it is looked at next.
     scheduled: Option<Tick>,
+    /// The disk has, or is being given, where it is.
+    noted: bool,
 }
 
-const HEAD_LEN: usize = size_of::<u32>() + 2 * size_of::<u64>();
+const HEAD_LEN: usize = size_of::<u32>() + 2 * size_of::<u64>() + 1;
 /// Stands for no moment.
 const NEVER: u64 = u64::MAX;
 
@@ -52,15 +54,16 @@ impl Head {
         let scheduled = self.scheduled.map_or(NEVER, Tick::as_micros);
         bytes[..4].copy_from_slice(&self.beats.count.to_le_bytes());
         bytes[4..12].copy_from_slice(&self.beats.last.as_micros().to_le_bytes());
-        bytes[12..].copy_from_slice(&scheduled.to_le_bytes());
+        bytes[12..20].copy_from_slice(&scheduled.to_le_bytes());
+        bytes[20] = u8::from(self.noted);
         bytes
     }
 
     fn read(from: &mut Unpacker<'_>) -> Head {
         let (count, last) = (u32::from_le_bytes(from.bytes()), u64::from_le_bytes(from.bytes()));
         let scheduled = Some(u64::from_le_bytes(from.bytes())).filter(|tick| *tick != NEVER);
-        let beats = Beats { count, last: Tick::from_micros(last) };
-        Head { beats, scheduled: scheduled.map(Tick::from_micros) }
+        let (beats, noted) = (Beats { count, last: Tick::from_micros(last) }, from.bytes() == [1]);
+        Head { beats, scheduled: scheduled.map(Tick::from_micros), noted }
     }
 }
 
@@ -69,12 +72,12 @@ impl Asleep {
     fn new(session: &mut Session, member: MemberId, scratch: &mut Vec<u8>) -> Asleep {
         scratch.clear();
         let beats = Beats { count: 0, last: session.peer.link().last_heard() };
-        scratch.extend_from_slice(&Head { beats, scheduled: session.scheduled }.bytes());
+        let head = Head { beats, scheduled: session.scheduled, noted: session.noted.is_some() };
+        scratch.extend_from_slice(&head.bytes());
         scratch.extend_from_slice(&session.key.0);
         pack_number(scratch, member.0 as u64);
         session.peer.pack(scratch);
         pack_number(scratch, session.serial);
-        scratch.push(u8::from(session.noted.is_some()));
         let screen = std::mem::take(&mut session.screen);
         let screen = (!screen.is_plain()).then(|| Box::new(screen));
         Asleep { packed: Zeroizing::new(scratch[..].into()), screen }
@@ -85,15 +88,14 @@ impl Asleep {
     #[cold]
     #[inline(never)]
     fn wake(&mut self) -> Box<Session> {
-        let Head { beats, scheduled } = self.head();
+        let Head { beats, scheduled, noted } = self.head();
         let (key, member, mut from) = self.open();
         let (peer, serial) = (Peer::unpack(&mut from, beats), from.number());
-        let was_noted = from.bytes() == [1];
         let mut session = Session::new(peer, key, serial, Tick::ZERO);
         session.said = session.peer.link().progress();
         session.sign_in = SignIn::Done(member);
         session.scheduled = scheduled;
-        session.noted = session.whereabouts().filter(|_| was_noted);
+        session.noted = session.whereabouts().filter(|_| noted);
         session.screen = self.screen.take().map_or_else(Screen::default, |screen| *screen);
         Box::new(session)
     }
@@ -110,11 +112,6 @@ impl Asleep {
 
     fn set_head(&mut self, head: Head) {
         self.packed[..HEAD_LEN].copy_from_slice(&head.bytes());
-    }
-
-    /// Whether what the disk has of where it is needs no look: it stands at the end.
-    fn is_noted(&self) -> bool {
-        self.packed.last() == Some(&1)
     }
 }
 
@@ -239,10 +236,11 @@ impl Sessions {
         out: &mut Out,
     ) -> Resting {
         let Some(Entry::Asleep(asleep)) = self.slab.get_mut(slot.0) else { return Resting::Wakes };
-        if !asleep.is_noted() && !notes_full {
+        let head = asleep.head();
+        if !head.noted && !notes_full {
             return Resting::Wakes;
         }
-        let (head, (_, _, mut from)) = (asleep.head(), asleep.open());
+        let (_, _, mut from) = asleep.open();
         let answered = Peer::answer_at_rest(&mut from, head.beats, (now, path), bytes, out);
         if answered == Resting::Answered {
             let beats = Beats { count: head.beats.count + 1, last: now };
