@@ -1,4 +1,5 @@
-//! Instructions of the relay for one relayed letter, counted by callgrind: `cargo bench --bench instructions`.
+//! Instructions of the relay for one relayed letter, and for one keep-alive of an idle member, counted by callgrind:
+//! `cargo bench --bench instructions`.
 //!
 //! The real core between two real clients in memory, one run with more letters than the other: the difference is what the
 //! letters cost, sign-in and start left out. Counted is the relay's turn alone: opening, routing, sealing, acks, timers; the
@@ -8,15 +9,21 @@
 #![allow(clippy::disallowed_types, reason = "a bench is a process, not a core")]
 
 mod bridge;
+mod hall;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
 
 use bridge::Bridge;
+use hall::Hall;
 
-/// Letters in flight, each a line of the golden figures.
-const WINDOWS: [u64; 3] = [1, 8, 64];
+/// Letters in flight, each a line of the golden figures; none: the members are idle and keep alive.
+const WINDOWS: [u64; 4] = [1, 8, 64, IDLE];
+const IDLE: u64 = 0;
+/// Idle members.
+const MEMBERS: usize = 64;
 /// Bytes of a letter's text.
 const TEXT_LEN: usize = 100;
 /// Letters of the shorter run: every buffer has its size by then.
@@ -30,7 +37,10 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().collect();
     if let Some(place) = args.iter().position(|arg| arg == "--inside") {
         let number = |at: usize| args.get(place + at).and_then(|arg| arg.parse().ok()).expect("a number");
-        Bridge::open(TEXT_LEN).carry(number(1), number(2));
+        match number(2) {
+            IDLE => keep_alive(number(1)),
+            window => Bridge::open(TEXT_LEN).carry(number(1), window),
+        }
         return ExitCode::SUCCESS;
     }
     if Command::new("valgrind").arg("--version").stdout(Stdio::null()).status().is_err() {
@@ -44,6 +54,19 @@ fn main() -> ExitCode {
         println!("wrote {}", golden.display());
     }
     judge(&figures, &fs::read_to_string(&golden).expect("the golden figures are there"))
+}
+
+/// So many keep-alives of members who say nothing.
+fn keep_alive(times: u64) {
+    let mut hall = Hall::open(|work| work());
+    hall.come(MEMBERS, Duration::from_millis(300));
+    hall.run(Duration::from_secs(2));
+    assert_eq!(hall.online(), MEMBERS, "all sign in");
+    hall.run_until_sent(times);
+}
+
+fn name_of(window: u64) -> String {
+    if window == IDLE { "keep-alive".to_owned() } else { format!("window {window}") }
 }
 
 /// Instructions of the relay for each letter, with so many in flight.
@@ -82,7 +105,7 @@ fn compiler() -> String {
 
 fn written(figures: &[(u64, u64)]) -> String {
     let lines: String =
-        figures.iter().map(|(window, figure)| format!("window {window}: {figure}\n")).collect();
+        figures.iter().map(|(window, figure)| format!("{}: {figure}\n", name_of(*window))).collect();
     format!(
         "# Instructions of the relay for a letter of {TEXT_LEN} bytes; see instructions.rs.\n{}\n{lines}",
         compiler()
@@ -93,14 +116,11 @@ fn judge(figures: &[(u64, u64)], golden: &str) -> ExitCode {
     let same_compiler = golden.lines().any(|line| line == compiler());
     let mut far = false;
     for (window, figure) in figures {
-        let head = format!("window {window}: ");
+        let head = format!("{}: ", name_of(*window));
         let held = golden.lines().find_map(|line| line.strip_prefix(&head)?.parse().ok()).unwrap_or(0_u64);
         let differs = held.abs_diff(*figure) * BAND > held;
         far |= differs;
-        println!(
-            "window {window}: {figure} instructions a letter, golden {held}{}",
-            if differs { ": DIFFERS" } else { "" }
-        );
+        println!("{head}{figure} instructions, golden {held}{}", if differs { ": DIFFERS" } else { "" });
     }
     if far && !same_compiler {
         println!("another compiler than the golden figures': nothing follows from it");

@@ -54,6 +54,23 @@ pub fn pack_path(into: &mut Vec<u8>, path: Path) {
     }
 }
 
+/// Keep-alives that were answered while what they keep alive stayed packed: each was the next packet of the other end, and
+/// its answer the next of ours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Beats {
+    /// How many.
+    pub count: u32,
+    /// When the last one came.
+    pub last: Tick,
+}
+
+impl Beats {
+    /// When the last one came, if one did.
+    pub fn last(self) -> Option<Tick> {
+        (self.count > 0).then_some(self.last)
+    }
+}
+
 /// Reads what was packed, in the same order.
 ///
 /// # Panics

@@ -28,6 +28,12 @@ impl Tick {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
 
+    /// The first moment from this one on that is a whole number of spans after the origin; the span is not zero.
+    pub const fn rounded_up(self, span: Duration) -> Tick {
+        let rest = self.0 % micros(span);
+        if rest == 0 { self } else { Tick(self.0.saturating_add(micros(span) - rest)) }
+    }
+
     /// The earliest of those that are there. The last moment a tick can count stands for never.
     pub fn earliest<const N: usize>(moments: [Option<Tick>; N]) -> Option<Tick> {
         let never = Tick(u64::MAX);
@@ -66,4 +72,16 @@ pub struct Now {
     pub tick: Tick,
     /// Wall-clock time; it may jump.
     pub wall: Wall,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_rounded_up_to_a_whole_span() {
+        let rounded = |micros| Tick::from_micros(micros).rounded_up(Duration::from_micros(250)).as_micros();
+        assert_eq!([0, 1, 249, 250, 251].map(rounded), [0, 250, 250, 250, 500]);
+        assert_eq!(rounded(u64::MAX), u64::MAX, "the end of time");
+    }
 }

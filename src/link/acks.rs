@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use super::nanos::{Nanos, after, since};
 use super::ranges::RangeSet;
-use crate::base::{Tick, Unpacker, pack_maybe_tick, pack_number, pack_tick};
+use crate::base::{Beats, Tick, Unpacker, pack_maybe_tick, pack_number, pack_tick};
 use crate::wire::frame::encode_ack;
 use crate::wire::limits::ACK_RANGES_SENT_MAX;
 
@@ -82,14 +82,27 @@ impl Acks {
         pack_maybe_tick(into, self.last_asked);
     }
 
-    /// What was packed.
-    pub fn unpack(from: &mut Unpacker<'_>) -> Acks {
+    /// What was packed, and has taken in and acknowledged these since.
+    pub fn unpack(from: &mut Unpacker<'_>, beats: Beats) -> Acks {
         let (len, end) = (from.number(), from.number());
         let mut received = RangeSet::default();
         received.insert(end - len..end);
         let (largest, largest_at) = (from.number().checked_sub(1), from.tick());
         let (news_from, last_asked) = (from.number().checked_sub(1), from.maybe_tick());
-        Acks { received, largest, largest_at, news_from, last_asked, ..Acks::default() }
+        let mut acks = Acks { received, largest, largest_at, news_from, last_asked, ..Acks::default() };
+        if let Some(last) = beats.last() {
+            let next = acks.next_number();
+            let end = next + u64::from(beats.count);
+            acks.received.insert(next..end);
+            (acks.largest, acks.largest_at, acks.news_from) = (Some(end - 1), last, None);
+            acks.last_asked = Some(last);
+        }
+        acks
+    }
+
+    /// The number after the largest that came.
+    pub fn next_number(&self) -> u64 {
+        self.largest.map_or(0, |largest| largest + 1)
     }
 
     /// Lets time pass. Tells whether an ack has waited long enough.

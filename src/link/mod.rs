@@ -45,6 +45,7 @@ use self::nanos::{Nanos, nanos};
 use self::outgoing::Outgoing;
 use self::path_state::{PTO_MAX, PathState};
 use self::recv_stream::RecvStream;
+pub use self::rest::AtRest;
 pub use self::rtt::RTT_IN_DOUBT;
 use self::rtt::{INITIAL_RTT, MAX_ACK_DELAY, Rtt};
 use self::sent::{Sent, SentPackets};

@@ -10,10 +10,10 @@
 
 mod rest;
 
+pub use rest::Resting;
+
 use std::net::SocketAddr;
 use std::time::Duration;
-
-use smallvec::SmallVec;
 
 use crate::base::{Outputs, Path, Rng, Tick};
 use crate::link::{Full, Link, Other, Params, Violation};
@@ -109,10 +109,10 @@ pub struct Peer {
     /// Bytes a TCP path has not sent yet, as far as is known.
     tcp_unsent: usize,
     closing: Option<Closing>,
-    /// At most [`PROBES_OWED_MAX`], the newest last.
-    probes_owed: SmallVec<[Owed; PROBES_OWED_MAX]>,
+    /// At most [`PROBES_OWED_MAX`], the newest last; in the heap, since few ends have any.
+    probes_owed: Vec<Owed>,
     /// Answers to our own probes; at most [`PROBES_OWED_MAX`], the newest last.
-    answers: SmallVec<[(Path, [u8; 8]); PROBES_OWED_MAX]>,
+    answers: Vec<(Path, [u8; 8])>,
     /// Reused: a frame that travels alone.
     apart: Vec<u8>,
 }
@@ -135,8 +135,8 @@ impl Peer {
             link: Link::new(begin.path, now, params),
             tcp_unsent: 0,
             closing: None,
-            probes_owed: SmallVec::new(),
-            answers: SmallVec::new(),
+            probes_owed: Vec::new(),
+            answers: Vec::new(),
             apart: Vec::new(),
         }
     }
@@ -479,7 +479,7 @@ impl Peer {
 }
 
 /// Appends to a bounded list; at the bound the oldest goes.
-fn keep_newest<T>(list: &mut SmallVec<[T; PROBES_OWED_MAX]>, new: Option<T>) {
+fn keep_newest<T>(list: &mut Vec<T>, new: Option<T>) {
     let Some(new) = new else { return };
     if list.len() == PROBES_OWED_MAX {
         list.remove(0);

@@ -1,7 +1,7 @@
 //! Two ends that probe each other's paths. Part of the program under `#[cfg(test)]` only.
 
 use super::*;
-use crate::base::{ConnId, Effect};
+use crate::base::{Beats, ConnId, Effect};
 
 type Out = Outputs<(), ()>;
 
@@ -148,7 +148,7 @@ fn an_end_at_rest_takes_little_and_goes_on_as_if_it_had_never_rested() {
     let bytes = packed(&relay);
     assert!(bytes.len() <= 240, "{} bytes", bytes.len());
     let mut from = crate::base::Unpacker::new(&bytes);
-    let mut again = Peer::unpack(&mut from);
+    let mut again = Peer::unpack(&mut from, Beats::default());
     assert!(from.is_empty());
     assert_eq!(Peer::peek(&mut crate::base::Unpacker::new(&bytes)), (relay.id(), udp(1)));
     assert_eq!(packed(&again), bytes);
@@ -178,7 +178,7 @@ fn what_came_before_a_rest_is_not_opened_after_it() {
     client.poke();
     deliver(&flushed(&mut client), &mut relay, None);
     flushed(&mut relay);
-    let mut again = Peer::unpack(&mut crate::base::Unpacker::new(&packed(&relay)));
+    let mut again = Peer::unpack(&mut crate::base::Unpacker::new(&packed(&relay)), Beats::default());
     let mut bytes = late.bytes.clone();
     assert_eq!(again.handle_packet(at(1), udp(1), &mut bytes), Heard::Dropped);
     assert_eq!(relay.handle_packet(at(1), udp(1), &mut late.bytes.clone()), Heard::Taken);
@@ -200,4 +200,71 @@ fn whoever_has_something_to_do_does_not_rest() {
     let (_, mut relay) = talked();
     relay.close(0, "");
     assert!(!relay.is_quiet());
+}
+
+fn beats_of(packed: &[u8], beats: Beats, now: Tick, path: Path, bytes: &[u8]) -> (Resting, Out) {
+    let mut out = Out::default();
+    let mut from = crate::base::Unpacker::new(packed);
+    let resting = Peer::answer_at_rest(&mut from, beats, (now, path), bytes, &mut out);
+    (resting, out)
+}
+
+#[test]
+fn what_keeps_alive_is_answered_at_rest_as_by_an_end_that_wakes_each_time() {
+    let (mut client, relay) = talked();
+    let (mut beats, asleep) = (Beats::default(), packed(&relay));
+    let mut waking = asleep.clone();
+    for round in 1..20 {
+        let now = at(round * 20_000);
+        client.handle_time(now);
+        let mut ping = Out::default();
+        client.flush(now, &mut ping);
+        assert!(!ping.bytes.is_empty(), "a keep-alive is due");
+
+        let (resting, answer) = beats_of(&asleep, beats, now, udp(1), &ping.bytes);
+        assert_eq!(resting, Resting::Answered);
+        beats = Beats { count: beats.count + 1, last: now };
+        assert_eq!(beats_of(&asleep, beats, now, udp(1), &ping.bytes).0, Resting::Dropped, "a replay");
+
+        let mut woken = Peer::unpack(&mut crate::base::Unpacker::new(&waking), Beats::default());
+        let mut expected = Out::default();
+        assert_eq!(woken.handle_packet(now, udp(1), &mut ping.bytes.clone()), Heard::Taken);
+        woken.flush(now, &mut expected);
+        assert_eq!((&answer.bytes, &answer.effects), (&expected.bytes, &expected.effects));
+        waking = packed(&woken);
+        let again = Peer::unpack(&mut crate::base::Unpacker::new(&asleep), beats);
+        assert_eq!(packed(&again), waking);
+        assert_eq!(again.link().last_heard(), now);
+        deliver(&answer, &mut client, None);
+        assert_eq!(client.link().unasked_since(), Some(now), "it has its answer");
+    }
+}
+
+#[test]
+fn whatever_else_comes_wakes_an_end_at_rest() {
+    let (mut client, relay) = talked();
+    let (asleep, none) = (packed(&relay), Beats::default());
+    let answered = |bytes: &[u8], path| beats_of(&asleep, none, at(1), path, bytes).0;
+    client.poke();
+    let ping = flushed(&mut client).bytes;
+    assert_eq!(answered(&ping, udp(1)), Resting::Answered);
+    assert_eq!(answered(&ping, udp(2)), Resting::Wakes, "another address");
+    assert_eq!(answered(&ping, TCP), Resting::Wakes);
+    let mut forged = ping.clone();
+    *forged.last_mut().unwrap() ^= 1;
+    assert_eq!(answered(&forged, udp(1)), Resting::Dropped);
+    assert_eq!(answered(&ping[..20], udp(1)), Resting::Dropped);
+    client.poke();
+    assert_eq!(answered(&flushed(&mut client).bytes, udp(1)), Resting::Wakes, "one before it was lost");
+
+    let (mut client, _) = talked();
+    client.send(StreamId::Chat, &[b"short"]).unwrap();
+    client.poke();
+    assert_eq!(answered(&flushed(&mut client).bytes, udp(1)), Resting::Wakes, "a letter");
+    let (mut client, _) = talked();
+    client.send(StreamId::Chat, &[&[7; 500]]).unwrap();
+    assert_eq!(answered(&flushed(&mut client).bytes, udp(1)), Resting::Wakes, "a long one");
+    let (mut client, _) = talked();
+    client.close(0, "");
+    assert_eq!(answered(&flushed(&mut client).bytes, udp(1)), Resting::Wakes, "its end");
 }

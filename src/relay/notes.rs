@@ -54,6 +54,13 @@ struct Lost {
     scheduled: Option<Tick>,
 }
 
+impl Notes {
+    /// Whether no more sessions are noted than are already.
+    pub(super) fn are_full(&self) -> bool {
+        self.len >= NOTES_MAX
+    }
+}
+
 impl Lost {
     fn next(&self) -> Option<SessionNote> {
         let from = self.told.map_or(Unbounded, Excluded);
@@ -74,7 +81,7 @@ impl Relay {
     /// Sees to it that the note of a session that is to be noted is made, or made anew.
     pub(super) fn note_session(&mut self, now: Tick, slot: Slot) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
-        if session.noted.is_none() && self.notes.len >= NOTES_MAX {
+        if session.noted.is_none() && self.notes.are_full() {
             return;
         }
         session.note_due = true;

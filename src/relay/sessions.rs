@@ -4,6 +4,7 @@ mod asleep;
 mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use slab::Slab;
 use zeroize::Zeroizing;
@@ -24,6 +25,15 @@ use asleep::Entry;
 /// The place of a session in the table. It may come to stand for a later session; whoever keeps one has to bear that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Slot(pub(super) usize);
+
+/// Sessions are found to be silent at moments that are so far apart: thousands of idle ones share a turn for it, and each
+/// is put off by no more than this.
+const OFFLINE_GRID: Duration = Duration::from_millis(250);
+
+/// When a session that was heard last at `heard` is found to be silent.
+fn offline_at(heard: Tick) -> Tick {
+    (heard + OFFLINE_AFTER).rounded_up(OFFLINE_GRID)
+}
 
 /// How far a session has come with its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +151,7 @@ impl Session {
         }
         let held = if let SignIn::Held(_, until) = self.sign_in { Some(until) } else { None };
         // Whoever is forgotten was lost before.
-        let silent = heard + if self.lost { FORGOTTEN_AFTER } else { OFFLINE_AFTER };
+        let silent = if self.lost { heard + FORGOTTEN_AFTER } else { offline_at(heard) };
         Tick::earliest([self.peer.next_deadline(now), Some(silent), self.throttled_until, held, self.rest_at])
     }
 }

@@ -1,100 +1,99 @@
 //! A table from random numbers: where one stands is told by the number itself, so that finding it touches one place of
 //! memory and not one on each level of a tree.
 
+use std::num::NonZeroU32;
+
 /// Places are doubled when more than this part of them is taken, as eighths.
 const FULL_EIGHTHS: usize = 7;
 /// Places of the first table.
 const PLACES_MIN: usize = 16;
-/// Stands at a place that is free; nothing is kept under this number.
-const FREE: u32 = 0;
 
 /// Values by number: open addressing with linear probing. The numbers must be drawn at random by us: nobody else may
 /// choose which of them collide.
 #[derive(Debug)]
 pub(super) struct IndexTable<T> {
-    /// The number at each place, or [`FREE`]; a power of two of them, or none.
-    numbers: Vec<u32>,
-    values: Vec<Option<T>>,
+    /// The number and the value at each place that is taken; a power of two of them, or none.
+    places: Vec<Option<(NonZeroU32, T)>>,
     len: usize,
 }
 
 impl<T> IndexTable<T> {
     pub(super) const fn new() -> IndexTable<T> {
-        IndexTable { numbers: Vec::new(), values: Vec::new(), len: 0 }
+        IndexTable { places: Vec::new(), len: 0 }
     }
 
     pub(super) const fn len(&self) -> usize {
         self.len
     }
 
+    fn home(&self, number: NonZeroU32) -> usize {
+        number.get() as usize & (self.places.len() - 1)
+    }
+
+    fn next(&self, place: usize) -> usize {
+        (place + 1) & (self.places.len() - 1)
+    }
+
     /// Where the number stands, or else the free place where it would.
-    fn place(&self, number: u32) -> Result<usize, usize> {
-        let mask = self.numbers.len() - 1;
-        let mut place = number as usize & mask;
+    fn place(&self, number: NonZeroU32) -> Result<usize, usize> {
+        let mut place = self.home(number);
         loop {
-            match self.numbers[place] {
-                FREE => return Err(place),
-                there if there == number => return Ok(place),
-                _ => place = (place + 1) & mask,
+            match &self.places[place] {
+                None => return Err(place),
+                Some((there, _)) if *there == number => return Ok(place),
+                Some(_) => place = self.next(place),
             }
         }
     }
 
+    fn find(&self, number: u32) -> Option<usize> {
+        let number = NonZeroU32::new(number).filter(|_| !self.places.is_empty())?;
+        self.place(number).ok()
+    }
+
     pub(super) fn get(&self, number: u32) -> Option<&T> {
-        if self.numbers.is_empty() || number == FREE {
-            return None;
-        }
-        self.values[self.place(number).ok()?].as_ref()
+        self.places[self.find(number)?].as_ref().map(|(_, value)| value)
     }
 
     /// Keeps a value under a number that is not 0 and not there.
     pub(super) fn insert(&mut self, number: u32, value: T) {
-        if (self.len + 1) * 8 > self.numbers.len() * FULL_EIGHTHS {
+        if (self.len + 1) * 8 > self.places.len() * FULL_EIGHTHS {
             self.grow();
         }
-        self.put(number, value);
+        self.put(NonZeroU32::new(number).expect("0 is never drawn"), value);
         self.len += 1;
     }
 
-    fn put(&mut self, number: u32, value: T) {
+    fn put(&mut self, number: NonZeroU32, value: T) {
         let place = self.place(number).expect_err("a number is drawn anew until it is not there");
-        (self.numbers[place], self.values[place]) = (number, Some(value));
+        self.places[place] = Some((number, value));
     }
 
     fn grow(&mut self) {
-        let places = (self.numbers.len() * 2).max(PLACES_MIN);
-        let numbers = std::mem::replace(&mut self.numbers, vec![FREE; places]);
-        let values = std::mem::take(&mut self.values);
-        self.values.resize_with(places, || None);
-        for (number, value) in numbers.into_iter().zip(values) {
-            if let Some(value) = value {
-                self.put(number, value);
-            }
+        let len = (self.places.len() * 2).max(PLACES_MIN);
+        let mut places = Vec::with_capacity(len);
+        places.resize_with(len, || None);
+        for (number, value) in std::mem::replace(&mut self.places, places).into_iter().flatten() {
+            self.put(number, value);
         }
     }
 
     /// Takes a value out. Whatever it kept from its place moves up, so that no search ends too early.
     pub(super) fn remove(&mut self, number: u32) -> Option<T> {
-        if self.numbers.is_empty() || number == FREE {
-            return None;
-        }
-        let mut hole = self.place(number).ok()?;
-        let value = self.values[hole].take();
-        let mask = self.numbers.len() - 1;
-        let mut next = (hole + 1) & mask;
-        while self.numbers[next] != FREE {
-            let home = self.numbers[next] as usize & mask;
-            let from_home = next.wrapping_sub(home) & mask;
+        let mut hole = self.find(number)?;
+        let (_, value) = self.places[hole].take()?;
+        let mask = self.places.len() - 1;
+        let mut next = self.next(hole);
+        while let Some((number, _)) = &self.places[next] {
+            let from_home = next.wrapping_sub(self.home(*number)) & mask;
             if from_home >= next.wrapping_sub(hole) & mask {
-                self.numbers[hole] = self.numbers[next];
-                self.values[hole] = self.values[next].take();
+                self.places[hole] = self.places[next].take();
                 hole = next;
             }
-            next = (next + 1) & mask;
+            next = self.next(next);
         }
-        self.numbers[hole] = FREE;
         self.len -= 1;
-        value
+        Some(value)
     }
 }
 
@@ -113,7 +112,7 @@ mod tests {
             for (step, (adds, low, high)) in steps.into_iter().enumerate() {
                 // Few homes, many numbers: they collide.
                 let number = low | high << 20;
-                if adds && number != FREE && !map.contains_key(&number) {
+                if adds && number != 0 && !map.contains_key(&number) {
                     table.insert(number, step);
                     map.insert(number, step);
                 } else if !adds {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use crate::base::{Carrier, Tick, Unpacker, pack_number, pack_tick};
+use crate::base::{Beats, Carrier, Tick, Unpacker, pack_number, pack_tick};
 use crate::wire::packet::{self, Packet, RESET_TOKEN_LEN};
 
 use super::keys::{Keys, OpenError};
@@ -27,6 +27,24 @@ impl Default for Lifetime {
     /// 15 minutes, so that stolen keys open little; 2^40 packets, far below what ChaCha20-Poly1305 bears.
     fn default() -> Lifetime {
         Lifetime { age: Duration::from_secs(15 * 60), packets: 1 << 40 }
+    }
+}
+
+impl Lifetime {
+    /// The usual one takes a byte: no packets stand for it.
+    fn pack(self, into: &mut Vec<u8>) {
+        if self == Lifetime::default() {
+            return pack_number(into, 0);
+        }
+        pack_number(into, self.packets.max(1));
+        pack_number(into, self.age.as_micros() as u64);
+    }
+
+    fn unpack(from: &mut Unpacker<'_>) -> Lifetime {
+        match from.number() {
+            0 => Lifetime::default(),
+            packets => Lifetime { packets, age: Duration::from_micros(from.number()) },
+        }
     }
 }
 
@@ -277,16 +295,17 @@ impl Keyring {
         pack_number(into, epoch.packets);
         pack_number(into, self.window.highest().expect("a quiet keyring has opened a packet"));
         pack_number(into, self.next_number);
-        pack_number(into, self.lifetime.age.as_micros() as u64);
-        pack_number(into, self.lifetime.packets);
+        self.lifetime.pack(into);
     }
 
-    /// A keyring that was packed.
-    pub fn unpack(from: &mut Unpacker<'_>) -> Keyring {
-        let current = Epoch { keys: Keys::unpack(from), since: from.tick(), packets: from.number() };
-        let window = ReplayWindow::resting(from.number());
-        let next_number = from.number();
-        let lifetime = Lifetime { age: Duration::from_micros(from.number()), packets: from.number() };
+    /// A keyring that was packed, and has opened and sealed these since.
+    pub fn unpack(from: &mut Unpacker<'_>, beats: Beats) -> Keyring {
+        let count = u64::from(beats.count);
+        let current =
+            Epoch { keys: Keys::unpack(from), since: from.tick(), packets: from.number() + 2 * count };
+        let window = ReplayWindow::resting(from.number() + count);
+        let next_number = from.number() + count;
+        let lifetime = Lifetime::unpack(from);
         Keyring { current: Some(current), window, next_number, ..Keyring::empty(lifetime) }
     }
 }

@@ -231,7 +231,6 @@ impl Paths {
         let current = self.current.expect("only quiet paths are packed, and those have a current one");
         let others = self.known.iter().filter(|known| known.proven && known.path != current);
         let all = self.find(current).into_iter().chain(others);
-        pack_path(into, current);
         pack_number(into, all.clone().count() as u64);
         for known in all {
             pack_path(into, known.path);
@@ -243,14 +242,38 @@ impl Paths {
 
     /// Paths that were packed.
     pub fn unpack(from: &mut Unpacker<'_>) -> Paths {
-        let current = Some(from.path());
         let known = (0..from.number()).map(|_| {
             let (path, heard) = (from.path(), from.number());
             KnownPath { proven: true, heard, ..KnownPath::new(path) }
         });
-        let known = known.collect();
+        let known: SmallVec<[KnownPath; PATHS_MAX]> = known.collect();
+        let current = known.first().map(|known| known.path);
         let (highest, rng) = (from.number().checked_sub(1), StillRng::unpack(from));
         Paths { known, current, highest, direction: Direction::Follow, rng }
+    }
+
+    /// Where packets of quiet paths leave, as they were packed.
+    pub fn peek(from: &mut Unpacker<'_>) -> Path {
+        let _ = from.number();
+        from.path()
+    }
+
+    /// The same, and reads over the rest of them.
+    pub fn skip(from: &mut Unpacker<'_>) -> Path {
+        let (others, current, _) = (from.number() - 1, from.path(), from.number());
+        for _ in 0..others {
+            let _ = (from.path(), from.number());
+        }
+        let _ = (from.number(), StillRng::unpack(from));
+        current
+    }
+
+    /// Packets up to this number came on the current path while the paths were packed.
+    pub fn handle_beats(&mut self, highest: u64) {
+        self.highest = self.highest.max(Some(highest));
+        if let Some(known) = self.current.and_then(|path| self.find_mut(path)) {
+            known.heard = known.heard.max(highest);
+        }
     }
 
     fn find(&self, path: Path) -> Option<&KnownPath> {

@@ -47,7 +47,7 @@ fn a_letter_that_cannot_go_out_until_its_user_decides_is_said_to_stay_in_the_out
     jack.until_err("connected to");
     home.run(&["trust", &addr, &other.key]).with(0);
     home.send("TOM", "JACK", "three").with(0);
-    assert_eq!(texts(&jack.end().with(0).out.join("\n")), ["one", "two", "three"]);
+    assert_eq!(texts(&jack.end().with(0).out), ["one", "two", "three"]);
 }
 
 #[test]

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::base::{Path, PublicKey, Tick, Unpacker, pack_maybe_tick, pack_number};
-use crate::peer::Peer;
+use crate::base::{Beats, Path, PublicKey, Tick, Unpacker, pack_number};
+use crate::peer::{Peer, Resting};
+use crate::relay::deadlines::Deadlines;
 use crate::relay::members::MemberId;
 use crate::relay::screen::Screen;
+use crate::relay::{Out, Timer};
 use crate::session::SessionId;
 
-use super::{Session, Sessions, SignIn, Slot};
+use super::{Session, Sessions, SignIn, Slot, offline_at};
 
 /// A session in which nothing was said for so long is packed; a keep-alive is nothing said. Long against the pauses of a
 /// conversation between programs, short enough that few of those who have just signed in are awake at once.
@@ -25,22 +27,57 @@ pub(super) enum Entry {
 
 /// A session of a member that is here and says nothing.
 pub(super) struct Asleep {
-    /// Its key, its peer, and what else there is of it.
+    /// What changes while it sleeps ([`Head`]), its key, its peer, and what else there is of it.
     packed: Zeroizing<Box<[u8]>>,
     /// What it said about letters it does not want, if it did.
     screen: Option<Box<Screen>>,
+}
+
+/// What stands first, in places of a fixed size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Head {
+    /// The keep-alives that were answered since it was packed. [`Beats::last`] is when it was last heard in any case.
+    beats: Beats,
+    /// When it is looked at next.
+    scheduled: Option<Tick>,
+    /// The disk has, or is being given, where it is.
+    noted: bool,
+}
+
+const HEAD_LEN: usize = size_of::<u32>() + 2 * size_of::<u64>() + 1;
+/// Stands for no moment.
+const NEVER: u64 = u64::MAX;
+
+impl Head {
+    fn bytes(self) -> [u8; HEAD_LEN] {
+        let mut bytes = [0; HEAD_LEN];
+        let scheduled = self.scheduled.map_or(NEVER, Tick::as_micros);
+        bytes[..4].copy_from_slice(&self.beats.count.to_le_bytes());
+        bytes[4..12].copy_from_slice(&self.beats.last.as_micros().to_le_bytes());
+        bytes[12..20].copy_from_slice(&scheduled.to_le_bytes());
+        bytes[20] = u8::from(self.noted);
+        bytes
+    }
+
+    fn read(from: &mut Unpacker<'_>) -> Head {
+        let (count, last) = (u32::from_le_bytes(from.bytes()), u64::from_le_bytes(from.bytes()));
+        let scheduled = Some(u64::from_le_bytes(from.bytes())).filter(|tick| *tick != NEVER);
+        let (beats, noted) = (Beats { count, last: Tick::from_micros(last) }, from.bytes() == [1]);
+        Head { beats, scheduled: scheduled.map(Tick::from_micros), noted }
+    }
 }
 
 impl Asleep {
     /// Packs a session that may rest, in `scratch`.
     fn new(session: &mut Session, member: MemberId, scratch: &mut Vec<u8>) -> Asleep {
         scratch.clear();
+        let beats = Beats { count: 0, last: session.peer.link().last_heard() };
+        let head = Head { beats, scheduled: session.scheduled, noted: session.noted.is_some() };
+        scratch.extend_from_slice(&head.bytes());
         scratch.extend_from_slice(&session.key.0);
         pack_number(scratch, member.0 as u64);
         session.peer.pack(scratch);
         pack_number(scratch, session.serial);
-        pack_maybe_tick(scratch, session.scheduled);
-        scratch.push(u8::from(session.noted.is_some()));
         let screen = std::mem::take(&mut session.screen);
         let screen = (!screen.is_plain()).then(|| Box::new(screen));
         Asleep { packed: Zeroizing::new(scratch[..].into()), screen }
@@ -51,22 +88,30 @@ impl Asleep {
     #[cold]
     #[inline(never)]
     fn wake(&mut self) -> Box<Session> {
+        let Head { beats, scheduled, noted } = self.head();
         let (key, member, mut from) = self.open();
-        let (peer, serial) = (Peer::unpack(&mut from), from.number());
-        let (scheduled, was_noted) = (from.maybe_tick(), from.bytes() == [1]);
+        let (peer, serial) = (Peer::unpack(&mut from, beats), from.number());
         let mut session = Session::new(peer, key, serial, Tick::ZERO);
         session.said = session.peer.link().progress();
         session.sign_in = SignIn::Done(member);
         session.scheduled = scheduled;
-        session.noted = session.whereabouts().filter(|_| was_noted);
+        session.noted = session.whereabouts().filter(|_| noted);
         session.screen = self.screen.take().map_or_else(Screen::default, |screen| *screen);
         Box::new(session)
     }
 
     /// The key, the member, and the rest from its peer on.
     fn open(&self) -> (PublicKey, MemberId, Unpacker<'_>) {
-        let mut from = Unpacker::new(&self.packed);
+        let mut from = Unpacker::new(&self.packed[HEAD_LEN..]);
         (PublicKey(from.bytes()), MemberId(from.size()), from)
+    }
+
+    fn head(&self) -> Head {
+        Head::read(&mut Unpacker::new(&self.packed))
+    }
+
+    fn set_head(&mut self, head: Head) {
+        self.packed[..HEAD_LEN].copy_from_slice(&head.bytes());
     }
 }
 
@@ -134,7 +179,7 @@ impl Entry {
     pub(super) fn look_at_peer<T>(&self, look: impl FnOnce(&Peer) -> T) -> T {
         match self {
             Entry::Awake(session) => look(&session.peer),
-            Entry::Asleep(asleep) => look(&Peer::unpack(&mut asleep.open().2)),
+            Entry::Asleep(asleep) => look(&Peer::unpack(&mut asleep.open().2, asleep.head().beats)),
         }
     }
 }
@@ -179,6 +224,49 @@ impl Sessions {
         *entry = Entry::Asleep(Asleep::new(session, member, &mut self.scratch));
         Some(member)
     }
+
+    /// Answers what keeps a session alive that sleeps; it sleeps on. `notes_full`: no more sessions are noted, so that
+    /// there is nothing to be made up for where this one is not.
+    pub(super) fn answer_asleep(
+        &mut self,
+        slot: Slot,
+        (now, path): (Tick, Path),
+        notes_full: bool,
+        bytes: &[u8],
+        out: &mut Out,
+    ) -> Resting {
+        let Some(Entry::Asleep(asleep)) = self.slab.get_mut(slot.0) else { return Resting::Wakes };
+        let head = asleep.head();
+        if !head.noted && !notes_full {
+            return Resting::Wakes;
+        }
+        let (_, _, mut from) = asleep.open();
+        let answered = Peer::answer_at_rest(&mut from, head.beats, (now, path), bytes, out);
+        if answered == Resting::Answered {
+            let beats = Beats { count: head.beats.count + 1, last: now };
+            asleep.set_head(Head { beats, ..head });
+        }
+        answered
+    }
+
+    /// The deadline of a session that sleeps came, and it was heard since it was set: it sleeps on.
+    pub(super) fn sleep_on(
+        &mut self,
+        (now, tick): (Tick, Tick),
+        slot: Slot,
+        deadlines: &mut Deadlines<Timer>,
+    ) -> bool {
+        let Some(Entry::Asleep(asleep)) = self.slab.get_mut(slot.0) else { return false };
+        let mut head = asleep.head();
+        let due = offline_at(head.beats.last);
+        if due <= now {
+            return false;
+        }
+        head.scheduled.take_if(|scheduled| *scheduled == tick);
+        deadlines.set(Timer::Session(slot), Some(due), &mut head.scheduled);
+        asleep.set_head(head);
+        true
+    }
 }
 
 #[cfg(test)]
@@ -221,7 +309,7 @@ mod tests {
         let mut session = session();
         assert!(session.may_rest());
         let asleep = Asleep::new(&mut session, MemberId(99_999), &mut Vec::new());
-        assert!(asleep.packed.len() <= 296, "{} bytes", asleep.packed.len());
+        assert!(asleep.packed.len() <= 284, "{} bytes", asleep.packed.len());
         assert!(size_of::<Entry>() <= 24, "{}", size_of::<Entry>());
         assert!(size_of::<Place>() <= 96, "{}", size_of::<Place>());
     }

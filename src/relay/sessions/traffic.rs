@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::base::{Now, Path, Tick};
-use crate::peer::{Begin, Heard, Peer, Role};
+use crate::peer::{Begin, Heard, Peer, Resting, Role};
 use crate::session::{Lifetime, Offer, SessionId, Verdict, Welcome, answer_key_query};
 use crate::wire::frame::{StreamId, close};
 use crate::wire::limits::MAGIC;
@@ -139,6 +139,11 @@ impl Relay {
         let Some(slot) = self.sessions.indexes.get(index).copied() else {
             return self.reset(now.tick, path, index, out);
         };
+        match self.answer_asleep(now.tick, path, slot, bytes, out) {
+            Resting::Answered => return,
+            Resting::Dropped => return self.drop_packet(now.tick, path, out),
+            Resting::Wakes => {}
+        }
         let Some(session) = self.sessions.get_mut(slot) else { return };
         let was_confirmed = session.peer.is_confirmed();
         let heard = session.peer.handle_packet(now.tick, path, bytes);
@@ -169,6 +174,15 @@ impl Relay {
                 self.read_control(now, slot, out);
                 self.read_chat(now, slot, out);
             }
+        }
+    }
+
+    /// What keeps a session alive that sleeps is answered without waking it; but in the turn after the machine slept all
+    /// are woken, to be told so.
+    fn answer_asleep(&mut self, now: Tick, path: Path, slot: Slot, bytes: &[u8], out: &mut Out) -> Resting {
+        match self.woken_at == Some(now) {
+            true => Resting::Wakes,
+            false => self.sessions.answer_asleep(slot, (now, path), self.notes.are_full(), bytes, out),
         }
     }
 
@@ -237,6 +251,9 @@ impl Relay {
     }
 
     pub(in crate::relay) fn handle_session_time(&mut self, now: Now, tick: Tick, slot: Slot, out: &mut Out) {
+        if self.sessions.sleep_on((now.tick, tick), slot, &mut self.deadlines) {
+            return;
+        }
         let Some(session) = self.sessions.get_mut(slot) else { return };
         if session.scheduled == Some(tick) {
             session.scheduled = None;
