@@ -69,14 +69,17 @@ impl BenchArgs {
             ("--window", self.window.is_some()),
             ("--rate", self.rate.is_some()),
             ("--answer", self.answer),
-            ("--bare", self.bare),
             ("--tcp", self.tcp),
             ("--flood", self.flood > 0),
         ];
+        let servers = [("--relay", self.relay.is_some()), ("--relay-pid", self.relay_pid.is_some())];
+        if let Some((argument, _)) = servers.into_iter().find(|(_, given)| self.bare && *given) {
+            return Err(Failure::usage(Phrase::new("bench-bare-alone").with("argument", argument)));
+        }
         if let Some((argument, _)) = beside.into_iter().find(|(_, given)| *given) {
             return Err(Failure::usage(Phrase::new("bench-idle-alone").with("argument", argument)));
         }
-        let relay = self.relay.clone().unwrap_or_else(|| RELAY.to_owned());
+        let relay = (!self.bare).then(|| self.relay.clone().unwrap_or_else(|| RELAY.to_owned()));
         let (time, relay_pid, json) = (self.secs, self.relay_pid, self.json);
         Ok(Some(IdleOptions { relay, members: members as usize, time, relay_pid, json }))
     }
@@ -180,9 +183,19 @@ mod tests {
         };
         assert!(idle("").is_ok_and(|options| options.is_none()));
         assert!(idle("--idle 7 --secs 3").is_ok_and(|options| options.is_some_and(|o| o.members == 7)));
-        for argument in ["--pairs 1", "--window 1", "--rate 1", "--answer", "--bare", "--tcp", "--flood 1"] {
+        assert!(
+            idle("--idle 7").is_ok_and(|options| options.is_some_and(|o| o.relay.as_deref() == Some(RELAY)))
+        );
+        assert!(idle("--idle 7 --bare").is_ok_and(|options| options.is_some_and(|o| o.relay.is_none())));
+        let wrong = |argument: &str| {
             let failure = idle(&format!("--idle 7 {argument}")).expect_err(argument);
-            assert_eq!(failure.phrase.expect("a reason is given").key(), "bench-idle-alone");
+            failure.phrase.expect("a reason is given").key()
+        };
+        for argument in ["--pairs 1", "--window 1", "--rate 1", "--answer", "--tcp", "--flood 1"] {
+            assert_eq!(wrong(argument), "bench-idle-alone");
+        }
+        for argument in ["--bare --relay 127.0.0.1:1", "--bare --relay-pid 1"] {
+            assert_eq!(wrong(argument), "bench-bare-alone");
         }
     }
 

@@ -1,5 +1,6 @@
 //! `queqiao bench --idle N`: what members who say nothing cost a relay. Each has a session and an address of its own in
-//! 127/8, answers and keeps alive as a client does, and is told from a client by nothing the relay can see.
+//! 127/8, answers and keeps alive as a client does, and is told from a client by nothing the relay can see. With `--bare` the
+//! relay is the bench's own, and what a keep-alive costs it is told as a multiple of what it costs the bare loop.
 #![allow(
     clippy::disallowed_types,
     reason = "the length of the measurement is read from the clock once at each end"
@@ -11,13 +12,17 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::base::{Carrier, HostPort, Now, Outputs, Phrase, PublicKey, Rng, Tick};
+use crate::base::{Carrier, HostPort, HostPortError, Now, Outputs, Phrase, PublicKey, Rng, Tick};
 use crate::net::{self, Crowd};
 use crate::session::KeyQuery;
 
 use super::super::{Failure, Outcome, Status, print};
+#[cfg(target_os = "linux")]
+use super::child::Child;
 use super::idler::{IDLERS_MAX, Idler, News, Scene, number_of};
 use super::meter::Meter;
+#[cfg(target_os = "linux")]
+use super::{BenchServer, answers};
 
 /// The most members one bench has.
 pub const IDLE_MAX: usize = IDLERS_MAX as usize;
@@ -37,8 +42,8 @@ const ALIVE_WITHIN: Duration = Duration::from_secs(45);
 /// What `bench --idle` is told.
 #[derive(Clone, Debug)]
 pub struct IdleOptions {
-    /// The relay, as HOST:PORT, in 127/8.
-    pub relay: String,
+    /// The relay, as HOST:PORT, in 127/8; `None` for one of the bench's own, and the bare loop beside it.
+    pub relay: Option<String>,
     /// How many members, at most [`IDLE_MAX`].
     pub members: usize,
     /// How long to measure.
@@ -67,6 +72,9 @@ struct Report {
     /// CPU time of the relay's process, as a part of one core.
     cpu_percent: Option<f64>,
     cpu_us_per_keep_alive: Option<f64>,
+    /// The same of the bare loop, which sends back datagrams as short and as many a second.
+    bare_us_per_keep_alive: Option<f64>,
+    ratio: Option<f64>,
 }
 
 /// Measures a relay with idle members.
@@ -74,14 +82,44 @@ struct Report {
 /// # Errors
 /// [`Failure`]: 1 if no relay answers, a member cannot sign in or sessions are lost; 2 for a relay that is elsewhere.
 pub fn bench_idle(options: &IdleOptions) -> Outcome {
-    let relay: Result<HostPort, _> = options.relay.parse();
-    let wrong = |key: &'static str| Failure::usage(Phrase::new(key).with("address", &options.relay));
-    let relay = relay.map_err(|why| wrong(why.key()))?;
+    let report = match &options.relay {
+        Some(relay) => measure(options, here(relay)?, options.relay_pid)?,
+        #[cfg(target_os = "linux")]
+        None => compare(options)?,
+        #[cfg(not(target_os = "linux"))]
+        None => return Err(Phrase::new("bench-bare-linux").into()),
+    };
+    report.print(options.json)?;
+    match report.lost {
+        0 => Ok(Status::Done),
+        lost => Err(Phrase::new("bench-idle-lost").with("lost", lost).into()),
+    }
+}
+
+/// The address of a relay on this machine.
+fn here(relay: &str) -> Result<SocketAddr, Failure> {
+    let wrong = |key: &'static str| Failure::usage(Phrase::new(key).with("address", relay));
+    let relay: HostPort = relay.parse().map_err(|why: HostPortError| wrong(why.key()))?;
     let here = relay.as_socket_addr().filter(|addr| addr.is_ipv4() && addr.ip().is_loopback());
-    let here = here.ok_or_else(|| Failure::usage(Phrase::new("bench-idle-public").with("relay", &relay)))?;
-    let meter = options.relay_pid.map(Meter::open).transpose()?;
+    here.ok_or_else(|| Failure::usage(Phrase::new("bench-idle-public").with("relay", &relay)))
+}
+
+/// Measures a relay, then the bare loop with as many keep-alives a second, each in a process of its own.
+#[cfg(target_os = "linux")]
+fn compare(options: &IdleOptions) -> Result<Report, Failure> {
+    let relay = Child::start(BenchServer::Relay)?;
+    let report = measure(options, relay.addr, Some(relay.pid()))?;
+    drop(relay);
+    let bare = Child::start(BenchServer::Bare)?;
+    let bare = answers::cpu_us(&bare, options.members, report.keep_alives_per_second, options.time)?;
+    let ratio = report.cpu_us_per_keep_alive.zip(bare).map(|(relay, bare)| rounded(relay / bare));
+    Ok(Report { bare_us_per_keep_alive: bare.map(rounded), ratio, ..report })
+}
+
+fn measure(options: &IdleOptions, relay: SocketAddr, pid: Option<u32>) -> Result<Report, Failure> {
+    let meter = pid.map(Meter::open).transpose()?;
     let used = || meter.as_ref().map(Meter::read).transpose();
-    let mut hall = Hall::open(here)?;
+    let mut hall = Hall::open(relay)?;
     let (at_first, begin) = (used()?, Instant::now());
     hall.sign_in(options.members)?;
     let sign_in_secs = begin.elapsed().as_secs_f64();
@@ -93,7 +131,7 @@ pub fn bench_idle(options: &IdleOptions) -> Outcome {
     let grown = at_first.zip(after).map(|(first, after)| after.rss_kib as f64 - first.rss_kib as f64);
     let cpu = before.zip(after).map(|(before, after)| after.cpu.saturating_sub(before.cpu).as_secs_f64());
     let keep_alives = (hall.answers - asked_before) as f64;
-    let report = Report {
+    Ok(Report {
         relay: relay.to_string(),
         idle: options.members,
         secs: rounded(secs),
@@ -105,12 +143,9 @@ pub fn bench_idle(options: &IdleOptions) -> Outcome {
         memory_after_kib: after.map(|used| used.rss_kib),
         cpu_percent: cpu.map(|cpu| rounded(cpu * 100.0 / secs)),
         cpu_us_per_keep_alive: cpu.filter(|_| keep_alives > 0.0).map(|cpu| rounded(cpu * 1e6 / keep_alives)),
-    };
-    report.print(options.json)?;
-    match report.lost {
-        0 => Ok(Status::Done),
-        lost => Err(Phrase::new("bench-idle-lost").with("lost", lost).into()),
-    }
+        bare_us_per_keep_alive: None,
+        ratio: None,
+    })
 }
 
 impl Report {

@@ -208,7 +208,7 @@ const ADDRESSES_FROM: u32 = 0x7f01_0000;
 pub(super) const IDLERS_MAX: u32 = 1_000_000;
 
 /// The address of a member.
-fn address(number: u32) -> Ipv4Addr {
+pub(super) fn address(number: u32) -> Ipv4Addr {
     Ipv4Addr::from(ADDRESSES_FROM + number)
 }
 

@@ -12,9 +12,12 @@
 //!
 //! Files: `run` (one measurement), `worker` (a thread of it), `pair`, `side`, `end` (members), `pace` (when letters are
 //! due), `texts`, `order` (what must come), `totals`, `meter`, `report`; `flood` (garbage beside the letters); `compare`
-//! (relay and bare loop in one run), `child` (servers of the bench's own), `pin` (who runs where), `bare` (the loop and
+//! (relay and bare loop in one run), `child` (servers of the bench's own), `idle`, `idler`
+//! (members who say nothing), `answers` (what their keep-alives cost the bare loop), `pin` (who runs where), `bare` (the loop and
 //! its peers).
 
+#[cfg(target_os = "linux")]
+mod answers;
 #[cfg(target_os = "linux")]
 mod bare;
 #[cfg(target_os = "linux")]

@@ -9,7 +9,7 @@ use rustix::net::SocketAddrAny;
 use super::{BATCH_LEN, Batch, Many, REGISTER, bind, number_of, send};
 
 /// Peers at once; those with higher numbers are not registered.
-const PEERS_MAX: usize = 65_536;
+pub(super) const PEERS_MAX: usize = 65_536;
 
 /// Who is registered, by number.
 #[derive(Default)]

@@ -100,6 +100,13 @@ fn number_of(datagram: &[u8]) -> Option<u32> {
     datagram.first_chunk().map(|number| u32::from_be_bytes(*number))
 }
 
+/// A datagram of so many bytes that the loop sends back to where it came from; those with higher numbers share lower ones.
+pub(super) fn registering<const LEN: usize>(number: u32) -> [u8; LEN] {
+    let mut datagram = [0; LEN];
+    datagram[..NUMBER_LEN].copy_from_slice(&((number % forward::PEERS_MAX as u32) | REGISTER).to_be_bytes());
+    datagram
+}
+
 /// A socket whose receive buffer is as large as the system allows.
 fn bind(addr: std::net::SocketAddr) -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind(addr)?;
