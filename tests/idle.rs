@@ -18,6 +18,9 @@ const AWAKE_FOR: Duration = Duration::from_millis(1_500);
 const PIECE_OVERHEAD: i64 = 12;
 /// For each idle member, all of the relay's tables included.
 const BYTES_MAX: i64 = 1_024;
+/// For each idle member while the relay stops: its CLOSE, which leaves at the turn's end. A session that is awake takes
+/// kilobytes.
+const STOP_BYTES_MAX: i64 = 512;
 
 thread_local! {
     /// Bytes and pieces that the relay holds.
@@ -32,10 +35,11 @@ fn bytes_held() -> i64 {
 }
 
 fn counted(work: &mut dyn FnMut()) {
+    let before = bytes_held();
     let info = allocation_counter::measure(work);
     let (bytes, pieces) = HELD.get();
     HELD.set((bytes + info.bytes_current, pieces + info.count_current));
-    PEAK.set(PEAK.get().max(bytes_held()));
+    PEAK.set(PEAK.get().max(before + info.bytes_max as i64).max(bytes_held()));
 }
 
 #[test]
@@ -55,4 +59,18 @@ fn an_idle_member_takes_less_than_a_kibibyte_and_those_who_keep_alive_stay_aslee
     let grown = PEAK.get() - at_rest;
     println!("{grown} bytes more at most while they keep alive");
     assert!(grown < 64 * 1_024, "{grown} bytes more: some were awake");
+}
+
+#[test]
+fn a_relay_that_stops_tells_all_who_sleep_and_wakes_them_one_at_a_time() {
+    let mut hall = Hall::open(counted);
+    hall.come(MEMBERS, RUSH);
+    hall.run(AWAKE_FOR);
+    let at_rest = bytes_held();
+    PEAK.set(0);
+    assert_eq!(hall.stop(), MEMBERS, "each is told that the relay goes away");
+    let each = (PEAK.get() - at_rest) / MEMBERS as i64;
+    println!("{each} bytes more for each member at most while the relay stops");
+    assert!(each < STOP_BYTES_MAX, "{each} bytes: some were awake together");
+    assert_eq!(hall.online(), 0);
 }

@@ -6,11 +6,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use queqiao::base::{Carrier, Effect, Inbox, Input, Now, Outputs, Path, PublicKey, Rng, Tick, Wall, turn};
-use queqiao::peer::{Begin, Peer, Role};
+use queqiao::peer::{Begin, Heard, Peer, Role};
 use queqiao::relay::{self, Limits, Relay};
 use queqiao::session::{AccessSecret, Answered, Hello, Identity, Initiator, Lifetime};
 use queqiao::store::{Backend, RelayStore};
-use queqiao::wire::frame::StreamId;
+use queqiao::wire::frame::{StreamId, close};
 use queqiao::wire::message::ToRelay;
 
 /// From one end to the other.
@@ -83,6 +83,9 @@ pub struct Hall {
     rng: Rng,
     tick: Tick,
     to_relay: u64,
+    /// How many were told that the relay goes away, each as often as it was.
+    sent_away: usize,
+    stopped: bool,
 }
 
 impl Hall {
@@ -117,6 +120,8 @@ impl Hall {
             rng: Rng::from_seed([3; 32]),
             tick: Tick::from_micros(1_000_000),
             to_relay: 0,
+            sent_away: 0,
+            stopped: false,
         }
     }
 
@@ -132,6 +137,16 @@ impl Hall {
         while self.to_relay < end {
             self.run(Duration::from_secs(1));
         }
+    }
+
+    /// The relay is told to stop: how many members learn of it at once.
+    #[allow(dead_code, reason = "whoever counts instructions stops nothing")]
+    pub fn stop(&mut self) -> usize {
+        self.waiting.others.push_back(Input::Command(relay::Command::Stop));
+        self.turn();
+        assert!(self.stopped, "it says so in the same turn");
+        self.run(2 * DELAY);
+        self.sent_away
     }
 
     /// So many more come, at even distances of so much.
@@ -213,6 +228,7 @@ impl Hall {
                     self.store.commit(std::slice::from_ref(record), &mut Vec::new()).expect("there is room");
                     self.waiting.others.push_back(Input::Committed(*ticket));
                 }
+                Effect::Show(event) => self.stopped |= *event == relay::Event::Stopped,
                 _ => {}
             }
         }
@@ -243,7 +259,8 @@ impl Hall {
                 self.members[number] = Member::Talking(peer);
             }
             Member::Talking(peer) => {
-                peer.handle_packet(self.tick, relay_path(), &mut bytes);
+                let heard = peer.handle_packet(self.tick, relay_path(), &mut bytes);
+                self.sent_away += usize::from(heard == Heard::Closed(close::GOING_AWAY));
                 while peer.receive(StreamId::Control, &mut bytes) {}
             }
         }

@@ -110,9 +110,14 @@ pub fn send(setup: &Setup, options: &SendOptions) -> Outcome {
 
 fn read_input() -> Result<String, Failure> {
     let mut bytes = Vec::new();
+    // Of a new line at the end nothing is sent.
     let most = LETTER_TEXT_MAX as u64 + 2;
     let read = io::stdin().lock().take(most).read_to_end(&mut bytes);
-    read.map_err(|why| Phrase::new("input-failed").with("cause", why))?;
+    let len = read.map_err(|why| Phrase::new("input-failed").with("cause", why))?;
+    if len as u64 == most {
+        // What follows is not read, and a character may be cut where that begins.
+        return Err(Phrase::new("send-input-too-long").with("max", LETTER_TEXT_MAX).into());
+    }
     let mut text = String::from_utf8(bytes).map_err(|_| Phrase::new("input-not-utf8"))?;
     if text.ends_with('\n') {
         text.pop();

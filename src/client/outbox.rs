@@ -5,6 +5,8 @@
 //! refusal holds everything behind it until it is durable, so that no crash can make a refused letter pass for an
 //! accepted one. A session that is lost puts back what was not accepted.
 
+mod letters;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::base::{LetterId, Name, OutboxId, Wall};
@@ -13,6 +15,7 @@ use crate::wire::message::{Reason, Receipt};
 
 use super::api::Progress;
 use super::kept::{KeptLetter, KeptRefusal, Reach};
+use letters::{Letters, OutLetter};
 
 /// Letters of one conversation on their way at once, short ones: those of 100 bytes meet [`WINDOW_BYTES`] first.
 pub(super) const WINDOW_LETTERS: usize = 1_024;
@@ -33,28 +36,6 @@ const ASKED_MAX: usize = 256;
 const UNREAD_MAX: usize = 1_024;
 /// Refusals whose receipt is to be told to the relay; more are told when the relay repeats them.
 const HEARD_MAX: usize = 4_096;
-
-/// A letter that waits for its end.
-#[derive(Debug)]
-pub(super) struct OutLetter {
-    pub(super) request: u64,
-    pub(super) number: u64,
-    pub(super) body: Vec<u8>,
-    /// It is durable, and may go out.
-    recorded: bool,
-    sent: bool,
-    accepted: bool,
-    /// Until when it waits in the mailbox, as far as was told.
-    until: Wall,
-    /// An earlier session took it, or may have, and never said what became of it.
-    unanswered_before: bool,
-}
-
-impl OutLetter {
-    fn cost(&self) -> usize {
-        self.body.len() + LETTER_COST
-    }
-}
 
 /// A letter got further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +98,7 @@ impl Marks {
 
 #[derive(Debug)]
 struct Conversation {
-    letters: VecDeque<OutLetter>,
+    letters: Letters,
     /// Delivered, not yet known to be read: number and request.
     unread: VecDeque<(u64, u64)>,
     /// Refused, but that is not durable yet.
@@ -138,7 +119,7 @@ struct Conversation {
 impl Default for Conversation {
     fn default() -> Conversation {
         Conversation {
-            letters: VecDeque::new(),
+            letters: Letters::default(),
             unread: VecDeque::new(),
             refusals: Vec::new(),
             held: Marks::default(),
@@ -198,7 +179,7 @@ impl Outbox {
         let Some(conversation) = self.conversations.get_mut(to) else { return };
         let body = encode_text(&kept.text, kept.written);
         (self.letters, self.bytes) = (self.letters + 1, self.bytes + body.len());
-        conversation.letters.push_back(OutLetter {
+        conversation.letters.push(OutLetter {
             request: kept.request,
             number,
             body,
@@ -230,7 +211,7 @@ impl Outbox {
 
     /// Whether a letter of this request waits for its end.
     pub(super) fn has_request(&self, to: &Name, request: u64) -> bool {
-        self.conversations.get(to).is_some_and(|c| c.letters.iter().any(|letter| letter.request == request))
+        self.conversations.get(to).is_some_and(|c| c.letters.has_request(request))
     }
 
     /// Takes a letter from the user and gives it its number. It goes out after [`Outbox::recorded`].
@@ -242,7 +223,7 @@ impl Outbox {
         conversation.touched = self.clock;
         conversation.reach.last += 1;
         let number = conversation.reach.last;
-        conversation.letters.push_back(OutLetter {
+        conversation.letters.push(OutLetter {
             request,
             number,
             body,
@@ -445,7 +426,7 @@ impl Conversation {
             return true;
         }
         let mut prev = self.reach.taken;
-        for letter in &mut self.letters {
+        for letter in self.letters.iter_mut() {
             if !letter.recorded {
                 return true;
             }

@@ -261,7 +261,7 @@ fn low_order_keys() -> Vec<PublicKey> {
 }
 
 #[test]
-fn low_order_keys_are_refused_wherever_they_stand() {
+fn row_14_low_order_keys_are_refused_wherever_they_stand() {
     let client = initiator(1, Carrier::Udp);
     for low in low_order_keys() {
         assert!(is_low_order(&low), "{low}");

@@ -12,7 +12,7 @@ use queqiao::base::Rng;
 use serde_json::Value;
 
 use crate::line::{Lane, Line, Weather};
-use crate::world::{Ended, Home, Relay, Running, SOON};
+use crate::world::{Ended, Home, Relay, Running};
 
 /// A mailbox that fills now and then while its owner is cut off, so that letters are refused.
 const RELAY: [&str; 5] = ["--tcp", "--limits", "off", "--pair-letters", "2000"];
@@ -25,7 +25,7 @@ const TYPED_AHEAD: usize = 320;
 /// How long the survivors may take to finish once the lines are good again.
 const HEALED: Duration = Duration::from_secs(60);
 /// A relay is ready after a kill in this time.
-const RESTART: Duration = SOON;
+const RESTART: Duration = Duration::from_secs(1);
 
 fn from_env(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|number| number.parse().expect("a number"))

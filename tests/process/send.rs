@@ -59,6 +59,12 @@ fn a_letter_has_at_most_64_kib() {
         home.run_with(&[&send[..], &["-"]].concat(), format!("{full}y").as_bytes()).one_line(1, &wanted);
         home.run(&[&send[..], &[&format!("{full}y")]].concat()).one_line(1, &wanted);
     }
+    for (language, wanted) in [("en", "has more than 65536 bytes"), ("zh", "超过了 65536 字节")] {
+        let send = ["--lang", language, "send", "--as", "TOM", "JACK", "-"];
+        for much in ["x".repeat(70_000), "字".repeat(30_000), full.clone() + "y\n"] {
+            home.run_with(&send, much.as_bytes()).one_line(1, wanted);
+        }
+    }
     let lines = format!("a\n{full}y\nb\n");
     let _jack = home.listen("JACK", &[]);
     let ended = home.run_with(&["send", "--as", "TOM", "JACK", "--lines"], lines.as_bytes()).with(1);

@@ -317,6 +317,25 @@ fn no_room_keeps_the_rest_for_later() {
 }
 
 #[test]
+fn a_request_waits_from_its_letter_to_the_letters_end_however_that_comes() {
+    let mut outbox = outbox(4);
+    let waiting = |outbox: &Outbox| -> Vec<u64> {
+        (100..106).filter(|request| outbox.has_request(&jack(), *request)).collect()
+    };
+    assert_eq!(waiting(&outbox), [101, 102, 103, 104]);
+    assert!(!outbox.has_request(&"TOM".parse().unwrap(), 101), "nobody wrote to TOM");
+    outbox.unrecorded(&jack(), 4);
+    offered(&mut outbox);
+    assert!(refuse(&mut outbox, 2, Reason::Full));
+    assert_eq!(waiting(&outbox), [101, 103]);
+    outbox.refusal_recorded(&jack(), 2);
+    told(&mut outbox, receipt(1, 0, 0, 0));
+    assert_eq!(waiting(&outbox), [101, 103], "accepted is not the end");
+    assert_eq!(delivered(&mut outbox, 1), [101]);
+    assert_eq!(waiting(&outbox), [103]);
+}
+
+#[test]
 fn the_outbox_is_bounded() {
     let mut outbox = Outbox::new(BOX, 0);
     assert!(outbox.has_room(OUTBOX_BYTES_MAX) && !outbox.has_room(OUTBOX_BYTES_MAX + 1));

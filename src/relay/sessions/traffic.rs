@@ -320,10 +320,14 @@ impl Relay {
         self.close_session(now.tick, slot, close::REPLACED, "replaced");
     }
 
+    /// Ends one session after the other, so that of those that sleep one is awake at a time.
     pub(in crate::relay) fn stop(&mut self, now: Now, out: &mut Out) {
         self.close_mailboxes(now.tick, out);
         for slot in self.sessions.all() {
-            self.close_session(now.tick, slot, close::GOING_AWAY, "relay stops");
+            let Some(session) = self.sessions.get_mut(slot) else { continue };
+            session.peer.close(close::GOING_AWAY, "relay stops");
+            session.peer.flush(now.tick, out);
+            self.forget_session(now.tick, slot);
         }
         out.show(Event::Stopped);
     }

@@ -241,6 +241,7 @@ letter-unreadable = a letter from { $who } ({ $id }) is of a kind this version c
 
 relay-contacts-example = NAME = "{ $relay }"
 send-too-long = not sent: the text has { $len } bytes, a letter at most { $max }
+send-input-too-long = not sent: standard input has more than { $max } bytes, which is the most for a letter
 output-failed = standard output cannot be written: { $cause }
 book-no-relays = no contacts in { $file }: add one: queqiao contacts add NAME HOST:PORT
 book-good = { $file }: { $count ->

@@ -235,6 +235,7 @@ letter-unreadable = 来自 { $who } 的一条消息({ $id })是本版本无法�
 
 relay-contacts-example = 名字 = "{ $relay }"
 send-too-long = 未发送:文字有 { $len } 字节,一条消息最多 { $max } 字节
+send-input-too-long = 未发送:标准输入超过了 { $max } 字节,一条消息最多这么长
 output-failed = 无法写标准输出:{ $cause }
 book-no-relays = { $file } 中没有联系人;请添加:queqiao contacts add 名字 主机:端口
 book-good = { $file }:{ $count } 个联系人,没有错误

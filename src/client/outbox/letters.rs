@@ -1,0 +1,124 @@
+//! The letters of one conversation, in the order of their numbers, and which requests they are of.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::ops::{Deref, Index, IndexMut};
+
+use crate::base::Wall;
+
+use super::LETTER_COST;
+
+/// A letter that waits for its end.
+#[derive(Debug)]
+pub(super) struct OutLetter {
+    pub(super) request: u64,
+    pub(super) number: u64,
+    pub(super) body: Vec<u8>,
+    /// It is durable, and may go out.
+    pub(super) recorded: bool,
+    pub(super) sent: bool,
+    pub(super) accepted: bool,
+    /// Until when it waits in the mailbox, as far as was told.
+    pub(super) until: Wall,
+    /// An earlier session took it, or may have, and never said what became of it.
+    pub(super) unanswered_before: bool,
+}
+
+impl OutLetter {
+    pub(super) fn cost(&self) -> usize {
+        self.body.len() + LETTER_COST
+    }
+}
+
+/// Those of one conversation. Neither the number nor the request of one that is here ever changes.
+#[derive(Debug, Default)]
+pub(super) struct Letters {
+    queue: VecDeque<OutLetter>,
+    /// The request and the number of each: whether one waits is looked up, not searched for.
+    requests: BTreeSet<(u64, u64)>,
+}
+
+impl Letters {
+    /// Takes one in behind all others.
+    pub(super) fn push(&mut self, letter: OutLetter) {
+        self.requests.insert((letter.request, letter.number));
+        self.queue.push_back(letter);
+    }
+
+    /// Takes out the one at this place, if there is one.
+    pub(super) fn remove(&mut self, place: usize) -> Option<OutLetter> {
+        let letter = self.queue.remove(place)?;
+        self.requests.remove(&(letter.request, letter.number));
+        Some(letter)
+    }
+
+    /// Whether there is one of this request.
+    pub(super) fn has_request(&self, request: u64) -> bool {
+        self.requests.range((request, 0)..=(request, u64::MAX)).next().is_some()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut OutLetter> {
+        self.queue.iter_mut()
+    }
+}
+
+impl Deref for Letters {
+    type Target = VecDeque<OutLetter>;
+
+    fn deref(&self) -> &VecDeque<OutLetter> {
+        &self.queue
+    }
+}
+
+impl Index<usize> for Letters {
+    type Output = OutLetter;
+
+    fn index(&self, place: usize) -> &OutLetter {
+        &self.queue[place]
+    }
+}
+
+impl IndexMut<usize> for Letters {
+    fn index_mut(&mut self, place: usize) -> &mut OutLetter {
+        &mut self.queue[place]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn letter(request: u64, number: u64) -> OutLetter {
+        OutLetter {
+            request,
+            number,
+            body: Vec::new(),
+            recorded: false,
+            sent: false,
+            accepted: false,
+            until: Wall(0),
+            unanswered_before: false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_request_is_found_exactly_while_a_letter_of_it_waits(
+            steps in prop::collection::vec((any::<bool>(), 0..6_u64, 0..8_usize), 0..60),
+        ) {
+            let mut letters = Letters::default();
+            for (number, (comes, request, place)) in steps.into_iter().enumerate() {
+                match comes {
+                    true => letters.push(letter(request, number as u64)),
+                    false => drop(letters.remove(place)),
+                }
+                for request in 0..6 {
+                    let waits = letters.iter().any(|letter| letter.request == request);
+                    prop_assert_eq!(letters.has_request(request), waits);
+                }
+                prop_assert_eq!(letters.requests.len(), letters.len());
+            }
+        }
+    }
+}
