@@ -127,9 +127,9 @@ impl Connecting {
     }
 
     /// A pause that is over though nothing is wanted: the path has come back by itself.
-    fn forget_pause(&mut self, now: Tick) {
-        if self.next_round_at.is_some_and(|at| at <= now) {
-            (self.next_round_at, self.failures) = (None, 0);
+    fn forget_pause(&mut self) {
+        if self.next_round_at.take().is_some() {
+            self.failures = 0;
         }
     }
 
@@ -197,12 +197,10 @@ impl Connecting {
 impl Uplink {
     /// Does whatever is due to reach the relay or keep it.
     pub(super) fn pursue(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
-        if self.connecting.round.is_none() {
-            match self.wanted_round(now.tick) {
-                Some(round) => self.begin_round(now, shared, round, out),
-                None if self.is_stalled(now.tick) => {}
-                None => self.connecting.forget_pause(now.tick),
-            }
+        if self.connecting.round.is_none()
+            && let Some(round) = self.wanted_round(now.tick)
+        {
+            self.begin_round(now, shared, round, out);
         }
         if self.connecting.tcp_at.is_some_and(|at| at <= now.tick) {
             self.connecting.tcp_at = None;
@@ -242,19 +240,19 @@ impl Uplink {
         }
     }
 
-    fn is_stalled(&self, now: Tick) -> bool {
-        self.stalled_at().is_some_and(|at| at <= now)
-    }
-
-    /// Shakes hands anew where the path is dead. To be called when everything that has come was taken in: when a process was
-    /// not run for a while its timers are over, and answers may be there that it has not read.
+    /// Shakes hands anew where the path is dead, or sees that no pause is needed. To be called when everything that has come
+    /// was taken in: when a process was not run for a while its timers are over, and answers may be there to be read.
     pub(super) fn repair_dead_path(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
-        let left_behind = self.is_left_behind(now.tick);
+        let is_stalled = self.stalled_at().is_some_and(|at| at <= now.tick);
         let on_tcp = matches!(self.peer.as_ref().and_then(Peer::path), Some(Path::Tcp(_)));
-        let connecting = &self.connecting;
-        let paused = connecting.round.is_some() || connecting.next_round_at.is_some_and(|at| at > now.tick);
-        if !paused && (self.is_stalled(now.tick) || left_behind && on_tcp) {
+        let is_left_behind = self.is_left_behind(now.tick) && on_tcp;
+        if self.connecting.round.is_some() || self.connecting.next_round_at.is_some_and(|at| at > now.tick) {
+            return;
+        }
+        if is_stalled || is_left_behind {
             self.begin_round(now, shared, Round::Repair, out);
+        } else {
+            self.connecting.forget_pause();
         }
     }
 

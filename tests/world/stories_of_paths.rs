@@ -154,6 +154,21 @@ fn a_client_that_was_not_run_for_a_while_does_not_take_that_for_the_silence_of_u
 }
 
 #[test]
+fn answers_that_came_while_a_client_was_not_run_are_read_before_its_timers_are_believed() {
+    for late in [60, 100, 200, 400] {
+        let (mut world, tom, _) = talking(Carriers::Udp, LOOPBACK);
+        let handshakes = world.relay.core.stats().handshakes;
+        let letter = world.send(tom, "JACK", "hello");
+        world.suspend(0, millis(490));
+        world.run_for(millis(480));
+        world.suspend(tom + 1, millis(late));
+        world.run_for(secs(1));
+        assert!(delivered(&world, letter));
+        assert_eq!(world.relay.core.stats().handshakes, handshakes, "{late} ms late");
+    }
+}
+
+#[test]
 fn row_28_udp_that_comes_back_is_proved_and_used_again() {
     let (mut world, tom, jack) = talking(Carriers::Auto, millis(20));
     let handshakes = world.relay.core.stats().handshakes;
