@@ -39,8 +39,10 @@ const BACKOFF_MAX: Duration = Duration::from_secs(30);
 const FAILURES_TOO_MANY: u32 = 3;
 /// Within this time after a relay that stops in good order is tried again.
 const SOON: Duration = Duration::from_millis(250);
-/// Probe time-outs in a row after which a UDP path is taken for dead.
+/// Probe time-outs in a row after which a UDP path is taken for dead,
 const STALLED_PTOS_UDP: u32 = 4;
+/// and the silence: TCP, opened beside UDP after half of it, has had as long to answer without another handshake.
+const STALLED_FOR_UDP: Duration = Duration::from_millis(500);
 /// Missed probes after which a TCP path is taken for dead: about 10 s.
 const STALLED_PTOS_TCP: u32 = 3;
 /// A session is not continued after this silence: the relay has forgotten it.
@@ -125,9 +127,9 @@ impl Connecting {
     }
 
     /// A pause that is over though nothing is wanted: the path has come back by itself.
-    fn forget_pause(&mut self, now: Tick) {
-        if self.next_round_at.is_some_and(|at| at <= now) {
-            (self.next_round_at, self.failures) = (None, 0);
+    fn forget_pause(&mut self) {
+        if self.next_round_at.take().is_some() {
+            self.failures = 0;
         }
     }
 
@@ -195,12 +197,10 @@ impl Connecting {
 impl Uplink {
     /// Does whatever is due to reach the relay or keep it.
     pub(super) fn pursue(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
-        let left_behind = self.is_left_behind(now.tick);
-        if self.connecting.round.is_none() {
-            match self.wanted_round(now.tick, left_behind) {
-                Some(round) => self.begin_round(now, shared, round, out),
-                None => self.connecting.forget_pause(now.tick),
-            }
+        if self.connecting.round.is_none()
+            && let Some(round) = self.wanted_round(now.tick)
+        {
+            self.begin_round(now, shared, round, out);
         }
         if self.connecting.tcp_at.is_some_and(|at| at <= now.tick) {
             self.connecting.tcp_at = None;
@@ -220,18 +220,39 @@ impl Uplink {
         doubted.zip(heard).is_some_and(|((since, _), heard)| heard <= since)
     }
 
-    fn wanted_round(&mut self, now: Tick, left_behind: bool) -> Option<Round> {
+    fn wanted_round(&self, now: Tick) -> Option<Round> {
         if self.connecting.next_round_at.is_some_and(|at| at > now) {
             return None;
         }
         let Some(peer) = &self.peer else { return Some(Round::Fresh) };
-        let ptos = peer.link().pto_count();
         match peer.path() {
             None => Some(Round::Repair),
-            Some(Path::Udp(_)) if ptos >= STALLED_PTOS_UDP => Some(Round::Repair),
-            Some(Path::Tcp(_)) if ptos >= STALLED_PTOS_TCP => Some(Round::Repair),
-            Some(Path::Tcp(_)) if left_behind => Some(Round::Repair),
             Some(_) => peer.needs_rekey(now).then_some(Round::Rekey),
+        }
+    }
+
+    /// When the path is taken for dead, once enough probes have timed out there in a row.
+    pub(super) fn stalled_at(&self) -> Option<Tick> {
+        let link = self.peer.as_ref()?.link();
+        match link.path()? {
+            Path::Udp(_) => self.udp_silent_at(STALLED_PTOS_UDP, STALLED_FOR_UDP),
+            Path::Tcp(_) => (link.pto_count() >= STALLED_PTOS_TCP).then(|| link.silent_since()),
+        }
+    }
+
+    /// Shakes hands anew where the path is dead, or sees that no pause is needed. To be called when everything that has come
+    /// was taken in: when a process was not run for a while its timers are over, and answers may be there to be read.
+    pub(super) fn repair_dead_path(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
+        let is_stalled = self.stalled_at().is_some_and(|at| at <= now.tick);
+        let on_tcp = matches!(self.peer.as_ref().and_then(Peer::path), Some(Path::Tcp(_)));
+        let is_left_behind = self.is_left_behind(now.tick) && on_tcp;
+        if self.connecting.round.is_some() || self.connecting.next_round_at.is_some_and(|at| at > now.tick) {
+            return;
+        }
+        if is_stalled || is_left_behind {
+            self.begin_round(now, shared, Round::Repair, out);
+        } else {
+            self.connecting.forget_pause();
         }
     }
 

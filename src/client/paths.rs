@@ -19,8 +19,12 @@ use super::choice::{Damping, Proof, Retries};
 use super::connect::Round;
 use super::uplink::{Out, Shared, Uplink, close_conn};
 
-/// At this probe time-out in a row on UDP, TCP is opened beside it.
+/// At this probe time-out in a row on UDP, TCP is opened beside it, and the conversation may go there,
 const SILENT_PTOS: u32 = 2;
+/// but not before UDP has been silent for so long, the start it has in the first race too. At short round trips probes time
+/// out within milliseconds, and a busy machine lets a relay wait longer than that for its turn; above a round trip of 65 ms
+/// the second time-out comes later anyway.
+const SILENT_FOR: Duration = Duration::from_millis(250);
 /// A conversation is alive for so long after a letter.
 const LIVE_FOR: Duration = Duration::from_secs(30);
 /// While it is, UDP is asked whether it lives after so long without anything that asks for an ack.
@@ -130,7 +134,7 @@ impl Uplink {
     /// Looks at the paths, once a turn before anything leaves.
     pub(super) fn choose(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
         self.remember_verdict(now.wall, shared, out);
-        let now = now.tick;
+        let (now, both) = (now.tick, now);
         if std::mem::take(&mut self.choice.letter) {
             self.choice.last_letter = Some(now);
         }
@@ -146,6 +150,7 @@ impl Uplink {
             Some(Path::Tcp(_)) => self.watch_tcp(now, shared),
             None => {}
         }
+        self.repair_dead_path(both, shared, out);
         self.drive_beside(now, shared, out);
         self.send_probes(now, shared, out);
     }
@@ -194,9 +199,16 @@ impl Uplink {
         }
     }
 
+    /// When UDP will have been silent for this span, once so many probes have timed out in a row there.
+    pub(super) fn udp_silent_at(&self, ptos: u32, span: Duration) -> Option<Tick> {
+        let link = self.peer.as_ref()?.link();
+        let on_udp = matches!(link.path(), Some(Path::Udp(_)));
+        (on_udp && link.pto_count() >= ptos).then(|| link.silent_since() + span)
+    }
+
     /// Why the conversation should leave UDP, if it should.
-    fn trouble(&self, carriers: Carriers) -> Option<MovedWhy> {
-        let silent = self.peer.as_ref().is_some_and(|peer| peer.link().pto_count() >= SILENT_PTOS);
+    fn trouble(&self, now: Tick, carriers: Carriers) -> Option<MovedWhy> {
+        let silent = self.udp_silent_at(SILENT_PTOS, SILENT_FOR).is_some_and(|at| at <= now);
         match carriers {
             Carriers::Udp => None,
             Carriers::Tcp => Some(MovedWhy::Asked),
@@ -216,7 +228,7 @@ impl Uplink {
         if is_live && self.choice.live_ping_at(peer).is_some_and(|at| at <= now) {
             peer.poke();
         }
-        let Some(why) = self.trouble(shared.carriers) else { return };
+        let Some(why) = self.trouble(now, shared.carriers) else { return };
         match self.choice.beside {
             Some(Beside { conn, standing: Standing::Ready, .. }) => self.flee(now, conn, why, shared, out),
             Some(_) => {}
@@ -473,12 +485,14 @@ impl Uplink {
         let choice = &self.choice;
         let proof = choice.proof.as_ref().map(|(_, proof)| proof.next_deadline());
         let on_udp = matches!(peer.path(), Some(Path::Udp(_)));
-        let troubled = on_udp && self.trouble(carriers).is_some();
+        let troubled = on_udp && self.trouble(now, carriers).is_some();
         let auto = carriers == Carriers::Auto && proof.is_none();
         let all = [
             proof,
             choice.beside.map(|beside| beside.until),
             choice.live_ping_at(peer),
+            self.udp_silent_at(SILENT_PTOS, SILENT_FOR).filter(|_| carriers == Carriers::Auto),
+            self.stalled_at().filter(|_| self.connecting.round.is_none()),
             (troubled && choice.beside.is_none()).then_some(choice.beside_not_before),
             (auto && on_udp && choice.unproved).then_some(choice.doubts_not_before),
             self.retry_at().filter(|_| auto && !on_udp && peer.path().is_some()),

@@ -92,9 +92,11 @@ impl Link {
 
     /// Lets time pass: acts on every deadline up to `now`.
     pub fn handle_time(&mut self, now: Tick) {
-        if self.next_deadline().is_some_and(|at| now.since(at) > OVERSLEPT) {
+        let late = self.next_deadline().map_or(Duration::ZERO, |at| now.since(at));
+        if late > OVERSLEPT {
             self.handle_woken(now);
         }
+        self.at.silent_since = self.at.silent_since + late;
         if self.acks.handle_time(now) && self.company_awaited().is_some() {
             self.answers.handle_none();
         }

@@ -264,10 +264,17 @@ impl Link {
         Duration::from_nanos(self.at.rtt.pto().min(PTO_MAX))
     }
 
-    /// Probe time-outs since the last progress on this path. At the second one on UDP, TCP is to be opened beside;
-    /// at the third one on TCP the connection is dead.
+    /// Probe time-outs since the last progress on this path. After the second one on UDP, TCP is to be opened
+    /// beside, see [`Link::silent_since`]; at the third one on TCP the connection is dead.
     pub fn pto_count(&self) -> u32 {
         self.at.pto_count
+    }
+
+    /// Since when nothing was acknowledged here though something was outstanding. Time by which this process was late for
+    /// its own deadlines does not count: what came meanwhile may not have been read yet. It means nothing while
+    /// [`Link::pto_count`] is 0.
+    pub fn silent_since(&self) -> Tick {
+        self.at.silent_since
     }
 
     /// Most of what is sent here, or of what the other end sends, or every packet above 1,100 bytes, gets lost lately: the

@@ -252,7 +252,7 @@ impl Link {
         if ack_eliciting {
             self.answers.handle_answer(now);
             if self.sent.outstanding() == 0 {
-                self.at.waiting_since = now;
+                self.at.begin_waiting(now);
             }
             self.at.probes = self.at.probes.saturating_sub(1);
             self.at.congestion.handle_sent(now, sent.size, self.at.rtt.smoothed());

@@ -39,6 +39,8 @@ pub struct PathState {
     pub probes: u8,
     /// When the oldest outstanding packet was sent, or progress or a probe time-out came since.
     pub waiting_since: Tick,
+    /// The same without regard to probe time-outs, later by what this process was late for its own deadlines.
+    pub silent_since: Tick,
     /// When the next packet counts as lost.
     pub loss_at: Option<Tick>,
     /// When the pacer lets the next packet go.
@@ -63,6 +65,7 @@ impl PathState {
             pto_count: 0,
             probes: 0,
             waiting_since: now,
+            silent_since: now,
             loss_at: None,
             paced_until: None,
             heard: None,
@@ -147,6 +150,11 @@ impl PathState {
         }
     }
 
+    /// A packet leaves that asks for an ack, and none was outstanding.
+    pub fn begin_waiting(&mut self, now: Tick) {
+        (self.waiting_since, self.silent_since) = (now, now);
+    }
+
     /// The probe timer fired.
     pub fn handle_pto(&mut self, now: Tick) {
         self.pto_count = self.pto_count.saturating_add(1);
@@ -156,6 +164,7 @@ impl PathState {
 
     /// Something outstanding was acknowledged.
     pub fn handle_progress(&mut self, now: Tick) {
-        (self.pto_count, self.probes, self.waiting_since) = (0, 0, now);
+        (self.pto_count, self.probes) = (0, 0);
+        self.begin_waiting(now);
     }
 }

@@ -237,6 +237,29 @@ fn a_stopped_process_does_not_take_its_sleep_for_a_round_trip() {
 }
 
 #[test]
+fn what_a_process_is_late_for_its_timers_counts_once_and_is_no_silence_of_the_path() {
+    let mut world = World::new(1, udp(1), CALM);
+    exchange(&mut world, 20);
+    world.weather.loss = 100;
+    world.send(0, Chat, b"is anybody there?");
+    world.flush();
+    let asked = world.now;
+    assert_eq!(world.ends[0].link.silent_since(), asked);
+    for late in [ms(0), ms(300), ms(50)] {
+        let link = &mut world.ends[0].link;
+        let (before, ptos) = (link.silent_since(), link.pto_count());
+        world.now = link.next_deadline().expect("a probe is to be sent") + late;
+        link.handle_time(world.now);
+        assert_eq!((link.pto_count(), link.silent_since()), (ptos + 1, before + late));
+        world.flush();
+    }
+    world.weather.loss = 0;
+    world.run(ms(2_000));
+    assert!(world.ends[0].link.silent_since() > asked + ms(350), "it was answered");
+    world.assert_quiet();
+}
+
+#[test]
 fn the_second_probe_time_out_comes_within_a_second_at_a_known_round_trip() {
     let mut world = World::new(1, udp(1), CALM);
     world.send(0, Chat, b"hello");

@@ -102,6 +102,72 @@ fn row_28_a_listening_end_of_a_live_conversation_is_on_tcp_within_four_seconds()
     }
 }
 
+const LOOPBACK: Duration = Duration::from_micros(200);
+
+#[test]
+fn row_28_udp_that_dies_at_the_shortest_round_trip_is_left_within_half_a_second_and_not_at_the_first_blink() {
+    for (up, down) in [(true, true), (true, false), (false, true)] {
+        let (mut world, tom, _) = talking(Carriers::Auto, LOOPBACK);
+        let handshakes = world.relay.core.stats().handshakes;
+        hole(&mut world, tom, up, down);
+        let took = say(&mut world, tom, "JACK", secs(5));
+        println!("up {up}, down {down}: delivered after {took:?}");
+        assert!((millis(250)..millis(500)).contains(&took) || !up, "{took:?}, up {up}, down {down}");
+        assert!(world.run_until(millis(500), |w| path(w, tom) == Some(Carrier::Tcp)));
+        assert_eq!(moves(&world, tom), [(Carrier::Tcp, MovedWhy::Silent)]);
+        assert_eq!(world.relay.core.stats().handshakes, handshakes, "the session needs no handshake");
+    }
+}
+
+#[test]
+fn a_relay_on_a_busy_machine_does_not_drive_its_clients_from_udp() {
+    let (mut world, tom, jack) = talking(Carriers::Auto, LOOPBACK);
+    let (handshakes, conns) = (world.relay.core.stats().handshakes, world.last_conn);
+    let mut letters = Vec::new();
+    for round in 0..200 {
+        world.suspend(0, millis(60));
+        letters.push(world.send(tom, "JACK", "hello"));
+        letters.push(world.send(jack, "TOM", "hello"));
+        world.run_for(millis(70 + round));
+    }
+    assert!(letters.iter().all(|letter| delivered(&world, *letter)));
+    assert!(moves(&world, tom).is_empty() && moves(&world, jack).is_empty());
+    assert_eq!((world.relay.core.stats().handshakes, world.last_conn), (handshakes, conns));
+}
+
+/// The client is not run for longer than UDP may be silent, and the relay for a little longer still.
+#[test]
+fn a_client_that_was_not_run_for_a_while_does_not_take_that_for_the_silence_of_udp() {
+    for awake in [1, 5, 20, 50, 100] {
+        let (mut world, tom, _) = talking(Carriers::Auto, LOOPBACK);
+        let (handshakes, conns) = (world.relay.core.stats().handshakes, world.last_conn);
+        let letter = world.send(tom, "JACK", "hello");
+        world.suspend(0, millis(800));
+        world.run_for(millis(awake));
+        world.suspend(tom + 1, millis(650));
+        world.run_for(secs(1));
+        assert!(delivered(&world, letter));
+        assert_eq!(moves(&world, tom), []);
+        let now = (world.relay.core.stats().handshakes, world.last_conn);
+        assert_eq!(now, (handshakes, conns), "awake for {awake} ms");
+    }
+}
+
+#[test]
+fn answers_that_came_while_a_client_was_not_run_are_read_before_its_timers_are_believed() {
+    for late in [60, 100, 200, 400] {
+        let (mut world, tom, _) = talking(Carriers::Udp, LOOPBACK);
+        let handshakes = world.relay.core.stats().handshakes;
+        let letter = world.send(tom, "JACK", "hello");
+        world.suspend(0, millis(490));
+        world.run_for(millis(480));
+        world.suspend(tom + 1, millis(late));
+        world.run_for(secs(1));
+        assert!(delivered(&world, letter));
+        assert_eq!(world.relay.core.stats().handshakes, handshakes, "{late} ms late");
+    }
+}
+
 #[test]
 fn row_28_udp_that_comes_back_is_proved_and_used_again() {
     let (mut world, tom, jack) = talking(Carriers::Auto, millis(20));
