@@ -41,11 +41,12 @@ fn a_letter_that_cannot_go_out_until_its_user_decides_is_said_to_stay_in_the_out
     let other = home.relay(&["--bind", &addr, "--data", "new"]);
     let stays = "the letter stays in the outbox, and goes out when this is settled: the relay at ";
     home.send("TOM", "JACK", "one").one_line(1, stays);
-    let _owner = home.start(&["listen", "--as", "TOM"]);
+    let mut owner = home.start(&["listen", "--as", "TOM"]);
     home.run(&["send", "--as", "TOM", "--wait", "delivered", "JACK", "two"]).one_line(1, stays);
     let mut jack = home.start(&["listen", "--as", "JACK", "--data", "elsewhere", "--count", "3"]);
     jack.until_err("connected to");
     home.run(&["trust", &addr, &other.key]).with(0);
+    owner.until_err("connected to");
     home.send("TOM", "JACK", "three").with(0);
     assert_eq!(texts(&jack.end().with(0).out), ["one", "two", "three"]);
 }
