@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::base::{HostPort, PublicKey};
-use crate::client::{Carriers, Command, Event, RelaySpec};
+use crate::client::{Carriers, Command, Event, RelaySpec, Unreached};
 use crate::net::local::{Heard, Line};
 
 use super::speech::{Answer, Call, Face, Part, VERSION, line};
@@ -222,9 +222,17 @@ impl Callers {
         self.links.insert(relay.clone(), state);
     }
 
-    /// Forgets how it stands with relays that nobody speaks to.
+    /// Forgets how it stands with relays that nobody speaks to, and with those whose new key is trusted now: they are tried
+    /// again, and who speaks to them is not to hear of the old one before.
     pub(super) fn keep_links(&mut self, relays: &[RelaySpec]) {
-        self.links.retain(|relay, _| relays.iter().any(|spec| spec.addr == *relay));
+        self.links.retain(|relay, event| {
+            let spec = relays.iter().find(|spec| spec.addr == *relay);
+            let refused = match event {
+                Event::Unreached { why: Unreached::KeyChanged { offered, .. }, .. } => Some(*offered),
+                _ => None,
+            };
+            spec.is_some_and(|spec| refused.is_none() || spec.key != refused)
+        });
     }
 }
 

@@ -174,6 +174,26 @@ fn a_relay_concerns_those_who_speak_to_it_and_a_newcomer_is_told_how_it_stands()
 }
 
 #[test]
+fn a_key_that_is_trusted_now_is_not_told_of_as_another_one() {
+    let mut stage = Stage::new(Part::Shows);
+    let (pinned, offered) = (PublicKey([1; 32]), PublicKey([2; 32]));
+    let relay: HostPort = "h:1".parse().unwrap();
+    let refused = Event::Unreached { relay, why: Unreached::KeyChanged { pinned, offered } };
+    let with = |key| [RelaySpec { key: Some(key), ..spec("h:1") }];
+    stage.callers.set_own_relays(vec![spec("h:1")]);
+    for (trusted, told) in [(pinned, &refused), (offered, &online("h:2"))] {
+        stage.callers.pass(refused.clone());
+        stage.callers.pass(online("h:2"));
+        stage.callers.keep_links(&[&with(trusted)[..], &[spec("h:2")]].concat());
+        let (mut other, _) = stage.welcome(Part::Sends, 1 << 40);
+        stage.relays(&mut other, &[spec("h:1"), spec("h:2")]);
+        assert_eq!(other.hears_event(), *told);
+        drop(other);
+        stage.turn(0);
+    }
+}
+
+#[test]
 fn who_speaks_another_language_or_has_not_said_hello_is_let_go() {
     let mut stage = Stage::new(Part::Shows);
     for text in ["{\"Command\":\"Leave\"}", "GET / HTTP/1.1", "{}"] {
