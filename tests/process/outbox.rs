@@ -1,11 +1,6 @@
 //! What is kept: letters that wait for their relay or their reader, and the history of what was said.
 
-use crate::world::{Home, texts, town};
-
-/// An address where nobody listens.
-fn nobody() -> String {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
-}
+use crate::world::{Home, nobody, texts, town};
 
 #[test]
 fn what_was_not_accepted_goes_out_with_the_next_run_in_order_and_once() {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use queqiao::base::{Carrier, Core, Input, Path, Tick, Why};
-use queqiao::client::{Carriers, Command, Event};
+use queqiao::client::{Carriers, Command, Event, Unreached};
 use queqiao::wire::packet;
 
 use super::node::Waiting;
@@ -195,6 +195,28 @@ fn row_30_the_first_refusal_of_a_round_has_tcp_tried_at_once() {
     world.tell_client(tom, Waiting::Other(Input::SendRefused(relay, Why::Refused)));
     let took = say(&mut world, tom, "JACK", secs(1));
     assert!(took < millis(200), "{took:?}");
+}
+
+#[test]
+fn that_no_relay_answers_is_told_within_a_second_where_the_machine_says_so_and_within_three_where_nothing_does()
+ {
+    let untold = |carriers: Carriers, why: Unreached, most: Duration, isolated: bool| {
+        let mut world = World::new(1);
+        let tom = world.client("TOM", carriers);
+        world.relay_up_at = Tick::ZERO + secs(60);
+        if isolated {
+            world.isolate(tom);
+        }
+        world.start(tom);
+        let told =
+            |w: &World| shows(w, tom, |e| matches!(e, Event::Unreached { why: said, .. } if *said == why));
+        assert!(world.run_until(most, told), "{carriers:?}, isolated: {isolated}");
+    };
+    for carriers in [Carriers::Auto, Carriers::Udp] {
+        untold(carriers, Unreached::Silent, millis(950), false);
+        untold(carriers, Unreached::Silent, millis(3_050), true);
+    }
+    untold(Carriers::Tcp, Unreached::NoTcpListener, millis(950), false);
 }
 
 /// What somebody off the path can make: packets of every kind with the right index and a tag of its own.

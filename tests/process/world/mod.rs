@@ -168,6 +168,11 @@ fn own_address() -> SocketAddr {
     SocketAddr::from((host, 20_000 + next / 254))
 }
 
+/// An address where nobody listens, on either carrier, and where a relay may be started later.
+pub fn nobody() -> String {
+    own_address().to_string()
+}
+
 /// A relay that has said that it is ready.
 pub struct Relay {
     pub running: Running,
