@@ -3,8 +3,8 @@
 /// A queue that has run empty gives memory above this back, in bytes: many links are idle most of the time.
 pub const IDLE_CAPACITY_MAX: usize = 16 * 1024;
 
-/// Bytes in order. What has left is overwritten when it is as much as what is still there, so that each byte moves once at
-/// most and the memory is at most double of what its user lets stand here.
+/// Bytes in order. What has left is overwritten when it is as much as what is still there, so that no more bytes move than
+/// leave, and the memory is at most double of what its user lets stand here.
 #[derive(Debug, Default)]
 pub struct ByteQueue {
     bytes: Vec<u8>,

@@ -44,6 +44,9 @@ const FOLDER_MODE: u32 = 0o700;
 /// Without descriptors or threads accepting rests for this long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long whoever tells something waits until it was taken in.
+const TAKEN_IN_WITHIN: Duration = Duration::from_secs(1);
+
 /// What happens on a line.
 #[derive(Debug)]
 pub enum Heard {
@@ -256,11 +259,17 @@ impl Drop for Door {
     }
 }
 
-/// Says one line to whoever has opened the door of `folder`, and nothing more; nobody needs to be there.
+/// Says one line to whoever has opened the door of `folder`, and nothing more; nobody needs to be there. Returns when it
+/// was taken in, so that whoever calls next finds it done, or after [`TAKEN_IN_WITHIN`]: who is stopped holds up nobody.
 pub fn tell(folder: &Path, text: &[u8]) {
-    if let Ok(mut stream) = connect(folder) {
-        let _ = stream.write_all(&[text, b"\n"].concat());
-    }
+    let tell = |mut stream: UnixStream| {
+        stream.write_all(&[text, b"\n"].concat())?;
+        stream.shutdown(Shutdown::Write)?;
+        stream.set_read_timeout(Some(TAKEN_IN_WITHIN))?;
+        // They close their end once they have taken in that ours is closed, which comes behind the line.
+        stream.read(&mut [0])
+    };
+    let _ = connect(folder).and_then(tell);
 }
 
 fn connect(folder: &Path) -> io::Result<UnixStream> {

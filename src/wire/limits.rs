@@ -49,11 +49,6 @@ pub const TCP_QUEUE_MAX: usize = 256 * 1024;
 /// Bytes left in the kernel for one TCP connection: no new packet is made above it, so that news is never old.
 pub const TCP_UNSENT_MAX: usize = 64 * 1024;
 
-/// A name: grapheme clusters and bytes of UTF-8.
-pub const NAME_GRAPHEMES_MAX: usize = 32;
-/// A name's bytes, in NFC.
-pub const NAME_BYTES_MAX: usize = 96;
-
 const _: () = assert!(STREAM_CREDIT[0] + STREAM_CREDIT[1] + STREAM_CREDIT[2] <= REASSEMBLY_MAX);
 const _: () = assert!(STREAM_CREDIT[0] > CONTROL_MESSAGE_MAX);
 const _: () = assert!(STREAM_CREDIT[1] > CHAT_MESSAGE_MAX);

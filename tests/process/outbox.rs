@@ -41,8 +41,8 @@ fn a_letter_that_cannot_go_out_until_its_user_decides_is_said_to_stay_in_the_out
     let mut jack = home.start(&["listen", "--as", "JACK", "--data", "elsewhere", "--count", "3"]);
     jack.until_err("connected to");
     home.run(&["trust", &addr, &other.key]).with(0);
-    owner.until_err("connected to");
     home.send("TOM", "JACK", "three").with(0);
+    owner.until_err("connected to");
     assert_eq!(texts(&jack.end().with(0).out), ["one", "two", "three"]);
 }
 
