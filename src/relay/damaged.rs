@@ -24,7 +24,7 @@ pub(super) struct DamagedLetter {
 
 impl Relay {
     /// Takes a damaged letter out of its mailbox; what is answered when that is durable. `None` if it stays for now: it
-    /// is on its way out already, is in memory too, or its author can be told of nothing more.
+    /// is on its way out already or has left, is in memory too, or its author can be told of nothing more.
     pub(super) fn put_aside(
         &mut self,
         to: MemberId,
@@ -41,7 +41,7 @@ impl Relay {
             _ => true,
         };
         let queue = &self.places[to.0].queue;
-        if !may || queue.holds(place) || self.post.expiring.contains_key(&place) {
+        if !may || !queue.is_on_disk_only(place) || self.post.expiring.contains_key(&place) {
             return None;
         }
         let may_have_arrived = queue.may_have_arrived(place);

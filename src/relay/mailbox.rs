@@ -51,6 +51,8 @@ pub(super) struct Expiring {
     id: LetterId,
     len: usize,
     may_have_arrived: bool,
+    /// Its mailbox counts it: it has not left it before.
+    counted: bool,
 }
 
 /// Tickets, and what waits for their answers: a batch and a load for each member, and one step of expiry, at most.
@@ -336,6 +338,8 @@ impl Relay {
     fn handle_loaded(&mut self, now: Now, ticket: Ticket, to: MemberId, rows: &[Row], out: &mut Out) {
         let (mut entries, mut stale) = (Vec::with_capacity(rows.len()), Vec::new());
         let (mut through, mut leaving) = (None, None);
+        // What nobody waits for any more is asked for again.
+        let rows = if self.places[to.0].queue.awaits(ticket) { rows } else { &[] };
         for row in rows {
             leaving = self.post.expiring.get(&row.place).copied();
             if let (Held::Damaged(label), None) = (&row.held, leaving) {
@@ -346,8 +350,8 @@ impl Relay {
             }
             through = Some(row.place);
             let Some(entry) = self.entry_of(now.tick, row) else { continue };
+            // It was taken out of the count when it was delivered; what was to take it off the disk failed.
             if self.was_delivered(to, &entry) {
-                self.places[to.0].queue.expired(entry.author, entry.len);
                 stale.push(row.place);
             } else {
                 entries.push(entry);
@@ -362,7 +366,6 @@ impl Relay {
             self.turn_all_away(to, out);
         }
         if !stale.is_empty() {
-            self.count_queue(to);
             let record = Record::Progress { marks: None, stored: stale };
             out.effects.push(Effect::Persist(self.tickets.idle(), record));
         }
@@ -448,8 +451,13 @@ impl Relay {
         if !may || self.places[to.0].queue.holds(place) || self.post.expiring.contains_key(&place) {
             return;
         }
+        let counted = self.places[to.0].queue.is_on_disk_only(place);
+        // Once stored it has left: what takes it off the disk is on its way.
+        if self.was_delivered(to, &entry) || (!counted && !matches!(author, Author::Member(_))) {
+            return;
+        }
         let may_have_arrived = self.places[to.0].queue.may_have_arrived(place);
-        let letter = Expiring { place, author, to, id, len, may_have_arrived };
+        let letter = Expiring { place, author, to, id, len, may_have_arrived, counted };
         let ticket = self.tickets.issue(Wait::Expired(letter));
         self.post.expiring.insert(place, ticket);
         let from = self.author_name(author, &entry.message);
@@ -461,15 +469,17 @@ impl Relay {
     /// What is behind the letter in its mailbox may be loaded: its author hears first that it was refused. If that could not
     /// be written down it stays where it is.
     fn handle_expired(&mut self, now: Tick, ticket: Ticket, letter: Expiring, durable: bool) {
-        let Expiring { place, author, to, id, len, may_have_arrived } = letter;
+        let Expiring { place, author, to, id, len, may_have_arrived, counted } = letter;
         self.post.expiring.remove(&place);
         self.places[to.0].queue.not_loaded(ticket);
         if !durable {
             return self.wake_queue(to, now + SPILL_AFTER);
         }
         self.places[to.0].session.into_iter().for_each(|slot| self.sessions.mark(slot));
-        self.places[to.0].queue.expired(author, len);
-        self.count_queue(to);
+        if counted {
+            self.places[to.0].queue.expired(author, len);
+            self.count_queue(to);
+        }
         self.stats.letters_expired += 1;
         let Author::Member(author) = author else { return };
         let flow = FlowId { outbox: id.outbox, to: To::Member(to) };

@@ -314,9 +314,6 @@ impl Queue {
         parcels: &mut Parcels,
     ) -> Option<Stored> {
         let mut stored = Stored::default();
-        if self.shares.get(&author).is_none_or(|share| share.letters == 0) {
-            return None;
-        }
         for slot in 0..self.handed.len() {
             let Some(entry) = &self.handed[slot] else { continue };
             if entry.author != author || entry.id.outbox != outbox {
@@ -471,6 +468,17 @@ impl Queue {
     pub(super) fn holds(&self, place: u64) -> bool {
         let here = self.handed.iter().flatten().chain(&self.loaded).chain(&self.tail);
         place <= self.cursor && here.into_iter().any(|entry| entry.place() == Some(place))
+    }
+
+    /// Whether the letter at this place, which the disk has, is there only. If not it is in memory too, or has left: then
+    /// what takes it off the disk is on its way, or failed.
+    pub(super) fn is_on_disk_only(&self, place: u64) -> bool {
+        place > self.cursor
+    }
+
+    /// Whether rows are awaited that were asked for by this ticket.
+    pub(super) fn awaits(&self, ticket: Ticket) -> bool {
+        self.loading == Some(ticket)
     }
 
     /// When letters will have waited for their recipient for long enough.

@@ -287,6 +287,26 @@ fn that_a_letter_is_too_old_is_told_before_a_later_one_is_delivered() {
     }
 }
 
+/// The relay may have asked its disk for the oldest letters just before one of them was stored.
+#[test]
+fn a_letter_that_is_stored_while_the_relay_looks_for_old_ones_is_counted_out_once() {
+    for early in 20..56 {
+        let limits = Limits { keep: secs(60), ..Limits::default() };
+        let (mut world, tom, jack) = one_has_left(World::with_limits(early, limits));
+        let old = leave_letter(&mut world, tom, "nearly too old");
+        world.run_for(secs(60) - millis(early));
+        world.restart_client(jack);
+        let others: Vec<u64> = (0..40)
+            .map(|_| {
+                world.run_for(millis(5));
+                world.send(tom, "JACK", "young")
+            })
+            .collect();
+        let all = |w: &World| ended(w, old) && others.iter().all(|letter| delivered(w, *letter));
+        assert!(world.run_until(secs(30), all), "{early} ms early");
+    }
+}
+
 #[test]
 fn echo_answers_in_capitals() {
     let (mut world, tom, _) = two(Carriers::Auto);
