@@ -109,6 +109,8 @@ pub(super) struct Post {
     /// Letters on their way out of their mailboxes, by place, each with the ticket that ends it: at most one step of expiry,
     /// and those turned away.
     pub(super) expiring: BTreeMap<u64, Ticket>,
+    /// Of those turned away, the ones whose way out failed, by whose mailbox they are in: it is taken again.
+    pub(super) turned_away_again: BTreeMap<MemberId, Vec<TurnedAway>>,
     /// The last place this round of expiry has looked at; `None` between two rounds.
     swept: Option<u64>,
     sweep_scheduled: Option<Tick>,
@@ -204,7 +206,7 @@ impl Relay {
         match (self.tickets.take(ticket), durable) {
             (Some(Wait::Member(member, by)), _) => self.handle_registered(now, (member, by), durable, out),
             (Some(Wait::Asked(asked)), _) => self.handle_asked(now, asked, durable, out),
-            (Some(Wait::TurnedAway(letter)), _) => self.handle_turned_away(letter, durable),
+            (Some(Wait::TurnedAway(letter)), _) => self.handle_turned_away(now.tick, ticket, letter, durable),
             (Some(Wait::Letters(member)), true) => self.handle_written(now, ticket, member),
             (Some(Wait::Letters(member)), false) => self.handle_not_written(now, ticket, member),
             (Some(Wait::Mailbox(member)), false) => {
@@ -244,6 +246,9 @@ impl Relay {
             place.queue.scheduled = None;
         }
         let session = place.session;
+        for letter in self.post.turned_away_again.remove(&member).into_iter().flatten() {
+            self.write_turned_away(letter, out);
+        }
         if self.members.is_removed(member) {
             return self.turn_all_away(member, out);
         }

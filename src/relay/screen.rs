@@ -3,10 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::base::{Effect, LetterId, Name};
+use crate::base::{Effect, LetterId, Name, Tick, Ticket};
 use crate::wire::message::{Names, Reason, SCREEN_FIRST, SCREEN_LAST, SCREEN_ONLY};
 
 use super::flows::{FlowId, Refusal, To};
+use super::limits::SPILL_AFTER;
 use super::mailbox::Wait;
 use super::members::MemberId;
 use super::queue::{Author, Entry};
@@ -123,10 +124,19 @@ impl Relay {
         self.stats.letters_refused += 1;
         let may_have_arrived = entry.was_handed || self.places[to.0].queue.may_have_arrived(place);
         let refusal = (reason, may_have_arrived);
-        let ticket = self.tickets.issue(Wait::TurnedAway(TurnedAway { place, author, to, id, refusal }));
-        self.post.expiring.insert(place, ticket);
-        let from = self.members.name(author).clone();
-        let owed = OwedRefusal { from, to: name, id, reason, may_have_arrived };
+        self.write_turned_away(TurnedAway { place, author, to, id, refusal }, out);
+    }
+
+    /// Takes the letter off the disk together with what its author is to be told. Who waits for an earlier attempt at it
+    /// asks again.
+    pub(super) fn write_turned_away(&mut self, letter: TurnedAway, out: &mut Out) {
+        let TurnedAway { place, author, to, id, refusal: (reason, may_have_arrived) } = letter;
+        let ticket = self.tickets.issue(Wait::TurnedAway(letter));
+        if let Some(failed) = self.post.expiring.insert(place, ticket) {
+            self.load_on(to, failed);
+        }
+        let (from, to) = (self.members.name(author).clone(), self.members.name(to).clone());
+        let owed = OwedRefusal { from, to, id, reason, may_have_arrived };
         out.effects.push(Effect::Persist(ticket, Record::Expired { place, owed }));
     }
 
@@ -139,18 +149,33 @@ impl Relay {
         }
     }
 
-    /// A letter has left its mailbox, and its author is told. What could not be written down waits on disk, and is
-    /// refused again when the relay starts.
-    pub(super) fn handle_turned_away(&mut self, letter: TurnedAway, durable: bool) {
+    /// A letter has left its mailbox, and its author is told. What could not be written down is written again soon.
+    pub(super) fn handle_turned_away(
+        &mut self,
+        now: Tick,
+        ticket: Ticket,
+        letter: TurnedAway,
+        durable: bool,
+    ) {
         let TurnedAway { place, author, to, id, refusal } = letter;
-        self.post.expiring.remove(&place);
         if !durable {
-            return;
+            self.post.turned_away_again.entry(to).or_default().push(letter);
+            return self.wake_queue(to, now + SPILL_AFTER);
         }
+        self.post.expiring.remove(&place);
+        self.load_on(to, ticket);
         let flow = FlowId { outbox: id.outbox, to: To::Member(to) };
         let place = &mut self.places[author.0];
         place.flows.owe_refusal(flow, id.number, refusal);
         if let Some(slot) = place.session {
+            self.sessions.mark(slot);
+        }
+    }
+
+    /// What is behind a letter whose way out ended with this ticket may be loaded.
+    fn load_on(&mut self, to: MemberId, ticket: Ticket) {
+        self.places[to.0].queue.not_loaded(ticket);
+        if let Some(slot) = self.places[to.0].session {
             self.sessions.mark(slot);
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use queqiao::base::Carrier;
-use queqiao::client::{Carriers, Command, Event, Unreached};
+use queqiao::client::{Carriers, Command, Event, Screen, Screens, Unreached};
 use queqiao::relay::Limits;
 use queqiao::wire::message::{NameReason, Reason};
 
@@ -305,6 +305,24 @@ fn a_letter_that_is_stored_while_the_relay_looks_for_old_ones_is_counted_out_onc
         let all = |w: &World| ended(w, old) && others.iter().all(|letter| delivered(w, *letter));
         assert!(world.run_until(secs(30), all), "{early} ms early");
     }
+}
+
+#[test]
+fn a_letter_that_is_unwanted_while_the_disk_is_full_is_refused_once_there_is_room() {
+    let (mut world, tom, jack) = one_has_left(World::new(1));
+    let letter = leave_letter(&mut world, tom, "for the mailbox");
+    // He refuses what the relay has accepted.
+    world.oracle.liars.insert("JACK".to_owned());
+    world.relay_platter.full_until = world.now + secs(5);
+    world.restart_client(jack);
+    let nobody = Screen { only: Some(Vec::new()), ..Screen::default() };
+    world.command(jack, Command::Screen(Screens { others: Some(nobody), ..Screens::default() }));
+    world.run_for(millis(4_900));
+    assert!(is_online(&world, jack) && !ended(&world, letter) && world.relay_disk.len() == 1);
+    assert!(world.run_until(secs(2), |w| ended(w, letter)), "{:?}", world.fate(letter));
+    let end = world.fate(letter).end;
+    assert!(matches!(end, Some(End::Refused { reason: Reason::Blocked, .. })), "{end:?}");
+    assert_eq!(world.relay_disk.len(), 0);
 }
 
 #[test]
