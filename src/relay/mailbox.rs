@@ -355,8 +355,8 @@ impl Relay {
             }
             through = Some(row.place);
             let Some(entry) = self.entry_of(now.tick, row) else { continue };
-            // It was taken out of the count when it was delivered; what was to take it off the disk failed.
             if self.was_delivered(to, &entry) {
+                self.places[to.0].queue.was_left(row.place, entry.author, entry.len);
                 stale.push(row.place);
             } else {
                 entries.push(entry);
@@ -371,6 +371,7 @@ impl Relay {
             self.turn_all_away(to, out);
         }
         if !stale.is_empty() {
+            self.count_queue(to);
             let record = Record::Progress { marks: None, stored: stale };
             out.effects.push(Effect::Persist(self.tickets.idle(), record));
         }
@@ -456,9 +457,14 @@ impl Relay {
         if !may || self.places[to.0].queue.holds(place) || self.post.expiring.contains_key(&place) {
             return;
         }
+        if self.was_delivered(to, &entry) {
+            self.places[to.0].queue.was_left(place, author, len);
+            self.count_queue(to);
+            let record = Record::Progress { marks: None, stored: vec![place] };
+            return out.effects.push(Effect::Persist(self.tickets.idle(), record));
+        }
         let counted = self.places[to.0].queue.is_on_disk_only(place);
-        // Once stored it has left: what takes it off the disk is on its way.
-        if self.was_delivered(to, &entry) || (!counted && !matches!(author, Author::Member(_))) {
+        if !counted && !matches!(author, Author::Member(_)) {
             return;
         }
         let may_have_arrived = self.places[to.0].queue.may_have_arrived(place);

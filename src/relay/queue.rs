@@ -146,6 +146,10 @@ pub(super) struct Queue {
     /// Letters on disk only. They stand at places behind `cursor`.
     on_disk: usize,
     cursor: u64,
+    /// Letters up to the first of these places were on disk when the relay started, and were counted. Up to the second this
+    /// process has taken out what was delivered.
+    found_through: u64,
+    left_through: u64,
     /// The highest place of a letter that was in a session of its recipient, or may have been.
     handed_through: u64,
     /// The disk has no more behind `cursor`, whatever was counted.
@@ -173,6 +177,8 @@ blank!(
         loaded: VecDeque::new(),
         on_disk: 0,
         cursor: 0,
+        found_through: 0,
+        left_through: 0,
         handed_through: 0,
         exhausted: false,
         tail: VecDeque::new(),
@@ -204,6 +210,7 @@ impl Queue {
     pub(super) fn found_on_disk(&mut self, author: Author, letters: usize, bytes: usize, through: u64) {
         self.on_disk += letters;
         self.handed_through = self.handed_through.max(through);
+        self.found_through = self.found_through.max(through);
         for share in [&mut self.total, self.shares.entry(author).or_default()] {
             share.letters += letters;
             share.bytes += bytes;
@@ -257,6 +264,7 @@ impl Queue {
     /// Takes out the letter of [`Queue::next_waiting`]: it is not for the recipient.
     pub(super) fn take_next(&mut self) -> Option<Entry> {
         let entry = self.loaded.pop_front().or_else(|| self.tail.pop_front())?;
+        self.left_through = self.left_through.max(entry.place().unwrap_or(0));
         self.forget_unwritten(&entry);
         self.forget_share(entry.author, entry.len);
         Some(entry)
@@ -327,6 +335,7 @@ impl Queue {
             stored.count += 1;
             stored.number = stored.number.max(entry.id.number);
             stored.places.extend(entry.place());
+            self.left_through = self.left_through.max(entry.place().unwrap_or(0));
             self.forget_unwritten(&entry);
             self.forget_share(entry.author, entry.len);
             parcels.take_back(entry.message);
@@ -441,6 +450,15 @@ impl Queue {
     pub(super) fn expired(&mut self, author: Author, len: usize) {
         self.on_disk = self.on_disk.saturating_sub(1);
         self.forget_share(author, len);
+    }
+
+    /// A letter that was delivered is on the disk all the same. If an earlier process delivered it, it is counted still; if
+    /// this one did, it has left.
+    pub(super) fn was_left(&mut self, place: u64, author: Author, len: usize) {
+        if place > self.left_through && place <= self.found_through {
+            self.left_through = place;
+            self.expired(author, len);
+        }
     }
 
     /// As [`Queue::expired`] of a letter of which nothing else is known: its author's share keeps it until the relay ends.

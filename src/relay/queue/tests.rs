@@ -240,6 +240,18 @@ fn a_share_is_full_before_the_queue_is_in_memory_and_on_disk_together() {
 }
 
 #[test]
+fn a_delivered_letter_that_the_disk_still_has_leaves_the_count_once() {
+    let mut desk = Desk::default();
+    desk.queue.found_on_disk(TOM, 2, 20, 2);
+    let count = |desk: &Desk| (desk.queue.total.letters, desk.queue.on_disk);
+    desk.queue.was_left(1, TOM, 10);
+    assert_eq!(count(&desk), (1, 1), "an earlier process delivered it");
+    desk.queue.was_left(1, TOM, 10);
+    desk.queue.was_left(3, TOM, 10);
+    assert_eq!(count(&desk), (1, 1), "it has left, or this process delivered it");
+}
+
+#[test]
 fn a_disk_that_cannot_follow_fills_no_memory() {
     let mut desk = Desk::default();
     desk.push(1..=1, 64 * 1024);
