@@ -18,7 +18,7 @@ const SCHEDULE_MS: [u64; 6] = [0, 250, 500, 1_000, 1_750, 2_750];
 /// How long an attempt may take in all over TCP, which repeats what gets lost by itself ...
 const GIVE_UP_AFTER: Duration = Duration::from_secs(8);
 /// ... and over UDP: where many packets get lost, the next round has its six within the same time.
-const GIVE_UP_UDP_AFTER: Duration = Duration::from_secs(5);
+const GIVE_UP_UDP_AFTER: Duration = Duration::from_secs(4);
 /// Answers that a counter was too low, for one attempt: one tells how far to go, another may cross a second attempt.
 const STALES_MAX: u32 = 2;
 /// From this packet of a handshake on, the relay's key is asked for beside it: silence may mean that it has changed.

@@ -120,6 +120,11 @@ impl Connecting {
         self.doubted = Some((now, until));
     }
 
+    /// There is no path that could be heard.
+    pub(super) fn forget_doubt(&mut self) {
+        self.doubted = None;
+    }
+
     /// What was learned about how the relay is reached has changed: the next round begins at once.
     pub(super) fn start_over(&mut self) {
         (self.failures, self.next_round_at) = (0, None);

@@ -141,6 +141,7 @@ impl Uplink {
         self.choice.awaits = self.mail.outbox.awaits_answer();
         if self.peer.is_none() || self.stopped {
             self.choice.proof = None;
+            self.connecting.forget_doubt();
             return self.close_beside(shared, out);
         }
         self.take_probe_answers(now);

@@ -17,7 +17,8 @@ const WAIT_MAX: Duration = Duration::from_secs(600);
 const GOOD_AFTER: Duration = Duration::from_secs(600);
 /// A test of UDP that silence on TCP began has ended by then.
 const TEST_TAKES: Duration = Duration::from_millis(3_100);
-/// Moves within [`WINDOW`], whatever goes wrong.
+/// Moves of one session within [`WINDOW`], whatever goes wrong. One that is begun anew chooses as at the start; how often one
+/// may begin is bounded by the pauses between rounds.
 const MOVES_MAX: usize = 24;
 const WINDOW: Duration = Duration::from_secs(600);
 
@@ -40,6 +41,7 @@ pub struct Moves {
     flights: u32,
     fled_at: Tick,
     on_udp_since: Option<Tick>,
+    /// Moves without a new session.
     recent: VecDeque<Tick>,
 }
 
@@ -55,7 +57,9 @@ impl Moves {
         if let (Some((before_id, before)), Some((id, after))) = (self.path, path)
             && before.carrier() != after.carrier()
         {
-            self.remember(now);
+            if before_id == id {
+                self.remember(now);
+            }
             match after.carrier() {
                 Carrier::Tcp if before_id == id => self.flee(now),
                 Carrier::Tcp => {}

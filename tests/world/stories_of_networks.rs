@@ -92,6 +92,19 @@ fn a_connection_that_survives_a_change_of_network_is_kept() {
     assert_eq!((world.relay.core.stats().handshakes, world.last_conn), (handshakes, conns));
 }
 
+/// The simulated world lets no deadline stand that is over.
+#[test]
+fn a_session_that_ends_while_its_connection_is_doubted_leaves_nothing_to_wait_for() {
+    let (mut world, tom, _) = on_tcp();
+    world.command(tom, Command::NetworkChanged);
+    world.tell_relay(Waiting::Other(Input::Command(queqiao::relay::Command::Stop)));
+    world.run_for(millis(50));
+    world.restart_relay(secs(10));
+    world.run_for(secs(5));
+    assert!(!is_online(&world, tom), "the relay is down");
+    assert!(world.run_until(secs(40), |w| is_online(w, tom)));
+}
+
 #[test]
 fn a_network_that_is_there_again_is_used_at_once() {
     let (mut world, tom, _) = two(Carriers::Auto);
