@@ -23,7 +23,7 @@ const ROWS: [(u64, Option<(f64, f64)>); 3] =
 const SECONDS: u64 = 10;
 const PAIRS: &str = "20";
 /// Members who sign in, and the loss they do it at.
-const MEMBERS: usize = 40;
+const MEMBERS: usize = 200;
 const SIGN_IN_LOSS: u64 = 300;
 /// Shares of them that are to be signed in by then.
 const SIGN_IN_GOALS: [(Duration, f64); 2] = [(Duration::from_secs(3), 0.95), (Duration::from_secs(8), 0.98)];
