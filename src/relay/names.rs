@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::base::{Effect, Now, Path, PublicKey, Tick};
 use crate::session::Throttle;
+use crate::wire::frame::close;
 use crate::wire::message::{NameReason, ToClient};
 
 use super::flows::Flows;
@@ -239,8 +240,13 @@ impl Relay {
         self.welcome(now, slot, member, out);
     }
 
-    /// The session is this member's now, and any earlier one is told so.
+    /// The session is this member's now, and any earlier one is told so. One that was begun before the member's present
+    /// session has stayed behind on its way, and nobody waits for it: who gave up its handshake has made another since.
     fn welcome(&mut self, now: Now, slot: Slot, member: MemberId, out: &mut Out) {
+        let present = self.places[member.0].session;
+        if present.is_some_and(|present| self.sessions.is_before(slot, present)) {
+            return self.close_session(now.tick, slot, close::DONE, "a later session has signed in");
+        }
         if self.is_flip(slot, member) {
             self.places[member.0].flipped = Some(now.tick);
         }

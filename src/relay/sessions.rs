@@ -313,12 +313,18 @@ impl Sessions {
         };
     }
 
-    /// Other confirmed sessions of this one's key that have no name: one of them is enough.
-    fn nameless_beside(&self, slot: Slot) -> Vec<Slot> {
+    /// Confirmed sessions of this one's key that were begun before it and have no name: one of them is enough.
+    fn nameless_before(&self, slot: Slot) -> Vec<Slot> {
         let Some(key) = self.slab.get(slot.0).map(Entry::key) else { return Vec::new() };
         let is_nameless =
             |other: &Slot| self.awake(*other).is_some_and(|s| s.is_live() && s.member().is_none());
-        self.of_key(key).filter(|other| *other != slot && is_nameless(other)).collect()
+        self.of_key(key).take_while(|other| *other != slot).filter(is_nameless).collect()
+    }
+
+    /// Whether `later`, a session of the same key, was begun after this one.
+    pub(super) fn is_before(&self, slot: Slot, later: Slot) -> bool {
+        let Some(key) = self.slab.get(slot.0).map(Entry::key) else { return false };
+        self.of_key(key).skip_while(|other| *other != slot).skip(1).any(|other| other == later)
     }
 
     /// Frees indexes that lead to this session no longer; whether there were any.

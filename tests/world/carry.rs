@@ -240,6 +240,11 @@ impl World {
         if let Some(count) = count {
             self.cover.add(count);
         }
+        if let Event::Replaced { .. } = event {
+            let key = self.stations[client].private_key;
+            let machines = self.stations.iter().filter(|station| station.private_key == key).count();
+            assert!(machines > 1, "client {client} took its own place");
+        }
         let station = &mut self.stations[client];
         station.stopped |= matches!(event, Event::Replaced { .. } | Event::NameRefused { .. } | Event::Left);
         station.events.push((self.now, event));
@@ -375,7 +380,7 @@ impl World {
     /// Whoever seals data packets has had the answer to its handshake: if that went to its UDP address, it has shown that it
     /// is there, though it seals them on TCP.
     fn note_keys_in_use(&mut self, conn: u64, packet: &[u8]) {
-        if packet[1] == PacketType::Data as u8 {
+        if packet.get(1) == Some(&(PacketType::Data as u8)) {
             let addr = self.stations[self.conns[&conn].client].public;
             let proves = self.addresses.leaves(addr);
             self.addresses.arrives_at_relay(addr, 0, proves);

@@ -10,6 +10,7 @@ use queqiao::wire::packet;
 use super::node::Waiting;
 use super::stories::{delivered, is_online, millis, say, secs, shows, two};
 use super::stories_of_paths::{first_letter_over_tcp, hole, moves, only_jack_is_there, path, talking};
+use super::tcp::Side;
 use super::weather::Weather;
 use super::world::{Happening, RELAY_ADDR, World};
 
@@ -90,6 +91,25 @@ fn a_connection_that_survives_a_change_of_network_is_kept() {
     world.run_for(secs(10));
     say(&mut world, tom, "JACK", millis(200));
     assert_eq!((world.relay.core.stats().handshakes, world.last_conn), (handshakes, conns));
+}
+
+/// What a client says on a connection that stalls arrives when it has signed in on another. The world knows that nobody
+/// else has its key.
+#[test]
+fn a_session_that_was_given_up_and_arrives_late_does_not_take_the_place_of_its_own_client() {
+    let mut world = World::new(1);
+    let (tom, jack) = (world.client("TOM", Carriers::Tcp), world.client("JACK", Carriers::Auto));
+    world.stations[tom].pinned = Some(world.relay.core.public_key());
+    world.start(tom);
+    assert!(world.run_until(secs(1), |w| w.relay.core.stats().handshakes == 1));
+    let until = world.now + secs(5);
+    world.conns.values_mut().for_each(|conn| conn.side(Side::Relay).stalled_until = until);
+    world.run_for(millis(200));
+    world.command(tom, Command::NetworkChanged);
+    world.start(jack);
+    assert!(world.run_until(secs(4), |w| is_online(w, tom)), "over another connection");
+    world.run_for(secs(5));
+    say(&mut world, jack, "TOM", millis(200));
 }
 
 /// The simulated world lets no deadline stand that is over.

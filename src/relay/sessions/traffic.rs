@@ -153,7 +153,7 @@ impl Relay {
         }
         if !was_confirmed {
             session.peer.handle_round_trip_bound(now.tick, now.tick.since(session.opened));
-            for earlier in self.sessions.nameless_beside(slot) {
+            for earlier in self.sessions.nameless_before(slot) {
                 self.displace(now, earlier);
             }
         }
