@@ -260,7 +260,7 @@ impl Drop for Door {
 }
 
 /// Says one line to whoever has opened the door of `folder`, and nothing more; nobody needs to be there. Returns when it
-/// was taken in, so that whoever calls next finds it done, or after [`TAKEN_IN_WITHIN`]: who is stopped holds up nobody.
+/// was taken in, so that whoever calls next finds it done, or after a second: who is stopped holds up nobody.
 pub fn tell(folder: &Path, text: &[u8]) {
     let tell = |mut stream: UnixStream| {
         stream.write_all(&[text, b"\n"].concat())?;
