@@ -18,11 +18,16 @@ const HANDED_MAX: usize = 2_048;
 const INCOMING_MAX: usize = 4_096;
 /// Bytes of text of such letters.
 const INCOMING_BYTES_MAX: usize = 8 << 20;
+/// What was shown is written down as shown so soon after: a process that is killed before it has shown it shows it when it
+/// runs again.
+const SHOWN_WITHIN: Duration = Duration::from_millis(20);
 /// A full disk is tried again so soon.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
+    /// Of what is shown now: for the store from then on, when the user has it.
+    Shown(Tick),
     /// Not at the store.
     Here,
     /// At the store.
@@ -56,6 +61,9 @@ pub(super) struct Journal {
     incoming: usize,
     incoming_bytes: usize,
     retry_at: Option<Tick>,
+    /// When this turn began, and when the first of what was shown is for the store.
+    now: Tick,
+    shown_at: Option<Tick>,
     /// Records given since the start.
     given: u64,
 }
@@ -63,7 +71,9 @@ pub(super) struct Journal {
 impl Journal {
     pub(super) fn new(keeps: bool) -> Journal {
         let (entries, handed, returned) = (VecDeque::new(), 0, 0);
-        Journal { keeps, entries, handed, returned, incoming: 0, incoming_bytes: 0, retry_at: None, given: 0 }
+        let (now, shown_at, retry_at) = (Tick::ZERO, None, None);
+        let (incoming, incoming_bytes, given) = (0, 0, 0);
+        Journal { keeps, entries, handed, returned, incoming, incoming_bytes, retry_at, now, shown_at, given }
     }
 
     pub(super) fn push(&mut self, record: Record) {
@@ -72,7 +82,14 @@ impl Journal {
             self.incoming += 1;
             self.incoming_bytes += len;
         }
-        let state = if self.keeps { State::Here } else { State::Durable };
+        let state = match record {
+            _ if !self.keeps => State::Durable,
+            Record::Told { .. } => State::Shown(self.now + SHOWN_WITHIN),
+            _ => State::Here,
+        };
+        if let State::Shown(due) = state {
+            self.shown_at.get_or_insert(due);
+        }
         self.entries.push_back(Entry { record, state, place: self.given });
     }
 
@@ -118,8 +135,20 @@ impl Journal {
         }
     }
 
-    /// Lets time pass: what failed is handed to the store again.
+    /// Lets time pass: what was shown is written down, and what failed is handed to the store again.
     pub(super) fn handle_time(&mut self, now: Now) {
+        self.now = now.tick;
+        if self.shown_at.take_if(|at| *at <= now.tick).is_some() {
+            for entry in &mut self.entries {
+                match entry.state {
+                    State::Shown(due) if due <= now.tick => entry.state = State::Here,
+                    State::Shown(due) => {
+                        self.shown_at.get_or_insert(due);
+                    }
+                    _ => {}
+                }
+            }
+        }
         if self.retry_at.take_if(|at| *at <= now.tick).is_none() {
             return;
         }
@@ -130,8 +159,8 @@ impl Journal {
         }
     }
 
-    pub(super) const fn next_deadline(&self) -> Option<Tick> {
-        self.retry_at
+    pub(super) fn next_deadline(&self) -> Option<Tick> {
+        [self.shown_at, self.retry_at].into_iter().flatten().min()
     }
 
     /// The next record that has settled, and whether it is durable: in order, but for what goes back.

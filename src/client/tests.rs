@@ -213,6 +213,11 @@ fn a_refusal_that_was_written_down_but_not_told_is_told_by_the_next_run() {
     assert!(desk.shown.iter().any(told), "{:?}", desk.shown);
     desk.commit();
     desk.crash();
+    assert!(desk.shown.iter().any(told), "killed before anybody can have read it, it is told again");
+    let later = Now { tick: desk.client.next_deadline().expect("it is to be written down"), ..NOW };
+    desk.input_at(later, None);
+    desk.commit();
+    desk.crash();
     assert!(!desk.shown.iter().any(told), "once");
     assert!(desk.client.is_idle());
 }
