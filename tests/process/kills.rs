@@ -24,7 +24,7 @@ const IN_FLIGHT: usize = 50;
 const TYPED_AHEAD: usize = 320;
 /// How long the survivors may take to finish once the lines are good again.
 const HEALED: Duration = Duration::from_secs(60);
-/// A relay is ready after a kill in this time; one restart in ten may meet a machine that does not run it for longer.
+/// A relay is ready after a kill in this time.
 const RESTART: Duration = Duration::from_secs(1);
 
 fn from_env(name: &str) -> Option<u64> {
@@ -88,7 +88,7 @@ struct Stage {
     home: Home,
     addr: SocketAddr,
     relay: Option<Relay>,
-    restarts: Vec<Duration>,
+    slowest_restart: Duration,
     /// TOM's, and JACK's.
     lines: [Line; 2],
     tom: Option<Typist>,
@@ -116,7 +116,7 @@ impl Stage {
             home,
             addr,
             relay: Some(relay),
-            restarts: Vec::new(),
+            slowest_restart: Duration::ZERO,
             lines,
             tom: None,
             jack: None,
@@ -190,7 +190,7 @@ impl Stage {
                 let start = Instant::now();
                 let addr = self.addr.to_string();
                 let again = self.home.relay(&[&["--bind", &addr], &RELAY[..]].concat());
-                self.restarts.push(start.elapsed());
+                self.slowest_restart = self.slowest_restart.max(start.elapsed());
                 self.relay = Some(again);
             }
             1 => self.start_sender(),
@@ -343,21 +343,19 @@ fn row_70_whoever_is_killed_at_whatever_moment_no_accepted_letter_is_lost_or_dou
         assert!(round < 2 * rounds, "{counted} of {round} kills had {IN_FLIGHT} letters in flight");
     }
     let killed = start.elapsed();
-    stage.restarts.sort_unstable();
-    let at = |share: usize| stage.restarts[(stage.restarts.len() * share).div_ceil(100) - 1];
-    let (most, slowest) = (at(90), at(100));
     stage.heal();
     let (sent, got) = (stage.history("TOM", &[]), stage.history("JACK", &[]));
     let written = check_sender(&stage.told, &sent);
     check_typing(&stage.told, &sent, stage.runs);
     let again = check_reader(&stage.told, &sent, &got, &stage.shown);
     println!(
-        "{rounds} kills in {killed:?}, {:?} in all, slowest restart {slowest:?}; {written} letters written, refused {:?}, \
+        "{rounds} kills in {killed:?}, {:?} in all, slowest restart {:?}; {written} letters written, refused {:?}, \
          {again} printed twice; letters were accepted in {progress} rounds; lines {:?}",
         start.elapsed(),
+        stage.slowest_restart,
         stage.told.reasons,
         stage.lines.each_ref().map(Line::tally),
     );
     assert!(sent.len() * 100 >= written * 95, "{} of {written} were accepted", sent.len());
-    assert!(most < RESTART, "{:?}", stage.restarts);
+    assert!(stage.slowest_restart < RESTART, "{:?}", stage.slowest_restart);
 }

@@ -184,14 +184,14 @@ fn row_30_a_closed_port_is_a_hint_to_take_tcp_at_once() {
     let (home, relay, lines) = place(Weather::default());
     home.listen("JACK", &["--contacts", "jack.toml"]).terminate().with(130);
     lines[0].change(|weather| weather.closed = true);
-    // A busy machine may take longer than that for some; without the hint none is faster.
-    let mut sends = (0..30).map(|_| {
+    let least = (0..5).map(|_| {
         let start = Instant::now();
         home.send("TOM", "JACK", "hello").with(0);
         start.elapsed()
     });
-    let early = sends.find(|took| *took < Duration::from_millis(240));
-    assert!(early.is_some(), "TCP was not tried before its time");
+    let least = least.min().unwrap();
+    println!("accepted after {least:?} at best");
+    assert!(least < Duration::from_millis(240), "{least:?}: TCP was not tried before its time");
     relay.stop().with(0);
 }
 

@@ -17,8 +17,8 @@ const WAIT_MAX: Duration = Duration::from_secs(600);
 const GOOD_AFTER: Duration = Duration::from_secs(600);
 /// A test of UDP that silence on TCP began has ended by then.
 const TEST_TAKES: Duration = Duration::from_millis(3_100);
-/// Moves of one session within [`WINDOW`], whatever goes wrong. One that is begun anew chooses as at the start; how often one
-/// may begin is bounded by the pauses between rounds.
+/// Moves of one session within [`WINDOW`], whatever goes wrong, and as many by sessions that are begun anew and choose as at
+/// the start.
 const MOVES_MAX: usize = 24;
 const WINDOW: Duration = Duration::from_secs(600);
 
@@ -41,8 +41,8 @@ pub struct Moves {
     flights: u32,
     fled_at: Tick,
     on_udp_since: Option<Tick>,
-    /// Moves without a new session.
-    recent: VecDeque<Tick>,
+    /// Moves without a new session, and with one.
+    recent: [VecDeque<Tick>; 2],
 }
 
 impl Moves {
@@ -57,9 +57,7 @@ impl Moves {
         if let (Some((before_id, before)), Some((id, after))) = (self.path, path)
             && before.carrier() != after.carrier()
         {
-            if before_id == id {
-                self.remember(now);
-            }
+            self.remember(now, before_id != id);
             match after.carrier() {
                 Carrier::Tcp if before_id == id => self.flee(now),
                 Carrier::Tcp => {}
@@ -76,11 +74,12 @@ impl Moves {
         (self.path, self.keys, self.looked_at) = (path.or(self.path), keys, now);
     }
 
-    fn remember(&mut self, now: Tick) {
-        self.recent.push_back(now);
-        self.recent.retain(|at| now.since(*at) < WINDOW);
-        let (many, most) = (self.recent.len(), MOVES_MAX);
-        assert!(many <= most, "{many} changes of carrier within {WINDOW:?}, {most} allowed");
+    fn remember(&mut self, now: Tick, anew: bool) {
+        let recent = &mut self.recent[usize::from(anew)];
+        recent.push_back(now);
+        recent.retain(|at| now.since(*at) < WINDOW);
+        let (many, most) = (recent.len(), MOVES_MAX);
+        assert!(many <= most, "{many} changes of carrier within {WINDOW:?}, {most} allowed, anew: {anew}");
     }
 
     fn flee(&mut self, now: Tick) {

@@ -13,9 +13,8 @@ use rustix::process::{Pid, Signal, kill_process};
 /// What should happen at once has happened within this time, or never will; a busy machine needs far less.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// What is promised within a second: generous for busy machines, and shorter than every time-out that could stand in. The
-/// second itself is held in the simulated world.
-pub const SOON: Duration = Duration::from_secs(5);
+/// What is promised within a second: generous for busy machines, and shorter than every time-out that could stand in.
+pub const SOON: Duration = Duration::from_millis(2_500);
 
 /// A process that has been started; it is killed when the value is dropped.
 pub struct Running {
