@@ -118,7 +118,7 @@ impl World {
     }
 
     fn inject_to_relay(&mut self, from: SocketAddr, bytes: Vec<u8>) {
-        let happening = Happening::ToRelay { from, bytes, proves: false, genuine: false };
+        let happening = Happening::ToRelay { from, bytes, proves: Vec::new(), genuine: false };
         self.agenda.enter(self.now, happening);
     }
 

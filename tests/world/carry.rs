@@ -8,6 +8,7 @@ use queqiao::relay;
 use queqiao::wire::packet::PacketType;
 
 use super::cover::Count;
+use super::guard::is_data;
 use super::node::Waiting;
 use super::tcp::{Conn, Side, Told};
 use super::weather::{Arrival, below, chance};
@@ -28,7 +29,7 @@ impl World {
                 if self.relay_up_at > self.now {
                     return self.icmp_refused(from);
                 }
-                self.addresses.arrives_at_relay(from, bytes.len(), proves);
+                self.addresses.arrives_at_relay(from, bytes.len(), &proves);
                 if genuine && let Some(old) = remember(&mut self.overheard_up, bytes.clone()) {
                     hoard(&mut self.hoard_up, old, &mut self.rng);
                 }
@@ -38,6 +39,7 @@ impl World {
                 self.addresses.arrives_there(public);
                 match self.mapped.get(&public).copied() {
                     Some(client) => {
+                        self.addresses.arrives_at_station(public, client, &bytes);
                         if let Some(old) = remember(&mut self.overheard_down, (client, bytes.clone())) {
                             hoard(&mut self.hoard_down, old, &mut self.rng);
                         }
@@ -192,18 +194,19 @@ impl World {
         let may_shake = packet[1] != PacketType::Init as u8 || station.disk.counter_reserved > 0;
         assert!(may_shake, "client {client} shakes hands with a counter that is not durable");
         let from = station.public;
-        let proves = self.addresses.leaves(from);
+        let proves = self.addresses.leaves_station(client, from, packet);
         let arrivals = station.up.carry(self.now, packet.len(), &mut self.rng, &mut self.cover);
         self.note(|| format!("{client} -> relay {} {arrivals:?}", describe(packet)));
         for arrival in arrivals {
             let (bytes, genuine) = (damaged(packet, arrival), arrival.flipped.is_none());
+            let proves = proves.clone();
             self.agenda.enter(arrival.at, Happening::ToRelay { from, bytes, proves, genuine });
         }
     }
 
     /// Counts a key that is renewed because of its age.
     fn watch_keys(&mut self, client: usize, packet: &[u8]) {
-        if packet[1] != PacketType::Data as u8 {
+        if !is_data(packet) {
             return;
         }
         let index = u32::from_be_bytes(packet[4..8].try_into().unwrap());
@@ -380,10 +383,10 @@ impl World {
     /// Whoever seals data packets has had the answer to its handshake: if that went to its UDP address, it has shown that it
     /// is there, though it seals them on TCP.
     fn note_keys_in_use(&mut self, conn: u64, packet: &[u8]) {
-        if packet.get(1) == Some(&(PacketType::Data as u8)) {
+        if is_data(packet) {
             let addr = self.stations[self.conns[&conn].client].public;
             let proves = self.addresses.leaves(addr);
-            self.addresses.arrives_at_relay(addr, 0, proves);
+            self.addresses.arrives_at_relay(addr, 0, &proves);
         }
     }
 

@@ -21,6 +21,8 @@ struct Far {
     heard: bool,
     /// And has sent something since that came.
     proven: bool,
+    /// The station that had data there, perhaps a challenge. It may be elsewhere by now.
+    had_data: Option<usize>,
 }
 
 /// The three-times rule, and nothing at all for somebody who only repeats what others said.
@@ -42,9 +44,22 @@ impl Addresses {
         addresses
     }
 
-    /// A datagram leaves `addr` for the relay: whether it may prove that somebody is there.
-    pub fn leaves(&self, addr: SocketAddr) -> bool {
-        self.far.get(&addr).is_some_and(|far| far.heard)
+    /// A datagram leaves `addr` for the relay: the addresses it may prove to be somebody's, its own if at all.
+    pub fn leaves(&self, addr: SocketAddr) -> Vec<SocketAddr> {
+        self.far.get(&addr).filter(|far| far.heard).map(|_| addr).into_iter().collect()
+    }
+
+    /// The same of a station's datagram; one with data may also answer a challenge that the station had at an address
+    /// it has left since (RFC 9000 §8.2.3).
+    pub fn leaves_station(&self, station: usize, addr: SocketAddr, packet: &[u8]) -> Vec<SocketAddr> {
+        let mut proves = self.leaves(addr);
+        if is_data(packet) {
+            let answered = |(left, far): (&SocketAddr, &Far)| {
+                (far.had_data == Some(station) && *left != addr).then_some(*left)
+            };
+            proves.extend(self.far.iter().filter_map(answered));
+        }
+        proves
     }
 
     /// Whoever is there has shown it.
@@ -52,14 +67,19 @@ impl Addresses {
         self.far.get(&addr).is_some_and(|far| far.proven)
     }
 
-    pub fn arrives_at_relay(&mut self, addr: SocketAddr, len: usize, proves: bool) {
-        let far = self.far.entry(addr).or_default();
-        far.received += len;
-        far.proven |= proves;
+    pub fn arrives_at_relay(&mut self, addr: SocketAddr, len: usize, proves: &[SocketAddr]) {
+        self.far.entry(addr).or_default().received += len;
+        proves.iter().for_each(|addr| self.far.entry(*addr).or_default().proven = true);
     }
 
     pub fn arrives_there(&mut self, addr: SocketAddr) {
         self.far.entry(addr).or_default().heard = true;
+    }
+
+    pub fn arrives_at_station(&mut self, addr: SocketAddr, station: usize, packet: &[u8]) {
+        if is_data(packet) {
+            self.far.entry(addr).or_default().had_data = Some(station);
+        }
     }
 
     pub fn relay_sends(&mut self, addr: SocketAddr, packet: &[u8], hostile: bool) {
@@ -74,9 +94,12 @@ impl Addresses {
         let within = far.proven || far.sent <= times * far.received;
         let (sent, received) = (far.sent, far.received);
         assert!(within, "amplification: {sent} bytes to {addr}, {received} came from it");
-        let data = packet.get(1) == Some(&(PacketType::Data as u8));
-        assert!(!hostile || !data, "data was sent to {addr}, which only repeats others' packets");
+        assert!(!hostile || !is_data(packet), "data was sent to {addr}, which only repeats others' packets");
     }
+}
+
+pub fn is_data(packet: &[u8]) -> bool {
+    packet.get(1) == Some(&(PacketType::Data as u8))
 }
 
 /// What is kept of one end's session from turn to turn.

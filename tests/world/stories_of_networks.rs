@@ -146,7 +146,7 @@ fn row_31_an_idle_client_that_is_told_of_a_restart_has_its_session_back_at_once(
     world.restart_relay(Duration::ZERO);
     let from = world.stations[tom].public;
     for bytes in world.overheard_up.clone() {
-        let happening = Happening::ToRelay { from, bytes, proves: false, genuine: false };
+        let happening = Happening::ToRelay { from, bytes, proves: Vec::new(), genuine: false };
         world.agenda.enter(world.now, happening);
     }
     let handshakes = world.relay.core.stats().handshakes;

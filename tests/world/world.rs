@@ -37,7 +37,7 @@ pub enum Happening {
     ToRelay {
         from: SocketAddr,
         bytes: Vec<u8>,
-        proves: bool,
+        proves: Vec<SocketAddr>,
         genuine: bool,
     },
     ToClient {
