@@ -1,7 +1,7 @@
 //! Floor 0: the words every other room is written in.
 //!
 //! Time ([`Tick`], [`Now`]), ways packets travel ([`Path`]), who is who ([`Name`], [`PublicKey`]), what a
-//! letter is called ([`LetterId`]), seeded randomness ([`Rng`]), words for people ([`Phrase`]), and the shape of
+//! letter is called ([`LetterId`]), seeded randomness ([`Rng`]), what few have ([`Seldom`]), words for people ([`Phrase`]), and the shape of
 //! a sans-IO state machine: [`Core`], [`Input`], [`Outputs`], [`turn()`].
 //!
 //! It must not know: any byte layout, any protocol, any operating system.
@@ -15,6 +15,7 @@ mod packed;
 mod path;
 mod phrase;
 mod rng;
+mod seldom;
 mod time;
 mod turn;
 
@@ -25,5 +26,7 @@ pub use packed::{Beats, Unpacker, pack_maybe_tick, pack_number, pack_path, pack_
 pub use path::{Carrier, ConnId, HostPort, HostPortError, Path, Why};
 pub use phrase::Phrase;
 pub use rng::{Rng, StillRng};
+pub(crate) use seldom::blank;
+pub use seldom::{Blank, Seldom};
 pub use time::{Now, Tick, Wall};
 pub use turn::{Core, Effect, Held, Inbox, Input, Label, Outputs, Query, Row, TURN_INPUTS_MAX, Ticket, turn};

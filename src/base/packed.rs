@@ -27,9 +27,9 @@ pub fn pack_tick(into: &mut Vec<u8>, tick: Tick) {
     pack_number(into, tick.as_micros());
 }
 
-/// Appends a moment or none. The last microsecond that a tick can tell counts as the one before.
+/// Appends a moment or none.
 pub fn pack_maybe_tick(into: &mut Vec<u8>, tick: Option<Tick>) {
-    pack_number(into, tick.map_or(0, |tick| tick.as_micros().saturating_add(1)));
+    pack_number(into, tick.map_or(0, |tick| tick.as_micros() + 1));
 }
 
 /// Appends a path.

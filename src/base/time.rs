@@ -1,42 +1,46 @@
 //! Time as the cores see it: a monotonic tick for timers and a wall clock for people, read once per turn.
 
+use std::fmt;
+use std::num::NonZeroU64;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// A moment on a monotonic clock, in microseconds since an arbitrary origin of the process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Tick(u64);
+/// A moment on a monotonic clock, in microseconds since an arbitrary origin of the process; at most 2⁶⁴ − 2 of them.
+///
+/// It counts from 1, so that a moment or none takes no more memory than a moment.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tick(NonZeroU64);
 
 impl Tick {
     /// The origin.
-    pub const ZERO: Tick = Tick(0);
+    pub const ZERO: Tick = Tick(NonZeroU64::MIN);
 
     /// The moment `micros` microseconds after the origin.
     pub const fn from_micros(micros: u64) -> Tick {
-        Tick(micros)
+        Tick(NonZeroU64::MIN.saturating_add(micros))
     }
 
     /// Microseconds since the origin.
     pub const fn as_micros(self) -> u64 {
-        self.0
+        self.0.get() - 1
     }
 
     /// Time since `earlier`; zero if `earlier` is later.
     pub const fn since(self, earlier: Tick) -> Duration {
-        Duration::from_micros(self.0.saturating_sub(earlier.0))
+        Duration::from_micros(self.0.get().saturating_sub(earlier.0.get()))
     }
 
     /// The first moment from this one on that is a whole number of spans after the origin; the span is not zero.
     pub const fn rounded_up(self, span: Duration) -> Tick {
-        let rest = self.0 % micros(span);
+        let rest = self.as_micros() % micros(span);
         if rest == 0 { self } else { Tick(self.0.saturating_add(micros(span) - rest)) }
     }
 
     /// The earliest of those that are there. The last moment a tick can count stands for never.
     pub fn earliest<const N: usize>(moments: [Option<Tick>; N]) -> Option<Tick> {
-        let never = Tick(u64::MAX);
+        let never = Tick(NonZeroU64::MAX);
         let earliest = moments.iter().fold(never, |earliest, moment| earliest.min(moment.unwrap_or(never)));
         (earliest < never).then_some(earliest)
     }
@@ -45,6 +49,18 @@ impl Tick {
 /// Whole microseconds of a span, as far as a tick can count them.
 const fn micros(span: Duration) -> u64 {
     span.as_secs().saturating_mul(1_000_000).saturating_add(span.subsec_micros() as u64)
+}
+
+impl Default for Tick {
+    fn default() -> Tick {
+        Tick::ZERO
+    }
+}
+
+impl fmt::Debug for Tick {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Tick").field(&self.as_micros()).finish()
+    }
 }
 
 impl Add<Duration> for Tick {
@@ -57,7 +73,7 @@ impl Add<Duration> for Tick {
 impl Sub<Duration> for Tick {
     type Output = Tick;
     fn sub(self, span: Duration) -> Tick {
-        Tick(self.0.saturating_sub(micros(span)))
+        Tick::from_micros(self.as_micros().saturating_sub(micros(span)))
     }
 }
 
@@ -79,9 +95,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn none_takes_no_room_of_its_own() {
+        assert_eq!(size_of::<Option<Tick>>(), size_of::<Tick>());
+        assert_eq!((Tick::from_micros(0), Tick::default().as_micros()), (Tick::ZERO, 0));
+    }
+
+    #[test]
     fn a_moment_is_rounded_up_to_a_whole_span() {
         let rounded = |micros| Tick::from_micros(micros).rounded_up(Duration::from_micros(250)).as_micros();
         assert_eq!([0, 1, 249, 250, 251].map(rounded), [0, 250, 250, 250, 500]);
-        assert_eq!(rounded(u64::MAX), u64::MAX, "the end of time");
+        assert_eq!(rounded(u64::MAX), u64::MAX - 1, "the end of time");
     }
 }

@@ -4,17 +4,29 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
+use crate::base::blank;
+
 /// Ranges kept without the heap: gaps are rare.
-const INLINE: usize = 4;
+const INLINE: usize = 1;
 
 /// Sorted, disjoint, never touching, never empty ranges. Its users bound their number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RangeSet(SmallVec<[Range<u64>; INLINE]>);
 
+blank!(RangeSet, RangeSet::NONE, RangeSet::is_empty);
+
 impl RangeSet {
+    /// No numbers.
+    pub const NONE: RangeSet = RangeSet(SmallVec::new_const());
+
     /// The ranges, lowest first.
     pub fn as_slice(&self) -> &[Range<u64>] {
         &self.0
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// How many ranges.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::Violation;
 use super::byte_queue::ByteQueue;
 use super::ranges::RangeSet;
-use crate::base::{Unpacker, pack_number};
+use crate::base::{Seldom, Unpacker, pack_number};
 use crate::wire::varint::read_varint;
 
 /// Separate runs of bytes waiting for a gap to close. A packet whose piece would make more is treated as lost, so an
@@ -32,28 +32,28 @@ pub struct RecvStream {
     /// The end of the bytes that are there without a gap.
     contiguous: u64,
     /// What is there behind a gap.
-    held: RangeSet,
+    held: Seldom<RangeSet>,
     limit: u64,
-    window: u64,
-    message_max: u64,
     /// Where the first message begins that is not whole yet.
     scanned: u64,
-    whole_messages: usize,
+    whole_messages: u32,
+    window: u32,
+    message_max: u32,
 }
 
 impl RecvStream {
-    /// An empty stream with `window` bytes of credit and messages of at most `message_max` bytes.
+    /// An empty stream with `window` bytes of credit and messages of at most `message_max` bytes, both far below 4 GiB.
     pub fn new(window: usize, message_max: usize) -> RecvStream {
         RecvStream {
             data: ByteQueue::default(),
             read: 0,
             contiguous: 0,
-            held: RangeSet::default(),
+            held: Seldom::default(),
             limit: window as u64,
-            window: window as u64,
-            message_max: message_max as u64,
             scanned: 0,
             whole_messages: 0,
+            window: window as u32,
+            message_max: message_max as u32,
         }
     }
 
@@ -145,7 +145,7 @@ impl RecvStream {
     fn scan(&mut self) -> Result<Piece, Violation> {
         let mut outcome = Piece::Kept;
         let mut there = &self.data.as_slice()[self.places(&(self.scanned..self.contiguous))];
-        while let Some((_, rest)) = split_message(there, self.message_max)? {
+        while let Some((_, rest)) = split_message(there, self.message_max.into())? {
             self.scanned += (there.len() - rest.len()) as u64;
             self.whole_messages += 1;
             outcome = Piece::CompletedMessage;
@@ -165,7 +165,7 @@ impl RecvStream {
             return false;
         }
         let there = self.data.as_slice();
-        let (message, rest) = split_message(there, self.message_max)
+        let (message, rest) = split_message(there, self.message_max.into())
             .ok()
             .flatten()
             .expect("a message that was counted is there");
@@ -180,12 +180,12 @@ impl RecvStream {
 
     /// Whether the credit is to be announced anew: half of it has been read.
     pub fn owes_credit(&self) -> bool {
-        self.read + self.window - self.limit >= self.window / 2
+        self.read + u64::from(self.window) - self.limit >= u64::from(self.window / 2)
     }
 
     /// Gives credit up to a full window above what was read, and answers with the new limit.
     pub fn renew_credit(&mut self) -> u64 {
-        self.limit = self.read + self.window;
+        self.limit = self.read + u64::from(self.window);
         self.limit
     }
 }

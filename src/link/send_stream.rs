@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::byte_queue::ByteQueue;
 use super::ranges::RangeSet;
-use crate::base::{Unpacker, pack_number};
+use crate::base::{Blank, Seldom, Unpacker, blank, pack_number};
 use crate::wire::varint::write_varint;
 
 /// The sending side of one stream. `base ≤ next ≤ end`; what is below `base` is acknowledged and gone.
@@ -14,26 +14,33 @@ pub struct SendStream {
     base: u64,
     next: u64,
     limit: u64,
+    holes: Seldom<Holes>,
+}
+
+/// What is not in order, since packets were lost or came late.
+#[derive(Debug)]
+struct Holes {
+    /// Acknowledged above `base`.
     acked: RangeSet,
+    /// To be sent again.
     again: RangeSet,
 }
+
+impl Holes {
+    const NONE: Holes = Holes { acked: RangeSet::NONE, again: RangeSet::NONE };
+}
+
+blank!(Holes, Holes::NONE, |holes| holes.acked.is_empty() && holes.again.is_empty());
 
 impl SendStream {
     /// An empty stream that may be sent up to `limit`.
     pub fn new(limit: u64) -> SendStream {
-        SendStream {
-            data: ByteQueue::default(),
-            base: 0,
-            next: 0,
-            limit,
-            acked: RangeSet::default(),
-            again: RangeSet::default(),
-        }
+        SendStream { data: ByteQueue::default(), base: 0, next: 0, limit, holes: Seldom::default() }
     }
 
     /// Whether the other end has everything.
     pub fn is_quiet(&self) -> bool {
-        self.data.is_empty() && self.again.len() == 0 && self.acked.len() == 0
+        self.data.is_empty() && self.holes.is_blank()
     }
 
     /// Appends a quiet stream to what is at rest.
@@ -72,18 +79,18 @@ impl SendStream {
 
     /// Bytes that could go now: lost ones, and new ones within the credit.
     pub fn sendable(&self) -> u64 {
-        self.again.total() + self.limit.min(self.end()).saturating_sub(self.next)
+        self.holes.again.total() + self.limit.min(self.end()).saturating_sub(self.next)
     }
 
     /// Whether anything could go now.
     pub fn waits(&self) -> bool {
-        self.again.len() > 0 || self.next < self.limit.min(self.end())
+        !self.holes.again.is_empty() || self.next < self.limit.min(self.end())
     }
 
     /// The next run of bytes to send, lost ones first. It stays queued until [`SendStream::taken`].
     pub fn peek(&self) -> Option<Range<u64>> {
         let new = self.next..self.limit.min(self.end());
-        self.again.first().or(Some(new).filter(|range| !range.is_empty()))
+        self.holes.again.first().or(Some(new).filter(|range| !range.is_empty()))
     }
 
     /// Appends the bytes of `range`, the front of what [`SendStream::peek`] gave, and counts them as sent. Tells
@@ -95,7 +102,7 @@ impl SendStream {
             self.next = range.end;
             return false;
         }
-        self.again.remove(range);
+        self.holes.again.remove(range);
         true
     }
 
@@ -104,17 +111,17 @@ impl SendStream {
         if range.end <= self.base {
             return;
         }
-        if self.again.len() > 0 {
-            self.again.remove(range.clone());
+        if let Some(holes) = self.holes.there() {
+            holes.again.remove(range.clone());
         }
         if range.start > self.base {
-            self.acked.insert(range);
+            self.holes.acked.insert(range);
             return;
         }
         self.give_up(range.end);
-        while let Some(first) = self.acked.first().filter(|first| first.start <= self.base) {
+        while let Some(first) = self.holes.acked.first().filter(|first| first.start <= self.base) {
             self.give_up(first.end);
-            self.acked.remove_first();
+            self.holes.acked.remove_first();
         }
     }
 
@@ -127,7 +134,7 @@ impl SendStream {
     /// These bytes go again, but for those the other end has. Tells whether any do.
     pub fn send_again(&mut self, range: Range<u64>) -> bool {
         let mut from = range.start.max(self.base);
-        let (acked, again) = (&self.acked, &mut self.again);
+        let Holes { acked, again } = &mut *self.holes;
         let mut any = false;
         for held in acked.overlaps(from..range.end.max(from)) {
             any |= from < held.start;

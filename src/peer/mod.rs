@@ -15,7 +15,7 @@ pub use rest::Resting;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::base::{Outputs, Path, Rng, Tick};
+use crate::base::{Outputs, Path, Rng, Seldom, Tick, blank};
 use crate::link::{Full, Link, Other, Params, Violation};
 use crate::session::{Direction, Keyring, Keys, Lifetime, Moved, Paths, SEALED_OVERHEAD, SessionId};
 use crate::wire::frame::{Frame, Probe, StreamId};
@@ -108,14 +108,30 @@ pub struct Peer {
     link: Link,
     /// Bytes a TCP path has not sent yet, as far as is known.
     tcp_unsent: usize,
+    aside: Seldom<Aside>,
+}
+
+/// What few ends have to do beside a conversation.
+struct Aside {
     closing: Option<Closing>,
-    /// At most [`PROBES_OWED_MAX`], the newest last; in the heap, since few ends have any.
+    /// At most [`PROBES_OWED_MAX`], the newest last.
     probes_owed: Vec<Owed>,
     /// Answers to our own probes; at most [`PROBES_OWED_MAX`], the newest last.
     answers: Vec<(Path, [u8; 8])>,
     /// Reused: a frame that travels alone.
     apart: Vec<u8>,
 }
+
+impl Aside {
+    const NOTHING: Aside =
+        Aside { closing: None, probes_owed: Vec::new(), answers: Vec::new(), apart: Vec::new() };
+
+    fn is_nothing(&self) -> bool {
+        self.closing.is_none() && self.probes_owed.is_empty() && self.answers.is_empty()
+    }
+}
+
+blank!(Aside, Aside::NOTHING, Aside::is_nothing);
 
 impl Peer {
     /// A session whose handshake has just been made.
@@ -134,10 +150,7 @@ impl Peer {
             paths: Paths::new(now, begin.path, true, direction, begin.rng),
             link: Link::new(begin.path, now, params),
             tcp_unsent: 0,
-            closing: None,
-            probes_owed: Vec::new(),
-            answers: Vec::new(),
-            apart: Vec::new(),
+            aside: Seldom::default(),
         }
     }
 
@@ -237,7 +250,7 @@ impl Peer {
 
     /// Which probe was answered, and where the answer came; ask until there is none.
     pub fn take_probe_answer(&mut self) -> Option<(Path, [u8; 8])> {
-        self.answers.pop()
+        self.aside.there()?.answers.pop()
     }
 
     /// Makes itself heard on the present path soon, so that the other end follows there, or notices that it is dead.
@@ -282,7 +295,7 @@ impl Peer {
     /// Tells the other end with the next flush that the session has ended, and again in answer to what still comes;
     /// nothing else leaves.
     pub fn close(&mut self, code: u16, reason: &'static str) {
-        self.closing = Some(Closing { code, reason, heard: 0, owed: true });
+        self.aside.closing = Some(Closing { code, reason, heard: 0, owed: true });
     }
 
     /// An index that leads here no longer; ask until there is none.
@@ -300,7 +313,7 @@ impl Peer {
         let (len, link) = (bytes.len(), &self.link);
         let linger = || link.pto() * LINGER_PTOS;
         let Ok(opened) = self.keyring.open(now, linger, path.carrier(), bytes) else { return Heard::Dropped };
-        if let Some(closing) = &mut self.closing {
+        if let Some(Aside { closing: Some(closing), .. }) = self.aside.there() {
             closing.handle_packet();
         }
         let (mut challenge, mut response, mut closed) = (None, None, None);
@@ -326,8 +339,10 @@ impl Peer {
         if let Some(data) = response {
             self.paths.handle_response(data);
         }
-        keep_newest(&mut self.probes_owed, probe);
-        keep_newest(&mut self.answers, answer);
+        if probe.is_some() || answer.is_some() {
+            keep_newest(&mut self.aside.probes_owed, probe);
+            keep_newest(&mut self.aside.answers, answer);
+        }
         closed.map_or(Heard::Taken, Heard::Closed)
     }
 
@@ -371,10 +386,10 @@ impl Peer {
         if !self.keyring.can_seal() {
             return;
         }
-        if self.closing.is_some() {
+        if self.aside.closing.is_some() {
             return self.send_close(now, out);
         }
-        if self.paths.owe_anything() || !self.probes_owed.is_empty() {
+        if self.paths.owe_anything() || !self.aside.probes_owed.is_empty() {
             self.flush_apart(now, out);
         }
         if self.link.is_silent() {
@@ -389,8 +404,8 @@ impl Peer {
         while let Some((path, data)) = self.paths.response_due() {
             self.send_apart(now, path, &Frame::PathResponse(data), out);
         }
-        while let Some(owed) = self.probes_owed.first().copied() {
-            self.probes_owed.remove(0);
+        while let Some(owed) = self.aside.probes_owed.first().copied() {
+            self.aside.probes_owed.remove(0);
             if self.paths.allowance(owed.path) >= owed.len + SEALED_OVERHEAD {
                 let answer = Frame::ProbeAnswer(Probe::of_len(owed.id, owed.len));
                 self.send_apart(now, owed.path, &answer, out);
@@ -428,12 +443,13 @@ impl Peer {
     /// Sends a CLOSE alone, if one is owed, whatever else waits.
     fn send_close<R, E>(&mut self, now: Tick, out: &mut Outputs<R, E>) {
         let Some(path) = self.path() else { return };
-        let Some(closing) = self.closing.as_mut().filter(|closing| closing.owed) else { return };
+        let Aside { closing, apart, .. } = &mut *self.aside;
+        let Some(closing) = closing.as_mut().filter(|closing| closing.owed) else { return };
         closing.owed = false;
         let frame = Frame::Close { code: closing.code, reason: closing.reason };
-        self.apart.clear();
-        frame.encode(&mut self.apart);
-        let (link, keyring, close) = (&mut self.link, &mut self.keyring, &self.apart);
+        apart.clear();
+        frame.encode(apart);
+        let (link, keyring, close) = (&mut self.link, &mut self.keyring, &*apart);
         let mut sent = 0;
         out.send_with(path, |buf| {
             let start = buf.len();
@@ -449,9 +465,10 @@ impl Peer {
 
     /// Sends one probing frame in a packet of its own.
     fn send_apart<R, E>(&mut self, now: Tick, path: Path, frame: &Frame<'_>, out: &mut Outputs<R, E>) {
-        self.apart.clear();
-        frame.encode(&mut self.apart);
-        let (link, keyring, frames) = (&mut self.link, &mut self.keyring, &self.apart);
+        let apart = &mut self.aside.apart;
+        apart.clear();
+        frame.encode(apart);
+        let (link, keyring, frames) = (&mut self.link, &mut self.keyring, &*apart);
         let mut sent = 0;
         out.send_with(path, |buf| {
             let start = buf.len();

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::{Peer, ROOM_MIN, Role};
-use crate::base::{Beats, Outputs, Path, Tick, Unpacker, pack_number};
+use crate::base::{Beats, Outputs, Path, Seldom, Tick, Unpacker, pack_number};
 use crate::link::{AtRest, Link};
 use crate::session::{Keyring, Paths, SEALED_OVERHEAD, SessionId};
 use crate::wire::limits::DATA_HEADER_LEN;
@@ -30,9 +30,7 @@ impl Peer {
     /// Whether [`Peer::pack`] may be called: only the other end, or time that is looked at elsewhere, acts next.
     pub fn is_quiet(&self) -> bool {
         self.role == Role::Relay
-            && self.closing.is_none()
-            && self.probes_owed.is_empty()
-            && self.answers.is_empty()
+            && self.aside.is_nothing()
             && self.paths.are_quiet()
             && self.link.is_quiet()
             && self.keyring.is_quiet()
@@ -62,10 +60,7 @@ impl Peer {
             keyring,
             link: Link::unpack(from, beats),
             tcp_unsent: from.size(),
-            closing: None,
-            probes_owed: Vec::new(),
-            answers: Vec::new(),
-            apart: Vec::new(),
+            aside: Seldom::default(),
         }
     }
 

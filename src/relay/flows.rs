@@ -8,13 +8,12 @@
 use std::collections::btree_map::Entry::Vacant;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::{OutboxId, Tick, Wall};
+use crate::base::{OutboxId, Tick, Wall, blank};
 use crate::wire::message::Reason;
 
 use super::guests::GuestId;
 use super::limits::{FLOWS_MAX, OWED_REFUSALS_MAX, UNKNOWN_FOR};
 use super::members::MemberId;
-use super::seldom::blank;
 
 /// One outbox and one recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::{LetterId, Name, Now, OutboxId, Tick};
+use crate::base::{LetterId, Name, Now, OutboxId, Seldom, Tick, blank};
 use crate::wire::frame::StreamId;
 use crate::wire::letter::{decode_text, encode_text};
 use crate::wire::message::{Delivery, KIND_TEXT, Letter, Reason, ToRelay};
@@ -14,7 +14,6 @@ use super::members::MemberId;
 use super::parcels::Parcel;
 use super::queue::{Author, Entry, Queue};
 use super::recent::Recent;
-use super::seldom::{Seldom, blank};
 use super::sessions::Slot;
 use super::{Out, Relay};
 

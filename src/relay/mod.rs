@@ -35,7 +35,6 @@ mod reception;
 mod records;
 mod roll;
 mod screen;
-mod seldom;
 mod sessions;
 
 use std::time::Duration;

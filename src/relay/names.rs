@@ -81,7 +81,9 @@ impl Relay {
         if session.sign_in != SignIn::None {
             return;
         }
-        session.screen.awaited = screen_follows;
+        if screen_follows {
+            session.screen.awaited = true;
+        }
         let (key, path) = (session.key, session.peer.path());
         let ip = self.remote_ip(path);
         let invitation = match self.invitation(now, ip, (name, key), invite) {
@@ -257,7 +259,7 @@ impl Relay {
         }
         let Some(session) = self.sessions.get_mut(slot) else { return };
         session.sign_in = SignIn::Done(member);
-        let screen = session.screen.early.take();
+        let screen = session.screen.there().and_then(|screen| screen.early.take());
         session.say(&ToClient::Welcome {
             text_max: self.limits.text_max() as u32,
             mailbox_letters: self.limits.pair_letters as u32,

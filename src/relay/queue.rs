@@ -15,14 +15,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::base::{LetterId, OutboxId, Tick, Ticket};
+use crate::base::{LetterId, OutboxId, Tick, Ticket, blank};
 
 use super::limits::{
     BATCH_BYTES, BATCH_LETTERS, ENTRY_COST, HANDED_MAX, Limits, MEMORY_ONLY_MAX, SPILL_AFTER, UNWRITTEN_MAX,
 };
 use super::members::MemberId;
 use super::parcels::{Parcel, Parcels};
-use super::seldom::blank;
 
 /// Who wrote a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,7 +6,7 @@ use std::hash::BuildHasher;
 use foldhash::quality::FixedState;
 
 use super::flows::FlowId;
-use super::seldom::blank;
+use crate::base::blank;
 
 /// Letters remembered of each author, over all its conversations, 40 bytes each: 10 KiB for one who never rests. A letter
 /// that comes again when it is forgotten, or after a restart of the relay, counts as the same: the first one stands, and

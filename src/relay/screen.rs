@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::base::{Effect, LetterId, Name, Tick, Ticket};
+use crate::base::{Effect, LetterId, Name, Tick, Ticket, blank};
 use crate::wire::message::{Names, Reason, SCREEN_FIRST, SCREEN_LAST, SCREEN_ONLY};
 
 use super::flows::{FlowId, Refusal, To};
@@ -31,6 +31,12 @@ pub(super) struct Screen {
     pub(super) early: Option<BTreeSet<Name>>,
 }
 
+blank!(
+    Screen,
+    Screen { awaited: false, coming: BTreeSet::new(), only: None, next_only: None, early: None },
+    Screen::is_plain
+);
+
 impl Screen {
     /// Whether nothing was said.
     pub(super) fn is_plain(&self) -> bool {
@@ -49,7 +55,7 @@ impl Relay {
         if matches!(session.sign_in, SignIn::None | SignIn::Refused) {
             return;
         }
-        let screen = &mut session.screen;
+        let screen = &mut *session.screen;
         if flags & SCREEN_FIRST != 0 {
             screen.coming.clear();
         }

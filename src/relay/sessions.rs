@@ -9,7 +9,7 @@ use std::time::Duration;
 use slab::Slab;
 use zeroize::Zeroizing;
 
-use crate::base::{Path, PublicKey, Tick};
+use crate::base::{Path, PublicKey, Seldom, Tick};
 use crate::peer::Peer;
 use crate::session::{Indexes, SessionId};
 use crate::wire::message::ToClient;
@@ -71,7 +71,7 @@ pub(super) struct Session {
     /// That is to be looked at when notes are written next.
     pub(super) note_due: bool,
     /// Whose letters it does not want.
-    pub(super) screen: Screen,
+    pub(super) screen: Seldom<Screen>,
     /// Whom its last letter went to, and whose letters it stored last: mostly it is them again, and they need not be looked
     /// for.
     pub(super) wrote_to: Option<MemberId>,
@@ -99,7 +99,7 @@ impl Session {
             lost: false,
             noted: None,
             note_due: false,
-            screen: Screen::default(),
+            screen: Seldom::default(),
             wrote_to: None,
             stored_of: None,
             closing_until: None,
@@ -224,7 +224,7 @@ impl Sessions {
 
     /// What was said in this session about letters that are not wanted.
     pub(super) fn screen(&self, slot: Slot) -> Option<&Screen> {
-        self.slab.get(slot.0)?.screen()
+        self.slab.get(slot.0).map(Entry::screen)
     }
 
     /// Something is to be sent by this session at the turn's end.

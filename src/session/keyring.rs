@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use crate::base::{Beats, Carrier, Tick, Unpacker, pack_number, pack_tick};
+use crate::base::{Beats, Carrier, Seldom, Tick, Unpacker, blank, pack_number, pack_tick};
 use crate::wire::packet::{self, Packet, RESET_TOKEN_LEN};
 
 use super::keys::{Keys, OpenError};
@@ -66,14 +66,32 @@ pub struct Opened<'a> {
 #[derive(Debug)]
 pub struct Keyring {
     current: Option<Epoch>,
-    previous: Option<Previous>,
-    /// At most [`WAITING_MAX`], the newest last.
-    waiting: SmallVec<[Keys; WAITING_MAX]>,
     window: ReplayWindow,
     next_number: u64,
     lifetime: Lifetime,
+    turnover: Seldom<Turnover>,
+}
+
+/// Keys that come or go.
+#[derive(Debug)]
+struct Turnover {
+    previous: Option<Previous>,
+    /// At most [`WAITING_MAX`], the newest last.
+    waiting: SmallVec<[Keys; WAITING_MAX]>,
+    /// Indexes that lead here no longer.
     freed: SmallVec<[u32; 2]>,
 }
+
+impl Turnover {
+    const NONE: Turnover =
+        Turnover { previous: None, waiting: SmallVec::new_const(), freed: SmallVec::new_const() };
+
+    fn is_over(&self) -> bool {
+        self.previous.is_none() && self.waiting.is_empty() && self.freed.is_empty()
+    }
+}
+
+blank!(Turnover, Turnover::NONE, Turnover::is_over);
 
 #[derive(Debug)]
 struct Epoch {
@@ -107,19 +125,17 @@ impl Keyring {
     /// The relay's: keys that wait for the client's first packet; until then nothing can be sealed.
     pub fn waiting(keys: Keys, lifetime: Lifetime) -> Keyring {
         let mut keyring = Keyring::empty(lifetime);
-        keyring.waiting.push(keys);
+        keyring.turnover.waiting.push(keys);
         keyring
     }
 
     fn empty(lifetime: Lifetime) -> Keyring {
         Keyring {
             current: None,
-            previous: None,
-            waiting: SmallVec::new(),
             window: ReplayWindow::default(),
             next_number: 0,
             lifetime,
-            freed: SmallVec::new(),
+            turnover: Seldom::default(),
         }
     }
 
@@ -131,10 +147,11 @@ impl Keyring {
     /// The relay has answered with new keys: they wait for the client's first packet. At the bound they replace the
     /// oldest that wait.
     pub fn wait_for(&mut self, keys: Keys) {
-        if self.waiting.len() == WAITING_MAX {
-            self.freed.push(self.waiting.remove(0).local_index);
+        let Turnover { waiting, freed, .. } = &mut *self.turnover;
+        if waiting.len() == WAITING_MAX {
+            freed.push(waiting.remove(0).local_index);
         }
-        self.waiting.push(keys);
+        waiting.push(keys);
     }
 
     /// Whether there are keys to seal with.
@@ -195,8 +212,9 @@ impl Keyring {
             return Some((Slot::Current, &epoch.keys));
         }
         let live = |previous: &&Previous| previous.until.is_none_or(|until| until > now);
-        let previous = self.previous.as_ref().filter(live).map(|previous| (Slot::Previous, &previous.keys));
-        let waiting = self.waiting.iter().map(|keys| (Slot::Waiting, keys));
+        let Turnover { previous, waiting, .. } = &*self.turnover;
+        let previous = previous.as_ref().filter(live).map(|previous| (Slot::Previous, &previous.keys));
+        let waiting = waiting.iter().map(|keys| (Slot::Waiting, keys));
         previous.into_iter().chain(waiting).find(|(_, keys)| keys.local_index == index)
     }
 
@@ -206,7 +224,7 @@ impl Keyring {
             Slot::Current => {}
             Slot::Waiting => self.confirm(now, index),
         }
-        if let Some(previous) = &mut self.previous {
+        if let Some(Turnover { previous: Some(previous), .. }) = self.turnover.there() {
             previous.until.get_or_insert_with(|| now + linger());
         }
         if let Some(epoch) = &mut self.current {
@@ -216,11 +234,11 @@ impl Keyring {
 
     /// The client goes on with these keys; it has let every other answer fall.
     fn confirm(&mut self, now: Tick, index: u32) {
-        for keys in std::mem::take(&mut self.waiting) {
+        for keys in std::mem::take(&mut self.turnover.waiting) {
             if keys.local_index == index {
                 self.advance(now, keys);
             } else {
-                self.freed.push(keys.local_index);
+                self.turnover.freed.push(keys.local_index);
             }
         }
     }
@@ -228,8 +246,9 @@ impl Keyring {
     fn advance(&mut self, now: Tick, keys: Keys) {
         let epoch = Epoch { keys, since: now, packets: 0 };
         let Some(old) = self.current.replace(epoch) else { return };
-        if let Some(older) = self.previous.replace(Previous { keys: old.keys, until: None }) {
-            self.freed.push(older.keys.local_index);
+        let Turnover { previous, freed, .. } = &mut *self.turnover;
+        if let Some(older) = previous.replace(Previous { keys: old.keys, until: None }) {
+            freed.push(older.keys.local_index);
         }
     }
 
@@ -242,8 +261,10 @@ impl Keyring {
     /// Forgets old keys whose time is over.
     pub fn handle_time(&mut self, now: Tick) {
         let over = |previous: &mut Previous| previous.until.is_some_and(|until| until <= now);
-        if let Some(previous) = self.previous.take_if(over) {
-            self.freed.push(previous.keys.local_index);
+        if let Some(Turnover { previous, freed, .. }) = self.turnover.there()
+            && let Some(previous) = previous.take_if(over)
+        {
+            freed.push(previous.keys.local_index);
         }
     }
 
@@ -251,7 +272,7 @@ impl Keyring {
     pub fn next_deadline(&self, now: Tick) -> Option<Tick> {
         let renew = self.current.as_ref().map(|epoch| epoch.since + self.lifetime.age);
         let renew = renew.filter(|at| *at > now);
-        match &self.previous {
+        match &self.turnover.previous {
             None => renew,
             Some(previous) => Tick::earliest([previous.until.filter(|at| *at > now), renew]),
         }
@@ -260,14 +281,18 @@ impl Keyring {
     /// An index that leads here no longer, to be freed; ask until there is none after every call that takes keys, opens
     /// a packet or lets time pass.
     pub fn next_freed(&mut self) -> Option<u32> {
-        self.freed.pop()
+        let freed = self.turnover.there()?.freed.pop();
+        if freed.is_none() {
+            self.turnover.put_away();
+        }
+        freed
     }
 
     /// Every index that leads here: all are to be freed when the session ends.
     pub fn local_indexes(&self) -> impl Iterator<Item = u32> {
         let current = self.current.as_ref().map(|epoch| &epoch.keys);
-        let previous = self.previous.as_ref().map(|previous| &previous.keys);
-        let waiting = self.waiting.iter();
+        let previous = self.turnover.previous.as_ref().map(|previous| &previous.keys);
+        let waiting = self.turnover.waiting.iter();
         [current, previous].into_iter().flatten().chain(waiting).map(|keys| keys.local_index)
     }
 
@@ -279,11 +304,7 @@ impl Keyring {
     /// Whether one pair of keys is in use, and no other is known or to be forgotten.
     pub fn is_quiet(&self) -> bool {
         let confirmed = self.current.as_ref().is_some_and(|epoch| epoch.keys.is_without_reset());
-        confirmed
-            && self.previous.is_none()
-            && self.waiting.is_empty()
-            && self.freed.is_empty()
-            && self.window.highest().is_some()
+        confirmed && self.turnover.is_over() && self.window.highest().is_some()
     }
 
     /// Appends a quiet keyring to what is at rest. Late packets from before are not opened any more: of the replay window

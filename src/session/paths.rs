@@ -40,7 +40,8 @@ pub struct Moved {
 /// The recent paths of one session and the one in use.
 #[derive(Debug)]
 pub struct Paths {
-    known: SmallVec<[KnownPath; PATHS_MAX]>,
+    /// At most [`PATHS_MAX`]; the one that most sessions have without the heap.
+    known: SmallVec<[KnownPath; 1]>,
     current: Option<Path>,
     highest: Option<u64>,
     direction: Direction,
@@ -54,7 +55,7 @@ struct KnownPath {
     sent: usize,
     proven: bool,
     heard: u64,
-    challenge: Option<Challenge>,
+    challenge: Option<Box<Challenge>>,
     owed: Option<[u8; 8]>,
 }
 
@@ -116,7 +117,8 @@ impl Paths {
         if let Some(known) = self.find_mut(path)
             && !known.proven
         {
-            known.challenge.get_or_insert(Challenge { data, wait: CHALLENGE_WAIT_MIN, due: now });
+            let challenge = || Box::new(Challenge { data, wait: CHALLENGE_WAIT_MIN, due: now });
+            known.challenge.get_or_insert_with(challenge);
         }
         Moved { from, to: path }
     }
@@ -246,7 +248,7 @@ impl Paths {
             let (path, heard) = (from.path(), from.number());
             KnownPath { proven: true, heard, ..KnownPath::new(path) }
         });
-        let known: SmallVec<[KnownPath; PATHS_MAX]> = known.collect();
+        let known: SmallVec<[KnownPath; 1]> = known.collect();
         let current = known.first().map(|known| known.path);
         let (highest, rng) = (from.number().checked_sub(1), StillRng::unpack(from));
         Paths { known, current, highest, direction: Direction::Follow, rng }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::base::{Beats, Path, PublicKey, Tick, Unpacker, pack_number};
+use crate::base::{Beats, Path, PublicKey, Seldom, Tick, Unpacker, pack_number};
 use crate::peer::{Peer, Resting};
 use crate::relay::deadlines::Deadlines;
 use crate::relay::members::MemberId;
@@ -30,7 +30,7 @@ pub(super) struct Asleep {
     /// What changes while it sleeps ([`Head`]), its key, its peer, and what else there is of it.
     packed: Zeroizing<Box<[u8]>>,
     /// What it said about letters it does not want, if it did.
-    screen: Option<Box<Screen>>,
+    screen: Seldom<Screen>,
 }
 
 /// What stands first, in places of a fixed size.
@@ -78,8 +78,8 @@ impl Asleep {
         pack_number(scratch, member.0 as u64);
         session.peer.pack(scratch);
         pack_number(scratch, session.serial);
-        let screen = std::mem::take(&mut session.screen);
-        let screen = (!screen.is_plain()).then(|| Box::new(screen));
+        let mut screen = std::mem::take(&mut session.screen);
+        screen.put_away();
         Asleep { packed: Zeroizing::new(scratch[..].into()), screen }
     }
 
@@ -96,7 +96,7 @@ impl Asleep {
         session.sign_in = SignIn::Done(member);
         session.scheduled = scheduled;
         session.noted = session.whereabouts().filter(|_| noted);
-        session.screen = self.screen.take().map_or_else(Screen::default, |screen| *screen);
+        session.screen = std::mem::take(&mut self.screen);
         Box::new(session)
     }
 
@@ -168,10 +168,10 @@ impl Entry {
         self.awake().is_none_or(|session| !session.lost)
     }
 
-    pub(super) fn screen(&self) -> Option<&Screen> {
+    pub(super) fn screen(&self) -> &Screen {
         match self {
-            Entry::Awake(session) => Some(&session.screen),
-            Entry::Asleep(asleep) => asleep.screen.as_deref(),
+            Entry::Awake(session) => &session.screen,
+            Entry::Asleep(asleep) => &asleep.screen,
         }
     }
 
@@ -328,7 +328,7 @@ mod tests {
         let mut entry = Entry::Asleep(Asleep::new(&mut session, MemberId(99_999), &mut Vec::new()));
         assert_eq!((entry.key(), entry.member(), entry.path()), (before.0, before.2, session.peer.path()));
         assert_eq!((entry.id_to_continue(), entry.is_heard()), (Some(SessionId([1; 16])), true));
-        assert!(entry.screen().is_some_and(|screen| screen.only.is_some()));
+        assert!(entry.screen().only.is_some());
         let woken = entry.wake();
         assert_eq!(packed(woken), peer);
         let after = (woken.key, woken.serial, woken.member(), woken.noted, woken.scheduled);

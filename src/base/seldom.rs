@@ -1,9 +1,10 @@
-//! What few members have: it takes memory from its first change on, until it is put away.
+//! State that few have, or seldom: a word until its first change. What many have of little is then small, and more of it
+//! stays in a processor's cache.
 
 use std::ops::{Deref, DerefMut};
 
 /// A type with a value that says nothing.
-pub(super) trait Blank: Sized + 'static {
+pub trait Blank: Sized + 'static {
     /// That value, for all who have it.
     fn blank() -> &'static Self;
 
@@ -16,7 +17,7 @@ pub(super) trait Blank: Sized + 'static {
 
 /// Blank, or a value of its own in the heap.
 #[derive(Debug)]
-pub(super) struct Seldom<T>(Option<Box<T>>);
+pub struct Seldom<T>(Option<Box<T>>);
 
 impl<T> Default for Seldom<T> {
     fn default() -> Seldom<T> {
@@ -26,12 +27,23 @@ impl<T> Default for Seldom<T> {
 
 impl<T: Blank> Seldom<T> {
     /// The value, if it is one of its own.
-    pub(super) fn there(&mut self) -> Option<&mut T> {
+    pub fn there(&mut self) -> Option<&mut T> {
         self.0.as_deref_mut()
     }
 
+    /// Whether there is no value of its own: a word is read to know that.
+    #[inline]
+    pub const fn is_away(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Takes the value out, if it is one of its own.
+    pub fn take(&mut self) -> Option<Box<T>> {
+        self.0.take()
+    }
+
     /// Puts a value away that says nothing.
-    pub(super) fn put_away(&mut self) {
+    pub fn put_away(&mut self) {
         self.0.take_if(|own| own.is_blank());
     }
 }
@@ -52,10 +64,10 @@ impl<T: Blank> DerefMut for Seldom<T> {
     }
 }
 
-/// Makes a type [`Blank`] by a constant.
+/// Makes a type [`Blank`](crate::base::Blank) by a constant: the type, its value, and what may be put away.
 macro_rules! blank {
     ($type:ty, $blank:expr, $is_blank:expr) => {
-        impl $crate::relay::seldom::Blank for $type {
+        impl $crate::base::Blank for $type {
             fn blank() -> &'static Self {
                 static BLANK: $type = $blank;
                 &BLANK
@@ -72,7 +84,7 @@ macro_rules! blank {
         }
     };
 }
-pub(super) use blank;
+pub(crate) use blank;
 
 #[cfg(test)]
 mod tests {
