@@ -189,6 +189,12 @@ pub trait Core {
         out: &mut Outputs<Self::Record, Self::Event>,
     );
 
+    /// Whether the turn is to end though more inputs are there: so much is marked that a flush would find what was touched
+    /// first gone from the processor's cache.
+    fn wants_flush(&self) -> bool {
+        false
+    }
+
     /// Ends a turn: every marked peer's frames are sealed into as few packets as they fit.
     fn flush(&mut self, now: Now, out: &mut Outputs<Self::Record, Self::Event>);
 
@@ -202,8 +208,8 @@ pub trait Inbox<C> {
     fn next_input(&mut self) -> Option<Input<'_, C>>;
 }
 
-/// Drives a core through one turn: time first, then at most [`TURN_INPUTS_MAX`] inputs, then one flush. Answers with
-/// the next deadline.
+/// Drives a core through one turn: time first, then at most [`TURN_INPUTS_MAX`] inputs, or as many as the core takes
+/// before it wants to flush, then one flush. Answers with the next deadline.
 pub fn turn<C: Core>(
     core: &mut C,
     now: Now,
@@ -212,9 +218,10 @@ pub fn turn<C: Core>(
 ) -> Option<Tick> {
     core.handle_time(now, out);
     for _ in 0..TURN_INPUTS_MAX {
-        match inbox.next_input() {
-            Some(input) => core.handle(now, input, out),
-            None => break,
+        let Some(input) = inbox.next_input() else { break };
+        core.handle(now, input, out);
+        if core.wants_flush() {
+            break;
         }
     }
     core.flush(now, out);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::acks::{Asks, Patience};
 use super::answers::longer_in_company;
 use super::nanos::{Nanos, of_micros, since};
+use super::outgoing::bit;
 use super::recv_stream::Piece;
 use super::sent::{Losses, State};
 use super::{Link, Other, Seen, Violation};
@@ -145,7 +146,10 @@ impl Link {
             Frame::Stream { stream, offset, data } => {
                 return Ok(match self.incoming[stream.index()].handle_piece(offset, data)? {
                     Piece::Kept => Some(Asks::Ack),
-                    Piece::CompletedMessage => Some(Asks::AtOnceIfIdle),
+                    Piece::CompletedMessage => {
+                        self.whole |= bit(stream);
+                        Some(Asks::AtOnceIfIdle)
+                    }
                     Piece::Refused => None,
                 });
             }
@@ -215,13 +219,14 @@ impl Link {
         largest: u64,
         progress: &mut Progress,
     ) {
-        let Link { sent, outgoing, acks, at, stats, .. } = self;
+        let Link { sent, outgoing, acks, at, stats, progress: said, .. } = self;
         let in_flight = sent.in_flight();
         sent.ack(*range.start()..*range.end() + 1, |number, sent, here| {
             if let Some(through) = sent.ack_through {
                 acks.forget_through(through);
             }
             outgoing.handle_acked(sent, now);
+            *said += u64::from(!sent.pieces.is_empty());
             if number == largest && here && matches!(sent.state, State::Outstanding | State::Void) {
                 progress.largest_sent = Some((sent.at, sent.size));
             }

@@ -184,6 +184,10 @@ pub struct Stats {
 /// One end of a conversation over changing paths.
 #[derive(Debug)]
 pub struct Link {
+    /// Streams that have whole messages to be read, as bits.
+    whole: u8,
+    /// See [`Link::progress`].
+    progress: u64,
     outgoing: Outgoing,
     incoming: [RecvStream; 3],
     acks: Acks,
@@ -211,6 +215,8 @@ impl Link {
         let jitter_max = KEEP_ALIVE / 5;
         let jitter = jitter_max.mul_f64(f64::from(params.jitter) / f64::from(u32::MAX));
         Link {
+            whole: 0,
+            progress: 0,
             outgoing: Outgoing::new(),
             incoming: StreamId::ALL
                 .map(|stream| RecvStream::new(STREAM_CREDIT[stream.index()], MESSAGE_MAX[stream.index()])),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::answers::longer_in_company;
+use super::outgoing::bit;
 use super::path_state::{PROBES_UDP, PathState};
 use super::sent::{Sent, State};
 use super::{Built, Link};
@@ -39,13 +40,17 @@ impl Link {
     /// Reading gives credit back; not reading withholds it.
     #[inline]
     pub fn receive(&mut self, stream: StreamId, into: &mut Vec<u8>) -> bool {
-        let incoming = &mut self.incoming[stream.index()];
-        if !incoming.has_message() {
+        if self.whole & bit(stream) == 0 {
             return false;
         }
+        let incoming = &mut self.incoming[stream.index()];
         incoming.next_message(into);
+        self.progress += 1;
+        if !incoming.has_message() {
+            self.whole &= !bit(stream);
+        }
         if incoming.owes_credit() {
-            self.outgoing.credits_owed |= 1 << stream.index();
+            self.outgoing.credits_owed |= bit(stream);
         }
         true
     }
@@ -157,7 +162,7 @@ impl Link {
         if !self.at.is_udp() {
             return if self.is_full(tcp_unsent) { Gate::Shut } else { Gate::Open };
         }
-        let sendable: u64 = self.outgoing.streams.iter().map(|stream| stream.sendable()).sum();
+        let sendable = self.outgoing.sendable();
         let room = room.min(UDP_PACKET_MAX - OVERHEAD);
         let size = room.min((sendable + FRAMES_OVERHEAD_MAX) as usize) + OVERHEAD;
         if self.sent.in_flight() + size > congestion.window() {
@@ -212,7 +217,7 @@ impl Link {
             return;
         }
         for stream in StreamId::ALL {
-            let bit = 1 << stream.index();
+            let bit = bit(stream);
             if self.outgoing.credits_owed & bit != 0 && end - buf.len() >= CREDIT_LEN_MAX {
                 let limit = self.incoming[stream.index()].renew_credit();
                 Frame::MaxStreamData { stream, limit }.encode(buf);
@@ -223,27 +228,26 @@ impl Link {
     }
 
     fn write_streams(&mut self, end: usize, sent: &mut Sent, buf: &mut Vec<u8>) {
-        for stream in StreamId::ALL {
-            let outgoing = &mut self.outgoing.streams[stream.index()];
-            while let Some(range) = outgoing.peek() {
-                if sent.pieces.len() == PIECES_MAX {
-                    return;
-                }
-                let Some(len) = piece_len(range.start, range.end - range.start, end - buf.len()) else {
-                    // The packets of a train are of one size (GSO), so what is left over becomes padding.
-                    if self.at.is_udp() && end - buf.len() < PADDING_MAX {
-                        buf.resize(end, 0);
-                    }
-                    return;
-                };
-                write_stream_head(buf, stream, range.start, len);
-                let range = range.start..range.start + len as u64;
-                self.stats.stream_bytes_sent += len as u64;
-                if outgoing.take(range.clone(), buf) {
-                    self.stats.stream_bytes_resent += len as u64;
-                }
-                sent.pieces.push((stream, range));
+        let mut first = 0;
+        while let Some((stream, range)) = self.outgoing.next(first) {
+            if sent.pieces.len() == PIECES_MAX {
+                return;
             }
+            let Some(len) = piece_len(range.start, range.end - range.start, end - buf.len()) else {
+                // The packets of a train are of one size (GSO), so what is left over becomes padding.
+                if self.at.is_udp() && end - buf.len() < PADDING_MAX {
+                    buf.resize(end, 0);
+                }
+                return;
+            };
+            first = stream.index();
+            write_stream_head(buf, stream, range.start, len);
+            let range = range.start..range.start + len as u64;
+            self.stats.stream_bytes_sent += len as u64;
+            if self.outgoing.take(stream, range.clone(), buf) {
+                self.stats.stream_bytes_resent += len as u64;
+            }
+            sent.pieces.push((stream, range));
         }
     }
 

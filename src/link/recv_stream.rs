@@ -75,11 +75,6 @@ impl RecvStream {
         RecvStream { read, contiguous: read, limit, scanned: read, ..RecvStream::new(window, message_max) }
     }
 
-    /// Bytes that were read.
-    pub const fn read(&self) -> u64 {
-        self.read
-    }
-
     /// Takes one piece in.
     pub fn handle_piece(&mut self, offset: u64, piece: &[u8]) -> Result<Piece, Violation> {
         let end = offset + piece.len() as u64;

@@ -9,7 +9,6 @@ use super::answers::Answers;
 use super::outgoing::Outgoing;
 use super::path_state::PathState;
 use super::recv_stream::RecvStream;
-use super::send_stream::SendStream;
 use super::sent::SentPackets;
 use super::{Link, MESSAGE_MAX, Stats};
 use crate::base::{Beats, Tick, Unpacker, pack_number, pack_tick};
@@ -36,17 +35,17 @@ impl Link {
             && self.at.is_quiet()
     }
 
-    /// Bytes of messages that have come whole and were read, or have arrived: it stands still while nobody says anything.
-    pub fn progress(&self) -> u64 {
-        let sent = self.outgoing.streams.iter().map(SendStream::base);
-        sent.chain(self.incoming.iter().map(RecvStream::read)).sum()
+    /// Counts messages that were read, and packets with some that have arrived: it stands still while nobody says
+    /// anything.
+    pub const fn progress(&self) -> u64 {
+        self.progress
     }
 
     /// Appends a quiet link to what is at rest.
     pub fn pack(&self, into: &mut Vec<u8>) {
         self.acks.pack(into);
         pack_number(into, self.sent.next_number());
-        self.outgoing.streams.iter().for_each(|stream| stream.pack(into));
+        self.outgoing.pack(into);
         self.incoming.iter().for_each(|stream| stream.pack(into));
         self.at.pack(into);
         pack_number(into, self.left.len() as u64);
@@ -61,8 +60,7 @@ impl Link {
     /// A link that was packed, and has answered these since.
     pub fn unpack(from: &mut Unpacker<'_>, beats: Beats) -> Link {
         let AtRest { acks, next_number } = AtRest::unpack(from, beats);
-        let mut outgoing = Outgoing::new();
-        outgoing.streams = StreamId::ALL.map(|_| SendStream::unpack(from));
+        let outgoing = Outgoing::unpack(from);
         let incoming = StreamId::ALL.map(|stream| {
             RecvStream::unpack(from, STREAM_CREDIT[stream.index()], MESSAGE_MAX[stream.index()])
         });
@@ -76,6 +74,8 @@ impl Link {
             stranded: false,
             left: (0..from.number()).map(|_| PathState::unpack(from)).collect(),
             keep_alive: None,
+            whole: 0,
+            progress: 0,
             ack_delay: from.number(),
             peer_ack_delay_from: from.number(),
             last_heard: beats.last().unwrap_or(Tick::ZERO).max(from.tick()),

@@ -55,11 +55,6 @@ impl SendStream {
         SendStream { base, next: base, ..SendStream::new(base + from.number()) }
     }
 
-    /// Bytes the other end has.
-    pub const fn base(&self) -> u64 {
-        self.base
-    }
-
     fn end(&self) -> u64 {
         self.base + self.data.len() as u64
     }

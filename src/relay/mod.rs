@@ -343,6 +343,10 @@ impl Core for Relay {
         }
     }
 
+    fn wants_flush(&self) -> bool {
+        self.sessions.are_many_marked()
+    }
+
     fn flush(&mut self, now: Now, out: &mut Out) {
         while let Some(slot) = self.sessions.pop_marked() {
             self.flush_session(now, slot, out);
