@@ -57,7 +57,7 @@ impl FromStr for PublicKey {
 }
 
 /// A random number made with the outbox a letter was written into; it tells two outboxes of one sender apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct OutboxId(pub u64);
 
 impl OutboxId {

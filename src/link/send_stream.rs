@@ -118,6 +118,9 @@ impl SendStream {
             self.give_up(first.end);
             self.holes.acked.remove_first();
         }
+        if self.data.is_empty() {
+            self.holes.put_away();
+        }
     }
 
     /// The other end has everything up to `end`.

@@ -16,14 +16,14 @@ use super::limits::{FLOWS_MAX, OWED_REFUSALS_MAX, UNKNOWN_FOR};
 use super::members::MemberId;
 
 /// One outbox and one recipient.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct FlowId {
     pub(super) outbox: OutboxId,
     pub(super) to: To,
 }
 
 /// Who letters go to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum To {
     /// The relay itself.
     Echo,

@@ -7,7 +7,7 @@ use crate::base::{Name, PublicKey};
 use crate::wire::message::NameReason;
 
 /// One member, for as long as the relay runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct MemberId(pub(super) usize);
 
 /// What a claim to a name comes to.

@@ -5,10 +5,11 @@ use std::hash::BuildHasher;
 
 use foldhash::quality::FixedState;
 
-use super::flows::FlowId;
 use crate::base::blank;
 
-/// Letters remembered of each author, over all its conversations, 40 bytes each: 10 KiB for one who never rests. A letter
+use super::flows::FlowId;
+
+/// Letters remembered of each author, over all its conversations, 16 bytes each: 4 KiB for one who never rests. A letter
 /// that comes again when it is forgotten, or after a restart of the relay, counts as the same: the first one stands, and
 /// the second is delivered to nobody.
 const RECENT_MAX: usize = 256;
@@ -16,11 +17,11 @@ const RECENT_MAX: usize = 256;
 /// The same of an author that is here and says nothing: what it wrote last has been confirmed to it.
 const RECENT_AT_REST: usize = 4;
 
-/// Digests of letters that were taken, the newest last. Whoever made two letters with one digest would deceive nobody
-/// but itself.
+/// Digests of letters that were taken, the newest last: of what each is called, and of what it says. Whoever made two
+/// letters with one digest would deceive nobody but itself.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
-    letters: VecDeque<(FlowId, u64, u64)>,
+    letters: VecDeque<(u64, u64)>,
 }
 
 impl Recent {
@@ -36,17 +37,22 @@ impl Recent {
         if self.letters.len() == RECENT_MAX {
             self.letters.pop_front();
         }
-        self.letters.push_back((flow, number, digest(kind, body)));
+        self.letters.push_back((called(flow, number), digest(kind, body)));
     }
 
     /// Whether another letter than this one was taken under its number.
     pub(super) fn differs(&self, flow: FlowId, number: u64, kind: u8, body: &[u8]) -> bool {
-        let known = self.letters.iter().rev().find(|letter| (letter.0, letter.1) == (flow, number));
-        known.is_some_and(|letter| letter.2 != digest(kind, body))
+        let called = called(flow, number);
+        let known = self.letters.iter().rev().find(|letter| letter.0 == called);
+        known.is_some_and(|letter| letter.1 != digest(kind, body))
     }
 }
 
 blank!(Recent, Recent { letters: VecDeque::new() }, |recent| recent.letters.is_empty());
+
+fn called(flow: FlowId, number: u64) -> u64 {
+    FixedState::default().hash_one((flow, number))
+}
 
 fn digest(kind: u8, body: &[u8]) -> u64 {
     FixedState::with_seed(u64::from(kind)).hash_one(body)

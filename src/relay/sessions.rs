@@ -30,8 +30,9 @@ pub(super) struct Slot(pub(super) usize);
 /// is put off by no more than this.
 const OFFLINE_GRID: Duration = Duration::from_millis(250);
 
-static MARKED_MANY: std::sync::LazyLock<usize> =
-    std::sync::LazyLock::new(|| std::env::var("MM").ok().and_then(|t| t.parse().ok()).unwrap_or(64));
+/// Sessions marked in one turn. Each takes a few kilobytes with all that is looked at for it: so many of them are still in
+/// the processor's second cache (1 MiB) when they are flushed, and fill two `sendmmsg`.
+const MARKED_MANY: usize = 64;
 
 /// When a session that was heard last at `heard` is found to be silent.
 fn offline_at(heard: Tick) -> Tick {
@@ -241,7 +242,7 @@ impl Sessions {
 
     /// Whether as many are marked as a turn is to have.
     pub(super) fn are_many_marked(&self) -> bool {
-        self.marked.len() >= *MARKED_MANY
+        self.marked.len() >= MARKED_MANY
     }
 
     /// The next of those; the caller unmarks it.

@@ -20,7 +20,7 @@ const WAITING_MAX: usize = 64 * 1_024;
 pub(super) const IDLE: Duration = Duration::from_secs(600);
 
 /// One guest for as long as the relay knows it; never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::relay) struct GuestId(pub(super) u64);
 
 /// What a guest on TCP may be told about its letters.
