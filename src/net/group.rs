@@ -197,16 +197,19 @@ impl<C: Send + 'static> Net<C> {
         bits & Announced::POLL != 0
     }
 
-    /// From now on datagrams wait until [`Net::release`]: for a process that is many clients, whose turns follow one
+    /// From now on datagrams and records wait until [`Net::release`]: for a process that is many clients, whose turns follow one
     /// another though each client by itself would take its own at the same time.
     pub fn hold(&mut self) {
         self.hub.holds = true;
         self.udp.iter_mut().for_each(|port| port.held = true);
     }
 
-    /// Sends what waits since [`Net::hold`], and goes on holding.
-    pub fn release(&mut self) {
+    /// Sends what waits since [`Net::hold`], and goes on holding. Whether that has brought inputs: [`Net::wait`] would answer
+    /// at once.
+    pub fn release(&mut self) -> bool {
         (0..self.udp.len()).for_each(|port| self.flush_udp(port));
+        self.conns.write_all(&mut self.hub);
+        self.may_have_input()
     }
 
     /// When [`Net::wait`] would answer at the latest, given the core's deadline: [`Tick::ZERO`] if at once.

@@ -25,7 +25,7 @@ pub(super) struct Hub<C> {
     pub(super) stats: Stats,
     limiter: Limiter,
     refusals: usize,
-    /// Datagrams wait for [`Net::release`](super::Net::release).
+    /// Datagrams and records wait for [`Net::release`](super::Net::release).
     pub(super) holds: bool,
     pub(super) membership: Option<Membership>,
 }

@@ -79,7 +79,9 @@ impl<C: Send + 'static> Net<C> {
             }
         }
         self.send_gathered(bytes);
-        self.conns.write_all(&mut self.hub);
+        if !self.hub.holds {
+            self.conns.write_all(&mut self.hub);
+        }
         out.clear();
     }
 

@@ -63,9 +63,9 @@ impl Pair {
         self.sides.each_mut().map(|side| &mut side.end)
     }
 
-    /// Sends what turns of a side brought.
-    pub(super) fn release(&mut self, side: usize) {
-        self.sides[side].end.net.release();
+    /// Sends what turns of a side brought. Whether it wants another turn at once.
+    pub(super) fn release(&mut self, side: usize) -> bool {
+        self.sides[side].end.net.release()
     }
 
     /// One turn of a side. When it wants the next one though nothing comes.

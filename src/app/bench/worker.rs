@@ -77,7 +77,7 @@ impl Worker {
         let _ = self.tell.send(Told::Done(self.totals));
     }
 
-    /// Waits, then gives a turn to everybody who has something to do. Their datagrams leave at its end: members on
+    /// Waits, then gives a turn to everybody who has something to do. What they send leaves at its end: members on
     /// machines of their own would think at the same time, and the relay would hear of them all at once, as the loop
     /// hears of its peers.
     fn round(&mut self) -> Tick {
@@ -95,7 +95,11 @@ impl Worker {
         ready.sort_unstable();
         ready.dedup();
         ready.iter().for_each(|client| self.turn(*client));
-        ready.drain(..).for_each(|client| self.pairs[client / 2].release(client % 2));
+        for client in ready.drain(..) {
+            if self.pairs[client / 2].release(client % 2) {
+                self.schedule(client, Some(Tick::ZERO));
+            }
+        }
         self.ready = ready;
         now
     }
@@ -114,6 +118,11 @@ impl Worker {
         // The bench is over if nobody listens any more, and then this thread ends with the process.
         let mut tell = |told| drop(tell.send(told));
         let until = pairs[client / 2].turn(client % 2, *phase, totals, &mut tell);
+        self.schedule(client, until);
+    }
+
+    /// When a client is to have its next turn though nothing comes.
+    fn schedule(&mut self, client: usize, until: Option<Tick>) {
         if let Some(old) = mem::replace(&mut self.deadline_of[client], until) {
             self.deadlines.remove(&(old, client));
         }

@@ -48,6 +48,17 @@ fn packets_pass_both_ways_whole_and_in_order() {
 }
 
 #[test]
+fn records_that_are_held_leave_with_the_release() {
+    let (mut client, mut relay, path) = joined();
+    relay.net.hold();
+    relay.send(path, &[b"later".to_vec()]);
+    client.turn();
+    assert_eq!(client.packets(), Vec::<Vec<u8>>::new());
+    relay.net.release();
+    assert_eq!(client.packets_until(1), [b"later".to_vec()]);
+}
+
+#[test]
 fn packets_queued_before_the_connection_is_open_leave_when_it_is() {
     let (mut client, mut relay) = (End::client(), End::relay());
     client.out.effects.push(Effect::OpenTcp(ID, relay.net.tcp_addr().unwrap()));
