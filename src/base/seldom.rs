@@ -64,7 +64,7 @@ impl<T: Blank> DerefMut for Seldom<T> {
     }
 }
 
-/// Makes a type [`Blank`](crate::base::Blank) by a constant: the type, its value, and what may be put away.
+/// Makes a type [`Blank`] by a constant: the type, its value, and what may be put away.
 macro_rules! blank {
     ($type:ty, $blank:expr, $is_blank:expr) => {
         impl $crate::base::Blank for $type {

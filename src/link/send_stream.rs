@@ -82,7 +82,7 @@ impl SendStream {
         !self.holes.again.is_empty() || self.next < self.limit.min(self.end())
     }
 
-    /// The next run of bytes to send, lost ones first. It stays queued until [`SendStream::taken`].
+    /// The next run of bytes to send, lost ones first. It stays queued until [`SendStream::take`].
     pub fn peek(&self) -> Option<Range<u64>> {
         let new = self.next..self.limit.min(self.end());
         self.holes.again.first().or(Some(new).filter(|range| !range.is_empty()))
