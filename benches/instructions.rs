@@ -1,9 +1,10 @@
-//! Instructions of the relay for one relayed letter, and for one keep-alive of an idle member, counted by callgrind:
-//! `cargo bench --bench instructions`.
+//! Instructions of the relay for one relayed letter, and for one keep-alive of an idle member, and the lines of memory that
+//! a letter waits for among many members, counted by callgrind: `cargo bench --bench instructions`.
 //!
 //! The real core between two real clients in memory, one run with more letters than the other: the difference is what the
 //! letters cost, sign-in and start left out. Counted is the relay's turn alone: opening, routing, sealing, acks, timers; the
-//! sockets and the kernel are not in it. The figures stand in `benches/instructions.txt` beside the compiler they were
+//! sockets and the kernel are not in it. Lines are those of 64 bytes that a second cache of 256 KiB misses, a fifth of what
+//! the sessions of so many members take. The figures stand in `benches/instructions.txt` beside the compiler they were
 //! counted with; with that compiler a figure that differs by more than 5 % ends this with status 1, and with another one
 //! it is only told. `QUEQIAO_BLESS=1` writes the figures anew. Without valgrind nothing is counted, and that is said.
 #![allow(clippy::disallowed_types, reason = "a bench is a process, not a core")]
@@ -19,17 +20,34 @@ use std::time::Duration;
 use bridge::Bridge;
 use hall::Hall;
 
-/// Letters in flight, each a line of the golden figures; none: the members are idle and keep alive.
-const WINDOWS: [u64; 4] = [1, 8, 64, IDLE];
-const IDLE: u64 = 0;
+/// What is counted, each a line of the golden figures.
+#[derive(Clone, Copy)]
+enum Figure {
+    /// Instructions for a letter of one pair with so many in flight.
+    Letter { window: u64 },
+    /// Instructions for a keep-alive of idle members.
+    KeepAlive,
+    /// Lines of memory for a letter, where many pairs have one in flight.
+    Lines,
+}
+
+const FIGURES: [Figure; 5] = [
+    Figure::Letter { window: 1 },
+    Figure::Letter { window: 8 },
+    Figure::Letter { window: 64 },
+    Figure::KeepAlive,
+    Figure::Lines,
+];
 /// Idle members.
 const MEMBERS: usize = 64;
+/// Pairs whose letters' lines are counted.
+const PAIRS: usize = 100;
 /// Bytes of a letter's text.
 const TEXT_LEN: usize = 100;
-/// Letters of the shorter run: every buffer has its size by then.
+/// Letters or keep-alives of the shorter run, all pairs together: every buffer has its size by then.
 const WARM_UP: u64 = 512;
-/// How many letters more the longer run has.
-const LETTERS: u64 = 1_024;
+/// How many more the longer run has.
+const MORE: u64 = 1_024;
 /// A figure may differ by one part in so many.
 const BAND: u64 = 20;
 
@@ -37,23 +55,63 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().collect();
     if let Some(place) = args.iter().position(|arg| arg == "--inside") {
         let number = |at: usize| args.get(place + at).and_then(|arg| arg.parse().ok()).expect("a number");
-        match number(2) {
-            IDLE => keep_alive(number(1)),
-            window => Bridge::open(TEXT_LEN).carry(number(1), window),
-        }
+        FIGURES[number(1) as usize].run(number(2));
         return ExitCode::SUCCESS;
     }
     if Command::new("valgrind").arg("--version").stdout(Stdio::null()).status().is_err() {
         println!("valgrind is not installed: nothing was counted");
         return ExitCode::SUCCESS;
     }
-    let figures: Vec<(u64, u64)> = WINDOWS.map(|window| (window, per_letter(window))).to_vec();
+    let counted = |number: usize| (FIGURES[number], count(number));
+    let figures: Vec<(Figure, u64)> = (0..FIGURES.len()).map(counted).collect();
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/instructions.txt");
     if std::env::var_os("QUEQIAO_BLESS").is_some() {
         fs::write(&golden, written(&figures)).expect("the golden figures can be written");
         println!("wrote {}", golden.display());
     }
     judge(&figures, &fs::read_to_string(&golden).expect("the golden figures are there"))
+}
+
+impl Figure {
+    fn name(self) -> String {
+        match self {
+            Figure::Letter { window } => format!("window {window}"),
+            Figure::KeepAlive => "keep-alive".to_owned(),
+            Figure::Lines => format!("lines, {PAIRS} pairs"),
+        }
+    }
+
+    /// What is counted, so many times.
+    fn run(self, times: u64) {
+        match self {
+            Figure::Letter { window } => Bridge::open(1, TEXT_LEN).carry(times, window),
+            Figure::KeepAlive => keep_alive(times),
+            Figure::Lines => Bridge::open(PAIRS, TEXT_LEN).carry(times.div_ceil(PAIRS as u64), 1),
+        }
+    }
+
+    /// How often it is counted in the run of so many.
+    fn times(self, times: u64) -> u64 {
+        match self {
+            Figure::Lines => times.div_ceil(PAIRS as u64) * PAIRS as u64,
+            Figure::Letter { .. } | Figure::KeepAlive => times,
+        }
+    }
+
+    /// What of callgrind's events is added up.
+    fn events(self) -> &'static [&'static str] {
+        match self {
+            Figure::Letter { .. } | Figure::KeepAlive => &["Ir"],
+            Figure::Lines => &["DLmr", "DLmw"],
+        }
+    }
+
+    fn options(self) -> &'static [&'static str] {
+        match self {
+            Figure::Letter { .. } | Figure::KeepAlive => &[],
+            Figure::Lines => &["--cache-sim=yes", "--I1=32768,8,64", "--D1=32768,8,64", "--LL=262144,8,64"],
+        }
+    }
 }
 
 /// So many keep-alives of members who say nothing.
@@ -65,36 +123,37 @@ fn keep_alive(times: u64) {
     hall.run_until_sent(times);
 }
 
-fn name_of(window: u64) -> String {
-    if window == IDLE { "keep-alive".to_owned() } else { format!("window {window}") }
+/// The figure of this number, for each letter or keep-alive.
+fn count(number: usize) -> u64 {
+    let figure = FIGURES[number];
+    let (few, many) = (WARM_UP, WARM_UP + MORE);
+    (counted(number, many) - counted(number, few)) / (figure.times(many) - figure.times(few))
 }
 
-/// Instructions of the relay for each letter, with so many in flight.
-fn per_letter(window: u64) -> u64 {
-    (counted(WARM_UP + LETTERS, window) - counted(WARM_UP, window)) / LETTERS
-}
-
-fn counted(letters: u64, window: u64) -> u64 {
-    let file = out_file(letters, window);
+fn counted(number: usize, times: u64) -> u64 {
+    let (figure, file) = (FIGURES[number], out_file(number, times));
     let status = Command::new("valgrind")
         .args(["--tool=callgrind", "--toggle-collect=*relay_turn*"])
+        .args(figure.options())
         .arg(format!("--callgrind-out-file={}", file.display()))
         .arg(std::env::current_exe().expect("a process knows its file"))
-        .args(["--inside", &letters.to_string(), &window.to_string()])
+        .args(["--inside", &number.to_string(), &times.to_string()])
         .stderr(Stdio::null())
         .status()
         .expect("valgrind was there a moment ago");
     assert!(status.success(), "callgrind ended with {status}");
     let text = fs::read_to_string(&file).expect("callgrind has written its file");
     fs::remove_file(&file).expect("it is ours");
-    let total = text.lines().rev().find_map(|line| line.strip_prefix("totals: "));
-    let total = total.and_then(|figure| figure.trim().parse().ok()).expect("callgrind ends with a total");
-    assert!(total > letters, "callgrind found no `relay_turn` to count");
+    let line = |head| text.lines().rev().find_map(|line| line.strip_prefix(head)).expect("callgrind's form");
+    let totals = line("events: ").split_whitespace().zip(line("totals: ").split_whitespace());
+    let ours = totals.filter(|(event, _)| figure.events().contains(event));
+    let total = ours.map(|(_, total)| total.parse::<u64>().expect("a number")).sum();
+    assert!(total > times, "callgrind found no `relay_turn` to count");
     total
 }
 
-fn out_file(letters: u64, window: u64) -> PathBuf {
-    std::env::temp_dir().join(format!("queqiao-{}-{letters}-{window}.callgrind", std::process::id()))
+fn out_file(number: usize, times: u64) -> PathBuf {
+    std::env::temp_dir().join(format!("queqiao-{}-{number}-{times}.callgrind", std::process::id()))
 }
 
 fn compiler() -> String {
@@ -103,24 +162,24 @@ fn compiler() -> String {
     String::from_utf8_lossy(&told.stdout).trim().to_owned()
 }
 
-fn written(figures: &[(u64, u64)]) -> String {
+fn written(figures: &[(Figure, u64)]) -> String {
     let lines: String =
-        figures.iter().map(|(window, figure)| format!("{}: {figure}\n", name_of(*window))).collect();
+        figures.iter().map(|(figure, count)| format!("{}: {count}\n", figure.name())).collect();
     format!(
         "# Instructions of the relay for a letter of {TEXT_LEN} bytes; see instructions.rs.\n{}\n{lines}",
         compiler()
     )
 }
 
-fn judge(figures: &[(u64, u64)], golden: &str) -> ExitCode {
+fn judge(figures: &[(Figure, u64)], golden: &str) -> ExitCode {
     let same_compiler = golden.lines().any(|line| line == compiler());
     let mut far = false;
-    for (window, figure) in figures {
-        let head = format!("{}: ", name_of(*window));
+    for (figure, count) in figures {
+        let head = format!("{}: ", figure.name());
         let held = golden.lines().find_map(|line| line.strip_prefix(&head)?.parse().ok()).unwrap_or(0_u64);
-        let differs = held.abs_diff(*figure) * BAND > held;
+        let differs = held.abs_diff(*count) * BAND > held;
         far |= differs;
-        println!("{head}{figure} instructions, golden {held}{}", if differs { ": DIFFERS" } else { "" });
+        println!("{head}{count}, golden {held}{}", if differs { ": DIFFERS" } else { "" });
     }
     if far && !same_compiler {
         println!("another compiler than the golden figures': nothing follows from it");

@@ -144,11 +144,11 @@ fn linking(c: &mut Criterion) {
 
 fn relaying(c: &mut Criterion) {
     let mut group = c.benchmark_group("relay");
-    let mut bridge = Bridge::open(100);
+    let mut bridge = Bridge::open(1, 100);
     group.bench_function("one letter from member to member, all three ends", |b| {
         b.iter(|| bridge.carry(1, 1))
     });
-    let mut bridge = Bridge::open(100);
+    let mut bridge = Bridge::open(1, 100);
     group.throughput(Throughput::Elements(ROUND));
     group.bench_function("64 letters at once, all three ends", |b| b.iter(|| bridge.carry(ROUND, ROUND)));
     group.finish();

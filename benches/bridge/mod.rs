@@ -1,5 +1,5 @@
-//! A relay and two members in memory: the real cores over virtual time, no sockets, no disks. What passes between them is
-//! the same in every run, to the byte.
+//! A relay and pairs of members in memory: the real cores over virtual time, no sockets, no disks. What passes between them
+//! is the same in every run, to the byte.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -24,8 +24,18 @@ fn relay_addr() -> SocketAddr {
     ([198, 18, 0, 1], 8081).into()
 }
 
+const FIRST_PORT: u16 = 4_000;
+
 fn member_addr(number: usize) -> SocketAddr {
-    ([198, 18, 0, 2 + number as u8], 4000).into()
+    ([198, 18, 0, 2], FIRST_PORT + number as u16).into()
+}
+
+fn number_of(addr: SocketAddr) -> usize {
+    usize::from(addr.port() - FIRST_PORT)
+}
+
+fn name_of(number: usize) -> String {
+    format!("M{number}")
 }
 
 /// What waits for one end.
@@ -72,26 +82,27 @@ struct Member {
     waiting: Waiting<client::Command>,
     out: Outputs<client::Record, Event>,
     deadline: Option<Tick>,
+    /// Letters it has written, and those of them that arrived.
+    written: u64,
+    delivered: u64,
 }
 
-/// The relay, and the members `TOM` and `JACK`; TOM writes to JACK.
+/// The relay, and members: those of even numbers write to the ones behind them.
 pub struct Bridge {
     relay: Relay,
     store: RelayStore,
     waiting: Waiting<relay::Command>,
     out: Outputs<relay::Record, relay::Event>,
     deadline: Option<Tick>,
-    members: [Member; 2],
+    members: Vec<Member>,
     tick: Tick,
     online: usize,
-    delivered: u64,
-    written: u64,
     text: String,
 }
 
 impl Bridge {
-    /// Both members are signed in, and a few letters have passed.
-    pub fn open(text_len: usize) -> Bridge {
+    /// All members are signed in, and each pair has passed a few letters.
+    pub fn open(pairs: usize, text_len: usize) -> Bridge {
         let (store, state) = RelayStore::in_memory([7; 32]).expect("memory is there");
         let config = relay::Config {
             private_key: state.private_key,
@@ -109,31 +120,37 @@ impl Bridge {
             waiting: Waiting::default(),
             out: Outputs::default(),
             deadline: Some(START),
-            members: [member("TOM", 1), member("JACK", 2)],
+            members: (0..2 * pairs).map(member).collect(),
             tick: START,
             online: 0,
-            delivered: 0,
-            written: 0,
             text: "x".repeat(text_len),
         };
         for _ in 0..TURNS_MAX {
-            if bridge.online == 2 {
+            if bridge.online == 2 * pairs {
                 break;
             }
             bridge.step();
         }
-        assert_eq!(bridge.online, 2, "both sign in");
+        assert_eq!(bridge.online, 2 * pairs, "all sign in");
         bridge.carry(64, 8);
         bridge
     }
 
-    /// TOM writes `letters` to JACK, `window` of them on their way at a time; returns when TOM knows that JACK has all.
+    /// Each pair passes `letters`, `window` of them on their way at a time; returns when all who write know that all have
+    /// arrived.
     pub fn carry(&mut self, letters: u64, window: u64) {
-        let end = self.delivered + letters;
+        let writers = || (0..self.members.len()).step_by(2);
+        let ends: Vec<u64> = writers().map(|number| self.members[number].delivered + letters).collect();
         let mut turns = 0;
-        while self.delivered < end {
-            while self.written < end && self.written - self.delivered < window {
-                self.write();
+        while ends.iter().enumerate().any(|(pair, end)| self.members[2 * pair].delivered < *end) {
+            for (pair, end) in ends.iter().enumerate() {
+                let writer = |bridge: &Bridge| {
+                    let Member { written, delivered, .. } = bridge.members[2 * pair];
+                    written < *end && written - delivered < window
+                };
+                while writer(self) {
+                    self.write(2 * pair);
+                }
             }
             self.step();
             turns += 1;
@@ -141,12 +158,13 @@ impl Bridge {
         }
     }
 
-    fn write(&mut self) {
-        self.written += 1;
-        self.members[0].waiting.others.push_back(Input::Command(client::Command::Send {
-            request: self.written,
+    fn write(&mut self, number: usize) {
+        let writer = &mut self.members[number];
+        writer.written += 1;
+        writer.waiting.others.push_back(Input::Command(client::Command::Send {
+            request: writer.written,
             relay: HostPort::from(relay_addr()),
-            to: "JACK".parse().expect("a name"),
+            to: name_of(number + 1).parse().expect("a name"),
             text: self.text.clone(),
         }));
     }
@@ -163,11 +181,11 @@ impl Bridge {
             _ => self.tick + DELAY,
         };
         let now = now_at(self.tick);
-        if !self.waiting.is_empty() || self.deadline.is_some_and(|at| at <= self.tick) {
+        while !self.waiting.is_empty() || self.deadline.is_some_and(|at| at <= self.tick) {
             self.deadline = relay_turn(&mut self.relay, now, &mut self.waiting, &mut self.out);
             self.carry_out_relay();
         }
-        for number in 0..2 {
+        for number in 0..self.members.len() {
             let member = &mut self.members[number];
             if !member.waiting.is_empty() || member.deadline.is_some_and(|at| at <= self.tick) {
                 member.deadline = turn(&mut member.client, now, &mut member.waiting, &mut member.out);
@@ -180,9 +198,8 @@ impl Bridge {
         for effect in self.out.effects.drain(..) {
             match effect {
                 Effect::Send(Path::Udp(dest), range) => {
-                    let to = usize::from(dest != member_addr(0));
                     let from = Path::Udp(relay_addr());
-                    self.members[to].waiting.push(from, &self.out.bytes[range]);
+                    self.members[number_of(dest)].waiting.push(from, &self.out.bytes[range]);
                 }
                 Effect::Persist(ticket, record) => {
                     self.store.commit(&[record], &mut Vec::new()).expect("memory has room");
@@ -210,7 +227,7 @@ impl Bridge {
                     member.waiting.others.push_back(Input::Resolved(host, vec![relay_addr()]));
                 }
                 Effect::Show(Event::Online { .. }) => self.online += 1,
-                Effect::Show(Event::Progress { progress: Progress::Delivered, .. }) => self.delivered += 1,
+                Effect::Show(Event::Progress { progress: Progress::Delivered, .. }) => member.delivered += 1,
                 Effect::Show(Event::Refused { reason, .. }) => panic!("refused: {reason:?}"),
                 _ => {}
             }
@@ -219,20 +236,29 @@ impl Bridge {
     }
 }
 
-fn member(name: &str, seed: u8) -> Member {
+fn member(number: usize) -> Member {
+    let mut seed = [7; 32];
+    seed[..8].copy_from_slice(&(number as u64).to_be_bytes());
     let config = client::Config {
-        name: Some(name.parse().expect("a name")),
-        private_key: [seed; 32],
-        outbox: OutboxId(u64::from(seed)),
+        name: Some(name_of(number).parse().expect("a name")),
+        private_key: seed,
+        outbox: OutboxId(number as u64),
         carriers: Carriers::Udp,
         counter_reserved: 0,
         kept: None,
-        seed: [seed; 32],
+        seed,
     };
     let spec = RelaySpec { addr: HostPort::from(relay_addr()), tcp: None, key: None };
     let mut waiting = Waiting::default();
     waiting.others.push_back(Input::Command(client::Command::Relays(vec![spec])));
-    Member { client: Client::new(config), waiting, out: Outputs::default(), deadline: Some(START) }
+    Member {
+        client: Client::new(config),
+        waiting,
+        out: Outputs::default(),
+        deadline: Some(START),
+        written: 0,
+        delivered: 0,
+    }
 }
 
 /// The relay's turn, by itself so that a profiler can count nothing else.
