@@ -31,17 +31,6 @@ impl<T: Blank> Seldom<T> {
         self.0.as_deref_mut()
     }
 
-    /// Whether there is no value of its own: a word is read to know that.
-    #[inline]
-    pub const fn is_away(&self) -> bool {
-        self.0.is_none()
-    }
-
-    /// Takes the value out, if it is one of its own.
-    pub fn take(&mut self) -> Option<Box<T>> {
-        self.0.take()
-    }
-
     /// Puts a value away that says nothing.
     pub fn put_away(&mut self) {
         self.0.take_if(|own| own.is_blank());
