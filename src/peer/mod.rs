@@ -440,15 +440,19 @@ impl Peer {
         len > 0
     }
 
-    /// Sends a CLOSE alone, if one is owed, whatever else waits.
+    /// Sends a CLOSE alone, if one is owed, whatever else waits. What an unproven path may not be sent stays owed until more
+    /// has come there.
     fn send_close<R, E>(&mut self, now: Tick, out: &mut Outputs<R, E>) {
         let Some(path) = self.path() else { return };
         let Aside { closing, apart, .. } = &mut *self.aside;
         let Some(closing) = closing.as_mut().filter(|closing| closing.owed) else { return };
-        closing.owed = false;
         let frame = Frame::Close { code: closing.code, reason: closing.reason };
         apart.clear();
         frame.encode(apart);
+        if self.paths.last_allowance(path) < apart.len() + SEALED_OVERHEAD {
+            return;
+        }
+        closing.owed = false;
         let (link, keyring, close) = (&mut self.link, &mut self.keyring, &*apart);
         let mut sent = 0;
         out.send_with(path, |buf| {

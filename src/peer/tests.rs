@@ -106,6 +106,29 @@ fn whoever_goes_on_talking_to_a_closed_end_is_told_again_but_ever_more_seldom() 
     assert_eq!(told, [0, 1, 2, 4, 8, 16]);
 }
 
+#[test]
+fn a_new_address_that_sent_little_is_told_of_the_end_when_it_has_sent_more() {
+    let (mut client, mut relay) = pair();
+    let sent = |out: &Out| out.bytes.len();
+    let mut came = 0;
+    let mut told = Vec::new();
+    for round in 0..3 {
+        client.poke();
+        let out = flushed(&mut client);
+        came += sent(&out);
+        deliver(&out, &mut relay, Some(udp(2)));
+        let mut lens = vec![sent(&flushed(&mut relay))];
+        if round == 0 {
+            relay.close(7, "so long a reason that it does not fit into what is left");
+            lens.push(sent(&flushed(&mut relay)));
+        }
+        told.extend(lens);
+        let went: usize = told.iter().sum();
+        assert!(went <= 3 * came, "{told:?} for {came}");
+    }
+    assert!(told[0] > 0 && told[1] == 0 && told[2] > 0, "{told:?} for {came}");
+}
+
 /// What the second of two ends says next: as much as the first, packet by packet. (Only its acks may say a bit more.)
 fn says_as_much(now: u64, relay: &mut Peer, again: &mut Peer) -> Out {
     let (mut out, mut same) = (Out::default(), Out::default());

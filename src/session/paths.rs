@@ -162,6 +162,11 @@ impl Paths {
         }
     }
 
+    /// The same for what ends the session, after which nobody needs to be challenged.
+    pub fn last_allowance(&self, path: Path) -> usize {
+        self.find(path).map_or(0, KnownPath::room)
+    }
+
     /// Notes a packet of any kind that was sent.
     pub fn note_sent(&mut self, path: Path, len: usize) {
         if let Some(known) = self.find_mut(path) {
