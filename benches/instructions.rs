@@ -3,8 +3,8 @@
 //!
 //! The real core between two real clients in memory, one run with more letters than the other: the difference is what the
 //! letters cost, sign-in and start left out. Counted is the relay's turn alone: opening, routing, sealing, acks, timers; the
-//! sockets and the kernel are not in it. Lines are those of 64 bytes that a second cache of 256 KiB misses, a fifth of what
-//! the sessions of so many members take. The figures stand in `benches/instructions.txt` beside the compiler they were
+//! sockets and the kernel are not in it. Lines are those of 64 bytes that a second cache of 256 KiB misses; the
+//! sessions of so many members alone take more. The figures stand in `benches/instructions.txt` beside the compiler they were
 //! counted with; with that compiler a figure that differs by more than 5 % ends this with status 1, and with another one
 //! it is only told. `QUEQIAO_BLESS=1` writes the figures anew. Without valgrind nothing is counted, and that is said.
 #![allow(clippy::disallowed_types, reason = "a bench is a process, not a core")]

@@ -1,8 +1,8 @@
 //! Floor 0: the words every other room is written in.
 //!
 //! Time ([`Tick`], [`Now`]), ways packets travel ([`Path`]), who is who ([`Name`], [`PublicKey`]), what a
-//! letter is called ([`LetterId`]), seeded randomness ([`Rng`]), what few have ([`Seldom`]), words for people ([`Phrase`]), and the shape of
-//! a sans-IO state machine: [`Core`], [`Input`], [`Outputs`], [`turn()`].
+//! letter is called ([`LetterId`]), seeded randomness ([`Rng`]), what few have ([`Seldom`]), words for people
+//! ([`Phrase`]), and the shape of a sans-IO state machine: [`Core`], [`Input`], [`Outputs`], [`turn()`].
 //!
 //! It must not know: any byte layout, any protocol, any operating system.
 //! Invariant: everything here is a plain value; nothing reads a clock, a file or the system's randomness.

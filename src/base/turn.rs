@@ -227,3 +227,72 @@ pub fn turn<C: Core>(
     core.flush(now, out);
     core.next_deadline()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+
+    /// Notes what it is given, and flushes after so many.
+    struct Counter {
+        most: usize,
+        taken: Vec<u32>,
+        flushes: usize,
+    }
+
+    impl Core for Counter {
+        type Command = u32;
+        type Record = ();
+        type Event = ();
+
+        fn handle_time(&mut self, _: Now, _: &mut Outputs<(), ()>) {
+            self.taken.clear();
+        }
+
+        fn handle(&mut self, _: Now, input: Input<'_, u32>, _: &mut Outputs<(), ()>) {
+            if let Input::Command(number) = input {
+                self.taken.push(number);
+            }
+        }
+
+        fn wants_flush(&self) -> bool {
+            self.taken.len() >= self.most
+        }
+
+        fn flush(&mut self, _: Now, _: &mut Outputs<(), ()>) {
+            self.flushes += 1;
+        }
+
+        fn next_deadline(&self) -> Option<Tick> {
+            None
+        }
+    }
+
+    impl Inbox<u32> for VecDeque<u32> {
+        fn next_input(&mut self) -> Option<Input<'_, u32>> {
+            self.pop_front().map(Input::Command)
+        }
+    }
+
+    /// How many inputs each turn takes until all are taken.
+    fn turns(most: usize, inputs: u32) -> Vec<usize> {
+        let mut core = Counter { most, taken: Vec::new(), flushes: 0 };
+        let (mut inbox, mut out, mut next, mut lens) =
+            ((0..inputs).collect(), Outputs::default(), 0, Vec::new());
+        while !VecDeque::is_empty(&inbox) {
+            turn(&mut core, Now::default(), &mut inbox, &mut out);
+            assert!(core.taken.iter().all(|number| std::mem::replace(&mut next, number + 1) == *number));
+            lens.push(core.taken.len());
+            assert_eq!(core.flushes, lens.len(), "one flush ends each turn");
+        }
+        lens
+    }
+
+    #[test]
+    fn a_turn_ends_when_its_core_wants_to_flush_or_at_the_bound_and_what_is_left_is_taken_next() {
+        assert_eq!(turns(3, 7), [3, 3, 1]);
+        assert_eq!(turns(3, 3), [3], "no turn for nothing");
+        assert_eq!(turns(usize::MAX, TURN_INPUTS_MAX as u32), [TURN_INPUTS_MAX]);
+        assert_eq!(turns(usize::MAX, TURN_INPUTS_MAX as u32 + 1), [TURN_INPUTS_MAX, 1]);
+    }
+}

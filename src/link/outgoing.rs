@@ -60,7 +60,15 @@ impl Outgoing {
 
     /// Whether anything is to leave as soon as it may.
     pub fn waits(&self) -> bool {
+        debug_assert!(StreamId::ALL.iter().all(|stream| self.is_told_truly(*stream)), "{self:?}");
         self.ping_owed || self.credits_owed != 0 || self.stirred().any(SendStream::waits)
+    }
+
+    /// Whether what stands here of a stream is what the stream says itself.
+    fn is_told_truly(&self, stream: StreamId) -> bool {
+        let queued = &self.streams[stream.index()];
+        let may_send = self.stirred & bit(stream) != 0 || !queued.waits();
+        may_send && self.unacked(stream) == queued.unacked()
     }
 
     fn stirred(&self) -> impl Iterator<Item = &SendStream> {

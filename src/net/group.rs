@@ -197,8 +197,8 @@ impl<C: Send + 'static> Net<C> {
         bits & Announced::POLL != 0
     }
 
-    /// From now on datagrams and records wait until [`Net::release`]: for a process that is many clients, whose turns follow one
-    /// another though each client by itself would take its own at the same time.
+    /// From now on datagrams and records wait until [`Net::release`]: for a process that is many clients, whose turns follow
+    /// one another though each client by itself would take its own at the same time.
     pub fn hold(&mut self) {
         self.hub.holds = true;
         self.udp.iter_mut().for_each(|port| port.held = true);
