@@ -42,7 +42,7 @@ pub use listen::{ListenOptions, listen};
 pub use members::{MembersAction, members};
 pub use outcome::{Failure, Outcome, Status};
 pub use ping::{PingOptions, ping};
-pub use relay::{GuestOptions, MailLimits, RelayOptions, relay};
+pub use relay::{GuestOptions, RelayOptions, relay};
 pub use send::{SendOptions, TextSource, send};
 pub use server::{RelayServer, ServerNews};
 pub use setup::Setup;

@@ -3,7 +3,6 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::base::{HostPort, Name, Phrase};
 use crate::net::{self, NetConfig, Signal};
@@ -24,14 +23,10 @@ pub struct RelayOptions {
     pub tcp: Option<Option<SocketAddr>>,
     /// The data folder.
     pub data: Option<PathBuf>,
-    /// Lift the limits on senders, for benchmarks on loopback.
-    pub limits_off: bool,
+    /// The bounds.
+    pub limits: Limits,
     /// Guests who speak plain text, if they are served.
     pub guests: Option<GuestOptions>,
-    /// Names are registered by invitation only.
-    pub closed: bool,
-    /// What a mailbox holds; announced to clients, and never lifted.
-    pub mail: MailLimits,
 }
 
 /// How guests are served.
@@ -49,23 +44,6 @@ pub struct GuestOptions {
     pub limit: usize,
     /// Answer them in this process, as the one they write to.
     pub desk: bool,
-}
-
-/// What mailboxes hold, in memory and on disk together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MailLimits {
-    /// How long a letter waits.
-    pub keep: Duration,
-    /// Letters for one member.
-    pub mailbox_letters: usize,
-    /// Bytes of bodies for one member.
-    pub mailbox_bytes: usize,
-    /// Letters of one sender for one member.
-    pub pair_letters: usize,
-    /// Bytes of bodies of one sender for one member.
-    pub pair_bytes: usize,
-    /// Bytes of all letters for all members, as [`Limits::all_bytes`].
-    pub all_bytes: usize,
 }
 
 /// Runs a relay until it is told to end.
@@ -98,7 +76,7 @@ pub fn relay(options: &RelayOptions, strings: &Arc<Strings>) -> Outcome {
     {
         say(strings, &Phrase::new("relay-guests-nobody").with("name", &guests.to));
     }
-    let serving = Serving { limits: limits(options), guests };
+    let serving = Serving { limits: options.limits.clone(), guests };
     let server = RelayServer::open(config, store, state, serving)?;
     // Without them the relay serves its members all the same.
     let operators = Operators::start(&dir, server.inlet()).map_err(|why| say(strings, &why)).ok();
@@ -165,25 +143,10 @@ fn guest_rules(options: &GuestOptions, strings: &Strings) -> GuestRules {
     }
 }
 
-fn limits(options: &RelayOptions) -> Limits {
-    let mail = options.mail;
-    Limits {
-        per_sender: !options.limits_off,
-        keep: mail.keep,
-        queue_letters: mail.mailbox_letters,
-        queue_bytes: mail.mailbox_bytes,
-        pair_letters: mail.pair_letters,
-        pair_bytes: mail.pair_bytes,
-        all_bytes: mail.all_bytes,
-        closed: options.closed,
-        ..Limits::default()
-    }
-}
-
 fn check_limits_off(options: &RelayOptions, tcp: Option<SocketAddr>) -> Result<(), Failure> {
     let open = [Some(options.bind), tcp].into_iter().flatten().find(|addr| !addr.ip().is_loopback());
     match open {
-        Some(addr) if options.limits_off => {
+        Some(addr) if !options.limits.per_sender => {
             Err(Failure::usage(Phrase::new("relay-limits-off-public").with("addr", addr)))
         }
         _ => Ok(()),

@@ -7,8 +7,8 @@ use std::time::Duration;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::app::{
-    ContactsAction, Failure, GuestOptions, HistoryOptions, ListenOptions, MailLimits, MembersAction,
-    NewContact, RelayOptions, SendOptions, TextSource,
+    ContactsAction, Failure, GuestOptions, HistoryOptions, ListenOptions, MembersAction, NewContact,
+    RelayOptions, SendOptions, TextSource,
 };
 use crate::base::{Name, NameError, Phrase};
 use crate::client::{Carriers, Progress};
@@ -17,6 +17,7 @@ use crate::ui::Color;
 use crate::wire::record::GREETING_LEN_MAX;
 
 pub(super) use super::bench_args::BenchArgs;
+use super::limit_args::LimitArgs;
 
 #[derive(Debug, Parser)]
 #[command(name = "queqiao", version, propagate_version = true, disable_help_subcommand = true)]
@@ -94,22 +95,8 @@ pub(super) struct RelayArgs {
     tcp: Option<Option<SocketAddr>>,
     #[arg(long, value_name = "DIR", env = "QUEQIAO_DATA")]
     data: Option<PathBuf>,
-    #[arg(long, value_name = "on|off", default_value = "on")]
-    limits: Switch,
-    #[arg(long, env = "QUEQIAO_CLOSED")]
-    closed: bool,
-    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = span, env = "QUEQIAO_KEEP")]
-    keep: Duration,
-    #[arg(long, value_name = "N", default_value = "10000", env = "QUEQIAO_MAILBOX_LETTERS")]
-    mailbox_letters: u32,
-    #[arg(long, value_name = "SIZE", default_value = "32M", value_parser = size, env = "QUEQIAO_MAILBOX_BYTES")]
-    mailbox_bytes: usize,
-    #[arg(long, value_name = "N", default_value = "5000", env = "QUEQIAO_PAIR_LETTERS")]
-    pair_letters: u32,
-    #[arg(long, value_name = "SIZE", default_value = "8M", value_parser = size, env = "QUEQIAO_PAIR_BYTES")]
-    pair_bytes: usize,
-    #[arg(long, value_name = "SIZE", default_value = "4G", value_parser = size, env = "QUEQIAO_ALL_MAILBOXES_BYTES")]
-    all_mailboxes_bytes: usize,
+    #[command(flatten)]
+    limits: LimitArgs,
     #[arg(long, value_name = "NAME", env = "QUEQIAO_GUESTS")]
     guests: Option<String>,
     #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "DESK")]
@@ -141,33 +128,15 @@ fn greeting(text: &str) -> Result<String, String> {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Switch {
-    On,
-    Off,
-}
-
 impl RelayArgs {
     pub(super) fn options(&self) -> Result<RelayOptions, Failure> {
-        let (bind, tcp, data) = (self.bind, self.tcp, self.data.clone());
-        let mail = MailLimits {
-            keep: self.keep,
-            mailbox_letters: self.mailbox_letters as usize,
-            mailbox_bytes: self.mailbox_bytes,
-            pair_letters: self.pair_letters.min(self.mailbox_letters) as usize,
-            pair_bytes: self.pair_bytes.min(self.mailbox_bytes),
-            all_bytes: self.all_mailboxes_bytes,
-        };
         let to = self.desk.as_ref().or(self.guests.as_ref());
-        let guests = to.map(|to| self.guest_options(to)).transpose()?;
         Ok(RelayOptions {
-            bind,
-            tcp,
-            data,
-            limits_off: self.limits == Switch::Off,
-            closed: self.closed,
-            guests,
-            mail,
+            bind: self.bind,
+            tcp: self.tcp,
+            data: self.data.clone(),
+            limits: self.limits.limits()?,
+            guests: to.map(|to| self.guest_options(to)).transpose()?,
         })
     }
 
@@ -419,21 +388,6 @@ pub(super) struct TrustArgs {
     pub(super) fingerprint: Option<String>,
 }
 
-/// A size as people write it: `32M`, `512K`, `1G`, powers of 1,024, or a plain number of bytes.
-fn size(text: &str) -> Result<usize, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let shift = match unit {
-        "" => 0,
-        "K" => 10,
-        "M" => 20,
-        "G" => 30,
-        _ => return Err("32M, 512K, 1G".to_owned()),
-    };
-    let number = number.parse::<usize>().map_err(|_| "32M, 512K, 1G".to_owned())?;
-    number.checked_mul(1 << shift).ok_or_else(|| "32M, 512K, 1G".to_owned())
-}
-
 /// A span as people write it: `10s`, `500ms`, `2m`, `1h`, `30d`, or a plain number of seconds.
 pub(super) fn span(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -463,16 +417,6 @@ mod tests {
         assert_eq!(span("30d"), Ok(Duration::from_secs(30 * 86_400)));
         for wrong in ["", "s", "10x", "-1s", "1..2s"] {
             assert!(span(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn sizes_are_read_as_people_write_them() {
-        assert_eq!(size("32M"), Ok(32 << 20));
-        assert_eq!(size("512K"), Ok(512 << 10));
-        assert_eq!(size("17"), Ok(17));
-        for wrong in ["", "M", "1.5M", "-1", "32MB", "99999999999G"] {
-            assert!(size(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -6,6 +6,7 @@
 mod args;
 mod bench_args;
 mod help;
+mod limit_args;
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -48,8 +48,9 @@ pub struct Limits {
 
 impl Limits {
     /// The longest text of a letter that can ever be taken: one whose body fits into an empty mailbox.
-    pub(super) fn text_max(&self) -> usize {
-        let room = self.pair_bytes.min(self.queue_bytes).min(self.all_bytes.saturating_sub(ENTRY_COST));
+    pub fn text_max(&self) -> usize {
+        let room = self.pair_bytes.min(self.queue_bytes);
+        let room = room.min(self.all_bytes.min(self.memory_bytes).saturating_sub(ENTRY_COST));
         room.saturating_sub(LETTER_BODY_MAX - LETTER_TEXT_MAX).min(LETTER_TEXT_MAX)
     }
 

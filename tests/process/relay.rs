@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 
-use crate::world::{Home, town};
+use crate::world::{Home, Running, town};
 
 #[test]
 fn the_ready_line_and_a_line_to_paste() {
@@ -154,4 +154,22 @@ fn lifting_the_limits_needs_loopback() {
     home.run(&["relay", "--bind", "0.0.0.0:0", "--limits", "off"]).one_line(2, wanted);
     home.run(&["relay", "--bind", "127.0.0.1:0", "--tcp=0.0.0.0:0", "--limits", "off"]).one_line(2, wanted);
     home.relay(&["--bind", "127.0.0.1:0", "--limits", "off"]).stop().with(0);
+}
+
+#[test]
+fn bounds_come_from_flags_and_variables() {
+    let home = Home::new();
+    let wanted = "no message would fit: --pair-bytes, --mailbox-bytes, --all-mailboxes-bytes and --memory-bytes must \
+                  each be above 128; for texts of every length, 128K";
+    home.run(&["relay", "--bind", "127.0.0.1:0", "--memory-bytes", "100"]).one_line(2, wanted);
+    for (variable, value) in
+        [("QUEQIAO_MEMORY_BYTES", "100"), ("QUEQIAO_CONNECTIONS", "0"), ("QUEQIAO_SESSIONS", "all")]
+    {
+        let mut command = home.command(&["relay", "--bind", "127.0.0.1:0"]);
+        command.env(variable, value);
+        Running::start(command).end().with(2);
+    }
+    let mut command = home.command(&["relay", "--bind", "127.0.0.1:0", "--data", "r", "--connections", "9"]);
+    command.envs([("QUEQIAO_CONNECTIONS", "0"), ("QUEQIAO_STRANGER_SESSIONS", "9")]);
+    assert!(Running::start(command).out().starts_with("ready "), "a flag wins over its variable");
 }

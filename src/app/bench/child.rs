@@ -7,7 +7,7 @@ use std::process::{self, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::{env, fs, thread};
 
-use crate::app::relay::{MailLimits, RelayOptions, relay};
+use crate::app::relay::{RelayOptions, relay};
 use crate::app::{Failure, Outcome, Status, print};
 use crate::base::{Phrase, Rng};
 use crate::net;
@@ -126,17 +126,9 @@ fn remove(folder: &PathBuf) {
 }
 
 fn relay_options(folder: PathBuf) -> RelayOptions {
-    let limits = Limits::default();
-    let mail = MailLimits {
-        keep: limits.keep,
-        mailbox_letters: limits.queue_letters,
-        mailbox_bytes: limits.queue_bytes,
-        pair_letters: limits.pair_letters,
-        pair_bytes: limits.pair_bytes,
-        all_bytes: limits.all_bytes,
-    };
+    let limits = Limits { per_sender: false, ..Limits::default() };
     let (tcp, data) = (Some(None), Some(folder));
-    RelayOptions { bind: BIND, tcp, data, limits_off: true, guests: None, closed: false, mail }
+    RelayOptions { bind: BIND, tcp, data, limits, guests: None }
 }
 
 #[cfg(test)]

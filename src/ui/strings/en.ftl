@@ -120,6 +120,7 @@ address-full-width-colon = write the colon as : and not as ：
 
 relay-contacts-line = for the address book of each member, under [contacts]:
 relay-limits-off-public = --limits off is for benchmarks and needs a loopback address, not { $addr }
+relay-no-message-fits = no message would fit: --pair-bytes, --mailbox-bytes, --all-mailboxes-bytes and --memory-bytes must each be above 128; for texts of every length, 128K
 
 ## Commands
 
@@ -279,6 +280,14 @@ help-relay--guest-greeting = What a guest on TCP is told first, at most 1,024 by
 help-relay--guest-limit = Guests at once, on UDP and TCP together
 help-relay--guest-anyone = Guests may write to any member, by beginning with "@NAME "
 help-relay--all-mailboxes-bytes = Bytes of letters that wait for all members together at most
+help-relay--memory-bytes = Bytes of messages that are not on disk yet, of all members together at most
+help-relay--letters-per-second = Messages a second of one member, in the long run
+help-relay--letters-burst = Messages of one member at once, after a pause
+help-relay--names-per-hour = New names an hour from one address (not from this machine); 0 for none
+help-relay--sessions = Sessions at once, of everybody together
+help-relay--stranger-sessions = Sessions at once of those who have not signed in
+help-relay--connections = TCP connections at once, of everybody together
+help-relay--connections-per-address = TCP connections at once of one address (not of this machine)
 help-chat = Chat: choose a contact and write
 help-chat--contact = Whom to write to first
 help-chat--line = Line by line, also on a terminal

@@ -117,6 +117,7 @@ address-full-width-colon = 冒号请用半角 : 而不是全角 ：
 
 relay-contacts-line = 供各成员写入通讯录的 [contacts] 之下:
 relay-limits-off-public = --limits off 仅供压测,须用环回地址,而不是 { $addr }
+relay-no-message-fits = 一条消息也放不下:--pair-bytes、--mailbox-bytes、--all-mailboxes-bytes、--memory-bytes 都须大于 128;要容纳各种长度的消息,请用 128K
 
 ## 各命令
 
@@ -270,6 +271,14 @@ help-relay--guest-greeting = 对 TCP 客人的第一句话,最多 1024 字节
 help-relay--guest-limit = 同时接待的客人数(UDP 与 TCP 合计)
 help-relay--guest-anyone = 客人可用"@名字 "开头写给任何成员
 help-relay--all-mailboxes-bytes = 所有成员等候信件合计的最大字节数
+help-relay--memory-bytes = 尚未写入磁盘的消息合计的最大字节数
+help-relay--letters-per-second = 每位成员长期平均每秒的消息数
+help-relay--letters-burst = 每位成员停顿之后一次可发的消息数
+help-relay--names-per-hour = 每个地址每小时可注册的新名字数(本机除外);0 表示不接受
+help-relay--sessions = 同时的会话数(所有人合计)
+help-relay--stranger-sessions = 尚未登录者同时的会话数
+help-relay--connections = 同时的 TCP 连接数(所有人合计)
+help-relay--connections-per-address = 每个地址同时的 TCP 连接数(本机除外)
 help-chat = 聊天:选择联系人,写消息
 help-chat--contact = 一开始就和谁聊
 help-chat--line = 在终端上也逐行对话

@@ -1,0 +1,206 @@
+//! The bounds of a relay, as its command line and environment give them: one flag for each of [`Limits`].
+
+use std::time::Duration;
+
+use clap::{Args as ClapArgs, ValueEnum};
+
+use super::args::span;
+use crate::app::Failure;
+use crate::base::Phrase;
+use crate::relay::Limits;
+
+/// Each default is that of [`Limits`]; a test compares them. Of two bounds for one thing, such as a pair's and its
+/// mailbox's, both hold, so that neither has to be changed for the other's sake.
+#[derive(Debug, ClapArgs)]
+pub(super) struct LimitArgs {
+    #[arg(long, value_name = "on|off", default_value = "on", env = "QUEQIAO_LIMITS")]
+    limits: Switch,
+    #[arg(long, env = "QUEQIAO_CLOSED")]
+    closed: bool,
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = span, env = "QUEQIAO_KEEP")]
+    keep: Duration,
+    #[arg(long, value_name = "N", default_value = "10000", value_parser = count, env = "QUEQIAO_MAILBOX_LETTERS")]
+    mailbox_letters: u32,
+    #[arg(long, value_name = "SIZE", default_value = "32M", value_parser = size, env = "QUEQIAO_MAILBOX_BYTES")]
+    mailbox_bytes: usize,
+    #[arg(long, value_name = "N", default_value = "5000", value_parser = count, env = "QUEQIAO_PAIR_LETTERS")]
+    pair_letters: u32,
+    #[arg(long, value_name = "SIZE", default_value = "8M", value_parser = size, env = "QUEQIAO_PAIR_BYTES")]
+    pair_bytes: usize,
+    #[arg(long, value_name = "SIZE", default_value = "4G", value_parser = size, env = "QUEQIAO_ALL_MAILBOXES_BYTES")]
+    all_mailboxes_bytes: usize,
+    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = size, env = "QUEQIAO_MEMORY_BYTES")]
+    memory_bytes: usize,
+    #[arg(long, value_name = "N", default_value = "100", value_parser = rate, env = "QUEQIAO_LETTERS_PER_SECOND")]
+    letters_per_second: u32,
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = count, env = "QUEQIAO_LETTERS_BURST")]
+    letters_burst: u32,
+    #[arg(long, value_name = "N", default_value = "5", env = "QUEQIAO_NAMES_PER_HOUR")]
+    names_per_hour: u32,
+    #[arg(long, value_name = "N", default_value = "131072", value_parser = count, env = "QUEQIAO_SESSIONS")]
+    sessions: u32,
+    #[arg(long, value_name = "N", default_value = "2048", value_parser = count, env = "QUEQIAO_STRANGER_SESSIONS")]
+    stranger_sessions: u32,
+    #[arg(long, value_name = "N", default_value = "1024", value_parser = count, env = "QUEQIAO_CONNECTIONS")]
+    connections: u32,
+    #[arg(long, value_name = "N", default_value = "256", value_parser = count, env = "QUEQIAO_CONNECTIONS_PER_ADDRESS")]
+    connections_per_address: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
+impl LimitArgs {
+    /// The bounds.
+    ///
+    /// # Errors
+    /// `relay-no-message-fits` if they leave no room for a single message.
+    pub(super) fn limits(&self) -> Result<Limits, Failure> {
+        let limits = Limits {
+            per_sender: self.limits == Switch::On,
+            letters_per_second: self.letters_per_second,
+            letters_burst: self.letters_burst,
+            queue_letters: self.mailbox_letters as usize,
+            queue_bytes: self.mailbox_bytes,
+            pair_letters: self.pair_letters as usize,
+            pair_bytes: self.pair_bytes,
+            all_bytes: self.all_mailboxes_bytes,
+            memory_bytes: self.memory_bytes,
+            keep: self.keep,
+            conns: self.connections as usize,
+            conns_per_address: self.connections_per_address as usize,
+            sessions: self.sessions as usize,
+            strangers: self.stranger_sessions as usize,
+            names_per_hour: self.names_per_hour,
+            closed: self.closed,
+        };
+        if limits.text_max() == 0 {
+            return Err(Failure::usage(Phrase::new("relay-no-message-fits")));
+        }
+        Ok(limits)
+    }
+}
+
+/// The highest rate: intervals are counted in microseconds.
+const RATE_MAX: u32 = 1_000_000;
+/// What a number of things looks like.
+const COUNTS: &str = "1, 100, 10000";
+/// What a size looks like.
+const SIZES: &str = "32M, 512K, 1G";
+
+/// A number of things, one at least.
+fn count(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(0) => Err(format!("0 < 1; {COUNTS}")),
+        Ok(number) => Ok(number),
+        Err(_) => Err(COUNTS.to_owned()),
+    }
+}
+
+/// Things a second, one at least.
+fn rate(text: &str) -> Result<u32, String> {
+    match count(text)? {
+        number if number > RATE_MAX => Err(format!("{number} > {RATE_MAX}")),
+        number => Ok(number),
+    }
+}
+
+/// A size as people write it: `32M`, `512K`, `1G`, powers of 1,024, or a plain number of bytes; one byte at least.
+fn size(text: &str) -> Result<usize, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit {
+        "" => 0,
+        "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        _ => return Err(SIZES.to_owned()),
+    };
+    let number = number.parse::<usize>().map_err(|_| SIZES.to_owned())?;
+    match number.checked_mul(1 << shift) {
+        Some(0) => Err(format!("0 < 1; {SIZES}")),
+        bytes => bytes.ok_or_else(|| SIZES.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        limits: LimitArgs,
+    }
+
+    fn parse(args: &[&str]) -> Result<LimitArgs, String> {
+        let line = Line::try_parse_from([&["relay"], args].concat());
+        line.map(|line| line.limits).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn without_flags_the_limits_are_the_defaults() {
+        assert_eq!(parse(&[]).unwrap().limits().unwrap(), Limits::default());
+    }
+
+    /// A bound without a flag would not be set by this line, and equal its default.
+    #[test]
+    fn every_bound_has_a_flag_and_a_variable() {
+        let command = <Line as clap::CommandFactory>::command();
+        let flags: Vec<_> = command.get_arguments().filter(|arg| arg.get_id() != "help").collect();
+        let mut all = Vec::new();
+        for flag in &flags {
+            let name = format!("--{}", flag.get_long().unwrap());
+            let variable = format!("QUEQIAO_{}", flag.get_id().as_str().to_uppercase());
+            assert_eq!(flag.get_env().and_then(|env| env.to_str()), Some(variable.as_str()));
+            match flag.get_id().as_str() {
+                "limits" => all.push("--limits=off".to_owned()),
+                "closed" => all.push(name),
+                _ => all.push(format!("{name}=70000")),
+            }
+        }
+        let args: Vec<&str> = all.iter().map(String::as_str).collect();
+        let (given, default) = (parse(&args).unwrap().limits().unwrap(), Limits::default());
+        let fields = |limits: &Limits| {
+            let text = format!("{limits:?}");
+            let inside = text.trim_start_matches("Limits { ").trim_end_matches(" }");
+            inside.split(", ").map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(fields(&given).len(), flags.len());
+        for (given, default) in fields(&given).into_iter().zip(fields(&default)) {
+            assert_ne!(given, default);
+        }
+    }
+
+    #[test]
+    fn impossible_bounds_are_refused_with_an_example() {
+        for (wrong, told) in [
+            ("--connections=0", "0 < 1; 1, 100, 10000"),
+            ("--sessions=many", "1, 100, 10000"),
+            ("--sessions=-1", "1, 100, 10000"),
+            ("--letters-per-second=1000001", "1000001 > 1000000"),
+            ("--memory-bytes=0", "0 < 1; 32M, 512K, 1G"),
+            ("--memory-bytes=1.5M", "32M, 512K, 1G"),
+        ] {
+            let error = parse(&[wrong]).unwrap_err();
+            assert!(error.contains(told), "{wrong}: {error}");
+        }
+        for wrong in ["--mailbox-bytes", "--pair-bytes", "--all-mailboxes-bytes", "--memory-bytes"] {
+            assert!(parse(&[wrong, "64"]).unwrap().limits().is_err(), "{wrong}: no message fits");
+        }
+    }
+
+    #[test]
+    fn sizes_are_read_as_people_write_them() {
+        assert_eq!(size("32M"), Ok(32 << 20));
+        assert_eq!(size("512K"), Ok(512 << 10));
+        assert_eq!(size("17"), Ok(17));
+        for wrong in ["", "M", "1.5M", "-1", "32MB", "99999999999G", "0", "0K"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+}
