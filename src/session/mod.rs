@@ -99,6 +99,7 @@
 mod cookie;
 #[cfg(test)]
 mod cookie_tests;
+mod fair_share;
 #[cfg(test)]
 mod handshake_tests;
 mod hello;
@@ -118,6 +119,7 @@ mod responder;
 mod throttle;
 mod window;
 
+pub use fair_share::{Budget, FairShare, Source};
 pub use hello::{Hello, SessionId, Welcome};
 pub use identity::{AccessSecret, Identity};
 pub use indexes::Indexes;

@@ -1,0 +1,468 @@
+//! One budget for all sources, shared fairly by the networks they are in.
+//!
+//! Usage decays: what was spent counts for 1/e of itself after the budget's time. A network may use at most as much as its
+//! parent has left (dynamic thresholds, Choudhury and Hahne 1998): so k networks that take what they can get converge to the
+//! same share, and leave as much for the next one, however many addresses each of them has. Inside a network the same holds
+//! for its parts: /48 ⊃ /56 ⊃ /64 ⊃ address and port; /24 ⊃ /32 ⊃ address and port.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use blake2::Blake2sMac;
+use blake2::digest::consts::U8;
+use blake2::digest::{KeyInit, Mac};
+
+use crate::base::Tick;
+
+/// Places for one hash: enough that sources rarely push each other out.
+const WAYS: usize = 4;
+/// Groups of places of one level: 4,096 networks of a size in 96 KiB, whatever the flood.
+const SETS: usize = 1_024;
+/// Levels below all: three sizes of networks, and the address with its port.
+const LEVELS: usize = 4;
+/// The level of the address with its port.
+const FINEST: usize = LEVELS - 1;
+/// The part of a network that takes what it can get has 4/5 of it: nobody else may be there, so less is left free than
+/// beside a whole network, which takes half.
+const INNER_ALPHA: u64 = 4;
+/// Usage is counted in parts of a unit, so that a budget of a few units decays smoothly.
+const PART_BITS: u32 = 16;
+/// Decay comes in steps: so many in the budget's time, so that what one step frees is less than what one source asks for. All
+/// counters take the same steps, so parts add up to their whole.
+const STEPS: u32 = 4_096;
+/// What is left after 1, 2, 4, … steps, in 2³² parts; after all of them together, which is 64 times the budget's time,
+/// nothing is.
+const LEFT: [u64; 18] = left();
+
+const fn left() -> [u64; 18] {
+    // e^(-1/4096)
+    let mut left = [4_293_918_848; 18];
+    let mut at = 1;
+    while at < left.len() {
+        left[at] = (left[at - 1] * left[at - 1]) >> 32;
+        at += 1;
+    }
+    left
+}
+
+/// How much all together may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// What may be in use; it is used up and comes back in `time`, so the rate is `capacity` each `time`. At most 2³² − 1.
+    pub capacity: u32,
+    /// How long usage is remembered: the time after which 1/e of it still counts.
+    pub time: Duration,
+    /// At most so much at once, and then at the rate: a bound for all, whoever they are. At most `capacity`.
+    pub burst: u32,
+    /// So much of `capacity`, and as large a part of `burst`, is for sources whose widest network has used nothing for
+    /// `time`.
+    pub kept_for_new: u32,
+}
+
+/// Who wants something: an address and its port. Addresses that may be forged are counted apart, so that a forger takes
+/// nothing from their owners.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Where it is.
+    pub ip: IpAddr,
+    /// And its port there, or what else tells those behind one address apart.
+    pub port: u64,
+    /// Whether the address is proved.
+    pub proven: bool,
+}
+
+/// What all sources have used, in tables of fixed size. At the bound the network that uses least is forgotten.
+pub struct FairShare {
+    budget: Budget,
+    key: [u8; 32],
+    all: Usage,
+    /// When the burst will be whole again (the generic cell rate algorithm).
+    whole_at: Tick,
+    levels: [Vec<Place>; LEVELS],
+}
+
+#[derive(Clone, Copy, Default)]
+struct Usage {
+    parts: u64,
+    /// When that was.
+    step: u64,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Place {
+    network: u64,
+    usage: Usage,
+}
+
+/// Where a source is counted: the hash of the network of each level, none where the level is not one of its family.
+type Networks = [Option<u64>; LEVELS];
+
+impl FairShare {
+    /// Nothing is used yet; the tables are hashed with this secret key.
+    pub fn new(key: [u8; 32], budget: Budget) -> FairShare {
+        let levels = std::array::from_fn(|_| vec![Place::default(); SETS * WAYS]);
+        FairShare { budget, key, all: Usage::default(), whole_at: Tick::ZERO, levels }
+    }
+
+    /// Whether there is room for `cost` more from this source; counts it if so.
+    pub fn admits(&mut self, now: Tick, source: Source, cost: u32) -> bool {
+        let (networks, step) = (self.networks(source), self.step(now));
+        let kept = if self.is_new_at(step, &networks) { 0 } else { self.budget.kept_for_new };
+        let capacity = self.budget.capacity.saturating_sub(kept);
+        let used = self.all.at(step);
+        let parts_max = parts(capacity);
+        let (mut room, parts) = (parts_max.saturating_sub(used), parts(cost));
+        if parts > room || !self.paces(now, cost, capacity) {
+            return false;
+        }
+        for (level, network) in networks.iter().enumerate() {
+            let Some(network) = *network else { continue };
+            let used = self.used(level, network, step);
+            if used + parts > room {
+                return false;
+            }
+            room = INNER_ALPHA.saturating_mul(room - used).min(parts_max);
+        }
+        self.all.add(step, parts);
+        self.whole_at = self.whole_at.max(now) + self.time_of(cost);
+        self.add(step, &networks, parts);
+        true
+    }
+
+    /// What this source was admitted to has cost so much more: all levels count it, and what follows waits for it.
+    pub fn charge(&mut self, now: Tick, source: Source, extra: u32) {
+        let (networks, step) = (self.networks(source), self.step(now));
+        self.all.add(step, parts(extra));
+        self.whole_at = self.whole_at.max(now) + self.time_of(extra);
+        self.add(step, &networks, parts(extra));
+    }
+
+    /// What this source was admitted to was worth nothing: the address and port alone, not those around it, count so much
+    /// more.
+    pub fn punish(&mut self, now: Tick, source: Source, extra: u32) {
+        let (networks, step) = (self.networks(source), self.step(now));
+        let finest = std::array::from_fn(|level| networks[level].filter(|_| level == FINEST));
+        self.add(step, &finest, parts(extra));
+    }
+
+    /// What was admitted is not to count against where it came from; against all together it does.
+    pub fn forgive(&mut self, now: Tick, source: Source, cost: u32) {
+        let (networks, step) = (self.networks(source), self.step(now));
+        for (level, network) in networks.iter().enumerate() {
+            if let Some(place) = network.and_then(|network| self.find(level, network)) {
+                place.usage.parts = place.usage.at(step).saturating_sub(parts(cost));
+                place.usage.step = step;
+            }
+        }
+    }
+
+    /// What was admitted came to nothing, and cost nothing: it does not count.
+    pub fn refund(&mut self, now: Tick, source: Source, cost: u32) {
+        self.forgive(now, source, cost);
+        let step = self.step(now);
+        self.all = Usage { parts: self.all.at(step).saturating_sub(parts(cost)), step };
+        self.whole_at = self.whole_at - self.time_of(cost);
+    }
+
+    /// Whether the widest network of this source has used nothing for the budget's time, as far as is remembered.
+    pub fn is_new(&self, now: Tick, source: Source) -> bool {
+        self.is_new_at(self.step(now), &self.networks(source))
+    }
+
+    /// What all together use.
+    pub fn used_by_all(&self, now: Tick) -> u32 {
+        (self.all.at(self.step(now)) >> PART_BITS) as u32
+    }
+
+    fn is_new_at(&self, step: u64, networks: &Networks) -> bool {
+        let Some(network) = networks[0] else { return false };
+        self.place(0, network).is_none_or(|place| {
+            place.usage.parts == 0 || step.saturating_sub(place.usage.step) > u64::from(STEPS)
+        })
+    }
+
+    /// Whether so much may be spent at once now.
+    fn paces(&self, now: Tick, cost: u32, capacity: u32) -> bool {
+        let part =
+            u64::from(self.budget.burst) * u64::from(capacity) / u64::from(self.budget.capacity.max(1));
+        let burst = self.time_of(u32::try_from(part).unwrap_or(u32::MAX));
+        self.whole_at.since(now) + self.time_of(cost) <= burst
+    }
+
+    /// How long the rate takes for so much.
+    fn time_of(&self, cost: u32) -> Duration {
+        let micros =
+            self.budget.time.as_micros() * u128::from(cost) / u128::from(self.budget.capacity.max(1));
+        Duration::from_micros(micros as u64)
+    }
+
+    fn step(&self, now: Tick) -> u64 {
+        let micros = self.budget.time.as_micros() as u64;
+        now.as_micros() / (micros / u64::from(STEPS)).max(1)
+    }
+
+    fn add(&mut self, step: u64, networks: &Networks, parts: u64) {
+        for (level, network) in networks.iter().enumerate() {
+            let Some(network) = *network else { continue };
+            self.find_or_make(level, network, step).usage.add(step, parts);
+        }
+    }
+
+    fn used(&self, level: usize, network: u64, step: u64) -> u64 {
+        self.place(level, network).map_or(0, |place| place.usage.at(step))
+    }
+
+    fn place(&self, level: usize, network: u64) -> Option<&Place> {
+        self.levels[level][places(network)].iter().find(|place| place.network == network)
+    }
+
+    fn find(&mut self, level: usize, network: u64) -> Option<&mut Place> {
+        self.levels[level][places(network)].iter_mut().find(|place| place.network == network)
+    }
+
+    fn find_or_make(&mut self, level: usize, network: u64, step: u64) -> &mut Place {
+        let places = &mut self.levels[level][places(network)];
+        let at = places.iter().position(|place| place.network == network).unwrap_or_else(|| {
+            let least = (0..WAYS).min_by_key(|at| places[*at].usage.at(step)).unwrap_or(0);
+            places[least] = Place { network, usage: Usage::default() };
+            least
+        });
+        &mut places[at]
+    }
+
+    /// Keyed with a secret, so that sources that share places cannot be chosen.
+    fn networks(&self, source: Source) -> Networks {
+        let mac = <Blake2sMac<U8> as KeyInit>::new_from_slice(&self.key).expect("BLAKE2s takes 32-byte keys");
+        let hash = |bits: u8, prefix: &[u8], port: u64| {
+            let mac = mac.clone().chain_update([u8::from(source.proven), bits]).chain_update(prefix);
+            u64::from_be_bytes(mac.chain_update(port.to_be_bytes()).finalize().into_bytes().into())
+        };
+        let network = |bits: u8, octets: &[u8]| Some(hash(bits, &octets[..usize::from(bits / 8)], 0));
+        match source.ip.to_canonical() {
+            IpAddr::V4(ip) => {
+                let ip = ip.octets();
+                [network(24, &ip), network(32, &ip), None, Some(hash(0, &ip, source.port))]
+            }
+            IpAddr::V6(ip) => {
+                let ip = ip.octets();
+                [network(48, &ip), network(56, &ip), network(64, &ip), Some(hash(0, &ip, source.port))]
+            }
+        }
+    }
+}
+
+impl Usage {
+    /// What of it counts at a step.
+    fn at(self, step: u64) -> u64 {
+        let steps = step.saturating_sub(self.step);
+        if steps >> LEFT.len() > 0 {
+            return 0;
+        }
+        let fell = (0..LEFT.len()).filter(|bit| steps >> bit & 1 == 1);
+        fell.fold(self.parts, |parts, bit| ((u128::from(parts) * u128::from(LEFT[bit])) >> 32) as u64)
+    }
+
+    fn add(&mut self, step: u64, parts: u64) {
+        *self = Usage { parts: self.at(step).saturating_add(parts), step };
+    }
+}
+
+fn parts(units: u32) -> u64 {
+    u64::from(units) << PART_BITS
+}
+
+/// Which places of a level may hold this network.
+fn places(network: u64) -> std::ops::Range<usize> {
+    let start = (network % SETS as u64) as usize * WAYS;
+    start..start + WAYS
+}
+
+/// Shows nothing of its key.
+impl fmt::Debug for FairShare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FairShare").field("budget", &self.budget).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Rng;
+
+    /// 10,000 units each second, remembered for one, 200 at once.
+    const BUDGET: Budget =
+        Budget { capacity: 10_000, time: Duration::from_secs(1), burst: 200, kept_for_new: 0 };
+    const COST: u32 = 4;
+
+    fn shares() -> FairShare {
+        FairShare::new([1; 32], BUDGET)
+    }
+
+    fn source(ip: &str, port: u64) -> Source {
+        Source { ip: ip.parse().unwrap(), port, proven: true }
+    }
+
+    fn v4(network: usize, host: usize) -> Source {
+        source(&format!("10.{}.{}.{host}", network / 256, network % 256), 4_000)
+    }
+
+    /// Sources ask in a random order, all together `count` times for each of them in six seconds; what each was granted in the
+    /// last three.
+    fn grants(shares: &mut FairShare, sources: &[Source], count: usize) -> Vec<u32> {
+        let (mut granted, mut rng) = (vec![0; sources.len()], Rng::from_seed([7; 32]));
+        let tries = count * sources.len();
+        for n in 0..tries {
+            let now = Tick::from_micros((n * 6_000_000 / tries) as u64);
+            let asking = rng.below(sources.len() as u64) as usize;
+            let is_admitted = shares.admits(now, sources[asking], COST);
+            granted[asking] += if is_admitted && n >= tries / 2 { COST } else { 0 };
+        }
+        granted
+    }
+
+    fn assert_alike(granted: &[u32]) {
+        let (least, most) = (granted.iter().min().unwrap(), granted.iter().max().unwrap());
+        assert!(most - least <= most / 3, "{granted:?}");
+    }
+
+    #[test]
+    fn greedy_networks_share_equally_and_leave_room() {
+        for count in [1, 4, 20] {
+            let mut shares = shares();
+            let sources: Vec<_> = (0..count).map(|n| v4(n, 1)).collect();
+            assert_alike(&grants(&mut shares, &sources, 30_000 / count));
+            let free = BUDGET.capacity - shares.used_by_all(Tick::from_micros(6_000_000));
+            assert!(free >= BUDGET.capacity / (count as u32 + 2), "{count}: {free}");
+        }
+    }
+
+    #[test]
+    fn newcomer_is_in_beside_a_thousand_greedy_networks() {
+        let mut shares = shares();
+        let sources: Vec<_> = (0..1_000).map(|n| v4(n, 1)).collect();
+        grants(&mut shares, &sources, 60);
+        let admitted = (0..20).filter(|n| {
+            let now = |part: u64| Tick::from_micros(6_000_000 + n * 10_000 + part * 100);
+            for part in 0..100 {
+                shares.admits(now(part), sources[(n * 100 + part) as usize % 1_000], COST);
+            }
+            shares.admits(now(100), v4(2_000 + *n as usize, 1), COST)
+        });
+        assert_eq!(admitted.count(), 20);
+    }
+
+    #[test]
+    fn all_together_never_have_more_than_the_rate() {
+        let (mut shares, mut granted) = (shares(), 0);
+        for n in 0..30_000u64 {
+            let now = Tick::from_micros(n * 100);
+            granted +=
+                if shares.admits(now, v4((n * 7 % 3_000) as usize, 1), COST) { u64::from(COST) } else { 0 };
+            assert!(granted <= 200 + n, "{granted} after {n} tries");
+        }
+        assert!(granted > 25_000, "{granted}: the rate is there to be used");
+    }
+
+    #[test]
+    fn a_thousand_64s_of_a_48_take_the_share_of_one_48() {
+        let mut shares = shares();
+        let mut sources: Vec<_> = (0..1_000).map(|n| source(&format!("2001:db8:0:{n:x}::1"), 1)).collect();
+        let other = source("2001:db8:1::1", 1);
+        sources.extend([other; 1_000]);
+        let granted = grants(&mut shares, &sources, 30);
+        let (crowd, other): (u32, u32) = (granted[..1_000].iter().sum(), granted[1_000..].iter().sum());
+        assert!(crowd < other * 5 / 4, "{crowd} {other}");
+    }
+
+    #[test]
+    fn a_network_is_shared_fairly_by_its_parts() {
+        let mut shares = shares();
+        let mut sources: Vec<_> = (0..64).map(|n| source(&format!("2001:db8:0:{n:x}::1"), 1)).collect();
+        sources.extend([source("2001:db8:0:100::1", 1); 64]);
+        let granted = grants(&mut shares, &sources, 1_000);
+        let (crowd, other): (u32, u32) = (granted[..64].iter().sum(), granted[64..].iter().sum());
+        assert!(crowd < other * 3 / 2, "a /56 and another: {crowd} {other}");
+        assert_alike(&granted[..64]);
+    }
+
+    #[test]
+    fn one_source_alone_has_two_fifths() {
+        for source in [v4(1, 1), source("2001:db8::1", 1)] {
+            let granted = grants(&mut shares(), &[source], 30_000)[0];
+            assert!((12_000..15_600).contains(&granted), "{granted} of 30,000");
+        }
+    }
+
+    #[test]
+    fn what_fails_is_paid_by_its_port_alone() {
+        let (mut shares, now) = (shares(), Tick::from_micros(1));
+        let (bad, good) = (source("192.0.2.1", 1), source("192.0.2.1", 2));
+        shares.punish(now, bad, BUDGET.capacity);
+        assert!(!shares.admits(now, bad, COST));
+        assert!(shares.admits(now, good, COST));
+    }
+
+    #[test]
+    fn forged_addresses_take_nothing_from_their_owners() {
+        let mut shares = shares();
+        let (start, owner) = (Tick::from_micros(1), v4(1, 1));
+        let now = start + Duration::from_millis(600);
+        shares.charge(start, Source { proven: false, ..owner }, 6_000);
+        assert!(!shares.admits(now, Source { proven: false, ..owner }, 3_000));
+        assert!(shares.admits(now, owner, COST));
+        shares.punish(now, owner, 10_000);
+        assert!(!shares.admits(now, owner, COST), "its own use");
+    }
+
+    #[test]
+    fn what_is_forgiven_counts_for_all_and_what_is_refunded_for_none() {
+        let (mut shares, now) = (shares(), Tick::from_micros(1));
+        assert!(shares.admits(now, v4(1, 1), 100));
+        assert!(!shares.is_new(now, v4(1, 2)) && shares.is_new(now, v4(2, 1)));
+        shares.forgive(now, v4(1, 1), 100);
+        assert!(shares.is_new(now, v4(1, 1)));
+        assert_eq!(shares.used_by_all(now), 100);
+        assert!(shares.admits(now, v4(1, 1), 100) && !shares.admits(now, v4(1, 1), 100));
+        shares.refund(now, v4(1, 1), 100);
+        assert!(shares.admits(now, v4(1, 1), 100), "the burst too");
+        assert_eq!(shares.used_by_all(now), 200);
+    }
+
+    #[test]
+    fn half_is_kept_for_those_who_used_nothing() {
+        let budget = Budget { capacity: 60, time: Duration::from_secs(3_600), burst: 60, kept_for_new: 30 };
+        let mut shares = FairShare::new([1; 32], budget);
+        let start = Tick::from_micros(1);
+        assert_eq!((0..100).filter(|_| shares.admits(start, v4(1, 1), 1)).count(), 13);
+        assert_eq!((2..40).filter(|n| shares.admits(start, v4(*n, 1), 1)).count(), 38);
+        assert!(!shares.admits(start, v4(1, 1), 1));
+        assert_eq!((2..40).filter(|n| shares.admits(start, v4(*n, 1), 1)).count(), 0);
+        assert!(shares.admits(start, v4(50, 1), 1));
+        let later = start + Duration::from_secs(3_700);
+        assert!(shares.is_new(later, v4(1, 1)) && shares.admits(later, v4(1, 1), 1));
+    }
+
+    #[test]
+    fn usage_decays_to_one_eth_and_then_to_nothing() {
+        let mut usage = Usage::default();
+        usage.add(5, 1 << 40);
+        let left = usage.at(5 + u64::from(STEPS)) as f64 / (1u64 << 40) as f64;
+        assert!((left - (-1f64).exp()).abs() < 1e-6, "{left}");
+        assert_eq!(usage.at(5 + 64 * u64::from(STEPS)), 0);
+        assert_eq!(usage.at(u64::MAX), 0);
+    }
+
+    #[test]
+    fn a_flood_of_sources_leaves_the_tables_as_large_as_they_were() {
+        let mut shares = shares();
+        let greedy = v4(60_000, 1);
+        let before = shares.levels.each_ref().map(Vec::len);
+        shares.charge(Tick::ZERO, greedy, 500);
+        for n in 0..20_000 {
+            shares.charge(Tick::ZERO, v4(n, 1), 1);
+        }
+        assert_eq!(shares.levels.each_ref().map(Vec::len), before);
+        assert!(!shares.is_new(Tick::ZERO, greedy), "who used most is remembered");
+    }
+}
