@@ -102,7 +102,7 @@ impl Line {
         mail: impl Fn(Heard) -> C + Send + 'static,
     ) -> io::Result<Line> {
         let (line, reading) = Line::open(connect(folder)?, usize::MAX)?;
-        listen(reading, inlet, mail, Arc::default())?;
+        listen(reading, inlet, mail, None)?;
         Ok(line)
     }
 
@@ -160,18 +160,35 @@ fn write(mut stream: &UnixStream, outgoing: &Outgoing) {
     let _ = stream.shutdown(Shutdown::Both);
 }
 
-/// Reads a line on a thread of its own; `open` counts it.
+/// One of the lines that may be open at a door, until it is dropped.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    /// Takes one of [`CALLERS_MAX`] places; `None` if there is none.
+    fn take(open: &Arc<AtomicUsize>) -> Option<Place> {
+        let one_more = |open: usize| (open < CALLERS_MAX).then_some(open + 1);
+        open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
+        Some(Place(Arc::clone(open)))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Reads a line on a thread of its own, which holds its place.
 fn listen<C: Send + 'static>(
     stream: Arc<UnixStream>,
     inlet: Inlet<C>,
     mail: impl Fn(Heard) -> C + Send + 'static,
-    open: Arc<AtomicUsize>,
+    place: Option<Place>,
 ) -> io::Result<()> {
     thread::Builder::new().name("line in".into()).spawn(move || {
-        open.fetch_add(1, Ordering::Relaxed);
         read(&stream, |heard| inlet.command(mail(heard)));
         let _ = stream.shutdown(Shutdown::Both);
-        open.fetch_sub(1, Ordering::Relaxed);
+        drop(place);
     })?;
     Ok(())
 }
@@ -236,14 +253,13 @@ fn accept<C: Send + 'static>(
             thread::sleep(ACCEPT_PAUSE);
             continue;
         };
-        if open.load(Ordering::Relaxed) >= CALLERS_MAX {
-            continue;
-        }
+        // Taken here, not by the thread that reads: a burst is accepted before any of those has run.
+        let Some(place) = Place::take(&open) else { continue };
         number += 1;
         let caller = number;
         let Ok((line, reading)) = Line::open(stream, unread_max) else { continue };
         inlet.command(mail(caller, Heard::Called(line)));
-        let read = listen(reading, inlet.clone(), move |heard| mail(caller, heard), Arc::clone(&open));
+        let read = listen(reading, inlet.clone(), move |heard| mail(caller, heard), Some(place));
         if read.is_err() {
             inlet.command(mail(caller, Heard::Closed));
         }
@@ -429,6 +445,38 @@ mod tests {
         assert_eq!(owner.closed(), second);
         drop(door);
         caller.call(folder.path()).unwrap_err();
+    }
+
+    /// The first of a burst are let in up to the bound, each later one is closed as it comes.
+    #[test]
+    fn burst_of_callers_does_not_pass_the_bound() {
+        let (folder, mut owner) = (tempfile::tempdir().unwrap(), End::new());
+        let _door = owner.open(folder.path(), 1 << 20);
+        let patience = Some(Duration::from_secs(20));
+        let mut callers: Vec<UnixStream> = (0..2 * CALLERS_MAX)
+            .map(|_| {
+                let stream = connect(folder.path()).unwrap();
+                stream.set_read_timeout(patience).unwrap();
+                stream
+            })
+            .collect();
+        for mut late in callers.split_off(CALLERS_MAX) {
+            assert_eq!(late.read(&mut [0]).unwrap(), 0, "it is closed");
+        }
+        let lines: Vec<(u64, Line)> = (0..CALLERS_MAX).map(|_| owner.called()).collect();
+        drop(callers);
+        for _ in &lines {
+            owner.closed();
+        }
+    }
+
+    #[test]
+    fn place_at_a_door_is_free_again_when_its_line_ends() {
+        let open = Arc::default();
+        let mut places: Vec<_> = (0..CALLERS_MAX).map(|_| Place::take(&open).unwrap()).collect();
+        assert!(Place::take(&open).is_none());
+        places.pop();
+        assert!(Place::take(&open).is_some());
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub struct Stats {
     pub batches_out: u64,
     /// Datagrams dropped because they are empty or larger than a packet can be.
     pub datagrams_misfit: u64,
+    /// Datagrams dropped because they say that they come from the socket they came to.
+    pub datagrams_from_self: u64,
     /// Errors of receiving; the socket goes on.
     pub receive_errors: u64,
     /// Datagrams the system refused because nothing listens there.

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::{Range, RangeInclusive};
 
 use mio::{Interest, Registry, Token};
@@ -43,16 +43,20 @@ pub(super) struct Batch {
     offset: usize,
     /// Lengths of datagrams that are lent, in bytes.
     fitting: RangeInclusive<usize>,
+    /// Where the socket of this batch is bound.
+    local: SocketAddr,
 }
 
 impl Batch {
     pub(super) fn new(text_too: bool) -> Batch {
         let fitting = if text_too { 0..=TEXT_MAX } else { 1..=UDP_PACKET_MAX };
         let metas = [RecvMeta::default(); BATCH_LEN];
-        Batch { bytes: vec![0; BATCH_LEN * RECEIVE_LEN], metas, filled: 0, at: 0, offset: 0, fitting }
+        let (bytes, local) = (vec![0; BATCH_LEN * RECEIVE_LEN], SocketAddr::from(([0; 4], 0)));
+        Batch { bytes, metas, filled: 0, at: 0, offset: 0, fitting, local }
     }
 
-    /// Where the next datagram came from and where it stands; those that can be no packet are skipped.
+    /// Where the next datagram came from and where it stands; those that can be no packet are skipped, and those that
+    /// claim to come from this socket.
     pub(super) fn next(&mut self, stats: &mut Stats) -> Option<(SocketAddr, Range<usize>)> {
         while self.at < self.filled {
             let meta = &self.metas[self.at];
@@ -62,11 +66,15 @@ impl Batch {
             if self.offset >= meta.len {
                 (self.at, self.offset) = (self.at + 1, 0);
             }
-            if self.fitting.contains(&len) {
+            let from = bind::plain(meta.addr);
+            if is_own(self.local, from, meta.dst_ip) {
+                stats.datagrams_from_self += 1;
+            } else if self.fitting.contains(&len) {
                 stats.datagrams_in += 1;
-                return Some((bind::plain(meta.addr), begin..begin + len));
+                return Some((from, begin..begin + len));
+            } else {
+                stats.datagrams_misfit += 1;
             }
-            stats.datagrams_misfit += 1;
         }
         None
     }
@@ -168,7 +176,7 @@ impl UdpPort {
     /// Where the system fills a batch in one call, a batch that is not full says as much as would-block: there was no
     /// more, and what comes later is announced.
     pub(super) fn receive(&mut self, batch: &mut Batch) -> io::Result<ReadEnd> {
-        (batch.filled, batch.at, batch.offset) = (0, 0, 0);
+        (batch.filled, batch.at, batch.offset, batch.local) = (0, 0, 0, self.local);
         let mut chunks = batch.bytes.chunks_exact_mut(RECEIVE_LEN);
         let mut slices: [IoSliceMut<'_>; BATCH_LEN] =
             std::array::from_fn(|_| IoSliceMut::new(chunks.next().expect("the buffer has BATCH_LEN chunks")));
@@ -242,14 +250,7 @@ impl UdpPort {
     /// Sends what waits, as far as the kernel takes it.
     pub(super) fn flush(&mut self, registry: &Registry, mut refused: impl FnMut(SocketAddr, Why)) {
         let mut queue = std::mem::take(&mut self.queue);
-        while let Some((dest, segment, len)) = queue.sends.front().copied() {
-            match self.try_send(dest, &queue.bytes[queue.sent..queue.sent + len], segment) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => refused(dest, why_refused(&error)),
-                Ok(()) => {}
-            }
-            queue.pop();
-        }
+        queue.drain(|dest, bytes, segment| self.try_send(dest, bytes, segment), &mut refused);
         self.queue = queue;
         self.wait_for_room(!self.queue.sends.is_empty(), registry);
     }
@@ -328,6 +329,35 @@ impl Queue {
         Sent::Taken
     }
 
+    /// Sends what waits, until that would block. A train that the device cannot cut goes as single datagrams.
+    fn drain(
+        &mut self,
+        mut try_send: impl FnMut(SocketAddr, &[u8], usize) -> io::Result<()>,
+        refused: &mut impl FnMut(SocketAddr, Why),
+    ) {
+        while let Some((dest, segment, len)) = self.sends.front().copied() {
+            match try_send(dest, &self.bytes[self.sent..self.sent + len], segment) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if is_of_offload(&error) && len > segment => {
+                    self.cut_first();
+                    continue;
+                }
+                Err(error) => refused(dest, why_refused(&error)),
+                Ok(()) => {}
+            }
+            self.pop();
+        }
+    }
+
+    /// The first send becomes one for each of its datagrams.
+    fn cut_first(&mut self) {
+        let Some((dest, segment, len)) = self.sends.pop_front() else { return };
+        for start in (0..len).step_by(segment.max(1)).rev() {
+            let one = segment.min(len - start);
+            self.sends.push_front((dest, one, one));
+        }
+    }
+
     fn pop(&mut self) {
         if let Some((_, _, len)) = self.sends.pop_front() {
             self.sent += len;
@@ -338,10 +368,21 @@ impl Queue {
     }
 }
 
-/// EIO or EINVAL for a train: the device cannot cut it. quinn-udp sends no more trains then.
+/// EIO, EINVAL or EMSGSIZE for a train: the device cannot cut it, or not for this route. quinn-udp makes no more trains
+/// after the first two, but returns the error of the one that met it.
 fn is_of_offload(error: &io::Error) -> bool {
     use rustix::io::Errno;
-    matches!(Errno::from_io_error(error), Some(Errno::IO | Errno::INVAL))
+    matches!(Errno::from_io_error(error), Some(Errno::IO | Errno::INVAL | Errno::MSGSIZE))
+}
+
+/// Whether a datagram says that it comes from the socket bound to `local`: a forged one, whose answer would come back as
+/// the next. `dest` is the address it was sent to, where the system tells it. A socket bound to every address has that
+/// one, and all of loopback.
+fn is_own(local: SocketAddr, from: SocketAddr, dest: Option<IpAddr>) -> bool {
+    let is_any = local.ip().is_unspecified();
+    let is_dest = dest.is_some_and(|dest| dest.to_canonical() == from.ip());
+    from.port() == local.port()
+        && (from.ip() == local.ip().to_canonical() || is_any && (is_dest || from.ip().is_loopback()))
 }
 
 fn may_be_of_another(error: &io::Error) -> bool {
@@ -381,6 +422,65 @@ mod tests {
         assert!(queue.bytes.len() < 2 * 1200, "what was sent is forgotten");
         queue.pop();
         assert_eq!(&queue.bytes[queue.sent..], b"last");
+    }
+
+    /// A double of the system: it takes single datagrams, four at a time, and refuses trains with this error.
+    #[test]
+    fn train_that_waited_is_cut_where_the_device_cannot() {
+        use rustix::io::Errno;
+        let (one, other) = ("127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap());
+        for errno in [Errno::IO, Errno::INVAL, Errno::MSGSIZE] {
+            let mut queue = Queue::default();
+            queue.push(other, b"zz", 2);
+            queue.push(one, b"aabbccddeeffg", 2);
+            queue.push(other, b"hh", 2);
+            let (mut sent, mut room, mut refused) = (Vec::new(), 4, Vec::new());
+            for _ in 0..3 {
+                queue.drain(
+                    |dest: SocketAddr, bytes, segment| match (bytes.len() > segment, room) {
+                        (true, _) => Err(errno.into()),
+                        (false, 0) => Err(io::ErrorKind::WouldBlock.into()),
+                        (false, _) => {
+                            room -= 1;
+                            sent.push((dest.port(), String::from_utf8(bytes.to_vec()).unwrap()));
+                            Ok(())
+                        }
+                    },
+                    &mut |dest, why| refused.push((dest, why)),
+                );
+                room = 4;
+            }
+            let parts = ["aa", "bb", "cc", "dd", "ee", "ff", "g"].map(|part| (1, part.to_owned()));
+            let (first, last) = ((2, "zz".to_owned()), (2, "hh".to_owned()));
+            let expected: Vec<_> = [first].into_iter().chain(parts).chain([last]).collect();
+            assert_eq!((sent, refused, queue.bytes.len()), (expected, vec![], 0), "{errno:?}");
+        }
+    }
+
+    /// A single datagram that the system refuses with such an error is refused, not tried for ever.
+    #[test]
+    fn single_datagram_with_an_offload_error_is_refused() {
+        let (mut queue, mut refused) = (Queue::default(), 0);
+        let dest = "127.0.0.1:1".parse().unwrap();
+        queue.push(dest, b"aabb", 2);
+        queue.drain(|_, _, _| Err(rustix::io::Errno::IO.into()), &mut |_, _| refused += 1);
+        assert_eq!((refused, queue.sends.len()), (2, 0));
+    }
+
+    #[test]
+    fn own_address_is_known_however_the_socket_is_bound() {
+        let own = |local: &str, from: &str, dest: Option<&str>| {
+            let dest = dest.map(|dest| dest.parse().unwrap());
+            is_own(local.parse().unwrap(), from.parse().unwrap(), dest)
+        };
+        assert!(own("192.0.2.1:8081", "192.0.2.1:8081", None));
+        assert!(own("0.0.0.0:8081", "192.0.2.1:8081", Some("192.0.2.1")));
+        assert!(own("[::]:8081", "192.0.2.1:8081", Some("::ffff:192.0.2.1")));
+        assert!(own("[::]:8081", "[2001:db8::1]:8081", Some("2001:db8::1")));
+        assert!(own("0.0.0.0:8081", "127.0.0.9:8081", Some("127.0.0.1")));
+        assert!(!own("0.0.0.0:8081", "192.0.2.1:8082", Some("192.0.2.1")), "a program of this machine");
+        assert!(!own("0.0.0.0:8081", "192.0.2.9:8081", Some("192.0.2.1")), "another relay");
+        assert!(!own("127.0.0.1:8081", "127.0.0.2:8081", Some("127.0.0.1")), "another relay of this machine");
     }
 
     #[test]

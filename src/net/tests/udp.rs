@@ -76,6 +76,19 @@ fn what_can_be_no_packet_is_dropped_and_counted() {
     assert_eq!(relay.net.stats().datagrams_misfit, 4);
 }
 
+/// The socket sends to itself, as a forged source would have it: nothing of it comes in.
+#[test]
+fn datagram_from_the_socket_itself_is_dropped_and_counted() {
+    for bind in ["127.0.0.1:0", "0.0.0.0:0", "[::]:0"] {
+        let (mut relay, peer) = (End::new(NetConfig::relay(bind.parse().unwrap(), None)), plain_socket());
+        let own: SocketAddr = ([127, 0, 0, 1], relay.net.udp_addr().unwrap().port()).into();
+        relay.send(Path::Udp(own), &[b"to myself".to_vec()]);
+        peer.send_to(b"from a peer", own).unwrap();
+        assert_eq!(relay.packets_until(1), [b"from a peer".to_vec()]);
+        assert_eq!(relay.net.stats().datagrams_from_self, 1, "{bind}");
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_port_where_nothing_listens_is_told_and_others_do_not_suffer() {
