@@ -27,6 +27,8 @@ pub(super) struct LimitArgs {
     pair_letters: u32,
     #[arg(long, value_name = "SIZE", default_value = "8M", value_parser = size, env = "QUEQIAO_PAIR_BYTES")]
     pair_bytes: usize,
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = size, env = "QUEQIAO_SENDER_BYTES")]
+    sender_bytes: usize,
     #[arg(long, value_name = "SIZE", default_value = "4G", value_parser = size, env = "QUEQIAO_ALL_MAILBOXES_BYTES")]
     all_mailboxes_bytes: usize,
     #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = size, env = "QUEQIAO_MEMORY_BYTES")]
@@ -67,6 +69,7 @@ impl LimitArgs {
             queue_bytes: self.mailbox_bytes,
             pair_letters: self.pair_letters as usize,
             pair_bytes: self.pair_bytes,
+            sender_bytes: self.sender_bytes,
             all_bytes: self.all_mailboxes_bytes,
             memory_bytes: self.memory_bytes,
             keep: self.keep,

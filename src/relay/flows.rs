@@ -15,11 +15,11 @@ use super::guests::GuestId;
 use super::limits::{FLOWS_MAX, OWED_REFUSALS_MAX, UNKNOWN_FOR};
 use super::members::MemberId;
 
-/// One outbox and one recipient.
+/// One outbox and one recipient. Those to one recipient are neighbours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct FlowId {
-    pub(super) outbox: OutboxId,
     pub(super) to: To,
+    pub(super) outbox: OutboxId,
 }
 
 /// Who letters go to.
@@ -104,6 +104,10 @@ fn span(a: (u64, u64), b: (u64, u64)) -> (u64, u64) {
 /// Names nobody has that an author's refused letters are remembered for; at the bound the first is forgotten, and if
 /// somebody takes that very name at once, order may suffer.
 const UNKNOWN_MAX: usize = 64;
+
+/// Outboxes of a member that are looked at for whether it has written to another: it has one, and another after an old copy
+/// of its folder was put back.
+const OUTBOXES_LOOKED_AT: usize = 16;
 
 /// Letters to a name that nobody has.
 #[derive(Clone, Copy, Debug)]
@@ -282,6 +286,14 @@ impl Flows {
     /// How far a flow has come.
     pub(super) fn marks(&self, flow: FlowId) -> Option<Marks> {
         self.flows.get(&flow).map(|state| state.marks)
+    }
+
+    /// Whether a letter to this recipient, from whichever outbox, was accepted. Flows that rest for as long as letters are
+    /// kept are forgotten, so that it was accepted not long ago.
+    pub(super) fn has_written_to(&self, to: To) -> bool {
+        let of = |outbox| FlowId { to, outbox: OutboxId(outbox) };
+        let mut flows = self.flows.range(of(0)..=of(u64::MAX)).take(OUTBOXES_LOOKED_AT);
+        flows.any(|(_, flow)| flow.marks.accepted > 0)
     }
 
     /// There is no such recipient any more.

@@ -12,7 +12,7 @@ use super::flows::{FlowId, Flows, To, Turn};
 use super::limits::{Bucket, LOOKUP_INTERVAL, LOOKUPS_BURST, REFUSALS_MAX, SPILL_AFTER};
 use super::members::MemberId;
 use super::parcels::Parcel;
-use super::queue::{Author, Entry, Queue};
+use super::queue::{Author, Entry, Queue, Sender};
 use super::recent::Recent;
 use super::sessions::Slot;
 use super::{Out, Relay};
@@ -31,6 +31,8 @@ pub(super) struct Place {
     pub(super) queue: Seldom<Queue>,
     /// The letters of it.
     pub(super) flows: Seldom<Flows>,
+    /// Bytes of them in all mailboxes; see [`Relay::holds`].
+    pub(super) holds: usize,
     /// What the last of them said.
     recent: Seldom<Recent>,
     /// How far it has read letters of others that the relay knows nothing of; at most
@@ -240,12 +242,10 @@ impl Relay {
     ) -> Option<Reason> {
         let born = self.post.clock.now(now);
         let entry = Entry::new(author, id, len, now, born, parcel);
-        if !self.post.stock.has_room(len, &self.limits) {
+        if !self.has_room(to, author, len) {
             return Some(Reason::Full);
         }
-        if self.places[to.0].queue.push(entry, &self.limits).is_err() {
-            return Some(Reason::Full);
-        }
+        self.places[to.0].queue.push(entry);
         self.count_queue(to);
         match self.present(to) {
             Some(slot) => {
@@ -258,6 +258,28 @@ impl Relay {
             None => self.look_at_queue(to),
         }
         None
+    }
+
+    /// Whether the mailbox, all mailboxes together, and the disk have room for another letter of this author.
+    fn has_room(&mut self, to: MemberId, author: Author, len: usize) -> bool {
+        let held = *self.holds(author);
+        let (queue, limits) = (&self.places[to.0].queue, &self.limits);
+        self.post.stock.has_room(len, held, limits)
+            && queue.can_follow(len)
+            && (queue.has_room(author, len, Sender::Stranger, limits)
+                || self.knows(to, author) && queue.has_room(author, len, Sender::Known, limits))
+    }
+
+    /// Whether a member has written to this author lately. Letters of `echo` are answers to its own; guests, who are
+    /// one author, are strangers whichever of them it has answered.
+    fn knows(&self, member: MemberId, author: Author) -> bool {
+        match author {
+            Author::Echo => true,
+            Author::Guest => false,
+            Author::Member(author) => {
+                author == member || self.places[member.0].flows.has_written_to(To::Member(author))
+            }
+        }
     }
 
     /// The session where a member takes letters now.

@@ -24,6 +24,9 @@ pub struct Limits {
     pub pair_letters: usize,
     /// Bytes of bodies of one sender kept for one recipient.
     pub pair_bytes: usize,
+    /// Bytes of bodies of one sender kept for all recipients, and 64 for each letter; never more than a sixteenth of
+    /// `all_bytes`. All guests are one sender.
+    pub sender_bytes: usize,
     /// Bytes of bodies of all letters kept, in memory and on disk together, and 64 for each letter; above it every
     /// letter is refused as `full`. It bounds the database, which is not much larger.
     pub all_bytes: usize,
@@ -48,15 +51,23 @@ pub struct Limits {
 
 impl Limits {
     /// The longest text of a letter that can ever be taken: one whose body fits into an empty mailbox.
+    ///
+    /// Of a sender that the recipient has not written to, into an empty one, while all mailboxes are empty: a letter that
+    /// is refused as `full` may be taken later, one that is longer never.
     pub fn text_max(&self) -> usize {
-        let room = self.pair_bytes.min(self.queue_bytes);
-        let room = room.min(self.all_bytes.min(self.memory_bytes).saturating_sub(ENTRY_COST));
+        let all = self.held_max().min(self.memory_bytes).saturating_sub(ENTRY_COST);
+        let room = self.pair_bytes.min(three_quarters(self.queue_bytes)).min(all);
         room.saturating_sub(LETTER_BODY_MAX - LETTER_TEXT_MAX).min(LETTER_TEXT_MAX)
     }
 
     /// The longest body, accordingly.
     pub(super) fn body_max(&self) -> usize {
         self.text_max() + LETTER_BODY_MAX - LETTER_TEXT_MAX
+    }
+
+    /// What one sender may hold in all mailboxes.
+    pub(super) fn held_max(&self) -> usize {
+        self.sender_bytes.min(self.all_bytes / SENDERS_MIN)
     }
 
     /// Between two letters of one member, in the long run.
@@ -75,6 +86,8 @@ impl Default for Limits {
             queue_bytes: 32 << 20,
             pair_letters: 5_000,
             pair_bytes: 8 << 20,
+            // Eight full pairs; 64 such senders fill all mailboxes.
+            sender_bytes: 64 << 20,
             // A hundred mailboxes that are full.
             all_bytes: 4 << 30,
             memory_bytes: 256 << 20,
@@ -88,6 +101,14 @@ impl Default for Limits {
             closed: false,
         }
     }
+}
+
+/// Senders that it takes at least to fill all mailboxes together, however small those are.
+const SENDERS_MIN: usize = 16;
+
+/// The part of a mailbox that is open to everybody, rounded up; the rest is kept for those its owner has written to.
+pub(super) const fn three_quarters(whole: usize) -> usize {
+    whole - whole / 4
 }
 
 /// A TCP connection shows its first handshake message or data packet within this time, or is closed. Questions for the

@@ -17,11 +17,14 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::base::{LetterId, OutboxId, Tick, Ticket, blank};
 
-use super::limits::{
-    BATCH_BYTES, BATCH_LETTERS, ENTRY_COST, HANDED_MAX, Limits, MEMORY_ONLY_MAX, SPILL_AFTER, UNWRITTEN_MAX,
-};
+use super::limits::{BATCH_BYTES, BATCH_LETTERS, ENTRY_COST, HANDED_MAX, MEMORY_ONLY_MAX, SPILL_AFTER};
 use super::members::MemberId;
 use super::parcels::{Parcel, Parcels};
+
+mod room;
+
+use room::Share;
+pub(super) use room::{Sender, Stock};
 
 /// Who wrote a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,39 +97,6 @@ impl Entry {
     }
 }
 
-/// Letters of one author in a queue.
-#[derive(Clone, Copy, Debug, Default)]
-struct Share {
-    letters: usize,
-    bytes: usize,
-}
-
-/// What one queue, or all together, hold: bytes of bodies, with [`ENTRY_COST`] for each letter.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Stock {
-    /// In memory and on disk.
-    all: usize,
-    /// What the disk does not have yet.
-    memory: usize,
-}
-
-impl Stock {
-    /// Whether another letter of this length fits.
-    pub(super) fn has_room(&self, len: usize, limits: &Limits) -> bool {
-        let cost = len + ENTRY_COST;
-        self.all + cost <= limits.all_bytes && self.memory + cost <= limits.memory_bytes
-    }
-
-    /// Takes in what has changed in a queue since it was counted last.
-    pub(super) fn count(&mut self, queue: &mut Queue) {
-        let letters = queue.total.letters * ENTRY_COST;
-        let now = Stock { all: queue.total.bytes + letters, memory: queue.unwritten };
-        let before = std::mem::replace(&mut queue.counted, now);
-        self.all = self.all + now.all - before.all;
-        self.memory = self.memory + now.memory - before.memory;
-    }
-}
-
 /// What a `stored` took out of a queue.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Stored {
@@ -165,6 +135,8 @@ pub(super) struct Queue {
     shares: BTreeMap<Author, Share>,
     /// As [`Stock`] has it.
     counted: Stock,
+    /// Authors whose shares have changed since, with the cost added or removed.
+    moved: Vec<(Author, isize)>,
     /// When the queue is looked at next.
     pub(super) scheduled: Option<Tick>,
 }
@@ -186,9 +158,10 @@ blank!(
         retry_at: None,
         memory_only: 0,
         unwritten: 0,
-        total: Share { letters: 0, bytes: 0 },
+        total: Share::EMPTY,
         shares: BTreeMap::new(),
-        counted: Stock { all: 0, memory: 0 },
+        counted: Stock::EMPTY,
+        moved: Vec::new(),
         scheduled: None,
     },
     Queue::is_at_rest
@@ -197,7 +170,8 @@ blank!(
 impl Queue {
     /// Whether there is no letter in it, none on its way to or from the disk, and no time to look at it.
     fn is_at_rest(&self) -> bool {
-        let empty = self.total.letters == 0 && self.on_disk == 0 && self.counted == Stock::default();
+        let counted = self.counted == Stock::EMPTY && self.moved.is_empty();
+        let empty = self.total.letters == 0 && self.on_disk == 0 && counted;
         empty
             && (self.handed.is_empty() && self.loaded.is_empty() && self.tail.is_empty())
             && (self.unwritten, self.retry_at, self.scheduled) == (0, None, None)
@@ -210,32 +184,15 @@ impl Queue {
         self.on_disk += letters;
         self.handed_through = self.handed_through.max(through);
         self.found_through = self.found_through.max(through);
-        for share in [&mut self.total, self.shares.entry(author).or_default()] {
-            share.letters += letters;
-            share.bytes += bytes;
-        }
+        self.take_shares(author, letters, bytes);
     }
 
-    /// Takes a letter in, unless the queue or its author's share of it is full, or the disk is too far behind.
-    pub(super) fn push(&mut self, entry: Entry, limits: &Limits) -> Result<(), Entry> {
-        let len = entry.len;
-        let full = self.total.letters >= limits.queue_letters
-            || self.total.bytes + len > limits.queue_bytes
-            || self.unwritten + entry.cost() > UNWRITTEN_MAX
-            || (self.retry_at.is_some() && self.memory_only + entry.cost() > MEMORY_ONLY_MAX);
-        if full {
-            return Err(entry);
-        }
-        let share = self.shares.entry(entry.author).or_default();
-        if share.letters >= limits.pair_letters || share.bytes + len > limits.pair_bytes {
-            return Err(entry);
-        }
-        share.add(len);
-        self.total.add(len);
+    /// Appends a letter for which [`Queue::has_room`] and [`Queue::can_follow`].
+    pub(super) fn push(&mut self, entry: Entry) {
+        self.take_share(entry.author, entry.len);
         self.memory_only += entry.cost();
         self.unwritten += entry.cost();
         self.tail.push_back(entry);
-        Ok(())
     }
 
     // To the recipient.
@@ -526,31 +483,6 @@ impl Queue {
             State::Writing(_) => self.unwritten -= entry.cost(),
             State::Kept(_) => {}
         }
-    }
-
-    fn forget_share(&mut self, author: Author, len: usize) {
-        self.total.remove(len);
-        if let Some(share) = self.shares.get_mut(&author) {
-            share.remove(len);
-        }
-        if self.total.letters == 0 && self.shares.len() > SHARES_KEPT {
-            self.shares.clear();
-        }
-    }
-}
-
-/// Authors remembered by an empty queue: a queue that runs empty after each letter allocates nothing for the next.
-const SHARES_KEPT: usize = 64;
-
-impl Share {
-    fn add(&mut self, len: usize) {
-        self.letters += 1;
-        self.bytes += len;
-    }
-
-    fn remove(&mut self, len: usize) {
-        self.letters = self.letters.saturating_sub(1);
-        self.bytes = self.bytes.saturating_sub(len);
     }
 }
 

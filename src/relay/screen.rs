@@ -120,6 +120,7 @@ impl Relay {
     /// author is to be told; how many of those may be owed is bounded by what mailboxes took of that author.
     pub(super) fn turn_away_next(&mut self, to: MemberId, reason: Reason, out: &mut Out) {
         let Some(entry) = self.places[to.0].queue.take_next() else { return };
+        self.count_queue(to);
         let (place, id) = (entry.place(), entry.id);
         let Author::Member(author) = entry.author else { return self.drop_echo(&entry, out) };
         let flow = FlowId { outbox: id.outbox, to: To::Member(to) };

@@ -17,6 +17,7 @@ mod guests_served;
 mod hand;
 mod house;
 mod letters;
+mod mailboxes;
 mod members;
 mod paths;
 mod restarts;

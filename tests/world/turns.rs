@@ -146,6 +146,7 @@ impl World {
         let stats = self.relay.core.stats();
         let honest = stats.violations <= self.intrusions;
         assert!(honest, "an honest client was closed for breaking the protocol");
+        self.relay.core.check_sums();
         let sessions = self.relay.core.session_count();
         // A session that a new process of its member has displaced stands for a while.
         let lives: usize = self.stations.iter().map(|station| station.node.life as usize).sum();

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::relay::limits::{Limits, UNWRITTEN_MAX};
 
 const TOM: Author = Author::Member(MemberId(0));
 const OUTBOX: OutboxId = OutboxId(5);
@@ -33,8 +34,22 @@ struct Desk {
 impl Desk {
     fn push(&mut self, numbers: std::ops::RangeInclusive<u64>, len: usize) {
         for number in numbers {
-            self.queue.push(entry(TOM, number, len), &self.limits).unwrap();
+            assert!(self.offer(TOM, number, len));
         }
+    }
+
+    /// Whether a letter is taken of one that the recipient has written to.
+    fn offer(&mut self, author: Author, number: u64, len: usize) -> bool {
+        self.offer_entry(entry(author, number, len), Sender::Known)
+    }
+
+    fn offer_entry(&mut self, entry: Entry, sender: Sender) -> bool {
+        let (author, len) = (entry.author, entry.len);
+        let takes = self.queue.can_follow(len) && self.queue.has_room(author, len, sender, &self.limits);
+        if takes {
+            self.queue.push(entry);
+        }
+        takes
     }
 
     fn hand_all(&mut self) -> Vec<u64> {
@@ -90,7 +105,7 @@ impl Desk {
 fn letters_leave_in_order_and_only_when_stored() {
     let mut desk = Desk::default();
     desk.push(1..=3, 10);
-    desk.queue.push(entry(Author::Echo, 1, 10), &desk.limits).unwrap();
+    assert!(desk.offer(Author::Echo, 1, 10));
     assert_eq!(desk.stored(3), None, "nothing is handed yet");
     assert_eq!(desk.hand_all(), [1, 2, 3, 1]);
     assert_eq!(desk.stored(2), Some((2, 2)));
@@ -222,21 +237,67 @@ fn a_disk_that_has_less_than_was_counted_holds_nothing_up() {
 }
 
 #[test]
-fn a_share_is_full_before_the_queue_is_in_memory_and_on_disk_together() {
-    let limits = Limits { pair_letters: 2, queue_letters: 3, ..Limits::default() };
+fn share_is_full_before_the_queue_in_memory_and_on_disk() {
+    let limits = Limits { pair_letters: 2, queue_letters: 6, ..Limits::default() };
     let mut desk = Desk { limits, ..Desk::default() };
     desk.push(1..=2, 1);
     desk.write(START, true);
     desk.commit();
-    assert!(desk.queue.push(entry(TOM, 3, 1), &desk.limits).is_err());
-    assert!(desk.queue.push(entry(Author::Echo, 1, 1), &desk.limits).is_ok());
-    assert!(desk.queue.push(entry(Author::Echo, 2, 1), &desk.limits).is_err());
+    assert!(!desk.offer(TOM, 3, 1));
+    assert!(desk.offer(Author::Echo, 1, 1));
     desk.queue.expired(TOM, 1);
-    assert!(desk.queue.push(entry(TOM, 3, 1), &desk.limits).is_ok());
+    assert!(desk.offer(TOM, 3, 1));
     let limits = Limits { pair_bytes: 4, ..Limits::default() };
     let mut desk = Desk { limits, ..Desk::default() };
     desk.push(1..=1, 4);
-    assert!(desk.queue.push(entry(TOM, 2, 1), &desk.limits).is_err());
+    assert!(!desk.offer(TOM, 2, 1));
+}
+
+/// Takes as many letters of each of `many` authors in turn as it can; how many each has then.
+fn fill(desk: &mut Desk, many: usize, sender: Sender) -> Vec<usize> {
+    let mut taken = vec![0; many];
+    for number in 1..=200 {
+        for (n, taken) in taken.iter_mut().enumerate() {
+            let author = Author::Member(MemberId(100 + n));
+            *taken += usize::from(desk.offer_entry(entry(author, number, 10), sender));
+        }
+    }
+    taken
+}
+
+#[test]
+fn greedy_senders_leave_as_much_free_as_each_has() {
+    for by_bytes in [true, false] {
+        let (queue_letters, queue_bytes) = if by_bytes { (10_000, 1_200) } else { (120, 1 << 20) };
+        let limits = Limits { queue_letters, queue_bytes, ..Limits::default() };
+        for many in [1, 2, 3, 5, 11] {
+            let mut desk = Desk { limits: limits.clone(), ..Desk::default() };
+            assert_eq!(fill(&mut desk, many, Sender::Known), vec![120 / (many + 1); many]);
+            let mut desk = Desk { limits: limits.clone(), ..Desk::default() };
+            let most = 90 / (many + 1);
+            let taken = fill(&mut desk, many, Sender::Stranger);
+            assert!(taken.iter().all(|taken| (most..=most + 1).contains(taken)), "{many}: {taken:?}");
+            let friend = |desk: &mut Desk, n| desk.offer_entry(entry(TOM, n, 10), Sender::Known);
+            let of_friend = (1..=200).filter(|n| friend(&mut desk, *n)).count();
+            assert!(of_friend >= 15, "half of the quarter that is kept: {of_friend}");
+        }
+    }
+}
+
+#[test]
+fn longest_letter_fits_into_an_empty_mailbox() {
+    let tiny = Limits { queue_bytes: 1_000, ..Limits::default() };
+    let few = Limits { all_bytes: 160_000, sender_bytes: 5_000, memory_bytes: 9_000, ..Limits::default() };
+    for limits in [Limits::default(), tiny, few] {
+        let len = limits.body_max();
+        assert!(len > 600);
+        let desk = Desk { limits, ..Desk::default() };
+        assert!(desk.queue.has_room(TOM, len, Sender::Stranger, &desk.limits));
+        assert!(Stock::EMPTY.has_room(len, 0, &desk.limits));
+        let longer = desk.queue.has_room(TOM, len + 1, Sender::Stranger, &desk.limits)
+            && Stock::EMPTY.has_room(len + 1, 0, &desk.limits);
+        assert!(!longer || desk.limits == Limits::default());
+    }
 }
 
 #[test]
@@ -256,8 +317,7 @@ fn a_disk_that_cannot_follow_fills_no_memory() {
     let mut desk = Desk::default();
     desk.push(1..=1, 64 * 1024);
     desk.write(START, true);
-    let taken =
-        (2..).take_while(|n| desk.queue.push(entry(TOM, *n, 64 * 1024), &desk.limits).is_ok()).count();
+    let taken = (2..).take_while(|n| desk.offer(TOM, *n, 64 * 1024)).count();
     assert!((taken + 1) * 64 * 1024 <= UNWRITTEN_MAX && taken > 20, "{taken}");
 }
 
@@ -341,7 +401,7 @@ proptest! {
                 Step::Push(len) => {
                     let mut next = entry(TOM, pushed + 1, len.into());
                     next.since = now;
-                    pushed += u64::from(desk.queue.push(next, &desk.limits).is_ok());
+                    pushed += u64::from(desk.offer_entry(next, Sender::Known));
                 }
                 Step::Hand(most) => for _ in 0..most {
                     let Some(next) = desk.queue.next_waiting().map(|e| e.id.number) else { break };

@@ -280,6 +280,7 @@ help-relay--guest-greeting = What a guest on TCP is told first, at most 1,024 by
 help-relay--guest-limit = Guests at once, on UDP and TCP together
 help-relay--guest-anyone = Guests may write to any member, by beginning with "@NAME "
 help-relay--all-mailboxes-bytes = Bytes of letters that wait for all members together at most
+help-relay--sender-bytes = Bytes of messages of one sender that wait for all members together at most; never more than a sixteenth of --all-mailboxes-bytes
 help-relay--memory-bytes = Bytes of messages that are not on disk yet, of all members together at most
 help-relay--letters-per-second = Messages a second of one member, in the long run
 help-relay--letters-burst = Messages of one member at once, after a pause

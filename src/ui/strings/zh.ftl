@@ -271,6 +271,7 @@ help-relay--guest-greeting = 对 TCP 客人的第一句话,最多 1024 字节
 help-relay--guest-limit = 同时接待的客人数(UDP 与 TCP 合计)
 help-relay--guest-anyone = 客人可用"@名字 "开头写给任何成员
 help-relay--all-mailboxes-bytes = 所有成员等候信件合计的最大字节数
+help-relay--sender-bytes = 同一发送者等候所有成员的消息合计的最大字节数,且不超过 --all-mailboxes-bytes 的十六分之一
 help-relay--memory-bytes = 尚未写入磁盘的消息合计的最大字节数
 help-relay--letters-per-second = 每位成员长期平均每秒的消息数
 help-relay--letters-burst = 每位成员停顿之后一次可发的消息数

@@ -1,0 +1,163 @@
+//! Room for letters: shares of one mailbox, and what one sender holds in all of them.
+//!
+//! A sender is refused when what it would hold exceeds the space still free: in the mailbox, and in all mailboxes
+//! together. These are dynamic thresholds (Choudhury and Hahne, "Dynamic queue length thresholds for shared-memory
+//! packet switches", IEEE/ACM Transactions on Networking 6(2), 1998) with a factor of 1: `k` greedy senders leave
+//! `1/(k+1)` free, and each has as much as the others. Fixed bounds for a pair and for a sender come on top. Nothing
+//! that was accepted is evicted.
+//!
+//! Invariant: once a queue was counted, what a sender holds is the sum of its shares in all queues.
+
+use crate::relay::limits::{ENTRY_COST, Limits, MEMORY_ONLY_MAX, UNWRITTEN_MAX, three_quarters};
+
+use super::{Author, Queue};
+
+/// Letters of one author in a queue.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Share {
+    pub(super) letters: usize,
+    pub(super) bytes: usize,
+}
+
+impl Share {
+    pub(super) const EMPTY: Share = Share { letters: 0, bytes: 0 };
+
+    fn add(&mut self, letters: usize, bytes: usize) {
+        self.letters += letters;
+        self.bytes += bytes;
+    }
+
+    /// Removes a letter of this length.
+    pub(super) fn remove(&mut self, len: usize) {
+        self.letters = self.letters.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(len);
+    }
+
+    /// Bytes of bodies, and [`ENTRY_COST`] for each letter.
+    fn cost(&self) -> usize {
+        self.bytes + self.letters * ENTRY_COST
+    }
+}
+
+/// How a recipient knows the sender of a letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::relay) enum Sender {
+    /// The recipient has written to it lately. The whole mailbox is open to it.
+    Known,
+    /// Three quarters of the mailbox are.
+    Stranger,
+}
+
+/// What one queue, or all together, hold: bytes of bodies, with [`ENTRY_COST`] for each letter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::relay) struct Stock {
+    /// In memory and on disk.
+    all: usize,
+    /// The part that the disk does not have yet.
+    memory: usize,
+}
+
+impl Stock {
+    pub(super) const EMPTY: Stock = Stock { all: 0, memory: 0 };
+
+    /// Whether another letter of this length fits that is of a sender that holds `held` bytes in all mailboxes.
+    ///
+    /// No part is kept here for senders that the recipient knows: two who fill each other's mailboxes know each other.
+    pub(in crate::relay) fn has_room(&self, len: usize, held: usize, limits: &Limits) -> bool {
+        let free = limits.all_bytes.saturating_sub(self.all);
+        let free = free.min(limits.memory_bytes.saturating_sub(self.memory));
+        held.saturating_add(len + ENTRY_COST) <= free.min(limits.held_max())
+    }
+
+    /// Takes in what has changed in a queue since it was counted last.
+    pub(in crate::relay) fn count(&mut self, queue: &mut Queue) {
+        let now = Stock { all: queue.total.cost(), memory: queue.unwritten };
+        let before = std::mem::replace(&mut queue.counted, now);
+        self.all = self.all + now.all - before.all;
+        self.memory = self.memory + now.memory - before.memory;
+    }
+
+    /// Bytes held, in memory and on disk.
+    pub(in crate::relay) fn all(&self) -> usize {
+        self.all
+    }
+}
+
+/// Authors remembered by an empty queue: a queue that runs empty after each letter allocates nothing for the next.
+const SHARES_KEPT: usize = 64;
+
+impl Queue {
+    /// Whether the mailbox has room for another letter of this author.
+    pub(in crate::relay) fn has_room(
+        &self,
+        author: Author,
+        len: usize,
+        sender: Sender,
+        limits: &Limits,
+    ) -> bool {
+        let part = |whole| if sender == Sender::Known { whole } else { three_quarters(whole) };
+        let share = self.shares.get(&author).copied().unwrap_or_default();
+        let letters = part(limits.queue_letters).saturating_sub(self.total.letters).min(limits.pair_letters);
+        let bytes = part(limits.queue_bytes).saturating_sub(self.total.bytes).min(limits.pair_bytes);
+        share.letters < letters && share.bytes + len <= bytes
+    }
+
+    /// Whether the disk is close enough behind to take another letter of this length.
+    pub(in crate::relay) fn can_follow(&self, len: usize) -> bool {
+        let cost = len + ENTRY_COST;
+        let is_failing = self.retry_at.is_some() && self.memory_only + cost > MEMORY_ONLY_MAX;
+        !is_failing && self.unwritten + cost <= UNWRITTEN_MAX
+    }
+
+    /// Another letter of this length is the author's.
+    pub(super) fn take_share(&mut self, author: Author, len: usize) {
+        self.take_shares(author, 1, len);
+    }
+
+    /// More letters, with so many bytes of bodies, are the author's.
+    pub(super) fn take_shares(&mut self, author: Author, letters: usize, bytes: usize) {
+        for share in [&mut self.total, self.shares.entry(author).or_default()] {
+            share.add(letters, bytes);
+        }
+        note(&mut self.moved, author, (bytes + letters * ENTRY_COST) as isize);
+    }
+
+    /// A letter of this length is the author's no longer.
+    pub(super) fn forget_share(&mut self, author: Author, len: usize) {
+        self.total.remove(len);
+        if let Some(share) = self.shares.get_mut(&author) {
+            let before = share.cost();
+            share.remove(len);
+            note(&mut self.moved, author, share.cost() as isize - before as isize);
+        }
+        if self.total.letters == 0 && self.shares.len() > SHARES_KEPT {
+            // A damaged letter of which nothing is known is still in a share.
+            for (author, share) in &self.shares {
+                note(&mut self.moved, *author, -(share.cost() as isize));
+            }
+            self.shares.clear();
+        }
+    }
+
+    /// Whose shares have changed since the last time, and by how many bytes; the caller gives the list back, empty.
+    pub(in crate::relay) fn take_moved(&mut self) -> Vec<(Author, isize)> {
+        std::mem::take(&mut self.moved)
+    }
+
+    pub(in crate::relay) fn give_back_moved(&mut self, moved: Vec<(Author, isize)>) {
+        self.moved = moved;
+    }
+
+    /// Bytes of each author, as [`Share::cost`] counts them.
+    pub(in crate::relay) fn costs(&self) -> impl Iterator<Item = (Author, usize)> {
+        self.shares.iter().map(|(author, share)| (*author, share.cost()))
+    }
+}
+
+fn note(moved: &mut Vec<(Author, isize)>, author: Author, change: isize) {
+    match moved.last_mut() {
+        Some((last, sum)) if *last == author => *sum += change,
+        _ if change == 0 => {}
+        _ => moved.push((author, change)),
+    }
+}

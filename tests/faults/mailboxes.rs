@@ -1,0 +1,112 @@
+//! Mailboxes that one sender, or many names of one, would fill: what is left for others, also after a restart.
+
+use std::path::Path as FolderPath;
+
+use queqiao::relay::Limits;
+use queqiao::wire::frame::Frame;
+use queqiao::wire::message::Reason;
+
+use super::hand::Hand;
+use super::rig::{Rig, START, ms, secs, udp};
+
+/// The number of letters, of a thousand offered, that the relay takes from a member to this recipient.
+fn taken(rig: &mut Rig, hand: &mut Hand, to: &str, (first, many): (u64, u64)) -> u64 {
+    let text = "x".repeat(1_000);
+    for number in first..first + many {
+        hand.write(rig, to, number, 0, &text);
+        if !hand.refusals(rig).is_empty() {
+            return number - first;
+        }
+        // The disk keeps up.
+        rig.wait(ms(50));
+    }
+    many
+}
+
+fn again(rig: Rig, dir: &FolderPath, limits: &Limits) -> Rig {
+    rig.relay.check_sums();
+    let tick = rig.tick;
+    drop(rig);
+    let rig = Rig::open(dir, limits.clone(), tick);
+    rig.relay.check_sums();
+    rig
+}
+
+/// One member filled all mailboxes, and others could not write to each other.
+#[test]
+fn one_sender_fills_no_more_than_its_share_of_all_mailboxes() {
+    let dir = tempfile::tempdir().unwrap();
+    let limits = Limits { all_bytes: 16 * 6_000, keep: secs(3_600), ..Limits::default() };
+    let mut rig = Rig::open(dir.path(), limits.clone(), START);
+    for n in 10..20 {
+        Hand::member(&mut rig, udp(n, 1), n.into(), &format!("member-{n}"));
+    }
+    let greedy = |rig: &mut Rig, first: u64| {
+        let mut tom = Hand::member(rig, udp(1, first as u16), 1, "TOM");
+        let to = (10..20).map(|n| format!("member-{n}"));
+        to.map(|to| taken(rig, &mut tom, &to, (first, 3))).sum::<u64>()
+    };
+    assert_eq!(greedy(&mut rig, 1), 5, "5 of 1,078 bytes fit into 6,000");
+    rig.wait(secs(1));
+    let mut rig = again(rig, dir.path(), &limits);
+    assert_eq!(greedy(&mut rig, 100), 0, "what it holds is found on disk");
+    let mut mary = Hand::member(&mut rig, udp(2, 1), 2, "MARY");
+    assert_eq!(taken(&mut rig, &mut mary, "member-10", (1, 5)), 5);
+    let mut member = Hand::member(&mut rig, udp(10, 2), 10, "member-10");
+    assert_eq!(member.deliveries(&mut rig).len(), 8);
+    member.store(&mut rig, "TOM", 2);
+    rig.relay.check_sums();
+    assert_eq!(greedy(&mut rig, 200), 2, "two were stored");
+    rig.wait(secs(3_700));
+    assert!(rig.relay.stats().letters_expired > 5);
+    rig.relay.check_sums();
+    assert_eq!(greedy(&mut rig, 300), 5, "what expired is held no longer");
+}
+
+/// Two names that nobody wrote to filled a victim's mailbox, and its friends were refused.
+#[test]
+fn strangers_leave_a_quarter_of_a_mailbox_to_correspondents() {
+    let dir = tempfile::tempdir().unwrap();
+    let limits = Limits { queue_letters: 40, ..Limits::default() };
+    let mut rig = Rig::open(dir.path(), limits.clone(), START);
+    let mut friend = Hand::member(&mut rig, udp(3, 1), 3, "FRIEND");
+    let mut jack = Hand::member(&mut rig, udp(2, 1), 2, "JACK");
+    jack.write(&mut rig, "FRIEND", 1, 0, "hello");
+    assert_eq!(friend.deliveries(&mut rig).len(), 1);
+    friend.store(&mut rig, "JACK", 1);
+    // JACK is away, and so is the memory of its session.
+    rig.wait(secs(200));
+    for n in 10..20 {
+        let mut stranger = Hand::member(&mut rig, udp(n, 1), n.into(), &format!("stranger-{n}"));
+        let most = taken(&mut rig, &mut stranger, "JACK", (1, 40));
+        assert_eq!(most, [15, 8, 4, 2, 1][usize::from(n - 10).min(4)] * u64::from(n < 15), "stranger {n}");
+    }
+    let mut friend = Hand::member(&mut rig, udp(3, 2), 3, "FRIEND");
+    assert_eq!(taken(&mut rig, &mut friend, "JACK", (1, 2)), 2);
+    let mut rig = again(rig, dir.path(), &limits);
+    let mut friend = Hand::member(&mut rig, udp(3, 3), 3, "FRIEND");
+    let more = taken(&mut rig, &mut friend, "JACK", (3, 40));
+    assert_eq!(more, 3, "as much as is left free, and known after a restart too");
+    let mut jack = Hand::member(&mut rig, udp(2, 2), 2, "JACK");
+    for _ in 0..40 {
+        jack.send(&mut rig, &[Frame::Ping]);
+        rig.wait(ms(20));
+    }
+    assert_eq!(jack.deliveries(&mut rig).len(), 35, "nothing that was accepted is evicted");
+}
+
+#[test]
+fn echo_and_oneself_are_no_strangers_to_a_mailbox() {
+    let limits = Limits { queue_letters: 8, ..Limits::default() };
+    let mut rig = Rig::with(limits);
+    let mut jack = Hand::member(&mut rig, udp(2, 1), 2, "JACK");
+    let mut stranger = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    assert_eq!(taken(&mut rig, &mut stranger, "JACK", (1, 9)), 3, "of six");
+    for (to, number) in [("echo", 1), ("JACK", 2)] {
+        jack.write(&mut rig, to, number, 0, "hello");
+        assert_eq!(jack.refusals(&mut rig), [], "{to}");
+    }
+    stranger.write(&mut rig, "JACK", 20, 0, "hello");
+    assert_eq!(stranger.refusals(&mut rig), [(20, Reason::Full)]);
+    rig.relay.check_sums();
+}
