@@ -15,6 +15,8 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 use unicode_segmentation::UnicodeSegmentation;
 
+pub use nearest::Folded;
+
 use super::Phrase;
 use super::harmless::MARKS_PER_BASE_MAX;
 

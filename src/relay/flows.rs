@@ -5,6 +5,9 @@
 //! The watermarks outlive the author's sessions, and on disk the relay; what was refused counts in one session only,
 //! since a client begins each with what it then knows.
 
+mod correspondents;
+mod owed;
+
 use std::collections::btree_map::Entry::Vacant;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,8 +15,10 @@ use crate::base::{OutboxId, Tick, Wall, blank};
 use crate::wire::message::Reason;
 
 use super::guests::GuestId;
-use super::limits::{FLOWS_MAX, OWED_REFUSALS_MAX, UNKNOWN_FOR};
+use super::limits::{FLOWS_MAX, UNKNOWN_FOR};
 use super::members::MemberId;
+use correspondents::Correspondents;
+use owed::OwedRefusals;
 
 /// One outbox and one recipient. Those to one recipient are neighbours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,23 +81,48 @@ struct Flow {
     /// receipt said of that.
     taken_at: Option<Wall>,
     told_taken_at: Wall,
-    /// The refused numbers that no later letter has overtaken: first and last.
+    /// The refused numbers that no later letter has overtaken: first and last. They count in session `refused_in` only.
     refused: Option<(u64, u64)>,
-    owes_receipt: bool,
-    /// The marks rose since the author's last sign-in: what was said then may not have arrived.
-    recent: bool,
+    refused_in: u32,
+    /// The session in which a receipt is owed; [`NEVER`]: none is.
+    owed_in: u32,
+    /// The session in which the marks rose last: what was said in it may not have arrived, and is owed in the next one.
+    raised_in: u32,
     /// The marks rose since they were last written down.
     unwritten: bool,
 }
 
+/// No session.
+const NEVER: u32 = 0;
+/// What counts as the session before the first one: the one before it is not [`NEVER`].
+const FIRST: u32 = 2;
+
 impl Flow {
-    fn refuse(&mut self, numbers: (u64, u64)) {
-        self.refused = Some(self.refused.map_or(numbers, |refused| span(refused, numbers)));
+    fn refuse(&mut self, numbers: (u64, u64), session: u32) {
+        self.refused = Some(self.refused_now(session).map_or(numbers, |refused| span(refused, numbers)));
+        self.refused_in = session;
     }
 
-    fn owe(&mut self, id: FlowId, owing: &mut Vec<FlowId>) {
-        if !std::mem::replace(&mut self.owes_receipt, true) {
+    fn refused_now(&self, session: u32) -> Option<(u64, u64)> {
+        self.refused.filter(|_| self.refused_in == session)
+    }
+
+    fn owes(&self, session: u32) -> bool {
+        self.owed_in == session || self.raised_in == session - 1
+    }
+
+    fn owe(&mut self, id: FlowId, session: u32, owing: &mut Vec<FlowId>) {
+        if !self.owes(session) {
             owing.push(id);
+        }
+        self.owed_in = session;
+    }
+
+    /// The marks rose: the next session is owed a receipt too.
+    fn raise(&mut self, id: FlowId, session: u32, raised: &mut Vec<FlowId>) {
+        if self.raised_in != session {
+            self.raised_in = session;
+            raised.push(id);
         }
     }
 }
@@ -119,29 +149,43 @@ struct Unknown {
 }
 
 /// The flows of one author.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Flows {
     flows: BTreeMap<FlowId, Flow>,
+    /// Counts the sessions, so that the start of one costs the same however many flows there are.
+    session: u32,
+    /// Flows that owe a receipt in this session, and those whose marks rose in it. Either may hold flows that are gone.
     owing: Vec<FlowId>,
+    raised: Vec<FlowId>,
+    /// Flows whose marks rose since they were last written down.
+    unwritten: BTreeSet<FlowId>,
     /// What was refused in this session because nobody has the name. It counts when somebody takes the name.
     unknown: BTreeMap<(OutboxId, Box<str>), Unknown>,
     /// Letters that were accepted and refused later, until the author has heard of it.
-    refusals: BTreeMap<(FlowId, u64), Refusal>,
-    /// Those of `refusals` to be told now.
-    untold: BTreeSet<(FlowId, u64)>,
+    refusals: OwedRefusals,
+    correspondents: Correspondents,
+}
+
+impl Default for Flows {
+    fn default() -> Flows {
+        <Flows as crate::base::Blank>::fresh()
+    }
 }
 
 blank!(
     Flows,
     Flows {
         flows: BTreeMap::new(),
+        session: FIRST,
         owing: Vec::new(),
+        raised: Vec::new(),
+        unwritten: BTreeSet::new(),
         unknown: BTreeMap::new(),
-        refusals: BTreeMap::new(),
-        untold: BTreeSet::new(),
+        refusals: OwedRefusals::BLANK,
+        correspondents: Correspondents::BLANK,
     },
     |flows| {
-        let told = flows.refusals.is_empty() && flows.unknown.is_empty() && flows.untold.is_empty();
+        let told = flows.refusals.is_empty() && flows.unknown.is_empty() && flows.correspondents.is_empty();
         told && flows.flows.is_empty() && flows.owing.is_empty()
     }
 );
@@ -154,7 +198,8 @@ impl Flows {
         state.marks.delivered = state.marks.delivered.max(marks.delivered);
         state.marks.read = state.marks.read.max(marks.read);
         state.marks.since = state.marks.since.max(marks.since);
-        (state.taken, state.recent) = (state.marks.accepted, true);
+        state.taken = state.marks.accepted;
+        state.raise(flow, self.session, &mut self.raised);
     }
 
     /// A flow its author asks about, if need be a new one; `false` if there are too many.
@@ -169,13 +214,9 @@ impl Flows {
     /// The author begins a session: nothing was refused in it, and it is told what it may not know.
     pub(super) fn begin_session(&mut self) {
         self.unknown.clear();
-        self.owing.clear();
-        for (id, flow) in &mut self.flows {
-            flow.refused = None;
-            flow.owes_receipt = std::mem::take(&mut flow.recent);
-            self.owing.extend(flow.owes_receipt.then_some(*id));
-        }
-        self.untold = self.refusals.keys().copied().collect();
+        self.session += 1;
+        self.owing = std::mem::take(&mut self.raised);
+        self.refusals.begin_session();
     }
 
     /// Whether this letter to somebody called `name` may be taken now.
@@ -188,34 +229,37 @@ impl Flows {
         if !self.unknown.is_empty()
             && let Some(unknown) = self.unknown.remove(&(flow.outbox, name.into()))
         {
-            state.refuse(unknown.refused);
+            state.refuse(unknown.refused, self.session);
         }
         if number <= state.taken {
             if number <= state.marks.accepted {
-                state.owe(flow, &mut self.owing);
+                state.owe(flow, self.session, &mut self.owing);
             }
             return Turn::Repeated;
         }
-        match state.refused {
+        match state.refused_now(self.session) {
             Some((first, last)) if (first..=last).contains(&prev) => Turn::Behind,
             _ => Turn::Next,
         }
     }
 
-    /// The letter was taken at this time. Later ones whose `prev` was refused are still behind.
-    pub(super) fn took(&mut self, flow: FlowId, number: u64, at: Wall) {
-        let Some(state) = self.flows.get_mut(&flow) else { return };
+    /// The letter was taken at this time; whether it is the first of its flow. Later ones whose `prev` was refused are
+    /// still behind.
+    pub(super) fn took(&mut self, flow: FlowId, number: u64, at: Wall) -> bool {
+        let Some(state) = self.flows.get_mut(&flow) else { return false };
+        let is_first = state.taken == 0;
         state.taken = number;
         state.taken_at.get_or_insert(at);
         let behind = |(first, last): (u64, u64)| (first.max(number.saturating_add(1)), last);
-        state.refused = state.refused.map(behind).filter(|r| r.0 <= r.1);
+        state.refused = state.refused_now(self.session).map(behind).filter(|r| r.0 <= r.1);
+        is_first
     }
 
     /// The letter was refused, at once or after it had been taken; in both cases it may come again.
     pub(super) fn refused(&mut self, flow: FlowId, number: u64) {
         let Some(state) = self.flows.get_mut(&flow) else { return };
         state.taken = state.taken.min(number.saturating_sub(1)).max(state.marks.accepted);
-        state.refuse((number, number));
+        state.refuse((number, number), self.session);
     }
 
     /// The letter was refused because nobody is called `name`, looked for at `looked` or earlier.
@@ -268,8 +312,11 @@ impl Flows {
         let before = state.marks;
         raise(&mut state.marks);
         if state.marks != before {
-            (state.recent, state.unwritten) = (true, true);
-            state.owe(flow, &mut self.owing);
+            state.owe(flow, self.session, &mut self.owing);
+            state.raise(flow, self.session, &mut self.raised);
+            if !std::mem::replace(&mut state.unwritten, true) {
+                self.unwritten.insert(flow);
+            }
         }
         true
     }
@@ -277,10 +324,9 @@ impl Flows {
     /// The author asks how far a flow has come: a receipt is owed, and every refusal it may not know of.
     pub(super) fn asked(&mut self, flow: FlowId) {
         if let Some(state) = self.flows.get_mut(&flow) {
-            state.owe(flow, &mut self.owing);
+            state.owe(flow, self.session, &mut self.owing);
         }
-        let of_flow = self.refusals.range((flow, 0)..=(flow, u64::MAX)).map(|(key, _)| *key);
-        self.untold.extend(of_flow);
+        self.refusals.asked(flow);
     }
 
     /// How far a flow has come.
@@ -298,24 +344,34 @@ impl Flows {
 
     /// There is no such recipient any more.
     pub(super) fn forget(&mut self, to: To) {
-        self.owing.retain(|flow| flow.to != to);
-        self.flows.retain(|flow, _| flow.to != to);
+        let of = |outbox| FlowId { to, outbox: OutboxId(outbox) };
+        while let Some(flow) = self.flows.range(of(0)..=of(u64::MAX)).next().map(|(flow, _)| *flow) {
+            self.flows.remove(&flow);
+            self.unwritten.remove(&flow);
+        }
     }
 
     // Receipts.
 
     /// The next receipt that is owed, and when the first of the letters that are new in it was taken; `paid` when it was
     /// sent.
-    pub(super) fn next_receipt(&self) -> Option<(FlowId, Marks, Wall)> {
-        let flow = *self.owing.last()?;
-        let state = &self.flows[&flow];
-        Some((flow, state.marks, state.taken_at.unwrap_or(state.told_taken_at)))
+    pub(super) fn next_receipt(&mut self) -> Option<(FlowId, Marks, Wall)> {
+        loop {
+            let flow = *self.owing.last()?;
+            if let Some(state) = self.flows.get(&flow).filter(|state| state.owes(self.session)) {
+                return Some((flow, state.marks, state.taken_at.unwrap_or(state.told_taken_at)));
+            }
+            self.owing.pop();
+        }
     }
 
     /// The receipt of [`Flows::next_receipt`] was sent.
     pub(super) fn paid(&mut self) {
         if let Some(state) = self.owing.pop().and_then(|flow| self.flows.get_mut(&flow)) {
-            state.owes_receipt = false;
+            state.owed_in = NEVER;
+            if state.raised_in != self.session {
+                state.raised_in = NEVER;
+            }
             if state.marks.accepted >= state.taken {
                 state.told_taken_at = state.taken_at.take().unwrap_or(state.told_taken_at);
             }
@@ -327,264 +383,62 @@ impl Flows {
     /// The marks of this flow are being written down, unless the disk has them already.
     pub(super) fn take_unwritten(&mut self, flow: FlowId) -> Option<Marks> {
         let state = self.flows.get_mut(&flow)?;
-        std::mem::take(&mut state.unwritten).then_some(state.marks)
+        if !std::mem::take(&mut state.unwritten) {
+            return None;
+        }
+        self.unwritten.remove(&flow);
+        Some(state.marks)
     }
 
     /// Every flow to a member whose marks rose since they were last written down.
     pub(super) fn unwritten(&self) -> Vec<FlowId> {
-        let unwritten =
-            |(id, flow): (&FlowId, &Flow)| (flow.unwritten && id.to.member().is_some()).then_some(*id);
-        self.flows.iter().filter_map(unwritten).collect()
+        self.unwritten.iter().filter(|id| id.to.member().is_some()).copied().collect()
     }
 
     // Refusals of what was accepted.
 
     /// Whether one more refusal may be owed.
     pub(super) fn may_owe_refusal(&self) -> bool {
-        self.refusals.len() < OWED_REFUSALS_MAX
+        self.refusals.has_room()
     }
 
     /// An accepted letter was refused after all.
     pub(super) fn owe_refusal(&mut self, flow: FlowId, number: u64, refusal: Refusal) {
-        self.refusals.insert((flow, number), refusal);
-        self.untold.insert((flow, number));
+        self.refusals.owe(flow, number, refusal);
     }
 
     /// The next refusal to be told; `told` when it was.
-    pub(super) fn next_untold(&self) -> Option<(FlowId, u64, Refusal)> {
-        let key = *self.untold.first()?;
-        Some((key.0, key.1, self.refusals[&key]))
+    pub(super) fn next_untold(&mut self) -> Option<(FlowId, u64, Refusal)> {
+        self.refusals.next()
     }
 
     /// The refusal of [`Flows::next_untold`] was told.
     pub(super) fn told(&mut self) {
-        self.untold.pop_first();
+        self.refusals.told();
     }
 
     /// The author knows of a refusal; what was owed, if it was.
     pub(super) fn heard(&mut self, flow: FlowId, number: u64) -> Option<Refusal> {
-        self.untold.remove(&(flow, number));
-        self.refusals.remove(&(flow, number))
+        self.refusals.heard(flow, number)
+    }
+
+    // Correspondents.
+
+    /// The member wrote its first letter to this one.
+    pub(super) fn note_written_to(&mut self, member: MemberId) {
+        self.correspondents.note_written_to(member);
+    }
+
+    /// This one wrote its first letter to the member.
+    pub(super) fn note_wrote(&mut self, member: MemberId) {
+        self.correspondents.note_wrote(member);
+    }
+
+    /// Whom the member writes with, those met last first.
+    pub(super) fn correspondents(&self) -> impl Iterator<Item = MemberId> + '_ {
+        self.correspondents.iter()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FLOW: FlowId = FlowId { outbox: OutboxId(1), to: To::Member(MemberId(2)) };
-
-    fn delivered(flows: &Flows) -> Option<u64> {
-        flows.next_receipt().map(|(flow, marks, _)| {
-            assert_eq!(flow, FLOW);
-            marks.delivered
-        })
-    }
-
-    fn take(flows: &mut Flows, number: u64, prev: u64) -> Turn {
-        let turn = flows.turn_of(FLOW, "JACK", number, prev);
-        match turn {
-            Turn::Next => flows.took(FLOW, number, Wall(number)),
-            Turn::Behind => flows.refused(FLOW, number),
-            Turn::Repeated | Turn::Crowded => {}
-        }
-        turn
-    }
-
-    #[test]
-    fn order_holds_when_a_letter_in_the_middle_is_refused() {
-        let mut flows = Flows::default();
-        assert_eq!(take(&mut flows, 1, 0), Turn::Next);
-        assert_eq!(flows.turn_of(FLOW, "JACK", 2, 1), Turn::Next);
-        flows.refused(FLOW, 2);
-        assert_eq!(take(&mut flows, 3, 2), Turn::Behind);
-        assert_eq!(take(&mut flows, 4, 3), Turn::Behind);
-        assert_eq!(take(&mut flows, 3, 1), Turn::Next, "3 comes again with a new prev");
-        assert_eq!(take(&mut flows, 5, 4), Turn::Behind, "5 was sent before 4 was known to be refused");
-        assert_eq!(take(&mut flows, 4, 3), Turn::Next);
-        assert_eq!(take(&mut flows, 5, 4), Turn::Next);
-    }
-
-    #[test]
-    fn letters_refused_after_they_were_taken_may_come_again() {
-        let mut flows = Flows::default();
-        for number in 1..=3 {
-            assert_eq!(take(&mut flows, number, number - 1), Turn::Next);
-        }
-        flows.refused(FLOW, 2);
-        flows.refused(FLOW, 3);
-        assert_eq!(take(&mut flows, 4, 3), Turn::Behind);
-        assert_eq!(take(&mut flows, 3, 1), Turn::Next);
-        assert_eq!(take(&mut flows, 4, 3), Turn::Next);
-    }
-
-    #[test]
-    fn a_letter_behind_one_to_an_unknown_name_waits_though_the_name_is_taken_meanwhile() {
-        let mut flows = Flows::default();
-        flows.refused_unknown(FLOW.outbox, "JACK", 1, None);
-        flows.refused_unknown(FLOW.outbox, "JACK", 2, None);
-        assert_eq!(take(&mut flows, 3, 2), Turn::Behind);
-        assert_eq!(take(&mut flows, 3, 0), Turn::Next, "its sender knows now that 1 and 2 were refused");
-        for name in 0..2 * UNKNOWN_MAX {
-            flows.refused_unknown(FLOW.outbox, &name.to_string(), 1, None);
-            assert!(flows.unknown.len() <= UNKNOWN_MAX);
-        }
-    }
-
-    #[test]
-    fn that_a_name_is_unknown_is_remembered_for_a_minute_and_for_as_long_as_nobody_is_found() {
-        let (mut flows, at) = (Flows::default(), |second: u64| Tick::from_micros(second * 1_000_000));
-        let known = |flows: &Flows, second| flows.is_known_unknown(at(second), FLOW.outbox, "JACK");
-        flows.refused_unknown(FLOW.outbox, "JACK", 1, Some(at(5)));
-        flows.refused_unknown(FLOW.outbox, "JACK", 2, None);
-        assert!(known(&flows, 64), "nobody looked again");
-        assert!(!known(&flows, 65));
-        flows.refused_unknown(FLOW.outbox, "JACK", 3, Some(at(66)));
-        assert!(known(&flows, 100) && !flows.is_known_unknown(at(100), FLOW.outbox, "JACC"));
-        assert_eq!(take(&mut flows, 4, 3), Turn::Behind, "somebody was found");
-        assert!(!known(&flows, 100));
-        flows.refused_unknown(FLOW.outbox, "JACC", 1, Some(at(100)));
-        flows.begin_session();
-        assert!(!flows.is_known_unknown(at(100), FLOW.outbox, "JACC"), "it was told in another session");
-    }
-
-    #[test]
-    fn letters_to_a_member_who_was_away_for_a_while_keep_their_order() {
-        let mut flows = Flows::default();
-        assert_eq!(take(&mut flows, 1, 0), Turn::Next);
-        flows.refused_unknown(FLOW.outbox, "JACK", 2, None);
-        assert_eq!(take(&mut flows, 3, 2), Turn::Behind);
-        assert_eq!(take(&mut flows, 3, 1), Turn::Next);
-    }
-
-    #[test]
-    fn a_receipt_tells_when_the_first_letter_was_taken_that_is_new_in_it() {
-        let mut flows = Flows::default();
-        let told = |flows: &mut Flows| {
-            let (_, _, at) = flows.next_receipt().unwrap();
-            flows.paid();
-            at.0
-        };
-        (1..=3).for_each(|number| assert_eq!(take(&mut flows, number, number - 1), Turn::Next));
-        flows.accepted(FLOW, 2, 0);
-        assert_eq!(told(&mut flows), 1);
-        flows.delivered(FLOW, 3);
-        assert_eq!(told(&mut flows), 1, "of the third nothing later is known");
-        flows.asked(FLOW);
-        assert_eq!(told(&mut flows), 1, "a receipt that is repeated says the same");
-        assert_eq!(take(&mut flows, 4, 3), Turn::Next);
-        flows.delivered(FLOW, 4);
-        assert_eq!(told(&mut flows), 4);
-    }
-
-    #[test]
-    fn numbers_at_the_end_of_the_range_do_no_harm() {
-        let mut flows = Flows::default();
-        assert_eq!(take(&mut flows, 0, 0), Turn::Repeated);
-        assert_eq!(take(&mut flows, u64::MAX, 0), Turn::Next);
-        flows.refused(FLOW, u64::MAX);
-        assert_eq!(take(&mut flows, u64::MAX, u64::MAX), Turn::Behind);
-    }
-
-    #[test]
-    fn a_repeated_letter_is_answered_again_and_not_taken_again() {
-        let mut flows = Flows::default();
-        assert_eq!(take(&mut flows, 1, 0), Turn::Next);
-        flows.delivered(FLOW, 1);
-        assert_eq!(delivered(&flows), Some(1));
-        flows.paid();
-        assert_eq!(flows.next_receipt(), None);
-        flows.delivered(FLOW, 1);
-        assert_eq!(flows.next_receipt(), None, "nothing new");
-        assert_eq!(take(&mut flows, 1, 0), Turn::Repeated);
-        assert_eq!(delivered(&flows), Some(1));
-    }
-
-    #[test]
-    fn many_letters_owe_one_receipt() {
-        let mut flows = Flows::default();
-        for number in 1..=64 {
-            take(&mut flows, number, number - 1);
-            flows.delivered(FLOW, number);
-        }
-        assert_eq!(delivered(&flows), Some(64));
-        flows.paid();
-        assert_eq!(flows.next_receipt(), None);
-    }
-
-    #[test]
-    fn flows_are_bounded() {
-        let mut flows = Flows::default();
-        for n in 0..FLOWS_MAX {
-            let flow = FlowId { outbox: OutboxId(9), to: To::Member(MemberId(n)) };
-            assert_eq!(flows.turn_of(flow, "JACK", 1, 0), Turn::Next);
-        }
-        assert_eq!(flows.turn_of(FLOW, "JACK", 1, 0), Turn::Crowded);
-        assert!(!flows.open(FLOW));
-    }
-
-    #[test]
-    fn a_new_session_hears_what_the_last_one_may_not_have_heard_once_more() {
-        let mut flows = Flows::default();
-        take(&mut flows, 1, 0);
-        flows.accepted(FLOW, 1, 5);
-        assert_eq!(flows.next_receipt().map(|(_, marks, _)| (marks.accepted, marks.since)), Some((1, 5)));
-        flows.paid();
-        flows.begin_session();
-        assert!(flows.next_receipt().is_some());
-        flows.paid();
-        flows.begin_session();
-        assert_eq!(flows.next_receipt(), None, "nothing is new since the last sign-in");
-        flows.asked(FLOW);
-        assert!(flows.next_receipt().is_some(), "but who asks is answered");
-    }
-
-    #[test]
-    fn what_is_accepted_stays_so_whatever_is_refused_later() {
-        let mut flows = Flows::default();
-        for number in 1..=3 {
-            take(&mut flows, number, number - 1);
-        }
-        flows.accepted(FLOW, 2, 0);
-        flows.refused(FLOW, 3);
-        assert_eq!(take(&mut flows, 2, 1), Turn::Repeated);
-        assert_eq!(take(&mut flows, 3, 2), Turn::Next);
-    }
-
-    #[test]
-    fn what_was_read_of_a_flow_that_is_not_known_waits_until_its_author_asks() {
-        let mut flows = Flows::default();
-        assert!(!flows.read(FLOW, 3));
-        assert!(flows.open(FLOW) && flows.open(FLOW));
-        assert!(flows.read(FLOW, 3));
-        assert_eq!(flows.next_receipt().map(|(_, marks, _)| (marks.delivered, marks.read)), Some((0, 3)));
-    }
-
-    #[test]
-    fn marks_are_written_once_for_each_rise() {
-        let mut flows = Flows::default();
-        take(&mut flows, 1, 0);
-        assert_eq!(flows.unwritten(), []);
-        flows.delivered(FLOW, 1);
-        assert_eq!(flows.unwritten(), [FLOW]);
-        assert_eq!(flows.take_unwritten(FLOW).map(|marks| marks.delivered), Some(1));
-        flows.delivered(FLOW, 1);
-        assert!(flows.take_unwritten(FLOW).is_none() && flows.unwritten().is_empty());
-    }
-
-    #[test]
-    fn a_refusal_is_told_in_each_session_until_it_is_heard() {
-        let mut flows = Flows::default();
-        let refusal = (Reason::Expired, false);
-        flows.owe_refusal(FLOW, 7, refusal);
-        assert_eq!(flows.next_untold(), Some((FLOW, 7, refusal)));
-        flows.told();
-        assert_eq!(flows.next_untold(), None);
-        flows.begin_session();
-        assert_eq!(flows.next_untold(), Some((FLOW, 7, refusal)));
-        assert_eq!(flows.heard(FLOW, 7), Some(refusal));
-        assert_eq!((flows.next_untold(), flows.heard(FLOW, 7)), (None, None));
-        flows.begin_session();
-        assert_eq!(flows.next_untold(), None);
-    }
-}
+mod tests;

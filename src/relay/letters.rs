@@ -189,7 +189,10 @@ impl Relay {
                 self.settle_claim(author, flow);
                 let Place { flows, recent, .. } = &mut self.places[author.0];
                 recent.took(flow, letter.id.number, letter.kind, letter.body);
-                flows.took(flow, letter.id.number, now.wall);
+                if flows.took(flow, letter.id.number, now.wall) {
+                    self.note_first_letter(author, to);
+                }
+                let flows = &mut self.places[author.0].flows;
                 match to {
                     To::Echo => flows.delivered(flow, letter.id.number),
                     To::Guest(_) => flows.accepted(flow, letter.id.number, 0),
@@ -198,6 +201,16 @@ impl Relay {
                 self.stats.letters_stored += 1;
                 self.sessions.mark(slot);
             }
+        }
+    }
+
+    /// A conversation has its first letter, as far as this relay knows.
+    pub(super) fn note_first_letter(&mut self, author: MemberId, to: To) {
+        if let To::Member(to) = to
+            && to != author
+        {
+            self.places[author.0].flows.note_written_to(to);
+            self.places[to.0].flows.note_wrote(author);
         }
     }
 

@@ -175,6 +175,11 @@ pub(super) const LOOKUP_INTERVAL: Duration = Duration::from_secs(2);
 /// to wait: as long as the burst takes to be whole again. Somebody who takes the name is found after that, whatever else the
 /// member asks.
 pub(super) const UNKNOWN_FOR: Duration = Duration::from_secs(60);
+/// Answers with names like one that does not exist, to all members together: as many at once as take 3 ms where each looks
+/// at as many names as it may. Beyond them a refusal has no such names.
+pub(super) const SUGGESTIONS_BURST: u32 = 32;
+/// And then one in this time: 50 a second, half a percent of the loop's time.
+pub(super) const SUGGESTION_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A name passes from one machine to another once in this time: two that both insist do not keep it in the air.
 pub(super) const FLIP_EVERY: Duration = Duration::from_secs(10);

@@ -136,6 +136,7 @@ impl Relay {
                 let marks =
                     Marks { accepted: waiting.last_number, since: waiting.last_since, ..Marks::default() };
                 self.places[from.0].flows.found_on_disk(flow, marks);
+                self.note_first_letter(from, flow.to);
             }
         }
         for marks in &mail.marks {
@@ -149,6 +150,7 @@ impl Relay {
                 }
                 let marks = Marks { accepted: accepted.max(delivered), delivered, read, since: 0 };
                 self.places[from.0].flows.found_on_disk(flow, marks);
+                self.note_first_letter(from, flow.to);
             }
         }
         for owed in &mail.refusals {

@@ -6,6 +6,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use crate::base::{Name, PublicKey};
 use crate::wire::message::NameReason;
 
+use super::nearest_names::{Found, NameIndex};
+
 /// One member, for as long as the relay runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct MemberId(pub(super) usize);
@@ -89,6 +91,8 @@ pub(super) struct Members {
     by_name: Index,
     by_key: Index,
     by_skeleton: Index,
+    /// Names of durable members, for those who mistype one.
+    nearest: NameIndex,
     /// Places of members that never became durable, so that nothing outside refers to them.
     spare: Vec<MemberId>,
     /// Keys of members that were removed: as many as the operator removed.
@@ -102,6 +106,8 @@ impl Members {
         for (name, key) in known {
             members.insert(name, key, State::Durable);
         }
+        let durable = members.members.iter().enumerate();
+        members.nearest = NameIndex::new(durable.map(|(id, member)| (MemberId(id), &member.name)));
         for (name, key) in removed {
             members.removed_keys.insert(key);
             if members.id_of(name.as_str()).is_none() {
@@ -197,6 +203,9 @@ impl Members {
     /// Takes a member out, whose name stays; its key, if it was one.
     pub(super) fn remove(&mut self, id: MemberId) {
         let member = &mut self.members[id.0];
+        if member.state == State::Durable {
+            self.nearest.remove(id, &member.name);
+        }
         member.state = State::Removed;
         self.by_key.remove(member.key.0, id);
         self.removed_keys.insert(member.key);
@@ -214,7 +223,9 @@ impl Members {
 
     /// A new member is durable now.
     pub(super) fn confirm(&mut self, id: MemberId) {
-        self.members[id.0].state = State::Durable;
+        let member = &mut self.members[id.0];
+        member.state = State::Durable;
+        self.nearest.insert(id, &member.name);
     }
 
     /// A new member could not be made durable: the name is free again.
@@ -259,10 +270,21 @@ impl Members {
         &self.members[id.0].name
     }
 
-    /// The members' names that look most like one that does not exist.
-    pub(super) fn nearest(&self, wanted: &str, most: usize) -> Vec<Name> {
-        let durable = self.members.iter().filter(|m| m.state == State::Durable).map(|m| &m.name);
-        Name::nearest(wanted, durable, most)
+    /// Returns the members' names nearest to one that does not exist, for a member with these correspondents.
+    pub(super) fn nearest(
+        &mut self,
+        wanted: &str,
+        correspondents: impl Iterator<Item = MemberId>,
+        most: usize,
+    ) -> Found {
+        let members = &self.members;
+        let durable = |id: MemberId| members.get(id.0).filter(|member| member.state == State::Durable);
+        let same_look = Name::look_of(wanted).and_then(|look| {
+            let is = |id| durable(id).is_some_and(|member| member.name.skeleton() == look);
+            self.by_skeleton.find(look.as_str(), is)
+        });
+        let name_of = |id| durable(id).map(|member| &member.name);
+        self.nearest.nearest(wanted, (same_look, correspondents), name_of, most)
     }
 
     fn insert(&mut self, name: Name, key: PublicKey, state: State) -> MemberId {

@@ -13,7 +13,7 @@
 //! `guests` and `reception` (who speaks plain text, and the way of their letters), `receipts` (what senders are told),
 //! `damaged` (letters the disk has changed), `recent` (what letters said that come again), `screen` (letters nobody wants), `records` and `roll` (what the disk
 //! keeps), `notes` (what a restart tells lost sessions), `operator` (invitations and removals), `members`, `limits`,
-//! `deadlines`.
+//! `nearest_names` (names like one that does not exist), `deadlines`.
 
 mod conns;
 mod damaged;
@@ -25,6 +25,7 @@ mod limits;
 mod mailbox;
 mod members;
 mod names;
+mod nearest_names;
 mod notes;
 mod operator;
 mod parcels;
@@ -53,6 +54,7 @@ pub use limits::Limits;
 use mailbox::{Post, Tickets};
 use members::{MemberId, Members};
 use names::Registrations;
+pub use nearest_names::NAMES_LOOKED_AT_MAX;
 use notes::Notes;
 pub use operator::{Outcome, Request};
 pub use parcels::Parcel;
@@ -163,6 +165,8 @@ pub struct Stats {
     pub letters_expired: u64,
     /// Letters refused.
     pub letters_refused: u64,
+    /// Names compared with one that does not exist.
+    pub names_looked_at: u64,
     /// TCP connections closed because of a limit.
     pub conns_refused: u64,
     /// Texts of guests that were not taken, because they came too fast or there were too many guests.
@@ -206,6 +210,8 @@ pub struct Relay {
     deadlines: Deadlines<Timer>,
     resets: Bucket,
     changed: Bucket,
+    /// The share of all members together in names like one that does not exist.
+    suggestions: Bucket,
     notes: Notes,
     /// Reused: a message being read, one being written, and packets being answered.
     incoming: Vec<u8>,
@@ -245,6 +251,7 @@ impl Relay {
             deadlines: Deadlines::new(),
             resets: Bucket::default(),
             changed: Bucket::default(),
+            suggestions: Bucket::default(),
             notes: Notes::default(),
             incoming: Vec::new(),
             outgoing: Vec::new(),

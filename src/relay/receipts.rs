@@ -5,9 +5,10 @@ use crate::wire::frame::StreamId;
 use crate::wire::message::{Letter, NEAREST_MAX, Nearest, Reason, Receipt, Refused, ToClient};
 
 use super::flows::{FlowId, Marks, To};
-use super::letters::ECHO;
+use super::letters::{ECHO, Place};
 use super::limits::{
     CHANGED_BURST, CHANGED_INTERVAL, CLAIMS_MAX, LOOKUP_INTERVAL, LOOKUPS_BURST, REFUSALS_MAX,
+    SUGGESTION_INTERVAL, SUGGESTIONS_BURST,
 };
 use super::members::MemberId;
 use super::queue::Author;
@@ -241,22 +242,28 @@ impl Relay {
         }
     }
 
-    /// Nobody has this name, or nobody had when the author was last told so; that is told again without names like it.
+    /// Refuses a letter to an unknown recipient. Names like it are looked for only while both the author and all members
+    /// together have the budget for it; without them the refusal is as soon.
     pub(super) fn refuse_unknown(&mut self, now: Tick, slot: Slot, author: MemberId, letter: &Letter<'_>) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
-        let mut names: Vec<Name> = Vec::new();
-        let lookups = &mut self.places[author.0].lookups;
+        let Place { lookups, flows, .. } = &mut self.places[author.0];
         let looked = lookups.ready(now, LOOKUP_INTERVAL, LOOKUPS_BURST).is_ok();
+        let mut names: Vec<Name> = Vec::new();
         if looked {
             lookups.spend(now, LOOKUP_INTERVAL);
-            names = self.members.nearest(letter.to, NEAREST_MAX);
+            if self.suggestions.ready(now, SUGGESTION_INTERVAL, SUGGESTIONS_BURST).is_ok() {
+                self.suggestions.spend(now, SUGGESTION_INTERVAL);
+                let found = self.members.nearest(letter.to, flows.correspondents(), NEAREST_MAX);
+                self.stats.names_looked_at += found.looked_at as u64;
+                names = found.nearest;
+            }
         }
         let mut nearest = Nearest::default();
         for (slot, name) in nearest.0.iter_mut().zip(&names) {
             *slot = Some(name.as_str());
         }
         let (to, id) = (letter.to, letter.id);
-        self.places[author.0].flows.refused_unknown(id.outbox, to, id.number, looked.then_some(now));
+        flows.refused_unknown(id.outbox, to, id.number, looked.then_some(now));
         let refused = Refused { to, id, reason: Reason::Unknown, may_have_arrived: false, nearest };
         session.say(&ToClient::Refused(refused));
         self.stats.letters_refused += 1;

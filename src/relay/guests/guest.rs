@@ -23,6 +23,13 @@ pub(super) const IDLE: Duration = Duration::from_secs(600);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::relay) struct GuestId(pub(super) u64);
 
+#[cfg(test)]
+impl GuestId {
+    pub(in crate::relay) const fn new(number: u64) -> GuestId {
+        GuestId(number)
+    }
+}
+
 /// What a guest on TCP may be told about its letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::relay) enum Notice {

@@ -1,0 +1,199 @@
+//! Refusals of letters that had been accepted: kept until their author knows of them, and reported in each of its sessions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Included, Unbounded};
+
+use crate::relay::limits::OWED_REFUSALS_MAX;
+
+use super::{FlowId, Refusal};
+
+type Key = (FlowId, u64);
+
+/// The refusals owed to one author, at most [`OWED_REFUSALS_MAX`]. The start of a session and a question about a flow cost the
+/// same however many are owed: what is reported again follows from where the report is.
+#[derive(Debug, Default)]
+pub(super) struct OwedRefusals {
+    refusals: BTreeMap<Key, Refusal>,
+    /// Those of this session, to be reported out of turn.
+    new: BTreeSet<Key>,
+    /// Flows the author asked about: their refusals from this number on are reported again.
+    asked: BTreeMap<FlowId, u64>,
+    /// Those behind this one were owed when the session began and have not been reported in it.
+    behind: Option<Reported>,
+}
+
+/// How far the report of all refusals is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reported {
+    None,
+    Through(Key),
+}
+
+impl OwedRefusals {
+    pub(super) const BLANK: OwedRefusals =
+        OwedRefusals { refusals: BTreeMap::new(), new: BTreeSet::new(), asked: BTreeMap::new(), behind: None };
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.refusals.is_empty()
+    }
+
+    /// Whether one more may be owed.
+    pub(super) fn has_room(&self) -> bool {
+        self.refusals.len() < OWED_REFUSALS_MAX
+    }
+
+    /// Whether one of this flow is owed.
+    pub(super) fn owes(&self, flow: FlowId) -> bool {
+        self.first_of(flow, 0).is_some()
+    }
+
+    /// A session begins: everything is reported in it.
+    pub(super) fn begin_session(&mut self) {
+        self.new.clear();
+        self.asked.clear();
+        self.behind = (!self.refusals.is_empty()).then_some(Reported::None);
+    }
+
+    /// An accepted letter was refused after all.
+    pub(super) fn owe(&mut self, flow: FlowId, number: u64, refusal: Refusal) {
+        let key = (flow, number);
+        self.refusals.insert(key, refusal);
+        let comes = match self.behind {
+            None => false,
+            Some(Reported::None) => true,
+            Some(Reported::Through(last)) => last < key,
+        };
+        if !comes && self.asked.get(&flow).is_none_or(|from| *from > number) {
+            self.new.insert(key);
+        }
+    }
+
+    /// The author asks about a flow.
+    pub(super) fn asked(&mut self, flow: FlowId) {
+        if self.owes(flow) {
+            self.asked.insert(flow, 0);
+        }
+    }
+
+    /// The next to be reported; `told` when it was.
+    pub(super) fn next(&mut self) -> Option<(FlowId, u64, Refusal)> {
+        let (flow, number) = self.next_key()?;
+        Some((flow, number, self.refusals[&(flow, number)]))
+    }
+
+    /// The refusal of [`OwedRefusals::next`] was reported.
+    pub(super) fn told(&mut self) {
+        let Some(key) = self.next_key() else { return };
+        if self.new.remove(&key) {
+            return;
+        }
+        if let Some(from) = self.asked.get_mut(&key.0) {
+            match key.1.checked_add(1) {
+                Some(next) => *from = next,
+                None => drop(self.asked.remove(&key.0)),
+            }
+            return;
+        }
+        self.behind = Some(Reported::Through(key));
+    }
+
+    /// The author knows of a refusal; what was owed, if it was.
+    pub(super) fn heard(&mut self, flow: FlowId, number: u64) -> Option<Refusal> {
+        self.new.remove(&(flow, number));
+        self.refusals.remove(&(flow, number))
+    }
+
+    fn next_key(&mut self) -> Option<Key> {
+        if let Some(key) = self.new.first() {
+            return Some(*key);
+        }
+        while let Some((flow, from)) = self.asked.first_key_value() {
+            let flow = *flow;
+            if let Some(key) = self.first_of(flow, *from) {
+                return Some(key);
+            }
+            self.asked.remove(&flow);
+        }
+        let behind = match self.behind? {
+            Reported::None => Unbounded,
+            Reported::Through(key) => Excluded(key),
+        };
+        let next = self.refusals.range((behind, Unbounded)).next().map(|(key, _)| *key);
+        if next.is_none() {
+            self.behind = None;
+        }
+        next
+    }
+
+    fn first_of(&self, flow: FlowId, from: u64) -> Option<Key> {
+        let of_flow = (Included((flow, from)), Included((flow, u64::MAX)));
+        self.refusals.range(of_flow).next().map(|(key, _)| *key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::OutboxId;
+    use crate::relay::flows::To;
+    use crate::wire::message::Reason;
+
+    const REFUSAL: Refusal = (Reason::Expired, false);
+
+    fn flow(outbox: u64) -> FlowId {
+        FlowId { to: To::Echo, outbox: OutboxId(outbox) }
+    }
+
+    /// Numbers of everything that is reported now, with the flow's outbox.
+    fn report(owed: &mut OwedRefusals) -> Vec<(u64, u64)> {
+        let next = || {
+            let (flow, number, _) = owed.next()?;
+            owed.told();
+            Some((flow.outbox.0, number))
+        };
+        std::iter::from_fn(next).collect()
+    }
+
+    #[test]
+    fn each_session_reports_what_was_not_heard_and_each_once() {
+        let mut owed = OwedRefusals::default();
+        for (outbox, number) in [(1, 3), (2, 7), (1, u64::MAX)] {
+            owed.owe(flow(outbox), number, REFUSAL);
+        }
+        assert_eq!(report(&mut owed), [(1, 3), (1, u64::MAX), (2, 7)]);
+        assert_eq!(report(&mut owed), []);
+        owed.begin_session();
+        owed.owe(flow(1), 5, REFUSAL);
+        assert_eq!(owed.heard(flow(1), 3), Some(REFUSAL));
+        assert_eq!(report(&mut owed), [(1, 5), (1, u64::MAX), (2, 7)]);
+        owed.owe(flow(1), 4, REFUSAL);
+        assert_eq!(report(&mut owed), [(1, 4)]);
+    }
+
+    /// What comes while the report runs is in it once, whether the report has passed its place or not.
+    #[test]
+    fn refusal_owed_during_the_report_is_in_it_once() {
+        let mut owed = OwedRefusals::default();
+        owed.owe(flow(2), 2, REFUSAL);
+        owed.owe(flow(2), 4, REFUSAL);
+        owed.begin_session();
+        assert_eq!(owed.next().map(|next| next.1), Some(2));
+        owed.told();
+        owed.owe(flow(1), 9, REFUSAL);
+        owed.owe(flow(2), 3, REFUSAL);
+        assert_eq!(report(&mut owed), [(1, 9), (2, 3), (2, 4)]);
+    }
+
+    #[test]
+    fn asked_flow_is_reported_again_and_alone() {
+        let mut owed = OwedRefusals::default();
+        for (outbox, number) in [(1, 1), (2, 1), (2, u64::MAX)] {
+            owed.owe(flow(outbox), number, REFUSAL);
+        }
+        report(&mut owed);
+        owed.asked(flow(2));
+        assert_eq!(report(&mut owed), [(2, 1), (2, u64::MAX)]);
+        owed.asked(flow(3));
+        assert_eq!(report(&mut owed), []);
+    }
+}

@@ -1,0 +1,258 @@
+use super::*;
+
+const FLOW: FlowId = FlowId { outbox: OutboxId(1), to: To::Member(MemberId(2)) };
+
+fn delivered(flows: &mut Flows) -> Option<u64> {
+    flows.next_receipt().map(|(flow, marks, _)| {
+        assert_eq!(flow, FLOW);
+        marks.delivered
+    })
+}
+
+fn take(flows: &mut Flows, number: u64, prev: u64) -> Turn {
+    let turn = flows.turn_of(FLOW, "JACK", number, prev);
+    match turn {
+        Turn::Next => drop(flows.took(FLOW, number, Wall(number))),
+        Turn::Behind => flows.refused(FLOW, number),
+        Turn::Repeated | Turn::Crowded => {}
+    }
+    turn
+}
+
+#[test]
+fn order_holds_when_a_letter_in_the_middle_is_refused() {
+    let mut flows = Flows::default();
+    assert_eq!(take(&mut flows, 1, 0), Turn::Next);
+    assert_eq!(flows.turn_of(FLOW, "JACK", 2, 1), Turn::Next);
+    flows.refused(FLOW, 2);
+    assert_eq!(take(&mut flows, 3, 2), Turn::Behind);
+    assert_eq!(take(&mut flows, 4, 3), Turn::Behind);
+    assert_eq!(take(&mut flows, 3, 1), Turn::Next, "3 comes again with a new prev");
+    assert_eq!(take(&mut flows, 5, 4), Turn::Behind, "5 was sent before 4 was known to be refused");
+    assert_eq!(take(&mut flows, 4, 3), Turn::Next);
+    assert_eq!(take(&mut flows, 5, 4), Turn::Next);
+}
+
+#[test]
+fn letters_refused_after_they_were_taken_may_come_again() {
+    let mut flows = Flows::default();
+    for number in 1..=3 {
+        assert_eq!(take(&mut flows, number, number - 1), Turn::Next);
+    }
+    flows.refused(FLOW, 2);
+    flows.refused(FLOW, 3);
+    assert_eq!(take(&mut flows, 4, 3), Turn::Behind);
+    assert_eq!(take(&mut flows, 3, 1), Turn::Next);
+    assert_eq!(take(&mut flows, 4, 3), Turn::Next);
+}
+
+#[test]
+fn a_letter_behind_one_to_an_unknown_name_waits_though_the_name_is_taken_meanwhile() {
+    let mut flows = Flows::default();
+    flows.refused_unknown(FLOW.outbox, "JACK", 1, None);
+    flows.refused_unknown(FLOW.outbox, "JACK", 2, None);
+    assert_eq!(take(&mut flows, 3, 2), Turn::Behind);
+    assert_eq!(take(&mut flows, 3, 0), Turn::Next, "its sender knows now that 1 and 2 were refused");
+    for name in 0..2 * UNKNOWN_MAX {
+        flows.refused_unknown(FLOW.outbox, &name.to_string(), 1, None);
+        assert!(flows.unknown.len() <= UNKNOWN_MAX);
+    }
+}
+
+#[test]
+fn that_a_name_is_unknown_is_remembered_for_a_minute_and_for_as_long_as_nobody_is_found() {
+    let (mut flows, at) = (Flows::default(), |second: u64| Tick::from_micros(second * 1_000_000));
+    let known = |flows: &Flows, second| flows.is_known_unknown(at(second), FLOW.outbox, "JACK");
+    flows.refused_unknown(FLOW.outbox, "JACK", 1, Some(at(5)));
+    flows.refused_unknown(FLOW.outbox, "JACK", 2, None);
+    assert!(known(&flows, 64), "nobody looked again");
+    assert!(!known(&flows, 65));
+    flows.refused_unknown(FLOW.outbox, "JACK", 3, Some(at(66)));
+    assert!(known(&flows, 100) && !flows.is_known_unknown(at(100), FLOW.outbox, "JACC"));
+    assert_eq!(take(&mut flows, 4, 3), Turn::Behind, "somebody was found");
+    assert!(!known(&flows, 100));
+    flows.refused_unknown(FLOW.outbox, "JACC", 1, Some(at(100)));
+    flows.begin_session();
+    assert!(!flows.is_known_unknown(at(100), FLOW.outbox, "JACC"), "it was told in another session");
+}
+
+#[test]
+fn letters_to_a_member_who_was_away_for_a_while_keep_their_order() {
+    let mut flows = Flows::default();
+    assert_eq!(take(&mut flows, 1, 0), Turn::Next);
+    flows.refused_unknown(FLOW.outbox, "JACK", 2, None);
+    assert_eq!(take(&mut flows, 3, 2), Turn::Behind);
+    assert_eq!(take(&mut flows, 3, 1), Turn::Next);
+}
+
+#[test]
+fn a_receipt_tells_when_the_first_letter_was_taken_that_is_new_in_it() {
+    let mut flows = Flows::default();
+    let told = |flows: &mut Flows| {
+        let (_, _, at) = flows.next_receipt().unwrap();
+        flows.paid();
+        at.0
+    };
+    (1..=3).for_each(|number| assert_eq!(take(&mut flows, number, number - 1), Turn::Next));
+    flows.accepted(FLOW, 2, 0);
+    assert_eq!(told(&mut flows), 1);
+    flows.delivered(FLOW, 3);
+    assert_eq!(told(&mut flows), 1, "of the third nothing later is known");
+    flows.asked(FLOW);
+    assert_eq!(told(&mut flows), 1, "a receipt that is repeated says the same");
+    assert_eq!(take(&mut flows, 4, 3), Turn::Next);
+    flows.delivered(FLOW, 4);
+    assert_eq!(told(&mut flows), 4);
+}
+
+#[test]
+fn numbers_at_the_end_of_the_range_do_no_harm() {
+    let mut flows = Flows::default();
+    assert_eq!(take(&mut flows, 0, 0), Turn::Repeated);
+    assert_eq!(take(&mut flows, u64::MAX, 0), Turn::Next);
+    flows.refused(FLOW, u64::MAX);
+    assert_eq!(take(&mut flows, u64::MAX, u64::MAX), Turn::Behind);
+}
+
+#[test]
+fn a_repeated_letter_is_answered_again_and_not_taken_again() {
+    let mut flows = Flows::default();
+    assert_eq!(take(&mut flows, 1, 0), Turn::Next);
+    flows.delivered(FLOW, 1);
+    assert_eq!(delivered(&mut flows), Some(1));
+    flows.paid();
+    assert_eq!(flows.next_receipt(), None);
+    flows.delivered(FLOW, 1);
+    assert_eq!(flows.next_receipt(), None, "nothing new");
+    assert_eq!(take(&mut flows, 1, 0), Turn::Repeated);
+    assert_eq!(delivered(&mut flows), Some(1));
+}
+
+#[test]
+fn many_letters_owe_one_receipt() {
+    let mut flows = Flows::default();
+    for number in 1..=64 {
+        take(&mut flows, number, number - 1);
+        flows.delivered(FLOW, number);
+    }
+    assert_eq!(delivered(&mut flows), Some(64));
+    flows.paid();
+    assert_eq!(flows.next_receipt(), None);
+}
+
+#[test]
+fn flows_are_bounded() {
+    let mut flows = Flows::default();
+    for n in 0..FLOWS_MAX {
+        let flow = FlowId { outbox: OutboxId(9), to: To::Member(MemberId(n)) };
+        assert_eq!(flows.turn_of(flow, "JACK", 1, 0), Turn::Next);
+    }
+    assert_eq!(flows.turn_of(FLOW, "JACK", 1, 0), Turn::Crowded);
+    assert!(!flows.open(FLOW));
+}
+
+#[test]
+fn a_new_session_hears_what_the_last_one_may_not_have_heard_once_more() {
+    let mut flows = Flows::default();
+    take(&mut flows, 1, 0);
+    flows.accepted(FLOW, 1, 5);
+    assert_eq!(flows.next_receipt().map(|(_, marks, _)| (marks.accepted, marks.since)), Some((1, 5)));
+    flows.paid();
+    flows.begin_session();
+    assert!(flows.next_receipt().is_some());
+    flows.paid();
+    flows.begin_session();
+    assert_eq!(flows.next_receipt(), None, "nothing is new since the last sign-in");
+    flows.asked(FLOW);
+    assert!(flows.next_receipt().is_some(), "but who asks is answered");
+}
+
+#[test]
+fn what_is_accepted_stays_so_whatever_is_refused_later() {
+    let mut flows = Flows::default();
+    for number in 1..=3 {
+        take(&mut flows, number, number - 1);
+    }
+    flows.accepted(FLOW, 2, 0);
+    flows.refused(FLOW, 3);
+    assert_eq!(take(&mut flows, 2, 1), Turn::Repeated);
+    assert_eq!(take(&mut flows, 3, 2), Turn::Next);
+}
+
+#[test]
+fn what_was_read_of_a_flow_that_is_not_known_waits_until_its_author_asks() {
+    let mut flows = Flows::default();
+    assert!(!flows.read(FLOW, 3));
+    assert!(flows.open(FLOW) && flows.open(FLOW));
+    assert!(flows.read(FLOW, 3));
+    assert_eq!(flows.next_receipt().map(|(_, marks, _)| (marks.delivered, marks.read)), Some((0, 3)));
+}
+
+#[test]
+fn marks_are_written_once_for_each_rise() {
+    let mut flows = Flows::default();
+    take(&mut flows, 1, 0);
+    assert_eq!(flows.unwritten(), []);
+    flows.delivered(FLOW, 1);
+    assert_eq!(flows.unwritten(), [FLOW]);
+    assert_eq!(flows.take_unwritten(FLOW).map(|marks| marks.delivered), Some(1));
+    flows.delivered(FLOW, 1);
+    assert!(flows.take_unwritten(FLOW).is_none() && flows.unwritten().is_empty());
+}
+
+#[test]
+fn a_refusal_is_told_in_each_session_until_it_is_heard() {
+    let mut flows = Flows::default();
+    let refusal = (Reason::Expired, false);
+    flows.owe_refusal(FLOW, 7, refusal);
+    assert_eq!(flows.next_untold(), Some((FLOW, 7, refusal)));
+    flows.told();
+    assert_eq!(flows.next_untold(), None);
+    flows.begin_session();
+    assert_eq!(flows.next_untold(), Some((FLOW, 7, refusal)));
+    assert_eq!(flows.heard(FLOW, 7), Some(refusal));
+    assert_eq!((flows.next_untold(), flows.heard(FLOW, 7)), (None, None));
+    flows.begin_session();
+    assert_eq!(flows.next_untold(), None);
+}
+
+/// Flows of the session before are told once in the next one, and what was refused before it does not count in it.
+#[test]
+fn session_begins_alike_however_many_flows_there_are() {
+    let mut flows = Flows::default();
+    let of = |outbox| FlowId { outbox: OutboxId(outbox), ..FLOW };
+    for outbox in 1..=100 {
+        assert_eq!(flows.turn_of(of(outbox), "JACK", 1, 0), Turn::Next);
+        flows.took(of(outbox), 1, Wall(1));
+        flows.delivered(of(outbox), 1);
+    }
+    flows.begin_session();
+    assert_eq!(flows.turn_of(of(7), "JACK", 2, 1), Turn::Next);
+    flows.refused(of(7), 2);
+    flows.delivered(of(8), 2);
+    let told = |flows: &mut Flows| {
+        let told = std::iter::from_fn(|| flows.next_receipt().inspect(|_| flows.paid())).count();
+        assert_eq!(flows.next_receipt(), None);
+        told
+    };
+    assert_eq!(told(&mut flows), 100);
+    flows.begin_session();
+    assert_eq!(flows.turn_of(of(7), "JACK", 3, 2), Turn::Next, "2 was refused in another session");
+    assert_eq!(told(&mut flows), 1, "8 alone was raised in the session before");
+}
+
+#[test]
+fn guest_that_is_gone_leaves_no_flow_and_no_receipt() {
+    let mut flows = Flows::default();
+    let guest = |outbox| FlowId { outbox: OutboxId(outbox), to: To::Guest(GuestId::new(3)) };
+    for flow in [guest(1), FLOW, guest(2)] {
+        flows.turn_of(flow, "guest-3", 1, 0);
+        flows.took(flow, 1, Wall(1));
+        flows.delivered(flow, 1);
+    }
+    flows.forget(To::Guest(GuestId::new(3)));
+    assert_eq!(flows.next_receipt().map(|receipt| receipt.0), Some(FLOW));
+    flows.paid();
+    assert_eq!(flows.next_receipt(), None);
+    assert_eq!(flows.unwritten(), [FLOW]);
+}
