@@ -89,7 +89,11 @@ impl Pair {
             let initial_rtt = Some(Duration::from_micros(100));
             Link::new(path, tick, Params { initial_rtt, is_client, jitter: 0 })
         };
-        Pair { ends: [link(1, true), link(2, false)], tick, buf: Vec::new(), message: Vec::new() }
+        let (buf, message) = (Vec::new(), Vec::new());
+        let mut pair = Pair { ends: [link(1, true), link(2, false)], tick, buf, message };
+        pair.ends[1].give_credit();
+        pair.pass(1);
+        pair
     }
 
     /// What one end has to send reaches the other.

@@ -19,6 +19,9 @@ const CHOOSE_WITHIN: Duration = Duration::from_secs(7);
 /// A relay that has not shaken hands within this time is not there.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 
+/// A session whose client does not say who it is ends after ten seconds; `ping` takes another one before.
+const SESSION_FOR: Duration = Duration::from_secs(6);
+
 /// What `ping` is told on its command line.
 #[derive(Clone, Debug)]
 pub struct PingOptions {
@@ -80,13 +83,15 @@ fn measure(
     carriers: Carriers,
     count: u32,
 ) -> Result<Vec<Duration>, Failure> {
-    let mut desk = Desk::open_ephemeral(None, carriers)?;
-    desk.command(Command::Relays(vec![relay.clone()]));
-    let mut probing = Probing { setup, news: News::default(), online: false, unreached: None, pong: None };
     let mut measured = Vec::new();
-    let end = desk.now().tick + CONNECT_WITHIN;
-    while !probing.online && probing.unreached.is_none() && probing.turn(&mut desk, end)? < end {}
+    let (mut desk, mut probing) = connect(setup, relay, carriers)?;
+    let mut renewed_at = desk.now().tick + SESSION_FOR;
     for _ in 0..if probing.online { count } else { 0 } {
+        if desk.now().tick >= renewed_at {
+            desk.leave();
+            (desk, probing) = connect(setup, relay, carriers)?;
+            renewed_at = desk.now().tick + SESSION_FOR;
+        }
         let start = desk.now().tick;
         desk.command(Command::Ping { relay: relay.addr.clone() });
         while probing.pong.is_none() && probing.turn(&mut desk, start + LOST_AFTER)? < start + LOST_AFTER {}
@@ -100,6 +105,20 @@ fn measure(
     }
     desk.leave();
     Ok(measured)
+}
+
+/// A session with the relay, if it has one for us within [`CONNECT_WITHIN`].
+fn connect<'a>(
+    setup: &'a Setup,
+    relay: &RelaySpec,
+    carriers: Carriers,
+) -> Result<(Desk, Probing<'a>), Failure> {
+    let mut desk = Desk::open_ephemeral(None, carriers)?;
+    desk.command(Command::Relays(vec![relay.clone()]));
+    let mut probing = Probing { setup, news: News::default(), online: false, unreached: None, pong: None };
+    let end = desk.now().tick + CONNECT_WITHIN;
+    while !probing.online && probing.unreached.is_none() && probing.turn(&mut desk, end)? < end {}
+    Ok((desk, probing))
 }
 
 /// What a client that may use both carriers ends up on.

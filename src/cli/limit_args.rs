@@ -43,6 +43,8 @@ pub(super) struct LimitArgs {
     sessions: u32,
     #[arg(long, value_name = "N", default_value = "2048", value_parser = count, env = "QUEQIAO_STRANGER_SESSIONS")]
     stranger_sessions: u32,
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = size, env = "QUEQIAO_REASSEMBLY_BYTES")]
+    reassembly_bytes: usize,
     #[arg(long, value_name = "N", default_value = "1024", value_parser = count, env = "QUEQIAO_CONNECTIONS")]
     connections: u32,
     #[arg(long, value_name = "N", default_value = "256", value_parser = count, env = "QUEQIAO_CONNECTIONS_PER_ADDRESS")]
@@ -67,8 +69,8 @@ impl LimitArgs {
             letters_burst: self.letters_burst,
             queue_letters: self.mailbox_letters as usize,
             queue_bytes: self.mailbox_bytes,
-            pair_letters: self.pair_letters as usize,
-            pair_bytes: self.pair_bytes,
+            pair_letters: self.pair_letters.min(self.mailbox_letters) as usize,
+            pair_bytes: self.pair_bytes.min(self.mailbox_bytes),
             sender_bytes: self.sender_bytes,
             all_bytes: self.all_mailboxes_bytes,
             memory_bytes: self.memory_bytes,
@@ -77,6 +79,7 @@ impl LimitArgs {
             conns_per_address: self.connections_per_address as usize,
             sessions: self.sessions as usize,
             strangers: self.stranger_sessions as usize,
+            reassembly_bytes: self.reassembly_bytes,
             names_per_hour: self.names_per_hour,
             closed: self.closed,
         };

@@ -18,11 +18,6 @@ impl ByteQueue {
         &self.bytes[self.gone..]
     }
 
-    /// The same, to be changed.
-    pub fn as_mut_slice(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.gone..]
-    }
-
     /// How many bytes stand here.
     pub fn len(&self) -> usize {
         self.bytes.len() - self.gone
@@ -55,7 +50,6 @@ impl ByteQueue {
     }
 
     /// The memory held, in bytes.
-    #[cfg(test)]
     pub fn capacity(&self) -> usize {
         self.bytes.capacity()
     }

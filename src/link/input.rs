@@ -144,7 +144,8 @@ impl Link {
                 return Ok(Some(Asks::Nothing));
             }
             Frame::Stream { stream, offset, data } => {
-                return Ok(match self.incoming[stream.index()].handle_piece(offset, data)? {
+                let incoming = &mut self.incoming[stream.index()];
+                return Ok(match incoming.handle_piece(offset, data, &mut self.gapped)? {
                     Piece::Kept => Some(Asks::Ack),
                     Piece::CompletedMessage => {
                         self.whole |= bit(stream);

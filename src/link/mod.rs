@@ -18,6 +18,7 @@
 //! both: acks there show that the other program lives, and make moving between paths lossless.
 
 mod acks;
+mod ahead;
 mod answers;
 mod byte_queue;
 mod congestion;
@@ -42,9 +43,9 @@ use self::acks::Acks;
 use self::answers::Answers;
 use self::health::Health;
 use self::nanos::{Nanos, nanos};
-use self::outgoing::Outgoing;
+use self::outgoing::{Outgoing, bit};
 use self::path_state::{PTO_MAX, PathState};
-use self::recv_stream::RecvStream;
+use self::recv_stream::{Gapped, RecvStream};
 pub use self::rest::AtRest;
 pub use self::rtt::RTT_IN_DOUBT;
 use self::rtt::{INITIAL_RTT, MAX_ACK_DELAY, Rtt};
@@ -52,7 +53,8 @@ use self::sent::{Sent, SentPackets};
 use crate::base::{Path, Tick};
 use crate::wire::frame::{FrameError, StreamId};
 use crate::wire::limits::{
-    BULK_MESSAGE_MAX, CHAT_MESSAGE_MAX, CONTROL_MESSAGE_MAX, STREAM_CREDIT, UNACKED_MAX,
+    BULK_MESSAGE_MAX, CHAT_MESSAGE_MAX, CONTROL_MESSAGE_MAX, CREDIT_BEFORE_WELCOME, STREAM_CREDIT,
+    UNACKED_MAX,
 };
 
 /// The longest message of each stream, in bytes.
@@ -190,6 +192,7 @@ pub struct Link {
     progress: u64,
     outgoing: Outgoing,
     incoming: [RecvStream; 3],
+    gapped: Gapped,
     acks: Acks,
     answers: Answers,
     sent: SentPackets,
@@ -214,12 +217,17 @@ impl Link {
     pub fn new(path: Path, now: Tick, params: Params) -> Link {
         let jitter_max = KEEP_ALIVE / 5;
         let jitter = jitter_max.mul_f64(f64::from(params.jitter) / f64::from(u32::MAX));
+        let (ours, theirs) = match params.is_client {
+            true => (CREDIT_BEFORE_WELCOME, STREAM_CREDIT),
+            false => (STREAM_CREDIT, CREDIT_BEFORE_WELCOME),
+        };
         Link {
             whole: 0,
             progress: 0,
-            outgoing: Outgoing::new(),
+            outgoing: Outgoing::new(ours),
             incoming: StreamId::ALL
-                .map(|stream| RecvStream::new(STREAM_CREDIT[stream.index()], MESSAGE_MAX[stream.index()])),
+                .map(|stream| RecvStream::new(theirs[stream.index()], MESSAGE_MAX[stream.index()])),
+            gapped: Gapped { held: 0, max: usize::MAX },
             acks: Acks::default(),
             answers: Answers::default(),
             sent: SentPackets::default(),
@@ -314,6 +322,16 @@ impl Link {
         StreamId::ALL.iter().map(|stream| self.outgoing.unacked(*stream)).sum()
     }
 
+    /// Memory of what was received and is behind a gap, all streams together, in bytes.
+    pub fn gapped(&self) -> usize {
+        self.gapped.held
+    }
+
+    /// Memory of everything that was received and not read, in bytes.
+    pub fn received_memory(&self) -> usize {
+        self.incoming.iter().map(RecvStream::memory).sum()
+    }
+
     /// When an authentic packet last came.
     pub fn last_heard(&self) -> Tick {
         self.last_heard
@@ -348,6 +366,39 @@ impl Link {
         }
         self.outgoing.push(stream, message_parts);
         Ok(())
+    }
+
+    /// Holds at most so much behind gaps, in bytes of memory: a packet whose piece needs more counts as lost.
+    pub fn set_gapped_max(&mut self, max: usize) {
+        self.gapped.max = max;
+    }
+
+    /// Gives the other end, which is welcome, the credit of every stream in full; a relay's link gives little before.
+    pub fn give_credit(&mut self) {
+        for stream in StreamId::ALL {
+            self.incoming[stream.index()].widen(STREAM_CREDIT[stream.index()]);
+            self.outgoing.credits_owed |= bit(stream);
+        }
+    }
+
+    /// As after a welcome that has come.
+    #[cfg(test)]
+    pub(crate) fn welcomed(mut self) -> Link {
+        self.give_credit();
+        self.outgoing = Outgoing::new(STREAM_CREDIT);
+        self.outgoing.credits_owed = 0;
+        for incoming in &mut self.incoming {
+            incoming.renew_credit();
+        }
+        self
+    }
+
+    /// The conversation is over: what was said and not read, or not acknowledged, is let go, and what still comes is not kept.
+    pub fn shut(&mut self) {
+        self.outgoing = Outgoing::new(STREAM_CREDIT);
+        self.sent = SentPackets::resting(self.sent.next_number());
+        self.incoming.iter_mut().for_each(RecvStream::shut);
+        (self.whole, self.gapped.held) = (0, 0);
     }
 
     /// Sends a PING soon; [`Link::take_pong`] has the result. One at a time: another call before the result asks

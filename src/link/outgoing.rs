@@ -28,9 +28,9 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    /// Nothing waits, and the other end gives the credit everybody starts with.
-    pub fn new() -> Outgoing {
-        let streams = StreamId::ALL.map(|stream| SendStream::new(STREAM_CREDIT[stream.index()] as u64));
+    /// Nothing waits, and the other end gives this credit.
+    pub fn new(credit: [usize; 3]) -> Outgoing {
+        let streams = credit.map(|limit| SendStream::new(limit as u64));
         Outgoing {
             unacked: [0; 3],
             stirred: 0,
@@ -49,7 +49,7 @@ impl Outgoing {
 
     /// What was packed.
     pub fn unpack(from: &mut Unpacker<'_>) -> Outgoing {
-        Outgoing { streams: StreamId::ALL.map(|_| SendStream::unpack(from)), ..Outgoing::new() }
+        Outgoing { streams: StreamId::ALL.map(|_| SendStream::unpack(from)), ..Outgoing::new(STREAM_CREDIT) }
     }
 
     /// Whether nothing waits, is on its way or is waited for.

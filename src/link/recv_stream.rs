@@ -1,16 +1,10 @@
 //! One stream on its way in: pieces to messages, within the credit given.
 
-use std::ops::Range;
-
 use super::Violation;
+use super::ahead::Ahead;
 use super::byte_queue::ByteQueue;
-use super::ranges::RangeSet;
-use crate::base::{Seldom, Unpacker, pack_number};
+use crate::base::{Blank, Seldom, Unpacker, pack_number};
 use crate::wire::varint::read_varint;
-
-/// Separate runs of bytes waiting for a gap to close. A packet whose piece would make more is treated as lost, so an
-/// honest sender is only slowed.
-pub const GAPS_MAX: usize = 256;
 
 /// What became of a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,20 +13,28 @@ pub enum Piece {
     Kept,
     /// Held, and a message is whole by it.
     CompletedMessage,
-    /// Not held: there are too many gaps.
+    /// Not held: there are too many gaps, or too much is behind gaps.
     Refused,
 }
 
-/// The receiving side of one stream. Holds at most `window` bytes.
+/// What all streams of a link hold behind gaps, and may, in bytes of memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Gapped {
+    pub held: usize,
+    pub max: usize,
+}
+
+/// Where a stream stands that takes nothing more in: beyond every offset that can be written.
+const SHUT: u64 = 1 << 63;
+
+/// The receiving side of one stream. Holds at most `window` bytes, and only bytes that have come.
 #[derive(Debug)]
 pub struct RecvStream {
-    /// Bytes from `read` on; those neither below `contiguous` nor in `held` are zeros that stand for a gap.
+    /// The bytes from `read` on that are there without a gap.
     data: ByteQueue,
     read: u64,
-    /// The end of the bytes that are there without a gap.
-    contiguous: u64,
     /// What is there behind a gap.
-    held: Seldom<RangeSet>,
+    ahead: Seldom<Ahead>,
     limit: u64,
     /// Where the first message begins that is not whole yet.
     scanned: u64,
@@ -47,8 +49,7 @@ impl RecvStream {
         RecvStream {
             data: ByteQueue::default(),
             read: 0,
-            contiguous: 0,
-            held: Seldom::default(),
+            ahead: Seldom::default(),
             limit: window as u64,
             scanned: 0,
             whole_messages: 0,
@@ -59,7 +60,8 @@ impl RecvStream {
 
     /// Whether everything that came was read, and the other end knows its credit.
     pub fn is_quiet(&self) -> bool {
-        self.data.is_empty() && self.scanned == self.read && !self.owes_credit()
+        let is_read = self.data.is_empty() && self.ahead.is_blank() && self.scanned == self.read;
+        is_read && !self.owes_credit()
     }
 
     /// Appends a quiet stream to what is at rest.
@@ -72,74 +74,87 @@ impl RecvStream {
     pub fn unpack(from: &mut Unpacker<'_>, window: usize, message_max: usize) -> RecvStream {
         let read = from.number();
         let limit = read + from.number();
-        RecvStream { read, contiguous: read, limit, scanned: read, ..RecvStream::new(window, message_max) }
+        RecvStream { read, limit, scanned: read, ..RecvStream::new(window, message_max) }
+    }
+
+    /// Takes nothing more in, and lets go what it holds: whatever comes counts as read.
+    pub fn shut(&mut self) {
+        let (window, message_max) = (self.window as usize, self.message_max as usize);
+        let limit = SHUT + u64::from(self.window);
+        *self = RecvStream { read: SHUT, limit, scanned: SHUT, ..RecvStream::new(window, message_max) };
     }
 
     /// Takes one piece in.
-    pub fn handle_piece(&mut self, offset: u64, piece: &[u8]) -> Result<Piece, Violation> {
+    pub fn handle_piece(
+        &mut self,
+        offset: u64,
+        piece: &[u8],
+        gapped: &mut Gapped,
+    ) -> Result<Piece, Violation> {
         let end = offset + piece.len() as u64;
         if end > self.limit {
             return Err(Violation::PastCredit);
         }
-        let offset_kept = offset.max(self.read);
-        if offset_kept >= end {
+        if end <= self.read {
             return Ok(Piece::Kept);
         }
-        let piece = &piece[(offset_kept - offset) as usize..];
-        let range = offset_kept..end;
-        if range.start < self.read + self.data.len() as u64 {
-            self.compare(&range, piece)?;
+        let there = self.there();
+        if offset != there || self.ahead.there().is_some() {
+            self.compare(offset, piece)?;
+            if end <= there {
+                return Ok(Piece::Kept);
+            }
+            if offset > there {
+                return Ok(self.hold(offset, piece, gapped));
+            }
         }
-        let is_behind_gap = range.start > self.contiguous;
-        if is_behind_gap && self.held.len() >= GAPS_MAX && !self.held.touches(&range) {
-            return Ok(Piece::Refused);
-        }
-        self.write(&range, piece);
-        if is_behind_gap {
-            self.held.insert(range);
-            return Ok(Piece::Kept);
-        }
-        self.contiguous = self.contiguous.max(range.end);
-        while let Some(first) = self.held.first().filter(|first| first.start <= self.contiguous) {
-            self.contiguous = self.contiguous.max(first.end);
-            self.held.remove_first();
-        }
+        self.data.end().extend_from_slice(&piece[(there - offset) as usize..]);
+        self.close_gap(gapped);
         self.scan()
     }
 
+    /// The end of the bytes that are there without a gap.
+    fn there(&self) -> u64 {
+        self.read + self.data.len() as u64
+    }
+
     /// What is there already must be the same again.
-    fn compare(&self, range: &Range<u64>, piece: &[u8]) -> Result<(), Violation> {
-        let in_order = range.start..range.end.min(self.contiguous).max(range.start);
-        for part in self.held.overlaps(range.clone()).chain([in_order]) {
-            let theirs = &piece[(part.start - range.start) as usize..(part.end - range.start) as usize];
-            if !part.is_empty() && self.data.as_slice()[self.places(&part)] != *theirs {
-                return Err(Violation::Differs);
-            }
-        }
-        Ok(())
+    fn compare(&mut self, offset: u64, piece: &[u8]) -> Result<(), Violation> {
+        let (from, to) = (offset.max(self.read), self.there().min(offset + piece.len() as u64));
+        let is_same = from >= to || {
+            let ours = &self.data.as_slice()[(from - self.read) as usize..(to - self.read) as usize];
+            *ours == piece[(from - offset) as usize..(to - offset) as usize]
+        };
+        let agrees = is_same && self.ahead.there().is_none_or(|ahead| ahead.agrees(offset, piece));
+        if agrees { Ok(()) } else { Err(Violation::Differs) }
     }
 
-    fn places(&self, range: &Range<u64>) -> Range<usize> {
-        (range.start - self.read) as usize..(range.end - self.read) as usize
+    /// Keeps a piece behind a gap.
+    fn hold(&mut self, offset: u64, piece: &[u8], gapped: &mut Gapped) -> Piece {
+        if piece.is_empty() {
+            return Piece::Kept;
+        }
+        let others = gapped.held - self.ahead.cost();
+        let kept = self.ahead.hold(offset, piece, gapped.max.saturating_sub(gapped.held));
+        self.ahead.put_away();
+        gapped.held = others + self.ahead.cost();
+        if kept { Piece::Kept } else { Piece::Refused }
     }
 
-    fn write(&mut self, range: &Range<u64>, piece: &[u8]) {
-        let (from, len) = (self.places(range).start, self.data.len());
-        let (old, new) = piece.split_at(len.saturating_sub(from).min(piece.len()));
-        if !old.is_empty() {
-            self.data.as_mut_slice()[from..from + old.len()].copy_from_slice(old);
-        }
-        let end = self.data.end();
-        if from > len {
-            end.resize(end.len() + from - len, 0);
-        }
-        end.extend_from_slice(new);
+    /// What followed a gap that has closed is there without one.
+    fn close_gap(&mut self, gapped: &mut Gapped) {
+        let there = self.there();
+        let Some(ahead) = self.ahead.there() else { return };
+        gapped.held -= ahead.cost();
+        ahead.leave(there, self.data.end());
+        gapped.held += ahead.cost();
+        self.ahead.put_away();
     }
 
     /// Counts the messages that have become whole.
     fn scan(&mut self) -> Result<Piece, Violation> {
         let mut outcome = Piece::Kept;
-        let mut there = &self.data.as_slice()[self.places(&(self.scanned..self.contiguous))];
+        let mut there = &self.data.as_slice()[(self.scanned - self.read) as usize..];
         while let Some((_, rest)) = split_message(there, self.message_max.into())? {
             self.scanned += (there.len() - rest.len()) as u64;
             self.whole_messages += 1;
@@ -147,6 +162,11 @@ impl RecvStream {
             there = rest;
         }
         Ok(outcome)
+    }
+
+    /// The memory held, in bytes.
+    pub fn memory(&self) -> usize {
+        self.data.capacity() + self.ahead.cost()
     }
 
     /// Whether a whole message waits to be read.
@@ -175,7 +195,12 @@ impl RecvStream {
 
     /// Whether the credit is to be announced anew: half of it has been read.
     pub fn owes_credit(&self) -> bool {
-        self.read + u64::from(self.window) - self.limit >= u64::from(self.window / 2)
+        self.read + u64::from(self.window) - self.limit >= u64::from(self.window / 2).max(1)
+    }
+
+    /// Is to give so much credit from now on; the other end is to be told.
+    pub fn widen(&mut self, window: usize) {
+        self.window = window as u32;
     }
 
     /// Gives credit up to a full window above what was read, and answers with the new limit.
@@ -203,46 +228,65 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    impl RecvStream {
+        fn take(&mut self, offset: u64, piece: &[u8]) -> Result<Piece, Violation> {
+            let mut gapped = Gapped { held: self.ahead.cost(), max: 1 << 20 };
+            let outcome = self.handle_piece(offset, piece, &mut gapped);
+            assert_eq!(gapped.held, self.ahead.cost());
+            outcome
+        }
+    }
+
     #[test]
     fn a_message_is_whole_only_when_its_last_gap_closes() {
         let mut stream = RecvStream::new(100, 50);
-        assert_eq!(stream.handle_piece(4, b"d"), Ok(Piece::Kept));
-        assert_eq!(stream.handle_piece(0, b"\x04ab"), Ok(Piece::Kept));
+        assert_eq!(stream.take(4, b"d"), Ok(Piece::Kept));
+        assert_eq!(stream.take(0, b"\x04ab"), Ok(Piece::Kept));
         let mut message = b"old".to_vec();
         assert!(!stream.next_message(&mut message));
-        assert_eq!(stream.handle_piece(2, b"bcd"), Ok(Piece::CompletedMessage));
+        assert_eq!(stream.take(2, b"bcd"), Ok(Piece::CompletedMessage));
         assert!(stream.next_message(&mut message) && message == b"abcd");
-        assert_eq!(stream.handle_piece(0, b"\x04ab"), Ok(Piece::Kept));
+        assert_eq!(stream.take(0, b"\x04ab"), Ok(Piece::Kept));
     }
 
     #[test]
     fn pieces_past_the_credit_or_unlike_what_is_held_are_violations() {
         let mut stream = RecvStream::new(100, 50);
-        assert_eq!(stream.handle_piece(99, b"xy"), Err(Violation::PastCredit));
-        assert_eq!(stream.handle_piece((1 << 62) - 3, b"xy"), Err(Violation::PastCredit));
-        assert_eq!(stream.handle_piece(10, b"abc"), Ok(Piece::Kept));
-        assert_eq!(stream.handle_piece(8, b"..abc"), Ok(Piece::Kept));
-        assert_eq!(stream.handle_piece(12, b"C"), Err(Violation::Differs));
-        assert_eq!(stream.handle_piece(0, &[51]), Err(Violation::MessageTooLong));
+        assert_eq!(stream.take(99, b"xy"), Err(Violation::PastCredit));
+        assert_eq!(stream.take((1 << 62) - 3, b"xy"), Err(Violation::PastCredit));
+        assert_eq!(stream.take(10, b"abc"), Ok(Piece::Kept));
+        assert_eq!(stream.take(8, b"..abc"), Ok(Piece::Kept));
+        assert_eq!(stream.take(12, b"C"), Err(Violation::Differs));
+        assert_eq!(stream.take(0, b"\x20abcdefg.!"), Err(Violation::Differs));
+        assert_eq!(stream.take(0, b"\x20abcdefg.."), Ok(Piece::Kept));
+        assert_eq!(stream.take(9, b".aBc"), Err(Violation::Differs));
+        assert_eq!(RecvStream::new(100, 50).take(0, &[51]), Err(Violation::MessageTooLong));
     }
 
     #[test]
-    fn gaps_beyond_the_bound_are_refused_and_what_goes_on_from_held_bytes_is_not() {
+    fn the_last_byte_of_the_window_takes_little_memory() {
+        let mut stream = RecvStream::new(160 << 10, 64 << 10);
+        assert_eq!(stream.take((160 << 10) - 1, &[7]), Ok(Piece::Kept));
+        assert!(stream.memory() < 128, "{}", stream.memory());
+        stream.shut();
+        assert_eq!((stream.memory(), stream.take(0, &[7; 1_000])), (0, Ok(Piece::Kept)));
+        assert_eq!((stream.memory(), stream.has_message()), (0, false));
+    }
+
+    #[test]
+    fn a_piece_beyond_the_budget_is_refused_and_one_in_order_is_not() {
         let mut stream = RecvStream::new(10_000, 500);
-        for gap in 1..=GAPS_MAX as u64 {
-            assert_eq!(stream.handle_piece(gap * 2, &[1]), Ok(Piece::Kept));
-        }
-        assert_eq!(stream.handle_piece(9_000, &[1]), Ok(Piece::Refused));
-        assert_eq!(stream.handle_piece(3, &[0]), Ok(Piece::Kept));
-        assert_eq!(stream.handle_piece(0, &[1]), Ok(Piece::Kept));
-        assert_eq!(stream.handle_piece(1, &[9]), Ok(Piece::CompletedMessage));
+        let mut gapped = Gapped { held: 0, max: 0 };
+        assert_eq!(stream.handle_piece(5, &[0; 50], &mut gapped), Ok(Piece::Refused));
+        assert_eq!((gapped.held, stream.memory()), (0, 0));
+        assert_eq!(stream.handle_piece(0, &[0; 50], &mut gapped), Ok(Piece::CompletedMessage));
     }
 
     #[test]
     fn credit_comes_back_when_half_is_read_and_not_before() {
         let mut stream = RecvStream::new(8, 4);
         let mut message = Vec::new();
-        stream.handle_piece(0, &[1, 7, 1, 7, 1, 7]).unwrap();
+        stream.take(0, &[1, 7, 1, 7, 1, 7]).unwrap();
         stream.next_message(&mut message);
         assert!(!stream.owes_credit());
         stream.next_message(&mut message);
@@ -269,12 +313,12 @@ mod tests {
             for ((start, len), reads) in cuts.into_iter().zip(read_at) {
                 let from = start.min(bytes.len());
                 let to = (start + len).min(bytes.len());
-                stream.handle_piece(from as u64, &bytes[from..to]).unwrap();
+                stream.take(from as u64, &bytes[from..to]).unwrap();
                 while reads && stream.next_message(&mut into) {
                     got.push(into.clone());
                 }
             }
-            stream.handle_piece(0, &bytes).unwrap();
+            stream.take(0, &bytes).unwrap();
             while stream.next_message(&mut into) {
                 got.push(into.clone());
             }

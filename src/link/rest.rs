@@ -8,7 +8,7 @@ use super::acks::{Acks, Asks, Patience};
 use super::answers::Answers;
 use super::outgoing::Outgoing;
 use super::path_state::PathState;
-use super::recv_stream::RecvStream;
+use super::recv_stream::{Gapped, RecvStream};
 use super::sent::SentPackets;
 use super::{Link, MESSAGE_MAX, Stats};
 use crate::base::{Beats, Tick, Unpacker, pack_number, pack_tick};
@@ -67,6 +67,7 @@ impl Link {
         Link {
             outgoing,
             incoming,
+            gapped: Gapped { held: 0, max: usize::MAX },
             acks,
             answers: Answers::default(),
             sent: SentPackets::resting(next_number),

@@ -292,9 +292,26 @@ impl Peer {
         }
     }
 
+    /// Gives the client, which has signed in, the credit of every stream in full.
+    pub fn welcome(&mut self) {
+        self.link.give_credit();
+    }
+
+    /// As after a welcome that has come.
+    #[cfg(test)]
+    pub(crate) fn welcomed(self) -> Peer {
+        Peer { link: self.link.welcomed(), ..self }
+    }
+
+    /// As [`Link::set_gapped_max`].
+    pub fn set_gapped_max(&mut self, max: usize) {
+        self.link.set_gapped_max(max);
+    }
+
     /// Tells the other end with the next flush that the session has ended, and again in answer to what still comes;
-    /// nothing else leaves.
+    /// nothing else leaves, and nothing that was said is kept.
     pub fn close(&mut self, code: u16, reason: &'static str) {
+        self.link.shut();
         self.aside.closing = Some(Closing { code, reason, heard: 0, owed: true });
     }
 

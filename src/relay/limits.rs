@@ -43,6 +43,9 @@ pub struct Limits {
     pub sessions: usize,
     /// Sessions of strangers: not confirmed, not signed in, or closing. Each may make the relay hold 256 KiB.
     pub strangers: usize,
+    /// Bytes received by all sessions together behind gaps, with what keeping them takes; beyond it what comes behind a gap
+    /// counts as lost.
+    pub reassembly_bytes: usize,
     /// Names registered in one hour from one address, loopback exempt.
     pub names_per_hour: u32,
     /// Names are registered by invitation only.
@@ -97,6 +100,8 @@ impl Default for Limits {
             sessions: 131_072,
             // What shake hands while one answer travels: more than the relay can grant in half a second.
             strangers: 2_048,
+            // Three hundred members that each lost a packet of a full window on a line of a long round trip.
+            reassembly_bytes: 64 << 20,
             names_per_hour: 5,
             closed: false,
         }
@@ -122,6 +127,9 @@ pub(super) const OFFLINE_AFTER: Duration = Duration::from_secs(75);
 pub(super) const FORGOTTEN_AFTER: Duration = Duration::from_secs(180);
 /// A session that nobody confirmed is forgotten: the answer or the client is lost.
 pub(super) const UNCONFIRMED_FOR: Duration = Duration::from_secs(10);
+/// A session that has not claimed a name, or may not have the one it claimed, is forgotten: a client says who it is with its
+/// first packet.
+pub(super) const SIGNED_IN_WITHIN: Duration = Duration::from_secs(10);
 /// A letter that its recipient has not stored for so long is written: its sender is told by then that it is safe.
 pub(super) const SPILL_AFTER: Duration = Duration::from_millis(500);
 /// Bytes of one queue that are in memory only; above it the oldest are written.

@@ -244,7 +244,7 @@ impl Relay {
             invitations: Invitations::new(invitations),
             wall: Wall(0),
             woken_at: None,
-            sessions: Sessions::new(config.limits.sessions, config.limits.strangers),
+            sessions: Sessions::new(&config.limits),
             conns: Conns::default(),
             guests: config.guests.map(|rules| Guests::new(rules, rng.fork())),
             places,
@@ -289,6 +289,11 @@ impl Relay {
     /// Names that are registered or being made durable, and places kept for them.
     pub fn member_count(&self) -> usize {
         self.places.len()
+    }
+
+    /// Bytes of memory that all sessions hold of what came behind gaps.
+    pub fn gapped_bytes(&self) -> usize {
+        self.sessions.gapped_bytes()
     }
 
     /// Shows the other end of each session to `look`.

@@ -259,6 +259,7 @@ impl Relay {
         }
         let Some(session) = self.sessions.get_mut(slot) else { return };
         session.sign_in = SignIn::Done(member);
+        session.peer.welcome();
         let screen = session.screen.there().and_then(|screen| screen.early.take());
         session.say(&ToClient::Welcome {
             text_max: self.limits.text_max() as u32,

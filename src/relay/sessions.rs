@@ -10,13 +10,13 @@ use slab::Slab;
 use zeroize::Zeroizing;
 
 use crate::base::{Path, PublicKey, Seldom, Tick};
-use crate::peer::Peer;
+use crate::peer::{Heard, Peer};
 use crate::session::{Indexes, SessionId};
 use crate::wire::message::ToClient;
 
 use super::Timer;
 use super::deadlines::Deadlines;
-use super::limits::{FORGOTTEN_AFTER, OFFLINE_AFTER, PENDING_MAX, UNCONFIRMED_FOR};
+use super::limits::{FORGOTTEN_AFTER, Limits, OFFLINE_AFTER, PENDING_MAX, SIGNED_IN_WITHIN, UNCONFIRMED_FOR};
 use super::members::MemberId;
 use super::records::SessionNote;
 use super::screen::Screen;
@@ -120,6 +120,11 @@ impl Session {
         self.peer.is_confirmed() && self.closing_until.is_none()
     }
 
+    /// Whether it has no name, and does not wait for one.
+    fn is_nameless(&self) -> bool {
+        matches!(self.sign_in, SignIn::None | SignIn::Refused)
+    }
+
     /// Says something on the control stream, now or as soon as there is room.
     pub(super) fn say(&mut self, message: &ToClient<'_>) {
         let mut bytes = Vec::new();
@@ -153,10 +158,18 @@ impl Session {
         if !self.peer.is_confirmed() {
             return Some(self.opened + UNCONFIRMED_FOR);
         }
+        let named_by = self.is_nameless().then(|| self.opened + SIGNED_IN_WITHIN);
         let held = if let SignIn::Held(_, until) = self.sign_in { Some(until) } else { None };
         // Whoever is forgotten was lost before.
         let silent = if self.lost { heard + FORGOTTEN_AFTER } else { offline_at(heard) };
-        Tick::earliest([self.peer.next_deadline(now), Some(silent), self.throttled_until, held, self.rest_at])
+        Tick::earliest([
+            self.peer.next_deadline(now),
+            Some(silent),
+            self.throttled_until,
+            held,
+            named_by,
+            self.rest_at,
+        ])
     }
 }
 
@@ -172,6 +185,9 @@ pub(super) struct Sessions {
     marked: Vec<Slot>,
     len_max: usize,
     strangers_max: usize,
+    /// What all of them hold behind gaps, and may, in bytes.
+    gapped: usize,
+    gapped_max: usize,
     indexes_scheduled: Option<Tick>,
     /// Reused: a session being packed, its keys among it.
     scratch: Zeroizing<Vec<u8>>,
@@ -183,7 +199,8 @@ fn prefix(key: &PublicKey) -> u64 {
 }
 
 impl Sessions {
-    pub(super) fn new(len_max: usize, strangers_max: usize) -> Sessions {
+    pub(super) fn new(limits: &Limits) -> Sessions {
+        let len_max = limits.sessions;
         Sessions {
             slab: Slab::new(),
             // Each session has up to four live indexes while keys are renewed, and as many at rest.
@@ -193,7 +210,9 @@ impl Sessions {
             next_serial: 0,
             marked: Vec::new(),
             len_max,
-            strangers_max,
+            strangers_max: limits.strangers,
+            gapped: 0,
+            gapped_max: limits.reassembly_bytes,
             indexes_scheduled: None,
             scratch: Zeroizing::default(),
         }
@@ -201,6 +220,27 @@ impl Sessions {
 
     pub(super) fn len(&self) -> usize {
         self.slab.len()
+    }
+
+    pub(super) fn gapped_bytes(&self) -> usize {
+        self.gapped
+    }
+
+    /// Takes in a data packet of a session, within what is left for all of them.
+    fn hear(&mut self, now: Tick, slot: Slot, path: Path, bytes: &mut [u8]) -> Heard {
+        let Some(session) = self.slab.get_mut(slot.0).map(Entry::wake) else { return Heard::Dropped };
+        let others = self.gapped - session.peer.link().gapped();
+        session.peer.set_gapped_max(self.gapped_max.saturating_sub(others));
+        let heard = session.peer.handle_packet(now, path, bytes);
+        self.gapped = others + session.peer.link().gapped();
+        heard
+    }
+
+    /// Ends a session, which lets go what it holds.
+    fn close(&mut self, slot: Slot, code: u16, reason: &'static str) {
+        let Some(session) = self.slab.get_mut(slot.0).map(Entry::wake) else { return };
+        self.gapped -= session.peer.link().gapped();
+        session.peer.close(code, reason);
     }
 
     pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut Session> {
@@ -352,6 +392,7 @@ impl Sessions {
             unreachable!("whose indexes were looked at is awake");
         };
         self.strangers.remove(&(session.serial, slot));
+        self.gapped -= session.peer.link().gapped();
         let rest = session.peer.linger();
         for index in session.peer.local_indexes() {
             self.indexes.free(now, rest, index);

@@ -39,6 +39,9 @@ pub const BULK_MESSAGE_MAX: usize = 16 * 1024;
 /// Credit each stream starts with and is kept at, in bytes: control, chat, bulk. Together at most
 /// [`REASSEMBLY_MAX`], and each above its longest message, or a message could never arrive.
 pub const STREAM_CREDIT: [usize; 3] = [32 * 1024, 160 * 1024, 64 * 1024];
+/// The credit a relay gives before its welcome, in bytes: who has not signed in says so in one message, and cannot make the
+/// relay hold more.
+pub const CREDIT_BEFORE_WELCOME: [usize; 3] = [CONTROL_MESSAGE_MAX + 4, 0, 0];
 /// Bytes received and not yet read, for one peer, all streams together.
 pub const REASSEMBLY_MAX: usize = 256 * 1024;
 /// Bytes queued or sent and not yet acknowledged, for one session, all streams together.

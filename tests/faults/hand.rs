@@ -110,6 +110,14 @@ impl Hand {
         hand
     }
 
+    /// Shakes hands and signs in; whether there is a welcome at once is not asked.
+    pub fn member_or_held(rig: &mut Rig, path: Path, who: u64, name: &str) -> Hand {
+        let counter = rig.counter();
+        let mut hand = Hand::shake(rig, path, who, counter).expect("the relay answers");
+        hand.sign_in(rig, name);
+        hand
+    }
+
     pub fn sign_in(&mut self, rig: &mut Rig, name: &str) {
         self.say(rig, StreamId::Control, &ToRelay::SignIn { name, invite: &[], screen_follows: false });
     }

@@ -20,6 +20,7 @@ mod letters;
 mod mailboxes;
 mod members;
 mod paths;
+mod reassembly;
 mod restarts;
 mod rig;
 mod sockets;

@@ -2,7 +2,7 @@
 
 use queqiao::base::{Carrier, Rng};
 use queqiao::session::{Hello, KeyQuery};
-use queqiao::wire::frame::{Frame, StreamId};
+use queqiao::wire::frame::{Frame, StreamId, close};
 use queqiao::wire::message::ToRelay;
 use queqiao::wire::packet::RESET_LEN;
 
@@ -246,13 +246,15 @@ fn a_stranger_who_speaks_of_letters_before_signing_in_is_not_read() {
     let mut rig = Rig::new();
     let (_, mut jack) = two(&mut rig);
     let mut stranger = Hand::shake(&mut rig, udp(9, 9), 9, 1).unwrap();
-    stranger.write(&mut rig, "JACK", 1, 0, "psst");
     stranger.say(
         &mut rig,
         StreamId::Control,
         &ToRelay::Stored { from: "TOM", outbox: queqiao::base::OutboxId(0xB0), through: u64::MAX },
     );
+    assert_eq!(stranger.closed(), None);
+    stranger.write(&mut rig, "JACK", 1, 0, "psst");
     jack.hear(&mut rig);
     assert!(jack.told(StreamId::Chat).is_empty());
-    assert_eq!((stranger.closed(), rig.relay.stats().letters_taken), (None, 0));
+    let closed = (stranger.closed(), rig.relay.stats().letters_taken);
+    assert_eq!(closed, (Some(close::PROTOCOL_VIOLATION), 0), "there is no credit for letters yet");
 }

@@ -112,10 +112,21 @@ fn row_23_a_flood_of_challenges_is_owed_one_answer_a_turn() {
     assert_eq!(answers, [&Said::Response(39u64.to_be_bytes())], "the newest");
 }
 
+/// How far a member who has just signed in may send a stream.
+fn credit_of_member(stream: StreamId) -> u64 {
+    let tom = Hand::member(&mut Rig::new(), udp(1, 1), 1, "TOM");
+    let limits = tom.heard.iter().filter_map(|said| match said {
+        Said::Limit(of, limit) if *of == stream => Some(*limit),
+        _ => None,
+    });
+    limits.last().expect("it came with the welcome")
+}
+
 #[test]
 fn row_24_pieces_past_the_credit_or_unlike_themselves_or_at_the_end_of_numbers_close() {
     for stream in StreamId::ALL {
-        let credit = STREAM_CREDIT[stream.index()] as u64;
+        let credit = credit_of_member(stream);
+        assert!(credit - (STREAM_CREDIT[stream.index()] as u64) < 20, "and what signing in took");
         let piece = |offset, data| encoded(&Frame::Stream { stream, offset, data });
         assert_eq!(closes_with(&piece(credit - 1, b"x")), None, "at the bound");
         assert_eq!(closes_with(&piece(credit, b"x")), BROKEN);

@@ -7,14 +7,21 @@ use std::time::Duration;
 use queqiao::base::{Carrier, Path};
 use queqiao::session::{AccessSecret, Answered, Hello, Identity, Initiator, Keyring, Lifetime};
 use queqiao::wire::frame::{Ack, Frame, Probe, StreamId};
-use queqiao::wire::limits::{DATA_HEADER_LEN, STREAM_CREDIT};
+use queqiao::wire::limits::{CREDIT_BEFORE_WELCOME, DATA_HEADER_LEN};
 
 use super::cover::Count;
 use super::world::{Happening, World};
 
+/// What a relay gives who has not signed in, in bytes of control.
+const CREDIT: u64 = CREDIT_BEFORE_WELCOME[StreamId::Control.index()] as u64;
+/// What one byte that came alone may take at the relay, in bytes.
+const ALONE_MAX: usize = 256;
+
 /// How it breaks the protocol.
 #[derive(Clone, Copy, Debug)]
 pub enum Deed {
+    /// Stream data before the relay has given any credit for it.
+    TooEarly,
     /// Stream data past the credit, behind a gap, so that it would have to be kept.
     PastCredit,
     /// Other bytes at a place where some were.
@@ -29,7 +36,8 @@ pub enum Deed {
     UnknownFrame,
 }
 
-pub const DEEDS: [Deed; 6] = [
+pub const DEEDS: [Deed; 7] = [
+    Deed::TooEarly,
     Deed::PastCredit,
     Deed::Differs,
     Deed::LongMessage,
@@ -54,7 +62,8 @@ pub fn intrude(world: &mut World) {
     let before = world.relay.core.stats().violations;
     let mut keyring = shake_hands(world, addr);
     probe_elsewhere(world, &mut keyring, addr);
-    for (number, frames) in (2..).zip(frames_of(deed)) {
+    say_last_byte(world, &mut keyring, addr);
+    for (number, frames) in (3..).zip(frames_of(deed)) {
         say(world, &mut keyring, addr, (number, &frames));
     }
     world.run_for(Duration::from_millis(100));
@@ -90,6 +99,20 @@ fn say(world: &mut World, keyring: &mut Keyring, from: SocketAddr, (number, fram
     send(world, from, packet);
 }
 
+/// The last byte of the window and nothing before it: the relay keeps a byte, and no room for what is missing.
+fn say_last_byte(world: &mut World, keyring: &mut Keyring, addr: SocketAddr) {
+    let last = Frame::Stream { stream: StreamId::Control, offset: CREDIT - 1, data: &[7] };
+    say(world, keyring, addr, (2, &encoded(&last)));
+    world.run_for(Duration::from_millis(100));
+    let mut held = 0;
+    world.relay.core.look_at_peers(|peer| {
+        if peer.path() == Some(Path::Udp(addr)) {
+            held = peer.link().received_memory();
+        }
+    });
+    assert!((1..=ALONE_MAX).contains(&held), "one byte behind a gap takes {held} bytes");
+}
+
 /// A packet that only asks whether another path is good: the relay must not go there.
 fn probe_elsewhere(world: &mut World, keyring: &mut Keyring, addr: SocketAddr) {
     let elsewhere = SocketAddr::new(addr.ip(), addr.port() - 1);
@@ -114,11 +137,11 @@ fn send(world: &mut World, from: SocketAddr, bytes: Vec<u8>) {
 
 /// The frames of each packet.
 pub fn frames_of(deed: Deed) -> Vec<Vec<u8>> {
-    let stream = StreamId::Chat;
-    let credit = STREAM_CREDIT[stream.index()] as u64;
+    let stream = StreamId::Control;
     let piece = |offset, data: &[u8]| encoded(&Frame::Stream { stream, offset, data });
     match deed {
-        Deed::PastCredit => vec![piece(credit - 50, &[1; 100])],
+        Deed::TooEarly => vec![encoded(&Frame::Stream { stream: StreamId::Chat, offset: 0, data: &[1] })],
+        Deed::PastCredit => vec![piece(CREDIT - 50, &[1; 100])],
         Deed::Differs => vec![piece(100, &[1; 100]), piece(150, &[2; 100])],
         Deed::LongMessage => vec![piece(0, &[0xBF, 0xFF, 0xFF, 0xFF, 1, 2, 3])],
         Deed::AckOfUnsent => {

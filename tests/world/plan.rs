@@ -69,6 +69,10 @@ pub fn world(seed: u64) -> World {
         (limits.queue_letters, limits.queue_bytes) = (40, 400_000);
         (limits.sender_bytes, limits.all_bytes) = (600_000, 16 << 20);
     }
+    if seed % 8 == 6 {
+        // So little that what comes behind a gap is mostly refused, and has to go again.
+        limits.reassembly_bytes = 512 << (seed / 8 % 6);
+    }
     if seed % 8 == 5 {
         limits.keep = Duration::from_secs(10 + seed % 20);
     }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use queqiao::base::{Input, Path, Tick};
 use queqiao::client::Command;
 use queqiao::peer::Peer;
+use queqiao::wire::frame::StreamId;
+use queqiao::wire::limits::STREAM_CREDIT;
 use queqiao::wire::packet::PacketType;
 
 use super::cover::Count;
@@ -153,9 +155,15 @@ impl World {
         let most = self.stations.len() * 3 + 3 + self.intrusions as usize + lives;
         assert!(sessions <= most, "{sessions} sessions of {} clients", self.stations.len());
         let (watches, now, cover) = (&mut self.relay_watches, self.now, &mut self.cover);
+        let mut gapped = 0;
         self.relay.core.look_at_peers(|peer| {
+            gapped += peer.link().gapped();
             watches.entry(peer.id()).or_default().look(now, Some(peer), cover);
         });
+        // One run of bytes may have grown by a half where there was room for less.
+        let most = self.limits.reassembly_bytes + STREAM_CREDIT[StreamId::Chat.index()] / 2;
+        assert_eq!(gapped, self.relay.core.gapped_bytes(), "what all sessions hold behind gaps is counted");
+        assert!(gapped <= most, "{gapped} bytes are held behind gaps");
     }
 }
 

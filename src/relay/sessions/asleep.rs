@@ -284,7 +284,8 @@ mod tests {
             Role::Client => Keys::new(1, 2, [3; 32], [4; 32]),
             Role::Relay => Keys::new(2, 1, [4; 32], [3; 32]),
         };
-        Peer::new(Tick::ZERO, Begin { role, path, keys, id, rtt: None, lifetime: Lifetime::default(), rng })
+        let begin = Begin { role, path, keys, id, rtt: None, lifetime: Lifetime::default(), rng };
+        Peer::new(Tick::ZERO, begin).welcomed()
     }
 
     /// A session whose member has just come, at the end of its first turn.

@@ -11,7 +11,8 @@ use crate::wire::message::ToRelay;
 use crate::wire::packet::{self, Packet};
 
 use crate::relay::limits::{
-    CLOSING_FOR, FORGOTTEN_AFTER, OFFLINE_AFTER, RESET_INTERVAL, RESETS_BURST, UNCONFIRMED_FOR,
+    CLOSING_FOR, FORGOTTEN_AFTER, OFFLINE_AFTER, RESET_INTERVAL, RESETS_BURST, SIGNED_IN_WITHIN,
+    UNCONFIRMED_FOR,
 };
 use crate::relay::names::SigningIn;
 use crate::relay::{Event, Out, Relay, Timer};
@@ -146,11 +147,12 @@ impl Relay {
         }
         let Some(session) = self.sessions.get_mut(slot) else { return };
         let was_confirmed = session.peer.is_confirmed();
-        let heard = session.peer.handle_packet(now.tick, path, bytes);
+        let heard = self.sessions.hear(now.tick, slot, path, bytes);
         if heard == Heard::Dropped {
             self.sessions.lull(slot);
             return self.drop_packet(now.tick, path, out);
         }
+        let Some(session) = self.sessions.get_mut(slot) else { return };
         if !was_confirmed {
             session.peer.handle_round_trip_bound(now.tick, now.tick.since(session.opened));
             for earlier in self.sessions.nameless_before(slot) {
@@ -273,6 +275,9 @@ impl Relay {
             self.deadlines.set(Timer::Session(slot), session.deadline(now.tick), &mut session.scheduled);
             return;
         }
+        if session.is_nameless() && now.tick.since(session.opened) >= SIGNED_IN_WITHIN {
+            return self.forget_nameless(now.tick, slot, out);
+        }
         session.peer.handle_time(now.tick);
         session.handle_rest_time(now.tick);
         let sign_in = session.sign_in;
@@ -324,8 +329,8 @@ impl Relay {
     pub(in crate::relay) fn stop(&mut self, now: Now, out: &mut Out) {
         self.close_mailboxes(now.tick, out);
         for slot in self.sessions.all() {
+            self.sessions.close(slot, close::GOING_AWAY, "relay stops");
             let Some(session) = self.sessions.get_mut(slot) else { continue };
-            session.peer.close(close::GOING_AWAY, "relay stops");
             session.peer.flush(now.tick, out);
             self.forget_session(now.tick, slot);
         }
@@ -344,7 +349,7 @@ impl Relay {
         session.sign_in = SignIn::Refused;
         session.owed = VecDeque::new();
         session.held_letter = Vec::new();
-        session.peer.close(code, reason);
+        self.sessions.close(slot, code, reason);
         self.sessions.set_stranger(slot, true);
         self.sessions.mark(slot);
     }
@@ -352,6 +357,15 @@ impl Relay {
     fn forget_session_and_tell(&mut self, now: Tick, slot: Slot, out: &mut Out) {
         self.sign_out(slot, out);
         self.forget_session(now, slot);
+    }
+
+    /// Whoever is there has not signed in, and what it had is for others now, its connection too.
+    fn forget_nameless(&mut self, now: Tick, slot: Slot, out: &mut Out) {
+        let path = self.sessions.path(slot);
+        self.forget_session(now, slot);
+        if let Some(Path::Tcp(conn)) = path {
+            self.close_conn(now, conn, out);
+        }
     }
 
     fn forget_session(&mut self, now: Tick, slot: Slot) {

@@ -287,6 +287,7 @@ help-relay--letters-burst = Messages of one member at once, after a pause
 help-relay--names-per-hour = New names an hour from one address (not from this machine); 0 for none
 help-relay--sessions = Sessions at once, of everybody together
 help-relay--stranger-sessions = Sessions at once of those who have not signed in
+help-relay--reassembly-bytes = Bytes received out of order and kept, of all sessions together
 help-relay--connections = TCP connections at once, of everybody together
 help-relay--connections-per-address = TCP connections at once of one address (not of this machine)
 help-chat = Chat: choose a contact and write

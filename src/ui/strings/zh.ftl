@@ -278,6 +278,7 @@ help-relay--letters-burst = 每位成员停顿之后一次可发的消息数
 help-relay--names-per-hour = 每个地址每小时可注册的新名字数(本机除外);0 表示不接受
 help-relay--sessions = 同时的会话数(所有人合计)
 help-relay--stranger-sessions = 尚未登录者同时的会话数
+help-relay--reassembly-bytes = 所有会话乱序到达而暂存的最大字节数
 help-relay--connections = 同时的 TCP 连接数(所有人合计)
 help-relay--connections-per-address = 每个地址同时的 TCP 连接数(本机除外)
 help-chat = 聊天:选择联系人,写消息
