@@ -15,6 +15,7 @@ use crate::base::{OutboxId, Tick, Wall, blank};
 use crate::wire::message::Reason;
 
 use super::guests::GuestId;
+use super::leaving::Leaving;
 use super::limits::{FLOWS_MAX, UNKNOWN_FOR};
 use super::members::MemberId;
 use correspondents::Correspondents;
@@ -164,6 +165,8 @@ pub(super) struct Flows {
     /// Letters that were accepted and refused later, until the author has heard of it.
     refusals: OwedRefusals,
     correspondents: Correspondents,
+    /// Refusals that are not durable yet.
+    pub(super) leaving: Leaving<FlowId>,
 }
 
 impl Default for Flows {
@@ -183,10 +186,11 @@ blank!(
         unknown: BTreeMap::new(),
         refusals: OwedRefusals::BLANK,
         correspondents: Correspondents::BLANK,
+        leaving: Leaving::new(),
     },
     |flows| {
         let told = flows.refusals.is_empty() && flows.unknown.is_empty() && flows.correspondents.is_empty();
-        told && flows.flows.is_empty() && flows.owing.is_empty()
+        told && flows.leaving.is_empty() && flows.flows.is_empty() && flows.owing.is_empty()
     }
 );
 
@@ -221,6 +225,10 @@ impl Flows {
 
     /// Whether this letter to somebody called `name` may be taken now.
     pub(super) fn turn_of(&mut self, flow: FlowId, name: &str, number: u64, prev: u64) -> Turn {
+        if !self.refusals.is_empty() && self.refusals.repeats(flow, number) {
+            // Refused after it was taken, by an earlier process of this relay perhaps.
+            return Turn::Repeated;
+        }
         let is_full = self.flows.len() >= FLOWS_MAX;
         let state = match self.flows.entry(flow) {
             Vacant(_) if is_full => return Turn::Crowded,
@@ -397,7 +405,7 @@ impl Flows {
 
     // Refusals of what was accepted.
 
-    /// Whether one more refusal may be owed.
+    /// Whether one more refusal may be owed. If not, no more letters of the author are read, and none expires.
     pub(super) fn may_owe_refusal(&self) -> bool {
         self.refusals.has_room()
     }

@@ -323,6 +323,11 @@ impl Guests {
         self.names.find(name)
     }
 
+    /// Where the guest of this name is reached.
+    pub(super) fn path_of(&self, name: &str) -> Option<Path> {
+        self.names.path(self.names.find(name)?)
+    }
+
     /// What a guest is called.
     pub(super) fn name(&self, id: GuestId) -> Option<&Name> {
         self.names.name(id)

@@ -140,7 +140,7 @@ impl Relay {
             *incoming = std::mem::take(&mut session.held_letter);
             return Some(author);
         }
-        if session.owed.len() >= REFUSALS_MAX {
+        if session.owed.len() >= REFUSALS_MAX || !self.places[author.0].flows.may_owe_refusal() {
             return None;
         }
         let share = limits.per_sender.then(|| (&mut self.places[author.0].letters, limits.letter_interval()));

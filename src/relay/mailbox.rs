@@ -120,6 +120,14 @@ pub(super) struct Post {
     clock_scheduled: Option<Tick>,
 }
 
+impl Post {
+    /// A place that no letter has had.
+    pub(super) fn next_place(&mut self) -> u64 {
+        self.last_place += 1;
+        self.last_place
+    }
+}
+
 impl Relay {
     /// Takes in what the disk had when the relay started.
     pub(super) fn take_mail(&mut self, mail: Mail) {
@@ -249,7 +257,9 @@ impl Relay {
         match (self.tickets.take(ticket), durable) {
             (Some(Wait::Member(member, by)), _) => self.handle_registered(now, (member, by), durable, out),
             (Some(Wait::Asked(asked)), _) => self.handle_asked(now, asked, durable, out),
-            (Some(Wait::TurnedAway(letter)), _) => self.handle_turned_away(now.tick, ticket, letter, durable),
+            (Some(Wait::TurnedAway(letter)), _) => {
+                self.handle_turned_away(now.tick, ticket, letter, durable, out);
+            }
             (Some(Wait::Letters(member)), true) => self.handle_written(now, ticket, member),
             (Some(Wait::Letters(member)), false) => self.handle_not_written(now, ticket, member),
             (Some(Wait::Mailbox(member)), false) => {

@@ -28,6 +28,25 @@ impl Relay {
     ) {
         let Some(author) = self.author_again(slot, from) else { return };
         let Some(member) = self.sessions.member(slot) else { return };
+        self.store_through(member, author, outbox, through, out);
+    }
+
+    /// A recipient has every letter of that author's outbox up to `through` that it has not refused.
+    pub(super) fn store_through(
+        &mut self,
+        member: MemberId,
+        author: Author,
+        outbox: OutboxId,
+        through: u64,
+        out: &mut Out,
+    ) {
+        let flow = FlowId { outbox, to: To::Member(member) };
+        let through = match author {
+            Author::Member(author) if !self.places[author.0].flows.leaving.is_empty() => {
+                self.places[author.0].flows.leaving.store(flow, through)
+            }
+            _ => through,
+        };
         let (queue, parcels) = (&mut self.places[member.0].queue, &mut self.post.parcels);
         let Some(stored) = queue.stored(author, outbox, through, parcels) else { return };
         self.count_queue(member);
@@ -39,13 +58,12 @@ impl Relay {
             return;
         };
         self.stats.letters_stored += stored.count;
-        let flow = FlowId { outbox, to: To::Member(member) };
         self.places[author.0].flows.delivered(flow, stored.number);
         self.tell_marks(author, flow, stored.places, out);
     }
 
     /// As [`Relay::author`], whose letters this session stored last being looked at first.
-    fn author_again(&mut self, slot: Slot, name: &str) -> Option<Author> {
+    pub(super) fn author_again(&mut self, slot: Slot, name: &str) -> Option<Author> {
         let last = self.sessions.get_mut(slot).and_then(|session| session.stored_of);
         if let Some(again) = last.filter(|last| self.members.is(*last, name)) {
             return Some(Author::Member(again));

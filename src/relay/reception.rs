@@ -115,7 +115,7 @@ impl Relay {
         }
     }
 
-    fn notify_guest(&mut self, path: Path, notice: Notice, out: &mut Out) {
+    pub(super) fn notify_guest(&mut self, path: Path, notice: Notice, out: &mut Out) {
         if let Some(guests) = &mut self.guests {
             guests.notify(path, notice, out);
         }

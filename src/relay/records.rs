@@ -143,7 +143,7 @@ impl OwedRefusal {
         word: &str,
         may_have_arrived: bool,
     ) -> Option<OwedRefusal> {
-        let reason = [Reason::Expired, Reason::Blocked, Reason::Unknown, Reason::Damaged]
+        let reason = [Reason::Expired, Reason::Blocked, Reason::Unknown, Reason::Damaged, Reason::Full]
             .into_iter()
             .find(|reason| reason.as_str() == word)?;
         Some(OwedRefusal { from, to, id, reason, may_have_arrived })

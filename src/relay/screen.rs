@@ -131,13 +131,16 @@ impl Relay {
         self.stats.letters_refused += 1;
         let may_have_arrived = entry.was_handed || self.places[to.0].queue.may_have_arrived(place);
         let refusal = (reason, may_have_arrived);
-        self.write_turned_away(TurnedAway { place, author, to, id, refusal }, out);
+        let by_reader = false;
+        self.write_turned_away(TurnedAway { place, author, to, id, refusal, by_reader }, out);
     }
 
     /// Takes the letter off the disk together with what its author is to be told. Who waits for an earlier attempt at it
     /// asks again.
     pub(super) fn write_turned_away(&mut self, letter: TurnedAway, out: &mut Out) {
-        let TurnedAway { place, author, to, id, refusal: (reason, may_have_arrived) } = letter;
+        let TurnedAway { place, author, to, id, refusal: (reason, may_have_arrived), .. } = letter;
+        let flow = FlowId { outbox: id.outbox, to: To::Member(to) };
+        self.places[author.0].flows.leaving.begin(flow, id.number);
         let ticket = self.tickets.issue(Wait::TurnedAway(letter));
         if let Some(failed) = self.post.expiring.insert(place, ticket) {
             self.load_on(to, failed);
@@ -148,7 +151,7 @@ impl Relay {
     }
 
     /// A letter of the relay itself to somebody who is here no more.
-    fn drop_echo(&mut self, entry: &Entry, out: &mut Out) {
+    pub(super) fn drop_echo(&mut self, entry: &Entry, out: &mut Out) {
         let stored: Vec<u64> = entry.place().into_iter().collect();
         if !stored.is_empty() {
             let record = Record::Progress { marks: None, stored };
@@ -163,19 +166,27 @@ impl Relay {
         ticket: Ticket,
         letter: TurnedAway,
         durable: bool,
+        out: &mut Out,
     ) {
-        let TurnedAway { place, author, to, id, refusal } = letter;
+        let TurnedAway { place, author, to, id, refusal, by_reader } = letter;
         if !durable {
             self.post.turned_away_again.entry(to).or_default().push(letter);
             return self.wake_queue(to, now + SPILL_AFTER);
         }
         self.post.expiring.remove(&place);
+        if by_reader {
+            self.places[to.0].queue.refusal_ended();
+        }
         self.load_on(to, ticket);
         let flow = FlowId { outbox: id.outbox, to: To::Member(to) };
         let place = &mut self.places[author.0];
         place.flows.owe_refusal(flow, id.number, refusal);
+        let stored = place.flows.leaving.end(flow, id.number);
         if let Some(slot) = place.session {
             self.sessions.mark(slot);
+        }
+        if let Some(through) = stored {
+            self.store_through(to, Author::Member(author), id.outbox, through, out);
         }
     }
 
@@ -191,9 +202,11 @@ impl Relay {
 /// A letter on its way out of its mailbox.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TurnedAway {
-    place: u64,
-    author: MemberId,
-    to: MemberId,
-    id: LetterId,
-    refusal: Refusal,
+    pub(super) place: u64,
+    pub(super) author: MemberId,
+    pub(super) to: MemberId,
+    pub(super) id: LetterId,
+    pub(super) refusal: Refusal,
+    /// Its reader had been handed it.
+    pub(super) by_reader: bool,
 }

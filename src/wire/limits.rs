@@ -36,6 +36,10 @@ pub const CONTROL_MESSAGE_MAX: usize = 4 * 1024;
 /// The longest message on the bulk stream.
 pub const BULK_MESSAGE_MAX: usize = 16 * 1024;
 
+/// Refusals of its own that a reader remembers, of each relay, as long as the letters may come again: twice the 512
+/// letters that a relay has at one reader at most before the first has left its mailbox.
+pub const REFUSALS_REMEMBERED: usize = 1_024;
+
 /// Credit each stream starts with and is kept at, in bytes: control, chat, bulk. Together at most
 /// [`REASSEMBLY_MAX`], and each above its longest message, or a message could never arrive.
 pub const STREAM_CREDIT: [usize; 3] = [32 * 1024, 160 * 1024, 64 * 1024];

@@ -14,6 +14,7 @@
 //! | 0x04 | control | ask | `name` of a recipient, `outbox(8)`: how far have my letters come? A receipt answers, and every refusal still owed |
 //! | 0x05 | control | heard | `name` of a recipient, `outbox(8) number(8)`: I know that this letter was refused |
 //! | 0x06 | control | screen | `flags(1)` and any number of `name`s: whose letters are refused as `blocked`. Flag 1: the first part of a list, 2: the last, 4: take letters from these only, while this session lasts; otherwise: take none from these, which is kept, and with the last part of which this list, and one with flag 4 before it, take effect |
+//! | 0x09 | control | reader's refusal | `name` of the sender, `outbox(8) number(8) reason(1)`: the reader keeps nothing of this letter; only `full` (3), and only of a letter that this session was handed and that is not stored |
 //! | 0x10 | chat | letter | `name` of the recipient, `outbox(8) number(8) prev(8) kind(1) body` |
 //!
 //! Relay to client:
@@ -29,6 +30,11 @@
 //! `prev` is the last number to that recipient that was not refused, 0 if there is none. The relay never looks into a
 //! body; [`super::letter`] says what members put there. Reserved: 0x45 presence, 0x11–0x1f and 0x51–0x5f
 //! for groups and files.
+//!
+//! A `stored` counts for each letter up to its number that the reader has not refused before it in the same session. A
+//! reader therefore says the refusals it remembers of a conversation once in each session, before the first `stored` of
+//! that conversation. It remembers [`super::limits::REFUSALS_REMEMBERED`] of each relay; a relay hands over no more
+//! letters than half of that before the first of them has left for good.
 
 use serde::{Deserialize, Serialize};
 
@@ -80,6 +86,11 @@ impl Reason {
     /// The word scripts read.
     pub fn as_str(self) -> &'static str {
         REASONS.iter().find(|r| r.0 == self).expect("every reason is in the table").2
+    }
+
+    /// Whether a reader may refuse a letter for that.
+    pub const fn is_of_readers(self) -> bool {
+        matches!(self, Reason::Full)
     }
 
     fn code(self) -> u8 {
@@ -288,6 +299,15 @@ pub enum ToRelay<'a> {
         /// Members, not yet checked.
         names: Names<'a>,
     },
+    /// I keep nothing of this letter; its author may have the text back.
+    ReaderRefusal {
+        /// The sender's name.
+        from: &'a str,
+        /// Which letter.
+        id: LetterId,
+        /// Why; one of those that [`Reason::is_of_readers`].
+        reason: Reason,
+    },
     /// Take this letter.
     Letter(Letter<'a>),
 }
@@ -358,6 +378,12 @@ impl ToRelay<'_> {
                 buf.extend_from_slice(&[0x06, *flags]);
                 buf.extend_from_slice(names.0);
             }
+            ToRelay::ReaderRefusal { from, id, reason } => {
+                buf.push(0x09);
+                put_short_text(buf, from);
+                put_numbers(buf, &[id.outbox.0, id.number]);
+                buf.push(reason.code());
+            }
             ToRelay::Letter(letter) => {
                 buf.push(0x10);
                 put_short_text(buf, letter.to);
@@ -383,6 +409,7 @@ impl<'a> ToRelay<'a> {
             0x04 => ToRelay::Ask { to: r.short_text()?, outbox: OutboxId(r.u64()?) },
             0x05 => ToRelay::Heard { to: r.short_text()?, id: read_id(&mut r)? },
             0x06 => ToRelay::Screen { flags: r.u8()?, names: Names::decode(r)? },
+            0x09 => read_reader_refusal(r)?,
             0x10 => ToRelay::Letter(Letter {
                 to: r.short_text()?,
                 id: read_id(&mut r)?,
@@ -509,6 +536,11 @@ impl<'a> Refused<'a> {
         }
         Ok(Refused { to, id, reason, may_have_arrived, nearest })
     }
+}
+
+fn read_reader_refusal(mut r: Reader<'_>) -> Result<ToRelay<'_>, Malformed> {
+    let (from, id, reason) = (r.short_text()?, read_id(&mut r)?, Reason::from_code(r.u8()?)?);
+    if reason.is_of_readers() { Ok(ToRelay::ReaderRefusal { from, id, reason }) } else { Err(Malformed) }
 }
 
 fn read_sign_in(mut r: Reader<'_>) -> Result<ToRelay<'_>, Malformed> {

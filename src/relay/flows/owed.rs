@@ -68,6 +68,15 @@ impl OwedRefusals {
         }
     }
 
+    /// Whether this letter is one of them; then its refusal is reported again.
+    pub(super) fn repeats(&mut self, flow: FlowId, number: u64) -> bool {
+        let owed = self.refusals.get(&(flow, number)).copied();
+        if let Some(refusal) = owed {
+            self.owe(flow, number, refusal);
+        }
+        owed.is_some()
+    }
+
     /// The author asks about a flow.
     pub(super) fn asked(&mut self, flow: FlowId) {
         if self.owes(flow) {

@@ -216,6 +216,9 @@ impl Relay {
                 }
                 Ok(Some(ToRelay::Ask { to, outbox })) => self.handle_ask(slot, to, outbox),
                 Ok(Some(ToRelay::Heard { to, id })) => self.handle_heard(slot, to, id, out),
+                Ok(Some(ToRelay::ReaderRefusal { from, id, reason })) => {
+                    self.handle_reader_refusal(slot, from, id, reason, out);
+                }
                 Ok(None) => {}
                 Ok(Some(ToRelay::Letter(_))) | Err(_) => {
                     self.break_off(now.tick, slot, "bad control message", out);

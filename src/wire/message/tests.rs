@@ -18,6 +18,7 @@ fn what_a_client_says_reads_back() {
         ToRelay::Read { from: "一棵树", outbox: OutboxId(9), through: 1 },
         ToRelay::Ask { to: "一棵树", outbox: OutboxId(9) },
         ToRelay::Heard { to: "一棵树", id: ID },
+        ToRelay::ReaderRefusal { from: "一棵树", id: ID, reason: Reason::Full },
         ToRelay::Letter(letter),
     ];
     for message in all {
@@ -67,6 +68,17 @@ fn a_list_of_names_is_whole_or_malformed_and_a_sign_in_may_end_behind_its_name()
     assert_eq!(ToRelay::decode(b"\x01\x03TOM"), Ok(Some(alone)));
     assert_eq!(ToRelay::decode(b"\x01\x03TOM\x02ab"), Err(Malformed), "the flags are missing");
     assert!(ToRelay::decode(b"\x01\x03TOM\x00\xf0later").is_ok(), "later versions may add");
+}
+
+#[test]
+fn a_reader_refuses_for_its_own_reasons_only() {
+    let refusal = |code: u8| [&b"\x09\x03TOM"[..], &[0; 15], &[7, code]].concat();
+    for code in 0..=255 {
+        let read = ToRelay::decode(&refusal(code)).is_ok();
+        assert_eq!(read, code == 3, "{code}");
+    }
+    assert_eq!(ToRelay::decode(&refusal(3)[..21]), Err(Malformed), "the reason is missing");
+    assert!(ToRelay::decode(&[&refusal(3)[..], b"later"].concat()).is_ok(), "later versions may add");
 }
 
 #[test]
