@@ -104,6 +104,7 @@ impl End {
             carriers,
             counter_reserved: 0,
             kept: None,
+            strangers_bytes_max: 0,
             seed: net::seed(),
         };
         let spec = RelaySpec { addr: relay.clone(), tcp: None, key: None };

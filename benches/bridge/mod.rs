@@ -246,6 +246,7 @@ fn member(number: usize) -> Member {
         carriers: Carriers::Udp,
         counter_reserved: 0,
         kept: None,
+        strangers_bytes_max: 0,
         seed,
     };
     let spec = RelaySpec { addr: HostPort::from(relay_addr()), tcp: None, key: None };

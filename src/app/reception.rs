@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 
 use crate::base::{Name, Phrase};
-use crate::client::{Carriers, RelaySpec};
+use crate::client::{Carriers, Command, RelaySpec};
 use crate::contacts::Book;
 use crate::net;
 use crate::relay;
@@ -91,6 +91,8 @@ pub(super) fn answer(
     };
     let spawned = thread::Builder::new().name("relay".to_owned()).spawn(run);
     let relay = spawned.map_err(|why| Phrase::new("store-no-thread").with("cause", why))?;
+    // Nobody is in a book here: what guests leave is bounded as what strangers do.
+    desk.command(Command::Screen(setup.screens(&Book::default())));
     let begins = Phrase::new("desk-begins").with("name", &place.name).with("relay", &spec.addr);
     say(strings, &begins);
     let begin = Begin {

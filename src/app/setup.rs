@@ -1,12 +1,13 @@
 //! What every command of a member begins with: the address book, who the user is, where things are kept.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use data_encoding::BASE32_NOPAD;
 
 use crate::base::{HostPort, Name, Phrase};
-use crate::client::{Carriers, RelaySpec, Screen, Screens};
+use crate::client::{Carriers, Contacts, RelaySpec, Screen, Screens};
 use crate::contacts::{Book, Location, Target, locate};
 use crate::store::{Pins, default_data_dir};
 use crate::ui::Strings;
@@ -92,7 +93,7 @@ impl Setup {
         });
         let relays = relays.collect();
         let others = self.contacts_only.then(|| Screen { blocked: Vec::new(), only: Some(Vec::new()) });
-        Screens { relays, others }
+        Screens { relays, others, contacts: Some(contacts_of(book)) }
     }
 
     /// The keys this machine has pinned.
@@ -133,4 +134,13 @@ impl Setup {
         let key = self.pins()?.get(&addr).map(|pin| pin.key);
         Ok(RelaySpec { addr, tcp, key })
     }
+}
+
+/// Who is in the book, by relay.
+fn contacts_of(book: &Book) -> Contacts {
+    let mut contacts: Contacts = BTreeMap::new();
+    for contact in &book.contacts {
+        contacts.entry(contact.relay.clone()).or_default().insert(contact.member.clone());
+    }
+    contacts
 }

@@ -9,6 +9,7 @@ use crate::wire::message::{NameReason, Reason};
 
 use super::kept::{Kept, Reach};
 use super::screen::Screens;
+use super::strangers::Holdings;
 
 /// One relay the client speaks to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +49,8 @@ pub struct Config {
     pub counter_reserved: u64,
     /// What earlier runs left; `None` if nothing is kept on disk: then letters wait for no commit.
     pub kept: Option<Kept>,
+    /// Bytes kept of all who are not in the address book; usually [`super::STRANGERS_BYTES_MAX`].
+    pub strangers_bytes_max: u64,
     /// The seed of all its randomness.
     pub seed: [u8; 32],
 }
@@ -87,8 +90,11 @@ pub enum Command {
     },
     /// Come to relays that need it with this secret of an invitation; those that refused the name without it are tried again.
     Invitation(Vec<u8>),
-    /// From now on these letters are refused; relays that a session is begun with are told so first.
+    /// From now on these letters are refused; relays that a session is begun with are told so first. What is kept of
+    /// members who are not in the address book is bounded from then on.
     Screen(Screens),
+    /// The disk has this of each sender: something of it was erased.
+    Held(Holdings),
     /// From now on these carriers may be used.
     Carriers(Carriers),
     /// The machine has another address, or another way to one of the relays.
@@ -183,6 +189,19 @@ pub enum Record {
         /// As in [`Record::Received`].
         after: u64,
     },
+    /// A letter came in that is not kept: nothing of it is remembered but that. The relay is told once this is durable.
+    Declined {
+        /// The relay it came through.
+        relay: HostPort,
+        /// Its sender.
+        from: Name,
+        /// What it is called.
+        id: LetterId,
+        /// Why.
+        reason: Reason,
+        /// As in [`Record::Received`].
+        after: u64,
+    },
     /// A letter was shown.
     Shown {
         /// The relay it came through.
@@ -209,6 +228,7 @@ impl Record {
             | Record::Refused { relay, .. }
             | Record::Told { relay, .. }
             | Record::Unreadable { relay, .. }
+            | Record::Declined { relay, .. }
             | Record::Shown { relay, .. } => Some(relay),
         }
     }
@@ -351,6 +371,12 @@ pub enum Event {
         from: Name,
         /// What it is called.
         id: LetterId,
+    },
+    /// Letters of members who are not in the address book are refused: as much is kept of them as may be. Shown once
+    /// until there is room again.
+    StrangersFull {
+        /// The relay through which the first of those letters came.
+        relay: HostPort,
     },
     /// A letter got further.
     Progress {

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::base::{Effect, Now, Outputs, Tick, Ticket};
+use crate::base::{Effect, HostPort, Name, Now, Outputs, Tick, Ticket};
 
 use super::api::{Event, Record};
 use super::counter::Counter;
@@ -98,6 +98,15 @@ impl Journal {
         self.incoming < INCOMING_MAX && self.incoming_bytes < INCOMING_BYTES_MAX
     }
 
+    /// Letters on their way to the disk: through which relay, of whom, and the length of their texts.
+    pub(super) fn coming(&self) -> impl Iterator<Item = (&HostPort, &Name, usize)> {
+        self.entries.iter().filter_map(|entry| match &entry.record {
+            Record::Received { letter, .. } => Some((&letter.relay, &letter.from, letter.text.len())),
+            Record::Unreadable { relay, from, .. } => Some((relay, from, 0)),
+            _ => None,
+        })
+    }
+
     /// How many records were given, and how many of them, from the first on, have settled.
     pub(super) fn given_and_settled(&self) -> (u64, u64) {
         (self.given, self.entries.front().map_or(self.given, |first| first.place - 1))
@@ -184,7 +193,7 @@ impl Journal {
 fn incoming_len(record: &Record) -> Option<usize> {
     match record {
         Record::Received { letter, .. } => Some(letter.text.len()),
-        Record::Unreadable { .. } => Some(0),
+        Record::Unreadable { .. } | Record::Declined { .. } => Some(0),
         _ => None,
     }
 }
@@ -192,7 +201,7 @@ fn incoming_len(record: &Record) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{HostPort, LetterId, Name, OutboxId, Wall};
+    use crate::base::{LetterId, OutboxId, Wall};
 
     fn now(second: u64) -> Now {
         Now { tick: Tick::from_micros(second * 1_000_000), wall: Wall(0) }

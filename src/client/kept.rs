@@ -9,6 +9,14 @@ use crate::base::{HostPort, Name, OutboxId, Wall};
 use crate::wire::message::Reason;
 
 use super::api::Record;
+use super::strangers::{Holdings, cost};
+
+/// Outboxes of one sender that are remembered: one for each machine it ever wrote from. Above it that sender's own are
+/// forgotten, so that no member makes this one forget what another has sent.
+pub const OUTBOXES_OF_ONE_MAX: usize = 64;
+/// Letters of all relays that were refused here and are remembered: as many as four relays have under way
+/// ([`crate::wire::limits::REFUSALS_REMEMBERED`]).
+pub const DECLINED_KEPT_MAX: usize = 4_096;
 
 /// Everything the client's core begins with. Bounded by the outbox's limits, and by what the store loads of the rest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +29,11 @@ pub struct Kept {
     pub refusals: BTreeMap<(HostPort, Name, u64), KeptRefusal>,
     /// For each relay, sender and outbox, how far its letters have come here.
     pub senders: BTreeMap<(HostPort, Name, OutboxId), KeptSender>,
+    /// Letters that were refused here, by relay, sender, outbox and number: the last [`DECLINED_KEPT_MAX`], each with
+    /// its place among all and why.
+    pub declined: BTreeMap<(HostPort, Name, OutboxId, u64), (u64, Reason)>,
+    /// Bytes kept of each sender.
+    pub held: Holdings,
     /// Relays that UDP did not get through to, and when.
     pub udp_failed: BTreeMap<HostPort, Wall>,
     /// Numbers up to this one may have been used for recipients that are not in `conversations`.
@@ -98,6 +111,8 @@ pub struct KeptSender {
     pub read: u64,
     /// What [`Kept::clock`] was when it was last heard of.
     pub heard: u64,
+    /// Bytes kept of its letters.
+    pub held: u64,
 }
 
 impl Kept {
@@ -137,10 +152,14 @@ impl Kept {
             }
             Record::Received { letter, after } => {
                 let key = (letter.relay.clone(), letter.from.clone(), letter.id.outbox);
-                return self.store(key, letter.id.number, *after);
+                return self.store(key, letter.id.number, *after, cost(letter.text.len()));
             }
             Record::Unreadable { relay, from, id, after, .. } => {
-                return self.store((relay.clone(), from.clone(), id.outbox), id.number, *after);
+                return self.store((relay.clone(), from.clone(), id.outbox), id.number, *after, cost(0));
+            }
+            Record::Declined { relay, from, id, reason, after } => {
+                let key = (relay.clone(), from.clone(), id.outbox);
+                return self.decline(key, id.number, *after, *reason);
             }
             Record::Shown { relay, from, id, read } => {
                 if let Some(sender) = self.senders.get_mut(&(relay.clone(), from.clone(), id.outbox))
@@ -153,14 +172,45 @@ impl Kept {
         true
     }
 
-    fn store(&mut self, key: (HostPort, Name, OutboxId), number: u64, after: u64) -> bool {
+    fn store(&mut self, key: (HostPort, Name, OutboxId), number: u64, after: u64, bytes: u64) -> bool {
         let last = self.senders.get(&key).map_or(0, |sender| sender.last);
         let follows = after == 0 || last == after || last >= number;
         if follows && last < number {
             self.clock += 1;
+            *self.held.entry(key.0.clone()).or_default().entry(key.1.clone()).or_default() += bytes;
             let sender = self.senders.entry(key).or_default();
             (sender.last, sender.heard) = (number, self.clock);
+            sender.held += bytes;
         }
         follows
+    }
+
+    fn decline(&mut self, key: (HostPort, Name, OutboxId), number: u64, after: u64, reason: Reason) -> bool {
+        let last = self.senders.get(&key).map_or(0, |sender| sender.last);
+        let follows = after == 0 || last == after || last >= number;
+        if follows && last < number {
+            let (relay, from, outbox) = key.clone();
+            let place = self.declined.values().map(|(place, _)| place + 1).max().unwrap_or(1);
+            self.declined.insert((relay, from, outbox, number), (place, reason));
+            self.declined.retain(|_, (other, _)| *other + DECLINED_KEPT_MAX as u64 > place);
+            let sender = self.senders.entry(key.clone()).or_default();
+            (sender.last, sender.heard) = (number, self.clock);
+            if last == 0 {
+                self.forget_outboxes(&key);
+            }
+        }
+        follows
+    }
+
+    /// Forgets the outboxes of a sender above [`OUTBOXES_OF_ONE_MAX`] of which nothing is kept; never the one that was
+    /// just heard of.
+    fn forget_outboxes(&mut self, (relay, from, heard): &(HostPort, Name, OutboxId)) {
+        let theirs = self.senders.iter().filter(|((r, f, _), _)| r == relay && f == from);
+        let mut theirs: Vec<_> = theirs.map(|((.., outbox), row)| (row.heard, *outbox, row.held)).collect();
+        theirs.sort_unstable_by_key(|(at, outbox, _)| (outbox == heard, *at, *outbox));
+        let beyond = theirs.len().saturating_sub(OUTBOXES_OF_ONE_MAX);
+        for (_, outbox, _) in theirs.into_iter().take(beyond).filter(|(.., held)| *held == 0) {
+            self.senders.remove(&(relay.clone(), from.clone(), outbox));
+        }
     }
 }

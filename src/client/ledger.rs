@@ -7,14 +7,12 @@ use std::collections::BTreeMap;
 
 use crate::base::{LetterId, Name, OutboxId};
 
-use super::kept::KeptSender;
+use super::declined::Declined;
+use super::kept::{KeptSender, OUTBOXES_OF_ONE_MAX};
 
 /// Senders' outboxes remembered, about 150 bytes each. Above it the one unheard for longest is forgotten: a letter of
 /// it that comes a second time would be shown a second time, though it stands in the history once.
 const OUTBOXES_MAX: usize = 65_536;
-/// Of them, those of one sender: one for each machine it ever wrote from. Above it that sender's own are forgotten, so
-/// that nobody can make us forget what another has sent.
-const OUTBOXES_OF_ONE_MAX: usize = 64;
 /// Watermarks of what was read that are told again in each new session, newest first: the last session may have ended
 /// before the relay had them.
 const READS_RETOLD_MAX: usize = 256;
@@ -49,6 +47,8 @@ pub(super) struct Ledger {
     clock: u64,
     owing_stored: Vec<Key>,
     owing_read: Vec<Key>,
+    /// What was refused.
+    pub(super) declined: Declined,
 }
 
 impl Ledger {
@@ -61,6 +61,9 @@ impl Ledger {
     /// Takes a letter in. One that is durable already is owed a `stored` again.
     pub(super) fn take(&mut self, from: &Name, id: LetterId, prev: u64) -> Seen {
         let key = (from.clone(), id.outbox);
+        if !self.declined.is_empty() && self.declined.repeats(&key, id.number) {
+            return Seen::Before;
+        }
         let known = self.rows.contains_key(&key);
         let row = self.touch(&key);
         if id.number <= row.taken {
@@ -94,10 +97,18 @@ impl Ledger {
 
     /// A new session knows nothing of what the last one was told of late.
     pub(super) fn session_begun(&mut self) {
+        self.declined.session_begun();
         let newest = self.by_age.values().rev().take(READS_RETOLD_MAX);
         let seen = newest.filter(|key| self.rows.get(*key).is_some_and(|row| row.read > 0));
         for key in seen.cloned().collect::<Vec<_>>() {
             self.owe_read(key);
+        }
+    }
+
+    /// Makes the relay be owed, before the `stored` of [`Ledger::next_stored`], what was refused of those letters.
+    pub(super) fn before_stored(&mut self) {
+        if let (false, Some(key)) = (self.declined.is_empty(), self.owing_stored.last()) {
+            self.declined.before_stored(key);
         }
     }
 
@@ -220,7 +231,7 @@ mod tests {
     #[test]
     fn what_was_read_is_told_once_and_again_in_a_new_session() {
         let mut ledger = Ledger::default();
-        ledger.restore(tom(), OutboxId(1), KeptSender { last: 7, read: 5, heard: 1 });
+        ledger.restore(tom(), OutboxId(1), KeptSender { last: 7, read: 5, heard: 1, held: 0 });
         assert_eq!(take(&mut ledger, 1, 7, 6), None, "an earlier run stored it");
         assert!(ledger.next_read().is_none());
         ledger.read(&tom(), id(1, 7));

@@ -18,11 +18,8 @@ pub(super) struct Mail {
 impl Mail {
     /// Says on the control stream what the relay is owed, for as long as there is room.
     pub(super) fn speak(&mut self, say: &mut impl FnMut(ToRelay<'_>) -> bool) {
-        while let Some((from, outbox, through)) = self.ledger.next_stored() {
-            if !say(ToRelay::Stored { from: from.as_str(), outbox, through }) {
-                return;
-            }
-            self.ledger.paid_stored();
+        if !self.speak_of_letters(say) {
+            return;
         }
         while let Some((from, outbox, through)) = self.ledger.next_read() {
             if !say(ToRelay::Read { from: from.as_str(), outbox, through }) {
@@ -41,6 +38,26 @@ impl Mail {
                 return;
             }
             self.outbox.asked();
+        }
+    }
+
+    /// Says what became of letters that came in; `false` if there is no more room. What was refused is said before what was
+    /// stored, which would stand for it as well.
+    fn speak_of_letters(&mut self, say: &mut impl FnMut(ToRelay<'_>) -> bool) -> bool {
+        loop {
+            self.ledger.before_stored();
+            while let Some((from, outbox, number, reason)) = self.ledger.declined.next() {
+                let (from, id) = (from.as_str(), LetterId { outbox, number });
+                if !say(ToRelay::ReaderRefusal { from, id, reason }) {
+                    return false;
+                }
+                self.ledger.declined.paid();
+            }
+            let Some((from, outbox, through)) = self.ledger.next_stored() else { return true };
+            if !say(ToRelay::Stored { from: from.as_str(), outbox, through }) {
+                return false;
+            }
+            self.ledger.paid_stored();
         }
     }
 
@@ -67,6 +84,10 @@ impl Mail {
             Record::Unreadable { relay, from, id, .. } => {
                 self.ledger.stored(&from, id);
                 Some(Event::Unreadable { relay, from, id })
+            }
+            Record::Declined { from, id, reason, .. } => {
+                self.ledger.declined.add((from, id.outbox), id.number, reason);
+                None
             }
             Record::Shown { from, id, read, .. } => {
                 if read {

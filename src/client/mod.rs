@@ -10,13 +10,14 @@
 //! Files: `api` (commands, events, records), `kept` (what the records add up to), `journal` (records on their way to
 //! the disk), `uplink` (one relay: session and letters), `connect` (how a session comes about), `attempt` (one try over
 //! one carrier), `choice` and `paths` (which carrier a session is on), `outbox` and `ledger` (letters out and in),
-//! `screen` (letters that are not wanted), `counter`.
+//! `screen` (letters that are not wanted), `strangers` and `declined` (letters that are not kept), `counter`.
 
 mod api;
 mod attempt;
 mod choice;
 mod connect;
 mod counter;
+mod declined;
 mod journal;
 mod kept;
 mod ledger;
@@ -24,6 +25,7 @@ mod mail;
 mod outbox;
 mod paths;
 mod screen;
+mod strangers;
 mod uplink;
 
 use std::collections::BTreeMap;
@@ -33,9 +35,13 @@ pub use api::{
     Carriers, Command, Config, Event, Incoming, MovedWhy, Progress, Record, RelaySpec, Said, Unkept,
     Unreached,
 };
-pub use kept::{Kept, KeptConversation, KeptLetter, KeptRefusal, KeptSender, Reach};
+pub use kept::{
+    DECLINED_KEPT_MAX, Kept, KeptConversation, KeptLetter, KeptRefusal, KeptSender, OUTBOXES_OF_ONE_MAX,
+    Reach,
+};
 pub use outbox::{OUTBOX_BYTES_MAX, OUTBOX_LETTERS_MAX};
 pub use screen::{SCREENED_MAX, Screen, Screens};
+pub use strangers::{Contacts, Holdings, STRANGERS_BYTES_MAX, cost as letter_cost};
 
 use crate::base::{
     Carrier, Core, Effect, HostPort, Input, LetterId, Name, Now, OutboxId, Path, Rng, Tick, Ticket, Wall, Why,
@@ -50,6 +56,7 @@ use journal::Journal;
 use ledger::Ledger;
 use mail::Mail;
 use outbox::Outbox;
+use strangers::Strangers;
 use uplink::{Out, Shared, Uplink};
 
 /// Session indexes of one client, live and at rest: a few for each relay.
@@ -74,21 +81,24 @@ pub struct Client {
 impl Client {
     /// A client that speaks to nobody yet.
     pub fn new(config: Config) -> Client {
+        let mut kept = config.kept;
+        let held = kept.as_mut().map(|kept| std::mem::take(&mut kept.held));
         let shared = Shared {
+            strangers: Strangers::new(config.strangers_bytes_max, config.name.clone(), held),
             identity: Identity::from_private(config.private_key),
             secret: AccessSecret::default(),
             name: config.name,
             carriers: config.carriers,
             rng: Rng::from_seed(config.seed),
             counter: Counter::new(config.counter_reserved),
-            journal: Journal::new(config.kept.is_some()),
+            journal: Journal::new(kept.is_some()),
             indexes: Indexes::new(INDEXES_MAX),
             conns: BTreeMap::new(),
             next_conn: 0,
             invitation: Vec::new(),
             screens: None,
         };
-        let kept = config.kept.unwrap_or_default();
+        let kept = kept.unwrap_or_default();
         let mut client = Client {
             shared,
             outbox: config.outbox,
@@ -119,6 +129,11 @@ impl Client {
         senders.sort_by_key(|(_, sender)| sender.heard);
         for ((relay, from, outbox), sender) in senders {
             self.mail(&relay).ledger.restore(from, outbox, sender);
+        }
+        let mut declined: Vec<_> = kept.declined.into_iter().collect();
+        declined.sort_by_key(|(_, declined)| declined.0);
+        for ((relay, from, outbox, number), (_, reason)) in declined {
+            self.mail(&relay).ledger.declined.restore((from, outbox), number, reason);
         }
     }
 
@@ -181,10 +196,17 @@ impl Client {
                 }
             }
             Command::Screen(screens) => {
+                if let Some(contacts) = &screens.contacts {
+                    self.shared.strangers.set_contacts(contacts.clone());
+                }
                 self.shared.screens = Some(screens);
                 for uplink in self.uplinks.values_mut() {
                     uplink.handle_screens(&self.shared);
                 }
+            }
+            Command::Held(held) => {
+                let Shared { strangers, journal, .. } = &mut self.shared;
+                strangers.set_held(held, journal.coming());
             }
             Command::Carriers(carriers) => {
                 self.shared.carriers = carriers;

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::base::{HostPort, Name};
 use crate::wire::message::{Names, SCREEN_FIRST, SCREEN_LAST, SCREEN_ONLY, ToRelay};
 
+use super::strangers::Contacts;
+
 /// Names told to one relay in one list; those beyond are left out. As many as a relay keeps.
 pub const SCREENED_MAX: usize = 1_024;
 /// Bytes of names in one message: well below what a control message may have.
@@ -28,6 +30,8 @@ pub struct Screens {
     pub relays: BTreeMap<HostPort, Screen>,
     /// For relays that are not among those; without it, what such a relay knows stays as it is.
     pub others: Option<Screen>,
+    /// Who is in the address book; what is kept of all others is bounded. `None` where nothing is known of a book.
+    pub contacts: Option<Contacts>,
 }
 
 impl Screens {

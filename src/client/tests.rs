@@ -30,6 +30,7 @@ fn client(kept: Option<Kept>, counter_reserved: u64) -> Client {
         carriers: Carriers::Udp,
         counter_reserved,
         kept,
+        strangers_bytes_max: 2_048,
         seed: [2; 32],
     })
 }

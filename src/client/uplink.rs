@@ -22,6 +22,7 @@ use super::mail::{Mail, refused_event};
 
 use super::paths::Choice;
 use super::screen::Screens;
+use super::strangers::Strangers;
 
 pub(super) type Out = Outputs<Record, Event>;
 
@@ -41,6 +42,7 @@ pub(super) struct Shared {
     /// The secret of an invitation, or nothing.
     pub(super) invitation: Vec<u8>,
     pub(super) screens: Option<Screens>,
+    pub(super) strangers: Strangers,
 }
 
 /// What the user was last told about this relay.
@@ -181,7 +183,9 @@ impl Uplink {
     pub(super) fn is_settled(&self) -> bool {
         let unacked = self.peer.as_ref().map_or(0, |peer| peer.link().unacked_bytes());
         let ledger = &self.mail.ledger;
-        let told = ledger.next_stored().is_none() && ledger.next_read().is_none();
+        let told = ledger.next_stored().is_none()
+            && ledger.next_read().is_none()
+            && ledger.declined.next().is_none();
         unacked == 0 && (self.peer.is_none() || told)
     }
 
@@ -308,7 +312,7 @@ impl Uplink {
             ToClient::NameRefused { reason, name } => self.handle_name_refused(reason, name, out),
             ToClient::Receipt(receipt) => self.handle_receipt(shared, &receipt, out),
             ToClient::Refused(refused) => self.handle_refused(shared, &refused),
-            ToClient::Delivery(delivery) => return self.handle_delivery(shared, &delivery),
+            ToClient::Delivery(delivery) => return self.handle_delivery(shared, &delivery, out),
         }
         true
     }
@@ -384,8 +388,8 @@ impl Uplink {
         self.last_author.clone()
     }
 
-    /// Writes a new letter down; `false` if it cannot come from an honest relay.
-    fn handle_delivery(&mut self, shared: &mut Shared, delivery: &Delivery<'_>) -> bool {
+    /// Writes a new letter down, or that it is refused; `false` if it cannot come from an honest relay.
+    fn handle_delivery(&mut self, shared: &mut Shared, delivery: &Delivery<'_>, out: &mut Out) -> bool {
         let Some(from) = self.author(delivery.from) else { return false };
         self.choice.letter = true;
         let Seen::New { missing, after } = self.mail.ledger.take(&from, delivery.id, delivery.prev) else {
@@ -393,6 +397,14 @@ impl Uplink {
         };
         let (relay, id, at, via) = (self.spec.addr.clone(), delivery.id, delivery.accepted, self.heard_on);
         let text = (delivery.kind == KIND_TEXT).then(|| decode_text(delivery.body).ok()).flatten();
+        let text_len = text.as_ref().map_or(0, |(text, _)| text.len());
+        if !shared.strangers.take(&relay, &from, text_len) {
+            if shared.strangers.tell() {
+                out.show(Event::StrangersFull { relay: relay.clone() });
+            }
+            shared.journal.push(Record::Declined { relay, from, id, reason: Reason::Full, after });
+            return true;
+        }
         shared.journal.push(match text {
             Some((text, _)) => {
                 let letter = Incoming { relay, from, id, text, at, via, missing, damaged: false };

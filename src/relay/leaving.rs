@@ -47,7 +47,9 @@ impl<K: Ord + Copy> Leaving<K> {
     /// counts already; the rest is remembered.
     pub(super) fn store(&mut self, flow: K, through: u64) -> u64 {
         let Some(flow) = self.flows.get_mut(&flow) else { return through };
-        let Some(first) = flow.numbers.first().copied().filter(|first| *first <= through) else { return through };
+        let Some(first) = flow.numbers.first().copied().filter(|first| *first <= through) else {
+            return through;
+        };
         flow.stored = flow.stored.max(through);
         first.saturating_sub(1)
     }

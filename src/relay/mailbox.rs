@@ -120,14 +120,6 @@ pub(super) struct Post {
     clock_scheduled: Option<Tick>,
 }
 
-impl Post {
-    /// A place that no letter has had.
-    pub(super) fn next_place(&mut self) -> u64 {
-        self.last_place += 1;
-        self.last_place
-    }
-}
-
 impl Relay {
     /// Takes in what the disk had when the relay started.
     pub(super) fn take_mail(&mut self, mail: Mail) {
@@ -260,7 +252,7 @@ impl Relay {
             (Some(Wait::TurnedAway(letter)), _) => {
                 self.handle_turned_away(now.tick, ticket, letter, durable, out);
             }
-            (Some(Wait::Letters(member)), true) => self.handle_written(now, ticket, member),
+            (Some(Wait::Letters(member)), true) => self.handle_written(now, ticket, member, out),
             (Some(Wait::Letters(member)), false) => self.handle_not_written(now, ticket, member),
             (Some(Wait::Mailbox(member)), false) => {
                 self.places[member.0].queue.not_loaded(ticket);
@@ -342,7 +334,7 @@ impl Relay {
         }
     }
 
-    fn handle_written(&mut self, now: Now, ticket: Ticket, to: MemberId) {
+    fn handle_written(&mut self, now: Now, ticket: Ticket, to: MemberId, out: &mut Out) {
         let accepted = self.places[to.0].queue.committed(ticket);
         self.count_queue(to);
         self.stats.letters_written += accepted.len() as u64;
@@ -362,6 +354,7 @@ impl Relay {
             let at = Some(now.tick + CLOCK_EVERY);
             self.deadlines.set(Timer::Clock, at, &mut self.post.clock_scheduled);
         }
+        self.turn_refused_away(to, out);
         self.look_at_queue(to);
         if let Some(slot) = self.places[to.0].session {
             self.sessions.mark(slot);

@@ -13,16 +13,18 @@
 //! Bounds: [`Limits`] for memory and disk together, of each queue and of all; [`UNWRITTEN_MAX`] bytes not yet on disk;
 //! [`HANDED_MAX`] handed.
 
+mod refusing;
+mod room;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::base::{LetterId, OutboxId, Tick, Ticket, blank};
+use crate::wire::message::Reason;
 
 use super::limits::{BATCH_BYTES, BATCH_LETTERS, ENTRY_COST, HANDED_MAX, MEMORY_ONLY_MAX, SPILL_AFTER};
 use super::members::MemberId;
 use super::parcels::{Parcel, Parcels};
-
-mod room;
-
+use refusing::Refusing;
 use room::Share;
 pub(super) use room::{Sender, Stock};
 
@@ -65,6 +67,8 @@ pub(super) struct Entry {
     pub(super) was_handed: bool,
     /// It was in an earlier session than now, or may have been.
     pub(super) was_handed_before: bool,
+    /// Why its recipient refuses it; it leaves once the disk has it.
+    refused: Option<Reason>,
     state: State,
 }
 
@@ -78,8 +82,8 @@ impl Entry {
         born: u64,
         message: Parcel,
     ) -> Entry {
-        let (was_handed, was_handed_before, state) = (false, false, State::Memory);
-        Entry { author, id, len, since, born, message, was_handed, was_handed_before, state }
+        let (was_handed, was_handed_before, refused, state) = (false, false, None, State::Memory);
+        Entry { author, id, len, since, born, message, was_handed, was_handed_before, refused, state }
     }
 
     /// A letter that came back from disk.
@@ -114,8 +118,8 @@ pub(super) struct Stored {
 pub(super) struct Queue {
     /// `None` where the recipient stored a letter behind one it has not stored yet.
     handed: VecDeque<Option<Entry>>,
-    /// Letters that the recipient refused, which is not durable yet; they count as handed.
-    refused: usize,
+    /// What the recipient refuses of those.
+    refusing: Refusing,
     loaded: VecDeque<Entry>,
     /// Letters on disk only. They stand at places behind `cursor`.
     on_disk: usize,
@@ -150,7 +154,7 @@ blank!(
     Queue,
     Queue {
         handed: VecDeque::new(),
-        refused: 0,
+        refusing: Refusing::new(),
         loaded: VecDeque::new(),
         on_disk: 0,
         cursor: 0,
@@ -177,9 +181,10 @@ impl Queue {
     /// Whether there is no letter in it, none on its way to or from the disk, and no time to look at it.
     fn is_at_rest(&self) -> bool {
         let counted = self.counted == Stock::EMPTY && self.moved.is_empty();
-        let empty = (self.total.letters, self.on_disk, self.refused) == (0, 0, 0) && counted;
+        let empty = self.total.letters == 0 && self.on_disk == 0 && counted;
         empty
             && (self.handed.is_empty() && self.loaded.is_empty() && self.tail.is_empty())
+            && self.refusing.is_empty()
             && (self.unwritten, self.retry_at, self.scheduled) == (0, None, None)
             && (self.writing, self.loading) == (None, None)
     }
@@ -205,7 +210,7 @@ impl Queue {
 
     /// The letter to hand over next, if there is one here and another may be handed.
     pub(super) fn next_waiting(&self) -> Option<&Entry> {
-        if self.handed.len() + self.refused >= HANDED_MAX {
+        if self.handed.len() + self.refusing.leaving >= HANDED_MAX {
             return None;
         }
         let tail = || self.tail.front().filter(|_| self.on_disk == 0 || self.exhausted);
@@ -215,7 +220,8 @@ impl Queue {
     /// The letter of [`Queue::next_waiting`] was handed over.
     pub(super) fn mark_handed(&mut self) {
         let Some(mut entry) = self.loaded.pop_front().or_else(|| self.tail.pop_front()) else { return };
-        entry.was_handed_before = entry.was_handed || self.may_have_arrived(entry.place().unwrap_or(u64::MAX));
+        entry.was_handed_before =
+            entry.was_handed || self.may_have_arrived(entry.place().unwrap_or(u64::MAX));
         entry.was_handed = true;
         self.handed_through = self.handed_through.max(entry.place().unwrap_or(0));
         if let State::Kept(_) = entry.state {
@@ -239,7 +245,7 @@ impl Queue {
             && !self.exhausted
             && self.loaded.is_empty()
             && self.loading.is_none()
-            && self.handed.len() + self.refused < HANDED_MAX;
+            && self.handed.len() + self.refusing.leaving < HANDED_MAX;
         wants.then_some(self.cursor)
     }
 
@@ -294,6 +300,10 @@ impl Queue {
             if entry.id.number > through {
                 break;
             }
+            if entry.refused.is_some() {
+                self.refusing.store(author, outbox, through);
+                break;
+            }
             let Some(entry) = self.handed[slot].take() else { continue };
             stored.count += 1;
             stored.number = stored.number.max(entry.id.number);
@@ -309,30 +319,11 @@ impl Queue {
         (stored.count > 0).then_some(stored)
     }
 
-    /// Takes out a handed letter that the recipient refuses. It counts as handed until [`Queue::refusal_ended`].
-    pub(super) fn refuse(&mut self, author: Author, id: LetterId) -> Option<Entry> {
-        let is_it = |slot: &Option<Entry>| slot.as_ref().is_some_and(|e| e.author == author && e.id == id);
-        let place = self.handed.iter().position(is_it)?;
-        let entry = self.handed[place].take()?;
-        while let Some(None) = self.handed.front() {
-            self.handed.pop_front();
-        }
-        self.refused += 1;
-        self.left_through = self.left_through.max(entry.place().unwrap_or(0));
-        self.forget_unwritten(&entry);
-        self.forget_share(entry.author, entry.len);
-        Some(entry)
-    }
-
-    /// The refusal of a letter of [`Queue::refuse`] is durable, or need not be.
-    pub(super) fn refusal_ended(&mut self) {
-        self.refused -= 1;
-    }
-
     /// The recipient's session is gone: what the disk has is there only, the rest waits to be handed again.
     pub(super) fn session_ended(&mut self) {
         self.loading = None;
         self.exhausted = false;
+        self.forget_refused();
         let returned = self.loaded.drain(..);
         let handed: Vec<Entry> = self.handed.drain(..).flatten().chain(returned).collect();
         for entry in handed.into_iter().rev() {
@@ -366,7 +357,10 @@ impl Queue {
             if entry.state != State::Memory {
                 continue;
             }
-            let due = away || self.memory_only > MEMORY_ONLY_MAX || now.since(entry.since) >= SPILL_AFTER;
+            let due = away
+                || self.refusing.letters > 0
+                || self.memory_only > MEMORY_ONLY_MAX
+                || now.since(entry.since) >= SPILL_AFTER;
             if !due || batch.len() >= BATCH_LETTERS || bytes >= BATCH_BYTES {
                 break;
             }

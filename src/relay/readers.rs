@@ -1,13 +1,15 @@
 //! Letters that their readers refuse instead of storing them.
 //!
-//! Such a letter leaves its mailbox as one that nobody wants does: its author is told once that is durable, and what the
-//! reader has stored behind it counts after that ([`super::leaving`]).
+//! Such a letter leaves its mailbox as one that nobody wants does: once the disk has it, and its author is told once its
+//! refusal is durable. What the reader has stored behind it counts after that ([`super::leaving`]).
 
 use crate::base::LetterId;
 use crate::wire::message::Reason;
 
+use super::flows::{FlowId, To};
 use super::guests::Notice;
-use super::queue::Author;
+use super::members::MemberId;
+use super::queue::{Author, Queue};
 use super::screen::TurnedAway;
 use super::sessions::Slot;
 use super::{Out, Relay};
@@ -24,19 +26,36 @@ impl Relay {
     ) {
         let Some(author) = self.author_again(slot, from) else { return };
         let Some(to) = self.sessions.member(slot) else { return };
-        let Some(entry) = self.places[to.0].queue.refuse(author, id) else { return };
-        self.count_queue(to);
+        if !self.places[to.0].queue.refuse(author, id, reason) {
+            return;
+        }
         self.stats.letters_refused += 1;
-        self.sessions.mark(slot);
-        let Author::Member(author) = author else {
-            self.places[to.0].queue.refusal_ended();
+        if author == Author::Guest {
             self.tell_guest_refused(from, out);
-            return self.drop_echo(&entry, out);
-        };
-        // A letter that the disk does not have gets a place where no row is.
-        let place = entry.place().unwrap_or_else(|| self.post.next_place());
-        let refusal = (reason, entry.was_handed_before);
-        self.write_turned_away(TurnedAway { place, author, to, id, refusal, by_reader: true }, out);
+        }
+        self.turn_refused_away(to, out);
+        // Those that the disk does not have are written at this turn's end.
+        self.look_at_queue(to);
+        self.sessions.mark(slot);
+    }
+
+    /// What the member's reader refuses leaves its mailbox, as far as the disk has it.
+    pub(super) fn turn_refused_away(&mut self, to: MemberId, out: &mut Out) {
+        while let Some(left) = self.places[to.0].queue.there().and_then(Queue::next_refused) {
+            let (id, entry) = (left.entry.id, left.entry);
+            self.count_queue(to);
+            let (Author::Member(author), Some(place)) = (entry.author, entry.place()) else {
+                self.places[to.0].queue.refusal_ended();
+                self.drop_echo(&entry, out);
+                continue;
+            };
+            let refusal = (left.reason, entry.was_handed_before);
+            self.write_turned_away(TurnedAway { place, author, to, id, refusal, by_reader: true }, out);
+            if left.stored > 0 {
+                let flow = FlowId { outbox: id.outbox, to: To::Member(to) };
+                self.places[author.0].flows.leaving.store(flow, left.stored);
+            }
+        }
     }
 
     /// A guest keeps no text that could go back to it: it is told that this one was not taken, where it can be told.

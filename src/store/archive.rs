@@ -6,8 +6,11 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 
 use super::database::{self, damaged, phrase};
-use super::history::{KIND, SENT, SUMS_SINCE, number, parsed, reason, refused_words};
-use super::letter_rows::{self, AT, COLUMNS, MISSING, SHOWN, TEXT, VIA, is_whole, key_of, readable, summed};
+use super::history::{KIND, SUMS_SINCE};
+use super::letter_rows::{
+    self, AT, COLUMNS, MISSING, SENT, SHOWN, TEXT, VIA, is_whole, key_of, number, parsed, readable, reason,
+    refused_words, summed,
+};
 use super::member::member_dir;
 use crate::base::{Carrier, HostPort, LetterId, Name, OutboxId, Phrase, Wall};
 use crate::client::{Incoming, Progress, Reason, Said};

@@ -11,10 +11,12 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use super::commits::Commits;
 use super::database::{self, Kind, phrase};
 use super::letter_rows::{
-    self, COLUMNS, DOUBT, Key, NewLetter, Note, REFUSED, TEXT, is_whole, readable, summed,
+    self, COLUMNS, DOUBT, Key, NewLetter, Note, RECEIVED, REFUSED, SENT, TEXT, is_reason, is_whole, number,
+    peer, readable, reason, summed,
 };
+use super::received::{self, Arrived};
 use super::worker::Fault;
-use crate::base::{Carrier, HostPort, LetterId, Name, OutboxId, Phrase, Wall};
+use crate::base::{HostPort, LetterId, Name, OutboxId, Phrase, Wall};
 use crate::client::{
     Incoming, Kept, KeptConversation, KeptLetter, KeptRefusal, KeptSender, Reach, Reason, Record,
 };
@@ -23,7 +25,7 @@ use crate::client::{
 pub(super) const KIND: Kind = Kind {
     // `QQIB`.
     application_id: 0x5151_4942,
-    schema_version: 2,
+    schema_version: 3,
     schema: &["
 CREATE TABLE outbox(one INTEGER PRIMARY KEY CHECK (one = 1), id INTEGER NOT NULL) STRICT;
 CREATE TABLE peers(
@@ -48,8 +50,17 @@ CREATE TABLE senders(
   last INTEGER NOT NULL,
   read INTEGER NOT NULL DEFAULT 0,
   heard INTEGER NOT NULL,
+  held INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY(peer, outbox)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE declined(
+  id INTEGER PRIMARY KEY,
+  peer INTEGER NOT NULL REFERENCES peers,
+  outbox INTEGER NOT NULL,
+  number INTEGER NOT NULL,
+  reason TEXT NOT NULL,
+  UNIQUE(peer, outbox, number)
+) STRICT;
 CREATE TABLE letters(
   id INTEGER PRIMARY KEY,
   way INTEGER NOT NULL CHECK (way IN (0, 1)),
@@ -70,8 +81,24 @@ CREATE TABLE letters(
 CREATE UNIQUE INDEX letters_by_request ON letters(request) WHERE request IS NOT NULL;
 CREATE INDEX letters_unshown ON letters(id) WHERE way = 1 AND shown = 0;
 CREATE INDEX letters_untold ON letters(id) WHERE way = 0 AND shown = 0 AND refused IS NOT NULL;"],
-    steps: &["ALTER TABLE letters ADD COLUMN sum BLOB"],
-    finish_steps: |tx, _| letter_rows::fill(tx),
+    steps: &[
+        "ALTER TABLE letters ADD COLUMN sum BLOB",
+        "ALTER TABLE senders ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
+        CREATE TABLE declined(
+          id INTEGER PRIMARY KEY,
+          peer INTEGER NOT NULL REFERENCES peers,
+          outbox INTEGER NOT NULL,
+          number INTEGER NOT NULL,
+          reason TEXT NOT NULL,
+          UNIQUE(peer, outbox, number)
+        ) STRICT;",
+    ],
+    finish_steps: |tx, before| {
+        if before < SUMS_SINCE {
+            letter_rows::fill(tx)?;
+        }
+        received::count_all(tx)
+    },
 };
 
 /// Letters in older layouts have no sums.
@@ -82,34 +109,6 @@ const ROWS_LOADED_MAX: u32 = 65_536;
 
 /// Refusals loaded at start that a killed process did not tell; more are told by the runs after it.
 const REFUSALS_LOADED_MAX: u32 = 1_024;
-/// What the column `refused` may say.
-const REASONS: [Reason; 9] = [
-    Reason::Unknown,
-    Reason::Offline,
-    Reason::Full,
-    Reason::TooLong,
-    Reason::Blocked,
-    Reason::Behind,
-    Reason::Expired,
-    Reason::Taken,
-    Reason::Damaged,
-];
-
-/// The reason a word of the column `refused` stands for.
-pub(super) fn reason(word: &str) -> Reason {
-    REASONS.into_iter().find(|reason| reason.as_str() == word).unwrap_or(Reason::Full)
-}
-
-/// What the column `refused` may say, as SQL lists it.
-pub(super) fn refused_words() -> String {
-    REASONS.map(|reason| format!("'{}'", reason.as_str())).join(", ")
-}
-
-/// Sent, in the column `way`.
-pub(super) const SENT: u8 = 0;
-/// Received.
-pub(super) const RECEIVED: u8 = 1;
-
 /// Where a letter went, to whom, and its number.
 type Named = (HostPort, Name, u64);
 
@@ -174,6 +173,8 @@ impl History {
         let places = self.load_letters(&mut kept, &mut damaged).map_err(told)?;
         self.load_refusals(&mut kept, &mut damaged).map_err(told)?;
         self.load_senders(&mut kept).map_err(told)?;
+        kept.held = received::holdings(&self.db).map_err(told)?;
+        kept.declined = received::declined(&self.db).map_err(told)?;
         self.refuse(&places)?;
         let file = self.path.display().to_string();
         let name = |(relay, to, number)| {
@@ -241,7 +242,7 @@ impl History {
         while let Some(row) = rows.next()? {
             let (whole, values) = (is_whole(row, 0)?, letter_rows::values(row, 0)?);
             let refused = readable(values[REFUSED]);
-            let known = || REASONS.iter().any(|reason| refused.as_deref() == Some(reason.as_str()));
+            let known = || refused.as_deref().is_some_and(is_reason);
             if refused.is_some() && (whole || known()) {
                 continue;
             }
@@ -293,33 +294,19 @@ impl History {
     }
 
     fn load_senders(&self, kept: &mut Kept) -> rusqlite::Result<()> {
-        let select = "SELECT relay, member, outbox, last, read, heard
+        let select = "SELECT relay, member, outbox, last, read, heard, held
             FROM senders JOIN peers ON peers.id = peer ORDER BY heard DESC LIMIT ?1";
         let mut select = self.db.prepare(select)?;
         let mut rows = select.query([ROWS_LOADED_MAX])?;
         while let Some(row) = rows.next()? {
             let (relay, from) = peer(row, 0)?;
-            let sender = KeptSender { last: number(row, 3)?, read: number(row, 4)?, heard: number(row, 5)? };
+            let [last, read, heard, held] =
+                [number(row, 3)?, number(row, 4)?, number(row, 5)?, number(row, 6)?];
+            let sender = KeptSender { last, read, heard, held };
             kept.senders.insert((relay, from, OutboxId(number(row, 2)?)), sender);
         }
         Ok(())
     }
-}
-
-/// A number of 64 bits, as SQLite keeps it.
-pub(super) fn number(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
-    row.get::<_, i64>(column).map(|number| number as u64)
-}
-
-/// A text that must read as something.
-pub(super) fn parsed<T: std::str::FromStr>(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<T> {
-    let text: String = row.get(column)?;
-    let wrong = |_| rusqlite::Error::InvalidColumnType(column, text.clone(), rusqlite::types::Type::Text);
-    text.parse().map_err(wrong)
-}
-
-fn peer(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<(HostPort, Name)> {
-    Ok((parsed(row, column)?, parsed(row, column + 1)?))
 }
 
 fn peer_id(tx: &Transaction<'_>, relay: &HostPort, member: &Name) -> rusqlite::Result<i64> {
@@ -356,11 +343,14 @@ fn add_one(tx: &Transaction<'_>, outbox: OutboxId, record: &Record) -> rusqlite:
         Record::Received { letter, after } => {
             let Incoming { relay, from, id, text, at, via, missing, damaged: _ } = letter;
             let row = Arrived { text: Some(text), at: *at, via: Some(*via), missing: *missing, shown: false };
-            add_received(tx, (relay, from), *id, *after, row)
+            received::add(tx, peer_id(tx, relay, from)?, (relay, from), (*id, *after), row)
         }
         Record::Unreadable { relay, from, id, at, after } => {
             let row = Arrived { text: None, at: *at, via: None, missing: 0, shown: true };
-            add_received(tx, (relay, from), *id, *after, row)
+            received::add(tx, peer_id(tx, relay, from)?, (relay, from), (*id, *after), row)
+        }
+        Record::Declined { relay, from, id, reason, after } => {
+            received::decline(tx, peer_id(tx, relay, from)?, *id, *after, *reason)
         }
         Record::Shown { relay, from, id, read } => {
             let key = key(peer_id(tx, relay, from)?, RECEIVED, *id);
@@ -413,40 +403,6 @@ fn raise(tx: &Transaction<'_>, peer: i64, reach: &Reach) -> rusqlite::Result<boo
     let marks = [last, taken, accepted, delivered, read, until.0].map(|mark| mark as i64);
     let row = params![peer, marks[0], marks[1], marks[2], marks[3], marks[4], marks[5]];
     tx.prepare_cached(raise)?.execute(row)?;
-    Ok(true)
-}
-
-struct Arrived<'a> {
-    text: Option<&'a str>,
-    at: Wall,
-    via: Option<Carrier>,
-    missing: u64,
-    shown: bool,
-}
-
-/// A letter goes in only behind the one before it, or the sender's mark would pass over one that is not there.
-fn add_received(
-    tx: &Transaction<'_>,
-    (relay, from): (&HostPort, &Name),
-    id: LetterId,
-    after: u64,
-    letter: Arrived<'_>,
-) -> rusqlite::Result<bool> {
-    let (peer, outbox, last_now) = (peer_id(tx, relay, from)?, id.outbox.0 as i64, id.number as i64);
-    let mut select = tx.prepare_cached("SELECT last FROM senders WHERE peer = ?1 AND outbox = ?2")?;
-    let last = select.query_row((peer, outbox), |row| number(row, 0)).optional()?.unwrap_or(0);
-    if last >= id.number {
-        return Ok(true);
-    }
-    if after != 0 && last != after {
-        return Ok(false);
-    }
-    let Arrived { text, at, via, missing, shown } = letter;
-    let letter = NewLetter { way: RECEIVED, id, text, at, request: None, via, missing, shown };
-    letter.insert(tx, peer, (relay, from))?;
-    let mark = "INSERT INTO senders(peer, outbox, last, heard) VALUES (?1, ?2, ?3, ?4)
-        ON CONFLICT DO UPDATE SET last = ?3, heard = ?4";
-    tx.prepare_cached(mark)?.execute((peer, outbox, last_now, tx.last_insert_rowid()))?;
     Ok(true)
 }
 

@@ -8,6 +8,40 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::sums::{Sum, sum_of_values, unsigned};
 use crate::base::{Carrier, HostPort, LetterId, Name, Wall};
+use crate::client::Reason;
+
+/// What the column `refused` may say.
+const REASONS: [Reason; 9] = [
+    Reason::Unknown,
+    Reason::Offline,
+    Reason::Full,
+    Reason::TooLong,
+    Reason::Blocked,
+    Reason::Behind,
+    Reason::Expired,
+    Reason::Taken,
+    Reason::Damaged,
+];
+
+/// Whether the column `refused` may say this.
+pub(super) fn is_reason(word: &str) -> bool {
+    REASONS.iter().any(|reason| reason.as_str() == word)
+}
+
+/// The reason a word of the column `refused` stands for.
+pub(super) fn reason(word: &str) -> Reason {
+    REASONS.into_iter().find(|reason| reason.as_str() == word).unwrap_or(Reason::Full)
+}
+
+/// What the column `refused` may say, as SQL lists it.
+pub(super) fn refused_words() -> String {
+    REASONS.map(|reason| format!("'{}'", reason.as_str())).join(", ")
+}
+
+/// Sent, in the column `way`.
+pub(super) const SENT: u8 = 0;
+/// Received.
+pub(super) const RECEIVED: u8 = 1;
 
 /// How many fields a sum is over.
 pub(super) const COLUMNS: usize = 13;
@@ -56,6 +90,22 @@ pub(super) fn readable(value: ValueRef<'_>) -> Option<String> {
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
         _ => None,
     }
+}
+
+/// A number of 64 bits, as SQLite keeps it.
+pub(super) fn number(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(column).map(|number| number as u64)
+}
+
+/// A text that must read as something.
+pub(super) fn parsed<T: std::str::FromStr>(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<T> {
+    let text: String = row.get(column)?;
+    let wrong = |_| rusqlite::Error::InvalidColumnType(column, text.clone(), rusqlite::types::Type::Text);
+    text.parse().map_err(wrong)
+}
+
+pub(super) fn peer(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<(HostPort, Name)> {
+    Ok((parsed(row, column)?, parsed(row, column + 1)?))
 }
 
 /// Whose letter a row is and what it is called, as the index has it: which way, the peer's number, outbox, number.

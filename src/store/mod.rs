@@ -29,6 +29,7 @@ mod members_list;
 mod members_table;
 mod operators;
 mod pins;
+mod received;
 mod relay;
 mod roll_table;
 mod sessions_table;

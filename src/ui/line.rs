@@ -255,7 +255,7 @@ impl<B: Book> LineMode<B> {
                 dos.extend(self.all_stopped().then_some(Do::Quit { status: FAILED }));
                 dos
             }
-            Event::Pinned { .. } => self.notice(event),
+            Event::Pinned { .. } | Event::StrangersFull { .. } => self.notice(event),
             Event::Pong { .. } | Event::Left => Vec::new(),
         }
     }

@@ -1,7 +1,7 @@
 //! What happened to a client, as phrases for people: the same in every face.
 
 use crate::base::{Carrier, HostPort, Name, Phrase};
-use crate::client::{Event, MovedWhy, OUTBOX_LETTERS_MAX, Unkept, Unreached};
+use crate::client::{Event, MovedWhy, OUTBOX_LETTERS_MAX, STRANGERS_BYTES_MAX, Unkept, Unreached};
 use crate::wire::letter::GuestNote;
 use crate::wire::message::{NameReason, Reason};
 
@@ -24,6 +24,7 @@ pub fn of_event(event: &Event, me: &str) -> Option<Phrase> {
         Event::Unreadable { from, id, .. } => {
             Phrase::new("letter-unreadable").with("who", from).with("id", id)
         }
+        Event::StrangersFull { .. } => Phrase::new("strangers-full").with("size", STRANGERS_BYTES_MAX >> 20),
         Event::Replaced { relay } => Phrase::new("relay-replaced").with("relay", relay),
         Event::Letter(_)
         | Event::Progress { .. }

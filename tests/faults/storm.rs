@@ -64,6 +64,7 @@ impl Storm {
                 carriers: Carriers::Udp,
                 counter_reserved: 0,
                 kept: None,
+                strangers_bytes_max: 0,
                 seed: std::array::from_fn(|i| n.to_be_bytes()[i % 8] ^ 0x5A),
             });
             let relays = Command::Relays(vec![spec(1, Some(&rig))]);

@@ -49,6 +49,7 @@ impl Visitor {
             carriers,
             counter_reserved: 0,
             kept: None,
+            strangers_bytes_max: 0,
             seed: [host; 32],
         });
         Visitor {

@@ -83,6 +83,8 @@ counts! {
     LongStorms,
     LettersKept,
     RefusedFull,
+    RefusedByReader,
+    Forgotten,
     RefusedTooLong,
     RefusedExpired,
     MissingShown,

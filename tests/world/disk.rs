@@ -123,13 +123,18 @@ impl World {
             _ => {}
         }
         let had = station.disk.kept.clock;
+        let had_declined = last_declined(&station.disk.kept);
         let applied = station.disk.kept.apply(record);
         let is_new = station.disk.kept.clock > had;
+        let is_declined = last_declined(&station.disk.kept) > had_declined;
         if let (Record::Written { request, .. }, true) = (record, applied) {
             self.oracle.written(*request);
         }
         if let (Record::Received { letter, .. }, true) = (record, applied) {
             self.oracle.stored(client, letter, is_new, &self.relay_disk);
+        }
+        if let (Record::Declined { from, id, .. }, true) = (record, is_declined) {
+            self.oracle.declined(client, from, *id, is_declined);
         }
         applied
     }
@@ -154,4 +159,9 @@ impl World {
         let told: Vec<u64> = kept.refusals.values().map(|refusal| refusal.letter.request).collect();
         self.oracle.killed(client, |request| left.contains(&request) || told.contains(&request));
     }
+}
+
+/// The place of the last letter that this client has refused.
+fn last_declined(kept: &Kept) -> u64 {
+    kept.declined.values().map(|(place, _)| *place).max().unwrap_or(0)
 }

@@ -10,7 +10,7 @@ use queqiao::session::{AccessSecret, Answered, Hello, Identity, Initiator, Keyri
 use queqiao::wire::frame::StreamId;
 use queqiao::wire::letter::encode_text;
 use queqiao::wire::limits::DATA_HEADER_LEN;
-use queqiao::wire::message::{KIND_TEXT, Letter, Names, ToRelay};
+use queqiao::wire::message::{KIND_TEXT, Letter, Names, Reason, ToRelay};
 
 use super::cover::Count;
 use super::intruder::{DEEDS, frames_of};
@@ -208,6 +208,10 @@ fn lie(world: &mut World, member: &mut Hostile, peer: &mut Peer) {
             world.rng.fill(&mut bytes);
             let stream = StreamId::ALL[world.rng.below(3) as usize];
             let _ = peer.send(stream, &[&bytes]);
+        }
+        24..=27 => {
+            let id = LetterId { outbox, number: through };
+            say(peer, &ToRelay::ReaderRefusal { from: &name, id, reason: Reason::Full });
         }
         _ => write_letter(world, member, peer, &name, outbox),
     }

@@ -29,6 +29,7 @@ mod plan;
 mod planted;
 mod platter;
 mod random;
+mod readers;
 mod relay_disk;
 mod reno;
 mod stories;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use queqiao::base::{LetterId, OutboxId};
+use queqiao::base::{LetterId, Name, OutboxId};
 use queqiao::client::{Event, Incoming, Progress};
 use queqiao::wire::message::Reason;
 
@@ -39,6 +39,8 @@ pub struct Fate {
     pub shown: u32,
     /// It is durable at its recipient.
     stored: bool,
+    /// That its recipient refuses it is durable there.
+    pub declined: bool,
     /// The sender's process was killed since: what it was told may be told again.
     pub retold: bool,
 }
@@ -65,6 +67,12 @@ pub struct Oracle {
     pub(super) passed_by: BTreeSet<u64>,
 }
 
+impl Fate {
+    pub(super) const fn is_stored(&self) -> bool {
+        self.stored
+    }
+}
+
 impl Oracle {
     pub fn sent(&mut self, sender: usize, request: u64, to: &str, text: &str) {
         let (to, text) = (to.to_owned(), text.to_owned());
@@ -79,6 +87,7 @@ impl Oracle {
             end: None,
             shown: 0,
             stored: false,
+            declined: false,
             retold: false,
         };
         assert!(self.letters.insert(request, fate).is_none(), "a request number is used once");
@@ -107,12 +116,13 @@ impl Oracle {
         if !by_a_member || self.liars.contains(letter.from.as_str()) {
             return;
         }
-        let request = self.request_of(who, letter);
+        let (request, alone) = (self.request_of(who, &letter.from, letter.id), self.is_alone(who));
         if is_new {
             self.look_for_gap(who, request, letter, disk);
         }
         let fate = self.letters.get_mut(&request).expect("it was found by its number");
         assert!(fate.written, "letter {request} arrived, and is in no outbox");
+        assert!(!alone || !fate.declined, "letter {request} was refused, and then stored");
         if is_new {
             let last = self.last_stored.entry((who, fate.sender)).or_default();
             let number = letter.id.number;
@@ -159,11 +169,11 @@ impl Oracle {
         }
     }
 
-    fn request_of(&self, who: usize, letter: &Incoming) -> u64 {
-        let sender = *self.outboxes.get(&letter.id.outbox.0).expect("a known outbox");
-        assert_eq!(self.names[sender], letter.from.as_str(), "the sender is the session's identity");
-        let key = (sender, self.names[who].clone(), letter.id.number);
-        *self.by_number.get(&key).unwrap_or_else(|| panic!("nobody sent {:?}", letter.id))
+    pub(super) fn request_of(&self, who: usize, from: &Name, id: LetterId) -> u64 {
+        let sender = *self.outboxes.get(&id.outbox.0).expect("a known outbox");
+        assert_eq!(self.names[sender], from.as_str(), "the sender is the session's identity");
+        let key = (sender, self.names[who].clone(), id.number);
+        *self.by_number.get(&key).unwrap_or_else(|| panic!("nobody sent {id:?}"))
     }
 
     /// Takes in what a client shows.
@@ -205,11 +215,12 @@ impl Oracle {
         assert_eq!(&fate.text, text, "a refusal gives the text back");
         assert!(*may_have_arrived || !fate.stored, "letter {request} arrived, and was refused");
         let lied = self.liars.contains(&fate.to);
-        let expired = *reason == Reason::Expired;
+        let late = *reason == Reason::Expired || (*reason == Reason::Full && fate.declined);
         assert!(
-            again || lied || !fate.accepted || expired,
-            "what was accepted is refused only when it is too old"
+            again || lied || !fate.accepted || late,
+            "what was accepted is refused only when it is too old, or by its reader"
         );
+        cover.add_many(Count::RefusedByReader, (fate.declined && *reason == Reason::Full).into());
         fate.end = Some(End::Refused { reason: *reason, may_have_arrived: *may_have_arrived });
         cover.add(Count::RefusalsTold);
         cover.add_many(Count::MayHaveArrived, (*may_have_arrived).into());
@@ -306,7 +317,7 @@ impl Oracle {
         if letter.from.guest_address().is_some() {
             return;
         }
-        let request = self.request_of(who, letter);
+        let request = self.request_of(who, &letter.from, letter.id);
         let sender = self.letters[&request].sender;
         let last = self.last_shown.entry((who, sender)).or_default();
         let number = letter.id.number;

@@ -12,6 +12,7 @@ use super::hostile;
 use super::intruder::intrude;
 use super::machines::act_up;
 use super::oracle::End;
+use super::readers;
 use super::tcp::Side;
 use super::weather::{Weather, chance};
 use super::world::{RELAY_HOST, World};
@@ -76,7 +77,11 @@ pub fn world(seed: u64) -> World {
     if seed % 8 == 5 {
         limits.keep = Duration::from_secs(10 + seed % 20);
     }
-    World::with_limits(seed, limits)
+    let mut world = World::with_limits(seed, limits);
+    if seed % 8 == 1 {
+        world.strangers_bytes_max = readers::LITTLE;
+    }
+    world
 }
 
 fn people(world: &mut World) {
@@ -99,6 +104,7 @@ fn people(world: &mut World) {
         if chance(&mut world.rng, 500) {
             world.stations[client].pinned = Some(world.relay.core.public_key());
         }
+        readers::keep_little(world, client, &NAMES[..many], Duration::from_secs(60));
         change_weather(world, client);
         let wait = Duration::from_millis(world.rng.below(3_000));
         world.later(wait, move |w| w.start(client));
@@ -364,6 +370,7 @@ fn forge_resets(world: &mut World) {
 
 /// Everybody who still tries is there for everybody else.
 fn speak_again(world: &mut World) {
+    world.befriend_all();
     let present: Vec<usize> = (0..world.stations.len()).filter(|c| !world.stations[*c].stopped).collect();
     let mut letters = Vec::new();
     for from in &present {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use queqiao::base::{Held, LetterId, Name, PublicKey, Query, Row};
+use queqiao::client::Reason;
 use queqiao::relay::{KeptLetter, Mail, Marks, OwedRefusal, Record, SessionNote, Waiting};
 
 /// Everything but invitations and blocks.
@@ -49,7 +50,9 @@ impl RelayDisk {
             }
             Record::Expired { place, owed } => {
                 self.letters.remove(place);
-                self.expired.insert((owed.from.to_string(), owed.to.to_string(), owed.id));
+                if owed.reason == Reason::Expired {
+                    self.expired.insert((owed.from.to_string(), owed.to.to_string(), owed.id));
+                }
                 self.refusals.push(owed.clone());
             }
             Record::Damaged { .. } => panic!("nothing is damaged here"),

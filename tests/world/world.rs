@@ -85,6 +85,8 @@ pub struct Station {
     pub started: bool,
     pub disk: Disk,
     pub outbox: u64,
+    /// Who is in its address book, where it has one: what it keeps of others is bounded.
+    pub book: Option<BTreeSet<queqiao::base::Name>>,
     pub epoch_since: Option<(u32, Tick)>,
 }
 
@@ -100,6 +102,8 @@ pub struct World {
     pub relay_platter: Platter<relay::Record>,
     /// The relay does not run before then; its packets meet a closed port.
     pub relay_up_at: Tick,
+    /// What a client with an address book keeps of all who are not in it.
+    pub strangers_bytes_max: u64,
     pub has_tcp: bool,
     pub stations: Vec<Station>,
     pub conns: BTreeMap<u64, Conn>,
@@ -192,6 +196,7 @@ impl World {
             relay_disk: RelayDisk::default(),
             relay_platter: Platter::default(),
             relay_up_at: Tick::ZERO,
+            strangers_bytes_max: client::STRANGERS_BYTES_MAX,
             has_tcp: true,
             stations: Vec::new(),
             conns: BTreeMap::new(),
@@ -260,6 +265,7 @@ impl World {
             started: false,
             disk: Disk::default(),
             outbox,
+            book: None,
             epoch_since: None,
         });
         index
@@ -277,7 +283,17 @@ impl World {
         self.rng.fill(&mut seed);
         let (name, outbox) = (Some(name.parse().unwrap()), OutboxId(outbox));
         let (counter_reserved, kept) = (disk.counter_reserved, Some(disk.kept.clone()));
-        Client::new(client::Config { name, private_key, outbox, carriers, counter_reserved, kept, seed })
+        let strangers_bytes_max = self.strangers_bytes_max;
+        Client::new(client::Config {
+            name,
+            private_key,
+            outbox,
+            carriers,
+            counter_reserved,
+            kept,
+            strangers_bytes_max,
+            seed,
+        })
     }
 
     /// The client begins to reach its relay.
@@ -285,6 +301,7 @@ impl World {
         let station = &mut self.stations[client];
         station.started = true;
         let spec = RelaySpec { addr: station.relay.clone(), tcp: None, key: station.pinned };
+        self.tell_book(client);
         self.command(client, Command::Relays(vec![spec]));
     }
 

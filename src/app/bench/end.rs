@@ -35,6 +35,7 @@ impl End {
             carriers,
             counter_reserved: 0,
             kept: None,
+            strangers_bytes_max: 0,
             seed: net::seed(),
         });
         Ok(End {

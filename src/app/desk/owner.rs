@@ -1,7 +1,7 @@
 //! The process that owns the member's folder: the client's core, its store, and the door for the others.
 
 use crate::base::{Core, Input, Name, Now, OutboxId, Outputs, Phrase, Ticket};
-use crate::client::{Carriers, Client, Command, Config, Event, Record};
+use crate::client::{Carriers, Client, Command, Config, Event, Record, STRANGERS_BYTES_MAX};
 use crate::net::local::{Door, Heard};
 use crate::net::{self, Inlet};
 use crate::store::{Archive, Backend, Done, Ephemeral, Fate, MemberStore, Worker};
@@ -38,6 +38,7 @@ impl Owner {
             carriers: home.setup.carriers,
             counter_reserved: state.counter_reserved,
             kept: Some(state.kept),
+            strangers_bytes_max: STRANGERS_BYTES_MAX,
             seed: net::seed(),
         };
         let mut owner = Owner::join(config, spawn(store, inlet.clone())?, home.face);
@@ -66,7 +67,9 @@ impl Owner {
         inlet: &Inlet<Mail>,
     ) -> Result<Owner, Phrase> {
         let (outbox, seed, counter_reserved, kept) = (OutboxId(random_number()), net::seed(), 0, None);
-        let config = Config { name, private_key, outbox, carriers, counter_reserved, kept, seed };
+        let strangers_bytes_max = STRANGERS_BYTES_MAX;
+        let config =
+            Config { name, private_key, outbox, carriers, counter_reserved, kept, strangers_bytes_max, seed };
         let face = Face { part: Part::Shows, requests: 0 };
         Ok(Owner::join(config, spawn(Ephemeral, inlet.clone())?, face))
     }

@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::client::{Progress, Said};
+use crate::base::Carrier;
+use crate::client::{Progress, Said, letter_cost};
 use crate::store::{Archive, Backend, Fate, MemberState, MemberStore};
 
 pub(super) const FOLDER: &str = "0123456789abcdef";
@@ -50,6 +51,11 @@ pub(super) fn received(from: &str, number: u64, after: u64) -> Record {
 pub(super) fn shown(from: &str, number: u64, read: bool) -> Record {
     let id = LetterId { outbox: OutboxId(u64::MAX), number };
     Record::Shown { relay: relay(), from: name(from), id, read }
+}
+
+pub(super) fn declined(from: &str, outbox: u64, number: u64, after: u64) -> Record {
+    let (id, reason) = (LetterId { outbox: OutboxId(outbox), number }, crate::client::Reason::Full);
+    Record::Declined { relay: relay(), from: name(from), id, reason, after }
 }
 
 fn reached(to: &str, reach: Reach) -> Record {
@@ -99,7 +105,7 @@ fn letters_and_the_outbox_survive_and_numbers_go_on() {
     let left = KeptLetter { request: 4_002, text: "在吗".to_owned(), written: Wall(2) };
     assert_eq!(again.kept.letters, [((key.0, key.1, 2), left)].into());
     let senders = Vec::from_iter(again.kept.senders.into_values());
-    assert_eq!(senders, [KeptSender { last: 3, read: 3, heard: 3 }]);
+    assert_eq!(senders, [KeptSender { last: 3, read: 3, heard: 3, held: 11 + letter_cost(0) }]);
 }
 
 #[test]
@@ -143,6 +149,30 @@ fn a_letter_stands_once_and_a_request_is_written_down_once() {
     };
     assert_eq!(commit(&mut store, &[written("JACK", 1, "once"), again, written("JACK", 3, "other")]), [1]);
     assert_eq!(texts(&said(data.path(), None, None)), ["JACK 1", "JACK 2", "once", "other"]);
+}
+
+/// Refused letters leave a bounded trace, however many outboxes their sender takes.
+#[test]
+fn refused_letters_fill_no_disk() {
+    let data = tempfile::tempdir().unwrap();
+    let path = data.path().join("letters.sqlite");
+    let (mut history, mut kept) = History::open(&path, || 1).unwrap();
+    let (first, many) = (received("JACK", 1, 0), crate::client::DECLINED_KEPT_MAX as u64 + 100);
+    let others = (0..many).map(|outbox| declined("JACK", outbox, 1 + outbox % 7, 0));
+    let again = declined("JACK", many - 1, 1 + (many - 1) % 7, 0);
+    let records: Vec<Record> = [first].into_iter().chain(others).chain([again]).collect();
+    let mut refused = Vec::new();
+    history.add(&records, &mut refused).unwrap();
+    assert!(refused.is_empty() && records.iter().all(|record| kept.apply(record)));
+    let loaded = history.load().unwrap();
+    assert_eq!(loaded, kept);
+    assert_eq!(
+        loaded.senders.len(),
+        crate::client::OUTBOXES_OF_ONE_MAX + 1,
+        "and one of which a letter is kept"
+    );
+    assert_eq!(loaded.declined.len(), crate::client::DECLINED_KEPT_MAX);
+    assert_eq!(loaded.held[&relay()][&name("JACK")], letter_cost("JACK 1".len()));
 }
 
 #[test]
@@ -245,7 +275,7 @@ fn what_is_damaged_foreign_or_newer_is_named_and_left_alone() {
     fs::write(&path, "not a database at all").unwrap();
     told("store-not-database");
     for (pragma, number, key) in
-        [("user_version", 3, "store-newer"), ("application_id", 5, "store-not-database")]
+        [("user_version", 4, "store-newer"), ("application_id", 5, "store-not-database")]
     {
         let db = Connection::open(&path).unwrap();
         db.pragma_update(None, pragma, number).unwrap();
@@ -280,6 +310,7 @@ enum Step {
     Tell(usize, u64),
     Receive(usize, u64, u64),
     Show(usize, u64, bool),
+    Decline(usize, u64, u64, u64),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -290,7 +321,8 @@ fn step() -> impl Strategy<Value = Step> {
         (who.clone(), 0..9u64).prop_map(|(w, n)| Step::Refuse(w, n)),
         (who.clone(), 0..9u64).prop_map(|(w, n)| Step::Tell(w, n)),
         (who.clone(), 1..9u64, 0..9u64).prop_map(|(w, n, after)| Step::Receive(w, n, after)),
-        (who, 1..9u64, any::<bool>()).prop_map(|(w, n, read)| Step::Show(w, n, read)),
+        (who.clone(), 1..9u64, any::<bool>()).prop_map(|(w, n, read)| Step::Show(w, n, read)),
+        (who, 0..3u64, 1..9u64, 0..9u64).prop_map(|(w, outbox, n, after)| Step::Decline(w, outbox, n, after)),
     ]
 }
 
@@ -320,6 +352,7 @@ proptest! {
                 Step::Tell(who, number) => Record::Told { relay: relay(), to: name(NAMES[who]), number },
                 Step::Receive(who, number, after) => received(NAMES[who], number, after),
                 Step::Show(who, number, read) => shown(NAMES[who], number, read),
+                Step::Decline(who, outbox, number, after) => declined(NAMES[who], u64::MAX - outbox, number, after),
             };
             let mut refused = Vec::new();
             history.add(std::slice::from_ref(&record), &mut refused).unwrap();

@@ -63,7 +63,7 @@ input-failed = Standard input cannot be read: { $cause }
 
 refused-unknown = Not delivered: no member { $who } at the relay
 refused-offline = Not delivered: { $who } is not online
-refused-full = Not delivered: the mailbox of { $who } is full
+refused-full = Not delivered: the mailbox of { $who } is full, or { $who } keeps no more messages from people who are not in the address book there
 refused-too-long = Not delivered: the letter is longer than the relay takes
 refused-blocked = Not delivered: { $who } does not take letters from you
 refused-expired = Not delivered: { $who } did not come for it in time
@@ -91,6 +91,7 @@ relay-moved-proved = { $relay }: UDP gets through, the conversation goes on over
 relay-moved-broken = { $relay }: the TCP connection ended, the conversation goes on over UDP
 relay-moved-asked = { $relay }: the conversation goes on over { $via }, as you asked
 notice-at = { $time }  { $what }
+strangers-full = messages from people who are not in your address book take { $size } MiB: more of them are refused; queqiao history --forget makes room, and so does queqiao contacts add
 relay-replaced = another machine signed in at { $relay } with your key; this one has stopped
 
 ## Names

@@ -57,7 +57,7 @@ input-failed = 无法读取标准输入: { $cause }
 
 refused-unknown = 未送达: 中继上没有成员 { $who }
 refused-offline = 未送达: { $who } 不在线
-refused-full = 未送达: { $who } 的信箱已满
+refused-full = 未送达: { $who } 的信箱已满,或 { $who } 不再保存通讯录以外的人的消息
 refused-too-long = 未送达: 消息超过中继允许的长度
 refused-blocked = 未送达: { $who } 不接收您的消息
 refused-expired = 未送达: { $who } 没有在期限内来取
@@ -85,6 +85,7 @@ relay-moved-proved = { $relay }: UDP 已通,改走 UDP
 relay-moved-broken = { $relay }: TCP 连接断开,改走 UDP
 relay-moved-asked = { $relay }: 按您的要求改走 { $via }
 notice-at = { $time }  { $what }
+strangers-full = 通讯录以外的人发来的消息已占 { $size } MiB:更多的将被拒收;queqiao history --forget 可腾出空间,queqiao contacts add 也可以
 relay-replaced = 另一台机器用您的密钥登录了 { $relay };本机已停止
 
 ## 名字

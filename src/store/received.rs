@@ -1,0 +1,135 @@
+//! Letters that came in: how far each sender's outbox has come here, what is kept of it, and what was refused.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use super::letter_rows::{NewLetter, RECEIVED, number, parsed, peer, reason};
+use crate::base::{Carrier, HostPort, LetterId, Name, OutboxId, Wall};
+use crate::client::{DECLINED_KEPT_MAX, Holdings, OUTBOXES_OF_ONE_MAX, Reason, letter_cost};
+
+/// A letter that came in, without its name.
+pub(super) struct Arrived<'a> {
+    pub(super) text: Option<&'a str>,
+    pub(super) at: Wall,
+    pub(super) via: Option<Carrier>,
+    pub(super) missing: u64,
+    pub(super) shown: bool,
+}
+
+/// Where an outbox of a sender stands before its letter `id`, which comes behind `after`.
+enum Turn {
+    /// It has come, or was refused, before.
+    Before,
+    /// The letter before it is not there, or the sender's mark would pass over one.
+    Gap,
+    /// It is next; the outbox is known.
+    Next { known: bool },
+}
+
+fn turn_of(tx: &Transaction<'_>, peer: i64, id: LetterId, after: u64) -> rusqlite::Result<Turn> {
+    let mut select = tx.prepare_cached("SELECT last FROM senders WHERE peer = ?1 AND outbox = ?2")?;
+    let last = select.query_row((peer, id.outbox.0 as i64), |row| number(row, 0)).optional()?;
+    Ok(match last.unwrap_or(0) {
+        last if last >= id.number => Turn::Before,
+        last if after != 0 && last != after => Turn::Gap,
+        _ => Turn::Next { known: last.is_some() },
+    })
+}
+
+/// Adds a letter, only behind the one before it; `false` if that is missing.
+pub(super) fn add(
+    tx: &Transaction<'_>,
+    peer: i64,
+    whose: (&HostPort, &Name),
+    (id, after): (LetterId, u64),
+    letter: Arrived<'_>,
+) -> rusqlite::Result<bool> {
+    match turn_of(tx, peer, id, after)? {
+        Turn::Before => return Ok(true),
+        Turn::Gap => return Ok(false),
+        Turn::Next { .. } => {}
+    }
+    let Arrived { text, at, via, missing, shown } = letter;
+    let letter = NewLetter { way: RECEIVED, id, text, at, request: None, via, missing, shown };
+    let bytes = if letter.insert(tx, peer, whose)? { letter_cost(text.map_or(0, str::len)) } else { 0 };
+    let mark = "INSERT INTO senders(peer, outbox, last, heard, held) VALUES (?1, ?2, ?3, ?4, ?5)
+        ON CONFLICT DO UPDATE SET last = ?3, heard = ?4, held = held + ?5";
+    let (outbox, last, heard) = (id.outbox.0 as i64, id.number as i64, tx.last_insert_rowid());
+    tx.prepare_cached(mark)?.execute((peer, outbox, last, heard, bytes as i64))?;
+    Ok(true)
+}
+
+/// Notes that a letter was refused; `false` as with [`add`].
+pub(super) fn decline(
+    tx: &Transaction<'_>,
+    peer: i64,
+    id: LetterId,
+    after: u64,
+    reason: Reason,
+) -> rusqlite::Result<bool> {
+    let known = match turn_of(tx, peer, id, after)? {
+        Turn::Before => return Ok(true),
+        Turn::Gap => return Ok(false),
+        Turn::Next { known } => known,
+    };
+    let (outbox, number) = (id.outbox.0 as i64, id.number as i64);
+    let add = "INSERT INTO declined(peer, outbox, number, reason) VALUES (?1, ?2, ?3, ?4)
+        ON CONFLICT DO NOTHING";
+    tx.prepare_cached(add)?.execute((peer, outbox, number, reason.as_str()))?;
+    let forget = "DELETE FROM declined WHERE id <= (SELECT max(id) FROM declined) - ?1";
+    tx.prepare_cached(forget)?.execute([DECLINED_KEPT_MAX as i64])?;
+    let mark = "INSERT INTO senders(peer, outbox, last, heard)
+        VALUES (?1, ?2, ?3, (SELECT coalesce(max(id), 0) FROM letters))
+        ON CONFLICT DO UPDATE SET last = ?3, heard = (SELECT coalesce(max(id), 0) FROM letters)";
+    tx.prepare_cached(mark)?.execute((peer, outbox, number))?;
+    if !known {
+        forget_outboxes(tx, peer, outbox)?;
+    }
+    Ok(true)
+}
+
+/// Forgets the outboxes of a sender above [`OUTBOXES_OF_ONE_MAX`] of which nothing is kept; never the one that was just
+/// heard of. Otherwise one who takes a new outbox for each refused letter would fill the disk.
+fn forget_outboxes(tx: &Transaction<'_>, peer: i64, heard: i64) -> rusqlite::Result<()> {
+    let forget = "DELETE FROM senders WHERE peer = ?1 AND held = 0 AND outbox IN (
+        SELECT outbox FROM senders WHERE peer = ?1 ORDER BY outbox = ?2, heard, outbox < 0, outbox
+        LIMIT max(0, (SELECT count(*) FROM senders WHERE peer = ?1) - ?3))";
+    tx.prepare_cached(forget)?.execute((peer, heard, OUTBOXES_OF_ONE_MAX as i64)).map(drop)
+}
+
+/// Bytes kept of each sender.
+pub(super) fn holdings(db: &Connection) -> rusqlite::Result<Holdings> {
+    let select = "SELECT relay, member, sum(held) FROM senders JOIN peers ON peers.id = peer
+        WHERE held > 0 GROUP BY peer";
+    let (mut select, mut holdings) = (db.prepare(select)?, Holdings::new());
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let (relay, from) = peer(row, 0)?;
+        holdings.entry(relay).or_default().insert(from, number(row, 2)?);
+    }
+    Ok(holdings)
+}
+
+type Declined = BTreeMap<(HostPort, Name, OutboxId, u64), (u64, Reason)>;
+
+/// Letters that were refused, each with its place among all.
+pub(super) fn declined(db: &Connection) -> rusqlite::Result<Declined> {
+    let select = "SELECT relay, member, outbox, number, declined.id, reason
+        FROM declined JOIN peers ON peers.id = peer";
+    let mut select = db.prepare(select)?;
+    let rows = select.query_map([], |row| {
+        let (relay, from) = peer(row, 0)?;
+        let key = (relay, from, OutboxId(number(row, 2)?), number(row, 3)?);
+        Ok((key, (number(row, 4)?, reason(&parsed::<String>(row, 5)?))))
+    })?;
+    rows.collect()
+}
+
+/// Counts what is kept of every outbox anew: nothing did before.
+pub(super) fn count_all(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    let count = "UPDATE senders SET held = coalesce((
+        SELECT sum(octet_length(coalesce(text, '')) + ?1) FROM letters
+        WHERE letters.peer = senders.peer AND way = 1 AND letters.outbox = senders.outbox), 0)";
+    tx.execute(count, params![letter_cost(0) as i64]).map(drop)
+}
