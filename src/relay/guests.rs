@@ -5,13 +5,18 @@
 //! no address: nothing automatic that goes to a UDP guest is larger than what came, and answers run at most three
 //! datagrams ahead of what it has sent.
 //!
-//! Bounds: [`GuestRules::limit`] guests who have written, on both carriers together; above it a datagram is ignored and a
-//! connection is closed, and both are counted. Connections that have not written a letter yet are bounded by the relay's
-//! own limit of connections. Of each guest wait 64 KiB of answers and 4 KiB of an unfinished line.
+//! Bounds: what text comes in at all (`gate`), and [`GuestRules::limit`] places (`seats`). A connection that gets no
+//! place is told and closed; a guest on UDP without a place is served until others have written. What is refused is
+//! counted. Connections that have not written a letter yet are bounded by the relay's own limit of connections. Of each
+//! guest wait 64 KiB of answers, 4 KiB without a place, and 4 KiB of an unfinished line.
 
+mod echo;
+mod gate;
 mod guest;
 mod lines;
 mod names;
+mod seats;
+mod seen;
 mod shares;
 mod text;
 
@@ -25,11 +30,15 @@ use crate::wire::message::Reason;
 
 use super::Out;
 use super::letters::ECHO;
+use super::limits::source;
 use super::members::MemberId;
+use echo::{Echoes, echo};
+use gate::Gate;
 use guest::Guest;
 pub(super) use guest::GuestId;
 pub(super) use guest::Notice;
 use names::Names;
+use seats::{Moved, Seats, Standing};
 use shares::Shares;
 use text::Charset;
 pub use text::GuestEncoding;
@@ -38,9 +47,6 @@ pub use text::GuestEncoding;
 const GREET_AFTER: Duration = Duration::from_millis(300);
 /// A guest that has sent everything may read answers for so long.
 const ENDED_FOR: Duration = Duration::from_secs(60);
-/// At the bound a guest on UDP that nobody has answered makes room for another once it was silent for so long: an address
-/// costs its forger nothing, and those who wait for an answer should not lose it to a burst of others.
-const CROWDED_AFTER: Duration = Duration::from_secs(60);
 /// Members one guest writes to; letters to more are not taken.
 const RECIPIENTS_MAX: usize = 16;
 
@@ -55,8 +61,8 @@ pub struct GuestRules {
     pub encoding: GuestEncoding,
     /// What a TCP guest is told first, at most 1,024 bytes; empty for nothing.
     pub greeting: String,
-    /// Guests at once, on UDP and TCP together: addresses, and connections that have written a letter. `echo` is for any
-    /// number.
+    /// Places for guests: connections that have written a letter, and up to half of them addresses that have written
+    /// twice or were answered. `echo` is for any number.
     pub limit: usize,
     /// What the relay says in plain text, in the language of its operator.
     pub texts: GuestTexts,
@@ -113,13 +119,14 @@ pub(super) struct Guests {
     rng: Rng,
     guests: BTreeMap<Path, Guest>,
     names: Names,
-    /// Those that count against the limit.
-    counted: usize,
-    /// Texts and guests there was no room for.
+    /// Texts and guests there was no room for, and datagrams whose source can be no guest's.
     refused: u64,
+    forged: u64,
     due: BTreeSet<(Tick, Path)>,
-    /// Of those the guests on UDP whom nobody has answered.
-    unanswered: BTreeSet<(Tick, Path)>,
+    seats: Seats,
+    gate: Gate,
+    echoes: Echoes,
+    /// What the sources of connections may write.
     shares: Shares,
     last_id: u64,
     /// What the input at hand brings.
@@ -129,17 +136,20 @@ pub(super) struct Guests {
 }
 
 impl Guests {
-    pub(super) fn new(rules: GuestRules, rng: Rng) -> Guests {
+    pub(super) fn new(rules: GuestRules, mut rng: Rng) -> Guests {
+        let (interval, burst) = gate::SOURCE_RATE;
         Guests {
+            seats: Seats::new(rules.limit),
+            gate: Gate::new(&mut rng),
+            echoes: Echoes::new(&mut rng),
+            shares: Shares::new(&mut rng, interval, burst),
             rules,
             rng,
             guests: BTreeMap::new(),
             names: Names::default(),
-            counted: 0,
             refused: 0,
+            forged: 0,
             due: BTreeSet::new(),
-            unanswered: BTreeSet::new(),
-            shares: Shares::default(),
             last_id: 0,
             pending: VecDeque::new(),
             closing: Vec::new(),
@@ -151,27 +161,51 @@ impl Guests {
     /// A datagram of text, or an empty one, which only fetches answers.
     pub(super) fn handle_datagram(&mut self, now: Tick, from: SocketAddr, bytes: &[u8], out: &mut Out) {
         let path = Path::Udp(from);
-        if !bytes.is_empty() && !self.shares.admits(now, from.ip()) {
+        if !gate::is_possible(from) {
+            self.forged += 1;
+            return;
+        }
+        let guest = self.guests.get(&path);
+        let (before, standing) = match guest {
+            Some(guest) => (guest.lines.charset(), Some(guest.standing)),
+            None => (Charset::default(), None),
+        };
+        let charset = self.rules.encoding.charset_of(before, bytes, true);
+        if !bytes.is_empty() && !self.gate.admits_source(now, from.ip()) {
             self.refused += 1;
             return;
         }
-        let before = self.guests.get(&path).map_or(Charset::default(), |guest| guest.lines.charset());
-        let charset = self.rules.encoding.charset_of(before, bytes, true);
         if let Some(text) = for_echo(&self.rules, bytes) {
-            return echo(path, charset, text, out);
+            match self.echoes.admits(now, from, charset, text) {
+                true => echo(path, charset, text, out),
+                false => self.refused += 1,
+            }
+            return;
         }
         let line = without_newline(bytes);
-        if !self.guests.contains_key(&path) {
-            if line.is_empty() || !self.make_room(now) {
-                return;
-            }
+        let admitted = match standing {
+            Some(standing) => line.is_empty() || self.gate.admits_guest(now, standing),
+            None if line.is_empty() => return,
+            None => self.gate.admits_stranger(now, from),
+        };
+        if !admitted {
+            self.refused += 1;
+            return;
+        }
+        if standing.is_none() {
             self.insert(now, path, from, None);
         }
+        self.take_datagram(now, path, charset, bytes, out);
+    }
+
+    fn take_datagram(&mut self, now: Tick, path: Path, charset: Charset, bytes: &[u8], out: &mut Out) {
         let Some(guest) = self.guests.get_mut(&path) else { return };
+        let line = without_newline(bytes);
         if !bytes.is_empty() {
             guest.lines.note_datagram(charset, line.len() < bytes.len());
         }
         guest.handle_datagram(now, out);
+        self.seat_udp(now, path);
         self.schedule(path);
         self.hear(path, charset, line);
     }
@@ -278,9 +312,10 @@ impl Guests {
         self.names.next_gone(now)
     }
 
-    /// How many texts and guests there was no room for since this was last asked.
-    pub(super) fn take_refused(&mut self) -> u64 {
-        std::mem::take(&mut self.refused)
+    /// How many texts and guests there was no room for, and how many datagrams had a source that can be no guest's, since
+    /// this was last asked.
+    pub(super) fn take_refused(&mut self) -> (u64, u64) {
+        (std::mem::take(&mut self.refused), std::mem::take(&mut self.forged))
     }
 
     /// Who a letter is from, and what it is called: its number and the one before. `None` if the guest is gone or
@@ -350,14 +385,16 @@ impl Guests {
         guest.authors.insert(author);
         let is_end = matches!(text.trim(), "q" | "/close");
         greet(guest, &self.rules.greeting, out);
-        guest.is_answered = true;
-        guest.write(now, if is_end { "q" } else { text }, out)?;
-        if is_end {
+        guest.standing = guest.standing.max(Standing::Answered);
+        self.seat_udp(now, path);
+        let guest = self.guests.get_mut(&path).ok_or(Reason::Unknown)?;
+        let written = guest.write(now, if is_end { "q" } else { text }, out);
+        if is_end && written.is_ok() {
             self.close(path);
         } else {
             self.schedule(path);
         }
-        Ok(())
+        written
     }
 
     // What is done with it.
@@ -369,7 +406,7 @@ impl Guests {
     fn take_letters(&mut self, now: Tick, path: Path, letters: Vec<(Charset, Vec<u8>)>, out: &mut Out) {
         for (charset, letter) in letters {
             let Some(guest) = self.guests.get_mut(&path) else { return };
-            if !self.shares.admits(now, guest.remote.ip()) {
+            if !self.shares.admits(now, source(guest.remote.ip())) {
                 self.refused += 1;
                 return self.close(path);
             }
@@ -386,7 +423,7 @@ impl Guests {
                 }
                 b"exit" | b"quit" => return self.close(path),
                 b"" => {}
-                _ if !self.counts(now, path) => {
+                _ if !self.seat_tcp(path) => {
                     self.notify(path, Notice::Full, out);
                     return self.close(path);
                 }
@@ -418,30 +455,36 @@ impl Guests {
         (!to.is_empty()).then_some(Said::About { from, outbox, to, note })
     }
 
-    /// Whether this guest may write letters: it counts from the first on.
-    fn counts(&mut self, now: Tick, path: Path) -> bool {
-        if self.guests.get(&path).is_some_and(|guest| guest.is_counted) {
+    /// Whether this guest on TCP may write letters: it takes a place with the first one.
+    fn seat_tcp(&mut self, path: Path) -> bool {
+        let Some(guest) = self.guests.get_mut(&path) else { return false };
+        if guest.has_place {
             return true;
         }
-        let has_room = self.make_room(now);
-        if let Some(guest) = self.guests.get_mut(&path).filter(|_| has_room) {
-            (guest.is_counted, self.counted) = (true, self.counted + 1);
-        }
-        has_room
-    }
-
-    /// Whether one more guest may come; if there are too many, one may have to go that nobody has answered.
-    fn make_room(&mut self, now: Tick) -> bool {
-        if self.counted < self.rules.limit {
-            return true;
-        }
-        let silent = |due: &(Tick, Path)| due.0 <= now + (guest::IDLE - CROWDED_AFTER);
-        let Some((_, path)) = self.unanswered.first().copied().filter(silent) else {
+        let Some(moved) = self.seats.take_tcp(path, guest.remote.ip()) else {
             self.refused += 1;
             return false;
         };
-        self.forget(path);
-        self.counted < self.rules.limit
+        guest.has_place = true;
+        self.handle_moved(moved);
+        true
+    }
+
+    /// A guest on UDP was heard, or written to: it may get a place, or keep the one it has.
+    fn seat_udp(&mut self, now: Tick, path: Path) {
+        let Some(guest) = self.guests.get_mut(&path).filter(|_| matches!(path, Path::Udp(_))) else { return };
+        let moved = self.seats.note_udp(now, path, guest.standing, guest.asks_for_place());
+        guest.has_place = self.seats.has_place(path);
+        self.handle_moved(moved);
+    }
+
+    fn handle_moved(&mut self, moved: Moved) {
+        if let Some(guest) = moved.displaced.and_then(|path| self.guests.get_mut(&path)) {
+            guest.lose_place();
+        }
+        if let Some(path) = moved.forgotten {
+            self.forget(path);
+        }
     }
 
     fn insert(&mut self, now: Tick, path: Path, remote: SocketAddr, greet_at: Option<Tick>) {
@@ -449,8 +492,6 @@ impl Guests {
         let (id, outbox) = (GuestId(self.last_id), OutboxId(self.rng.next_u64()));
         let mut guest = Guest::new(now, id, path, remote, outbox, self.rules.encoding);
         guest.greet_at = greet_at;
-        guest.is_counted = matches!(path, Path::Udp(_));
-        self.counted += usize::from(guest.is_counted);
         self.guests.insert(path, guest);
         self.schedule(path);
     }
@@ -459,13 +500,8 @@ impl Guests {
         let Some(guest) = self.guests.get_mut(&path) else { return };
         let before = (guest.due, path);
         guest.due = guest.next_deadline();
-        let is_unanswered = matches!(path, Path::Udp(_)) && !guest.is_answered;
         self.due.remove(&before);
         self.due.insert((guest.due, path));
-        self.unanswered.remove(&before);
-        if is_unanswered {
-            self.unanswered.insert((guest.due, path));
-        }
     }
 
     /// Ends a conversation from our side.
@@ -489,8 +525,7 @@ impl Guests {
     fn forget(&mut self, path: Path) -> bool {
         let Some(guest) = self.guests.remove(&path) else { return false };
         self.due.remove(&(guest.due, path));
-        self.unanswered.remove(&(guest.due, path));
-        self.counted -= usize::from(guest.is_counted);
+        self.seats.leave(path);
         self.names.leave(guest.id, guest.busy + guest::IDLE, guest.authors);
         true
     }
@@ -505,15 +540,6 @@ fn for_echo<'a>(rules: &GuestRules, bytes: &'a [u8]) -> Option<&'a [u8]> {
 fn without_newline(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     line.strip_suffix(b"\r").unwrap_or(line)
-}
-
-/// Sends a text back in upper case, at its own length.
-fn echo(path: Path, charset: Charset, text: &[u8], out: &mut Out) {
-    out.send_with(path, |bytes| {
-        let start = bytes.len();
-        bytes.extend_from_slice(text);
-        charset.make_upper(&mut bytes[start..]);
-    });
 }
 
 /// Greets a guest on TCP that was not greeted yet.

@@ -173,6 +173,8 @@ pub struct Stats {
     pub conns_refused: u64,
     /// Texts of guests that were not taken, because they came too fast or there were too many guests.
     pub guests_refused: u64,
+    /// Datagrams of text whose source can be no guest's: a port below 1024, a group.
+    pub guests_forged: u64,
 }
 
 /// Whose deadline it is.

@@ -423,6 +423,11 @@ impl Queue {
         refused
     }
 
+    /// Letters of this author here, and bytes of their bodies.
+    pub(super) fn held_by(&self, author: Author) -> (usize, usize) {
+        self.shares.get(&author).map_or((0, 0), |share| (share.letters, share.bytes))
+    }
+
     /// A letter on disk only is there no longer.
     pub(super) fn expired(&mut self, author: Author, len: usize) {
         self.on_disk = self.on_disk.saturating_sub(1);

@@ -90,7 +90,9 @@ impl Relay {
             }
         }
         if let Some(guests) = &mut self.guests {
-            self.stats.guests_refused += guests.take_refused();
+            let (refused, forged) = guests.take_refused();
+            self.stats.guests_refused += refused;
+            self.stats.guests_forged += forged;
         }
     }
 
@@ -103,6 +105,7 @@ impl Relay {
             return self.notify_guest(path, Notice::Full, out);
         };
         let refused = self.screens_out(member, &from)
+            || self.is_kept_for_tcp(path, member)
             || self.enqueue_for_guest(now, from.as_str(), member, (id, prev), text).is_some();
         if refused {
             return self.notify_guest(path, Notice::Full, out);
@@ -113,6 +116,14 @@ impl Relay {
         if self.present(member).is_none() {
             self.notify_guest(path, Notice::Away, out);
         }
+    }
+
+    /// Whether there is room in a mailbox only for guests who have proved their address. Guests share what one author may
+    /// have there, and those on UDP fill half of it at most: anyone can forge as many as it takes.
+    fn is_kept_for_tcp(&self, path: Path, to: MemberId) -> bool {
+        let (letters, bytes) = self.places[to.0].queue.held_by(Author::Guest);
+        let is_half_full = letters >= self.limits.pair_letters / 2 || bytes >= self.limits.pair_bytes / 2;
+        matches!(path, Path::Udp(_)) && is_half_full
     }
 
     pub(super) fn notify_guest(&mut self, path: Path, notice: Notice, out: &mut Out) {

@@ -103,54 +103,47 @@ fn of_two_guests_with_one_name_the_one_heard_last_is_answered() {
 }
 
 #[test]
-fn one_limit_bounds_all_guests_and_members_come_all_the_same() {
+fn places_bound_guests_on_tcp_and_nobody_else() {
     let (mut rig, mut jack) = desk(2);
     datagram(&mut rig, 1, "one");
-    let two = rig.connect(addr(2));
+    datagram(&mut rig, 1, "one again");
+    let (two, three, four) = (rig.connect(addr(2)), rig.connect(addr(3)), rig.connect(addr(4)));
     line(&mut rig, two, "two");
-    assert_eq!(texts(&mut rig, &mut jack), ["one", "two"]);
-    datagram(&mut rig, 3, "three");
-    let four = rig.connect(addr(4));
+    line(&mut rig, three, "three");
+    assert_eq!(texts(&mut rig, &mut jack), ["one", "one again", "two", "three"]);
     line(&mut rig, four, "@echo echo is for all");
     line(&mut rig, four, "four");
     assert_eq!(texts(&mut rig, &mut jack), [""; 0]);
-    assert_eq!(answers(&mut rig, udp(3, 4_000)), [""; 0]);
     assert_eq!(answers(&mut rig, four), ["ECHO IS FOR ALL\n", "full\n"]);
-    assert!(rig.is_closed(four));
-    assert_eq!(rig.relay.stats().guests_refused, 2);
-    datagram(&mut rig, 1, "one again");
-    let conn = rig.connect(addr(5));
+    assert!(rig.is_closed(four) && !rig.is_closed(two) && !rig.is_closed(three));
+    assert_eq!(rig.relay.stats().guests_refused, 1);
+    datagram(&mut rig, 1, "without a place");
+    datagram(&mut rig, 5, "a new one");
+    let conn = rig.connect(addr(6));
     Hand::member(&mut rig, conn, 5, "TOM").write(&mut rig, "JACK", 1, 0, "a member");
-    assert_eq!(texts(&mut rig, &mut jack), ["one again", "a member"]);
+    assert_eq!(texts(&mut rig, &mut jack), ["without a place", "a new one", "a member"]);
     line(&mut rig, two, "exit");
-    datagram(&mut rig, 3, "three");
-    assert_eq!(texts(&mut rig, &mut jack), [GuestNote::Left.as_text(), "three"]);
+    let four = rig.connect(addr(4));
+    line(&mut rig, four, "four");
+    assert_eq!(texts(&mut rig, &mut jack), [GuestNote::Left.as_text(), "four"]);
 }
 
+/// A guest without a place is answered like any other, but little waits for it.
 #[test]
-fn at_the_bound_only_who_is_silent_and_unanswered_makes_room() {
+fn answer_waits_longer_for_a_guest_with_a_place() {
     let (mut rig, mut jack) = desk(2);
     datagram(&mut rig, 1, "one");
     datagram(&mut rig, 2, "two");
-    write(&mut rig, &mut jack, 1, 1, "answered");
-    pass(&mut rig, &mut jack, 59);
-    datagram(&mut rig, 3, "three");
-    assert_eq!(texts(&mut rig, &mut jack), ["one", "two"]);
-    pass(&mut rig, &mut jack, 1);
-    datagram(&mut rig, 3, "three");
-    datagram(&mut rig, 4, "four");
-    assert_eq!(texts(&mut rig, &mut jack), ["three"]);
-    write(&mut rig, &mut jack, 1, 2, "still here");
-    assert_eq!(answers(&mut rig, udp(1, 4_000)), ["answered", "still here"]);
-    write(&mut rig, &mut jack, 2, 3, "gone");
-    let gone = Told::Refused {
-        to: name(2),
-        number: 3,
-        reason: Reason::Unknown,
-        may_have_arrived: false,
-        nearest: 0,
-    };
-    assert!(jack.told(StreamId::Control).contains(&gone));
+    write(&mut rig, &mut jack, 1, 1, "takes the one place there is");
+    let long = "x".repeat(8 * 1_024);
+    write(&mut rig, &mut jack, 1, 2, &long);
+    jack.write(&mut rig, &name(2), 3, 2, "is answered too");
+    jack.write(&mut rig, &name(2), 4, 3, &long);
+    assert_eq!(answers(&mut rig, udp(1, 4_000)).len(), 4);
+    assert_eq!(answers(&mut rig, udp(2, 4_000)), ["is answered too"]);
+    let full =
+        Told::Refused { to: name(2), number: 4, reason: Reason::Full, may_have_arrived: false, nearest: 0 };
+    assert!(jack.told(StreamId::Control).contains(&full));
 }
 
 #[test]

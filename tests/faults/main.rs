@@ -13,6 +13,7 @@ mod damage;
 mod doors;
 mod floods;
 mod guests;
+mod guests_flood;
 mod guests_served;
 mod hand;
 mod house;

@@ -239,23 +239,45 @@ fn a_letter_to_a_guest_is_accepted_and_never_delivered() {
 }
 
 #[test]
-fn one_more_guest_than_the_limit_is_ignored_by_udp_and_closed_by_tcp() {
+fn one_more_guest_than_places_is_closed_by_tcp_and_heard_by_udp() {
     let (_home, relay, mut jack) = desk(&["--guest-limit", "2"]);
-    let (one, mut two) = (Udp::to(&relay), Tcp::to(&relay));
+    let (one, mut two, mut three) = (Udp::to(&relay), Tcp::to(&relay), Tcp::to(&relay));
     one.tells(&mut jack, "one");
+    one.tells(&mut jack, "one again");
     two.say("two\n");
     hears(&mut jack, &two.name(), "two");
-    let (three, mut four) = (Udp::to(&relay), Tcp::to(&relay));
+    three.say("three\n");
+    hears(&mut jack, &three.name(), "three");
+    let (mut four, five) = (Tcp::to(&relay), Udp::to(&relay));
     four.say("four\n");
     assert!(four.rest().contains("try again later"));
-    three.say("three");
-    three.say("@echo three");
-    assert_eq!(three.text(), "THREE", "echo is for everybody");
-    one.tells(&mut jack, "one again");
+    five.tells(&mut jack, "five");
+    one.tells(&mut jack, "one once more");
     two.say("exit\n");
     assert_eq!(two.rest(), "");
     assert!(jack.out().ends_with(&format!(" {} [left]", two.name())));
-    three.tells(&mut jack, "three");
+    let mut six = Tcp::to(&relay);
+    six.say("six\n");
+    hears(&mut jack, &six.name(), "six");
+}
+
+/// 2,000 sockets of this machine write one text each; then one more asks, on either carrier, and is answered.
+#[test]
+fn flood_of_addresses_keeps_no_guest_out() {
+    let (home, relay, mut jack) = desk(&[]);
+    for _ in 0..20 {
+        let sockets: Vec<Udp> = (0..100).map(|_| Udp::to(&relay)).collect();
+        sockets.iter().for_each(|socket| socket.say("x"));
+    }
+    let (udp, mut tcp) = (Udp::to(&relay), Tcp::to(&relay));
+    tcp.say("by tcp\n");
+    while !jack.out().ends_with(" by tcp") {}
+    while {
+        udp.say("by udp");
+        !jack.out().ends_with(" by udp")
+    } {}
+    home.run(&["send", "--as", "TOM", &format!("{}@{}", udp.name(), relay.udp), "re"]).with(0);
+    assert_eq!(udp.text(), "re");
 }
 
 #[test]

@@ -89,6 +89,30 @@ impl World {
         }
     }
 
+    /// Plain text from this many addresses within `span`, each in the name of somebody else and a few times. Returns the
+    /// addresses: nobody of them gets more bytes than it seems to have sent.
+    pub fn flood_with_text(&mut self, many: u32, span: Duration) -> Vec<SocketAddr> {
+        let first = self.rng.next_u32() & 0x00FF_FFFF;
+        let forged = (0..many).map(|n| {
+            let [_, a, b, c] = first.wrapping_add(n).to_be_bytes();
+            SocketAddr::from(([10, a, b, c], 6_000))
+        });
+        let forged: Vec<_> = forged.collect();
+        self.cover.add(Count::TextFloods);
+        for from in &forged {
+            let from = *from;
+            self.forged_caller(from);
+            let repeats = 1 + self.rng.below(3);
+            for _ in 0..repeats {
+                let texts = ["", "hello", "@echo hello", "q", "@JACK hello", "\u{2}left", "@echo HELLO"];
+                let text = texts[self.rng.below(texts.len() as u64) as usize];
+                let wait = below(&mut self.rng, span);
+                self.later(wait, move |world| world.say_by_udp(from, text));
+            }
+        }
+        forged
+    }
+
     fn garbage_packet(&mut self) -> Vec<u8> {
         let place = self.rng.below(self.overheard_up.len().max(1) as u64) as usize;
         let mut bytes = match self.overheard_up.get(place) {

@@ -47,6 +47,7 @@ counts! {
     HostileRecords,
     Lies,
     HandshakeFloods,
+    TextFloods,
     Cookies,
     LettersToLiars,
     LettersOfLiars,

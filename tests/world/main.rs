@@ -33,6 +33,7 @@ mod readers;
 mod relay_disk;
 mod reno;
 mod stories;
+mod stories_of_forgers;
 mod stories_of_guests;
 mod stories_of_many;
 mod stories_of_networks;

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use queqiao::base::Path;
 use queqiao::client::{Carriers, Command};
-use queqiao::relay::Limits;
+use queqiao::relay::{GuestTexts, Limits};
 
 use super::absence::go_away;
 use super::cover::Count;
+use super::guest_rules;
 use super::hostile;
 use super::intruder::intrude;
 use super::machines::act_up;
@@ -35,6 +36,7 @@ pub fn live(world: &mut World) {
     act_up(world, trouble);
     go_away(world, trouble);
     flood(world, trouble);
+    forge(world, trouble);
     if chance(&mut world.rng, 120) {
         hostile::join(world, trouble);
     }
@@ -77,7 +79,9 @@ pub fn world(seed: u64) -> World {
     if seed % 8 == 5 {
         limits.keep = Duration::from_secs(10 + seed % 20);
     }
-    let mut world = World::with_limits(seed, limits);
+    // Those that speak plain text write to the first of the members, and so does whoever forges their addresses.
+    let guests = (seed % 16 == 9).then(|| guest_rules::to(NAMES[0], 16, GuestTexts::default()));
+    let mut world = World::serving(seed, limits, guests);
     if seed % 8 == 1 {
         world.strangers_bytes_max = readers::LITTLE;
     }
@@ -245,6 +249,14 @@ fn storm(world: &mut World) {
         go_wrong(world, span);
         act_up(world, span);
         world.run_for(span);
+    }
+}
+
+/// Somebody sends text in the names of others, to a relay that takes text.
+fn forge(world: &mut World, span: Duration) {
+    if world.visitors.rules.is_some() {
+        let many = 100 + world.rng.below(900) as u32;
+        world.flood_with_text(many, span);
     }
 }
 

@@ -10,12 +10,15 @@ use crate::relay::members::MemberId;
 use crate::wire::message::Reason;
 
 use super::lines::Lines;
+use super::seats::Standing;
 use super::text::{GuestEncoding, PIECE_MAX};
 
 /// Datagrams of answers that a guest gets before its next one: a forged address is worth no more to an attacker.
 const AHEAD_MAX: u64 = 3;
 /// Bytes of answers that wait for a guest's next datagram; above it a member's letter is refused.
 const WAITING_MAX: usize = 64 * 1_024;
+/// The same of a guest without a place: 16 MiB of as many as there may be.
+const WAITING_LOOSE_MAX: usize = 4 * 1_024;
 /// A guest that is silent for so long, and was not written to, is forgotten.
 pub(super) const IDLE: Duration = Duration::from_secs(600);
 
@@ -57,10 +60,10 @@ pub(super) struct Guest {
     pub(super) busy: Tick,
     /// It has written a letter.
     pub(super) is_heard: bool,
-    /// It counts against the limit of guests.
-    pub(super) is_counted: bool,
-    /// A member has written to it.
-    pub(super) is_answered: bool,
+    /// How far a guest on UDP has come.
+    pub(super) standing: Standing,
+    /// It has one of the places for guests.
+    pub(super) has_place: bool,
     pub(super) is_greeted: bool,
     /// When it is greeted, if it is silent until then.
     pub(super) greet_at: Option<Tick>,
@@ -72,7 +75,7 @@ pub(super) struct Guest {
     /// Datagrams, both ways.
     received: u64,
     sent: u64,
-    /// Answers that wait for its next datagram: at most [`WAITING_MAX`] bytes.
+    /// Answers that wait for its next datagram: at most [`Guest::waiting_max`] bytes.
     waiting: VecDeque<Vec<u8>>,
     waiting_bytes: usize,
 }
@@ -97,8 +100,8 @@ impl Guest {
             lines: Lines::new(encoding),
             busy: now,
             is_heard: false,
-            is_counted: false,
-            is_answered: false,
+            standing: Standing::Unanswered,
+            has_place: false,
             is_greeted: false,
             greet_at: None,
             ended_until: None,
@@ -121,7 +124,28 @@ impl Guest {
     pub(super) fn handle_datagram(&mut self, now: Tick, out: &mut Out) {
         self.busy = now;
         self.received += 1;
+        if self.standing == Standing::Answered {
+            self.standing = Standing::Talking;
+        }
         self.send_waiting(out);
+    }
+
+    /// Whether a guest on UDP asks for a place: it has written twice, or was answered.
+    pub(super) fn asks_for_place(&self) -> bool {
+        self.received > 1 || self.standing > Standing::Unanswered
+    }
+
+    /// Another guest has its place now: the last answers that would wait for too long are dropped.
+    pub(super) fn lose_place(&mut self) {
+        self.has_place = false;
+        while self.waiting_bytes > self.waiting_max() {
+            let Some(piece) = self.waiting.pop_back() else { return };
+            self.waiting_bytes -= piece.len();
+        }
+    }
+
+    fn waiting_max(&self) -> usize {
+        if self.has_place { WAITING_MAX } else { WAITING_LOOSE_MAX }
     }
 
     /// Writes to the guest, at once or when it has earned it.
@@ -142,7 +166,7 @@ impl Guest {
             pieces.iter().for_each(|piece| out.send(self.path, piece));
         } else {
             let bytes: usize = pieces.iter().map(Vec::len).sum();
-            if self.waiting_bytes + bytes > WAITING_MAX {
+            if self.waiting_bytes + bytes > self.waiting_max() {
                 return Err(Reason::Full);
             }
             self.waiting_bytes += bytes;

@@ -1,48 +1,72 @@
-//! How much text one source may send, whatever it pretends to be.
+//! How much text one source or one network may send, whatever it pretends to be.
 
-use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hash};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::base::Tick;
+use foldhash::quality::FixedState;
+
+use crate::base::{Rng, Tick};
 use crate::relay::limits::{Bucket, source};
 
-/// Letters of one source in the long run: one in this time.
-const INTERVAL: Duration = Duration::from_millis(10);
-/// Letters of one source at once after a pause.
-const BURST: u32 = 1_000;
-/// Sources that are remembered; while so many were busy lately, others wait.
-const SOURCES_MAX: usize = 4_096;
-/// How often those that have their whole share again are forgotten, at the bound.
-const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// Buckets of one row, 8 bytes each: 64 KiB for both rows. A flood fills a bucket only if it sends more than its rate
+/// into it, 4,096 times the rate in all.
+const ROW_LEN: usize = 4_096;
+/// Rows, each with another hash. A source that shares a full bucket with a flood has one of its own in the other row.
+const ROWS: usize = 2;
 
-/// The shares of all sources.
-#[derive(Debug, Default)]
+/// A rate for each source, in a table of fixed size.
+///
+/// A source has one bucket in each row and is refused when both are empty. So no number of sources keeps another out
+/// by filling the table, and none has more than its rate. Sources cannot be chosen to share a bucket: the hashes are
+/// seeded with a secret.
+#[derive(Debug)]
 pub(super) struct Shares {
-    by_source: BTreeMap<IpAddr, Bucket>,
-    swept: Tick,
+    interval: Duration,
+    burst: u32,
+    hashes: [FixedState; ROWS],
+    rows: Vec<Bucket>,
 }
 
 impl Shares {
-    /// Counts one more letter from there; `false` if it is one too many.
-    pub(super) fn admits(&mut self, now: Tick, ip: IpAddr) -> bool {
-        let key = source(ip);
-        if !self.by_source.contains_key(&key) && self.by_source.len() >= SOURCES_MAX {
-            if now.since(self.swept) < SWEEP_EVERY {
-                return false;
-            }
-            self.swept = now;
-            self.by_source.retain(|_, share| share.ready(now, INTERVAL, 1).is_err());
-            if self.by_source.len() >= SOURCES_MAX {
-                return false;
+    /// `burst` at once after a pause, and one each `interval` in the long run.
+    pub(super) fn new(rng: &mut Rng, interval: Duration, burst: u32) -> Shares {
+        let hashes = std::array::from_fn(|_| FixedState::with_seed(rng.next_u64()));
+        Shares { interval, burst, hashes, rows: vec![Bucket::default(); ROWS * ROW_LEN] }
+    }
+
+    /// Counts one more text from there. Returns `false` if it is one too many: then it is not counted.
+    pub(super) fn admits(&mut self, now: Tick, key: impl Hash) -> bool {
+        let places = self.places(key);
+        let mut admitted = false;
+        for at in places {
+            if self.rows[at].ready(now, self.interval, self.burst).is_ok() {
+                self.rows[at].spend(now, self.interval);
+                admitted = true;
             }
         }
-        let share = self.by_source.entry(key).or_default();
-        let ready = share.ready(now, INTERVAL, BURST).is_ok();
-        if ready {
-            share.spend(now, INTERVAL);
+        admitted
+    }
+
+    fn places(&self, key: impl Hash) -> [usize; ROWS] {
+        let at = |row: usize| row * ROW_LEN + (self.hashes[row].hash_one(&key) % ROW_LEN as u64) as usize;
+        std::array::from_fn(at)
+    }
+}
+
+/// Returns the network that an address belongs to: the /24 of an IPv4 address, or the /48 of an IPv6 address. One
+/// subscriber rarely holds more.
+pub(super) fn network(ip: IpAddr) -> IpAddr {
+    match source(ip) {
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            IpAddr::from([a, b, c, 0])
         }
-        ready
+        IpAddr::V6(v6) => {
+            let mut octets = v6.octets();
+            octets[6..].fill(0);
+            IpAddr::from(octets)
+        }
     }
 }
 
@@ -50,15 +74,38 @@ impl Shares {
 mod tests {
     use super::*;
 
+    const INTERVAL: Duration = Duration::from_millis(10);
+    const NOW: Tick = Tick::from_micros(9_000_000);
+
+    fn shares() -> Shares {
+        Shares::new(&mut Rng::from_seed([3; 32]), INTERVAL, 100)
+    }
+
     #[test]
-    fn each_source_has_its_burst_and_all_together_are_bounded() {
-        let (mut shares, now) = (Shares::default(), Tick::from_micros(9_000_000));
-        let ip = IpAddr::from([192, 0, 2, 1]);
-        assert!((0..BURST).all(|_| shares.admits(now, ip)));
-        assert!(!shares.admits(now, ip));
+    fn source_has_its_burst_and_then_its_rate() {
+        let (mut shares, ip) = (shares(), IpAddr::from([192, 0, 2, 1]));
+        assert!((0..100).all(|_| shares.admits(NOW, ip)));
+        assert!(!shares.admits(NOW, ip));
+        assert!(shares.admits(NOW + INTERVAL, ip) && !shares.admits(NOW + INTERVAL, ip));
+    }
+
+    /// Nine in ten of 50 sources are let in beside 100,000 others and beside 200 that use all they have.
+    #[test]
+    fn no_flood_keeps_another_source_out() {
+        let mut shares = shares();
         let forged = |n: u32| IpAddr::from((0x0a00_0000 + n).to_be_bytes());
-        let admitted = (0..10_000).filter(|n| shares.admits(now, forged(*n))).count();
-        assert_eq!(admitted, SOURCES_MAX - 1);
-        assert!(shares.admits(now + SWEEP_EVERY, forged(20_000)), "who was idle for a while is forgotten");
+        assert_eq!((0..100_000).filter(|n| shares.admits(NOW, forged(*n))).count(), 100_000);
+        for n in 0..200 {
+            while shares.admits(NOW, forged(n)) {}
+        }
+        let admitted = (0..50).filter(|n| shares.admits(NOW, IpAddr::from([192, 0, 2, *n]))).count();
+        assert!(admitted >= 45, "{admitted}");
+    }
+
+    #[test]
+    fn networks_are_24_bits_of_ipv4_and_48_of_ipv6() {
+        let of = |text: &str| network(text.parse().unwrap()).to_string();
+        assert_eq!(of("192.0.2.77"), "192.0.2.0");
+        assert_eq!(of("2001:db8:7:9::1"), "2001:db8:7::");
     }
 }

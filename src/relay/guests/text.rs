@@ -83,13 +83,30 @@ impl Charset {
     /// Turns ASCII letters into upper case where they are characters of their own, not halves of one. The length stays.
     pub(super) fn make_upper(self, bytes: &mut [u8]) {
         let mut at = 0;
-        while at < bytes.len() {
-            let pair = self == Charset::Gbk && bytes[at] >= 0x81 && at + 1 < bytes.len();
-            if !pair {
+        while let Some(len) = self.step(&bytes[at..]) {
+            if len == 1 {
                 bytes[at].make_ascii_uppercase();
             }
-            at += if pair { 2 } else { 1 };
+            at += len;
         }
+    }
+
+    /// Whether [`Charset::make_upper`] changes nothing.
+    pub(super) fn is_upper(self, bytes: &[u8]) -> bool {
+        let mut at = 0;
+        while let Some(len) = self.step(&bytes[at..]) {
+            if len == 1 && bytes[at].is_ascii_lowercase() {
+                return false;
+            }
+            at += len;
+        }
+        true
+    }
+
+    /// Bytes to be looked at as one: a byte, or both halves of a character.
+    fn step(self, rest: &[u8]) -> Option<usize> {
+        let pair = self == Charset::Gbk && *rest.first()? >= 0x81 && rest.len() > 1;
+        (!rest.is_empty()).then_some(if pair { 2 } else { 1 })
     }
 
     /// How many bytes at the end begin a character that is not complete: less than four.
@@ -198,6 +215,8 @@ mod tests {
             let mut upper = bytes.clone();
             charset.make_upper(&mut upper);
             prop_assert_eq!(upper.len(), bytes.len());
+            prop_assert_eq!(charset.is_upper(&bytes), upper == bytes);
+            prop_assert!(charset.is_upper(&upper));
         }
 
         #[test]

@@ -1,0 +1,44 @@
+//! `echo`: what a guest writes comes back in upper case, at its own length.
+//!
+//! An answer of another relay's `echo` looks like a text: two relays would answer each other for ever after one forged
+//! datagram. An answer is never changed by being echoed, so texts that are not changed have a bound of their own.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::base::{Path, Rng, Tick};
+use crate::relay::Out;
+
+use super::shares::Shares;
+use super::text::Charset;
+
+/// Interval and burst of texts of one address that come back as they are: a person who writes Chinese is not faster. Two
+/// relays end after 128 datagrams, unless the way between them takes half a second, and each further forged one makes
+/// two.
+const UNCHANGED_RATE: (Duration, u32) = (Duration::from_secs(1), 64);
+
+/// The bound of what `echo` answers by UDP.
+#[derive(Debug)]
+pub(super) struct Echoes {
+    unchanged: Shares,
+}
+
+impl Echoes {
+    pub(super) fn new(rng: &mut Rng) -> Echoes {
+        Echoes { unchanged: Shares::new(rng, UNCHANGED_RATE.0, UNCHANGED_RATE.1) }
+    }
+
+    /// Whether a text from there is answered.
+    pub(super) fn admits(&mut self, now: Tick, from: SocketAddr, charset: Charset, text: &[u8]) -> bool {
+        !charset.is_upper(text) || self.unchanged.admits(now, from)
+    }
+}
+
+/// Sends a text back in upper case, at its own length.
+pub(super) fn echo(path: Path, charset: Charset, text: &[u8], out: &mut Out) {
+    out.send_with(path, |bytes| {
+        let start = bytes.len();
+        bytes.extend_from_slice(text);
+        charset.make_upper(&mut bytes[start..]);
+    });
+}

@@ -1,0 +1,166 @@
+//! Which datagrams of text are let in. A forged source address costs nothing, so there is a bound for all of them.
+//!
+//! | text | bound, for all addresses together |
+//! | --- | --- |
+//! | the first of an address | 50/s, burst 500 |
+//! | the next of an address whose first could not be taken | 50/s, burst 500 |
+//! | of these two, of one network (/24, /48) | 25/s, burst 250 |
+//! | of a guest that was not answered yet | 100/s, burst 1,000 |
+//! | of a guest that a member has answered | 1,000/s, burst 1,000 |
+//!
+//! Each source (/32, /64) has at most 100/s, burst 1,000, as a member has; loopback counts as no network, because no
+//! packet from outside has such a source.
+//!
+//! An honest guest's first datagram is taken with probability 1 while at most 50 new addresses a second write, with
+//! 50/F among F of them; its second one, within a minute, with probability 1 for as long as the forger does not repeat
+//! addresses 50 times a second too.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::base::{Rng, Tick};
+use crate::relay::limits::{Bucket, source};
+
+use super::seats::Standing;
+use super::seen::Seen;
+use super::shares::{Shares, network};
+
+/// Interval and burst of one source's texts, on UDP or on TCP: those of a member.
+pub(super) const SOURCE_RATE: (Duration, u32) = (Duration::from_millis(10), 1_000);
+/// Interval and burst of first texts. With it nobody is pushed out of [`super::seats`] within half a minute.
+const FIRST_RATE: (Duration, u32) = (Duration::from_millis(20), 500);
+/// Half of it for one network: one that forges only its own addresses leaves the other half.
+const NETWORK_RATE: (Duration, u32) = (Duration::from_millis(40), 250);
+/// All that were not answered may write as much as one member.
+const UNANSWERED_RATE: (Duration, u32) = (Duration::from_millis(10), 1_000);
+/// All that were answered may write as much as ten members: whom to answer is the member's choice.
+const ANSWERED_RATE: (Duration, u32) = (Duration::from_millis(1), 1_000);
+
+/// A rate for all addresses together.
+#[derive(Debug)]
+struct Budget {
+    bucket: Bucket,
+    rate: (Duration, u32),
+}
+
+impl Budget {
+    fn new(rate: (Duration, u32)) -> Budget {
+        Budget { bucket: Bucket::default(), rate }
+    }
+
+    fn admits(&mut self, now: Tick) -> bool {
+        let (interval, burst) = self.rate;
+        let ready = self.bucket.ready(now, interval, burst).is_ok();
+        if ready {
+            self.bucket.spend(now, interval);
+        }
+        ready
+    }
+}
+
+/// The bounds of text that comes by UDP.
+#[derive(Debug)]
+pub(super) struct Gate {
+    by_source: Shares,
+    by_network: Shares,
+    first: Budget,
+    second: Budget,
+    unanswered: Budget,
+    answered: Budget,
+    /// Addresses whose first text was not taken.
+    seen: Seen,
+}
+
+impl Gate {
+    pub(super) fn new(rng: &mut Rng) -> Gate {
+        Gate {
+            by_source: Shares::new(rng, SOURCE_RATE.0, SOURCE_RATE.1),
+            by_network: Shares::new(rng, NETWORK_RATE.0, NETWORK_RATE.1),
+            first: Budget::new(FIRST_RATE),
+            second: Budget::new(FIRST_RATE),
+            unanswered: Budget::new(UNANSWERED_RATE),
+            answered: Budget::new(ANSWERED_RATE),
+            seen: Seen::new(rng),
+        }
+    }
+
+    /// Whether one source may send one more text, whatever it is for.
+    pub(super) fn admits_source(&mut self, now: Tick, ip: IpAddr) -> bool {
+        self.by_source.admits(now, source(ip))
+    }
+
+    /// Whether the first text of an address is taken: its guest is not known yet.
+    pub(super) fn admits_stranger(&mut self, now: Tick, from: SocketAddr) -> bool {
+        let budget = if self.seen.knows(now, from) { &mut self.second } else { &mut self.first };
+        let ip = from.ip();
+        let admitted = (ip.is_loopback() || self.by_network.admits(now, network(ip))) && budget.admits(now);
+        if !admitted {
+            self.seen.note(now, from);
+        }
+        admitted
+    }
+
+    /// Whether one more text of a guest that is known is taken.
+    pub(super) fn admits_guest(&mut self, now: Tick, standing: Standing) -> bool {
+        match standing {
+            Standing::Unanswered => self.unanswered.admits(now),
+            Standing::Answered | Standing::Talking => self.answered.admits(now),
+        }
+    }
+}
+
+/// Whether a datagram of text can be a guest's. One from a port below 1024 would be answered by a server that answers
+/// everything (DNS, NTP, chargen), and one from a group or from nowhere cannot be answered.
+pub(super) fn is_possible(from: SocketAddr) -> bool {
+    let ip = from.ip();
+    let is_broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
+    from.port() >= 1_024 && !ip.is_unspecified() && !ip.is_multicast() && !is_broadcast
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Tick = Tick::from_micros(5_000_000);
+
+    fn gate() -> Gate {
+        Gate::new(&mut Rng::from_seed([1; 32]))
+    }
+
+    fn forged(n: u32) -> SocketAddr {
+        SocketAddr::from(((0x0a00_0000 + n * 256).to_be_bytes(), 6_000))
+    }
+
+    #[test]
+    fn second_text_is_taken_during_a_flood_of_first_ones() {
+        let (mut gate, guest) = (gate(), SocketAddr::from(([192, 0, 2, 1], 5_000)));
+        let taken = (0..10_000).filter(|n| gate.admits_stranger(NOW, forged(*n))).count();
+        assert_eq!(taken, FIRST_RATE.1 as usize);
+        assert!(!gate.admits_stranger(NOW, guest), "it is one of many");
+        assert!(gate.admits_stranger(NOW, guest), "it has shown that it is one of few");
+        assert!(gate.admits_guest(NOW, Standing::Unanswered) && gate.admits_guest(NOW, Standing::Talking));
+    }
+
+    #[test]
+    fn one_network_takes_half_of_first_texts() {
+        let mut gate = gate();
+        let host = |n: u32| SocketAddr::from(([203, 0, 113, n as u8], 2_000 + n as u16));
+        let taken = (0..1_000).filter(|n| gate.admits_stranger(NOW, host(*n))).count();
+        assert_eq!(taken, NETWORK_RATE.1 as usize);
+        assert!((0..1_000).all(|n| !gate.admits_stranger(NOW, host(n))), "nor by writing twice");
+        assert!((0..200).all(|n| gate.admits_stranger(NOW, forged(n))));
+    }
+
+    #[test]
+    fn sources_that_can_be_no_guest_are_known() {
+        let possible = |text: &str| is_possible(text.parse().unwrap());
+        for text in ["192.0.2.1:53", "192.0.2.1:123", "192.0.2.1:19", "192.0.2.1:1023", "192.0.2.1:0"] {
+            assert!(!possible(text), "{text}");
+        }
+        for text in ["0.0.0.0:5000", "224.0.0.1:5000", "255.255.255.255:5000", "[::]:5000", "[ff02::1]:5000"]
+        {
+            assert!(!possible(text), "{text}");
+        }
+        assert!(possible("192.0.2.1:1024") && possible("[2001:db8::1]:65535"));
+    }
+}

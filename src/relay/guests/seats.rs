@@ -1,0 +1,300 @@
+//! Who of the guests keeps a place, and who goes first.
+//!
+//! [`super::GuestRules::limit`] places are for guests of both carriers, and at most half of them for guests on UDP. A
+//! guest on TCP takes one with its first letter; if none is free, that of the quietest guest on UDP that was not
+//! answered. A guest on UDP asks for one with its second datagram, or when it is answered.
+//!
+//! A guest on UDP without a place is served in the same way. It is forgotten when [`LOOSE_MAX`] others without one have
+//! written since it was last heard or written to; [`super::gate`] lets in so few that this takes half a minute at
+//! least. So a forged datagram costs no other guest its place, and closes no connection.
+//!
+//! Plain text cannot prove an address: a proof would have to be sent, and echoed by a person. The nearest to one is
+//! that a member has answered, which is its choice, and that the address wrote again after that: such guests go last.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::base::{Path, Tick};
+
+use super::shares::network;
+
+/// Guests on UDP without a place: 5 MiB. [`super::gate`] lets in at most 100 a second and 1,000 at once, so the last of
+/// them is heard for 30 s, in which a desk can answer.
+pub(super) const LOOSE_MAX: usize = 4_096;
+/// A guest on UDP loses its place to one of the same standing if it was silent for this long.
+const CROWDED_AFTER: Duration = Duration::from_secs(60);
+
+/// What is known of a guest on UDP. A higher one goes later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Standing {
+    /// It has written.
+    #[default]
+    Unanswered,
+    /// A member has written to it.
+    Answered,
+    /// It has written after that.
+    Talking,
+}
+
+const STANDINGS: [Standing; 3] = [Standing::Unanswered, Standing::Answered, Standing::Talking];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seat {
+    Loose(Tick),
+    Udp(Standing, Tick),
+    /// Whose address it is; `None` for loopback.
+    Tcp(Option<IpAddr>),
+}
+
+/// The places, and the guests on UDP that have none.
+#[derive(Debug)]
+pub(super) struct Seats {
+    places: usize,
+    seats: BTreeMap<Path, Seat>,
+    /// Guests on UDP with a place by standing, the quietest first.
+    udp: [BTreeSet<(Tick, Path)>; STANDINGS.len()],
+    loose: BTreeSet<(Tick, Path)>,
+    tcp: usize,
+    tcp_by_holder: BTreeMap<IpAddr, usize>,
+}
+
+/// What came of a guest's being heard or written to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Moved {
+    /// A guest on UDP that has lost its place.
+    pub(super) displaced: Option<Path>,
+    /// A guest on UDP that is to be forgotten. It has no seat any more.
+    pub(super) forgotten: Option<Path>,
+}
+
+impl Seats {
+    pub(super) fn new(places: usize) -> Seats {
+        Seats {
+            places,
+            seats: BTreeMap::new(),
+            udp: Default::default(),
+            loose: BTreeSet::new(),
+            tcp: 0,
+            tcp_by_holder: BTreeMap::new(),
+        }
+    }
+
+    /// Whether this guest has a place.
+    pub(super) fn has_place(&self, path: Path) -> bool {
+        self.seats.get(&path).is_some_and(|seat| !matches!(seat, Seat::Loose(_)))
+    }
+
+    /// Notes that a guest on UDP, perhaps a new one, was heard or written to; whether it asks for a place.
+    pub(super) fn note_udp(&mut self, now: Tick, path: Path, standing: Standing, asks: bool) -> Moved {
+        let had_place = self.has_place(path);
+        self.leave(path);
+        let place = match had_place || !asks {
+            true => had_place.then_some(None),
+            false => self.displace_for_udp(now, standing),
+        };
+        let seat = if place.is_some() { Seat::Udp(standing, now) } else { Seat::Loose(now) };
+        self.sit(path, seat);
+        Moved { displaced: place.flatten(), forgotten: self.next_forgotten() }
+    }
+
+    /// Gives a place to a guest on TCP. Returns `None` if there is none: all are taken by guests on TCP and by those on
+    /// UDP that were answered, or its address (of IPv6: its /48) holds as many as there are left (dynamic thresholds,
+    /// Choudhury and Hahne 1998). Loopback is exempt from the latter.
+    pub(super) fn take_tcp(&mut self, path: Path, ip: IpAddr) -> Option<Moved> {
+        let ip = ip.to_canonical();
+        let holder = (!ip.is_loopback()).then(|| holder(ip));
+        let held = holder.and_then(|holder| self.tcp_by_holder.get(&holder)).copied().unwrap_or(0);
+        let unanswered = self.udp[Standing::Unanswered as usize].len();
+        let left = (self.places + unanswered).saturating_sub(self.tcp + self.udp_places());
+        if left == 0 || held >= left {
+            return None;
+        }
+        let is_full = self.tcp + self.udp_places() >= self.places;
+        let displaced = if is_full { self.unseat(Standing::Unanswered) } else { None };
+        self.sit(path, Seat::Tcp(holder));
+        Some(Moved { displaced, forgotten: self.next_forgotten() })
+    }
+
+    /// A guest is gone.
+    pub(super) fn leave(&mut self, path: Path) {
+        match self.seats.remove(&path) {
+            Some(Seat::Loose(at)) => drop(self.loose.remove(&(at, path))),
+            Some(Seat::Udp(standing, at)) => drop(self.udp[standing as usize].remove(&(at, path))),
+            Some(Seat::Tcp(holder)) => {
+                self.tcp -= 1;
+                let count = holder.and_then(|holder| self.tcp_by_holder.get_mut(&holder));
+                if let (Some(count), Some(holder)) = (count, holder) {
+                    *count -= 1;
+                    if *count == 0 {
+                        self.tcp_by_holder.remove(&holder);
+                    }
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn udp_places(&self) -> usize {
+        self.udp.iter().map(BTreeSet::len).sum()
+    }
+
+    /// Finds a place for a guest on UDP of this standing, and whose it was. `None` if there is none to be had.
+    fn displace_for_udp(&mut self, now: Tick, standing: Standing) -> Option<Option<Path>> {
+        let taken = self.udp_places();
+        if taken < self.places / 2 && self.tcp + taken < self.places {
+            return Some(None);
+        }
+        for victim in STANDINGS.into_iter().filter(|victim| *victim <= standing) {
+            let Some((at, _)) = self.udp[victim as usize].first() else { continue };
+            if victim < standing || *at + CROWDED_AFTER <= now {
+                return Some(self.unseat(victim));
+            }
+        }
+        None
+    }
+
+    /// The quietest guest on UDP of this standing loses its place.
+    fn unseat(&mut self, standing: Standing) -> Option<Path> {
+        let (at, path) = self.udp[standing as usize].pop_first()?;
+        self.sit(path, Seat::Loose(at));
+        Some(path)
+    }
+
+    fn sit(&mut self, path: Path, seat: Seat) {
+        match seat {
+            Seat::Loose(at) => drop(self.loose.insert((at, path))),
+            Seat::Udp(standing, at) => drop(self.udp[standing as usize].insert((at, path))),
+            Seat::Tcp(holder) => {
+                self.tcp += 1;
+                if let Some(holder) = holder {
+                    *self.tcp_by_holder.entry(holder).or_default() += 1;
+                }
+            }
+        }
+        self.seats.insert(path, seat);
+    }
+
+    fn next_forgotten(&mut self) -> Option<Path> {
+        let most = if self.places == 0 { 0 } else { LOOSE_MAX };
+        let (_, path) = self.loose.first().copied().filter(|_| self.loose.len() > most)?;
+        self.leave(path);
+        Some(path)
+    }
+}
+
+/// Who holds places on TCP, where an address is proved: an IPv4 address, or the /48 of an IPv6 address, which has as
+/// many addresses as it wants.
+fn holder(ip: IpAddr) -> IpAddr {
+    if ip.is_ipv4() { ip } else { network(ip) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+    use crate::base::ConnId;
+
+    const NOW: Tick = Tick::from_micros(9_000_000);
+
+    fn udp(n: usize) -> Path {
+        Path::Udp(SocketAddr::from(((0x0a00_0000 + n as u32).to_be_bytes(), 5_000)))
+    }
+
+    fn tcp(n: u64) -> Path {
+        Path::Tcp(ConnId(n))
+    }
+
+    fn host(n: u8) -> IpAddr {
+        IpAddr::from([192, 0, n, 1])
+    }
+
+    fn at(seconds: u64) -> Tick {
+        NOW + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn udp_has_half_of_the_places_and_tcp_what_is_left() {
+        let mut seats = Seats::new(8);
+        for n in 0..10 {
+            assert_eq!(seats.note_udp(NOW, udp(n), Standing::Talking, true), Moved::default());
+        }
+        assert_eq!((0..10).filter(|n| seats.has_place(udp(*n))).count(), 4);
+        assert!((0..4).all(|n| seats.take_tcp(tcp(n), host(n as u8)).is_some()));
+        assert_eq!(seats.take_tcp(tcp(4), host(4)), None, "those on UDP were answered");
+    }
+
+    #[test]
+    fn guest_on_tcp_displaces_the_quietest_unanswered_on_udp() {
+        let mut seats = Seats::new(4);
+        for n in 0..2 {
+            seats.note_udp(at(n), udp(n as usize), Standing::Unanswered, true);
+        }
+        assert!((0..2).all(|n| seats.take_tcp(tcp(n), host(n as u8)) == Some(Moved::default())));
+        let moved = |n| Some(Moved { displaced: Some(udp(n)), forgotten: None });
+        assert_eq!(seats.take_tcp(tcp(2), host(2)), moved(0));
+        assert_eq!(seats.take_tcp(tcp(3), host(3)), moved(1));
+        assert_eq!(seats.take_tcp(tcp(4), host(4)), None);
+        assert!(!seats.has_place(udp(0)) && seats.has_place(tcp(3)));
+        seats.note_udp(at(9), udp(0), Standing::Talking, true);
+        assert!(!seats.has_place(udp(0)), "connections are not displaced");
+    }
+
+    #[test]
+    fn one_address_takes_half_of_the_places_on_tcp() {
+        let mut seats = Seats::new(16);
+        assert_eq!((0..16).filter(|n| seats.take_tcp(tcp(*n), host(1)).is_some()).count(), 8);
+        assert!(seats.take_tcp(tcp(100), host(2)).is_some(), "others are in");
+        seats.leave(tcp(0));
+        seats.leave(tcp(1));
+        assert!(seats.take_tcp(tcp(101), host(1)).is_some());
+        let mut seats = Seats::new(16);
+        let local = IpAddr::from([127, 0, 0, 1]);
+        assert!((0..16).all(|n| seats.take_tcp(tcp(n), local).is_some()), "loopback is exempt");
+        assert_eq!(seats.tcp_by_holder.len(), 0);
+    }
+
+    #[test]
+    fn lower_standing_and_longer_silence_lose_a_place_first() {
+        let mut seats = Seats::new(4);
+        seats.note_udp(at(0), udp(0), Standing::Answered, true);
+        seats.note_udp(at(1), udp(1), Standing::Unanswered, true);
+        seats.note_udp(at(2), udp(2), Standing::Unanswered, true);
+        assert!(!seats.has_place(udp(2)), "nothing distinguishes it");
+        let moved = seats.note_udp(at(3), udp(2), Standing::Answered, true);
+        assert_eq!(moved.displaced, Some(udp(1)));
+        assert_eq!(seats.note_udp(at(4), udp(3), Standing::Answered, true).displaced, None);
+        let moved = seats.note_udp(at(5), udp(2), Standing::Talking, false);
+        assert_eq!((moved, seats.has_place(udp(2))), (Moved::default(), true));
+        assert_eq!(seats.note_udp(at(60), udp(3), Standing::Answered, true).displaced, Some(udp(0)));
+        assert_eq!(seats.note_udp(at(500), udp(0), Standing::Unanswered, true).displaced, None);
+    }
+
+    /// Those without a place go in the order in which they were last heard, and no others go.
+    #[test]
+    fn flood_forgets_only_the_quietest_without_a_place() {
+        let mut seats = Seats::new(4);
+        seats.note_udp(at(0), udp(0), Standing::Unanswered, true);
+        assert!(seats.take_tcp(tcp(0), host(0)).is_some());
+        for n in 1..=LOOSE_MAX {
+            assert_eq!(seats.note_udp(at(1), udp(n), Standing::Unanswered, false), Moved::default());
+        }
+        seats.note_udp(at(2), udp(1), Standing::Unanswered, false);
+        for n in 2..=LOOSE_MAX {
+            let moved = seats.note_udp(at(3), udp(LOOSE_MAX + n), Standing::Unanswered, false);
+            assert_eq!(moved, Moved { displaced: None, forgotten: Some(udp(n)) });
+        }
+        assert!(seats.has_place(udp(0)) && seats.has_place(tcp(0)) && seats.seats.contains_key(&udp(1)));
+        assert_eq!(seats.seats.len(), LOOSE_MAX + 2);
+    }
+
+    #[test]
+    fn without_places_no_guest_is_kept() {
+        let mut seats = Seats::new(0);
+        let moved = seats.note_udp(NOW, udp(1), Standing::Unanswered, true);
+        assert_eq!(moved, Moved { displaced: None, forgotten: Some(udp(1)) });
+        assert_eq!(seats.take_tcp(tcp(1), host(1)), None);
+        assert!(seats.seats.is_empty());
+    }
+}

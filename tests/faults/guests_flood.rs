@@ -1,0 +1,235 @@
+//! Floods of text from addresses that are not the sender's.
+
+use std::net::SocketAddr;
+
+use queqiao::base::{Name, Path};
+use queqiao::client::{Carriers, Event};
+use queqiao::relay::{GuestTexts, Limits};
+
+use crate::guest_rules;
+use crate::rig::{Given, Rig, ms, secs, udp};
+use crate::visitor::Visitor;
+
+/// What one forged datagram says: 29 bytes of UDP, IP and text are more than enough.
+const TEXT: &[u8] = b"x";
+
+/// A relay whose guests write to JACK, and JACK's client.
+fn desk(limit: usize) -> (Rig, Visitor) {
+    let texts = GuestTexts { full: "full".into(), ..GuestTexts::default() };
+    let mut rig = Rig::serving(Limits::default(), Some(guest_rules::to_jack(limit, texts)));
+    let jack = Visitor::signed_in(&mut rig, "JACK", 100, Carriers::Udp);
+    (rig, jack)
+}
+
+/// An address of the forger's: each of another network.
+fn forged(n: u32) -> Path {
+    let [_, a, b, c] = n.to_be_bytes();
+    Path::Udp(SocketAddr::from(([a + 20, b, c, 7], 6_000)))
+}
+
+fn flood(rig: &mut Rig, from: std::ops::Range<u32>) {
+    from.for_each(|n| rig.give(forged(n), TEXT));
+}
+
+fn addr(host: u8) -> SocketAddr {
+    SocketAddr::from(([198, 18, 0, host], 4_000))
+}
+
+fn name(host: u8) -> String {
+    Name::of_guest(addr(host)).to_string()
+}
+
+fn line(rig: &mut Rig, path: Path, text: &str) {
+    rig.take(vec![Given::Text(path, format!("{text}\n").into_bytes())]);
+}
+
+/// What JACK has had since the last time of those who are no forgers, and how much of the others; a second passes.
+fn letters(rig: &mut Rig, jack: &mut Visitor) -> (Vec<String>, usize) {
+    jack.run_with(rig, secs(1));
+    let (mut honest, mut others) = (Vec::new(), 0);
+    for event in std::mem::take(&mut jack.shown) {
+        match event {
+            Event::Letter(letter) if letter.text.as_bytes() == TEXT => others += 1,
+            Event::Letter(letter) => honest.push(letter.text),
+            _ => {}
+        }
+    }
+    (honest, others)
+}
+
+/// JACK answers the guest at `host`; what comes to `path`.
+fn answer(rig: &mut Rig, jack: &mut Visitor, host: u8, path: Path, text: &str) -> Vec<String> {
+    jack.send(1, rig.counter(), &name(host), text);
+    jack.run_with(rig, secs(1));
+    texts(rig, path)
+}
+
+fn texts(rig: &mut Rig, path: Path) -> Vec<String> {
+    rig.answers(path).into_iter().map(|bytes| String::from_utf8(bytes).unwrap()).collect()
+}
+
+#[test]
+fn burst_of_forged_addresses_shuts_nobody_out() {
+    let (mut rig, mut jack) = desk(256);
+    flood(&mut rig, 0..256);
+    let conn = rig.connect(addr(1));
+    line(&mut rig, conn, "by TCP");
+    rig.give(Path::Udp(addr(2)), b"by UDP");
+    let (honest, _) = letters(&mut rig, &mut jack);
+    assert_eq!(honest, ["by TCP", "by UDP"]);
+    assert_eq!(answer(&mut rig, &mut jack, 1, conn, "one"), ["one\n"]);
+    assert_eq!(answer(&mut rig, &mut jack, 2, Path::Udp(addr(2)), "two"), ["two"]);
+}
+
+#[test]
+fn forged_flood_closes_no_guest_on_tcp() {
+    for repeats in [1, 2, 3] {
+        let (mut rig, mut jack) = desk(16);
+        let conns: Vec<Path> = (1..=8).map(|host| rig.connect(addr(host))).collect();
+        conns.iter().for_each(|conn| line(&mut rig, *conn, "before"));
+        for n in 0..10_000 {
+            (0..repeats).for_each(|_| rig.give(forged(n), TEXT));
+        }
+        conns.iter().for_each(|conn| line(&mut rig, *conn, "after"));
+        let late: Vec<Path> = (11..=18).map(|host| rig.connect(addr(host))).collect();
+        late.iter().for_each(|conn| line(&mut rig, *conn, "late"));
+        assert_eq!(rig.closed, [], "{repeats}");
+        let (honest, others) = letters(&mut rig, &mut jack);
+        assert_eq!(honest.iter().filter(|text| *text == "after").count(), 8, "{repeats}");
+        assert_eq!(honest.iter().filter(|text| *text == "late").count(), 8, "{repeats}");
+        assert!(others <= 2_000, "{repeats}: {others} forged texts got through");
+    }
+}
+
+/// 2,000 addresses a second: what is taken of them is bounded, and a guest's second datagram is taken.
+#[test]
+fn second_datagram_is_taken_during_a_flood() {
+    let (mut rig, mut jack) = desk(16);
+    flood(&mut rig, 0..20_000);
+    let mut forged_texts = letters(&mut rig, &mut jack).1;
+    for round in 1..=20u8 {
+        let first = 20_000 + u32::from(round) * 2_000;
+        flood(&mut rig, first..first + 1_500);
+        let guest = Path::Udp(addr(round));
+        rig.give(guest, format!("first of {round}").as_bytes());
+        rig.give(guest, format!("second of {round}").as_bytes());
+        flood(&mut rig, first + 1_500..first + 2_000);
+        let (honest, others) = letters(&mut rig, &mut jack);
+        forged_texts += others;
+        assert_eq!(honest.last(), Some(&format!("second of {round}")));
+        assert_eq!(answer(&mut rig, &mut jack, round, guest, "re"), ["re"], "{round}");
+    }
+    assert!(forged_texts <= 500 + 50 * 41, "{forged_texts}");
+}
+
+/// A guest that was heard is not forgotten for as long as it takes to be answered.
+#[test]
+fn guest_that_was_heard_is_answered_half_a_minute_later() {
+    let (mut rig, mut jack) = desk(16);
+    rig.give(Path::Udp(addr(1)), b"hello");
+    let mut n = 0;
+    for _ in 0..30 {
+        // Each address twice: the second time it is known.
+        (n..n + 2_000).for_each(|n| (0..2).for_each(|_| rig.give(forged(n), TEXT)));
+        n += 2_000;
+        letters(&mut rig, &mut jack);
+    }
+    assert_eq!(answer(&mut rig, &mut jack, 1, Path::Udp(addr(1)), "at last"), ["at last"]);
+}
+
+/// The member is away: forged texts fill half of what guests may have in its mailbox.
+#[test]
+fn forged_flood_leaves_half_of_the_mailbox_to_tcp() {
+    let texts = GuestTexts { full: "full".into(), away: "away".into(), ..GuestTexts::default() };
+    let limits = Limits { pair_letters: 100, ..Limits::default() };
+    let mut rig = Rig::serving(limits, Some(guest_rules::to_jack(16, texts)));
+    Visitor::signed_in(&mut rig, "JACK", 100, Carriers::Udp);
+    rig.wait(secs(200));
+    for n in 0..20 {
+        flood(&mut rig, n * 100..n * 100 + 100);
+        rig.wait(secs(1));
+    }
+    let taken = rig.relay.stats().letters_taken;
+    assert_eq!(taken, 50);
+    let conn = rig.connect(addr(1));
+    line(&mut rig, conn, "by TCP");
+    assert_eq!(rig.relay.stats().letters_taken, taken + 1);
+    assert_eq!(rig.answers(conn), [b"away\n"]);
+}
+
+/// Servers that answer whatever comes, and addresses that cannot be answered.
+#[test]
+fn text_from_a_low_port_or_a_group_is_silent_and_counted() {
+    let (mut rig, mut jack) = desk(16);
+    let sources = ["192.0.2.1:53", "192.0.2.1:123", "192.0.2.1:19", "192.0.2.1:1023", "224.0.0.5:5000"];
+    for source in sources {
+        let path = Path::Udp(source.parse().unwrap());
+        for text in ["hello", "@echo hello"] {
+            rig.give(path, text.as_bytes());
+        }
+        assert_eq!(rig.answers(path), [b""; 0]);
+    }
+    assert_eq!(rig.relay.stats().guests_forged, 2 * sources.len() as u64);
+    assert_eq!(letters(&mut rig, &mut jack).0, [""; 0]);
+}
+
+/// Two relays whose guests all write to `echo`, after one datagram that was forged in the name of the other.
+fn forged_echo(text: &[u8]) -> usize {
+    let rules = || Some(guest_rules::to("echo", 16, GuestTexts::default()));
+    let mut rigs = [Rig::serving(Limits::default(), rules()), Rig::serving(Limits::default(), rules())];
+    let at = |n: usize| udp(10 + n as u8, 8_081);
+    let (mut waiting, mut to, mut datagrams) = (vec![text.to_vec()], 0, 0);
+    while !waiting.is_empty() {
+        for bytes in std::mem::take(&mut waiting) {
+            datagrams += 1;
+            rigs[to].give(at(1 - to), &bytes);
+        }
+        rigs[to].wait(ms(1));
+        waiting = rigs[to].answers(at(1 - to));
+        to = 1 - to;
+        assert!(datagrams < 10_000, "it has no end");
+    }
+    datagrams
+}
+
+#[test]
+fn two_relays_end_what_one_forged_datagram_began() {
+    for text in ["hello", "HELLO", "鹊桥", "@echo @echo hello"] {
+        let datagrams = forged_echo(text.as_bytes());
+        assert!(datagrams <= 130, "{text}: {datagrams}");
+    }
+}
+
+/// A person who writes Chinese is answered each time, and a script that uses letters as fast as any source may.
+#[test]
+fn echo_answers_people() {
+    let mut rig = Rig::serving(Limits::default(), Some(guest_rules::to("echo", 16, GuestTexts::default())));
+    for _ in 0..500 {
+        rig.wait(secs(1));
+        rig.give(udp(1, 4_000), "你好".as_bytes());
+        assert_eq!(texts(&mut rig, udp(1, 4_000)), ["你好"]);
+    }
+    for n in 0..1_000 {
+        rig.give(udp(2, 4_000), format!("hello {n}").as_bytes());
+    }
+    assert_eq!(texts(&mut rig, udp(2, 4_000)).len(), 1_000);
+}
+
+/// The texts of a source on TCP are its own, whatever number of others have written.
+#[test]
+fn sources_that_were_busy_keep_no_guest_on_tcp_out() {
+    let (mut rig, mut jack) = desk(16);
+    flood(&mut rig, 0..5_000);
+    for n in 0..5_000u32 {
+        let conn = rig.connect(SocketAddr::from(([30, 1 + (n >> 8) as u8, n as u8, 1], 4_000)));
+        line(&mut rig, conn, "x");
+        line(&mut rig, conn, "exit");
+        if n % 1_000 == 999 {
+            letters(&mut rig, &mut jack);
+        }
+    }
+    let conn = rig.connect(addr(1));
+    line(&mut rig, conn, "still here");
+    assert!(!rig.is_closed(conn));
+    assert_eq!(letters(&mut rig, &mut jack).0.last().unwrap(), "still here");
+}
