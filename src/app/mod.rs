@@ -9,13 +9,14 @@
 //!
 //! Files: `server` (one running relay) and on it `relay`; `desk` (one running client: its own, or another process's of the
 //! same member) and on it `send`, `listen`, `chat` (each with a `printer`), `ping`; `reception` (both in one window); `members` and
-//! `operators` (who may use a relay); `history`; `setup` (address book, name, folders); `contacts`, `trust`; `demo` and `bench`; `outcome`.
+//! `operators` (who may use a relay); `history` and `forget`; `setup` (address book, name, folders); `contacts`, `trust`; `demo` and `bench`; `outcome`.
 
 mod bench;
 mod chat;
 mod contacts;
 mod demo;
 mod desk;
+mod forget;
 mod history;
 mod listen;
 mod members;
@@ -37,6 +38,7 @@ pub use bench::{
 pub use chat::chat;
 pub use contacts::{ContactsAction, NewContact, contacts};
 pub use demo::demo;
+pub use forget::{ForgetOptions, forget};
 pub use history::{HistoryOptions, history};
 pub use listen::{ListenOptions, listen};
 pub use members::{MembersAction, members};

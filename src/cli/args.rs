@@ -7,8 +7,8 @@ use std::time::Duration;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::app::{
-    ContactsAction, Failure, GuestOptions, HistoryOptions, ListenOptions, MembersAction, NewContact,
-    RelayOptions, SendOptions, TextSource,
+    ContactsAction, Failure, ForgetOptions, GuestOptions, HistoryOptions, ListenOptions, MembersAction,
+    NewContact, RelayOptions, SendOptions, TextSource,
 };
 use crate::base::{Name, NameError, Phrase};
 use crate::client::{Carriers, Progress};
@@ -264,11 +264,29 @@ pub(super) struct HistoryArgs {
     json: bool,
     #[arg(long, value_name = "N")]
     last: Option<u64>,
+    #[arg(long)]
+    forget: bool,
+    #[arg(long, value_name = "TIME", value_parser = span)]
+    older: Option<Duration>,
+    #[arg(long)]
+    yes: bool,
 }
 
 impl HistoryArgs {
-    pub(super) fn options(&self) -> HistoryOptions {
-        HistoryOptions { contact: self.contact.clone(), json: self.json, last: self.last }
+    pub(super) fn options(&self) -> Result<HistoryOptions, Failure> {
+        if self.older.is_some() || self.yes {
+            return Err(Failure::usage(Phrase::new("history-needs-forget")));
+        }
+        Ok(HistoryOptions { contact: self.contact.clone(), json: self.json, last: self.last })
+    }
+
+    /// What is to be erased; `None` if the history is to be printed.
+    pub(super) fn forget(&self) -> Result<Option<ForgetOptions>, Failure> {
+        if self.forget && (self.json || self.last.is_some()) {
+            return Err(Failure::usage(Phrase::new("history-forget-alone")));
+        }
+        let options = ForgetOptions { contact: self.contact.clone(), older: self.older, yes: self.yes };
+        Ok(self.forget.then_some(options))
     }
 }
 

@@ -96,7 +96,10 @@ fn run(sub: Sub, strings: &Arc<Strings>) -> Outcome {
             app::listen(&Setup { contacts_only, ..setup(args.common, strings) }, &options)
         }
         Sub::History(args) => {
-            let options = args.options();
+            if let Some(options) = args.forget()? {
+                return app::forget(&setup(args.common, strings), &options);
+            }
+            let options = args.options()?;
             app::history(&setup(args.common, strings), &options)
         }
         Sub::Ping(args) => {

@@ -12,8 +12,9 @@ use super::letter_rows::{
     refused_words, summed,
 };
 use super::member::member_dir;
+use super::received;
 use crate::base::{Carrier, HostPort, LetterId, Name, OutboxId, Phrase, Wall};
-use crate::client::{Incoming, Progress, Reason, Said};
+use crate::client::{Holdings, Incoming, Progress, Reason, Said};
 
 /// A letter that was stored and not shown, and its place among all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,7 +92,7 @@ impl Archive {
             "SELECT {}, {}, said.id,
                 coalesce(accepted, 0), coalesce(delivered, 0), coalesce(conversations.read, 0), coalesce(until, 0)
             FROM (SELECT letters.*, relay, member FROM letters LEFT JOIN peers ON peers.id = peer
-                WHERE (text IS NOT NULL OR via IS NOT NULL OR way = 0)
+                WHERE (text IS NOT NULL OR via IS NOT NULL OR way = 0) AND via IS NOT 'erased'
                     AND (refused IS NULL OR refused NOT IN ({}))
                     AND (?1 IS NULL OR (relay = ?1 AND member = ?2))
                 ORDER BY letters.id DESC LIMIT ?3) AS said
@@ -145,6 +146,14 @@ impl Archive {
         let mut select = self.db.prepare_cached(&select).map_err(told)?;
         let rows = select.query_map((behind as i64, most as i64), |row| self.take_in(row)).map_err(told)?;
         rows.map(|row| row.map_err(|error| damaged(&self.path, error))).collect()
+    }
+
+    /// Bytes kept of each sender.
+    ///
+    /// # Errors
+    /// The database is damaged or cannot be read.
+    pub fn holdings(&self) -> Result<Holdings, Phrase> {
+        received::holdings(&self.db).map_err(|error| phrase(&self.path, &error))
     }
 
     /// The column with the sum, where there is one.

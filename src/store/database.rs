@@ -99,6 +99,27 @@ pub(super) fn open_to_read(path: &Path, kind: &Kind) -> Result<Option<Connection
     Ok(Some(db))
 }
 
+/// Opens the file for changes beside the process that usually writes it; `None` if there is none yet. Its commits are
+/// not counted.
+///
+/// Errors: as [`open`].
+pub(super) fn open_beside(path: &Path, kind: &Kind) -> Result<Option<Connection>, Phrase> {
+    if !exists(path) {
+        return commits::check_none(path).map(|()| None);
+    }
+    check_header(path, kind)?;
+    let told = |error: rusqlite::Error| phrase(path, &error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut db = Connection::open_with_flags(path, flags).map_err(told)?;
+    db.busy_timeout(BUSY_MAX).map_err(told)?;
+    commits::keep_log(&db).map_err(told)?;
+    check_pragmas(path, kind, &db)?;
+    commits::check(path, &db)?;
+    db.pragma_update(None, "synchronous", "full").map_err(told)?;
+    step_up(&mut db, kind).map_err(told)?;
+    Ok(Some(db))
+}
+
 /// A database that is gone with its process.
 pub(super) fn open_in_memory(kind: &Kind) -> rusqlite::Result<(Connection, Commits)> {
     let mut db = Connection::open_in_memory()?;

@@ -5,6 +5,7 @@
 //! in the order in which they were written down here; no clock has a say in that.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
@@ -101,6 +102,9 @@ CREATE INDEX letters_untold ON letters(id) WHERE way = 0 AND shown = 0 AND refus
     },
 };
 
+/// How long a commit waits for another process: a history of which something was erased is rewritten, at 100 MB/s or so.
+pub(super) const BUSY_MAX: Duration = Duration::from_secs(60);
+
 /// Letters in older layouts have no sums.
 pub(super) const SUMS_SINCE: u32 = 2;
 
@@ -129,6 +133,7 @@ impl History {
     pub(super) fn open(path: &Path, outbox: impl FnOnce() -> u64) -> Result<(History, Kept), Phrase> {
         let (db, commits) = database::open(path, &KIND)?;
         let told = |error: rusqlite::Error| phrase(path, &error);
+        db.busy_timeout(BUSY_MAX).map_err(told)?;
         db.execute("INSERT OR IGNORE INTO outbox(one, id) VALUES (1, ?1)", [outbox() as i64])
             .map_err(told)?;
         let id: i64 = db.query_row("SELECT id FROM outbox", [], |row| row.get(0)).map_err(told)?;

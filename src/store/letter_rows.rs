@@ -43,6 +43,9 @@ pub(super) const SENT: u8 = 0;
 /// Received.
 pub(super) const RECEIVED: u8 = 1;
 
+/// In the column `via` of a letter whose text was erased.
+const ERASED: &str = "erased";
+
 /// How many fields a sum is over.
 pub(super) const COLUMNS: usize = 13;
 /// Places among them.
@@ -235,6 +238,25 @@ pub(super) fn note(tx: &Transaction<'_>, key: Key, note: Note<'_>) -> rusqlite::
         }
     };
     mend_indexes(tx)
+}
+
+/// Erases the text of a letter, and has its sum follow if it was right. It is in no history from then on.
+pub(super) fn erase_text(tx: &Transaction<'_>, place: i64) -> rusqlite::Result<()> {
+    let select = concat!(
+        "SELECT ",
+        summed!(),
+        ", sum FROM letters JOIN peers ON peers.id = peer WHERE letters.id = ?1"
+    );
+    let mut select = tx.prepare_cached(select)?;
+    let mut rows = select.query([place])?;
+    let Some(row) = rows.next()? else { return Ok(()) };
+    let (whole, mut values) = (is_whole(row, 0)?, values(row, 0)?);
+    (values[TEXT], values[VIA]) = (ValueRef::Null, ValueRef::Text(ERASED.as_bytes()));
+    // The sum of a damaged row stays wrong.
+    let sum = whole.then(|| sum_of(&values));
+    let update = "UPDATE letters SET text = NULL, via = ?2, sum = coalesce(?3, sum) WHERE id = ?1";
+    tx.prepare_cached(update)?.execute(params![place, ERASED, sum])?;
+    Ok(())
 }
 
 /// What the disk has changed in a row it has not changed in the indexes, which then have it under what it was.

@@ -25,6 +25,8 @@ pub(super) enum Wish {
     Command(Command),
     /// The relays spoken to are others now, or their pins.
     Relays,
+    /// The disk has less of some senders than the client believes.
+    Recount,
 }
 
 #[derive(Debug)]
@@ -109,6 +111,7 @@ impl Callers {
         let caller = self.by_number.get_mut(&number)?;
         match call {
             Call::Pins => return Some(Wish::Relays),
+            Call::Forgotten => return Some(Wish::Recount),
             Call::Hello { version, face } => {
                 let shows = version == VERSION && face.part == Part::Shows;
                 let catch_up = shows && self.own.part != Part::Shows && self.catcher.is_none();

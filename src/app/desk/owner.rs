@@ -100,6 +100,7 @@ impl Owner {
         let given = self.client.given_and_settled().0;
         match self.callers.handle(number, heard, given, self.carriers) {
             Some(Wish::Relays) => self.set_relays(now, out),
+            Some(Wish::Recount) => self.recount(now, out),
             Some(Wish::Command(command)) => self.carry_out(now, command, out),
             None => {}
         }
@@ -156,6 +157,16 @@ impl Owner {
             self.carriers = *carriers;
         }
         self.client.handle(now, Input::Command(command), out);
+    }
+
+    /// Something of the history was erased: the client hears what the disk has now.
+    fn recount(&mut self, now: Now, out: &mut Outputs<Record, Event>) {
+        let Some(home) = &self.home else { return };
+        let archive = Archive::open(&home.data_dir, &home.folder).ok().flatten();
+        // A history that cannot be read counts as before: the next run is told why.
+        if let Some(held) = archive.and_then(|archive| archive.holdings().ok()) {
+            self.carry_out(now, Command::Held(held), out);
+        }
     }
 
     fn set_relays(&mut self, now: Now, out: &mut Outputs<Record, Event>) {

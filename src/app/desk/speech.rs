@@ -55,6 +55,8 @@ pub(super) enum Call {
     Bye,
     /// The pins have changed. Needs no hello.
     Pins,
+    /// Something of the history was erased. Needs no hello.
+    Forgotten,
 }
 
 /// What the owner says to a caller.

@@ -1,0 +1,87 @@
+//! `queqiao history --forget`: erases what was said, beside whatever process of the member is running.
+
+use std::io::{self, BufRead, IsTerminal};
+use std::time::Duration;
+
+use crate::base::{Phrase, Wall};
+use crate::contacts::Book;
+use crate::net;
+use crate::store::{Count, Eraser, Which};
+use crate::ui::terminal::{Written, write_err};
+
+use super::desk::tell_forgotten;
+use super::{Failure, Outcome, Setup, Status, print, say};
+
+/// What `history --forget` is told on its command line.
+#[derive(Clone, Debug, Default)]
+pub struct ForgetOptions {
+    /// With whom; `None` for everybody.
+    pub contact: Option<String>,
+    /// Only what is older.
+    pub older: Option<Duration>,
+    /// Nothing is asked.
+    pub yes: bool,
+}
+
+/// Erases letters, and prints how many. What was said with everybody, of any age, is erased only if the user says so: on
+/// the terminal, or by `--yes`.
+///
+/// # Errors
+/// [`Failure`]: 1 if the letters cannot be erased or the user says no, 2 for a contact that is none or where a script has
+/// to say `--yes`, 75 if another process keeps the log of the file in use.
+pub fn forget(setup: &Setup, options: &ForgetOptions) -> Outcome {
+    let book = setup.location().load()?;
+    let (me, which) = (setup.name_needed(&book)?, which(&book, options)?);
+    let (data_dir, folder) = (setup.data_dir()?, me.folder());
+    let Some(mut eraser) = Eraser::open(&data_dir, &folder)? else {
+        return told(setup, Count::default());
+    };
+    if options.contact.is_none() && options.older.is_none() && !options.yes {
+        confirm(setup, eraser.count(&which)?)?;
+    }
+    let erased = eraser.erase(&which);
+    // Whatever became of it: what was erased is to leave no copy, and makes room.
+    let finished = eraser.finish();
+    tell_forgotten(&data_dir, &folder);
+    let ended = told(setup, erased?)?;
+    match finished {
+        Ok(()) => Ok(ended),
+        Err(phrase) if phrase.key() == "history-in-use" => Err(Failure::later(phrase)),
+        Err(phrase) => Err(phrase.into()),
+    }
+}
+
+fn which(book: &Book, options: &ForgetOptions) -> Result<Which, Failure> {
+    let target = options.contact.as_deref().map(|contact| book.resolve(contact)).transpose()?;
+    let before = |older: Duration| {
+        let millis = u64::try_from(older.as_millis()).unwrap_or(u64::MAX);
+        Wall(net::wall().0.saturating_sub(millis))
+    };
+    let with = target.map(|target| (target.relay, target.member));
+    Ok(Which { with, before: options.older.map(before) })
+}
+
+/// Asks whether everything is to be erased. A script has to say so.
+fn confirm(setup: &Setup, count: Count) -> Result<(), Failure> {
+    if !io::stdin().is_terminal() {
+        return Err(Failure::usage(Phrase::new("history-forget-all")));
+    }
+    let ask = Phrase::new("history-forget-ask").with("count", count.erased);
+    let _ = write_err(&setup.strings.say(&ask));
+    let mut line = String::new();
+    let read = io::stdin().lock().read_line(&mut line);
+    match line.trim() {
+        "y" | "Y" | "yes" | "是" if read.is_ok() => Ok(()),
+        _ => Err(Phrase::new("history-forget-not").into()),
+    }
+}
+
+fn told(setup: &Setup, count: Count) -> Outcome {
+    let stays = [("history-waiting-stay", count.waiting), ("history-unseen-stay", count.unseen)];
+    for (key, count) in stays.into_iter().filter(|(_, count)| *count > 0) {
+        say(&setup.strings, &Phrase::new(key).with("count", count));
+    }
+    match print(&format!("erased {}", count.erased))? {
+        Written::Yes | Written::Closed => Ok(Status::Done),
+    }
+}

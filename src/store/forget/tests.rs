@@ -1,0 +1,319 @@
+//! What is erased is in no file any more, and what has to stay stays.
+
+use std::fs;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::base::{Carrier, LetterId, OutboxId};
+use crate::client::{Incoming, KeptSender, Reach, Reason, Record};
+use crate::store::{Archive, Backend, MemberState, MemberStore};
+
+const FOLDER: &str = "0123456789abcdef";
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+fn relay() -> HostPort {
+    "127.0.0.1:8081".parse().unwrap()
+}
+
+fn open(data: &Path) -> (MemberStore, MemberState) {
+    MemberStore::open(data, &name("TOM"), FOLDER, || [7; 32]).unwrap()
+}
+
+/// A text that is in no other letter, and nowhere else.
+fn text(who: &str, way: &str, number: u64, len: usize) -> String {
+    format!("<{who}-{way}-{number}>").repeat(1 + len / 10)
+}
+
+fn written(to: &str, number: u64, len: usize) -> Record {
+    let (relay, to_name, request) = (relay(), name(to), number + 1_000_000 * to.bytes().map(u64::from).sum::<u64>());
+    let text = text(to, "sent", number, len);
+    Record::Written { relay, to: to_name, number, request, text, written: Wall(number * 1_000) }
+}
+
+fn received(from: &str, number: u64, len: usize) -> Record {
+    let letter = Incoming {
+        relay: relay(),
+        from: name(from),
+        id: LetterId { outbox: OutboxId(9), number },
+        text: text(from, "came", number, len),
+        at: Wall(number * 1_000),
+        via: Carrier::Udp,
+        missing: 0,
+        damaged: false,
+    };
+    Record::Received { letter, after: number - 1 }
+}
+
+fn shown(from: &str, number: u64) -> Record {
+    let id = LetterId { outbox: OutboxId(9), number };
+    Record::Shown { relay: relay(), from: name(from), id, read: true }
+}
+
+fn reached(to: &str, accepted: u64, delivered: u64) -> Record {
+    let reach = Reach { last: accepted, taken: delivered, accepted, delivered, read: 0, until: Wall(0) };
+    Record::Reached { relay: relay(), to: name(to), reach }
+}
+
+fn refused(to: &str, number: u64) -> Record {
+    let (reason, may_have_arrived) = (Reason::Full, false);
+    Record::Refused { relay: relay(), to: name(to), number, reason, may_have_arrived }
+}
+
+fn told(to: &str, number: u64) -> Record {
+    Record::Told { relay: relay(), to: name(to), number }
+}
+
+fn commit(store: &mut MemberStore, records: &[Record]) {
+    let mut refused = Vec::new();
+    store.commit(records, &mut refused).unwrap();
+    assert!(refused.is_empty(), "{refused:?}");
+}
+
+fn with(who: &str) -> Which {
+    Which { with: Some((relay(), name(who))), before: None }
+}
+
+fn forget(data: &Path, which: &Which) -> Count {
+    let mut eraser = Eraser::open(data, FOLDER).unwrap().unwrap();
+    let foretold = eraser.count(which).unwrap();
+    let count = eraser.erase(which).unwrap();
+    assert_eq!(count, foretold);
+    eraser.finish().unwrap();
+    count
+}
+
+/// Whether any file in the member's folder has these bytes.
+fn is_anywhere(data: &Path, bytes: &str) -> bool {
+    let files = fs::read_dir(data.join("members").join(FOLDER)).unwrap().map(|entry| entry.unwrap().path());
+    let mut files = files.filter(|path| path.is_file());
+    files.any(|path| fs::read(path).unwrap().windows(bytes.len()).any(|found| found == bytes.as_bytes()))
+}
+
+fn texts(data: &Path) -> Vec<String> {
+    let (archive, mut texts) = (Archive::open(data, FOLDER).unwrap().unwrap(), Vec::new());
+    let read = archive.read(None, None, |said| {
+        texts.push(said.text);
+        Ok::<_, Phrase>(true)
+    });
+    read.unwrap();
+    texts
+}
+
+#[test]
+fn what_was_said_with_one_goes_and_what_others_said_stays() {
+    let data = tempfile::tempdir().unwrap();
+    assert!(Eraser::open(data.path(), FOLDER).unwrap().is_none(), "nothing was ever kept");
+    let (mut store, _) = open(data.path());
+    for number in 1..=20 {
+        let len = number as usize * 400;
+        commit(&mut store, &[written("JACK", number, len), received("JACK", number, len)]);
+        commit(&mut store, &[shown("JACK", number), received("MARY", number, len), shown("MARY", number)]);
+    }
+    commit(&mut store, &[reached("JACK", 20, 20)]);
+    let count = forget(data.path(), &with("JACK"));
+    assert_eq!(count, Count { erased: 40, waiting: 0, unseen: 0 });
+    assert!(!is_anywhere(data.path(), "<JACK-"), "beside the process that has the folder");
+    assert_eq!(texts(data.path()).len(), 20);
+    assert!(is_anywhere(data.path(), "<MARY-came-20>"));
+    assert_eq!(forget(data.path(), &Which::default()).erased, 20);
+    assert!(!is_anywhere(data.path(), "<MARY-"), "the newest row too");
+    assert_eq!(texts(data.path()), [""; 0]);
+    drop(store);
+    assert_eq!(forget(data.path(), &Which::default()), Count::default());
+}
+
+#[test]
+fn nothing_that_has_not_ended_is_erased() {
+    let data = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(data.path());
+    commit(&mut store, &Vec::from_iter((1..=8).map(|number| written("JACK", number, 50))));
+    commit(&mut store, &[refused("JACK", 1), told("JACK", 1), refused("JACK", 4), reached("JACK", 5, 3)]);
+    commit(&mut store, &Vec::from_iter((1..=3).map(|number| received("JACK", number, 50))));
+    commit(&mut store, &[shown("JACK", 1)]);
+    // 1 was refused, which was told; 2 and 3 were delivered; 5 is in a mailbox: its text is not needed.
+    let count = forget(data.path(), &with("JACK"));
+    assert_eq!(count, Count { erased: 5, waiting: 4, unseen: 2 });
+    for (way, number, stays) in [
+        ("sent", 1, false),
+        ("sent", 2, false),
+        ("sent", 3, false),
+        ("sent", 4, true),
+        ("sent", 5, false),
+        ("sent", 6, true),
+        ("sent", 8, true),
+        ("came", 1, false),
+        ("came", 2, true),
+    ] {
+        assert_eq!(is_anywhere(data.path(), &format!("<JACK-{way}-{number}>")), stays, "{way} {number}");
+    }
+    drop(store);
+    let (_store, state) = open(data.path());
+    let numbers: Vec<u64> = state.kept.letters.keys().map(|(.., number)| *number).collect();
+    assert_eq!(numbers, [5, 6, 7, 8], "the end of the fifth is still known");
+    assert_eq!(state.kept.refusals.len(), 1);
+    assert!(state.damaged.is_empty(), "what has no text any more is not damaged");
+}
+
+#[test]
+fn numbers_by_which_duplicates_are_known_stay() {
+    let data = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(data.path());
+    commit(&mut store, &[written("JACK", 1, 9), written("JACK", 2, 9), reached("JACK", 2, 2)]);
+    commit(&mut store, &[received("MARY", 1, 9), received("MARY", 2, 9), shown("MARY", 1), shown("MARY", 2)]);
+    assert_eq!(forget(data.path(), &Which::default()).erased, 4);
+    commit(&mut store, &[received("MARY", 1, 9), received("MARY", 2, 9)]);
+    assert_eq!(texts(data.path()), [""; 0], "what comes again is not taken again");
+    commit(&mut store, &[received("MARY", 3, 9)]);
+    drop(store);
+    let (_store, state) = open(data.path());
+    assert_eq!(state.kept.conversations[&(relay(), name("JACK"))].reach.last, 2, "numbers go on");
+    let sender = state.kept.senders[&(relay(), name("MARY"), OutboxId(9))];
+    assert_eq!((sender.last, sender.read), (3, 2));
+    assert_eq!(texts(data.path()), [text("MARY", "came", 3, 9)]);
+}
+
+#[test]
+fn only_what_is_older_goes() {
+    let data = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(data.path());
+    for number in 1..=5 {
+        commit(&mut store, &[received("JACK", number, 9), shown("JACK", number)]);
+    }
+    let mut future = received("JACK", 6, 9);
+    let Record::Received { letter, .. } = &mut future else { unreachable!() };
+    letter.at = Wall(u64::MAX);
+    commit(&mut store, &[future, shown("JACK", 6)]);
+    let before = |at: u64| Which { with: None, before: Some(Wall(at)) };
+    assert_eq!(forget(data.path(), &before(3_000)).erased, 2);
+    assert_eq!(texts(data.path()).len(), 4);
+    assert_eq!(forget(data.path(), &before(u64::MAX)).erased, 3, "a time that no clock shows is never past");
+    assert_eq!(forget(data.path(), &Which::default()).erased, 1);
+}
+
+#[test]
+fn what_is_erased_counts_no_longer() {
+    let data = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(data.path());
+    let held = |data: &Path| Archive::open(data, FOLDER).unwrap().unwrap().holdings().unwrap();
+    for number in 1..=3 {
+        commit(&mut store, &[received("MARY", number, 500), shown("MARY", number)]);
+    }
+    commit(&mut store, &[received("MARY", 4, 500), received("JACK", 1, 10)]);
+    let of = |data: &Path, who: &str| held(data)[&relay()][&name(who)];
+    assert_eq!(of(data.path(), "MARY"), 4 * letter_cost(text("MARY", "came", 1, 500).len()));
+    forget(data.path(), &with("MARY"));
+    assert_eq!(of(data.path(), "MARY"), letter_cost(text("MARY", "came", 4, 500).len()), "one is not seen");
+    assert_eq!(of(data.path(), "JACK"), letter_cost(text("JACK", "came", 1, 10).len()));
+    let before = held(data.path());
+    drop(store);
+    let (_store, state) = open(data.path());
+    assert_eq!(state.kept.held, before);
+    let sender = state.kept.senders[&(relay(), name("MARY"), OutboxId(9))];
+    assert_eq!(sender, KeptSender { held: of(data.path(), "MARY"), ..sender });
+}
+
+#[test]
+fn a_reader_of_old_times_keeps_the_log_and_that_is_said() {
+    let data = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(data.path());
+    commit(&mut store, &[received("MARY", 1, 500), shown("MARY", 1)]);
+    let path = data.path().join("members").join(FOLDER).join("letters.sqlite");
+    let reader = Connection::open(&path).unwrap();
+    reader.execute_batch("BEGIN").unwrap();
+    reader.query_row("SELECT count(*) FROM letters", [], |_| Ok(())).unwrap();
+    let mut eraser = Eraser::open(data.path(), FOLDER).unwrap().unwrap();
+    eraser.db.busy_timeout(std::time::Duration::ZERO).unwrap();
+    assert_eq!(eraser.erase(&Which::default()).unwrap().erased, 1);
+    assert_eq!(eraser.finish().unwrap_err().key(), "history-in-use");
+    drop(reader);
+    assert_eq!(forget(data.path(), &Which::default()).erased, 0);
+    assert!(!is_anywhere(data.path(), "<MARY-"), "and it goes with the next");
+}
+
+#[test]
+fn a_log_with_missing_commits_is_left_alone() {
+    let data = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(data.path());
+    commit(&mut store, &[received("MARY", 1, 500), shown("MARY", 1)]);
+    let copy = tempfile::tempdir().unwrap();
+    let (from, to) = [data.path(), copy.path()].map(|dir| dir.join("members").join(FOLDER)).into();
+    fs::create_dir_all(&to).unwrap();
+    for file in ["letters.sqlite", "letters.sqlite-commits"] {
+        fs::copy(from.join(file), to.join(file)).unwrap();
+    }
+    let before = fs::read(to.join("letters.sqlite")).unwrap();
+    assert_eq!(Eraser::open(copy.path(), FOLDER).unwrap_err().key(), "store-commits-missing");
+    assert_eq!(fs::read(to.join("letters.sqlite")).unwrap(), before);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Say(usize, usize),
+    Hear(usize, usize),
+    Refuse(usize),
+    Forget(Option<usize>),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let (who, len) = (0..3usize, prop_oneof![0..200usize, 1_000..9_000usize]);
+    prop_oneof![
+        8 => (who.clone(), len.clone()).prop_map(|(who, len)| Step::Say(who, len)),
+        8 => (who.clone(), len).prop_map(|(who, len)| Step::Hear(who, len)),
+        4 => who.clone().prop_map(Step::Refuse),
+        1 => prop::option::of(who).prop_map(Step::Forget),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Whatever rows were moved by what was written around them: erased texts are in no file, all others are.
+    #[test]
+    fn erased_texts_are_in_no_file(steps in prop::collection::vec(step(), 1..120)) {
+        const NAMES: [&str; 3] = ["JO", "JACK", "MARY"];
+        let data = tempfile::tempdir().unwrap();
+        let (mut store, _) = open(data.path());
+        let (mut sent, mut came) = ([0u64; 3], [0u64; 3]);
+        let (mut here, mut gone): (Vec<(usize, String)>, Vec<String>) = (Vec::new(), Vec::new());
+        for step in steps {
+            match step {
+                Step::Say(who, len) => {
+                    sent[who] += 1;
+                    commit(&mut store, &[written(NAMES[who], sent[who], len)]);
+                    commit(&mut store, &[reached(NAMES[who], sent[who], sent[who])]);
+                    here.push((who, format!("<{}-sent-{}>", NAMES[who], sent[who])));
+                }
+                Step::Hear(who, len) => {
+                    came[who] += 1;
+                    commit(&mut store, &[received(NAMES[who], came[who], len), shown(NAMES[who], came[who])]);
+                    here.push((who, format!("<{}-came-{}>", NAMES[who], came[who])));
+                }
+                Step::Refuse(who) => {
+                    sent[who] += 1;
+                    commit(&mut store, &[written(NAMES[who], sent[who], 300)]);
+                    commit(&mut store, &[refused(NAMES[who], sent[who])]);
+                    commit(&mut store, &[told(NAMES[who], sent[who])]);
+                    here.push((who, format!("<{}-sent-{}>", NAMES[who], sent[who])));
+                }
+                Step::Forget(who) => {
+                    let which = who.map_or_else(Which::default, |who| with(NAMES[who]));
+                    let (goes, stays): (Vec<_>, Vec<_>) =
+                        here.drain(..).partition(|(whose, _)| who.is_none_or(|who| who == *whose));
+                    prop_assert_eq!(forget(data.path(), &which).erased, goes.len() as u64);
+                    gone.extend(goes.into_iter().map(|(_, mark)| mark));
+                    here = stays;
+                    for mark in &gone {
+                        prop_assert!(!is_anywhere(data.path(), mark), "{} is still there", mark);
+                    }
+                }
+            }
+        }
+        for (_, mark) in &here {
+            prop_assert!(is_anywhere(data.path(), mark), "{} is gone", mark);
+        }
+    }
+}
