@@ -29,7 +29,8 @@ fn text(who: &str, way: &str, number: u64, len: usize) -> String {
 }
 
 fn written(to: &str, number: u64, len: usize) -> Record {
-    let (relay, to_name, request) = (relay(), name(to), number + 1_000_000 * to.bytes().map(u64::from).sum::<u64>());
+    let (relay, to_name, request) =
+        (relay(), name(to), number + 1_000_000 * to.bytes().map(u64::from).sum::<u64>());
     let text = text(to, "sent", number, len);
     Record::Written { relay, to: to_name, number, request, text, written: Wall(number * 1_000) }
 }

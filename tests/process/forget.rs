@@ -1,0 +1,139 @@
+//! `history --forget`: what is erased is in no file any more, and what has to stay stays.
+
+use std::fs;
+use std::path::Path;
+
+use crate::terminal::Terminal;
+use crate::world::{Home, nobody, texts, town};
+
+/// Whether any file in this folder, or in one in it, has these bytes.
+fn is_anywhere(dir: &Path, text: &str) -> bool {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let has = |path: &Path| fs::read(path).unwrap().windows(text.len()).any(|found| found == text.as_bytes());
+    let is_in =
+        |path: &Path| if path.is_dir() { is_anywhere(path, text) } else { path.is_file() && has(path) };
+    entries.into_iter().any(|path| is_in(&path))
+}
+
+fn forget(home: &Home, name: &str, args: &[&str]) -> crate::world::Ended {
+    home.run(&[&["history", "--as", name, "--data", name, "--forget"], args].concat())
+}
+
+/// Both sides talk for a while, one of them in a process that goes on.
+#[test]
+fn what_was_said_is_erased_from_every_file_while_others_run() {
+    let (home, relay) = town(&[], &["TOM", "JACK", "MARY"]);
+    let mut jack = home.start(&["listen", "--as", "JACK", "--data", "JACK"]);
+    jack.until_err("connected to");
+    let lines: String = (0..300).map(|n| format!("secret-{n}-{}\n", "s".repeat(n * 20))).collect();
+    for from in ["TOM", "MARY"] {
+        let sends = ["send", "--as", from, "--data", from, "--lines", "--wait", "delivered", "JACK"];
+        home.run_with(&sends, lines.replace("secret", from).as_bytes()).with(0);
+    }
+    jack.until_out("MARY-299-");
+    assert!(is_anywhere(&home.path("JACK"), "TOM-150-") && is_anywhere(&home.path("TOM"), "TOM-150-"));
+    assert_eq!(forget(&home, "JACK", &["TOM"]).result(), "erased 300");
+    assert!(!is_anywhere(&home.path("JACK"), "TOM-"), "beside the process that has the folder");
+    assert!((0..300).all(|n| is_anywhere(&home.path("JACK"), &format!("MARY-{n}-"))));
+    assert_eq!(forget(&home, "TOM", &["JACK"]).result(), "erased 300");
+    assert!(!is_anywhere(&home.path("TOM"), "TOM-"));
+    home.run(&["send", "--as", "TOM", "--data", "TOM", "--wait", "delivered", "JACK", "again"]).with(0);
+    jack.until_out("] again");
+    let said = home.run(&["history", "--as", "JACK", "--data", "JACK", "TOM"]).with(0).out;
+    assert_eq!(texts(&said), ["again"]);
+    jack.terminate().with(130);
+    assert_eq!(forget(&home, "JACK", &["--yes"]).result(), "erased 301");
+    assert!(!is_anywhere(&home.path("JACK"), "MARY-"));
+    relay.stop().with(0);
+}
+
+#[test]
+fn what_waits_in_the_outbox_stays_and_goes_out() {
+    let home = Home::new();
+    let addr = nobody();
+    home.book(&["TOM", "JACK"], &addr);
+    let tom = ["--as", "TOM", "--data", "TOM"];
+    home.run(&[&["send"], &tom[..], &["--timeout", "0.3s", "JACK", "waits"]].concat()).with(75);
+    let kept = forget(&home, "TOM", &["JACK"]);
+    assert_eq!(kept.result(), "erased 0");
+    assert_eq!(kept.said(), ["1 messages that are on their way stay"]);
+    let relay = home.relay(&["--bind", &addr]);
+    home.away("JACK");
+    // In the mailbox: its text goes, and its end is still known.
+    home.run(&[&["send"], &tom[..], &["JACK", "second"]].concat()).with(0);
+    assert_eq!(forget(&home, "TOM", &["JACK"]).result(), "erased 2");
+    assert!(!is_anywhere(&home.path("TOM"), "waits") && !is_anywhere(&home.path("TOM"), "second"));
+    let heard = home.run(&["listen", "--as", "JACK", "--count", "2"]).with(0).out;
+    assert_eq!(texts(&heard), ["waits", "second"]);
+    home.run(&[&["send"], &tom[..], &["--wait", "delivered", "JACK", "third"]].concat()).with(75);
+    assert_eq!(home.run(&[&["history"], &tom[..]].concat()).with(0).out.len(), 1);
+    relay.stop().with(0);
+}
+
+#[test]
+fn what_nobody_has_seen_stays() {
+    let (home, relay) = town(&[], &["TOM", "JACK"]);
+    let mut tom = home.sending("TOM", "first\n");
+    home.send("JACK", "TOM", "are you there?").with(0);
+    let kept = home.run(&["history", "--as", "TOM", "--forget", "JACK"]);
+    assert_eq!((kept.result(), kept.said().len()), ("erased 0", 1), "{kept:?}");
+    assert!(kept.said()[0].starts_with("1 messages that you have not seen stay"), "{kept:?}");
+    tom.feed(b"");
+    tom.end().with(0);
+    let heard = home.run(&["listen", "--as", "TOM", "--count", "2"]).with(0).out;
+    assert_eq!(texts(&heard), ["FIRST", "are you there?"]);
+    assert_eq!(home.run(&["history", "--as", "TOM", "--forget", "JACK"]).result(), "erased 1");
+    relay.stop().with(0);
+}
+
+#[test]
+fn only_what_is_older_is_erased() {
+    let (home, relay) = town(&[], &["TOM", "JACK"]);
+    let _jack = home.listen("JACK", &[]);
+    home.run(&["send", "--as", "TOM", "--wait", "delivered", "JACK", "hello"]).with(0);
+    let older = |age: &str| home.run(&["history", "--as", "TOM", "--forget", "--older", age]);
+    assert_eq!(older("12h").result(), "erased 0");
+    assert_eq!(older("90d").result(), "erased 0");
+    assert_eq!(older("0s").result(), "erased 1", "a script that says how old needs no --yes");
+    relay.stop().with(0);
+}
+
+#[test]
+fn a_command_line_that_makes_no_sense_is_refused_in_one_line() {
+    let (home, relay) = town(&[], &["TOM", "JACK"]);
+    let _jack = home.listen("JACK", &[]);
+    home.run(&["send", "--as", "TOM", "--wait", "delivered", "JACK", "hello"]).with(0);
+    let history = |args: &[&str]| home.run(&[&["history", "--as", "TOM"], args].concat());
+    for print in [&["--json"][..], &["--last", "3"]] {
+        history(&[&["--forget"], print].concat()).one_line(2, "use one or the other");
+    }
+    history(&["--older", "90d"]).one_line(2, "--older and --yes go with --forget");
+    history(&["--yes", "JACK"]).one_line(2, "--older and --yes go with --forget");
+    history(&["--forget"]).one_line(2, "say --yes");
+    history(&["--forget", "JACK@nowhere"]).one_line(1, "an address needs a port");
+    assert_eq!(history(&["JACK"]).with(0).out.len(), 1, "nothing was erased");
+    assert_eq!(history(&["--forget", "MARY"]).result(), "erased 0");
+    assert_eq!(history(&["--forget", "--yes"]).result(), "erased 1");
+    assert_eq!(home.run(&["history", "--as", "NEW", "--forget", "--yes"]).result(), "erased 0");
+    relay.stop().with(0);
+}
+
+#[test]
+fn a_terminal_is_asked_before_everything_goes() {
+    let (home, relay) = town(&[], &["TOM", "JACK"]);
+    let _jack = home.listen("JACK", &[]);
+    home.run(&["send", "--as", "TOM", "--wait", "delivered", "JACK", "hello"]).with(0);
+    for (answer, shown, code) in [("\r", "nothing was erased", 1), ("n\r", "nothing was erased", 1)] {
+        let mut terminal = Terminal::start(&home, &["history", "--as", "TOM", "--forget"]);
+        terminal.until("Erase all 1 messages, with everybody? (y/N) ");
+        terminal.press(answer);
+        terminal.until(shown);
+        terminal.ends_with(code);
+    }
+    let mut terminal = Terminal::start(&home, &["history", "--as", "TOM", "--forget", "--lang", "zh"]);
+    terminal.until("(y/N) ");
+    terminal.press("y\r");
+    terminal.until("erased 1");
+    terminal.ends_with(0);
+    relay.stop().with(0);
+}
