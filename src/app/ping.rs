@@ -70,8 +70,7 @@ fn relays(setup: &Setup, options: &PingOptions) -> Result<Vec<RelaySpec>, Failur
         return Ok(relays);
     };
     if let Ok(addr) = target.parse() {
-        let tcp =
-            book()?.relays().into_iter().find(|relay| relay.address == addr).and_then(|relay| relay.tcp);
+        let tcp = book()?.tcp_of(&addr);
         return Ok(vec![setup.relay_at(addr, tcp)?]);
     }
     Ok(vec![setup.relay_of(&book()?.resolve(target)?)?])

@@ -85,13 +85,16 @@ impl Setup {
 
     /// Whose letters are refused, as the book and the command line say.
     pub fn screens(&self, book: &Book) -> Screens {
-        let relays = book.relays().into_iter().map(|relay| {
-            let here = || book.contacts.iter().filter(|contact| contact.relay == relay.address);
-            let blocked = here().filter(|contact| contact.blocked).map(|contact| contact.member.clone());
-            let only = self.contacts_only.then(|| here().map(|contact| contact.member.clone()).collect());
-            (relay.address.clone(), Screen { blocked: blocked.collect(), only })
-        });
-        let relays = relays.collect();
+        let mut relays = BTreeMap::<_, Screen>::new();
+        for contact in &book.contacts {
+            let screen = relays.entry(contact.relay.clone()).or_default();
+            if contact.blocked {
+                screen.blocked.push(contact.member.clone());
+            }
+            if self.contacts_only {
+                screen.only.get_or_insert_default().push(contact.member.clone());
+            }
+        }
         let others = self.contacts_only.then(|| Screen { blocked: Vec::new(), only: Some(Vec::new()) });
         Screens { relays, others, contacts: Some(contacts_of(book)) }
     }
@@ -110,12 +113,12 @@ impl Setup {
     /// Those of [`Setup::pins`].
     pub fn relays(&self, book: &Book) -> Result<Vec<RelaySpec>, Phrase> {
         let pins = self.pins()?;
-        let spec = |relay: crate::contacts::RelaySpec| RelaySpec {
+        let spec = |relay: &crate::contacts::RelaySpec| RelaySpec {
             key: pins.get(&relay.address).map(|pin| pin.key),
-            addr: relay.address,
-            tcp: relay.tcp,
+            addr: relay.address.clone(),
+            tcp: relay.tcp.clone(),
         };
-        Ok(book.relays().into_iter().map(spec).collect())
+        Ok(book.relays().iter().map(spec).collect())
     }
 
     /// The relay of one target, with its pinned key.

@@ -33,7 +33,7 @@ pub fn set_blocked(text: &str, file: &str, label: &str, blocked: bool) -> Result
             contacts.insert(after.label.as_str(), value(&after));
         }),
     };
-    let place = book.contacts.iter_mut().find(|contact| contact.label == after.label);
+    let place = book.contacts.change().iter_mut().find(|contact| contact.label == after.label);
     *place.expect("it was found there") = after;
     checked(with_mark_of(text, edited), file, book)
 }

@@ -17,6 +17,7 @@
 mod block;
 mod diagnose;
 mod edit;
+mod entries;
 mod locate;
 #[cfg(test)]
 mod mistakes;
@@ -24,12 +25,14 @@ mod parse;
 mod place;
 mod resolve;
 mod save;
+mod steps;
 mod watch;
 
 use crate::base::{HostPort, Name, PublicKey};
 
 pub use block::set_blocked;
 pub use edit::{add, remove};
+pub use entries::Entries;
 pub use locate::{FILE_BYTES_MAX, Location, locate};
 pub use resolve::Target;
 pub use watch::{Watcher, watch};
@@ -41,7 +44,7 @@ pub struct Book {
     /// Who the user is, unless the command line says otherwise.
     pub me: Option<Name>,
     /// Who can be written to.
-    pub contacts: Vec<Contact>,
+    pub contacts: Entries,
 }
 
 /// One entry.
@@ -84,37 +87,23 @@ pub struct RelaySpec {
 
 impl Book {
     /// The distinct relays, in the order of their first mention; a `tcp` that any entry gives counts for all.
-    pub fn relays(&self) -> Vec<RelaySpec> {
-        let mut relays: Vec<RelaySpec> = Vec::new();
-        for contact in &self.contacts {
-            match relays.iter_mut().find(|r| r.address == contact.relay) {
-                Some(relay) => relay.tcp = relay.tcp.take().or_else(|| contact.tcp.clone()),
-                None => {
-                    relays.push(RelaySpec { address: contact.relay.clone(), tcp: contact.tcp.clone() });
-                }
-            }
-        }
-        relays
+    pub fn relays(&self) -> &[RelaySpec] {
+        self.contacts.relays()
     }
 
     /// The entry of this member of this relay, so that what they write is shown under the user's own name for them.
     pub fn contact_of(&self, relay: &HostPort, member: &Name) -> Option<&Contact> {
-        self.contacts.iter().find(|c| c.relay == *relay && c.member == *member)
+        self.contacts.member_of(relay, member)
     }
 
     /// The entry of this name; if none has it exactly, the one that differs only in case.
     pub fn contact(&self, label: &Name) -> Option<&Contact> {
-        let exact = self.contacts.iter().find(|c| c.label == *label);
-        exact.or_else(|| {
-            let folded = label.folded();
-            self.contacts.iter().find(|c| c.label.folded() == folded)
-        })
+        self.contacts.labelled(label)
     }
 
     /// The contact that somebody who is not in the book looks like (UTS #39), by its label or its name at its relay.
     pub fn looks_like(&self, member: &Name) -> Option<&Contact> {
-        let looks = member.skeleton();
-        self.contacts.iter().find(|c| c.label.skeleton() == looks || c.member.skeleton() == looks)
+        self.contacts.looking_like(member)
     }
 
     /// The labels nearest to a name that nobody has, at most three.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use toml_edit::{Document, Item, Key, TableLike};
 
 use super::diagnose::diagnose;
-use super::place::Page;
+use super::place::{Lines, Page};
 use super::{Book, Contact};
 use crate::base::{HostPort, HostPortError, Name, NameError, Phrase, PublicKey};
 
@@ -45,6 +45,7 @@ impl Spot<'_> {
 
 struct Reader<'a> {
     page: Page<'a>,
+    lines: Lines,
     /// Lines of the labels seen, by label in one case.
     lines_by_label: BTreeMap<String, usize>,
     /// Labels of the keys seen.
@@ -57,6 +58,7 @@ impl<'a> Reader<'a> {
     fn new(page: Page<'a>) -> Reader<'a> {
         Reader {
             page,
+            lines: Lines::of(page),
             lines_by_label: BTreeMap::new(),
             labels_by_key: BTreeMap::new(),
             tcp_by_relay: BTreeMap::new(),
@@ -147,7 +149,7 @@ impl<'a> Reader<'a> {
 
     /// What contradicts an entry above.
     fn compare(&mut self, entry: Spot<'_>, contact: &Contact) -> Result<(), Phrase> {
-        let (at, line) = (entry.key_at(), self.page.line(entry.key_at()));
+        let (at, line) = (entry.key_at(), self.lines.line(entry.key_at()));
         if let Some(first) = self.lines_by_label.insert(contact.label.folded(), line) {
             let wrong = self.page.mistake("book-duplicate-name", at);
             return Err(wrong.with("name", &contact.label).with("first", first));
@@ -164,7 +166,7 @@ impl<'a> Reader<'a> {
             let (known, first) = self
                 .tcp_by_relay
                 .entry(contact.relay.clone())
-                .or_insert_with(|| (tcp.clone(), self.page.line(at)));
+                .or_insert_with(|| (tcp.clone(), self.lines.line(at)));
             if known != tcp {
                 let wrong = self.page.mistake("book-tcp-conflict", at).with("relay", &contact.relay);
                 return Err(wrong.with("tcp", known).with("first", first));

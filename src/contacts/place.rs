@@ -1,5 +1,6 @@
 //! Where in the file: lines and columns of mistakes.
 
+use super::steps::step;
 use crate::base::Phrase;
 
 /// The text of a book, without its byte order mark, and what its file is called.
@@ -21,8 +22,9 @@ impl<'a> Page<'a> {
         Phrase::new(key).with("file", self.file).with("line", self.line(at)).with("column", column)
     }
 
-    /// The line of a byte offset, from 1.
+    /// The line of a byte offset, from 1. Looks at all that is before: for many offsets see [`Lines`].
     pub fn line(&self, at: usize) -> usize {
+        step(at);
         self.text[..self.floor(at)].matches('\n').count() + 1
     }
 
@@ -46,6 +48,23 @@ impl<'a> Page<'a> {
     }
 }
 
+/// Where the lines of a page end, for a reader that asks for the line of each entry.
+pub(super) struct Lines {
+    newlines: Vec<usize>,
+}
+
+impl Lines {
+    pub fn of(page: Page<'_>) -> Lines {
+        step(page.text.len());
+        Lines { newlines: page.text.match_indices('\n').map(|(at, _)| at).collect() }
+    }
+
+    /// As [`Page::line`].
+    pub fn line(&self, at: usize) -> usize {
+        self.newlines.partition_point(|newline| *newline < at) + 1
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,5 +76,7 @@ mod tests {
         assert_eq!(page.mistake("k", at).to_string(), "k file=\"f\" line=\"2\" column=\"5\"");
         assert_eq!(page.mistake("k", 999).to_string(), "k file=\"f\" line=\"2\" column=\"8\"");
         assert_eq!((page.line_start(at), page.line_end(at)), (3, page.text.len()));
+        let lines = Lines::of(page);
+        assert!((0..=page.text.len()).all(|at| lines.line(at) == page.line(at)));
     }
 }

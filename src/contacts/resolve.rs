@@ -44,10 +44,9 @@ impl Book {
         if let Some(contact) = self.contact(&name) {
             return Ok(self.target(contact));
         }
-        let mut relays = self.relays();
-        match (relays.pop(), relays.is_empty()) {
-            (Some(relay), true) => Ok(self.member_at(text, name, relay.address)),
-            (None, _) => Err(Phrase::new("contact-book-empty").with("name", name)),
+        match self.relays() {
+            [relay] => Ok(self.member_at(text, name, relay.address.clone())),
+            [] => Err(Phrase::new("contact-book-empty").with("name", name)),
             _ => Err(self.unknown(text)),
         }
     }
@@ -78,8 +77,9 @@ impl Book {
         }
     }
 
-    fn tcp_of(&self, relay: &HostPort) -> Option<HostPort> {
-        self.contacts.iter().filter(|c| c.relay == *relay).find_map(|c| c.tcp.clone())
+    /// Where this relay listens for TCP, if not at the same address, and any entry says so.
+    pub fn tcp_of(&self, relay: &HostPort) -> Option<HostPort> {
+        self.contacts.relay(relay)?.tcp.clone()
     }
 }
 
@@ -157,7 +157,7 @@ JACK = "127.0.0.1:8081"
 
     #[test]
     fn relays_are_listed_once() {
-        let relays: Vec<_> = book(TWO_RELAYS).relays().into_iter().map(|r| r.address.to_string()).collect();
+        let relays: Vec<_> = book(TWO_RELAYS).relays().iter().map(|r| r.address.to_string()).collect();
         assert_eq!(relays, ["127.0.0.1:8081", "b.example:9"]);
         assert_eq!(book(TWO_RELAYS).relays()[0].tcp, Some("127.0.0.1:443".parse().unwrap()));
     }

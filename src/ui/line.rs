@@ -43,6 +43,8 @@ pub trait Book {
     fn labels(&self) -> Vec<String>;
     /// Every relay of the book, each once.
     fn relays(&self) -> Vec<HostPort>;
+    /// Whether a name without a relay can mean nobody else: there is one relay, and no contact has it as a label.
+    fn is_clear(&self, member: &Name) -> bool;
     /// The contact meant by `text`.
     ///
     /// # Errors
@@ -391,7 +393,7 @@ impl<B: Book> LineMode<B> {
         if let Some(label) = self.book.label_of(relay, member) {
             return label;
         }
-        let alone = self.book.relays().len() <= 1 && !self.book.labels().iter().any(|l| l == member.as_str());
+        let alone = self.book.is_clear(member);
         let label = if alone { member.to_string() } else { format!("{member}@{relay}") };
         if self.strangers.len() == STRANGERS_MAX && !self.strangers.contains_key(&label) {
             self.strangers.pop_first();

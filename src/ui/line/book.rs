@@ -11,7 +11,12 @@ impl Book for contacts::Book {
     }
 
     fn relays(&self) -> Vec<HostPort> {
-        contacts::Book::relays(self).into_iter().map(|relay| relay.address).collect()
+        contacts::Book::relays(self).iter().map(|relay| relay.address.clone()).collect()
+    }
+
+    fn is_clear(&self, member: &Name) -> bool {
+        let is_label = self.contact(member).is_some_and(|contact| contact.label == *member);
+        contacts::Book::relays(self).len() <= 1 && !is_label
     }
 
     /// An entry, or `NAME@HOST:PORT`. Not any name at the only relay, as on the command line: while choosing, a slip

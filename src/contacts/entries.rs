@@ -1,0 +1,265 @@
+//! The contacts of a book, and how one of them is found without looking at all of them.
+//!
+//! What is looked up by is sorted when it is first asked for: 4 bytes for each contact and order. A letter of a stranger
+//! then costs 17 comparisons in a book of 100,000, not 100,000.
+
+use std::cmp::Ordering;
+use std::ops::Deref;
+use std::sync::OnceLock;
+
+use super::steps::step;
+use super::{Contact, RelaySpec};
+use crate::base::{HostPort, Name};
+
+/// Contacts in the order of the file.
+#[derive(Debug, Default)]
+pub struct Entries {
+    all: Vec<Contact>,
+    orders: Orders,
+}
+
+/// Places of contacts, sorted; equal ones in the order of the file.
+#[derive(Debug, Default)]
+struct Orders {
+    by_label: OnceLock<Vec<u32>>,
+    by_member: OnceLock<Vec<u32>>,
+    by_look: OnceLock<Vec<(u32, Look)>>,
+    relays: OnceLock<Relays>,
+}
+
+/// Which of a contact's two names is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Look {
+    Label,
+    Member,
+}
+
+/// Distinct relays in the order of their first mention, and their places sorted by address.
+#[derive(Debug, Default)]
+struct Relays {
+    all: Vec<RelaySpec>,
+    sorted: Vec<u32>,
+}
+
+impl Entries {
+    /// Adds a contact behind the others.
+    pub fn push(&mut self, contact: Contact) {
+        self.change().push(contact);
+    }
+
+    /// The contacts, to be changed.
+    pub fn change(&mut self) -> &mut Vec<Contact> {
+        self.orders = Orders::default();
+        &mut self.all
+    }
+
+    /// The entry of this name; if none has it exactly, the one that differs only in case.
+    pub(super) fn labelled(&self, label: &Name) -> Option<&Contact> {
+        let key = |contact: &Contact| contact.label.folded();
+        let order = self.orders.by_label.get_or_init(|| sorted(&self.all, |at| key(&self.all[at as usize])));
+        let same = equal(order, &label.folded(), |at| key(&self.all[*at as usize]));
+        let same = || same.iter().map(|at| &self.all[*at as usize]);
+        same().find(|contact| contact.label == *label).or_else(|| same().next())
+    }
+
+    /// The entry of this member of this relay.
+    pub(super) fn member_of(&self, relay: &HostPort, member: &Name) -> Option<&Contact> {
+        let key = |at: u32| (&self.all[at as usize].relay, &self.all[at as usize].member);
+        let order = self.orders.by_member.get_or_init(|| sorted(&self.all, key));
+        let same = equal(order, &(relay, member), |at| key(*at));
+        same.first().map(|at| &self.all[*at as usize])
+    }
+
+    /// The first entry whose label or name at its relay looks like this name.
+    pub(super) fn looking_like(&self, name: &Name) -> Option<&Contact> {
+        let key = |(at, look): (u32, Look)| match look {
+            Look::Label => self.all[at as usize].label.skeleton(),
+            Look::Member => self.all[at as usize].member.skeleton(),
+        };
+        let order = self.orders.by_look.get_or_init(|| {
+            let mut order: Vec<_> = (0..self.all.len() as u32).map(|at| (at, Look::Label)).collect();
+            let differs = |at: &u32| self.all[*at as usize].member != self.all[*at as usize].label;
+            order.extend((0..self.all.len() as u32).filter(differs).map(|at| (at, Look::Member)));
+            order.sort_by_cached_key(|place| (key(*place), place.0));
+            order
+        });
+        let same = equal(order, &name.skeleton(), |place| key(*place));
+        same.first().map(|(at, _)| &self.all[*at as usize])
+    }
+
+    /// The distinct relays, in the order of their first mention; a `tcp` that any entry gives counts for all.
+    pub(super) fn relays(&self) -> &[RelaySpec] {
+        &self.relays_sorted().all
+    }
+
+    /// The relay of this address.
+    pub(super) fn relay(&self, address: &HostPort) -> Option<&RelaySpec> {
+        let relays = self.relays_sorted();
+        let same = equal(&relays.sorted, &address, |at| &relays.all[*at as usize].address);
+        same.first().map(|at| &relays.all[*at as usize])
+    }
+
+    fn relays_sorted(&self) -> &Relays {
+        self.orders.relays.get_or_init(|| {
+            let mut all: Vec<(usize, RelaySpec)> = Vec::new();
+            for at in sorted(&self.all, |at| &self.all[at as usize].relay) {
+                let contact = &self.all[at as usize];
+                match all.last_mut().filter(|(_, relay)| relay.address == contact.relay) {
+                    Some((_, relay)) => relay.tcp = relay.tcp.take().or_else(|| contact.tcp.clone()),
+                    None => {
+                        let spec = RelaySpec { address: contact.relay.clone(), tcp: contact.tcp.clone() };
+                        all.push((at as usize, spec));
+                    }
+                }
+            }
+            all.sort_by_key(|(first, _)| *first);
+            let all: Vec<RelaySpec> = all.into_iter().map(|(_, relay)| relay).collect();
+            let sorted = sorted(&all, |at| &all[at as usize].address);
+            Relays { sorted, all }
+        })
+    }
+
+    /// Whether both have the same contacts, in whatever order. No two contacts of a book have one label.
+    pub(super) fn are_those_of(&self, other: &Entries) -> bool {
+        let mine = sorted(&self.all, |at| &self.all[at as usize].label);
+        let theirs = sorted(&other.all, |at| &other.all[at as usize].label);
+        let pairs = mine.iter().zip(&theirs).map(|(mine, theirs)| (*mine as usize, *theirs as usize));
+        self.all.len() == other.all.len()
+            && pairs.into_iter().all(|(mine, theirs)| self.all[mine] == other.all[theirs])
+    }
+}
+
+/// The places of `all`, sorted by a key that is cheap or worth keeping while they are.
+fn sorted<T, K: Ord>(all: &[T], key: impl Fn(u32) -> K) -> Vec<u32> {
+    // A book has at most 1 MiB.
+    let mut keyed: Vec<(K, u32)> = (0..all.len() as u32).map(|at| (key(at), at)).collect();
+    keyed.sort_by(|a, b| {
+        step(1);
+        a.cmp(b)
+    });
+    keyed.into_iter().map(|(_, at)| at).collect()
+}
+
+/// The part of a sorted list whose keys are this one.
+fn equal<'a, T, K: Ord>(order: &'a [T], wanted: &K, key: impl Fn(&'a T) -> K) -> &'a [T] {
+    let compare = |place: &'a T| {
+        step(1);
+        key(place).cmp(wanted)
+    };
+    let (mut from, mut to) = (0, order.len());
+    while from < to {
+        let middle = from + (to - from) / 2;
+        match compare(&order[middle]) {
+            Ordering::Less => from = middle + 1,
+            Ordering::Equal | Ordering::Greater => to = middle,
+        }
+    }
+    let many = order[from..].iter().take_while(|place| compare(place) == Ordering::Equal).count();
+    &order[from..from + many]
+}
+
+impl Deref for Entries {
+    type Target = [Contact];
+
+    fn deref(&self) -> &[Contact] {
+        &self.all
+    }
+}
+
+impl<'a> IntoIterator for &'a Entries {
+    type Item = &'a Contact;
+    type IntoIter = std::slice::Iter<'a, Contact>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.all.iter()
+    }
+}
+
+/// The orders are made again where they are needed.
+impl Clone for Entries {
+    fn clone(&self) -> Entries {
+        Entries { all: self.all.clone(), orders: Orders::default() }
+    }
+}
+
+impl PartialEq for Entries {
+    fn eq(&self, other: &Entries) -> bool {
+        self.all == other.all
+    }
+}
+
+impl Eq for Entries {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contacts::steps::steps_of;
+    use crate::contacts::{Book, add, remove, set_blocked};
+
+    /// A book of so many contacts at so many relays.
+    fn text(contacts: usize, relays: usize) -> String {
+        let entry = |n: usize| format!("name{n:05} = \"h:{}\"\n", 1 + n % relays);
+        "[contacts]\n".to_owned() + &(0..contacts).map(entry).collect::<String>()
+    }
+
+    /// Asserts that twice the contacts cost little more than twice the steps: n log n.
+    fn grows_slowly(what: &str, work: impl Fn(&str)) {
+        let steps = [1_000, 2_000, 4_000].map(|n| [1, n].map(|relays| steps_of(|| work(&text(n, relays)))));
+        for (less, more) in steps.iter().zip(&steps[1..]) {
+            for (less, more) in less.iter().zip(more) {
+                assert!(*less > 500 && *more < less * 9 / 4, "{what}: {less} steps, then {more}");
+            }
+        }
+    }
+
+    #[test]
+    fn book_of_twice_the_contacts_takes_twice_the_steps() {
+        let new = || Contact::new("zoe".parse().unwrap(), "h:1".parse().unwrap());
+        grows_slowly("check", |text| drop(Book::parse(text, "f").unwrap()));
+        grows_slowly("add", |text| drop(add(text, "f", &new()).unwrap()));
+        grows_slowly("remove", |text| drop(remove(text, "f", "name00500").unwrap()));
+        grows_slowly("block", |text| drop(set_blocked(text, "f", "name00500", true).unwrap()));
+        grows_slowly("relays", |text| drop(Book::parse(text, "f").unwrap().relays().to_vec()));
+    }
+
+    #[test]
+    fn contact_is_found_in_few_steps() {
+        let book = Book::parse(&text(4_000, 4_000), "f").unwrap();
+        let name = |text: &str| text.parse::<Name>().unwrap();
+        let look_up = || {
+            for n in (0..4_000).step_by(100) {
+                let label = name(&format!("NAME{n:05}"));
+                let contact = book.contact(&label).unwrap();
+                assert_eq!(contact.label, name(&format!("name{n:05}")));
+                assert_eq!(book.contact_of(&contact.relay, &contact.member), Some(contact));
+                assert_eq!(
+                    book.looks_like(&name(&format!("nаme{n:05}"))),
+                    Some(contact),
+                    "with a Cyrillic а"
+                );
+                assert_eq!(book.resolve(contact.label.as_str()).unwrap().relay, contact.relay);
+            }
+            assert_eq!(book.looks_like(&name("stranger")), None);
+            assert_eq!(book.contact_of(&"h:9999".parse().unwrap(), &name("name00001")), None);
+        };
+        look_up();
+        let steps = steps_of(look_up);
+        assert!(steps < 40 * 6 * 16, "{steps}");
+    }
+
+    /// What is looked up is what looking at each in the order of the file would find.
+    #[test]
+    fn first_of_several_is_found() {
+        let text = "[contacts]\nA = { relay = \"h:2\", member = \"zed\" }\nB = { relay = \"h:1\", member = \"zed\" }\n\
+            zed = \"h:2\"\nC = { relay = \"h:2\", tcp = \"h:3\", member = \"d\" }\n";
+        let book = Book::parse(text, "f").unwrap();
+        let name = |text: &str| text.parse::<Name>().unwrap();
+        let label = |contact: Option<&Contact>| contact.map(|contact| contact.label.to_string());
+        assert_eq!(label(book.contact_of(&"h:2".parse().unwrap(), &name("zed"))).as_deref(), Some("A"));
+        assert_eq!(label(book.looks_like(&name("ZED"))).as_deref(), Some("A"));
+        assert_eq!(label(book.contact(&name("ZED"))).as_deref(), Some("zed"));
+        let relays: Vec<String> = book.relays().iter().map(|relay| relay.address.to_string()).collect();
+        assert_eq!(relays, ["h:2", "h:1"]);
+        assert_eq!(book.resolve("zed").unwrap().tcp, "h:3".parse().ok());
+    }
+}

@@ -1,0 +1,23 @@
+//! Counts what reading and searching a book costs, so that a test can hold how it grows. Only tests count.
+
+#[cfg(test)]
+thread_local! {
+    static STEPS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// Counts comparisons of entries, or bytes that were looked at again.
+#[inline]
+pub(super) fn step(many: usize) {
+    #[cfg(test)]
+    STEPS.with(|steps| steps.set(steps.get() + many));
+    #[cfg(not(test))]
+    let _ = many;
+}
+
+/// The steps that `work` takes.
+#[cfg(test)]
+pub(super) fn steps_of(work: impl FnOnce()) -> usize {
+    let before = STEPS.with(std::cell::Cell::get);
+    work();
+    STEPS.with(std::cell::Cell::get) - before
+}
