@@ -30,8 +30,12 @@ enum Reported {
 }
 
 impl OwedRefusals {
-    pub(super) const BLANK: OwedRefusals =
-        OwedRefusals { refusals: BTreeMap::new(), new: BTreeSet::new(), asked: BTreeMap::new(), behind: None };
+    pub(super) const BLANK: OwedRefusals = OwedRefusals {
+        refusals: BTreeMap::new(),
+        new: BTreeSet::new(),
+        asked: BTreeMap::new(),
+        behind: None,
+    };
 
     pub(super) fn is_empty(&self) -> bool {
         self.refusals.is_empty()

@@ -25,8 +25,7 @@ impl Town {
     /// Without the walk for one look, which is the members' own index.
     fn ask(&mut self, wanted: &str) -> Vec<String> {
         let names = &self.names;
-        let found =
-            self.index.nearest(wanted, (None, std::iter::empty()), |id| names.get(id.0), MOST);
+        let found = self.index.nearest(wanted, (None, std::iter::empty()), |id| names.get(id.0), MOST);
         assert!(found.looked_at <= NAMES_LOOKED_AT_MAX, "{wanted}: {} names", found.looked_at);
         found.nearest.iter().map(Name::to_string).collect()
     }
