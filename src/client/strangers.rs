@@ -38,7 +38,8 @@ pub(super) struct Strangers {
     held: Holdings,
     /// What `held` has of strangers.
     bytes: u64,
-    /// The user knows that some letters are refused.
+    /// The user knows that letters are refused, since the book or the disk changed or another frontend began to show
+    /// letters.
     told: bool,
 }
 
@@ -86,7 +87,8 @@ impl Strangers {
         true
     }
 
-    /// A letter was refused; `true` once for each time that they are full.
+    /// A letter was refused. Returns `true` if the user does not know yet that some are: no sender can make this be said
+    /// again.
     pub(super) fn tell(&mut self) -> bool {
         !std::mem::replace(&mut self.told, true)
     }
@@ -102,13 +104,13 @@ impl Strangers {
 
     fn count(&mut self) {
         let Some(contacts) = &self.contacts else { return };
-        let (me, before) = (self.me.as_ref(), self.bytes);
+        let me = self.me.as_ref();
         let of_relay = |(relay, senders): (&HostPort, &BTreeMap<Name, u64>)| -> u64 {
             let strangers = senders.iter().filter(|(from, _)| is_stranger(contacts, me, relay, from));
             strangers.map(|(_, bytes)| bytes).sum()
         };
         self.bytes = self.held.iter().map(of_relay).sum();
-        self.told &= self.bytes >= before;
+        self.told = false;
     }
 }
 

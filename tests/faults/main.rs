@@ -22,6 +22,7 @@ mod mailboxes;
 mod members;
 mod paths;
 mod reassembly;
+mod readers;
 mod restarts;
 mod rig;
 mod sockets;

@@ -107,6 +107,7 @@ fn room_is_made_by_forgetting_and_by_the_address_book() {
     send(&home, "TOM", "two").with(0);
     listening.until_out("] two");
     comes_back(&send(&home, "ZOE", "three"));
+    listening.until_err(TOLD);
     assert!(run(&home, "history", &["--forget", "OLD"]).result().starts_with("erased 25"));
     send(&home, "ZOE", "four").with(0);
     listening.until_out("] four");
