@@ -88,7 +88,8 @@ impl Desk {
         self.tickets += 1;
         self.queue.mark_loading(Ticket(self.tickets));
         let rows = self.disk.range(after + 1..).take(most);
-        let entries: Vec<Entry> = rows.map(|(place, e)| e.clone().kept(*place)).collect();
+        let row = |(place, e): (&u64, &Entry)| Entry { refused: None, ..e.clone() }.kept(*place);
+        let entries: Vec<Entry> = rows.map(row).collect();
         let through = entries.last().and_then(Entry::place);
         assert!(self.queue.loaded(Ticket(self.tickets), (through, None), entries));
     }
@@ -99,6 +100,49 @@ impl Desk {
         self.gone.extend(stored.places);
         Some((stored.count, stored.number))
     }
+}
+
+impl Desk {
+    /// The numbers of refused letters that leave, and the last number that was stored behind them.
+    fn refused(&mut self) -> (Vec<u64>, u64) {
+        let (mut numbers, mut shown) = (Vec::new(), 0);
+        while let Some(left) = self.queue.next_refused() {
+            let place = left.entry.place().expect("the disk has it");
+            assert!(self.disk.remove(&place).is_some(), "the disk has it");
+            numbers.push(left.entry.id.number);
+            self.queue.refusal_ended();
+            shown = self.stored(left.stored).map_or(shown, |(_, number)| number.max(shown));
+        }
+        (numbers, shown)
+    }
+}
+
+#[test]
+fn a_refused_letter_is_written_before_it_leaves() {
+    let mut desk = Desk::default();
+    desk.push(1..=5, 10);
+    desk.hand_all();
+    assert!(desk.queue.refuse(TOM, id(2), Reason::Full) && !desk.queue.refuse(TOM, id(2), Reason::Full));
+    assert!(!desk.queue.refuse(TOM, id(6), Reason::Full), "it was not handed");
+    assert_eq!(desk.stored(4), Some((1, 1)), "what is behind it waits");
+    assert_eq!(desk.refused(), (vec![], 0));
+    assert_eq!(desk.write(START, false), [2, 3, 4, 5], "at once, with all there are");
+    assert_eq!(desk.commit(), [2, 3, 4, 5]);
+    assert_eq!(desk.refused(), (vec![2], 4));
+    assert_eq!(desk.stored(5), Some((1, 5)));
+    assert!(desk.disk.is_empty() && !desk.queue.has_mail() && desk.queue.unwritten == 0);
+}
+
+#[test]
+fn a_refusal_ends_with_the_session_before_the_disk_has_the_letter() {
+    let mut desk = Desk::default();
+    desk.push(1..=2, 10);
+    desk.hand_all();
+    assert!(desk.queue.refuse(TOM, id(1), Reason::Full));
+    assert_eq!(desk.stored(2), None);
+    desk.queue.session_ended();
+    assert_eq!(desk.hand_all(), [1, 2], "the next session is asked again");
+    assert_eq!(desk.stored(2), Some((2, 2)));
 }
 
 #[test]
@@ -372,6 +416,7 @@ enum Step {
     Commit,
     Fail,
     Load(u8),
+    Refuse(u8),
     End,
 }
 
@@ -384,6 +429,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => Just(Step::Commit),
         1 => Just(Step::Fail),
         3 => (1u8..5).prop_map(Step::Load),
+        1 => (0u8..4).prop_map(Step::Refuse),
         1 => Just(Step::End),
     ]
 }
@@ -394,7 +440,7 @@ proptest! {
     #[test]
     fn no_letter_is_lost_or_overtaken(steps in prop::collection::vec(step(), 1..200)) {
         let (mut desk, mut pushed, mut shown, mut accepted) = (Desk::default(), 0, 0, 0);
-        let (mut now, mut last_handed) = (START, 0);
+        let (mut now, mut last_handed, mut refused) = (START, 0, std::collections::BTreeSet::new());
         for step in steps {
             now = now + std::time::Duration::from_millis(200);
             match step {
@@ -429,11 +475,18 @@ proptest! {
                 }
                 Step::Commit | Step::Fail => {}
                 Step::Load(most) => desk.load(most.into()),
+                Step::Refuse(back) => {
+                    let number = last_handed.saturating_sub(back.into());
+                    desk.queue.refuse(TOM, id(number), Reason::Full);
+                }
                 Step::End => {
                     desk.queue.session_ended();
                     last_handed = shown;
                 }
             }
+            let (left, stored) = desk.refused();
+            refused.extend(left);
+            shown = shown.max(stored);
         }
         desk.queue.session_ended();
         if desk.queue.writing.is_some() {
@@ -449,7 +502,7 @@ proptest! {
             desk.stored(handed.last().copied().unwrap_or(0));
             rest.extend(handed);
         }
-        prop_assert_eq!(rest, Vec::from_iter(shown + 1..=pushed));
+        prop_assert_eq!(rest, Vec::from_iter((shown + 1..=pushed).filter(|n| !refused.contains(n))));
         prop_assert!(!desk.queue.has_mail() && desk.queue.unwritten == 0);
     }
 }
