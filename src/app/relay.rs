@@ -12,7 +12,11 @@ use crate::ui::Strings;
 
 use super::operators::Operators;
 use super::server::{RelayServer, ServerNews, Serving};
-use super::{Failure, Outcome, Status, print, reception, say};
+use super::{Failure, Outcome, Status, files, print, reception, say};
+
+/// Connections of one turn that have come and are about to be closed again, or for which others are: what the sockets hold
+/// beyond what the relay does.
+const CONNS_COMING: usize = 512;
 
 /// What a relay is told on its command line.
 #[derive(Clone, Debug)]
@@ -68,7 +72,13 @@ pub fn relay(options: &RelayOptions, strings: &Arc<Strings>) -> Outcome {
         Some(_) => None,
         None => Some(|_| Command::Stop),
     };
-    let config = NetConfig { on_signal, ..NetConfig::relay(options.bind, tcp) };
+    let conns = tcp.map_or(0, |_| options.limits.conns);
+    if let Some(few) = files::raise_limit(files::promised(conns)) {
+        say(strings, &few);
+    }
+    let bound = NetConfig::relay(options.bind, tcp);
+    let connections_max = bound.connections_max.max(conns + CONNS_COMING);
+    let config = NetConfig { on_signal, connections_max, ..bound };
     let guests = options.guests.as_ref().map(|guests| guest_rules(guests, strings));
     if let Some(guests) = &guests
         && !guests.to.is_reserved()

@@ -1,13 +1,23 @@
 //! TCP connections as the relay sees them: how many, whose, and until when.
+//!
+//! Half of the places are for those who have signed in. A connection is a stranger's until a session that has signed in says
+//! something on it, and when there are more than fit, strangers' connections go first, fairly among networks ([`Crowd`]).
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use crate::base::{ConnId, Effect, Path, Tick};
 
+use super::crowd::Crowd;
 use super::limits::{CONN_FIRST_PACKET, CONN_IDLE, UNCONFIRMED_FOR, source};
 use super::sessions::Slot;
 use super::{Out, Relay, Timer};
+
+/// Connections of one session that count as a member's: the one in use and the one it moves to.
+const CONNS_OF_SESSION: usize = 2;
+/// A stranger that talks is moved behind others that are quieter once in this time: each packet would cost as much as it.
+const HEARD_STEP: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Conn {
@@ -16,7 +26,21 @@ pub(super) struct Conn {
     until: Tick,
     /// The session whose packets came last.
     pub(super) session: Option<Slot>,
+    /// The session granted here that nobody has confirmed, if it is there still.
+    pending: Option<(Slot, u64)>,
+    /// A handshake was answered since the last valid packet.
+    shaken: bool,
+    standing: Standing,
     scheduled: Option<Tick>,
+}
+
+/// Whose a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// Nobody's who has signed in; it was heard last about then.
+    Stranger(Tick),
+    /// This session's.
+    Member(Slot),
 }
 
 /// The connections that are open, and how many each source has.
@@ -24,6 +48,19 @@ pub(super) struct Conn {
 pub(super) struct Conns {
     conns: BTreeMap<ConnId, Conn>,
     by_source: BTreeMap<IpAddr, usize>,
+    strangers: Crowd,
+    /// Those of sessions that have signed in, the oldest first, and how many each source has.
+    by_session: BTreeMap<Slot, Vec<ConnId>>,
+    members_by_source: BTreeMap<IpAddr, usize>,
+}
+
+fn count_down(counts: &mut BTreeMap<IpAddr, usize>, key: IpAddr) {
+    if let Some(count) = counts.get_mut(&key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&key);
+        }
+    }
 }
 
 impl Conns {
@@ -37,38 +74,127 @@ impl Conns {
 
     pub(super) fn forget(&mut self, conn: ConnId) -> Option<Conn> {
         let gone = self.conns.remove(&conn)?;
-        let key = source(gone.remote.ip());
-        if let Some(count) = self.by_source.get_mut(&key) {
-            *count -= 1;
-            if *count == 0 {
-                self.by_source.remove(&key);
-            }
-        }
+        count_down(&mut self.by_source, source(gone.remote.ip()));
+        self.leave_standing(conn, gone.remote, gone.standing);
         Some(gone)
     }
 
-    fn count_of(&self, remote: SocketAddr) -> usize {
-        self.by_source.get(&source(remote.ip())).copied().unwrap_or(0)
+    fn insert(&mut self, now: Tick, conn: ConnId, entry: Conn) {
+        let ip = entry.remote.ip();
+        *self.by_source.entry(source(ip)).or_default() += 1;
+        self.strangers.insert(ip, now, conn);
+        self.conns.insert(conn, entry);
+    }
+
+    /// Whether there is no place for one more of this source, not even one that somebody else has to leave.
+    fn is_full(&self, remote: SocketAddr, max: usize, per_address: usize) -> bool {
+        let of_source = self.by_source.get(&source(remote.ip())).copied().unwrap_or(0);
+        let is_crowded = !remote.ip().is_loopback() && of_source >= per_address;
+        is_crowded || (self.conns.len() >= max && self.strangers.is_empty())
+    }
+
+    /// Who has to go, if more are here than fit into `max` places.
+    fn pushed_out(&self, max: usize) -> Option<ConnId> {
+        let fit = self.conns.len() <= max && self.strangers.len() <= max.div_ceil(2);
+        if fit { None } else { self.strangers.first_to_go() }
+    }
+
+    /// A stranger has said something.
+    pub(super) fn note_heard(&mut self, now: Tick, conn: ConnId) {
+        let Some(entry) = self.conns.get_mut(&conn) else { return };
+        if let Standing::Stranger(heard) = entry.standing
+            && now.since(heard) >= HEARD_STEP
+        {
+            entry.standing = Standing::Stranger(now);
+            self.strangers.remove(entry.remote.ip(), heard, conn);
+            self.strangers.insert(entry.remote.ip(), now, conn);
+        }
+    }
+
+    fn leave_standing(&mut self, conn: ConnId, remote: SocketAddr, standing: Standing) {
+        match standing {
+            Standing::Stranger(heard) => self.strangers.remove(remote.ip(), heard, conn),
+            Standing::Member(slot) => {
+                count_down(&mut self.members_by_source, source(remote.ip()));
+                if let Some(conns) = self.by_session.get_mut(&slot) {
+                    conns.retain(|other| *other != conn);
+                    if conns.is_empty() {
+                        self.by_session.remove(&slot);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A session that has signed in speaks here: the connection is a member's, unless its source has as many of those as it
+    /// may have.
+    pub(super) fn join_session(&mut self, now: Tick, conn: ConnId, slot: Slot, per_source: usize) {
+        let Some(entry) = self.conns.get_mut(&conn) else { return };
+        let (remote, standing) = (entry.remote, entry.standing);
+        let of_source = self.members_by_source.get(&source(remote.ip())).copied().unwrap_or(0);
+        let is_crowded = !remote.ip().is_loopback() && of_source >= per_source;
+        if standing == Standing::Member(slot) || is_crowded {
+            return;
+        }
+        entry.standing = Standing::Member(slot);
+        self.leave_standing(conn, remote, standing);
+        *self.members_by_source.entry(source(remote.ip())).or_default() += 1;
+        let conns = self.by_session.entry(slot).or_default();
+        conns.push(conn);
+        if conns.len() > CONNS_OF_SESSION {
+            let oldest = conns[0];
+            self.leave_session(now, oldest);
+        }
+    }
+
+    /// A connection is a stranger's again.
+    fn leave_session(&mut self, now: Tick, conn: ConnId) {
+        let Some(entry) = self.conns.get_mut(&conn) else { return };
+        let (remote, standing) = (entry.remote, entry.standing);
+        if matches!(standing, Standing::Member(_)) {
+            entry.standing = Standing::Stranger(now);
+            self.leave_standing(conn, remote, standing);
+            self.strangers.insert(remote.ip(), now, conn);
+        }
+    }
+
+    /// A session has ended.
+    pub(super) fn end_session(&mut self, now: Tick, slot: Slot) {
+        for conn in self.by_session.get(&slot).cloned().unwrap_or_default() {
+            self.leave_session(now, conn);
+        }
     }
 }
 
 impl Relay {
     pub(super) fn open_conn(&mut self, now: Tick, conn: ConnId, remote: SocketAddr, out: &mut Out) {
-        let crowded = self.conns.conns.len() >= self.limits.conns
-            || (!remote.ip().is_loopback() && self.conns.count_of(remote) >= self.limits.conns_per_address);
-        if self.limits.per_sender && crowded {
+        let (max, per_address) = (self.limits.conns, self.limits.conns_per_address);
+        if self.limits.per_sender && self.conns.is_full(remote, max, per_address) {
             self.stats.conns_refused += 1;
             out.effects.push(Effect::Close(Path::Tcp(conn)));
             return;
         }
-        *self.conns.by_source.entry(source(remote.ip())).or_default() += 1;
-        let mut entry = Conn { remote, until: now + CONN_FIRST_PACKET, session: None, scheduled: None };
+        let mut entry = Conn {
+            remote,
+            until: now + CONN_FIRST_PACKET,
+            session: None,
+            pending: None,
+            shaken: false,
+            standing: Standing::Stranger(now),
+            scheduled: None,
+        };
         match &mut self.guests {
             // As long as it may be a guest's, the guests know when its time is up.
             Some(guests) => guests.open(now, conn, remote),
             None => self.deadlines.set(Timer::Conn(conn), Some(entry.until), &mut entry.scheduled),
         }
-        self.conns.conns.insert(conn, entry);
+        self.conns.insert(now, conn, entry);
+        while self.limits.per_sender
+            && let Some(other) = self.conns.pushed_out(max)
+        {
+            self.stats.conns_refused += 1;
+            self.close_conn(now, other, out);
+        }
     }
 
     /// The first packet came on a connection that could have been a guest's: it has as long as others.
@@ -82,17 +208,58 @@ impl Relay {
         }
     }
 
-    /// A first handshake message was answered: its client gets as long to confirm it as the session does.
+    /// A first handshake message was answered: its client gets as long to confirm it as the session does, once. Whoever goes
+    /// on shaking hands and confirms nothing holds no connection by that.
     pub(super) fn note_handshake(&mut self, now: Tick, conn: ConnId) {
         let Some(entry) = self.conns.get_mut(conn) else { return };
-        entry.until = entry.until.max(now + UNCONFIRMED_FOR);
+        if !std::mem::replace(&mut entry.shaken, true) {
+            entry.until = entry.until.max(now + UNCONFIRMED_FOR);
+        }
     }
 
-    /// A valid packet of this session came on the connection.
+    /// The session that was granted on this connection before, and that nobody has confirmed: it gives way to the next one.
+    pub(super) fn pending_on(&self, path: Path) -> Option<Slot> {
+        let Path::Tcp(conn) = path else { return None };
+        let (slot, serial) = self.conns.conns.get(&conn)?.pending?;
+        self.sessions.is_unconfirmed(slot, serial).then_some(slot)
+    }
+
+    /// This session was granted on that path, and waits to be confirmed.
+    pub(super) fn note_pending(&mut self, path: Path, slot: Slot, serial: u64) {
+        if let Path::Tcp(conn) = path
+            && let Some(entry) = self.conns.get_mut(conn)
+        {
+            entry.pending = Some((slot, serial));
+        }
+    }
+
+    /// A valid packet of this session came on the connection. One that has not signed in keeps it no longer than it may take
+    /// for that.
     pub(super) fn note_valid_packet(&mut self, now: Tick, conn: ConnId, session: Slot) {
         let Some(entry) = self.conns.get_mut(conn) else { return };
-        entry.until = now + CONN_IDLE;
         entry.session = Some(session);
+        entry.shaken = false;
+        if entry.standing == Standing::Member(session) {
+            entry.until = now + CONN_IDLE;
+            return;
+        }
+        let named_by = self.sessions.named_by(session);
+        entry.until = named_by.map_or(now + CONN_IDLE, |by| by.max(entry.until));
+        self.conns.note_heard(now, conn);
+        if self.sessions.member(session).is_some() {
+            self.count_as_member(now, Path::Tcp(conn), session);
+        }
+    }
+
+    /// A session that has signed in is on this path. A quarter of half the places is as much as one source has of those that
+    /// are for members.
+    pub(super) fn count_as_member(&mut self, now: Tick, path: Path, slot: Slot) {
+        if let Path::Tcp(conn) = path
+            && let Some(entry) = self.conns.get_mut(conn)
+        {
+            entry.until = now + CONN_IDLE;
+            self.conns.join_session(now, conn, slot, self.limits.conns_per_address.div_ceil(2));
+        }
     }
 
     pub(super) fn handle_conn_time(&mut self, now: Tick, tick: Tick, conn: ConnId, out: &mut Out) {

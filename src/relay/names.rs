@@ -260,6 +260,7 @@ impl Relay {
         let Some(session) = self.sessions.get_mut(slot) else { return };
         session.sign_in = SignIn::Done(member);
         session.peer.welcome();
+        let path = session.peer.path();
         let screen = session.screen.there().and_then(|screen| screen.early.take());
         session.say(&ToClient::Welcome {
             text_max: self.limits.text_max() as u32,
@@ -267,6 +268,9 @@ impl Relay {
             mailbox_bytes: self.limits.pair_bytes as u64,
             kept_s: u32::try_from(self.limits.keep.as_secs()).unwrap_or(u32::MAX),
         });
+        if let Some(path) = path {
+            self.count_as_member(now.tick, path, slot);
+        }
         self.places[member.0].flows.there().map(Flows::begin_session);
         self.sessions.set_stranger(slot, false);
         self.sessions.mark(slot);

@@ -22,6 +22,7 @@ impl Relay {
     pub(super) fn handle_guest_text(&mut self, now: Now, conn: ConnId, bytes: &[u8], out: &mut Out) {
         let Some(guests) = &mut self.guests else { return };
         guests.handle_text(now.tick, conn, bytes, out);
+        self.conns.note_heard(now.tick, conn);
         self.carry_for_guests(now, out);
     }
 

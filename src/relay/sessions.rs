@@ -120,9 +120,9 @@ impl Session {
         self.peer.is_confirmed() && self.closing_until.is_none()
     }
 
-    /// Whether it has no name, and does not wait for one.
-    fn is_nameless(&self) -> bool {
-        matches!(self.sign_in, SignIn::None | SignIn::Refused)
+    /// When it is over, if it has no name by then and does not wait for one.
+    fn named_by(&self) -> Option<Tick> {
+        matches!(self.sign_in, SignIn::None | SignIn::Refused).then(|| self.opened + SIGNED_IN_WITHIN)
     }
 
     /// Says something on the control stream, now or as soon as there is room.
@@ -158,7 +158,7 @@ impl Session {
         if !self.peer.is_confirmed() {
             return Some(self.opened + UNCONFIRMED_FOR);
         }
-        let named_by = self.is_nameless().then(|| self.opened + SIGNED_IN_WITHIN);
+        let named_by = self.named_by();
         let held = if let SignIn::Held(_, until) = self.sign_in { Some(until) } else { None };
         // Whoever is forgotten was lost before.
         let silent = if self.lost { heard + FORGOTTEN_AFTER } else { offline_at(heard) };
@@ -249,6 +249,16 @@ impl Sessions {
 
     fn awake(&self, slot: Slot) -> Option<&Session> {
         self.slab.get(slot.0).and_then(Entry::awake)
+    }
+
+    /// Until when this session may be without a name, if it is.
+    pub(super) fn named_by(&self, slot: Slot) -> Option<Tick> {
+        self.awake(slot).and_then(Session::named_by)
+    }
+
+    /// Whether the session of this serial number is there, and nobody has confirmed it.
+    pub(super) fn is_unconfirmed(&self, slot: Slot, serial: u64) -> bool {
+        self.awake(slot).is_some_and(|session| session.serial == serial && !session.peer.is_confirmed())
     }
 
     /// Who is signed in by this session.

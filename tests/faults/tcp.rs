@@ -125,7 +125,7 @@ fn row_43_what_cannot_be_read_closes_the_connection_and_not_the_session() {
 }
 
 #[test]
-fn row_44_an_address_has_256_connections_and_all_together_1024() {
+fn row_44_an_address_has_256_connections() {
     let mut rig = Rig::new();
     for port in 1..=256 {
         let path = rig.connect(remote(1, port));
@@ -133,20 +133,86 @@ fn row_44_an_address_has_256_connections_and_all_together_1024() {
     }
     let refused = rig.connect(remote(1, 257));
     assert!(rig.is_closed(refused));
-    for host in 2..=4 {
-        (1..=256).for_each(|port| {
-            assert!({
-                let path = rig.connect(remote(host, port));
-                !rig.is_closed(path)
-            })
-        });
-    }
-    let refused = rig.connect(remote(9, 1));
-    assert!(rig.is_closed(refused), "the 1025th of all");
-    assert_eq!(rig.relay.stats().conns_refused, 2);
+    assert_eq!(rig.relay.stats().conns_refused, 1);
     rig.disconnect(Path::Tcp(ConnId(1)));
     let again = rig.connect(remote(1, 300));
     assert!(!rig.is_closed(again), "one that went makes room");
+}
+
+/// Each of them opens as many as an address may have, twice over.
+#[test]
+fn four_addresses_do_not_take_all_places() {
+    let mut rig = Rig::new();
+    for port in 1..=512 {
+        for host in 1..=4 {
+            rig.connect(SocketAddr::from(([198, 18, host, 1], port)));
+        }
+    }
+    let open = 2_048 - rig.closed.len();
+    assert_eq!(open, 512, "half of the places are for those who have signed in");
+    let others: Vec<Path> =
+        (10..=20).map(|host| rig.connect(SocketAddr::from(([198, 18, host, 1], 1)))).collect();
+    for port in 1_000..=1_500 {
+        for host in 1..=4 {
+            rig.connect(SocketAddr::from(([198, 18, host, 1], port)));
+        }
+    }
+    assert!(others.iter().all(|path| !rig.is_closed(*path)), "they displace each other, and nobody else");
+    for (who, path) in (1..).zip(others) {
+        Hand::member(&mut rig, path, who, &format!("M{who}"));
+    }
+}
+
+#[test]
+fn members_get_places_while_strangers_hold_some() {
+    let mut rig = Rig::with(Limits { conns: 8, ..Limits::default() });
+    let strangers: Vec<Path> = (1..=4).map(|host| rig.connect(remote(host, 1))).collect();
+    let mut members: Vec<Hand> = Vec::new();
+    for who in 1..=8 {
+        let path = rig.connect(SocketAddr::from(([198, 18, 100 + who, 1], 1)));
+        assert!(!rig.is_closed(path), "the quietest stranger makes room for number {who}");
+        members.push(Hand::member(&mut rig, path, who.into(), &format!("M{who}")));
+    }
+    assert!(strangers.iter().all(|path| rig.is_closed(*path)));
+    assert!(members.iter_mut().all(|member| member.is_alive(&mut rig)));
+    let refused = rig.connect(remote(9, 1));
+    assert!(rig.is_closed(refused), "nobody who has signed in goes for a stranger");
+    members[0].send(&mut rig, &[Frame::Close { code: 0, reason: "bye" }]);
+    let next = rig.connect(remote(9, 2));
+    assert!(!rig.is_closed(next) && rig.is_closed(members[0].path), "whose session is over is a stranger");
+    assert!(members[1..].iter_mut().all(|member| member.is_alive(&mut rig)));
+}
+
+/// A member that says something on many connections has two of the places that are for members.
+#[test]
+fn one_session_holds_two_places_of_members() {
+    let mut rig = Rig::with(Limits { conns: 8, ..Limits::default() });
+    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    for port in 1..=12 {
+        tom.path = rig.connect(remote(1, port));
+        assert!(tom.is_alive(&mut rig));
+    }
+    assert_eq!(rig.closed.len(), 12 - 6, "four are a stranger's");
+    for port in 1..=6_u8 {
+        let path = rig.connect(SocketAddr::from(([198, 18, 100 + port, 1], 1)));
+        let name = format!("M{port}");
+        Hand::member(&mut rig, path, 10 + u64::from(port), &name);
+    }
+    assert!(tom.is_alive(&mut rig));
+}
+
+#[test]
+fn handshakes_without_an_end_hold_no_connection() {
+    let mut rig = Rig::new();
+    let path = rig.connect(remote(1, 1));
+    for counter in 1..=3 {
+        let is_answered = Hand::shake(&mut rig, path, counter, 1).is_some();
+        assert_eq!(is_answered, counter < 3, "number {counter}");
+        assert!(rig.relay.session_count() <= 1, "one for each connection");
+        rig.wait(secs(8));
+    }
+    assert!(rig.is_closed(path));
+    assert_eq!(rig.relay.session_count(), 0);
 }
 
 #[test]

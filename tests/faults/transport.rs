@@ -115,11 +115,11 @@ fn row_23_a_flood_of_challenges_is_owed_one_answer_a_turn() {
 /// How far a member who has just signed in may send a stream.
 fn credit_of_member(stream: StreamId) -> u64 {
     let tom = Hand::member(&mut Rig::new(), udp(1, 1), 1, "TOM");
-    let limits = tom.heard.iter().filter_map(|said| match said {
+    let mut limits = tom.heard.iter().filter_map(|said| match said {
         Said::Limit(of, limit) if *of == stream => Some(*limit),
         _ => None,
     });
-    limits.last().expect("it came with the welcome")
+    limits.next_back().expect("it came with the welcome")
 }
 
 #[test]

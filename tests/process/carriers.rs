@@ -92,6 +92,17 @@ fn row_40_a_connection_cut_into_single_bytes_carries_the_same_letters() {
     }
 }
 
+/// A session without a name ends after ten seconds at a relay; `ping` is longer than that here.
+#[test]
+fn ping_goes_on_for_longer_than_a_session_without_a_name() {
+    let (home, relay) = town(&["--tcp"], &[]);
+    for carrier in ["--udp", "--tcp"] {
+        let ended = home.run(&["ping", &relay.udp.to_string(), carrier, "--count", "55"]).with(0);
+        let sum = ended.out.last().unwrap();
+        assert!(sum.contains("sent=55 answered=55 loss=0%"), "{sum}");
+    }
+}
+
 #[test]
 fn ping_measures_both_carriers_and_registers_no_name() {
     let (home, relay) = town(&["--tcp"], &["JACK"]);

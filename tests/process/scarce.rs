@@ -66,6 +66,52 @@ fn row_78_a_relay_with_64_descriptors_refuses_new_connections_and_serves_the_old
     relay.stop().with(0);
 }
 
+/// Its shell's own limit is what it raises: the hard one stays.
+#[test]
+fn a_relay_raises_its_own_limit_of_open_files() {
+    let open_files = |relay: &Relay| {
+        let text = fs::read_to_string(format!("/proc/{}/limits", relay.running.pid())).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+        line.split_whitespace().take(2).map(|number| number.parse().unwrap()).collect::<Vec<u64>>()
+    };
+    let (_home, relay) = town_limited("ulimit -S -n 64 && ulimit -H -n 2000");
+    assert_eq!(open_files(&relay), [2_000, 2_000]);
+    let strangers: Vec<TcpStream> = (0..400).map(|_| TcpStream::connect(relay.udp).unwrap()).collect();
+    settle(&_home, &relay, "--udp");
+    assert!(descriptors(&relay) > 400, "{}", descriptors(&relay));
+    drop(strangers);
+    let ended = relay.stop().with(0);
+    assert!(!ended.err.iter().any(|line| line.contains("open")), "{ended:?}");
+}
+
+#[test]
+fn a_relay_says_when_it_may_open_fewer_files_than_it_promises() {
+    for (lang, wanted) in [
+        (
+            "en",
+            "the system lets this relay open 256 files; its limits promise 1056: raise ulimit -n, or lower --connections",
+        ),
+        (
+            "zh",
+            "系统只允许本中继打开 256 个文件,而按其上限需要 1056 个:请提高 ulimit -n,或调低 --connections",
+        ),
+    ] {
+        let home = Home::new();
+        let args = ["relay", "--bind", "127.0.0.1:0", "--tcp", "--data", "r", "--lang", lang];
+        let script = r#"ulimit -n 256 && exec "$0" "$@""#;
+        let ended = home.relay_from(home.command_behind(&["sh"], script, &args)).stop().with(0);
+        assert_eq!(
+            ended.err.iter().filter(|line| line.contains("1056") || line.contains("1,056")).count(),
+            1,
+            "{ended:?}"
+        );
+        assert!(ended.err.iter().any(|line| line == wanted), "{ended:?}");
+        let fewer = [&args[..], &["--connections", "200"]].concat();
+        let ended = home.relay_from(home.command_behind(&["sh"], script, &fewer)).stop().with(0);
+        assert!(!ended.err.iter().any(|line| line.contains("256")), "{ended:?}");
+    }
+}
+
 #[test]
 fn row_78_a_relay_with_little_memory_outlives_a_full_mailbox_and_500_strangers() {
     // The program, its stacks and its libraries take most of it.

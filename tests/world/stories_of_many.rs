@@ -101,6 +101,8 @@ fn a_refusal_that_is_not_durable_when_its_writer_is_killed_does_not_pass_for_a_d
     world.run_for(secs(3));
     world.restart_client(tom);
     world.heal();
+    // It goes again, while there is no more room than before.
+    world.run_for(secs(1));
     world.restart_client(jack);
     assert!(world.run_until(secs(60), |w| w.open_letters().is_empty()), "{:?}", world.open_letters());
     let ends = letters.map(|letter| world.fate(letter).end);

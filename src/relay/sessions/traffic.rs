@@ -11,8 +11,7 @@ use crate::wire::message::ToRelay;
 use crate::wire::packet::{self, Packet};
 
 use crate::relay::limits::{
-    CLOSING_FOR, FORGOTTEN_AFTER, OFFLINE_AFTER, RESET_INTERVAL, RESETS_BURST, SIGNED_IN_WITHIN,
-    UNCONFIRMED_FOR,
+    CLOSING_FOR, FORGOTTEN_AFTER, OFFLINE_AFTER, RESET_INTERVAL, RESETS_BURST, UNCONFIRMED_FOR,
 };
 use crate::relay::names::SigningIn;
 use crate::relay::{Event, Out, Relay, Timer};
@@ -95,7 +94,8 @@ impl Relay {
         if let Some(slot) = continues {
             return self.grant_continued(now.tick, slot, offer, answer);
         }
-        if let Some(oldest) = self.sessions.crowded_out(&offer.client) {
+        let crowded_out = [self.pending_on(offer.path), self.sessions.crowded_out(&offer.client)];
+        for oldest in crowded_out.into_iter().flatten() {
             self.forget_session(now.tick, oldest);
         }
         while let Some(oldest) = self.sessions.pushed_out() {
@@ -116,6 +116,7 @@ impl Relay {
             Begin { role: Role::Relay, path, keys, id, rtt: None, lifetime: Lifetime::default(), rng };
         let mut session = Session::new(Peer::new(now.tick, begin), key, self.sessions.next_serial, now.tick);
         self.deadlines.set(Timer::Session(slot), session.deadline(now.tick), &mut session.scheduled);
+        self.note_pending(path, slot, session.serial);
         self.sessions.next_serial += 1;
         self.sessions.insert(session);
     }
@@ -278,7 +279,7 @@ impl Relay {
             self.deadlines.set(Timer::Session(slot), session.deadline(now.tick), &mut session.scheduled);
             return;
         }
-        if session.is_nameless() && now.tick.since(session.opened) >= SIGNED_IN_WITHIN {
+        if session.named_by().is_some_and(|by| by <= now.tick) {
             return self.forget_nameless(now.tick, slot, out);
         }
         session.peer.handle_time(now.tick);
@@ -355,6 +356,7 @@ impl Relay {
         self.sessions.close(slot, code, reason);
         self.sessions.set_stranger(slot, true);
         self.sessions.mark(slot);
+        self.conns.end_session(now, slot);
     }
 
     fn forget_session_and_tell(&mut self, now: Tick, slot: Slot, out: &mut Out) {
@@ -372,6 +374,7 @@ impl Relay {
     }
 
     fn forget_session(&mut self, now: Tick, slot: Slot) {
+        self.conns.end_session(now, slot);
         let gone = self.sessions.forget(now, slot);
         if let Some(note) = gone.and_then(|session| session.noted) {
             self.end_note(now, note);

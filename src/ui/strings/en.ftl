@@ -130,6 +130,7 @@ address-full-width-colon = write the colon as : and not as ：
 relay-contacts-line = for the address book of each member, under [contacts]:
 relay-limits-off-public = --limits off is for benchmarks and needs a loopback address, not { $addr }
 relay-no-message-fits = no message would fit: --pair-bytes, --mailbox-bytes, --all-mailboxes-bytes and --memory-bytes must each be above 128; for texts of every length, 128K
+relay-few-files = the system lets this relay open { $files } files; its limits promise { $promised }: raise ulimit -n, or lower --connections
 
 ## Commands
 

@@ -127,6 +127,7 @@ address-full-width-colon = 冒号请用半角 : 而不是全角 ：
 relay-contacts-line = 供各成员写入通讯录的 [contacts] 之下:
 relay-limits-off-public = --limits off 仅供压测,须用环回地址,而不是 { $addr }
 relay-no-message-fits = 一条消息也放不下:--pair-bytes、--mailbox-bytes、--all-mailboxes-bytes、--memory-bytes 都须大于 128;要容纳各种长度的消息,请用 128K
+relay-few-files = 系统只允许本中继打开 { $files } 个文件,而按其上限需要 { $promised } 个:请提高 ulimit -n,或调低 --connections
 
 ## 各命令
 

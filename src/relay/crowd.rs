@@ -1,0 +1,164 @@
+//! Which connection goes first when there is no place for all: one of the network that has most of them.
+//!
+//! Networks are nested as they are handed out: /48 ⊃ /56 ⊃ /64, and /24 ⊃ an IPv4 address. The largest crowd of the widest
+//! networks gives way, in it the largest of the next size, and in that the connection that has been quiet for longest; of
+//! crowds of one size the one that has been quiet for longest. So whoever opens many displaces its own, however many
+//! addresses they come from.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use crate::base::{ConnId, Tick};
+
+use super::limits::source;
+
+/// Sizes of networks.
+const LEVELS: usize = 3;
+/// Bytes of an IPv6 address that stand for its network, by level; the last is what counts as one source.
+const V6_BYTES: [usize; LEVELS] = [6, 7, 8];
+/// The same of IPv4.
+const V4_BYTES: [usize; LEVELS] = [3, 4, 4];
+
+/// One network.
+#[derive(Clone, Copy, Debug)]
+struct Network {
+    count: usize,
+    /// When something last came from it, and where.
+    heard: (Tick, ConnId),
+}
+
+/// Where a network stands among those within the same wider one; the last one gives way first.
+type Rank = (IpAddr, usize, Reverse<(Tick, ConnId)>, IpAddr);
+
+/// Before every connection.
+const NEVER: (Tick, ConnId) = (Tick::ZERO, ConnId(0));
+
+/// The connections that may have to go.
+#[derive(Debug, Default)]
+pub(super) struct Crowd {
+    /// By level and address.
+    networks: [BTreeMap<IpAddr, Network>; LEVELS],
+    ranks: [BTreeSet<Rank>; LEVELS],
+    /// Those of one source, the quietest first.
+    conns: BTreeSet<(IpAddr, Tick, ConnId)>,
+}
+
+impl Crowd {
+    pub(super) fn len(&self) -> usize {
+        self.conns.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.conns.is_empty()
+    }
+
+    /// A connection, heard last at `heard`.
+    pub(super) fn insert(&mut self, ip: IpAddr, heard: Tick, conn: ConnId) {
+        self.conns.insert((source(ip), heard, conn));
+        self.change(ip, |network| {
+            network.count += 1;
+            network.heard = network.heard.max((heard, conn));
+        });
+    }
+
+    /// A connection that was heard last at `heard` is no longer one of these.
+    pub(super) fn remove(&mut self, ip: IpAddr, heard: Tick, conn: ConnId) {
+        if self.conns.remove(&(source(ip), heard, conn)) {
+            self.change(ip, |network| network.count -= 1);
+        }
+    }
+
+    fn change(&mut self, ip: IpAddr, change: impl Fn(&mut Network)) {
+        let networks = networks(ip);
+        // All of the widest networks are within one that is everything.
+        let wider = [IpAddr::from([0; 4]), networks[0], networks[1]];
+        for level in 0..LEVELS {
+            let (own, wider) = (networks[level], wider[level]);
+            let nothing = Network { count: 0, heard: NEVER };
+            let network = self.networks[level].entry(own).or_insert(nothing);
+            self.ranks[level].remove(&(wider, network.count, Reverse(network.heard), own));
+            change(network);
+            if network.count > 0 {
+                self.ranks[level].insert((wider, network.count, Reverse(network.heard), own));
+            } else {
+                self.networks[level].remove(&own);
+            }
+        }
+    }
+
+    /// Who goes first.
+    pub(super) fn first_to_go(&self) -> Option<ConnId> {
+        let mut within = IpAddr::from([0; 4]);
+        for ranks in &self.ranks {
+            let highest = (within, usize::MAX, Reverse(NEVER), IpAddr::from([0xFF; 16]));
+            within = ranks.range(..=highest).next_back()?.3;
+        }
+        let quietest = self.conns.range((within, Tick::ZERO, ConnId(0))..).next()?;
+        Some(quietest.2)
+    }
+}
+
+/// The networks an address is in, the widest first.
+fn networks(ip: IpAddr) -> [IpAddr; LEVELS] {
+    std::array::from_fn(|level| match ip {
+        IpAddr::V4(v4) => {
+            let mut octets = v4.octets();
+            octets[V4_BYTES[level]..].fill(0);
+            IpAddr::from(octets)
+        }
+        IpAddr::V6(v6) => {
+            let mut octets = v6.octets();
+            octets[V6_BYTES[level]..].fill(0);
+            IpAddr::from(octets)
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: u64) -> Tick {
+        Tick::from_micros(secs * 1_000_000)
+    }
+
+    fn crowd(conns: &[(&str, u64)]) -> Crowd {
+        let mut crowd = Crowd::default();
+        for (number, (ip, heard)) in conns.iter().enumerate() {
+            crowd.insert(ip.parse().unwrap(), at(*heard), ConnId(number as u64));
+        }
+        crowd
+    }
+
+    fn first(conns: &[(&str, u64)]) -> u64 {
+        crowd(conns).first_to_go().unwrap().0
+    }
+
+    #[test]
+    fn largest_network_gives_way_first_and_its_quietest() {
+        assert_eq!(first(&[("192.0.2.1", 1), ("198.51.100.1", 9), ("198.51.100.1", 8)]), 2);
+        assert_eq!(first(&[("192.0.2.1", 1), ("198.51.100.1", 9), ("198.51.100.2", 8)]), 2, "a /24");
+        let wide = [("2001:db8:0:1::1", 9), ("2001:db8:0:2::1", 8), ("2001:db8:1::1", 1)];
+        assert_eq!(first(&wide), 1, "a /48");
+        let home = [("2001:db8:0:1::1", 9), ("2001:db8:0:2::1", 8), ("2001:db8:0:100::1", 1)];
+        assert_eq!(first(&home), 1, "a /56 of a /48");
+        let alike = [("192.0.2.1", 5), ("198.51.100.1", 4), ("203.0.113.1", 6)];
+        assert_eq!(first(&alike), 1, "of crowds of one size the quietest");
+    }
+
+    #[test]
+    fn all_go_one_after_the_other() {
+        let addresses = ["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8:0:1::1", "2001:db8:1::1"];
+        let all: Vec<_> = (0..40).map(|n| (addresses[n % 5], n as u64 % 7)).collect();
+        let mut crowd = crowd(&all);
+        for left in (0..40).rev() {
+            let gone = crowd.first_to_go().unwrap();
+            let (ip, heard) = all[gone.0 as usize];
+            crowd.remove(ip.parse().unwrap(), at(heard), gone);
+            assert_eq!(crowd.len(), left);
+        }
+        assert!(crowd.is_empty() && crowd.first_to_go().is_none());
+        assert!(crowd.networks.iter().all(BTreeMap::is_empty) && crowd.ranks.iter().all(BTreeSet::is_empty));
+    }
+}
