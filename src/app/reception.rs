@@ -43,7 +43,7 @@ pub(super) fn register(
     let (folder, kept) = MemberStore::open(&data_of(dir), name, &name.folder(), net::seed)?;
     drop(folder);
     let key = Identity::from_private(kept.private_key).public();
-    let record = relay::Record::Member { name: name.clone(), key };
+    let record = relay::Record::Member { name: name.clone(), key, since: state.mail.clock };
     store.commit(&[record], &mut Vec::new()).map_err(|fault| match fault {
         Fault::Passing(phrase) | Fault::Broken(phrase) => phrase,
     })?;

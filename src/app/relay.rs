@@ -86,7 +86,10 @@ pub fn relay(options: &RelayOptions, strings: &Arc<Strings>) -> Outcome {
     {
         say(strings, &Phrase::new("relay-guests-nobody").with("name", &guests.to));
     }
-    let serving = Serving { limits: options.limits.clone(), guests };
+    let mut limits = options.limits.clone();
+    // Where this machine alone reaches the relay, nobody comes with a thousand addresses.
+    limits.all_names_per_hour.take_if(|_| public_addr(options, tcp).is_none());
+    let serving = Serving { limits, guests };
     let server = RelayServer::open(config, store, state, serving)?;
     // Without them the relay serves its members all the same.
     let operators = Operators::start(&dir, server.inlet()).map_err(|why| say(strings, &why)).ok();
@@ -153,9 +156,13 @@ fn guest_rules(options: &GuestOptions, strings: &Strings) -> GuestRules {
     }
 }
 
+/// An address that others than this machine reach.
+fn public_addr(options: &RelayOptions, tcp: Option<SocketAddr>) -> Option<SocketAddr> {
+    [Some(options.bind), tcp].into_iter().flatten().find(|addr| !addr.ip().is_loopback())
+}
+
 fn check_limits_off(options: &RelayOptions, tcp: Option<SocketAddr>) -> Result<(), Failure> {
-    let open = [Some(options.bind), tcp].into_iter().flatten().find(|addr| !addr.ip().is_loopback());
-    match open {
+    match public_addr(options, tcp) {
         Some(addr) if !options.limits.per_sender => {
             Err(Failure::usage(Phrase::new("relay-limits-off-public").with("addr", addr)))
         }

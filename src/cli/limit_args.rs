@@ -39,6 +39,10 @@ pub(super) struct LimitArgs {
     letters_burst: u32,
     #[arg(long, value_name = "N", default_value = "5", env = "QUEQIAO_NAMES_PER_HOUR")]
     names_per_hour: u32,
+    #[arg(long, value_name = "N", default_value = "60", env = "QUEQIAO_ALL_NAMES_PER_HOUR")]
+    all_names_per_hour: u32,
+    #[arg(long, value_name = "N", default_value = "10000", value_parser = count, env = "QUEQIAO_MEMBERS_MAX")]
+    members_max: u32,
     #[arg(long, value_name = "N", default_value = "131072", value_parser = count, env = "QUEQIAO_SESSIONS")]
     sessions: u32,
     #[arg(long, value_name = "N", default_value = "2048", value_parser = count, env = "QUEQIAO_STRANGER_SESSIONS")]
@@ -81,6 +85,8 @@ impl LimitArgs {
             strangers: self.stranger_sessions as usize,
             reassembly_bytes: self.reassembly_bytes,
             names_per_hour: self.names_per_hour,
+            all_names_per_hour: Some(self.all_names_per_hour),
+            members_max: self.members_max as usize,
             closed: self.closed,
         };
         if limits.text_max() == 0 {

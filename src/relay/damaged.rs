@@ -88,7 +88,7 @@ impl Relay {
         }
         out.show(Event::Damaged { place, to: self.members.name(to).clone(), from });
         if self.members.is_removed(to) {
-            self.turn_all_away(to, out);
+            self.turn_all_away(now, to, out);
         }
         self.places[to.0].session.into_iter().for_each(|slot| self.sessions.mark(slot));
     }

@@ -10,6 +10,7 @@ mod owed;
 
 use std::collections::btree_map::Entry::Vacant;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Unbounded};
 
 use crate::base::{OutboxId, Tick, Wall, blank};
 use crate::wire::message::Reason;
@@ -78,6 +79,8 @@ struct Flow {
     /// The last letter that was taken and not refused.
     taken: u64,
     marks: Marks,
+    /// When a letter of it came last, on the relay's own clock, in milliseconds.
+    touched: u64,
     /// When the first of the letters was taken that no receipt has called accepted, by the wall clock; and what the last
     /// receipt said of that.
     taken_at: Option<Wall>,
@@ -195,9 +198,10 @@ blank!(
 );
 
 impl Flows {
-    /// What the disk has of a flow.
-    pub(super) fn found_on_disk(&mut self, flow: FlowId, marks: Marks) {
+    /// What the disk has of a flow, of which a letter came last at `touched`.
+    pub(super) fn found_on_disk(&mut self, flow: FlowId, marks: Marks, touched: u64) {
         let state = self.flows.entry(flow).or_default();
+        state.touched = state.touched.max(touched);
         state.marks.accepted = state.marks.accepted.max(marks.accepted);
         state.marks.delivered = state.marks.delivered.max(marks.delivered);
         state.marks.read = state.marks.read.max(marks.read);
@@ -251,16 +255,24 @@ impl Flows {
         }
     }
 
-    /// The letter was taken at this time; whether it is the first of its flow. Later ones whose `prev` was refused are
-    /// still behind.
-    pub(super) fn took(&mut self, flow: FlowId, number: u64, at: Wall) -> bool {
+    /// The letter was taken at this time, which is `clock` on the relay's own clock; whether it is the first of its flow.
+    /// Later ones whose `prev` was refused are still behind.
+    pub(super) fn took(&mut self, flow: FlowId, number: u64, at: Wall, clock: u64) -> bool {
         let Some(state) = self.flows.get_mut(&flow) else { return false };
+        state.touched = clock;
         let is_first = state.taken == 0;
         state.taken = number;
         state.taken_at.get_or_insert(at);
         let behind = |(first, last): (u64, u64)| (first.max(number.saturating_add(1)), last);
         state.refused = state.refused_now(self.session).map(behind).filter(|r| r.0 <= r.1);
         is_first
+    }
+
+    /// A letter came that was refused.
+    pub(super) fn touch(&mut self, flow: FlowId, clock: u64) {
+        if let Some(state) = self.flows.get_mut(&flow) {
+            state.touched = clock;
+        }
     }
 
     /// The letter was refused, at once or after it had been taken; in both cases it may come again.
@@ -359,6 +371,37 @@ impl Flows {
         }
     }
 
+    // Rest.
+
+    /// Looks at flows behind `after`, at most as many: those that rest since `before`, the last one looked at, and how many
+    /// were. `may_hear` is whether the author can ever come again: if so, no flow rests of which it has not heard all.
+    pub(super) fn idle(
+        &self,
+        after: Option<FlowId>,
+        most: usize,
+        before: u64,
+        may_hear: bool,
+    ) -> (Vec<FlowId>, Option<(FlowId, usize)>) {
+        let behind = after.map_or(Unbounded, Excluded);
+        let (mut idle, mut last) = (Vec::new(), None);
+        for (count, (id, flow)) in self.flows.range((behind, Unbounded)).take(most).enumerate() {
+            last = Some((*id, count + 1));
+            let heard =
+                || !flow.owes(self.session) && flow.raised_in != self.session && !self.refusals.owes(*id);
+            // Guests' are forgotten with their guests.
+            let may_go = !matches!(id.to, To::Guest(_)) && flow.touched < before;
+            idle.extend((may_go && (!may_hear || heard())).then_some(*id));
+        }
+        (idle, last)
+    }
+
+    /// Forgets a flow that rests.
+    pub(super) fn drop_idle(&mut self, flow: FlowId) {
+        self.flows.remove(&flow);
+        self.unwritten.remove(&flow);
+        self.refusals.forget(flow);
+    }
+
     // Receipts.
 
     /// The next receipt that is owed, and when the first of the letters that are new in it was taken; `paid` when it was
@@ -388,14 +431,14 @@ impl Flows {
 
     // To the disk.
 
-    /// The marks of this flow are being written down, unless the disk has them already.
-    pub(super) fn take_unwritten(&mut self, flow: FlowId) -> Option<Marks> {
+    /// The marks of this flow are being written down, unless the disk has them already; and when a letter of it came last.
+    pub(super) fn take_unwritten(&mut self, flow: FlowId) -> Option<(Marks, u64)> {
         let state = self.flows.get_mut(&flow)?;
         if !std::mem::take(&mut state.unwritten) {
             return None;
         }
         self.unwritten.remove(&flow);
-        Some(state.marks)
+        Some((state.marks, state.touched))
     }
 
     /// Every flow to a member whose marks rose since they were last written down.

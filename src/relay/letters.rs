@@ -9,7 +9,9 @@ use crate::wire::letter::{decode_text, encode_text};
 use crate::wire::message::{Delivery, KIND_TEXT, Letter, Reason, ToRelay};
 
 use super::flows::{FlowId, Flows, To, Turn};
-use super::limits::{Bucket, LOOKUP_INTERVAL, LOOKUPS_BURST, REFUSALS_MAX, SPILL_AFTER};
+use super::limits::{
+    Bucket, LOOKUP_INTERVAL, LOOKUPS_BURST, REFUSALS_MAX, SPILL_AFTER, TURNED_AWAY_EVERY, TURNED_AWAY_MAX,
+};
 use super::members::MemberId;
 use super::parcels::Parcel;
 use super::queue::{Author, Entry, Queue, Sender};
@@ -49,7 +51,16 @@ pub(super) struct Place {
     pub(super) lookups: Bucket,
 }
 
-type Claims = BTreeMap<(MemberId, OutboxId), u64>;
+/// What a reader said of letters that the relay knows nothing of.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ReadClaim {
+    /// It has read them up to this number.
+    pub(super) through: u64,
+    /// When it said so, on the relay's own clock, in milliseconds.
+    pub(super) since: u64,
+}
+
+type Claims = BTreeMap<(MemberId, OutboxId), ReadClaim>;
 type Blocked = BTreeSet<Name>;
 blank!(Claims, BTreeMap::new(), |claims| claims.is_empty());
 blank!(Blocked, BTreeSet::new(), |blocked| blocked.is_empty());
@@ -182,15 +193,21 @@ impl Relay {
                 To::Member(to) => self.enqueue(now, author, to, letter),
             },
         };
+        let clock = self.post.clock.now(now.tick);
         match refusal {
-            Some(reason) => self.refuse_taken(author, flow, letter.to, letter.id, (reason, false)),
+            Some(reason) => {
+                self.places[author.0].flows.touch(flow, clock);
+                self.note_letter(now.tick, author, to, out);
+                self.refuse_taken(author, flow, letter.to, letter.id, (reason, false));
+            }
             None => {
                 self.stats.letters_taken += 1;
                 self.settle_claim(author, flow);
                 let Place { flows, recent, .. } = &mut self.places[author.0];
                 recent.took(flow, letter.id.number, letter.kind, letter.body);
-                if flows.took(flow, letter.id.number, now.wall) {
-                    self.note_first_letter(author, to);
+                if flows.took(flow, letter.id.number, now.wall, clock) {
+                    self.note_letter(now.tick, author, to, out);
+                    self.note_correspondents(author, to);
                 }
                 let flows = &mut self.places[author.0].flows;
                 match to {
@@ -204,8 +221,18 @@ impl Relay {
         }
     }
 
-    /// A conversation has its first letter, as far as this relay knows.
-    pub(super) fn note_first_letter(&mut self, author: MemberId, to: To) {
+    /// A letter was written, whether it is refused or not, of a flow of which nothing was known: from now on the names are
+    /// used, and so nothing ever refers to a name that is not.
+    fn note_letter(&mut self, now: Tick, author: MemberId, to: To, out: &mut Out) {
+        self.watch_flows(now);
+        self.note_used(author, out);
+        if let To::Member(to) = to {
+            self.note_used(to, out);
+        }
+    }
+
+    /// Members write with each other.
+    pub(super) fn note_correspondents(&mut self, author: MemberId, to: To) {
         if let To::Member(to) = to
             && to != author
         {
@@ -319,11 +346,16 @@ impl Relay {
     }
 
     /// Moves letters from the member's queue into its session, as many as it has room for. Those it does not want are
-    /// refused instead.
-    pub(super) fn hand_over(&mut self, slot: Slot, member: MemberId, out: &mut Out) {
+    /// refused instead, a bounded number in one turn.
+    pub(super) fn hand_over(&mut self, now: Tick, slot: Slot, member: MemberId, out: &mut Out) {
+        let mut turned_away = 0;
         while let Some(entry) = self.places[member.0].queue.next_waiting() {
             let author = entry.author;
             if self.is_unwanted(member, author) {
+                if turned_away == TURNED_AWAY_MAX {
+                    return self.wake_queue(member, now + TURNED_AWAY_EVERY);
+                }
+                turned_away += 1;
                 self.turn_away_next(member, Reason::Blocked, out);
                 continue;
             }

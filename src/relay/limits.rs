@@ -10,7 +10,8 @@ use crate::wire::limits::{LETTER_BODY_MAX, LETTER_TEXT_MAX};
 /// The bounds of a relay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Handshakes, TCP connections, names and letters are counted against one sender. Off for benchmarks only.
+    /// Handshakes, TCP connections, names and letters are counted against one sender, and names in all. Off for benchmarks
+    /// only.
     pub per_sender: bool,
     /// Letters a second of one member, in the long run.
     pub letters_per_second: u32,
@@ -48,6 +49,11 @@ pub struct Limits {
     pub reassembly_bytes: usize,
     /// Names registered in one hour from one address, loopback exempt.
     pub names_per_hour: u32,
+    /// Names registered in one hour by all together, loopback exempt; half of them are for networks (/48, /24) that have
+    /// registered none within a day. `None`: as many as come, as on a relay that this machine alone reaches.
+    pub all_names_per_hour: Option<u32>,
+    /// Names in all; at the bound, none but the invited get one. Those of the upper half are for networks as above.
+    pub members_max: usize,
     /// Names are registered by invitation only.
     pub closed: bool,
 }
@@ -103,6 +109,10 @@ impl Default for Limits {
             // Three hundred members that each lost a packet of a full window on a line of a long round trip.
             reassembly_bytes: 64 << 20,
             names_per_hour: 5,
+            // One a minute: a class comes within half an hour, and a flood fills no relay within a week.
+            all_names_per_hour: Some(60),
+            // About 5 MB of memory and 3 MB of disk.
+            members_max: 10_000,
             closed: false,
         }
     }
@@ -147,6 +157,11 @@ pub(super) const BATCH_BYTES: usize = 512 * 1024;
 pub(super) const LOAD_BYTES: usize = 64 * 1024;
 /// Bytes looked at in one step of expiry, by one letter more at most.
 pub(super) const SWEEP_BYTES: usize = 64 * 1024;
+/// Letters of one mailbox that are refused in one turn, because nobody wants them or their recipient was removed; the next
+/// ones after [`TURNED_AWAY_EVERY`]. So many records are 64 KiB.
+pub(super) const TURNED_AWAY_MAX: usize = 256;
+/// Lets other inputs in between.
+pub(super) const TURNED_AWAY_EVERY: Duration = Duration::from_millis(1);
 /// Refusals of accepted letters owed to one author; at the bound that author's letters expire no more until some were
 /// heard.
 pub(super) const OWED_REFUSALS_MAX: usize = 10_000;
@@ -167,6 +182,9 @@ pub(super) const CHANGED_INTERVAL: Duration = Duration::from_millis(100);
 pub(super) const REFUSALS_MAX: usize = 1_024;
 /// Sessions of one identity that are not yet confirmed: one for each carrier of a client that tries both.
 pub(super) const PENDING_MAX: usize = 2;
+/// Sessions of one identity in all, those that are closing among them: one that is live, one without a name, those not
+/// confirmed, and as many that answer late packets. At the bound the oldest that is closing is forgotten early.
+pub(super) const SESSIONS_OF_KEY_MAX: usize = 8;
 /// Stateless resets at once, to all together: enough for a thousand clients after a restart.
 pub(super) const RESETS_BURST: u32 = 1_000;
 /// And then one in this time: 1,000 a second, 24 kB whatever the flood.
@@ -188,6 +206,10 @@ pub(super) const UNKNOWN_FOR: Duration = Duration::from_secs(60);
 pub(super) const SUGGESTIONS_BURST: u32 = 32;
 /// And then one in this time: 50 a second, half a percent of the loop's time.
 pub(super) const SUGGESTION_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Deadlines that are met in one turn: thousands of sessions may be due at one moment, and what comes in does not wait for
+/// all of them. About a millisecond.
+pub(super) const TIMERS_A_TURN_MAX: usize = 1_024;
 
 /// A name passes from one machine to another once in this time: two that both insist do not keep it in the air.
 pub(super) const FLIP_EVERY: Duration = Duration::from_secs(10);

@@ -8,7 +8,7 @@ use crate::wire::message::{Delivery, Reason, ToClient};
 
 use super::damaged::DamagedLetter;
 use super::flows::{FlowId, Marks, To};
-use super::letters::{ECHO, GUEST_PREFIX};
+use super::letters::{ECHO, GUEST_PREFIX, ReadClaim};
 use super::limits::{CLOCK_EVERY, LOAD_BYTES, SPILL_AFTER, SWEEP_BYTES};
 use super::members::MemberId;
 use super::operator::Asked;
@@ -25,8 +25,9 @@ const SWEEP_AGAIN: Duration = Duration::from_secs(60);
 /// What is done when the store has answered.
 #[derive(Debug)]
 pub(super) enum Wait {
-    /// The name of this member is durable; it may have come by an invitation.
-    Member(MemberId, Option<InvitationId>),
+    /// The name of this member is durable; it may have come by an invitation. When it was registered, on the relay's own
+    /// clock.
+    Member(MemberId, Option<InvitationId>, u64),
     /// What the operator asked for is.
     Asked(Asked),
     /// A letter that its recipient does not want has left its mailbox.
@@ -135,22 +136,23 @@ impl Relay {
                 let flow = FlowId { outbox: waiting.outbox, to: To::Member(to) };
                 let marks =
                     Marks { accepted: waiting.last_number, since: waiting.last_since, ..Marks::default() };
-                self.places[from.0].flows.found_on_disk(flow, marks);
-                self.note_first_letter(from, flow.to);
+                self.places[from.0].flows.found_on_disk(flow, marks, waiting.last_since);
+                self.note_correspondents(from, flow.to);
             }
         }
         for marks in &mail.marks {
-            let records::Marks { accepted, delivered, read, .. } = *marks;
+            let records::Marks { accepted, delivered, read, since, .. } = *marks;
             if let Some((from, flow)) = self.flow_of(&marks.from, &marks.to, marks.outbox) {
                 if let (0, 0, To::Member(to), None) =
                     (accepted, delivered, flow.to, self.places[from.0].flows.marks(flow))
                 {
-                    self.places[to.0].claims.insert((from, flow.outbox), read);
+                    let claim = ReadClaim { through: read, since };
+                    self.places[to.0].claims.insert((from, flow.outbox), claim);
                     continue;
                 }
                 let marks = Marks { accepted: accepted.max(delivered), delivered, read, since: 0 };
-                self.places[from.0].flows.found_on_disk(flow, marks);
-                self.note_first_letter(from, flow.to);
+                self.places[from.0].flows.found_on_disk(flow, marks, since);
+                self.note_correspondents(from, flow.to);
             }
         }
         for owed in &mail.refusals {
@@ -165,6 +167,9 @@ impl Relay {
         let gone = (0..self.places.len()).map(MemberId).filter(|member| self.members.is_removed(*member));
         for member in gone.filter(|member| self.places[member.0].queue.has_mail()).collect::<Vec<_>>() {
             self.wake_queue(member, Tick::ZERO);
+        }
+        if !(mail.waiting.is_empty() && mail.marks.is_empty()) {
+            self.find_idle_flows();
         }
         if !mail.waiting.is_empty() {
             // The first turn looks for letters that are too old already.
@@ -247,7 +252,9 @@ impl Relay {
 
     pub(super) fn handle_stored_record(&mut self, now: Now, ticket: Ticket, durable: bool, out: &mut Out) {
         match (self.tickets.take(ticket), durable) {
-            (Some(Wait::Member(member, by)), _) => self.handle_registered(now, (member, by), durable, out),
+            (Some(Wait::Member(member, by, since)), _) => {
+                self.handle_registered(now, (member, by, since), durable, out);
+            }
             (Some(Wait::Asked(asked)), _) => self.handle_asked(now, asked, durable, out),
             (Some(Wait::TurnedAway(letter)), _) => {
                 self.handle_turned_away(now.tick, ticket, letter, durable, out);
@@ -285,7 +292,7 @@ impl Relay {
         self.deadlines.set(Timer::Queue(member), Some(at), scheduled);
     }
 
-    pub(super) fn handle_queue_time(&mut self, tick: Tick, member: MemberId, out: &mut Out) {
+    pub(super) fn handle_queue_time(&mut self, now: Tick, tick: Tick, member: MemberId, out: &mut Out) {
         let place = &mut self.places[member.0];
         if place.queue.scheduled == Some(tick) {
             place.queue.scheduled = None;
@@ -295,7 +302,7 @@ impl Relay {
             self.write_turned_away(letter, out);
         }
         if self.members.is_removed(member) {
-            return self.turn_all_away(member, out);
+            return self.turn_all_away(now, member, out);
         }
         self.look_at_queue(member);
         if let Some(slot) = session {
@@ -350,10 +357,7 @@ impl Relay {
         if self.post.sweep_scheduled.is_none() && self.post.swept.is_none() {
             self.sweep_later(now.tick + self.limits.keep);
         }
-        if self.post.clock_scheduled.is_none() {
-            let at = Some(now.tick + CLOCK_EVERY);
-            self.deadlines.set(Timer::Clock, at, &mut self.post.clock_scheduled);
-        }
+        self.keep_clock(now.tick);
         self.turn_refused_away(to, out);
         self.look_at_queue(to);
         if let Some(slot) = self.places[to.0].session {
@@ -414,7 +418,7 @@ impl Relay {
             self.sessions.mark(slot);
         }
         if self.members.is_removed(to) {
-            self.turn_all_away(to, out);
+            self.turn_all_away(now.tick, to, out);
         }
         if !stale.is_empty() {
             self.count_queue(to);
@@ -484,7 +488,7 @@ impl Relay {
         match rows.last() {
             Some(row) => self.sweep_on(row.place, out),
             // Nothing is left, or only what could not expire.
-            None if self.places.iter().any(|place| place.queue.has_mail()) => {
+            None if !self.post.stock.is_empty() => {
                 self.sweep_later(now.tick + SWEEP_AGAIN);
             }
             None => {}
@@ -553,7 +557,14 @@ impl Relay {
             self.post.clock_scheduled = None;
         }
         self.write_clock(now, out);
-        if self.post.sweep_scheduled.is_some() {
+        if self.post.sweep_scheduled.is_some() || !self.unused.is_empty() || !self.idle_flows.is_empty() {
+            self.keep_clock(now);
+        }
+    }
+
+    /// Something depends on the relay's own clock: from now on it is written down.
+    pub(super) fn keep_clock(&mut self, now: Tick) {
+        if self.post.clock_scheduled.is_none() {
             self.deadlines.set(Timer::Clock, Some(now + CLOCK_EVERY), &mut self.post.clock_scheduled);
         }
     }

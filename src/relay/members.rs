@@ -93,8 +93,10 @@ pub(super) struct Members {
     by_skeleton: Index,
     /// Names of durable members, for those who mistype one.
     nearest: NameIndex,
-    /// Places of members that never became durable, so that nothing outside refers to them.
+    /// Places of members that never became durable, or were never used: nothing outside refers to them.
     spare: Vec<MemberId>,
+    /// Members that were not removed, those that are not durable yet among them.
+    live: usize,
     /// Keys of members that were removed: as many as the operator removed.
     removed_keys: BTreeSet<PublicKey>,
 }
@@ -118,6 +120,11 @@ impl Members {
             }
         }
         members
+    }
+
+    /// Number of members that were not removed, those that are not durable yet among them.
+    pub(super) fn live(&self) -> usize {
+        self.live
     }
 
     /// How many there are, removed ones included.
@@ -163,6 +170,7 @@ impl Members {
             }
             Some(id) if matches!(pass, Pass::Invited(Some(_))) => {
                 self.by_key.insert(key.0, id);
+                self.live += 1;
                 self.members[id.0] = Member { name, key, state: State::Again };
                 Claim::Again(id)
             }
@@ -207,6 +215,7 @@ impl Members {
             self.nearest.remove(id, &member.name);
         }
         member.state = State::Removed;
+        self.live -= 1;
         self.by_key.remove(member.key.0, id);
         self.removed_keys.insert(member.key);
     }
@@ -231,11 +240,27 @@ impl Members {
     /// A new member could not be made durable: the name is free again.
     pub(super) fn abandon(&mut self, id: MemberId) {
         let member = &mut self.members[id.0];
-        self.by_key.remove(member.key.0, id);
         if member.state == State::Again {
+            self.by_key.remove(member.key.0, id);
+            self.live -= 1;
             member.state = State::Removed;
             return;
         }
+        self.forget(id);
+    }
+
+    /// A name that nobody has used is free again, and its place another member's: nothing refers to it.
+    pub(super) fn free(&mut self, id: MemberId) {
+        self.nearest.remove(id, &self.members[id.0].name);
+        self.forget(id);
+    }
+
+    fn forget(&mut self, id: MemberId) {
+        let member = &mut self.members[id.0];
+        // It is not found by any index; who has kept its number finds nobody.
+        member.state = State::New;
+        self.live -= 1;
+        self.by_key.remove(member.key.0, id);
         self.by_name.remove(member.name.as_str(), id);
         self.by_skeleton.remove(member.name.skeleton().as_str(), id);
         self.spare.push(id);
@@ -289,6 +314,7 @@ impl Members {
 
     fn insert(&mut self, name: Name, key: PublicKey, state: State) -> MemberId {
         let id = self.spare.pop().unwrap_or(MemberId(self.members.len()));
+        self.live += 1;
         self.by_name.insert(name.as_str(), id);
         self.by_key.insert(key.0, id);
         self.by_skeleton.insert(name.skeleton().as_str(), id);

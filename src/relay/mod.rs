@@ -13,7 +13,8 @@
 //! `guests` and `reception` (who speaks plain text, and the way of their letters), `receipts` (what senders are told),
 //! `damaged` (letters the disk has changed), `recent` (what letters said that come again), `screen` (letters nobody wants), `records` and `roll` (what the disk
 //! keeps), `notes` (what a restart tells lost sessions), `operator` (invitations and removals), `members`, `limits`,
-//! `nearest_names` (names like one that does not exist), `deadlines`.
+//! `nearest_names` (names like one that does not exist), `new_names` and `unused_names` (how many there may be, and for how
+//! long), `idle_flows` (what is forgotten of conversations), `deadlines`.
 
 mod conns;
 mod crowd;
@@ -21,6 +22,7 @@ mod damaged;
 mod deadlines;
 mod flows;
 mod guests;
+mod idle_flows;
 mod leaving;
 mod letters;
 mod limits;
@@ -28,6 +30,7 @@ mod mailbox;
 mod members;
 mod names;
 mod nearest_names;
+mod new_names;
 mod notes;
 mod operator;
 mod parcels;
@@ -40,6 +43,7 @@ mod records;
 mod roll;
 mod screen;
 mod sessions;
+mod unused_names;
 
 use std::time::Duration;
 
@@ -51,9 +55,10 @@ use conns::Conns;
 use deadlines::Deadlines;
 use guests::Guests;
 pub use guests::{GuestEncoding, GuestRules, GuestTexts};
+use idle_flows::IdleFlows;
 use letters::Place;
-use limits::Bucket;
 pub use limits::Limits;
+use limits::{Bucket, TIMERS_A_TURN_MAX};
 use mailbox::{Post, Tickets};
 use members::{MemberId, Members};
 use names::Registrations;
@@ -61,10 +66,11 @@ pub use nearest_names::NAMES_LOOKED_AT_MAX;
 use notes::Notes;
 pub use operator::{Outcome, Request};
 pub use parcels::Parcel;
-pub use records::{KeptLetter, Mail, Marks, OwedRefusal, Record, SessionNote, Waiting};
+pub use records::{FlowNames, KeptLetter, Mail, Marks, OwedRefusal, Record, SessionNote, Waiting};
 use roll::Invitations;
 pub use roll::{Change, INVITATIONS_MAX, Invitation, InvitationId, Roll, SCREENED_MAX};
 use sessions::{Sessions, Slot};
+use unused_names::UnusedNames;
 
 /// What a relay is made with.
 #[derive(Debug)]
@@ -168,6 +174,8 @@ pub struct Stats {
     pub letters_expired: u64,
     /// Letters refused.
     pub letters_refused: u64,
+    /// Names freed because nobody had used them.
+    pub names_freed: u64,
     /// Names compared with one that does not exist.
     pub names_looked_at: u64,
     /// TCP connections closed because of a limit.
@@ -186,6 +194,8 @@ enum Timer {
     Indexes,
     Queue(MemberId),
     Sweep,
+    UnusedNames,
+    IdleFlows,
     Clock,
     Notes,
     Resets,
@@ -198,6 +208,7 @@ pub struct Relay {
     rng: Rng,
     members: Members,
     registrations: Registrations,
+    unused: UnusedNames,
     invitations: Invitations,
     /// The time of day, for what people read.
     wall: Wall,
@@ -209,6 +220,7 @@ pub struct Relay {
     /// What each member has here, by member.
     places: Vec<Place>,
     post: Post,
+    idle_flows: IdleFlows,
     tickets: Tickets,
     echo_outbox: crate::base::OutboxId,
     echo_name: Name,
@@ -235,17 +247,19 @@ impl Relay {
         // A stream of its own: what else is drawn from the seed stays what it was.
         let mut key = [0; 32];
         Rng::from_seed(config.seed.map(|byte| !byte)).fill(&mut key);
-        let Roll { invitations, removed, blocks } = config.roll;
+        let Roll { invitations, removed, blocks, unused } = config.roll;
         let members = Members::new(config.members, removed);
         let places = (0..members.len()).map(|_| Place::default()).collect();
         let mut relay = Relay {
             responder: Responder::new(identity, secret, handshakes, rng.fork()),
             post: Post::default(),
+            idle_flows: IdleFlows::default(),
             tickets: Tickets::default(),
             echo_name: letters::ECHO.parse().expect("it is a name"),
             echo_outbox: crate::base::OutboxId(rng.next_u64()),
             members,
-            registrations: Registrations::new(key, config.limits.names_per_hour),
+            registrations: Registrations::new(key, &config.limits),
+            unused: UnusedNames::default(),
             invitations: Invitations::new(invitations),
             wall: Wall(0),
             woken_at: None,
@@ -270,6 +284,7 @@ impl Relay {
                 *relay.places[member.0].blocked = blocked.into_iter().collect();
             }
         }
+        relay.take_unused(unused);
         let mut mail = config.mail;
         relay.take_notes(std::mem::take(&mut mail.sessions));
         relay.take_mail(mail);
@@ -314,8 +329,10 @@ impl Relay {
                 self.sessions.handle_index_time(now.tick);
                 self.sessions.schedule_indexes(&mut self.deadlines);
             }
-            Timer::Queue(member) => self.handle_queue_time(tick, member, out),
+            Timer::Queue(member) => self.handle_queue_time(now.tick, tick, member, out),
             Timer::Sweep => self.handle_sweep_time(now.tick, tick, out),
+            Timer::UnusedNames => self.handle_unused_time(now.tick, tick, out),
+            Timer::IdleFlows => self.handle_idle_flows_time(now.tick, tick, out),
             Timer::Clock => self.handle_clock_time(now.tick, tick, out),
             Timer::Notes => self.handle_notes_time(now.tick, tick, out),
             Timer::Resets => self.handle_resets_time(now.tick, tick, out),
@@ -334,7 +351,10 @@ impl Core for Relay {
         if now.tick.since(due) > OVERSLEPT {
             self.woken_at = Some(now.tick);
         }
-        while let Some((tick, timer)) = self.deadlines.pop_due(now.tick) {
+        // After sleep everybody is due, and is to hear of the sleep in this very turn.
+        let most = if self.woken_at == Some(now.tick) { usize::MAX } else { TIMERS_A_TURN_MAX };
+        for _ in 0..most {
+            let Some((tick, timer)) = self.deadlines.pop_due(now.tick) else { break };
             self.handle_timer(now, tick, timer, out);
         }
         self.handle_guest_time(now, out);

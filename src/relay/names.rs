@@ -9,9 +9,10 @@ use crate::wire::frame::close;
 use crate::wire::message::{NameReason, ToClient};
 
 use super::flows::Flows;
-use super::limits::{FLIP_EVERY, LOOKUP_INTERVAL, LOOKUPS_BURST};
+use super::limits::{FLIP_EVERY, LOOKUP_INTERVAL, LOOKUPS_BURST, Limits};
 use super::mailbox::Wait;
 use super::members::{Claim, MemberId, Pass};
+use super::new_names::NewNames;
 use super::queue::Queue;
 use super::roll::{Change, Invitation, InvitationId};
 use super::sessions::{SignIn, Slot};
@@ -34,24 +35,37 @@ pub(super) struct SigningIn<'a> {
 pub(super) struct Registrations {
     /// `None`: nobody registers.
     new: Option<Throttle>,
+    /// `None`: all together are not counted.
+    all: Option<NewNames>,
     refused: Throttle,
     secrets: Throttle,
 }
 
 impl Registrations {
-    /// `key` is secret; `per_hour` names for each source.
-    pub(super) fn new(key: [u8; 32], per_hour: u32) -> Registrations {
+    /// `key` is secret.
+    pub(super) fn new(key: [u8; 32], limits: &Limits) -> Registrations {
+        let per_hour = limits.names_per_hour;
         let interval = HOUR.checked_div(per_hour);
+        let all = limits.all_names_per_hour.filter(|_| limits.per_sender && !limits.closed);
         Registrations {
             new: interval.map(|interval| Throttle::new(key, interval, per_hour)),
+            all: all.map(|per_hour| NewNames::new(key, per_hour)),
             refused: Throttle::new(key, LOOKUP_INTERVAL, LOOKUPS_BURST),
             secrets: Throttle::new(key, HOUR / SECRETS_PER_HOUR, SECRETS_PER_HOUR),
         }
     }
 
-    /// Counts one more name of this source; `false` if it has had its share of the hour.
-    fn admits(&mut self, now: Tick, ip: IpAddr) -> bool {
-        self.new.as_mut().map_or(ip.is_loopback(), |new| new.admits(now, ip))
+    /// Counts one more name of this source; `false` if it, or all together, have had their share of the hour. `for_new` is
+    /// whether names are only for networks that have registered none today.
+    fn admits(&mut self, now: Tick, ip: IpAddr, for_new: bool) -> bool {
+        if !self.new.as_mut().map_or(ip.is_loopback(), |new| new.admits(now, ip)) {
+            return false;
+        }
+        let is_admitted = self.all.as_mut().is_none_or(|all| all.admits(now, ip, for_new));
+        if !is_admitted && let Some(new) = &mut self.new {
+            new.give_back(ip);
+        }
+        is_admitted
     }
 
     /// Counts one more secret tried; `false` if this source has tried too many.
@@ -60,11 +74,12 @@ impl Registrations {
     }
 
     /// A name could not be written down, and neither it nor the secret it came with, if any, is counted.
-    fn give_back(&mut self, ip: IpAddr, with_secret: bool) {
-        match with_secret {
-            true => self.secrets.give_back(ip),
-            false => self.new.iter_mut().for_each(|new| new.give_back(ip)),
+    fn give_back(&mut self, now: Tick, ip: IpAddr, with_secret: bool) {
+        if with_secret {
+            return self.secrets.give_back(ip);
         }
+        self.new.iter_mut().for_each(|new| new.give_back(ip));
+        self.all.iter_mut().for_each(|all| all.give_back(now, ip));
     }
 
     /// Counts one more claim to a name that somebody else has; `false` if this source has been told so too often.
@@ -149,14 +164,15 @@ impl Relay {
         let places = self.places.len().max(member.0 + 1);
         self.places.resize_with(places, Default::default);
         let name = self.members.name(member).clone();
-        let counted = ip.filter(|_| self.limits.per_sender && by.is_none());
+        let since = self.post.clock.now(now.tick);
+        let is_counted = self.limits.per_sender && by.is_none();
         let refusal = if self.invitations.is_promised(now.wall, &name, by) {
             Some((NameReason::Kept, name.as_str()))
         } else if self.places[member.0].queue.has_mail() {
             // Letters for the one who had the name before are still being refused.
             Some((NameReason::Disk, ""))
-        } else if !counted.is_none_or(|ip| self.registrations.admits(now.tick, ip)) {
-            Some((NameReason::TooMany, ""))
+        } else if is_counted {
+            self.has_no_room(now.tick, ip).map(|reason| (reason, ""))
         } else {
             None
         };
@@ -166,25 +182,38 @@ impl Relay {
         }
         self.await_registration(slot, member);
         let record = match by {
-            None => Record::Member { name, key },
+            None => Record::Member { name, key, since },
             Some(by) => {
                 self.invitations.set_in_use(by, true);
-                Record::Roll(Change::Joined { name, key, by })
+                Record::Roll(Change::Joined { name, key, by, since })
             }
         };
-        out.effects.push(Effect::Persist(self.tickets.issue(Wait::Member(member, by)), record));
+        out.effects.push(Effect::Persist(self.tickets.issue(Wait::Member(member, by, since)), record));
+    }
+
+    /// Why a name that nobody was invited to cannot be had now. It is among the members already.
+    fn has_no_room(&mut self, now: Tick, ip: Option<IpAddr>) -> Option<NameReason> {
+        let (live, most) = (self.members.live(), self.limits.members_max);
+        if live > most {
+            return Some(NameReason::Full);
+        }
+        let for_new = live > most.div_ceil(2);
+        let is_admitted = ip.is_none_or(|ip| self.registrations.admits(now, ip, for_new));
+        (!is_admitted).then_some(NameReason::TooMany)
     }
 
     /// A registration became durable, or could not.
     pub(super) fn handle_registered(
         &mut self,
         now: Now,
-        (member, by): (MemberId, Option<InvitationId>),
+        (member, by, since): (MemberId, Option<InvitationId>, u64),
         durable: bool,
         out: &mut Out,
     ) {
+        let key = self.members.key(member);
         if durable {
             self.members.confirm(member);
+            self.note_unused(now.tick, member, since);
         } else {
             self.members.abandon(member);
         }
@@ -193,10 +222,10 @@ impl Relay {
             Some(by) => self.invitations.set_in_use(by, false),
             None => {}
         }
-        let waiting = self.sessions.waiting_for(member);
+        let waiting = self.sessions.waiting_for(member, key);
         let path = waiting.first().and_then(|slot| self.sessions.path(*slot));
         if let Some(ip) = self.remote_ip(path).filter(|_| !durable && self.limits.per_sender) {
-            self.registrations.give_back(ip, by.is_some());
+            self.registrations.give_back(now.tick, ip, by.is_some());
         }
         for slot in waiting {
             if durable {
@@ -276,6 +305,7 @@ impl Relay {
         self.sessions.mark(slot);
         out.show(Event::SignedIn(self.members.name(member).clone()));
         self.note_seen(member, out);
+        self.note_present(now.tick, member, out);
         if let Some(blocked) = screen {
             self.set_blocked(member, blocked, out);
         }
@@ -304,13 +334,16 @@ mod tests {
 
     #[test]
     fn one_source_registers_a_few_names_an_hour() {
-        let mut registrations = Registrations::new([1; 32], 5);
+        let limits = Limits { all_names_per_hour: None, ..Limits::default() };
+        let mut registrations = Registrations::new([1; 32], &limits);
         let (start, ip) = (Tick::from_micros(1), IpAddr::from([192, 0, 2, 1]));
-        assert!((0..5).all(|_| registrations.admits(start, ip)));
-        assert!(!registrations.admits(start, ip));
-        assert!(registrations.admits(start, IpAddr::from([192, 0, 2, 2])));
-        assert!(registrations.admits(start + HOUR / 5, ip) && !registrations.admits(start + HOUR / 5, ip));
-        assert!((0..50).all(|_| registrations.admits(start, IpAddr::from([127, 0, 0, 1]))));
-        assert!(!Registrations::new([1; 32], 0).admits(start, ip));
+        let mut admits = |now, ip| registrations.admits(now, ip, false);
+        assert!((0..5).all(|_| admits(start, ip)));
+        assert!(!admits(start, ip));
+        assert!(admits(start, IpAddr::from([192, 0, 2, 2])));
+        assert!(admits(start + HOUR / 5, ip) && !admits(start + HOUR / 5, ip));
+        assert!((0..50).all(|_| admits(start, IpAddr::from([127, 0, 0, 1]))));
+        let none = Limits { names_per_hour: 0, ..limits };
+        assert!(!Registrations::new([1; 32], &none).admits(start, ip, false));
     }
 }

@@ -19,6 +19,10 @@ use super::{Out, Relay, Timer};
 
 /// Between two records of notes.
 const NOTE_EVERY: Duration = Duration::from_secs(1);
+/// Sessions noted in one turn, and as many that have ended; the next ones after [`NOTED_EVERY`].
+const NOTED_AT_ONCE: usize = 1_024;
+/// Lets other inputs in between: all [`NOTES_MAX`] are noted within 160 ms.
+const NOTED_EVERY: Duration = Duration::from_millis(10);
 /// Sessions noted. At the bound no more are: the resets of so many take longer than the first keep-alive, by which the
 /// others learn of their loss anyway.
 const NOTES_MAX: usize = 16_384;
@@ -121,9 +125,11 @@ impl Relay {
         if self.notes.scheduled == Some(tick) {
             self.notes.scheduled = None;
         }
-        let mut ended = std::mem::take(&mut self.notes.ended);
+        let rest = self.notes.ended.split_off(self.notes.ended.len().min(NOTED_AT_ONCE));
+        let mut ended = std::mem::replace(&mut self.notes.ended, rest);
         let mut noted = Vec::new();
-        for slot in self.notes.due.drain(..) {
+        let rest = self.notes.due.split_off(self.notes.due.len().min(NOTED_AT_ONCE));
+        for slot in std::mem::replace(&mut self.notes.due, rest) {
             let Some(session) = self.sessions.get_mut(slot).filter(|session| session.note_due) else {
                 continue;
             };
@@ -139,6 +145,9 @@ impl Relay {
             self.notes.written = Some(now);
             let record = Record::Sessions { noted, ended };
             out.effects.push(Effect::Persist(self.tickets.idle(), record));
+        }
+        if !(self.notes.due.is_empty() && self.notes.ended.is_empty()) {
+            self.deadlines.set(Timer::Notes, Some(now + NOTED_EVERY), &mut self.notes.scheduled);
         }
     }
 

@@ -89,12 +89,13 @@ impl Relay {
             return;
         }
         if let Some(slot) = self.places[member.0].session {
-            self.sign_out(slot, out);
+            self.sign_out(now.tick, slot, out);
             self.close_session(now.tick, slot, close::REFUSED, "removed");
         }
         self.members.remove(member);
+        self.forget_unused(member);
         self.places[member.0].blocked = Default::default();
-        self.turn_all_away(member, out);
+        self.turn_all_away(now.tick, member, out);
     }
 
     /// Writes down when a member was here last.

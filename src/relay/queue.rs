@@ -454,6 +454,11 @@ impl Queue {
         self.memory_only > MEMORY_ONLY_MAX
     }
 
+    /// Whether a letter of this author is here.
+    pub(super) fn has_letters_of(&self, author: Author) -> bool {
+        self.shares.get(&author).is_some_and(|share| share.letters > 0)
+    }
+
     /// Whether any letter is here.
     pub(super) fn has_mail(&self) -> bool {
         self.total.letters > 0
@@ -466,7 +471,9 @@ impl Queue {
 
     /// Whether the letter at this place is in memory too.
     pub(super) fn holds(&self, place: u64) -> bool {
-        let here = self.handed.iter().flatten().chain(&self.loaded).chain(&self.tail);
+        // Of the tail only the first letters have a place: those of the batch that is being written.
+        let tail = self.tail.iter().take_while(|entry| entry.place().is_some());
+        let here = self.handed.iter().flatten().chain(&self.loaded).chain(tail);
         place <= self.cursor && here.into_iter().any(|entry| entry.place() == Some(place))
     }
 

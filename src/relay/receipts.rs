@@ -5,7 +5,7 @@ use crate::wire::frame::StreamId;
 use crate::wire::message::{Letter, NEAREST_MAX, Nearest, Reason, Receipt, Refused, ToClient};
 
 use super::flows::{FlowId, Marks, To};
-use super::letters::{ECHO, Place};
+use super::letters::{ECHO, Place, ReadClaim};
 use super::limits::{
     CHANGED_BURST, CHANGED_INTERVAL, CLAIMS_MAX, LOOKUP_INTERVAL, LOOKUPS_BURST, REFUSALS_MAX,
     SUGGESTION_INTERVAL, SUGGESTIONS_BURST,
@@ -78,6 +78,7 @@ impl Relay {
     /// A reader has seen every letter of that outbox up to `through`.
     pub(super) fn handle_read(
         &mut self,
+        now: Tick,
         slot: Slot,
         from: &str,
         outbox: OutboxId,
@@ -90,7 +91,7 @@ impl Relay {
         if self.places[author.0].flows.read(flow, through) {
             self.tell_marks(author, flow, Vec::new(), out);
         } else {
-            self.keep_claim(author, reader, outbox, through, out);
+            self.keep_claim(now, (author, reader), outbox, through, out);
         }
     }
 
@@ -98,8 +99,8 @@ impl Relay {
     /// their author next asks or writes.
     fn keep_claim(
         &mut self,
-        author: MemberId,
-        reader: MemberId,
+        now: Tick,
+        (author, reader): (MemberId, MemberId),
         outbox: OutboxId,
         through: u64,
         out: &mut Out,
@@ -109,12 +110,16 @@ impl Relay {
             return;
         }
         let claim = claims.entry((author, outbox)).or_default();
-        if *claim >= through {
+        if claim.through >= through {
             return;
         }
-        *claim = through;
+        let since = self.post.clock.now(now);
+        *claim = ReadClaim { through, since };
+        self.watch_flows(now);
+        self.note_used(author, out);
+        self.note_used(reader, out);
         let (from, to) = (self.members.name(author).clone(), self.members.name(reader).clone());
-        let marks = records::Marks { from, outbox, to, accepted: 0, delivered: 0, read: through };
+        let marks = records::Marks { from, outbox, to, accepted: 0, delivered: 0, read: through, since };
         let record = Record::Progress { marks: Some(marks), stored: Vec::new() };
         out.effects.push(Effect::Persist(self.tickets.idle(), record));
     }
@@ -125,7 +130,7 @@ impl Relay {
         if claims.is_empty() {
             return;
         }
-        let Some(through) = claims.get(&(author, flow.outbox)).copied() else { return };
+        let Some(through) = claims.get(&(author, flow.outbox)).map(|claim| claim.through) else { return };
         if self.places[author.0].flows.read(flow, through)
             && let Some(reader) = flow.to.member()
         {
@@ -148,13 +153,14 @@ impl Relay {
     pub(super) fn write_marks(&mut self, author: MemberId, flow: FlowId, stored: Vec<u64>, out: &mut Out) {
         self.settle_claim(author, flow);
         let marks = self.places[author.0].flows.take_unwritten(flow);
-        let marks = marks.zip(flow.to.member()).map(|(marks, to)| records::Marks {
+        let marks = marks.zip(flow.to.member()).map(|((marks, since), to)| records::Marks {
             from: self.members.name(author).clone(),
             outbox: flow.outbox,
             to: self.members.name(to).clone(),
             accepted: marks.accepted,
             delivered: marks.delivered,
             read: marks.read,
+            since,
         });
         if marks.is_some() || !stored.is_empty() {
             out.effects.push(Effect::Persist(self.tickets.idle(), Record::Progress { marks, stored }));
@@ -167,8 +173,13 @@ impl Relay {
         let known = self.recipient(to).or_else(removed).map(|to| FlowId { outbox, to });
         let Some(session) = self.sessions.get_mut(slot) else { return };
         let Some(member) = session.member() else { return };
+        let claimed = |flow: &FlowId| {
+            flow.to.member().is_some_and(|to| self.places[to.0].claims.contains_key(&(member, flow.outbox)))
+        };
+        let is_claimed = known.as_ref().is_some_and(claimed);
         let flows = &mut self.places[member.0].flows;
-        match known.filter(|flow| flows.open(*flow)) {
+        // A question alone makes no flow: there is nothing to be told of it.
+        match known.filter(|flow| flows.marks(*flow).is_some() || is_claimed && flows.open(*flow)) {
             Some(flow) => {
                 flows.asked(flow);
                 self.settle_claim(member, flow);

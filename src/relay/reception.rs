@@ -76,7 +76,7 @@ impl Relay {
                 Said::About { from, outbox, to, note } => {
                     for (member, prev) in to {
                         let id = LetterId { outbox, number: prev + 1 };
-                        self.enqueue_for_guest(now, from.as_str(), member, (id, prev), note.as_text());
+                        self.enqueue_for_guest(now, from.as_str(), member, (id, prev), note.as_text(), out);
                     }
                 }
             }
@@ -107,7 +107,7 @@ impl Relay {
         };
         let refused = self.screens_out(member, &from)
             || self.is_kept_for_tcp(path, member)
-            || self.enqueue_for_guest(now, from.as_str(), member, (id, prev), text).is_some();
+            || self.enqueue_for_guest(now, from.as_str(), member, (id, prev), text, out).is_some();
         if refused {
             return self.notify_guest(path, Notice::Full, out);
         }
@@ -140,11 +140,13 @@ impl Relay {
         to: MemberId,
         (id, prev): (LetterId, u64),
         text: &str,
+        out: &mut Out,
     ) -> Option<Reason> {
         let body = encode_text(text, now.wall);
         let (accepted, kind) = (now.wall, KIND_TEXT);
         let parcel = self.post.parcels.pack(&Delivery { from, id, prev, accepted, kind, body: &body });
         let refused = self.push(now.tick, to, Author::Guest, (id, body.len()), parcel);
+        self.note_used(to, out);
         self.stats.letters_taken += u64::from(refused.is_none());
         refused
     }

@@ -17,6 +17,8 @@ pub enum Record {
         name: Name,
         /// The identity key that owns it.
         key: PublicKey,
+        /// When, on the relay's own clock, in milliseconds; the name counts as unused from then on.
+        since: u64,
     },
     /// Who may become a member, who was one, and who refuses whom.
     Roll(Change),
@@ -50,6 +52,8 @@ pub enum Record {
         /// What its author is told, where it is known who that is.
         owed: Option<OwedRefusal>,
     },
+    /// Nothing depends on these any more: they leave the disk.
+    Rested(Vec<FlowNames>),
     /// The author knows of this refusal.
     Heard(OwedRefusal),
     /// The relay's own clock: so many milliseconds has it run in all.
@@ -69,6 +73,7 @@ impl Record {
         match self {
             Record::Letters { letters, .. } => letters.iter().map(|l| l.message.len() + 128).sum(),
             Record::Progress { stored, .. } => 256 + stored.len() * 8,
+            Record::Rested(flows) => 256 + flows.len() * 64,
             Record::Sessions { noted, ended } => 256 + noted.len() * 64 + ended.len() * 4,
             Record::Roll(Change::Blocks { blocked, .. }) => 256 + blocked.len() * 128,
             _ => 256,
@@ -117,6 +122,20 @@ pub struct Marks {
     pub delivered: u64,
     /// The recipient has read them.
     pub read: u64,
+    /// When a letter was last written, on the relay's own clock, in milliseconds; 0 if that is not known. Of letters that the
+    /// relay knows nothing of: when their recipient said that it had read them.
+    pub since: u64,
+}
+
+/// One author's outbox and one recipient.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlowNames {
+    /// The author.
+    pub from: Name,
+    /// The author's outbox.
+    pub outbox: OutboxId,
+    /// The recipient.
+    pub to: Name,
 }
 
 /// A refusal of a letter that had been accepted; it is kept until its author has heard of it.

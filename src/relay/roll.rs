@@ -1,7 +1,7 @@
 //! Who may become a member: invitations, members that were removed, and who takes letters from whom; what of this the
 //! disk keeps.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use blake2::{Blake2s256, Digest};
 
@@ -50,6 +50,18 @@ pub enum Change {
         key: PublicKey,
         /// The invitation.
         by: InvitationId,
+        /// When, on the relay's own clock, in milliseconds; the name counts as unused from then on.
+        since: u64,
+    },
+    /// A letter was written to or by this member, or it came again: its name is kept for good.
+    Used {
+        /// The name.
+        name: Name,
+    },
+    /// Nobody has used this name for long enough: nothing is known of it any more.
+    Freed {
+        /// The name.
+        name: Name,
     },
     /// A member was removed. The name is kept from everybody but whoever is invited to it.
     Removed {
@@ -83,53 +95,72 @@ pub struct Roll {
     pub removed: Vec<(Name, PublicKey)>,
     /// Who refuses letters from whom.
     pub blocks: Vec<(Name, Vec<Name>)>,
+    /// Members whose names nobody has used, and when each came, on the relay's own clock, in milliseconds.
+    pub unused: Vec<(Name, u64)>,
 }
 
 /// The invitations that wait.
 ///
-/// Invariant: each name, by its looks, is promised at most once.
+/// Invariant: each name, by its looks, is promised at most once, but for one that is in use.
 #[derive(Debug, Default)]
 pub(super) struct Invitations {
     by_id: BTreeMap<InvitationId, Pending>,
+    /// Those for a name, by what it looks like (UTS #39).
+    by_looks: BTreeSet<(String, InvitationId)>,
+    /// Those whose time is over first.
+    by_end: BTreeSet<(Wall, InvitationId)>,
 }
 
 #[derive(Debug)]
 struct Pending {
     invitation: Invitation,
-    /// What the name looks like (UTS #39).
-    looks: Option<String>,
     /// It is being used: the name is on its way to the disk.
     in_use: bool,
-}
-
-impl Pending {
-    fn new(invitation: Invitation) -> Pending {
-        let looks = invitation.name.as_ref().map(Name::skeleton);
-        Pending { invitation, looks, in_use: false }
-    }
 }
 
 impl Invitations {
     pub(super) fn new(known: Vec<Invitation>) -> Invitations {
         let mut all = Invitations::default();
         for invitation in known {
-            all.by_id.insert(invitation.id, Pending::new(invitation));
+            all.insert(invitation);
         }
         all
     }
 
     /// Whether another one has room, once those whose time is over are gone.
     pub(super) fn has_room(&mut self, now: Wall) -> bool {
-        self.by_id.retain(|_, pending| pending.in_use || pending.invitation.until > now);
+        // Those in use are few, and are met again until they are used up.
+        let over = self.by_end.iter().take_while(|end| end.0 <= now).map(|end| end.1);
+        let over: Vec<InvitationId> = over.filter(|id| !self.is_in_use(*id)).collect();
+        over.into_iter().for_each(|id| self.remove(id));
         self.by_id.len() < INVITATIONS_MAX
     }
 
     /// Takes one in, in the place of another for the same name.
     pub(super) fn add(&mut self, invitation: Invitation) {
-        if invitation.name.is_some() {
-            self.by_id.retain(|_, pending| pending.in_use || pending.invitation.name != invitation.name);
+        if let Some(name) = &invitation.name {
+            let is_same = |id: &InvitationId| self.by_id[id].invitation.name.as_ref() == Some(name);
+            let others = self.of_looks(&name.skeleton()).filter(|id| is_same(id) && !self.is_in_use(*id));
+            others.collect::<Vec<_>>().into_iter().for_each(|id| self.remove(id));
         }
-        self.by_id.insert(invitation.id, Pending::new(invitation));
+        self.insert(invitation);
+    }
+
+    fn insert(&mut self, invitation: Invitation) {
+        let id = invitation.id;
+        self.remove(id);
+        self.by_looks.extend(invitation.name.as_ref().map(|name| (name.skeleton(), id)));
+        self.by_end.insert((invitation.until, id));
+        self.by_id.insert(id, Pending { invitation, in_use: false });
+    }
+
+    fn of_looks(&self, looks: &str) -> impl Iterator<Item = InvitationId> + '_ {
+        let of = |id| (looks.to_owned(), InvitationId(id));
+        self.by_looks.range(of([0; 32])..=of([u8::MAX; 32])).map(|(_, id)| *id)
+    }
+
+    fn is_in_use(&self, id: InvitationId) -> bool {
+        self.by_id.get(&id).is_some_and(|pending| pending.in_use)
     }
 
     /// The invitation with this secret, if it is good now.
@@ -140,11 +171,8 @@ impl Invitations {
 
     /// Whether a name is promised to somebody who has another invitation than `mine`.
     pub(super) fn is_promised(&self, now: Wall, name: &Name, mine: Option<InvitationId>) -> bool {
-        let looks = name.skeleton();
-        self.by_id.values().any(|pending| {
-            let Invitation { id, until, .. } = pending.invitation;
-            until > now && Some(id) != mine && pending.looks.as_deref() == Some(&looks)
-        })
+        let is_good = |id: InvitationId| self.by_id[&id].invitation.until > now;
+        self.of_looks(&name.skeleton()).any(|id| Some(id) != mine && is_good(id))
     }
 
     /// An invitation is being used, or is not after all.
@@ -156,7 +184,11 @@ impl Invitations {
 
     /// An invitation is used up.
     pub(super) fn remove(&mut self, id: InvitationId) {
-        self.by_id.remove(&id);
+        let Some(Pending { invitation, .. }) = self.by_id.remove(&id) else { return };
+        self.by_end.remove(&(invitation.until, id));
+        if let Some(name) = invitation.name {
+            self.by_looks.remove(&(name.skeleton(), id));
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::base::{Effect, LetterId, Name, Tick, Ticket, blank};
 use crate::wire::message::{Names, Reason, SCREEN_FIRST, SCREEN_LAST, SCREEN_ONLY};
 
 use super::flows::{FlowId, Refusal, To};
-use super::limits::SPILL_AFTER;
+use super::limits::{SPILL_AFTER, TURNED_AWAY_EVERY, TURNED_AWAY_MAX};
 use super::mailbox::Wait;
 use super::members::MemberId;
 use super::queue::{Author, Entry};
@@ -108,12 +108,16 @@ impl Relay {
         place.blocked.contains(name) || only.is_some_and(|only| !only.contains(name))
     }
 
-    /// Refuses every letter that waits for a member who was removed, as far as they are here; the rest is loaded.
-    pub(super) fn turn_all_away(&mut self, member: MemberId, out: &mut Out) {
-        while self.places[member.0].queue.next_waiting().is_some() {
+    /// Refuses letters that wait for a member who was removed, as far as they are here; the rest is loaded, or follows in a
+    /// later turn.
+    pub(super) fn turn_all_away(&mut self, now: Tick, member: MemberId, out: &mut Out) {
+        for _ in 0..TURNED_AWAY_MAX {
+            if self.places[member.0].queue.next_waiting().is_none() {
+                return self.load_mailbox(member, out);
+            }
             self.turn_away_next(member, Reason::Unknown, out);
         }
-        self.load_mailbox(member, out);
+        self.wake_queue(member, now + TURNED_AWAY_EVERY);
     }
 
     /// Refuses the letter that would be handed over next. One that was accepted leaves the disk together with what its

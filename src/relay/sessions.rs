@@ -16,7 +16,10 @@ use crate::wire::message::ToClient;
 
 use super::Timer;
 use super::deadlines::Deadlines;
-use super::limits::{FORGOTTEN_AFTER, Limits, OFFLINE_AFTER, PENDING_MAX, SIGNED_IN_WITHIN, UNCONFIRMED_FOR};
+use super::limits::{
+    FORGOTTEN_AFTER, Limits, OFFLINE_AFTER, PENDING_MAX, SESSIONS_OF_KEY_MAX, SIGNED_IN_WITHIN,
+    UNCONFIRMED_FOR,
+};
 use super::members::MemberId;
 use super::records::SessionNote;
 use super::screen::Screen;
@@ -300,13 +303,10 @@ impl Sessions {
         self.marked.pop()
     }
 
-    /// The sessions that wait for this member's name to become durable, the newest last.
-    pub(super) fn waiting_for(&self, member: MemberId) -> Vec<Slot> {
-        let waits = |(serial, slot): &(u64, Slot)| {
-            let session = self.awake(*slot)?;
-            (session.serial == *serial && session.sign_in == SignIn::Waiting(member)).then_some(*slot)
-        };
-        self.strangers.iter().filter_map(waits).collect()
+    /// The sessions of this key that wait for their member's name to become durable, the newest last.
+    pub(super) fn waiting_for(&self, member: MemberId, key: PublicKey) -> Vec<Slot> {
+        let waits = |slot: &Slot| self.awake(*slot).is_some_and(|s| s.sign_in == SignIn::Waiting(member));
+        self.of_key(key).filter(waits).collect()
     }
 
     pub(super) fn all(&self) -> Vec<Slot> {
@@ -353,6 +353,14 @@ impl Sessions {
         let mut pending = self.of_key(*key).filter(is_pending);
         let oldest = pending.next()?;
         (pending.count() + 1 >= PENDING_MAX).then_some(oldest)
+    }
+
+    /// The oldest closing session of this key, if it has as many sessions as it may have: so what is looked for among the
+    /// sessions of one key is looked for among a few.
+    fn closed_out(&self, key: &PublicKey) -> Option<Slot> {
+        let is_closing = |slot: &Slot| self.awake(*slot).is_some_and(|s| s.closing_until.is_some());
+        let is_full = self.of_key(*key).count() >= SESSIONS_OF_KEY_MAX;
+        self.of_key(*key).find(is_closing).filter(|_| is_full)
     }
 
     /// Who has to go before another stranger is let in: the one that came first.

@@ -10,13 +10,12 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::database::{damaged, fault, is_checked_whole, phrase};
-use super::members_table::add_one;
 use super::sums::{Sum, sum, unsigned};
 use super::waiting_table::{self, Changes};
 use super::worker::Fault;
-use super::{damaged_table, roll_table, sessions_table};
+use super::{damaged_table, roll_table, sessions_table, unused_table};
 use crate::base::{Held, LetterId, Name, OutboxId, Phrase, Query, Row};
-use crate::relay::{KeptLetter, Mail, Marks, OwedRefusal, Record, Waiting};
+use crate::relay::{FlowNames, KeptLetter, Mail, Marks, OwedRefusal, Record, Waiting};
 
 /// `letters` is one tree by place, so that new letters are appended, and an index by recipient: clustering by recipient
 /// was measured to be five times slower. Numbers and outboxes are 64 bits without a sign, kept in SQLite's signed ones.
@@ -40,6 +39,7 @@ CREATE TABLE receipts(
   accepted INTEGER NOT NULL,
   delivered INTEGER NOT NULL,
   read INTEGER NOT NULL,
+  since INTEGER NOT NULL,
   sum BLOB NOT NULL,
   PRIMARY KEY(author, recipient, outbox)
 ) STRICT, WITHOUT ROWID;
@@ -63,7 +63,7 @@ CREATE TABLE clock(
 /// transaction's end.
 pub(super) fn apply(tx: &Transaction<'_>, record: &Record, changes: &mut Changes) -> rusqlite::Result<bool> {
     match record {
-        Record::Member { name, key } => return add_one(tx, name, key),
+        Record::Member { name, key, since } => return unused_table::add_member(tx, name, key, *since),
         Record::Roll(change) => return roll_table::apply(tx, change),
         Record::Letters { to, letters } => {
             for letter in letters {
@@ -88,6 +88,13 @@ pub(super) fn apply(tx: &Transaction<'_>, record: &Record, changes: &mut Changes
             changes.count_anew(to);
             if let Some(owed) = owed {
                 put_refusal(tx, owed)?;
+            }
+        }
+        Record::Rested(flows) => {
+            let delete = "DELETE FROM receipts WHERE author = ?1 AND recipient = ?2 AND outbox = ?3";
+            let mut delete = tx.prepare_cached(delete)?;
+            for FlowNames { from, outbox, to } in flows {
+                delete.execute(params![from.as_str(), to.as_str(), outbox.0 as i64])?;
             }
         }
         Record::Heard(owed) => {
@@ -140,15 +147,22 @@ fn remove_letter(tx: &Transaction<'_>, place: u64, changes: &mut Changes) -> rus
 }
 
 fn put_marks(tx: &Transaction<'_>, marks: &Marks) -> rusqlite::Result<()> {
-    let Marks { from, outbox, to, accepted, delivered, read } = marks;
-    let put = "INSERT OR REPLACE INTO receipts(author, recipient, outbox, accepted, delivered, read, sum)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-    let numbers = [outbox.0, *accepted, *delivered, *read];
-    let sum = sum("receipt", &[from.as_str(), to.as_str()], &numbers, &[]);
-    let [outbox, accepted, delivered, read] = numbers.map(|n| n as i64);
-    let row = params![from.as_str(), to.as_str(), outbox, accepted, delivered, read, sum];
+    let Marks { from, outbox, to, accepted, delivered, read, since } = marks;
+    let put =
+        "INSERT OR REPLACE INTO receipts(author, recipient, outbox, accepted, delivered, read, since, sum)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let numbers = [outbox.0, *accepted, *delivered, *read, *since];
+    let sum = receipt_sum([from.as_str(), to.as_str()], numbers);
+    let [outbox, accepted, delivered, read, since] = numbers.map(|n| n as i64);
+    let row = params![from.as_str(), to.as_str(), outbox, accepted, delivered, read, since, sum];
     tx.prepare_cached(put)?.execute(row)?;
     Ok(())
+}
+
+/// A row of which it is not known when a letter was last written has the sum that it had before that was written down.
+fn receipt_sum(names: [&str; 2], numbers: [u64; 5]) -> Sum {
+    let known = if numbers[4] == 0 { 4 } else { 5 };
+    sum("receipt", &names, &numbers[..known], &[])
 }
 
 fn put_refusal(tx: &Transaction<'_>, owed: &OwedRefusal) -> rusqlite::Result<()> {
@@ -313,16 +327,17 @@ fn check_letters(db: &Connection, path: &Path, waiting: &[Waiting]) -> Result<()
 
 /// `None` if a row is damaged.
 fn read_marks(db: &Connection) -> rusqlite::Result<Option<Vec<Marks>>> {
-    let select = "SELECT author, recipient, outbox, accepted, delivered, read, sum FROM receipts";
+    let select = "SELECT author, recipient, outbox, accepted, delivered, read, since, sum FROM receipts";
     let mut select = db.prepare(select)?;
     let rows = select.query_map([], |row| {
         let (from, to): (String, String) = (row.get(0)?, row.get(1)?);
-        let numbers = [unsigned(row, 2)?, unsigned(row, 3)?, unsigned(row, 4)?, unsigned(row, 5)?];
-        let is_whole = row.get::<_, Sum>(6)? == sum("receipt", &[&from, &to], &numbers, &[]);
-        let [outbox, accepted, delivered, read] = numbers;
+        let numbers =
+            [unsigned(row, 2)?, unsigned(row, 3)?, unsigned(row, 4)?, unsigned(row, 5)?, unsigned(row, 6)?];
+        let is_whole = row.get::<_, Sum>(7)? == receipt_sum([&from, &to], numbers);
+        let [outbox, accepted, delivered, read, since] = numbers;
         let outbox = OutboxId(outbox);
         let names = from.parse().ok().zip(to.parse().ok()).filter(|_| is_whole);
-        Ok(names.map(|(from, to)| Marks { from, outbox, to, accepted, delivered, read }))
+        Ok(names.map(|(from, to)| Marks { from, outbox, to, accepted, delivered, read, since }))
     })?;
     rows.collect()
 }

@@ -36,6 +36,7 @@ mod roll_table;
 mod sessions_table;
 mod sums;
 mod udp_failed;
+mod unused_table;
 mod waiting_table;
 mod worker;
 

@@ -19,7 +19,7 @@ use super::keyfile;
 use super::lock::{FolderLock, LockError};
 use super::waiting_table::{self, Changes};
 use super::worker::{Backend, Fault};
-use super::{damaged_table, mail_table, members_table, roll_table, sessions_table};
+use super::{damaged_table, mail_table, members_table, roll_table, sessions_table, unused_table};
 use crate::base::{Name, Phrase, PublicKey, Query, Row};
 use crate::relay::{Mail, Record, Roll};
 
@@ -30,7 +30,7 @@ pub const RELAY_DATABASE: &str = "relay.sqlite";
 pub(super) const KIND: Kind = Kind {
     // `QQIA`.
     application_id: 0x5151_4941,
-    schema_version: 2,
+    schema_version: 3,
     schema: &[
         members_table::SCHEMA,
         roll_table::SCHEMA,
@@ -38,8 +38,9 @@ pub(super) const KIND: Kind = Kind {
         waiting_table::SCHEMA,
         sessions_table::SCHEMA,
         damaged_table::SCHEMA,
+        unused_table::SCHEMA,
     ],
-    steps: &[damaged_table::SCHEMA],
+    steps: &[damaged_table::SCHEMA, unused_table::STEP],
     finish_steps: database::nothing_more,
 };
 

@@ -7,8 +7,9 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::database::{damaged, phrase};
-use super::members_table::{add_one, row_sum};
+use super::members_table::row_sum;
 use super::sums::{Sum, sum, unsigned};
+use super::unused_table;
 use crate::base::{Name, Phrase, PublicKey, Wall};
 use crate::relay::{Change, Invitation, InvitationId, Roll};
 
@@ -39,21 +40,24 @@ CREATE TABLE seen(
 pub(super) fn apply(tx: &Transaction<'_>, change: &Change) -> rusqlite::Result<bool> {
     match change {
         Change::Invited(invitation) => invite(tx, invitation)?,
-        Change::Joined { name, key, by } => {
+        Change::Joined { name, key, by, since } => {
             // Together: a crash leaves both the name and the used invitation, or neither.
             let used = tx.prepare_cached("DELETE FROM invitations WHERE id = ?1")?.execute([by.0])?;
-            if used == 0 || !add_one(tx, name, key)? {
+            if used == 0 || !unused_table::add_member(tx, name, key, *since)? {
                 return Ok(false);
             }
             tx.prepare_cached("DELETE FROM removed WHERE name = ?1")?.execute([name.as_str()])?;
         }
         Change::Removed { name, key } => {
-            for table in ["DELETE FROM members WHERE name = ?1", "DELETE FROM blocks WHERE owner = ?1"] {
-                tx.prepare_cached(table)?.execute([name.as_str()])?;
-            }
+            remove_member(tx, name)?;
             let put = "INSERT OR REPLACE INTO removed(name, key, sum) VALUES (?1, ?2, ?3)";
             let sum = row_sum(name.as_str(), &key.0);
             tx.prepare_cached(put)?.execute(params![name.as_str(), key.0, sum])?;
+        }
+        Change::Used { name } => unused_table::remove(tx, name)?,
+        Change::Freed { name } => {
+            remove_member(tx, name)?;
+            tx.prepare_cached("DELETE FROM seen WHERE name = ?1")?.execute([name.as_str()])?;
         }
         Change::Blocks { owner, blocked } => {
             let names: Vec<&str> = blocked.iter().map(Name::as_str).collect();
@@ -68,6 +72,13 @@ pub(super) fn apply(tx: &Transaction<'_>, change: &Change) -> rusqlite::Result<b
         }
     }
     Ok(true)
+}
+
+fn remove_member(tx: &Transaction<'_>, name: &Name) -> rusqlite::Result<()> {
+    for table in ["DELETE FROM members WHERE name = ?1", "DELETE FROM blocks WHERE owner = ?1"] {
+        tx.prepare_cached(table)?.execute([name.as_str()])?;
+    }
+    unused_table::remove(tx, name)
 }
 
 fn invite(tx: &Transaction<'_>, invitation: &Invitation) -> rusqlite::Result<()> {
@@ -96,10 +107,12 @@ pub(super) fn read_roll(db: &Connection, path: &Path) -> Result<Roll, Phrase> {
     let invitations = read_invitations(db).map_err(told)?;
     let removed = read_removed(db).map_err(told)?;
     let blocks = read_blocks(db).map_err(told)?;
+    let unused = unused_table::read(db).map_err(told)?;
     Ok(Roll {
         invitations: invitations.ok_or_else(|| damaged(path, "invitations"))?,
         removed: removed.ok_or_else(|| damaged(path, "removed"))?,
         blocks: blocks.ok_or_else(|| damaged(path, "blocks"))?,
+        unused: unused.ok_or_else(|| damaged(path, "unused"))?,
     })
 }
 

@@ -90,6 +90,7 @@ pub fn name_refused(reason: NameReason, me: &str, relay: &HostPort, other: Optio
         NameReason::Kept if in_the_way == me => Phrase::new("name-kept"),
         NameReason::Kept => Phrase::new("name-invited-other").with("other", in_the_way),
         NameReason::Removed => Phrase::new("name-removed"),
+        NameReason::Full => Phrase::new("name-relay-full"),
     }
     .with("name", me)
     .with("relay", relay)
@@ -181,8 +182,10 @@ mod tests {
 
     #[test]
     fn every_refusal_of_a_name_says_which_name() {
-        use NameReason::{Bad, Closed, Confusable, Disk, Kept, Other, Removed, Reserved, Taken, TooMany};
-        for reason in [Taken, Confusable, Reserved, Bad, Other, TooMany, Disk, Closed, Kept, Removed] {
+        use NameReason::{
+            Bad, Closed, Confusable, Disk, Full, Kept, Other, Removed, Reserved, Taken, TooMany,
+        };
+        for reason in [Taken, Confusable, Reserved, Bad, Other, TooMany, Disk, Closed, Kept, Removed, Full] {
             for name in [None, Some("T0M".parse().unwrap())] {
                 let said = say(&Event::NameRefused { relay: relay(), reason, name });
                 assert!(!said.contains("{") && !said.starts_with("name-"), "{said}");

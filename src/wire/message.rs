@@ -125,9 +125,11 @@ pub enum NameReason {
     Kept,
     /// The operator removed this member.
     Removed,
+    /// This relay has as many members as it takes; who is invited gets a name all the same.
+    Full,
 }
 
-const NAME_REASONS: [(NameReason, u8); 10] = [
+const NAME_REASONS: [(NameReason, u8); 11] = [
     (NameReason::Taken, 1),
     (NameReason::Confusable, 2),
     (NameReason::Reserved, 3),
@@ -138,6 +140,7 @@ const NAME_REASONS: [(NameReason, u8); 10] = [
     (NameReason::Closed, 8),
     (NameReason::Kept, 9),
     (NameReason::Removed, 10),
+    (NameReason::Full, 11),
 ];
 
 /// A screen: this is the first part of a list.

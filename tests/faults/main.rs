@@ -20,6 +20,7 @@ mod house;
 mod letters;
 mod mailboxes;
 mod members;
+mod names;
 mod paths;
 mod readers;
 mod reassembly;

@@ -23,7 +23,7 @@ impl RelayDisk {
     /// `false` if the record contradicts what is there.
     pub fn apply(&mut self, record: &Record) -> bool {
         match record {
-            Record::Member { name, key } => {
+            Record::Member { name, key, .. } => {
                 let taken = self.members.iter().any(|(known, owner)| known == name || owner == key);
                 if taken {
                     return self.members.contains(&(name.clone(), *key));
@@ -56,6 +56,11 @@ impl RelayDisk {
                 self.refusals.push(owed.clone());
             }
             Record::Damaged { .. } => panic!("nothing is damaged here"),
+            Record::Rested(flows) => {
+                for flow in flows {
+                    self.marks.remove(&(flow.from.clone(), flow.to.clone(), flow.outbox.0));
+                }
+            }
             Record::Heard(owed) => self.refusals.retain(|kept| kept != owed),
             Record::Clock(clock) => self.clock = *clock,
             Record::Sessions { noted, ended } => {

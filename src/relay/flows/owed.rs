@@ -116,6 +116,13 @@ impl OwedRefusals {
         self.refusals.remove(&(flow, number))
     }
 
+    /// The author of this flow comes no more.
+    pub(super) fn forget(&mut self, flow: FlowId) {
+        while let Some(key) = self.first_of(flow, 0) {
+            self.heard(flow, key.1);
+        }
+    }
+
     fn next_key(&mut self) -> Option<Key> {
         if let Some(key) = self.new.first() {
             return Some(*key);

@@ -12,7 +12,7 @@ fn delivered(flows: &mut Flows) -> Option<u64> {
 fn take(flows: &mut Flows, number: u64, prev: u64) -> Turn {
     let turn = flows.turn_of(FLOW, "JACK", number, prev);
     match turn {
-        Turn::Next => drop(flows.took(FLOW, number, Wall(number))),
+        Turn::Next => drop(flows.took(FLOW, number, Wall(number), 0)),
         Turn::Behind => flows.refused(FLOW, number),
         Turn::Repeated | Turn::Crowded => {}
     }
@@ -195,7 +195,7 @@ fn marks_are_written_once_for_each_rise() {
     assert_eq!(flows.unwritten(), []);
     flows.delivered(FLOW, 1);
     assert_eq!(flows.unwritten(), [FLOW]);
-    assert_eq!(flows.take_unwritten(FLOW).map(|marks| marks.delivered), Some(1));
+    assert_eq!(flows.take_unwritten(FLOW).map(|(marks, _)| marks.delivered), Some(1));
     flows.delivered(FLOW, 1);
     assert!(flows.take_unwritten(FLOW).is_none() && flows.unwritten().is_empty());
 }
@@ -223,7 +223,7 @@ fn session_begins_alike_however_many_flows_there_are() {
     let of = |outbox| FlowId { outbox: OutboxId(outbox), ..FLOW };
     for outbox in 1..=100 {
         assert_eq!(flows.turn_of(of(outbox), "JACK", 1, 0), Turn::Next);
-        flows.took(of(outbox), 1, Wall(1));
+        flows.took(of(outbox), 1, Wall(1), 0);
         flows.delivered(of(outbox), 1);
     }
     flows.begin_session();
@@ -247,7 +247,7 @@ fn guest_that_is_gone_leaves_no_flow_and_no_receipt() {
     let guest = |outbox| FlowId { outbox: OutboxId(outbox), to: To::Guest(GuestId::new(3)) };
     for flow in [guest(1), FLOW, guest(2)] {
         flows.turn_of(flow, "guest-3", 1, 0);
-        flows.took(flow, 1, Wall(1));
+        flows.took(flow, 1, Wall(1), 0);
         flows.delivered(flow, 1);
     }
     flows.forget(To::Guest(GuestId::new(3)));

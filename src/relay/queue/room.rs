@@ -60,6 +60,11 @@ pub(in crate::relay) struct Stock {
 impl Stock {
     pub(super) const EMPTY: Stock = Stock { all: 0, memory: 0 };
 
+    /// Whether no queue has a letter.
+    pub(in crate::relay) fn is_empty(&self) -> bool {
+        self.all == 0
+    }
+
     /// Whether another letter of this length fits that is of a sender that holds `held` bytes in all mailboxes.
     ///
     /// No part is kept here for senders that the recipient knows: two who fill each other's mailboxes know each other.

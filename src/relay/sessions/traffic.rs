@@ -98,6 +98,9 @@ impl Relay {
         for oldest in crowded_out.into_iter().flatten() {
             self.forget_session(now.tick, oldest);
         }
+        if let Some(oldest) = self.sessions.closed_out(&offer.client) {
+            self.forget_session(now.tick, oldest);
+        }
         while let Some(oldest) = self.sessions.pushed_out() {
             self.forget_session(now.tick, oldest);
         }
@@ -213,7 +216,7 @@ impl Relay {
                     self.handle_stored(slot, from, outbox, through, out);
                 }
                 Ok(Some(ToRelay::Read { from, outbox, through })) => {
-                    self.handle_read(slot, from, outbox, through, out);
+                    self.handle_read(now.tick, slot, from, outbox, through, out);
                 }
                 Ok(Some(ToRelay::Ask { to, outbox })) => self.handle_ask(slot, to, outbox),
                 Ok(Some(ToRelay::Heard { to, id })) => self.handle_heard(slot, to, id, out),
@@ -305,7 +308,7 @@ impl Relay {
         if let Some(member) = session.member().filter(|_| !session.screen.awaited)
             && self.places[member.0].queue.there().is_some()
         {
-            self.hand_over(slot, member, out);
+            self.hand_over(now.tick, slot, member, out);
         }
         self.pay_debts(now, slot);
         let Some(session) = self.sessions.get_mut(slot) else { return };
@@ -343,7 +346,7 @@ impl Relay {
 
     pub(in crate::relay) fn break_off(&mut self, now: Tick, slot: Slot, why: &'static str, out: &mut Out) {
         self.stats.violations += 1;
-        self.sign_out(slot, out);
+        self.sign_out(now, slot, out);
         self.close_session(now, slot, close::PROTOCOL_VIOLATION, why);
     }
 
@@ -360,7 +363,7 @@ impl Relay {
     }
 
     fn forget_session_and_tell(&mut self, now: Tick, slot: Slot, out: &mut Out) {
-        self.sign_out(slot, out);
+        self.sign_out(now, slot, out);
         self.forget_session(now, slot);
     }
 
@@ -383,12 +386,13 @@ impl Relay {
     }
 
     /// The member of this session is here no longer.
-    pub(in crate::relay) fn sign_out(&mut self, slot: Slot, out: &mut Out) {
+    pub(in crate::relay) fn sign_out(&mut self, now: Tick, slot: Slot, out: &mut Out) {
         let Some(member) = self.sessions.member(slot) else { return };
         if self.places[member.0].session == Some(slot) {
             self.places[member.0].session = None;
             self.leave_mailbox(member, out);
             self.note_seen(member, out);
+            self.note_present(now, member, out);
             out.show(Event::SignedOut(self.members.name(member).clone()));
         }
     }

@@ -138,13 +138,13 @@ fn a_database_from_before_there_were_damaged_letters_gets_its_table() {
     let dir = folder();
     let path = dir.path().join(RELAY_DATABASE);
     let db = Connection::open(&path).unwrap();
-    db.execute_batch("DROP TABLE damaged; PRAGMA user_version = 1").unwrap();
+    db.execute_batch("DROP TABLE damaged; DROP TABLE unused; ALTER TABLE receipts DROP COLUMN since; PRAGMA user_version = 1").unwrap();
     drop(db);
     for _ in 0..2 {
         let (store, _) = RelayStore::open(dir.path(), || [1; 32]).unwrap();
         assert_eq!(load(&store.db, &path, Some(name("JACK"))).unwrap().len(), 3);
         let version: u32 = store.db.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-        assert_eq!(version, 2);
+        assert_eq!(version, 3);
         assert!(!damaged_table::knows(&store.db, 2).unwrap());
     }
 }

@@ -33,7 +33,7 @@ fn waiting(to: &str, from: &str, letters: usize, bytes: usize, last: u64) -> Wai
 }
 
 fn marks(from: &str, to: &str, accepted: u64, delivered: u64, read: u64) -> Marks {
-    Marks { from: name(from), outbox: OUTBOX, to: name(to), accepted, delivered, read }
+    Marks { from: name(from), outbox: OUTBOX, to: name(to), accepted, delivered, read, since: accepted }
 }
 
 fn owed(place: u64) -> OwedRefusal {

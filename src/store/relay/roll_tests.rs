@@ -43,7 +43,7 @@ fn the_roll_is_read_as_it_was_written() {
         Change::Invited(invitation(2, None, u64::MAX)),
         Change::Invited(invitation(3, Some("JACK"), 1_000)),
         Change::Invited(invitation(4, Some("JACK"), 1_000)),
-        Change::Joined { name: tom.clone(), key, by: InvitationId([1; 32]) },
+        Change::Joined { name: tom.clone(), key, by: InvitationId([1; 32]), since: 9 },
         blocks(&["武大郎", "ann"]),
         blocks(&[]),
         blocks(&["ann", "武大郎"]),
@@ -60,9 +60,10 @@ fn the_roll_is_read_as_it_was_written() {
     assert_eq!((&listed[0].name, listed[0].key, listed[0].seen), (&tom, key, Some(Wall(5))));
     assert_eq!(invited, waiting);
     let by = InvitationId([1; 32]);
-    let used = Change::Joined { name: jack.clone(), key: PublicKey([8; 32]), by };
+    let used = Change::Joined { name: jack.clone(), key: PublicKey([8; 32]), by, since: 9 };
     assert_eq!(commit(&mut store, &[used]), [0], "it was used up");
-    let other = Change::Joined { name: tom.clone(), key: PublicKey([8; 32]), by: InvitationId([2; 32]) };
+    let other =
+        Change::Joined { name: tom.clone(), key: PublicKey([8; 32]), by: InvitationId([2; 32]), since: 9 };
     assert_eq!(commit(&mut store, &[other]), [0], "the name is another key's");
     assert_eq!(commit(&mut store, &[Change::Removed { name: tom.clone(), key }]), [0; 0]);
     drop(store);
@@ -71,12 +72,53 @@ fn the_roll_is_read_as_it_was_written() {
     assert_eq!(state.roll.removed, [(tom.clone(), key)]);
     let again = [
         Change::Invited(invitation(9, Some("TOM"), 1_000)),
-        Change::Joined { name: tom.clone(), key: PublicKey([8; 32]), by: InvitationId([9; 32]) },
+        Change::Joined { name: tom.clone(), key: PublicKey([8; 32]), by: InvitationId([9; 32]), since: 9 },
     ];
     assert_eq!(commit(&mut store, &again), [0; 0]);
     drop(store);
     let state = open(dir.path()).unwrap().1;
     assert_eq!((state.members, state.roll.removed), (vec![(tom, PublicKey([8; 32]))], vec![]));
+}
+
+/// A name is unused from its registration on, whichever way its member came, until it is used or gone; and a member that is
+/// freed leaves nothing.
+#[test]
+fn unused_name_is_kept_until_it_is_used_freed_or_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(dir.path()).unwrap();
+    let key = |n: u8| PublicKey([n; 32]);
+    let member = |text: &str, n: u8| Record::Member { name: name(text), key: key(n), since: u64::from(n) };
+    let records = [member("ann", 1), member("bob", 2), member("TOM", 3), member("TOM", 3), member("bob", 9)];
+    let mut refused = Vec::new();
+    store.commit(&records, &mut refused).unwrap();
+    assert_eq!(refused, [4], "the name is another key's");
+    let by = InvitationId([1; 32]);
+    let joined = Change::Joined { name: name("JACK"), key: key(4), by, since: 4 };
+    let changes = [
+        Change::Invited(invitation(1, None, 1_000)),
+        joined,
+        Change::Used { name: name("ann") },
+        Change::Seen { name: name("bob"), at: Wall(5) },
+        Change::Blocks { owner: name("bob"), blocked: vec![name("ann")] },
+    ];
+    commit(&mut store, &changes);
+    drop(store);
+    let (mut store, state) = open(dir.path()).unwrap();
+    let unused = |names: &[(&str, u64)]| Vec::from_iter(names.iter().map(|(n, since)| (name(n), *since)));
+    assert_eq!(state.roll.unused, unused(&[("JACK", 4), ("TOM", 3), ("bob", 2)]));
+    let changes = [
+        Change::Freed { name: name("bob") },
+        Change::Removed { name: name("TOM"), key: key(3) },
+        Change::Used { name: name("ann") },
+    ];
+    assert_eq!(commit(&mut store, &changes), [0; 0]);
+    drop(store);
+    let (store, state) = open(dir.path()).unwrap();
+    assert_eq!(state.roll.unused, unused(&[("JACK", 4)]));
+    assert_eq!(state.members, [(name("JACK"), key(4)), (name("ann"), key(1))]);
+    assert_eq!(state.roll.blocks, []);
+    let seen: u32 = store.db.query_row("SELECT count(*) FROM seen", [], |row| row.get(0)).unwrap();
+    assert_eq!(seen, 0);
 }
 
 #[test]
@@ -86,6 +128,7 @@ fn a_damaged_row_of_the_roll_is_found_when_the_relay_starts() {
         ("UPDATE invitations SET name = 'ann'", "invitations"),
         ("UPDATE removed SET name = 'ann'", "removed"),
         ("UPDATE blocks SET blocked = 'ann'", "blocks"),
+        ("UPDATE unused SET since = since + 1", "unused"),
     ];
     for (harm, table) in harms {
         let dir = tempfile::tempdir().unwrap();
@@ -97,6 +140,8 @@ fn a_damaged_row_of_the_roll_is_found_when_the_relay_starts() {
             Change::Blocks { owner, blocked: Vec::new() },
         ];
         commit(&mut store, &changes);
+        let member = Record::Member { name: name("bob"), key, since: 7 };
+        store.commit(&[member], &mut Vec::new()).unwrap();
         store.db.execute(harm, []).unwrap();
         drop(store);
         let error = open(dir.path()).unwrap_err();

@@ -1,0 +1,137 @@
+//! Names that nobody has used: no letter was written to or from them, and their members have not come again after their
+//! first day. After 30 days such a name is free again.
+//!
+//! Time is the relay's own clock, which no jump of the wall clock moves and which stands still while the relay is down. That a
+//! name is used is written down once. Nothing at this relay refers to an unused name, so its place is another member's
+//! afterwards.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::base::{Effect, Name, Tick};
+
+use super::members::MemberId;
+use super::records::Record;
+use super::roll::Change;
+use super::{Out, Relay, Timer};
+
+/// A member that comes again after this long has a use for its name: who only looks at what this is does so within a day.
+const FIRST_DAY: Duration = Duration::from_secs(24 * 3_600);
+/// Time for which an unused name is kept: as long as a message waits by default, so longer than most absences.
+const KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 3_600);
+/// Names freed in one turn; the next ones after [`FREED_EVERY`].
+const FREED_MAX: usize = 64;
+/// Lets other inputs in between.
+const FREED_EVERY: Duration = Duration::from_millis(10);
+
+/// When the names that nobody has used were registered, on the relay's own clock, in milliseconds.
+#[derive(Debug, Default)]
+pub(super) struct UnusedNames {
+    since: BTreeMap<MemberId, u64>,
+    by_age: BTreeSet<(u64, MemberId)>,
+    scheduled: Option<Tick>,
+}
+
+impl UnusedNames {
+    fn insert(&mut self, member: MemberId, since: u64) {
+        self.remove(member);
+        self.since.insert(member, since);
+        self.by_age.insert((since, member));
+    }
+
+    /// Whether it was there.
+    fn remove(&mut self, member: MemberId) -> bool {
+        let since = self.since.remove(&member);
+        since.is_some_and(|since| self.by_age.remove(&(since, member)))
+    }
+
+    fn first(&self) -> Option<(u64, MemberId)> {
+        self.by_age.first().copied()
+    }
+
+    /// Whether there are any, whose time passes by the relay's own clock.
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_age.is_empty()
+    }
+}
+
+impl Relay {
+    /// Takes in what the disk has of names that nobody has used.
+    pub(super) fn take_unused(&mut self, unused: Vec<(Name, u64)>) {
+        for (name, since) in unused {
+            if let Some(member) = self.members.find(name.as_str()) {
+                self.unused.insert(member, since);
+            }
+        }
+        if !self.unused.is_empty() {
+            // The first turn looks for names that are free already.
+            self.deadlines.set(Timer::UnusedNames, Some(Tick::ZERO), &mut self.unused.scheduled);
+        }
+    }
+
+    /// A name was registered at this time of the relay's own clock.
+    pub(super) fn note_unused(&mut self, now: Tick, member: MemberId, since: u64) {
+        self.unused.insert(member, since);
+        self.schedule_unused(now);
+        self.keep_clock(now);
+    }
+
+    /// A letter was written to or by the member.
+    pub(super) fn note_used(&mut self, member: MemberId, out: &mut Out) {
+        if self.unused.remove(member) {
+            let name = self.members.name(member).clone();
+            out.effects.push(Effect::Persist(self.tickets.idle(), Record::Roll(Change::Used { name })));
+        }
+    }
+
+    /// The member is here, or was until now.
+    pub(super) fn note_present(&mut self, now: Tick, member: MemberId, out: &mut Out) {
+        let Some(since) = self.unused.since.get(&member) else { return };
+        if self.post.clock.now(now).saturating_sub(*since) >= FIRST_DAY.as_millis() as u64 {
+            self.note_used(member, out);
+        }
+    }
+
+    /// The member's name is another's now, or nobody's.
+    pub(super) fn forget_unused(&mut self, member: MemberId) {
+        self.unused.remove(member);
+    }
+
+    /// Frees names whose time is over.
+    pub(super) fn handle_unused_time(&mut self, now: Tick, tick: Tick, out: &mut Out) {
+        if self.unused.scheduled == Some(tick) {
+            self.unused.scheduled = None;
+        }
+        if !self.limits.per_sender {
+            return;
+        }
+        let clock = self.post.clock.now(now);
+        for _ in 0..FREED_MAX {
+            let is_over = |since: u64| clock.saturating_sub(since) >= KEPT_FOR.as_millis() as u64;
+            let Some((_, member)) = self.unused.first().filter(|first| is_over(first.0)) else { break };
+            match self.places[member.0].session {
+                // It has been here since its first day.
+                Some(_) => self.note_used(member, out),
+                None => self.free_name(member, out),
+            }
+        }
+        self.schedule_unused(now);
+        self.keep_clock(now);
+    }
+
+    fn free_name(&mut self, member: MemberId, out: &mut Out) {
+        self.unused.remove(member);
+        let name = self.members.name(member).clone();
+        self.members.free(member);
+        self.places[member.0] = Default::default();
+        self.stats.names_freed += 1;
+        out.effects.push(Effect::Persist(self.tickets.idle(), Record::Roll(Change::Freed { name })));
+    }
+
+    fn schedule_unused(&mut self, now: Tick) {
+        let Some((since, _)) = self.unused.first() else { return };
+        let over = since.saturating_add(KEPT_FOR.as_millis() as u64);
+        let wait = Duration::from_millis(over.saturating_sub(self.post.clock.now(now))).max(FREED_EVERY);
+        self.deadlines.set(Timer::UnusedNames, Some(now + wait), &mut self.unused.scheduled);
+    }
+}

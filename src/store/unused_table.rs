@@ -1,0 +1,62 @@
+//! Names that nobody has used, and when each was registered: a row that is gone as soon as a letter is written to or by its
+//! member. The relay frees the others after a while.
+
+use rusqlite::{Connection, Transaction, params};
+
+use super::members_table::add_one;
+use super::sums::{Sum, sum, unsigned};
+use crate::base::{Name, PublicKey};
+
+/// `since` is on the relay's own clock, in milliseconds.
+pub(super) const SCHEMA: &str = "
+CREATE TABLE unused(
+  name TEXT PRIMARY KEY NOT NULL,
+  since INTEGER NOT NULL,
+  sum BLOB NOT NULL
+) STRICT, WITHOUT ROWID;";
+
+/// From a layout where no name is known to be unused, and of no flow when a letter was last written.
+pub(super) const STEP: &str = "
+CREATE TABLE unused(
+  name TEXT PRIMARY KEY NOT NULL,
+  since INTEGER NOT NULL,
+  sum BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+ALTER TABLE receipts ADD COLUMN since INTEGER NOT NULL DEFAULT 0;";
+
+/// Adds a member, whose name is unused; `false` if the name has another key already, which keeps it. A member that is there
+/// already stays what it was.
+pub(super) fn add_member(
+    tx: &Transaction<'_>,
+    name: &Name,
+    key: &PublicKey,
+    since: u64,
+) -> rusqlite::Result<bool> {
+    let known = "SELECT 1 FROM members WHERE name = ?1";
+    if !tx.prepare_cached(known)?.exists([name.as_str()])? {
+        let put = "INSERT OR REPLACE INTO unused(name, since, sum) VALUES (?1, ?2, ?3)";
+        let row = params![name.as_str(), since as i64, row_sum(name.as_str(), since)];
+        tx.prepare_cached(put)?.execute(row)?;
+    }
+    add_one(tx, name, key)
+}
+
+/// The name is used now, or its member is gone.
+pub(super) fn remove(tx: &Transaction<'_>, name: &Name) -> rusqlite::Result<()> {
+    tx.prepare_cached("DELETE FROM unused WHERE name = ?1")?.execute([name.as_str()]).map(drop)
+}
+
+/// Every such name; `None` if a row is damaged.
+pub(super) fn read(db: &Connection) -> rusqlite::Result<Option<Vec<(Name, u64)>>> {
+    let mut select = db.prepare("SELECT name, since, sum FROM unused ORDER BY name")?;
+    let rows = select.query_map([], |row| {
+        let (name, since): (String, u64) = (row.get(0)?, unsigned(row, 1)?);
+        let is_whole = row.get::<_, Sum>(2)? == row_sum(&name, since);
+        Ok(name.parse().ok().filter(|_| is_whole).map(|name| (name, since)))
+    })?;
+    rows.collect()
+}
+
+fn row_sum(name: &str, since: u64) -> Sum {
+    sum("unused", &[name], &[since], &[])
+}
