@@ -1,4 +1,4 @@
-//! `queqiao history --forget`: erases what was said, beside whatever process of the member is running.
+//! `queqiao history --forget`: erases messages of the history while another process of the member may be running.
 
 use std::io::{self, BufRead, IsTerminal};
 use std::time::Duration;
@@ -12,23 +12,23 @@ use crate::ui::terminal::{Written, write_err};
 use super::desk::tell_forgotten;
 use super::{Failure, Outcome, Setup, Status, print, say};
 
-/// What `history --forget` is told on its command line.
+/// Options of `history --forget`.
 #[derive(Clone, Debug, Default)]
 pub struct ForgetOptions {
     /// With whom; `None` for everybody.
     pub contact: Option<String>,
     /// Only what is older.
     pub older: Option<Duration>,
-    /// Nothing is asked.
+    /// No question, even where everything goes.
     pub yes: bool,
 }
 
-/// Erases letters, and prints how many. What was said with everybody, of any age, is erased only if the user says so: on
-/// the terminal, or by `--yes`.
+/// Erases letters, and prints how many. Without a contact and an age, the user has to agree: on the terminal, or by
+/// `--yes`.
 ///
 /// # Errors
-/// [`Failure`]: 1 if the letters cannot be erased or the user says no, 2 for a contact that is none or where a script has
-/// to say `--yes`, 75 if another process keeps the log of the file in use.
+/// [`Failure`]: 1 if the letters cannot be erased or the user says no, 2 for an unknown contact or where a script needs
+/// `--yes`, 75 if another process keeps the log of the file in use.
 pub fn forget(setup: &Setup, options: &ForgetOptions) -> Outcome {
     let book = setup.location().load()?;
     let (me, which) = (setup.name_needed(&book)?, which(&book, options)?);
@@ -40,7 +40,7 @@ pub fn forget(setup: &Setup, options: &ForgetOptions) -> Outcome {
         confirm(setup, eraser.count(&which)?)?;
     }
     let erased = eraser.erase(&which);
-    // Whatever became of it: what was erased is to leave no copy, and makes room.
+    // Also after a failure: what was erased must leave no copy, and makes room.
     let finished = eraser.finish();
     tell_forgotten(&data_dir, &folder);
     let ended = told(setup, erased?)?;
@@ -61,7 +61,7 @@ fn which(book: &Book, options: &ForgetOptions) -> Result<Which, Failure> {
     Ok(Which { with, before: options.older.map(before) })
 }
 
-/// Asks whether everything is to be erased. A script has to say so.
+/// Asks whether to erase everything. A script needs `--yes`.
 fn confirm(setup: &Setup, count: Count) -> Result<(), Failure> {
     if !io::stdin().is_terminal() {
         return Err(Failure::usage(Phrase::new("history-forget-all")));

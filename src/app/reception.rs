@@ -91,7 +91,7 @@ pub(super) fn answer(
     };
     let spawned = thread::Builder::new().name("relay".to_owned()).spawn(run);
     let relay = spawned.map_err(|why| Phrase::new("store-no-thread").with("cause", why))?;
-    // Nobody is in a book here: what guests leave is bounded as what strangers do.
+    // No address book here: guests share the bound for strangers.
     desk.command(Command::Screen(setup.screens(&Book::default())));
     let begins = Phrase::new("desk-begins").with("name", &place.name).with("relay", &spec.addr);
     say(strings, &begins);

@@ -280,7 +280,7 @@ impl HistoryArgs {
         Ok(HistoryOptions { contact: self.contact.clone(), json: self.json, last: self.last })
     }
 
-    /// What is to be erased; `None` if the history is to be printed.
+    /// Which letters to erase; `None` to print the history.
     pub(super) fn forget(&self) -> Result<Option<ForgetOptions>, Failure> {
         if self.forget && (self.json || self.last.is_some()) {
             return Err(Failure::usage(Phrase::new("history-forget-alone")));

@@ -189,7 +189,7 @@ pub enum Record {
         /// As in [`Record::Received`].
         after: u64,
     },
-    /// A letter came in that is not kept: nothing of it is remembered but that. The relay is told once this is durable.
+    /// A letter that came in is refused: nothing of it is kept but its number. The relay hears of it once this is durable.
     Declined {
         /// The relay it came through.
         relay: HostPort,

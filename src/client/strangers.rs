@@ -1,14 +1,14 @@
 //! How much is kept of members who are not in the address book, and whether more of them is taken.
 //!
-//! A stranger writes as fast as a relay lets it, and nothing on this machine is deleted unless its user says so. What all
+//! A stranger writes as fast as a relay lets it, and nothing on this machine is deleted unless its user wants it. What all
 //! strangers together may leave here is therefore bounded; beyond the bound their letters are refused as `full`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::{HostPort, Name};
 
-/// Bytes kept of all who are not in the address book: some 100,000 short letters, read by nobody in a lifetime, and
-/// little on any disk.
+/// Bytes kept of all who are not in the address book: some 100,000 short letters, more than
+/// strangers have to say, and little on any disk.
 pub const STRANGERS_BYTES_MAX: u64 = 16 << 20;
 /// Cost of a letter on the disk besides its text, in bytes: its row, and its keys in two indexes.
 pub const LETTER_COST: u64 = 128;

@@ -230,7 +230,7 @@ impl Flows {
     /// Whether this letter to somebody called `name` may be taken now.
     pub(super) fn turn_of(&mut self, flow: FlowId, name: &str, number: u64, prev: u64) -> Turn {
         if !self.refusals.is_empty() && self.refusals.repeats(flow, number) {
-            // Refused after it was taken, by an earlier process of this relay perhaps.
+            // It was refused after it had been taken, perhaps by an earlier process of this relay. The refusal holds.
             return Turn::Repeated;
         }
         let is_full = self.flows.len() >= FLOWS_MAX;

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 struct Flow {
     /// Numbers of letters that leave.
     numbers: BTreeSet<u64>,
-    /// The highest number that the reader has stored meanwhile.
+    /// The highest number that the reader has stored in the meantime.
     stored: u64,
 }
 
@@ -54,7 +54,7 @@ impl<K: Ord + Copy> Leaving<K> {
         first.saturating_sub(1)
     }
 
-    /// The refusal of this letter is durable. Returns what the reader has stored meanwhile, to be counted now.
+    /// The refusal of this letter is durable. Returns what the reader has stored in the meantime, which counts from here on.
     pub(super) fn end(&mut self, flow: K, number: u64) -> Option<u64> {
         let left = self.flows.get_mut(&flow)?;
         left.numbers.remove(&number);

@@ -1,7 +1,7 @@
-//! Letters that their readers refuse instead of storing them.
+//! Letters that their readers refuse before they have stored them.
 //!
-//! Such a letter leaves its mailbox as one that nobody wants does: once the disk has it, and its author is told once its
-//! refusal is durable. What the reader has stored behind it counts after that ([`super::leaving`]).
+//! Such a letter leaves its mailbox as an unwanted one does, once the disk has it. Its author hears of it once the refusal
+//! is durable. What the reader has stored behind it counts after that ([`super::leaving`]).
 
 use crate::base::LetterId;
 use crate::wire::message::Reason;
@@ -58,7 +58,7 @@ impl Relay {
         }
     }
 
-    /// A guest keeps no text that could go back to it: it is told that this one was not taken, where it can be told.
+    /// A guest gets no text back. Over TCP it hears that one was not taken; over UDP it hears nothing.
     fn tell_guest_refused(&mut self, from: &str, out: &mut Out) {
         let path = self.guests.as_ref().and_then(|guests| guests.path_of(from));
         path.into_iter().for_each(|path| self.notify_guest(path, Notice::Full, out));

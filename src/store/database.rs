@@ -99,7 +99,7 @@ pub(super) fn open_to_read(path: &Path, kind: &Kind) -> Result<Option<Connection
     Ok(Some(db))
 }
 
-/// Opens the file for changes beside the process that usually writes it; `None` if there is none yet. Its commits are
+/// Opens the file for changes while the process that usually writes it may be running; `None` if there is none yet. Its commits are
 /// not counted.
 ///
 /// Errors: as [`open`].

@@ -1,9 +1,9 @@
-//! Erasing what was said, beside the process that writes it.
+//! Erasing letters of the history, while the process that writes it may be running.
 //!
 //! SQLite leaves what was deleted in its file and its log, and copies of rows where it has moved them. Therefore rows are
 //! overwritten as they are deleted, the file is then written again without them, and the log is emptied.
 //!
-//! What has not ended stays: letters that wait in the outbox, refusals that were not told, letters that nobody has seen.
+//! What has not ended stays: letters that wait in the outbox, refusals that were not told, letters that were not shown.
 //! Of a letter that its relay has accepted and its recipient does not have yet, the text goes and the rest stays, so
 //! that its end is still known. The watermarks stay too: by them a letter that comes again is known.
 
@@ -32,7 +32,7 @@ const IN_MAILBOX: &str = "(way = 0 AND refused IS NULL AND number > coalesce(del
 const WAITING: &str =
     "(way = 0 AND refused IS NULL AND number > max(coalesce(delivered, 0), coalesce(accepted, 0))
     OR way = 0 AND refused IS NOT NULL AND shown IS 0)";
-/// A letter that nobody has seen.
+/// A letter that was not shown.
 const UNSEEN: &str = "(way = 1 AND shown IS 0)";
 /// The letters asked for: of a member at a relay, or of all; older than a time, or all. A time that no clock can show is
 /// in the future.
@@ -56,7 +56,7 @@ pub struct Count {
     pub erased: u64,
     /// They stay, because they have not come to their end.
     pub waiting: u64,
-    /// They stay, because nobody has seen them.
+    /// They stay, because they were not shown.
     pub unseen: u64,
 }
 
@@ -78,7 +78,7 @@ impl Eraser {
         let Some(db) = database::open_beside(&path, &KIND)? else { return Ok(None) };
         let told = |error: rusqlite::Error| phrase(&path, &error);
         db.pragma_update(None, "secure_delete", true).map_err(told)?;
-        // What stays passes through a file of SQLite's own, which is to be no more public than this folder.
+        // The remaining rows pass through a temporary file of SQLite, which must not be more public than this folder.
         db.pragma_update(None, "temp_store_directory", dir.display().to_string()).map_err(told)?;
         Ok(Some(Eraser { path, db }))
     }

@@ -17,7 +17,7 @@ pub(super) struct Arrived<'a> {
     pub(super) shown: bool,
 }
 
-/// Where an outbox of a sender stands before its letter `id`, which comes behind `after`.
+/// State of a sender's outbox before its letter `id`, which comes behind `after`.
 enum Turn {
     /// It has come, or was refused, before.
     Before,
@@ -126,7 +126,7 @@ pub(super) fn declined(db: &Connection) -> rusqlite::Result<Declined> {
     rows.collect()
 }
 
-/// Counts what is kept of every outbox anew: nothing did before.
+/// Counts what is kept of each outbox, in a layout that did not.
 pub(super) fn count_all(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     let count = "UPDATE senders SET held = coalesce((
         SELECT sum(octet_length(coalesce(text, '')) + ?1) FROM letters

@@ -22,7 +22,7 @@ fn told(hand: &mut Hand, rig: &mut Rig) -> Vec<Told> {
     hand.told(StreamId::Control)
 }
 
-/// What TOM is told of ends: refusals, and receipts of more than so many that were delivered.
+/// Refusals that TOM hears, and receipts of more than this number that were delivered.
 fn ends(tom: &mut Hand, rig: &mut Rig, above: u64) -> Vec<Told> {
     let is_end = |told: &Told| !matches!(told, Told::Receipt { delivered, .. } if *delivered <= above);
     told(tom, rig).into_iter().filter(is_end).collect()
@@ -48,7 +48,7 @@ fn handed(letters: u64) -> (Rig, Hand, Hand) {
     (rig, tom, jack)
 }
 
-/// The author is told once, after the disk has it, and before what was stored behind the letter.
+/// The author hears of it after the disk has it, and before what was stored behind the letter.
 #[test]
 fn a_refusal_is_told_once_it_is_durable() {
     let (mut rig, mut tom, mut jack) = handed(4);
@@ -83,7 +83,7 @@ fn a_refused_letter_that_comes_again_is_refused_again() {
     assert!(jack.deliveries(&mut rig).is_empty(), "it is not handed over again");
 }
 
-/// Another session of the reader may have stored it: that is said.
+/// Another session of the reader may have stored it.
 #[test]
 fn a_letter_that_was_handed_before_may_have_arrived() {
     let (mut rig, mut tom, _jack) = handed(1);
@@ -95,7 +95,7 @@ fn a_letter_that_was_handed_before_may_have_arrived() {
 }
 
 #[test]
-fn nobody_refuses_what_it_was_not_handed() {
+fn a_refusal_of_what_was_not_handed_is_ignored() {
     let (mut rig, mut tom, mut jack) = handed(2);
     jack.store(&mut rig, "TOM", 1);
     told(&mut tom, &mut rig);
@@ -125,7 +125,7 @@ fn a_reason_that_is_none_of_readers_breaks_the_protocol() {
     }
 }
 
-/// A letter leaves no trace in a mailbox that its reader has refused, and nothing is told while the disk is full.
+/// While the disk is full the author hears nothing; then all of it, in order.
 #[test]
 fn row_72_a_refusal_waits_for_a_full_disk() {
     let (mut rig, mut tom, mut jack) = handed(3);

@@ -19,7 +19,7 @@ fn forget(home: &Home, name: &str, args: &[&str]) -> crate::world::Ended {
     home.run(&[&["history", "--as", name, "--data", name, "--forget"], args].concat())
 }
 
-/// Both sides talk for a while, one of them in a process that goes on.
+/// Both sides talk for a while, one of them in a process that keeps running.
 #[test]
 fn what_was_said_is_erased_from_every_file_while_others_run() {
     let (home, relay) = town(&[], &["TOM", "JACK", "MARY"]);
@@ -33,7 +33,7 @@ fn what_was_said_is_erased_from_every_file_while_others_run() {
     jack.until_out("MARY-299-");
     assert!(is_anywhere(&home.path("JACK"), "TOM-150-") && is_anywhere(&home.path("TOM"), "TOM-150-"));
     assert_eq!(forget(&home, "JACK", &["TOM"]).result(), "erased 300");
-    assert!(!is_anywhere(&home.path("JACK"), "TOM-"), "beside the process that has the folder");
+    assert!(!is_anywhere(&home.path("JACK"), "TOM-"), "while the process that has the folder runs");
     assert!((0..300).all(|n| is_anywhere(&home.path("JACK"), &format!("MARY-{n}-"))));
     assert_eq!(forget(&home, "TOM", &["JACK"]).result(), "erased 300");
     assert!(!is_anywhere(&home.path("TOM"), "TOM-"));
@@ -71,7 +71,7 @@ fn what_waits_in_the_outbox_stays_and_goes_out() {
 }
 
 #[test]
-fn what_nobody_has_seen_stays() {
+fn what_was_not_shown_stays() {
     let (home, relay) = town(&[], &["TOM", "JACK"]);
     let mut tom = home.sending("TOM", "first\n");
     home.send("JACK", "TOM", "are you there?").with(0);

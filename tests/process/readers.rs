@@ -116,7 +116,7 @@ fn room_is_made_by_forgetting_and_by_the_address_book() {
     relay.stop().with(0);
 }
 
-/// The process that shows letters is told, whichever has the folder.
+/// The notice reaches the process that shows letters, whichever process has the folder.
 #[test]
 fn who_shows_letters_through_another_process_is_told_too() {
     let (home, relay) = full_reader(&[], 0);
@@ -150,7 +150,7 @@ fn a_letter_out_of_the_mailbox_comes_back_with_the_next_run() {
     relay.stop().with(0);
 }
 
-/// What guests write counts too. One over TCP is told that it was not taken; over UDP nothing is.
+/// Texts of guests count too. One over TCP hears that it was not taken; over UDP a guest hears nothing.
 #[test]
 fn guests_of_a_full_reader_are_told_where_they_can_be() {
     let (home, relay) = full_reader(&["--tcp", "--guests", "JACK"], 1_000);

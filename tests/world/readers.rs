@@ -1,5 +1,4 @@
-//! Readers that keep little of those who are not in their address books: what they refuse comes back to its author, once,
-//! and nothing else does.
+//! Readers that keep little of members who are not in their address books: each refused text comes back to its author.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -47,7 +46,7 @@ impl World {
         self.command(client, Command::Held(BTreeMap::new()));
     }
 
-    /// Everybody puts everybody into the address book: from now on no letter is refused for want of room.
+    /// Every client puts all others into its address book: no letter is refused for want of room after that.
     pub fn befriend_all(&mut self) {
         let names: BTreeSet<Name> =
             self.stations.iter().map(|station| station.name.parse().unwrap()).collect();
@@ -60,7 +59,7 @@ impl World {
 }
 
 impl Oracle {
-    /// That a letter is refused is durable at its recipient; `is_new`: it was not before.
+    /// A refusal is durable at the recipient; `is_new`: it was not before.
     pub fn declined(&mut self, who: usize, from: &Name, id: LetterId, is_new: bool) {
         assert_ne!(from.as_str(), "echo", "the relay's own letters are always taken");
         if from.guest_address().is_some() || self.liars.contains(from.as_str()) {
@@ -78,7 +77,7 @@ impl Oracle {
         }
     }
 
-    /// Whether nobody else has this client's name.
+    /// Whether no other client has this one's name.
     pub fn is_alone(&self, who: usize) -> bool {
         self.names.iter().filter(|name| **name == self.names[who]).count() == 1
     }

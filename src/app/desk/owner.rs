@@ -163,7 +163,7 @@ impl Owner {
     fn recount(&mut self, now: Now, out: &mut Outputs<Record, Event>) {
         let Some(home) = &self.home else { return };
         let archive = Archive::open(&home.data_dir, &home.folder).ok().flatten();
-        // A history that cannot be read counts as before: the next run is told why.
+        // A history that cannot be read counts as before. The next run names the cause.
         if let Some(held) = archive.and_then(|archive| archive.holdings().ok()) {
             self.carry_out(now, Command::Held(held), out);
         }

@@ -1,4 +1,4 @@
-//! Letters that their recipient refuses instead of storing them.
+//! Letters that their recipient refuses before it has stored them.
 //!
 //! No letter is durable while one of its author before it is neither that nor known as refused. So a refused letter that
 //! is in memory only is written first, with all before it, and leaves when the disk has it; and what the recipient has
@@ -62,7 +62,7 @@ impl Queue {
         true
     }
 
-    /// Takes out a refused letter that the disk has, or that nobody waits to hear of. It counts as handed until
+    /// Takes out a refused letter that the disk has, or whose author is no member. It counts as handed until
     /// [`Queue::refusal_ended`].
     pub(in crate::relay) fn next_refused(&mut self) -> Option<Left> {
         if self.refusing.letters == 0 {

@@ -117,7 +117,7 @@ fn what_was_said_with_one_goes_and_what_others_said_stays() {
     commit(&mut store, &[reached("JACK", 20, 20)]);
     let count = forget(data.path(), &with("JACK"));
     assert_eq!(count, Count { erased: 40, waiting: 0, unseen: 0 });
-    assert!(!is_anywhere(data.path(), "<JACK-"), "beside the process that has the folder");
+    assert!(!is_anywhere(data.path(), "<JACK-"), "while the process that has the folder runs");
     assert_eq!(texts(data.path()).len(), 20);
     assert!(is_anywhere(data.path(), "<MARY-came-20>"));
     assert_eq!(forget(data.path(), &Which::default()).erased, 20);
