@@ -103,7 +103,9 @@ fn what_clients_say_has_the_bytes_it_always_had() {
 #[test]
 fn what_relays_say_has_the_bytes_it_always_had() {
     let nearest = Nearest([Some("TOM"), None, None]);
-    let refused = Refused { to: "TAM", id: ID, reason: Reason::Unknown, may_have_arrived: false, nearest };
+    let (reason, may_have_arrived) = (Reason::Unknown, false);
+    let refused = Refused { to: "TAM", id: ID, through: 7, reason, may_have_arrived, nearest };
+    let range = Refused { through: 0x107, reason: Reason::Blocked, nearest: Nearest::default(), ..refused };
     let lost =
         Refused { reason: Reason::Offline, may_have_arrived: true, nearest: Nearest::default(), ..refused };
     let receipt = Receipt {
@@ -137,8 +139,15 @@ fn what_relays_say_has_the_bytes_it_always_had() {
             "43 04 4a41434b 0123456789abcdef 0000000000000007 0000000000000006 0000000000000000 \
              0000000000000001 0000000000000002",
         ),
-        (ToClient::Refused(refused), "44 03 54414d 0123456789abcdef 0000000000000007 01 00 01 03 544f4d"),
-        (ToClient::Refused(lost), "44 03 54414d 0123456789abcdef 0000000000000007 02 01 00"),
+        (
+            ToClient::Refused(refused),
+            "44 03 54414d 0123456789abcdef 0000000000000007 0000000000000007 01 00 01 03 544f4d",
+        ),
+        (
+            ToClient::Refused(range),
+            "44 03 54414d 0123456789abcdef 0000000000000007 0000000000000107 05 00 00",
+        ),
+        (ToClient::Refused(lost), "44 03 54414d 0123456789abcdef 0000000000000007 0000000000000007 02 01 00"),
         (
             ToClient::Delivery(delivery),
             "50 03 544f4d 0123456789abcdef 0000000000000007 0000000000000006 0000019000000000 01 6869",
@@ -167,10 +176,10 @@ fn every_reason_has_the_number_and_the_word_it_always_had() {
     ];
     for (reason, code, word) in reasons {
         let nearest = Nearest::default();
-        let refused = Refused { to: "", id: ID, reason, may_have_arrived: false, nearest };
+        let refused = Refused { to: "", id: ID, through: 7, reason, may_have_arrived: false, nearest };
         let mut written = Vec::new();
         ToClient::Refused(refused).encode(&mut written);
-        assert_eq!((written[18], reason.as_str()), (code, word));
+        assert_eq!((written[26], reason.as_str()), (code, word));
     }
 }
 

@@ -114,7 +114,7 @@ impl Step {
 
 /// What is shown of a refusal.
 pub(super) fn refused_event(to: Name, refusal: Refusal) -> Event {
-    let Refusal { request, id, reason, may_have_arrived, nearest, body } = refusal;
+    let Refusal { request, id, reason, may_have_arrived, nearest, body, .. } = refusal;
     // A body that was not kept is no text.
     let text = decode_text(&body).map(|(text, _)| text).unwrap_or_default();
     Event::Refused { request, id, to, reason, may_have_arrived, nearest, text }

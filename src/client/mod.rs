@@ -439,6 +439,11 @@ impl Client {
         self.shared.journal.push(Record::Told { relay: relay.clone(), to: to.clone(), number });
         let via = self.uplinks.get(&relay).map_or(Carrier::Udp, Uplink::via);
         let reach = self.mail(&relay).outbox.resume(&to, |step| out.show(step.event(via)));
+        let mut more = Vec::new();
+        self.mail(&relay).outbox.refuse_written(&to, |to, number, reason, may_have_arrived| {
+            more.push(uplink::record_of_refusal(&relay, to, number, (reason, may_have_arrived)));
+        });
+        more.into_iter().for_each(|record| self.shared.journal.push(record));
         if let Some(reach) = reach {
             self.shared.journal.push(Record::Reached { relay, to, reach });
         }

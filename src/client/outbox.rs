@@ -3,11 +3,15 @@
 //! A letter goes out when it is durable and the relay's session has room for it, with `prev`, the last number before
 //! it that was not refused. A refusal as `behind` puts it back, to go again with the `prev` it then has; any other
 //! refusal holds everything behind it until it is durable, so that no crash can make a refused letter pass for an
-//! accepted one. A session that is lost puts back what was not accepted.
+//! accepted one. A session that is lost puts back what was not accepted. No conversation waits for another.
+//!
+//! Files: `letters` (those of one conversation), `refused` (what follows from a refusal).
 
 mod letters;
+mod refused;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 
 use crate::base::{LetterId, Name, OutboxId, Wall};
 use crate::wire::letter::encode_text;
@@ -16,9 +20,16 @@ use crate::wire::message::{Reason, Receipt};
 use super::api::Progress;
 use super::kept::{KeptLetter, KeptRefusal, Reach};
 use letters::{Letters, OutLetter};
+pub(super) use refused::Refusing;
+use refused::Verdict;
 
 /// Letters of one conversation on their way at once, short ones: those of 100 bytes meet [`WINDOW_BYTES`] first.
 pub(super) const WINDOW_LETTERS: usize = 1_024;
+/// Letters on their way at once of those that an earlier session may have brought to the relay, after a refusal too: only
+/// the relay knows what became of them, and one at a time would take a round trip and a commit each.
+const WINDOW_IN_DOUBT: usize = 32;
+/// Bytes that one conversation sends before the next has its turn.
+const OFFERED_BYTES: usize = 16 * 1024;
 /// Bytes of one conversation on their way at once, so that one recipient's slowness fills neither the relay's queue nor
 /// the session, of 256 KiB each; one letter always may be.
 pub(super) const WINDOW_BYTES: usize = 128 * 1024;
@@ -57,6 +68,8 @@ pub(super) struct Refusal {
     pub(super) nearest: Vec<Name>,
     /// Empty if it was not kept.
     pub(super) body: Vec<u8>,
+    /// The relay had accepted it, and waits to hear that this is known.
+    pub(super) is_owed: bool,
 }
 
 /// The next letter to send.
@@ -102,15 +115,17 @@ struct Conversation {
     /// Delivered, not yet known to be read: number and request.
     unread: VecDeque<(u64, u64)>,
     /// Refused, but that is not durable yet.
-    refusals: Vec<Refusal>,
+    refusals: VecDeque<Refusal>,
+    /// The letters that were written before the conversation was known to be refused are refused with it.
+    verdict: Option<Verdict>,
     /// What the relay has said meanwhile of letters behind those.
     held: Marks,
     reach: Reach,
     /// How many letters, and bytes of [`WINDOW_BYTES`], are on their way.
     sent_letters: usize,
     sent_bytes: usize,
-    /// How many letters may be: half as many after each refusal, since all behind a refused one go for nothing, and one more
-    /// after each that is accepted.
+    /// How many letters may be: one after a refusal that the next letter is likely to meet as well, half as many after any
+    /// other, since all behind a refused one go for nothing, and one more after each that is accepted.
     window: usize,
     /// When it was last written to, by the outbox's own count.
     touched: u64,
@@ -121,7 +136,8 @@ impl Default for Conversation {
         Conversation {
             letters: Letters::default(),
             unread: VecDeque::new(),
-            refusals: Vec::new(),
+            refusals: VecDeque::new(),
+            verdict: None,
             held: Marks::default(),
             reach: Reach::default(),
             sent_letters: 0,
@@ -130,6 +146,17 @@ impl Default for Conversation {
             touched: 0,
         }
     }
+}
+
+/// What became of an offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Offered {
+    /// Every letter that may go was sent.
+    All,
+    /// Others have their turn.
+    More,
+    /// There is no more room.
+    NoRoom,
 }
 
 /// All conversations with one relay.
@@ -141,6 +168,8 @@ pub(super) struct Outbox {
     letters: usize,
     bytes: usize,
     clock: u64,
+    /// The conversation that had no room left.
+    turn: Option<Name>,
     asks: Vec<Name>,
     heard: VecDeque<(Name, LetterId)>,
     /// Refusals an earlier run wrote down and may not have told.
@@ -156,6 +185,7 @@ impl Outbox {
             letters: 0,
             bytes: 0,
             clock: 0,
+            turn: None,
             asks: Vec::new(),
             heard: VecDeque::new(),
             old_refusals: Vec::new(),
@@ -195,7 +225,8 @@ impl Outbox {
     pub(super) fn restore_refusal(&mut self, to: Name, number: u64, kept: KeptRefusal) {
         let KeptRefusal { letter: KeptLetter { request, text, written }, reason, may_have_arrived } = kept;
         let (id, body) = (LetterId { outbox: self.id, number }, encode_text(&text, written));
-        let refusal = Refusal { request, id, reason, may_have_arrived, nearest: Vec::new(), body };
+        let (nearest, is_owed) = (Vec::new(), false);
+        let refusal = Refusal { request, id, reason, may_have_arrived, nearest, body, is_owed };
         self.old_refusals.push((to, refusal));
     }
 
@@ -254,10 +285,28 @@ impl Outbox {
         }
     }
 
-    /// Offers every letter that may go now, in order, until `send` says that there is no more room.
+    /// Offers every letter that may go now, each conversation's in order, until `send` says that there is no more room. The
+    /// conversations take turns, so that one with much to say leaves room for the others.
     pub(super) fn offer(&mut self, mut send: impl FnMut(Sendable<'_>) -> bool) {
-        for (to, conversation) in &mut self.conversations {
-            if !conversation.letters.is_empty() && !conversation.offer(self.id, to, &mut send) {
+        loop {
+            let (mut more, turn) = (false, self.turn.take());
+            let from = turn.as_ref().map_or(Bound::Unbounded, Bound::Included);
+            for (to, conversation) in self.conversations.range_mut::<Name, _>((from, Bound::Unbounded)) {
+                match conversation.offer(self.id, to, &mut send) {
+                    Offered::NoRoom => return self.turn = Some(to.clone()),
+                    offered => more |= offered == Offered::More,
+                }
+            }
+            let through = turn.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+            let rest = (Bound::Unbounded, through);
+            for (to, conversation) in self.conversations.range_mut::<Name, _>(rest).filter(|_| turn.is_some())
+            {
+                match conversation.offer(self.id, to, &mut send) {
+                    Offered::NoRoom => return self.turn = Some(to.clone()),
+                    offered => more |= offered == Offered::More,
+                }
+            }
+            if !more {
                 return;
             }
         }
@@ -271,6 +320,7 @@ impl Outbox {
             }
             conversation.sent_letters = 0;
             conversation.sent_bytes = 0;
+            conversation.verdict = None;
         }
         self.asks.clear();
         self.heard.clear();
@@ -344,66 +394,6 @@ impl Outbox {
         (conversation.reach != before).then_some(conversation.reach)
     }
 
-    /// The relay refused a letter; whom it was for, and whether it may have arrived, if that is to be written down.
-    pub(super) fn handle_refused(
-        &mut self,
-        to: &str,
-        id: LetterId,
-        why: (Reason, bool),
-        nearest: Vec<Name>,
-    ) -> Option<(Name, bool)> {
-        let (reason, may_have_arrived) = why;
-        let (to, conversation) = match self.conversations.get_key_value(to).map(|(to, _)| to.clone()) {
-            Some(name) if id.outbox == self.id => {
-                let conversation = self.conversations.get_mut(&name).expect("it was just seen");
-                (name, conversation)
-            }
-            _ => return None,
-        };
-        let tried = |l: &OutLetter| l.number == id.number && (l.sent || l.accepted || l.unanswered_before);
-        let place = conversation.letters.iter().position(tried);
-        if reason == Reason::Behind {
-            conversation.put_back(place?);
-            return None;
-        }
-        let Some(place) = place else {
-            let pending = conversation.refusals.iter().any(|refusal| refusal.id == id);
-            if !pending && id.number <= conversation.reach.last {
-                self.owe_heard(to, id);
-            }
-            return None;
-        };
-        conversation.narrow(place, reason);
-        let letter = conversation.remove(place);
-        (self.letters, self.bytes) = (self.letters - 1, self.bytes - letter.body.len());
-        // Such a letter cannot have been taken by any earlier session either; of one that was accepted the relay knows. But one
-        // that grew too old, or was damaged, may have been handed over by a process of the relay that ended before it could
-        // answer.
-        let never = matches!(reason, Reason::Unknown | Reason::TooLong | Reason::Taken);
-        let accepted = letter.accepted || id.number <= conversation.held.accepted;
-        let known = accepted && !matches!(reason, Reason::Expired | Reason::Damaged);
-        let in_doubt = letter.unanswered_before && !known && !never;
-        let may_have_arrived = may_have_arrived || in_doubt;
-        let (request, body) = (letter.request, letter.body);
-        conversation.refusals.push(Refusal { request, id, reason, may_have_arrived, nearest, body });
-        Some((to, may_have_arrived))
-    }
-
-    /// A refusal is durable: it may be told, and what was behind it goes on.
-    pub(super) fn refusal_recorded(&mut self, to: &Name, number: u64) -> Option<Refusal> {
-        let conversation = self.conversations.get_mut(to)?;
-        let place = conversation.refusals.iter().position(|refusal| refusal.id.number == number)?;
-        let refusal = conversation.refusals.remove(place);
-        self.owe_heard(to.clone(), refusal.id);
-        Some(refusal)
-    }
-
-    fn owe_heard(&mut self, to: Name, id: LetterId) {
-        if self.heard.len() < HEARD_MAX {
-            self.heard.push_back((to, id));
-        }
-    }
-
     /// Whether a letter is on its way that the relay has not answered for.
     pub(super) fn awaits_answer(&self) -> bool {
         self.conversations.values().any(|conversation| conversation.sent_letters > 0)
@@ -421,32 +411,38 @@ impl Conversation {
         self.reach.read < self.reach.taken || self.letters.iter().any(asked)
     }
 
-    fn offer(&mut self, outbox: OutboxId, to: &Name, send: &mut impl FnMut(Sendable<'_>) -> bool) -> bool {
-        if !self.refusals.is_empty() {
-            return true;
+    /// Offers its next letters, at most [`OFFERED_BYTES`] at a time.
+    fn offer(&mut self, outbox: OutboxId, to: &Name, send: &mut impl FnMut(Sendable<'_>) -> bool) -> Offered {
+        if self.letters.is_empty() || !self.refusals.is_empty() || self.verdict.is_some() {
+            return Offered::All;
         }
-        let mut prev = self.reach.taken;
+        let (mut prev, mut offered) = (self.reach.taken, 0);
         for letter in self.letters.iter_mut() {
             if !letter.recorded {
-                return true;
+                return Offered::All;
             }
             if !letter.sent && !letter.accepted {
                 let cost = letter.cost();
                 let fits = self.sent_letters == 0 || self.sent_bytes + cost <= WINDOW_BYTES;
-                if self.sent_letters >= self.window || !fits {
-                    return true;
+                let window = self.window.max(if letter.unanswered_before { WINDOW_IN_DOUBT } else { 1 });
+                if self.sent_letters >= window || !fits {
+                    return Offered::All;
+                }
+                if offered >= OFFERED_BYTES {
+                    return Offered::More;
                 }
                 let id = LetterId { outbox, number: letter.number };
                 if !send(Sendable { to, id, prev, body: &letter.body }) {
-                    return false;
+                    return Offered::NoRoom;
                 }
                 letter.sent = true;
                 self.sent_letters += 1;
                 self.sent_bytes += cost;
+                offered += cost;
             }
             prev = letter.number;
         }
-        true
+        Offered::All
     }
 
     /// What the relay has said of letters before the first refusal that is not told yet.
@@ -472,6 +468,7 @@ impl Conversation {
                 self.put_back(place);
                 let letter = &mut self.letters[place];
                 letter.accepted = true;
+                self.verdict = self.verdict.filter(|verdict| letter.number < verdict.refused);
                 self.window = WINDOW_LETTERS.min(self.window + 1);
                 self.reach.accepted = self.reach.accepted.max(letter.number);
                 tell(Step { request, id, progress: Progress::Accepted, taken: marks.taken });
@@ -530,14 +527,6 @@ impl Conversation {
     fn drop_accepted_bodies(&mut self) -> usize {
         let accepted = self.letters.iter_mut().filter(|letter| letter.accepted);
         accepted.map(|letter| std::mem::take(&mut letter.body).len()).sum()
-    }
-
-    /// A letter was refused. To a name that nobody has none is behind another: each has its own answer.
-    fn narrow(&mut self, place: usize, reason: Reason) {
-        let letter = &self.letters[place];
-        if letter.sent && !letter.accepted && reason != Reason::Unknown {
-            self.window = (self.window / 2).max(1);
-        }
     }
 
     fn put_back(&mut self, place: usize) {

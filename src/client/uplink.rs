@@ -19,6 +19,7 @@ use super::counter::Counter;
 use super::journal::Journal;
 use super::ledger::Seen;
 use super::mail::{Mail, refused_event};
+use super::outbox::Refusing;
 
 use super::paths::Choice;
 use super::screen::Screens;
@@ -371,13 +372,13 @@ impl Uplink {
     }
 
     fn handle_refused(&mut self, shared: &mut Shared, refused: &Refused<'_>) {
-        let Refused { to, id, reason, may_have_arrived, nearest } = *refused;
+        let Refused { to, id, through, reason, may_have_arrived, nearest } = *refused;
         let nearest = nearest.0.iter().flatten().filter_map(|name| name.parse().ok()).collect();
-        let refused = self.mail.outbox.handle_refused(to, id, (reason, may_have_arrived), nearest);
-        if let Some((to, may_have_arrived)) = refused {
-            let (relay, number) = (self.spec.addr.clone(), id.number);
-            shared.journal.push(Record::Refused { relay, to, number, reason, may_have_arrived });
-        }
+        let refused = Refusing { to, id, through, reason, may_have_arrived, nearest };
+        let relay = &self.spec.addr;
+        self.mail.outbox.handle_refused(refused, |to, number, reason, may_have_arrived| {
+            shared.journal.push(record_of_refusal(relay, to, number, (reason, may_have_arrived)));
+        });
     }
 
     /// The name of a letter's sender. Letters come in rows from one sender, and reading a name is dear.
@@ -526,6 +527,12 @@ impl Uplink {
             self.tell_online(out);
         }
     }
+}
+
+/// What is written down of a letter that was refused.
+pub(super) fn record_of_refusal(relay: &HostPort, to: &Name, number: u64, why: (Reason, bool)) -> Record {
+    let (reason, may_have_arrived) = why;
+    Record::Refused { relay: relay.clone(), to: to.clone(), number, reason, may_have_arrived }
 }
 
 /// Closes a TCP connection of ours.

@@ -4,22 +4,30 @@
 //!
 //! The watermarks outlive the author's sessions, and on disk the relay; what was refused counts in one session only,
 //! since a client begins each with what it then knows.
+//!
+//! Files: `lookups` (names that nobody has, and conversations whose answers wait), `again` (letters that come a second
+//! time), `owed` (refusals of what was accepted), `correspondents`.
 
+mod again;
 mod correspondents;
+mod lookups;
 mod owed;
 
 use std::collections::btree_map::Entry::Vacant;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
 
-use crate::base::{OutboxId, Tick, Wall, blank};
+use crate::base::{OutboxId, Wall, blank};
 use crate::wire::message::Reason;
 
 use super::guests::GuestId;
 use super::leaving::Leaving;
-use super::limits::{FLOWS_MAX, UNKNOWN_FOR};
+use super::limits::FLOWS_MAX;
 use super::members::MemberId;
+use again::Again;
 use correspondents::Correspondents;
+pub(super) use lookups::{Answer, Numbers};
+use lookups::{Unknowns, Waiting};
 use owed::OwedRefusals;
 
 /// One outbox and one recipient. Those to one recipient are neighbours.
@@ -53,8 +61,8 @@ impl To {
 pub(super) enum Turn {
     /// It is next: take it.
     Next,
-    /// The letter before it was refused: refuse it as behind.
-    Behind,
+    /// The letter before it was refused: refuse it for this reason.
+    Behind(Reason),
     /// It was taken before: it has or will have its receipt.
     Repeated,
     /// There are too many flows.
@@ -85,9 +93,12 @@ struct Flow {
     /// receipt said of that.
     taken_at: Option<Wall>,
     told_taken_at: Wall,
-    /// The refused numbers that no later letter has overtaken: first and last. They count in session `refused_in` only.
-    refused: Option<(u64, u64)>,
+    /// The refused numbers that no later letter has overtaken, and the reason for which those behind them are refused. They
+    /// count in session `refused_in` only.
+    refused: Option<(Numbers, Reason)>,
     refused_in: u32,
+    again: Again,
+    standing: Standing,
     /// The session in which a receipt is owed; [`NEVER`]: none is.
     owed_in: u32,
     /// The session in which the marks rose last: what was said in it may not have arrived, and is owed in the next one.
@@ -101,13 +112,26 @@ const NEVER: u32 = 0;
 /// What counts as the session before the first one: the one before it is not [`NEVER`].
 const FIRST: u32 = 2;
 
+/// Whether the author of a flow may know that its recipient exists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Standing {
+    /// Nothing was said of it yet.
+    #[default]
+    New,
+    /// Its answers wait: see [`lookups`].
+    Waits,
+    /// It knows.
+    Known,
+}
+
 impl Flow {
-    fn refuse(&mut self, numbers: (u64, u64), session: u32) {
-        self.refused = Some(self.refused_now(session).map_or(numbers, |refused| span(refused, numbers)));
-        self.refused_in = session;
+    /// Later letters whose `prev` is among these numbers are refused for `reason`.
+    fn refuse(&mut self, numbers: Numbers, reason: Reason, session: u32) {
+        let all = self.refused_now(session).map_or(numbers, |(refused, _)| refused.span(numbers));
+        (self.refused, self.refused_in) = (Some((all, reason)), session);
     }
 
-    fn refused_now(&self, session: u32) -> Option<(u64, u64)> {
+    fn refused_now(&self, session: u32) -> Option<(Numbers, Reason)> {
         self.refused.filter(|_| self.refused_in == session)
     }
 
@@ -116,6 +140,9 @@ impl Flow {
     }
 
     fn owe(&mut self, id: FlowId, session: u32, owing: &mut Vec<FlowId>) {
+        if self.standing == Standing::Waits {
+            return;
+        }
         if !self.owes(session) {
             owing.push(id);
         }
@@ -124,33 +151,16 @@ impl Flow {
 
     /// The marks rose: the next session is owed a receipt too.
     fn raise(&mut self, id: FlowId, session: u32, raised: &mut Vec<FlowId>) {
-        if self.raised_in != session {
+        if self.raised_in != session && self.standing != Standing::Waits {
             self.raised_in = session;
             raised.push(id);
         }
     }
 }
 
-fn span(a: (u64, u64), b: (u64, u64)) -> (u64, u64) {
-    (a.0.min(b.0), a.1.max(b.1))
-}
-
-/// Names nobody has that an author's refused letters are remembered for; at the bound the first is forgotten, and if
-/// somebody takes that very name at once, order may suffer.
-const UNKNOWN_MAX: usize = 64;
-
 /// Outboxes of a member that are looked at for whether it has written to another: it has one, and another after an old copy
 /// of its folder was put back.
 const OUTBOXES_LOOKED_AT: usize = 16;
-
-/// Letters to a name that nobody has.
-#[derive(Clone, Copy, Debug)]
-struct Unknown {
-    /// Their numbers: first and last.
-    refused: (u64, u64),
-    /// When the name was last looked for.
-    looked: Option<Tick>,
-}
 
 /// The flows of one author.
 #[derive(Debug)]
@@ -164,7 +174,11 @@ pub(super) struct Flows {
     /// Flows whose marks rose since they were last written down.
     unwritten: BTreeSet<FlowId>,
     /// What was refused in this session because nobody has the name. It counts when somebody takes the name.
-    unknown: BTreeMap<(OutboxId, Box<str>), Unknown>,
+    unknowns: Unknowns,
+    /// Conversations of which nothing is said before it is said of those before them.
+    waiting: Waiting,
+    /// Letters that may come again without counting against the author's rate.
+    passes: usize,
     /// Letters that were accepted and refused later, until the author has heard of it.
     refusals: OwedRefusals,
     correspondents: Correspondents,
@@ -186,14 +200,19 @@ blank!(
         owing: Vec::new(),
         raised: Vec::new(),
         unwritten: BTreeSet::new(),
-        unknown: BTreeMap::new(),
+        unknowns: Unknowns::new(),
+        waiting: Waiting::new(),
+        passes: 0,
         refusals: OwedRefusals::BLANK,
         correspondents: Correspondents::BLANK,
         leaving: Leaving::new(),
     },
     |flows| {
-        let told = flows.refusals.is_empty() && flows.unknown.is_empty() && flows.correspondents.is_empty();
-        told && flows.leaving.is_empty() && flows.flows.is_empty() && flows.owing.is_empty()
+        let told = flows.refusals.is_empty() && flows.unknowns.is_empty() && flows.correspondents.is_empty();
+        told && flows.waiting.is_empty()
+            && flows.leaving.is_empty()
+            && flows.flows.is_empty()
+            && flows.owing.is_empty()
     }
 );
 
@@ -207,6 +226,7 @@ impl Flows {
         state.marks.read = state.marks.read.max(marks.read);
         state.marks.since = state.marks.since.max(marks.since);
         state.taken = state.marks.accepted;
+        state.standing = Standing::Known;
         state.raise(flow, self.session, &mut self.raised);
     }
 
@@ -221,7 +241,8 @@ impl Flows {
 
     /// The author begins a session: nothing was refused in it, and it is told what it may not know.
     pub(super) fn begin_session(&mut self) {
-        self.unknown.clear();
+        self.unknowns.clear();
+        self.waiting.begin_session();
         self.session += 1;
         self.owing = std::mem::take(&mut self.raised);
         self.refusals.begin_session();
@@ -238,10 +259,12 @@ impl Flows {
             Vacant(_) if is_full => return Turn::Crowded,
             entry => entry.or_default(),
         };
-        if !self.unknown.is_empty()
-            && let Some(unknown) = self.unknown.remove(&(flow.outbox, name.into()))
-        {
-            state.refuse(unknown.refused, self.session);
+        if let Some(numbers) = self.unknowns.found(flow.outbox, name) {
+            state.refuse(numbers, Reason::Behind, self.session);
+        }
+        if state.standing == Standing::New {
+            let waits = self.waiting.holds(flow.outbox, name);
+            state.standing = if waits { Standing::Waits } else { Standing::Known };
         }
         if number <= state.taken {
             if number <= state.marks.accepted {
@@ -250,7 +273,7 @@ impl Flows {
             return Turn::Repeated;
         }
         match state.refused_now(self.session) {
-            Some((first, last)) if (first..=last).contains(&prev) => Turn::Behind,
+            Some((refused, reason)) if refused.contains(prev) => Turn::Behind(reason),
             _ => Turn::Next,
         }
     }
@@ -263,8 +286,8 @@ impl Flows {
         let is_first = state.taken == 0;
         state.taken = number;
         state.taken_at.get_or_insert(at);
-        let behind = |(first, last): (u64, u64)| (first.max(number.saturating_add(1)), last);
-        state.refused = state.refused_now(self.session).map(behind).filter(|r| r.0 <= r.1);
+        let refused = state.refused_now(self.session);
+        state.refused = refused.and_then(|(refused, reason)| Some((refused.behind(number)?, reason)));
         is_first
     }
 
@@ -275,34 +298,24 @@ impl Flows {
         }
     }
 
-    /// The letter was refused, at once or after it had been taken; in both cases it may come again.
-    pub(super) fn refused(&mut self, flow: FlowId, number: u64) {
+    /// The letter was refused, at once or after it had been taken; in both cases it may come again. One that was refused as
+    /// behind another has a pass: it is sent again without its author's doing.
+    pub(super) fn refused(&mut self, flow: FlowId, number: u64, reason: Reason) {
         let Some(state) = self.flows.get_mut(&flow) else { return };
         state.taken = state.taken.min(number.saturating_sub(1)).max(state.marks.accepted);
-        state.refuse((number, number), self.session);
-    }
-
-    /// The letter was refused because nobody is called `name`, looked for at `looked` or earlier.
-    pub(super) fn refused_unknown(
-        &mut self,
-        outbox: OutboxId,
-        name: &str,
-        number: u64,
-        looked: Option<Tick>,
-    ) {
-        let new = Unknown { refused: (number, number), looked };
-        let unknown = self.unknown.entry((outbox, name.into())).or_insert(new);
-        unknown.refused = span(unknown.refused, (number, number));
-        unknown.looked = unknown.looked.max(looked);
-        if self.unknown.len() > UNKNOWN_MAX {
-            self.unknown.pop_first();
+        let behind = if reason.is_of_conversation() { reason } else { Reason::Behind };
+        state.refuse(Numbers::one(number), behind, self.session);
+        if reason == Reason::Behind {
+            self.passes += state.again.grant(number, 1);
         }
     }
 
-    /// Whether the author was told in this session, and not long ago, that nobody is called `name`.
-    pub(super) fn is_known_unknown(&self, now: Tick, outbox: OutboxId, name: &str) -> bool {
-        let unknown = self.unknown.get(&(outbox, name.into()));
-        unknown.and_then(|unknown| unknown.looked).is_some_and(|at| now.since(at) < UNKNOWN_FOR)
+    /// Whether a letter comes a second time because it was refused as behind another: once for each number.
+    pub(super) fn comes_again(&mut self, flow: FlowId, number: u64) -> bool {
+        let again =
+            self.passes > 0 && self.flows.get_mut(&flow).is_some_and(|state| state.again.redeem(number));
+        self.passes -= usize::from(again);
+        again
     }
 
     /// The relay answers for every letter up to `number`, the last of which was taken at `since`.
@@ -366,7 +379,7 @@ impl Flows {
     pub(super) fn forget(&mut self, to: To) {
         let of = |outbox| FlowId { to, outbox: OutboxId(outbox) };
         while let Some(flow) = self.flows.range(of(0)..=of(u64::MAX)).next().map(|(flow, _)| *flow) {
-            self.flows.remove(&flow);
+            self.passes -= self.flows.remove(&flow).map_or(0, |state| state.again.left());
             self.unwritten.remove(&flow);
         }
     }
@@ -397,7 +410,7 @@ impl Flows {
 
     /// Forgets a flow that rests.
     pub(super) fn drop_idle(&mut self, flow: FlowId) {
-        self.flows.remove(&flow);
+        self.passes -= self.flows.remove(&flow).map_or(0, |state| state.again.left());
         self.unwritten.remove(&flow);
         self.refusals.forget(flow);
     }
@@ -458,14 +471,16 @@ impl Flows {
         self.refusals.owe(flow, number, refusal);
     }
 
-    /// The next refusal to be told; `told` when it was.
-    pub(super) fn next_untold(&mut self) -> Option<(FlowId, u64, Refusal)> {
-        self.refusals.next()
+    /// The next refusal to be told, of letters that follow each other; `told` when it was.
+    pub(super) fn next_untold(&mut self) -> Option<(FlowId, Numbers, Refusal)> {
+        let (flow, first, refusal) = self.refusals.next()?;
+        let last = self.refusals.last_of(flow, first, refusal);
+        Some((flow, Numbers { first, last }, refusal))
     }
 
     /// The refusal of [`Flows::next_untold`] was told.
-    pub(super) fn told(&mut self) {
-        self.refusals.told();
+    pub(super) fn told(&mut self, numbers: Numbers) {
+        (numbers.first..=numbers.last).for_each(|_| self.refusals.told());
     }
 
     /// The author knows of a refusal; what was owed, if it was.

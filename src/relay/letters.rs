@@ -9,14 +9,13 @@ use crate::wire::letter::{decode_text, encode_text};
 use crate::wire::message::{Delivery, KIND_TEXT, Letter, Reason, ToRelay};
 
 use super::flows::{FlowId, Flows, To, Turn};
-use super::limits::{
-    Bucket, LOOKUP_INTERVAL, LOOKUPS_BURST, REFUSALS_MAX, SPILL_AFTER, TURNED_AWAY_EVERY, TURNED_AWAY_MAX,
-};
+use super::limits::{Bucket, REFUSALS_MAX, SPILL_AFTER, TURNED_AWAY_EVERY, TURNED_AWAY_MAX};
+use super::lookups::Look;
 use super::members::MemberId;
 use super::parcels::Parcel;
 use super::queue::{Author, Entry, Queue, Sender};
 use super::recent::Recent;
-use super::sessions::Slot;
+use super::sessions::{RefusedLetter, Slot};
 use super::{Out, Relay};
 
 /// The relay's own name for those who want to test a connection.
@@ -79,31 +78,18 @@ impl Place {
     }
 }
 
-/// What a letter's recipient is looked for by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Look {
-    /// Among the members.
-    Now,
-    /// In what its author was told before: nobody has the name.
-    Known,
-    /// Nobody has the name, which may be told then and not before.
-    Later(Tick),
-}
-
 impl Relay {
     /// Reads letters for as long as this member may send more.
     pub(super) fn read_chat(&mut self, now: Now, slot: Slot, out: &mut Out) {
+        if let Some(author) = self.sessions.member(slot)
+            && self.places[author.0].flows.has_waiting()
+        {
+            self.answer_waiting(now.tick, slot);
+        }
         let mut incoming = std::mem::take(&mut self.incoming);
         while let Some(author) = self.next_letter(now.tick, slot, &mut incoming) {
             match ToRelay::decode(&incoming) {
-                Ok(Some(ToRelay::Letter(letter))) => match self.look_for(now.tick, author, &letter) {
-                    Look::Now => self.route(now, slot, author, &letter, out),
-                    Look::Known => self.refuse_unknown(now.tick, slot, author, &letter),
-                    Look::Later(until) => {
-                        self.hold_letter(slot, until, &incoming);
-                        break;
-                    }
-                },
+                Ok(Some(ToRelay::Letter(letter))) => self.take_letter(now, slot, author, &letter, out),
                 Ok(None) => {}
                 Ok(Some(_)) | Err(_) => {
                     self.break_off(now.tick, slot, "bad chat message", out);
@@ -114,26 +100,18 @@ impl Relay {
         self.incoming = incoming;
     }
 
-    /// Whether this letter's recipient is looked for. An author who has been told of too many names is told again what it
-    /// was told of this one, whether or not somebody has taken it since: from that it learns nothing.
-    fn look_for(&self, now: Tick, author: MemberId, letter: &Letter<'_>) -> Look {
-        if !self.limits.per_sender {
-            return Look::Now;
+    fn take_letter(&mut self, now: Now, slot: Slot, author: MemberId, letter: &Letter<'_>, out: &mut Out) {
+        match self.look_for(now.tick, author, letter) {
+            Look::Now => self.route(now, slot, author, letter, out),
+            Look::Known => self.refuse_unknown(now.tick, slot, author, letter, true),
+            Look::Silent if self.begin_waiting(slot, author, letter) => {
+                self.route(now, slot, author, letter, out);
+            }
+            Look::Silent => {}
+            Look::Later => self.drop_for_now(slot, author, letter),
         }
-        let Place { lookups, flows, .. } = &self.places[author.0];
-        match lookups.ready(now, LOOKUP_INTERVAL, LOOKUPS_BURST) {
-            Err(_) if flows.is_known_unknown(now, letter.id.outbox, letter.to) => Look::Known,
-            Err(until) if self.recipient(letter.to).is_none() => Look::Later(until),
-            _ => Look::Now,
-        }
-    }
-
-    /// The letter waits until then, and with it whatever its author has written after it: what has been said of later
-    /// letters would tell that nobody has this name.
-    fn hold_letter(&mut self, slot: Slot, until: Tick, message: &[u8]) {
-        if let Some(session) = self.sessions.get_mut(slot) {
-            session.held_letter = message.to_vec();
-            session.throttled_until = Some(until);
+        if self.places[author.0].flows.has_waiting() {
+            self.answer_waiting(now.tick, slot);
         }
     }
 
@@ -142,16 +120,7 @@ impl Relay {
         let session = self.sessions.get_mut(slot)?;
         let author = session.member()?;
         session.throttled_until = None;
-        if !session.held_letter.is_empty() {
-            let lookups = &self.places[author.0].lookups;
-            session.throttled_until = lookups.ready(now, LOOKUP_INTERVAL, LOOKUPS_BURST).err();
-            if session.throttled_until.is_some() {
-                return None;
-            }
-            *incoming = std::mem::take(&mut session.held_letter);
-            return Some(author);
-        }
-        if session.owed.len() >= REFUSALS_MAX || !self.places[author.0].flows.may_owe_refusal() {
+        if session.owed_len() >= REFUSALS_MAX || !self.places[author.0].flows.may_owe_refusal() {
             return None;
         }
         let share = limits.per_sender.then(|| (&mut self.places[author.0].letters, limits.letter_interval()));
@@ -172,16 +141,19 @@ impl Relay {
 
     fn route(&mut self, now: Now, slot: Slot, author: MemberId, letter: &Letter<'_>, out: &mut Out) {
         let Some(to) = self.recipient_again(slot, letter.to) else {
-            return self.refuse_unknown(now.tick, slot, author, letter);
+            return self.refuse_unknown(now.tick, slot, author, letter, false);
         };
         let flow = FlowId { outbox: letter.id.outbox, to };
-        let Place { flows, recent, .. } = &mut self.places[author.0];
+        let Place { flows, recent, letters, .. } = &mut self.places[author.0];
+        if flows.comes_again(flow, letter.id.number) && self.limits.per_sender {
+            letters.refund(self.limits.letter_interval());
+        }
         let refusal = match flows.turn_of(flow, letter.to, letter.id.number, letter.prev) {
             Turn::Repeated if recent.differs(flow, letter.id.number, letter.kind, letter.body) => {
-                return self.refuse_changed(now.tick, slot, author, letter, out);
+                return self.refuse_changed(now.tick, slot, author, flow, letter, out);
             }
             Turn::Repeated => return self.sessions.mark(slot),
-            Turn::Behind => Some(Reason::Behind),
+            Turn::Behind(reason) => Some(reason),
             Turn::Crowded => Some(Reason::Full),
             Turn::Next if letter.body.len() > self.limits.body_max() => Some(Reason::TooLong),
             Turn::Next if to.member().is_some_and(|to| self.is_unwanted(to, Author::Member(author))) => {
@@ -198,7 +170,9 @@ impl Relay {
             Some(reason) => {
                 self.places[author.0].flows.touch(flow, clock);
                 self.note_letter(now.tick, author, to, out);
-                self.refuse_taken(author, flow, letter.to, letter.id, (reason, false));
+                let refusal =
+                    RefusedLetter { prev: letter.prev, ..RefusedLetter::of(letter.to, letter.id, reason) };
+                self.refuse_taken(author, flow, refusal);
             }
             None => {
                 self.stats.letters_taken += 1;

@@ -169,7 +169,7 @@ pub(super) const OWED_REFUSALS_MAX: usize = 10_000;
 pub(super) const CLOCK_EVERY: Duration = Duration::from_secs(3_600);
 /// Letters handed to one recipient's session and not yet stored by it; the rest wait in its queue.
 pub(super) const HANDED_MAX: usize = 512;
-/// Flows (outbox and recipient) one author may ever have had; each costs about 150 bytes. At the bound a letter that
+/// Flows (outbox and recipient) one author may ever have had; each costs about 200 bytes. At the bound a letter that
 /// would begin another is refused.
 pub(super) const FLOWS_MAX: usize = 4_096;
 /// What one reader says that it has read of letters the relay knows nothing of any more; more is dropped, and told again
@@ -180,6 +180,12 @@ pub(super) const CHANGED_BURST: u32 = 10;
 pub(super) const CHANGED_INTERVAL: Duration = Duration::from_millis(100);
 /// Refusals waiting for room on a sender's control stream; above it no more letters are read from it.
 pub(super) const REFUSALS_MAX: usize = 1_024;
+/// Refusals of accepted letters told in one message, at most: as many letters as a client has on their way.
+pub(super) const REFUSED_AT_ONCE_MAX: u64 = 1_024;
+/// Conversations of one author of which nothing is said for now, because it has been told of too many names that do not
+/// exist; about 150 bytes each. At the bound the letters of another are refused as `full`, whether its recipient exists or
+/// not. The last of them is answered within nine minutes.
+pub(super) const WAITING_MAX: usize = 256;
 /// Sessions of one identity that are not yet confirmed: one for each carrier of a client that tries both.
 pub(super) const PENDING_MAX: usize = 2;
 /// Sessions of one identity in all, those that are closing among them: one that is live, one without a name, those not
@@ -192,15 +198,15 @@ pub(super) const RESET_INTERVAL: Duration = Duration::from_millis(1);
 /// How long a session that we ended answers late packets with its CLOSE: longer than a keep-alive, so that an idle
 /// client learns it.
 pub(super) const CLOSING_FOR: Duration = Duration::from_secs(30);
-/// Names that do not exist are told so often at once: to one member, whose further letters wait for it, and to the
-/// strangers of one address who claim names that others have.
+/// Names that do not exist are told so often at once: to one member, whose other new conversations are answered after
+/// them, and to the strangers of one address who claim names that others have.
 pub(super) const LOOKUPS_BURST: u32 = 30;
 /// And then once in this time: 30 a minute.
 pub(super) const LOOKUP_INTERVAL: Duration = Duration::from_secs(2);
-/// A member who was told that a name does not exist is told so again without looking for so long, where looking would have
-/// to wait: as long as the burst takes to be whole again. Somebody who takes the name is found after that, whatever else the
-/// member asks.
-pub(super) const UNKNOWN_FOR: Duration = Duration::from_secs(60);
+/// A member who was told that a name does not exist is told so again without looking for this long, where looking would
+/// have to wait: half as long as the burst takes to be whole again. A member that takes the name is found after that,
+/// whatever else is asked.
+pub(super) const UNKNOWN_FOR: Duration = Duration::from_secs(30);
 /// Answers with names like one that does not exist, to all members together: as many at once as take 3 ms where each looks
 /// at as many names as it may. Beyond them a refusal has no such names.
 pub(super) const SUGGESTIONS_BURST: u32 = 32;
@@ -230,6 +236,11 @@ impl Bucket {
     /// One goes.
     pub(super) fn spend(&mut self, now: Tick, interval: Duration) {
         self.whole_at = self.whole_at.max(now) + interval;
+    }
+
+    /// The last one that went does not count.
+    pub(super) fn refund(&mut self, interval: Duration) {
+        self.whole_at = self.whole_at - interval;
     }
 }
 

@@ -17,6 +17,7 @@ use super::queue::{Author, Entry, Queue, Stock};
 use super::records::{self, KeptLetter, Mail, OwedRefusal, Record};
 use super::roll::InvitationId;
 use super::screen::TurnedAway;
+use super::sessions::RefusedLetter;
 use super::{Out, Relay, Timer};
 
 /// Between two steps of expiry at least, and after one that could not finish: nothing spins.
@@ -373,7 +374,8 @@ impl Relay {
         for entry in refused {
             let Author::Member(author) = entry.author else { continue };
             let flow = FlowId { outbox: entry.id.outbox, to: To::Member(to) };
-            self.refuse_taken(author, flow, name.as_str(), entry.id, (Reason::Full, entry.was_handed));
+            let refusal = RefusedLetter::of(name.as_str(), entry.id, Reason::Full);
+            self.refuse_taken(author, flow, RefusedLetter { may_have_arrived: entry.was_handed, ..refusal });
         }
         self.look_at_queue(to);
     }

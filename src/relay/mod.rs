@@ -9,7 +9,7 @@
 //! sender.
 //!
 //! Files: `sessions` (who is connected, and what they send), `conns` and `crowd` (TCP connections, their time limits, and which goes first), `names` (signing in),
-//! `letters` (routing), `queue` and `flows` (the two ends of a letter's way), `parcels` (its bytes there), `mailbox` (between queues and disk),
+//! `letters` (routing), `lookups` (names that nobody has), `queue` and `flows` (the two ends of a letter's way), `parcels` (its bytes there), `mailbox` (between queues and disk),
 //! `guests` and `reception` (who speaks plain text, and the way of their letters), `receipts` (what senders are told),
 //! `damaged` (letters the disk has changed), `recent` (what letters said that come again), `screen` (letters nobody wants), `records` and `roll` (what the disk
 //! keeps), `notes` (what a restart tells lost sessions), `operator` (invitations and removals), `members`, `limits`,
@@ -26,6 +26,7 @@ mod idle_flows;
 mod leaving;
 mod letters;
 mod limits;
+mod lookups;
 mod mailbox;
 mod members;
 mod names;

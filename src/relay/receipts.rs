@@ -4,7 +4,7 @@ use crate::base::{Effect, LetterId, Name, Now, OutboxId, Tick, Wall};
 use crate::wire::frame::StreamId;
 use crate::wire::message::{Letter, NEAREST_MAX, Nearest, Reason, Receipt, Refused, ToClient};
 
-use super::flows::{FlowId, Marks, To};
+use super::flows::{FlowId, Marks, Numbers, To};
 use super::letters::{ECHO, Place, ReadClaim};
 use super::limits::{
     CHANGED_BURST, CHANGED_INTERVAL, CLAIMS_MAX, LOOKUP_INTERVAL, LOOKUPS_BURST, REFUSALS_MAX,
@@ -13,7 +13,7 @@ use super::limits::{
 use super::members::MemberId;
 use super::queue::Author;
 use super::records::{self, OwedRefusal, Record};
-use super::sessions::Slot;
+use super::sessions::{RefusedLetter, Slot};
 use super::{Event, Out, Relay};
 
 impl Relay {
@@ -178,13 +178,15 @@ impl Relay {
         };
         let is_claimed = known.as_ref().is_some_and(claimed);
         let flows = &mut self.places[member.0].flows;
-        // A question alone makes no flow: there is nothing to be told of it.
+        // A question alone makes no flow: there is nothing to be told of it. Of a conversation that waits no more is said
+        // than of one with nobody.
+        let known = known.filter(|flow| !flows.waits(*flow));
         match known.filter(|flow| flows.marks(*flow).is_some() || is_claimed && flows.open(*flow)) {
             Some(flow) => {
                 flows.asked(flow);
                 self.settle_claim(member, flow);
             }
-            None if session.owed.len() < REFUSALS_MAX => {
+            None if session.owed_len() < REFUSALS_MAX => {
                 let (until, taken) = (Wall(0), Wall(0));
                 let none = Receipt { to, outbox, accepted: 0, delivered: 0, read: 0, until, taken };
                 session.say(&ToClient::Receipt(none));
@@ -211,6 +213,7 @@ impl Relay {
     /// refused letter as well.
     pub(super) fn pay_debts(&mut self, now: Now, slot: Slot) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
+        session.say_refusals();
         while let Some(message) = session.owed.front() {
             if session.peer.send(StreamId::Control, &[message]).is_err() {
                 return;
@@ -225,15 +228,16 @@ impl Relay {
             To::Member(member) => members.name(member).as_str(),
             To::Guest(guest) => guests.and_then(|guests| guests.name(guest)).map_or("", |name| name.as_str()),
         };
-        while let Some((flow, number, (reason, may_have_arrived))) = flows.next_untold() {
-            let (to, id) = (name_of(flow), LetterId { outbox: flow.outbox, number });
-            let refused = Refused { to, id, reason, may_have_arrived, nearest: Nearest::default() };
+        while let Some((flow, numbers, (reason, may_have_arrived))) = flows.next_untold() {
+            let (to, id) = (name_of(flow), LetterId { outbox: flow.outbox, number: numbers.first });
+            let (through, nearest) = (numbers.last, Nearest::default());
+            let refused = Refused { to, id, through, reason, may_have_arrived, nearest };
             self.outgoing.clear();
             ToClient::Refused(refused).encode(&mut self.outgoing);
             if session.peer.send(StreamId::Control, &[&self.outgoing]).is_err() {
                 return;
             }
-            flows.told();
+            flows.told(numbers);
         }
         let (clock, keep) = (self.post.clock.now(now.tick), self.limits.keep.as_millis() as u64);
         while let Some((flow, marks, taken)) = flows.next_receipt() {
@@ -256,67 +260,72 @@ impl Relay {
         now: Tick,
         slot: Slot,
         author: MemberId,
+        flow: FlowId,
         letter: &Letter<'_>,
         out: &mut Out,
     ) {
-        let Some(session) = self.sessions.get_mut(slot) else { return };
-        let (reason, nearest) = (Reason::Taken, Nearest::default());
-        let refused = Refused { to: letter.to, id: letter.id, reason, may_have_arrived: false, nearest };
-        session.say(&ToClient::Refused(refused));
-        self.stats.letters_refused += 1;
-        self.sessions.mark(slot);
+        let refusal =
+            RefusedLetter { prev: letter.prev, ..RefusedLetter::of(letter.to, letter.id, Reason::Taken) };
+        self.say_or_keep(slot, author, flow, refusal);
         if self.changed.ready(now, CHANGED_INTERVAL, CHANGED_BURST).is_ok() {
             self.changed.spend(now, CHANGED_INTERVAL);
             out.show(Event::Changed { from: self.members.name(author).clone(), id: letter.id });
         }
     }
 
-    /// Refuses a letter to an unknown recipient. Names like it are looked for only while both the author and all members
-    /// together have the budget for it; without them the refusal is as soon.
-    pub(super) fn refuse_unknown(&mut self, now: Tick, slot: Slot, author: MemberId, letter: &Letter<'_>) {
+    /// Refuses a letter to an unknown recipient, or to one that was when its author was last answered (`is_known`). Names
+    /// like it are looked for only while both the author and all members together have the budget for it; without them the
+    /// refusal is as soon.
+    pub(super) fn refuse_unknown(
+        &mut self,
+        now: Tick,
+        slot: Slot,
+        author: MemberId,
+        letter: &Letter<'_>,
+        is_known: bool,
+    ) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
         let Place { lookups, flows, .. } = &mut self.places[author.0];
-        let looked = lookups.ready(now, LOOKUP_INTERVAL, LOOKUPS_BURST).is_ok();
-        let mut names: Vec<Name> = Vec::new();
+        let looked = !is_known && lookups.ready(now, LOOKUP_INTERVAL, LOOKUPS_BURST).is_ok();
+        let mut nearest: Vec<Name> = Vec::new();
         if looked {
             lookups.spend(now, LOOKUP_INTERVAL);
             if self.suggestions.ready(now, SUGGESTION_INTERVAL, SUGGESTIONS_BURST).is_ok() {
                 self.suggestions.spend(now, SUGGESTION_INTERVAL);
                 let found = self.members.nearest(letter.to, flows.correspondents(), NEAREST_MAX);
                 self.stats.names_looked_at += found.looked_at as u64;
-                names = found.nearest;
+                nearest = found.nearest;
             }
         }
-        let mut nearest = Nearest::default();
-        for (slot, name) in nearest.0.iter_mut().zip(&names) {
-            *slot = Some(name.as_str());
-        }
-        let (to, id) = (letter.to, letter.id);
-        flows.refused_unknown(id.outbox, to, id.number, looked.then_some(now));
-        let refused = Refused { to, id, reason: Reason::Unknown, may_have_arrived: false, nearest };
-        session.say(&ToClient::Refused(refused));
+        let Letter { to, id, prev, .. } = *letter;
+        flows.refused_unknown(id.outbox, to, Numbers::one(id.number), looked.then_some(now));
+        session.refuse(RefusedLetter { prev, nearest, ..RefusedLetter::of(to, id, Reason::Unknown) });
         self.stats.letters_refused += 1;
         self.sessions.mark(slot);
     }
 
     /// A letter was refused, at once or after it had been taken. An author who is away sends it again.
-    pub(super) fn refuse_taken(
-        &mut self,
-        author: MemberId,
-        flow: FlowId,
-        to: &str,
-        id: LetterId,
-        why: (Reason, bool),
-    ) {
-        let (reason, may_have_arrived) = why;
-        self.stats.letters_refused += 1;
+    pub(super) fn refuse_taken(&mut self, author: MemberId, flow: FlowId, refusal: RefusedLetter<'_>) {
         let place = &mut self.places[author.0];
-        place.flows.refused(flow, id.number);
-        let Some(slot) = place.session else { return };
-        let Some(session) = self.sessions.get_mut(slot) else { return };
-        let refused = Refused { to, id, reason, may_have_arrived, nearest: Nearest::default() };
-        session.say(&ToClient::Refused(refused));
-        self.sessions.mark(slot);
+        place.flows.refused(flow, refusal.id.number, refusal.reason);
+        match place.session {
+            Some(slot) => self.say_or_keep(slot, author, flow, refusal),
+            None => self.stats.letters_refused += 1,
+        }
+    }
+
+    /// Says that a letter is refused, unless nothing is said of its conversation for now: then it goes again later.
+    fn say_or_keep(&mut self, slot: Slot, author: MemberId, flow: FlowId, refusal: RefusedLetter<'_>) {
+        self.stats.letters_refused += 1;
+        let flows = &mut self.places[author.0].flows;
+        // What may have arrived was answered by its recipient.
+        if !refusal.may_have_arrived && flows.is_waiting(flow.outbox, refusal.to) {
+            return flows.refused_waiting(flow.outbox, refusal.to, refusal.id.number);
+        }
+        if let Some(session) = self.sessions.get_mut(slot) {
+            session.refuse(refusal);
+            self.sessions.mark(slot);
+        }
     }
 }
 

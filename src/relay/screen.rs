@@ -13,7 +13,7 @@ use super::members::MemberId;
 use super::queue::{Author, Entry};
 use super::records::{OwedRefusal, Record};
 use super::roll::{Change, SCREENED_MAX};
-use super::sessions::{SignIn, Slot};
+use super::sessions::{RefusedLetter, SignIn, Slot};
 use super::{Out, Relay};
 
 /// What one session has said about letters it does not want.
@@ -130,7 +130,9 @@ impl Relay {
         let flow = FlowId { outbox: id.outbox, to: To::Member(to) };
         let name = self.members.name(to).clone();
         let Some(place) = place else {
-            return self.refuse_taken(author, flow, name.as_str(), id, (reason, entry.was_handed));
+            let refusal = RefusedLetter::of(name.as_str(), id, reason);
+            let may_have_arrived = entry.was_handed;
+            return self.refuse_taken(author, flow, RefusedLetter { may_have_arrived, ..refusal });
         };
         self.stats.letters_refused += 1;
         let may_have_arrived = entry.was_handed || self.places[to.0].queue.may_have_arrived(place);

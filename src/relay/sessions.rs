@@ -1,6 +1,7 @@
 //! Who is connected: the table of sessions, and the ways to find one.
 
 mod asleep;
+mod refusals;
 mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -24,6 +25,8 @@ use super::members::MemberId;
 use super::records::SessionNote;
 use super::screen::Screen;
 use asleep::Entry;
+use refusals::Refusals;
+pub(super) use refusals::RefusedLetter;
 
 /// The place of a session in the table. It may come to stand for a later session; whoever keeps one has to bear that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,11 +69,11 @@ pub(super) struct Session {
     pub(super) sign_in: SignIn,
     /// Control messages that found no room, in order.
     pub(super) owed: VecDeque<Vec<u8>>,
-    /// A letter whose recipient may not be looked for yet; empty: none. It is lost with the session: its author has not been
-    /// told anything of it, and sends it again.
-    pub(super) held_letter: Vec<u8>,
-    /// When letters may be read again.
+    /// Letters refused in this turn.
+    refusals: Refusals,
+    /// When letters may be read again, and when conversations of which nothing is said are answered.
     pub(super) throttled_until: Option<Tick>,
+    pub(super) answers_at: Option<Tick>,
     /// Its other end has been silent for too long: letters for it go to its mailbox until it is heard.
     pub(super) lost: bool,
     /// What the disk has, or is being given, of where it is.
@@ -101,8 +104,9 @@ impl Session {
             serial,
             sign_in: SignIn::None,
             owed: VecDeque::new(),
-            held_letter: Vec::new(),
+            refusals: Refusals::default(),
             throttled_until: None,
+            answers_at: None,
             lost: false,
             noted: None,
             note_due: false,
@@ -133,6 +137,23 @@ impl Session {
         let mut bytes = Vec::new();
         message.encode(&mut bytes);
         self.owed.push_back(bytes);
+    }
+
+    /// Says at the end of the turn that a letter is refused, together with those before and behind it.
+    pub(super) fn refuse(&mut self, refusal: RefusedLetter<'_>) {
+        self.owed.extend(self.refusals.add(refusal));
+    }
+
+    /// Messages that wait for the end of the turn or for room.
+    pub(super) fn owed_len(&self) -> usize {
+        self.owed.len() + self.refusals.len()
+    }
+
+    /// The turn ends: says what was refused in it.
+    pub(super) fn say_refusals(&mut self) {
+        while let Some(message) = self.refusals.next() {
+            self.owed.push_back(message);
+        }
     }
 
     pub(super) fn member(&self) -> Option<MemberId> {
@@ -169,6 +190,7 @@ impl Session {
             self.peer.next_deadline(now),
             Some(silent),
             self.throttled_until,
+            self.answers_at,
             held,
             named_by,
             self.rest_at,

@@ -24,8 +24,14 @@
 //! | 0x41 | control | welcome | `text_max(4)`, the longest text of a letter in bytes; `mailbox_letters(4) mailbox_bytes(8) kept_s(4)`, what a mailbox holds of one sender and for how long |
 //! | 0x42 | control | name refused | `reason(1) name`: the name in the way, or an empty one |
 //! | 0x43 | control | receipt | `name` of the recipient, `outbox(8) accepted(8) delivered(8) read(8)`, watermarks; `until_ms(8)`, when the last accepted letter leaves the mailbox undelivered, 0 if it waits in none; `taken_ms(8)`, when the relay took the first of the letters that were not accepted at the receipt before, by the clock of `accepted_ms`, 0 or absent if it does not know |
-//! | 0x44 | control | refused | `name` of the recipient, `outbox(8) number(8) reason(1) may_have_arrived(1) count(1)` and so many nearest `name`s |
+//! | 0x44 | control | refused | `name` of the recipient, `outbox(8) first(8) through(8) reason(1) may_have_arrived(1) count(1)` and that many nearest `name`s |
 //! | 0x50 | chat | delivery | `name` of the sender, `outbox(8) number(8) prev(8) accepted_ms(8) kind(1) body` |
+//!
+//! A refusal covers the letters of that outbox to that recipient from `first` through `through`, at least one, that the
+//! relay had read when it sent the refusal: letters of this session, or letters that it had accepted. Numbers in between
+//! that were never sent, or that were refused before, are not concerned. A letter whose `prev` was refused in this
+//! session is refused for the same reason if that reason is the conversation's (`unknown`, `blocked`), and as `behind`
+//! otherwise. A letter that the client sends after it has read a refusal carries another `prev`, and is judged on its own.
 //!
 //! `prev` is the last number to that recipient that was not refused, 0 if there is none. The relay never looks into a
 //! body; [`super::letter`] says what members put there. Reserved: 0x45 presence, 0x11–0x1f and 0x51–0x5f
@@ -91,6 +97,11 @@ impl Reason {
     /// Whether a reader may refuse a letter for that.
     pub const fn is_of_readers(self) -> bool {
         matches!(self, Reason::Full)
+    }
+
+    /// Whether it is the conversation that is refused, and not one letter of it: letters behind it have the same end.
+    pub const fn is_of_conversation(self) -> bool {
+        matches!(self, Reason::Unknown | Reason::Blocked)
     }
 
     fn code(self) -> u8 {
@@ -232,13 +243,15 @@ pub struct Receipt<'a> {
     pub taken: Wall,
 }
 
-/// One letter was refused.
+/// Letters of one conversation were refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused<'a> {
     /// The recipient's name as the sender wrote it.
     pub to: &'a str,
-    /// Which letter.
+    /// The first of them.
     pub id: LetterId,
+    /// The number of the last of them; that of `id` if there is one only.
+    pub through: u64,
     /// Why.
     pub reason: Reason,
     /// It was on its way to the recipient when that one was lost.
@@ -338,7 +351,7 @@ pub enum ToClient<'a> {
     },
     /// How far your letters have come.
     Receipt(Receipt<'a>),
-    /// A letter of yours was refused.
+    /// Letters of yours were refused.
     Refused(Refused<'a>),
     /// A letter for you.
     Delivery(Delivery<'a>),
@@ -515,7 +528,7 @@ impl<'a> Refused<'a> {
     fn encode(&self, buf: &mut Vec<u8>) {
         buf.push(0x44);
         put_short_text(buf, self.to);
-        put_numbers(buf, &[self.id.outbox.0, self.id.number]);
+        put_numbers(buf, &[self.id.outbox.0, self.id.number, self.through]);
         let names = self.nearest.0.iter().flatten();
         buf.extend_from_slice(&[
             self.reason.code(),
@@ -530,6 +543,10 @@ impl<'a> Refused<'a> {
     fn decode(mut r: Reader<'a>) -> Result<Refused<'a>, Malformed> {
         let to = r.short_text()?;
         let id = read_id(&mut r)?;
+        let through = r.u64()?;
+        if through < id.number {
+            return Err(Malformed);
+        }
         let reason = Reason::from_code(r.u8()?)?;
         let may_have_arrived = r.u8()? != 0;
         let count = usize::from(r.u8()?);
@@ -537,7 +554,7 @@ impl<'a> Refused<'a> {
         for slot in nearest.0.get_mut(..count).ok_or(Malformed)? {
             *slot = Some(r.short_text()?);
         }
-        Ok(Refused { to, id, reason, may_have_arrived, nearest })
+        Ok(Refused { to, id, through, reason, may_have_arrived, nearest })
     }
 }
 

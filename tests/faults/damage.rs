@@ -73,6 +73,7 @@ fn row_71_a_damaged_letter_is_told_to_its_author_before_what_followed_it_is_deli
     let refused = Told::Refused {
         to: "JACK".into(),
         number: 2,
+        through: 2,
         reason: Reason::Damaged,
         may_have_arrived: false,
         nearest: 0,

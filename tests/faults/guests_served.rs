@@ -141,8 +141,14 @@ fn answer_waits_longer_for_a_guest_with_a_place() {
     jack.write(&mut rig, &name(2), 4, 3, &long);
     assert_eq!(answers(&mut rig, udp(1, 4_000)).len(), 4);
     assert_eq!(answers(&mut rig, udp(2, 4_000)), ["is answered too"]);
-    let full =
-        Told::Refused { to: name(2), number: 4, reason: Reason::Full, may_have_arrived: false, nearest: 0 };
+    let full = Told::Refused {
+        to: name(2),
+        number: 4,
+        through: 4,
+        reason: Reason::Full,
+        may_have_arrived: false,
+        nearest: 0,
+    };
     assert!(jack.told(StreamId::Control).contains(&full));
 }
 

@@ -30,7 +30,7 @@ pub enum Told {
     Welcome,
     NameRefused(NameReason, String),
     Receipt { to: String, delivered: u64 },
-    Refused { to: String, number: u64, reason: Reason, may_have_arrived: bool, nearest: usize },
+    Refused { to: String, number: u64, through: u64, reason: Reason, may_have_arrived: bool, nearest: usize },
     Delivery { from: String, number: u64, prev: u64, body: Vec<u8> },
 }
 
@@ -257,11 +257,13 @@ impl Hand {
     /// Its letters that it has been told are refused, since the last time: numbers and reasons.
     pub fn refusals(&mut self, rig: &mut Rig) -> Vec<(u64, Reason)> {
         self.hear(rig);
-        let refusal = |told| match told {
-            Told::Refused { number, reason, .. } => Some((number, reason)),
-            _ => None,
-        };
-        self.told(StreamId::Control).into_iter().filter_map(refusal).collect()
+        let mut refusals = Vec::new();
+        for told in self.told(StreamId::Control) {
+            if let Told::Refused { number, through, reason, .. } = told {
+                refusals.extend((number..=through).map(|number| (number, reason)));
+            }
+        }
+        refusals
     }
 
     /// The letters it has been handed since the last time: who wrote them, their numbers and bodies.
@@ -295,6 +297,7 @@ fn told(message: &[u8]) -> Told {
         ToClient::Refused(r) => Told::Refused {
             to: r.to.to_owned(),
             number: r.id.number,
+            through: r.through,
             reason: r.reason,
             may_have_arrived: r.may_have_arrived,
             nearest: r.nearest.0.iter().flatten().count(),

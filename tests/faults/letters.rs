@@ -121,6 +121,7 @@ fn row_55_the_same_id_gets_its_receipt_again_and_other_content_under_it_reaches_
     let refused = Told::Refused {
         to: "JACK".into(),
         number: 1,
+        through: 1,
         reason: Reason::Taken,
         may_have_arrived: false,
         nearest: 0,

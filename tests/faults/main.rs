@@ -24,6 +24,7 @@ mod names;
 mod paths;
 mod readers;
 mod reassembly;
+mod refusals;
 mod restarts;
 mod rig;
 mod sockets;

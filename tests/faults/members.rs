@@ -1,9 +1,13 @@
 //! What a signed-in member can do to the relay and to other members: rates, names, counting.
 
-use queqiao::base::OutboxId;
+use queqiao::base::{LetterId, OutboxId, Wall};
 use queqiao::relay::Limits;
-use queqiao::wire::frame::StreamId;
-use queqiao::wire::message::{NameReason, Reason};
+use queqiao::wire::frame::{Frame, StreamId};
+use queqiao::wire::letter::encode_text;
+use queqiao::wire::message::{
+    KIND_TEXT, Letter, NameReason, Names, Reason, SCREEN_FIRST, SCREEN_LAST, ToRelay,
+};
+use queqiao::wire::varint::write_varint;
 
 use super::hand::{Hand, Told};
 use super::house::two;
@@ -88,7 +92,7 @@ fn write_to_nobody(hand: &mut Hand, rig: &mut Rig) {
 }
 
 #[test]
-fn row_61_hundreds_of_letters_to_one_unknown_name_are_answered_at_once() {
+fn row_61_hundreds_of_letters_to_one_unknown_name_cost_one_look() {
     let mut rig = Rig::new();
     let (mut tom, _) = two(&mut rig);
     tom.refusals(&mut rig);
@@ -98,11 +102,15 @@ fn row_61_hundreds_of_letters_to_one_unknown_name_are_answered_at_once() {
     assert_eq!(rig.relay.stats().letters_refused, 500);
     let told = tom.refusals(&mut rig);
     assert!(told.len() > 100 && told.iter().all(|(_, reason)| *reason == Reason::Unknown), "{told:?}");
-    tom.write(&mut rig, "no-one", 1, 0, "of another name it is not told more often");
+    for number in 1..=29 {
+        tom.write_from(&mut rig, OutboxId(number), "no-one", (1, 0), b"");
+    }
+    assert_eq!(rig.relay.stats().letters_refused, 529, "of others it is told at once");
+    tom.write(&mut rig, "no-one", 1, 0, "and of no more than thirty");
     rig.wait(ms(1_900));
-    assert_eq!(rig.relay.stats().letters_refused, 500);
+    assert_eq!(rig.relay.stats().letters_refused, 529);
     rig.wait(ms(100));
-    assert_eq!(rig.relay.stats().letters_refused, 501);
+    assert_eq!(rig.relay.stats().letters_refused, 530);
 }
 
 #[test]
@@ -147,35 +155,160 @@ fn row_61_who_registers_is_found_within_a_minute_whatever_else_a_member_asks() {
     assert!(!ann.told(StreamId::Chat).is_empty(), "never found");
 }
 
-/// What a letter to a member earns would tell that the name before it has nobody.
+/// Letters go on while an answer waits; what they earn would tell that the name before them has nobody.
 #[test]
-fn row_61_a_letter_to_a_member_behind_one_that_waits_is_told_nothing_of_and_arrives() {
+fn row_61_a_first_letter_behind_a_waiting_answer_is_delivered() {
     let mut rig = Rig::new();
     let (mut tom, mut jack) = two(&mut rig);
     tom.told(StreamId::Control);
     write_to_nobody(&mut tom, &mut rig);
     tom.write(&mut rig, "JACK", 1, 0, "behind it");
     assert_eq!(told_unknown(&mut tom, &mut rig).len(), 30);
-    jack.hear(&mut rig);
-    assert_eq!((jack.told(StreamId::Chat).len(), taken(&rig)), (0, 0));
+    assert_eq!((jack.deliveries(&mut rig).len(), taken(&rig)), (1, 1));
+    jack.store(&mut rig, "TOM", 1);
+    for outbox in [OutboxId(0xB0), OutboxId(99)] {
+        tom.say(&mut rig, StreamId::Control, &ToRelay::Ask { to: "JACK", outbox });
+        tom.say(&mut rig, StreamId::Control, &ToRelay::Ask { to: "JACC", outbox });
+    }
+    let told = tom.told(StreamId::Control);
+    let none = |to: &str| Told::Receipt { to: to.into(), delivered: 0 };
+    assert_eq!(told, [none("JACK"), none("JACC"), none("JACK"), none("JACC")]);
     rig.wait(secs(2));
-    assert_eq!(told_unknown(&mut tom, &mut rig), [1]);
-    jack.hear(&mut rig);
-    assert_eq!((jack.told(StreamId::Chat).len(), taken(&rig)), (1, 1));
+    tom.hear(&mut rig);
+    let told = tom.told(StreamId::Control);
+    let receipt = Told::Receipt { to: "JACK".into(), delivered: 1 };
+    assert!(matches!(&told[..], [Told::Refused { number: 1, .. }, last] if *last == receipt), "{told:?}");
 }
 
 #[test]
-fn row_61_coming_again_gives_no_new_share_and_the_letter_that_waited_is_sent_again() {
+fn row_61_known_conversations_are_answered_while_others_wait() {
+    let mut rig = Rig::new();
+    let (mut tom, mut jack) = two(&mut rig);
+    tom.write(&mut rig, "JACK", 1, 0, "hello");
+    jack.deliveries(&mut rig);
+    tom.told(StreamId::Control);
+    write_to_nobody(&mut tom, &mut rig);
+    for number in 2..=40 {
+        tom.write(&mut rig, "JACK", number, number - 1, "on and on");
+        jack.store(&mut rig, "TOM", number);
+        tom.hear(&mut rig);
+        let receipt = Told::Receipt { to: "JACK".into(), delivered: number };
+        assert_eq!(tom.told(StreamId::Control).last(), Some(&receipt));
+    }
+}
+
+#[test]
+fn row_61_a_name_taken_while_letters_wait_has_them_again() {
+    let mut rig = Rig::with(Limits { letters_per_second: 1, letters_burst: 37, ..Limits::default() });
+    let (mut tom, _) = two(&mut rig);
+    write_to_nobody(&mut tom, &mut rig);
+    tom.refusals(&mut rig);
+    (1..=3).for_each(|number| tom.write(&mut rig, "ANN", number, number - 1, "are you there?"));
+    let mut ann = Hand::member(&mut rig, udp(3, 3_000), 3, "ANN");
+    rig.wait(secs(2));
+    tom.hear(&mut rig);
+    let told = tom.told(StreamId::Control);
+    let behind = |t: &Told| matches!(t, Told::Refused { number: 1, through: 3, reason: Reason::Behind, .. });
+    assert!(told.iter().any(behind), "{told:?}");
+    // Five are left of the burst and of two seconds.
+    (4..=7).for_each(|number| tom.write(&mut rig, "JACK", number, number - 1, "counts"));
+    (1..=3).for_each(|number| tom.write(&mut rig, "ANN", number, number - 1, "are you there?"));
+    assert_eq!(ann.deliveries(&mut rig).len(), 3, "what goes again does not count");
+}
+
+#[test]
+fn row_61_coming_again_gives_no_share_and_tells_nothing_early() {
     let mut rig = Rig::new();
     let (mut tom, _) = two(&mut rig);
     tom.told(StreamId::Control);
     write_to_nobody(&mut tom, &mut rig);
     let mut again = Hand::member(&mut rig, udp(1, 1_000), 1, "TOM");
     again.write_from(&mut rig, OutboxId(31), "JACC", (1, 0), b"");
+    again.write(&mut rig, "JACK", 1, 0, "is there a JACK?");
     assert!(told_unknown(&mut again, &mut rig).is_empty());
-    rig.wait(secs(2));
-    assert_eq!(told_unknown(&mut again, &mut rig), [1]);
-    assert_eq!(rig.relay.stats().letters_refused, 31, "once");
+    rig.wait(ms(700));
+    let mut again = Hand::member(&mut rig, udp(1, 1_000), 1, "TOM");
+    again.write(&mut rig, "JACK", 1, 0, "is there a JACK?");
+    rig.wait(ms(700));
+    assert_eq!(again.told(StreamId::Control), [], "JACC has its turn though it is asked for no more");
+    rig.wait(secs(1));
+    again.hear(&mut rig);
+    assert_eq!(again.told(StreamId::Control), [Told::Receipt { to: "JACK".into(), delivered: 0 }]);
+}
+
+#[test]
+fn row_61_waiting_is_bounded_and_known_conversations_continue() {
+    let mut rig = Rig::new();
+    let (mut tom, mut jack) = two(&mut rig);
+    Hand::member(&mut rig, udp(3, 3_000), 3, "ANN");
+    tom.write(&mut rig, "JACK", 1, 0, "hello");
+    for number in 1..=30 + 256 {
+        tom.write_from(&mut rig, OutboxId(number), "JACC", (1, 0), b"");
+    }
+    tom.refusals(&mut rig);
+    tom.write_from(&mut rig, OutboxId(900), "JACC", (1, 0), b"");
+    tom.write_from(&mut rig, OutboxId(900), "ANN", (1, 0), b"");
+    assert_eq!(tom.refusals(&mut rig), [(1, Reason::Full), (1, Reason::Full)], "whether there is one or not");
+    tom.write(&mut rig, "JACK", 2, 1, "hello again");
+    assert_eq!(jack.deliveries(&mut rig).len(), 2);
+}
+
+/// A letter behind a refused one is read twice, and counts once; a circle of refusals is not for nothing.
+#[test]
+fn a_letter_sent_again_after_behind_counts_once() {
+    let limits = Limits { letters_per_second: 1, letters_burst: 40, pair_letters: 10, ..Limits::default() };
+    let mut rig = Rig::with(limits);
+    let (mut tom, mut jack) = two(&mut rig);
+    (1..=10).for_each(|number| tom.write(&mut rig, "JACK", number, number - 1, "hello"));
+    (11..=30).for_each(|number| tom.write(&mut rig, "JACK", number, number - 1, "hello"));
+    assert_eq!(tom.refusals(&mut rig).len(), 20);
+    assert_eq!(jack.deliveries(&mut rig).len(), 10);
+    jack.store(&mut rig, "TOM", 10);
+    tom.write(&mut rig, "JACK", 12, 10, "again");
+    (13..=21).for_each(|number| tom.write(&mut rig, "JACK", number, number - 1, "again"));
+    assert_eq!(jack.deliveries(&mut rig).len(), 10, "ten of forty are left");
+    jack.store(&mut rig, "TOM", 21);
+    tom.write(&mut rig, "JACK", 40, 39, "new");
+    let refused = rig.relay.stats().letters_refused;
+    // Round and round: each of these has had its second time.
+    for _ in 0..10 {
+        (12..=21).for_each(|number| tom.write(&mut rig, "JACK", number, number - 1, "again"));
+    }
+    assert_eq!((taken(&rig), rig.relay.stats().letters_refused), (21, refused));
+    tom.write(&mut rig, "JACK", 41, 40, "waits");
+    assert_eq!(taken(&rig), 21, "the circle has cost what was left");
+}
+
+#[test]
+fn a_blocked_conversation_is_refused_with_what_is_on_its_way() {
+    let mut rig = Rig::new();
+    let (mut tom, mut jack) = two(&mut rig);
+    let mut names = Vec::new();
+    Names::put(&mut names, "TOM");
+    let flags = SCREEN_FIRST | SCREEN_LAST;
+    jack.say(&mut rig, StreamId::Control, &ToRelay::Screen { flags, names: Names::new(&names) });
+    tom.told(StreamId::Control);
+    let mut burst = Vec::new();
+    let body = encode_text("hello", Wall(1));
+    for number in 1..=20 {
+        let id = LetterId { outbox: OutboxId(5), number };
+        let letter = Letter { to: "JACK", id, prev: number - 1, kind: KIND_TEXT, body: &body };
+        let mut bytes = Vec::new();
+        ToRelay::Letter(letter).encode(&mut bytes);
+        write_varint(&mut burst, bytes.len() as u64);
+        burst.extend_from_slice(&bytes);
+    }
+    tom.send(&mut rig, &[Frame::Stream { stream: StreamId::Chat, offset: 0, data: &burst }]);
+    let whole = Told::Refused {
+        to: "JACK".into(),
+        number: 1,
+        through: 20,
+        reason: Reason::Blocked,
+        may_have_arrived: false,
+        nearest: 0,
+    };
+    assert_eq!(tom.told(StreamId::Control), [whole]);
+    assert_eq!(rig.relay.stats().letters_refused, 20);
 }
 
 #[test]

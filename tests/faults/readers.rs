@@ -29,7 +29,8 @@ fn ends(tom: &mut Hand, rig: &mut Rig, above: u64) -> Vec<Told> {
 }
 
 fn refused(number: u64, may_have_arrived: bool) -> Told {
-    Told::Refused { to: "JACK".into(), number, reason: Reason::Full, may_have_arrived, nearest: 0 }
+    let (through, nearest) = (number, 0);
+    Told::Refused { to: "JACK".into(), number, through, reason: Reason::Full, may_have_arrived, nearest }
 }
 
 fn delivered(through: u64) -> Told {

@@ -1,7 +1,7 @@
 //! The letters of one conversation, in the order of their numbers, and which requests they are of.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::ops::{Deref, Index, IndexMut};
+use std::ops::{Deref, Index, IndexMut, Range};
 
 use crate::base::Wall;
 
@@ -49,6 +49,23 @@ impl Letters {
         let letter = self.queue.remove(place)?;
         self.requests.remove(&(letter.request, letter.number));
         Some(letter)
+    }
+
+    /// Takes out those at these places of which it holds.
+    pub(super) fn take(
+        &mut self,
+        places: Range<usize>,
+        holds: impl Fn(&OutLetter) -> bool,
+    ) -> Vec<OutLetter> {
+        let start = places.start;
+        let (taken, kept): (Vec<_>, Vec<_>) = self.queue.drain(places).partition(holds);
+        for letter in kept.into_iter().rev() {
+            self.queue.insert(start, letter);
+        }
+        for letter in &taken {
+            self.requests.remove(&(letter.request, letter.number));
+        }
+        taken
     }
 
     /// Whether there is one of this request.

@@ -53,7 +53,43 @@ fn delivered(outbox: &mut Outbox, through: u64) -> Vec<u64> {
 }
 
 fn refuse(outbox: &mut Outbox, number: u64, reason: Reason) -> bool {
-    outbox.handle_refused("JACK", id(number), (reason, false), Vec::new()).is_some()
+    !refuse_all(outbox, number, number, reason).is_empty()
+}
+
+/// The letters that end when these are refused.
+fn refuse_all(outbox: &mut Outbox, first: u64, through: u64, reason: Reason) -> Vec<u64> {
+    let (may_have_arrived, nearest, mut ended) = (false, Vec::new(), Vec::new());
+    let refused = Refusing { to: "JACK", id: id(first), through, reason, may_have_arrived, nearest };
+    outbox.handle_refused(refused, |_, number, _, _| ended.push(number));
+    ended
+}
+
+/// Makes every refusal durable that is not: numbers, reasons, and whether they may have arrived.
+fn record_all(outbox: &mut Outbox) -> Vec<(u64, Reason, bool)> {
+    let mut told = Vec::new();
+    loop {
+        let pending: Vec<u64> = outbox.conversations["JACK"].refusals.iter().map(|r| r.id.number).collect();
+        if pending.is_empty() {
+            return told;
+        }
+        assert!(pending.len() <= 256 || told.is_empty(), "a bounded number at once");
+        for number in pending {
+            let refusal = outbox.refusal_recorded(&jack(), number).unwrap();
+            told.push((number, refusal.reason, refusal.may_have_arrived));
+            outbox.refuse_written(&jack(), |_, _, _, _| ());
+        }
+    }
+}
+
+/// A conversation that has had its first letter delivered, with as many behind it.
+fn established(letters: u64) -> Outbox {
+    let mut outbox = outbox(1);
+    offered(&mut outbox);
+    assert_eq!(delivered(&mut outbox, 1), [101]);
+    for n in 2..=letters + 1 {
+        push(&mut outbox, 100 + n, vec![7]);
+    }
+    outbox
 }
 
 #[test]
@@ -113,7 +149,7 @@ fn a_reader_s_word_is_believed_of_what_was_delivered_only() {
 fn after_a_refusal_is_durable_those_behind_go_again_with_a_new_prev() {
     let mut outbox = outbox(5);
     offered(&mut outbox);
-    assert!(refuse(&mut outbox, 2, Reason::Full));
+    assert!(refuse(&mut outbox, 2, Reason::TooLong));
     assert!(!refuse(&mut outbox, 3, Reason::Behind));
     assert_eq!(offered(&mut outbox), [], "a crash now would let 3 pass for proof that 2 was accepted");
     let refusal = outbox.refusal_recorded(&jack(), 2).unwrap();
@@ -124,7 +160,7 @@ fn after_a_refusal_is_durable_those_behind_go_again_with_a_new_prev() {
     assert!(!refuse(&mut outbox, 5, Reason::Behind));
     assert_eq!(offered(&mut outbox), [(5, 4)]);
     assert_eq!(delivered(&mut outbox, 5), [101, 103, 104, 105]);
-    assert_eq!(outbox.next_heard(), Some((&jack(), id(2))));
+    assert_eq!(outbox.next_heard(), None, "the relay had not accepted it");
 }
 
 #[test]
@@ -135,7 +171,7 @@ fn a_refusal_that_is_told_again_is_answered_and_not_shown_again() {
     assert!(!refuse(&mut outbox, 1, Reason::Blocked), "it is being written down");
     assert_eq!(outbox.next_heard(), None);
     outbox.refusal_recorded(&jack(), 1).unwrap();
-    outbox.paid_heard();
+    assert_eq!(outbox.next_heard(), None);
     assert!(!refuse(&mut outbox, 1, Reason::Blocked));
     assert_eq!(outbox.next_heard(), Some((&jack(), id(1))));
 }
@@ -234,9 +270,8 @@ fn a_window_bounds_what_is_on_its_way_and_what_waits_in_a_mailbox_is_outside_it(
     assert_eq!(offered(&mut outbox), [(2, 1)]);
     told(&mut outbox, receipt(2, 1, 0, 9));
     assert_eq!(offered(&mut outbox), [(3, 2)]);
-    let mut many = super::tests::outbox(WINDOW_LETTERS as u64 + 5);
-    assert_eq!(offered(&mut many).len(), WINDOW_LETTERS);
-    let mut longer = Outbox::new(BOX, 0);
+    assert_eq!(offered(&mut established(WINDOW_LETTERS as u64 + 5)).len(), WINDOW_LETTERS);
+    let mut longer = established(0);
     for n in 0..WINDOW_LETTERS as u64 {
         push(&mut longer, n, vec![0; 100]);
     }
@@ -277,19 +312,20 @@ fn of_two_refusals_the_first_holds_back_what_is_behind_it_though_the_second_is_d
     assert!(outbox.is_empty());
 }
 
-/// All behind a refused letter go for nothing: were the window always full, letters to a full mailbox would cost its square.
+/// All behind a refused letter go for nothing: were the window always full, many such letters would cost its square.
 #[test]
 fn refusals_narrow_the_window_and_accepted_letters_widen_it_again() {
-    let mut outbox = outbox(2 * WINDOW_LETTERS as u64);
+    let last = 2 * WINDOW_LETTERS as u64;
+    let mut outbox = established(last);
     let mut sent = 0;
-    for number in 1..=100 {
+    for number in 2..=100 {
         sent += offered(&mut outbox).len();
-        assert!(refuse(&mut outbox, number, Reason::Full));
-        (number + 1..=2 * WINDOW_LETTERS as u64).for_each(|n| _ = refuse(&mut outbox, n, Reason::Behind));
+        assert!(refuse(&mut outbox, number, Reason::TooLong));
+        assert_eq!(refuse_all(&mut outbox, number + 1, last, Reason::Behind), [0_u64; 0]);
         outbox.refusal_recorded(&jack(), number).unwrap();
     }
     assert!(sent < 2 * WINDOW_LETTERS + 100, "{sent}");
-    assert_eq!(offered(&mut outbox), [(101, 0)]);
+    assert_eq!(offered(&mut outbox), [(101, 1)]);
     assert_eq!(delivered(&mut outbox, 101), [201]);
     assert_eq!(offered(&mut outbox), [(102, 101), (103, 102)]);
     assert_eq!(delivered(&mut outbox, 103), [202, 203]);
@@ -297,12 +333,128 @@ fn refusals_narrow_the_window_and_accepted_letters_widen_it_again() {
 }
 
 #[test]
-fn letters_to_a_name_that_nobody_has_go_on_in_a_full_window() {
-    let mut outbox = outbox(WINDOW_LETTERS as u64 + 1);
-    assert_eq!(offered(&mut outbox).len(), WINDOW_LETTERS);
-    (1..=2).for_each(|number| assert!(refuse(&mut outbox, number, Reason::Unknown)));
-    (1..=2).for_each(|number| assert!(outbox.refusal_recorded(&jack(), number).is_some()));
-    assert_eq!(offered(&mut outbox).len(), 1);
+fn letters_of_a_refused_conversation_end_together_and_go_once() {
+    for reason in [Reason::Blocked, Reason::Unknown, Reason::Full] {
+        let all = 3 * WINDOW_LETTERS as u64;
+        let mut outbox = established(all);
+        let last = WINDOW_LETTERS as u64 + 1;
+        assert_eq!(offered(&mut outbox).len(), WINDOW_LETTERS);
+        assert_eq!(refuse_all(&mut outbox, 2, 20, reason), (2..=20).collect::<Vec<_>>());
+        assert_eq!(offered(&mut outbox), [], "{reason:?}: what is behind those on their way waits for them");
+        let rest = if reason == Reason::Full { Reason::Behind } else { reason };
+        refuse_all(&mut outbox, 21, last, rest);
+        let expected: Vec<_> = (2..=all + 1).map(|number| (number, reason, false)).collect();
+        assert_eq!(record_all(&mut outbox), expected, "{reason:?}: each once, in order");
+        assert!(outbox.is_empty() && (outbox.letters, outbox.bytes) == (0, 0));
+        let (sent, bytes) =
+            (outbox.conversations["JACK"].sent_letters, outbox.conversations["JACK"].sent_bytes);
+        assert_eq!((sent, bytes), (0, 0));
+    }
+}
+
+#[test]
+fn letters_written_after_a_refusal_try_again_one_at_a_time() {
+    let mut outbox = established(10);
+    assert_eq!(offered(&mut outbox).len(), 10);
+    refuse_all(&mut outbox, 2, 11, Reason::Blocked);
+    (0..3).for_each(|n| _ = push(&mut outbox, 900 + n, vec![1]));
+    assert_eq!(offered(&mut outbox), [], "the refusal is not durable");
+    assert_eq!(record_all(&mut outbox).len(), 10);
+    assert_eq!(offered(&mut outbox), [(12, 1)]);
+    refuse_all(&mut outbox, 12, 12, Reason::Blocked);
+    assert_eq!(record_all(&mut outbox).len(), 3, "what was written by then ends with it");
+    push(&mut outbox, 999, vec![1]);
+    assert_eq!(offered(&mut outbox), [(15, 1)]);
+    assert_eq!(delivered(&mut outbox, 15), [999]);
+}
+
+#[test]
+fn a_shorter_letter_behind_one_that_found_no_room_is_tried() {
+    let mut outbox = established(0);
+    for (request, len) in [(1, 50), (2, 60), (3, 50), (4, 10), (5, 90)] {
+        push(&mut outbox, request, vec![1; len]);
+    }
+    outbox.conversations.get_mut("JACK").unwrap().window = 1;
+    assert_eq!(offered(&mut outbox), [(2, 1)]);
+    assert_eq!(refuse_all(&mut outbox, 2, 2, Reason::Full), [2, 3, 4]);
+    assert_eq!(record_all(&mut outbox).len(), 3);
+    assert_eq!(offered(&mut outbox), [(5, 1)]);
+    assert_eq!(delivered(&mut outbox, 5), [4]);
+    assert_eq!(offered(&mut outbox), [(6, 5)]);
+}
+
+#[test]
+fn what_an_earlier_session_may_have_brought_is_not_refused_here() {
+    let mut outbox = established(50);
+    assert_eq!(offered(&mut outbox).len(), 50);
+    (0..10).for_each(|n| _ = push(&mut outbox, 900 + n, vec![1]));
+    outbox.session_lost();
+    outbox.conversations.get_mut("JACK").unwrap().window = 1;
+    assert_eq!(offered(&mut outbox).len(), WINDOW_IN_DOUBT, "they go on together");
+    assert_eq!(refuse_all(&mut outbox, 2, 33, Reason::Blocked).len(), WINDOW_IN_DOUBT);
+    assert!(record_all(&mut outbox).iter().all(|(_, _, may_have_arrived)| *may_have_arrived));
+    assert_eq!(offered(&mut outbox).first(), Some(&(34, 1)));
+    let ended = refuse_all(&mut outbox, 34, 51, Reason::Blocked);
+    assert_eq!(ended, (34..=61).collect::<Vec<_>>(), "those that never left end with them");
+    let in_doubt =
+        record_all(&mut outbox).iter().filter(|(_, _, may_have_arrived)| *may_have_arrived).count();
+    assert_eq!(in_doubt, 18);
+}
+
+#[test]
+fn behind_or_a_lost_session_end_a_verdict() {
+    let mut outbox = established(60);
+    outbox.conversations.get_mut("JACK").unwrap().window = 20;
+    offered(&mut outbox);
+    assert_eq!(refuse_all(&mut outbox, 2, 10, Reason::Unknown).len(), 9);
+    assert_eq!(refuse_all(&mut outbox, 11, 21, Reason::Behind), [0_u64; 0]);
+    assert_eq!(record_all(&mut outbox).len(), 9);
+    assert_eq!(offered(&mut outbox), [(11, 1)], "somebody has the name now");
+    assert_eq!(refuse_all(&mut outbox, 11, 11, Reason::Unknown).len(), 51);
+    outbox.session_lost();
+    assert_eq!(outbox.conversations["JACK"].verdict, None);
+}
+
+#[test]
+fn a_refusal_names_only_letters_that_were_sent() {
+    let mut outbox = established(5);
+    outbox.conversations.get_mut("JACK").unwrap().window = 2;
+    assert_eq!(offered(&mut outbox), [(2, 1), (3, 2)]);
+    assert_eq!(refuse_all(&mut outbox, 1, u64::MAX, Reason::TooLong), [2, 3]);
+    assert_eq!(record_all(&mut outbox).len(), 2);
+    assert_eq!(offered(&mut outbox), [(4, 1)]);
+}
+
+#[test]
+fn a_conversation_with_much_to_say_leaves_room_for_the_others() {
+    let mut outbox = established(0);
+    let tom: Name = "TOM".parse().unwrap();
+    for n in 0..100 {
+        push(&mut outbox, 1_000 + n, vec![0; 1_000]);
+    }
+    for to in ["TOM", "ANN", "ZOË"] {
+        let to: Name = to.parse().unwrap();
+        let number = outbox.push(1, to.clone(), vec![1]);
+        outbox.recorded(&to, number);
+    }
+    let mut sent = Vec::new();
+    let mut room = 20;
+    let mut offer = |outbox: &mut Outbox, sent: &mut Vec<String>, more: usize| {
+        room = more;
+        outbox.offer(|letter| {
+            let has_room = room > 0;
+            room -= usize::from(has_room);
+            sent.extend(has_room.then(|| letter.to.to_string()));
+            has_room
+        });
+    };
+    offer(&mut outbox, &mut sent, 20);
+    assert!(["ANN", "TOM", "ZOË"].iter().all(|name| sent.iter().any(|to| to == name)), "{sent:?}");
+    let number = outbox.push(2, tom.clone(), vec![1]);
+    outbox.recorded(&tom, number);
+    sent.clear();
+    offer(&mut outbox, &mut sent, 20);
+    assert!(sent.iter().any(|to| to == "TOM"), "{sent:?}");
 }
 
 #[test]
@@ -326,7 +478,7 @@ fn a_request_waits_from_its_letter_to_the_letters_end_however_that_comes() {
     assert!(!outbox.has_request(&"TOM".parse().unwrap(), 101), "nobody wrote to TOM");
     outbox.unrecorded(&jack(), 4);
     offered(&mut outbox);
-    assert!(refuse(&mut outbox, 2, Reason::Full));
+    assert!(refuse(&mut outbox, 2, Reason::TooLong));
     assert_eq!(waiting(&outbox), [101, 103]);
     outbox.refusal_recorded(&jack(), 2);
     told(&mut outbox, receipt(1, 0, 0, 0));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Included, Unbounded};
 
-use crate::relay::limits::OWED_REFUSALS_MAX;
+use crate::relay::limits::{OWED_REFUSALS_MAX, REFUSED_AT_ONCE_MAX};
 
 use super::{FlowId, Refusal};
 
@@ -92,6 +92,21 @@ impl OwedRefusals {
     pub(super) fn next(&mut self) -> Option<(FlowId, u64, Refusal)> {
         let (flow, number) = self.next_key()?;
         Some((flow, number, self.refusals[&(flow, number)]))
+    }
+
+    /// The last of the letters that are to be reported next, one after the other, and were refused like the first.
+    pub(super) fn last_of(&mut self, flow: FlowId, first: u64, refusal: Refusal) -> u64 {
+        let mut last = first;
+        let from_new = self.new.contains(&(flow, first));
+        for (key, number) in self.refusals.range((flow, first)..).map(|(key, _)| *key).zip(first..=u64::MAX) {
+            let is_next = key == (flow, number) && self.refusals.get(&key) == Some(&refusal);
+            // Those to be reported out of turn come first, and by themselves.
+            if !is_next || self.new.contains(&key) != from_new || number - first >= REFUSED_AT_ONCE_MAX {
+                break;
+            }
+            last = number;
+        }
+        last
     }
 
     /// The refusal of [`OwedRefusals::next`] was reported.
@@ -202,6 +217,26 @@ mod tests {
         owed.owe(flow(1), 9, REFUSAL);
         owed.owe(flow(2), 3, REFUSAL);
         assert_eq!(report(&mut owed), [(1, 9), (2, 3), (2, 4)]);
+    }
+
+    #[test]
+    fn letters_that_follow_each_other_are_one_report() {
+        let mut owed = OwedRefusals::default();
+        let other = (Reason::Damaged, false);
+        for (number, refusal) in [(1, REFUSAL), (2, REFUSAL), (3, other), (4, REFUSAL), (6, REFUSAL)] {
+            owed.owe(flow(1), number, refusal);
+        }
+        owed.owe(flow(2), 7, REFUSAL);
+        for again in [false, true] {
+            let mut told = Vec::new();
+            while let Some((flow, first, refusal)) = owed.next() {
+                let last = owed.last_of(flow, first, refusal);
+                (first..=last).for_each(|_| owed.told());
+                told.push((flow.outbox.0, first, last));
+            }
+            assert_eq!(told, [(1, 1, 2), (1, 3, 3), (1, 4, 4), (1, 6, 6), (2, 7, 7)], "{again}");
+            owed.begin_session();
+        }
     }
 
     #[test]

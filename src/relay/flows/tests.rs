@@ -1,6 +1,7 @@
 use super::*;
 
-const FLOW: FlowId = FlowId { outbox: OutboxId(1), to: To::Member(MemberId(2)) };
+pub(super) const BEHIND: Turn = Turn::Behind(Reason::Behind);
+pub(super) const FLOW: FlowId = FlowId { outbox: OutboxId(1), to: To::Member(MemberId(2)) };
 
 fn delivered(flows: &mut Flows) -> Option<u64> {
     flows.next_receipt().map(|(flow, marks, _)| {
@@ -9,11 +10,11 @@ fn delivered(flows: &mut Flows) -> Option<u64> {
     })
 }
 
-fn take(flows: &mut Flows, number: u64, prev: u64) -> Turn {
+pub(super) fn take(flows: &mut Flows, number: u64, prev: u64) -> Turn {
     let turn = flows.turn_of(FLOW, "JACK", number, prev);
     match turn {
         Turn::Next => drop(flows.took(FLOW, number, Wall(number), 0)),
-        Turn::Behind => flows.refused(FLOW, number),
+        Turn::Behind(reason) => flows.refused(FLOW, number, reason),
         Turn::Repeated | Turn::Crowded => {}
     }
     turn
@@ -24,11 +25,11 @@ fn order_holds_when_a_letter_in_the_middle_is_refused() {
     let mut flows = Flows::default();
     assert_eq!(take(&mut flows, 1, 0), Turn::Next);
     assert_eq!(flows.turn_of(FLOW, "JACK", 2, 1), Turn::Next);
-    flows.refused(FLOW, 2);
-    assert_eq!(take(&mut flows, 3, 2), Turn::Behind);
-    assert_eq!(take(&mut flows, 4, 3), Turn::Behind);
+    flows.refused(FLOW, 2, Reason::Full);
+    assert_eq!(take(&mut flows, 3, 2), BEHIND);
+    assert_eq!(take(&mut flows, 4, 3), BEHIND);
     assert_eq!(take(&mut flows, 3, 1), Turn::Next, "3 comes again with a new prev");
-    assert_eq!(take(&mut flows, 5, 4), Turn::Behind, "5 was sent before 4 was known to be refused");
+    assert_eq!(take(&mut flows, 5, 4), BEHIND, "5 was sent before 4 was known to be refused");
     assert_eq!(take(&mut flows, 4, 3), Turn::Next);
     assert_eq!(take(&mut flows, 5, 4), Turn::Next);
 }
@@ -39,50 +40,38 @@ fn letters_refused_after_they_were_taken_may_come_again() {
     for number in 1..=3 {
         assert_eq!(take(&mut flows, number, number - 1), Turn::Next);
     }
-    flows.refused(FLOW, 2);
-    flows.refused(FLOW, 3);
-    assert_eq!(take(&mut flows, 4, 3), Turn::Behind);
+    flows.refused(FLOW, 2, Reason::Full);
+    flows.refused(FLOW, 3, Reason::Full);
+    assert_eq!(take(&mut flows, 4, 3), BEHIND);
     assert_eq!(take(&mut flows, 3, 1), Turn::Next);
     assert_eq!(take(&mut flows, 4, 3), Turn::Next);
 }
 
 #[test]
-fn a_letter_behind_one_to_an_unknown_name_waits_though_the_name_is_taken_meanwhile() {
-    let mut flows = Flows::default();
-    flows.refused_unknown(FLOW.outbox, "JACK", 1, None);
-    flows.refused_unknown(FLOW.outbox, "JACK", 2, None);
-    assert_eq!(take(&mut flows, 3, 2), Turn::Behind);
-    assert_eq!(take(&mut flows, 3, 0), Turn::Next, "its sender knows now that 1 and 2 were refused");
-    for name in 0..2 * UNKNOWN_MAX {
-        flows.refused_unknown(FLOW.outbox, &name.to_string(), 1, None);
-        assert!(flows.unknown.len() <= UNKNOWN_MAX);
-    }
-}
-
-#[test]
-fn that_a_name_is_unknown_is_remembered_for_a_minute_and_for_as_long_as_nobody_is_found() {
-    let (mut flows, at) = (Flows::default(), |second: u64| Tick::from_micros(second * 1_000_000));
-    let known = |flows: &Flows, second| flows.is_known_unknown(at(second), FLOW.outbox, "JACK");
-    flows.refused_unknown(FLOW.outbox, "JACK", 1, Some(at(5)));
-    flows.refused_unknown(FLOW.outbox, "JACK", 2, None);
-    assert!(known(&flows, 64), "nobody looked again");
-    assert!(!known(&flows, 65));
-    flows.refused_unknown(FLOW.outbox, "JACK", 3, Some(at(66)));
-    assert!(known(&flows, 100) && !flows.is_known_unknown(at(100), FLOW.outbox, "JACC"));
-    assert_eq!(take(&mut flows, 4, 3), Turn::Behind, "somebody was found");
-    assert!(!known(&flows, 100));
-    flows.refused_unknown(FLOW.outbox, "JACC", 1, Some(at(100)));
-    flows.begin_session();
-    assert!(!flows.is_known_unknown(at(100), FLOW.outbox, "JACC"), "it was told in another session");
-}
-
-#[test]
-fn letters_to_a_member_who_was_away_for_a_while_keep_their_order() {
+fn letters_behind_a_refused_conversation_are_refused_with_it() {
     let mut flows = Flows::default();
     assert_eq!(take(&mut flows, 1, 0), Turn::Next);
-    flows.refused_unknown(FLOW.outbox, "JACK", 2, None);
-    assert_eq!(take(&mut flows, 3, 2), Turn::Behind);
-    assert_eq!(take(&mut flows, 3, 1), Turn::Next);
+    assert_eq!(flows.turn_of(FLOW, "JACK", 2, 1), Turn::Next);
+    flows.refused(FLOW, 2, Reason::Blocked);
+    for number in 3..=9 {
+        assert_eq!(take(&mut flows, number, number - 1), Turn::Behind(Reason::Blocked));
+    }
+    assert_eq!(take(&mut flows, 10, 1), Turn::Next, "its author knows, and tries again");
+    assert_eq!(take(&mut flows, 11, 10), Turn::Next);
+    assert!(!flows.comes_again(FLOW, 3), "what is refused for good does not come again");
+}
+
+#[test]
+fn a_letter_sent_again_after_behind_passes_once() {
+    let mut flows = Flows::default();
+    assert_eq!(take(&mut flows, 1, 0), Turn::Next);
+    flows.refused(FLOW, 2, Reason::TooLong);
+    assert_eq!((take(&mut flows, 3, 2), take(&mut flows, 4, 3)), (BEHIND, BEHIND));
+    assert!(!flows.comes_again(FLOW, 2) && flows.comes_again(FLOW, 3));
+    flows.refused(FLOW, 3, Reason::TooLong);
+    assert!(flows.comes_again(FLOW, 4));
+    assert_eq!(take(&mut flows, 4, 3), BEHIND, "for the second time");
+    assert!(!flows.comes_again(FLOW, 4));
 }
 
 #[test]
@@ -110,8 +99,8 @@ fn numbers_at_the_end_of_the_range_do_no_harm() {
     let mut flows = Flows::default();
     assert_eq!(take(&mut flows, 0, 0), Turn::Repeated);
     assert_eq!(take(&mut flows, u64::MAX, 0), Turn::Next);
-    flows.refused(FLOW, u64::MAX);
-    assert_eq!(take(&mut flows, u64::MAX, u64::MAX), Turn::Behind);
+    flows.refused(FLOW, u64::MAX, Reason::Full);
+    assert_eq!(take(&mut flows, u64::MAX, u64::MAX), BEHIND);
 }
 
 #[test]
@@ -174,7 +163,7 @@ fn what_is_accepted_stays_so_whatever_is_refused_later() {
         take(&mut flows, number, number - 1);
     }
     flows.accepted(FLOW, 2, 0);
-    flows.refused(FLOW, 3);
+    flows.refused(FLOW, 3, Reason::Full);
     assert_eq!(take(&mut flows, 2, 1), Turn::Repeated);
     assert_eq!(take(&mut flows, 3, 2), Turn::Next);
 }
@@ -205,11 +194,11 @@ fn a_refusal_is_told_in_each_session_until_it_is_heard() {
     let mut flows = Flows::default();
     let refusal = (Reason::Expired, false);
     flows.owe_refusal(FLOW, 7, refusal);
-    assert_eq!(flows.next_untold(), Some((FLOW, 7, refusal)));
-    flows.told();
+    assert_eq!(flows.next_untold(), Some((FLOW, Numbers::one(7), refusal)));
+    flows.told(Numbers::one(7));
     assert_eq!(flows.next_untold(), None);
     flows.begin_session();
-    assert_eq!(flows.next_untold(), Some((FLOW, 7, refusal)));
+    assert_eq!(flows.next_untold(), Some((FLOW, Numbers::one(7), refusal)));
     assert_eq!(flows.heard(FLOW, 7), Some(refusal));
     assert_eq!((flows.next_untold(), flows.heard(FLOW, 7)), (None, None));
     flows.begin_session();
@@ -228,7 +217,7 @@ fn session_begins_alike_however_many_flows_there_are() {
     }
     flows.begin_session();
     assert_eq!(flows.turn_of(of(7), "JACK", 2, 1), Turn::Next);
-    flows.refused(of(7), 2);
+    flows.refused(of(7), 2, Reason::Full);
     flows.delivered(of(8), 2);
     let told = |flows: &mut Flows| {
         let told = std::iter::from_fn(|| flows.next_receipt().inspect(|_| flows.paid())).count();

@@ -202,14 +202,15 @@ impl Session {
     }
 
     pub(super) fn may_rest(&self) -> bool {
-        let waits = || self.marked || self.note_due || self.throttled_until.is_some() || self.screen.awaited;
+        let later = self.throttled_until.or(self.answers_at);
+        let waits = || self.marked || self.note_due || later.is_some() || self.screen.awaited;
         self.rest_at.is_none()
             && matches!(self.sign_in, SignIn::Done(_))
             && !waits()
             && !self.lost
             && self.closing_until.is_none()
             && self.owed.is_empty()
-            && self.held_letter.is_empty()
+            && self.refusals.is_empty()
             && (self.noted.is_none() || self.noted == self.whereabouts())
             && self.peer.is_quiet()
     }

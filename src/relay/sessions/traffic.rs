@@ -355,7 +355,7 @@ impl Relay {
         session.closing_until = Some(now + CLOSING_FOR);
         session.sign_in = SignIn::Refused;
         session.owed = VecDeque::new();
-        session.held_letter = Vec::new();
+        session.refusals = super::Refusals::default();
         self.sessions.close(slot, code, reason);
         self.sessions.set_stranger(slot, true);
         self.sessions.mark(slot);

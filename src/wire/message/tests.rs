@@ -31,7 +31,8 @@ fn what_a_client_says_reads_back() {
 #[test]
 fn what_a_relay_says_reads_back() {
     let nearest = Nearest([Some("TOM"), Some("TIM"), None]);
-    let refused = Refused { to: "TAM", id: ID, reason: Reason::Unknown, may_have_arrived: true, nearest };
+    let (reason, may_have_arrived) = (Reason::Unknown, true);
+    let refused = Refused { to: "TAM", id: ID, through: 900, reason, may_have_arrived, nearest };
     let receipt = Receipt {
         to: "JACK",
         outbox: OutboxId(1),
@@ -79,6 +80,18 @@ fn a_reader_refuses_for_its_own_reasons_only() {
     }
     assert_eq!(ToRelay::decode(&refusal(3)[..21]), Err(Malformed), "the reason is missing");
     assert!(ToRelay::decode(&[&refusal(3)[..], b"later"].concat()).is_ok(), "later versions may add");
+}
+
+#[test]
+fn a_refusal_that_ends_before_it_begins_is_malformed() {
+    let nearest = Nearest::default();
+    for (through, is_sound) in [(ID.number - 1, false), (ID.number, true), (u64::MAX, true)] {
+        let refused =
+            Refused { to: "TAM", id: ID, through, reason: Reason::Blocked, may_have_arrived: false, nearest };
+        let mut buf = Vec::new();
+        ToClient::Refused(refused).encode(&mut buf);
+        assert_eq!(ToClient::decode(&buf).is_ok(), is_sound, "{through}");
+    }
 }
 
 #[test]

@@ -1,0 +1,73 @@
+//! A conversation that is refused with much on its way: everything goes once, ends once, and holds up no other.
+
+use std::net::SocketAddr;
+
+use queqiao::base::Name;
+use queqiao::client::{Carriers, Event, Progress};
+use queqiao::relay::{GuestTexts, Limits};
+use queqiao::wire::frame::Frame;
+use queqiao::wire::message::Reason;
+
+use super::guest_rules;
+use super::hand::Hand;
+use super::rig::{Given, Rig, ms, secs, udp};
+use super::visitor::Visitor;
+
+/// Lines for a guest, given in one turn; one window holds a quarter of them.
+const LINES: u64 = 900;
+/// Bytes of one conversation on their way at once, as `client/outbox.rs` has it.
+const WINDOW_BYTES: u64 = 128 * 1024;
+const LINE_LEN: usize = 500;
+
+fn line(number: u64) -> String {
+    format!("{number:0LINE_LEN$}")
+}
+
+fn refused(jack: &Visitor) -> Vec<u64> {
+    let number = |event: &Event| match event {
+        Event::Refused { request, reason: Reason::Unknown, may_have_arrived: false, text, .. } => {
+            assert_eq!(*text, line(*request), "the text is back");
+            Some(*request)
+        }
+        _ => None,
+    };
+    jack.shown.iter().filter_map(number).collect()
+}
+
+#[test]
+fn lines_to_a_gone_guest_go_once_and_end_together() {
+    let rules = guest_rules::to_jack(8, GuestTexts::default());
+    let mut rig = Rig::serving(Limits::default(), Some(rules));
+    let mut tom = Hand::member(&mut rig, udp(1, 1_000), 1, "TOM");
+    let mut jack = Visitor::signed_in(&mut rig, "JACK", 2, Carriers::Udp);
+    let addr = SocketAddr::from(([198, 18, 0, 9], 4_000));
+    let guest = Name::of_guest(addr).to_string();
+    let conn = rig.connect(addr);
+    rig.take(vec![Given::Text(conn, b"hello\n".to_vec())]);
+    jack.send(1, 1, &guest, "are you there?");
+    jack.run_with(&mut rig, secs(1));
+    let accepted = |e: &Event| matches!(e, Event::Progress { progress: Progress::Accepted, .. });
+    assert_eq!(jack.shows(accepted), 1);
+    rig.disconnect(conn);
+    jack.run_with(&mut rig, secs(20));
+
+    let (before, packets) = (rig.relay.stats().letters_refused, jack.packets_up);
+    (2..LINES + 2).for_each(|request| jack.send(1, request, &guest, &line(request)));
+    jack.send(1, 9_000, "TOM", "by the way");
+    jack.run_with(&mut rig, ms(400));
+    tom.send(&mut rig, &[Frame::Ping]);
+    assert_eq!(tom.deliveries(&mut rig).len(), 1, "another conversation goes on");
+    jack.run_with(&mut rig, secs(5));
+    assert_eq!(refused(&jack), (2..LINES + 2).collect::<Vec<_>>(), "each once, and in order");
+    let went = rig.relay.stats().letters_refused - before;
+    assert!(went <= WINDOW_BYTES / LINE_LEN as u64, "{went} were sent; those that waited end with them");
+    let bytes = (jack.packets_up - packets) as u64 * 1_200;
+    assert!(bytes <= 2 * WINDOW_BYTES, "at most {bytes} bytes: nothing goes again");
+
+    // A later line tries again, alone.
+    let before = rig.relay.stats().letters_refused;
+    (5_000..5_300).for_each(|request| jack.send(1, request, &guest, &line(request)));
+    jack.run_with(&mut rig, secs(1));
+    assert_eq!(refused(&jack).len() as u64, LINES + 300);
+    assert_eq!(rig.relay.stats().letters_refused - before, 1);
+}
