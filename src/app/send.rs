@@ -29,6 +29,10 @@ const CLOCKS_APART_MAX: Duration = Duration::from_secs(60);
 /// Letters of the contact that came before the relay answered for ours; beyond it they wait for the next who shows letters.
 const EARLY_MAX: usize = 256;
 
+/// Input that rests for this long while no letter waits begins afresh: the next letter has its whole time, whatever became
+/// of those before it. Shorter rests are those of a program that writes as fast as it can.
+const INPUT_RESTS: Duration = Duration::from_secs(1);
+
 /// At the end, results wait for their reader as long as it takes, unless somebody interrupts.
 const PATIENCE: Duration = Duration::from_secs(1 << 32);
 
@@ -50,7 +54,8 @@ pub struct SendOptions {
     pub contact: String,
     /// What.
     pub source: TextSource,
-    /// A letter is waited for this long, and as long again whenever another has come to its end.
+    /// A letter is waited for this long, and as long again whenever another has come as far as it is waited for: a refusal
+    /// is no progress.
     pub timeout: Duration,
     /// How far a letter has to come.
     pub wait: Progress,
@@ -95,6 +100,7 @@ pub fn send(setup: &Setup, options: &SendOptions) -> Outcome {
         early: Vec::new(),
         input_ended: options.source != TextSource::Lines,
         lines_owed: 0,
+        arrived: 0,
         refused: false,
         stopped: None,
         reply: None,
@@ -165,6 +171,8 @@ struct Sending<'a> {
     input_ended: bool,
     /// Lines to be asked for when somebody reads the results.
     lines_owed: usize,
+    /// Letters that came as far as they are waited for.
+    arrived: u64,
     refused: bool,
     /// Why the relay takes nothing from us until somebody does something about it.
     stopped: Option<Phrase>,
@@ -180,16 +188,20 @@ impl Sending<'_> {
             }
             None => Some(open_lines(desk)?),
         };
-        let mut end = desk.now().tick + self.options.timeout;
+        let mut idle_since = desk.now().tick;
+        let mut end = idle_since + self.options.timeout;
         while !(self.input_ended && self.waiting.is_empty()) {
-            let ended_before = self.given as usize - self.waiting.len();
-            let until = if self.waiting.is_empty() { None } else { Some(end) };
+            let (arrived_before, is_idle) = (self.arrived, self.waiting.is_empty());
+            let until = if is_idle { None } else { Some(end) };
             let now = desk.turn(until, news);
-            let idle_before = self.waiting.is_empty();
             self.take(desk, news, lines.as_ref())?;
-            if self.given as usize - self.waiting.len() > ended_before || idle_before {
+            let rested = is_idle && now.tick.since(idle_since) >= INPUT_RESTS;
+            if !is_idle {
+                idle_since = now.tick;
+            }
+            if self.arrived > arrived_before || self.given == 0 || rested {
                 end = now.tick + self.options.timeout;
-            } else if now.tick >= end {
+            } else if now.tick >= end && !is_idle {
                 return self.run_out_of_time();
             }
         }
@@ -294,6 +306,7 @@ impl Sending<'_> {
             }
             Event::Progress { request, id, progress: Progress::Delivered, .. } => {
                 if self.waiting.remove(&request).is_some() {
+                    self.arrived += 1;
                     self.print(&plain::delivered(id));
                 }
             }
@@ -331,6 +344,7 @@ impl Sending<'_> {
         let settled: Vec<_> = self.waiting.iter().filter_map(|(r, w)| Some((*r, w.accepted?))).collect();
         for (request, id) in settled {
             self.waiting.remove(&request);
+            self.arrived += 1;
             self.print(&plain::accepted(id));
         }
     }

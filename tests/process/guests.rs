@@ -239,6 +239,25 @@ fn a_letter_to_a_guest_is_accepted_and_never_delivered() {
 }
 
 #[test]
+fn hundreds_of_lines_to_a_gone_guest_hold_up_no_other() {
+    let (home, relay, mut jack) = desk(&[]);
+    let guest = Tcp::to(&relay);
+    let name = guest.name();
+    home.away("TOM");
+    guest.0.try_clone().unwrap().write_all(b"hello\nquit\n").unwrap();
+    hears(&mut jack, &name, "hello");
+    jack.until_out("[left]");
+    let to = format!("{name}@{}", relay.udp);
+    let lines: Vec<String> = (0..1_500).map(|number| format!("line {number}")).collect();
+    let mut sending = home.start(&["send", "--as", "JACK", "--lines", &to]);
+    sending.feed(format!("{}\n", lines.join("\n")).as_bytes());
+    home.run(&["send", "--as", "JACK", "TOM", "hello"]).with(0);
+    let ended = sending.end().with(1);
+    let back: Vec<&String> = ended.err.iter().filter(|line| line.starts_with("line ")).collect();
+    assert_eq!(back, lines.iter().collect::<Vec<_>>(), "each text once, in order");
+}
+
+#[test]
 fn one_more_guest_than_places_is_closed_by_tcp_and_heard_by_udp() {
     let (_home, relay, mut jack) = desk(&["--guest-limit", "2"]);
     let (one, mut two, mut three) = (Udp::to(&relay), Tcp::to(&relay), Tcp::to(&relay));

@@ -61,6 +61,41 @@ fn who_is_blocked_while_the_reader_is_away_gets_every_letter_back() {
     home.send("TOM", "JACK", "four").with(0);
 }
 
+/// Texts that a member was given back, in order.
+fn texts_back(err: &[String]) -> Vec<&str> {
+    err.iter().map(String::as_str).filter(|line| line.starts_with("line ")).collect()
+}
+
+#[test]
+fn hundreds_of_blocked_lines_come_back_once_and_in_order() {
+    let (home, _relay) = town(&[], &["TOM", "JACK", "ann"]);
+    home.write("jack.toml", home.read("contacts.toml"));
+    home.run(&["contacts", "block", "TOM", "--contacts", "jack.toml"]).one_line(0, "TOM is blocked in");
+    let _jack = home.listen("JACK", &["--contacts", "jack.toml"]);
+    let mut ann = home.listen("ann", &[]);
+    let lines: Vec<String> = (0..1_500).map(|number| format!("line {number}")).collect();
+    let mut tom = home.start(&["send", "--as", "TOM", "--lines", "JACK"]);
+    tom.feed(format!("{}\n", lines.join("\n")).as_bytes());
+    let to_ann = home.send("TOM", "ann", "through the same client").with(0);
+    assert!(ann.out().ends_with("through the same client"), "{to_ann:?}");
+    let ended = tom.end().with(1);
+    assert_eq!(texts_back(&ended.err), lines, "each text once, in order");
+    assert_eq!(ended.out, [""; 0]);
+}
+
+/// Input that never ends, and a refusal for each line: no line is progress.
+#[test]
+fn send_lines_ends_on_time_though_all_lines_are_refused() {
+    let (home, _relay) = town(&[], &["TOM", "JACK"]);
+    home.away("JACK");
+    home.run(&["contacts", "block", "TOM"]).one_line(0, "TOM is blocked in");
+    home.away("JACK");
+    let mut tom = home.start(&["send", "--as", "TOM", "--timeout", "2s", "--lines", "JACK"]);
+    tom.feed(&b"x\n".repeat(4_000_000));
+    let ended = tom.end().with(75);
+    assert!(ended.err.iter().any(|line| line.ends_with(" blocked")), "{:?}", ended.err.first());
+}
+
 #[test]
 fn a_block_is_kept_by_a_relay_that_starts_again() {
     let (home, relay) = town(&["--data", "r"], &["TOM", "JACK"]);
