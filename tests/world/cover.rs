@@ -80,6 +80,7 @@ counts! {
     RefusalsTold,
     RefusedUnknown,
     Floods,
+    Blocks,
     Storms,
     LongStorms,
     LettersKept,

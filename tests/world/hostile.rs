@@ -213,6 +213,8 @@ fn lie(world: &mut World, member: &mut Hostile, peer: &mut Peer) {
             let id = LetterId { outbox, number: through };
             say(peer, &ToRelay::ReaderRefusal { from: &name, id, reason: Reason::Full });
         }
+        28 => ask_for_nobody(world, member, peer),
+        29 => climb(world, member, peer, &name),
         _ => write_letter(world, member, peer, &name, outbox),
     }
 }
@@ -236,6 +238,34 @@ fn write_letter(world: &mut World, member: &mut Hostile, peer: &mut Peer, to: &s
     let letter = Letter { to, id: LetterId { outbox, number }, prev, kind, body: &body };
     let mut bytes = Vec::new();
     ToRelay::Letter(letter).encode(&mut bytes);
+    let _ = peer.send(StreamId::Chat, &[&bytes]);
+}
+
+/// Letters to names that nobody has, more than it may be told of.
+fn ask_for_nobody(world: &mut World, member: &mut Hostile, peer: &mut Peer) {
+    for _ in 0..60 {
+        member.numbers += 1;
+        let to = format!("nobody-{}", world.rng.below(2_000));
+        put_letter(peer, &to, (7, member.numbers), world.rng.below(2));
+    }
+}
+
+/// Ever higher numbers behind one that is refused, so that each goes again for nothing; some of them do.
+fn climb(world: &mut World, member: &mut Hostile, peer: &mut Peer, to: &str) {
+    let start = [member.numbers + 1, u64::MAX - 8][world.rng.below(2) as usize];
+    for number in start..start + 8 {
+        put_letter(peer, to, (8, number), number - 1);
+        if chance(&mut world.rng, 300) {
+            put_letter(peer, to, (8, number), world.rng.next_u64());
+        }
+    }
+    member.numbers += 8;
+}
+
+fn put_letter(peer: &mut Peer, to: &str, (outbox, number): (u64, u64), prev: u64) {
+    let id = LetterId { outbox: OutboxId(outbox), number };
+    let mut bytes = Vec::new();
+    ToRelay::Letter(Letter { to, id, prev, kind: KIND_TEXT, body: b"" }).encode(&mut bytes);
     let _ = peer.send(StreamId::Chat, &[&bytes]);
 }
 

@@ -30,6 +30,7 @@ mod planted;
 mod platter;
 mod random;
 mod readers;
+mod refusals;
 mod relay_disk;
 mod reno;
 mod stories;

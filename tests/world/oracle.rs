@@ -60,6 +60,8 @@ pub struct Oracle {
     pub echoes_shown: u64,
     /// Members to whom nothing is promised, and whose letters may say anything.
     pub liars: BTreeSet<String>,
+    /// Whose letters are blocked, and by whom: they may be refused.
+    pub blocked: BTreeSet<(String, String)>,
     /// Names of clients that were killed: what they had stored and not shown is for the next `listen` or `chat`, and no
     /// such face stands before this world.
     killed: BTreeSet<String>,
@@ -236,6 +238,7 @@ impl Oracle {
                 cover.add(Count::RefusedExpired);
             }
             _ if lied => {}
+            Reason::Blocked if self.blocked.contains(&(self.names[who].clone(), fate.to.clone())) => {}
             Reason::Offline | Reason::Blocked | Reason::Behind | Reason::Taken | Reason::Damaged => {
                 panic!("no relay says so, nobody is blocked, nothing is damaged, and that is not for people")
             }

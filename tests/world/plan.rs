@@ -14,6 +14,7 @@ use super::intruder::intrude;
 use super::machines::act_up;
 use super::oracle::End;
 use super::readers;
+use super::refusals;
 use super::tcp::Side;
 use super::weather::{Weather, chance};
 use super::world::{RELAY_HOST, World};
@@ -56,6 +57,7 @@ pub fn live(world: &mut World) {
     world.run_for(HEALED_FOR);
     be_quiet(world);
     speak_again(world);
+    refusals::pass_by(world);
     intrude(world);
     overtake(world);
     world.oracle.check_passed_by(&world.relay_disk, |client| !world.stations[client].stopped);
