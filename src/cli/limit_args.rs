@@ -37,6 +37,10 @@ pub(super) struct LimitArgs {
     letters_per_second: u32,
     #[arg(long, value_name = "N", default_value = "1000", value_parser = count, env = "QUEQIAO_LETTERS_BURST")]
     letters_burst: u32,
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = rate, env = "QUEQIAO_CONTROL_PER_SECOND")]
+    control_per_second: u32,
+    #[arg(long, value_name = "N", default_value = "10000", value_parser = count, env = "QUEQIAO_CONTROL_BURST")]
+    control_burst: u32,
     #[arg(long, value_name = "N", default_value = "5", env = "QUEQIAO_NAMES_PER_HOUR")]
     names_per_hour: u32,
     #[arg(long, value_name = "N", default_value = "60", env = "QUEQIAO_ALL_NAMES_PER_HOUR")]
@@ -71,6 +75,8 @@ impl LimitArgs {
             per_sender: self.limits == Switch::On,
             letters_per_second: self.letters_per_second,
             letters_burst: self.letters_burst,
+            control_per_second: self.control_per_second,
+            control_burst: self.control_burst,
             queue_letters: self.mailbox_letters as usize,
             queue_bytes: self.mailbox_bytes,
             pair_letters: self.pair_letters.min(self.mailbox_letters) as usize,

@@ -48,6 +48,8 @@ pub(super) struct Place {
     /// Its share of letters and of names looked for, whichever session it comes by.
     letters: Bucket,
     pub(super) lookups: Bucket,
+    /// The same of control messages.
+    pub(super) control: Bucket,
 }
 
 /// What a reader said of letters that the relay knows nothing of.

@@ -8,7 +8,7 @@
 //! letter; letters leave a queue in the order they came; what one recipient does never stops the relay from reading a
 //! sender.
 //!
-//! Files: `sessions` (who is connected, and what they send), `conns` and `crowd` (TCP connections, their time limits, and which goes first), `names` (signing in),
+//! Files: `sessions` (who is connected, and what they send), `control` (what they say beside letters, within a rate), `conns` and `crowd` (TCP connections, their time limits, and which goes first), `names` (signing in),
 //! `letters` (routing), `lookups` (names that nobody has), `queue` and `flows` (the two ends of a letter's way), `parcels` (its bytes there), `mailbox` (between queues and disk),
 //! `guests` and `reception` (who speaks plain text, and the way of their letters), `receipts` (what senders are told),
 //! `damaged` (letters the disk has changed), `recent` (what letters said that come again), `screen` (letters nobody wants), `records` and `roll` (what the disk
@@ -17,6 +17,7 @@
 //! long), `idle_flows` (what is forgotten of conversations), `deadlines`.
 
 mod conns;
+mod control;
 mod crowd;
 mod damaged;
 mod deadlines;

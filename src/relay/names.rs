@@ -290,7 +290,6 @@ impl Relay {
         session.sign_in = SignIn::Done(member);
         session.peer.welcome();
         let path = session.peer.path();
-        let screen = session.screen.there().and_then(|screen| screen.early.take());
         session.say(&ToClient::Welcome {
             text_max: self.limits.text_max() as u32,
             mailbox_letters: self.limits.pair_letters as u32,
@@ -306,9 +305,7 @@ impl Relay {
         out.show(Event::SignedIn(self.members.name(member).clone()));
         self.note_seen(member, out);
         self.note_present(now.tick, member, out);
-        if let Some(blocked) = screen {
-            self.set_blocked(member, blocked, out);
-        }
+        self.read_control(now, slot, out);
         self.read_chat(now, slot, out);
     }
 

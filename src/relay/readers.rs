@@ -15,7 +15,7 @@ use super::sessions::Slot;
 use super::{Out, Relay};
 
 impl Relay {
-    /// A reader keeps nothing of a letter it was handed. Of any other letter it has nothing to say.
+    /// A reader keeps nothing of a letter it was handed. Of any other letter it has nothing to say; whether it had.
     pub(super) fn handle_reader_refusal(
         &mut self,
         slot: Slot,
@@ -23,11 +23,11 @@ impl Relay {
         id: LetterId,
         reason: Reason,
         out: &mut Out,
-    ) {
-        let Some(author) = self.author_again(slot, from) else { return };
-        let Some(to) = self.sessions.member(slot) else { return };
+    ) -> bool {
+        let Some(author) = self.author_again(slot, from) else { return false };
+        let Some(to) = self.sessions.member(slot) else { return false };
         if !self.places[to.0].queue.refuse(author, id, reason) {
-            return;
+            return false;
         }
         self.stats.letters_refused += 1;
         if author == Author::Guest {
@@ -37,6 +37,7 @@ impl Relay {
         // Those that the disk does not have are written at this turn's end.
         self.look_at_queue(to);
         self.sessions.mark(slot);
+        true
     }
 
     /// What the member's reader refuses leaves its mailbox, as far as the disk has it.

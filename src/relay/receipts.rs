@@ -17,7 +17,7 @@ use super::sessions::{RefusedLetter, Slot};
 use super::{Event, Out, Relay};
 
 impl Relay {
-    /// A recipient has every letter of that outbox up to `through`.
+    /// A recipient has every letter of that outbox up to `through`; whether that is news.
     pub(super) fn handle_stored(
         &mut self,
         slot: Slot,
@@ -25,13 +25,13 @@ impl Relay {
         outbox: OutboxId,
         through: u64,
         out: &mut Out,
-    ) {
-        let Some(author) = self.author_again(slot, from) else { return };
-        let Some(member) = self.sessions.member(slot) else { return };
-        self.store_through(member, author, outbox, through, out);
+    ) -> bool {
+        let Some(author) = self.author_again(slot, from) else { return false };
+        let Some(member) = self.sessions.member(slot) else { return false };
+        self.store_through(member, author, outbox, through, out)
     }
 
-    /// A recipient has every letter of that author's outbox up to `through` that it has not refused.
+    /// A recipient has every letter of that author's outbox up to `through` that it has not refused; whether that is news.
     pub(super) fn store_through(
         &mut self,
         member: MemberId,
@@ -39,7 +39,7 @@ impl Relay {
         outbox: OutboxId,
         through: u64,
         out: &mut Out,
-    ) {
+    ) -> bool {
         let flow = FlowId { outbox, to: To::Member(member) };
         let through = match author {
             Author::Member(author) if !self.places[author.0].flows.leaving.is_empty() => {
@@ -48,18 +48,19 @@ impl Relay {
             _ => through,
         };
         let (queue, parcels) = (&mut self.places[member.0].queue, &mut self.post.parcels);
-        let Some(stored) = queue.stored(author, outbox, through, parcels) else { return };
+        let Some(stored) = queue.stored(author, outbox, through, parcels) else { return false };
         self.count_queue(member);
         let Author::Member(author) = author else {
             if !stored.places.is_empty() {
                 let record = Record::Progress { marks: None, stored: stored.places };
                 out.effects.push(Effect::Persist(self.tickets.idle(), record));
             }
-            return;
+            return true;
         };
         self.stats.letters_stored += stored.count;
         self.places[author.0].flows.delivered(flow, stored.number);
         self.tell_marks(author, flow, stored.places, out);
+        true
     }
 
     /// As [`Relay::author`], whose letters this session stored last being looked at first.
@@ -75,7 +76,7 @@ impl Relay {
         author
     }
 
-    /// A reader has seen every letter of that outbox up to `through`.
+    /// A reader has seen every letter of that outbox up to `through`; whether the letters are known.
     pub(super) fn handle_read(
         &mut self,
         now: Tick,
@@ -84,15 +85,17 @@ impl Relay {
         outbox: OutboxId,
         through: u64,
         out: &mut Out,
-    ) {
-        let Some(Author::Member(author)) = self.author(from) else { return };
-        let Some(reader) = self.sessions.member(slot) else { return };
+    ) -> bool {
+        let Some(Author::Member(author)) = self.author(from) else { return false };
+        let Some(reader) = self.sessions.member(slot) else { return false };
         let flow = FlowId { outbox, to: To::Member(reader) };
-        if self.places[author.0].flows.read(flow, through) {
+        let is_known = self.places[author.0].flows.read(flow, through);
+        if is_known {
             self.tell_marks(author, flow, Vec::new(), out);
         } else {
             self.keep_claim(now, (author, reader), outbox, through, out);
         }
+        is_known
     }
 
     /// A reader has read letters of which this relay knows nothing: they passed before it was killed. It is told when
@@ -196,16 +199,17 @@ impl Relay {
         self.sessions.mark(slot);
     }
 
-    /// A sender knows that an accepted letter was refused.
-    pub(super) fn handle_heard(&mut self, slot: Slot, to: &str, id: LetterId, out: &mut Out) {
-        let Some(member) = self.sessions.member(slot) else { return };
-        let Some(found) = self.members.find_ever(to) else { return };
+    /// A sender knows that an accepted letter was refused; whether that is news.
+    pub(super) fn handle_heard(&mut self, slot: Slot, to: &str, id: LetterId, out: &mut Out) -> bool {
+        let Some(member) = self.sessions.member(slot) else { return false };
+        let Some(found) = self.members.find_ever(to) else { return false };
         let flow = FlowId { outbox: id.outbox, to: To::Member(found) };
-        let Some(refusal) = self.places[member.0].flows.heard(flow, id.number) else { return };
+        let Some(refusal) = self.places[member.0].flows.heard(flow, id.number) else { return false };
         let (from, to) = (self.members.name(member).clone(), self.members.name(found).clone());
         let (reason, may_have_arrived) = refusal;
         let record = Record::Heard(OwedRefusal { from, to, id, reason, may_have_arrived });
         out.effects.push(Effect::Persist(self.tickets.idle(), record));
+        true
     }
 
     /// Says what found no room before; then tells a sender which letters it thought safe were refused, and how far the others

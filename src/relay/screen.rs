@@ -13,7 +13,7 @@ use super::members::MemberId;
 use super::queue::{Author, Entry};
 use super::records::{OwedRefusal, Record};
 use super::roll::{Change, SCREENED_MAX};
-use super::sessions::{RefusedLetter, SignIn, Slot};
+use super::sessions::{RefusedLetter, Slot};
 use super::{Out, Relay};
 
 /// What one session has said about letters it does not want.
@@ -27,23 +27,19 @@ pub(super) struct Screen {
     pub(super) only: Option<BTreeSet<Name>>,
     /// The same, until the list of those to be refused has come behind it.
     next_only: Option<BTreeSet<Name>>,
-    /// A whole list of those to be refused, before the member was signed in.
-    pub(super) early: Option<BTreeSet<Name>>,
 }
 
 blank!(
     Screen,
-    Screen { awaited: false, coming: BTreeSet::new(), only: None, next_only: None, early: None },
+    Screen { awaited: false, coming: BTreeSet::new(), only: None, next_only: None },
     Screen::is_plain
 );
 
 impl Screen {
     /// Whether nothing was said.
     pub(super) fn is_plain(&self) -> bool {
-        let Screen { awaited, coming, only, next_only, early } = self;
-        !awaited
-            && coming.is_empty()
-            && (only.as_ref(), next_only.as_ref(), early.as_ref()) == (None, None, None)
+        let Screen { awaited, coming, only, next_only } = self;
+        !awaited && coming.is_empty() && only.is_none() && next_only.is_none()
     }
 }
 
@@ -52,9 +48,7 @@ impl Relay {
     /// knows the bound.
     pub(super) fn handle_screen(&mut self, slot: Slot, flags: u8, names: Names<'_>, out: &mut Out) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
-        if matches!(session.sign_in, SignIn::None | SignIn::Refused) {
-            return;
-        }
+        let Some(member) = session.member() else { return };
         let screen = &mut *session.screen;
         if flags & SCREEN_FIRST != 0 {
             screen.coming.clear();
@@ -72,13 +66,8 @@ impl Relay {
             screen.next_only = Some(list);
             return;
         }
-        screen.early = Some(list);
         (screen.only, screen.awaited) = (screen.next_only.take(), false);
-        if let Some(member) = session.member()
-            && let Some(blocked) = session.screen.early.take()
-        {
-            self.set_blocked(member, blocked, out);
-        }
+        self.set_blocked(member, list, out);
         self.sessions.mark(slot);
     }
 

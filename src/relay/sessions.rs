@@ -18,7 +18,7 @@ use crate::wire::message::ToClient;
 use super::Timer;
 use super::deadlines::Deadlines;
 use super::limits::{
-    FORGOTTEN_AFTER, Limits, OFFLINE_AFTER, PENDING_MAX, SESSIONS_OF_KEY_MAX, SIGNED_IN_WITHIN,
+    Bucket, FORGOTTEN_AFTER, Limits, OFFLINE_AFTER, PENDING_MAX, SESSIONS_OF_KEY_MAX, SIGNED_IN_WITHIN,
     UNCONFIRMED_FOR,
 };
 use super::members::MemberId;
@@ -74,6 +74,9 @@ pub(super) struct Session {
     /// When letters may be read again, and when conversations of which nothing is said are answered.
     pub(super) throttled_until: Option<Tick>,
     pub(super) answers_at: Option<Tick>,
+    /// When more may be read on control, and what a session without a name may say there; a member has its place's share.
+    pub(super) control_from: Option<Tick>,
+    pub(super) control: Bucket,
     /// Its other end has been silent for too long: letters for it go to its mailbox until it is heard.
     pub(super) lost: bool,
     /// What the disk has, or is being given, of where it is.
@@ -107,6 +110,8 @@ impl Session {
             refusals: Refusals::default(),
             throttled_until: None,
             answers_at: None,
+            control_from: None,
+            control: Bucket::default(),
             lost: false,
             noted: None,
             note_due: false,
@@ -191,6 +196,7 @@ impl Session {
             Some(silent),
             self.throttled_until,
             self.answers_at,
+            self.control_from,
             held,
             named_by,
             self.rest_at,

@@ -6,7 +6,7 @@ use queqiao::base::{Carrier, LetterId, OutboxId, Path, Rng, Wall};
 use queqiao::session::{AccessSecret, Answered, Hello, Identity, Initiator, Keys, SessionId};
 use queqiao::wire::frame::{Frame, Frames, StreamId, encode_ack};
 use queqiao::wire::letter::encode_text;
-use queqiao::wire::limits::DATA_HEADER_LEN;
+use queqiao::wire::limits::{DATA_HEADER_LEN, STREAM_CREDIT};
 use queqiao::wire::message::{KIND_TEXT, Letter, NameReason, Reason, ToClient, ToRelay};
 use queqiao::wire::packet::{self, Packet};
 use queqiao::wire::varint::{read_varint, write_varint};
@@ -181,6 +181,20 @@ impl Hand {
             self.sent[stream.index()] += piece.len() as u64;
             self.send(rig, &[Frame::Stream { stream, offset, data: piece }]);
         }
+    }
+
+    /// Bytes of this stream for which a member has credit.
+    pub fn room(&self, stream: StreamId) -> usize {
+        self.room_of(stream, STREAM_CREDIT[stream.index()])
+    }
+
+    /// The same, if the relay gave `first` to begin with.
+    pub fn room_of(&self, stream: StreamId, first: usize) -> usize {
+        let limits = self.heard.iter().rev().filter_map(|said| match said {
+            Said::Limit(of, limit) if *of == stream => Some(*limit),
+            _ => None,
+        });
+        (limits.take(1).fold(first as u64, u64::max) - self.sent[stream.index()]) as usize
     }
 
     /// Writes a letter.

@@ -8,6 +8,7 @@
 mod guest_rules;
 
 mod client;
+mod control;
 mod cookies;
 mod damage;
 mod doors;

@@ -3,7 +3,6 @@
 use queqiao::relay::Limits;
 use queqiao::wire::frame::{Frame, StreamId, close};
 use queqiao::wire::limits::{CREDIT_BEFORE_WELCOME, STREAM_CREDIT};
-use queqiao::wire::message::ToRelay;
 
 use super::hand::{Hand, Said, Told};
 use super::rig::{Rig, ms, secs, udp};
@@ -65,19 +64,6 @@ fn before_the_welcome_there_is_little_credit_and_with_it_all() {
             let told = |said: &Said| matches!(said, Said::Limit(of, limit) if *of == stream && *limit >= STREAM_CREDIT[stream.index()] as u64);
             assert!(tom.heard.iter().any(told), "{stream:?}");
         }
-    }
-}
-
-/// A list of names that is longer than what may come before the welcome follows the sign-in, and holds nothing up.
-#[test]
-fn what_is_said_before_the_welcome_is_read_however_long() {
-    let mut rig = Rig::new();
-    rig.commits = false;
-    let mut tom = Hand::shake(&mut rig, udp(1, 1), 1, 1).unwrap();
-    tom.say(&mut rig, StreamId::Control, &ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: true });
-    for _ in 0..20 {
-        tom.say_bytes(&mut rig, StreamId::Control, &[&[0x80][..], &[0; 1_500]].concat());
-        assert_eq!(tom.closed(), None, "credit comes back as it is read");
     }
 }
 

@@ -72,6 +72,8 @@ pub struct Rig {
     /// Records are committed in the turn after; otherwise they wait in `asked`.
     pub commits: bool,
     pub asked: Vec<(Ticket, Record)>,
+    /// Changes of the roll asked for so far, lists of names among them.
+    pub changes: usize,
     /// The disk is full: what would be committed is not, and rows are read all the same.
     pub full: bool,
     loads: Vec<(Ticket, Query)>,
@@ -124,6 +126,7 @@ impl Rig {
             shown: Vec::new(),
             commits: true,
             asked: Vec::new(),
+            changes: 0,
             full: false,
             loads: Vec::new(),
             store,
@@ -148,7 +151,10 @@ impl Rig {
             match effect {
                 Effect::Send(path, range) => self.sent.push((path, self.out.bytes[range].to_vec())),
                 Effect::Close(Path::Tcp(conn)) => self.closed.push(conn),
-                Effect::Persist(ticket, record) => self.asked.push((ticket, record)),
+                Effect::Persist(ticket, record) => {
+                    self.changes += usize::from(matches!(record, Record::Roll(_)));
+                    self.asked.push((ticket, record));
+                }
                 Effect::Load(ticket, query) => self.loads.push((ticket, query)),
                 Effect::Show(event) => self.shown.push(event),
                 Effect::Close(Path::Udp(_)) | Effect::OpenTcp(..) | Effect::LookUp(_) => {}

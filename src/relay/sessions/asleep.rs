@@ -202,7 +202,7 @@ impl Session {
     }
 
     pub(super) fn may_rest(&self) -> bool {
-        let later = self.throttled_until.or(self.answers_at);
+        let later = self.throttled_until.or(self.answers_at).or(self.control_from);
         let waits = || self.marked || self.note_due || later.is_some() || self.screen.awaited;
         self.rest_at.is_none()
             && matches!(self.sign_in, SignIn::Done(_))
@@ -313,7 +313,7 @@ mod tests {
         let asleep = Asleep::new(&mut session, MemberId(99_999), &mut Vec::new());
         assert!(asleep.packed.len() <= 284, "{} bytes", asleep.packed.len());
         assert!(size_of::<Entry>() <= 24, "{}", size_of::<Entry>());
-        assert!(size_of::<Place>() <= 96, "{}", size_of::<Place>());
+        assert!(size_of::<Place>() <= 104, "{}", size_of::<Place>());
     }
 
     #[test]

@@ -5,15 +5,13 @@ use std::collections::VecDeque;
 use crate::base::{Now, Path, Tick};
 use crate::peer::{Begin, Heard, Peer, Resting, Role};
 use crate::session::{Lifetime, Offer, SessionId, Verdict, Welcome, answer_key_query};
-use crate::wire::frame::{StreamId, close};
+use crate::wire::frame::close;
 use crate::wire::limits::MAGIC;
-use crate::wire::message::ToRelay;
 use crate::wire::packet::{self, Packet};
 
 use crate::relay::limits::{
     CLOSING_FOR, FORGOTTEN_AFTER, OFFLINE_AFTER, RESET_INTERVAL, RESETS_BURST, UNCONFIRMED_FOR,
 };
-use crate::relay::names::SigningIn;
 use crate::relay::{Event, Out, Relay, Timer};
 
 use super::{Session, SignIn, Slot};
@@ -204,35 +202,6 @@ impl Relay {
         self.drop_packet(now, path, out);
     }
 
-    fn read_control(&mut self, now: Now, slot: Slot, out: &mut Out) {
-        let mut incoming = std::mem::take(&mut self.incoming);
-        while self.sessions.get_mut(slot).is_some_and(|s| s.peer.receive(StreamId::Control, &mut incoming)) {
-            match ToRelay::decode(&incoming) {
-                Ok(Some(ToRelay::SignIn { name, invite, screen_follows })) => {
-                    self.sign_in(now, slot, SigningIn { name, invite, screen_follows }, out);
-                }
-                Ok(Some(ToRelay::Screen { flags, names })) => self.handle_screen(slot, flags, names, out),
-                Ok(Some(ToRelay::Stored { from, outbox, through })) => {
-                    self.handle_stored(slot, from, outbox, through, out);
-                }
-                Ok(Some(ToRelay::Read { from, outbox, through })) => {
-                    self.handle_read(now.tick, slot, from, outbox, through, out);
-                }
-                Ok(Some(ToRelay::Ask { to, outbox })) => self.handle_ask(slot, to, outbox),
-                Ok(Some(ToRelay::Heard { to, id })) => self.handle_heard(slot, to, id, out),
-                Ok(Some(ToRelay::ReaderRefusal { from, id, reason })) => {
-                    self.handle_reader_refusal(slot, from, id, reason, out);
-                }
-                Ok(None) => {}
-                Ok(Some(ToRelay::Letter(_))) | Err(_) => {
-                    self.break_off(now.tick, slot, "bad control message", out);
-                    break;
-                }
-            }
-        }
-        self.incoming = incoming;
-    }
-
     pub(in crate::relay) fn handle_path_closed(&mut self, now: Now, path: Path, out: &mut Out) {
         let Path::Tcp(conn) = path else { return };
         self.leave_guest(now, conn, out);
@@ -297,7 +266,10 @@ impl Relay {
         self.free_indexes(now.tick, slot);
         match sign_in {
             SignIn::Held(member, until) if until <= now.tick => self.release_sign_in(now, slot, member, out),
-            _ => self.read_chat(now, slot, out),
+            _ => {
+                self.read_control(now, slot, out);
+                self.read_chat(now, slot, out);
+            }
         }
         self.sessions.mark(slot);
     }
