@@ -29,4 +29,6 @@ pub use rng::{Rng, StillRng};
 pub(crate) use seldom::blank;
 pub use seldom::{Blank, Seldom};
 pub use time::{Now, Tick, Wall};
-pub use turn::{Core, Effect, Held, Inbox, Input, Label, Outputs, Query, Row, TURN_INPUTS_MAX, Ticket, turn};
+pub use turn::{
+    Core, Effect, Held, Inbox, Input, Label, Outputs, Places, Query, Row, TURN_INPUTS_MAX, Ticket, turn,
+};

@@ -15,14 +15,23 @@ pub const TURN_INPUTS_MAX: usize = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
-/// Rows a core wants from the store, see [`Effect::Load`]: those of one owner, or of everybody, behind a place, in the
-/// order of their places.
+/// Which rows a core wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Places {
+    /// Those at higher places than this one.
+    Behind(u64),
+    /// Those at these places, which rise.
+    At(Vec<u64>),
+}
+
+/// Rows a core wants from the store, see [`Effect::Load`]: those of one owner, or of everybody, in the order of their
+/// places.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
     /// Whose rows; `None`: everybody's.
     pub owner: Option<Name>,
-    /// Only rows at a higher place than this one.
-    pub after: u64,
+    /// Where they are.
+    pub places: Places,
     /// No further row once so many bytes are there; so the answer is longer by one row at most.
     pub bytes_max: usize,
 }

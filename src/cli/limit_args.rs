@@ -29,6 +29,10 @@ pub(super) struct LimitArgs {
     pair_bytes: usize,
     #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = size, env = "QUEQIAO_SENDER_BYTES")]
     sender_bytes: usize,
+    #[arg(long, value_name = "SIZE", default_value = "256K", value_parser = size, env = "QUEQIAO_PAIR_RATE")]
+    pair_rate: usize,
+    #[arg(long, value_name = "SIZE", default_value = "4M", value_parser = size, env = "QUEQIAO_PAIR_BURST")]
+    pair_burst: usize,
     #[arg(long, value_name = "SIZE", default_value = "4G", value_parser = size, env = "QUEQIAO_ALL_MAILBOXES_BYTES")]
     all_mailboxes_bytes: usize,
     #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = size, env = "QUEQIAO_MEMORY_BYTES")]
@@ -82,6 +86,8 @@ impl LimitArgs {
             pair_letters: self.pair_letters.min(self.mailbox_letters) as usize,
             pair_bytes: self.pair_bytes.min(self.mailbox_bytes),
             sender_bytes: self.sender_bytes,
+            pair_rate: self.pair_rate,
+            pair_burst: self.pair_burst,
             all_bytes: self.all_mailboxes_bytes,
             memory_bytes: self.memory_bytes,
             keep: self.keep,

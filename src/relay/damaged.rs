@@ -75,8 +75,8 @@ impl Relay {
             return self.wake_queue(to, now + SPILL_AFTER);
         }
         match letter {
-            Some((author, _, len)) => queue.expired(author, len),
-            None => queue.lost(),
+            Some((author, _, len)) => queue.expired(place, author, len),
+            None => queue.lost(place),
         }
         self.count_queue(to);
         let mut from = None;

@@ -12,6 +12,7 @@ use super::flows::{FlowId, Flows, To, Turn};
 use super::limits::{Bucket, REFUSALS_MAX, SPILL_AFTER, TURNED_AWAY_EVERY, TURNED_AWAY_MAX};
 use super::lookups::Look;
 use super::members::MemberId;
+use super::pace::Pace;
 use super::parcels::Parcel;
 use super::queue::{Author, Entry, Queue, Sender};
 use super::recent::Recent;
@@ -68,9 +69,12 @@ blank!(Blocked, BTreeSet::new(), |blocked| blocked.is_empty());
 
 impl Place {
     /// The member says nothing now: what it does not need meanwhile is put away.
-    pub(super) fn rest(&mut self) {
+    pub(super) fn rest(&mut self, now: Tick) {
         if let Some(recent) = self.recent.there() {
             recent.rest();
+        }
+        if let Some(queue) = self.queue.there() {
+            queue.settle(now);
         }
         self.queue.put_away();
         self.flows.put_away();
@@ -324,8 +328,10 @@ impl Relay {
     /// Moves letters from the member's queue into its session, as many as it has room for. Those it does not want are
     /// refused instead, a bounded number in one turn.
     pub(super) fn hand_over(&mut self, now: Tick, slot: Slot, member: MemberId, out: &mut Out) {
-        let mut turned_away = 0;
-        while let Some(entry) = self.places[member.0].queue.next_waiting() {
+        let (pace, mut turned_away) = (Pace::of(&self.limits), 0);
+        loop {
+            self.stats.letters_paced += self.places[member.0].queue.keep_pace(now, pace);
+            let Some(entry) = self.places[member.0].queue.next_waiting() else { break };
             let author = entry.author;
             if self.is_unwanted(member, author) {
                 if turned_away == TURNED_AWAY_MAX {
@@ -341,8 +347,12 @@ impl Relay {
             if !matches!(sent, Some(Ok(_))) {
                 break;
             }
-            queue.mark_handed();
+            queue.mark_handed(now, pace);
         }
-        self.load_mailbox(member, out);
+        self.load_mailbox(now, member, out);
+        let release = self.places[member.0].queue.next_release(now, pace);
+        if let Some(at) = release.filter(|at| *at > now) {
+            self.wake_queue(member, at);
+        }
     }
 }

@@ -33,6 +33,11 @@ pub struct Limits {
     /// Bytes of bodies of one sender kept for all recipients, and 64 for each letter; never more than a sixteenth of
     /// `all_bytes`. All guests are one sender.
     pub sender_bytes: usize,
+    /// Bytes a second that a recipient is handed of one sender in the long run; the rest waits in its mailbox. Bodies, and
+    /// 64 for each letter. Lifted where `per_sender` is off.
+    pub pair_rate: usize,
+    /// Bytes that it is handed of one sender at once after a pause.
+    pub pair_burst: usize,
     /// Bytes of bodies of all letters kept, in memory and on disk together, and 64 for each letter; above it every
     /// letter is refused as `full`. It bounds the database, which is not much larger.
     pub all_bytes: usize,
@@ -110,6 +115,10 @@ impl Default for Limits {
             pair_bytes: 8 << 20,
             // Eight full pairs; 64 such senders fill all mailboxes.
             sender_bytes: 64 << 20,
+            // 22 GB a day at most fill a reader's disk slowly enough to be noticed.
+            pair_rate: 256 << 10,
+            // Half of what may wait of one sender, or sixty of the longest letters.
+            pair_burst: 4 << 20,
             // A hundred mailboxes that are full.
             all_bytes: 4 << 30,
             memory_bytes: 256 << 20,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::base::{Effect, Held, LetterId, Name, Now, Query, Row, Tick, Ticket};
+use crate::base::{Effect, Held, LetterId, Name, Now, Places, Query, Row, Tick, Ticket};
 use crate::wire::message::{Delivery, Reason, ToClient};
 
 use super::damaged::DamagedLetter;
@@ -12,8 +12,9 @@ use super::letters::{ECHO, GUEST_PREFIX, ReadClaim};
 use super::limits::{CLOCK_EVERY, LOAD_BYTES, SPILL_AFTER, SWEEP_BYTES};
 use super::members::MemberId;
 use super::operator::Asked;
+use super::pace::Pace;
 use super::parcels::Parcels;
-use super::queue::{Author, Entry, Queue, Stock};
+use super::queue::{Author, Entry, Queue, Rows, Stock};
 use super::records::{self, KeptLetter, Mail, OwedRefusal, Record};
 use super::roll::InvitationId;
 use super::screen::TurnedAway;
@@ -383,13 +384,17 @@ impl Relay {
     // Loading.
 
     /// Asks for more of the member's mailbox if its session has room for it.
-    pub(super) fn load_mailbox(&mut self, member: MemberId, out: &mut Out) {
+    pub(super) fn load_mailbox(&mut self, now: Tick, member: MemberId, out: &mut Out) {
         let queue = &mut self.places[member.0].queue;
-        let Some(after) = queue.wants_rows() else { return };
+        let Some(rows) = queue.wants_rows(now, Pace::of(&self.limits)) else { return };
+        let places = match rows {
+            Rows::Behind(after) => Places::Behind(after),
+            Rows::At(places) => Places::At(places),
+        };
         let ticket = self.tickets.issue(Wait::Mailbox(member));
         queue.mark_loading(ticket);
         let owner = Some(self.members.name(member).clone());
-        out.effects.push(Effect::Load(ticket, Query { owner, after, bytes_max: LOAD_BYTES }));
+        out.effects.push(Effect::Load(ticket, Query { owner, places, bytes_max: LOAD_BYTES }));
     }
 
     fn handle_loaded(&mut self, now: Now, ticket: Ticket, to: MemberId, rows: &[Row], out: &mut Out) {
@@ -467,7 +472,10 @@ impl Relay {
     fn sweep_on(&mut self, after: u64, out: &mut Out) {
         self.post.swept = Some(after);
         let ticket = self.tickets.issue(Wait::Oldest);
-        out.effects.push(Effect::Load(ticket, Query { owner: None, after, bytes_max: SWEEP_BYTES }));
+        out.effects.push(Effect::Load(
+            ticket,
+            Query { owner: None, places: Places::Behind(after), bytes_max: SWEEP_BYTES },
+        ));
     }
 
     fn handle_oldest(&mut self, now: Now, rows: &[Row], out: &mut Out) {
@@ -540,7 +548,7 @@ impl Relay {
         }
         self.places[to.0].session.into_iter().for_each(|slot| self.sessions.mark(slot));
         if counted {
-            self.places[to.0].queue.expired(author, len);
+            self.places[to.0].queue.expired(place, author, len);
             self.count_queue(to);
         }
         self.stats.letters_expired += 1;

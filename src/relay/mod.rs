@@ -9,7 +9,7 @@
 //! sender.
 //!
 //! Files: `sessions` (who is connected, and what they send), `control` (what they say beside letters, within a rate), `conns` and `crowd` (TCP connections, their time limits, and which goes first), `names` (signing in),
-//! `letters` (routing), `lookups` (names that nobody has), `queue` and `flows` (the two ends of a letter's way), `parcels` (its bytes there), `mailbox` (between queues and disk),
+//! `letters` (routing), `lookups` (names that nobody has), `queue` and `flows` (the two ends of a letter's way), `parcels` (its bytes there), `pace` (how fast it passes), `mailbox` (between queues and disk),
 //! `guests` and `reception` (who speaks plain text, and the way of their letters), `receipts` (what senders are told),
 //! `damaged` (letters the disk has changed), `recent` (what letters said that come again), `screen` (letters nobody wants), `records` and `roll` (what the disk
 //! keeps), `notes` (what a restart tells lost sessions), `operator` (invitations and removals), `members`, `limits`,
@@ -35,6 +35,7 @@ mod nearest_names;
 mod new_names;
 mod notes;
 mod operator;
+mod pace;
 mod parcels;
 mod queue;
 mod readers;
@@ -174,6 +175,8 @@ pub struct Stats {
     pub letters_written: u64,
     /// Letters that left their mailboxes undelivered.
     pub letters_expired: u64,
+    /// Letters that waited for the pace of their pair, counted in each session of their recipient.
+    pub letters_paced: u64,
     /// Letters refused.
     pub letters_refused: u64,
     /// Names freed because nobody had used them.

@@ -7,101 +7,41 @@
 //! *Handed* letters are in the recipient's session and not yet stored by it; *loaded* ones came back from disk and go
 //! next; of those *on disk only* nothing but their number is known here; the *tail* is in memory. New letters go to the
 //! end of the tail. Letters are written oldest first, one batch at a time, and the next batch waits for the answer: so
-//! a letter is never durable while one before it is not, and a failed write never leaves a hole. What the disk has and
+//! a letter is never durable while one of its author before it is not, and a failed write never leaves a hole. What the disk has and
 //! the session does not is dropped from memory.
 //!
-//! Bounds: [`Limits`] for memory and disk together, of each queue and of all; [`UNWRITTEN_MAX`] bytes not yet on disk;
-//! [`HANDED_MAX`] handed.
+//! Letters that their author's pace does not allow yet leave this order for a lane of their author, until it does: see
+//! [`lanes`].
+//!
+//! Bounds: [`Limits`](super::limits::Limits) for memory and disk together, of each queue and of all; `UNWRITTEN_MAX`
+//! bytes not yet on disk; [`HANDED_MAX`] handed.
 
+mod entry;
+mod lanes;
 mod refusing;
 mod room;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::base::{LetterId, OutboxId, Tick, Ticket, blank};
-use crate::wire::message::Reason;
 
-use super::limits::{BATCH_BYTES, BATCH_LETTERS, ENTRY_COST, HANDED_MAX, MEMORY_ONLY_MAX, SPILL_AFTER};
-use super::members::MemberId;
+use super::limits::{BATCH_BYTES, BATCH_LETTERS, HANDED_MAX, MEMORY_ONLY_MAX, SPILL_AFTER};
+use super::pace::Pace;
 use super::parcels::{Parcel, Parcels};
+use entry::State;
+pub(super) use entry::{Author, Entry};
+use lanes::Lanes;
 use refusing::Refusing;
 use room::Share;
 pub(super) use room::{Sender, Stock};
 
-/// Who wrote a letter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Author {
-    /// A member, whoever of its sessions it came by.
-    Member(MemberId),
-    /// The relay itself, as `echo`.
-    Echo,
-    /// Guests, all of them together: they share what one author may have in a queue.
-    Guest,
-}
-
-/// Where a letter is safe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// Nowhere but here.
-    Memory,
-    /// It is being written at this place.
-    Writing(u64),
-    /// The disk has it at this place.
-    Kept(u64),
-}
-
-/// One letter in a queue.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) author: Author,
-    pub(super) id: LetterId,
-    /// The length of its body.
-    pub(super) len: usize,
-    /// When it began to wait for its recipient or the disk.
-    pub(super) since: Tick,
-    /// When it was taken, on the relay's own clock, in milliseconds.
-    pub(super) born: u64,
-    /// The delivery as it goes to the recipient; empty where a handed letter is on disk too.
-    pub(super) message: Parcel,
-    /// It was in a session of its recipient, now or earlier.
-    pub(super) was_handed: bool,
-    /// It was in an earlier session than now, or may have been.
-    pub(super) was_handed_before: bool,
-    /// Why its recipient refuses it; it leaves once the disk has it.
-    refused: Option<Reason>,
-    state: State,
-}
-
-impl Entry {
-    /// A letter that has just come.
-    pub(super) fn new(
-        author: Author,
-        id: LetterId,
-        len: usize,
-        since: Tick,
-        born: u64,
-        message: Parcel,
-    ) -> Entry {
-        let (was_handed, was_handed_before, refused, state) = (false, false, None, State::Memory);
-        Entry { author, id, len, since, born, message, was_handed, was_handed_before, refused, state }
-    }
-
-    /// A letter that came back from disk.
-    pub(super) fn kept(self, place: u64) -> Entry {
-        Entry { state: State::Kept(place), ..self }
-    }
-
-    /// The place of a letter that the disk has or is being given.
-    pub(super) fn place(&self) -> Option<u64> {
-        match self.state {
-            State::Memory => None,
-            State::Writing(place) | State::Kept(place) => Some(place),
-        }
-    }
-
-    fn cost(&self) -> usize {
-        self.len + ENTRY_COST
-    }
+/// Rows that are to be loaded.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Rows {
+    /// Those behind this place.
+    Behind(u64),
+    /// Those of letters that waited for their author's pace.
+    At(Vec<u64>),
 }
 
 /// What a `stored` took out of a queue.
@@ -120,7 +60,9 @@ pub(super) struct Queue {
     handed: VecDeque<Option<Entry>>,
     /// What the recipient refuses of those.
     refusing: Refusing,
+    /// Letters from the disk, and of lanes, that go next.
     loaded: VecDeque<Entry>,
+    lanes: Lanes,
     /// Letters on disk only. They stand at places behind `cursor`.
     on_disk: usize,
     cursor: u64,
@@ -146,6 +88,11 @@ pub(super) struct Queue {
     counted: Stock,
     /// Authors whose shares have changed since, with the cost added or removed.
     moved: Vec<(Author, isize)>,
+    /// When every author may be handed a whole burst of again, by [`Queue::settle`] the origin.
+    paced_until: Tick,
+    /// When a letter was handed over last, and how many shares an empty queue may keep.
+    handed_at: Tick,
+    shares_kept: usize,
     /// When the queue is looked at next.
     pub(super) scheduled: Option<Tick>,
 }
@@ -156,6 +103,7 @@ blank!(
         handed: VecDeque::new(),
         refusing: Refusing::new(),
         loaded: VecDeque::new(),
+        lanes: Lanes::EMPTY,
         on_disk: 0,
         cursor: 0,
         found_through: 0,
@@ -172,6 +120,9 @@ blank!(
         shares: BTreeMap::new(),
         counted: Stock::EMPTY,
         moved: Vec::new(),
+        paced_until: Tick::ZERO,
+        handed_at: Tick::ZERO,
+        shares_kept: 0,
         scheduled: None,
     },
     Queue::is_at_rest
@@ -185,6 +136,8 @@ impl Queue {
         empty
             && (self.handed.is_empty() && self.loaded.is_empty() && self.tail.is_empty())
             && self.refusing.is_empty()
+            && self.lanes.is_empty()
+            && self.paced_until == Tick::ZERO
             && (self.unwritten, self.retry_at, self.scheduled) == (0, None, None)
             && (self.writing, self.loading) == (None, None)
     }
@@ -210,19 +163,32 @@ impl Queue {
 
     /// The letter to hand over next, if there is one here and another may be handed.
     pub(super) fn next_waiting(&self) -> Option<&Entry> {
-        if self.handed.len() + self.refusing.leaving >= HANDED_MAX {
-            return None;
-        }
+        self.front().filter(|_| self.may_hand())
+    }
+
+    /// Whether another letter may be handed over.
+    fn may_hand(&self) -> bool {
+        self.handed.len() + self.refusing.leaving < HANDED_MAX
+    }
+
+    fn front(&self) -> Option<&Entry> {
         let tail = || self.tail.front().filter(|_| self.on_disk == 0 || self.exhausted);
         self.loaded.front().or_else(tail)
     }
 
+    fn pop_next(&mut self) -> Option<Entry> {
+        self.loaded.pop_front().or_else(|| self.tail.pop_front())
+    }
+
     /// The letter of [`Queue::next_waiting`] was handed over.
-    pub(super) fn mark_handed(&mut self) {
-        let Some(mut entry) = self.loaded.pop_front().or_else(|| self.tail.pop_front()) else { return };
-        entry.was_handed_before =
-            entry.was_handed || self.may_have_arrived(entry.place().unwrap_or(u64::MAX));
+    pub(super) fn mark_handed(&mut self, now: Tick, pace: Option<Pace>) {
+        let Some(mut entry) = self.pop_next() else { return };
+        let before = || !entry.released && self.may_have_arrived(entry.place().unwrap_or(u64::MAX));
+        entry.was_handed_before = entry.was_handed || before();
         entry.was_handed = true;
+        if let Some(pace) = pace {
+            self.spend(&entry, now, pace);
+        }
         self.handed_through = self.handed_through.max(entry.place().unwrap_or(0));
         if let State::Kept(_) = entry.state {
             entry.message = Parcel::default();
@@ -232,24 +198,28 @@ impl Queue {
 
     /// Takes out the letter of [`Queue::next_waiting`]: it is not for the recipient.
     pub(super) fn take_next(&mut self) -> Option<Entry> {
-        let entry = self.loaded.pop_front().or_else(|| self.tail.pop_front())?;
+        let entry = self.pop_next()?;
         self.left_through = self.left_through.max(entry.place().unwrap_or(0));
         self.forget_unwritten(&entry);
         self.forget_share(entry.author, entry.len);
         Some(entry)
     }
 
-    /// Behind which place letters are to be loaded now, if any.
-    pub(super) fn wants_rows(&self) -> Option<u64> {
-        let wants = self.on_disk > 0
-            && !self.exhausted
-            && self.loaded.is_empty()
-            && self.loading.is_none()
-            && self.handed.len() + self.refusing.leaving < HANDED_MAX;
-        wants.then_some(self.cursor)
+    /// The letters to be loaded now, if any; `mark_loading` when they were asked for.
+    pub(super) fn wants_rows(&mut self, now: Tick, pace: Option<Pace>) -> Option<Rows> {
+        if !self.loaded.is_empty() || self.loading.is_some() || !self.may_hand() {
+            return None;
+        }
+        let kept = self.wants_kept(now, pace);
+        kept.or_else(|| self.wants_more().then_some(Rows::Behind(self.cursor)))
     }
 
-    /// The letters behind `cursor` were asked for.
+    /// Whether the disk has letters behind `cursor`.
+    fn wants_more(&self) -> bool {
+        self.on_disk > 0 && !self.exhausted
+    }
+
+    /// The letters of [`Queue::wants_rows`] were asked for.
     pub(super) fn mark_loading(&mut self, ticket: Ticket) {
         self.loading = Some(ticket);
     }
@@ -260,12 +230,15 @@ impl Queue {
         &mut self,
         ticket: Ticket,
         (through, leaving): (Option<u64>, Option<Ticket>),
-        entries: Vec<Entry>,
+        mut entries: Vec<Entry>,
     ) -> bool {
         if self.loading != Some(ticket) {
             return false;
         }
         self.loading = leaving;
+        if self.kept_loaded(through, leaving.is_some(), &mut entries) {
+            return true;
+        }
         match through {
             None => self.exhausted = leaving.is_none(),
             Some(through) => self.cursor = self.cursor.max(through),
@@ -279,6 +252,7 @@ impl Queue {
     pub(super) fn not_loaded(&mut self, ticket: Ticket) {
         if self.loading == Some(ticket) {
             self.loading = None;
+            self.kept_not_loaded();
         }
     }
 
@@ -324,23 +298,36 @@ impl Queue {
         self.loading = None;
         self.exhausted = false;
         self.forget_refused();
-        let returned = self.loaded.drain(..);
-        let handed: Vec<Entry> = self.handed.drain(..).flatten().chain(returned).collect();
-        for entry in handed.into_iter().rev() {
+        let (kept, first, fresh) = self.lanes.dissolve();
+        self.on_disk += kept;
+        self.cursor = first.map_or(self.cursor, |place| self.cursor.min(place - 1));
+        let returned = self.loaded.drain(..).chain(fresh);
+        let mut waiting = Vec::new();
+        for entry in self.handed.drain(..).flatten().chain(returned) {
             match entry.state {
                 State::Kept(place) => {
                     self.on_disk += 1;
                     self.cursor = self.cursor.min(place - 1);
                 }
-                _ => self.tail.push_front(entry),
+                _ => waiting.push(Entry { released: false, ..entry }),
             }
+        }
+        if !waiting.is_empty() {
+            // A letter that waited in a lane may be written at a lower place than one that has passed it. Those being
+            // written come first, in the order of their places; of one author they are the oldest.
+            waiting.extend(self.tail.drain(..));
+            waiting.sort_by_key(|entry| entry.place().unwrap_or(u64::MAX));
+            self.tail = waiting.into();
         }
     }
 
     // To the disk.
 
-    /// The letters that have to be written now, oldest first, each with its place; they are then being written.
-    /// Nothing while others are, or shortly after a failure.
+    /// The letters that have to be written now, each with its place; they are then being written. Nothing while others
+    /// are, or shortly after a failure.
+    ///
+    /// Those of one author are written oldest first, and none of the tail while one before it is in memory only: letters
+    /// on disk only are then at higher places than all others.
     pub(super) fn next_batch(
         &mut self,
         now: Tick,
@@ -353,26 +340,40 @@ impl Queue {
             return batch;
         }
         let mut bytes = 0;
-        for entry in self.handed.iter_mut().flatten().chain(self.tail.iter_mut()) {
+        let is_refusing = self.refusing.letters > 0;
+        let (mut memory_only, mut handed_through) = (self.memory_only, self.handed_through);
+        // Whether the letter is no longer in memory only.
+        let mut write = |entry: &mut Entry| {
             if entry.state != State::Memory {
-                continue;
+                return true;
             }
-            let due = away
-                || self.refusing.letters > 0
-                || self.memory_only > MEMORY_ONLY_MAX
-                || now.since(entry.since) >= SPILL_AFTER;
+            let due =
+                away || is_refusing || memory_only > MEMORY_ONLY_MAX || now.since(entry.since) >= SPILL_AFTER;
             if !due || batch.len() >= BATCH_LETTERS || bytes >= BATCH_BYTES {
-                break;
+                return false;
             }
             *place += 1;
             bytes += entry.cost();
-            self.memory_only -= entry.cost();
+            memory_only -= entry.cost();
             entry.state = State::Writing(*place);
             if entry.was_handed {
-                self.handed_through = *place;
+                handed_through = *place;
             }
             batch.push(entry.clone());
+            true
+        };
+        // A letter that waited for its author's pace may stand behind younger ones of others: each is looked at.
+        let mut all = true;
+        for entry in self.handed.iter_mut().flatten().chain(self.loaded.iter_mut()) {
+            all &= write(entry);
         }
+        for fresh in self.lanes.fresh_mut() {
+            all &= fresh.iter_mut().all(&mut write);
+        }
+        if all {
+            self.tail.iter_mut().all(&mut write);
+        }
+        (self.memory_only, self.handed_through) = (memory_only, handed_through);
         self.writing = (!batch.is_empty()).then_some(ticket);
         batch
     }
@@ -384,14 +385,21 @@ impl Queue {
             return accepted;
         }
         (self.writing, self.retry_at) = (None, None);
-        for entry in self.handed.iter_mut().flatten() {
-            let State::Writing(place) = entry.state else { continue };
-            entry.state = State::Kept(place);
-            entry.message = Parcel::default();
-            self.cursor = self.cursor.max(place);
+        let mut keep = |entry: &Entry| {
+            self.cursor = self.cursor.max(entry.place().unwrap_or(0));
             self.unwritten -= entry.cost();
             accepted.push((entry.author, entry.id, entry.born));
+        };
+        let handed = self.handed.iter_mut().flatten().map(|entry| (true, entry));
+        for (is_handed, entry) in handed.chain(self.loaded.iter_mut().map(|entry| (false, entry))) {
+            let State::Writing(place) = entry.state else { continue };
+            entry.state = State::Kept(place);
+            if is_handed {
+                entry.message = Parcel::default();
+            }
+            keep(entry);
         }
+        self.lanes.committed().iter().for_each(keep);
         while let Some(State::Writing(_)) = self.tail.front().map(|entry| entry.state) {
             let Some(entry) = self.tail.pop_front() else { break };
             self.unwritten -= entry.cost();
@@ -409,13 +417,17 @@ impl Queue {
             return Vec::new();
         }
         (self.writing, self.retry_at) = (None, Some(now + SPILL_AFTER));
-        for entry in self.handed.iter_mut().flatten().chain(self.tail.iter_mut()) {
+        let waiting = self.loaded.iter_mut().chain(self.lanes.fresh_mut().flatten()).chain(&mut self.tail);
+        for entry in self.handed.iter_mut().flatten().chain(waiting) {
             if let State::Writing(_) = entry.state {
                 (entry.state, entry.since) = (State::Memory, now);
                 self.memory_only += entry.cost();
             }
         }
-        let refused: Vec<Entry> = if away { self.tail.drain(..).collect() } else { Vec::new() };
+        let mut refused = if away { self.lanes.drain_fresh() } else { Vec::new() };
+        if away {
+            refused.extend(self.tail.drain(..));
+        }
         for entry in &refused {
             self.forget_unwritten(entry);
             self.forget_share(entry.author, entry.len);
@@ -428,24 +440,33 @@ impl Queue {
         self.shares.get(&author).map_or((0, 0), |share| (share.letters, share.bytes))
     }
 
-    /// A letter on disk only is there no longer.
-    pub(super) fn expired(&mut self, author: Author, len: usize) {
-        self.on_disk = self.on_disk.saturating_sub(1);
+    /// The letter at this place, on disk only, is there no longer.
+    pub(super) fn expired(&mut self, place: u64, author: Author, len: usize) {
+        self.leave_disk(place);
         self.forget_share(author, len);
+    }
+
+    fn leave_disk(&mut self, place: u64) {
+        if self.lanes.is_empty() || !self.lanes.remove(place) {
+            self.on_disk = self.on_disk.saturating_sub(1);
+        }
     }
 
     /// A letter that was delivered is on the disk all the same. If an earlier process delivered it, it is counted still; if
     /// this one did, it has left.
     pub(super) fn was_left(&mut self, place: u64, author: Author, len: usize) {
+        if self.lanes.keeps(place) {
+            return self.expired(place, author, len);
+        }
         if place > self.left_through && place <= self.found_through {
             self.left_through = place;
-            self.expired(author, len);
+            self.expired(place, author, len);
         }
     }
 
     /// As [`Queue::expired`] of a letter of which nothing else is known: its author's share keeps it until the relay ends.
-    pub(super) fn lost(&mut self) {
-        self.on_disk = self.on_disk.saturating_sub(1);
+    pub(super) fn lost(&mut self, place: u64) {
+        self.leave_disk(place);
         self.total.remove(0);
     }
 
@@ -466,21 +487,22 @@ impl Queue {
 
     /// Whether the letter at this place was in a session of its recipient, or may have been in one of an earlier process.
     pub(super) fn may_have_arrived(&self, place: u64) -> bool {
-        place <= self.handed_through
+        self.lanes.was_handed(place).unwrap_or(place <= self.handed_through)
     }
 
     /// Whether the letter at this place is in memory too.
     pub(super) fn holds(&self, place: u64) -> bool {
-        // Of the tail only the first letters have a place: those of the batch that is being written.
+        // Of the tail and the lanes only the first letters have a place: those of the batch that is being written.
         let tail = self.tail.iter().take_while(|entry| entry.place().is_some());
-        let here = self.handed.iter().flatten().chain(&self.loaded).chain(tail);
+        let waiting = self.loaded.iter().chain(self.lanes.being_written()).chain(tail);
+        let here = self.handed.iter().flatten().chain(waiting);
         place <= self.cursor && here.into_iter().any(|entry| entry.place() == Some(place))
     }
 
     /// Whether the letter at this place, which the disk has, is there only. If not it is in memory too, or has left: then
     /// what takes it off the disk is on its way, or failed.
     pub(super) fn is_on_disk_only(&self, place: u64) -> bool {
-        place > self.cursor
+        place > self.cursor || self.lanes.keeps(place)
     }
 
     /// Whether rows are awaited that were asked for by this ticket.
@@ -493,18 +515,29 @@ impl Queue {
         if self.memory_only == 0 || self.writing.is_some() {
             return None;
         }
-        let here = self.handed.iter().flatten().chain(&self.tail);
-        let oldest = here.into_iter().find(|entry| entry.state == State::Memory)?;
-        let due = oldest.since + SPILL_AFTER;
+        let is_here = |entry: &&Entry| entry.state == State::Memory;
+        let before = self.handed.iter().flatten().chain(&self.loaded).chain(self.lanes.fresh());
+        let oldest = before.filter(is_here).chain(self.tail.iter().find(is_here));
+        let due = oldest.map(|entry| entry.since).min()? + SPILL_AFTER;
         Some(self.retry_at.map_or(due, |at| at.max(due)))
     }
 
     /// How many letters are in memory only, in memory and being written, and on disk only.
     #[cfg(test)]
     fn whereabouts(&self) -> (usize, usize, usize) {
-        let here = || self.handed.iter().flatten().chain(&self.loaded).chain(&self.tail);
+        let here =
+            || self.handed.iter().flatten().chain(&self.loaded).chain(self.lanes.fresh()).chain(&self.tail);
         let memory = here().filter(|e| e.state == State::Memory).count();
         (memory, here().filter(|e| matches!(e.state, State::Writing(_))).count(), self.on_disk)
+    }
+
+    /// Everything that was handed over is stored.
+    #[cfg(test)]
+    fn session_stored_all(&mut self) {
+        for entry in std::mem::take(&mut self.handed).into_iter().flatten() {
+            self.forget_unwritten(&entry);
+            self.forget_share(entry.author, entry.len);
+        }
     }
 
     fn forget_unwritten(&mut self, entry: &Entry) {
@@ -519,5 +552,7 @@ impl Queue {
     }
 }
 
+#[cfg(test)]
+mod pace_tests;
 #[cfg(test)]
 mod tests;

@@ -102,7 +102,7 @@ impl Relay {
     pub(super) fn turn_all_away(&mut self, now: Tick, member: MemberId, out: &mut Out) {
         for _ in 0..TURNED_AWAY_MAX {
             if self.places[member.0].queue.next_waiting().is_none() {
-                return self.load_mailbox(member, out);
+                return self.load_mailbox(now, member, out);
             }
             self.turn_away_next(member, Reason::Unknown, out);
         }

@@ -14,7 +14,7 @@ use super::sums::{Sum, sum, unsigned};
 use super::waiting_table::{self, Changes};
 use super::worker::Fault;
 use super::{damaged_table, roll_table, sessions_table, unused_table};
-use crate::base::{Held, LetterId, Name, OutboxId, Phrase, Query, Row};
+use crate::base::{Held, LetterId, Name, OutboxId, Phrase, Places, Query, Row};
 use crate::relay::{FlowNames, KeptLetter, Mail, Marks, OwedRefusal, Record, Waiting};
 
 /// `letters` is one tree by place, so that new letters are appended, and an index by recipient: clustering by recipient
@@ -181,36 +181,62 @@ fn put_refusal(tx: &Transaction<'_>, owed: &OwedRefusal) -> rusqlite::Result<()>
 ///
 /// Errors: always [`Fault::Broken`]: what cannot be read now is known only after a restart.
 pub(super) fn load(db: &Connection, path: &Path, query: &Query) -> Result<Vec<Row>, Fault> {
-    let told = |error: rusqlite::Error| Fault::Broken(fault_phrase(path, &error));
-    let of_owner = format!("{FIELDS} WHERE recipient = ?1 AND id > ?2 ORDER BY id");
-    let of_all = format!("{FIELDS} WHERE id > ?1 ORDER BY id");
-    let after = query.after as i64;
-    let mut select =
-        db.prepare_cached(if query.owner.is_some() { &of_owner } else { &of_all }).map_err(told)?;
-    let mut found = match &query.owner {
-        Some(owner) => select.query(params![owner.as_str(), after]),
-        None => select.query(params![after]),
-    }
-    .map_err(told)?;
+    load_rows(db, query).map_err(|error| Fault::Broken(fault_phrase(path, &error)))
+}
+
+fn load_rows(db: &Connection, query: &Query) -> rusqlite::Result<Vec<Row>> {
     let (mut rows, mut bytes) = (Vec::new(), 0);
-    while bytes < query.bytes_max
-        && let Some(row) = found.next().map_err(told)?
-    {
-        let place = unsigned(row, 0).map_err(told)?;
-        let letter = read_letter(row).map_err(told)?;
-        match letter.map(|letter| letter.whole_for(query.owner.as_ref())) {
-            Some(Ok((owner, letter))) => {
-                bytes += letter.message.len();
-                rows.push(Row { owner, place, since: letter.since, held: Held::Whole(letter.message) });
-            }
-            _ if damaged_table::knows(db, place).map_err(told)? => {}
-            other => {
-                let letter = other.and_then(Result::err);
-                rows.extend(damaged_row(db, query, place, letter.as_ref()).map_err(told)?);
+    match (&query.places, &query.owner) {
+        (Places::Behind(after), Some(owner)) => {
+            let select = format!("{FIELDS} WHERE recipient = ?1 AND id > ?2 ORDER BY id");
+            let mut select = db.prepare_cached(&select)?;
+            let found = select.query(params![owner.as_str(), *after as i64])?;
+            take_rows(db, query, found, &mut rows, &mut bytes)?;
+        }
+        (Places::Behind(after), None) => {
+            let mut select = db.prepare_cached(&format!("{FIELDS} WHERE id > ?1 ORDER BY id"))?;
+            let found = select.query([*after as i64])?;
+            take_rows(db, query, found, &mut rows, &mut bytes)?;
+        }
+        (Places::At(places), _) => {
+            let mut select = db.prepare_cached(&format!("{FIELDS} WHERE id = ?1"))?;
+            for place in places {
+                if bytes >= query.bytes_max {
+                    break;
+                }
+                let found = select.query([*place as i64])?;
+                take_rows(db, query, found, &mut rows, &mut bytes)?;
             }
         }
     }
     Ok(rows)
+}
+
+/// Takes rows as long as less than the query's bytes are there.
+fn take_rows(
+    db: &Connection,
+    query: &Query,
+    mut found: rusqlite::Rows<'_>,
+    rows: &mut Vec<Row>,
+    bytes: &mut usize,
+) -> rusqlite::Result<()> {
+    while *bytes < query.bytes_max
+        && let Some(row) = found.next()?
+    {
+        let place = unsigned(row, 0)?;
+        match read_letter(row)?.map(|letter| letter.whole_for(query.owner.as_ref())) {
+            Some(Ok((owner, letter))) => {
+                *bytes += letter.message.len();
+                rows.push(Row { owner, place, since: letter.since, held: Held::Whole(letter.message) });
+            }
+            _ if damaged_table::knows(db, place)? => {}
+            other => {
+                let letter = other.and_then(Result::err);
+                rows.extend(damaged_row(db, query, place, letter.as_ref())?);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A damaged letter as a row of the mailbox it is in; `None` where only that mailbox's own query tells which it is.

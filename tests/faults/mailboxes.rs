@@ -110,3 +110,91 @@ fn echo_and_oneself_are_no_strangers_to_a_mailbox() {
     assert_eq!(stranger.refusals(&mut rig), [(20, Reason::Full)]);
     rig.relay.check_sums();
 }
+
+/// Hands over what waits, a step of 100 ms each: MARY writes a letter in each, which arrives in the same step, and TOM's
+/// letters stay within 20,000 bytes and 10,000 a second. Answers with how many of TOM's came.
+fn watch_pace(rig: &mut Rig, jack: &mut Hand, mary: &mut Hand, steps: u64) -> u64 {
+    let (start, mut greedy, mut bytes) = (rig.tick, 0, 0);
+    for step in 1..=steps {
+        mary.write(rig, "JACK", step, step - 1, "a word");
+        let mut has_come = false;
+        for _ in 0..5 {
+            jack.send(rig, &[Frame::Ping]);
+            for (from, number, body) in jack.deliveries(rig) {
+                if from == "TOM" {
+                    assert_eq!(number, greedy + 1, "in order");
+                    greedy = number;
+                    bytes += body.len() + 64;
+                } else {
+                    assert_eq!((from.as_str(), number), ("MARY", step));
+                    has_come = true;
+                }
+                jack.store(rig, &from, number);
+            }
+            let allowed = 20_000 + 10_000 * rig.tick.since(start).as_millis() as usize / 1_000;
+            assert!(bytes <= allowed, "step {step}: {greedy} letters, {bytes} of {allowed} bytes");
+            rig.wait(ms(20));
+        }
+        assert!(has_come, "MARY's letter {step} is held up");
+    }
+    rig.relay.check_sums();
+    greedy
+}
+
+/// A stranger wrote 78 MB into a reader's database in 12 s.
+#[test]
+fn sender_is_handed_over_at_its_pace_and_others_pass() {
+    let limits = Limits { pair_rate: 10_000, pair_burst: 20_000, ..Limits::default() };
+    let text = "x".repeat(920);
+    for is_away in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut rig = Rig::open(dir.path(), limits.clone(), START);
+        let mut jack = Hand::member(&mut rig, udp(2, 1), 2, "JACK");
+        if is_away {
+            rig.wait(secs(200));
+        }
+        let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+        for number in 1..=60 {
+            tom.write(&mut rig, "JACK", number, number - 1, &text);
+        }
+        if is_away {
+            rig = again(rig, dir.path(), &limits);
+            jack = Hand::member(&mut rig, udp(2, 2), 2, "JACK");
+        }
+        let mut mary = Hand::member(&mut rig, udp(3, 1), 3, "MARY");
+        let early = watch_pace(&mut rig, &mut jack, &mut mary, 20);
+        assert!((30..=40).contains(&early), "{early} in two seconds, away: {is_away}");
+        let (more, start) = (watch_rest(&mut rig, &mut jack, early), rig.tick);
+        assert_eq!(more, 60, "all come in the end");
+        assert!(rig.tick.since(start) < secs(4));
+        let written = rig.relay.stats().letters_written;
+        assert!(is_away || written >= 20, "what waits is written in time: {written}");
+    }
+}
+
+/// The last of TOM's letters, two seconds later.
+fn watch_rest(rig: &mut Rig, jack: &mut Hand, early: u64) -> u64 {
+    let mut last = early;
+    for _ in 0..150 {
+        jack.send(rig, &[Frame::Ping]);
+        for (from, number, _) in jack.deliveries(rig) {
+            assert_eq!((from.as_str(), number), ("TOM", last + 1));
+            last = number;
+            jack.store(rig, &from, number);
+        }
+        rig.wait(ms(20));
+    }
+    last
+}
+
+#[test]
+fn pace_is_lifted_with_the_limits_on_senders() {
+    let limits = Limits { pair_rate: 1, pair_burst: 1, per_sender: false, ..Limits::default() };
+    let mut rig = Rig::with(limits);
+    let mut jack = Hand::member(&mut rig, udp(2, 1), 2, "JACK");
+    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    for number in 1..=9 {
+        tom.write(&mut rig, "JACK", number, number - 1, "hello");
+    }
+    assert_eq!(jack.deliveries(&mut rig).len(), 9);
+}

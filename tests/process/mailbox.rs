@@ -74,3 +74,33 @@ fn a_mailbox_that_is_full_refuses_and_says_so() {
     assert!(refused.said()[0].ends_with(" full"), "{refused:?}");
     assert!(home.send("武大郎", "JACK", "x").result().starts_with("accepted "), "others are unaffected");
 }
+
+/// What the stranger wrote waits at the relay, all of it accepted; the reader's folder has what the pace allows.
+#[test]
+fn stranger_who_writes_megabytes_holds_up_no_friend_and_fills_no_folder() {
+    let (home, _relay) = town(&["--pair-rate", "1K", "--pair-burst", "100K"], &["TOM", "JACK", "MARY"]);
+    let mut jack = home.listen("JACK", &[]);
+    let line = "x".repeat(20_000);
+    let lines: String = (0..250).map(|n| format!("TOM-{n} {line}\n")).collect();
+    let sent =
+        home.run_with(&["send", "--as", "TOM", "JACK", "--lines", "--timeout", "60s"], lines.as_bytes());
+    assert_eq!(sent.with(0).out.len(), 250);
+    for n in 0..5 {
+        assert!(home.send("MARY", "JACK", &format!("MARY-{n}")).result().starts_with("accepted "));
+    }
+    let (mut greedy, mut friend) = (0, 0);
+    while friend < 5 {
+        let line = jack.out();
+        greedy += usize::from(line.contains("TOM-"));
+        friend += usize::from(line.contains("MARY-"));
+    }
+    assert!((1..50).contains(&greedy), "{greedy} of 250");
+    jack.terminate().with(130);
+    let size = folder_size(&home.path(".local"));
+    assert!(size < 3 << 20, "{size} bytes of all members and logs, of 5 MB");
+}
+
+fn folder_size(path: &std::path::Path) -> u64 {
+    let entries = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| if path.is_dir() { folder_size(&path) } else { path.metadata().unwrap().len() }).sum()
+}

@@ -84,6 +84,7 @@ counts! {
     Storms,
     LongStorms,
     LettersKept,
+    LettersPaced,
     RefusedFull,
     RefusedByReader,
     Forgotten,

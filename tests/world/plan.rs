@@ -73,6 +73,7 @@ pub fn world(seed: u64) -> World {
         // Of no consequence for those who write little; the longest text still fits.
         (limits.queue_letters, limits.queue_bytes) = (40, 400_000);
         (limits.sender_bytes, limits.all_bytes) = (600_000, 16 << 20);
+        (limits.pair_rate, limits.pair_burst) = (60_000, 20_000);
     }
     if seed % 8 == 6 {
         // So little that what comes behind a gap is mostly refused, and has to go again.

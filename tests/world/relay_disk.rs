@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use queqiao::base::{Held, LetterId, Name, PublicKey, Query, Row};
+use queqiao::base::{Held, LetterId, Name, Places, PublicKey, Query, Row};
 use queqiao::client::Reason;
 use queqiao::relay::{KeptLetter, Mail, Marks, OwedRefusal, Record, SessionNote, Waiting};
 
@@ -73,7 +73,10 @@ impl RelayDisk {
 
     pub fn load(&self, query: &Query) -> Vec<Row> {
         let (mut rows, mut bytes) = (Vec::new(), 0);
-        for (place, (to, letter)) in self.letters.range(query.after + 1..) {
+        let after = if let Places::Behind(after) = query.places { after } else { 0 };
+        let asked =
+            |place| if let Places::At(places) = &query.places { places.contains(place) } else { true };
+        for (place, (to, letter)) in self.letters.range(after + 1..).filter(|(place, _)| asked(place)) {
             if query.owner.as_ref().is_none_or(|owner| owner == to) && bytes < query.bytes_max {
                 let message = letter.message.to_vec();
                 bytes += message.len();

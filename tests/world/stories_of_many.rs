@@ -159,3 +159,33 @@ fn clients_that_are_killed_go_on_where_they_were() {
     let arrived = world.oracle.letters.keys().filter(|letter| delivered(&world, **letter)).count();
     assert!(arrived > 300, "{arrived} of 600");
 }
+
+/// MARY's letters arrive while TOM's wait for their pace, whatever dies meanwhile; all of TOM's come in the end.
+#[test]
+fn greedy_sender_holds_up_no_other() {
+    for seed in 0..6 {
+        let limits = Limits { pair_rate: 50_000, pair_burst: 30_000, ..Limits::default() };
+        let (mut world, tom, jack) = two_in(World::with_limits(seed, limits), Carriers::Auto);
+        let mary = world.client("MARY", Carriers::Auto);
+        world.start(mary);
+        assert!(world.run_until(secs(2), |w| is_online(w, mary)));
+        let greedy: Vec<u64> =
+            (0..300).map(|n| world.send(tom, "JACK", &format!("{n} ").repeat(1_500))).collect();
+        world.run_for(secs(2));
+        for n in 0..20 {
+            match (n, seed % 3) {
+                (8, 1) => world.restart_client(jack),
+                (8, 2) => world.restart_relay(millis(100)),
+                _ => {}
+            }
+            // A session begins with a burst, and a restart with a handshake.
+            let most = if n == 8 { secs(8) } else { secs(2) };
+            say(&mut world, mary, "JACK", most);
+            world.run_for(millis(300));
+        }
+        let waiting = greedy.iter().filter(|letter| !ended(&world, **letter)).count();
+        assert!(waiting > 50, "seed {seed}: TOM's letters waited: {waiting}");
+        let all = |w: &World| greedy.iter().all(|letter| delivered(w, *letter));
+        assert!(world.run_until(secs(120), all), "seed {seed}: {} still wait", world.open_letters().len());
+    }
+}

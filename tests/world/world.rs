@@ -452,6 +452,7 @@ impl World {
         let stats = self.relay.core.stats();
         self.cover.add_many(Count::Handshakes, stats.handshakes - self.last_stats.handshakes);
         self.cover.add_many(Count::LettersKept, stats.letters_written - self.last_stats.letters_written);
+        self.cover.add_many(Count::LettersPaced, stats.letters_paced - self.last_stats.letters_paced);
         self.cover.add_many(Count::DroppedByRelay, stats.dropped - self.last_stats.dropped);
         self.cover.add_many(Count::Resets, stats.resets - self.last_stats.resets);
         self.cover.add_many(Count::Continued, stats.continued - self.last_stats.continued);

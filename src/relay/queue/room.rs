@@ -8,19 +8,23 @@
 //!
 //! Invariant: once a queue was counted, what a sender holds is the sum of its shares in all queues.
 
+use crate::base::Tick;
 use crate::relay::limits::{ENTRY_COST, Limits, MEMORY_ONLY_MAX, UNWRITTEN_MAX, three_quarters};
+use crate::relay::pace::Pace;
 
-use super::{Author, Queue};
+use super::{Author, Entry, Queue};
 
 /// Letters of one author in a queue.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Share {
     pub(super) letters: usize,
     pub(super) bytes: usize,
+    /// When a whole burst of the author may be handed over again; see [`Pace`].
+    whole_at: Tick,
 }
 
 impl Share {
-    pub(super) const EMPTY: Share = Share { letters: 0, bytes: 0 };
+    pub(super) const EMPTY: Share = Share { letters: 0, bytes: 0, whole_at: Tick::ZERO };
 
     fn add(&mut self, letters: usize, bytes: usize) {
         self.letters += letters;
@@ -135,12 +139,41 @@ impl Queue {
             share.remove(len);
             note(&mut self.moved, author, share.cost() as isize - before as isize);
         }
-        if self.total.letters == 0 && self.shares.len() > SHARES_KEPT {
+        if self.total.letters == 0 && self.shares.len() > self.shares_kept.max(SHARES_KEPT) {
             // A damaged letter of which nothing is known is still in a share.
-            for (author, share) in &self.shares {
-                note(&mut self.moved, *author, -(share.cost() as isize));
-            }
-            self.shares.clear();
+            let (moved, now) = (&mut self.moved, self.handed_at);
+            self.shares.retain(|author, share| {
+                let is_paced = share.whole_at > now;
+                if !is_paced {
+                    note(moved, *author, -(share.cost() as isize));
+                }
+                is_paced
+            });
+            self.shares_kept = 2 * self.shares.len();
+        }
+    }
+
+    /// When a whole burst of this author may be handed over again.
+    pub(super) fn whole_at(&self, author: Author) -> Tick {
+        self.shares.get(&author).map_or(Tick::ZERO, |share| share.whole_at)
+    }
+
+    /// A letter is handed over.
+    pub(super) fn spend(&mut self, entry: &Entry, now: Tick, pace: Pace) {
+        if !entry.released {
+            self.lanes.passed(entry.cost());
+        }
+        if let Some(share) = self.shares.get_mut(&entry.author) {
+            share.whole_at = pace.spend(share.whole_at, now, entry.cost());
+            self.paced_until = self.paced_until.max(share.whole_at);
+        }
+        self.handed_at = now;
+    }
+
+    /// Forgets what was handed over long enough ago.
+    pub(in crate::relay) fn settle(&mut self, now: Tick) {
+        if self.paced_until <= now {
+            self.paced_until = Tick::ZERO;
         }
     }
 

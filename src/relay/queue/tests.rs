@@ -4,31 +4,35 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::relay::limits::{Limits, UNWRITTEN_MAX};
+use crate::relay::members::MemberId;
+use crate::wire::message::Reason;
 
 const TOM: Author = Author::Member(MemberId(0));
-const OUTBOX: OutboxId = OutboxId(5);
+pub(super) const OUTBOX: OutboxId = OutboxId(5);
 const START: Tick = Tick::from_micros(1_000_000);
 
 fn id(number: u64) -> LetterId {
     LetterId { outbox: OUTBOX, number }
 }
 
-fn entry(author: Author, number: u64, len: usize) -> Entry {
+pub(super) fn entry(author: Author, number: u64, len: usize) -> Entry {
     let message = vec![number as u8; len + 1];
     Entry::new(author, id(number), len, START, 0, message.into())
 }
 
 /// A queue and the disk beside it.
 #[derive(Default)]
-struct Desk {
-    queue: Queue,
-    limits: Limits,
-    tickets: u64,
-    last_place: u64,
-    disk: BTreeMap<u64, Entry>,
-    batch: Vec<Entry>,
+pub(super) struct Desk {
+    pub(super) queue: Queue,
+    pub(super) limits: Limits,
+    pub(super) now: Tick,
+    pub(super) pace: Option<Pace>,
+    pub(super) tickets: u64,
+    pub(super) last_place: u64,
+    pub(super) disk: BTreeMap<u64, Entry>,
+    pub(super) batch: Vec<Entry>,
     /// Places of letters that were stored: the store does everything in order, so they go after their batch came.
-    gone: Vec<u64>,
+    pub(super) gone: Vec<u64>,
 }
 
 impl Desk {
@@ -39,11 +43,11 @@ impl Desk {
     }
 
     /// Whether a letter is taken of one that the recipient has written to.
-    fn offer(&mut self, author: Author, number: u64, len: usize) -> bool {
+    pub(super) fn offer(&mut self, author: Author, number: u64, len: usize) -> bool {
         self.offer_entry(entry(author, number, len), Sender::Known)
     }
 
-    fn offer_entry(&mut self, entry: Entry, sender: Sender) -> bool {
+    pub(super) fn offer_entry(&mut self, entry: Entry, sender: Sender) -> bool {
         let (author, len) = (entry.author, entry.len);
         let takes = self.queue.can_follow(len) && self.queue.has_room(author, len, sender, &self.limits);
         if takes {
@@ -54,16 +58,23 @@ impl Desk {
 
     fn hand_all(&mut self) -> Vec<u64> {
         let mut numbers = Vec::new();
-        while let Some(entry) = self.queue.next_waiting() {
-            assert!(!entry.message.is_empty(), "what is handed is here");
-            numbers.push(entry.id.number);
-            self.queue.mark_handed();
+        while let Some((_, number)) = self.hand_one() {
+            numbers.push(number);
         }
         numbers
     }
 
+    pub(super) fn hand_one(&mut self) -> Option<(Author, u64)> {
+        self.queue.keep_pace(self.now, self.pace);
+        let entry = self.queue.next_waiting()?;
+        assert!(!entry.message.is_empty(), "what is handed is here");
+        let handed = (entry.author, entry.id.number);
+        self.queue.mark_handed(self.now, self.pace);
+        Some(handed)
+    }
+
     /// The numbers of the letters that are being written now.
-    fn write(&mut self, now: Tick, away: bool) -> Vec<u64> {
+    pub(super) fn write(&mut self, now: Tick, away: bool) -> Vec<u64> {
         self.tickets += 1;
         let batch = self.queue.next_batch(now, away, Ticket(self.tickets), &mut self.last_place);
         let numbers = batch.iter().map(|e| e.id.number).collect();
@@ -74,7 +85,7 @@ impl Desk {
     }
 
     /// The numbers of those that are accepted by it.
-    fn commit(&mut self) -> Vec<u64> {
+    pub(super) fn commit(&mut self) -> Vec<u64> {
         for entry in self.batch.drain(..) {
             self.disk.insert(entry.place().unwrap(), entry);
         }
@@ -83,13 +94,18 @@ impl Desk {
         self.queue.committed(ticket).iter().map(|(_, id, _)| id.number).collect()
     }
 
-    fn load(&mut self, most: usize) {
-        let Some(after) = self.queue.wants_rows() else { return };
+    pub(super) fn load(&mut self, most: usize) {
+        let Some(rows) = self.queue.wants_rows(self.now, self.pace) else { return };
         self.tickets += 1;
         self.queue.mark_loading(Ticket(self.tickets));
-        let rows = self.disk.range(after + 1..).take(most);
-        let row = |(place, e): (&u64, &Entry)| Entry { refused: None, ..e.clone() }.kept(*place);
-        let entries: Vec<Entry> = rows.map(row).collect();
+        let rows: Vec<(&u64, &Entry)> = match &rows {
+            Rows::Behind(after) => self.disk.range(after + 1..).take(most).collect(),
+            Rows::At(places) => places.iter().map(|place| (place, &self.disk[place])).take(most).collect(),
+        };
+        let read = |(place, e): (&u64, &Entry)| {
+            Entry { was_handed: false, released: false, refused: None, ..e.clone() }.kept(*place)
+        };
+        let entries: Vec<Entry> = rows.into_iter().map(read).collect();
         let through = entries.last().and_then(Entry::place);
         assert!(self.queue.loaded(Ticket(self.tickets), (through, None), entries));
     }
@@ -261,9 +277,9 @@ fn rows_for_an_earlier_session_are_not_taken() {
     desk.push(1..=2, 10);
     desk.write(START, true);
     desk.commit();
-    assert_eq!(desk.queue.wants_rows(), Some(0));
+    assert_eq!(desk.queue.wants_rows(START, None), Some(Rows::Behind(0)));
     desk.queue.mark_loading(Ticket(70));
-    assert_eq!(desk.queue.wants_rows(), None, "one load at a time");
+    assert_eq!(desk.queue.wants_rows(START, None), None, "one load at a time");
     desk.queue.session_ended();
     assert!(!desk.queue.loaded(Ticket(70), (Some(2), None), Vec::new()));
     desk.load(9);
@@ -276,7 +292,7 @@ fn a_disk_that_has_less_than_was_counted_holds_nothing_up() {
     desk.queue.found_on_disk(TOM, 3, 30, 3);
     desk.push(1..=1, 10);
     desk.load(9);
-    assert_eq!(desk.queue.wants_rows(), None, "it is not asked again and again");
+    assert_eq!(desk.queue.wants_rows(START, None), None, "it is not asked again and again");
     assert_eq!(desk.hand_all(), [1]);
 }
 
@@ -289,7 +305,7 @@ fn share_is_full_before_the_queue_in_memory_and_on_disk() {
     desk.commit();
     assert!(!desk.offer(TOM, 3, 1));
     assert!(desk.offer(Author::Echo, 1, 1));
-    desk.queue.expired(TOM, 1);
+    desk.queue.expired(1, TOM, 1);
     assert!(desk.offer(TOM, 3, 1));
     let limits = Limits { pair_bytes: 4, ..Limits::default() };
     let mut desk = Desk { limits, ..Desk::default() };
@@ -450,10 +466,9 @@ proptest! {
                     pushed += u64::from(desk.offer_entry(next, Sender::Known));
                 }
                 Step::Hand(most) => for _ in 0..most {
-                    let Some(next) = desk.queue.next_waiting().map(|e| e.id.number) else { break };
+                    let Some((_, next)) = desk.hand_one() else { break };
                     prop_assert!(next > last_handed, "{} after {}", next, last_handed);
                     last_handed = next;
-                    desk.queue.mark_handed();
                 },
                 Step::Store => {
                     if let Some((_, number)) = desk.stored(last_handed) {
@@ -496,7 +511,7 @@ proptest! {
         loop {
             desk.load(3);
             let handed = desk.hand_all();
-            if handed.is_empty() && desk.queue.wants_rows().is_none() {
+            if handed.is_empty() && desk.queue.wants_rows(START, None).is_none() {
                 break;
             }
             desk.stored(handed.last().copied().unwrap_or(0));

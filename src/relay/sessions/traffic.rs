@@ -295,7 +295,7 @@ impl Relay {
             self.note_session(now.tick, slot);
         }
         if may_rest && let Some(member) = self.sessions.lull(slot) {
-            self.places[member.0].rest();
+            self.places[member.0].rest(now.tick);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::*;
-use crate::base::{Held, Label, LetterId, OutboxId};
+use crate::base::{Held, Label, LetterId, OutboxId, Places};
 use crate::relay::{KeptLetter, OwedRefusal};
 
 const OUTBOX: OutboxId = OutboxId(0x0123_4567_89ab_cdef);
@@ -47,7 +47,7 @@ fn label() -> Label {
 }
 
 fn load(db: &Connection, path: &Path, owner: Option<Name>) -> Result<Vec<(u64, Held)>, Fault> {
-    let rows = mail_table::load(db, path, &Query { owner, after: 0, bytes_max: 9_999 })?;
+    let rows = mail_table::load(db, path, &Query { owner, places: Places::Behind(0), bytes_max: 9_999 })?;
     Ok(rows.into_iter().map(|row| (row.place, row.held)).collect())
 }
 

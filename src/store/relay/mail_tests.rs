@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::tests::{killed, refused_with_a_flipped_bit};
 use super::*;
-use crate::base::{Held, LetterId, OutboxId, Ticket};
+use crate::base::{Held, LetterId, OutboxId, Places, Ticket};
 use crate::relay::{KeptLetter, Marks, OwedRefusal, SessionNote, Waiting};
 use crate::store::{Done, QUEUE_BYTES_MAX, Worker};
 
@@ -53,7 +53,8 @@ fn commit(store: &mut RelayStore, records: &[Record]) {
 }
 
 fn places(store: &mut RelayStore, owner: Option<&str>, after: u64, bytes_max: usize) -> Vec<u64> {
-    let rows = store.load(&Query { owner: owner.map(name), after, bytes_max }).unwrap();
+    let rows =
+        store.load(&Query { owner: owner.map(name), places: Places::Behind(after), bytes_max }).unwrap();
     for row in &rows {
         assert_eq!(row.since, row.place * 10);
         let Held::Whole(bytes) = &row.held else { panic!("it is whole: {row:?}") };
@@ -168,6 +169,21 @@ fn row_31_where_sessions_were_is_kept_until_they_end() {
     assert_eq!(kept, [moved[0], note(u32::MAX, "[2001:db8::1]:6")]);
 }
 
+#[test]
+fn letters_at_places_come_back_from_their_mailbox_only() {
+    let (mut store, _) = RelayStore::in_memory([4; 32]).unwrap();
+    commit(&mut store, &[letters("JACK", "TOM", 1..=6, 100)]);
+    commit(&mut store, &[letters("MARY", "TOM", 7..=7, 100)]);
+    let mut at = |places: &[u64], bytes_max| {
+        let query = Query { owner: Some(name("JACK")), places: Places::At(places.to_vec()), bytes_max };
+        let rows = store.load(&query).unwrap();
+        rows.iter().map(|row| (row.place, matches!(row.held, Held::Whole(_)))).collect::<Vec<_>>()
+    };
+    assert_eq!(at(&[2, 5, 9], 9_999), [(2, true), (5, true)]);
+    assert_eq!(at(&[2, 4, 5], 101), [(2, true), (4, true)]);
+    assert_eq!(at(&[7], 9_999), [(7, false)], "a letter that is not where it was put is damaged");
+}
+
 /// What a start counts is what a count of all letters gives, whatever came and went in whichever order.
 #[test]
 fn a_start_knows_how_much_waits_without_reading_the_letters() {
@@ -177,7 +193,7 @@ fn a_start_knows_how_much_waits_without_reading_the_letters() {
     let expired = |place| Record::Expired { place, owed: owed(place) };
     commit(&mut store, &[letters("JACK", "TOM", 1..=9, 50), gone(vec![1, 2, 77]), expired(3)]);
     commit(&mut store, &[letters("JACK", "MARY", 10..=11, 7), gone(vec![4]), gone(vec![10, 11, 4])]);
-    let query = Query { owner: Some(name("JACK")), after: 0, bytes_max: 9_999 };
+    let query = Query { owner: Some(name("JACK")), places: Places::Behind(0), bytes_max: 9_999 };
     assert_eq!(store.load(&query).unwrap().len(), 5);
     store.db.execute("UPDATE letters SET message = x'00', sum = x'00'", []).unwrap();
     let waiting = crate::store::waiting_table::read(&store.db).unwrap();
@@ -242,7 +258,7 @@ fn rows_are_read_after_everything_that_was_handed_over_before() {
     let (store, _) = RelayStore::in_memory([4; 32]).unwrap();
     let (done_in, done) = channel();
     let worker = Worker::spawn(store, move |d| done_in.send(d).unwrap()).unwrap();
-    let query = || Query { owner: None, after: 0, bytes_max: 9_999 };
+    let query = || Query { owner: None, places: Places::Behind(0), bytes_max: 9_999 };
     for place in 1..=3 {
         worker.persist(Ticket(place), letters("JACK", "TOM", place..=place, 10)).unwrap();
         worker.load(Ticket(100 + place), query()).unwrap();

@@ -1,0 +1,99 @@
+//! One letter in a queue.
+
+use crate::base::{LetterId, Tick};
+use crate::wire::message::Reason;
+
+use crate::relay::limits::ENTRY_COST;
+use crate::relay::members::MemberId;
+use crate::relay::parcels::Parcel;
+
+/// Who wrote a letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::relay) enum Author {
+    /// A member, whoever of its sessions it came by.
+    Member(MemberId),
+    /// The relay itself, as `echo`.
+    Echo,
+    /// Guests, all of them together: they share what one author may have in a queue.
+    Guest,
+}
+
+/// Where a letter is safe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Nowhere but here.
+    Memory,
+    /// It is being written at this place.
+    Writing(u64),
+    /// The disk has it at this place.
+    Kept(u64),
+}
+
+/// One letter in a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::relay) struct Entry {
+    pub(in crate::relay) author: Author,
+    pub(in crate::relay) id: LetterId,
+    /// The length of its body.
+    pub(in crate::relay) len: usize,
+    /// When it began to wait for its recipient or the disk.
+    pub(in crate::relay) since: Tick,
+    /// When it was taken, on the relay's own clock, in milliseconds.
+    pub(in crate::relay) born: u64,
+    /// The delivery as it goes to the recipient; empty where a handed letter is on disk too.
+    pub(in crate::relay) message: Parcel,
+    /// It was in a session of its recipient, now or earlier.
+    pub(in crate::relay) was_handed: bool,
+    /// It was in an earlier session than now, or may have been.
+    pub(in crate::relay) was_handed_before: bool,
+    /// Why its recipient refuses it; it leaves once the disk has it.
+    pub(super) refused: Option<Reason>,
+    /// It waited for its author's pace, which allows it.
+    pub(super) released: bool,
+    pub(super) state: State,
+}
+
+impl Entry {
+    /// A letter that has just come.
+    pub(in crate::relay) fn new(
+        author: Author,
+        id: LetterId,
+        len: usize,
+        since: Tick,
+        born: u64,
+        message: Parcel,
+    ) -> Entry {
+        let (was_handed, was_handed_before, released, refused) = (false, false, false, None);
+        let state = State::Memory;
+        Entry {
+            author,
+            id,
+            len,
+            since,
+            born,
+            message,
+            was_handed,
+            was_handed_before,
+            released,
+            refused,
+            state,
+        }
+    }
+
+    /// A letter that came back from disk.
+    pub(in crate::relay) fn kept(self, place: u64) -> Entry {
+        Entry { state: State::Kept(place), ..self }
+    }
+
+    /// The place of a letter that the disk has or is being given.
+    pub(in crate::relay) fn place(&self) -> Option<u64> {
+        match self.state {
+            State::Memory => None,
+            State::Writing(place) | State::Kept(place) => Some(place),
+        }
+    }
+
+    pub(super) fn cost(&self) -> usize {
+        self.len + ENTRY_COST
+    }
+}
