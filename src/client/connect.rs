@@ -10,6 +10,7 @@
 //!
 //! What an attempt says and what answers lead to stands in `shake`.
 
+mod pace;
 mod shake;
 
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ use crate::session::KeyQuery;
 use super::api::{Carriers, Event, Unreached};
 use super::attempt::{Attempt, Stage, Step, pause};
 use super::uplink::{Out, Shared, Told, Uplink, close_conn};
+use pace::Pace;
 
 /// A TCP connection is opened beside UDP after this time.
 const TCP_CONNECT_AFTER: Duration = Duration::from_millis(250);
@@ -82,6 +84,8 @@ pub(super) struct Connecting {
     /// When the present session began, and how many in a row ended soon after that.
     begun: Tick,
     early_ends: u32,
+    /// How soon a session that was lost is shaken hands for again.
+    pub(super) pace: Pace,
 }
 
 impl Connecting {
@@ -128,6 +132,7 @@ impl Connecting {
     /// What was learned about how the relay is reached has changed: the next round begins at once.
     pub(super) fn start_over(&mut self) {
         (self.failures, self.next_round_at) = (0, None);
+        self.pace = Pace::default();
         self.end_round();
     }
 
@@ -193,7 +198,8 @@ impl Connecting {
 
     pub(super) fn next_deadline(&self) -> Option<Tick> {
         let attempts = self.attempts.iter().map(Attempt::next_deadline);
-        let paused = self.next_round_at.filter(|_| self.round.is_none());
+        // Both pauses have to be over.
+        let paused = self.next_round_at.max(self.pace.next_deadline()).filter(|_| self.round.is_none());
         let doubted = self.doubted.map(|(_, until)| until);
         attempts.chain([paused, self.tcp_at, self.tell_silence_at, doubted].into_iter().flatten()).min()
     }
@@ -225,13 +231,15 @@ impl Uplink {
         doubted.zip(heard).is_some_and(|((since, _), heard)| heard <= since)
     }
 
-    fn wanted_round(&self, now: Tick) -> Option<Round> {
-        if self.connecting.next_round_at.is_some_and(|at| at > now) {
+    fn wanted_round(&mut self, now: Tick) -> Option<Round> {
+        if self.connecting.next_round_at.is_some_and(|at| at > now) || self.connecting.pace.holds(now) {
             return None;
         }
+        let is_over = self.connecting.pace.is_over(now);
         let Some(peer) = &self.peer else { return Some(Round::Fresh) };
         match peer.path() {
             None => Some(Round::Repair),
+            Some(_) if is_over => Some(Round::Repair),
             Some(_) => peer.needs_rekey(now).then_some(Round::Rekey),
         }
     }
@@ -251,7 +259,10 @@ impl Uplink {
         let is_stalled = self.stalled_at().is_some_and(|at| at <= now.tick);
         let on_tcp = matches!(self.peer.as_ref().and_then(Peer::path), Some(Path::Tcp(_)));
         let is_left_behind = self.is_left_behind(now.tick) && on_tcp;
-        if self.connecting.round.is_some() || self.connecting.next_round_at.is_some_and(|at| at > now.tick) {
+        if self.connecting.round.is_some()
+            || self.connecting.next_round_at.is_some_and(|at| at > now.tick)
+            || self.connecting.pace.holds(now.tick)
+        {
             return;
         }
         if is_stalled || is_left_behind {
@@ -268,6 +279,7 @@ impl Uplink {
         }
         let connecting = &mut self.connecting;
         connecting.round = Some(round);
+        connecting.pace.is_over(now.tick);
         connecting.next_round_at = None;
         connecting.since = now.tick;
         if let (Round::Rekey, Some(path)) = (round, self.peer.as_ref().and_then(Peer::path)) {
@@ -377,7 +389,11 @@ impl Uplink {
         shared.conns.remove(&conn);
         self.beside_closed(now.tick, conn);
         if let Some(peer) = &mut self.peer {
+            let had_path = peer.path().is_some();
             peer.handle_path_closed(now.tick, Path::Tcp(conn));
+            if had_path && peer.path().is_none() {
+                self.connecting.pace.lost(now.tick, &mut shared.rng);
+            }
         }
         if let Some(place) = self.connecting.attempts.iter().position(|a| a.conn() == Some(conn)) {
             self.handle_attempt_closed(now, shared, place, why, out);

@@ -415,7 +415,8 @@ impl Uplink {
     }
 
     /// The relay says that it has lost the session, with the token that only it can make: hands are shaken at once, for the
-    /// same session, in case that somebody else has drawn the token from it. One that was told to stop goes silent.
+    /// same session, in case that somebody else has drawn the token from it; but not at once again and again (`Pace`). One
+    /// that was told to stop goes silent.
     pub(super) fn handle_reset(
         &mut self,
         now: Now,
@@ -433,6 +434,10 @@ impl Uplink {
         if matches!(self.connecting.round, Some(Round::Fresh | Round::Repair)) {
             self.connecting.attempts.iter_mut().for_each(|attempt| attempt.hurry(now.tick));
             return self.drive_attempts(now, shared, out);
+        }
+        self.connecting.pace.lost(now.tick, &mut shared.rng);
+        if self.connecting.pace.holds(now.tick) {
+            return;
         }
         self.cancel_attempts(now.tick, shared, out);
         self.close_beside(shared, out);

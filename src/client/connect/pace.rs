@@ -1,0 +1,98 @@
+//! How often hands are shaken with a relay whose sessions are lost as soon as they have begun: one that resets each of them,
+//! two that answer at one address, one that closes every connection.
+
+use std::time::Duration;
+
+use crate::base::{Rng, Tick};
+use crate::client::attempt::pause;
+
+use super::{BACKOFF_MAX, BACKOFF_MIN};
+
+/// A loss so long after the last one, and after the last handshake, is the first again.
+const CALM_AFTER: Duration = Duration::from_secs(10);
+
+/// What becomes of sessions, in a row.
+#[derive(Debug, Default)]
+pub(in crate::client) struct Pace {
+    /// Losses with no calm between them.
+    row: u32,
+    /// The last of them, or the last handshake.
+    last: Option<Tick>,
+    /// Hands are shaken again then.
+    held_until: Option<Tick>,
+}
+
+impl Pace {
+    /// A handshake was answered.
+    pub(super) fn shaken(&mut self, now: Tick) {
+        (self.last, self.held_until) = (Some(now), None);
+    }
+
+    /// A session is lost: after the first time hands are shaken at once, then after 1, 2, 4 … 30 s, with jitter.
+    pub(in crate::client) fn lost(&mut self, now: Tick, rng: &mut Rng) {
+        if self.holds(now) {
+            return;
+        }
+        if self.last.is_none_or(|last| now.since(last) >= CALM_AFTER) {
+            self.row = 0;
+        }
+        (self.row, self.last) = (self.row.saturating_add(1), Some(now));
+        if let Some(doublings) = self.row.checked_sub(2) {
+            let longest = (BACKOFF_MIN * (1 << doublings.min(5))).min(BACKOFF_MAX);
+            self.held_until = Some(now + pause(longest, rng));
+        }
+    }
+
+    /// Whether hands are not to be shaken yet.
+    pub(in crate::client) fn holds(&self, now: Tick) -> bool {
+        self.held_until.is_some_and(|until| until > now)
+    }
+
+    /// Whether they are to be shaken because a pause is over; once.
+    pub(super) fn is_over(&mut self, now: Tick) -> bool {
+        self.held_until.take_if(|until| *until <= now).is_some()
+    }
+
+    pub(super) const fn next_deadline(&self) -> Option<Tick> {
+        self.held_until
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Hands are shaken, and the session is lost so long after that; how long it takes until they are shaken again.
+    fn wait_after(pace: &mut Pace, now: &mut Tick, rng: &mut Rng, lived: Duration) -> Duration {
+        pace.shaken(*now);
+        *now = *now + lived;
+        pace.lost(*now, rng);
+        let until = pace.next_deadline().filter(|_| pace.holds(*now)).unwrap_or(*now);
+        let wait = until.since(*now);
+        *now = until;
+        assert_eq!(pace.is_over(*now), !wait.is_zero());
+        wait
+    }
+
+    #[test]
+    fn second_loss_waits_a_second_and_each_further_one_twice_as_long() {
+        let (mut pace, mut now, mut rng) = (Pace::default(), Tick::from_micros(9), Rng::from_seed([1; 32]));
+        let short = Duration::from_millis(1);
+        for longest in [0, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000] {
+            let wait = wait_after(&mut pace, &mut now, &mut rng, short).as_millis();
+            assert!(wait <= longest && wait >= longest / 2, "{wait} of {longest} ms");
+        }
+        assert_eq!(wait_after(&mut pace, &mut now, &mut rng, CALM_AFTER), Duration::ZERO, "calm again");
+        assert_ne!(wait_after(&mut pace, &mut now, &mut rng, short), Duration::ZERO);
+    }
+
+    #[test]
+    fn what_is_lost_again_while_it_is_held_waits_no_longer() {
+        let (mut pace, now, mut rng) = (Pace::default(), Tick::from_micros(9), Rng::from_seed([1; 32]));
+        (0..2).for_each(|_| pace.lost(now, &mut rng));
+        let until = pace.next_deadline();
+        assert!(until.is_some() && pace.holds(now));
+        (0..100).for_each(|_| pace.lost(now, &mut rng));
+        assert_eq!(pace.next_deadline(), until);
+    }
+}
