@@ -5,7 +5,7 @@
 //! of the protocol.
 
 use std::fmt::Write as _;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use data_encoding::HEXLOWER;
 use queqiao::base::{Carrier, Path, Rng, Tick};
@@ -17,7 +17,7 @@ use queqiao::wire::limits::DATA_HEADER_LEN;
 
 const CLIENT_INDEX: u32 = 0x0102_0304;
 const RELAY_INDEX: u32 = 0xA1A2_A3A4;
-const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+const SOURCE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 4000);
 
 struct Vectors(String);
 
@@ -54,7 +54,7 @@ fn handshake() -> Vectors {
         Initiator::new(&client, &key, &psk, &hello, CLIENT_INDEX, Carrier::Udp, &mut rng).unwrap();
     vectors.add("INIT", begun.packet());
 
-    let (path, mut response) = (Path::Udp((SOURCE, 4000).into()), Vec::new());
+    let (path, mut response) = (Path::Udp(SOURCE), Vec::new());
     let mut responder = Responder::new(relay, psk, HandshakeLimits::On, rng.fork());
     let verdict = responder.handle_init(Tick::ZERO, path, SOURCE, begun.packet(), &mut response);
     let Verdict::Offer(offer) = verdict else { panic!("an offer, not {verdict:?}") };
@@ -86,7 +86,7 @@ fn cookie() -> Vectors {
     };
     let (others, mut ours) = (init(1), init(2));
     let mut ask = |port: u16, packet: &[u8]| {
-        let (path, mut answer) = (Path::Udp((SOURCE, port).into()), Vec::new());
+        let (path, mut answer) = (Path::Udp((SOURCE.ip(), port).into()), Vec::new());
         (responder.handle_init(Tick::ZERO, path, SOURCE, packet, &mut answer), answer)
     };
     for port in 1..=150 {

@@ -106,6 +106,7 @@ impl Bridge {
         let (store, state) = RelayStore::in_memory([7; 32]).expect("memory is there");
         let config = relay::Config {
             private_key: state.private_key,
+            reset_id: [0; 16],
             access_secret: [0; 32],
             members: state.members,
             roll: state.roll,

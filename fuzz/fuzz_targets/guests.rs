@@ -18,6 +18,7 @@ fuzz_target!(|script: Vec<(u8, Vec<u8>)>| {
     };
     let mut relay = Relay::new(Config {
         private_key: [7; 32],
+        reset_id: [0; 16],
         access_secret: [0; 32],
         members: vec![("JACK".parse().unwrap(), PublicKey([1; 32]))],
         roll: Roll::default(),

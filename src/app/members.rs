@@ -205,10 +205,19 @@ fn silent(busy: &Phrase, dir: &Path) -> Phrase {
 /// letters that go back.
 fn alone(mut store: RelayStore, state: RelayState, request: &Request) -> Result<Outcome, Phrase> {
     let now = Now { tick: Tick::from_micros(1), wall: net::wall() };
-    let RelayState { private_key, members, roll, mail } = state;
+    let RelayState { private_key, reset_id, members, roll, mail } = state;
     let (access_secret, limits, seed) = ([0; 32], Limits::default(), net::seed());
-    let mut core =
-        Relay::new(Config { private_key, access_secret, members, roll, mail, guests: None, limits, seed });
+    let mut core = Relay::new(Config {
+        private_key,
+        reset_id,
+        access_secret,
+        members,
+        roll,
+        mail,
+        guests: None,
+        limits,
+        seed,
+    });
     let (mut out, mut answered) = (Outputs::default(), None);
     core.handle(now, Input::Command(Command::Ask { id: 0, request: request.clone() }), &mut out);
     while !out.effects.is_empty() {

@@ -69,6 +69,7 @@ impl RelayServer {
         let net = Net::new(NetConfig { text_too: guests.is_some(), ..config })?;
         let core = Relay::new(Config {
             private_key: state.private_key,
+            reset_id: state.reset_id,
             access_secret: [0; 32],
             members: state.members,
             roll: state.roll,

@@ -15,6 +15,8 @@ use crate::relay::Limits;
 pub(super) struct LimitArgs {
     #[arg(long, value_name = "on|off", default_value = "on", env = "QUEQIAO_LIMITS")]
     limits: Switch,
+    #[arg(long, env = "QUEQIAO_LOOPBACK_TOO")]
+    loopback_too: bool,
     #[arg(long, env = "QUEQIAO_CLOSED")]
     closed: bool,
     #[arg(long, value_name = "TIME", default_value = "30d", value_parser = span, env = "QUEQIAO_KEEP")]
@@ -77,6 +79,7 @@ impl LimitArgs {
     pub(super) fn limits(&self) -> Result<Limits, Failure> {
         let limits = Limits {
             per_sender: self.limits == Switch::On,
+            loopback_too: self.loopback_too,
             letters_per_second: self.letters_per_second,
             letters_burst: self.letters_burst,
             control_per_second: self.control_per_second,
@@ -183,7 +186,7 @@ mod tests {
             assert_eq!(flag.get_env().and_then(|env| env.to_str()), Some(variable.as_str()));
             match flag.get_id().as_str() {
                 "limits" => all.push("--limits=off".to_owned()),
-                "closed" => all.push(name),
+                "closed" | "loopback_too" => all.push(name),
                 _ => all.push(format!("{name}=70000")),
             }
         }

@@ -321,7 +321,7 @@ mod tests {
         let mut relay = Responder::new(relay, secret.clone(), HandshakeLimits::On, Rng::from_seed([2; 32]));
         let mut ask = |port: u16, packet: &[u8]| {
             let (addr, mut out) = (SocketAddr::from(([192, 0, 2, 1], port)), Vec::new());
-            relay.handle_init(start, Path::Udp(addr), addr.ip(), packet, &mut out);
+            relay.handle_init(start, Path::Udp(addr), addr, packet, &mut out);
             out
         };
         let hello = Hello { counter: 1, continues: None };

@@ -281,6 +281,21 @@ impl Peer {
         }
     }
 
+    /// The newest handshake that is not confirmed, by its counter; if there is one.
+    pub fn newest_waiting(&self) -> Option<u64> {
+        self.keyring.newest_waiting()
+    }
+
+    /// Whether a handshake with this counter comes too late for [`Peer::renew`].
+    pub fn is_too_late(&self, handshake: u64) -> bool {
+        self.keyring.is_too_late(handshake)
+    }
+
+    /// The counter of a handshake that the other end has just confirmed, once; to be asked for after each packet.
+    pub fn take_confirmed(&mut self) -> Option<u64> {
+        self.keyring.take_confirmed()
+    }
+
     /// The client's choice: everything leaves on `path` from now on. If it was silent and has just answered, what is
     /// unacknowledged goes again at once: after many probes the next one may be seconds away.
     pub fn select(&mut self, now: Tick, path: Path) {

@@ -22,7 +22,8 @@ pub enum Resting {
     Answered,
     /// It is not authentic, or a replay; nothing has changed.
     Dropped,
-    /// It is to be given to the end itself; nothing has changed.
+    /// It is to be given to the end itself; nothing has changed. Its tag is to be checked before that
+    /// ([`Peer::opens_at_rest`]).
     Wakes,
 }
 
@@ -67,6 +68,20 @@ impl Peer {
     /// Which session was packed here, and where packets of it leave.
     pub fn peek(from: &mut Unpacker<'_>) -> (SessionId, Path) {
         (SessionId(from.bytes()), Paths::peek(from))
+    }
+
+    /// Whether a packed end, which has answered these since, would open this packet. `copy` is a buffer to open it in.
+    pub fn opens_at_rest(
+        from: &mut Unpacker<'_>,
+        beats: Beats,
+        (now, path): (Tick, Path),
+        bytes: &[u8],
+        copy: &mut Vec<u8>,
+    ) -> bool {
+        copy.clear();
+        copy.extend_from_slice(bytes);
+        let (_, _) = (SessionId(from.bytes()), Paths::skip(from));
+        Keyring::unpack(from, beats).open(now, || Duration::ZERO, path.carrier(), copy).is_ok()
     }
 
     /// Answers a packet that does nothing but keep this packed end alive, which has answered these before.

@@ -13,6 +13,8 @@ pub struct Limits {
     /// Handshakes, TCP connections, names and letters are counted against one sender, and names in all. Off for benchmarks
     /// only.
     pub per_sender: bool,
+    /// Handshakes over loopback are counted as those of any other network; for benchmarks.
+    pub loopback_too: bool,
     /// Letters a second of one member, in the long run.
     pub letters_per_second: u32,
     /// Letters a member may send at once after a pause.
@@ -104,6 +106,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             per_sender: true,
+            loopback_too: false,
             letters_per_second: 100,
             letters_burst: 1_000,
             // Each takes about 3 µs: 0.3 % of a core for one member. A client that comes again says a few hundred.

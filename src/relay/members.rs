@@ -290,6 +290,11 @@ impl Members {
         self.by_key.find(key.0, |id| self.members[id.0].key == *key)
     }
 
+    /// Whether a member has this key.
+    pub(super) fn knows(&self, key: &PublicKey) -> bool {
+        self.id_of_key(key).is_some()
+    }
+
     /// A member's name.
     pub(super) fn name(&self, id: MemberId) -> &Name {
         &self.members[id.0].name

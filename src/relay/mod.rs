@@ -72,7 +72,7 @@ pub use parcels::Parcel;
 pub use records::{FlowNames, KeptLetter, Mail, Marks, OwedRefusal, Record, SessionNote, Waiting};
 use roll::Invitations;
 pub use roll::{Change, INVITATIONS_MAX, Invitation, InvitationId, Roll, SCREENED_MAX};
-use sessions::{Sessions, Slot};
+use sessions::{Arrivals, Sessions, Slot};
 use unused_names::UnusedNames;
 
 /// What a relay is made with.
@@ -80,6 +80,8 @@ use unused_names::UnusedNames;
 pub struct Config {
     /// The relay's private X25519 key.
     pub private_key: [u8; 32],
+    /// Random, and kept with the key: what stateless resets are made with.
+    pub reset_id: [u8; 16],
     /// The access secret every client must know; zeros for an open relay.
     pub access_secret: [u8; 32],
     /// The members as the disk has them.
@@ -159,6 +161,8 @@ pub struct Stats {
     pub handshakes: u64,
     /// First handshake messages that cost curve arithmetic, whatever came of it.
     pub curve_work: u64,
+    /// What that took, in microseconds as they are counted against the budget of handshakes.
+    pub curve_us: u64,
     /// First handshake messages answered with a cookie only.
     pub cookies: u64,
     /// Sessions continued under new keys or on a new path.
@@ -220,6 +224,7 @@ pub struct Relay {
     /// When it last had slept: in that turn little leaves for anybody.
     woken_at: Option<Tick>,
     sessions: Sessions,
+    arrivals: Arrivals,
     conns: Conns,
     guests: Option<Guests>,
     /// What each member has here, by member.
@@ -246,7 +251,11 @@ impl Relay {
     /// A relay that nobody is connected to.
     pub fn new(config: Config) -> Relay {
         let mut rng = Rng::from_seed(config.seed);
-        let handshakes = if config.limits.per_sender { HandshakeLimits::On } else { HandshakeLimits::Off };
+        let handshakes = match (config.limits.per_sender, config.limits.loopback_too) {
+            (false, _) => HandshakeLimits::Off,
+            (true, false) => HandshakeLimits::On,
+            (true, true) => HandshakeLimits::OnLoopbackToo,
+        };
         let identity = Identity::from_private(config.private_key);
         let secret = AccessSecret::new(config.access_secret);
         // A stream of its own: what else is drawn from the seed stays what it was.
@@ -256,7 +265,8 @@ impl Relay {
         let members = Members::new(config.members, removed);
         let places = (0..members.len()).map(|_| Place::default()).collect();
         let mut relay = Relay {
-            responder: Responder::new(identity, secret, handshakes, rng.fork()),
+            responder: Responder::new(identity, secret, handshakes, rng.fork())
+                .with_reset_id(&config.reset_id),
             post: Post::default(),
             idle_flows: IdleFlows::default(),
             tickets: Tickets::default(),
@@ -269,6 +279,7 @@ impl Relay {
             wall: Wall(0),
             woken_at: None,
             sessions: Sessions::new(&config.limits),
+            arrivals: Arrivals::default(),
             conns: Conns::default(),
             guests: config.guests.map(|rules| Guests::new(rules, rng.fork())),
             places,
@@ -393,6 +404,7 @@ impl Core for Relay {
         while let Some(slot) = self.sessions.pop_marked() {
             self.flush_session(now, slot, out);
         }
+        self.open_arrivals(now, out);
         self.write_queues(now.tick, out);
     }
 

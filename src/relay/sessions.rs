@@ -1,6 +1,7 @@
 //! Who is connected: the table of sessions, and the ways to find one.
 
 mod asleep;
+mod handshakes;
 mod refusals;
 mod traffic;
 
@@ -18,13 +19,13 @@ use crate::wire::message::ToClient;
 use super::Timer;
 use super::deadlines::Deadlines;
 use super::limits::{
-    Bucket, FORGOTTEN_AFTER, Limits, OFFLINE_AFTER, PENDING_MAX, SESSIONS_OF_KEY_MAX, SIGNED_IN_WITHIN,
-    UNCONFIRMED_FOR,
+    Bucket, FORGOTTEN_AFTER, Limits, OFFLINE_AFTER, SESSIONS_OF_KEY_MAX, SIGNED_IN_WITHIN, UNCONFIRMED_FOR,
 };
 use super::members::MemberId;
 use super::records::SessionNote;
 use super::screen::Screen;
 use asleep::Entry;
+pub(super) use handshakes::Arrivals;
 use refusals::Refusals;
 pub(super) use refusals::RefusedLetter;
 
@@ -373,14 +374,6 @@ impl Sessions {
     fn find(&self, key: &PublicKey, id: SessionId) -> Option<Slot> {
         let id_of = |slot: &Slot| self.slab.get(slot.0).and_then(Entry::id_to_continue);
         self.of_key(*key).find(|slot| id_of(slot) == Some(id))
-    }
-
-    /// The oldest unconfirmed session of this key, if it has as many as it may have.
-    fn crowded_out(&self, key: &PublicKey) -> Option<Slot> {
-        let is_pending = |slot: &Slot| self.awake(*slot).is_some_and(|s| !s.peer.is_confirmed());
-        let mut pending = self.of_key(*key).filter(is_pending);
-        let oldest = pending.next()?;
-        (pending.count() + 1 >= PENDING_MAX).then_some(oldest)
     }
 
     /// The oldest closing session of this key, if it has as many sessions as it may have: so what is looked for among the

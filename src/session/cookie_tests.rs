@@ -1,6 +1,6 @@
 //! Handshakes with a relay under load.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::*;
@@ -11,7 +11,7 @@ const HOME: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const AWAY: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
 
 fn at(secs: u64) -> Tick {
-    Tick::from_micros(1) + Duration::from_secs(secs)
+    Tick::from_micros(1_000_000) + Duration::from_secs(secs)
 }
 
 fn udp(ip: Ipv4Addr, port: u16) -> Path {
@@ -36,16 +36,18 @@ fn initiator(counter: u64, carrier: Carrier) -> Initiator {
 
 fn give(relay: &mut Responder, now: Tick, path: Path, init: &[u8]) -> (Verdict, Vec<u8>) {
     let source = match path {
-        Path::Udp(addr) => addr.ip(),
-        Path::Tcp(_) => IpAddr::V4(HOME),
+        Path::Udp(addr) => addr,
+        Path::Tcp(ConnId(conn)) => (HOME, conn as u16).into(),
     };
     let mut out = Vec::new();
     let verdict = relay.handle_init(now, path, source, init, &mut out);
     (verdict, out)
 }
 
-/// A hundred first messages and more, of as many addresses.
+/// A hundred first messages and more, of as many addresses; a tenth of a second before, so that what may be done at once is
+/// left.
 fn flood(relay: &mut Responder, now: Tick) {
+    let now = now - Duration::from_millis(100);
     let garbage = initiator(1, Carrier::Udp);
     for n in 0..150u16 {
         give(relay, now, udp(Ipv4Addr::new(10, 0, 0, n as u8), n), garbage.packet());
@@ -173,36 +175,6 @@ fn a_connection_has_proved_its_address_and_is_counted_all_the_same() {
         give(&mut relay, at(0), Path::Tcp(ConnId(n)), initiator(n, Carrier::Tcp).packet());
     }
     cookie_for(&mut relay, at(0), udp(AWAY, 1), &initiator(2, Carrier::Udp));
-}
-
-#[test]
-fn who_forges_an_address_takes_no_handshake_from_its_owner() {
-    let mut relay = responder(1);
-    for port in 0..20 {
-        give(&mut relay, at(0), udp(HOME, port), initiator(1, Carrier::Udp).packet());
-    }
-    let mut client = initiator(2, Carrier::Udp);
-    let cookie = cookie_for(&mut relay, at(0), udp(HOME, 1), &client);
-    client.handle_cookie(&cookie).unwrap();
-    assert!(matches!(give(&mut relay, at(0), udp(HOME, 1), client.packet()).0, Verdict::Offer(_)));
-    let verdict = give(&mut relay, at(0), Path::Tcp(ConnId(1)), initiator(2, Carrier::Tcp).packet()).0;
-    assert!(matches!(verdict, Verdict::Offer(_)), "{verdict:?}");
-}
-
-#[test]
-fn the_address_that_has_proved_itself_has_its_share_and_then_silence() {
-    let mut relay = responder(1);
-    flood(&mut relay, at(0));
-    let mut verdicts = Vec::new();
-    for counter in 1..=12 {
-        let mut client = initiator(counter, Carrier::Udp);
-        let cookie = cookie_for(&mut relay, at(0), udp(HOME, 1), &client);
-        client.handle_cookie(&cookie).unwrap();
-        verdicts.push(give(&mut relay, at(0), udp(HOME, 1), client.packet()).0);
-    }
-    assert!(verdicts[..10].iter().all(|verdict| matches!(verdict, Verdict::Offer(_))));
-    let share = |verdict: &Verdict| matches!(verdict, Verdict::Drop(InitDrop::Throttled));
-    assert!(verdicts[10..].iter().all(share), "{:?}", &verdicts[10..]);
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! One budget for all sources, shared fairly by the networks they are in.
 //!
-//! Usage decays: what was spent counts for 1/e of itself after the budget's time. A network may use at most as much as its
-//! parent has left (dynamic thresholds, Choudhury and Hahne 1998): so k networks that take what they can get converge to the
-//! same share, and leave as much for the next one, however many addresses each of them has. Inside a network the same holds
-//! for its parts: /48 ⊃ /56 ⊃ /64 ⊃ address and port; /24 ⊃ /32 ⊃ address and port.
+//! Usage decays: what was spent counts for 1/e of itself after the budget's time. A network may use at most as much as all
+//! together have left (dynamic thresholds, Choudhury and Hahne 1998), or a few times as much: so k networks that take what
+//! they can get converge to the same share, and leave some for the next one, however many addresses each of them has. Inside
+//! a network the same holds for its parts: /48 ⊃ /56 ⊃ /64 ⊃ address and port; /24 ⊃ /32 ⊃ address and port.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -23,21 +23,20 @@ const SETS: usize = 1_024;
 const LEVELS: usize = 4;
 /// The level of the address with its port.
 const FINEST: usize = LEVELS - 1;
-/// The part of a network that takes what it can get has 4/5 of it: nobody else may be there, so less is left free than
-/// beside a whole network, which takes half.
+/// A part of a network may use four times what the network has left, so one that is alone there has 4/5 of it.
 const INNER_ALPHA: u64 = 4;
 /// Usage is counted in parts of a unit, so that a budget of a few units decays smoothly.
 const PART_BITS: u32 = 16;
 /// Decay comes in steps: so many in the budget's time, so that what one step frees is less than what one source asks for. All
 /// counters take the same steps, so parts add up to their whole.
-const STEPS: u32 = 4_096;
+const STEPS: u32 = 16_384;
 /// What is left after 1, 2, 4, … steps, in 2³² parts; after all of them together, which is 64 times the budget's time,
 /// nothing is.
-const LEFT: [u64; 18] = left();
+const LEFT: [u64; 20] = left();
 
-const fn left() -> [u64; 18] {
-    // e^(-1/4096)
-    let mut left = [4_293_918_848; 18];
+const fn left() -> [u64; 20] {
+    // e^(-1/16384)
+    let mut left = [4_294_705_160; 20];
     let mut at = 1;
     while at < left.len() {
         left[at] = (left[at - 1] * left[at - 1]) >> 32;
@@ -75,6 +74,10 @@ pub struct Source {
 /// What all sources have used, in tables of fixed size. At the bound the network that uses least is forgotten.
 pub struct FairShare {
     budget: Budget,
+    /// A network may use so many times what is left.
+    alpha: u64,
+    /// So much of the burst is for sources whose widest network has used nothing for the budget's time.
+    burst_kept: u32,
     key: [u8; 32],
     all: Usage,
     /// When the burst will be whole again (the generic cell rate algorithm).
@@ -102,20 +105,41 @@ impl FairShare {
     /// Nothing is used yet; the tables are hashed with this secret key.
     pub fn new(key: [u8; 32], budget: Budget) -> FairShare {
         let levels = std::array::from_fn(|_| vec![Place::default(); SETS * WAYS]);
-        FairShare { budget, key, all: Usage::default(), whole_at: Tick::ZERO, levels }
+        FairShare {
+            budget,
+            alpha: 1,
+            burst_kept: 0,
+            key,
+            all: Usage::default(),
+            whole_at: Tick::ZERO,
+            levels,
+        }
+    }
+
+    /// A network may use `alpha` times what is left, not just as much: k of them leave 1/(1 + k·alpha), and one that is alone
+    /// has more.
+    pub fn with_alpha(self, alpha: u32) -> FairShare {
+        FairShare { alpha: alpha.into(), ..self }
+    }
+
+    /// So much of the burst is for sources whose widest network has used nothing for the budget's time: where many take all
+    /// that the rate gives, a newcomer has its turn before them.
+    pub fn with_burst_kept_for_new(self, burst_kept: u32) -> FairShare {
+        FairShare { burst_kept, ..self }
     }
 
     /// Whether there is room for `cost` more from this source; counts it if so.
     pub fn admits(&mut self, now: Tick, source: Source, cost: u32) -> bool {
         let (networks, step) = (self.networks(source), self.step(now));
-        let kept = if self.is_new_at(step, &networks) { 0 } else { self.budget.kept_for_new };
-        let capacity = self.budget.capacity.saturating_sub(kept);
+        let is_new = self.is_new_at(step, &networks);
+        let capacity = self.budget.capacity.saturating_sub(if is_new { 0 } else { self.budget.kept_for_new });
         let used = self.all.at(step);
         let parts_max = parts(capacity);
         let (mut room, parts) = (parts_max.saturating_sub(used), parts(cost));
-        if parts > room || !self.paces(now, cost, capacity) {
+        if parts > room || !self.paces(now, cost, capacity, is_new) {
             return false;
         }
+        room = room.saturating_mul(self.alpha).min(parts_max);
         for (level, network) in networks.iter().enumerate() {
             let Some(network) = *network else { continue };
             let used = self.used(level, network, step);
@@ -183,10 +207,11 @@ impl FairShare {
     }
 
     /// Whether so much may be spent at once now.
-    fn paces(&self, now: Tick, cost: u32, capacity: u32) -> bool {
+    fn paces(&self, now: Tick, cost: u32, capacity: u32, is_new: bool) -> bool {
         let part =
             u64::from(self.budget.burst) * u64::from(capacity) / u64::from(self.budget.capacity.max(1));
-        let burst = self.time_of(u32::try_from(part).unwrap_or(u32::MAX));
+        let part = u32::try_from(part).unwrap_or(u32::MAX);
+        let burst = self.time_of(part.saturating_sub(if is_new { 0 } else { self.burst_kept }));
         self.whole_at.since(now) + self.time_of(cost) <= burst
     }
 
@@ -448,7 +473,7 @@ mod tests {
         let mut usage = Usage::default();
         usage.add(5, 1 << 40);
         let left = usage.at(5 + u64::from(STEPS)) as f64 / (1u64 << 40) as f64;
-        assert!((left - (-1f64).exp()).abs() < 1e-6, "{left}");
+        assert!((left - (-1f64).exp()).abs() < 1e-5, "{left}");
         assert_eq!(usage.at(5 + 64 * u64::from(STEPS)), 0);
         assert_eq!(usage.at(u64::MAX), 0);
     }

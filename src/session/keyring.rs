@@ -76,18 +76,27 @@ pub struct Keyring {
 #[derive(Debug)]
 struct Turnover {
     previous: Option<Previous>,
-    /// At most [`WAITING_MAX`], the newest last.
+    /// At most [`WAITING_MAX`], each of another handshake.
     waiting: SmallVec<[Keys; WAITING_MAX]>,
+    /// The counter of the handshake that was confirmed last, until it is asked for.
+    confirmed: Option<u64>,
     /// Indexes that lead here no longer.
     freed: SmallVec<[u32; 2]>,
 }
 
 impl Turnover {
-    const NONE: Turnover =
-        Turnover { previous: None, waiting: SmallVec::new_const(), freed: SmallVec::new_const() };
+    const NONE: Turnover = Turnover {
+        previous: None,
+        waiting: SmallVec::new_const(),
+        confirmed: None,
+        freed: SmallVec::new_const(),
+    };
 
     fn is_over(&self) -> bool {
-        self.previous.is_none() && self.waiting.is_empty() && self.freed.is_empty()
+        self.previous.is_none()
+            && self.waiting.is_empty()
+            && self.confirmed.is_none()
+            && self.freed.is_empty()
     }
 }
 
@@ -144,14 +153,39 @@ impl Keyring {
         self.advance(now, keys);
     }
 
-    /// The relay has answered with new keys: they wait for the client's first packet. At the bound they replace the
-    /// oldest that wait.
+    /// The newest handshake whose keys wait, by its counter; if there is one.
+    pub fn newest_waiting(&self) -> Option<u64> {
+        self.turnover.waiting.iter().map(Keys::handshake).max()
+    }
+
+    /// Whether keys of a handshake with this counter would take the place of newer ones, or of the same, that wait: so old
+    /// first messages that are repeated never push out the newest.
+    pub fn is_too_late(&self, handshake: u64) -> bool {
+        let mut waiting = self.turnover.waiting.iter().map(Keys::handshake);
+        let is_full = waiting.len() == WAITING_MAX;
+        waiting.clone().any(|other| other == handshake) || is_full && waiting.all(|other| other > handshake)
+    }
+
+    /// The relay has answered with new keys: they wait for the client's first packet. At the bound they replace those of the
+    /// oldest handshake that wait.
     pub fn wait_for(&mut self, keys: Keys) {
         let Turnover { waiting, freed, .. } = &mut *self.turnover;
-        if waiting.len() == WAITING_MAX {
-            freed.push(waiting.remove(0).local_index);
+        let oldest = (0..waiting.len()).min_by_key(|at| waiting[*at].handshake());
+        if waiting.len() == WAITING_MAX
+            && let Some(oldest) = oldest
+        {
+            freed.push(waiting.remove(oldest).local_index);
         }
         waiting.push(keys);
+    }
+
+    /// The counter of the handshake whose keys the client has just shown to have, once.
+    pub fn take_confirmed(&mut self) -> Option<u64> {
+        let confirmed = self.turnover.there()?.confirmed.take();
+        if confirmed.is_some() {
+            self.turnover.put_away();
+        }
+        confirmed
     }
 
     /// Whether there are keys to seal with.
@@ -236,6 +270,7 @@ impl Keyring {
     fn confirm(&mut self, now: Tick, index: u32) {
         for keys in std::mem::take(&mut self.turnover.waiting) {
             if keys.local_index == index {
+                self.turnover.confirmed = Some(keys.handshake()).filter(|handshake| *handshake > 0);
                 self.advance(now, keys);
             } else {
                 self.turnover.freed.push(keys.local_index);

@@ -25,6 +25,8 @@ pub struct Keys {
     send: Zeroizing<[u8; 32]>,
     recv: Zeroizing<[u8; 32]>,
     reset: Option<ResetToken>,
+    /// At a relay: the counter of the handshake they came from.
+    handshake: u64,
 }
 
 /// Why a data packet was not opened. It is dropped without an answer.
@@ -49,12 +51,23 @@ impl Keys {
             send: Zeroizing::new(send),
             recv: Zeroizing::new(recv),
             reset: None,
+            handshake: 0,
         }
     }
 
     /// The same, with what a RESET of the other end will hold.
     pub(super) fn with_reset(self, reset: Option<ResetToken>) -> Keys {
         Keys { reset, ..self }
+    }
+
+    /// The same, with the counter of their handshake.
+    pub(super) fn of_handshake(self, handshake: u64) -> Keys {
+        Keys { handshake, ..self }
+    }
+
+    /// The counter of the handshake they came from; what was packed has forgotten it.
+    pub(super) const fn handshake(&self) -> u64 {
+        self.handshake
     }
 
     /// Whether nothing is known of the other end's resets: so it is at a relay.

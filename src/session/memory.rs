@@ -37,7 +37,9 @@ impl Counters {
         self.by_identity.get(&prefix(identity)).map(|counter| counter.highest)
     }
 
-    pub(super) fn raise(&mut self, identity: PublicKey, highest: u64) {
+    /// Notes that this identity has shaken hands with this counter; one that is no higher changes nothing but its age.
+    pub(super) fn raise(&mut self, identity: PublicKey, counter: u64) {
+        let highest = self.highest(&identity).map_or(counter, |highest| highest.max(counter));
         let (age, identity) = (self.next_age, prefix(&identity));
         self.next_age += 1;
         if let Some(old) = self.by_identity.insert(identity, Counter { highest, age }) {
@@ -100,6 +102,7 @@ mod tests {
             counters.raise(identity(number), 5);
         }
         counters.raise(identity(0), 6);
+        counters.raise(identity(0), 4);
         counters.raise(identity(u32::MAX), 7);
         assert_eq!(counters.highest(&identity(0)), Some(6));
         assert_eq!(counters.highest(&identity(1)), None);

@@ -27,13 +27,16 @@ impl ResetToken {
     }
 }
 
-/// What a relay makes tokens with; the same after a restart, because it is made of the relay's private key alone.
+/// The length of what is random in it.
+pub(super) const RESET_ID_LEN: usize = 16;
+
+/// What a relay makes tokens with; the same after a restart, because it is made of what is in the relay's folder alone.
 pub(super) struct ResetKey(Zeroizing<[u8; 32]>);
 
 impl ResetKey {
-    pub(super) fn new(identity: &Identity) -> ResetKey {
+    pub(super) fn new(identity: &Identity, id: &[u8; RESET_ID_LEN]) -> ResetKey {
         let hash = Blake2s256::new().chain_update(b"queqiao reset").chain_update(identity.private_bytes());
-        ResetKey(Zeroizing::new(hash.finalize().into()))
+        ResetKey(Zeroizing::new(hash.chain_update(id).finalize().into()))
     }
 
     /// The token of the session whose packets come under `index`.
@@ -49,8 +52,10 @@ mod tests {
 
     #[test]
     fn a_token_belongs_to_one_relay_and_one_index_and_outlives_the_process() {
-        let key = |byte| ResetKey::new(&Identity::from_private([byte; 32]));
+        let key = |byte| ResetKey::new(&Identity::from_private([byte; 32]), &[4; 16]);
         let token = key(1).token(7);
+        let copy = ResetKey::new(&Identity::from_private([1; 32]), &[5; 16]);
+        assert!(!token.is(copy.token(7).bytes()), "another folder");
         assert!(token.is(key(1).token(7).bytes()));
         assert!(!token.is(key(1).token(8).bytes()) && !token.is(key(2).token(7).bytes()));
         let mut near = *token.bytes();

@@ -1,8 +1,7 @@
 //! The relay's side of handshakes.
 
 use std::fmt;
-use std::net::IpAddr;
-use std::time::Duration;
+use std::net::SocketAddr;
 
 use snow::HandshakeState;
 
@@ -11,7 +10,8 @@ use crate::wire::packet::{
     self, HANDSHAKE_LEN, Handshake, INIT_HEADER_LEN, MAC_LEN, Packet, PacketError, RESPONSE_HEADER_LEN,
 };
 
-use super::cookie::Cookies;
+use super::fair_share::Source;
+use super::gate::{Gate, HandshakeLimits};
 use super::hello::{Hello, REPLY_LEN, Reply, Welcome};
 use super::identity::{AccessSecret, Identity};
 use super::initiator::{payload_len, write_noise};
@@ -19,23 +19,7 @@ use super::keys::Keys;
 use super::mac::Mac1Key;
 use super::memory::{Answers, Counters};
 use super::noise::{self, SECOND_OVERHEAD};
-use super::reset::{ResetKey, ResetToken};
-use super::throttle::{Load, Throttle};
-
-/// One handshake of a source each 200 ms in the long run: 5 a second.
-const HANDSHAKE_INTERVAL: Duration = Duration::from_millis(200);
-/// Handshakes of a source at once after a pause.
-const HANDSHAKES_BURST: u32 = 10;
-
-/// Whether the relay limits handshakes, of one source and of all together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HandshakeLimits {
-    /// 5 a second, 10 at once, per IPv4 address or IPv6 /64; loopback exempt, identical repeats not counted. Above 100 a
-    /// second in all: cookies, for everybody on UDP.
-    On,
-    /// None (`--limits off`, for benchmarks on loopback).
-    Off,
-}
+use super::reset::{RESET_ID_LEN, ResetKey, ResetToken};
 
 /// Answers first handshake messages. Keeps no state for who has not authenticated, and a bounded amount for who has.
 pub struct Responder {
@@ -48,16 +32,6 @@ pub struct Responder {
     counters: Counters,
     answers: Answers,
     rng: Rng,
-}
-
-/// What stands before curve arithmetic.
-struct Gate {
-    load: Load,
-    cookies: Cookies,
-    /// Sources whose address may be forged, and those that have proved it. Each has the whole rate, counted apart: so that
-    /// who forges an address takes nothing from its owner.
-    unproven: Throttle,
-    proven: Throttle,
 }
 
 /// Why a first message gets no answer.
@@ -97,12 +71,14 @@ pub enum Verdict {
     Cookie,
     /// A message with an old counter: the answer that says so has been appended.
     Stale(PublicKey),
+    /// It may cost curve arithmetic: [`Responder::open_init`] it, after what is more urgent.
+    Admitted(Source),
     /// A client asks for a session: [`Responder::accept`] it, or let it fall.
     Offer(Box<Offer>),
 }
 
 /// A client that has authenticated, though perhaps by a replay or with another access secret: only its first data packet
-/// proves that it is there and may be.
+/// proves that it is there and may be ([`Responder::confirm`]).
 pub struct Offer {
     /// Who it is.
     pub client: PublicKey,
@@ -110,6 +86,7 @@ pub struct Offer {
     pub hello: Hello,
     /// Where it asked, and where the answer goes.
     pub path: Path,
+    source: Source,
     remote_index: u32,
     init_mac1: [u8; MAC_LEN],
     noise: HandshakeState,
@@ -118,10 +95,10 @@ pub struct Offer {
 impl Responder {
     /// A responder for `identity`; `psk` as every client must know it.
     pub fn new(identity: Identity, psk: AccessSecret, limits: HandshakeLimits, mut rng: Rng) -> Responder {
-        let gate = (limits == HandshakeLimits::On).then(|| Gate::new(&identity.public(), &mut rng));
+        let gate = Gate::new(limits, &identity.public(), &mut rng);
         Responder {
             mac1: Mac1Key::new(&identity.public()),
-            reset: ResetKey::new(&identity),
+            reset: ResetKey::new(&identity, &[0; RESET_ID_LEN]),
             identity,
             psk,
             gate,
@@ -131,26 +108,95 @@ impl Responder {
         }
     }
 
+    /// Makes its resets with this random id, which a restart keeps: copies of one relay's folder that have another are not
+    /// believed to have lost this one's sessions.
+    pub fn with_reset_id(self, id: &[u8; RESET_ID_LEN]) -> Responder {
+        Responder { reset: ResetKey::new(&self.identity, id), ..self }
+    }
+
     /// The relay's public key.
     pub const fn public(&self) -> PublicKey {
         self.identity.public()
     }
 
-    /// Takes in an INIT that came on `path` from the address `source`. An answer already due is appended to `out`; on
-    /// UDP it is as long as the INIT.
+    /// Takes in an INIT that came on `path` from `source`, without curve arithmetic. An answer already due is appended to
+    /// `out`; on UDP it is no longer than the INIT.
+    pub fn check_init(
+        &mut self,
+        now: Tick,
+        path: Path,
+        source: SocketAddr,
+        bytes: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Verdict {
+        self.check(now, path, source, bytes, out).unwrap_or_else(Verdict::Drop)
+    }
+
+    /// Opens an INIT that was admitted, from where it was admitted from.
+    pub fn open_init(
+        &mut self,
+        now: Tick,
+        path: Path,
+        source: Source,
+        bytes: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Verdict {
+        let init = match parse_init(path, bytes) {
+            Ok(init) => init,
+            Err(why) => return Verdict::Drop(why),
+        };
+        // The same message may have come twice before it was opened.
+        if let Some(answer) = self.answers.get(now, path, init.mac1) {
+            out.extend_from_slice(answer);
+            self.gate.iter_mut().for_each(|gate| gate.refund(now, source));
+            return Verdict::Repeat;
+        }
+        let mut offer = match self.read_init(path, source, &init) {
+            Ok(offer) => offer,
+            Err(why) => {
+                self.gate.iter_mut().for_each(|gate| gate.fine(now, source));
+                return Verdict::Drop(why);
+            }
+        };
+        match self.counters.highest(&offer.client) {
+            Some(highest) if offer.hello.counter <= highest => {
+                self.answer(now, &mut offer, 0, &Reply::Stale { highest }, out);
+                Verdict::Stale(offer.client)
+            }
+            _ => Verdict::Offer(offer),
+        }
+    }
+
+    /// Both at once.
     pub fn handle_init(
         &mut self,
         now: Tick,
         path: Path,
-        source: IpAddr,
+        source: SocketAddr,
         bytes: &[u8],
         out: &mut Vec<u8>,
     ) -> Verdict {
-        self.check_init(now, path, source, bytes, out).unwrap_or_else(Verdict::Drop)
+        match self.check_init(now, path, source, bytes, out) {
+            Verdict::Admitted(source) => self.open_init(now, path, source, bytes, out),
+            verdict => verdict,
+        }
     }
 
-    /// Grants an offer a session: appends the answer to `out`, to be sent on the offer's path, and remembers the
-    /// counter. The client will send packets under `local_index`.
+    /// The offer is of a client that is known: its handshakes do not count against those it shares its address with.
+    pub fn note_known(&mut self, now: Tick, offer: &Offer) {
+        if let Some(gate) = &mut self.gate {
+            gate.forgive(now, offer.source, &offer.client);
+        }
+    }
+
+    /// Answers an offer that it comes too late: there is one of the same client above this counter, and it begins again above
+    /// it. A client that is there loses a round trip; a replay of an old message is worth nothing.
+    pub fn refuse(&mut self, now: Tick, mut offer: Box<Offer>, highest: u64, out: &mut Vec<u8>) {
+        self.answer(now, &mut offer, 0, &Reply::Stale { highest }, out);
+    }
+
+    /// Grants an offer a session: appends the answer to `out`, to be sent on the offer's path. The client will send packets
+    /// under `local_index`; with the first of them that opens, [`Responder::confirm`] is to be called.
     ///
     /// Nothing may be sealed with the keys before a packet has been opened with them (see [`super::Keyring`]).
     pub fn accept(
@@ -161,11 +207,16 @@ impl Responder {
         welcome: &Welcome,
         out: &mut Vec<u8>,
     ) -> Keys {
-        self.counters.raise(offer.client, offer.hello.counter);
         let reply = Reply::Welcome(*welcome, Some(self.reset_token(local_index)));
         self.answer(now, &mut offer, local_index, &reply, out);
         let (recv, send) = offer.noise.dangerously_get_raw_split();
-        Keys::new(local_index, offer.remote_index, send, recv)
+        Keys::new(local_index, offer.remote_index, send, recv).of_handshake(offer.hello.counter)
+    }
+
+    /// The client has shown that it has the keys of the handshake with this counter: older ones of it are stale from now on.
+    /// Not before, since a message that is replayed, or made without the access secret, is followed by nothing.
+    pub fn confirm(&mut self, client: PublicKey, counter: u64) {
+        self.counters.raise(client, counter);
     }
 
     /// What a RESET of `index` holds.
@@ -173,19 +224,15 @@ impl Responder {
         self.reset.token(index)
     }
 
-    fn check_init(
+    fn check(
         &mut self,
         now: Tick,
         path: Path,
-        source: IpAddr,
+        source: SocketAddr,
         bytes: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<Verdict, InitDrop> {
-        let init = match packet::parse(path.carrier(), bytes) {
-            Ok(Packet::Init(init)) => init,
-            Ok(_) => return Err(InitDrop::Malformed(PacketError::Type)),
-            Err(error) => return Err(InitDrop::Malformed(error)),
-        };
+        let init = parse_init(path, bytes)?;
         if !self.mac1.verifies(&init) {
             return Err(InitDrop::Mac1);
         }
@@ -193,23 +240,22 @@ impl Responder {
             out.extend_from_slice(answer);
             return Ok(Verdict::Repeat);
         }
+        let mut source = Source { ip: source.ip(), port: source.port().into(), proven: false };
         if let Some(gate) = &mut self.gate
-            && !gate.admits(now, path, source, &init)?
+            && !gate.admits(now, path, &mut source, &init)?
         {
             gate.ask(now, path, &init, &mut self.rng, out);
             return Ok(Verdict::Cookie);
         }
-        let mut offer = self.read_init(path, &init)?;
-        match self.counters.highest(&offer.client) {
-            Some(highest) if offer.hello.counter <= highest => {
-                self.answer(now, &mut offer, 0, &Reply::Stale { highest }, out);
-                Ok(Verdict::Stale(offer.client))
-            }
-            _ => Ok(Verdict::Offer(offer)),
-        }
+        Ok(Verdict::Admitted(source))
     }
 
-    fn read_init(&mut self, path: Path, init: &Handshake<'_>) -> Result<Box<Offer>, InitDrop> {
+    fn read_init(
+        &mut self,
+        path: Path,
+        source: Source,
+        init: &Handshake<'_>,
+    ) -> Result<Box<Offer>, InitDrop> {
         let header: &[u8; INIT_HEADER_LEN] = init.covered.first_chunk().expect("the packet has been parsed");
         let mut noise = noise::responder(&self.identity, &self.psk, header, self.rng.fork());
         let mut payload = [0; HANDSHAKE_LEN];
@@ -220,7 +266,7 @@ impl Responder {
         let client = noise.get_remote_static().and_then(|key| key.try_into().ok()).ok_or(InitDrop::Noise)?;
         let hello = Hello::decode(&payload[..len]).ok_or(InitDrop::Payload)?;
         let (remote_index, init_mac1) = (init.sender, *init.mac1);
-        Ok(Box::new(Offer { client: PublicKey(client), hello, path, remote_index, init_mac1, noise }))
+        Ok(Box::new(Offer { client: PublicKey(client), hello, path, source, remote_index, init_mac1, noise }))
     }
 
     fn answer(&mut self, now: Tick, offer: &mut Offer, sender: u32, reply: &Reply, out: &mut Vec<u8>) {
@@ -234,41 +280,11 @@ impl Responder {
     }
 }
 
-impl Gate {
-    fn new(relay: &PublicKey, rng: &mut Rng) -> Gate {
-        let mut key = [0; 32];
-        rng.fill(&mut key);
-        let throttle = || Throttle::new(key, HANDSHAKE_INTERVAL, HANDSHAKES_BURST);
-        let (unproven, proven) = (throttle(), throttle());
-        Gate { load: Load::default(), cookies: Cookies::new(relay), unproven, proven }
-    }
-
-    /// Whether curve arithmetic may be done for this INIT: at once, or not before its address is proved. A TCP connection
-    /// has proved it by being open.
-    fn admits(
-        &mut self,
-        now: Tick,
-        path: Path,
-        source: IpAddr,
-        init: &Handshake<'_>,
-    ) -> Result<bool, InitDrop> {
-        let under_load = self.load.count(now);
-        let has_mac2 = *init.mac2 != [0; MAC_LEN];
-        let is_proven = match path {
-            Path::Tcp(_) => true,
-            Path::Udp(addr) => has_mac2 && self.cookies.verifies(now, addr, init),
-        };
-        if is_proven {
-            return if self.proven.admits(now, source) { Ok(true) } else { Err(InitDrop::Throttled) };
-        }
-        let admitted = !under_load && self.unproven.admits(now, source);
-        if has_mac2 && !admitted { Err(InitDrop::Mac2) } else { Ok(admitted) }
-    }
-
-    fn ask(&mut self, now: Tick, path: Path, init: &Handshake<'_>, rng: &mut Rng, out: &mut Vec<u8>) {
-        if let Path::Udp(addr) = path {
-            self.cookies.answer(now, addr, init, rng, out);
-        }
+fn parse_init(path: Path, bytes: &[u8]) -> Result<Handshake<'_>, InitDrop> {
+    match packet::parse(path.carrier(), bytes) {
+        Ok(Packet::Init(init)) => Ok(init),
+        Ok(_) => Err(InitDrop::Malformed(PacketError::Type)),
+        Err(error) => Err(InitDrop::Malformed(error)),
     }
 }
 

@@ -32,6 +32,7 @@ mod operators;
 mod pins;
 mod received;
 mod relay;
+mod reset_id;
 mod roll_table;
 mod sessions_table;
 mod sums;
@@ -49,6 +50,7 @@ pub use members_list::{Listed, members_list};
 pub use operators::{Asked, Requests};
 pub use pins::{Pin, Pins};
 pub use relay::{RELAY_DATABASE, RelayState, RelayStore};
+pub use reset_id::renew_reset_id;
 pub use worker::{
     BATCH_RECORDS_MAX, Backend, Done, Fault, NotTaken, QUEUE_BYTES_MAX, QUEUE_RECORDS_MAX, Worker,
 };

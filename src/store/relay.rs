@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `lock` | the process that has the folder |
 //! | `relay.key` | the relay's private key |
+//! | `relay.id` | what its resets are made with ([`super::renew_reset_id`]) |
 //! | `relay.sqlite` | its members, letters that wait for them, and where its sessions were |
 //! | `relay.sqlite-commits` | how many commits `relay.sqlite` must have |
 //! | `requests.sqlite` | what its operator asks of it while it runs ([`super::Requests`]) |
@@ -17,6 +18,7 @@ use super::database::{self, Kind, phrase};
 use super::files::create_folder;
 use super::keyfile;
 use super::lock::{FolderLock, LockError};
+use super::reset_id;
 use super::waiting_table::{self, Changes};
 use super::worker::{Backend, Fault};
 use super::{damaged_table, mail_table, members_table, roll_table, sessions_table, unused_table};
@@ -49,6 +51,8 @@ pub(super) const KIND: Kind = Kind {
 pub struct RelayState {
     /// Its X25519 private key.
     pub private_key: [u8; 32],
+    /// What its resets are made with, with the key.
+    pub reset_id: [u8; 16],
     /// Every member, by name.
     pub members: Vec<(Name, PublicKey)>,
     /// Who was invited, who was removed, and who refuses whom.
@@ -74,7 +78,7 @@ pub struct RelayStore {
 }
 
 impl RelayStore {
-    /// Opens a relay's folder, and makes it at first use, with `seed` as the new private key.
+    /// Opens a relay's folder, and makes it at first use; `seed` makes new private keys, and what else is random.
     ///
     /// Nothing that is there is ever replaced: where the key or the database is gone but the other is not, the folder
     /// is refused, since a new key is a stranger to every client and an empty database gives every name away.
@@ -84,7 +88,7 @@ impl RelayStore {
     /// `store-key-missing`; `store-database-missing`; `store-not-database`; `store-database-damaged` (`cause`);
     /// `store-newer` (`version`); `store-commits-missing` (`found`, `known`, `beside`); `store-commits-damaged`;
     /// `store-disk-full`; `store-not-permitted` (`cause`); `store-not-folder`; `store-io` (`cause`).
-    pub fn open(dir: &Path, seed: impl FnOnce() -> [u8; 32]) -> Result<(RelayStore, RelayState), Phrase> {
+    pub fn open(dir: &Path, mut seed: impl FnMut() -> [u8; 32]) -> Result<(RelayStore, RelayState), Phrase> {
         create_folder(dir)?;
         let lock = FolderLock::take(dir).map_err(|error| match error {
             LockError::Held(pid) => Phrase::new("relay-busy").with("folder", dir.display()).with("pid", pid),
@@ -107,10 +111,11 @@ impl RelayStore {
             }
             None => return Err(Phrase::new("store-key-missing").with("file", key_path.display())),
         };
+        let reset_id = reset_id::load_or_make(dir, seed)?;
         let mail = mail_table::read_mail(&db, &path)?;
         let roll = roll_table::read_roll(&db, &path)?;
         let store = RelayStore { path, db, commits, _lock: Some(lock) };
-        Ok((store, RelayState { private_key, members, roll, mail }))
+        Ok((store, RelayState { private_key, reset_id, members, roll, mail }))
     }
 
     /// A relay's store that is gone with its process, for those who leave no files; `private_key` is the relay's.
@@ -122,7 +127,7 @@ impl RelayStore {
         let (db, commits) = database::open_in_memory(&KIND).map_err(|error| phrase(&path, &error))?;
         let store = RelayStore { path, db, commits, _lock: None };
         let (members, roll, mail) = (Vec::new(), Roll::default(), Mail::default());
-        Ok((store, RelayState { private_key, members, roll, mail }))
+        Ok((store, RelayState { private_key, reset_id: [0; 16], members, roll, mail }))
     }
 }
 

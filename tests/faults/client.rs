@@ -32,7 +32,7 @@ fn newer_machine(rig: &mut Rig) -> Hand {
 #[test]
 fn a_relay_that_lies_about_counters_locks_nobody_out_of_another_relay() {
     let (mut liar, mut honest) = (Rig::new(), Rig::new());
-    Hand::shake(&mut liar, udp(66, 1), 1, u64::MAX).unwrap();
+    Hand::shake(&mut liar, udp(66, 1), 1, u64::MAX).unwrap().send(&mut liar, &[Frame::Ping]);
     let mut tom = Visitor::new("TOM", 1, 1, Carriers::Udp);
     tom.command(Command::Relays(vec![spec(1, Some(&liar)), spec(2, Some(&honest))]));
     tom.run(&mut [(relay_addr(1), &mut liar), (relay_addr(2), &mut honest)], secs(30));

@@ -168,24 +168,59 @@ fn row_11_under_load_too_no_unproven_address_is_sent_more_than_it_sent() {
     assert!(rig.relay.stats().handshakes > 1);
 }
 
+/// 1,000 addresses in as many networks that prove themselves and shake hands as fast as they can, for ten seconds.
 #[test]
-fn a_source_has_ten_handshakes_at_once_and_five_a_second_and_as_many_once_it_has_proved_itself() {
+fn thousand_proven_addresses_have_a_tenth_of_the_loop_and_newcomers_are_in() {
     let mut rig = Rig::new();
-    let granted = |rig: &mut Rig, from: Path, many: u64| {
-        let before = rig.relay.stats().cookies;
-        let shaken = (0..many).filter(|_| {
-            let c = rig.counter();
-            Hand::shake(rig, from, c, c).is_some()
-        });
-        let shaken = shaken.count() as u64;
-        (shaken, rig.relay.stats().cookies - before)
-    };
-    assert_eq!(granted(&mut rig, udp(1, 1), 10), (10, 0));
-    assert_eq!(granted(&mut rig, udp(1, 2), 15), (10, 15), "the port does not matter; each is asked");
-    rig.wait(secs(1));
-    assert_eq!(granted(&mut rig, udp(1, 3), 5), (5, 0));
-    assert_eq!(granted(&mut rig, udp(1, 3), 15), (5, 15));
-    assert_eq!(granted(&mut rig, udp(2, 1), 3), (3, 0), "another source is not concerned");
+    let (mut tom, _) = two(&mut rig);
+    let mut first = init(&rig, private(9), Carrier::Udp, &Hello { counter: 1, continues: None }, 1);
+    let without = first.packet().to_vec();
+    flood(&mut rig, &without);
+    let networks = (0..1_000).map(|n: u16| udp_of([10, (n >> 8) as u8, n as u8, 1]));
+    let proven = networks.map(|path| {
+        rig.give(path, &without);
+        first.handle_cookie(&rig.answers(path)[0]).unwrap();
+        (path, first.packet().to_vec())
+    });
+    let proven: Vec<_> = proven.collect();
+    let (start, before) = (rig.tick, rig.relay.stats());
+    for turn in 0..1_000 {
+        let given = (0..20).map(|n| &proven[(turn * 20 + n) % 1_000]);
+        rig.take(given.map(|(path, packet)| Given::Packet(*path, packet.clone())).collect());
+        rig.sent.clear();
+        let spent = rig.relay.stats().curve_us - before.curve_us;
+        let most = 10_000 + rig.tick.since(start).as_micros() as u64 / 10;
+        assert!(spent <= most, "{spent} µs of curve arithmetic, {most} at most");
+        if turn > 500 && turn % 50 == 0 {
+            let newcomer = udp_of([11, 0, (turn / 50) as u8, 1]);
+            assert!(Hand::shake(&mut rig, newcomer, turn as u64, 1).is_some(), "turn {turn}");
+        }
+        rig.wait(ms(10));
+    }
+    assert!(rig.relay.stats().curve_us - before.curve_us > 800_000, "what there is may be used");
+    tom.send(&mut rig, &[Frame::Ping]);
+    assert!(!tom.heard.is_empty(), "members go on");
+}
+
+fn udp_of(ip: [u8; 4]) -> Path {
+    Path::Udp((ip, 4_000).into())
+}
+
+/// What a turn brings of live sessions is handled first, whatever came before it.
+#[test]
+fn packets_of_sessions_are_handled_before_first_messages() {
+    let mut rig = Rig::new();
+    let (mut tom, _) = two(&mut rig);
+    let first = init(&rig, private(9), Carrier::Udp, &Hello { counter: 1, continues: None }, 1);
+    let ping = tom.seal(&[Frame::Ping]);
+    rig.take(vec![
+        Given::Packet(udp(9, 9), first.packet().to_vec()),
+        Given::Packet(tom.path, ping),
+        Given::Packet(udp(9, 9), first.packet().to_vec()),
+    ]);
+    let to: Vec<_> = rig.sent.iter().map(|(path, _)| *path).collect();
+    assert_eq!(to, [tom.path, udp(9, 9), udp(9, 9)]);
+    assert_eq!(rig.sent[1].1, rig.sent[2].1, "the same message has the same answer");
 }
 
 #[test]

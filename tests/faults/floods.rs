@@ -101,6 +101,7 @@ fn what_strangers_make_the_relay_hold_is_bounded_however_large_the_table_is() {
         if let Some(mut hand) = Hand::shake(&mut rig, udp(1 + (who / 8) as u8, 1 + who as u16), who, 1) {
             confirm(&mut rig, &mut hand);
         }
+        rig.wait(ms(5));
     }
     assert_eq!(rig.relay.session_count(), 50);
     Hand::member(&mut rig, udp(99, 1), 999, "TOM");

@@ -73,6 +73,7 @@ fn row_48_names_that_deceive_are_refused_with_the_reason_and_others_are_fine() {
     let claim = |rig: &mut Rig, who: u64, name: &str| {
         let mut hand = Hand::shake(rig, udp(10 + who as u8, 1), 100 + who, 1).unwrap();
         hand.sign_in(rig, name);
+        rig.wait(ms(5));
         match hand.told(StreamId::Control).pop() {
             Some(Told::NameRefused(reason, _)) => Some(reason),
             Some(Told::Welcome) => None,
@@ -231,6 +232,7 @@ fn row_52_all_mailboxes_together_have_a_bound_and_what_leaves_one_makes_room_in_
         let mut others = 0;
         let mut last = loop {
             let n = others + 3;
+            rig.wait(ms(5));
             let mut other = Hand::member(&mut rig, udp(n as u8, 3), n, &format!("member-{n}"));
             other.write(&mut rig, "JACK", 1, 0, &text);
             if full(&mut other) {

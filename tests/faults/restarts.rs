@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path as FolderPath;
 
-use queqiao::base::{Input, OutboxId, Path, Tick};
+use queqiao::base::{Carrier, Input, OutboxId, Path, Tick};
 use queqiao::client::{Carriers, Event, Progress};
 use queqiao::relay::{Limits, Record, SessionNote};
-use queqiao::store::{Backend, RelayStore};
-use queqiao::wire::frame::StreamId;
+use queqiao::store::{Backend, RelayStore, renew_reset_id};
+use queqiao::wire::frame::{Frame, StreamId};
 use queqiao::wire::message::{Reason, ToRelay};
-use queqiao::wire::packet::RESET_LEN;
+use queqiao::wire::packet::{self, Packet, RESET_LEN};
 
 use super::hand::Hand;
 use super::rig::{Given, Rig, START, ms, secs, udp};
@@ -90,6 +90,44 @@ fn a_session_that_ended_is_noted_no_longer() {
     let mut rig = later(rig, dir.path(), &Limits::default());
     rig.wait(secs(2));
     assert!(resets(&mut rig).is_empty());
+}
+
+/// Whether this packet is the relay's word that this session is lost.
+fn is_reset_of(hand: &Hand, bytes: &[u8]) -> bool {
+    match packet::parse(Carrier::Udp, bytes) {
+        Ok(Packet::Reset { index, token }) => hand.keys.is_reset(index, token),
+        _ => false,
+    }
+}
+
+/// A thousand members' sessions, by handshakes of their own: after a restart the relay has the same tokens for them; a relay
+/// on a copy of its folder that was given another id has not.
+#[test]
+fn row_31_resets_after_a_restart_with_1000_sessions_are_believed() {
+    const LOST: usize = 1_000;
+    let (dir, limits) = (tempfile::tempdir().unwrap(), Limits { per_sender: false, ..Limits::default() });
+    let mut rig = Rig::open(dir.path(), limits.clone(), START);
+    let path = |n: usize| udp(1 + (n / 250) as u8, 1 + n as u16);
+    let mut hands: Vec<_> =
+        (0..LOST).map(|n| Hand::member(&mut rig, path(n), n as u64, &format!("member{n}"))).collect();
+    rig.wait(secs(2));
+    let mut rig = later(rig, dir.path(), &limits);
+    rig.wait(secs(4));
+    let mut told = vec![0; LOST];
+    for (to, bytes) in std::mem::take(&mut rig.sent) {
+        let n = (0..LOST).find(|n| path(*n) == to).expect("a session's address");
+        told[n] += usize::from(is_reset_of(&hands[n], &bytes));
+    }
+    let once_more = told.iter().filter(|count| **count != 3).count();
+    assert_eq!(once_more, 0, "three resets for each");
+    drop(rig);
+
+    renew_reset_id(dir.path(), || [99; 32]).unwrap();
+    let mut copy = Rig::open(dir.path(), limits, START);
+    let ping = hands[5].seal(&[Frame::Ping]);
+    copy.give(path(5), &ping);
+    let answers = copy.answers(path(5));
+    assert!(!answers.is_empty() && !answers.iter().any(|bytes| is_reset_of(&hands[5], bytes)));
 }
 
 /// The relay wrote nothing of it: both were online. It is the reader who tells it again, and the author who asks.

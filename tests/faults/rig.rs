@@ -110,6 +110,7 @@ impl Rig {
     fn begin(limits: Limits, guests: Option<GuestRules>, store: RelayStore, state: RelayState) -> Rig {
         let config = Config {
             private_key: state.private_key,
+            reset_id: state.reset_id,
             access_secret: [0; 32],
             members: state.members,
             roll: state.roll,

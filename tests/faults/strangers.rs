@@ -6,7 +6,7 @@ use queqiao::wire::frame::{Frame, StreamId, close};
 use queqiao::wire::message::ToRelay;
 use queqiao::wire::packet::RESET_LEN;
 
-use super::hand::{Hand, init, private};
+use super::hand::{Hand, Told, init, private};
 use super::house::{Ledger, two};
 use super::rig::{Rig, ms, secs, udp};
 
@@ -104,7 +104,7 @@ fn row_04_captures_cut_lengthened_spliced_and_flipped_are_met_with_a_reset_at_mo
 }
 
 #[test]
-fn row_09_a_recorded_first_message_earns_the_same_answer_for_five_seconds_and_no_session_later() {
+fn row_09_a_recorded_first_message_earns_the_same_answer_for_five_seconds_and_a_dead_session_later() {
     let mut rig = Rig::new();
     let first = init(&rig, private(1), Carrier::Udp, &HELLO, 1);
     rig.give(udp(1, 1), first.packet());
@@ -119,7 +119,56 @@ fn row_09_a_recorded_first_message_earns_the_same_answer_for_five_seconds_and_no
         bytes.give(&mut rig, from, first.packet());
         assert!(bytes.taken <= bytes.given);
     }
-    assert_eq!(rig.relay.stats().handshakes, handshakes, "no further session was granted");
+    assert_eq!(rig.relay.stats().handshakes, handshakes + 1, "one, after the first was forgotten");
+    rig.wait(secs(10));
+    assert_eq!(rig.relay.session_count(), 0, "the slot that a replay earns is never confirmed");
+}
+
+/// Whoever has recorded the first messages of a client that had no answer, and repeats them as fast as may be.
+#[test]
+fn replays_of_unanswered_messages_lock_no_client_out() {
+    let mut rig = Rig::new();
+    let recorded: Vec<_> = (1..=20)
+        .map(|counter| init(&rig, private(1), Carrier::Udp, &Hello { counter, continues: None }, 1))
+        .collect();
+    let replay = |rig: &mut Rig| {
+        for (n, first) in recorded.iter().enumerate() {
+            rig.give(udp(66, n as u16), first.packet());
+            rig.wait(ms(20));
+        }
+    };
+    replay(&mut rig);
+    rig.wait(secs(3));
+    let mut tom = Hand::shake(&mut rig, udp(1, 1), 1, 21).expect("the newest is granted");
+    replay(&mut rig);
+    assert!(rig.relay.session_count() <= 2);
+    tom.sign_in(&mut rig, "TOM");
+    assert_eq!(tom.told(StreamId::Control), [Told::Welcome]);
+    rig.wait(secs(10));
+    let granted = rig.relay.stats().handshakes;
+    replay(&mut rig);
+    assert_eq!((rig.relay.stats().handshakes, rig.relay.session_count()), (granted, 1), "all are stale");
+    assert!(tom.is_alive(&mut rig));
+}
+
+/// The keys of a session that goes on are as safe from replays as those of a new one.
+#[test]
+fn replays_of_unanswered_messages_lock_no_renewal_out() {
+    let mut rig = Rig::new();
+    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    let hello = |counter| Hello { counter, continues: Some(tom.session) };
+    let recorded: Vec<_> =
+        (10..=20).map(|counter| init(&rig, private(1), Carrier::Udp, &hello(counter), 1)).collect();
+    let newest = Hand::shake_on(&mut rig, udp(1, 1), private(1), &hello(21)).expect("it is granted");
+    for (n, first) in recorded.iter().enumerate() {
+        rig.give(udp(66, n as u16), first.packet());
+        rig.wait(ms(20));
+    }
+    (tom.keys, tom.number) = (newest.keys, tom.number + 1);
+    assert!(newest.continued && tom.is_alive(&mut rig));
+    let granted = rig.relay.stats().handshakes;
+    rig.give(udp(66, 99), recorded[5].packet());
+    assert_eq!(rig.relay.stats().handshakes, granted, "stale since the newest was confirmed");
 }
 
 #[test]

@@ -226,6 +226,13 @@ impl Sessions {
         Some(member)
     }
 
+    /// Whether a packet may be given to a session: one that sleeps is woken only by what it opens.
+    pub(super) fn may_wake(&mut self, slot: Slot, (now, path): (Tick, Path), bytes: &[u8]) -> bool {
+        let Some(Entry::Asleep(asleep)) = self.slab.get(slot.0) else { return true };
+        let (beats, (_, _, mut from)) = (asleep.head().beats, asleep.open());
+        Peer::opens_at_rest(&mut from, beats, (now, path), bytes, &mut self.scratch)
+    }
+
     /// Answers what keeps a session alive that sleeps; it sleeps on. `notes_full`: no more sessions are noted, so that
     /// there is nothing to be made up for where this one is not.
     pub(super) fn answer_asleep(
@@ -289,8 +296,12 @@ mod tests {
         Peer::new(Tick::ZERO, begin).welcomed()
     }
 
-    /// A session whose member has just come, at the end of its first turn.
     fn session() -> Session {
+        session_and_client().0
+    }
+
+    /// A session whose member has just come, at the end of its first turn.
+    fn session_and_client() -> (Session, Peer) {
         let (mut client, mut relay) = (peer(Role::Client), peer(Role::Relay));
         let mut out = Outputs::<(), ()>::default();
         client.poke();
@@ -303,7 +314,37 @@ mod tests {
         let mut session = Session::new(relay, PublicKey([5; 32]), 100_000, Tick::ZERO);
         session.sign_in = SignIn::Done(MemberId(99_999));
         session.scheduled = Some(Tick::from_micros(600_000_000));
-        session
+        (session, client)
+    }
+
+    /// Whatever it looks like: a probe, a long packet, one on another path or carrier, one of a number far ahead.
+    #[test]
+    fn forged_packets_wake_no_session() {
+        let (mut session, mut client) = session_and_client();
+        session.rest_at = None;
+        let mut sessions = Sessions::new(&crate::relay::Limits::default());
+        sessions.insert(session);
+        let slot = Slot(0);
+        sessions.lull(slot).expect("it may rest");
+        let mut out = Outputs::<(), ()>::default();
+        let paths = [
+            Path::Udp(([192, 0, 2, 1], 1).into()),
+            Path::Udp(([192, 0, 2, 66], 6).into()),
+            Path::Tcp(crate::base::ConnId(1)),
+        ];
+        for path in paths {
+            client.probe(Tick::ZERO, path, [1; 8], &mut out);
+        }
+        for effect in &out.effects {
+            let Effect::Send(path, range) = effect else { continue };
+            let genuine = &out.bytes[range.clone()];
+            let mut forged = genuine.to_vec();
+            *forged.last_mut().unwrap() ^= 1;
+            assert!(!sessions.may_wake(slot, (Tick::ZERO, *path), &forged));
+            assert!(sessions.awake(slot).is_none(), "it sleeps on");
+            assert!(sessions.may_wake(slot, (Tick::ZERO, *path), genuine));
+        }
+        assert_eq!(out.effects.len(), paths.len());
     }
 
     #[test]

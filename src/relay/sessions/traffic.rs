@@ -1,10 +1,10 @@
-//! Packets led to their session, handshakes granted, sessions timed out and forgotten.
+//! Packets led to their session, sessions timed out and forgotten.
 
 use std::collections::VecDeque;
 
 use crate::base::{Now, Path, Tick};
-use crate::peer::{Begin, Heard, Peer, Resting, Role};
-use crate::session::{Lifetime, Offer, SessionId, Verdict, Welcome, answer_key_query};
+use crate::peer::{Heard, Resting};
+use crate::session::answer_key_query;
 use crate::wire::frame::close;
 use crate::wire::limits::MAGIC;
 use crate::wire::packet::{self, Packet};
@@ -14,7 +14,7 @@ use crate::relay::limits::{
 };
 use crate::relay::{Event, Out, Relay, Timer};
 
-use super::{Session, SignIn, Slot};
+use super::{SignIn, Slot};
 
 impl Relay {
     pub(in crate::relay) fn handle_packet(&mut self, now: Now, path: Path, bytes: &mut [u8], out: &mut Out) {
@@ -40,7 +40,7 @@ impl Relay {
 
     /// Nothing is lost on TCP, so nothing that was is sent again there: a connection that brings what cannot be read
     /// is of no more use.
-    fn drop_packet(&mut self, now: Tick, path: Path, out: &mut Out) {
+    pub(super) fn drop_packet(&mut self, now: Tick, path: Path, out: &mut Out) {
         self.stats.dropped += 1;
         if let Path::Tcp(conn) = path {
             self.close_conn(now, conn, out);
@@ -54,85 +54,7 @@ impl Relay {
         });
     }
 
-    fn handle_init(&mut self, now: Now, path: Path, bytes: &[u8], out: &mut Out) {
-        let source = match path {
-            Path::Udp(addr) => addr.ip(),
-            Path::Tcp(conn) => match self.conns.remote(conn) {
-                Some(addr) => addr.ip(),
-                None => return,
-            },
-        };
-        let mut answer = std::mem::take(&mut self.answer);
-        answer.clear();
-        match self.responder.handle_init(now.tick, path, source, bytes, &mut answer) {
-            Verdict::Drop(why) => {
-                self.stats.curve_work += u64::from(why.is_late());
-                self.drop_packet(now.tick, path, out);
-            }
-            Verdict::Repeat => {}
-            Verdict::Cookie => self.stats.cookies += 1,
-            Verdict::Stale(_) => self.stats.curve_work += 1,
-            Verdict::Offer(offer) => {
-                self.stats.curve_work += 1;
-                self.grant(now, offer, &mut answer);
-            }
-        }
-        if !answer.is_empty() {
-            out.send(path, &answer);
-            if let Path::Tcp(conn) = path {
-                self.note_handshake(now.tick, conn);
-            }
-        }
-        self.answer = answer;
-    }
-
-    fn grant(&mut self, now: Now, offer: Box<Offer>, answer: &mut Vec<u8>) {
-        self.stats.handshakes += 1;
-        let continues = offer.hello.continues.and_then(|id| self.sessions.find(&offer.client, id));
-        if let Some(slot) = continues {
-            return self.grant_continued(now.tick, slot, offer, answer);
-        }
-        let crowded_out = [self.pending_on(offer.path), self.sessions.crowded_out(&offer.client)];
-        for oldest in crowded_out.into_iter().flatten() {
-            self.forget_session(now.tick, oldest);
-        }
-        if let Some(oldest) = self.sessions.closed_out(&offer.client) {
-            self.forget_session(now.tick, oldest);
-        }
-        while let Some(oldest) = self.sessions.pushed_out() {
-            self.forget_session(now.tick, oldest);
-        }
-        if self.sessions.slab.len() >= self.sessions.len_max {
-            self.stats.dropped += 1;
-            return;
-        }
-        let slot = Slot(self.sessions.slab.vacant_key());
-        let Some(index) = self.sessions.indexes.allocate(&mut self.rng, slot) else { return };
-        let (key, path) = (offer.client, offer.path);
-        let id = SessionId::random(&mut self.rng);
-        let welcome = Welcome { session: id, continued: false };
-        let keys = self.responder.accept(now.tick, offer, index, &welcome, answer);
-        let rng = self.rng.fork();
-        let begin =
-            Begin { role: Role::Relay, path, keys, id, rtt: None, lifetime: Lifetime::default(), rng };
-        let mut session = Session::new(Peer::new(now.tick, begin), key, self.sessions.next_serial, now.tick);
-        self.deadlines.set(Timer::Session(slot), session.deadline(now.tick), &mut session.scheduled);
-        self.note_pending(path, slot, session.serial);
-        self.sessions.next_serial += 1;
-        self.sessions.insert(session);
-    }
-
-    fn grant_continued(&mut self, now: Tick, slot: Slot, offer: Box<Offer>, answer: &mut Vec<u8>) {
-        let Some(index) = self.sessions.indexes.allocate(&mut self.rng, slot) else { return };
-        let Some(session) = self.sessions.get_mut(slot) else { return };
-        let welcome = Welcome { session: session.peer.id(), continued: true };
-        let keys = self.responder.accept(now, offer, index, &welcome, answer);
-        session.peer.renew(now, keys);
-        self.free_indexes(now, slot);
-        self.stats.continued += 1;
-    }
-
-    fn free_indexes(&mut self, now: Tick, slot: Slot) {
+    pub(super) fn free_indexes(&mut self, now: Tick, slot: Slot) {
         if self.sessions.free_indexes(now, slot) {
             self.sessions.schedule_indexes(&mut self.deadlines);
         }
@@ -144,8 +66,8 @@ impl Relay {
         };
         match self.answer_asleep(now.tick, path, slot, bytes, out) {
             Resting::Answered => return,
-            Resting::Dropped => return self.drop_packet(now.tick, path, out),
-            Resting::Wakes => {}
+            Resting::Wakes if self.sessions.may_wake(slot, (now.tick, path), bytes) => {}
+            Resting::Wakes | Resting::Dropped => return self.drop_packet(now.tick, path, out),
         }
         let Some(session) = self.sessions.get_mut(slot) else { return };
         let was_confirmed = session.peer.is_confirmed();
@@ -155,6 +77,9 @@ impl Relay {
             return self.drop_packet(now.tick, path, out);
         }
         let Some(session) = self.sessions.get_mut(slot) else { return };
+        if let Some(handshake) = session.peer.take_confirmed() {
+            self.responder.confirm(session.key, handshake);
+        }
         if !was_confirmed {
             session.peer.handle_round_trip_bound(now.tick, now.tick.since(session.opened));
             for earlier in self.sessions.nameless_before(slot) {
@@ -348,7 +273,7 @@ impl Relay {
         }
     }
 
-    fn forget_session(&mut self, now: Tick, slot: Slot) {
+    pub(super) fn forget_session(&mut self, now: Tick, slot: Slot) {
         self.conns.end_session(now, slot);
         let gone = self.sessions.forget(now, slot);
         if let Some(note) = gone.and_then(|session| session.noted) {

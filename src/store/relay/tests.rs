@@ -32,7 +32,7 @@ fn folder_with_members() -> tempfile::TempDir {
 /// A copy of the files as a killed process leaves them, the log not yet in the database and cut to so many bytes.
 pub(super) fn killed(dir: &Path, log_len: u64) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
-    for file in ["relay.key", "relay.sqlite", "relay.sqlite-wal"] {
+    for file in ["relay.key", "relay.id", "relay.sqlite", "relay.sqlite-wal"] {
         fs::copy(dir.join(file), copy.path().join(file)).unwrap();
     }
     let log = OpenOptions::new().write(true).open(copy.path().join("relay.sqlite-wal")).unwrap();
@@ -77,7 +77,13 @@ fn members_and_key_survive_and_the_first_key_is_kept() {
     let (store, state) = open(&data, 1).unwrap();
     assert_eq!(
         state,
-        RelayState { private_key: [1; 32], members: vec![], roll: Roll::default(), mail: Mail::default() }
+        RelayState {
+            private_key: [1; 32],
+            reset_id: [1; 16],
+            members: vec![],
+            roll: Roll::default(),
+            mail: Mail::default()
+        }
     );
     let (done_in, done) = channel();
     let worker = Worker::spawn(store, move |d| done_in.send(d).unwrap()).unwrap();
@@ -92,7 +98,13 @@ fn members_and_key_survive_and_the_first_key_is_kept() {
     let members = vec![(name("TOM"), PublicKey([3; 32])), (name("一棵树"), PublicKey([4; 32]))];
     assert_eq!(
         open(&data, 2).unwrap().1,
-        RelayState { private_key: [1; 32], roll: unused(&members), members, mail: Mail::default() }
+        RelayState {
+            private_key: [1; 32],
+            reset_id: [1; 16],
+            roll: unused(&members),
+            members,
+            mail: Mail::default()
+        }
     );
     for (path, mode) in [("", 0o700), ("relay.key", 0o600), ("relay.sqlite", 0o600), ("lock", 0o600)] {
         assert_eq!(fs::metadata(data.join(path)).unwrap().permissions().mode() & 0o777, mode, "{path}");
@@ -111,7 +123,13 @@ fn what_was_committed_is_there_after_a_kill_and_a_torn_end_is_cut_off() {
         let copy = killed(dir.path(), len);
         assert_eq!(
             open(copy.path(), 2).unwrap().1,
-            RelayState { private_key: [1; 32], roll: unused(&members), members, mail: Mail::default() }
+            RelayState {
+                private_key: [1; 32],
+                reset_id: [1; 16],
+                roll: unused(&members),
+                members,
+                mail: Mail::default()
+            }
         );
     }
 }

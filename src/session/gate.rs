@@ -1,0 +1,295 @@
+//! What stands before curve arithmetic at a relay: one budget for all handshakes, and cookies while many are asked for.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::base::{Path, PublicKey, Rng, Tick};
+use crate::wire::packet::{Handshake, MAC_LEN};
+
+use super::cookie::Cookies;
+use super::fair_share::{Budget, FairShare, Source};
+use super::responder::InitDrop;
+use super::throttle::{Load, Throttle};
+
+/// What a first message costs that is opened and answered, in microseconds of the loop: six curve multiplications. Measured
+/// in a release build, as the others here.
+pub const GRANTED_COST_US: u32 = 350;
+/// What one costs whose seal does not fit: two of them, and the keys of the cipher.
+pub const FORGED_COST_US: u32 = 130;
+/// What one whose seal does not fit costs the address and port it came from, above that: ten that are granted. Whoever
+/// knows the relay's key makes no mistakes, and what is behind the same address is not touched by it.
+const FORGED_FINE_US: u32 = 10 * GRANTED_COST_US;
+
+/// A tenth of the loop's time for all handshakes together, remembered for twenty seconds: so a thousand networks that take
+/// what they can get have five each, and leave room for the next one. At once 10 ms, 28 handshakes: members notice no more
+/// of it, and whoever is 29th has it 250 ms later, when its first message comes again.
+pub const HANDSHAKE_BUDGET: Budget =
+    Budget { capacity: 2_000_000, time: Duration::from_secs(20), burst: 10_000, kept_for_new: 0 };
+
+/// One network may use so many times what is left: one address that is alone then has seven tenths of the budget, so that
+/// 500 forged messages a second from behind it leave its members their handshakes.
+const NETWORK_ALPHA: u32 = 3;
+
+/// Half of what may be done at once is for networks that have shaken no hands lately: they are in at once while others take
+/// all they can get.
+const BURST_KEPT_US: u32 = 5_000;
+
+/// Handshakes of one known key that do not count against the address it comes from: one a second in the long run, for a
+/// client that moves between networks,
+const KEY_INTERVAL: Duration = Duration::from_secs(1);
+/// and so many at once: two carriers, five rounds.
+const KEY_BURST: u32 = 10;
+
+/// Whether the relay limits handshakes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandshakeLimits {
+    /// [`HANDSHAKE_BUDGET`] in all, shared fairly by networks and addresses; loopback exempt, identical repeats not counted.
+    /// Above 100 a second in all: cookies, for everybody on UDP.
+    On,
+    /// The same, with loopback counted as any other network: for benchmarks.
+    OnLoopbackToo,
+    /// None (`--limits off`, for benchmarks on loopback).
+    Off,
+}
+
+pub(super) struct Gate {
+    load: Load,
+    cookies: Cookies,
+    shares: FairShare,
+    keys: Throttle,
+    counts_loopback: bool,
+}
+
+impl Gate {
+    /// `None`: without limits.
+    pub(super) fn new(limits: HandshakeLimits, relay: &PublicKey, rng: &mut Rng) -> Option<Gate> {
+        if limits == HandshakeLimits::Off {
+            return None;
+        }
+        let mut key = [0; 32];
+        rng.fill(&mut key);
+        Some(Gate {
+            load: Load::default(),
+            cookies: Cookies::new(relay),
+            shares: FairShare::new(key, HANDSHAKE_BUDGET)
+                .with_alpha(NETWORK_ALPHA)
+                .with_burst_kept_for_new(BURST_KEPT_US),
+            keys: Throttle::new(key, KEY_INTERVAL, KEY_BURST),
+            counts_loopback: limits == HandshakeLimits::OnLoopbackToo,
+        })
+    }
+
+    /// Whether curve arithmetic may be done for this INIT: at once, or not before its address is proved; notes in `source`
+    /// whether it is. A TCP connection has proved it by being open.
+    pub(super) fn admits(
+        &mut self,
+        now: Tick,
+        path: Path,
+        source: &mut Source,
+        init: &Handshake<'_>,
+    ) -> Result<bool, InitDrop> {
+        let under_load = self.load.count(now);
+        let has_mac2 = *init.mac2 != [0; MAC_LEN];
+        source.proven = match path {
+            Path::Tcp(_) => true,
+            Path::Udp(addr) => has_mac2 && self.cookies.verifies(now, addr, init),
+        };
+        let may = source.proven || !under_load;
+        let admitted = may && (self.exempts(source.ip) || self.shares.admits(now, *source, GRANTED_COST_US));
+        match (admitted, source.proven) {
+            (false, true) => Err(InitDrop::Throttled),
+            (false, false) if has_mac2 => Err(InitDrop::Mac2),
+            _ => Ok(admitted),
+        }
+    }
+
+    /// Appends a COOKIE.
+    pub(super) fn ask(
+        &mut self,
+        now: Tick,
+        path: Path,
+        init: &Handshake<'_>,
+        rng: &mut Rng,
+        out: &mut Vec<u8>,
+    ) {
+        if let Path::Udp(addr) = path {
+            self.cookies.answer(now, addr, init, rng, out);
+        }
+    }
+
+    /// What was admitted was forged: it has cost less than another, and counts more where it came from.
+    pub(super) fn fine(&mut self, now: Tick, source: Source) {
+        if !self.exempts(source.ip) {
+            self.shares.refund(now, source, GRANTED_COST_US - FORGED_COST_US);
+            self.shares.punish(now, source, FORGED_FINE_US);
+        }
+    }
+
+    /// What was admitted was not opened.
+    pub(super) fn refund(&mut self, now: Tick, source: Source) {
+        if !self.exempts(source.ip) {
+            self.shares.refund(now, source, GRANTED_COST_US);
+        }
+    }
+
+    /// What was admitted came of a known key: it counts against the key's own allowance, as far as that goes.
+    pub(super) fn forgive(&mut self, now: Tick, source: Source, key: &PublicKey) {
+        if !self.exempts(source.ip) && self.keys.admits_key(now, key) {
+            self.shares.forgive(now, source, GRANTED_COST_US);
+        }
+    }
+
+    /// Whoever is on this machine needs no handshakes to take its time.
+    fn exempts(&self, ip: IpAddr) -> bool {
+        !self.counts_loopback && ip.to_canonical().is_loopback()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+    use crate::base::{Carrier, ConnId};
+    use crate::session::{AccessSecret, Hello, Identity, Initiator};
+    use crate::wire::packet::{self, Packet};
+
+    /// A relay's gate, and a first message; what stands in it does not matter here.
+    struct Door {
+        gate: Gate,
+        init: Vec<u8>,
+        granted_us: u64,
+    }
+
+    impl Door {
+        fn new(limits: HandshakeLimits) -> Door {
+            let (identity, relay) =
+                (Identity::from_private([1; 32]), Identity::from_private([2; 32]).public());
+            let (secret, hello, mut rng) =
+                (AccessSecret::default(), Hello { counter: 1, continues: None }, Rng::from_seed([3; 32]));
+            let init = Initiator::new(&identity, &relay, &secret, &hello, 7, Carrier::Tcp, &mut rng).unwrap();
+            let gate = Gate::new(limits, &relay, &mut rng).unwrap();
+            Door { gate, init: init.packet().to_vec(), granted_us: 0 }
+        }
+
+        /// One comes over TCP from there, so its address is proved.
+        fn knock(&mut self, micros: u64, from: &str) -> Option<Source> {
+            let from: SocketAddr = from.parse().unwrap();
+            self.knock_from(micros, Path::Tcp(ConnId(1)), from)
+        }
+
+        fn knock_from(&mut self, micros: u64, path: Path, from: SocketAddr) -> Option<Source> {
+            let Ok(Packet::Init(init)) = packet::parse(Carrier::Tcp, &self.init) else { panic!("an INIT") };
+            let mut source = Source { ip: from.ip(), port: from.port().into(), proven: false };
+            let admitted = self.gate.admits(at(micros), path, &mut source, &init) == Ok(true);
+            self.granted_us += if admitted { u64::from(GRANTED_COST_US) } else { 0 };
+            admitted.then_some(source)
+        }
+
+        /// The same, and its seal does not fit.
+        fn forge(&mut self, micros: u64, from: &str) {
+            if let Some(source) = self.knock(micros, from) {
+                self.gate.fine(at(micros), source);
+            }
+        }
+    }
+
+    fn at(micros: u64) -> Tick {
+        Tick::from_micros(1 + micros)
+    }
+
+    #[test]
+    fn all_handshakes_together_have_a_tenth_of_the_time() {
+        let mut door = Door::new(HandshakeLimits::On);
+        for n in 0..30_000u64 {
+            let micros = n * 500;
+            door.knock(micros, &format!("10.{}.{}.1:4000", n * 7 % 1_000 / 250, n * 7 % 250));
+            assert!(door.granted_us <= 10_000 + micros / 10, "{} µs in {micros}", door.granted_us);
+        }
+        assert!(door.granted_us > 1_300_000, "{}", door.granted_us);
+    }
+
+    /// A thousand networks that ask twice a second each have what the rate gives, and a newcomer is in at once all the same.
+    #[test]
+    fn newcomer_is_in_at_once_beside_a_thousand_networks() {
+        let mut door = Door::new(HandshakeLimits::On);
+        for n in 0..20_000u64 {
+            let micros = n * 500;
+            door.knock(micros, &format!("10.{}.{}.1:4000", n * 7 % 1_000 / 250, n * 7 % 250));
+            if n > 10_000 && n % 100 == 0 {
+                let newcomer = format!("11.{}.{}.1:4000", n / 25_000, n / 100 % 250);
+                assert!(door.knock(micros + 7, &newcomer).is_some(), "{newcomer} after {micros} µs");
+            }
+        }
+    }
+
+    /// Members behind the address of somebody who sends 500 bad first messages a second, from one port or from one after
+    /// the other: they notice nothing.
+    #[test]
+    fn neighbour_with_500_forged_a_second_keeps_no_member_out() {
+        for ports in [1, 20_000] {
+            let (mut door, mut rng) = (Door::new(HandshakeLimits::On), Rng::from_seed([9; 32]));
+            let (mut tries, mut signed_in) = (0, 0);
+            for n in 0..20_000u64 {
+                door.forge(n * 2_000, &format!("192.0.2.1:{}", 10_000 + n % ports));
+                // 4 members a second, each at a moment of its own.
+                if n >= 10_000 && n % 125 == 0 {
+                    tries += 1;
+                    let micros = n * 2_000 + rng.below(2_000);
+                    signed_in += u64::from(door.knock(micros, "192.0.2.1:777").is_some());
+                }
+            }
+            assert_eq!(signed_in, tries, "{ports} ports");
+        }
+    }
+
+    /// Whether they are known to the relay, and so do not count against their address, or not.
+    #[test]
+    fn thousand_clients_of_one_address_are_in_within_30_s() {
+        for known in [true, false] {
+            let mut door = Door::new(HandshakeLimits::On);
+            let mut out: Vec<u64> = (0..1_000).collect();
+            let mut micros = 0;
+            while !out.is_empty() {
+                // Each tries once in two seconds, at a moment of its own.
+                micros += 2_000;
+                let place = (micros / 2_000 * 7 % 1_000).min(out.len() as u64 - 1) as usize;
+                let client = out[place];
+                if let Some(source) = door.knock(micros, &format!("192.0.2.1:{}", 1_000 + client)) {
+                    out.swap_remove(place);
+                    let key = PublicKey(std::array::from_fn(|i| client.to_be_bytes()[i % 8]));
+                    if known {
+                        door.gate.forgive(at(micros), source, &key);
+                    }
+                }
+                assert!(micros < 30_000_000, "{} are not in, known: {known}", out.len());
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_forges_an_address_takes_nothing_from_its_owner() {
+        let mut door = Door::new(HandshakeLimits::On);
+        let owner: SocketAddr = "192.0.2.1:777".parse().unwrap();
+        let mut forged = 0;
+        for n in 0..1_800 {
+            if let Some(source) = door.knock_from(n * 11_000, Path::Udp(owner), owner) {
+                forged += 1;
+                door.gate.fine(at(n * 11_000), source);
+            }
+        }
+        assert!(forged < 1_200, "{forged} of 1,800: each that is forged costs as much as ten");
+        assert!(door.knock(19_800_000, "192.0.2.1:777").is_some());
+    }
+
+    #[test]
+    fn loopback_is_exempt_unless_it_is_to_be_counted() {
+        for (limits, all) in [(HandshakeLimits::On, true), (HandshakeLimits::OnLoopbackToo, false)] {
+            let mut door = Door::new(limits);
+            for from in ["127.0.0.1:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
+                let admitted = (0..200).filter(|_| door.knock(5, from).is_some()).count();
+                assert_eq!(admitted == 200, all, "{from}");
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The random number that a relay's resets are made with, in a file beside its key.
+//!
+//! ```text
+//! # queqiao: made at random for this folder; a copy of it that runs elsewhere should have another.
+//! 5f1c0e64b5d84ea7b9a2c3d4e5f60718
+//! ```
+//!
+//! A restart keeps it: clients know the resets of their sessions by it. Where it is missing or damaged a new one is made, and
+//! that costs little: clients take no reset for their sessions from before, and find out by silence that those are lost.
+
+use std::path::Path;
+
+use data_encoding::HEXLOWER;
+
+use super::files::{read_small, write_atomically};
+use crate::base::Phrase;
+
+pub(super) const RESET_ID_LEN: usize = 16;
+
+/// Its name in the relay's folder.
+const FILE: &str = "relay.id";
+
+/// Reads it, or makes it, durably, of `random` bytes.
+///
+/// # Errors
+/// What the system says of the file.
+pub(super) fn load_or_make(
+    dir: &Path,
+    random: impl FnOnce() -> [u8; 32],
+) -> Result<[u8; RESET_ID_LEN], Phrase> {
+    let read = read_small(&dir.join(FILE))?;
+    match read.and_then(|(_, bytes)| decode(&bytes)) {
+        Some(id) => Ok(id),
+        None => renew_reset_id(dir, random),
+    }
+}
+
+/// Makes another one, durably: for a folder that has become a copy of another, before a relay runs on it. `random` are 32
+/// random bytes. The caller holds the folder.
+///
+/// # Errors
+/// What the system says of the file.
+pub fn renew_reset_id(dir: &Path, random: impl FnOnce() -> [u8; 32]) -> Result<[u8; RESET_ID_LEN], Phrase> {
+    let id = *random().first_chunk().expect("16 of 32 bytes");
+    let comment =
+        "# queqiao: made at random for this folder; a copy of it that runs elsewhere should have another.";
+    write_atomically(&dir.join(FILE), format!("{comment}\n{}\n", HEXLOWER.encode(&id)).as_bytes())?;
+    Ok(id)
+}
+
+fn decode(bytes: &[u8]) -> Option<[u8; RESET_ID_LEN]> {
+    let is_id = |line: &&[u8]| !line.is_empty() && !line.starts_with(b"#");
+    let line = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).find(is_id)?;
+    HEXLOWER.decode(line).ok()?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn id_is_made_once_and_again_where_it_is_missing_or_damaged() {
+        let dir = tempfile::tempdir().unwrap();
+        let load = |byte| load_or_make(dir.path(), || [byte; 32]).unwrap();
+        assert_eq!((load(1), load(2)), ([1; 16], [1; 16]), "it outlives the process");
+        for damaged in ["", "# only a comment\n", "5f1c\n", "not a number at all, but of 32 chars\n"] {
+            std::fs::write(dir.path().join(FILE), damaged).unwrap();
+            assert_eq!((load(3), load(4)), ([3; 16], [3; 16]), "{damaged:?}");
+            renew_reset_id(dir.path(), || [1; 32]).unwrap();
+        }
+        std::fs::remove_file(dir.path().join(FILE)).unwrap();
+        assert_eq!(load(5), [5; 16]);
+    }
+}
