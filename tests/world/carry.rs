@@ -88,12 +88,18 @@ impl World {
                 self.fresh.sends((0, self.relay.life), &out.bytes[range.clone()], &mut self.cover);
             }
             match effect {
-                Effect::Send(Path::Udp(to), range) => self.relay_sends(to, &out.bytes[range]),
+                Effect::Send(Path::Udp(to), range) => {
+                    let client = self.mapped.get(&to).copied();
+                    self.make_trouble(client, Some(to), &out.bytes[range.clone()]);
+                    self.relay_sends(to, &out.bytes[range]);
+                }
                 Effect::Send(Path::Tcp(id), range) if self.visitors.has(id) => {
                     self.write_to_visitor(id, &out.bytes[range]);
                 }
                 Effect::Close(Path::Tcp(id)) if self.visitors.has(id) => self.hang_up_on_visitor(id),
                 Effect::Send(Path::Tcp(id), range) => {
+                    let client = self.conns.get(&id.0).map(|conn| conn.client);
+                    self.make_trouble(client, None, &out.bytes[range.clone()]);
                     if !self.line_takes(id, &out.bytes[range.clone()]) {
                         self.queue_on(id.0, Side::Relay, &out.bytes[range]);
                         touched.push(id.0);
@@ -149,7 +155,9 @@ impl World {
         let mut touched = Vec::new();
         for effect in out.effects.drain(..) {
             if let Effect::Send(_, range) = &effect {
-                self.fresh.sends((client + 1, life), &out.bytes[range.clone()], &mut self.cover);
+                let bytes = &out.bytes[range.clone()];
+                self.fresh.sends((client + 1, life), bytes, &mut self.cover);
+                self.stations[client].shakes.look(self.now, life, bytes);
             }
             match effect {
                 Effect::Send(Path::Udp(_), range) => self.client_sends(client, &out.bytes[range]),

@@ -108,6 +108,8 @@ counts! {
     Resets,
     ResetsBelieved,
     ResetsForged,
+    HostileResetters,
+    Crowds,
     DroppedByRelay,
     Rekeys,
     Ptos,

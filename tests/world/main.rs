@@ -33,6 +33,7 @@ mod readers;
 mod refusals;
 mod relay_disk;
 mod reno;
+mod shakes;
 mod stories;
 mod stories_of_forgers;
 mod stories_of_guests;

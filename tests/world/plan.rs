@@ -15,6 +15,7 @@ use super::machines::act_up;
 use super::oracle::End;
 use super::readers;
 use super::refusals;
+use super::shakes;
 use super::tcp::Side;
 use super::weather::{Weather, chance};
 use super::world::{RELAY_HOST, World};
@@ -41,6 +42,7 @@ pub fn live(world: &mut World) {
     if chance(&mut world.rng, 120) {
         hostile::join(world, trouble);
     }
+    shakes::plan(world, trouble);
     world.run_for(trouble);
     storm(world);
     let asleep = world.all_awake_at().since(world.now);

@@ -423,3 +423,23 @@ fn who_was_told_to_stop_falls_silent_though_the_relay_says_no_word() {
         assert_eq!(due, None, "refused {refused}: it has something to do, and nothing will come in");
     }
 }
+
+/// A relay that answers each handshake with a reset: its clients shake hands six times in half a minute, not 700 times a
+/// second, and are there again soon after it has stopped.
+#[test]
+fn client_of_a_relay_that_resets_each_session_backs_off() {
+    for carriers in [Carriers::Udp, Carriers::Tcp, Carriers::Auto] {
+        let (mut world, tom, _) = two(carriers);
+        super::shakes::reset_all(&mut world, secs(30));
+        let before = world.relay.core.stats().handshakes;
+        match world.conns.iter().find(|(_, conn)| conn.client == tom && carriers == Carriers::Tcp) {
+            Some((&conn, _)) => world.reset(conn),
+            None => world.reset_once(tom),
+        }
+        world.run_for(secs(30));
+        let made = world.relay.core.stats().handshakes - before;
+        assert!((3..=12).contains(&made), "{made} handshakes in half a minute, {carriers:?}");
+        world.run_for(secs(35));
+        say(&mut world, tom, "JACK", secs(1));
+    }
+}

@@ -145,6 +145,7 @@ impl World {
     }
 
     fn look_at_relay(&mut self) {
+        self.look_at_curve_work();
         let stats = self.relay.core.stats();
         let honest = stats.violations <= self.intrusions;
         assert!(honest, "an honest client was closed for breaking the protocol");

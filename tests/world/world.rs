@@ -21,6 +21,7 @@ use super::node::{Node, Waiting};
 use super::oracle::{Fate, Oracle};
 use super::platter::Platter;
 use super::relay_disk::RelayDisk;
+use super::shakes::{Shakes, Troublemakers};
 use super::tcp::{Conn, Side};
 use super::visitors::Visitors;
 use super::weather::Lane;
@@ -88,6 +89,7 @@ pub struct Station {
     /// Who is in its address book, where it has one: what it keeps of others is bounded.
     pub book: Option<BTreeSet<queqiao::base::Name>>,
     pub epoch_since: Option<(u32, Tick)>,
+    pub shakes: Shakes,
 }
 
 pub struct World {
@@ -104,6 +106,8 @@ pub struct World {
     pub relay_up_at: Tick,
     /// What a client with an address book keeps of all who are not in it.
     pub strangers_bytes_max: u64,
+    /// When it was made.
+    pub relay_since: Tick,
     pub has_tcp: bool,
     pub stations: Vec<Station>,
     pub conns: BTreeMap<u64, Conn>,
@@ -125,6 +129,7 @@ pub struct World {
     pub hostile: BTreeMap<SocketAddr, ()>,
     pub intruder: Option<Intruder>,
     pub hostile_member: Option<Hostile>,
+    pub troublemakers: Troublemakers,
     /// Guests who speak plain text.
     pub visitors: Visitors,
     /// How often somebody broke the protocol.
@@ -158,6 +163,7 @@ fn config(
     let (members, limits) = (members.to_vec(), limits.clone());
     Relay::new(relay::Config {
         private_key: key,
+        reset_id: [0; 16],
         access_secret: [0; 32],
         members,
         roll: relay::Roll::default(),
@@ -197,6 +203,7 @@ impl World {
             relay_platter: Platter::default(),
             relay_up_at: Tick::ZERO,
             strangers_bytes_max: client::STRANGERS_BYTES_MAX,
+            relay_since: Tick::ZERO,
             has_tcp: true,
             stations: Vec::new(),
             conns: BTreeMap::new(),
@@ -213,6 +220,7 @@ impl World {
             hostile: BTreeMap::new(),
             intruder: None,
             hostile_member: None,
+            troublemakers: Troublemakers::default(),
             visitors: Visitors::of(guests),
             intrusions: 0,
             oracle: Oracle::default(),
@@ -267,6 +275,7 @@ impl World {
             outbox,
             book: None,
             epoch_since: None,
+            shakes: Shakes::default(),
         });
         index
     }
@@ -357,6 +366,7 @@ impl World {
         let core = config(key, members, mail, &self.limits, self.visitors.rules.clone(), &mut self.rng);
         self.visitors.lose_connections();
         self.relay.restart(core);
+        self.relay_since = self.now;
         self.relay_up_at = self.now + down;
         self.wake(0, self.relay_up_at);
         self.last_stats = relay::Stats::default();
