@@ -1,0 +1,111 @@
+//! Strangers who shake hands, say the last byte of the window they have, and nothing else: a relay that made room for what is
+//! missing would hold the window of each.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use queqiao::base::{Carrier, PublicKey, Rng};
+use queqiao::session::{AccessSecret, Answered, Hello, Identity, Initiator, KeyQuery, Keys};
+use queqiao::wire::frame::{Frame, StreamId};
+use queqiao::wire::limits::{CREDIT_BEFORE_WELCOME, DATA_HEADER_LEN};
+
+use super::stage::world::Home;
+use super::{Attack, Measured, Options, measure};
+
+/// How many they are; each comes again when all have had their turn.
+const STRANGERS: u64 = 2_048;
+/// Handshakes on their way at once, each from an address of its own.
+const AT_ONCE: u8 = 128;
+/// An answer that has not come by then does not come.
+const PATIENCE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// One address, and the handshake on its way there.
+struct Seat {
+    socket: UdpSocket,
+    shaking: Option<(Initiator, Instant)>,
+}
+
+pub fn run(options: &Options) -> Option<Measured> {
+    let home = Home::new();
+    let relay = home.relay(&[]);
+    let addr = relay.udp;
+    let attack = Attack::start(move |sent, over| pour(addr, sent, over));
+    let measured = measure("last-bytes", &home, &relay, options.seconds, Some(attack));
+    relay.stop();
+    measured
+}
+
+/// Lets them come until it is `over`; `sent` counts the last bytes.
+fn pour(relay: SocketAddr, sent: &AtomicU64, over: &AtomicBool) {
+    let key = ask_key(relay);
+    let mut seats: Vec<Seat> = (1..=AT_ONCE).map(seat).collect();
+    let (mut next, mut buf) = (0, [0; 2_048]);
+    while !over.load(Ordering::Relaxed) {
+        for seat in &mut seats {
+            while let Ok((len, from)) = seat.socket.recv_from(&mut buf) {
+                if from == relay && hear(seat, relay, &buf[..len]) {
+                    sent.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            let is_free = seat.shaking.as_ref().is_none_or(|(_, since)| since.elapsed() > PATIENCE);
+            if is_free && !over.load(Ordering::Relaxed) {
+                let initiator = shake(next % STRANGERS, &key);
+                next += 1;
+                let _ = seat.socket.send_to(initiator.packet(), relay);
+                seat.shaking = Some((initiator, Instant::now()));
+            }
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+fn seat(host: u8) -> Seat {
+    let socket = UdpSocket::bind((IpAddr::from([127, 255, 254, host]), 0)).expect("loopback has it");
+    socket.set_nonblocking(true).expect("a socket can wait or not");
+    Seat { socket, shaking: None }
+}
+
+fn shake(who: u64, key: &PublicKey) -> Initiator {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let hello = Hello { counter: since.as_micros() as u64, continues: None };
+    let mut private = [7; 32];
+    private[..8].copy_from_slice(&who.to_be_bytes());
+    let (identity, secret) = (Identity::from_private(private), AccessSecret::default());
+    let mut rng = Rng::from_seed(std::array::from_fn(|at| hello.counter.to_be_bytes()[at % 8] ^ private[at]));
+    let index = 1 + rng.next_u32() / 2;
+    Initiator::new(&identity, key, &secret, &hello, index, Carrier::Udp, &mut rng).expect("the key is sound")
+}
+
+/// Takes in what the relay says; whether the handshake is made and the last byte has left.
+fn hear(seat: &mut Seat, relay: SocketAddr, bytes: &[u8]) -> bool {
+    let Some((initiator, _)) = &mut seat.shaking else { return false };
+    if initiator.handle_cookie(bytes) == Ok(true) {
+        let _ = seat.socket.send_to(initiator.packet(), relay);
+        return false;
+    }
+    let Ok(answered) = initiator.handle_response(bytes) else { return false };
+    seat.shaking = None;
+    let Answered::Established(established) = answered else { return false };
+    seat.socket.send_to(&last_byte(&established.keys), relay).is_ok()
+}
+
+fn last_byte(keys: &Keys) -> Vec<u8> {
+    let (stream, mut packet) = (StreamId::Control, vec![0; DATA_HEADER_LEN]);
+    let offset = CREDIT_BEFORE_WELCOME[stream.index()] as u64 - 1;
+    Frame::Stream { stream, offset, data: &[7] }.encode(&mut packet);
+    keys.seal(0, &mut packet, 0);
+    packet
+}
+
+fn ask_key(relay: SocketAddr) -> PublicKey {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback has ports");
+    socket.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket can wait");
+    let query = KeyQuery::new(Carrier::Udp, &mut Rng::from_seed([2; 32]));
+    socket.send_to(query.packet(), relay).expect("the relay is there");
+    let mut answer = [0; 2_048];
+    let (len, _) = socket.recv_from(&mut answer).expect("the relay tells its key");
+    query.handle_answer(&answer[..len]).expect("it is a key")
+}

@@ -1,0 +1,196 @@
+//! Letters of honest members while somebody attacks their relay:
+//! `cargo bench --bench flood [-- [SCENARIO…] [SECONDS [PER_SECOND]]]`.
+//!
+//! Real processes on loopback, held to two processors where there are more: a relay with its limits on, the members of
+//! `queqiao bench` in a process of their own, and an attacker on a thread here. The members write at a fixed rate
+//! whatever comes back, and a letter counts from when it was due, so that a relay that stalls cannot hide it. Each line
+//! is one scenario; the members sign in while the attack runs already.
+//!
+//! A goal that is missed is printed and is not an error: the status is 1 only if letters were lost, repeated, or changed.
+#![allow(clippy::disallowed_types, reason = "real processes live in real time")]
+
+mod garbage;
+mod handshakes;
+mod last_bytes;
+mod refused;
+#[path = "../stage/mod.rs"]
+mod stage;
+
+use std::net::{IpAddr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use serde_json::Value;
+use stage::world::{Home, Relay};
+
+const SECONDS: u64 = 10;
+/// The processors of the promise.
+const CPUS: usize = 2;
+/// Beside garbage, the widest attack: 50,000 datagrams a second.
+const P99_GARBAGE_GOAL_MS: f64 = 200.0;
+/// Beside all other attacks.
+const P99_GOAL_MS: f64 = 50.0;
+/// The relay's memory beside each attack.
+const MEMORY_GOAL_MB: f64 = 300.0;
+const PAIRS: &str = "20";
+/// Letters a second of all pairs together: half of what a relay lets each member write.
+const RATE: &str = "1000";
+
+/// An attack, and how to run it.
+struct Scenario {
+    name: &'static str,
+    p99_goal_ms: f64,
+    run: fn(&Options) -> Option<Measured>,
+}
+
+const SCENARIOS: [Scenario; 5] = [
+    Scenario { name: "quiet", p99_goal_ms: P99_GOAL_MS, run: quiet },
+    Scenario { name: "garbage", p99_goal_ms: P99_GARBAGE_GOAL_MS, run: garbage::run },
+    Scenario { name: "handshakes", p99_goal_ms: P99_GOAL_MS, run: handshakes::run },
+    Scenario { name: "last-bytes", p99_goal_ms: P99_GOAL_MS, run: last_bytes::run },
+    Scenario { name: "refused", p99_goal_ms: P99_GOAL_MS, run: refused::run },
+];
+
+/// What the command line asks for.
+struct Options {
+    seconds: u64,
+    /// Datagrams of garbage a second.
+    per_second: u64,
+}
+
+/// What one scenario came to.
+struct Measured {
+    p99_ms: f64,
+    /// The most memory that the relay has had; Linux alone reports it.
+    memory_max_mb: Option<f64>,
+}
+
+/// An attacker's thread, which runs until it is stopped and counts what it has sent.
+struct Attack {
+    sent: Arc<AtomicU64>,
+    over: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Attack {
+    fn start(pour: impl FnOnce(&AtomicU64, &AtomicBool) + Send + 'static) -> Attack {
+        let (sent, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let (counter, stop) = (sent.clone(), over.clone());
+        let thread = thread::spawn(move || pour(&counter, &stop));
+        Attack { sent, over, thread }
+    }
+
+    fn stop(self) -> u64 {
+        self.over.store(true, Ordering::Relaxed);
+        self.thread.join().expect("an attacker never fails");
+        self.sent.load(Ordering::Relaxed)
+    }
+}
+
+fn quiet(options: &Options) -> Option<Measured> {
+    let home = Home::new();
+    let relay = home.relay(&[]);
+    let measured = measure("quiet", &home, &relay, options.seconds, None);
+    relay.stop();
+    measured
+}
+
+/// Measures once and prints it in one line. `None` if letters were lost, repeated, or changed.
+fn measure(what: &str, home: &Home, relay: &Relay, seconds: u64, attack: Option<Attack>) -> Option<Measured> {
+    let (before, start) = (overflowed(relay.udp).unwrap_or(0), Instant::now());
+    let (addr, secs, pid) = (relay.udp.to_string(), seconds.to_string(), relay.running.pid());
+    let args = ["bench", "--relay", &addr, "--pairs", PAIRS, "--rate", RATE, "--secs", &secs];
+    let ended = home.run(&[&args[..], &["--relay-pid", &pid, "--json"]].concat());
+    let sent = attack.map_or(0, Attack::stop);
+    let (took, lost) = (start.elapsed().as_secs_f64(), overflowed(relay.udp).map(|after| after - before));
+    let report = ended.out.last().and_then(|line| serde_json::from_str::<Value>(line).ok());
+    let Some(report) = report.filter(|_| ended.code == 0) else {
+        println!("{what:<13} {:?} {:?}", ended.out, ended.err);
+        return None;
+    };
+    let number = |key: &str| report[key].as_f64().unwrap_or(f64::NAN);
+    let millis = |key: &str| number(key) / 1e3;
+    let memory_max_mb = memory_max_mb(relay);
+    println!(
+        "{what:<13} {:>9.0} {:>9} {:>10.0} {:>8.2} {:>8.2} {:>8.2} {:>10.0} {:>10.1} {:>9}",
+        sent as f64 / took,
+        lost.map_or("?".to_owned(), |lost| format!("{:.0}", lost as f64 / took)),
+        number("letters_per_second"),
+        millis("p50_us"),
+        millis("p99_us"),
+        millis("max_us"),
+        number("relay_busy") * 100.0,
+        number("bench_busy") * 100.0,
+        memory_max_mb.map_or("?".to_owned(), |memory| format!("{memory:.0}")),
+    );
+    Some(Measured { p99_ms: millis("p99_us"), memory_max_mb })
+}
+
+/// Datagrams that the system has dropped because the relay's socket was full; Linux alone reports it.
+fn overflowed(relay: SocketAddr) -> Option<u64> {
+    let IpAddr::V4(ip) = relay.ip() else { return None };
+    let local = format!("{:08X}:{:04X}", u32::from_le_bytes(ip.octets()), relay.port());
+    let table = std::fs::read_to_string("/proc/net/udp").ok()?;
+    let line = table.lines().find(|line| line.split_whitespace().nth(1) == Some(&local))?;
+    line.split_whitespace().last()?.parse().ok()
+}
+
+fn memory_max_mb(relay: &Relay) -> Option<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", relay.running.pid())).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse::<f64>().ok().map(|kilobytes| kilobytes / 1_024.0)
+}
+
+/// Keeps this process, and those it starts, on as many processors as were promised.
+#[cfg(target_os = "linux")]
+fn hold_to_few_processors() {
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+    let Ok(allowed) = sched_getaffinity(None) else { return };
+    let mut few = CpuSet::new();
+    (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu)).take(CPUS).for_each(|cpu| few.set(cpu));
+    let _ = sched_setaffinity(None, &few);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn hold_to_few_processors() {}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut numbers = arguments.iter().filter_map(|argument| argument.parse::<u64>().ok());
+    let seconds = numbers.next().unwrap_or(SECONDS).max(1);
+    let per_second = numbers.next().unwrap_or(garbage::PER_SECOND).max(1);
+    let options = Options { seconds, per_second };
+    let is_asked = |scenario: &&Scenario| arguments.iter().any(|argument| argument == scenario.name);
+    let is_any_asked = SCENARIOS.iter().any(|scenario| is_asked(&scenario));
+    hold_to_few_processors();
+    let cpus = thread::available_parallelism().map_or(1, usize::from);
+    println!("{PAIRS} pairs, {RATE} letters/s in all, {seconds} s each, {cpus} processors; latencies in ms");
+    println!(
+        "{:<13} {:>9} {:>9} {:>10} {:>8} {:>8} {:>8} {:>10} {:>10} {:>9}",
+        "",
+        "attacks/s",
+        "dropped/s",
+        "letters/s",
+        "p50",
+        "p99",
+        "max",
+        "relay CPU%",
+        "members' %",
+        "relay MB"
+    );
+    let mut measured = Vec::new();
+    for scenario in SCENARIOS.iter().filter(|scenario| !is_any_asked || is_asked(scenario)) {
+        let Some(result) = (scenario.run)(&options) else { return ExitCode::FAILURE };
+        measured.push((scenario, result));
+    }
+    for (Scenario { name, p99_goal_ms, .. }, Measured { p99_ms, memory_max_mb }) in measured {
+        let is_met = p99_ms < *p99_goal_ms && memory_max_mb.is_none_or(|memory| memory < MEMORY_GOAL_MB);
+        let met = if is_met { "met" } else { "missed" };
+        println!("{name}: p99 < {p99_goal_ms} ms and memory < {MEMORY_GOAL_MB} MB: {met}");
+    }
+    ExitCode::SUCCESS
+}
