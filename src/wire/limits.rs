@@ -40,7 +40,7 @@ pub const BULK_MESSAGE_MAX: usize = 16 * 1024;
 /// letters that a relay has at one reader at most before the first has left its mailbox.
 pub const REFUSALS_REMEMBERED: usize = 1_024;
 
-/// Credit each stream starts with and is kept at, in bytes: control, chat, bulk. Together at most
+/// Credit each stream is kept at, in bytes: control, chat, bulk. A relay's starts with it. Together at most
 /// [`REASSEMBLY_MAX`], and each above its longest message, or a message could never arrive.
 pub const STREAM_CREDIT: [usize; 3] = [32 * 1024, 160 * 1024, 64 * 1024];
 /// The credit a relay gives before its welcome, in bytes: who has not signed in says so in one message, and cannot make the
