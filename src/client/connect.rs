@@ -10,7 +10,7 @@
 //!
 //! What an attempt says and what answers lead to stands in `shake`.
 
-mod pace;
+mod loss_backoff;
 mod shake;
 
 use std::net::SocketAddr;
@@ -22,8 +22,9 @@ use crate::session::KeyQuery;
 
 use super::api::{Carriers, Event, Unreached};
 use super::attempt::{Attempt, Stage, Step, pause};
+use super::pace::{Asked, Lane};
 use super::uplink::{Out, Shared, Told, Uplink, close_conn};
-use pace::Pace;
+use loss_backoff::LossBackoff;
 
 /// A TCP connection is opened beside UDP after this time.
 const TCP_CONNECT_AFTER: Duration = Duration::from_millis(250);
@@ -76,6 +77,11 @@ pub(super) struct Connecting {
     told_key_changed: bool,
     failures: u32,
     next_round_at: Option<Tick>,
+    /// A round waits for its turn among those of all relays; or it has come.
+    asked: Option<Asked>,
+    granted: bool,
+    /// A connection waits for its turn.
+    dial_waits: bool,
     /// The highest handshake counter this relay has had of us, as far as is known. Each relay has its own, or one could
     /// drive the counters for all others to their end.
     counter: u64,
@@ -85,7 +91,7 @@ pub(super) struct Connecting {
     begun: Tick,
     early_ends: u32,
     /// How soon a session that was lost is shaken hands for again.
-    pub(super) pace: Pace,
+    pub(super) loss_backoff: LossBackoff,
 }
 
 impl Connecting {
@@ -132,7 +138,7 @@ impl Connecting {
     /// What was learned about how the relay is reached has changed: the next round begins at once.
     pub(super) fn start_over(&mut self) {
         (self.failures, self.next_round_at) = (0, None);
-        self.pace = Pace::default();
+        self.loss_backoff = LossBackoff::default();
         self.end_round();
     }
 
@@ -165,7 +171,12 @@ impl Connecting {
     fn end_round(&mut self) {
         self.round = None;
         self.tcp_at = None;
+        self.dial_waits = false;
         self.tell_silence_at = None;
+    }
+
+    fn lane(&self) -> Lane {
+        if self.failures == 0 { Lane::First } else { Lane::Again }
     }
 
     /// The relay's addresses over UDP, as far as they are known.
@@ -199,17 +210,35 @@ impl Connecting {
     pub(super) fn next_deadline(&self) -> Option<Tick> {
         let attempts = self.attempts.iter().map(Attempt::next_deadline);
         // Both pauses have to be over.
-        let paused = self.next_round_at.max(self.pace.next_deadline()).filter(|_| self.round.is_none());
+        let paused = self.next_round_at.max(self.loss_backoff.next_deadline());
+        let paused = paused.filter(|_| self.round.is_none() && self.asked.is_none());
         let doubted = self.doubted.map(|(_, until)| until);
         attempts.chain([paused, self.tcp_at, self.tell_silence_at, doubted].into_iter().flatten()).min()
     }
 }
 
 impl Uplink {
+    /// Whether anything is under way to reach the relay.
+    pub(super) fn is_trying(&self) -> bool {
+        !self.connecting.attempts.is_empty()
+    }
+
+    /// Whether this host is the relay's.
+    pub(super) fn asks_for(&self, host: &HostPort) -> bool {
+        self.spec.addr == *host || self.spec.tcp.as_ref() == Some(host)
+    }
+
+    /// Whether packets for the relay leave on this path.
+    pub(super) fn sends_to(&self, path: Path) -> bool {
+        let tries = matches!(path, Path::Udp(addr) if self.connecting.udp_addrs().contains(&addr));
+        tries || self.peer.as_ref().and_then(Peer::path) == Some(path)
+    }
+
     /// Does whatever is due to reach the relay or keep it.
     pub(super) fn pursue(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
         if self.connecting.round.is_none()
             && let Some(round) = self.wanted_round(now.tick)
+            && (round != Round::Fresh || self.is_its_turn(now.tick, shared))
         {
             self.begin_round(now, shared, round, out);
         }
@@ -224,6 +253,54 @@ impl Uplink {
         self.drive_attempts(now, shared, out);
     }
 
+    /// Whether a round may begin; if not, it waits until [`Uplink::handle_turn`].
+    fn is_its_turn(&mut self, now: Tick, shared: &mut Shared) -> bool {
+        if std::mem::take(&mut self.connecting.granted) {
+            return true;
+        }
+        if self.connecting.asked.is_none() {
+            let (lane, urgent) = (self.connecting.lane(), self.is_urgent());
+            self.connecting.asked = shared.pace.ask(now, lane, urgent, &self.spec.addr);
+            return self.connecting.asked.is_none();
+        }
+        self.raise(shared);
+        false
+    }
+
+    /// The turn of this relay's round has come.
+    pub(super) fn handle_turn(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
+        let waits = self.connecting.asked.take().is_some();
+        if waits && !self.stopped {
+            self.connecting.granted = true;
+            self.pursue(now, shared, out);
+            self.connecting.granted = false;
+        }
+    }
+
+    /// The turn of this relay's connection has come.
+    pub(super) fn handle_dial_turn(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
+        if std::mem::take(&mut self.connecting.dial_waits) && self.connecting.round.is_some() {
+            self.open_tcp(now.tick, shared, out);
+            self.drive_attempts(now, shared, out);
+        }
+    }
+
+    /// A round that waits goes before others if there are letters to go, or the user asks for the relay.
+    pub(super) fn raise(&mut self, shared: &mut Shared) {
+        if self.is_urgent()
+            && let Some(asked) = &mut self.connecting.asked
+        {
+            shared.pace.raise(asked, &self.spec.addr);
+        }
+    }
+
+    /// The relay is not spoken to any more.
+    pub(super) fn forget_turn(&mut self, shared: &mut Shared) {
+        if let Some(asked) = self.connecting.asked.take() {
+            shared.pace.forget(asked, &self.spec.addr);
+        }
+    }
+
     /// Whether the time of a doubted connection is over and nothing was heard: it has stayed behind in another network.
     fn is_left_behind(&mut self, now: Tick) -> bool {
         let doubted = self.connecting.doubted.take_if(|doubted| doubted.1 <= now);
@@ -232,10 +309,11 @@ impl Uplink {
     }
 
     fn wanted_round(&mut self, now: Tick) -> Option<Round> {
-        if self.connecting.next_round_at.is_some_and(|at| at > now) || self.connecting.pace.holds(now) {
+        if self.connecting.next_round_at.is_some_and(|at| at > now) || self.connecting.loss_backoff.holds(now)
+        {
             return None;
         }
-        let is_over = self.connecting.pace.is_over(now);
+        let is_over = self.connecting.loss_backoff.is_over(now);
         let Some(peer) = &self.peer else { return Some(Round::Fresh) };
         match peer.path() {
             None => Some(Round::Repair),
@@ -261,7 +339,7 @@ impl Uplink {
         let is_left_behind = self.is_left_behind(now.tick) && on_tcp;
         if self.connecting.round.is_some()
             || self.connecting.next_round_at.is_some_and(|at| at > now.tick)
-            || self.connecting.pace.holds(now.tick)
+            || self.connecting.loss_backoff.holds(now.tick)
         {
             return;
         }
@@ -279,7 +357,7 @@ impl Uplink {
         }
         let connecting = &mut self.connecting;
         connecting.round = Some(round);
-        connecting.pace.is_over(now.tick);
+        connecting.loss_backoff.is_over(now.tick);
         connecting.next_round_at = None;
         connecting.since = now.tick;
         if let (Round::Rekey, Some(path)) = (round, self.peer.as_ref().and_then(Peer::path)) {
@@ -352,6 +430,14 @@ impl Uplink {
     fn open_tcp(&mut self, now: Tick, shared: &mut Shared, out: &mut Out) {
         let addrs = self.tcp_addrs();
         let Some(&addr) = addrs.first() else { return };
+        let is_fresh = self.connecting.round == Some(Round::Fresh);
+        if self.connecting.dial_waits {
+            return;
+        }
+        if is_fresh && !shared.pace.may_dial(shared.conns.len(), &self.spec.addr) {
+            self.connecting.dial_waits = true;
+            return;
+        }
         let conn = self.dial(shared, addr, out);
         self.connecting.attempts.push(Attempt::new(Carrier::Tcp, addrs, now).connecting(conn));
     }
@@ -392,7 +478,7 @@ impl Uplink {
             let had_path = peer.path().is_some();
             peer.handle_path_closed(now.tick, Path::Tcp(conn));
             if had_path && peer.path().is_none() {
-                self.connecting.pace.lost(now.tick, &mut shared.rng);
+                self.connecting.loss_backoff.lost(now.tick, &mut shared.rng);
             }
         }
         if let Some(place) = self.connecting.attempts.iter().position(|a| a.conn() == Some(conn)) {
@@ -484,7 +570,8 @@ impl Uplink {
     }
 
     fn end_failed_round(&mut self, now: Tick, shared: &mut Shared, out: &mut Out) {
-        let more = !self.connecting.attempts.is_empty() || self.connecting.tcp_at.is_some();
+        let waits = self.connecting.tcp_at.is_some() || self.connecting.dial_waits;
+        let more = !self.connecting.attempts.is_empty() || waits;
         if more || self.connecting.round.is_none() {
             return;
         }

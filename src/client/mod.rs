@@ -23,10 +23,12 @@ mod kept;
 mod ledger;
 mod mail;
 mod outbox;
+mod pace;
 mod paths;
 mod screen;
 mod strangers;
 mod uplink;
+mod uplinks;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -56,11 +58,14 @@ use journal::Journal;
 use ledger::Ledger;
 use mail::Mail;
 use outbox::Outbox;
+use pace::Pace;
 use strangers::Strangers;
 use uplink::{Out, Shared, Uplink};
+use uplinks::Uplinks;
 
-/// Session indexes of one client, live and at rest: a few for each relay.
-const INDEXES_MAX: usize = 4_096;
+/// Session indexes of one client, live and at rest: a few for each relay, and two of each round of the last 7 s, of which
+/// 1,000 a second may begin ([`pace`]).
+const INDEXES_MAX: usize = 16_384;
 
 /// A deadline missed by more than this means that the process was stopped or the machine slept.
 const OVERSLEPT: Duration = Duration::from_secs(1);
@@ -70,7 +75,7 @@ pub struct Client {
     shared: Shared,
     outbox: OutboxId,
     number_floor: u64,
-    uplinks: BTreeMap<HostPort, Uplink>,
+    uplinks: Uplinks,
     /// Letters of relays that are not spoken to now.
     parked: BTreeMap<HostPort, Mail>,
     /// Relays that UDP did not get through to in earlier runs.
@@ -95,6 +100,7 @@ impl Client {
             indexes: Indexes::new(INDEXES_MAX),
             conns: BTreeMap::new(),
             next_conn: 0,
+            pace: Pace::new(),
             invitation: Vec::new(),
             screens: None,
         };
@@ -103,7 +109,7 @@ impl Client {
             shared,
             outbox: config.outbox,
             number_floor: kept.number_floor,
-            uplinks: BTreeMap::new(),
+            uplinks: Uplinks::default(),
             parked: BTreeMap::new(),
             udp_failed: BTreeMap::new(),
             now: Tick::ZERO,
@@ -186,23 +192,19 @@ impl Client {
             }
             Command::Ping { relay } => {
                 if let Some(uplink) = self.uplinks.get_mut(&relay) {
-                    uplink.ping();
+                    uplink.ping(&mut self.shared);
                 }
             }
             Command::Invitation(secret) => {
                 self.shared.invitation = secret;
-                for uplink in self.uplinks.values_mut() {
-                    uplink.handle_invitation(now, &mut self.shared, out);
-                }
+                self.uplinks.each(|uplink| uplink.handle_invitation(now, &mut self.shared, out));
             }
             Command::Screen(screens) => {
                 if let Some(contacts) = &screens.contacts {
                     self.shared.strangers.set_contacts(contacts.clone());
                 }
                 self.shared.screens = Some(screens);
-                for uplink in self.uplinks.values_mut() {
-                    uplink.handle_screens(&self.shared);
-                }
+                self.uplinks.each(|uplink| uplink.handle_screens(&self.shared));
             }
             Command::Held(held) => {
                 let Shared { strangers, journal, .. } = &mut self.shared;
@@ -210,20 +212,16 @@ impl Client {
             }
             Command::Carriers(carriers) => {
                 self.shared.carriers = carriers;
-                for uplink in self.uplinks.values_mut() {
-                    uplink.handle_carriers(now, &mut self.shared, out);
-                }
+                self.uplinks.each(|uplink| uplink.handle_carriers(now, &mut self.shared, out));
             }
             Command::NetworkChanged => {
-                for uplink in self.uplinks.values_mut() {
-                    uplink.handle_network_changed(now, &mut self.shared, out);
-                }
+                self.uplinks.each(|uplink| uplink.handle_network_changed(now, &mut self.shared, out));
             }
             Command::Leave => {
-                for uplink in self.uplinks.values_mut() {
+                self.uplinks.each(|uplink| {
                     uplink.flush(now, out);
                     uplink.leave(now, &mut self.shared, out);
-                }
+                });
                 out.show(Event::Left);
             }
         }
@@ -296,14 +294,12 @@ impl Client {
                 }
             }
             Ok(Packet::KeyAnswer { .. }) => {
-                for uplink in self.uplinks.values_mut() {
-                    uplink.handle_key_answer(now, shared, bytes, out);
-                }
+                let change = |uplink: &mut Uplink| uplink.handle_key_answer(now, shared, bytes, out);
+                self.uplinks.each_of(Uplink::is_trying, change);
             }
             Ok(Packet::Reset { index, token }) => {
-                for uplink in self.uplinks.values_mut() {
-                    uplink.handle_reset(now, shared, index, token, out);
-                }
+                let change = |uplink: &mut Uplink| uplink.handle_reset(now, shared, index, token, out);
+                self.uplinks.each_of(|uplink| uplink.peer.is_some(), change);
             }
             _ => self.spoil(now, path, out),
         }
@@ -335,13 +331,16 @@ impl Core for Client {
         self.now = now.tick;
         self.shared.indexes.handle_time(now.tick);
         self.shared.journal.handle_time(now);
-        for uplink in self.uplinks.values_mut() {
-            if overslept {
+        if overslept {
+            self.uplinks.each(|uplink| {
                 uplink.peer.iter_mut().for_each(|peer| peer.handle_woken(now.tick));
                 uplink.handle_woken(now.tick, self.shared.carriers);
-            }
-            uplink.handle_time(now, &mut self.shared, out);
+                uplink.handle_time(now, &mut self.shared, out);
+            });
+        } else {
+            self.uplinks.each_due(now.tick, |uplink| uplink.handle_time(now, &mut self.shared, out));
         }
+        self.give_turns(now, out);
     }
 
     fn handle(&mut self, now: Now, input: Input<'_, Command>, out: &mut Out) {
@@ -366,16 +365,16 @@ impl Core for Client {
                 }
             }
             Input::Resolved(host, addrs) => {
-                for uplink in self.uplinks.values_mut() {
-                    uplink.handle_resolved(now, &mut self.shared, &host, &addrs, out);
-                }
+                let shared = &mut self.shared;
+                let change = |uplink: &mut Uplink| uplink.handle_resolved(now, shared, &host, &addrs, out);
+                self.uplinks.each_of(|uplink| uplink.asks_for(&host), change);
             }
             Input::Committed(ticket) => self.handle_committed(now, ticket, true, out),
             Input::NotCommitted(ticket) => self.handle_committed(now, ticket, false, out),
             Input::SendRefused(path, _) => {
-                for uplink in self.uplinks.values_mut() {
-                    uplink.handle_send_refused(now, &mut self.shared, path, out);
-                }
+                let change =
+                    |uplink: &mut Uplink| uplink.handle_send_refused(now, &mut self.shared, path, out);
+                self.uplinks.each_of(|uplink| uplink.sends_to(path), change);
             }
             Input::Rows(..) | Input::Text { .. } | Input::TextEnded(_) => {}
         }
@@ -384,36 +383,50 @@ impl Core for Client {
 
     fn flush(&mut self, now: Now, out: &mut Out) {
         self.settle(out);
+        self.give_turns(now, out);
         self.shared.journal.hand_over(&mut self.shared.counter, out);
-        for uplink in self.uplinks.values_mut() {
+        let carriers = self.shared.carriers;
+        self.uplinks.finish(now.tick, carriers, |uplink| {
             uplink.choose(now, &mut self.shared, out);
             uplink.flush(now, out);
-        }
+        });
     }
 
     fn next_deadline(&self) -> Option<Tick> {
-        let uplinks =
-            self.uplinks.values().filter_map(|uplink| uplink.next_deadline(self.now, self.shared.carriers));
-        let others = [self.shared.indexes.next_deadline(), self.shared.journal.next_deadline()];
-        uplinks.chain(others.into_iter().flatten()).min()
+        let uplinks = self.uplinks.next_deadline(self.now, self.shared.carriers);
+        let shared = &self.shared;
+        let others =
+            [shared.indexes.next_deadline(), shared.journal.next_deadline(), shared.pace.next_deadline()];
+        uplinks.into_iter().chain(others.into_iter().flatten()).min()
     }
 }
 
 impl Client {
+    /// Lets relays try to be reached whose turn has come.
+    fn give_turns(&mut self, now: Now, out: &mut Out) {
+        while let Some(relay) = self.shared.pace.next(now.tick) {
+            if let Some(uplink) = self.uplinks.get_mut(&relay) {
+                uplink.handle_turn(now, &mut self.shared, out);
+            }
+        }
+        while let Some(relay) = self.shared.pace.next_dial(self.shared.conns.len()) {
+            if let Some(uplink) = self.uplinks.get_mut(&relay) {
+                uplink.handle_dial_turn(now, &mut self.shared, out);
+            }
+        }
+    }
+
     fn handle_committed(&mut self, now: Now, ticket: Ticket, durable: bool, out: &mut Out) {
         if self.shared.counter.handle_committed(ticket, durable) {
-            for uplink in self.uplinks.values_mut() {
-                uplink.drive_attempts(now, &mut self.shared, out);
-            }
-            return;
+            let change = |uplink: &mut Uplink| uplink.drive_attempts(now, &mut self.shared, out);
+            return self.uplinks.each_of(Uplink::is_trying, change);
         }
         let had_room = self.shared.journal.has_room();
         self.shared.journal.handle_committed(now, ticket, durable);
         self.settle(out);
         if !had_room && self.shared.journal.has_room() {
-            for uplink in self.uplinks.values_mut() {
-                uplink.read(now, &mut self.shared, out);
-            }
+            let change = |uplink: &mut Uplink| uplink.read(now, &mut self.shared, out);
+            self.uplinks.each_of(|uplink| uplink.peer.is_some(), change);
         }
     }
 

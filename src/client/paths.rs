@@ -435,8 +435,8 @@ impl Uplink {
             self.connecting.attempts.iter_mut().for_each(|attempt| attempt.hurry(now.tick));
             return self.drive_attempts(now, shared, out);
         }
-        self.connecting.pace.lost(now.tick, &mut shared.rng);
-        if self.connecting.pace.holds(now.tick) {
+        self.connecting.loss_backoff.lost(now.tick, &mut shared.rng);
+        if self.connecting.loss_backoff.holds(now.tick) {
             return;
         }
         self.cancel_attempts(now.tick, shared, out);

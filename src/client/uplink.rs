@@ -20,6 +20,7 @@ use super::journal::Journal;
 use super::ledger::Seen;
 use super::mail::{Mail, refused_event};
 use super::outbox::Refusing;
+use super::pace::Pace;
 
 use super::paths::Choice;
 use super::screen::Screens;
@@ -40,6 +41,8 @@ pub(super) struct Shared {
     /// Whose each TCP connection is.
     pub(super) conns: std::collections::BTreeMap<ConnId, HostPort>,
     pub(super) next_conn: u64,
+    /// When each relay is tried.
+    pub(super) pace: Pace,
     /// The secret of an invitation, or nothing.
     pub(super) invitation: Vec<u8>,
     pub(super) screens: Option<Screens>,
@@ -137,6 +140,7 @@ impl Uplink {
             return Ok(());
         }
         let number = outbox.push(request, to.clone(), body);
+        self.raise(shared);
         let (relay, written) = (self.spec.addr.clone(), now.wall);
         shared.journal.push(Record::Written { relay, to, number, request, text, written });
         Ok(())
@@ -171,8 +175,14 @@ impl Uplink {
         self.pursue(now, shared, out);
     }
 
-    pub(super) fn ping(&mut self) {
+    pub(super) fn ping(&mut self, shared: &mut Shared) {
         self.pings += 1;
+        self.raise(shared);
+    }
+
+    /// Whether the user waits for this relay.
+    pub(super) fn is_urgent(&self) -> bool {
+        self.pings > 0 || !self.mail.outbox.is_empty()
     }
 
     /// Whether every letter has come to its end.
@@ -474,6 +484,7 @@ impl Uplink {
     /// Ends the session in good order.
     pub(super) fn leave(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
         self.stopped = true;
+        self.forget_turn(shared);
         if let Some(peer) = &mut self.peer {
             // What has come is acknowledged and stored letters are told before the end.
             peer.flush(now.tick, out);

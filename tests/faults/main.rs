@@ -8,6 +8,7 @@
 mod guest_rules;
 
 mod client;
+mod client_relays;
 mod control;
 mod cookies;
 mod damage;

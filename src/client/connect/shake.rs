@@ -119,7 +119,7 @@ impl Uplink {
         };
         self.cancel_attempts_but(now.tick, shared, kept, out);
         self.connecting.succeeded();
-        self.connecting.pace.shaken(now.tick);
+        self.connecting.loss_backoff.shaken(now.tick);
         self.pin(shared, out);
         let before = self.peer.as_ref().and_then(Peer::path);
         let continued = self.peer.as_mut().filter(|peer| welcome.continued && peer.id() == welcome.session);

@@ -13,7 +13,7 @@ const CALM_AFTER: Duration = Duration::from_secs(10);
 
 /// What becomes of sessions, in a row.
 #[derive(Debug, Default)]
-pub(in crate::client) struct Pace {
+pub(in crate::client) struct LossBackoff {
     /// Losses with no calm between them.
     row: u32,
     /// The last of them, or the last handshake.
@@ -22,7 +22,7 @@ pub(in crate::client) struct Pace {
     held_until: Option<Tick>,
 }
 
-impl Pace {
+impl LossBackoff {
     /// A handshake was answered.
     pub(super) fn shaken(&mut self, now: Tick) {
         (self.last, self.held_until) = (Some(now), None);
@@ -63,36 +63,38 @@ mod tests {
     use super::*;
 
     /// Hands are shaken, and the session is lost so long after that; how long it takes until they are shaken again.
-    fn wait_after(pace: &mut Pace, now: &mut Tick, rng: &mut Rng, lived: Duration) -> Duration {
-        pace.shaken(*now);
+    fn wait_after(backoff: &mut LossBackoff, now: &mut Tick, rng: &mut Rng, lived: Duration) -> Duration {
+        backoff.shaken(*now);
         *now = *now + lived;
-        pace.lost(*now, rng);
-        let until = pace.next_deadline().filter(|_| pace.holds(*now)).unwrap_or(*now);
+        backoff.lost(*now, rng);
+        let until = backoff.next_deadline().filter(|_| backoff.holds(*now)).unwrap_or(*now);
         let wait = until.since(*now);
         *now = until;
-        assert_eq!(pace.is_over(*now), !wait.is_zero());
+        assert_eq!(backoff.is_over(*now), !wait.is_zero());
         wait
     }
 
     #[test]
     fn second_loss_waits_a_second_and_each_further_one_twice_as_long() {
-        let (mut pace, mut now, mut rng) = (Pace::default(), Tick::from_micros(9), Rng::from_seed([1; 32]));
+        let (mut backoff, mut now, mut rng) =
+            (LossBackoff::default(), Tick::from_micros(9), Rng::from_seed([1; 32]));
         let short = Duration::from_millis(1);
         for longest in [0, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000] {
-            let wait = wait_after(&mut pace, &mut now, &mut rng, short).as_millis();
+            let wait = wait_after(&mut backoff, &mut now, &mut rng, short).as_millis();
             assert!(wait <= longest && wait >= longest / 2, "{wait} of {longest} ms");
         }
-        assert_eq!(wait_after(&mut pace, &mut now, &mut rng, CALM_AFTER), Duration::ZERO, "calm again");
-        assert_ne!(wait_after(&mut pace, &mut now, &mut rng, short), Duration::ZERO);
+        assert_eq!(wait_after(&mut backoff, &mut now, &mut rng, CALM_AFTER), Duration::ZERO, "calm again");
+        assert_ne!(wait_after(&mut backoff, &mut now, &mut rng, short), Duration::ZERO);
     }
 
     #[test]
     fn what_is_lost_again_while_it_is_held_waits_no_longer() {
-        let (mut pace, now, mut rng) = (Pace::default(), Tick::from_micros(9), Rng::from_seed([1; 32]));
-        (0..2).for_each(|_| pace.lost(now, &mut rng));
-        let until = pace.next_deadline();
-        assert!(until.is_some() && pace.holds(now));
-        (0..100).for_each(|_| pace.lost(now, &mut rng));
-        assert_eq!(pace.next_deadline(), until);
+        let (mut backoff, now, mut rng) =
+            (LossBackoff::default(), Tick::from_micros(9), Rng::from_seed([1; 32]));
+        (0..2).for_each(|_| backoff.lost(now, &mut rng));
+        let until = backoff.next_deadline();
+        assert!(until.is_some() && backoff.holds(now));
+        (0..100).for_each(|_| backoff.lost(now, &mut rng));
+        assert_eq!(backoff.next_deadline(), until);
     }
 }

@@ -1,0 +1,211 @@
+//! One pace for the attempts to reach all relays of a client: an address book may name thousands that are gone.
+//!
+//! A relay that was not tried yet, or was reached before, is tried soon: all of 1,500 within two seconds. One that
+//! could not be reached waits for its turn with all the others of that kind, on top of its own pause. Relays with
+//! letters to go, or that the user asks for, go first; then the one that has waited the longest. What keeps a session
+//! that is there never waits.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use crate::base::{HostPort, Tick};
+
+/// Interval and burst of first rounds: a handshake costs 0.3 ms of curve arithmetic, so a sweep takes a third of a core.
+const FIRST_RATE: (Duration, u32) = (Duration::from_millis(1), 64);
+/// Interval and burst of further rounds. 300 relays that are gone are each tried every 30 s, as one alone is, and 1,500
+/// every 150 s; a round costs about a millisecond.
+const AGAIN_RATE: (Duration, u32) = (Duration::from_millis(100), 16);
+/// TCP connections at which a round opens no more, so that a book leaves descriptors to everything else: a quarter of
+/// the usual limit of 1,024.
+const CONNS_MAX: usize = 256;
+
+/// Which of the two queues a round waits in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// No round has failed since the relay was reached, or since something changed.
+    First,
+    /// The last round has failed.
+    Again,
+}
+
+/// A place in a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    lane: Lane,
+    urgent: bool,
+    number: u64,
+}
+
+/// A rate (the generic cell rate algorithm), and those who wait for it: the urgent first.
+#[derive(Debug)]
+struct Queue {
+    rate: (Duration, u32),
+    whole_at: Tick,
+    waiting: BTreeSet<(bool, u64, HostPort)>,
+}
+
+/// The pace of all rounds.
+#[derive(Debug)]
+pub(super) struct Pace {
+    first: Queue,
+    again: Queue,
+    asked: u64,
+    dials: VecDeque<HostPort>,
+}
+
+impl Queue {
+    fn new(rate: (Duration, u32)) -> Queue {
+        Queue { rate, whole_at: Tick::ZERO, waiting: BTreeSet::new() }
+    }
+
+    fn ready_at(&self) -> Tick {
+        self.whole_at - self.rate.0 * (self.rate.1 - 1)
+    }
+
+    fn take(&mut self, now: Tick) -> bool {
+        let ready = self.ready_at() <= now;
+        if ready {
+            self.whole_at = self.whole_at.max(now) + self.rate.0;
+        }
+        ready
+    }
+
+    fn next(&mut self, now: Tick) -> Option<HostPort> {
+        if self.waiting.is_empty() || !self.take(now) {
+            return None;
+        }
+        self.waiting.pop_first().map(|(_, _, relay)| relay)
+    }
+}
+
+impl Pace {
+    pub(super) fn new() -> Pace {
+        Pace {
+            first: Queue::new(FIRST_RATE),
+            again: Queue::new(AGAIN_RATE),
+            asked: 0,
+            dials: VecDeque::new(),
+        }
+    }
+
+    /// Asks for a round with this relay. Returns its place in the queue; `None` if the round may begin at once.
+    pub(super) fn ask(&mut self, now: Tick, lane: Lane, urgent: bool, relay: &HostPort) -> Option<Asked> {
+        let queue = self.queue(lane);
+        if queue.waiting.is_empty() && queue.take(now) {
+            return None;
+        }
+        self.asked += 1;
+        let asked = Asked { lane, urgent, number: self.asked };
+        self.queue(lane).waiting.insert((!urgent, asked.number, relay.clone()));
+        Some(asked)
+    }
+
+    /// A relay that waits has become urgent.
+    pub(super) fn raise(&mut self, asked: &mut Asked, relay: &HostPort) {
+        if std::mem::replace(&mut asked.urgent, true) {
+            return;
+        }
+        let waiting = &mut self.queue(asked.lane).waiting;
+        if waiting.remove(&(true, asked.number, relay.clone())) {
+            waiting.insert((false, asked.number, relay.clone()));
+        }
+    }
+
+    /// The relay is not spoken to any more.
+    pub(super) fn forget(&mut self, asked: Asked, relay: &HostPort) {
+        self.queue(asked.lane).waiting.remove(&(!asked.urgent, asked.number, relay.clone()));
+    }
+
+    /// The relay whose round may begin now.
+    pub(super) fn next(&mut self, now: Tick) -> Option<HostPort> {
+        self.first.next(now).or_else(|| self.again.next(now))
+    }
+
+    /// When [`Pace::next`] has one.
+    pub(super) fn next_deadline(&self) -> Option<Tick> {
+        let queues = [&self.first, &self.again].into_iter();
+        queues.filter(|queue| !queue.waiting.is_empty()).map(Queue::ready_at).min()
+    }
+
+    /// Whether a round may open a connection, where this many are open. If not, it waits in a queue.
+    pub(super) fn may_dial(&mut self, open: usize, relay: &HostPort) -> bool {
+        let may = open < CONNS_MAX;
+        if !may {
+            self.dials.push_back(relay.clone());
+        }
+        may
+    }
+
+    /// The relay whose round may open a connection now.
+    pub(super) fn next_dial(&mut self, open: usize) -> Option<HostPort> {
+        if open < CONNS_MAX { self.dials.pop_front() } else { None }
+    }
+
+    fn queue(&mut self, lane: Lane) -> &mut Queue {
+        match lane {
+            Lane::First => &mut self.first,
+            Lane::Again => &mut self.again,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Tick = Tick::from_micros(60_000_000);
+
+    fn relay(n: usize) -> HostPort {
+        format!("h:{}", n + 1).parse().unwrap()
+    }
+
+    fn fill(pace: &mut Pace, lane: Lane, many: usize) -> Vec<Asked> {
+        (0..many).filter_map(|n| pace.ask(NOW, lane, false, &relay(n))).collect()
+    }
+
+    #[test]
+    fn relays_take_turns_at_the_rate_and_urgent_ones_go_first() {
+        let mut pace = Pace::new();
+        let mut asked = fill(&mut pace, Lane::Again, 100);
+        assert_eq!(asked.len(), 100 - AGAIN_RATE.1 as usize);
+        pace.raise(asked.last_mut().unwrap(), &relay(99));
+        assert!(pace.ask(NOW, Lane::Again, true, &relay(200)).is_some());
+        assert_eq!(pace.next(NOW), None);
+        let at = pace.next_deadline().unwrap();
+        assert_eq!(at, NOW + AGAIN_RATE.0);
+        let order: Vec<_> = (0..5).filter_map(|n| pace.next(at + AGAIN_RATE.0 * n)).collect();
+        assert_eq!(order, [99, 200, 16, 17, 18].map(relay));
+        assert_eq!(pace.next(at), None, "not two at once");
+    }
+
+    #[test]
+    fn first_rounds_do_not_wait_for_further_ones() {
+        let mut pace = Pace::new();
+        fill(&mut pace, Lane::Again, 1_000);
+        assert_eq!(pace.ask(NOW, Lane::First, false, &relay(2_000)), None);
+        fill(&mut pace, Lane::First, 1_500);
+        let waiting = |pace: &Pace| (pace.first.waiting.len(), pace.again.waiting.len());
+        assert_eq!(waiting(&pace), (1_500 - FIRST_RATE.1 as usize + 1, 1_000 - AGAIN_RATE.1 as usize));
+        for ms in 1..=1_500 {
+            while pace.next(NOW + FIRST_RATE.0 * ms).is_some() {}
+        }
+        assert_eq!(waiting(&pace), (0, 1_000 - AGAIN_RATE.1 as usize - 15));
+    }
+
+    #[test]
+    fn who_is_forgotten_takes_no_turn() {
+        let mut pace = Pace::new();
+        let asked = fill(&mut pace, Lane::Again, AGAIN_RATE.1 as usize + 1);
+        pace.forget(asked[0], &relay(AGAIN_RATE.1 as usize));
+        assert_eq!(pace.next_deadline(), None);
+    }
+
+    #[test]
+    fn connections_are_opened_one_for_one_at_the_bound() {
+        let mut pace = Pace::new();
+        assert!(pace.may_dial(CONNS_MAX - 1, &relay(1)));
+        assert!(!pace.may_dial(CONNS_MAX, &relay(2)) && pace.next_dial(CONNS_MAX).is_none());
+        assert_eq!(pace.next_dial(CONNS_MAX - 1), Some(relay(2)));
+        assert_eq!(pace.next_dial(0), None);
+    }
+}

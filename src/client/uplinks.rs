@@ -1,0 +1,117 @@
+//! All relays of a client: which of them something has happened to, and when each is due.
+//!
+//! A turn looks only at those that are due or were touched: with thousands of relays nearly all rest. Whatever takes an
+//! [`Uplink`] out of here to change it touches it.
+
+use std::collections::BTreeMap;
+
+use crate::base::{HostPort, Tick};
+
+use super::api::Carriers;
+use super::uplink::Uplink;
+
+/// The uplinks by address. A place is used again when its relay is gone.
+#[derive(Default)]
+pub(super) struct Uplinks {
+    by_addr: BTreeMap<HostPort, usize>,
+    all: Vec<Place>,
+    /// Places that were touched in this turn, each once, in the order of that.
+    touched: Vec<usize>,
+    vacant: Vec<usize>,
+}
+
+#[derive(Default)]
+struct Place {
+    uplink: Option<Uplink>,
+    /// When time alone changes something, as far as it was not touched since.
+    due: Option<Tick>,
+    is_touched: bool,
+}
+
+impl Uplinks {
+    pub(super) fn get(&self, relay: &HostPort) -> Option<&Uplink> {
+        self.all[*self.by_addr.get(relay)?].uplink.as_ref()
+    }
+
+    /// The uplink of this relay, which is touched by that.
+    pub(super) fn get_mut(&mut self, relay: &HostPort) -> Option<&mut Uplink> {
+        let at = *self.by_addr.get(relay)?;
+        self.touch(at);
+        self.all[at].uplink.as_mut()
+    }
+
+    pub(super) fn insert(&mut self, relay: HostPort, uplink: Uplink) {
+        let at = self.vacant.pop().unwrap_or_else(|| {
+            self.all.push(Place::default());
+            self.all.len() - 1
+        });
+        self.all[at].uplink = Some(uplink);
+        self.by_addr.insert(relay, at);
+        self.touch(at);
+    }
+
+    pub(super) fn remove(&mut self, relay: &HostPort) -> Option<Uplink> {
+        let at = self.by_addr.remove(relay)?;
+        self.vacant.push(at);
+        self.all[at].due = None;
+        self.all[at].uplink.take()
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = &HostPort> {
+        self.by_addr.keys()
+    }
+
+    pub(super) fn values(&self) -> impl Iterator<Item = &Uplink> {
+        self.all.iter().filter_map(|place| place.uplink.as_ref())
+    }
+
+    /// Shows `change` every uplink.
+    pub(super) fn each(&mut self, change: impl FnMut(&mut Uplink)) {
+        self.each_of(|_| true, change);
+    }
+
+    /// Shows `change` every uplink that this is about; the others are not touched.
+    pub(super) fn each_of(&mut self, about: impl Fn(&Uplink) -> bool, mut change: impl FnMut(&mut Uplink)) {
+        for at in 0..self.all.len() {
+            if self.all[at].uplink.as_ref().is_some_and(&about) {
+                self.touch(at);
+                self.all[at].uplink.iter_mut().for_each(&mut change);
+            }
+        }
+    }
+
+    /// Shows `change` every uplink that is due.
+    pub(super) fn each_due(&mut self, now: Tick, mut change: impl FnMut(&mut Uplink)) {
+        for at in 0..self.all.len() {
+            if self.all[at].due.is_some_and(|due| due <= now) {
+                self.touch(at);
+                self.all[at].uplink.iter_mut().for_each(&mut change);
+            }
+        }
+    }
+
+    /// Ends a turn: shows `finish` every uplink that was touched, and notes when it is due next.
+    pub(super) fn finish(&mut self, now: Tick, carriers: Carriers, mut finish: impl FnMut(&mut Uplink)) {
+        for at in self.touched.drain(..) {
+            let place = &mut self.all[at];
+            place.is_touched = false;
+            place.uplink.iter_mut().for_each(&mut finish);
+            place.due = place.uplink.as_ref().and_then(|uplink| uplink.next_deadline(now, carriers));
+        }
+    }
+
+    /// When time alone changes something.
+    pub(super) fn next_deadline(&self, now: Tick, carriers: Carriers) -> Option<Tick> {
+        let due = |place: &Place| match &place.uplink {
+            Some(uplink) if place.is_touched => uplink.next_deadline(now, carriers),
+            _ => place.due,
+        };
+        self.all.iter().filter_map(due).min()
+    }
+
+    fn touch(&mut self, at: usize) {
+        if !std::mem::replace(&mut self.all[at].is_touched, true) {
+            self.touched.push(at);
+        }
+    }
+}

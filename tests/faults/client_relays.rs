@@ -1,0 +1,102 @@
+//! A client whose address book names many relays that are gone.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use queqiao::client::{Carriers, Command, Event, Progress, RelaySpec};
+
+use crate::rig::{Rig, ms, secs};
+use crate::visitor::{Visitor, relay_addr, spec};
+
+const DEAD: u16 = 1_500;
+/// Connections that attempts may have open at once.
+const CONNS_MAX: usize = 256;
+
+/// A client of 1,500 relays that do not answer, and of relay number 1, which is told last.
+fn crowd(rig: &Rig, carriers: Carriers, known: bool) -> Visitor {
+    let mut visitor = Visitor::new("TOM", 1, 1, carriers);
+    visitor.tick = rig.tick;
+    let key = known.then(|| rig.key());
+    let dead = |n: u16| {
+        let [high, low] = n.to_be_bytes();
+        RelaySpec { addr: SocketAddr::from(([192, 0, high, low], 8_081)).into(), tcp: None, key }
+    };
+    let all = (0..DEAD).map(dead).chain([spec(1, Some(rig))]).collect();
+    visitor.command(Command::Relays(all));
+    visitor
+}
+
+fn is_online(event: &Event) -> bool {
+    matches!(event, Event::Online { relay, .. } if *relay == relay_addr(1).into())
+}
+
+fn unreached(visitor: &Visitor) -> usize {
+    visitor.shows(|event| matches!(event, Event::Unreached { .. }))
+}
+
+/// Connections are bounded at every moment.
+fn run(visitor: &mut Visitor, rig: &mut Rig, span: Duration) {
+    let mut left = span;
+    while !left.is_zero() {
+        let step = left.min(ms(100));
+        visitor.run_with(rig, step);
+        left -= step;
+        assert!(visitor.open.len() <= CONNS_MAX, "{} connections", visitor.open.len());
+    }
+}
+
+#[test]
+fn living_relay_among_1500_dead_is_reached_within_two_seconds() {
+    for (carriers, known) in [(Carriers::Udp, true), (Carriers::Auto, false)] {
+        let mut rig = Rig::new();
+        let mut tom = crowd(&rig, carriers, known);
+        run(&mut tom, &mut rig, secs(2));
+        assert_eq!(tom.shows(is_online), 1, "{carriers:?}");
+        tom.send(1, 1, "echo", "hello");
+        run(&mut tom, &mut rig, ms(100));
+        let delivered =
+            |event: &Event| matches!(event, Event::Progress { progress: Progress::Delivered, .. });
+        assert_eq!(tom.shows(delivered), 1, "at once");
+    }
+}
+
+/// Attempts of all relays together have one pace, so that those that are gone cost little.
+#[test]
+fn relays_that_are_gone_are_tried_at_one_pace() {
+    let mut rig = Rig::new();
+    let mut tom = crowd(&rig, Carriers::Udp, false);
+    run(&mut tom, &mut rig, secs(10));
+    assert_eq!(unreached(&tom), usize::from(DEAD), "each was tried");
+    let before = tom.packets_up;
+    run(&mut tom, &mut rig, secs(60));
+    let packets = tom.packets_up - before;
+    // Ten rounds a second of six packets, and a little for the living one.
+    assert!((3_000..3_700).contains(&packets), "{packets} packets");
+    run(&mut tom, &mut rig, secs(120));
+    assert_eq!(unreached(&tom), usize::from(DEAD), "and is told of once");
+}
+
+/// A relay that comes back, and that a letter waits for, does not wait for all the others.
+#[test]
+fn relay_with_a_letter_goes_before_the_others() {
+    let mut rig = Rig::new();
+    let mut tom = crowd(&rig, Carriers::Udp, false);
+    tom.cut_up = true;
+    run(&mut tom, &mut rig, secs(60));
+    tom.cut_up = false;
+    tom.send(1, 1, "echo", "hello");
+    run(&mut tom, &mut rig, secs(32));
+    assert_eq!(tom.shows(is_online), 1);
+}
+
+/// Each relay that is gone is tried again, none twice before all the others.
+#[test]
+fn relays_that_are_gone_take_turns() {
+    let mut rig = Rig::new();
+    let mut tom = crowd(&rig, Carriers::Udp, false);
+    tom.cut_up = true;
+    run(&mut tom, &mut rig, secs(60));
+    tom.cut_up = false;
+    run(&mut tom, &mut rig, secs(200));
+    assert_eq!(tom.shows(is_online), 1, "without a letter it waits for its turn");
+}
