@@ -10,7 +10,7 @@ use crate::client::{Command, Event, Incoming, RelaySpec};
 use crate::contacts::Book;
 use crate::ui::clock::Clock;
 use crate::ui::terminal::{Output, Pen, Written};
-use crate::ui::{json, notice, plain};
+use crate::ui::{NotReached, json, notice, plain};
 
 use super::desk::{Ask, Desk, News, Part};
 use super::printer::{FINISH_WITHIN, Printer, fared, finish};
@@ -60,6 +60,7 @@ pub fn listen(setup: &Setup, options: &ListenOptions) -> Outcome {
         held: false,
         heard: 0,
         stopped: 0,
+        not_reached: NotReached::default(),
         warned: BTreeSet::new(),
     };
     desk.command(Command::Relays(relays));
@@ -85,6 +86,7 @@ struct Listening<'a> {
     heard: u64,
     /// Relays that will not have us.
     stopped: usize,
+    not_reached: NotReached,
     /// Strangers who were told from a contact already.
     warned: BTreeSet<Name>,
 }
@@ -93,7 +95,11 @@ impl Listening<'_> {
     fn run(&mut self, desk: &mut Desk, news: &mut News) -> Outcome {
         let end = end_of(desk.now().tick, self.options.time);
         while self.options.count != Some(self.heard) {
-            let now = desk.turn(end, news);
+            let until = [end, self.not_reached.next_deadline()].into_iter().flatten().min();
+            let now = desk.turn(until, news);
+            if let Some(phrase) = self.not_reached.handle_time(now.tick) {
+                self.say(&phrase);
+            }
             for event in news.events.drain(..) {
                 self.handle(event, now)?;
             }
@@ -134,6 +140,12 @@ impl Listening<'_> {
                     return Err(phrase.into());
                 }
                 self.say(&phrase);
+            }
+            Event::Unreached { relay, why } => {
+                let relays = self.book.relays().len();
+                if let Some(phrase) = self.not_reached.put(now.tick, &relay, &why, relays) {
+                    self.say(&phrase);
+                }
             }
             event => {
                 if let Some(phrase) = notice::of_event(&event, &self.me) {

@@ -24,6 +24,7 @@ use super::notice;
 use super::paint::{Styled, Tone};
 use super::plain::DAMAGED;
 use super::strings::Strings;
+use super::unreached::NotReached;
 
 use commands::{Act, Typo, Word};
 use guests::Guests;
@@ -43,6 +44,8 @@ pub trait Book {
     fn labels(&self) -> Vec<String>;
     /// Every relay of the book, each once.
     fn relays(&self) -> Vec<HostPort>;
+    /// How many those are.
+    fn relay_count(&self) -> usize;
     /// Whether a name without a relay can mean nobody else: there is one relay, and no contact has it as a label.
     fn is_clear(&self, member: &Name) -> bool;
     /// The contact meant by `text`.
@@ -148,6 +151,7 @@ pub struct LineMode<B> {
     next_request: u64,
     watch: Watch,
     links: BTreeMap<HostPort, Link>,
+    not_reached: NotReached,
     strangers: BTreeMap<String, Resolved>,
     guests: Guests,
     waiting: Waiting,
@@ -172,6 +176,7 @@ impl<B: Book> LineMode<B> {
             next_request,
             watch: Watch::default(),
             links: BTreeMap::new(),
+            not_reached: NotReached::default(),
             strangers: BTreeMap::new(),
             guests: Guests::default(),
             waiting: Waiting::default(),
@@ -250,7 +255,11 @@ impl<B: Book> LineMode<B> {
             }
             Event::Online { relay, via } => self.online(relay, *via, event),
             Event::Moved { relay, via, .. } => self.moved(relay, *via, event, now.wall),
-            Event::Unreached { relay, .. } => self.link(relay, Link::Unreached, event),
+            Event::Unreached { relay, why } => {
+                self.links.insert(relay.clone(), Link::Unreached);
+                let said = self.not_reached.put(now.tick, relay, why, self.book.relay_count());
+                said.iter().map(|phrase| self.tell(phrase)).collect()
+            }
             Event::Lost { relay } => self.link(relay, Link::Lost, event),
             Event::NameRefused { relay, .. } | Event::Replaced { relay } => {
                 let mut dos = self.link(relay, Link::Stopped, event);
@@ -262,14 +271,15 @@ impl<B: Book> LineMode<B> {
         }
     }
 
-    /// Lets time pass: letters that take unusually long are told, once.
+    /// Lets time pass: letters that take unusually long are told, once, and relays that are not reached, together.
     pub fn handle_time(&mut self, now: Tick) -> Vec<Do> {
-        self.watch.take_slow(now).iter().map(|phrase| self.tell(phrase)).collect()
+        let not_reached = self.not_reached.handle_time(now);
+        not_reached.iter().chain(&self.watch.take_slow(now)).map(|phrase| self.tell(phrase)).collect()
     }
 
     /// When [`LineMode::handle_time`] would have something to say.
     pub fn next_deadline(&self) -> Option<Tick> {
-        self.watch.next_deadline()
+        self.watch.next_deadline().into_iter().chain(self.not_reached.next_deadline()).min()
     }
 
     fn act(&mut self, act: Act, argument: &str, now: Now) -> Vec<Do> {

@@ -17,7 +17,9 @@ pub mod paint;
 pub mod plain;
 pub mod strings;
 pub mod terminal;
+pub mod unreached;
 
 pub use line::{Book, Do, LineMode, Resolved, Typed};
 pub use paint::{Color, Paint, Styled, Tone};
 pub use strings::{Lang, Strings};
+pub use unreached::NotReached;

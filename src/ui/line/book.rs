@@ -14,9 +14,13 @@ impl Book for contacts::Book {
         contacts::Book::relays(self).iter().map(|relay| relay.address.clone()).collect()
     }
 
+    fn relay_count(&self) -> usize {
+        contacts::Book::relays(self).len()
+    }
+
     fn is_clear(&self, member: &Name) -> bool {
         let is_label = self.contact(member).is_some_and(|contact| contact.label == *member);
-        contacts::Book::relays(self).len() <= 1 && !is_label
+        self.relay_count() <= 1 && !is_label
     }
 
     /// An entry, or `NAME@HOST:PORT`. Not any name at the only relay, as on the command line: while choosing, a slip

@@ -76,6 +76,10 @@ refused-nearest = Members with names like it: { $names }
 ## Relays: reached or not
 
 relay-silent = no relay answers at { $relay }; start one: queqiao relay --tcp
+relays-silent = { $count ->
+    [one] no relay answers at { $relay } and 1 other; start one: queqiao relay --tcp
+   *[other] no relay answers at { $relay } and { $count } others; start one: queqiao relay --tcp
+}
 relay-no-tcp = no TCP listener at { $relay }; start the relay with --tcp
 relay-no-host = the host of { $relay } has no address; check its spelling in the address book
 relay-name-not-written = the relay at { $relay } cannot register new names now; trying again

@@ -70,6 +70,7 @@ refused-nearest = 名字相近的成员: { $names }
 ## 中继连得上与否
 
 relay-silent = { $relay } 没有中继应答;启动一个: queqiao relay --tcp
+relays-silent = { $relay } 及另外 { $count } 处没有中继应答;启动一个: queqiao relay --tcp
 relay-no-tcp = { $relay } 没有 TCP 监听;启动中继时请加 --tcp
 relay-no-host = 找不到 { $relay } 的主机地址;请检查通讯录里的写法
 relay-name-not-written = { $relay } 的中继暂时无法登记新名字;会继续尝试
