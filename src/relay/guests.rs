@@ -30,7 +30,7 @@ use crate::wire::message::Reason;
 
 use super::Out;
 use super::letters::ECHO;
-use super::limits::source;
+use super::limits::{LOOKUP_INTERVAL, LOOKUPS_BURST, source};
 use super::members::MemberId;
 use echo::{Echoes, echo};
 use gate::Gate;
@@ -39,7 +39,7 @@ pub(super) use guest::GuestId;
 pub(super) use guest::Notice;
 use names::Names;
 use seats::{Moved, Seats, Standing};
-use shares::Shares;
+use shares::{Shares, network};
 use text::Charset;
 pub use text::GuestEncoding;
 
@@ -128,6 +128,8 @@ pub(super) struct Guests {
     echoes: Echoes,
     /// What the sources of connections may write.
     shares: Shares,
+    /// What networks may ask for names with connections; what those on UDP write is answered by nothing.
+    asked: Shares,
     last_id: u64,
     /// What the input at hand brings.
     pending: VecDeque<Pending>,
@@ -143,6 +145,7 @@ impl Guests {
             gate: Gate::new(&mut rng),
             echoes: Echoes::new(&mut rng),
             shares: Shares::new(&mut rng, interval, burst),
+            asked: Shares::new(&mut rng, LOOKUP_INTERVAL, LOOKUPS_BURST),
             rules,
             rng,
             guests: BTreeMap::new(),
@@ -316,6 +319,19 @@ impl Guests {
     /// this was last asked.
     pub(super) fn take_refused(&mut self) -> (u64, u64) {
         (std::mem::take(&mut self.refused), std::mem::take(&mut self.forged))
+    }
+
+    /// Whether this guest named the one it writes to.
+    pub(super) fn has_named(&self, to: &str) -> bool {
+        self.rules.to.as_str() != to
+    }
+
+    /// Whether a guest may learn whether somebody has the name that it wrote to. A network has the budget that a member has;
+    /// a name that exists costs as much as one that does not, unless the guest has written to it already.
+    pub(super) fn may_ask(&mut self, now: Tick, path: Path, found: Option<MemberId>) -> bool {
+        let Some(guest) = self.guests.get(&path) else { return false };
+        let is_known = found.is_some_and(|member| guest.numbers.contains_key(&member));
+        is_known || !matches!(path, Path::Tcp(_)) || self.asked.admits(now, network(guest.remote.ip()))
     }
 
     /// Who a letter is from, and what it is called: its number and the one before. `None` if the guest is gone or

@@ -98,7 +98,13 @@ impl Relay {
     }
 
     fn carry_letter(&mut self, now: Now, path: Path, to: &str, text: &str, out: &mut Out) {
-        let Some(member) = self.members.find(to) else {
+        let found = self.members.find(to);
+        let Some(guests) = &mut self.guests else { return };
+        let has_named = guests.has_named(to);
+        if has_named && !guests.may_ask(now.tick, path, found) {
+            return self.notify_guest(path, Notice::Full, out);
+        }
+        let Some(member) = found else {
             return self.notify_guest(path, Notice::Nobody, out);
         };
         let address = self.guests.as_ref().and_then(|guests| guests.address(path, member));
@@ -114,7 +120,8 @@ impl Relay {
         if let Some(guests) = &mut self.guests {
             guests.took(path, member);
         }
-        if self.present(member).is_none() {
+        // Whether anybody but the one for all guests is here is not for strangers to know.
+        if !has_named && self.present(member).is_none() {
             self.notify_guest(path, Notice::Away, out);
         }
     }

@@ -171,6 +171,7 @@ fn a_reader_who_claims_what_was_never_sent_harms_nobody() {
         let claim = ToRelay::Read { from: "TOM", outbox: OutboxId(outbox), through: u64::MAX };
         mallory.say(&mut rig, StreamId::Control, &claim);
     }
+    rig.asked.retain(|(_, record)| matches!(record, Record::Progress { .. }));
     assert_eq!(rig.asked.len(), 1_024, "a bound on what is written down");
     tom.hear(&mut rig);
     assert!(tom.told(StreamId::Control).is_empty());

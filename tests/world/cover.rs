@@ -46,6 +46,7 @@ counts! {
     HostileFrames,
     HostileRecords,
     Lies,
+    UnknownNames,
     HandshakeFloods,
     TextFloods,
     Cookies,

@@ -15,6 +15,7 @@ use queqiao::wire::message::{KIND_TEXT, Letter, Names, Reason, ToRelay};
 use super::cover::Count;
 use super::intruder::{DEEDS, frames_of};
 use super::line::Line;
+use super::unknown::{crowd, write_to_unknown};
 use super::weather::chance;
 use super::world::{Happening, RELAY_ADDR, World};
 
@@ -67,6 +68,9 @@ pub fn join(world: &mut World, span: Duration) {
     world.hostile_member = Some(member);
     world.oracle.liars.insert(NAME.to_owned());
     world.cover.add(Count::HostileMembers);
+    if chance(&mut world.rng, 300) {
+        crowd(world);
+    }
     let until = world.now + span;
     world.later(Duration::from_millis(500), move |w| misbehave(w, until));
 }
@@ -215,6 +219,7 @@ fn lie(world: &mut World, member: &mut Hostile, peer: &mut Peer) {
         }
         28 => ask_for_nobody(world, member, peer),
         29 => climb(world, member, peer, &name),
+        30..=31 => write_to_unknown(world, &mut member.numbers, peer, &name),
         _ => write_letter(world, member, peer, &name, outbox),
     }
 }

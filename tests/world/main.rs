@@ -43,6 +43,7 @@ mod stories_of_paths;
 mod stories_of_races;
 mod tcp;
 mod turns;
+mod unknown;
 mod visitors;
 mod weather;
 mod world;

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use queqiao::base::{Held, LetterId, Name, Places, PublicKey, Query, Row};
 use queqiao::client::Reason;
-use queqiao::relay::{KeptLetter, Mail, Marks, OwedRefusal, Record, SessionNote, Waiting};
+use queqiao::relay::{Change, KeptLetter, Mail, Marks, OwedRefusal, Record, SessionNote, Waiting};
 
 /// Everything but invitations and blocks.
 #[derive(Default)]
 pub struct RelayDisk {
     pub members: Vec<(Name, PublicKey)>,
+    unused: BTreeMap<Name, u64>,
     letters: BTreeMap<u64, (Name, KeptLetter)>,
     marks: BTreeMap<(Name, Name, u64), Marks>,
     refusals: Vec<OwedRefusal>,
@@ -23,12 +24,18 @@ impl RelayDisk {
     /// `false` if the record contradicts what is there.
     pub fn apply(&mut self, record: &Record) -> bool {
         match record {
-            Record::Member { name, key, .. } => {
+            Record::Member { name, key, since } => {
                 let taken = self.members.iter().any(|(known, owner)| known == name || owner == key);
                 if taken {
                     return self.members.contains(&(name.clone(), *key));
                 }
                 self.members.push((name.clone(), *key));
+                self.unused.insert(name.clone(), *since);
+            }
+            Record::Roll(Change::Used { name }) => drop(self.unused.remove(name)),
+            Record::Roll(Change::Freed { name }) => {
+                assert!(self.unused.remove(name).is_some(), "{name} is free again, and was used");
+                self.members.retain(|(known, _)| known != name);
             }
             Record::Roll(_) => {}
             Record::Letters { to, letters } => {
@@ -112,6 +119,11 @@ impl RelayDisk {
             refusals: self.refusals.clone(),
             sessions: self.sessions.values().copied().collect(),
         }
+    }
+
+    /// Members whose names nobody has used.
+    pub fn unused(&self) -> Vec<(Name, u64)> {
+        self.unused.iter().map(|(name, since)| (name.clone(), *since)).collect()
     }
 
     /// Sessions whose addresses are noted.

@@ -23,6 +23,7 @@ use super::platter::Platter;
 use super::relay_disk::RelayDisk;
 use super::shakes::{Shakes, Troublemakers};
 use super::tcp::{Conn, Side};
+use super::unknown::check_looked_at;
 use super::visitors::Visitors;
 use super::weather::Lane;
 
@@ -152,21 +153,21 @@ pub struct World {
 
 fn config(
     key: [u8; 32],
-    members: &[(queqiao::base::Name, PublicKey)],
-    mail: relay::Mail,
+    disk: &RelayDisk,
     limits: &Limits,
     guests: Option<GuestRules>,
     rng: &mut Rng,
 ) -> Relay {
     let mut seed = [0; 32];
     rng.fill(&mut seed);
-    let (members, limits) = (members.to_vec(), limits.clone());
+    let (members, mail, limits) = (disk.members.clone(), disk.mail(), limits.clone());
+    let roll = relay::Roll { unused: disk.unused(), ..relay::Roll::default() };
     Relay::new(relay::Config {
         private_key: key,
         reset_id: [0; 16],
         access_secret: [0; 32],
         members,
-        roll: relay::Roll::default(),
+        roll,
         mail,
         guests,
         limits,
@@ -190,8 +191,7 @@ impl World {
         let mut rng = Rng::from_seed(bytes);
         let mut relay_key = [0; 32];
         rng.fill(&mut relay_key);
-        let relay =
-            Node::new(config(relay_key, &[], relay::Mail::default(), &limits, guests.clone(), &mut rng));
+        let relay = Node::new(config(relay_key, &RelayDisk::default(), &limits, guests.clone(), &mut rng));
         World {
             now: Tick::from_micros(1_000_000),
             rng,
@@ -360,10 +360,10 @@ impl World {
     pub fn restart_relay(&mut self, down: Duration) {
         self.note_relay_stats();
         self.cut_off_relay();
-        let mail = self.relay_disk.mail();
-        self.addresses = Addresses::of_restart(mail.sessions.iter().map(|note| note.addr));
-        let (key, members) = (self.relay_key, &self.relay_disk.members);
-        let core = config(key, members, mail, &self.limits, self.visitors.rules.clone(), &mut self.rng);
+        let noted = self.relay_disk.mail().sessions;
+        self.addresses = Addresses::of_restart(noted.iter().map(|note| note.addr));
+        let (key, disk) = (self.relay_key, &self.relay_disk);
+        let core = config(key, disk, &self.limits, self.visitors.rules.clone(), &mut self.rng);
         self.visitors.lose_connections();
         self.relay.restart(core);
         self.relay_since = self.now;
@@ -460,6 +460,7 @@ impl World {
 
     fn note_relay_stats(&mut self) {
         let stats = self.relay.core.stats();
+        check_looked_at(&self.last_stats, &stats);
         self.cover.add_many(Count::Handshakes, stats.handshakes - self.last_stats.handshakes);
         self.cover.add_many(Count::LettersKept, stats.letters_written - self.last_stats.letters_written);
         self.cover.add_many(Count::LettersPaced, stats.letters_paced - self.last_stats.letters_paced);

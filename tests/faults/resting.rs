@@ -1,0 +1,172 @@
+//! What the relay knows of conversations that have come to rest leaves it, and nothing that somebody is still to hear.
+
+use std::path::Path as FolderPath;
+
+use queqiao::base::{Input, OutboxId};
+use queqiao::relay::{Command, Limits, Mail};
+use queqiao::store::RelayStore;
+use queqiao::wire::frame::StreamId;
+use queqiao::wire::message::{Reason, ToRelay};
+
+use super::hand::{Hand, Told};
+use super::rig::{Given, Rig, START, secs, udp};
+
+/// A mailbox keeps a letter for so long; a round looks at all conversations each minute.
+const KEEP_S: u64 = 1_000;
+
+fn limits() -> Limits {
+    Limits { keep: secs(KEEP_S), ..Limits::default() }
+}
+
+fn restart(mut rig: Rig, dir: &FolderPath) -> Rig {
+    let (tick, counters) = (stop(&mut rig), rig.counter());
+    drop(rig);
+    let mut rig = Rig::open(dir, limits(), tick);
+    (0..counters).for_each(|_| assert!(rig.counter() > 0));
+    rig
+}
+
+fn stop(rig: &mut Rig) -> queqiao::base::Tick {
+    rig.take(vec![Given::Other(Input::Command(Command::Stop))]);
+    rig.tick
+}
+
+/// The relay ends; what its disk has.
+fn mail(mut rig: Rig, dir: &FolderPath) -> Mail {
+    stop(&mut rig);
+    drop(rig);
+    RelayStore::open(dir, || [0; 32]).unwrap().1.mail
+}
+
+/// TOM writes to JACK, who has read it. What TOM has heard of that is left open.
+fn conversation(rig: &mut Rig) -> (Hand, Hand) {
+    let mut tom = Hand::member(rig, udp(1, 1), 1, "TOM");
+    let mut jack = Hand::member(rig, udp(2, 1), 2, "JACK");
+    tom.write(rig, "JACK", 1, 0, "hello");
+    jack.hear(rig);
+    jack.store(rig, "TOM", 1);
+    jack.say(rig, StreamId::Control, &ToRelay::Read { from: "TOM", outbox: OutboxId(0xB0), through: 1 });
+    (tom, jack)
+}
+
+/// The author comes again, and has heard all.
+fn hear(rig: &mut Rig) -> Hand {
+    let port = 100 + rig.counter() as u16;
+    for _ in 0..2 {
+        Hand::member(rig, udp(1, port), 1, "TOM");
+        rig.wait(secs(200));
+    }
+    Hand::member(rig, udp(1, port), 1, "TOM")
+}
+
+#[test]
+fn conversation_that_rests_leaves_memory_and_disk_after_keep() {
+    for restarted in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut rig = Rig::open(dir.path(), limits(), START);
+        conversation(&mut rig);
+        hear(&mut rig);
+        if restarted {
+            rig = restart(rig, dir.path());
+            hear(&mut rig);
+        }
+        rig.wait(secs(KEEP_S / 4));
+        rig = restart(rig, dir.path());
+        rig.wait(secs(1));
+        rig = restart(rig, dir.path());
+        // What a restart may have left unheard is heard.
+        hear(&mut rig);
+        rig.wait(secs(KEEP_S + 120));
+        assert_eq!(mail(rig, dir.path()).marks, [], "restarted: {restarted}");
+    }
+}
+
+#[test]
+fn conversation_stays_before_keep_is_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(dir.path(), limits(), START);
+    conversation(&mut rig);
+    hear(&mut rig);
+    rig.wait(secs(KEEP_S - 450));
+    assert_eq!(mail(rig, dir.path()).marks.len(), 1);
+}
+
+/// The author has not come since its letter was delivered: it hears of it whenever it comes.
+#[test]
+fn marks_wait_for_their_author_for_any_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(dir.path(), limits(), START);
+    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    Hand::member(&mut rig, udp(2, 1), 2, "JACK");
+    tom.write(&mut rig, "JACK", 1, 0, "hello");
+    tom.send(&mut rig, &[queqiao::wire::frame::Frame::Close { code: 0, reason: "" }]);
+    rig.wait(secs(500));
+    let mut jack = Hand::member(&mut rig, udp(2, 2), 2, "JACK");
+    jack.hear(&mut rig);
+    jack.store(&mut rig, "TOM", 1);
+    rig.wait(secs(5 * KEEP_S));
+    let mut rig = restart(rig, dir.path());
+    rig.wait(secs(5 * KEEP_S));
+    let counter = rig.counter();
+    let mut tom = Hand::shake(&mut rig, udp(1, 9), 1, counter).unwrap();
+    tom.sign_in(&mut rig, "TOM");
+    let receipt = Told::Receipt { to: "JACK".into(), delivered: 1 };
+    assert_eq!(tom.told(StreamId::Control), [Told::Welcome, receipt]);
+}
+
+/// An owed refusal keeps its conversation: without it a receipt would call the refused letter delivered.
+#[test]
+fn refusal_waits_for_its_author_for_any_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(dir.path(), limits(), START);
+    Hand::member(&mut rig, udp(2, 1), 2, "JACK");
+    rig.wait(secs(300));
+    let mut tom = Hand::member(&mut rig, udp(1, 2), 1, "TOM");
+    tom.write(&mut rig, "JACK", 1, 0, "hello");
+    rig.wait(secs(5 * KEEP_S));
+    assert_eq!(rig.relay.stats().letters_expired, 1);
+    let mut rig = restart(rig, dir.path());
+    rig.wait(secs(5 * KEEP_S));
+    let counter = rig.counter();
+    let mut tom = Hand::shake(&mut rig, udp(1, 9), 1, counter).unwrap();
+    tom.sign_in(&mut rig, "TOM");
+    assert_eq!(tom.refusals(&mut rig), [(1, Reason::Expired)]);
+}
+
+/// A letter that comes again when its conversation is forgotten goes to its reader, who knows it; the next one follows it.
+#[test]
+fn letters_pass_after_their_conversation_was_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(dir.path(), limits(), START);
+    conversation(&mut rig);
+    hear(&mut rig);
+    rig.wait(secs(KEEP_S + 200));
+    let mut tom = hear(&mut rig);
+    let mut jack = Hand::member(&mut rig, udp(2, 9), 2, "JACK");
+    tom.write(&mut rig, "JACK", 1, 0, "hello");
+    tom.write(&mut rig, "JACK", 2, 1, "again");
+    let numbers: Vec<u64> = jack.deliveries(&mut rig).iter().map(|letter| letter.1).collect();
+    assert_eq!(numbers, [1, 2]);
+    assert_eq!(tom.refusals(&mut rig), []);
+}
+
+/// A reader speaks of letters that the relay knows nothing of, and their author never asks.
+#[test]
+fn what_was_read_of_unknown_letters_leaves_after_keep() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(dir.path(), limits(), START);
+    Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    let mut jack = Hand::member(&mut rig, udp(2, 1), 2, "JACK");
+    for outbox in 0..500 {
+        let read = ToRelay::Read { from: "TOM", outbox: OutboxId(outbox), through: 3 };
+        jack.say(&mut rig, StreamId::Control, &read);
+    }
+    rig.wait(secs(KEEP_S / 2));
+    let mut rig = restart(rig, dir.path());
+    rig.wait(secs(KEEP_S / 2 - 120));
+    let mut rig = restart(rig, dir.path());
+    rig.wait(secs(1));
+    let mut rig = restart(rig, dir.path());
+    rig.wait(secs(KEEP_S + 120));
+    assert_eq!(mail(rig, dir.path()).marks, []);
+}
