@@ -11,13 +11,16 @@ use crate::wire::message::ToRelay;
 
 use super::limits::Bucket;
 use super::names::SigningIn;
+use super::roll::Change;
 use super::sessions::{SignIn, Slot};
-use super::{Out, Relay};
+use super::{Event, Out, Record, Relay};
 
 /// Bytes of a message that cost as much as a message: reading one costs about as much as copying a name of them.
 const BYTES_A_UNIT: usize = 32;
-/// What a write to the disk costs more, in messages; a list of names costs one more for each of them.
-const WRITE_COST: u32 = 100;
+/// What a write to the disk costs more, in messages.
+const WRITE_COST: u32 = 4;
+/// What one of a list of names costs more, and as much again for each name: all of its rows are written anew.
+const LIST_COST: u32 = 100;
 
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,15 +110,14 @@ impl Relay {
             return Read::News;
         }
         let written = &out.effects[effects.min(out.effects.len())..];
-        match written.iter().any(|effect| matches!(effect, Effect::Persist(..))) {
-            true => Read::Costs(WRITE_COST + self.names_kept(slot)),
-            false => Read::Costs(0),
-        }
+        Read::Costs(written.iter().map(write_cost).sum())
     }
+}
 
-    /// How many names are on the list that the disk has of this session's member.
-    fn names_kept(&self, slot: Slot) -> u32 {
-        let member = self.sessions.member(slot);
-        member.map_or(0, |member| self.places[member.0].blocked.len() as u32)
+fn write_cost(effect: &Effect<Record, Event>) -> u32 {
+    match effect {
+        Effect::Persist(_, Record::Roll(Change::Blocks { blocked, .. })) => LIST_COST + blocked.len() as u32,
+        Effect::Persist(..) => WRITE_COST,
+        _ => 0,
     }
 }

@@ -20,7 +20,7 @@ pub struct Limits {
     /// Letters a member may send at once after a pause.
     pub letters_burst: u32,
     /// Control messages a second of one member, in the long run, those apart that tell news of letters; 32 bytes count as one
-    /// more, and a write to the disk as a hundred.
+    /// more, a write to the disk as four, and one of a list of names as a hundred and one for each.
     pub control_per_second: u32,
     /// Control messages a member may send at once after a pause, counted likewise.
     pub control_burst: u32,
