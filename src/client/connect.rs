@@ -12,6 +12,7 @@
 
 mod loss_backoff;
 mod shake;
+mod turns;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -22,7 +23,7 @@ use crate::session::KeyQuery;
 
 use super::api::{Carriers, Event, Unreached};
 use super::attempt::{Attempt, Stage, Step, pause};
-use super::pace::{Asked, Lane};
+use super::pace::Asked;
 use super::uplink::{Out, Shared, Told, Uplink, close_conn};
 use loss_backoff::LossBackoff;
 
@@ -175,10 +176,6 @@ impl Connecting {
         self.tell_silence_at = None;
     }
 
-    fn lane(&self) -> Lane {
-        if self.failures == 0 { Lane::First } else { Lane::Again }
-    }
-
     /// The relay's addresses over UDP, as far as they are known.
     pub(super) fn udp_addrs(&self) -> &[SocketAddr] {
         self.udp_addrs.as_deref().unwrap_or_default()
@@ -251,54 +248,6 @@ impl Uplink {
             self.tell_unreached(Unreached::Silent, out);
         }
         self.drive_attempts(now, shared, out);
-    }
-
-    /// Whether a round may begin; if not, it waits until [`Uplink::handle_turn`].
-    fn is_its_turn(&mut self, now: Tick, shared: &mut Shared) -> bool {
-        if std::mem::take(&mut self.connecting.granted) {
-            return true;
-        }
-        if self.connecting.asked.is_none() {
-            let (lane, urgent) = (self.connecting.lane(), self.is_urgent());
-            self.connecting.asked = shared.pace.ask(now, lane, urgent, &self.spec.addr);
-            return self.connecting.asked.is_none();
-        }
-        self.raise(shared);
-        false
-    }
-
-    /// The turn of this relay's round has come.
-    pub(super) fn handle_turn(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
-        let waits = self.connecting.asked.take().is_some();
-        if waits && !self.stopped {
-            self.connecting.granted = true;
-            self.pursue(now, shared, out);
-            self.connecting.granted = false;
-        }
-    }
-
-    /// The turn of this relay's connection has come.
-    pub(super) fn handle_dial_turn(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
-        if std::mem::take(&mut self.connecting.dial_waits) && self.connecting.round.is_some() {
-            self.open_tcp(now.tick, shared, out);
-            self.drive_attempts(now, shared, out);
-        }
-    }
-
-    /// A round that waits goes before others if there are letters to go, or the user asks for the relay.
-    pub(super) fn raise(&mut self, shared: &mut Shared) {
-        if self.is_urgent()
-            && let Some(asked) = &mut self.connecting.asked
-        {
-            shared.pace.raise(asked, &self.spec.addr);
-        }
-    }
-
-    /// The relay is not spoken to any more.
-    pub(super) fn forget_turn(&mut self, shared: &mut Shared) {
-        if let Some(asked) = self.connecting.asked.take() {
-            shared.pace.forget(asked, &self.spec.addr);
-        }
     }
 
     /// Whether the time of a doubted connection is over and nothing was heard: it has stayed behind in another network.

@@ -3,26 +3,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::base::{Effect, Held, LetterId, Name, Now, Places, Query, Row, Tick, Ticket};
+use crate::base::{Effect, Held, Name, Now, Places, Query, Row, Tick, Ticket};
 use crate::wire::message::{Delivery, Reason, ToClient};
 
 use super::damaged::DamagedLetter;
+use super::expiry::{Expiring, SWEEP_AGAIN};
 use super::flows::{FlowId, Marks, To};
 use super::letters::{ECHO, GUEST_PREFIX, ReadClaim};
-use super::limits::{CLOCK_EVERY, LOAD_BYTES, SPILL_AFTER, SWEEP_BYTES};
+use super::limits::{CLOCK_EVERY, LOAD_BYTES, SPILL_AFTER};
 use super::members::MemberId;
 use super::operator::Asked;
 use super::pace::Pace;
 use super::parcels::Parcels;
 use super::queue::{Author, Entry, Queue, Rows, Stock};
-use super::records::{self, KeptLetter, Mail, OwedRefusal, Record};
+use super::records::{self, KeptLetter, Mail, Record};
 use super::roll::InvitationId;
 use super::screen::TurnedAway;
 use super::sessions::RefusedLetter;
 use super::{Out, Relay, Timer};
-
-/// Between two steps of expiry at least, and after one that could not finish: nothing spins.
-const SWEEP_AGAIN: Duration = Duration::from_secs(60);
 
 /// What is done when the store has answered.
 #[derive(Debug)]
@@ -44,18 +42,6 @@ pub(super) enum Wait {
     Expired(Expiring),
     /// A damaged letter is no letter any more.
     Damaged(DamagedLetter),
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Expiring {
-    place: u64,
-    author: Author,
-    to: MemberId,
-    id: LetterId,
-    len: usize,
-    may_have_arrived: bool,
-    /// Its mailbox counts it: it has not left it before.
-    counted: bool,
 }
 
 /// Tickets, and what waits for their answers: a batch and a load for each member, and one step of expiry, at most.
@@ -118,8 +104,8 @@ pub(super) struct Post {
     /// Of those turned away, the ones whose way out failed, by whose mailbox they are in: it is taken again.
     pub(super) turned_away_again: BTreeMap<MemberId, Vec<TurnedAway>>,
     /// The last place this round of expiry has looked at; `None` between two rounds.
-    swept: Option<u64>,
-    sweep_scheduled: Option<Tick>,
+    pub(super) swept: Option<u64>,
+    pub(super) sweep_scheduled: Option<Tick>,
     clock_scheduled: Option<Tick>,
 }
 
@@ -193,7 +179,7 @@ impl Relay {
         Some((from, FlowId { outbox, to: To::Member(to) }))
     }
 
-    fn author_name(&self, author: Author, message: &[u8]) -> Name {
+    pub(super) fn author_name(&self, author: Author, message: &[u8]) -> Name {
         match author {
             Author::Member(member) => self.members.name(member).clone(),
             Author::Echo => self.echo_name.clone(),
@@ -435,7 +421,7 @@ impl Relay {
     }
 
     /// A row as a letter; `None` if it is none, or of somebody who is no member any more.
-    fn entry_of(&self, now: Tick, row: &Row) -> Option<Entry> {
+    pub(super) fn entry_of(&self, now: Tick, row: &Row) -> Option<Entry> {
         let Held::Whole(bytes) = &row.held else { return None };
         let Ok(Some(ToClient::Delivery(delivery))) = ToClient::decode(bytes) else { return None };
         let Delivery { from, id, body, .. } = delivery;
@@ -444,123 +430,11 @@ impl Relay {
     }
 
     /// The recipient has the letter, though the disk does not know.
-    fn was_delivered(&self, to: MemberId, entry: &Entry) -> bool {
+    pub(super) fn was_delivered(&self, to: MemberId, entry: &Entry) -> bool {
         let Author::Member(author) = entry.author else { return false };
         let flow = FlowId { outbox: entry.id.outbox, to: To::Member(to) };
         self.places[author.0].flows.marks(flow).is_some_and(|marks| entry.id.number <= marks.delivered)
     }
-
-    // Expiry.
-
-    fn sweep_later(&mut self, at: Tick) {
-        self.post.swept = None;
-        self.deadlines.set(Timer::Sweep, Some(at), &mut self.post.sweep_scheduled);
-    }
-
-    /// Looks for letters that have waited for too long, the oldest first.
-    pub(super) fn handle_sweep_time(&mut self, now: Tick, tick: Tick, out: &mut Out) {
-        if self.post.sweep_scheduled == Some(tick) {
-            self.post.sweep_scheduled = None;
-        }
-        if self.post.swept.is_some() {
-            return;
-        }
-        self.post.clock.now(now);
-        self.sweep_on(0, out);
-    }
-
-    fn sweep_on(&mut self, after: u64, out: &mut Out) {
-        self.post.swept = Some(after);
-        let ticket = self.tickets.issue(Wait::Oldest);
-        out.effects.push(Effect::Load(
-            ticket,
-            Query { owner: None, places: Places::Behind(after), bytes_max: SWEEP_BYTES },
-        ));
-    }
-
-    fn handle_oldest(&mut self, now: Now, rows: &[Row], out: &mut Out) {
-        self.post.swept = None;
-        let (clock, keep) = (self.post.clock.now(now.tick), self.limits.keep.as_millis() as u64);
-        for row in rows {
-            if let Held::Damaged(label) = &row.held {
-                if let Some(to) = self.members.find_ever(row.owner.as_str()) {
-                    self.put_aside(to, row.place, label.as_ref(), out);
-                }
-                continue;
-            }
-            let left = row.since.saturating_add(keep).saturating_sub(clock);
-            if left > 0 {
-                let wait = Duration::from_millis(left).max(Duration::from_secs(1));
-                return self.sweep_later(now.tick + wait);
-            }
-            self.expire(now.tick, row, out);
-        }
-        match rows.last() {
-            Some(row) => self.sweep_on(row.place, out),
-            // Nothing is left, or only what could not expire.
-            None if !self.post.stock.is_empty() => {
-                self.sweep_later(now.tick + SWEEP_AGAIN);
-            }
-            None => {}
-        }
-    }
-
-    fn expire(&mut self, now: Tick, row: &Row, out: &mut Out) {
-        let Some(to) = self.members.find_ever(row.owner.as_str()) else { return };
-        let Some(entry) = self.entry_of(now, row) else { return };
-        let (author, id, len) = (entry.author, entry.id, entry.len);
-        let may = match author {
-            Author::Member(author) => self.places[author.0].flows.may_owe_refusal(),
-            Author::Echo | Author::Guest => true,
-        };
-        let place = row.place;
-        if !may || self.places[to.0].queue.holds(place) || self.post.expiring.contains_key(&place) {
-            return;
-        }
-        if self.was_delivered(to, &entry) {
-            self.places[to.0].queue.was_left(place, author, len);
-            self.count_queue(to);
-            let record = Record::Progress { marks: None, stored: vec![place] };
-            return out.effects.push(Effect::Persist(self.tickets.idle(), record));
-        }
-        let counted = self.places[to.0].queue.is_on_disk_only(place);
-        if !counted && !matches!(author, Author::Member(_)) {
-            return;
-        }
-        let may_have_arrived = self.places[to.0].queue.may_have_arrived(place);
-        let letter = Expiring { place, author, to, id, len, may_have_arrived, counted };
-        let ticket = self.tickets.issue(Wait::Expired(letter));
-        self.post.expiring.insert(place, ticket);
-        let from = self.author_name(author, &entry.message);
-        let to = row.owner.clone();
-        let owed = OwedRefusal { from, to, id, reason: Reason::Expired, may_have_arrived };
-        out.effects.push(Effect::Persist(ticket, Record::Expired { place, owed }));
-    }
-
-    /// What is behind the letter in its mailbox may be loaded: its author hears first that it was refused. If that could not
-    /// be written down it stays where it is.
-    fn handle_expired(&mut self, now: Tick, ticket: Ticket, letter: Expiring, durable: bool) {
-        let Expiring { place, author, to, id, len, may_have_arrived, counted } = letter;
-        self.post.expiring.remove(&place);
-        self.places[to.0].queue.not_loaded(ticket);
-        if !durable {
-            return self.wake_queue(to, now + SPILL_AFTER);
-        }
-        self.places[to.0].session.into_iter().for_each(|slot| self.sessions.mark(slot));
-        if counted {
-            self.places[to.0].queue.expired(place, author, len);
-            self.count_queue(to);
-        }
-        self.stats.letters_expired += 1;
-        let Author::Member(author) = author else { return };
-        let flow = FlowId { outbox: id.outbox, to: To::Member(to) };
-        self.places[author.0].flows.owe_refusal(flow, id.number, (Reason::Expired, may_have_arrived));
-        if let Some(slot) = self.places[author.0].session {
-            self.sessions.mark(slot);
-        }
-    }
-
-    // The clock and the end.
 
     pub(super) fn handle_clock_time(&mut self, now: Tick, tick: Tick, out: &mut Out) {
         if self.post.clock_scheduled == Some(tick) {

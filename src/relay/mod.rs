@@ -21,6 +21,7 @@ mod control;
 mod crowd;
 mod damaged;
 mod deadlines;
+mod expiry;
 mod flows;
 mod guests;
 mod idle_flows;

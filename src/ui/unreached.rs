@@ -38,7 +38,7 @@ impl NotReached {
         match &mut self.held {
             Some(held) => (held.others, held.last) = (held.others + 1, now),
             None => {
-                let (relay, why) = (relay.clone(), why.clone());
+                let (relay, why) = (relay.clone(), *why);
                 self.held = Some(Held { relay, why, others: 0, since: now, last: now });
             }
         }

@@ -1,3 +1,5 @@
+//! Tests of flows: order, refusals, receipts, and what each session is owed.
+
 use super::*;
 
 pub(super) const BEHIND: Turn = Turn::Behind(Reason::Behind);

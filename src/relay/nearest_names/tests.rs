@@ -1,3 +1,5 @@
+//! Tests of the index of names: mistypes are found, and no more names are looked at than the bound.
+
 use super::*;
 
 const MOST: usize = 3;
