@@ -91,8 +91,8 @@ pub(super) struct Post {
     /// What all queues hold.
     pub(super) stock: Stock,
     /// The part that `echo` and all guests together have written.
-    echo_holds: usize,
-    guests_hold: usize,
+    pub(super) echo_holds: usize,
+    pub(super) guests_hold: usize,
     pub(super) parcels: Parcels,
     /// The highest place given to a letter.
     last_place: u64,
@@ -188,51 +188,6 @@ impl Relay {
                 _ => None,
             }
             .expect("the relay wrote the message and the name in it"),
-        }
-    }
-
-    /// What all queues hold, and what each sender has in them, follows what this one holds now.
-    pub(super) fn count_queue(&mut self, member: MemberId) {
-        let Some(queue) = self.places[member.0].queue.there() else { return };
-        self.post.stock.count(queue);
-        let mut moved = queue.take_moved();
-        for (author, change) in moved.drain(..) {
-            let holds = self.holds(author);
-            debug_assert!(
-                holds.checked_add_signed(change).is_some(),
-                "{author:?} holds {holds}, {change} more"
-            );
-            *holds = holds.saturating_add_signed(change);
-        }
-        self.places[member.0].queue.give_back_moved(moved);
-    }
-
-    /// Bytes that a sender has in all mailboxes, in memory and on disk, with
-    /// [`ENTRY_COST`](super::limits::ENTRY_COST) for each letter.
-    pub(super) fn holds(&mut self, author: Author) -> &mut usize {
-        match author {
-            Author::Member(author) => &mut self.places[author.0].holds,
-            Author::Echo => &mut self.post.echo_holds,
-            Author::Guest => &mut self.post.guests_hold,
-        }
-    }
-
-    /// Counts what each sender holds, and checks it against the sums kept along the way. For tests.
-    ///
-    /// # Panics
-    /// When a sum is wrong.
-    #[doc(hidden)]
-    pub fn check_sums(&self) {
-        let mut counted = BTreeMap::<Author, usize>::new();
-        for (author, cost) in self.places.iter().flat_map(|place| place.queue.costs()) {
-            *counted.entry(author).or_default() += cost;
-        }
-        let all: usize = counted.values().sum();
-        assert_eq!(self.post.stock.all(), all, "bytes in all mailboxes");
-        let members = (0..self.places.len()).map(|n| (Author::Member(MemberId(n)), self.places[n].holds));
-        let others = [(Author::Echo, self.post.echo_holds), (Author::Guest, self.post.guests_hold)];
-        for (author, holds) in members.chain(others) {
-            assert_eq!(holds, counted.get(&author).copied().unwrap_or(0), "bytes of {author:?}");
         }
     }
 

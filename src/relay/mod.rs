@@ -9,7 +9,7 @@
 //! sender.
 //!
 //! Files: `sessions` (who is connected, and what they send), `control` (what they say beside letters, within a rate), `conns` and `crowd` (TCP connections, their time limits, and which goes first), `names` (signing in),
-//! `letters` (routing), `lookups` (names that nobody has), `queue` and `flows` (the two ends of a letter's way), `parcels` (its bytes there), `pace` (how fast it passes), `mailbox` (between queues and disk),
+//! `letters` (routing), `lookups` (names that nobody has), `queue` and `flows` (the two ends of a letter's way), `parcels` (its bytes there), `pace` (how fast it passes), `mailbox` (between queues and disk), `sums` (what they hold in all),
 //! `guests` and `reception` (who speaks plain text, and the way of their letters), `receipts` (what senders are told),
 //! `damaged` (letters the disk has changed), `recent` (what letters said that come again), `screen` (letters nobody wants), `records` and `roll` (what the disk
 //! keeps), `notes` (what a restart tells lost sessions), `operator` (invitations and removals), `members`, `limits`,
@@ -47,6 +47,7 @@ mod records;
 mod roll;
 mod screen;
 mod sessions;
+mod sums;
 mod unused_names;
 
 use std::time::Duration;
