@@ -442,6 +442,7 @@ members-reserved = { $name } is reserved for the relay; choose another name
 members-full = { $count } invitations wait already; let some run out
 members-disk = it could not be written down: the disk of { $folder } has failed or is full
 members-silent = the relay (process { $pid }) does not answer; it may still do it: look with queqiao members list
+help-relay--loopback-too = count handshakes over loopback as those of any other network, for benchmarks
 help-relay--closed = Take new names only with an invitation (queqiao members invite)
 help--invite = The code of an invitation, for a relay that is closed
 help-members = Say who may use a relay; for its operator, on the machine where it runs

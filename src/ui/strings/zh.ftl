@@ -427,6 +427,7 @@ members-reserved = { $name } 是中继保留的名字；请换一个
 members-full = 已有 { $count } 个邀请在等待；请等其中一些过期
 members-disk = 写不下来：{ $folder } 的磁盘出错或已满
 members-silent = 中继（进程 { $pid }）没有回答；它之后仍可能照办：请用 queqiao members list 查看
+help-relay--loopback-too = 把来自本机回环的握手也像其他网络一样计入限额，用于性能测试
 help-relay--closed = 只凭邀请登记新名字（queqiao members invite）
 help--invite = 邀请码，用于不对外开放的中继
 help-members = 管理谁可以使用中继；由管理员在中继所在的机器上使用
