@@ -29,7 +29,11 @@ fn ends(tom: &mut Hand, rig: &mut Rig, above: u64) -> Vec<Told> {
 }
 
 fn refused(number: u64, may_have_arrived: bool) -> Told {
-    let (through, nearest) = (number, 0);
+    refused_all(number, number, may_have_arrived)
+}
+
+fn refused_all(number: u64, through: u64, may_have_arrived: bool) -> Told {
+    let nearest = 0;
     Told::Refused { to: "JACK".into(), number, through, reason: Reason::Full, may_have_arrived, nearest }
 }
 
@@ -62,13 +66,13 @@ fn a_refusal_is_told_once_it_is_durable() {
     rig.commits = true;
     rig.take(Vec::new());
     rig.take(Vec::new());
-    assert_eq!(ends(&mut tom, &mut rig, 1), [refused(2, false), refused(3, false), delivered(4)]);
+    assert_eq!(ends(&mut tom, &mut rig, 1), [refused_all(2, 3, false), delivered(4)]);
     refuse(&mut jack, &mut rig, 2);
     rig.wait(secs(1));
     assert!(ends(&mut tom, &mut rig, 4).is_empty(), "it has left");
     let ask = ToRelay::Ask { to: "JACK", outbox: OutboxId(0xB0) };
     tom.say(&mut rig, StreamId::Control, &ask);
-    assert_eq!(ends(&mut tom, &mut rig, 4), [refused(2, false), refused(3, false)], "until it is heard");
+    assert_eq!(ends(&mut tom, &mut rig, 4), [refused_all(2, 3, false)], "until it is heard");
 }
 
 /// An author who missed the answer sends its letters again; one that was refused stays refused.
