@@ -29,15 +29,23 @@ enum Figure {
     KeepAlive,
     /// Lines of memory for a letter, where many pairs have one in flight.
     Lines,
+    /// Instructions for a letter to a name that nobody has, a mistype of one of so many.
+    Unknown { members: usize },
 }
 
-const FIGURES: [Figure; 5] = [
+const FIGURES: [Figure; 7] = [
     Figure::Letter { window: 1 },
     Figure::Letter { window: 8 },
     Figure::Letter { window: 64 },
     Figure::KeepAlive,
     Figure::Lines,
+    Figure::Unknown { members: FEW },
+    Figure::Unknown { members: MANY },
 ];
+/// Members among whom an unknown name is looked for; it may cost twice as much among the many.
+const FEW: usize = 100;
+const MANY: usize = 100_000;
+const UNKNOWN_RATIO_MAX: u64 = 2;
 /// Idle members.
 const MEMBERS: usize = 64;
 /// Pairs whose letters' lines are counted.
@@ -78,6 +86,7 @@ impl Figure {
             Figure::Letter { window } => format!("window {window}"),
             Figure::KeepAlive => "keep-alive".to_owned(),
             Figure::Lines => format!("lines, {PAIRS} pairs"),
+            Figure::Unknown { members } => format!("unknown name, {members} members"),
         }
     }
 
@@ -87,6 +96,7 @@ impl Figure {
             Figure::Letter { window } => Bridge::open(1, TEXT_LEN).carry(times, window),
             Figure::KeepAlive => keep_alive(times),
             Figure::Lines => Bridge::open(PAIRS, TEXT_LEN).carry(times.div_ceil(PAIRS as u64), 1),
+            Figure::Unknown { members } => Bridge::open_among(1, TEXT_LEN, members).mistype(times, members),
         }
     }
 
@@ -94,21 +104,21 @@ impl Figure {
     fn times(self, times: u64) -> u64 {
         match self {
             Figure::Lines => times.div_ceil(PAIRS as u64) * PAIRS as u64,
-            Figure::Letter { .. } | Figure::KeepAlive => times,
+            Figure::Letter { .. } | Figure::KeepAlive | Figure::Unknown { .. } => times,
         }
     }
 
     /// What of callgrind's events is added up.
     fn events(self) -> &'static [&'static str] {
         match self {
-            Figure::Letter { .. } | Figure::KeepAlive => &["Ir"],
+            Figure::Letter { .. } | Figure::KeepAlive | Figure::Unknown { .. } => &["Ir"],
             Figure::Lines => &["DLmr", "DLmw"],
         }
     }
 
     fn options(self) -> &'static [&'static str] {
         match self {
-            Figure::Letter { .. } | Figure::KeepAlive => &[],
+            Figure::Letter { .. } | Figure::KeepAlive | Figure::Unknown { .. } => &[],
             Figure::Lines => &["--cache-sim=yes", "--I1=32768,8,64", "--D1=32768,8,64", "--LL=262144,8,64"],
         }
     }
@@ -180,6 +190,17 @@ fn judge(figures: &[(Figure, u64)], golden: &str) -> ExitCode {
         let differs = held.abs_diff(*count) * BAND > held;
         far |= differs;
         println!("{head}{count}, golden {held}{}", if differs { ": DIFFERS" } else { "" });
+    }
+    let unknown = |among: usize| {
+        let mut all = figures.iter();
+        all.find(|(figure, _)| matches!(figure, Figure::Unknown { members } if *members == among))
+            .map(|f| f.1)
+    };
+    if unknown(MANY) > unknown(FEW).map(|few| few * UNKNOWN_RATIO_MAX) {
+        println!(
+            "an unknown name costs more than {UNKNOWN_RATIO_MAX} times as much among {MANY} as among {FEW}"
+        );
+        return ExitCode::FAILURE;
     }
     if far && !same_compiler {
         println!("another compiler than the golden figures': nothing follows from it");

@@ -9,12 +9,15 @@ use queqiao::base::{Effect, HostPort, Inbox, Input, Now, OutboxId, Outputs, Path
 use queqiao::client::{self, Carriers, Client, Event, Progress, RelaySpec};
 use queqiao::relay::{self, Limits, Relay};
 use queqiao::store::{Backend, RelayStore};
+use queqiao::wire::message::Reason;
 
 const START: Tick = Tick::from_micros(1_000_000);
 /// From one end to the other.
 const DELAY: Duration = Duration::from_micros(20);
 /// Whoever needs more turns than this for one letter is stuck.
 const TURNS_MAX: u64 = 100_000;
+/// Between two letters to names that nobody has: a member is told of one in two seconds.
+const UNKNOWN_EVERY: Duration = Duration::from_millis(2_100);
 
 fn now_at(tick: Tick) -> Now {
     Now { tick, wall: Wall(1_800_000_000_000 + tick.as_micros() / 1_000) }
@@ -85,6 +88,8 @@ struct Member {
     /// Letters it has written, and those of them that arrived.
     written: u64,
     delivered: u64,
+    /// Letters to names that nobody has.
+    refused: u64,
 }
 
 /// The relay, and members: those of even numbers write to the ones behind them.
@@ -103,12 +108,22 @@ pub struct Bridge {
 impl Bridge {
     /// All members are signed in, and each pair has passed a few letters.
     pub fn open(pairs: usize, text_len: usize) -> Bridge {
+        Bridge::open_among(pairs, text_len, 0)
+    }
+
+    /// The same beside so many others who are away, all with names of the same six first characters.
+    pub fn open_among(pairs: usize, text_len: usize, others: usize) -> Bridge {
+        let other = |number: usize| {
+            let mut key = [0xA0; 32];
+            key[..8].copy_from_slice(&(number as u64).to_be_bytes());
+            (other_name(number).parse().expect("a name"), queqiao::base::PublicKey(key))
+        };
         let (store, state) = RelayStore::in_memory([7; 32]).expect("memory is there");
         let config = relay::Config {
             private_key: state.private_key,
             reset_id: [0; 16],
             access_secret: [0; 32],
-            members: state.members,
+            members: state.members.into_iter().chain((0..others).map(other)).collect(),
             roll: state.roll,
             mail: state.mail,
             limits: Limits { per_sender: false, ..Limits::default() },
@@ -159,13 +174,37 @@ impl Bridge {
         }
     }
 
+    /// The first member writes to so many names that nobody has, each a mistype of one of `others`, and is told of names like
+    /// it.
+    pub fn mistype(&mut self, times: u64, others: usize) {
+        for time in 0..times {
+            let name = mistyped(&other_name(time as usize * 7 % others), time);
+            // The budget for names like one that does not exist is whole again by then.
+            self.tick = self.tick + UNKNOWN_EVERY;
+            self.write_to(0, &name);
+            for _ in 0..TURNS_MAX {
+                if self.members[0].refused > time {
+                    break;
+                }
+                self.step();
+            }
+            assert_eq!(self.members[0].refused, time + 1, "{name} is refused");
+        }
+        assert!(self.relay.stats().names_looked_at >= times, "names were looked for");
+    }
+
     fn write(&mut self, number: usize) {
+        let to = name_of(number + 1);
+        self.write_to(number, &to);
+    }
+
+    fn write_to(&mut self, number: usize, to: &str) {
         let writer = &mut self.members[number];
         writer.written += 1;
         writer.waiting.others.push_back(Input::Command(client::Command::Send {
             request: writer.written,
             relay: HostPort::from(relay_addr()),
-            to: name_of(number + 1).parse().expect("a name"),
+            to: to.parse().expect("a name"),
             text: self.text.clone(),
         }));
     }
@@ -229,6 +268,10 @@ impl Bridge {
                 }
                 Effect::Show(Event::Online { .. }) => self.online += 1,
                 Effect::Show(Event::Progress { progress: Progress::Delivered, .. }) => member.delivered += 1,
+                Effect::Show(Event::Refused { reason: Reason::Unknown, nearest, .. }) => {
+                    assert!(!nearest.is_empty(), "a mistype finds its name");
+                    member.refused += 1;
+                }
                 Effect::Show(Event::Refused { reason, .. }) => panic!("refused: {reason:?}"),
                 _ => {}
             }
@@ -260,7 +303,20 @@ fn member(number: usize) -> Member {
         deadline: Some(START),
         written: 0,
         delivered: 0,
+        refused: 0,
     }
+}
+
+fn other_name(number: usize) -> String {
+    format!("member{number:06}")
+}
+
+/// The name with its first, a middle, or its last character wrong.
+fn mistyped(name: &str, time: u64) -> String {
+    let mut chars: Vec<char> = name.chars().collect();
+    let at = [0, 4, chars.len() - 1][time as usize % 3];
+    chars[at] = 'x';
+    chars.into_iter().collect()
 }
 
 /// The relay's turn, by itself so that a profiler can count nothing else.
