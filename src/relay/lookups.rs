@@ -45,10 +45,8 @@ impl Relay {
             };
         }
         match self.recipient(name) {
-            _ if flows.is_waiting(outbox, name) => match self.recipient(name) {
-                Some(_) => Look::Silent,
-                None => Look::Later,
-            },
+            Some(_) if flows.is_waiting(outbox, name) => Look::Silent,
+            None if flows.is_waiting(outbox, name) => Look::Later,
             Some(To::Echo) => Look::Now,
             Some(to) if flows.is_known(FlowId { outbox, to }) => Look::Now,
             _ if flows.is_known_unknown(now, outbox, name) => Look::Known,
