@@ -58,9 +58,9 @@ impl Declined {
         self.flows.is_empty()
     }
 
-    /// A new session knows of no refusal.
+    /// A new session knows of no refusal. What is owed stays so: a letter may come, and be refused again, before the
+    /// welcome does, which is on another stream.
     pub(super) fn session_begun(&mut self) {
-        self.owing.clear();
         self.flows.values_mut().for_each(|flow| flow.is_said = false);
     }
 
@@ -136,6 +136,16 @@ mod tests {
         assert_eq!(owed(&mut declined), [], "once in a session");
         declined.session_begun();
         declined.before_stored(&key(1));
+        assert_eq!(owed(&mut declined), [(1, 7)]);
+    }
+
+    /// A delivery overtakes the welcome of its session.
+    #[test]
+    fn refusal_of_a_letter_before_the_welcome_stays_owed() {
+        let mut declined = Declined::default();
+        declined.restore(key(1), 7, Reason::Full);
+        assert!(declined.repeats(&key(1), 7));
+        declined.session_begun();
         assert_eq!(owed(&mut declined), [(1, 7)]);
     }
 

@@ -19,6 +19,10 @@ const DAY: Duration = Duration::from_secs(24 * 3_600);
 /// one that registered first is new again.
 const NETWORKS_MAX: usize = 16_384;
 
+/// A network that is alone has four fifths of what is not kept for new ones: an office behind one /24 gets 24 names in its
+/// first hour, and twenty networks that take what they can leave one in 81 free beside that.
+const ALPHA: u32 = 4;
+
 /// Registrations of the last hour and day.
 #[derive(Debug)]
 pub(super) struct NewNames {
@@ -38,7 +42,7 @@ impl NewNames {
         let budget = Budget { capacity: per_hour, time: HOUR, burst: per_hour, kept_for_new };
         NewNames {
             per_hour,
-            shares: FairShare::new(key, budget),
+            shares: FairShare::new(key, budget).with_alpha(ALPHA),
             hour: VecDeque::new(),
             networks: BTreeMap::new(),
             day: VecDeque::new(),

@@ -23,7 +23,7 @@ pub enum End {
     Forgotten,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Fate {
     pub sender: usize,
     pub to: String,
@@ -43,6 +43,13 @@ pub struct Fate {
     pub declined: bool,
     /// The sender's process was killed since: what it was told may be told again.
     pub retold: bool,
+}
+
+impl Fate {
+    /// The same with the beginning of a long text only, for messages of failed tests.
+    pub fn in_short(&self) -> Fate {
+        Fate { text: self.text.chars().take(20).collect(), ..self.clone() }
+    }
 }
 
 #[derive(Default)]
