@@ -173,7 +173,7 @@ pub(super) struct Outbox {
     asks: Vec<Name>,
     heard: VecDeque<(Name, LetterId)>,
     /// Refusals an earlier run wrote down and may not have told.
-    old_refusals: Vec<(Name, Refusal)>,
+    old_refusals: VecDeque<(Name, Refusal)>,
 }
 
 impl Outbox {
@@ -188,7 +188,7 @@ impl Outbox {
             turn: None,
             asks: Vec::new(),
             heard: VecDeque::new(),
-            old_refusals: Vec::new(),
+            old_refusals: VecDeque::new(),
         }
     }
 
@@ -227,12 +227,12 @@ impl Outbox {
         let (id, body) = (LetterId { outbox: self.id, number }, encode_text(&text, written));
         let (nearest, is_owed) = (Vec::new(), false);
         let refusal = Refusal { request, id, reason, may_have_arrived, nearest, body, is_owed };
-        self.old_refusals.push((to, refusal));
+        self.old_refusals.push_back((to, refusal));
     }
 
-    /// A refusal of [`Outbox::restore_refusal`], to be told once.
+    /// The next refusal of [`Outbox::restore_refusal`], in the order of numbers, to be told once.
     pub(super) fn next_old_refusal(&mut self) -> Option<(Name, Refusal)> {
-        self.old_refusals.pop()
+        self.old_refusals.pop_front()
     }
 
     /// Whether another letter of this length has room.

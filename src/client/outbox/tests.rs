@@ -509,3 +509,17 @@ fn a_letter_too_old_that_was_tried_before_it_was_accepted_may_have_arrived() {
     assert!(refuse(&mut outbox, 1, Reason::Expired));
     assert!(outbox.refusal_recorded(&jack(), 1).unwrap().may_have_arrived);
 }
+
+/// A process ended before it had shown them.
+#[test]
+fn refusals_of_an_earlier_run_are_told_in_order() {
+    let mut outbox = outbox(0);
+    for number in 3..6 {
+        let letter = KeptLetter { request: number, text: number.to_string(), written: Wall(0) };
+        let refusal = KeptRefusal { letter, reason: Reason::Blocked, may_have_arrived: false };
+        outbox.restore_refusal(jack(), number, refusal);
+    }
+    let told: Vec<u64> =
+        std::iter::from_fn(|| outbox.next_old_refusal()).map(|(_, refusal)| refusal.id.number).collect();
+    assert_eq!(told, [3, 4, 5]);
+}
