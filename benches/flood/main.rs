@@ -15,6 +15,7 @@ mod last_bytes;
 mod refused;
 #[path = "../stage/mod.rs"]
 mod stage;
+mod unknown_names;
 
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
@@ -46,12 +47,13 @@ struct Scenario {
     run: fn(&Options) -> Option<Measured>,
 }
 
-const SCENARIOS: [Scenario; 5] = [
+const SCENARIOS: [Scenario; 6] = [
     Scenario { name: "quiet", p99_goal_ms: P99_GOAL_MS, run: quiet },
     Scenario { name: "garbage", p99_goal_ms: P99_GARBAGE_GOAL_MS, run: garbage::run },
     Scenario { name: "handshakes", p99_goal_ms: P99_GOAL_MS, run: handshakes::run },
     Scenario { name: "last-bytes", p99_goal_ms: P99_GOAL_MS, run: last_bytes::run },
     Scenario { name: "refused", p99_goal_ms: P99_GOAL_MS, run: refused::run },
+    Scenario { name: "unknown-names", p99_goal_ms: P99_GOAL_MS, run: unknown_names::run },
 ];
 
 /// What the command line asks for.

@@ -1,0 +1,61 @@
+//! Letters to names that nobody has, at a relay of 20,000 names: each answer looks for names like the one that is missing.
+
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use queqiao::base::{Name, PublicKey};
+use queqiao::relay::Record;
+use queqiao::store::{Backend, RelayStore};
+
+use super::stage::world::Home;
+use super::{Attack, Measured, Options, measure};
+
+/// Names at the relay, alike in their first six characters.
+const NAMES: u64 = 20_000;
+/// Members that write to unknown names, so that no one of them meets its own bound of 30 a minute for long.
+const WRITERS: u64 = 20;
+
+pub fn run(options: &Options) -> Option<Measured> {
+    let home = Home::new();
+    register(&home);
+    let relay = home.relay(&["--data", "r", "--members-max", "40000"]);
+    home.book(&["JACK"], relay.udp);
+    let addr = relay.udp;
+    let command = |number: u64| {
+        let (writer, wanted) = (format!("writer{}", number % WRITERS), format!("member{number:06}x@{addr}"));
+        home.command(&["send", "--as", &writer, "--timeout", "5s", &wanted, "hello"])
+    };
+    // Each writer signs in once before the measurement.
+    (0..WRITERS).for_each(|number| drop(command(number).output()));
+    let commands: Vec<Command> = (0..10_000).map(command).collect();
+    let attack = Attack::start(move |sent, over| pour(commands, sent, over));
+    let measured = measure("unknown-names", &home, &relay, options.seconds, Some(attack));
+    relay.stop();
+    measured
+}
+
+/// Writes the names into the relay's database, as if their owners had come.
+fn register(home: &Home) {
+    let (mut store, _) = RelayStore::open(&home.path("r"), || [3; 32]).expect("the folder is new");
+    let records: Vec<Record> = (0..NAMES)
+        .map(|number| {
+            let name: Name = format!("member{number:06}").parse().expect("it is a name");
+            let mut key = [1; 32];
+            key[..8].copy_from_slice(&number.to_be_bytes());
+            Record::Member { name, key: PublicKey(key), since: 0 }
+        })
+        .collect();
+    store.commit(&records, &mut Vec::new()).expect("the disk has room");
+}
+
+/// Writes to one unknown name after the other; each is a mistype of a name that exists.
+fn pour(commands: Vec<Command>, sent: &AtomicU64, over: &AtomicBool) {
+    for mut command in commands {
+        if over.load(Ordering::Relaxed) {
+            return;
+        }
+        // A refusal is what is asked for.
+        let _ = command.output();
+        sent.fetch_add(1, Ordering::Relaxed);
+    }
+}
