@@ -203,6 +203,22 @@ mod tests {
         }
     }
 
+    /// Each flag is in a row of docs/limits.md that has its default too.
+    #[test]
+    fn every_bound_is_documented_with_its_default() {
+        let page = include_str!("../../docs/limits.md");
+        let command = <Line as clap::CommandFactory>::command();
+        for flag in command.get_arguments().filter(|arg| arg.get_id() != "help") {
+            let name = format!("`--{}`", flag.get_long().unwrap());
+            let is_of_flag = |line: &&str| line.split('|').nth(1).is_some_and(|cell| cell.contains(&name));
+            let row = page.lines().find(is_of_flag);
+            let row = row.unwrap_or_else(|| panic!("{name} is not in docs/limits.md"));
+            for default in flag.get_default_values().iter().filter(|_| flag.get_action().takes_values()) {
+                assert!(row.contains(&format!("`{}`", default.to_str().unwrap())), "{name}: {row}");
+            }
+        }
+    }
+
     #[test]
     fn impossible_bounds_are_refused_with_an_example() {
         for (wrong, told) in [
