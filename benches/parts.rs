@@ -1,6 +1,7 @@
 //! What the hot paths cost by themselves: `cargo bench --bench parts [-- FILTER]`.
 #![allow(clippy::disallowed_types, reason = "a bench is a process, not a core")]
 
+#[allow(dead_code, reason = "the other bench counts unknown names too")]
 mod bridge;
 
 use std::hint::black_box;

@@ -59,7 +59,7 @@ fn handshake() -> Vectors {
     let verdict = responder.handle_init(Tick::ZERO, path, SOURCE, begun.packet(), &mut response);
     let Verdict::Offer(offer) = verdict else { panic!("an offer, not {verdict:?}") };
     assert_eq!((offer.client, offer.hello), (client.public(), hello));
-    let welcome = Welcome { session: SessionId([0x55; 16]), continued: true };
+    let welcome = Welcome { session: SessionId([0x55; 16]), continued: true, member: false };
     let relay_keys = responder.accept(Tick::ZERO, offer, RELAY_INDEX, &welcome, &mut response);
     vectors.add("RESPONSE", &response);
 

@@ -376,17 +376,16 @@ impl Link {
     /// Gives the other end, which is welcome, the credit of every stream in full; a relay's link gives little before.
     pub fn give_credit(&mut self) {
         for stream in StreamId::ALL {
-            self.incoming[stream.index()].widen(STREAM_CREDIT[stream.index()]);
-            self.outgoing.credits_owed |= bit(stream);
+            if self.incoming[stream.index()].widen(STREAM_CREDIT[stream.index()]) {
+                self.outgoing.credits_owed |= bit(stream);
+            }
         }
     }
 
-    /// As after a welcome that has come.
-    #[cfg(test)]
-    pub(crate) fn welcomed(mut self) -> Link {
+    /// Both ends have the credit of every stream in full from the start, as the handshake said.
+    pub fn with_full_credit(mut self) -> Link {
         self.give_credit();
         self.outgoing = Outgoing::new(STREAM_CREDIT);
-        self.outgoing.credits_owed = 0;
         for incoming in &mut self.incoming {
             incoming.renew_credit();
         }

@@ -198,9 +198,9 @@ impl RecvStream {
         self.read + u64::from(self.window) - self.limit >= u64::from(self.window / 2).max(1)
     }
 
-    /// Is to give so much credit from now on; the other end is to be told.
-    pub fn widen(&mut self, window: usize) {
-        self.window = window as u32;
+    /// Gives this much credit from now on. Returns whether that is a change, which the other end must learn.
+    pub fn widen(&mut self, window: usize) -> bool {
+        std::mem::replace(&mut self.window, window as u32) != window as u32
     }
 
     /// Gives credit up to a full window above what was read, and answers with the new limit.

@@ -308,8 +308,8 @@ fn only_clients_keep_an_idle_link_alive() {
     assert_eq!((client.packets_sent, relay.packets_sent), (10, 10), "a PING and its ack every 20 s");
     assert_eq!(world.ends[1].link.next_deadline(), None);
     let span = |jitter| {
-        let link =
-            Link::new(udp(1), Tick::ZERO, Params { initial_rtt: None, is_client: true, jitter }).welcomed();
+        let link = Link::new(udp(1), Tick::ZERO, Params { initial_rtt: None, is_client: true, jitter })
+            .with_full_credit();
         link.next_deadline().unwrap().since(Tick::ZERO)
     };
     assert_eq!((span(0), span(u32::MAX)), (ms(18_000), ms(22_000)));
@@ -333,8 +333,8 @@ fn a_ping_is_answered_with_its_round_trip_even_if_the_first_one_is_lost() {
 
 #[test]
 fn an_answered_handshake_makes_the_first_probe_come_soon_and_a_sample_makes_it_idle_talk() {
-    let mut link =
-        Link::new(udp(1), Tick::ZERO, Params { initial_rtt: None, is_client: false, jitter: 0 }).welcomed();
+    let mut link = Link::new(udp(1), Tick::ZERO, Params { initial_rtt: None, is_client: false, jitter: 0 })
+        .with_full_credit();
     let (now, unknown) = (Tick::from_micros(1), link.pto());
     link.handle_round_trip_bound(now, Duration::from_secs(9));
     assert!(unknown > Duration::from_secs(1) && link.pto() == ms(250), "{:?}", link.pto());

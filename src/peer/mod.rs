@@ -312,10 +312,9 @@ impl Peer {
         self.link.give_credit();
     }
 
-    /// As after a welcome that has come.
-    #[cfg(test)]
-    pub(crate) fn welcomed(self) -> Peer {
-        Peer { link: self.link.welcomed(), ..self }
+    /// As [`Link::with_full_credit`]; for a session in which nothing was said yet.
+    pub fn with_full_credit(self) -> Peer {
+        Peer { link: self.link.with_full_credit(), ..self }
     }
 
     /// As [`Link::set_gapped_max`].

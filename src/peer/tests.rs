@@ -21,7 +21,7 @@ fn pair() -> (Peer, Peer) {
         let keys = Keys::new(local, remote, [send; 32], [recv; 32]);
         let (id, lifetime) = (SessionId([1; 16]), Lifetime::default());
         let rng = Rng::from_seed([local as u8; 32]);
-        Peer::new(at(0), Begin { role, path: udp(1), keys, id, rtt: None, lifetime, rng }).welcomed()
+        Peer::new(at(0), Begin { role, path: udp(1), keys, id, rtt: None, lifetime, rng }).with_full_credit()
     };
     let (mut client, mut relay) = (peer(Role::Client, 1, 2, 3, 4), peer(Role::Relay, 2, 1, 4, 3));
     client.poke();

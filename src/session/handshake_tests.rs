@@ -39,7 +39,7 @@ fn initiator(counter: u64, carrier: Carrier) -> Initiator {
 }
 
 fn welcome() -> Welcome {
-    Welcome { session: SessionId([5; 16]), continued: false }
+    Welcome { session: SessionId([5; 16]), continued: false, member: false }
 }
 
 fn offered(relay: &mut Responder, now: Tick, path: Path, init: &[u8]) -> Box<Offer> {

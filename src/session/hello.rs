@@ -35,6 +35,9 @@ pub struct Welcome {
     pub session: SessionId,
     /// Whether that is the one the client wanted continued, so that packet numbers and streams go on.
     pub continued: bool,
+    /// Whether the relay knows the client's key as a member's. Such a client has the credit of every stream in full from
+    /// the start; any other has it with the welcome of the sign-in.
+    pub member: bool,
 }
 
 /// The payload of the second message.
@@ -57,6 +60,7 @@ pub(super) const REPLY_LEN: usize = 18 + RESET_TOKEN_LEN;
 const KIND_WELCOME: u8 = 1;
 const KIND_STALE: u8 = 2;
 const FLAG_CONTINUED: u8 = 1;
+const FLAG_MEMBER: u8 = 2;
 
 impl Hello {
     pub(super) fn encode(&self) -> [u8; HELLO_LEN] {
@@ -81,6 +85,7 @@ impl Reply {
             Reply::Welcome(welcome, token) => {
                 bytes[0] = KIND_WELCOME;
                 bytes[1] = if welcome.continued { FLAG_CONTINUED } else { 0 };
+                bytes[1] |= if welcome.member { FLAG_MEMBER } else { 0 };
                 bytes[2..18].copy_from_slice(&welcome.session.0);
                 bytes[18..].copy_from_slice(&token.map_or([0; RESET_TOKEN_LEN], |token| token.0));
             }
@@ -100,8 +105,9 @@ impl Reply {
                 let (session, token) = body.split_first_chunk()?;
                 let token = *token.first_chunk()?;
                 let continued = bytes[1] & FLAG_CONTINUED != 0;
+                let member = bytes[1] & FLAG_MEMBER != 0;
                 let token = (token != [0; RESET_TOKEN_LEN]).then_some(ResetToken(token));
-                Some(Reply::Welcome(Welcome { session: SessionId(*session), continued }, token))
+                Some(Reply::Welcome(Welcome { session: SessionId(*session), continued, member }, token))
             }
             KIND_STALE => Some(Reply::Stale { highest: u64::from_be_bytes(*body.first_chunk()?) }),
             _ => None,
@@ -124,8 +130,8 @@ mod tests {
         let session = SessionId([3; 16]);
         for reply in [
             Reply::Stale { highest: u64::MAX },
-            Reply::Welcome(Welcome { session, continued: true }, Some(ResetToken([5; 16]))),
-            Reply::Welcome(Welcome { session, continued: false }, None),
+            Reply::Welcome(Welcome { session, continued: true, member: true }, Some(ResetToken([5; 16]))),
+            Reply::Welcome(Welcome { session, continued: false, member: false }, None),
         ] {
             let bytes = [&reply.encode()[..], &[7; 100]].concat();
             let read = Reply::decode(&bytes).unwrap();

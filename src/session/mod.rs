@@ -19,7 +19,8 @@
 //! INIT payload      counter(8)  continues(16)  rest
 //!                     continues: the session to go on under new keys; zeros: none
 //! RESPONSE payload  kind(1)=1  flags(1)  session(16)  token(16)  rest a session is granted
-//!                     flags: bit 0: it is the one to be continued; the others 0, not looked at
+//!                     flags: bit 0: it is the one to be continued; bit 1: the key is a member's, and the credit
+//!                     of every stream is full from the start; the others 0, not looked at
 //!                     token: what a RESET of the sender index of this packet will hold; zeros: none will come
 //!                   kind(1)=2  0(1)  highest(8)  0(24)  rest          STALE: begin again above `highest`
 //! ```

@@ -135,7 +135,8 @@ impl Uplink {
             let (id, rng) = (welcome.session, shared.rng.fork());
             let begin = Begin { role: Role::Client, path, keys, id, rtt, lifetime: Lifetime::default(), rng };
             self.connecting.begun = now.tick;
-            let mut peer = Peer::new(now.tick, begin);
+            let peer = Peer::new(now.tick, begin);
+            let mut peer = if welcome.member { peer.with_full_credit() } else { peer };
             if self.choice.woken_at == Some(now.tick) {
                 peer.handle_woken(now.tick);
             }

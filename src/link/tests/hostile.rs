@@ -13,7 +13,7 @@ use crate::wire::limits::STREAM_CREDIT;
 const NOW: Tick = Tick::from_micros(1_000_000);
 
 fn link() -> Link {
-    Link::new(udp(1), NOW, Params { initial_rtt: None, is_client: false, jitter: 0 }).welcomed()
+    Link::new(udp(1), NOW, Params { initial_rtt: None, is_client: false, jitter: 0 }).with_full_credit()
 }
 
 fn handle(link: &mut Link, number: u64, frames: &[u8]) -> Result<Seen, Violation> {

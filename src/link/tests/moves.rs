@@ -87,7 +87,8 @@ fn a_port_that_changes_all_the_time_costs_repeats_and_no_message() {
 #[test]
 fn tcp_gets_no_new_packet_while_the_kernel_still_has_old_ones() {
     let now = Tick::from_micros(1);
-    let mut link = Link::new(TCP, now, Params { initial_rtt: None, is_client: true, jitter: 0 }).welcomed();
+    let mut link =
+        Link::new(TCP, now, Params { initial_rtt: None, is_client: true, jitter: 0 }).with_full_credit();
     link.send(Chat, &[&[1; 40_000]]).unwrap();
     let mut buf = Vec::new();
     assert!(link.build(now, UDP_ROOM, TCP_UNSENT_MAX, &[], &mut buf).is_none());
@@ -97,7 +98,8 @@ fn tcp_gets_no_new_packet_while_the_kernel_still_has_old_ones() {
 #[test]
 fn acks_too_wait_while_the_kernel_still_has_old_packets() {
     let now = Tick::from_micros(1);
-    let mut link = Link::new(TCP, now, Params { initial_rtt: None, is_client: false, jitter: 0 }).welcomed();
+    let mut link =
+        Link::new(TCP, now, Params { initial_rtt: None, is_client: false, jitter: 0 }).with_full_credit();
     let (mut ping, mut buf) = (Vec::new(), Vec::new());
     Frame::Ping.encode(&mut ping);
     for number in 0..10 {

@@ -66,7 +66,8 @@ impl World {
     pub fn new(seed: u8, path: Path, weather: Weather) -> World {
         let now = Tick::from_micros(1_000_000);
         let end = |is_client| End {
-            link: Link::new(path, now, Params { initial_rtt: None, is_client, jitter: 1 << 31 }).welcomed(),
+            link: Link::new(path, now, Params { initial_rtt: None, is_client, jitter: 1 << 31 })
+                .with_full_credit(),
             got: Default::default(),
             reads: [true; 3],
             seen: Vec::new(),

@@ -293,7 +293,7 @@ mod tests {
             Role::Relay => Keys::new(2, 1, [4; 32], [3; 32]),
         };
         let begin = Begin { role, path, keys, id, rtt: None, lifetime: Lifetime::default(), rng };
-        Peer::new(Tick::ZERO, begin).welcomed()
+        Peer::new(Tick::ZERO, begin).with_full_credit()
     }
 
     fn session() -> Session {

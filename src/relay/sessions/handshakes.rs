@@ -138,7 +138,8 @@ impl Relay {
     }
 
     fn grant(&mut self, now: Now, offer: Box<Offer>, answer: &mut Vec<u8>) {
-        if self.members.knows(&offer.client) {
+        let member = self.members.knows(&offer.client);
+        if member {
             self.responder.note_known(now.tick, &offer);
         }
         let continues = offer.hello.continues.and_then(|id| self.sessions.find(&offer.client, id));
@@ -167,12 +168,14 @@ impl Relay {
         let Some(index) = self.sessions.indexes.allocate(&mut self.rng, slot) else { return };
         let (key, path) = (offer.client, offer.path);
         let id = SessionId::random(&mut self.rng);
-        let welcome = Welcome { session: id, continued: false };
+        let welcome = Welcome { session: id, continued: false, member };
         let keys = self.responder.accept(now.tick, offer, index, &welcome, answer);
         let rng = self.rng.fork();
         let begin =
             Begin { role: Role::Relay, path, keys, id, rtt: None, lifetime: Lifetime::default(), rng };
-        let mut session = Session::new(Peer::new(now.tick, begin), key, self.sessions.next_serial, now.tick);
+        let peer = Peer::new(now.tick, begin);
+        let peer = if member { peer.with_full_credit() } else { peer };
+        let mut session = Session::new(peer, key, self.sessions.next_serial, now.tick);
         self.deadlines.set(Timer::Session(slot), session.deadline(now.tick), &mut session.scheduled);
         self.note_pending(path, slot, session.serial);
         self.sessions.next_serial += 1;
@@ -187,7 +190,7 @@ impl Relay {
         self.stats.handshakes += 1;
         let Some(index) = self.sessions.indexes.allocate(&mut self.rng, slot) else { return };
         let Some(session) = self.sessions.get_mut(slot) else { return };
-        let welcome = Welcome { session: session.peer.id(), continued: true };
+        let welcome = Welcome { session: session.peer.id(), continued: true, member: false };
         let keys = self.responder.accept(now, offer, index, &welcome, answer);
         session.peer.renew(now, keys);
         self.free_indexes(now, slot);
