@@ -48,9 +48,17 @@ impl<T: Blank> Deref for Seldom<T> {
 }
 
 impl<T: Blank> DerefMut for Seldom<T> {
+    #[inline]
     fn deref_mut(&mut self) -> &mut T {
-        self.0.get_or_insert_with(|| Box::new(T::fresh()))
+        self.0.get_or_insert_with(own)
     }
+}
+
+/// Apart from those who find a value there, as almost all do.
+#[cold]
+#[inline(never)]
+fn own<T: Blank>() -> Box<T> {
+    Box::new(T::fresh())
 }
 
 /// Makes a type [`Blank`] by a constant: the type, its value, and what may be put away.

@@ -36,11 +36,17 @@ impl Link {
         ])
     }
 
+    /// Whether a whole message of a stream waits.
+    #[inline]
+    pub const fn has_message(&self, stream: StreamId) -> bool {
+        self.whole & bit(stream) != 0
+    }
+
     /// The next whole message of a stream, in order, in place of what `into` held; `false` if there is none.
     /// Reading gives credit back; not reading withholds it.
     #[inline]
     pub fn receive(&mut self, stream: StreamId, into: &mut Vec<u8>) -> bool {
-        if self.whole & bit(stream) == 0 {
+        if !self.has_message(stream) {
             return false;
         }
         let incoming = &mut self.incoming[stream.index()];

@@ -207,6 +207,11 @@ impl Peer {
         self.link.send(stream, parts)
     }
 
+    /// Whether a whole message of a stream waits.
+    pub fn has_message(&self, stream: StreamId) -> bool {
+        self.link.has_message(stream)
+    }
+
     /// The next whole message of a stream, in place of what `into` held.
     pub fn receive(&mut self, stream: StreamId, into: &mut Vec<u8>) -> bool {
         self.link.receive(stream, into)

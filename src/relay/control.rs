@@ -60,19 +60,24 @@ impl Relay {
         self.incoming = incoming;
     }
 
-    /// Whether one more message is read now; if only the rate forbids it, the session is looked at again in time.
+    /// Whether one more message is there and is read now; if only the rate forbids it, the session is looked at again in time.
     fn may_say_more(&mut self, now: Tick, slot: Slot) -> bool {
         let Some(session) = self.sessions.get_mut(slot) else { return false };
         session.control_from = None;
-        if matches!(session.sign_in, SignIn::Waiting(_) | SignIn::Held(..)) {
+        let is_there =
+            session.peer.has_message(StreamId::Control) || session.peer.has_message(StreamId::Bulk);
+        if !is_there || matches!(session.sign_in, SignIn::Waiting(_) | SignIn::Held(..)) {
             return false;
+        }
+        if !self.limits.per_sender {
+            return true;
         }
         let share = match session.member() {
             Some(member) => &self.places[member.0].control,
             None => &session.control,
         };
         let ready = share.ready(now, self.limits.control_interval(), self.limits.control_burst);
-        session.control_from = ready.err().filter(|_| self.limits.per_sender);
+        session.control_from = ready.err();
         session.control_from.is_none()
     }
 

@@ -473,6 +473,9 @@ impl Flows {
 
     /// The next refusal to be told, of letters that follow each other; `told` when it was.
     pub(super) fn next_untold(&mut self) -> Option<(FlowId, Numbers, Refusal)> {
+        if self.refusals.is_empty() {
+            return None;
+        }
         let (flow, first, refusal) = self.refusals.next()?;
         let last = self.refusals.last_of(flow, first, refusal);
         Some((flow, Numbers { first, last }, refusal))

@@ -107,14 +107,15 @@ impl Relay {
     }
 
     fn take_letter(&mut self, now: Now, slot: Slot, author: MemberId, letter: &Letter<'_>, out: &mut Out) {
-        match self.look_for(now.tick, author, letter) {
-            Look::Now => self.route(now, slot, author, letter, out),
+        let look = self.look_for(now.tick, author, letter);
+        match look {
             Look::Known => self.refuse_unknown(now.tick, slot, author, letter, true),
-            Look::Silent if self.begin_waiting(slot, author, letter) => {
-                self.route(now, slot, author, letter, out);
-            }
-            Look::Silent => {}
             Look::Later => self.drop_for_now(slot, author, letter),
+            Look::Now | Look::Silent => {
+                if look == Look::Now || self.begin_waiting(slot, author, letter) {
+                    self.route(now, slot, author, letter, out);
+                }
+            }
         }
         if self.places[author.0].flows.has_waiting() {
             self.answer_waiting(now.tick, slot);
@@ -126,6 +127,9 @@ impl Relay {
         let session = self.sessions.get_mut(slot)?;
         let author = session.member()?;
         session.throttled_until = None;
+        if !session.peer.has_message(StreamId::Chat) {
+            return None;
+        }
         if session.owed_len() >= REFUSALS_MAX || !self.places[author.0].flows.may_owe_refusal() {
             return None;
         }
@@ -260,18 +264,19 @@ impl Relay {
         (id, len): (LetterId, usize),
         parcel: Parcel,
     ) -> Option<Reason> {
-        let born = self.post.clock.now(now);
-        let entry = Entry::new(author, id, len, now, born, parcel);
         if !self.has_room(to, author, len) {
             return Some(Reason::Full);
         }
-        self.places[to.0].queue.push(entry);
+        let born = self.post.clock.now(now);
+        let queue = &mut *self.places[to.0].queue;
+        queue.push(Entry::new(author, id, len, now, born, parcel));
+        let is_too_big = queue.is_too_big();
         self.count_queue(to);
         match self.present(to) {
             Some(slot) => {
                 self.sessions.mark(slot);
                 self.wake_queue(to, now + SPILL_AFTER);
-                if self.places[to.0].queue.is_too_big() {
+                if is_too_big {
                     self.look_at_queue(to);
                 }
             }
@@ -330,7 +335,9 @@ impl Relay {
     pub(super) fn hand_over(&mut self, now: Tick, slot: Slot, member: MemberId, out: &mut Out) {
         let (pace, mut turned_away) = (Pace::of(&self.limits), 0);
         loop {
-            self.stats.letters_paced += self.places[member.0].queue.keep_pace(now, pace);
+            if pace.is_some() {
+                self.stats.letters_paced += self.places[member.0].queue.keep_pace(now, pace);
+            }
             let Some(entry) = self.places[member.0].queue.next_waiting() else { break };
             let author = entry.author;
             if self.is_unwanted(member, author) {
@@ -350,8 +357,9 @@ impl Relay {
             queue.mark_handed(now, pace);
         }
         self.load_mailbox(now, member, out);
-        let release = self.places[member.0].queue.next_release(now, pace);
-        if let Some(at) = release.filter(|at| *at > now) {
+        if pace.is_some()
+            && let Some(at) = self.places[member.0].queue.next_release(now, pace).filter(|at| *at > now)
+        {
             self.wake_queue(member, at);
         }
     }

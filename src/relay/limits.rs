@@ -254,6 +254,9 @@ pub(super) struct Bucket {
 impl Bucket {
     /// Whether one more may go now, or when it may.
     pub(super) fn ready(&self, now: Tick, interval: Duration, burst: u32) -> Result<(), Tick> {
+        if self.whole_at <= now {
+            return Ok(());
+        }
         let at = self.whole_at - interval * burst.saturating_sub(1);
         if at <= now { Ok(()) } else { Err(at) }
     }

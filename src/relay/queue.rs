@@ -20,8 +20,9 @@ mod entry;
 mod lanes;
 mod refusing;
 mod room;
+mod shares;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use crate::base::{LetterId, OutboxId, Tick, Ticket, blank};
 
@@ -34,6 +35,7 @@ use lanes::Lanes;
 use refusing::Refusing;
 use room::Share;
 pub(super) use room::{Sender, Stock};
+use shares::Shares;
 
 /// Rows that are to be loaded.
 #[derive(Debug, PartialEq, Eq)]
@@ -83,7 +85,7 @@ pub(super) struct Queue {
     memory_only: usize,
     unwritten: usize,
     total: Share,
-    shares: BTreeMap<Author, Share>,
+    shares: Shares,
     /// As [`Stock`] has it.
     counted: Stock,
     /// Authors whose shares have changed since, with the cost added or removed.
@@ -117,7 +119,7 @@ blank!(
         memory_only: 0,
         unwritten: 0,
         total: Share::EMPTY,
-        shares: BTreeMap::new(),
+        shares: Shares::EMPTY,
         counted: Stock::EMPTY,
         moved: Vec::new(),
         paced_until: Tick::ZERO,
@@ -161,6 +163,12 @@ impl Queue {
 
     // To the recipient.
 
+    /// Whether letters wait that were not handed over, here or on disk.
+    pub(super) fn has_waiting(&self) -> bool {
+        let here = !self.tail.is_empty() || !self.loaded.is_empty() || !self.lanes.is_empty();
+        here || self.on_disk > 0
+    }
+
     /// The letter to hand over next, if there is one here and another may be handed.
     pub(super) fn next_waiting(&self) -> Option<&Entry> {
         self.front().filter(|_| self.may_hand())
@@ -183,7 +191,7 @@ impl Queue {
     /// The letter of [`Queue::next_waiting`] was handed over.
     pub(super) fn mark_handed(&mut self, now: Tick, pace: Option<Pace>) {
         let Some(mut entry) = self.pop_next() else { return };
-        let before = || !entry.released && self.may_have_arrived(entry.place().unwrap_or(u64::MAX));
+        let before = || !entry.released && entry.place().is_some_and(|place| self.may_have_arrived(place));
         entry.was_handed_before = entry.was_handed || before();
         entry.was_handed = true;
         if let Some(pace) = pace {
@@ -264,9 +272,9 @@ impl Queue {
         through: u64,
         parcels: &mut Parcels,
     ) -> Option<Stored> {
-        let mut stored = Stored::default();
-        for slot in 0..self.handed.len() {
-            let Some(entry) = &self.handed[slot] else { continue };
+        let (mut stored, mut bytes) = (Stored::default(), 0);
+        for slot in &mut self.handed {
+            let Some(entry) = slot else { continue };
             if entry.author != author || entry.id.outbox != outbox {
                 continue;
             }
@@ -278,15 +286,18 @@ impl Queue {
                 self.refusing.store(author, outbox, through);
                 break;
             }
-            let Some(entry) = self.handed[slot].take() else { continue };
             stored.count += 1;
             stored.number = stored.number.max(entry.id.number);
             stored.places.extend(entry.place());
             self.left_through = self.left_through.max(entry.place().unwrap_or(0));
-            self.forget_unwritten(&entry);
-            self.forget_share(entry.author, entry.len);
-            parcels.take_back(entry.message);
+            let (memory_only, unwritten) = entry.unwritten();
+            self.memory_only -= memory_only;
+            self.unwritten -= unwritten;
+            bytes += entry.len;
+            parcels.take_back(std::mem::take(&mut entry.message));
+            *slot = None;
         }
+        self.forget_shares(author, stored.count as usize, bytes);
         while let Some(None) = self.handed.front() {
             self.handed.pop_front();
         }
@@ -437,7 +448,7 @@ impl Queue {
 
     /// Letters of this author here, and bytes of their bodies.
     pub(super) fn held_by(&self, author: Author) -> (usize, usize) {
-        self.shares.get(&author).map_or((0, 0), |share| (share.letters, share.bytes))
+        self.shares.get(author).map_or((0, 0), |share| (share.letters, share.bytes))
     }
 
     /// The letter at this place, on disk only, is there no longer.
@@ -467,7 +478,7 @@ impl Queue {
     /// As [`Queue::expired`] of a letter of which nothing else is known: its author's share keeps it until the relay ends.
     pub(super) fn lost(&mut self, place: u64) {
         self.leave_disk(place);
-        self.total.remove(0);
+        self.total.remove(1, 0);
     }
 
     /// More is in memory only than may be.
@@ -477,7 +488,7 @@ impl Queue {
 
     /// Whether a letter of this author is here.
     pub(super) fn has_letters_of(&self, author: Author) -> bool {
-        self.shares.get(&author).is_some_and(|share| share.letters > 0)
+        self.shares.get(author).is_some_and(|share| share.letters > 0)
     }
 
     /// Whether any letter is here.
@@ -541,14 +552,9 @@ impl Queue {
     }
 
     fn forget_unwritten(&mut self, entry: &Entry) {
-        match entry.state {
-            State::Memory => {
-                self.memory_only -= entry.cost();
-                self.unwritten -= entry.cost();
-            }
-            State::Writing(_) => self.unwritten -= entry.cost(),
-            State::Kept(_) => {}
-        }
+        let (memory_only, unwritten) = entry.unwritten();
+        self.memory_only -= memory_only;
+        self.unwritten -= unwritten;
     }
 }
 

@@ -156,9 +156,10 @@ impl Session {
     }
 
     /// The turn ends: says what was refused in it.
+    #[inline]
     pub(super) fn say_refusals(&mut self) {
-        while let Some(message) = self.refusals.next() {
-            self.owed.push_back(message);
+        while !self.refusals.is_empty() {
+            self.owed.extend(self.refusals.next());
         }
     }
 
@@ -180,6 +181,7 @@ impl Session {
         !self.note_due && self.noted != self.whereabouts()
     }
 
+    #[inline]
     fn deadline(&self, now: Tick) -> Option<Tick> {
         let heard = self.peer.link().last_heard();
         if let Some(until) = self.closing_until {
@@ -188,8 +190,7 @@ impl Session {
         if !self.peer.is_confirmed() {
             return Some(self.opened + UNCONFIRMED_FOR);
         }
-        let named_by = self.named_by();
-        let held = if let SignIn::Held(_, until) = self.sign_in { Some(until) } else { None };
+        let held = if let SignIn::Held(_, until) = self.sign_in { Some(until) } else { self.named_by() };
         // Whoever is forgotten was lost before.
         let silent = if self.lost { heard + FORGOTTEN_AFTER } else { offline_at(heard) };
         Tick::earliest([
@@ -199,7 +200,6 @@ impl Session {
             self.answers_at,
             self.control_from,
             held,
-            named_by,
             self.rest_at,
         ])
     }
@@ -294,6 +294,7 @@ impl Sessions {
     }
 
     /// Who is signed in by this session.
+    #[inline]
     pub(super) fn member(&self, slot: Slot) -> Option<MemberId> {
         self.slab.get(slot.0)?.member()
     }

@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 
 use super::Relay;
 use super::members::MemberId;
-use super::queue::Author;
+use super::queue::{Author, Queue};
 
 impl Relay {
     /// What all queues hold, and what each sender has in them, follows what this one holds now.
     pub(super) fn count_queue(&mut self, member: MemberId) {
         let Some(queue) = self.places[member.0].queue.there() else { return };
         self.post.stock.count(queue);
-        let mut moved = queue.take_moved();
-        for (author, change) in moved.drain(..) {
+        while let Some((author, change)) = self.places[member.0].queue.there().and_then(Queue::next_moved) {
             let holds = self.holds(author);
             debug_assert!(
                 holds.checked_add_signed(change).is_some(),
@@ -20,7 +19,6 @@ impl Relay {
             );
             *holds = holds.saturating_add_signed(change);
         }
-        self.places[member.0].queue.give_back_moved(moved);
     }
 
     /// Bytes that a sender has in all mailboxes, in memory and on disk, with

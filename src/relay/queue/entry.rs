@@ -96,4 +96,13 @@ impl Entry {
     pub(super) fn cost(&self) -> usize {
         self.len + ENTRY_COST
     }
+
+    /// What it costs in memory only, and what it costs that the disk does not have.
+    pub(super) fn unwritten(&self) -> (usize, usize) {
+        match self.state {
+            State::Memory => (self.cost(), self.cost()),
+            State::Writing(_) => (0, self.cost()),
+            State::Kept(_) => (0, 0),
+        }
+    }
 }

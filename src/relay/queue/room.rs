@@ -31,10 +31,10 @@ impl Share {
         self.bytes += bytes;
     }
 
-    /// Removes a letter of this length.
-    pub(super) fn remove(&mut self, len: usize) {
-        self.letters = self.letters.saturating_sub(1);
-        self.bytes = self.bytes.saturating_sub(len);
+    /// Removes letters, with so many bytes of bodies.
+    pub(super) fn remove(&mut self, letters: usize, bytes: usize) {
+        self.letters = self.letters.saturating_sub(letters);
+        self.bytes = self.bytes.saturating_sub(bytes);
     }
 
     /// Bytes of bodies, and [`ENTRY_COST`] for each letter.
@@ -105,7 +105,7 @@ impl Queue {
         limits: &Limits,
     ) -> bool {
         let part = |whole| if sender == Sender::Known { whole } else { three_quarters(whole) };
-        let share = self.shares.get(&author).copied().unwrap_or_default();
+        let share = self.shares.get(author).copied().unwrap_or_default();
         let letters = part(limits.queue_letters).saturating_sub(self.total.letters).min(limits.pair_letters);
         let bytes = part(limits.queue_bytes).saturating_sub(self.total.bytes).min(limits.pair_bytes);
         share.letters < letters && share.bytes + len <= bytes
@@ -125,18 +125,22 @@ impl Queue {
 
     /// More letters, with so many bytes of bodies, are the author's.
     pub(super) fn take_shares(&mut self, author: Author, letters: usize, bytes: usize) {
-        for share in [&mut self.total, self.shares.entry(author).or_default()] {
-            share.add(letters, bytes);
-        }
+        self.total.add(letters, bytes);
+        self.shares.entry(author).add(letters, bytes);
         note(&mut self.moved, author, (bytes + letters * ENTRY_COST) as isize);
     }
 
     /// A letter of this length is the author's no longer.
     pub(super) fn forget_share(&mut self, author: Author, len: usize) {
-        self.total.remove(len);
-        if let Some(share) = self.shares.get_mut(&author) {
+        self.forget_shares(author, 1, len);
+    }
+
+    /// Letters, with so many bytes of bodies, are the author's no longer.
+    pub(super) fn forget_shares(&mut self, author: Author, letters: usize, bytes: usize) {
+        self.total.remove(letters, bytes);
+        if let Some(share) = self.shares.get_mut(author) {
             let before = share.cost();
-            share.remove(len);
+            share.remove(letters, bytes);
             note(&mut self.moved, author, share.cost() as isize - before as isize);
         }
         if self.total.letters == 0 && self.shares.len() > self.shares_kept.max(SHARES_KEPT) {
@@ -145,7 +149,7 @@ impl Queue {
             self.shares.retain(|author, share| {
                 let is_paced = share.whole_at > now;
                 if !is_paced {
-                    note(moved, *author, -(share.cost() as isize));
+                    note(moved, author, -(share.cost() as isize));
                 }
                 is_paced
             });
@@ -155,7 +159,7 @@ impl Queue {
 
     /// When a whole burst of this author may be handed over again.
     pub(super) fn whole_at(&self, author: Author) -> Tick {
-        self.shares.get(&author).map_or(Tick::ZERO, |share| share.whole_at)
+        self.shares.get(author).map_or(Tick::ZERO, |share| share.whole_at)
     }
 
     /// A letter is handed over.
@@ -163,7 +167,7 @@ impl Queue {
         if !entry.released {
             self.lanes.passed(entry.cost());
         }
-        if let Some(share) = self.shares.get_mut(&entry.author) {
+        if let Some(share) = self.shares.get_mut(entry.author) {
             share.whole_at = pace.spend(share.whole_at, now, entry.cost());
             self.paced_until = self.paced_until.max(share.whole_at);
         }
@@ -177,18 +181,15 @@ impl Queue {
         }
     }
 
-    /// Whose shares have changed since the last time, and by how many bytes; the caller gives the list back, empty.
-    pub(in crate::relay) fn take_moved(&mut self) -> Vec<(Author, isize)> {
-        std::mem::take(&mut self.moved)
-    }
-
-    pub(in crate::relay) fn give_back_moved(&mut self, moved: Vec<(Author, isize)>) {
-        self.moved = moved;
+    /// Whose share has changed since it was counted last, and by how many bytes; one author after the other. Between two
+    /// counts a queue either grows or shrinks, so that their order does not matter.
+    pub(in crate::relay) fn next_moved(&mut self) -> Option<(Author, isize)> {
+        self.moved.pop()
     }
 
     /// Bytes of each author, as [`Share::cost`] counts them.
     pub(in crate::relay) fn costs(&self) -> impl Iterator<Item = (Author, usize)> {
-        self.shares.iter().map(|(author, share)| (*author, share.cost()))
+        self.shares.iter().map(|(author, share)| (author, share.cost()))
     }
 }
 

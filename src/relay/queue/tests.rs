@@ -1,5 +1,7 @@
 //! A queue's stories: order, spill, a session that dies, limits, failed writes, letters that come back.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
 use super::*;

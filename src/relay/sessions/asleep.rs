@@ -106,6 +106,11 @@ impl Asleep {
         (PublicKey(from.bytes()), MemberId(from.size()), from)
     }
 
+    #[cold]
+    fn member(&self) -> MemberId {
+        self.open().1
+    }
+
     fn head(&self) -> Head {
         Head::read(&mut Unpacker::new(&self.packed))
     }
@@ -141,10 +146,11 @@ impl Entry {
         }
     }
 
+    #[inline]
     pub(super) fn member(&self) -> Option<MemberId> {
         match self {
             Entry::Awake(session) => session.member(),
-            Entry::Asleep(asleep) => Some(asleep.open().1),
+            Entry::Asleep(asleep) => Some(asleep.member()),
         }
     }
 
@@ -202,8 +208,8 @@ impl Session {
     }
 
     pub(super) fn may_rest(&self) -> bool {
-        let later = self.throttled_until.or(self.answers_at).or(self.control_from);
-        let waits = || self.marked || self.note_due || later.is_some() || self.screen.awaited;
+        let later = || self.throttled_until.or(self.answers_at).or(self.control_from);
+        let waits = || self.marked || self.note_due || later().is_some() || self.screen.awaited;
         self.rest_at.is_none()
             && matches!(self.sign_in, SignIn::Done(_))
             && !waits()

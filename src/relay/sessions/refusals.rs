@@ -89,6 +89,7 @@ impl Refusals {
     }
 
     /// The message of one conversation's refusals.
+    #[cold]
     pub(in crate::relay) fn next(&mut self) -> Option<Vec<u8>> {
         let ((outbox, to), run) = self.runs.pop_first()?;
         Some(run.encode(outbox, &to))

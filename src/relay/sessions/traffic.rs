@@ -203,7 +203,7 @@ impl Relay {
         let Some(session) = self.sessions.get_mut(slot) else { return };
         session.marked = false;
         if let Some(member) = session.member().filter(|_| !session.screen.awaited)
-            && self.places[member.0].queue.there().is_some()
+            && self.places[member.0].queue.has_waiting()
         {
             self.hand_over(now.tick, slot, member, out);
         }
