@@ -181,8 +181,8 @@ impl Queue {
         }
     }
 
-    /// Whose share has changed since it was counted last, and by how many bytes; one author after the other. Between two
-    /// counts a queue either grows or shrinks, so that their order does not matter.
+    /// Whose share has changed since it was counted last, and by how many bytes; one author after the other, the
+    /// latest change first.
     pub(in crate::relay) fn next_moved(&mut self) -> Option<(Author, isize)> {
         self.moved.pop()
     }
