@@ -4,7 +4,7 @@
 //! Real processes on loopback, held to two processors where there are more: a relay with its limits on, the members of
 //! `queqiao bench` in a process of their own, and an attacker on a thread here. The members write at a fixed rate
 //! whatever comes back, and a letter counts from when it was due, so that a relay that stalls cannot hide it. Each line
-//! is one scenario; the members sign in while the attack runs already.
+//! is one scenario; the members sign in while the attack runs already, but for that of handshakes.
 //!
 //! A goal that is missed is printed and is not an error: the status is 1 only if letters were lost, repeated, or changed.
 #![allow(clippy::disallowed_types, reason = "real processes live in real time")]
