@@ -140,7 +140,7 @@ pub fn plan(world: &mut World, span: Duration) {
         let long = Duration::from_secs(5 + world.rng.below(60));
         world.later(at, move |world| reset_all(world, long));
     }
-    if chance(&mut world.rng, 20) {
+    if chance(&mut world.rng, 50) {
         let at = below(&mut world.rng, span);
         world.later(at, |world| crowd_in(world, 150));
     }
