@@ -16,6 +16,7 @@ mod path;
 mod phrase;
 mod rng;
 mod seldom;
+mod sorted_chunks;
 mod time;
 mod turn;
 
@@ -28,6 +29,7 @@ pub use phrase::Phrase;
 pub use rng::{Rng, StillRng};
 pub(crate) use seldom::blank;
 pub use seldom::{Blank, Seldom};
+pub use sorted_chunks::SortedChunks;
 pub use time::{Now, Tick, Wall};
 pub use turn::{
     Core, Effect, Held, Inbox, Input, Label, Outputs, Places, Query, Row, TURN_INPUTS_MAX, Ticket, turn,

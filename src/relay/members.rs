@@ -210,10 +210,10 @@ impl Members {
 
     /// Takes a member out, whose name stays; its key, if it was one.
     pub(super) fn remove(&mut self, id: MemberId) {
-        let member = &mut self.members[id.0];
-        if member.state == State::Durable {
-            self.nearest.remove(id, &member.name);
+        if self.members[id.0].state == State::Durable {
+            self.leave_nearest(id);
         }
+        let member = &mut self.members[id.0];
         member.state = State::Removed;
         self.live -= 1;
         self.by_key.remove(member.key.0, id);
@@ -232,9 +232,9 @@ impl Members {
 
     /// A new member is durable now.
     pub(super) fn confirm(&mut self, id: MemberId) {
-        let member = &mut self.members[id.0];
-        member.state = State::Durable;
-        self.nearest.insert(id, &member.name);
+        self.members[id.0].state = State::Durable;
+        let members = &self.members;
+        self.nearest.insert(id, &members[id.0].name, |id| members.get(id.0).map(|member| &member.name));
     }
 
     /// A new member could not be made durable: the name is free again.
@@ -251,8 +251,13 @@ impl Members {
 
     /// A name that nobody has used is free again, and its place another member's: nothing refers to it.
     pub(super) fn free(&mut self, id: MemberId) {
-        self.nearest.remove(id, &self.members[id.0].name);
+        self.leave_nearest(id);
         self.forget(id);
+    }
+
+    fn leave_nearest(&mut self, id: MemberId) {
+        let members = &self.members;
+        self.nearest.remove(id, &members[id.0].name, |id| members.get(id.0).map(|member| &member.name));
     }
 
     fn forget(&mut self, id: MemberId) {

@@ -1,8 +1,8 @@
 //! Finds the members' names nearest to one that does not exist, without looking through all members.
 //!
 //! The index has, for each name, the hash of its folded form and of that form with each of its characters left out
-//! (SymSpell: two texts that differ by one change, drop, addition or swap share a form), and the folded names in order,
-//! for beginnings. Its members are the durable ones; those of one look are found by [`super::members`].
+//! (SymSpell: two texts that differ by one change, drop, addition or swap share a form), and the members in the order of
+//! their folded names, for beginnings. Its members are the durable ones; those of one look are found by [`super::members`].
 //!
 //! Must not depend on: sessions, letters.
 //!
@@ -10,10 +10,9 @@
 //! for each of them. Names that share a form are looked at in the order they were registered, so that later names, however
 //! many they are, hide no earlier one of that form.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound::{Included, Unbounded};
+use std::cmp::Ordering;
 
-use crate::base::{Folded, Name};
+use crate::base::{Folded, Name, SortedChunks};
 
 use super::members::MemberId;
 
@@ -34,11 +33,25 @@ const LEFT_OUT_MAX: usize = 48;
 pub(super) struct NameIndex {
     /// The hash of a form, and whose it is. Eight bytes for each: among 100,000 names of ten characters one look-up in 4,000
     /// meets a name of another form with this hash, which is one comparison more.
-    forms: BTreeSet<(u32, FormOf)>,
-    /// Folded names. No two members' are the same: they would have one look.
-    in_order: BTreeMap<Box<str>, MemberId>,
+    forms: SortedChunks<(u32, FormOf)>,
+    /// Members by their folded names. No two members' are the same: they would have one look.
+    in_order: SortedChunks<ShortId>,
     /// Reused: names to be looked at.
     found: Vec<MemberId>,
+}
+
+/// A member, in four bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct ShortId(u32);
+
+impl ShortId {
+    fn new(id: MemberId) -> ShortId {
+        ShortId(id.0 as u32)
+    }
+
+    fn member(self) -> MemberId {
+        MemberId(self.0 as usize)
+    }
 }
 
 /// A member by one of its forms: whole ones are before all others.
@@ -48,7 +61,6 @@ struct FormOf(u32);
 impl FormOf {
     const LEFT_OUT: u32 = 1 << 31;
     const FIRST: FormOf = FormOf(0);
-    const LAST: FormOf = FormOf(u32::MAX);
 
     fn new(id: MemberId, is_whole: bool) -> FormOf {
         let number = id.0 as u32 & !FormOf::LEFT_OUT;
@@ -72,32 +84,52 @@ pub(super) struct Found {
 impl NameIndex {
     /// Makes the index of many names at once, which takes a fraction of the time of one after the other.
     pub(super) fn new<'a>(names: impl Iterator<Item = (MemberId, &'a Name)>) -> NameIndex {
-        let (mut forms, mut in_order) = (Vec::new(), Vec::new());
+        let mut forms = Vec::new();
+        let mut in_order = Vec::new();
         for (id, name) in names {
             let Some(folded) = Folded::new(name.as_str()) else { continue };
             each_form(folded.chars(), |hash, is_whole| forms.push((hash, FormOf::new(id, is_whole))));
-            in_order.push((text(folded.chars()), id));
+            in_order.push((Box::<[char]>::from(folded.chars()), ShortId::new(id)));
         }
-        let (forms, in_order) = (forms.into_iter().collect(), in_order.into_iter().collect());
-        NameIndex { forms, in_order, found: Vec::new() }
+        forms.sort_unstable();
+        forms.dedup();
+        in_order.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        let in_order: Vec<ShortId> = in_order.into_iter().map(|(_, id)| id).collect();
+        NameIndex {
+            forms: SortedChunks::from_sorted(&forms),
+            in_order: SortedChunks::from_sorted(&in_order),
+            found: Vec::new(),
+        }
     }
 
-    /// A member is there now.
-    pub(super) fn insert(&mut self, id: MemberId, name: &Name) {
+    /// A member is there now. `name_of` tells the name of each member of the index.
+    pub(super) fn insert<'a>(
+        &mut self,
+        id: MemberId,
+        name: &Name,
+        name_of: impl Fn(MemberId) -> Option<&'a Name>,
+    ) {
         let Some(folded) = Folded::new(name.as_str()) else { return };
         each_form(folded.chars(), |hash, is_whole| {
-            self.forms.insert((hash, FormOf::new(id, is_whole)));
+            let form = (hash, FormOf::new(id, is_whole));
+            self.forms.insert(form, |have| have.cmp(&form));
         });
-        self.in_order.insert(text(folded.chars()), id);
+        self.in_order.insert(ShortId::new(id), |have| order(name_of(have.member()), folded.chars()));
     }
 
-    /// A member is there no more.
-    pub(super) fn remove(&mut self, id: MemberId, name: &Name) {
+    /// A member is there no more; `name_of` still tells its name.
+    pub(super) fn remove<'a>(
+        &mut self,
+        id: MemberId,
+        name: &Name,
+        name_of: impl Fn(MemberId) -> Option<&'a Name>,
+    ) {
         let Some(folded) = Folded::new(name.as_str()) else { return };
         each_form(folded.chars(), |hash, is_whole| {
-            self.forms.remove(&(hash, FormOf::new(id, is_whole)));
+            let form = (hash, FormOf::new(id, is_whole));
+            self.forms.remove(|have| have.cmp(&form));
         });
-        self.in_order.remove(&text(folded.chars()));
+        self.in_order.remove(|have| order(name_of(have.member()), folded.chars()));
     }
 
     /// Returns at most `most` names, nearest first. `same_look` is the member whose name looks like `wanted`, and
@@ -118,7 +150,7 @@ impl NameIndex {
         found.clear();
         found.extend(correspondents.take(CORRESPONDENTS_MAX));
         self.find_forms(want.chars(), &mut found);
-        self.find_beginnings(want.chars(), &mut found);
+        self.find_beginnings(want.chars(), &name_of, &mut found);
         found.sort_unstable();
         found.dedup();
         let mut nearest = Nearest { most, names: Vec::with_capacity(most + 1) };
@@ -149,22 +181,36 @@ impl NameIndex {
         let mut room = FORMS_MAX;
         for (at, hash) in forms[..count].iter().enumerate() {
             let share = room / (count - at);
-            let of_form = self.forms.range((*hash, FormOf::FIRST)..=(*hash, FormOf::LAST));
+            let from = self.forms.range_from(|have| have.cmp(&(*hash, FormOf::FIRST)));
+            let of_form = from.take_while(|(have, _)| have == hash);
             let before = found.len();
             found.extend(of_form.take(share).map(|(_, form)| form.member()));
             room -= found.len() - before;
         }
     }
 
-    fn find_beginnings(&self, want: &[char], found: &mut Vec<MemberId>) {
+    fn find_beginnings<'a>(
+        &self,
+        want: &[char],
+        name_of: &impl Fn(MemberId) -> Option<&'a Name>,
+        found: &mut Vec<MemberId>,
+    ) {
         if want.is_empty() {
             return;
         }
-        let from = text(want);
-        let behind = self.in_order.range::<str, _>((Included(&*from), Unbounded));
-        let begun = behind.take(BEGINNINGS_MAX).take_while(|(name, _)| name.starts_with(&*from));
-        found.extend(begun.map(|(_, id)| *id));
+        let begins = |id: &ShortId| {
+            let have = name_of(id.member()).and_then(|name| Folded::new(name.as_str()));
+            have.is_some_and(|have| have.chars().starts_with(want))
+        };
+        let behind = self.in_order.range_from(|have| order(name_of(have.member()), want));
+        found.extend(behind.take(BEGINNINGS_MAX).take_while(|id| begins(id)).map(|id| id.member()));
     }
+}
+
+/// How a member's folded name is ordered to `other`. A name that is not there any more would be the first.
+fn order(name: Option<&Name>, other: &[char]) -> Ordering {
+    let folded = name.and_then(|name| Folded::new(name.as_str()));
+    folded.as_ref().map_or(&[][..], Folded::chars).cmp(other)
 }
 
 /// The nearest names so far.
@@ -181,10 +227,6 @@ impl<'a> Nearest<'a> {
             self.names.truncate(self.most);
         }
     }
-}
-
-fn text(chars: &[char]) -> Box<str> {
-    chars.iter().collect::<String>().into()
 }
 
 /// Hands over the hash of each form: the whole one first, then each with one character left out. Of two equal characters in

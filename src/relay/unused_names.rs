@@ -5,10 +5,10 @@
 //! name is used is written down once. Nothing at this relay refers to an unused name, so its place is another member's
 //! afterwards.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Ordering;
 use std::time::Duration;
 
-use crate::base::{Effect, Name, Tick};
+use crate::base::{Effect, Name, SortedChunks, Tick};
 
 use super::members::MemberId;
 use super::records::Record;
@@ -27,31 +27,45 @@ const FREED_EVERY: Duration = Duration::from_millis(10);
 /// When the names that nobody has used were registered, on the relay's own clock, in milliseconds.
 #[derive(Debug, Default)]
 pub(super) struct UnusedNames {
-    since: BTreeMap<MemberId, u64>,
-    by_age: BTreeSet<(u64, MemberId)>,
+    /// For each member by number, as far as there is one with an unused name; or [`USED`].
+    since: Vec<u64>,
+    by_age: SortedChunks<(u64, MemberId)>,
     scheduled: Option<Tick>,
 }
+
+/// Stands for no moment: the name is used.
+const USED: u64 = u64::MAX;
 
 impl UnusedNames {
     fn insert(&mut self, member: MemberId, since: u64) {
         self.remove(member);
-        self.since.insert(member, since);
-        self.by_age.insert((since, member));
+        if self.since.len() <= member.0 {
+            self.since.resize(member.0 + 1, USED);
+        }
+        self.since[member.0] = since;
+        self.by_age.insert((since, member), |have| have.cmp(&(since, member)));
+    }
+
+    /// When the member's name was registered, if it is unused.
+    fn since(&self, member: MemberId) -> Option<u64> {
+        self.since.get(member.0).copied().filter(|since| *since != USED)
     }
 
     /// Whether it was there.
     fn remove(&mut self, member: MemberId) -> bool {
-        let since = self.since.remove(&member);
-        since.is_some_and(|since| self.by_age.remove(&(since, member)))
+        let Some(since) = self.since(member) else { return false };
+        self.since[member.0] = USED;
+        self.by_age.remove(|have| have.cmp(&(since, member)));
+        true
     }
 
     fn first(&self) -> Option<(u64, MemberId)> {
-        self.by_age.first().copied()
+        self.by_age.range_from(|_| Ordering::Equal).next().copied()
     }
 
     /// Whether there are any, whose time passes by the relay's own clock.
     pub(super) fn is_empty(&self) -> bool {
-        self.by_age.is_empty()
+        self.first().is_none()
     }
 }
 
@@ -86,8 +100,8 @@ impl Relay {
 
     /// The member is here, or was until now.
     pub(super) fn note_present(&mut self, now: Tick, member: MemberId, out: &mut Out) {
-        let Some(since) = self.unused.since.get(&member) else { return };
-        if self.post.clock.now(now).saturating_sub(*since) >= FIRST_DAY.as_millis() as u64 {
+        let Some(since) = self.unused.since(member) else { return };
+        if self.post.clock.now(now).saturating_sub(since) >= FIRST_DAY.as_millis() as u64 {
             self.note_used(member, out);
         }
     }
