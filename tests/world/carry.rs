@@ -239,6 +239,13 @@ impl World {
             let kept = self.relay_disk.members.iter().any(|(member, _)| member.as_str() == name);
             assert!(kept, "client {client} was welcomed under a name that is not durable");
         }
+        if let Event::Pinned { key, .. } = &event {
+            assert_eq!(
+                *key,
+                self.relay.core.public_key(),
+                "client {client} pinned a key that nobody has proved"
+            );
+        }
         let count = match &event {
             Event::Online { .. } => Some(Count::Online),
             Event::Lost { .. } => Some(Count::Lost),

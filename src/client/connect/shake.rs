@@ -49,20 +49,27 @@ impl Uplink {
             match &mut attempt.stage {
                 Stage::Querying(query) => {
                     let Ok(key) = query.handle_answer(bytes) else { continue };
-                    self.spec.key = Some(key);
-                    self.connecting.unproven_key = Some(key);
                     attempt.enter(now.tick, Stage::Ready);
                     if attempt.carrier == Carrier::Udp {
                         self.connecting.give_udp_a_start(now.tick);
                     }
+                    self.take_unproven_key(key);
                     return self.drive_attempts(now, shared, out);
                 }
-                Stage::Shaking(_, Some(query)) => {
-                    let (Ok(offered), Some(pinned)) = (query.handle_answer(bytes), self.spec.key) else {
-                        continue;
-                    };
-                    if offered != pinned {
-                        self.tell_unreached(Unreached::KeyChanged { pinned, offered }, out);
+                Stage::Shaking(initiator, Some(query)) => {
+                    let Ok(offered) = query.handle_answer(bytes) else { continue };
+                    let index = initiator.local_index();
+                    let pinned = self.spec.key.filter(|_| self.connecting.unproven_key.is_none());
+                    if let Some(pinned) = pinned {
+                        if offered != pinned {
+                            self.tell_unreached(Unreached::KeyChanged { pinned, offered }, out);
+                        }
+                    } else if offered != initiator.relay() {
+                        // The first answer may have been damaged on the way.
+                        shared.indexes.free(now.tick, Duration::ZERO, index);
+                        attempt.enter(now.tick, Stage::Ready);
+                        self.take_unproven_key(offered);
+                        self.drive_attempts(now, shared, out);
                     }
                     return;
                 }
@@ -110,7 +117,7 @@ impl Uplink {
         answer: (Established, Option<Duration>),
         out: &mut Out,
     ) {
-        let (Established { keys, welcome }, rtt) = answer;
+        let (Established { relay, keys, welcome }, rtt) = answer;
         let rekey = self.connecting.round == Some(Round::Rekey);
         let beside = self.racing_conn(shared.carriers);
         let kept = match path {
@@ -120,7 +127,7 @@ impl Uplink {
         self.cancel_attempts_but(now.tick, shared, kept, out);
         self.connecting.succeeded();
         self.connecting.loss_backoff.shaken(now.tick);
-        self.pin(shared, out);
+        self.pin(relay, shared, out);
         let before = self.peer.as_ref().and_then(Peer::path);
         let continued = self.peer.as_mut().filter(|peer| welcome.continued && peer.id() == welcome.session);
         if let Some(peer) = continued {
@@ -148,9 +155,18 @@ impl Uplink {
         self.tell_online(out);
     }
 
-    /// The relay has proved the key it showed: it is remembered from now on.
-    fn pin(&mut self, shared: &mut Shared, out: &mut Out) {
-        let Some(key) = self.connecting.unproven_key.take() else { return };
+    fn take_unproven_key(&mut self, key: PublicKey) {
+        self.spec.key = Some(key);
+        self.connecting.unproven_key = Some(key);
+    }
+
+    /// The relay has proved that it holds this key: where none was pinned, this one is. Another attempt may have been
+    /// shown another key, by a damaged answer.
+    fn pin(&mut self, key: PublicKey, shared: &mut Shared, out: &mut Out) {
+        if self.connecting.unproven_key.take().is_none() {
+            return;
+        }
+        self.spec.key = Some(key);
         let relay = self.spec.addr.clone();
         let record = Record::Pin { relay: relay.clone(), key };
         out.effects.push(Effect::Persist(shared.counter.other_ticket(), record));
