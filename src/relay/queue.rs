@@ -191,8 +191,7 @@ impl Queue {
     /// The letter of [`Queue::next_waiting`] was handed over.
     pub(super) fn mark_handed(&mut self, now: Tick, pace: Option<Pace>) {
         let Some(mut entry) = self.pop_next() else { return };
-        let before = || !entry.released && entry.place().is_some_and(|place| self.may_have_arrived(place));
-        entry.was_handed_before = entry.was_handed || before();
+        entry.was_handed_before = self.was_handed(&entry);
         entry.was_handed = true;
         if let Some(pace) = pace {
             self.spend(&entry, now, pace);
@@ -496,7 +495,16 @@ impl Queue {
         self.total.letters > 0
     }
 
-    /// Whether the letter at this place was in a session of its recipient, or may have been in one of an earlier process.
+    /// Whether this letter, which is in no lane, was in a session of its recipient, or may have been.
+    ///
+    /// A letter that was released remembers it: since it was set aside, letters at higher places have passed it.
+    pub(super) fn was_handed(&self, entry: &Entry) -> bool {
+        let may_have_been = |place| !entry.released && place <= self.handed_through;
+        entry.was_handed || entry.place().is_some_and(may_have_been)
+    }
+
+    /// Whether the letter at this place, which is on disk only, was in a session of its recipient, or may have been in one
+    /// of an earlier process.
     pub(super) fn may_have_arrived(&self, place: u64) -> bool {
         self.lanes.was_handed(place).unwrap_or(place <= self.handed_through)
     }

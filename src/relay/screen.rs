@@ -124,7 +124,7 @@ impl Relay {
             return self.refuse_taken(author, flow, RefusedLetter { may_have_arrived, ..refusal });
         };
         self.stats.letters_refused += 1;
-        let may_have_arrived = entry.was_handed || self.places[to.0].queue.may_have_arrived(place);
+        let may_have_arrived = self.places[to.0].queue.was_handed(&entry);
         let refusal = (reason, may_have_arrived);
         let by_reader = false;
         self.write_turned_away(TurnedAway { place, author, to, id, refusal, by_reader }, out);

@@ -16,7 +16,7 @@ const FRIEND: Author = Author::Member(MemberId(2));
 /// What a letter of 936 bytes costs.
 const COST: usize = 1_000;
 
-/// A queue whose pairs pass so many letters of [`COST`] at once, and one each second.
+/// A queue whose pairs pass `burst` letters of [`COST`] at once, and one each second.
 fn paced(burst: usize) -> Desk {
     let limits = Limits { pair_rate: COST, pair_burst: burst * COST, ..Limits::default() };
     Desk { pace: Pace::of(&limits), now: START, limits, ..Desk::default() }
@@ -140,6 +140,25 @@ fn expired_letters_leave_their_lane() {
     desk.now = START + Duration::from_secs(60);
     assert_eq!(settle(&mut desk), [(GREEDY, 2)]);
     assert!(desk.queue.lanes.is_empty() && desk.queue.on_disk == 0);
+}
+
+/// A letter waits in its lane while one at a higher place passes it. Its author is not to hear that it may have arrived.
+#[test]
+fn released_letter_was_not_handed_with_those_behind_it() {
+    let mut desk = paced(1);
+    (1..=2).for_each(|number| offer(&mut desk, GREEDY, number));
+    assert_eq!(hand_all(&mut desk), [(GREEDY, 1)]);
+    desk.write(START + SPILL_AFTER, false);
+    desk.commit();
+    offer(&mut desk, FRIEND, 1);
+    assert_eq!(hand_all(&mut desk), [(FRIEND, 1)]);
+    desk.write(START + 2 * SPILL_AFTER, false);
+    desk.commit();
+    assert!(desk.queue.may_have_arrived(3) && !desk.queue.may_have_arrived(2), "2 waits in a lane");
+    desk.now = START + Duration::from_secs(60);
+    desk.load(100);
+    let entry = desk.queue.take_next().unwrap();
+    assert_eq!((entry.place(), desk.queue.was_handed(&entry)), (Some(2), false));
 }
 
 #[test]
