@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn second_loss_waits_a_second_and_each_further_one_twice_as_long() {
+    fn second_loss_waits_a_second_and_later_ones_twice_as_long() {
         let (mut backoff, mut now, mut rng) =
             (LossBackoff::default(), Tick::from_micros(9), Rng::from_seed([1; 32]));
         let short = Duration::from_millis(1);
