@@ -76,7 +76,8 @@ impl Relay {
         author
     }
 
-    /// A reader has seen every letter of that outbox up to `through`; whether the letters are known.
+    /// A reader has seen every letter of that outbox up to `through`. Returns whether that is news of letters it was handed:
+    /// of those alone there are no more than letters, so that a reader pays for every other word.
     pub(super) fn handle_read(
         &mut self,
         now: Tick,
@@ -89,13 +90,13 @@ impl Relay {
         let Some(Author::Member(author)) = self.author(from) else { return false };
         let Some(reader) = self.sessions.member(slot) else { return false };
         let flow = FlowId { outbox, to: To::Member(reader) };
-        let is_known = self.places[author.0].flows.read(flow, through);
-        if is_known {
-            self.tell_marks(author, flow, Vec::new(), out);
-        } else {
+        let Some(before) = self.places[author.0].flows.marks(flow) else {
             self.keep_claim(now, (author, reader), outbox, through, out);
-        }
-        is_known
+            return false;
+        };
+        self.places[author.0].flows.read(flow, through);
+        self.tell_marks(author, flow, Vec::new(), out);
+        before.read < through && through <= before.delivered
     }
 
     /// A reader has read letters of which this relay knows nothing: they passed before it was killed. It is told when

@@ -121,6 +121,26 @@ fn who_tells_what_became_of_letters_never_meets_the_rate() {
     assert_eq!(rig.relay.stats().letters_stored, 2_000);
 }
 
+/// A reader may have read letters that the relay does not know to be delivered. There is no end of such words, and each is
+/// written down while their author is away.
+#[test]
+fn read_marks_of_letters_that_never_came_meet_the_rate() {
+    let mut rig = Rig::with(limits(20, 1));
+    let (mut tom, mut jack) =
+        (Hand::member(&mut rig, udp(1, 1), 1, "TOM"), Hand::member(&mut rig, udp(2, 2), 2, "JACK"));
+    tom.write(&mut rig, "JACK", 1, 0, "x");
+    jack.hear(&mut rig);
+    jack.store(&mut rig, "TOM", 1);
+    let mut said = 0;
+    while said < 20_000 && jack.room(StreamId::Control) > 40 {
+        said += 1;
+        let read = ToRelay::Read { from: "TOM", outbox: OutboxId(0xB0), through: said };
+        jack.say(&mut rig, StreamId::Control, &read);
+    }
+    assert!(said < 15_000, "{said} messages, more than the credit of one stream holds");
+    assert_eq!(jack.closed(), None);
+}
+
 #[test]
 fn a_flood_of_one_member_holds_nobody_up() {
     let mut rig = Rig::new();
