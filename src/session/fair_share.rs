@@ -441,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forgiven_counts_for_all_and_what_is_refunded_for_none() {
+    fn forgiven_use_counts_for_all_and_refunded_use_for_none() {
         let (mut shares, now) = (shares(), Tick::from_micros(1));
         assert!(shares.admits(now, v4(1, 1), 100));
         assert!(!shares.is_new(now, v4(1, 2)) && shares.is_new(now, v4(2, 1)));

@@ -170,7 +170,7 @@ fn row_11_under_load_too_no_unproven_address_is_sent_more_than_it_sent() {
 
 /// 1,000 addresses in as many networks that prove themselves and shake hands as fast as they can, for ten seconds.
 #[test]
-fn thousand_proven_addresses_have_a_tenth_of_the_loop_and_newcomers_are_in() {
+fn thousand_proven_addresses_leave_newcomers_their_share() {
     let mut rig = Rig::new();
     let (mut tom, _) = two(&mut rig);
     let mut first = init(&rig, private(9), Carrier::Udp, &Hello { counter: 1, continues: None }, 1);

@@ -67,8 +67,9 @@ fn before_the_welcome_there_is_little_credit_and_with_it_all() {
     }
 }
 
+/// Ten seconds after the handshake, on UDP and on TCP.
 #[test]
-fn who_does_not_sign_in_is_gone_in_ten_seconds_with_the_connection() {
+fn session_that_does_not_sign_in_ends_with_its_connection() {
     let mut rig = Rig::new();
     for is_tcp in [false, true] {
         let path = if is_tcp { rig.connect("198.18.1.1:1".parse().unwrap()) } else { udp(1, 1) };

@@ -103,8 +103,9 @@ fn row_04_captures_cut_lengthened_spliced_and_flipped_are_met_with_a_reset_at_mo
     assert!(tom.is_alive(&mut rig) && jack.is_alive(&mut rig));
 }
 
+/// For five seconds a recorded first message has the same answer again, later a session that never confirms.
 #[test]
-fn row_09_a_recorded_first_message_earns_the_same_answer_for_five_seconds_and_a_dead_session_later() {
+fn row_09_replayed_first_message_makes_no_living_session() {
     let mut rig = Rig::new();
     let first = init(&rig, private(1), Carrier::Udp, &HELLO, 1);
     rig.give(udp(1, 1), first.packet());

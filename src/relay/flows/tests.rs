@@ -77,7 +77,7 @@ fn a_letter_sent_again_after_behind_passes_once() {
 }
 
 #[test]
-fn a_receipt_tells_when_the_first_letter_was_taken_that_is_new_in_it() {
+fn receipt_has_the_time_of_the_first_letter_new_in_it() {
     let mut flows = Flows::default();
     let told = |flows: &mut Flows| {
         let (_, _, at) = flows.next_receipt().unwrap();
@@ -142,8 +142,9 @@ fn flows_are_bounded() {
     assert!(!flows.open(FLOW));
 }
 
+/// The last session may have ended before the receipt arrived.
 #[test]
-fn a_new_session_hears_what_the_last_one_may_not_have_heard_once_more() {
+fn receipt_is_repeated_in_the_next_session() {
     let mut flows = Flows::default();
     take(&mut flows, 1, 0);
     flows.accepted(FLOW, 1, 5);
@@ -170,8 +171,9 @@ fn what_is_accepted_stays_so_whatever_is_refused_later() {
     assert_eq!(take(&mut flows, 3, 2), Turn::Next);
 }
 
+/// The author asks about the flow, which makes it known.
 #[test]
-fn what_was_read_of_a_flow_that_is_not_known_waits_until_its_author_asks() {
+fn read_mark_of_an_unknown_flow_waits_for_its_author() {
     let mut flows = Flows::default();
     assert!(!flows.read(FLOW, 3));
     assert!(flows.open(FLOW) && flows.open(FLOW));

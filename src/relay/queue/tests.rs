@@ -151,8 +151,9 @@ fn a_refused_letter_is_written_before_it_leaves() {
     assert!(desk.disk.is_empty() && !desk.queue.has_mail() && desk.queue.unwritten == 0);
 }
 
+/// The next session is handed the letter again, and may refuse it again.
 #[test]
-fn a_refusal_ends_with_the_session_before_the_disk_has_the_letter() {
+fn refusal_of_an_unwritten_letter_ends_with_the_session() {
     let mut desk = Desk::default();
     desk.push(1..=2, 10);
     desk.hand_all();
