@@ -90,8 +90,8 @@ pub enum Command {
     },
     /// Come to relays that need it with this secret of an invitation; those that refused the name without it are tried again.
     Invitation(Vec<u8>),
-    /// From now on these letters are refused; relays that a session is begun with are told so first. What is kept of
-    /// members who are not in the address book is bounded from then on.
+    /// From now on these letters are refused; relays learn it first in each session. What is kept
+    /// of members who are not in the address book is bounded from then on.
     Screen(Screens),
     /// The disk has this of each sender: something of it was erased.
     Held(Holdings),
@@ -189,7 +189,8 @@ pub enum Record {
         /// As in [`Record::Received`].
         after: u64,
     },
-    /// A letter that came in is refused: nothing of it is kept but its number. The relay hears of it once this is durable.
+    /// A letter that came in is refused: nothing of it is kept but its number. The relay hears of
+    /// it once this is durable.
     Declined {
         /// The relay it came through.
         relay: HostPort,
@@ -372,8 +373,8 @@ pub enum Event {
         /// What it is called.
         id: LetterId,
     },
-    /// Letters of members who are not in the address book are refused: as much is kept of them as may be. Shown once
-    /// until there is room again.
+    /// Letters of members who are not in the address book are refused: as much is kept of them as
+    /// may be. Shown once until there is room again.
     StrangersFull {
         /// The relay through which the first of those letters came.
         relay: HostPort,

@@ -98,7 +98,8 @@ impl Journal {
         self.incoming < INCOMING_MAX && self.incoming_bytes < INCOMING_BYTES_MAX
     }
 
-    /// Letters on their way to the disk: through which relay, of whom, and the length of their texts.
+    /// Letters on their way to the disk: through which relay, of whom, and the length of their
+    /// texts.
     pub(super) fn coming(&self) -> impl Iterator<Item = (&HostPort, &Name, usize)> {
         self.entries.iter().filter_map(|entry| match &entry.record {
             Record::Received { letter, .. } => Some((&letter.relay, &letter.from, letter.text.len())),

@@ -105,7 +105,8 @@ impl Ledger {
         }
     }
 
-    /// Makes the relay be owed, before the `stored` of [`Ledger::next_stored`], what was refused of those letters.
+    /// Makes the relay be owed, before the `stored` of [`Ledger::next_stored`], what was refused of
+    /// those letters.
     pub(super) fn before_stored(&mut self) {
         if let (false, Some(key)) = (self.declined.is_empty(), self.owing_stored.last()) {
             self.declined.before_stored(key);

@@ -10,7 +10,8 @@
 //! Files: `api` (commands, events, records), `kept` (what the records add up to), `journal` (records on their way to
 //! the disk), `uplink` (one relay: session and letters), `connect` (how a session comes about), `attempt` (one try over
 //! one carrier), `choice` and `paths` (which carrier a session is on), `outbox` and `ledger` (letters out and in),
-//! `screen` (letters that are not wanted), `strangers` and `declined` (letters that are not kept), `counter`.
+//! `screen` (letters that are not wanted), `strangers` and `declined` (letters that are not kept),
+//! `counter`.
 
 mod api;
 mod attempt;
@@ -63,8 +64,8 @@ use strangers::Strangers;
 use uplink::{Out, Shared, Uplink};
 use uplinks::Uplinks;
 
-/// Session indexes of one client, live and at rest: a few for each relay, and two of each round of the last 7 s, of which
-/// 1,000 a second may begin ([`pace`]).
+/// Session indexes of one client, live and at rest: a few for each relay, and two of each round of
+/// the last 7 s, of which 1,000 a second may begin ([`pace`]).
 const INDEXES_MAX: usize = 16_384;
 
 /// A deadline missed by more than this means that the process was stopped or the machine slept.

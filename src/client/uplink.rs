@@ -399,7 +399,8 @@ impl Uplink {
         self.last_author.clone()
     }
 
-    /// Writes a new letter down, or that it is refused; `false` if it cannot come from an honest relay.
+    /// Writes a new letter down, or that it is refused; `false` if it cannot come from an honest
+    /// relay.
     fn handle_delivery(&mut self, shared: &mut Shared, delivery: &Delivery<'_>, out: &mut Out) -> bool {
         let Some(from) = self.author(delivery.from) else { return false };
         self.choice.letter = true;

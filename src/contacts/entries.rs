@@ -1,7 +1,7 @@
 //! The contacts of a book, and how one of them is found without looking at all of them.
 //!
-//! What is looked up by is sorted when it is first asked for: 4 bytes for each contact and order. A letter of a stranger
-//! then costs 17 comparisons in a book of 100,000, not 100,000.
+//! What is looked up by is sorted when it is first asked for: 4 bytes for each contact and order. A
+//! letter of a stranger then costs 17 comparisons in a book of 100,000, not 100,000.
 
 use std::cmp::Ordering;
 use std::ops::Deref;
@@ -87,7 +87,8 @@ impl Entries {
         same.first().map(|(at, _)| &self.all[*at as usize])
     }
 
-    /// The distinct relays, in the order of their first mention; a `tcp` that any entry gives counts for all.
+    /// The distinct relays, in the order of their first mention; a `tcp` that any entry gives
+    /// counts for all.
     pub(super) fn relays(&self) -> &[RelaySpec] {
         &self.relays_sorted().all
     }
@@ -119,7 +120,8 @@ impl Entries {
         })
     }
 
-    /// Whether both have the same contacts, in whatever order. No two contacts of a book have one label.
+    /// Whether both have the same contacts, in whatever order. No two contacts of a book have one
+    /// label.
     pub(super) fn are_those_of(&self, other: &Entries) -> bool {
         let mine = sorted(&self.all, |at| &self.all[at as usize].label);
         let theirs = sorted(&other.all, |at| &other.all[at as usize].label);
@@ -196,7 +198,7 @@ mod tests {
     use crate::contacts::steps::steps_of;
     use crate::contacts::{Book, add, remove, set_blocked};
 
-    /// A book of so many contacts at so many relays.
+    /// A book of this many contacts at this many relays.
     fn text(contacts: usize, relays: usize) -> String {
         let entry = |n: usize| format!("name{n:05} = \"h:{}\"\n", 1 + n % relays);
         "[contacts]\n".to_owned() + &(0..contacts).map(entry).collect::<String>()

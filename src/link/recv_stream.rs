@@ -24,7 +24,7 @@ pub struct Gapped {
     pub max: usize,
 }
 
-/// Where a stream stands that takes nothing more in: beyond every offset that can be written.
+/// Offset of a stream that takes nothing more in: beyond every offset that can be written.
 const SHUT: u64 = 1 << 63;
 
 /// The receiving side of one stream. Holds at most `window` bytes, and only bytes that have come.
@@ -193,12 +193,13 @@ impl RecvStream {
         true
     }
 
-    /// Whether the credit is to be announced anew: half of it has been read.
+    /// Whether the credit must be announced again: half of it has been read.
     pub fn owes_credit(&self) -> bool {
         self.read + u64::from(self.window) - self.limit >= u64::from(self.window / 2).max(1)
     }
 
-    /// Gives this much credit from now on. Returns whether that is a change, which the other end must learn.
+    /// Gives this much credit from now on. Returns whether that is a change, which the other end
+    /// must learn.
     pub fn widen(&mut self, window: usize) -> bool {
         std::mem::replace(&mut self.window, window as u32) != window as u32
     }

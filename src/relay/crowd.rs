@@ -1,9 +1,10 @@
-//! Which connection goes first when there is no place for all: one of the network that has most of them.
+//! Which connection goes first when there is no place for all: one of the network that has most of
+//! them.
 //!
-//! Networks are nested as they are handed out: /48 ⊃ /56 ⊃ /64, and /24 ⊃ an IPv4 address. The largest crowd of the widest
-//! networks gives way, in it the largest of the next size, and in that the connection that has been quiet for longest; of
-//! crowds of one size the one that has been quiet for longest. So whoever opens many displaces its own, however many
-//! addresses they come from.
+//! Networks are nested as they are handed out: /48 ⊃ /56 ⊃ /64, and /24 ⊃ an IPv4 address. The
+//! largest crowd of the widest networks gives way, in it the largest of the next size, and in that
+//! the connection that has been quiet for longest; of crowds of one size the one that has been
+//! quiet for longest. So a party that opens many displaces its own, however many addresses it has.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +16,7 @@ use super::limits::source;
 
 /// Sizes of networks.
 const LEVELS: usize = 3;
-/// Bytes of an IPv6 address that stand for its network, by level; the last is what counts as one source.
+/// Bytes of an IPv6 address that name its network, by level; the last is what counts as one source.
 const V6_BYTES: [usize; LEVELS] = [6, 7, 8];
 /// The same of IPv4.
 const V4_BYTES: [usize; LEVELS] = [3, 4, 4];
@@ -28,7 +29,7 @@ struct Network {
     heard: (Tick, ConnId),
 }
 
-/// Where a network stands among those within the same wider one; the last one gives way first.
+/// Rank of a network among those within the same wider one; the last one gives way first.
 type Rank = (IpAddr, usize, Reverse<(Tick, ConnId)>, IpAddr);
 
 /// Before every connection.

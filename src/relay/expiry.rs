@@ -1,4 +1,5 @@
-//! Letters that have waited for too long: found on the disk, the oldest first, and refused as `expired`.
+//! Letters that have waited for too long: found on the disk, the oldest first, and refused as
+//! `expired`.
 
 use std::time::Duration;
 
@@ -114,8 +115,8 @@ impl Relay {
         out.effects.push(Effect::Persist(ticket, Record::Expired { place, owed }));
     }
 
-    /// What is behind the letter in its mailbox may be loaded: its author hears first that it was refused. If that could not
-    /// be written down it stays where it is.
+    /// What is behind the letter in its mailbox may be loaded: its author hears first that it was
+    /// refused. If that could not be written down it stays where it is.
     pub(super) fn handle_expired(&mut self, now: Tick, ticket: Ticket, letter: Expiring, durable: bool) {
         let Expiring { place, author, to, id, len, may_have_arrived, counted } = letter;
         self.post.expiring.remove(&place);

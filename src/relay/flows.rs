@@ -5,8 +5,8 @@
 //! The watermarks outlive the author's sessions, and on disk the relay; what was refused counts in one session only,
 //! since a client begins each with what it then knows.
 //!
-//! Files: `lookups` (names that nobody has, and conversations whose answers wait), `again` (letters that come a second
-//! time), `owed` (refusals of what was accepted), `correspondents`.
+//! Files: `lookups` (unknown names, and conversations whose answers wait), `again` (letters that
+//! come a second time), `owed` (refusals of what was accepted), `correspondents`.
 
 mod again;
 mod correspondents;
@@ -93,15 +93,16 @@ struct Flow {
     /// receipt said of that.
     taken_at: Option<Wall>,
     told_taken_at: Wall,
-    /// The refused numbers that no later letter has overtaken, and the reason for which those behind them are refused. They
-    /// count in session `refused_in` only.
+    /// The refused numbers that no later letter has overtaken, and the reason for which those
+    /// behind them are refused. They count in session `refused_in` only.
     refused: Option<(Numbers, Reason)>,
     refused_in: u32,
     again: Again,
     standing: Standing,
     /// The session in which a receipt is owed; [`NEVER`]: none is.
     owed_in: u32,
-    /// The session in which the marks rose last: what was said in it may not have arrived, and is owed in the next one.
+    /// The session in which the marks rose last: what was said in it may not have arrived, and is
+    /// owed in the next one.
     raised_in: u32,
     /// The marks rose since they were last written down.
     unwritten: bool,
@@ -158,8 +159,8 @@ impl Flow {
     }
 }
 
-/// Outboxes of a member that are looked at for whether it has written to another: it has one, and another after an old copy
-/// of its folder was put back.
+/// Outboxes of a member that are looked at for whether it has written to another: it has one, and
+/// another after an old copy of its folder was put back.
 const OUTBOXES_LOOKED_AT: usize = 16;
 
 /// The flows of one author.
@@ -168,7 +169,8 @@ pub(super) struct Flows {
     flows: BTreeMap<FlowId, Flow>,
     /// Counts the sessions, so that the start of one costs the same however many flows there are.
     session: u32,
-    /// Flows that owe a receipt in this session, and those whose marks rose in it. Either may hold flows that are gone.
+    /// Flows that owe a receipt in this session, and those whose marks rose in it. Either may hold
+    /// flows that are gone.
     owing: Vec<FlowId>,
     raised: Vec<FlowId>,
     /// Flows whose marks rose since they were last written down.
@@ -251,7 +253,8 @@ impl Flows {
     /// Whether this letter to somebody called `name` may be taken now.
     pub(super) fn turn_of(&mut self, flow: FlowId, name: &str, number: u64, prev: u64) -> Turn {
         if !self.refusals.is_empty() && self.refusals.repeats(flow, number) {
-            // It was refused after it had been taken, perhaps by an earlier process of this relay. The refusal holds.
+            // It was refused after it had been taken, perhaps by an earlier process of this relay.
+            // The refusal holds.
             return Turn::Repeated;
         }
         let is_full = self.flows.len() >= FLOWS_MAX;
@@ -278,8 +281,8 @@ impl Flows {
         }
     }
 
-    /// The letter was taken at this time, which is `clock` on the relay's own clock; whether it is the first of its flow.
-    /// Later ones whose `prev` was refused are still behind.
+    /// The letter was taken at this time, which is `clock` on the relay's own clock; whether it is
+    /// the first of its flow. Later ones whose `prev` was refused are still behind.
     pub(super) fn took(&mut self, flow: FlowId, number: u64, at: Wall, clock: u64) -> bool {
         let Some(state) = self.flows.get_mut(&flow) else { return false };
         state.touched = clock;
@@ -298,8 +301,9 @@ impl Flows {
         }
     }
 
-    /// The letter was refused, at once or after it had been taken; in both cases it may come again. One that was refused as
-    /// behind another has a pass: it is sent again without its author's doing.
+    /// The letter was refused, at once or after it had been taken; in both cases it may come again.
+    /// One that was refused as behind another has a pass: it is sent again without its author's
+    /// doing.
     pub(super) fn refused(&mut self, flow: FlowId, number: u64, reason: Reason) {
         let Some(state) = self.flows.get_mut(&flow) else { return };
         state.taken = state.taken.min(number.saturating_sub(1)).max(state.marks.accepted);
@@ -310,7 +314,8 @@ impl Flows {
         }
     }
 
-    /// Whether a letter comes a second time because it was refused as behind another: once for each number.
+    /// Whether a letter comes a second time because it was refused as behind another: once for each
+    /// number.
     pub(super) fn comes_again(&mut self, flow: FlowId, number: u64) -> bool {
         let again =
             self.passes > 0 && self.flows.get_mut(&flow).is_some_and(|state| state.again.redeem(number));
@@ -367,8 +372,8 @@ impl Flows {
         self.flows.get(&flow).map(|state| state.marks)
     }
 
-    /// Whether a letter to this recipient, from whichever outbox, was accepted. Flows that rest for as long as letters are
-    /// kept are forgotten, so that it was accepted not long ago.
+    /// Whether a letter to this recipient, from whichever outbox, was accepted. Flows that rest for
+    /// as long as letters are kept are forgotten, so that it was accepted not long ago.
     pub(super) fn has_written_to(&self, to: To) -> bool {
         let of = |outbox| FlowId { to, outbox: OutboxId(outbox) };
         let mut flows = self.flows.range(of(0)..=of(u64::MAX)).take(OUTBOXES_LOOKED_AT);
@@ -386,8 +391,9 @@ impl Flows {
 
     // Rest.
 
-    /// Looks at flows behind `after`, at most as many: those that rest since `before`, the last one looked at, and how many
-    /// were. `may_hear` is whether the author can ever come again: if so, no flow rests of which it has not heard all.
+    /// Looks at flows behind `after`, at most as many: those that rest since `before`, the last one
+    /// looked at, and how many were. `may_hear` is whether the author can ever come again: if so,
+    /// no flow rests of which it has not heard all.
     pub(super) fn idle(
         &self,
         after: Option<FlowId>,
@@ -444,7 +450,8 @@ impl Flows {
 
     // To the disk.
 
-    /// The marks of this flow are being written down, unless the disk has them already; and when a letter of it came last.
+    /// The marks of this flow are being written down, unless the disk has them already; and when a
+    /// letter of it came last.
     pub(super) fn take_unwritten(&mut self, flow: FlowId) -> Option<(Marks, u64)> {
         let state = self.flows.get_mut(&flow)?;
         if !std::mem::take(&mut state.unwritten) {
@@ -461,7 +468,8 @@ impl Flows {
 
     // Refusals of what was accepted.
 
-    /// Whether one more refusal may be owed. If not, no more letters of the author are read, and none expires.
+    /// Whether one more refusal may be owed. If not, no more letters of the author are read, and
+    /// none expires.
     pub(super) fn may_owe_refusal(&self) -> bool {
         self.refusals.has_room()
     }
@@ -471,7 +479,8 @@ impl Flows {
         self.refusals.owe(flow, number, refusal);
     }
 
-    /// The next refusal to be told, of letters that follow each other; `told` when it was.
+    /// The next refusal to be reported, of letters that follow each other; [`Flows::told`] when it
+    /// was.
     pub(super) fn next_untold(&mut self) -> Option<(FlowId, Numbers, Refusal)> {
         if self.refusals.is_empty() {
             return None;

@@ -1,9 +1,11 @@
 //! Flows that have come to rest: after `--keep` they leave memory and disk.
 //!
-//! A flow rests if none of its letters waits, no refusal is owed for it, and its author has heard of its marks. Then nothing
-//! depends on what the relay knows of it: a letter that comes again is known to its reader as one it has, and a question is
-//! answered with nothing. What the author has not heard stays, because a receipt that passed a refusal would call the refused
-//! letter delivered. What a reader said of letters that the relay knows nothing of leaves after the same time.
+//! A flow rests if none of its letters waits, no refusal is owed for it, and its author has heard
+//! of its marks. Then nothing depends on what the relay knows of it: a letter that comes again is
+//! known to its reader as one it has, and a question is answered with nothing. What the author has
+//! not heard stays, because a receipt that passed a refusal would call the refused letter
+//! delivered. What a reader said of letters that the relay knows nothing of leaves after the same
+//! time.
 //!
 //! All members are looked at in turn, a bounded number of flows in one turn of the loop.
 
@@ -23,7 +25,8 @@ const STEP_MAX: usize = 256;
 const STEP_EVERY: Duration = Duration::from_millis(10);
 /// Between two rounds: a part of the time that flows are kept, so that few stay for much longer.
 const ROUNDS_A_KEEP: u32 = 16;
-/// Bounds of it: an idle relay is not woken for this more often than each minute, and what is due is gone within a day.
+/// Bounds of it: an idle relay is not woken for this more often than each minute, and what is due
+/// is gone within a day.
 const ROUND_EVERY_MIN: Duration = Duration::from_secs(60);
 const ROUND_EVERY_MAX: Duration = Duration::from_secs(24 * 3_600);
 
@@ -91,7 +94,8 @@ impl Relay {
         self.keep_clock(now);
     }
 
-    /// Looks at flows of one member, and goes on to the next member when all were looked at; how many they were.
+    /// Looks at flows of one member, and moves to the next member when all were looked at. Returns
+    /// how many were.
     fn forget_idle(
         &mut self,
         member: MemberId,
@@ -125,7 +129,8 @@ impl Relay {
         }
     }
 
-    /// Drops what a member said long ago of letters that nothing is known of, and goes on to the next member.
+    /// Drops what a member said long ago of letters that nothing is known of, and moves to the next
+    /// member.
     fn forget_claims(&mut self, member: MemberId, before: u64, gone: &mut Vec<FlowNames>) -> usize {
         (self.idle_flows.member, self.idle_flows.after) = (member.0 + 1, None);
         let Some(claims) = self.places[member.0].claims.there() else { return 0 };

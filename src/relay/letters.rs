@@ -205,8 +205,8 @@ impl Relay {
         }
     }
 
-    /// A letter was written, whether it is refused or not, of a flow of which nothing was known: from now on the names are
-    /// used, and so nothing ever refers to a name that is not.
+    /// A letter was written, whether it is refused or not, of a flow of which nothing was known:
+    /// from now on the names are used, and so nothing ever refers to a name that is not.
     fn note_letter(&mut self, now: Tick, author: MemberId, to: To, out: &mut Out) {
         self.watch_flows(now);
         self.note_used(author, out);
@@ -285,7 +285,8 @@ impl Relay {
         None
     }
 
-    /// Whether the mailbox, all mailboxes together, and the disk have room for another letter of this author.
+    /// Whether the mailbox, all mailboxes together, and the disk have room for another letter of
+    /// this author.
     fn has_room(&mut self, to: MemberId, author: Author, len: usize) -> bool {
         let held = *self.holds(author);
         let (queue, limits) = (&self.places[to.0].queue, &self.limits);
@@ -295,8 +296,8 @@ impl Relay {
                 || self.knows(to, author) && queue.has_room(author, len, Sender::Known, limits))
     }
 
-    /// Whether a member has written to this author lately. Letters of `echo` are answers to its own; guests, who are
-    /// one author, are strangers whichever of them it has answered.
+    /// Whether a member has written to this author lately. Letters of `echo` are answers to its
+    /// own; guests, who are one author, are strangers whichever of them it has answered.
     fn knows(&self, member: MemberId, author: Author) -> bool {
         match author {
             Author::Echo => true,

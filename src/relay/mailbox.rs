@@ -25,8 +25,8 @@ use super::{Out, Relay, Timer};
 /// What is done when the store has answered.
 #[derive(Debug)]
 pub(super) enum Wait {
-    /// The name of this member is durable; it may have come by an invitation. When it was registered, on the relay's own
-    /// clock.
+    /// The name of this member is durable; it may have come by an invitation. When it was
+    /// registered, on the relay's own clock.
     Member(MemberId, Option<InvitationId>, u64),
     /// What the operator asked for is.
     Asked(Asked),

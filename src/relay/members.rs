@@ -249,7 +249,7 @@ impl Members {
         self.forget(id);
     }
 
-    /// A name that nobody has used is free again, and its place another member's: nothing refers to it.
+    /// An unused name is free again, and its place another member's: nothing refers to it.
     pub(super) fn free(&mut self, id: MemberId) {
         self.leave_nearest(id);
         self.forget(id);
@@ -262,7 +262,7 @@ impl Members {
 
     fn forget(&mut self, id: MemberId) {
         let member = &mut self.members[id.0];
-        // It is not found by any index; who has kept its number finds nobody.
+        // No index finds it, and its number leads to no member.
         member.state = State::New;
         self.live -= 1;
         self.by_key.remove(member.key.0, id);

@@ -8,13 +8,17 @@
 //! letter; letters leave a queue in the order they came; what one recipient does never stops the relay from reading a
 //! sender.
 //!
-//! Files: `sessions` (who is connected, and what they send), `control` (what they say beside letters, within a rate), `conns` and `crowd` (TCP connections, their time limits, and which goes first), `names` (signing in),
-//! `letters` (routing), `lookups` (names that nobody has), `queue` and `flows` (the two ends of a letter's way), `parcels` (its bytes there), `pace` (how fast it passes), `mailbox` (between queues and disk), `sums` (what they hold in all),
-//! `guests` and `reception` (who speaks plain text, and the way of their letters), `receipts` (what senders are told),
-//! `damaged` (letters the disk has changed), `recent` (what letters said that come again), `screen` (letters nobody wants), `records` and `roll` (what the disk
-//! keeps), `notes` (what a restart tells lost sessions), `operator` (invitations and removals), `members`, `limits`,
-//! `nearest_names` (names like one that does not exist), `new_names` and `unused_names` (how many there may be, and for how
-//! long), `idle_flows` (what is forgotten of conversations), `deadlines`.
+//! Files: `sessions` (who is connected, and what they send), `control` (what they say besides
+//! letters, within a rate), `conns` and `crowd` (TCP connections, their time limits, and which goes
+//! first), `names` (signing in), `letters` (routing), `lookups` (unknown names), `queue`
+//! and `flows` (the two ends of a letter's way), `parcels` (its bytes there), `pace` (how fast it
+//! passes), `mailbox` (between queues and disk), `sums` (what they hold in all), `guests` and
+//! `reception` (who speaks plain text, and the way of their letters), `receipts` (what senders are
+//! told), `damaged` (letters the disk has changed), `recent` (what letters said that come again),
+//! `screen` (unwanted letters), `records` and `roll` (what the disk keeps), `notes` (what a
+//! restart tells lost sessions), `operator` (invitations and removals), `members`, `limits`,
+//! `nearest_names` (names like one that does not exist), `new_names` and `unused_names` (how many
+//! there may be, and for how long), `idle_flows` (what is forgotten of conversations), `deadlines`.
 
 mod conns;
 mod control;
@@ -185,7 +189,7 @@ pub struct Stats {
     pub letters_paced: u64,
     /// Letters refused.
     pub letters_refused: u64,
-    /// Names freed because nobody had used them.
+    /// Names freed because they were never used.
     pub names_freed: u64,
     /// Names compared with one that does not exist.
     pub names_looked_at: u64,

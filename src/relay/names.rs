@@ -55,8 +55,8 @@ impl Registrations {
         }
     }
 
-    /// Counts one more name of this source; `false` if it, or all together, have had their share of the hour. `for_new` is
-    /// whether names are only for networks that have registered none today.
+    /// Counts one more name of this source; `false` if it, or all together, have had their share of
+    /// the hour. `for_new` is whether names are only for networks that have registered none today.
     fn admits(&mut self, now: Tick, ip: IpAddr, for_new: bool) -> bool {
         if !self.new.as_mut().map_or(ip.is_loopback(), |new| new.admits(now, ip)) {
             return false;
@@ -191,7 +191,8 @@ impl Relay {
         out.effects.push(Effect::Persist(self.tickets.issue(Wait::Member(member, by, since)), record));
     }
 
-    /// Why a name that nobody was invited to cannot be had now. It is among the members already.
+    /// Why a name that came without an invitation cannot be had now. It is among the members
+    /// already.
     fn has_no_room(&mut self, now: Tick, ip: Option<IpAddr>) -> Option<NameReason> {
         let (live, most) = (self.members.live(), self.limits.members_max);
         if live > most {

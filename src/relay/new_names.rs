@@ -1,4 +1,4 @@
-//! How many new names all together may have: at an open relay that others than this machine reach, so many an hour, shared
+//! How many new names all together may have: at an open relay that others than this machine reach, a number an hour, shared
 //! fairly by the networks they come from.
 //!
 //! Half of the hour's names are for networks that have registered none within a day, and so is the upper half of all names
@@ -20,7 +20,7 @@ const DAY: Duration = Duration::from_secs(24 * 3_600);
 const NETWORKS_MAX: usize = 16_384;
 
 /// A network that is alone has four fifths of what is not kept for new ones: an office behind one /24 gets 24 names in its
-/// first hour, and twenty networks that take what they can leave one in 81 free beside that.
+/// first hour, and twenty networks that take what they can leave one in 81 free besides that.
 const ALPHA: u32 = 4;
 
 /// Registrations of the last hour and day.

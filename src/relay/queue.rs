@@ -7,14 +7,14 @@
 //! *Handed* letters are in the recipient's session and not yet stored by it; *loaded* ones came back from disk and go
 //! next; of those *on disk only* nothing but their number is known here; the *tail* is in memory. New letters go to the
 //! end of the tail. Letters are written oldest first, one batch at a time, and the next batch waits for the answer: so
-//! a letter is never durable while one of its author before it is not, and a failed write never leaves a hole. What the disk has and
-//! the session does not is dropped from memory.
+//! a letter is never durable while one of its author before it is not, and a failed write never
+//! leaves a hole. What the disk has and the session does not is dropped from memory.
 //!
-//! Letters that their author's pace does not allow yet leave this order for a lane of their author, until it does: see
-//! [`lanes`].
+//! Letters that their author's pace does not allow yet leave this order for a lane of their author,
+//! until it does: see [`lanes`].
 //!
-//! Bounds: [`Limits`](super::limits::Limits) for memory and disk together, of each queue and of all; `UNWRITTEN_MAX`
-//! bytes not yet on disk; [`HANDED_MAX`] handed.
+//! Bounds: [`Limits`](super::limits::Limits) for memory and disk together, of each queue and of
+//! all; `UNWRITTEN_MAX` bytes not yet on disk; [`HANDED_MAX`] handed.
 
 mod entry;
 mod lanes;
@@ -323,8 +323,9 @@ impl Queue {
             }
         }
         if !waiting.is_empty() {
-            // A letter that waited in a lane may be written at a lower place than one that has passed it. Those being
-            // written come first, in the order of their places; of one author they are the oldest.
+            // A letter that waited in a lane may be written at a lower place than one that has
+            // passed it. Those being written come first, in the order of their places; of one
+            // author they are the oldest.
             waiting.extend(self.tail.drain(..));
             waiting.sort_by_key(|entry| entry.place().unwrap_or(u64::MAX));
             self.tail = waiting.into();
@@ -333,11 +334,11 @@ impl Queue {
 
     // To the disk.
 
-    /// The letters that have to be written now, each with its place; they are then being written. Nothing while others
-    /// are, or shortly after a failure.
+    /// The letters that have to be written now, each with its place; they are then being written.
+    /// Nothing while others are, or shortly after a failure.
     ///
-    /// Those of one author are written oldest first, and none of the tail while one before it is in memory only: letters
-    /// on disk only are then at higher places than all others.
+    /// Those of one author are written oldest first, and none of the tail while one before it is in
+    /// memory only: letters on disk only are then at higher places than all others.
     pub(super) fn next_batch(
         &mut self,
         now: Tick,
@@ -372,7 +373,8 @@ impl Queue {
             batch.push(entry.clone());
             true
         };
-        // A letter that waited for its author's pace may stand behind younger ones of others: each is looked at.
+        // A letter that waited for its author's pace may come behind younger ones of others: each
+        // is looked at.
         let mut all = true;
         for entry in self.handed.iter_mut().flatten().chain(self.loaded.iter_mut()) {
             all &= write(entry);
@@ -495,23 +497,26 @@ impl Queue {
         self.total.letters > 0
     }
 
-    /// Whether this letter, which is in no lane, was in a session of its recipient, or may have been.
+    /// Whether this letter, which is in no lane, was in a session of its recipient, or may have
+    /// been.
     ///
-    /// A letter that was released remembers it: since it was set aside, letters at higher places have passed it.
+    /// A letter that was released remembers it: since it was set aside, letters at higher places
+    /// have passed it.
     pub(super) fn was_handed(&self, entry: &Entry) -> bool {
         let may_have_been = |place| !entry.released && place <= self.handed_through;
         entry.was_handed || entry.place().is_some_and(may_have_been)
     }
 
-    /// Whether the letter at this place, which is on disk only, was in a session of its recipient, or may have been in one
-    /// of an earlier process.
+    /// Whether the letter at this place, which is on disk only, was in a session of its recipient,
+    /// or may have been in one of an earlier process.
     pub(super) fn may_have_arrived(&self, place: u64) -> bool {
         self.lanes.was_handed(place).unwrap_or(place <= self.handed_through)
     }
 
     /// Whether the letter at this place is in memory too.
     pub(super) fn holds(&self, place: u64) -> bool {
-        // Of the tail and the lanes only the first letters have a place: those of the batch that is being written.
+        // Of the tail and the lanes only the first letters have a place: those of the batch that is
+        // being written.
         let tail = self.tail.iter().take_while(|entry| entry.place().is_some());
         let waiting = self.loaded.iter().chain(self.lanes.being_written()).chain(tail);
         let here = self.handed.iter().flatten().chain(waiting);

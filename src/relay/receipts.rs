@@ -31,7 +31,8 @@ impl Relay {
         self.store_through(member, author, outbox, through, out)
     }
 
-    /// A recipient has every letter of that author's outbox up to `through` that it has not refused; whether that is news.
+    /// A recipient has every letter of that author's outbox up to `through` that it has not
+    /// refused; whether that is news.
     pub(super) fn store_through(
         &mut self,
         member: MemberId,
@@ -76,8 +77,9 @@ impl Relay {
         author
     }
 
-    /// A reader has seen every letter of that outbox up to `through`. Returns whether that is news of letters it was handed:
-    /// of those alone there are no more than letters, so that a reader pays for every other word.
+    /// A reader has seen every letter of that outbox up to `through`. Returns whether that is news
+    /// of letters it was handed: of those alone there are no more than letters, so that a reader
+    /// pays for every other word.
     pub(super) fn handle_read(
         &mut self,
         now: Tick,
@@ -182,8 +184,8 @@ impl Relay {
         };
         let is_claimed = known.as_ref().is_some_and(claimed);
         let flows = &mut self.places[member.0].flows;
-        // A question alone makes no flow: there is nothing to be told of it. Of a conversation that waits no more is said
-        // than of one with nobody.
+        // A question alone makes no flow: there is nothing to answer. Of a conversation that waits
+        // no more is said than of one with an unknown name.
         let known = known.filter(|flow| !flows.waits(*flow));
         match known.filter(|flow| flows.marks(*flow).is_some() || is_claimed && flows.open(*flow)) {
             Some(flow) => {
@@ -278,9 +280,9 @@ impl Relay {
         }
     }
 
-    /// Refuses a letter to an unknown recipient, or to one that was when its author was last answered (`is_known`). Names
-    /// like it are looked for only while both the author and all members together have the budget for it; without them the
-    /// refusal is as soon.
+    /// Refuses a letter to an unknown recipient, or to one that was when its author was last
+    /// answered (`is_known`). Names like it are looked for only while both the author and all
+    /// members together have the budget for it; without them the refusal is as soon.
     pub(super) fn refuse_unknown(
         &mut self,
         now: Tick,
@@ -319,7 +321,8 @@ impl Relay {
         }
     }
 
-    /// Says that a letter is refused, unless nothing is said of its conversation for now: then it goes again later.
+    /// Says that a letter is refused, unless nothing is said of its conversation for now: then it
+    /// goes again later.
     fn say_or_keep(&mut self, slot: Slot, author: MemberId, flow: FlowId, refusal: RefusedLetter<'_>) {
         self.stats.letters_refused += 1;
         let flows = &mut self.places[author.0].flows;

@@ -120,14 +120,15 @@ impl Relay {
         if let Some(guests) = &mut self.guests {
             guests.took(path, member);
         }
-        // Whether anybody but the one for all guests is here is not for strangers to know.
+        // Strangers must not learn who is here, but for the one whom all guests write to.
         if !has_named && self.present(member).is_none() {
             self.notify_guest(path, Notice::Away, out);
         }
     }
 
-    /// Whether there is room in a mailbox only for guests who have proved their address. Guests share what one author may
-    /// have there, and those on UDP fill half of it at most: anyone can forge as many as it takes.
+    /// Whether there is room in a mailbox only for guests who have proved their address. Guests
+    /// share what one author may have there, and those on UDP fill half of it at most: anyone can
+    /// forge as many as it takes.
     fn is_kept_for_tcp(&self, path: Path, to: MemberId) -> bool {
         let (letters, bytes) = self.places[to.0].queue.held_by(Author::Guest);
         let is_half_full = letters >= self.limits.pair_letters / 2 || bytes >= self.limits.pair_bytes / 2;

@@ -122,8 +122,9 @@ pub struct Marks {
     pub delivered: u64,
     /// The recipient has read them.
     pub read: u64,
-    /// When a letter was last written, on the relay's own clock, in milliseconds; 0 if that is not known. Of letters that the
-    /// relay knows nothing of: when their recipient said that it had read them.
+    /// When a letter was last written, on the relay's own clock, in milliseconds; 0 if that is not
+    /// known. Of letters that the relay knows nothing of: when their recipient said that it had
+    /// read them.
     pub since: u64,
 }
 

@@ -58,7 +58,7 @@ pub enum Change {
         /// The name.
         name: Name,
     },
-    /// Nobody has used this name for long enough: nothing is known of it any more.
+    /// This name was unused for long enough: nothing is known of it any more.
     Freed {
         /// The name.
         name: Name,
@@ -95,7 +95,8 @@ pub struct Roll {
     pub removed: Vec<(Name, PublicKey)>,
     /// Who refuses letters from whom.
     pub blocks: Vec<(Name, Vec<Name>)>,
-    /// Members whose names nobody has used, and when each came, on the relay's own clock, in milliseconds.
+    /// Members whose names are unused, and when each came, on the relay's own clock, in
+    /// milliseconds.
     pub unused: Vec<(Name, u64)>,
 }
 

@@ -97,8 +97,8 @@ impl Relay {
         place.blocked.contains(name) || only.is_some_and(|only| !only.contains(name))
     }
 
-    /// Refuses letters that wait for a member who was removed, as far as they are here; the rest is loaded, or follows in a
-    /// later turn.
+    /// Refuses letters that wait for a member who was removed, as far as they are here; the rest is
+    /// loaded, or follows in a later turn.
     pub(super) fn turn_all_away(&mut self, now: Tick, member: MemberId, out: &mut Out) {
         for _ in 0..TURNED_AWAY_MAX {
             if self.places[member.0].queue.next_waiting().is_none() {

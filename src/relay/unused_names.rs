@@ -1,7 +1,7 @@
-//! Names that nobody has used: no letter was written to or from them, and their members have not come again after their
+//! Unused names: no letter was written to or from them, and their members have not come again after their
 //! first day. After 30 days such a name is free again.
 //!
-//! Time is the relay's own clock, which no jump of the wall clock moves and which stands still while the relay is down. That a
+//! Time is the relay's own clock, which no jump of the wall clock moves and which stops while the relay is down. That a
 //! name is used is written down once. Nothing at this relay refers to an unused name, so its place is another member's
 //! afterwards.
 
@@ -24,7 +24,7 @@ const FREED_MAX: usize = 64;
 /// Lets other inputs in between.
 const FREED_EVERY: Duration = Duration::from_millis(10);
 
-/// When the names that nobody has used were registered, on the relay's own clock, in milliseconds.
+/// When the unused names were registered, on the relay's own clock, in milliseconds.
 #[derive(Debug, Default)]
 pub(super) struct UnusedNames {
     /// For each member by number, as far as there is one with an unused name; or [`USED`].
@@ -70,7 +70,7 @@ impl UnusedNames {
 }
 
 impl Relay {
-    /// Takes in what the disk has of names that nobody has used.
+    /// Takes in what the disk has of unused names.
     pub(super) fn take_unused(&mut self, unused: Vec<(Name, u64)>) {
         for (name, since) in unused {
             if let Some(member) = self.members.find(name.as_str()) {
@@ -106,7 +106,7 @@ impl Relay {
         }
     }
 
-    /// The member's name is another's now, or nobody's.
+    /// The member's name is another's now, or free.
     pub(super) fn forget_unused(&mut self, member: MemberId) {
         self.unused.remove(member);
     }

@@ -27,7 +27,7 @@ const FINEST: usize = LEVELS - 1;
 const INNER_ALPHA: u64 = 4;
 /// Usage is counted in parts of a unit, so that a budget of a few units decays smoothly.
 const PART_BITS: u32 = 16;
-/// Decay comes in steps: so many in the budget's time, so that what one step frees is less than what one source asks for. All
+/// Decay comes in steps: this many in the budget's time, so that what one step frees is less than what one source asks for. All
 /// counters take the same steps, so parts add up to their whole.
 const STEPS: u32 = 16_384;
 /// What is left after 1, 2, 4, … steps, in 2³² parts; after all of them together, which is 64 times the budget's time,
@@ -52,9 +52,9 @@ pub struct Budget {
     pub capacity: u32,
     /// How long usage is remembered: the time after which 1/e of it still counts.
     pub time: Duration,
-    /// At most so much at once, and then at the rate: a bound for all, whoever they are. At most `capacity`.
+    /// At most this much at once, and then at the rate: a bound for all sources together. At most `capacity`.
     pub burst: u32,
-    /// So much of `capacity`, and as large a part of `burst`, is for sources whose widest network has used nothing for
+    /// This much of `capacity`, and as large a part of `burst`, is for sources whose widest network has used nothing for
     /// `time`.
     pub kept_for_new: u32,
 }
@@ -74,9 +74,9 @@ pub struct Source {
 /// What all sources have used, in tables of fixed size. At the bound the network that uses least is forgotten.
 pub struct FairShare {
     budget: Budget,
-    /// A network may use so many times what is left.
+    /// A network may use this many times what is left.
     alpha: u64,
-    /// So much of the burst is for sources whose widest network has used nothing for the budget's time.
+    /// This much of the burst is for sources whose widest network has used nothing for the budget's time.
     burst_kept: u32,
     key: [u8; 32],
     all: Usage,
@@ -154,7 +154,7 @@ impl FairShare {
         true
     }
 
-    /// What this source was admitted to has cost so much more: all levels count it, and what follows waits for it.
+    /// What this source was admitted to has cost this much more: all levels count it, and what follows waits for it.
     pub fn charge(&mut self, now: Tick, source: Source, extra: u32) {
         let (networks, step) = (self.networks(source), self.step(now));
         self.all.add(step, parts(extra));
@@ -162,7 +162,7 @@ impl FairShare {
         self.add(step, &networks, parts(extra));
     }
 
-    /// What this source was admitted to was worth nothing: the address and port alone, not those around it, count so much
+    /// What this source was admitted to was worth nothing: the address and port alone, not those around it, count this much
     /// more.
     pub fn punish(&mut self, now: Tick, source: Source, extra: u32) {
         let (networks, step) = (self.networks(source), self.step(now));
@@ -206,7 +206,7 @@ impl FairShare {
         })
     }
 
-    /// Whether so much may be spent at once now.
+    /// Whether this much may be spent at once now.
     fn paces(&self, now: Tick, cost: u32, capacity: u32, is_new: bool) -> bool {
         let part =
             u64::from(self.budget.burst) * u64::from(capacity) / u64::from(self.budget.capacity.max(1));
@@ -215,7 +215,7 @@ impl FairShare {
         self.whole_at.since(now) + self.time_of(cost) <= burst
     }
 
-    /// How long the rate takes for so much.
+    /// How long the rate takes for this much.
     fn time_of(&self, cost: u32) -> Duration {
         let micros =
             self.budget.time.as_micros() * u128::from(cost) / u128::from(self.budget.capacity.max(1));

@@ -170,7 +170,8 @@ fn an_offer_let_fall_leaves_no_trace() {
     offered(&mut relay, Tick::ZERO, udp(1), client.packet());
 }
 
-/// The counter of a first message says nothing before the client has shown that it has the keys of the answer.
+/// The counter of a first message says nothing before the client has shown that it has the keys of
+/// the answer.
 #[test]
 fn unconfirmed_counter_locks_no_later_handshake_out() {
     let mut relay = responder([0; 32]);

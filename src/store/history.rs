@@ -102,7 +102,8 @@ CREATE INDEX letters_untold ON letters(id) WHERE way = 0 AND shown = 0 AND refus
     },
 };
 
-/// How long a commit waits for another process: a history of which something was erased is rewritten, at 100 MB/s or so.
+/// How long a commit waits for another process: a history of which something was erased is
+/// rewritten, at 100 MB/s or so.
 pub(super) const BUSY_MAX: Duration = Duration::from_secs(60);
 
 /// Letters in older layouts have no sums.

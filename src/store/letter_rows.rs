@@ -28,7 +28,7 @@ pub(super) fn is_reason(word: &str) -> bool {
     REASONS.iter().any(|reason| reason.as_str() == word)
 }
 
-/// The reason a word of the column `refused` stands for.
+/// The reason that a word of the column `refused` means.
 pub(super) fn reason(word: &str) -> Reason {
     REASONS.into_iter().find(|reason| reason.as_str() == word).unwrap_or(Reason::Full)
 }
@@ -198,7 +198,7 @@ fn text_or_null(text: Option<&str>) -> ValueRef<'_> {
 pub(super) enum Note<'a> {
     /// It was shown, or that it was refused was told.
     Shown,
-    /// It was refused, for a reason, and whether it may have arrived all the same.
+    /// It was refused, for a reason, and whether it may still have arrived.
     Refused(&'a str, bool),
 }
 
@@ -240,7 +240,8 @@ pub(super) fn note(tx: &Transaction<'_>, key: Key, note: Note<'_>) -> rusqlite::
     mend_indexes(tx)
 }
 
-/// Erases the text of a letter, and has its sum follow if it was right. It is in no history from then on.
+/// Erases the text of a letter, and has its sum follow if it was right. It is in no history from
+/// then on.
 pub(super) fn erase_text(tx: &Transaction<'_>, place: i64) -> rusqlite::Result<()> {
     let select = concat!(
         "SELECT ",

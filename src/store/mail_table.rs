@@ -159,7 +159,8 @@ fn put_marks(tx: &Transaction<'_>, marks: &Marks) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// A row of which it is not known when a letter was last written has the sum that it had before that was written down.
+/// A row of which it is not known when a letter was last written has the sum that it had before
+/// that was written down.
 fn receipt_sum(names: [&str; 2], numbers: [u64; 5]) -> Sum {
     let known = if numbers[4] == 0 { 4 } else { 5 };
     sum("receipt", &names, &numbers[..known], &[])

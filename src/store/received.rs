@@ -1,4 +1,5 @@
-//! Letters that came in: how far each sender's outbox has come here, what is kept of it, and what was refused.
+//! Letters that came in: how far each sender's outbox has come here, what is kept of it, and what
+//! was refused.
 
 use std::collections::BTreeMap;
 
@@ -89,8 +90,9 @@ pub(super) fn decline(
     Ok(true)
 }
 
-/// Forgets the outboxes of a sender above [`OUTBOXES_OF_ONE_MAX`] of which nothing is kept; never the one that was just
-/// heard of. Otherwise one who takes a new outbox for each refused letter would fill the disk.
+/// Forgets the outboxes of a sender above [`OUTBOXES_OF_ONE_MAX`] of which nothing is kept; never
+/// the one that was just heard of. Otherwise one who takes a new outbox for each refused letter
+/// would fill the disk.
 fn forget_outboxes(tx: &Transaction<'_>, peer: i64, heard: i64) -> rusqlite::Result<()> {
     let forget = "DELETE FROM senders WHERE peer = ?1 AND held = 0 AND outbox IN (
         SELECT outbox FROM senders WHERE peer = ?1 ORDER BY outbox = ?2, heard, outbox < 0, outbox

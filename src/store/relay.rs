@@ -78,7 +78,8 @@ pub struct RelayStore {
 }
 
 impl RelayStore {
-    /// Opens a relay's folder, and makes it at first use; `seed` makes new private keys, and what else is random.
+    /// Opens a relay's folder, and makes it at first use; `seed` makes new private keys, and what
+    /// else is random.
     ///
     /// Nothing that is there is ever replaced: where the key or the database is gone but the other is not, the folder
     /// is refused, since a new key is a stranger to every client and an empty database gives every name away.

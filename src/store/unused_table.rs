@@ -1,5 +1,5 @@
-//! Names that nobody has used, and when each was registered: a row that is gone as soon as a letter is written to or by its
-//! member. The relay frees the others after a while.
+//! Unused names, and when each was registered: a row leaves as soon as a letter is written to or by
+//! its member. The relay frees the others after a while.
 
 use rusqlite::{Connection, Transaction, params};
 
@@ -15,7 +15,8 @@ CREATE TABLE unused(
   sum BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;";
 
-/// From a layout where no name is known to be unused, and of no flow when a letter was last written.
+/// From a layout where no name is known to be unused, and of no flow when a letter was last
+/// written.
 pub(super) const STEP: &str = "
 CREATE TABLE unused(
   name TEXT PRIMARY KEY NOT NULL,
@@ -24,8 +25,8 @@ CREATE TABLE unused(
 ) STRICT, WITHOUT ROWID;
 ALTER TABLE receipts ADD COLUMN since INTEGER NOT NULL DEFAULT 0;";
 
-/// Adds a member, whose name is unused; `false` if the name has another key already, which keeps it. A member that is there
-/// already stays what it was.
+/// Adds a member, whose name is unused; `false` if the name has another key already, which keeps
+/// it. A member that is there already stays what it was.
 pub(super) fn add_member(
     tx: &Transaction<'_>,
     name: &Name,

@@ -12,7 +12,7 @@ const DEAD: u16 = 1_500;
 /// Connections that attempts may have open at once.
 const CONNS_MAX: usize = 256;
 
-/// A client of 1,500 relays that do not answer, and of relay number 1, which is told last.
+/// A client of 1,500 relays that do not answer, and of relay number 1, which it tries last.
 fn crowd(rig: &Rig, carriers: Carriers, known: bool) -> Visitor {
     let mut visitor = Visitor::new("TOM", 1, 1, carriers);
     visitor.tick = rig.tick;
@@ -73,7 +73,7 @@ fn relays_that_are_gone_are_tried_at_one_pace() {
     // Ten rounds a second of six packets, and a little for the living one.
     assert!((3_000..3_700).contains(&packets), "{packets} packets");
     run(&mut tom, &mut rig, secs(120));
-    assert_eq!(unreached(&tom), usize::from(DEAD), "and is told of once");
+    assert_eq!(unreached(&tom), usize::from(DEAD), "and is reported once");
 }
 
 /// A relay that comes back, and that a letter waits for, does not wait for all the others.

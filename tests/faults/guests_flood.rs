@@ -43,7 +43,8 @@ fn line(rig: &mut Rig, path: Path, text: &str) {
     rig.take(vec![Given::Text(path, format!("{text}\n").into_bytes())]);
 }
 
-/// What JACK has had since the last time of those who are no forgers, and how much of the others; a second passes.
+/// What JACK has had since the last time of those who are no forgers, and how much of the others; a
+/// second passes.
 fn letters(rig: &mut Rig, jack: &mut Visitor) -> (Vec<String>, usize) {
     jack.run_with(rig, secs(1));
     let (mut honest, mut others) = (Vec::new(), 0);
@@ -101,7 +102,8 @@ fn forged_flood_closes_no_guest_on_tcp() {
     }
 }
 
-/// 2,000 addresses a second: what is taken of them is bounded, and a guest's second datagram is taken.
+/// 2,000 addresses a second: what is taken of them is bounded, and a guest's second datagram is
+/// taken.
 #[test]
 fn second_datagram_is_taken_during_a_flood() {
     let (mut rig, mut jack) = desk(16);
@@ -173,7 +175,8 @@ fn text_from_a_low_port_or_a_group_is_silent_and_counted() {
     assert_eq!(letters(&mut rig, &mut jack).0, [""; 0]);
 }
 
-/// Two relays whose guests all write to `echo`, after one datagram that was forged in the name of the other.
+/// Two relays whose guests all write to `echo`, after one datagram that was forged in the name of
+/// the other.
 fn forged_echo(text: &[u8]) -> usize {
     let rules = || Some(guest_rules::to("echo", 16, GuestTexts::default()));
     let mut rigs = [Rig::serving(Limits::default(), rules()), Rig::serving(Limits::default(), rules())];
@@ -200,7 +203,8 @@ fn two_relays_end_what_one_forged_datagram_began() {
     }
 }
 
-/// A person who writes Chinese is answered each time, and a script that uses letters as fast as any source may.
+/// A person who writes Chinese is answered each time, and a script that uses letters as fast as any
+/// source may.
 #[test]
 fn echo_answers_people() {
     let mut rig = Rig::serving(Limits::default(), Some(guest_rules::to("echo", 16, GuestTexts::default())));

@@ -1,4 +1,5 @@
-//! A conversation that is refused with much on its way: everything goes once, ends once, and holds up no other.
+//! A conversation that is refused with much on its way: everything goes once, ends once, and holds
+//! up no other.
 
 use std::net::SocketAddr;
 
@@ -56,7 +57,7 @@ fn lines_to_a_gone_guest_go_once_and_end_together() {
     jack.send(1, 9_000, "TOM", "by the way");
     jack.run_with(&mut rig, ms(400));
     tom.send(&mut rig, &[Frame::Ping]);
-    assert_eq!(tom.deliveries(&mut rig).len(), 1, "another conversation goes on");
+    assert_eq!(tom.deliveries(&mut rig).len(), 1, "another conversation is not held up");
     jack.run_with(&mut rig, secs(5));
     assert_eq!(refused(&jack), (2..LINES + 2).collect::<Vec<_>>(), "each once, and in order");
     let went = rig.relay.stats().letters_refused - before;

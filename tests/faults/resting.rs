@@ -1,4 +1,5 @@
-//! What the relay knows of conversations that have come to rest leaves it, and nothing that somebody is still to hear.
+//! What the relay knows of conversations that have come to rest leaves it, and nothing that a
+//! member has yet to hear.
 
 use std::path::Path as FolderPath;
 
@@ -11,7 +12,7 @@ use queqiao::wire::message::{Reason, ToRelay};
 use super::hand::{Hand, Told};
 use super::rig::{Given, Rig, START, secs, udp};
 
-/// A mailbox keeps a letter for so long; a round looks at all conversations each minute.
+/// A mailbox keeps a letter for this long; a round looks at all conversations each minute.
 const KEEP_S: u64 = 1_000;
 
 fn limits() -> Limits {
@@ -114,7 +115,8 @@ fn marks_wait_for_their_author_for_any_time() {
     assert_eq!(tom.told(StreamId::Control), [Told::Welcome, receipt]);
 }
 
-/// An owed refusal keeps its conversation: without it a receipt would call the refused letter delivered.
+/// An owed refusal keeps its conversation: without it a receipt would call the refused letter
+/// delivered.
 #[test]
 fn refusal_waits_for_its_author_for_any_time() {
     let dir = tempfile::tempdir().unwrap();
@@ -133,7 +135,8 @@ fn refusal_waits_for_its_author_for_any_time() {
     assert_eq!(tom.refusals(&mut rig), [(1, Reason::Expired)]);
 }
 
-/// A letter that comes again when its conversation is forgotten goes to its reader, who knows it; the next one follows it.
+/// A letter that comes again when its conversation is forgotten goes to its reader, who knows it;
+/// the next one follows it.
 #[test]
 fn letters_pass_after_their_conversation_was_forgotten() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Letters to names that do not exist: what an answer costs, and what all members together are told.
+//! Letters to names that do not exist: what an answer costs, and what all members together learn.
 
 use queqiao::relay::{Limits, NAMES_LOOKED_AT_MAX};
 use queqiao::wire::frame::StreamId;
@@ -28,8 +28,8 @@ fn refused(rig: &mut Rig, hand: &mut Hand) -> Vec<(u64, usize)> {
     hand.told(StreamId::Control).into_iter().filter_map(unknown).collect()
 }
 
-/// Forty members mistype a name at once. Each is refused in the same turn; names like it are in as many answers as all members
-/// together may have.
+/// Forty members mistype a name at once. Each is refused in the same turn; names like it are in as
+/// many answers as all members together may have.
 #[test]
 fn answers_have_names_as_far_as_the_budget_of_all_goes() {
     let mut rig = Rig::with(Limits { all_names_per_hour: None, ..Limits::default() });
@@ -52,7 +52,7 @@ fn answers_have_names_as_far_as_the_budget_of_all_goes() {
     assert_eq!(refused(&mut rig, &mut hands[39]), [(2, 3)]);
 }
 
-/// Two characters are wrong: found for whom it wrote to, or was written to by, also after a restart; for nobody else.
+/// Two characters are wrong: found among its correspondents only, also after a restart.
 #[test]
 fn two_mistypes_are_found_by_correspondents_alone() {
     let dir = tempfile::tempdir().unwrap();

@@ -246,7 +246,7 @@ fn write_letter(world: &mut World, member: &mut Hostile, peer: &mut Peer, to: &s
     let _ = peer.send(StreamId::Chat, &[&bytes]);
 }
 
-/// Letters to names that nobody has, more than it may be told of.
+/// Letters to unknown names, more than it may have answers for.
 fn ask_for_nobody(world: &mut World, member: &mut Hostile, peer: &mut Peer) {
     for _ in 0..60 {
         member.numbers += 1;

@@ -182,7 +182,7 @@ impl Oracle {
         let sender = *self.outboxes.get(&id.outbox.0).expect("a known outbox");
         assert_eq!(self.names[sender], from.as_str(), "the sender is the session's identity");
         let key = (sender, self.names[who].clone(), id.number);
-        *self.by_number.get(&key).unwrap_or_else(|| panic!("nobody sent {id:?}"))
+        *self.by_number.get(&key).unwrap_or_else(|| panic!("no member sent {id:?}"))
     }
 
     /// Takes in what a client shows.

@@ -86,7 +86,8 @@ pub fn world(seed: u64) -> World {
     if seed % 8 == 5 {
         limits.keep = Duration::from_secs(10 + seed % 20);
     }
-    // Those that speak plain text write to the first of the members, and so does whoever forges their addresses.
+    // Those that speak plain text write to the first of the members, and so does a forger of their
+    // addresses.
     let guests = (seed % 16 == 9).then(|| guest_rules::to(NAMES[0], 16, GuestTexts::default()));
     let mut world = World::serving(seed, limits, guests);
     if seed % 8 == 1 {
@@ -259,7 +260,7 @@ fn storm(world: &mut World) {
     }
 }
 
-/// Somebody sends text in the names of others, to a relay that takes text.
+/// Text with forged source addresses comes to a relay that takes text.
 fn forge(world: &mut World, span: Duration) {
     if world.visitors.rules.is_some() {
         let many = 100 + world.rng.below(900) as u32;

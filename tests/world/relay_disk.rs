@@ -121,7 +121,7 @@ impl RelayDisk {
         }
     }
 
-    /// Members whose names nobody has used.
+    /// Members whose names are unused.
     pub fn unused(&self) -> Vec<(Name, u64)> {
         self.unused.iter().map(|(name, since)| (name.clone(), *since)).collect()
     }

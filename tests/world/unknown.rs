@@ -1,4 +1,4 @@
-//! Letters of the hostile member to names that nobody has: mistyped ones, ones that look like others, and many of one form.
+//! Letters of the hostile member to unknown names: mistyped ones, ones that look like others, and many of one form.
 
 use queqiao::base::{LetterId, OutboxId, PublicKey, Rng, Wall};
 use queqiao::peer::Peer;
@@ -25,7 +25,7 @@ pub fn crowd(world: &mut World) {
     }
 }
 
-/// One name that nobody has, or perhaps somebody does.
+/// One name, which is probably unknown.
 fn unknown(rng: &mut Rng, like: &str) -> String {
     let mut chars: Vec<char> = like.chars().collect();
     let at = rng.below(chars.len() as u64) as usize;

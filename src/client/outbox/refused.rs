@@ -1,16 +1,16 @@
 //! The end of refused letters, and of those written behind them.
 //!
-//! A relay can refuse only letters that it has read. Letters of the same conversation that were written
-//! by then and have not been sent would meet the same answer, one round trip and one commit after the
-//! other. Where the whole conversation is refused, they therefore end with those that were sent. A letter
-//! that is written later is sent again, alone.
+//! A relay can refuse only letters that it has read. Letters of the same conversation that were
+//! written by then and have not been sent would meet the same answer, one round trip and one commit
+//! after the other. Where the whole conversation is refused, they therefore end with those that
+//! were sent. A letter that is written later is sent again, alone.
 //!
-//! Example: 500 letters to a guest that has left are written, and 1 to 100 are sent. The relay refuses
-//! `1 through 100` as `gone`. Letters 1 to 100 end with that reason, and 101 to 500 end without being
-//! sent. Letter 501, written later, is sent.
+//! Example: 500 letters to a guest that has left are written, and 1 to 100 are sent. The relay
+//! refuses `1 through 100` as `gone`. Letters 1 to 100 end with that reason, and 101 to 500 end
+//! without being sent. Letter 501, written later, is sent.
 //!
-//! Letters that an earlier session may have brought to the relay are sent in any case: only the relay
-//! knows what became of them.
+//! Letters that an earlier session may have brought to the relay are sent in any case: only the
+//! relay knows what became of them.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -20,13 +20,13 @@ use crate::wire::message::Reason;
 
 use super::{Conversation, HEARD_MAX, OutLetter, Outbox, Refusal, WINDOW_LETTERS};
 
-/// Maximum number of letters of one conversation that end here without being sent and are not durable
-/// yet. The next ones end when half of these are durable, so that records of other conversations wait
-/// behind no more than this.
+/// Maximum number of letters of one conversation that end here without being sent and are not
+/// durable yet. The next ones end when half of these are durable, so that records of other
+/// conversations wait behind no more than this.
 const REFUSED_HERE_MAX: usize = 256;
 
-/// Maximum number of letters that one refusal can concern: a window of those on their way, and a window of
-/// those that the relay had accepted.
+/// Maximum number of letters that one refusal can concern: a window of those on their way, and a
+/// window of those that the relay had accepted.
 const REFUSED_THERE_MAX: usize = 2 * WINDOW_LETTERS;
 
 /// A relay's refusal of letters.
@@ -49,13 +49,15 @@ pub(super) struct Verdict {
     /// The last number that was written by then.
     written: u64,
     reason: Reason,
-    /// Shorter letters do not end: a mailbox that is full for one letter may have room for a shorter one.
+    /// Shorter letters do not end: a mailbox that is full for one letter may have room for a
+    /// shorter one.
     len_min: usize,
 }
 
 impl Outbox {
-    /// Handles a refusal by the relay. Each letter that ends with it goes to `record`, in the order in which
-    /// they are to be written down: its number, the reason, and whether it may have arrived.
+    /// Handles a refusal by the relay. Each letter that ends with it goes to `record`, in the order
+    /// in which they are to be written down: its number, the reason, and whether it may have
+    /// arrived.
     pub(in crate::client) fn handle_refused(
         &mut self,
         refused: Refusing<'_>,
@@ -80,8 +82,8 @@ impl Outbox {
         self.refuse_written(&name, record);
     }
 
-    /// Ends some of the letters that were written before their conversation was known to be refused. They
-    /// go to `record` as in [`Outbox::handle_refused`].
+    /// Ends some of the letters that were written before their conversation was known to be
+    /// refused. They go to `record` as in [`Outbox::handle_refused`].
     pub(in crate::client) fn refuse_written(
         &mut self,
         to: &Name,
@@ -92,7 +94,8 @@ impl Outbox {
         self.end(to, ended, &mut record);
     }
 
-    /// Lets these letters, which their conversation has given up, wait until their refusal is durable.
+    /// Lets these letters, which their conversation has given up, wait until their refusal is
+    /// durable.
     fn end(&mut self, to: &Name, letters: Vec<Refusal>, record: &mut impl FnMut(&Name, u64, Reason, bool)) {
         let Some(conversation) = self.conversations.get_mut(to) else { return };
         for refusal in letters {
@@ -133,15 +136,16 @@ impl Outbox {
 }
 
 impl Conversation {
-    /// Places of the letters from number `first` through `through`, of as many as one refusal can concern.
+    /// Places of the letters from number `first` through `through`, of as many as one refusal can
+    /// concern.
     fn places(&self, first: u64, through: u64) -> Range<usize> {
         let from = self.letters.partition_point(|letter| letter.number < first);
         let to = self.letters.partition_point(|letter| letter.number <= through);
         from..to.min(from + REFUSED_THERE_MAX)
     }
 
-    /// Puts back letters that were refused as behind another: they are sent again. The relay takes letters
-    /// of this conversation, so an earlier refusal of all of it is out of date.
+    /// Puts back letters that were refused as behind another: they are sent again. The relay takes
+    /// letters of this conversation, so an earlier refusal of all of it is out of date.
     fn put_back_all(&mut self, first: u64, through: u64) {
         self.places(first, through).for_each(|place| self.put_back(place));
         self.verdict = self.verdict.filter(|verdict| !verdict.reason.is_of_conversation());
@@ -160,9 +164,10 @@ impl Conversation {
         let ended = |letter: OutLetter| {
             let accepted = letter.accepted || letter.number <= self.held.accepted;
             let may_have_arrived = refused.may_have_arrived || letter.is_in_doubt(reason, accepted);
-            // The relay waits to hear that the refusal of an accepted letter is known. One that we do not
-            // know to be accepted may be so; but what the relay refuses for the whole conversation it has
-            // only read. If it had accepted it, it repeats the refusal in the next session.
+            // The relay waits to hear that the refusal of an accepted letter is known. One that we
+            // do not know to be accepted may be so; but what the relay refuses for the whole
+            // conversation it has only read. If it had accepted it, it repeats the refusal in the
+            // next session.
             let is_owed = accepted || !(was_never_taken(reason) || reason.is_of_conversation());
             let nearest = refused.nearest.clone();
             Refusal { may_have_arrived, nearest, is_owed, ..letter.refused(id.outbox, reason) }
@@ -170,7 +175,8 @@ impl Conversation {
         taken.into_iter().map(ended).collect()
     }
 
-    /// Sends less after a refusal, and none of the letters written by now where they would be refused too.
+    /// Sends less after a refusal, and none of the letters written by now where they would be
+    /// refused too.
     fn narrow(&mut self, reason: Reason, refused: u64, shortest: Option<usize>) {
         let is_of_next = reason.is_of_conversation() || reason == Reason::Full;
         self.window = if is_of_next { 1 } else { (self.window / 2).max(1) };
@@ -180,8 +186,8 @@ impl Conversation {
     }
 
     /// Takes out letters that the verdict concerns and that have not been sent, at most
-    /// [`REFUSED_HERE_MAX`] in all. They end in order: a letter behind one that is on its way waits for the
-    /// relay's answer to that one. The verdict is dropped once it concerns no more letters.
+    /// [`REFUSED_HERE_MAX`] in all. They end in order: a letter behind one that is on its way waits
+    /// for the relay's answer to that one. The verdict is dropped once it concerns no more letters.
     fn take_written(&mut self, outbox: OutboxId) -> Vec<Refusal> {
         let Some(Verdict { refused, written, reason, len_min }) = self.verdict else { return Vec::new() };
         // Half of them at a time: no search for each letter whose refusal becomes durable.
@@ -217,8 +223,8 @@ impl OutLetter {
 
     /// Whether an earlier session may have handed the letter to its recipient without an answer.
     ///
-    /// Of a letter that it `accepted`, the relay knows. But one that is too old, or damaged, may have been
-    /// handed over by a process of the relay that ended before it could answer.
+    /// Of a letter that it `accepted`, the relay knows. But one that is too old, or damaged, may
+    /// have been handed over by a process of the relay that ended before it could answer.
     const fn is_in_doubt(&self, reason: Reason, accepted: bool) -> bool {
         let is_late = matches!(reason, Reason::Expired | Reason::Damaged);
         self.unanswered_before && (!accepted || is_late) && !was_never_taken(reason)

@@ -1,4 +1,5 @@
-//! Refusals of letters that had been accepted: kept until their author knows of them, and reported in each of its sessions.
+//! Refusals of letters that had been accepted: kept until their author knows of them, and reported
+//! in each of its sessions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Included, Unbounded};
@@ -9,8 +10,9 @@ use super::{FlowId, Refusal};
 
 type Key = (FlowId, u64);
 
-/// The refusals owed to one author, at most [`OWED_REFUSALS_MAX`]. The start of a session and a question about a flow cost the
-/// same however many are owed: what is reported again follows from where the report is.
+/// The refusals owed to one author, at most [`OWED_REFUSALS_MAX`]. The start of a session and a
+/// question about a flow cost the same however many are owed: what is reported again follows from
+/// where the report is.
 #[derive(Debug, Default)]
 pub(super) struct OwedRefusals {
     refusals: BTreeMap<Key, Refusal>,
@@ -94,7 +96,8 @@ impl OwedRefusals {
         Some((flow, number, self.refusals[&(flow, number)]))
     }
 
-    /// The last of the letters that are to be reported next, one after the other, and were refused like the first.
+    /// The last of the letters that are to be reported next, one after the other, and were refused
+    /// like the first.
     pub(super) fn last_of(&mut self, flow: FlowId, first: u64, refusal: Refusal) -> u64 {
         let mut last = first;
         let from_new = self.new.contains(&(flow, first));
@@ -205,7 +208,8 @@ mod tests {
         assert_eq!(report(&mut owed), [(1, 4)]);
     }
 
-    /// What comes while the report runs is in it once, whether the report has passed its place or not.
+    /// What comes while the report runs is in it once, whether the report has passed its place or
+    /// not.
     #[test]
     fn refusal_owed_during_the_report_is_in_it_once() {
         let mut owed = OwedRefusals::default();

@@ -209,7 +209,8 @@ fn a_refusal_is_told_in_each_session_until_it_is_heard() {
     assert_eq!(flows.next_untold(), None);
 }
 
-/// Flows of the session before are told once in the next one, and what was refused before it does not count in it.
+/// Flows of the session before are reported once in the next one, and what was refused before it
+/// does not count in it.
 #[test]
 fn session_begins_alike_however_many_flows_there_are() {
     let mut flows = Flows::default();

@@ -89,7 +89,7 @@ mod tests {
         assert!(shares.admits(NOW + INTERVAL, ip) && !shares.admits(NOW + INTERVAL, ip));
     }
 
-    /// Nine in ten of 50 sources are let in beside 100,000 others and beside 200 that use all they have.
+    /// Nine in ten of 50 sources are let in among 100,000 others, and among 200 that use all they have.
     #[test]
     fn no_flood_keeps_another_source_out() {
         let mut shares = shares();

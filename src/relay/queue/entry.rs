@@ -10,7 +10,7 @@ use crate::relay::parcels::Parcel;
 /// Who wrote a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::relay) enum Author {
-    /// A member, whoever of its sessions it came by.
+    /// A member, in whichever session it wrote.
     Member(MemberId),
     /// The relay itself, as `echo`.
     Echo,

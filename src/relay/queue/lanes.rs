@@ -1,9 +1,9 @@
 //! Letters that wait for their sender's pace, out of the way of all others.
 //!
-//! A letter that would go next and that its sender's [`Pace`] does not allow yet moves to a lane of its
-//! sender. Every later letter of that sender follows it, so that order holds within a conversation.
-//! When the pace allows the first letters of a lane, they go next. An empty lane is dropped, so a queue
-//! without a greedy sender has none.
+//! A letter that would go next and that its sender's [`Pace`] does not allow yet moves to a lane of
+//! its sender. Every later letter of that sender follows it, so that order holds within a
+//! conversation. When the pace allows the first letters of a lane, they go next. An empty lane is
+//! dropped, so a queue without a greedy sender has none.
 //!
 //! Example: the pace allows two letters of TOM, and `T1 T2 T3 T4 J1` wait, the last one of JACK.
 //!
@@ -20,12 +20,13 @@
 //! kept | fresh
 //! ```
 //!
-//! *Kept* letters are on disk only. Of each, the lane has the place and the cost: at most the letters of
-//! a pair, 24 bytes each. *Fresh* letters are in memory, and are written as those in the tail are.
+//! *Kept* letters are on disk only. Of each, the lane has the place and the cost: at most the
+//! letters of a pair, 24 bytes each. *Fresh* letters are in memory, and are written as those in the
+//! tail are.
 //!
-//! Letters are released a chunk at a time. Where others wait too, as many bytes of theirs pass before
-//! the next chunk. So neither one greedy sender nor a hundred hold up another's letters by more than
-//! [`CHUNK_BYTES`] for as many bytes of its own.
+//! Letters are released a chunk at a time. Where others wait too, as many bytes of theirs pass
+//! before the next chunk. So neither one greedy sender nor a hundred hold up another's letters by
+//! more than [`CHUNK_BYTES`] for as many bytes of its own.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -35,8 +36,8 @@ use crate::relay::pace::Pace;
 
 use super::{Author, Entry, Queue, Rows, State};
 
-/// Bytes of one lane that are released at once, unless one letter is longer: what is loaded from the disk
-/// at once. At 256 KiB/s a lane is released four times a second.
+/// Bytes of one lane that are released at once, unless one letter is longer: what is loaded from
+/// the disk at once. At 256 KiB/s a lane is released four times a second.
 const CHUNK_BYTES: usize = LOAD_BYTES;
 
 /// A letter on disk only.
@@ -59,8 +60,8 @@ struct Lane {
 }
 
 impl Lane {
-    /// Bytes that the pace must allow before letters are released, and that are released then: all that
-    /// wait, a chunk, or a quarter of a burst, whichever is least, but at least one letter.
+    /// Bytes that the pace must allow before letters are released, and that are released then: all
+    /// that wait, a chunk, or a quarter of a burst, whichever is least, but at least one letter.
     fn chunk(&self, pace: Pace) -> usize {
         let fresh = || self.fresh.front().map(Entry::cost);
         let first = self.kept.front().map(|kept| kept.cost).or_else(fresh).unwrap_or(0);
@@ -151,9 +152,9 @@ impl Lanes {
         self.by_author.values_mut().map(|lane| &mut lane.fresh)
     }
 
-    /// Finds a kept letter by its place alone. This looks at each lane, which happens only where a letter
-    /// leaves the disk without being handed over. Lanes are few: each is of a sender whose whole burst the
-    /// recipient has just taken.
+    /// Finds a kept letter by its place alone. This looks at each lane, which happens only where a
+    /// letter leaves the disk without being handed over. Lanes are few: each is of a sender whose
+    /// whole burst the recipient has just taken.
     fn find(&self, place: u64) -> Option<(Author, usize)> {
         self.by_author.iter().find_map(|(author, lane)| Some((*author, lane.find(place)?)))
     }
@@ -163,8 +164,8 @@ impl Lanes {
         self.find(place).is_some()
     }
 
-    /// Whether the letter at this place was in a session of its recipient, or may have been. Returns
-    /// `None` if it is not kept here.
+    /// Whether the letter at this place was in a session of its recipient, or may have been.
+    /// Returns `None` if it is not kept here.
     pub(super) fn was_handed(&self, place: u64) -> Option<bool> {
         let (author, nth) = self.find(place)?;
         Some(self.by_author.get(&author)?.kept.get(nth)?.was_handed)
@@ -204,8 +205,8 @@ impl Lanes {
         committed
     }
 
-    /// Dissolves all lanes, because there is no session to hand letters to. Returns the number of kept
-    /// letters, the first place of one, and the letters in memory.
+    /// Dissolves all lanes, because there is no session to hand letters to. Returns the number of
+    /// kept letters, the first place of one, and the letters in memory.
     pub(super) fn dissolve(&mut self) -> (usize, Option<u64>, Vec<Entry>) {
         let lanes = std::mem::replace(self, Lanes::EMPTY).by_author;
         let kept = lanes.values().map(|lane| lane.kept.len()).sum();
@@ -247,7 +248,8 @@ impl Queue {
     }
 
     fn may_pass(&self, entry: &Entry, now: Tick, pace: Pace) -> bool {
-        // Also where the pace allows this letter: one of its sender that is longer may wait before it.
+        // Also where the pace allows this letter: one of its sender that is longer may wait before
+        // it.
         let waits = self.lanes.by_author.contains_key(&entry.author);
         !waits && pace.ready_at(self.whole_at(entry.author), entry.cost()) <= now
     }
@@ -263,7 +265,8 @@ impl Queue {
             self.lanes.idle_until = Tick::ZERO;
         }
         lane.cost += cost;
-        // Nothing on disk comes after something in memory: of one sender, older letters are written first.
+        // Nothing on disk comes after something in memory: of one sender, older letters are written
+        // first.
         match entry.state {
             State::Kept(place) => lane.kept.push_back(Kept { place, cost, was_handed }),
             State::Memory | State::Writing(_) => lane.fresh.push_back(entry),
@@ -321,12 +324,13 @@ impl Queue {
         Some(Rows::At(places))
     }
 
-    /// Takes in `entries` if they are what [`Queue::wants_kept`] asked for; otherwise returns `false`.
+    /// Takes in `entries` if they are what [`Queue::wants_kept`] asked for; otherwise returns
+    /// `false`.
     ///
-    /// `through` is the last place that was looked at, if any; letters behind it stay in the lane. With
-    /// `leaving`, the load ended because the next letter is leaving the disk. Otherwise a load without any
-    /// letter means that the disk has none of those that were asked for. They leave the lane, which would
-    /// ask for them for ever.
+    /// `through` is the last place that was looked at, if any; letters behind it stay in the lane.
+    /// With `leaving`, the load ended because the next letter is leaving the disk. Otherwise a load
+    /// without any letter means that the disk has none of those that were asked for. They leave the
+    /// lane, which would ask for them for ever.
     pub(super) fn kept_loaded(
         &mut self,
         through: Option<u64>,

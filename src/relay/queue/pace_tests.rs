@@ -1,4 +1,5 @@
-//! Senders that write faster than their pace: what waits, what passes, and that none is lost or overtaken.
+//! Senders that write faster than their pace: what waits, what passes, and that none is lost or
+//! overtaken.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -142,7 +143,8 @@ fn expired_letters_leave_their_lane() {
     assert!(desk.queue.lanes.is_empty() && desk.queue.on_disk == 0);
 }
 
-/// A letter waits in its lane while one at a higher place passes it. Its author is not to hear that it may have arrived.
+/// A letter waits in its lane while one at a higher place passes it. Its author is not to hear that
+/// it may have arrived.
 #[test]
 fn released_letter_was_not_handed_with_those_behind_it() {
     let mut desk = paced(1);
@@ -240,8 +242,9 @@ impl Desk {
 }
 
 proptest! {
-    /// Whatever happens in whatever order, the letters of each author come in order, none is accepted before the disk or
-    /// the recipient has it and every earlier one, none passes before its pace allows it, and none is lost.
+    /// Whatever happens in whatever order, the letters of each author come in order, none is
+    /// accepted before the disk or the recipient has it and every earlier one, none passes before
+    /// its pace allows it, and none is lost.
     #[test]
     fn no_letter_of_any_author_is_lost_or_overtaken(
         burst in 1usize..6,

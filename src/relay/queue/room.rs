@@ -31,7 +31,7 @@ impl Share {
         self.bytes += bytes;
     }
 
-    /// Removes letters, with so many bytes of bodies.
+    /// Removes letters, with this many bytes of bodies.
     pub(super) fn remove(&mut self, letters: usize, bytes: usize) {
         self.letters = self.letters.saturating_sub(letters);
         self.bytes = self.bytes.saturating_sub(bytes);
@@ -123,7 +123,7 @@ impl Queue {
         self.take_shares(author, 1, len);
     }
 
-    /// More letters, with so many bytes of bodies, are the author's.
+    /// More letters, with this many bytes of bodies, are the author's.
     pub(super) fn take_shares(&mut self, author: Author, letters: usize, bytes: usize) {
         self.total.add(letters, bytes);
         self.shares.entry(author).add(letters, bytes);
@@ -135,7 +135,7 @@ impl Queue {
         self.forget_shares(author, 1, len);
     }
 
-    /// Letters, with so many bytes of bodies, are the author's no longer.
+    /// Letters, with this many bytes of bodies, are the author's no longer.
     pub(super) fn forget_shares(&mut self, author: Author, letters: usize, bytes: usize) {
         self.total.remove(letters, bytes);
         if let Some(share) = self.shares.get_mut(author) {

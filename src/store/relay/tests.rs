@@ -134,7 +134,7 @@ fn what_was_committed_is_there_after_a_kill_and_a_torn_end_is_cut_off() {
     }
 }
 
-/// Nobody has used the names of these members, who came at the time of [`member`].
+/// The names of these members are unused since the time of [`member`].
 fn unused(members: &[(Name, PublicKey)]) -> Roll {
     Roll { unused: members.iter().map(|(name, _)| (name.clone(), 7)).collect(), ..Roll::default() }
 }
