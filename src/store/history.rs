@@ -27,7 +27,8 @@ pub(super) const KIND: Kind = Kind {
     // `QQIB`.
     application_id: 0x5151_4942,
     schema_version: 3,
-    schema: &["
+    schema: &[
+        "
 CREATE TABLE outbox(one INTEGER PRIMARY KEY CHECK (one = 1), id INTEGER NOT NULL) STRICT;
 CREATE TABLE peers(
   id INTEGER PRIMARY KEY,
@@ -54,14 +55,6 @@ CREATE TABLE senders(
   held INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY(peer, outbox)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE declined(
-  id INTEGER PRIMARY KEY,
-  peer INTEGER NOT NULL REFERENCES peers,
-  outbox INTEGER NOT NULL,
-  number INTEGER NOT NULL,
-  reason TEXT NOT NULL,
-  UNIQUE(peer, outbox, number)
-) STRICT;
 CREATE TABLE letters(
   id INTEGER PRIMARY KEY,
   way INTEGER NOT NULL CHECK (way IN (0, 1)),
@@ -81,19 +74,10 @@ CREATE TABLE letters(
 ) STRICT;
 CREATE UNIQUE INDEX letters_by_request ON letters(request) WHERE request IS NOT NULL;
 CREATE INDEX letters_unshown ON letters(id) WHERE way = 1 AND shown = 0;
-CREATE INDEX letters_untold ON letters(id) WHERE way = 0 AND shown = 0 AND refused IS NOT NULL;"],
-    steps: &[
-        "ALTER TABLE letters ADD COLUMN sum BLOB",
-        "ALTER TABLE senders ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
-        CREATE TABLE declined(
-          id INTEGER PRIMARY KEY,
-          peer INTEGER NOT NULL REFERENCES peers,
-          outbox INTEGER NOT NULL,
-          number INTEGER NOT NULL,
-          reason TEXT NOT NULL,
-          UNIQUE(peer, outbox, number)
-        ) STRICT;",
+CREATE INDEX letters_untold ON letters(id) WHERE way = 0 AND shown = 0 AND refused IS NOT NULL;",
+        received::DECLINED,
     ],
+    steps: &["ALTER TABLE letters ADD COLUMN sum BLOB", received::STEP],
     finish_steps: |tx, before| {
         if before < SUMS_SINCE {
             letter_rows::fill(tx)?;

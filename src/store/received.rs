@@ -9,6 +9,27 @@ use super::letter_rows::{NewLetter, RECEIVED, number, parsed, peer, reason};
 use crate::base::{Carrier, HostPort, LetterId, Name, OutboxId, Wall};
 use crate::client::{DECLINED_KEPT_MAX, Holdings, OUTBOXES_OF_ONE_MAX, Reason, letter_cost};
 
+macro_rules! declined {
+    () => {
+        "
+CREATE TABLE declined(
+  id INTEGER PRIMARY KEY,
+  peer INTEGER NOT NULL REFERENCES peers,
+  outbox INTEGER NOT NULL,
+  number INTEGER NOT NULL,
+  reason TEXT NOT NULL,
+  UNIQUE(peer, outbox, number)
+) STRICT;"
+    };
+}
+
+/// The last [`DECLINED_KEPT_MAX`] letters that were refused.
+pub(super) const DECLINED: &str = declined!();
+
+/// From a layout where no letter was refused and nothing was counted of each sender.
+pub(super) const STEP: &str =
+    concat!("ALTER TABLE senders ADD COLUMN held INTEGER NOT NULL DEFAULT 0;", declined!());
+
 /// A letter that came in, without its name.
 pub(super) struct Arrived<'a> {
     pub(super) text: Option<&'a str>,
