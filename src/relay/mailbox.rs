@@ -145,18 +145,17 @@ impl Relay {
         }
         for owed in &mail.refusals {
             if let Some((from, flow)) = self.flow_of(&owed.from, &owed.to, owed.id.outbox) {
-                self.places[from.0].flows.owe_refusal(
-                    flow,
-                    owed.id.number,
-                    (owed.reason, owed.may_have_arrived),
-                );
+                let flows = &mut self.places[from.0].flows;
+                // A refusal leaves with its flow, of which the disk may have nothing else.
+                flows.open(flow);
+                flows.owe_refusal(flow, owed.id.number, (owed.reason, owed.may_have_arrived));
             }
         }
         let gone = (0..self.places.len()).map(MemberId).filter(|member| self.members.is_removed(*member));
         for member in gone.filter(|member| self.places[member.0].queue.has_mail()).collect::<Vec<_>>() {
             self.wake_queue(member, Tick::ZERO);
         }
-        if !(mail.waiting.is_empty() && mail.marks.is_empty()) {
+        if !(mail.waiting.is_empty() && mail.marks.is_empty() && mail.refusals.is_empty()) {
             self.find_idle_flows();
         }
         if !mail.waiting.is_empty() {

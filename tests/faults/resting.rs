@@ -4,7 +4,7 @@
 use std::path::Path as FolderPath;
 
 use queqiao::base::{Input, OutboxId};
-use queqiao::relay::{Command, Limits, Mail};
+use queqiao::relay::{Command, Limits, Mail, Request};
 use queqiao::store::RelayStore;
 use queqiao::wire::frame::StreamId;
 use queqiao::wire::message::{Reason, ToRelay};
@@ -133,6 +133,28 @@ fn refusal_waits_for_its_author_for_any_time() {
     let mut tom = Hand::shake(&mut rig, udp(1, 9), 1, counter).unwrap();
     tom.sign_in(&mut rig, "TOM");
     assert_eq!(tom.refusals(&mut rig), [(1, Reason::Expired)]);
+}
+
+/// The author was removed, and hears of it no more.
+#[test]
+fn refusals_of_a_removed_author_leave_memory_and_disk() {
+    for restarted in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut rig = Rig::open(dir.path(), limits(), START);
+        Hand::member(&mut rig, udp(2, 1), 2, "JACK");
+        rig.wait(secs(300));
+        let mut tom = Hand::member(&mut rig, udp(1, 2), 1, "TOM");
+        tom.write(&mut rig, "JACK", 1, 0, "hello");
+        rig.wait(secs(KEEP_S + 10));
+        assert_eq!(rig.relay.stats().letters_expired, 1);
+        let request = Request::Remove("TOM".parse().unwrap());
+        rig.take(vec![Given::Other(Input::Command(Command::Ask { id: 7, request }))]);
+        if restarted {
+            rig = restart(rig, dir.path());
+        }
+        rig.wait(secs(2 * KEEP_S));
+        assert_eq!(mail(rig, dir.path()).refusals, [], "restarted: {restarted}");
+    }
 }
 
 /// A letter that comes again when its conversation is forgotten goes to its reader, who knows it;

@@ -66,6 +66,10 @@ impl RelayDisk {
             Record::Rested(flows) => {
                 for flow in flows {
                     self.marks.remove(&(flow.from.clone(), flow.to.clone(), flow.outbox.0));
+                    let is_of = |owed: &OwedRefusal| {
+                        (&owed.from, &owed.to, owed.id.outbox) == (&flow.from, &flow.to, flow.outbox)
+                    };
+                    self.refusals.retain(|owed| !is_of(owed));
                 }
             }
             Record::Heard(owed) => self.refusals.retain(|kept| kept != owed),
