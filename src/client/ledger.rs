@@ -47,7 +47,7 @@ pub(super) struct Ledger {
     clock: u64,
     owing_stored: Vec<Key>,
     owing_read: Vec<Key>,
-    /// What was refused.
+    /// Refused letters.
     pub(super) declined: Declined,
 }
 

@@ -152,7 +152,7 @@ impl Default for Conversation {
     }
 }
 
-/// What became of an offer.
+/// Result of an offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Offered {
     /// Every letter that may go was sent.

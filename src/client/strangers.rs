@@ -27,7 +27,7 @@ pub const fn cost(text_len: usize) -> u64 {
     text_len as u64 + LETTER_COST
 }
 
-/// What is kept of whom.
+/// Bytes kept of each sender, and of strangers in all.
 #[derive(Debug)]
 pub(super) struct Strangers {
     bytes_max: u64,
@@ -37,7 +37,7 @@ pub(super) struct Strangers {
     /// `None` before the book is known: then everything is taken.
     contacts: Option<Contacts>,
     held: Holdings,
-    /// What `held` has of strangers.
+    /// The part of `held` that is of strangers.
     bytes: u64,
     /// The user knows that letters are refused, since the book or the disk changed or another
     /// frontend began to show letters.

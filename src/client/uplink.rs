@@ -280,11 +280,15 @@ impl Uplink {
         }
     }
 
-    /// Reads what has come; letters only for as long as there is room to write them down.
+    /// Reads what has come, as long as there is room to write down what follows from it.
     pub(super) fn read(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
         for stream in [StreamId::Control, StreamId::Chat] {
             let mut incoming = std::mem::take(&mut self.incoming);
-            while (stream == StreamId::Control || shared.journal.has_room())
+            let has_room = match stream {
+                StreamId::Control => Journal::has_room_for_control,
+                _ => Journal::has_room,
+            };
+            while has_room(&shared.journal)
                 && self.peer.as_mut().is_some_and(|peer| peer.receive(stream, &mut incoming))
             {
                 let understood = match ToClient::decode(&incoming) {
@@ -541,7 +545,7 @@ impl Uplink {
     }
 }
 
-/// What is written down of a letter that was refused.
+/// The record of a letter that was refused.
 pub(super) fn record_of_refusal(relay: &HostPort, to: &Name, number: u64, why: (Reason, bool)) -> Record {
     let (reason, may_have_arrived) = why;
     Record::Refused { relay: relay.clone(), to: to.clone(), number, reason, may_have_arrived }

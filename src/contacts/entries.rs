@@ -1,6 +1,6 @@
 //! The contacts of a book, and how one of them is found without looking at all of them.
 //!
-//! What is looked up by is sorted when it is first asked for: 4 bytes for each contact and order. A
+//! Each order is made when it is first needed: 4 bytes for each contact and order. A
 //! letter of a stranger then costs 17 comparisons in a book of 100,000, not 100,000.
 
 use std::cmp::Ordering;

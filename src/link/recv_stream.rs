@@ -17,7 +17,7 @@ pub enum Piece {
     Refused,
 }
 
-/// What all streams of a link hold behind gaps, and may, in bytes of memory.
+/// Memory that all streams of a link hold behind gaps, and its maximum, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Gapped {
     pub held: usize,
@@ -118,7 +118,7 @@ impl RecvStream {
         self.read + self.data.len() as u64
     }
 
-    /// What is there already must be the same again.
+    /// Bytes that are there already must be the same again.
     fn compare(&mut self, offset: u64, piece: &[u8]) -> Result<(), Violation> {
         let (from, to) = (offset.max(self.read), self.there().min(offset + piece.len() as u64));
         let is_same = from >= to || {
@@ -141,7 +141,7 @@ impl RecvStream {
         if kept { Piece::Kept } else { Piece::Refused }
     }
 
-    /// What followed a gap that has closed is there without one.
+    /// Moves bytes whose gap has closed to those without a gap.
     fn close_gap(&mut self, gapped: &mut Gapped) {
         let there = self.there();
         let Some(ahead) = self.ahead.there() else { return };

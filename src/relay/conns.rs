@@ -36,7 +36,7 @@ pub(super) struct Conn {
     scheduled: Option<Tick>,
 }
 
-/// Whose a connection is.
+/// The party that a connection counts for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
     /// No session on it has signed in; a packet came last about then.
@@ -95,7 +95,7 @@ impl Conns {
         is_crowded || (self.conns.len() >= max && self.strangers.is_empty())
     }
 
-    /// Who has to go, if more are here than fit into `max` places.
+    /// The stranger that must go, if more connections are here than fit into `max` places.
     fn pushed_out(&self, max: usize) -> Option<ConnId> {
         let fit = self.conns.len() <= max && self.strangers.len() <= max.div_ceil(2);
         if fit { None } else { self.strangers.first_to_go() }

@@ -19,12 +19,12 @@ use super::{Event, Out, Record, Relay};
 /// Bytes of a message that cost as much as a message: reading one costs about as much as copying a
 /// name of them.
 const BYTES_A_UNIT: usize = 32;
-/// What a write to the disk costs more, in messages.
+/// Extra cost of a write to the disk, in messages.
 const WRITE_COST: u32 = 4;
-/// What a list of names costs more, plus one for each name: all of its rows are written again.
+/// Extra cost of a list of names, plus one for each name: all of its rows are written again.
 const LIST_COST: u32 = 100;
 
-/// What became of a message.
+/// Result of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Read {
     /// It was news of letters, which are counted already.

@@ -88,7 +88,7 @@ impl Crowd {
         }
     }
 
-    /// Who goes first.
+    /// The connection that goes first.
     pub(super) fn first_to_go(&self) -> Option<ConnId> {
         let mut within = IpAddr::from([0; 4]);
         for ranks in &self.ranks {

@@ -115,7 +115,7 @@ impl Relay {
         out.effects.push(Effect::Persist(ticket, Record::Expired { place, owed }));
     }
 
-    /// What is behind the letter in its mailbox may be loaded: its author hears first that it was
+    /// Letters behind this one in its mailbox may be loaded: its author hears first that it was
     /// refused. If that could not be written down it stays where it is.
     pub(super) fn handle_expired(&mut self, now: Tick, ticket: Ticket, letter: Expiring, durable: bool) {
         let Expiring { place, author, to, id, len, may_have_arrived, counted } = letter;

@@ -110,7 +110,7 @@ struct Flow {
 
 /// No session.
 const NEVER: u32 = 0;
-/// What counts as the session before the first one: the one before it is not [`NEVER`].
+/// The number that counts as the session before the first one: the one before it is not [`NEVER`].
 const FIRST: u32 = 2;
 
 /// Whether the author of a flow may know that its recipient exists.
@@ -219,7 +219,7 @@ blank!(
 );
 
 impl Flows {
-    /// What the disk has of a flow, of which a letter came last at `touched`.
+    /// Takes in what the disk has of a flow, of which a letter came last at `touched`.
     pub(super) fn found_on_disk(&mut self, flow: FlowId, marks: Marks, touched: u64) {
         let state = self.flows.entry(flow).or_default();
         state.touched = state.touched.max(touched);

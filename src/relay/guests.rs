@@ -127,10 +127,10 @@ pub(super) struct Guests {
     seats: Seats,
     gate: Gate,
     echoes: Echoes,
-    /// What the sources of connections may write.
+    /// Rates of text for the sources of connections.
     shares: Shares,
-    /// What networks may ask for names with connections; what those on UDP write is answered by
-    /// nothing.
+    /// Rates of questions for names, for the networks of connections; a question on UDP is answered
+    /// by nothing.
     asked: Shares,
     last_id: u64,
     /// What the input at hand brings.

@@ -53,7 +53,7 @@ pub(super) struct Place {
     pub(super) control: Bucket,
 }
 
-/// What a reader said of letters that the relay knows nothing of.
+/// A reader's word on letters that the relay knows nothing of.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ReadClaim {
     /// It has read them up to this number.

@@ -89,7 +89,7 @@ impl Limits {
         self.text_max() + LETTER_BODY_MAX - LETTER_TEXT_MAX
     }
 
-    /// What one sender may hold in all mailboxes.
+    /// Bytes that one sender may hold in all mailboxes.
     pub(super) fn held_max(&self) -> usize {
         self.sender_bytes.min(self.all_bytes / SENDERS_MIN)
     }

@@ -167,7 +167,7 @@ pub struct Stats {
     pub handshakes: u64,
     /// First handshake messages that cost curve arithmetic, whatever came of it.
     pub curve_work: u64,
-    /// What that took, in microseconds as they are counted against the budget of handshakes.
+    /// Time that it took, in microseconds as they are counted against the budget of handshakes.
     pub curve_us: u64,
     /// First handshake messages answered with a cookie only.
     pub cookies: u64,

@@ -60,7 +60,7 @@ pub(super) struct Stored {
 pub(super) struct Queue {
     /// `None` where the recipient stored a letter behind one it has not stored yet.
     handed: VecDeque<Option<Entry>>,
-    /// What the recipient refuses of those.
+    /// Letters among those that the recipient refuses.
     refusing: Refusing,
     /// Letters from the disk, and of lanes, that go next.
     loaded: VecDeque<Entry>,

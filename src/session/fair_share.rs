@@ -194,7 +194,7 @@ impl FairShare {
         self.is_new_at(self.step(now), &self.networks(source))
     }
 
-    /// What all together use.
+    /// The use of all together.
     pub fn used_by_all(&self, now: Tick) -> u32 {
         (self.all.at(self.step(now)) >> PART_BITS) as u32
     }
@@ -278,7 +278,7 @@ impl FairShare {
 }
 
 impl Usage {
-    /// What of it counts at a step.
+    /// The part of it that counts at a step.
     fn at(self, step: u64) -> u64 {
         let steps = step.saturating_sub(self.step);
         if steps >> LEFT.len() > 0 {

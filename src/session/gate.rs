@@ -14,7 +14,7 @@ use super::throttle::{Load, Throttle};
 /// What a first message costs that is opened and answered, in microseconds of the loop: six curve multiplications. Measured
 /// in a release build, as the others here.
 pub const GRANTED_COST_US: u32 = 350;
-/// What one costs whose seal does not fit: two of them, and the keys of the cipher.
+/// Cost of one whose seal does not fit: two of them, and the keys of the cipher.
 pub const FORGED_COST_US: u32 = 130;
 /// What one whose seal does not fit costs the address and port it came from, above that: ten that are granted. A client that
 /// knows the relay's key makes no mistakes, and what is behind the same address is not touched by it.

@@ -87,7 +87,7 @@ impl Eraser {
         Ok(Some(Eraser { path, db }))
     }
 
-    /// What [`Eraser::erase`] would do.
+    /// Returns what [`Eraser::erase`] would do.
     ///
     /// # Errors
     /// The database is damaged or cannot be read.

@@ -10,7 +10,7 @@ use super::sums::{Sum, sum_of_values, unsigned};
 use crate::base::{Carrier, HostPort, LetterId, Name, Wall};
 use crate::client::Reason;
 
-/// What the column `refused` may say.
+/// The reasons that the column `refused` may hold.
 const REASONS: [Reason; 9] = [
     Reason::Unknown,
     Reason::Offline,
@@ -33,7 +33,7 @@ pub(super) fn reason(word: &str) -> Reason {
     REASONS.into_iter().find(|reason| reason.as_str() == word).unwrap_or(Reason::Full)
 }
 
-/// What the column `refused` may say, as SQL lists it.
+/// The words that the column `refused` may hold, as SQL lists them.
 pub(super) fn refused_words() -> String {
     REASONS.map(|reason| format!("'{}'", reason.as_str())).join(", ")
 }

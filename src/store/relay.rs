@@ -51,7 +51,7 @@ pub(super) const KIND: Kind = Kind {
 pub struct RelayState {
     /// Its X25519 private key.
     pub private_key: [u8; 32],
-    /// What its resets are made with, with the key.
+    /// The random id that its resets are made with, together with the key.
     pub reset_id: [u8; 16],
     /// Every member, by name.
     pub members: Vec<(Name, PublicKey)>,

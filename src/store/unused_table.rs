@@ -21,7 +21,8 @@ CREATE TABLE unused(
 /// `since` is on the relay's own clock, in milliseconds.
 pub(super) const SCHEMA: &str = unused!();
 
-/// From a layout where no name is known to be unused, and of no flow when a letter was last written.
+/// From a layout where no name is known to be unused, and of no flow when a letter was last
+/// written.
 pub(super) const STEP: &str =
     concat!(unused!(), "\nALTER TABLE receipts ADD COLUMN since INTEGER NOT NULL DEFAULT 0;");
 

@@ -11,7 +11,7 @@ use super::{BACKOFF_MAX, BACKOFF_MIN};
 /// A loss this long after the last one, and after the last handshake, is the first again.
 const CALM_AFTER: Duration = Duration::from_secs(10);
 
-/// What becomes of sessions, in a row.
+/// Losses of sessions in a row, and the pause after them.
 #[derive(Debug, Default)]
 pub(in crate::client) struct LossBackoff {
     /// Losses with no calm between them.

@@ -120,7 +120,7 @@ impl Outbox {
     /// The relay repeats refusals that are durable here: it is answered that they are known.
     fn hear_again(&mut self, to: &Name, id: LetterId, through: u64) {
         let Some(conversation) = self.conversations.get(to) else { return };
-        // What is not durable yet is answered when it is.
+        // A refusal that is not durable yet is answered when it is.
         let pending: BTreeSet<u64> = conversation.refusals.iter().map(|refusal| refusal.id.number).collect();
         let numbers = (id.number..=through.min(conversation.reach.last)).take(HEARD_MAX - self.heard.len());
         for number in numbers.filter(|number| !pending.contains(number)) {

@@ -120,8 +120,8 @@ impl Waiting {
         self.waiters.iter().any(|waiter| waiter.outbox == outbox && *waiter.name == *name)
     }
 
-    /// The author sends everything again. Each conversation keeps its turn, or a session that begins again would
-    /// learn early of what waits behind.
+    /// The author sends everything again. Each conversation keeps its turn, or a session that
+    /// begins again would learn early of what waits behind.
     pub(super) fn begin_session(&mut self) {
         self.waiters.iter_mut().for_each(|waiter| (waiter.refused, waiter.letters) = (None, 0));
     }

@@ -1,4 +1,4 @@
-//! Who of the guests keeps a place, and who goes first.
+//! Which guests keep a place, and which go first.
 //!
 //! [`super::GuestRules::limit`] places are for guests of both carriers, and at most half of them
 //! for guests on UDP. A guest on TCP takes one with its first letter; if none is free, that of the
@@ -28,7 +28,7 @@ pub(super) const LOOSE_MAX: usize = 4_096;
 /// A guest on UDP loses its place to one of the same standing if it was silent for this long.
 const CROWDED_AFTER: Duration = Duration::from_secs(60);
 
-/// What is known of a guest on UDP. A higher one goes later.
+/// How far a guest on UDP is known. A higher standing goes later.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Standing {
     /// It has written.
@@ -46,7 +46,7 @@ const STANDINGS: [Standing; 3] = [Standing::Unanswered, Standing::Answered, Stan
 enum Seat {
     Loose(Tick),
     Udp(Standing, Tick),
-    /// Whose address it is; `None` for loopback.
+    /// The holder of its address; `None` for loopback.
     Tcp(Option<IpAddr>),
 }
 
@@ -189,7 +189,7 @@ impl Seats {
     }
 }
 
-/// Who holds places on TCP, where an address is proved: an IPv4 address, or the /48 of an IPv6
+/// The holder of places on TCP, where an address is proved: an IPv4 address, or the /48 of an IPv6
 /// address, which has as many addresses as it wants.
 fn holder(ip: IpAddr) -> IpAddr {
     if ip.is_ipv4() { ip } else { network(ip) }

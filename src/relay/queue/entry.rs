@@ -7,7 +7,7 @@ use crate::relay::limits::ENTRY_COST;
 use crate::relay::members::MemberId;
 use crate::relay::parcels::Parcel;
 
-/// Who wrote a letter.
+/// The author of a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::relay) enum Author {
     /// A member, in whichever session it wrote.
@@ -97,7 +97,7 @@ impl Entry {
         self.len + ENTRY_COST
     }
 
-    /// What it costs in memory only, and what it costs that the disk does not have.
+    /// Its cost in memory only, and its cost as long as the disk does not have it.
     pub(super) fn unwritten(&self) -> (usize, usize) {
         match self.state {
             State::Memory => (self.cost(), self.cost()),

@@ -14,7 +14,7 @@ use crate::relay::members::MemberId;
 const START: Tick = Tick::from_micros(1_000_000);
 const GREEDY: Author = Author::Member(MemberId(1));
 const FRIEND: Author = Author::Member(MemberId(2));
-/// What a letter of 936 bytes costs.
+/// Cost of a letter of 936 bytes.
 const COST: usize = 1_000;
 
 /// A queue whose pairs pass `burst` letters of [`COST`] at once, and one each second.

@@ -10,14 +10,15 @@ use super::{Author, Entry, Queue, State};
 use crate::base::{LetterId, OutboxId};
 use crate::wire::message::Reason;
 
-/// What the recipient refuses.
+/// Letters that the recipient refuses.
 #[derive(Debug)]
 pub(super) struct Refusing {
     /// Refused letters among those handed: they wait for the disk.
     pub(super) letters: usize,
     /// Letters whose refusal is being made durable; they count as handed.
     pub(super) leaving: usize,
-    /// What the recipient has stored behind refused letters, by author and outbox.
+    /// Numbers through which the recipient has stored letters behind refused ones, by author and
+    /// outbox.
     stored: BTreeMap<(Author, OutboxId), u64>,
 }
 

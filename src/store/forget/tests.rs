@@ -1,4 +1,4 @@
-//! What is erased is in no file any more, and what has to stay stays.
+//! Erased letters are in no file any more, and letters that must stay are there.
 
 use std::fs;
 

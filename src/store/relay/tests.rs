@@ -107,8 +107,8 @@ fn what_was_committed_is_there_after_a_kill_and_a_torn_end_is_cut_off() {
     }
 }
 
-/// What a folder made with seed 1 has, these members among it: their names are unused since the time
-/// of [`member`].
+/// State of a folder made with seed 1 that has these members: their names are unused since the
+/// time of [`member`].
 fn state_of(members: Vec<(Name, PublicKey)>) -> RelayState {
     let unused = members.iter().map(|(name, _)| (name.clone(), 7)).collect();
     RelayState {
