@@ -163,6 +163,10 @@ impl Flow {
 /// another after an old copy of its folder was put back.
 const OUTBOXES_LOOKED_AT: usize = 16;
 
+/// Above this many entries of `raised` and two for each flow, those of flows that are gone are
+/// forgotten. That looks at all entries, of which half are then gone.
+const RAISED_SLACK: usize = 64;
+
 /// The flows of one author.
 #[derive(Debug)]
 pub(super) struct Flows {
@@ -284,6 +288,9 @@ impl Flows {
     /// The letter was taken at this time, which is `clock` on the relay's own clock; whether it is
     /// the first of its flow. Later ones whose `prev` was refused are still behind.
     pub(super) fn took(&mut self, flow: FlowId, number: u64, at: Wall, clock: u64) -> bool {
+        if self.raised.len() > 2 * self.flows.len() + RAISED_SLACK {
+            self.forget_stale_raised();
+        }
         let Some(state) = self.flows.get_mut(&flow) else { return false };
         state.touched = clock;
         let is_first = state.taken == 0;
@@ -292,6 +299,15 @@ impl Flows {
         let refused = state.refused_now(self.session);
         state.refused = refused.and_then(|(refused, reason)| Some((refused.behind(number)?, reason)));
         is_first
+    }
+
+    /// Forgets which marks rose of flows that are gone: a long session may have had many, as those
+    /// to guests.
+    fn forget_stale_raised(&mut self) {
+        let (flows, session) = (&self.flows, self.session);
+        self.raised.sort_unstable();
+        self.raised.dedup();
+        self.raised.retain(|id| flows.get(id).is_some_and(|state| state.raised_in == session));
     }
 
     /// A letter came that was refused.

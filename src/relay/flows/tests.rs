@@ -142,6 +142,26 @@ fn flows_are_bounded() {
     assert!(!flows.open(FLOW));
 }
 
+/// A member answers one guest after the other for months.
+#[test]
+fn forgotten_flows_of_one_session_leave_nothing() {
+    let mut flows = Flows::default();
+    for n in 0..10_000 {
+        let flow = FlowId { to: To::Guest(GuestId::new(n)), ..FLOW };
+        assert_eq!(flows.turn_of(flow, "guest", 1, 0), Turn::Next);
+        flows.took(flow, 1, Wall(0), 0);
+        flows.accepted(flow, 1, 0);
+        assert!(flows.next_receipt().is_some());
+        flows.paid();
+        flows.forget(flow.to);
+    }
+    assert!(flows.raised.len() < 100 && flows.owing.is_empty(), "{}", flows.raised.len());
+    take(&mut flows, 1, 0);
+    flows.accepted(FLOW, 1, 0);
+    flows.begin_session();
+    assert_eq!(flows.next_receipt().map(|(flow, ..)| flow), Some(FLOW));
+}
+
 /// The last session may have ended before the receipt arrived.
 #[test]
 fn receipt_is_repeated_in_the_next_session() {
