@@ -9,6 +9,12 @@ use super::letter_rows::{NewLetter, RECEIVED, number, parsed, peer, reason};
 use crate::base::{Carrier, HostPort, LetterId, Name, OutboxId, Wall};
 use crate::client::{DECLINED_KEPT_MAX, Holdings, OUTBOXES_OF_ONE_MAX, Reason, letter_cost};
 
+/// Outboxes remembered of which nothing is kept: twice as many as a client remembers in memory
+/// while it runs, some 15 MB. One that a client remembers is therefore here too.
+const EMPTY_OUTBOXES_MAX: i64 = 131_072;
+/// Refusals after which the outboxes above this are forgotten: counting them takes 20 ms.
+const FORGOTTEN_EVERY: i64 = 1_024;
+
 macro_rules! declined {
     () => {
         "
@@ -108,6 +114,9 @@ pub(super) fn decline(
     if !known {
         forget_outboxes(tx, peer, outbox)?;
     }
+    if tx.last_insert_rowid() % FORGOTTEN_EVERY == 0 {
+        forget_refused(tx, EMPTY_OUTBOXES_MAX)?;
+    }
     Ok(true)
 }
 
@@ -134,6 +143,24 @@ pub(super) fn holdings(db: &Connection) -> rusqlite::Result<Holdings> {
     Ok(holdings)
 }
 
+/// Forgets the outboxes of which nothing is kept above this many, those unheard for longest, and
+/// their senders where nothing else refers to them. Otherwise strangers who come under a new name
+/// each time, as guests do, would fill the disk with refusals.
+fn forget_refused(tx: &Transaction<'_>, max: i64) -> rusqlite::Result<()> {
+    let forget = "DELETE FROM senders WHERE held = 0 AND (peer, outbox) IN (
+        SELECT peer, outbox FROM senders WHERE held = 0 ORDER BY heard
+        LIMIT max(0, (SELECT count(*) FROM senders WHERE held = 0) - ?1)) RETURNING peer";
+    let mut forget = tx.prepare_cached(forget)?;
+    let peers: Vec<i64> = forget.query_map([max], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    let unused = "DELETE FROM peers WHERE id = ?1
+        AND NOT EXISTS (SELECT 1 FROM senders WHERE peer = ?1)
+        AND NOT EXISTS (SELECT 1 FROM letters WHERE peer = ?1)
+        AND NOT EXISTS (SELECT 1 FROM conversations WHERE peer = ?1)
+        AND NOT EXISTS (SELECT 1 FROM declined WHERE peer = ?1)";
+    let mut unused = tx.prepare_cached(unused)?;
+    peers.iter().try_for_each(|peer| unused.execute([peer]).map(drop))
+}
+
 type Declined = BTreeMap<(HostPort, Name, OutboxId, u64), (u64, Reason)>;
 
 /// Letters that were refused, each with its place among all.
@@ -155,4 +182,41 @@ pub(super) fn count_all(tx: &Transaction<'_>) -> rusqlite::Result<()> {
         SELECT sum(octet_length(coalesce(text, '')) + ?1) FROM letters
         WHERE letters.peer = senders.peer AND way = 1 AND letters.outbox = senders.outbox), 0)";
     tx.execute(count, params![letter_cost(0) as i64]).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Strangers with a new name for each letter, all refused: few of them leave a row, and what is kept stays.
+    #[test]
+    fn refused_strangers_leave_bounded_rows() {
+        let mut db = Connection::open_in_memory().unwrap();
+        super::super::history::KIND.schema.iter().for_each(|text| db.execute_batch(text).unwrap());
+        let tx = db.transaction().unwrap();
+        let relay: HostPort = "h:1".parse().unwrap();
+        let id = |outbox| LetterId { outbox: OutboxId(outbox), number: 1 };
+        for peer in 1..=20_i64 {
+            let name: Name = format!("guest{peer}").parse().unwrap();
+            tx.execute("INSERT INTO peers VALUES (?1, 'h:1', ?2)", (peer, name.as_str())).unwrap();
+            if peer == 3 {
+                let at = Wall(1);
+                let letter = Arrived { text: Some("kept"), at, via: None, missing: 0, shown: true };
+                assert!(add(&tx, peer, (&relay, &name), (id(3), 0), letter).unwrap());
+            } else {
+                assert!(decline(&tx, peer, id(peer as u64), 0, Reason::Full).unwrap());
+            }
+        }
+        tx.execute("DELETE FROM declined WHERE peer < 15", []).unwrap();
+        forget_refused(&tx, 4).unwrap();
+        let peers = |select: &str| -> Vec<i64> {
+            let mut select = tx.prepare(select).unwrap();
+            select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+        };
+        assert_eq!(peers("SELECT count(*) FROM senders"), [5]);
+        assert!(peers("SELECT peer FROM senders WHERE held > 0") == [3]);
+        let named = peers("SELECT id FROM peers ORDER BY id");
+        assert!(named.contains(&3) && named.iter().filter(|peer| **peer < 15).count() <= 5, "{named:?}");
+        assert!((15..=20).all(|peer| named.contains(&peer)), "a refusal that is remembered keeps its sender");
+    }
 }
