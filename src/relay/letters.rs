@@ -290,7 +290,7 @@ impl Relay {
         let held = *self.holds(author);
         let (queue, limits) = (&self.places[to.0].queue, &self.limits);
         self.post.stock.has_room(len, held, limits)
-            && queue.can_follow(len)
+            && queue.can_follow(author, len)
             && (queue.has_room(author, len, Sender::Stranger, limits)
                 || self.knows(to, author) && queue.has_room(author, len, Sender::Known, limits))
     }

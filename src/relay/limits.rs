@@ -43,7 +43,7 @@ pub struct Limits {
     /// Bytes of bodies of all letters kept, in memory and on disk together, and 64 for each letter; above it every
     /// letter is refused as `full`. It bounds the database, which is not much larger.
     pub all_bytes: usize,
-    /// The same of letters that the disk does not have yet; of one recipient they are 2 MiB at most. What sessions have
+    /// The same of letters that the disk does not have yet; of one recipient they are 4 MiB at most. What sessions have
     /// loaded from the disk comes on top, 64 KiB and a letter each.
     pub memory_bytes: usize,
     /// How long a letter waits in a mailbox while the relay runs.
@@ -170,8 +170,8 @@ pub(super) const SPILL_AFTER: Duration = Duration::from_millis(500);
 /// Bytes of one queue that are in memory only; above it the oldest are written.
 pub(super) const MEMORY_ONLY_MAX: usize = 256 * 1024;
 /// Bytes of one queue that the disk does not have yet, those being written included; above it letters are refused: the
-/// disk cannot follow.
-pub(super) const UNWRITTEN_MAX: usize = 2 * 1024 * 1024;
+/// disk cannot follow. A sender may use as much of it as is left: a burst of 1,000 letters of 2 KB where it is alone.
+pub(super) const UNWRITTEN_MAX: usize = 4 * 1024 * 1024;
 /// What a letter costs in memory beside its body, about.
 pub(super) const ENTRY_COST: usize = 64;
 /// Letters of one queue written at once; the next wait for the answer.
