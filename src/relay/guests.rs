@@ -35,8 +35,8 @@ use super::members::MemberId;
 use echo::{Echoes, echo};
 use gate::Gate;
 use guest::Guest;
-pub(super) use guest::GuestId;
-pub(super) use guest::Notice;
+use guest::outbox_of;
+pub(super) use guest::{GuestId, Notice, carrier_of};
 use names::Names;
 use seats::{Moved, Seats, Standing};
 use shares::{Shares, network};
@@ -505,7 +505,7 @@ impl Guests {
 
     fn insert(&mut self, now: Tick, path: Path, remote: SocketAddr, greet_at: Option<Tick>) {
         self.last_id += 1;
-        let (id, outbox) = (GuestId(self.last_id), OutboxId(self.rng.next_u64()));
+        let (id, outbox) = (GuestId(self.last_id), outbox_of(self.rng.next_u64(), path.carrier()));
         let mut guest = Guest::new(now, id, path, remote, outbox, self.rules.encoding);
         guest.greet_at = greet_at;
         self.guests.insert(path, guest);

@@ -296,11 +296,11 @@ impl Relay {
     }
 
     /// Whether a member has written to this author lately. Letters of `echo` are answers to its own; guests, who are
-    /// one author, are strangers whichever of them it has answered.
+    /// one author for each carrier, are strangers whichever of them it has answered.
     fn knows(&self, member: MemberId, author: Author) -> bool {
         match author {
             Author::Echo => true,
-            Author::Guest => false,
+            Author::Guest(_) => false,
             Author::Member(author) => {
                 author == member || self.places[member.0].flows.has_written_to(To::Member(author))
             }

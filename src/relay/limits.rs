@@ -33,7 +33,7 @@ pub struct Limits {
     /// Bytes of bodies of one sender kept for one recipient.
     pub pair_bytes: usize,
     /// Bytes of bodies of one sender kept for all recipients, and 64 for each letter; never more than a sixteenth of
-    /// `all_bytes`. All guests are one sender.
+    /// `all_bytes`. All guests of one carrier are one sender.
     pub sender_bytes: usize,
     /// Bytes a second that a recipient is handed of one sender in the long run; the rest waits in its mailbox. Bodies, and
     /// 64 for each letter. Lifted where `per_sender` is off.

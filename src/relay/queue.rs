@@ -449,11 +449,6 @@ impl Queue {
         refused
     }
 
-    /// Letters of this author here, and bytes of their bodies.
-    pub(super) fn held_by(&self, author: Author) -> (usize, usize) {
-        self.shares.get(author).map_or((0, 0), |share| (share.letters, share.bytes))
-    }
-
     /// The letter at this place, on disk only, is there no longer.
     pub(super) fn expired(&mut self, place: u64, author: Author, len: usize) {
         self.leave_disk(place);
