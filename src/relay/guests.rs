@@ -25,6 +25,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::base::{ConnId, LetterId, Name, OutboxId, Path, Rng, Tick};
+use crate::session::PrefixLen;
 use crate::wire::letter::GuestNote;
 use crate::wire::message::Reason;
 
@@ -39,7 +40,7 @@ use guest::outbox_of;
 pub(super) use guest::{GuestId, Notice, carrier_of};
 use names::Names;
 use seats::{Moved, Seats, Standing};
-use shares::{Shares, network};
+use shares::Shares;
 use text::Charset;
 pub use text::GuestEncoding;
 
@@ -331,7 +332,9 @@ impl Guests {
     pub(super) fn may_ask(&mut self, now: Tick, path: Path, found: Option<MemberId>) -> bool {
         let Some(guest) = self.guests.get(&path) else { return false };
         let is_known = found.is_some_and(|member| guest.numbers.contains_key(&member));
-        is_known || !matches!(path, Path::Tcp(_)) || self.asked.admits(now, network(guest.remote.ip()))
+        is_known
+            || !matches!(path, Path::Tcp(_))
+            || self.asked.admits(now, PrefixLen::SITE.network(guest.remote.ip()))
     }
 
     /// Who a letter is from, and what it is called: its number and the one before. `None` if the guest is gone or

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::base::Tick;
+use crate::session::PrefixLen;
 use crate::wire::limits::{LETTER_BODY_MAX, LETTER_TEXT_MAX};
 
 /// The bounds of a relay.
@@ -61,8 +62,9 @@ pub struct Limits {
     pub reassembly_bytes: usize,
     /// Names registered in one hour from one address, loopback exempt.
     pub names_per_hour: u32,
-    /// Names registered in one hour by all together, loopback exempt; half of them are for networks (/48, /24) that have
-    /// registered none within a day. `None`: as many as come, as on a relay that this machine alone reaches.
+    /// Names registered in one hour by all together, loopback exempt; half of them are for sites (/48, /24) that have
+    /// registered none within a day, and of this half a provider (/32, /16) has no more than is left. `None`: as many as come, as
+    /// on a relay that this machine alone reaches.
     pub all_names_per_hour: Option<u32>,
     /// Names in all; at the bound, none but the invited get one. Those of the upper half are for networks as above.
     pub members_max: usize,
@@ -274,14 +276,7 @@ impl Bucket {
 
 /// What counts as one source: an IPv4 address, or the /64 of an IPv6 address.
 pub(super) fn source(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(_) => ip,
-        IpAddr::V6(v6) => {
-            let mut octets = v6.octets();
-            octets[8..].fill(0);
-            IpAddr::from(octets)
-        }
-    }
+    PrefixLen::SOURCE.network(ip)
 }
 
 #[cfg(test)]
