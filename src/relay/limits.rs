@@ -190,8 +190,11 @@ pub(super) const TURNED_AWAY_MAX: usize = 256;
 /// Lets other inputs in between.
 pub(super) const TURNED_AWAY_EVERY: Duration = Duration::from_millis(1);
 /// Refusals of accepted letters owed to one author; at the bound that author's letters expire no more until some were
-/// heard.
+/// heard, and those to a recipient of whose refusals some are owed are refused as `full`.
 pub(super) const OWED_REFUSALS_MAX: usize = 10_000;
+/// Bytes that each owed refusal above that bound counts in what its author may have in all mailboxes: about what it takes in
+/// memory and on disk. So an author that hears of none is owed a quarter of a million, of however many conversations.
+pub(super) const OWED_REFUSAL_COST: usize = 256;
 /// How often the relay's own clock is written down while letters wait: a crash lets them wait longer by so much.
 pub(super) const CLOCK_EVERY: Duration = Duration::from_secs(3_600);
 /// Letters handed to one recipient's session and not yet stored by it; the rest wait in its queue.
