@@ -89,7 +89,7 @@ impl Relay {
         let (author, id, len) = (entry.author, entry.id, entry.len);
         let may = match author {
             Author::Member(author) => self.places[author.0].flows.may_owe_refusal(),
-            Author::Echo | Author::Guest => true,
+            Author::Echo | Author::Guest(_) => true,
         };
         let place = row.place;
         if !may || self.places[to.0].queue.holds(place) || self.post.expiring.contains_key(&place) {

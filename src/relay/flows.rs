@@ -484,10 +484,20 @@ impl Flows {
 
     // Refusals of what was accepted.
 
-    /// Whether one more refusal may be owed. If not, no more letters of the author are read, and
-    /// none expires.
+    /// Whether one more refusal may be owed. If not, no letter of the author expires.
     pub(super) fn may_owe_refusal(&self) -> bool {
         self.refusals.has_room()
+    }
+
+    /// Whether one more letter to there may be taken, which might be refused later. If not, the author has not heard of
+    /// earlier refusals, some of them from there; its letters to others are not held up by those.
+    pub(super) fn may_owe_refusal_of(&self, to: To) -> bool {
+        self.refusals.has_room() || !self.refusals.owes_of(to)
+    }
+
+    /// The number of refusals owed above the bound of [`Flows::may_owe_refusal`].
+    pub(super) fn refusals_above_bound(&self) -> usize {
+        self.refusals.above_bound()
     }
 
     /// An accepted letter was refused after all.

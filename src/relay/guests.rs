@@ -26,6 +26,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::base::{ConnId, LetterId, Name, OutboxId, Path, Rng, Tick};
+use crate::session::PrefixLen;
 use crate::wire::letter::GuestNote;
 use crate::wire::message::Reason;
 
@@ -36,11 +37,11 @@ use super::members::MemberId;
 use echo::{Echoes, echo};
 use gate::Gate;
 use guest::Guest;
-pub(super) use guest::GuestId;
-pub(super) use guest::Notice;
+use guest::outbox_of;
+pub(super) use guest::{GuestId, Notice, carrier_of};
 use names::Names;
 use seats::{Moved, Seats, Standing};
-use shares::{Shares, network};
+use shares::Shares;
 use text::Charset;
 pub use text::GuestEncoding;
 
@@ -334,7 +335,9 @@ impl Guests {
     pub(super) fn may_ask(&mut self, now: Tick, path: Path, found: Option<MemberId>) -> bool {
         let Some(guest) = self.guests.get(&path) else { return false };
         let is_known = found.is_some_and(|member| guest.numbers.contains_key(&member));
-        is_known || !matches!(path, Path::Tcp(_)) || self.asked.admits(now, network(guest.remote.ip()))
+        is_known
+            || !matches!(path, Path::Tcp(_))
+            || self.asked.admits(now, PrefixLen::SITE.network(guest.remote.ip()))
     }
 
     /// Who a letter is from, and what it is called: its number and the one before. `None` if the guest is gone or
@@ -508,7 +511,7 @@ impl Guests {
 
     fn insert(&mut self, now: Tick, path: Path, remote: SocketAddr, greet_at: Option<Tick>) {
         self.last_id += 1;
-        let (id, outbox) = (GuestId(self.last_id), OutboxId(self.rng.next_u64()));
+        let (id, outbox) = (GuestId(self.last_id), outbox_of(self.rng.next_u64(), path.carrier()));
         let mut guest = Guest::new(now, id, path, remote, outbox, self.rules.encoding);
         guest.greet_at = greet_at;
         self.guests.insert(path, guest);

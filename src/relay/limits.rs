@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::base::Tick;
+use crate::session::PrefixLen;
 use crate::wire::limits::{LETTER_BODY_MAX, LETTER_TEXT_MAX};
 
 /// The bounds of a relay.
@@ -33,8 +34,8 @@ pub struct Limits {
     pub pair_letters: usize,
     /// Bytes of bodies of one sender kept for one recipient.
     pub pair_bytes: usize,
-    /// Bytes of bodies of one sender kept for all recipients, and 64 for each letter; never more
-    /// than a sixteenth of `all_bytes`. All guests are one sender.
+    /// Bytes of bodies of one sender kept for all recipients, and 64 for each letter; never more than a sixteenth of
+    /// `all_bytes`. All guests of one carrier are one sender.
     pub sender_bytes: usize,
     /// Bytes a second that a recipient is handed of one sender in the long run; the rest waits in
     /// its mailbox. Bodies, and 64 for each letter. Lifted where `per_sender` is off.
@@ -44,7 +45,7 @@ pub struct Limits {
     /// Bytes of bodies of all letters kept, in memory and on disk together, and 64 for each letter; above it every
     /// letter is refused as `full`. It bounds the database, which is not much larger.
     pub all_bytes: usize,
-    /// The same of letters that the disk does not have yet; of one recipient they are 2 MiB at most. What sessions have
+    /// The same of letters that the disk does not have yet; of one recipient they are 4 MiB at most. What sessions have
     /// loaded from the disk comes on top, 64 KiB and a letter each.
     pub memory_bytes: usize,
     /// How long a letter waits in a mailbox while the relay runs.
@@ -62,9 +63,9 @@ pub struct Limits {
     pub reassembly_bytes: usize,
     /// Names registered in one hour from one address, loopback exempt.
     pub names_per_hour: u32,
-    /// Names registered in one hour by all together, loopback exempt; half of them are for networks
-    /// (/48, /24) that have registered none within a day. `None`: as many as come, as on a relay
-    /// that this machine alone reaches.
+    /// Names registered in one hour by all together, loopback exempt; half of them are for sites (/48, /24) that have
+    /// registered none within a day, and of this half a provider (/32, /16) has no more than is left. `None`: as many as come, as
+    /// on a relay that this machine alone reaches.
     pub all_names_per_hour: Option<u32>,
     /// Names in all; at the bound, none but the invited get one. Those of the upper half are for
     /// networks as above.
@@ -177,8 +178,8 @@ pub(super) const SPILL_AFTER: Duration = Duration::from_millis(500);
 /// Bytes of one queue that are in memory only; above it the oldest are written.
 pub(super) const MEMORY_ONLY_MAX: usize = 256 * 1024;
 /// Bytes of one queue that the disk does not have yet, those being written included; above it letters are refused: the
-/// disk cannot follow.
-pub(super) const UNWRITTEN_MAX: usize = 2 * 1024 * 1024;
+/// disk cannot follow. A sender may use as much of it as is left: a burst of 1,000 letters of 2 KB where it is alone.
+pub(super) const UNWRITTEN_MAX: usize = 4 * 1024 * 1024;
 /// What a letter costs in memory beside its body, about.
 pub(super) const ENTRY_COST: usize = 64;
 /// Letters of one queue written at once; the next wait for the answer.
@@ -195,8 +196,11 @@ pub(super) const TURNED_AWAY_MAX: usize = 256;
 /// Lets other inputs in between.
 pub(super) const TURNED_AWAY_EVERY: Duration = Duration::from_millis(1);
 /// Refusals of accepted letters owed to one author; at the bound that author's letters expire no more until some were
-/// heard.
+/// heard, and those to a recipient of whose refusals some are owed are refused as `full`.
 pub(super) const OWED_REFUSALS_MAX: usize = 10_000;
+/// Bytes that each owed refusal above that bound counts in what its author may have in all mailboxes: about what it takes in
+/// memory and on disk. So an author that hears of none is owed a quarter of a million, of however many conversations.
+pub(super) const OWED_REFUSAL_COST: usize = 256;
 /// How often the relay's own clock is written down while letters wait: a crash lets them wait longer by so much.
 pub(super) const CLOCK_EVERY: Duration = Duration::from_secs(3_600);
 /// Letters handed to one recipient's session and not yet stored by it; the rest wait in its queue.
@@ -284,14 +288,7 @@ impl Bucket {
 
 /// What counts as one source: an IPv4 address, or the /64 of an IPv6 address.
 pub(super) fn source(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(_) => ip,
-        IpAddr::V6(v6) => {
-            let mut octets = v6.octets();
-            octets[8..].fill(0);
-            IpAddr::from(octets)
-        }
-    }
+    PrefixLen::SOURCE.network(ip)
 }
 
 #[cfg(test)]

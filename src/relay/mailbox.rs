@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::base::{Effect, Held, Name, Now, Places, Query, Row, Tick, Ticket};
+use crate::base::{Effect, Held, Name, Now, OutboxId, Places, Query, Row, Tick, Ticket};
 use crate::wire::message::{Delivery, Reason, ToClient};
 
 use super::damaged::DamagedLetter;
 use super::expiry::{Expiring, SWEEP_AGAIN};
 use super::flows::{FlowId, Marks, To};
+use super::guests::carrier_of;
 use super::letters::{ECHO, GUEST_PREFIX, ReadClaim};
 use super::limits::{CLOCK_EVERY, LOAD_BYTES, SPILL_AFTER};
 use super::members::MemberId;
@@ -90,9 +91,10 @@ pub(super) struct Post {
     pub(super) clock: Clock,
     /// What all queues hold.
     pub(super) stock: Stock,
-    /// The part that `echo` and all guests together have written.
+    /// The parts that `echo` and all guests of a carrier have written.
     pub(super) echo_holds: usize,
-    pub(super) guests_hold: usize,
+    pub(super) udp_guests_hold: usize,
+    pub(super) tcp_guests_hold: usize,
     pub(super) parcels: Parcels,
     /// The highest place given to a letter.
     last_place: u64,
@@ -117,7 +119,7 @@ impl Relay {
         for waiting in &mail.waiting {
             self.post.clock.base = self.post.clock.base.max(waiting.last_since);
             let Some(to) = self.members.find_ever(waiting.to.as_str()) else { continue };
-            let Some(author) = self.author(waiting.from.as_str()) else { continue };
+            let Some(author) = self.author(waiting.from.as_str(), waiting.outbox) else { continue };
             self.places[to.0].queue.found_on_disk(author, waiting.letters, waiting.bytes, mail.last_place);
             self.count_queue(to);
             if let Author::Member(from) = author {
@@ -164,16 +166,16 @@ impl Relay {
         }
     }
 
-    /// Who has this name: a member, or the relay itself.
-    pub(super) fn author(&self, name: &str) -> Option<Author> {
+    /// Who writes under this name: a member, the relay itself, or guests of the carrier that the outbox is of.
+    pub(super) fn author(&self, name: &str, outbox: OutboxId) -> Option<Author> {
         match name {
             ECHO => Some(Author::Echo),
-            guest if guest.starts_with(GUEST_PREFIX) => Some(Author::Guest),
+            guest if guest.starts_with(GUEST_PREFIX) => Some(Author::Guest(carrier_of(outbox))),
             member => self.members.find_ever(member).map(Author::Member),
         }
     }
 
-    fn flow_of(&self, from: &Name, to: &Name, outbox: crate::base::OutboxId) -> Option<(MemberId, FlowId)> {
+    fn flow_of(&self, from: &Name, to: &Name, outbox: OutboxId) -> Option<(MemberId, FlowId)> {
         let (from, to) = (self.members.find_ever(from.as_str())?, self.members.find_ever(to.as_str())?);
         Some((from, FlowId { outbox, to: To::Member(to) }))
     }
@@ -182,7 +184,7 @@ impl Relay {
         match author {
             Author::Member(member) => self.members.name(member).clone(),
             Author::Echo => self.echo_name.clone(),
-            Author::Guest => match ToClient::decode(message) {
+            Author::Guest(_) => match ToClient::decode(message) {
                 Ok(Some(ToClient::Delivery(Delivery { from, .. }))) => from.parse().ok(),
                 _ => None,
             }
@@ -379,7 +381,7 @@ impl Relay {
         let Held::Whole(bytes) = &row.held else { return None };
         let Ok(Some(ToClient::Delivery(delivery))) = ToClient::decode(bytes) else { return None };
         let Delivery { from, id, body, .. } = delivery;
-        let author = self.author(from)?;
+        let author = self.author(from, id.outbox)?;
         Some(Entry::new(author, id, body.len(), now, row.since, bytes.clone().into()).kept(row.place))
     }
 

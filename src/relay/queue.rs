@@ -156,8 +156,7 @@ impl Queue {
     /// Appends a letter for which [`Queue::has_room`] and [`Queue::can_follow`].
     pub(super) fn push(&mut self, entry: Entry) {
         self.take_share(entry.author, entry.len);
-        self.memory_only += entry.cost();
-        self.unwritten += entry.cost();
+        self.take_unwritten(entry.author, entry.cost());
         self.tail.push_back(entry);
     }
 
@@ -271,7 +270,7 @@ impl Queue {
         through: u64,
         parcels: &mut Parcels,
     ) -> Option<Stored> {
-        let (mut stored, mut bytes) = (Stored::default(), 0);
+        let (mut stored, mut bytes, mut unwritten) = (Stored::default(), 0, 0);
         for slot in &mut self.handed {
             let Some(entry) = slot else { continue };
             if entry.author != author || entry.id.outbox != outbox {
@@ -289,13 +288,14 @@ impl Queue {
             stored.number = stored.number.max(entry.id.number);
             stored.places.extend(entry.place());
             self.left_through = self.left_through.max(entry.place().unwrap_or(0));
-            let (memory_only, unwritten) = entry.unwritten();
-            self.memory_only -= memory_only;
-            self.unwritten -= unwritten;
+            let (of_memory, of_both) = entry.unwritten();
+            self.memory_only -= of_memory;
+            unwritten += of_both;
             bytes += entry.len;
             parcels.take_back(std::mem::take(&mut entry.message));
             *slot = None;
         }
+        self.note_written(author, unwritten);
         self.forget_shares(author, stored.count as usize, bytes);
         while let Some(None) = self.handed.front() {
             self.handed.pop_front();
@@ -400,6 +400,9 @@ impl Queue {
         let mut keep = |entry: &Entry| {
             self.cursor = self.cursor.max(entry.place().unwrap_or(0));
             self.unwritten -= entry.cost();
+            if let Some(share) = self.shares.get_mut(entry.author) {
+                share.unwritten -= entry.cost();
+            }
             accepted.push((entry.author, entry.id, entry.born));
         };
         let handed = self.handed.iter_mut().flatten().map(|entry| (true, entry));
@@ -414,7 +417,7 @@ impl Queue {
         self.lanes.committed().iter().for_each(keep);
         while let Some(State::Writing(_)) = self.tail.front().map(|entry| entry.state) {
             let Some(entry) = self.tail.pop_front() else { break };
-            self.unwritten -= entry.cost();
+            self.note_written(entry.author, entry.cost());
             self.on_disk += 1;
             self.exhausted = false;
             accepted.push((entry.author, entry.id, entry.born));
@@ -445,11 +448,6 @@ impl Queue {
             self.forget_share(entry.author, entry.len);
         }
         refused
-    }
-
-    /// Letters of this author here, and bytes of their bodies.
-    pub(super) fn held_by(&self, author: Author) -> (usize, usize) {
-        self.shares.get(author).map_or((0, 0), |share| (share.letters, share.bytes))
     }
 
     /// The letter at this place, on disk only, is there no longer.
@@ -567,7 +565,7 @@ impl Queue {
     fn forget_unwritten(&mut self, entry: &Entry) {
         let (memory_only, unwritten) = entry.unwritten();
         self.memory_only -= memory_only;
-        self.unwritten -= unwritten;
+        self.note_written(entry.author, unwritten);
     }
 }
 

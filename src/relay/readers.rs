@@ -26,13 +26,13 @@ impl Relay {
         reason: Reason,
         out: &mut Out,
     ) -> bool {
-        let Some(author) = self.author_again(slot, from) else { return false };
+        let Some(author) = self.author_again(slot, from, id.outbox) else { return false };
         let Some(to) = self.sessions.member(slot) else { return false };
         if !self.places[to.0].queue.refuse(author, id, reason) {
             return false;
         }
         self.stats.letters_refused += 1;
-        if author == Author::Guest {
+        if let Author::Guest(_) = author {
             self.tell_guest_refused(from, out);
         }
         self.turn_refused_away(to, out);

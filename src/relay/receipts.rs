@@ -26,7 +26,7 @@ impl Relay {
         through: u64,
         out: &mut Out,
     ) -> bool {
-        let Some(author) = self.author_again(slot, from) else { return false };
+        let Some(author) = self.author_again(slot, from, outbox) else { return false };
         let Some(member) = self.sessions.member(slot) else { return false };
         self.store_through(member, author, outbox, through, out)
     }
@@ -65,12 +65,12 @@ impl Relay {
     }
 
     /// As [`Relay::author`], whose letters this session stored last being looked at first.
-    pub(super) fn author_again(&mut self, slot: Slot, name: &str) -> Option<Author> {
+    pub(super) fn author_again(&mut self, slot: Slot, name: &str, outbox: OutboxId) -> Option<Author> {
         let last = self.sessions.get_mut(slot).and_then(|session| session.stored_of);
         if let Some(again) = last.filter(|last| self.members.is(*last, name)) {
             return Some(Author::Member(again));
         }
-        let author = self.author(name);
+        let author = self.author(name, outbox);
         if let Some(session) = self.sessions.get_mut(slot) {
             session.stored_of = if let Some(Author::Member(member)) = author { Some(member) } else { None };
         }
@@ -89,7 +89,7 @@ impl Relay {
         through: u64,
         out: &mut Out,
     ) -> bool {
-        let Some(Author::Member(author)) = self.author(from) else { return false };
+        let Some(Author::Member(author)) = self.author(from, outbox) else { return false };
         let Some(reader) = self.sessions.member(slot) else { return false };
         let flow = FlowId { outbox, to: To::Member(reader) };
         let Some(before) = self.places[author.0].flows.marks(flow) else {

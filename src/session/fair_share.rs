@@ -3,7 +3,8 @@
 //! Usage decays: what was spent counts for 1/e of itself after the budget's time. A network may use at most as much as all
 //! together have left (dynamic thresholds, Choudhury and Hahne 1998), or a few times as much: so k networks that take what
 //! they can get converge to the same share, and leave some for the next one, however many addresses each of them has. Inside
-//! a network the same holds for its parts: /48 ⊃ /56 ⊃ /64 ⊃ address and port; /24 ⊃ /32 ⊃ address and port.
+//! a network the same holds for its parts: /48 ⊃ /56 ⊃ /64 ⊃ address and port; /24 ⊃ /32 ⊃ address and port; or for networks
+//! of other sizes.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -14,6 +15,8 @@ use blake2::digest::consts::U8;
 use blake2::digest::{KeyInit, Mac};
 
 use crate::base::Tick;
+
+use super::prefix_len::PrefixLen;
 
 /// Places for one hash: enough that sources rarely push each other out.
 const WAYS: usize = 4;
@@ -54,9 +57,6 @@ pub struct Budget {
     pub time: Duration,
     /// At most this much at once, and then at the rate: a bound for all sources together. At most `capacity`.
     pub burst: u32,
-    /// This much of `capacity`, and as large a part of `burst`, is for sources whose widest network has used nothing for
-    /// `time`.
-    pub kept_for_new: u32,
 }
 
 /// Who wants something: an address and its port. Addresses that may be forged are counted apart, so that a forger takes
@@ -74,6 +74,8 @@ pub struct Source {
 /// What all sources have used, in tables of fixed size. At the bound the network that uses least is forgotten.
 pub struct FairShare {
     budget: Budget,
+    /// The networks of each level, the widest first.
+    lens: [PrefixLen; FINEST],
     /// A network may use this many times what is left.
     alpha: u64,
     /// This much of the burst is for sources whose widest network has used nothing for the budget's time.
@@ -107,6 +109,7 @@ impl FairShare {
         let levels = std::array::from_fn(|_| vec![Place::default(); SETS * WAYS]);
         FairShare {
             budget,
+            lens: [PrefixLen::SITE, PrefixLen::HOME, PrefixLen::SOURCE],
             alpha: 1,
             burst_kept: 0,
             key,
@@ -114,6 +117,11 @@ impl FairShare {
             whole_at: Tick::ZERO,
             levels,
         }
+    }
+
+    /// Shares by networks of these sizes, the widest first. Sizes that are the same for a family are one level.
+    pub fn with_networks(self, lens: [PrefixLen; FINEST]) -> FairShare {
+        FairShare { lens, ..self }
     }
 
     /// A network may use `alpha` times what is left, not just as much: k of them leave 1/(1 + k·alpha), and one that is alone
@@ -132,11 +140,10 @@ impl FairShare {
     pub fn admits(&mut self, now: Tick, source: Source, cost: u32) -> bool {
         let (networks, step) = (self.networks(source), self.step(now));
         let is_new = self.is_new_at(step, &networks);
-        let capacity = self.budget.capacity.saturating_sub(if is_new { 0 } else { self.budget.kept_for_new });
         let used = self.all.at(step);
-        let parts_max = parts(capacity);
+        let parts_max = parts(self.budget.capacity);
         let (mut room, parts) = (parts_max.saturating_sub(used), parts(cost));
-        if parts > room || !self.paces(now, cost, capacity, is_new) {
+        if parts > room || !self.paces(now, cost, is_new) {
             return false;
         }
         room = room.saturating_mul(self.alpha).min(parts_max);
@@ -207,11 +214,8 @@ impl FairShare {
     }
 
     /// Whether this much may be spent at once now.
-    fn paces(&self, now: Tick, cost: u32, capacity: u32, is_new: bool) -> bool {
-        let part =
-            u64::from(self.budget.burst) * u64::from(capacity) / u64::from(self.budget.capacity.max(1));
-        let part = u32::try_from(part).unwrap_or(u32::MAX);
-        let burst = self.time_of(part.saturating_sub(if is_new { 0 } else { self.burst_kept }));
+    fn paces(&self, now: Tick, cost: u32, is_new: bool) -> bool {
+        let burst = self.time_of(self.budget.burst.saturating_sub(if is_new { 0 } else { self.burst_kept }));
         self.whole_at.since(now) + self.time_of(cost) <= burst
     }
 
@@ -259,21 +263,21 @@ impl FairShare {
     /// Keyed with a secret, so that sources that share places cannot be chosen.
     fn networks(&self, source: Source) -> Networks {
         let mac = <Blake2sMac<U8> as KeyInit>::new_from_slice(&self.key).expect("BLAKE2s takes 32-byte keys");
-        let hash = |bits: u8, prefix: &[u8], port: u64| {
-            let mac = mac.clone().chain_update([u8::from(source.proven), bits]).chain_update(prefix);
+        let hash = |bits: u8, ip: IpAddr, port: u64| {
+            let mac = mac.clone().chain_update([u8::from(source.proven), bits]);
+            let mac = match ip {
+                IpAddr::V4(ip) => mac.chain_update(ip.octets()),
+                IpAddr::V6(ip) => mac.chain_update(ip.octets()),
+            };
             u64::from_be_bytes(mac.chain_update(port.to_be_bytes()).finalize().into_bytes().into())
         };
-        let network = |bits: u8, octets: &[u8]| Some(hash(bits, &octets[..usize::from(bits / 8)], 0));
-        match source.ip.to_canonical() {
-            IpAddr::V4(ip) => {
-                let ip = ip.octets();
-                [network(24, &ip), network(32, &ip), None, Some(hash(0, &ip, source.port))]
-            }
-            IpAddr::V6(ip) => {
-                let ip = ip.octets();
-                [network(48, &ip), network(56, &ip), network(64, &ip), Some(hash(0, &ip, source.port))]
-            }
-        }
+        let ip = source.ip.to_canonical();
+        let of_level = |level: usize| {
+            let (len, wider) = (self.lens[level], level.checked_sub(1).map(|level| self.lens[level]));
+            let is_one = wider.is_some_and(|wider| wider.of(ip) == len.of(ip));
+            (!is_one).then(|| hash(len.of(ip), len.network(ip), 0))
+        };
+        [of_level(0), of_level(1), of_level(2), Some(hash(0, ip, source.port))]
     }
 }
 
@@ -316,8 +320,7 @@ mod tests {
     use crate::base::Rng;
 
     /// 10,000 units each second, remembered for one, 200 at once.
-    const BUDGET: Budget =
-        Budget { capacity: 10_000, time: Duration::from_secs(1), burst: 200, kept_for_new: 0 };
+    const BUDGET: Budget = Budget { capacity: 10_000, time: Duration::from_secs(1), burst: 200 };
     const COST: u32 = 4;
 
     fn shares() -> FairShare {
@@ -455,17 +458,15 @@ mod tests {
     }
 
     #[test]
-    fn half_is_kept_for_those_who_used_nothing() {
-        let budget = Budget { capacity: 60, time: Duration::from_secs(3_600), burst: 60, kept_for_new: 30 };
-        let mut shares = FairShare::new([1; 32], budget);
-        let start = Tick::from_micros(1);
-        assert_eq!((0..100).filter(|_| shares.admits(start, v4(1, 1), 1)).count(), 13);
-        assert_eq!((2..40).filter(|n| shares.admits(start, v4(*n, 1), 1)).count(), 38);
-        assert!(!shares.admits(start, v4(1, 1), 1));
-        assert_eq!((2..40).filter(|n| shares.admits(start, v4(*n, 1), 1)).count(), 0);
-        assert!(shares.admits(start, v4(50, 1), 1));
-        let later = start + Duration::from_secs(3_700);
-        assert!(shares.is_new(later, v4(1, 1)) && shares.admits(later, v4(1, 1), 1));
+    fn networks_of_other_sizes_are_shared_by_too() {
+        let budget = Budget { capacity: 60, time: Duration::from_secs(3_600), burst: 60 };
+        let (shares, now) = (|| FairShare::new([1; 32], budget), Tick::from_micros(1));
+        let lens = [PrefixLen::PROVIDER, PrefixLen::SITE, PrefixLen::SOURCE];
+        let site = |provider: u16, n: u16| source(&format!("2001:{provider:x}:{n:x}::1"), 1);
+        for (mut shares, most) in [(shares(), 60), (shares().with_networks(lens), 30)] {
+            let admitted = (0..1_000).filter(|n| shares.admits(now, site(1, *n), 1)).count();
+            assert_eq!((admitted, shares.admits(now, site(2, 0), 1)), (most, most < 60));
+        }
     }
 
     #[test]

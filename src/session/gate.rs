@@ -24,7 +24,7 @@ const FORGED_FINE_US: u32 = 10 * GRANTED_COST_US;
 /// what they can get have five each, and leave room for the next one. At once 10 ms, 28 handshakes: members notice no more
 /// of it, and the 29th has it 250 ms later, when its first message comes again.
 pub const HANDSHAKE_BUDGET: Budget =
-    Budget { capacity: 2_000_000, time: Duration::from_secs(20), burst: 10_000, kept_for_new: 0 };
+    Budget { capacity: 2_000_000, time: Duration::from_secs(20), burst: 10_000 };
 
 /// One network may use this many times what is left: one address that is alone then has seven tenths of the budget, so that
 /// 500 forged messages a second from behind it leave its members their handshakes.

@@ -14,7 +14,12 @@ const DAY_S: u64 = 24 * 3_600;
 
 /// A path from a /64 of a /48.
 fn v6(network: u16, part: u16) -> Path {
-    let ip = IpAddr::from([0x2001, 0xdb8, network, part, 0, 0, 0, 1]);
+    of_provider(0xdb8, network, part)
+}
+
+/// A path from a /64 of a /48 of a /32.
+fn of_provider(provider: u16, network: u16, part: u16) -> Path {
+    let ip = IpAddr::from([0x2001, provider, network, part, 0, 0, 0, 1]);
     Path::Udp(SocketAddr::from((ip, 1_000)))
 }
 
@@ -68,6 +73,27 @@ fn newcomer_is_in_beside_a_thousand_64s_that_register() {
     }
     assert!((10..=30 + 4).contains(&registered), "{registered} of 1,020");
     assert!(registered + newcomers <= 60);
+}
+
+/// A thousand /48s of one provider ask for names for an hour, more often than there are names. Somebody of another provider
+/// comes each ten minutes and is in at once.
+#[test]
+fn newcomer_is_in_beside_a_thousand_48s_of_another_provider() {
+    let mut rig = Rig::new();
+    let mut registered = 0;
+    for minute in 0..60_u64 {
+        for n in 0..17 {
+            let who = minute * 17 + n;
+            registered +=
+                usize::from(ask(&mut rig, v6(who as u16, 0), who, &format!("squat{who}")).is_none());
+        }
+        if minute % 10 == 9 {
+            let path = of_provider(0xdb9, minute as u16, 0);
+            assert_eq!(ask(&mut rig, path, 10_000 + minute, &format!("newcomer{minute}")), None);
+        }
+        rig.wait(secs(60));
+    }
+    assert!((30..=40).contains(&registered), "{registered} of 1,020");
 }
 
 #[test]

@@ -8,9 +8,12 @@ use std::time::Duration;
 use queqiao::base::{
     ConnId, Effect, Inbox, Input, Now, Outputs, Path, PublicKey, Query, Tick, Ticket, Wall, Why, turn,
 };
-use queqiao::relay::{Config, Event, GuestRules, Limits, Record, Relay};
+use queqiao::relay::{Config, Event, GuestRules, Limits, Mail, Record, Relay};
+use queqiao::session::Identity;
 use queqiao::store::{Backend, RelayState, RelayStore};
 use queqiao::wire::packet::{PacketType, RESET_LEN};
+
+use super::hand::private;
 
 /// An input that waits; packets keep their bytes.
 pub enum Given<C> {
@@ -97,6 +100,14 @@ impl Rig {
     pub fn serving(limits: Limits, guests: Option<GuestRules>) -> Rig {
         let (store, state) = RelayStore::in_memory([7; 32]).expect("memory is there");
         Rig::begin(limits, guests, store, state)
+    }
+
+    /// A relay that begins with these members, whose keys are those of the hands 1, 2, …, and with this mail.
+    pub fn with_mail(limits: Limits, names: &[&str], mail: Mail) -> Rig {
+        let (store, mut state) = RelayStore::in_memory([7; 32]).expect("memory is there");
+        let key = |who| Identity::from_private(private(who)).public();
+        state.members = names.iter().zip(1..).map(|(name, who)| (name.parse().unwrap(), key(who))).collect();
+        Rig::begin(limits, None, store, RelayState { mail, ..state })
     }
 
     /// A relay that begins with what is in this folder, at this time.

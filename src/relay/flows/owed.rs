@@ -4,15 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Included, Unbounded};
 
+use crate::base::OutboxId;
 use crate::relay::limits::{OWED_REFUSALS_MAX, REFUSED_AT_ONCE_MAX};
 
-use super::{FlowId, Refusal};
+use super::{FlowId, Refusal, To};
 
 type Key = (FlowId, u64);
 
-/// The refusals owed to one author, at most [`OWED_REFUSALS_MAX`]. The start of a session and a
-/// question about a flow cost the same however many are owed: what is reported again follows from
-/// where the report is.
+/// The refusals owed to one author. From [`OWED_REFUSALS_MAX`] on only those of letters taken before are added, and those
+/// of conversations that owe none. The start of a session and a question about a flow cost the
+/// same however many are owed: what is reported again follows from where the report is.
 #[derive(Debug, Default)]
 pub(super) struct OwedRefusals {
     refusals: BTreeMap<Key, Refusal>,
@@ -43,7 +44,7 @@ impl OwedRefusals {
         self.refusals.is_empty()
     }
 
-    /// Whether one more may be owed.
+    /// Whether there are fewer than [`OWED_REFUSALS_MAX`].
     pub(super) fn has_room(&self) -> bool {
         self.refusals.len() < OWED_REFUSALS_MAX
     }
@@ -51,6 +52,16 @@ impl OwedRefusals {
     /// Whether one of this flow is owed.
     pub(super) fn owes(&self, flow: FlowId) -> bool {
         self.first_of(flow, 0).is_some()
+    }
+
+    pub(super) fn above_bound(&self) -> usize {
+        self.refusals.len().saturating_sub(OWED_REFUSALS_MAX)
+    }
+
+    /// Whether one of a letter to there is owed, whichever outbox it is from.
+    pub(super) fn owes_of(&self, to: To) -> bool {
+        let flow = |outbox| FlowId { to, outbox: OutboxId(outbox) };
+        self.refusals.range((flow(0), 0)..=(flow(u64::MAX), u64::MAX)).next().is_some()
     }
 
     /// A session begins: everything is reported in it.
@@ -172,8 +183,6 @@ impl OwedRefusals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::OutboxId;
-    use crate::relay::flows::To;
     use crate::wire::message::Reason;
 
     const REFUSAL: Refusal = (Reason::Expired, false);

@@ -21,10 +21,11 @@ use std::time::Duration;
 
 use crate::base::{Rng, Tick};
 use crate::relay::limits::{Bucket, source};
+use crate::session::PrefixLen;
 
 use super::seats::Standing;
 use super::seen::Seen;
-use super::shares::{Shares, network};
+use super::shares::Shares;
 
 /// Interval and burst of one source's texts, on UDP or on TCP: those of a member.
 pub(super) const SOURCE_RATE: (Duration, u32) = (Duration::from_millis(10), 1_000);
@@ -94,8 +95,8 @@ impl Gate {
     /// Whether the first text of an address is taken: its guest is not known yet.
     pub(super) fn admits_stranger(&mut self, now: Tick, from: SocketAddr) -> bool {
         let budget = if self.seen.knows(now, from) { &mut self.second } else { &mut self.first };
-        let ip = from.ip();
-        let admitted = (ip.is_loopback() || self.by_network.admits(now, network(ip))) && budget.admits(now);
+        let (ip, network) = (from.ip(), PrefixLen::SITE.network(from.ip()));
+        let admitted = (ip.is_loopback() || self.by_network.admits(now, network)) && budget.admits(now);
         if !admitted {
             self.seen.note(now, from);
         }

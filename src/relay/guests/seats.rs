@@ -19,8 +19,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::base::{Path, Tick};
-
-use super::shares::network;
+use crate::session::PrefixLen;
 
 /// Guests on UDP without a place: 5 MiB. [`super::gate`] lets in at most 100 a second and 1,000 at
 /// once, so the last of them is heard for 30 s, in which a desk can answer.
@@ -192,7 +191,7 @@ impl Seats {
 /// The holder of places on TCP, where an address is proved: an IPv4 address, or the /48 of an IPv6
 /// address, which has as many addresses as it wants.
 fn holder(ip: IpAddr) -> IpAddr {
-    if ip.is_ipv4() { ip } else { network(ip) }
+    if ip.is_ipv4() { ip } else { PrefixLen::SITE.network(ip) }
 }
 
 #[cfg(test)]

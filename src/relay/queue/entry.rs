@@ -1,6 +1,6 @@
 //! One letter in a queue.
 
-use crate::base::{LetterId, Tick};
+use crate::base::{Carrier, LetterId, Tick};
 use crate::wire::message::Reason;
 
 use crate::relay::limits::ENTRY_COST;
@@ -14,8 +14,9 @@ pub(in crate::relay) enum Author {
     Member(MemberId),
     /// The relay itself, as `echo`.
     Echo,
-    /// Guests, all of them together: they share what one author may have in a queue.
-    Guest,
+    /// Guests of one carrier, all of them together: they share what one author may have in a queue. Those over UDP can be
+    /// forged, and take nothing from those over TCP.
+    Guest(Carrier),
 }
 
 /// Where a letter is safe.

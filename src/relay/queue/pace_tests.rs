@@ -326,6 +326,7 @@ proptest! {
         for course in courses.values() {
             prop_assert_eq!(course.handed, course.pushed);
         }
+        prop_assert_eq!(desk.unwritten_of_all(), 0);
         prop_assert!(!desk.queue.has_mail() && desk.queue.unwritten == 0 && desk.queue.lanes.is_empty());
     }
 }
