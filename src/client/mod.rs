@@ -19,6 +19,7 @@ mod choice;
 mod connect;
 mod counter;
 mod declined;
+mod dials;
 mod journal;
 mod kept;
 mod ledger;
@@ -55,6 +56,7 @@ pub use crate::wire::message::Reason;
 use crate::wire::packet::{self, Packet};
 
 use counter::Counter;
+use dials::Next;
 use journal::Journal;
 use ledger::Ledger;
 use mail::Mail;
@@ -410,11 +412,32 @@ impl Client {
                 uplink.handle_turn(now, &mut self.shared, out);
             }
         }
-        while let Some(relay) = self.shared.pace.next_dial(self.shared.conns.len()) {
-            if let Some(uplink) = self.uplinks.get_mut(&relay) {
-                uplink.handle_dial_turn(now, &mut self.shared, out);
+        while let Some(next) = self.next_dial(now.tick) {
+            match next {
+                Next::Opens(relay) => {
+                    if let Some(uplink) = self.uplinks.get_mut(&relay) {
+                        uplink.handle_dial_turn(now, &mut self.shared, out);
+                    }
+                }
+                Next::Yields(relay, conn) => match self.uplinks.get_mut(&relay) {
+                    Some(uplink) => uplink.yield_conn(now, conn, &mut self.shared, out),
+                    None => self.shared.pace.dials.end(conn),
+                },
             }
         }
+    }
+
+    /// What the queue for connections does next; a round that has ended waits no more, so nothing is given up for it.
+    fn next_dial(&mut self, now: Tick) -> Option<Next> {
+        let dials = &mut self.shared.pace.dials;
+        while let Some((turn, relay)) = dials.first() {
+            if self.uplinks.get(relay).is_some_and(|uplink| uplink.waits_to_dial(*turn)) {
+                break;
+            }
+            let (turn, relay) = (*turn, relay.clone());
+            dials.forget(turn, &relay);
+        }
+        dials.next(now, self.shared.conns.len())
     }
 
     fn handle_committed(&mut self, now: Now, ticket: Ticket, durable: bool, out: &mut Out) {

@@ -554,5 +554,6 @@ pub(super) fn record_of_refusal(relay: &HostPort, to: &Name, number: u64, why: (
 /// Closes a TCP connection of ours.
 pub(super) fn close_conn(shared: &mut Shared, conn: ConnId, out: &mut Out) {
     shared.conns.remove(&conn);
+    shared.pace.dials.end(conn);
     out.effects.push(Effect::Close(Path::Tcp(conn)));
 }

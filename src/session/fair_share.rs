@@ -78,7 +78,7 @@ pub struct FairShare {
     lens: [PrefixLen; FINEST],
     /// A network may use this many times what is left.
     alpha: u64,
-    /// This much of the burst is for sources whose widest network has used nothing for the budget's time.
+    /// This much of the burst is for sources whose widest network has used little of its share.
     burst_kept: u32,
     key: [u8; 32],
     all: Usage,
@@ -130,8 +130,9 @@ impl FairShare {
         FairShare { alpha: alpha.into(), ..self }
     }
 
-    /// So much of the burst is for sources whose widest network has used nothing for the budget's time: where many take all
-    /// that the rate gives, a newcomer has its turn before them.
+    /// This much of the burst is for sources whose widest network has used nothing for the budget's time, and the less of it for
+    /// others the more of their share they have used: where many take all that the rate gives, a newcomer has its turn before
+    /// them, and its second one too.
     pub fn with_burst_kept_for_new(self, burst_kept: u32) -> FairShare {
         FairShare { burst_kept, ..self }
     }
@@ -142,11 +143,12 @@ impl FairShare {
         let is_new = self.is_new_at(step, &networks);
         let used = self.all.at(step);
         let parts_max = parts(self.budget.capacity);
-        let (mut room, parts) = (parts_max.saturating_sub(used), parts(cost));
-        if parts > room || !self.paces(now, cost, is_new) {
+        let (left, parts) = (parts_max.saturating_sub(used), parts(cost));
+        let mut room = left.saturating_mul(self.alpha).min(parts_max);
+        let kept = if is_new { 0 } else { self.burst_kept_from(step, &networks, cost) };
+        if parts > left || !self.paces(now, cost, kept) {
             return false;
         }
-        room = room.saturating_mul(self.alpha).min(parts_max);
         for (level, network) in networks.iter().enumerate() {
             let Some(network) = *network else { continue };
             let used = self.used(level, network, step);
@@ -213,9 +215,19 @@ impl FairShare {
         })
     }
 
-    /// Whether this much may be spent at once now.
-    fn paces(&self, now: Tick, cost: u32, is_new: bool) -> bool {
-        let burst = self.time_of(self.budget.burst.saturating_sub(if is_new { 0 } else { self.burst_kept }));
+    /// How much of the burst is kept from a source that wants `cost`: half of what is kept for the new, and more the more its
+    /// widest network has used, by orders of magnitude. So the one that has had least is next, however often others ask.
+    fn burst_kept_from(&self, step: u64, networks: &Networks, cost: u32) -> u32 {
+        let used = networks[0].map_or(0, |network| self.used(0, network, step));
+        let (used, most) =
+            (log2(used / parts(cost).max(1)), log2((self.budget.capacity / cost.max(1)).into()));
+        let for_new = self.burst_kept / 2;
+        for_new + (u64::from(self.burst_kept - for_new) * used.min(most) / most.max(1)) as u32
+    }
+
+    /// Whether this much may be spent at once now, where `kept` of the burst is for others.
+    fn paces(&self, now: Tick, cost: u32, kept: u32) -> bool {
+        let burst = self.time_of(self.budget.burst.saturating_sub(kept));
         self.whole_at.since(now) + self.time_of(cost) <= burst
     }
 
@@ -299,6 +311,12 @@ impl Usage {
 
 fn parts(units: u32) -> u64 {
     u64::from(units) << PART_BITS
+}
+
+/// The binary logarithm of `times`, in 1/256; between powers of two it grows evenly.
+fn log2(times: u64) -> u64 {
+    let whole = u64::from(times.max(1).ilog2());
+    whole * 256 + (((times.max(1) << (63 - whole)) >> 55) & 0xFF)
 }
 
 /// Which places of a level may hold this network.
@@ -467,6 +485,26 @@ mod tests {
             let admitted = (0..1_000).filter(|n| shares.admits(now, site(1, *n), 1)).count();
             assert_eq!((admitted, shares.admits(now, site(2, 0), 1)), (most, most < 60));
         }
+    }
+
+    /// At the bound of what may be had at once, the next is who has had less, though others ask just before.
+    #[test]
+    fn who_has_had_least_is_next() {
+        let mut shares = shares().with_alpha(3).with_burst_kept_for_new(100);
+        let now = Tick::from_micros(1);
+        shares.charge(now, v4(1, 1), 64);
+        shares.charge(now, v4(2, 1), 16);
+        while shares.admits(now, v4(1, 1), COST) {}
+        assert!(shares.admits(now, v4(2, 1), COST));
+        while shares.admits(now, v4(2, 1), COST) {}
+        assert!(!shares.admits(now, v4(1, 1), COST));
+        assert!(shares.admits(now, v4(3, 1), COST), "half of what is kept is for the new");
+    }
+
+    #[test]
+    fn logarithm_grows_evenly() {
+        assert_eq!([0, 1, 2, 3, 4, 1 << 20].map(log2), [0, 0, 256, 384, 512, 20 * 256]);
+        assert!((1..5_000).all(|n| log2(n) <= log2(n + 1)));
     }
 
     #[test]

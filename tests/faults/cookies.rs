@@ -24,7 +24,7 @@ fn is_source(path: Path) -> bool {
 }
 
 /// First messages with a right mac1 and nothing behind it.
-fn garbage(rig: &Rig) -> Vec<u8> {
+pub fn garbage(rig: &Rig) -> Vec<u8> {
     use blake2::digest::consts::U16;
     use blake2::digest::{KeyInit, Mac};
     use blake2::{Blake2s256, Blake2sMac, Digest};

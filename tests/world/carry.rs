@@ -110,7 +110,10 @@ impl World {
                     self.close_side(id.0, Side::Relay);
                     touched.push(id.0);
                 }
-                Effect::Persist(ticket, record) => self.persist_of_relay(ticket, record),
+                Effect::Persist(ticket, record) => {
+                    self.written.look(self.now, &self.limits, &record);
+                    self.persist_of_relay(ticket, record);
+                }
                 Effect::Load(ticket, query) => self.load_of_relay(ticket, query),
                 Effect::Show(event) => self.note(|| format!("relay: {event:?}")),
                 Effect::Close(Path::Udp(_)) => {}

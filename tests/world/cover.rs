@@ -47,6 +47,8 @@ counts! {
     HostileRecords,
     Lies,
     UnknownNames,
+    ControlFloods,
+    LastBytes,
     HandshakeFloods,
     TextFloods,
     Cookies,

@@ -13,6 +13,7 @@ use super::agenda::Agenda;
 use super::cover::{Count, Cover};
 use super::disk::Disk;
 use super::fresh::Fresh;
+use super::greed::Written;
 use super::guard::{Addresses, PeerWatch};
 use super::hostile::Hostile;
 use super::intruder::Intruder;
@@ -131,6 +132,8 @@ pub struct World {
     pub intruder: Option<Intruder>,
     pub hostile_member: Option<Hostile>,
     pub troublemakers: Troublemakers,
+    /// Lists of names that the relay's process has written.
+    pub written: Written,
     /// Guests who speak plain text.
     pub visitors: Visitors,
     /// How often somebody broke the protocol.
@@ -221,6 +224,7 @@ impl World {
             intruder: None,
             hostile_member: None,
             troublemakers: Troublemakers::default(),
+            written: Written::default(),
             visitors: Visitors::of(guests),
             intrusions: 0,
             oracle: Oracle::default(),
@@ -366,6 +370,7 @@ impl World {
         let core = config(key, disk, &self.limits, self.visitors.rules.clone(), &mut self.rng);
         self.visitors.lose_connections();
         self.relay.restart(core);
+        self.written = Written::default();
         self.relay_since = self.now;
         self.relay_up_at = self.now + down;
         self.wake(0, self.relay_up_at);

@@ -50,6 +50,7 @@ impl Uplink {
                 Stage::Querying(query) => {
                     let Ok(key) = query.handle_answer(bytes) else { continue };
                     attempt.enter(now.tick, Stage::Ready);
+                    attempt.conn().into_iter().for_each(|conn| shared.pace.dials.advance(now.tick, conn));
                     if attempt.carrier == Carrier::Udp {
                         self.connecting.give_udp_a_start(now.tick);
                     }
@@ -125,6 +126,7 @@ impl Uplink {
             Path::Udp(_) => beside.map(|(conn, _)| conn),
         };
         self.cancel_attempts_but(now.tick, shared, kept, out);
+        kept.into_iter().for_each(|conn| shared.pace.dials.end(conn));
         self.connecting.succeeded();
         self.connecting.loss_backoff.shaken(now.tick);
         self.pin(relay, shared, out);
