@@ -1,6 +1,6 @@
 //! What comes before curve arithmetic at a relay: one budget for all handshakes, and cookies while many are asked for.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::base::{Path, PublicKey, Rng, Tick};
@@ -107,6 +107,12 @@ impl Gate {
         }
     }
 
+    /// Whether this INIT proves its address by a cookie. It counts as any other.
+    pub(super) fn proves(&mut self, now: Tick, addr: SocketAddr, init: &Handshake<'_>) -> bool {
+        self.load.count(now);
+        *init.mac2 != [0; MAC_LEN] && self.cookies.verifies(now, addr, init)
+    }
+
     /// Appends a COOKIE.
     pub(super) fn ask(
         &mut self,
@@ -151,8 +157,6 @@ impl Gate {
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
-
     use super::*;
     use crate::base::{Carrier, ConnId};
     use crate::session::{AccessSecret, Hello, Identity, Initiator};

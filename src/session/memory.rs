@@ -79,6 +79,15 @@ impl Answers {
         self.0.iter().rev().find(fits).map(|answer| &answer.packet[..])
     }
 
+    /// The same for an answer that went to another address over UDP.
+    pub(super) fn elsewhere(&self, now: Tick, path: Path, mac1: &[u8; MAC_LEN]) -> Option<&[u8]> {
+        let fits = |answer: &&CachedAnswer| {
+            let is_other = answer.path != path && matches!(answer.path, Path::Udp(_));
+            answer.until > now && is_other && bool::from(answer.mac1.ct_eq(mac1))
+        };
+        self.0.iter().rev().find(fits).map(|answer| &answer.packet[..])
+    }
+
     pub(super) fn insert(&mut self, now: Tick, path: Path, mac1: [u8; MAC_LEN], packet: &[u8]) {
         while self.0.front().is_some_and(|oldest| oldest.until <= now) || self.0.len() >= ANSWERS_MAX {
             self.0.pop_front();

@@ -211,6 +211,7 @@ impl World {
         for arrival in arrivals {
             let (bytes, genuine) = (damaged(packet, arrival), arrival.flipped.is_none());
             let proves = proves.clone();
+            self.copy_first(client, arrival.at, &bytes);
             self.agenda.enter(arrival.at, Happening::ToRelay { from, bytes, proves, genuine });
         }
     }

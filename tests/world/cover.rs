@@ -25,6 +25,7 @@ counts! {
     LostForSize,
     LostInQueue,
     Copied,
+    CopiedFirst,
     Reordered,
     Corrupted,
     Rebinds,

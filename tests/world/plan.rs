@@ -7,6 +7,7 @@ use queqiao::client::{Carriers, Command};
 use queqiao::relay::{GuestTexts, Limits};
 
 use super::absence::go_away;
+use super::copies;
 use super::cover::Count;
 use super::guest_rules;
 use super::hostile;
@@ -43,6 +44,7 @@ pub fn live(world: &mut World) {
         hostile::join(world, trouble);
     }
     shakes::plan(world, trouble);
+    copies::plan(world, trouble);
     world.run_for(trouble);
     storm(world);
     let asleep = world.all_awake_at().since(world.now);
@@ -60,6 +62,7 @@ pub fn live(world: &mut World) {
     assert!(ended, "{} letters have no end: {first:?}", open.len());
     world.run_for(HEALED_FOR);
     be_quiet(world);
+    copies::check_paths(world);
     speak_again(world);
     refusals::pass_by(world);
     intrude(world);

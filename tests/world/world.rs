@@ -10,6 +10,7 @@ use queqiao::relay::{self, GuestRules, Limits, Relay};
 use queqiao::session::SessionId;
 
 use super::agenda::Agenda;
+use super::copies::Copies;
 use super::cover::{Count, Cover};
 use super::disk::Disk;
 use super::fresh::Fresh;
@@ -131,6 +132,7 @@ pub struct World {
     pub hostile: BTreeMap<SocketAddr, ()>,
     pub intruder: Option<Intruder>,
     pub hostile_member: Option<Hostile>,
+    pub copies: Copies,
     pub troublemakers: Troublemakers,
     /// Lists of names that the relay's process has written.
     pub written: Written,
@@ -223,6 +225,7 @@ impl World {
             hostile: BTreeMap::new(),
             intruder: None,
             hostile_member: None,
+            copies: Copies::default(),
             troublemakers: Troublemakers::default(),
             written: Written::default(),
             visitors: Visitors::of(guests),

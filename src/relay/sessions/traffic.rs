@@ -79,6 +79,7 @@ impl Relay {
         let Some(session) = self.sessions.get_mut(slot) else { return };
         if let Some(handshake) = session.peer.take_confirmed() {
             self.responder.confirm(session.key, handshake);
+            session.peer.handle_confirmed(now.tick);
         }
         if !was_confirmed {
             session.peer.handle_round_trip_bound(now.tick, now.tick.since(session.opened));
