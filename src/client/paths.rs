@@ -114,6 +114,11 @@ impl Choice {
         self.verdict = Some(proved);
     }
 
+    /// How many connections beside UDP have come to nothing in a row.
+    pub(super) fn beside_failures(&self) -> usize {
+        self.beside_failures as usize
+    }
+
     /// A connection beside UDP came to nothing.
     fn beside_failed(&mut self, now: Tick) {
         let pause = (BESIDE_PAUSE_MIN * (1 << self.beside_failures.min(6))).min(BESIDE_PAUSE_MAX);

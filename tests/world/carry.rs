@@ -53,7 +53,7 @@ impl World {
             Happening::CommitEnds { node, life } => self.end_commit(node, life),
             Happening::Resolved { client, life, host } => {
                 if self.stations[client].node.life == life {
-                    let addrs = vec![RELAY_ADDR.parse().unwrap()];
+                    let addrs = self.decoys.among(RELAY_ADDR.parse().unwrap());
                     self.tell_client(client, Waiting::Other(Input::Resolved(host, addrs)));
                 }
             }
@@ -163,6 +163,8 @@ impl World {
                 self.stations[client].shakes.look(self.now, life, bytes);
             }
             match effect {
+                Effect::Send(Path::Udp(to), _) if self.decoys.has(to) => self.send_to_decoy(client, to),
+                Effect::OpenTcp(id, to) if self.decoys.has(to) => self.dial_decoy(client, id, to),
                 Effect::Send(Path::Udp(_), range) => self.client_sends(client, &out.bytes[range]),
                 Effect::Send(Path::Tcp(id), range) => {
                     if let Some(conn) = self.conn_of(client, id.0) {

@@ -26,6 +26,7 @@ counts! {
     LostInQueue,
     Copied,
     CopiedFirst,
+    Decoyed,
     Reordered,
     Corrupted,
     Rebinds,

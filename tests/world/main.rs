@@ -14,6 +14,7 @@ mod beside_tcp;
 mod carry;
 mod copies;
 mod cover;
+mod decoys;
 mod disk;
 mod fresh;
 mod gaps;

@@ -9,6 +9,7 @@ use queqiao::relay::{GuestTexts, Limits};
 use super::absence::go_away;
 use super::copies;
 use super::cover::Count;
+use super::decoys;
 use super::guest_rules;
 use super::hostile;
 use super::intruder::intrude;
@@ -31,6 +32,7 @@ const QUIET_PACKETS_MAX: u64 = 24;
 
 /// One seed, from beginning to end.
 pub fn live(world: &mut World) {
+    decoys::plan(world);
     people(world);
     let trouble = Duration::from_secs(10 + world.rng.below(50));
     let long = chance(&mut world.rng, 80);

@@ -12,6 +12,7 @@ use queqiao::session::SessionId;
 use super::agenda::Agenda;
 use super::copies::Copies;
 use super::cover::{Count, Cover};
+use super::decoys::Decoys;
 use super::disk::Disk;
 use super::fresh::Fresh;
 use super::greed::Written;
@@ -133,6 +134,7 @@ pub struct World {
     pub intruder: Option<Intruder>,
     pub hostile_member: Option<Hostile>,
     pub copies: Copies,
+    pub decoys: Decoys,
     pub troublemakers: Troublemakers,
     /// Lists of names that the relay's process has written.
     pub written: Written,
@@ -226,6 +228,7 @@ impl World {
             intruder: None,
             hostile_member: None,
             copies: Copies::default(),
+            decoys: Decoys::default(),
             troublemakers: Troublemakers::default(),
             written: Written::default(),
             visitors: Visitors::of(guests),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::base::{Carrier, Effect, Now, Path, PublicKey};
+use crate::base::{Effect, Now, Path, PublicKey};
 use crate::peer::{Begin, Peer, Role};
 use crate::session::{Answered, Established, Hello, Initiator, KeyQuery, Lifetime};
 
@@ -41,6 +41,7 @@ impl Uplink {
         &mut self,
         now: Now,
         shared: &mut Shared,
+        path: Path,
         bytes: &[u8],
         out: &mut Out,
     ) {
@@ -51,9 +52,8 @@ impl Uplink {
                     let Ok(key) = query.handle_answer(bytes) else { continue };
                     attempt.enter(now.tick, Stage::Ready);
                     attempt.conn().into_iter().for_each(|conn| shared.pace.dials.advance(now.tick, conn));
-                    if attempt.carrier == Carrier::Udp {
-                        self.connecting.give_udp_a_start(now.tick);
-                    }
+                    attempt.go_on_at(path);
+                    self.connecting.give_a_start(now.tick);
                     self.take_unproven_key(key);
                     return self.drive_attempts(now, shared, out);
                 }
@@ -69,6 +69,7 @@ impl Uplink {
                         // The first answer may have been damaged on the way.
                         shared.indexes.free(now.tick, Duration::ZERO, index);
                         attempt.enter(now.tick, Stage::Ready);
+                        attempt.go_on_at(path);
                         self.take_unproven_key(offered);
                         self.drive_attempts(now, shared, out);
                     }
@@ -97,11 +98,21 @@ impl Uplink {
                     self.connecting.counter = self.connecting.counter.max(highest);
                     shared.indexes.free(now.tick, Duration::ZERO, index);
                     attempt.handle_stale(now.tick);
+                    attempt.go_on_at(path);
                     return self.drive_attempts(now, shared, out);
                 }
                 Ok(Answered::Established(established)) => {
                     let rtt = Some(attempt.rtt(now.tick));
-                    self.connecting.attempts.remove(place);
+                    let attempt = self.connecting.attempts.remove(place);
+                    match path {
+                        Path::Udp(addr) => self.connecting.udp.handle_answer(addr),
+                        Path::Tcp(_) => {
+                            attempt
+                                .addr()
+                                .into_iter()
+                                .for_each(|addr| self.connecting.tcp.handle_answer(addr));
+                        }
+                    }
                     return self.establish(now, shared, path, (established, rtt), out);
                 }
             }
