@@ -284,7 +284,7 @@ impl Uplink {
     pub(super) fn stalled_at(&self) -> Option<Tick> {
         let link = self.peer.as_ref()?.link();
         match link.path()? {
-            Path::Udp(_) => self.udp_silent_at(STALLED_PTOS_UDP, STALLED_FOR_UDP),
+            Path::Udp(_) | Path::UdpAt(_) => self.udp_silent_at(STALLED_PTOS_UDP, STALLED_FOR_UDP),
             Path::Tcp(_) => (link.pto_count() >= STALLED_PTOS_TCP).then(|| link.silent_since()),
         }
     }
@@ -320,8 +320,8 @@ impl Uplink {
         connecting.since = now.tick;
         if let (Round::Rekey, Some(path)) = (round, self.peer.as_ref().and_then(Peer::path)) {
             let attempt = match path {
-                Path::Udp(addr) => Attempt::new(Carrier::Udp, vec![addr], now.tick),
                 Path::Tcp(conn) => Attempt::new(Carrier::Tcp, Vec::new(), now.tick).on(conn),
+                _ => Attempt::new(Carrier::Udp, path.udp_peer().into_iter().collect(), now.tick),
             };
             connecting.attempts.push(attempt);
             return;

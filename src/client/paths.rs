@@ -154,7 +154,7 @@ impl Uplink {
         match self.peer.as_ref().and_then(Peer::path) {
             Some(Path::Udp(addr)) => self.watch_udp(now, addr, shared, out),
             Some(Path::Tcp(_)) => self.watch_tcp(now, shared),
-            None => {}
+            Some(Path::UdpAt(_)) | None => {}
         }
         self.repair_dead_path(both, shared, out);
         self.drive_beside(now, shared, out);
@@ -370,6 +370,7 @@ impl Uplink {
                 self.choice.beside = beside;
             }
             Path::Tcp(_) if before.map(Path::carrier) == Some(Carrier::Udp) => self.fled(now),
+            Path::UdpAt(_) => {}
             Path::Tcp(_) => {
                 self.choice.unproved = false;
                 self.choice.retries.begin(now, true);
@@ -380,9 +381,9 @@ impl Uplink {
             }
         }
         if let Some(before) = before.filter(|before| before.carrier() != path.carrier()) {
-            let why = match before {
-                Path::Udp(_) => MovedWhy::Silent,
-                Path::Tcp(_) => MovedWhy::Broken,
+            let why = match before.carrier() {
+                Carrier::Udp => MovedWhy::Silent,
+                Carrier::Tcp => MovedWhy::Broken,
             };
             self.tell_moved(path.carrier(), why, out);
         }

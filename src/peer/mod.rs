@@ -15,7 +15,7 @@ pub use rest::Resting;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::base::{Outputs, Path, Rng, Seldom, Tick, blank};
+use crate::base::{Carrier, Outputs, Path, Rng, Seldom, Tick, blank};
 use crate::link::{Full, Link, Other, Params, Violation};
 use crate::session::{Direction, Keyring, Keys, Lifetime, Moved, Paths, SEALED_OVERHEAD, SessionId};
 use crate::wire::frame::{Frame, Probe, StreamId};
@@ -173,10 +173,8 @@ impl Peer {
     /// packets come under.
     pub fn proven_at(&self) -> Option<(SocketAddr, u32)> {
         let (path, keys) = (self.path()?, self.keyring.sealing_keys()?);
-        match path {
-            Path::Udp(addr) if self.paths.is_proven(path) => Some((addr, keys.local_index)),
-            _ => None,
-        }
+        let addr = path.udp_peer().filter(|_| self.paths.is_proven(path))?;
+        Some((addr, keys.local_index))
     }
 
     /// The link, to be looked at.
@@ -230,9 +228,9 @@ impl Peer {
     /// Asks for an answer on `path`, whichever is in use: a packet as long as any on UDP, a short one on TCP. It moves no
     /// conversation and nobody waits for its loss; [`Peer::take_probe_answer`] has the answer.
     pub fn probe<R, E>(&mut self, now: Tick, path: Path, id: [u8; 8], out: &mut Outputs<R, E>) {
-        let len = match path {
-            Path::Udp(_) => UDP_PACKET_MAX - SEALED_OVERHEAD,
-            Path::Tcp(_) => 0,
+        let len = match path.carrier() {
+            Carrier::Udp => UDP_PACKET_MAX - SEALED_OVERHEAD,
+            Carrier::Tcp => 0,
         };
         if self.keyring.can_seal() {
             self.send_apart(now, path, &Frame::Probe(Probe::of_len(id, len)), out);

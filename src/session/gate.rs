@@ -94,9 +94,9 @@ impl Gate {
     ) -> Result<bool, InitDrop> {
         let under_load = self.load.count(now);
         let has_mac2 = *init.mac2 != [0; MAC_LEN];
-        source.proven = match path {
-            Path::Tcp(_) => true,
-            Path::Udp(addr) => has_mac2 && self.cookies.verifies(now, addr, init),
+        source.proven = match path.udp_peer() {
+            None => true,
+            Some(addr) => has_mac2 && self.cookies.verifies(now, addr, init),
         };
         let may = source.proven || !under_load;
         let admitted = may && (self.exempts(source.ip) || self.shares.admits(now, *source, GRANTED_COST_US));
@@ -122,7 +122,7 @@ impl Gate {
         rng: &mut Rng,
         out: &mut Vec<u8>,
     ) {
-        if let Path::Udp(addr) = path {
+        if let Some(addr) = path.udp_peer() {
             self.cookies.answer(now, addr, init, rng, out);
         }
     }

@@ -273,7 +273,7 @@ impl Responder {
         init: &Handshake<'_>,
         out: &mut Vec<u8>,
     ) -> Option<Verdict> {
-        let (Path::Udp(addr), Some(gate)) = (path, &mut self.gate) else { return None };
+        let (Some(addr), Some(gate)) = (path.udp_peer(), &mut self.gate) else { return None };
         let answer = self.answers.elsewhere(now, path, init.mac1)?;
         if !gate.proves(now, addr, init) {
             gate.ask(now, path, init, &mut self.rng, out);

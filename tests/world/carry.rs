@@ -117,6 +117,9 @@ impl World {
                 Effect::Load(ticket, query) => self.load_of_relay(ticket, query),
                 Effect::Show(event) => self.note(|| format!("relay: {event:?}")),
                 Effect::Close(Path::Udp(_)) => {}
+                Effect::Send(Path::UdpAt(_), _) | Effect::Close(Path::UdpAt(_)) => {
+                    panic!("nobody has told it of an address of its own")
+                }
                 Effect::OpenTcp(..) | Effect::LookUp(_) => panic!("a relay calls nobody"),
             }
         }
@@ -193,6 +196,9 @@ impl World {
                 Effect::Show(event) => self.shown(client, event),
                 Effect::Load(..) => panic!("a client loads nothing"),
                 Effect::Close(Path::Udp(_)) => {}
+                Effect::Send(Path::UdpAt(_), _) | Effect::Close(Path::UdpAt(_)) => {
+                    panic!("nobody asks a client")
+                }
             }
         }
         self.stations[client].node.out = out;

@@ -104,14 +104,10 @@ impl Uplink {
                 Ok(Answered::Established(established)) => {
                     let rtt = Some(attempt.rtt(now.tick));
                     let attempt = self.connecting.attempts.remove(place);
-                    match path {
-                        Path::Udp(addr) => self.connecting.udp.handle_answer(addr),
-                        Path::Tcp(_) => {
-                            attempt
-                                .addr()
-                                .into_iter()
-                                .for_each(|addr| self.connecting.tcp.handle_answer(addr));
-                        }
+                    match (path.udp_peer(), attempt.addr()) {
+                        (Some(addr), _) => self.connecting.udp.handle_answer(addr),
+                        (None, Some(addr)) => self.connecting.tcp.handle_answer(addr),
+                        (None, None) => {}
                     }
                     return self.establish(now, shared, path, (established, rtt), out);
                 }
@@ -134,7 +130,7 @@ impl Uplink {
         let beside = self.racing_conn(shared.carriers);
         let kept = match path {
             Path::Tcp(conn) => Some(conn),
-            Path::Udp(_) => beside.map(|(conn, _)| conn),
+            _ => beside.map(|(conn, _)| conn),
         };
         self.cancel_attempts_but(now.tick, shared, kept, out);
         kept.into_iter().for_each(|conn| shared.pace.dials.end(conn));

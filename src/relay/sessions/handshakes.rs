@@ -109,8 +109,8 @@ impl Relay {
 
     fn source_of(&self, path: Path) -> Option<SocketAddr> {
         match path {
-            Path::Udp(addr) => Some(addr),
             Path::Tcp(conn) => self.conns.remote(conn),
+            _ => path.udp_peer(),
         }
     }
 
