@@ -155,8 +155,7 @@ impl<C: Send + 'static> Net<C> {
         self.gather.fan = fan;
     }
 
-    /// How many of these left together; the first that did not is to be sent alone, and so is what is to leave from a
-    /// certain address.
+    /// How many of these left together, all from one address of ours; the first that did not is to be sent alone.
     #[cfg(target_os = "linux")]
     fn send_many(&mut self, fan: &[(Dest, Range<usize>)], bytes: &[u8]) -> usize {
         let Some((first, _)) = fan.first().filter(|_| fan.len() > 1) else {
@@ -165,11 +164,8 @@ impl<C: Send + 'static> Net<C> {
         let Some(index) = self.port_for(first.addr) else {
             return 0;
         };
-        let fits = |dest: &Dest| dest.from.is_none() && self.port_for(dest.addr) == Some(index);
+        let fits = |dest: &Dest| dest.from == first.from && self.port_for(dest.addr) == Some(index);
         let same = fan.iter().take_while(|(dest, _)| fits(dest)).count();
-        if same == 0 {
-            return 0;
-        }
         let sent = self.udp[index].send_many(bytes, &fan[..same]);
         self.hub.stats.batches_out += u64::from(sent > 0);
         self.hub.stats.datagrams_out += sent as u64;

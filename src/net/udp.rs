@@ -237,16 +237,55 @@ impl UdpPort {
         }
     }
 
-    /// Sends to many peers in one system call, as far as the kernel takes them without complaint: how many.
+    /// Sends to many peers in one system call, as far as the kernel takes them without complaint: how many. All leave from
+    /// the same address of ours.
     #[cfg(target_os = "linux")]
     pub(super) fn send_many(&self, bytes: &[u8], fan: &[(Dest, Range<usize>)]) -> usize {
-        use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny};
-        use smallvec::SmallVec;
-
         if self.held || !self.queue.sends.is_empty() {
             return 0;
         }
         let fan = &fan[..fan.len().min(super::send::FAN_LEN_MAX)];
+        match fan.first().and_then(|(dest, _)| dest.from) {
+            Some(from) => self.send_many_from(from, bytes, fan),
+            None => self.send_many_plainly(bytes, fan),
+        }
+    }
+
+    /// rustix cannot say where datagrams are to leave from.
+    #[cfg(target_os = "linux")]
+    fn send_many_from(&self, from: IpAddr, bytes: &[u8], fan: &[(Dest, Range<usize>)]) -> usize {
+        use nix::libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo};
+        use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg};
+        use std::os::fd::AsRawFd;
+
+        const MANY: usize = super::send::FAN_LEN_MAX;
+        let addr = |(dest, _): &(Dest, _)| SockaddrStorage::from(bind::for_socket(self.local, dest.addr));
+        let piece = |(_, range): &(Dest, Range<usize>)| &bytes[range.clone()];
+        let addrs: [Option<SockaddrStorage>; MANY] = std::array::from_fn(|at| fan.get(at).map(addr));
+        let slices: [[io::IoSlice<'_>; 1]; MANY] =
+            std::array::from_fn(|at| [io::IoSlice::new(fan.get(at).map_or(&[], piece))]);
+        let (v4, v6);
+        let (control, room) = match from {
+            IpAddr::V4(ip) => {
+                let spec_dst = in_addr { s_addr: u32::from_ne_bytes(ip.octets()) };
+                v4 = in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: spec_dst, ipi_addr: in_addr { s_addr: 0 } };
+                (ControlMessage::Ipv4PacketInfo(&v4), nix::cmsg_space!(in_pktinfo))
+            }
+            IpAddr::V6(ip) => {
+                v6 = in6_pktinfo { ipi6_addr: in6_addr { s6_addr: ip.octets() }, ipi6_ifindex: 0 };
+                (ControlMessage::Ipv6PacketInfo(&v6), nix::cmsg_space!(in6_pktinfo))
+            }
+        };
+        let mut headers = MultiHeaders::preallocate(fan.len(), Some(room));
+        let (fd, none) = (self.socket.as_raw_fd(), MsgFlags::empty());
+        sendmmsg(fd, &mut headers, &slices, addrs, [control], none).map_or(0, Iterator::count)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn send_many_plainly(&self, bytes: &[u8], fan: &[(Dest, Range<usize>)]) -> usize {
+        use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny};
+        use smallvec::SmallVec;
+
         type Many<T> = SmallVec<[T; super::send::FAN_LEN_MAX]>;
         // Filled in place: collected, each would be moved with all its room, several kilobytes for a few datagrams.
         let (mut addrs, mut slices): (Many<SocketAddrAny>, Many<[io::IoSlice<'_>; 1]>) = Default::default();
