@@ -92,8 +92,8 @@ impl Name {
         Looks::new(&self.0)
     }
 
-    /// Whether a reader takes one name for the other: a relay that has the one refuses the other, and an address book
-    /// warns of strangers. See [`Looks::meet`].
+    /// Whether a reader takes one name for the other: a relay that has the one refuses the other,
+    /// and an address book warns of strangers. See [`Looks::meet`].
     pub fn looks_like(&self, other: &Name) -> bool {
         self.looks().meet(&other.looks())
     }

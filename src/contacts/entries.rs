@@ -79,8 +79,8 @@ impl Entries {
         alike.map(|(at, _)| &self.all[*at as usize])
     }
 
-    /// Pairs of entries whose labels look alike: each with the first before it in the file, in the order of the file.
-    /// No entry is compared with more than [`Looks::COMPARED_MAX`] others.
+    /// Pairs of entries whose labels look alike: each with the first before it in the file, in the
+    /// order of the file. No entry is compared with more than [`Looks::COMPARED_MAX`] others.
     pub(super) fn alike(&self) -> Vec<(&Contact, &Contact)> {
         let label = |at: u32| &self.all[at as usize].label;
         let mut of_class = BTreeMap::<String, Vec<u32>>::new();

@@ -101,8 +101,8 @@ impl Book {
         self.contacts.labelled(label)
     }
 
-    /// The contact that somebody who is not in the book looks like ([`Name::looks_like`]), by its label or its name at its
-    /// relay.
+    /// The contact that somebody who is not in the book looks like ([`Name::looks_like`]), by its
+    /// label or its name at its relay.
     pub fn looks_like(&self, member: &Name) -> Option<&Contact> {
         self.contacts.looking_like(member)
     }

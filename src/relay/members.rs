@@ -8,8 +8,8 @@ use crate::wire::message::NameReason;
 
 use super::nearest_names::{Found, NameIndex};
 
-/// Maximum names of one class that are compared with a name that does not exist: 0.2 ms where each is as long as a name may
-/// be. People's names share a class with few.
+/// Maximum names of one class that are compared with a name that does not exist: 0.2 ms where each
+/// is as long as a name may be. People's names share a class with few.
 const ALIKE_LOOKED_AT_MAX: usize = 16;
 
 /// One member, for as long as the relay runs.
@@ -92,8 +92,8 @@ impl Index {
 
 /// The members, in the order they came.
 ///
-/// Invariant: each name and each key stands for at most one member. No two names look alike, but where the operator invited
-/// the later one by that very name.
+/// Invariant: each name and each key stands for at most one member. No two names look alike, but
+/// where the operator invited the later one by that very name.
 #[derive(Debug, Default)]
 pub(super) struct Members {
     members: Vec<Member>,
@@ -211,8 +211,8 @@ impl Members {
         Some((NameReason::Confusable, self.members[other.0].name.clone()))
     }
 
-    /// Returns a member whose name looks like this, or the last of [`Looks::COMPARED_MAX`] that could and do not: what
-    /// would be one more could not be told from all of them.
+    /// Returns a member whose name looks like this, or the last of [`Looks::COMPARED_MAX`] that
+    /// could and do not: what would be one more could not be told from all of them.
     fn alike(&self, looks: &Looks) -> Option<MemberId> {
         let mut compared = self.by_class.all(looks.class()).take(Looks::COMPARED_MAX).enumerate();
         let is = |id: MemberId| self.members[id.0].name.looks().meet(looks);
@@ -461,7 +461,8 @@ mod tests {
         }
     }
 
-    /// Also one that differs only in its capitals: both are found, and each leaves without the other.
+    /// Also one that differs only in its capitals: both are found, and each leaves without the
+    /// other.
     #[test]
     fn invitation_to_that_very_name_wins() {
         let mut members = Members::new(vec![(name("TOM"), key(1)), (name("王五"), key(2))], Vec::new());

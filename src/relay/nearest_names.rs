@@ -34,8 +34,8 @@ pub(super) struct NameIndex {
     /// The hash of a form, and whose it is. Eight bytes for each: among 100,000 names of ten characters one look-up in 4,000
     /// meets a name of another form with this hash, which is one comparison more.
     forms: SortedChunks<(u32, FormOf)>,
-    /// Members by their folded names; of two with the same one, which the operator invited, the one with the lower number is
-    /// first.
+    /// Members by their folded names; of two with the same one, which the operator invited, the one
+    /// with the lower number is first.
     in_order: SortedChunks<ShortId>,
     /// Reused: names to be looked at.
     found: Vec<MemberId>,

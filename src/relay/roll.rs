@@ -170,8 +170,9 @@ impl Invitations {
         (!pending.in_use && pending.invitation.until > now).then_some(&pending.invitation)
     }
 
-    /// Whether a name, or one that it looks like, is promised to somebody who has another invitation than `mine`. An
-    /// invitation to this very name is stronger than another's to one that looks like it.
+    /// Whether a name, or one that it looks like, is promised to somebody who has another
+    /// invitation than `mine`. An invitation to this very name is stronger than another's to one
+    /// that looks like it.
     pub(super) fn is_promised(&self, now: Wall, name: &Name, mine: Option<InvitationId>) -> bool {
         let pending = |id: InvitationId| &self.by_id[&id].invitation;
         let is_mine = mine.and_then(|id| self.by_id.get(&id)).is_some_and(|it| it.invitation.name.is_some());

@@ -91,8 +91,8 @@ fn row_48_invitations_keep_names_that_look_like_theirs_and_are_not_made_for_take
     assert_eq!(come(&mut rig, 5, "tim", &SECRET), Told::Welcome, "an open relay needs no invitation");
 }
 
-/// An open relay refuses a name that looks like a member's. One that is by invitation only leaves it to its operator, whose
-/// invitation has to be to that name.
+/// An open relay refuses a name that looks like a member's. One that is by invitation only leaves
+/// it to its operator, whose invitation has to be to that name.
 #[test]
 fn look_alike_joins_only_by_invitation_to_that_very_name() {
     for is_closed in [false, true] {

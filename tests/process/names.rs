@@ -53,7 +53,8 @@ fn a_name_that_looks_like_another_is_refused_with_that_name() {
     }
 }
 
-/// Letters of other scripts, Chinese look-alikes, and other forms of Chinese characters; an address book warns of them.
+/// Letters of other scripts, Chinese look-alikes, and other forms of Chinese characters; an address
+/// book warns of them.
 #[test]
 fn look_alikes_of_every_script_are_refused() {
     let (home, relay) = town(&[], &["TOM"]);

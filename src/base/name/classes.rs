@@ -1,7 +1,8 @@
 //! Characters that share a class, so that texts that look alike have one class in an index.
 //!
-//! Follows from the looks of all characters: whatever a character may look like is of its class. A test computes the table
-//! and prints it where it differs, as after a change of Unicode or of the Chinese look-alikes.
+//! Follows from the looks of all characters: whatever a character may look like is of its class. A
+//! test computes the table and prints it where it differs, as after a change of Unicode or of the
+//! Chinese look-alikes.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;

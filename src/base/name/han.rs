@@ -1,13 +1,15 @@
-//! Chinese characters that are one character in two forms, and those that a reader takes for each other.
+//! Chinese characters that are one character in two forms, and those that a reader takes for each
+//! other.
 //!
-//! Two relations. Forms (traditional and simplified, older and Japanese ones) are equivalent: 黃 is 黄. Look-alikes are not
-//! transitive: 干 looks like 千 and is a form of 乾, and 乾 does not look like 千.
+//! Two relations. Forms (traditional and simplified, older and Japanese ones) are equivalent: 黃 is
+//! 黄. Look-alikes are not transitive: 干 looks like 千 and is a form of 乾, and 乾 does not look like
+//! 千.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-/// A form and the one that stands for it, where the crate's table has none or another one. A character before itself
-/// stays apart: the crate takes it for another character. Sorted.
+/// A form and the one that stands for it, where the crate's table has none or another one. A
+/// character before itself stays apart: the crate takes it for another character. Sorted.
 const FORMS: &[(char, char)] = &[
     ('倂', '并'),
     ('儁', '俊'),
@@ -96,8 +98,9 @@ const FORMS: &[(char, char)] = &[
     ('𠮷', '吉'),
 ];
 
-/// Characters of each row are taken for each other at a glance, at the size of a terminal's cell: a stroke more, longer,
-/// or in another place. Radicals alone (清 and 情) make no look-alikes: people tell their names apart by them.
+/// Characters of each row are taken for each other at a glance, at the size of a terminal's cell: a
+/// stroke more, longer, or in another place. Radicals alone (清 and 情) make no look-alikes: people
+/// tell their names apart by them.
 const LOOK_ALIKES: &[&str] = &[
     "己已巳",
     "大太犬",
@@ -201,7 +204,8 @@ const LOOK_ALIKES: &[&str] = &[
     "裏裹",
 ];
 
-/// The first of the characters, from a plane that no name has characters of, that stand for the rows of look-alikes.
+/// The first of the characters, from a plane that no name has characters of, that stand for the
+/// rows of look-alikes.
 const FIRST_ROW: u32 = 0xF_0000;
 
 /// Whether it is a Chinese character (Unified_Ideograph, as blocks).
@@ -209,7 +213,8 @@ pub(super) fn is_han(c: char) -> bool {
     matches!(c, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{fa0e}'..='\u{fa29}' | '\u{20000}'..='\u{323af}')
 }
 
-/// Returns the form that stands for all forms of a character; a character that is not Chinese stands for itself.
+/// Returns the form that stands for all forms of a character; a character that is not Chinese
+/// stands for itself.
 pub(super) fn form(c: char) -> char {
     if !is_han(c) {
         return c;
@@ -220,7 +225,8 @@ pub(super) fn form(c: char) -> char {
     }
 }
 
-/// Returns a character for each row of look-alikes that `c` is in: two characters look alike if they share one.
+/// Returns a character for each row of look-alikes that `c` is in: two characters look alike if
+/// they share one.
 pub(super) fn rows_of(c: char) -> &'static [char] {
     static ROWS: OnceLock<BTreeMap<char, Vec<char>>> = OnceLock::new();
     let rows = ROWS.get_or_init(|| {

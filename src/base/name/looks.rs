@@ -1,11 +1,13 @@
-//! Whether two names look alike (UTS #39 §4, with case, forms of Chinese characters, and Chinese look-alikes).
+//! Whether two names look alike (UTS #39 §4, with case, forms of Chinese characters, and Chinese
+//! look-alikes).
 //!
-//! Each character of a name has several looks: its own shape by the table of confusables, those of its small and its
-//! capital form, those of its other Chinese forms, and one for each row of look-alikes that it is in. Two names look alike
-//! if some choice of looks makes one text of both. That is not transitive: Greek ν looks like `v`, and its capital like `N`.
+//! Each character of a name has several looks: its own shape by the table of confusables, those of
+//! its small and its capital form, those of its other Chinese forms, and one for each row of
+//! look-alikes that it is in. Two names look alike if some choice of looks makes one text of both.
+//! That is not transitive: Greek ν looks like `v`, and its capital like `N`.
 //!
-//! An index therefore has [`Looks::class`], which is one text for all names that look alike, and for some that do not: it
-//! is found by one look-up, and [`Looks::meet`] then decides.
+//! An index therefore has [`Looks::class`], which is one text for all names that look alike, and
+//! for some that do not: it is found by one look-up, and [`Looks::meet`] then decides.
 
 use std::collections::BTreeSet;
 use std::iter;
@@ -28,9 +30,10 @@ type LooksOfOne = SmallVec<[Look; 4]>;
 pub struct Looks(Vec<LooksOfOne>);
 
 impl Looks {
-    /// Maximum names of one class to compare with another: 2 ms where each is as long as a name may be. Names that look
-    /// alike are one member's, so of Latin names only those share a class that differ in a few letters (`e` and `r` do,
-    /// through Greek and Cyrillic), and people's names are never this many. A relay refuses what would be one more.
+    /// Maximum names of one class to compare with another: 2 ms where each is as long as a name may
+    /// be. Names that look alike are one member's, so of Latin names only those share a class that
+    /// differ in a few letters (`e` and `r` do, through Greek and Cyrillic), and people's names are
+    /// never this many. A relay refuses what would be one more.
     pub const COMPARED_MAX: usize = 128;
 
     /// The looks of a text, which need not be a name; `None` if it is longer than any name.
@@ -81,10 +84,12 @@ pub(super) fn looks_of(c: char) -> LooksOfOne {
 
 fn find_looks(c: char) -> LooksOfOne {
     let own = shape(c);
-    // A compatibility form (full-width, mathematical) looks like itself or like the plain character.
+    // A compatibility form (full-width, mathematical) looks like itself or like the plain
+    // character.
     if let Some(plain) = iter::once(c).nfkd().next().filter(|plain| *plain != c) {
         let mut looks = find_looks(plain);
-        // Greek ϲ is σ and looks like c; other shapes are those of the plain character, or of signs.
+        // Greek ϲ is σ and looks like c; other shapes are those of the plain character, or of
+        // signs.
         if own.len() == 1 && own[0].is_ascii_alphanumeric() {
             add(own, &mut looks);
         }
@@ -126,7 +131,8 @@ fn add_cases(c: char, looks: &mut LooksOfOne) {
     }
     let shape_of = |text: Look| text.into_iter().flat_map(shape).collect::<Look>();
     let (capital, small) = (shape_of(capital), shape_of(small));
-    // `I` is shaped like `l`, and counts as that only where it is written: Elia and Ella are two names, EIla is both.
+    // `I` is shaped like `l`, and counts as that only where it is written: Elia and Ella are two
+    // names, EIla is both.
     let is_of_i = small[..] == ['i'] && capital[..] == ['l'];
     add(small, looks);
     if !is_of_i {
@@ -174,7 +180,8 @@ impl<'a> Meeting<'a> {
         self.is_possible_in(&mut 0)
     }
 
-    /// Counts the places that it looks at: each once, and one for each character where the looks differ.
+    /// Counts the places that it looks at: each once, and one for each character where the looks
+    /// differ.
     fn is_possible_in(&self, steps: &mut usize) -> bool {
         let start: Place = (0, 0, &[], true);
         let (mut seen, mut open) = (BTreeSet::from([start]), vec![start]);
@@ -226,8 +233,8 @@ mod tests {
         Looks::new(one).meet(&Looks::new(other))
     }
 
-    /// Latin, Cyrillic, Greek, Armenian, Cherokee, Coptic; full-width and mathematical letters; digits; capitals only,
-    /// small letters only, and both in one name.
+    /// Latin, Cyrillic, Greek, Armenian, Cherokee, Coptic; full-width and mathematical letters;
+    /// digits; capitals only, small letters only, and both in one name.
     const LETTERS: &[(&str, &str)] = &[
         ("alice", "ALICE"),
         ("alice", "Αlice"),
@@ -348,7 +355,8 @@ mod tests {
         }
     }
 
-    /// Of all ASCII letters and digits only these, besides capitals and their small letters, look alike.
+    /// Of all ASCII letters and digits only these, besides capitals and their small letters, look
+    /// alike.
     #[test]
     fn few_pairs_of_ascii_look_alike() {
         let all: Vec<String> = ('0'..='z').filter(char::is_ascii_alphanumeric).map(String::from).collect();

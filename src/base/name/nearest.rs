@@ -13,8 +13,8 @@ impl Name {
     /// Returns the candidates one might have meant by `wanted`, nearest first, at most `most`.
     /// `wanted` need not be a name; one longer than any name is near to nothing.
     ///
-    /// Near is: looking alike ([`Name::looks_like`]), or near as [`Folded::distance`] says. Compares with each candidate: for
-    /// address books, which are small. A relay has an index.
+    /// Near is: looking alike ([`Name::looks_like`]), or near as [`Folded::distance`] says.
+    /// Compares with each candidate: for address books, which are small. A relay has an index.
     pub fn nearest<'a>(wanted: &str, candidates: impl Iterator<Item = &'a Name>, most: usize) -> Vec<Name> {
         let Some(want) = Folded::new(wanted) else { return Vec::new() };
         let looks = Looks::new(wanted);
