@@ -24,6 +24,8 @@ pub enum Request {
 pub enum Outcome {
     /// It is done, durably.
     Done,
+    /// It is done, durably: the invitation is to a name that looks like this member's.
+    Alike(Name),
     /// Nobody is called so.
     Unknown,
     /// The name is somebody else's, looks like this one, or is the relay's.
@@ -52,9 +54,12 @@ impl Relay {
     pub(super) fn handle_request(&mut self, now: Now, id: u64, request: Request, out: &mut Out) {
         let (what, change) = match request {
             Request::Invite(invitation) => {
-                let refused = match invitation.name.as_ref().and_then(|name| self.members.not_free(name)) {
-                    Some((reason, other)) => Some(Outcome::NotFree(reason, other)),
-                    None => (!self.invitations.has_room(now.wall)).then_some(Outcome::Full),
+                let refused = match self.not_free(&invitation) {
+                    // The operator knows who comes to a relay that is by invitation only.
+                    Some((reason, other)) if reason != NameReason::Confusable || !self.limits.closed => {
+                        Some(Outcome::NotFree(reason, other))
+                    }
+                    _ => (!self.invitations.has_room(now.wall)).then_some(Outcome::Full),
                 };
                 if let Some(outcome) = refused {
                     return out.show(Event::Answered { id, outcome });
@@ -76,12 +81,22 @@ impl Relay {
     /// A request is durable, or could not become so.
     pub(super) fn handle_asked(&mut self, now: Now, asked: Asked, durable: bool, out: &mut Out) {
         let Asked { id, what } = asked;
+        let mut outcome = Outcome::Done;
         match what {
-            _ if !durable => return out.show(Event::Answered { id, outcome: Outcome::Disk }),
-            What::Invite(invitation) => self.invitations.add(invitation),
+            _ if !durable => outcome = Outcome::Disk,
+            What::Invite(invitation) => {
+                if let Some((NameReason::Confusable, other)) = self.not_free(&invitation) {
+                    outcome = Outcome::Alike(other);
+                }
+                self.invitations.add(invitation);
+            }
             What::Remove(member) => self.expel(now, member, out),
         }
-        out.show(Event::Answered { id, outcome: Outcome::Done });
+        out.show(Event::Answered { id, outcome });
+    }
+
+    fn not_free(&self, invitation: &Invitation) -> Option<(NameReason, Name)> {
+        invitation.name.as_ref().and_then(|name| self.members.not_free(name))
     }
 
     fn expel(&mut self, now: Now, member: MemberId, out: &mut Out) {
