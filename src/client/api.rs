@@ -103,26 +103,31 @@ pub enum Command {
     Leave,
 }
 
-/// What a client makes durable.
+/// What a client makes durable. Each says what happens when that fails; "tried again" is in order
+/// with all others and holds up what follows from them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
-    /// Handshake counters up to this one may be used.
+    /// Handshake counters up to this one may be used. If it fails none is, and the next attempt at
+    /// a handshake asks again.
     Counter(u64),
-    /// This relay showed this key at first use.
+    /// This relay showed this key at first use. If it fails it is given again, by itself, until it
+    /// is durable or the user has decided on the key.
     Pin {
         /// The relay, as the address book names it.
         relay: HostPort,
         /// Its key.
         key: PublicKey,
     },
-    /// UDP did not get through to this relay, or was proved after that: what the next run begins with.
+    /// UDP did not get through to this relay, or was proved after that: what the next run begins
+    /// with. If it fails the newest of it is given again, by itself.
     UdpFailed {
         /// The relay.
         relay: HostPort,
         /// When it failed; `None` once it is proved.
         at: Option<Wall>,
     },
-    /// The user wrote a letter. It goes out once this is durable.
+    /// The user wrote a letter. It goes out once this is durable. If it fails the letter goes back
+    /// to its writer.
     Written {
         /// The relay where the recipient is reached.
         relay: HostPort,
@@ -137,7 +142,8 @@ pub enum Record {
         /// When it was written.
         written: Wall,
     },
-    /// Letters of a conversation came further: watermarks, which only rise.
+    /// Letters of a conversation came further: watermarks, which only rise. If it fails it is tried
+    /// again.
     Reached {
         /// The relay where the recipient is reached.
         relay: HostPort,
@@ -146,7 +152,8 @@ pub enum Record {
         /// How far.
         reach: Reach,
     },
-    /// A letter was refused for good. Nothing behind it goes out before this is durable.
+    /// A letter was refused for good. Nothing behind it goes out before this is durable. If it
+    /// fails it is tried again.
     Refused {
         /// The relay that refused it.
         relay: HostPort,
@@ -159,7 +166,8 @@ pub enum Record {
         /// It may have arrived all the same.
         may_have_arrived: bool,
     },
-    /// The user was told of a refusal. Until then every run tells it.
+    /// The user was told of a refusal. Until then every run tells it. If it fails it is tried
+    /// again.
     Told {
         /// The relay that refused the letter.
         relay: HostPort,
@@ -168,7 +176,8 @@ pub enum Record {
         /// The letter's number.
         number: u64,
     },
-    /// A letter came in. It is shown, and the relay is told that it is stored, once this is durable.
+    /// A letter came in. It is shown, and the relay is told that it is stored, once this is
+    /// durable. If it fails it is tried again.
     Received {
         /// The letter.
         letter: Incoming,
@@ -176,7 +185,7 @@ pub enum Record {
         /// this record must not become durable.
         after: u64,
     },
-    /// A letter came in that this version cannot read.
+    /// A letter came in that this version cannot read. If it fails it is tried again.
     Unreadable {
         /// The relay it came through.
         relay: HostPort,
@@ -190,7 +199,7 @@ pub enum Record {
         after: u64,
     },
     /// A letter that came in is refused: nothing of it is kept but its number. The relay hears of
-    /// it once this is durable.
+    /// it once this is durable. If it fails it is tried again.
     Declined {
         /// The relay it came through.
         relay: HostPort,
@@ -203,7 +212,7 @@ pub enum Record {
         /// As in [`Record::Received`].
         after: u64,
     },
-    /// A letter was shown.
+    /// A letter was shown. If it fails it is tried again.
     Shown {
         /// The relay it came through.
         relay: HostPort,

@@ -25,7 +25,7 @@ pub(super) enum Claim {
     New(MemberId),
     /// As [`Claim::New`], of a name that belonged to a member who was removed.
     Again(MemberId),
-    /// The same claim is being made durable.
+    /// The same claim is being made durable, or its name is being freed.
     Waiting(MemberId),
     /// It may not have the name.
     Refused(NameReason, Option<Name>),
@@ -47,6 +47,8 @@ enum State {
     New,
     Again,
     Durable,
+    /// Nobody has used the name, and it is being taken off the disk: it does not exist for others.
+    Freeing,
     /// The operator removed it. Its name stays, because letters of it and receipts for others are still about.
     Removed,
 }
@@ -151,7 +153,7 @@ impl Members {
         if let Some(id) = found.filter(|id| self.members[id.0].key == key) {
             match self.members[id.0].state {
                 State::Durable => return Claim::Owned(id),
-                State::New | State::Again => return Claim::Waiting(id),
+                State::New | State::Again | State::Freeing => return Claim::Waiting(id),
                 State::Removed => {}
             }
         }
@@ -230,7 +232,7 @@ impl Members {
 
     /// Takes a member out, whose name stays; its key, if it was one.
     pub(super) fn remove(&mut self, id: MemberId) {
-        if self.members[id.0].state == State::Durable {
+        if matches!(self.members[id.0].state, State::Durable | State::Freeing) {
             self.leave_nearest(id);
         }
         let member = &mut self.members[id.0];
@@ -269,6 +271,26 @@ impl Members {
         self.forget(id);
     }
 
+    /// Whether it is a member, and on the disk as one.
+    pub(super) fn is_durable(&self, id: MemberId) -> bool {
+        self.members[id.0].state == State::Durable
+    }
+
+    /// A name that nobody has used is to be free again.
+    pub(super) fn begin_freeing(&mut self, id: MemberId) {
+        self.members[id.0].state = State::Freeing;
+    }
+
+    /// The disk has kept a name that was to be free again; whether it was.
+    pub(super) fn end_freeing(&mut self, id: MemberId) -> bool {
+        let state = &mut self.members[id.0].state;
+        let was_freeing = *state == State::Freeing;
+        if was_freeing {
+            *state = State::Durable;
+        }
+        was_freeing
+    }
+
     /// An unused name is free again, and its place another member's: nothing refers to it.
     pub(super) fn free(&mut self, id: MemberId) {
         self.leave_nearest(id);
@@ -298,7 +320,7 @@ impl Members {
 
     /// The member of this name, also if it was removed: letters and receipts of its time are still about.
     pub(super) fn find_ever(&self, name: &str) -> Option<MemberId> {
-        self.id_of(name).filter(|id| self.members[id.0].state != State::New)
+        self.id_of(name).filter(|id| !matches!(self.members[id.0].state, State::New | State::Freeing))
     }
 
     /// Whether this is the member that [`Members::find`] would find.

@@ -8,6 +8,7 @@ use super::mailbox::Wait;
 use super::members::MemberId;
 use super::records::Record;
 use super::roll::{Change, Invitation};
+use super::unwritten::Kept;
 use super::{Event, Out, Relay};
 
 /// What the operator asks for.
@@ -109,15 +110,27 @@ impl Relay {
         }
         self.members.remove(member);
         self.forget_unused(member);
-        self.places[member.0].blocked = Default::default();
+        if !std::mem::take(&mut self.places[member.0].blocked).is_empty() {
+            // A list that was on its way when the member was removed is not for the next who has
+            // the name.
+            self.write_blocked(member, out);
+        }
         self.turn_all_away(now.tick, member, out);
     }
 
     /// Writes down when a member was here last.
     pub(super) fn note_seen(&mut self, member: MemberId, out: &mut Out) {
-        let (name, at) = (self.members.name(member).clone(), self.wall);
+        let at = self.wall;
         if at > Wall(0) {
-            out.effects.push(Effect::Persist(self.tickets.idle(), Record::Roll(Change::Seen { name, at })));
+            self.write_seen(member, at, out);
+        }
+    }
+
+    pub(super) fn write_seen(&mut self, member: MemberId, at: Wall, out: &mut Out) {
+        if self.members.is_durable(member) {
+            let name = self.members.name(member).clone();
+            let ticket = self.keep(Kept::Seen(member), Record::Roll(Change::Seen { name, at }), out);
+            self.unwritten.seen.insert(member, (at, ticket));
         }
     }
 }

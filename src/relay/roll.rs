@@ -37,12 +37,15 @@ pub struct Invitation {
     pub until: Wall,
 }
 
-/// What changes in the roll of members, and is made durable.
+/// What changes in the roll of members, and is made durable. What happens when that fails is said
+/// as for [`Record`](super::Record).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Somebody may come. Another invitation for the same name, and those whose time is over, are forgotten.
+    /// Somebody may come. Another invitation for the same name, and those whose time is over, are
+    /// forgotten. If it fails the operator is told.
     Invited(Invitation),
-    /// Somebody came by an invitation, which is thereby used up.
+    /// Somebody came by an invitation, which is thereby used up. If it fails the name is refused to
+    /// the one who asked, and the invitation is good again.
     Joined {
         /// The name; it may have belonged to a member who was removed.
         name: Name,
@@ -53,31 +56,35 @@ pub enum Change {
         /// When, on the relay's own clock, in milliseconds; the name counts as unused from then on.
         since: u64,
     },
-    /// A letter was written to or by this member, or it came again: its name is kept for good.
+    /// A letter was written to or by this member, or it came again: its name is kept for good. If
+    /// it fails it is written again, by the next relay too if the disk has mail of it.
     Used {
         /// The name.
         name: Name,
     },
-    /// This name was unused for long enough: nothing is known of it any more.
+    /// This name was unused for long enough: nothing is known of it any more, once this is durable.
+    /// If it fails the name is its member's still, and is tried again.
     Freed {
         /// The name.
         name: Name,
     },
-    /// A member was removed. The name is kept from everybody but whoever is invited to it.
+    /// A member was removed. The name is kept from everybody but whoever is invited to it. If it
+    /// fails the operator is told, and the member stays.
     Removed {
         /// The name.
         name: Name,
         /// The key that owned it, and may not come again uninvited.
         key: PublicKey,
     },
-    /// This member takes no letters from these, whichever others it refused before.
+    /// This member takes no letters from these, whichever others it refused before. The list holds
+    /// at once; if this fails the newest list is written again.
     Blocks {
         /// The member.
         owner: Name,
         /// Those it refuses.
         blocked: Vec<Name>,
     },
-    /// A member signed in, or its session ended.
+    /// A member signed in, or its session ended. If it fails the newest time is written again.
     Seen {
         /// The member.
         name: Name,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::base::{Carrier, Effect, Now, Path, PublicKey};
+use crate::base::{Carrier, Now, Path, PublicKey};
 use crate::peer::{Begin, Peer, Role};
 use crate::session::{Answered, Established, Hello, Initiator, KeyQuery, Lifetime};
 
@@ -171,7 +171,7 @@ impl Uplink {
         self.spec.key = Some(key);
         let relay = self.spec.addr.clone();
         let record = Record::Pin { relay: relay.clone(), key };
-        out.effects.push(Effect::Persist(shared.counter.other_ticket(), record));
+        shared.facts.give(record, &mut shared.counter, out);
         out.show(Event::Pinned { relay, key });
     }
 
@@ -193,6 +193,7 @@ impl Uplink {
             return;
         }
         self.spec.key = key;
+        shared.facts.forget_pin(&self.spec.addr);
         self.connecting.unproven_key = None;
         self.connecting.told_key_changed = false;
         self.cancel_attempts(now.tick, shared, out);
