@@ -266,7 +266,7 @@ fn a_refused_letter_comes_back_with_its_reason() {
     });
     assert!(chat.screen().ends_with(
         "\
-! Not delivered: no member JACK at the relay
+! Not delivered: JACK has never signed in at 127.0.0.1:8081, or was removed there
 ! It may have arrived all the same
 ! Members with names like it: JOCK
 ! Your text:
