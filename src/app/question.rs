@@ -58,7 +58,7 @@ pub(super) fn ask(strings: &Strings, phrase: &Phrase, hidden: bool) -> Result<Op
     }
 }
 
-/// Whether standard input is a terminal that somebody can be asked on.
+/// Whether the user can be asked: input and talk are on a terminal.
 pub(super) fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }

@@ -197,7 +197,7 @@ fn announce(
     say(strings, &Phrase::new("relay-contacts-line"));
     let who = strings.say(&Phrase::new("relay-contacts-name"));
     for place in &reach.at {
-        // That nobody listens there is no failure.
+        // A closed standard error is no failure.
         let _ = write_err(&format!("{}\n", reach::contacts_line(&who, place, &reach)));
     }
     Ok(())

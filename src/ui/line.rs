@@ -342,7 +342,7 @@ impl<B: Book> LineMode<B> {
         self.book.resolve(text.trim()).or_else(|phrase| stranger().ok_or(phrase))
     }
 
-    /// Where a letter went that comes back: one of this run to somebody called this, or one of an earlier run.
+    /// Where a letter went that comes back: one of this run to that label, or one of an earlier run.
     fn relay_of(&self, who: Option<&str>, to: &Name) -> Option<HostPort> {
         let found = self.find(who.unwrap_or(to.as_str())).ok();
         found.filter(|found| found.member == *to).map(|found| found.relay)

@@ -31,18 +31,18 @@ impl Uplink {
         out: &mut Out,
     ) {
         let key = key.filter(|key| self.spec.key != Some(*key));
-        let is_expected_anew = self.spec.fingerprint != fingerprint;
+        let expects_another = self.spec.fingerprint != fingerprint;
         let before = self.contradiction();
         self.spec.fingerprint = fingerprint;
         if key.is_some() {
             self.spec.key = key;
             shared.facts.forget_pin(&self.spec.addr);
             self.connecting.unproven_key = None;
-        } else if is_expected_anew {
+        } else if expects_another {
             self.forget_unproven_key();
         }
         let after = self.contradiction();
-        let is_unproven = is_expected_anew && self.spec.key.is_none();
+        let is_unproven = expects_another && self.spec.key.is_none();
         if key.is_none() && before == after && !is_unproven {
             return;
         }
