@@ -12,7 +12,7 @@ use super::roll::Change;
 ///
 /// Each says what happens when it fails. "Written again": under a key, with what memory knows when
 /// the disk takes records again; one entry for each key however long that takes
-/// ([`super::unwritten`]).
+/// (`relay/unwritten.rs`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
     /// This key registered this name. If it fails the name is refused to the one who asked.
