@@ -81,6 +81,9 @@ pub fn send(setup: &Setup, options: &SendOptions) -> Outcome {
         check(text)?;
     }
     let relay = setup.relay_of(&target)?;
+    if let Some(wanted) = relay.fingerprint {
+        setup.check_key(&relay.addr, wanted)?;
+    }
     let part = if options.reply.is_some() { Part::Asks } else { Part::Sends };
     let mut desk = Desk::open(setup, name.clone(), part)?;
     desk.command(Command::Screen(setup.screens(&book)));
@@ -89,6 +92,7 @@ pub fn send(setup: &Setup, options: &SendOptions) -> Outcome {
     let mut sending = Sending {
         setup,
         options,
+        is_listed: book.contact_of(&target.relay, &target.member).is_some(),
         target,
         me: name.to_string(),
         results: results?,
@@ -155,6 +159,8 @@ struct Sending<'a> {
     setup: &'a Setup,
     options: &'a SendOptions,
     target: Target,
+    /// The recipient is in the address book: that there is no such member needs words.
+    is_listed: bool,
     me: String,
     /// Standard output, and standard error.
     results: Printer,
@@ -315,6 +321,10 @@ impl Sending<'_> {
                 let ours = self.waiting.remove(&request).is_some();
                 self.refused |= ours;
                 self.tell_refused(id, reason, may_have_arrived, &nearest);
+                if ours && reason == Reason::Unknown && self.is_listed {
+                    let who = Phrase::new("refused-unknown").with("who", &self.target.label);
+                    self.say(&who.with("relay", &self.target.relay));
+                }
                 if !ours || !matches!(self.options.source, TextSource::Given(_)) {
                     self.give_back(&text);
                 }
@@ -396,9 +406,8 @@ impl Sending<'_> {
             Event::Online { .. } => {}
             Event::NameRefused { .. }
             | Event::Replaced { .. }
-            | Event::Unreached { why: Unreached::KeyChanged { .. } | Unreached::HandshakeRefused, .. } => {
-                self.stopped = Some(phrase);
-            }
+            | Event::Unreached { why: Unreached::HandshakeRefused, .. } => self.stopped = Some(phrase),
+            Event::Unreached { why, .. } if why.is_other_key() => self.stopped = Some(phrase),
             _ => self.say(&phrase),
         }
     }

@@ -8,6 +8,7 @@
 //! Invariant: everything here is a plain value; nothing reads a clock, a file or the system's randomness.
 
 mod as_text;
+mod fingerprint;
 mod harmless;
 mod ids;
 mod name;
@@ -20,9 +21,10 @@ mod sorted_chunks;
 mod time;
 mod turn;
 
+pub use fingerprint::{Fingerprint, FingerprintError};
 pub use harmless::{harmless, harmless_line};
 pub use ids::{KeyError, LetterId, OutboxId, PublicKey};
-pub use name::{Folded, Name, NameError};
+pub use name::{Folded, Looks, Name, NameError};
 pub use packed::{Beats, Unpacker, pack_maybe_tick, pack_number, pack_path, pack_tick};
 pub use path::{Carrier, ConnId, HostPort, HostPortError, Path, Why};
 pub use phrase::Phrase;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{Carrier, HostPort, LetterId, Name, OutboxId, PublicKey, Wall};
+use crate::base::{Carrier, Fingerprint, HostPort, LetterId, Name, OutboxId, PublicKey, Wall};
 use crate::wire::message::{NameReason, Reason};
 
 use super::kept::{Kept, Reach};
@@ -20,6 +20,8 @@ pub struct RelaySpec {
     pub tcp: Option<HostPort>,
     /// Its key, if it was pinned before; otherwise the first key it shows is pinned.
     pub key: Option<PublicKey>,
+    /// What its key has to look like: nothing is sent under another one, pinned or not.
+    pub fingerprint: Option<Fingerprint>,
 }
 
 /// Which carriers a client may use.
@@ -103,26 +105,31 @@ pub enum Command {
     Leave,
 }
 
-/// What a client makes durable.
+/// What a client makes durable. Each says what happens when that fails; "tried again" is in order
+/// with all others and holds up what follows from them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
-    /// Handshake counters up to this one may be used.
+    /// Handshake counters up to this one may be used. If it fails none is, and the next attempt at
+    /// a handshake asks again.
     Counter(u64),
-    /// This relay showed this key at first use.
+    /// This relay showed this key at first use. If it fails it is given again, by itself, until it
+    /// is durable or the user has decided on the key.
     Pin {
         /// The relay, as the address book names it.
         relay: HostPort,
         /// Its key.
         key: PublicKey,
     },
-    /// UDP did not get through to this relay, or was proved after that: what the next run begins with.
+    /// UDP did not get through to this relay, or was proved after that: what the next run begins
+    /// with. If it fails the newest of it is given again, by itself.
     UdpFailed {
         /// The relay.
         relay: HostPort,
         /// When it failed; `None` once it is proved.
         at: Option<Wall>,
     },
-    /// The user wrote a letter. It goes out once this is durable.
+    /// The user wrote a letter. It goes out once this is durable. If it fails the letter goes back
+    /// to its writer.
     Written {
         /// The relay where the recipient is reached.
         relay: HostPort,
@@ -137,7 +144,8 @@ pub enum Record {
         /// When it was written.
         written: Wall,
     },
-    /// Letters of a conversation came further: watermarks, which only rise.
+    /// Letters of a conversation came further: watermarks, which only rise. If it fails it is tried
+    /// again.
     Reached {
         /// The relay where the recipient is reached.
         relay: HostPort,
@@ -146,7 +154,8 @@ pub enum Record {
         /// How far.
         reach: Reach,
     },
-    /// A letter was refused for good. Nothing behind it goes out before this is durable.
+    /// A letter was refused for good. Nothing behind it goes out before this is durable. If it
+    /// fails it is tried again.
     Refused {
         /// The relay that refused it.
         relay: HostPort,
@@ -159,7 +168,8 @@ pub enum Record {
         /// It may have arrived all the same.
         may_have_arrived: bool,
     },
-    /// The user was told of a refusal. Until then every run tells it.
+    /// The user was told of a refusal. Until then every run tells it. If it fails it is tried
+    /// again.
     Told {
         /// The relay that refused the letter.
         relay: HostPort,
@@ -168,7 +178,8 @@ pub enum Record {
         /// The letter's number.
         number: u64,
     },
-    /// A letter came in. It is shown, and the relay is told that it is stored, once this is durable.
+    /// A letter came in. It is shown, and the relay is told that it is stored, once this is
+    /// durable. If it fails it is tried again.
     Received {
         /// The letter.
         letter: Incoming,
@@ -176,7 +187,7 @@ pub enum Record {
         /// this record must not become durable.
         after: u64,
     },
-    /// A letter came in that this version cannot read.
+    /// A letter came in that this version cannot read. If it fails it is tried again.
     Unreadable {
         /// The relay it came through.
         relay: HostPort,
@@ -190,7 +201,7 @@ pub enum Record {
         after: u64,
     },
     /// A letter that came in is refused: nothing of it is kept but its number. The relay hears of
-    /// it once this is durable.
+    /// it once this is durable. If it fails it is tried again.
     Declined {
         /// The relay it came through.
         relay: HostPort,
@@ -203,7 +214,7 @@ pub enum Record {
         /// As in [`Record::Received`].
         after: u64,
     },
-    /// A letter was shown.
+    /// A letter was shown. If it fails it is tried again.
     Shown {
         /// The relay it came through.
         relay: HostPort,
@@ -338,10 +349,34 @@ pub enum Unreached {
         /// What it showed.
         offered: PublicKey,
     },
+    /// The relay showed another key than the expected one; none is pinned.
+    KeyUnlikeBook {
+        /// What its key was expected to look like.
+        wanted: Fingerprint,
+        /// What it showed.
+        offered: PublicKey,
+    },
+    /// The pinned key is another than the expected one: the relay is not spoken to.
+    BookUnlikePin {
+        /// What its key is expected to look like.
+        wanted: Fingerprint,
+        /// The pinned key.
+        pinned: PublicKey,
+    },
     /// The relay answered, but could not prove the pinned key, or would not take ours.
     HandshakeRefused,
     /// The relay answered, but cannot write our name down now, or has been asked for names too often from here.
     NameNotWritten,
+}
+
+impl Unreached {
+    /// Whether the relay's key is another than the known one: its user has to decide.
+    pub const fn is_other_key(&self) -> bool {
+        matches!(
+            self,
+            Unreached::KeyChanged { .. } | Unreached::KeyUnlikeBook { .. } | Unreached::BookUnlikePin { .. }
+        )
+    }
 }
 
 /// Why a conversation goes on over another carrier.

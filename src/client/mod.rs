@@ -11,7 +11,7 @@
 //! the disk), `uplink` (one relay: session and letters), `connect` (how a session comes about), `attempt` (one try over
 //! one carrier), `choice` and `paths` (which carrier a session is on), `outbox` and `ledger` (letters out and in),
 //! `screen` (letters that are not wanted), `strangers` and `declined` (letters that are not kept),
-//! `counter`.
+//! `counter`, `facts` (records that nothing waits for).
 
 mod api;
 mod attempt;
@@ -20,6 +20,7 @@ mod connect;
 mod counter;
 mod declined;
 mod dials;
+mod facts;
 mod journal;
 mod kept;
 mod ledger;
@@ -57,6 +58,7 @@ use crate::wire::packet::{self, Packet};
 
 use counter::Counter;
 use dials::Next;
+use facts::Facts;
 use journal::Journal;
 use ledger::Ledger;
 use mail::Mail;
@@ -100,6 +102,7 @@ impl Client {
             rng: Rng::from_seed(config.seed),
             counter: Counter::new(config.counter_reserved),
             journal: Journal::new(kept.is_some()),
+            facts: Facts::new(),
             indexes: Indexes::new(INDEXES_MAX),
             conns: BTreeMap::new(),
             next_conn: 0,
@@ -258,7 +261,7 @@ impl Client {
             match self.uplinks.get_mut(&addr) {
                 Some(uplink) => {
                     uplink.spec.tcp = spec.tcp;
-                    uplink.set_key(now, spec.key, &mut self.shared, out);
+                    uplink.set_key(now, (spec.key, spec.fingerprint), &mut self.shared, out);
                 }
                 None => {
                     self.mail(&addr);
@@ -334,6 +337,7 @@ impl Core for Client {
         self.now = now.tick;
         self.shared.indexes.handle_time(now.tick);
         self.shared.journal.handle_time(now);
+        self.shared.facts.handle_time(now.tick, &mut self.shared.counter, out);
         if overslept {
             self.uplinks.each(|uplink| {
                 uplink.peer.iter_mut().for_each(|peer| peer.handle_woken(now.tick));
@@ -398,8 +402,12 @@ impl Core for Client {
     fn next_deadline(&self) -> Option<Tick> {
         let uplinks = self.uplinks.next_deadline(self.now, self.shared.carriers);
         let shared = &self.shared;
-        let others =
-            [shared.indexes.next_deadline(), shared.journal.next_deadline(), shared.pace.next_deadline()];
+        let others = [
+            shared.indexes.next_deadline(),
+            shared.journal.next_deadline(),
+            shared.facts.next_deadline(),
+            shared.pace.next_deadline(),
+        ];
         uplinks.into_iter().chain(others.into_iter().flatten()).min()
     }
 }
@@ -444,6 +452,9 @@ impl Client {
         if self.shared.counter.handle_committed(ticket, durable) {
             let change = |uplink: &mut Uplink| uplink.drive_attempts(now, &mut self.shared, out);
             return self.uplinks.each_of(Uplink::is_trying, change);
+        }
+        if self.shared.facts.handle_committed(now.tick, ticket, durable) {
+            return;
         }
         let had_room = self.shared.journal.has_room();
         self.shared.journal.handle_committed(now, ticket, durable);

@@ -16,6 +16,7 @@ use crate::wire::message::{
 use super::api::{Carriers, Event, Incoming, Record, RelaySpec, Unkept, Unreached};
 use super::connect::{Connecting, Round};
 use super::counter::Counter;
+use super::facts::Facts;
 use super::journal::Journal;
 use super::ledger::Seen;
 use super::mail::{Mail, refused_event};
@@ -37,6 +38,7 @@ pub(super) struct Shared {
     pub(super) rng: crate::base::Rng,
     pub(super) counter: Counter,
     pub(super) journal: Journal,
+    pub(super) facts: Facts,
     pub(super) indexes: Indexes<HostPort>,
     /// Whose each TCP connection is.
     pub(super) conns: std::collections::BTreeMap<ConnId, HostPort>,

@@ -4,17 +4,19 @@
 //! letter of a stranger then costs 17 comparisons in a book of 100,000, not 100,000.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::OnceLock;
 
 use super::steps::step;
-use super::{Contact, RelaySpec};
-use crate::base::{HostPort, Name};
+use super::{Contact, NamedRelay, RelaySpec};
+use crate::base::{HostPort, Looks, Name};
 
 /// Contacts in the order of the file.
 #[derive(Debug, Default)]
 pub struct Entries {
     all: Vec<Contact>,
+    named: Vec<NamedRelay>,
     orders: Orders,
 }
 
@@ -53,6 +55,17 @@ impl Entries {
         &mut self.all
     }
 
+    /// The relays of `[relays]`, in the order of the file.
+    pub(super) fn named(&self) -> &[NamedRelay] {
+        &self.named
+    }
+
+    /// The relays of `[relays]`, to be changed.
+    pub(super) fn change_named(&mut self) -> &mut Vec<NamedRelay> {
+        self.orders = Orders::default();
+        &mut self.named
+    }
+
     /// The entry of this name; if none has it exactly, the one that differs only in case.
     pub(super) fn labelled(&self, label: &Name) -> Option<&Contact> {
         let key = |contact: &Contact| contact.label.folded();
@@ -72,23 +85,49 @@ impl Entries {
 
     /// The first entry whose label or name at its relay looks like this name.
     pub(super) fn looking_like(&self, name: &Name) -> Option<&Contact> {
-        let key = |(at, look): (u32, Look)| match look {
-            Look::Label => self.all[at as usize].label.skeleton(),
-            Look::Member => self.all[at as usize].member.skeleton(),
-        };
-        let order = self.orders.by_look.get_or_init(|| {
+        let looks = name.looks();
+        let of_class = equal(self.by_look(), &looks.class(), |place| self.look(*place).looks().class());
+        let alike = of_class.iter().find(|place| self.look(**place).looks().meet(&looks));
+        alike.map(|(at, _)| &self.all[*at as usize])
+    }
+
+    /// Pairs of entries whose labels look alike: each with the first before it in the file, in the
+    /// order of the file. No entry is compared with more than [`Looks::COMPARED_MAX`] others.
+    pub(super) fn alike(&self) -> Vec<(&Contact, &Contact)> {
+        let label = |at: u32| &self.all[at as usize].label;
+        let mut of_class = BTreeMap::<String, Vec<u32>>::new();
+        let mut pairs = Vec::new();
+        for at in 0..self.all.len() as u32 {
+            let looks = label(at).looks();
+            let before = of_class.entry(looks.class()).or_default();
+            let mut compared = before.iter().take(Looks::COMPARED_MAX);
+            let first = compared.find(|other| label(**other).looks().meet(&looks));
+            pairs.extend(first.map(|first| (&self.all[at as usize], &self.all[*first as usize])));
+            before.push(at);
+        }
+        pairs
+    }
+
+    /// The name of an entry that is meant.
+    fn look(&self, (at, look): (u32, Look)) -> &Name {
+        match look {
+            Look::Label => &self.all[at as usize].label,
+            Look::Member => &self.all[at as usize].member,
+        }
+    }
+
+    fn by_look(&self) -> &[(u32, Look)] {
+        self.orders.by_look.get_or_init(|| {
             let mut order: Vec<_> = (0..self.all.len() as u32).map(|at| (at, Look::Label)).collect();
             let differs = |at: &u32| self.all[*at as usize].member != self.all[*at as usize].label;
             order.extend((0..self.all.len() as u32).filter(differs).map(|at| (at, Look::Member)));
-            order.sort_by_cached_key(|place| (key(*place), place.0));
+            order.sort_by_cached_key(|place| (self.look(*place).looks().class(), place.0));
             order
-        });
-        let same = equal(order, &name.skeleton(), |place| key(*place));
-        same.first().map(|(at, _)| &self.all[*at as usize])
+        })
     }
 
-    /// The distinct relays, in the order of their first mention; a `tcp` that any entry gives
-    /// counts for all.
+    /// The distinct relays, those with names first, in the order of their first mention; a `tcp`
+    /// or a key that any entry gives counts for all.
     pub(super) fn relays(&self) -> &[RelaySpec] {
         &self.relays_sorted().all
     }
@@ -102,13 +141,20 @@ impl Entries {
 
     fn relays_sorted(&self) -> &Relays {
         self.orders.relays.get_or_init(|| {
+            let named = self.named.iter().map(|named| &named.relay);
+            let named = named.map(|relay| (&relay.address, &relay.tcp, relay.key));
+            let theirs = self.all.iter().map(|contact| (&contact.relay, &contact.tcp, contact.relay_key));
+            let mentions: Vec<_> = named.chain(theirs).collect();
             let mut all: Vec<(usize, RelaySpec)> = Vec::new();
-            for at in sorted(&self.all, |at| &self.all[at as usize].relay) {
-                let contact = &self.all[at as usize];
-                match all.last_mut().filter(|(_, relay)| relay.address == contact.relay) {
-                    Some((_, relay)) => relay.tcp = relay.tcp.take().or_else(|| contact.tcp.clone()),
+            for at in sorted(&mentions, |at| mentions[at as usize].0) {
+                let (address, tcp, key) = mentions[at as usize];
+                match all.last_mut().filter(|(_, relay)| relay.address == *address) {
+                    Some((_, relay)) => {
+                        relay.tcp = relay.tcp.take().or_else(|| tcp.clone());
+                        relay.key = relay.key.or(key);
+                    }
                     None => {
-                        let spec = RelaySpec { address: contact.relay.clone(), tcp: contact.tcp.clone() };
+                        let spec = RelaySpec { address: address.clone(), tcp: tcp.clone(), key };
                         all.push((at as usize, spec));
                     }
                 }
@@ -120,13 +166,16 @@ impl Entries {
         })
     }
 
-    /// Whether both have the same contacts, in whatever order. No two contacts of a book have one
+    /// Whether both have the same contacts and named relays, in whatever order. No two contacts of a book have one
     /// label.
     pub(super) fn are_those_of(&self, other: &Entries) -> bool {
         let mine = sorted(&self.all, |at| &self.all[at as usize].label);
         let theirs = sorted(&other.all, |at| &other.all[at as usize].label);
         let pairs = mine.iter().zip(&theirs).map(|(mine, theirs)| (*mine as usize, *theirs as usize));
-        self.all.len() == other.all.len()
+        let same_relays = self.named.len() == other.named.len()
+            && self.named.iter().all(|relay| other.named.contains(relay));
+        same_relays
+            && self.all.len() == other.all.len()
             && pairs.into_iter().all(|(mine, theirs)| self.all[mine] == other.all[theirs])
     }
 }
@@ -180,13 +229,13 @@ impl<'a> IntoIterator for &'a Entries {
 /// The orders are made again where they are needed.
 impl Clone for Entries {
     fn clone(&self) -> Entries {
-        Entries { all: self.all.clone(), orders: Orders::default() }
+        Entries { all: self.all.clone(), named: self.named.clone(), orders: Orders::default() }
     }
 }
 
 impl PartialEq for Entries {
     fn eq(&self, other: &Entries) -> bool {
-        self.all == other.all
+        self.all == other.all && self.named == other.named
     }
 }
 
@@ -263,5 +312,20 @@ mod tests {
         let relays: Vec<String> = book.relays().iter().map(|relay| relay.address.to_string()).collect();
         assert_eq!(relays, ["h:2", "h:1"]);
         assert_eq!(book.resolve("zed").unwrap().tcp, "h:3".parse().ok());
+    }
+
+    #[test]
+    fn contacts_that_look_alike_are_paired() {
+        let labels = ["TOM", "自己", "ТОМ", "自已", "TIM"];
+        let text: String = labels.iter().map(|label| format!("\"{label}\" = \"h:1\"\n")).collect();
+        let book = Book::parse(&format!("[contacts]\n{text}"), "f").unwrap();
+        let pairs: Vec<_> =
+            book.alike().iter().map(|pair| (pair.0.label.as_str(), pair.1.label.as_str())).collect();
+        assert_eq!(pairs, [("ТОМ", "TOM"), ("自已", "自己")]);
+        let like = |text: &str| book.looks_like(&text.parse().unwrap()).map(|contact| contact.label.as_str());
+        assert_eq!(
+            [like("自巳"), like("Том"), like("T1M"), like("自我")],
+            [Some("自己"), Some("TOM"), Some("TIM"), None]
+        );
     }
 }

@@ -98,8 +98,8 @@ impl Relay {
         if self.was_delivered(to, &entry) {
             self.places[to.0].queue.was_left(place, author, len);
             self.count_queue(to);
-            let record = Record::Progress { marks: None, stored: vec![place] };
-            return out.effects.push(Effect::Persist(self.tickets.idle(), record));
+            let flow = FlowId { outbox: id.outbox, to: To::Member(to) };
+            return self.write_delivered(author, flow, vec![place], out);
         }
         let counted = self.places[to.0].queue.is_on_disk_only(place);
         if !counted && !matches!(author, Author::Member(_)) {

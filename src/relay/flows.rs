@@ -355,14 +355,16 @@ impl Flows {
         });
     }
 
-    /// The recipient says that it has read every letter up to `number`; `false` if nothing is known of the flow. A relay
-    /// that was killed may know less of what was delivered than the author, who holds this against what it knows.
-    pub(super) fn read(&mut self, flow: FlowId, number: u64) -> bool {
+    /// The recipient says that it has read every letter up to `number`. Returns the marks before
+    /// that; `None` if nothing is known of the flow. A relay that was killed may know less of what
+    /// was delivered than the author, who holds this against what it knows.
+    pub(super) fn read(&mut self, flow: FlowId, number: u64) -> Option<Marks> {
         self.raise(flow, |marks| marks.read = marks.read.max(number))
     }
 
-    fn raise(&mut self, flow: FlowId, raise: impl FnOnce(&mut Marks)) -> bool {
-        let Some(state) = self.flows.get_mut(&flow) else { return false };
+    /// Returns the marks before; `None` if nothing is known of the flow.
+    fn raise(&mut self, flow: FlowId, raise: impl FnOnce(&mut Marks)) -> Option<Marks> {
+        let state = self.flows.get_mut(&flow)?;
         let before = state.marks;
         raise(&mut state.marks);
         if state.marks != before {
@@ -372,7 +374,7 @@ impl Flows {
                 self.unwritten.insert(flow);
             }
         }
-        true
+        Some(before)
     }
 
     /// The author asks how far a flow has come: a receipt is owed, and every refusal it may not know of.
@@ -421,13 +423,21 @@ impl Flows {
         let (mut idle, mut last) = (Vec::new(), None);
         for (count, (id, flow)) in self.flows.range((behind, Unbounded)).take(most).enumerate() {
             last = Some((*id, count + 1));
-            let heard =
-                || !flow.owes(self.session) && flow.raised_in != self.session && !self.refusals.owes(*id);
-            // Guests' are forgotten with their guests.
-            let may_go = !matches!(id.to, To::Guest(_)) && flow.touched < before;
-            idle.extend((may_go && (!may_hear || heard())).then_some(*id));
+            idle.extend(self.rests_as(*id, flow, before, may_hear).then_some(*id));
         }
         (idle, last)
+    }
+
+    /// Whether this flow rests, as those of [`Flows::idle`].
+    pub(super) fn rests(&self, flow: FlowId, before: u64, may_hear: bool) -> bool {
+        self.flows.get(&flow).is_some_and(|state| self.rests_as(flow, state, before, may_hear))
+    }
+
+    fn rests_as(&self, id: FlowId, flow: &Flow, before: u64, may_hear: bool) -> bool {
+        let heard = || !flow.owes(self.session) && flow.raised_in != self.session && !self.refusals.owes(id);
+        // Guests' are forgotten with their guests.
+        let may_go = !matches!(id.to, To::Guest(_)) && flow.touched < before;
+        may_go && (!may_hear || heard())
     }
 
     /// Forgets a flow that rests.
@@ -477,6 +487,14 @@ impl Flows {
         Some((state.marks, state.touched))
     }
 
+    /// The disk does not have the marks of this flow, or has lost them.
+    pub(super) fn not_written(&mut self, flow: FlowId) {
+        if let Some(state) = self.flows.get_mut(&flow) {
+            state.unwritten = true;
+            self.unwritten.insert(flow);
+        }
+    }
+
     /// Every flow to a member whose marks rose since they were last written down.
     pub(super) fn unwritten(&self) -> Vec<FlowId> {
         self.unwritten.iter().filter(|id| id.to.member().is_some()).copied().collect()
@@ -524,6 +542,23 @@ impl Flows {
     /// The author knows of a refusal; what was owed, if it was.
     pub(super) fn heard(&mut self, flow: FlowId, number: u64) -> Option<Refusal> {
         self.refusals.heard(flow, number)
+    }
+
+    /// Whether the refusal of this letter is owed.
+    pub(super) fn owes_refusal(&self, flow: FlowId, number: u64) -> bool {
+        self.refusals.has(flow, number)
+    }
+
+    // For tests.
+
+    /// Every flow, how far it has come, and whether that was not written down since it rose.
+    pub(super) fn all(&self) -> impl Iterator<Item = (FlowId, Marks, bool)> + '_ {
+        self.flows.iter().map(|(id, flow)| (*id, flow.marks, flow.unwritten))
+    }
+
+    /// Every refusal that is owed.
+    pub(super) fn owed(&self) -> impl Iterator<Item = (FlowId, u64, Refusal)> + '_ {
+        self.refusals.all()
     }
 
     // Correspondents.

@@ -211,6 +211,10 @@ pub(super) const FLOWS_MAX: usize = 4_096;
 /// What one reader says that it has read of letters the relay knows nothing of any more; more is dropped, and told again
 /// by its next session.
 pub(super) const CLAIMS_MAX: usize = 1_024;
+/// Words on what was read that one session has free of the rate of control messages, one for each
+/// letter it has stored: as many as a mailbox has letters. Numbers of letters are their author's to
+/// choose, and bound nothing.
+pub(super) const UNREAD_MAX: u64 = 10_000;
 /// Letters that differ from those first sent under their ids are logged so often at once, and then once in this time.
 pub(super) const CHANGED_BURST: u32 = 10;
 pub(super) const CHANGED_INTERVAL: Duration = Duration::from_millis(100);

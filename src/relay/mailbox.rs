@@ -10,6 +10,7 @@ use super::damaged::DamagedLetter;
 use super::expiry::{Expiring, SWEEP_AGAIN};
 use super::flows::{FlowId, Marks, To};
 use super::guests::carrier_of;
+use super::idle_flows::Resting;
 use super::letters::{ECHO, GUEST_PREFIX, ReadClaim};
 use super::limits::{CLOCK_EVERY, LOAD_BYTES, SPILL_AFTER};
 use super::members::MemberId;
@@ -21,6 +22,7 @@ use super::records::{self, KeptLetter, Mail, Record};
 use super::roll::InvitationId;
 use super::screen::TurnedAway;
 use super::sessions::RefusedLetter;
+use super::unwritten::Kept;
 use super::{Out, Relay, Timer};
 
 /// What is done when the store has answered.
@@ -43,9 +45,19 @@ pub(super) enum Wait {
     Expired(Expiring),
     /// A damaged letter is no letter any more.
     Damaged(DamagedLetter),
+    /// What memory knows under these keys is on the disk.
+    Kept(Vec<Kept>),
+    /// Notes of where sessions are.
+    Noted,
+    /// Nothing is known of this member any more, whose name is unused since it was
+    /// registered.
+    Freed(MemberId, u64),
+    /// Nothing is known of these any more.
+    Rested(Box<Resting>),
 }
 
-/// Tickets, and what waits for their answers: a batch and a load for each member, and one step of expiry, at most.
+/// Tickets, and what waits for their answers: as many as the store has records, and a load for each
+/// member.
 #[derive(Debug, Default)]
 pub(super) struct Tickets {
     last: u64,
@@ -53,14 +65,9 @@ pub(super) struct Tickets {
 }
 
 impl Tickets {
-    /// A ticket whose answer changes nothing.
-    pub(super) fn idle(&mut self) -> Ticket {
-        self.last += 1;
-        Ticket(self.last)
-    }
-
     pub(super) fn issue(&mut self, wait: Wait) -> Ticket {
-        let ticket = self.idle();
+        self.last += 1;
+        let ticket = Ticket(self.last);
         self.waits.insert(ticket, wait);
         ticket
     }
@@ -122,7 +129,9 @@ impl Relay {
             let Some(author) = self.author(waiting.from.as_str(), waiting.outbox) else { continue };
             self.places[to.0].queue.found_on_disk(author, waiting.letters, waiting.bytes, mail.last_place);
             self.count_queue(to);
+            self.found_used(to);
             if let Author::Member(from) = author {
+                self.found_used(from);
                 let flow = FlowId { outbox: waiting.outbox, to: To::Member(to) };
                 let marks =
                     Marks { accepted: waiting.last_number, since: waiting.last_since, ..Marks::default() };
@@ -133,6 +142,7 @@ impl Relay {
         for marks in &mail.marks {
             let records::Marks { accepted, delivered, read, since, .. } = *marks;
             if let Some((from, flow)) = self.flow_of(&marks.from, &marks.to, marks.outbox) {
+                flow.to.member().into_iter().chain([from]).for_each(|member| self.found_used(member));
                 if let (0, 0, To::Member(to), None) =
                     (accepted, delivered, flow.to, self.places[from.0].flows.marks(flow))
                 {
@@ -212,8 +222,13 @@ impl Relay {
             (Some(Wait::Oldest), false) => self.sweep_later(now.tick + SWEEP_AGAIN),
             (Some(Wait::Expired(letter)), _) => self.handle_expired(now.tick, ticket, letter, durable),
             (Some(Wait::Damaged(letter)), _) => self.handle_damaged(now.tick, ticket, letter, durable, out),
+            (Some(Wait::Kept(keys)), _) => self.handle_kept(ticket, &keys, durable),
+            (Some(Wait::Noted), _) => self.handle_noted(now.tick, durable),
+            (Some(Wait::Freed(member, since)), _) => self.handle_freed(now, (member, since), durable, out),
+            (Some(Wait::Rested(resting)), _) => self.handle_rested(*resting, durable, out),
             (Some(Wait::Mailbox(_) | Wait::Oldest) | None, _) => {}
         }
+        self.plan_retry(now.tick, ticket, durable);
     }
 
     pub(super) fn handle_rows(&mut self, now: Now, ticket: Ticket, rows: Vec<Row>, out: &mut Out) {
@@ -340,7 +355,7 @@ impl Relay {
     }
 
     fn handle_loaded(&mut self, now: Now, ticket: Ticket, to: MemberId, rows: &[Row], out: &mut Out) {
-        let (mut entries, mut stale) = (Vec::with_capacity(rows.len()), Vec::new());
+        let (mut entries, mut stale) = (Vec::with_capacity(rows.len()), BTreeMap::<_, Vec<u64>>::new());
         let (mut through, mut leaving) = (None, None);
         // What nobody waits for any more is asked for again.
         let rows = if self.places[to.0].queue.awaits(ticket) { rows } else { &[] };
@@ -356,7 +371,8 @@ impl Relay {
             let Some(entry) = self.entry_of(now.tick, row) else { continue };
             if self.was_delivered(to, &entry) {
                 self.places[to.0].queue.was_left(row.place, entry.author, entry.len);
-                stale.push(row.place);
+                let flow = FlowId { outbox: entry.id.outbox, to: To::Member(to) };
+                stale.entry((entry.author, flow)).or_default().push(row.place);
             } else {
                 entries.push(entry);
             }
@@ -371,8 +387,9 @@ impl Relay {
         }
         if !stale.is_empty() {
             self.count_queue(to);
-            let record = Record::Progress { marks: None, stored: stale };
-            out.effects.push(Effect::Persist(self.tickets.idle(), record));
+        }
+        for ((author, flow), places) in stale {
+            self.write_delivered(author, flow, places, out);
         }
     }
 
@@ -409,9 +426,9 @@ impl Relay {
         }
     }
 
-    fn write_clock(&mut self, now: Tick, out: &mut Out) {
+    pub(super) fn write_clock(&mut self, now: Tick, out: &mut Out) {
         let clock = self.post.clock.now(now);
-        out.effects.push(Effect::Persist(self.tickets.idle(), Record::Clock(clock)));
+        self.keep(Kept::Clock, Record::Clock(clock), out);
     }
 
     /// The member is here no longer: what it has not stored goes to the disk, and so do its own watermarks.
@@ -431,6 +448,7 @@ impl Relay {
                 self.leave_mailbox(member, out);
             }
         }
+        self.write_all_again(now, out);
         self.write_queues(now, out);
         self.write_clock(now, out);
     }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::base::{Effect, Now, Path, PublicKey, Tick};
+use crate::base::{Now, Path, PublicKey, Tick};
 use crate::session::Throttle;
 use crate::wire::frame::close;
 use crate::wire::message::{NameReason, ToClient};
@@ -188,7 +188,7 @@ impl Relay {
                 Record::Roll(Change::Joined { name, key, by, since })
             }
         };
-        out.effects.push(Effect::Persist(self.tickets.issue(Wait::Member(member, by, since)), record));
+        self.persist(Wait::Member(member, by, since), record, out);
     }
 
     /// Why a name that came without an invitation cannot be had now. It is among the members
@@ -243,6 +243,14 @@ impl Relay {
         }
     }
 
+    /// A session that waited for its name to be freed, or not, claims it.
+    pub(super) fn sign_in_again(&mut self, now: Now, slot: Slot, name: &str, out: &mut Out) {
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        session.sign_in = SignIn::None;
+        self.sign_in(now, slot, SigningIn { name, invite: &[], screen_follows: false }, out);
+        self.sessions.mark(slot);
+    }
+
     /// When a member's name may pass to another machine again, if not yet. A process that starts again where the last one
     /// was is not held up.
     fn flips_too_often(&self, now: Tick, slot: Slot, member: MemberId) -> Option<Tick> {
@@ -268,6 +276,9 @@ impl Relay {
     pub(super) fn release_sign_in(&mut self, now: Now, slot: Slot, member: MemberId, out: &mut Out) {
         if self.members.is_removed(member) {
             return self.refuse_name(slot, NameReason::Removed, "");
+        }
+        if !self.members.is_durable(member) {
+            return self.refuse_name(slot, NameReason::Disk, "");
         }
         self.welcome(now, slot, member, out);
     }

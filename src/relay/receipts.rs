@@ -1,6 +1,6 @@
 //! What senders are told: how far their letters have come, and which were refused.
 
-use crate::base::{Effect, LetterId, Name, Now, OutboxId, Tick, Wall};
+use crate::base::{LetterId, Name, Now, OutboxId, Tick, Wall};
 use crate::wire::frame::StreamId;
 use crate::wire::message::{Letter, NEAREST_MAX, Nearest, Reason, Receipt, Refused, ToClient};
 
@@ -8,12 +8,14 @@ use super::flows::{FlowId, Marks, Numbers, To};
 use super::letters::{ECHO, Place, ReadClaim};
 use super::limits::{
     CHANGED_BURST, CHANGED_INTERVAL, CLAIMS_MAX, LOOKUP_INTERVAL, LOOKUPS_BURST, REFUSALS_MAX,
-    SUGGESTION_INTERVAL, SUGGESTIONS_BURST,
+    SUGGESTION_INTERVAL, SUGGESTIONS_BURST, UNREAD_MAX,
 };
+use super::mailbox::Wait;
 use super::members::MemberId;
 use super::queue::Author;
-use super::records::{self, OwedRefusal, Record};
+use super::records::{self, Record};
 use super::sessions::{RefusedLetter, Slot};
+use super::unwritten::Kept;
 use super::{Event, Out, Relay};
 
 impl Relay {
@@ -28,7 +30,13 @@ impl Relay {
     ) -> bool {
         let Some(author) = self.author_again(slot, from, outbox) else { return false };
         let Some(member) = self.sessions.member(slot) else { return false };
-        self.store_through(member, author, outbox, through, out)
+        let before = self.stats.letters_stored;
+        let is_news = self.store_through(member, author, outbox, through, out);
+        let stored = self.stats.letters_stored - before;
+        if let Some(session) = self.sessions.get_mut(slot) {
+            session.unread = session.unread.saturating_add(stored).min(UNREAD_MAX);
+        }
+        is_news
     }
 
     /// A recipient has every letter of that author's outbox up to `through` that it has not
@@ -52,10 +60,7 @@ impl Relay {
         let Some(stored) = queue.stored(author, outbox, through, parcels) else { return false };
         self.count_queue(member);
         let Author::Member(author) = author else {
-            if !stored.places.is_empty() {
-                let record = Record::Progress { marks: None, stored: stored.places };
-                out.effects.push(Effect::Persist(self.tickets.idle(), record));
-            }
+            self.write_gone(stored.places, out);
             return true;
         };
         self.stats.letters_stored += stored.count;
@@ -78,8 +83,8 @@ impl Relay {
     }
 
     /// A reader has seen every letter of that outbox up to `through`. Returns whether that is news
-    /// of letters it was handed: of those alone there are no more than letters, so that a reader
-    /// pays for every other word.
+    /// of letters it was handed, and its session has said no more of that yet than it has stored
+    /// letters: a reader pays for every other word.
     pub(super) fn handle_read(
         &mut self,
         now: Tick,
@@ -92,13 +97,15 @@ impl Relay {
         let Some(Author::Member(author)) = self.author(from, outbox) else { return false };
         let Some(reader) = self.sessions.member(slot) else { return false };
         let flow = FlowId { outbox, to: To::Member(reader) };
-        let Some(before) = self.places[author.0].flows.marks(flow) else {
+        let Some(before) = self.places[author.0].flows.read(flow, through) else {
             self.keep_claim(now, (author, reader), outbox, through, out);
             return false;
         };
-        self.places[author.0].flows.read(flow, through);
         self.tell_marks(author, flow, Vec::new(), out);
-        before.read < through && through <= before.delivered
+        let Some(session) = self.sessions.get_mut(slot) else { return false };
+        let is_news = before.read < through && through <= before.delivered && session.unread > 0;
+        session.unread -= u64::from(is_news);
+        is_news
     }
 
     /// A reader has read letters of which this relay knows nothing: they passed before it was killed. It is told when
@@ -115,19 +122,37 @@ impl Relay {
         if claims.len() >= CLAIMS_MAX && !claims.contains_key(&(author, outbox)) {
             return;
         }
-        let claim = claims.entry((author, outbox)).or_default();
-        if claim.through >= through {
+        if claims.get(&(author, outbox)).map_or(0, |claim| claim.through) >= through {
             return;
         }
         let since = self.post.clock.now(now);
-        *claim = ReadClaim { through, since };
+        claims.insert((author, outbox), ReadClaim { through, since });
         self.watch_flows(now);
         self.note_used(author, out);
         self.note_used(reader, out);
-        let (from, to) = (self.members.name(author).clone(), self.members.name(reader).clone());
-        let marks = records::Marks { from, outbox, to, accepted: 0, delivered: 0, read: through, since };
-        let record = Record::Progress { marks: Some(marks), stored: Vec::new() };
-        out.effects.push(Effect::Persist(self.tickets.idle(), record));
+        self.write_flow(author, FlowId { outbox, to: To::Member(reader) }, Vec::new(), out);
+    }
+
+    /// Letters that their recipient has are on the disk yet: they leave it, with how far those of
+    /// their conversation have come.
+    pub(super) fn write_delivered(&mut self, author: Author, flow: FlowId, stored: Vec<u64>, out: &mut Out) {
+        match author {
+            Author::Member(author) => self.write_marks(author, flow, stored, out),
+            Author::Echo | Author::Guest(_) => self.write_gone(stored, out),
+        }
+    }
+
+    /// Writes down what is known of a flow, or what its reader claims of one that is not known, and
+    /// that letters of it are gone.
+    pub(super) fn write_flow(&mut self, author: MemberId, flow: FlowId, stored: Vec<u64>, out: &mut Out) {
+        let To::Member(reader) = flow.to else { return };
+        let claim = self.places[reader.0].claims.get(&(author, flow.outbox)).copied();
+        let claim = claim.filter(|_| self.places[author.0].flows.marks(flow).is_none());
+        let Some(ReadClaim { through, since }) = claim else {
+            return self.write_marks(author, flow, stored, out);
+        };
+        let marks = Marks { read: through, ..Marks::default() };
+        self.write_progress(author, flow, Some((marks, since)), stored, out);
     }
 
     /// The flow is known now: what its reader has claimed to have read belongs to it.
@@ -137,7 +162,7 @@ impl Relay {
             return;
         }
         let Some(through) = claims.get(&(author, flow.outbox)).map(|claim| claim.through) else { return };
-        if self.places[author.0].flows.read(flow, through)
+        if self.places[author.0].flows.read(flow, through).is_some()
             && let Some(reader) = flow.to.member()
         {
             self.places[reader.0].claims.remove(&(author, flow.outbox));
@@ -159,6 +184,20 @@ impl Relay {
     pub(super) fn write_marks(&mut self, author: MemberId, flow: FlowId, stored: Vec<u64>, out: &mut Out) {
         self.settle_claim(author, flow);
         let marks = self.places[author.0].flows.take_unwritten(flow);
+        self.write_progress(author, flow, marks, stored, out);
+    }
+
+    fn write_progress(
+        &mut self,
+        author: MemberId,
+        flow: FlowId,
+        marks: Option<(Marks, u64)>,
+        stored: Vec<u64>,
+        out: &mut Out,
+    ) {
+        if marks.is_some() {
+            self.idle_flows.leaving.remove(&(author, flow));
+        }
         let marks = marks.zip(flow.to.member()).map(|((marks, since), to)| records::Marks {
             from: self.members.name(author).clone(),
             outbox: flow.outbox,
@@ -169,7 +208,10 @@ impl Relay {
             since,
         });
         if marks.is_some() || !stored.is_empty() {
-            out.effects.push(Effect::Persist(self.tickets.idle(), Record::Progress { marks, stored }));
+            let places = stored.iter().map(|place| Some(*place));
+            let keys = marks.iter().map(|_| None).chain(places);
+            let keys = keys.map(|place| Kept::Flow(Some((author, flow)), place)).collect();
+            self.persist(Wait::Kept(keys), Record::Progress { marks, stored }, out);
         }
     }
 
@@ -208,10 +250,7 @@ impl Relay {
         let Some(found) = self.members.find_ever(to) else { return false };
         let flow = FlowId { outbox: id.outbox, to: To::Member(found) };
         let Some(refusal) = self.places[member.0].flows.heard(flow, id.number) else { return false };
-        let (from, to) = (self.members.name(member).clone(), self.members.name(found).clone());
-        let (reason, may_have_arrived) = refusal;
-        let record = Record::Heard(OwedRefusal { from, to, id, reason, may_have_arrived });
-        out.effects.push(Effect::Persist(self.tickets.idle(), record));
+        self.write_heard(member, flow, id.number, refusal, out);
         true
     }
 

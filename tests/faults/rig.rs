@@ -79,6 +79,10 @@ pub struct Rig {
     pub changes: usize,
     /// The disk is full: what would be committed is not, and rows are read all the same.
     pub full: bool,
+    /// Records of which this holds are not committed.
+    pub refuses: fn(&Record) -> bool,
+    /// Records that were not committed.
+    pub refused: usize,
     loads: Vec<(Ticket, Query)>,
     store: RelayStore,
     out: Outputs<Record, Event>,
@@ -140,6 +144,8 @@ impl Rig {
             asked: Vec::new(),
             changes: 0,
             full: false,
+            refuses: |_| false,
+            refused: 0,
             loads: Vec::new(),
             store,
             out: Outputs::default(),
@@ -176,7 +182,8 @@ impl Rig {
             let (asked, loads) = (std::mem::take(&mut self.asked), std::mem::take(&mut self.loads));
             let mut answers = Vec::new();
             for (ticket, record) in asked {
-                if self.full {
+                if self.full || (self.refuses)(&record) {
+                    self.refused += 1;
                     answers.push(Given::Other(Input::NotCommitted(ticket)));
                     continue;
                 }

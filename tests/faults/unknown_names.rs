@@ -7,9 +7,10 @@ use queqiao::wire::message::Reason;
 use super::hand::{Hand, Told};
 use super::rig::{Rig, ms, secs, udp};
 
-/// Members with names of one form: each has another character at the same place.
+/// Members with names of one form: each has another character at the same place. Syllables of
+/// Hangul: of as many Chinese characters in a row some look alike.
 fn crowd(rig: &mut Rig, count: u32) -> Vec<Hand> {
-    let name = |n: u32| format!("p{}q", char::from_u32(0x4E00 + n).unwrap());
+    let name = |n: u32| format!("p{}q", char::from_u32(0xAC00 + n).unwrap());
     (0..count)
         .map(|n| {
             rig.wait(ms(20));

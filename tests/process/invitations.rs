@@ -7,11 +7,14 @@ use crate::world::{Home, Relay, town};
 const CLOSED: &str = "this relay is closed; ask its operator for an invitation";
 
 /// The code in the line that `members invite` prints.
+fn code_in(line: &str) -> String {
+    let fields = line.strip_prefix("queqiao:").and_then(|line| line.split_once('?')).unwrap().1;
+    fields.split('&').find_map(|field| field.strip_prefix("code=")).unwrap().to_owned()
+}
+
+/// The code of a new invitation.
 fn invite(home: &Home, args: &[&str]) -> String {
-    let ended = home.run(&[&["members", "--data", "r", "invite"], args].concat()).with(0);
-    let line = ended.result();
-    assert!(line.starts_with("queqiao chat --as "), "{line}");
-    line.rsplit(' ').next().unwrap().to_owned()
+    code_in(home.run(&[&["members", "--data", "r", "invite"], args].concat()).with(0).result())
 }
 
 fn closed_town(names: &[&str]) -> (Home, Relay) {
@@ -88,6 +91,20 @@ fn members_are_listed_with_their_invitations() {
     home.run(&["members", "invite", "a b", "--data", "r"]).one_line(2, "space");
 }
 
+/// The operator of a closed relay is warned, and may have both.
+#[test]
+fn look_alike_is_invited_by_its_very_name() {
+    let (home, _relay) = closed_town(&["JACK"]);
+    let code = invite(&home, &["王五"]);
+    home.run(&["send", "--as", "王五", "--invite", &code, "echo", "x"]).with(0);
+    let any = invite(&home, &[]);
+    let like = |code: &str| home.run(&["send", "--as", "玊五", "--invite", code, "echo", "x"]);
+    like(&any).one_line(1, "玊五 looks like 王五");
+    let named = home.run(&["members", "--data", "r", "invite", "玊五"]).with(0);
+    assert!(named.err[0].starts_with("玊五 looks like the member 王五"), "{named:?}");
+    like(&code_in(named.result())).with(0);
+}
+
 #[test]
 fn who_is_removed_while_connected_is_told_and_letters_go_back() {
     let (home, _relay) = town(&["--data", "r"], &["JACK", "TOM"]);
@@ -124,7 +141,7 @@ fn mailbox_of_a_removed_member(while_running: bool) {
     };
     let mut tom = home.listen("TOM", &["--for", "20s"]);
     for text in ["one", "two", "three"] {
-        tom.until_err("no member JACK");
+        tom.until_err("JACK has never signed in at");
         assert_eq!(tom.until_err(text), text);
     }
     drop(tom);

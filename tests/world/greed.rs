@@ -21,6 +21,9 @@ use super::world::World;
 const LISTS: u32 = 130;
 /// What a list costs at least, in control messages.
 const LIST_COST: u64 = 100;
+/// Lists that the disk refused and that are written again, one a second at most, while the flood is
+/// read.
+const WRITTEN_AGAIN: u64 = 8;
 /// Single bytes on each stream: twice as many as a relay keeps runs of one.
 const BYTES_ALONE: u64 = 512;
 /// Frames in one packet.
@@ -56,7 +59,7 @@ impl Written {
         let ran_out = now.since(*at).as_micros() as u64 * u64::from(limits.control_per_second);
         *level = level.saturating_sub(ran_out) + LIST_COST * 1_000_000;
         *at = now;
-        let most = (u64::from(limits.control_burst) + LIST_COST) * 1_000_000;
+        let most = (u64::from(limits.control_burst) + LIST_COST * (1 + WRITTEN_AGAIN)) * 1_000_000;
         assert!(*level <= most, "{owner} has more lists written than its rate allows");
     }
 }

@@ -9,6 +9,7 @@ mod guest_rules;
 
 mod absence;
 mod agenda;
+mod agreement;
 mod attacker;
 mod beside_tcp;
 mod carry;

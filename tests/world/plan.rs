@@ -7,6 +7,7 @@ use queqiao::client::{Carriers, Command};
 use queqiao::relay::{GuestTexts, Limits};
 
 use super::absence::go_away;
+use super::agreement;
 use super::copies;
 use super::cover::Count;
 use super::decoys;
@@ -70,6 +71,7 @@ pub fn live(world: &mut World) {
     intrude(world);
     overtake(world);
     world.oracle.check_passed_by(&world.relay_disk, |client| !world.stations[client].stopped);
+    agreement::check(world);
     world.finish();
 }
 

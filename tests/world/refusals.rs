@@ -84,7 +84,7 @@ fn pass(world: &mut World, author: usize, to: &str) {
     assert!(passes, "a letter waits for the refusals of another conversation: {:?}", world.fate(letter));
 }
 
-fn screen(world: &mut World, client: usize, blocked: Vec<queqiao::base::Name>) {
+pub(super) fn screen(world: &mut World, client: usize, blocked: Vec<queqiao::base::Name>) {
     let station = &world.stations[client];
     let contacts = station.book.clone().map(|book| [(station.relay.clone(), book)].into());
     let others = Some(Screen { blocked, ..Screen::default() });

@@ -2,15 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use queqiao::base::{Held, LetterId, Name, Places, PublicKey, Query, Row};
+use queqiao::base::{Held, LetterId, Name, Places, PublicKey, Query, Row, Wall};
 use queqiao::client::Reason;
-use queqiao::relay::{Change, KeptLetter, Mail, Marks, OwedRefusal, Record, SessionNote, Waiting};
+use queqiao::relay::{Change, KeptLetter, Mail, Marks, OwedRefusal, Record, Roll, SessionNote, Waiting};
 
-/// Everything but invitations and blocks.
+/// Everything but invitations and members that were removed.
 #[derive(Default)]
 pub struct RelayDisk {
     pub members: Vec<(Name, PublicKey)>,
     unused: BTreeMap<Name, u64>,
+    blocks: BTreeMap<Name, Vec<Name>>,
+    /// When each member was here last.
+    pub seen: BTreeMap<Name, Wall>,
     letters: BTreeMap<u64, (Name, KeptLetter)>,
     marks: BTreeMap<(Name, Name, u64), Marks>,
     refusals: Vec<OwedRefusal>,
@@ -36,8 +39,16 @@ impl RelayDisk {
             Record::Roll(Change::Freed { name }) => {
                 assert!(self.unused.remove(name).is_some(), "{name} is free again, and was used");
                 self.members.retain(|(known, _)| known != name);
+                self.blocks.remove(name);
+                self.seen.remove(name);
             }
-            Record::Roll(_) => {}
+            Record::Roll(Change::Blocks { owner, blocked }) => {
+                self.blocks.insert(owner.clone(), blocked.clone());
+            }
+            Record::Roll(Change::Seen { name, at }) => drop(self.seen.insert(name.clone(), *at)),
+            Record::Roll(Change::Invited(_) | Change::Joined { .. } | Change::Removed { .. }) => {
+                panic!("nobody is invited or removed here")
+            }
             Record::Letters { to, letters } => {
                 for letter in letters {
                     let earlier = self.letters.insert(letter.place, (to.clone(), letter.clone()));
@@ -125,9 +136,11 @@ impl RelayDisk {
         }
     }
 
-    /// Members whose names are unused.
-    pub fn unused(&self) -> Vec<(Name, u64)> {
-        self.unused.iter().map(|(name, since)| (name.clone(), *since)).collect()
+    /// Who refuses whom, and whose names are unused.
+    pub fn roll(&self) -> Roll {
+        let unused = self.unused.iter().map(|(name, since)| (name.clone(), *since)).collect();
+        let blocks = self.blocks.iter().map(|(owner, blocked)| (owner.clone(), blocked.clone())).collect();
+        Roll { unused, blocks, ..Roll::default() }
     }
 
     /// Sessions whose addresses are noted.

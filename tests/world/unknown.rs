@@ -25,6 +25,11 @@ pub fn crowd(world: &mut World) {
     }
 }
 
+/// Whether this is one of them: the relay that was running then knows nothing of it.
+pub fn is_planted(name: &str) -> bool {
+    name.starts_with('p') && name.ends_with('q') && name.chars().count() == 3
+}
+
 /// One name, which is probably unknown.
 fn unknown(rng: &mut Rng, like: &str) -> String {
     let mut chars: Vec<char> = like.chars().collect();

@@ -10,6 +10,7 @@ use queqiao::relay::{self, GuestRules, Limits, Relay};
 use queqiao::session::SessionId;
 
 use super::agenda::Agenda;
+use super::agreement::Agreement;
 use super::copies::Copies;
 use super::cover::{Count, Cover};
 use super::decoys::Decoys;
@@ -143,6 +144,7 @@ pub struct World {
     /// How often somebody broke the protocol.
     pub intrusions: u64,
     pub oracle: Oracle,
+    pub agreement: Agreement,
     pub cover: Cover,
     pub requests: u64,
     /// How long the disk takes at most.
@@ -158,7 +160,7 @@ pub struct World {
     last_stats: relay::Stats,
 }
 
-fn config(
+pub(super) fn config(
     key: [u8; 32],
     disk: &RelayDisk,
     limits: &Limits,
@@ -168,7 +170,7 @@ fn config(
     let mut seed = [0; 32];
     rng.fill(&mut seed);
     let (members, mail, limits) = (disk.members.clone(), disk.mail(), limits.clone());
-    let roll = relay::Roll { unused: disk.unused(), ..relay::Roll::default() };
+    let roll = disk.roll();
     Relay::new(relay::Config {
         private_key: key,
         reset_id: [0; 16],
@@ -234,6 +236,7 @@ impl World {
             visitors: Visitors::of(guests),
             intrusions: 0,
             oracle: Oracle::default(),
+            agreement: Agreement::new(seed),
             cover: Cover::default(),
             requests: 0,
             disk: Duration::from_millis(5),
@@ -319,7 +322,8 @@ impl World {
     pub fn start(&mut self, client: usize) {
         let station = &mut self.stations[client];
         station.started = true;
-        let spec = RelaySpec { addr: station.relay.clone(), tcp: None, key: station.pinned };
+        let spec =
+            RelaySpec { addr: station.relay.clone(), tcp: None, key: station.pinned, fingerprint: None };
         self.tell_book(client);
         self.command(client, Command::Relays(vec![spec]));
     }
@@ -377,6 +381,7 @@ impl World {
         self.visitors.lose_connections();
         self.relay.restart(core);
         self.written = Written::default();
+        self.agreement.restarted();
         self.relay_since = self.now;
         self.relay_up_at = self.now + down;
         self.wake(0, self.relay_up_at);

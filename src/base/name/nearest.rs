@@ -2,7 +2,7 @@
 
 use unicode_normalization::UnicodeNormalization;
 
-use super::Name;
+use super::{Looks, Name};
 
 /// Maximum characters of a [`Folded`] text: as many as the bytes of the longest name. Only
 /// compatibility forms that unfold to several characters make a name longer; such a name is found
@@ -13,12 +13,12 @@ impl Name {
     /// Returns the candidates one might have meant by `wanted`, nearest first, at most `most`.
     /// `wanted` need not be a name; one longer than any name is near to nothing.
     ///
-    /// Near is: one look ([`Name::skeleton`]), or near as [`Folded::distance`] says. Compares with
-    /// each candidate: for address books, which are small. A relay has an index.
+    /// Near is: looking alike ([`Name::looks_like`]), or near as [`Folded::distance`] says.
+    /// Compares with each candidate: for address books, which are small. A relay has an index.
     pub fn nearest<'a>(wanted: &str, candidates: impl Iterator<Item = &'a Name>, most: usize) -> Vec<Name> {
         let Some(want) = Folded::new(wanted) else { return Vec::new() };
-        let look = super::skeleton(wanted);
-        let distance = |name: &Name| match name.skeleton() == look {
+        let looks = Looks::new(wanted);
+        let distance = |name: &Name| match name.looks().meet(&looks) {
             true => Some(0),
             false => want.distance(&Folded::new(name.as_str())?),
         };
@@ -26,12 +26,6 @@ impl Name {
             candidates.filter_map(|name| Some((distance(name)?, name))).collect();
         near.sort();
         near.into_iter().take(most).map(|(_, name)| name.clone()).collect()
-    }
-
-    /// Returns the look of a text that need not be a name; see [`Name::skeleton`]. `None` if it is
-    /// longer than any name.
-    pub fn look_of(text: &str) -> Option<String> {
-        (text.len() <= super::RAW_BYTES_MAX).then(|| super::skeleton(text))
     }
 }
 

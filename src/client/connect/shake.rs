@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::base::{Effect, Now, Path, PublicKey};
+use crate::base::{Now, Path, PublicKey};
 use crate::peer::{Begin, Peer, Role};
 use crate::session::{Answered, Established, Hello, Initiator, KeyQuery, Lifetime};
 
@@ -50,6 +50,10 @@ impl Uplink {
             match &mut attempt.stage {
                 Stage::Querying(query) => {
                     let Ok(key) = query.handle_answer(bytes) else { continue };
+                    if !self.is_expected(&key, out) {
+                        return;
+                    }
+                    let attempt = &mut self.connecting.attempts[place];
                     attempt.enter(now.tick, Stage::Ready);
                     attempt.conn().into_iter().for_each(|conn| shared.pace.dials.advance(now.tick, conn));
                     attempt.go_on_at(path);
@@ -66,8 +70,12 @@ impl Uplink {
                             self.tell_unreached(Unreached::KeyChanged { pinned, offered }, out);
                         }
                     } else if offered != initiator.relay() {
+                        if !self.is_expected(&offered, out) {
+                            return;
+                        }
                         // The first answer may have been damaged on the way.
                         shared.indexes.free(now.tick, Duration::ZERO, index);
+                        let attempt = &mut self.connecting.attempts[place];
                         attempt.enter(now.tick, Stage::Ready);
                         attempt.go_on_at(path);
                         self.take_unproven_key(offered);
@@ -178,34 +186,16 @@ impl Uplink {
         self.spec.key = Some(key);
         let relay = self.spec.addr.clone();
         let record = Record::Pin { relay: relay.clone(), key };
-        out.effects.push(Effect::Persist(shared.counter.other_ticket(), record));
-        out.show(Event::Pinned { relay, key });
+        shared.facts.give(record, &mut shared.counter, out);
+        // A key that was expected raises no question.
+        if self.spec.fingerprint.is_none() {
+            out.show(Event::Pinned { relay, key });
+        }
     }
 
     pub(super) fn forget_unproven_key(&mut self) {
         if self.connecting.unproven_key.take().is_some() {
             self.spec.key = None;
-        }
-    }
-
-    /// A relay that was in the book with another key, or none: the user has decided, and it is tried at once.
-    pub(in super::super) fn set_key(
-        &mut self,
-        now: Now,
-        key: Option<PublicKey>,
-        shared: &mut Shared,
-        out: &mut Out,
-    ) {
-        if key.is_none() || key == self.spec.key {
-            return;
-        }
-        self.spec.key = key;
-        self.connecting.unproven_key = None;
-        self.connecting.told_key_changed = false;
-        self.cancel_attempts(now.tick, shared, out);
-        self.connecting.start_over();
-        if !self.stopped {
-            self.pursue(now, shared, out);
         }
     }
 }

@@ -64,6 +64,16 @@ impl OwedRefusals {
         self.refusals.range((flow(0), 0)..=(flow(u64::MAX), u64::MAX)).next().is_some()
     }
 
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = (FlowId, u64, Refusal)> + '_ {
+        self.refusals.iter().map(|((flow, number), refusal)| (*flow, *number, *refusal))
+    }
+
+    /// Whether the refusal of this letter is owed.
+    pub(super) fn has(&self, flow: FlowId, number: u64) -> bool {
+        self.refusals.contains_key(&(flow, number))
+    }
+
     /// A session begins: everything is reported in it.
     pub(super) fn begin_session(&mut self) {
         self.new.clear();
