@@ -474,6 +474,10 @@ impl Uplink {
             (Carriers::Auto, ..) => self.choice.retries.begin(now.tick, true),
             (Carriers::Tcp, ..) => {}
         }
+        // The round that was given up, or the pause before the next one, had the only deadline.
+        if !self.stopped {
+            self.pursue(now, shared, out);
+        }
     }
 
     fn return_to_udp_when_asked(&mut self, now: Tick, addr: SocketAddr, out: &mut Out) {
