@@ -107,10 +107,18 @@ impl Gate {
         }
     }
 
-    /// Whether this INIT proves its address by a cookie. It counts as any other.
-    pub(super) fn proves(&mut self, now: Tick, addr: SocketAddr, init: &Handshake<'_>) -> bool {
-        self.load.count(now);
-        *init.mac2 != [0; MAC_LEN] && self.cookies.verifies(now, addr, init)
+    /// Whether this INIT proves its address by a cookie. It counts as any other, and under load one with a cookie of another
+    /// address earns nothing.
+    pub(super) fn proves(
+        &mut self,
+        now: Tick,
+        addr: SocketAddr,
+        init: &Handshake<'_>,
+    ) -> Result<bool, InitDrop> {
+        let under_load = self.load.count(now);
+        let has_mac2 = *init.mac2 != [0; MAC_LEN];
+        let is_proven = has_mac2 && self.cookies.verifies(now, addr, init);
+        if under_load && has_mac2 && !is_proven { Err(InitDrop::Mac2) } else { Ok(is_proven) }
     }
 
     /// Appends a COOKIE.

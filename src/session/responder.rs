@@ -275,9 +275,13 @@ impl Responder {
     ) -> Option<Verdict> {
         let (Some(addr), Some(gate)) = (path.udp_peer(), &mut self.gate) else { return None };
         let answer = self.answers.elsewhere(now, path, init.mac1)?;
-        if !gate.proves(now, addr, init) {
-            gate.ask(now, path, init, &mut self.rng, out);
-            return Some(Verdict::Cookie);
+        match gate.proves(now, addr, init) {
+            Ok(true) => {}
+            Ok(false) => {
+                gate.ask(now, path, init, &mut self.rng, out);
+                return Some(Verdict::Cookie);
+            }
+            Err(why) => return Some(Verdict::Drop(why)),
         }
         let Ok(Packet::Response { handshake, .. }) = packet::parse(path.carrier(), answer) else {
             return None;
