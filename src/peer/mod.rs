@@ -12,7 +12,6 @@ mod rest;
 
 pub use rest::Resting;
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::base::{Carrier, Outputs, Path, Rng, Seldom, Tick, blank};
@@ -169,12 +168,11 @@ impl Peer {
         self.paths.current()
     }
 
-    /// The address over UDP where the other end has shown that it is, if packets leave there, and the index that its
-    /// packets come under.
-    pub fn proven_at(&self) -> Option<(SocketAddr, u32)> {
+    /// The path that packets leave on, if the other end has shown that it is there, and the index that its packets come
+    /// under.
+    pub fn proven_at(&self) -> Option<(Path, u32)> {
         let (path, keys) = (self.path()?, self.keyring.sealing_keys()?);
-        let addr = path.udp_peer().filter(|_| self.paths.is_proven(path))?;
-        Some((addr, keys.local_index))
+        self.paths.is_proven(path).then_some((path, keys.local_index))
     }
 
     /// The link, to be looked at.
