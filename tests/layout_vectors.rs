@@ -2,11 +2,12 @@
 //! bytes give them. A change here is a change of the protocol.
 
 use data_encoding::HEXLOWER;
-use queqiao::base::{Carrier, LetterId, OutboxId, Wall};
+use queqiao::base::{Carrier, LetterId, Mark, OutboxId, Wall};
 use queqiao::wire::frame::{Frame, Frames, Probe, StreamId, encode_ack};
 use queqiao::wire::letter::{decode_text, encode_text};
 use queqiao::wire::message::{
-    Delivery, KIND_TEXT, Letter, NameReason, Names, Nearest, Reason, Receipt, Refused, ToClient, ToRelay,
+    Delivery, Earlier, KIND_TEXT, Letter, NameReason, Names, Nearest, OutboxMark, Reason, Receipt, Refused,
+    Said, ToClient, ToRelay,
 };
 use queqiao::wire::packet::{self, Packet};
 use queqiao::wire::record::{Deframer, frame_record};
@@ -75,22 +76,32 @@ fn acks_have_the_bytes_of_rfc_9000() {
 
 #[test]
 fn what_clients_say_has_the_bytes_it_always_had() {
-    let letter = Letter { to: "鹊", id: ID, prev: 6, kind: KIND_TEXT, body: b"hi" };
+    let letter = Letter { to: "鹊", id: ID, prev: 6, mark: Mark(5), kind: KIND_TEXT, body: b"hi" };
+    let said = Said { mark: Mark(5), token: 0xa1b2_c3d4 };
+    let earlier = Earlier::new(&[0, 0, 0, 3, 9, 8, 7, 6]);
+    let outbox = Some(OutboxMark { outbox: ID.outbox, said, earlier });
     let table = [
-        (ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: false }, "01 03 544f4d"),
+        (ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: false, outbox: None }, "01 03 544f4d"),
         (
-            ToRelay::SignIn { name: "TOM", invite: &[0xab; 16], screen_follows: true },
+            ToRelay::SignIn { name: "TOM", invite: &[0xab; 16], screen_follows: true, outbox: None },
             "01 03 544f4d 10 abababababababababababababababab 01",
+        ),
+        (
+            ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: true, outbox },
+            "01 03 544f4d 00 03 0123456789abcdef 00000005 a1b2c3d4 01 00000003 09080706",
         ),
         (
             ToRelay::Screen { flags: 3, names: Names::new(b"\x03TOM\x03\xe9\xb9\x8a") },
             "06 03 03 544f4d 03 e9b98a",
         ),
         (
-            ToRelay::Stored { from: "JACK", outbox: ID.outbox, through: 7 },
-            "02 04 4a41434b 0123456789abcdef 0000000000000007",
+            ToRelay::Stored { from: "JACK", outbox: ID.outbox, through: 7, mark: Mark(5) },
+            "02 04 4a41434b 0123456789abcdef 0000000000000007 00000005",
         ),
-        (ToRelay::Letter(letter), "10 03 e9b98a 0123456789abcdef 0000000000000007 0000000000000006 01 6869"),
+        (
+            ToRelay::Letter(letter),
+            "10 03 e9b98a 0123456789abcdef 0000000000000007 0000000000000006 00000005 01 6869",
+        ),
     ];
     for (message, bytes) in table {
         let (bytes, mut written) = (hex(bytes), Vec::new());
@@ -100,6 +111,11 @@ fn what_clients_say_has_the_bytes_it_always_had() {
     }
 }
 
+fn welcome(mark_unwritten: bool) -> ToClient<'static> {
+    let (mailbox_letters, mailbox_bytes, kept_s) = (5_000, 8 << 20, 2_592_000);
+    ToClient::Welcome { text_max: 65_536, mailbox_letters, mailbox_bytes, kept_s, mark_unwritten }
+}
+
 #[test]
 fn what_relays_say_has_the_bytes_it_always_had() {
     let nearest = Nearest([Some("TOM"), None, None]);
@@ -107,7 +123,7 @@ fn what_relays_say_has_the_bytes_it_always_had() {
     let refused = Refused { to: "TAM", id: ID, through: 7, reason, may_have_arrived, nearest };
     let range = Refused { through: 0x107, reason: Reason::Blocked, nearest: Nearest::default(), ..refused };
     let lost =
-        Refused { reason: Reason::Offline, may_have_arrived: true, nearest: Nearest::default(), ..refused };
+        Refused { reason: Reason::Expired, may_have_arrived: true, nearest: Nearest::default(), ..refused };
     let receipt = Receipt {
         to: "JACK",
         outbox: ID.outbox,
@@ -116,28 +132,24 @@ fn what_relays_say_has_the_bytes_it_always_had() {
         read: 0,
         until: Wall(1),
         taken: Wall(2),
+        mark: Mark(5),
     };
     let accepted = Wall(0x0190_0000_0000);
-    let delivery = Delivery { from: "TOM", id: ID, prev: 6, accepted, kind: KIND_TEXT, body: b"hi" };
+    let delivery =
+        Delivery { from: "TOM", id: ID, prev: 6, accepted, mark: Mark(5), kind: KIND_TEXT, body: b"hi" };
     let table = [
-        (
-            ToClient::Welcome {
-                text_max: 65_536,
-                mailbox_letters: 5_000,
-                mailbox_bytes: 8 << 20,
-                kept_s: 2_592_000,
-            },
-            "41 00010000 00001388 0000000000800000 00278d00",
-        ),
+        (welcome(false), "41 00010000 00001388 0000000000800000 00278d00"),
+        (welcome(true), "41 00010000 00001388 0000000000800000 00278d00 01"),
         (ToClient::NameRefused { reason: NameReason::Taken, name: "TOM" }, "42 01 03 544f4d"),
         (ToClient::NameRefused { reason: NameReason::Disk, name: "" }, "42 07 00"),
         (ToClient::NameRefused { reason: NameReason::Closed, name: "" }, "42 08 00"),
         (ToClient::NameRefused { reason: NameReason::Kept, name: "TOM" }, "42 09 03 544f4d"),
         (ToClient::NameRefused { reason: NameReason::Removed, name: "" }, "42 0a 00"),
+        (ToClient::NameRefused { reason: NameReason::OldCopy, name: "" }, "42 0c 00"),
         (
             ToClient::Receipt(receipt),
             "43 04 4a41434b 0123456789abcdef 0000000000000007 0000000000000006 0000000000000000 \
-             0000000000000001 0000000000000002",
+             0000000000000001 0000000000000002 00000005",
         ),
         (
             ToClient::Refused(refused),
@@ -147,10 +159,10 @@ fn what_relays_say_has_the_bytes_it_always_had() {
             ToClient::Refused(range),
             "44 03 54414d 0123456789abcdef 0000000000000007 0000000000000107 05 00 00",
         ),
-        (ToClient::Refused(lost), "44 03 54414d 0123456789abcdef 0000000000000007 0000000000000007 02 01 00"),
+        (ToClient::Refused(lost), "44 03 54414d 0123456789abcdef 0000000000000007 0000000000000007 07 01 00"),
         (
             ToClient::Delivery(delivery),
-            "50 03 544f4d 0123456789abcdef 0000000000000007 0000000000000006 0000019000000000 01 6869",
+            "50 03 544f4d 0123456789abcdef 0000000000000007 0000000000000006 0000019000000000 00000005 01 6869",
         ),
     ];
     for (message, bytes) in table {
@@ -165,13 +177,12 @@ fn what_relays_say_has_the_bytes_it_always_had() {
 fn every_reason_has_the_number_and_the_word_it_always_had() {
     let reasons = [
         (Reason::Unknown, 1, "unknown"),
-        (Reason::Offline, 2, "offline"),
         (Reason::Full, 3, "full"),
         (Reason::TooLong, 4, "too-long"),
         (Reason::Blocked, 5, "blocked"),
         (Reason::Behind, 6, "behind"),
         (Reason::Expired, 7, "expired"),
-        (Reason::Taken, 8, "taken"),
+        (Reason::OldCopy, 8, "old-copy"),
         (Reason::Damaged, 9, "damaged"),
     ];
     for (reason, code, word) in reasons {

@@ -255,7 +255,8 @@ impl Hall {
                 };
                 let mut peer = Box::new(Peer::new(self.tick, begin));
                 let (name, mut message) = (format!("idle-member-{number}"), Vec::new());
-                ToRelay::SignIn { name: &name, invite: &[], screen_follows: false }.encode(&mut message);
+                ToRelay::SignIn { name: &name, invite: &[], screen_follows: false, outbox: None }
+                    .encode(&mut message);
                 peer.send(StreamId::Control, &[&message]).expect("a fresh stream has room");
                 self.members[number] = Member::Talking(peer);
             }

@@ -21,7 +21,7 @@ mod time;
 mod turn;
 
 pub use harmless::{harmless, harmless_line};
-pub use ids::{KeyError, LetterId, OutboxId, PublicKey};
+pub use ids::{KeyError, LetterId, Mark, OutboxId, PublicKey};
 pub use name::{Folded, Name, NameError};
 pub use packed::{Beats, Unpacker, pack_maybe_tick, pack_number, pack_path, pack_tick};
 pub use path::{Carrier, ConnId, HostPort, HostPortError, Path, Why};

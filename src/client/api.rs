@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{Carrier, HostPort, LetterId, Name, OutboxId, PublicKey, Wall};
-use crate::wire::message::{NameReason, Reason};
+use crate::base::{Carrier, HostPort, LetterId, Mark, Name, OutboxId, PublicKey, Wall};
+use crate::wire::message::{NameReason, Reason, Said as SignedIn};
 
 use super::kept::{Kept, Reach};
 use super::screen::Screens;
@@ -41,7 +41,7 @@ pub struct Config {
     pub name: Option<Name>,
     /// The member's private X25519 key.
     pub private_key: [u8; 32],
-    /// The outbox its letters are written into.
+    /// The outbox its letters are written into, where none of [`Kept::outboxes`] has taken its place.
     pub outbox: OutboxId,
     /// Which carriers it may use.
     pub carriers: Carriers,
@@ -122,14 +122,35 @@ pub enum Record {
         /// When it failed; `None` once it is proved.
         at: Option<Wall>,
     },
-    /// The user wrote a letter. It goes out once this is durable.
+    /// The client is about to sign in, and to number letters under this mark. Where the outbox is another one than before,
+    /// letters that wait in that one are refused, as with [`Record::OldCopy`].
+    SigningIn {
+        /// The relay.
+        relay: HostPort,
+        /// The outbox of letters that go through it.
+        outbox: OutboxId,
+        /// What the sign-in says.
+        said: SignedIn,
+    },
+    /// The outbox of this relay is an old copy: another one takes its place, and letters that wait are refused for that.
+    OldCopy {
+        /// The relay.
+        relay: HostPort,
+        /// The new outbox.
+        outbox: OutboxId,
+    },
+    /// The user wrote a letter. It goes out once this is durable. The outbox is as in [`Record::SigningIn`].
     Written {
         /// The relay where the recipient is reached.
         relay: HostPort,
         /// The recipient.
         to: Name,
-        /// The letter's number in this outbox, for this recipient.
+        /// The outbox.
+        outbox: OutboxId,
+        /// The letter's number there, for this recipient.
         number: u64,
+        /// The mark under which it was numbered.
+        mark: Mark,
         /// The command's number.
         request: u64,
         /// What it says.
@@ -143,6 +164,8 @@ pub enum Record {
         relay: HostPort,
         /// The recipient.
         to: Name,
+        /// The outbox.
+        outbox: OutboxId,
         /// How far.
         reach: Reach,
     },
@@ -152,7 +175,9 @@ pub enum Record {
         relay: HostPort,
         /// The recipient.
         to: Name,
-        /// The letter's number.
+        /// The outbox, and the letter's number in it.
+        outbox: OutboxId,
+        /// See `outbox`.
         number: u64,
         /// Why.
         reason: Reason,
@@ -165,7 +190,9 @@ pub enum Record {
         relay: HostPort,
         /// The recipient.
         to: Name,
-        /// The letter's number.
+        /// The outbox, and the letter's number in it.
+        outbox: OutboxId,
+        /// See `outbox`.
         number: u64,
     },
     /// A letter came in. It is shown, and the relay is told that it is stored, once this is durable.
@@ -175,6 +202,19 @@ pub enum Record {
         /// The last letter of the same outbox before it that was stored; 0 if that does not matter. Without that one
         /// this record must not become durable.
         after: u64,
+        /// The mark under which its sender numbered it.
+        mark: Mark,
+    },
+    /// A sender's letters from this mark on were numbered by an old copy of its outbox: none of them is taken.
+    Closed {
+        /// The relay they come through.
+        relay: HostPort,
+        /// The sender.
+        from: Name,
+        /// Its outbox.
+        outbox: OutboxId,
+        /// The mark.
+        mark: Mark,
     },
     /// A letter came in that this version cannot read.
     Unreadable {
@@ -188,6 +228,8 @@ pub enum Record {
         at: Wall,
         /// As in [`Record::Received`].
         after: u64,
+        /// As in [`Record::Received`].
+        mark: Mark,
     },
     /// A letter that came in is refused: nothing of it is kept but its number. The relay hears of it once this is durable.
     Declined {
@@ -201,6 +243,8 @@ pub enum Record {
         reason: Reason,
         /// As in [`Record::Received`].
         after: u64,
+        /// As in [`Record::Received`].
+        mark: Mark,
     },
     /// A letter was shown.
     Shown {
@@ -223,6 +267,9 @@ impl Record {
             Record::Received { letter, .. } => Some(&letter.relay),
             Record::Pin { relay, .. }
             | Record::UdpFailed { relay, .. }
+            | Record::SigningIn { relay, .. }
+            | Record::OldCopy { relay, .. }
+            | Record::Closed { relay, .. }
             | Record::Written { relay, .. }
             | Record::Reached { relay, .. }
             | Record::Refused { relay, .. }
@@ -319,6 +366,8 @@ pub struct Said {
     pub missing: u64,
     /// The disk has damaged it: nobody knows what of it is right.
     pub damaged: bool,
+    /// It was refused because the outbox was an old copy: it may have arrived.
+    pub is_old_copy: bool,
 }
 
 /// Why a client cannot reach a relay.
@@ -461,6 +510,12 @@ pub enum Event {
     },
     /// A session that was online is gone; the client is at work on a new one.
     Lost {
+        /// Which relay.
+        relay: HostPort,
+    },
+    /// The outbox of this relay is an old copy: what is written from now on goes into another one, and what waited comes
+    /// back as refused.
+    OldCopy {
         /// Which relay.
         relay: HostPort,
     },

@@ -76,6 +76,11 @@ impl Journal {
         Journal { keeps, entries, handed, returned, incoming, incoming_bytes, retry_at, now, shown_at, given }
     }
 
+    /// Whether there is a disk.
+    pub(super) const fn keeps(&self) -> bool {
+        self.keeps
+    }
+
     pub(super) fn push(&mut self, record: Record) {
         self.given += 1;
         if let Some(len) = incoming_len(&record) {
@@ -222,7 +227,8 @@ mod tests {
 
     fn written(number: u64) -> Record {
         let (text, written) = (String::new(), Wall(0));
-        Record::Written { relay: relay(), to: name(), number, request: number, text, written }
+        let (outbox, mark) = (OutboxId(1), crate::base::Mark(1));
+        Record::Written { relay: relay(), to: name(), outbox, number, mark, request: number, text, written }
     }
 
     fn handed(journal: &mut Journal, counter: &mut Counter) -> Vec<Ticket> {

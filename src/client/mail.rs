@@ -2,7 +2,7 @@
 
 use crate::base::{Carrier, LetterId, Name, Wall};
 use crate::wire::letter::decode_text;
-use crate::wire::message::ToRelay;
+use crate::wire::message::{Reason, ToRelay};
 
 use super::api::{Event, Progress, Record, Unkept};
 use super::ledger::Ledger;
@@ -46,6 +46,13 @@ impl Mail {
     fn speak_of_letters(&mut self, say: &mut impl FnMut(ToRelay<'_>) -> bool) -> bool {
         loop {
             self.ledger.before_stored();
+            while let Some((from, id)) = self.ledger.next_old_copy() {
+                let reason = Reason::OldCopy;
+                if !say(ToRelay::ReaderRefusal { from: from.as_str(), id, reason }) {
+                    return false;
+                }
+                self.ledger.paid_old_copy();
+            }
             while let Some((from, outbox, number, reason)) = self.ledger.declined.next() {
                 let (from, id) = (from.as_str(), LetterId { outbox, number });
                 if !say(ToRelay::ReaderRefusal { from, id, reason }) {
@@ -53,8 +60,8 @@ impl Mail {
                 }
                 self.ledger.declined.paid();
             }
-            let Some((from, outbox, through)) = self.ledger.next_stored() else { return true };
-            if !say(ToRelay::Stored { from: from.as_str(), outbox, through }) {
+            let Some((from, outbox, (through, mark))) = self.ledger.next_stored() else { return true };
+            if !say(ToRelay::Stored { from: from.as_str(), outbox, through, mark }) {
                 return false;
             }
             self.ledger.paid_stored();
@@ -64,29 +71,34 @@ impl Mail {
     /// What follows from a record that has settled. Events are the caller's to show.
     pub(super) fn settle(&mut self, via: Carrier, record: Record, durable: bool) -> Option<Event> {
         match record {
-            Record::Written { to, number, request, text, .. } if !durable => {
-                self.outbox.unrecorded(&to, number);
+            Record::Written { relay, to, outbox, number, request, text, .. } if !durable => {
+                self.outbox.unrecorded(&to, LetterId { outbox: outbox.through(&relay), number });
                 Some(Event::Unkept { request, to, why: Unkept::Disk, text })
             }
-            Record::Written { to, number, request, .. } => {
-                self.outbox.recorded(&to, number);
-                let id = LetterId { outbox: self.outbox.id(), number };
+            Record::Written { relay, to, outbox, number, request, .. } => {
+                let id = LetterId { outbox: outbox.through(&relay), number };
+                self.outbox.recorded(&to, id);
                 Some(Event::Progress { request, id, progress: Progress::Queued, via, taken: Wall(0) })
             }
-            Record::Refused { to, number, .. } => {
-                let refusal = self.outbox.refusal_recorded(&to, number)?;
+            Record::Refused { relay, to, outbox, number, .. } => {
+                let id = LetterId { outbox: outbox.through(&relay), number };
+                let refusal = self.outbox.refusal_recorded(&to, id)?;
                 Some(refused_event(to, refusal))
             }
-            Record::Received { letter, .. } => {
-                self.ledger.stored(&letter.from, letter.id);
+            Record::Received { letter, mark, .. } => {
+                self.ledger.stored(&letter.from, letter.id, mark);
                 Some(Event::Letter(letter))
             }
-            Record::Unreadable { relay, from, id, .. } => {
-                self.ledger.stored(&from, id);
+            Record::Unreadable { relay, from, id, mark, .. } => {
+                self.ledger.stored(&from, id, mark);
                 Some(Event::Unreadable { relay, from, id })
             }
             Record::Declined { from, id, reason, .. } => {
                 self.ledger.declined.add((from, id.outbox), id.number, reason);
+                None
+            }
+            Record::Closed { from, outbox, .. } => {
+                self.ledger.closed(&from, outbox);
                 None
             }
             Record::Shown { from, id, read, .. } => {
@@ -96,6 +108,8 @@ impl Mail {
                 None
             }
             Record::Reached { .. }
+            | Record::SigningIn { .. }
+            | Record::OldCopy { .. }
             | Record::Told { .. }
             | Record::Counter(_)
             | Record::Pin { .. }

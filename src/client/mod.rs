@@ -9,8 +9,8 @@
 //!
 //! Files: `api` (commands, events, records), `kept` (what the records add up to), `journal` (records on their way to
 //! the disk), `uplink` (one relay: session and letters), `connect` (how a session comes about), `attempt` (one try over
-//! one carrier), `choice` and `paths` (which carrier a session is on), `outbox` and `ledger` (letters out and in),
-//! `screen` (letters that are not wanted), `strangers` and `declined` (letters that are not kept), `counter`.
+//! one carrier), `choice` and `paths` (which carrier a session is on), `outbox` and `ledger` (letters out and in), `marks` (how an old
+//! copy of an outbox is known), `screen` (letters that are not wanted), `strangers` and `declined` (letters that are not kept), `counter`.
 
 mod api;
 mod attempt;
@@ -22,6 +22,7 @@ mod journal;
 mod kept;
 mod ledger;
 mod mail;
+mod marks;
 mod outbox;
 mod pace;
 mod paths;
@@ -38,8 +39,8 @@ pub use api::{
     Unreached,
 };
 pub use kept::{
-    DECLINED_KEPT_MAX, Kept, KeptConversation, KeptLetter, KeptRefusal, KeptSender, OUTBOXES_OF_ONE_MAX,
-    Reach,
+    DECLINED_KEPT_MAX, Kept, KeptConversation, KeptLetter, KeptOutbox, KeptRefusal, KeptSender,
+    OUTBOXES_OF_ONE_MAX, Reach,
 };
 pub use outbox::{OUTBOX_BYTES_MAX, OUTBOX_LETTERS_MAX};
 pub use screen::{SCREENED_MAX, Screen, Screens};
@@ -50,13 +51,14 @@ use crate::base::{
 };
 use crate::peer::Peer;
 use crate::session::{AccessSecret, Identity, Indexes};
-pub use crate::wire::message::Reason;
+pub use crate::wire::message::{EARLIER_MAX, Reason, Said as SignedIn};
 use crate::wire::packet::{self, Packet};
 
 use counter::Counter;
 use journal::Journal;
 use ledger::Ledger;
-use mail::Mail;
+use mail::{Mail, refused_event};
+use marks::Marks;
 use outbox::Outbox;
 use pace::Pace;
 use strangers::Strangers;
@@ -74,6 +76,8 @@ const OVERSLEPT: Duration = Duration::from_secs(1);
 pub struct Client {
     shared: Shared,
     outbox: OutboxId,
+    /// Outboxes of relays that were not spoken to yet, where they are known.
+    outboxes: BTreeMap<HostPort, KeptOutbox>,
     number_floor: u64,
     uplinks: Uplinks,
     /// Letters of relays that are not spoken to now.
@@ -108,6 +112,7 @@ impl Client {
         let mut client = Client {
             shared,
             outbox: config.outbox,
+            outboxes: BTreeMap::new(),
             number_floor: kept.number_floor,
             uplinks: Uplinks::default(),
             parked: BTreeMap::new(),
@@ -120,6 +125,7 @@ impl Client {
 
     fn restore(&mut self, kept: Kept) {
         self.udp_failed = kept.udp_failed;
+        self.outboxes = kept.outboxes;
         let mut conversations: Vec<_> = kept.conversations.into_iter().collect();
         conversations.sort_by_key(|(_, conversation)| conversation.touched);
         for ((relay, to), conversation) in conversations {
@@ -128,8 +134,9 @@ impl Client {
         for ((relay, to, number), letter) in &kept.letters {
             self.mail(relay).outbox.restore_letter(to, *number, letter);
         }
-        for ((relay, to, number), refusal) in kept.refusals {
-            self.mail(&relay).outbox.restore_refusal(to, number, refusal);
+        for ((relay, to, outbox, number), refusal) in kept.refusals {
+            let id = LetterId { outbox: outbox.through(&relay), number };
+            self.mail(&relay).outbox.restore_refusal(to, id, refusal);
         }
         let mut senders: Vec<_> = kept.senders.into_iter().collect();
         senders.sort_by_key(|(_, sender)| sender.heard);
@@ -148,8 +155,14 @@ impl Client {
         match self.uplinks.get_mut(relay) {
             Some(uplink) => &mut uplink.mail,
             None => {
-                let (id, floor) = (self.outbox.through(relay), self.number_floor);
-                let mail = || Mail { outbox: Outbox::new(id, floor), ledger: Ledger::default() };
+                let (own, floor, outboxes) = (self.outbox, self.number_floor, &mut self.outboxes);
+                let mail = || {
+                    let kept = outboxes.remove(relay);
+                    let KeptOutbox { id, mark, said } =
+                        kept.unwrap_or(KeptOutbox { id: own, ..KeptOutbox::default() });
+                    let outbox = Outbox::new((id, id.through(relay)), Marks::new(mark, said), floor);
+                    Mail { outbox, ledger: Ledger::default() }
+                };
                 self.parked.entry(relay.clone()).or_insert_with(mail)
             }
         }
@@ -378,11 +391,11 @@ impl Core for Client {
             }
             Input::Rows(..) | Input::Text { .. } | Input::TextEnded(_) => {}
         }
-        self.settle(out);
+        self.settle(now, out);
     }
 
     fn flush(&mut self, now: Now, out: &mut Out) {
-        self.settle(out);
+        self.settle(now, out);
         self.give_turns(now, out);
         self.shared.journal.hand_over(&mut self.shared.counter, out);
         let carriers = self.shared.carriers;
@@ -419,11 +432,20 @@ impl Client {
     fn handle_committed(&mut self, now: Now, ticket: Ticket, durable: bool, out: &mut Out) {
         if self.shared.counter.handle_committed(ticket, durable) {
             let change = |uplink: &mut Uplink| uplink.drive_attempts(now, &mut self.shared, out);
-            return self.uplinks.each_of(Uplink::is_trying, change);
+            self.uplinks.each_of(Uplink::is_trying, change);
+            return;
+        }
+        let shared = &mut self.shared;
+        let mark = |uplink: &mut Uplink| uplink.handle_mark(now, shared, durable, out);
+        if self.uplinks.each_of(|uplink| uplink.mail.outbox.marks.awaits(ticket), mark) {
+            return;
+        }
+        if let Some(mail) = self.parked.values_mut().find(|mail| mail.outbox.marks.awaits(ticket)) {
+            return mail.outbox.marks.handle_committed(now.tick, durable);
         }
         let had_room = self.shared.journal.has_room();
         self.shared.journal.handle_committed(now, ticket, durable);
-        self.settle(out);
+        self.settle(now, out);
         if !had_room && self.shared.journal.has_room() {
             let change = |uplink: &mut Uplink| uplink.read(now, &mut self.shared, out);
             self.uplinks.each_of(|uplink| uplink.peer.is_some(), change);
@@ -431,11 +453,13 @@ impl Client {
     }
 
     /// Does what waited for records that have settled.
-    fn settle(&mut self, out: &mut Out) {
+    fn settle(&mut self, now: Now, out: &mut Out) {
         while let Some((record, durable)) = self.shared.journal.next_settled() {
             let Some(relay) = record.relay().cloned() else { continue };
             let via = self.uplinks.get(&relay).map_or(Carrier::Udp, Uplink::via);
-            if let Some(event) = self.mail(&relay).settle(via, record, durable) {
+            if let Record::OldCopy { .. } = record {
+                self.settle_old_copy(now, &relay, out);
+            } else if let Some(event) = self.mail(&relay).settle(via, record, durable) {
                 let refused =
                     if let Event::Refused { to, id, .. } = &event { Some((to.clone(), *id)) } else { None };
                 out.show(event);
@@ -448,19 +472,38 @@ impl Client {
 
     /// A refusal was shown: what is behind it in its conversation may be shown.
     fn settle_refused(&mut self, relay: HostPort, to: Name, id: LetterId, out: &mut Out) {
-        let number = id.number;
-        self.shared.journal.push(Record::Told { relay: relay.clone(), to: to.clone(), number });
+        self.shared.journal.push(told(&relay, &to, id));
+        if id.outbox != self.mail(&relay).outbox.id() {
+            return;
+        }
         let via = self.uplinks.get(&relay).map_or(Carrier::Udp, Uplink::via);
         let reach = self.mail(&relay).outbox.resume(&to, |step| out.show(step.event(via)));
-        let mut more = Vec::new();
+        let (mut more, outbox) = (Vec::new(), self.mail(&relay).outbox.base());
         self.mail(&relay).outbox.refuse_written(&to, |to, number, reason, may_have_arrived| {
-            more.push(uplink::record_of_refusal(&relay, to, number, (reason, may_have_arrived)));
+            more.push(uplink::record_of_refusal((&relay, outbox), to, number, (reason, may_have_arrived)));
         });
         more.into_iter().for_each(|record| self.shared.journal.push(record));
         if let Some(reach) = reach {
-            self.shared.journal.push(Record::Reached { relay, to, reach });
+            self.shared.journal.push(Record::Reached { relay, to, outbox, reach });
         }
     }
+
+    /// Another outbox has taken the place of an old copy: what waited there goes back to its writer.
+    fn settle_old_copy(&mut self, now: Now, relay: &HostPort, out: &mut Out) {
+        for (to, refusal) in self.mail(relay).outbox.take_given_back() {
+            self.shared.journal.push(told(relay, &to, refusal.id));
+            out.show(refused_event(to, refusal));
+        }
+        if let Some(uplink) = self.uplinks.get_mut(relay) {
+            uplink.sign_in(now.tick, &mut self.shared, out);
+        }
+    }
+}
+
+fn told(relay: &HostPort, to: &Name, id: LetterId) -> Record {
+    // The name of an outbox at a relay leads back to its own.
+    let outbox = id.outbox.through(relay);
+    Record::Told { relay: relay.clone(), to: to.clone(), outbox, number: id.number }
 }
 
 #[cfg(test)]

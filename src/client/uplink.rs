@@ -1,9 +1,11 @@
 //! The client and one relay: the session, and the letters that go through it both ways. How the session comes about
-//! stands in `connect`.
+//! stands in `connect`, what it says first in `sign_in`.
+
+mod sign_in;
 
 use std::collections::VecDeque;
 
-use crate::base::{Carrier, ConnId, Effect, HostPort, Name, Now, Outputs, Path, Tick};
+use crate::base::{Carrier, ConnId, Effect, HostPort, Name, Now, OutboxId, Outputs, Path, Tick};
 use crate::peer::{Heard, Peer};
 use crate::session::{AccessSecret, Identity, Indexes};
 use crate::wire::frame::{StreamId, close};
@@ -13,13 +15,15 @@ use crate::wire::message::{
     Delivery, KIND_TEXT, Letter, NameReason, Reason, Receipt, Refused, ToClient, ToRelay,
 };
 
+use super::told;
+
 use super::api::{Carriers, Event, Incoming, Record, RelaySpec, Unkept, Unreached};
 use super::connect::{Connecting, Round};
 use super::counter::Counter;
 use super::journal::Journal;
 use super::ledger::Seen;
 use super::mail::{Mail, refused_event};
-use super::outbox::Refusing;
+use super::outbox::{Refusing, Sendable};
 use super::pace::Pace;
 
 use super::paths::Choice;
@@ -68,6 +72,8 @@ pub(super) struct Uplink {
     pub(super) stopped: bool,
     /// The name was refused: an invitation may help.
     name_refused: bool,
+    /// This session has said who we are.
+    signed: bool,
     welcomed: bool,
     /// The user knows that the relay could not write our name down.
     told_not_written: bool,
@@ -94,6 +100,7 @@ impl Uplink {
             told: Told::Nothing,
             stopped: false,
             name_refused: false,
+            signed: false,
             welcomed: false,
             told_not_written: false,
             text_max: LETTER_TEXT_MAX,
@@ -130,6 +137,9 @@ impl Uplink {
         if text.len() > self.text_max {
             return Err((Reason::TooLong, text));
         }
+        if self.mail.outbox.marks.are_used_up() {
+            self.give_up_outbox(shared);
+        }
         let outbox = &mut self.mail.outbox;
         if outbox.has_request(&to, request) {
             return Ok(());
@@ -140,17 +150,17 @@ impl Uplink {
             return Ok(());
         }
         let number = outbox.push(request, to.clone(), body);
+        let (outbox, mark) = (outbox.base(), outbox.marks.mark());
         self.raise(shared);
         let (relay, written) = (self.spec.addr.clone(), now.wall);
-        shared.journal.push(Record::Written { relay, to, number, request, text, written });
+        shared.journal.push(Record::Written { relay, to, outbox, number, mark, request, text, written });
         Ok(())
     }
 
     /// Tells what an earlier run wrote down and may not have told.
     pub(super) fn tell_old_refusals(&mut self, journal: &mut Journal, out: &mut Out) {
         while let Some((to, refusal)) = self.mail.outbox.next_old_refusal() {
-            let (relay, number) = (self.spec.addr.clone(), refusal.id.number);
-            journal.push(Record::Told { relay, to: to.clone(), number });
+            journal.push(told(&self.spec.addr, &to, refusal.id));
             out.show(refused_event(to, refusal));
         }
     }
@@ -277,6 +287,7 @@ impl Uplink {
         }
         if !self.stopped {
             self.pursue(now, shared, out);
+            self.retry_sign_in(now.tick, shared, out);
         }
     }
 
@@ -293,6 +304,10 @@ impl Uplink {
                         ..
                     })) => {
                         self.handle_name_not_written(now, shared, reason, out);
+                        true
+                    }
+                    Ok(Some(message)) if self.is_of_old_copy(&message) => {
+                        self.handle_old_copy(now, shared, out);
                         true
                     }
                     Ok(Some(message)) => self.handle_message(shared, message, out),
@@ -377,7 +392,8 @@ impl Uplink {
         let via = self.via();
         let raised = self.mail.outbox.handle_receipt(receipt, |step| out.show(step.event(via)));
         if let (Some(reach), Ok(to)) = (raised, receipt.to.parse()) {
-            shared.journal.push(Record::Reached { relay: self.spec.addr.clone(), to, reach });
+            let (relay, outbox) = (self.spec.addr.clone(), self.mail.outbox.base());
+            shared.journal.push(Record::Reached { relay, to, outbox, reach });
         }
     }
 
@@ -385,9 +401,9 @@ impl Uplink {
         let Refused { to, id, through, reason, may_have_arrived, nearest } = *refused;
         let nearest = nearest.0.iter().flatten().filter_map(|name| name.parse().ok()).collect();
         let refused = Refusing { to, id, through, reason, may_have_arrived, nearest };
-        let relay = &self.spec.addr;
+        let of = (&self.spec.addr, self.mail.outbox.base());
         self.mail.outbox.handle_refused(refused, |to, number, reason, may_have_arrived| {
-            shared.journal.push(record_of_refusal(relay, to, number, (reason, may_have_arrived)));
+            shared.journal.push(record_of_refusal(of, to, number, (reason, may_have_arrived)));
         });
     }
 
@@ -403,25 +419,31 @@ impl Uplink {
     fn handle_delivery(&mut self, shared: &mut Shared, delivery: &Delivery<'_>, out: &mut Out) -> bool {
         let Some(from) = self.author(delivery.from) else { return false };
         self.choice.letter = true;
-        let Seen::New { missing, after } = self.mail.ledger.take(&from, delivery.id, delivery.prev) else {
-            return true;
+        let Delivery { id, prev, mark, accepted: at, .. } = *delivery;
+        let (relay, via) = (self.spec.addr.clone(), self.heard_on);
+        let (missing, after) = match self.mail.ledger.take(&from, id, prev, mark) {
+            Seen::New { missing, after } => (missing, after),
+            Seen::OldCopy { is_first: true } => {
+                shared.journal.push(Record::Closed { relay, from, outbox: id.outbox, mark });
+                return true;
+            }
+            Seen::Before | Seen::OldCopy { .. } => return true,
         };
-        let (relay, id, at, via) = (self.spec.addr.clone(), delivery.id, delivery.accepted, self.heard_on);
         let text = (delivery.kind == KIND_TEXT).then(|| decode_text(delivery.body).ok()).flatten();
         let text_len = text.as_ref().map_or(0, |(text, _)| text.len());
         if !shared.strangers.take(&relay, &from, text_len) {
             if shared.strangers.tell() {
                 out.show(Event::StrangersFull { relay: relay.clone() });
             }
-            shared.journal.push(Record::Declined { relay, from, id, reason: Reason::Full, after });
+            shared.journal.push(Record::Declined { relay, from, id, reason: Reason::Full, after, mark });
             return true;
         }
         shared.journal.push(match text {
             Some((text, _)) => {
                 let letter = Incoming { relay, from, id, text, at, via, missing, damaged: false };
-                Record::Received { letter, after }
+                Record::Received { letter, after, mark }
             }
-            None => Record::Unreadable { relay, from, id, at, after },
+            None => Record::Unreadable { relay, from, id, at, after, mark },
         });
         true
     }
@@ -429,7 +451,10 @@ impl Uplink {
     // What comes out.
 
     pub(super) fn flush(&mut self, now: Now, out: &mut Out) {
-        let Some(peer) = &mut self.peer else { return };
+        let Some(peer) = self.peer.as_mut() else { return };
+        if !self.signed {
+            return peer.flush(now.tick, out);
+        }
         let (outgoing, letter_sent) = (&mut self.outgoing, &mut self.choice.letter);
         while let Some(message) = self.screen.front() {
             if peer.send(StreamId::Control, &[message]).is_err() {
@@ -448,8 +473,9 @@ impl Uplink {
         self.mail.outbox.offer(|letter| {
             *letter_sent = true;
             outgoing.clear();
-            let (to, id, prev, body) = (letter.to.as_str(), letter.id, letter.prev, letter.body);
-            ToRelay::Letter(Letter { to, id, prev, kind: KIND_TEXT, body }).encode(outgoing);
+            let Sendable { to, id, prev, mark, body } = letter;
+            let (to, kind) = (to.as_str(), KIND_TEXT);
+            ToRelay::Letter(Letter { to, id, prev, mark, kind, body }).encode(outgoing);
             peer.send(StreamId::Chat, &[outgoing]).is_ok()
         });
         if self.pings > 0 {
@@ -462,23 +488,19 @@ impl Uplink {
     pub(super) fn next_deadline(&self, now: Tick, carriers: Carriers) -> Option<Tick> {
         let peer = self.peer.as_ref().and_then(|peer| peer.next_deadline(now));
         let connecting = if self.stopped { None } else { self.connecting.next_deadline() };
-        [peer, connecting, self.next_choice(now, carriers)].into_iter().flatten().min()
+        let mark = if self.stopped { None } else { self.mail.outbox.marks.next_deadline() };
+        [peer, connecting, mark, self.next_choice(now, carriers)].into_iter().flatten().min()
     }
 
     /// A session has begun: says who we are, and sends again what no other session answered.
-    pub(super) fn begin(&mut self, mut peer: Peer, shared: &Shared) {
+    pub(super) fn begin(&mut self, now: Tick, peer: Peer, shared: &mut Shared, out: &mut Out) {
         self.mail.outbox.session_lost();
         self.welcomed = shared.name.is_none();
-        if let Some(name) = &shared.name {
-            self.outgoing.clear();
-            let screen = shared.screens.as_ref().and_then(|screens| screens.of(&self.spec.addr));
-            let (name, invite, screen_follows) = (name.as_str(), &*shared.invitation, screen.is_some());
-            ToRelay::SignIn { name, invite, screen_follows }.encode(&mut self.outgoing);
-            peer.send(StreamId::Control, &[&self.outgoing]).expect("a new session has room for one message");
-        }
+        self.signed = self.welcomed;
         self.peer = Some(peer);
         self.screen.clear();
         self.handle_screens(shared);
+        self.sign_in(now, shared, out);
     }
 
     /// Ends the session in good order.
@@ -541,9 +563,13 @@ impl Uplink {
 }
 
 /// What is written down of a letter that was refused.
-pub(super) fn record_of_refusal(relay: &HostPort, to: &Name, number: u64, why: (Reason, bool)) -> Record {
-    let (reason, may_have_arrived) = why;
-    Record::Refused { relay: relay.clone(), to: to.clone(), number, reason, may_have_arrived }
+pub(super) fn record_of_refusal(
+    (relay, outbox): (&HostPort, OutboxId),
+    to: &Name,
+    number: u64,
+    (reason, may_have_arrived): (Reason, bool),
+) -> Record {
+    Record::Refused { relay: relay.clone(), to: to.clone(), outbox, number, reason, may_have_arrived }
 }
 
 /// Closes a TCP connection of ours.

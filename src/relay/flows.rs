@@ -17,7 +17,7 @@ use std::collections::btree_map::Entry::Vacant;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
 
-use crate::base::{OutboxId, Wall, blank};
+use crate::base::{Mark, OutboxId, Wall, blank};
 use crate::wire::message::Reason;
 
 use super::guests::GuestId;
@@ -65,8 +65,19 @@ pub(super) enum Turn {
     Behind(Reason),
     /// It was taken before: it has or will have its receipt.
     Repeated,
+    /// Another one was taken under its number: an old copy of the outbox has numbered it.
+    OldCopy,
     /// There are too many flows.
     Crowded,
+}
+
+/// How a letter is numbered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Numbered {
+    pub(super) number: u64,
+    /// The last number before it that its author does not know to be refused.
+    pub(super) prev: u64,
+    pub(super) mark: Mark,
 }
 
 /// How far the letters of one flow have come.
@@ -77,6 +88,8 @@ pub(super) struct Marks {
     pub(super) read: u64,
     /// When the last accepted one was taken, on the relay's own clock, in milliseconds.
     pub(super) since: u64,
+    /// Under which the last one that was taken was numbered; those before it were under no higher ones.
+    pub(super) mark: Mark,
 }
 
 /// Why a letter was refused, and whether it may have arrived.
@@ -225,6 +238,7 @@ impl Flows {
         state.marks.delivered = state.marks.delivered.max(marks.delivered);
         state.marks.read = state.marks.read.max(marks.read);
         state.marks.since = state.marks.since.max(marks.since);
+        state.marks.mark = state.marks.mark.max(marks.mark);
         state.taken = state.marks.accepted;
         state.standing = Standing::Known;
         state.raise(flow, self.session, &mut self.raised);
@@ -249,7 +263,11 @@ impl Flows {
     }
 
     /// Whether this letter to somebody called `name` may be taken now.
-    pub(super) fn turn_of(&mut self, flow: FlowId, name: &str, number: u64, prev: u64) -> Turn {
+    pub(super) fn turn_of(&mut self, flow: FlowId, name: &str, letter: Numbered) -> Turn {
+        let Numbered { number, prev, mark } = letter;
+        if self.flows.get(&flow).is_some_and(|state| number <= state.taken && mark > state.marks.mark) {
+            return Turn::OldCopy;
+        }
         if !self.refusals.is_empty() && self.refusals.repeats(flow, number) {
             // It was refused after it had been taken, perhaps by an earlier process of this relay. The refusal holds.
             return Turn::Repeated;
@@ -280,9 +298,10 @@ impl Flows {
 
     /// The letter was taken at this time, which is `clock` on the relay's own clock; whether it is the first of its flow.
     /// Later ones whose `prev` was refused are still behind.
-    pub(super) fn took(&mut self, flow: FlowId, number: u64, at: Wall, clock: u64) -> bool {
+    pub(super) fn took(&mut self, flow: FlowId, (number, mark): (u64, Mark), at: Wall, clock: u64) -> bool {
         let Some(state) = self.flows.get_mut(&flow) else { return false };
         state.touched = clock;
+        state.marks.mark = state.marks.mark.max(mark);
         let is_first = state.taken == 0;
         state.taken = number;
         state.taken_at.get_or_insert(at);
@@ -406,6 +425,20 @@ impl Flows {
             idle.extend((may_go && (!may_hear || heard())).then_some(*id));
         }
         (idle, last)
+    }
+
+    /// The flows of an outbox whose letters have not all arrived, and whether refusals are owed of them.
+    pub(super) fn unfinished(&self, outbox: OutboxId) -> Vec<(FlowId, bool)> {
+        let of = self.flows.iter().filter(|(id, _)| id.outbox == outbox && id.to.member().is_some());
+        let unfinished =
+            of.filter(|(id, flow)| flow.taken > flow.marks.delivered || self.refusals.owes(**id));
+        unfinished.map(|(id, _)| (*id, self.refusals.owes(*id))).collect()
+    }
+
+    /// Forgets the flows of an outbox.
+    pub(super) fn drop_outbox(&mut self, outbox: OutboxId) {
+        let all: Vec<FlowId> = self.flows.keys().filter(|id| id.outbox == outbox).copied().collect();
+        all.into_iter().for_each(|flow| self.drop_idle(flow));
     }
 
     /// Forgets a flow that rests.

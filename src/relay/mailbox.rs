@@ -11,12 +11,13 @@ use super::expiry::{Expiring, SWEEP_AGAIN};
 use super::flows::{FlowId, Marks, To};
 use super::letters::{ECHO, GUEST_PREFIX, ReadClaim};
 use super::limits::{CLOCK_EVERY, LOAD_BYTES, SPILL_AFTER};
+use super::marks::Marking;
 use super::members::MemberId;
 use super::operator::Asked;
 use super::pace::Pace;
 use super::parcels::Parcels;
 use super::queue::{Author, Entry, Queue, Rows, Stock};
-use super::records::{self, KeptLetter, Mail, Record};
+use super::records::{self, KeptLetter, KeptOutbox, Mail, Record};
 use super::roll::InvitationId;
 use super::screen::TurnedAway;
 use super::sessions::RefusedLetter;
@@ -42,6 +43,8 @@ pub(super) enum Wait {
     Expired(Expiring),
     /// A damaged letter is no letter any more.
     Damaged(DamagedLetter),
+    /// What a sign-in says of its outbox is durable.
+    Marked(Marking),
 }
 
 /// Tickets, and what waits for their answers: a batch and a load for each member, and one step of expiry, at most.
@@ -103,6 +106,8 @@ pub(super) struct Post {
     pub(super) expiring: BTreeMap<u64, Ticket>,
     /// Of those turned away, the ones whose way out failed, by whose mailbox they are in: it is taken again.
     pub(super) turned_away_again: BTreeMap<MemberId, Vec<TurnedAway>>,
+    /// Sign-ins that the disk did not take: they are written again.
+    pub(super) marking_again: BTreeMap<MemberId, Marking>,
     /// The last place this round of expiry has looked at; `None` between two rounds.
     pub(super) swept: Option<u64>,
     pub(super) sweep_scheduled: Option<Tick>,
@@ -112,6 +117,11 @@ pub(super) struct Post {
 impl Relay {
     /// Takes in what the disk had when the relay started.
     pub(super) fn take_mail(&mut self, mail: Mail) {
+        for KeptOutbox { member, outbox, said, used } in &mail.outboxes {
+            if let Some(member) = self.members.find_ever(member.as_str()) {
+                self.places[member.0].outboxes.found_on_disk(*outbox, *said, *used);
+            }
+        }
         self.post.last_place = mail.last_place;
         self.post.clock.base = mail.clock;
         for waiting in &mail.waiting {
@@ -122,14 +132,14 @@ impl Relay {
             self.count_queue(to);
             if let Author::Member(from) = author {
                 let flow = FlowId { outbox: waiting.outbox, to: To::Member(to) };
-                let marks =
-                    Marks { accepted: waiting.last_number, since: waiting.last_since, ..Marks::default() };
+                let (accepted, since, mark) = (waiting.last_number, waiting.last_since, waiting.last_mark);
+                let marks = Marks { accepted, since, mark, ..Marks::default() };
                 self.places[from.0].flows.found_on_disk(flow, marks, waiting.last_since);
                 self.note_correspondents(from, flow.to);
             }
         }
         for marks in &mail.marks {
-            let records::Marks { accepted, delivered, read, since, .. } = *marks;
+            let records::Marks { accepted, delivered, read, since, mark, .. } = *marks;
             if let Some((from, flow)) = self.flow_of(&marks.from, &marks.to, marks.outbox) {
                 if let (0, 0, To::Member(to), None) =
                     (accepted, delivered, flow.to, self.places[from.0].flows.marks(flow))
@@ -138,7 +148,7 @@ impl Relay {
                     self.places[to.0].claims.insert((from, flow.outbox), claim);
                     continue;
                 }
-                let marks = Marks { accepted: accepted.max(delivered), delivered, read, since: 0 };
+                let marks = Marks { accepted: accepted.max(delivered), delivered, read, since: 0, mark };
                 self.places[from.0].flows.found_on_disk(flow, marks, since);
                 self.note_correspondents(from, flow.to);
             }
@@ -210,6 +220,7 @@ impl Relay {
             }
             (Some(Wait::Oldest), false) => self.sweep_later(now.tick + SWEEP_AGAIN),
             (Some(Wait::Expired(letter)), _) => self.handle_expired(now.tick, ticket, letter, durable),
+            (Some(Wait::Marked(marking)), _) => self.handle_marked(now, marking, durable, out),
             (Some(Wait::Damaged(letter)), _) => self.handle_damaged(now.tick, ticket, letter, durable, out),
             (Some(Wait::Mailbox(_) | Wait::Oldest) | None, _) => {}
         }
@@ -244,6 +255,7 @@ impl Relay {
         for letter in self.post.turned_away_again.remove(&member).into_iter().flatten() {
             self.write_turned_away(letter, out);
         }
+        self.mark_again(member, out);
         if self.members.is_removed(member) {
             return self.turn_all_away(now, member, out);
         }
@@ -280,6 +292,7 @@ impl Relay {
             from: self.author_name(entry.author, &entry.message),
             id: entry.id,
             len: entry.len as u64,
+            mark: entry.mark,
             message: entry.message,
         }
     }
@@ -379,9 +392,10 @@ impl Relay {
     pub(super) fn entry_of(&self, now: Tick, row: &Row) -> Option<Entry> {
         let Held::Whole(bytes) = &row.held else { return None };
         let Ok(Some(ToClient::Delivery(delivery))) = ToClient::decode(bytes) else { return None };
-        let Delivery { from, id, body, .. } = delivery;
+        let Delivery { from, id, mark, body, .. } = delivery;
         let author = self.author(from)?;
-        Some(Entry::new(author, id, body.len(), now, row.since, bytes.clone().into()).kept(row.place))
+        let entry = Entry::new(author, id, body.len(), now, row.since, bytes.clone().into());
+        Some(entry.under(mark).kept(row.place))
     }
 
     /// The recipient has the letter, though the disk does not know.

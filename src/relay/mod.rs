@@ -11,7 +11,7 @@
 //! Files: `sessions` (who is connected, and what they send), `control` (what they say beside letters, within a rate), `conns` and `crowd` (TCP connections, their time limits, and which goes first), `names` (signing in),
 //! `letters` (routing), `lookups` (names that nobody has), `queue` and `flows` (the two ends of a letter's way), `parcels` (its bytes there), `pace` (how fast it passes), `mailbox` (between queues and disk), `sums` (what they hold in all),
 //! `guests` and `reception` (who speaks plain text, and the way of their letters), `receipts` (what senders are told),
-//! `damaged` (letters the disk has changed), `recent` (what letters said that come again), `screen` (letters nobody wants), `records` and `roll` (what the disk
+//! `damaged` (letters the disk has changed), `marks` (old copies of outboxes), `screen` (letters nobody wants), `records` and `roll` (what the disk
 //! keeps), `notes` (what a restart tells lost sessions), `operator` (invitations and removals), `members`, `limits`,
 //! `nearest_names` (names like one that does not exist), `new_names` and `unused_names` (how many there may be, and for how
 //! long), `idle_flows` (what is forgotten of conversations), `deadlines`.
@@ -30,6 +30,7 @@ mod letters;
 mod limits;
 mod lookups;
 mod mailbox;
+mod marks;
 mod members;
 mod names;
 mod nearest_names;
@@ -41,7 +42,6 @@ mod parcels;
 mod queue;
 mod readers;
 mod receipts;
-mod recent;
 mod reception;
 mod records;
 mod roll;
@@ -52,10 +52,11 @@ mod unused_names;
 
 use std::time::Duration;
 
-use crate::base::{Core, Input, LetterId, Name, Now, Outputs, Path, PublicKey, Rng, Tick, Wall};
+use crate::base::{Core, Input, Name, Now, Outputs, Path, PublicKey, Rng, Tick, Wall};
 use crate::peer::Peer;
 use crate::session::{AccessSecret, HandshakeLimits, Identity, Responder};
 
+pub use crate::wire::message::Said;
 use conns::Conns;
 use deadlines::Deadlines;
 use guests::Guests;
@@ -71,7 +72,9 @@ pub use nearest_names::NAMES_LOOKED_AT_MAX;
 use notes::Notes;
 pub use operator::{Outcome, Request};
 pub use parcels::Parcel;
-pub use records::{FlowNames, KeptLetter, Mail, Marks, OwedRefusal, Record, SessionNote, Waiting};
+pub use records::{
+    FlowNames, KeptLetter, KeptOutbox, Mail, Marks, OwedRefusal, Record, SessionNote, Waiting,
+};
 use roll::Invitations;
 pub use roll::{Change, INVITATIONS_MAX, Invitation, InvitationId, Roll, SCREENED_MAX};
 use sessions::{Arrivals, Sessions, Slot};
@@ -124,13 +127,6 @@ pub enum Event {
     SignedIn(Name),
     /// A member's session ended.
     SignedOut(Name),
-    /// A member sent other letters under ids it had used; told ten times a second at most.
-    Changed {
-        /// Who.
-        from: Name,
-        /// What the letter that was refused is called.
-        id: LetterId,
-    },
     /// A letter was found damaged on disk, and lies there as it is; told once for each.
     Damaged {
         /// Its place.
@@ -238,7 +234,6 @@ pub struct Relay {
     echo_name: Name,
     deadlines: Deadlines<Timer>,
     resets: Bucket,
-    changed: Bucket,
     /// The share of all members together in names like one that does not exist.
     suggestions: Bucket,
     notes: Notes,
@@ -287,7 +282,6 @@ impl Relay {
             places,
             deadlines: Deadlines::new(),
             resets: Bucket::default(),
-            changed: Bucket::default(),
             suggestions: Bucket::default(),
             notes: Notes::default(),
             incoming: Vec::new(),

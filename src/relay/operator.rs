@@ -95,6 +95,7 @@ impl Relay {
         self.members.remove(member);
         self.forget_unused(member);
         self.places[member.0].blocked = Default::default();
+        self.places[member.0].outboxes = Default::default();
         self.turn_all_away(now.tick, member, out);
     }
 

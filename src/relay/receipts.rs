@@ -1,20 +1,19 @@
 //! What senders are told: how far their letters have come, and which were refused.
 
-use crate::base::{Effect, LetterId, Name, Now, OutboxId, Tick, Wall};
+use crate::base::{Effect, LetterId, Mark, Name, Now, OutboxId, Tick, Wall};
 use crate::wire::frame::StreamId;
 use crate::wire::message::{Letter, NEAREST_MAX, Nearest, Reason, Receipt, Refused, ToClient};
 
 use super::flows::{FlowId, Marks, Numbers, To};
 use super::letters::{ECHO, Place, ReadClaim};
 use super::limits::{
-    CHANGED_BURST, CHANGED_INTERVAL, CLAIMS_MAX, LOOKUP_INTERVAL, LOOKUPS_BURST, REFUSALS_MAX,
-    SUGGESTION_INTERVAL, SUGGESTIONS_BURST,
+    CLAIMS_MAX, LOOKUP_INTERVAL, LOOKUPS_BURST, REFUSALS_MAX, SUGGESTION_INTERVAL, SUGGESTIONS_BURST,
 };
 use super::members::MemberId;
-use super::queue::Author;
+use super::queue::{Author, Through};
 use super::records::{self, OwedRefusal, Record};
 use super::sessions::{RefusedLetter, Slot};
-use super::{Event, Out, Relay};
+use super::{Out, Relay};
 
 impl Relay {
     /// A recipient has every letter of that outbox up to `through`; whether that is news.
@@ -23,7 +22,7 @@ impl Relay {
         slot: Slot,
         from: &str,
         outbox: OutboxId,
-        through: u64,
+        through: Through,
         out: &mut Out,
     ) -> bool {
         let Some(author) = self.author_again(slot, from) else { return false };
@@ -37,7 +36,7 @@ impl Relay {
         member: MemberId,
         author: Author,
         outbox: OutboxId,
-        through: u64,
+        through: Through,
         out: &mut Out,
     ) -> bool {
         let flow = FlowId { outbox, to: To::Member(member) };
@@ -122,7 +121,8 @@ impl Relay {
         self.note_used(author, out);
         self.note_used(reader, out);
         let (from, to) = (self.members.name(author).clone(), self.members.name(reader).clone());
-        let marks = records::Marks { from, outbox, to, accepted: 0, delivered: 0, read: through, since };
+        let (accepted, delivered, mark) = (0, 0, Mark::default());
+        let marks = records::Marks { from, outbox, to, accepted, delivered, read: through, since, mark };
         let record = Record::Progress { marks: Some(marks), stored: Vec::new() };
         out.effects.push(Effect::Persist(self.tickets.idle(), record));
     }
@@ -164,6 +164,7 @@ impl Relay {
             delivered: marks.delivered,
             read: marks.read,
             since,
+            mark: marks.mark,
         });
         if marks.is_some() || !stored.is_empty() {
             out.effects.push(Effect::Persist(self.tickets.idle(), Record::Progress { marks, stored }));
@@ -190,8 +191,8 @@ impl Relay {
                 self.settle_claim(member, flow);
             }
             None if session.owed_len() < REFUSALS_MAX => {
-                let (until, taken) = (Wall(0), Wall(0));
-                let none = Receipt { to, outbox, accepted: 0, delivered: 0, read: 0, until, taken };
+                let (until, taken, mark) = (Wall(0), Wall(0), Mark::default());
+                let none = Receipt { to, outbox, accepted: 0, delivered: 0, read: 0, until, taken, mark };
                 session.say(&ToClient::Receipt(none));
             }
             None => {}
@@ -246,34 +247,15 @@ impl Relay {
         let (clock, keep) = (self.post.clock.now(now.tick), self.limits.keep.as_millis() as u64);
         while let Some((flow, marks, taken)) = flows.next_receipt() {
             let until = flow.to.member().map_or(Wall(0), |_| until(now.wall, clock, keep, &marks));
-            let Marks { accepted, delivered, read, .. } = marks;
-            let receipt =
-                Receipt { to: name_of(flow), outbox: flow.outbox, accepted, delivered, read, until, taken };
+            let Marks { accepted, delivered, read, mark, .. } = marks;
+            let (to, outbox) = (name_of(flow), flow.outbox);
+            let receipt = Receipt { to, outbox, accepted, delivered, read, until, taken, mark };
             self.outgoing.clear();
             ToClient::Receipt(receipt).encode(&mut self.outgoing);
             if session.peer.send(StreamId::Control, &[&self.outgoing]).is_err() {
                 return;
             }
             flows.paid();
-        }
-    }
-
-    /// Another letter was taken under this id, and stands.
-    pub(super) fn refuse_changed(
-        &mut self,
-        now: Tick,
-        slot: Slot,
-        author: MemberId,
-        flow: FlowId,
-        letter: &Letter<'_>,
-        out: &mut Out,
-    ) {
-        let refusal =
-            RefusedLetter { prev: letter.prev, ..RefusedLetter::of(letter.to, letter.id, Reason::Taken) };
-        self.say_or_keep(slot, author, flow, refusal);
-        if self.changed.ready(now, CHANGED_INTERVAL, CHANGED_BURST).is_ok() {
-            self.changed.spend(now, CHANGED_INTERVAL);
-            out.show(Event::Changed { from: self.members.name(author).clone(), id: letter.id });
         }
     }
 

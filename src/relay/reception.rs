@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::base::{ConnId, LetterId, Now, Path};
+use crate::base::{ConnId, LetterId, Mark, Now, Path};
 use crate::wire::letter::{decode_text, encode_text};
 use crate::wire::message::{Delivery, KIND_TEXT, Letter, Reason};
 
@@ -150,9 +150,9 @@ impl Relay {
         out: &mut Out,
     ) -> Option<Reason> {
         let body = encode_text(text, now.wall);
-        let (accepted, kind) = (now.wall, KIND_TEXT);
-        let parcel = self.post.parcels.pack(&Delivery { from, id, prev, accepted, kind, body: &body });
-        let refused = self.push(now.tick, to, Author::Guest, (id, body.len()), parcel);
+        let (accepted, mark, kind) = (now.wall, Mark::default(), KIND_TEXT);
+        let parcel = self.post.parcels.pack(&Delivery { from, id, prev, accepted, mark, kind, body: &body });
+        let refused = self.push(now.tick, to, Author::Guest, (id, mark, body.len()), parcel);
         self.note_used(to, out);
         self.stats.letters_taken += u64::from(refused.is_none());
         refused

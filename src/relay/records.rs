@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use crate::base::{Label, LetterId, Name, OutboxId, PublicKey};
-use crate::wire::message::{Delivery, Reason, ToClient};
+use crate::base::{Label, LetterId, Mark, Name, OutboxId, PublicKey};
+use crate::wire::message::{Delivery, Reason, Said, ToClient};
 
 use super::parcels::Parcel;
 use super::roll::Change;
@@ -54,6 +54,13 @@ pub enum Record {
     },
     /// Nothing depends on these any more: they leave the disk.
     Rested(Vec<FlowNames>),
+    /// A member signs in, which is answered once this is durable.
+    SignedIn {
+        /// What it says of its outbox.
+        outbox: KeptOutbox,
+        /// Another outbox of it of which nothing is known any more.
+        gone: Option<OutboxId>,
+    },
     /// The author knows of this refusal.
     Heard(OwedRefusal),
     /// The relay's own clock: so many milliseconds has it run in all.
@@ -94,6 +101,8 @@ pub struct KeptLetter {
     pub id: LetterId,
     /// The length of its body, in bytes.
     pub len: u64,
+    /// Under which it was numbered; the delivery says it too.
+    pub mark: Mark,
     /// The delivery as it goes to the recipient.
     pub message: Parcel,
 }
@@ -125,6 +134,21 @@ pub struct Marks {
     /// When a letter was last written, on the relay's own clock, in milliseconds; 0 if that is not known. Of letters that the
     /// relay knows nothing of: when their recipient said that it had read them.
     pub since: u64,
+    /// Of the last letter that was taken.
+    pub mark: Mark,
+}
+
+/// An outbox of a member, and the last sign-in with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptOutbox {
+    /// The member.
+    pub member: Name,
+    /// The outbox.
+    pub outbox: OutboxId,
+    /// What the sign-in said.
+    pub said: Said,
+    /// When that was, on the relay's own clock, in milliseconds.
+    pub used: u64,
 }
 
 /// One author's outbox and one recipient.
@@ -162,9 +186,15 @@ impl OwedRefusal {
         word: &str,
         may_have_arrived: bool,
     ) -> Option<OwedRefusal> {
-        let reason = [Reason::Expired, Reason::Blocked, Reason::Unknown, Reason::Damaged, Reason::Full]
-            .into_iter()
-            .find(|reason| reason.as_str() == word)?;
+        let reasons = [
+            Reason::Expired,
+            Reason::Blocked,
+            Reason::Unknown,
+            Reason::Damaged,
+            Reason::Full,
+            Reason::OldCopy,
+        ];
+        let reason = reasons.into_iter().find(|reason| reason.as_str() == word)?;
         Some(OwedRefusal { from, to, id, reason, may_have_arrived })
     }
 }
@@ -186,6 +216,8 @@ pub struct Waiting {
     pub last_number: u64,
     /// When that one was taken, on the relay's own clock, in milliseconds.
     pub last_since: u64,
+    /// The highest mark among them.
+    pub last_mark: Mark,
 }
 
 /// Where the other end of a session is, over UDP: it has proved that it is there.
@@ -210,6 +242,8 @@ pub struct Mail {
     pub marks: Vec<Marks>,
     /// Refusals whose authors have not heard of them.
     pub refusals: Vec<OwedRefusal>,
+    /// Members' outboxes.
+    pub outboxes: Vec<KeptOutbox>,
     /// Where the sessions of the relay before this one were.
     pub sessions: Vec<SessionNote>,
 }

@@ -21,6 +21,7 @@ use super::deadlines::Deadlines;
 use super::limits::{
     Bucket, FORGOTTEN_AFTER, Limits, OFFLINE_AFTER, SESSIONS_OF_KEY_MAX, SIGNED_IN_WITHIN, UNCONFIRMED_FOR,
 };
+use super::marks::{Claim, Taking};
 use super::members::MemberId;
 use super::records::SessionNote;
 use super::screen::Screen;
@@ -55,6 +56,8 @@ pub(super) enum SignIn {
     Waiting(MemberId),
     /// It is this member, but not before then: the name has just passed to another machine.
     Held(MemberId, Tick),
+    /// It is this member, and the mark of its outbox is being made durable.
+    Marking(MemberId),
     /// It is this member.
     Done(MemberId),
     /// It may not have the name it claimed.
@@ -68,6 +71,9 @@ pub(super) struct Session {
     /// Counts the sessions: the higher, the newer.
     pub(super) serial: u64,
     pub(super) sign_in: SignIn,
+    /// What it said of its outbox, before it is welcomed.
+    pub(super) claim: Option<Box<Claim>>,
+    pub(super) taking: Taking,
     /// Control messages that found no room, in order.
     pub(super) owed: VecDeque<Vec<u8>>,
     /// Letters refused in this turn.
@@ -107,6 +113,8 @@ impl Session {
             key,
             serial,
             sign_in: SignIn::None,
+            claim: None,
+            taking: Taking::Letters,
             owed: VecDeque::new(),
             refusals: Refusals::default(),
             throttled_until: None,
@@ -288,9 +296,20 @@ impl Sessions {
         self.awake(slot).and_then(Session::named_by)
     }
 
+    /// Whether the session of this serial number is there.
+    pub(super) fn is_serial(&self, slot: Slot, serial: u64) -> bool {
+        self.awake(slot).is_some_and(|session| session.serial == serial)
+    }
+
     /// Whether the session of this serial number is there, and nobody has confirmed it.
     pub(super) fn is_unconfirmed(&self, slot: Slot, serial: u64) -> bool {
         self.awake(slot).is_some_and(|session| session.serial == serial && !session.peer.is_confirmed())
+    }
+
+    /// What becomes of letters that it brings.
+    #[inline]
+    pub(super) fn taking(&self, slot: Slot) -> Taking {
+        self.awake(slot).map_or(Taking::Letters, |session| session.taking)
     }
 
     /// Who is signed in by this session.

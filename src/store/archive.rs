@@ -6,10 +6,10 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 
 use super::database::{self, damaged, phrase};
-use super::history::{KIND, SUMS_SINCE};
+use super::history::KIND;
 use super::letter_rows::{
-    self, AT, COLUMNS, MISSING, SENT, SHOWN, TEXT, VIA, is_whole, key_of, number, parsed, readable, reason,
-    refused_words, summed,
+    self, AT, COLUMNS, MISSING, REFUSED, SENT, SHOWN, TEXT, VIA, is_whole, key_of, number, parsed, readable,
+    reason, refused_words, summed,
 };
 use super::member::member_dir;
 use super::received;
@@ -57,8 +57,6 @@ pub enum Fate {
 pub struct Archive {
     path: PathBuf,
     db: Connection,
-    /// Letters have sums; in a layout of old they do not until their owner opens it.
-    summed: bool,
 }
 
 impl Archive {
@@ -69,12 +67,10 @@ impl Archive {
     pub fn open(data_dir: &Path, folder: &str) -> Result<Option<Archive>, Phrase> {
         let path = member_dir(data_dir, folder).join("letters.sqlite");
         let Some(db) = database::open_to_read(&path, &KIND)? else { return Ok(None) };
-        let version = db.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0));
-        let summed = version.map_err(|error| phrase(&path, &error))? >= SUMS_SINCE;
-        Ok(Some(Archive { path, db, summed }))
+        Ok(Some(Archive { path, db }))
     }
 
-    /// Tells every letter, oldest first, without those that were refused: of one member at one relay, or of all; the
+    /// Tells every letter, oldest first, without those that were refused for other reasons than `old-copy`: of one member at one relay, or of all; the
     /// last so many, or all. Ends early when `tell` answers `false`.
     ///
     /// # Errors
@@ -89,17 +85,16 @@ impl Archive {
         let (relay, member) = with.map(|(relay, member)| (relay.to_string(), member.to_string())).unzip();
         // Letters of a kind that cannot be shown have neither a text nor a carrier.
         let select = format!(
-            "SELECT {}, {}, said.id,
+            "SELECT {}, sum, said.id,
                 coalesce(accepted, 0), coalesce(delivered, 0), coalesce(conversations.read, 0), coalesce(until, 0)
             FROM (SELECT letters.*, relay, member FROM letters LEFT JOIN peers ON peers.id = peer
                 WHERE (text IS NOT NULL OR via IS NOT NULL OR way = 0) AND via IS NOT 'erased'
                     AND (refused IS NULL OR refused NOT IN ({}))
                     AND (?1 IS NULL OR (relay = ?1 AND member = ?2))
                 ORDER BY letters.id DESC LIMIT ?3) AS said
-            LEFT JOIN conversations ON conversations.peer = said.peer
+            LEFT JOIN conversations ON conversations.peer = said.peer AND conversations.outbox_id = said.outbox
             ORDER BY said.id",
             summed!(),
-            self.sum(),
             refused_words()
         );
         let mut select = self.db.prepare(&select).map_err(told)?;
@@ -122,7 +117,8 @@ impl Archive {
         let select = "SELECT member, outbox, number, text, refused, doubt, shown,
                 coalesce(accepted, 0), coalesce(delivered, 0), coalesce(read, 0), coalesce(until, 0), relay
             FROM letters JOIN peers ON peers.id = letters.peer
-            LEFT JOIN conversations ON conversations.peer = letters.peer
+            LEFT JOIN conversations
+                ON conversations.peer = letters.peer AND conversations.outbox_id = letters.outbox
             WHERE request = ?1";
         let mut select = self.db.prepare_cached(select).map_err(told)?;
         let mut rows = select.query([request as i64]).map_err(told)?;
@@ -137,11 +133,10 @@ impl Archive {
     pub fn unshown(&self, behind: u64, most: usize) -> Result<Vec<Unshown>, Phrase> {
         let told = |error: rusqlite::Error| phrase(&self.path, &error);
         let select = format!(
-            "SELECT {}, {}, letters.id
+            "SELECT {}, sum, letters.id
             FROM letters INDEXED BY letters_unshown LEFT JOIN peers ON peers.id = peer
             WHERE way = 1 AND shown = 0 AND letters.id > ?1 ORDER BY letters.id LIMIT ?2",
-            summed!(),
-            self.sum()
+            summed!()
         );
         let mut select = self.db.prepare_cached(&select).map_err(told)?;
         let rows = select.query_map((behind as i64, most as i64), |row| self.take_in(row)).map_err(told)?;
@@ -156,15 +151,10 @@ impl Archive {
         received::holdings(&self.db).map_err(|error| phrase(&self.path, &error))
     }
 
-    /// The column with the sum, where there is one.
-    const fn sum(&self) -> &'static str {
-        if self.summed { "sum" } else { "NULL" }
-    }
-
     /// Whether the disk has damaged this row, and whose letter it is and what it is called: of a damaged one as the index
     /// has it, where it has it.
     fn judge(&self, row: &Row<'_>) -> rusqlite::Result<Judged> {
-        let whole = !self.summed || is_whole(row, 0)?;
+        let whole = is_whole(row, 0)?;
         let key = if whole { None } else { key_of(&self.db, number(row, COLUMNS + 1)?)? };
         let Some(key) = key else {
             let (relay, member, by_me) = (parsed(row, 0)?, parsed(row, 1)?, row.get::<_, u8>(2)? == SENT);
@@ -196,6 +186,7 @@ impl Archive {
             via: (!by_me).then(|| carrier(values[VIA])),
             missing: if whole { found(values[MISSING]) } else { 0 },
             damaged: !whole,
+            is_old_copy: whole && values[REFUSED] == ValueRef::Text(Reason::OldCopy.as_str().as_bytes()),
         })
     }
 

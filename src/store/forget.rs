@@ -37,7 +37,7 @@ const UNSEEN: &str = "(way = 1 AND shown IS 0)";
 /// The letters asked for: of a member at a relay, or of all; older than a time, or all. A time that no clock can show is
 /// in the future.
 const ASKED_FOR: &str = "FROM letters JOIN peers ON peers.id = letters.peer
-    LEFT JOIN conversations ON conversations.peer = letters.peer
+    LEFT JOIN conversations ON conversations.peer = letters.peer AND conversations.outbox_id = letters.outbox
     WHERE (?1 IS NULL OR (relay = ?1 AND member = ?2)) AND (?3 IS NULL OR (at >= 0 AND at < ?3))";
 
 /// Which letters to erase.

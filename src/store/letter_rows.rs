@@ -7,19 +7,18 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::sums::{Sum, sum_of_values, unsigned};
-use crate::base::{Carrier, HostPort, LetterId, Name, Wall};
+use crate::base::{Carrier, HostPort, LetterId, Mark, Name, Wall};
 use crate::client::Reason;
 
 /// What the column `refused` may say.
-const REASONS: [Reason; 9] = [
+const REASONS: [Reason; 8] = [
     Reason::Unknown,
-    Reason::Offline,
     Reason::Full,
     Reason::TooLong,
     Reason::Blocked,
     Reason::Behind,
     Reason::Expired,
-    Reason::Taken,
+    Reason::OldCopy,
     Reason::Damaged,
 ];
 
@@ -33,9 +32,10 @@ pub(super) fn reason(word: &str) -> Reason {
     REASONS.into_iter().find(|reason| reason.as_str() == word).unwrap_or(Reason::Full)
 }
 
-/// What the column `refused` may say, as SQL lists it.
+/// What the column `refused` says of letters that no history shows, as SQL lists it. Those of an old copy may have arrived.
 pub(super) fn refused_words() -> String {
-    REASONS.map(|reason| format!("'{}'", reason.as_str())).join(", ")
+    let left_out = REASONS.iter().filter(|reason| **reason != Reason::OldCopy);
+    left_out.map(|reason| format!("'{}'", reason.as_str())).collect::<Vec<_>>().join(", ")
 }
 
 /// Sent, in the column `way`.
@@ -47,7 +47,7 @@ pub(super) const RECEIVED: u8 = 1;
 const ERASED: &str = "erased";
 
 /// How many fields a sum is over.
-pub(super) const COLUMNS: usize = 13;
+pub(super) const COLUMNS: usize = 14;
 /// Places among them.
 pub(super) const TEXT: usize = 5;
 pub(super) const AT: usize = 6;
@@ -56,11 +56,12 @@ pub(super) const DOUBT: usize = 9;
 pub(super) const VIA: usize = 10;
 pub(super) const MISSING: usize = 11;
 pub(super) const SHOWN: usize = 12;
+pub(super) const MARK: usize = 13;
 
 /// The fields a sum is over, in its order.
 macro_rules! summed {
     () => {
-        "relay, member, way, outbox, number, text, at, request, refused, doubt, via, missing, shown"
+        "relay, member, way, outbox, number, text, at, request, refused, doubt, via, missing, shown, mark"
     };
 }
 pub(super) use summed;
@@ -151,6 +152,8 @@ pub(super) struct NewLetter<'a> {
     pub(super) via: Option<Carrier>,
     pub(super) missing: u64,
     pub(super) shown: bool,
+    /// Of a letter that was sent: under which it was numbered.
+    pub(super) mark: Mark,
 }
 
 impl NewLetter<'_> {
@@ -162,9 +165,9 @@ impl NewLetter<'_> {
         whose: (&HostPort, &Name),
     ) -> rusqlite::Result<bool> {
         let insert =
-            "INSERT INTO letters(peer, way, outbox, number, text, at, request, via, missing, shown, sum)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO NOTHING";
-        let NewLetter { way, text, shown, .. } = *self;
+            "INSERT INTO letters(peer, way, outbox, number, text, at, request, via, missing, shown, mark, sum)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT DO NOTHING";
+        let NewLetter { way, text, shown, mark, .. } = *self;
         let (outbox, number) = (self.id.outbox.0 as i64, self.id.number as i64);
         let (at, missing) = (self.at.0 as i64, self.missing as i64);
         let (request, via) = (self.request.map(|request| request as i64), self.via.map(Carrier::as_str));
@@ -183,8 +186,9 @@ impl NewLetter<'_> {
             text_or_null(via),
             ValueRef::Integer(missing),
             ValueRef::Integer(shown.into()),
+            ValueRef::Integer(mark.0.into()),
         ]);
-        let row = params![peer, way, outbox, number, text, at, request, via, missing, shown, sum];
+        let row = params![peer, way, outbox, number, text, at, request, via, missing, shown, mark.0, sum];
         Ok(tx.prepare_cached(insert)?.execute(row)? > 0)
     }
 }
@@ -262,21 +266,4 @@ pub(super) fn erase_text(tx: &Transaction<'_>, place: i64) -> rusqlite::Result<(
 /// What the disk has changed in a row it has not changed in the indexes, which then have it under what it was.
 pub(super) fn mend_indexes(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     tx.execute_batch("REINDEX letters_unshown; REINDEX letters_untold")
-}
-
-/// Gives every row its sum that was written before there were sums.
-pub(super) fn fill(tx: &Transaction<'_>) -> rusqlite::Result<()> {
-    let select = concat!(
-        "SELECT letters.id, ",
-        summed!(),
-        " FROM letters JOIN peers ON peers.id = peer WHERE letters.id > ?1 ORDER BY letters.id LIMIT 1"
-    );
-    let (mut select, mut behind) = (tx.prepare(select)?, 0);
-    let mut update = tx.prepare("UPDATE letters SET sum = ?2 WHERE id = ?1")?;
-    let summed = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, sum_of(&values(row, 1)?)));
-    while let Some((place, sum)) = select.query_row([behind], summed).optional()? {
-        update.execute(params![place, sum])?;
-        behind = place;
-    }
-    Ok(())
 }

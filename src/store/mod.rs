@@ -29,6 +29,8 @@ mod member;
 mod members_list;
 mod members_table;
 mod operators;
+mod outboxes_table;
+mod own_outboxes;
 mod pins;
 mod received;
 mod relay;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use super::letter_rows::{NewLetter, RECEIVED, number, parsed, peer, reason};
-use crate::base::{Carrier, HostPort, LetterId, Name, OutboxId, Wall};
+use crate::base::{Carrier, HostPort, LetterId, Mark, Name, OutboxId, Wall};
 use crate::client::{DECLINED_KEPT_MAX, Holdings, OUTBOXES_OF_ONE_MAX, Reason, letter_cost};
 
 /// A letter that came in, without its name.
@@ -42,7 +42,7 @@ pub(super) fn add(
     tx: &Transaction<'_>,
     peer: i64,
     whose: (&HostPort, &Name),
-    (id, after): (LetterId, u64),
+    (id, after, mark): (LetterId, u64, Mark),
     letter: Arrived<'_>,
 ) -> rusqlite::Result<bool> {
     match turn_of(tx, peer, id, after)? {
@@ -51,12 +51,13 @@ pub(super) fn add(
         Turn::Next { .. } => {}
     }
     let Arrived { text, at, via, missing, shown } = letter;
-    let letter = NewLetter { way: RECEIVED, id, text, at, request: None, via, missing, shown };
+    let (way, request) = (RECEIVED, None);
+    let letter = NewLetter { way, id, text, at, request, via, missing, shown, mark: Mark::default() };
     let bytes = if letter.insert(tx, peer, whose)? { letter_cost(text.map_or(0, str::len)) } else { 0 };
-    let mark = "INSERT INTO senders(peer, outbox, last, heard, held) VALUES (?1, ?2, ?3, ?4, ?5)
-        ON CONFLICT DO UPDATE SET last = ?3, heard = ?4, held = held + ?5";
+    let raise = "INSERT INTO senders(peer, outbox, last, heard, held, mark) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        ON CONFLICT DO UPDATE SET last = ?3, heard = ?4, held = held + ?5, mark = ?6";
     let (outbox, last, heard) = (id.outbox.0 as i64, id.number as i64, tx.last_insert_rowid());
-    tx.prepare_cached(mark)?.execute((peer, outbox, last, heard, bytes as i64))?;
+    tx.prepare_cached(raise)?.execute((peer, outbox, last, heard, bytes as i64, mark.0))?;
     Ok(true)
 }
 
@@ -64,8 +65,7 @@ pub(super) fn add(
 pub(super) fn decline(
     tx: &Transaction<'_>,
     peer: i64,
-    id: LetterId,
-    after: u64,
+    (id, after, mark): (LetterId, u64, Mark),
     reason: Reason,
 ) -> rusqlite::Result<bool> {
     let known = match turn_of(tx, peer, id, after)? {
@@ -79,13 +79,20 @@ pub(super) fn decline(
     tx.prepare_cached(add)?.execute((peer, outbox, number, reason.as_str()))?;
     let forget = "DELETE FROM declined WHERE id <= (SELECT max(id) FROM declined) - ?1";
     tx.prepare_cached(forget)?.execute([DECLINED_KEPT_MAX as i64])?;
-    let mark = "INSERT INTO senders(peer, outbox, last, heard)
-        VALUES (?1, ?2, ?3, (SELECT coalesce(max(id), 0) FROM letters))
-        ON CONFLICT DO UPDATE SET last = ?3, heard = (SELECT coalesce(max(id), 0) FROM letters)";
-    tx.prepare_cached(mark)?.execute((peer, outbox, number))?;
+    let raise = "INSERT INTO senders(peer, outbox, last, heard, mark)
+        VALUES (?1, ?2, ?3, (SELECT coalesce(max(id), 0) FROM letters), ?4)
+        ON CONFLICT DO UPDATE SET last = ?3, heard = (SELECT coalesce(max(id), 0) FROM letters), mark = ?4";
+    tx.prepare_cached(raise)?.execute((peer, outbox, number, mark.0))?;
     if !known {
         forget_outboxes(tx, peer, outbox)?;
     }
+    Ok(true)
+}
+
+/// Letters of this outbox from this mark on were numbered by an old copy.
+pub(super) fn close(tx: &Transaction<'_>, peer: i64, outbox: OutboxId, mark: Mark) -> rusqlite::Result<bool> {
+    let close = "UPDATE senders SET closed = min(coalesce(closed, ?3), ?3) WHERE peer = ?1 AND outbox = ?2";
+    tx.prepare_cached(close)?.execute((peer, outbox.0 as i64, mark.0))?;
     Ok(true)
 }
 
@@ -124,12 +131,4 @@ pub(super) fn declined(db: &Connection) -> rusqlite::Result<Declined> {
         Ok((key, (number(row, 4)?, reason(&parsed::<String>(row, 5)?))))
     })?;
     rows.collect()
-}
-
-/// Counts what is kept of each outbox, in a layout that did not.
-pub(super) fn count_all(tx: &Transaction<'_>) -> rusqlite::Result<()> {
-    let count = "UPDATE senders SET held = coalesce((
-        SELECT sum(octet_length(coalesce(text, '')) + ?1) FROM letters
-        WHERE letters.peer = senders.peer AND way = 1 AND letters.outbox = senders.outbox), 0)";
-    tx.execute(count, params![letter_cost(0) as i64]).map(drop)
 }

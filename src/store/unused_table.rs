@@ -15,15 +15,6 @@ CREATE TABLE unused(
   sum BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;";
 
-/// From a layout where no name is known to be unused, and of no flow when a letter was last written.
-pub(super) const STEP: &str = "
-CREATE TABLE unused(
-  name TEXT PRIMARY KEY NOT NULL,
-  since INTEGER NOT NULL,
-  sum BLOB NOT NULL
-) STRICT, WITHOUT ROWID;
-ALTER TABLE receipts ADD COLUMN since INTEGER NOT NULL DEFAULT 0;";
-
 /// Adds a member, whose name is unused; `false` if the name has another key already, which keeps it. A member that is there
 /// already stays what it was.
 pub(super) fn add_member(

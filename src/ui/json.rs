@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::base::{Name, PublicKey, Wall};
-use crate::client::{Incoming, Progress, Said};
+use crate::client::{Incoming, Progress, Reason, Said};
 use crate::wire::letter::GuestNote;
 
 use super::clock::rfc3339;
@@ -131,7 +131,11 @@ pub fn said(said: &Said, me: &str) -> String {
         id: said.id.to_string(),
         text: text(note.map_or(said.text.as_str(), |_| ""), said.damaged),
         at: rfc3339(said.at),
-        state: if said.damaged { DAMAGED } else { said.state.as_str() },
+        state: match said.state {
+            _ if said.damaged => DAMAGED,
+            _ if said.is_old_copy => Reason::OldCopy.as_str(),
+            state => state.as_str(),
+        },
         guest: note.map(guest_note),
         until,
         missing: said.missing,
@@ -198,6 +202,7 @@ mod tests {
             via: None,
             missing: 0,
             damaged: false,
+            is_old_copy: false,
         }
     }
 

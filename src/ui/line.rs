@@ -266,7 +266,7 @@ impl<B: Book> LineMode<B> {
                 dos.extend(self.all_stopped().then_some(Do::Quit { status: FAILED }));
                 dos
             }
-            Event::Pinned { .. } | Event::StrangersFull { .. } => self.notice(event),
+            Event::Pinned { .. } | Event::StrangersFull { .. } | Event::OldCopy { .. } => self.notice(event),
             Event::Pong { .. } | Event::Left => Vec::new(),
         }
     }

@@ -26,6 +26,7 @@ pub fn of_event(event: &Event, me: &str) -> Option<Phrase> {
         }
         Event::StrangersFull { .. } => Phrase::new("strangers-full").with("size", STRANGERS_BYTES_MAX >> 20),
         Event::Replaced { relay } => Phrase::new("relay-replaced").with("relay", relay),
+        Event::OldCopy { relay } => Phrase::new("outbox-old-copy").with("relay", relay),
         Event::Letter(_)
         | Event::Progress { .. }
         | Event::Refused { .. }
@@ -91,6 +92,8 @@ pub fn name_refused(reason: NameReason, me: &str, relay: &HostPort, other: Optio
         NameReason::Kept => Phrase::new("name-invited-other").with("other", in_the_way),
         NameReason::Removed => Phrase::new("name-removed"),
         NameReason::Full => Phrase::new("name-relay-full"),
+        // The client comes again with another outbox; nobody is told that.
+        NameReason::OldCopy => Phrase::new("outbox-old-copy"),
     }
     .with("name", me)
     .with("relay", relay)
@@ -104,13 +107,12 @@ pub fn letter_refused(reason: Reason, who: &str, may_have_arrived: bool, nearest
     let why = match reason {
         Reason::Unknown if is_guest => Phrase::new("refused-guest-gone"),
         Reason::Unknown => Phrase::new("refused-unknown"),
-        Reason::Offline => Phrase::new("refused-offline"),
         Reason::Full => Phrase::new("refused-full"),
         Reason::TooLong => Phrase::new("refused-too-long"),
         Reason::Blocked => Phrase::new("refused-blocked"),
         Reason::Expired => Phrase::new("refused-expired"),
         Reason::Behind => Phrase::new("refused-behind"),
-        Reason::Taken => Phrase::new("refused-taken"),
+        Reason::OldCopy => Phrase::new("refused-old-copy"),
         Reason::Damaged => Phrase::new("refused-damaged"),
     };
     let mut phrases = vec![why.with("who", who)];

@@ -32,6 +32,7 @@ pub fn said(said: &Said, me: &str, who: &str, clock: &Clock, now: Wall) -> Strin
     let (from, to) = if said.by_me { (me, who) } else { (who, me) };
     let how = match said.via {
         _ if said.damaged => DAMAGED,
+        _ if said.is_old_copy => Reason::OldCopy.as_str(),
         Some(via) => via.as_str(),
         None => said.state.as_str(),
     };
@@ -123,6 +124,7 @@ mod tests {
             via: (number >= 4).then_some(Carrier::Tcp),
             missing: 0,
             damaged: false,
+            is_old_copy: false,
         };
         let said = [
             letter(1, Progress::Read, "约不"),
@@ -130,6 +132,7 @@ mod tests {
             letter(3, Progress::Queued, "\x1b[2J"),
             letter(5, Progress::Delivered, "不约\n"),
             Said { damaged: true, ..letter(5, Progress::Read, "hx") },
+            Said { is_old_copy: true, ..letter(2, Progress::Queued, "c") },
         ];
         let clock = Clock::new(TimeZone::UTC);
         let lines = said.map(|letter| super::said(&letter, "TOM", "Jacky", &clock, now));
@@ -140,7 +143,8 @@ mod tests {
 2024-06-29 15:36:25 TOM → Jacky [waiting] a\\nb
 2024-06-30 02:43:05 TOM → Jacky [queued] \\u{1b}[2J
 00:56:25 Jacky → TOM [tcp] 不约
-00:56:25 Jacky → TOM [damaged] hx"
+00:56:25 Jacky → TOM [damaged] hx
+2024-06-29 15:36:25 TOM → Jacky [old-copy] c"
         );
     }
 
@@ -149,7 +153,7 @@ mod tests {
         assert_eq!(delivered(ID), "delivered 0000000000000001-7");
         assert_eq!(accepted(ID), "accepted 0000000000000001-7");
         assert_eq!(refused(ID, Reason::TooLong, false), "refused 0000000000000001-7 too-long");
-        let line = refused(ID, Reason::Offline, true);
-        assert_eq!(line, "refused 0000000000000001-7 offline (may have arrived)");
+        let line = refused(ID, Reason::OldCopy, true);
+        assert_eq!(line, "refused 0000000000000001-7 old-copy (may have arrived)");
     }
 }

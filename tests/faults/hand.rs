@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use queqiao::base::{Carrier, LetterId, OutboxId, Path, Rng, Wall};
+use queqiao::base::{Carrier, LetterId, Mark, OutboxId, Path, Rng, Wall};
 use queqiao::session::{AccessSecret, Answered, Hello, Identity, Initiator, Keys, SessionId};
 use queqiao::wire::frame::{Frame, Frames, StreamId, encode_ack};
 use queqiao::wire::letter::encode_text;
@@ -41,6 +41,8 @@ pub struct Hand {
     pub keys: Keys,
     /// The number of the next packet.
     pub number: u64,
+    /// What it numbers letters under.
+    pub mark: Mark,
     /// Acknowledges what it gets with whatever it sends next.
     pub acks: bool,
     /// Every frame heard, in order.
@@ -68,6 +70,11 @@ pub fn init(rig: &Rig, private: [u8; 32], carrier: Carrier, hello: &Hello, index
         .expect("the relay's key is sound")
 }
 
+/// A reader has every letter of this outbox up to `through`, whatever its mark.
+pub fn stored(from: &str, outbox: u64, through: u64) -> ToRelay<'_> {
+    ToRelay::Stored { from, outbox: OutboxId(outbox), through, mark: Mark(u32::MAX) }
+}
+
 impl Hand {
     /// Shakes hands as the holder of key number `who`; `None` if the relay does not answer with a session.
     pub fn shake(rig: &mut Rig, path: Path, who: u64, counter: u64) -> Option<Hand> {
@@ -92,6 +99,7 @@ impl Hand {
             continued: established.welcome.continued,
             keys: established.keys,
             number: 0,
+            mark: Mark(1),
             acks: true,
             heard: Vec::new(),
             read: [0; 3],
@@ -119,7 +127,11 @@ impl Hand {
     }
 
     pub fn sign_in(&mut self, rig: &mut Rig, name: &str) {
-        self.say(rig, StreamId::Control, &ToRelay::SignIn { name, invite: &[], screen_follows: false });
+        self.say(
+            rig,
+            StreamId::Control,
+            &ToRelay::SignIn { name, invite: &[], screen_follows: false, outbox: None },
+        );
     }
 
     /// A packet of these frames, sealed under the next number.
@@ -210,13 +222,14 @@ impl Hand {
         (number, prev): (u64, u64),
         body: &[u8],
     ) {
-        let letter = Letter { to, id: LetterId { outbox, number }, prev, kind: KIND_TEXT, body };
+        let letter =
+            Letter { to, id: LetterId { outbox, number }, prev, mark: self.mark, kind: KIND_TEXT, body };
         self.say(rig, StreamId::Chat, &ToRelay::Letter(letter));
     }
 
     /// Says that it has the letters of the usual outbox up to `through`.
     pub fn store(&mut self, rig: &mut Rig, from: &str, through: u64) {
-        self.say(rig, StreamId::Control, &ToRelay::Stored { from, outbox: OutboxId(0xB0), through });
+        self.say(rig, StreamId::Control, &stored(from, 0xB0, through));
     }
 
     /// Takes in what was sent to its path.

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use queqiao::base::{Effect, LetterId, OutboxId, Outputs, Path, Wall};
+use queqiao::base::{Effect, LetterId, Mark, OutboxId, Outputs, Path, Wall};
 use queqiao::peer::{Begin, Peer, Role};
 use queqiao::session::{AccessSecret, Answered, Hello, Identity, Initiator, Keyring, Lifetime};
 use queqiao::wire::frame::StreamId;
@@ -137,7 +137,10 @@ fn look_for_answer(
                 let (role, lifetime, id) = (Role::Client, Lifetime::default(), done.welcome.session);
                 let begin = Begin { role, path, keys: done.keys, id, rtt: None, lifetime, rng };
                 let mut peer = Box::new(Peer::new(world.now, begin));
-                say(&mut peer, &ToRelay::SignIn { name: NAME, invite: &[], screen_follows: false });
+                say(
+                    &mut peer,
+                    &ToRelay::SignIn { name: NAME, invite: &[], screen_follows: false, outbox: None },
+                );
                 leave_packets(world, member, &mut peer);
                 if let Some(line) = &mut member.line {
                     line.is_deaf = chance(&mut world.rng, 300);
@@ -195,11 +198,11 @@ fn lie(world: &mut World, member: &mut Hostile, peer: &mut Peer) {
     let outbox = OutboxId(known[world.rng.below(known.len() as u64) as usize]);
     let through = [world.rng.below(40), world.rng.next_u64()][world.rng.below(2) as usize];
     match world.rng.below(40) {
-        0..=7 => say(peer, &ToRelay::Stored { from: &name, outbox, through }),
+        0..=7 => say(peer, &ToRelay::Stored { from: &name, outbox, through, mark: Mark(u32::MAX) }),
         8..=14 => say(peer, &ToRelay::Read { from: &name, outbox, through }),
         15..=17 => say(peer, &ToRelay::Ask { to: &name, outbox }),
         18..=20 => say(peer, &ToRelay::Heard { to: &name, id: LetterId { outbox, number: through } }),
-        21 => say(peer, &ToRelay::SignIn { name: &name, invite: &[], screen_follows: false }),
+        21 => say(peer, &ToRelay::SignIn { name: &name, invite: &[], screen_follows: false, outbox: None }),
         22 => {
             let mut names = Vec::new();
             Names::put(&mut names, &name);
@@ -240,7 +243,8 @@ fn write_letter(world: &mut World, member: &mut Hostile, peer: &mut Peer, to: &s
     }
     let kind = if chance(rng, 100) { rng.below(256) as u8 } else { KIND_TEXT };
     let outbox = if chance(rng, 500) { own } else { stolen };
-    let letter = Letter { to, id: LetterId { outbox, number }, prev, kind, body: &body };
+    let letter =
+        Letter { to, id: LetterId { outbox, number }, prev, mark: Mark(number as u32), kind, body: &body };
     let mut bytes = Vec::new();
     ToRelay::Letter(letter).encode(&mut bytes);
     let _ = peer.send(StreamId::Chat, &[&bytes]);
@@ -270,7 +274,7 @@ fn climb(world: &mut World, member: &mut Hostile, peer: &mut Peer, to: &str) {
 fn put_letter(peer: &mut Peer, to: &str, (outbox, number): (u64, u64), prev: u64) {
     let id = LetterId { outbox: OutboxId(outbox), number };
     let mut bytes = Vec::new();
-    ToRelay::Letter(Letter { to, id, prev, kind: KIND_TEXT, body: b"" }).encode(&mut bytes);
+    ToRelay::Letter(Letter { to, id, prev, mark: Mark(0), kind: KIND_TEXT, body: b"" }).encode(&mut bytes);
     let _ = peer.send(StreamId::Chat, &[&bytes]);
 }
 

@@ -12,6 +12,7 @@ mod agenda;
 mod attacker;
 mod beside_tcp;
 mod carry;
+mod copies;
 mod cover;
 mod disk;
 mod fresh;

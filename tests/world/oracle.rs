@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use queqiao::base::{LetterId, Name, OutboxId};
+use queqiao::base::{LetterId, Mark, Name, OutboxId};
 use queqiao::client::{Event, Incoming, Progress};
 use queqiao::wire::message::Reason;
 
@@ -27,8 +27,11 @@ pub enum End {
 pub struct Fate {
     pub sender: usize,
     pub to: String,
-    /// Its number among the sender's letters to that recipient, once it has one.
+    /// Its outbox, at its relay, and its number there among the letters to that recipient, once it has one.
+    pub outbox: u64,
     pub number: u64,
+    /// The mark under which it has that.
+    pub mark: Mark,
     pub text: String,
     /// It is durable at its sender.
     written: bool,
@@ -56,11 +59,16 @@ impl Fate {
 pub struct Oracle {
     /// By request number; requests count up over the whole world.
     pub letters: BTreeMap<u64, Fate>,
-    pub(super) by_number: BTreeMap<(usize, String, u64), u64>,
-    /// The last number each client showed of each sender.
-    last_shown: BTreeMap<(usize, usize), u64>,
-    /// The last number each client stored of each sender.
-    pub(super) last_stored: BTreeMap<(usize, usize), u64>,
+    /// Letters by outbox, recipient and number: more than one where a folder was replaced by an earlier copy.
+    pub(super) by_number: BTreeMap<(u64, String, u64), Vec<u64>>,
+    /// Which of them each client has stored.
+    stored_as: BTreeMap<(usize, u64, u64), u64>,
+    /// The last number each client showed of each outbox.
+    pub(super) last_shown: BTreeMap<(usize, u64), u64>,
+    /// The last number each client stored of each outbox.
+    pub(super) last_stored: BTreeMap<(usize, u64), u64>,
+    /// Clients whose folders were replaced by earlier copies.
+    pub put_back: BTreeSet<usize>,
     pub names: Vec<String>,
     /// Whose each outbox is.
     pub outboxes: BTreeMap<u64, usize>,
@@ -88,7 +96,9 @@ impl Oracle {
         let fate = Fate {
             sender,
             to,
+            outbox: 0,
             number: 0,
+            mark: Mark(0),
             text,
             written: false,
             queued: false,
@@ -103,15 +113,19 @@ impl Oracle {
     }
 
     /// A client gave a letter its number, and wants it written down.
-    pub fn numbered(&mut self, sender: usize, request: u64, number: u64) {
+    pub fn numbered(&mut self, request: u64, id: LetterId, mark: Mark) {
         let fate = self.letters.get_mut(&request).expect("a letter that was sent");
-        fate.number = number;
-        let key = (sender, fate.to.clone(), number);
-        if let Some(other) = self.by_number.insert(key, request) {
-            let end = self.letters[&other].end;
-            let never_left = matches!(end, Some(End::Forgotten | End::GivenBack));
-            assert!(never_left, "letters {other} and {request} have the same number");
+        (fate.outbox, fate.number, fate.mark) = (id.outbox.0, id.number, mark);
+        let sender = fate.sender;
+        let key = (id.outbox.0, fate.to.clone(), id.number);
+        let others = self.by_number.entry(key).or_default();
+        for other in others.iter() {
+            let other_fate = &self.letters[other];
+            let never_left = matches!(other_fate.end, Some(End::Forgotten | End::GivenBack));
+            let is_of_copies = self.put_back.contains(&sender);
+            assert!(never_left || is_of_copies, "letters {other} and {request} have the same number");
         }
+        others.push(request);
     }
 
     /// A letter is durable at its sender.
@@ -120,20 +134,23 @@ impl Oracle {
     }
 
     /// A letter is durable at its recipient; `is_new`: it was not before.
-    pub fn stored(&mut self, who: usize, letter: &Incoming, is_new: bool, disk: &RelayDisk) {
+    pub fn stored(&mut self, who: usize, (letter, mark): (&Incoming, Mark), is_new: bool, disk: &RelayDisk) {
         let by_a_member = letter.from.as_str() != "echo" && letter.from.guest_address().is_none();
         if !by_a_member || self.liars.contains(letter.from.as_str()) {
             return;
         }
-        let (request, alone) = (self.request_of(who, &letter.from, letter.id), self.is_alone(who));
+        let (request, alone) =
+            (self.request_of(who, &letter.from, (letter.id, mark), Some(&letter.text)), self.is_alone(who));
         if is_new {
+            self.stored_as.insert((who, letter.id.outbox.0, letter.id.number), request);
             self.look_for_gap(who, request, letter, disk);
         }
         let fate = self.letters.get_mut(&request).expect("it was found by its number");
         assert!(fate.written, "letter {request} arrived, and is in no outbox");
-        assert!(!alone || !fate.declined, "letter {request} was refused, and then stored");
+        let was_put_back = self.put_back.contains(&who);
+        assert!(!alone || !fate.declined || was_put_back, "letter {request} was refused, and then stored");
         if is_new {
-            let last = self.last_stored.entry((who, fate.sender)).or_default();
+            let last = self.last_stored.entry((who, fate.outbox)).or_default();
             let number = letter.id.number;
             assert!(number > *last, "letter {request} ({number}) was stored after number {last}");
             *last = number;
@@ -154,11 +171,8 @@ impl Oracle {
             || fate.to.starts_with("guest-")
             || fate.stored
             || self.liars.contains(&fate.to);
-        let mut outboxes = self.outboxes.iter().filter(|(_, owner)| **owner == fate.sender);
-        let safe = over
-            || outboxes.any(|(outbox, _)| {
-                disk.answers_for(&fate.to, LetterId { outbox: OutboxId(*outbox), number: fate.number })
-            });
+        let id = LetterId { outbox: OutboxId(fate.outbox), number: fate.number };
+        let safe = over || disk.answers_for(&fate.to, id);
         assert!(
             safe,
             "letter {request} to {} was accepted, and neither its recipient nor the relay's disk has it",
@@ -178,11 +192,26 @@ impl Oracle {
         }
     }
 
-    pub(super) fn request_of(&self, who: usize, from: &Name, id: LetterId) -> u64 {
+    /// Two copies of a folder may have numbered letters alike: the text tells them apart, where it is known.
+    pub(super) fn request_of(
+        &self,
+        who: usize,
+        from: &Name,
+        (id, mark): (LetterId, Mark),
+        text: Option<&str>,
+    ) -> u64 {
         let sender = *self.outboxes.get(&id.outbox.0).expect("a known outbox");
         assert_eq!(self.names[sender], from.as_str(), "the sender is the session's identity");
-        let key = (sender, self.names[who].clone(), id.number);
-        *self.by_number.get(&key).unwrap_or_else(|| panic!("nobody sent {id:?}"))
+        let key = (id.outbox.0, self.names[who].clone(), id.number);
+        let mut requests = self.by_number.get(&key).into_iter().flatten().rev().copied();
+        let is_it = |fate: &Fate| fate.mark == mark && text.is_none_or(|text| fate.text == *text);
+        let request = requests.find(|request| is_it(&self.letters[request]));
+        request.unwrap_or_else(|| panic!("nobody sent {id:?} under {mark:?}"))
+    }
+
+    /// The letters of this name that were ever numbered.
+    pub(super) fn named(&self, id: LetterId, to: &str) -> impl Iterator<Item = u64> + '_ {
+        self.by_number.get(&(id.outbox.0, to.to_owned(), id.number)).into_iter().flatten().copied()
     }
 
     /// Takes in what a client shows.
@@ -224,7 +253,10 @@ impl Oracle {
         assert_eq!(&fate.text, text, "a refusal gives the text back");
         assert!(*may_have_arrived || !fate.stored, "letter {request} arrived, and was refused");
         let lied = self.liars.contains(&fate.to);
-        let late = *reason == Reason::Expired || (*reason == Reason::Full && fate.declined);
+        let is_old_copy = *reason == Reason::OldCopy;
+        assert!(!is_old_copy || lied || self.put_back.contains(&who), "no folder of {who} was replaced");
+        assert!(!is_old_copy || *may_have_arrived, "letter {request} may have arrived");
+        let late = is_old_copy || *reason == Reason::Expired || (*reason == Reason::Full && fate.declined);
         assert!(
             again || lied || !fate.accepted || late,
             "what was accepted is refused only when it is too old, or by its reader"
@@ -245,8 +277,9 @@ impl Oracle {
                 cover.add(Count::RefusedExpired);
             }
             _ if lied => {}
+            Reason::OldCopy => cover.add(Count::RefusedOldCopy),
             Reason::Blocked if self.blocked.contains(&(self.names[who].clone(), fate.to.clone())) => {}
-            Reason::Offline | Reason::Blocked | Reason::Behind | Reason::Taken | Reason::Damaged => {
+            Reason::Blocked | Reason::Behind | Reason::Damaged => {
                 panic!("no relay says so, nobody is blocked, nothing is damaged, and that is not for people")
             }
         }
@@ -299,9 +332,8 @@ impl Oracle {
     /// A letter of the same conversation before this one that has not ended.
     fn earlier_open(&self, request: u64) -> Option<u64> {
         let fate = &self.letters[&request];
-        let (number, request) = (fate.number.checked_sub(1)?, request);
-        let before = *self.by_number.get(&(fate.sender, fate.to.clone(), number))?;
-        (before < request && self.letters[&before].end.is_none()).then_some(before)
+        let id = LetterId { outbox: OutboxId(fate.outbox), number: fate.number.checked_sub(1)? };
+        self.named(id, &fate.to).find(|before| *before < request && self.letters[before].end.is_none())
     }
 
     fn fate_of(&mut self, who: usize, request: u64, id: LetterId) -> &mut Fate {
@@ -327,9 +359,8 @@ impl Oracle {
         if letter.from.guest_address().is_some() {
             return;
         }
-        let request = self.request_of(who, &letter.from, letter.id);
-        let sender = self.letters[&request].sender;
-        let last = self.last_shown.entry((who, sender)).or_default();
+        let request = self.stored_as[&(who, letter.id.outbox.0, letter.id.number)];
+        let last = self.last_shown.entry((who, letter.id.outbox.0)).or_default();
         let number = letter.id.number;
         assert!(number != *last, "letter {request} was shown twice");
         assert!(number > *last, "letter {request} ({number}) was shown after number {last}: order");

@@ -7,6 +7,7 @@ use queqiao::client::{Carriers, Command};
 use queqiao::relay::{GuestTexts, Limits};
 
 use super::absence::go_away;
+use super::copies;
 use super::cover::Count;
 use super::guest_rules;
 use super::hostile;
@@ -37,6 +38,7 @@ pub fn live(world: &mut World) {
     go_wrong(world, trouble);
     act_up(world, trouble);
     go_away(world, trouble);
+    copies::plan(world, trouble);
     flood(world, trouble);
     forge(world, trouble);
     if chance(&mut world.rng, 120) {
@@ -390,6 +392,7 @@ fn forge_resets(world: &mut World) {
 /// Everybody who still tries is there for everybody else.
 fn speak_again(world: &mut World) {
     world.befriend_all();
+    copies::come_to_light(world);
     let present: Vec<usize> = (0..world.stations.len()).filter(|c| !world.stations[*c].stopped).collect();
     let mut letters = Vec::new();
     for from in &present {

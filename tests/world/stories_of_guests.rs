@@ -110,7 +110,7 @@ fn guests_and_members_talk_at_once_and_nobody_hears_anothers_answer() {
 
 #[test]
 fn under_loss_datagrams_are_lost_and_nothing_else() {
-    (2..22).for_each(|seed| talk(seed, [50, 200, 400][seed as usize % 3]));
+    (2..20).for_each(|seed| talk(seed, [50, 200, 400][seed as usize % 3]));
 }
 
 #[test]

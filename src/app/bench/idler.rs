@@ -183,7 +183,7 @@ impl Idler {
 
 fn sign_in(peer: &mut Peer, number: u32) {
     let (name, mut message) = (format!("bench-idle-{number}"), Vec::new());
-    ToRelay::SignIn { name: &name, invite: &[], screen_follows: false }.encode(&mut message);
+    ToRelay::SignIn { name: &name, invite: &[], screen_follows: false, outbox: None }.encode(&mut message);
     peer.send(StreamId::Control, &[&message]).expect("a fresh stream has room");
 }
 

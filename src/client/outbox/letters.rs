@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::{Deref, Index, IndexMut, Range};
 
-use crate::base::Wall;
+use crate::base::{Mark, Wall};
 
 use super::LETTER_COST;
 
@@ -12,6 +12,8 @@ use super::LETTER_COST;
 pub(super) struct OutLetter {
     pub(super) request: u64,
     pub(super) number: u64,
+    /// Under which it was numbered.
+    pub(super) mark: Mark,
     pub(super) body: Vec<u8>,
     /// It is durable, and may go out.
     pub(super) recorded: bool,
@@ -110,6 +112,7 @@ mod tests {
         OutLetter {
             request,
             number,
+            mark: Mark::default(),
             body: Vec::new(),
             recorded: false,
             sent: false,

@@ -50,10 +50,10 @@ impl Outbox {
         mut record: impl FnMut(&Name, u64, Reason, bool),
     ) {
         let Refusing { to, id, through, reason, .. } = refused;
-        let Some(name) = self.conversations.get_key_value(to).map(|(name, _)| name.clone()) else { return };
         if id.outbox != self.id {
-            return;
+            return self.hear_of_another(to, id, through);
         }
+        let Some(name) = self.conversations.get_key_value(to).map(|(name, _)| name.clone()) else { return };
         let Some(conversation) = self.conversations.get_mut(&name) else { return };
         if reason == Reason::Behind {
             conversation.put_back_all(id.number, through);
@@ -88,7 +88,11 @@ impl Outbox {
     }
 
     /// A refusal is durable: it may be told, and what was behind it goes on.
-    pub(in crate::client) fn refusal_recorded(&mut self, to: &Name, number: u64) -> Option<Refusal> {
+    pub(in crate::client) fn refusal_recorded(&mut self, to: &Name, id: LetterId) -> Option<Refusal> {
+        if id.outbox != self.id {
+            return self.ended_before(to, id);
+        }
+        let number = id.number;
         let conversation = self.conversations.get_mut(to)?;
         let place = conversation.refusals.iter().position(|refusal| refusal.id.number == number)?;
         let refusal = conversation.refusals.remove(place)?;
@@ -105,6 +109,14 @@ impl Outbox {
         let known = |number: &u64| !pending.iter().any(|refusal| refusal.id.number == *number);
         let numbers = (id.number..=through.min(last)).take(HEARD_MAX);
         for number in numbers.filter(known).collect::<Vec<_>>() {
+            self.owe_heard(to.clone(), LetterId { number, ..id });
+        }
+    }
+
+    /// Letters of an outbox that was given up: they have gone back to their writer, or another copy has written them.
+    fn hear_of_another(&mut self, to: &str, id: LetterId, through: u64) {
+        let Ok(to) = to.parse::<Name>() else { return };
+        for number in (id.number..=through).take(HEARD_MAX) {
             self.owe_heard(to.clone(), LetterId { number, ..id });
         }
     }
@@ -146,7 +158,7 @@ impl Conversation {
         // Such a letter cannot have been taken by any earlier session either; of one that was accepted the relay knows. But one
         // that grew too old, or was damaged, may have been handed over by a process of the relay that ended before it could
         // answer.
-        let never = matches!(reason, Reason::Unknown | Reason::TooLong | Reason::Taken);
+        let never = matches!(reason, Reason::Unknown | Reason::TooLong);
         let is_late = matches!(reason, Reason::Expired | Reason::Damaged);
         let ended = |letter: OutLetter| {
             let accepted = letter.accepted || letter.number <= self.held.accepted;
@@ -197,7 +209,7 @@ impl OutLetter {
         self.sent || self.accepted || self.unanswered_before
     }
 
-    fn refused(self, outbox: OutboxId, reason: Reason) -> Refusal {
+    pub(super) fn refused(self, outbox: OutboxId, reason: Reason) -> Refusal {
         let id = LetterId { outbox, number: self.number };
         let (request, body, nearest) = (self.request, self.body, Vec::new());
         Refusal { request, id, reason, may_have_arrived: false, nearest, body, is_owed: false }

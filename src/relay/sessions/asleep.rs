@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use crate::base::{Beats, Path, PublicKey, Seldom, Tick, Unpacker, pack_number};
 use crate::peer::{Peer, Resting};
 use crate::relay::deadlines::Deadlines;
+use crate::relay::marks::Taking;
 use crate::relay::members::MemberId;
 use crate::relay::screen::Screen;
 use crate::relay::{Out, Timer};
@@ -212,6 +213,7 @@ impl Session {
         let waits = || self.marked || self.note_due || later().is_some() || self.screen.awaited;
         self.rest_at.is_none()
             && matches!(self.sign_in, SignIn::Done(_))
+            && self.taking == Taking::Letters
             && !waits()
             && !self.lost
             && self.closing_until.is_none()

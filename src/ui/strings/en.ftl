@@ -62,13 +62,12 @@ input-failed = Standard input cannot be read: { $cause }
 ## Letters refused
 
 refused-unknown = Not delivered: no member { $who } at the relay
-refused-offline = Not delivered: { $who } is not online
 refused-full = Not delivered: the mailbox of { $who } is full, or { $who } keeps no more messages from people who are not in the address book there
 refused-too-long = Not delivered: the letter is longer than the relay takes
 refused-blocked = Not delivered: { $who } does not take letters from you
 refused-expired = Not delivered: { $who } did not come for it in time
 refused-behind = Not delivered: the letter before it was refused
-refused-taken = Not delivered: an earlier letter to { $who } had its number; send it again
+refused-old-copy = Not delivered: your data folder was an old copy; send it again
 refused-damaged = Not delivered: a disk has damaged it; send it again
 refused-may-have-arrived = It may have arrived all the same
 refused-nearest = Members with names like it: { $names }
@@ -105,6 +104,7 @@ history-unseen-stay = { $count } messages that you have not seen stay; queqiao l
 history-in-use = erased from the history, but another process still reads { $file } as it was; run this again when it has ended
 strangers-full = messages from people who are not in your address book take { $size } MiB: more of them are refused; queqiao history --forget makes room, and so does queqiao contacts add
 relay-replaced = another machine signed in at { $relay } with your key; this one has stopped
+outbox-old-copy = This data folder is an old copy: another copy of it has been used at { $relay } since. What you write from now on goes out as usual; messages that waited come back, and may have arrived
 
 ## Names
 
@@ -238,6 +238,7 @@ store-letter-damaged-nameless = { $file }: a letter to { $to } is damaged (row {
 store-commits-missing = { $file } has lost letters: it has { $found } of { $known } commits, so it or its log (-wal) is damaged, gone, or an old copy; restore all its files from a backup, or remove { $beside } to go on without them
 store-commits-damaged = { $file } is damaged; if the database beside it is whole, remove it
 store-newer = { $file } was made by a newer queqiao (layout { $version }); nothing was changed; use that version
+store-older = { $file } was made by an older queqiao (layout { $version }), which this one cannot read; nothing was changed
 store-disk-full = no room on the disk for { $file }; free some space
 store-not-permitted = no permission for { $file }: { $cause }
 store-not-folder = { $file } is a file where a folder is needed; choose another folder with --data DIR

@@ -124,8 +124,8 @@ fn one_and_many_are_told_apart_and_names_of_digits_stay_names() {
     assert_eq!(strings.say(&Phrase::new("chat-missing").with("count", 1)), "1 letter missing here");
     assert_eq!(strings.say(&Phrase::new("chat-missing").with("count", 12_345)), "12345 letters missing here");
     assert_eq!(
-        strings.say(&Phrase::new("refused-offline").with("who", "007")),
-        "Not delivered: 007 is not online"
+        strings.say(&Phrase::new("refused-expired").with("who", "007")),
+        "Not delivered: 007 did not come for it in time"
     );
 }
 

@@ -56,13 +56,12 @@ input-failed = 无法读取标准输入: { $cause }
 ## 被拒的消息
 
 refused-unknown = 未送达: 中继上没有成员 { $who }
-refused-offline = 未送达: { $who } 不在线
 refused-full = 未送达: { $who } 的信箱已满,或 { $who } 不再保存通讯录以外的人的消息
 refused-too-long = 未送达: 消息超过中继允许的长度
 refused-blocked = 未送达: { $who } 不接收您的消息
 refused-expired = 未送达: { $who } 没有在期限内来取
 refused-behind = 未送达: 它前面的一条消息被拒
-refused-taken = 未送达: 发给 { $who } 的另一封信已用过这个编号,请重新发送
+refused-old-copy = 未送达: 您的数据文件夹是旧副本;请重新发送
 refused-damaged = 未送达: 磁盘损坏了这封信;请重新发送
 refused-may-have-arrived = 但也可能已经送到
 refused-nearest = 名字相近的成员: { $names }
@@ -96,6 +95,7 @@ history-unseen-stay = { $count } 条您尚未看到的消息保留;queqiao liste
 history-in-use = 已从聊天记录中删除,但另一个进程仍在读取 { $file } 的旧内容;请在它结束后再运行一次
 strangers-full = 通讯录以外的人发来的消息已占 { $size } MiB:更多的将被拒收;queqiao history --forget 可腾出空间,queqiao contacts add 也可以
 relay-replaced = 另一台机器用您的密钥登录了 { $relay };本机已停止
+outbox-old-copy = 本数据文件夹是旧副本:其另一副本此后已在 { $relay } 使用过。此后所写照常发出;等待中的消息退回,可能已送达
 
 ## 名字
 
@@ -229,6 +229,7 @@ store-letter-damaged-nameless = { $file }:给 { $to } 的一封信已损坏(第 
 store-commits-missing = { $file } 丢失了信件:{ $known } 次写入只剩 { $found } 次,说明它或它的日志(-wal)已损坏、被删除或是旧副本;请从备份恢复它的全部文件,或删除 { $beside } 后不带这些信件继续
 store-commits-damaged = { $file } 已损坏;如果它旁边的数据库完好,删除它即可
 store-newer = { $file } 由更新版本的鹊桥创建(格式 { $version });未作任何改动;请使用新版本
+store-older = { $file } 由旧版鹊桥创建(格式 { $version }),本版本无法读取;未作任何改动
 store-disk-full = 磁盘空间不足,无法写入 { $file };请腾出空间
 store-not-permitted = 没有权限访问 { $file }:{ $cause }
 store-not-folder = { $file } 是文件,而这里需要文件夹;请用 --data DIR 指定别的文件夹

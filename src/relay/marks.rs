@@ -1,0 +1,276 @@
+//! Old copies of members' outboxes.
+//!
+//! A member's folder may be put back to an earlier state, or run in two places. Its client would then give numbers to
+//! letters that others have had, and a relay that knows letters by their numbers would take the later ones for
+//! repetitions, and call delivered what nobody was given. So a client counts the times it has opened its outbox or signed
+//! in with it, and says that *mark* with each sign-in and with each letter.
+//!
+//! A sign-in is an old copy's if another copy has signed in since that copy parted from this one: the mark and token of
+//! the last sign-in are not among those that it says it has said ([`crate::wire::message::OutboxMark`]). It is refused,
+//! and the client comes again with a new outbox. Of a copy made while its original had a session, only the letters tell:
+//! a number that was taken before, under a mark above that of the last letter taken ([`super::flows`]). Where the relay
+//! has forgotten the letters of a session because it was killed, their readers have not
+//! ([`crate::wire::message::Reason::OldCopy`]).
+//!
+//! Invariant: a member is welcomed once the mark of its sign-in is durable. Where the disk takes none, its letters are
+//! refused as `full` until it does.
+
+use crate::base::{Effect, Now, OutboxId, blank};
+use crate::wire::frame::close;
+use crate::wire::message::{Letter, NameReason, OutboxMark, Reason, Said};
+
+use super::flows::FlowId;
+use super::limits::{OUTBOXES_MAX, SPILL_AFTER};
+use super::mailbox::Wait;
+use super::members::MemberId;
+use super::records::{KeptOutbox, Record};
+use super::sessions::{RefusedLetter, SignIn, Slot};
+use super::{Out, Relay};
+
+/// One outbox of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Outbox {
+    id: OutboxId,
+    /// What the last sign-in with it said.
+    said: Said,
+    /// When that was, on the relay's own clock, in milliseconds.
+    used: u64,
+}
+
+/// The outboxes of one member: at most [`OUTBOXES_MAX`].
+#[derive(Debug, Default)]
+pub(super) struct Outboxes(Vec<Outbox>);
+
+blank!(Outboxes, Outboxes(Vec::new()), |outboxes| outboxes.0.is_empty());
+
+impl Outboxes {
+    /// What the disk has of one of them.
+    pub(super) fn found_on_disk(&mut self, id: OutboxId, said: Said, used: u64) {
+        self.0.push(Outbox { id, said, used });
+    }
+
+    /// Whether another copy of this outbox has signed in since the one that signs in now parted from it.
+    fn is_old(&self, claim: &Claim) -> bool {
+        let Some(last) = self.0.iter().find(|outbox| outbox.id == claim.id).map(|outbox| outbox.said) else {
+            return false;
+        };
+        let is_known = claim.earlier.contains(&last);
+        // The relay was put back to an older state: it knows less than any copy.
+        let is_behind = claim.earlier.iter().all(|earlier| last.mark < earlier.mark);
+        last.mark >= claim.said.mark || !(is_known || is_behind && !claim.earlier.is_empty())
+    }
+
+    /// Notes a sign-in; `false` if there are too many others.
+    fn note(&mut self, claim: &Claim, used: u64) -> bool {
+        let outbox = Outbox { id: claim.id, said: claim.said, used };
+        if let Some(known) = self.0.iter_mut().find(|known| known.id == claim.id) {
+            *known = outbox;
+            return true;
+        }
+        let has_room = self.0.len() < OUTBOXES_MAX;
+        if has_room {
+            self.0.reserve_exact(1);
+            self.0.push(outbox);
+        }
+        has_room
+    }
+
+    /// Outboxes, the one unused longest first.
+    fn by_age(&self) -> Vec<OutboxId> {
+        let mut all: Vec<(u64, OutboxId)> = self.0.iter().map(|outbox| (outbox.used, outbox.id)).collect();
+        all.sort_unstable();
+        all.into_iter().map(|(_, id)| id).collect()
+    }
+
+    fn forget(&mut self, id: OutboxId) {
+        self.0.retain(|outbox| outbox.id != id);
+    }
+}
+
+/// What a sign-in says of its outbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Claim {
+    id: OutboxId,
+    said: Said,
+    earlier: Vec<Said>,
+}
+
+impl Claim {
+    pub(super) fn of(mark: &OutboxMark<'_>) -> Claim {
+        Claim { id: mark.outbox, said: mark.said, earlier: mark.earlier.iter().collect() }
+    }
+}
+
+/// What becomes of letters that a session brings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Taking {
+    #[default]
+    Letters,
+    /// None that are new, before its mark is durable.
+    NoNewOnes,
+    /// None: an old copy has sent one of them.
+    Nothing,
+}
+
+/// A sign-in on its way to the disk.
+#[derive(Clone, Debug)]
+pub(super) struct Marking {
+    slot: Slot,
+    /// The session's: its place may be another's by now.
+    serial: u64,
+    member: MemberId,
+    record: Record,
+}
+
+impl Relay {
+    /// The session may have the name: it is welcomed once the mark of its outbox is durable, unless that is an old copy.
+    pub(super) fn admit(&mut self, now: Now, slot: Slot, member: MemberId, out: &mut Out) {
+        if self.places[member.0].session.is_some_and(|present| self.sessions.is_before(slot, present)) {
+            return self.close_session(now.tick, slot, close::DONE, "a later session has signed in");
+        }
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        let (serial, claim) = (session.serial, session.claim.take());
+        let Some(claim) = claim else { return self.welcome(now, slot, member, false, out) };
+        if self.places[member.0].outboxes.is_old(&claim) {
+            return self.refuse_name(slot, NameReason::OldCopy, "");
+        }
+        session.sign_in = SignIn::Marking(member);
+        let used = self.post.clock.now(now.tick);
+        let gone = self.make_room(member, &claim);
+        if !self.places[member.0].outboxes.note(&claim, used) {
+            // Letters wait in each of them. Nothing can be known of this one, and nothing is taken from it.
+            return self.welcome(now, slot, member, true, out);
+        }
+        let name = self.members.name(member).clone();
+        let outbox = KeptOutbox { member: name, outbox: claim.id, said: claim.said, used };
+        self.write_mark(Marking { slot, serial, member, record: Record::SignedIn { outbox, gone } }, out);
+    }
+
+    /// Makes room for one more outbox of a member: the one unused longest goes, and with it what is known of its letters.
+    fn make_room(&mut self, member: MemberId, claim: &Claim) -> Option<OutboxId> {
+        let outboxes = &self.places[member.0].outboxes;
+        if outboxes.0.len() < OUTBOXES_MAX || outboxes.0.iter().any(|outbox| outbox.id == claim.id) {
+            return None;
+        }
+        let gone = outboxes.by_age().into_iter().find(|id| !self.has_waiting(member, *id))?;
+        let place = &mut self.places[member.0];
+        place.outboxes.forget(gone);
+        place.flows.drop_outbox(gone);
+        Some(gone)
+    }
+
+    /// Whether letters of this outbox wait, or refusals of them.
+    fn has_waiting(&self, member: MemberId, outbox: OutboxId) -> bool {
+        let flows = self.places[member.0].flows.unfinished(outbox);
+        flows.into_iter().any(|(flow, owes): (FlowId, bool)| owes || self.has_letters(member, flow))
+    }
+
+    /// An old copy has numbered this letter. Nothing behind it is taken in this session.
+    pub(super) fn refuse_old_copy(&mut self, slot: Slot, letter: &Letter<'_>) {
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        session.taking = Taking::Nothing;
+        let refusal = RefusedLetter::of(letter.to, letter.id, Reason::OldCopy);
+        session.refuse(RefusedLetter { prev: letter.prev, may_have_arrived: true, ..refusal });
+        self.stats.letters_refused += 1;
+        self.sessions.mark(slot);
+    }
+
+    fn write_mark(&mut self, marking: Marking, out: &mut Out) {
+        let record = marking.record.clone();
+        let ticket = self.tickets.issue(Wait::Marked(marking));
+        out.effects.push(Effect::Persist(ticket, record));
+    }
+
+    /// The mark of a sign-in is durable, or the disk takes none now: then it is tried again, and until then the session
+    /// gets what waits for its member and brings nothing new.
+    pub(super) fn handle_marked(&mut self, now: Now, marking: Marking, durable: bool, out: &mut Out) {
+        let Marking { slot, serial, member, .. } = marking;
+        if !self.sessions.is_serial(slot, serial) {
+            return;
+        }
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        if durable && session.taking == Taking::NoNewOnes {
+            session.taking = Taking::Letters;
+        }
+        let is_waiting = session.sign_in == SignIn::Marking(member);
+        if !durable {
+            self.post.marking_again.insert(member, marking);
+            self.wake_queue(member, now.tick + SPILL_AFTER);
+        }
+        if !is_waiting {
+            return;
+        }
+        if self.members.is_removed(member) {
+            return self.refuse_name(slot, NameReason::Removed, "");
+        }
+        self.welcome(now, slot, member, !durable, out);
+    }
+
+    /// Tries again what the disk did not take, if its session is still there.
+    pub(super) fn mark_again(&mut self, member: MemberId, out: &mut Out) {
+        if let Some(marking) = self.post.marking_again.remove(&member)
+            && self.sessions.is_serial(marking.slot, marking.serial)
+        {
+            self.write_mark(marking, out);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Mark;
+
+    fn said(mark: u32) -> Said {
+        Said { mark: Mark(mark), token: mark.wrapping_mul(0x9e37) }
+    }
+
+    fn claim(id: u64, now: Said, earlier: &[Said]) -> Claim {
+        Claim { id: OutboxId(id), said: now, earlier: earlier.to_vec() }
+    }
+
+    fn signed_in(claims: &[Claim]) -> Outboxes {
+        let mut outboxes = Outboxes::default();
+        claims.iter().for_each(|claim| assert!(outboxes.note(claim, 1)));
+        outboxes
+    }
+
+    #[test]
+    fn sign_in_that_knows_the_last_one_is_no_old_copy() {
+        let outboxes = signed_in(&[claim(1, said(1), &[]), claim(1, said(4), &[said(1)])]);
+        assert!(!outboxes.is_old(&claim(1, said(7), &[said(1), said(4)])));
+        assert!(!outboxes.is_old(&claim(1, said(9), &[said(1), said(4), said(7)])), "one was not answered");
+        assert!(!outboxes.is_old(&claim(2, said(1), &[])), "another outbox");
+        assert!(outboxes.is_old(&claim(1, said(4), &[said(1), said(4)])), "a mark is said once");
+    }
+
+    /// However often the copy was opened or has tried to sign in meanwhile.
+    #[test]
+    fn sign_in_that_does_not_know_the_last_one_is_an_old_copy() {
+        let outboxes = signed_in(&[claim(1, said(1), &[]), claim(1, said(4), &[said(1)])]);
+        for mark in [1, 2, 3, 4, 5, u32::MAX] {
+            assert!(outboxes.is_old(&claim(1, said(mark), &[said(1)])), "{mark}");
+            assert!(outboxes.is_old(&claim(1, said(mark), &[])), "{mark}");
+        }
+        let same_mark = Said { token: 7, ..said(4) };
+        assert!(outboxes.is_old(&claim(1, said(5), &[said(1), same_mark])), "it has counted as far");
+    }
+
+    #[test]
+    fn relay_put_back_calls_nobody_an_old_copy() {
+        let outboxes = signed_in(&[claim(1, said(4), &[said(1)])]);
+        assert!(!outboxes.is_old(&claim(1, said(90), &[said(60), said(70)])));
+    }
+
+    #[test]
+    fn outboxes_of_a_member_are_bounded() {
+        let mut outboxes = Outboxes::default();
+        for id in 0..OUTBOXES_MAX as u64 {
+            assert!(outboxes.note(&claim(id, said(1), &[]), 100 - id));
+        }
+        assert!(!outboxes.note(&claim(900, said(1), &[]), 7), "none is pushed out unseen");
+        assert!(outboxes.note(&claim(3, said(2), &[said(1)]), 200));
+        assert_eq!(outboxes.by_age()[..2], [OutboxId(63), OutboxId(62)]);
+        assert_eq!(outboxes.by_age().last(), Some(&OutboxId(3)));
+    }
+}
