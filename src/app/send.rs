@@ -314,7 +314,10 @@ impl Sending<'_> {
                 let ours = self.waiting.remove(&request).is_some();
                 self.refused |= ours;
                 self.tell_refused(id, reason, may_have_arrived, &nearest);
-                if !ours || !matches!(self.options.source, TextSource::Given(_)) {
+                // What an old copy wrote may be wanted again long after its command line is gone.
+                let is_kept =
+                    matches!(self.options.source, TextSource::Given(_)) && reason != Reason::OldCopy;
+                if !ours || !is_kept {
                     self.give_back(&text);
                 }
             }

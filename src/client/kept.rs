@@ -135,6 +135,16 @@ pub struct KeptSender {
     pub closed: Option<Mark>,
 }
 
+impl KeptOutbox {
+    fn say(&mut self, said: SignedIn) {
+        self.mark = self.mark.max(said.mark);
+        self.said.push_back(said);
+        if self.said.len() > EARLIER_MAX {
+            self.said.pop_front();
+        }
+    }
+}
+
 impl Kept {
     /// What is kept once this record is; `false` if the record contradicts what is kept, which then stays as it is.
     pub fn apply(&mut self, record: &Record) -> bool {
@@ -146,26 +156,12 @@ impl Kept {
             Record::UdpFailed { relay, at: None } => {
                 self.udp_failed.remove(relay);
             }
-            Record::SigningIn { relay, outbox, said } => {
-                let kept = self.outbox(relay, *outbox);
-                kept.mark = kept.mark.max(said.mark);
-                kept.said.push_back(*said);
-                if kept.said.len() > EARLIER_MAX {
-                    kept.said.pop_front();
-                }
-            }
+            Record::SigningIn { relay, outbox, said } => self.outbox(relay, *outbox).say(*said),
             Record::OldCopy { relay, outbox } => drop(self.outbox(relay, *outbox)),
             Record::Written { relay, to, outbox, number, mark, request, text, written } => {
-                let kept = self.outbox(relay, *outbox);
-                kept.mark = kept.mark.max(*mark);
-                let mark = *mark;
-                let talk = (relay.clone(), to.clone());
-                self.clock += 1;
-                let conversation = self.conversations.entry(talk).or_default();
-                conversation.reach.last = conversation.reach.last.max(*number);
-                conversation.touched = self.clock;
-                let letter = KeptLetter { request: *request, text: text.clone(), written: *written, mark };
-                self.letters.entry((relay.clone(), to.clone(), *number)).or_insert(letter);
+                let letter =
+                    KeptLetter { request: *request, text: text.clone(), written: *written, mark: *mark };
+                self.write((relay, *outbox), (to, *number), letter);
             }
             Record::Reached { relay, outbox, .. } if !self.is_of(relay, *outbox) => {}
             Record::Reached { relay, to, reach, .. } => {
@@ -213,6 +209,21 @@ impl Kept {
         true
     }
 
+    fn write(
+        &mut self,
+        (relay, outbox): (&HostPort, OutboxId),
+        (to, number): (&Name, u64),
+        letter: KeptLetter,
+    ) {
+        let kept = self.outbox(relay, outbox);
+        kept.mark = kept.mark.max(letter.mark);
+        self.clock += 1;
+        let conversation = self.conversations.entry((relay.clone(), to.clone())).or_default();
+        conversation.reach.last = conversation.reach.last.max(number);
+        conversation.touched = self.clock;
+        self.letters.entry((relay.clone(), to.clone(), number)).or_insert(letter);
+    }
+
     /// The outbox of a relay. If that was another one, the letters that wait in it are refused.
     fn outbox(&mut self, relay: &HostPort, id: OutboxId) -> &mut KeptOutbox {
         let fresh = KeptOutbox { id, ..KeptOutbox::default() };
@@ -220,10 +231,11 @@ impl Kept {
         if before.id != id {
             let old = std::mem::replace(before, fresh).id;
             self.conversations.retain(|(other, _), _| other != relay);
-            let waiting = self.letters.extract_if(.., |(other, ..), _| other == relay);
-            for ((relay, to, number), letter) in waiting.collect::<Vec<_>>() {
+            let waiting = self.letters.keys().filter(|(other, ..)| other == relay).cloned();
+            for key in waiting.collect::<Vec<_>>() {
+                let Some(letter) = self.letters.remove(&key) else { continue };
                 let refusal = KeptRefusal { letter, reason: Reason::OldCopy, may_have_arrived: true };
-                self.refusals.insert((relay, to, old, number), refusal);
+                self.refusals.insert((key.0, key.1, old, key.2), refusal);
             }
         }
         self.outboxes.get_mut(relay).expect("it was put there just now")

@@ -11,6 +11,7 @@ mod book;
 mod carriers;
 mod chat;
 mod clocks;
+mod copies;
 mod crowd;
 mod damage;
 mod demo;

@@ -256,7 +256,7 @@ fn a_conversation_that_was_read_to_its_end_is_not_asked_about() {
 
 #[test]
 fn receipt_for_other_letters_tells_an_old_copy() {
-    let mut outbox = outbox(3);
+    let outbox = outbox(3);
     assert!(!outbox.belies(&receipt(3, 2, 0, 0)) && !outbox.belies(&receipt(0, 0, 0, 0)));
     assert!(outbox.belies(&receipt(4, 2, 0, 0)), "4 was never given out here");
     let mark = outbox.marks.mark();
