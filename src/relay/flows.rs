@@ -427,12 +427,10 @@ impl Flows {
         (idle, last)
     }
 
-    /// The flows of an outbox whose letters have not all arrived, and whether refusals are owed of them.
-    pub(super) fn unfinished(&self, outbox: OutboxId) -> Vec<(FlowId, bool)> {
+    /// The flows of an outbox whose letters have not all arrived.
+    pub(super) fn unfinished(&self, outbox: OutboxId) -> Vec<FlowId> {
         let of = self.flows.iter().filter(|(id, _)| id.outbox == outbox && id.to.member().is_some());
-        let unfinished =
-            of.filter(|(id, flow)| flow.taken > flow.marks.delivered || self.refusals.owes(**id));
-        unfinished.map(|(id, _)| (*id, self.refusals.owes(*id))).collect()
+        of.filter(|(_, flow)| flow.taken > flow.marks.delivered).map(|(id, _)| *id).collect()
     }
 
     /// Forgets the flows of an outbox.

@@ -19,7 +19,6 @@ use crate::base::{Effect, Now, OutboxId, blank};
 use crate::wire::frame::close;
 use crate::wire::message::{Letter, NameReason, OutboxMark, Reason, Said};
 
-use super::flows::FlowId;
 use super::limits::{OUTBOXES_MAX, SPILL_AFTER};
 use super::mailbox::Wait;
 use super::members::MemberId;
@@ -159,10 +158,10 @@ impl Relay {
         Some(gone)
     }
 
-    /// Whether letters of this outbox wait, or refusals of them.
+    /// Whether letters of this outbox wait.
     fn has_waiting(&self, member: MemberId, outbox: OutboxId) -> bool {
         let flows = self.places[member.0].flows.unfinished(outbox);
-        flows.into_iter().any(|(flow, owes): (FlowId, bool)| owes || self.has_letters(member, flow))
+        flows.into_iter().any(|flow| self.has_letters(member, flow))
     }
 
     /// An old copy has numbered this letter. Nothing behind it is taken in this session.

@@ -25,6 +25,7 @@ pub(super) fn put(tx: &Transaction<'_>, outbox: &KeptOutbox, gone: Option<Outbox
         let tables = [
             "DELETE FROM outboxes WHERE member = ?1 AND outbox = ?2",
             "DELETE FROM receipts WHERE author = ?1 AND outbox = ?2",
+            "DELETE FROM refusals WHERE author = ?1 AND outbox = ?2",
         ];
         for delete in tables {
             tx.prepare_cached(delete)?.execute(params![member, gone.0 as i64])?;

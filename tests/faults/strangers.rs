@@ -3,7 +3,6 @@
 use queqiao::base::{Carrier, Rng};
 use queqiao::session::{Hello, KeyQuery};
 use queqiao::wire::frame::{Frame, StreamId, close};
-use queqiao::wire::message::ToRelay;
 use queqiao::wire::packet::RESET_LEN;
 
 use super::hand::{Hand, Told, init, private};

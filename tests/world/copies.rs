@@ -131,7 +131,8 @@ impl Oracle {
         }
         self.last_stored.retain(|(who, _), _| *who != client);
         self.last_shown.retain(|(who, _), _| *who != client);
-        for ((_, _, outbox), sender) in &kept.senders {
+        let honest = |name: &str| !self.liars.contains(name);
+        for ((.., outbox), sender) in kept.senders.iter().filter(|((_, name, _), _)| honest(name.as_str())) {
             self.last_stored.insert((client, outbox.0), sender.last);
         }
     }

@@ -152,7 +152,11 @@ impl Oracle {
         if is_new {
             let last = self.last_stored.entry((who, fate.outbox)).or_default();
             let number = letter.id.number;
-            assert!(number > *last, "letter {request} ({number}) was stored after number {last}");
+            assert!(
+                number > *last,
+                "letter {request} ({number} of {:016x}) was stored by {who} after number {last}",
+                fate.outbox
+            );
             *last = number;
         }
         fate.stored = true;

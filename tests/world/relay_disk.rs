@@ -78,6 +78,7 @@ impl RelayDisk {
                 if let Some(gone) = gone {
                     self.outboxes.remove(&(member.clone(), *gone));
                     self.marks.retain(|(from, _, of), _| from != member || *of != gone.0);
+                    self.refusals.retain(|owed| owed.from != *member || owed.id.outbox != *gone);
                 }
                 self.outboxes.insert((member.clone(), outbox.outbox), outbox.clone());
             }

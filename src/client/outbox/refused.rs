@@ -50,8 +50,9 @@ impl Outbox {
         mut record: impl FnMut(&Name, u64, Reason, bool),
     ) {
         let Refusing { to, id, through, reason, .. } = refused;
+        // Of an outbox that was given up, or of another machine's: whoever comes with that one has to hear it.
         if id.outbox != self.id {
-            return self.hear_of_another(to, id, through);
+            return;
         }
         let Some(name) = self.conversations.get_key_value(to).map(|(name, _)| name.clone()) else { return };
         let Some(conversation) = self.conversations.get_mut(&name) else { return };
@@ -109,14 +110,6 @@ impl Outbox {
         let known = |number: &u64| !pending.iter().any(|refusal| refusal.id.number == *number);
         let numbers = (id.number..=through.min(last)).take(HEARD_MAX);
         for number in numbers.filter(known).collect::<Vec<_>>() {
-            self.owe_heard(to.clone(), LetterId { number, ..id });
-        }
-    }
-
-    /// Letters of an outbox that was given up: they have gone back to their writer, or another copy has written them.
-    fn hear_of_another(&mut self, to: &str, id: LetterId, through: u64) {
-        let Ok(to) = to.parse::<Name>() else { return };
-        for number in (id.number..=through).take(HEARD_MAX) {
             self.owe_heard(to.clone(), LetterId { number, ..id });
         }
     }
