@@ -23,7 +23,7 @@ pub struct Folder {
 
 /// In some seeds folders are copied, and the copies put back later.
 pub fn plan(world: &mut World, span: Duration) {
-    if !chance(&mut world.rng, 150) {
+    if !chance(&mut world.rng, 250) {
         return;
     }
     let people = world.stations.len() as u64;
@@ -42,7 +42,7 @@ fn put_back_somehow(world: &mut World, client: usize, folder: Folder) {
     if !world.stations[client].started {
         return;
     }
-    if chance(&mut world.rng, 300) {
+    if chance(&mut world.rng, 500) {
         let down = Duration::from_millis(world.rng.below(2_000));
         world.restart_relay(down);
     }
