@@ -29,7 +29,7 @@ enum Figure {
     KeepAlive,
     /// Lines of memory for a letter, where many pairs have one in flight.
     Lines,
-    /// Instructions for a letter to a name that nobody has, a mistype of one of so many.
+    /// Instructions for a letter to an unknown name, a mistype of one of this many.
     Unknown { members: usize },
 }
 

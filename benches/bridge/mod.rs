@@ -16,7 +16,7 @@ const START: Tick = Tick::from_micros(1_000_000);
 const DELAY: Duration = Duration::from_micros(20);
 /// Whoever needs more turns than this for one letter is stuck.
 const TURNS_MAX: u64 = 100_000;
-/// Between two letters to names that nobody has: a member is told of one in two seconds.
+/// Between two letters to unknown names: a member has one answer in two seconds.
 const UNKNOWN_EVERY: Duration = Duration::from_millis(2_100);
 
 fn now_at(tick: Tick) -> Now {
@@ -88,7 +88,7 @@ struct Member {
     /// Letters it has written, and those of them that arrived.
     written: u64,
     delivered: u64,
-    /// Letters to names that nobody has.
+    /// Letters to unknown names.
     refused: u64,
 }
 
@@ -111,7 +111,8 @@ impl Bridge {
         Bridge::open_among(pairs, text_len, 0)
     }
 
-    /// The same beside so many others who are away, all with names of the same six first characters.
+    /// The same with this many other members, all away, whose names share their first six
+    /// characters.
     pub fn open_among(pairs: usize, text_len: usize, others: usize) -> Bridge {
         let other = |number: usize| {
             let mut key = [0xA0; 32];
@@ -174,8 +175,8 @@ impl Bridge {
         }
     }
 
-    /// The first member writes to so many names that nobody has, each a mistype of one of `others`, and is told of names like
-    /// it.
+    /// The first member writes to this many unknown names, each a mistype of one of `others`, and
+    /// learns of names like it.
     pub fn mistype(&mut self, times: u64, others: usize) {
         for time in 0..times {
             let name = mistyped(&other_name(time as usize * 7 % others), time);

@@ -1,5 +1,6 @@
-//! Datagrams that belong to no session, from sixteen addresses: a quarter each are random bytes; the right first byte and
-//! random ones; DATA of unknown sessions; INITs of full size with a wrong mac1.
+//! Datagrams that belong to no session, from sixteen addresses: a quarter each are random bytes;
+//! the right first byte and random ones; DATA of unknown sessions; INITs of full size with a wrong
+//! mac1.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,9 +17,11 @@ use super::{Attack, Measured, Options, measure};
 pub const PER_SECOND: u64 = 50_000;
 /// Interval between two bursts.
 const BURST_EVERY: Duration = Duration::from_millis(1);
-/// Datagrams of one burst: a machine too slow for the rate sends what it can, and still looks whether it should stop.
+/// Datagrams of one burst: a machine too slow for the rate sends what it can, and still looks
+/// whether it should stop.
 const BURST_MAX: u64 = 1_000;
-/// Made once, so that the flood takes as little as it can of the processors it shares with the members.
+/// Made once, so that the flood takes as little as it can of the processors it shares with the
+/// members.
 const DATAGRAMS: usize = 1_024;
 const LEN_MAX: u64 = 1_500;
 /// Addresses that the flood comes from.

@@ -1,4 +1,5 @@
-//! A thousand addresses that shake hands as often as they may, each in a network of its own, with every address proved.
+//! A thousand addresses that shake hands as often as they may, each in a network of its own, with
+//! every address proved.
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,8 +16,8 @@ use super::{Attack, Measured, Options, measure};
 const PER_SECOND: u64 = 5_000;
 /// Addresses, each in another /24.
 const ADDRESSES: u64 = 1_000;
-/// The members sign in before the attack: beside it a thousand networks share what the relay spends on handshakes, and
-/// forty members behind one address would have one part of it.
+/// The members sign in before the attack: during it a thousand networks share what the relay spends
+/// on handshakes, and forty members behind one address would have one part of it.
 const HEAD_START: Duration = Duration::from_secs(2);
 /// First messages are sent in bursts so far apart.
 const BURST_EVERY: Duration = Duration::from_millis(1);
@@ -42,7 +43,8 @@ pub fn run(options: &Options) -> Option<Measured> {
     measured
 }
 
-/// Shakes hands until it is over: whoever has an answer begins again, and whoever has none sends what it has sent.
+/// Handshakes until it is over: after an answer a client begins again, without one it repeats its
+/// message.
 fn shake_hands(relay: SocketAddr, per_second: u64, sent: &AtomicU64, over: &AtomicBool) {
     let mut rng = Rng::from_seed([6; 32]);
     let key = key_of(relay, &mut rng);
@@ -61,7 +63,7 @@ fn shake_hands(relay: SocketAddr, per_second: u64, sent: &AtomicU64, over: &Atom
     }
 }
 
-/// The relay's key, as anybody may ask for it.
+/// The relay's key, which any client may ask for.
 fn key_of(relay: SocketAddr, rng: &mut Rng) -> PublicKey {
     let (socket, query) =
         (UdpSocket::bind("127.0.0.1:0").expect("loopback"), KeyQuery::new(Carrier::Udp, rng));

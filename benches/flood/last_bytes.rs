@@ -1,5 +1,5 @@
-//! Strangers who shake hands, say the last byte of the window they have, and nothing else: a relay that made room for what is
-//! missing would hold the window of each.
+//! Strangers who shake hands, say the last byte of the window they have, and nothing else: a relay
+//! that made room for what is missing would hold the window of each.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -30,7 +30,8 @@ struct Seat {
 
 pub fn run(options: &Options) -> Option<Measured> {
     let home = Home::new();
-    // Handshakes over loopback count as any others: without their bound these strangers take a core.
+    // Handshakes over loopback count as any others: without their bound these strangers take a
+    // core.
     let relay = home.relay(&["--loopback-too"]);
     let addr = relay.udp;
     let attack = Attack::start(move |sent, over| pour(addr, sent, over));

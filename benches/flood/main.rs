@@ -1,12 +1,14 @@
-//! Letters of honest members while somebody attacks their relay:
+//! Letters of honest members while their relay is attacked:
 //! `cargo bench --bench flood [-- [SCENARIO…] [SECONDS [PER_SECOND]]]`.
 //!
-//! Real processes on loopback, held to two processors where there are more: a relay with its limits on, the members of
-//! `queqiao bench` in a process of their own, and an attacker on a thread here. The members write at a fixed rate
-//! whatever comes back, and a letter counts from when it was due, so that a relay that stalls cannot hide it. Each line
-//! is one scenario; the members sign in while the attack runs already, but for that of handshakes.
+//! Real processes on loopback, held to two processors where there are more: a relay with its limits
+//! on, the members of `queqiao bench` in a process of their own, and an attacker on a thread here.
+//! The members write at a fixed rate whatever comes back, and a letter counts from when it was due,
+//! so that a relay that stalls cannot hide it. Each line is one scenario; the members sign in while
+//! the attack runs already, but for that of handshakes.
 //!
-//! A goal that is missed is printed and is not an error: the status is 1 only if letters were lost, repeated, or changed.
+//! A goal that is missed is printed and is not an error: the status is 1 only if letters were lost,
+//! repeated, or changed.
 #![allow(clippy::disallowed_types, reason = "real processes live in real time")]
 
 mod garbage;
@@ -30,11 +32,11 @@ use stage::world::{Home, Relay};
 const SECONDS: u64 = 10;
 /// The processors of the promise.
 const CPUS: usize = 2;
-/// Beside garbage, the widest attack: 50,000 datagrams a second.
+/// During the flood of garbage, the widest attack: 50,000 datagrams a second.
 const P99_GARBAGE_GOAL_MS: f64 = 200.0;
-/// Beside all other attacks.
+/// During all other attacks.
 const P99_GOAL_MS: f64 = 50.0;
-/// The relay's memory beside each attack.
+/// The relay's memory during each attack.
 const MEMORY_GOAL_MB: f64 = 300.0;
 const PAIRS: &str = "20";
 /// Letters a second of all pairs together: half of what a relay lets each member write.
@@ -131,7 +133,8 @@ fn measure(what: &str, home: &Home, relay: &Relay, seconds: u64, attack: Option<
     Some(Measured { p99_ms: millis("p99_us"), memory_max_mb })
 }
 
-/// Datagrams that the system has dropped because the relay's socket was full; Linux alone reports it.
+/// Datagrams that the system has dropped because the relay's socket was full; Linux alone reports
+/// it.
 fn overflowed(relay: SocketAddr) -> Option<u64> {
     let IpAddr::V4(ip) = relay.ip() else { return None };
     let local = format!("{:08X}:{:04X}", u32::from_le_bytes(ip.octets()), relay.port());

@@ -1,9 +1,11 @@
-//! A conversation that is refused over and over: a member sends as many lines as it can to another that blocks it.
+//! A conversation that is refused over and over: a member sends as many lines as it can to another
+//! that blocks it.
 
 use super::stage::world::Home;
 use super::{Measured, Options, measure};
 
-/// Lines of the member whose conversation is refused: more than it can send while others are measured.
+/// Lines of the member whose conversation is refused: more than it can send while others are
+/// measured.
 const LINES: usize = 4_000_000;
 
 pub fn run(options: &Options) -> Option<Measured> {
@@ -15,7 +17,7 @@ pub fn run(options: &Options) -> Option<Measured> {
     home.away("JACK");
     let timeout = format!("{}s", 2 * options.seconds + 10);
     let mut tom = home.start(&["send", "--as", "TOM", "--timeout", &timeout, "--lines", "JACK"]);
-    tom.feed(&b"a line that nobody takes\n".repeat(LINES));
+    tom.feed(&b"a line that no one takes\n".repeat(LINES));
     tom.until_err("blocked");
     let measured = measure("refused", &home, &relay, options.seconds, None);
     let ended = tom.kill();

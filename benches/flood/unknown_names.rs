@@ -1,4 +1,5 @@
-//! Letters to names that nobody has, at a relay of 20,000 names: each answer looks for names like the one that is missing.
+//! Letters to unknown names, at a relay of 20,000 names: each answer looks for names like the one
+//! that is missing.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,7 +13,8 @@ use super::{Attack, Measured, Options, measure};
 
 /// Names at the relay, alike in their first six characters.
 const NAMES: u64 = 20_000;
-/// Members that write to unknown names, so that no one of them meets its own bound of 30 a minute for long.
+/// Members that write to unknown names, so that no one of them meets its own bound of 30 a minute
+/// for long.
 const WRITERS: u64 = 20;
 
 pub fn run(options: &Options) -> Option<Measured> {

@@ -60,11 +60,13 @@ pub fn contacts(setup: &Setup, action: &ContactsAction) -> Outcome {
             let phrase =
                 Phrase::new("book-good").with("file", location.file()).with("count", book.contacts.len());
             print(&setup.strings.say(&phrase))?;
+            warn_of_alike(setup, &book, |_| true);
             Ok(Status::Done)
         }
         ContactsAction::Add(new) => {
             let contact = checked(new)?;
             location.add(&contact)?;
+            warn_of_alike(setup, &location.load()?, |label| *label == contact.label);
             changed("contact-added", contact.label.as_str())
         }
         ContactsAction::Block(name, blocked) => {
@@ -77,6 +79,16 @@ pub fn contacts(setup: &Setup, action: &ContactsAction) -> Outcome {
         ContactsAction::Remove(name) => {
             location.remove(name)?;
             changed("contact-removed", name)
+        }
+    }
+}
+
+/// Says which contacts a reader takes for each other, of those one of whose labels is meant.
+fn warn_of_alike(setup: &Setup, book: &Book, is_meant: impl Fn(&Name) -> bool) {
+    for (contact, other) in book.alike() {
+        if is_meant(&contact.label) || is_meant(&other.label) {
+            let phrase = Phrase::new("contact-alike").with("name", &contact.label);
+            say(&setup.strings, &phrase.with("other", &other.label));
         }
     }
 }

@@ -5,24 +5,24 @@ use crate::base::Phrase;
 #[cfg(unix)]
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Files a relay has open beside its connections: standard ones, sockets, its lock and database, the loop's own, a signal's,
-/// and those of the operator's commands.
+/// Files a relay has open besides its connections: standard ones, sockets, its lock and database,
+/// the loop's own, a signal's, and those of the operator's commands.
 const FILES_BESIDE: u64 = 32;
 
-/// What a relay with so many connections at once may have open.
+/// Number of files that a relay with this many connections at once may have open.
 pub(super) const fn promised(conns: usize) -> u64 {
     (conns as u64).saturating_add(FILES_BESIDE)
 }
 
-/// Raises the process's own bound as far as the system allows. What there is to say where that is less than was promised:
-/// connections above it are not accepted until others have gone.
+/// Raises the process's own bound as far as the system allows. What there is to say where that is
+/// less than was promised: connections above it are not accepted until others have gone.
 pub(super) fn raise_limit(promised: u64) -> Option<Phrase> {
     let allowed = raised(promised)?;
     let short = Phrase::new("relay-few-files").with("files", allowed).with("promised", promised);
     (allowed < promised).then_some(short)
 }
 
-/// The bound after raising it; none if there is none.
+/// The bound after raising it; `None` if there is no bound.
 #[cfg(unix)]
 fn raised(promised: u64) -> Option<u64> {
     let before = getrlimit(Resource::Nofile);

@@ -1,4 +1,5 @@
-//! `queqiao history --forget`: erases messages of the history while another process of the member may be running.
+//! `queqiao history --forget`: erases messages of the history while another process of the member
+//! may be running.
 
 use std::io::{self, BufRead, IsTerminal};
 use std::time::Duration;
@@ -23,12 +24,12 @@ pub struct ForgetOptions {
     pub yes: bool,
 }
 
-/// Erases letters, and prints how many. Without a contact and an age, the user has to agree: on the terminal, or by
-/// `--yes`.
+/// Erases letters, and prints how many. Without a contact and an age, the user has to agree: on the
+/// terminal, or by `--yes`.
 ///
 /// # Errors
-/// [`Failure`]: 1 if the letters cannot be erased or the user says no, 2 for an unknown contact or where a script needs
-/// `--yes`, 75 if another process keeps the log of the file in use.
+/// [`Failure`]: 1 if the letters cannot be erased or the user says no, 2 for an unknown contact or
+/// where a script needs `--yes`, 75 if another process keeps the log of the file in use.
 pub fn forget(setup: &Setup, options: &ForgetOptions) -> Outcome {
     let book = setup.location().load()?;
     let (me, which) = (setup.name_needed(&book)?, which(&book, options)?);

@@ -106,6 +106,9 @@ fn invite(dir: &Path, name: Option<&str>, time: Duration, strings: &Strings) -> 
     let until = Wall(made.0.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)));
     let id = InvitationId::of(&secret);
     let outcome = carry_out(dir, &Request::Invite(Invitation { id, name: name.clone(), made, until }))?;
+    if let (Outcome::Alike(other), Some(name)) = (&outcome, &name) {
+        say(strings, &Phrase::new("members-alike").with("name", name).with("other", other));
+    }
     done(outcome, dir, name.as_ref())?;
     let code = BASE32_NOPAD.encode(&secret).to_lowercase();
     let who = name.as_ref().map_or("NAME", Name::as_str);
@@ -138,7 +141,7 @@ fn parsed(name: &str) -> Result<Name, Failure> {
 fn done(outcome: Outcome, dir: &Path, name: Option<&Name>) -> Result<(), Failure> {
     let name = name.map_or("", Name::as_str);
     let (phrase, other) = match &outcome {
-        Outcome::Done => return Ok(()),
+        Outcome::Done | Outcome::Alike(_) => return Ok(()),
         Outcome::Unknown => (Phrase::new("members-unknown"), None),
         Outcome::Full => (Phrase::new("members-full").with("count", INVITATIONS_MAX), None),
         Outcome::Disk => (Phrase::new("members-disk"), None),

@@ -7,9 +7,11 @@
 //! It must not know: how arguments are written, byte layouts.
 //! Invariant: standard output carries results only; everything else is a [`Phrase`] said on standard error.
 //!
-//! Files: `server` (one running relay) and on it `relay` (`files`: how many it may open); `desk` (one running client: its own, or another process's of the
-//! same member) and on it `send`, `listen`, `chat` (each with a `printer`), `ping`; `reception` (both in one window); `members` and
-//! `operators` (who may use a relay); `history` and `forget`; `setup` (address book, name, folders); `contacts`, `trust`; `demo` and `bench`; `outcome`.
+//! Files: `server` (one running relay) and on it `relay` (`files`: how many it may open); `desk`
+//! (one running client: its own, or another process's of the same member) and on it `send`,
+//! `listen`, `chat` (each with a `printer`), `ping`; `reception` (both in one window); `members`
+//! and `operators` (who may use a relay); `history` and `forget`; `setup` (address book, name,
+//! folders); `contacts`, `trust`; `demo` and `bench`; `outcome`.
 
 mod bench;
 mod chat;

@@ -84,6 +84,7 @@ fn word_of(outcome: &Outcome) -> String {
         Outcome::Unknown => "unknown".to_owned(),
         Outcome::Full => "full".to_owned(),
         Outcome::Disk => "disk".to_owned(),
+        Outcome::Alike(other) => format!("alike {other}"),
         Outcome::NotFree(NameReason::Confusable, other) => format!("confusable {other}"),
         Outcome::NotFree(NameReason::Reserved, other) => format!("reserved {other}"),
         Outcome::NotFree(_, other) => format!("taken {other}"),
@@ -94,6 +95,7 @@ fn word_of(outcome: &Outcome) -> String {
 pub(super) fn read_outcome(text: &str) -> Option<Outcome> {
     let not_free = |reason, name: &str| Some(Outcome::NotFree(reason, name.parse::<Name>().ok()?));
     match text.split_once(' ') {
+        Some(("alike", other)) => other.parse::<Name>().ok().map(Outcome::Alike),
         Some(("confusable", other)) => not_free(NameReason::Confusable, other),
         Some(("reserved", other)) => not_free(NameReason::Reserved, other),
         Some(("taken", other)) => not_free(NameReason::Taken, other),
@@ -113,8 +115,8 @@ mod tests {
         let name: Name = "一棵树".parse().unwrap();
         let not_free = [NameReason::Taken, NameReason::Confusable, NameReason::Reserved]
             .map(|reason| Outcome::NotFree(reason, name.clone()));
-        for outcome in [Outcome::Done, Outcome::Unknown, Outcome::Full, Outcome::Disk].iter().chain(&not_free)
-        {
+        let plain = [Outcome::Done, Outcome::Alike(name), Outcome::Unknown, Outcome::Full, Outcome::Disk];
+        for outcome in plain.iter().chain(&not_free) {
             assert_eq!(read_outcome(&word_of(outcome)).as_ref(), Some(outcome));
         }
         for wrong in ["", "do", "taken ", "taken a b"] {

@@ -19,7 +19,8 @@ const CHOOSE_WITHIN: Duration = Duration::from_secs(7);
 /// A relay that has not shaken hands within this time is not there.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 
-/// A session whose client does not say who it is ends after ten seconds; `ping` takes another one before.
+/// A session whose client does not say who it is ends after ten seconds; `ping` takes another one
+/// before.
 const SESSION_FOR: Duration = Duration::from_secs(6);
 
 /// What `ping` is told on its command line.

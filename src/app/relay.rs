@@ -14,8 +14,8 @@ use super::operators::Operators;
 use super::server::{RelayServer, ServerNews, Serving};
 use super::{Failure, Outcome, Status, files, print, reception, say};
 
-/// Connections of one turn that have come and are about to be closed again, or for which others are: what the sockets hold
-/// beyond what the relay does.
+/// Connections of one turn that have come and are about to be closed again, or for which others
+/// are: what the sockets hold beyond what the relay does.
 const CONNS_COMING: usize = 512;
 
 /// What a relay is told on its command line.
@@ -87,7 +87,7 @@ pub fn relay(options: &RelayOptions, strings: &Arc<Strings>) -> Outcome {
         say(strings, &Phrase::new("relay-guests-nobody").with("name", &guests.to));
     }
     let mut limits = options.limits.clone();
-    // Where this machine alone reaches the relay, nobody comes with a thousand addresses.
+    // Where this machine alone reaches the relay, no client comes with a thousand addresses.
     limits.all_names_per_hour.take_if(|_| public_addr(options, tcp).is_none());
     let serving = Serving { limits, guests };
     let server = RelayServer::open(config, store, state, serving)?;

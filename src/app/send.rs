@@ -29,8 +29,9 @@ const CLOCKS_APART_MAX: Duration = Duration::from_secs(60);
 /// Letters of the contact that came before the relay answered for ours; beyond it they wait for the next who shows letters.
 const EARLY_MAX: usize = 256;
 
-/// Input that rests for this long while no letter waits begins afresh: the next letter has its whole time, whatever became
-/// of those before it. Shorter rests are those of a program that writes as fast as it can.
+/// Input that rests for this long while no letter waits begins afresh: the next letter has its
+/// whole time, whatever became of those before it. Shorter rests are those of a program that writes
+/// as fast as it can.
 const INPUT_RESTS: Duration = Duration::from_secs(1);
 
 /// At the end, results wait for their reader as long as it takes, unless somebody interrupts.
@@ -54,8 +55,8 @@ pub struct SendOptions {
     pub contact: String,
     /// What.
     pub source: TextSource,
-    /// A letter is waited for this long, and as long again whenever another has come as far as it is waited for: a refusal
-    /// is no progress.
+    /// A letter is waited for this long, and as long again whenever another has come as far as it
+    /// is waited for: a refusal is no progress.
     pub timeout: Duration,
     /// How far a letter has to come.
     pub wait: Progress,

@@ -139,7 +139,7 @@ impl Setup {
     }
 }
 
-/// Who is in the book, by relay.
+/// Members in the book, by relay.
 fn contacts_of(book: &Book) -> Contacts {
     let mut contacts: Contacts = BTreeMap::new();
     for contact in &book.contacts {

@@ -22,7 +22,7 @@ mod turn;
 
 pub use harmless::{harmless, harmless_line};
 pub use ids::{KeyError, LetterId, Mark, OutboxId, PublicKey};
-pub use name::{Folded, Name, NameError};
+pub use name::{Folded, Looks, Name, NameError};
 pub use packed::{Beats, Unpacker, pack_maybe_tick, pack_number, pack_path, pack_tick};
 pub use path::{Carrier, ConnId, HostPort, HostPortError, Path, Why};
 pub use phrase::Phrase;

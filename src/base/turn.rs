@@ -24,8 +24,8 @@ pub enum Places {
     At(Vec<u64>),
 }
 
-/// Rows a core wants from the store, see [`Effect::Load`]: those of one owner, or of everybody, in the order of their
-/// places.
+/// Rows a core wants from the store, see [`Effect::Load`]: those of one owner, or of everybody, in
+/// the order of their places.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
     /// Whose rows; `None`: everybody's.

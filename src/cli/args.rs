@@ -105,7 +105,7 @@ pub(super) struct RelayArgs {
     guest_encoding: Encoding,
     #[arg(long, value_name = "TEXT", default_value = "", requires = "asks_for_guests", value_parser = greeting)]
     guest_greeting: String,
-    #[arg(long, value_name = "N", default_value = "256", requires = "asks_for_guests")]
+    #[arg(long, value_name = "N", default_value = "256", env = "QUEQIAO_GUEST_LIMIT")]
     guest_limit: u32,
     #[arg(long, requires = "asks_for_guests")]
     guest_anyone: bool,
@@ -449,6 +449,28 @@ mod tests {
         assert_eq!(common(false, false).carriers(only("QUEQIAO_TCP", "true")), Carriers::Tcp);
         assert_eq!(common(false, false).carriers(only("QUEQIAO_UDP", "1")), Carriers::Udp);
         assert_eq!(common(false, false).carriers(only("QUEQIAO_UDP", "0")), Carriers::Auto);
+    }
+
+    /// A bound from the environment is no error where no guests are served: several relays may share it.
+    #[test]
+    fn places_for_guests_are_bounded_as_everything_else_is() {
+        #[derive(Debug, clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            relay: RelayArgs,
+        }
+        let parse = |args: &[&str]| <Line as clap::Parser>::try_parse_from(args).unwrap().relay;
+        assert_eq!(
+            parse(&["relay", "--guests=JACK", "--guest-limit=7"]).options().unwrap().guests.unwrap().limit,
+            7
+        );
+        assert!(parse(&["relay", "--guest-limit=7"]).options().unwrap().guests.is_none());
+        let command = <Line as clap::CommandFactory>::command();
+        let flag = command.get_arguments().find(|arg| arg.get_id() == "guest_limit").unwrap();
+        assert_eq!(flag.get_env().and_then(|env| env.to_str()), Some("QUEQIAO_GUEST_LIMIT"));
+        let page = include_str!("../../docs/limits.md");
+        let row = page.lines().find(|line| line.starts_with("| `--guest-limit` |")).unwrap();
+        assert!(row.contains(&format!("`{}`", flag.get_default_values()[0].to_str().unwrap())), "{row}");
     }
 
     #[test]

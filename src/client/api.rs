@@ -90,8 +90,8 @@ pub enum Command {
     },
     /// Come to relays that need it with this secret of an invitation; those that refused the name without it are tried again.
     Invitation(Vec<u8>),
-    /// From now on these letters are refused; relays that a session is begun with are told so first. What is kept of
-    /// members who are not in the address book is bounded from then on.
+    /// From now on these letters are refused; relays learn it first in each session. What is kept
+    /// of members who are not in the address book is bounded from then on.
     Screen(Screens),
     /// The disk has this of each sender: something of it was erased.
     Held(Holdings),
@@ -103,27 +103,32 @@ pub enum Command {
     Leave,
 }
 
-/// What a client makes durable.
+/// What a client makes durable. Each says what happens when that fails; "tried again" is in order
+/// with all others and holds up what follows from them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
-    /// Handshake counters up to this one may be used.
+    /// Handshake counters up to this one may be used. If it fails none is, and the next attempt at
+    /// a handshake asks again.
     Counter(u64),
-    /// This relay showed this key at first use.
+    /// This relay showed this key at first use. If it fails it is given again, by itself, until it
+    /// is durable or the user has decided on the key.
     Pin {
         /// The relay, as the address book names it.
         relay: HostPort,
         /// Its key.
         key: PublicKey,
     },
-    /// UDP did not get through to this relay, or was proved after that: what the next run begins with.
+    /// UDP did not get through to this relay, or was proved after that: what the next run begins
+    /// with. If it fails the newest of it is given again, by itself.
     UdpFailed {
         /// The relay.
         relay: HostPort,
         /// When it failed; `None` once it is proved.
         at: Option<Wall>,
     },
-    /// The client is about to sign in, and to number letters under this mark. Where the outbox is another one than before,
-    /// letters that wait in that one are refused, as with [`Record::OldCopy`].
+    /// The client is about to sign in, and to number letters under this mark. Where the outbox is
+    /// another one than before, letters that wait in that one are refused, as with
+    /// [`Record::OldCopy`]. If it fails the client does not sign in.
     SigningIn {
         /// The relay.
         relay: HostPort,
@@ -132,14 +137,16 @@ pub enum Record {
         /// What the sign-in says.
         said: SignedIn,
     },
-    /// The outbox of this relay is an old copy: another one takes its place, and letters that wait are refused for that.
+    /// The outbox of this relay is an old copy: another one takes its place, and letters that wait
+    /// are refused for that.
     OldCopy {
         /// The relay.
         relay: HostPort,
         /// The new outbox.
         outbox: OutboxId,
     },
-    /// The user wrote a letter. It goes out once this is durable. The outbox is as in [`Record::SigningIn`].
+    /// The user wrote a letter. It goes out once this is durable. If it fails the letter goes back
+    /// to its writer. The outbox is as in [`Record::SigningIn`].
     Written {
         /// The relay where the recipient is reached.
         relay: HostPort,
@@ -158,7 +165,8 @@ pub enum Record {
         /// When it was written.
         written: Wall,
     },
-    /// Letters of a conversation came further: watermarks, which only rise.
+    /// Letters of a conversation came further: watermarks, which only rise. If it fails it is tried
+    /// again.
     Reached {
         /// The relay where the recipient is reached.
         relay: HostPort,
@@ -169,7 +177,8 @@ pub enum Record {
         /// How far.
         reach: Reach,
     },
-    /// A letter was refused for good. Nothing behind it goes out before this is durable.
+    /// A letter was refused for good. Nothing behind it goes out before this is durable. If it
+    /// fails it is tried again.
     Refused {
         /// The relay that refused it.
         relay: HostPort,
@@ -184,7 +193,8 @@ pub enum Record {
         /// It may have arrived all the same.
         may_have_arrived: bool,
     },
-    /// The user was told of a refusal. Until then every run tells it.
+    /// The user was told of a refusal. Until then every run tells it. If it fails it is tried
+    /// again.
     Told {
         /// The relay that refused the letter.
         relay: HostPort,
@@ -195,7 +205,8 @@ pub enum Record {
         /// See `outbox`.
         number: u64,
     },
-    /// A letter came in. It is shown, and the relay is told that it is stored, once this is durable.
+    /// A letter came in. It is shown, and the relay is told that it is stored, once this is
+    /// durable. If it fails it is tried again.
     Received {
         /// The letter.
         letter: Incoming,
@@ -216,7 +227,7 @@ pub enum Record {
         /// The mark.
         mark: Mark,
     },
-    /// A letter came in that this version cannot read.
+    /// A letter came in that this version cannot read. If it fails it is tried again.
     Unreadable {
         /// The relay it came through.
         relay: HostPort,
@@ -231,7 +242,8 @@ pub enum Record {
         /// As in [`Record::Received`].
         mark: Mark,
     },
-    /// A letter that came in is refused: nothing of it is kept but its number. The relay hears of it once this is durable.
+    /// A letter that came in is refused: nothing of it is kept but its number. The relay hears of
+    /// it once this is durable. If it fails it is tried again.
     Declined {
         /// The relay it came through.
         relay: HostPort,
@@ -246,7 +258,7 @@ pub enum Record {
         /// As in [`Record::Received`].
         mark: Mark,
     },
-    /// A letter was shown.
+    /// A letter was shown. If it fails it is tried again.
     Shown {
         /// The relay it came through.
         relay: HostPort,
@@ -421,8 +433,8 @@ pub enum Event {
         /// What it is called.
         id: LetterId,
     },
-    /// Letters of members who are not in the address book are refused: as much is kept of them as may be. Shown once
-    /// until there is room again.
+    /// Letters of members who are not in the address book are refused: as much is kept of them as
+    /// may be. Shown once until there is room again.
     StrangersFull {
         /// The relay through which the first of those letters came.
         relay: HostPort,

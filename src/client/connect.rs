@@ -23,6 +23,7 @@ use crate::session::KeyQuery;
 
 use super::api::{Carriers, Event, Unreached};
 use super::attempt::{Attempt, Stage, Step, pause};
+use super::dials::Turn;
 use super::pace::Asked;
 use super::uplink::{Out, Shared, Told, Uplink, close_conn};
 use loss_backoff::LossBackoff;
@@ -82,7 +83,7 @@ pub(super) struct Connecting {
     asked: Option<Asked>,
     granted: bool,
     /// A connection waits for its turn.
-    dial_waits: bool,
+    dial_waits: Option<Turn>,
     /// The highest handshake counter this relay has had of us, as far as is known. Each relay has its own, or one could
     /// drive the counters for all others to their end.
     counter: u64,
@@ -172,7 +173,7 @@ impl Connecting {
     fn end_round(&mut self) {
         self.round = None;
         self.tcp_at = None;
-        self.dial_waits = false;
+        self.dial_waits = None;
         self.tell_silence_at = None;
     }
 
@@ -377,17 +378,16 @@ impl Uplink {
     }
 
     fn open_tcp(&mut self, now: Tick, shared: &mut Shared, out: &mut Out) {
+        if self.connecting.dial_waits.is_none() && self.is_its_dial_turn(shared) {
+            self.begin_tcp(now, shared, out);
+        }
+    }
+
+    pub(super) fn begin_tcp(&mut self, now: Tick, shared: &mut Shared, out: &mut Out) {
         let addrs = self.tcp_addrs();
         let Some(&addr) = addrs.first() else { return };
-        let is_fresh = self.connecting.round == Some(Round::Fresh);
-        if self.connecting.dial_waits {
-            return;
-        }
-        if is_fresh && !shared.pace.may_dial(shared.conns.len(), &self.spec.addr) {
-            self.connecting.dial_waits = true;
-            return;
-        }
         let conn = self.dial(shared, addr, out);
+        self.note_trial(now, conn, shared);
         self.connecting.attempts.push(Attempt::new(Carrier::Tcp, addrs, now).connecting(conn));
     }
 
@@ -409,6 +409,7 @@ impl Uplink {
         }
         if let Some(attempt) = self.connecting.attempts.iter_mut().find(|a| a.conn() == Some(conn)) {
             attempt.enter(now.tick, Stage::Ready);
+            shared.pace.dials.advance(now.tick, conn);
         }
         self.drive_attempts(now, shared, out);
     }
@@ -422,6 +423,7 @@ impl Uplink {
         out: &mut Out,
     ) {
         shared.conns.remove(&conn);
+        shared.pace.dials.end(conn);
         self.beside_closed(now.tick, conn);
         if let Some(peer) = &mut self.peer {
             let had_path = peer.path().is_some();
@@ -450,6 +452,7 @@ impl Uplink {
         self.free_attempt(now.tick, shared, &attempt);
         if let Some(addr) = attempt.next_addr() {
             let conn = self.dial(shared, addr, out);
+            self.note_trial(now.tick, conn, shared);
             return self.connecting.attempts.push(attempt.connecting(conn));
         }
         if why == Why::Refused {
@@ -519,7 +522,7 @@ impl Uplink {
     }
 
     fn end_failed_round(&mut self, now: Tick, shared: &mut Shared, out: &mut Out) {
-        let waits = self.connecting.tcp_at.is_some() || self.connecting.dial_waits;
+        let waits = self.connecting.tcp_at.is_some() || self.connecting.dial_waits.is_some();
         let more = !self.connecting.attempts.is_empty() || waits;
         if more || self.connecting.round.is_none() {
             return;

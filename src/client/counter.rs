@@ -42,13 +42,14 @@ impl Counter {
         None
     }
 
-    /// A ticket for another record of the client.
+    /// A ticket for another record of the client, whose answer its giver waits for.
     pub(super) fn other_ticket(&mut self) -> Ticket {
         self.tickets += 1;
         Ticket(self.tickets)
     }
 
-    /// A record became durable, or could not; `true` if there may be a next counter now.
+    /// A record became durable, or could not; `true` if there may be a next counter now. A mark
+    /// that failed is asked for again by the next attempt that needs it.
     pub(super) fn handle_committed(&mut self, ticket: Ticket, durable: bool) -> bool {
         let Some((_, mark)) = self.asked.take_if(|asked| asked.0 == ticket) else { return false };
         if durable {

@@ -1,7 +1,8 @@
-//! Letters that this reader refused, as long as they may come again, and what the relay is owed of that.
+//! Letters that this reader refused, as long as they may come again, and what the relay is owed of
+//! that.
 //!
-//! A `stored` counts for every letter before it that was not refused in the same session. So those that are remembered of
-//! a conversation are said before the first `stored` of it.
+//! A `stored` counts for every letter before it that was not refused in the same session. So those
+//! that are remembered of a conversation are said before the first `stored` of it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -58,8 +59,8 @@ impl Declined {
         self.flows.is_empty()
     }
 
-    /// A new session knows of no refusal. What is owed stays so: a letter may come, and be refused again, before the
-    /// welcome does, which is on another stream.
+    /// A new session knows of no refusal. What is owed stays so: a letter may come, and be refused
+    /// again, before the welcome does, which is on another stream.
     pub(super) fn session_begun(&mut self) {
         self.flows.values_mut().for_each(|flow| flow.is_said = false);
     }
@@ -71,7 +72,8 @@ impl Declined {
         self.owing.extend(flow.numbers.keys().map(|number| (key.clone(), *number)));
     }
 
-    /// A refusal the relay is owed: whose letter, its number, why. [`Declined::paid`] when it was said.
+    /// A refusal the relay is owed: whose letter, its number, why. [`Declined::paid`] when it was
+    /// said.
     pub(super) fn next(&self) -> Option<(&Name, OutboxId, u64, Reason)> {
         let (key, number) = self.owing.first()?;
         let reason = *self.flows.get(key)?.numbers.get(number)?;

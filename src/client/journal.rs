@@ -18,10 +18,14 @@ const HANDED_MAX: usize = 2_048;
 const INCOMING_MAX: usize = 4_096;
 /// Bytes of text of such letters.
 const INCOMING_BYTES_MAX: usize = 8 << 20;
-/// What was shown is written down as shown so soon after: a process that is killed before it has shown it shows it when it
-/// runs again.
+/// Records of any kind; at the bound nothing is read, control messages included. A hostile relay
+/// may say without end that letters got further, and each such word is written down. This many take
+/// some 10 MB.
+const RECORDS_MAX: usize = 65_536;
+/// Records of what was shown are handed to the store after this time: a process that is killed
+/// before it has shown it shows it when it runs again.
 const SHOWN_WITHIN: Duration = Duration::from_millis(20);
-/// A full disk is tried again so soon.
+/// A full disk is tried again after this time.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,10 +104,17 @@ impl Journal {
 
     /// Whether letters may be read that would be written down.
     pub(super) fn has_room(&self) -> bool {
-        self.incoming < INCOMING_MAX && self.incoming_bytes < INCOMING_BYTES_MAX
+        let for_letters = self.incoming < INCOMING_MAX && self.incoming_bytes < INCOMING_BYTES_MAX;
+        for_letters && self.has_room_for_control()
     }
 
-    /// Letters on their way to the disk: through which relay, of whom, and the length of their texts.
+    /// Whether control messages may be read.
+    pub(super) fn has_room_for_control(&self) -> bool {
+        self.entries.len() < RECORDS_MAX
+    }
+
+    /// Letters on their way to the disk: through which relay, of whom, and the length of their
+    /// texts.
     pub(super) fn coming(&self) -> impl Iterator<Item = (&HostPort, &Name, usize)> {
         self.entries.iter().filter_map(|entry| match &entry.record {
             Record::Received { letter, .. } => Some((&letter.relay, &letter.from, letter.text.len())),
@@ -254,6 +265,20 @@ mod tests {
         assert_eq!(journal.next_settled(), Some((shown(1), true)));
         assert_eq!(journal.next_settled(), Some((shown(2), true)));
         assert_eq!(journal.next_settled(), None);
+    }
+
+    /// A relay says without end that letters got further, faster than the disk takes it.
+    #[test]
+    fn full_journal_reads_on_when_a_record_has_settled() {
+        let (mut journal, mut counter) = (Journal::new(true), Counter::new(0));
+        (1..RECORDS_MAX as u64).for_each(|n| journal.push(shown(n)));
+        assert!(journal.has_room() && journal.has_room_for_control());
+        journal.push(shown(0));
+        assert!(!journal.has_room() && !journal.has_room_for_control());
+        let tickets = handed(&mut journal, &mut counter);
+        journal.handle_committed(now(0), tickets[0], true);
+        assert_eq!(journal.next_settled(), Some((shown(1), true)));
+        assert!(journal.has_room() && journal.has_room_for_control());
     }
 
     #[test]

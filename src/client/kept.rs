@@ -11,11 +11,11 @@ use crate::wire::message::{EARLIER_MAX, Reason, Said as SignedIn};
 use super::api::Record;
 use super::strangers::{Holdings, cost};
 
-/// Outboxes of one sender that are remembered: one for each machine it ever wrote from. Above it that sender's own are
-/// forgotten, so that no member makes this one forget what another has sent.
+/// Outboxes of one sender that are remembered: one for each machine it ever wrote from. Above it
+/// that sender's own are forgotten, so that no member makes this one forget what another has sent.
 pub const OUTBOXES_OF_ONE_MAX: usize = 64;
-/// Letters of all relays that were refused here and are remembered: as many as four relays have under way
-/// ([`crate::wire::limits::REFUSALS_REMEMBERED`]).
+/// Letters of all relays that were refused here and are remembered: as many as four relays have
+/// under way ([`crate::wire::limits::REFUSALS_REMEMBERED`]).
 pub const DECLINED_KEPT_MAX: usize = 4_096;
 
 /// Everything the client's core begins with. Bounded by the outbox's limits, and by what the store loads of the rest.
@@ -32,8 +32,8 @@ pub struct Kept {
     pub refusals: BTreeMap<(HostPort, Name, OutboxId, u64), KeptRefusal>,
     /// For each relay, sender and outbox, how far its letters have come here.
     pub senders: BTreeMap<(HostPort, Name, OutboxId), KeptSender>,
-    /// Letters that were refused here, by relay, sender, outbox and number: the last [`DECLINED_KEPT_MAX`], each with
-    /// its place among all and why.
+    /// Letters that were refused here, by relay, sender, outbox and number: the last
+    /// [`DECLINED_KEPT_MAX`], each with its place among all and why.
     pub declined: BTreeMap<(HostPort, Name, OutboxId, u64), (u64, Reason)>,
     /// Bytes kept of each sender.
     pub held: Holdings,
@@ -288,8 +288,8 @@ impl Kept {
         follows
     }
 
-    /// Forgets the outboxes of a sender above [`OUTBOXES_OF_ONE_MAX`] of which nothing is kept; never the one that was
-    /// just heard of.
+    /// Forgets the outboxes of a sender above [`OUTBOXES_OF_ONE_MAX`] of which nothing is kept;
+    /// never the one that was just heard of.
     fn forget_outboxes(&mut self, (relay, from, heard): &(HostPort, Name, OutboxId)) {
         let theirs = self.senders.iter().filter(|((r, f, _), _)| r == relay && f == from);
         let mut theirs: Vec<_> = theirs.map(|((.., outbox), row)| (row.heard, *outbox, row.held)).collect();

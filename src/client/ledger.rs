@@ -57,7 +57,7 @@ pub(super) struct Ledger {
     owing_read: Vec<Key>,
     /// Letters of old copies that this session was handed.
     old_copies: BTreeSet<(Key, u64)>,
-    /// What was refused.
+    /// Refused letters.
     pub(super) declined: Declined,
 }
 
@@ -158,7 +158,8 @@ impl Ledger {
         }
     }
 
-    /// Makes the relay be owed, before the `stored` of [`Ledger::next_stored`], what was refused of those letters.
+    /// Makes the relay be owed, before the `stored` of [`Ledger::next_stored`], what was refused of
+    /// those letters.
     pub(super) fn before_stored(&mut self) {
         if let (false, Some(key)) = (self.declined.is_empty(), self.owing_stored.last()) {
             self.declined.before_stored(key);

@@ -41,8 +41,8 @@ impl Mail {
         }
     }
 
-    /// Says what became of letters that came in; `false` if there is no more room. What was refused is said before what was
-    /// stored, which would stand for it as well.
+    /// Says what became of letters that came in; `false` if there is no more room. Refusals are
+    /// said before a `stored`, which would count for the refused letters as well.
     fn speak_of_letters(&mut self, say: &mut impl FnMut(ToRelay<'_>) -> bool) -> bool {
         loop {
             self.ledger.before_stored();

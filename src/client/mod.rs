@@ -9,8 +9,10 @@
 //!
 //! Files: `api` (commands, events, records), `kept` (what the records add up to), `journal` (records on their way to
 //! the disk), `uplink` (one relay: session and letters), `connect` (how a session comes about), `attempt` (one try over
-//! one carrier), `choice` and `paths` (which carrier a session is on), `outbox` and `ledger` (letters out and in), `marks` (how an old
-//! copy of an outbox is known), `screen` (letters that are not wanted), `strangers` and `declined` (letters that are not kept), `counter`.
+//! one carrier), `choice` and `paths` (which carrier a session is on), `outbox` and `ledger` (letters out and in),
+//! `marks` (how an old copy of an outbox is known), `screen` (letters that are not wanted),
+//! `strangers` and `declined` (letters that are not kept), `counter`, `facts` (records that nothing
+//! waits for).
 
 mod api;
 mod attempt;
@@ -18,6 +20,8 @@ mod choice;
 mod connect;
 mod counter;
 mod declined;
+mod dials;
+mod facts;
 mod journal;
 mod kept;
 mod ledger;
@@ -55,6 +59,8 @@ pub use crate::wire::message::{EARLIER_MAX, Reason, Said as SignedIn};
 use crate::wire::packet::{self, Packet};
 
 use counter::Counter;
+use dials::Next;
+use facts::Facts;
 use journal::Journal;
 use ledger::Ledger;
 use mail::{Mail, refused_event};
@@ -65,8 +71,8 @@ use strangers::Strangers;
 use uplink::{Out, Shared, Uplink};
 use uplinks::Uplinks;
 
-/// Session indexes of one client, live and at rest: a few for each relay, and two of each round of the last 7 s, of which
-/// 1,000 a second may begin ([`pace`]).
+/// Session indexes of one client, live and at rest: a few for each relay, and two of each round of
+/// the last 7 s, of which 1,000 a second may begin ([`pace`]).
 const INDEXES_MAX: usize = 16_384;
 
 /// A deadline missed by more than this means that the process was stopped or the machine slept.
@@ -101,6 +107,7 @@ impl Client {
             rng: Rng::from_seed(config.seed),
             counter: Counter::new(config.counter_reserved),
             journal: Journal::new(kept.is_some()),
+            facts: Facts::new(),
             indexes: Indexes::new(INDEXES_MAX),
             conns: BTreeMap::new(),
             next_conn: 0,
@@ -344,6 +351,7 @@ impl Core for Client {
         self.now = now.tick;
         self.shared.indexes.handle_time(now.tick);
         self.shared.journal.handle_time(now);
+        self.shared.facts.handle_time(now.tick, &mut self.shared.counter, out);
         if overslept {
             self.uplinks.each(|uplink| {
                 uplink.peer.iter_mut().for_each(|peer| peer.handle_woken(now.tick));
@@ -408,8 +416,12 @@ impl Core for Client {
     fn next_deadline(&self) -> Option<Tick> {
         let uplinks = self.uplinks.next_deadline(self.now, self.shared.carriers);
         let shared = &self.shared;
-        let others =
-            [shared.indexes.next_deadline(), shared.journal.next_deadline(), shared.pace.next_deadline()];
+        let others = [
+            shared.indexes.next_deadline(),
+            shared.journal.next_deadline(),
+            shared.facts.next_deadline(),
+            shared.pace.next_deadline(),
+        ];
         uplinks.into_iter().chain(others.into_iter().flatten()).min()
     }
 }
@@ -422,11 +434,32 @@ impl Client {
                 uplink.handle_turn(now, &mut self.shared, out);
             }
         }
-        while let Some(relay) = self.shared.pace.next_dial(self.shared.conns.len()) {
-            if let Some(uplink) = self.uplinks.get_mut(&relay) {
-                uplink.handle_dial_turn(now, &mut self.shared, out);
+        while let Some(next) = self.next_dial(now.tick) {
+            match next {
+                Next::Opens(relay) => {
+                    if let Some(uplink) = self.uplinks.get_mut(&relay) {
+                        uplink.handle_dial_turn(now, &mut self.shared, out);
+                    }
+                }
+                Next::Yields(relay, conn) => match self.uplinks.get_mut(&relay) {
+                    Some(uplink) => uplink.yield_conn(now, conn, &mut self.shared, out),
+                    None => self.shared.pace.dials.end(conn),
+                },
             }
         }
+    }
+
+    /// What the queue for connections does next; a round that has ended waits no more, so nothing is given up for it.
+    fn next_dial(&mut self, now: Tick) -> Option<Next> {
+        let dials = &mut self.shared.pace.dials;
+        while let Some((turn, relay)) = dials.first() {
+            if self.uplinks.get(relay).is_some_and(|uplink| uplink.waits_to_dial(*turn)) {
+                break;
+            }
+            let (turn, relay) = (*turn, relay.clone());
+            dials.forget(turn, &relay);
+        }
+        dials.next(now, self.shared.conns.len())
     }
 
     fn handle_committed(&mut self, now: Now, ticket: Ticket, durable: bool, out: &mut Out) {
@@ -442,6 +475,9 @@ impl Client {
         }
         if let Some(mail) = self.parked.values_mut().find(|mail| mail.outbox.marks.awaits(ticket)) {
             return mail.outbox.marks.handle_committed(now.tick, durable);
+        }
+        if self.shared.facts.handle_committed(now.tick, ticket, durable) {
+            return;
         }
         let had_room = self.shared.journal.has_room();
         self.shared.journal.handle_committed(now, ticket, durable);

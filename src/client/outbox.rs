@@ -3,7 +3,8 @@
 //! A letter goes out when it is durable and the relay's session has room for it, with `prev`, the last number before
 //! it that was not refused. A refusal as `behind` puts it back, to go again with the `prev` it then has; any other
 //! refusal holds everything behind it until it is durable, so that no crash can make a refused letter pass for an
-//! accepted one. A session that is lost puts back what was not accepted. No conversation waits for another.
+//! accepted one. A session that is lost puts back what was not accepted. No conversation waits for
+//! another.
 //!
 //! Files: `letters` (those of one conversation), `refused` (what follows from a refusal), `old_copy` (an outbox that is
 //! given up for another).
@@ -28,8 +29,9 @@ use refused::Verdict;
 
 /// Letters of one conversation on their way at once, short ones: those of 100 bytes meet [`WINDOW_BYTES`] first.
 pub(super) const WINDOW_LETTERS: usize = 1_024;
-/// Letters on their way at once of those that an earlier session may have brought to the relay, after a refusal too: only
-/// the relay knows what became of them, and one at a time would take a round trip and a commit each.
+/// Letters on their way at once of those that an earlier session may have brought to the relay,
+/// after a refusal too: only the relay knows what became of them, and one at a time would take a
+/// round trip and a commit each.
 const WINDOW_IN_DOUBT: usize = 32;
 /// Bytes that one conversation sends before the next has its turn.
 const OFFERED_BYTES: usize = 16 * 1024;
@@ -120,16 +122,18 @@ struct Conversation {
     unread: VecDeque<(u64, u64)>,
     /// Refused, but that is not durable yet.
     refusals: VecDeque<Refusal>,
-    /// The letters that were written before the conversation was known to be refused are refused with it.
+    /// The letters that were written before the conversation was known to be refused are refused
+    /// with it.
     verdict: Option<Verdict>,
-    /// What the relay has said meanwhile of letters behind those.
+    /// What the relay has said of letters behind those in the meantime.
     held: Watermarks,
     reach: Reach,
     /// How many letters, and bytes of [`WINDOW_BYTES`], are on their way.
     sent_letters: usize,
     sent_bytes: usize,
-    /// How many letters may be: one after a refusal that the next letter is likely to meet as well, half as many after any
-    /// other, since all behind a refused one go for nothing, and one more after each that is accepted.
+    /// How many letters may be: one after a refusal that the next letter is likely to meet as well,
+    /// half as many after any other, since all behind a refused one go for nothing, and one more
+    /// after each that is accepted.
     window: usize,
     /// When it was last written to, by the outbox's own count.
     touched: u64,
@@ -152,7 +156,7 @@ impl Default for Conversation {
     }
 }
 
-/// What became of an offer.
+/// Result of an offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Offered {
     /// Every letter that may go was sent.
@@ -254,7 +258,8 @@ impl Outbox {
         self.old_refusals.push_back((to, refusal));
     }
 
-    /// The next refusal of [`Outbox::restore_refusal`], in the order of numbers, to be told once.
+    /// The next refusal of [`Outbox::restore_refusal`], in the order of numbers; each is shown
+    /// once.
     pub(super) fn next_old_refusal(&mut self) -> Option<(Name, Refusal)> {
         self.old_refusals.pop_front()
     }
@@ -318,8 +323,9 @@ impl Outbox {
         }
     }
 
-    /// Offers every letter that may go now, each conversation's in order, until `send` says that there is no more room. The
-    /// conversations take turns, so that one with much to say leaves room for the others.
+    /// Offers every letter that may go now, each conversation's in order, until `send` says that
+    /// there is no more room. The conversations take turns, so that one with much to say leaves
+    /// room for the others.
     pub(super) fn offer(&mut self, mut send: impl FnMut(Sendable<'_>) -> bool) {
         loop {
             let (mut more, turn) = (false, self.turn.take());

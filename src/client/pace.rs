@@ -5,19 +5,18 @@
 //! letters to go, or that the user asks for, go first; then the one that has waited the longest. What keeps a session
 //! that is there never waits.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::base::{HostPort, Tick};
+
+use super::dials::Dials;
 
 /// Interval and burst of first rounds: a handshake costs 0.3 ms of curve arithmetic, so a sweep takes a third of a core.
 const FIRST_RATE: (Duration, u32) = (Duration::from_millis(1), 64);
 /// Interval and burst of further rounds. 300 relays that are gone are each tried every 30 s, as one alone is, and 1,500
 /// every 150 s; a round costs about a millisecond.
 const AGAIN_RATE: (Duration, u32) = (Duration::from_millis(100), 16);
-/// TCP connections at which a round opens no more, so that a book leaves descriptors to everything else: a quarter of
-/// the usual limit of 1,024.
-const CONNS_MAX: usize = 256;
 
 /// Which of the two queues a round waits in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +49,8 @@ pub(super) struct Pace {
     first: Queue,
     again: Queue,
     asked: u64,
-    dials: VecDeque<HostPort>,
+    /// When each round may open a connection.
+    pub(super) dials: Dials,
 }
 
 impl Queue {
@@ -84,7 +84,7 @@ impl Pace {
             first: Queue::new(FIRST_RATE),
             again: Queue::new(AGAIN_RATE),
             asked: 0,
-            dials: VecDeque::new(),
+            dials: Dials::default(),
         }
     }
 
@@ -121,24 +121,10 @@ impl Pace {
         self.first.next(now).or_else(|| self.again.next(now))
     }
 
-    /// When [`Pace::next`] has one.
+    /// When [`Pace::next`] or [`Dials::next`] has one.
     pub(super) fn next_deadline(&self) -> Option<Tick> {
-        let queues = [&self.first, &self.again].into_iter();
-        queues.filter(|queue| !queue.waiting.is_empty()).map(Queue::ready_at).min()
-    }
-
-    /// Whether a round may open a connection, where this many are open. If not, it waits in a queue.
-    pub(super) fn may_dial(&mut self, open: usize, relay: &HostPort) -> bool {
-        let may = open < CONNS_MAX;
-        if !may {
-            self.dials.push_back(relay.clone());
-        }
-        may
-    }
-
-    /// The relay whose round may open a connection now.
-    pub(super) fn next_dial(&mut self, open: usize) -> Option<HostPort> {
-        if open < CONNS_MAX { self.dials.pop_front() } else { None }
+        let queues = [&self.first, &self.again].into_iter().filter(|queue| !queue.waiting.is_empty());
+        queues.map(Queue::ready_at).chain(self.dials.next_deadline()).min()
     }
 
     fn queue(&mut self, lane: Lane) -> &mut Queue {
@@ -198,14 +184,5 @@ mod tests {
         let asked = fill(&mut pace, Lane::Again, AGAIN_RATE.1 as usize + 1);
         pace.forget(asked[0], &relay(AGAIN_RATE.1 as usize));
         assert_eq!(pace.next_deadline(), None);
-    }
-
-    #[test]
-    fn connections_are_opened_one_for_one_at_the_bound() {
-        let mut pace = Pace::new();
-        assert!(pace.may_dial(CONNS_MAX - 1, &relay(1)));
-        assert!(!pace.may_dial(CONNS_MAX, &relay(2)) && pace.next_dial(CONNS_MAX).is_none());
-        assert_eq!(pace.next_dial(CONNS_MAX - 1), Some(relay(2)));
-        assert_eq!(pace.next_dial(0), None);
     }
 }

@@ -414,9 +414,9 @@ impl Uplink {
         Some((attempt.conn()?, attempt.is_open()))
     }
 
-    /// The relay says that it has lost the session, with the token that only it can make: hands are shaken at once, for the
-    /// same session, in case that somebody else has drawn the token from it; but not at once again and again (`Pace`). One
-    /// that was told to stop goes silent.
+    /// The relay says that it has lost the session, with the token that only it can make: a
+    /// handshake begins at once, for the same session, in case that an attacker has drawn the token
+    /// from it; but not at once again and again (`LossBackoff`). A client that stops goes silent.
     pub(super) fn handle_reset(
         &mut self,
         now: Now,

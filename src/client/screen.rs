@@ -30,7 +30,8 @@ pub struct Screens {
     pub relays: BTreeMap<HostPort, Screen>,
     /// For relays that are not among those; without it, what such a relay knows stays as it is.
     pub others: Option<Screen>,
-    /// Who is in the address book; what is kept of all others is bounded. `None` where nothing is known of a book.
+    /// Members in the address book; what is kept of all others is bounded. `None` where nothing is
+    /// known of a book.
     pub contacts: Option<Contacts>,
 }
 

@@ -1,7 +1,8 @@
 //! How much is kept of members who are not in the address book, and whether more of them is taken.
 //!
-//! A stranger writes as fast as a relay lets it, and nothing on this machine is deleted unless its user wants it. What all
-//! strangers together may leave here is therefore bounded; beyond the bound their letters are refused as `full`.
+//! A stranger writes as fast as a relay lets it, and nothing on this machine is deleted unless its
+//! user wants it. What all strangers together may leave here is therefore bounded; beyond the bound
+//! their letters are refused as `full`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +27,7 @@ pub const fn cost(text_len: usize) -> u64 {
     text_len as u64 + LETTER_COST
 }
 
-/// What is kept of whom.
+/// Bytes kept of each sender, and of strangers in all.
 #[derive(Debug)]
 pub(super) struct Strangers {
     bytes_max: u64,
@@ -36,10 +37,10 @@ pub(super) struct Strangers {
     /// `None` before the book is known: then everything is taken.
     contacts: Option<Contacts>,
     held: Holdings,
-    /// What `held` has of strangers.
+    /// The part of `held` that is of strangers.
     bytes: u64,
-    /// The user knows that letters are refused, since the book or the disk changed or another frontend began to show
-    /// letters.
+    /// The user knows that letters are refused, since the book or the disk changed or another
+    /// frontend began to show letters.
     told: bool,
 }
 
@@ -87,8 +88,8 @@ impl Strangers {
         true
     }
 
-    /// A letter was refused. Returns `true` if the user does not know yet that some are: no sender can make this be said
-    /// again.
+    /// A letter was refused. Returns `true` if the user does not know yet that some are: no sender
+    /// can make this be said again.
     pub(super) fn tell(&mut self) -> bool {
         !std::mem::replace(&mut self.told, true)
     }

@@ -20,6 +20,7 @@ use super::told;
 use super::api::{Carriers, Event, Incoming, Record, RelaySpec, Unkept, Unreached};
 use super::connect::{Connecting, Round};
 use super::counter::Counter;
+use super::facts::Facts;
 use super::journal::Journal;
 use super::ledger::Seen;
 use super::mail::{Mail, refused_event};
@@ -41,6 +42,7 @@ pub(super) struct Shared {
     pub(super) rng: crate::base::Rng,
     pub(super) counter: Counter,
     pub(super) journal: Journal,
+    pub(super) facts: Facts,
     pub(super) indexes: Indexes<HostPort>,
     /// Whose each TCP connection is.
     pub(super) conns: std::collections::BTreeMap<ConnId, HostPort>,
@@ -291,11 +293,15 @@ impl Uplink {
         }
     }
 
-    /// Reads what has come; letters only for as long as there is room to write them down.
+    /// Reads what has come, as long as there is room to write down what follows from it.
     pub(super) fn read(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
         for stream in [StreamId::Control, StreamId::Chat] {
             let mut incoming = std::mem::take(&mut self.incoming);
-            while (stream == StreamId::Control || shared.journal.has_room())
+            let has_room = match stream {
+                StreamId::Control => Journal::has_room_for_control,
+                _ => Journal::has_room,
+            };
+            while has_room(&shared.journal)
                 && self.peer.as_mut().is_some_and(|peer| peer.receive(stream, &mut incoming))
             {
                 let understood = match ToClient::decode(&incoming) {
@@ -415,7 +421,8 @@ impl Uplink {
         self.last_author.clone()
     }
 
-    /// Writes a new letter down, or that it is refused; `false` if it cannot come from an honest relay.
+    /// Writes a new letter down, or that it is refused; `false` if it cannot come from an honest
+    /// relay.
     fn handle_delivery(&mut self, shared: &mut Shared, delivery: &Delivery<'_>, out: &mut Out) -> bool {
         let Some(from) = self.author(delivery.from) else { return false };
         self.choice.letter = true;
@@ -562,7 +569,7 @@ impl Uplink {
     }
 }
 
-/// What is written down of a letter that was refused.
+/// The record of a letter that was refused.
 pub(super) fn record_of_refusal(
     (relay, outbox): (&HostPort, OutboxId),
     to: &Name,
@@ -575,5 +582,6 @@ pub(super) fn record_of_refusal(
 /// Closes a TCP connection of ours.
 pub(super) fn close_conn(shared: &mut Shared, conn: ConnId, out: &mut Out) {
     shared.conns.remove(&conn);
+    shared.pace.dials.end(conn);
     out.effects.push(Effect::Close(Path::Tcp(conn)));
 }

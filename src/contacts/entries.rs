@@ -1,15 +1,16 @@
 //! The contacts of a book, and how one of them is found without looking at all of them.
 //!
-//! What is looked up by is sorted when it is first asked for: 4 bytes for each contact and order. A letter of a stranger
-//! then costs 17 comparisons in a book of 100,000, not 100,000.
+//! Each order is made when it is first needed: 4 bytes for each contact and order. A
+//! letter of a stranger then costs 17 comparisons in a book of 100,000, not 100,000.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::OnceLock;
 
 use super::steps::step;
 use super::{Contact, RelaySpec};
-use crate::base::{HostPort, Name};
+use crate::base::{HostPort, Looks, Name};
 
 /// Contacts in the order of the file.
 #[derive(Debug, Default)]
@@ -72,22 +73,49 @@ impl Entries {
 
     /// The first entry whose label or name at its relay looks like this name.
     pub(super) fn looking_like(&self, name: &Name) -> Option<&Contact> {
-        let key = |(at, look): (u32, Look)| match look {
-            Look::Label => self.all[at as usize].label.skeleton(),
-            Look::Member => self.all[at as usize].member.skeleton(),
-        };
-        let order = self.orders.by_look.get_or_init(|| {
+        let looks = name.looks();
+        let of_class = equal(self.by_look(), &looks.class(), |place| self.look(*place).looks().class());
+        let alike = of_class.iter().find(|place| self.look(**place).looks().meet(&looks));
+        alike.map(|(at, _)| &self.all[*at as usize])
+    }
+
+    /// Pairs of entries whose labels look alike: each with the first before it in the file, in the
+    /// order of the file. No entry is compared with more than [`Looks::COMPARED_MAX`] others.
+    pub(super) fn alike(&self) -> Vec<(&Contact, &Contact)> {
+        let label = |at: u32| &self.all[at as usize].label;
+        let mut of_class = BTreeMap::<String, Vec<u32>>::new();
+        let mut pairs = Vec::new();
+        for at in 0..self.all.len() as u32 {
+            let looks = label(at).looks();
+            let before = of_class.entry(looks.class()).or_default();
+            let mut compared = before.iter().take(Looks::COMPARED_MAX);
+            let first = compared.find(|other| label(**other).looks().meet(&looks));
+            pairs.extend(first.map(|first| (&self.all[at as usize], &self.all[*first as usize])));
+            before.push(at);
+        }
+        pairs
+    }
+
+    /// The name of an entry that is meant.
+    fn look(&self, (at, look): (u32, Look)) -> &Name {
+        match look {
+            Look::Label => &self.all[at as usize].label,
+            Look::Member => &self.all[at as usize].member,
+        }
+    }
+
+    fn by_look(&self) -> &[(u32, Look)] {
+        self.orders.by_look.get_or_init(|| {
             let mut order: Vec<_> = (0..self.all.len() as u32).map(|at| (at, Look::Label)).collect();
             let differs = |at: &u32| self.all[*at as usize].member != self.all[*at as usize].label;
             order.extend((0..self.all.len() as u32).filter(differs).map(|at| (at, Look::Member)));
-            order.sort_by_cached_key(|place| (key(*place), place.0));
+            order.sort_by_cached_key(|place| (self.look(*place).looks().class(), place.0));
             order
-        });
-        let same = equal(order, &name.skeleton(), |place| key(*place));
-        same.first().map(|(at, _)| &self.all[*at as usize])
+        })
     }
 
-    /// The distinct relays, in the order of their first mention; a `tcp` that any entry gives counts for all.
+    /// The distinct relays, in the order of their first mention; a `tcp` that any entry gives
+    /// counts for all.
     pub(super) fn relays(&self) -> &[RelaySpec] {
         &self.relays_sorted().all
     }
@@ -119,7 +147,8 @@ impl Entries {
         })
     }
 
-    /// Whether both have the same contacts, in whatever order. No two contacts of a book have one label.
+    /// Whether both have the same contacts, in whatever order. No two contacts of a book have one
+    /// label.
     pub(super) fn are_those_of(&self, other: &Entries) -> bool {
         let mine = sorted(&self.all, |at| &self.all[at as usize].label);
         let theirs = sorted(&other.all, |at| &other.all[at as usize].label);
@@ -196,7 +225,7 @@ mod tests {
     use crate::contacts::steps::steps_of;
     use crate::contacts::{Book, add, remove, set_blocked};
 
-    /// A book of so many contacts at so many relays.
+    /// A book of this many contacts at this many relays.
     fn text(contacts: usize, relays: usize) -> String {
         let entry = |n: usize| format!("name{n:05} = \"h:{}\"\n", 1 + n % relays);
         "[contacts]\n".to_owned() + &(0..contacts).map(entry).collect::<String>()
@@ -261,5 +290,20 @@ mod tests {
         let relays: Vec<String> = book.relays().iter().map(|relay| relay.address.to_string()).collect();
         assert_eq!(relays, ["h:2", "h:1"]);
         assert_eq!(book.resolve("zed").unwrap().tcp, "h:3".parse().ok());
+    }
+
+    #[test]
+    fn contacts_that_look_alike_are_paired() {
+        let labels = ["TOM", "自己", "ТОМ", "自已", "TIM"];
+        let text: String = labels.iter().map(|label| format!("\"{label}\" = \"h:1\"\n")).collect();
+        let book = Book::parse(&format!("[contacts]\n{text}"), "f").unwrap();
+        let pairs: Vec<_> =
+            book.alike().iter().map(|pair| (pair.0.label.as_str(), pair.1.label.as_str())).collect();
+        assert_eq!(pairs, [("ТОМ", "TOM"), ("自已", "自己")]);
+        let like = |text: &str| book.looks_like(&text.parse().unwrap()).map(|contact| contact.label.as_str());
+        assert_eq!(
+            [like("自巳"), like("Том"), like("T1M"), like("自我")],
+            [Some("自己"), Some("TOM"), Some("TIM"), None]
+        );
     }
 }

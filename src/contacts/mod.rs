@@ -101,9 +101,15 @@ impl Book {
         self.contacts.labelled(label)
     }
 
-    /// The contact that somebody who is not in the book looks like (UTS #39), by its label or its name at its relay.
+    /// The contact that somebody who is not in the book looks like ([`Name::looks_like`]), by its
+    /// label or its name at its relay.
     pub fn looks_like(&self, member: &Name) -> Option<&Contact> {
         self.contacts.looking_like(member)
+    }
+
+    /// Pairs of contacts whose labels look alike: each with the first of them in the file.
+    pub fn alike(&self) -> Vec<(&Contact, &Contact)> {
+        self.contacts.alike()
     }
 
     /// The labels nearest to a name that nobody has, at most three.

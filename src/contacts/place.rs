@@ -22,7 +22,8 @@ impl<'a> Page<'a> {
         Phrase::new(key).with("file", self.file).with("line", self.line(at)).with("column", column)
     }
 
-    /// The line of a byte offset, from 1. Looks at all that is before: for many offsets see [`Lines`].
+    /// The line of a byte offset, from 1. Looks at all that is before: for many offsets see
+    /// [`Lines`].
     pub fn line(&self, at: usize) -> usize {
         step(at);
         self.text[..self.floor(at)].matches('\n').count() + 1

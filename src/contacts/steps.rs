@@ -1,4 +1,5 @@
-//! Counts what reading and searching a book costs, so that a test can hold how it grows. Only tests count.
+//! Counts what reading and searching a book costs, so that a test can hold how it grows. Only tests
+//! count.
 
 #[cfg(test)]
 thread_local! {

@@ -1,14 +1,15 @@
-//! What has come of a stream behind a gap: runs of bytes, and nothing that stands for the gaps between them.
+//! Bytes of a stream behind a gap: runs of received bytes, and no memory for the gaps between them.
 
 use crate::base::blank;
 
-/// Runs of one stream. A packet whose piece would make more is treated as lost, so an honest sender is only slowed.
+/// Runs of one stream. A packet whose piece would make more is treated as lost, so an honest sender
+/// is only slowed.
 pub const RUNS_MAX: usize = 256;
-/// What a run takes in memory beside its bytes, about: its entry in the list, and what the allocator adds. It counts
-/// like bytes, so that runs of one byte are no cheap way to much memory.
+/// Memory of a run besides its bytes, about: its entry in the list, and what the allocator adds. It
+/// counts like bytes, so that runs of one byte are no cheap way to much memory.
 pub const RUN_COST: usize = 64;
-/// A run that is met by the one before it becomes one with it up to this length, in bytes: the work of that is bounded, and
-/// a burst of short packets makes one run.
+/// A run that is met by the one before it becomes one with it up to this length, in bytes: the work
+/// of that is bounded, and a burst of short packets makes one run.
 const MERGED_MAX: usize = 4 * 1024;
 
 /// Bytes in order, their first one at `start`.
@@ -23,8 +24,8 @@ impl Run {
         self.start + self.bytes.len() as u64
     }
 
-    /// Appends `bytes`; how much more memory that takes. It grows by a half at least, so that a run of many pieces is seldom
-    /// moved.
+    /// Appends `bytes`. Returns how much more memory that takes. A run grows by a half at least, so
+    /// that one of many pieces is rarely moved.
     fn append(&mut self, bytes: &[u8]) -> usize {
         let before = self.bytes.capacity();
         if before - self.bytes.len() < bytes.len() {
@@ -73,8 +74,9 @@ impl Ahead {
         })
     }
 
-    /// Keeps what is new of a piece that begins at `start`. `false` if there is no room for as many bytes more, or there are
-    /// too many runs; nothing has changed. A run grows by half of what it holds, so that `room` may be passed by so much.
+    /// Keeps what is new of a piece that begins at `start`. Returns `false`, and changes nothing,
+    /// if there is no room for the piece, or there are too many runs. A run grows by half of what
+    /// it holds, and may exceed `room` by that much.
     pub fn hold(&mut self, start: u64, piece: &[u8], room: usize) -> bool {
         let end = start + piece.len() as u64;
         let mut at = self.runs.partition_point(|run| run.end() < start);
@@ -118,7 +120,8 @@ impl Ahead {
         merges
     }
 
-    /// Everything up to `end` is there: what follows it without a gap leaves, its new part appended to `into`.
+    /// Everything up to `end` is there: what follows it without a gap leaves, its new part appended
+    /// to `into`.
     pub fn leave(&mut self, end: u64, into: &mut Vec<u8>) {
         let (mut end, mut gone) = (end, 0);
         for run in &self.runs {

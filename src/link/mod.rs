@@ -368,12 +368,14 @@ impl Link {
         Ok(())
     }
 
-    /// Holds at most so much behind gaps, in bytes of memory: a packet whose piece needs more counts as lost.
+    /// Sets the maximum memory for bytes behind gaps: a packet whose piece needs more counts as
+    /// lost.
     pub fn set_gapped_max(&mut self, max: usize) {
         self.gapped.max = max;
     }
 
-    /// Gives the other end, which is welcome, the credit of every stream in full; a relay's link gives little before.
+    /// Gives the other end, which is welcome, the credit of every stream in full; a relay's link
+    /// gives little before.
     pub fn give_credit(&mut self) {
         for stream in StreamId::ALL {
             if self.incoming[stream.index()].widen(STREAM_CREDIT[stream.index()]) {
@@ -392,7 +394,8 @@ impl Link {
         self
     }
 
-    /// The conversation is over: what was said and not read, or not acknowledged, is let go, and what still comes is not kept.
+    /// The conversation is over: what was said and not read, or not acknowledged, is let go, and
+    /// what still comes is not kept.
     pub fn shut(&mut self) {
         self.outgoing = Outgoing::new(STREAM_CREDIT);
         self.sent = SentPackets::resting(self.sent.next_number());

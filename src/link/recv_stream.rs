@@ -17,14 +17,14 @@ pub enum Piece {
     Refused,
 }
 
-/// What all streams of a link hold behind gaps, and may, in bytes of memory.
+/// Memory that all streams of a link hold behind gaps, and its maximum, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Gapped {
     pub held: usize,
     pub max: usize,
 }
 
-/// Where a stream stands that takes nothing more in: beyond every offset that can be written.
+/// Offset of a stream that takes nothing more in: beyond every offset that can be written.
 const SHUT: u64 = 1 << 63;
 
 /// The receiving side of one stream. Holds at most `window` bytes, and only bytes that have come.
@@ -118,7 +118,7 @@ impl RecvStream {
         self.read + self.data.len() as u64
     }
 
-    /// What is there already must be the same again.
+    /// Bytes that are there already must be the same again.
     fn compare(&mut self, offset: u64, piece: &[u8]) -> Result<(), Violation> {
         let (from, to) = (offset.max(self.read), self.there().min(offset + piece.len() as u64));
         let is_same = from >= to || {
@@ -141,7 +141,7 @@ impl RecvStream {
         if kept { Piece::Kept } else { Piece::Refused }
     }
 
-    /// What followed a gap that has closed is there without one.
+    /// Moves bytes whose gap has closed to those without a gap.
     fn close_gap(&mut self, gapped: &mut Gapped) {
         let there = self.there();
         let Some(ahead) = self.ahead.there() else { return };
@@ -193,12 +193,13 @@ impl RecvStream {
         true
     }
 
-    /// Whether the credit is to be announced anew: half of it has been read.
+    /// Whether the credit must be announced again: half of it has been read.
     pub fn owes_credit(&self) -> bool {
         self.read + u64::from(self.window) - self.limit >= u64::from(self.window / 2).max(1)
     }
 
-    /// Gives this much credit from now on. Returns whether that is a change, which the other end must learn.
+    /// Gives this much credit from now on. Returns whether that is a change, which the other end
+    /// must learn.
     pub fn widen(&mut self, window: usize) -> bool {
         std::mem::replace(&mut self.window, window as u32) != window as u32
     }

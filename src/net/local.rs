@@ -253,7 +253,8 @@ fn accept<C: Send + 'static>(
             thread::sleep(ACCEPT_PAUSE);
             continue;
         };
-        // Taken here, not by the thread that reads: a burst is accepted before any of those has run.
+        // Taken here, not by the thread that reads: a burst is accepted before any of those has
+        // run.
         let Some(place) = Place::take(&open) else { continue };
         number += 1;
         let caller = number;

@@ -55,8 +55,8 @@ impl Batch {
         Batch { bytes, metas, filled: 0, at: 0, offset: 0, fitting, local }
     }
 
-    /// Where the next datagram came from and where it stands; those that can be no packet are skipped, and those that
-    /// claim to come from this socket.
+    /// The next datagram's source and its place in the buffer; those that cannot be packets are
+    /// skipped, and those that claim to come from this socket.
     pub(super) fn next(&mut self, stats: &mut Stats) -> Option<(SocketAddr, Range<usize>)> {
         while self.at < self.filled {
             let meta = &self.metas[self.at];
@@ -329,7 +329,8 @@ impl Queue {
         Sent::Taken
     }
 
-    /// Sends what waits, until that would block. A train that the device cannot cut goes as single datagrams.
+    /// Sends what waits, until that would block. A train that the device cannot cut goes as single
+    /// datagrams.
     fn drain(
         &mut self,
         mut try_send: impl FnMut(SocketAddr, &[u8], usize) -> io::Result<()>,
@@ -368,16 +369,16 @@ impl Queue {
     }
 }
 
-/// EIO, EINVAL or EMSGSIZE for a train: the device cannot cut it, or not for this route. quinn-udp makes no more trains
-/// after the first two, but returns the error of the one that met it.
+/// EIO, EINVAL or EMSGSIZE for a train: the device cannot cut it, or not for this route. quinn-udp
+/// makes no more trains after the first two, but returns the error of the one that met it.
 fn is_of_offload(error: &io::Error) -> bool {
     use rustix::io::Errno;
     matches!(Errno::from_io_error(error), Some(Errno::IO | Errno::INVAL | Errno::MSGSIZE))
 }
 
-/// Whether a datagram says that it comes from the socket bound to `local`: a forged one, whose answer would come back as
-/// the next. `dest` is the address it was sent to, where the system tells it. A socket bound to every address has that
-/// one, and all of loopback.
+/// Whether a datagram says that it comes from the socket bound to `local`: a forged one, whose
+/// answer would come back as the next. `dest` is the address it was sent to, where the system tells
+/// it. A socket bound to every address has that one, and all of loopback.
 fn is_own(local: SocketAddr, from: SocketAddr, dest: Option<IpAddr>) -> bool {
     let is_any = local.ip().is_unspecified();
     let is_dest = dest.is_some_and(|dest| dest.to_canonical() == from.ip());
@@ -424,7 +425,8 @@ mod tests {
         assert_eq!(&queue.bytes[queue.sent..], b"last");
     }
 
-    /// A double of the system: it takes single datagrams, four at a time, and refuses trains with this error.
+    /// A double of the system: it takes single datagrams, four at a time, and refuses trains with
+    /// this error.
     #[test]
     fn train_that_waited_is_cut_where_the_device_cannot() {
         use rustix::io::Errno;

@@ -296,7 +296,8 @@ impl Peer {
         self.keyring.is_too_late(handshake)
     }
 
-    /// The counter of a handshake that the other end has just confirmed, once; to be asked for after each packet.
+    /// The counter of a handshake that the other end has just confirmed, once; to be asked for
+    /// after each packet.
     pub fn take_confirmed(&mut self) -> Option<u64> {
         self.keyring.take_confirmed()
     }

@@ -22,8 +22,8 @@ pub enum Resting {
     Answered,
     /// It is not authentic, or a replay; nothing has changed.
     Dropped,
-    /// It is to be given to the end itself; nothing has changed. Its tag is to be checked before that
-    /// ([`Peer::opens_at_rest`]).
+    /// It is to be given to the end itself; nothing has changed. Its tag is to be checked before
+    /// that ([`Peer::opens_at_rest`]).
     Wakes,
 }
 
@@ -70,7 +70,8 @@ impl Peer {
         (SessionId(from.bytes()), Paths::peek(from))
     }
 
-    /// Whether a packed end, which has answered these since, would open this packet. `copy` is a buffer to open it in.
+    /// Whether a packed end, which has answered these since, would open this packet. `copy` is a
+    /// buffer to open it in.
     pub fn opens_at_rest(
         from: &mut Unpacker<'_>,
         beats: Beats,

@@ -1,7 +1,8 @@
 //! TCP connections as the relay sees them: how many, whose, and until when.
 //!
-//! Half of the places are for those who have signed in. A connection is a stranger's until a session that has signed in says
-//! something on it, and when there are more than fit, strangers' connections go first, fairly among networks ([`Crowd`]).
+//! Half of the places are for those who have signed in. A connection is a stranger's until a
+//! session that has signed in says something on it, and when there are more than fit, strangers'
+//! connections go first, fairly among networks ([`Crowd`]).
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -16,7 +17,8 @@ use super::{Out, Relay, Timer};
 
 /// Connections of one session that count as a member's: the one in use and the one it moves to.
 const CONNS_OF_SESSION: usize = 2;
-/// A stranger that talks is moved behind others that are quieter once in this time: each packet would cost as much as it.
+/// A stranger that talks is moved behind others that are quieter once in this time: each packet
+/// would cost as much as it.
 const HEARD_STEP: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
@@ -26,7 +28,7 @@ pub(super) struct Conn {
     until: Tick,
     /// The session whose packets came last.
     pub(super) session: Option<Slot>,
-    /// The session granted here that nobody has confirmed, if it is there still.
+    /// The session granted here that is not confirmed, if it is still there.
     pending: Option<(Slot, u64)>,
     /// A handshake was answered since the last valid packet.
     shaken: bool,
@@ -34,10 +36,10 @@ pub(super) struct Conn {
     scheduled: Option<Tick>,
 }
 
-/// Whose a connection is.
+/// The party that a connection counts for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
-    /// Nobody's who has signed in; it was heard last about then.
+    /// No session on it has signed in; a packet came last about then.
     Stranger(Tick),
     /// This session's.
     Member(Slot),
@@ -86,14 +88,14 @@ impl Conns {
         self.conns.insert(conn, entry);
     }
 
-    /// Whether there is no place for one more of this source, not even one that somebody else has to leave.
+    /// Whether there is no place for one more of this source, not even that of a stranger.
     fn is_full(&self, remote: SocketAddr, max: usize, per_address: usize) -> bool {
         let of_source = self.by_source.get(&source(remote.ip())).copied().unwrap_or(0);
         let is_crowded = !remote.ip().is_loopback() && of_source >= per_address;
         is_crowded || (self.conns.len() >= max && self.strangers.is_empty())
     }
 
-    /// Who has to go, if more are here than fit into `max` places.
+    /// The stranger that must go, if more connections are here than fit into `max` places.
     fn pushed_out(&self, max: usize) -> Option<ConnId> {
         let fit = self.conns.len() <= max && self.strangers.len() <= max.div_ceil(2);
         if fit { None } else { self.strangers.first_to_go() }
@@ -126,8 +128,8 @@ impl Conns {
         }
     }
 
-    /// A session that has signed in speaks here: the connection is a member's, unless its source has as many of those as it
-    /// may have.
+    /// A session that has signed in speaks here: the connection is a member's, unless its source
+    /// has as many of those as it may have.
     pub(super) fn join_session(&mut self, now: Tick, conn: ConnId, slot: Slot, per_source: usize) {
         let Some(entry) = self.conns.get_mut(&conn) else { return };
         let (remote, standing) = (entry.remote, entry.standing);
@@ -208,8 +210,9 @@ impl Relay {
         }
     }
 
-    /// A first handshake message was answered: its client gets as long to confirm it as the session does, once. Whoever goes
-    /// on shaking hands and confirms nothing holds no connection by that.
+    /// A first handshake message was answered: its client gets as long to confirm it as the session
+    /// does, once. A client that handshakes again and again without confirming holds no connection
+    /// by that.
     pub(super) fn note_handshake(&mut self, now: Tick, conn: ConnId) {
         let Some(entry) = self.conns.get_mut(conn) else { return };
         if !std::mem::replace(&mut entry.shaken, true) {
@@ -217,7 +220,8 @@ impl Relay {
         }
     }
 
-    /// The session that was granted on this connection before, and that nobody has confirmed: it gives way to the next one.
+    /// The session that was granted on this connection before and is not confirmed: it gives way to
+    /// the next one.
     pub(super) fn pending_on(&self, path: Path) -> Option<Slot> {
         let Path::Tcp(conn) = path else { return None };
         let (slot, serial) = self.conns.conns.get(&conn)?.pending?;
@@ -233,8 +237,8 @@ impl Relay {
         }
     }
 
-    /// A valid packet of this session came on the connection. One that has not signed in keeps it no longer than it may take
-    /// for that.
+    /// A valid packet of this session came on the connection. One that has not signed in keeps it
+    /// no longer than it may take for that.
     pub(super) fn note_valid_packet(&mut self, now: Tick, conn: ConnId, session: Slot) {
         let Some(entry) = self.conns.get_mut(conn) else { return };
         entry.session = Some(session);
@@ -251,8 +255,8 @@ impl Relay {
         }
     }
 
-    /// A session that has signed in is on this path. A quarter of half the places is as much as one source has of those that
-    /// are for members.
+    /// A session that has signed in is on this path. A quarter of half the places is as much as one
+    /// source has of those that are for members.
     pub(super) fn count_as_member(&mut self, now: Tick, path: Path, slot: Slot) {
         if let Path::Tcp(conn) = path
             && let Some(entry) = self.conns.get_mut(conn)

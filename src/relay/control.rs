@@ -1,9 +1,10 @@
-//! Control messages, read within a rate for each member: what would be more waits in its stream, whose credit is withheld
-//! until then. Nothing is dropped.
+//! Control messages, read within a rate for each member: what would be more waits in its stream,
+//! whose credit is withheld until then. Nothing is dropped.
 //!
-//! A message costs by its length, and more when it makes the relay write to its disk. One that tells news of letters (stored,
-//! read, a refusal heard) is paid for by those, so that whoever is sent ten thousand letters a second never meets the rate.
-//! Before the welcome nothing is read behind a sign-in: what a stranger says takes its credit of 4 KiB and no more.
+//! A message costs by its length, and more when it makes the relay write to its disk. One with news
+//! of letters (stored, read, a refusal heard) is paid for by those, so that a recipient of ten
+//! thousand letters a second never meets the rate. Before the welcome nothing is read behind a
+//! sign-in: what a stranger says takes its credit of 4 KiB and no more.
 
 use crate::base::{Effect, Now, Tick};
 use crate::wire::frame::StreamId;
@@ -16,19 +17,20 @@ use super::roll::Change;
 use super::sessions::{SignIn, Slot};
 use super::{Event, Out, Record, Relay};
 
-/// Bytes of a message that cost as much as a message: reading one costs about as much as copying a name of them.
+/// Bytes of a message that cost as much as a message: reading one costs about as much as copying a
+/// name of them.
 const BYTES_A_UNIT: usize = 32;
-/// What a write to the disk costs more, in messages.
+/// Extra cost of a write to the disk, in messages.
 const WRITE_COST: u32 = 4;
-/// What one of a list of names costs more, and as much again for each name: all of its rows are written anew.
+/// Extra cost of a list of names, plus one for each name: all of its rows are written again.
 const LIST_COST: u32 = 100;
 
-/// What became of a message.
+/// Result of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Read {
     /// It was news of letters, which are counted already.
     News,
-    /// It costs so much more than its length.
+    /// It costs this much more than its length.
     Costs(u32),
     /// It breaks the protocol.
     Broken,
@@ -40,7 +42,8 @@ impl Relay {
         let mut incoming = std::mem::take(&mut self.incoming);
         while self.may_say_more(now.tick, slot) {
             let Some(session) = self.sessions.get_mut(slot) else { break };
-            // Nothing is to be said on bulk yet, and what is said all the same is not to fill the memory.
+            // Bulk has no messages yet. What comes there is dropped, so that it does not fill the
+            // memory.
             let is_control = session.peer.receive(StreamId::Control, &mut incoming);
             if !is_control && !session.peer.receive(StreamId::Bulk, &mut incoming) {
                 break;
@@ -61,7 +64,8 @@ impl Relay {
         self.incoming = incoming;
     }
 
-    /// Whether one more message is there and is read now; if only the rate forbids it, the session is looked at again in time.
+    /// Whether one more message is there and is read now; if only the rate forbids it, the session
+    /// is looked at again in time.
     fn may_say_more(&mut self, now: Tick, slot: Slot) -> bool {
         let Some(session) = self.sessions.get_mut(slot) else { return false };
         session.control_from = None;

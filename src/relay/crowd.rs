@@ -1,24 +1,23 @@
-//! Which connection goes first when there is no place for all: one of the network that has most of them.
+//! Which connection goes first when there is no place for all: one of the network that has most of
+//! them.
 //!
-//! Networks are nested as they are handed out: /48 ⊃ /56 ⊃ /64, and /24 ⊃ an IPv4 address. The largest crowd of the widest
-//! networks gives way, in it the largest of the next size, and in that the connection that has been quiet for longest; of
-//! crowds of one size the one that has been quiet for longest. So whoever opens many displaces its own, however many
-//! addresses they come from.
+//! Networks are nested as they are handed out: /48 ⊃ /56 ⊃ /64, and /24 ⊃ an IPv4 address. The
+//! largest crowd of the widest networks gives way, in it the largest of the next size, and in that
+//! the connection that has been quiet for longest; of crowds of one size the one that has been
+//! quiet for longest. So a party that opens many displaces its own, however many addresses it has.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::base::{ConnId, Tick};
+use crate::session::PrefixLen;
 
 use super::limits::source;
 
-/// Sizes of networks.
+/// Sizes of networks, the widest first.
+const LENS: [PrefixLen; LEVELS] = [PrefixLen::SITE, PrefixLen::HOME, PrefixLen::SOURCE];
 const LEVELS: usize = 3;
-/// Bytes of an IPv6 address that stand for its network, by level; the last is what counts as one source.
-const V6_BYTES: [usize; LEVELS] = [6, 7, 8];
-/// The same of IPv4.
-const V4_BYTES: [usize; LEVELS] = [3, 4, 4];
 
 /// One network.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +27,7 @@ struct Network {
     heard: (Tick, ConnId),
 }
 
-/// Where a network stands among those within the same wider one; the last one gives way first.
+/// Rank of a network among those within the same wider one; the last one gives way first.
 type Rank = (IpAddr, usize, Reverse<(Tick, ConnId)>, IpAddr);
 
 /// Before every connection.
@@ -70,7 +69,7 @@ impl Crowd {
     }
 
     fn change(&mut self, ip: IpAddr, change: impl Fn(&mut Network)) {
-        let networks = networks(ip);
+        let networks = LENS.map(|len| len.network(ip));
         // All of the widest networks are within one that is everything.
         let wider = [IpAddr::from([0; 4]), networks[0], networks[1]];
         for level in 0..LEVELS {
@@ -87,7 +86,7 @@ impl Crowd {
         }
     }
 
-    /// Who goes first.
+    /// The connection that goes first.
     pub(super) fn first_to_go(&self) -> Option<ConnId> {
         let mut within = IpAddr::from([0; 4]);
         for ranks in &self.ranks {
@@ -97,22 +96,6 @@ impl Crowd {
         let quietest = self.conns.range((within, Tick::ZERO, ConnId(0))..).next()?;
         Some(quietest.2)
     }
-}
-
-/// The networks an address is in, the widest first.
-fn networks(ip: IpAddr) -> [IpAddr; LEVELS] {
-    std::array::from_fn(|level| match ip {
-        IpAddr::V4(v4) => {
-            let mut octets = v4.octets();
-            octets[V4_BYTES[level]..].fill(0);
-            IpAddr::from(octets)
-        }
-        IpAddr::V6(v6) => {
-            let mut octets = v6.octets();
-            octets[V6_BYTES[level]..].fill(0);
-            IpAddr::from(octets)
-        }
-    })
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ impl Relay {
         out: &mut Out,
     ) -> Option<Ticket> {
         let letter = label.and_then(|label| {
-            let author = self.author(label.from.as_str())?;
+            let author = self.author(label.from.as_str(), label.id.outbox)?;
             Some((author, label.id, label.len))
         });
         let may = match letter {

@@ -1,4 +1,5 @@
-//! Letters that have waited for too long: found on the disk, the oldest first, and refused as `expired`.
+//! Letters that have waited for too long: found on the disk, the oldest first, and refused as
+//! `expired`.
 
 use std::time::Duration;
 
@@ -88,7 +89,7 @@ impl Relay {
         let (author, id, len) = (entry.author, entry.id, entry.len);
         let may = match author {
             Author::Member(author) => self.places[author.0].flows.may_owe_refusal(),
-            Author::Echo | Author::Guest => true,
+            Author::Echo | Author::Guest(_) => true,
         };
         let place = row.place;
         if !may || self.places[to.0].queue.holds(place) || self.post.expiring.contains_key(&place) {
@@ -97,8 +98,8 @@ impl Relay {
         if self.was_delivered(to, &entry) {
             self.places[to.0].queue.was_left(place, author, len);
             self.count_queue(to);
-            let record = Record::Progress { marks: None, stored: vec![place] };
-            return out.effects.push(Effect::Persist(self.tickets.idle(), record));
+            let flow = FlowId { outbox: id.outbox, to: To::Member(to) };
+            return self.write_delivered(author, flow, vec![place], out);
         }
         let counted = self.places[to.0].queue.is_on_disk_only(place);
         if !counted && !matches!(author, Author::Member(_)) {
@@ -114,8 +115,8 @@ impl Relay {
         out.effects.push(Effect::Persist(ticket, Record::Expired { place, owed }));
     }
 
-    /// What is behind the letter in its mailbox may be loaded: its author hears first that it was refused. If that could not
-    /// be written down it stays where it is.
+    /// Letters behind this one in its mailbox may be loaded: its author hears first that it was
+    /// refused. If that could not be written down it stays where it is.
     pub(super) fn handle_expired(&mut self, now: Tick, ticket: Ticket, letter: Expiring, durable: bool) {
         let Expiring { place, author, to, id, len, may_have_arrived, counted } = letter;
         self.post.expiring.remove(&place);

@@ -5,8 +5,8 @@
 //! The watermarks outlive the author's sessions, and on disk the relay; what was refused counts in one session only,
 //! since a client begins each with what it then knows.
 //!
-//! Files: `lookups` (names that nobody has, and conversations whose answers wait), `again` (letters that come a second
-//! time), `owed` (refusals of what was accepted), `correspondents`.
+//! Files: `lookups` (unknown names, and conversations whose answers wait), `again` (letters that
+//! come a second time), `owed` (refusals of what was accepted), `correspondents`.
 
 mod again;
 mod correspondents;
@@ -106,15 +106,16 @@ struct Flow {
     /// receipt said of that.
     taken_at: Option<Wall>,
     told_taken_at: Wall,
-    /// The refused numbers that no later letter has overtaken, and the reason for which those behind them are refused. They
-    /// count in session `refused_in` only.
+    /// The refused numbers that no later letter has overtaken, and the reason for which those
+    /// behind them are refused. They count in session `refused_in` only.
     refused: Option<(Numbers, Reason)>,
     refused_in: u32,
     again: Again,
     standing: Standing,
     /// The session in which a receipt is owed; [`NEVER`]: none is.
     owed_in: u32,
-    /// The session in which the marks rose last: what was said in it may not have arrived, and is owed in the next one.
+    /// The session in which the marks rose last: what was said in it may not have arrived, and is
+    /// owed in the next one.
     raised_in: u32,
     /// The marks rose since they were last written down.
     unwritten: bool,
@@ -122,7 +123,7 @@ struct Flow {
 
 /// No session.
 const NEVER: u32 = 0;
-/// What counts as the session before the first one: the one before it is not [`NEVER`].
+/// The number that counts as the session before the first one: the one before it is not [`NEVER`].
 const FIRST: u32 = 2;
 
 /// Whether the author of a flow may know that its recipient exists.
@@ -171,9 +172,13 @@ impl Flow {
     }
 }
 
-/// Outboxes of a member that are looked at for whether it has written to another: it has one, and another after an old copy
-/// of its folder was put back.
+/// Outboxes of a member that are looked at for whether it has written to another: it has one, and
+/// another after an old copy of its folder was put back.
 const OUTBOXES_LOOKED_AT: usize = 16;
+
+/// Above this many entries of `raised` and two for each flow, those of flows that are gone are
+/// forgotten. That looks at all entries, of which half are then gone.
+const RAISED_SLACK: usize = 64;
 
 /// The flows of one author.
 #[derive(Debug)]
@@ -181,7 +186,8 @@ pub(super) struct Flows {
     flows: BTreeMap<FlowId, Flow>,
     /// Counts the sessions, so that the start of one costs the same however many flows there are.
     session: u32,
-    /// Flows that owe a receipt in this session, and those whose marks rose in it. Either may hold flows that are gone.
+    /// Flows that owe a receipt in this session, and those whose marks rose in it. Either may hold
+    /// flows that are gone.
     owing: Vec<FlowId>,
     raised: Vec<FlowId>,
     /// Flows whose marks rose since they were last written down.
@@ -230,7 +236,7 @@ blank!(
 );
 
 impl Flows {
-    /// What the disk has of a flow, of which a letter came last at `touched`.
+    /// Takes in what the disk has of a flow, of which a letter came last at `touched`.
     pub(super) fn found_on_disk(&mut self, flow: FlowId, marks: Marks, touched: u64) {
         let state = self.flows.entry(flow).or_default();
         state.touched = state.touched.max(touched);
@@ -269,7 +275,8 @@ impl Flows {
             return Turn::OldCopy;
         }
         if !self.refusals.is_empty() && self.refusals.repeats(flow, number) {
-            // It was refused after it had been taken, perhaps by an earlier process of this relay. The refusal holds.
+            // It was refused after it had been taken, perhaps by an earlier process of this relay.
+            // The refusal holds.
             return Turn::Repeated;
         }
         let is_full = self.flows.len() >= FLOWS_MAX;
@@ -296,9 +303,12 @@ impl Flows {
         }
     }
 
-    /// The letter was taken at this time, which is `clock` on the relay's own clock; whether it is the first of its flow.
-    /// Later ones whose `prev` was refused are still behind.
+    /// The letter was taken at this time, which is `clock` on the relay's own clock; whether it is
+    /// the first of its flow. Later ones whose `prev` was refused are still behind.
     pub(super) fn took(&mut self, flow: FlowId, (number, mark): (u64, Mark), at: Wall, clock: u64) -> bool {
+        if self.raised.len() > 2 * self.flows.len() + RAISED_SLACK {
+            self.forget_stale_raised();
+        }
         let Some(state) = self.flows.get_mut(&flow) else { return false };
         state.touched = clock;
         state.marks.mark = state.marks.mark.max(mark);
@@ -310,6 +320,15 @@ impl Flows {
         is_first
     }
 
+    /// Forgets which marks rose of flows that are gone: a long session may have had many, as those
+    /// to guests.
+    fn forget_stale_raised(&mut self) {
+        let (flows, session) = (&self.flows, self.session);
+        self.raised.sort_unstable();
+        self.raised.dedup();
+        self.raised.retain(|id| flows.get(id).is_some_and(|state| state.raised_in == session));
+    }
+
     /// A letter came that was refused.
     pub(super) fn touch(&mut self, flow: FlowId, clock: u64) {
         if let Some(state) = self.flows.get_mut(&flow) {
@@ -317,8 +336,9 @@ impl Flows {
         }
     }
 
-    /// The letter was refused, at once or after it had been taken; in both cases it may come again. One that was refused as
-    /// behind another has a pass: it is sent again without its author's doing.
+    /// The letter was refused, at once or after it had been taken; in both cases it may come again.
+    /// One that was refused as behind another has a pass: it is sent again without its author's
+    /// doing.
     pub(super) fn refused(&mut self, flow: FlowId, number: u64, reason: Reason) {
         let Some(state) = self.flows.get_mut(&flow) else { return };
         state.taken = state.taken.min(number.saturating_sub(1)).max(state.marks.accepted);
@@ -329,7 +349,8 @@ impl Flows {
         }
     }
 
-    /// Whether a letter comes a second time because it was refused as behind another: once for each number.
+    /// Whether a letter comes a second time because it was refused as behind another: once for each
+    /// number.
     pub(super) fn comes_again(&mut self, flow: FlowId, number: u64) -> bool {
         let again =
             self.passes > 0 && self.flows.get_mut(&flow).is_some_and(|state| state.again.redeem(number));
@@ -386,8 +407,8 @@ impl Flows {
         self.flows.get(&flow).map(|state| state.marks)
     }
 
-    /// Whether a letter to this recipient, from whichever outbox, was accepted. Flows that rest for as long as letters are
-    /// kept are forgotten, so that it was accepted not long ago.
+    /// Whether a letter to this recipient, from whichever outbox, was accepted. Flows that rest for
+    /// as long as letters are kept are forgotten, so that it was accepted not long ago.
     pub(super) fn has_written_to(&self, to: To) -> bool {
         let of = |outbox| FlowId { to, outbox: OutboxId(outbox) };
         let mut flows = self.flows.range(of(0)..=of(u64::MAX)).take(OUTBOXES_LOOKED_AT);
@@ -405,8 +426,9 @@ impl Flows {
 
     // Rest.
 
-    /// Looks at flows behind `after`, at most as many: those that rest since `before`, the last one looked at, and how many
-    /// were. `may_hear` is whether the author can ever come again: if so, no flow rests of which it has not heard all.
+    /// Looks at flows behind `after`, at most as many: those that rest since `before`, the last one
+    /// looked at, and how many were. `may_hear` is whether the author can ever come again: if so,
+    /// no flow rests of which it has not heard all.
     pub(super) fn idle(
         &self,
         after: Option<FlowId>,
@@ -418,11 +440,7 @@ impl Flows {
         let (mut idle, mut last) = (Vec::new(), None);
         for (count, (id, flow)) in self.flows.range((behind, Unbounded)).take(most).enumerate() {
             last = Some((*id, count + 1));
-            let heard =
-                || !flow.owes(self.session) && flow.raised_in != self.session && !self.refusals.owes(*id);
-            // Guests' are forgotten with their guests.
-            let may_go = !matches!(id.to, To::Guest(_)) && flow.touched < before;
-            idle.extend((may_go && (!may_hear || heard())).then_some(*id));
+            idle.extend(self.rests_as(*id, flow, before, may_hear).then_some(*id));
         }
         (idle, last)
     }
@@ -437,6 +455,18 @@ impl Flows {
     pub(super) fn drop_outbox(&mut self, outbox: OutboxId) {
         let all: Vec<FlowId> = self.flows.keys().filter(|id| id.outbox == outbox).copied().collect();
         all.into_iter().for_each(|flow| self.drop_idle(flow));
+    }
+
+    /// Whether this flow rests, as those of [`Flows::idle`].
+    pub(super) fn rests(&self, flow: FlowId, before: u64, may_hear: bool) -> bool {
+        self.flows.get(&flow).is_some_and(|state| self.rests_as(flow, state, before, may_hear))
+    }
+
+    fn rests_as(&self, id: FlowId, flow: &Flow, before: u64, may_hear: bool) -> bool {
+        let heard = || !flow.owes(self.session) && flow.raised_in != self.session && !self.refusals.owes(id);
+        // Guests' are forgotten with their guests.
+        let may_go = !matches!(id.to, To::Guest(_)) && flow.touched < before;
+        may_go && (!may_hear || heard())
     }
 
     /// Forgets a flow that rests.
@@ -475,7 +505,8 @@ impl Flows {
 
     // To the disk.
 
-    /// The marks of this flow are being written down, unless the disk has them already; and when a letter of it came last.
+    /// The marks of this flow are being written down, unless the disk has them already; and when a
+    /// letter of it came last.
     pub(super) fn take_unwritten(&mut self, flow: FlowId) -> Option<(Marks, u64)> {
         let state = self.flows.get_mut(&flow)?;
         if !std::mem::take(&mut state.unwritten) {
@@ -485,6 +516,14 @@ impl Flows {
         Some((state.marks, state.touched))
     }
 
+    /// The disk does not have the marks of this flow, or has lost them.
+    pub(super) fn not_written(&mut self, flow: FlowId) {
+        if let Some(state) = self.flows.get_mut(&flow) {
+            state.unwritten = true;
+            self.unwritten.insert(flow);
+        }
+    }
+
     /// Every flow to a member whose marks rose since they were last written down.
     pub(super) fn unwritten(&self) -> Vec<FlowId> {
         self.unwritten.iter().filter(|id| id.to.member().is_some()).copied().collect()
@@ -492,9 +531,20 @@ impl Flows {
 
     // Refusals of what was accepted.
 
-    /// Whether one more refusal may be owed. If not, no more letters of the author are read, and none expires.
+    /// Whether one more refusal may be owed. If not, no letter of the author expires.
     pub(super) fn may_owe_refusal(&self) -> bool {
         self.refusals.has_room()
+    }
+
+    /// Whether one more letter to there may be taken, which might be refused later. If not, the author has not heard of
+    /// earlier refusals, some of them from there; its letters to others are not held up by those.
+    pub(super) fn may_owe_refusal_of(&self, to: To) -> bool {
+        self.refusals.has_room() || !self.refusals.owes_of(to)
+    }
+
+    /// The number of refusals owed above the bound of [`Flows::may_owe_refusal`].
+    pub(super) fn refusals_above_bound(&self) -> usize {
+        self.refusals.above_bound()
     }
 
     /// An accepted letter was refused after all.
@@ -502,7 +552,8 @@ impl Flows {
         self.refusals.owe(flow, number, refusal);
     }
 
-    /// The next refusal to be told, of letters that follow each other; `told` when it was.
+    /// The next refusal to be reported, of letters that follow each other; [`Flows::told`] when it
+    /// was.
     pub(super) fn next_untold(&mut self) -> Option<(FlowId, Numbers, Refusal)> {
         if self.refusals.is_empty() {
             return None;
@@ -520,6 +571,23 @@ impl Flows {
     /// The author knows of a refusal; what was owed, if it was.
     pub(super) fn heard(&mut self, flow: FlowId, number: u64) -> Option<Refusal> {
         self.refusals.heard(flow, number)
+    }
+
+    /// Whether the refusal of this letter is owed.
+    pub(super) fn owes_refusal(&self, flow: FlowId, number: u64) -> bool {
+        self.refusals.has(flow, number)
+    }
+
+    // For tests.
+
+    /// Every flow, how far it has come, and whether that was not written down since it rose.
+    pub(super) fn all(&self) -> impl Iterator<Item = (FlowId, Marks, bool)> + '_ {
+        self.flows.iter().map(|(id, flow)| (*id, flow.marks, flow.unwritten))
+    }
+
+    /// Every refusal that is owed.
+    pub(super) fn owed(&self) -> impl Iterator<Item = (FlowId, u64, Refusal)> + '_ {
+        self.refusals.all()
     }
 
     // Correspondents.

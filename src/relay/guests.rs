@@ -5,10 +5,11 @@
 //! no address: nothing automatic that goes to a UDP guest is larger than what came, and answers run at most three
 //! datagrams ahead of what it has sent.
 //!
-//! Bounds: what text comes in at all (`gate`), and [`GuestRules::limit`] places (`seats`). A connection that gets no
-//! place is told and closed; a guest on UDP without a place is served until others have written. What is refused is
-//! counted. Connections that have not written a letter yet are bounded by the relay's own limit of connections. Of each
-//! guest wait 64 KiB of answers, 4 KiB without a place, and 4 KiB of an unfinished line.
+//! Bounds: what text comes in at all (`gate`), and [`GuestRules::limit`] places (`seats`). A
+//! connection that gets no place gets a text and is closed; a guest on UDP without a place is
+//! served until others have written. What is refused is counted. Connections that have not written
+//! a letter yet are bounded by the relay's own limit of connections. Of each guest wait 64 KiB of
+//! answers, 4 KiB without a place, and 4 KiB of an unfinished line.
 
 mod echo;
 mod gate;
@@ -25,6 +26,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::base::{ConnId, LetterId, Name, OutboxId, Path, Rng, Tick};
+use crate::session::PrefixLen;
 use crate::wire::letter::GuestNote;
 use crate::wire::message::Reason;
 
@@ -35,11 +37,11 @@ use super::members::MemberId;
 use echo::{Echoes, echo};
 use gate::Gate;
 use guest::Guest;
-pub(super) use guest::GuestId;
-pub(super) use guest::Notice;
+use guest::outbox_of;
+pub(super) use guest::{GuestId, Notice, carrier_of};
 use names::Names;
 use seats::{Moved, Seats, Standing};
-use shares::{Shares, network};
+use shares::Shares;
 use text::Charset;
 pub use text::GuestEncoding;
 
@@ -61,8 +63,8 @@ pub struct GuestRules {
     pub encoding: GuestEncoding,
     /// What a TCP guest is told first, at most 1,024 bytes; empty for nothing.
     pub greeting: String,
-    /// Places for guests: connections that have written a letter, and up to half of them addresses that have written
-    /// twice or were answered. `echo` is for any number.
+    /// Places for guests: connections that have written a letter, and up to half of them addresses
+    /// that have written twice or were answered. `echo` is for any number.
     pub limit: usize,
     /// What the relay says in plain text, in the language of its operator.
     pub texts: GuestTexts,
@@ -126,9 +128,10 @@ pub(super) struct Guests {
     seats: Seats,
     gate: Gate,
     echoes: Echoes,
-    /// What the sources of connections may write.
+    /// Rates of text for the sources of connections.
     shares: Shares,
-    /// What networks may ask for names with connections; what those on UDP write is answered by nothing.
+    /// Rates of questions for names, for the networks of connections; a question on UDP is answered
+    /// by nothing.
     asked: Shares,
     last_id: u64,
     /// What the input at hand brings.
@@ -315,8 +318,8 @@ impl Guests {
         self.names.next_gone(now)
     }
 
-    /// How many texts and guests there was no room for, and how many datagrams had a source that can be no guest's, since
-    /// this was last asked.
+    /// How many texts and guests there was no room for, and how many datagrams had a source that
+    /// can be no guest's, since this was last asked.
     pub(super) fn take_refused(&mut self) -> (u64, u64) {
         (std::mem::take(&mut self.refused), std::mem::take(&mut self.forged))
     }
@@ -326,12 +329,15 @@ impl Guests {
         self.rules.to.as_str() != to
     }
 
-    /// Whether a guest may learn whether somebody has the name that it wrote to. A network has the budget that a member has;
-    /// a name that exists costs as much as one that does not, unless the guest has written to it already.
+    /// Whether a guest may learn whether the name that it wrote to exists. A network has the budget
+    /// that a member has; a name that exists costs as much as one that does not, unless the guest
+    /// has written to it already.
     pub(super) fn may_ask(&mut self, now: Tick, path: Path, found: Option<MemberId>) -> bool {
         let Some(guest) = self.guests.get(&path) else { return false };
         let is_known = found.is_some_and(|member| guest.numbers.contains_key(&member));
-        is_known || !matches!(path, Path::Tcp(_)) || self.asked.admits(now, network(guest.remote.ip()))
+        is_known
+            || !matches!(path, Path::Tcp(_))
+            || self.asked.admits(now, PrefixLen::SITE.network(guest.remote.ip()))
     }
 
     /// Who a letter is from, and what it is called: its number and the one before. `None` if the guest is gone or
@@ -505,7 +511,7 @@ impl Guests {
 
     fn insert(&mut self, now: Tick, path: Path, remote: SocketAddr, greet_at: Option<Tick>) {
         self.last_id += 1;
-        let (id, outbox) = (GuestId(self.last_id), OutboxId(self.rng.next_u64()));
+        let (id, outbox) = (GuestId(self.last_id), outbox_of(self.rng.next_u64(), path.carrier()));
         let mut guest = Guest::new(now, id, path, remote, outbox, self.rules.encoding);
         guest.greet_at = greet_at;
         self.guests.insert(path, guest);

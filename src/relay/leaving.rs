@@ -1,7 +1,9 @@
-//! Letters whose refusal is on its way to the disk, by conversation, and what their readers have stored behind them.
+//! Letters whose refusal is on its way to the disk, by conversation, and what their readers have
+//! stored behind them.
 //!
-//! A watermark of what was delivered would count a refused letter as well. It therefore waits before the first of them
-//! until that refusal is durable, so that no crash leaves the one without the other.
+//! A watermark of what was delivered would count a refused letter as well. It therefore waits
+//! before the first of them until that refusal is durable, so that no crash leaves the one without
+//! the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,8 +17,8 @@ struct Flow {
     stored: Through,
 }
 
-/// The conversations of one author that letters leave. Bounded by [`super::limits::HANDED_MAX`] letters for each reader
-/// that refuses some.
+/// The conversations of one author that letters leave. Bounded by [`super::limits::HANDED_MAX`]
+/// letters for each reader that refuses some.
 #[derive(Debug)]
 pub(super) struct Leaving<K> {
     flows: BTreeMap<K, Flow>,
@@ -45,8 +47,8 @@ impl<K: Ord + Copy> Leaving<K> {
         self.flows.entry(flow).or_default().numbers.insert(number);
     }
 
-    /// The reader has stored every letter up to `through` that it has not refused. Returns up to which number that
-    /// counts already; the rest is remembered.
+    /// The reader has stored every letter up to `through` that it has not refused. Returns up to
+    /// which number that counts already; the rest is remembered.
     pub(super) fn store(&mut self, flow: K, through: Through) -> Through {
         let Some(flow) = self.flows.get_mut(&flow) else { return through };
         let Some(first) = flow.numbers.first().copied().filter(|first| *first <= through.number) else {
@@ -56,7 +58,8 @@ impl<K: Ord + Copy> Leaving<K> {
         Through { number: first.saturating_sub(1), ..through }
     }
 
-    /// The refusal of this letter is durable. Returns what the reader has stored in the meantime, which counts from here on.
+    /// The refusal of this letter is durable. Returns what the reader has stored in the meantime,
+    /// which counts from here on.
     pub(super) fn end(&mut self, flow: K, number: u64) -> Option<Through> {
         let left = self.flows.get_mut(&flow)?;
         left.numbers.remove(&number);

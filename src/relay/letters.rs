@@ -9,7 +9,9 @@ use crate::wire::letter::{decode_text, encode_text};
 use crate::wire::message::{Delivery, KIND_TEXT, Letter, Reason, ToRelay};
 
 use super::flows::{FlowId, Flows, Numbered, To, Turn};
-use super::limits::{Bucket, REFUSALS_MAX, SPILL_AFTER, TURNED_AWAY_EVERY, TURNED_AWAY_MAX};
+use super::limits::{
+    Bucket, OWED_REFUSAL_COST, REFUSALS_MAX, SPILL_AFTER, TURNED_AWAY_EVERY, TURNED_AWAY_MAX,
+};
 use super::lookups::Look;
 use super::marks::{Outboxes, Taking};
 use super::members::MemberId;
@@ -53,7 +55,7 @@ pub(super) struct Place {
     pub(super) control: Bucket,
 }
 
-/// What a reader said of letters that the relay knows nothing of.
+/// A reader's word on letters that the relay knows nothing of.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ReadClaim {
     /// It has read them up to this number.
@@ -130,7 +132,7 @@ impl Relay {
         if !session.peer.has_message(StreamId::Chat) {
             return None;
         }
-        if session.owed_len() >= REFUSALS_MAX || !self.places[author.0].flows.may_owe_refusal() {
+        if session.owed_len() >= REFUSALS_MAX {
             return None;
         }
         let share = limits.per_sender.then(|| (&mut self.places[author.0].letters, limits.letter_interval()));
@@ -169,6 +171,7 @@ impl Relay {
             Turn::Next if to.member().is_some_and(|to| self.is_unwanted(to, Author::Member(author))) => {
                 Some(Reason::Blocked)
             }
+            Turn::Next if !self.places[author.0].flows.may_owe_refusal_of(to) => Some(Reason::Full),
             Turn::Next => match to {
                 To::Echo => self.echo(now, author, letter),
                 To::Guest(guest) => self.answer_guest(now, author, guest, letter, out),
@@ -204,8 +207,8 @@ impl Relay {
         }
     }
 
-    /// A letter was written, whether it is refused or not, of a flow of which nothing was known: from now on the names are
-    /// used, and so nothing ever refers to a name that is not.
+    /// A letter was written, whether it is refused or not, of a flow of which nothing was known:
+    /// from now on the names are used, and so nothing ever refers to a name that is not.
     fn note_letter(&mut self, now: Tick, author: MemberId, to: To, out: &mut Out) {
         self.watch_flows(now);
         self.note_used(author, out);
@@ -284,22 +287,27 @@ impl Relay {
         None
     }
 
-    /// Whether the mailbox, all mailboxes together, and the disk have room for another letter of this author.
+    /// Whether the mailbox, all mailboxes together, and the disk have room for another letter of
+    /// this author.
     fn has_room(&mut self, to: MemberId, author: Author, len: usize) -> bool {
-        let held = *self.holds(author);
+        let owed = match author {
+            Author::Member(author) => self.places[author.0].flows.refusals_above_bound() * OWED_REFUSAL_COST,
+            Author::Echo | Author::Guest(_) => 0,
+        };
+        let held = *self.holds(author) + owed;
         let (queue, limits) = (&self.places[to.0].queue, &self.limits);
         self.post.stock.has_room(len, held, limits)
-            && queue.can_follow(len)
+            && queue.can_follow(author, len)
             && (queue.has_room(author, len, Sender::Stranger, limits)
                 || self.knows(to, author) && queue.has_room(author, len, Sender::Known, limits))
     }
 
     /// Whether a member has written to this author lately. Letters of `echo` are answers to its own; guests, who are
-    /// one author, are strangers whichever of them it has answered.
+    /// one author for each carrier, are strangers whichever of them it has answered.
     fn knows(&self, member: MemberId, author: Author) -> bool {
         match author {
             Author::Echo => true,
-            Author::Guest => false,
+            Author::Guest(_) => false,
             Author::Member(author) => {
                 author == member || self.places[member.0].flows.has_written_to(To::Member(author))
             }

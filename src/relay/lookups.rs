@@ -1,5 +1,5 @@
-//! Letters to names that nobody has: how many of them an author is told of, and what becomes of its other letters in the
-//! meantime. See [`super::flows`] for what is remembered of it.
+//! Letters to unknown names: how many answers an author gets, and what becomes of its other letters
+//! in the meantime. See [`super::flows`] for what is remembered of it.
 
 use crate::base::{LetterId, Mark, Tick};
 use crate::wire::message::{KIND_TEXT, Letter, Reason};
@@ -15,17 +15,18 @@ use super::sessions::{RefusedLetter, Slot};
 pub(super) enum Look {
     /// Among the members; the answer is given at once.
     Now,
-    /// In what its author was told before: nobody has the name.
+    /// In the answers that its author had before: the name is unknown.
     Known,
     /// Among the members; nothing is said of it for now.
     Silent,
-    /// Nobody has the name, of which nothing is said for now.
+    /// The name is unknown, and nothing is said of it for now.
     Later,
 }
 
 impl Relay {
-    /// Where this letter's recipient is looked for. An author who has been told of too many names is told again what it
-    /// was told of this one, whether or not somebody has taken it since: from that it learns nothing.
+    /// Where this letter's recipient is looked for. An author who has asked for too many names gets
+    /// the answer again that it had for this one, whether or not the name was taken since: from
+    /// that it learns nothing.
     pub(super) fn look_for(&self, now: Tick, author: MemberId, letter: &Letter<'_>) -> Look {
         if !self.limits.per_sender {
             return Look::Now;
@@ -55,8 +56,8 @@ impl Relay {
         }
     }
 
-    /// Nothing is said of this letter's conversation for now; `false` if too many wait already, and the letter is refused
-    /// whether or not somebody has the name.
+    /// Nothing is said of this letter's conversation for now; `false` if too many wait already, and
+    /// the letter is refused whether or not the name exists.
     pub(super) fn begin_waiting(&mut self, slot: Slot, author: MemberId, letter: &Letter<'_>) -> bool {
         let Letter { to, id, prev, .. } = *letter;
         let flows = &mut self.places[author.0].flows;
@@ -69,7 +70,7 @@ impl Relay {
         false
     }
 
-    /// A letter to a name that nobody has goes nowhere; its author is told later.
+    /// Drops a letter to an unknown name; its author gets the answer later.
     pub(super) fn drop_for_now(&mut self, slot: Slot, author: MemberId, letter: &Letter<'_>) {
         if self.begin_waiting(slot, author, letter) {
             let id = letter.id;
@@ -77,7 +78,8 @@ impl Relay {
         }
     }
 
-    /// Answers conversations of which nothing was said, as far as their author may be told of them now.
+    /// Answers conversations of which nothing was said, as far as their author may learn of them
+    /// now.
     pub(super) fn answer_waiting(&mut self, now: Tick, slot: Slot) {
         let Some(author) = self.sessions.member(slot) else { return };
         let mut answers_at = None;

@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::base::{Effect, Held, Name, Now, Places, Query, Row, Tick, Ticket};
+use crate::base::{Effect, Held, Name, Now, OutboxId, Places, Query, Row, Tick, Ticket};
 use crate::wire::message::{Delivery, Reason, ToClient};
 
 use super::damaged::DamagedLetter;
 use super::expiry::{Expiring, SWEEP_AGAIN};
 use super::flows::{FlowId, Marks, To};
+use super::guests::carrier_of;
+use super::idle_flows::Resting;
 use super::letters::{ECHO, GUEST_PREFIX, ReadClaim};
 use super::limits::{CLOCK_EVERY, LOAD_BYTES, SPILL_AFTER};
 use super::marks::Marking;
@@ -21,13 +23,14 @@ use super::records::{self, KeptLetter, KeptOutbox, Mail, Record};
 use super::roll::InvitationId;
 use super::screen::TurnedAway;
 use super::sessions::RefusedLetter;
+use super::unwritten::Kept;
 use super::{Out, Relay, Timer};
 
 /// What is done when the store has answered.
 #[derive(Debug)]
 pub(super) enum Wait {
-    /// The name of this member is durable; it may have come by an invitation. When it was registered, on the relay's own
-    /// clock.
+    /// The name of this member is durable; it may have come by an invitation. When it was
+    /// registered, on the relay's own clock.
     Member(MemberId, Option<InvitationId>, u64),
     /// What the operator asked for is.
     Asked(Asked),
@@ -45,9 +48,19 @@ pub(super) enum Wait {
     Damaged(DamagedLetter),
     /// What a sign-in says of its outbox is durable.
     Marked(Marking),
+    /// What memory knows under these keys is on the disk.
+    Kept(Vec<Kept>),
+    /// Notes of where sessions are.
+    Noted,
+    /// Nothing is known of this member any more, whose name nobody has used since it was
+    /// registered.
+    Freed(MemberId, u64),
+    /// Nothing is known of these any more.
+    Rested(Box<Resting>),
 }
 
-/// Tickets, and what waits for their answers: a batch and a load for each member, and one step of expiry, at most.
+/// Tickets, and what waits for their answers: as many as the store has records, and a load for each
+/// member.
 #[derive(Debug, Default)]
 pub(super) struct Tickets {
     last: u64,
@@ -55,14 +68,9 @@ pub(super) struct Tickets {
 }
 
 impl Tickets {
-    /// A ticket whose answer changes nothing.
-    pub(super) fn idle(&mut self) -> Ticket {
-        self.last += 1;
-        Ticket(self.last)
-    }
-
     pub(super) fn issue(&mut self, wait: Wait) -> Ticket {
-        let ticket = self.idle();
+        self.last += 1;
+        let ticket = Ticket(self.last);
         self.waits.insert(ticket, wait);
         ticket
     }
@@ -93,9 +101,10 @@ pub(super) struct Post {
     pub(super) clock: Clock,
     /// What all queues hold.
     pub(super) stock: Stock,
-    /// The part that `echo` and all guests together have written.
+    /// The parts that `echo` and all guests of a carrier have written.
     pub(super) echo_holds: usize,
-    pub(super) guests_hold: usize,
+    pub(super) udp_guests_hold: usize,
+    pub(super) tcp_guests_hold: usize,
     pub(super) parcels: Parcels,
     /// The highest place given to a letter.
     last_place: u64,
@@ -108,6 +117,8 @@ pub(super) struct Post {
     pub(super) turned_away_again: BTreeMap<MemberId, Vec<TurnedAway>>,
     /// Sign-ins that the disk did not take: they are written again.
     pub(super) marking_again: BTreeMap<MemberId, Marking>,
+    /// Outboxes of which memory knows nothing any more, and the disk may: one of each member.
+    pub(super) making_room: BTreeMap<MemberId, OutboxId>,
     /// The last place this round of expiry has looked at; `None` between two rounds.
     pub(super) swept: Option<u64>,
     pub(super) sweep_scheduled: Option<Tick>,
@@ -127,10 +138,12 @@ impl Relay {
         for waiting in &mail.waiting {
             self.post.clock.base = self.post.clock.base.max(waiting.last_since);
             let Some(to) = self.members.find_ever(waiting.to.as_str()) else { continue };
-            let Some(author) = self.author(waiting.from.as_str()) else { continue };
+            let Some(author) = self.author(waiting.from.as_str(), waiting.outbox) else { continue };
             self.places[to.0].queue.found_on_disk(author, waiting.letters, waiting.bytes, mail.last_place);
             self.count_queue(to);
+            self.found_used(to);
             if let Author::Member(from) = author {
+                self.found_used(from);
                 let flow = FlowId { outbox: waiting.outbox, to: To::Member(to) };
                 let (accepted, since, mark) = (waiting.last_number, waiting.last_since, waiting.last_mark);
                 let marks = Marks { accepted, since, mark, ..Marks::default() };
@@ -141,6 +154,7 @@ impl Relay {
         for marks in &mail.marks {
             let records::Marks { accepted, delivered, read, since, mark, .. } = *marks;
             if let Some((from, flow)) = self.flow_of(&marks.from, &marks.to, marks.outbox) {
+                flow.to.member().into_iter().chain([from]).for_each(|member| self.found_used(member));
                 if let (0, 0, To::Member(to), None) =
                     (accepted, delivered, flow.to, self.places[from.0].flows.marks(flow))
                 {
@@ -155,18 +169,17 @@ impl Relay {
         }
         for owed in &mail.refusals {
             if let Some((from, flow)) = self.flow_of(&owed.from, &owed.to, owed.id.outbox) {
-                self.places[from.0].flows.owe_refusal(
-                    flow,
-                    owed.id.number,
-                    (owed.reason, owed.may_have_arrived),
-                );
+                let flows = &mut self.places[from.0].flows;
+                // A refusal leaves with its flow, of which the disk may have nothing else.
+                flows.open(flow);
+                flows.owe_refusal(flow, owed.id.number, (owed.reason, owed.may_have_arrived));
             }
         }
         let gone = (0..self.places.len()).map(MemberId).filter(|member| self.members.is_removed(*member));
         for member in gone.filter(|member| self.places[member.0].queue.has_mail()).collect::<Vec<_>>() {
             self.wake_queue(member, Tick::ZERO);
         }
-        if !(mail.waiting.is_empty() && mail.marks.is_empty()) {
+        if !(mail.waiting.is_empty() && mail.marks.is_empty() && mail.refusals.is_empty()) {
             self.find_idle_flows();
         }
         if !mail.waiting.is_empty() {
@@ -175,16 +188,16 @@ impl Relay {
         }
     }
 
-    /// Who has this name: a member, or the relay itself.
-    pub(super) fn author(&self, name: &str) -> Option<Author> {
+    /// Who writes under this name: a member, the relay itself, or guests of the carrier that the outbox is of.
+    pub(super) fn author(&self, name: &str, outbox: OutboxId) -> Option<Author> {
         match name {
             ECHO => Some(Author::Echo),
-            guest if guest.starts_with(GUEST_PREFIX) => Some(Author::Guest),
+            guest if guest.starts_with(GUEST_PREFIX) => Some(Author::Guest(carrier_of(outbox))),
             member => self.members.find_ever(member).map(Author::Member),
         }
     }
 
-    fn flow_of(&self, from: &Name, to: &Name, outbox: crate::base::OutboxId) -> Option<(MemberId, FlowId)> {
+    fn flow_of(&self, from: &Name, to: &Name, outbox: OutboxId) -> Option<(MemberId, FlowId)> {
         let (from, to) = (self.members.find_ever(from.as_str())?, self.members.find_ever(to.as_str())?);
         Some((from, FlowId { outbox, to: To::Member(to) }))
     }
@@ -193,7 +206,7 @@ impl Relay {
         match author {
             Author::Member(member) => self.members.name(member).clone(),
             Author::Echo => self.echo_name.clone(),
-            Author::Guest => match ToClient::decode(message) {
+            Author::Guest(_) => match ToClient::decode(message) {
                 Ok(Some(ToClient::Delivery(Delivery { from, .. }))) => from.parse().ok(),
                 _ => None,
             }
@@ -222,8 +235,13 @@ impl Relay {
             (Some(Wait::Expired(letter)), _) => self.handle_expired(now.tick, ticket, letter, durable),
             (Some(Wait::Marked(marking)), _) => self.handle_marked(now, marking, durable, out),
             (Some(Wait::Damaged(letter)), _) => self.handle_damaged(now.tick, ticket, letter, durable, out),
+            (Some(Wait::Kept(keys)), _) => self.handle_kept(ticket, &keys, durable),
+            (Some(Wait::Noted), _) => self.handle_noted(now.tick, durable),
+            (Some(Wait::Freed(member, since)), _) => self.handle_freed(now, (member, since), durable, out),
+            (Some(Wait::Rested(resting)), _) => self.handle_rested(*resting, durable, out),
             (Some(Wait::Mailbox(_) | Wait::Oldest) | None, _) => {}
         }
+        self.plan_retry(now.tick, ticket, durable);
     }
 
     pub(super) fn handle_rows(&mut self, now: Now, ticket: Ticket, rows: Vec<Row>, out: &mut Out) {
@@ -352,7 +370,7 @@ impl Relay {
     }
 
     fn handle_loaded(&mut self, now: Now, ticket: Ticket, to: MemberId, rows: &[Row], out: &mut Out) {
-        let (mut entries, mut stale) = (Vec::with_capacity(rows.len()), Vec::new());
+        let (mut entries, mut stale) = (Vec::with_capacity(rows.len()), BTreeMap::<_, Vec<u64>>::new());
         let (mut through, mut leaving) = (None, None);
         // What nobody waits for any more is asked for again.
         let rows = if self.places[to.0].queue.awaits(ticket) { rows } else { &[] };
@@ -368,7 +386,8 @@ impl Relay {
             let Some(entry) = self.entry_of(now.tick, row) else { continue };
             if self.was_delivered(to, &entry) {
                 self.places[to.0].queue.was_left(row.place, entry.author, entry.len);
-                stale.push(row.place);
+                let flow = FlowId { outbox: entry.id.outbox, to: To::Member(to) };
+                stale.entry((entry.author, flow)).or_default().push(row.place);
             } else {
                 entries.push(entry);
             }
@@ -383,8 +402,9 @@ impl Relay {
         }
         if !stale.is_empty() {
             self.count_queue(to);
-            let record = Record::Progress { marks: None, stored: stale };
-            out.effects.push(Effect::Persist(self.tickets.idle(), record));
+        }
+        for ((author, flow), places) in stale {
+            self.write_delivered(author, flow, places, out);
         }
     }
 
@@ -393,7 +413,7 @@ impl Relay {
         let Held::Whole(bytes) = &row.held else { return None };
         let Ok(Some(ToClient::Delivery(delivery))) = ToClient::decode(bytes) else { return None };
         let Delivery { from, id, mark, body, .. } = delivery;
-        let author = self.author(from)?;
+        let author = self.author(from, id.outbox)?;
         let entry = Entry::new(author, id, body.len(), now, row.since, bytes.clone().into());
         Some(entry.under(mark).kept(row.place))
     }
@@ -422,9 +442,9 @@ impl Relay {
         }
     }
 
-    fn write_clock(&mut self, now: Tick, out: &mut Out) {
+    pub(super) fn write_clock(&mut self, now: Tick, out: &mut Out) {
         let clock = self.post.clock.now(now);
-        out.effects.push(Effect::Persist(self.tickets.idle(), Record::Clock(clock)));
+        self.keep(Kept::Clock, Record::Clock(clock), out);
     }
 
     /// The member is here no longer: what it has not stored goes to the disk, and so do its own watermarks.
@@ -444,6 +464,7 @@ impl Relay {
                 self.leave_mailbox(member, out);
             }
         }
+        self.write_all_again(now, out);
         self.write_queues(now, out);
         self.write_clock(now, out);
     }

@@ -15,7 +15,7 @@
 //! Invariant: a member is welcomed once the mark of its sign-in is durable. Where the disk takes none, its letters are
 //! refused as `full` until it does.
 
-use crate::base::{Effect, Now, OutboxId, blank};
+use crate::base::{Name, Now, OutboxId, blank};
 use crate::wire::frame::close;
 use crate::wire::message::{Letter, NameReason, OutboxMark, Reason, Said};
 
@@ -24,6 +24,7 @@ use super::mailbox::Wait;
 use super::members::MemberId;
 use super::records::{KeptOutbox, Record};
 use super::sessions::{RefusedLetter, SignIn, Slot};
+use super::unwritten::Kept;
 use super::{Out, Relay};
 
 /// One outbox of a member.
@@ -81,6 +82,17 @@ impl Outboxes {
         all.into_iter().map(|(_, id)| id).collect()
     }
 
+    /// What the disk is to have of them, whose owner is `member`.
+    pub(super) fn kept(&self, member: &Name) -> impl Iterator<Item = KeptOutbox> {
+        let of = |outbox: &Outbox| KeptOutbox {
+            member: member.clone(),
+            outbox: outbox.id,
+            said: outbox.said,
+            used: outbox.used,
+        };
+        self.0.iter().map(of)
+    }
+
     fn forget(&mut self, id: OutboxId) {
         self.0.retain(|outbox| outbox.id != id);
     }
@@ -112,13 +124,15 @@ pub(super) enum Taking {
 }
 
 /// A sign-in on its way to the disk.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Marking {
     slot: Slot,
     /// The session's: its place may be another's by now.
     serial: u64,
     member: MemberId,
-    record: Record,
+    outbox: OutboxId,
+    /// The record says that nothing is known of this one any more.
+    gone: Option<OutboxId>,
 }
 
 impl Relay {
@@ -128,34 +142,51 @@ impl Relay {
             return self.close_session(now.tick, slot, close::DONE, "a later session has signed in");
         }
         let Some(session) = self.sessions.get_mut(slot) else { return };
-        let (serial, claim) = (session.serial, session.claim.take());
+        let (serial, claim) = (session.serial, session.claim.clone());
         let Some(claim) = claim else { return self.welcome(now, slot, member, false, out) };
         if self.places[member.0].outboxes.is_old(&claim) {
             return self.refuse_name(slot, NameReason::OldCopy, "");
         }
         session.sign_in = SignIn::Marking(member);
         let used = self.post.clock.now(now.tick);
-        let gone = self.make_room(member, &claim);
+        self.make_room(member, &claim);
         if !self.places[member.0].outboxes.note(&claim, used) {
             // Letters wait in each of them. Nothing can be known of this one, and nothing is taken from it.
             return self.welcome(now, slot, member, true, out);
         }
-        let name = self.members.name(member).clone();
-        let outbox = KeptOutbox { member: name, outbox: claim.id, said: claim.said, used };
-        self.write_mark(Marking { slot, serial, member, record: Record::SignedIn { outbox, gone } }, out);
+        self.made_room(member, Some(claim.id));
+        self.write_mark(Marking { slot, serial, member, outbox: claim.id, gone: None }, out);
     }
 
-    /// Makes room for one more outbox of a member: the one unused longest goes, and with it what is known of its letters.
-    fn make_room(&mut self, member: MemberId, claim: &Claim) -> Option<OutboxId> {
+    /// Makes room for one more outbox of a member: the one unused longest goes, and with it what is
+    /// known of its letters. None goes before the one that went last has left the disk.
+    fn make_room(&mut self, member: MemberId, claim: &Claim) {
         let outboxes = &self.places[member.0].outboxes;
-        if outboxes.0.len() < OUTBOXES_MAX || outboxes.0.iter().any(|outbox| outbox.id == claim.id) {
-            return None;
+        let has_room =
+            outboxes.0.len() < OUTBOXES_MAX || outboxes.0.iter().any(|outbox| outbox.id == claim.id);
+        if has_room || self.post.making_room.contains_key(&member) {
+            return;
         }
-        let gone = outboxes.by_age().into_iter().find(|id| !self.has_waiting(member, *id))?;
+        let Some(gone) = outboxes.by_age().into_iter().find(|id| !self.has_waiting(member, *id)) else {
+            return;
+        };
         let place = &mut self.places[member.0];
         place.outboxes.forget(gone);
         place.flows.drop_outbox(gone);
-        Some(gone)
+        self.post.making_room.insert(member, gone);
+    }
+
+    /// The disk has forgotten this outbox, as memory has.
+    pub(super) fn made_room(&mut self, member: MemberId, gone: Option<OutboxId>) {
+        if gone.is_some() && self.post.making_room.get(&member).copied() == gone {
+            self.post.making_room.remove(&member);
+        }
+    }
+
+    /// The member is gone, and with it, on the disk too, its outboxes.
+    pub(super) fn forget_outboxes(&mut self, member: MemberId) {
+        self.places[member.0].outboxes = Default::default();
+        self.post.making_room.remove(&member);
     }
 
     /// Whether letters of this outbox wait.
@@ -174,17 +205,44 @@ impl Relay {
         self.sessions.mark(slot);
     }
 
+    /// The record of the last sign-in with an outbox; `None` if memory has forgotten it, with its
+    /// member.
+    fn signed_in(&self, member: MemberId, outbox: OutboxId) -> Option<Record> {
+        let mut all = self.places[member.0].outboxes.kept(self.members.name(member));
+        let outbox = all.find(|kept| kept.outbox == outbox)?;
+        let gone = self.making_room(member);
+        Some(Record::SignedIn { outbox, gone })
+    }
+
+    fn making_room(&self, member: MemberId) -> Option<OutboxId> {
+        self.post.making_room.get(&member).copied()
+    }
+
     fn write_mark(&mut self, marking: Marking, out: &mut Out) {
-        let record = marking.record.clone();
-        let ticket = self.tickets.issue(Wait::Marked(marking));
-        out.effects.push(Effect::Persist(ticket, record));
+        if let Some(record) = self.signed_in(marking.member, marking.outbox) {
+            let gone = self.making_room(marking.member);
+            self.persist(Wait::Marked(Marking { gone, ..marking }), record, out);
+        }
+    }
+
+    /// Writes down a sign-in whose session is gone.
+    pub(super) fn write_outbox(&mut self, member: MemberId, outbox: OutboxId, out: &mut Out) {
+        if let Some(record) = self.signed_in(member, outbox) {
+            self.keep(Kept::Outbox(member, outbox, self.making_room(member)), record, out);
+        }
     }
 
     /// The mark of a sign-in is durable, or the disk takes none now: then it is tried again, and until then the session
     /// gets what waits for its member and brings nothing new.
     pub(super) fn handle_marked(&mut self, now: Now, marking: Marking, durable: bool, out: &mut Out) {
-        let Marking { slot, serial, member, .. } = marking;
+        let Marking { slot, serial, member, outbox, gone } = marking;
+        if durable {
+            self.made_room(member, gone);
+        }
         if !self.sessions.is_serial(slot, serial) {
+            if !durable {
+                self.write_later(Kept::Outbox(member, outbox, gone));
+            }
             return;
         }
         let Some(session) = self.sessions.get_mut(slot) else { return };
@@ -193,7 +251,10 @@ impl Relay {
         }
         let is_waiting = session.sign_in == SignIn::Marking(member);
         if !durable {
-            self.post.marking_again.insert(member, marking);
+            let earlier = self.post.marking_again.insert(member, marking);
+            if let Some(earlier) = earlier.filter(|earlier| earlier.outbox != outbox) {
+                self.write_later(Kept::Outbox(member, earlier.outbox, earlier.gone));
+            }
             self.wake_queue(member, now.tick + SPILL_AFTER);
         }
         if !is_waiting {
@@ -202,15 +263,20 @@ impl Relay {
         if self.members.is_removed(member) {
             return self.refuse_name(slot, NameReason::Removed, "");
         }
+        if !self.members.is_durable(member) {
+            // Its name is being freed, and it claims it again then.
+            return self.await_registration(slot, member);
+        }
         self.welcome(now, slot, member, !durable, out);
     }
 
     /// Tries again what the disk did not take, if its session is still there.
     pub(super) fn mark_again(&mut self, member: MemberId, out: &mut Out) {
-        if let Some(marking) = self.post.marking_again.remove(&member)
-            && self.sessions.is_serial(marking.slot, marking.serial)
-        {
+        let Some(marking) = self.post.marking_again.remove(&member) else { return };
+        if self.sessions.is_serial(marking.slot, marking.serial) {
             self.write_mark(marking, out);
+        } else {
+            self.write_outbox(member, marking.outbox, out);
         }
     }
 }

@@ -3,10 +3,14 @@
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::base::{Name, PublicKey};
+use crate::base::{Looks, Name, PublicKey};
 use crate::wire::message::NameReason;
 
 use super::nearest_names::{Found, NameIndex};
+
+/// Maximum names of one class that are compared with a name that does not exist: 0.2 ms where each
+/// is as long as a name may be. People's names share a class with few.
+const ALIKE_LOOKED_AT_MAX: usize = 16;
 
 /// One member, for as long as the relay runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,7 +25,7 @@ pub(super) enum Claim {
     New(MemberId),
     /// As [`Claim::New`], of a name that belonged to a member who was removed.
     Again(MemberId),
-    /// The same claim is being made durable.
+    /// The same claim is being made durable, or its name is being freed.
     Waiting(MemberId),
     /// It may not have the name.
     Refused(NameReason, Option<Name>),
@@ -43,6 +47,8 @@ enum State {
     New,
     Again,
     Durable,
+    /// Nobody has used the name, and it is being taken off the disk: it does not exist for others.
+    Freeing,
     /// The operator removed it. Its name stays, because letters of it and receipts for others are still about.
     Removed,
 }
@@ -76,21 +82,27 @@ impl Index {
 
     /// The member of this hash that is the right one.
     fn find(&self, of: impl Hash, is: impl Fn(MemberId) -> bool) -> Option<MemberId> {
+        self.all(of).find(|id| is(*id))
+    }
+
+    /// The members of this hash.
+    fn all(&self, of: impl Hash) -> impl Iterator<Item = MemberId> {
         let hash = Index::hash(of);
-        let near = self.0.range((hash, MemberId(0))..=(hash, MemberId(usize::MAX)));
-        near.map(|(_, id)| *id).find(|id| is(*id))
+        self.0.range((hash, MemberId(0))..=(hash, MemberId(usize::MAX))).map(|(_, id)| *id)
     }
 }
 
 /// The members, in the order they came.
 ///
-/// Invariant: each name, each skeleton and each key stands for at most one member.
+/// Invariant: each name and each key stands for at most one member. No two names look alike, but
+/// where the operator invited the later one by that very name.
 #[derive(Debug, Default)]
 pub(super) struct Members {
     members: Vec<Member>,
     by_name: Index,
     by_key: Index,
-    by_skeleton: Index,
+    /// By the class of their looks ([`Looks::class`]).
+    by_class: Index,
     /// Names of durable members, for those who mistype one.
     nearest: NameIndex,
     /// Places of members that never became durable, or were never used: nothing outside refers to them.
@@ -115,7 +127,7 @@ impl Members {
             if members.id_of(name.as_str()).is_none() {
                 let id = MemberId(members.members.len());
                 members.by_name.insert(name.as_str(), id);
-                members.by_skeleton.insert(name.skeleton().as_str(), id);
+                members.by_class.insert(name.looks().class(), id);
                 members.members.push(Member { name, key, state: State::Removed });
             }
         }
@@ -141,7 +153,7 @@ impl Members {
         if let Some(id) = found.filter(|id| self.members[id.0].key == key) {
             match self.members[id.0].state {
                 State::Durable => return Claim::Owned(id),
-                State::New | State::Again => return Claim::Waiting(id),
+                State::New | State::Again | State::Freeing => return Claim::Waiting(id),
                 State::Removed => {}
             }
         }
@@ -176,6 +188,10 @@ impl Members {
             }
             Some(_) => Claim::Refused(NameReason::Kept, Some(name)),
             None => match self.in_the_way(&name) {
+                // The operator knows both, and wants this one.
+                Some((NameReason::Confusable, _)) if matches!(pass, Pass::Invited(Some(_))) => {
+                    Claim::New(self.insert(name, key, State::New))
+                }
                 Some((reason, other)) => Claim::Refused(reason, Some(other)),
                 None => Claim::New(self.insert(name, key, State::New)),
             },
@@ -193,10 +209,16 @@ impl Members {
         if name.is_reserved() {
             return Some((NameReason::Reserved, name.clone()));
         }
-        let skeleton = name.skeleton();
-        let is = |id: MemberId| self.members[id.0].name.skeleton() == skeleton;
-        let other = self.by_skeleton.find(skeleton.as_str(), is)?;
+        let other = self.alike(&name.looks())?;
         Some((NameReason::Confusable, self.members[other.0].name.clone()))
+    }
+
+    /// Returns a member whose name looks like this, or the last of [`Looks::COMPARED_MAX`] that
+    /// could and do not: what would be one more could not be told from all of them.
+    fn alike(&self, looks: &Looks) -> Option<MemberId> {
+        let mut compared = self.by_class.all(looks.class()).take(Looks::COMPARED_MAX).enumerate();
+        let is = |id: MemberId| self.members[id.0].name.looks().meet(looks);
+        compared.find(|(at, id)| is(*id) || at + 1 == Looks::COMPARED_MAX).map(|(_, id)| id)
     }
 
     /// Why nobody can be invited to this name.
@@ -210,7 +232,7 @@ impl Members {
 
     /// Takes a member out, whose name stays; its key, if it was one.
     pub(super) fn remove(&mut self, id: MemberId) {
-        if self.members[id.0].state == State::Durable {
+        if matches!(self.members[id.0].state, State::Durable | State::Freeing) {
             self.leave_nearest(id);
         }
         let member = &mut self.members[id.0];
@@ -249,7 +271,27 @@ impl Members {
         self.forget(id);
     }
 
-    /// A name that nobody has used is free again, and its place another member's: nothing refers to it.
+    /// Whether it is a member, and on the disk as one.
+    pub(super) fn is_durable(&self, id: MemberId) -> bool {
+        self.members[id.0].state == State::Durable
+    }
+
+    /// A name that nobody has used is to be free again.
+    pub(super) fn begin_freeing(&mut self, id: MemberId) {
+        self.members[id.0].state = State::Freeing;
+    }
+
+    /// The disk has kept a name that was to be free again; whether it was.
+    pub(super) fn end_freeing(&mut self, id: MemberId) -> bool {
+        let state = &mut self.members[id.0].state;
+        let was_freeing = *state == State::Freeing;
+        if was_freeing {
+            *state = State::Durable;
+        }
+        was_freeing
+    }
+
+    /// An unused name is free again, and its place another member's: nothing refers to it.
     pub(super) fn free(&mut self, id: MemberId) {
         self.leave_nearest(id);
         self.forget(id);
@@ -262,12 +304,12 @@ impl Members {
 
     fn forget(&mut self, id: MemberId) {
         let member = &mut self.members[id.0];
-        // It is not found by any index; who has kept its number finds nobody.
+        // No index finds it, and its number leads to no member.
         member.state = State::New;
         self.live -= 1;
         self.by_key.remove(member.key.0, id);
         self.by_name.remove(member.name.as_str(), id);
-        self.by_skeleton.remove(member.name.skeleton().as_str(), id);
+        self.by_class.remove(member.name.looks().class(), id);
         self.spare.push(id);
     }
 
@@ -278,7 +320,7 @@ impl Members {
 
     /// The member of this name, also if it was removed: letters and receipts of its time are still about.
     pub(super) fn find_ever(&self, name: &str) -> Option<MemberId> {
-        self.id_of(name).filter(|id| self.members[id.0].state != State::New)
+        self.id_of(name).filter(|id| !matches!(self.members[id.0].state, State::New | State::Freeing))
     }
 
     /// Whether this is the member that [`Members::find`] would find.
@@ -314,9 +356,9 @@ impl Members {
     ) -> Found {
         let members = &self.members;
         let durable = |id: MemberId| members.get(id.0).filter(|member| member.state == State::Durable);
-        let same_look = Name::look_of(wanted).and_then(|look| {
-            let is = |id| durable(id).is_some_and(|member| member.name.skeleton() == look);
-            self.by_skeleton.find(look.as_str(), is)
+        let same_look = Looks::of(wanted).and_then(|looks| {
+            let is = |id: &MemberId| durable(*id).is_some_and(|member| member.name.looks().meet(&looks));
+            self.by_class.all(looks.class()).take(ALIKE_LOOKED_AT_MAX).find(is)
         });
         let name_of = |id| durable(id).map(|member| &member.name);
         self.nearest.nearest(wanted, (same_look, correspondents), name_of, most)
@@ -327,7 +369,7 @@ impl Members {
         self.live += 1;
         self.by_name.insert(name.as_str(), id);
         self.by_key.insert(key.0, id);
-        self.by_skeleton.insert(name.skeleton().as_str(), id);
+        self.by_class.insert(name.looks().class(), id);
         let member = Member { name, key, state };
         match self.members.get_mut(id.0) {
             Some(place) => *place = member,
@@ -421,5 +463,70 @@ mod tests {
         assert_eq!(claim(&mut members, "../x", 2), Claim::Refused(NameReason::Bad, None));
         assert_eq!(claim(&mut members, "bob", 1), Claim::Refused(NameReason::Other, Some(name("alice"))));
         assert!(matches!(claim(&mut members, "武大郎", 3), Claim::New(_)));
+    }
+
+    #[test]
+    fn look_alikes_are_refused_in_every_script() {
+        let taken = ["TOM", "自己", "武大郎", "王五", "人民", "内", "黄", "说", "Ella"];
+        let known = taken.iter().zip(1..).map(|(taken, of)| (name(taken), key(of))).collect();
+        let mut members = Members::new(known, Vec::new());
+        for (asked, like) in
+            ["ТОМ", "自已", "武太郎", "玊五", "入民", "內", "黃", "説", "EIla"].iter().zip(taken)
+        {
+            let confusable = Claim::Refused(NameReason::Confusable, Some(name(like)));
+            assert_eq!(claim(&mut members, asked, 100), confusable, "{asked}");
+            assert_eq!(members.claim(asked, key(100), &Pass::Invited(None)), confusable, "{asked}");
+            assert_eq!(members.not_free(&name(asked)), Some((NameReason::Confusable, name(like))));
+        }
+        for (of, other) in (100..).zip(["TIM", "自我", "武二郎", "王伍", "李三", "张三", "Elia"]) {
+            assert!(matches!(claim(&mut members, other, of), Claim::New(_)), "{other}");
+        }
+    }
+
+    /// Also one that differs only in its capitals: both are found, and each leaves without the
+    /// other.
+    #[test]
+    fn invitation_to_that_very_name_wins() {
+        let mut members = Members::new(vec![(name("TOM"), key(1)), (name("王五"), key(2))], Vec::new());
+        for (of, asked) in (10..).zip(["玊五", "tom", "ТОМ"]) {
+            let invited = Pass::Invited(Some(name(asked)));
+            let Claim::New(id) = members.claim(asked, key(of), &invited) else { panic!("{asked}") };
+            members.confirm(id);
+            assert_eq!(members.claim(asked, key(of), &Pass::None { closed: true }), Claim::Owned(id));
+        }
+        let reserved = Claim::Refused(NameReason::Reserved, Some(name("eсho")));
+        assert_eq!(members.claim("eсho", key(20), &Pass::Invited(Some(name("eсho")))), reserved);
+        let nearest = |members: &mut Members| {
+            members
+                .nearest("tom_", std::iter::empty(), 3)
+                .nearest
+                .iter()
+                .map(Name::to_string)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(nearest(&mut members), ["TOM", "tom"]);
+        let tom = members.find("TOM").unwrap();
+        members.remove(tom);
+        assert_eq!(nearest(&mut members), ["tom"]);
+    }
+
+    /// Names that only the class of their looks has in common, as many as are compared and more.
+    #[test]
+    fn names_of_one_class_are_bounded() {
+        let spelled =
+            |n: usize| (0..10).map(|bit| if n >> bit & 1 == 0 { '千' } else { '乾' }).collect::<String>();
+        let mut members = Members::new(Vec::new(), Vec::new());
+        let mut taken = 0;
+        for n in 0..1_usize << 10 {
+            let mut of = [0; 32];
+            of[..8].copy_from_slice(&n.to_be_bytes());
+            let pass = Pass::None { closed: false };
+            match members.claim(&spelled(n), PublicKey(of), &pass) {
+                Claim::New(_) => taken += 1,
+                refused => assert!(matches!(refused, Claim::Refused(NameReason::Confusable, Some(_)))),
+            }
+        }
+        assert_eq!(taken, Looks::COMPARED_MAX);
+        assert!(matches!(claim(&mut members, "千山", 255), Claim::New(_)), "of another class");
     }
 }

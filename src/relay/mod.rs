@@ -8,13 +8,18 @@
 //! letter; letters leave a queue in the order they came; what one recipient does never stops the relay from reading a
 //! sender.
 //!
-//! Files: `sessions` (who is connected, and what they send), `control` (what they say beside letters, within a rate), `conns` and `crowd` (TCP connections, their time limits, and which goes first), `names` (signing in),
-//! `letters` (routing), `lookups` (names that nobody has), `queue` and `flows` (the two ends of a letter's way), `parcels` (its bytes there), `pace` (how fast it passes), `mailbox` (between queues and disk), `sums` (what they hold in all),
-//! `guests` and `reception` (who speaks plain text, and the way of their letters), `receipts` (what senders are told),
-//! `damaged` (letters the disk has changed), `marks` (old copies of outboxes), `screen` (letters nobody wants), `records` and `roll` (what the disk
-//! keeps), `notes` (what a restart tells lost sessions), `operator` (invitations and removals), `members`, `limits`,
-//! `nearest_names` (names like one that does not exist), `new_names` and `unused_names` (how many there may be, and for how
-//! long), `idle_flows` (what is forgotten of conversations), `deadlines`.
+//! Files: `sessions` (who is connected, and what they send), `control` (what they say besides
+//! letters, within a rate), `conns` and `crowd` (TCP connections, their time limits, and which goes
+//! first), `names` (signing in), `letters` (routing), `lookups` (unknown names), `queue` and
+//! `flows` (the two ends of a letter's way), `parcels` (its bytes there), `pace` (how fast it
+//! passes), `mailbox` (between queues and disk), `sums` (what they hold in all), `guests` and
+//! `reception` (who speaks plain text, and the way of their letters), `receipts` (what senders are
+//! told), `damaged` (letters the disk has changed), `marks` (old copies of outboxes), `screen`
+//! (unwanted letters), `records` and `roll` (what the disk keeps), `notes` (what a restart tells
+//! lost sessions), `unwritten` (what the disk did not take), `operator` (invitations and removals),
+//! `members`, `limits`, `nearest_names` (names like one that does not exist), `new_names` and
+//! `unused_names` (how many there may be, and for how long), `idle_flows` (what is forgotten of
+//! conversations), `deadlines`, `known` (for tests).
 
 mod conns;
 mod control;
@@ -25,6 +30,7 @@ mod expiry;
 mod flows;
 mod guests;
 mod idle_flows;
+mod known;
 mod leaving;
 mod letters;
 mod limits;
@@ -49,6 +55,7 @@ mod screen;
 mod sessions;
 mod sums;
 mod unused_names;
+mod unwritten;
 
 use std::time::Duration;
 
@@ -62,6 +69,7 @@ use deadlines::Deadlines;
 use guests::Guests;
 pub use guests::{GuestEncoding, GuestRules, GuestTexts};
 use idle_flows::IdleFlows;
+pub use known::Known;
 use letters::Place;
 pub use limits::Limits;
 use limits::{Bucket, TIMERS_A_TURN_MAX};
@@ -79,6 +87,7 @@ use roll::Invitations;
 pub use roll::{Change, INVITATIONS_MAX, Invitation, InvitationId, Roll, SCREENED_MAX};
 use sessions::{Arrivals, Sessions, Slot};
 use unused_names::UnusedNames;
+use unwritten::Unwritten;
 
 /// What a relay is made with.
 #[derive(Debug)]
@@ -159,7 +168,7 @@ pub struct Stats {
     pub handshakes: u64,
     /// First handshake messages that cost curve arithmetic, whatever came of it.
     pub curve_work: u64,
-    /// What that took, in microseconds as they are counted against the budget of handshakes.
+    /// Time that it took, in microseconds as they are counted against the budget of handshakes.
     pub curve_us: u64,
     /// First handshake messages answered with a cookie only.
     pub cookies: u64,
@@ -181,7 +190,7 @@ pub struct Stats {
     pub letters_paced: u64,
     /// Letters refused.
     pub letters_refused: u64,
-    /// Names freed because nobody had used them.
+    /// Names freed because they were never used.
     pub names_freed: u64,
     /// Names compared with one that does not exist.
     pub names_looked_at: u64,
@@ -206,6 +215,7 @@ enum Timer {
     Clock,
     Notes,
     Resets,
+    Unwritten,
 }
 
 /// The relay.
@@ -230,6 +240,7 @@ pub struct Relay {
     post: Post,
     idle_flows: IdleFlows,
     tickets: Tickets,
+    unwritten: Unwritten,
     echo_outbox: crate::base::OutboxId,
     echo_name: Name,
     deadlines: Deadlines<Timer>,
@@ -267,6 +278,7 @@ impl Relay {
             post: Post::default(),
             idle_flows: IdleFlows::default(),
             tickets: Tickets::default(),
+            unwritten: Unwritten::default(),
             echo_name: letters::ECHO.parse().expect("it is a name"),
             echo_outbox: crate::base::OutboxId(rng.next_u64()),
             members,
@@ -348,6 +360,7 @@ impl Relay {
             Timer::Clock => self.handle_clock_time(now.tick, tick, out),
             Timer::Notes => self.handle_notes_time(now.tick, tick, out),
             Timer::Resets => self.handle_resets_time(now.tick, tick, out),
+            Timer::Unwritten => self.handle_unwritten_time(now.tick, tick, out),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::base::{Effect, Now, Path, PublicKey, Tick};
+use crate::base::{Now, Path, PublicKey, Tick};
 use crate::session::Throttle;
 use crate::wire::frame::close;
 use crate::wire::message::{NameReason, OutboxMark, ToClient};
@@ -57,8 +57,8 @@ impl Registrations {
         }
     }
 
-    /// Counts one more name of this source; `false` if it, or all together, have had their share of the hour. `for_new` is
-    /// whether names are only for networks that have registered none today.
+    /// Counts one more name of this source; `false` if it, or all together, have had their share of
+    /// the hour. `for_new` is whether names are only for networks that have registered none today.
     fn admits(&mut self, now: Tick, ip: IpAddr, for_new: bool) -> bool {
         if !self.new.as_mut().map_or(ip.is_loopback(), |new| new.admits(now, ip)) {
             return false;
@@ -101,7 +101,9 @@ impl Relay {
         if screen_follows {
             session.screen.awaited = true;
         }
-        session.claim = outbox.as_ref().map(|outbox| Box::new(OutboxClaim::of(outbox)));
+        if let Some(outbox) = &outbox {
+            session.claim = Some(Box::new(OutboxClaim::of(outbox)));
+        }
         let (key, path) = (session.key, session.peer.path());
         let ip = self.remote_ip(path);
         let invitation = match self.invitation(now, ip, (name, key), invite) {
@@ -191,10 +193,11 @@ impl Relay {
                 Record::Roll(Change::Joined { name, key, by, since })
             }
         };
-        out.effects.push(Effect::Persist(self.tickets.issue(Wait::Member(member, by, since)), record));
+        self.persist(Wait::Member(member, by, since), record, out);
     }
 
-    /// Why a name that nobody was invited to cannot be had now. It is among the members already.
+    /// Why a name that came without an invitation cannot be had now. It is among the members
+    /// already.
     fn has_no_room(&mut self, now: Tick, ip: Option<IpAddr>) -> Option<NameReason> {
         let (live, most) = (self.members.live(), self.limits.members_max);
         if live > most {
@@ -239,10 +242,19 @@ impl Relay {
         }
     }
 
-    fn await_registration(&mut self, slot: Slot, member: MemberId) {
+    pub(super) fn await_registration(&mut self, slot: Slot, member: MemberId) {
         if let Some(session) = self.sessions.get_mut(slot) {
             session.sign_in = SignIn::Waiting(member);
         }
+    }
+
+    /// A session that waited for its name to be freed, or not, claims it.
+    pub(super) fn sign_in_again(&mut self, now: Now, slot: Slot, name: &str, out: &mut Out) {
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        session.sign_in = SignIn::None;
+        let again = SigningIn { name, invite: &[], screen_follows: false, outbox: None };
+        self.sign_in(now, slot, again, out);
+        self.sessions.mark(slot);
     }
 
     /// When a member's name may pass to another machine again, if not yet. A process that starts again where the last one
@@ -270,6 +282,9 @@ impl Relay {
     pub(super) fn release_sign_in(&mut self, now: Now, slot: Slot, member: MemberId, out: &mut Out) {
         if self.members.is_removed(member) {
             return self.refuse_name(slot, NameReason::Removed, "");
+        }
+        if !self.members.is_durable(member) {
+            return self.refuse_name(slot, NameReason::Disk, "");
         }
         self.admit(now, slot, member, out);
     }
@@ -299,7 +314,7 @@ impl Relay {
             self.places[member.0].queue.there().map(Queue::session_ended);
         }
         let Some(session) = self.sessions.get_mut(slot) else { return };
-        session.sign_in = SignIn::Done(member);
+        (session.sign_in, session.claim) = (SignIn::Done(member), None);
         session.taking = if mark_unwritten { Taking::NoNewOnes } else { Taking::Letters };
         session.peer.welcome();
         let path = session.peer.path();

@@ -34,7 +34,8 @@ pub(super) struct NameIndex {
     /// The hash of a form, and whose it is. Eight bytes for each: among 100,000 names of ten characters one look-up in 4,000
     /// meets a name of another form with this hash, which is one comparison more.
     forms: SortedChunks<(u32, FormOf)>,
-    /// Members by their folded names. No two members' are the same: they would have one look.
+    /// Members by their folded names; of two with the same one, which the operator invited, the one
+    /// with the lower number is first.
     in_order: SortedChunks<ShortId>,
     /// Reused: names to be looked at.
     found: Vec<MemberId>,
@@ -93,7 +94,7 @@ impl NameIndex {
         }
         forms.sort_unstable();
         forms.dedup();
-        in_order.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        in_order.sort_unstable_by(|a, b| (&a.0, a.1.0).cmp(&(&b.0, b.1.0)));
         let in_order: Vec<ShortId> = in_order.into_iter().map(|(_, id)| id).collect();
         NameIndex {
             forms: SortedChunks::from_sorted(&forms),
@@ -114,7 +115,9 @@ impl NameIndex {
             let form = (hash, FormOf::new(id, is_whole));
             self.forms.insert(form, |have| have.cmp(&form));
         });
-        self.in_order.insert(ShortId::new(id), |have| order(name_of(have.member()), folded.chars()));
+        let short = ShortId::new(id);
+        let place = |have: &ShortId| order(name_of(have.member()), folded.chars()).then(have.0.cmp(&short.0));
+        self.in_order.insert(short, place);
     }
 
     /// A member is there no more; `name_of` still tells its name.
@@ -129,7 +132,9 @@ impl NameIndex {
             let form = (hash, FormOf::new(id, is_whole));
             self.forms.remove(|have| have.cmp(&form));
         });
-        self.in_order.remove(|have| order(name_of(have.member()), folded.chars()));
+        let short = ShortId::new(id);
+        let place = |have: &ShortId| order(name_of(have.member()), folded.chars()).then(have.0.cmp(&short.0));
+        self.in_order.remove(place);
     }
 
     /// Returns at most `most` names, nearest first. `same_look` is the member whose name looks like `wanted`, and

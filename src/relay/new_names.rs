@@ -1,8 +1,21 @@
-//! How many new names all together may have: at an open relay that others than this machine reach, so many an hour, shared
-//! fairly by the networks they come from.
+//! How many new names all together may have: at an open relay that others than this machine reach, a number each hour.
 //!
-//! Half of the hour's names are for networks that have registered none within a day, and so is the upper half of all names
-//! that a relay takes. So neither a network with any number of addresses nor one that has had its share keeps newcomers out.
+//! Half of them are open to everybody, shared fairly by providers (/16, /32), sites (/24, /48) and addresses. The other
+//! half, and the upper half of all names that a relay takes, is for sites that have registered nothing within a day. Of
+//! this half a provider has at most as much as is left, and a third is for providers that have registered nothing within a
+//! day. With 60 an hour:
+//!
+//! - A site with any number of addresses has 24 names an hour. Beside it ten other sites of its provider are in at once.
+//! - A provider with any number of sites has 34 names an hour. It keeps no site of another provider out; those of its own it
+//!   can.
+//! - 29 providers, each with any number of sites, leave one name to another.
+//! - More providers can take all 60 in one hour. In later ones they leave ten, which ten further providers can take; it
+//!   takes 240 unrelated providers to have all names for a day, and the next day.
+//!
+//! A thousand sites of as many unrelated providers, as those of a botnet, look like as many newcomers: all names are
+//! theirs, and then only invitations let others in. An order among those that wait would be no remedy, since a newcomer is
+//! one of a thousand in it.
+//!
 //! What is counted here is forgotten with the process; how many names there are is not.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -10,116 +23,154 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::base::Tick;
-use crate::session::{Budget, FairShare, Source};
+use crate::session::{Budget, FairShare, PrefixLen, Source};
 
 const HOUR: Duration = Duration::from_secs(3_600);
-/// A network that has registered nothing for this long counts as new.
+/// A site that has registered nothing for this long counts as new.
 const DAY: Duration = Duration::from_secs(24 * 3_600);
-/// Maximum networks remembered for a day, 48 bytes each: eleven times as many as register at the default rate. Beyond it the
-/// one that registered first is new again.
-const NETWORKS_MAX: usize = 16_384;
+/// Maximum registrations remembered for a day, 100 bytes each: eleven times as many as there are at the default rate. At
+/// the bound the oldest is forgotten.
+const REMEMBERED_MAX: usize = 16_384;
 
-/// A network that is alone has four fifths of what is not kept for new ones: an office behind one /24 gets 24 names in its
-/// first hour, and twenty networks that take what they can leave one in 81 free beside that.
+/// A network that is alone has four fifths of the open names: an office behind one /24 gets 24 names in its first hour, and
+/// twenty networks that take what they can leave one in 81 free.
 const ALPHA: u32 = 4;
+/// The part of the kept names that is for providers without a name today: a third, so that ten sites of a provider have
+/// names in an hour in which another one of it is greedy.
+const PROVIDERS_PART: usize = 3;
 
 /// Registrations of the last hour and day.
 #[derive(Debug)]
 pub(super) struct NewNames {
-    per_hour: u32,
+    open_max: usize,
+    kept_max: usize,
+    /// Who has the open names, and how many of them there were in the last hour.
     shares: FairShare,
-    /// Registrations within the last hour, the oldest first: at most `per_hour`.
-    hour: VecDeque<Tick>,
-    /// The networks that registered within a day, and how often; and each registration, the oldest first.
-    networks: BTreeMap<IpAddr, u32>,
-    day: VecDeque<(Tick, IpAddr)>,
+    open: Recent,
+    /// The kept ones of an hour, by provider.
+    kept: Recent,
+    /// All of a day, by site and by provider.
+    sites: Recent,
+    providers: Recent,
 }
 
 impl NewNames {
     /// `key` is secret.
     pub(super) fn new(key: [u8; 32], per_hour: u32) -> NewNames {
-        let kept_for_new = per_hour / 2;
-        let budget = Budget { capacity: per_hour, time: HOUR, burst: per_hour, kept_for_new };
+        let kept = per_hour / 2;
+        let open = per_hour - kept;
+        let lens = [PrefixLen::PROVIDER, PrefixLen::SITE, PrefixLen::SOURCE];
+        let budget = Budget { capacity: open, time: HOUR, burst: open };
         NewNames {
-            per_hour,
-            shares: FairShare::new(key, budget).with_alpha(ALPHA),
-            hour: VecDeque::new(),
-            networks: BTreeMap::new(),
-            day: VecDeque::new(),
+            open_max: open as usize,
+            kept_max: kept as usize,
+            shares: FairShare::new(key, budget).with_networks(lens).with_alpha(ALPHA),
+            open: Recent::new(HOUR),
+            kept: Recent::new(HOUR),
+            sites: Recent::new(DAY),
+            providers: Recent::new(DAY),
         }
     }
 
-    /// Counts one more name from there; `false` if it may have none now. `for_new` is whether only new networks may.
+    /// Counts one more name from there; `false` if it may have none now. `for_new` is whether only new sites may.
     pub(super) fn admits(&mut self, now: Tick, ip: IpAddr, for_new: bool) -> bool {
         if ip.to_canonical().is_loopback() {
             return true;
         }
-        self.forget_old(now);
-        let network = widest(ip);
-        let is_new = !self.networks.contains_key(&network);
-        let most = if is_new { self.per_hour } else { self.per_hour / 2 };
-        if for_new && !is_new || self.hour.len() >= most as usize {
+        let (site, provider) = (PrefixLen::SITE.network(ip), PrefixLen::PROVIDER.network(ip));
+        for recent in [&mut self.open, &mut self.kept, &mut self.sites, &mut self.providers] {
+            recent.forget_old(now);
+        }
+        let is_open = !for_new && self.open.len() < self.open_max;
+        if is_open && self.shares.admits(now, source(ip), 1) {
+            self.open.add(now, site);
+        } else if self.sites.count(site) == 0 && self.keeps_one_for(provider) {
+            self.kept.add(now, provider);
+        } else {
             return false;
         }
-        if !self.shares.admits(now, source(ip), 1) {
-            return false;
-        }
-        self.hour.push_back(now);
-        self.day.push_back((now, network));
-        *self.networks.entry(network).or_default() += 1;
+        self.sites.add(now, site);
+        self.providers.add(now, provider);
         true
+    }
+
+    /// Whether a site of this provider that is new may have a name.
+    fn keeps_one_for(&self, provider: IpAddr) -> bool {
+        let is_new = self.providers.count(provider) == 0;
+        let for_others = if is_new { 0 } else { self.kept_max / PROVIDERS_PART };
+        let left = self.kept_max.saturating_sub(self.kept.len() + for_others);
+        self.kept.count(provider) < left
     }
 
     /// The last name from there could not be written down, and does not count.
     pub(super) fn give_back(&mut self, now: Tick, ip: IpAddr) {
-        let network = widest(ip);
-        let Some(at) = self.day.iter().rposition(|(_, known)| *known == network) else { return };
-        let Some((tick, _)) = self.day.remove(at) else { return };
-        self.forget_one(network);
-        if let Some(at) = self.hour.iter().rposition(|known| *known == tick) {
-            self.hour.remove(at);
+        let (site, provider) = (PrefixLen::SITE.network(ip), PrefixLen::PROVIDER.network(ip));
+        if !self.sites.remove_last(site) {
+            return;
         }
-        self.shares.refund(now, source(ip), 1);
-    }
-
-    fn forget_old(&mut self, now: Tick) {
-        while self.hour.front().is_some_and(|at| now.since(*at) >= HOUR) {
-            self.hour.pop_front();
-        }
-        let is_over = |(at, _): &(Tick, IpAddr), len: usize| now.since(*at) >= DAY || len >= NETWORKS_MAX;
-        while let Some((_, network)) =
-            self.day.front().copied().filter(|first| is_over(first, self.day.len()))
-        {
-            self.day.pop_front();
-            self.forget_one(network);
-        }
-    }
-
-    fn forget_one(&mut self, network: IpAddr) {
-        if let Some(count) = self.networks.get_mut(&network) {
-            *count -= 1;
-            if *count == 0 {
-                self.networks.remove(&network);
-            }
+        self.providers.remove_last(provider);
+        if self.open.remove_last(site) {
+            self.shares.refund(now, source(ip), 1);
+        } else {
+            self.kept.remove_last(provider);
         }
     }
 }
 
 fn source(ip: IpAddr) -> Source {
-    Source { ip, port: 0, proven: true }
+    Source { ip: PrefixLen::SOURCE.network(ip), port: 0, proven: true }
 }
 
-/// The widest network an address is counted in: a /48 or a /24.
-fn widest(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V4(v4) => {
-            let [a, b, c, _] = v4.octets();
-            IpAddr::from([a, b, c, 0])
+/// Registrations of the last hour or day, each with the network that it is counted for.
+#[derive(Debug)]
+struct Recent {
+    time: Duration,
+    /// The oldest first.
+    all: VecDeque<(Tick, IpAddr)>,
+    counts: BTreeMap<IpAddr, usize>,
+}
+
+impl Recent {
+    fn new(time: Duration) -> Recent {
+        Recent { time, all: VecDeque::new(), counts: BTreeMap::new() }
+    }
+
+    fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    fn count(&self, network: IpAddr) -> usize {
+        self.counts.get(&network).copied().unwrap_or(0)
+    }
+
+    fn add(&mut self, now: Tick, network: IpAddr) {
+        self.all.push_back((now, network));
+        *self.counts.entry(network).or_default() += 1;
+    }
+
+    fn forget_old(&mut self, now: Tick) {
+        while let Some((at, network)) = self.all.front().copied()
+            && (now.since(at) >= self.time || self.all.len() >= REMEMBERED_MAX)
+        {
+            self.all.pop_front();
+            self.count_down(network);
         }
-        IpAddr::V6(v6) => {
-            let mut octets = v6.octets();
-            octets[6..].fill(0);
-            IpAddr::from(octets)
+    }
+
+    /// The last registration of this network does not count; whether there was one.
+    fn remove_last(&mut self, network: IpAddr) -> bool {
+        let Some(at) = self.all.iter().rposition(|(_, known)| *known == network) else { return false };
+        self.all.remove(at);
+        self.count_down(network);
+        true
+    }
+
+    fn count_down(&mut self, network: IpAddr) {
+        if let Some(count) = self.counts.get_mut(&network) {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&network);
+            }
         }
     }
 }
@@ -134,9 +185,9 @@ mod tests {
         NewNames::new([1; 32], 60)
     }
 
-    /// A /64 of the /48 of this number.
-    fn v6(network: u16, part: u16) -> IpAddr {
-        IpAddr::from([0x2001, 0xdb8, network, part, 0, 0, 0, 1])
+    /// A /64 of a /48 of a /32.
+    fn v6(provider: u16, site: u16, part: u16) -> IpAddr {
+        IpAddr::from([0x2001, provider, site, part, 0, 0, 0, 1])
     }
 
     fn admitted(names: &mut NewNames, now: Tick, ips: impl Iterator<Item = IpAddr>) -> usize {
@@ -146,57 +197,107 @@ mod tests {
     #[test]
     fn all_together_have_sixty_an_hour_and_not_one_more() {
         let mut names = names();
-        assert_eq!(admitted(&mut names, START, (0..1_000).map(|n| v6(n, 0))), 60);
+        assert_eq!(admitted(&mut names, START, (0..1_000).map(|n| v6(n, 0, 0))), 60);
         let almost = START + HOUR - Duration::from_secs(1);
-        assert_eq!(admitted(&mut names, almost, (1_000..2_000).map(|n| v6(n, 0))), 0);
-        let later = admitted(&mut names, START + HOUR, (2_000..3_000).map(|n| v6(n, 0)));
+        assert_eq!(admitted(&mut names, almost, (1_000..2_000).map(|n| v6(n, 0, 0))), 0);
+        let later = admitted(&mut names, START + HOUR, (2_000..3_000).map(|n| v6(n, 0, 0)));
         assert!((30..=60).contains(&later), "{later}");
         assert!((0..100).all(|_| names.admits(START, IpAddr::from([127, 0, 0, 1]), true)));
     }
 
     #[test]
-    fn a_network_with_a_thousand_64s_leaves_half_to_others() {
+    fn a_site_with_a_thousand_64s_leaves_half_to_its_neighbours() {
         let mut names = names();
-        let mut now = START;
         for hour in 0..24 {
-            let greedy = admitted(&mut names, now, (0..1_000).map(|n| v6(7, n)));
-            assert!(greedy <= 30, "{greedy}");
-            for other in 0..10 {
-                assert!(names.admits(now, v6(100 + hour * 10 + other, 0), false), "hour {hour}");
+            let now = START + HOUR * hour;
+            let greedy = admitted(&mut names, now, (0..1_000).map(|n| v6(7, 7, n)));
+            assert!((10..=30).contains(&greedy), "{greedy}");
+            let neighbours = (0..10).map(|n| v6(7, 100 + hour as u16 * 10 + n, 0));
+            assert_eq!(admitted(&mut names, now, neighbours), 10, "hour {hour}");
+            let others = (0..10).map(|n| v6(100 + hour as u16 * 10 + n, 0, 0));
+            assert_eq!(admitted(&mut names, now, others), 10, "hour {hour}");
+        }
+    }
+
+    /// For a day 1,200 new sites of one provider ask each hour. Sites of others are in at once.
+    #[test]
+    fn a_provider_with_thousands_of_48s_leaves_room_to_other_providers() {
+        let (mut names, mut sites, mut newcomers) = (names(), 0, 0);
+        for minute in 0..24 * 60_u32 {
+            let now = START + Duration::from_secs(60 * u64::from(minute));
+            let greedy = admitted(&mut names, now, (sites..sites + 20).map(|n| v6(7, n, 0)));
+            sites += 20;
+            assert!(minute > 0 || greedy == 20, "it takes what it can");
+            if minute % 10 == 9 {
+                newcomers += 1;
+                assert!(names.admits(now, v6(100 + newcomers, 0, 0), false), "minute {minute}");
             }
-            now = now + HOUR;
+        }
+        let greedy = names.providers.count(PrefixLen::PROVIDER.network(v6(7, 0, 0)));
+        assert!((24 * 25..=24 * 40).contains(&greedy), "{greedy}");
+    }
+
+    #[test]
+    fn a_network_with_thousands_of_24s_leaves_room_to_other_providers() {
+        let mut names = names();
+        assert!(admitted(&mut names, START, (0..=255).map(|n| IpAddr::from([198, 51, n, 1]))) < 40);
+        assert!(names.admits(START, IpAddr::from([198, 52, 1, 1]), false));
+    }
+
+    /// Each of them has a new site each time it asks, eight times an hour.
+    #[test]
+    fn many_providers_leave_names_to_another() {
+        for (providers, locked_out) in [(29, 0), (60, 1)] {
+            let (mut names, mut site) = (names(), 0);
+            for hour in 0..12 {
+                let now = START + HOUR * hour;
+                for _ in 0..8 {
+                    site += 1;
+                    admitted(&mut names, now, (0..providers).map(|provider| v6(provider, site, 0)));
+                }
+                let is_in = names.admits(now, v6(1_000 + hour as u16, 0, 0), false);
+                assert_eq!(is_in, hour >= locked_out, "{providers} providers, hour {hour}");
+            }
         }
     }
 
     /// Half is for those that registered nothing today, whatever they did yesterday.
     #[test]
-    fn half_is_kept_for_networks_without_a_name_today() {
+    fn half_is_kept_for_sites_without_a_name_today() {
         let mut names = names();
-        assert_eq!(admitted(&mut names, START, (0..30).map(|n| v6(n, 0))), 30);
+        assert_eq!(admitted(&mut names, START, (0..30).map(|n| v6(n, 0, 0))), 30);
         let soon = START + Duration::from_secs(1_800);
-        assert_eq!(admitted(&mut names, soon, (0..30).map(|n| v6(n, 1))), 0);
-        assert_eq!(admitted(&mut names, soon, (30..90).map(|n| v6(n, 0))), 30);
-        assert!(!names.admits(START + HOUR * 23, v6(1, 0), true), "today already");
-        assert!(names.admits(START + HOUR * 25, v6(1, 0), true), "yesterday");
+        assert_eq!(admitted(&mut names, soon, (0..30).map(|n| v6(n, 0, 1))), 0);
+        assert_eq!(admitted(&mut names, soon, (30..90).map(|n| v6(n, 0, 0))), 30);
+        assert!(!names.admits(START + HOUR * 23, v6(1, 0, 0), true), "today already");
+        assert!(names.admits(START + HOUR * 25, v6(1, 0, 0), true), "yesterday");
     }
 
     #[test]
     fn name_that_was_not_written_down_does_not_count() {
         let mut names = names();
-        assert!(names.admits(START, v6(1, 0), true));
-        names.give_back(START, v6(1, 0));
-        assert!(names.hour.is_empty() && names.networks.is_empty() && names.day.is_empty());
-        assert!(names.admits(START, v6(1, 0), true));
-        names.give_back(START, v6(2, 0));
-        assert_eq!(names.hour.len(), 1);
+        for for_new in [true, false] {
+            assert!(names.admits(START, v6(1, 0, 0), for_new));
+            names.give_back(START, v6(1, 0, 0));
+            for recent in [&names.open, &names.kept, &names.sites, &names.providers] {
+                assert!(recent.all.is_empty() && recent.counts.is_empty());
+            }
+        }
+        assert_eq!(names.shares.used_by_all(START), 0);
+        assert!(names.admits(START, v6(1, 0, 0), true));
+        names.give_back(START, v6(2, 0, 0));
+        assert_eq!((names.kept.len(), names.sites.len()), (1, 1));
     }
 
     #[test]
-    fn networks_of_a_day_are_bounded() {
+    fn registrations_of_a_day_are_bounded() {
         let mut names = NewNames::new([1; 32], 1_000_000);
-        for n in 0..NETWORKS_MAX as u32 + 100 {
+        for n in 0..REMEMBERED_MAX as u32 + 100 {
             names.admits(START, IpAddr::from((n << 8).to_be_bytes()), false);
         }
-        assert!(names.day.len() <= NETWORKS_MAX && names.networks.len() <= NETWORKS_MAX);
+        for recent in [&names.open, &names.kept, &names.sites, &names.providers] {
+            assert!(recent.len() <= REMEMBERED_MAX && recent.counts.len() <= REMEMBERED_MAX);
+        }
+        assert_eq!(names.sites.len(), REMEMBERED_MAX);
     }
 }

@@ -1,20 +1,23 @@
 //! Where sessions are, written down for the relay that runs after this one; and what that one does with it: each of
 //! them is told by stateless resets (RFC 9000 §10.3) that it is lost, since an idle client would not ask for long.
 //!
-//! Notes are written at most once a second, one record for all, and nothing waits for them: a session younger than that
-//! learns of its loss when it next says something. Resets leave at 1,000 a second, in three rounds, and only to
+//! Notes are written at most once a second, one record for all, and the next when that has its
+//! answer: a session younger than that learns of its loss when it next says something. What the
+//! disk does not take is put back. Resets leave at 1,000 a second, in three rounds, and only to
 //! addresses that had proved themselves; whoever has come back is told no more.
 
 use std::collections::BTreeSet;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::time::Duration;
 
-use crate::base::{Effect, Path, Tick};
+use crate::base::{Path, Tick};
 use crate::wire::packet;
 
 use super::limits::RESET_INTERVAL;
+use super::mailbox::Wait;
 use super::records::{Record, SessionNote};
 use super::sessions::Slot;
+use super::unwritten::Kept;
 use super::{Out, Relay, Timer};
 
 /// Between two records of notes.
@@ -36,15 +39,37 @@ const RESETS_AT_ONCE: u32 = 20;
 /// What is noted of this relay's sessions, and what the one before has left.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
-    /// Sessions whose notes are old, each once at most.
-    due: Vec<Slot>,
+    /// Sessions whose notes are old.
+    due: BTreeSet<Slot>,
     /// Indexes noted that lead nowhere any more.
-    ended: Vec<u32>,
+    ended: BTreeSet<u32>,
+    /// The record that the disk has not answered for.
+    at_disk: Option<AtDisk>,
     /// How many sessions are noted.
     len: usize,
     written: Option<Tick>,
     scheduled: Option<Tick>,
     lost: Lost,
+}
+
+/// What one record says.
+#[derive(Debug)]
+struct AtDisk {
+    /// Whose notes it changes: from what the disk had to what it is given.
+    changed: Vec<Change>,
+    /// Indexes of sessions that are gone.
+    ended: Vec<u32>,
+    /// There was more than one record takes.
+    is_cut: bool,
+}
+
+#[derive(Debug)]
+struct Change {
+    slot: Slot,
+    /// The session's serial number: another may have its slot by now.
+    serial: u64,
+    before: Option<SessionNote>,
+    after: Option<SessionNote>,
 }
 
 /// Sessions of the relay before this one.
@@ -89,7 +114,7 @@ impl Relay {
             return;
         }
         session.note_due = true;
-        self.notes.due.push(slot);
+        self.notes.due.insert(slot);
         if let Some(note) = session.whereabouts() {
             self.forget_lost(note);
         }
@@ -99,7 +124,7 @@ impl Relay {
     /// The session of this note is gone.
     pub(super) fn end_note(&mut self, now: Tick, note: SessionNote) {
         self.notes.len -= 1;
-        self.notes.ended.push(note.index);
+        self.notes.ended.insert(note.index);
         self.schedule_notes(now);
     }
 
@@ -111,7 +136,7 @@ impl Relay {
                 break;
             }
             lost.remove(&note);
-            self.notes.ended.push(note.index);
+            self.notes.ended.insert(note.index);
         }
     }
 
@@ -120,35 +145,82 @@ impl Relay {
         self.deadlines.set(Timer::Notes, Some(at), &mut self.notes.scheduled);
     }
 
-    /// Hands everything that is to be noted to the store.
+    /// Writes notes, unless the disk has not answered for earlier ones or has refused them.
     pub(super) fn handle_notes_time(&mut self, now: Tick, tick: Tick, out: &mut Out) {
         if self.notes.scheduled == Some(tick) {
             self.notes.scheduled = None;
         }
-        let rest = self.notes.ended.split_off(self.notes.ended.len().min(NOTED_AT_ONCE));
-        let mut ended = std::mem::replace(&mut self.notes.ended, rest);
-        let mut noted = Vec::new();
-        let rest = self.notes.due.split_off(self.notes.due.len().min(NOTED_AT_ONCE));
-        for slot in std::mem::replace(&mut self.notes.due, rest) {
+        if !self.unwritten.has(Kept::Notes) {
+            self.write_notes(now, out);
+        }
+    }
+
+    /// Hands what is to be noted to the store, as much as one record takes.
+    pub(super) fn write_notes(&mut self, now: Tick, out: &mut Out) {
+        if self.notes.at_disk.is_some() {
+            return;
+        }
+        let first = |ended: &mut BTreeSet<u32>| ended.pop_first();
+        let gone: Vec<u32> =
+            std::iter::from_fn(|| first(&mut self.notes.ended)).take(NOTED_AT_ONCE).collect();
+        let (mut noted, mut ended, mut changed) = (Vec::new(), gone.clone(), Vec::new());
+        for _ in 0..NOTED_AT_ONCE {
+            let Some(slot) = self.notes.due.pop_first() else { break };
             let Some(session) = self.sessions.get_mut(slot).filter(|session| session.note_due) else {
                 continue;
             };
             session.note_due = false;
-            let (before, note) = (session.noted, session.whereabouts());
-            session.noted = note;
-            self.notes.len = self.notes.len + usize::from(note.is_some()) - usize::from(before.is_some());
-            let index = note.map(|note| note.index);
+            let (before, after) = (session.noted, session.whereabouts());
+            session.noted = after;
+            self.notes.len = self.notes.len + usize::from(after.is_some()) - usize::from(before.is_some());
+            let index = after.map(|note| note.index);
             ended.extend(before.map(|note| note.index).filter(|before| Some(*before) != index));
-            noted.extend(note.filter(|_| note != before));
+            noted.extend(after.filter(|_| after != before));
+            changed.push(Change { slot, serial: session.serial, before, after });
         }
-        if !(noted.is_empty() && ended.is_empty()) {
-            self.notes.written = Some(now);
-            let record = Record::Sessions { noted, ended };
-            out.effects.push(Effect::Persist(self.tickets.idle(), record));
+        if noted.is_empty() && ended.is_empty() {
+            return self.note_more(now);
         }
+        self.notes.written = Some(now);
+        let is_cut = !(self.notes.due.is_empty() && self.notes.ended.is_empty());
+        self.notes.at_disk = Some(AtDisk { changed, ended: gone, is_cut });
+        self.persist(Wait::Noted, Record::Sessions { noted, ended }, out);
+    }
+
+    fn note_more(&mut self, now: Tick) {
         if !(self.notes.due.is_empty() && self.notes.ended.is_empty()) {
             self.deadlines.set(Timer::Notes, Some(now + NOTED_EVERY), &mut self.notes.scheduled);
         }
+    }
+
+    /// Notes are on the disk, or are put back: each session has what the disk had of it before.
+    pub(super) fn handle_noted(&mut self, now: Tick, durable: bool) {
+        let Some(AtDisk { changed, ended, is_cut }) = self.notes.at_disk.take() else { return };
+        if durable && is_cut {
+            return self.note_more(now);
+        }
+        if durable {
+            if !(self.notes.due.is_empty() && self.notes.ended.is_empty()) {
+                self.schedule_notes(now);
+            }
+            return;
+        }
+        self.notes.ended.extend(ended);
+        for Change { slot, serial, before, after } in changed {
+            match self.sessions.get_mut(slot).filter(|session| session.serial == serial) {
+                Some(session) => {
+                    (session.noted, session.note_due) = (before, true);
+                    self.notes.due.insert(slot);
+                    self.notes.len =
+                        self.notes.len + usize::from(before.is_some()) - usize::from(after.is_some());
+                }
+                None => {
+                    after.into_iter().for_each(|note| _ = self.notes.ended.remove(&note.index));
+                    self.notes.ended.extend(before.map(|note| note.index));
+                }
+            }
+        }
+        self.write_later(Kept::Notes);
     }
 
     /// Tells a few lost sessions that they are.

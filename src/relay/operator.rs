@@ -8,6 +8,7 @@ use super::mailbox::Wait;
 use super::members::MemberId;
 use super::records::Record;
 use super::roll::{Change, Invitation};
+use super::unwritten::Kept;
 use super::{Event, Out, Relay};
 
 /// What the operator asks for.
@@ -24,6 +25,8 @@ pub enum Request {
 pub enum Outcome {
     /// It is done, durably.
     Done,
+    /// It is done, durably: the invitation is to a name that looks like this member's.
+    Alike(Name),
     /// Nobody is called so.
     Unknown,
     /// The name is somebody else's, looks like this one, or is the relay's.
@@ -52,9 +55,12 @@ impl Relay {
     pub(super) fn handle_request(&mut self, now: Now, id: u64, request: Request, out: &mut Out) {
         let (what, change) = match request {
             Request::Invite(invitation) => {
-                let refused = match invitation.name.as_ref().and_then(|name| self.members.not_free(name)) {
-                    Some((reason, other)) => Some(Outcome::NotFree(reason, other)),
-                    None => (!self.invitations.has_room(now.wall)).then_some(Outcome::Full),
+                let refused = match self.not_free(&invitation) {
+                    // The operator knows who comes to a relay that is by invitation only.
+                    Some((reason, other)) if reason != NameReason::Confusable || !self.limits.closed => {
+                        Some(Outcome::NotFree(reason, other))
+                    }
+                    _ => (!self.invitations.has_room(now.wall)).then_some(Outcome::Full),
                 };
                 if let Some(outcome) = refused {
                     return out.show(Event::Answered { id, outcome });
@@ -76,12 +82,22 @@ impl Relay {
     /// A request is durable, or could not become so.
     pub(super) fn handle_asked(&mut self, now: Now, asked: Asked, durable: bool, out: &mut Out) {
         let Asked { id, what } = asked;
+        let mut outcome = Outcome::Done;
         match what {
-            _ if !durable => return out.show(Event::Answered { id, outcome: Outcome::Disk }),
-            What::Invite(invitation) => self.invitations.add(invitation),
+            _ if !durable => outcome = Outcome::Disk,
+            What::Invite(invitation) => {
+                if let Some((NameReason::Confusable, other)) = self.not_free(&invitation) {
+                    outcome = Outcome::Alike(other);
+                }
+                self.invitations.add(invitation);
+            }
             What::Remove(member) => self.expel(now, member, out),
         }
-        out.show(Event::Answered { id, outcome: Outcome::Done });
+        out.show(Event::Answered { id, outcome });
+    }
+
+    fn not_free(&self, invitation: &Invitation) -> Option<(NameReason, Name)> {
+        invitation.name.as_ref().and_then(|name| self.members.not_free(name))
     }
 
     fn expel(&mut self, now: Now, member: MemberId, out: &mut Out) {
@@ -94,16 +110,28 @@ impl Relay {
         }
         self.members.remove(member);
         self.forget_unused(member);
-        self.places[member.0].blocked = Default::default();
-        self.places[member.0].outboxes = Default::default();
+        self.forget_outboxes(member);
+        if !std::mem::take(&mut self.places[member.0].blocked).is_empty() {
+            // A list that was on its way when the member was removed is not for the next who has
+            // the name.
+            self.write_blocked(member, out);
+        }
         self.turn_all_away(now.tick, member, out);
     }
 
     /// Writes down when a member was here last.
     pub(super) fn note_seen(&mut self, member: MemberId, out: &mut Out) {
-        let (name, at) = (self.members.name(member).clone(), self.wall);
+        let at = self.wall;
         if at > Wall(0) {
-            out.effects.push(Effect::Persist(self.tickets.idle(), Record::Roll(Change::Seen { name, at })));
+            self.write_seen(member, at, out);
+        }
+    }
+
+    pub(super) fn write_seen(&mut self, member: MemberId, at: Wall, out: &mut Out) {
+        if self.members.is_durable(member) {
+            let name = self.members.name(member).clone();
+            let ticket = self.keep(Kept::Seen(member), Record::Roll(Change::Seen { name, at }), out);
+            self.unwritten.seen.insert(member, (at, ticket));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! How fast letters of one sender pass to one recipient: at once after a pause, then at a rate.
 //!
-//! A leaky bucket for each pair (the generic cell rate algorithm, with bytes for cells). All that is kept of one is the
-//! time at which it will be whole again.
+//! A leaky bucket for each pair (the generic cell rate algorithm, with bytes for cells). All that
+//! is kept of one is the time at which it will be whole again.
 
 use std::time::Duration;
 
@@ -23,12 +23,13 @@ impl Pace {
         limits.per_sender.then_some(Pace { rate, burst: limits.pair_burst })
     }
 
-    /// When so many bytes may pass of a pair that is whole again at `whole_at`. More than a burst pass when it is whole.
+    /// When this many bytes may pass of a pair that is whole again at `whole_at`. More than a burst
+    /// pass when it is whole.
     pub(super) fn ready_at(self, whole_at: Tick, bytes: usize) -> Tick {
         whole_at - self.span(self.burst.saturating_sub(bytes))
     }
 
-    /// When a pair is whole again of which so many bytes pass now.
+    /// When a pair is whole again of which this many bytes pass now.
     pub(super) fn spend(self, whole_at: Tick, now: Tick, bytes: usize) -> Tick {
         whole_at.max(now) + self.span(bytes)
     }

@@ -7,14 +7,14 @@
 //! *Handed* letters are in the recipient's session and not yet stored by it; *loaded* ones came back from disk and go
 //! next; of those *on disk only* nothing but their number is known here; the *tail* is in memory. New letters go to the
 //! end of the tail. Letters are written oldest first, one batch at a time, and the next batch waits for the answer: so
-//! a letter is never durable while one of its author before it is not, and a failed write never leaves a hole. What the disk has and
-//! the session does not is dropped from memory.
+//! a letter is never durable while one of its author before it is not, and a failed write never
+//! leaves a hole. What the disk has and the session does not is dropped from memory.
 //!
-//! Letters that their author's pace does not allow yet leave this order for a lane of their author, until it does: see
-//! [`lanes`].
+//! Letters that their author's pace does not allow yet leave this order for a lane of their author,
+//! until it does: see [`lanes`].
 //!
-//! Bounds: [`Limits`](super::limits::Limits) for memory and disk together, of each queue and of all; `UNWRITTEN_MAX`
-//! bytes not yet on disk; [`HANDED_MAX`] handed.
+//! Bounds: [`Limits`](super::limits::Limits) for memory and disk together, of each queue and of
+//! all; `UNWRITTEN_MAX` bytes not yet on disk; [`HANDED_MAX`] handed.
 
 mod entry;
 mod lanes;
@@ -60,7 +60,7 @@ pub(super) struct Stored {
 pub(super) struct Queue {
     /// `None` where the recipient stored a letter behind one it has not stored yet.
     handed: VecDeque<Option<Entry>>,
-    /// What the recipient refuses of those.
+    /// Letters among those that the recipient refuses.
     refusing: Refusing,
     /// Letters from the disk, and of lanes, that go next.
     loaded: VecDeque<Entry>,
@@ -156,8 +156,7 @@ impl Queue {
     /// Appends a letter for which [`Queue::has_room`] and [`Queue::can_follow`].
     pub(super) fn push(&mut self, entry: Entry) {
         self.take_share(entry.author, entry.len);
-        self.memory_only += entry.cost();
-        self.unwritten += entry.cost();
+        self.take_unwritten(entry.author, entry.cost());
         self.tail.push_back(entry);
     }
 
@@ -191,8 +190,7 @@ impl Queue {
     /// The letter of [`Queue::next_waiting`] was handed over.
     pub(super) fn mark_handed(&mut self, now: Tick, pace: Option<Pace>) {
         let Some(mut entry) = self.pop_next() else { return };
-        let before = || !entry.released && entry.place().is_some_and(|place| self.may_have_arrived(place));
-        entry.was_handed_before = entry.was_handed || before();
+        entry.was_handed_before = self.was_handed(&entry);
         entry.was_handed = true;
         if let Some(pace) = pace {
             self.spend(&entry, now, pace);
@@ -272,7 +270,7 @@ impl Queue {
         through: Through,
         parcels: &mut Parcels,
     ) -> Option<Stored> {
-        let (mut stored, mut bytes) = (Stored::default(), 0);
+        let (mut stored, mut bytes, mut unwritten) = (Stored::default(), 0, 0);
         for slot in &mut self.handed {
             let Some(entry) = slot else { continue };
             if entry.author != author || entry.id.outbox != outbox {
@@ -290,13 +288,14 @@ impl Queue {
             stored.number = stored.number.max(entry.id.number);
             stored.places.extend(entry.place());
             self.left_through = self.left_through.max(entry.place().unwrap_or(0));
-            let (memory_only, unwritten) = entry.unwritten();
-            self.memory_only -= memory_only;
-            self.unwritten -= unwritten;
+            let (of_memory, of_both) = entry.unwritten();
+            self.memory_only -= of_memory;
+            unwritten += of_both;
             bytes += entry.len;
             parcels.take_back(std::mem::take(&mut entry.message));
             *slot = None;
         }
+        self.note_written(author, unwritten);
         self.forget_shares(author, stored.count as usize, bytes);
         while let Some(None) = self.handed.front() {
             self.handed.pop_front();
@@ -324,8 +323,9 @@ impl Queue {
             }
         }
         if !waiting.is_empty() {
-            // A letter that waited in a lane may be written at a lower place than one that has passed it. Those being
-            // written come first, in the order of their places; of one author they are the oldest.
+            // A letter that waited in a lane may be written at a lower place than one that has
+            // passed it. Those being written come first, in the order of their places; of one
+            // author they are the oldest.
             waiting.extend(self.tail.drain(..));
             waiting.sort_by_key(|entry| entry.place().unwrap_or(u64::MAX));
             self.tail = waiting.into();
@@ -334,11 +334,11 @@ impl Queue {
 
     // To the disk.
 
-    /// The letters that have to be written now, each with its place; they are then being written. Nothing while others
-    /// are, or shortly after a failure.
+    /// The letters that have to be written now, each with its place; they are then being written.
+    /// Nothing while others are, or shortly after a failure.
     ///
-    /// Those of one author are written oldest first, and none of the tail while one before it is in memory only: letters
-    /// on disk only are then at higher places than all others.
+    /// Those of one author are written oldest first, and none of the tail while one before it is in
+    /// memory only: letters on disk only are then at higher places than all others.
     pub(super) fn next_batch(
         &mut self,
         now: Tick,
@@ -373,7 +373,8 @@ impl Queue {
             batch.push(entry.clone());
             true
         };
-        // A letter that waited for its author's pace may stand behind younger ones of others: each is looked at.
+        // A letter that waited for its author's pace may come behind younger ones of others: each
+        // is looked at.
         let mut all = true;
         for entry in self.handed.iter_mut().flatten().chain(self.loaded.iter_mut()) {
             all &= write(entry);
@@ -399,6 +400,9 @@ impl Queue {
         let mut keep = |entry: &Entry| {
             self.cursor = self.cursor.max(entry.place().unwrap_or(0));
             self.unwritten -= entry.cost();
+            if let Some(share) = self.shares.get_mut(entry.author) {
+                share.unwritten -= entry.cost();
+            }
             accepted.push((entry.author, entry.id, entry.born));
         };
         let handed = self.handed.iter_mut().flatten().map(|entry| (true, entry));
@@ -413,7 +417,7 @@ impl Queue {
         self.lanes.committed().iter().for_each(keep);
         while let Some(State::Writing(_)) = self.tail.front().map(|entry| entry.state) {
             let Some(entry) = self.tail.pop_front() else { break };
-            self.unwritten -= entry.cost();
+            self.note_written(entry.author, entry.cost());
             self.on_disk += 1;
             self.exhausted = false;
             accepted.push((entry.author, entry.id, entry.born));
@@ -444,11 +448,6 @@ impl Queue {
             self.forget_share(entry.author, entry.len);
         }
         refused
-    }
-
-    /// Letters of this author here, and bytes of their bodies.
-    pub(super) fn held_by(&self, author: Author) -> (usize, usize) {
-        self.shares.get(author).map_or((0, 0), |share| (share.letters, share.bytes))
     }
 
     /// The letter at this place, on disk only, is there no longer.
@@ -496,14 +495,26 @@ impl Queue {
         self.total.letters > 0
     }
 
-    /// Whether the letter at this place was in a session of its recipient, or may have been in one of an earlier process.
+    /// Whether this letter, which is in no lane, was in a session of its recipient, or may have
+    /// been.
+    ///
+    /// A letter that was released remembers it: since it was set aside, letters at higher places
+    /// have passed it.
+    pub(super) fn was_handed(&self, entry: &Entry) -> bool {
+        let may_have_been = |place| !entry.released && place <= self.handed_through;
+        entry.was_handed || entry.place().is_some_and(may_have_been)
+    }
+
+    /// Whether the letter at this place, which is on disk only, was in a session of its recipient,
+    /// or may have been in one of an earlier process.
     pub(super) fn may_have_arrived(&self, place: u64) -> bool {
         self.lanes.was_handed(place).unwrap_or(place <= self.handed_through)
     }
 
     /// Whether the letter at this place is in memory too.
     pub(super) fn holds(&self, place: u64) -> bool {
-        // Of the tail and the lanes only the first letters have a place: those of the batch that is being written.
+        // Of the tail and the lanes only the first letters have a place: those of the batch that is
+        // being written.
         let tail = self.tail.iter().take_while(|entry| entry.place().is_some());
         let waiting = self.loaded.iter().chain(self.lanes.being_written()).chain(tail);
         let here = self.handed.iter().flatten().chain(waiting);
@@ -554,7 +565,7 @@ impl Queue {
     fn forget_unwritten(&mut self, entry: &Entry) {
         let (memory_only, unwritten) = entry.unwritten();
         self.memory_only -= memory_only;
-        self.unwritten -= unwritten;
+        self.note_written(entry.author, unwritten);
     }
 }
 

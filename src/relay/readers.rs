@@ -1,7 +1,8 @@
 //! Letters that their readers refuse before they have stored them.
 //!
-//! Such a letter leaves its mailbox as an unwanted one does, once the disk has it. Its author hears of it once the refusal
-//! is durable. What the reader has stored behind it counts after that ([`super::leaving`]).
+//! Such a letter leaves its mailbox as an unwanted one does, once the disk has it. Its author hears
+//! of it once the refusal is durable. What the reader has stored behind it counts after that
+//! ([`super::leaving`]).
 
 use crate::base::LetterId;
 use crate::wire::message::Reason;
@@ -15,7 +16,8 @@ use super::sessions::Slot;
 use super::{Out, Relay};
 
 impl Relay {
-    /// A reader keeps nothing of a letter it was handed. Of any other letter it has nothing to say; whether it had.
+    /// A reader keeps nothing of a letter it was handed. Of any other letter it has nothing to say;
+    /// whether it had.
     pub(super) fn handle_reader_refusal(
         &mut self,
         slot: Slot,
@@ -24,13 +26,13 @@ impl Relay {
         reason: Reason,
         out: &mut Out,
     ) -> bool {
-        let Some(author) = self.author_again(slot, from) else { return false };
+        let Some(author) = self.author_again(slot, from, id.outbox) else { return false };
         let Some(to) = self.sessions.member(slot) else { return false };
         if !self.places[to.0].queue.refuse(author, id, reason) {
             return false;
         }
         self.stats.letters_refused += 1;
-        if author == Author::Guest {
+        if let Author::Guest(_) = author {
             self.tell_guest_refused(from, out);
         }
         self.turn_refused_away(to, out);
@@ -59,7 +61,8 @@ impl Relay {
         }
     }
 
-    /// A guest gets no text back. Over TCP it hears that one was not taken; over UDP it hears nothing.
+    /// A guest gets no text back. Over TCP it hears that one was not taken; over UDP it hears
+    /// nothing.
     fn tell_guest_refused(&mut self, from: &str, out: &mut Out) {
         let path = self.guests.as_ref().and_then(|guests| guests.path_of(from));
         path.into_iter().for_each(|path| self.notify_guest(path, Notice::Full, out));

@@ -1,6 +1,6 @@
 //! What senders are told: how far their letters have come, and which were refused.
 
-use crate::base::{Effect, LetterId, Mark, Name, Now, OutboxId, Tick, Wall};
+use crate::base::{LetterId, Mark, Name, Now, OutboxId, Tick, Wall};
 use crate::wire::frame::StreamId;
 use crate::wire::message::{Letter, NEAREST_MAX, Nearest, Reason, Receipt, Refused, ToClient};
 
@@ -9,10 +9,12 @@ use super::letters::{ECHO, Place, ReadClaim};
 use super::limits::{
     CLAIMS_MAX, LOOKUP_INTERVAL, LOOKUPS_BURST, REFUSALS_MAX, SUGGESTION_INTERVAL, SUGGESTIONS_BURST,
 };
+use super::mailbox::Wait;
 use super::members::MemberId;
 use super::queue::{Author, Through};
-use super::records::{self, OwedRefusal, Record};
+use super::records::{self, Record};
 use super::sessions::{RefusedLetter, Slot};
+use super::unwritten::Kept;
 use super::{Out, Relay};
 
 impl Relay {
@@ -25,12 +27,13 @@ impl Relay {
         through: Through,
         out: &mut Out,
     ) -> bool {
-        let Some(author) = self.author_again(slot, from) else { return false };
+        let Some(author) = self.author_again(slot, from, outbox) else { return false };
         let Some(member) = self.sessions.member(slot) else { return false };
         self.store_through(member, author, outbox, through, out)
     }
 
-    /// A recipient has every letter of that author's outbox up to `through` that it has not refused; whether that is news.
+    /// A recipient has every letter of that author's outbox up to `through` that it has not
+    /// refused; whether that is news.
     pub(super) fn store_through(
         &mut self,
         member: MemberId,
@@ -50,10 +53,7 @@ impl Relay {
         let Some(stored) = queue.stored(author, outbox, through, parcels) else { return false };
         self.count_queue(member);
         let Author::Member(author) = author else {
-            if !stored.places.is_empty() {
-                let record = Record::Progress { marks: None, stored: stored.places };
-                out.effects.push(Effect::Persist(self.tickets.idle(), record));
-            }
+            self.write_gone(stored.places, out);
             return true;
         };
         self.stats.letters_stored += stored.count;
@@ -63,19 +63,21 @@ impl Relay {
     }
 
     /// As [`Relay::author`], whose letters this session stored last being looked at first.
-    pub(super) fn author_again(&mut self, slot: Slot, name: &str) -> Option<Author> {
+    pub(super) fn author_again(&mut self, slot: Slot, name: &str, outbox: OutboxId) -> Option<Author> {
         let last = self.sessions.get_mut(slot).and_then(|session| session.stored_of);
         if let Some(again) = last.filter(|last| self.members.is(*last, name)) {
             return Some(Author::Member(again));
         }
-        let author = self.author(name);
+        let author = self.author(name, outbox);
         if let Some(session) = self.sessions.get_mut(slot) {
             session.stored_of = if let Some(Author::Member(member)) = author { Some(member) } else { None };
         }
         author
     }
 
-    /// A reader has seen every letter of that outbox up to `through`; whether the letters are known.
+    /// A reader has seen every letter of that outbox up to `through`. Returns whether that is news
+    /// of letters it was handed: of those alone there are no more than letters, so that a reader
+    /// pays for every other word.
     pub(super) fn handle_read(
         &mut self,
         now: Tick,
@@ -85,16 +87,16 @@ impl Relay {
         through: u64,
         out: &mut Out,
     ) -> bool {
-        let Some(Author::Member(author)) = self.author(from) else { return false };
+        let Some(Author::Member(author)) = self.author(from, outbox) else { return false };
         let Some(reader) = self.sessions.member(slot) else { return false };
         let flow = FlowId { outbox, to: To::Member(reader) };
-        let is_known = self.places[author.0].flows.read(flow, through);
-        if is_known {
-            self.tell_marks(author, flow, Vec::new(), out);
-        } else {
+        let Some(before) = self.places[author.0].flows.marks(flow) else {
             self.keep_claim(now, (author, reader), outbox, through, out);
-        }
-        is_known
+            return false;
+        };
+        self.places[author.0].flows.read(flow, through);
+        self.tell_marks(author, flow, Vec::new(), out);
+        before.read < through && through <= before.delivered
     }
 
     /// A reader has read letters of which this relay knows nothing: they passed before it was killed. It is told when
@@ -111,20 +113,37 @@ impl Relay {
         if claims.len() >= CLAIMS_MAX && !claims.contains_key(&(author, outbox)) {
             return;
         }
-        let claim = claims.entry((author, outbox)).or_default();
-        if claim.through >= through {
+        if claims.get(&(author, outbox)).map_or(0, |claim| claim.through) >= through {
             return;
         }
         let since = self.post.clock.now(now);
-        *claim = ReadClaim { through, since };
+        claims.insert((author, outbox), ReadClaim { through, since });
         self.watch_flows(now);
         self.note_used(author, out);
         self.note_used(reader, out);
-        let (from, to) = (self.members.name(author).clone(), self.members.name(reader).clone());
-        let (accepted, delivered, mark) = (0, 0, Mark::default());
-        let marks = records::Marks { from, outbox, to, accepted, delivered, read: through, since, mark };
-        let record = Record::Progress { marks: Some(marks), stored: Vec::new() };
-        out.effects.push(Effect::Persist(self.tickets.idle(), record));
+        self.write_flow(author, FlowId { outbox, to: To::Member(reader) }, Vec::new(), out);
+    }
+
+    /// Letters that their recipient has are on the disk yet: they leave it, with how far those of
+    /// their conversation have come.
+    pub(super) fn write_delivered(&mut self, author: Author, flow: FlowId, stored: Vec<u64>, out: &mut Out) {
+        match author {
+            Author::Member(author) => self.write_marks(author, flow, stored, out),
+            Author::Echo | Author::Guest(_) => self.write_gone(stored, out),
+        }
+    }
+
+    /// Writes down what is known of a flow, or what its reader claims of one that is not known, and
+    /// that letters of it are gone.
+    pub(super) fn write_flow(&mut self, author: MemberId, flow: FlowId, stored: Vec<u64>, out: &mut Out) {
+        let To::Member(reader) = flow.to else { return };
+        let claim = self.places[reader.0].claims.get(&(author, flow.outbox)).copied();
+        let claim = claim.filter(|_| self.places[author.0].flows.marks(flow).is_none());
+        let Some(ReadClaim { through, since }) = claim else {
+            return self.write_marks(author, flow, stored, out);
+        };
+        let marks = Marks { read: through, ..Marks::default() };
+        self.write_progress(author, flow, Some((marks, since)), stored, out);
     }
 
     /// The flow is known now: what its reader has claimed to have read belongs to it.
@@ -156,6 +175,20 @@ impl Relay {
     pub(super) fn write_marks(&mut self, author: MemberId, flow: FlowId, stored: Vec<u64>, out: &mut Out) {
         self.settle_claim(author, flow);
         let marks = self.places[author.0].flows.take_unwritten(flow);
+        self.write_progress(author, flow, marks, stored, out);
+    }
+
+    fn write_progress(
+        &mut self,
+        author: MemberId,
+        flow: FlowId,
+        marks: Option<(Marks, u64)>,
+        stored: Vec<u64>,
+        out: &mut Out,
+    ) {
+        if marks.is_some() {
+            self.idle_flows.leaving.remove(&(author, flow));
+        }
         let marks = marks.zip(flow.to.member()).map(|((marks, since), to)| records::Marks {
             from: self.members.name(author).clone(),
             outbox: flow.outbox,
@@ -167,7 +200,10 @@ impl Relay {
             mark: marks.mark,
         });
         if marks.is_some() || !stored.is_empty() {
-            out.effects.push(Effect::Persist(self.tickets.idle(), Record::Progress { marks, stored }));
+            let places = stored.iter().map(|place| Some(*place));
+            let keys = marks.iter().map(|_| None).chain(places);
+            let keys = keys.map(|place| Kept::Flow(Some((author, flow)), place)).collect();
+            self.persist(Wait::Kept(keys), Record::Progress { marks, stored }, out);
         }
     }
 
@@ -182,8 +218,8 @@ impl Relay {
         };
         let is_claimed = known.as_ref().is_some_and(claimed);
         let flows = &mut self.places[member.0].flows;
-        // A question alone makes no flow: there is nothing to be told of it. Of a conversation that waits no more is said
-        // than of one with nobody.
+        // A question alone makes no flow: there is nothing to answer. Of a conversation that waits
+        // no more is said than of one with an unknown name.
         let known = known.filter(|flow| !flows.waits(*flow));
         match known.filter(|flow| flows.marks(*flow).is_some() || is_claimed && flows.open(*flow)) {
             Some(flow) => {
@@ -206,10 +242,7 @@ impl Relay {
         let Some(found) = self.members.find_ever(to) else { return false };
         let flow = FlowId { outbox: id.outbox, to: To::Member(found) };
         let Some(refusal) = self.places[member.0].flows.heard(flow, id.number) else { return false };
-        let (from, to) = (self.members.name(member).clone(), self.members.name(found).clone());
-        let (reason, may_have_arrived) = refusal;
-        let record = Record::Heard(OwedRefusal { from, to, id, reason, may_have_arrived });
-        out.effects.push(Effect::Persist(self.tickets.idle(), record));
+        self.write_heard(member, flow, id.number, refusal, out);
         true
     }
 
@@ -259,9 +292,9 @@ impl Relay {
         }
     }
 
-    /// Refuses a letter to an unknown recipient, or to one that was when its author was last answered (`is_known`). Names
-    /// like it are looked for only while both the author and all members together have the budget for it; without them the
-    /// refusal is as soon.
+    /// Refuses a letter to an unknown recipient, or to one that was when its author was last
+    /// answered (`is_known`). Names like it are looked for only while both the author and all
+    /// members together have the budget for it; without them the refusal is as soon.
     pub(super) fn refuse_unknown(
         &mut self,
         now: Tick,
@@ -300,7 +333,8 @@ impl Relay {
         }
     }
 
-    /// Says that a letter is refused, unless nothing is said of its conversation for now: then it goes again later.
+    /// Says that a letter is refused, unless nothing is said of its conversation for now: then it
+    /// goes again later.
     fn say_or_keep(&mut self, slot: Slot, author: MemberId, flow: FlowId, refusal: RefusedLetter<'_>) {
         self.stats.letters_refused += 1;
         let flows = &mut self.places[author.0].flows;

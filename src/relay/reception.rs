@@ -7,7 +7,7 @@ use crate::wire::letter::{decode_text, encode_text};
 use crate::wire::message::{Delivery, KIND_TEXT, Letter, Reason};
 
 use super::flows::To;
-use super::guests::{GuestId, Notice, Said};
+use super::guests::{GuestId, Notice, Said, carrier_of};
 use super::members::MemberId;
 use super::queue::Author;
 use super::{Out, Relay};
@@ -112,7 +112,6 @@ impl Relay {
             return self.notify_guest(path, Notice::Full, out);
         };
         let refused = self.screens_out(member, &from)
-            || self.is_kept_for_tcp(path, member)
             || self.enqueue_for_guest(now, from.as_str(), member, (id, prev), text, out).is_some();
         if refused {
             return self.notify_guest(path, Notice::Full, out);
@@ -120,18 +119,10 @@ impl Relay {
         if let Some(guests) = &mut self.guests {
             guests.took(path, member);
         }
-        // Whether anybody but the one for all guests is here is not for strangers to know.
+        // Strangers must not learn who is here, but for the one whom all guests write to.
         if !has_named && self.present(member).is_none() {
             self.notify_guest(path, Notice::Away, out);
         }
-    }
-
-    /// Whether there is room in a mailbox only for guests who have proved their address. Guests share what one author may
-    /// have there, and those on UDP fill half of it at most: anyone can forge as many as it takes.
-    fn is_kept_for_tcp(&self, path: Path, to: MemberId) -> bool {
-        let (letters, bytes) = self.places[to.0].queue.held_by(Author::Guest);
-        let is_half_full = letters >= self.limits.pair_letters / 2 || bytes >= self.limits.pair_bytes / 2;
-        matches!(path, Path::Udp(_)) && is_half_full
     }
 
     pub(super) fn notify_guest(&mut self, path: Path, notice: Notice, out: &mut Out) {
@@ -152,7 +143,8 @@ impl Relay {
         let body = encode_text(text, now.wall);
         let (accepted, mark, kind) = (now.wall, Mark::default(), KIND_TEXT);
         let parcel = self.post.parcels.pack(&Delivery { from, id, prev, accepted, mark, kind, body: &body });
-        let refused = self.push(now.tick, to, Author::Guest, (id, mark, body.len()), parcel);
+        let author = Author::Guest(carrier_of(id.outbox));
+        let refused = self.push(now.tick, to, author, (id, mark, body.len()), parcel);
         self.note_used(to, out);
         self.stats.letters_taken += u64::from(refused.is_none());
         refused

@@ -9,9 +9,13 @@ use super::parcels::Parcel;
 use super::roll::Change;
 
 /// What a relay makes durable. Records take effect in the order they were handed over.
+///
+/// Each says what happens when it fails. "Written again": under a key, with what memory knows when
+/// the disk takes records again; one entry for each key however long that takes
+/// ([`super::unwritten`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
-    /// This key registered this name.
+    /// This key registered this name. If it fails the name is refused to the one who asked.
     Member {
         /// The name.
         name: Name,
@@ -22,28 +26,33 @@ pub enum Record {
     },
     /// Who may become a member, who was one, and who refuses whom.
     Roll(Change),
-    /// These letters wait in a mailbox now: all of them, or none.
+    /// These letters wait in a mailbox now: all of them, or none. If it fails they are tried again
+    /// while their recipient is here, and refused to their authors as `full` otherwise.
     Letters {
         /// The recipient.
         to: Name,
         /// In the order of their places.
         letters: Vec<KeptLetter>,
     },
-    /// Letters have come further.
+    /// Letters have come further. If it fails the marks are written again, and the letters leave
+    /// the disk with them.
     Progress {
         /// How far those of their outbox have come; the watermarks only rise. `None` for letters of the relay itself.
         marks: Option<Marks>,
         /// The places of letters that their recipient has: they leave its mailbox.
         stored: Vec<u64>,
     },
-    /// A letter leaves its mailbox undelivered, because its time is over or nobody wants it, and its author is to be told.
+    /// A letter leaves its mailbox undelivered, because its time is over or nobody wants it, and
+    /// its author is to be told. If it fails the letter stays, its author is told of nothing, and
+    /// it is tried again.
     Expired {
         /// Its place.
         place: u64,
         /// What the author is told.
         owed: OwedRefusal,
     },
-    /// A letter in this mailbox is damaged: it stays on the disk as it is, and waits no longer.
+    /// A letter in this mailbox is damaged: it stays on the disk as it is, and waits no longer. If
+    /// it fails it is met again when the mailbox is loaded again.
     Damaged {
         /// Its place.
         place: u64,
@@ -52,20 +61,25 @@ pub enum Record {
         /// What its author is told, where it is known who that is.
         owed: Option<OwedRefusal>,
     },
-    /// Nothing depends on these any more: they leave the disk.
+    /// Nothing depends on these any more: they leave the disk, and memory when that is durable. If
+    /// it fails both keep them, and the next round finds them.
     Rested(Vec<FlowNames>),
-    /// A member signs in, which is answered once this is durable.
+    /// A member signs in, which is answered once this is durable. If it fails the session takes no
+    /// new letters until it is tried again; once that session is gone it is written again.
     SignedIn {
         /// What it says of its outbox.
         outbox: KeptOutbox,
         /// Another outbox of it of which nothing is known any more.
         gone: Option<OutboxId>,
     },
-    /// The author knows of this refusal.
+    /// The author knows of this refusal. If it fails it is written again, unless the refusal is
+    /// owed again.
     Heard(OwedRefusal),
-    /// The relay's own clock: so many milliseconds has it run in all.
+    /// The relay's own clock: so many milliseconds has it run in all. If it fails it is written
+    /// again, as it then is.
     Clock(u64),
-    /// Where sessions are, for the relay that runs after this one. Nothing waits for it.
+    /// Where sessions are, for the relay that runs after this one. If it fails each session is
+    /// noted again, as it then is, and those that ended once more.
     Sessions {
         /// New ones, and those that have moved.
         noted: Vec<SessionNote>,
@@ -131,8 +145,9 @@ pub struct Marks {
     pub delivered: u64,
     /// The recipient has read them.
     pub read: u64,
-    /// When a letter was last written, on the relay's own clock, in milliseconds; 0 if that is not known. Of letters that the
-    /// relay knows nothing of: when their recipient said that it had read them.
+    /// When a letter was last written, on the relay's own clock, in milliseconds; 0 if that is not
+    /// known. Of letters that the relay knows nothing of: when their recipient said that it had
+    /// read them.
     pub since: u64,
     /// Of the last letter that was taken.
     pub mark: Mark,

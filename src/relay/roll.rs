@@ -37,12 +37,15 @@ pub struct Invitation {
     pub until: Wall,
 }
 
-/// What changes in the roll of members, and is made durable.
+/// What changes in the roll of members, and is made durable. What happens when that fails is said
+/// as for [`Record`](super::Record).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Somebody may come. Another invitation for the same name, and those whose time is over, are forgotten.
+    /// Somebody may come. Another invitation for the same name, and those whose time is over, are
+    /// forgotten. If it fails the operator is told.
     Invited(Invitation),
-    /// Somebody came by an invitation, which is thereby used up.
+    /// Somebody came by an invitation, which is thereby used up. If it fails the name is refused to
+    /// the one who asked, and the invitation is good again.
     Joined {
         /// The name; it may have belonged to a member who was removed.
         name: Name,
@@ -53,31 +56,35 @@ pub enum Change {
         /// When, on the relay's own clock, in milliseconds; the name counts as unused from then on.
         since: u64,
     },
-    /// A letter was written to or by this member, or it came again: its name is kept for good.
+    /// A letter was written to or by this member, or it came again: its name is kept for good. If
+    /// it fails it is written again, by the next relay too if the disk has mail of it.
     Used {
         /// The name.
         name: Name,
     },
-    /// Nobody has used this name for long enough: nothing is known of it any more.
+    /// This name was unused for long enough: nothing is known of it any more, once this is durable.
+    /// If it fails the name is its member's still, and is tried again.
     Freed {
         /// The name.
         name: Name,
     },
-    /// A member was removed. The name is kept from everybody but whoever is invited to it.
+    /// A member was removed. The name is kept from everybody but whoever is invited to it. If it
+    /// fails the operator is told, and the member stays.
     Removed {
         /// The name.
         name: Name,
         /// The key that owned it, and may not come again uninvited.
         key: PublicKey,
     },
-    /// This member takes no letters from these, whichever others it refused before.
+    /// This member takes no letters from these, whichever others it refused before. The list holds
+    /// at once; if this fails the newest list is written again.
     Blocks {
         /// The member.
         owner: Name,
         /// Those it refuses.
         blocked: Vec<Name>,
     },
-    /// A member signed in, or its session ended.
+    /// A member signed in, or its session ended. If it fails the newest time is written again.
     Seen {
         /// The member.
         name: Name,
@@ -95,18 +102,19 @@ pub struct Roll {
     pub removed: Vec<(Name, PublicKey)>,
     /// Who refuses letters from whom.
     pub blocks: Vec<(Name, Vec<Name>)>,
-    /// Members whose names nobody has used, and when each came, on the relay's own clock, in milliseconds.
+    /// Members whose names are unused, and when each came, on the relay's own clock, in
+    /// milliseconds.
     pub unused: Vec<(Name, u64)>,
 }
 
 /// The invitations that wait.
 ///
-/// Invariant: each name, by its looks, is promised at most once, but for one that is in use.
+/// Invariant: each name is promised at most once, but for one that is in use.
 #[derive(Debug, Default)]
 pub(super) struct Invitations {
     by_id: BTreeMap<InvitationId, Pending>,
-    /// Those for a name, by what it looks like (UTS #39).
-    by_looks: BTreeSet<(String, InvitationId)>,
+    /// Those for a name, by the class of its looks.
+    by_class: BTreeSet<(String, InvitationId)>,
     /// Those whose time is over first.
     by_end: BTreeSet<(Wall, InvitationId)>,
 }
@@ -140,7 +148,7 @@ impl Invitations {
     pub(super) fn add(&mut self, invitation: Invitation) {
         if let Some(name) = &invitation.name {
             let is_same = |id: &InvitationId| self.by_id[id].invitation.name.as_ref() == Some(name);
-            let others = self.of_looks(&name.skeleton()).filter(|id| is_same(id) && !self.is_in_use(*id));
+            let others = self.of_class(name.looks().class()).filter(|id| is_same(id) && !self.is_in_use(*id));
             others.collect::<Vec<_>>().into_iter().for_each(|id| self.remove(id));
         }
         self.insert(invitation);
@@ -149,14 +157,14 @@ impl Invitations {
     fn insert(&mut self, invitation: Invitation) {
         let id = invitation.id;
         self.remove(id);
-        self.by_looks.extend(invitation.name.as_ref().map(|name| (name.skeleton(), id)));
+        self.by_class.extend(invitation.name.as_ref().map(|name| (name.looks().class(), id)));
         self.by_end.insert((invitation.until, id));
         self.by_id.insert(id, Pending { invitation, in_use: false });
     }
 
-    fn of_looks(&self, looks: &str) -> impl Iterator<Item = InvitationId> + '_ {
-        let of = |id| (looks.to_owned(), InvitationId(id));
-        self.by_looks.range(of([0; 32])..=of([u8::MAX; 32])).map(|(_, id)| *id)
+    fn of_class(&self, class: String) -> impl Iterator<Item = InvitationId> + '_ {
+        let of = |id| (class.clone(), InvitationId(id));
+        self.by_class.range(of([0; 32])..=of([u8::MAX; 32])).map(|(_, id)| *id)
     }
 
     fn is_in_use(&self, id: InvitationId) -> bool {
@@ -169,10 +177,16 @@ impl Invitations {
         (!pending.in_use && pending.invitation.until > now).then_some(&pending.invitation)
     }
 
-    /// Whether a name is promised to somebody who has another invitation than `mine`.
+    /// Whether a name, or one that it looks like, is promised to somebody who has another
+    /// invitation than `mine`. An invitation to this very name is stronger than another's to one
+    /// that looks like it.
     pub(super) fn is_promised(&self, now: Wall, name: &Name, mine: Option<InvitationId>) -> bool {
-        let is_good = |id: InvitationId| self.by_id[&id].invitation.until > now;
-        self.of_looks(&name.skeleton()).any(|id| Some(id) != mine && is_good(id))
+        let pending = |id: InvitationId| &self.by_id[&id].invitation;
+        let is_mine = mine.and_then(|id| self.by_id.get(&id)).is_some_and(|it| it.invitation.name.is_some());
+        let looks = name.looks();
+        let is_in_the_way = |other: &Name| other == name || !is_mine && other.looks().meet(&looks);
+        let mut others = self.of_class(looks.class()).filter(|id| Some(*id) != mine);
+        others.any(|id| pending(id).until > now && pending(id).name.as_ref().is_some_and(is_in_the_way))
     }
 
     /// An invitation is being used, or is not after all.
@@ -187,7 +201,7 @@ impl Invitations {
         let Some(Pending { invitation, .. }) = self.by_id.remove(&id) else { return };
         self.by_end.remove(&(invitation.until, id));
         if let Some(name) = invitation.name {
-            self.by_looks.remove(&(name.skeleton(), id));
+            self.by_class.remove(&(name.looks().class(), id));
         }
     }
 }
@@ -226,6 +240,21 @@ mod tests {
         all.add(invitation(2, Some("alice"), 100));
         assert_eq!(all.find(Wall(1), &[1; 16]), None, "a later one takes its place");
         assert!(all.find(Wall(1), &[2; 16]).is_some());
+    }
+
+    #[test]
+    fn invitation_to_a_name_is_stronger_than_one_to_its_like() {
+        let mut all = Invitations::default();
+        all.add(invitation(1, Some("王五"), 100));
+        all.add(invitation(2, Some("玊五"), 100));
+        all.add(invitation(3, None, 100));
+        let [first, second, third] = [1, 2, 3].map(|secret| InvitationId::of(&[secret; 16]));
+        let [name, like, other] = ["王五", "玊五", "王伍"].map(|name| name.parse().unwrap());
+        for (name, mine) in [(&name, first), (&like, second)] {
+            assert!(!all.is_promised(Wall(1), name, Some(mine)));
+            assert!(all.is_promised(Wall(1), name, Some(third)) && all.is_promised(Wall(1), name, None));
+        }
+        assert!(!all.is_promised(Wall(1), &other, Some(third)));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::base::{Effect, LetterId, Name, Tick, Ticket, blank};
+use crate::base::{LetterId, Name, Tick, Ticket, blank};
 use crate::wire::message::{Names, Reason, SCREEN_FIRST, SCREEN_LAST, SCREEN_ONLY};
 
 use super::flows::{FlowId, Refusal, To};
@@ -14,6 +14,7 @@ use super::queue::{Author, Entry};
 use super::records::{OwedRefusal, Record};
 use super::roll::{Change, SCREENED_MAX};
 use super::sessions::{RefusedLetter, Slot};
+use super::unwritten::Kept;
 use super::{Out, Relay};
 
 /// What one session has said about letters it does not want.
@@ -77,10 +78,17 @@ impl Relay {
         if **known == blocked {
             return;
         }
-        **known = blocked.clone();
-        let owner = self.members.name(member).clone();
-        let change = Change::Blocks { owner, blocked: blocked.into_iter().collect() };
-        out.effects.push(Effect::Persist(self.tickets.idle(), Record::Roll(change)));
+        **known = blocked;
+        self.write_blocked(member, out);
+    }
+
+    /// Writes down whose letters this member refuses; of one who was removed that is nobody's.
+    pub(super) fn write_blocked(&mut self, member: MemberId, out: &mut Out) {
+        if self.members.is_durable(member) || self.members.is_removed(member) {
+            let owner = self.members.name(member).clone();
+            let blocked = self.places[member.0].blocked.iter().cloned().collect();
+            self.keep(Kept::Blocked(member), Record::Roll(Change::Blocks { owner, blocked }), out);
+        }
     }
 
     /// Whether a member takes no letters of this author now. Everybody takes their own, and those of the relay.
@@ -97,8 +105,8 @@ impl Relay {
         place.blocked.contains(name) || only.is_some_and(|only| !only.contains(name))
     }
 
-    /// Refuses letters that wait for a member who was removed, as far as they are here; the rest is loaded, or follows in a
-    /// later turn.
+    /// Refuses letters that wait for a member who was removed, as far as they are here; the rest is
+    /// loaded, or follows in a later turn.
     pub(super) fn turn_all_away(&mut self, now: Tick, member: MemberId, out: &mut Out) {
         for _ in 0..TURNED_AWAY_MAX {
             if self.places[member.0].queue.next_waiting().is_none() {
@@ -124,7 +132,7 @@ impl Relay {
             return self.refuse_taken(author, flow, RefusedLetter { may_have_arrived, ..refusal });
         };
         self.stats.letters_refused += 1;
-        let may_have_arrived = entry.was_handed || self.places[to.0].queue.may_have_arrived(place);
+        let may_have_arrived = self.places[to.0].queue.was_handed(&entry);
         let refusal = (reason, may_have_arrived);
         let by_reader = false;
         self.write_turned_away(TurnedAway { place, author, to, id, refusal, by_reader }, out);
@@ -136,22 +144,17 @@ impl Relay {
         let TurnedAway { place, author, to, id, refusal: (reason, may_have_arrived), .. } = letter;
         let flow = FlowId { outbox: id.outbox, to: To::Member(to) };
         self.places[author.0].flows.leaving.begin(flow, id.number);
-        let ticket = self.tickets.issue(Wait::TurnedAway(letter));
+        let (from, name) = (self.members.name(author).clone(), self.members.name(to).clone());
+        let owed = OwedRefusal { from, to: name, id, reason, may_have_arrived };
+        let ticket = self.persist(Wait::TurnedAway(letter), Record::Expired { place, owed }, out);
         if let Some(failed) = self.post.expiring.insert(place, ticket) {
             self.load_on(to, failed);
         }
-        let (from, to) = (self.members.name(author).clone(), self.members.name(to).clone());
-        let owed = OwedRefusal { from, to, id, reason, may_have_arrived };
-        out.effects.push(Effect::Persist(ticket, Record::Expired { place, owed }));
     }
 
     /// A letter of the relay itself to somebody who is here no more.
     pub(super) fn drop_echo(&mut self, entry: &Entry, out: &mut Out) {
-        let stored: Vec<u64> = entry.place().into_iter().collect();
-        if !stored.is_empty() {
-            let record = Record::Progress { marks: None, stored };
-            out.effects.push(Effect::Persist(self.tickets.idle(), record));
-        }
+        self.write_gone(entry.place().into_iter().collect(), out);
     }
 
     /// A letter has left its mailbox, and its author is told. What could not be written down is written again soon.

@@ -78,10 +78,12 @@ pub(super) struct Session {
     pub(super) owed: VecDeque<Vec<u8>>,
     /// Letters refused in this turn.
     refusals: Refusals,
-    /// When letters may be read again, and when conversations of which nothing is said are answered.
+    /// When letters may be read again, and when conversations of which nothing is said are
+    /// answered.
     pub(super) throttled_until: Option<Tick>,
     pub(super) answers_at: Option<Tick>,
-    /// When more may be read on control, and what a session without a name may say there; a member has its place's share.
+    /// When more may be read on control, and what a session without a name may say there; a member
+    /// has its place's share.
     pub(super) control_from: Option<Tick>,
     pub(super) control: Bucket,
     /// Its other end has been silent for too long: letters for it go to its mailbox until it is heard.
@@ -153,7 +155,8 @@ impl Session {
         self.owed.push_back(bytes);
     }
 
-    /// Says at the end of the turn that a letter is refused, together with those before and behind it.
+    /// Says at the end of the turn that a letter is refused, together with those before and behind
+    /// it.
     pub(super) fn refuse(&mut self, refusal: RefusedLetter<'_>) {
         self.owed.extend(self.refusals.add(refusal));
     }
@@ -301,7 +304,7 @@ impl Sessions {
         self.awake(slot).is_some_and(|session| session.serial == serial)
     }
 
-    /// Whether the session of this serial number is there, and nobody has confirmed it.
+    /// Whether the session of this serial number is there, and is not confirmed.
     pub(super) fn is_unconfirmed(&self, slot: Slot, serial: u64) -> bool {
         self.awake(slot).is_some_and(|session| session.serial == serial && !session.peer.is_confirmed())
     }
@@ -352,7 +355,8 @@ impl Sessions {
         self.marked.pop()
     }
 
-    /// The sessions of this key that wait for their member's name to become durable, the newest last.
+    /// The sessions of this key that wait for their member's name to become durable, the newest
+    /// last.
     pub(super) fn waiting_for(&self, member: MemberId, key: PublicKey) -> Vec<Slot> {
         let waits = |slot: &Slot| self.awake(*slot).is_some_and(|s| s.sign_in == SignIn::Waiting(member));
         self.of_key(key).filter(waits).collect()
@@ -396,8 +400,8 @@ impl Sessions {
         self.of_key(*key).find(|slot| id_of(slot) == Some(id))
     }
 
-    /// The oldest closing session of this key, if it has as many sessions as it may have: so what is looked for among the
-    /// sessions of one key is looked for among a few.
+    /// The oldest closing session of this key, if it has as many sessions as it may have: so what
+    /// is looked for among the sessions of one key is looked for among a few.
     fn closed_out(&self, key: &PublicKey) -> Option<Slot> {
         let is_closing = |slot: &Slot| self.awake(*slot).is_some_and(|s| s.closing_until.is_some());
         let is_full = self.of_key(*key).count() >= SESSIONS_OF_KEY_MAX;

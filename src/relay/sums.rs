@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::base::Carrier;
+
 use super::Relay;
 use super::members::MemberId;
 use super::queue::{Author, Queue};
@@ -24,7 +26,8 @@ impl Relay {
         match author {
             Author::Member(author) => &mut self.places[author.0].holds,
             Author::Echo => &mut self.post.echo_holds,
-            Author::Guest => &mut self.post.guests_hold,
+            Author::Guest(Carrier::Udp) => &mut self.post.udp_guests_hold,
+            Author::Guest(Carrier::Tcp) => &mut self.post.tcp_guests_hold,
         }
     }
 
@@ -41,7 +44,11 @@ impl Relay {
         let all: usize = counted.values().sum();
         assert_eq!(self.post.stock.all(), all, "bytes in all mailboxes");
         let members = (0..self.places.len()).map(|n| (Author::Member(MemberId(n)), self.places[n].holds));
-        let others = [(Author::Echo, self.post.echo_holds), (Author::Guest, self.post.guests_hold)];
+        let others = [
+            (Author::Echo, self.post.echo_holds),
+            (Author::Guest(Carrier::Udp), self.post.udp_guests_hold),
+            (Author::Guest(Carrier::Tcp), self.post.tcp_guests_hold),
+        ];
         for (author, holds) in members.chain(others) {
             assert_eq!(holds, counted.get(&author).copied().unwrap_or(0), "bytes of {author:?}");
         }

@@ -1,18 +1,20 @@
-//! Names that nobody has used: no letter was written to or from them, and their members have not come again after their
+//! Unused names: no letter was written to or from them, and their members have not come again after their
 //! first day. After 30 days such a name is free again.
 //!
-//! Time is the relay's own clock, which no jump of the wall clock moves and which stands still while the relay is down. That a
+//! Time is the relay's own clock, which no jump of the wall clock moves and which stops while the relay is down. That a
 //! name is used is written down once. Nothing at this relay refers to an unused name, so its place is another member's
 //! afterwards.
 
 use std::cmp::Ordering;
 use std::time::Duration;
 
-use crate::base::{Effect, Name, SortedChunks, Tick};
+use crate::base::{Name, Now, SortedChunks, Tick};
 
+use super::mailbox::Wait;
 use super::members::MemberId;
 use super::records::Record;
 use super::roll::Change;
+use super::unwritten::Kept;
 use super::{Out, Relay, Timer};
 
 /// A member that comes again after this long has a use for its name: who only looks at what this is does so within a day.
@@ -24,7 +26,7 @@ const FREED_MAX: usize = 64;
 /// Lets other inputs in between.
 const FREED_EVERY: Duration = Duration::from_millis(10);
 
-/// When the names that nobody has used were registered, on the relay's own clock, in milliseconds.
+/// When the unused names were registered, on the relay's own clock, in milliseconds.
 #[derive(Debug, Default)]
 pub(super) struct UnusedNames {
     /// For each member by number, as far as there is one with an unused name; or [`USED`].
@@ -47,7 +49,7 @@ impl UnusedNames {
     }
 
     /// When the member's name was registered, if it is unused.
-    fn since(&self, member: MemberId) -> Option<u64> {
+    pub(super) fn since(&self, member: MemberId) -> Option<u64> {
         self.since.get(member.0).copied().filter(|since| *since != USED)
     }
 
@@ -70,7 +72,7 @@ impl UnusedNames {
 }
 
 impl Relay {
-    /// Takes in what the disk has of names that nobody has used.
+    /// Takes in what the disk has of unused names.
     pub(super) fn take_unused(&mut self, unused: Vec<(Name, u64)>) {
         for (name, since) in unused {
             if let Some(member) = self.members.find(name.as_str()) {
@@ -93,8 +95,22 @@ impl Relay {
     /// A letter was written to or by the member.
     pub(super) fn note_used(&mut self, member: MemberId, out: &mut Out) {
         if self.unused.remove(member) {
+            self.write_used(member, out);
+        }
+    }
+
+    pub(super) fn write_used(&mut self, member: MemberId, out: &mut Out) {
+        if self.members.is_durable(member) && self.unused.since(member).is_none() {
             let name = self.members.name(member).clone();
-            out.effects.push(Effect::Persist(self.tickets.idle(), Record::Roll(Change::Used { name })));
+            self.keep(Kept::Used(member), Record::Roll(Change::Used { name }), out);
+        }
+    }
+
+    /// The disk has letters of this member or for it, and what it has of its name says otherwise: a
+    /// write of that failed when the relay before this one ended.
+    pub(super) fn found_used(&mut self, member: MemberId) {
+        if self.unused.remove(member) {
+            self.write_first(Kept::Used(member));
         }
     }
 
@@ -106,7 +122,7 @@ impl Relay {
         }
     }
 
-    /// The member's name is another's now, or nobody's.
+    /// The member's name is another's now, or free.
     pub(super) fn forget_unused(&mut self, member: MemberId) {
         self.unused.remove(member);
     }
@@ -116,30 +132,63 @@ impl Relay {
         if self.unused.scheduled == Some(tick) {
             self.unused.scheduled = None;
         }
+        if !self.unwritten.has(Kept::FreeNames) {
+            self.free_names(now, out);
+        }
+    }
+
+    pub(super) fn free_names(&mut self, now: Tick, out: &mut Out) {
         if !self.limits.per_sender {
             return;
         }
         let clock = self.post.clock.now(now);
         for _ in 0..FREED_MAX {
             let is_over = |since: u64| clock.saturating_sub(since) >= KEPT_FOR.as_millis() as u64;
-            let Some((_, member)) = self.unused.first().filter(|first| is_over(first.0)) else { break };
-            match self.places[member.0].session {
+            let Some(first) = self.unused.first().filter(|first| is_over(first.0)) else { break };
+            match self.places[first.1.0].session {
                 // It has been here since its first day.
-                Some(_) => self.note_used(member, out),
-                None => self.free_name(member, out),
+                Some(_) => self.note_used(first.1, out),
+                None => self.free_name(first, out),
             }
         }
         self.schedule_unused(now);
         self.keep_clock(now);
     }
 
-    fn free_name(&mut self, member: MemberId, out: &mut Out) {
+    /// Takes a name off the disk. Nobody has it until that is durable: the one who had it waits.
+    fn free_name(&mut self, (since, member): (u64, MemberId), out: &mut Out) {
         self.unused.remove(member);
+        self.members.begin_freeing(member);
         let name = self.members.name(member).clone();
-        self.members.free(member);
-        self.places[member.0] = Default::default();
-        self.stats.names_freed += 1;
-        out.effects.push(Effect::Persist(self.tickets.idle(), Record::Roll(Change::Freed { name })));
+        self.persist(Wait::Freed(member, since), Record::Roll(Change::Freed { name }), out);
+    }
+
+    /// A name is off the disk, or could not be taken off it, and is tried again.
+    pub(super) fn handle_freed(
+        &mut self,
+        now: Now,
+        (member, since): (MemberId, u64),
+        durable: bool,
+        out: &mut Out,
+    ) {
+        if !self.members.end_freeing(member) {
+            // The operator has removed it in the meantime.
+            return;
+        }
+        let (name, key) = (self.members.name(member).clone(), self.members.key(member));
+        let waiting = self.sessions.waiting_for(member, key);
+        if durable {
+            self.members.free(member);
+            self.forget_outboxes(member);
+            self.places[member.0] = Default::default();
+            self.stats.names_freed += 1;
+        } else {
+            self.unused.insert(member, since);
+            self.write_later(Kept::FreeNames);
+        }
+        for slot in waiting {
+            self.sign_in_again(now, slot, name.as_str(), out);
+        }
     }
 
     fn schedule_unused(&mut self, now: Tick) {

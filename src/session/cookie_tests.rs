@@ -44,8 +44,8 @@ fn give(relay: &mut Responder, now: Tick, path: Path, init: &[u8]) -> (Verdict, 
     (verdict, out)
 }
 
-/// A hundred first messages and more, of as many addresses; a tenth of a second before, so that what may be done at once is
-/// left.
+/// A hundred first messages and more, of as many addresses; a tenth of a second before, so that
+/// what may be done at once is left.
 fn flood(relay: &mut Responder, now: Tick) {
     let now = now - Duration::from_millis(100);
     let garbage = initiator(1, Carrier::Udp);

@@ -3,7 +3,8 @@
 //! Usage decays: what was spent counts for 1/e of itself after the budget's time. A network may use at most as much as all
 //! together have left (dynamic thresholds, Choudhury and Hahne 1998), or a few times as much: so k networks that take what
 //! they can get converge to the same share, and leave some for the next one, however many addresses each of them has. Inside
-//! a network the same holds for its parts: /48 ⊃ /56 ⊃ /64 ⊃ address and port; /24 ⊃ /32 ⊃ address and port.
+//! a network the same holds for its parts: /48 ⊃ /56 ⊃ /64 ⊃ address and port; /24 ⊃ /32 ⊃ address and port; or for networks
+//! of other sizes.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -14,6 +15,8 @@ use blake2::digest::consts::U8;
 use blake2::digest::{KeyInit, Mac};
 
 use crate::base::Tick;
+
+use super::prefix_len::PrefixLen;
 
 /// Places for one hash: enough that sources rarely push each other out.
 const WAYS: usize = 4;
@@ -27,7 +30,7 @@ const FINEST: usize = LEVELS - 1;
 const INNER_ALPHA: u64 = 4;
 /// Usage is counted in parts of a unit, so that a budget of a few units decays smoothly.
 const PART_BITS: u32 = 16;
-/// Decay comes in steps: so many in the budget's time, so that what one step frees is less than what one source asks for. All
+/// Decay comes in steps: this many in the budget's time, so that what one step frees is less than what one source asks for. All
 /// counters take the same steps, so parts add up to their whole.
 const STEPS: u32 = 16_384;
 /// What is left after 1, 2, 4, … steps, in 2³² parts; after all of them together, which is 64 times the budget's time,
@@ -52,11 +55,8 @@ pub struct Budget {
     pub capacity: u32,
     /// How long usage is remembered: the time after which 1/e of it still counts.
     pub time: Duration,
-    /// At most so much at once, and then at the rate: a bound for all, whoever they are. At most `capacity`.
+    /// At most this much at once, and then at the rate: a bound for all sources together. At most `capacity`.
     pub burst: u32,
-    /// So much of `capacity`, and as large a part of `burst`, is for sources whose widest network has used nothing for
-    /// `time`.
-    pub kept_for_new: u32,
 }
 
 /// Who wants something: an address and its port. Addresses that may be forged are counted apart, so that a forger takes
@@ -74,9 +74,11 @@ pub struct Source {
 /// What all sources have used, in tables of fixed size. At the bound the network that uses least is forgotten.
 pub struct FairShare {
     budget: Budget,
-    /// A network may use so many times what is left.
+    /// The networks of each level, the widest first.
+    lens: [PrefixLen; FINEST],
+    /// A network may use this many times what is left.
     alpha: u64,
-    /// So much of the burst is for sources whose widest network has used nothing for the budget's time.
+    /// This much of the burst is for sources whose widest network has used little of its share.
     burst_kept: u32,
     key: [u8; 32],
     all: Usage,
@@ -107,6 +109,7 @@ impl FairShare {
         let levels = std::array::from_fn(|_| vec![Place::default(); SETS * WAYS]);
         FairShare {
             budget,
+            lens: [PrefixLen::SITE, PrefixLen::HOME, PrefixLen::SOURCE],
             alpha: 1,
             burst_kept: 0,
             key,
@@ -116,14 +119,20 @@ impl FairShare {
         }
     }
 
+    /// Shares by networks of these sizes, the widest first. Sizes that are the same for a family are one level.
+    pub fn with_networks(self, lens: [PrefixLen; FINEST]) -> FairShare {
+        FairShare { lens, ..self }
+    }
+
     /// A network may use `alpha` times what is left, not just as much: k of them leave 1/(1 + k·alpha), and one that is alone
     /// has more.
     pub fn with_alpha(self, alpha: u32) -> FairShare {
         FairShare { alpha: alpha.into(), ..self }
     }
 
-    /// So much of the burst is for sources whose widest network has used nothing for the budget's time: where many take all
-    /// that the rate gives, a newcomer has its turn before them.
+    /// This much of the burst is for sources whose widest network has used nothing for the budget's time, and the less of it for
+    /// others the more of their share they have used: where many take all that the rate gives, a newcomer has its turn before
+    /// them, and its second one too.
     pub fn with_burst_kept_for_new(self, burst_kept: u32) -> FairShare {
         FairShare { burst_kept, ..self }
     }
@@ -132,14 +141,14 @@ impl FairShare {
     pub fn admits(&mut self, now: Tick, source: Source, cost: u32) -> bool {
         let (networks, step) = (self.networks(source), self.step(now));
         let is_new = self.is_new_at(step, &networks);
-        let capacity = self.budget.capacity.saturating_sub(if is_new { 0 } else { self.budget.kept_for_new });
         let used = self.all.at(step);
-        let parts_max = parts(capacity);
-        let (mut room, parts) = (parts_max.saturating_sub(used), parts(cost));
-        if parts > room || !self.paces(now, cost, capacity, is_new) {
+        let parts_max = parts(self.budget.capacity);
+        let (left, parts) = (parts_max.saturating_sub(used), parts(cost));
+        let mut room = left.saturating_mul(self.alpha).min(parts_max);
+        let kept = if is_new { 0 } else { self.burst_kept_from(step, &networks, cost) };
+        if parts > left || !self.paces(now, cost, kept) {
             return false;
         }
-        room = room.saturating_mul(self.alpha).min(parts_max);
         for (level, network) in networks.iter().enumerate() {
             let Some(network) = *network else { continue };
             let used = self.used(level, network, step);
@@ -154,7 +163,7 @@ impl FairShare {
         true
     }
 
-    /// What this source was admitted to has cost so much more: all levels count it, and what follows waits for it.
+    /// What this source was admitted to has cost this much more: all levels count it, and what follows waits for it.
     pub fn charge(&mut self, now: Tick, source: Source, extra: u32) {
         let (networks, step) = (self.networks(source), self.step(now));
         self.all.add(step, parts(extra));
@@ -162,7 +171,7 @@ impl FairShare {
         self.add(step, &networks, parts(extra));
     }
 
-    /// What this source was admitted to was worth nothing: the address and port alone, not those around it, count so much
+    /// What this source was admitted to was worth nothing: the address and port alone, not those around it, count this much
     /// more.
     pub fn punish(&mut self, now: Tick, source: Source, extra: u32) {
         let (networks, step) = (self.networks(source), self.step(now));
@@ -194,7 +203,7 @@ impl FairShare {
         self.is_new_at(self.step(now), &self.networks(source))
     }
 
-    /// What all together use.
+    /// The use of all together.
     pub fn used_by_all(&self, now: Tick) -> u32 {
         (self.all.at(self.step(now)) >> PART_BITS) as u32
     }
@@ -206,16 +215,23 @@ impl FairShare {
         })
     }
 
-    /// Whether so much may be spent at once now.
-    fn paces(&self, now: Tick, cost: u32, capacity: u32, is_new: bool) -> bool {
-        let part =
-            u64::from(self.budget.burst) * u64::from(capacity) / u64::from(self.budget.capacity.max(1));
-        let part = u32::try_from(part).unwrap_or(u32::MAX);
-        let burst = self.time_of(part.saturating_sub(if is_new { 0 } else { self.burst_kept }));
+    /// How much of the burst is kept from a source that wants `cost`: half of what is kept for the new, and more the more its
+    /// widest network has used, by orders of magnitude. So the one that has had least is next, however often others ask.
+    fn burst_kept_from(&self, step: u64, networks: &Networks, cost: u32) -> u32 {
+        let used = networks[0].map_or(0, |network| self.used(0, network, step));
+        let (used, most) =
+            (log2(used / parts(cost).max(1)), log2((self.budget.capacity / cost.max(1)).into()));
+        let for_new = self.burst_kept / 2;
+        for_new + (u64::from(self.burst_kept - for_new) * used.min(most) / most.max(1)) as u32
+    }
+
+    /// Whether this much may be spent at once now, where `kept` of the burst is for others.
+    fn paces(&self, now: Tick, cost: u32, kept: u32) -> bool {
+        let burst = self.time_of(self.budget.burst.saturating_sub(kept));
         self.whole_at.since(now) + self.time_of(cost) <= burst
     }
 
-    /// How long the rate takes for so much.
+    /// How long the rate takes for this much.
     fn time_of(&self, cost: u32) -> Duration {
         let micros =
             self.budget.time.as_micros() * u128::from(cost) / u128::from(self.budget.capacity.max(1));
@@ -259,26 +275,26 @@ impl FairShare {
     /// Keyed with a secret, so that sources that share places cannot be chosen.
     fn networks(&self, source: Source) -> Networks {
         let mac = <Blake2sMac<U8> as KeyInit>::new_from_slice(&self.key).expect("BLAKE2s takes 32-byte keys");
-        let hash = |bits: u8, prefix: &[u8], port: u64| {
-            let mac = mac.clone().chain_update([u8::from(source.proven), bits]).chain_update(prefix);
+        let hash = |bits: u8, ip: IpAddr, port: u64| {
+            let mac = mac.clone().chain_update([u8::from(source.proven), bits]);
+            let mac = match ip {
+                IpAddr::V4(ip) => mac.chain_update(ip.octets()),
+                IpAddr::V6(ip) => mac.chain_update(ip.octets()),
+            };
             u64::from_be_bytes(mac.chain_update(port.to_be_bytes()).finalize().into_bytes().into())
         };
-        let network = |bits: u8, octets: &[u8]| Some(hash(bits, &octets[..usize::from(bits / 8)], 0));
-        match source.ip.to_canonical() {
-            IpAddr::V4(ip) => {
-                let ip = ip.octets();
-                [network(24, &ip), network(32, &ip), None, Some(hash(0, &ip, source.port))]
-            }
-            IpAddr::V6(ip) => {
-                let ip = ip.octets();
-                [network(48, &ip), network(56, &ip), network(64, &ip), Some(hash(0, &ip, source.port))]
-            }
-        }
+        let ip = source.ip.to_canonical();
+        let of_level = |level: usize| {
+            let (len, wider) = (self.lens[level], level.checked_sub(1).map(|level| self.lens[level]));
+            let is_one = wider.is_some_and(|wider| wider.of(ip) == len.of(ip));
+            (!is_one).then(|| hash(len.of(ip), len.network(ip), 0))
+        };
+        [of_level(0), of_level(1), of_level(2), Some(hash(0, ip, source.port))]
     }
 }
 
 impl Usage {
-    /// What of it counts at a step.
+    /// The part of it that counts at a step.
     fn at(self, step: u64) -> u64 {
         let steps = step.saturating_sub(self.step);
         if steps >> LEFT.len() > 0 {
@@ -295,6 +311,12 @@ impl Usage {
 
 fn parts(units: u32) -> u64 {
     u64::from(units) << PART_BITS
+}
+
+/// The binary logarithm of `times`, in 1/256; between powers of two it grows evenly.
+fn log2(times: u64) -> u64 {
+    let whole = u64::from(times.max(1).ilog2());
+    whole * 256 + (((times.max(1) << (63 - whole)) >> 55) & 0xFF)
 }
 
 /// Which places of a level may hold this network.
@@ -316,8 +338,7 @@ mod tests {
     use crate::base::Rng;
 
     /// 10,000 units each second, remembered for one, 200 at once.
-    const BUDGET: Budget =
-        Budget { capacity: 10_000, time: Duration::from_secs(1), burst: 200, kept_for_new: 0 };
+    const BUDGET: Budget = Budget { capacity: 10_000, time: Duration::from_secs(1), burst: 200 };
     const COST: u32 = 4;
 
     fn shares() -> FairShare {
@@ -441,7 +462,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forgiven_counts_for_all_and_what_is_refunded_for_none() {
+    fn forgiven_use_counts_for_all_and_refunded_use_for_none() {
         let (mut shares, now) = (shares(), Tick::from_micros(1));
         assert!(shares.admits(now, v4(1, 1), 100));
         assert!(!shares.is_new(now, v4(1, 2)) && shares.is_new(now, v4(2, 1)));
@@ -455,17 +476,35 @@ mod tests {
     }
 
     #[test]
-    fn half_is_kept_for_those_who_used_nothing() {
-        let budget = Budget { capacity: 60, time: Duration::from_secs(3_600), burst: 60, kept_for_new: 30 };
-        let mut shares = FairShare::new([1; 32], budget);
-        let start = Tick::from_micros(1);
-        assert_eq!((0..100).filter(|_| shares.admits(start, v4(1, 1), 1)).count(), 13);
-        assert_eq!((2..40).filter(|n| shares.admits(start, v4(*n, 1), 1)).count(), 38);
-        assert!(!shares.admits(start, v4(1, 1), 1));
-        assert_eq!((2..40).filter(|n| shares.admits(start, v4(*n, 1), 1)).count(), 0);
-        assert!(shares.admits(start, v4(50, 1), 1));
-        let later = start + Duration::from_secs(3_700);
-        assert!(shares.is_new(later, v4(1, 1)) && shares.admits(later, v4(1, 1), 1));
+    fn networks_of_other_sizes_are_shared_by_too() {
+        let budget = Budget { capacity: 60, time: Duration::from_secs(3_600), burst: 60 };
+        let (shares, now) = (|| FairShare::new([1; 32], budget), Tick::from_micros(1));
+        let lens = [PrefixLen::PROVIDER, PrefixLen::SITE, PrefixLen::SOURCE];
+        let site = |provider: u16, n: u16| source(&format!("2001:{provider:x}:{n:x}::1"), 1);
+        for (mut shares, most) in [(shares(), 60), (shares().with_networks(lens), 30)] {
+            let admitted = (0..1_000).filter(|n| shares.admits(now, site(1, *n), 1)).count();
+            assert_eq!((admitted, shares.admits(now, site(2, 0), 1)), (most, most < 60));
+        }
+    }
+
+    /// At the bound of what may be had at once, the next is who has had less, though others ask just before.
+    #[test]
+    fn who_has_had_least_is_next() {
+        let mut shares = shares().with_alpha(3).with_burst_kept_for_new(100);
+        let now = Tick::from_micros(1);
+        shares.charge(now, v4(1, 1), 64);
+        shares.charge(now, v4(2, 1), 16);
+        while shares.admits(now, v4(1, 1), COST) {}
+        assert!(shares.admits(now, v4(2, 1), COST));
+        while shares.admits(now, v4(2, 1), COST) {}
+        assert!(!shares.admits(now, v4(1, 1), COST));
+        assert!(shares.admits(now, v4(3, 1), COST), "half of what is kept is for the new");
+    }
+
+    #[test]
+    fn logarithm_grows_evenly() {
+        assert_eq!([0, 1, 2, 3, 4, 1 << 20].map(log2), [0, 0, 256, 384, 512, 20 * 256]);
+        assert!((1..5_000).all(|n| log2(n) <= log2(n + 1)));
     }
 
     #[test]

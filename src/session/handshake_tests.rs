@@ -86,7 +86,7 @@ fn both_ends_come_to_the_same_keys_on_either_carrier() {
         let theirs = relay.accept(Tick::ZERO, offer, RELAY_INDEX, &welcome(), &mut response);
         assert!(response.len() <= client.packet().len());
         assert_eq!(response.len() == HANDSHAKE_LEN, carrier == Carrier::Udp);
-        let Established { keys, welcome: read } = established(client.handle_response(&response));
+        let Established { keys, welcome: read, .. } = established(client.handle_response(&response));
         assert_eq!(read, welcome());
         assert_eq!((keys.local_index, keys.remote_index), (CLIENT_INDEX, RELAY_INDEX));
         assert_eq!((theirs.local_index, theirs.remote_index), (RELAY_INDEX, CLIENT_INDEX));
@@ -170,7 +170,8 @@ fn an_offer_let_fall_leaves_no_trace() {
     offered(&mut relay, Tick::ZERO, udp(1), client.packet());
 }
 
-/// The counter of a first message says nothing before the client has shown that it has the keys of the answer.
+/// The counter of a first message says nothing before the client has shown that it has the keys of
+/// the answer.
 #[test]
 fn unconfirmed_counter_locks_no_later_handshake_out() {
     let mut relay = responder([0; 32]);

@@ -35,8 +35,8 @@ pub struct Welcome {
     pub session: SessionId,
     /// Whether that is the one the client wanted continued, so that packet numbers and streams go on.
     pub continued: bool,
-    /// Whether the relay knows the client's key as a member's. Such a client has the credit of every stream in full from
-    /// the start; any other has it with the welcome of the sign-in.
+    /// Whether the relay knows the client's key as a member's. Such a client has the credit of
+    /// every stream in full from the start; any other has it with the welcome of the sign-in.
     pub member: bool,
 }
 

@@ -44,6 +44,7 @@ const COOKIE_USES_MAX: u32 = 2;
 
 /// A handshake a client has begun; one for each attempt, so that a race over two carriers has two of them.
 pub struct Initiator {
+    relay: PublicKey,
     noise: Option<Box<HandshakeState>>,
     packet: Vec<u8>,
     carrier: Carrier,
@@ -68,6 +69,8 @@ pub enum Answered {
 /// What a handshake has given the client.
 #[derive(Debug)]
 pub struct Established {
+    /// The relay's key, which it has proved to hold.
+    pub relay: PublicKey,
     /// The keys and indexes.
     pub keys: Keys,
     /// What the relay said.
@@ -99,12 +102,17 @@ impl Initiator {
         let mac1 = Mac1Key::new(&identity.public());
         let cookies = CookieKey::new(relay);
         let noise = Some(Box::new(noise));
-        Ok(Initiator { noise, packet, carrier, local_index, mac1, cookies, cookie_uses: 0 })
+        Ok(Initiator { relay: *relay, noise, packet, carrier, local_index, mac1, cookies, cookie_uses: 0 })
     }
 
     /// The INIT; a retransmission sends the same bytes again, but for mac2.
     pub fn packet(&self) -> &[u8] {
         &self.packet
+    }
+
+    /// The relay's key given to [`Initiator::new`].
+    pub const fn relay(&self) -> PublicKey {
+        self.relay
     }
 
     /// The index given to [`Initiator::new`].
@@ -173,7 +181,7 @@ impl Initiator {
             Reply::Stale { highest } => Ok(Answered::Stale { highest }),
             Reply::Welcome(welcome, token) => {
                 let keys = Keys::new(self.local_index, handshake.sender, send, recv).with_reset(token);
-                Ok(Answered::Established(Established { keys, welcome }))
+                Ok(Answered::Established(Established { relay: self.relay, keys, welcome }))
             }
         }
     }

@@ -158,16 +158,16 @@ impl Keyring {
         self.turnover.waiting.iter().map(Keys::handshake).max()
     }
 
-    /// Whether keys of a handshake with this counter would take the place of newer ones, or of the same, that wait: so old
-    /// first messages that are repeated never push out the newest.
+    /// Whether keys of a handshake with this counter would take the place of newer ones, or of the
+    /// same, that wait: so old first messages that are repeated never push out the newest.
     pub fn is_too_late(&self, handshake: u64) -> bool {
         let mut waiting = self.turnover.waiting.iter().map(Keys::handshake);
         let is_full = waiting.len() == WAITING_MAX;
         waiting.clone().any(|other| other == handshake) || is_full && waiting.all(|other| other > handshake)
     }
 
-    /// The relay has answered with new keys: they wait for the client's first packet. At the bound they replace those of the
-    /// oldest handshake that wait.
+    /// The relay has answered with new keys: they wait for the client's first packet. At the bound
+    /// they replace those of the oldest handshake that wait.
     pub fn wait_for(&mut self, keys: Keys) {
         let Turnover { waiting, freed, .. } = &mut *self.turnover;
         let oldest = (0..waiting.len()).min_by_key(|at| waiting[*at].handshake());

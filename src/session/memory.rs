@@ -37,7 +37,8 @@ impl Counters {
         self.by_identity.get(&prefix(identity)).map(|counter| counter.highest)
     }
 
-    /// Notes that this identity has shaken hands with this counter; one that is no higher changes nothing but its age.
+    /// Notes that this identity has shaken hands with this counter; one that is no higher changes
+    /// nothing but its age.
     pub(super) fn raise(&mut self, identity: PublicKey, counter: u64) {
         let highest = self.highest(&identity).map_or(counter, |highest| highest.max(counter));
         let (age, identity) = (self.next_age, prefix(&identity));

@@ -35,29 +35,32 @@
 //! ```
 //!
 //! The relay checks mac1 first, then looks for the same mac1 among its answers of the last five seconds on that path
-//! (found: the same bytes go out again), then for a cookie where one is needed and for room in the budget of handshakes,
-//! and only then does curve arithmetic, when all other packets that came with the message have been handled.
+//! (found: the same bytes go out again), then for a cookie where one is needed and for room in the
+//! budget of handshakes, and only then does curve arithmetic, when all other packets that came with
+//! the message have been handled.
 //!
-//! A counter is the highest of an identity from its first data packet on, not before: a message that is replayed, or made
-//! without the access secret, is followed by none. Until then it may earn an answer and keys that wait; those of the
-//! identity's two newest handshakes are kept, and a message that is one of them or older is STALE too.
+//! A counter is the highest of an identity from its first data packet on, not before: a message
+//! that is replayed, or made without the access secret, is followed by none. Until then it may earn
+//! an answer and keys that wait; those of the identity's two newest handshakes are kept, and a
+//! message that is one of them or older is STALE too.
 //!
 //! # Budget of handshakes
 //!
-//! All handshakes together have a tenth of the loop's time ([`HANDSHAKE_BUDGET`]), whether their addresses are proved or
-//! not. It is shared by networks ([`FairShare`]): /48, /56, /64 and address of IPv6, /24 and address of IPv4, and the port.
-//! What finds no room is dropped in silence, or earns a COOKIE where the address is not proved. A message whose seal does
-//! not fit costs its address and port ten times as much as one that is granted, and the networks around it what it took.
-//! What comes of a member's key is counted against that key and not against its address, once it is opened. Loopback is
-//! exempt.
+//! All handshakes together have a tenth of the loop's time ([`HANDSHAKE_BUDGET`]), whether their
+//! addresses are proved or not. It is shared by networks ([`FairShare`]): /48, /56, /64 and address
+//! of IPv6, /24 and address of IPv4, and the port. What finds no room is dropped in silence, or
+//! earns a COOKIE where the address is not proved. A message whose seal does not fit costs its
+//! address and port ten times as much as one that is granted, and the networks around it what it
+//! took. What comes of a member's key is counted against that key and not against its address, once
+//! it is opened. Loopback is exempt.
 //!
 //! # Cookies
 //!
 //! The relay is *under load* while more than 100 INITs a second with a right mac1 ask for something new, whether they are
 //! granted it or not. An INIT on UDP then earns curve arithmetic only with mac2, made with a cookie that its address and
 //! port have been given at most 120 s ago. One whose mac2 is zeros gets a COOKIE and nothing else, one with another mac2
-//! gets silence. The same holds at any time for a source that finds no room in the budget. A TCP connection proves its
-//! address by being open: its INITs are counted, and mac2 is not looked at.
+//! gets silence. The same holds at any time for a source that finds no room in the budget. A TCP
+//! connection proves its address by being open: its INITs are counted, and mac2 is not looked at.
 //!
 //! ```text
 //! COOKIE    header(4)  receiver(4)  nonce(24)  sealed cookie(16)  tag(16)         64 bytes, for 1,200
@@ -96,9 +99,9 @@
 //!
 //! A relay answers a data packet under an index it knows nothing of with the token of that index, at a bounded rate. The
 //! client believes it only for the index it seals packets for now, and what it does then is to shake hands: so even a
-//! token that somebody has drawn from the relay beforehand costs its owner one handshake (RFC 9000 §21.11). From the second
-//! reset within ten seconds on it waits 1, 2, 4 … 30 s first. The id is random, made with the relay's folder, and kept over
-//! restarts.
+//! token that an attacker has drawn from the relay beforehand costs its owner one handshake (RFC
+//! 9000 §21.11). From the second reset within ten seconds on it waits 1, 2, 4 … 30 s first. The id
+//! is random, made with the relay's folder, and kept over restarts.
 //!
 //! # Paths
 //!
@@ -108,11 +111,12 @@
 //!
 //! # Limits of this design
 //!
-//! A first message that was never confirmed can be replayed, later too: it earns one answer and keys that are never
-//! confirmed, and never pushes out those of a newer one. The client's long-term key
-//! is hidden from all but the holder of the relay's private key. snow does not wipe its copies of ephemeral keys.
-//! Cookies keep off those who forge addresses. Those who hold thousands of networks take what the budget has left over; a
-//! network that has shaken no hands for twenty seconds is served before them.
+//! A first message that was never confirmed can be replayed, later too: it earns one answer and
+//! keys that are never confirmed, and never pushes out those of a newer one. The client's long-term
+//! key is hidden from all but the holder of the relay's private key. snow does not wipe its copies
+//! of ephemeral keys. Cookies keep off those who forge addresses. Those who hold thousands of
+//! networks take what the budget has left over; a network that has shaken no hands for twenty
+//! seconds is served before them.
 
 mod cookie;
 #[cfg(test)]
@@ -133,6 +137,7 @@ mod mac;
 mod memory;
 mod noise;
 mod paths;
+mod prefix_len;
 mod reset;
 mod responder;
 mod throttle;
@@ -149,6 +154,7 @@ pub use keyring::{Keyring, Lifetime, Opened};
 pub use keys::{Keys, OpenError, SEALED_OVERHEAD};
 pub use noise::is_low_order;
 pub use paths::{CHALLENGE_PACKET_MAX, Direction, Moved, PATHS_MAX, Paths};
+pub use prefix_len::PrefixLen;
 pub use reset::ResetToken;
 pub use responder::{InitDrop, Offer, Responder, Verdict};
 pub use throttle::Throttle;

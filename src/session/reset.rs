@@ -30,7 +30,8 @@ impl ResetToken {
 /// The length of what is random in it.
 pub(super) const RESET_ID_LEN: usize = 16;
 
-/// What a relay makes tokens with; the same after a restart, because it is made of what is in the relay's folder alone.
+/// The key that a relay makes tokens with; the same after a restart, because it is made of what is
+/// in the relay's folder alone.
 pub(super) struct ResetKey(Zeroizing<[u8; 32]>);
 
 impl ResetKey {

@@ -108,8 +108,8 @@ impl Responder {
         }
     }
 
-    /// Makes its resets with this random id, which a restart keeps: copies of one relay's folder that have another are not
-    /// believed to have lost this one's sessions.
+    /// Makes its resets with this random id, which a restart keeps: copies of one relay's folder
+    /// that have another are not believed to have lost this one's sessions.
     pub fn with_reset_id(self, id: &[u8; RESET_ID_LEN]) -> Responder {
         Responder { reset: ResetKey::new(&self.identity, id), ..self }
     }
@@ -119,8 +119,8 @@ impl Responder {
         self.identity.public()
     }
 
-    /// Takes in an INIT that came on `path` from `source`, without curve arithmetic. An answer already due is appended to
-    /// `out`; on UDP it is no longer than the INIT.
+    /// Takes in an INIT that came on `path` from `source`, without curve arithmetic. An answer
+    /// already due is appended to `out`; on UDP it is no longer than the INIT.
     pub fn check_init(
         &mut self,
         now: Tick,
@@ -182,21 +182,24 @@ impl Responder {
         }
     }
 
-    /// The offer is of a client that is known: its handshakes do not count against those it shares its address with.
+    /// The offer is of a client that is known: its handshakes do not count against those it shares
+    /// its address with.
     pub fn note_known(&mut self, now: Tick, offer: &Offer) {
         if let Some(gate) = &mut self.gate {
             gate.forgive(now, offer.source, &offer.client);
         }
     }
 
-    /// Answers an offer that it comes too late: there is one of the same client above this counter, and it begins again above
-    /// it. A client that is there loses a round trip; a replay of an old message is worth nothing.
+    /// Answers an offer that it comes too late: there is one of the same client above this counter,
+    /// and it begins again above it. A client that is there loses a round trip; a replay of an old
+    /// message is worth nothing.
     pub fn refuse(&mut self, now: Tick, mut offer: Box<Offer>, highest: u64, out: &mut Vec<u8>) {
         self.answer(now, &mut offer, 0, &Reply::Stale { highest }, out);
     }
 
-    /// Grants an offer a session: appends the answer to `out`, to be sent on the offer's path. The client will send packets
-    /// under `local_index`; with the first of them that opens, [`Responder::confirm`] is to be called.
+    /// Grants an offer a session: appends the answer to `out`, to be sent on the offer's path. The
+    /// client will send packets under `local_index`; with the first of them that opens,
+    /// [`Responder::confirm`] is to be called.
     ///
     /// Nothing may be sealed with the keys before a packet has been opened with them (see [`super::Keyring`]).
     pub fn accept(
@@ -213,8 +216,9 @@ impl Responder {
         Keys::new(local_index, offer.remote_index, send, recv).of_handshake(offer.hello.counter)
     }
 
-    /// The client has shown that it has the keys of the handshake with this counter: older ones of it are stale from now on.
-    /// Not before, since a message that is replayed, or made without the access secret, is followed by nothing.
+    /// The client has shown that it has the keys of the handshake with this counter: older ones of
+    /// it are stale from now on. Not before, since a message that is replayed, or made without the
+    /// access secret, is followed by nothing.
     pub fn confirm(&mut self, client: PublicKey, counter: u64) {
         self.counters.raise(client, counter);
     }

@@ -102,8 +102,8 @@ impl fmt::Debug for Throttle {
 }
 
 /// First messages a second of all together above which the relay is under load. Measured in a release build, one that is
-/// granted costs 0.35 ms, a forged one 0.13 ms and a cookie 5 µs: so 100 a second are 4 % of the loop, and 5,000 cookies
-/// 2.5 %.
+/// granted costs 0.35 ms, a forged one 0.13 ms and a cookie 5 µs: so 100 a second are 4 % of the
+/// loop, and 5,000 cookies 2.5 %.
 const LOAD_PER_SECOND: u32 = 100;
 /// How far the count may be above that: the load is over as long after the last of a flood, at most.
 const LOAD_EXCESS: Duration = Duration::from_secs(1);

@@ -89,8 +89,8 @@ pub(super) fn open_to_read(path: &Path, kind: &Kind) -> Result<Option<Connection
     Ok(Some(db))
 }
 
-/// Opens the file for changes while the process that usually writes it may be running; `None` if there is none yet. Its commits are
-/// not counted.
+/// Opens the file for changes while the process that usually writes it may be running; `None` if no
+/// file exists yet. Its commits are not counted.
 ///
 /// Errors: as [`open`].
 pub(super) fn open_beside(path: &Path, kind: &Kind) -> Result<Option<Connection>, Phrase> {

@@ -1,11 +1,13 @@
 //! Erasing letters of the history, while the process that writes it may be running.
 //!
-//! SQLite leaves what was deleted in its file and its log, and copies of rows where it has moved them. Therefore rows are
-//! overwritten as they are deleted, the file is then written again without them, and the log is emptied.
+//! SQLite leaves what was deleted in its file and its log, and copies of rows where it has moved
+//! them. Therefore rows are overwritten as they are deleted, the file is then written again without
+//! them, and the log is emptied.
 //!
-//! What has not ended stays: letters that wait in the outbox, refusals that were not told, letters that were not shown.
-//! Of a letter that its relay has accepted and its recipient does not have yet, the text goes and the rest stays, so
-//! that its end is still known. The watermarks stay too: by them a letter that comes again is known.
+//! What has not ended stays: letters that wait in the outbox, refusals that were not told, letters
+//! that were not shown. Of a letter that its relay has accepted and its recipient does not have
+//! yet, the text goes and the rest stays, so that its end is still known. The watermarks stay too:
+//! by them a letter that comes again is known.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +20,8 @@ use super::member::member_dir;
 use crate::base::{HostPort, Name, Phrase, Wall};
 use crate::client::letter_cost;
 
-/// Rows erased in one transaction: 16 MiB of the longest letters, which the process that writes waits for.
+/// Rows erased in one transaction: 16 MiB of the longest letters, which the process that writes
+/// waits for.
 const ROWS_AT_ONCE: u32 = 256;
 
 /// A letter that may go: it was seen, or has come to its end and its writer knows.
@@ -34,8 +37,8 @@ const WAITING: &str =
     OR way = 0 AND refused IS NOT NULL AND shown IS 0)";
 /// A letter that was not shown.
 const UNSEEN: &str = "(way = 1 AND shown IS 0)";
-/// The letters asked for: of a member at a relay, or of all; older than a time, or all. A time that no clock can show is
-/// in the future.
+/// The letters asked for: of a member at a relay, or of all; older than a time, or all. A time that
+/// no clock can show is in the future.
 const ASKED_FOR: &str = "FROM letters JOIN peers ON peers.id = letters.peer
     LEFT JOIN conversations ON conversations.peer = letters.peer AND conversations.outbox_id = letters.outbox
     WHERE (?1 IS NULL OR (relay = ?1 AND member = ?2)) AND (?3 IS NULL OR (at >= 0 AND at < ?3))";
@@ -78,12 +81,13 @@ impl Eraser {
         let Some(db) = database::open_beside(&path, &KIND)? else { return Ok(None) };
         let told = |error: rusqlite::Error| phrase(&path, &error);
         db.pragma_update(None, "secure_delete", true).map_err(told)?;
-        // The remaining rows pass through a temporary file of SQLite, which must not be more public than this folder.
+        // The remaining rows pass through a temporary file of SQLite, which must not be more public
+        // than this folder.
         db.pragma_update(None, "temp_store_directory", dir.display().to_string()).map_err(told)?;
         Ok(Some(Eraser { path, db }))
     }
 
-    /// What [`Eraser::erase`] would do.
+    /// Returns what [`Eraser::erase`] would do.
     ///
     /// # Errors
     /// The database is damaged or cannot be read.
@@ -129,8 +133,8 @@ impl Eraser {
     /// Leaves no copy of what was erased in the file or its log.
     ///
     /// # Errors
-    /// `history-in-use` (`file`) if another process reads an old state of the file: then the log is left as it is. Or the
-    /// database cannot be written.
+    /// `history-in-use` (`file`) if another process reads an old state of the file: then the log is
+    /// left as it is. Or the database cannot be written.
     pub fn finish(self) -> Result<(), Phrase> {
         let told = |error: rusqlite::Error| phrase(&self.path, &error);
         self.db.execute_batch("VACUUM").map_err(told)?;
@@ -180,7 +184,8 @@ fn find(tx: &Transaction<'_>, which: &Which, behind: i64) -> rusqlite::Result<Ve
     rows.collect()
 }
 
-/// Erases one letter. The newest row stays without its text, so that its place is never another letter's.
+/// Erases one letter. The newest row stays without its text, so that its place is never another
+/// letter's.
 fn erase(tx: &Transaction<'_>, row: &Doomed, is_newest: bool) -> rusqlite::Result<()> {
     let goes = row.ended && !is_newest;
     if goes {

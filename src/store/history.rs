@@ -60,14 +60,6 @@ CREATE TABLE senders(
   closed INTEGER,
   PRIMARY KEY(peer, outbox)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE declined(
-  id INTEGER PRIMARY KEY,
-  peer INTEGER NOT NULL REFERENCES peers,
-  outbox INTEGER NOT NULL,
-  number INTEGER NOT NULL,
-  reason TEXT NOT NULL,
-  UNIQUE(peer, outbox, number)
-) STRICT;
 CREATE TABLE letters(
   id INTEGER PRIMARY KEY,
   way INTEGER NOT NULL CHECK (way IN (0, 1)),
@@ -89,11 +81,13 @@ CREATE TABLE letters(
 CREATE UNIQUE INDEX letters_by_request ON letters(request) WHERE request IS NOT NULL;
 CREATE INDEX letters_unshown ON letters(id) WHERE way = 1 AND shown = 0;
 CREATE INDEX letters_untold ON letters(id) WHERE way = 0 AND shown = 0 AND refused IS NOT NULL;",
+        received::DECLINED,
         own_outboxes::SCHEMA,
     ],
 };
 
-/// How long a commit waits for another process: a history of which something was erased is rewritten, at 100 MB/s or so.
+/// How long a commit waits for another process: a history of which something was erased is
+/// rewritten, at 100 MB/s or so.
 pub(super) const BUSY_MAX: Duration = Duration::from_secs(60);
 
 /// Conversations and senders' outboxes loaded at start, newest first: what the client's tables hold.

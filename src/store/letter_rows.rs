@@ -10,7 +10,7 @@ use super::sums::{Sum, sum_of_values, unsigned};
 use crate::base::{Carrier, HostPort, LetterId, Mark, Name, Wall};
 use crate::client::Reason;
 
-/// What the column `refused` may say.
+/// The reasons that the column `refused` may hold.
 const REASONS: [Reason; 8] = [
     Reason::Unknown,
     Reason::Full,
@@ -27,12 +27,13 @@ pub(super) fn is_reason(word: &str) -> bool {
     REASONS.iter().any(|reason| reason.as_str() == word)
 }
 
-/// The reason a word of the column `refused` stands for.
+/// The reason that a word of the column `refused` means.
 pub(super) fn reason(word: &str) -> Reason {
     REASONS.into_iter().find(|reason| reason.as_str() == word).unwrap_or(Reason::Full)
 }
 
-/// What the column `refused` says of letters that no history shows, as SQL lists it. Those of an old copy may have arrived.
+/// The words that the column `refused` holds of letters that no history shows, as SQL lists them.
+/// Those of an old copy may have arrived.
 pub(super) fn refused_words() -> String {
     let left_out = REASONS.iter().filter(|reason| **reason != Reason::OldCopy);
     left_out.map(|reason| format!("'{}'", reason.as_str())).collect::<Vec<_>>().join(", ")
@@ -202,7 +203,7 @@ fn text_or_null(text: Option<&str>) -> ValueRef<'_> {
 pub(super) enum Note<'a> {
     /// It was shown, or that it was refused was told.
     Shown,
-    /// It was refused, for a reason, and whether it may have arrived all the same.
+    /// It was refused, for a reason, and whether it may still have arrived.
     Refused(&'a str, bool),
 }
 
@@ -244,7 +245,8 @@ pub(super) fn note(tx: &Transaction<'_>, key: Key, note: Note<'_>) -> rusqlite::
     mend_indexes(tx)
 }
 
-/// Erases the text of a letter, and has its sum follow if it was right. It is in no history from then on.
+/// Erases the text of a letter, and has its sum follow if it was right. It is in no history from
+/// then on.
 pub(super) fn erase_text(tx: &Transaction<'_>, place: i64) -> rusqlite::Result<()> {
     let select = concat!(
         "SELECT ",

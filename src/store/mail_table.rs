@@ -92,10 +92,14 @@ pub(super) fn apply(tx: &Transaction<'_>, record: &Record, changes: &mut Changes
             }
         }
         Record::Rested(flows) => {
-            let delete = "DELETE FROM receipts WHERE author = ?1 AND recipient = ?2 AND outbox = ?3";
-            let mut delete = tx.prepare_cached(delete)?;
-            for FlowNames { from, outbox, to } in flows {
-                delete.execute(params![from.as_str(), to.as_str(), outbox.0 as i64])?;
+            // An author that was removed hears of no refusal any more.
+            for table in ["receipts", "refusals"] {
+                let delete =
+                    format!("DELETE FROM {table} WHERE author = ?1 AND recipient = ?2 AND outbox = ?3");
+                let mut delete = tx.prepare_cached(&delete)?;
+                for FlowNames { from, outbox, to } in flows {
+                    delete.execute(params![from.as_str(), to.as_str(), outbox.0 as i64])?;
+                }
             }
         }
         Record::SignedIn { outbox, gone } => outboxes_table::put(tx, outbox, *gone)?,

@@ -1,4 +1,5 @@
-//! Letters that came in: how far each sender's outbox has come here, what is kept of it, and what was refused.
+//! Letters that came in: how far each sender's outbox has come here, what is kept of it, and what
+//! was refused.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +8,23 @@ use rusqlite::{Connection, OptionalExtension, Transaction};
 use super::letter_rows::{NewLetter, RECEIVED, number, parsed, peer, reason};
 use crate::base::{Carrier, HostPort, LetterId, Mark, Name, OutboxId, Wall};
 use crate::client::{DECLINED_KEPT_MAX, Holdings, OUTBOXES_OF_ONE_MAX, Reason, letter_cost};
+
+/// Outboxes remembered of which nothing is kept: twice as many as a client remembers in memory
+/// while it runs, some 15 MB. One that a client remembers is therefore here too.
+const EMPTY_OUTBOXES_MAX: i64 = 131_072;
+/// Refusals after which the outboxes above this are forgotten: counting them takes 20 ms.
+const FORGOTTEN_EVERY: i64 = 1_024;
+
+/// The last [`DECLINED_KEPT_MAX`] letters that were refused.
+pub(super) const DECLINED: &str = "
+CREATE TABLE declined(
+  id INTEGER PRIMARY KEY,
+  peer INTEGER NOT NULL REFERENCES peers,
+  outbox INTEGER NOT NULL,
+  number INTEGER NOT NULL,
+  reason TEXT NOT NULL,
+  UNIQUE(peer, outbox, number)
+) STRICT;";
 
 /// A letter that came in, without its name.
 pub(super) struct Arrived<'a> {
@@ -86,6 +104,9 @@ pub(super) fn decline(
     if !known {
         forget_outboxes(tx, peer, outbox)?;
     }
+    if tx.last_insert_rowid() % FORGOTTEN_EVERY == 0 {
+        forget_refused(tx, EMPTY_OUTBOXES_MAX)?;
+    }
     Ok(true)
 }
 
@@ -96,8 +117,9 @@ pub(super) fn close(tx: &Transaction<'_>, peer: i64, outbox: OutboxId, mark: Mar
     Ok(true)
 }
 
-/// Forgets the outboxes of a sender above [`OUTBOXES_OF_ONE_MAX`] of which nothing is kept; never the one that was just
-/// heard of. Otherwise one who takes a new outbox for each refused letter would fill the disk.
+/// Forgets the outboxes of a sender above [`OUTBOXES_OF_ONE_MAX`] of which nothing is kept; never
+/// the one that was just heard of. Otherwise one who takes a new outbox for each refused letter
+/// would fill the disk.
 fn forget_outboxes(tx: &Transaction<'_>, peer: i64, heard: i64) -> rusqlite::Result<()> {
     let forget = "DELETE FROM senders WHERE peer = ?1 AND held = 0 AND outbox IN (
         SELECT outbox FROM senders WHERE peer = ?1 ORDER BY outbox = ?2, heard, outbox < 0, outbox
@@ -118,6 +140,24 @@ pub(super) fn holdings(db: &Connection) -> rusqlite::Result<Holdings> {
     Ok(holdings)
 }
 
+/// Forgets the outboxes of which nothing is kept above this many, those unheard for longest, and
+/// their senders where nothing else refers to them. Otherwise strangers who come under a new name
+/// each time, as guests do, would fill the disk with refusals.
+fn forget_refused(tx: &Transaction<'_>, max: i64) -> rusqlite::Result<()> {
+    let forget = "DELETE FROM senders WHERE held = 0 AND (peer, outbox) IN (
+        SELECT peer, outbox FROM senders WHERE held = 0 ORDER BY heard
+        LIMIT max(0, (SELECT count(*) FROM senders WHERE held = 0) - ?1)) RETURNING peer";
+    let mut forget = tx.prepare_cached(forget)?;
+    let peers: Vec<i64> = forget.query_map([max], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    let unused = "DELETE FROM peers WHERE id = ?1
+        AND NOT EXISTS (SELECT 1 FROM senders WHERE peer = ?1)
+        AND NOT EXISTS (SELECT 1 FROM letters WHERE peer = ?1)
+        AND NOT EXISTS (SELECT 1 FROM conversations WHERE peer = ?1)
+        AND NOT EXISTS (SELECT 1 FROM declined WHERE peer = ?1)";
+    let mut unused = tx.prepare_cached(unused)?;
+    peers.iter().try_for_each(|peer| unused.execute([peer]).map(drop))
+}
+
 type Declined = BTreeMap<(HostPort, Name, OutboxId, u64), (u64, Reason)>;
 
 /// Letters that were refused, each with its place among all.
@@ -131,4 +171,41 @@ pub(super) fn declined(db: &Connection) -> rusqlite::Result<Declined> {
         Ok((key, (number(row, 4)?, reason(&parsed::<String>(row, 5)?))))
     })?;
     rows.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Strangers with a new name for each letter, all refused: few of them leave a row, and what is kept stays.
+    #[test]
+    fn refused_strangers_leave_bounded_rows() {
+        let mut db = Connection::open_in_memory().unwrap();
+        super::super::history::KIND.schema.iter().for_each(|text| db.execute_batch(text).unwrap());
+        let tx = db.transaction().unwrap();
+        let relay: HostPort = "h:1".parse().unwrap();
+        let id = |outbox| LetterId { outbox: OutboxId(outbox), number: 1 };
+        for peer in 1..=20_i64 {
+            let name: Name = format!("guest{peer}").parse().unwrap();
+            tx.execute("INSERT INTO peers VALUES (?1, 'h:1', ?2)", (peer, name.as_str())).unwrap();
+            if peer == 3 {
+                let at = Wall(1);
+                let letter = Arrived { text: Some("kept"), at, via: None, missing: 0, shown: true };
+                assert!(add(&tx, peer, (&relay, &name), (id(3), 0, Mark(1)), letter).unwrap());
+            } else {
+                assert!(decline(&tx, peer, (id(peer as u64), 0, Mark(1)), Reason::Full).unwrap());
+            }
+        }
+        tx.execute("DELETE FROM declined WHERE peer < 15", []).unwrap();
+        forget_refused(&tx, 4).unwrap();
+        let peers = |select: &str| -> Vec<i64> {
+            let mut select = tx.prepare(select).unwrap();
+            select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+        };
+        assert_eq!(peers("SELECT count(*) FROM senders"), [5]);
+        assert!(peers("SELECT peer FROM senders WHERE held > 0") == [3]);
+        let named = peers("SELECT id FROM peers ORDER BY id");
+        assert!(named.contains(&3) && named.iter().filter(|peer| **peer < 15).count() <= 5, "{named:?}");
+        assert!((15..=20).all(|peer| named.contains(&peer)), "a refusal that is remembered keeps its sender");
+    }
 }

@@ -52,7 +52,7 @@ pub(super) const KIND: Kind = Kind {
 pub struct RelayState {
     /// Its X25519 private key.
     pub private_key: [u8; 32],
-    /// What its resets are made with, with the key.
+    /// The random id that its resets are made with, together with the key.
     pub reset_id: [u8; 16],
     /// Every member, by name.
     pub members: Vec<(Name, PublicKey)>,
@@ -79,7 +79,8 @@ pub struct RelayStore {
 }
 
 impl RelayStore {
-    /// Opens a relay's folder, and makes it at first use; `seed` makes new private keys, and what else is random.
+    /// Opens a relay's folder, and makes it at first use; `seed` makes new private keys, and what
+    /// else is random.
     ///
     /// Nothing that is there is ever replaced: where the key or the database is gone but the other is not, the folder
     /// is refused, since a new key is a stranger to every client and an empty database gives every name away.

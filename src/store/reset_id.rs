@@ -1,12 +1,13 @@
-//! The random number that a relay's resets are made with, in a file beside its key.
+//! The random number that a relay's resets are made with, in a file next to its key.
 //!
 //! ```text
 //! # queqiao: made at random for this folder; a copy of it that runs elsewhere should have another.
 //! 5f1c0e64b5d84ea7b9a2c3d4e5f60718
 //! ```
 //!
-//! A restart keeps it: clients know the resets of their sessions by it. Where it is missing or damaged a new one is made, and
-//! that costs little: clients take no reset for their sessions from before, and find out by silence that those are lost.
+//! A restart keeps it: clients know the resets of their sessions by it. Where it is missing or
+//! damaged a new one is made, and that costs little: clients take no reset for their sessions from
+//! before, and find out by silence that those are lost.
 
 use std::path::Path;
 
@@ -35,8 +36,8 @@ pub(super) fn load_or_make(
     }
 }
 
-/// Makes another one, durably: for a folder that has become a copy of another, before a relay runs on it. `random` are 32
-/// random bytes. The caller holds the folder.
+/// Makes another one, durably: for a folder that has become a copy of another, before a relay runs
+/// on it. `random` are 32 random bytes. The caller holds the folder.
 ///
 /// # Errors
 /// What the system says of the file.

@@ -1,5 +1,5 @@
-//! Names that nobody has used, and when each was registered: a row that is gone as soon as a letter is written to or by its
-//! member. The relay frees the others after a while.
+//! Unused names, and when each was registered: a row leaves as soon as a letter is written to or by
+//! its member. The relay frees the others after a while.
 
 use rusqlite::{Connection, Transaction, params};
 
@@ -15,8 +15,8 @@ CREATE TABLE unused(
   sum BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;";
 
-/// Adds a member, whose name is unused; `false` if the name has another key already, which keeps it. A member that is there
-/// already stays what it was.
+/// Adds a member, whose name is unused; `false` if the name has another key already, which keeps
+/// it. A member that is there already stays what it was.
 pub(super) fn add_member(
     tx: &Transaction<'_>,
     name: &Name,

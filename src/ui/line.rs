@@ -46,7 +46,8 @@ pub trait Book {
     fn relays(&self) -> Vec<HostPort>;
     /// How many those are.
     fn relay_count(&self) -> usize;
-    /// Whether a name without a relay can mean nobody else: there is one relay, and no contact has it as a label.
+    /// Whether a name without a relay has one meaning only: there is one relay, and no contact has
+    /// it as a label.
     fn is_clear(&self, member: &Name) -> bool;
     /// The contact meant by `text`.
     ///
@@ -271,7 +272,8 @@ impl<B: Book> LineMode<B> {
         }
     }
 
-    /// Lets time pass: letters that take unusually long are told, once, and relays that are not reached, together.
+    /// Lets time pass: reports letters that take unusually long, once, and relays that are not
+    /// reached, together.
     pub fn handle_time(&mut self, now: Tick) -> Vec<Do> {
         let not_reached = self.not_reached.handle_time(now);
         not_reached.iter().chain(&self.watch.take_slow(now)).map(|phrase| self.tell(phrase)).collect()

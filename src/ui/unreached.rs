@@ -7,7 +7,8 @@ use crate::client::Unreached;
 
 use super::notice;
 
-/// What was not reached is told once nothing came for this long. Relays are tried within a few seconds of each other.
+/// Unreached relays are reported when no further one came for this long. Relays are tried within a
+/// few seconds of each other.
 const QUIET: Duration = Duration::from_secs(1);
 /// And this long after the first of them, whatever comes.
 const HELD_MAX: Duration = Duration::from_secs(10);
@@ -28,8 +29,8 @@ struct Held {
 }
 
 impl NotReached {
-    /// Takes in that a relay was not reached, one of this many. Returns what is said at once: all there is where it is the
-    /// only one, and what the user has to decide.
+    /// Takes in that a relay was not reached, one of this many. Returns what is said at once: all
+    /// there is where it is the only one, and what the user has to decide.
     pub fn put(&mut self, now: Tick, relay: &HostPort, why: &Unreached, relays: usize) -> Option<Phrase> {
         let waits = matches!(why, Unreached::Silent | Unreached::NoSuchHost | Unreached::NoTcpListener);
         if relays <= 1 || !waits {

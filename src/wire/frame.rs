@@ -25,9 +25,11 @@
 //!
 //! Streams: 0 control, 1 chat, 2 bulk; another one closes the session. A stream is a row of messages, each
 //! `length` `bytes(length)`. `offset + length` is at most 2⁶² − 1. `limit` is the offset up to which the
-//! other end may send, and never shrinks. It starts at the credit of [`super::limits::STREAM_CREDIT`] for what a relay sends,
-//! and at that of [`super::limits::CREDIT_BEFORE_WELCOME`] for what a client does: MAX_STREAM_DATA with the welcome gives
-//! the rest. What a receiver has no room for behind a gap it treats as lost: it never acknowledges what it does not keep.
+//! other end may send, and never shrinks. It starts at the credit of
+//! [`super::limits::STREAM_CREDIT`] for what a relay sends, and at that of
+//! [`super::limits::CREDIT_BEFORE_WELCOME`] for what a client does: MAX_STREAM_DATA with the
+//! welcome gives the rest. What a receiver has no room for behind a gap it treats as lost: it never
+//! acknowledges what it does not keep.
 //!
 //! MAX_ACK_DELAY is 25 ms until it is told. A PROBE or PROBE_ANSWER shorter than 8 bytes is skipped.
 //!

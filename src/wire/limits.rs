@@ -36,15 +36,16 @@ pub const CONTROL_MESSAGE_MAX: usize = 4 * 1024;
 /// The longest message on the bulk stream.
 pub const BULK_MESSAGE_MAX: usize = 16 * 1024;
 
-/// Refusals of its own that a reader remembers, of each relay, as long as the letters may come again: twice the 512
-/// letters that a relay has at one reader at most before the first has left its mailbox.
+/// Refusals of its own that a reader remembers, of each relay, as long as the letters may come
+/// again: twice the 512 letters that a relay has at one reader at most before the first has left
+/// its mailbox.
 pub const REFUSALS_REMEMBERED: usize = 1_024;
 
-/// Credit each stream is kept at, in bytes: control, chat, bulk. A relay's starts with it. Together at most
-/// [`REASSEMBLY_MAX`], and each above its longest message, or a message could never arrive.
+/// Credit each stream is kept at, in bytes: control, chat, bulk. A relay's starts with it. Together
+/// at most [`REASSEMBLY_MAX`], and each above its longest message, or a message could never arrive.
 pub const STREAM_CREDIT: [usize; 3] = [32 * 1024, 160 * 1024, 64 * 1024];
-/// The credit a relay gives before its welcome, in bytes: who has not signed in says so in one message, and cannot make the
-/// relay hold more.
+/// The credit a relay gives before its welcome, in bytes: who has not signed in says so in one
+/// message, and cannot make the relay hold more.
 pub const CREDIT_BEFORE_WELCOME: [usize; 3] = [CONTROL_MESSAGE_MAX + 4, 0, 0];
 /// Bytes received and not yet read, for one peer, all streams together.
 pub const REASSEMBLY_MAX: usize = 256 * 1024;

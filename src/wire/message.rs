@@ -27,25 +27,29 @@
 //! | 0x44 | control | refused | `name` of the recipient, `outbox(8) first(8) through(8) reason(1) may_have_arrived(1) count(1)` and that many nearest `name`s |
 //! | 0x50 | chat | delivery | `name` of the sender, `outbox(8) number(8) prev(8) accepted_ms(8) mark(4) kind(1) body` |
 //!
-//! A refusal covers the letters of that outbox to that recipient from `first` through `through`, at least one, that the
-//! relay had read when it sent the refusal: letters of this session, or letters that it had accepted. Numbers in between
-//! that were never sent, or that were refused before, are not concerned. A letter whose `prev` was refused in this
-//! session is refused for the same reason if that reason is the conversation's (`unknown`, `blocked`), and as `behind`
-//! otherwise. A letter that the client sends after it has read a refusal carries another `prev`, and is judged on its own.
+//! A refusal covers the letters of that outbox to that recipient from `first` through `through`, at
+//! least one, that the relay had read when it sent the refusal: letters of this session, or letters
+//! that it had accepted. Numbers in between that were never sent, or that were refused before, are
+//! not concerned. A letter whose `prev` was refused in this session is refused for the same reason
+//! if that reason is the conversation's (`unknown`, `blocked`), and as `behind` otherwise. A letter
+//! that the client sends after it has read a refusal carries another `prev`, and is judged on its
+//! own.
 //!
 //! `prev` is the last number to that recipient that was not refused, 0 if there is none. The relay never looks into a
 //! body; [`super::letter`] says what members put there. Reserved: 0x45 presence, 0x11–0x1f and 0x51–0x5f
 //! for groups and files.
 //!
-//! A letter's `mark` is the one under which its client numbered it. Marks of one outbox and recipient never fall: a letter
-//! with a number that is not above the last one taken, and a mark above that of it, was numbered by an old copy of the
-//! outbox. It is refused as `old-copy`, by the relay or by its reader, and so is what that session says behind it. A
-//! receipt counts for letters up to its mark only.
+//! A letter's `mark` is the one under which its client numbered it. Marks of one outbox and
+//! recipient never fall: a letter with a number that is not above the last one taken, and a mark
+//! above that of it, was numbered by an old copy of the outbox. It is refused as `old-copy`, by the
+//! relay or by its reader, and so is what that session says behind it. A receipt counts for letters
+//! up to its mark only.
 //!
-//! A `stored` counts for each letter up to its number and mark that the reader has not refused before it in the same session. A
-//! reader therefore says the refusals it remembers of a conversation once in each session, before the first `stored` of
-//! that conversation. It remembers [`super::limits::REFUSALS_REMEMBERED`] of each relay; a relay hands over no more
-//! letters than half of that before the first of them has left for good.
+//! A `stored` counts for each letter up to its number and mark that the reader has not refused
+//! before it in the same session. A reader therefore says the refusals it remembers of a
+//! conversation once in each session, before the first `stored` of that conversation. It remembers
+//! [`super::limits::REFUSALS_REMEMBERED`] of each relay; a relay hands over no more letters than
+//! half of that before the first of them has left for good.
 
 mod marks;
 mod names;
@@ -107,7 +111,8 @@ impl Reason {
         matches!(self, Reason::Full | Reason::OldCopy)
     }
 
-    /// Whether it is the conversation that is refused, and not one letter of it: letters behind it have the same end.
+    /// Whether it is the conversation that is refused, and not one letter of it: letters behind it
+    /// have the same end.
     pub const fn is_of_conversation(self) -> bool {
         matches!(self, Reason::Unknown | Reason::Blocked)
     }
@@ -144,7 +149,7 @@ pub enum NameReason {
     Kept,
     /// The operator removed this member.
     Removed,
-    /// This relay has as many members as it takes; who is invited gets a name all the same.
+    /// This relay has as many members as it takes; the invited still get a name.
     Full,
     /// Another copy of the outbox has signed in since: the name is right, and comes with another outbox.
     OldCopy,

@@ -6,13 +6,13 @@ use std::time::Duration;
 use queqiao::client::{Carriers, Command, Event, Progress, RelaySpec};
 
 use crate::rig::{Rig, ms, secs};
-use crate::visitor::{Visitor, relay_addr, spec};
+use crate::visitor::{TcpOpens, Visitor, relay_addr, spec};
 
 const DEAD: u16 = 1_500;
 /// Connections that attempts may have open at once.
 const CONNS_MAX: usize = 256;
 
-/// A client of 1,500 relays that do not answer, and of relay number 1, which is told last.
+/// A client of 1,500 relays that do not answer, and of relay number 1, which it tries last.
 fn crowd(rig: &Rig, carriers: Carriers, known: bool) -> Visitor {
     let mut visitor = Visitor::new("TOM", 1, 1, carriers);
     visitor.tick = rig.tick;
@@ -60,6 +60,31 @@ fn living_relay_among_1500_dead_is_reached_within_two_seconds() {
     }
 }
 
+/// TCP alone gets through to it, and connections to the others are accepted, or are not, and nothing is said on them.
+#[test]
+fn relay_on_tcp_alone_among_1500_silent_is_reached_soon() {
+    for (tcp, known) in [(TcpOpens::Always, true), (TcpOpens::WithRelays, false)] {
+        let mut rig = Rig::new();
+        let mut tom = crowd(&rig, Carriers::Tcp, known);
+        tom.tcp = tcp;
+        run(&mut tom, &mut rig, secs(8));
+        assert_eq!(tom.shows(is_online), 1, "{tcp:?}");
+    }
+}
+
+/// It waits for a connection when the letter is written, and has it at once.
+#[test]
+fn relay_that_is_written_to_waits_for_no_silent_one() {
+    let mut rig = Rig::new();
+    let mut tom = crowd(&rig, Carriers::Tcp, false);
+    tom.tcp = TcpOpens::Always;
+    run(&mut tom, &mut rig, secs(2));
+    assert_eq!((tom.open.len(), tom.shows(is_online)), (CONNS_MAX, 0));
+    tom.send(1, 1, "echo", "hello");
+    tom.run_with(&mut rig, ms(100));
+    assert_eq!(tom.shows(is_online), 1);
+}
+
 /// Attempts of all relays together have one pace, so that those that are gone cost little.
 #[test]
 fn relays_that_are_gone_are_tried_at_one_pace() {
@@ -73,7 +98,7 @@ fn relays_that_are_gone_are_tried_at_one_pace() {
     // Ten rounds a second of six packets, and a little for the living one.
     assert!((3_000..3_700).contains(&packets), "{packets} packets");
     run(&mut tom, &mut rig, secs(120));
-    assert_eq!(unreached(&tom), usize::from(DEAD), "and is told of once");
+    assert_eq!(unreached(&tom), usize::from(DEAD), "and is reported once");
 }
 
 /// A relay that comes back, and that a letter waits for, does not wait for all the others.

@@ -1,5 +1,5 @@
-//! Floods of control messages: read within a rate, nothing dropped, and no limit to whoever only tells what became of
-//! letters.
+//! Floods of control messages: read within a rate, nothing dropped, and no limit to what only tells
+//! what became of letters.
 
 use queqiao::base::OutboxId;
 use queqiao::relay::Limits;
@@ -19,7 +19,7 @@ fn list(names: &[&str]) -> Vec<u8> {
     message
 }
 
-/// Says these messages in turn for so many seconds, as fast as there is credit.
+/// Says these messages in turn for `secs` seconds, as fast as there is credit.
 fn flood(rig: &mut Rig, hand: &mut Hand, secs: u64, messages: &[Vec<u8>]) {
     let mut said = 0;
     for _ in 0..secs * 5 {
@@ -121,6 +121,26 @@ fn who_tells_what_became_of_letters_never_meets_the_rate() {
     assert_eq!(rig.relay.stats().letters_stored, 2_000);
 }
 
+/// A reader may have read letters that the relay does not know to be delivered. There is no end of
+/// such words, and each is written down while their author is away.
+#[test]
+fn read_marks_of_letters_that_never_came_meet_the_rate() {
+    let mut rig = Rig::with(limits(20, 1));
+    let (mut tom, mut jack) =
+        (Hand::member(&mut rig, udp(1, 1), 1, "TOM"), Hand::member(&mut rig, udp(2, 2), 2, "JACK"));
+    tom.write(&mut rig, "JACK", 1, 0, "x");
+    jack.hear(&mut rig);
+    jack.store(&mut rig, "TOM", 1);
+    let mut said = 0;
+    while said < 20_000 && jack.room(StreamId::Control) > 40 {
+        said += 1;
+        let read = ToRelay::Read { from: "TOM", outbox: OutboxId(0xB0), through: said };
+        jack.say(&mut rig, StreamId::Control, &read);
+    }
+    assert!(said < 15_000, "{said} messages, more than the credit of one stream holds");
+    assert_eq!(jack.closed(), None);
+}
+
 #[test]
 fn a_flood_of_one_member_holds_nobody_up() {
     let mut rig = Rig::new();
@@ -138,7 +158,7 @@ fn a_flood_of_one_member_holds_nobody_up() {
     assert_eq!(ann.deliveries(&mut rig).len(), 1);
 }
 
-/// Nobody reads it yet: it is let go, and not faster than control.
+/// Bulk has no messages yet: what comes there is let go, and not faster than control.
 #[test]
 fn bulk_is_let_go_within_the_rate() {
     let mut rig = Rig::new();
@@ -181,7 +201,7 @@ fn what_follows_a_sign_in_is_read_with_the_welcome() {
     assert_eq!(jack.refusals(&mut rig), [(1, Reason::Blocked)]);
 }
 
-/// Whoever has no name says nothing that is heard, and that within the rate too.
+/// A session without a name says nothing that is heard, and that within the rate too.
 #[test]
 fn a_stranger_has_the_same_rate() {
     let mut rig = Rig::with(limits(50, 1));

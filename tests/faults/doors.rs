@@ -91,6 +91,32 @@ fn row_48_invitations_keep_names_that_look_like_theirs_and_are_not_made_for_take
     assert_eq!(come(&mut rig, 5, "tim", &SECRET), Told::Welcome, "an open relay needs no invitation");
 }
 
+/// An open relay refuses a name that looks like a member's. One that is by invitation only leaves
+/// it to its operator, whose invitation has to be to that name.
+#[test]
+fn look_alike_joins_only_by_invitation_to_that_very_name() {
+    for is_closed in [false, true] {
+        let mut rig = if is_closed { closed() } else { Rig::new() };
+        for (who, (name, like)) in (1..).zip([("TOM", "ТОМ"), ("王五", "玊五"), ("黄", "黃")]) {
+            invite(&mut rig, None);
+            assert_eq!(come(&mut rig, who, name, &SECRET), Told::Welcome);
+            invite(&mut rig, None);
+            let confusable = refused(NameReason::Confusable, name);
+            assert_eq!(come(&mut rig, who + 10, like, &SECRET), confusable, "{like}");
+            let outcome = invite(&mut rig, Some(like));
+            if is_closed {
+                assert_eq!(outcome, Outcome::Alike(name.parse().unwrap()));
+                assert_eq!(come(&mut rig, who + 10, like, &SECRET), Told::Welcome, "{like}");
+                assert_eq!(come(&mut rig, who + 10, like, &[]), Told::Welcome, "{like} is a member");
+            } else {
+                assert_eq!(outcome, Outcome::NotFree(NameReason::Confusable, name.parse().unwrap()));
+                assert_eq!(come(&mut rig, who + 10, like, &[]), confusable, "{like}");
+            }
+            rig.wait(secs(600));
+        }
+    }
+}
+
 #[test]
 fn an_invitation_whose_name_could_not_be_written_down_is_still_good() {
     let mut rig = closed();

@@ -43,7 +43,8 @@ fn line(rig: &mut Rig, path: Path, text: &str) {
     rig.take(vec![Given::Text(path, format!("{text}\n").into_bytes())]);
 }
 
-/// What JACK has had since the last time of those who are no forgers, and how much of the others; a second passes.
+/// What JACK has had since the last time of those who are no forgers, and how much of the others; a
+/// second passes.
 fn letters(rig: &mut Rig, jack: &mut Visitor) -> (Vec<String>, usize) {
     jack.run_with(rig, secs(1));
     let (mut honest, mut others) = (Vec::new(), 0);
@@ -101,7 +102,8 @@ fn forged_flood_closes_no_guest_on_tcp() {
     }
 }
 
-/// 2,000 addresses a second: what is taken of them is bounded, and a guest's second datagram is taken.
+/// 2,000 addresses a second: what is taken of them is bounded, and a guest's second datagram is
+/// taken.
 #[test]
 fn second_datagram_is_taken_during_a_flood() {
     let (mut rig, mut jack) = desk(16);
@@ -137,24 +139,49 @@ fn guest_that_was_heard_is_answered_half_a_minute_later() {
     assert_eq!(answer(&mut rig, &mut jack, 1, Path::Udp(addr(1)), "at last"), ["at last"]);
 }
 
-/// The member is away: forged texts fill half of what guests may have in its mailbox.
-#[test]
-fn forged_flood_leaves_half_of_the_mailbox_to_tcp() {
+/// A relay whose guests may have 100 letters of each carrier in the mailbox of JACK, who is away.
+fn desk_of_one_who_is_away() -> Rig {
     let texts = GuestTexts { full: "full".into(), away: "away".into(), ..GuestTexts::default() };
     let limits = Limits { pair_letters: 100, ..Limits::default() };
     let mut rig = Rig::serving(limits, Some(guest_rules::to_jack(16, texts)));
     Visitor::signed_in(&mut rig, "JACK", 100, Carriers::Udp);
     rig.wait(secs(200));
+    rig
+}
+
+/// Whether a letter that this gives is taken.
+fn takes(rig: &mut Rig, gives: impl FnOnce(&mut Rig)) -> bool {
+    let taken = rig.relay.stats().letters_taken;
+    gives(rig);
+    rig.relay.check_sums();
+    rig.relay.stats().letters_taken > taken
+}
+
+#[test]
+fn forged_flood_leaves_the_mailbox_to_guests_on_tcp() {
+    let mut rig = desk_of_one_who_is_away();
     for n in 0..20 {
         flood(&mut rig, n * 100..n * 100 + 100);
         rig.wait(secs(1));
     }
-    let taken = rig.relay.stats().letters_taken;
-    assert_eq!(taken, 50);
+    assert_eq!(rig.relay.stats().letters_taken, 100);
+    assert!(!takes(&mut rig, |rig| rig.give(forged(9_000), TEXT)));
     let conn = rig.connect(addr(1));
-    line(&mut rig, conn, "by TCP");
-    assert_eq!(rig.relay.stats().letters_taken, taken + 1);
+    assert!(takes(&mut rig, |rig| line(rig, conn, "by TCP")));
     assert_eq!(rig.answers(conn), [b"away\n"]);
+}
+
+#[test]
+fn guests_on_tcp_leave_the_mailbox_to_those_on_udp() {
+    let mut rig = desk_of_one_who_is_away();
+    let conns: Vec<Path> = (1..=15).map(|host| rig.connect(addr(host))).collect();
+    for n in 0..120 {
+        line(&mut rig, conns[n % 15], "by TCP");
+        rig.wait(ms(100));
+    }
+    assert_eq!(rig.relay.stats().letters_taken, 100);
+    assert!(!takes(&mut rig, |rig| line(rig, conns[0], "one more")));
+    assert!(takes(&mut rig, |rig| rig.give(Path::Udp(addr(20)), b"by UDP")));
 }
 
 /// Servers that answer whatever comes, and addresses that cannot be answered.
@@ -173,7 +200,8 @@ fn text_from_a_low_port_or_a_group_is_silent_and_counted() {
     assert_eq!(letters(&mut rig, &mut jack).0, [""; 0]);
 }
 
-/// Two relays whose guests all write to `echo`, after one datagram that was forged in the name of the other.
+/// Two relays whose guests all write to `echo`, after one datagram that was forged in the name of
+/// the other.
 fn forged_echo(text: &[u8]) -> usize {
     let rules = || Some(guest_rules::to("echo", 16, GuestTexts::default()));
     let mut rigs = [Rig::serving(Limits::default(), rules()), Rig::serving(Limits::default(), rules())];
@@ -200,7 +228,8 @@ fn two_relays_end_what_one_forged_datagram_began() {
     }
 }
 
-/// A person who writes Chinese is answered each time, and a script that uses letters as fast as any source may.
+/// A person who writes Chinese is answered each time, and a script that uses letters as fast as any
+/// source may.
 #[test]
 fn echo_answers_people() {
     let mut rig = Rig::serving(Limits::default(), Some(guest_rules::to("echo", 16, GuestTexts::default())));

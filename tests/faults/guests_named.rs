@@ -1,5 +1,5 @@
-//! Guests that name a member (`--guest-anyone`): they may ask for as many names as a member, and learn of none whether it is
-//! here.
+//! Guests that name a member (`--guest-anyone`): they may ask for as many names as a member, and
+//! learn of none whether it is here.
 
 use std::net::SocketAddr;
 
@@ -20,7 +20,7 @@ fn rig() -> Rig {
     rig
 }
 
-/// What a guest from there is told about a line on a connection of its own.
+/// The answer to a guest's line, on a connection of its own.
 fn asks(rig: &mut Rig, host: u8, port: u16, line: &str) -> (Path, String) {
     let path = rig.connect(SocketAddr::from(([198, 18, host, 1], port)));
     (path, writes(rig, path, line))
@@ -44,7 +44,7 @@ fn guests_ask_for_as_many_names_as_a_member() {
     let (path, told) = asks(&mut rig, 1, 3_002, "@TOM hello");
     assert_eq!(told, "");
     assert_eq!(asks(&mut rig, 1, 3_003, "@name99 hello").1, "full\n");
-    assert_eq!(writes(&mut rig, path, "@TOM again"), "", "whom it has written to it may go on writing to");
+    assert_eq!(writes(&mut rig, path, "@TOM again"), "", "it may write again to a member it has written to");
 }
 
 #[test]

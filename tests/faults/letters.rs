@@ -201,8 +201,8 @@ fn a_recipient_cannot_store_what_was_not_given_to_it() {
     assert_eq!(tom.told(StreamId::Control), [receipt], "a receipt names what was sent, not what was claimed");
 }
 
-/// Each sender may take as much as it leaves free, and a sixteenth of all: the first bound is met in what the disk does
-/// not have yet, the second in all that waits.
+/// Each sender may take as much as it leaves free, and a sixteenth of all: the first bound is met
+/// in what the disk does not have yet, the second in all that waits.
 #[test]
 fn row_52_all_mailboxes_together_have_a_bound_and_what_leaves_one_makes_room_in_others() {
     let text = "x".repeat(1_000);

@@ -1,4 +1,5 @@
-//! Mailboxes that one sender, or many names of one, would fill: what is left for others, also after a restart.
+//! Mailboxes that one sender, or many names of one, would fill: what is left for others, also after
+//! a restart.
 
 use std::path::Path as FolderPath;
 
@@ -9,7 +10,8 @@ use queqiao::wire::message::Reason;
 use super::hand::Hand;
 use super::rig::{Rig, START, ms, secs, udp};
 
-/// The number of letters, of a thousand offered, that the relay takes from a member to this recipient.
+/// The number of letters, of a thousand offered, that the relay takes from a member to this
+/// recipient.
 fn taken(rig: &mut Rig, hand: &mut Hand, to: &str, (first, many): (u64, u64)) -> u64 {
     let text = "x".repeat(1_000);
     for number in first..first + many {
@@ -63,7 +65,7 @@ fn one_sender_fills_no_more_than_its_share_of_all_mailboxes() {
     assert_eq!(greedy(&mut rig, 300), 5, "what expired is held no longer");
 }
 
-/// Two names that nobody wrote to filled a victim's mailbox, and its friends were refused.
+/// Two unknown senders fill a victim's mailbox, and its friends are still taken.
 #[test]
 fn strangers_leave_a_quarter_of_a_mailbox_to_correspondents() {
     let dir = tempfile::tempdir().unwrap();
@@ -111,8 +113,9 @@ fn echo_and_oneself_are_no_strangers_to_a_mailbox() {
     rig.relay.check_sums();
 }
 
-/// Hands over what waits, a step of 100 ms each: MARY writes a letter in each, which arrives in the same step, and TOM's
-/// letters stay within 20,000 bytes and 10,000 a second. Answers with how many of TOM's came.
+/// Hands over what waits, a step of 100 ms each: MARY writes a letter in each, which arrives in the
+/// same step, and TOM's letters stay within 20,000 bytes and 10,000 a second. Answers with how many
+/// of TOM's came.
 fn watch_pace(rig: &mut Rig, jack: &mut Hand, mary: &mut Hand, steps: u64) -> u64 {
     let (start, mut greedy, mut bytes) = (rig.tick, 0, 0);
     for step in 1..=steps {

@@ -37,4 +37,5 @@ mod strangers;
 mod tcp;
 mod transport;
 mod unknown_names;
+mod unwritten;
 mod visitor;

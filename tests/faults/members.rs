@@ -105,7 +105,7 @@ fn row_61_hundreds_of_letters_to_one_unknown_name_cost_one_look() {
     for number in 1..=29 {
         tom.write_from(&mut rig, OutboxId(number), "no-one", (1, 0), b"");
     }
-    assert_eq!(rig.relay.stats().letters_refused, 529, "of others it is told at once");
+    assert_eq!(rig.relay.stats().letters_refused, 529, "others are answered at once");
     tom.write(&mut rig, "no-one", 1, 0, "and of no more than thirty");
     rig.wait(ms(1_900));
     assert_eq!(rig.relay.stats().letters_refused, 529);
@@ -155,7 +155,8 @@ fn row_61_who_registers_is_found_within_a_minute_whatever_else_a_member_asks() {
     assert!(!ann.told(StreamId::Chat).is_empty(), "never found");
 }
 
-/// Letters go on while an answer waits; what they earn would tell that the name before them has nobody.
+/// Letters pass while an answer waits; what they earn would tell that the name before them is
+/// unknown.
 #[test]
 fn row_61_a_first_letter_behind_a_waiting_answer_is_delivered() {
     let mut rig = Rig::new();
@@ -253,7 +254,8 @@ fn row_61_waiting_is_bounded_and_known_conversations_continue() {
     assert_eq!(jack.deliveries(&mut rig).len(), 2);
 }
 
-/// A letter behind a refused one is read twice, and counts once; a circle of refusals is not for nothing.
+/// A letter behind a refused one is read twice, and counts once; a circle of refusals is not for
+/// nothing.
 #[test]
 fn a_letter_sent_again_after_behind_counts_once() {
     let limits = Limits { letters_per_second: 1, letters_burst: 40, pair_letters: 10, ..Limits::default() };

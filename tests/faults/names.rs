@@ -1,4 +1,4 @@
-//! How many names there may be: for all together, in all, and for how long those are kept that nobody uses.
+//! How many names there may be: for all together, in all, and how long unused ones are kept.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -14,11 +14,16 @@ const DAY_S: u64 = 24 * 3_600;
 
 /// A path from a /64 of a /48.
 fn v6(network: u16, part: u16) -> Path {
-    let ip = IpAddr::from([0x2001, 0xdb8, network, part, 0, 0, 0, 1]);
+    of_provider(0xdb8, network, part)
+}
+
+/// A path from a /64 of a /48 of a /32.
+fn of_provider(provider: u16, network: u16, part: u16) -> Path {
+    let ip = IpAddr::from([0x2001, provider, network, part, 0, 0, 0, 1]);
     Path::Udp(SocketAddr::from((ip, 1_000)))
 }
 
-/// Somebody asks for a name and leaves; why it is refused.
+/// Asks for a name and leaves. Returns why it is refused.
 fn ask(rig: &mut Rig, path: Path, who: u64, name: &str) -> Option<NameReason> {
     let counter = rig.counter();
     let mut hand = Hand::shake(rig, path, who, counter)?;
@@ -47,7 +52,8 @@ fn restart(mut rig: Rig, dir: &std::path::Path, limits: &Limits) -> Rig {
     rig
 }
 
-/// A thousand /64s of four /48s ask for names for an hour. Somebody else comes each ten minutes and is in at once.
+/// A thousand /64s of four /48s ask for names for an hour. A newcomer comes each ten minutes and is
+/// in at once.
 #[test]
 fn newcomer_is_in_beside_a_thousand_64s_that_register() {
     let mut rig = Rig::new();
@@ -67,6 +73,27 @@ fn newcomer_is_in_beside_a_thousand_64s_that_register() {
     }
     assert!((10..=30 + 4).contains(&registered), "{registered} of 1,020");
     assert!(registered + newcomers <= 60);
+}
+
+/// A thousand /48s of one provider ask for names for an hour, more often than there are names. Somebody of another provider
+/// comes each ten minutes and is in at once.
+#[test]
+fn newcomer_is_in_beside_a_thousand_48s_of_another_provider() {
+    let mut rig = Rig::new();
+    let mut registered = 0;
+    for minute in 0..60_u64 {
+        for n in 0..17 {
+            let who = minute * 17 + n;
+            registered +=
+                usize::from(ask(&mut rig, v6(who as u16, 0), who, &format!("squat{who}")).is_none());
+        }
+        if minute % 10 == 9 {
+            let path = of_provider(0xdb9, minute as u16, 0);
+            assert_eq!(ask(&mut rig, path, 10_000 + minute, &format!("newcomer{minute}")), None);
+        }
+        rig.wait(secs(60));
+    }
+    assert!((30..=40).contains(&registered), "{registered} of 1,020");
 }
 
 #[test]
@@ -93,7 +120,8 @@ fn members_are_bounded_and_the_bound_outlives_a_restart() {
     assert_eq!(ask(&mut rig, v6(9, 0), 9, "name9"), Some(NameReason::Full));
 }
 
-/// Names of members that came again, wrote, or were written to are never freed; the others are after 30 days.
+/// Names of members that came again, wrote, or were written to are never freed; the others are
+/// after 30 days.
 #[test]
 fn unused_name_is_free_after_thirty_days_and_a_used_one_never() {
     let dir = tempfile::tempdir().unwrap();
@@ -125,7 +153,8 @@ fn unused_name_is_free_after_thirty_days_and_a_used_one_never() {
     assert_eq!(rig.relay.member_count(), names.len(), "the free name's place was used again");
 }
 
-/// Its key may have another name, and the place of a freed member is no other's in the eyes of those who wrote to others.
+/// Its key may have another name, and the place of a freed member is no other's in the eyes of
+/// those who wrote to others.
 #[test]
 fn freed_name_leaves_nothing_that_another_would_inherit() {
     let mut rig = Rig::new();

@@ -1,4 +1,5 @@
-//! Readers that refuse letters: what their relay makes of it, and what it makes of refusals that are not theirs to say.
+//! Readers that refuse letters: what their relay makes of it, and what it makes of refusals that
+//! are not theirs to say.
 
 use queqiao::base::{LetterId, OutboxId};
 use queqiao::wire::frame::StreamId;

@@ -1,4 +1,5 @@
-//! What came behind a gap, and what may come from those who have not signed in: kept as it came, counted, and bounded.
+//! What came behind a gap, and what may come from those who have not signed in: kept as it came,
+//! counted, and bounded.
 
 use queqiao::relay::Limits;
 use queqiao::wire::frame::{Frame, StreamId, close};
@@ -67,8 +68,9 @@ fn before_the_welcome_there_is_little_credit_and_with_it_all() {
     }
 }
 
+/// Ten seconds after the handshake, on UDP and on TCP.
 #[test]
-fn who_does_not_sign_in_is_gone_in_ten_seconds_with_the_connection() {
+fn session_that_does_not_sign_in_ends_with_its_connection() {
     let mut rig = Rig::new();
     for is_tcp in [false, true] {
         let path = if is_tcp { rig.connect("198.18.1.1:1".parse().unwrap()) } else { udp(1, 1) };
@@ -99,7 +101,7 @@ fn a_refused_name_is_gone_too_and_one_that_waits_is_not() {
     assert!(jack.is_alive(&mut rig), "the disk is to blame");
 }
 
-/// Whoever holds a name that has just passed from one machine to another waits for its turn.
+/// A member whose name has just passed from one machine to another waits for its turn.
 #[test]
 fn a_sign_in_that_is_held_is_not_forgotten() {
     let mut rig = Rig::new();

@@ -1,15 +1,18 @@
-//! A conversation that is refused with much on its way: everything goes once, ends once, and holds up no other.
+//! A conversation that is refused with much on its way: everything goes once, ends once, and holds
+//! up no other.
 
 use std::net::SocketAddr;
 
-use queqiao::base::Name;
+use queqiao::base::{LetterId, Name, OutboxId, Wall};
 use queqiao::client::{Carriers, Event, Progress};
-use queqiao::relay::{GuestTexts, Limits};
-use queqiao::wire::frame::Frame;
-use queqiao::wire::message::Reason;
+use queqiao::relay::{GuestTexts, Limits, Mail, OwedRefusal};
+use queqiao::wire::frame::{Frame, StreamId};
+use queqiao::wire::letter::encode_text;
+use queqiao::wire::message::{Reason, ToRelay};
 
 use super::guest_rules;
 use super::hand::Hand;
+use super::house::two;
 use super::rig::{Given, Rig, ms, secs, udp};
 use super::visitor::Visitor;
 
@@ -56,7 +59,7 @@ fn lines_to_a_gone_guest_go_once_and_end_together() {
     jack.send(1, 9_000, "TOM", "by the way");
     jack.run_with(&mut rig, ms(400));
     tom.send(&mut rig, &[Frame::Ping]);
-    assert_eq!(tom.deliveries(&mut rig).len(), 1, "another conversation goes on");
+    assert_eq!(tom.deliveries(&mut rig).len(), 1, "another conversation is not held up");
     jack.run_with(&mut rig, secs(5));
     assert_eq!(refused(&jack), (2..LINES + 2).collect::<Vec<_>>(), "each once, and in order");
     let went = rig.relay.stats().letters_refused - before;
@@ -70,4 +73,48 @@ fn lines_to_a_gone_guest_go_once_and_end_together() {
     jack.run_with(&mut rig, secs(1));
     assert_eq!(refused(&jack).len() as u64, LINES + 300);
     assert_eq!(rig.relay.stats().letters_refused - before, 1);
+}
+
+fn id(number: u64) -> LetterId {
+    LetterId { outbox: OutboxId(0xB0), number }
+}
+
+/// A relay where TOM, JACK, and MARY are members. TOM has heard of none of this many refusals of letters to JACK.
+fn owing(limits: Limits, refusals: u64) -> (Rig, Hand, Hand, Hand) {
+    let (from, to): (Name, Name) = ("TOM".parse().unwrap(), "JACK".parse().unwrap());
+    let owed = |number| {
+        let (from, to) = (from.clone(), to.clone());
+        OwedRefusal { from, to, id: id(number), reason: Reason::Expired, may_have_arrived: false }
+    };
+    let mail = Mail { refusals: (1..=refusals).map(owed).collect(), ..Mail::default() };
+    let mut rig = Rig::with_mail(limits, &["TOM", "JACK", "MARY"], mail);
+    let (mut tom, jack) = two(&mut rig);
+    let mary = Hand::member(&mut rig, udp(3, 1_000), 3, "MARY");
+    tom.told(StreamId::Control);
+    (rig, tom, jack, mary)
+}
+
+/// As many refusals as one author may be owed are all of one conversation.
+#[test]
+fn unheard_refusals_hold_up_no_other_conversation() {
+    let (mut rig, mut tom, mut jack, mut mary) = owing(Limits::default(), 10_000);
+    tom.write(&mut rig, "MARY", 1, 0, "hello");
+    assert_eq!(mary.deliveries(&mut rig).len(), 1);
+    tom.write(&mut rig, "JACK", 20_000, 0, "hello");
+    tom.write_from(&mut rig, OutboxId(0xB1), "JACK", (1, 0), &encode_text("hello", Wall(1)));
+    assert_eq!(tom.refusals(&mut rig), [(20_000, Reason::Full), (1, Reason::Full)]);
+    tom.say(&mut rig, StreamId::Control, &ToRelay::Heard { to: "JACK", id: id(1) });
+    tom.write(&mut rig, "JACK", 20_001, 0, "hello");
+    assert_eq!(jack.deliveries(&mut rig).len(), 1);
+}
+
+#[test]
+fn unheard_refusals_count_in_what_their_author_may_hold() {
+    let limits = Limits { sender_bytes: 1 << 20, ..Limits::default() };
+    let (mut rig, mut tom, _, mut mary) = owing(limits, 10_000 + (1 << 20) / 256);
+    tom.write(&mut rig, "MARY", 1, 0, "hello");
+    assert_eq!(tom.refusals(&mut rig), [(1, Reason::Full)]);
+    tom.say(&mut rig, StreamId::Control, &ToRelay::Heard { to: "JACK", id: id(1) });
+    tom.write(&mut rig, "MARY", 2, 0, "hello");
+    assert_eq!(mary.deliveries(&mut rig).len(), 1);
 }

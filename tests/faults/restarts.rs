@@ -100,10 +100,10 @@ fn is_reset_of(hand: &Hand, bytes: &[u8]) -> bool {
     }
 }
 
-/// A thousand members' sessions, by handshakes of their own: after a restart the relay has the same tokens for them; a relay
-/// on a copy of its folder that was given another id has not.
+/// A thousand members' sessions, by handshakes of their own: after a restart the relay has the same
+/// tokens for them; a relay on a copy of its folder that was given another id has not.
 #[test]
-fn row_31_resets_after_a_restart_with_1000_sessions_are_believed() {
+fn row_31_thousand_resets_after_a_restart_are_believed() {
     const LOST: usize = 1_000;
     let (dir, limits) = (tempfile::tempdir().unwrap(), Limits { per_sender: false, ..Limits::default() });
     let mut rig = Rig::open(dir.path(), limits.clone(), START);

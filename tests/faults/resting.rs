@@ -1,9 +1,10 @@
-//! What the relay knows of conversations that have come to rest leaves it, and nothing that somebody is still to hear.
+//! What the relay knows of conversations that have come to rest leaves it, and nothing that a
+//! member has yet to hear.
 
 use std::path::Path as FolderPath;
 
 use queqiao::base::{Input, OutboxId};
-use queqiao::relay::{Command, Limits, Mail};
+use queqiao::relay::{Command, Limits, Mail, Request};
 use queqiao::store::RelayStore;
 use queqiao::wire::frame::StreamId;
 use queqiao::wire::message::{Reason, ToRelay};
@@ -11,7 +12,7 @@ use queqiao::wire::message::{Reason, ToRelay};
 use super::hand::{Hand, Told};
 use super::rig::{Given, Rig, START, secs, udp};
 
-/// A mailbox keeps a letter for so long; a round looks at all conversations each minute.
+/// A mailbox keeps a letter for this long; a round looks at all conversations each minute.
 const KEEP_S: u64 = 1_000;
 
 fn limits() -> Limits {
@@ -114,7 +115,8 @@ fn marks_wait_for_their_author_for_any_time() {
     assert_eq!(tom.told(StreamId::Control), [Told::Welcome, receipt]);
 }
 
-/// An owed refusal keeps its conversation: without it a receipt would call the refused letter delivered.
+/// An owed refusal keeps its conversation: without it a receipt would call the refused letter
+/// delivered.
 #[test]
 fn refusal_waits_for_its_author_for_any_time() {
     let dir = tempfile::tempdir().unwrap();
@@ -133,7 +135,30 @@ fn refusal_waits_for_its_author_for_any_time() {
     assert_eq!(tom.refusals(&mut rig), [(1, Reason::Expired)]);
 }
 
-/// A letter that comes again when its conversation is forgotten goes to its reader, who knows it; the next one follows it.
+/// The author was removed, and hears of it no more.
+#[test]
+fn refusals_of_a_removed_author_leave_memory_and_disk() {
+    for restarted in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut rig = Rig::open(dir.path(), limits(), START);
+        Hand::member(&mut rig, udp(2, 1), 2, "JACK");
+        rig.wait(secs(300));
+        let mut tom = Hand::member(&mut rig, udp(1, 2), 1, "TOM");
+        tom.write(&mut rig, "JACK", 1, 0, "hello");
+        rig.wait(secs(KEEP_S + 10));
+        assert_eq!(rig.relay.stats().letters_expired, 1);
+        let request = Request::Remove("TOM".parse().unwrap());
+        rig.take(vec![Given::Other(Input::Command(Command::Ask { id: 7, request }))]);
+        if restarted {
+            rig = restart(rig, dir.path());
+        }
+        rig.wait(secs(2 * KEEP_S));
+        assert_eq!(mail(rig, dir.path()).refusals, [], "restarted: {restarted}");
+    }
+}
+
+/// A letter that comes again when its conversation is forgotten goes to its reader, who knows it;
+/// the next one follows it.
 #[test]
 fn letters_pass_after_their_conversation_was_forgotten() {
     let dir = tempfile::tempdir().unwrap();

@@ -8,9 +8,12 @@ use std::time::Duration;
 use queqiao::base::{
     ConnId, Effect, Inbox, Input, Now, Outputs, Path, PublicKey, Query, Tick, Ticket, Wall, Why, turn,
 };
-use queqiao::relay::{Config, Event, GuestRules, Limits, Record, Relay};
+use queqiao::relay::{Config, Event, GuestRules, Limits, Mail, Record, Relay};
+use queqiao::session::Identity;
 use queqiao::store::{Backend, RelayState, RelayStore};
 use queqiao::wire::packet::{PacketType, RESET_LEN};
+
+use super::hand::private;
 
 /// An input that waits; packets keep their bytes.
 pub enum Given<C> {
@@ -76,6 +79,10 @@ pub struct Rig {
     pub changes: usize,
     /// The disk is full: what would be committed is not, and rows are read all the same.
     pub full: bool,
+    /// Records of which this holds are not committed.
+    pub refuses: fn(&Record) -> bool,
+    /// Records that were not committed.
+    pub refused: usize,
     loads: Vec<(Ticket, Query)>,
     store: RelayStore,
     out: Outputs<Record, Event>,
@@ -97,6 +104,14 @@ impl Rig {
     pub fn serving(limits: Limits, guests: Option<GuestRules>) -> Rig {
         let (store, state) = RelayStore::in_memory([7; 32]).expect("memory is there");
         Rig::begin(limits, guests, store, state)
+    }
+
+    /// A relay that begins with these members, whose keys are those of the hands 1, 2, …, and with this mail.
+    pub fn with_mail(limits: Limits, names: &[&str], mail: Mail) -> Rig {
+        let (store, mut state) = RelayStore::in_memory([7; 32]).expect("memory is there");
+        let key = |who| Identity::from_private(private(who)).public();
+        state.members = names.iter().zip(1..).map(|(name, who)| (name.parse().unwrap(), key(who))).collect();
+        Rig::begin(limits, None, store, RelayState { mail, ..state })
     }
 
     /// A relay that begins with what is in this folder, at this time.
@@ -129,6 +144,8 @@ impl Rig {
             asked: Vec::new(),
             changes: 0,
             full: false,
+            refuses: |_| false,
+            refused: 0,
             loads: Vec::new(),
             store,
             out: Outputs::default(),
@@ -165,7 +182,8 @@ impl Rig {
             let (asked, loads) = (std::mem::take(&mut self.asked), std::mem::take(&mut self.loads));
             let mut answers = Vec::new();
             for (ticket, record) in asked {
-                if self.full {
+                if self.full || (self.refuses)(&record) {
+                    self.refused += 1;
                     answers.push(Given::Other(Input::NotCommitted(ticket)));
                     continue;
                 }

@@ -102,8 +102,10 @@ fn row_04_captures_cut_lengthened_spliced_and_flipped_are_met_with_a_reset_at_mo
     assert!(tom.is_alive(&mut rig) && jack.is_alive(&mut rig));
 }
 
+/// For five seconds a recorded first message has the same answer again, later a session that never
+/// confirms.
 #[test]
-fn row_09_a_recorded_first_message_earns_the_same_answer_for_five_seconds_and_a_dead_session_later() {
+fn row_09_replayed_first_message_makes_no_living_session() {
     let mut rig = Rig::new();
     let first = init(&rig, private(1), Carrier::Udp, &HELLO, 1);
     rig.give(udp(1, 1), first.packet());
@@ -123,7 +125,8 @@ fn row_09_a_recorded_first_message_earns_the_same_answer_for_five_seconds_and_a_
     assert_eq!(rig.relay.session_count(), 0, "the slot that a replay earns is never confirmed");
 }
 
-/// Whoever has recorded the first messages of a client that had no answer, and repeats them as fast as may be.
+/// An attacker has recorded the first messages of a client that had no answer, and repeats them as
+/// fast as may be.
 #[test]
 fn replays_of_unanswered_messages_lock_no_client_out() {
     let mut rig = Rig::new();
@@ -150,7 +153,7 @@ fn replays_of_unanswered_messages_lock_no_client_out() {
     assert!(tom.is_alive(&mut rig));
 }
 
-/// The keys of a session that goes on are as safe from replays as those of a new one.
+/// The keys of a session that is continued are as safe from replays as those of a new one.
 #[test]
 fn replays_of_unanswered_messages_lock_no_renewal_out() {
     let mut rig = Rig::new();

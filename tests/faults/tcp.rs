@@ -157,7 +157,7 @@ fn four_addresses_do_not_take_all_places() {
             rig.connect(SocketAddr::from(([198, 18, host, 1], port)));
         }
     }
-    assert!(others.iter().all(|path| !rig.is_closed(*path)), "they displace each other, and nobody else");
+    assert!(others.iter().all(|path| !rig.is_closed(*path)), "they displace each other, and no member");
     for (who, path) in (1..).zip(others) {
         Hand::member(&mut rig, path, who, &format!("M{who}"));
     }
@@ -176,7 +176,7 @@ fn members_get_places_while_strangers_hold_some() {
     assert!(strangers.iter().all(|path| rig.is_closed(*path)));
     assert!(members.iter_mut().all(|member| member.is_alive(&mut rig)));
     let refused = rig.connect(remote(9, 1));
-    assert!(rig.is_closed(refused), "nobody who has signed in goes for a stranger");
+    assert!(rig.is_closed(refused), "no member gives way to a stranger");
     members[0].send(&mut rig, &[Frame::Close { code: 0, reason: "bye" }]);
     let next = rig.connect(remote(9, 2));
     assert!(!rig.is_closed(next) && rig.is_closed(members[0].path), "whose session is over is a stranger");

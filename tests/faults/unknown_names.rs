@@ -1,4 +1,4 @@
-//! Letters to names that do not exist: what an answer costs, and what all members together are told.
+//! Letters to names that do not exist: what an answer costs, and what all members together learn.
 
 use queqiao::relay::{Limits, NAMES_LOOKED_AT_MAX};
 use queqiao::wire::frame::StreamId;
@@ -7,9 +7,10 @@ use queqiao::wire::message::Reason;
 use super::hand::{Hand, Told};
 use super::rig::{Rig, ms, secs, udp};
 
-/// Members with names of one form: each has another character at the same place.
+/// Members with names of one form: each has another character at the same place. Syllables of
+/// Hangul: of as many Chinese characters in a row some look alike.
 fn crowd(rig: &mut Rig, count: u32) -> Vec<Hand> {
-    let name = |n: u32| format!("p{}q", char::from_u32(0x4E00 + n).unwrap());
+    let name = |n: u32| format!("p{}q", char::from_u32(0xAC00 + n).unwrap());
     (0..count)
         .map(|n| {
             rig.wait(ms(20));
@@ -28,8 +29,8 @@ fn refused(rig: &mut Rig, hand: &mut Hand) -> Vec<(u64, usize)> {
     hand.told(StreamId::Control).into_iter().filter_map(unknown).collect()
 }
 
-/// Forty members mistype a name at once. Each is refused in the same turn; names like it are in as many answers as all members
-/// together may have.
+/// Forty members mistype a name at once. Each is refused in the same turn; names like it are in as
+/// many answers as all members together may have.
 #[test]
 fn answers_have_names_as_far_as_the_budget_of_all_goes() {
     let mut rig = Rig::with(Limits { all_names_per_hour: None, ..Limits::default() });
@@ -52,7 +53,7 @@ fn answers_have_names_as_far_as_the_budget_of_all_goes() {
     assert_eq!(refused(&mut rig, &mut hands[39]), [(2, 3)]);
 }
 
-/// Two characters are wrong: found for whom it wrote to, or was written to by, also after a restart; for nobody else.
+/// Two characters are wrong: found among its correspondents only, also after a restart.
 #[test]
 fn two_mistypes_are_found_by_correspondents_alone() {
     let dir = tempfile::tempdir().unwrap();

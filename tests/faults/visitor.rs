@@ -10,6 +10,16 @@ use queqiao::client::{Carriers, Client, Command, Config, Event, Record, RelaySpe
 use super::hand::private;
 use super::rig::{Feed, Given, Rig, START, now_at, udp};
 
+/// Which TCP connections come about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TcpOpens {
+    Never,
+    /// Those to a relay that is there.
+    WithRelays,
+    /// Others too: their machines accept them and say nothing.
+    Always,
+}
+
 pub struct Visitor {
     pub client: Client,
     pub tick: Tick,
@@ -17,6 +27,9 @@ pub struct Visitor {
     pub records: Vec<Record>,
     /// TCP connections it opened and nobody has closed.
     pub open: Vec<(ConnId, SocketAddr)>,
+    pub tcp: TcpOpens,
+    /// Those with a relay that is there, and what the relay calls them.
+    lines: Vec<(ConnId, SocketAddr, Path)>,
     /// Packets from the client are lost; those to it.
     pub cut_up: bool,
     pub cut_down: bool,
@@ -58,6 +71,8 @@ impl Visitor {
             shown: Vec::new(),
             records: Vec::new(),
             open: Vec::new(),
+            tcp: TcpOpens::Never,
+            lines: Vec::new(),
             cut_up: false,
             cut_down: false,
             held: VecDeque::new(),
@@ -154,6 +169,30 @@ impl Visitor {
                     false => self.give(path, bytes),
                 }
             }
+            for (conn, _, theirs) in self.lines.clone().into_iter().filter(|(_, relay, _)| relay == addr) {
+                rig.answers(theirs).into_iter().for_each(|bytes| self.give(Path::Tcp(conn), bytes));
+            }
+        }
+    }
+
+    fn open_tcp(&mut self, conn: ConnId, addr: SocketAddr, relays: &mut [(SocketAddr, &mut Rig)]) {
+        self.open.push((conn, addr));
+        let (Path::Udp(from), relay) = (self.addr, relays.iter_mut().find(|(relay, _)| *relay == addr))
+        else {
+            panic!("it is on UDP too")
+        };
+        match (self.tcp, relay) {
+            (TcpOpens::Never, _) | (TcpOpens::WithRelays, None) => return,
+            (TcpOpens::Always, None) => {}
+            (_, Some((_, rig))) => self.lines.push((conn, addr, rig.connect(from))),
+        }
+        self.waiting.push_back(Given::Other(Input::PathOpened { path: Path::Tcp(conn), remote: addr }));
+    }
+
+    fn send_on(&self, conn: ConnId, bytes: &[u8], relays: &mut [(SocketAddr, &mut Rig)]) {
+        let Some((_, addr, theirs)) = self.lines.iter().find(|(ours, ..)| *ours == conn) else { return };
+        if let Some((_, rig)) = relays.iter_mut().find(|(relay, _)| relay == addr) {
+            rig.give(*theirs, bytes);
         }
     }
 
@@ -176,9 +215,10 @@ impl Visitor {
                     self.waiting.push_back(Given::Other(Input::Committed(ticket)));
                 }
                 Effect::Show(event) => self.shown.push(event),
-                Effect::OpenTcp(conn, addr) => self.open.push((conn, addr)),
+                Effect::OpenTcp(conn, addr) => self.open_tcp(conn, addr, relays),
                 Effect::Close(Path::Tcp(conn)) => self.open.retain(|(open, _)| *open != conn),
-                Effect::Close(Path::Udp(_)) | Effect::Send(Path::Tcp(_), _) => {}
+                Effect::Send(Path::Tcp(conn), range) => self.send_on(conn, &self.out.bytes[range], relays),
+                Effect::Close(Path::Udp(_)) => {}
                 Effect::LookUp(_) | Effect::Load(..) => {}
             }
         }

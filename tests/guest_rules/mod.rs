@@ -7,7 +7,7 @@ pub fn to_jack(limit: usize, texts: GuestTexts) -> GuestRules {
     to("JACK", limit, texts)
 }
 
-/// Guests write to this member and to nobody else, and are not greeted.
+/// Guests write to this member only, and are not greeted.
 pub fn to(member: &str, limit: usize, texts: GuestTexts) -> GuestRules {
     GuestRules {
         to: member.parse().unwrap(),

@@ -88,6 +88,95 @@ fn row_72_a_relay_whose_disk_is_full_refuses_serves_on_and_recovers() {
     relay.stop().with(0);
 }
 
+/// A block list comes to a relay whose disk is full; when there is room the disk has it, though
+/// JACK says no more. The relay that starts after a kill refuses TOM.
+fn block_on_full_disk(
+    home: &Home,
+    start: impl Fn(&str) -> Relay,
+    fill: impl Fn(&Relay),
+    free: impl Fn(&Relay),
+    folder: &Path,
+) {
+    let relay = start("127.0.0.1:0");
+    let addr = relay.udp.to_string();
+    home.book(&["TOM", "JACK"], &addr);
+    home.away("JACK");
+    home.send("TOM", "JACK", "one").with(0);
+    home.run(&["listen", "--as", "JACK", "--count", "1"]).with(0);
+    relay.stop().with(0);
+    // Its log is empty: there is no room in it.
+    let mut relay = start(&addr);
+    fill(&relay);
+    home.run(&["contacts", "block", "TOM"]).with(0);
+    home.away("JACK");
+    relay.running.until_err("relay.sqlite");
+    assert_eq!(home.send("TOM", "JACK", "two").code, 1, "it holds at once");
+    assert_eq!(blocked_by_jack(folder), None);
+    free(&relay);
+    let is_kept = |_| {
+        home.send("TOM", "echo", "x").with(0);
+        blocked_by_jack(folder).is_some_and(|names| names == "TOM")
+    };
+    assert!((0..100).any(is_kept), "the disk never has the list");
+    relay.running.kill();
+    let relay = start(&addr);
+    let refused = home.send("TOM", "JACK", "three").with(1);
+    assert!(refused.err[0].ends_with(" blocked"), "{refused:?}");
+    relay.stop().with(0);
+}
+
+/// Those that JACK refuses, as the files in this folder have it: in a copy, since SQLite finds none
+/// in another file system.
+fn blocked_by_jack(folder: &Path) -> Option<String> {
+    let copy = tempfile::tempdir().unwrap();
+    for file in ["relay.sqlite", "relay.sqlite-wal"] {
+        fs::copy(folder.join(file), copy.path().join(file)).unwrap();
+    }
+    let db = Connection::open(copy.path().join("relay.sqlite")).unwrap();
+    let row = db.query_row("SELECT blocked FROM blocks WHERE owner = 'JACK'", [], |row| row.get(0));
+    row.ok().filter(|names: &String| !names.is_empty())
+}
+
+#[test]
+fn block_list_refused_by_a_small_file_system_holds_after_restart() {
+    if !can_unshare() {
+        eprintln!("no namespaces of one's own here: the story with a limit on files stands for this one");
+        return;
+    }
+    let home = Home::new();
+    fs::create_dir(home.path("disk")).unwrap();
+    // Keeps the file system while relays come and go.
+    let script = "mount -t tmpfs -o size=1536k none disk && echo up && exec cat";
+    let mut keeper = Running::start(home.command_behind(&["unshare", "-rm", "sh"], script, &[]));
+    assert_eq!(keeper.out(), "up");
+    let pid = keeper.pid();
+    let enter = ["nsenter", "--preserve-credentials", "-U", "-m", "-t", &pid, "--", "sh"];
+    let start = |addr: &str| {
+        let args = ["relay", "--bind", addr, "--data", "disk/r"];
+        home.relay_from(home.command_behind(&enter, r#"cd "$HOME" && exec "$0" "$@""#, &args))
+    };
+    let inside = |file: &str| {
+        let path = home.path(file);
+        Path::new("/proc").join(&pid).join("root").join(path.strip_prefix("/").unwrap())
+    };
+    let fill = |_: &Relay| {
+        let mut file = File::create(inside("disk/filler")).unwrap();
+        while file.write_all(&[7; 4_096]).is_ok() {}
+    };
+    let free = |_: &Relay| fs::remove_file(inside("disk/filler")).unwrap();
+    block_on_full_disk(&home, start, fill, free, &inside("disk/r"));
+    keeper.kill();
+}
+
+#[test]
+fn block_list_refused_by_a_limit_on_files_holds_after_restart() {
+    let home = Home::new();
+    let start = |addr: &str| home.relay(&["--data", "r", "--bind", addr]);
+    let fill = |relay: &Relay| limit_files(&relay.running, Some(0));
+    let free = |relay: &Relay| limit_files(&relay.running, None);
+    block_on_full_disk(&home, start, fill, free, &home.path("r"));
+}
+
 fn limit_files(running: &Running, len: Option<u64>) {
     let pid = Pid::from_raw(running.pid().parse().unwrap());
     prlimit(pid, Resource::Fsize, Rlimit { current: len, maximum: None }).unwrap();

@@ -280,7 +280,8 @@ fn one_more_guest_than_places_is_closed_by_tcp_and_heard_by_udp() {
     hears(&mut jack, &six.name(), "six");
 }
 
-/// 2,000 sockets of this machine write one text each; then one more asks, on either carrier, and is answered.
+/// 2,000 sockets of this machine write one text each; then one more asks, on either carrier, and is
+/// answered.
 #[test]
 fn flood_of_addresses_keeps_no_guest_out() {
     let (home, relay, mut jack) = desk(&[]);

@@ -88,6 +88,20 @@ fn members_are_listed_with_their_invitations() {
     home.run(&["members", "invite", "a b", "--data", "r"]).one_line(2, "space");
 }
 
+/// The operator of a closed relay is warned, and may have both.
+#[test]
+fn look_alike_is_invited_by_its_very_name() {
+    let (home, _relay) = closed_town(&["JACK"]);
+    let code = invite(&home, &["王五"]);
+    home.run(&["send", "--as", "王五", "--invite", &code, "echo", "x"]).with(0);
+    let any = invite(&home, &[]);
+    let like = |code: &str| home.run(&["send", "--as", "玊五", "--invite", code, "echo", "x"]);
+    like(&any).one_line(1, "玊五 looks like 王五");
+    let named = home.run(&["members", "--data", "r", "invite", "玊五"]).with(0);
+    assert!(named.err[0].starts_with("玊五 looks like the member 王五"), "{named:?}");
+    like(named.result().rsplit(' ').next().unwrap()).with(0);
+}
+
 #[test]
 fn who_is_removed_while_connected_is_told_and_letters_go_back() {
     let (home, _relay) = town(&["--data", "r"], &["JACK", "TOM"]);

@@ -75,9 +75,10 @@ fn a_mailbox_that_is_full_refuses_and_says_so() {
     assert!(home.send("武大郎", "JACK", "x").result().starts_with("accepted "), "others are unaffected");
 }
 
-/// What the stranger wrote waits at the relay, all of it accepted; the reader's folder has what the pace allows.
+/// What the stranger wrote waits at the relay, all of it accepted; the reader's folder has what the
+/// pace allows.
 #[test]
-fn stranger_who_writes_megabytes_holds_up_no_friend_and_fills_no_folder() {
+fn megabytes_of_a_stranger_delay_no_friend_and_fill_no_disk() {
     let (home, _relay) = town(&["--pair-rate", "1K", "--pair-burst", "100K"], &["TOM", "JACK", "MARY"]);
     let mut jack = home.listen("JACK", &["--data", "jack"]);
     let line = "x".repeat(20_000);

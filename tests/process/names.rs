@@ -53,6 +53,24 @@ fn a_name_that_looks_like_another_is_refused_with_that_name() {
     }
 }
 
+/// Letters of other scripts, Chinese look-alikes, and other forms of Chinese characters; an address
+/// book warns of them.
+#[test]
+fn look_alikes_of_every_script_are_refused() {
+    let (home, relay) = town(&[], &["TOM"]);
+    for (name, like) in [("自己", "自已"), ("TOM", "ТОМ"), ("黄", "黃"), ("王五", "玊五")] {
+        home.send(name, "echo", "x").with(0);
+        let wanted = format!("{like} looks like {name}, which is taken at {}", relay.udp);
+        home.send(like, "echo", "x").one_line(1, &wanted);
+    }
+    home.send("王伍", "echo", "x").with(0);
+    let address = relay.udp.to_string();
+    let added = home.run(&["contacts", "add", "ТОМ", &address]).with(0);
+    let warning = "ТОМ looks like your contact TOM".to_owned();
+    assert!(added.err.contains(&warning), "{added:?}");
+    assert_eq!(home.run(&["contacts", "check"]).with(0).err, [warning]);
+}
+
 #[test]
 fn what_is_no_name_is_wrong_usage() {
     let (home, _relay) = town(&[], &["TOM"]);

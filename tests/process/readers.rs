@@ -1,5 +1,5 @@
-//! Readers whose disks strangers have filled as far as they may: what comes back to its author, what is still taken, and
-//! how room is made.
+//! Readers whose disks strangers have filled as far as they may: what comes back to its author,
+//! what is still taken, and how room is made.
 
 use std::path::Path;
 
@@ -13,7 +13,8 @@ use crate::world::{Ended, Home, Relay, Running, texts, town};
 /// JACK has an address book of his own, with MARY in it, and his own folder.
 const JACK: [&str; 6] = ["--as", "JACK", "--contacts", "jack.toml", "--data", "jack"];
 
-/// A relay with JACK away, who keeps as much of a stranger called OLD as he does of all strangers, but for these bytes.
+/// A relay with JACK away, who keeps as much of a stranger called OLD as he does of all strangers,
+/// but for these bytes.
 fn full_reader(relay_args: &[&str], left: u64) -> (Home, Relay) {
     let (home, relay) = town(relay_args, &["TOM", "JACK", "MARY", "ZOE"]);
     home.write("jack.toml", format!("[contacts]\nMARY = \"{}\"\n", relay.udp));
@@ -135,7 +136,8 @@ fn who_shows_letters_through_another_process_is_told_too() {
     relay.stop().with(0);
 }
 
-/// Letters that waited in the mailbox while the reader was away come back to an author who is away by then.
+/// Letters that waited in the mailbox while the reader was away come back to an author who is away
+/// by then.
 #[test]
 fn a_letter_out_of_the_mailbox_comes_back_with_the_next_run() {
     let (home, relay) = full_reader(&[], 0);
@@ -150,7 +152,8 @@ fn a_letter_out_of_the_mailbox_comes_back_with_the_next_run() {
     relay.stop().with(0);
 }
 
-/// Texts of guests count too. One over TCP hears that it was not taken; over UDP a guest hears nothing.
+/// Texts of guests count too. One over TCP hears that it was not taken; over UDP a guest hears
+/// nothing.
 #[test]
 fn guests_of_a_full_reader_are_told_where_they_can_be() {
     let (home, relay) = full_reader(&["--tcp", "--guests", "JACK"], 1_000);
@@ -159,7 +162,7 @@ fn guests_of_a_full_reader_are_told_where_they_can_be() {
     by_tcp.say("hello\n");
     listening.until_out("] hello");
     by_tcp.say(format!("{}\n", "x".repeat(900)));
-    assert!(by_tcp.text().contains("Your message could not be taken"), "it is told");
+    assert!(by_tcp.text().contains("Your message could not be taken"), "it gets the text");
     by_udp.say("y".repeat(900));
     by_udp.say("short");
     listening.until_out("] short");

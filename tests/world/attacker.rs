@@ -89,8 +89,8 @@ impl World {
         }
     }
 
-    /// Plain text from this many addresses within `span`, each in the name of somebody else and a few times. Returns the
-    /// addresses: nobody of them gets more bytes than it seems to have sent.
+    /// Plain text from this many forged addresses within `span`, a few times from each. Returns the
+    /// addresses: none of them gets more bytes than it seems to have sent.
     pub fn flood_with_text(&mut self, many: u32, span: Duration) -> Vec<SocketAddr> {
         let first = self.rng.next_u32() & 0x00FF_FFFF;
         let forged = (0..many).map(|n| {

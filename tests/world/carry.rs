@@ -110,7 +110,10 @@ impl World {
                     self.close_side(id.0, Side::Relay);
                     touched.push(id.0);
                 }
-                Effect::Persist(ticket, record) => self.persist_of_relay(ticket, record),
+                Effect::Persist(ticket, record) => {
+                    self.written.look(self.now, &self.limits, &record);
+                    self.persist_of_relay(ticket, record);
+                }
                 Effect::Load(ticket, query) => self.load_of_relay(ticket, query),
                 Effect::Show(event) => self.note(|| format!("relay: {event:?}")),
                 Effect::Close(Path::Udp(_)) => {}
@@ -238,6 +241,13 @@ impl World {
             let name = &self.stations[client].name;
             let kept = self.relay_disk.members.iter().any(|(member, _)| member.as_str() == name);
             assert!(kept, "client {client} was welcomed under a name that is not durable");
+        }
+        if let Event::Pinned { key, .. } = &event {
+            assert_eq!(
+                *key,
+                self.relay.core.public_key(),
+                "client {client} pinned a key that nobody has proved"
+            );
         }
         let count = match &event {
             Event::Online { .. } => Some(Count::Online),

@@ -51,6 +51,7 @@ impl World {
                 );
             }
         }
+        self.agreement.handed(&record);
         self.give_relay(ticket, Job::Persist(record));
     }
 
@@ -89,10 +90,15 @@ impl World {
         for (ticket, job) in jobs {
             let answer = match job {
                 Job::Load(query) => Input::Rows(ticket, self.relay_disk.load(&query)),
-                Job::Persist(record) if verdict == Verdict::Durable && self.relay_disk.apply(&record) => {
+                Job::Persist(record)
+                    if verdict == Verdict::Durable
+                        && self.is_taken(None)
+                        && self.relay_disk.apply(&record) =>
+                {
                     Input::Committed(ticket)
                 }
-                Job::Persist(_) => {
+                Job::Persist(record) => {
+                    self.note(|| format!("the relay's disk refuses {record:?}").chars().take(200).collect());
                     self.cover.add(Count::RelayNotCommitted);
                     Input::NotCommitted(ticket)
                 }
@@ -110,7 +116,8 @@ impl World {
         }
         for (ticket, job) in jobs {
             let Job::Persist(record) = job else { panic!("a client loads nothing") };
-            let durable = verdict == Verdict::Durable && self.apply(client, &record);
+            let durable =
+                verdict == Verdict::Durable && self.is_taken(Some(client)) && self.apply(client, &record);
             self.cover.add_many(Count::NotCommitted, u64::from(!durable));
             if !durable {
                 self.note(|| format!("client {client}: {ticket:?} is not on its disk"));
@@ -118,6 +125,16 @@ impl World {
             let answer = if durable { Input::Committed(ticket) } else { Input::NotCommitted(ticket) };
             self.tell_client(client, Waiting::Other(answer));
         }
+    }
+
+    /// Whether the disk of the relay, or of this client, takes the next record of its commit.
+    fn is_taken(&mut self, client: Option<usize>) -> bool {
+        let takes = match client {
+            None => self.relay_platter.takes_one(&mut self.agreement.rng),
+            Some(client) => self.stations[client].disk.platter.takes_one(&mut self.agreement.rng),
+        };
+        self.cover.add_many(Count::RecordsRefused, u64::from(!takes));
+        takes
     }
 
     fn apply(&mut self, client: usize, record: &client::Record) -> bool {

@@ -13,6 +13,7 @@ use queqiao::wire::limits::DATA_HEADER_LEN;
 use queqiao::wire::message::{KIND_TEXT, Letter, Names, Reason, ToRelay};
 
 use super::cover::Count;
+use super::greed::{Reach, flood_control};
 use super::intruder::{DEEDS, frames_of};
 use super::line::Line;
 use super::unknown::{crowd, write_to_unknown};
@@ -28,6 +29,7 @@ enum Stage {
     Away,
     Shaking(Box<Initiator>, queqiao::base::Tick),
     On(Box<Peer>),
+    Reaching(Box<Reach>),
 }
 
 pub struct Hostile {
@@ -50,7 +52,7 @@ impl Hostile {
         self.on_tcp && lost
     }
 
-    fn path(&self) -> Path {
+    pub fn path(&self) -> Path {
         match &self.line {
             Some(line) => Path::Tcp(line.id),
             None => Path::Udp(RELAY_ADDR.parse().unwrap()),
@@ -78,9 +80,13 @@ pub fn join(world: &mut World, span: Duration) {
 fn misbehave(world: &mut World, until: queqiao::base::Tick) {
     let Some(mut member) = world.hostile_member.take() else { return };
     if world.now >= until {
-        if let Stage::On(mut peer) = std::mem::replace(&mut member.stage, Stage::Away) {
-            peer.close(queqiao::wire::frame::close::DONE, "bye");
-            leave_packets(world, &member, &mut peer);
+        match std::mem::replace(&mut member.stage, Stage::Away) {
+            Stage::On(mut peer) => {
+                peer.close(queqiao::wire::frame::close::DONE, "bye");
+                leave_packets(world, &member, &mut peer);
+            }
+            Stage::Reaching(mut reach) => reach.leave(world, &member),
+            Stage::Away | Stage::Shaking(..) => {}
         }
         return member.line.iter().for_each(|line| world.hang_up(line));
     }
@@ -91,6 +97,10 @@ fn misbehave(world: &mut World, until: queqiao::base::Tick) {
         Stage::Away => shake(world, &mut member),
         Stage::Shaking(initiator, since) => look_for_answer(world, &mut member, initiator, since),
         Stage::On(peer) => talk(world, &mut member, peer),
+        Stage::Reaching(mut reach) => match reach.step(world, &mut member) {
+            true => Stage::Reaching(reach),
+            false => Stage::Away,
+        },
     };
     world.hostile_member = Some(member);
     let wait = Duration::from_millis(10 + world.rng.below(300));
@@ -131,6 +141,10 @@ fn look_for_answer(
             Ok(Answered::Established(done)) if chance(&mut world.rng, 200) => {
                 let keyring = Keyring::new(world.now, done.keys, Lifetime::default());
                 return break_frames(world, member, keyring);
+            }
+            Ok(Answered::Established(done)) if chance(&mut world.rng, 200) => {
+                let keyring = Keyring::new(world.now, done.keys, Lifetime::default());
+                return Stage::Reaching(Box::new(Reach::begin(world, member, keyring, done.welcome.member)));
             }
             Ok(Answered::Established(done)) => {
                 let (path, rng) = (member.path(), world.rng.fork());
@@ -182,6 +196,9 @@ fn talk(world: &mut World, member: &mut Hostile, mut peer: Box<Peer>) -> Stage {
     let mut ignored = Vec::new();
     while peer.receive(StreamId::Control, &mut ignored) || peer.receive(StreamId::Chat, &mut ignored) {
         ignored.clear();
+    }
+    if chance(&mut world.rng, 10) {
+        flood_control(world, &mut peer);
     }
     let many = if chance(&mut world.rng, 30) { 200 } else { 1 + world.rng.below(4) };
     (0..many).for_each(|_| lie(world, member, &mut peer));
@@ -250,7 +267,7 @@ fn write_letter(world: &mut World, member: &mut Hostile, peer: &mut Peer, to: &s
     let _ = peer.send(StreamId::Chat, &[&bytes]);
 }
 
-/// Letters to names that nobody has, more than it may be told of.
+/// Letters to unknown names, more than it may have answers for.
 fn ask_for_nobody(world: &mut World, member: &mut Hostile, peer: &mut Peer) {
     for _ in 0..60 {
         member.numbers += 1;
@@ -279,7 +296,7 @@ fn put_letter(peer: &mut Peer, to: &str, (outbox, number): (u64, u64), prev: u64
 }
 
 /// What finds no room is not said.
-fn say(peer: &mut Peer, message: &ToRelay<'_>) {
+pub fn say(peer: &mut Peer, message: &ToRelay<'_>) {
     let mut bytes = Vec::new();
     message.encode(&mut bytes);
     let _ = peer.send(StreamId::Control, &[&bytes]);
@@ -296,7 +313,7 @@ fn leave_packets(world: &mut World, member: &Hostile, peer: &mut Peer) {
     peer.handle_unsent(world.now, member.path(), 0);
 }
 
-fn send(world: &mut World, member: &Hostile, packet: &[u8]) {
+pub fn send(world: &mut World, member: &Hostile, packet: &[u8]) {
     match &member.line {
         Some(line) => return world.send_on_line(line.id, packet),
         None if member.on_tcp => return,

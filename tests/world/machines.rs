@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::agreement;
 use super::cover::Count;
 use super::node::Doom;
 use super::weather::chance;
@@ -15,6 +16,7 @@ const HOUR_MS: i64 = 3_600_000;
 
 /// Plans faults of machines over `span`.
 pub fn act_up(world: &mut World, span: Duration) {
+    agreement::refuse_some(world, span);
     let nodes = world.stations.len() + 1;
     for node in 0..nodes {
         if chance(&mut world.rng, 100) {

@@ -210,7 +210,7 @@ impl Oracle {
         let mut requests = self.by_number.get(&key).into_iter().flatten().rev().copied();
         let is_it = |fate: &Fate| fate.mark == mark && text.is_none_or(|text| fate.text == *text);
         let request = requests.find(|request| is_it(&self.letters[request]));
-        request.unwrap_or_else(|| panic!("nobody sent {id:?} under {mark:?}"))
+        request.unwrap_or_else(|| panic!("no member sent {id:?} under {mark:?}"))
     }
 
     /// The letters of this name that were ever numbered.

@@ -7,6 +7,7 @@ use queqiao::client::{Carriers, Command};
 use queqiao::relay::{GuestTexts, Limits};
 
 use super::absence::go_away;
+use super::agreement;
 use super::copies;
 use super::cover::Count;
 use super::guest_rules;
@@ -67,6 +68,7 @@ pub fn live(world: &mut World) {
     intrude(world);
     overtake(world);
     world.oracle.check_passed_by(&world.relay_disk, |client| !world.stations[client].stopped);
+    agreement::check(world);
     world.finish();
 }
 
@@ -88,7 +90,8 @@ pub fn world(seed: u64) -> World {
     if seed % 8 == 5 {
         limits.keep = Duration::from_secs(10 + seed % 20);
     }
-    // Those that speak plain text write to the first of the members, and so does whoever forges their addresses.
+    // Those that speak plain text write to the first of the members, and so does a forger of their
+    // addresses.
     let guests = (seed % 16 == 9).then(|| guest_rules::to(NAMES[0], 16, GuestTexts::default()));
     let mut world = World::serving(seed, limits, guests);
     if seed % 8 == 1 {
@@ -261,7 +264,7 @@ fn storm(world: &mut World) {
     }
 }
 
-/// Somebody sends text in the names of others, to a relay that takes text.
+/// Text with forged source addresses comes to a relay that takes text.
 fn forge(world: &mut World, span: Duration) {
     if world.visitors.rules.is_some() {
         let many = 100 + world.rng.below(900) as u32;

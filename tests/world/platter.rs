@@ -45,6 +45,8 @@ pub struct Platter<R> {
     pub full_until: Tick,
     /// The chance in a thousand that a commit finds the disk full.
     pub fails: u64,
+    /// The chance in a thousand that one record of a commit is not taken, and the others are.
+    pub refuses: u64,
     /// The next commit's fsync fails.
     pub breaks: bool,
 }
@@ -58,6 +60,7 @@ impl<R> Default for Platter<R> {
             next_ends: Tick::ZERO,
             full_until: Tick::ZERO,
             fails: 0,
+            refuses: 0,
             breaks: false,
         }
     }
@@ -107,12 +110,18 @@ impl<R> Platter<R> {
         (verdict, jobs)
     }
 
+    /// Whether a record of a commit that succeeds is there: some are refused, each by itself.
+    pub fn takes_one(&self, rng: &mut Rng) -> bool {
+        self.refuses == 0 || rng.below(1000) >= self.refuses
+    }
+
     /// The process ends: what of the commit at work is there all the same.
     pub fn cut_off(&mut self, now: Tick, rng: &mut Rng, cover: &mut Cover) -> Vec<R> {
         let waiting = std::mem::take(&mut self.waiting);
         let first_due = waiting.front().map(|given| given.due);
         let is_full = self.full_until > now;
-        let fresh = Platter { full_until: self.full_until, fails: self.fails, ..Platter::default() };
+        let (full_until, fails, refuses) = (self.full_until, self.fails, self.refuses);
+        let fresh = Platter { full_until, fails, refuses, ..Platter::default() };
         *self = fresh;
         let at_work = waiting.into_iter().filter(|given| Some(given.due) == first_due && !is_full);
         let mut records: Vec<R> = at_work
@@ -140,7 +149,7 @@ impl<R> Platter<R> {
 
     /// Ends every fault.
     pub fn heal(&mut self) {
-        (self.full_until, self.fails, self.breaks) = (Tick::ZERO, 0, false);
+        (self.full_until, self.fails, self.refuses, self.breaks) = (Tick::ZERO, 0, 0, false);
     }
 
     /// Nothing waits.

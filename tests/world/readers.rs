@@ -1,4 +1,5 @@
-//! Readers that keep little of members who are not in their address books: each refused text comes back to its author.
+//! Readers that keep little of members who are not in their address books: each refused text comes
+//! back to its author.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,7 +16,8 @@ use super::world::World;
 /// What such a reader keeps of strangers: a dozen short letters.
 pub const LITTLE: u64 = 2_048;
 
-/// In some seeds readers have address books with some of the others in them, and forget now and then.
+/// In some seeds readers have address books with some of the others in them, and forget now and
+/// then.
 pub fn keep_little(world: &mut World, client: usize, others: &[&str], span: Duration) {
     if world.strangers_bytes_max != LITTLE {
         return;
@@ -46,7 +48,8 @@ impl World {
         self.command(client, Command::Held(BTreeMap::new()));
     }
 
-    /// Every client puts all others into its address book: no letter is refused for want of room after that.
+    /// Every client puts all others into its address book: no letter is refused for want of room
+    /// after that.
     pub fn befriend_all(&mut self) {
         let names: BTreeSet<Name> =
             self.stations.iter().map(|station| station.name.parse().unwrap()).collect();
@@ -103,7 +106,8 @@ fn told_full(world: &World, client: usize) -> usize {
     world.stations[client].events.iter().filter(is_it).count()
 }
 
-/// What a reader has no room for comes back, what is smaller may still fit, and the reader hears of it once.
+/// What a reader has no room for comes back, what is smaller may still fit, and the reader hears of
+/// it once.
 #[test]
 fn strangers_letters_beyond_the_bound_come_back() {
     let (mut world, tom, jack) = reader_of_strangers();
@@ -137,7 +141,8 @@ fn contacts_are_taken_when_strangers_are_refused() {
     assert!(world.run_until(secs(5), |w| delivered(w, one_more)));
 }
 
-/// A letter out of a mailbox is refused too, though its author is away; the author hears of it after a relay's restart.
+/// A letter out of a mailbox is refused too, though its author is away; the author hears of it
+/// after a relay's restart.
 #[test]
 fn a_refusal_finds_its_author_after_a_restart() {
     let (mut world, tom, jack) = reader_of_strangers();
@@ -159,7 +164,8 @@ fn a_refusal_finds_its_author_after_a_restart() {
     assert_eq!(ends, [false, true, false, true, false]);
 }
 
-/// A reader that is killed as soon as it has refused a letter refuses it again, though there is room by then.
+/// A reader that is killed as soon as it has refused a letter refuses it again, though there is
+/// room by then.
 #[test]
 fn a_refused_letter_is_never_taken_later() {
     for after in 0..60 {
@@ -176,8 +182,8 @@ fn a_refused_letter_is_never_taken_later() {
     }
 }
 
-/// While the relay's disk is full nothing is lost or told that is not so: the refusal waits, and with it what was stored
-/// behind the refused letter.
+/// While the relay's disk is full nothing is lost or told that is not so: the refusal waits, and
+/// with it what was stored behind the refused letter.
 #[test]
 fn a_refusal_waits_for_the_relays_disk() {
     let (mut world, tom, _) = reader_of_strangers();

@@ -1,5 +1,6 @@
-//! One conversation's refusals never hold up another: while hundreds of letters of one member are refused, those to others
-//! are accepted within a bounded time, and nothing is sent again and again.
+//! One conversation's refusals never hold up another: while hundreds of letters of one member are
+//! refused, those to others are accepted within a bounded time, and nothing is sent again and
+//! again.
 
 use std::time::Duration;
 
@@ -10,21 +11,22 @@ use super::cover::Count;
 use super::oracle::End;
 use super::world::World;
 
-/// Lines that wait for a member who takes none of them: more than are on their way at once at the beginning.
+/// Lines that wait for a member who takes none of them: more than are on their way at once at the
+/// beginning.
 const LINES: usize = 300;
-/// Names that nobody has: more than a member is told of at once.
+/// Unknown names: more than a member has answers for at once.
 const NAMES: usize = 36;
-/// A letter is accepted by then on a line that has healed: two round trips of 400 ms, three commits, and what the relay
-/// waits before it writes a letter down.
+/// A letter is accepted by then on a line that has healed: two round trips of 400 ms, three
+/// commits, and what the relay waits before it writes a letter down.
 const ACCEPTED_WITHIN: Duration = Duration::from_secs(3);
 /// Everything that was refused is back by then: a few round trips and commits for each window.
 const BACK_WITHIN: Duration = Duration::from_secs(15);
 /// The answers for names beyond the burst come by then, one every two seconds.
 const TOLD_WITHIN: Duration = Duration::from_secs(90);
-/// Letters that may go again beside those that were refused.
+/// Letters that may be sent again besides those that were refused.
 const AGAIN_MAX: u64 = 4;
 
-/// Two members, one of whom blocks the other, and names that nobody has.
+/// Two members, one of whom blocks the other, and unknown names.
 pub fn pass_by(world: &mut World) {
     let present = |client: &usize| !world.stations[*client].stopped;
     let present: Vec<usize> = (0..world.stations.len()).filter(present).collect();
@@ -72,7 +74,7 @@ fn write_to_nobody(world: &mut World, author: usize) {
     world.run_for(Duration::from_millis(500));
     pass(world, author, &own);
     let told = |w: &World| letters.iter().all(|letter| w.fate(*letter).end.is_some());
-    assert!(world.run_until(TOLD_WITHIN, told), "a name that nobody has has no answer");
+    assert!(world.run_until(TOLD_WITHIN, told), "an unknown name has no answer");
 }
 
 /// A letter in another conversation of the same author is accepted in time.
@@ -82,7 +84,7 @@ fn pass(world: &mut World, author: usize, to: &str) {
     assert!(passes, "a letter waits for the refusals of another conversation: {:?}", world.fate(letter));
 }
 
-fn screen(world: &mut World, client: usize, blocked: Vec<queqiao::base::Name>) {
+pub(super) fn screen(world: &mut World, client: usize, blocked: Vec<queqiao::base::Name>) {
     let station = &world.stations[client];
     let contacts = station.book.clone().map(|book| [(station.relay.clone(), book)].into());
     let others = Some(Screen { blocked, ..Screen::default() });

@@ -2,17 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use queqiao::base::{Held, LetterId, Name, OutboxId, Places, PublicKey, Query, Row};
+use queqiao::base::{Held, LetterId, Name, OutboxId, Places, PublicKey, Query, Row, Wall};
 use queqiao::client::Reason;
 use queqiao::relay::{
-    Change, KeptLetter, KeptOutbox, Mail, Marks, OwedRefusal, Record, SessionNote, Waiting,
+    Change, KeptLetter, KeptOutbox, Mail, Marks, OwedRefusal, Record, Roll, SessionNote, Waiting,
 };
 
-/// Everything but invitations and blocks.
+/// Everything but invitations and members that were removed.
 #[derive(Clone, Default)]
 pub struct RelayDisk {
     pub members: Vec<(Name, PublicKey)>,
     unused: BTreeMap<Name, u64>,
+    blocks: BTreeMap<Name, Vec<Name>>,
+    /// When each member was here last.
+    pub seen: BTreeMap<Name, Wall>,
     letters: BTreeMap<u64, (Name, KeptLetter)>,
     marks: BTreeMap<(Name, Name, u64), Marks>,
     refusals: Vec<OwedRefusal>,
@@ -40,8 +43,16 @@ impl RelayDisk {
                 assert!(self.unused.remove(name).is_some(), "{name} is free again, and was used");
                 self.members.retain(|(known, _)| known != name);
                 self.outboxes.retain(|(member, _), _| member != name);
+                self.blocks.remove(name);
+                self.seen.remove(name);
             }
-            Record::Roll(_) => {}
+            Record::Roll(Change::Blocks { owner, blocked }) => {
+                self.blocks.insert(owner.clone(), blocked.clone());
+            }
+            Record::Roll(Change::Seen { name, at }) => drop(self.seen.insert(name.clone(), *at)),
+            Record::Roll(Change::Invited(_) | Change::Joined { .. } | Change::Removed { .. }) => {
+                panic!("nobody is invited or removed here")
+            }
             Record::Letters { to, letters } => {
                 for letter in letters {
                     let earlier = self.letters.insert(letter.place, (to.clone(), letter.clone()));
@@ -71,6 +82,10 @@ impl RelayDisk {
             Record::Rested(flows) => {
                 for flow in flows {
                     self.marks.remove(&(flow.from.clone(), flow.to.clone(), flow.outbox.0));
+                    let is_of = |owed: &OwedRefusal| {
+                        (&owed.from, &owed.to, owed.id.outbox) == (&flow.from, &flow.to, flow.outbox)
+                    };
+                    self.refusals.retain(|owed| !is_of(owed));
                 }
             }
             Record::SignedIn { outbox, gone } => {
@@ -138,9 +153,11 @@ impl RelayDisk {
         }
     }
 
-    /// Members whose names nobody has used.
-    pub fn unused(&self) -> Vec<(Name, u64)> {
-        self.unused.iter().map(|(name, since)| (name.clone(), *since)).collect()
+    /// Who refuses whom, and whose names are unused.
+    pub fn roll(&self) -> Roll {
+        let unused = self.unused.iter().map(|(name, since)| (name.clone(), *since)).collect();
+        let blocks = self.blocks.iter().map(|(owner, blocked)| (owner.clone(), blocked.clone())).collect();
+        Roll { unused, blocks, ..Roll::default() }
     }
 
     /// Sessions whose addresses are noted.

@@ -50,14 +50,14 @@ impl Shakes {
     }
 }
 
-/// Whoever resets sessions in the relay's name, with its tokens, and the crowd's first message.
+/// Resets of sessions in the relay's name, with its tokens, and the crowd's first message.
 #[derive(Default)]
 pub struct Troublemakers {
     resets: Option<(Tick, Responder)>,
     crowd: Option<Initiator>,
 }
 
-/// For so long each session is reset that has just begun.
+/// For this long each session is reset that has just begun.
 pub fn reset_all(world: &mut World, span: Duration) {
     world.cover.add(Count::HostileResetters);
     let identity = Identity::from_private(world.relay_key);
@@ -66,7 +66,7 @@ pub fn reset_all(world: &mut World, span: Duration) {
     world.troublemakers.resets = Some((world.now + span, relay));
 }
 
-/// So many shake hands within a second, each again and again, from addresses in as many networks that they prove.
+/// This many clients handshake within a second, each again and again, from proven addresses in as many networks.
 pub fn crowd_in(world: &mut World, many: u16) {
     world.cover.add(Count::Crowds);
     let mut private_key = [0; 32];

@@ -144,6 +144,23 @@ fn the_first_key_a_relay_shows_is_pinned() {
     assert!(!shows(&world, tom, |e| matches!(e, Event::Pinned { .. })), "it was known");
 }
 
+/// Answers to the question for the relay's key carry no proof. Where one is damaged on the way, the client asks again, and the
+/// key that it pins is the one that the relay has proved.
+#[test]
+fn damaged_key_answer_is_never_pinned() {
+    for seed in 0..60 {
+        let mut world = World::new(seed);
+        let tom = world.client("TOM", if seed % 3 == 0 { Carriers::Udp } else { Carriers::Auto });
+        world.stations[tom].down.weather.corrupt = 500;
+        world.start(tom);
+        world.run_for(secs(3));
+        world.stations[tom].down.weather.corrupt = 0;
+        assert!(world.run_until(secs(5), |w| is_online(w, tom)), "seed {seed}");
+        let changed = |e: &Event| matches!(e, Event::Unreached { why: Unreached::KeyChanged { .. }, .. });
+        assert!(!shows(&world, tom, changed), "seed {seed}: no key was known before");
+    }
+}
+
 #[test]
 fn a_relay_with_another_key_is_told_loudly() {
     let mut world = World::new(1);

@@ -1,5 +1,5 @@
-//! Stories of guests who speak plain text, beside members: nobody is crossed with another, and what was taken is not lost
-//! when the relay ends.
+//! Stories of guests who speak plain text, among members: none is crossed with another, and what
+//! was taken is not lost when the relay ends.
 
 use std::net::SocketAddr;
 use std::time::Duration;

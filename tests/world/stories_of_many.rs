@@ -160,7 +160,8 @@ fn clients_that_are_killed_go_on_where_they_were() {
     assert!(arrived > 300, "{arrived} of 600");
 }
 
-/// MARY's letters arrive while TOM's wait for their pace, whatever dies meanwhile; all of TOM's come in the end.
+/// MARY's letters arrive while TOM's wait for their pace, whatever dies in the meantime; all of
+/// TOM's come in the end.
 #[test]
 fn greedy_sender_holds_up_no_other() {
     for seed in 0..6 {

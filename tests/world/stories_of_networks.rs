@@ -424,8 +424,8 @@ fn who_was_told_to_stop_falls_silent_though_the_relay_says_no_word() {
     }
 }
 
-/// A relay that answers each handshake with a reset: its clients shake hands six times in half a minute, not 700 times a
-/// second, and are there again soon after it has stopped.
+/// A relay that answers each handshake with a reset: its clients shake hands six times in half a
+/// minute, not 700 times a second, and are there again soon after it has stopped.
 #[test]
 fn client_of_a_relay_that_resets_each_session_backs_off() {
     for carriers in [Carriers::Udp, Carriers::Tcp, Carriers::Auto] {

@@ -7,11 +7,10 @@ use std::time::Duration;
 use queqiao::base::{Input, Path, Tick};
 use queqiao::client::Command;
 use queqiao::peer::Peer;
-use queqiao::wire::frame::StreamId;
-use queqiao::wire::limits::STREAM_CREDIT;
 use queqiao::wire::packet::PacketType;
 
 use super::cover::Count;
+use super::greed::gapped_max;
 use super::moves;
 use super::node::{Resets, Waiting};
 use super::tcp::Side;
@@ -161,8 +160,7 @@ impl World {
             gapped += peer.link().gapped();
             watches.entry(peer.id()).or_default().look(now, Some(peer), cover);
         });
-        // One run of bytes may have grown by a half where there was room for less.
-        let most = self.limits.reassembly_bytes + STREAM_CREDIT[StreamId::Chat.index()] / 2;
+        let most = gapped_max(&self.limits);
         assert_eq!(gapped, self.relay.core.gapped_bytes(), "what all sessions hold behind gaps is counted");
         assert!(gapped <= most, "{gapped} bytes are held behind gaps");
     }

@@ -1,4 +1,4 @@
-//! Letters of the hostile member to names that nobody has: mistyped ones, ones that look like others, and many of one form.
+//! Letters of the hostile member to unknown names: mistyped ones, ones that look like others, and many of one form.
 
 use queqiao::base::{LetterId, Mark, OutboxId, PublicKey, Rng, Wall};
 use queqiao::peer::Peer;
@@ -25,7 +25,12 @@ pub fn crowd(world: &mut World) {
     }
 }
 
-/// One name that nobody has, or perhaps somebody does.
+/// Whether this is one of them: the relay that was running then knows nothing of it.
+pub fn is_planted(name: &str) -> bool {
+    name.starts_with('p') && name.ends_with('q') && name.chars().count() == 3
+}
+
+/// One name, which is probably unknown.
 fn unknown(rng: &mut Rng, like: &str) -> String {
     let mut chars: Vec<char> = like.chars().collect();
     let at = rng.below(chars.len() as u64) as usize;

@@ -10,9 +10,11 @@ use queqiao::relay::{self, GuestRules, Limits, Relay};
 use queqiao::session::SessionId;
 
 use super::agenda::Agenda;
+use super::agreement::Agreement;
 use super::cover::{Count, Cover};
 use super::disk::Disk;
 use super::fresh::Fresh;
+use super::greed::Written;
 use super::guard::{Addresses, PeerWatch};
 use super::hostile::Hostile;
 use super::intruder::Intruder;
@@ -131,11 +133,14 @@ pub struct World {
     pub intruder: Option<Intruder>,
     pub hostile_member: Option<Hostile>,
     pub troublemakers: Troublemakers,
+    /// Lists of names that the relay's process has written.
+    pub written: Written,
     /// Guests who speak plain text.
     pub visitors: Visitors,
     /// How often somebody broke the protocol.
     pub intrusions: u64,
     pub oracle: Oracle,
+    pub agreement: Agreement,
     pub cover: Cover,
     pub requests: u64,
     /// How long the disk takes at most.
@@ -151,7 +156,7 @@ pub struct World {
     last_stats: relay::Stats,
 }
 
-fn config(
+pub(super) fn config(
     key: [u8; 32],
     disk: &RelayDisk,
     limits: &Limits,
@@ -161,7 +166,7 @@ fn config(
     let mut seed = [0; 32];
     rng.fill(&mut seed);
     let (members, mail, limits) = (disk.members.clone(), disk.mail(), limits.clone());
-    let roll = relay::Roll { unused: disk.unused(), ..relay::Roll::default() };
+    let roll = disk.roll();
     Relay::new(relay::Config {
         private_key: key,
         reset_id: [0; 16],
@@ -221,9 +226,11 @@ impl World {
             intruder: None,
             hostile_member: None,
             troublemakers: Troublemakers::default(),
+            written: Written::default(),
             visitors: Visitors::of(guests),
             intrusions: 0,
             oracle: Oracle::default(),
+            agreement: Agreement::new(seed),
             cover: Cover::default(),
             requests: 0,
             disk: Duration::from_millis(5),
@@ -366,6 +373,8 @@ impl World {
         let core = config(key, disk, &self.limits, self.visitors.rules.clone(), &mut self.rng);
         self.visitors.lose_connections();
         self.relay.restart(core);
+        self.written = Written::default();
+        self.agreement.restarted();
         self.relay_since = self.now;
         self.relay_up_at = self.now + down;
         self.wake(0, self.relay_up_at);

@@ -290,7 +290,8 @@ pub(super) fn tell_pins_changed(data_dir: &Path) {
     }
 }
 
-/// Tells the process that has this member's folder, if one does, that something of its history was erased.
+/// Tells the process that has this member's folder, if one does, that something of its history was
+/// erased.
 pub(super) fn tell_forgotten(data_dir: &Path, folder: &str) {
     local::tell(&member_dir(data_dir, folder), &line(&Call::Forgotten));
 }

@@ -2,22 +2,23 @@
 
 use unicode_normalization::UnicodeNormalization;
 
-use super::Name;
+use super::{Looks, Name};
 
-/// Maximum characters of a [`Folded`] text: as many as the bytes of the longest name. Only compatibility forms that
-/// unfold to several characters make a name longer; such a name is found by its look alone.
+/// Maximum characters of a [`Folded`] text: as many as the bytes of the longest name. Only
+/// compatibility forms that unfold to several characters make a name longer; such a name is found
+/// by its look alone.
 const FOLDED_MAX: usize = Name::BYTES_MAX;
 
 impl Name {
-    /// Returns the candidates one might have meant by `wanted`, nearest first, at most `most`. `wanted` need not be a
-    /// name; one longer than any name is near to nothing.
+    /// Returns the candidates one might have meant by `wanted`, nearest first, at most `most`.
+    /// `wanted` need not be a name; one longer than any name is near to nothing.
     ///
-    /// Near is: one look ([`Name::skeleton`]), or near as [`Folded::distance`] says. Compares with each candidate: for
-    /// address books, which are small. A relay has an index.
+    /// Near is: looking alike ([`Name::looks_like`]), or near as [`Folded::distance`] says.
+    /// Compares with each candidate: for address books, which are small. A relay has an index.
     pub fn nearest<'a>(wanted: &str, candidates: impl Iterator<Item = &'a Name>, most: usize) -> Vec<Name> {
         let Some(want) = Folded::new(wanted) else { return Vec::new() };
-        let look = super::skeleton(wanted);
-        let distance = |name: &Name| match name.skeleton() == look {
+        let looks = Looks::new(wanted);
+        let distance = |name: &Name| match name.looks().meet(&looks) {
             true => Some(0),
             false => want.distance(&Folded::new(name.as_str())?),
         };
@@ -26,14 +27,10 @@ impl Name {
         near.sort();
         near.into_iter().take(most).map(|(_, name)| name.clone()).collect()
     }
-
-    /// Returns the look of a text that need not be a name; see [`Name::skeleton`]. `None` if it is longer than any name.
-    pub fn look_of(text: &str) -> Option<String> {
-        (text.len() <= super::RAW_BYTES_MAX).then(|| super::skeleton(text))
-    }
 }
 
-/// A text in one case, as composed characters on the stack: comparing two of them allocates nothing.
+/// A text in one case, as composed characters on the stack: comparing two of them allocates
+/// nothing.
 pub struct Folded {
     len: usize,
     chars: [char; FOLDED_MAX],
@@ -65,13 +62,15 @@ impl Folded {
         &self.chars[..self.len]
     }
 
-    /// Returns how many characters `have` is from this text, which was wanted; `None` if it is too far.
+    /// Returns how many characters `have` is from this text, which was wanted; `None` if it is too
+    /// far.
     ///
-    /// Near is: at most one character in three changed, added, dropped or swapped (optimal string alignment), so one
-    /// character in a Chinese name of three counts; or a beginning.
+    /// Near is: at most one character in three changed, added, dropped or swapped (optimal string
+    /// alignment), so one character in a Chinese name of three counts; or a beginning.
     pub fn distance(&self, have: &Folded) -> Option<usize> {
         let (want, have) = (self.chars(), have.chars());
-        // Two characters in which one differs have half in common, which is no mistype but the shortest Chinese names.
+        // Two characters in which one differs have half in common, which is no mistype but the
+        // shortest Chinese names.
         let allowed = (want.len().max(have.len()) / 3).max(usize::from(want.len() > 1));
         if !want.is_empty() && have.starts_with(want) {
             return Some(have.len() - want.len());
@@ -80,8 +79,8 @@ impl Folded {
     }
 }
 
-/// The optimal string alignment distance, if it is at most `allowed`. Work is the product of both lengths at most; it ends
-/// early where every way is too long.
+/// The optimal string alignment distance, if it is at most `allowed`. Work is the product of both
+/// lengths at most; it ends early where every way is too long.
 fn alignment(want: &[char], have: &[char], allowed: usize) -> Option<usize> {
     if want.len().abs_diff(have.len()) > allowed {
         return None;

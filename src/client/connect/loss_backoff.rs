@@ -1,4 +1,4 @@
-//! How often hands are shaken with a relay whose sessions are lost as soon as they have begun: one that resets each of them,
+//! How often a client handshakes with a relay whose sessions are lost as soon as they have begun: one that resets each of them,
 //! two that answer at one address, one that closes every connection.
 
 use std::time::Duration;
@@ -8,17 +8,17 @@ use crate::client::attempt::pause;
 
 use super::{BACKOFF_MAX, BACKOFF_MIN};
 
-/// A loss so long after the last one, and after the last handshake, is the first again.
+/// A loss this long after the last one, and after the last handshake, is the first again.
 const CALM_AFTER: Duration = Duration::from_secs(10);
 
-/// What becomes of sessions, in a row.
+/// Losses of sessions in a row, and the pause after them.
 #[derive(Debug, Default)]
 pub(in crate::client) struct LossBackoff {
     /// Losses with no calm between them.
     row: u32,
     /// The last of them, or the last handshake.
     last: Option<Tick>,
-    /// Hands are shaken again then.
+    /// No handshake is begun before then.
     held_until: Option<Tick>,
 }
 
@@ -28,7 +28,7 @@ impl LossBackoff {
         (self.last, self.held_until) = (Some(now), None);
     }
 
-    /// A session is lost: after the first time hands are shaken at once, then after 1, 2, 4 … 30 s, with jitter.
+    /// A session is lost. The first time a handshake is begun at once, then after 1, 2, 4 … 30 s, with jitter.
     pub(in crate::client) fn lost(&mut self, now: Tick, rng: &mut Rng) {
         if self.holds(now) {
             return;
@@ -43,12 +43,12 @@ impl LossBackoff {
         }
     }
 
-    /// Whether hands are not to be shaken yet.
+    /// Whether a handshake must wait.
     pub(in crate::client) fn holds(&self, now: Tick) -> bool {
         self.held_until.is_some_and(|until| until > now)
     }
 
-    /// Whether they are to be shaken because a pause is over; once.
+    /// Whether a pause is over, so that a handshake is due; `true` once.
     pub(super) fn is_over(&mut self, now: Tick) -> bool {
         self.held_until.take_if(|until| *until <= now).is_some()
     }
@@ -62,7 +62,7 @@ impl LossBackoff {
 mod tests {
     use super::*;
 
-    /// Hands are shaken, and the session is lost so long after that; how long it takes until they are shaken again.
+    /// Handshakes, and loses the session after `lived`. Returns how long the next handshake waits.
     fn wait_after(backoff: &mut LossBackoff, now: &mut Tick, rng: &mut Rng, lived: Duration) -> Duration {
         backoff.shaken(*now);
         *now = *now + lived;
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn second_loss_waits_a_second_and_each_further_one_twice_as_long() {
+    fn second_loss_waits_a_second_and_later_ones_twice_as_long() {
         let (mut backoff, mut now, mut rng) =
             (LossBackoff::default(), Tick::from_micros(9), Rng::from_seed([1; 32]));
         let short = Duration::from_millis(1);

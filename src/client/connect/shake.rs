@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::base::{Carrier, Effect, Now, Path, PublicKey};
+use crate::base::{Carrier, Now, Path, PublicKey};
 use crate::peer::{Begin, Peer, Role};
 use crate::session::{Answered, Established, Hello, Initiator, KeyQuery, Lifetime};
 
@@ -52,20 +52,28 @@ impl Uplink {
             match &mut attempt.stage {
                 Stage::Querying(query) => {
                     let Ok(key) = query.handle_answer(bytes) else { continue };
-                    self.spec.key = Some(key);
-                    self.connecting.unproven_key = Some(key);
                     attempt.enter(now.tick, Stage::Ready);
+                    attempt.conn().into_iter().for_each(|conn| shared.pace.dials.advance(now.tick, conn));
                     if attempt.carrier == Carrier::Udp {
                         self.connecting.give_udp_a_start(now.tick);
                     }
+                    self.take_unproven_key(key);
                     return self.drive_attempts(now, shared, out);
                 }
-                Stage::Shaking(_, Some(query)) => {
-                    let (Ok(offered), Some(pinned)) = (query.handle_answer(bytes), self.spec.key) else {
-                        continue;
-                    };
-                    if offered != pinned {
-                        self.tell_unreached(Unreached::KeyChanged { pinned, offered }, out);
+                Stage::Shaking(initiator, Some(query)) => {
+                    let Ok(offered) = query.handle_answer(bytes) else { continue };
+                    let index = initiator.local_index();
+                    let pinned = self.spec.key.filter(|_| self.connecting.unproven_key.is_none());
+                    if let Some(pinned) = pinned {
+                        if offered != pinned {
+                            self.tell_unreached(Unreached::KeyChanged { pinned, offered }, out);
+                        }
+                    } else if offered != initiator.relay() {
+                        // The first answer may have been damaged on the way.
+                        shared.indexes.free(now.tick, Duration::ZERO, index);
+                        attempt.enter(now.tick, Stage::Ready);
+                        self.take_unproven_key(offered);
+                        self.drive_attempts(now, shared, out);
                     }
                     return;
                 }
@@ -113,7 +121,7 @@ impl Uplink {
         answer: (Established, Option<Duration>),
         out: &mut Out,
     ) {
-        let (Established { keys, welcome }, rtt) = answer;
+        let (Established { relay, keys, welcome }, rtt) = answer;
         let rekey = self.connecting.round == Some(Round::Rekey);
         let beside = self.racing_conn(shared.carriers);
         let kept = match path {
@@ -121,9 +129,10 @@ impl Uplink {
             Path::Udp(_) => beside.map(|(conn, _)| conn),
         };
         self.cancel_attempts_but(now.tick, shared, kept, out);
+        kept.into_iter().for_each(|conn| shared.pace.dials.end(conn));
         self.connecting.succeeded();
         self.connecting.loss_backoff.shaken(now.tick);
-        self.pin(shared, out);
+        self.pin(relay, shared, out);
         let before = self.peer.as_ref().and_then(Peer::path);
         let continued = self.peer.as_mut().filter(|peer| welcome.continued && peer.id() == welcome.session);
         if let Some(peer) = continued {
@@ -151,12 +160,21 @@ impl Uplink {
         self.tell_online(out);
     }
 
-    /// The relay has proved the key it showed: it is remembered from now on.
-    fn pin(&mut self, shared: &mut Shared, out: &mut Out) {
-        let Some(key) = self.connecting.unproven_key.take() else { return };
+    fn take_unproven_key(&mut self, key: PublicKey) {
+        self.spec.key = Some(key);
+        self.connecting.unproven_key = Some(key);
+    }
+
+    /// The relay has proved that it holds this key: where none was pinned, this one is. Another attempt may have been
+    /// shown another key, by a damaged answer.
+    fn pin(&mut self, key: PublicKey, shared: &mut Shared, out: &mut Out) {
+        if self.connecting.unproven_key.take().is_none() {
+            return;
+        }
+        self.spec.key = Some(key);
         let relay = self.spec.addr.clone();
         let record = Record::Pin { relay: relay.clone(), key };
-        out.effects.push(Effect::Persist(shared.counter.other_ticket(), record));
+        shared.facts.give(record, &mut shared.counter, out);
         out.show(Event::Pinned { relay, key });
     }
 
@@ -178,6 +196,7 @@ impl Uplink {
             return;
         }
         self.spec.key = key;
+        shared.facts.forget_pin(&self.spec.addr);
         self.connecting.unproven_key = None;
         self.connecting.told_key_changed = false;
         self.cancel_attempts(now.tick, shared, out);

@@ -53,16 +53,23 @@ impl Letters {
         Some(letter)
     }
 
-    /// Takes out those at these places of which it holds.
+    /// Takes out those letters at these places for which `holds` is true.
     pub(super) fn take(
         &mut self,
         places: Range<usize>,
         holds: impl Fn(&OutLetter) -> bool,
     ) -> Vec<OutLetter> {
         let start = places.start;
+        // A relay may name letters that it cannot have read: then nothing is moved.
+        if !self.queue.range(places.clone()).any(&holds) {
+            return Vec::new();
+        }
         let (taken, kept): (Vec<_>, Vec<_>) = self.queue.drain(places).partition(holds);
-        for letter in kept.into_iter().rev() {
-            self.queue.insert(start, letter);
+        if !kept.is_empty() {
+            // Inserted one by one, each would move all letters before or behind it.
+            self.queue.rotate_left(start);
+            kept.into_iter().rev().for_each(|letter| self.queue.push_front(letter));
+            self.queue.rotate_right(start);
         }
         for letter in &taken {
             self.requests.remove(&(letter.request, letter.number));
@@ -123,6 +130,28 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn take_removes_only_those_that_hold_and_keeps_order(
+            tried in prop::collection::vec(any::<bool>(), 0..12),
+            (a, b) in (0..12_usize, 0..12_usize),
+        ) {
+            let mut letters = Letters::default();
+            for (number, tried) in tried.iter().enumerate() {
+                letters.push(OutLetter { sent: *tried, ..letter(number as u64, number as u64) });
+            }
+            let (a, b) = (a.min(tried.len()), b.min(tried.len()));
+            let places = a.min(b)..a.max(b);
+            let is_taken = |number: &usize| places.contains(number) && tried[*number];
+            let taken = letters.take(places.clone(), |letter| letter.sent);
+            let numbers = |it: &mut dyn Iterator<Item = &OutLetter>| -> Vec<usize> {
+                it.map(|letter| letter.number as usize).collect()
+            };
+            prop_assert_eq!(numbers(&mut taken.iter()), (0..tried.len()).filter(is_taken).collect::<Vec<_>>());
+            let left: Vec<usize> = (0..tried.len()).filter(|number| !is_taken(number)).collect();
+            prop_assert_eq!(numbers(&mut letters.iter()), left);
+            prop_assert_eq!(letters.requests.len(), letters.len());
+        }
+
         #[test]
         fn a_request_is_found_exactly_while_a_letter_of_it_waits(
             steps in prop::collection::vec((any::<bool>(), 0..6_u64, 0..8_usize), 0..60),

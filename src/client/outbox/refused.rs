@@ -1,24 +1,35 @@
-//! What follows from a refusal: which letters end with it, which go again, and what is sent less of.
+//! The end of refused letters, and of those written behind them.
 //!
-//! A relay refuses what it has read. Letters of the same conversation that were written before that was known and have
-//! not been sent would only meet the same answer, one round trip and one commit after the other: where the conversation
-//! is refused, and not one letter of it, they end with those that were sent. A letter that is written later tries again,
-//! alone. Letters that an earlier session may have brought there go out as before: only the relay knows what became of
-//! them.
+//! A relay can refuse only letters that it has read. Letters of the same conversation that were
+//! written by then and have not been sent would meet the same answer, one round trip and one commit
+//! after the other. Where the whole conversation is refused, they therefore end with those that
+//! were sent. A letter that is written later is sent again, alone.
+//!
+//! Example: 500 letters to a guest that has left are written, and 1 to 100 are sent. The relay
+//! refuses `1 through 100` as `gone`. Letters 1 to 100 end with that reason, and 101 to 500 end
+//! without being sent. Letter 501, written later, is sent.
+//!
+//! Letters that an earlier session may have brought to the relay are sent in any case: only the
+//! relay knows what became of them.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
 
 use crate::base::{LetterId, Name, OutboxId};
 use crate::wire::message::Reason;
 
 use super::{Conversation, HEARD_MAX, OutLetter, Outbox, Refusal, WINDOW_LETTERS};
 
-/// Letters that are refused here at once; the next when these are durable. The records of other conversations wait behind
-/// no more than that.
+/// Maximum number of letters of one conversation that end here without being sent and are not
+/// durable yet. The next ones end when half of these are durable, so that records of other
+/// conversations wait behind no more than this.
 const REFUSED_HERE_MAX: usize = 256;
 
-/// Letters that one refusal can concern: more are never on their way, and a relay tells of no more that it had accepted.
+/// Maximum number of letters that one refusal can concern: a window of those on their way, and a
+/// window of those that the relay had accepted.
 const REFUSED_THERE_MAX: usize = 2 * WINDOW_LETTERS;
 
-/// What a relay says of letters that it refuses.
+/// A relay's refusal of letters.
 #[derive(Debug)]
 pub(in crate::client) struct Refusing<'a> {
     pub(in crate::client) to: &'a str,
@@ -30,65 +41,74 @@ pub(in crate::client) struct Refusing<'a> {
     pub(in crate::client) nearest: Vec<Name>,
 }
 
-/// Why what was written before a refusal was known is refused as well.
+/// A refusal that letters written before it was known end with, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Verdict {
-    /// The last number that the relay has refused, and the last that was written by then.
+    /// The last number that the relay has refused.
     pub(super) refused: u64,
+    /// The last number that was written by then.
     written: u64,
     reason: Reason,
-    /// Shorter ones may pass: a mailbox that is full for one letter may have room for them.
+    /// Shorter letters do not end: a mailbox that is full for one letter may have room for a
+    /// shorter one.
     len_min: usize,
 }
 
 impl Outbox {
-    /// The relay refused letters; `record` is given those of them that end with it, each with its reason and whether it may
-    /// have arrived: to be written down, in this order.
+    /// Handles a refusal by the relay. Each letter that ends with it goes to `record`, in the order
+    /// in which they are to be written down: its number, the reason, and whether it may have
+    /// arrived.
     pub(in crate::client) fn handle_refused(
         &mut self,
         refused: Refusing<'_>,
         mut record: impl FnMut(&Name, u64, Reason, bool),
     ) {
         let Refusing { to, id, through, reason, .. } = refused;
-        // Of an outbox that was given up, or of another machine's: whoever comes with that one has to hear it.
+        // Of an outbox that was given up, or of another machine's: the client that comes with that
+        // one has to hear it.
         if id.outbox != self.id {
             return;
         }
-        let Some(name) = self.conversations.get_key_value(to).map(|(name, _)| name.clone()) else { return };
+        let Some((name, _)) = self.conversations.get_key_value(to) else { return };
+        let name = name.clone();
         let Some(conversation) = self.conversations.get_mut(&name) else { return };
         if reason == Reason::Behind {
             conversation.put_back_all(id.number, through);
-            return self.refuse_written(&name, record);
-        }
-        let letters = conversation.take_refused(&refused);
-        if letters.is_empty() {
-            return self.hear_again(&name, id, through);
-        }
-        (self.letters, self.bytes) = (self.letters - letters.len(), self.bytes - sum(&letters));
-        for refusal in letters {
-            record(&name, refusal.id.number, refusal.reason, refusal.may_have_arrived);
-            conversation.refusals.push_back(refusal);
+        } else {
+            let ended = conversation.take_refused(&refused);
+            if ended.is_empty() {
+                return self.hear_again(&name, id, through);
+            }
+            self.end(&name, ended, &mut record);
         }
         self.refuse_written(&name, record);
     }
 
-    /// Refuses letters that were written before their conversation was known to be refused, a number of them at a time; they
-    /// are given to `record` as in [`Outbox::handle_refused`].
+    /// Ends some of the letters that were written before their conversation was known to be
+    /// refused. They go to `record` as in [`Outbox::handle_refused`].
     pub(in crate::client) fn refuse_written(
         &mut self,
         to: &Name,
         mut record: impl FnMut(&Name, u64, Reason, bool),
     ) {
         let Some(conversation) = self.conversations.get_mut(to) else { return };
-        let letters = conversation.take_written(self.id);
-        (self.letters, self.bytes) = (self.letters - letters.len(), self.bytes - sum(&letters));
+        let ended = conversation.take_written(self.id);
+        self.end(to, ended, &mut record);
+    }
+
+    /// Lets these letters, which their conversation has given up, wait until their refusal is
+    /// durable.
+    fn end(&mut self, to: &Name, letters: Vec<Refusal>, record: &mut impl FnMut(&Name, u64, Reason, bool)) {
+        let Some(conversation) = self.conversations.get_mut(to) else { return };
         for refusal in letters {
+            self.letters -= 1;
+            self.bytes -= refusal.body.len();
             record(to, refusal.id.number, refusal.reason, refusal.may_have_arrived);
             conversation.refusals.push_back(refusal);
         }
     }
 
-    /// A refusal is durable: it may be told, and what was behind it goes on.
+    /// A refusal is durable: returns it for the user. Letters behind it may be sent again.
     pub(in crate::client) fn refusal_recorded(&mut self, to: &Name, id: LetterId) -> Option<Refusal> {
         if id.outbox != self.id {
             return self.ended_before(to, id);
@@ -103,13 +123,13 @@ impl Outbox {
         Some(refusal)
     }
 
-    /// Refusals are told again that were written down before.
+    /// The relay repeats refusals that are durable here: it is answered that they are known.
     fn hear_again(&mut self, to: &Name, id: LetterId, through: u64) {
-        let conversation = &self.conversations[to];
-        let (last, pending) = (conversation.reach.last, &conversation.refusals);
-        let known = |number: &u64| !pending.iter().any(|refusal| refusal.id.number == *number);
-        let numbers = (id.number..=through.min(last)).take(HEARD_MAX);
-        for number in numbers.filter(known).collect::<Vec<_>>() {
+        let Some(conversation) = self.conversations.get(to) else { return };
+        // A refusal that is not durable yet is answered when it is.
+        let pending: BTreeSet<u64> = conversation.refusals.iter().map(|refusal| refusal.id.number).collect();
+        let numbers = (id.number..=through.min(conversation.reach.last)).take(HEARD_MAX - self.heard.len());
+        for number in numbers.filter(|number| !pending.contains(number)) {
             self.owe_heard(to.clone(), LetterId { number, ..id });
         }
     }
@@ -121,52 +141,49 @@ impl Outbox {
     }
 }
 
-fn sum(letters: &[Refusal]) -> usize {
-    letters.iter().map(|refusal| refusal.body.len()).sum()
-}
-
 impl Conversation {
-    /// Letters were refused as behind another: they go again. What was said of the whole conversation is out of date.
-    fn put_back_all(&mut self, first: u64, through: u64) {
+    /// Places of the letters from number `first` through `through`, of as many as one refusal can
+    /// concern.
+    fn places(&self, first: u64, through: u64) -> Range<usize> {
         let from = self.letters.partition_point(|letter| letter.number < first);
-        let to =
-            self.letters.partition_point(|letter| letter.number <= through).min(from + REFUSED_THERE_MAX);
-        (from..to).for_each(|place| self.put_back(place));
+        let to = self.letters.partition_point(|letter| letter.number <= through);
+        from..to.min(from + REFUSED_THERE_MAX)
+    }
+
+    /// Puts back letters that were refused as behind another: they are sent again. The relay takes
+    /// letters of this conversation, so an earlier refusal of all of it is out of date.
+    fn put_back_all(&mut self, first: u64, through: u64) {
+        self.places(first, through).for_each(|place| self.put_back(place));
         self.verdict = self.verdict.filter(|verdict| !verdict.reason.is_of_conversation());
     }
 
     /// Takes out the letters of this refusal that the relay can have read.
     fn take_refused(&mut self, refused: &Refusing<'_>) -> Vec<Refusal> {
         let Refusing { id, through, reason, .. } = *refused;
-        let from = self.letters.partition_point(|letter| letter.number < id.number);
-        let to =
-            self.letters.partition_point(|letter| letter.number <= through).min(from + REFUSED_THERE_MAX);
-        let taken = self.letters.take(from..to, OutLetter::was_tried);
-        let fresh: Vec<&OutLetter> = taken.iter().filter(|letter| letter.sent).collect();
-        if !fresh.is_empty() {
-            self.sent_letters -= fresh.len();
-            self.sent_bytes -= fresh.iter().map(|letter| letter.cost()).sum::<usize>();
-            self.narrow(reason, through, fresh.iter().map(|letter| letter.body.len()).min());
+        let taken = self.letters.take(self.places(id.number, through), OutLetter::was_tried);
+        let sent: Vec<&OutLetter> = taken.iter().filter(|letter| letter.sent).collect();
+        if !sent.is_empty() {
+            self.sent_letters -= sent.len();
+            self.sent_bytes -= sent.iter().map(|letter| letter.cost()).sum::<usize>();
+            self.narrow(reason, through, sent.iter().map(|letter| letter.body.len()).min());
         }
-        // Such a letter cannot have been taken by any earlier session either; of one that was accepted the relay knows. But one
-        // that grew too old, or was damaged, may have been handed over by a process of the relay that ended before it could
-        // answer.
-        let never = matches!(reason, Reason::Unknown | Reason::TooLong);
-        let is_late = matches!(reason, Reason::Expired | Reason::Damaged);
+
         let ended = |letter: OutLetter| {
             let accepted = letter.accepted || letter.number <= self.held.accepted;
-            let in_doubt = letter.unanswered_before && (!accepted || is_late) && !never;
-            // A relay that refuses what it has read owes nothing. Where it had accepted a letter that we do not know of, it
-            // says so again in the next session, and hears then.
-            let is_owed = accepted || !(never || reason.is_of_conversation());
-            let may_have_arrived = refused.may_have_arrived || in_doubt;
+            let may_have_arrived = refused.may_have_arrived || letter.is_in_doubt(reason, accepted);
+            // The relay waits to hear that the refusal of an accepted letter is known. One that we
+            // do not know to be accepted may be so; but what the relay refuses for the whole
+            // conversation it has only read. If it had accepted it, it repeats the refusal in the
+            // next session.
+            let is_owed = accepted || !(was_never_taken(reason) || reason.is_of_conversation());
             let nearest = refused.nearest.clone();
             Refusal { may_have_arrived, nearest, is_owed, ..letter.refused(id.outbox, reason) }
         };
         taken.into_iter().map(ended).collect()
     }
 
-    /// Less is sent after a refusal, and nothing of what was written by now where the next letter would meet the same.
+    /// Sends less after a refusal, and none of the letters written by now where they would be
+    /// refused too.
     fn narrow(&mut self, reason: Reason, refused: u64, shortest: Option<usize>) {
         let is_of_next = reason.is_of_conversation() || reason == Reason::Full;
         self.window = if is_of_next { 1 } else { (self.window / 2).max(1) };
@@ -175,31 +192,49 @@ impl Conversation {
         self.verdict = is_of_next.then_some(verdict);
     }
 
-    /// Takes out letters that were written before the verdict and have not been sent. They end in order: those behind one that
-    /// is on its way end after it.
+    /// Takes out letters that the verdict concerns and that have not been sent, at most
+    /// [`REFUSED_HERE_MAX`] in all. They end in order: a letter behind one that is on its way waits
+    /// for the relay's answer to that one. The verdict is dropped once it concerns no more letters.
     fn take_written(&mut self, outbox: OutboxId) -> Vec<Refusal> {
         let Some(Verdict { refused, written, reason, len_min }) = self.verdict else { return Vec::new() };
+        // Half of them at a time: no search for each letter whose refusal becomes durable.
         if self.refusals.len() > REFUSED_HERE_MAX / 2 {
             return Vec::new();
         }
+        let most = REFUSED_HERE_MAX - self.refusals.len();
         let from = self.letters.partition_point(|letter| letter.number <= refused);
         let ends = |letter: &&OutLetter| {
             let is_new = letter.recorded && !letter.was_tried() && letter.number <= written;
             is_new && letter.body.len() >= len_min
         };
-        let most = REFUSED_HERE_MAX - self.refusals.len();
-        let many = self.letters.range(from..).take(most).take_while(ends).count();
-        let taken = self.letters.take(from..from + many, |_| true);
-        let waits = many == most || self.letters.get(from).is_some_and(|letter| letter.sent);
-        self.verdict = self.verdict.filter(|_| waits);
+        let count = self.letters.range(from..).take(most).take_while(ends).count();
+        let taken = self.letters.take(from..from + count, |_| true);
+        let next_is_sent = self.letters.get(from).is_some_and(|letter| letter.sent);
+        if count < most && !next_is_sent {
+            self.verdict = None;
+        }
         taken.into_iter().map(|letter| letter.refused(outbox, reason)).collect()
     }
 }
 
+/// Whether an earlier session cannot have taken a letter that is refused for this reason.
+const fn was_never_taken(reason: Reason) -> bool {
+    matches!(reason, Reason::Unknown | Reason::TooLong)
+}
+
 impl OutLetter {
-    /// Whether a relay may have read it.
+    /// Whether the relay may have read it.
     const fn was_tried(&self) -> bool {
         self.sent || self.accepted || self.unanswered_before
+    }
+
+    /// Whether an earlier session may have handed the letter to its recipient without an answer.
+    ///
+    /// Of a letter that it `accepted`, the relay knows. But one that is too old, or damaged, may
+    /// have been handed over by a process of the relay that ended before it could answer.
+    const fn is_in_doubt(&self, reason: Reason, accepted: bool) -> bool {
+        let is_late = matches!(reason, Reason::Expired | Reason::Damaged);
+        self.unanswered_before && (!accepted || is_late) && !was_never_taken(reason)
     }
 
     pub(super) fn refused(self, outbox: OutboxId, reason: Reason) -> Refusal {

@@ -356,7 +356,8 @@ fn of_two_refusals_the_first_holds_back_what_is_behind_it_though_the_second_is_d
     assert!(outbox.is_empty());
 }
 
-/// All behind a refused letter go for nothing: were the window always full, many such letters would cost its square.
+/// All behind a refused letter go for nothing: were the window always full, many such letters would
+/// cost its square.
 #[test]
 fn refusals_narrow_the_window_and_accepted_letters_widen_it_again() {
     let last = 2 * WINDOW_LETTERS as u64;
@@ -434,7 +435,7 @@ fn what_an_earlier_session_may_have_brought_is_not_refused_here() {
     (0..10).for_each(|n| _ = push(&mut outbox, 900 + n, vec![1]));
     outbox.session_lost();
     outbox.conversations.get_mut("JACK").unwrap().window = 1;
-    assert_eq!(offered(&mut outbox).len(), WINDOW_IN_DOUBT, "they go on together");
+    assert_eq!(offered(&mut outbox).len(), WINDOW_IN_DOUBT, "they are sent together");
     assert_eq!(refuse_all(&mut outbox, 2, 33, Reason::Blocked).len(), WINDOW_IN_DOUBT);
     assert!(record_all(&mut outbox).iter().all(|(_, _, may_have_arrived)| *may_have_arrived));
     assert_eq!(offered(&mut outbox).first(), Some(&(34, 1)));
@@ -453,7 +454,7 @@ fn behind_or_a_lost_session_end_a_verdict() {
     assert_eq!(refuse_all(&mut outbox, 2, 10, Reason::Unknown).len(), 9);
     assert_eq!(refuse_all(&mut outbox, 11, 21, Reason::Behind), [0_u64; 0]);
     assert_eq!(record_all(&mut outbox).len(), 9);
-    assert_eq!(offered(&mut outbox), [(11, 1)], "somebody has the name now");
+    assert_eq!(offered(&mut outbox), [(11, 1)], "the name exists now");
     assert_eq!(refuse_all(&mut outbox, 11, 11, Reason::Unknown).len(), 51);
     outbox.session_lost();
     assert_eq!(outbox.conversations["JACK"].verdict, None);

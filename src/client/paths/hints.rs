@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::base::{Effect, Now, Path, Tick, Wall};
+use crate::base::{Now, Path, Tick, Wall};
 use crate::peer::Peer;
 
 use super::super::api::{Carriers, Record};
@@ -92,7 +92,7 @@ impl Uplink {
         if is_news {
             self.choice.failed_on_disk = failed;
             let record = Record::UdpFailed { relay: self.spec.addr.clone(), at: failed };
-            out.effects.push(Effect::Persist(shared.counter.other_ticket(), record));
+            shared.facts.give(record, &mut shared.counter, out);
         }
     }
 }

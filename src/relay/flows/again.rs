@@ -1,10 +1,11 @@
-//! Letters that are sent a second time because the relay refused them as behind another: their author has paid for
-//! them, and did not ask for the second time.
+//! Letters that are sent a second time because the relay refused them as behind another: their
+//! author has paid for them, and did not ask for the second time.
 //!
-//! A pass is granted for a letter that did count against the rate, and each number has one at most: a member that goes
-//! round in a circle of refusals pays for every second letter at least.
+//! A pass is granted for a letter that did count against the rate, and each number has one at most:
+//! a member that goes round in a circle of refusals pays for every second letter at least.
 
-/// The passes of one flow. Honest authors send numbers in rising order, so three numbers are enough to know them by.
+/// The passes of one flow. Honest authors send numbers in rising order, so three numbers are enough
+/// to know them by.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Again {
     /// Passes that were granted and not redeemed.

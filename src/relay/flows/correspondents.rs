@@ -3,8 +3,8 @@
 use crate::relay::members::MemberId;
 use crate::relay::nearest_names::CORRESPONDENTS_MAX;
 
-/// Of those remembered, members that wrote to this one: strangers may write under as many names as they like, and push out
-/// none of those that the member itself has written to.
+/// Of those remembered, members that wrote to this one: strangers may write under as many names as
+/// they like, and push out none of those that the member itself has written to.
 const WROTE_MAX: usize = CORRESPONDENTS_MAX / 3;
 /// Of those remembered, members that this one wrote to.
 const WRITTEN_TO_MAX: usize = CORRESPONDENTS_MAX - WROTE_MAX;

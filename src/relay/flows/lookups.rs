@@ -1,10 +1,11 @@
-//! Names that nobody has, and conversations of which nothing is said for now.
+//! Unknown names, and conversations of which nothing is said for now.
 //!
-//! A member is told of a bounded number of names a minute that they do not exist. Beyond that the answer waits, and its
-//! silence must not tell either: so of conversations that begin after it nothing is said before it is answered, whether
-//! their recipients exist or not. Their letters are not held up: one to a member is taken and handed over, one to
-//! nobody is dropped, and its author sends it again if the name is somebody's by the time of the answer.
-//! Conversations of which the author knows are not concerned.
+//! A member learns of a bounded number of names a minute that they do not exist. Beyond that the
+//! answer waits, and its silence must not tell either: so of conversations that begin after it
+//! nothing is said before it is answered, whether their recipients exist or not. Their letters are
+//! not held up: one to a member is taken and handed over, one to an unknown name is dropped, and
+//! its author sends it again if the name is taken by the time of the answer. Conversations of which
+//! the author knows are not concerned.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -14,8 +15,8 @@ use crate::wire::message::Reason;
 use super::super::limits::{LOOKUP_INTERVAL, UNKNOWN_FOR, WAITING_MAX};
 use super::{FlowId, Flows, Standing};
 
-/// Names nobody has that an author's refused letters are remembered for; at the bound the first is forgotten, and if
-/// somebody takes that very name at once, order may suffer.
+/// Unknown names that an author's refused letters are remembered for; at the bound the first is
+/// forgotten, and if that very name is taken at once, order may suffer.
 const UNKNOWN_MAX: usize = 64;
 
 /// Numbers of letters, from the first to the last.
@@ -46,7 +47,7 @@ impl Numbers {
     }
 }
 
-/// Letters to a name that nobody has.
+/// Letters to an unknown name.
 #[derive(Clone, Copy, Debug)]
 struct Unknown {
     refused: Numbers,
@@ -54,7 +55,7 @@ struct Unknown {
     looked: Option<Tick>,
 }
 
-/// What was refused because nobody has the name.
+/// Letters that were refused because their recipients are unknown.
 #[derive(Debug, Default)]
 pub(super) struct Unknowns {
     names: BTreeMap<(OutboxId, Box<str>), Unknown>,
@@ -73,7 +74,7 @@ impl Unknowns {
         self.names.clear();
     }
 
-    /// Somebody has the name: the letters that were refused before.
+    /// The name is taken: returns the letters that were refused before.
     pub(super) fn found(&mut self, outbox: OutboxId, name: &str) -> Option<Numbers> {
         if self.is_empty() {
             return None;
@@ -99,7 +100,8 @@ struct Waiter {
     letters: u32,
 }
 
-/// Conversations of which nothing is said for now, in the order in which they began; at most [`WAITING_MAX`].
+/// Conversations of which nothing is said for now, in the order in which they began; at most
+/// [`WAITING_MAX`].
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     waiters: VecDeque<Waiter>,
@@ -118,8 +120,8 @@ impl Waiting {
         self.waiters.iter().any(|waiter| waiter.outbox == outbox && *waiter.name == *name)
     }
 
-    /// The author sends everything again. Each conversation keeps its turn, or whoever comes again would be told early of
-    /// what waits behind.
+    /// The author sends everything again. Each conversation keeps its turn, or a session that
+    /// begins again would learn early of what waits behind.
     pub(super) fn begin_session(&mut self) {
         self.waiters.iter_mut().for_each(|waiter| (waiter.refused, waiter.letters) = (None, 0));
     }
@@ -136,7 +138,7 @@ pub(in crate::relay) struct Answer {
 }
 
 impl Flows {
-    /// Letters were refused because nobody is called `name`, looked for at `looked` or earlier.
+    /// Letters were refused because `name` is unknown; it was looked for at `looked` or earlier.
     pub(in crate::relay) fn refused_unknown(
         &mut self,
         outbox: OutboxId,
@@ -154,14 +156,14 @@ impl Flows {
         }
     }
 
-    /// Whether the author was told in this session, and not long ago, that nobody is called `name`.
+    /// Whether the author has learned in this session, and not long ago, that `name` is unknown.
     pub(in crate::relay) fn is_known_unknown(&self, now: Tick, outbox: OutboxId, name: &str) -> bool {
         let looked = self.unknowns.get(outbox, name).and_then(|unknown| unknown.looked);
         looked.is_some_and(|at| now.since(at) < UNKNOWN_FOR)
     }
 
-    /// Whether a letter is behind one to a name that was looked for a moment ago: it was sent before its author could know
-    /// that nobody has the name, and says nothing new.
+    /// Whether a letter is behind one to a name that was looked for a moment ago: it was sent
+    /// before its author could know that the name is unknown, and says nothing new.
     pub(in crate::relay) fn is_behind_unknown(
         &self,
         now: Tick,
@@ -228,7 +230,8 @@ impl Flows {
         Some(Answer { outbox, name, refused, letters })
     }
 
-    /// The recipient of this conversation exists: a receipt is owed, and what was not taken goes again.
+    /// The recipient of this conversation exists: a receipt is owed, and what was not taken goes
+    /// again.
     pub(in crate::relay) fn answer(&mut self, flow: FlowId, answer: &Answer) {
         if !self.open(flow) {
             return;
@@ -275,15 +278,15 @@ mod tests {
         let known = |flows: &Flows, second| flows.is_known_unknown(at(second), FLOW.outbox, "JACK");
         one(&mut flows, "JACK", 1, Some(at(5)));
         one(&mut flows, "JACK", 2, None);
-        assert!(known(&flows, 34), "nobody looked again");
+        assert!(known(&flows, 34), "it was not looked for again");
         assert!(!known(&flows, 35));
         one(&mut flows, "JACK", 3, Some(at(76)));
         assert!(known(&flows, 100) && !flows.is_known_unknown(at(100), FLOW.outbox, "JACC"));
-        assert_eq!(take(&mut flows, 4, 3), BEHIND, "somebody was found");
+        assert_eq!(take(&mut flows, 4, 3), BEHIND, "the name is found");
         assert!(!known(&flows, 100));
         one(&mut flows, "JACC", 1, Some(at(100)));
         flows.begin_session();
-        assert!(!flows.is_known_unknown(at(100), FLOW.outbox, "JACC"), "it was told in another session");
+        assert!(!flows.is_known_unknown(at(100), FLOW.outbox, "JACC"), "it learned this in another session");
     }
 
     #[test]

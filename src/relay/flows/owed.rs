@@ -1,15 +1,18 @@
-//! Refusals of letters that had been accepted: kept until their author knows of them, and reported in each of its sessions.
+//! Refusals of letters that had been accepted: kept until their author knows of them, and reported
+//! in each of its sessions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Included, Unbounded};
 
+use crate::base::OutboxId;
 use crate::relay::limits::{OWED_REFUSALS_MAX, REFUSED_AT_ONCE_MAX};
 
-use super::{FlowId, Refusal};
+use super::{FlowId, Refusal, To};
 
 type Key = (FlowId, u64);
 
-/// The refusals owed to one author, at most [`OWED_REFUSALS_MAX`]. The start of a session and a question about a flow cost the
+/// The refusals owed to one author. From [`OWED_REFUSALS_MAX`] on only those of letters taken before are added, and those
+/// of conversations that owe none. The start of a session and a question about a flow cost the
 /// same however many are owed: what is reported again follows from where the report is.
 #[derive(Debug, Default)]
 pub(super) struct OwedRefusals {
@@ -41,7 +44,7 @@ impl OwedRefusals {
         self.refusals.is_empty()
     }
 
-    /// Whether one more may be owed.
+    /// Whether there are fewer than [`OWED_REFUSALS_MAX`].
     pub(super) fn has_room(&self) -> bool {
         self.refusals.len() < OWED_REFUSALS_MAX
     }
@@ -49,6 +52,26 @@ impl OwedRefusals {
     /// Whether one of this flow is owed.
     pub(super) fn owes(&self, flow: FlowId) -> bool {
         self.first_of(flow, 0).is_some()
+    }
+
+    pub(super) fn above_bound(&self) -> usize {
+        self.refusals.len().saturating_sub(OWED_REFUSALS_MAX)
+    }
+
+    /// Whether one of a letter to there is owed, whichever outbox it is from.
+    pub(super) fn owes_of(&self, to: To) -> bool {
+        let flow = |outbox| FlowId { to, outbox: OutboxId(outbox) };
+        self.refusals.range((flow(0), 0)..=(flow(u64::MAX), u64::MAX)).next().is_some()
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = (FlowId, u64, Refusal)> + '_ {
+        self.refusals.iter().map(|((flow, number), refusal)| (*flow, *number, *refusal))
+    }
+
+    /// Whether the refusal of this letter is owed.
+    pub(super) fn has(&self, flow: FlowId, number: u64) -> bool {
+        self.refusals.contains_key(&(flow, number))
     }
 
     /// A session begins: everything is reported in it.
@@ -94,7 +117,8 @@ impl OwedRefusals {
         Some((flow, number, self.refusals[&(flow, number)]))
     }
 
-    /// The last of the letters that are to be reported next, one after the other, and were refused like the first.
+    /// The last of the letters that are to be reported next, one after the other, and were refused
+    /// like the first.
     pub(super) fn last_of(&mut self, flow: FlowId, first: u64, refusal: Refusal) -> u64 {
         let mut last = first;
         let from_new = self.new.contains(&(flow, first));
@@ -169,8 +193,6 @@ impl OwedRefusals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::OutboxId;
-    use crate::relay::flows::To;
     use crate::wire::message::Reason;
 
     const REFUSAL: Refusal = (Reason::Expired, false);
@@ -205,7 +227,8 @@ mod tests {
         assert_eq!(report(&mut owed), [(1, 4)]);
     }
 
-    /// What comes while the report runs is in it once, whether the report has passed its place or not.
+    /// What comes while the report runs is in it once, whether the report has passed its place or
+    /// not.
     #[test]
     fn refusal_owed_during_the_report_is_in_it_once() {
         let mut owed = OwedRefusals::default();

@@ -81,7 +81,7 @@ fn a_letter_sent_again_after_behind_passes_once() {
 }
 
 #[test]
-fn a_receipt_tells_when_the_first_letter_was_taken_that_is_new_in_it() {
+fn receipt_has_the_time_of_the_first_letter_new_in_it() {
     let mut flows = Flows::default();
     let told = |flows: &mut Flows| {
         let (_, _, at) = flows.next_receipt().unwrap();
@@ -146,8 +146,29 @@ fn flows_are_bounded() {
     assert!(!flows.open(FLOW));
 }
 
+/// A member answers one guest after the other for months.
 #[test]
-fn a_new_session_hears_what_the_last_one_may_not_have_heard_once_more() {
+fn forgotten_flows_of_one_session_leave_nothing() {
+    let mut flows = Flows::default();
+    for n in 0..10_000 {
+        let flow = FlowId { to: To::Guest(GuestId::new(n)), ..FLOW };
+        assert_eq!(flows.turn_of(flow, "guest", numbered(1, 0)), Turn::Next);
+        flows.took(flow, (1, Mark(1)), Wall(0), 0);
+        flows.accepted(flow, 1, 0);
+        assert!(flows.next_receipt().is_some());
+        flows.paid();
+        flows.forget(flow.to);
+    }
+    assert!(flows.raised.len() < 100 && flows.owing.is_empty(), "{}", flows.raised.len());
+    take(&mut flows, 1, 0);
+    flows.accepted(FLOW, 1, 0);
+    flows.begin_session();
+    assert_eq!(flows.next_receipt().map(|(flow, ..)| flow), Some(FLOW));
+}
+
+/// The last session may have ended before the receipt arrived.
+#[test]
+fn receipt_is_repeated_in_the_next_session() {
     let mut flows = Flows::default();
     take(&mut flows, 1, 0);
     flows.accepted(FLOW, 1, 5);
@@ -174,8 +195,9 @@ fn what_is_accepted_stays_so_whatever_is_refused_later() {
     assert_eq!(take(&mut flows, 3, 2), Turn::Next);
 }
 
+/// The author asks about the flow, which makes it known.
 #[test]
-fn what_was_read_of_a_flow_that_is_not_known_waits_until_its_author_asks() {
+fn read_mark_of_an_unknown_flow_waits_for_its_author() {
     let mut flows = Flows::default();
     assert!(!flows.read(FLOW, 3));
     assert!(flows.open(FLOW) && flows.open(FLOW));
@@ -211,7 +233,8 @@ fn a_refusal_is_told_in_each_session_until_it_is_heard() {
     assert_eq!(flows.next_untold(), None);
 }
 
-/// Flows of the session before are told once in the next one, and what was refused before it does not count in it.
+/// Flows of the session before are reported once in the next one, and what was refused before it
+/// does not count in it.
 #[test]
 fn session_begins_alike_however_many_flows_there_are() {
     let mut flows = Flows::default();

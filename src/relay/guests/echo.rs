@@ -1,7 +1,8 @@
 //! `echo`: what a guest writes comes back in upper case, at its own length.
 //!
-//! An answer of another relay's `echo` looks like a text: two relays would answer each other for ever after one forged
-//! datagram. An answer is never changed by being echoed, so texts that are not changed have a bound of their own.
+//! An answer of another relay's `echo` looks like a text: two relays would answer each other for
+//! ever after one forged datagram. An answer is never changed by being echoed, so texts that are
+//! not changed have a bound of their own.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,9 +13,9 @@ use crate::relay::Out;
 use super::shares::Shares;
 use super::text::Charset;
 
-/// Interval and burst of texts of one address that come back as they are: a person who writes Chinese is not faster. Two
-/// relays end after 128 datagrams, unless the way between them takes half a second, and each further forged one makes
-/// two.
+/// Interval and burst of texts of one address that come back as they are: a person who writes
+/// Chinese is not faster. Two relays end after 128 datagrams, unless the way between them takes
+/// half a second, and each further forged one makes two.
 const UNCHANGED_RATE: (Duration, u32) = (Duration::from_secs(1), 64);
 
 /// The bound of what `echo` answers by UDP.

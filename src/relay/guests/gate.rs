@@ -1,4 +1,5 @@
-//! Which datagrams of text are let in. A forged source address costs nothing, so there is a bound for all of them.
+//! Which datagrams of text are let in. A forged source address costs nothing, so there is a bound
+//! for all of them.
 //!
 //! | text | bound, for all addresses together |
 //! | --- | --- |
@@ -8,26 +9,28 @@
 //! | of a guest that was not answered yet | 100/s, burst 1,000 |
 //! | of a guest that a member has answered | 1,000/s, burst 1,000 |
 //!
-//! Each source (/32, /64) has at most 100/s, burst 1,000, as a member has; loopback counts as no network, because no
-//! packet from outside has such a source.
+//! Each source (/32, /64) has at most 100/s, burst 1,000, as a member has; loopback counts as no
+//! network, because no packet from outside has such a source.
 //!
-//! An honest guest's first datagram is taken with probability 1 while at most 50 new addresses a second write, with
-//! 50/F among F of them; its second one, within a minute, with probability 1 for as long as the forger does not repeat
-//! addresses 50 times a second too.
+//! An honest guest's first datagram is taken with probability 1 while at most 50 new addresses a
+//! second write, with 50/F among F of them; its second one, within a minute, with probability 1 for
+//! as long as the forger does not repeat addresses 50 times a second too.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::base::{Rng, Tick};
 use crate::relay::limits::{Bucket, source};
+use crate::session::PrefixLen;
 
 use super::seats::Standing;
 use super::seen::Seen;
-use super::shares::{Shares, network};
+use super::shares::Shares;
 
 /// Interval and burst of one source's texts, on UDP or on TCP: those of a member.
 pub(super) const SOURCE_RATE: (Duration, u32) = (Duration::from_millis(10), 1_000);
-/// Interval and burst of first texts. With it nobody is pushed out of [`super::seats`] within half a minute.
+/// Interval and burst of first texts. With it no guest is pushed out of [`super::seats`] within
+/// half a minute.
 const FIRST_RATE: (Duration, u32) = (Duration::from_millis(20), 500);
 /// Half of it for one network: one that forges only its own addresses leaves the other half.
 const NETWORK_RATE: (Duration, u32) = (Duration::from_millis(40), 250);
@@ -92,8 +95,8 @@ impl Gate {
     /// Whether the first text of an address is taken: its guest is not known yet.
     pub(super) fn admits_stranger(&mut self, now: Tick, from: SocketAddr) -> bool {
         let budget = if self.seen.knows(now, from) { &mut self.second } else { &mut self.first };
-        let ip = from.ip();
-        let admitted = (ip.is_loopback() || self.by_network.admits(now, network(ip))) && budget.admits(now);
+        let (ip, network) = (from.ip(), PrefixLen::SITE.network(from.ip()));
+        let admitted = (ip.is_loopback() || self.by_network.admits(now, network)) && budget.admits(now);
         if !admitted {
             self.seen.note(now, from);
         }
@@ -109,8 +112,9 @@ impl Gate {
     }
 }
 
-/// Whether a datagram of text can be a guest's. One from a port below 1024 would be answered by a server that answers
-/// everything (DNS, NTP, chargen), and one from a group or from nowhere cannot be answered.
+/// Whether a datagram of text can be a guest's. One from a port below 1024 would be answered by a
+/// server that answers everything (DNS, NTP, chargen), and one from a group or from nowhere cannot
+/// be answered.
 pub(super) fn is_possible(from: SocketAddr) -> bool {
     let ip = from.ip();
     let is_broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::base::{Name, OutboxId, Path, Tick};
+use crate::base::{Carrier, Name, OutboxId, Path, Tick};
 use crate::relay::Out;
 use crate::relay::members::MemberId;
 use crate::wire::message::Reason;
@@ -31,6 +31,17 @@ impl GuestId {
     pub(in crate::relay) const fn new(number: u64) -> GuestId {
         GuestId(number)
     }
+}
+
+/// The outbox of one guest. Its lowest bit is the carrier: a letter's id tells whose share of a mailbox it is in, after a
+/// restart too.
+pub(super) fn outbox_of(random: u64, carrier: Carrier) -> OutboxId {
+    OutboxId(random & !1 | u64::from(carrier == Carrier::Tcp))
+}
+
+/// The carrier of the guest whose outbox this is.
+pub(in crate::relay) fn carrier_of(outbox: OutboxId) -> Carrier {
+    if outbox.0 & 1 == 1 { Carrier::Tcp } else { Carrier::Udp }
 }
 
 /// What a guest on TCP may be told about its letters.
@@ -193,6 +204,18 @@ impl Guest {
             self.waiting_bytes -= piece.len();
             self.sent += 1;
             out.send(self.path, &piece);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outbox_tells_by_which_carrier_its_guest_came() {
+        for carrier in [Carrier::Udp, Carrier::Tcp] {
+            assert!((0..9).all(|random| carrier_of(outbox_of(random, carrier)) == carrier));
         }
     }
 }

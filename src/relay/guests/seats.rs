@@ -1,31 +1,33 @@
-//! Who of the guests keeps a place, and who goes first.
+//! Which guests keep a place, and which go first.
 //!
-//! [`super::GuestRules::limit`] places are for guests of both carriers, and at most half of them for guests on UDP. A
-//! guest on TCP takes one with its first letter; if none is free, that of the quietest guest on UDP that was not
-//! answered. A guest on UDP asks for one with its second datagram, or when it is answered.
+//! [`super::GuestRules::limit`] places are for guests of both carriers, and at most half of them
+//! for guests on UDP. A guest on TCP takes one with its first letter; if none is free, that of the
+//! quietest guest on UDP that was not answered. A guest on UDP asks for one with its second
+//! datagram, or when it is answered.
 //!
-//! A guest on UDP without a place is served in the same way. It is forgotten when [`LOOSE_MAX`] others without one have
-//! written since it was last heard or written to; [`super::gate`] lets in so few that this takes half a minute at
-//! least. So a forged datagram costs no other guest its place, and closes no connection.
+//! A guest on UDP without a place is served in the same way. It is forgotten when [`LOOSE_MAX`]
+//! others without one have written since it was last heard or written to; [`super::gate`] lets in
+//! so few that this takes half a minute at least. So a forged datagram costs no other guest its
+//! place, and closes no connection.
 //!
-//! Plain text cannot prove an address: a proof would have to be sent, and echoed by a person. The nearest to one is
-//! that a member has answered, which is its choice, and that the address wrote again after that: such guests go last.
+//! Plain text cannot prove an address: a proof would have to be sent, and echoed by a person. The
+//! nearest to one is that a member has answered, which is its choice, and that the address wrote
+//! again after that: such guests go last.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::base::{Path, Tick};
+use crate::session::PrefixLen;
 
-use super::shares::network;
-
-/// Guests on UDP without a place: 5 MiB. [`super::gate`] lets in at most 100 a second and 1,000 at once, so the last of
-/// them is heard for 30 s, in which a desk can answer.
+/// Guests on UDP without a place: 5 MiB. [`super::gate`] lets in at most 100 a second and 1,000 at
+/// once, so the last of them is heard for 30 s, in which a desk can answer.
 pub(super) const LOOSE_MAX: usize = 4_096;
 /// A guest on UDP loses its place to one of the same standing if it was silent for this long.
 const CROWDED_AFTER: Duration = Duration::from_secs(60);
 
-/// What is known of a guest on UDP. A higher one goes later.
+/// How far a guest on UDP is known. A higher standing goes later.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Standing {
     /// It has written.
@@ -43,7 +45,7 @@ const STANDINGS: [Standing; 3] = [Standing::Unanswered, Standing::Answered, Stan
 enum Seat {
     Loose(Tick),
     Udp(Standing, Tick),
-    /// Whose address it is; `None` for loopback.
+    /// The holder of its address; `None` for loopback.
     Tcp(Option<IpAddr>),
 }
 
@@ -59,7 +61,7 @@ pub(super) struct Seats {
     tcp_by_holder: BTreeMap<IpAddr, usize>,
 }
 
-/// What came of a guest's being heard or written to.
+/// Changes after a guest was heard or written to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Moved {
     /// A guest on UDP that has lost its place.
@@ -85,7 +87,8 @@ impl Seats {
         self.seats.get(&path).is_some_and(|seat| !matches!(seat, Seat::Loose(_)))
     }
 
-    /// Notes that a guest on UDP, perhaps a new one, was heard or written to; whether it asks for a place.
+    /// Notes that a guest on UDP, perhaps a new one, was heard or written to; whether it asks for a
+    /// place.
     pub(super) fn note_udp(&mut self, now: Tick, path: Path, standing: Standing, asks: bool) -> Moved {
         let had_place = self.has_place(path);
         self.leave(path);
@@ -98,9 +101,10 @@ impl Seats {
         Moved { displaced: place.flatten(), forgotten: self.next_forgotten() }
     }
 
-    /// Gives a place to a guest on TCP. Returns `None` if there is none: all are taken by guests on TCP and by those on
-    /// UDP that were answered, or its address (of IPv6: its /48) holds as many as there are left (dynamic thresholds,
-    /// Choudhury and Hahne 1998). Loopback is exempt from the latter.
+    /// Gives a place to a guest on TCP. Returns `None` if none is free: all are taken by guests on
+    /// TCP and by those on UDP that were answered, or its address (of IPv6: its /48) holds as many
+    /// as there are left (dynamic thresholds, Choudhury and Hahne 1998). Loopback is exempt from
+    /// the latter.
     pub(super) fn take_tcp(&mut self, path: Path, ip: IpAddr) -> Option<Moved> {
         let ip = ip.to_canonical();
         let holder = (!ip.is_loopback()).then(|| holder(ip));
@@ -139,7 +143,8 @@ impl Seats {
         self.udp.iter().map(BTreeSet::len).sum()
     }
 
-    /// Finds a place for a guest on UDP of this standing, and whose it was. `None` if there is none to be had.
+    /// Finds a place for a guest on UDP of this standing, and whose it was. Returns `None` if no
+    /// place can be had.
     fn displace_for_udp(&mut self, now: Tick, standing: Standing) -> Option<Option<Path>> {
         let taken = self.udp_places();
         if taken < self.places / 2 && self.tcp + taken < self.places {
@@ -183,10 +188,10 @@ impl Seats {
     }
 }
 
-/// Who holds places on TCP, where an address is proved: an IPv4 address, or the /48 of an IPv6 address, which has as
-/// many addresses as it wants.
+/// The holder of places on TCP, where an address is proved: an IPv4 address, or the /48 of an IPv6
+/// address, which has as many addresses as it wants.
 fn holder(ip: IpAddr) -> IpAddr {
-    if ip.is_ipv4() { ip } else { network(ip) }
+    if ip.is_ipv4() { ip } else { PrefixLen::SITE.network(ip) }
 }
 
 #[cfg(test)]

@@ -8,20 +8,22 @@ use foldhash::quality::FixedState;
 
 use crate::base::{Rng, Tick};
 
-/// Entries of 4 bytes, 1 MiB in all, made when the first one is needed. An address that writes again after 3 s is still
-/// known with a probability of 89 % under a flood of 10,000 addresses a second, and of 32 % under 100,000.
+/// Entries of 4 bytes, 1 MiB in all, made when the first one is needed. An address that writes
+/// again after 3 s is still known with a probability of 89 % under a flood of 10,000 addresses a
+/// second, and of 32 % under 100,000.
 const LEN: usize = 1 << 18;
 /// An address is known for this long: a person who has no answer writes again within it.
 const KNOWN_FOR: Duration = Duration::from_secs(60);
-/// Low bits of an entry: the second in which it was made. They come round after 68 minutes, when an entry that was not
-/// overwritten counts once more for a minute.
+/// Low bits of an entry: the second in which it was made. They come round after 68 minutes, when an
+/// entry that was not overwritten counts once more for a minute.
 const SECOND_BITS: u32 = 12;
 
 /// A table of fixed size in which a newer address overwrites an older one.
 #[derive(Debug)]
 pub(super) struct Seen {
     hash: FixedState,
-    /// A fingerprint of the address, never 0, above the second; 0 for nothing. Empty until the first flood.
+    /// A fingerprint of the address, never 0, above the second; 0 for nothing. Empty until the
+    /// first flood.
     entries: Vec<u32>,
 }
 
@@ -39,7 +41,8 @@ impl Seen {
         self.entries[at] = fingerprint | second(now);
     }
 
-    /// Whether a datagram from there was not taken lately. One in a million others is mistaken for it.
+    /// Whether a datagram from there was not taken lately. One in a million others is mistaken for
+    /// it.
     pub(super) fn knows(&self, now: Tick, from: SocketAddr) -> bool {
         let (at, fingerprint) = self.place(from);
         let Some(entry) = self.entries.get(at) else { return false };

@@ -1,13 +1,12 @@
 //! How much text one source or one network may send, whatever it pretends to be.
 
 use std::hash::{BuildHasher, Hash};
-use std::net::IpAddr;
 use std::time::Duration;
 
 use foldhash::quality::FixedState;
 
 use crate::base::{Rng, Tick};
-use crate::relay::limits::{Bucket, source};
+use crate::relay::limits::Bucket;
 
 /// Buckets of one row, 8 bytes each: 64 KiB for both rows. A flood fills a bucket only if it sends more than its rate
 /// into it, 4,096 times the rate in all.
@@ -54,24 +53,10 @@ impl Shares {
     }
 }
 
-/// Returns the network that an address belongs to: the /24 of an IPv4 address, or the /48 of an IPv6 address. One
-/// subscriber rarely holds more.
-pub(super) fn network(ip: IpAddr) -> IpAddr {
-    match source(ip) {
-        IpAddr::V4(v4) => {
-            let [a, b, c, _] = v4.octets();
-            IpAddr::from([a, b, c, 0])
-        }
-        IpAddr::V6(v6) => {
-            let mut octets = v6.octets();
-            octets[6..].fill(0);
-            IpAddr::from(octets)
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     const INTERVAL: Duration = Duration::from_millis(10);
@@ -89,7 +74,7 @@ mod tests {
         assert!(shares.admits(NOW + INTERVAL, ip) && !shares.admits(NOW + INTERVAL, ip));
     }
 
-    /// Nine in ten of 50 sources are let in beside 100,000 others and beside 200 that use all they have.
+    /// Nine in ten of 50 sources are let in among 100,000 others, and among 200 that use all they have.
     #[test]
     fn no_flood_keeps_another_source_out() {
         let mut shares = shares();
@@ -100,12 +85,5 @@ mod tests {
         }
         let admitted = (0..50).filter(|n| shares.admits(NOW, IpAddr::from([192, 0, 2, *n]))).count();
         assert!(admitted >= 45, "{admitted}");
-    }
-
-    #[test]
-    fn networks_are_24_bits_of_ipv4_and_48_of_ipv6() {
-        let of = |text: &str| network(text.parse().unwrap()).to_string();
-        assert_eq!(of("192.0.2.77"), "192.0.2.0");
-        assert_eq!(of("2001:db8:7:9::1"), "2001:db8:7::");
     }
 }

@@ -1,6 +1,7 @@
 //! Tests of the index of names: mistypes are found, and no more names are looked at than the bound.
 
 use super::*;
+use crate::base::Looks;
 
 const MOST: usize = 3;
 
@@ -18,8 +19,8 @@ impl Town {
     }
 
     fn ask_as(&mut self, wanted: &str, correspondents: &[usize]) -> Found {
-        let look = Name::look_of(wanted).unwrap();
-        let same = self.names.iter().position(|name| wanted.len() < 40 && name.skeleton() == look);
+        let looks = Looks::of(wanted).unwrap();
+        let same = self.names.iter().position(|name| wanted.len() < 40 && name.looks().meet(&looks));
         let correspondents = correspondents.iter().copied().map(MemberId);
         self.index.nearest(wanted, (same.map(MemberId), correspondents), |id| self.names.get(id.0), MOST)
     }

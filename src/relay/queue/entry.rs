@@ -1,21 +1,22 @@
 //! One letter in a queue.
 
-use crate::base::{LetterId, Mark, Tick};
+use crate::base::{Carrier, LetterId, Mark, Tick};
 use crate::wire::message::Reason;
 
 use crate::relay::limits::ENTRY_COST;
 use crate::relay::members::MemberId;
 use crate::relay::parcels::Parcel;
 
-/// Who wrote a letter.
+/// The author of a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::relay) enum Author {
-    /// A member, whoever of its sessions it came by.
+    /// A member, in whichever session it wrote.
     Member(MemberId),
     /// The relay itself, as `echo`.
     Echo,
-    /// Guests, all of them together: they share what one author may have in a queue.
-    Guest,
+    /// Guests of one carrier, all of them together: they share what one author may have in a queue. Those over UDP can be
+    /// forged, and take nothing from those over TCP.
+    Guest(Carrier),
 }
 
 /// Where a letter is safe.
@@ -119,7 +120,7 @@ impl Entry {
         self.len + ENTRY_COST
     }
 
-    /// What it costs in memory only, and what it costs that the disk does not have.
+    /// Its cost in memory only, and its cost as long as the disk does not have it.
     pub(super) fn unwritten(&self) -> (usize, usize) {
         match self.state {
             State::Memory => (self.cost(), self.cost()),

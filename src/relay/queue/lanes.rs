@@ -1,18 +1,32 @@
 //! Letters that wait for their sender's pace, out of the way of all others.
 //!
-//! A letter whose turn has come and that its sender's [`Pace`] does not allow yet is set aside into a lane of its sender,
-//! and so is every later one of that sender: order holds within a conversation. When the pace allows the first letters of
-//! a lane again, they go next. A lane whose last letter has gone is dropped; a queue without a greedy sender has none.
+//! A letter that would go next and that its sender's [`Pace`] does not allow yet moves to a lane of
+//! its sender. Every later letter of that sender follows it, so that order holds within a
+//! conversation. When the pace allows the first letters of a lane, they go next. An empty lane is
+//! dropped, so a queue without a greedy sender has none.
+//!
+//! Example: the pace allows two letters of TOM, and `T1 T2 T3 T4 J1` wait, the last one of JACK.
+//!
+//! ```text
+//! in turn          lane of TOM    handed over
+//! T1 T2 T3 T4 J1   -              -
+//! -                T3 T4          T1 T2 J1
+//! T3 (released)    T4             T1 T2 J1       a second later
+//! ```
+//!
+//! In a lane, letters on disk come before those in memory:
 //!
 //! ```text
 //! kept | fresh
 //! ```
 //!
-//! *Kept* letters are on disk, and all that is known of one is its place and cost: at most the letters of a pair, 16 bytes
-//! each. *Fresh* ones are in memory, and are written like those in the tail and before them.
+//! *Kept* letters are on disk only. Of each, the lane has the place and the cost: at most the
+//! letters of a pair, 24 bytes each. *Fresh* letters are in memory, and are written as those in the
+//! tail are.
 //!
-//! Letters are released a chunk at a time, and where others wait too a chunk of theirs passes first: neither a greedy
-//! sender nor a hundred hold up another's letters by more than [`CHUNK_BYTES`] for as many bytes of its own.
+//! Letters are released a chunk at a time. Where others wait too, as many bytes of theirs pass
+//! before the next chunk. So neither one greedy sender nor a hundred hold up another's letters by
+//! more than [`CHUNK_BYTES`] for as many bytes of its own.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -22,8 +36,8 @@ use crate::relay::pace::Pace;
 
 use super::{Author, Entry, Queue, Rows, State};
 
-/// Bytes of one lane that are released at once, unless a letter is longer; no more than a quarter of a burst. It is what is
-/// loaded from the disk at once. At 256 KiB/s a lane is looked at four times a second.
+/// Bytes of one lane that are released at once, unless one letter is longer: what is loaded from
+/// the disk at once. At 256 KiB/s a lane is released four times a second.
 const CHUNK_BYTES: usize = LOAD_BYTES;
 
 /// A letter on disk only.
@@ -31,7 +45,8 @@ const CHUNK_BYTES: usize = LOAD_BYTES;
 struct Kept {
     place: u64,
     cost: usize,
-    /// It was in a session of its recipient, or may have been.
+    /// It was in a session of its recipient, or may have been. Once younger letters of others have
+    /// passed it, [`Queue::handed_through`] cannot say so.
     was_handed: bool,
 }
 
@@ -45,22 +60,40 @@ struct Lane {
 }
 
 impl Lane {
-    /// The bytes that its pace must allow before letters are released, and that are released then.
+    /// Bytes that the pace must allow before letters are released, and that are released then: all
+    /// that wait, a chunk, or a quarter of a burst, whichever is least, but at least one letter.
     fn chunk(&self, pace: Pace) -> usize {
         let fresh = || self.fresh.front().map(Entry::cost);
         let first = self.kept.front().map(|kept| kept.cost).or_else(fresh).unwrap_or(0);
         self.cost.min(CHUNK_BYTES).min(pace.burst / 4).max(first)
     }
 
-    /// The letters on disk that a chunk has room for.
+    /// Places of the kept letters that fit into a chunk.
     fn chunk_of_kept(&self, pace: Pace) -> Vec<u64> {
         let mut left = self.chunk(pace);
-        let fits = |kept: &&Kept| {
-            let fits = kept.cost <= left;
-            left = left.saturating_sub(kept.cost);
-            fits
-        };
-        self.kept.iter().take_while(fits).map(|kept| kept.place).collect()
+        let mut places = Vec::new();
+        for kept in &self.kept {
+            if kept.cost > left {
+                break;
+            }
+            left -= kept.cost;
+            places.push(kept.place);
+        }
+        places
+    }
+
+    /// Takes out the fresh letters that fit into a chunk.
+    fn take_chunk(&mut self, pace: Pace) -> Vec<Entry> {
+        let mut left = self.chunk(pace);
+        let mut taken = Vec::new();
+        while self.fresh.front().is_some_and(|entry| entry.cost() <= left)
+            && let Some(entry) = self.fresh.pop_front()
+        {
+            left -= entry.cost();
+            self.cost -= entry.cost();
+            taken.push(entry);
+        }
+        taken
     }
 
     fn find(&self, place: u64) -> Option<usize> {
@@ -81,68 +114,77 @@ impl Lane {
 /// The lanes of one queue.
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
-    lanes: BTreeMap<Author, Lane>,
-    /// No lane is due before then.
+    by_author: BTreeMap<Author, Lane>,
+    /// No lane is due before then, so that none is looked at.
     idle_until: Tick,
-    /// Bytes of letters that wait in no lane, which pass before the next chunk.
+    /// Bytes of letters outside the lanes that pass before the next chunk.
     others_first: usize,
-    /// Whose letters are being loaded, and the last place among them.
+    /// The author whose kept letters are being loaded, and the last place that was asked for.
     loading: Option<(Author, u64)>,
 }
 
 impl Lanes {
     pub(super) const EMPTY: Lanes =
-        Lanes { lanes: BTreeMap::new(), idle_until: Tick::ZERO, others_first: 0, loading: None };
+        Lanes { by_author: BTreeMap::new(), idle_until: Tick::ZERO, others_first: 0, loading: None };
 
     pub(super) fn is_empty(&self) -> bool {
-        self.lanes.is_empty()
+        self.by_author.is_empty()
     }
 
-    /// A letter that waits in no lane has left the front.
+    /// A letter of this cost that was in no lane has left the front.
     pub(super) fn passed(&mut self, cost: usize) {
         self.others_first = self.others_first.saturating_sub(cost);
     }
 
     /// Letters in memory.
     pub(super) fn fresh(&self) -> impl Iterator<Item = &Entry> {
-        self.lanes.values().flat_map(|lane| &lane.fresh)
+        self.by_author.values().flat_map(|lane| &lane.fresh)
     }
 
-    /// Those of them that are being written.
+    /// Letters that are being written: the first ones in memory of each lane.
     pub(super) fn being_written(&self) -> impl Iterator<Item = &Entry> {
-        let first = |lane: &Lane| lane.fresh.iter().position(|entry| entry.place().is_none());
-        self.lanes.values().flat_map(move |lane| lane.fresh.range(..first(lane).unwrap_or(lane.fresh.len())))
+        let lanes = self.by_author.values();
+        lanes.flat_map(|lane| lane.fresh.iter().take_while(|entry| entry.place().is_some()))
     }
 
     /// Letters in memory, lane by lane.
     pub(super) fn fresh_mut(&mut self) -> impl Iterator<Item = &mut VecDeque<Entry>> {
-        self.lanes.values_mut().map(|lane| &mut lane.fresh)
+        self.by_author.values_mut().map(|lane| &mut lane.fresh)
     }
 
-    /// Whether the letter at this place waits here, and is on disk only.
+    /// Finds a kept letter by its place alone. This looks at each lane, which happens only where a
+    /// letter leaves the disk without being handed over. Lanes are few: each is of a sender whose
+    /// whole burst the recipient has just taken.
+    fn find(&self, place: u64) -> Option<(Author, usize)> {
+        self.by_author.iter().find_map(|(author, lane)| Some((*author, lane.find(place)?)))
+    }
+
+    /// Whether the letter at this place is kept here.
     pub(super) fn keeps(&self, place: u64) -> bool {
-        self.lanes.values().any(|lane| lane.find(place).is_some())
+        self.find(place).is_some()
     }
 
-    /// Whether the letter at this place was in a session of its recipient, or may have been; `None` if it waits in no
-    /// lane, or in memory.
+    /// Whether the letter at this place was in a session of its recipient, or may have been.
+    /// Returns `None` if it is not kept here.
     pub(super) fn was_handed(&self, place: u64) -> Option<bool> {
-        self.lanes.values().find_map(|lane| Some(lane.kept[lane.find(place)?].was_handed))
+        let (author, nth) = self.find(place)?;
+        Some(self.by_author.get(&author)?.kept.get(nth)?.was_handed)
     }
 
-    /// Takes the letter at this place out, if it waits here and is on disk only.
+    /// Removes the letter at this place. Returns `false` if it is not kept here.
     pub(super) fn remove(&mut self, place: u64) -> bool {
-        let found = self.lanes.iter_mut().find_map(|(author, lane)| Some((*author, lane.find(place)?)));
-        let Some((author, nth)) = found else { return false };
-        self.lanes.entry(author).or_default().remove(nth);
+        let Some((author, nth)) = self.find(place) else { return false };
+        if let Some(lane) = self.by_author.get_mut(&author) {
+            lane.remove(nth);
+        }
         self.drop_if_empty(author);
         true
     }
 
-    /// Takes out letters that the disk does not have.
+    /// Takes out all letters that the disk does not have.
     pub(super) fn drain_fresh(&mut self) -> Vec<Entry> {
         let mut drained = Vec::new();
-        self.lanes.retain(|_, lane| {
+        self.by_author.retain(|_, lane| {
             lane.cost -= lane.fresh.iter().map(Entry::cost).sum::<usize>();
             drained.extend(lane.fresh.drain(..));
             !lane.is_empty()
@@ -150,10 +192,10 @@ impl Lanes {
         drained
     }
 
-    /// Written letters are on disk only; answers with them.
+    /// The letters that were being written are durable, and kept from here on. Returns them.
     pub(super) fn committed(&mut self) -> Vec<Entry> {
         let mut committed = Vec::new();
-        for lane in self.lanes.values_mut() {
+        for lane in self.by_author.values_mut() {
             while let Some(State::Writing(place)) = lane.fresh.front().map(|entry| entry.state) {
                 let Some(entry) = lane.fresh.pop_front() else { break };
                 lane.kept.push_back(Kept { place, cost: entry.cost(), was_handed: entry.was_handed });
@@ -163,61 +205,75 @@ impl Lanes {
         committed
     }
 
-    /// There is no session to hand letters to: dissolves all lanes. Answers with the number of letters that are on disk
-    /// only and the first place of one, and with those in memory.
+    /// Dissolves all lanes, because there is no session to hand letters to. Returns the number of
+    /// kept letters, the first place of one, and the letters in memory.
     pub(super) fn dissolve(&mut self) -> (usize, Option<u64>, Vec<Entry>) {
-        let lanes = std::mem::replace(self, Lanes::EMPTY).lanes;
+        let lanes = std::mem::replace(self, Lanes::EMPTY).by_author;
         let kept = lanes.values().map(|lane| lane.kept.len()).sum();
         let first = lanes.values().filter_map(|lane| lane.kept.front()).map(|kept| kept.place).min();
         (kept, first, lanes.into_values().flat_map(|lane| lane.fresh).collect())
     }
 
+    /// A chunk of this lane was released, or is not on the disk.
+    fn chunk_ended(&mut self, author: Author) {
+        self.others_first = CHUNK_BYTES;
+        self.idle_until = Tick::ZERO;
+        self.drop_if_empty(author);
+    }
+
     fn drop_if_empty(&mut self, author: Author) {
-        if self.lanes.get(&author).is_some_and(Lane::is_empty) {
-            self.lanes.remove(&author);
+        if self.by_author.get(&author).is_some_and(Lane::is_empty) {
+            self.by_author.remove(&author);
         }
     }
 }
 
 impl Queue {
-    /// Sets letters aside that would go next and may not yet, and takes back those that may; the number set aside.
+    /// Moves letters into lanes that would go next and may not yet, and takes back those that may.
+    /// Returns how many were moved into lanes.
     pub(in crate::relay) fn keep_pace(&mut self, now: Tick, pace: Option<Pace>) -> u64 {
         let Some(pace) = pace.filter(|_| self.may_hand()) else { return 0 };
-        for set_aside in 0.. {
+        let mut set_aside = 0;
+        loop {
             if self.loaded.is_empty() && !self.lanes.is_empty() {
-                self.release(now, pace);
+                self.release_fresh(now, pace);
             }
             let may_pass = |front: &Entry| front.released || self.may_pass(front, now, pace);
             if self.front().is_none_or(may_pass) {
                 return set_aside;
             }
             self.set_aside();
+            set_aside += 1;
         }
-        0
     }
 
     fn may_pass(&self, entry: &Entry, now: Tick, pace: Pace) -> bool {
-        let waits = !self.lanes.is_empty() && self.lanes.lanes.contains_key(&entry.author);
+        // Also where the pace allows this letter: one of its sender that is longer may wait before
+        // it.
+        let waits = self.lanes.by_author.contains_key(&entry.author);
         !waits && pace.ready_at(self.whole_at(entry.author), entry.cost()) <= now
     }
 
+    /// Moves the letter that would go next to the end of its sender's lane.
     fn set_aside(&mut self) {
         let Some(entry) = self.pop_next() else { return };
         let (author, cost) = (entry.author, entry.cost());
-        let was_handed = entry.was_handed || self.may_have_arrived(entry.place().unwrap_or(u64::MAX));
+        let was_handed = self.was_handed(&entry);
         self.lanes.passed(cost);
-        if !self.lanes.lanes.contains_key(&author) {
+        let lane = self.lanes.by_author.entry(author).or_default();
+        if lane.is_empty() {
             self.lanes.idle_until = Tick::ZERO;
         }
-        let lane = self.lanes.lanes.entry(author).or_default();
         lane.cost += cost;
+        // Nothing on disk comes after something in memory: of one sender, older letters are written
+        // first.
         match entry.state {
             State::Kept(place) => lane.kept.push_back(Kept { place, cost, was_handed }),
             State::Memory | State::Writing(_) => lane.fresh.push_back(entry),
         }
     }
 
-    /// The lane that is due, the one that has been so for longest.
+    /// The author of the lane that has been due for longest, if one is due.
     fn due_lane(&mut self, now: Tick, pace: Pace) -> Option<Author> {
         if self.lanes.idle_until > now {
             return None;
@@ -225,41 +281,31 @@ impl Queue {
         let due = |(author, lane): (&Author, &Lane)| {
             (pace.ready_at(self.whole_at(*author), lane.chunk(pace)), *author)
         };
-        let (at, author) = self.lanes.lanes.iter().map(due).min()?;
+        let (at, author) = self.lanes.by_author.iter().map(due).min()?;
         self.lanes.idle_until = at;
         (at <= now).then_some(author)
     }
 
-    /// Whether letters that wait in no lane pass before the next chunk does.
-    fn others_come_first(&self) -> bool {
-        self.lanes.others_first > 0 && (self.front().is_some() || self.wants_more())
+    /// The author of the lane that a chunk may be released of.
+    fn next_lane(&mut self, now: Tick, pace: Pace) -> Option<Author> {
+        let others_wait = self.front().is_some() || self.wants_more();
+        if others_wait && self.lanes.others_first > 0 {
+            return None;
+        }
+        self.due_lane(now, pace)
     }
 
-    /// Takes a chunk of letters in memory back from the lane that is due.
-    fn release(&mut self, now: Tick, pace: Pace) {
-        if self.others_come_first() {
+    /// Releases a chunk of letters in memory, if the next lane has none before them on disk.
+    fn release_fresh(&mut self, now: Tick, pace: Pace) {
+        let Some(author) = self.next_lane(now, pace) else { return };
+        let Some(lane) = self.lanes.by_author.get_mut(&author) else { return };
+        if !lane.kept.is_empty() {
+            // `Queue::wants_kept` asks for them.
             return;
         }
-        let Some(author) = self.due_lane(now, pace) else { return };
-        let Some(lane) = self.lanes.lanes.get_mut(&author).filter(|lane| lane.kept.is_empty()) else {
-            return;
-        };
-        let mut left = lane.chunk(pace);
-        while lane.fresh.front().is_some_and(|entry| entry.cost() <= left)
-            && let Some(mut entry) = lane.fresh.pop_front()
-        {
-            left -= entry.cost();
-            lane.cost -= entry.cost();
-            entry.released = true;
-            self.loaded.push_back(entry);
-        }
-        self.released(author);
-    }
-
-    fn released(&mut self, author: Author) {
-        self.lanes.others_first = CHUNK_BYTES;
-        self.lanes.idle_until = Tick::ZERO;
-        self.lanes.drop_if_empty(author);
+        let released = lane.take_chunk(pace).into_iter().map(|entry| Entry { released: true, ..entry });
+        self.loaded.extend(released);
+        self.lanes.chunk_ended(author);
     }
 
     /// When letters of a lane may go, if there are lanes.
@@ -269,17 +315,22 @@ impl Queue {
         Some(self.lanes.idle_until)
     }
 
-    /// The letters of a lane to be loaded now, if any.
+    /// The kept letters to be loaded now, if any: a chunk of the next lane.
     pub(super) fn wants_kept(&mut self, now: Tick, pace: Option<Pace>) -> Option<Rows> {
-        let pace = pace.filter(|_| !self.lanes.is_empty() && !self.others_come_first())?;
-        let author = self.due_lane(now, pace)?;
-        let places = self.lanes.lanes.get(&author)?.chunk_of_kept(pace);
+        let pace = pace.filter(|_| !self.lanes.is_empty())?;
+        let author = self.next_lane(now, pace)?;
+        let places = self.lanes.by_author.get(&author)?.chunk_of_kept(pace);
         self.lanes.loading = Some((author, *places.last()?));
         Some(Rows::At(places))
     }
 
-    /// Whether the rows being loaded are a lane's: then takes them in, `through` being the last place looked at. What was
-    /// asked for and is not on the disk is waited for no longer.
+    /// Takes in `entries` if they are what [`Queue::wants_kept`] asked for; otherwise returns
+    /// `false`.
+    ///
+    /// `through` is the last place that was looked at, if any; letters behind it stay in the lane.
+    /// With `leaving`, the load ended because the next letter is leaving the disk. Otherwise a load
+    /// without any letter means that the disk has none of those that were asked for. They leave the
+    /// lane, which would ask for them for ever.
     pub(super) fn kept_loaded(
         &mut self,
         through: Option<u64>,
@@ -293,16 +344,16 @@ impl Queue {
             entry.released = true;
             self.loaded.push_back(entry);
         }
-        if let Some(lane) = self.lanes.lanes.get_mut(&author) {
+        if let Some(lane) = self.lanes.by_author.get_mut(&author) {
             while lane.kept.front().is_some_and(|kept| kept.place <= through) {
                 lane.remove(0);
             }
         }
-        self.released(author);
+        self.lanes.chunk_ended(author);
         true
     }
 
-    /// No rows come.
+    /// The load of [`Queue::wants_kept`] failed.
     pub(super) fn kept_not_loaded(&mut self) {
         self.lanes.loading = None;
     }

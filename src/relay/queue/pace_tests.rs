@@ -1,4 +1,5 @@
-//! Senders that write faster than their pace: what waits, what passes, and that none is lost or overtaken.
+//! Senders that write faster than their pace: what waits, what passes, and that none is lost or
+//! overtaken.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,10 +14,10 @@ use crate::relay::members::MemberId;
 const START: Tick = Tick::from_micros(1_000_000);
 const GREEDY: Author = Author::Member(MemberId(1));
 const FRIEND: Author = Author::Member(MemberId(2));
-/// What a letter of 936 bytes costs.
+/// Cost of a letter of 936 bytes.
 const COST: usize = 1_000;
 
-/// A queue whose pairs pass so many letters of [`COST`] at once, and one each second.
+/// A queue whose pairs pass `burst` letters of [`COST`] at once, and one each second.
 fn paced(burst: usize) -> Desk {
     let limits = Limits { pair_rate: COST, pair_burst: burst * COST, ..Limits::default() };
     Desk { pace: Pace::of(&limits), now: START, limits, ..Desk::default() }
@@ -142,6 +143,26 @@ fn expired_letters_leave_their_lane() {
     assert!(desk.queue.lanes.is_empty() && desk.queue.on_disk == 0);
 }
 
+/// A letter waits in its lane while one at a higher place passes it. Its author is not to hear that
+/// it may have arrived.
+#[test]
+fn released_letter_was_not_handed_with_those_behind_it() {
+    let mut desk = paced(1);
+    (1..=2).for_each(|number| offer(&mut desk, GREEDY, number));
+    assert_eq!(hand_all(&mut desk), [(GREEDY, 1)]);
+    desk.write(START + SPILL_AFTER, false);
+    desk.commit();
+    offer(&mut desk, FRIEND, 1);
+    assert_eq!(hand_all(&mut desk), [(FRIEND, 1)]);
+    desk.write(START + 2 * SPILL_AFTER, false);
+    desk.commit();
+    assert!(desk.queue.may_have_arrived(3) && !desk.queue.may_have_arrived(2), "2 waits in a lane");
+    desk.now = START + Duration::from_secs(60);
+    desk.load(100);
+    let entry = desk.queue.take_next().unwrap();
+    assert_eq!((entry.place(), desk.queue.was_handed(&entry)), (Some(2), false));
+}
+
 #[test]
 fn letters_missing_on_disk_are_not_waited_for() {
     let mut desk = paced(1);
@@ -224,8 +245,9 @@ impl Desk {
 }
 
 proptest! {
-    /// Whatever happens in whatever order, the letters of each author come in order, none is accepted before the disk or
-    /// the recipient has it and every earlier one, none passes before its pace allows it, and none is lost.
+    /// Whatever happens in whatever order, the letters of each author come in order, none is
+    /// accepted before the disk or the recipient has it and every earlier one, none passes before
+    /// its pace allows it, and none is lost.
     #[test]
     fn no_letter_of_any_author_is_lost_or_overtaken(
         burst in 1usize..6,
@@ -307,6 +329,7 @@ proptest! {
         for course in courses.values() {
             prop_assert_eq!(course.handed, course.pushed);
         }
+        prop_assert_eq!(desk.unwritten_of_all(), 0);
         prop_assert!(!desk.queue.has_mail() && desk.queue.unwritten == 0 && desk.queue.lanes.is_empty());
     }
 }

@@ -1,8 +1,8 @@
 //! Letters that their recipient refuses before it has stored them.
 //!
-//! No letter is durable while one of its author before it is neither that nor known as refused. So a refused letter that
-//! is in memory only is written first, with all before it, and leaves when the disk has it; and what the recipient has
-//! stored behind it counts after that.
+//! No letter is durable while one of its author before it is neither that nor known as refused. So
+//! a refused letter that is in memory only is written first, with all before it, and leaves when
+//! the disk has it; and what the recipient has stored behind it counts after that.
 
 use std::collections::BTreeMap;
 
@@ -10,14 +10,15 @@ use super::{Author, Entry, Queue, State, Through};
 use crate::base::{LetterId, OutboxId};
 use crate::wire::message::Reason;
 
-/// What the recipient refuses.
+/// Letters that the recipient refuses.
 #[derive(Debug)]
 pub(super) struct Refusing {
     /// Refused letters among those handed: they wait for the disk.
     pub(super) letters: usize,
     /// Letters whose refusal is being made durable; they count as handed.
     pub(super) leaving: usize,
-    /// What the recipient has stored behind refused letters, by author and outbox.
+    /// Numbers through which the recipient has stored letters behind refused ones, by author and
+    /// outbox.
     stored: BTreeMap<(Author, OutboxId), Through>,
 }
 
@@ -52,8 +53,8 @@ pub(in crate::relay) struct Left {
 }
 
 impl Queue {
-    /// The recipient refuses a letter it was handed; `false` if it has no such letter. [`Queue::next_refused`] has it as
-    /// soon as it may leave.
+    /// The recipient refuses a letter it was handed; `false` if it has no such letter.
+    /// [`Queue::next_refused`] has it as soon as it may leave.
     pub(in crate::relay) fn refuse(&mut self, author: Author, id: LetterId, reason: Reason) -> bool {
         let is_it = |entry: &&mut Entry| entry.author == author && entry.id == id && entry.refused.is_none();
         let Some(entry) = self.handed.iter_mut().flatten().find(is_it) else { return false };
@@ -62,8 +63,8 @@ impl Queue {
         true
     }
 
-    /// Takes out a refused letter that the disk has, or whose author is no member. It counts as handed until
-    /// [`Queue::refusal_ended`].
+    /// Takes out a refused letter that the disk has, or whose author is no member. It counts as
+    /// handed until [`Queue::refusal_ended`].
     pub(in crate::relay) fn next_refused(&mut self) -> Option<Left> {
         if self.refusing.letters == 0 {
             return None;
@@ -92,7 +93,8 @@ impl Queue {
         self.refusing.leaving -= 1;
     }
 
-    /// The recipient's session is gone: the next one is handed what has not left, and says again what it does with it.
+    /// The recipient's session is gone: the next one is handed what has not left, and says again
+    /// what it does with it.
     pub(super) fn forget_refused(&mut self) {
         if self.refusing.letters > 0 {
             self.handed.iter_mut().flatten().for_each(|entry| entry.refused = None);

@@ -4,7 +4,7 @@
 //! together. These are dynamic thresholds (Choudhury and Hahne, "Dynamic queue length thresholds for shared-memory
 //! packet switches", IEEE/ACM Transactions on Networking 6(2), 1998) with a factor of 1: `k` greedy senders leave
 //! `1/(k+1)` free, and each has as much as the others. Fixed bounds for a pair and for a sender come on top. Nothing
-//! that was accepted is evicted.
+//! that was accepted is evicted. What the disk does not have yet is shared in the same way.
 //!
 //! Invariant: once a queue was counted, what a sender holds is the sum of its shares in all queues.
 
@@ -19,19 +19,21 @@ use super::{Author, Entry, Queue};
 pub(super) struct Share {
     pub(super) letters: usize,
     pub(super) bytes: usize,
+    /// The cost of those that the disk does not have.
+    pub(super) unwritten: usize,
     /// When a whole burst of the author may be handed over again; see [`Pace`].
     whole_at: Tick,
 }
 
 impl Share {
-    pub(super) const EMPTY: Share = Share { letters: 0, bytes: 0, whole_at: Tick::ZERO };
+    pub(super) const EMPTY: Share = Share { letters: 0, bytes: 0, unwritten: 0, whole_at: Tick::ZERO };
 
     fn add(&mut self, letters: usize, bytes: usize) {
         self.letters += letters;
         self.bytes += bytes;
     }
 
-    /// Removes letters, with so many bytes of bodies.
+    /// Removes letters, with this many bytes of bodies.
     pub(super) fn remove(&mut self, letters: usize, bytes: usize) {
         self.letters = self.letters.saturating_sub(letters);
         self.bytes = self.bytes.saturating_sub(bytes);
@@ -111,11 +113,28 @@ impl Queue {
         share.letters < letters && share.bytes + len <= bytes
     }
 
-    /// Whether the disk is close enough behind to take another letter of this length.
-    pub(in crate::relay) fn can_follow(&self, len: usize) -> bool {
-        let cost = len + ENTRY_COST;
-        let is_failing = self.retry_at.is_some() && self.memory_only + cost > MEMORY_ONLY_MAX;
-        !is_failing && self.unwritten + cost <= UNWRITTEN_MAX
+    /// Whether the disk is close enough behind to take another letter of this author.
+    pub(in crate::relay) fn can_follow(&self, author: Author, len: usize) -> bool {
+        let mut free = UNWRITTEN_MAX.saturating_sub(self.unwritten);
+        if self.retry_at.is_some() {
+            free = free.min(MEMORY_ONLY_MAX.saturating_sub(self.memory_only));
+        }
+        self.shares.get(author).map_or(0, |share| share.unwritten) + len + ENTRY_COST <= free
+    }
+
+    /// A letter of the author is in memory only.
+    pub(super) fn take_unwritten(&mut self, author: Author, cost: usize) {
+        self.memory_only += cost;
+        self.unwritten += cost;
+        self.shares.entry(author).unwritten += cost;
+    }
+
+    /// Letters of the author that cost this much are on the disk, or have left.
+    pub(super) fn note_written(&mut self, author: Author, cost: usize) {
+        self.unwritten -= cost;
+        if let Some(share) = self.shares.get_mut(author) {
+            share.unwritten -= cost;
+        }
     }
 
     /// Another letter of this length is the author's.
@@ -123,7 +142,7 @@ impl Queue {
         self.take_shares(author, 1, len);
     }
 
-    /// More letters, with so many bytes of bodies, are the author's.
+    /// More letters, with this many bytes of bodies, are the author's.
     pub(super) fn take_shares(&mut self, author: Author, letters: usize, bytes: usize) {
         self.total.add(letters, bytes);
         self.shares.entry(author).add(letters, bytes);
@@ -135,7 +154,7 @@ impl Queue {
         self.forget_shares(author, 1, len);
     }
 
-    /// Letters, with so many bytes of bodies, are the author's no longer.
+    /// Letters, with this many bytes of bodies, are the author's no longer.
     pub(super) fn forget_shares(&mut self, author: Author, letters: usize, bytes: usize) {
         self.total.remove(letters, bytes);
         if let Some(share) = self.shares.get_mut(author) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::relay::limits::{Limits, UNWRITTEN_MAX};
+use crate::relay::limits::{Limits, MEMORY_ONLY_MAX, UNWRITTEN_MAX};
 use crate::relay::members::MemberId;
 use crate::wire::message::Reason;
 
@@ -56,7 +56,8 @@ impl Desk {
 
     pub(super) fn offer_entry(&mut self, entry: Entry, sender: Sender) -> bool {
         let (author, len) = (entry.author, entry.len);
-        let takes = self.queue.can_follow(len) && self.queue.has_room(author, len, sender, &self.limits);
+        let takes =
+            self.queue.can_follow(author, len) && self.queue.has_room(author, len, sender, &self.limits);
         if takes {
             self.queue.push(entry);
         }
@@ -126,6 +127,10 @@ impl Desk {
 }
 
 impl Desk {
+    pub(super) fn unwritten_of_all(&self) -> usize {
+        self.queue.shares.iter().map(|(_, share)| share.unwritten).sum()
+    }
+
     /// The numbers of refused letters that leave, and the last number that was stored behind them.
     fn refused(&mut self) -> (Vec<u64>, u64) {
         let (mut numbers, mut shown) = (Vec::new(), 0);
@@ -158,8 +163,9 @@ fn a_refused_letter_is_written_before_it_leaves() {
     assert!(desk.disk.is_empty() && !desk.queue.has_mail() && desk.queue.unwritten == 0);
 }
 
+/// The next session is handed the letter again, and may refuse it again.
 #[test]
-fn a_refusal_ends_with_the_session_before_the_disk_has_the_letter() {
+fn refusal_of_an_unwritten_letter_ends_with_the_session() {
     let mut desk = Desk::default();
     desk.push(1..=2, 10);
     desk.hand_all();
@@ -387,7 +393,29 @@ fn a_disk_that_cannot_follow_fills_no_memory() {
     desk.push(1..=1, 64 * 1024);
     desk.write(START, true);
     let taken = (2..).take_while(|n| desk.offer(TOM, *n, 64 * 1024)).count();
-    assert!((taken + 1) * 64 * 1024 <= UNWRITTEN_MAX && taken > 20, "{taken}");
+    assert!((taken + 1) * 64 * 1024 <= UNWRITTEN_MAX / 2 && taken > 20, "{taken}");
+}
+
+/// What the disk does not have yet is shared like the mailbox, while it is slow and while it fails.
+#[test]
+fn sender_ahead_of_the_disk_leaves_room_to_others() {
+    for is_failing in [false, true] {
+        let (mut desk, len) = (Desk::default(), 8 * 1024);
+        desk.push(1..=1, len);
+        desk.write(START, true);
+        if is_failing {
+            desk.queue.failed(START, desk.queue.writing.unwrap(), false);
+        }
+        let most = if is_failing { MEMORY_ONLY_MAX } else { UNWRITTEN_MAX } / (len + 64);
+        let of_tom = 1 + (2..).take_while(|n| desk.offer(TOM, *n, len)).count();
+        assert!((most / 2..=most / 2 + 1).contains(&of_tom), "{of_tom} of {most}, {is_failing}");
+        for (n, part) in [(1, 4), (2, 8), (3, 16)] {
+            let other = Author::Member(MemberId(n));
+            let taken = (1..).take_while(|n| desk.offer(other, *n, len)).count();
+            assert!(taken >= most / part, "{taken} of sender {n}, {is_failing}");
+        }
+        assert!(!desk.offer(TOM, 1_000, len));
+    }
 }
 
 #[test]
@@ -511,6 +539,7 @@ proptest! {
             let (left, stored) = desk.refused();
             refused.extend(left);
             shown = shown.max(stored);
+            prop_assert_eq!(desk.unwritten_of_all(), desk.queue.unwritten);
         }
         desk.queue.session_ended();
         if desk.queue.writing.is_some() {

@@ -36,7 +36,7 @@ impl Arrivals {
 }
 
 impl Sessions {
-    /// The newest handshake of this identity that is not confirmed, if one with this counter comes too late beside those
+    /// The newest handshake of this identity that is not confirmed, if one with this counter comes too late after those
     /// that are not: it is one of them, or older than as many as there may be.
     fn too_late_for(&self, offer: &Offer) -> Option<u64> {
         let pending = || self.pending_of(offer).map(|(handshake, _)| handshake);

@@ -1,5 +1,5 @@
-//! Refusals on their way to an author: those of one conversation that follow each other become one message for each
-//! turn, however many letters were read in it.
+//! Refusals on their way to an author: those of one conversation that follow each other become one
+//! message for each turn, however many letters were read in it.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub(in crate::relay) struct RefusedLetter<'a> {
     pub(in crate::relay) prev: u64,
     pub(in crate::relay) reason: Reason,
     pub(in crate::relay) may_have_arrived: bool,
-    /// Names like the one that nobody has.
+    /// Names like the unknown one.
     pub(in crate::relay) nearest: Vec<Name>,
 }
 
@@ -39,7 +39,8 @@ struct Run {
 }
 
 impl Run {
-    /// Whether a letter continues it: every letter that its author has sent between its ends is in it.
+    /// Whether a letter continues it: every letter that its author has sent between its ends is in
+    /// it.
     fn takes(&self, letter: &RefusedLetter<'_>) -> bool {
         let is_next = letter.id.number > self.through
             && (letter.id.number - 1 == self.through || (self.first..=self.through).contains(&letter.prev));

@@ -264,7 +264,7 @@ impl Relay {
         self.forget_session(now, slot);
     }
 
-    /// Whoever is there has not signed in, and what it had is for others now, its connection too.
+    /// Ends a session that has not signed in: what it had is for others, its connection too.
     fn forget_nameless(&mut self, now: Tick, slot: Slot, out: &mut Out) {
         let path = self.sessions.path(slot);
         self.forget_session(now, slot);

@@ -1,4 +1,4 @@
-//! What is erased is in no file any more, and what has to stay stays.
+//! Erased letters are in no file any more, and letters that must stay are there.
 
 use std::fs;
 
@@ -147,7 +147,8 @@ fn nothing_that_has_not_ended_is_erased() {
     commit(&mut store, &[refused("JACK", 1), told("JACK", 1), refused("JACK", 4), reached("JACK", 5, 3)]);
     commit(&mut store, &Vec::from_iter((1..=3).map(|number| received("JACK", number, 50))));
     commit(&mut store, &[shown("JACK", 1)]);
-    // 1 was refused, which was told; 2 and 3 were delivered; 5 is in a mailbox: its text is not needed.
+    // 1 was refused, and that was shown; 2 and 3 were delivered; 5 is in a mailbox: its text is not
+    // needed.
     let count = forget(data.path(), &with("JACK"));
     assert_eq!(count, Count { erased: 5, waiting: 4, unseen: 2 });
     for (way, number, stays) in [
@@ -183,7 +184,7 @@ fn numbers_by_which_duplicates_are_known_stay() {
     commit(&mut store, &[received("MARY", 3, 9)]);
     drop(store);
     let (_store, state) = open(data.path());
-    assert_eq!(state.kept.conversations[&(relay(), name("JACK"))].reach.last, 2, "numbers go on");
+    assert_eq!(state.kept.conversations[&(relay(), name("JACK"))].reach.last, 2, "numbers continue");
     let sender = state.kept.senders[&(relay(), name("MARY"), OutboxId(9))];
     assert_eq!((sender.last, sender.read), (3, 2));
     assert_eq!(texts(data.path()), [text("MARY", "came", 3, 9)]);
@@ -284,7 +285,8 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// Whatever rows were moved by what was written around them: erased texts are in no file, all others are.
+    /// Whatever rows were moved by what was written around them: erased texts are in no file, all
+    /// others are.
     #[test]
     fn erased_texts_are_in_no_file(steps in prop::collection::vec(step(), 1..120)) {
         const NAMES: [&str; 3] = ["JO", "JACK", "MARY"];

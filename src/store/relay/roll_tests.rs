@@ -80,8 +80,8 @@ fn the_roll_is_read_as_it_was_written() {
     assert_eq!((state.members, state.roll.removed), (vec![(tom, PublicKey([8; 32]))], vec![]));
 }
 
-/// A name is unused from its registration on, whichever way its member came, until it is used or gone; and a member that is
-/// freed leaves nothing.
+/// A name is unused from its registration on, whichever way its member came, until it is used or
+/// gone; and a member that is freed leaves nothing.
 #[test]
 fn unused_name_is_kept_until_it_is_used_freed_or_removed() {
     let dir = tempfile::tempdir().unwrap();

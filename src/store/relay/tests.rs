@@ -75,16 +75,7 @@ fn members_and_key_survive_and_the_first_key_is_kept() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("relay");
     let (store, state) = open(&data, 1).unwrap();
-    assert_eq!(
-        state,
-        RelayState {
-            private_key: [1; 32],
-            reset_id: [1; 16],
-            members: vec![],
-            roll: Roll::default(),
-            mail: Mail::default()
-        }
-    );
+    assert_eq!(state, state_of(vec![]));
     let (done_in, done) = channel();
     let worker = Worker::spawn(store, move |d| done_in.send(d).unwrap()).unwrap();
     let records = [member("TOM", 3), member("一棵树", 4), member("TOM", 9), member("TOM", 3)];
@@ -96,16 +87,7 @@ fn members_and_key_survive_and_the_first_key_is_kept() {
     let answers = [committed(0), committed(1), Done::Failed(Ticket(2)), committed(3)];
     assert_eq!(Vec::from_iter(done.iter()), answers);
     let members = vec![(name("TOM"), PublicKey([3; 32])), (name("一棵树"), PublicKey([4; 32]))];
-    assert_eq!(
-        open(&data, 2).unwrap().1,
-        RelayState {
-            private_key: [1; 32],
-            reset_id: [1; 16],
-            roll: unused(&members),
-            members,
-            mail: Mail::default()
-        }
-    );
+    assert_eq!(open(&data, 2).unwrap().1, state_of(members));
     for (path, mode) in [("", 0o700), ("relay.key", 0o600), ("relay.sqlite", 0o600), ("lock", 0o600)] {
         assert_eq!(fs::metadata(data.join(path)).unwrap().permissions().mode() & 0o777, mode, "{path}");
     }
@@ -121,22 +103,21 @@ fn what_was_committed_is_there_after_a_kill_and_a_torn_end_is_cut_off() {
     let (tom, jack) = ((name("TOM"), PublicKey([3; 32])), (name("JACK"), PublicKey([4; 32])));
     for (len, members) in [(log_len - 1, vec![tom.clone()]), (log_len, vec![jack, tom])] {
         let copy = killed(dir.path(), len);
-        assert_eq!(
-            open(copy.path(), 2).unwrap().1,
-            RelayState {
-                private_key: [1; 32],
-                reset_id: [1; 16],
-                roll: unused(&members),
-                members,
-                mail: Mail::default()
-            }
-        );
+        assert_eq!(open(copy.path(), 2).unwrap().1, state_of(members));
     }
 }
 
-/// Nobody has used the names of these members, who came at the time of [`member`].
-fn unused(members: &[(Name, PublicKey)]) -> Roll {
-    Roll { unused: members.iter().map(|(name, _)| (name.clone(), 7)).collect(), ..Roll::default() }
+/// State of a folder made with seed 1 that has these members: their names are unused since the
+/// time of [`member`].
+fn state_of(members: Vec<(Name, PublicKey)>) -> RelayState {
+    let unused = members.iter().map(|(name, _)| (name.clone(), 7)).collect();
+    RelayState {
+        private_key: [1; 32],
+        reset_id: [1; 16],
+        roll: Roll { unused, ..Roll::default() },
+        members,
+        mail: Mail::default(),
+    }
 }
 
 #[test]

@@ -266,6 +266,7 @@ book-good = { $file }: { $count ->
    *[other] { $count } contacts, no mistakes
 }
 contact-added = { $name } added to { $file }
+contact-alike = { $name } looks like your contact { $other }
 contact-removed = { $name } removed from { $file }
 public-key-bad = this is not a public key: it is 43 letters, digits, - and _
 trust-differs = { $relay } has another key now, { $key }: nothing was changed
@@ -438,7 +439,8 @@ members-none = there are no members and no invitations
 members-no-relay = { $folder } is not the folder of a relay; give that folder with --data DIR
 members-unknown = { $name } is no member of the relay in { $folder }; queqiao members list shows who is
 members-taken = { $name } is a member already; choose another name, or remove that member first
-members-confusable = { $name } looks like the member { $other }; choose another name
+members-confusable = { $name } looks like the member { $other }; choose another name, or invite this one while the relay runs with --closed
+members-alike = { $name } looks like the member { $other }; this invitation is for exactly { $name }
 members-reserved = { $name } is reserved for the relay; choose another name
 members-full = { $count } invitations wait already; let some run out
 members-disk = it could not be written down: the disk of { $folder } has failed or is full

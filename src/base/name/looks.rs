@@ -1,0 +1,421 @@
+//! Whether two names look alike (UTS #39 §4, with case, forms of Chinese characters, and Chinese
+//! look-alikes).
+//!
+//! Each character of a name has several looks: its own shape by the table of confusables, those of
+//! its small and its capital form, those of its other Chinese forms, and one for each row of
+//! look-alikes that it is in. Two names look alike if some choice of looks makes one text of both.
+//! That is not transitive: Greek ν looks like `v`, and its capital like `N`.
+//!
+//! An index therefore has [`Looks::class`], which is one text for all names that look alike, and
+//! for some that do not: it is found by one look-up, and [`Looks::meet`] then decides.
+
+use std::collections::BTreeSet;
+use std::iter;
+use std::sync::OnceLock;
+
+use smallvec::SmallVec;
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+
+use super::classes::class_of;
+use super::han;
+
+/// One look of one character: mostly one character, `rn` for `m`.
+type Look = SmallVec<[char; 4]>;
+
+/// The looks of one character.
+type LooksOfOne = SmallVec<[Look; 4]>;
+
+/// What a text may look like.
+pub struct Looks(Vec<LooksOfOne>);
+
+impl Looks {
+    /// Maximum names of one class to compare with another: 2 ms where each is as long as a name may
+    /// be. Names that look alike are one member's, so of Latin names only those share a class that
+    /// differ in a few letters (`e` and `r` do, through Greek and Cyrillic), and people's names are
+    /// never this many. A relay refuses what would be one more.
+    pub const COMPARED_MAX: usize = 128;
+
+    /// The looks of a text, which need not be a name; `None` if it is longer than any name.
+    pub fn of(text: &str) -> Option<Looks> {
+        (text.len() <= super::RAW_BYTES_MAX).then(|| Looks::new(text))
+    }
+
+    pub(super) fn new(text: &str) -> Looks {
+        let mut looks = Vec::with_capacity(text.len());
+        for c in text.nfd() {
+            let plain: Look = iter::once(c).nfkd().collect();
+            match plain[..] {
+                [_] => looks.push(looks_of(c)),
+                _ => looks.extend(plain.into_iter().map(looks_of)),
+            }
+        }
+        Looks(looks)
+    }
+
+    /// A text that is equal for all texts that look alike. For an index only: equal for others too.
+    pub fn class(&self) -> String {
+        let mut class = String::new();
+        for looks in &self.0 {
+            looks[0].iter().for_each(|c| push_class(*c, &mut class));
+        }
+        class
+    }
+
+    /// Whether two texts look alike. Symmetric, true for a text and itself, and not transitive.
+    pub fn meet(&self, other: &Looks) -> bool {
+        Meeting { mine: &self.0, theirs: &other.0, is_beginning: false }.is_possible()
+    }
+
+    /// Whether this text begins with one that looks like `beginning`.
+    pub(super) fn begin_with(&self, beginning: &Looks) -> bool {
+        Meeting { mine: &self.0, theirs: &beginning.0, is_beginning: true }.is_possible()
+    }
+}
+
+/// The looks of one character; the first is its shape, in its plain form.
+pub(super) fn looks_of(c: char) -> LooksOfOne {
+    static ASCII: OnceLock<Vec<LooksOfOne>> = OnceLock::new();
+    match c.is_ascii() {
+        true => ASCII.get_or_init(|| ('\0'..='\x7f').map(find_looks).collect())[c as usize].clone(),
+        false => find_looks(c),
+    }
+}
+
+fn find_looks(c: char) -> LooksOfOne {
+    let own = shape(c);
+    // A compatibility form (full-width, mathematical) looks like itself or like the plain
+    // character.
+    if let Some(plain) = iter::once(c).nfkd().next().filter(|plain| *plain != c) {
+        let mut looks = find_looks(plain);
+        // Greek ϲ is σ and looks like c; other shapes are those of the plain character, or of
+        // signs.
+        if own.len() == 1 && own[0].is_ascii_alphanumeric() {
+            add(own, &mut looks);
+        }
+        return looks;
+    }
+    let of_shape = own.first().copied().filter(|_| own.len() == 1).unwrap_or(c);
+    let mut looks = LooksOfOne::from_iter([own]);
+    if han::is_han(c) || han::is_han(of_shape) {
+        add_han(c, of_shape, &mut looks);
+    }
+    // A mark has no capital: that of the iota below is a letter.
+    if !is_combining_mark(c) {
+        add_cases(c, &mut looks);
+    }
+    looks
+}
+
+fn add(look: Look, looks: &mut LooksOfOne) {
+    if !looks.contains(&look) {
+        looks.push(look);
+    }
+}
+
+fn add_han(c: char, of_shape: char, looks: &mut LooksOfOne) {
+    for c in [c, of_shape] {
+        let form = han::form(c);
+        if form != c {
+            add(shape(form), looks);
+        }
+        han::rows_of(c).iter().for_each(|row| add(Look::from_slice(&[*row]), looks));
+    }
+}
+
+fn add_cases(c: char, looks: &mut LooksOfOne) {
+    let capital: Look = c.to_uppercase().collect();
+    let small: Look = capital.iter().flat_map(|c| c.to_lowercase()).collect();
+    if capital[..] == [c] && small[..] == [c] {
+        return;
+    }
+    let shape_of = |text: Look| text.into_iter().flat_map(shape).collect::<Look>();
+    let (capital, small) = (shape_of(capital), shape_of(small));
+    // `I` is shaped like `l`, and counts as that only where it is written: Elia and Ella are two
+    // names, EIla is both.
+    let is_of_i = small[..] == ['i'] && capital[..] == ['l'];
+    add(small, looks);
+    if !is_of_i {
+        add(capital, looks);
+    }
+}
+
+/// The shape of a character by the table of confusables.
+fn shape(c: char) -> Look {
+    let shape: Look = unicode_security::skeleton(c.encode_utf8(&mut [0; 4])).collect();
+    // The table has seven Chinese characters as syllables of Hangul, of several letters.
+    if shape.len() > 1 && han::is_han(c) { Look::from_slice(&[c]) } else { shape }
+}
+
+/// Appends the class of one character of a look.
+fn push_class(c: char, class: &mut String) {
+    for c in letters_of(c) {
+        match class_of(c) {
+            Some(other) => class.push_str(other),
+            None => class.push(c),
+        }
+    }
+}
+
+/// The letters of one character of a look in one case and form; none for marks and primes.
+pub(super) fn letters_of(c: char) -> impl Iterator<Item = char> {
+    let c = han::first_of_row(c).unwrap_or(c);
+    let is_letter = !is_combining_mark(c) && c != '\'';
+    c.to_uppercase().flat_map(char::to_lowercase).map(han::form).filter(move |_| is_letter)
+}
+
+/// Two texts that are read together, one look of each character after the other.
+struct Meeting<'a> {
+    mine: &'a [LooksOfOne],
+    theirs: &'a [LooksOfOne],
+    /// Whether mine may have more than theirs.
+    is_beginning: bool,
+}
+
+/// Characters read of mine and of theirs; what one of them is ahead by, and whether that is mine.
+type Place<'a> = (usize, usize, &'a [char], bool);
+
+impl<'a> Meeting<'a> {
+    fn is_possible(&self) -> bool {
+        self.is_possible_in(&mut 0)
+    }
+
+    /// Counts the places that it looks at: each once, and one for each character where the looks
+    /// differ.
+    fn is_possible_in(&self, steps: &mut usize) -> bool {
+        let start: Place = (0, 0, &[], true);
+        let (mut seen, mut open) = (BTreeSet::from([start]), vec![start]);
+        while let Some(place) = open.pop() {
+            *steps += 1;
+            if self.is_end(place) {
+                return true;
+            }
+            self.each_next(place, |next| {
+                if seen.insert(next) {
+                    open.push(next);
+                }
+            });
+        }
+        false
+    }
+
+    fn is_end(&self, (mine, theirs, ahead, is_mine): Place) -> bool {
+        let mine_is_over = mine == self.mine.len() && ahead.is_empty();
+        theirs == self.theirs.len() && (mine_is_over || self.is_beginning && (is_mine || ahead.is_empty()))
+    }
+
+    /// Reads one character of the text that is behind.
+    fn each_next(&self, (mine, theirs, ahead, is_mine): Place<'a>, mut take: impl FnMut(Place<'a>)) {
+        let reads_mine = if ahead.is_empty() { mine < self.mine.len() } else { !is_mine };
+        let (behind, mine, theirs) = match reads_mine {
+            true => (self.mine.get(mine), mine + 1, theirs),
+            false => (self.theirs.get(theirs), mine, theirs + 1),
+        };
+        for look in behind.into_iter().flatten() {
+            let common = ahead.len().min(look.len());
+            if ahead[..common] != look[..common] {
+                continue;
+            }
+            take(match look.len() > common {
+                true => (mine, theirs, &look[common..], reads_mine),
+                false => (mine, theirs, &ahead[common..], is_mine),
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn alike(one: &str, other: &str) -> bool {
+        Looks::new(one).meet(&Looks::new(other))
+    }
+
+    /// Latin, Cyrillic, Greek, Armenian, Cherokee, Coptic; full-width and mathematical letters;
+    /// digits; capitals only, small letters only, and both in one name.
+    const LETTERS: &[(&str, &str)] = &[
+        ("alice", "ALICE"),
+        ("alice", "Αlice"),
+        ("alice", "аliсе"),
+        ("ALICE", "ΑLΙCΕ"),
+        ("alice", "ａｌｉｃｅ"),
+        ("HARRY", "НARRY"),
+        ("иван", "ИВАН"),
+        ("Zoë", "ZOË"),
+        ("Zoë", "Zое\u{308}"),
+        ("bob", "b0b"),
+        ("wall", "wa1l"),
+        ("ΣΑΣ", "σας"),
+        ("TOM", "ТОМ"),
+        ("tom", "ТОМ"),
+        ("TOM", "том"),
+        ("Tom", "Τом"),
+        ("TOM", "ΤΟΜ"),
+        ("tom", "𝐓𝐎𝐌"),
+        ("TOM", "𝓽𝓸𝓶"),
+        ("TOM", "ＴＯＭ"),
+        ("tom", "Ⓣom"),
+        ("NICK", "ΝІСК"),
+        ("nick", "νicκ"),
+        ("nick", "ΝΙϹΚ"),
+        ("adam", "аԁам"),
+        ("well", "ᏔᎬᏞᏞ"),
+        ("david", "ᎠᎪᏙᎥᎠ"),
+        ("soho", "ՏՕհօ"),
+        ("Max", "Ⲙаⲭ"),
+        ("ՄԱՐԻ", "մարի"),
+        ("mary", "rnary"),
+        ("MARY", "rnary"),
+        ("ALI", "ALl"),
+        ("Ella", "EIla"),
+        ("Ella", "EΙla"),
+        ("PAUL", "PAUl"),
+        ("paul", "pauI"),
+        ("strasse", "STRAßE"),
+        ("μax", "MAX"),
+        ("vnuy", "ννυυ"),
+    ];
+
+    const HAN: &[(&str, &str)] = &[
+        ("自己", "自已"),
+        ("武大郎", "武太郎"),
+        ("王五", "玊五"),
+        ("王五", "玉五"),
+        ("人民", "入民"),
+        ("内", "內"),
+        ("黄", "黃"),
+        ("说", "説"),
+        ("说", "說"),
+        ("説", "說"),
+        ("己巳己巳", "已已巳己"),
+        ("刘备", "劉備"),
+        ("长江", "長江"),
+        ("千山", "干山"),
+        ("干山", "乾山"),
+        ("干部", "幹部"),
+        ("東方", "东方"),
+        ("戸田", "戶田"),
+        ("关羽", "関羽"),
+        ("真由美", "眞由美"),
+        ("吉田", "𠮷田"),
+        ("二郎", "ニ郎"),
+        ("力士", "カ士"),
+        ("八王", "ハ王"),
+        ("ﾀﾛｳ", "タロウ"),
+        ("夕口", "タロ"),
+        ("金", "\u{f90a}"),
+        ("天日", "夭曰"),
+        ("王〇", "王O"),
+        ("TOM武大郎", "ТОМ武太郎"),
+    ];
+
+    const UNLIKE: &[(&str, &str)] = &[
+        ("TOM", "TIM"),
+        ("ТОМ", "TIM"),
+        ("TOM", "TOMM"),
+        ("TOM", "JACK"),
+        ("alice", "alicia"),
+        ("Zoë", "Zoe"),
+        ("ali", "all"),
+        ("Elia", "Ella"),
+        ("Ivan", "Inan"),
+        ("Jim", "Tim"),
+        ("Peter", "Petra"),
+        ("Bob", "Rob"),
+        ("иван", "игорь"),
+        ("vera", "nera"),
+        ("一棵树", "一颗树"),
+        ("王五", "王伍"),
+        ("张三", "李三"),
+        ("千山", "乾山"),
+        ("千部", "幹部"),
+        ("東山", "車山"),
+        ("李四", "季四"),
+        ("小清", "小情"),
+        ("王", "汪"),
+        ("人", "大"),
+        ("user1", "user2"),
+        ("user06", "user60"),
+        ("한글", "한굴"),
+    ];
+
+    #[test]
+    fn names_that_deceive_look_alike() {
+        for (one, other) in LETTERS.iter().chain(HAN) {
+            assert!(alike(one, other) && alike(other, one), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn different_names_look_different() {
+        for (one, other) in UNLIKE {
+            assert!(!alike(one, other) && !alike(other, one), "{one} {other}");
+        }
+    }
+
+    /// Of all ASCII letters and digits only these, besides capitals and their small letters, look
+    /// alike.
+    #[test]
+    fn few_pairs_of_ascii_look_alike() {
+        let all: Vec<String> = ('0'..='z').filter(char::is_ascii_alphanumeric).map(String::from).collect();
+        let mut pairs = Vec::new();
+        for (at, one) in all.iter().enumerate() {
+            let others = all[at + 1..].iter().filter(|other| !one.eq_ignore_ascii_case(other));
+            pairs.extend(others.filter(|other| alike(one, other)).map(|other| format!("{one}{other}")));
+        }
+        assert_eq!(pairs, ["0O", "0o", "1I", "1L", "1l", "IL", "Il"]);
+    }
+
+    /// A name of nothing but look-alikes, and one that fits it up to its last letter.
+    #[test]
+    fn longest_names_are_compared_in_few_steps() {
+        for (one, other) in [("己", "巳"), ("ν", "v"), ("m", "M"), ("rn", "m"), ("干", "千"), ("I", "l")]
+        {
+            let ends = |end: &str| Looks::new(&(one.repeat(31) + end));
+            let others = Looks::new(&(other.repeat(31) + "x"));
+            assert!(ends("x").meet(&others));
+            let meeting = |mine: &Looks| {
+                let mut steps = 0;
+                Meeting { mine: &mine.0, theirs: &others.0, is_beginning: false }.is_possible_in(&mut steps);
+                steps
+            };
+            assert!((32..=64 * 4).contains(&meeting(&ends("y"))), "{one}: {}", meeting(&ends("y")));
+        }
+    }
+
+    /// One character of each kind of look.
+    fn text() -> impl Strategy<Value = String> {
+        "[a-zA-Z01тТмМоОνΝυгБbιΙІꮃꮇԱաµß干千乾于己已巳王玊玉士土長长ニ二𝐓Ｔë.\u{301}]{0,8}"
+    }
+
+    proptest! {
+        #[test]
+        fn looking_alike_is_symmetric_and_of_one_class(one in text(), other in text()) {
+            let (one, other) = (Looks::new(&one), Looks::new(&other));
+            prop_assert!(one.meet(&one));
+            prop_assert_eq!(one.meet(&other), other.meet(&one));
+            prop_assert!(!one.meet(&other) || one.class() == other.class());
+            prop_assert!(one.begin_with(&one) && (!one.meet(&other) || one.begin_with(&other)));
+        }
+
+        /// Each character is replaced by another that has one of its looks.
+        #[test]
+        fn any_choice_of_looks_is_found(text in text(), choices in prop::collection::vec(any::<usize>(), 8)) {
+            let looks = Looks::new(&text);
+            let chosen = looks.0.iter().zip(choices.iter().cycle()).map(|(looks, choice)| {
+                looks[choice % looks.len()].iter().map(|c| han::first_of_row(*c).unwrap_or(*c)).collect::<String>()
+            });
+            let chosen = Looks::new(&chosen.collect::<String>());
+            prop_assert_eq!(looks.class(), chosen.class());
+            prop_assert!(looks.meet(&chosen));
+        }
+
+        #[test]
+        fn capitals_never_change_a_look(text in "[a-zA-Zа-яΑ-ΩéԱ-Ֆꭰ-ꮿ]{1,12}") {
+            prop_assert!(alike(&text, &text.to_uppercase()));
+            prop_assert!(alike(&text, &text.to_lowercase()));
+        }
+    }
+}

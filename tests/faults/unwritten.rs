@@ -1,0 +1,318 @@
+//! Disks that refuse single records: each is heard, so that memory and disk agree when the disk
+//! takes records again.
+
+use std::path::Path as FolderPath;
+
+use queqiao::base::{Input, LetterId, OutboxId};
+use queqiao::relay::{Change, Known, Limits, Record};
+use queqiao::wire::frame::{Frame, StreamId};
+use queqiao::wire::message::{NameReason, Names, Reason, SCREEN_FIRST, SCREEN_LAST, ToRelay};
+
+use super::hand::{Hand, Told};
+use super::rig::{Given, Rig, START, ms, secs, udp};
+
+/// A mailbox keeps a letter for so long; a round looks at all conversations each minute.
+const KEEP_S: u64 = 1_000;
+/// The disk takes records again: within the longest pause, and the commits after it, everything is
+/// written.
+const WRITTEN_WITHIN_S: u64 = 40;
+const DAY_S: u64 = 24 * 3_600;
+
+fn limits() -> Limits {
+    Limits { keep: secs(KEEP_S), ..Limits::default() }
+}
+
+fn known(rig: &mut Rig) -> Known {
+    rig.relay.known(rig.tick)
+}
+
+/// The relay is killed, and another begins with its folder; what each knows. Of what is in memory
+/// only it is not asked.
+fn killed(mut rig: Rig, dir: &FolderPath) -> [Known; 2] {
+    let (mut before, tick) = (known(&mut rig), rig.tick);
+    drop(rig);
+    let mut rig = Rig::open(dir, limits(), tick);
+    let mut after = known(&mut rig);
+    for known in [&mut before, &mut after] {
+        (known.clock, known.sessions, known.ahead) = (0, Vec::new(), Vec::new());
+    }
+    [before, after]
+}
+
+fn screen(rig: &mut Rig, hand: &mut Hand, blocked: &[&str]) {
+    let mut bytes = Vec::new();
+    blocked.iter().for_each(|name| Names::put(&mut bytes, name));
+    let flags = SCREEN_FIRST | SCREEN_LAST;
+    hand.say(rig, StreamId::Control, &ToRelay::Screen { flags, names: Names::new(&bytes) });
+}
+
+fn leave(rig: &mut Rig, hand: &mut Hand) {
+    hand.send(rig, &[Frame::Close { code: 0, reason: "" }]);
+}
+
+/// Everything happens once that makes a relay write of its own accord.
+fn live(rig: &mut Rig) {
+    let (mut tom, mut jack) = super::house::two(rig);
+    screen(rig, &mut jack, &["bob", "eve"]);
+    // One letter waits on the disk, is read, and its author hears of that when it comes again.
+    leave(rig, &mut jack);
+    tom.write(rig, "JACK", 1, 0, "hello");
+    tom.write(rig, "echo", 1, 0, "hello");
+    leave(rig, &mut tom);
+    rig.wait(secs(1));
+    let mut jack = Hand::member(rig, udp(2, 2), 2, "JACK");
+    jack.hear(rig);
+    jack.store(rig, "TOM", 1);
+    jack.say(rig, StreamId::Control, &ToRelay::Read { from: "TOM", outbox: OutboxId(0xB0), through: 1 });
+    jack.say(rig, StreamId::Control, &ToRelay::Read { from: "TOM", outbox: OutboxId(7), through: 3 });
+    // Another is refused, and its author knows.
+    let mut tom = Hand::member(rig, udp(1, 2), 1, "TOM");
+    tom.hear(rig);
+    leave(rig, &mut jack);
+    tom.write(rig, "JACK", 2, 1, "you there");
+    rig.wait(ms(100));
+    let mut jack = Hand::member(rig, udp(2, 3), 2, "JACK");
+    jack.hear(rig);
+    let id = LetterId { outbox: OutboxId(0xB0), number: 2 };
+    let refusal = ToRelay::ReaderRefusal { from: "TOM", id, reason: Reason::Full };
+    jack.say(rig, StreamId::Control, &refusal);
+    rig.wait(secs(2));
+    assert_eq!(tom.refusals(rig), [(2, Reason::Full)]);
+    tom.say(rig, StreamId::Control, &ToRelay::Heard { to: "JACK", id });
+    leave(rig, &mut tom);
+    leave(rig, &mut jack);
+    rig.wait(secs(2));
+}
+
+/// The author has heard all, in sessions that say so.
+fn hear_all(rig: &mut Rig) {
+    for port in 10..13 {
+        let mut tom = Hand::member(rig, udp(1, port), 1, "TOM");
+        tom.hear(rig);
+        leave(rig, &mut tom);
+        rig.wait(secs(200));
+    }
+}
+
+type Kind = (&'static str, fn(&Record) -> bool);
+
+const KINDS: [Kind; 8] = [
+    ("none", |_| false),
+    ("blocks", |record| matches!(record, Record::Roll(Change::Blocks { .. }))),
+    ("seen", |record| matches!(record, Record::Roll(Change::Seen { .. }))),
+    ("used", |record| matches!(record, Record::Roll(Change::Used { .. }))),
+    ("progress", |record| matches!(record, Record::Progress { .. })),
+    ("heard", |record| matches!(record, Record::Heard(_))),
+    ("clock", |record| matches!(record, Record::Clock(_))),
+    ("sessions", |record| matches!(record, Record::Sessions { .. })),
+];
+
+/// Each kind is refused while everything happens. Once the disk takes it, a relay that starts there
+/// knows what this one knows.
+#[test]
+fn every_kind_of_record_that_failed_is_written_again() {
+    for (kind, refuses) in KINDS {
+        let dir = tempfile::tempdir().unwrap();
+        let mut rig = Rig::open(dir.path(), limits(), START);
+        rig.refuses = refuses;
+        live(&mut rig);
+        assert!(rig.refused > 0 || ["none", "clock"].contains(&kind), "{kind}: nothing was refused");
+        rig.refuses = |_| false;
+        rig.wait(secs(WRITTEN_WITHIN_S));
+        let [before, after] = killed(rig, dir.path());
+        assert_eq!(before.blocks.len(), 1, "{kind}: {before:?}");
+        assert!(
+            before.refusals.is_empty() && !before.marks.is_empty() && before.unused.is_empty(),
+            "{before:?}"
+        );
+        assert_eq!(before, after, "{kind}");
+    }
+}
+
+/// The example of the issue: nothing but the list is refused, and the relay is killed after the
+/// disk took it.
+#[test]
+fn block_list_that_a_full_disk_refused_holds_after_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(dir.path(), limits(), START);
+    let (mut tom, mut jack) = super::house::two(&mut rig);
+    rig.full = true;
+    screen(&mut rig, &mut jack, &["TOM"]);
+    rig.wait(secs(5));
+    tom.write(&mut rig, "JACK", 1, 0, "hello");
+    assert_eq!(tom.refusals(&mut rig), [(1, Reason::Blocked)], "it holds at once");
+    rig.full = false;
+    rig.wait(secs(WRITTEN_WITHIN_S));
+    let tick = rig.tick;
+    drop(rig);
+    let mut rig = Rig::open(dir.path(), limits(), tick);
+    (0..10).for_each(|_| assert!(rig.counter() > 0));
+    let mut tom = Hand::member(&mut rig, udp(1, 9), 1, "TOM");
+    tom.write(&mut rig, "JACK", 1, 0, "hello");
+    assert_eq!(tom.refusals(&mut rig), [(1, Reason::Blocked)]);
+}
+
+/// Hundreds of lists of one member, and hundreds of its sessions, while the disk refuses for an
+/// hour.
+#[test]
+fn disk_that_refuses_for_an_hour_costs_one_entry_a_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(dir.path(), limits(), START);
+    super::house::two(&mut rig);
+    rig.wait(secs(2));
+    rig.full = true;
+    for n in 0..360_u16 {
+        let mut jack = Hand::member(&mut rig, udp(2, 10 + n), 2, "JACK");
+        screen(&mut rig, &mut jack, &[["bob", "eve"][usize::from(n % 2)]]);
+        leave(&mut rig, &mut jack);
+        rig.wait(secs(9));
+    }
+    let most = ["Blocked", "Seen of two", "Notes", "Clock"].len() + 1;
+    assert!(known(&mut rig).unwritten <= most, "{}", known(&mut rig).unwritten);
+    let before = rig.refused;
+    rig.wait(secs(360));
+    let tried = rig.refused - before;
+    assert!((10..=16).contains(&tried), "{tried} tries in six minutes that are quiet otherwise");
+    rig.full = false;
+    rig.wait(secs(WRITTEN_WITHIN_S));
+    let [before, after] = killed(rig, dir.path());
+    assert_eq!((before.unwritten, before.blocks.len()), (0, 1));
+    assert_eq!(before, after);
+}
+
+/// The name stays its member's until the disk has freed it; then it is another's, on the disk too.
+#[test]
+fn name_that_the_disk_keeps_is_freed_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(dir.path(), Limits::default(), START);
+    let mut idle = Hand::member(&mut rig, udp(1, 1), 1, "idle");
+    leave(&mut rig, &mut idle);
+    rig.refuses = |record| matches!(record, Record::Roll(Change::Freed { .. }));
+    rig.wait(secs(31 * DAY_S));
+    assert!(rig.refused > 100, "{} tries in a day", rig.refused);
+    assert_eq!(rig.relay.stats().names_freed, 0);
+    let counter = rig.counter();
+    let mut heir = Hand::shake(&mut rig, udp(2, 1), 2, counter).unwrap();
+    heir.sign_in(&mut rig, "idle");
+    assert_eq!(heir.told(StreamId::Control), [Told::NameRefused(NameReason::Taken, "idle".into())]);
+    rig.refuses = |_| false;
+    rig.wait(secs(WRITTEN_WITHIN_S));
+    assert_eq!(rig.relay.stats().names_freed, 1);
+    Hand::member(&mut rig, udp(2, 2), 2, "idle");
+    rig.wait(secs(2));
+    let [before, after] = killed(rig, dir.path());
+    assert_eq!(before, after);
+}
+
+/// The name's owner comes while the disk frees it: it waits, and has the name, freed or not.
+#[test]
+fn owner_who_comes_while_its_name_is_freed_has_it() {
+    for kept in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut rig = Rig::open(dir.path(), Limits::default(), START);
+        let mut idle = Hand::member(&mut rig, udp(1, 1), 1, "idle");
+        leave(&mut rig, &mut idle);
+        rig.wait(secs(30 * DAY_S - 60));
+        rig.commits = false;
+        rig.wait(secs(120));
+        let is_freed = |record: &Record| matches!(record, Record::Roll(Change::Freed { .. }));
+        assert!(rig.asked.iter().any(|(_, record)| is_freed(record)));
+        let counter = rig.counter();
+        let mut owner = Hand::shake(&mut rig, udp(1, 2), 1, counter).unwrap();
+        owner.sign_in(&mut rig, "idle");
+        assert_eq!(owner.told(StreamId::Control), []);
+        if kept {
+            rig.refuses = |record| matches!(record, Record::Roll(Change::Freed { .. }));
+        }
+        rig.commits = true;
+        rig.take(Vec::new());
+        rig.wait(ms(100));
+        owner.hear(&mut rig);
+        assert_eq!(owner.told(StreamId::Control), [Told::Welcome], "kept: {kept}");
+        rig.refuses = |_| false;
+        rig.wait(secs(WRITTEN_WITHIN_S));
+        let [before, after] = killed(rig, dir.path());
+        assert_eq!(before.members.len(), 1);
+        assert_eq!(before, after, "kept: {kept}");
+    }
+}
+
+/// What rests leaves memory when it has left the disk, and a conversation that comes to life in
+/// between stays in both.
+#[test]
+fn conversation_that_the_disk_keeps_stays_in_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(dir.path(), limits(), START);
+    live(&mut rig);
+    hear_all(&mut rig);
+    rig.refuses = |record| matches!(record, Record::Rested(_));
+    rig.wait(secs(2 * KEEP_S));
+    assert!(rig.refused > 1);
+    let marks = known(&mut rig).marks.len();
+    assert!(marks > 0, "the disk has them, and so has memory");
+    rig.refuses = |_| false;
+    rig.wait(secs(2 * KEEP_S));
+    assert_eq!(known(&mut rig).marks, []);
+    let [before, after] = killed(rig, dir.path());
+    assert_eq!(before, after);
+}
+
+/// A letter comes while the disk forgets its conversation.
+#[test]
+fn conversation_that_comes_to_life_while_it_is_forgotten_is_written_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(dir.path(), limits(), START);
+    live(&mut rig);
+    hear_all(&mut rig);
+    rig.commits = false;
+    while !rig.asked.iter().any(|(_, record)| matches!(record, Record::Rested(_))) {
+        rig.wait(secs(10));
+        assert!(rig.tick < START + secs(2 * KEEP_S), "nothing rests");
+    }
+    let mut tom = Hand::member(&mut rig, udp(1, 20), 1, "TOM");
+    tom.write(&mut rig, "JACK", 3, 2, "are you there");
+    rig.commits = true;
+    rig.take(Vec::new());
+    rig.wait(secs(5));
+    leave(&mut rig, &mut tom);
+    rig.wait(secs(5));
+    let [before, after] = killed(rig, dir.path());
+    assert_eq!(before.marks.len(), 1, "{before:?}");
+    assert_eq!(before, after);
+}
+
+/// A relay was killed when it had written a letter and not that its author's name is used.
+#[test]
+fn name_with_mail_is_used_whatever_the_disk_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(dir.path(), limits(), START);
+    let (mut tom, mut jack) = super::house::two(&mut rig);
+    leave(&mut rig, &mut jack);
+    rig.refuses = |record| matches!(record, Record::Roll(Change::Used { .. }));
+    tom.write(&mut rig, "JACK", 1, 0, "hello");
+    rig.wait(ms(10));
+    let [before, after] = killed(rig, dir.path());
+    assert_eq!((before.unused.len(), after.unused.len()), (0, 0));
+    let mut rig = Rig::open(dir.path(), limits(), START);
+    rig.wait(secs(1));
+    let [before, after] = killed(rig, dir.path());
+    assert_eq!((before.unused, before.unwritten), (after.unused, 0));
+    let state = queqiao::store::RelayStore::open(dir.path(), || [0; 32]).unwrap().1;
+    assert_eq!(state.roll.unused, [], "it is written down");
+}
+
+/// Tickets are all answered: what a stopped relay had not written is tried once more as it ends.
+#[test]
+fn relay_that_ends_tries_what_failed_once_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(dir.path(), limits(), START);
+    let (_tom, mut jack) = super::house::two(&mut rig);
+    rig.full = true;
+    screen(&mut rig, &mut jack, &["TOM"]);
+    rig.wait(ms(10));
+    rig.full = false;
+    rig.take(vec![Given::Other(Input::Command(queqiao::relay::Command::Stop))]);
+    drop(rig);
+    let state = queqiao::store::RelayStore::open(dir.path(), || [0; 32]).unwrap().1;
+    assert_eq!(state.roll.blocks.len(), 1);
+}

@@ -1,0 +1,182 @@
+//! A hostile member that wants more than its part of the relay: lists of names without end, each to be written to the disk,
+//! and after its welcome the last bytes of its window with a gap before each.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use queqiao::base::{Name, Path, Tick};
+use queqiao::peer::Peer;
+use queqiao::relay::{Change, Limits, Record};
+use queqiao::session::Keyring;
+use queqiao::wire::frame::{Frame, Frames, StreamId, close, encode_ack};
+use queqiao::wire::limits::{DATA_HEADER_LEN, STREAM_CREDIT};
+use queqiao::wire::message::{Names, SCREEN_FIRST, SCREEN_LAST, ToRelay};
+use queqiao::wire::varint::write_varint;
+
+use super::cover::Count;
+use super::hostile::{Hostile, NAME, say, send};
+use super::world::World;
+
+/// Lists in one flood: more than a member may have written at once, and as many as are read within a few seconds.
+const LISTS: u32 = 130;
+/// What a list costs at least, in control messages.
+const LIST_COST: u64 = 100;
+/// Lists that the disk refused and that are written again, one a second at most, while the flood is
+/// read.
+const WRITTEN_AGAIN: u64 = 8;
+/// Single bytes on each stream: twice as many as a relay keeps runs of one.
+const BYTES_ALONE: u64 = 512;
+/// Frames in one packet.
+const FRAMES: u64 = 50;
+/// What one byte that came alone may take at the relay.
+const ALONE_MAX: u64 = 128;
+/// It is welcomed by then, or never.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Says more than is read at once.
+pub fn flood_control(world: &mut World, peer: &mut Peer) {
+    world.cover.add(Count::ControlFloods);
+    for _ in 0..LISTS {
+        let mut names = Vec::new();
+        Names::put(&mut names, &format!("x{}", world.rng.next_u32()));
+        say(peer, &ToRelay::Screen { flags: SCREEN_FIRST | SCREEN_LAST, names: Names::new(&names) });
+    }
+}
+
+/// What the relay has written for each member, as a bucket that runs out at the rate: full for members by whom the most is
+/// asked.
+#[derive(Default)]
+pub struct Written {
+    /// The level in millionths of a message, and when it was that.
+    by_owner: BTreeMap<Name, (u64, Tick)>,
+}
+
+impl Written {
+    /// Looks at what a relay with these limits wants made durable.
+    pub fn look(&mut self, now: Tick, limits: &Limits, record: &Record) {
+        let Record::Roll(Change::Blocks { owner, .. }) = record else { return };
+        let (level, at) = self.by_owner.entry(owner.clone()).or_insert((0, now));
+        let ran_out = now.since(*at).as_micros() as u64 * u64::from(limits.control_per_second);
+        *level = level.saturating_sub(ran_out) + LIST_COST * 1_000_000;
+        *at = now;
+        let most = (u64::from(limits.control_burst) + LIST_COST * (1 + WRITTEN_AGAIN)) * 1_000_000;
+        assert!(*level <= most, "{owner} has more lists written than its rate allows");
+    }
+}
+
+/// A session in which the last bytes of the window are sent.
+pub struct Reach {
+    keyring: Keyring,
+    since: Tick,
+    number: u64,
+    /// The highest number heard.
+    heard: Option<u64>,
+    /// How far each stream may go.
+    limits: [u64; 3],
+    /// Bytes sent alone, of each stream.
+    alone: u64,
+    /// Goes after so many turns.
+    turns_left: u64,
+}
+
+impl Reach {
+    /// Signs in on a session that has just begun; a member has its whole credit at once.
+    pub fn begin(world: &mut World, member: &Hostile, keyring: Keyring, is_member: bool) -> Reach {
+        let turns_left = 15 + world.rng.below(30);
+        let limits = if is_member { STREAM_CREDIT.map(|credit| credit as u64) } else { [0; 3] };
+        let (since, number, heard, alone) = (world.now, 0, None, 0);
+        let mut reach = Reach { keyring, since, number, heard, limits, alone, turns_left };
+        let (mut message, mut data) = (Vec::new(), Vec::new());
+        ToRelay::SignIn { name: NAME, invite: &[], screen_follows: false, outbox: None }.encode(&mut message);
+        write_varint(&mut data, message.len() as u64);
+        data.extend_from_slice(&message);
+        reach.send(world, member, &[Frame::Stream { stream: StreamId::Control, offset: 0, data: &data }]);
+        reach
+    }
+
+    /// One step; `false` when it has gone, or was never welcomed.
+    pub fn step(&mut self, world: &mut World, member: &mut Hostile) -> bool {
+        self.hear(world.now, member);
+        let is_welcome = self.limits[StreamId::Chat.index()] > 0;
+        if !is_welcome {
+            return world.now.since(self.since) < PATIENCE;
+        }
+        self.look_at_memory(world, member);
+        if self.turns_left == 0 {
+            self.leave(world, member);
+            return false;
+        }
+        self.turns_left -= 1;
+        if self.alone < BYTES_ALONE {
+            self.send_last_bytes(world, member);
+        } else {
+            self.send(world, member, &[Frame::Ping]);
+        }
+        true
+    }
+
+    pub fn leave(&mut self, world: &mut World, member: &Hostile) {
+        self.send(world, member, &[Frame::Close { code: close::DONE, reason: "bye" }]);
+    }
+
+    fn hear(&mut self, now: Tick, member: &mut Hostile) {
+        let carrier = member.path().carrier();
+        for mut packet in std::mem::take(&mut member.heard) {
+            let Ok(opened) = self.keyring.open(now, || PATIENCE, carrier, &mut packet) else { continue };
+            self.heard = self.heard.max(Some(opened.number));
+            for frame in Frames::new(opened.plain).flatten() {
+                if let Frame::MaxStreamData { stream, limit } = frame {
+                    self.limits[stream.index()] = self.limits[stream.index()].max(limit);
+                }
+            }
+        }
+    }
+
+    /// The last byte, then the last but two, and so on.
+    fn send_last_bytes(&mut self, world: &mut World, member: &Hostile) {
+        if self.alone == 0 {
+            world.cover.add(Count::LastBytes);
+        }
+        for stream in StreamId::ALL {
+            let limit = self.limits[stream.index()];
+            let offset = |back: u64| limit - 1 - 2 * back;
+            let frame = |back| Frame::Stream { stream, offset: offset(back), data: &[7] };
+            let frames: Vec<_> = (self.alone..self.alone + FRAMES).map(frame).collect();
+            self.send(world, member, &frames);
+        }
+        self.alone += FRAMES;
+    }
+
+    /// The relay holds what has come, and no room for what has not.
+    fn look_at_memory(&self, world: &World, member: &Hostile) {
+        let path = match member.path() {
+            Path::Udp(_) => Path::Udp(member.addr),
+            tcp => tcp,
+        };
+        let mut held = 0;
+        world.relay.core.look_at_peers(|peer| {
+            if peer.path() == Some(path) {
+                held = peer.link().received_memory() as u64;
+            }
+        });
+        let most = ALONE_MAX * (1 + self.alone * StreamId::ALL.len() as u64);
+        assert!(held <= most, "{} bytes behind gaps take {held} bytes", self.alone * 3);
+    }
+
+    fn send(&mut self, world: &mut World, member: &Hostile, frames: &[Frame<'_>]) {
+        let mut packet = vec![0; DATA_HEADER_LEN];
+        if let Some(heard) = self.heard {
+            encode_ack([heard..=heard].into_iter(), 0, 100, &mut packet);
+        }
+        frames.iter().for_each(|frame| frame.encode(&mut packet));
+        self.keyring.seal(self.number, &mut packet, 0);
+        self.number += 1;
+        send(world, member, &packet);
+    }
+}
+
+/// What all sessions may hold behind gaps: one run of bytes may have grown by a half where there was room for less.
+pub fn gapped_max(limits: &Limits) -> usize {
+    let max = limits.reassembly_bytes;
+    max + max.min(STREAM_CREDIT[StreamId::Chat.index()]) / 2
+}
