@@ -4,7 +4,7 @@
 use data_encoding::HEXLOWER;
 use queqiao::base::{Carrier, LetterId, OutboxId, Wall};
 use queqiao::wire::frame::{Frame, Frames, Probe, StreamId, encode_ack};
-use queqiao::wire::letter::{decode_text, encode_text};
+use queqiao::wire::letter::{Content, GuestNote, Made, decode_text, encode_text};
 use queqiao::wire::message::{
     Delivery, KIND_TEXT, Letter, NameReason, Names, Nearest, Reason, Receipt, Refused, ToClient, ToRelay,
 };
@@ -173,13 +173,16 @@ fn every_reason_has_the_number_and_the_word_it_always_had() {
         (Reason::Expired, 7, "expired"),
         (Reason::Taken, 8, "taken"),
         (Reason::Damaged, 9, "damaged"),
+        (Reason::Unsupported, 10, "unsupported"),
+        (Reason::Other(200), 200, "reason-200"),
     ];
     for (reason, code, word) in reasons {
         let nearest = Nearest::default();
         let refused = Refused { to: "", id: ID, through: 7, reason, may_have_arrived: false, nearest };
         let mut written = Vec::new();
         ToClient::Refused(refused).encode(&mut written);
-        assert_eq!((written[26], reason.as_str()), (code, word));
+        assert_eq!((written[26], &*reason.word()), (code, word));
+        assert_eq!((Reason::of_word(word), Reason::of_code(code)), (Some(reason), reason));
     }
 }
 
@@ -193,6 +196,21 @@ fn a_text_is_a_map_of_cbor() {
         decode_text(&grown),
         Ok(("hi".to_owned(), Some(Wall(0)))),
         "field 42 of a later version is skipped"
+    );
+}
+
+#[test]
+fn a_note_about_a_guest_is_a_map_of_cbor() {
+    for (note, body) in
+        [(GuestNote::Ended, "a1 00 01"), (GuestNote::Left, "a1 00 02"), (GuestNote::Close, "a1 00 03")]
+    {
+        let made = Made::of_note(note);
+        assert_eq!((made.kind, HEXLOWER.encode(&made.body)), (8, HEXLOWER.encode(&hex(body))));
+    }
+    assert_eq!(
+        Content::read(8, &hex("a2 00 02 18 2a 01")),
+        Ok(Content::Note(GuestNote::Left)),
+        "later fields are skipped"
     );
 }
 

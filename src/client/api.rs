@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::base::{Carrier, HostPort, LetterId, Name, OutboxId, PublicKey, Wall};
+use crate::wire::letter::{GuestNote, Made};
 use crate::wire::message::{NameReason, Reason};
 
 use super::kept::{Kept, Reach};
@@ -72,6 +73,16 @@ pub enum Command {
         /// What to say, at most 64 KiB.
         text: String,
     },
+    /// End the conversation with a guest. It goes the way of a letter, with [`Command::Send`]'s
+    /// events.
+    Close {
+        /// As in [`Command::Send`].
+        request: u64,
+        /// The relay where the guest is.
+        relay: HostPort,
+        /// The guest.
+        to: Name,
+    },
     /// A letter of [`Event::Letter`] was shown. Until then it is kept for the next who shows letters.
     Shown {
         /// The relay it came through.
@@ -136,6 +147,8 @@ pub enum Record {
         text: String,
         /// When it was written.
         written: Wall,
+        /// Kind and body, as they are sent, now and whenever it is sent again.
+        made: Made,
     },
     /// Letters of a conversation came further: watermarks, which only rise.
     Reached {
@@ -174,19 +187,6 @@ pub enum Record {
         letter: Incoming,
         /// The last letter of the same outbox before it that was stored; 0 if that does not matter. Without that one
         /// this record must not become durable.
-        after: u64,
-    },
-    /// A letter came in that this version cannot read.
-    Unreadable {
-        /// The relay it came through.
-        relay: HostPort,
-        /// Its sender.
-        from: Name,
-        /// What it is called.
-        id: LetterId,
-        /// When the relay took it.
-        at: Wall,
-        /// As in [`Record::Received`].
         after: u64,
     },
     /// A letter that came in is refused: nothing of it is kept but its number. The relay hears of
@@ -228,7 +228,6 @@ impl Record {
             | Record::Reached { relay, .. }
             | Record::Refused { relay, .. }
             | Record::Told { relay, .. }
-            | Record::Unreadable { relay, .. }
             | Record::Declined { relay, .. }
             | Record::Shown { relay, .. } => Some(relay),
         }
@@ -285,8 +284,10 @@ pub struct Incoming {
     pub from: Name,
     /// What it is called.
     pub id: LetterId,
-    /// What it says.
+    /// What it says; empty if there is a note.
     pub text: String,
+    /// What the relay says about its sender, a guest.
+    pub note: Option<GuestNote>,
     /// When the relay took it.
     pub at: Wall,
     /// What it came on.
@@ -308,8 +309,10 @@ pub struct Said {
     pub member: Name,
     /// What it is called.
     pub id: LetterId,
-    /// What it says.
+    /// What it says; empty if there is a note.
     pub text: String,
+    /// What was said about the conversation with the other one, a guest.
+    pub note: Option<GuestNote>,
     /// When it was written, or when the relay took it.
     pub at: Wall,
     /// How far it has come. One that came in was delivered, and read once it was shown.
@@ -364,7 +367,8 @@ pub enum MovedWhy {
 pub enum Event {
     /// A letter came in, and is durable: once, and in its sender's order.
     Letter(Incoming),
-    /// A letter came in that this version cannot read. It counts as stored.
+    /// A letter came in that this version cannot understand: nothing of it is kept, and its sender
+    /// has it back. Shown once a minute at most.
     Unreadable {
         /// The relay it came through.
         relay: HostPort,

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::base::{HostPort, Name, OutboxId, Wall};
 
+use crate::wire::letter::Made;
 use crate::wire::message::Reason;
 
 use super::api::Record;
@@ -89,6 +90,8 @@ pub struct KeptLetter {
     pub text: String,
     /// When it was written.
     pub written: Wall,
+    /// Kind and body as they were first sent; empty once it is refused.
+    pub made: Made,
 }
 
 /// A refused letter.
@@ -126,13 +129,14 @@ impl Kept {
             Record::UdpFailed { relay, at: None } => {
                 self.udp_failed.remove(relay);
             }
-            Record::Written { relay, to, number, request, text, written } => {
+            Record::Written { relay, to, number, request, text, written, made } => {
                 let talk = (relay.clone(), to.clone());
                 self.clock += 1;
                 let conversation = self.conversations.entry(talk).or_default();
                 conversation.reach.last = conversation.reach.last.max(*number);
                 conversation.touched = self.clock;
-                let letter = KeptLetter { request: *request, text: text.clone(), written: *written };
+                let (text, made) = (text.clone(), made.clone());
+                let letter = KeptLetter { request: *request, text, written: *written, made };
                 self.letters.entry((relay.clone(), to.clone(), *number)).or_insert(letter);
             }
             Record::Reached { relay, to, reach } => {
@@ -142,7 +146,8 @@ impl Kept {
             }
             Record::Refused { relay, to, number, reason, may_have_arrived } => {
                 let key = (relay.clone(), to.clone(), *number);
-                if let Some(letter) = self.letters.remove(&key) {
+                if let Some(mut letter) = self.letters.remove(&key) {
+                    letter.made = Made::default();
                     let (reason, may_have_arrived) = (*reason, *may_have_arrived);
                     self.refusals.insert(key, KeptRefusal { letter, reason, may_have_arrived });
                 }
@@ -153,9 +158,6 @@ impl Kept {
             Record::Received { letter, after } => {
                 let key = (letter.relay.clone(), letter.from.clone(), letter.id.outbox);
                 return self.store(key, letter.id.number, *after, cost(letter.text.len()));
-            }
-            Record::Unreadable { relay, from, id, after, .. } => {
-                return self.store((relay.clone(), from.clone(), id.outbox), id.number, *after, cost(0));
             }
             Record::Declined { relay, from, id, reason, after } => {
                 let key = (relay.clone(), from.clone(), id.outbox);

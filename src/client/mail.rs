@@ -1,7 +1,6 @@
 //! The letters that go through one relay, both ways: what outlives every session.
 
 use crate::base::{Carrier, LetterId, Name, Wall};
-use crate::wire::letter::decode_text;
 use crate::wire::message::ToRelay;
 
 use super::api::{Event, Progress, Record, Unkept};
@@ -48,6 +47,7 @@ impl Mail {
             self.ledger.before_stored();
             while let Some((from, outbox, number, reason)) = self.ledger.declined.next() {
                 let (from, id) = (from.as_str(), LetterId { outbox, number });
+                let reason = reason.of_reader();
                 if !say(ToRelay::ReaderRefusal { from, id, reason }) {
                     return false;
                 }
@@ -81,10 +81,6 @@ impl Mail {
                 self.ledger.stored(&letter.from, letter.id);
                 Some(Event::Letter(letter))
             }
-            Record::Unreadable { relay, from, id, .. } => {
-                self.ledger.stored(&from, id);
-                Some(Event::Unreadable { relay, from, id })
-            }
             Record::Declined { from, id, reason, .. } => {
                 self.ledger.declined.add((from, id.outbox), id.number, reason);
                 None
@@ -114,8 +110,8 @@ impl Step {
 
 /// What is shown of a refusal.
 pub(super) fn refused_event(to: Name, refusal: Refusal) -> Event {
-    let Refusal { request, id, reason, may_have_arrived, nearest, body, .. } = refusal;
+    let Refusal { request, id, reason, may_have_arrived, nearest, made, text, .. } = refusal;
     // A body that was not kept is no text.
-    let text = decode_text(&body).map(|(text, _)| text).unwrap_or_default();
+    let text = text.or_else(|| made.text()).unwrap_or_default();
     Event::Refused { request, id, to, reason, may_have_arrived, nearest, text }
 }

@@ -10,8 +10,8 @@
 //! Files: `api` (commands, events, records), `kept` (what the records add up to), `journal` (records on their way to
 //! the disk), `uplink` (one relay: session and letters), `connect` (how a session comes about), `attempt` (one try over
 //! one carrier), `choice` and `paths` (which carrier a session is on), `outbox` and `ledger` (letters out and in),
-//! `screen` (letters that are not wanted), `strangers` and `declined` (letters that are not kept),
-//! `counter`.
+//! `screen` (letters that are not wanted), `delivery` (what letters say that come in), `strangers` and
+//! `declined` (letters that are not kept), `counter`.
 
 mod api;
 mod attempt;
@@ -19,6 +19,7 @@ mod choice;
 mod connect;
 mod counter;
 mod declined;
+mod delivery;
 mod journal;
 mod kept;
 mod ledger;
@@ -55,6 +56,7 @@ pub use crate::wire::message::Reason;
 use crate::wire::packet::{self, Packet};
 
 use counter::Counter;
+use delivery::Unsupported;
 use journal::Journal;
 use ledger::Ledger;
 use mail::Mail;
@@ -91,6 +93,7 @@ impl Client {
         let held = kept.as_mut().map(|kept| std::mem::take(&mut kept.held));
         let shared = Shared {
             strangers: Strangers::new(config.strangers_bytes_max, config.name.clone(), held),
+            unsupported: Unsupported::default(),
             identity: Identity::from_private(config.private_key),
             secret: AccessSecret::default(),
             name: config.name,
@@ -188,6 +191,7 @@ impl Client {
             Command::Send { request, relay, to, text } => {
                 self.send(now, &relay, (request, to, text), out);
             }
+            Command::Close { request, relay, to } => self.close(now, &relay, (request, to), out),
             Command::Shown { relay, from, id, read } => {
                 self.shared.journal.push(Record::Shown { relay, from, id, read });
             }
@@ -238,6 +242,14 @@ impl Client {
             let id = LetterId { outbox: self.outbox.through(relay), number: 0 };
             let (may_have_arrived, nearest) = (false, Vec::new());
             out.show(Event::Refused { request, id, to, reason, may_have_arrived, nearest, text });
+        }
+    }
+
+    /// As [`Client::send`], of the end of a conversation with a guest.
+    fn close(&mut self, now: Now, relay: &HostPort, (request, to): (u64, Name), out: &mut Out) {
+        match self.uplinks.get_mut(relay) {
+            Some(uplink) => uplink.close(now, &mut self.shared, (request, to), out),
+            None => self.send(now, relay, (request, to, String::new()), out),
         }
     }
 

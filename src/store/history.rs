@@ -12,21 +12,23 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use super::commits::Commits;
 use super::database::{self, Kind, phrase};
 use super::letter_rows::{
-    self, COLUMNS, DOUBT, Key, NewLetter, Note, RECEIVED, REFUSED, SENT, TEXT, is_reason, is_whole, number,
-    peer, readable, reason, summed,
+    self, COLUMNS, DOUBT, Key, NewLetter, Note, RECEIVED, REFUSED, SENT, is_reason, is_whole, number, peer,
+    readable, summed,
 };
+use super::outgoing;
 use super::received::{self, Arrived};
 use super::worker::Fault;
 use crate::base::{HostPort, LetterId, Name, OutboxId, Phrase, Wall};
 use crate::client::{
     Incoming, Kept, KeptConversation, KeptLetter, KeptRefusal, KeptSender, Reach, Reason, Record,
 };
+use crate::wire::letter::Made;
 
 /// The layout of a member's database.
 pub(super) const KIND: Kind = Kind {
     // `QQIB`.
     application_id: 0x5151_4942,
-    schema_version: 3,
+    schema_version: 4,
     schema: &[
         "
 CREATE TABLE outbox(one INTEGER PRIMARY KEY CHECK (one = 1), id INTEGER NOT NULL) STRICT;
@@ -70,18 +72,20 @@ CREATE TABLE letters(
   missing INTEGER NOT NULL DEFAULT 0,
   shown INTEGER NOT NULL DEFAULT 0,
   sum BLOB,
+  kind INTEGER NOT NULL DEFAULT 1,
   UNIQUE(peer, way, outbox, number)
 ) STRICT;
 CREATE UNIQUE INDEX letters_by_request ON letters(request) WHERE request IS NOT NULL;
 CREATE INDEX letters_unshown ON letters(id) WHERE way = 1 AND shown = 0;
 CREATE INDEX letters_untold ON letters(id) WHERE way = 0 AND shown = 0 AND refused IS NOT NULL;",
         received::DECLINED,
+        outgoing::SCHEMA,
     ],
-    steps: &["ALTER TABLE letters ADD COLUMN sum BLOB", received::STEP],
-    finish_steps: |tx, before| {
-        if before < SUMS_SINCE {
-            letter_rows::fill(tx)?;
-        }
+    steps: &["ALTER TABLE letters ADD COLUMN sum BLOB", received::STEP, outgoing::STEP],
+    finish_steps: |tx, _| {
+        // Sums are over the kind too.
+        letter_rows::fill(tx)?;
+        outgoing::fill(tx)?;
         received::count_all(tx)
     },
 };
@@ -90,8 +94,8 @@ CREATE INDEX letters_untold ON letters(id) WHERE way = 0 AND shown = 0 AND refus
 /// rewritten, at 100 MB/s or so.
 pub(super) const BUSY_MAX: Duration = Duration::from_secs(60);
 
-/// Letters in older layouts have no sums.
-pub(super) const SUMS_SINCE: u32 = 2;
+/// Statements that a running client commits with, each of which is prepared once: some twenty.
+const STATEMENTS: usize = 32;
 
 /// Conversations and senders' outboxes loaded at start, newest first: what the client's tables hold.
 const ROWS_LOADED_MAX: u32 = 65_536;
@@ -119,6 +123,7 @@ impl History {
         let (db, commits) = database::open(path, &KIND)?;
         let told = |error: rusqlite::Error| phrase(path, &error);
         db.busy_timeout(BUSY_MAX).map_err(told)?;
+        db.set_prepared_statement_cache_capacity(STATEMENTS);
         db.execute("INSERT OR IGNORE INTO outbox(one, id) VALUES (1, ?1)", [outbox() as i64])
             .map_err(told)?;
         let id: i64 = db.query_row("SELECT id FROM outbox", [], |row| row.get(0)).map_err(told)?;
@@ -181,10 +186,9 @@ impl History {
             return Ok(());
         }
         let refused = self.commits.commit(&mut self.db, |tx| {
-            let update = "UPDATE letters SET refused = ?2, doubt = 1, shown = 0 WHERE id = ?1";
-            let mut update = tx.prepare(update)?;
             for place in places {
-                update.execute(params![*place as i64, Reason::Damaged.as_str()])?;
+                letter_rows::refuse_damaged(tx, *place as i64)?;
+                outgoing::remove_at(tx, *place as i64)?;
             }
             letter_rows::mend_indexes(tx)
         });
@@ -215,16 +219,18 @@ impl History {
         Ok(())
     }
 
-    /// Letters that wait for their end, as the index has them, so that none is overlooked whatever its row says. Those that are damaged become refusals, unless the relay answers for them
-    /// already; their places in the file are the answer.
+    /// Letters that wait for their end, as the index has them, so that none is overlooked whatever its
+    /// row says. Those that are damaged, or whose kind and body are, become refusals, unless the relay
+    /// answers for them already; their places in the file are the answer.
     fn load_letters(&self, kept: &mut Kept, named: &mut Vec<Named>) -> rusqlite::Result<Vec<u64>> {
         let select = concat!(
             "SELECT ",
             summed!(),
-            ", sum, letters.id, number <= accepted FROM conversations
+            ", sum, letters.id, number <= accepted, sent_kind, sent_body, sent_sum FROM conversations
             CROSS JOIN letters INDEXED BY sqlite_autoindex_letters_1
                 ON letters.peer = conversations.peer AND way = 0 AND outbox = ?1 AND number > delivered
             JOIN peers ON peers.id = conversations.peer
+            LEFT JOIN outgoing ON outgoing.letter = letters.id
             WHERE last > delivered"
         );
         let (mut select, mut damaged) = (self.db.prepare(select)?, Vec::new());
@@ -237,8 +243,10 @@ impl History {
                 continue;
             }
             let (key, letter) = self.kept_letter(row, whole)?;
-            if whole || row.get(COLUMNS + 2)? {
-                kept.letters.insert(key, letter);
+            let id = LetterId { outbox: self.outbox, number: key.2 };
+            let made = outgoing::read(row, COLUMNS + 3, (&key.0, &key.1), id)?;
+            if whole && made.is_some() || row.get(COLUMNS + 2)? {
+                kept.letters.insert(key, KeptLetter { made: made.unwrap_or_default(), ..letter });
             } else {
                 let (reason, may_have_arrived) = (Reason::Damaged, true);
                 named.push(key.clone());
@@ -263,7 +271,7 @@ impl History {
             let (key, letter) = self.kept_letter(row, whole)?;
             let word = readable(row.get_ref(REFUSED)?).unwrap_or_default();
             let (reason, may_have_arrived) =
-                if whole { (reason(&word), row.get(DOUBT)?) } else { (Reason::Damaged, true) };
+                if whole { (Reason::kept(&word), row.get(DOUBT)?) } else { (Reason::Damaged, true) };
             if !whole {
                 named.push(key.clone());
             }
@@ -272,15 +280,17 @@ impl History {
         Ok(())
     }
 
-    /// A letter of the outbox; of a damaged one what can be read, under what the index calls it.
+    /// A letter of the outbox without its kind and body; of a damaged one what can be read, under what
+    /// the index calls it.
     fn kept_letter(&self, row: &rusqlite::Row<'_>, whole: bool) -> rusqlite::Result<(Named, KeptLetter)> {
         let values = letter_rows::values(row, 0)?;
-        let text = readable(values[TEXT]).unwrap_or_default();
+        let (text, _) = letter_rows::content(&values);
         let known = |nth: usize| values[nth].as_i64().unwrap_or_default() as u64;
         let (relay, to) = peer(row, 0)?;
         let key = if whole { None } else { letter_rows::key_of(&self.db, number(row, COLUMNS + 1)?)? };
         let number = key.map_or_else(|| known(4), |key| key.number);
-        Ok(((relay, to, number), KeptLetter { request: known(7), text, written: Wall(known(6)) }))
+        let (request, written, made) = (known(7), Wall(known(6)), Made::default());
+        Ok(((relay, to, number), KeptLetter { request, text, written, made }))
     }
 
     fn load_senders(&self, kept: &mut Kept) -> rusqlite::Result<()> {
@@ -312,16 +322,17 @@ fn peer_id(tx: &Transaction<'_>, relay: &HostPort, member: &Name) -> rusqlite::R
 fn add_one(tx: &Transaction<'_>, outbox: OutboxId, record: &Record) -> rusqlite::Result<bool> {
     match record {
         Record::Counter(_) | Record::Pin { .. } | Record::UdpFailed { .. } => Ok(true),
-        Record::Written { relay, to, number, request, text, written } => {
+        Record::Written { relay, to, number, request, text, written, made } => {
             let id = LetterId { outbox, number: *number };
-            add_written(tx, (relay, to), id, (*request, text.as_str(), *written))
+            add_written(tx, (relay, to), id, (*request, text.as_str(), *written), made)
         }
-        Record::Reached { relay, to, reach } => raise(tx, peer_id(tx, relay, to)?, reach),
+        Record::Reached { relay, to, reach } => raise(tx, peer_id(tx, relay, to)?, outbox, reach),
         Record::Refused { relay, to, number, reason, may_have_arrived } => {
             let key = key(peer_id(tx, relay, to)?, SENT, LetterId { outbox, number: *number });
             let waits = "SELECT 1 FROM conversations WHERE peer = ?1 AND delivered < ?2";
             if tx.prepare_cached(waits)?.exists((key.peer, *number as i64))? {
-                letter_rows::note(tx, key, Note::Refused(reason.as_str(), *may_have_arrived))?;
+                letter_rows::note(tx, key, Note::Refused(&reason.word(), *may_have_arrived))?;
+                outgoing::remove(tx, key.peer, LetterId { outbox, number: *number })?;
             }
             Ok(true)
         }
@@ -331,12 +342,8 @@ fn add_one(tx: &Transaction<'_>, outbox: OutboxId, record: &Record) -> rusqlite:
             Ok(true)
         }
         Record::Received { letter, after } => {
-            let Incoming { relay, from, id, text, at, via, missing, damaged: _ } = letter;
-            let row = Arrived { text: Some(text), at: *at, via: Some(*via), missing: *missing, shown: false };
-            received::add(tx, peer_id(tx, relay, from)?, (relay, from), (*id, *after), row)
-        }
-        Record::Unreadable { relay, from, id, at, after } => {
-            let row = Arrived { text: None, at: *at, via: None, missing: 0, shown: true };
+            let Incoming { relay, from, id, text, note, at, via, missing, damaged: _ } = letter;
+            let row = Arrived { text, note: *note, at: *at, via: *via, missing: *missing };
             received::add(tx, peer_id(tx, relay, from)?, (relay, from), (*id, *after), row)
         }
         Record::Declined { relay, from, id, reason, after } => {
@@ -363,28 +370,28 @@ fn add_written(
     (relay, to): (&HostPort, &Name),
     id: LetterId,
     (request, text, written): (u64, &str, Wall),
+    made: &Made,
 ) -> rusqlite::Result<bool> {
     let peer = peer_id(tx, relay, to)?;
-    let letter = NewLetter {
-        way: SENT,
-        id,
-        text: Some(text),
-        at: written,
-        request: Some(request),
-        via: None,
-        missing: 0,
-        shown: false,
-    };
+    let (at, request, via, missing) = (written, Some(request), None, 0);
+    let letter = NewLetter { way: SENT, id, text, note: made.note(), at, request, via, missing };
     if !letter.insert(tx, peer, (relay, to))? {
         return Ok(false);
     }
+    let place = tx.last_insert_rowid();
+    outgoing::add(tx, place, (relay, to), id, made)?;
     let touch = "INSERT INTO conversations(peer, last, touched) VALUES (?1, ?2, ?3)
         ON CONFLICT DO UPDATE SET last = max(last, ?2), touched = ?3";
-    tx.prepare_cached(touch)?.execute((peer, id.number as i64, tx.last_insert_rowid()))?;
+    tx.prepare_cached(touch)?.execute((peer, id.number as i64, place))?;
     Ok(true)
 }
 
-fn raise(tx: &Transaction<'_>, peer: i64, reach: &Reach) -> rusqlite::Result<bool> {
+fn raise(tx: &Transaction<'_>, peer: i64, outbox: OutboxId, reach: &Reach) -> rusqlite::Result<bool> {
+    let mut before = tx.prepare_cached("SELECT delivered FROM conversations WHERE peer = ?1")?;
+    let before = before.query_row([peer], |row| number(row, 0)).optional()?.unwrap_or(0);
+    if reach.delivered > before {
+        outgoing::remove_through(tx, peer, outbox, before, reach.delivered)?;
+    }
     let raise = "INSERT INTO conversations(peer, last, taken, accepted, delivered, read, until)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
         ON CONFLICT DO UPDATE SET last = max(last, ?2), taken = max(taken, ?3), accepted = max(accepted, ?4),

@@ -29,6 +29,7 @@ mod member;
 mod members_list;
 mod members_table;
 mod operators;
+mod outgoing;
 mod pins;
 mod received;
 mod relay;

@@ -14,7 +14,7 @@
 //! | 0x04 | control | ask | `name` of a recipient, `outbox(8)`: how far have my letters come? A receipt answers, and every refusal still owed |
 //! | 0x05 | control | heard | `name` of a recipient, `outbox(8) number(8)`: I know that this letter was refused |
 //! | 0x06 | control | screen | `flags(1)` and any number of `name`s: whose letters are refused as `blocked`. Flag 1: the first part of a list, 2: the last, 4: take letters from these only, while this session lasts; otherwise: take none from these, which is kept, and with the last part of which this list, and one with flag 4 before it, take effect |
-//! | 0x09 | control | reader's refusal | `name` of the sender, `outbox(8) number(8) reason(1)`: the reader keeps nothing of this letter; only `full` (3), and only of a letter that this session was handed and that is not stored |
+//! | 0x09 | control | reader's refusal | `name` of the sender, `outbox(8) number(8) reason(1)`: the reader keeps nothing of this letter; only `full` (3) and `unsupported` (10), and only of a letter that this session was handed and that is not stored |
 //! | 0x10 | chat | letter | `name` of the recipient, `outbox(8) number(8) prev(8) kind(1) body` |
 //!
 //! Relay to client:
@@ -33,7 +33,7 @@
 //! not concerned. A letter whose `prev` was refused in this session is refused for the same reason
 //! if that reason is the conversation's (`unknown`, `blocked`), and as `behind` otherwise. A letter
 //! that the client sends after it has read a refusal carries another `prev`, and is judged on its
-//! own.
+//! own. A reason that the client does not know refuses a letter like any other.
 //!
 //! `prev` is the last number to that recipient that was not refused, 0 if there is none. The relay never looks into a
 //! body; [`super::letter`] says what members put there. Reserved: 0x45 presence, 0x11–0x1f and 0x51–0x5f
@@ -45,6 +45,8 @@
 //! [`super::limits::REFUSALS_REMEMBERED`] of each relay; a relay hands over no more letters than
 //! half of that before the first of them has left for good.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::base::{LetterId, OutboxId, Wall};
@@ -53,6 +55,8 @@ use super::bytes::{Malformed, Reader, put_short_text};
 
 /// The kind of a letter whose body is a [`super::letter`] text.
 pub const KIND_TEXT: u8 = 1;
+/// The kind of a letter about a guest's conversation.
+pub const KIND_GUEST: u8 = 8;
 /// Nearest names told with a refusal.
 pub const NEAREST_MAX: usize = 3;
 
@@ -77,9 +81,15 @@ pub enum Reason {
     Taken,
     /// The relay had accepted it, and its disk has damaged it since.
     Damaged,
+    /// Its reader cannot understand it, and keeps nothing of it.
+    Unsupported,
+    /// Given out later than this version was made: only its number is known. The letter is refused
+    /// like any other.
+    Other(u8),
 }
 
-const REASONS: [(Reason, u8, &str); 9] = [
+/// Every reason that this version knows, with its number and its word.
+const REASONS: [(Reason, u8, &str); 10] = [
     (Reason::Unknown, 1, "unknown"),
     (Reason::Offline, 2, "offline"),
     (Reason::Full, 3, "full"),
@@ -89,17 +99,45 @@ const REASONS: [(Reason, u8, &str); 9] = [
     (Reason::Expired, 7, "expired"),
     (Reason::Taken, 8, "taken"),
     (Reason::Damaged, 9, "damaged"),
+    (Reason::Unsupported, 10, "unsupported"),
 ];
+/// How the word of [`Reason::Other`] begins; its number follows.
+const OTHER_REASON: &str = "reason-";
 
 impl Reason {
-    /// The word scripts read.
-    pub fn as_str(self) -> &'static str {
-        REASONS.iter().find(|r| r.0 == self).expect("every reason is in the table").2
+    /// The word that scripts read and that disks keep: `unsupported`, or `reason-12` of a reason
+    /// that this version does not know.
+    pub fn word(self) -> Cow<'static, str> {
+        let known = REASONS.iter().find(|known| known.0 == self);
+        known.map_or_else(|| format!("{OTHER_REASON}{}", self.code()).into(), |known| known.2.into())
+    }
+
+    /// The reason that a disk kept as this word. One that no version writes is a reason too, and
+    /// never one that it is not.
+    pub fn kept(word: &str) -> Reason {
+        Reason::of_word(word).unwrap_or(Reason::Other(0))
+    }
+
+    /// The reason of this word; `None` if it is no reason's.
+    pub fn of_word(word: &str) -> Option<Reason> {
+        let known = REASONS.iter().find(|known| known.2 == word).map(|known| known.0);
+        known.or_else(|| Some(Reason::of_code(word.strip_prefix(OTHER_REASON)?.parse().ok()?)))
+    }
+
+    /// Every word that [`Reason::of_word`] knows without a number.
+    pub fn known_words() -> impl Iterator<Item = &'static str> {
+        REASONS.iter().map(|known| known.2)
     }
 
     /// Whether a reader may refuse a letter for that.
     pub const fn is_of_readers(self) -> bool {
-        matches!(self, Reason::Full)
+        matches!(self, Reason::Full | Reason::Unsupported)
+    }
+
+    /// What a reader says for it to its relay: a reason that an earlier run of a later version wrote
+    /// down is one that this version cannot understand the letter.
+    pub const fn of_reader(self) -> Reason {
+        if self.is_of_readers() { self } else { Reason::Unsupported }
     }
 
     /// Whether it is the conversation that is refused, and not one letter of it: letters behind it
@@ -108,12 +146,17 @@ impl Reason {
         matches!(self, Reason::Unknown | Reason::Blocked)
     }
 
-    fn code(self) -> u8 {
-        REASONS.iter().find(|r| r.0 == self).expect("every reason is in the table").1
+    /// The number on the wire.
+    pub fn code(self) -> u8 {
+        match self {
+            Reason::Other(code) => code,
+            known => REASONS.iter().find(|r| r.0 == known).expect("every reason is in the table").1,
+        }
     }
 
-    fn from_code(code: u8) -> Result<Reason, Malformed> {
-        REASONS.iter().find(|r| r.1 == code).map(|r| r.0).ok_or(Malformed)
+    /// The reason with this number; never [`Reason::Other`] of one that is known.
+    pub fn of_code(code: u8) -> Reason {
+        REASONS.iter().find(|r| r.1 == code).map_or(Reason::Other(code), |r| r.0)
     }
 }
 
@@ -551,7 +594,7 @@ impl<'a> Refused<'a> {
         if through < id.number {
             return Err(Malformed);
         }
-        let reason = Reason::from_code(r.u8()?)?;
+        let reason = Reason::of_code(r.u8()?);
         let may_have_arrived = r.u8()? != 0;
         let count = usize::from(r.u8()?);
         let mut nearest = Nearest::default();
@@ -563,7 +606,7 @@ impl<'a> Refused<'a> {
 }
 
 fn read_reader_refusal(mut r: Reader<'_>) -> Result<ToRelay<'_>, Malformed> {
-    let (from, id, reason) = (r.short_text()?, read_id(&mut r)?, Reason::from_code(r.u8()?)?);
+    let (from, id, reason) = (r.short_text()?, read_id(&mut r)?, Reason::of_code(r.u8()?));
     if reason.is_of_readers() { Ok(ToRelay::ReaderRefusal { from, id, reason }) } else { Err(Malformed) }
 }
 

@@ -214,6 +214,19 @@ impl Hand {
         self.say(rig, StreamId::Chat, &ToRelay::Letter(letter));
     }
 
+    /// Writes a letter of any kind.
+    pub fn write_kind(
+        &mut self,
+        rig: &mut Rig,
+        to: &str,
+        (number, prev): (u64, u64),
+        (kind, body): (u8, &[u8]),
+    ) {
+        let letter = Letter { to, id: LetterId { outbox: OutboxId(0xB0), number }, prev, kind, body };
+        self.say(rig, StreamId::Chat, &ToRelay::Letter(letter));
+        self.hear(rig);
+    }
+
     /// Says that it has the letters of the usual outbox up to `through`.
     pub fn store(&mut self, rig: &mut Rig, from: &str, through: u64) {
         self.say(rig, StreamId::Control, &ToRelay::Stored { from, outbox: OutboxId(0xB0), through });

@@ -88,6 +88,8 @@ counts! {
     LettersPaced,
     RefusedFull,
     RefusedByReader,
+    StrangeLetters,
+    RefusedUnsupported,
     Forgotten,
     RefusedTooLong,
     RefusedExpired,

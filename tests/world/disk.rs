@@ -115,7 +115,7 @@ impl World {
         }
     }
 
-    fn apply(&mut self, client: usize, record: &client::Record) -> bool {
+    pub(super) fn apply(&mut self, client: usize, record: &client::Record) -> bool {
         let station = &mut self.stations[client];
         match record {
             Record::Counter(mark) => station.disk.counter_reserved = *mark,

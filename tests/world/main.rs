@@ -20,6 +20,7 @@ mod golden;
 mod guard;
 mod hostile;
 mod intruder;
+mod later_versions;
 mod line;
 mod machines;
 mod moves;

@@ -72,6 +72,8 @@ pub struct Oracle {
     /// Names of clients that were killed: what they had stored and not shown is for the next `listen` or `chat`, and no
     /// such face stands before this world.
     killed: BTreeSet<String>,
+    /// Letters that no reader can understand.
+    pub strange: BTreeSet<u64>,
     /// Letters that their reader has passed by: each was refused, or will be.
     pub(super) passed_by: BTreeSet<u64>,
 }
@@ -131,6 +133,7 @@ impl Oracle {
         }
         let fate = self.letters.get_mut(&request).expect("it was found by its number");
         assert!(fate.written, "letter {request} arrived, and is in no outbox");
+        assert!(!self.strange.contains(&request), "letter {request} is kept, and nobody can understand it");
         assert!(!alone || !fate.declined, "letter {request} was refused, and then stored");
         if is_new {
             let last = self.last_stored.entry((who, fate.sender)).or_default();
@@ -204,7 +207,10 @@ impl Oracle {
                 cover.add(Count::GivenBack);
             }
             Event::Unreadable { from, .. } if self.liars.contains(from.as_str()) => {}
-            Event::Unreadable { .. } => panic!("nobody wrote what cannot be read"),
+            Event::Unreadable { from, id, .. } => {
+                let request = self.request_of(who, from, *id);
+                assert!(self.strange.contains(&request), "letter {request} can be understood: {id:?}");
+            }
             _ => {}
         }
         if let Event::Progress { progress: Progress::Delivered, .. } = event {
@@ -224,12 +230,14 @@ impl Oracle {
         assert_eq!(&fate.text, text, "a refusal gives the text back");
         assert!(*may_have_arrived || !fate.stored, "letter {request} arrived, and was refused");
         let lied = self.liars.contains(&fate.to);
-        let late = *reason == Reason::Expired || (*reason == Reason::Full && fate.declined);
+        let strange = self.strange.contains(request);
+        let by_reader = [Reason::Full, Reason::Unsupported].contains(reason) && fate.declined;
+        let late = *reason == Reason::Expired || by_reader;
         assert!(
             again || lied || !fate.accepted || late,
             "what was accepted is refused only when it is too old, or by its reader"
         );
-        cover.add_many(Count::RefusedByReader, (fate.declined && *reason == Reason::Full).into());
+        cover.add_many(Count::RefusedByReader, by_reader.into());
         fate.end = Some(End::Refused { reason: *reason, may_have_arrived: *may_have_arrived });
         cover.add(Count::RefusalsTold);
         cover.add_many(Count::MayHaveArrived, (*may_have_arrived).into());
@@ -245,8 +253,17 @@ impl Oracle {
                 cover.add(Count::RefusedExpired);
             }
             _ if lied => {}
+            Reason::Unsupported => {
+                assert!(strange, "letter {request} can be understood");
+                cover.add(Count::RefusedUnsupported);
+            }
             Reason::Blocked if self.blocked.contains(&(self.names[who].clone(), fate.to.clone())) => {}
-            Reason::Offline | Reason::Blocked | Reason::Behind | Reason::Taken | Reason::Damaged => {
+            Reason::Offline
+            | Reason::Blocked
+            | Reason::Behind
+            | Reason::Taken
+            | Reason::Damaged
+            | Reason::Other(_) => {
                 panic!("no relay says so, nobody is blocked, nothing is damaged, and that is not for people")
             }
         }
@@ -256,6 +273,7 @@ impl Oracle {
         let earlier = self.earlier_open(request);
         let killed = self.letters.get(&request).is_some_and(|fate| self.killed.contains(&fate.to));
         let lied = self.letters.get(&request).is_some_and(|fate| self.liars.contains(&fate.to));
+        let strange = self.strange.contains(&request);
         let fate = self.fate_of(who, request, id);
         match progress {
             Progress::Queued => {
@@ -279,6 +297,7 @@ impl Oracle {
                 let again = fate.retold && fate.end == Some(End::Delivered);
                 assert!(again || fate.end.is_none(), "letter {request} ended twice: {:?}", fate.end);
                 fate.end = Some(End::Delivered);
+                assert!(lied || !strange, "letter {request} was delivered, and nobody can understand it");
                 assert_eq!(earlier, None, "letter {request} was delivered before an earlier one had ended");
             }
             Progress::Read => {

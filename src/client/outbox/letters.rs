@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::ops::{Deref, Index, IndexMut, Range};
 
 use crate::base::Wall;
+use crate::wire::letter::Made;
 
 use super::LETTER_COST;
 
@@ -12,7 +13,9 @@ use super::LETTER_COST;
 pub(super) struct OutLetter {
     pub(super) request: u64,
     pub(super) number: u64,
-    pub(super) body: Vec<u8>,
+    pub(super) made: Made,
+    /// What it says, where `made` does not tell: a later version made it, or the disk has damaged it.
+    pub(super) text: Option<String>,
     /// It is durable, and may go out.
     pub(super) recorded: bool,
     pub(super) sent: bool,
@@ -25,7 +28,7 @@ pub(super) struct OutLetter {
 
 impl OutLetter {
     pub(super) fn cost(&self) -> usize {
-        self.body.len() + LETTER_COST
+        self.made.body.len() + LETTER_COST
     }
 }
 
@@ -117,7 +120,8 @@ mod tests {
         OutLetter {
             request,
             number,
-            body: Vec::new(),
+            made: Made::default(),
+            text: None,
             recorded: false,
             sent: false,
             accepted: false,

@@ -17,8 +17,12 @@ fn outbox(letters: u64) -> Outbox {
     outbox
 }
 
+fn made(body: Vec<u8>) -> Made {
+    Made { kind: 1, body: body.into() }
+}
+
 fn push(outbox: &mut Outbox, request: u64, body: Vec<u8>) -> u64 {
-    let number = outbox.push(request, jack(), body);
+    let number = outbox.push(request, jack(), made(body));
     outbox.recorded(&jack(), number);
     number
 }
@@ -108,7 +112,7 @@ fn letters_go_in_order_each_once_and_end_with_their_receipt() {
 fn nothing_goes_out_before_it_is_durable_nor_past_one_that_is_not() {
     let mut outbox = Outbox::new(BOX, 0);
     for request in 1..=3 {
-        outbox.push(request, jack(), vec![]);
+        outbox.push(request, jack(), made(vec![]));
     }
     assert_eq!(offered(&mut outbox), []);
     outbox.recorded(&jack(), 1);
@@ -153,7 +157,10 @@ fn after_a_refusal_is_durable_those_behind_go_again_with_a_new_prev() {
     assert!(!refuse(&mut outbox, 3, Reason::Behind));
     assert_eq!(offered(&mut outbox), [], "a crash now would let 3 pass for proof that 2 was accepted");
     let refusal = outbox.refusal_recorded(&jack(), 2).unwrap();
-    assert_eq!((refusal.request, refusal.may_have_arrived, refusal.body), (102, false, vec![2]));
+    assert_eq!(
+        (refusal.request, refusal.may_have_arrived, refusal.made.body.to_vec()),
+        (102, false, vec![2])
+    );
     assert_eq!(offered(&mut outbox), [(3, 1)]);
     assert!(!refuse(&mut outbox, 4, Reason::Behind));
     assert_eq!(offered(&mut outbox), [(4, 3)]);
@@ -184,7 +191,10 @@ fn an_accepted_letter_can_expire_and_is_no_prev_any_more() {
     told(&mut outbox, receipt(2, 1, 0, 9));
     assert!(refuse(&mut outbox, 2, Reason::Expired));
     let refusal = outbox.refusal_recorded(&jack(), 2).unwrap();
-    assert_eq!((refusal.reason, refusal.may_have_arrived, refusal.body), (Reason::Expired, false, vec![2]));
+    assert_eq!(
+        (refusal.reason, refusal.may_have_arrived, refusal.made.body.to_vec()),
+        (Reason::Expired, false, vec![2])
+    );
     push(&mut outbox, 9, vec![]);
     assert_eq!(offered(&mut outbox), [(3, 1)]);
 }
@@ -208,7 +218,12 @@ fn what_an_earlier_run_left_goes_on_with_its_numbers() {
     let mut outbox = Outbox::new(BOX, 40);
     outbox.restore(jack(), Reach { last: 9, taken: 5, accepted: 7, delivered: 5, ..Reach::default() });
     for number in [7, 8] {
-        let kept = KeptLetter { request: number, text: format!("letter {number}"), written: Wall(number) };
+        let kept = KeptLetter {
+            request: number,
+            text: format!("letter {number}"),
+            written: Wall(number),
+            made: Made::of_text("letter", Wall(number)),
+        };
         outbox.restore_letter(&jack(), number, &kept);
     }
     outbox.signed_in();
@@ -221,7 +236,7 @@ fn what_an_earlier_run_left_goes_on_with_its_numbers() {
     let told = told(&mut outbox, receipt(8, 7, 0, 0));
     assert_eq!(told, [(8, Progress::Accepted), (7, Progress::Delivered)]);
     let zoe: Name = "Zoë".parse().unwrap();
-    assert_eq!(outbox.push(1, zoe, vec![]), 41, "above every number that may have been used");
+    assert_eq!(outbox.push(1, zoe, made(vec![])), 41, "above every number that may have been used");
 }
 
 #[test]
@@ -435,7 +450,7 @@ fn a_conversation_with_much_to_say_leaves_room_for_the_others() {
     }
     for to in ["TOM", "ANN", "ZOË"] {
         let to: Name = to.parse().unwrap();
-        let number = outbox.push(1, to.clone(), vec![1]);
+        let number = outbox.push(1, to.clone(), made(vec![1]));
         outbox.recorded(&to, number);
     }
     let mut sent = Vec::new();
@@ -451,7 +466,7 @@ fn a_conversation_with_much_to_say_leaves_room_for_the_others() {
     };
     offer(&mut outbox, &mut sent, 20);
     assert!(["ANN", "TOM", "ZOË"].iter().all(|name| sent.iter().any(|to| to == name)), "{sent:?}");
-    let number = outbox.push(2, tom.clone(), vec![1]);
+    let number = outbox.push(2, tom.clone(), made(vec![1]));
     outbox.recorded(&tom, number);
     sent.clear();
     offer(&mut outbox, &mut sent, 20);
@@ -493,7 +508,7 @@ fn the_outbox_is_bounded() {
     let mut outbox = Outbox::new(BOX, 0);
     assert!(outbox.has_room(OUTBOX_BYTES_MAX) && !outbox.has_room(OUTBOX_BYTES_MAX + 1));
     for n in 0..OUTBOX_LETTERS_MAX as u64 {
-        outbox.push(n, jack(), vec![]);
+        outbox.push(n, jack(), made(vec![]));
     }
     assert!(!outbox.has_room(0));
     outbox.unrecorded(&jack(), OUTBOX_LETTERS_MAX as u64);
@@ -516,7 +531,8 @@ fn a_letter_too_old_that_was_tried_before_it_was_accepted_may_have_arrived() {
 fn refusals_of_an_earlier_run_are_told_in_order() {
     let mut outbox = outbox(0);
     for number in 3..6 {
-        let letter = KeptLetter { request: number, text: number.to_string(), written: Wall(0) };
+        let letter =
+            KeptLetter { request: number, text: number.to_string(), written: Wall(0), made: Made::default() };
         let refusal = KeptRefusal { letter, reason: Reason::Blocked, may_have_arrived: false };
         outbox.restore_refusal(jack(), number, refusal);
     }

@@ -8,6 +8,7 @@ use super::*;
 use crate::base::{Carrier, LetterId, OutboxId};
 use crate::client::{Incoming, KeptSender, Reach, Reason, Record};
 use crate::store::{Archive, Backend, MemberState, MemberStore};
+use crate::wire::letter::Made;
 
 const FOLDER: &str = "0123456789abcdef";
 
@@ -32,7 +33,9 @@ fn written(to: &str, number: u64, len: usize) -> Record {
     let (relay, to_name, request) =
         (relay(), name(to), number + 1_000_000 * to.bytes().map(u64::from).sum::<u64>());
     let text = text(to, "sent", number, len);
-    Record::Written { relay, to: to_name, number, request, text, written: Wall(number * 1_000) }
+    let written = Wall(number * 1_000);
+    let made = Made::of_text(&text, written);
+    Record::Written { relay, to: to_name, number, request, text, written, made }
 }
 
 fn received(from: &str, number: u64, len: usize) -> Record {
@@ -45,6 +48,7 @@ fn received(from: &str, number: u64, len: usize) -> Record {
         via: Carrier::Udp,
         missing: 0,
         damaged: false,
+        note: None,
     };
     Record::Received { letter, after: number - 1 }
 }

@@ -29,9 +29,15 @@ pub(super) fn database(data: &Path) -> PathBuf {
     data.join("members").join(FOLDER).join("letters.sqlite")
 }
 
+/// Bytes that no present maker of bodies would make of a text.
+fn made(text: &str) -> Made {
+    Made { kind: 1, body: format!("as it was first sent: {text}").into_bytes().into() }
+}
+
 pub(super) fn written(to: &str, number: u64, text: &str) -> Record {
     let (relay, to, request) = (relay(), name(to), number + 1_000 * to.len() as u64);
-    Record::Written { relay, to, number, request, text: text.to_owned(), written: Wall(number) }
+    let (written, made) = (Wall(number), made(text));
+    Record::Written { relay, to, number, request, text: text.to_owned(), written, made }
 }
 
 pub(super) fn received(from: &str, number: u64, after: u64) -> Record {
@@ -44,6 +50,7 @@ pub(super) fn received(from: &str, number: u64, after: u64) -> Record {
         via: Carrier::Tcp,
         missing: number % 3,
         damaged: false,
+        note: None,
     };
     Record::Received { letter, after }
 }
@@ -102,7 +109,8 @@ fn letters_and_the_outbox_survive_and_numbers_go_on() {
     assert_eq!((again.outbox, again.private_key), (state.outbox, [7; 32]), "both are made once");
     let key = (relay(), name("JACK"));
     assert_eq!(again.kept.conversations[&key], KeptConversation { reach, touched: 2 });
-    let left = KeptLetter { request: 4_002, text: "在吗".to_owned(), written: Wall(2) };
+    let left =
+        KeptLetter { request: 4_002, text: "在吗".to_owned(), written: Wall(2), made: made("在吗") };
     assert_eq!(again.kept.letters, [((key.0, key.1, 2), left)].into());
     let senders = Vec::from_iter(again.kept.senders.into_values());
     assert_eq!(senders, [KeptSender { last: 3, read: 3, heard: 3, held: 11 + letter_cost(0) }]);
@@ -146,6 +154,7 @@ fn a_letter_stands_once_and_a_request_is_written_down_once() {
         request: 4_001,
         text: "again".to_owned(),
         written: Wall(1),
+        made: made("again"),
     };
     assert_eq!(commit(&mut store, &[written("JACK", 1, "once"), again, written("JACK", 3, "other")]), [1]);
     assert_eq!(texts(&said(data.path(), None, None)), ["JACK 1", "JACK 2", "once", "other"]);
@@ -271,7 +280,7 @@ fn what_is_damaged_foreign_or_newer_is_named_and_left_alone() {
     fs::write(&path, "not a database at all").unwrap();
     told("store-not-database");
     for (pragma, number, key) in
-        [("user_version", 4, "store-newer"), ("application_id", 5, "store-not-database")]
+        [("user_version", 5, "store-newer"), ("application_id", 5, "store-not-database")]
     {
         let db = Connection::open(&path).unwrap();
         db.pragma_update(None, pragma, number).unwrap();
