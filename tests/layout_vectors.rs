@@ -3,6 +3,7 @@
 
 use data_encoding::HEXLOWER;
 use queqiao::base::{Carrier, LetterId, OutboxId, Wall};
+use queqiao::wire::features::Features;
 use queqiao::wire::frame::{Frame, Frames, Probe, StreamId, encode_ack};
 use queqiao::wire::letter::{Content, GuestNote, Made, decode_text, encode_text};
 use queqiao::wire::message::{
@@ -77,10 +78,18 @@ fn acks_have_the_bytes_of_rfc_9000() {
 fn what_clients_say_has_the_bytes_it_always_had() {
     let letter = Letter { to: "鹊", id: ID, prev: 6, kind: KIND_TEXT, body: b"hi" };
     let table = [
-        (ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: false }, "01 03 544f4d"),
         (
-            ToRelay::SignIn { name: "TOM", invite: &[0xab; 16], screen_follows: true },
-            "01 03 544f4d 10 abababababababababababababababab 01",
+            ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: false, features: Features::OURS },
+            "01 03 544f4d 00 00 00000000",
+        ),
+        (
+            ToRelay::SignIn {
+                name: "TOM",
+                invite: &[0xab; 16],
+                screen_follows: true,
+                features: Features::OURS,
+            },
+            "01 03 544f4d 10 abababababababababababababababab 01 00000000",
         ),
         (
             ToRelay::Screen { flags: 3, names: Names::new(b"\x03TOM\x03\xe9\xb9\x8a") },
@@ -126,8 +135,9 @@ fn what_relays_say_has_the_bytes_it_always_had() {
                 mailbox_letters: 5_000,
                 mailbox_bytes: 8 << 20,
                 kept_s: 2_592_000,
+                features: Features(0x0102_0304),
             },
-            "41 00010000 00001388 0000000000800000 00278d00",
+            "41 00010000 00001388 0000000000800000 00278d00 01020304",
         ),
         (ToClient::NameRefused { reason: NameReason::Taken, name: "TOM" }, "42 01 03 544f4d"),
         (ToClient::NameRefused { reason: NameReason::Disk, name: "" }, "42 07 00"),

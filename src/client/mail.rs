@@ -1,6 +1,7 @@
 //! The letters that go through one relay, both ways: what outlives every session.
 
 use crate::base::{Carrier, LetterId, Name, Wall};
+use crate::wire::features::Features;
 use crate::wire::message::ToRelay;
 
 use super::api::{Event, Progress, Record, Unkept};
@@ -15,9 +16,10 @@ pub(super) struct Mail {
 }
 
 impl Mail {
-    /// Says on the control stream what the relay is owed, for as long as there is room.
-    pub(super) fn speak(&mut self, say: &mut impl FnMut(ToRelay<'_>) -> bool) {
-        if !self.speak_of_letters(say) {
+    /// Says on the control stream what the relay is owed, for as long as there is room. `relay` is
+    /// what it understands.
+    pub(super) fn speak(&mut self, relay: Features, say: &mut impl FnMut(ToRelay<'_>) -> bool) {
+        if !self.speak_of_letters(relay, say) {
             return;
         }
         while let Some((from, outbox, through)) = self.ledger.next_read() {
@@ -42,12 +44,12 @@ impl Mail {
 
     /// Says what became of letters that came in; `false` if there is no more room. Refusals are
     /// said before a `stored`, which would count for the refused letters as well.
-    fn speak_of_letters(&mut self, say: &mut impl FnMut(ToRelay<'_>) -> bool) -> bool {
+    fn speak_of_letters(&mut self, relay: Features, say: &mut impl FnMut(ToRelay<'_>) -> bool) -> bool {
         loop {
             self.ledger.before_stored();
             while let Some((from, outbox, number, reason)) = self.ledger.declined.next() {
                 let (from, id) = (from.as_str(), LetterId { outbox, number });
-                let reason = reason.of_reader();
+                let reason = reason.known_to(relay).of_reader();
                 if !say(ToRelay::ReaderRefusal { from, id, reason }) {
                     return false;
                 }

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use crate::base::{Carrier, ConnId, Effect, HostPort, Name, Now, Outputs, Path, Tick};
 use crate::peer::{Heard, Peer};
 use crate::session::{AccessSecret, Identity, Indexes};
+use crate::wire::features::Features;
 use crate::wire::frame::{StreamId, close};
 use crate::wire::letter::{GuestNote, Made};
 use crate::wire::limits::{LETTER_BODY_MAX, LETTER_TEXT_MAX};
@@ -68,6 +69,8 @@ pub(super) struct Uplink {
     /// The name was refused: an invitation may help.
     name_refused: bool,
     welcomed: bool,
+    /// What the relay has said that it understands.
+    features: Features,
     /// The user knows that the relay could not write our name down.
     told_not_written: bool,
     text_max: usize,
@@ -94,6 +97,7 @@ impl Uplink {
             stopped: false,
             name_refused: false,
             welcomed: false,
+            features: Features::default(),
             told_not_written: false,
             text_max: LETTER_TEXT_MAX,
             mail,
@@ -349,7 +353,8 @@ impl Uplink {
         out: &mut Out,
     ) -> bool {
         match message {
-            ToClient::Welcome { text_max, mailbox_bytes, .. } => {
+            ToClient::Welcome { text_max, mailbox_bytes, features, .. } => {
+                self.features = features;
                 self.handle_welcome(text_max, mailbox_bytes, out);
             }
             ToClient::NameRefused { reason, name } => self.handle_name_refused(reason, name, out),
@@ -434,13 +439,17 @@ impl Uplink {
             }
             self.screen.pop_front();
         }
+        let features = self.features;
         let mut say = |message: ToRelay<'_>| {
+            if !features.has_all(message.needs()) {
+                return true;
+            }
             outgoing.clear();
             message.encode(outgoing);
             peer.send(StreamId::Control, &[outgoing]).is_ok()
         };
         if self.welcomed {
-            self.mail.speak(&mut say);
+            self.mail.speak(features, &mut say);
         }
         self.mail.outbox.offer(|letter| {
             *letter_sent = true;
@@ -466,11 +475,13 @@ impl Uplink {
     pub(super) fn begin(&mut self, mut peer: Peer, shared: &Shared) {
         self.mail.outbox.session_lost();
         self.welcomed = shared.name.is_none();
+        self.features = Features::default();
         if let Some(name) = &shared.name {
             self.outgoing.clear();
             let screen = shared.screens.as_ref().and_then(|screens| screens.of(&self.spec.addr));
             let (name, invite, screen_follows) = (name.as_str(), &*shared.invitation, screen.is_some());
-            ToRelay::SignIn { name, invite, screen_follows }.encode(&mut self.outgoing);
+            let features = Features::OURS;
+            ToRelay::SignIn { name, invite, screen_follows, features }.encode(&mut self.outgoing);
             peer.send(StreamId::Control, &[&self.outgoing]).expect("a new session has room for one message");
         }
         self.peer = Some(peer);

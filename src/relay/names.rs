@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::base::{Effect, Now, Path, PublicKey, Tick};
 use crate::session::Throttle;
+use crate::wire::features::Features;
 use crate::wire::frame::close;
 use crate::wire::message::{NameReason, ToClient};
 
@@ -28,6 +29,7 @@ pub(super) struct SigningIn<'a> {
     pub(super) name: &'a str,
     pub(super) invite: &'a [u8],
     pub(super) screen_follows: bool,
+    pub(super) features: Features,
 }
 
 /// How often each source registers names, asks for those of others, and tries secrets. Tables of fixed size.
@@ -91,11 +93,12 @@ impl Registrations {
 impl Relay {
     /// A session says who it is.
     pub(super) fn sign_in(&mut self, now: Now, slot: Slot, claim: SigningIn<'_>, out: &mut Out) {
-        let SigningIn { name, invite, screen_follows } = claim;
+        let SigningIn { name, invite, screen_follows, features } = claim;
         let Some(session) = self.sessions.get_mut(slot) else { return };
         if session.sign_in != SignIn::None {
             return;
         }
+        session.features = features;
         if screen_follows {
             session.screen.awaited = true;
         }
@@ -296,6 +299,7 @@ impl Relay {
             mailbox_letters: self.limits.pair_letters as u32,
             mailbox_bytes: self.limits.pair_bytes as u64,
             kept_s: u32::try_from(self.limits.keep.as_secs()).unwrap_or(u32::MAX),
+            features: Features::OURS,
         });
         if let Some(path) = path {
             self.count_as_member(now.tick, path, slot);

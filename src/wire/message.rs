@@ -8,7 +8,7 @@
 //!
 //! | kind | stream | message | fields |
 //! | --- | --- | --- | --- |
-//! | 0x01 | control | sign-in | `name`; or `name invite_len(1) invite flags(1)`: the secret of an invitation, or nothing; flag 1: a screen follows, hand no letter over before its last part |
+//! | 0x01 | control | sign-in | `name`; or `name invite_len(1) invite flags(1) features(4)`: the secret of an invitation, or nothing; flag 1: a screen follows, hand no letter over before its last part; see [`super::features`] |
 //! | 0x02 | control | stored | `name` of the sender, `outbox(8) through(8)`: the recipient has every letter up to it |
 //! | 0x03 | control | read | `name` of the sender, `outbox(8) through(8)`: its reader has seen every letter up to it |
 //! | 0x04 | control | ask | `name` of a recipient, `outbox(8)`: how far have my letters come? A receipt answers, and every refusal still owed |
@@ -21,7 +21,7 @@
 //!
 //! | kind | stream | message | fields |
 //! | --- | --- | --- | --- |
-//! | 0x41 | control | welcome | `text_max(4)`, the longest text of a letter in bytes; `mailbox_letters(4) mailbox_bytes(8) kept_s(4)`, what a mailbox holds of one sender and for how long |
+//! | 0x41 | control | welcome | `text_max(4)`, the longest text of a letter in bytes; `mailbox_letters(4) mailbox_bytes(8) kept_s(4)`, what a mailbox holds of one sender and for how long; `features(4)`, see [`super::features`] |
 //! | 0x42 | control | name refused | `reason(1) name`: the name in the way, or an empty one |
 //! | 0x43 | control | receipt | `name` of the recipient, `outbox(8) accepted(8) delivered(8) read(8)`, watermarks; `until_ms(8)`, when the last accepted letter leaves the mailbox undelivered, 0 if it waits in none; `taken_ms(8)`, when the relay took the first of the letters that were not accepted at the receipt before, by the clock of `accepted_ms`, 0 or absent if it does not know |
 //! | 0x44 | control | refused | `name` of the recipient, `outbox(8) first(8) through(8) reason(1) may_have_arrived(1) count(1)` and that many nearest `name`s |
@@ -45,13 +45,13 @@
 //! [`super::limits::REFUSALS_REMEMBERED`] of each relay; a relay hands over no more letters than
 //! half of that before the first of them has left for good.
 
-use std::borrow::Cow;
-
 use serde::{Deserialize, Serialize};
 
 use crate::base::{LetterId, OutboxId, Wall};
 
 use super::bytes::{Malformed, Reader, put_short_text};
+use super::features::{Feature, Features};
+pub use reason::Reason;
 
 /// The kind of a letter whose body is a [`super::letter`] text.
 pub const KIND_TEXT: u8 = 1;
@@ -59,106 +59,6 @@ pub const KIND_TEXT: u8 = 1;
 pub const KIND_GUEST: u8 = 8;
 /// Nearest names told with a refusal.
 pub const NEAREST_MAX: usize = 3;
-
-/// Why a letter was refused. Scripts read the words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Reason {
-    /// No member has that name.
-    Unknown,
-    /// The member is not online. Reserved: no relay refuses a letter for that since there are mailboxes.
-    Offline,
-    /// The recipient's queue is full.
-    Full,
-    /// The letter is longer than the relay takes.
-    TooLong,
-    /// The recipient does not want letters from this sender.
-    Blocked,
-    /// The letter before it was refused: it goes again with a new `prev`.
-    Behind,
-    /// Its recipient did not come for it in time.
-    Expired,
-    /// Another letter was taken under this id, which stands: an old copy of the sender's outbox is at work.
-    Taken,
-    /// The relay had accepted it, and its disk has damaged it since.
-    Damaged,
-    /// Its reader cannot understand it, and keeps nothing of it.
-    Unsupported,
-    /// Given out later than this version was made: only its number is known. The letter is refused
-    /// like any other.
-    Other(u8),
-}
-
-/// Every reason that this version knows, with its number and its word.
-const REASONS: [(Reason, u8, &str); 10] = [
-    (Reason::Unknown, 1, "unknown"),
-    (Reason::Offline, 2, "offline"),
-    (Reason::Full, 3, "full"),
-    (Reason::TooLong, 4, "too-long"),
-    (Reason::Blocked, 5, "blocked"),
-    (Reason::Behind, 6, "behind"),
-    (Reason::Expired, 7, "expired"),
-    (Reason::Taken, 8, "taken"),
-    (Reason::Damaged, 9, "damaged"),
-    (Reason::Unsupported, 10, "unsupported"),
-];
-/// How the word of [`Reason::Other`] begins; its number follows.
-const OTHER_REASON: &str = "reason-";
-
-impl Reason {
-    /// The word that scripts read and that disks keep: `unsupported`, or `reason-12` of a reason
-    /// that this version does not know.
-    pub fn word(self) -> Cow<'static, str> {
-        let known = REASONS.iter().find(|known| known.0 == self);
-        known.map_or_else(|| format!("{OTHER_REASON}{}", self.code()).into(), |known| known.2.into())
-    }
-
-    /// The reason that a disk kept as this word. One that no version writes is a reason too, and
-    /// never one that it is not.
-    pub fn kept(word: &str) -> Reason {
-        Reason::of_word(word).unwrap_or(Reason::Other(0))
-    }
-
-    /// The reason of this word; `None` if it is no reason's.
-    pub fn of_word(word: &str) -> Option<Reason> {
-        let known = REASONS.iter().find(|known| known.2 == word).map(|known| known.0);
-        known.or_else(|| Some(Reason::of_code(word.strip_prefix(OTHER_REASON)?.parse().ok()?)))
-    }
-
-    /// Every word that [`Reason::of_word`] knows without a number.
-    pub fn known_words() -> impl Iterator<Item = &'static str> {
-        REASONS.iter().map(|known| known.2)
-    }
-
-    /// Whether a reader may refuse a letter for that.
-    pub const fn is_of_readers(self) -> bool {
-        matches!(self, Reason::Full | Reason::Unsupported)
-    }
-
-    /// What a reader says for it to its relay: a reason that an earlier run of a later version wrote
-    /// down is one that this version cannot understand the letter.
-    pub const fn of_reader(self) -> Reason {
-        if self.is_of_readers() { self } else { Reason::Unsupported }
-    }
-
-    /// Whether it is the conversation that is refused, and not one letter of it: letters behind it
-    /// have the same end.
-    pub const fn is_of_conversation(self) -> bool {
-        matches!(self, Reason::Unknown | Reason::Blocked)
-    }
-
-    /// The number on the wire.
-    pub fn code(self) -> u8 {
-        match self {
-            Reason::Other(code) => code,
-            known => REASONS.iter().find(|r| r.0 == known).expect("every reason is in the table").1,
-        }
-    }
-
-    /// The reason with this number; never [`Reason::Other`] of one that is known.
-    pub fn of_code(code: u8) -> Reason {
-        REASONS.iter().find(|r| r.1 == code).map_or(Reason::Other(code), |r| r.0)
-    }
-}
 
 /// Why a name was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -322,6 +222,8 @@ pub enum ToRelay<'a> {
         invite: &'a [u8],
         /// A screen follows: no letter is to be handed over before its last part.
         screen_follows: bool,
+        /// What the client understands.
+        features: Features,
     },
     /// I have every letter of that sender's outbox up to `through`.
     Stored {
@@ -388,6 +290,8 @@ pub enum ToClient<'a> {
         mailbox_bytes: u64,
         /// For how long, in seconds.
         kept_s: u32,
+        /// What the relay understands.
+        features: Features,
     },
     /// You are not signed in.
     NameRefused {
@@ -408,14 +312,13 @@ impl ToRelay<'_> {
     /// Appends the message.
     pub fn encode(&self, buf: &mut Vec<u8>) {
         match self {
-            ToRelay::SignIn { name, invite, screen_follows } => {
+            ToRelay::SignIn { name, invite, screen_follows, features } => {
                 buf.push(0x01);
                 put_short_text(buf, name);
-                if !invite.is_empty() || *screen_follows {
-                    buf.push(u8::try_from(invite.len()).expect("an invitation is short"));
-                    buf.extend_from_slice(invite);
-                    buf.push(if *screen_follows { SCREEN_FOLLOWS } else { 0 });
-                }
+                buf.push(u8::try_from(invite.len()).expect("an invitation is short"));
+                buf.extend_from_slice(invite);
+                buf.push(if *screen_follows { SCREEN_FOLLOWS } else { 0 });
+                features.encode(buf);
             }
             ToRelay::Stored { from, outbox, through } => {
                 buf.push(0x02);
@@ -458,6 +361,22 @@ impl ToRelay<'_> {
     }
 }
 
+impl ToRelay<'_> {
+    /// The feature that a relay must have said to hear this; `None` if every relay understands it.
+    pub const fn needs(&self) -> Option<Feature> {
+        match self {
+            ToRelay::SignIn { .. }
+            | ToRelay::Stored { .. }
+            | ToRelay::Read { .. }
+            | ToRelay::Ask { .. }
+            | ToRelay::Heard { .. }
+            | ToRelay::Screen { .. }
+            | ToRelay::ReaderRefusal { .. }
+            | ToRelay::Letter(_) => None,
+        }
+    }
+}
+
 impl<'a> ToRelay<'a> {
     /// Reads a message; `None` is one that may be skipped.
     ///
@@ -490,12 +409,13 @@ impl ToClient<'_> {
     /// Appends the message.
     pub fn encode(&self, buf: &mut Vec<u8>) {
         match self {
-            ToClient::Welcome { text_max, mailbox_letters, mailbox_bytes, kept_s } => {
+            ToClient::Welcome { text_max, mailbox_letters, mailbox_bytes, kept_s, features } => {
                 buf.push(0x41);
                 buf.extend_from_slice(&text_max.to_be_bytes());
                 buf.extend_from_slice(&mailbox_letters.to_be_bytes());
                 buf.extend_from_slice(&mailbox_bytes.to_be_bytes());
                 buf.extend_from_slice(&kept_s.to_be_bytes());
+                features.encode(buf);
             }
             ToClient::NameRefused { reason, name } => {
                 let code =
@@ -518,6 +438,19 @@ impl ToClient<'_> {
     }
 }
 
+impl ToClient<'_> {
+    /// The feature that a client must have said to hear this; `None` if every client understands it.
+    pub const fn needs(&self) -> Option<Feature> {
+        match self {
+            ToClient::Welcome { .. }
+            | ToClient::NameRefused { .. }
+            | ToClient::Receipt(_)
+            | ToClient::Refused(_)
+            | ToClient::Delivery(_) => None,
+        }
+    }
+}
+
 impl<'a> ToClient<'a> {
     /// Reads a message; `None` is one that may be skipped.
     ///
@@ -531,6 +464,7 @@ impl<'a> ToClient<'a> {
                 mailbox_letters: r.u32()?,
                 mailbox_bytes: r.u64()?,
                 kept_s: r.u32()?,
+                features: Features::decode(&mut r),
             },
             0x42 => {
                 let code = r.u8()?;
@@ -617,7 +551,8 @@ fn read_sign_in(mut r: Reader<'_>) -> Result<ToRelay<'_>, Malformed> {
         invite = r.bytes(usize::from(len))?;
         flags = r.u8()?;
     }
-    Ok(ToRelay::SignIn { name, invite, screen_follows: flags & SCREEN_FOLLOWS != 0 })
+    let (screen_follows, features) = (flags & SCREEN_FOLLOWS != 0, Features::decode(&mut r));
+    Ok(ToRelay::SignIn { name, invite, screen_follows, features })
 }
 
 fn read_id(r: &mut Reader<'_>) -> Result<LetterId, Malformed> {
@@ -630,5 +565,6 @@ fn put_numbers(buf: &mut Vec<u8>, numbers: &[u64]) {
     }
 }
 
+mod reason;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use queqiao::base::{Carrier, LetterId, OutboxId, Path, Rng, Wall};
 use queqiao::session::{AccessSecret, Answered, Hello, Identity, Initiator, Keys, SessionId};
+use queqiao::wire::features::Features;
 use queqiao::wire::frame::{Frame, Frames, StreamId, encode_ack};
 use queqiao::wire::letter::encode_text;
 use queqiao::wire::limits::{DATA_HEADER_LEN, STREAM_CREDIT};
@@ -119,7 +120,11 @@ impl Hand {
     }
 
     pub fn sign_in(&mut self, rig: &mut Rig, name: &str) {
-        self.say(rig, StreamId::Control, &ToRelay::SignIn { name, invite: &[], screen_follows: false });
+        self.say(
+            rig,
+            StreamId::Control,
+            &ToRelay::SignIn { name, invite: &[], screen_follows: false, features: Features::OURS },
+        );
     }
 
     /// A packet of these frames, sealed under the next number.

@@ -9,9 +9,9 @@ const ID: LetterId = LetterId { outbox: OutboxId(0x0102), number: 3 };
 fn what_a_client_says_reads_back() {
     let letter = Letter { to: "武大郎", id: ID, prev: 2, kind: KIND_TEXT, body: b"body" };
     let all = [
-        ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: false },
-        ToRelay::SignIn { name: "TOM", invite: &[7; 16], screen_follows: false },
-        ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: true },
+        ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: false, features: Features::OURS },
+        ToRelay::SignIn { name: "TOM", invite: &[7; 16], screen_follows: false, features: Features::OURS },
+        ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: true, features: Features::OURS },
         ToRelay::Screen { flags: SCREEN_FIRST | SCREEN_LAST, names: Names::default() },
         ToRelay::Screen { flags: SCREEN_ONLY, names: Names::new(b"\x03TOM\x06\xe6\xad\xa6\xe5\xa4\xa7") },
         ToRelay::Stored { from: "一棵树", outbox: OutboxId(9), through: u64::MAX },
@@ -44,7 +44,13 @@ fn what_a_relay_says_reads_back() {
     };
     let delivery = Delivery { from: "TOM", id: ID, prev: 2, accepted: Wall(7), kind: 1, body: b"" };
     let all = [
-        ToClient::Welcome { text_max: 65_536, mailbox_letters: 5_000, mailbox_bytes: 1 << 23, kept_s: 9 },
+        ToClient::Welcome {
+            text_max: 65_536,
+            mailbox_letters: 5_000,
+            mailbox_bytes: 1 << 23,
+            kept_s: 9,
+            features: Features(5),
+        },
         ToClient::NameRefused { reason: NameReason::Confusable, name: "alice" },
         ToClient::Receipt(receipt),
         ToClient::Refused(refused),
@@ -65,8 +71,9 @@ fn a_list_of_names_is_whole_or_malformed_and_a_sign_in_may_end_behind_its_name()
         panic!("a screen")
     };
     assert_eq!(names.iter().collect::<Vec<_>>(), ["TOM", "", "J"]);
-    let alone = ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: false };
+    let alone = ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: false, features: Features::OURS };
     assert_eq!(ToRelay::decode(b"\x01\x03TOM"), Ok(Some(alone)));
+    assert_eq!(ToRelay::decode(b"\x01\x03TOM\0\0"), Ok(Some(alone)), "absent bits are none");
     assert_eq!(ToRelay::decode(b"\x01\x03TOM\x02ab"), Err(Malformed), "the flags are missing");
     assert!(ToRelay::decode(b"\x01\x03TOM\x00\xf0later").is_ok(), "later versions may add");
 }
