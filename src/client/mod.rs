@@ -52,7 +52,8 @@ use crate::base::{
 };
 use crate::peer::Peer;
 use crate::session::{AccessSecret, Identity, Indexes};
-pub use crate::wire::message::Reason;
+pub use crate::wire::letter::{GuestNote, Made};
+pub use crate::wire::message::{KIND_GUEST, KIND_TEXT, Reason};
 use crate::wire::packet::{self, Packet};
 
 use counter::Counter;

@@ -14,9 +14,9 @@ use super::letter_rows::{
 use super::member::member_dir;
 use super::received;
 use crate::base::{Carrier, HostPort, LetterId, Name, OutboxId, Phrase, Wall};
+use crate::client::GuestNote;
+use crate::client::KIND_GUEST;
 use crate::client::{Holdings, Incoming, Progress, Reason, Said};
-use crate::wire::letter::GuestNote;
-use crate::wire::message::KIND_GUEST;
 
 /// A letter that was stored and not shown, and its place among all.
 #[derive(Clone, Debug, PartialEq, Eq)]

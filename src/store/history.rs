@@ -19,10 +19,10 @@ use super::outgoing;
 use super::received::{self, Arrived};
 use super::worker::Fault;
 use crate::base::{HostPort, LetterId, Name, OutboxId, Phrase, Wall};
+use crate::client::Made;
 use crate::client::{
     Incoming, Kept, KeptConversation, KeptLetter, KeptRefusal, KeptSender, Reach, Reason, Record,
 };
-use crate::wire::letter::Made;
 
 /// The layout of a member's database.
 pub(super) const KIND: Kind = Kind {

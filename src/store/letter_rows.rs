@@ -8,9 +8,9 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::sums::{Sum, sum_of_values, unsigned};
 use crate::base::{Carrier, HostPort, LetterId, Name, Wall};
+use crate::client::GuestNote;
 use crate::client::Reason;
-use crate::wire::letter::GuestNote;
-use crate::wire::message::{KIND_GUEST, KIND_TEXT};
+use crate::client::{KIND_GUEST, KIND_TEXT};
 
 /// Whether the column `refused` may say this.
 pub(super) fn is_reason(word: &str) -> bool {

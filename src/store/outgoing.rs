@@ -10,7 +10,7 @@ use rusqlite::{Row, Transaction, params};
 use super::letter_rows::{self, SENT};
 use super::sums::{Sum, sum};
 use crate::base::{HostPort, LetterId, Name, OutboxId, Wall};
-use crate::wire::letter::Made;
+use crate::client::Made;
 
 macro_rules! outgoing {
     () => {

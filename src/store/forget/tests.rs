@@ -6,9 +6,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::base::{Carrier, LetterId, OutboxId};
+use crate::client::Made;
 use crate::client::{Incoming, KeptSender, Reach, Reason, Record};
 use crate::store::{Archive, Backend, MemberState, MemberStore};
-use crate::wire::letter::Made;
 
 const FOLDER: &str = "0123456789abcdef";
 
