@@ -3,8 +3,9 @@
 
 use data_encoding::HEXLOWER;
 use queqiao::base::{Carrier, LetterId, Mark, OutboxId, Wall};
+use queqiao::wire::features::Features;
 use queqiao::wire::frame::{Frame, Frames, Probe, StreamId, encode_ack};
-use queqiao::wire::letter::{decode_text, encode_text};
+use queqiao::wire::letter::{Content, GuestNote, Made, decode_text, encode_text};
 use queqiao::wire::message::{
     Delivery, Earlier, KIND_TEXT, Letter, NameReason, Names, Nearest, OutboxMark, Reason, Receipt, Refused,
     Said, ToClient, ToRelay,
@@ -80,15 +81,25 @@ fn what_clients_say_has_the_bytes_it_always_had() {
     let said = Said { mark: Mark(5), token: 0xa1b2_c3d4 };
     let earlier = Earlier::new(&[0, 0, 0, 3, 9, 8, 7, 6]);
     let outbox = Some(OutboxMark { outbox: ID.outbox, said, earlier });
+    let features = Features::OURS;
     let table = [
-        (ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: false, outbox: None }, "01 03 544f4d"),
         (
-            ToRelay::SignIn { name: "TOM", invite: &[0xab; 16], screen_follows: true, outbox: None },
-            "01 03 544f4d 10 abababababababababababababababab 01",
+            ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: false, outbox: None, features },
+            "01 03 544f4d 00 00 00000000",
         ),
         (
-            ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: true, outbox },
-            "01 03 544f4d 00 03 0123456789abcdef 00000005 a1b2c3d4 01 00000003 09080706",
+            ToRelay::SignIn {
+                name: "TOM",
+                invite: &[0xab; 16],
+                screen_follows: true,
+                outbox: None,
+                features: Features(0x0102_0304),
+            },
+            "01 03 544f4d 10 abababababababababababababababab 01 01020304",
+        ),
+        (
+            ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: true, outbox, features },
+            "01 03 544f4d 00 03 0123456789abcdef 00000005 a1b2c3d4 01 00000003 09080706 00000000",
         ),
         (
             ToRelay::Screen { flags: 3, names: Names::new(b"\x03TOM\x03\xe9\xb9\x8a") },
@@ -113,7 +124,8 @@ fn what_clients_say_has_the_bytes_it_always_had() {
 
 fn welcome(mark_unwritten: bool) -> ToClient<'static> {
     let (mailbox_letters, mailbox_bytes, kept_s) = (5_000, 8 << 20, 2_592_000);
-    ToClient::Welcome { text_max: 65_536, mailbox_letters, mailbox_bytes, kept_s, mark_unwritten }
+    let features = Features(0x0102_0304);
+    ToClient::Welcome { text_max: 65_536, mailbox_letters, mailbox_bytes, kept_s, mark_unwritten, features }
 }
 
 #[test]
@@ -138,8 +150,8 @@ fn what_relays_say_has_the_bytes_it_always_had() {
     let delivery =
         Delivery { from: "TOM", id: ID, prev: 6, accepted, mark: Mark(5), kind: KIND_TEXT, body: b"hi" };
     let table = [
-        (welcome(false), "41 00010000 00001388 0000000000800000 00278d00"),
-        (welcome(true), "41 00010000 00001388 0000000000800000 00278d00 01"),
+        (welcome(false), "41 00010000 00001388 0000000000800000 00278d00 00 01020304"),
+        (welcome(true), "41 00010000 00001388 0000000000800000 00278d00 01 01020304"),
         (ToClient::NameRefused { reason: NameReason::Taken, name: "TOM" }, "42 01 03 544f4d"),
         (ToClient::NameRefused { reason: NameReason::Disk, name: "" }, "42 07 00"),
         (ToClient::NameRefused { reason: NameReason::Closed, name: "" }, "42 08 00"),
@@ -184,13 +196,16 @@ fn every_reason_has_the_number_and_the_word_it_always_had() {
         (Reason::Expired, 7, "expired"),
         (Reason::OldCopy, 8, "old-copy"),
         (Reason::Damaged, 9, "damaged"),
+        (Reason::Unsupported, 10, "unsupported"),
+        (Reason::Other(200), 200, "reason-200"),
     ];
     for (reason, code, word) in reasons {
         let nearest = Nearest::default();
         let refused = Refused { to: "", id: ID, through: 7, reason, may_have_arrived: false, nearest };
         let mut written = Vec::new();
         ToClient::Refused(refused).encode(&mut written);
-        assert_eq!((written[26], reason.as_str()), (code, word));
+        assert_eq!((written[26], &*reason.word()), (code, word));
+        assert_eq!((Reason::of_word(word), Reason::of_code(code)), (Some(reason), reason));
     }
 }
 
@@ -204,6 +219,21 @@ fn a_text_is_a_map_of_cbor() {
         decode_text(&grown),
         Ok(("hi".to_owned(), Some(Wall(0)))),
         "field 42 of a later version is skipped"
+    );
+}
+
+#[test]
+fn a_note_about_a_guest_is_a_map_of_cbor() {
+    for (note, body) in
+        [(GuestNote::Ended, "a1 00 01"), (GuestNote::Left, "a1 00 02"), (GuestNote::Close, "a1 00 03")]
+    {
+        let made = Made::of_note(note);
+        assert_eq!((made.kind, HEXLOWER.encode(&made.body)), (8, HEXLOWER.encode(&hex(body))));
+    }
+    assert_eq!(
+        Content::read(8, &hex("a2 00 02 18 2a 01")),
+        Ok(Content::Note(GuestNote::Left)),
+        "later fields are skipped"
     );
 }
 

@@ -12,7 +12,6 @@ use crate::client::{Command, Event, Incoming, Progress, Unreached};
 use crate::contacts::Target;
 use crate::ui::terminal::{Output, Pen, Screen};
 use crate::ui::{Strings, Typed, notice, plain};
-use crate::wire::letter::GuestNote;
 use crate::wire::limits::LETTER_TEXT_MAX;
 use crate::wire::message::Reason;
 
@@ -373,7 +372,7 @@ impl Sending<'_> {
     /// other is stored and waits for the next who shows letters.
     fn handle_letter(&mut self, letter: Incoming) {
         let from_contact = letter.relay == self.target.relay && letter.from == self.target.member;
-        let is_said = GuestNote::of(&letter.from, &letter.text).is_none();
+        let is_said = letter.note.is_none();
         if from_contact && is_said && self.options.reply.is_some() && self.early.len() < EARLY_MAX {
             self.early.push(letter);
             self.find_reply();

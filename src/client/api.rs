@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::base::{Carrier, HostPort, LetterId, Mark, Name, OutboxId, PublicKey, Wall};
+use crate::wire::letter::{GuestNote, Made};
 use crate::wire::message::{NameReason, Reason, Said as SignedIn};
 
 use super::kept::{Kept, Reach};
@@ -71,6 +72,16 @@ pub enum Command {
         to: Name,
         /// What to say, at most 64 KiB.
         text: String,
+    },
+    /// End the conversation with a guest. It goes the way of a letter, with [`Command::Send`]'s
+    /// events.
+    Close {
+        /// As in [`Command::Send`].
+        request: u64,
+        /// The relay where the guest is.
+        relay: HostPort,
+        /// The guest.
+        to: Name,
     },
     /// A letter of [`Event::Letter`] was shown. Until then it is kept for the next who shows letters.
     Shown {
@@ -164,6 +175,8 @@ pub enum Record {
         text: String,
         /// When it was written.
         written: Wall,
+        /// Kind and body, as they are sent, now and whenever it is sent again.
+        made: Made,
     },
     /// Letters of a conversation came further: watermarks, which only rise. If it fails it is tried
     /// again.
@@ -216,7 +229,8 @@ pub enum Record {
         /// The mark under which its sender numbered it.
         mark: Mark,
     },
-    /// A sender's letters from this mark on were numbered by an old copy of its outbox: none of them is taken.
+    /// A sender's letters from this mark on were numbered by an old copy of its outbox: none of
+    /// them is taken. If it fails it is tried again.
     Closed {
         /// The relay they come through.
         relay: HostPort,
@@ -225,21 +239,6 @@ pub enum Record {
         /// Its outbox.
         outbox: OutboxId,
         /// The mark.
-        mark: Mark,
-    },
-    /// A letter came in that this version cannot read. If it fails it is tried again.
-    Unreadable {
-        /// The relay it came through.
-        relay: HostPort,
-        /// Its sender.
-        from: Name,
-        /// What it is called.
-        id: LetterId,
-        /// When the relay took it.
-        at: Wall,
-        /// As in [`Record::Received`].
-        after: u64,
-        /// As in [`Record::Received`].
         mark: Mark,
     },
     /// A letter that came in is refused: nothing of it is kept but its number. The relay hears of
@@ -286,7 +285,6 @@ impl Record {
             | Record::Reached { relay, .. }
             | Record::Refused { relay, .. }
             | Record::Told { relay, .. }
-            | Record::Unreadable { relay, .. }
             | Record::Declined { relay, .. }
             | Record::Shown { relay, .. } => Some(relay),
         }
@@ -343,8 +341,10 @@ pub struct Incoming {
     pub from: Name,
     /// What it is called.
     pub id: LetterId,
-    /// What it says.
+    /// What it says; empty if there is a note.
     pub text: String,
+    /// What the relay says about its sender, a guest.
+    pub note: Option<GuestNote>,
     /// When the relay took it.
     pub at: Wall,
     /// What it came on.
@@ -366,8 +366,10 @@ pub struct Said {
     pub member: Name,
     /// What it is called.
     pub id: LetterId,
-    /// What it says.
+    /// What it says; empty if there is a note.
     pub text: String,
+    /// What was said about the conversation with the other one, a guest.
+    pub note: Option<GuestNote>,
     /// When it was written, or when the relay took it.
     pub at: Wall,
     /// How far it has come. One that came in was delivered, and read once it was shown.
@@ -424,7 +426,8 @@ pub enum MovedWhy {
 pub enum Event {
     /// A letter came in, and is durable: once, and in its sender's order.
     Letter(Incoming),
-    /// A letter came in that this version cannot read. It counts as stored.
+    /// A letter came in that this version cannot understand: nothing of it is kept, and its sender
+    /// has it back. Shown once a minute at most.
     Unreadable {
         /// The relay it came through.
         relay: HostPort,

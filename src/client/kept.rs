@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::base::{HostPort, Mark, Name, OutboxId, Wall};
 
+use crate::wire::letter::Made;
 use crate::wire::message::{EARLIER_MAX, Reason, Said as SignedIn};
 
 use super::api::Record;
@@ -105,6 +106,8 @@ pub struct KeptLetter {
     pub written: Wall,
     /// The mark under which it was numbered.
     pub mark: Mark,
+    /// Kind and body as they were first sent; empty once it is refused.
+    pub made: Made,
 }
 
 /// A refused letter.
@@ -158,9 +161,9 @@ impl Kept {
             }
             Record::SigningIn { relay, outbox, said } => self.outbox(relay, *outbox).say(*said),
             Record::OldCopy { relay, outbox } => drop(self.outbox(relay, *outbox)),
-            Record::Written { relay, to, outbox, number, mark, request, text, written } => {
-                let letter =
-                    KeptLetter { request: *request, text: text.clone(), written: *written, mark: *mark };
+            Record::Written { relay, to, outbox, number, mark, request, text, written, made } => {
+                let (text, made) = (text.clone(), made.clone());
+                let letter = KeptLetter { request: *request, text, written: *written, mark: *mark, made };
                 self.write((relay, *outbox), (to, *number), letter);
             }
             Record::Reached { relay, outbox, .. } if !self.is_of(relay, *outbox) => {}
@@ -171,7 +174,8 @@ impl Kept {
             }
             Record::Refused { relay, outbox, .. } if !self.is_of(relay, *outbox) => {}
             Record::Refused { relay, to, outbox, number, reason, may_have_arrived } => {
-                if let Some(letter) = self.letters.remove(&(relay.clone(), to.clone(), *number)) {
+                if let Some(mut letter) = self.letters.remove(&(relay.clone(), to.clone(), *number)) {
+                    letter.made = Made::default();
                     let (reason, may_have_arrived) = (*reason, *may_have_arrived);
                     let key = (relay.clone(), to.clone(), *outbox, *number);
                     self.refusals.insert(key, KeptRefusal { letter, reason, may_have_arrived });
@@ -183,10 +187,6 @@ impl Kept {
             Record::Received { letter, after, mark } => {
                 let key = (letter.relay.clone(), letter.from.clone(), letter.id.outbox);
                 return self.store(key, (letter.id.number, *mark), *after, cost(letter.text.len()));
-            }
-            Record::Unreadable { relay, from, id, after, mark, .. } => {
-                let key = (relay.clone(), from.clone(), id.outbox);
-                return self.store(key, (id.number, *mark), *after, cost(0));
             }
             Record::Declined { relay, from, id, reason, after, mark } => {
                 let key = (relay.clone(), from.clone(), id.outbox);
@@ -233,7 +233,8 @@ impl Kept {
             self.conversations.retain(|(other, _), _| other != relay);
             let waiting = self.letters.keys().filter(|(other, ..)| other == relay).cloned();
             for key in waiting.collect::<Vec<_>>() {
-                let Some(letter) = self.letters.remove(&key) else { continue };
+                let Some(mut letter) = self.letters.remove(&key) else { continue };
+                letter.made = Made::default();
                 let refusal = KeptRefusal { letter, reason: Reason::OldCopy, may_have_arrived: true };
                 self.refusals.insert((key.0, key.1, old, key.2), refusal);
             }

@@ -1,7 +1,7 @@
 //! The letters that go through one relay, both ways: what outlives every session.
 
 use crate::base::{Carrier, LetterId, Name, Wall};
-use crate::wire::letter::decode_text;
+use crate::wire::features::Features;
 use crate::wire::message::{Reason, ToRelay};
 
 use super::api::{Event, Progress, Record, Unkept};
@@ -16,9 +16,10 @@ pub(super) struct Mail {
 }
 
 impl Mail {
-    /// Says on the control stream what the relay is owed, for as long as there is room.
-    pub(super) fn speak(&mut self, say: &mut impl FnMut(ToRelay<'_>) -> bool) {
-        if !self.speak_of_letters(say) {
+    /// Says on the control stream what the relay is owed, for as long as there is room. `relay` is
+    /// what it understands.
+    pub(super) fn speak(&mut self, relay: Features, say: &mut impl FnMut(ToRelay<'_>) -> bool) {
+        if !self.speak_of_letters(relay, say) {
             return;
         }
         while let Some((from, outbox, through)) = self.ledger.next_read() {
@@ -43,7 +44,7 @@ impl Mail {
 
     /// Says what became of letters that came in; `false` if there is no more room. Refusals are
     /// said before a `stored`, which would count for the refused letters as well.
-    fn speak_of_letters(&mut self, say: &mut impl FnMut(ToRelay<'_>) -> bool) -> bool {
+    fn speak_of_letters(&mut self, relay: Features, say: &mut impl FnMut(ToRelay<'_>) -> bool) -> bool {
         loop {
             self.ledger.before_stored();
             while let Some((from, id)) = self.ledger.next_old_copy() {
@@ -55,6 +56,7 @@ impl Mail {
             }
             while let Some((from, outbox, number, reason)) = self.ledger.declined.next() {
                 let (from, id) = (from.as_str(), LetterId { outbox, number });
+                let reason = reason.known_to(relay).of_reader();
                 if !say(ToRelay::ReaderRefusal { from, id, reason }) {
                     return false;
                 }
@@ -89,10 +91,7 @@ impl Mail {
                 self.ledger.stored(&letter.from, letter.id, mark);
                 Some(Event::Letter(letter))
             }
-            Record::Unreadable { relay, from, id, mark, .. } => {
-                self.ledger.stored(&from, id, mark);
-                Some(Event::Unreadable { relay, from, id })
-            }
+
             Record::Declined { from, id, reason, .. } => {
                 self.ledger.declined.add((from, id.outbox), id.number, reason);
                 None
@@ -128,8 +127,8 @@ impl Step {
 
 /// What is shown of a refusal.
 pub(super) fn refused_event(to: Name, refusal: Refusal) -> Event {
-    let Refusal { request, id, reason, may_have_arrived, nearest, body, .. } = refusal;
+    let Refusal { request, id, reason, may_have_arrived, nearest, made, text, .. } = refusal;
     // A body that was not kept is no text.
-    let text = decode_text(&body).map(|(text, _)| text).unwrap_or_default();
+    let text = text.or_else(|| made.text()).unwrap_or_default();
     Event::Refused { request, id, to, reason, may_have_arrived, nearest, text }
 }

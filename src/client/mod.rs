@@ -11,8 +11,8 @@
 //! the disk), `uplink` (one relay: session and letters), `connect` (how a session comes about), `attempt` (one try over
 //! one carrier), `choice` and `paths` (which carrier a session is on), `outbox` and `ledger` (letters out and in),
 //! `marks` (how an old copy of an outbox is known), `screen` (letters that are not wanted),
-//! `strangers` and `declined` (letters that are not kept), `counter`, `facts` (records that nothing
-//! waits for).
+//! `delivery` (what letters say that come in), `strangers` and `declined` (letters that are not
+//! kept), `counter`, `facts` (records that nothing waits for).
 
 mod api;
 mod attempt;
@@ -20,6 +20,7 @@ mod choice;
 mod connect;
 mod counter;
 mod declined;
+mod delivery;
 mod dials;
 mod facts;
 mod journal;
@@ -55,10 +56,12 @@ use crate::base::{
 };
 use crate::peer::Peer;
 use crate::session::{AccessSecret, Identity, Indexes};
-pub use crate::wire::message::{EARLIER_MAX, Reason, Said as SignedIn};
+pub use crate::wire::letter::{GuestNote, Made};
+pub use crate::wire::message::{EARLIER_MAX, KIND_GUEST, KIND_TEXT, Reason, Said as SignedIn};
 use crate::wire::packet::{self, Packet};
 
 use counter::Counter;
+use delivery::Unsupported;
 use dials::Next;
 use facts::Facts;
 use journal::Journal;
@@ -100,6 +103,7 @@ impl Client {
         let held = kept.as_mut().map(|kept| std::mem::take(&mut kept.held));
         let shared = Shared {
             strangers: Strangers::new(config.strangers_bytes_max, config.name.clone(), held),
+            unsupported: Unsupported::default(),
             identity: Identity::from_private(config.private_key),
             secret: AccessSecret::default(),
             name: config.name,
@@ -207,6 +211,7 @@ impl Client {
             Command::Send { request, relay, to, text } => {
                 self.send(now, &relay, (request, to, text), out);
             }
+            Command::Close { request, relay, to } => self.close(now, &relay, (request, to), out),
             Command::Shown { relay, from, id, read } => {
                 self.shared.journal.push(Record::Shown { relay, from, id, read });
             }
@@ -257,6 +262,14 @@ impl Client {
             let id = LetterId { outbox: self.outbox.through(relay), number: 0 };
             let (may_have_arrived, nearest) = (false, Vec::new());
             out.show(Event::Refused { request, id, to, reason, may_have_arrived, nearest, text });
+        }
+    }
+
+    /// As [`Client::send`], of the end of a conversation with a guest.
+    fn close(&mut self, now: Now, relay: &HostPort, (request, to): (u64, Name), out: &mut Out) {
+        match self.uplinks.get_mut(relay) {
+            Some(uplink) => uplink.close(now, &mut self.shared, (request, to), out),
+            None => self.send(now, relay, (request, to, String::new()), out),
         }
     }
 

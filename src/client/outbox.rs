@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 
 use crate::base::{LetterId, Mark, Name, OutboxId, Wall};
-use crate::wire::letter::encode_text;
+use crate::wire::letter::Made;
 use crate::wire::message::{Reason, Receipt};
 
 use super::api::Progress;
@@ -71,8 +71,10 @@ pub(super) struct Refusal {
     pub(super) reason: Reason,
     pub(super) may_have_arrived: bool,
     pub(super) nearest: Vec<Name>,
-    /// Empty if it was not kept.
-    pub(super) body: Vec<u8>,
+    /// Its body is empty if it was not kept.
+    pub(super) made: Made,
+    /// What it said, where `made` does not tell.
+    pub(super) text: Option<String>,
     /// The relay had accepted it, and waits to hear that this is known.
     pub(super) is_owed: bool,
 }
@@ -84,7 +86,7 @@ pub(super) struct Sendable<'a> {
     pub(super) id: LetterId,
     pub(super) prev: u64,
     pub(super) mark: Mark,
-    pub(super) body: &'a [u8],
+    pub(super) made: &'a Made,
 }
 
 /// What a receipt says.
@@ -233,13 +235,16 @@ impl Outbox {
     /// Takes over a letter that an earlier run left, in the order of numbers.
     pub(super) fn restore_letter(&mut self, to: &Name, number: u64, kept: &KeptLetter) {
         let Some(conversation) = self.conversations.get_mut(to) else { return };
-        let body = encode_text(&kept.text, kept.written);
-        (self.letters, self.bytes) = (self.letters + 1, self.bytes + body.len());
+        let made = kept.made.clone();
+        let tells = made.text().is_some_and(|text| text == kept.text);
+        let text = (!tells).then(|| kept.text.clone());
+        (self.letters, self.bytes) = (self.letters + 1, self.bytes + made.body.len());
         conversation.letters.push(OutLetter {
             request: kept.request,
             number,
             mark: kept.mark,
-            body,
+            made,
+            text,
             recorded: true,
             sent: false,
             accepted: number <= conversation.reach.accepted,
@@ -250,11 +255,10 @@ impl Outbox {
 
     /// Takes over a refusal that an earlier run wrote down and may not have told.
     pub(super) fn restore_refusal(&mut self, to: Name, id: LetterId, kept: KeptRefusal) {
-        let KeptRefusal { letter: KeptLetter { request, text, written, .. }, reason, may_have_arrived } =
-            kept;
-        let body = encode_text(&text, written);
+        let KeptRefusal { letter: KeptLetter { request, text, made, .. }, reason, may_have_arrived } = kept;
+        let text = Some(text);
         let (nearest, is_owed) = (Vec::new(), false);
-        let refusal = Refusal { request, id, reason, may_have_arrived, nearest, body, is_owed };
+        let refusal = Refusal { request, id, reason, may_have_arrived, nearest, made, text, is_owed };
         self.old_refusals.push_back((to, refusal));
     }
 
@@ -275,8 +279,9 @@ impl Outbox {
     }
 
     /// Takes a letter from the user and gives it its number. It goes out after [`Outbox::recorded`].
-    pub(super) fn push(&mut self, request: u64, to: Name, body: Vec<u8>) -> u64 {
-        (self.letters, self.bytes, self.clock) = (self.letters + 1, self.bytes + body.len(), self.clock + 1);
+    pub(super) fn push(&mut self, request: u64, to: Name, made: Made) -> u64 {
+        let bytes = self.bytes + made.body.len();
+        (self.letters, self.bytes, self.clock) = (self.letters + 1, bytes, self.clock + 1);
         let floor = Reach { last: self.number_floor, ..Reach::default() };
         let fresh = || Conversation { reach: floor, ..Conversation::default() };
         let conversation = self.conversations.entry(to).or_insert_with(fresh);
@@ -287,7 +292,8 @@ impl Outbox {
             request,
             number,
             mark: self.marks.mark(),
-            body,
+            made,
+            text: None,
             recorded: false,
             sent: false,
             accepted: false,
@@ -319,7 +325,7 @@ impl Outbox {
         let Some(conversation) = self.conversations.get_mut(to) else { return };
         if let Some(place) = conversation.letters.iter().position(|l| l.number == number) {
             let letter = conversation.remove(place);
-            (self.letters, self.bytes) = (self.letters - 1, self.bytes - letter.body.len());
+            (self.letters, self.bytes) = (self.letters - 1, self.bytes - letter.made.body.len());
         }
     }
 
@@ -469,7 +475,7 @@ impl Conversation {
                     return Offered::More;
                 }
                 let id = LetterId { outbox, number: letter.number };
-                if !send(Sendable { to, id, prev, mark: letter.mark, body: &letter.body }) {
+                if !send(Sendable { to, id, prev, mark: letter.mark, made: &letter.made }) {
                     return Offered::NoRoom;
                 }
                 letter.sent = true;
@@ -534,8 +540,8 @@ impl Conversation {
         let through = marks.delivered.max(marks.read);
         let (mut letters, mut bytes) = (0, 0);
         while self.letters.front().is_some_and(|l| l.number <= through && l.accepted) {
-            let OutLetter { request, number, body, .. } = self.remove(0);
-            (letters, bytes) = (letters + 1, bytes + body.len());
+            let OutLetter { request, number, made, .. } = self.remove(0);
+            (letters, bytes) = (letters + 1, bytes + made.body.len());
             self.reach.taken = number;
             self.reach.delivered = number;
             if self.unread.len() == UNREAD_MAX {
@@ -568,7 +574,7 @@ impl Conversation {
     /// Forgets what accepted letters say; the bytes this frees.
     fn drop_accepted_bodies(&mut self) -> usize {
         let accepted = self.letters.iter_mut().filter(|letter| letter.accepted);
-        accepted.map(|letter| std::mem::take(&mut letter.body).len()).sum()
+        accepted.map(|letter| std::mem::take(&mut letter.made.body).len()).sum()
     }
 
     fn put_back(&mut self, place: usize) {

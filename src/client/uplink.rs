@@ -8,21 +8,20 @@ use std::collections::VecDeque;
 use crate::base::{Carrier, ConnId, Effect, HostPort, Name, Now, OutboxId, Outputs, Path, Tick};
 use crate::peer::{Heard, Peer};
 use crate::session::{AccessSecret, Identity, Indexes};
+use crate::wire::features::Features;
 use crate::wire::frame::{StreamId, close};
-use crate::wire::letter::{decode_text, encode_text};
+use crate::wire::letter::{GuestNote, Made};
 use crate::wire::limits::{LETTER_BODY_MAX, LETTER_TEXT_MAX};
-use crate::wire::message::{
-    Delivery, KIND_TEXT, Letter, NameReason, Reason, Receipt, Refused, ToClient, ToRelay,
-};
+use crate::wire::message::{Letter, NameReason, Reason, Receipt, Refused, ToClient, ToRelay};
 
 use super::told;
 
-use super::api::{Carriers, Event, Incoming, Record, RelaySpec, Unkept, Unreached};
+use super::api::{Carriers, Event, Record, RelaySpec, Unkept, Unreached};
 use super::connect::{Connecting, Round};
 use super::counter::Counter;
+use super::delivery::Unsupported;
 use super::facts::Facts;
 use super::journal::Journal;
-use super::ledger::Seen;
 use super::mail::{Mail, refused_event};
 use super::outbox::{Refusing, Sendable};
 use super::pace::Pace;
@@ -53,6 +52,7 @@ pub(super) struct Shared {
     pub(super) invitation: Vec<u8>,
     pub(super) screens: Option<Screens>,
     pub(super) strangers: Strangers,
+    pub(super) unsupported: Unsupported,
 }
 
 /// What the user was last told about this relay.
@@ -77,15 +77,17 @@ pub(super) struct Uplink {
     /// This session has said who we are.
     signed: bool,
     welcomed: bool,
+    /// What the relay has said that it understands.
+    features: Features,
     /// The user knows that the relay could not write our name down.
     told_not_written: bool,
     text_max: usize,
     pub(super) mail: Mail,
     /// What the relay is still to be told of [`Screens`]; about as long as one list of names.
     screen: VecDeque<Vec<u8>>,
-    last_author: Option<Name>,
+    pub(super) last_author: Option<Name>,
     /// What the last packet of the session came on.
-    heard_on: Carrier,
+    pub(super) heard_on: Carrier,
     pings: u32,
     /// Reused: a message being read, and one being written.
     incoming: Vec<u8>,
@@ -104,6 +106,7 @@ impl Uplink {
             name_refused: false,
             signed: false,
             welcomed: false,
+            features: Features::default(),
             told_not_written: false,
             text_max: LETTER_TEXT_MAX,
             mail,
@@ -139,24 +142,48 @@ impl Uplink {
         if text.len() > self.text_max {
             return Err((Reason::TooLong, text));
         }
+        if !self.mail.outbox.has_request(&to, request) {
+            let made = Made::of_text(&text, now.wall);
+            self.write(now, shared, (request, to), (text, made), out);
+        }
+        Ok(())
+    }
+
+    /// Ends the conversation with a guest, with a letter that says so.
+    pub(super) fn close(
+        &mut self,
+        now: Now,
+        shared: &mut Shared,
+        (request, guest): (u64, Name),
+        out: &mut Out,
+    ) {
+        if !self.mail.outbox.has_request(&guest, request) {
+            let made = Made::of_note(GuestNote::Close);
+            self.write(now, shared, (request, guest), (String::new(), made), out);
+        }
+    }
+
+    fn write(
+        &mut self,
+        now: Now,
+        shared: &mut Shared,
+        (request, to): (u64, Name),
+        (text, made): (String, Made),
+        out: &mut Out,
+    ) {
         if self.mail.outbox.marks.are_used_up() {
             self.give_up_outbox(shared);
         }
         let outbox = &mut self.mail.outbox;
-        if outbox.has_request(&to, request) {
-            return Ok(());
+        if !outbox.has_room(made.body.len()) {
+            return out.show(Event::Unkept { request, to, why: Unkept::Full, text });
         }
-        let body = encode_text(&text, now.wall);
-        if !outbox.has_room(body.len()) {
-            out.show(Event::Unkept { request, to, why: Unkept::Full, text });
-            return Ok(());
-        }
-        let number = outbox.push(request, to.clone(), body);
+        let number = outbox.push(request, to.clone(), made.clone());
         let (outbox, mark) = (outbox.base(), outbox.marks.mark());
         self.raise(shared);
         let (relay, written) = (self.spec.addr.clone(), now.wall);
-        shared.journal.push(Record::Written { relay, to, outbox, number, mark, request, text, written });
-        Ok(())
+        let record = Record::Written { relay, to, outbox, number, mark, request, text, written, made };
+        shared.journal.push(record);
     }
 
     /// Tells what an earlier run wrote down and may not have told.
@@ -316,7 +343,7 @@ impl Uplink {
                         self.handle_old_copy(now, shared, out);
                         true
                     }
-                    Ok(Some(message)) => self.handle_message(shared, message, out),
+                    Ok(Some(message)) => self.handle_message(now, shared, message, out),
                     Ok(None) => true,
                     Err(_) => false,
                 };
@@ -336,15 +363,22 @@ impl Uplink {
         }
     }
 
-    fn handle_message(&mut self, shared: &mut Shared, message: ToClient<'_>, out: &mut Out) -> bool {
+    fn handle_message(
+        &mut self,
+        now: Now,
+        shared: &mut Shared,
+        message: ToClient<'_>,
+        out: &mut Out,
+    ) -> bool {
         match message {
-            ToClient::Welcome { text_max, mailbox_bytes, .. } => {
+            ToClient::Welcome { text_max, mailbox_bytes, features, .. } => {
+                self.features = features;
                 self.handle_welcome(text_max, mailbox_bytes, out);
             }
             ToClient::NameRefused { reason, name } => self.handle_name_refused(reason, name, out),
             ToClient::Receipt(receipt) => self.handle_receipt(shared, &receipt, out),
             ToClient::Refused(refused) => self.handle_refused(shared, &refused),
-            ToClient::Delivery(delivery) => return self.handle_delivery(shared, &delivery, out),
+            ToClient::Delivery(delivery) => return self.handle_delivery(now, shared, &delivery, out),
         }
         true
     }
@@ -413,48 +447,6 @@ impl Uplink {
         });
     }
 
-    /// The name of a letter's sender. Letters come in rows from one sender, and reading a name is dear.
-    fn author(&mut self, from: &str) -> Option<Name> {
-        if self.last_author.as_ref().is_none_or(|last| last.as_str() != from) {
-            self.last_author = Some(from.parse().ok()?);
-        }
-        self.last_author.clone()
-    }
-
-    /// Writes a new letter down, or that it is refused; `false` if it cannot come from an honest
-    /// relay.
-    fn handle_delivery(&mut self, shared: &mut Shared, delivery: &Delivery<'_>, out: &mut Out) -> bool {
-        let Some(from) = self.author(delivery.from) else { return false };
-        self.choice.letter = true;
-        let Delivery { id, prev, mark, accepted: at, .. } = *delivery;
-        let (relay, via) = (self.spec.addr.clone(), self.heard_on);
-        let (missing, after) = match self.mail.ledger.take(&from, id, prev, mark) {
-            Seen::New { missing, after } => (missing, after),
-            Seen::OldCopy { is_first: true } => {
-                shared.journal.push(Record::Closed { relay, from, outbox: id.outbox, mark });
-                return true;
-            }
-            Seen::Before | Seen::OldCopy { .. } => return true,
-        };
-        let text = (delivery.kind == KIND_TEXT).then(|| decode_text(delivery.body).ok()).flatten();
-        let text_len = text.as_ref().map_or(0, |(text, _)| text.len());
-        if !shared.strangers.take(&relay, &from, text_len) {
-            if shared.strangers.tell() {
-                out.show(Event::StrangersFull { relay: relay.clone() });
-            }
-            shared.journal.push(Record::Declined { relay, from, id, reason: Reason::Full, after, mark });
-            return true;
-        }
-        shared.journal.push(match text {
-            Some((text, _)) => {
-                let letter = Incoming { relay, from, id, text, at, via, missing, damaged: false };
-                Record::Received { letter, after, mark }
-            }
-            None => Record::Unreadable { relay, from, id, at, after, mark },
-        });
-        true
-    }
-
     // What comes out.
 
     pub(super) fn flush(&mut self, now: Now, out: &mut Out) {
@@ -469,19 +461,23 @@ impl Uplink {
             }
             self.screen.pop_front();
         }
+        let features = self.features;
         let mut say = |message: ToRelay<'_>| {
+            if !features.has_all(message.needs()) {
+                return true;
+            }
             outgoing.clear();
             message.encode(outgoing);
             peer.send(StreamId::Control, &[outgoing]).is_ok()
         };
         if self.welcomed {
-            self.mail.speak(&mut say);
+            self.mail.speak(features, &mut say);
         }
         self.mail.outbox.offer(|letter| {
             *letter_sent = true;
             outgoing.clear();
-            let Sendable { to, id, prev, mark, body } = letter;
-            let (to, kind) = (to.as_str(), KIND_TEXT);
+            let Sendable { to, id, prev, mark, made } = letter;
+            let (to, kind, body) = (to.as_str(), made.kind, &*made.body);
             ToRelay::Letter(Letter { to, id, prev, mark, kind, body }).encode(outgoing);
             peer.send(StreamId::Chat, &[outgoing]).is_ok()
         });
@@ -503,6 +499,7 @@ impl Uplink {
     pub(super) fn begin(&mut self, now: Tick, peer: Peer, shared: &mut Shared, out: &mut Out) {
         self.mail.outbox.session_lost();
         self.welcomed = shared.name.is_none();
+        self.features = Features::default();
         self.signed = self.welcomed;
         self.peer = Some(peer);
         self.screen.clear();

@@ -99,8 +99,9 @@ impl Relay {
     fn handle_control(&mut self, now: Now, slot: Slot, message: &[u8], out: &mut Out) -> Read {
         let (effects, mut is_news) = (out.effects.len(), false);
         match ToRelay::decode(message) {
-            Ok(Some(ToRelay::SignIn { name, invite, screen_follows, outbox })) => {
-                self.sign_in(now, slot, SigningIn { name, invite, screen_follows, outbox }, out);
+            Ok(Some(ToRelay::SignIn { name, invite, screen_follows, outbox, features })) => {
+                let claim = SigningIn { name, invite, screen_follows, outbox, features };
+                self.sign_in(now, slot, claim, out);
             }
             Ok(Some(ToRelay::Screen { flags, names })) => self.handle_screen(slot, flags, names, out),
             Ok(Some(ToRelay::Stored { from, outbox, through, mark })) => {

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::{LetterId, Mark, Name, Now, OutboxId, Seldom, Tick, blank};
 use crate::wire::frame::StreamId;
-use crate::wire::letter::{decode_text, encode_text};
-use crate::wire::message::{Delivery, KIND_TEXT, Letter, Reason, ToRelay};
+use crate::wire::letter::{Content, Made};
+use crate::wire::message::{Delivery, Letter, Reason, ToRelay};
 
 use super::flows::{FlowId, Flows, Numbered, To, Turn};
 use super::limits::{
@@ -321,16 +321,14 @@ impl Relay {
 
     /// Answers a letter to `echo` with its text, ASCII letters in upper case.
     fn echo(&mut self, now: Now, author: MemberId, letter: &Letter<'_>) -> Option<Reason> {
-        if letter.kind != KIND_TEXT {
-            return None;
-        }
-        let Ok((text, _)) = decode_text(letter.body) else { return None };
+        let Ok(Content::Text(text)) = Content::read(letter.kind, letter.body) else {
+            return Some(Reason::Unsupported);
+        };
         let (prev, upper) = (self.places[author.0].echo_number, text.to_ascii_uppercase());
         let id = LetterId { outbox: self.echo_outbox, number: prev + 1 };
-        let body = encode_text(&upper, now.wall);
-        let (accepted, mark, kind) = (now.wall, Mark::default(), KIND_TEXT);
-        let delivery = Delivery { from: ECHO, id, prev, accepted, mark, kind, body: &body };
-        let parcel = self.post.parcels.pack(&delivery);
+        let made = Made::of_text(&upper, now.wall);
+        let (accepted, mark, kind, body) = (now.wall, Mark::default(), made.kind, &*made.body);
+        let parcel = self.post.parcels.pack(&Delivery { from: ECHO, id, prev, accepted, mark, kind, body });
         let refused = self.push(now.tick, author, Author::Echo, (id, mark, body.len()), parcel);
         if refused.is_none() {
             self.places[author.0].echo_number += 1;

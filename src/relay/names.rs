@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::base::{Now, Path, PublicKey, Tick};
 use crate::session::Throttle;
+use crate::wire::features::Features;
 use crate::wire::frame::close;
 use crate::wire::message::{NameReason, OutboxMark, ToClient};
 
@@ -30,6 +31,7 @@ pub(super) struct SigningIn<'a> {
     pub(super) invite: &'a [u8],
     pub(super) screen_follows: bool,
     pub(super) outbox: Option<OutboxMark<'a>>,
+    pub(super) features: Features,
 }
 
 /// How often each source registers names, asks for those of others, and tries secrets. Tables of fixed size.
@@ -93,11 +95,12 @@ impl Registrations {
 impl Relay {
     /// A session says who it is.
     pub(super) fn sign_in(&mut self, now: Now, slot: Slot, claim: SigningIn<'_>, out: &mut Out) {
-        let SigningIn { name, invite, screen_follows, outbox } = claim;
+        let SigningIn { name, invite, screen_follows, outbox, features } = claim;
         let Some(session) = self.sessions.get_mut(slot) else { return };
         if session.sign_in != SignIn::None {
             return;
         }
+        session.features = features;
         if screen_follows {
             session.screen.awaited = true;
         }
@@ -252,7 +255,8 @@ impl Relay {
     pub(super) fn sign_in_again(&mut self, now: Now, slot: Slot, name: &str, out: &mut Out) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
         session.sign_in = SignIn::None;
-        let again = SigningIn { name, invite: &[], screen_follows: false, outbox: None };
+        let features = session.features;
+        let again = SigningIn { name, invite: &[], screen_follows: false, outbox: None, features };
         self.sign_in(now, slot, again, out);
         self.sessions.mark(slot);
     }
@@ -324,6 +328,7 @@ impl Relay {
             mailbox_bytes: self.limits.pair_bytes as u64,
             kept_s: u32::try_from(self.limits.keep.as_secs()).unwrap_or(u32::MAX),
             mark_unwritten,
+            features: Features::OURS,
         });
         if let Some(path) = path {
             self.count_as_member(now.tick, path, slot);

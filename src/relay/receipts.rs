@@ -269,6 +269,7 @@ impl Relay {
         while let Some((flow, numbers, (reason, may_have_arrived))) = flows.next_untold() {
             let (to, id) = (name_of(flow), LetterId { outbox: flow.outbox, number: numbers.first });
             let (through, nearest) = (numbers.last, Nearest::default());
+            let reason = reason.known_to(session.features);
             let refused = Refused { to, id, through, reason, may_have_arrived, nearest };
             self.outgoing.clear();
             ToClient::Refused(refused).encode(&mut self.outgoing);

@@ -193,24 +193,9 @@ pub struct OwedRefusal {
 }
 
 impl OwedRefusal {
-    /// A refusal whose reason was kept as its word; `None` if no accepted letter is refused for that.
-    pub fn read(
-        from: Name,
-        to: Name,
-        id: LetterId,
-        word: &str,
-        may_have_arrived: bool,
-    ) -> Option<OwedRefusal> {
-        let reasons = [
-            Reason::Expired,
-            Reason::Blocked,
-            Reason::Unknown,
-            Reason::Damaged,
-            Reason::Full,
-            Reason::OldCopy,
-        ];
-        let reason = reasons.into_iter().find(|reason| reason.as_str() == word)?;
-        Some(OwedRefusal { from, to, id, reason, may_have_arrived })
+    /// A refusal whose reason was kept as its word.
+    pub fn read(from: Name, to: Name, id: LetterId, word: &str, may_have_arrived: bool) -> OwedRefusal {
+        OwedRefusal { from, to, id, reason: Reason::kept(word), may_have_arrived }
     }
 }
 

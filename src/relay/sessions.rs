@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use crate::base::{Path, PublicKey, Seldom, Tick};
 use crate::peer::{Heard, Peer};
 use crate::session::{Indexes, SessionId};
+use crate::wire::features::Features;
 use crate::wire::message::ToClient;
 
 use super::Timer;
@@ -94,6 +95,8 @@ pub(super) struct Session {
     pub(super) note_due: bool,
     /// Whose letters it does not want.
     pub(super) screen: Seldom<Screen>,
+    /// What its other end has said that it understands.
+    pub(super) features: Features,
     /// Whom its last letter went to, and whose letters it stored last: mostly it is them again, and they need not be looked
     /// for.
     pub(super) wrote_to: Option<MemberId>,
@@ -127,6 +130,7 @@ impl Session {
             noted: None,
             note_due: false,
             screen: Seldom::default(),
+            features: Features::default(),
             wrote_to: None,
             stored_of: None,
             closing_until: None,
@@ -150,6 +154,9 @@ impl Session {
 
     /// Says something on the control stream, now or as soon as there is room.
     pub(super) fn say(&mut self, message: &ToClient<'_>) {
+        if !self.features.has_all(message.needs()) {
+            return;
+        }
         let mut bytes = Vec::new();
         message.encode(&mut bytes);
         self.owed.push_back(bytes);
@@ -158,6 +165,8 @@ impl Session {
     /// Says at the end of the turn that a letter is refused, together with those before and behind
     /// it.
     pub(super) fn refuse(&mut self, refusal: RefusedLetter<'_>) {
+        let reason = refusal.reason.known_to(self.features);
+        let refusal = RefusedLetter { reason, ..refusal };
         self.owed.extend(self.refusals.add(refusal));
     }
 

@@ -17,6 +17,7 @@ use super::database::{self, phrase};
 use super::history::KIND;
 use super::letter_rows::{self, RECEIVED};
 use super::member::member_dir;
+use super::outgoing;
 use crate::base::{HostPort, Name, Phrase, Wall};
 use crate::client::letter_cost;
 
@@ -188,6 +189,7 @@ fn find(tx: &Transaction<'_>, which: &Which, behind: i64) -> rusqlite::Result<Ve
 /// letter's.
 fn erase(tx: &Transaction<'_>, row: &Doomed, is_newest: bool) -> rusqlite::Result<()> {
     let goes = row.ended && !is_newest;
+    outgoing::remove_at(tx, row.place)?;
     if goes {
         tx.prepare_cached("DELETE FROM letters WHERE id = ?1")?.execute([row.place])?;
     } else {

@@ -12,13 +12,15 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use super::commits::Commits;
 use super::database::{self, Kind, phrase};
 use super::letter_rows::{
-    self, AT, COLUMNS, DOUBT, Key, MARK, NewLetter, Note, RECEIVED, REFUSED, SENT, TEXT, is_reason, is_whole,
-    number, peer, readable, reason, summed,
+    self, AT, COLUMNS, DOUBT, Key, MARK, NewLetter, Note, RECEIVED, REFUSED, SENT, is_reason, is_whole,
+    number, peer, readable, summed,
 };
+use super::outgoing;
 use super::own_outboxes::{self, OwnOutboxes};
 use super::received::{self, Arrived};
 use super::worker::Fault;
 use crate::base::{HostPort, LetterId, Mark, Name, OutboxId, Phrase, Wall};
+use crate::client::Made;
 use crate::client::{
     Incoming, Kept, KeptConversation, KeptLetter, KeptRefusal, KeptSender, Reach, Reason, Record,
 };
@@ -76,12 +78,14 @@ CREATE TABLE letters(
   shown INTEGER NOT NULL DEFAULT 0,
   mark INTEGER NOT NULL DEFAULT 0,
   sum BLOB,
+  kind INTEGER NOT NULL DEFAULT 1,
   UNIQUE(peer, way, outbox, number)
 ) STRICT;
 CREATE UNIQUE INDEX letters_by_request ON letters(request) WHERE request IS NOT NULL;
 CREATE INDEX letters_unshown ON letters(id) WHERE way = 1 AND shown = 0;
 CREATE INDEX letters_untold ON letters(id) WHERE way = 0 AND shown = 0 AND refused IS NOT NULL;",
         received::DECLINED,
+        outgoing::SCHEMA,
         own_outboxes::SCHEMA,
     ],
 };
@@ -90,6 +94,8 @@ CREATE INDEX letters_untold ON letters(id) WHERE way = 0 AND shown = 0 AND refus
 /// rewritten, at 100 MB/s or so.
 pub(super) const BUSY_MAX: Duration = Duration::from_secs(60);
 
+/// Statements that a running client commits with, each of which is prepared once: some twenty.
+const STATEMENTS: usize = 32;
 /// Conversations and senders' outboxes loaded at start, newest first: what the client's tables hold.
 const ROWS_LOADED_MAX: u32 = 65_536;
 
@@ -117,6 +123,7 @@ impl History {
         let (db, commits) = database::open(path, &KIND)?;
         let told = |error: rusqlite::Error| phrase(path, &error);
         db.busy_timeout(BUSY_MAX).map_err(told)?;
+        db.set_prepared_statement_cache_capacity(STATEMENTS);
         db.execute("INSERT OR IGNORE INTO outbox(one, id) VALUES (1, ?1)", [outbox() as i64])
             .map_err(told)?;
         let id: i64 = db.query_row("SELECT id FROM outbox", [], |row| row.get(0)).map_err(told)?;
@@ -185,10 +192,9 @@ impl History {
             return Ok(());
         }
         let refused = self.commits.commit(&mut self.db, |tx| {
-            let update = "UPDATE letters SET refused = ?2, doubt = 1, shown = 0 WHERE id = ?1";
-            let mut update = tx.prepare(update)?;
             for place in places {
-                update.execute(params![*place as i64, Reason::Damaged.as_str()])?;
+                letter_rows::refuse_damaged(tx, *place as i64)?;
+                outgoing::remove_at(tx, *place as i64)?;
             }
             letter_rows::mend_indexes(tx)
         });
@@ -221,17 +227,19 @@ impl History {
         Ok(())
     }
 
-    /// Letters that wait for their end, as the index has them, so that none is overlooked whatever its row says. Those that are damaged become refusals, unless the relay answers for them
-    /// already; their places in the file are the answer.
+    /// Letters that wait for their end, as the index has them, so that none is overlooked whatever its
+    /// row says. Those that are damaged, or whose kind and body are, become refusals, unless the relay
+    /// answers for them already; their places in the file are the answer.
     fn load_letters(&self, kept: &mut Kept, named: &mut Vec<Named>) -> rusqlite::Result<Vec<u64>> {
         let select = concat!(
             "SELECT ",
             summed!(),
-            ", sum, letters.id, number <= accepted FROM conversations
+            ", sum, letters.id, number <= accepted, sent_kind, sent_body, sent_sum FROM conversations
             CROSS JOIN letters INDEXED BY sqlite_autoindex_letters_1
                 ON letters.peer = conversations.peer AND way = 0 AND letters.outbox = conversations.outbox_id
                     AND number > delivered
             JOIN peers ON peers.id = conversations.peer
+            LEFT JOIN outgoing ON outgoing.letter = letters.id
             WHERE last > delivered AND conversations.outbox_id =
                 coalesce((SELECT id FROM outboxes WHERE outboxes.relay = peers.relay), ?1)"
         );
@@ -245,9 +253,12 @@ impl History {
                 continue;
             }
             let (key, letter) = self.kept_letter(row, whole)?;
-            if whole || row.get(COLUMNS + 2)? {
+            let id = LetterId { outbox: key.2, number: key.3 };
+            let made = outgoing::read(row, COLUMNS + 3, (&key.0, &key.1), id)?;
+            if whole && made.is_some() || row.get(COLUMNS + 2)? {
                 let (relay, to, _, number) = key;
-                kept.letters.insert((relay, to, number), letter);
+                let made = made.unwrap_or_default();
+                kept.letters.insert((relay, to, number), KeptLetter { made, ..letter });
             } else {
                 let (reason, may_have_arrived) = (Reason::Damaged, true);
                 named.push(key.clone());
@@ -272,7 +283,7 @@ impl History {
             let (key, letter) = self.kept_letter(row, whole)?;
             let word = readable(row.get_ref(REFUSED)?).unwrap_or_default();
             let (reason, may_have_arrived) =
-                if whole { (reason(&word), row.get(DOUBT)?) } else { (Reason::Damaged, true) };
+                if whole { (Reason::kept(&word), row.get(DOUBT)?) } else { (Reason::Damaged, true) };
             if !whole {
                 named.push(key.clone());
             }
@@ -281,16 +292,18 @@ impl History {
         Ok(())
     }
 
-    /// A letter of the outbox; of a damaged one what can be read, under what the index calls it.
+    /// A letter of the outbox without its kind and body; of a damaged one what can be read, under what
+    /// the index calls it.
     fn kept_letter(&self, row: &rusqlite::Row<'_>, whole: bool) -> rusqlite::Result<(Named, KeptLetter)> {
         let values = letter_rows::values(row, 0)?;
-        let text = readable(values[TEXT]).unwrap_or_default();
+        let (text, _) = letter_rows::content(&values);
         let known = |nth: usize| values[nth].as_i64().unwrap_or_default() as u64;
         let (relay, to) = peer(row, 0)?;
         let key = if whole { None } else { letter_rows::key_of(&self.db, number(row, COLUMNS + 1)?)? };
         let (outbox, number) = key.map_or_else(|| (known(3), known(4)), |key| (key.outbox, key.number));
         let (request, written, mark) = (known(7), Wall(known(AT)), Mark(known(MARK) as u32));
-        Ok(((relay, to, OutboxId(outbox), number), KeptLetter { request, text, written, mark }))
+        let letter = KeptLetter { request, text, written, mark, made: Made::default() };
+        Ok(((relay, to, OutboxId(outbox), number), letter))
     }
 
     fn load_senders(&self, kept: &mut Kept) -> rusqlite::Result<()> {
@@ -332,17 +345,19 @@ fn add_one(tx: &Transaction<'_>, outboxes: &mut OwnOutboxes, record: &Record) ->
             outboxes.raise(tx, relay, (*outbox, Mark::default()))?;
             Ok(true)
         }
-        Record::Written { relay, to, outbox, number, mark, request, text, written } => {
+        Record::Written { relay, to, outbox, number, mark, request, text, written, made } => {
             outboxes.raise(tx, relay, (*outbox, *mark))?;
             let id = LetterId { outbox: *outbox, number: *number };
-            add_written(tx, (relay, to), (id, *mark), (*request, text.as_str(), *written))
+            add_written(tx, (relay, to), (id, *mark), (*request, text.as_str(), *written), made)
         }
         Record::Reached { relay, to, outbox, reach } => raise(tx, peer_id(tx, relay, to)?, *outbox, reach),
         Record::Refused { relay, to, outbox, number, reason, may_have_arrived } => {
-            let key = key(peer_id(tx, relay, to)?, SENT, LetterId { outbox: *outbox, number: *number });
+            let id = LetterId { outbox: *outbox, number: *number };
+            let key = key(peer_id(tx, relay, to)?, SENT, id);
             let waits = "SELECT 1 FROM conversations WHERE peer = ?1 AND outbox_id = ?3 AND delivered < ?2";
             if tx.prepare_cached(waits)?.exists((key.peer, *number as i64, key.outbox as i64))? {
-                letter_rows::note(tx, key, Note::Refused(reason.as_str(), *may_have_arrived))?;
+                letter_rows::note(tx, key, Note::Refused(&reason.word(), *may_have_arrived))?;
+                outgoing::remove(tx, key.peer, id)?;
             }
             Ok(true)
         }
@@ -352,12 +367,8 @@ fn add_one(tx: &Transaction<'_>, outboxes: &mut OwnOutboxes, record: &Record) ->
             Ok(true)
         }
         Record::Received { letter, after, mark } => {
-            let Incoming { relay, from, id, text, at, via, missing, damaged: _ } = letter;
-            let row = Arrived { text: Some(text), at: *at, via: Some(*via), missing: *missing, shown: false };
-            received::add(tx, peer_id(tx, relay, from)?, (relay, from), (*id, *after, *mark), row)
-        }
-        Record::Unreadable { relay, from, id, at, after, mark } => {
-            let row = Arrived { text: None, at: *at, via: None, missing: 0, shown: true };
+            let Incoming { relay, from, id, text, note, at, via, missing, damaged: _ } = letter;
+            let row = Arrived { text, note: *note, at: *at, via: *via, missing: *missing };
             received::add(tx, peer_id(tx, relay, from)?, (relay, from), (*id, *after, *mark), row)
         }
         Record::Declined { relay, from, id, reason, after, mark } => {
@@ -387,30 +398,29 @@ fn add_written(
     (relay, to): (&HostPort, &Name),
     (id, mark): (LetterId, Mark),
     (request, text, written): (u64, &str, Wall),
+    made: &Made,
 ) -> rusqlite::Result<bool> {
     let peer = peer_id(tx, relay, to)?;
-    let letter = NewLetter {
-        way: SENT,
-        id,
-        text: Some(text),
-        at: written,
-        request: Some(request),
-        via: None,
-        missing: 0,
-        shown: false,
-        mark,
-    };
+    let (at, request, via, missing) = (written, Some(request), None, 0);
+    let letter = NewLetter { way: SENT, id, text, note: made.note(), at, request, via, missing, mark };
     if !letter.insert(tx, peer, (relay, to))? {
         return Ok(false);
     }
+    let place = tx.last_insert_rowid();
+    outgoing::add(tx, place, (relay, to), id, made)?;
     let touch = "INSERT INTO conversations(peer, outbox_id, last, touched) VALUES (?1, ?2, ?3, ?4)
         ON CONFLICT DO UPDATE SET last = max(last, ?3), touched = ?4";
-    let row = (peer, id.outbox.0 as i64, id.number as i64, tx.last_insert_rowid());
-    tx.prepare_cached(touch)?.execute(row)?;
+    tx.prepare_cached(touch)?.execute((peer, id.outbox.0 as i64, id.number as i64, place))?;
     Ok(true)
 }
 
 fn raise(tx: &Transaction<'_>, peer: i64, outbox: OutboxId, reach: &Reach) -> rusqlite::Result<bool> {
+    let before = "SELECT delivered FROM conversations WHERE peer = ?1 AND outbox_id = ?2";
+    let mut before = tx.prepare_cached(before)?;
+    let before = before.query_row((peer, outbox.0 as i64), |row| number(row, 0)).optional()?.unwrap_or(0);
+    if reach.delivered > before {
+        outgoing::remove_through(tx, peer, outbox, before, reach.delivered)?;
+    }
     let raise = "INSERT INTO conversations(peer, last, taken, accepted, delivered, read, until, outbox_id)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
         ON CONFLICT DO UPDATE SET last = max(last, ?2), taken = max(taken, ?3), accepted = max(accepted, ?4),

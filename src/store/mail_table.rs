@@ -169,9 +169,9 @@ fn put_refusal(tx: &Transaction<'_>, owed: &OwedRefusal) -> rusqlite::Result<()>
     let put =
         "INSERT OR REPLACE INTO refusals(author, recipient, outbox, number, reason, may_have_arrived, sum)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-    let (from, to, reason) = (owed.from.as_str(), owed.to.as_str(), owed.reason.as_str());
+    let (from, to, reason) = (owed.from.as_str(), owed.to.as_str(), owed.reason.word());
     let numbers = [owed.id.outbox.0, owed.id.number, owed.may_have_arrived.into()];
-    let sum = sum("refusal", &[from, to, reason], &numbers, &[]);
+    let sum = sum("refusal", &[from, to, &reason], &numbers, &[]);
     let [outbox, number, maybe] = numbers.map(|n| n as i64);
     tx.prepare_cached(put)?.execute(params![from, to, outbox, number, reason, maybe, sum])?;
     Ok(())
@@ -383,7 +383,7 @@ fn read_refusals(db: &Connection) -> rusqlite::Result<Option<Vec<OwedRefusal>>> 
         let [outbox, number, maybe] = numbers;
         let names = from.parse().ok().zip(to.parse().ok()).filter(|_| is_whole);
         let id = LetterId { outbox: OutboxId(outbox), number };
-        Ok(names.and_then(|(from, to)| OwedRefusal::read(from, to, id, &reason, maybe == 1)))
+        Ok(names.map(|(from, to)| OwedRefusal::read(from, to, id, &reason, maybe == 1)))
     })?;
     rows.collect()
 }

@@ -30,6 +30,7 @@ mod members_list;
 mod members_table;
 mod operators;
 mod outboxes_table;
+mod outgoing;
 mod own_outboxes;
 mod pins;
 mod received;

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::letter_rows::{self, Key, Note, SENT, number, parsed};
-use crate::base::{HostPort, Mark, OutboxId};
+use super::outgoing;
+use crate::base::{HostPort, LetterId, Mark, OutboxId};
 use crate::client::{EARLIER_MAX, KeptOutbox, Reason, SignedIn};
 
 pub(super) const SCHEMA: &str = "
@@ -88,7 +89,8 @@ fn refuse_waiting(tx: &Transaction<'_>, relay: &str, outbox: OutboxId) -> rusqli
     let rows = select.query_map(params![relay, outbox.0 as i64], |row| Ok((row.get(0)?, number(row, 1)?)))?;
     for row in rows.collect::<Result<Vec<_>, _>>()? {
         let key = Key { peer: row.0, way: SENT, outbox: outbox.0, number: row.1 };
-        letter_rows::note(tx, key, Note::Refused(Reason::OldCopy.as_str(), true))?;
+        letter_rows::note(tx, key, Note::Refused(&Reason::OldCopy.word(), true))?;
+        outgoing::remove(tx, key.peer, LetterId { outbox, number: key.number })?;
     }
     Ok(())
 }

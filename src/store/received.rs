@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
-use super::letter_rows::{NewLetter, RECEIVED, number, parsed, peer, reason};
+use super::letter_rows::{NewLetter, RECEIVED, number, parsed, peer};
 use crate::base::{Carrier, HostPort, LetterId, Mark, Name, OutboxId, Wall};
+use crate::client::GuestNote;
 use crate::client::{DECLINED_KEPT_MAX, Holdings, OUTBOXES_OF_ONE_MAX, Reason, letter_cost};
 
 /// Outboxes remembered of which nothing is kept: twice as many as a client remembers in memory
@@ -28,11 +29,11 @@ CREATE TABLE declined(
 
 /// A letter that came in, without its name.
 pub(super) struct Arrived<'a> {
-    pub(super) text: Option<&'a str>,
+    pub(super) text: &'a str,
+    pub(super) note: Option<GuestNote>,
     pub(super) at: Wall,
-    pub(super) via: Option<Carrier>,
+    pub(super) via: Carrier,
     pub(super) missing: u64,
-    pub(super) shown: bool,
 }
 
 /// State of a sender's outbox before its letter `id`, which comes behind `after`.
@@ -68,10 +69,10 @@ pub(super) fn add(
         Turn::Gap => return Ok(false),
         Turn::Next { .. } => {}
     }
-    let Arrived { text, at, via, missing, shown } = letter;
-    let (way, request) = (RECEIVED, None);
-    let letter = NewLetter { way, id, text, at, request, via, missing, shown, mark: Mark::default() };
-    let bytes = if letter.insert(tx, peer, whose)? { letter_cost(text.map_or(0, str::len)) } else { 0 };
+    let Arrived { text, note, at, via, missing } = letter;
+    let (way, request, via) = (RECEIVED, None, Some(via));
+    let letter = NewLetter { way, id, text, note, at, request, via, missing, mark: Mark::default() };
+    let bytes = if letter.insert(tx, peer, whose)? { letter_cost(text.len()) } else { 0 };
     let raise = "INSERT INTO senders(peer, outbox, last, heard, held, mark) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
         ON CONFLICT DO UPDATE SET last = ?3, heard = ?4, held = held + ?5, mark = ?6";
     let (outbox, last, heard) = (id.outbox.0 as i64, id.number as i64, tx.last_insert_rowid());
@@ -94,7 +95,7 @@ pub(super) fn decline(
     let (outbox, number) = (id.outbox.0 as i64, id.number as i64);
     let add = "INSERT INTO declined(peer, outbox, number, reason) VALUES (?1, ?2, ?3, ?4)
         ON CONFLICT DO NOTHING";
-    tx.prepare_cached(add)?.execute((peer, outbox, number, reason.as_str()))?;
+    tx.prepare_cached(add)?.execute((peer, outbox, number, &*reason.word()))?;
     let forget = "DELETE FROM declined WHERE id <= (SELECT max(id) FROM declined) - ?1";
     tx.prepare_cached(forget)?.execute([DECLINED_KEPT_MAX as i64])?;
     let raise = "INSERT INTO senders(peer, outbox, last, heard, mark)
@@ -168,7 +169,7 @@ pub(super) fn declined(db: &Connection) -> rusqlite::Result<Declined> {
     let rows = select.query_map([], |row| {
         let (relay, from) = peer(row, 0)?;
         let key = (relay, from, OutboxId(number(row, 2)?), number(row, 3)?);
-        Ok((key, (number(row, 4)?, reason(&parsed::<String>(row, 5)?))))
+        Ok((key, (number(row, 4)?, Reason::kept(&parsed::<String>(row, 5)?))))
     })?;
     rows.collect()
 }
@@ -190,7 +191,7 @@ mod tests {
             tx.execute("INSERT INTO peers VALUES (?1, 'h:1', ?2)", (peer, name.as_str())).unwrap();
             if peer == 3 {
                 let at = Wall(1);
-                let letter = Arrived { text: Some("kept"), at, via: None, missing: 0, shown: true };
+                let letter = Arrived { text: "kept", note: None, at, via: Carrier::Udp, missing: 0 };
                 assert!(add(&tx, peer, (&relay, &name), (id(3), 0, Mark(1)), letter).unwrap());
             } else {
                 assert!(decline(&tx, peer, (id(peer as u64), 0, Mark(1)), Reason::Full).unwrap());

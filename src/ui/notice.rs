@@ -114,6 +114,8 @@ pub fn letter_refused(reason: Reason, who: &str, may_have_arrived: bool, nearest
         Reason::Behind => Phrase::new("refused-behind"),
         Reason::OldCopy => Phrase::new("refused-old-copy"),
         Reason::Damaged => Phrase::new("refused-damaged"),
+        Reason::Unsupported => Phrase::new("refused-unsupported"),
+        Reason::Other(code) => Phrase::new("refused-other").with("code", code),
     };
     let mut phrases = vec![why.with("who", who)];
     if may_have_arrived {
@@ -126,11 +128,12 @@ pub fn letter_refused(reason: Reason, who: &str, may_have_arrived: bool, nearest
     phrases
 }
 
-/// What the relay says about a guest.
+/// What was said about a guest.
 pub fn of_guest(note: GuestNote, who: &str) -> Phrase {
     match note {
         GuestNote::Ended => Phrase::new("guest-ended"),
         GuestNote::Left => Phrase::new("guest-left"),
+        GuestNote::Close => Phrase::new("guest-closed"),
     }
     .with("who", who)
 }

@@ -2,19 +2,20 @@
 
 use crate::base::{LetterId, Wall, harmless};
 use crate::client::{Incoming, Said};
-use crate::wire::letter::GuestNote;
 use crate::wire::message::Reason;
 
 use super::clock::Clock;
 
 /// What stands in the place of a carrier or a state for a letter that the disk has damaged since it was written down.
 pub(super) const DAMAGED: &str = "damaged";
+/// In place of how far a letter of an old copy has come: the word of [`Reason::OldCopy`].
+pub(super) const OLD_COPY: &str = "old-copy";
 
 /// A letter on one line: `12:03:05 JACK [udp] text`. A new line in the text is shown as `\n`. What a relay says about a
 /// guest is `12:03:05 guest-127.0.0.1-9 [left]`, or `[ended]`.
 pub fn letter(letter: &Incoming, who: &str, clock: &Clock, now: Wall) -> String {
-    if let Some(note) = GuestNote::of(&letter.from, &letter.text).filter(|_| !letter.damaged) {
-        return format!("{} {who} [{}]", clock.show(letter.at, now), guest_note(note));
+    if let Some(note) = letter.note {
+        return format!("{} {who} [{}]", clock.show(letter.at, now), note.word());
     }
     let text = harmless(letter.text.trim_end_matches('\n')).replace('\n', "\\n");
     let how = if letter.damaged { DAMAGED } else { letter.via.as_str() };
@@ -22,29 +23,22 @@ pub fn letter(letter: &Incoming, who: &str, clock: &Clock, now: Wall) -> String 
 }
 
 /// A letter of the history on one line: `12:03:05 TOM → JACK [delivered] text` for one of `me`, with how far it has
-/// come; `12:03:05 JACK → TOM [udp] text` for one of theirs. A new line in the text is shown as `\n`.
+/// come; `12:03:05 JACK → TOM [udp] text` for one of theirs. A new line in the text is shown as `\n`. What was said about
+/// a guest is as in [`letter`], or `[closed]` where `me` ended the conversation.
 pub fn said(said: &Said, me: &str, who: &str, clock: &Clock, now: Wall) -> String {
-    if let Some(note) = GuestNote::of(&said.member, &said.text).filter(|_| !said.by_me && !said.damaged) {
-        return format!("{} {who} [{}]", clock.show(said.at, now), guest_note(note));
+    if let Some(note) = said.note {
+        return format!("{} {who} [{}]", clock.show(said.at, now), note.word());
     }
     let text = harmless(said.text.trim_end_matches('\n')).replace('\n', "\\n");
     let (me, who) = (super::paint::one_line(me), super::paint::one_line(who));
     let (from, to) = if said.by_me { (me, who) } else { (who, me) };
     let how = match said.via {
         _ if said.damaged => DAMAGED,
-        _ if said.is_old_copy => Reason::OldCopy.as_str(),
+        _ if said.is_old_copy => OLD_COPY,
         Some(via) => via.as_str(),
         None => said.state.as_str(),
     };
     format!("{} {from} → {to} [{how}] {text}", clock.show(said.at, now))
-}
-
-/// What a relay says about a guest, in one word.
-pub(super) const fn guest_note(note: GuestNote) -> &'static str {
-    match note {
-        GuestNote::Ended => "ended",
-        GuestNote::Left => "left",
-    }
 }
 
 /// `delivered ID`.
@@ -60,13 +54,14 @@ pub fn accepted(id: LetterId) -> String {
 /// `refused ID REASON`, with ` (may have arrived)` where that is so.
 pub fn refused(id: LetterId, reason: Reason, may_have_arrived: bool) -> String {
     let doubt = if may_have_arrived { " (may have arrived)" } else { "" };
-    format!("refused {id} {}{doubt}", reason.as_str())
+    format!("refused {id} {}{doubt}", reason.word())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::{Carrier, OutboxId};
+    use crate::wire::letter::GuestNote;
     use jiff::tz::TimeZone;
 
     const ID: LetterId = LetterId { outbox: OutboxId(1), number: 7 };
@@ -79,6 +74,7 @@ mod tests {
             from: "JACK".parse().unwrap(),
             id: ID,
             text: "不约\n12:03:05 TOM [udp] forged\n".to_owned(),
+            note: None,
             at: now,
             via: Carrier::Tcp,
             missing: 0,
@@ -91,21 +87,22 @@ mod tests {
     #[test]
     fn what_a_relay_says_about_a_guest_has_no_text_and_no_guest_can_write_it() {
         let now = Wall(1_719_835_385_678);
-        let says = |text: &str| Incoming {
+        let says = |text: &str, note| Incoming {
             relay: "127.0.0.1:8081".parse().unwrap(),
             from: "guest-127.0.0.1-9".parse().unwrap(),
             id: ID,
             text: text.to_owned(),
+            note,
             at: now,
             via: Carrier::Udp,
             missing: 0,
             damaged: false,
         };
-        let line = |text| letter(&says(text), "guest-127.0.0.1-9", &Clock::new(TimeZone::UTC), now);
-        assert_eq!(line(GuestNote::Left.as_text()), "12:03:05 guest-127.0.0.1-9 [left]");
-        assert_eq!(line(GuestNote::Ended.as_text()), "12:03:05 guest-127.0.0.1-9 [ended]");
-        let forged = GuestNote::unlike(GuestNote::Left.as_text().to_owned());
-        assert_eq!(line(&forged), "12:03:05 guest-127.0.0.1-9 [udp] \u{fffd}left");
+        let line =
+            |text, note| letter(&says(text, note), "guest-127.0.0.1-9", &Clock::new(TimeZone::UTC), now);
+        assert_eq!(line("", Some(GuestNote::Left)), "12:03:05 guest-127.0.0.1-9 [left]");
+        assert_eq!(line("", Some(GuestNote::Ended)), "12:03:05 guest-127.0.0.1-9 [ended]");
+        assert_eq!(line("left", None), "12:03:05 guest-127.0.0.1-9 [udp] left");
     }
 
     #[test]
@@ -119,6 +116,7 @@ mod tests {
             member: "JACK".parse().unwrap(),
             id: LetterId { outbox: OutboxId(1), number },
             text: text.to_owned(),
+            note: None,
             at: Wall(now.0 - (6 - number) * 40_000_000),
             state,
             via: (number >= 4).then_some(Carrier::Tcp),

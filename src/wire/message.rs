@@ -8,20 +8,20 @@
 //!
 //! | kind | stream | message | fields |
 //! | --- | --- | --- | --- |
-//! | 0x01 | control | sign-in | `name`; or `name invite_len(1) invite flags(1)`: the secret of an invitation, or nothing; flag 1: a screen follows, hand no letter over before its last part; flag 2: the outbox of its letters follows ([`OutboxMark`]) |
+//! | 0x01 | control | sign-in | `name`; or `name invite_len(1) invite flags(1) features(4)`: the secret of an invitation, or nothing; flag 1: a screen follows, hand no letter over before its last part; flag 2: the outbox of its letters stands before `features` ([`OutboxMark`]); see [`super::features`] |
 //! | 0x02 | control | stored | `name` of the sender, `outbox(8) through(8) mark(4)`: the recipient has every letter up to it that was numbered under that mark or a lower one |
 //! | 0x03 | control | read | `name` of the sender, `outbox(8) through(8)`: its reader has seen every letter up to it |
 //! | 0x04 | control | ask | `name` of a recipient, `outbox(8)`: how far have my letters come? A receipt answers, and every refusal still owed |
 //! | 0x05 | control | heard | `name` of a recipient, `outbox(8) number(8)`: I know that this letter was refused |
 //! | 0x06 | control | screen | `flags(1)` and any number of `name`s: whose letters are refused as `blocked`. Flag 1: the first part of a list, 2: the last, 4: take letters from these only, while this session lasts; otherwise: take none from these, which is kept, and with the last part of which this list, and one with flag 4 before it, take effect |
-//! | 0x09 | control | reader's refusal | `name` of the sender, `outbox(8) number(8) reason(1)`: the reader keeps nothing of this letter; only `full` (3) and `old-copy` (8), and only of a letter that this session was handed and that is not stored |
+//! | 0x09 | control | reader's refusal | `name` of the sender, `outbox(8) number(8) reason(1)`: the reader keeps nothing of this letter; only `full` (3), `old-copy` (8) and `unsupported` (10), and only of a letter that this session was handed and that is not stored |
 //! | 0x10 | chat | letter | `name` of the recipient, `outbox(8) number(8) prev(8) mark(4) kind(1) body` |
 //!
 //! Relay to client:
 //!
 //! | kind | stream | message | fields |
 //! | --- | --- | --- | --- |
-//! | 0x41 | control | welcome | `text_max(4)`, the longest text of a letter in bytes; `mailbox_letters(4) mailbox_bytes(8) kept_s(4)`, what a mailbox holds of one sender and for how long; `flags(1)`, absent for none: flag 1: the mark of the sign-in is not durable, and new letters are refused as `full` until it is |
+//! | 0x41 | control | welcome | `text_max(4)`, the longest text of a letter in bytes; `mailbox_letters(4) mailbox_bytes(8) kept_s(4)`, what a mailbox holds of one sender and for how long; `flags(1)`, flag 1: the mark of the sign-in is not durable, and new letters are refused as `full` until it is; `features(4)`, see [`super::features`] |
 //! | 0x42 | control | name refused | `reason(1) name`: the name in the way, or an empty one |
 //! | 0x43 | control | receipt | `name` of the recipient, `outbox(8) accepted(8) delivered(8) read(8)`, watermarks; `until_ms(8)`, when the last accepted letter leaves the mailbox undelivered, 0 if it waits in none; `taken_ms(8)`, when the relay took the first of the letters that were not accepted at the receipt before, by the clock of `accepted_ms`, 0 if it does not know; `mark(4)`, of the last letter it took |
 //! | 0x44 | control | refused | `name` of the recipient, `outbox(8) first(8) through(8) reason(1) may_have_arrived(1) count(1)` and that many nearest `name`s |
@@ -33,7 +33,7 @@
 //! not concerned. A letter whose `prev` was refused in this session is refused for the same reason
 //! if that reason is the conversation's (`unknown`, `blocked`), and as `behind` otherwise. A letter
 //! that the client sends after it has read a refusal carries another `prev`, and is judged on its
-//! own.
+//! own. A reason that the client does not know refuses a letter like any other.
 //!
 //! `prev` is the last number to that recipient that was not refused, 0 if there is none. The relay never looks into a
 //! body; [`super::letter`] says what members put there. Reserved: 0x45 presence, 0x11–0x1f and 0x51–0x5f
@@ -62,69 +62,15 @@ use marks::{OUTBOX_FOLLOWS, SCREEN_FOLLOWS, read_sign_in};
 pub use names::{Names, SCREEN_FIRST, SCREEN_LAST, SCREEN_ONLY};
 
 use super::bytes::{Malformed, Reader, put_short_text};
+use super::features::{Feature, Features};
+pub use reason::Reason;
 
 /// The kind of a letter whose body is a [`super::letter`] text.
 pub const KIND_TEXT: u8 = 1;
+/// The kind of a letter about a guest's conversation.
+pub const KIND_GUEST: u8 = 8;
 /// Nearest names told with a refusal.
 pub const NEAREST_MAX: usize = 3;
-
-/// Why a letter was refused. Scripts read the words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Reason {
-    /// No member has that name.
-    Unknown,
-    /// The recipient's queue is full.
-    Full,
-    /// The letter is longer than the relay takes.
-    TooLong,
-    /// The recipient does not want letters from this sender.
-    Blocked,
-    /// The letter before it was refused: it goes again with a new `prev`.
-    Behind,
-    /// Its recipient did not come for it in time.
-    Expired,
-    /// An old copy of the sender's outbox has numbered it: its number was used before.
-    OldCopy,
-    /// The relay had accepted it, and its disk has damaged it since.
-    Damaged,
-}
-
-const REASONS: [(Reason, u8, &str); 8] = [
-    (Reason::Unknown, 1, "unknown"),
-    (Reason::Full, 3, "full"),
-    (Reason::TooLong, 4, "too-long"),
-    (Reason::Blocked, 5, "blocked"),
-    (Reason::Behind, 6, "behind"),
-    (Reason::Expired, 7, "expired"),
-    (Reason::OldCopy, 8, "old-copy"),
-    (Reason::Damaged, 9, "damaged"),
-];
-
-impl Reason {
-    /// The word scripts read.
-    pub fn as_str(self) -> &'static str {
-        REASONS.iter().find(|r| r.0 == self).expect("every reason is in the table").2
-    }
-
-    /// Whether a reader may refuse a letter for that.
-    pub const fn is_of_readers(self) -> bool {
-        matches!(self, Reason::Full | Reason::OldCopy)
-    }
-
-    /// Whether it is the conversation that is refused, and not one letter of it: letters behind it
-    /// have the same end.
-    pub const fn is_of_conversation(self) -> bool {
-        matches!(self, Reason::Unknown | Reason::Blocked)
-    }
-
-    fn code(self) -> u8 {
-        REASONS.iter().find(|r| r.0 == self).expect("every reason is in the table").1
-    }
-
-    fn from_code(code: u8) -> Result<Reason, Malformed> {
-        REASONS.iter().find(|r| r.1 == code).map(|r| r.0).ok_or(Malformed)
-    }
-}
 
 /// Why a name was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -265,6 +211,8 @@ pub enum ToRelay<'a> {
         screen_follows: bool,
         /// The outbox of its letters.
         outbox: Option<OutboxMark<'a>>,
+        /// What the client understands.
+        features: Features,
     },
     /// I have every letter of that sender's outbox up to `through`.
     Stored {
@@ -335,6 +283,8 @@ pub enum ToClient<'a> {
         kept_s: u32,
         /// The mark of the sign-in is not durable: new letters are refused as `full` until it is.
         mark_unwritten: bool,
+        /// What the relay understands.
+        features: Features,
     },
     /// You are not signed in.
     NameRefused {
@@ -355,17 +305,16 @@ impl ToRelay<'_> {
     /// Appends the message.
     pub fn encode(&self, buf: &mut Vec<u8>) {
         match self {
-            ToRelay::SignIn { name, invite, screen_follows, outbox } => {
+            ToRelay::SignIn { name, invite, screen_follows, outbox, features } => {
                 buf.push(0x01);
                 put_short_text(buf, name);
                 let flags = if *screen_follows { SCREEN_FOLLOWS } else { 0 }
                     | if outbox.is_some() { OUTBOX_FOLLOWS } else { 0 };
-                if !invite.is_empty() || flags != 0 {
-                    buf.push(u8::try_from(invite.len()).expect("an invitation is short"));
-                    buf.extend_from_slice(invite);
-                    buf.push(flags);
-                }
+                buf.push(u8::try_from(invite.len()).expect("an invitation is short"));
+                buf.extend_from_slice(invite);
+                buf.push(flags);
                 outbox.iter().for_each(|outbox| outbox.encode(buf));
+                features.encode(buf);
             }
             ToRelay::Stored { from, outbox, through, mark } => {
                 buf.push(0x02);
@@ -410,6 +359,22 @@ impl ToRelay<'_> {
     }
 }
 
+impl ToRelay<'_> {
+    /// The feature that a relay must have said to hear this; `None` if every relay understands it.
+    pub const fn needs(&self) -> Option<Feature> {
+        match self {
+            ToRelay::SignIn { .. }
+            | ToRelay::Stored { .. }
+            | ToRelay::Read { .. }
+            | ToRelay::Ask { .. }
+            | ToRelay::Heard { .. }
+            | ToRelay::Screen { .. }
+            | ToRelay::ReaderRefusal { .. }
+            | ToRelay::Letter(_) => None,
+        }
+    }
+}
+
 impl<'a> ToRelay<'a> {
     /// Reads a message; `None` is one that may be skipped.
     ///
@@ -448,15 +413,21 @@ impl ToClient<'_> {
     /// Appends the message.
     pub fn encode(&self, buf: &mut Vec<u8>) {
         match self {
-            ToClient::Welcome { text_max, mailbox_letters, mailbox_bytes, kept_s, mark_unwritten } => {
+            ToClient::Welcome {
+                text_max,
+                mailbox_letters,
+                mailbox_bytes,
+                kept_s,
+                mark_unwritten,
+                features,
+            } => {
                 buf.push(0x41);
                 buf.extend_from_slice(&text_max.to_be_bytes());
                 buf.extend_from_slice(&mailbox_letters.to_be_bytes());
                 buf.extend_from_slice(&mailbox_bytes.to_be_bytes());
                 buf.extend_from_slice(&kept_s.to_be_bytes());
-                if *mark_unwritten {
-                    buf.push(MARK_UNWRITTEN);
-                }
+                buf.push(if *mark_unwritten { MARK_UNWRITTEN } else { 0 });
+                features.encode(buf);
             }
             ToClient::NameRefused { reason, name } => {
                 let code =
@@ -480,6 +451,19 @@ impl ToClient<'_> {
     }
 }
 
+impl ToClient<'_> {
+    /// The feature that a client must have said to hear this; `None` if every client understands it.
+    pub const fn needs(&self) -> Option<Feature> {
+        match self {
+            ToClient::Welcome { .. }
+            | ToClient::NameRefused { .. }
+            | ToClient::Receipt(_)
+            | ToClient::Refused(_)
+            | ToClient::Delivery(_) => None,
+        }
+    }
+}
+
 impl<'a> ToClient<'a> {
     /// Reads a message; `None` is one that may be skipped.
     ///
@@ -494,6 +478,7 @@ impl<'a> ToClient<'a> {
                 mailbox_bytes: r.u64()?,
                 kept_s: r.u32()?,
                 mark_unwritten: r.u8().is_ok_and(|flags| flags & MARK_UNWRITTEN != 0),
+                features: Features::decode(&mut r),
             },
             0x42 => {
                 let code = r.u8()?;
@@ -560,7 +545,7 @@ impl<'a> Refused<'a> {
         if through < id.number {
             return Err(Malformed);
         }
-        let reason = Reason::from_code(r.u8()?)?;
+        let reason = Reason::of_code(r.u8()?);
         let may_have_arrived = r.u8()? != 0;
         let count = usize::from(r.u8()?);
         let mut nearest = Nearest::default();
@@ -572,7 +557,7 @@ impl<'a> Refused<'a> {
 }
 
 fn read_reader_refusal(mut r: Reader<'_>) -> Result<ToRelay<'_>, Malformed> {
-    let (from, id, reason) = (r.short_text()?, read_id(&mut r)?, Reason::from_code(r.u8()?)?);
+    let (from, id, reason) = (r.short_text()?, read_id(&mut r)?, Reason::of_code(r.u8()?));
     if reason.is_of_readers() { Ok(ToRelay::ReaderRefusal { from, id, reason }) } else { Err(Malformed) }
 }
 
@@ -590,5 +575,6 @@ fn put_mark(buf: &mut Vec<u8>, mark: Mark) {
     buf.extend_from_slice(&mark.0.to_be_bytes());
 }
 
+mod reason;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use queqiao::base::{Carrier, LetterId, Mark, OutboxId, Path, Rng, Wall};
 use queqiao::session::{AccessSecret, Answered, Hello, Identity, Initiator, Keys, SessionId};
+use queqiao::wire::features::Features;
 use queqiao::wire::frame::{Frame, Frames, StreamId, encode_ack};
 use queqiao::wire::letter::encode_text;
 use queqiao::wire::limits::{DATA_HEADER_LEN, STREAM_CREDIT};
@@ -130,7 +131,13 @@ impl Hand {
         self.say(
             rig,
             StreamId::Control,
-            &ToRelay::SignIn { name, invite: &[], screen_follows: false, outbox: None },
+            &ToRelay::SignIn {
+                name,
+                invite: &[],
+                screen_follows: false,
+                outbox: None,
+                features: Features::OURS,
+            },
         );
     }
 
@@ -225,6 +232,20 @@ impl Hand {
         let letter =
             Letter { to, id: LetterId { outbox, number }, prev, mark: self.mark, kind: KIND_TEXT, body };
         self.say(rig, StreamId::Chat, &ToRelay::Letter(letter));
+    }
+
+    /// Writes a letter of any kind.
+    pub fn write_kind(
+        &mut self,
+        rig: &mut Rig,
+        to: &str,
+        (number, prev): (u64, u64),
+        (kind, body): (u8, &[u8]),
+    ) {
+        let id = LetterId { outbox: OutboxId(0xB0), number };
+        let letter = Letter { to, id, prev, mark: self.mark, kind, body };
+        self.say(rig, StreamId::Chat, &ToRelay::Letter(letter));
+        self.hear(rig);
     }
 
     /// Says that it has the letters of the usual outbox up to `through`.

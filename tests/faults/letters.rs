@@ -3,7 +3,7 @@
 use queqiao::base::{LetterId, Mark, OutboxId, Wall};
 use queqiao::client::{Carriers, Event};
 use queqiao::wire::frame::StreamId;
-use queqiao::wire::letter::encode_text;
+use queqiao::wire::letter::{GuestNote, Made, encode_text};
 use queqiao::wire::limits::{LETTER_BODY_MAX, LETTER_TEXT_MAX};
 use queqiao::wire::message::{Delivery, NameReason, Reason, ToClient};
 
@@ -43,9 +43,10 @@ fn row_46_a_body_at_the_bound_passes_and_one_byte_more_is_refused() {
     assert!(tom.told(StreamId::Control).iter().any(refused));
 }
 
-/// A reader's program takes every body in, shows what is text, and goes on.
+/// A reader's program shows what is text, keeps nothing of what is none and has it refused, says so
+/// once a minute, and goes on.
 #[test]
-fn row_46_bodies_that_are_no_text_are_told_and_stored_and_the_next_letter_is_read() {
+fn row_46_bodies_that_are_no_text_come_back_and_the_next_letter_is_read() {
     let mut rig = Rig::new();
     let mut jack = Visitor::signed_in(&mut rig, "JACK", 2, Carriers::Udp);
     let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
@@ -57,13 +58,30 @@ fn row_46_bodies_that_are_no_text_are_told_and_stored_and_the_next_letter_is_rea
         tom.write_from(&mut rig, OutboxId(0xB0), "JACK", (number, number - 1), body);
         jack.run_with(&mut rig, secs(1));
     }
-    tom.write(&mut rig, "JACK", 7, 6, "nul \0, escape \u{1b}[2J and all");
+    let note = Made::of_note(GuestNote::Left);
+    let others: [(u8, &[u8]); 4] = [(2, b""), (200, b"later"), (0, b""), (note.kind, &note.body)];
+    for (number, letter) in (7..).zip(others) {
+        tom.write_kind(&mut rig, "JACK", (number, number - 1), letter);
+        jack.run_with(&mut rig, secs(1));
+    }
+    tom.write(&mut rig, "JACK", 11, 10, "nul \0, escape \u{1b}[2J and all");
     jack.run_with(&mut rig, secs(1));
-    assert_eq!(jack.shows(|e| matches!(e, Event::Unreadable { .. })), bodies.len());
-    assert_eq!(jack.shows(|e| matches!(e, Event::Letter(letter) if letter.id.number == 7)), 1);
+    let unreadable = |e: &Event| matches!(e, Event::Unreadable { .. });
+    assert_eq!(jack.shows(unreadable), 1);
+    assert_eq!(jack.shows(|e| matches!(e, Event::Letter(letter) if letter.id.number == 11)), 1);
     tom.hear(&mut rig);
-    let receipts = tom.told(StreamId::Control);
-    assert_eq!(receipts.last(), Some(&Told::Receipt { to: "JACK".into(), delivered: 7 }));
+    let told = tom.told(StreamId::Control);
+    assert_eq!(told.last(), Some(&Told::Receipt { to: "JACK".into(), delivered: 11 }));
+    let refused = |told: &Told| match told {
+        Told::Refused { number, through, reason: Reason::Unsupported, .. } => (*number..=*through).collect(),
+        _ => Vec::new(),
+    };
+    let refused: Vec<u64> = told.iter().flat_map(refused).collect();
+    assert_eq!(refused, Vec::from_iter(1..=10));
+    jack.run_with(&mut rig, secs(60));
+    tom.write_kind(&mut rig, "JACK", (12, 11), (99, b""));
+    jack.run_with(&mut rig, secs(1));
+    assert_eq!(jack.shows(unreadable), 2);
 }
 
 #[test]

@@ -93,6 +93,8 @@ counts! {
     LettersPaced,
     RefusedFull,
     RefusedByReader,
+    StrangeLetters,
+    RefusedUnsupported,
     Forgotten,
     RefusedTooLong,
     RefusedExpired,

@@ -137,7 +137,7 @@ impl World {
         takes
     }
 
-    fn apply(&mut self, client: usize, record: &client::Record) -> bool {
+    pub(super) fn apply(&mut self, client: usize, record: &client::Record) -> bool {
         let station = &mut self.stations[client];
         match record {
             Record::Counter(mark) => station.disk.counter_reserved = *mark,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use queqiao::base::{Effect, LetterId, Mark, OutboxId, Outputs, Path, Wall};
 use queqiao::peer::{Begin, Peer, Role};
 use queqiao::session::{AccessSecret, Answered, Hello, Identity, Initiator, Keyring, Lifetime};
+use queqiao::wire::features::Features;
 use queqiao::wire::frame::StreamId;
 use queqiao::wire::letter::encode_text;
 use queqiao::wire::limits::DATA_HEADER_LEN;
@@ -151,9 +152,16 @@ fn look_for_answer(
                 let (role, lifetime, id) = (Role::Client, Lifetime::default(), done.welcome.session);
                 let begin = Begin { role, path, keys: done.keys, id, rtt: None, lifetime, rng };
                 let mut peer = Box::new(Peer::new(world.now, begin));
+                let features = Features(world.rng.next_u32());
                 say(
                     &mut peer,
-                    &ToRelay::SignIn { name: NAME, invite: &[], screen_follows: false, outbox: None },
+                    &ToRelay::SignIn {
+                        name: NAME,
+                        invite: &[],
+                        screen_follows: false,
+                        outbox: None,
+                        features,
+                    },
                 );
                 leave_packets(world, member, &mut peer);
                 if let Some(line) = &mut member.line {
@@ -219,7 +227,13 @@ fn lie(world: &mut World, member: &mut Hostile, peer: &mut Peer) {
         8..=14 => say(peer, &ToRelay::Read { from: &name, outbox, through }),
         15..=17 => say(peer, &ToRelay::Ask { to: &name, outbox }),
         18..=20 => say(peer, &ToRelay::Heard { to: &name, id: LetterId { outbox, number: through } }),
-        21 => say(peer, &ToRelay::SignIn { name: &name, invite: &[], screen_follows: false, outbox: None }),
+        21 => {
+            let features = Features::OURS;
+            say(
+                peer,
+                &ToRelay::SignIn { name: &name, invite: &[], screen_follows: false, outbox: None, features },
+            );
+        }
         22 => {
             let mut names = Vec::new();
             Names::put(&mut names, &name);

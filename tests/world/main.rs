@@ -23,6 +23,7 @@ mod greed;
 mod guard;
 mod hostile;
 mod intruder;
+mod later_versions;
 mod line;
 mod machines;
 mod moves;

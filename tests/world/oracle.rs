@@ -80,6 +80,8 @@ pub struct Oracle {
     /// Names of clients that were killed: what they had stored and not shown is for the next `listen` or `chat`, and no
     /// such face stands before this world.
     killed: BTreeSet<String>,
+    /// Letters that no reader can understand.
+    pub strange: BTreeSet<u64>,
     /// Letters that their reader has passed by: each was refused, or will be.
     pub(super) passed_by: BTreeSet<u64>,
 }
@@ -147,6 +149,7 @@ impl Oracle {
         }
         let fate = self.letters.get_mut(&request).expect("it was found by its number");
         assert!(fate.written, "letter {request} arrived, and is in no outbox");
+        assert!(!self.strange.contains(&request), "letter {request} is kept, and nobody can understand it");
         let was_put_back = self.put_back.contains(&who);
         assert!(!alone || !fate.declined || was_put_back, "letter {request} was refused, and then stored");
         if is_new {
@@ -237,7 +240,12 @@ impl Oracle {
                 cover.add(Count::GivenBack);
             }
             Event::Unreadable { from, .. } if self.liars.contains(from.as_str()) => {}
-            Event::Unreadable { .. } => panic!("nobody wrote what cannot be read"),
+            Event::Unreadable { from, id, .. } => {
+                assert_eq!(self.names[self.outboxes[&id.outbox.0]], from.as_str(), "{id:?}");
+                let mut named = self.named(*id, &self.names[who]);
+                let is_strange = named.any(|request| self.strange.contains(&request));
+                assert!(is_strange, "it can be understood: {id:?}");
+            }
             _ => {}
         }
         if let Event::Progress { progress: Progress::Delivered, .. } = event {
@@ -260,12 +268,14 @@ impl Oracle {
         let is_old_copy = *reason == Reason::OldCopy;
         assert!(!is_old_copy || lied || self.put_back.contains(&who), "no folder of {who} was replaced");
         assert!(!is_old_copy || *may_have_arrived, "letter {request} may have arrived");
-        let late = is_old_copy || *reason == Reason::Expired || (*reason == Reason::Full && fate.declined);
+        let strange = self.strange.contains(request);
+        let by_reader = [Reason::Full, Reason::Unsupported].contains(reason) && fate.declined;
+        let late = is_old_copy || *reason == Reason::Expired || by_reader;
         assert!(
             again || lied || !fate.accepted || late,
             "what was accepted is refused only when it is too old, or by its reader"
         );
-        cover.add_many(Count::RefusedByReader, (fate.declined && *reason == Reason::Full).into());
+        cover.add_many(Count::RefusedByReader, by_reader.into());
         fate.end = Some(End::Refused { reason: *reason, may_have_arrived: *may_have_arrived });
         cover.add(Count::RefusalsTold);
         cover.add_many(Count::MayHaveArrived, (*may_have_arrived).into());
@@ -282,8 +292,12 @@ impl Oracle {
             }
             _ if lied => {}
             Reason::OldCopy => cover.add(Count::RefusedOldCopy),
+            Reason::Unsupported => {
+                assert!(strange, "letter {request} can be understood");
+                cover.add(Count::RefusedUnsupported);
+            }
             Reason::Blocked if self.blocked.contains(&(self.names[who].clone(), fate.to.clone())) => {}
-            Reason::Blocked | Reason::Behind | Reason::Damaged => {
+            Reason::Blocked | Reason::Behind | Reason::Damaged | Reason::Other(_) => {
                 panic!("no relay says so, nobody is blocked, nothing is damaged, and that is not for people")
             }
         }
@@ -293,6 +307,7 @@ impl Oracle {
         let earlier = self.earlier_open(request);
         let killed = self.letters.get(&request).is_some_and(|fate| self.killed.contains(&fate.to));
         let lied = self.letters.get(&request).is_some_and(|fate| self.liars.contains(&fate.to));
+        let strange = self.strange.contains(&request);
         let fate = self.fate_of(who, request, id);
         match progress {
             Progress::Queued => {
@@ -316,6 +331,7 @@ impl Oracle {
                 let again = fate.retold && fate.end == Some(End::Delivered);
                 assert!(again || fate.end.is_none(), "letter {request} ended twice: {:?}", fate.end);
                 fate.end = Some(End::Delivered);
+                assert!(lied || !strange, "letter {request} was delivered, and nobody can understand it");
                 assert_eq!(earlier, None, "letter {request} was delivered before an earlier one had ended");
             }
             Progress::Read => {

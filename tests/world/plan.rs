@@ -13,6 +13,7 @@ use super::cover::Count;
 use super::guest_rules;
 use super::hostile;
 use super::intruder::intrude;
+use super::later_versions;
 use super::machines::act_up;
 use super::oracle::{End, Fate};
 use super::readers;
@@ -40,6 +41,7 @@ pub fn live(world: &mut World) {
     act_up(world, trouble);
     go_away(world, trouble);
     copies::plan(world, trouble);
+    later_versions::go_back(world, trouble);
     flood(world, trouble);
     forge(world, trouble);
     if chance(&mut world.rng, 120) {

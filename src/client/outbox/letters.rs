@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::ops::{Deref, Index, IndexMut, Range};
 
 use crate::base::{Mark, Wall};
+use crate::wire::letter::Made;
 
 use super::LETTER_COST;
 
@@ -14,7 +15,9 @@ pub(super) struct OutLetter {
     pub(super) number: u64,
     /// Under which it was numbered.
     pub(super) mark: Mark,
-    pub(super) body: Vec<u8>,
+    pub(super) made: Made,
+    /// What it says, where `made` does not tell: a later version made it, or the disk has damaged it.
+    pub(super) text: Option<String>,
     /// It is durable, and may go out.
     pub(super) recorded: bool,
     pub(super) sent: bool,
@@ -27,7 +30,7 @@ pub(super) struct OutLetter {
 
 impl OutLetter {
     pub(super) fn cost(&self) -> usize {
-        self.body.len() + LETTER_COST
+        self.made.body.len() + LETTER_COST
     }
 }
 
@@ -120,7 +123,8 @@ mod tests {
             request,
             number,
             mark: Mark::default(),
-            body: Vec::new(),
+            made: Made::default(),
+            text: None,
             recorded: false,
             sent: false,
             accepted: false,

@@ -102,7 +102,7 @@ impl Outbox {
         let Some(conversation) = self.conversations.get_mut(to) else { return };
         for refusal in letters {
             self.letters -= 1;
-            self.bytes -= refusal.body.len();
+            self.bytes -= refusal.made.body.len();
             record(to, refusal.id.number, refusal.reason, refusal.may_have_arrived);
             conversation.refusals.push_back(refusal);
         }
@@ -165,7 +165,7 @@ impl Conversation {
         if !sent.is_empty() {
             self.sent_letters -= sent.len();
             self.sent_bytes -= sent.iter().map(|letter| letter.cost()).sum::<usize>();
-            self.narrow(reason, through, sent.iter().map(|letter| letter.body.len()).min());
+            self.narrow(reason, through, sent.iter().map(|letter| letter.made.body.len()).min());
         }
 
         let ended = |letter: OutLetter| {
@@ -205,7 +205,7 @@ impl Conversation {
         let from = self.letters.partition_point(|letter| letter.number <= refused);
         let ends = |letter: &&OutLetter| {
             let is_new = letter.recorded && !letter.was_tried() && letter.number <= written;
-            is_new && letter.body.len() >= len_min
+            is_new && letter.made.body.len() >= len_min
         };
         let count = self.letters.range(from..).take(most).take_while(ends).count();
         let taken = self.letters.take(from..from + count, |_| true);
@@ -239,7 +239,8 @@ impl OutLetter {
 
     pub(super) fn refused(self, outbox: OutboxId, reason: Reason) -> Refusal {
         let id = LetterId { outbox, number: self.number };
-        let (request, body, nearest) = (self.request, self.body, Vec::new());
-        Refusal { request, id, reason, may_have_arrived: false, nearest, body, is_owed: false }
+        let OutLetter { request, made, text, .. } = self;
+        let nearest = Vec::new();
+        Refusal { request, id, reason, may_have_arrived: false, nearest, made, text, is_owed: false }
     }
 }

@@ -18,8 +18,12 @@ fn outbox(letters: u64) -> Outbox {
     outbox
 }
 
+fn made(body: Vec<u8>) -> Made {
+    Made { kind: 1, body: body.into() }
+}
+
 fn push(outbox: &mut Outbox, request: u64, body: Vec<u8>) -> u64 {
-    let number = outbox.push(request, jack(), body);
+    let number = outbox.push(request, jack(), made(body));
     outbox.recorded(&jack(), id(number));
     number
 }
@@ -118,7 +122,7 @@ fn letters_go_in_order_each_once_and_end_with_their_receipt() {
 fn nothing_goes_out_before_it_is_durable_nor_past_one_that_is_not() {
     let mut outbox = Outbox::new((BOX, BOX), Marks::new(Mark(0), []), 0);
     for request in 1..=3 {
-        outbox.push(request, jack(), vec![]);
+        outbox.push(request, jack(), made(vec![]));
     }
     assert_eq!(offered(&mut outbox), []);
     outbox.recorded(&jack(), id(1));
@@ -163,7 +167,10 @@ fn after_a_refusal_is_durable_those_behind_go_again_with_a_new_prev() {
     assert!(!refuse(&mut outbox, 3, Reason::Behind));
     assert_eq!(offered(&mut outbox), [], "a crash now would let 3 pass for proof that 2 was accepted");
     let refusal = outbox.refusal_recorded(&jack(), id(2)).unwrap();
-    assert_eq!((refusal.request, refusal.may_have_arrived, refusal.body), (102, false, vec![2]));
+    assert_eq!(
+        (refusal.request, refusal.may_have_arrived, refusal.made.body.to_vec()),
+        (102, false, vec![2])
+    );
     assert_eq!(offered(&mut outbox), [(3, 1)]);
     assert!(!refuse(&mut outbox, 4, Reason::Behind));
     assert_eq!(offered(&mut outbox), [(4, 3)]);
@@ -194,7 +201,10 @@ fn an_accepted_letter_can_expire_and_is_no_prev_any_more() {
     told(&mut outbox, receipt(2, 1, 0, 9));
     assert!(refuse(&mut outbox, 2, Reason::Expired));
     let refusal = outbox.refusal_recorded(&jack(), id(2)).unwrap();
-    assert_eq!((refusal.reason, refusal.may_have_arrived, refusal.body), (Reason::Expired, false, vec![2]));
+    assert_eq!(
+        (refusal.reason, refusal.may_have_arrived, refusal.made.body.to_vec()),
+        (Reason::Expired, false, vec![2])
+    );
     push(&mut outbox, 9, vec![]);
     assert_eq!(offered(&mut outbox), [(3, 1)]);
 }
@@ -223,6 +233,7 @@ fn what_an_earlier_run_left_goes_on_with_its_numbers() {
             text: format!("letter {number}"),
             written: Wall(number),
             mark: Mark(1),
+            made: Made::of_text("letter", Wall(number)),
         };
         outbox.restore_letter(&jack(), number, &kept);
     }
@@ -236,7 +247,7 @@ fn what_an_earlier_run_left_goes_on_with_its_numbers() {
     let told = told(&mut outbox, receipt(8, 7, 0, 0));
     assert_eq!(told, [(8, Progress::Accepted), (7, Progress::Delivered)]);
     let zoe: Name = "Zoë".parse().unwrap();
-    assert_eq!(outbox.push(1, zoe, vec![]), 41, "above every number that may have been used");
+    assert_eq!(outbox.push(1, zoe, made(vec![])), 41, "above every number that may have been used");
 }
 
 #[test]
@@ -273,13 +284,13 @@ fn outbox_that_is_given_up_gives_everything_back() {
     offered(&mut outbox);
     told(&mut outbox, receipt(1, 0, 0, 9));
     refuse(&mut outbox, 2, Reason::TooLong);
-    assert_eq!(outbox.push(9, jack(), vec![9]), 4);
+    assert_eq!(outbox.push(9, jack(), made(vec![9])), 4);
     outbox.give_up(OutboxId(8), OutboxId(8));
     assert!(!outbox.is_empty() && outbox.is_switching());
     outbox.unrecorded(&jack(), id(4));
     assert_eq!(outbox.refusal_recorded(&jack(), id(2)).map(|refusal| refusal.reason), Some(Reason::TooLong));
     let given_back = outbox.take_given_back();
-    let told = given_back.iter().map(|(_, r)| (r.id, r.reason, r.may_have_arrived, &*r.body));
+    let told = given_back.iter().map(|(_, r)| (r.id, r.reason, r.may_have_arrived, &*r.made.body));
     let old_copy = |number: u64| (id(number), Reason::OldCopy, true);
     assert_eq!(told.map(|t| (t.0, t.1, t.2)).collect::<Vec<_>>(), [old_copy(1), old_copy(3)]);
     assert!(outbox.is_empty() && !outbox.is_switching());
@@ -287,7 +298,7 @@ fn outbox_that_is_given_up_gives_everything_back() {
 }
 
 fn told_of_id(outbox: &mut Outbox) -> LetterId {
-    let number = outbox.push(10, jack(), vec![]);
+    let number = outbox.push(10, jack(), made(vec![]));
     LetterId { outbox: outbox.id(), number }
 }
 
@@ -479,7 +490,7 @@ fn a_conversation_with_much_to_say_leaves_room_for_the_others() {
     }
     for to in ["TOM", "ANN", "ZOË"] {
         let to: Name = to.parse().unwrap();
-        let number = outbox.push(1, to.clone(), vec![1]);
+        let number = outbox.push(1, to.clone(), made(vec![1]));
         outbox.recorded(&to, id(number));
     }
     let mut sent = Vec::new();
@@ -495,7 +506,7 @@ fn a_conversation_with_much_to_say_leaves_room_for_the_others() {
     };
     offer(&mut outbox, &mut sent, 20);
     assert!(["ANN", "TOM", "ZOË"].iter().all(|name| sent.iter().any(|to| to == name)), "{sent:?}");
-    let number = outbox.push(2, tom.clone(), vec![1]);
+    let number = outbox.push(2, tom.clone(), made(vec![1]));
     outbox.recorded(&tom, id(number));
     sent.clear();
     offer(&mut outbox, &mut sent, 20);
@@ -537,7 +548,7 @@ fn the_outbox_is_bounded() {
     let mut outbox = Outbox::new((BOX, BOX), Marks::new(Mark(0), []), 0);
     assert!(outbox.has_room(OUTBOX_BYTES_MAX) && !outbox.has_room(OUTBOX_BYTES_MAX + 1));
     for n in 0..OUTBOX_LETTERS_MAX as u64 {
-        outbox.push(n, jack(), vec![]);
+        outbox.push(n, jack(), made(vec![]));
     }
     assert!(!outbox.has_room(0));
     outbox.unrecorded(&jack(), id(OUTBOX_LETTERS_MAX as u64));
@@ -560,8 +571,13 @@ fn a_letter_too_old_that_was_tried_before_it_was_accepted_may_have_arrived() {
 fn refusals_of_an_earlier_run_are_told_in_order() {
     let mut outbox = outbox(0);
     for number in 3..6 {
-        let letter =
-            KeptLetter { request: number, text: number.to_string(), written: Wall(0), mark: Mark(1) };
+        let letter = KeptLetter {
+            request: number,
+            text: number.to_string(),
+            written: Wall(0),
+            mark: Mark(1),
+            made: Made::default(),
+        };
         let refusal = KeptRefusal { letter, reason: Reason::Blocked, may_have_arrived: false };
         outbox.restore_refusal(jack(), id(number), refusal);
     }

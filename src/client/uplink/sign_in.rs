@@ -2,6 +2,7 @@
 
 use crate::base::{Now, OutboxId, Tick};
 use crate::client::api::{Event, Record};
+use crate::wire::features::Features;
 use crate::wire::frame::{StreamId, close};
 use crate::wire::message::{Earlier, NameReason, OutboxMark, Reason, ToClient, ToRelay};
 
@@ -44,7 +45,8 @@ impl Uplink {
         let (name, invite, screen_follows) = (name.as_str(), &*shared.invitation, screen.is_some());
         let outbox = Some(OutboxMark { outbox, said, earlier });
         self.outgoing.clear();
-        ToRelay::SignIn { name, invite, screen_follows, outbox }.encode(&mut self.outgoing);
+        let features = Features::OURS;
+        ToRelay::SignIn { name, invite, screen_follows, outbox, features }.encode(&mut self.outgoing);
         peer.send(StreamId::Control, &[&self.outgoing]).expect("a new session has room for one message");
         self.signed = true;
     }

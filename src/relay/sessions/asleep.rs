@@ -13,6 +13,7 @@ use crate::relay::members::MemberId;
 use crate::relay::screen::Screen;
 use crate::relay::{Out, Timer};
 use crate::session::SessionId;
+use crate::wire::features::Features;
 
 use super::{Session, Sessions, SignIn, Slot, offline_at};
 
@@ -79,6 +80,7 @@ impl Asleep {
         pack_number(scratch, member.0 as u64);
         session.peer.pack(scratch);
         pack_number(scratch, session.serial);
+        pack_number(scratch, session.features.0.into());
         let mut screen = std::mem::take(&mut session.screen);
         screen.put_away();
         Asleep { packed: Zeroizing::new(scratch[..].into()), screen }
@@ -93,6 +95,7 @@ impl Asleep {
         let (key, member, mut from) = self.open();
         let (peer, serial) = (Peer::unpack(&mut from, beats), from.number());
         let mut session = Session::new(peer, key, serial, Tick::ZERO);
+        session.features = Features(u32::try_from(from.number()).expect("it was packed as one"));
         session.said = session.peer.link().progress();
         session.sign_in = SignIn::Done(member);
         session.scheduled = scheduled;

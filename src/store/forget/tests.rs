@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::base::{Carrier, LetterId, Mark, OutboxId};
+use crate::client::Made;
 use crate::client::{Incoming, KeptSender, Reach, Reason, Record};
 use crate::store::{Archive, Backend, MemberState, MemberStore};
 
@@ -35,16 +36,10 @@ fn written(to: &str, number: u64, len: usize) -> Record {
     let (relay, to_name, request) =
         (relay(), name(to), number + 1_000_000 * to.bytes().map(u64::from).sum::<u64>());
     let text = text(to, "sent", number, len);
-    Record::Written {
-        relay,
-        to: to_name,
-        outbox: OWN,
-        number,
-        mark: Mark(1),
-        request,
-        text,
-        written: Wall(number * 1_000),
-    }
+    let written = Wall(number * 1_000);
+    let made = Made::of_text(&text, written);
+    let (outbox, mark, to) = (OWN, Mark(1), to_name);
+    Record::Written { relay, to, outbox, number, mark, request, text, written, made }
 }
 
 fn received(from: &str, number: u64, len: usize) -> Record {
@@ -57,6 +52,7 @@ fn received(from: &str, number: u64, len: usize) -> Record {
         via: Carrier::Udp,
         missing: 0,
         damaged: false,
+        note: None,
     };
     Record::Received { letter, after: number - 1, mark: Mark(1) }
 }

@@ -190,3 +190,79 @@ fn row_71_the_text_of_a_letter_that_was_refused_and_then_damaged_is_given_back_a
     assert_eq!((refusal.reason, &*refusal.letter.text), (Reason::Damaged, "hi\u{fffd}"));
     assert_eq!(state.damaged.len(), 1);
 }
+
+/// A letter whose bytes are not those that were first sent never goes: its author has the text back.
+#[test]
+fn letters_whose_kept_bytes_are_damaged_are_refused() {
+    let harms = [
+        "UPDATE outgoing SET sent_body = x'a1006268690100' WHERE letter = 2",
+        "UPDATE outgoing SET sent_kind = 2 WHERE letter = 2",
+        "UPDATE outgoing SET letter = 9 WHERE letter = 2",
+        "DELETE FROM outgoing WHERE letter = 2",
+    ];
+    for harm in harms {
+        let data = folder(outgoing);
+        sabotage(data.path(), harm);
+        for runs in 0..2 {
+            let state = open(data.path()).unwrap().1;
+            let numbers = state.kept.letters.keys().map(|key| key.2);
+            assert_eq!(Vec::from_iter(numbers), [1, 3], "{harm}");
+            let refusal = &state.kept.refusals[&(relay(), name("JACK"), OWN, 2)];
+            assert_eq!((refusal.reason, &*refusal.letter.text), (Reason::Damaged, TEXT), "{harm}");
+            assert_eq!(state.damaged.len(), 1 - runs, "it is named once");
+        }
+    }
+}
+
+/// What is kept of a letter goes as it was first sent, whatever this version would make of its text,
+/// and is gone with the letter's end.
+#[test]
+fn kept_bytes_stay_as_they_were_sent_until_the_letter_ends() {
+    let data = folder(outgoing);
+    let (mut store, state) = open(data.path()).unwrap();
+    let bodies = state.kept.letters.values().map(|letter| String::from_utf8_lossy(&letter.made.body));
+    let sent = |text: &str| format!("as it was first sent: {text}");
+    assert_eq!(Vec::from_iter(bodies), [sent("another"), sent(TEXT), sent("another")]);
+    let reach = Reach { last: 3, taken: 1, accepted: 2, delivered: 1, ..Reach::default() };
+    let (reason, may_have_arrived) = (Reason::Full, false);
+    let refused = Record::Refused {
+        relay: relay(),
+        to: name("JACK"),
+        outbox: OWN,
+        number: 3,
+        reason,
+        may_have_arrived,
+    };
+    let reached = Record::Reached { relay: relay(), to: name("JACK"), outbox: OWN, reach };
+    commit(&mut store, &[reached, refused]);
+    drop(store);
+    let db = Connection::open(database(data.path())).unwrap();
+    let mut left = db.prepare("SELECT letter FROM outgoing").unwrap();
+    let left = left.query_map([], |row| row.get::<_, i64>(0)).unwrap().map(Result::unwrap);
+    assert_eq!(Vec::from_iter(left), [2]);
+}
+
+/// A reason that a later version wrote down is no other one.
+#[test]
+fn reasons_of_later_versions_stay_what_they_are() {
+    let data = folder(outgoing);
+    let (mut store, _) = open(data.path()).unwrap();
+    let refuse = |number, reason| {
+        let (relay, to) = (relay(), name("JACK"));
+        Record::Refused { relay, to, outbox: OWN, number, reason, may_have_arrived: false }
+    };
+    let id = LetterId { outbox: OutboxId(4), number: 1 };
+    let (relay, from, reason) = (relay(), name("JACK"), Reason::Unsupported);
+    let decline = Record::Declined { relay, from, id, reason, after: 0, mark: Mark(1) };
+    commit(&mut store, &[refuse(1, Reason::Other(14)), refuse(2, Reason::Unsupported), decline]);
+    drop(store);
+    sabotage(data.path(), "UPDATE declined SET reason = 'unheard-of'");
+    let kept = open(data.path()).unwrap().1.kept;
+    let reasons = kept.refusals.values().map(|refusal| refusal.reason);
+    assert_eq!(Vec::from_iter(reasons), [Reason::Other(14), Reason::Unsupported]);
+    let declined = kept.declined.values().map(|(_, reason)| *reason);
+    assert_eq!(Vec::from_iter(declined), [Reason::Other(0)]);
+    assert_eq!(Reason::Other(0).of_reader(), Reason::Unsupported);
+    let texts = said(data.path(), None, None).into_iter().map(|said| said.text);
+    assert_eq!(Vec::from_iter(texts), ["another"], "refused letters are in no history");
+}

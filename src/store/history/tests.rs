@@ -32,18 +32,16 @@ pub(super) fn database(data: &Path) -> PathBuf {
     data.join("members").join(FOLDER).join("letters.sqlite")
 }
 
+/// Bytes that no present maker of bodies would make of a text.
+fn made(text: &str) -> Made {
+    Made { kind: 1, body: format!("as it was first sent: {text}").into_bytes().into() }
+}
+
 pub(super) fn written(to: &str, number: u64, text: &str) -> Record {
     let (relay, to, request) = (relay(), name(to), number + 1_000 * to.len() as u64);
-    Record::Written {
-        relay,
-        to,
-        outbox: OWN,
-        number,
-        mark: Mark(1),
-        request,
-        text: text.to_owned(),
-        written: Wall(number),
-    }
+    let (outbox, mark, written, made) = (OWN, Mark(1), Wall(number), made(text));
+    let text = text.to_owned();
+    Record::Written { relay, to, outbox, number, mark, request, text, written, made }
 }
 
 pub(super) fn received(from: &str, number: u64, after: u64) -> Record {
@@ -56,6 +54,7 @@ pub(super) fn received(from: &str, number: u64, after: u64) -> Record {
         via: Carrier::Tcp,
         missing: number % 3,
         damaged: false,
+        note: None,
     };
     Record::Received { letter, after, mark: Mark(1) }
 }
@@ -121,7 +120,8 @@ fn letters_and_the_outbox_survive_and_numbers_go_on() {
     assert_eq!((again.outbox, again.private_key), (state.outbox, [7; 32]), "both are made once");
     let key = (relay(), name("JACK"));
     assert_eq!(again.kept.conversations[&key], KeptConversation { reach, touched: 2 });
-    let left = KeptLetter { request: 4_002, text: "在吗".to_owned(), written: Wall(2), mark: Mark(1) };
+    let (text, made) = ("在吗".to_owned(), made("在吗"));
+    let left = KeptLetter { request: 4_002, text, written: Wall(2), mark: Mark(1), made };
     assert_eq!(again.kept.letters, [((key.0, key.1, 2), left)].into());
     let senders = Vec::from_iter(again.kept.senders.into_values());
     assert_eq!(
@@ -170,6 +170,7 @@ fn a_letter_stands_once_and_a_request_is_written_down_once() {
         request: 4_001,
         text: "again".to_owned(),
         written: Wall(1),
+        made: made("again"),
     };
     assert_eq!(commit(&mut store, &[written("JACK", 1, "once"), again, written("JACK", 3, "other")]), [1]);
     assert_eq!(texts(&said(data.path(), None, None)), ["JACK 1", "JACK 2", "once", "other"]);

@@ -115,14 +115,14 @@ fn row_71_a_letter_that_was_put_aside_waits_for_nobody_and_stays_in_the_file() {
     let found = load(&store.db, &store.path, jack()).unwrap();
     assert_eq!(found, [whole(1), (2, Held::Damaged(None)), whole(3)]);
     let owed = OwedRefusal::read(name("TOM"), name("JACK"), id(2), "damaged", false);
-    let record = Record::Damaged { place: 2, to: name("JACK"), owed: owed.clone() };
+    let record = Record::Damaged { place: 2, to: name("JACK"), owed: Some(owed.clone()) };
     store.commit(&[record.clone(), record], &mut Vec::new()).unwrap();
     assert_eq!(load(&store.db, &store.path, jack()).unwrap(), [whole(1), whole(3)]);
     drop(store);
     let (mut store, state) = RelayStore::open(dir.path(), || [1; 32]).unwrap();
     let waiting = &state.mail.waiting;
     assert_eq!((waiting.len(), waiting[0].letters, waiting[0].bytes), (1, 2, 2 * LEN));
-    assert_eq!((state.mail.last_place, state.mail.refusals), (3, Vec::from_iter(owed)));
+    assert_eq!((state.mail.last_place, state.mail.refusals), (3, vec![owed]));
     let stored = Record::Progress { marks: None, stored: vec![1, 3] };
     store.commit(&[stored], &mut Vec::new()).unwrap();
     drop(store);

@@ -69,6 +69,8 @@ refused-expired = Not delivered: { $who } did not come for it in time
 refused-behind = Not delivered: the letter before it was refused
 refused-old-copy = Not delivered: your data folder was an old copy; send it again
 refused-damaged = Not delivered: a disk has damaged it; send it again
+refused-unsupported = Not delivered: the program of { $who } cannot show a message of this kind
+refused-other = Not delivered: { $who }, for reason { $code }, which this version does not know; update queqiao
 refused-may-have-arrived = It may have arrived all the same
 refused-nearest = Members with names like it: { $names }
 
@@ -252,7 +254,7 @@ pins-damaged = { $file }, line { $line }: { $cause }; correct or remove that lin
 port-in-use = { $addr } is already in use ({ $carrier }); choose another port or stop what uses it
 cannot-bind = cannot listen at { $addr } ({ $carrier }): { $cause }
 cannot-start = the system refuses to start the network loop: { $cause }
-letter-unreadable = a letter from { $who } ({ $id }) is of a kind this version cannot show; update queqiao
+letter-unreadable = a message from { $who } ({ $id }) is of a kind this version cannot show, and went back to { $who }; update queqiao
 
 ## More of the commands
 
@@ -420,6 +422,7 @@ guest-told-nobody = Nobody of that name is here.
 guest-told-full = Your message could not be taken; try again later.
 guest-ended = [{ $who }] has sent everything, and still reads answers for a minute
 guest-left = [{ $who }] has left
+guest-closed = You ended the conversation with [{ $who }]
 chat-incoming-guest = Message from { $who } (a guest) [{ $via }] { $time }:{" "}
 refused-guest-gone = Not delivered: the guest { $who } has gone
 send-guest-confirms-nothing = the relay has given it to the guest; guests confirm nothing, so it is not known to have arrived

@@ -63,6 +63,8 @@ refused-expired = 未送达: { $who } 没有在期限内来取
 refused-behind = 未送达: 它前面的一条消息被拒
 refused-old-copy = 未送达: 您的数据文件夹是旧副本;请重新发送
 refused-damaged = 未送达: 磁盘损坏了这封信;请重新发送
+refused-unsupported = 未送达: { $who } 的程序无法显示这种类型的消息
+refused-other = 未送达: { $who };原因编号 { $code },本版本不认识;请更新鹊桥
 refused-may-have-arrived = 但也可能已经送到
 refused-nearest = 名字相近的成员: { $names }
 
@@ -243,7 +245,7 @@ pins-damaged = { $file } 第 { $line } 行:{ $cause };请改正或删除这一�
 port-in-use = { $addr } 已被占用({ $carrier });请换一个端口,或停止占用它的程序
 cannot-bind = 无法在 { $addr } 上监听({ $carrier }):{ $cause }
 cannot-start = 系统无法启动网络循环:{ $cause }
-letter-unreadable = 来自 { $who } 的一条消息({ $id })是本版本无法显示的类型;请更新鹊桥
+letter-unreadable = 来自 { $who } 的一条消息({ $id })是本版本无法显示的类型,已退还给 { $who };请更新鹊桥
 
 ## 命令补充
 
@@ -405,6 +407,7 @@ guest-told-nobody = 这里没有叫这个名字的人。
 guest-told-full = 您的留言暂时收不下,请稍后再试。
 guest-ended = [{ $who }] 已发送完毕,一分钟内仍可收到回复
 guest-left = [{ $who }] 已离开
+guest-closed = 您结束了与 [{ $who }] 的对话
 chat-incoming-guest = 来自客人 { $who } [{ $via }] { $time } 的一条消息:{" "}
 refused-guest-gone = 未送达: 客人 { $who } 已经离开
 send-guest-confirms-nothing = 中继已交给客人;客人不作任何确认,无从得知是否收到

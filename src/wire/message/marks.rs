@@ -9,6 +9,7 @@
 use crate::base::{Mark, OutboxId};
 
 use super::super::bytes::{Malformed, Reader};
+use super::super::features::Features;
 use super::ToRelay;
 
 /// Earlier sign-ins that are told. A relay may have heard any of them, if none of those after it was answered.
@@ -94,5 +95,6 @@ pub(super) fn read_sign_in(mut r: Reader<'_>) -> Result<ToRelay<'_>, Malformed> 
         flags = r.u8()?;
     }
     let outbox = (flags & OUTBOX_FOLLOWS != 0).then(|| OutboxMark::decode(&mut r)).transpose()?;
-    Ok(ToRelay::SignIn { name, invite, screen_follows: flags & SCREEN_FOLLOWS != 0, outbox })
+    let (screen_follows, features) = (flags & SCREEN_FOLLOWS != 0, Features::decode(&mut r));
+    Ok(ToRelay::SignIn { name, invite, screen_follows, outbox, features })
 }

@@ -8,10 +8,11 @@ const ID: LetterId = LetterId { outbox: OutboxId(0x0102), number: 3 };
 #[test]
 fn what_a_client_says_reads_back() {
     let letter = Letter { to: "武大郎", id: ID, prev: 2, mark: Mark(0), kind: KIND_TEXT, body: b"body" };
+    let features = Features::OURS;
     let all = [
-        ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: false, outbox: None },
-        ToRelay::SignIn { name: "TOM", invite: &[7; 16], screen_follows: false, outbox: None },
-        ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: true, outbox: None },
+        ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: false, outbox: None, features },
+        ToRelay::SignIn { name: "TOM", invite: &[7; 16], screen_follows: false, outbox: None, features },
+        ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: true, outbox: None, features },
         ToRelay::Screen { flags: SCREEN_FIRST | SCREEN_LAST, names: Names::default() },
         ToRelay::Screen { flags: SCREEN_ONLY, names: Names::new(b"\x03TOM\x06\xe6\xad\xa6\xe5\xa4\xa7") },
         ToRelay::Stored { from: "一棵树", outbox: OutboxId(9), through: u64::MAX, mark: Mark(7) },
@@ -35,12 +36,13 @@ fn sign_in_says_at_most_so_many_earlier_ones() {
     for many in 0..=EARLIER_MAX + 1 {
         let outbox = OutboxMark { outbox: OutboxId(9), said: said(99), earlier: Earlier::new(&earlier) };
         let (name, invite, screen_follows) = ("TOM", &b""[..], many % 2 == 1);
-        let sign_in = ToRelay::SignIn { name, invite, screen_follows, outbox: Some(outbox) };
+        let features = Features(6);
+        let sign_in = ToRelay::SignIn { name, invite, screen_follows, outbox: Some(outbox), features };
         let mut buf = Vec::new();
         sign_in.encode(&mut buf);
         let read = if many <= EARLIER_MAX { Ok(Some(sign_in)) } else { Err(Malformed) };
         assert_eq!(ToRelay::decode(&buf), read, "{many}");
-        assert_eq!(ToRelay::decode(&buf[..buf.len() - 1]), Err(Malformed), "{many}");
+        assert_eq!(ToRelay::decode(&buf[..buf.len() - 5]), Err(Malformed), "{many}: the last is cut short");
         buf.extend_from_slice(b"later");
         assert_eq!(ToRelay::decode(&buf), read, "later versions may add");
         assert_eq!(outbox.earlier.iter().count(), many);
@@ -50,7 +52,14 @@ fn sign_in_says_at_most_so_many_earlier_ones() {
 
 fn welcome(mark_unwritten: bool) -> ToClient<'static> {
     let (mailbox_letters, mailbox_bytes) = (5_000, 1 << 23);
-    ToClient::Welcome { text_max: 65_536, mailbox_letters, mailbox_bytes, kept_s: 9, mark_unwritten }
+    ToClient::Welcome {
+        text_max: 65_536,
+        mailbox_letters,
+        mailbox_bytes,
+        kept_s: 9,
+        mark_unwritten,
+        features: Features(5),
+    }
 }
 
 #[test]
@@ -93,8 +102,10 @@ fn a_list_of_names_is_whole_or_malformed_and_a_sign_in_may_end_behind_its_name()
         panic!("a screen")
     };
     assert_eq!(names.iter().collect::<Vec<_>>(), ["TOM", "", "J"]);
-    let alone = ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: false, outbox: None };
+    let features = Features::OURS;
+    let alone = ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: false, outbox: None, features };
     assert_eq!(ToRelay::decode(b"\x01\x03TOM"), Ok(Some(alone)));
+    assert_eq!(ToRelay::decode(b"\x01\x03TOM\0\0"), Ok(Some(alone)), "absent bits are none");
     assert_eq!(ToRelay::decode(b"\x01\x03TOM\x02ab"), Err(Malformed), "the flags are missing");
     assert!(ToRelay::decode(b"\x01\x03TOM\x00\xf0later").is_ok(), "later versions may add");
 }
@@ -104,7 +115,7 @@ fn a_reader_refuses_for_its_own_reasons_only() {
     let refusal = |code: u8| [&b"\x09\x03TOM"[..], &[0; 15], &[7, code]].concat();
     for code in 0..=255 {
         let read = ToRelay::decode(&refusal(code)).is_ok();
-        assert_eq!(read, [3, 8].contains(&code), "{code}");
+        assert_eq!(read, [3, 8, 10].contains(&code), "{code}");
     }
     assert_eq!(ToRelay::decode(&refusal(3)[..21]), Err(Malformed), "the reason is missing");
     assert!(ToRelay::decode(&[&refusal(3)[..], b"later"].concat()).is_ok(), "later versions may add");
