@@ -6,11 +6,13 @@
 //! since a client begins each with what it then knows.
 //!
 //! Files: `lookups` (unknown names, and conversations whose answers wait), `again` (letters that
-//! come a second time), `owed` (refusals of what was accepted), `correspondents`.
+//! come a second time), `owed` (refusals of what was accepted), `correspondents`, `outbox` (flows
+//! by their outboxes).
 
 mod again;
 mod correspondents;
 mod lookups;
+mod outbox;
 mod owed;
 
 use std::collections::btree_map::Entry::Vacant;
@@ -171,10 +173,6 @@ impl Flow {
         }
     }
 }
-
-/// Outboxes of a member that are looked at for whether it has written to another: it has one, and
-/// another after an old copy of its folder was put back.
-const OUTBOXES_LOOKED_AT: usize = 16;
 
 /// Above this many entries of `raised` and two for each flow, those of flows that are gone are
 /// forgotten. That looks at all entries, of which half are then gone.
@@ -407,14 +405,6 @@ impl Flows {
         self.flows.get(&flow).map(|state| state.marks)
     }
 
-    /// Whether a letter to this recipient, from whichever outbox, was accepted. Flows that rest for
-    /// as long as letters are kept are forgotten, so that it was accepted not long ago.
-    pub(super) fn has_written_to(&self, to: To) -> bool {
-        let of = |outbox| FlowId { to, outbox: OutboxId(outbox) };
-        let mut flows = self.flows.range(of(0)..=of(u64::MAX)).take(OUTBOXES_LOOKED_AT);
-        flows.any(|(_, flow)| flow.marks.accepted > 0)
-    }
-
     /// There is no such recipient any more.
     pub(super) fn forget(&mut self, to: To) {
         let of = |outbox| FlowId { to, outbox: OutboxId(outbox) };
@@ -443,18 +433,6 @@ impl Flows {
             idle.extend(self.rests_as(*id, flow, before, may_hear).then_some(*id));
         }
         (idle, last)
-    }
-
-    /// The flows of an outbox whose letters have not all arrived.
-    pub(super) fn unfinished(&self, outbox: OutboxId) -> Vec<FlowId> {
-        let of = self.flows.iter().filter(|(id, _)| id.outbox == outbox && id.to.member().is_some());
-        of.filter(|(_, flow)| flow.taken > flow.marks.delivered).map(|(id, _)| *id).collect()
-    }
-
-    /// Forgets the flows of an outbox.
-    pub(super) fn drop_outbox(&mut self, outbox: OutboxId) {
-        let all: Vec<FlowId> = self.flows.keys().filter(|id| id.outbox == outbox).copied().collect();
-        all.into_iter().for_each(|flow| self.drop_idle(flow));
     }
 
     /// Whether this flow rests, as those of [`Flows::idle`].
