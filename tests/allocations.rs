@@ -107,7 +107,7 @@ impl End {
             strangers_bytes_max: 0,
             seed: net::seed(),
         };
-        let spec = RelaySpec { addr: relay.clone(), tcp: None, key: None };
+        let spec = RelaySpec { addr: relay.clone(), tcp: None, key: None, fingerprint: None };
         End {
             client: Client::new(config),
             net: Net::new(NetConfig::client()).unwrap(),

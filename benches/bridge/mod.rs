@@ -294,7 +294,7 @@ fn member(number: usize) -> Member {
         strangers_bytes_max: 0,
         seed,
     };
-    let spec = RelaySpec { addr: HostPort::from(relay_addr()), tcp: None, key: None };
+    let spec = RelaySpec { addr: HostPort::from(relay_addr()), tcp: None, key: None, fingerprint: None };
     let mut waiting = Waiting::default();
     waiting.others.push_back(Input::Command(client::Command::Relays(vec![spec])));
     Member {

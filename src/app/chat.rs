@@ -11,7 +11,7 @@ use crate::contacts::Book;
 use crate::ui::clock::Clock;
 use crate::ui::line::{Do, LineMode, Resolved, Settings};
 use crate::ui::terminal::{Output, Screen, Written, width, write_err};
-use crate::ui::{Color, Paint, Typed, line};
+use crate::ui::{Color, Paint, Typed};
 
 use super::contacts::set_blocked;
 use super::desk::{Ask, Desk, Mail, News, Part};
@@ -33,7 +33,8 @@ pub fn chat(setup: &Setup, contact: Option<&str>, color: Color) -> Outcome {
         Some(name) => name,
         None => ask_name(setup)?,
     };
-    let target = contact.map(|text| line::Book::resolve(&book, text)).transpose()?;
+    let target = contact.map(|text| book.resolve(text)).transpose()?;
+    let target = target.map(|who| Resolved { label: who.label, relay: who.relay, member: who.member });
     let relays = setup.relays(&book)?;
     let mut desk = Desk::open(setup, name.clone(), Part::Shows)?;
     let _watcher = desk.watch(setup, location);

@@ -1,6 +1,6 @@
 //! `queqiao contacts`: the address book from the command line.
 
-use crate::base::{HostPort, HostPortError, Name, NameError, Phrase, PublicKey, harmless_line};
+use crate::base::{Fingerprint, HostPort, HostPortError, Name, NameError, Phrase, harmless_line};
 use crate::contacts::{Book, Contact, Location};
 use crate::ui::Resolved;
 
@@ -11,12 +11,12 @@ use super::{Failure, Outcome, Setup, Status, print, say};
 pub struct NewContact {
     /// What the user calls them.
     pub name: String,
-    /// The relay where they are reached.
+    /// The relay where they are reached: an address, or a name of the book's.
     pub relay: String,
     /// Their name there, if it differs.
     pub member: Option<String>,
-    /// Their key.
-    pub key: Option<String>,
+    /// The fingerprint of that relay's key.
+    pub relay_key: Option<String>,
     /// The user's own words.
     pub note: Option<String>,
     /// A heading.
@@ -57,6 +57,7 @@ pub fn contacts(setup: &Setup, action: &ContactsAction) -> Outcome {
                 return Err(Phrase::new("book-missing").with("file", location.file()).into());
             }
             let book = location.load()?;
+            setup.check_keys(&book)?;
             let phrase =
                 Phrase::new("book-good").with("file", location.file()).with("count", book.contacts.len());
             print(&setup.strings.say(&phrase))?;
@@ -64,7 +65,10 @@ pub fn contacts(setup: &Setup, action: &ContactsAction) -> Outcome {
             Ok(Status::Done)
         }
         ContactsAction::Add(new) => {
-            let contact = checked(new)?;
+            let contact = checked(new, &location.load_or_new()?)?;
+            if let Some(key) = contact.relay_key {
+                setup.check_key(&contact.relay, key)?;
+            }
             location.add(&contact)?;
             warn_of_alike(setup, &location.load()?, |label| *label == contact.label);
             changed("contact-added", contact.label.as_str())
@@ -129,11 +133,13 @@ fn list(book: &Book) -> Outcome {
         if contact.member != contact.label {
             line += &format!("  member={}", contact.member);
         }
-        let (tcp, key) =
-            (contact.tcp.as_ref().map(HostPort::to_string), contact.key.map(|key| key.to_string()));
-        let words = [("tcp", &tcp), ("key", &key), ("group", &contact.group), ("note", &contact.note)];
+        let relay = contact.relay_name.as_ref().map(Name::to_string);
+        let tcp = contact.tcp.as_ref().map(HostPort::to_string);
+        let key = contact.relay_key.map(|key| key.to_string());
+        let (group, note) = (contact.group.clone(), contact.note.clone());
+        let words = [("relay", relay), ("tcp", tcp), ("relay_key", key), ("group", group), ("note", note)];
         for (word, value) in words {
-            if let Some(value) = value {
+            if let Some(value) = &value {
                 line += &format!("  {word}={}", harmless_line(value));
             }
         }
@@ -145,19 +151,27 @@ fn list(book: &Book) -> Outcome {
     Ok(Status::Done)
 }
 
-fn checked(new: &NewContact) -> Result<Contact, Failure> {
+fn checked(new: &NewContact, book: &Book) -> Result<Contact, Failure> {
     let name = |text: &str| text.parse::<Name>().map_err(|why: NameError| Failure::usage(why.phrase()));
     let address = |text: &str| {
         let wrong = |why: HostPortError| Failure::usage(Phrase::new(why.key()).with("address", text));
         text.parse::<HostPort>().map_err(wrong)
     };
-    let mut contact = Contact::new(name(&new.name)?, address(&new.relay)?);
+    let named = new.relay.parse::<Name>().ok().and_then(|name| book.relay_named(&name));
+    let mut contact = match named {
+        Some(named) => Contact {
+            relay_name: Some(named.name.clone()),
+            ..Contact::new(name(&new.name)?, named.relay.address.clone())
+        },
+        None => Contact::new(name(&new.name)?, address(&new.relay)?),
+    };
     if let Some(member) = &new.member {
         contact.member = name(member)?;
     }
     contact.tcp = new.tcp_addr.as_deref().map(address).transpose()?;
-    let bad_key = |_| Failure::usage(Phrase::new("public-key-bad"));
-    contact.key = new.key.as_deref().map(|text| text.parse::<PublicKey>().map_err(bad_key)).transpose()?;
+    let bad_key = |_| Failure::usage(Phrase::new("fingerprint-bad"));
+    let key = |text: &str| text.parse::<Fingerprint>().map_err(bad_key);
+    contact.relay_key = new.relay_key.as_deref().map(key).transpose()?;
     contact.note = new.note.clone();
     contact.group = new.group.clone();
     Ok(contact)

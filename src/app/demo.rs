@@ -62,7 +62,8 @@ impl House {
         let (store, state) = RelayStore::in_memory(net::seed())?;
         let config = NetConfig::relay(loopback, Some(loopback));
         let server = RelayServer::open(config, store, state, Limits::default())?;
-        let spec = RelaySpec { addr: server.udp_addr().into(), tcp: None, key: Some(server.public_key()) };
+        let (addr, key) = (server.udp_addr().into(), Some(server.public_key()));
+        let spec = RelaySpec { addr, tcp: None, key, fingerprint: None };
         let inlet = server.inlet();
         let thread = thread::Builder::new().name("relay".to_owned()).spawn(move || server.run(|_| {}));
         let thread = thread.map_err(|why| Phrase::new("store-no-thread").with("cause", why))?;

@@ -129,7 +129,8 @@ impl Listening<'_> {
             Event::Letter(_) if self.options.count == Some(self.heard + self.printer.letters_waiting()) => {}
             Event::Letter(letter) => self.print(letter, now),
             Event::Refused { to, reason, may_have_arrived, nearest, text, .. } => {
-                let phrases = notice::letter_refused(reason, to.as_str(), may_have_arrived, &nearest);
+                let who = (to.as_str(), self.book.relay_of_member(&to));
+                let phrases = notice::letter_refused(reason, who, may_have_arrived, &nearest);
                 phrases.iter().for_each(|phrase| self.say(phrase));
                 self.talk.put(Output::Err, given_back(&self.setup.strings, &text));
             }

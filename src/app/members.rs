@@ -7,24 +7,23 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use data_encoding::BASE32_NOPAD;
-
-use crate::base::{Core, Effect, Input, Name, NameError, Now, Outputs, Phrase, Tick, Wall};
+use crate::base::{
+    Core, Effect, Fingerprint, HostPort, Input, Name, NameError, Now, Outputs, Phrase, Tick, Wall,
+};
+use crate::contacts::{Invite, SECRET_LEN};
 use crate::net;
 use crate::relay::{
     Command, Config, Event, INVITATIONS_MAX, Invitation, InvitationId, Limits, Outcome, Relay, Request,
 };
-use crate::store::{Asked, Backend, Fault, Listed, RelayState, RelayStore, Requests};
+use crate::store::{Asked, Backend, Fault, Listed, Reach, ReachedAt, RelayState, RelayStore, Requests};
 use crate::store::{default_data_dir, members_list};
 use crate::ui::clock::rfc3339;
 use crate::ui::{Strings, json};
 use crate::wire::message::NameReason;
 
 use super::operators::read_outcome;
-use super::{Failure, Status, print, say};
+use super::{Failure, Status, print, reach, say};
 
-/// Bytes of an invitation's secret: 128 bits, which nobody guesses.
-pub(super) const SECRET_LEN: usize = 16;
 /// A running relay answers within milliseconds; one that does not for so long is stopped or stuck.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -43,6 +42,8 @@ pub enum MembersAction {
         name: Option<String>,
         /// How long it is good.
         time: Duration,
+        /// Where the newcomer reaches the relay, if not as the relay said.
+        address: Option<HostPort>,
     },
     /// Take a member out.
     Remove {
@@ -62,7 +63,9 @@ pub fn members(data: Option<&Path>, action: &MembersAction, strings: &Strings) -
     };
     match action {
         MembersAction::List { json } => list(&dir, *json, strings),
-        MembersAction::Invite { name, time } => invite(&dir, name.as_deref(), *time, strings),
+        MembersAction::Invite { name, time, address } => {
+            invite(&dir, name.as_deref(), *time, address.as_ref(), strings)
+        }
         MembersAction::Remove { name } => remove(&dir, name, strings),
     }
 }
@@ -99,8 +102,16 @@ fn cells(name: &Name) -> usize {
     unicode_width::UnicodeWidthStr::width(name.as_str())
 }
 
-fn invite(dir: &Path, name: Option<&str>, time: Duration, strings: &Strings) -> super::Outcome {
+fn invite(
+    dir: &Path,
+    name: Option<&str>,
+    time: Duration,
+    address: Option<&HostPort>,
+    strings: &Strings,
+) -> super::Outcome {
     let name = name.map(parsed).transpose()?;
+    members_list(dir)?;
+    let (place, key, hint) = place_of(dir, address)?;
     let secret: [u8; SECRET_LEN] = *net::seed().first_chunk().expect("a seed is longer");
     let made = net::wall();
     let until = Wall(made.0.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)));
@@ -110,8 +121,9 @@ fn invite(dir: &Path, name: Option<&str>, time: Duration, strings: &Strings) -> 
         say(strings, &Phrase::new("members-alike").with("name", name).with("other", other));
     }
     done(outcome, dir, name.as_ref())?;
-    let code = BASE32_NOPAD.encode(&secret).to_lowercase();
-    let who = name.as_ref().map_or("NAME", Name::as_str);
+    if let Some(hint) = hint {
+        say(strings, &hint);
+    }
     let until = rfc3339(until).unwrap_or_else(|| "?".to_owned());
     say(
         strings,
@@ -121,8 +133,31 @@ fn invite(dir: &Path, name: Option<&str>, time: Duration, strings: &Strings) -> 
         }
         .with("until", until),
     );
-    print(&format!("queqiao chat --as {who} --invite {code}"))?;
+    print(&Invite { relay: place.address, tcp: place.tcp, key, secret, name }.to_string())?;
     Ok(Status::Done)
+}
+
+/// Where the newcomer reaches the relay, and its key; and what the operator should know of that place.
+fn place_of(
+    dir: &Path,
+    address: Option<&HostPort>,
+) -> Result<(ReachedAt, Fingerprint, Option<Phrase>), Failure> {
+    let unknown = || Phrase::new("members-no-address").with("folder", dir.display());
+    let Reach { key, at } = Reach::load(dir)?.ok_or_else(unknown)?;
+    let mut places = at.into_iter();
+    let first = places.next().ok_or_else(unknown)?;
+    if let Some(address) = address {
+        let tcp = first.tcp.map(|tcp| tcp.port());
+        return Ok((reach::named(address, tcp, first.address.port()), key, None));
+    }
+    let is_near = first.address.as_socket_addr().is_some_and(|addr| addr.ip().is_loopback());
+    let others: Vec<String> = places.map(|place| place.address.to_string()).collect();
+    let hint = match is_near {
+        true => Some(Phrase::new("members-loopback").with("relay", &first.address)),
+        false if others.is_empty() => None,
+        false => Some(Phrase::new("members-other-addresses").with("addresses", others.join(", "))),
+    };
+    Ok((first, key, hint))
 }
 
 fn remove(dir: &Path, name: &str, strings: &Strings) -> super::Outcome {

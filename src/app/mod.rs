@@ -11,7 +11,8 @@
 //! (one running client: its own, or another process's of the same member) and on it `send`,
 //! `listen`, `chat` (each with a `printer`), `ping`; `reception` (both in one window); `members`
 //! and `operators` (who may use a relay); `history` and `forget`; `setup` (address book, name,
-//! folders); `contacts`, `trust`; `demo` and `bench`; `outcome`.
+//! folders); `contacts`, `trust`; `join` (with `question`) and `reach` (first contact, from both ends); `demo` and
+//! `bench`; `outcome`.
 
 mod bench;
 mod chat;
@@ -21,12 +22,15 @@ mod desk;
 mod files;
 mod forget;
 mod history;
+mod join;
 mod listen;
 mod members;
 mod operators;
 mod outcome;
 mod ping;
 mod printer;
+mod question;
+mod reach;
 mod reception;
 mod relay;
 mod send;
@@ -43,6 +47,7 @@ pub use contacts::{ContactsAction, NewContact, contacts};
 pub use demo::demo;
 pub use forget::{ForgetOptions, forget};
 pub use history::{HistoryOptions, history};
+pub use join::join;
 pub use listen::{ListenOptions, listen};
 pub use members::{MembersAction, members};
 pub use outcome::{Failure, Outcome, Status};

@@ -71,10 +71,9 @@ fn relays(setup: &Setup, options: &PingOptions) -> Result<Vec<RelaySpec>, Failur
         return Ok(relays);
     };
     if let Ok(addr) = target.parse() {
-        let tcp = book()?.tcp_of(&addr);
-        return Ok(vec![setup.relay_at(addr, tcp)?]);
+        return Ok(vec![setup.relay_in(&book()?, addr)?]);
     }
-    Ok(vec![setup.relay_of(&book()?.resolve(target)?)?])
+    Ok(vec![setup.relay_meant(&book()?, target)?])
 }
 
 fn measure(

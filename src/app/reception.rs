@@ -78,7 +78,8 @@ pub(super) fn answer(
         contacts_only: false,
         strings: Arc::clone(strings),
     };
-    let spec = RelaySpec { addr: place.reach.into(), tcp: None, key: Some(server.public_key()) };
+    let (addr, key) = (place.reach.into(), Some(server.public_key()));
+    let spec = RelaySpec { addr, tcp: None, key, fingerprint: None };
     let stop = server.inlet();
     let mut desk = Desk::open(&setup, place.name.clone(), Part::Shows)?;
     // From now on the client hears of signals: whoever reads that all is ready may end it.

@@ -4,15 +4,16 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::base::{HostPort, Name, Phrase};
+use crate::base::{Fingerprint, HostPort, Name, Phrase};
 use crate::net::{self, NetConfig, Signal};
 use crate::relay::{Command, Event, GuestEncoding, GuestRules, GuestTexts, Limits};
-use crate::store::{RELAY_DATABASE, RelayStore, default_data_dir};
+use crate::store::{RELAY_DATABASE, Reach, RelayStore, default_data_dir};
 use crate::ui::Strings;
+use crate::ui::terminal::write_err;
 
 use super::operators::Operators;
 use super::server::{RelayServer, ServerNews, Serving};
-use super::{Failure, Outcome, Status, files, print, reception, say};
+use super::{Failure, Outcome, Status, files, print, reach, reception, say};
 
 /// Connections of one turn that have come and are about to be closed again, or for which others
 /// are: what the sockets hold beyond what the relay does.
@@ -25,6 +26,8 @@ pub struct RelayOptions {
     pub bind: SocketAddr,
     /// Where TCP listens: `None` nowhere, `Some(None)` at the port of UDP.
     pub tcp: Option<Option<SocketAddr>>,
+    /// How members reach it, where that is not how it is bound.
+    pub address: Option<HostPort>,
     /// The data folder.
     pub data: Option<PathBuf>,
     /// The bounds.
@@ -100,11 +103,12 @@ pub fn relay(options: &RelayOptions, strings: &Arc<Strings>) -> Outcome {
             reach: reachable(server.udp_addr()),
         };
         let words = Arc::clone(strings);
-        let ready = |server: &RelayServer| announce(server, options, strings);
+        let folder = dir.clone();
+        let ready = |server: &RelayServer| announce(server, options, &folder, strings);
         let tell = move |news| tell(news, operators.as_ref(), &dir, &words);
         return reception::answer(place, strings, server, ready, tell);
     }
-    announce(&server, options, strings)?;
+    announce(&server, options, &dir, strings)?;
     match server.run(|news| tell(news, operators.as_ref(), &dir, strings)) {
         Ok(()) => Ok(Status::Done),
         Err(phrase) => Err(Failure { status: Status::Disk, phrase: Some(phrase) }),
@@ -170,13 +174,31 @@ fn check_limits_off(options: &RelayOptions, tcp: Option<SocketAddr>) -> Result<(
     }
 }
 
-/// The ready line for scripts, and a line for people to paste into their address books.
-fn announce(server: &RelayServer, options: &RelayOptions, strings: &Strings) -> Result<(), Failure> {
-    let udp = server.udp_addr();
-    let tcp = server.tcp_addr().map_or("-".to_owned(), |addr| addr.to_string());
+/// The ready line for scripts, and a line for people to paste into their address books, one for each of the machine's
+/// addresses. `members invite` reads from the folder what was said here.
+fn announce(
+    server: &RelayServer,
+    options: &RelayOptions,
+    dir: &Path,
+    strings: &Strings,
+) -> Result<(), Failure> {
+    let (udp, tcp) = (server.udp_addr(), server.tcp_addr());
+    let at = match &options.address {
+        Some(address) => vec![reach::named(address, tcp.map(|tcp| tcp.port()), udp.port())],
+        None => reach::reached_at(udp, tcp, &net::own_addresses()),
+    };
+    let reach = Reach { key: Fingerprint::from(&server.public_key()), at };
+    if let Err(why) = reach.save(dir) {
+        say(strings, &why);
+    }
+    let tcp = tcp.map_or("-".to_owned(), |addr| addr.to_string());
     let guests = options.guests.as_ref().map_or(String::new(), |guests| format!(" guests={}", guests.to));
-    print(&format!("ready udp={udp} tcp={tcp} key={}{guests}", server.public_key().fingerprint()))?;
+    print(&format!("ready udp={udp} tcp={tcp} key={}{guests}", reach.key))?;
     say(strings, &Phrase::new("relay-contacts-line"));
-    say(strings, &Phrase::new("relay-contacts-example").with("relay", HostPort::from(reachable(udp))));
+    let who = strings.say(&Phrase::new("relay-contacts-name"));
+    for place in &reach.at {
+        // A closed standard error is no failure.
+        let _ = write_err(&format!("{}\n", reach::contacts_line(&who, place, &reach)));
+    }
     Ok(())
 }

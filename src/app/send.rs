@@ -80,6 +80,9 @@ pub fn send(setup: &Setup, options: &SendOptions) -> Outcome {
         check(text)?;
     }
     let relay = setup.relay_of(&target)?;
+    if let Some(wanted) = relay.fingerprint {
+        setup.check_key(&relay.addr, wanted)?;
+    }
     let part = if options.reply.is_some() { Part::Asks } else { Part::Sends };
     let mut desk = Desk::open(setup, name.clone(), part)?;
     desk.command(Command::Screen(setup.screens(&book)));
@@ -88,6 +91,7 @@ pub fn send(setup: &Setup, options: &SendOptions) -> Outcome {
     let mut sending = Sending {
         setup,
         options,
+        is_listed: book.contact_of(&target.relay, &target.member).is_some(),
         target,
         me: name.to_string(),
         results: results?,
@@ -154,6 +158,8 @@ struct Sending<'a> {
     setup: &'a Setup,
     options: &'a SendOptions,
     target: Target,
+    /// The recipient is in the address book: that there is no such member needs words.
+    is_listed: bool,
     me: String,
     /// Standard output, and standard error.
     results: Printer,
@@ -314,6 +320,10 @@ impl Sending<'_> {
                 let ours = self.waiting.remove(&request).is_some();
                 self.refused |= ours;
                 self.tell_refused(id, reason, may_have_arrived, &nearest);
+                if ours && reason == Reason::Unknown && self.is_listed {
+                    let who = Phrase::new("refused-unknown").with("who", &self.target.label);
+                    self.say(&who.with("relay", &self.target.relay));
+                }
                 // What an old copy wrote may be wanted again long after its command line is gone.
                 let is_kept =
                     matches!(self.options.source, TextSource::Given(_)) && reason != Reason::OldCopy;
@@ -398,9 +408,8 @@ impl Sending<'_> {
             Event::Online { .. } => {}
             Event::NameRefused { .. }
             | Event::Replaced { .. }
-            | Event::Unreached { why: Unreached::KeyChanged { .. } | Unreached::HandshakeRefused, .. } => {
-                self.stopped = Some(phrase);
-            }
+            | Event::Unreached { why: Unreached::HandshakeRefused, .. } => self.stopped = Some(phrase),
+            Event::Unreached { why, .. } if why.is_other_key() => self.stopped = Some(phrase),
             _ => self.say(&phrase),
         }
     }

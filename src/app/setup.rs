@@ -4,16 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use data_encoding::BASE32_NOPAD;
-
-use crate::base::{HostPort, Name, Phrase};
-use crate::client::{Carriers, Contacts, RelaySpec, Screen, Screens};
-use crate::contacts::{Book, Location, Target, locate};
+use crate::base::{Fingerprint, HostPort, Name, Phrase};
+use crate::client::{Carriers, Contacts, RelaySpec, Screen, Screens, Unreached};
+use crate::contacts::{self, Book, Invite, Location, Target, locate};
 use crate::store::{Pins, default_data_dir};
-use crate::ui::Strings;
+use crate::ui::{Strings, notice};
 
 use super::Failure;
-use super::members::SECRET_LEN;
 
 /// The flags that all commands of a member share.
 #[derive(Clone)]
@@ -78,9 +75,8 @@ impl Setup {
     /// A usage failure if it is no such code.
     pub fn invitation(&self) -> Result<Option<Vec<u8>>, Failure> {
         let Some(code) = self.invite.as_ref().filter(|code| !code.is_empty()) else { return Ok(None) };
-        let secret = BASE32_NOPAD.decode(code.trim().to_uppercase().as_bytes()).ok();
-        let secret = secret.filter(|secret| secret.len() == SECRET_LEN);
-        secret.map(Some).ok_or_else(|| Failure::usage(Phrase::new("invite-bad")))
+        let secret = Invite::secret_of(code.trim()).map(|secret| Some(secret.to_vec()));
+        secret.ok_or_else(|| Failure::usage(Phrase::new("invite-bad")))
     }
 
     /// Whose letters are refused, as the book and the command line say.
@@ -113,12 +109,50 @@ impl Setup {
     /// Those of [`Setup::pins`].
     pub fn relays(&self, book: &Book) -> Result<Vec<RelaySpec>, Phrase> {
         let pins = self.pins()?;
-        let spec = |relay: &crate::contacts::RelaySpec| RelaySpec {
-            key: pins.get(&relay.address).map(|pin| pin.key),
-            addr: relay.address.clone(),
-            tcp: relay.tcp.clone(),
-        };
-        Ok(book.relays().iter().map(spec).collect())
+        Ok(book.relays().iter().map(|relay| spec_of(relay, &pins)).collect())
+    }
+
+    /// The relay at an address, with its pinned key, and what the book knows of it.
+    ///
+    /// # Errors
+    /// Those of [`Setup::pins`].
+    pub fn relay_in(&self, book: &Book, addr: HostPort) -> Result<RelaySpec, Phrase> {
+        let pins = self.pins()?;
+        let unknown = || contacts::RelaySpec { address: addr.clone(), tcp: None, key: None };
+        Ok(spec_of(&book.relay(&addr).cloned().unwrap_or_else(unknown), &pins))
+    }
+
+    /// The relay that is meant by a contact there, or by its own name in the book.
+    ///
+    /// # Errors
+    /// Those of [`Book::resolve`] and of [`Setup::pins`].
+    pub fn relay_meant(&self, book: &Book, text: &str) -> Result<RelaySpec, Phrase> {
+        let name = text.parse::<Name>().ok().filter(|name| book.contact(name).is_none());
+        match name.and_then(|name| book.relay_named(&name)) {
+            Some(named) => self.relay_in(book, named.relay.address.clone()),
+            None => self.relay_of(&book.resolve(text)?),
+        }
+    }
+
+    /// Whether a key that the book has, or is to have, is the pinned one, where one is pinned.
+    ///
+    /// # Errors
+    /// `relay-key-unlike-pin`, and those of [`Setup::pins`].
+    pub fn check_key(&self, relay: &HostPort, wanted: Fingerprint) -> Result<(), Phrase> {
+        let pinned = self.pins()?.get(relay).map(|pin| pin.key);
+        match pinned.filter(|pinned| !wanted.is_of(pinned)) {
+            Some(pinned) => Err(notice::unreached(relay, &Unreached::BookUnlikePin { wanted, pinned })),
+            None => Ok(()),
+        }
+    }
+
+    /// The same for every relay of the book.
+    ///
+    /// # Errors
+    /// Those of [`Setup::check_key`].
+    pub fn check_keys(&self, book: &Book) -> Result<(), Phrase> {
+        let keys = book.relays().iter().filter_map(|relay| Some((&relay.address, relay.key?)));
+        keys.into_iter().try_for_each(|(relay, key)| self.check_key(relay, key))
     }
 
     /// The relay of one target, with its pinned key.
@@ -126,16 +160,26 @@ impl Setup {
     /// # Errors
     /// Those of [`Setup::pins`].
     pub fn relay_of(&self, target: &Target) -> Result<RelaySpec, Phrase> {
-        self.relay_at(target.relay.clone(), target.tcp.clone())
+        let relay = self.relay_at(target.relay.clone(), target.tcp.clone())?;
+        Ok(RelaySpec { fingerprint: target.relay_key, ..relay })
     }
 
-    /// The relay at an address, with its pinned key.
+    /// The relay at an address, with its pinned key, whatever the book says.
     ///
     /// # Errors
     /// Those of [`Setup::pins`].
     pub fn relay_at(&self, addr: HostPort, tcp: Option<HostPort>) -> Result<RelaySpec, Phrase> {
         let key = self.pins()?.get(&addr).map(|pin| pin.key);
-        Ok(RelaySpec { addr, tcp, key })
+        Ok(RelaySpec { addr, tcp, key, fingerprint: None })
+    }
+}
+
+fn spec_of(relay: &contacts::RelaySpec, pins: &Pins) -> RelaySpec {
+    RelaySpec {
+        key: pins.get(&relay.address).map(|pin| pin.key),
+        addr: relay.address.clone(),
+        tcp: relay.tcp.clone(),
+        fingerprint: relay.key,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::base::{HostPort, Phrase, PublicKey};
+use crate::base::{Fingerprint, HostPort, Phrase, PublicKey};
 use crate::client::{Command, Event, RelaySpec};
 use crate::ui::notice;
 
@@ -21,22 +21,36 @@ pub fn trust(setup: &Setup, relay: Option<&str>, fingerprint: Option<&str>) -> O
     let Some(relay) = relay else { return list(setup) };
     let spec = find(setup, relay)?;
     let Some(wanted) = fingerprint else { return show(setup, &spec) };
-    let key = match wanted.parse::<PublicKey>() {
-        Ok(key) => key,
-        Err(_) => {
+    let key = match (wanted.parse::<PublicKey>(), wanted.parse::<Fingerprint>()) {
+        (Ok(key), _) => key,
+        (_, Ok(wanted)) => {
             let offered = ask_key(setup, &spec)?;
-            if offered.fingerprint() != wanted {
+            if !wanted.is_of(&offered) {
                 let phrase =
                     Phrase::new("trust-differs").with("relay", &spec.addr).with("key", offered.fingerprint());
                 return Err(phrase.into());
             }
             offered
         }
+        _ => return Err(Failure::usage(Phrase::new("fingerprint-bad"))),
     };
+    trust_in_book(setup, &spec, Fingerprint::from(&key))?;
     setup.pins()?.set(&spec.addr, key)?;
     tell_pins_changed(&setup.data_dir()?);
     print(&format!("trusted {} {}", spec.addr, key.fingerprint()))?;
     Ok(Status::Done)
+}
+
+/// An address book that has another key for the relay has this one from now on: otherwise it would refuse the relay.
+fn trust_in_book(setup: &Setup, spec: &RelaySpec, key: Fingerprint) -> Result<(), Phrase> {
+    if spec.fingerprint.is_none_or(|known| known == key) {
+        return Ok(());
+    }
+    let location = setup.location();
+    location.set_relay_key(&spec.addr, key)?;
+    let phrase = Phrase::new("trust-book").with("file", location.file()).with("relay", &spec.addr);
+    say(&setup.strings, &phrase.with("key", key));
+    Ok(())
 }
 
 fn list(setup: &Setup) -> Outcome {
@@ -51,7 +65,8 @@ fn show(setup: &Setup, spec: &RelaySpec) -> Outcome {
     print(&format!("pinned {} {pinned}", spec.addr))?;
     let offered = ask_key(setup, spec)?;
     print(&format!("offered {} {}", spec.addr, offered.fingerprint()))?;
-    if spec.key.is_some_and(|key| key != offered) {
+    let is_expected = spec.fingerprint.is_none_or(|wanted| wanted.is_of(&offered));
+    if !is_expected || spec.key.is_some_and(|key| key != offered) {
         let phrase =
             Phrase::new("trust-changed").with("relay", &spec.addr).with("offered", offered.fingerprint());
         say(&setup.strings, &phrase);
@@ -60,17 +75,18 @@ fn show(setup: &Setup, spec: &RelaySpec) -> Outcome {
 }
 
 fn find(setup: &Setup, relay: &str) -> Result<RelaySpec, Failure> {
+    let book = setup.location().load();
     if let Ok(addr) = relay.parse::<HostPort>() {
-        return Ok(setup.relay_at(addr, None)?);
+        // A book with a mistake in it keeps no key from being shown.
+        return Ok(setup.relay_in(&book.unwrap_or_default(), addr)?);
     }
-    let book = setup.location().load()?;
-    Ok(setup.relay_of(&book.resolve(relay)?)?)
+    Ok(setup.relay_meant(&book?, relay)?)
 }
 
 /// The key the relay has now: shown, and proved by a handshake.
 fn ask_key(setup: &Setup, spec: &RelaySpec) -> Result<PublicKey, Failure> {
     let mut desk = Desk::open_ephemeral(None, setup.carriers)?;
-    desk.command(Command::Relays(vec![RelaySpec { key: None, ..spec.clone() }]));
+    desk.command(Command::Relays(vec![RelaySpec { key: None, fingerprint: None, ..spec.clone() }]));
     let (mut news, end) = (News::default(), desk.now().tick + ANSWER_WITHIN);
     loop {
         let now = desk.turn(Some(end), &mut news);

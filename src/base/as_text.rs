@@ -3,7 +3,7 @@
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{HostPort, Name, PublicKey};
+use super::{Fingerprint, HostPort, Name, PublicKey};
 
 macro_rules! as_text {
     ($($kind:ty),*) => {$(
@@ -22,7 +22,7 @@ macro_rules! as_text {
     )*};
 }
 
-as_text!(HostPort, Name, PublicKey);
+as_text!(Fingerprint, HostPort, Name, PublicKey);
 
 #[cfg(test)]
 mod tests {

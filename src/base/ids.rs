@@ -8,25 +8,19 @@ use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD, HEXLOWER};
 use serde::{Deserialize, Serialize};
 
 use super::HostPort;
+use super::fingerprint::{DIGITS, GROUP};
 
 /// An X25519 public key: who a member or a relay is. Shown whole as 43 characters of unpadded URL-safe base 64.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PublicKey(pub [u8; 32]);
 
-/// Base-32 digits of a fingerprint: 100 bits, so that finding a second key for one is out of reach.
-const FINGERPRINT_DIGITS: usize = 20;
-/// Digits between two dashes: what people can read aloud in one breath.
-const FINGERPRINT_GROUP: usize = 5;
-
 impl PublicKey {
-    /// The key as people compare it: the first 100 bits of BLAKE2s-256(`queqiao fingerprint` ‖ key) in lower-case
-    /// base 32 (RFC 4648), in four groups: `abcde-fghij-klmno-pqrst`.
+    /// The key as people compare it: the text of its [`super::Fingerprint`].
     pub fn fingerprint(&self) -> String {
         let hash = Blake2s256::new().chain_update(b"queqiao fingerprint").chain_update(self.0).finalize();
         let digits = BASE32_NOPAD.encode(&hash).to_ascii_lowercase();
-        let groups: Vec<&str> = (0..FINGERPRINT_DIGITS / FINGERPRINT_GROUP)
-            .map(|group| &digits[group * FINGERPRINT_GROUP..(group + 1) * FINGERPRINT_GROUP])
-            .collect();
+        let groups: Vec<&str> =
+            (0..DIGITS / GROUP).map(|group| &digits[group * GROUP..(group + 1) * GROUP]).collect();
         groups.join("-")
     }
 }

@@ -8,6 +8,7 @@
 //! Invariant: everything here is a plain value; nothing reads a clock, a file or the system's randomness.
 
 mod as_text;
+mod fingerprint;
 mod harmless;
 mod ids;
 mod name;
@@ -20,6 +21,7 @@ mod sorted_chunks;
 mod time;
 mod turn;
 
+pub use fingerprint::{Fingerprint, FingerprintError};
 pub use harmless::{harmless, harmless_line};
 pub use ids::{KeyError, LetterId, Mark, OutboxId, PublicKey};
 pub use name::{Folded, Looks, Name, NameError};

@@ -97,6 +97,11 @@ impl HostPort {
         self.port
     }
 
+    /// The same host with another port; `None` for port 0.
+    pub fn with_port(&self, port: u16) -> Option<HostPort> {
+        (port != 0).then(|| HostPort { host: self.host.clone(), port })
+    }
+
     /// The address, if the host is an IP address and needs no look-up.
     pub fn as_socket_addr(&self) -> Option<SocketAddr> {
         self.host.parse().ok().map(|ip| SocketAddr::new(ip, self.port))

@@ -10,7 +10,7 @@ use crate::app::{
     ContactsAction, Failure, ForgetOptions, GuestOptions, HistoryOptions, ListenOptions, MembersAction,
     NewContact, RelayOptions, SendOptions, TextSource,
 };
-use crate::base::{Name, NameError, Phrase};
+use crate::base::{HostPort, Name, NameError, Phrase};
 use crate::client::{Carriers, Progress};
 use crate::relay::GuestEncoding;
 use crate::ui::Color;
@@ -42,6 +42,7 @@ pub(super) enum Sub {
     Contacts(ContactsArgs),
     Members(MembersArgs),
     Trust(TrustArgs),
+    Join(JoinArgs),
 }
 
 /// What all commands of a member share.
@@ -93,6 +94,8 @@ pub(super) struct RelayArgs {
     bind: SocketAddr,
     #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, require_equals = true)]
     tcp: Option<Option<SocketAddr>>,
+    #[arg(long, value_name = "HOST:PORT", env = "QUEQIAO_ADDRESS", value_parser = address)]
+    address: Option<HostPort>,
     #[arg(long, value_name = "DIR", env = "QUEQIAO_DATA")]
     data: Option<PathBuf>,
     #[command(flatten)]
@@ -134,6 +137,7 @@ impl RelayArgs {
         Ok(RelayOptions {
             bind: self.bind,
             tcp: self.tcp,
+            address: self.address.clone(),
             data: self.data.clone(),
             limits: self.limits.limits()?,
             guests: to.map(|to| self.guest_options(to)).transpose()?,
@@ -335,8 +339,8 @@ pub(super) struct AddArgs {
     relay: String,
     #[arg(long, value_name = "NAME")]
     member: Option<String>,
-    #[arg(long, value_name = "KEY")]
-    key: Option<String>,
+    #[arg(long, value_name = "FINGERPRINT")]
+    relay_key: Option<String>,
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
     #[arg(long, value_name = "TEXT")]
@@ -353,8 +357,8 @@ impl From<ContactsSub> for ContactsAction {
             ContactsSub::Remove { name } => ContactsAction::Remove(name),
             ContactsSub::Block { name } => ContactsAction::Block(name, true),
             ContactsSub::Unblock { name } => ContactsAction::Block(name, false),
-            ContactsSub::Add(AddArgs { name, relay, member, key, note, group, tcp_addr }) => {
-                ContactsAction::Add(NewContact { name, relay, member, key, note, group, tcp_addr })
+            ContactsSub::Add(AddArgs { name, relay, member, relay_key, note, group, tcp_addr }) => {
+                ContactsAction::Add(NewContact { name, relay, member, relay_key, note, group, tcp_addr })
             }
         }
     }
@@ -379,6 +383,8 @@ pub(super) enum MembersSub {
         name: Option<String>,
         #[arg(long = "for", value_name = "TIME", default_value = "7d", value_parser = span)]
         time: Duration,
+        #[arg(long, value_name = "HOST:PORT", value_parser = address)]
+        address: Option<HostPort>,
     },
     Remove {
         #[arg(value_name = "NAME")]
@@ -390,10 +396,18 @@ impl From<MembersSub> for MembersAction {
     fn from(sub: MembersSub) -> MembersAction {
         match sub {
             MembersSub::List { json } => MembersAction::List { json },
-            MembersSub::Invite { name, time } => MembersAction::Invite { name, time },
+            MembersSub::Invite { name, time, address } => MembersAction::Invite { name, time, address },
             MembersSub::Remove { name } => MembersAction::Remove { name },
         }
     }
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct JoinArgs {
+    #[command(flatten)]
+    pub(super) common: Common,
+    #[arg(value_name = "INVITATION")]
+    pub(super) invitation: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -404,6 +418,11 @@ pub(super) struct TrustArgs {
     pub(super) relay: Option<String>,
     #[arg(value_name = "FINGERPRINT", requires = "relay")]
     pub(super) fingerprint: Option<String>,
+}
+
+/// A relay's address as people write it.
+fn address(text: &str) -> Result<HostPort, String> {
+    text.parse().map_err(|_| "HOST:PORT".to_owned())
 }
 
 /// A span as people write it: `10s`, `500ms`, `2m`, `1h`, `30d`, or a plain number of seconds.

@@ -112,6 +112,7 @@ fn run(sub: Sub, strings: &Arc<Strings>) -> Outcome {
         },
         Sub::Contacts(args) => app::contacts(&setup(args.common, strings), &args.action.into()),
         Sub::Members(args) => app::members(args.data.as_deref(), &args.action.into(), strings),
+        Sub::Join(args) => app::join(&setup(args.common, strings), args.invitation.as_deref()),
         Sub::Trust(args) => {
             let (relay, fingerprint) = (args.relay, args.fingerprint);
             app::trust(&setup(args.common, strings), relay.as_deref(), fingerprint.as_deref())

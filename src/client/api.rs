@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{Carrier, HostPort, LetterId, Mark, Name, OutboxId, PublicKey, Wall};
+use crate::base::{Carrier, Fingerprint, HostPort, LetterId, Mark, Name, OutboxId, PublicKey, Wall};
 use crate::wire::letter::{GuestNote, Made};
 use crate::wire::message::{NameReason, Reason, Said as SignedIn};
 
@@ -21,6 +21,8 @@ pub struct RelaySpec {
     pub tcp: Option<HostPort>,
     /// Its key, if it was pinned before; otherwise the first key it shows is pinned.
     pub key: Option<PublicKey>,
+    /// What its key has to look like: nothing is sent under another one, pinned or not.
+    pub fingerprint: Option<Fingerprint>,
 }
 
 /// Which carriers a client may use.
@@ -400,10 +402,34 @@ pub enum Unreached {
         /// What it showed.
         offered: PublicKey,
     },
+    /// The relay showed another key than the expected one; none is pinned.
+    KeyUnlikeBook {
+        /// What its key was expected to look like.
+        wanted: Fingerprint,
+        /// What it showed.
+        offered: PublicKey,
+    },
+    /// The pinned key is another than the expected one: the relay is not spoken to.
+    BookUnlikePin {
+        /// What its key is expected to look like.
+        wanted: Fingerprint,
+        /// The pinned key.
+        pinned: PublicKey,
+    },
     /// The relay answered, but could not prove the pinned key, or would not take ours.
     HandshakeRefused,
     /// The relay answered, but cannot write our name down now, or has been asked for names too often from here.
     NameNotWritten,
+}
+
+impl Unreached {
+    /// Whether the relay's key is another than the known one: its user has to decide.
+    pub const fn is_other_key(&self) -> bool {
+        matches!(
+            self,
+            Unreached::KeyChanged { .. } | Unreached::KeyUnlikeBook { .. } | Unreached::BookUnlikePin { .. }
+        )
+    }
 }
 
 /// Why a conversation goes on over another carrier.

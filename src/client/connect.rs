@@ -10,6 +10,7 @@
 //!
 //! What an attempt says and what answers lead to stands in `shake`.
 
+mod known_key;
 mod loss_backoff;
 mod shake;
 mod turns;
@@ -238,7 +239,13 @@ impl Uplink {
             && let Some(round) = self.wanted_round(now.tick)
             && (round != Round::Fresh || self.is_its_turn(now.tick, shared))
         {
-            self.begin_round(now, shared, round, out);
+            match self.contradiction() {
+                Some(why) => {
+                    self.tell_unreached(why, out);
+                    self.connecting.back_off(now.tick, &mut shared.rng);
+                }
+                None => self.begin_round(now, shared, round, out),
+            }
         }
         if self.connecting.tcp_at.is_some_and(|at| at <= now.tick) {
             self.connecting.tcp_at = None;
@@ -537,7 +544,7 @@ impl Uplink {
     /// Tells once that the relay is not reached, or no longer.
     fn tell_unreached(&mut self, why: Unreached, out: &mut Out) {
         let relay = self.spec.addr.clone();
-        let loud = matches!(why, Unreached::KeyChanged { .. });
+        let loud = why.is_other_key();
         match self.told {
             Told::Online if !loud => out.show(Event::Lost { relay }),
             Told::Nothing | Told::Online => out.show(Event::Unreached { relay, why }),

@@ -288,7 +288,7 @@ impl Client {
             match self.uplinks.get_mut(&addr) {
                 Some(uplink) => {
                     uplink.spec.tcp = spec.tcp;
-                    uplink.set_key(now, spec.key, &mut self.shared, out);
+                    uplink.set_key(now, (spec.key, spec.fingerprint), &mut self.shared, out);
                 }
                 None => {
                     self.mail(&addr);

@@ -47,7 +47,12 @@ impl Desk {
     fn new(kept: Kept) -> Desk {
         let client = client(Some(kept.clone()), 0);
         let mut desk = Desk { client, kept, counter: 0, at_disk: Vec::new(), shown: Vec::new() };
-        desk.command(Command::Relays(vec![RelaySpec { addr: relay(), tcp: None, key: None }]));
+        desk.command(Command::Relays(vec![RelaySpec {
+            addr: relay(),
+            tcp: None,
+            key: None,
+            fingerprint: None,
+        }]));
         desk
     }
 
@@ -173,7 +178,7 @@ fn letters_of_a_relay_that_leaves_the_book_wait_for_its_return() {
     desk.commit();
     assert_eq!(desk.queued(), [(1, 1)]);
     assert!(desk.client.is_idle(), "nobody is there to be waited for");
-    desk.command(Command::Relays(vec![RelaySpec { addr: relay(), tcp: None, key: None }]));
+    desk.command(Command::Relays(vec![RelaySpec { addr: relay(), tcp: None, key: None, fingerprint: None }]));
     assert!(!desk.client.is_idle());
 }
 
@@ -181,7 +186,7 @@ fn letters_of_a_relay_that_leaves_the_book_wait_for_its_return() {
 fn a_client_without_a_disk_waits_for_none() {
     let mut client = client(None, 0);
     let mut out = Outputs::default();
-    let relays = vec![RelaySpec { addr: relay(), tcp: None, key: None }];
+    let relays = vec![RelaySpec { addr: relay(), tcp: None, key: None, fingerprint: None }];
     for command in [
         Command::Relays(relays),
         Command::Send { request: 1, relay: relay(), to: jack(), text: "hello".to_owned() },

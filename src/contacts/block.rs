@@ -1,8 +1,8 @@
 //! Blocking: one word of one entry in or out, every other byte of the file as it was.
 
-use toml_edit::{Document, Item, Key};
+use toml_edit::{Document, Item};
 
-use super::edit::{body_end, checked, lines_of, newline_of, rewrite, value, with_mark_of, without};
+use super::edit::{checked, edit_entry, rewrite, value, with_mark_of};
 use super::place::Page;
 use super::{Book, Contact};
 use crate::base::{Name, Phrase};
@@ -28,43 +28,17 @@ pub fn set_blocked(text: &str, file: &str, label: &str, blocked: bool) -> Result
         entries.into_iter().find(|(key, _)| key.get().parse::<Name>().as_ref() == Ok(&before.label))
     });
     let edited = match entry {
-        Some((key, item)) => edit_entry(page, key, item, &after),
-        None => rewrite(page.text, |contacts| {
+        Some((key, item)) => {
+            let word = blocked.then_some("true");
+            edit_entry(page, (key, item), ("blocked", word), &value(&after).to_string())
+        }
+        None => rewrite(page.text, "contacts", |contacts| {
             contacts.insert(after.label.as_str(), value(&after));
         }),
     };
     let place = book.contacts.change().iter_mut().find(|contact| contact.label == after.label);
     *place.expect("it was found there") = after;
     checked(with_mark_of(text, edited), file, book)
-}
-
-fn edit_entry(page: Page<'_>, key: &Key, item: &Item, after: &Contact) -> String {
-    let mut text = page.text.to_owned();
-    match item {
-        Item::Table(table) => match table.get_key_value("blocked") {
-            Some((key, item)) if !after.blocked => without(page, lines_of(page, key, item)),
-            Some((_, item)) => {
-                text.replace_range(item.span().unwrap_or_default(), "true");
-                text
-            }
-            None => {
-                let last = table.iter().filter_map(|(_, item)| item.span()).map(|span| span.end).max();
-                let at = page.line_end(last.unwrap_or(0).max(body_end(table)));
-                let newline = newline_of(page.text);
-                let word = match table.is_dotted() {
-                    true => format!("{}.blocked = true", key.display_repr()),
-                    false => "blocked = true".to_owned(),
-                };
-                let (above, below) = text.split_at((at + 1).min(text.len()));
-                let gap = if above.ends_with('\n') { "" } else { newline };
-                format!("{above}{gap}{word}{newline}{below}")
-            }
-        },
-        _ => {
-            text.replace_range(item.span().unwrap_or_default(), &value(after).to_string());
-            text
-        }
-    }
 }
 
 #[cfg(test)]

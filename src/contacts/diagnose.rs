@@ -24,6 +24,9 @@ const FULL_WIDTH: [(char, &str); 13] = [
     ('＿', "_"),
 ];
 
+/// Tables whose keys are names that the user gives.
+const TABLES_OF_NAMES: [&str; 2] = ["contacts", "relays"];
+
 pub(super) fn diagnose(page: Page<'_>, error: &TomlError) -> Phrase {
     let span = error.span().unwrap_or(0..0);
     if error.message().starts_with("duplicate key") {
@@ -39,21 +42,32 @@ fn duplicate(page: Page<'_>, span: std::ops::Range<usize>) -> Phrase {
     let key = unquoted(&page.text[span.clone()]);
     let start = page.line_start(span.start);
     let above = &page.text[..start];
-    let in_contacts = above.lines().rev().map(str::trim).find(|line| line.starts_with('['));
+    let header = above.lines().rev().map(str::trim).find(|line| line.starts_with('['));
     let lead = page.text[start..span.start].trim();
-    let is_contact =
-        lead == "[contacts." || (lead.is_empty() && in_contacts.is_some_and(|h| h.starts_with("[contacts]")));
-    let first = above.lines().position(|line| {
-        let line = line.trim_start();
-        let line = line.strip_prefix("[contacts.").unwrap_or(line);
-        line.find(['=', ']']).is_some_and(|end| unquoted(line[..end].trim()) == key)
-    });
-    match first {
-        Some(first) if is_contact => {
-            page.mistake("book-duplicate-name", span.start).with("name", key).with("first", first + 1)
-        }
-        _ => page.mistake("book-duplicate-key", span.start).with("key", key),
+    let is_name_in = |table: &&str| match lead.is_empty() {
+        true => header.is_some_and(|header| header.starts_with(&format!("[{table}]"))),
+        false => lead == format!("[{table}."),
+    };
+    let table = TABLES_OF_NAMES.iter().find(|table| is_name_in(table));
+    match table.and_then(|table| first_line_of(above, table, &key)) {
+        Some(first) => page.mistake("book-duplicate-name", span.start).with("name", key).with("first", first),
+        None => page.mistake("book-duplicate-key", span.start).with("key", key),
     }
+}
+
+/// The line, from 1, on which a table has this name first.
+fn first_line_of(above: &str, table: &str, name: &str) -> Option<usize> {
+    let mut inside = false;
+    let is_name =
+        |text: &str, end: char| text.find(end).is_some_and(|at| unquoted(text[..at].trim()) == name);
+    let at = above.lines().position(|line| {
+        let line = line.trim_start();
+        let Some(header) = line.strip_prefix('[') else { return inside && is_name(line, '=') };
+        let rest = header.strip_prefix(table).unwrap_or_default();
+        inside = rest.starts_with(']');
+        rest.strip_prefix('.').is_some_and(|rest| is_name(rest, ']'))
+    });
+    at.map(|at| at + 1)
 }
 
 /// The first part of a key without its quotes.

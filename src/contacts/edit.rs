@@ -35,8 +35,8 @@ pub fn add(text: &str, file: &str, contact: &Contact) -> Result<String, Phrase> 
     };
     let has_header = document.get("contacts").and_then(Item::as_table).is_some_and(|t| !t.is_implicit());
     let edited = match place {
-        Some(at) => insert(page.text, at, has_header, &entry(contact)),
-        None => rewrite(page.text, |contacts| {
+        Some(at) => insert(page.text, at, (!has_header).then_some("[contacts]"), &entry(contact)),
+        None => rewrite(page.text, "contacts", |contacts| {
             contacts.insert(contact.label.as_str(), value(contact));
         }),
     };
@@ -65,7 +65,7 @@ pub fn remove(text: &str, file: &str, label: &str) -> Result<String, Phrase> {
                 .expect("the book has it from this table");
             without(page, lines_of(page, key, item))
         }
-        None => rewrite(page.text, |contacts| {
+        None => rewrite(page.text, "contacts", |contacts| {
             contacts.retain(&mut |key: &str| key.parse::<Name>().as_ref() != Ok(&gone.label));
         }),
     };
@@ -82,17 +82,19 @@ pub(super) fn checked(text: String, file: &str, meant: Book) -> Result<String, P
     Err(Phrase::new("book-edit-by-hand").with("file", file))
 }
 
-fn entry(contact: &Contact) -> String {
+/// The line of a contact, as it stands under `[contacts]`.
+pub fn entry(contact: &Contact) -> String {
     format!("{} = {}", Key::new(contact.label.as_str()).display_repr(), value(contact))
 }
 
 pub(super) fn value(contact: &Contact) -> Value {
-    let relay = Value::from(contact.relay.to_string());
+    let named = contact.relay_name.as_ref().map(Name::to_string);
+    let relay = Value::from(named.unwrap_or_else(|| contact.relay.to_string()));
     let member = (contact.member != contact.label).then(|| contact.member.to_string());
     let options = [
         ("tcp", contact.tcp.as_ref().map(ToString::to_string)),
+        ("relay_key", contact.relay_key.map(|key| key.to_string())),
         ("member", member),
-        ("key", contact.key.map(|key| key.to_string())),
         ("note", contact.note.clone()),
         ("group", contact.group.clone()),
     ];
@@ -112,19 +114,19 @@ pub(super) fn value(contact: &Contact) -> Value {
     Value::InlineTable(table)
 }
 
-/// Puts a line behind the one that ends at `at`, below a header of its own where there is none yet.
-fn insert(text: &str, at: usize, has_header: bool, line: &str) -> String {
+/// Puts a line behind the one that ends at `at`, below this header where there is none yet.
+pub(super) fn insert(text: &str, at: usize, header: Option<&str>, line: &str) -> String {
     let newline = newline_of(text);
     let (above, below) = text.split_at((at + 1).min(text.len()));
     let mut edited = above.to_owned();
     if !above.is_empty() && !above.ends_with('\n') {
         edited.push_str(newline);
     }
-    if !has_header {
+    if let Some(header) = header {
         if !above.trim().is_empty() {
             edited.push_str(newline);
         }
-        edited.push_str("[contacts]");
+        edited.push_str(header);
         edited.push_str(newline);
     }
     edited + line + newline + below
@@ -174,10 +176,44 @@ pub(super) fn without(page: Page<'_>, mut lines: Vec<Range<usize>>) -> String {
     text
 }
 
-/// Lets toml_edit change the table of contacts and write the whole document.
-pub(super) fn rewrite(text: &str, change: impl FnOnce(&mut dyn Contacts)) -> String {
+/// Puts a field of an entry in, changes it, or takes it out (`None`). An entry on one line becomes `whole`, up to its end.
+pub(super) fn edit_entry(
+    page: Page<'_>,
+    (key, item): (&Key, &Item),
+    (field, word): (&str, Option<&str>),
+    whole: &str,
+) -> String {
+    let mut text = page.text.to_owned();
+    let Item::Table(table) = item else {
+        text.replace_range(item.span().unwrap_or_default(), whole);
+        return text;
+    };
+    match (table.get_key_value(field), word) {
+        (Some((key, item)), None) => without(page, lines_of(page, key, item)),
+        (Some((_, item)), Some(word)) => {
+            text.replace_range(item.span().unwrap_or_default(), word);
+            text
+        }
+        (None, None) => text,
+        (None, Some(word)) => {
+            let last = table.iter().filter_map(|(_, item)| item.span()).map(|span| span.end).max();
+            let at = page.line_end(last.unwrap_or(0).max(body_end(table)));
+            let newline = newline_of(page.text);
+            let line = match table.is_dotted() {
+                true => format!("{}.{field} = {word}", key.display_repr()),
+                false => format!("{field} = {word}"),
+            };
+            let (above, below) = text.split_at((at + 1).min(text.len()));
+            let gap = if above.ends_with('\n') { "" } else { newline };
+            format!("{above}{gap}{line}{newline}{below}")
+        }
+    }
+}
+
+/// Lets toml_edit change a table of the document and write the whole.
+pub(super) fn rewrite(text: &str, table: &str, change: impl FnOnce(&mut dyn Rows)) -> String {
     let mut document: DocumentMut = text.parse().expect("the book was read from it");
-    match document.get_mut("contacts") {
+    match document.get_mut(table) {
         Some(Item::Table(table)) => change(table),
         Some(Item::Value(Value::InlineTable(table))) => change(table),
         _ => {}
@@ -186,12 +222,12 @@ pub(super) fn rewrite(text: &str, change: impl FnOnce(&mut dyn Contacts)) -> Str
 }
 
 /// What both kinds of table can do.
-pub(super) trait Contacts {
+pub(super) trait Rows {
     fn insert(&mut self, key: &str, value: Value);
     fn retain(&mut self, keep: &mut dyn FnMut(&str) -> bool);
 }
 
-impl Contacts for Table {
+impl Rows for Table {
     fn insert(&mut self, key: &str, value: Value) {
         Table::insert(self, key, Item::Value(value));
     }
@@ -201,7 +237,7 @@ impl Contacts for Table {
     }
 }
 
-impl Contacts for InlineTable {
+impl Rows for InlineTable {
     fn insert(&mut self, key: &str, value: Value) {
         InlineTable::insert(self, key, value);
     }

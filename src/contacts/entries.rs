@@ -9,13 +9,14 @@ use std::ops::Deref;
 use std::sync::OnceLock;
 
 use super::steps::step;
-use super::{Contact, RelaySpec};
+use super::{Contact, NamedRelay, RelaySpec};
 use crate::base::{HostPort, Looks, Name};
 
 /// Contacts in the order of the file.
 #[derive(Debug, Default)]
 pub struct Entries {
     all: Vec<Contact>,
+    named: Vec<NamedRelay>,
     orders: Orders,
 }
 
@@ -52,6 +53,17 @@ impl Entries {
     pub fn change(&mut self) -> &mut Vec<Contact> {
         self.orders = Orders::default();
         &mut self.all
+    }
+
+    /// The relays of `[relays]`, in the order of the file.
+    pub(super) fn named(&self) -> &[NamedRelay] {
+        &self.named
+    }
+
+    /// The relays of `[relays]`, to be changed.
+    pub(super) fn change_named(&mut self) -> &mut Vec<NamedRelay> {
+        self.orders = Orders::default();
+        &mut self.named
     }
 
     /// The entry of this name; if none has it exactly, the one that differs only in case.
@@ -114,8 +126,8 @@ impl Entries {
         })
     }
 
-    /// The distinct relays, in the order of their first mention; a `tcp` that any entry gives
-    /// counts for all.
+    /// The distinct relays, those with names first, in the order of their first mention; a `tcp`
+    /// or a key that any entry gives counts for all.
     pub(super) fn relays(&self) -> &[RelaySpec] {
         &self.relays_sorted().all
     }
@@ -129,13 +141,20 @@ impl Entries {
 
     fn relays_sorted(&self) -> &Relays {
         self.orders.relays.get_or_init(|| {
+            let named = self.named.iter().map(|named| &named.relay);
+            let named = named.map(|relay| (&relay.address, &relay.tcp, relay.key));
+            let theirs = self.all.iter().map(|contact| (&contact.relay, &contact.tcp, contact.relay_key));
+            let mentions: Vec<_> = named.chain(theirs).collect();
             let mut all: Vec<(usize, RelaySpec)> = Vec::new();
-            for at in sorted(&self.all, |at| &self.all[at as usize].relay) {
-                let contact = &self.all[at as usize];
-                match all.last_mut().filter(|(_, relay)| relay.address == contact.relay) {
-                    Some((_, relay)) => relay.tcp = relay.tcp.take().or_else(|| contact.tcp.clone()),
+            for at in sorted(&mentions, |at| mentions[at as usize].0) {
+                let (address, tcp, key) = mentions[at as usize];
+                match all.last_mut().filter(|(_, relay)| relay.address == *address) {
+                    Some((_, relay)) => {
+                        relay.tcp = relay.tcp.take().or_else(|| tcp.clone());
+                        relay.key = relay.key.or(key);
+                    }
                     None => {
-                        let spec = RelaySpec { address: contact.relay.clone(), tcp: contact.tcp.clone() };
+                        let spec = RelaySpec { address: address.clone(), tcp: tcp.clone(), key };
                         all.push((at as usize, spec));
                     }
                 }
@@ -147,13 +166,16 @@ impl Entries {
         })
     }
 
-    /// Whether both have the same contacts, in whatever order. No two contacts of a book have one
+    /// Whether both have the same contacts and named relays, in whatever order. No two contacts of a book have one
     /// label.
     pub(super) fn are_those_of(&self, other: &Entries) -> bool {
         let mine = sorted(&self.all, |at| &self.all[at as usize].label);
         let theirs = sorted(&other.all, |at| &other.all[at as usize].label);
         let pairs = mine.iter().zip(&theirs).map(|(mine, theirs)| (*mine as usize, *theirs as usize));
-        self.all.len() == other.all.len()
+        let same_relays = self.named.len() == other.named.len()
+            && self.named.iter().all(|relay| other.named.contains(relay));
+        same_relays
+            && self.all.len() == other.all.len()
             && pairs.into_iter().all(|(mine, theirs)| self.all[mine] == other.all[theirs])
     }
 }
@@ -207,13 +229,13 @@ impl<'a> IntoIterator for &'a Entries {
 /// The orders are made again where they are needed.
 impl Clone for Entries {
     fn clone(&self) -> Entries {
-        Entries { all: self.all.clone(), orders: Orders::default() }
+        Entries { all: self.all.clone(), named: self.named.clone(), orders: Orders::default() }
     }
 }
 
 impl PartialEq for Entries {
     fn eq(&self, other: &Entries) -> bool {
-        self.all == other.all
+        self.all == other.all && self.named == other.named
     }
 }
 

@@ -58,6 +58,15 @@ impl Location {
         }
     }
 
+    /// Reads the book that is to be edited; an empty one if there is no file yet.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Location::load`], but a file that is not there is none.
+    pub fn load_or_new(&self) -> Result<Book, Phrase> {
+        Location { named: false, ..self.clone() }.load()
+    }
+
     /// What the file is called in phrases.
     pub fn file(&self) -> String {
         self.path.display().to_string()

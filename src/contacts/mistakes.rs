@@ -48,7 +48,10 @@ const MEANING: &[Row] = &[
     ("[contacts]\nTOM = \"中继:1\"", "book-address-bad-host", 2, 7, "address=中继:1"),
     ("[contacts]\nTOM = \"::1\"", "book-address-no-brackets", 2, 7, "address=::1"),
     ("[contacts]\nA = { relay = \"h:1\", tcp = \"h\" }", "book-address-no-port", 2, 28, "address=h"),
-    ("[contacts]\nA = { relay = \"h:1\", key = \"AAAA\" }", "book-bad-public-key", 2, 28, ""),
+    ("[contacts]\nA = { relay = \"h:1\", key = \"AAAA\" }", "book-contact-key", 2, 22, ""),
+    ("[contacts.A]\nrelay = \"h:1\"\nkey = 7", "book-contact-key", 3, 1, ""),
+    ("[contacts]\nA = { relay = \"h:1\", relay_key = \"AAAA\" }", "book-bad-fingerprint", 2, 34, ""),
+    ("[contacts]\nA = { relay = \"h:1\", relay_key = 7 }", "book-not-text", 2, 34, "key=relay_key"),
     ("[contacts]\nA = { relay = \"h:1\", memebr = \"B\" }", "book-unknown-key-near", 2, 22, "near=member"),
     ("[contacts]\nA = { relya = \"h:1\" }", "book-unknown-key-near", 2, 7, "near=relay"),
     (
@@ -56,11 +59,11 @@ const MEANING: &[Row] = &[
         "book-unknown-key",
         2,
         22,
-        "known=relay, tcp, member, key, note, group, blocked",
+        "known=relay, tcp, relay_key, member, note, group, blocked",
     ),
     ("[contact]\nA = \"h:1\"", "book-unknown-key-near", 1, 2, "near=contacts"),
     ("[me]\nnmae = \"A\"", "book-unknown-key-near", 2, 1, "near=name"),
-    ("version = 2", "book-unknown-key", 1, 1, "known=me, contacts"),
+    ("version = 2", "book-unknown-key", 1, 1, "known=me, relays, contacts"),
     ("JACK = \"127.0.0.1:8081\"", "book-outside", 1, 1, "name=JACK"),
     ("[contacts]\nTOM = 8081", "book-not-entry", 2, 7, "name=TOM"),
     ("[contacts]\nTOM = [\"h:1\"]", "book-not-entry", 2, 7, "name=TOM"),
@@ -78,14 +81,6 @@ const MEANING: &[Row] = &[
     ("[contacts]\n[contacts]", "book-duplicate-key", 2, 2, "key=contacts"),
     ("[me]\nname = \"A\"\nname = \"B\"", "book-duplicate-key", 3, 1, "key=name"),
     ("[contacts]\nA = { relay = \"h:1\", relay = \"h:2\" }", "book-duplicate-key", 2, 22, "key=relay"),
-    (
-        "[contacts]\nA = { relay = \"h:1\", key = \"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8\" }\n\
-         B = { relay = \"h:2\", key = \"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8\" }",
-        "book-duplicate-public-key",
-        3,
-        28,
-        "other=A",
-    ),
     (
         "[contacts]\nA = { relay = \"h:1\", tcp = \"h:2\" }\nB = \"h:1\"\nC = { relay = \"H:1\", tcp = \"h:3\" }",
         "book-tcp-conflict",
@@ -105,6 +100,93 @@ const MEANING: &[Row] = &[
     ("[me]\nname = \"\"", "book-me-empty", 2, 8, ""),
     ("[me]\nname = \"echo\"", "book-me-reserved", 2, 8, "name=echo"),
     ("\u{feff}[contacts]\r\n\"武\" = \"h:1\"\r\n 大 = \"h:1\"\r\n", "book-bare-key", 3, 2, "name=大"),
+];
+
+const RELAYS: &[Row] = &[
+    ("[relays]\nhome = 7", "book-not-relay", 2, 8, "name=home"),
+    ("[relays]\nhome = \"h\"", "book-address-no-port", 2, 8, "address=h"),
+    ("[relays]\nhome = { address = \"h：1\" }", "book-full-width-colon", 2, 22, "address=h：1"),
+    ("[relays]\nhome = { address = \"h:1\", tcp = \"h\" }", "book-address-no-port", 2, 33, "address=h"),
+    ("[relays]\nhome = { address = \"h:1\", key = \"aaaaa\" }", "book-bad-fingerprint", 2, 33, ""),
+    ("[relays]\nhome = { tcp = \"h:1\" }", "book-no-relay-address", 2, 1, "name=home"),
+    ("[relays.home]\ntcp = \"h:1\"", "book-no-relay-address", 1, 9, "name=home"),
+    ("[relays]\nhome = { adress = \"h:1\" }", "book-unknown-key-near", 2, 10, "near=address"),
+    (
+        "[relays]\nhome = { address = \"h:1\", note = \"n\" }",
+        "book-unknown-key",
+        2,
+        27,
+        "known=address, tcp, key",
+    ),
+    ("[relays]\na.b = \"h:1\"", "book-dotted-name", 2, 1, "name=a.b"),
+    ("[relays]\n家 = \"h:1\"", "book-bare-key", 2, 1, "name=家"),
+    ("[relays]\nhome = h:1", "book-bare-value", 2, 8, "value=h:1"),
+    ("[relays]\n\"a b\" = \"h:1\"", "book-name-space", 2, 1, "name=a b"),
+    ("relays = \"h:1\"", "book-not-table", 1, 1, "key=relays"),
+    ("[relay]\nhome = \"h:1\"", "book-unknown-key-near", 1, 2, "near=relays"),
+    ("[relays]\nhome = \"h:1\"\n\nHome = \"h:2\"", "book-duplicate-name", 4, 1, "first=2"),
+    (
+        "[contacts]\nhome = \"h:1\"\n[relays]\nhome = \"h:1\"\nhome = \"h:2\"",
+        "book-duplicate-name",
+        5,
+        1,
+        "first=4",
+    ),
+    ("[relays]\nA = \"h:1\"\n[contacts]\nA = \"h:1\"\nA = \"h:2\"", "book-duplicate-name", 5, 1, "first=4"),
+    ("[contacts]\nA = \"home\"\n[relays]\nhome = \"h\"", "book-address-no-port", 4, 8, "address=h"),
+    (
+        "[relays]\nhome = \"h:1\"\n[contacts]\nA = { relay = \"hoem\" }",
+        "book-unknown-relay-near",
+        4,
+        15,
+        "near=home",
+    ),
+    (
+        "[relays]\nhome = \"h:1\"\nb = \"h:2\"\n[contacts]\nA = \"work\"",
+        "book-unknown-relay",
+        5,
+        5,
+        "known=b, home",
+    ),
+    (
+        "[relays]\nhome = \"h:1\"\n[contacts]\nA = \"10.0.0.1\"",
+        "book-address-no-port",
+        4,
+        5,
+        "address=10.0.0.1",
+    ),
+    ("[contacts]\nA = \"home\"", "book-address-no-port", 2, 5, "address=home"),
+    (
+        "[relays]\nhome = { address = \"h:1\", key = \"aaaaa-aaaaa-aaaaa-aaaaa\" }\n[contacts]\n\
+         A = { relay = \"H:1\", relay_key = \"bbbbb-bbbbb-bbbbb-bbbbb\" }",
+        "book-key-conflict",
+        4,
+        34,
+        "first=2",
+    ),
+    (
+        "[contacts]\nA = { relay = \"h:1\", relay_key = \"aaaaa-aaaaa-aaaaa-aaaaa\" }\nB = \"h:1\"\n[contacts.C]\n\
+         relay = \"h:1\"\nrelay_key = \"bbbbb-bbbbb-bbbbb-bbbbb\"",
+        "book-key-conflict",
+        6,
+        13,
+        "key=aaaaa-aaaaa-aaaaa-aaaaa",
+    ),
+    (
+        "[relays]\na = { address = \"h:1\", key = \"aaaaa-aaaaa-aaaaa-aaaaa\" }\n\
+         b = { address = \"h:1\", key = \"bbbbb-bbbbb-bbbbb-bbbbb\" }",
+        "book-key-conflict",
+        3,
+        30,
+        "first=2",
+    ),
+    (
+        "[relays]\nhome = { address = \"h:1\", tcp = \"h:2\" }\n[contacts]\nA = { relay = \"home\", tcp = \"h:3\" }",
+        "book-tcp-conflict",
+        4,
+        29,
+        "first=2",
+    ),
 ];
 
 fn check(rows: &[Row]) {
@@ -137,6 +219,28 @@ fn row_49_mistakes_of_meaning_name_their_place_and_fix() {
 }
 
 #[test]
+fn mistakes_in_relays_name_their_place_and_fix() {
+    check(RELAYS);
+}
+
+#[test]
+fn relays_have_names_and_what_is_said_of_one_counts_for_all() {
+    let text = "[contacts]\nA = \"home\"\nB = { relay = \"Home\", member = \"b\" }\nC = \"h:1\"\nD = \"h:2\"\n\
+        [relays]\nwork = \"h:3\"\nhome = { address = \"h:1\", tcp = \"h:9\", key = \"AAAAA-aaaaa-aaaaa-aaaaa\" }\n";
+    let book = Book::parse(text, "f").unwrap();
+    let relays: Vec<String> = book.relays().iter().map(|relay| relay.address.to_string()).collect();
+    assert_eq!(relays, ["h:3", "h:1", "h:2"]);
+    for name in ["A", "b@h:1", "C", "stranger@h:1"] {
+        let target = book.resolve(name).unwrap();
+        let known = (target.tcp.map(|tcp| tcp.to_string()), target.relay_key.map(|key| key.to_string()));
+        assert_eq!(known, (Some("h:9".to_owned()), Some("aaaaa-aaaaa-aaaaa-aaaaa".to_owned())), "{name}");
+    }
+    assert_eq!(book.resolve("D").unwrap().relay_key, None);
+    let alone = Book::parse("[relays]\nhome = \"h:1\"", "f").unwrap();
+    assert_eq!(alone.resolve("anybody").unwrap().relay.to_string(), "h:1");
+}
+
+#[test]
 fn a_long_name_is_refused_and_shown_shortened() {
     let phrase = Book::parse(&format!("[contacts]\n{} = \"h:1\"", "a".repeat(10_000)), "f").unwrap_err();
     assert_eq!(phrase.key(), "book-name-too-long");
@@ -164,6 +268,10 @@ fn what_the_shipped_book_shows_in_comments_is_right() {
     assert_eq!(book.me, "TOM".parse().ok());
     assert_eq!(book.contacts[0].member.as_str(), "jinlian");
     assert_eq!(book.contacts[0].group.as_deref(), Some("阳谷县"));
+    let home =
+        include_str!("../../contacts.toml").lines().find(|line| line.starts_with("# home = ")).unwrap();
+    let book = Book::parse(&format!("[relays]\n{}", &home[2..]), "f").unwrap();
+    assert!(book.relays()[0].key.is_some() && book.relays()[0].tcp.is_some());
 }
 
 #[test]

@@ -4,9 +4,12 @@
 //! [me]
 //! name = "TOM"
 //!
+//! [relays]
+//! home = { address = "chat.example.org:8081", tcp = "chat.example.org:443", key = "m7s22-7gq4x-…" }
+//!
 //! [contacts]
 //! JACK = "127.0.0.1:8081"
-//! "武大郎" = { relay = "chat.example.org:8081", tcp = "chat.example.org:443", member = "wudalang" }
+//! "武大郎" = { relay = "home", member = "wudalang" }
 //! ```
 //!
 //! It must not know: sessions, sockets, the disk's other files, sentences for people.
@@ -18,32 +21,36 @@ mod block;
 mod diagnose;
 mod edit;
 mod entries;
+mod invite;
 mod locate;
 #[cfg(test)]
 mod mistakes;
 mod parse;
 mod place;
+mod relays;
 mod resolve;
 mod save;
 mod steps;
 mod watch;
 
-use crate::base::{HostPort, Name, PublicKey};
+use crate::base::{Fingerprint, HostPort, Name};
 
 pub use block::set_blocked;
-pub use edit::{add, remove};
+pub use edit::{add, entry, remove};
 pub use entries::Entries;
+pub use invite::{Invite, SECRET_LEN};
 pub use locate::{FILE_BYTES_MAX, Location, locate};
+pub use relays::{put_relay, relay_entry, set_relay_key};
 pub use resolve::Target;
 pub use watch::{Watcher, watch};
 
-/// An address book as read. Contacts stand in the order of the file; no two have one name, whatever its case, or one
-/// key; contacts at one relay agree on where it listens for TCP.
+/// An address book as read. Contacts stand in the order of the file; no two have one name, whatever its case; all
+/// that is said of one relay agrees on where it listens for TCP and on its key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Book {
     /// Who the user is, unless the command line says otherwise.
     pub me: Option<Name>,
-    /// Who can be written to.
+    /// Who can be written to, and the relays that have names.
     pub contacts: Entries,
 }
 
@@ -54,12 +61,14 @@ pub struct Contact {
     pub label: Name,
     /// The relay where they are reached.
     pub relay: HostPort,
+    /// What `[relays]` calls it, if the entry says that name in place of an address.
+    pub relay_name: Option<Name>,
     /// Where that relay listens for TCP, if not at the same address.
     pub tcp: Option<HostPort>,
     /// Their name at the relay: the label unless the book says otherwise.
     pub member: Name,
-    /// Their identity key, if the user pinned it.
-    pub key: Option<PublicKey>,
+    /// The key of that relay, if the entry says it.
+    pub relay_key: Option<Fingerprint>,
     /// The user's own words.
     pub note: Option<String>,
     /// A heading to list them under.
@@ -71,8 +80,9 @@ pub struct Contact {
 impl Contact {
     /// A contact of whom only the name and the relay are known.
     pub fn new(label: Name, relay: HostPort) -> Contact {
-        let (tcp, key, note, group) = (None, None, None, None);
-        Contact { member: label.clone(), label, relay, tcp, key, note, group, blocked: false }
+        let (relay_name, tcp, relay_key, note, group) = (None, None, None, None, None);
+        let (member, blocked) = (label.clone(), false);
+        Contact { member, label, relay, relay_name, tcp, relay_key, note, group, blocked }
     }
 }
 
@@ -83,12 +93,34 @@ pub struct RelaySpec {
     pub address: HostPort,
     /// Where it listens for TCP, if not there.
     pub tcp: Option<HostPort>,
+    /// Its key, if the book says it.
+    pub key: Option<Fingerprint>,
+}
+
+/// A relay of `[relays]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedRelay {
+    /// What the user calls it.
+    pub name: Name,
+    /// What is known of it.
+    pub relay: RelaySpec,
 }
 
 impl Book {
-    /// The distinct relays, in the order of their first mention; a `tcp` that any entry gives counts for all.
+    /// The distinct relays: those of `[relays]`, then those of contacts, in the order of their first mention; a `tcp` or
+    /// a key that any entry gives counts for all.
     pub fn relays(&self) -> &[RelaySpec] {
         self.contacts.relays()
+    }
+
+    /// The relay of this address.
+    pub fn relay(&self, address: &HostPort) -> Option<&RelaySpec> {
+        self.contacts.relay(address)
+    }
+
+    /// The relay that `[relays]` calls by this name, whatever its case.
+    pub fn relay_named(&self, name: &Name) -> Option<&NamedRelay> {
+        self.contacts.named().iter().find(|relay| relay.name.folded() == name.folded())
     }
 
     /// The entry of this member of this relay, so that what they write is shown under the user's own name for them.
@@ -99,6 +131,17 @@ impl Book {
     /// The entry of this name; if none has it exactly, the one that differs only in case.
     pub fn contact(&self, label: &Name) -> Option<&Contact> {
         self.contacts.labelled(label)
+    }
+
+    /// Where a member is reached of whom only the name there is known: at the only relay, or where the entry of that name
+    /// says.
+    pub fn relay_of_member(&self, member: &Name) -> Option<&HostPort> {
+        match self.relays() {
+            [relay] => Some(&relay.address),
+            _ => {
+                self.contact(member).filter(|contact| contact.member == *member).map(|contact| &contact.relay)
+            }
+        }
     }
 
     /// The contact that somebody who is not in the book looks like ([`Name::looks_like`]), by its

@@ -6,12 +6,13 @@ use toml_edit::{Document, Item, Key, TableLike};
 
 use super::diagnose::diagnose;
 use super::place::{Lines, Page};
-use super::{Book, Contact};
-use crate::base::{HostPort, HostPortError, Name, NameError, Phrase, PublicKey};
+use super::{Book, Contact, NamedRelay, RelaySpec};
+use crate::base::{Fingerprint, FingerprintError, HostPort, HostPortError, Name, NameError, Phrase};
 
-const TOP_KEYS: [&str; 2] = ["me", "contacts"];
+const TOP_KEYS: [&str; 3] = ["me", "relays", "contacts"];
 const ME_KEYS: [&str; 1] = ["name"];
-const CONTACT_KEYS: [&str; 7] = ["relay", "tcp", "member", "key", "note", "group", "blocked"];
+const RELAY_KEYS: [&str; 3] = ["address", "tcp", "key"];
+const CONTACT_KEYS: [&str; 7] = ["relay", "tcp", "relay_key", "member", "note", "group", "blocked"];
 
 impl Book {
     /// Reads a book. `file` is what the text's file is called in errors; a byte order mark and CRLF are accepted.
@@ -48,10 +49,12 @@ struct Reader<'a> {
     lines: Lines,
     /// Lines of the labels seen, by label in one case.
     lines_by_label: BTreeMap<String, usize>,
-    /// Labels of the keys seen.
-    labels_by_key: BTreeMap<PublicKey, Name>,
+    /// The relays that have names, by name in one case, and the lines of these names.
+    named: BTreeMap<String, (NamedRelay, usize)>,
     /// Each relay's address for TCP, and the line that gave it.
     tcp_by_relay: BTreeMap<HostPort, (HostPort, usize)>,
+    /// Each relay's key, and the line that gave it.
+    key_by_relay: BTreeMap<HostPort, (Fingerprint, usize)>,
 }
 
 impl<'a> Reader<'a> {
@@ -60,15 +63,24 @@ impl<'a> Reader<'a> {
             page,
             lines: Lines::of(page),
             lines_by_label: BTreeMap::new(),
-            labels_by_key: BTreeMap::new(),
+            named: BTreeMap::new(),
             tcp_by_relay: BTreeMap::new(),
+            key_by_relay: BTreeMap::new(),
         }
     }
 
-    fn book(mut self, top: &dyn TableLike) -> Result<Book, Phrase> {
+    fn book(mut self, top: &'a dyn TableLike) -> Result<Book, Phrase> {
         let mut book = Book::default();
+        // Contacts may say the name of a relay that the file has below them.
+        if let Some(spot) = spots(top).find(|spot| spot.key.get() == "relays") {
+            for entry in spots(self.table(spot)?) {
+                let relay = self.named_relay(entry)?;
+                book.contacts.change_named().push(relay);
+            }
+        }
         for spot in spots(top) {
             match spot.key.get() {
+                "relays" => {}
                 "me" => book.me = self.me(self.table(spot)?)?,
                 "contacts" => {
                     for entry in spots(self.table(spot)?) {
@@ -101,45 +113,92 @@ impl<'a> Reader<'a> {
         Ok(me)
     }
 
+    fn named_relay(&mut self, entry: Spot<'a>) -> Result<NamedRelay, Phrase> {
+        let relay = match entry.item.as_table_like() {
+            Some(table) => {
+                self.check_dotted(entry, table, &RELAY_KEYS)?;
+                self.long_relay(entry, table)?
+            }
+            None if entry.item.is_str() => RelaySpec { address: self.address(entry)?, tcp: None, key: None },
+            None => {
+                let wrong = self.page.mistake("book-not-relay", entry.value_at());
+                return Err(wrong.with("name", entry.key.get()));
+            }
+        };
+        let name = self.name(entry.key.get(), entry.key_at())?;
+        let line = self.lines.line(entry.key_at());
+        let named = NamedRelay { name, relay };
+        if let Some((_, first)) = self.named.insert(named.name.folded(), (named.clone(), line)) {
+            let wrong = self.page.mistake("book-duplicate-name", entry.key_at());
+            return Err(wrong.with("name", &named.name).with("first", first));
+        }
+        let NamedRelay { relay: RelaySpec { address, tcp, key }, .. } = &named;
+        self.agree(address, (tcp, field_at(entry, "tcp")), (*key, field_at(entry, "key")))?;
+        Ok(named)
+    }
+
+    fn long_relay(&self, entry: Spot<'_>, table: &'a dyn TableLike) -> Result<RelaySpec, Phrase> {
+        let (mut address, mut tcp, mut key) = (None, None, None);
+        for spot in spots(table) {
+            match spot.key.get() {
+                "address" => address = Some(self.address(spot)?),
+                "tcp" => tcp = Some(self.address(spot)?),
+                "key" => key = Some(self.fingerprint(spot)?),
+                _ => return Err(self.unknown_key(spot, &RELAY_KEYS)),
+            }
+        }
+        let lacking =
+            || self.page.mistake("book-no-relay-address", entry.key_at()).with("name", entry.key.get());
+        Ok(RelaySpec { address: address.ok_or_else(lacking)?, tcp, key })
+    }
+
+    /// A dot outside quotes makes a table of what was meant as a name.
+    fn check_dotted(&self, entry: Spot<'_>, table: &dyn TableLike, known: &[&str]) -> Result<(), Phrase> {
+        if let (true, Some(inner)) = (table.is_dotted(), spots(table).next())
+            && !known.contains(&inner.key.get())
+        {
+            let whole = format!("{}.{}", entry.key.get(), inner.key.get());
+            return Err(self.page.mistake("book-dotted-name", entry.key_at()).with("name", whole));
+        }
+        Ok(())
+    }
+
     fn contact(&self, entry: Spot<'a>) -> Result<Contact, Phrase> {
         let Some(table) = entry.item.as_table_like() else {
             if !entry.item.is_str() {
                 let wrong = self.page.mistake("book-not-entry", entry.value_at());
                 return Err(wrong.with("name", entry.key.get()));
             }
-            let relay = self.address(entry)?;
-            return Ok(Contact::new(self.name(entry.key.get(), entry.key_at())?, relay));
+            let (relay, relay_name) = self.relay(entry)?;
+            let label = self.name(entry.key.get(), entry.key_at())?;
+            return Ok(Contact { relay_name, ..Contact::new(label, relay) });
         };
-        if let (true, Some(inner)) = (table.is_dotted(), spots(table).next())
-            && !CONTACT_KEYS.contains(&inner.key.get())
-        {
-            let whole = format!("{}.{}", entry.key.get(), inner.key.get());
-            return Err(self.page.mistake("book-dotted-name", entry.key_at()).with("name", whole));
-        }
+        self.check_dotted(entry, table, &CONTACT_KEYS)?;
         let label = self.name(entry.key.get(), entry.key_at())?;
         self.long_form(entry, label, table)
     }
 
     fn long_form(&self, entry: Spot<'_>, label: Name, table: &'a dyn TableLike) -> Result<Contact, Phrase> {
-        let (mut relay, mut tcp, mut member, mut key) = (None, None, None, None);
+        let (mut relay, mut tcp, mut member, mut relay_key) = (None, None, None, None);
         let (mut note, mut group, mut blocked) = (None, None, false);
         for spot in spots(table) {
             match spot.key.get() {
-                "relay" => relay = Some(self.address(spot)?),
+                "relay" => relay = Some(self.relay(spot)?),
                 "tcp" => tcp = Some(self.address(spot)?),
                 "member" => member = Some(self.name(self.text(spot)?, spot.value_at())?),
-                "key" => key = Some(self.public_key(spot)?),
+                "relay_key" => relay_key = Some(self.fingerprint(spot)?),
                 "note" => note = Some(self.text(spot)?.to_owned()),
                 "group" => group = Some(self.text(spot)?.to_owned()),
                 "blocked" => blocked = self.switch(spot)?,
+                "key" => return Err(self.page.mistake("book-contact-key", spot.key_at())),
                 _ => return Err(self.unknown_key(spot, &CONTACT_KEYS)),
             }
         }
-        let Some(relay) = relay else {
+        let Some((relay, relay_name)) = relay else {
             return Err(self.page.mistake("book-no-relay", entry.key_at()).with("name", label));
         };
         let member = member.unwrap_or_else(|| label.clone());
-        Ok(Contact { member, label, relay, tcp, key, note, group, blocked })
+        Ok(Contact { member, label, relay, relay_name, tcp, relay_key, note, group, blocked })
     }
 
     fn switch(&self, spot: Spot<'_>) -> Result<bool, Phrase> {
@@ -154,22 +213,31 @@ impl<'a> Reader<'a> {
             let wrong = self.page.mistake("book-duplicate-name", at);
             return Err(wrong.with("name", &contact.label).with("first", first));
         }
-        if let Some(key) = contact.key
-            && let Some(other) = self.labels_by_key.insert(key, contact.label.clone())
-        {
-            let at = field_at(entry, "key");
-            let wrong = self.page.mistake("book-duplicate-public-key", at);
-            return Err(wrong.with("name", &contact.label).with("other", other));
-        }
-        if let Some(tcp) = &contact.tcp {
-            let at = field_at(entry, "tcp");
-            let (known, first) = self
-                .tcp_by_relay
-                .entry(contact.relay.clone())
-                .or_insert_with(|| (tcp.clone(), self.lines.line(at)));
+        let (tcp_at, key_at) = (field_at(entry, "tcp"), field_at(entry, "relay_key"));
+        self.agree(&contact.relay, (&contact.tcp, tcp_at), (contact.relay_key, key_at))
+    }
+
+    /// Compares what is said of a relay with what was said of it above.
+    fn agree(
+        &mut self,
+        relay: &HostPort,
+        (tcp, tcp_at): (&Option<HostPort>, usize),
+        (key, key_at): (Option<Fingerprint>, usize),
+    ) -> Result<(), Phrase> {
+        if let Some(tcp) = tcp {
+            let here = || (tcp.clone(), self.lines.line(tcp_at));
+            let (known, first) = self.tcp_by_relay.entry(relay.clone()).or_insert_with(here);
             if known != tcp {
-                let wrong = self.page.mistake("book-tcp-conflict", at).with("relay", &contact.relay);
+                let wrong = self.page.mistake("book-tcp-conflict", tcp_at).with("relay", relay);
                 return Err(wrong.with("tcp", known).with("first", first));
+            }
+        }
+        if let Some(key) = key {
+            let here = || (key, self.lines.line(key_at));
+            let (known, first) = self.key_by_relay.entry(relay.clone()).or_insert_with(here);
+            if *known != key {
+                let wrong = self.page.mistake("book-key-conflict", key_at).with("relay", relay);
+                return Err(wrong.with("key", known).with("first", first));
             }
         }
         Ok(())
@@ -189,9 +257,36 @@ impl<'a> Reader<'a> {
         text.parse().map_err(|error| name_mistake(self.page, error, text, at))
     }
 
-    fn public_key(&self, spot: Spot<'a>) -> Result<PublicKey, Phrase> {
-        let wrong = |_| self.page.mistake("book-bad-public-key", spot.value_at());
+    fn fingerprint(&self, spot: Spot<'a>) -> Result<Fingerprint, Phrase> {
+        let wrong = |_: FingerprintError| self.page.mistake("book-bad-fingerprint", spot.value_at());
         self.text(spot)?.parse().map_err(wrong)
+    }
+
+    /// An address, or the name of a relay.
+    fn relay(&self, spot: Spot<'a>) -> Result<(HostPort, Option<Name>), Phrase> {
+        let text = self.text(spot)?;
+        let is_address = text.contains([':', '：']);
+        let Some(name) = text.parse::<Name>().ok().filter(|_| !is_address && !self.named.is_empty()) else {
+            return Ok((self.address(spot)?, None));
+        };
+        if let Some((named, _)) = self.named.get(&name.folded()) {
+            return Ok((named.relay.address.clone(), Some(named.name.clone())));
+        }
+        // A dot is rather in a host than in a name.
+        if text.contains('.') {
+            return Err(self.address(spot).expect_err("it has no port"));
+        }
+        let names: Vec<&Name> = self.named.values().map(|(named, _)| &named.name).collect();
+        let near = Name::nearest(text, names.iter().copied(), 1);
+        let wrong = |key| self.page.mistake(key, spot.value_at()).with("name", &name);
+        Err(match near.first() {
+            Some(near) => wrong("book-unknown-relay-near").with("near", near),
+            None => {
+                let known: Vec<&str> =
+                    names.iter().take(RELAYS_SHOWN_MAX).map(|name| name.as_str()).collect();
+                wrong("book-unknown-relay").with("known", known.join(", "))
+            }
+        })
     }
 
     fn address(&self, spot: Spot<'a>) -> Result<HostPort, Phrase> {
@@ -229,6 +324,9 @@ impl<'a> Reader<'a> {
         }
     }
 }
+
+/// Names of relays in the phrase about one that is not there: a line.
+const RELAYS_SHOWN_MAX: usize = 8;
 
 /// A key longer than this is near to none of ours; comparing costs time by the length.
 const KEY_COMPARED_CHARS_MAX: usize = 32;

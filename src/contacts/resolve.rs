@@ -1,7 +1,7 @@
 //! From what a person writes as CONTACT to a member of a relay.
 
 use super::{Book, Contact};
-use crate::base::{HostPort, HostPortError, Name, Phrase, PublicKey};
+use crate::base::{Fingerprint, HostPort, HostPortError, Name, Phrase};
 
 /// Whom a command is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,14 +14,13 @@ pub struct Target {
     pub tcp: Option<HostPort>,
     /// Their name at the relay.
     pub member: Name,
-    /// Their key, if the book pins it.
-    pub key: Option<PublicKey>,
+    /// That relay's key, if the book says it.
+    pub relay_key: Option<Fingerprint>,
 }
 
 impl Book {
     /// Finds whom `text` means: the label of an entry (in NFC; failing that, in another case), or `NAME@HOST:PORT`,
-    /// or, where the book has one relay only, any name there. An entry of the member so found lends its label and
-    /// key.
+    /// or, where the book has one relay only, any name there. An entry of the member so found lends its label.
     ///
     /// # Errors
     ///
@@ -64,22 +63,20 @@ impl Book {
         if let Some(contact) = self.contact_of(&relay, &member) {
             return self.target(contact);
         }
-        Target { label: text.to_owned(), tcp: self.tcp_of(&relay), relay, member, key: None }
+        let (tcp, relay_key) = self.known_of(&relay);
+        Target { label: text.to_owned(), tcp, relay, relay_key, member }
     }
 
     fn target(&self, contact: &Contact) -> Target {
-        Target {
-            label: contact.label.to_string(),
-            tcp: self.tcp_of(&contact.relay),
-            relay: contact.relay.clone(),
-            member: contact.member.clone(),
-            key: contact.key,
-        }
+        let (tcp, relay_key) = self.known_of(&contact.relay);
+        let (label, relay, member) =
+            (contact.label.to_string(), contact.relay.clone(), contact.member.clone());
+        Target { label, relay, tcp, member, relay_key }
     }
 
-    /// Where this relay listens for TCP, if not at the same address, and any entry says so.
-    pub fn tcp_of(&self, relay: &HostPort) -> Option<HostPort> {
-        self.contacts.relay(relay)?.tcp.clone()
+    /// Where this relay listens for TCP, if not at the same address, and its key, if any entry says so.
+    fn known_of(&self, relay: &HostPort) -> (Option<HostPort>, Option<Fingerprint>) {
+        self.relay(relay).map_or((None, None), |relay| (relay.tcp.clone(), relay.key))
     }
 }
 
@@ -95,7 +92,7 @@ mod tests {
 [contacts]
 JACK = "127.0.0.1:8081"
 "Zoë" = { relay = "127.0.0.1:8081", tcp = "127.0.0.1:443" }
-"武大郎" = { relay = "b.example:9", member = "wudalang", key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8" }
+"武大郎" = { relay = "b.example:9", member = "wudalang", relay_key = "aaaaa-bbbbb-ccccc-ddddd" }
 "#;
 
     fn book(text: &str) -> Book {
@@ -123,7 +120,7 @@ JACK = "127.0.0.1:8081"
         );
         assert_eq!(found(&book, "ann@[::1]:9"), "ann@[::1]:9 = ann@[::1]:9 tcp None");
         assert_eq!(found(&book, "wudalang@B.example:9"), "武大郎 = wudalang@b.example:9 tcp None");
-        assert!(book.resolve("wudalang@b.example:9").unwrap().key.is_some());
+        assert!(book.resolve("ann@b.example:9").unwrap().relay_key.is_some());
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use super::locate::read;
-use super::{Contact, Location, add, remove, set_blocked};
-use crate::base::Phrase;
+use super::{Contact, Location, RelaySpec, add, put_relay, remove, set_blocked, set_relay_key};
+use crate::base::{Fingerprint, HostPort, Name, Phrase};
 
 /// Symbolic links followed to the file; more are a loop (Linux gives up at 40, we need not).
 const LINKS_MAX: usize = 8;
@@ -42,6 +42,39 @@ impl Location {
         self.change(|text| set_blocked(text, &self.file(), label, blocked))
     }
 
+    /// Puts a relay into the file, which is made if there is none; answers with the name it has there.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put_relay`] and of reading, and `book-unwritable` (`file`, `why`); the file is then as it was.
+    pub fn put_relay(&self, relay: &RelaySpec) -> Result<Name, Phrase> {
+        let mut name = None;
+        self.change(|text| {
+            let (text, put) = put_relay(text, &self.file(), relay)?;
+            name = Some(put);
+            Ok(text)
+        })?;
+        Ok(name.expect("the edit has named it"))
+    }
+
+    /// Whether [`Location::put_relay`] would find a mistake; changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put_relay`] and of reading.
+    pub fn try_put_relay(&self, relay: &RelaySpec) -> Result<(), Phrase> {
+        put_relay(&read(&self.path)?.unwrap_or_default(), &self.file(), relay).map(drop)
+    }
+
+    /// Changes the key of a relay wherever the file has one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`set_relay_key`] and of reading, and `book-unwritable` (`file`, `why`); the file is then as it was.
+    pub fn set_relay_key(&self, relay: &HostPort, key: Fingerprint) -> Result<(), Phrase> {
+        self.change(|text| set_relay_key(text, &self.file(), relay, key))
+    }
+
     /// Reads, edits and writes under a lock of the folder, so that two commands at once both count.
     fn change(&self, edit: impl FnOnce(&str) -> Result<String, Phrase>) -> Result<(), Phrase> {
         let unwritable =
@@ -57,6 +90,9 @@ impl Location {
         }
         let text = read(&path)?.unwrap_or_default();
         let edited = edit(&text)?;
+        if edited == text && path.exists() {
+            return Ok(());
+        }
         replace(&path, folder, &edited).and_then(|()| held.sync_all()).map_err(unwritable)
     }
 }

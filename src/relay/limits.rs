@@ -211,8 +211,13 @@ pub(super) const FLOWS_MAX: usize = 4_096;
 /// What one reader says that it has read of letters the relay knows nothing of any more; more is dropped, and told again
 /// by its next session.
 pub(super) const CLAIMS_MAX: usize = 1_024;
-/// Outboxes of one member whose last sign-in is remembered, 24 bytes each: one for each machine it writes from, and one for
-/// each time that its folder was put back. At the bound the one unused longest goes of which no letter waits.
+/// Words on what was read that one session has free of the rate of control messages, one for each
+/// letter it has stored: as many as a mailbox has letters. Numbers of letters are their author's to
+/// choose, and bound nothing.
+pub(super) const UNREAD_MAX: u64 = 10_000;
+/// Outboxes of one member whose last sign-in is remembered, 24 bytes each: one for each machine it
+/// writes from, and one for each time that its folder was put back. At the bound the one unused
+/// longest goes of which no letter waits.
 pub(super) const OUTBOXES_MAX: usize = 64;
 /// Refusals waiting for room on a sender's control stream; above it no more letters are read from it.
 pub(super) const REFUSALS_MAX: usize = 1_024;

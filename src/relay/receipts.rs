@@ -8,6 +8,7 @@ use super::flows::{FlowId, Marks, Numbers, To};
 use super::letters::{ECHO, Place, ReadClaim};
 use super::limits::{
     CLAIMS_MAX, LOOKUP_INTERVAL, LOOKUPS_BURST, REFUSALS_MAX, SUGGESTION_INTERVAL, SUGGESTIONS_BURST,
+    UNREAD_MAX,
 };
 use super::mailbox::Wait;
 use super::members::MemberId;
@@ -29,7 +30,13 @@ impl Relay {
     ) -> bool {
         let Some(author) = self.author_again(slot, from, outbox) else { return false };
         let Some(member) = self.sessions.member(slot) else { return false };
-        self.store_through(member, author, outbox, through, out)
+        let before = self.stats.letters_stored;
+        let is_news = self.store_through(member, author, outbox, through, out);
+        let stored = self.stats.letters_stored - before;
+        if let Some(session) = self.sessions.get_mut(slot) {
+            session.unread = session.unread.saturating_add(stored).min(UNREAD_MAX);
+        }
+        is_news
     }
 
     /// A recipient has every letter of that author's outbox up to `through` that it has not
@@ -76,8 +83,8 @@ impl Relay {
     }
 
     /// A reader has seen every letter of that outbox up to `through`. Returns whether that is news
-    /// of letters it was handed: of those alone there are no more than letters, so that a reader
-    /// pays for every other word.
+    /// of letters it was handed, and its session has said no more of that yet than it has stored
+    /// letters: a reader pays for every other word.
     pub(super) fn handle_read(
         &mut self,
         now: Tick,
@@ -96,7 +103,10 @@ impl Relay {
         };
         self.places[author.0].flows.read(flow, through);
         self.tell_marks(author, flow, Vec::new(), out);
-        before.read < through && through <= before.delivered
+        let Some(session) = self.sessions.get_mut(slot) else { return false };
+        let is_news = before.read < through && through <= before.delivered && session.unread > 0;
+        session.unread -= u64::from(is_news);
+        is_news
     }
 
     /// A reader has read letters of which this relay knows nothing: they passed before it was killed. It is told when

@@ -101,6 +101,9 @@ pub(super) struct Session {
     /// for.
     pub(super) wrote_to: Option<MemberId>,
     pub(super) stored_of: Option<MemberId>,
+    /// Letters it has stored, less what it has said of their reading; at most
+    /// [`UNREAD_MAX`](super::limits::UNREAD_MAX). Forgotten while it sleeps.
+    pub(super) unread: u64,
     closing_until: Option<Tick>,
     opened: Tick,
     scheduled: Option<Tick>,
@@ -133,6 +136,7 @@ impl Session {
             features: Features::default(),
             wrote_to: None,
             stored_of: None,
+            unread: 0,
             closing_until: None,
             opened: now,
             scheduled: None,

@@ -3,6 +3,7 @@
 //! - [`Worker`]: the store's thread; it commits records in groups, so that the loop never waits for a disk.
 //! - [`RelayStore`]: the relay's identity key, its members and their mail, in a folder of its own.
 //! - [`members_list`]: who those members are, for the operator; [`Requests`]: what the operator asks of a running relay.
+//! - [`Reach`]: where members reach that relay, for invitations.
 //! - [`MemberStore`]: a member's identity key, handshake counter and letters, in a folder for each name.
 //! - [`Archive`]: the same letters, for those who only read them.
 //! - [`Pins`]: the keys of the relays this machine knows, one file for all its members.
@@ -33,6 +34,7 @@ mod outboxes_table;
 mod outgoing;
 mod own_outboxes;
 mod pins;
+mod reach;
 mod received;
 mod relay;
 mod reset_id;
@@ -52,6 +54,7 @@ pub use member::{MemberState, MemberStore, member_dir, member_dirs};
 pub use members_list::{Listed, members_list};
 pub use operators::{Asked, Requests};
 pub use pins::{Pin, Pins};
+pub use reach::{Reach, ReachedAt};
 pub use relay::{RELAY_DATABASE, RelayState, RelayStore};
 pub use reset_id::renew_reset_id;
 pub use worker::{

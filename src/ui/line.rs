@@ -254,8 +254,10 @@ impl<B: Book> LineMode<B> {
             Event::Unreadable { relay, from, id } => self.unreadable(relay, from, *id),
             Event::Progress { request, progress, .. } => self.progress(*request, *progress, now.wall),
             Event::Refused { request, to, reason, may_have_arrived, nearest, text, .. } => {
-                let who = self.watch.refused(*request).unwrap_or_else(|| to.to_string());
-                let phrases = notice::letter_refused(*reason, &who, *may_have_arrived, nearest);
+                let known = self.watch.refused(*request);
+                let relay = self.relay_of(known.as_deref(), to);
+                let who = (known.as_deref().unwrap_or(to.as_str()), relay.as_ref());
+                let phrases = notice::letter_refused(*reason, who, *may_have_arrived, nearest);
                 self.give_back(phrases, text)
             }
             Event::Unkept { request, to, why, text } => {
@@ -346,6 +348,12 @@ impl<B: Book> LineMode<B> {
     fn find(&self, text: &str) -> Result<Resolved, Phrase> {
         let stranger = || self.strangers.get(text.trim()).cloned().or_else(|| self.guests.find(text.trim()));
         self.book.resolve(text.trim()).or_else(|phrase| stranger().ok_or(phrase))
+    }
+
+    /// Where a letter went that comes back: one of this run to that label, or one of an earlier run.
+    fn relay_of(&self, who: Option<&str>, to: &Name) -> Option<HostPort> {
+        let found = self.find(who.unwrap_or(to.as_str())).ok();
+        found.filter(|found| found.member == *to).map(|found| found.relay)
     }
 
     fn send(&mut self, target: Resolved, text: &str, now: Now) -> Vec<Do> {
@@ -511,7 +519,10 @@ impl<B: Book> LineMode<B> {
 
     fn contacts(&self) -> Phrase {
         match self.book.labels() {
-            labels if labels.is_empty() => Phrase::new("chat-no-contacts"),
+            labels if labels.is_empty() => match &self.book.relays()[..] {
+                [relay] => Phrase::new("chat-any-name").with("relay", relay),
+                _ => Phrase::new("chat-no-contacts"),
+            },
             labels => Phrase::new("chat-contacts").with("names", labels.join(", ")),
         }
     }

@@ -71,6 +71,12 @@ pub fn unreached(relay: &HostPort, why: &Unreached) -> Phrase {
         Unreached::KeyChanged { pinned, offered } => Phrase::new("relay-key-changed")
             .with("pinned", pinned.fingerprint())
             .with("offered", offered.fingerprint()),
+        Unreached::KeyUnlikeBook { wanted, offered } => {
+            Phrase::new("relay-key-unlike-book").with("wanted", wanted).with("offered", offered.fingerprint())
+        }
+        Unreached::BookUnlikePin { wanted, pinned } => {
+            Phrase::new("relay-key-unlike-pin").with("wanted", wanted).with("pinned", pinned.fingerprint())
+        }
     }
     .with("relay", relay)
 }
@@ -99,14 +105,19 @@ pub fn name_refused(reason: NameReason, me: &str, relay: &HostPort, other: Optio
     .with("relay", relay)
 }
 
-/// Why a letter to `who` was refused, and what else is to be said about that.
-pub fn letter_refused(reason: Reason, who: &str, may_have_arrived: bool, nearest: &[Name]) -> Vec<Phrase> {
+/// Why a letter to `who` was refused, and what else is to be said about that. `relay` is where it went, if that is known.
+pub fn letter_refused(
+    reason: Reason,
+    (who, relay): (&str, Option<&HostPort>),
+    may_have_arrived: bool,
+    nearest: &[Name],
+) -> Vec<Phrase> {
     // A label may say which relay is meant.
     let name = who.split('@').next().and_then(|name| name.parse::<Name>().ok());
     let is_guest = name.is_some_and(|name| name.guest_address().is_some());
     let why = match reason {
         Reason::Unknown if is_guest => Phrase::new("refused-guest-gone"),
-        Reason::Unknown => Phrase::new("refused-unknown"),
+        Reason::Unknown => return unknown_member((who, relay), may_have_arrived, nearest),
         Reason::Full => Phrase::new("refused-full"),
         Reason::TooLong => Phrase::new("refused-too-long"),
         Reason::Blocked => Phrase::new("refused-blocked"),
@@ -117,7 +128,27 @@ pub fn letter_refused(reason: Reason, who: &str, may_have_arrived: bool, nearest
         Reason::Unsupported => Phrase::new("refused-unsupported"),
         Reason::Other(code) => Phrase::new("refused-other").with("code", code),
     };
-    let mut phrases = vec![why.with("who", who)];
+    with_doubts(why.with("who", who), may_have_arrived, nearest)
+}
+
+/// A relay refuses letters to a member who has never signed in, in the address book or not.
+fn unknown_member(
+    (who, relay): (&str, Option<&HostPort>),
+    may_have_arrived: bool,
+    nearest: &[Name],
+) -> Vec<Phrase> {
+    let why = match relay {
+        // The sentence names the relay.
+        Some(relay) => Phrase::new("refused-unknown")
+            .with("who", who.split_once('@').map_or(who, |(name, _)| name))
+            .with("relay", relay),
+        None => Phrase::new("refused-unknown-there").with("who", who),
+    };
+    with_doubts(why, may_have_arrived, nearest)
+}
+
+fn with_doubts(why: Phrase, may_have_arrived: bool, nearest: &[Name]) -> Vec<Phrase> {
+    let mut phrases = vec![why];
     if may_have_arrived {
         phrases.push(Phrase::new("refused-may-have-arrived"));
     }
@@ -204,12 +235,14 @@ mod tests {
     fn a_refused_letter_is_told_with_doubt_and_neighbours() {
         let nearest = ["TOM".parse().unwrap(), "TIM".parse().unwrap()];
         let strings = Strings::new(Lang::En);
-        let said: Vec<String> =
-            letter_refused(Reason::Unknown, "TAM", true, &nearest).iter().map(|p| strings.say(p)).collect();
+        let said: Vec<String> = letter_refused(Reason::Unknown, ("TAM", Some(&relay())), true, &nearest)
+            .iter()
+            .map(|p| strings.say(p))
+            .collect();
         assert_eq!(
             said,
             [
-                "Not delivered: no member TAM at the relay",
+                "Not delivered: TAM has never signed in at 127.0.0.1:8081, or was removed there",
                 "It may have arrived all the same",
                 "Members with names like it: TOM, TIM",
             ]

@@ -1,7 +1,8 @@
 //! A client before a hostile relay, a hostile member, and a network at the worst moment.
 
-use queqiao::client::{Carriers, Command, Event, Progress, Unreached};
-use queqiao::session::Hello;
+use queqiao::base::{Fingerprint, PublicKey};
+use queqiao::client::{Carriers, Command, Event, Progress, Record, RelaySpec, Unreached};
+use queqiao::session::{Hello, Identity};
 use queqiao::wire::frame::{Frame, close};
 
 use super::hand::{Hand, private};
@@ -59,6 +60,55 @@ fn a_client_whose_key_of_the_relay_is_corrected_tries_again_by_itself() {
     assert!(!tom.sleeps_for_ever());
     tom.run_with(&mut rig, secs(2));
     assert_eq!(tom.shows(is_online), 1);
+}
+
+fn expecting(key: &PublicKey, spec: RelaySpec) -> RelaySpec {
+    RelaySpec { fingerprint: Some(Fingerprint::from(key)), ..spec }
+}
+
+#[test]
+fn key_that_the_book_expects_is_checked_before_it_is_pinned() {
+    for carrier in [Carriers::Udp, Carriers::Auto] {
+        let mut rig = Rig::new();
+        let mut tom = Visitor::new("TOM", 1, 1, carrier);
+        let (offered, wrong) = (rig.key(), Identity::from_private([3; 32]).public());
+        tom.command(Command::Relays(vec![expecting(&wrong, spec(1, None))]));
+        tom.run_with(&mut rig, secs(60));
+        let why = Unreached::KeyUnlikeBook { wanted: Fingerprint::from(&wrong), offered };
+        let told = |e: &Event| matches!(e, Event::Unreached { why: told, .. } if *told == why);
+        assert_eq!((tom.shows(told), tom.shows(is_online)), (1, 0), "{carrier:?} {:?}", tom.shown);
+        assert!(tom.records.iter().all(|record| !matches!(record, Record::Pin { .. })));
+        tom.command(Command::Relays(vec![expecting(&offered, spec(1, None))]));
+        tom.run_with(&mut rig, secs(2));
+        assert_eq!(tom.shows(is_online), 1, "{carrier:?} {:?}", tom.shown);
+        assert!(
+            tom.records.iter().any(|record| matches!(record, Record::Pin { key, .. } if *key == offered))
+        );
+        assert_eq!(tom.shows(|e| matches!(e, Event::Pinned { .. })), 0, "it is no surprise");
+    }
+}
+
+#[test]
+fn relay_whose_pin_is_unlike_the_book_is_not_spoken_to() {
+    let mut rig = Rig::new();
+    let mut tom = Visitor::new("TOM", 1, 1, Carriers::Auto);
+    let (pinned, wrong) = (rig.key(), Identity::from_private([3; 32]).public());
+    let why = Unreached::BookUnlikePin { wanted: Fingerprint::from(&wrong), pinned };
+    let told = |e: &Event| matches!(e, Event::Unreached { why: told, .. } if *told == why);
+    tom.command(Command::Relays(vec![expecting(&wrong, spec(1, Some(&rig)))]));
+    tom.run_with(&mut rig, secs(60));
+    assert_eq!((tom.shows(told), tom.shows(is_online), tom.packets_up), (1, 0, 0), "{:?}", tom.shown);
+    for round in 1..3 {
+        tom.command(Command::Relays(vec![expecting(&pinned, spec(1, Some(&rig)))]));
+        tom.run_with(&mut rig, secs(2));
+        assert_eq!(tom.shows(is_online), round, "{:?}", tom.shown);
+        // The book changes in mid-session.
+        tom.command(Command::Relays(vec![expecting(&wrong, spec(1, Some(&rig)))]));
+        tom.run_with(&mut rig, secs(1));
+        let sent = tom.packets_up;
+        tom.run_with(&mut rig, secs(60));
+        assert_eq!((tom.shows(told), tom.packets_up), (round + 1, sent), "{:?}", tom.shown);
+    }
 }
 
 /// Often enough for every allowance of an hour to be spent, if failures counted.

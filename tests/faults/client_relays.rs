@@ -19,7 +19,12 @@ fn crowd(rig: &Rig, carriers: Carriers, known: bool) -> Visitor {
     let key = known.then(|| rig.key());
     let dead = |n: u16| {
         let [high, low] = n.to_be_bytes();
-        RelaySpec { addr: SocketAddr::from(([192, 0, high, low], 8_081)).into(), tcp: None, key }
+        RelaySpec {
+            addr: SocketAddr::from(([192, 0, high, low], 8_081)).into(),
+            tcp: None,
+            key,
+            fingerprint: None,
+        }
     };
     let all = (0..DEAD).map(dead).chain([spec(1, Some(rig))]).collect();
     visitor.command(Command::Relays(all));

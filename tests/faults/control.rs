@@ -142,6 +142,29 @@ fn read_marks_of_letters_that_never_came_meet_the_rate() {
     assert_eq!(jack.closed(), None);
 }
 
+/// Numbers are the author's to choose: a letter with a huge one, perhaps to itself, makes room for as
+/// many words on what was read as the number is. There are as many of those as letters, no more.
+#[test]
+fn read_marks_below_a_leap_in_the_numbers_meet_the_rate() {
+    let mut rig = Rig::with(limits(20, 1));
+    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    tom.write(&mut rig, "TOM", u64::MAX / 2, 0, "x");
+    tom.hear(&mut rig);
+    tom.store(&mut rig, "TOM", u64::MAX / 2);
+    let mut said = 0;
+    for _ in 0..10 {
+        while said < 20_000 && tom.room(StreamId::Control) > 40 {
+            said += 1;
+            let read = ToRelay::Read { from: "TOM", outbox: OutboxId(0xB0), through: said };
+            tom.say(&mut rig, StreamId::Control, &read);
+        }
+        rig.wait(ms(200));
+        tom.hear(&mut rig);
+    }
+    assert!(said < 15_000, "{said} messages, more than the credit of one stream holds");
+    assert_eq!(tom.closed(), None);
+}
+
 #[test]
 fn a_flood_of_one_member_holds_nobody_up() {
     let mut rig = Rig::new();

@@ -49,7 +49,7 @@ pub fn relay_addr(n: u8) -> SocketAddr {
 }
 
 pub fn spec(n: u8, rig: Option<&Rig>) -> RelaySpec {
-    RelaySpec { addr: relay_addr(n).into(), tcp: None, key: rig.map(Rig::key) }
+    RelaySpec { addr: relay_addr(n).into(), tcp: None, key: rig.map(Rig::key), fingerprint: None }
 }
 
 impl Visitor {

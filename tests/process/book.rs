@@ -3,7 +3,7 @@
 use crate::world::{Ended, Home, town};
 
 /// A book with a mistake, where it is, and a word of the sentence that names the fix.
-const MISTAKES: [(&str, &str, &str); 16] = [
+const MISTAKES: [(&str, &str, &str); 20] = [
     ("[contacts]\n一棵树 = \"h:1\"\n", "2:1", "put quotes around 一棵树"),
     ("[contacts]\n“一棵树” = \"h:1\"\n", "2:1", "write \" (ASCII)"),
     ("[contacts]\nTOM = “h:1”\n", "2:7", "write \" (ASCII)"),
@@ -19,6 +19,19 @@ const MISTAKES: [(&str, &str, &str); 16] = [
     ("[contacts]\nTOM = \"h:1\"\nTom = \"h:2\"\n", "3:1", "is on line 2 already"),
     ("[contacts]\nTOM = \"h:1\n", "2:7", "never closed"),
     ("TOM = \"h:1\"\n", "1:1", "outside [contacts]"),
+    (
+        "[contacts]\nTOM = { relay = \"h:1\", key = \"x\" }\n",
+        "2:24",
+        "remove it (the key of the relay is relay_key)",
+    ),
+    ("[relays]\nhome = { adress = \"h:1\" }\n", "2:10", "did you mean address?"),
+    ("[relays]\nhome = \"h:1\"\n[contacts]\nTOM = \"hoem\"\n", "4:7", "did you mean home?"),
+    (
+        "[relays]\nhome = { address = \"h:1\", key = \"aaaaa-aaaaa-aaaaa-aaaaa\" }\n[contacts]\n\
+         TOM = { relay = \"h:1\", relay_key = \"bbbbb-bbbbb-bbbbb-bbbbb\" }\n",
+        "4:36",
+        "line 2 says that the key of the relay at h:1 is aaaaa-aaaaa-aaaaa-aaaaa",
+    ),
     ("# 注释\n[me]\nname = \"echo\"\n", "3:8", "reserved for the relay"),
 ];
 
@@ -108,12 +121,12 @@ fn adding_and_removing_leaves_every_other_byte_alone() {
 #[test]
 fn a_contact_with_everything_is_listed_with_everything() {
     let home = Home::new();
-    let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+    let key = "aaaaa-bbbbb-ccccc-ddddd";
     let mut add = vec!["contacts", "add", "武大郎", "chat.example.org:8081", "--member", "wudalang"];
     add.extend([
         "--tcp-addr",
         "chat.example.org:443",
-        "--key",
+        "--relay-key",
         key,
         "--note",
         "colleague",
@@ -123,7 +136,8 @@ fn a_contact_with_everything_is_listed_with_everything() {
     let said = home.run(&add).with(0).err;
     assert!(said[0].contains("武大郎 added to ") && said[0].ends_with("queqiao/contacts.toml"), "{said:?}");
     let listed = home.run(&["contacts", "list"]);
-    let rest = format!("member=wudalang  tcp=chat.example.org:443  key={key}  group=work  note=colleague");
+    let rest =
+        format!("member=wudalang  tcp=chat.example.org:443  relay_key={key}  group=work  note=colleague");
     assert_eq!(listed.result(), format!("武大郎  chat.example.org:8081  {rest}"));
     home.run(&add).one_line(1, "武大郎 is in ");
     home.run(&["contacts", "remove", "潘金莲"]).one_line(1, "no contact 潘金莲");

@@ -22,6 +22,7 @@ mod forget;
 mod guests;
 mod interrupts;
 mod invitations;
+mod join;
 mod kills;
 mod lines;
 mod listen;

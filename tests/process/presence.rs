@@ -30,7 +30,14 @@ fn letters_to_a_client_that_left_wait_in_its_mailbox() {
 #[test]
 fn a_member_who_never_came_is_unknown_and_one_who_was_here_has_a_mailbox() {
     let (home, relay) = town(&[], &["TOM", "JACK", "一棵树"]);
-    home.send("TOM", "一棵树", "x").one_line(1, " unknown");
+    for (lang, words) in
+        [("en", "Not delivered: 一棵树 has never signed in at"), ("zh", "未送达：一棵树 从未在")]
+    {
+        let refused = home.run(&["--lang", lang, "send", "--as", "TOM", "一棵树", "x"]).with(1);
+        let said = refused.said();
+        assert!(said.len() == 2 && said[0].ends_with(" unknown"), "{refused:?}");
+        assert!(said[1].starts_with(words) && said[1].contains(&relay.udp.to_string()), "{refused:?}");
+    }
     home.away("一棵树");
     assert!(home.send("TOM", "一棵树", "x").result().starts_with("accepted "));
     relay.stop().with(0);

@@ -12,14 +12,17 @@ fn the_ready_line_and_a_line_to_paste() {
     let mut plain = home.relay(&[]);
     let wanted = format!("ready udp={} tcp=- key={}", plain.udp, plain.key);
     assert_eq!(plain.line, wanted);
-    assert_eq!(plain.running.until_err("NAME"), format!("NAME = \"{}\"", plain.udp));
+    let pasted = format!("NAME = {{ relay = \"{}\", relay_key = \"{}\" }}", plain.udp, plain.key);
+    assert_eq!(plain.running.until_err("NAME"), pasted);
     let both = home.relay(&["--tcp", "--data", "both"]);
     assert_eq!(both.tcp, Some(both.udp));
     assert_ne!(both.key, plain.key);
     let parts: Vec<usize> = both.key.split('-').map(str::len).collect();
     assert_eq!(parts, [5; 4]);
-    let apart = home.relay(&["--tcp=127.0.0.1:0", "--data", "apart"]);
-    assert!(apart.tcp.is_some_and(|tcp| tcp.port() != 0));
+    let mut apart = home.relay(&["--tcp=127.0.0.1:0", "--data", "apart"]);
+    let tcp = apart.tcp.unwrap();
+    assert!(tcp.port() != 0);
+    assert!(apart.running.until_err("NAME").contains(&format!("tcp = \"{tcp}\"")));
     for relay in [plain, both, apart] {
         let ended = relay.stop().with(0);
         assert_eq!((ended.out.len(), ended.err.len()), (1, 2), "{ended:?}");

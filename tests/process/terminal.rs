@@ -87,6 +87,11 @@ impl Terminal {
         }
     }
 
+    /// Sends a signal to the process on it.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        self.process.signal(signal);
+    }
+
     pub fn ends_with(self, status: i32) {
         self.process.end_within(SOON).with(status);
         let after = tcgetattr(&self.screen).unwrap();

@@ -17,7 +17,7 @@ use super::world::{Happening, World};
 
 /// Handshakes that one run of a client begins within [`WINDOW`]: its rounds take two each, one on each carrier, and a reset
 /// after each of them lets it have six rounds in ten seconds; the rest is for networks that change.
-const BEGUN_MAX: usize = 40;
+const BEGUN_MAX: usize = 24;
 const WINDOW: Duration = Duration::from_secs(10);
 /// Resets leave within this time after the answer to a handshake.
 const RESET_WITHIN: Duration = Duration::from_millis(300);

@@ -316,7 +316,8 @@ impl World {
     pub fn start(&mut self, client: usize) {
         let station = &mut self.stations[client];
         station.started = true;
-        let spec = RelaySpec { addr: station.relay.clone(), tcp: None, key: station.pinned };
+        let spec =
+            RelaySpec { addr: station.relay.clone(), tcp: None, key: station.pinned, fingerprint: None };
         self.tell_book(client);
         self.command(client, Command::Relays(vec![spec]));
     }

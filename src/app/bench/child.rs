@@ -128,7 +128,7 @@ fn remove(folder: &PathBuf) {
 fn relay_options(folder: PathBuf) -> RelayOptions {
     let limits = Limits { per_sender: false, ..Limits::default() };
     let (tcp, data) = (Some(None), Some(folder));
-    RelayOptions { bind: BIND, tcp, data, limits, guests: None }
+    RelayOptions { bind: BIND, tcp, address: None, data, limits, guests: None }
 }
 
 #[cfg(test)]

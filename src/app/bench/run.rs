@@ -147,7 +147,7 @@ impl Run {
         let stage = Arc::new(Stage::default());
         let manner = Manner {
             run: format!("bench-{:08x}", Rng::from_seed(net::seed()).next_u32()),
-            relay: RelaySpec { addr: relay.clone(), tcp: None, key: None },
+            relay: RelaySpec { addr: relay.clone(), tcp: None, key: None, fingerprint: None },
             carriers: if options.tcp { Carriers::Tcp } else { Carriers::Udp },
             texts: Arc::new(Texts::new(options.size)),
             answer: options.answer,

@@ -76,10 +76,18 @@ impl Callers {
     pub(super) fn relays(&self, pinned: impl Fn(&HostPort) -> Option<PublicKey>) -> Vec<RelaySpec> {
         let mut by_addr: BTreeMap<&HostPort, RelaySpec> = BTreeMap::new();
         let theirs = self.by_number.values().flat_map(|caller| &caller.relays);
-        for spec in self.own_relays.iter().chain(theirs).chain(&self.left) {
-            let known = by_addr.entry(&spec.addr).or_insert_with(|| spec.clone());
+        let merge = |known: &mut RelaySpec, spec: &RelaySpec| {
             known.tcp = known.tcp.take().or_else(|| spec.tcp.clone());
             known.key = pinned(&spec.addr).or(known.key).or(spec.key);
+        };
+        for spec in self.own_relays.iter().chain(theirs) {
+            let known = by_addr.entry(&spec.addr).or_insert_with(|| spec.clone());
+            merge(known, spec);
+            known.fingerprint = known.fingerprint.or(spec.fingerprint);
+        }
+        // What an address book said whose reader has gone keeps no other from speaking.
+        for spec in &self.left {
+            merge(by_addr.entry(&spec.addr).or_insert_with(|| spec.clone()), spec);
         }
         by_addr.into_values().collect()
     }
@@ -230,12 +238,23 @@ impl Callers {
     pub(super) fn keep_links(&mut self, relays: &[RelaySpec]) {
         self.links.retain(|relay, event| {
             let spec = relays.iter().find(|spec| spec.addr == *relay);
-            let refused = match event {
-                Event::Unreached { why: Unreached::KeyChanged { offered, .. }, .. } => Some(*offered),
-                _ => None,
-            };
-            spec.is_some_and(|spec| refused.is_none() || spec.key != refused)
+            let Event::Unreached { why, .. } = event else { return spec.is_some() };
+            spec.is_some_and(|spec| holds_still(why, spec))
         });
+    }
+}
+
+/// Whether the reason a relay is not spoken to is one still, now that this is known of its key.
+fn holds_still(why: &Unreached, spec: &RelaySpec) -> bool {
+    match why {
+        Unreached::KeyChanged { offered, .. } => spec.key != Some(*offered),
+        Unreached::KeyUnlikeBook { wanted, offered } => {
+            spec.fingerprint == Some(*wanted) && spec.key != Some(*offered)
+        }
+        Unreached::BookUnlikePin { wanted, pinned } => {
+            spec.fingerprint == Some(*wanted) && spec.key == Some(*pinned)
+        }
+        _ => true,
     }
 }
 

@@ -52,6 +52,10 @@ impl Uplink {
             match &mut attempt.stage {
                 Stage::Querying(query) => {
                     let Ok(key) = query.handle_answer(bytes) else { continue };
+                    if !self.is_expected(&key, out) {
+                        return;
+                    }
+                    let attempt = &mut self.connecting.attempts[place];
                     attempt.enter(now.tick, Stage::Ready);
                     attempt.conn().into_iter().for_each(|conn| shared.pace.dials.advance(now.tick, conn));
                     if attempt.carrier == Carrier::Udp {
@@ -69,9 +73,12 @@ impl Uplink {
                             self.tell_unreached(Unreached::KeyChanged { pinned, offered }, out);
                         }
                     } else if offered != initiator.relay() {
+                        if !self.is_expected(&offered, out) {
+                            return;
+                        }
                         // The first answer may have been damaged on the way.
                         shared.indexes.free(now.tick, Duration::ZERO, index);
-                        attempt.enter(now.tick, Stage::Ready);
+                        self.connecting.attempts[place].enter(now.tick, Stage::Ready);
                         self.take_unproven_key(offered);
                         self.drive_attempts(now, shared, out);
                     }
@@ -175,34 +182,15 @@ impl Uplink {
         let relay = self.spec.addr.clone();
         let record = Record::Pin { relay: relay.clone(), key };
         shared.facts.give(record, &mut shared.counter, out);
-        out.show(Event::Pinned { relay, key });
+        // A key that was expected raises no question.
+        if self.spec.fingerprint.is_none() {
+            out.show(Event::Pinned { relay, key });
+        }
     }
 
     pub(super) fn forget_unproven_key(&mut self) {
         if self.connecting.unproven_key.take().is_some() {
             self.spec.key = None;
-        }
-    }
-
-    /// A relay that was in the book with another key, or none: the user has decided, and it is tried at once.
-    pub(in super::super) fn set_key(
-        &mut self,
-        now: Now,
-        key: Option<PublicKey>,
-        shared: &mut Shared,
-        out: &mut Out,
-    ) {
-        if key.is_none() || key == self.spec.key {
-            return;
-        }
-        self.spec.key = key;
-        shared.facts.forget_pin(&self.spec.addr);
-        self.connecting.unproven_key = None;
-        self.connecting.told_key_changed = false;
-        self.cancel_attempts(now.tick, shared, out);
-        self.connecting.start_over();
-        if !self.stopped {
-            self.pursue(now, shared, out);
         }
     }
 }

@@ -23,11 +23,12 @@ impl Book for contacts::Book {
         self.relay_count() <= 1 && !is_label
     }
 
-    /// An entry, or `NAME@HOST:PORT`. Not any name at the only relay, as on the command line: while choosing, a slip
-    /// is likelier than a stranger.
+    /// An entry, or `NAME@HOST:PORT`; any name at the only relay where there are no entries to choose from, as after
+    /// `queqiao join`. Where there are, a slip is likelier than a stranger.
     fn resolve(&self, text: &str) -> Result<Resolved, Phrase> {
         let is_entry = text.parse::<Name>().is_ok_and(|name| self.contact(&name).is_some());
-        if !is_entry && !text.contains(['@', '＠']) {
+        let any_name = self.contacts.is_empty() && self.relay_count() == 1;
+        if !is_entry && !any_name && !text.contains(['@', '＠']) {
             return Err(self.unknown(text));
         }
         let target = contacts::Book::resolve(self, text)?;

@@ -261,6 +261,18 @@ fn help_who_and_status_answer() {
 }
 
 #[test]
+fn any_name_can_be_chosen_after_joining_a_relay() {
+    let mut chat = Chat::with(Lang::En, Carriers::Auto, "[relays]\nhome = \"127.0.0.1:8081\"\n");
+    chat.line("/who").line("JACK").line("hi");
+    assert_eq!(chat.sent, [(1, "JACK".to_owned(), "hi".to_owned())]);
+    assert!(
+        chat.screen().contains("! No contacts yet; type any name at 127.0.0.1:8081"),
+        "{}",
+        chat.screen()
+    );
+}
+
+#[test]
 fn a_refused_letter_comes_back_with_its_reason() {
     let mut chat = Chat::new(Lang::En);
     chat.line("JACK").line("a\nb");
@@ -275,7 +287,7 @@ fn a_refused_letter_comes_back_with_its_reason() {
     });
     assert!(chat.screen().ends_with(
         "\
-! Not delivered: no member JACK at the relay
+! Not delivered: JACK has never signed in at 127.0.0.1:8081, or was removed there
 ! It may have arrived all the same
 ! Members with names like it: JOCK
 ! Your text:

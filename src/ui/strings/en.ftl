@@ -12,6 +12,7 @@ chat-missing = { $count ->
 }
 chat-contacts = Contacts: { $names }
 chat-no-contacts = The address book has no contacts; add one: queqiao contacts add NAME HOST:PORT
+chat-any-name = No contacts yet; type any name at { $relay }, or add one: queqiao contacts add NAME { $relay }
 chat-no-such-command = Not sent: there is no command { $command }; /help lists them. To send a text that begins with /, write //
 chat-command-usage = Not sent: it is { $usage }
 chat-slashguard = Not sent: it looks like a command with something before it. The command is { $command }; to send a text that begins with /, write //
@@ -61,7 +62,8 @@ input-failed = Standard input cannot be read: { $cause }
 
 ## Letters refused
 
-refused-unknown = Not delivered: no member { $who } at the relay
+refused-unknown = Not delivered: { $who } has never signed in at { $relay }, or was removed there
+refused-unknown-there = Not delivered: no member { $who } at the relay
 refused-full = Not delivered: the mailbox of { $who } is full, or { $who } keeps no more messages from people who are not in the address book there
 refused-too-long = Not delivered: the letter is longer than the relay takes
 refused-blocked = Not delivered: { $who } does not take letters from you
@@ -86,6 +88,8 @@ relay-no-host = the host of { $relay } has no address; check its spelling in the
 relay-name-not-written = the relay at { $relay } cannot register new names now; trying again
 relay-refused = the relay at { $relay } answers, but cannot prove its key or does not take ours
 relay-key-changed = the relay at { $relay } shows another key than the pinned one ({ $pinned }): nothing is sent there. If its operator confirms the new key: queqiao trust { $relay } { $offered }
+relay-key-unlike-book = the relay at { $relay } shows the key { $offered }, but the expected one is { $wanted }: nothing is sent there. If its operator confirms the key that it shows: queqiao trust { $relay } { $offered }
+relay-key-unlike-pin = the expected key of the relay at { $relay }, { $wanted }, is not the pinned one ({ $pinned }): nothing is sent there. If its operator confirms the expected key: queqiao trust { $relay } { $wanted }
 relay-pinned = first contact with the relay at { $relay }: its key { $key } is pinned; ask its operator whether it is the right one
 relay-lost = connection to { $relay } lost; connecting again
 relay-online = connected to { $relay } over { $via }
@@ -134,7 +138,8 @@ address-full-width-colon = write the colon as : and not as ：
 
 ## The relay
 
-relay-contacts-line = for the address book of each member, under [contacts]:
+relay-contacts-line = add this to each member's address book, under [contacts]:
+relay-contacts-name = NAME
 relay-limits-off-public = --limits off is for benchmarks and needs a loopback address, not { $addr }
 relay-no-message-fits = no message would fit: --pair-bytes, --mailbox-bytes, --all-mailboxes-bytes and --memory-bytes must each be above 128; for texts of every length, 128K
 relay-few-files = the system lets this relay open { $files } files; its limits promise { $promised }: raise ulimit -n, or lower --connections
@@ -183,17 +188,23 @@ book-address-no-port = { $file }:{ $line }:{ $column }: { $address } has no port
 book-address-bad-port = { $file }:{ $line }:{ $column }: the port of { $address } must be a number from 1 to 65535
 book-address-bad-host = { $file }:{ $line }:{ $column }: { $address } is not HOST:PORT, like 127.0.0.1:8081 or chat.example.org:8081
 book-address-no-brackets = { $file }:{ $line }:{ $column }: an IPv6 address needs brackets and a port: [{ $address }]:8081
-book-bad-public-key = { $file }:{ $line }:{ $column }: this is not a public key: it is 43 letters, digits, - and _
 book-unknown-key = { $file }:{ $line }:{ $column }: unknown key { $key }; known here: { $known }
 book-unknown-key-near = { $file }:{ $line }:{ $column }: unknown key { $key }: did you mean { $near }?
-book-not-entry = { $file }:{ $line }:{ $column }: { $name } must be "HOST:PORT" in quotes, or a table with relay = "HOST:PORT"
+book-not-entry = { $file }:{ $line }:{ $column }: { $name } must be "HOST:PORT" in quotes, the name of a relay, or a table with relay = "HOST:PORT"
 book-not-text = { $file }:{ $line }:{ $column }: { $key } must be text in quotes
 book-not-table = { $file }:{ $line }:{ $column }: { $key } must be a table: write [{ $key }] on a line of its own
 book-outside = { $file }:{ $line }:{ $column }: { $name } stands outside [contacts]: put the line [contacts] above it
 book-duplicate-name = { $file }:{ $line }:{ $column }: { $name } is on line { $first } already: rename or remove one
 book-duplicate-key = { $file }:{ $line }:{ $column }: { $key } is given twice: remove one
-book-duplicate-public-key = { $file }:{ $line }:{ $column }: { $name } has the same key as { $other }: remove or correct one
 book-tcp-conflict = { $file }:{ $line }:{ $column }: line { $first } says that { $relay } listens for TCP at { $tcp }: make both the same
+book-key-conflict = { $file }:{ $line }:{ $column }: line { $first } says that the key of the relay at { $relay } is { $key }: keep the one that its operator confirms
+book-other-relay-key = { $file } says that the key of the relay at { $relay } is { $key }, not { $offered }: nothing was changed. If its operator confirms the other key: queqiao trust { $relay } { $offered }
+book-bad-fingerprint = { $file }:{ $line }:{ $column }: not the fingerprint of a key: it has four groups of five letters or digits (a-z, 2-7), as in the line that the relay prints
+book-contact-key = { $file }:{ $line }:{ $column }: the key of a contact is not checked yet, so it cannot be given: remove it (the key of the relay is relay_key)
+book-not-relay = { $file }:{ $line }:{ $column }: { $name } must be "HOST:PORT" in quotes, or a table with address = "HOST:PORT"
+book-no-relay-address = { $file }:{ $line }:{ $column }: { $name } needs address = "HOST:PORT"
+book-unknown-relay = { $file }:{ $line }:{ $column }: { $name } is neither HOST:PORT nor a relay in [relays], which has: { $known }
+book-unknown-relay-near = { $file }:{ $line }:{ $column }: no relay { $name } in [relays]: did you mean { $near }?
 book-dotted-name = { $file }:{ $line }:{ $column }: a name with a dot needs quotes: "{ $name }" = …
 book-no-relay = { $file }:{ $line }:{ $column }: { $name } needs relay = "HOST:PORT"
 book-me-empty = { $file }:{ $line }:{ $column }: my name is empty: write one, or put # before the line
@@ -248,6 +259,7 @@ store-io = cannot read or write { $file }: { $cause }
 store-no-home = no home folder is known; give a folder with --data DIR
 store-no-thread = the system has no thread left: { $cause }
 pins-damaged = { $file }, line { $line }: { $cause }; correct or remove that line
+reach-damaged = { $file } is damaged ({ $cause }); delete it and start the relay, which writes it again
 
 ## The network
 
@@ -258,11 +270,10 @@ letter-unreadable = a message from { $who } ({ $id }) is of a kind this version 
 
 ## More of the commands
 
-relay-contacts-example = NAME = "{ $relay }"
 send-too-long = not sent: the text has { $len } bytes, a letter at most { $max }
 send-input-too-long = not sent: standard input has more than { $max } bytes, which is the most for a letter
 output-failed = standard output cannot be written: { $cause }
-book-no-relays = no contacts in { $file }: add one: queqiao contacts add NAME HOST:PORT
+book-no-relays = no contacts in { $file }; add one: queqiao contacts add NAME HOST:PORT, or join a relay: queqiao join
 book-good = { $file }: { $count ->
     [one] 1 contact, no mistakes
    *[other] { $count } contacts, no mistakes
@@ -270,7 +281,8 @@ book-good = { $file }: { $count ->
 contact-added = { $name } added to { $file }
 contact-alike = { $name } looks like your contact { $other }
 contact-removed = { $name } removed from { $file }
-public-key-bad = this is not a public key: it is 43 letters, digits, - and _
+fingerprint-bad = not the fingerprint of a key: it has four groups of five letters or digits (a-z, 2-7)
+trust-book = { $file } now has the key { $key } for the relay at { $relay }
 trust-differs = { $relay } has another key now, { $key }: nothing was changed
 trust-changed = if the operator of { $relay } confirms the new key: queqiao trust { $relay } { $offered }
 
@@ -286,6 +298,7 @@ help--udp = Use UDP only [env: QUEQIAO_UDP=1]
 help-relay = Run a relay
 help-relay--bind = Where to listen on UDP; port 0 picks a free one
 help-relay--tcp = Listen on TCP too, at the same port unless another address is given
+help-relay--address = HOST:PORT where members reach the relay, for the lines it prints and for invitations [default: the machine's addresses]
 help-relay--data = The folder for the relay's key and members
 help-relay--limits = Off lifts the limits on senders, for benchmarks on loopback only
 help-relay--keep = How long a letter waits for its recipient while the relay runs
@@ -359,9 +372,9 @@ help-contacts = Read or edit the address book
 help-contacts-list = Print the contacts
 help-contacts-add = Add a contact
 help-contacts-add--name = What you call them
-help-contacts-add--relay = HOST:PORT of the relay where they are reached
+help-contacts-add--relay = Relay of the contact: HOST:PORT, or its name in the address book
+help-contacts-add--relay-key = Fingerprint of the relay's key
 help-contacts-add--member = Their name at the relay, if it differs
-help-contacts-add--key = Their public key
 help-contacts-add--note = Words of your own
 help-contacts-add--group = A heading to list them under
 help-contacts-add--tcp-addr = Where the relay listens for TCP, if not at the same address
@@ -369,7 +382,7 @@ help-contacts-remove = Remove a contact
 help-contacts-remove--name = Whom
 help-contacts-check = Look for mistakes
 help-trust = Show, accept or replace the pinned key of a relay
-help-trust--relay = HOST:PORT, or a contact there
+help-trust--relay = HOST:PORT, a relay of the address book, or a contact there
 help-trust--fingerprint = The fingerprint its operator has confirmed
 send-lines-no-reply = --reply waits for the answer to one letter; it does not go with --lines
 
@@ -435,8 +448,30 @@ name-kept = { $name } is kept at { $relay } for somebody with an invitation; cho
 name-invited-other = your invitation to { $relay } is for the name { $other }; use --as { $other }
 name-removed = { $relay }: its operator has removed you; ask the operator for an invitation
 invite-bad = this is no code of an invitation: it is 26 letters and digits
-members-invited = an invitation for { $who }, good once and until { $until }; the newcomer needs this relay in the address book, and runs:
-members-invited-anybody = an invitation to any free name, good once and until { $until }; the newcomer needs this relay in the address book, and runs:
+invite-empty = no invitation given: it is a line that begins with queqiao:
+invite-not-one = not an invitation: { $text } does not begin with queqiao:
+invite-space = the invitation is broken after “{ $text }”: it is one line without spaces
+invite-unknown-field = the invitation has a field { $field }; only these are known: { $known }
+invite-twice = the invitation has the field { $field } twice
+invite-lacks = the invitation lacks { $field }=…; copy the whole line
+invite-bad-key = { $key } in the invitation is not the fingerprint of a key: it has four groups of five letters or digits (a-z, 2-7)
+invite-bad-tcp = tcp={ $tcp } in the invitation is not a port: use a number from 1 to 65535
+invite-bad-name = { $name } in the invitation is not a percent-encoded name
+join-ask = Invitation (the line that begins with queqiao:, not shown):{" "}
+join-on-command-line = other users of this machine can read an invitation on the command line; next time run queqiao join and paste it
+join-used = { $relay }: this invitation was used already, has expired, or was withdrawn; ask the operator for a new one
+join-silent = not signed in at { $relay } within { $time }; nothing was changed: run queqiao join again with the same line
+join-not-written = { $name } is registered at { $relay }, but the address book could not be changed; add { $line } under [relays]: { $why }
+join-done = { $name } is signed in at { $relay }, whose key { $key } is as invited; the relay is in { $file } as { $relay_name }
+join-next = next: queqiao chat --as { $name }, or queqiao send --as { $name } NAME "hello"
+members-no-address = where members reach the relay in { $folder } is not known, because it has not run yet: start it, or use --address HOST:PORT
+members-loopback = { $relay } is reached on this machine only; for members elsewhere, start the relay with --bind 0.0.0.0:8081, or use --address HOST:PORT
+members-other-addresses = the relay is also at { $addresses }; to invite to one of them, or to a host name, use --address HOST:PORT
+help-members-invite--address = HOST:PORT where members reach the relay [default: as it said when it was last started]
+help-join = Join a relay with an invitation: read it from the terminal or standard input, check the key, sign in
+help-join--invitation = The invitation; better pasted when asked, because others on this machine can read arguments
+members-invited = invitation for { $who } (single use, valid until { $until }); { $who } runs queqiao join and pastes this line:
+members-invited-anybody = invitation for any free name (single use, valid until { $until }); the new member runs queqiao join and pastes this line:
 members-removed = { $name } was removed; the name is kept until you invite somebody to it
 members-none = there are no members and no invitations
 members-no-relay = { $folder } is not the folder of a relay; give that folder with --data DIR
@@ -455,7 +490,7 @@ help-members = Say who may use a relay; for its operator, on the machine where i
 help-members--data = The relay's folder
 help-members-list = Print the members, and the invitations that wait
 help-members-list--json = One JSON object a line
-help-members-invite = Invite somebody: print the command that the newcomer runs
+help-members-invite = Create an invitation, one line that the new member gives to queqiao join
 help-members-invite--name = The name to keep for the newcomer [otherwise any that is free]
 help-members-invite--time = How long the invitation is good
 help-members-remove = Remove a member: its session ends, and letters that wait for it go back

@@ -9,6 +9,7 @@ chat-incoming = 来自 { $who } [{ $via }] { $time } 的一条消息:{" "}
 chat-missing = 此处缺 { $count } 条消息
 chat-contacts = 联系人: { $names }
 chat-no-contacts = 通讯录里没有联系人;添加: queqiao contacts add NAME HOST:PORT
+chat-any-name = 还没有联系人；可直接输入 { $relay } 上的任何名字，或添加：queqiao contacts add 名字 { $relay }
 chat-no-such-command = 未发送: 没有命令 { $command };/help 列出全部命令。要发送以 / 开头的文字,请写 //
 chat-command-usage = 未发送: 用法是 { $usage }
 chat-slashguard = 未发送: 看起来是命令,但前面多了东西。命令是 { $command };要发送以 / 开头的文字,请写 //
@@ -55,7 +56,8 @@ input-failed = 无法读取标准输入: { $cause }
 
 ## 被拒的消息
 
-refused-unknown = 未送达: 中继上没有成员 { $who }
+refused-unknown = 未送达：{ $who } 从未在 { $relay } 登录过，或已被移除
+refused-unknown-there = 未送达：中继上没有成员 { $who }
 refused-full = 未送达: { $who } 的信箱已满,或 { $who } 不再保存通讯录以外的人的消息
 refused-too-long = 未送达: 消息超过中继允许的长度
 refused-blocked = 未送达: { $who } 不接收您的消息
@@ -77,6 +79,8 @@ relay-no-host = 找不到 { $relay } 的主机地址;请检查通讯录里的写
 relay-name-not-written = { $relay } 的中继暂时无法登记新名字;会继续尝试
 relay-refused = { $relay } 的中继有应答,但无法证明它的密钥,或不接受我们的密钥
 relay-key-changed = { $relay } 的中继出示的密钥与记下的({ $pinned })不同: 不向它发送任何内容。若其管理员确认新密钥: queqiao trust { $relay } { $offered }
+relay-key-unlike-book = { $relay } 的中继出示的密钥是 { $offered }，而应有的是 { $wanted }：不会向它发送任何内容。若其管理员确认所出示的密钥，请运行：queqiao trust { $relay } { $offered }
+relay-key-unlike-pin = { $relay } 的中继应有的密钥 { $wanted } 与已保存的 { $pinned } 不同：不会向它发送任何内容。若其管理员确认应有的密钥，请运行：queqiao trust { $relay } { $wanted }
 relay-pinned = 首次连接 { $relay } 的中继: 已记下其密钥 { $key };请向其管理员核对
 relay-lost = 与 { $relay } 的连接已断;正在重连
 relay-online = 已连接 { $relay },走 { $via }
@@ -128,7 +132,8 @@ address-full-width-colon = 冒号请用半角 : 而不是全角 ：
 
 ## 中继
 
-relay-contacts-line = 供各成员写入通讯录的 [contacts] 之下:
+relay-contacts-line = 请各成员将下面的内容写入通讯录，放在 [contacts] 之下：
+relay-contacts-name = "名字"
 relay-limits-off-public = --limits off 仅供压测,须用环回地址,而不是 { $addr }
 relay-no-message-fits = 一条消息也放不下:--pair-bytes、--mailbox-bytes、--all-mailboxes-bytes、--memory-bytes 都须大于 128;要容纳各种长度的消息,请用 128K
 relay-few-files = 系统只允许本中继打开 { $files } 个文件,而按其上限需要 { $promised } 个:请提高 ulimit -n,或调低 --connections
@@ -174,17 +179,23 @@ book-address-no-port = { $file }:{ $line }:{ $column }: { $address } 没有端�
 book-address-bad-port = { $file }:{ $line }:{ $column }: { $address } 的端口应是 1 到 65535 的数
 book-address-bad-host = { $file }:{ $line }:{ $column }: { $address } 不是“主机:端口”的形式，例如 127.0.0.1:8081 或 chat.example.org:8081
 book-address-no-brackets = { $file }:{ $line }:{ $column }: IPv6 地址要加方括号和端口：[{ $address }]:8081
-book-bad-public-key = { $file }:{ $line }:{ $column }: 这不是公钥：公钥由 43 个字母、数字、- 和 _ 组成
 book-unknown-key = { $file }:{ $line }:{ $column }: 不认识 { $key }；这里可以用：{ $known }
 book-unknown-key-near = { $file }:{ $line }:{ $column }: 不认识 { $key }，是不是 { $near }？
-book-not-entry = { $file }:{ $line }:{ $column }: { $name } 应写成带引号的 "主机:端口"，或含 relay = "主机:端口" 的表
+book-not-entry = { $file }:{ $line }:{ $column }: { $name } 应写成带引号的 "主机:端口"、中继的名字，或含 relay = "主机:端口" 的表
 book-not-text = { $file }:{ $line }:{ $column }: { $key } 应是带引号的文字
 book-not-table = { $file }:{ $line }:{ $column }: { $key } 应是表：请单独一行写 [{ $key }]
 book-outside = { $file }:{ $line }:{ $column }: { $name } 不在 [contacts] 之内：请在它上面加一行 [contacts]
 book-duplicate-name = { $file }:{ $line }:{ $column }: { $name } 已在第 { $first } 行：请改名或删去其中一个
 book-duplicate-key = { $file }:{ $line }:{ $column }: { $key } 写了两次：请删去其中一个
-book-duplicate-public-key = { $file }:{ $line }:{ $column }: { $name } 和 { $other } 的公钥相同：请删去或改正其中一个
 book-tcp-conflict = { $file }:{ $line }:{ $column }: 第 { $first } 行说 { $relay } 的 TCP 地址是 { $tcp }：请让两处一致
+book-key-conflict = { $file }:{ $line }:{ $column }: 第 { $first } 行说 { $relay } 的中继密钥是 { $key }：请保留其管理员确认的那一个
+book-other-relay-key = { $file } 说 { $relay } 的中继密钥是 { $key }，而不是 { $offered }：未作任何改动。若其管理员确认后者，请运行：queqiao trust { $relay } { $offered }
+book-bad-fingerprint = { $file }:{ $line }:{ $column }: 不是密钥的指纹：指纹是四组字母或数字（a-z、2-7），每组五个，如中继显示的那样
+book-contact-key = { $file }:{ $line }:{ $column }: 联系人的 key 目前不会被核对，因此不能填写：请删去（中继的密钥是 relay_key）
+book-not-relay = { $file }:{ $line }:{ $column }: { $name } 应写成带引号的 "主机:端口"，或含 address = "主机:端口" 的表
+book-no-relay-address = { $file }:{ $line }:{ $column }: { $name } 缺少 address = "主机:端口"
+book-unknown-relay = { $file }:{ $line }:{ $column }: { $name } 既不是“主机:端口”，也不是 [relays] 中的中继；其中有：{ $known }
+book-unknown-relay-near = { $file }:{ $line }:{ $column }: [relays] 中没有 { $name }，是不是 { $near }？
 book-dotted-name = { $file }:{ $line }:{ $column }: 带点的名字要加英文引号："{ $name }" = …
 book-no-relay = { $file }:{ $line }:{ $column }: { $name } 缺少 relay = "主机:端口"
 book-me-empty = { $file }:{ $line }:{ $column }: 我的名字是空的：请填写，或在行首加 #
@@ -239,6 +250,7 @@ store-io = 无法读写 { $file }:{ $cause }
 store-no-home = 找不到主目录;请用 --data DIR 指定文件夹
 store-no-thread = 系统无法再创建线程:{ $cause }
 pins-damaged = { $file } 第 { $line } 行:{ $cause };请改正或删除这一行
+reach-damaged = { $file } 已损坏（{ $cause }）；请删除它并启动中继，中继会重新写入
 
 ## 网络
 
@@ -249,16 +261,16 @@ letter-unreadable = 来自 { $who } 的一条消息({ $id })是本版本无法�
 
 ## 命令补充
 
-relay-contacts-example = 名字 = "{ $relay }"
 send-too-long = 未发送:文字有 { $len } 字节,一条消息最多 { $max } 字节
 send-input-too-long = 未发送:标准输入超过了 { $max } 字节,一条消息最多这么长
 output-failed = 无法写标准输出:{ $cause }
-book-no-relays = { $file } 中没有联系人;请添加:queqiao contacts add 名字 主机:端口
+book-no-relays = { $file } 中没有联系人；请添加：queqiao contacts add 名字 主机:端口，或凭邀请加入中继：queqiao join
 book-good = { $file }:{ $count } 个联系人,没有错误
 contact-added = 已将 { $name } 加入 { $file }
 contact-alike = { $name } 看起来像你的联系人 { $other }
 contact-removed = 已从 { $file } 删除 { $name }
-public-key-bad = 这不是公钥:公钥由 43 个字母、数字、- 和 _ 组成
+fingerprint-bad = 不是密钥的指纹：指纹是四组字母或数字（a-z、2-7），每组五个
+trust-book = { $file } 中 { $relay } 的中继密钥已改为 { $key }
 trust-differs = { $relay } 现在的密钥是 { $key },与给出的不同;未作任何改动
 trust-changed = 若 { $relay } 的管理者确认新密钥:queqiao trust { $relay } { $offered }
 
@@ -274,6 +286,7 @@ help--udp = 只用 UDP [env: QUEQIAO_UDP=1]
 help-relay = 运行中继
 help-relay--bind = UDP 监听地址;端口 0 表示任选空闲端口
 help-relay--tcp = 同时监听 TCP;不写地址则用同一端口
+help-relay--address = 成员连接本中继的主机:端口，用于所显示的通讯录行和邀请 [默认：本机的地址]
 help-relay--data = 存放中继密钥和成员名单的文件夹
 help-relay--limits = off 解除对发送方的限制,仅供本机压测
 help-relay--keep = 信件等候收件人的时间(中继运行期间)
@@ -347,9 +360,9 @@ help-contacts = 查看或修改通讯录
 help-contacts-list = 列出联系人
 help-contacts-add = 添加联系人
 help-contacts-add--name = 你对他的称呼
-help-contacts-add--relay = 其所在中继的 主机:端口
+help-contacts-add--relay = 联系人所在的中继：主机:端口，或它在通讯录中的名字
+help-contacts-add--relay-key = 中继密钥的指纹
 help-contacts-add--member = 其在中继上的名字(若不同)
-help-contacts-add--key = 其公钥
 help-contacts-add--note = 备注
 help-contacts-add--group = 分组
 help-contacts-add--tcp-addr = 中继的 TCP 地址(若不同)
@@ -357,7 +370,7 @@ help-contacts-remove = 删除联系人
 help-contacts-remove--name = 要删除的联系人
 help-contacts-check = 检查有没有错误
 help-trust = 查看、接受或更换已记住的中继密钥
-help-trust--relay = 主机:端口,或其上的联系人
+help-trust--relay = 主机:端口、通讯录中的中继，或该中继上的联系人
 help-trust--fingerprint = 经管理者确认的指纹
 send-lines-no-reply = --reply 等待的是一条消息的回信,不能与 --lines 同用
 
@@ -420,8 +433,30 @@ name-kept = { $relay } 把 { $name } 留给了受邀的人；请用 --as 换一�
 name-invited-other = 你在 { $relay } 的邀请是给 { $other } 这个名字的；请用 --as { $other }
 name-removed = { $relay }：管理员已将你移除；请向管理员要一个邀请
 invite-bad = 这不是邀请码：邀请码是 26 个字母和数字
-members-invited = 给 { $who } 的邀请，只能用一次，有效到 { $until }；新成员要先把这个中继写进通讯录，再运行：
-members-invited-anybody = 名字不限的邀请，只能用一次，有效到 { $until }；新成员要先把这个中继写进通讯录，再运行：
+invite-empty = 没有收到邀请：邀请是以 queqiao: 开头的一行
+invite-not-one = 不是邀请：{ $text } 不是以 queqiao: 开头
+invite-space = 邀请在“{ $text }”之后断开：它应是不含空格的一行
+invite-unknown-field = 邀请中有未知的字段 { $field }；可用的只有：{ $known }
+invite-twice = 邀请中的字段 { $field } 出现了两次
+invite-lacks = 邀请缺少 { $field }=……；请复制完整的一行
+invite-bad-key = 邀请中的 { $key } 不是密钥的指纹：指纹是四组字母或数字（a-z、2-7），每组五个
+invite-bad-tcp = 邀请中的 tcp={ $tcp } 不是端口：应为 1 到 65535 的数字
+invite-bad-name = 邀请中的 { $name } 不是百分号编码的名字
+join-ask = 邀请（以 queqiao: 开头的一行，不会显示）：
+join-on-command-line = 命令行中的邀请可被本机其他用户看到；下次请运行 queqiao join 后再粘贴
+join-used = { $relay }：该邀请已被使用、已过期或已撤销；请向管理员索取新的邀请
+join-silent = { $time } 内未能在 { $relay } 登录；未作任何改动：请用同一行再次运行 queqiao join
+join-not-written = { $name } 已在 { $relay } 注册，但无法修改通讯录；请将 { $line } 写入 [relays] 之下：{ $why }
+join-done = { $name } 已在 { $relay } 登录，密钥 { $key } 与邀请一致；该中继已写入 { $file }，名为 { $relay_name }
+join-next = 接下来：queqiao chat --as { $name }，或 queqiao send --as { $name } 名字 "你好"
+members-no-address = 还不知道成员如何连接 { $folder } 的中继，因为它尚未运行过：请启动它，或用 --address 主机:端口 指定
+members-loopback = { $relay } 只能在本机连接；要让别处的成员使用，请用 --bind 0.0.0.0:8081 启动中继，或用 --address 主机:端口 指定
+members-other-addresses = 该中继还有地址 { $addresses }；要改用其中一个，或改用主机名，请用 --address 主机:端口 指定
+help-members-invite--address = 成员连接中继的主机:端口 [默认：中继上次启动时的地址]
+help-join = 凭邀请加入中继：从终端或标准输入读取邀请，核对密钥，登录
+help-join--invitation = 邀请；最好在提示时粘贴，因为本机其他用户能看到命令行参数
+members-invited = 给 { $who } 的邀请（仅可使用一次，有效期至 { $until }）；请 { $who } 运行 queqiao join，然后粘贴这一行：
+members-invited-anybody = 不限名字的邀请（仅可使用一次，有效期至 { $until }）；请新成员运行 queqiao join，然后粘贴这一行：
 members-removed = 已移除 { $name }；这个名字会保留，直到你邀请别人用它
 members-none = 没有成员，也没有邀请
 members-no-relay = { $folder } 不是中继的文件夹；请用 --data DIR 指出
@@ -440,7 +475,7 @@ help-members = 管理谁可以使用中继；由管理员在中继所在的机�
 help-members--data = 中继的文件夹
 help-members-list = 列出成员和等待中的邀请
 help-members-list--json = 每行一个 JSON 对象
-help-members-invite = 邀请一个人：打印新成员要运行的命令
+help-members-invite = 创建邀请：一行文字，新成员把它交给 queqiao join
 help-members-invite--name = 为新成员保留的名字 [否则任何没人用的名字都行]
 help-members-invite--time = 邀请多久有效
 help-members-remove = 移除一位成员：会话结束，等着给它的信退回

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::app::desk::Mail;
-use crate::base::{Carrier, Inbox, Input, LetterId, OutboxId, Wall};
+use crate::base::{Carrier, Fingerprint, Inbox, Input, LetterId, OutboxId, Wall};
 use crate::client::{Incoming, Progress};
 use crate::net::local::Door;
 use crate::net::{Net, NetConfig};
@@ -90,7 +90,7 @@ impl Stage {
 }
 
 fn spec(relay: &str) -> RelaySpec {
-    RelaySpec { addr: relay.parse().unwrap(), tcp: None, key: None }
+    RelaySpec { addr: relay.parse().unwrap(), tcp: None, key: None, fingerprint: None }
 }
 
 fn online(relay: &str) -> Event {
@@ -192,6 +192,44 @@ fn a_key_that_is_trusted_now_is_not_told_of_as_another_one() {
         drop(other);
         stage.turn(0);
     }
+}
+
+#[test]
+fn expected_key_counts_while_its_reader_is_there() {
+    let mut stage = Stage::new(Part::Shows);
+    let (key, other_key) = (PublicKey([1; 32]), PublicKey([2; 32]));
+    let expecting = |key: &PublicKey| RelaySpec { fingerprint: Some(Fingerprint::from(key)), ..spec("h:1") };
+    stage.callers.set_own_relays(vec![spec("h:1")]);
+    let (mut other, _) = stage.welcome(Part::Sends, 1 << 40);
+    let at_another = RelaySpec { addr: "h:2".parse().unwrap(), ..expecting(&key) };
+    stage.relays(&mut other, &[expecting(&other_key), at_another]);
+    let wanted = |stage: &Stage| {
+        let relays = stage.callers.relays(|_| Some(key));
+        relays.iter().map(|spec| spec.fingerprint).collect::<Vec<_>>()
+    };
+    assert_eq!(wanted(&stage), [Some(Fingerprint::from(&other_key)), Some(Fingerprint::from(&key))]);
+    drop(other);
+    stage.turn(0);
+    assert_eq!(wanted(&stage), [None, Some(Fingerprint::from(&key))]);
+    stage.callers.set_own_relays(vec![expecting(&key)]);
+    let (mut other, _) = stage.welcome(Part::Sends, 1 << 50);
+    stage.relays(&mut other, &[expecting(&other_key)]);
+    assert_eq!(wanted(&stage)[0], Some(Fingerprint::from(&key)), "our own book is read first");
+}
+
+#[test]
+fn refusal_of_a_key_holds_while_it_is_unlike_the_expected_one() {
+    let (wrong, right) = (PublicKey([1; 32]), PublicKey([2; 32]));
+    let wanted = Fingerprint::from(&wrong);
+    let of_book = Unreached::KeyUnlikeBook { wanted, offered: right };
+    let of_pin = Unreached::BookUnlikePin { wanted, pinned: right };
+    let spec = |key, fingerprint| RelaySpec { key, fingerprint, ..spec("h:1") };
+    assert!(holds_still(&of_book, &spec(None, Some(wanted))));
+    assert!(!holds_still(&of_book, &spec(None, Some(Fingerprint::from(&right)))));
+    assert!(!holds_still(&of_book, &spec(Some(right), Some(wanted))), "it is another refusal now");
+    assert!(holds_still(&of_pin, &spec(Some(right), Some(wanted))));
+    assert!(!holds_still(&of_pin, &spec(Some(right), None)));
+    assert!(!holds_still(&of_pin, &spec(Some(wrong), Some(wanted))));
 }
 
 #[test]

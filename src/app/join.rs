@@ -1,0 +1,164 @@
+//! `queqiao join`: an invitation taken. The relay's key is checked and the name registered there; then the relay is in the
+//! address book. Where that fails, nothing has changed, and the same line may be given again.
+
+use std::io::{self, Read};
+use std::time::Duration;
+
+use crate::base::{HostPort, Name, NameError, Phrase};
+use crate::client::{Command, Event, RelaySpec, Unreached};
+use crate::contacts::{Book, Invite, Location};
+use crate::ui::notice;
+use crate::wire::message::NameReason;
+
+use super::desk::{Ask, Desk, News, Part};
+use super::send::shown;
+use super::{Failure, Outcome, Setup, Status, print, question, say};
+
+/// A relay has this long to take the newcomer in.
+const SIGN_IN_WITHIN: Duration = Duration::from_secs(10);
+/// Bytes of standard input in which the invitation is looked for: a message with a few words around it.
+const INPUT_LEN_MAX: u64 = 64 * 1024;
+
+/// Takes the invitation that was given as an argument, or is on standard input.
+///
+/// # Errors
+/// [`Failure`]: 2 for a line that is no invitation, 1 if the relay has another key or refuses the name, 75 if it does not
+/// answer in time.
+pub fn join(setup: &Setup, argument: Option<&str>) -> Outcome {
+    if argument.is_some() {
+        say(&setup.strings, &Phrase::new("join-on-command-line"));
+    }
+    let line = match argument {
+        Some(line) => line.to_owned(),
+        None => read_line(setup)?,
+    };
+    let invite: Invite = line.parse().map_err(Failure::usage)?;
+    let location = setup.location();
+    let book = location.load_or_new()?;
+    // What contradicts the invitation is said before anything is sent.
+    setup.check_key(&invite.relay, invite.key)?;
+    location.try_put_relay(&invite.spec())?;
+    let name = name_of(setup, &book, &invite)?;
+    sign_in(setup, &book, &invite, &name)?;
+    finish(setup, &location, &invite, &name)
+}
+
+/// From a terminal, which does not show it, or the first line of standard input that may be one.
+fn read_line(setup: &Setup) -> Result<String, Failure> {
+    if question::can_ask() {
+        let line = question::ask(&setup.strings, &Phrase::new("join-ask"), true)?;
+        return Ok(line.unwrap_or_default());
+    }
+    let mut bytes = Vec::new();
+    let read = io::stdin().lock().take(INPUT_LEN_MAX).read_to_end(&mut bytes);
+    read.map_err(|why| Phrase::new("input-failed").with("cause", why))?;
+    let text = String::from_utf8_lossy(&bytes);
+    let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let found = lines().find(|line| line.parse::<Invite>().is_ok());
+    Ok(found
+        .or_else(|| lines().find(|line| line.contains("queqiao:")))
+        .or(lines().next())
+        .unwrap_or_default()
+        .to_owned())
+}
+
+/// `--as`, then the name the invitation is for, then that of the book; else the user is asked.
+fn name_of(setup: &Setup, book: &Book, invite: &Invite) -> Result<Name, Failure> {
+    let given = setup.name.as_ref().map(|text| text.parse::<Name>()).transpose();
+    let given = given.map_err(|why: NameError| Failure::usage(why.phrase()))?;
+    match (given, &invite.name) {
+        (Some(given), Some(invited)) if given != *invited => {
+            let phrase = Phrase::new("name-invited-other").with("relay", &invite.relay);
+            Err(Failure::usage(phrase.with("other", invited)))
+        }
+        (Some(name), _) => Ok(name),
+        (None, Some(name)) => Ok(name.clone()),
+        (None, None) => match &book.me {
+            Some(me) => Ok(me.clone()),
+            None => ask_name(setup),
+        },
+    }
+}
+
+fn ask_name(setup: &Setup) -> Result<Name, Failure> {
+    while question::can_ask() {
+        let Some(line) = question::ask(&setup.strings, &Phrase::new("name-ask"), false)? else { break };
+        match line.trim() {
+            "" => {}
+            text => match text.parse::<Name>() {
+                Ok(name) => return Ok(name),
+                Err(why) => say(&setup.strings, &why.phrase()),
+            },
+        }
+    }
+    Err(Failure::usage(Phrase::new("name-not-given")))
+}
+
+/// Registers the name at the relay, which has to prove the key of the invitation.
+fn sign_in(setup: &Setup, book: &Book, invite: &Invite, name: &Name) -> Result<(), Failure> {
+    let with_code = Setup { invite: Some(Invite::code_of(&invite.secret)), ..setup.clone() };
+    let known = setup.relay_in(book, invite.relay.clone())?;
+    let tcp = known.tcp.or_else(|| invite.spec().tcp);
+    let spec = RelaySpec { tcp, fingerprint: Some(invite.key), ..known };
+    let mut desk = Desk::open(&with_code, name.clone(), Part::Sends)?;
+    desk.command(Command::Screen(setup.screens(book)));
+    desk.command(Command::Relays(vec![spec]));
+    let outcome = await_online(setup, &mut desk, &invite.relay, name);
+    desk.leave();
+    outcome
+}
+
+fn await_online(setup: &Setup, desk: &mut Desk, relay: &HostPort, name: &Name) -> Result<(), Failure> {
+    let (mut news, end) = (News::default(), desk.now().tick + SIGN_IN_WITHIN);
+    loop {
+        let now = desk.turn(Some(end), &mut news);
+        for event in news.events.drain(..) {
+            match &event {
+                Event::Online { relay: at, .. } if at == relay => return Ok(()),
+                Event::NameRefused { relay: at, reason: NameReason::Closed, .. } if at == relay => {
+                    return Err(Phrase::new("join-used").with("relay", relay).into());
+                }
+                Event::NameRefused { relay: at, .. } | Event::Replaced { relay: at } if at == relay => {
+                    let why = notice::of_event(&event, name.as_str());
+                    return Err(Failure { status: Status::Failed, phrase: why });
+                }
+                Event::Unreached { relay: at, why } if at == relay => {
+                    let phrase = notice::unreached(relay, why);
+                    if why.is_other_key() || *why == Unreached::HandshakeRefused {
+                        return Err(phrase.into());
+                    }
+                    say(&setup.strings, &phrase);
+                }
+                _ => {}
+            }
+        }
+        while let Some(ask) = news.next_ask() {
+            if let Some(failure) = ask.end() {
+                return Err(failure);
+            }
+            if let Ask::Trouble(phrase) = ask {
+                say(&setup.strings, &phrase);
+            }
+        }
+        if now.tick >= end {
+            let phrase = Phrase::new("join-silent").with("relay", relay);
+            return Err(Failure::later(phrase.with("time", shown(SIGN_IN_WITHIN))));
+        }
+    }
+}
+
+/// Puts the relay into the book, and says what comes next.
+fn finish(setup: &Setup, location: &Location, invite: &Invite, name: &Name) -> Outcome {
+    let spec = invite.spec();
+    let relay_name = location.put_relay(&spec).map_err(|why| {
+        let line = crate::contacts::relay_entry(&spec);
+        let phrase = Phrase::new("join-not-written").with("name", name).with("relay", &invite.relay);
+        phrase.with("line", line).with("why", setup.strings.say(&why))
+    })?;
+    print(&format!("joined {} {name}", invite.relay))?;
+    let done = Phrase::new("join-done").with("name", name).with("relay", &invite.relay);
+    let done = done.with("key", invite.key).with("file", location.file()).with("relay_name", relay_name);
+    say(&setup.strings, &done);
+    say(&setup.strings, &Phrase::new("join-next").with("name", name));
+    Ok(Status::Done)
+}

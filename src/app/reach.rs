@@ -1,0 +1,114 @@
+//! Where members reach a relay that is bound here, and what they are given to paste.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use crate::base::{HostPort, Name};
+use crate::contacts::{Contact, entry};
+use crate::store::{Reach, ReachedAt};
+
+/// Addresses that are shown: a machine with containers has dozens that lead nowhere.
+const SHOWN_MAX: usize = 8;
+
+/// Where members reach what is bound to `udp` and `tcp`, on a machine with these addresses of its own; at least one
+/// place, and at most [`SHOWN_MAX`].
+pub(super) fn reached_at(udp: SocketAddr, tcp: Option<SocketAddr>, own: &[IpAddr]) -> Vec<ReachedAt> {
+    let is_served = |ip: &&IpAddr| udp.is_ipv6() || ip.is_ipv4();
+    let mut hosts: Vec<IpAddr> = match udp.ip().is_unspecified() {
+        true => own.iter().filter(is_served).take(SHOWN_MAX).copied().collect(),
+        false => vec![udp.ip()],
+    };
+    if hosts.is_empty() {
+        hosts.push(Ipv4Addr::LOCALHOST.into());
+    }
+    let place = |host: IpAddr| ReachedAt {
+        address: SocketAddr::new(host, udp.port()).into(),
+        tcp: tcp.and_then(|tcp| tcp_of(host, tcp)).map(HostPort::from),
+    };
+    hosts.into_iter().map(place).collect()
+}
+
+/// Where TCP is reached by those who come to `host`; `None` if they do not come there.
+fn tcp_of(host: IpAddr, tcp: SocketAddr) -> Option<SocketAddr> {
+    match tcp.ip().is_unspecified() {
+        true => (tcp.is_ipv6() || host.is_ipv4()).then(|| SocketAddr::new(host, tcp.port())),
+        false => (host.is_loopback() || !tcp.ip().is_loopback()).then_some(tcp),
+    }
+}
+
+/// The same for a relay whose operator says how it is reached from outside, by this address. For TCP the port is the
+/// same there where it is the same here, and otherwise the one here.
+pub(super) fn named(address: &HostPort, tcp_port: Option<u16>, udp_port: u16) -> ReachedAt {
+    let port = tcp_port.map(|port| if port == udp_port { address.port() } else { port });
+    ReachedAt { address: address.clone(), tcp: port.and_then(|port| address.with_port(port)) }
+}
+
+/// The line for the address book of a member, with `who` in the place of a name.
+pub(super) fn contacts_line(who: &str, place: &ReachedAt, reach: &Reach) -> String {
+    let stand_in: Name = "NAME".parse().expect("four letters are a name");
+    let contact = Contact {
+        tcp: place.tcp.clone().filter(|tcp| *tcp != place.address),
+        relay_key: Some(reach.key),
+        ..Contact::new(stand_in, place.address.clone())
+    };
+    entry(&contact).replacen("NAME", who, 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contacts::Book;
+
+    fn shown(udp: &str, tcp: &str, own: &[&str]) -> Vec<String> {
+        let own: Vec<IpAddr> = own.iter().map(|ip| ip.parse().unwrap()).collect();
+        let places = reached_at(udp.parse().unwrap(), tcp.parse().ok(), &own);
+        let tcp = |place: &ReachedAt| place.tcp.as_ref().map_or("-".to_owned(), HostPort::to_string);
+        places.iter().map(|place| format!("{} {}", place.address, tcp(place))).collect()
+    }
+
+    #[test]
+    fn members_are_shown_addresses_that_they_reach() {
+        let own = &["192.0.2.1", "2001:db8::1"];
+        let table: [(&str, &str, &[&str]); 10] = [
+            ("127.0.0.1:1", "-", &["127.0.0.1:1 -"]),
+            ("127.0.0.1:1", "127.0.0.1:2", &["127.0.0.1:1 127.0.0.1:2"]),
+            ("0.0.0.0:1", "-", &["192.0.2.1:1 -"]),
+            ("0.0.0.0:1", "0.0.0.0:1", &["192.0.2.1:1 192.0.2.1:1"]),
+            ("[::]:1", "[::]:2", &["192.0.2.1:1 192.0.2.1:2", "[2001:db8::1]:1 [2001:db8::1]:2"]),
+            ("[::]:1", "0.0.0.0:2", &["192.0.2.1:1 192.0.2.1:2", "[2001:db8::1]:1 -"]),
+            ("0.0.0.0:1", "192.0.2.9:2", &["192.0.2.1:1 192.0.2.9:2"]),
+            ("0.0.0.0:1", "127.0.0.1:2", &["192.0.2.1:1 -"]),
+            ("192.0.2.1:1", "0.0.0.0:2", &["192.0.2.1:1 192.0.2.1:2"]),
+            ("127.0.0.1:1", "[::]:2", &["127.0.0.1:1 127.0.0.1:2"]),
+        ];
+        for (udp, tcp, wanted) in table {
+            assert_eq!(shown(udp, tcp, own), wanted, "{udp} {tcp}");
+        }
+        for udp in ["0.0.0.0:1", "[::]:1"] {
+            assert_eq!(shown(udp, "-", &[]), ["127.0.0.1:1 -"], "there is no other");
+        }
+        assert_eq!(shown("0.0.0.0:1", "-", &["192.0.2.1"; 30]).len(), SHOWN_MAX);
+    }
+
+    #[test]
+    fn operator_names_the_address_from_outside() {
+        let shown =
+            |tcp| named(&"chat.example.org:443".parse().unwrap(), tcp, 8081).tcp.map(|tcp| tcp.to_string());
+        assert_eq!(shown(Some(8081)).as_deref(), Some("chat.example.org:443"));
+        assert_eq!(shown(Some(9000)).as_deref(), Some("chat.example.org:9000"));
+        assert_eq!(shown(None), None);
+    }
+
+    #[test]
+    fn line_to_paste_is_an_entry_of_a_book() {
+        let key = "aaaaa-bbbbb-ccccc-ddddd".parse().unwrap();
+        let at = reached_at("[::1]:1".parse().unwrap(), "[::1]:2".parse().ok(), &[]);
+        let reach = Reach { key, at };
+        let line = contacts_line("NAME", &reach.at[0], &reach);
+        assert_eq!(
+            line,
+            r#"NAME = { relay = "[::1]:1", tcp = "[::1]:2", relay_key = "aaaaa-bbbbb-ccccc-ddddd" }"#
+        );
+        let book = Book::parse(&format!("[contacts]\n{line}"), "f").unwrap();
+        assert_eq!((book.relays()[0].key, book.relays()[0].tcp.clone()), (Some(key), "[::1]:2".parse().ok()));
+    }
+}

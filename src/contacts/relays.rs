@@ -1,0 +1,238 @@
+//! The relays of a book as a program edits them: one put in, or its key changed; every other byte of the file as it was.
+
+use std::ops::Range;
+
+use toml_edit::{Document, InlineTable, Item, Key, TableLike, Value};
+
+use super::edit::{body_end, checked, edit_entry, insert, rewrite, with_mark_of};
+use super::place::Page;
+use super::{Book, NamedRelay, RelaySpec};
+use crate::base::{Fingerprint, HostPort, Name, Phrase};
+
+/// What a relay is called that the user has not named; with a number behind it where that is taken.
+const NAME: &str = "home";
+
+/// The text with this relay and its key under `[relays]`, and the name it has there. A relay that is there by its
+/// address keeps its name, and where it listens for TCP.
+///
+/// # Errors
+/// `book-other-relay-key` (`file`, `relay`, `key`, `offered`), `book-edit-by-hand` (`file`), and all of [`Book::parse`].
+pub fn put_relay(text: &str, file: &str, relay: &RelaySpec) -> Result<(String, Name), Phrase> {
+    let mut book = Book::parse(text, file)?;
+    let known = book.relay(&relay.address).cloned();
+    if let Some((key, offered)) = known.as_ref().and_then(|known| known.key).zip(relay.key)
+        && key != offered
+    {
+        let differs = Phrase::new("book-other-relay-key").with("file", file).with("relay", &relay.address);
+        return Err(differs.with("key", key).with("offered", offered));
+    }
+    let tcp = known.as_ref().and_then(|known| known.tcp.clone()).or_else(|| relay.tcp.clone());
+    let relay = RelaySpec { tcp, ..relay.clone() };
+    let place = book.contacts.named().iter().position(|named| named.relay.address == relay.address);
+    let page = Page::new(text, file);
+    let (name, edited) = match place {
+        Some(place) => {
+            let before = book.contacts.named()[place].clone();
+            let after = RelaySpec { key: relay.key.or(before.relay.key), ..before.relay.clone() };
+            if after == before.relay {
+                return Ok((text.to_owned(), before.name));
+            }
+            book.contacts.change_named()[place].relay = after.clone();
+            let edited = with_key(page, &before.name, &after);
+            (before.name, edited)
+        }
+        None => {
+            let name = free_name(&book);
+            book.contacts.change_named().push(NamedRelay { name: name.clone(), relay: relay.clone() });
+            let edited = with_entry(page, &name, &relay);
+            (name, edited)
+        }
+    };
+    Ok((checked(with_mark_of(text, edited), file, book)?, name))
+}
+
+/// The text in which every key of this relay is the one given; a relay without a key stays without.
+///
+/// # Errors
+/// `book-edit-by-hand` (`file`), and all of [`Book::parse`].
+pub fn set_relay_key(text: &str, file: &str, relay: &HostPort, key: Fingerprint) -> Result<String, Phrase> {
+    let mut book = Book::parse(text, file)?;
+    let page = Page::new(text, file);
+    let document = Document::parse(page.text).expect("the book was read from it");
+    let table = |name: &str| document.get(name).and_then(Item::as_table_like);
+    let mut spans = Vec::new();
+    for named in book.contacts.named().iter().filter(|named| named.relay.address == *relay) {
+        spans.extend(table("relays").and_then(|table| span_of(table, &named.name, "key")));
+    }
+    for contact in book.contacts.iter().filter(|contact| contact.relay == *relay) {
+        spans.extend(table("contacts").and_then(|table| span_of(table, &contact.label, "relay_key")));
+    }
+    spans.sort_by_key(|span| std::cmp::Reverse(span.start));
+    let mut edited = page.text.to_owned();
+    spans.into_iter().for_each(|span| edited.replace_range(span, &format!("\"{key}\"")));
+    let change = |known: &mut Option<Fingerprint>| *known = known.map(|_| key);
+    for named in book.contacts.change_named().iter_mut().filter(|named| named.relay.address == *relay) {
+        change(&mut named.relay.key);
+    }
+    for contact in book.contacts.change().iter_mut().filter(|contact| contact.relay == *relay) {
+        change(&mut contact.relay_key);
+    }
+    checked(with_mark_of(text, edited), file, book)
+}
+
+/// Where a field of an entry has its value.
+fn span_of(table: &dyn TableLike, name: &Name, field: &str) -> Option<Range<usize>> {
+    let (_, item) = entry_of(table, name)?;
+    item.as_table_like()?.get(field)?.span()
+}
+
+fn entry_of<'a>(table: &'a dyn TableLike, name: &Name) -> Option<(&'a Key, &'a Item)> {
+    let entries = table.iter().filter_map(|(key, _)| table.get_key_value(key));
+    entries.into_iter().find(|(key, _)| key.get().parse::<Name>().as_ref() == Ok(name))
+}
+
+fn free_name(book: &Book) -> Name {
+    let names = (1..).map(|n| if n == 1 { NAME.to_owned() } else { format!("{NAME}-{n}") });
+    let mut names = names.map(|name| name.parse::<Name>().expect("it is made of letters, digits and a dash"));
+    names.find(|name| book.relay_named(name).is_none()).expect("a book has an end")
+}
+
+fn with_key(page: Page<'_>, name: &Name, relay: &RelaySpec) -> String {
+    let document = Document::parse(page.text).expect("the book was read from it");
+    let word = relay.key.map(|key| format!("\"{key}\""));
+    let table = document.get("relays").and_then(Item::as_table).filter(|table| !table.is_dotted());
+    match table.and_then(|table| entry_of(table, name)) {
+        Some(entry) => edit_entry(page, entry, ("key", word.as_deref()), &value(relay).to_string()),
+        None => rewrite(page.text, "relays", |relays| relays.insert(name.as_str(), value(relay))),
+    }
+}
+
+/// The line of a relay, as it stands under `[relays]`.
+pub fn relay_entry(relay: &RelaySpec) -> String {
+    format!("{NAME} = {}", value(relay))
+}
+
+fn with_entry(page: Page<'_>, name: &Name, relay: &RelaySpec) -> String {
+    let document = Document::parse(page.text).expect("the book was read from it");
+    let line = format!("{} = {}", Key::new(name.as_str()).display_repr(), value(relay));
+    let header = Some("[relays]");
+    match document.get("relays") {
+        None => insert(page.text, page.text.len(), header, &line),
+        Some(Item::Table(table)) if table.is_dotted() => {
+            rewrite(page.text, "relays", |relays| relays.insert(name.as_str(), value(relay)))
+        }
+        Some(Item::Table(table)) if table.is_implicit() => insert(page.text, page.text.len(), header, &line),
+        Some(Item::Table(table)) => insert(page.text, page.line_end(body_end(table)), None, &line),
+        Some(_) => rewrite(page.text, "relays", |relays| relays.insert(name.as_str(), value(relay))),
+    }
+}
+
+fn value(relay: &RelaySpec) -> Value {
+    let mut table = InlineTable::new();
+    table.insert("address", relay.address.to_string().into());
+    let (tcp, key) = (relay.tcp.as_ref().map(HostPort::to_string), relay.key.map(|key| key.to_string()));
+    for (field, value) in [("tcp", tcp), ("key", key)] {
+        if let Some(value) = value {
+            table.insert(field, value.into());
+        }
+    }
+    Value::InlineTable(table)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "aaaaa-bbbbb-ccccc-ddddd";
+    const OTHER: &str = "eeeee-fffff-ggggg-hhhhh";
+
+    fn relay() -> RelaySpec {
+        RelaySpec { address: "h:1".parse().unwrap(), tcp: None, key: KEY.parse().ok() }
+    }
+
+    fn put(text: &str) -> String {
+        put_relay(text, "f", &relay()).unwrap().0
+    }
+
+    #[test]
+    fn relay_goes_below_the_others_and_nothing_else_moves() {
+        let line = format!("home = {{ address = \"h:1\", key = \"{KEY}\" }}\n");
+        let table = [
+            ("", format!("[relays]\n{line}")),
+            (
+                "# mine\n[contacts]\nA = \"h:1\" # a\n",
+                format!("# mine\n[contacts]\nA = \"h:1\" # a\n\n[relays]\n{line}"),
+            ),
+            (
+                "[relays] # r\nx = \"y:1\"\n\n[contacts]\n",
+                format!("[relays] # r\nx = \"y:1\"\n{line}\n[contacts]\n"),
+            ),
+            (
+                "[relays]\nHome = \"y:1\"",
+                format!("[relays]\nHome = \"y:1\"\n{}", line.replace("home", "home-2")),
+            ),
+            ("\u{feff}[me]\r\n", format!("\u{feff}[me]\r\n\r\n[relays]\r\n{}", line.replace('\n', "\r\n"))),
+            ("[relays.x]\naddress = \"y:1\"\n", format!("[relays.x]\naddress = \"y:1\"\n\n[relays]\n{line}")),
+            ("relays = { x = \"y:1\" }\n", format!("relays = {{ x = \"y:1\" , {} }}\n", line.trim_end())),
+        ];
+        for (before, after) in table {
+            assert_eq!(put(before), after, "{before:?}");
+            assert_eq!(put(&after), after, "it was there");
+        }
+    }
+
+    #[test]
+    fn known_relay_gets_its_key_where_it_is() {
+        let with_key = format!("{{ address = \"h:1\", key = \"{KEY}\" }}");
+        let table = [
+            ("[relays]\nx = \"h:1\" # x\n", format!("[relays]\nx = {with_key} # x\n")),
+            ("[relays]\nx = { address = \"h:1\" } # x\n", format!("[relays]\nx = {with_key} # x\n")),
+            (
+                "[relays.x] # x\naddress = \"h:1\"\n",
+                format!("[relays.x] # x\naddress = \"h:1\"\nkey = \"{KEY}\"\n"),
+            ),
+            (
+                "[relays]\nx.address = \"h:1\"\n",
+                format!("[relays]\nx.address = \"h:1\"\nx.key = \"{KEY}\"\n"),
+            ),
+        ];
+        for (before, after) in table {
+            assert_eq!(put(before), after, "{before:?}");
+        }
+        let text = format!("[relays]\nx = {{ address = \"h:1\", key = \"{OTHER}\" }}\n");
+        let swapped = set_relay_key(&text, "f", &relay().address, KEY.parse().unwrap()).unwrap();
+        assert_eq!(swapped, text.replace(OTHER, KEY));
+    }
+
+    #[test]
+    fn every_mention_of_a_key_is_changed() {
+        let text = format!(
+            "[relays]\nx = {{ address = \"h:1\", key = \"{OTHER}\" }} # x\ny = {{ address = \"h:2\", key = \"{OTHER}\" }}\n\
+             [contacts]\nA = {{ relay = \"h:1\", relay_key = \"{OTHER}\" }}\nB = \"h:1\"\n\
+             [contacts.C]\nrelay = \"x\"\nrelay_key = '{OTHER}' # c\n"
+        );
+        let after = set_relay_key(&text, "f", &relay().address, KEY.parse().unwrap()).unwrap();
+        let quoted = text.replace(&format!("'{OTHER}'"), &format!("\"{OTHER}\""));
+        let wanted = quoted
+            .replace(OTHER, KEY)
+            .replace(&format!("h:2\", key = \"{KEY}"), &format!("h:2\", key = \"{OTHER}"));
+        assert_eq!(after, wanted);
+        let without = "[contacts]\nA = \"h:1\"\n";
+        assert_eq!(set_relay_key(without, "f", &relay().address, KEY.parse().unwrap()).unwrap(), without);
+    }
+
+    #[test]
+    fn relay_whose_key_contradicts_the_book_is_not_put_in() {
+        for text in [
+            format!("[relays]\nx = {{ address = \"h:1\", key = \"{OTHER}\" }}\n"),
+            format!("[contacts]\nA = {{ relay = \"h:1\", relay_key = \"{OTHER}\" }}\n"),
+        ] {
+            let put = put_relay(&text, "f", &relay());
+            assert!(put.is_err(), "{put:?}");
+        }
+        let text = "[contacts]\nA = { relay = \"h:1\", tcp = \"h:2\" }\n";
+        let other = RelaySpec { tcp: "h:3".parse().ok(), ..relay() };
+        let (text, _) = put_relay(text, "f", &other).unwrap();
+        assert_eq!(Book::parse(&text, "f").unwrap().relays()[0].tcp, "h:2".parse().ok());
+    }
+}

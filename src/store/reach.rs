@@ -1,0 +1,94 @@
+//! Where members reach a relay, as it was when the relay last started: `reach.toml` in its folder. The operator's
+//! commands read it, while the relay runs and while it does not.
+//!
+//! ```toml
+//! key = "m7s22-7gq4x-…"
+//! [[at]]
+//! address = "192.0.2.1:8081"
+//! tcp = "192.0.2.1:443"
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::files::{read_small, write_atomically};
+use crate::base::{Fingerprint, HostPort, Phrase};
+
+const HEADER: &str = "\
+# Where members reach this relay, as it was when it last started. Written by queqiao.
+";
+
+/// What members are told of a relay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reach {
+    /// Its key.
+    pub key: Fingerprint,
+    /// Its addresses, the likeliest first; at least one.
+    pub at: Vec<ReachedAt>,
+}
+
+/// One address of a relay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReachedAt {
+    /// Where it is reached over UDP.
+    pub address: HostPort,
+    /// And over TCP, if it listens there for those who come to that address.
+    pub tcp: Option<HostPort>,
+}
+
+impl Reach {
+    /// What the relay of this folder said; `None` if it has not run yet.
+    ///
+    /// # Errors
+    /// `reach-damaged` (`file`, `cause`), or what the system says.
+    pub fn load(dir: &Path) -> Result<Option<Reach>, Phrase> {
+        let path = path_in(dir);
+        let Some((_, bytes)) = read_small(&path)? else { return Ok(None) };
+        let damaged =
+            |cause: String| Phrase::new("reach-damaged").with("file", path.display()).with("cause", cause);
+        let text = String::from_utf8(bytes).map_err(|error| damaged(error.to_string()))?;
+        let reach: Reach = toml::from_str(&text).map_err(|error| damaged(error.message().to_owned()))?;
+        if reach.at.is_empty() { Err(damaged("at = []".to_owned())) } else { Ok(Some(reach)) }
+    }
+
+    /// Writes it down; the caller has the relay's folder.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn save(&self, dir: &Path) -> Result<(), Phrase> {
+        let text = toml::to_string(self).expect("it is made of texts");
+        write_atomically(&path_in(dir), format!("{HEADER}{text}").as_bytes())
+    }
+}
+
+fn path_in(dir: &Path) -> PathBuf {
+    dir.join("reach.toml")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reach_is_read_as_it_was_written() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(Reach::load(dir.path()), Ok(None));
+        let at = |address: &str, tcp: Option<&str>| ReachedAt {
+            address: address.parse().unwrap(),
+            tcp: tcp.map(|tcp| tcp.parse().unwrap()),
+        };
+        let reach = Reach {
+            key: "aaaaa-bbbbb-ccccc-ddddd".parse().unwrap(),
+            at: vec![at("192.0.2.1:8081", Some("192.0.2.1:443")), at("[2001:db8::1]:8081", None)],
+        };
+        reach.save(dir.path()).unwrap();
+        assert_eq!(Reach::load(dir.path()), Ok(Some(reach)));
+        for text in ["", "key = \"aaaaa-bbbbb-ccccc-ddddd\"\nat = []\n", "\u{0}", "key = 1\n"] {
+            std::fs::write(path_in(dir.path()), text).unwrap();
+            assert_eq!(Reach::load(dir.path()).unwrap_err().key(), "reach-damaged", "{text:?}");
+        }
+    }
+}
