@@ -264,13 +264,14 @@ impl Relay {
             return self.refuse_name(slot, NameReason::Removed, "");
         }
         if !self.members.is_durable(member) {
-            // Its name is being freed, and it claims it again then.
+            // Its name is being freed. It claims it again then, and says the same of its outbox.
+            self.places[member.0].outboxes.forget(outbox);
             return self.await_registration(slot, member);
         }
         self.welcome(now, slot, member, !durable, out);
     }
 
-    /// Tries again what the disk did not take, if its session is still there.
+    /// Tries again what the disk did not take: its session, if that is still there, waits for it.
     pub(super) fn mark_again(&mut self, member: MemberId, out: &mut Out) {
         let Some(marking) = self.post.marking_again.remove(&member) else { return };
         if self.sessions.is_serial(marking.slot, marking.serial) {

@@ -3,10 +3,13 @@
 
 use std::path::Path as FolderPath;
 
-use queqiao::base::{Input, LetterId, OutboxId};
+use queqiao::base::{Input, LetterId, Mark, OutboxId};
 use queqiao::relay::{Change, Known, Limits, Record};
+use queqiao::wire::features::Features;
 use queqiao::wire::frame::{Frame, StreamId};
-use queqiao::wire::message::{NameReason, Names, Reason, SCREEN_FIRST, SCREEN_LAST, ToRelay};
+use queqiao::wire::message::{
+    Earlier, NameReason, Names, OutboxMark, Reason, SCREEN_FIRST, SCREEN_LAST, Said, ToRelay,
+};
 
 use super::hand::{Hand, Told};
 use super::rig::{Given, Rig, START, ms, secs, udp};
@@ -127,6 +130,31 @@ fn every_kind_of_record_that_failed_is_written_again() {
         );
         assert_eq!(before, after, "{kind}");
     }
+}
+
+/// The disk refuses the mark of a sign-in, and its session ends: what that said is written
+/// then, so that a relay that starts there knows an old copy.
+#[test]
+fn sign_in_that_failed_is_written_when_its_session_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(dir.path(), limits(), START);
+    rig.refuses = |record| matches!(record, Record::SignedIn { .. });
+    let counter = rig.counter();
+    let mut tom = Hand::shake(&mut rig, udp(1, 1), 1, counter).unwrap();
+    let said = Said { mark: Mark(3), token: 9 };
+    let outbox = Some(OutboxMark { outbox: OutboxId(0xB0), said, earlier: Earlier::default() });
+    let (name, invite, screen_follows, features) = ("TOM", &[][..], false, Features::OURS);
+    let sign_in = ToRelay::SignIn { name, invite, screen_follows, outbox, features };
+    tom.say(&mut rig, StreamId::Control, &sign_in);
+    rig.wait(secs(3));
+    assert!(rig.refused > 1, "it is tried again while its session is there");
+    leave(&mut rig, &mut tom);
+    rig.wait(secs(5));
+    rig.refuses = |_| false;
+    rig.wait(secs(WRITTEN_WITHIN_S));
+    let [before, after] = killed(rig, dir.path());
+    assert_eq!(before.outboxes.iter().map(|kept| kept.said).collect::<Vec<_>>(), [said]);
+    assert_eq!(before, after);
 }
 
 /// The example of the issue: nothing but the list is refused, and the relay is killed after the

@@ -132,7 +132,7 @@ fn one_and_many_are_told_apart_and_names_of_digits_stay_names() {
 #[test]
 fn arguments_cannot_break_the_line_or_command_the_terminal() {
     for lang in [Lang::En, Lang::Zh] {
-        let phrase = Phrase::new("refused-offline").with("who", "a\nb\r\x1b[2J\u{9b}1m\u{202e}\u{2066}");
+        let phrase = Phrase::new("refused-expired").with("who", "a\nb\r\x1b[2J\u{9b}1m\u{202e}\u{2066}");
         let said = Strings::new(lang).say(&phrase);
         assert!(
             !said.contains(|c: char| c.is_control() || "\u{202e}\u{2066}\u{2068}\u{2069}".contains(c)),
