@@ -66,8 +66,9 @@ impl OutboxId {
     }
 }
 
-/// Counts the times a client has opened an outbox or signed in with it: each is durable before anything is numbered or
-/// said under it, and none is used again. 0 for letters that are numbered in none, those of guests and of the relay.
+/// Counts the times a client has opened an outbox or signed in with it: each is durable before
+/// anything is numbered or said under it, and none is used again. 0 for letters that are numbered
+/// in none, those of guests and of the relay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Mark(pub u32);
 

@@ -44,7 +44,8 @@ pub struct Config {
     pub name: Option<Name>,
     /// The member's private X25519 key.
     pub private_key: [u8; 32],
-    /// The outbox its letters are written into, where none of [`Kept::outboxes`] has taken its place.
+    /// The outbox its letters are written into, where none of [`Kept::outboxes`] has taken its
+    /// place.
     pub outbox: OutboxId,
     /// Which carriers it may use.
     pub carriers: Carriers,
@@ -554,8 +555,8 @@ pub enum Event {
         /// Which relay.
         relay: HostPort,
     },
-    /// The outbox of this relay is an old copy: what is written from now on goes into another one, and what waited comes
-    /// back as refused.
+    /// The outbox of this relay is an old copy: what is written from now on goes into another one,
+    /// and what waited comes back as refused.
     OldCopy {
         /// Which relay.
         relay: HostPort,

@@ -1,7 +1,7 @@
 //! Letters that come in: what each says, and whether it is kept.
 //!
-//! Of a letter that this version cannot understand nothing is kept: of a kind it does not know, with
-//! a broken body, or with words that are not its sender's to say. Its author has it back as
+//! Of a letter that this version cannot understand nothing is kept: of a kind it does not know,
+//! with a broken body, or with words that are not its sender's to say. Its author has it back as
 //! `unsupported`.
 
 use std::time::Duration;
@@ -35,7 +35,8 @@ impl Unsupported {
 }
 
 impl Uplink {
-    /// The name of a letter's sender. Letters come in rows from one sender, and reading a name is dear.
+    /// The name of a letter's sender. Letters come in rows from one sender, and reading a name is
+    /// dear.
     fn author(&mut self, from: &str) -> Option<Name> {
         if self.last_author.as_ref().is_none_or(|last| last.as_str() != from) {
             self.last_author = Some(from.parse().ok()?);

@@ -22,8 +22,8 @@ pub const DECLINED_KEPT_MAX: usize = 4_096;
 /// Everything the client's core begins with. Bounded by the outbox's limits, and by what the store loads of the rest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
-    /// The outbox of each relay that letters were written to or that was signed in at; another one than [`Kept::letters`]
-    /// and [`Kept::conversations`] are of is never there.
+    /// The outbox of each relay that letters were written to or that was signed in at; another one
+    /// than [`Kept::letters`] and [`Kept::conversations`] are of is never there.
     pub outboxes: BTreeMap<HostPort, KeptOutbox>,
     /// How far each conversation has come, for each relay and recipient.
     pub conversations: BTreeMap<(HostPort, Name), KeptConversation>,

@@ -94,8 +94,8 @@ impl Ledger {
         Seen::New { missing, after }
     }
 
-    /// Whether an old copy has numbered this letter: its number was used under a lower mark, or a letter before it was an old
-    /// copy's; and whether it is the first of them.
+    /// Whether an old copy has numbered this letter: its number was used under a lower mark, or a
+    /// letter before it was an old copy's; and whether it is the first of them.
     fn is_old(&mut self, key: &Key, number: u64, mark: Mark) -> Option<bool> {
         let row = self.rows.get_mut(key)?;
         if row.closed.is_some_and(|closed| mark >= closed) {
@@ -115,7 +115,8 @@ impl Ledger {
         }
     }
 
-    /// A letter of an old copy whose refusal the relay is owed. [`Ledger::paid_old_copy`] when it was said.
+    /// A letter of an old copy whose refusal the relay is owed. [`Ledger::paid_old_copy`] when it
+    /// was said.
     pub(super) fn next_old_copy(&self) -> Option<(&Name, LetterId)> {
         let is_due = |(key, _): &&(Key, u64)| self.rows.get(key).is_none_or(|row| row.is_closed);
         let (key, number) = self.old_copies.iter().find(is_due)?;
@@ -166,8 +167,8 @@ impl Ledger {
         }
     }
 
-    /// A `stored` the relay is owed: whose letters, and through which number and mark. [`Ledger::paid_stored`] when it was
-    /// sent.
+    /// A `stored` the relay is owed: whose letters, and through which number and mark.
+    /// [`Ledger::paid_stored`] when it was sent.
     pub(super) fn next_stored(&self) -> Option<(&Name, OutboxId, (u64, Mark))> {
         let key = self.owing_stored.last()?;
         let row = self.rows.get(key)?;

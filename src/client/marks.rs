@@ -1,11 +1,13 @@
 //! The marks of one relay's outbox: how the relay knows this copy of it from an older one.
 //!
-//! A client counts up when it begins and before each sign-in. Letters are numbered under the last mark, and both become
-//! durable together; a sign-in says a mark that is durable. So two copies of one outbox never number letters under one
-//! mark that either has signed in with, and each sign-in leaves a trace that only its own copy knows: the mark and a random
-//! token. See [`crate::wire::message::OutboxMark`].
+//! A client counts up when it begins and before each sign-in. Letters are numbered under the last
+//! mark, and both become durable together; a sign-in says a mark that is durable. So two copies of
+//! one outbox never number letters under one mark that either has signed in with, and each sign-in
+//! leaves a trace that only its own copy knows: the mark and a random token. See
+//! [`crate::wire::message::OutboxMark`].
 //!
-//! A mark that the disk did not take is tried again after [`RETRY_AFTER`]; until then there is no sign-in.
+//! A mark that the disk did not take is tried again after [`RETRY_AFTER`]; until then there is no
+//! sign-in.
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -537,7 +537,8 @@ impl Client {
         }
     }
 
-    /// Another outbox has taken the place of an old copy: what waited there goes back to its writer.
+    /// Another outbox has taken the place of an old copy: what waited there goes back to its
+    /// writer.
     fn settle_old_copy(&mut self, now: Now, relay: &HostPort, out: &mut Out) {
         for (to, refusal) in self.mail(relay).outbox.take_given_back() {
             self.shared.journal.push(told(relay, &to, refusal.id));

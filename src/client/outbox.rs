@@ -6,8 +6,8 @@
 //! accepted one. A session that is lost puts back what was not accepted. No conversation waits for
 //! another.
 //!
-//! Files: `letters` (those of one conversation), `refused` (what follows from a refusal), `old_copy` (an outbox that is
-//! given up for another).
+//! Files: `letters` (those of one conversation), `refused` (what follows from a refusal),
+//! `old_copy` (an outbox that is given up for another).
 
 mod letters;
 mod old_copy;
@@ -187,7 +187,8 @@ pub(super) struct Outbox {
     heard: VecDeque<(Name, LetterId)>,
     /// Refusals an earlier run wrote down and may not have told.
     old_refusals: VecDeque<(Name, Refusal)>,
-    /// Of the outbox before this one: letters that are refused with it, and refusals that are not durable yet.
+    /// Of the outbox before this one: letters that are refused with it, and refusals that are not
+    /// durable yet.
     given_back: Vec<(Name, Refusal)>,
     ending: VecDeque<(Name, Refusal)>,
     is_switching: bool,

@@ -70,7 +70,8 @@ impl Uplinks {
         self.each_of(|_| true, change);
     }
 
-    /// Shows `change` every uplink that this is about; the others are not touched. Whether there was one.
+    /// Shows `change` every uplink that this is about; the others are not touched. Whether there
+    /// was one.
     pub(super) fn each_of(
         &mut self,
         about: impl Fn(&Uplink) -> bool,

@@ -90,7 +90,8 @@ pub(super) struct Marks {
     pub(super) read: u64,
     /// When the last accepted one was taken, on the relay's own clock, in milliseconds.
     pub(super) since: u64,
-    /// Under which the last one that was taken was numbered; those before it were under no higher ones.
+    /// Under which the last one that was taken was numbered; those before it were under no higher
+    /// ones.
     pub(super) mark: Mark,
 }
 

@@ -1,19 +1,21 @@
 //! Old copies of members' outboxes.
 //!
-//! A member's folder may be put back to an earlier state, or run in two places. Its client would then give numbers to
-//! letters that others have had, and a relay that knows letters by their numbers would take the later ones for
-//! repetitions, and call delivered what nobody was given. So a client counts the times it has opened its outbox or signed
-//! in with it, and says that *mark* with each sign-in and with each letter.
+//! A member's folder may be put back to an earlier state, or run in two places. Its client would
+//! then give numbers to letters that others have had, and a relay that knows letters by their
+//! numbers would take the later ones for repetitions, and call delivered what nobody was given. So
+//! a client counts the times it has opened its outbox or signed in with it, and says that *mark*
+//! with each sign-in and with each letter.
 //!
-//! A sign-in is an old copy's if another copy has signed in since that copy parted from this one: the mark and token of
-//! the last sign-in are not among those that it says it has said ([`crate::wire::message::OutboxMark`]). It is refused,
-//! and the client comes again with a new outbox. Of a copy made while its original had a session, only the letters tell:
-//! a number that was taken before, under a mark above that of the last letter taken ([`super::flows`]). Where the relay
-//! has forgotten the letters of a session because it was killed, their readers have not
+//! A sign-in is an old copy's if another copy has signed in since that copy parted from this one:
+//! the mark and token of the last sign-in are not among those that it says it has said
+//! ([`crate::wire::message::OutboxMark`]). It is refused, and the client comes again with a new
+//! outbox. Of a copy made while its original had a session, only the letters tell: a number that
+//! was taken before, under a mark above that of the last letter taken ([`super::flows`]). Where the
+//! relay has forgotten the letters of a session because it was killed, their readers have not
 //! ([`crate::wire::message::Reason::OldCopy`]).
 //!
-//! Invariant: a member is welcomed once the mark of its sign-in is durable. Where the disk takes none, its letters are
-//! refused as `full` until it does.
+//! Invariant: a member is welcomed once the mark of its sign-in is durable. Where the disk takes
+//! none, its letters are refused as `full` until it does.
 
 use crate::base::{Name, Now, OutboxId, blank};
 use crate::wire::frame::close;
@@ -49,7 +51,8 @@ impl Outboxes {
         self.0.push(Outbox { id, said, used });
     }
 
-    /// Whether another copy of this outbox has signed in since the one that signs in now parted from it.
+    /// Whether another copy of this outbox has signed in since the one that signs in now parted
+    /// from it.
     fn is_old(&self, claim: &Claim) -> bool {
         let Some(last) = self.0.iter().find(|outbox| outbox.id == claim.id).map(|outbox| outbox.said) else {
             return false;
@@ -136,7 +139,8 @@ pub(super) struct Marking {
 }
 
 impl Relay {
-    /// The session may have the name: it is welcomed once the mark of its outbox is durable, unless that is an old copy.
+    /// The session may have the name: it is welcomed once the mark of its outbox is durable, unless
+    /// that is an old copy.
     pub(super) fn admit(&mut self, now: Now, slot: Slot, member: MemberId, out: &mut Out) {
         if self.places[member.0].session.is_some_and(|present| self.sessions.is_before(slot, present)) {
             return self.close_session(now.tick, slot, close::DONE, "a later session has signed in");
@@ -151,7 +155,8 @@ impl Relay {
         let used = self.post.clock.now(now.tick);
         self.make_room(member, &claim);
         if !self.places[member.0].outboxes.note(&claim, used) {
-            // Letters wait in each of them. Nothing can be known of this one, and nothing is taken from it.
+            // Letters wait in each of them. Nothing can be known of this one, and nothing is taken
+            // from it.
             return self.welcome(now, slot, member, true, out);
         }
         self.made_room(member, Some(claim.id));
@@ -232,8 +237,8 @@ impl Relay {
         }
     }
 
-    /// The mark of a sign-in is durable, or the disk takes none now: then it is tried again, and until then the session
-    /// gets what waits for its member and brings nothing new.
+    /// The mark of a sign-in is durable, or the disk takes none now: then it is tried again, and
+    /// until then the session gets what waits for its member and brings nothing new.
     pub(super) fn handle_marked(&mut self, now: Now, marking: Marking, durable: bool, out: &mut Out) {
         let Marking { slot, serial, member, outbox, gone } = marking;
         if durable {

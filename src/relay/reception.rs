@@ -48,8 +48,8 @@ impl Relay {
         self.carry_for_guests(now, out);
     }
 
-    /// A member writes to a guest, or ends the conversation. Anything else is refused: plain text has
-    /// no words for it.
+    /// A member writes to a guest, or ends the conversation. Anything else is refused: plain text
+    /// has no words for it.
     pub(super) fn answer_guest(
         &mut self,
         now: Now,

@@ -72,8 +72,9 @@ impl Archive {
         Ok(Some(Archive { path, db }))
     }
 
-    /// Tells every letter, oldest first, without those that were refused for other reasons than `old-copy`: of one member at one relay, or of all; the
-    /// last so many, or all. Ends early when `tell` answers `false`.
+    /// Tells every letter, oldest first, without those that were refused for other reasons than
+    /// `old-copy`: of one member at one relay, or of all; the last so many, or all. Ends early when
+    /// `tell` answers `false`.
     ///
     /// # Errors
     /// The database is damaged or cannot be read; or what `tell` fails with.

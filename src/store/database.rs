@@ -19,8 +19,8 @@ use crate::base::Phrase;
 pub(super) struct Kind {
     /// Marks it as ours, in SQLite's header.
     pub(super) application_id: u32,
-    /// The number of `schema`, in SQLite's `user_version`. A change of the layout adds one. No version of the program has
-    /// been released, so that none but this layout is known.
+    /// The number of `schema`, in SQLite's `user_version`. A change of the layout adds one. No
+    /// version of the program has been released, so that none but this layout is known.
     pub(super) schema_version: u32,
     /// The layout, in parts.
     pub(super) schema: &'static [&'static str],

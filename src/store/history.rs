@@ -227,9 +227,9 @@ impl History {
         Ok(())
     }
 
-    /// Letters that wait for their end, as the index has them, so that none is overlooked whatever its
-    /// row says. Those that are damaged, or whose kind and body are, become refusals, unless the relay
-    /// answers for them already; their places in the file are the answer.
+    /// Letters that wait for their end, as the index has them, so that none is overlooked whatever
+    /// its row says. Those that are damaged, or whose kind and body are, become refusals, unless
+    /// the relay answers for them already; their places in the file are the answer.
     fn load_letters(&self, kept: &mut Kept, named: &mut Vec<Named>) -> rusqlite::Result<Vec<u64>> {
         let select = concat!(
             "SELECT ",
@@ -292,8 +292,8 @@ impl History {
         Ok(())
     }
 
-    /// A letter of the outbox without its kind and body; of a damaged one what can be read, under what
-    /// the index calls it.
+    /// A letter of the outbox without its kind and body; of a damaged one what can be read, under
+    /// what the index calls it.
     fn kept_letter(&self, row: &rusqlite::Row<'_>, whole: bool) -> rusqlite::Result<(Named, KeptLetter)> {
         let values = letter_rows::values(row, 0)?;
         let (text, _) = letter_rows::content(&values);

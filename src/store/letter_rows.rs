@@ -245,8 +245,8 @@ pub(super) fn note(tx: &Transaction<'_>, key: Key, note: Note<'_>) -> rusqlite::
     mend_indexes(tx)
 }
 
-/// Has a letter of the outbox refused as damaged, which its writer is to be told; its sum follows if
-/// it was right. `mend_indexes` has to follow.
+/// Has a letter of the outbox refused as damaged, which its writer is to be told; its sum follows
+/// if it was right. `mend_indexes` has to follow.
 pub(super) fn refuse_damaged(tx: &Transaction<'_>, place: i64) -> rusqlite::Result<()> {
     let select = concat!(
         "SELECT ",

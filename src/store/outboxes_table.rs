@@ -1,4 +1,5 @@
-//! The last sign-in of each outbox of each member, in the relay's database: how it knows an old copy of a member's folder.
+//! The last sign-in of each outbox of each member, in the relay's database: how it knows an old
+//! copy of a member's folder.
 
 use rusqlite::{Connection, Transaction, params};
 

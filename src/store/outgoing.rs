@@ -1,5 +1,5 @@
-//! Kind and body of the letters that wait in the outbox, as they were first sent: what may have left
-//! goes out again byte for byte.
+//! Kind and body of the letters that wait in the outbox, as they were first sent: what may have
+//! left goes out again byte for byte.
 //!
 //! A row is there until its letter is delivered, refused, or erased. It has a sum over all of its
 //! fields and over whose letter it is.

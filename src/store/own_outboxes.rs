@@ -1,4 +1,5 @@
-//! The outboxes of a member in its own database: one for each relay, and another one once that proves to be an old copy.
+//! The outboxes of a member in its own database: one for each relay, and another one once that
+//! proves to be an old copy.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -22,7 +23,8 @@ CREATE TABLE said(
   PRIMARY KEY(relay, mark)
 ) STRICT, WITHOUT ROWID;";
 
-/// What the tables hold of each relay, so that a letter costs no look-up. To be emptied when a transaction fails.
+/// What the tables hold of each relay, so that a letter costs no look-up. To be emptied when a
+/// transaction fails.
 #[derive(Debug, Default)]
 pub(super) struct OwnOutboxes(BTreeMap<HostPort, (OutboxId, Mark)>);
 
@@ -32,8 +34,8 @@ impl OwnOutboxes {
         self.0.clear();
     }
 
-    /// Something is numbered in this outbox of a relay, under this mark. If the relay had another one, the letters that
-    /// wait in that are refused.
+    /// Something is numbered in this outbox of a relay, under this mark. If the relay had another
+    /// one, the letters that wait in that are refused.
     pub(super) fn raise(
         &mut self,
         tx: &Transaction<'_>,

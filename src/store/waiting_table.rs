@@ -11,8 +11,8 @@ use super::sums::{Sum, sum, unsigned};
 use crate::base::{Mark, Name, OutboxId};
 use crate::relay::{KeptLetter, Waiting};
 
-/// `last_number` is the highest of all letters that waited since there were none, `last_since` the latest time, and
-/// `last_mark` the highest mark.
+/// `last_number` is the highest of all letters that waited since there were none, `last_since` the
+/// latest time, and `last_mark` the highest mark.
 pub(super) const SCHEMA: &str = "
 CREATE TABLE waiting(
   recipient TEXT NOT NULL,

@@ -41,13 +41,14 @@ const fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// A letter as one object on one line, without the new line: `from` (the member's name), `relay`, `id`, `text` (exactly
-/// as it was written), `at` (RFC 3339 in UTC with milliseconds, `null` beyond the year 9999), `via` (`udp` or `tcp`),
-/// `contact` (the user's name for the sender, `null` for one who is not in the address book), `looks_like` (the contact
-/// whose name a stranger's could be mistaken for) where there is one, `guest` (`left` or `ended`, with an empty text)
-/// where the relay says so about a guest, `missing` where letters before
-/// it never came, and `state`: `damaged` for a letter that the disk has damaged since, whose `text` is what can be read of it, or
-/// `null`. All characters that a terminal could act on are escaped.
+/// A letter as one object on one line, without the new line: `from` (the member's name), `relay`,
+/// `id`, `text` (exactly as it was written), `at` (RFC 3339 in UTC with milliseconds, `null` beyond
+/// the year 9999), `via` (`udp` or `tcp`), `contact` (the user's name for the sender, `null` for
+/// one who is not in the address book), `looks_like` (the contact whose name a stranger's could be
+/// mistaken for) where there is one, `guest` (`left` or `ended`, with an empty text) where the
+/// relay says so about a guest, `missing` where letters before it never came, and `state`:
+/// `damaged` for a letter that the disk has damaged since, whose `text` is what can be read of it,
+/// or `null`. All characters that a terminal could act on are escaped.
 pub fn letter(letter: &Incoming, sender: &Sender) -> String {
     let object = Letter {
         from: letter.from.as_str(),
@@ -110,10 +111,12 @@ struct OfHistory<'a> {
     missing: u64,
 }
 
-/// A letter of the history of the member `me` as one object on one line: `from` and `to` (members' names), `id`, `text`,
-/// `at` (as in [`letter`]), `state` (`queued`, `accepted`, `waiting`, `delivered`, `read`; a letter that came in was
-/// delivered, and read once it was shown), `until` for one that waits in a mailbox, `missing` and `guest` as in [`letter`], which is `closed`
-/// where this member ended the conversation. A letter that the disk has damaged is `damaged` whatever its state, its `text` is what can be read of it, or `null`.
+/// A letter of the history of the member `me` as one object on one line: `from` and `to` (members'
+/// names), `id`, `text`, `at` (as in [`letter`]), `state` (`queued`, `accepted`, `waiting`,
+/// `delivered`, `read`; a letter that came in was delivered, and read once it was shown), `until`
+/// for one that waits in a mailbox, `missing` and `guest` as in [`letter`], which is `closed` where
+/// this member ended the conversation. A letter that the disk has damaged is `damaged` whatever its
+/// state, its `text` is what can be read of it, or `null`.
 pub fn said(said: &Said, me: &str) -> String {
     let member = said.member.as_str();
     let (from, to) = if said.by_me { (me, member) } else { (member, me) };

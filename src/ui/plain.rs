@@ -22,9 +22,10 @@ pub fn letter(letter: &Incoming, who: &str, clock: &Clock, now: Wall) -> String 
     format!("{} {} [{how}] {text}", clock.show(letter.at, now), super::paint::one_line(who))
 }
 
-/// A letter of the history on one line: `12:03:05 TOM → JACK [delivered] text` for one of `me`, with how far it has
-/// come; `12:03:05 JACK → TOM [udp] text` for one of theirs. A new line in the text is shown as `\n`. What was said about
-/// a guest is as in [`letter`], or `[closed]` where `me` ended the conversation.
+/// A letter of the history on one line: `12:03:05 TOM → JACK [delivered] text` for one of `me`,
+/// with how far it has come; `12:03:05 JACK → TOM [udp] text` for one of theirs. A new line in the
+/// text is shown as `\n`. What was said about a guest is as in [`letter`], or `[closed]` where `me`
+/// ended the conversation.
 pub fn said(said: &Said, me: &str, who: &str, clock: &Clock, now: Wall) -> String {
     if let Some(note) = said.note {
         return format!("{} {who} [{}]", clock.show(said.at, now), note.word());

@@ -2,8 +2,8 @@
 //!
 //! Each end says its own once, in 4 bytes behind the last field of sign-in and welcome; an end that
 //! says nothing there has none. Neither end sends a message, or a reason, to one that has not said
-//! its bit. Bits that an end does not know are ignored. Kinds of letters need no bit: they are their
-//! readers' business ([`super::letter`]).
+//! its bit. Bits that an end does not know are ignored. Kinds of letters need no bit: they are
+//! their readers' business ([`super::letter`]).
 //!
 //! | bit | means |
 //! | --- | --- |

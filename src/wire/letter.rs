@@ -1,6 +1,7 @@
 //! Kind and body of a letter: what one member writes for another, and the relay never looks into.
 //!
-//! A body is a CBOR map with numbered fields (RFC 8949), so that later versions can add fields that older clients skip.
+//! A body is a CBOR map with numbered fields (RFC 8949), so that later versions can add fields that
+//! older clients skip.
 //!
 //! Kind 1, a text:
 //!
@@ -15,7 +16,8 @@
 //! | --- | --- | --- |
 //! | 0 | unsigned | 1 and 2 from the relay, in the guest's own name: 1 the guest has sent everything, and still reads answers for a minute; 2 the guest is gone. 3 from a member to the guest: end the conversation |
 //!
-//! A reader refuses a letter of any other kind, or with any other body, as `unsupported`, and keeps nothing of it.
+//! A reader refuses a letter of any other kind, or with any other body, as `unsupported`, and keeps
+//! nothing of it.
 
 use std::sync::Arc;
 
@@ -101,7 +103,8 @@ impl Made {
         Made { kind: KIND_GUEST, body: bytes.into() }
     }
 
-    /// Its text, which is empty if it is of a kind without one; `None` if this version cannot read it.
+    /// Its text, which is empty if it is of a kind without one; `None` if this version cannot read
+    /// it.
     pub fn text(&self) -> Option<String> {
         Content::read(self.kind, &self.body).map(Content::into_text).ok()
     }

@@ -97,7 +97,8 @@ pub enum NameReason {
     Removed,
     /// This relay has as many members as it takes; the invited still get a name.
     Full,
-    /// Another copy of the outbox has signed in since: the name is right, and comes with another outbox.
+    /// Another copy of the outbox has signed in since: the name is right, and comes with another
+    /// outbox.
     OldCopy,
 }
 
@@ -452,7 +453,8 @@ impl ToClient<'_> {
 }
 
 impl ToClient<'_> {
-    /// The feature that a client must have said to hear this; `None` if every client understands it.
+    /// The feature that a client must have said to hear this; `None` if every client understands
+    /// it.
     pub const fn needs(&self) -> Option<Feature> {
         match self {
             ToClient::Welcome { .. }

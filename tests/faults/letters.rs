@@ -149,7 +149,8 @@ fn old_copy(number: u64) -> Told {
     Told::Refused { to, number, through: number, reason, may_have_arrived, nearest: 0 }
 }
 
-/// The letters wait in memory, in the session, or in the mailbox: wherever the first one is, it stands.
+/// The letters wait in memory, in the session, or in the mailbox: wherever the first one is, it
+/// stands.
 #[test]
 fn row_55_an_old_copy_is_refused_before_the_first_is_accepted_too() {
     for number in [1, 20, 40] {

@@ -1,5 +1,5 @@
-//! A member's folder that is replaced by an earlier copy of itself: what the copy writes under old numbers comes back to its
-//! writer, and nothing is called delivered that nobody has.
+//! A member's folder that is replaced by an earlier copy of itself: what the copy writes under old
+//! numbers comes back to its writer, and nothing is called delivered that nobody has.
 
 use std::fs;
 use std::path::Path;
@@ -38,7 +38,8 @@ fn delivers(home: &Home, text: &str) {
     assert!(sent.code == 0 && sent.result().starts_with("delivered "), "{sent:?}");
 }
 
-/// The next letter of the copy is refused as such, its text comes back, and the one after that arrives.
+/// The next letter of the copy is refused as such, its text comes back, and the one after that
+/// arrives.
 fn comes_to_light(home: &Home) {
     let sent = tom(home, &["JACK", "by the copy"]);
     assert!(sent.code == 1 && sent.out.is_empty(), "{sent:?}");
@@ -95,8 +96,8 @@ fn old_copy_is_known_behind_four_hundred_messages() {
     comes_to_light(&home);
 }
 
-/// One sign-in serves all letters: that of the copy is no older than the original's. The relay may be killed in between, and
-/// then only the reader knows what it has.
+/// One sign-in serves all letters: that of the copy is no older than the original's. The relay may
+/// be killed in between, and then only the reader knows what it has.
 #[test]
 fn copy_made_while_listen_runs_is_known() {
     for killed in [false, true] {
@@ -119,7 +120,8 @@ fn copy_made_while_listen_runs_is_known() {
     }
 }
 
-/// The copy writes more than once before it reaches the relay: however often it has counted, it is known.
+/// The copy writes more than once before it reaches the relay: however often it has counted, it is
+/// known.
 #[test]
 fn texts_that_a_copy_wrote_offline_all_come_back() {
     let (home, relay) = town(&["--data", "kept"], &["TOM", "JACK"]);

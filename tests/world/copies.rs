@@ -1,6 +1,6 @@
-//! Folders of members that are replaced by earlier copies of themselves, made at any time: while no process runs, while a
-//! session runs, before or behind any commit. Nothing is delivered that its reader does not have, and no text is lost that
-//! the copy knows of.
+//! Folders of members that are replaced by earlier copies of themselves, made at any time: while no
+//! process runs, while a session runs, before or behind any commit. Nothing is delivered that its
+//! reader does not have, and no text is lost that the copy knows of.
 
 use std::time::Duration;
 
@@ -65,8 +65,8 @@ fn put_back_somehow(world: &mut World, client: usize, folder: Folder) {
     }
 }
 
-/// A copy made while its session ran is known when it writes what its original has written: everybody writes to everybody,
-/// so that all is well after that.
+/// A copy made while its session ran is known when it writes what its original has written:
+/// everybody writes to everybody, so that all is well after that.
 pub fn come_to_light(world: &mut World) {
     let mut letters = Vec::new();
     for from in world.oracle.put_back.clone() {
@@ -113,8 +113,8 @@ impl World {
 }
 
 impl Oracle {
-    /// A client's folder is an earlier copy, which knows this. Letters that it does not know are gone with the folder; those
-    /// that it knows may be told again.
+    /// A client's folder is an earlier copy, which knows this. Letters that it does not know are
+    /// gone with the folder; those that it knows may be told again.
     fn replaced(&mut self, client: usize, kept: &Kept) {
         self.put_back.insert(client);
         let knows = |request: u64| {
@@ -153,8 +153,8 @@ fn is_old_copy(world: &World, letter: u64) -> bool {
     world.fate(letter).end == Some(End::Refused { reason: Reason::OldCopy, may_have_arrived: true })
 }
 
-/// Two more letters are delivered, the copy is put back, and the relay may be killed: what the copy writes comes back, each
-/// text once, and what it writes after that arrives.
+/// Two more letters are delivered, the copy is put back, and the relay may be killed: what the copy
+/// writes comes back, each text once, and what it writes after that arrives.
 fn story(world: &mut World, (tom, jack): (usize, usize), folder: Folder, kill_relay: bool) {
     for n in 0..2 {
         let letter = world.send(tom, "JACK", &format!("of the original: {n}"));
@@ -195,8 +195,8 @@ fn copy_made_before_the_last_sign_in_is_known_by_its_own() {
     }
 }
 
-/// One sign-in serves all letters, and the copy was made behind it: its letters tell, to the relay, or to their reader
-/// where the relay has forgotten what it took.
+/// One sign-in serves all letters, and the copy was made behind it: its letters tell, to the relay,
+/// or to their reader where the relay has forgotten what it took.
 #[test]
 fn copy_made_while_a_session_runs_is_known_by_its_letters() {
     for (seed, kill_relay) in [(3, false), (4, true)] {
@@ -243,8 +243,8 @@ fn relay_put_back_calls_nobody_an_old_copy() {
     assert!(!shows(&world, tom, |e| matches!(e, Event::OldCopy { .. })));
 }
 
-/// The relay's disk takes no mark: what waits is handed over, new letters come back as `full`, and are taken when there is
-/// room again.
+/// The relay's disk takes no mark: what waits is handed over, new letters come back as `full`, and
+/// are taken when there is room again.
 #[test]
 fn full_disk_at_sign_in_locks_nobody_out() {
     let (mut world, tom, jack) = pair(7);

@@ -57,7 +57,8 @@ impl Oracle {
         for (from, to, id) in &disk.expired {
             let sender = self.outboxes.get(&id.outbox.0).filter(|sender| self.names[**sender] == *from);
             let Some(sender) = sender.filter(|_| to.parse::<Name>().is_ok()) else { continue };
-            // Of one whose folder was replaced by an earlier copy no more is told than that copy knows.
+            // Of one whose folder was replaced by an earlier copy no more is told than that copy
+            // knows.
             if self.put_back.contains(sender) {
                 continue;
             }

@@ -27,7 +27,8 @@ pub enum End {
 pub struct Fate {
     pub sender: usize,
     pub to: String,
-    /// Its outbox, at its relay, and its number there among the letters to that recipient, once it has one.
+    /// Its outbox, at its relay, and its number there among the letters to that recipient, once it
+    /// has one.
     pub outbox: u64,
     pub number: u64,
     /// The mark under which it has that.
@@ -59,7 +60,8 @@ impl Fate {
 pub struct Oracle {
     /// By request number; requests count up over the whole world.
     pub letters: BTreeMap<u64, Fate>,
-    /// Letters by outbox, recipient and number: more than one where a folder was replaced by an earlier copy.
+    /// Letters by outbox, recipient and number: more than one where a folder was replaced by an
+    /// earlier copy.
     pub(super) by_number: BTreeMap<(u64, String, u64), Vec<u64>>,
     /// Which of them each client has stored.
     stored_as: BTreeMap<(usize, u64, u64), u64>,
@@ -199,7 +201,8 @@ impl Oracle {
         }
     }
 
-    /// Two copies of a folder may have numbered letters alike: the text tells them apart, where it is known.
+    /// Two copies of a folder may have numbered letters alike: the text tells them apart, where it
+    /// is known.
     pub(super) fn request_of(
         &self,
         who: usize,

@@ -16,7 +16,8 @@ pub(super) struct OutLetter {
     /// Under which it was numbered.
     pub(super) mark: Mark,
     pub(super) made: Made,
-    /// What it says, where `made` does not tell: a later version made it, or the disk has damaged it.
+    /// What it says, where `made` does not tell: a later version made it, or the disk has damaged
+    /// it.
     pub(super) text: Option<String>,
     /// It is durable, and may go out.
     pub(super) recorded: bool,

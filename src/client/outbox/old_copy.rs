@@ -1,5 +1,6 @@
-//! An outbox that turns out to be an old copy is given up: letters that wait go back to their writer, and what is written
-//! from then on is numbered in another outbox. Both become durable together.
+//! An outbox that turns out to be an old copy is given up: letters that wait go back to their
+//! writer, and what is written from then on is numbered in another outbox. Both become durable
+//! together.
 
 use crate::base::{LetterId, Mark, Name, OutboxId};
 use crate::client::marks::Marks;
@@ -8,7 +9,8 @@ use crate::wire::message::{Reason, Receipt};
 use super::{Conversation, Outbox, Refusal};
 
 impl Outbox {
-    /// Gives up this outbox for another one. [`Outbox::take_given_back`] has the letters that waited, once that is durable.
+    /// Gives up this outbox for another one. [`Outbox::take_given_back`] has the letters that
+    /// waited, once that is durable.
     pub(in crate::client) fn give_up(&mut self, base: OutboxId, id: OutboxId) {
         for (to, conversation) in std::mem::take(&mut self.conversations) {
             let Conversation { mut letters, refusals, .. } = conversation;
@@ -27,7 +29,8 @@ impl Outbox {
         self.is_switching = true;
     }
 
-    /// The other outbox is durable: the letters that waited in the one before it, in the order of their numbers.
+    /// The other outbox is durable: the letters that waited in the one before it, in the order of
+    /// their numbers.
     pub(in crate::client) fn take_given_back(&mut self) -> Vec<(Name, Refusal)> {
         self.is_switching = false;
         std::mem::take(&mut self.given_back)
@@ -49,8 +52,8 @@ impl Outbox {
         self.ending.remove(place).map(|(_, refusal)| refusal)
     }
 
-    /// Whether a receipt is about other letters than ours: the relay has taken numbers that were never given out here, or
-    /// took the number of one of ours under a lower mark.
+    /// Whether a receipt is about other letters than ours: the relay has taken numbers that were
+    /// never given out here, or took the number of one of ours under a lower mark.
     pub(in crate::client) fn belies(&self, receipt: &Receipt<'_>) -> bool {
         let Some(conversation) = self.conversations.get(receipt.to).filter(|_| receipt.outbox == self.id)
         else {

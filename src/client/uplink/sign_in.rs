@@ -1,4 +1,5 @@
-//! Signing in: what a new session says first, and what follows if the outbox turns out to be an old copy.
+//! Signing in: what a new session says first, and what follows if the outbox turns out to be an old
+//! copy.
 
 use crate::base::{Now, OutboxId, Tick};
 use crate::client::api::{Event, Record};
@@ -84,8 +85,8 @@ impl Uplink {
         }
     }
 
-    /// The outbox is an old copy. The session ends, so that nothing that is said in it counts any more; the next one comes
-    /// with another outbox.
+    /// The outbox is an old copy. The session ends, so that nothing that is said in it counts any
+    /// more; the next one comes with another outbox.
     pub(super) fn handle_old_copy(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
         self.give_up_outbox(shared);
         out.show(Event::OldCopy { relay: self.spec.addr.clone() });

@@ -191,7 +191,8 @@ fn row_71_the_text_of_a_letter_that_was_refused_and_then_damaged_is_given_back_a
     assert_eq!(state.damaged.len(), 1);
 }
 
-/// A letter whose bytes are not those that were first sent never goes: its author has the text back.
+/// A letter whose bytes are not those that were first sent never goes: its author has the text
+/// back.
 #[test]
 fn letters_whose_kept_bytes_are_damaged_are_refused() {
     let harms = [
@@ -214,8 +215,8 @@ fn letters_whose_kept_bytes_are_damaged_are_refused() {
     }
 }
 
-/// What is kept of a letter goes as it was first sent, whatever this version would make of its text,
-/// and is gone with the letter's end.
+/// What is kept of a letter goes as it was first sent, whatever this version would make of its
+/// text, and is gone with the letter's end.
 #[test]
 fn kept_bytes_stay_as_they_were_sent_until_the_letter_ends() {
     let data = folder(outgoing);

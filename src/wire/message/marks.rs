@@ -1,10 +1,11 @@
 //! The outbox a client signs in with, and the proof that no other copy of it has signed in since.
 //!
-//! `outbox(8) mark(4) token(4) count(1)` and that many times `mark(4) token(4)`: the mark of this sign-in, higher than
-//! every one that was said with the outbox before; a random number that nobody else has said with that mark; and what
-//! the last sign-ins said that are written down beside it, the oldest first. The relay keeps the mark and token of the
-//! last sign-in it has heard. If they are not among those, another copy of the outbox has said them, or a relay was put
-//! back to an older state, whose mark is then below all of them.
+//! `outbox(8) mark(4) token(4) count(1)` and that many times `mark(4) token(4)`: the mark of this
+//! sign-in, higher than every one that was said with the outbox before; a random number that nobody
+//! else has said with that mark; and what the last sign-ins said that are written down beside it,
+//! the oldest first. The relay keeps the mark and token of the last sign-in it has heard. If they
+//! are not among those, another copy of the outbox has said them, or a relay was put back to an
+//! older state, whose mark is then below all of them.
 
 use crate::base::{Mark, OutboxId};
 
@@ -12,7 +13,8 @@ use super::super::bytes::{Malformed, Reader};
 use super::super::features::Features;
 use super::ToRelay;
 
-/// Earlier sign-ins that are told. A relay may have heard any of them, if none of those after it was answered.
+/// Earlier sign-ins that are told. A relay may have heard any of them, if none of those after it
+/// was answered.
 pub const EARLIER_MAX: usize = 16;
 
 const SAID_LEN: usize = 8;

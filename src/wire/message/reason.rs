@@ -77,8 +77,8 @@ impl Reason {
         matches!(self, Reason::Full | Reason::OldCopy | Reason::Unsupported)
     }
 
-    /// What a reader says for it to its relay: the letter of a reason that a later version wrote down
-    /// is one that this version cannot understand.
+    /// What a reader says for it to its relay: the letter of a reason that a later version wrote
+    /// down is one that this version cannot understand.
     pub const fn of_reader(self) -> Reason {
         if self.is_of_readers() { self } else { Reason::Unsupported }
     }
