@@ -91,7 +91,6 @@ impl Mail {
                 self.ledger.stored(&letter.from, letter.id, mark);
                 Some(Event::Letter(letter))
             }
-
             Record::Declined { from, id, reason, .. } => {
                 self.ledger.declined.add((from, id.outbox), id.number, reason);
                 None

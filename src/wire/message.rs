@@ -53,6 +53,7 @@
 
 mod marks;
 mod names;
+mod reason;
 
 use serde::{Deserialize, Serialize};
 
@@ -60,10 +61,10 @@ use crate::base::{LetterId, Mark, OutboxId, Wall};
 pub use marks::{EARLIER_MAX, Earlier, OutboxMark, Said};
 use marks::{OUTBOX_FOLLOWS, SCREEN_FOLLOWS, read_sign_in};
 pub use names::{Names, SCREEN_FIRST, SCREEN_LAST, SCREEN_ONLY};
+pub use reason::Reason;
 
 use super::bytes::{Malformed, Reader, put_short_text};
 use super::features::{Feature, Features};
-pub use reason::Reason;
 
 /// The kind of a letter whose body is a [`super::letter`] text.
 pub const KIND_TEXT: u8 = 1;
@@ -577,6 +578,5 @@ fn put_mark(buf: &mut Vec<u8>, mark: Mark) {
     buf.extend_from_slice(&mark.0.to_be_bytes());
 }
 
-mod reason;
 #[cfg(test)]
 mod tests;

@@ -65,7 +65,9 @@ impl World {
         let number = last + 1;
         let base = OutboxId(station.outbox);
         let known = station.disk.kept.outboxes.get(&relay);
-        let (outbox, mark) = known.map_or((base, Mark(1)), |known| (known.id, known.mark));
+        // A client counts up when it begins.
+        let (outbox, last_mark) = known.map_or((base, 0), |known| (known.id, known.mark.0));
+        let mark = Mark(last_mark + 1);
         let id = LetterId { outbox: outbox.through(&relay), number };
         self.oracle.numbered(request, id, mark);
         self.oracle.strange.insert(request);

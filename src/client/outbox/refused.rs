@@ -167,7 +167,6 @@ impl Conversation {
             self.sent_bytes -= sent.iter().map(|letter| letter.cost()).sum::<usize>();
             self.narrow(reason, through, sent.iter().map(|letter| letter.made.body.len()).min());
         }
-
         let ended = |letter: OutLetter| {
             let accepted = letter.accepted || letter.number <= self.held.accepted;
             let may_have_arrived = refused.may_have_arrived || letter.is_in_doubt(reason, accepted);

@@ -63,7 +63,7 @@ fn row_71_whatever_bit_of_a_letter_flips_it_is_not_sent_its_user_is_told_once_an
     let key = |number| (relay(), name("JACK"), OWN, number);
     let (mut damaged, mut broken) = (0, 0);
     let all = open(data.path()).unwrap().1.kept;
-    for (bit, copy) in harmed(data.path(), 16 + 8 + 1, 1 + 2 + 8) {
+    for (bit, copy) in harmed(data.path(), 17 + 8 + 1, 1 + 2 + 8) {
         let Ok((mut store, state)) = open(copy.path()) else {
             broken += usize::from(is_broken(copy.path()));
             continue;
@@ -102,7 +102,7 @@ fn row_71_whatever_bit_of_a_letter_that_came_flips_it_is_shown_as_damaged_once_a
     let whole = (unshown(data.path()).unwrap(), said(data.path(), None, None));
     assert_eq!((whole.0.len(), whole.1.len()), (3, 3));
     let (mut damaged, mut broken) = (0, 0);
-    for (bit, copy) in harmed(data.path(), 16 + 1 + 1, 1 + 3 + 1 + 8) {
+    for (bit, copy) in harmed(data.path(), 17 + 1 + 1, 1 + 3 + 1 + 8) {
         let Ok((mut store, _)) = open(copy.path()) else {
             broken += usize::from(is_broken(copy.path()));
             continue;
