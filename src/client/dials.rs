@@ -12,7 +12,7 @@ use crate::base::{ConnId, HostPort, Tick};
 /// TCP connections at which a round opens no more, so that a book leaves descriptors to everything else: a quarter of
 /// the usual limit of 1,024.
 const CONNS_MAX: usize = 256;
-/// So many more are for relays that the user waits for, which then wait for no other.
+/// This many more are for relays that the user waits for.
 const CONNS_URGENT_MORE: usize = 32;
 /// A round gives its connection up to one that goes before it if its last step was not answered within this time: a second,
 /// after which a lost SYN goes again (RFC 6298), and a round trip. 1,500 relays that are gone hold a living one up by 7 s.

@@ -114,7 +114,7 @@ pub(super) fn value(contact: &Contact) -> Value {
     Value::InlineTable(table)
 }
 
-/// Puts a line behind the one that ends at `at`, below this header where there is none yet.
+/// Adds a line after the one that ends at `at`, and this header before it unless the table exists.
 pub(super) fn insert(text: &str, at: usize, header: Option<&str>, line: &str) -> String {
     let newline = newline_of(text);
     let (above, below) = text.split_at((at + 1).min(text.len()));

@@ -62,7 +62,7 @@ impl Location {
     ///
     /// # Errors
     ///
-    /// Those of [`Location::load`], but a file that is not there is none.
+    /// Those of [`Location::load`], but a missing file is no error.
     pub fn load_or_new(&self) -> Result<Book, Phrase> {
         Location { named: false, ..self.clone() }.load()
     }

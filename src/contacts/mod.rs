@@ -144,8 +144,8 @@ impl Book {
         }
     }
 
-    /// The contact that somebody who is not in the book looks like ([`Name::looks_like`]), by its
-    /// label or its name at its relay.
+    /// The contact whose label, or name at its relay, a stranger's name looks like
+    /// ([`Name::looks_like`]).
     pub fn looks_like(&self, member: &Name) -> Option<&Contact> {
         self.contacts.looking_like(member)
     }

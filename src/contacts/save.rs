@@ -42,7 +42,7 @@ impl Location {
         self.change(|text| set_blocked(text, &self.file(), label, blocked))
     }
 
-    /// Puts a relay into the file, which is made if there is none; answers with the name it has there.
+    /// Adds a relay to the file, which is created if it is missing; returns the relay's name there.
     ///
     /// # Errors
     ///

@@ -373,14 +373,16 @@ impl Flows {
         });
     }
 
-    /// The recipient says that it has read every letter up to `number`; `false` if nothing is known of the flow. A relay
-    /// that was killed may know less of what was delivered than the author, who holds this against what it knows.
-    pub(super) fn read(&mut self, flow: FlowId, number: u64) -> bool {
+    /// The recipient says that it has read every letter up to `number`. Returns the marks before
+    /// that; `None` if nothing is known of the flow. A relay that was killed may know less of what
+    /// was delivered than the author, who holds this against what it knows.
+    pub(super) fn read(&mut self, flow: FlowId, number: u64) -> Option<Marks> {
         self.raise(flow, |marks| marks.read = marks.read.max(number))
     }
 
-    fn raise(&mut self, flow: FlowId, raise: impl FnOnce(&mut Marks)) -> bool {
-        let Some(state) = self.flows.get_mut(&flow) else { return false };
+    /// Returns the marks before; `None` if nothing is known of the flow.
+    fn raise(&mut self, flow: FlowId, raise: impl FnOnce(&mut Marks)) -> Option<Marks> {
+        let state = self.flows.get_mut(&flow)?;
         let before = state.marks;
         raise(&mut state.marks);
         if state.marks != before {
@@ -390,7 +392,7 @@ impl Flows {
                 self.unwritten.insert(flow);
             }
         }
-        true
+        Some(before)
     }
 
     /// The author asks how far a flow has come: a receipt is owed, and every refusal it may not know of.

@@ -16,7 +16,7 @@ pub struct Known {
     pub members: Vec<Name>,
     /// Who refuses letters from whom.
     pub blocks: Vec<(Name, Vec<Name>)>,
-    /// Members whose names nobody has used, and when each came, on the relay's own clock, in
+    /// Members whose names are unused, and when each registered, on the relay's own clock, in
     /// milliseconds.
     pub unused: Vec<(Name, u64)>,
     /// The last sign-in with each outbox.

@@ -52,7 +52,7 @@ pub(super) enum Wait {
     Kept(Vec<Kept>),
     /// Notes of where sessions are.
     Noted,
-    /// Nothing is known of this member any more, whose name nobody has used since it was
+    /// Nothing is known of this member any more, whose name is unused since it was
     /// registered.
     Freed(MemberId, u64),
     /// Nothing is known of these any more.

@@ -47,7 +47,7 @@ enum State {
     New,
     Again,
     Durable,
-    /// Nobody has used the name, and it is being taken off the disk: it does not exist for others.
+    /// The name is unused and is being taken off the disk: it does not exist for others.
     Freeing,
     /// The operator removed it. Its name stays, because letters of it and receipts for others are still about.
     Removed,
@@ -276,7 +276,7 @@ impl Members {
         self.members[id.0].state == State::Durable
     }
 
-    /// A name that nobody has used is to be free again.
+    /// An unused name is to be free again.
     pub(super) fn begin_freeing(&mut self, id: MemberId) {
         self.members[id.0].state = State::Freeing;
     }

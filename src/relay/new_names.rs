@@ -221,7 +221,7 @@ mod tests {
 
     /// For a day 1,200 new sites of one provider ask each hour. Sites of others are in at once.
     #[test]
-    fn a_provider_with_thousands_of_48s_leaves_room_to_other_providers() {
+    fn provider_with_many_48s_leaves_room_to_others() {
         let (mut names, mut sites, mut newcomers) = (names(), 0, 0);
         for minute in 0..24 * 60_u32 {
             let now = START + Duration::from_secs(60 * u64::from(minute));
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_with_thousands_of_24s_leaves_room_to_other_providers() {
+    fn network_with_many_24s_leaves_room_to_others() {
         let mut names = names();
         assert!(admitted(&mut names, START, (0..=255).map(|n| IpAddr::from([198, 51, n, 1]))) < 40);
         assert!(names.admits(START, IpAddr::from([198, 52, 1, 1]), false));

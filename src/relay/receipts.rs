@@ -97,11 +97,10 @@ impl Relay {
         let Some(Author::Member(author)) = self.author(from, outbox) else { return false };
         let Some(reader) = self.sessions.member(slot) else { return false };
         let flow = FlowId { outbox, to: To::Member(reader) };
-        let Some(before) = self.places[author.0].flows.marks(flow) else {
+        let Some(before) = self.places[author.0].flows.read(flow, through) else {
             self.keep_claim(now, (author, reader), outbox, through, out);
             return false;
         };
-        self.places[author.0].flows.read(flow, through);
         self.tell_marks(author, flow, Vec::new(), out);
         let Some(session) = self.sessions.get_mut(slot) else { return false };
         let is_news = before.read < through && through <= before.delivered && session.unread > 0;
@@ -163,7 +162,7 @@ impl Relay {
             return;
         }
         let Some(through) = claims.get(&(author, flow.outbox)).map(|claim| claim.through) else { return };
-        if self.places[author.0].flows.read(flow, through)
+        if self.places[author.0].flows.read(flow, through).is_some()
             && let Some(reader) = flow.to.member()
         {
             self.places[reader.0].claims.remove(&(author, flow.outbox));

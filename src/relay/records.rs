@@ -12,7 +12,7 @@ use super::roll::Change;
 ///
 /// Each says what happens when it fails. "Written again": under a key, with what memory knows when
 /// the disk takes records again; one entry for each key however long that takes
-/// ([`super::unwritten`]).
+/// (`relay/unwritten.rs`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
     /// This key registered this name. If it fails the name is refused to the one who asked.
@@ -42,9 +42,9 @@ pub enum Record {
         /// The places of letters that their recipient has: they leave its mailbox.
         stored: Vec<u64>,
     },
-    /// A letter leaves its mailbox undelivered, because its time is over or nobody wants it, and
-    /// its author is to be told. If it fails the letter stays, its author is told of nothing, and
-    /// it is tried again.
+    /// A letter leaves its mailbox undelivered, because it expired or was refused, and its author
+    /// is to be told. If this fails, the letter stays and its author hears nothing; it is tried
+    /// again.
     Expired {
         /// Its place.
         place: u64,

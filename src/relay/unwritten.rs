@@ -303,7 +303,7 @@ mod tests {
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30, 30]);
         assert_eq!(unwritten.answered(Ticket(99), true), Some(RETRY_AFTER), "another record was taken");
-        for (n, most) in [(10, 2), (11, 4), (12, 8)] {
+        for (n, most) in (10..).zip([2, 4, 8, 16, 32, RETRIED_MAX, RETRIED_MAX]) {
             unwritten.tried.insert(Ticket(n));
             assert_eq!(unwritten.answered(Ticket(n), true), Some(RETRY_NEXT));
             assert_eq!(unwritten.at_once, most);

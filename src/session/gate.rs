@@ -230,7 +230,7 @@ mod tests {
     /// It has had one handshake already, and asks again every 250 ms until it has another: a client that was started again, or
     /// that lost its session. The thousand have had more, but ask more often.
     #[test]
-    fn newcomers_second_handshake_is_soon_beside_a_thousand_networks() {
+    fn second_handshake_is_soon_among_a_thousand_networks() {
         let mut door = Door::new(HandshakeLimits::On);
         let mut tries = [0; 8];
         for n in 0..60_000u64 {

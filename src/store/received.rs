@@ -209,4 +209,28 @@ mod tests {
         assert!(named.contains(&3) && named.iter().filter(|peer| **peer < 15).count() <= 5, "{named:?}");
         assert!((15..=20).all(|peer| named.contains(&peer)), "a refusal that is remembered keeps its sender");
     }
+
+    /// At the bound a refusal of one more stranger forgets the one unheard for longest, within [`FORGOTTEN_EVERY`].
+    #[test]
+    fn refusals_above_the_bound_are_forgotten_in_passing() {
+        let mut db = Connection::open_in_memory().unwrap();
+        super::super::history::KIND.schema.iter().for_each(|text| db.execute_batch(text).unwrap());
+        let tx = db.transaction().unwrap();
+        let many = "WITH RECURSIVE peer(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM peer WHERE n < ?1)";
+        for (table, row) in [("peers", "n, 'h:1', 'a' || n"), ("senders", "n, 1, 1, 0, 0, 0, 1, NULL")] {
+            let insert = format!("INSERT INTO {table} {many} SELECT {row} FROM peer");
+            tx.execute(&insert, [EMPTY_OUTBOXES_MAX]).unwrap();
+        }
+        let count = || tx.query_row("SELECT count(*) FROM senders", [], |row| row.get::<_, i64>(0)).unwrap();
+        let newcomer = EMPTY_OUTBOXES_MAX + 1;
+        tx.execute("INSERT INTO peers VALUES (?1, 'h:1', 'b')", [newcomer]).unwrap();
+        for number in 1..FORGOTTEN_EVERY as u64 {
+            let id = LetterId { outbox: OutboxId(1), number };
+            assert!(decline(&tx, newcomer, (id, 0, Mark(1)), Reason::Full).unwrap());
+        }
+        assert_eq!(count(), EMPTY_OUTBOXES_MAX + 1);
+        let id = LetterId { outbox: OutboxId(1), number: FORGOTTEN_EVERY as u64 };
+        assert!(decline(&tx, newcomer, (id, 0, Mark(1)), Reason::Full).unwrap());
+        assert_eq!(count(), EMPTY_OUTBOXES_MAX);
+    }
 }

@@ -287,7 +287,7 @@ fn conversation_that_the_disk_keeps_stays_in_memory() {
 
 /// A letter comes while the disk forgets its conversation.
 #[test]
-fn conversation_that_comes_to_life_while_it_is_forgotten_is_written_again() {
+fn conversation_used_while_forgotten_is_written_again() {
     let dir = tempfile::tempdir().unwrap();
     let mut rig = Rig::open(dir.path(), limits(), START);
     live(&mut rig);

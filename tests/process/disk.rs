@@ -138,7 +138,7 @@ fn blocked_by_jack(folder: &Path) -> Option<String> {
 }
 
 #[test]
-fn block_list_refused_by_a_small_file_system_holds_after_restart() {
+fn block_list_refused_by_a_full_disk_holds_after_restart() {
     if !can_unshare() {
         eprintln!("no namespaces of one's own here: the story with a limit on files stands for this one");
         return;

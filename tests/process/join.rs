@@ -142,7 +142,7 @@ fn invitation_is_good_for_one_newcomer_who_may_repeat_it() {
 }
 
 #[test]
-fn everything_broken_in_an_invitation_is_named_in_both_languages() {
+fn broken_invitations_are_explained_in_both_languages() {
     let home = Home::new();
     let line =
         format!("queqiao:127.0.0.1:8081?tcp=443&key={WRONG_KEY}&code=abcdefghijklmnopqrstuvwxya&name=TOM");

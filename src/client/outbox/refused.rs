@@ -49,9 +49,6 @@ pub(super) struct Verdict {
     /// The last number that was written by then.
     written: u64,
     reason: Reason,
-    /// Shorter letters do not end: a mailbox that is full for one letter may have room for a
-    /// shorter one.
-    len_min: usize,
 }
 
 impl Outbox {
@@ -165,7 +162,7 @@ impl Conversation {
         if !sent.is_empty() {
             self.sent_letters -= sent.len();
             self.sent_bytes -= sent.iter().map(|letter| letter.cost()).sum::<usize>();
-            self.narrow(reason, through, sent.iter().map(|letter| letter.made.body.len()).min());
+            self.narrow(reason, through);
         }
         let ended = |letter: OutLetter| {
             let accepted = letter.accepted || letter.number <= self.held.accepted;
@@ -182,12 +179,11 @@ impl Conversation {
     }
 
     /// Sends less after a refusal, and none of the letters written by now where they would be
-    /// refused too.
-    fn narrow(&mut self, reason: Reason, refused: u64, shortest: Option<usize>) {
-        let is_of_next = reason.is_of_conversation() || reason == Reason::Full;
+    /// refused too. A full mailbox may have room for the next one.
+    fn narrow(&mut self, reason: Reason, refused: u64) {
+        let is_of_next = reason.is_of_conversation();
         self.window = if is_of_next { 1 } else { (self.window / 2).max(1) };
-        let len_min = shortest.filter(|_| reason == Reason::Full).unwrap_or(0);
-        let verdict = Verdict { refused, written: self.reach.last, reason, len_min };
+        let verdict = Verdict { refused, written: self.reach.last, reason };
         self.verdict = is_of_next.then_some(verdict);
     }
 
@@ -195,17 +191,14 @@ impl Conversation {
     /// [`REFUSED_HERE_MAX`] in all. They end in order: a letter behind one that is on its way waits
     /// for the relay's answer to that one. The verdict is dropped once it concerns no more letters.
     fn take_written(&mut self, outbox: OutboxId) -> Vec<Refusal> {
-        let Some(Verdict { refused, written, reason, len_min }) = self.verdict else { return Vec::new() };
+        let Some(Verdict { refused, written, reason }) = self.verdict else { return Vec::new() };
         // Half of them at a time: no search for each letter whose refusal becomes durable.
         if self.refusals.len() > REFUSED_HERE_MAX / 2 {
             return Vec::new();
         }
         let most = REFUSED_HERE_MAX - self.refusals.len();
         let from = self.letters.partition_point(|letter| letter.number <= refused);
-        let ends = |letter: &&OutLetter| {
-            let is_new = letter.recorded && !letter.was_tried() && letter.number <= written;
-            is_new && letter.made.body.len() >= len_min
-        };
+        let ends = |letter: &&OutLetter| letter.recorded && !letter.was_tried() && letter.number <= written;
         let count = self.letters.range(from..).take(most).take_while(ends).count();
         let taken = self.letters.take(from..from + count, |_| true);
         let next_is_sent = self.letters.get(from).is_some_and(|letter| letter.sent);
