@@ -105,10 +105,8 @@ fn what_clients_say_has_the_bytes_it_always_had() {
             ToRelay::Screen { flags: 3, names: Names::new(b"\x03TOM\x03\xe9\xb9\x8a") },
             "06 03 03 544f4d 03 e9b98a",
         ),
-        (
-            ToRelay::Stored { from: "JACK", outbox: ID.outbox, through: 7, mark: Mark(5) },
-            "02 04 4a41434b 0123456789abcdef 0000000000000007 00000005",
-        ),
+        (stored(false), "02 04 4a41434b 0123456789abcdef 0000000000000007 00000005 00"),
+        (stored(true), "02 04 4a41434b 0123456789abcdef 0000000000000007 00000005 01"),
         (
             ToRelay::Letter(letter),
             "10 03 e9b98a 0123456789abcdef 0000000000000007 0000000000000006 00000005 01 6869",
@@ -120,6 +118,10 @@ fn what_clients_say_has_the_bytes_it_always_had() {
         assert_eq!(HEXLOWER.encode(&written), HEXLOWER.encode(&bytes), "{message:?}");
         assert_eq!(ToRelay::decode(&bytes), Ok(Some(message)));
     }
+}
+
+fn stored(at_full_second: bool) -> ToRelay<'static> {
+    ToRelay::Stored { from: "JACK", outbox: ID.outbox, through: 7, mark: Mark(5), at_full_second }
 }
 
 fn welcome(mark_unwritten: bool) -> ToClient<'static> {

@@ -10,7 +10,7 @@ use crate::wire::letter::Made;
 use crate::wire::message::{EARLIER_MAX, Reason, Said as SignedIn};
 
 use super::api::Record;
-use super::strangers::{Holdings, cost};
+use super::strangers::{Contacts, Holdings, cost};
 
 /// Outboxes of one sender that are remembered: one for each machine it ever wrote from. Above it
 /// that sender's own are forgotten, so that no member makes this one forget what another has sent.
@@ -27,6 +27,8 @@ pub struct Kept {
     pub outboxes: BTreeMap<HostPort, KeptOutbox>,
     /// How far each conversation has come, for each relay and recipient.
     pub conversations: BTreeMap<(HostPort, Name), KeptConversation>,
+    /// Members who were written to, by relay, whatever the outbox.
+    pub written_to: Contacts,
     /// Letters that were neither delivered nor refused, for each relay, recipient and number.
     pub letters: BTreeMap<(HostPort, Name, u64), KeptLetter>,
     /// Letters that were refused, of which the user was not told yet, with their outbox.
@@ -215,6 +217,9 @@ impl Kept {
         (to, number): (&Name, u64),
         letter: KeptLetter,
     ) {
+        if !self.written_to.get(relay).is_some_and(|names| names.contains(to)) {
+            self.written_to.entry(relay.clone()).or_default().insert(to.clone());
+        }
         let kept = self.outbox(relay, outbox);
         kept.mark = kept.mark.max(letter.mark);
         self.clock += 1;

@@ -149,12 +149,21 @@ impl Ledger {
         self.owe_read(key);
     }
 
-    /// A new session knows nothing of what the last one was told of late.
-    pub(super) fn session_begun(&mut self) {
+    /// A new session knows nothing of what the last one was told of late. Senders who are not told
+    /// what was read push out none of the others.
+    pub(super) fn session_begun(&mut self, knows: impl Fn(&Name) -> bool) {
         self.declined.session_begun();
-        let newest = self.by_age.values().rev().take(READS_RETOLD_MAX);
+        let newest = self.by_age.values().rev().filter(|key| knows(&key.0)).take(READS_RETOLD_MAX);
         let seen = newest.filter(|key| self.rows.get(*key).is_some_and(|row| row.read > 0));
         for key in seen.cloned().collect::<Vec<_>>() {
+            self.owe_read(key);
+        }
+    }
+
+    /// What was seen of the letters of these senders was not told, and is from now on.
+    pub(super) fn tell_read(&mut self, of: impl Fn(&Name) -> bool) {
+        let seen = self.rows.iter().filter(|(key, row)| row.read > 0 && of(&key.0));
+        for key in seen.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
             self.owe_read(key);
         }
     }
@@ -300,7 +309,14 @@ mod tests {
         assert_eq!(ledger.next_read().map(|r| r.2), Some(7));
         ledger.paid_read();
         assert!(ledger.next_read().is_none());
-        ledger.session_begun();
+        ledger.session_begun(|_| false);
+        assert!(ledger.next_read().is_none());
+        ledger.session_begun(|_| true);
+        assert_eq!(ledger.next_read().map(|r| r.2), Some(7));
+        ledger.paid_read();
+        ledger.tell_read(|from| from.as_str() == "JACK");
+        assert!(ledger.next_read().is_none());
+        ledger.tell_read(|from| *from == tom());
         assert_eq!(ledger.next_read().map(|r| r.2), Some(7));
     }
 

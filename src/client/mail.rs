@@ -17,13 +17,18 @@ pub(super) struct Mail {
 
 impl Mail {
     /// Says on the control stream what the relay is owed, for as long as there is room. `relay` is
-    /// what it understands.
-    pub(super) fn speak(&mut self, relay: Features, say: &mut impl FnMut(ToRelay<'_>) -> bool) {
-        if !self.speak_of_letters(relay, say) {
+    /// what it understands, `knows` whether the user knows a sender: others hear less.
+    pub(super) fn speak(
+        &mut self,
+        relay: Features,
+        knows: impl Fn(&Name) -> bool,
+        say: &mut impl FnMut(ToRelay<'_>) -> bool,
+    ) {
+        if !self.speak_of_letters(relay, &knows, say) {
             return;
         }
         while let Some((from, outbox, through)) = self.ledger.next_read() {
-            if !say(ToRelay::Read { from: from.as_str(), outbox, through }) {
+            if knows(from) && !say(ToRelay::Read { from: from.as_str(), outbox, through }) {
                 return;
             }
             self.ledger.paid_read();
@@ -44,7 +49,12 @@ impl Mail {
 
     /// Says what became of letters that came in; `false` if there is no more room. Refusals are
     /// said before a `stored`, which would count for the refused letters as well.
-    fn speak_of_letters(&mut self, relay: Features, say: &mut impl FnMut(ToRelay<'_>) -> bool) -> bool {
+    fn speak_of_letters(
+        &mut self,
+        relay: Features,
+        knows: impl Fn(&Name) -> bool,
+        say: &mut impl FnMut(ToRelay<'_>) -> bool,
+    ) -> bool {
         loop {
             self.ledger.before_stored();
             while let Some((from, id)) = self.ledger.next_old_copy() {
@@ -63,7 +73,8 @@ impl Mail {
                 self.ledger.declined.paid();
             }
             let Some((from, outbox, (through, mark))) = self.ledger.next_stored() else { return true };
-            if !say(ToRelay::Stored { from: from.as_str(), outbox, through, mark }) {
+            let at_full_second = !knows(from);
+            if !say(ToRelay::Stored { from: from.as_str(), outbox, through, mark, at_full_second }) {
                 return false;
             }
             self.ledger.paid_stored();

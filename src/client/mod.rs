@@ -12,8 +12,9 @@
 //! one carrier), `choice` and `paths` (which carrier a session is on), `outbox` and `ledger` (letters out and in),
 //! `marks` (how an old copy of an outbox is known), `screen` (letters that are not wanted),
 //! `delivery` (what letters say that come in), `strangers` and `declined` (letters that are not
-//! kept), `counter`, `facts` (records that nothing waits for).
+//! kept), `acquaintances` (who hears that a letter was read), `counter`, `facts` (records that nothing waits for).
 
+mod acquaintances;
 mod api;
 mod attempt;
 mod choice;
@@ -60,6 +61,7 @@ pub use crate::wire::letter::{GuestNote, Made};
 pub use crate::wire::message::{EARLIER_MAX, KIND_GUEST, KIND_TEXT, Reason, Said as SignedIn};
 use crate::wire::packet::{self, Packet};
 
+use acquaintances::Acquaintances;
 use counter::Counter;
 use delivery::Unsupported;
 use dials::Next;
@@ -101,8 +103,10 @@ impl Client {
     pub fn new(config: Config) -> Client {
         let mut kept = config.kept;
         let held = kept.as_mut().map(|kept| std::mem::take(&mut kept.held));
+        let written_to = kept.as_mut().map(|kept| std::mem::take(&mut kept.written_to));
         let shared = Shared {
             strangers: Strangers::new(config.strangers_bytes_max, config.name.clone(), held),
+            acquaintances: Acquaintances::new(config.name.clone(), written_to.unwrap_or_default()),
             unsupported: Unsupported::default(),
             identity: Identity::from_private(config.private_key),
             secret: AccessSecret::default(),
@@ -228,8 +232,12 @@ impl Client {
                 if let Some(contacts) = &screens.contacts {
                     self.shared.strangers.set_contacts(contacts.clone());
                 }
+                let before = self.shared.acquaintances.set_book(&screens);
                 self.shared.screens = Some(screens);
-                self.uplinks.each(|uplink| uplink.handle_screens(&self.shared));
+                self.uplinks.each(|uplink| {
+                    uplink.handle_screens(&self.shared);
+                    uplink.handle_book(&before, &self.shared);
+                });
             }
             Command::Held(held) => {
                 let Shared { strangers, journal, .. } = &mut self.shared;
@@ -244,7 +252,7 @@ impl Client {
             }
             Command::Leave => {
                 self.uplinks.each(|uplink| {
-                    uplink.flush(now, out);
+                    uplink.flush(now, &self.shared, out);
                     uplink.leave(now, &mut self.shared, out);
                 });
                 out.show(Event::Left);
@@ -422,7 +430,7 @@ impl Core for Client {
         let carriers = self.shared.carriers;
         self.uplinks.finish(now.tick, carriers, |uplink| {
             uplink.choose(now, &mut self.shared, out);
-            uplink.flush(now, out);
+            uplink.flush(now, &self.shared, out);
         });
     }
 

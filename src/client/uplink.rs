@@ -16,6 +16,7 @@ use crate::wire::message::{Letter, NameReason, Reason, Receipt, Refused, ToClien
 
 use super::told;
 
+use super::acquaintances::Acquaintances;
 use super::api::{Carriers, Event, Record, RelaySpec, Unkept, Unreached};
 use super::connect::{Connecting, Round};
 use super::counter::Counter;
@@ -52,6 +53,7 @@ pub(super) struct Shared {
     pub(super) invitation: Vec<u8>,
     pub(super) screens: Option<Screens>,
     pub(super) strangers: Strangers,
+    pub(super) acquaintances: Acquaintances,
     pub(super) unsupported: Unsupported,
 }
 
@@ -179,6 +181,8 @@ impl Uplink {
             return out.show(Event::Unkept { request, to, why: Unkept::Full, text });
         }
         let number = outbox.push(request, to.clone(), made.clone());
+        self.note_written_to(shared, &to);
+        let outbox = &self.mail.outbox;
         let (outbox, mark) = (outbox.base(), outbox.marks.mark());
         self.raise(shared);
         let (relay, written) = (self.spec.addr.clone(), now.wall);
@@ -373,7 +377,7 @@ impl Uplink {
         match message {
             ToClient::Welcome { text_max, mailbox_bytes, features, .. } => {
                 self.features = features;
-                self.handle_welcome(text_max, mailbox_bytes, out);
+                self.handle_welcome(shared, text_max, mailbox_bytes, out);
             }
             ToClient::NameRefused { reason, name } => self.handle_name_refused(reason, name, out),
             ToClient::Receipt(receipt) => self.handle_receipt(shared, &receipt, out),
@@ -385,13 +389,14 @@ impl Uplink {
 
     /// What can never be taken is refused here from now on: a text that is too long, or that fits into no mailbox. Whether
     /// a mailbox is full only the relay knows.
-    fn handle_welcome(&mut self, text_max: u32, mailbox_bytes: u64, out: &mut Out) {
+    fn handle_welcome(&mut self, shared: &Shared, text_max: u32, mailbox_bytes: u64, out: &mut Out) {
         let room = usize::try_from(mailbox_bytes).unwrap_or(usize::MAX);
         let fits = room.saturating_sub(LETTER_BODY_MAX - LETTER_TEXT_MAX);
         (self.welcomed, self.told_not_written) = (true, false);
         self.text_max = (text_max as usize).min(fits).min(LETTER_TEXT_MAX);
         self.mail.outbox.signed_in();
-        self.mail.ledger.session_begun();
+        let (relay, known) = (&self.spec.addr, &shared.acquaintances);
+        self.mail.ledger.session_begun(|name| known.knows(relay, name));
         self.tell_online(out);
     }
 
@@ -449,7 +454,7 @@ impl Uplink {
 
     // What comes out.
 
-    pub(super) fn flush(&mut self, now: Now, out: &mut Out) {
+    pub(super) fn flush(&mut self, now: Now, shared: &Shared, out: &mut Out) {
         let Some(peer) = self.peer.as_mut() else { return };
         if !self.signed {
             return peer.flush(now.tick, out);
@@ -471,7 +476,8 @@ impl Uplink {
             peer.send(StreamId::Control, &[outgoing]).is_ok()
         };
         if self.welcomed {
-            self.mail.speak(features, &mut say);
+            let (relay, known) = (&self.spec.addr, &shared.acquaintances);
+            self.mail.speak(features, |name| known.knows(relay, name), &mut say);
         }
         self.mail.outbox.offer(|letter| {
             *letter_sent = true;

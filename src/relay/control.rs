@@ -104,8 +104,9 @@ impl Relay {
                 self.sign_in(now, slot, claim, out);
             }
             Ok(Some(ToRelay::Screen { flags, names })) => self.handle_screen(slot, flags, names, out),
-            Ok(Some(ToRelay::Stored { from, outbox, through, mark })) => {
-                is_news = self.handle_stored(slot, from, outbox, Through { number: through, mark }, out);
+            Ok(Some(ToRelay::Stored { from, outbox, through, mark, at_full_second })) => {
+                let through = Through { number: through, mark, at_full_second };
+                is_news = self.handle_stored(now.tick, slot, (from, outbox), through, out);
             }
             Ok(Some(ToRelay::Read { from, outbox, through })) => {
                 is_news = self.handle_read(now.tick, slot, from, outbox, through, out);

@@ -6,11 +6,12 @@
 //! since a client begins each with what it then knows.
 //!
 //! Files: `lookups` (unknown names, and conversations whose answers wait), `again` (letters that
-//! come a second time), `owed` (refusals of what was accepted), `correspondents`, `outbox` (flows
-//! by their outboxes).
+//! come a second time), `owed` (refusals of what was accepted), `held_back` (what is told at full
+//! seconds), `correspondents`, `outbox` (flows by their outboxes).
 
 mod again;
 mod correspondents;
+mod held_back;
 mod lookups;
 mod outbox;
 mod owed;
@@ -28,6 +29,7 @@ use super::limits::FLOWS_MAX;
 use super::members::MemberId;
 use again::Again;
 use correspondents::Correspondents;
+use held_back::HeldBack;
 pub(super) use lookups::{Answer, Numbers};
 use lookups::{Unknowns, Waiting};
 use owed::OwedRefusals;
@@ -93,6 +95,14 @@ pub(super) struct Marks {
     /// Under which the last one that was taken was numbered; those before it were under no higher
     /// ones.
     pub(super) mark: Mark,
+}
+
+impl Marks {
+    /// The recipient has every letter up to `number`.
+    fn deliver(&mut self, number: u64) {
+        self.accepted = self.accepted.max(number);
+        self.delivered = self.delivered.max(number);
+    }
 }
 
 /// Why a letter was refused, and whether it may have arrived.
@@ -200,6 +210,8 @@ pub(super) struct Flows {
     /// Letters that were accepted and refused later, until the author has heard of it.
     refusals: OwedRefusals,
     correspondents: Correspondents,
+    /// Receipts that are held back.
+    held_back: BTreeMap<FlowId, HeldBack>,
     /// Refusals that are not durable yet.
     pub(super) leaving: Leaving<FlowId>,
 }
@@ -223,6 +235,7 @@ blank!(
         passes: 0,
         refusals: OwedRefusals::BLANK,
         correspondents: Correspondents::BLANK,
+        held_back: BTreeMap::new(),
         leaving: Leaving::new(),
     },
     |flows| {
@@ -363,20 +376,20 @@ impl Flows {
             marks.accepted = marks.accepted.max(number);
             marks.since = since;
         });
+        self.accepted_though_held_back(flow, number);
     }
 
     /// The recipient has every letter up to `number`.
     pub(super) fn delivered(&mut self, flow: FlowId, number: u64) {
-        self.raise(flow, |marks| {
-            marks.accepted = marks.accepted.max(number);
-            marks.delivered = marks.delivered.max(number);
-        });
+        self.tell_now(flow);
+        self.raise(flow, |marks| marks.deliver(number));
     }
 
     /// The recipient says that it has read every letter up to `number`. Returns the marks before
     /// that; `None` if nothing is known of the flow. A relay that was killed may know less of what
     /// was delivered than the author, who holds this against what it knows.
     pub(super) fn read(&mut self, flow: FlowId, number: u64) -> Option<Marks> {
+        self.tell_now(flow);
         self.raise(flow, |marks| marks.read = marks.read.max(number))
     }
 
@@ -414,6 +427,7 @@ impl Flows {
         while let Some(flow) = self.flows.range(of(0)..=of(u64::MAX)).next().map(|(flow, _)| *flow) {
             self.passes -= self.flows.remove(&flow).map_or(0, |state| state.again.left());
             self.unwritten.remove(&flow);
+            self.held_back.remove(&flow);
         }
     }
 
@@ -444,7 +458,8 @@ impl Flows {
     }
 
     fn rests_as(&self, id: FlowId, flow: &Flow, before: u64, may_hear: bool) -> bool {
-        let heard = || !flow.owes(self.session) && flow.raised_in != self.session && !self.refusals.owes(id);
+        let owes = || flow.owes(self.session) || self.is_held_back(id) || self.refusals.owes(id);
+        let heard = || flow.raised_in != self.session && !owes();
         // Guests' are forgotten with their guests.
         let may_go = !matches!(id.to, To::Guest(_)) && flow.touched < before;
         may_go && (!may_hear || heard())
@@ -454,6 +469,7 @@ impl Flows {
     pub(super) fn drop_idle(&mut self, flow: FlowId) {
         self.passes -= self.flows.remove(&flow).map_or(0, |state| state.again.left());
         self.unwritten.remove(&flow);
+        self.held_back.remove(&flow);
         self.refusals.forget(flow);
     }
 
@@ -465,7 +481,8 @@ impl Flows {
         loop {
             let flow = *self.owing.last()?;
             if let Some(state) = self.flows.get(&flow).filter(|state| state.owes(self.session)) {
-                return Some((flow, state.marks, state.taken_at.unwrap_or(state.told_taken_at)));
+                let marks = self.told_of(flow, state);
+                return Some((flow, marks, state.taken_at.unwrap_or(state.told_taken_at)));
             }
             self.owing.pop();
         }
@@ -473,12 +490,14 @@ impl Flows {
 
     /// The receipt of [`Flows::next_receipt`] was sent.
     pub(super) fn paid(&mut self) {
-        if let Some(state) = self.owing.pop().and_then(|flow| self.flows.get_mut(&flow)) {
+        let Some(flow) = self.owing.pop() else { return };
+        let accepted = self.flows.get(&flow).map_or(0, |state| self.told_of(flow, state).accepted);
+        if let Some(state) = self.flows.get_mut(&flow) {
             state.owed_in = NEVER;
             if state.raised_in != self.session {
                 state.raised_in = NEVER;
             }
-            if state.marks.accepted >= state.taken {
+            if accepted >= state.taken {
                 state.told_taken_at = state.taken_at.take().unwrap_or(state.told_taken_at);
             }
         }
@@ -569,23 +588,6 @@ impl Flows {
     /// Every refusal that is owed.
     pub(super) fn owed(&self) -> impl Iterator<Item = (FlowId, u64, Refusal)> + '_ {
         self.refusals.all()
-    }
-
-    // Correspondents.
-
-    /// The member wrote its first letter to this one.
-    pub(super) fn note_written_to(&mut self, member: MemberId) {
-        self.correspondents.note_written_to(member);
-    }
-
-    /// This one wrote its first letter to the member.
-    pub(super) fn note_wrote(&mut self, member: MemberId) {
-        self.correspondents.note_wrote(member);
-    }
-
-    /// Whom the member writes with, those met last first.
-    pub(super) fn correspondents(&self) -> impl Iterator<Item = MemberId> + '_ {
-        self.correspondents.iter()
     }
 }
 

@@ -22,7 +22,7 @@ pub struct Known {
     /// The last sign-in with each outbox.
     pub outboxes: Vec<KeptOutbox>,
     /// How far letters have come that the disk is to have as they are here. `since` and `mark` are
-    /// 0: they may move alone.
+    /// 0: they may move alone; and nothing is said of full seconds.
     pub marks: Vec<Marks>,
     /// Conversations whose marks are in memory only, until the author leaves or a letter of them
     /// leaves the disk.
@@ -78,7 +78,11 @@ impl Relay {
 
     fn know_flows(&self, author: MemberId, known: &mut Known) {
         let place = &self.places[author.0];
-        let (name, mark) = (|member: MemberId| self.members.name(member).clone(), Mark::default());
+        let name = |member: MemberId| self.members.name(member).clone();
+        let unread = |from, outbox, to| {
+            let (accepted, delivered, read, since, mark) = (0, 0, 0, 0, Mark::default());
+            Marks { from, outbox, to, accepted, delivered, read, since, mark, at_full_second: false }
+        };
         for (flow, marks, is_unwritten) in place.flows.all() {
             let To::Member(to) = flow.to else { continue };
             let (from, outbox, to) = (name(author), flow.outbox, name(to));
@@ -86,13 +90,12 @@ impl Relay {
                 known.ahead.push(FlowNames { from, outbox, to });
             } else if (marks.accepted, marks.delivered, marks.read) != (0, 0, 0) {
                 let super::flows::Marks { accepted, delivered, read, .. } = marks;
-                known.marks.push(Marks { from, outbox, to, accepted, delivered, read, since: 0, mark });
+                known.marks.push(Marks { accepted, delivered, read, ..unread(from, outbox, to) });
             }
         }
         for ((from, outbox), claim) in place.claims.iter() {
-            let (accepted, delivered, read, since) = (0, 0, claim.through, 0);
             let (from, outbox, to) = (name(*from), *outbox, name(author));
-            known.marks.push(Marks { from, outbox, to, accepted, delivered, read, since, mark });
+            known.marks.push(Marks { read: claim.through, ..unread(from, outbox, to) });
         }
         for (flow, number, (reason, may_have_arrived)) in place.flows.owed() {
             let To::Member(to) = flow.to else { continue };

@@ -50,6 +50,9 @@ pub(super) enum Wait {
     Marked(Marking),
     /// What memory knows under these keys is on the disk.
     Kept(Vec<Kept>),
+    /// The same, and with it how far a conversation was accepted of which its author hears at the
+    /// next full second.
+    HeldBack(Vec<Kept>, (MemberId, FlowId, u64)),
     /// Notes of where sessions are.
     Noted,
     /// Nothing is known of this member any more, whose name is unused since it was
@@ -152,7 +155,7 @@ impl Relay {
             }
         }
         for marks in &mail.marks {
-            let records::Marks { accepted, delivered, read, since, mark, .. } = *marks;
+            let records::Marks { accepted, delivered, read, since, mark, at_full_second, .. } = *marks;
             if let Some((from, flow)) = self.flow_of(&marks.from, &marks.to, marks.outbox) {
                 flow.to.member().into_iter().chain([from]).for_each(|member| self.found_used(member));
                 if let (0, 0, To::Member(to), None) =
@@ -165,6 +168,9 @@ impl Relay {
                 let marks = Marks { accepted: accepted.max(delivered), delivered, read, since: 0, mark };
                 self.places[from.0].flows.found_on_disk(flow, marks, since);
                 self.note_correspondents(from, flow.to);
+                if at_full_second {
+                    self.found_held_back(from, flow);
+                }
             }
         }
         for owed in &mail.refusals {
@@ -236,6 +242,12 @@ impl Relay {
             (Some(Wait::Marked(marking)), _) => self.handle_marked(now, marking, durable, out),
             (Some(Wait::Damaged(letter)), _) => self.handle_damaged(now.tick, ticket, letter, durable, out),
             (Some(Wait::Kept(keys)), _) => self.handle_kept(ticket, &keys, durable),
+            (Some(Wait::HeldBack(keys, of)), _) => {
+                self.handle_kept(ticket, &keys, durable);
+                if durable {
+                    self.tell_accepted(of);
+                }
+            }
             (Some(Wait::Noted), _) => self.handle_noted(now.tick, durable),
             (Some(Wait::Freed(member, since)), _) => self.handle_freed(now, (member, since), durable, out),
             (Some(Wait::Rested(resting)), _) => self.handle_rested(*resting, durable, out),

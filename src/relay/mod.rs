@@ -14,7 +14,7 @@
 //! `flows` (the two ends of a letter's way), `parcels` (its bytes there), `pace` (how fast it
 //! passes), `mailbox` (between queues and disk), `sums` (what they hold in all), `guests` and
 //! `reception` (who speaks plain text, and the way of their letters), `receipts` (what senders are
-//! told), `damaged` (letters the disk has changed), `marks` (old copies of outboxes), `screen`
+//! told), `full_seconds` (what they are told later), `damaged` (letters the disk has changed), `marks` (old copies of outboxes), `screen`
 //! (unwanted letters), `records` and `roll` (what the disk keeps), `notes` (what a restart tells
 //! lost sessions), `unwritten` (what the disk did not take), `operator` (invitations and removals),
 //! `members`, `limits`, `nearest_names` (names like one that does not exist), `new_names` and
@@ -28,6 +28,7 @@ mod damaged;
 mod deadlines;
 mod expiry;
 mod flows;
+mod full_seconds;
 mod guests;
 mod idle_flows;
 mod known;
@@ -66,6 +67,7 @@ use crate::session::{AccessSecret, HandshakeLimits, Identity, Responder};
 pub use crate::wire::message::Said;
 use conns::Conns;
 use deadlines::Deadlines;
+use full_seconds::FullSeconds;
 use guests::Guests;
 pub use guests::{GuestEncoding, GuestRules, GuestTexts};
 use idle_flows::IdleFlows;
@@ -216,6 +218,7 @@ enum Timer {
     Notes,
     Resets,
     Unwritten,
+    FullSecond,
 }
 
 /// The relay.
@@ -241,6 +244,7 @@ pub struct Relay {
     idle_flows: IdleFlows,
     tickets: Tickets,
     unwritten: Unwritten,
+    full_seconds: FullSeconds,
     echo_outbox: crate::base::OutboxId,
     echo_name: Name,
     deadlines: Deadlines<Timer>,
@@ -279,6 +283,7 @@ impl Relay {
             idle_flows: IdleFlows::default(),
             tickets: Tickets::default(),
             unwritten: Unwritten::default(),
+            full_seconds: FullSeconds::default(),
             echo_name: letters::ECHO.parse().expect("it is a name"),
             echo_outbox: crate::base::OutboxId(rng.next_u64()),
             members,
@@ -361,6 +366,7 @@ impl Relay {
             Timer::Notes => self.handle_notes_time(now.tick, tick, out),
             Timer::Resets => self.handle_resets_time(now.tick, tick, out),
             Timer::Unwritten => self.handle_unwritten_time(now.tick, tick, out),
+            Timer::FullSecond => self.handle_full_second(now.tick, tick),
         }
     }
 }

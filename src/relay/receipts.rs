@@ -22,16 +22,16 @@ impl Relay {
     /// A recipient has every letter of that outbox up to `through`; whether that is news.
     pub(super) fn handle_stored(
         &mut self,
+        now: Tick,
         slot: Slot,
-        from: &str,
-        outbox: OutboxId,
+        (from, outbox): (&str, OutboxId),
         through: Through,
         out: &mut Out,
     ) -> bool {
         let Some(author) = self.author_again(slot, from, outbox) else { return false };
         let Some(member) = self.sessions.member(slot) else { return false };
         let before = self.stats.letters_stored;
-        let is_news = self.store_through(member, author, outbox, through, out);
+        let is_news = self.store_through(now, member, (author, outbox), through, out);
         let stored = self.stats.letters_stored - before;
         if let Some(session) = self.sessions.get_mut(slot) {
             session.unread = session.unread.saturating_add(stored).min(UNREAD_MAX);
@@ -43,9 +43,9 @@ impl Relay {
     /// refused; whether that is news.
     pub(super) fn store_through(
         &mut self,
+        now: Tick,
         member: MemberId,
-        author: Author,
-        outbox: OutboxId,
+        (author, outbox): (Author, OutboxId),
         through: Through,
         out: &mut Out,
     ) -> bool {
@@ -64,8 +64,12 @@ impl Relay {
             return true;
         };
         self.stats.letters_stored += stored.count;
-        self.places[author.0].flows.delivered(flow, stored.number);
-        self.tell_marks(author, flow, stored.places, out);
+        if through.at_full_second {
+            self.tell_at_full_second(now, author, flow, stored, out);
+        } else {
+            self.places[author.0].flows.delivered(flow, stored.number);
+            self.tell_marks(author, flow, stored.places, out);
+        }
         true
     }
 
@@ -207,12 +211,18 @@ impl Relay {
             read: marks.read,
             since,
             mark: marks.mark,
+            at_full_second: self.places[author.0].flows.is_held_back(flow),
         });
         if marks.is_some() || !stored.is_empty() {
             let places = stored.iter().map(|place| Some(*place));
             let keys = marks.iter().map(|_| None).chain(places);
             let keys = keys.map(|place| Kept::Flow(Some((author, flow)), place)).collect();
-            self.persist(Wait::Kept(keys), Record::Progress { marks, stored }, out);
+            let held_back = marks.as_ref().filter(|marks| marks.at_full_second);
+            let wait = match held_back {
+                Some(marks) => Wait::HeldBack(keys, (author, flow, marks.accepted)),
+                None => Wait::Kept(keys),
+            };
+            self.persist(wait, Record::Progress { marks, stored }, out);
         }
     }
 

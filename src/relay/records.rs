@@ -151,6 +151,8 @@ pub struct Marks {
     pub since: u64,
     /// Of the last letter that was taken.
     pub mark: Mark,
+    /// The author is told of `delivered` at the next full second of a relay that runs.
+    pub at_full_second: bool,
 }
 
 /// An outbox of a member, and the last sign-in with it.

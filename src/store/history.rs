@@ -170,6 +170,7 @@ impl History {
         let mut kept = Kept { clock, ..Kept::default() };
         kept.outboxes = own_outboxes::load(&self.db).map_err(told)?;
         self.load_conversations(&mut kept).map_err(told)?;
+        self.load_written_to(&mut kept).map_err(told)?;
         let mut damaged = Vec::new();
         let places = self.load_letters(&mut kept, &mut damaged).map_err(told)?;
         self.load_refusals(&mut kept, &mut damaged).map_err(told)?;
@@ -223,6 +224,18 @@ impl History {
         if kept.conversations.len() == ROWS_LOADED_MAX as usize {
             let highest = "SELECT max(last) FROM conversations";
             kept.number_floor = self.db.query_row(highest, [], |row| number(row, 0))?;
+        }
+        Ok(())
+    }
+
+    fn load_written_to(&self, kept: &mut Kept) -> rusqlite::Result<()> {
+        let select = "SELECT relay, member FROM conversations JOIN peers ON peers.id = peer
+            GROUP BY peer ORDER BY max(touched) DESC LIMIT ?1";
+        let mut select = self.db.prepare(select)?;
+        let mut rows = select.query([ROWS_LOADED_MAX])?;
+        while let Some(row) = rows.next()? {
+            let (relay, member) = peer(row, 0)?;
+            kept.written_to.entry(relay).or_default().insert(member);
         }
         Ok(())
     }

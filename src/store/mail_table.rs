@@ -41,6 +41,7 @@ CREATE TABLE receipts(
   read INTEGER NOT NULL,
   since INTEGER NOT NULL,
   mark INTEGER NOT NULL,
+  at_full_second INTEGER NOT NULL,
   sum BLOB NOT NULL,
   PRIMARY KEY(author, recipient, outbox)
 ) STRICT, WITHOUT ROWID;
@@ -153,14 +154,15 @@ fn remove_letter(tx: &Transaction<'_>, place: u64, changes: &mut Changes) -> rus
 }
 
 fn put_marks(tx: &Transaction<'_>, marks: &Marks) -> rusqlite::Result<()> {
-    let Marks { from, outbox, to, accepted, delivered, read, since, mark } = marks;
+    let Marks { from, outbox, to, accepted, delivered, read, since, mark, at_full_second } = marks;
     let put = "INSERT OR REPLACE INTO
-        receipts(author, recipient, outbox, accepted, delivered, read, since, mark, sum)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-    let numbers = [outbox.0, *accepted, *delivered, *read, *since, mark.0.into()];
+        receipts(author, recipient, outbox, accepted, delivered, read, since, mark, at_full_second, sum)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    let later = u64::from(*at_full_second);
+    let numbers = [outbox.0, *accepted, *delivered, *read, *since, mark.0.into(), later];
     let sum = sum("receipt", &[from.as_str(), to.as_str()], &numbers, &[]);
-    let [outbox, accepted, delivered, read, since, mark] = numbers.map(|n| n as i64);
-    let row = params![from.as_str(), to.as_str(), outbox, accepted, delivered, read, since, mark, sum];
+    let [outbox, accepted, delivered, read, since, mark, later] = numbers.map(|n| n as i64);
+    let row = params![from.as_str(), to.as_str(), outbox, accepted, delivered, read, since, mark, later, sum];
     tx.prepare_cached(put)?.execute(row)?;
     Ok(())
 }
@@ -354,20 +356,23 @@ fn check_letters(db: &Connection, path: &Path, waiting: &[Waiting]) -> Result<()
 
 /// `None` if a row is damaged.
 fn read_marks(db: &Connection) -> rusqlite::Result<Option<Vec<Marks>>> {
-    let select =
-        "SELECT author, recipient, outbox, accepted, delivered, read, since, mark, sum FROM receipts";
+    let select = "SELECT author, recipient, outbox, accepted, delivered, read, since, mark, at_full_second, sum
+        FROM receipts";
     let mut select = db.prepare(select)?;
     let rows = select.query_map([], |row| {
         let (from, to): (String, String) = (row.get(0)?, row.get(1)?);
-        let mut numbers = [0; 6];
+        let mut numbers = [0; 7];
         for (nth, number) in numbers.iter_mut().enumerate() {
             *number = unsigned(row, 2 + nth)?;
         }
-        let is_whole = row.get::<_, Sum>(8)? == sum("receipt", &[&from, &to], &numbers, &[]);
-        let [outbox, accepted, delivered, read, since, mark] = numbers;
-        let (outbox, mark) = (OutboxId(outbox), Mark(mark as u32));
+        let is_whole = row.get::<_, Sum>(9)? == sum("receipt", &[&from, &to], &numbers, &[]);
+        let [outbox, accepted, delivered, read, since, mark, later] = numbers;
+        let (outbox, mark, at_full_second) = (OutboxId(outbox), Mark(mark as u32), later == 1);
         let names = from.parse().ok().zip(to.parse().ok()).filter(|_| is_whole);
-        Ok(names.map(|(from, to)| Marks { from, outbox, to, accepted, delivered, read, since, mark }))
+        let of = |(from, to)| {
+            Marks { from, outbox, to, accepted, delivered, read, since, mark, at_full_second }
+        };
+        Ok(names.map(of))
     })?;
     rows.collect()
 }

@@ -9,7 +9,7 @@
 //! | kind | stream | message | fields |
 //! | --- | --- | --- | --- |
 //! | 0x01 | control | sign-in | `name`; or `name invite_len(1) invite flags(1) features(4)`: the secret of an invitation, or nothing; flag 1: a screen follows, hand no letter over before its last part; flag 2: the outbox of its letters stands before `features` ([`OutboxMark`]); see [`super::features`] |
-//! | 0x02 | control | stored | `name` of the sender, `outbox(8) through(8) mark(4)`: the recipient has every letter up to it that was numbered under that mark or a lower one |
+//! | 0x02 | control | stored | `name` of the sender, `outbox(8) through(8) mark(4) flags(1)`: the recipient has every letter up to it that was numbered under that mark or a lower one; flag 1: the sender hears of it at the next full second, see below |
 //! | 0x03 | control | read | `name` of the sender, `outbox(8) through(8)`: its reader has seen every letter up to it |
 //! | 0x04 | control | ask | `name` of a recipient, `outbox(8)`: how far have my letters come? A receipt answers, and every refusal still owed |
 //! | 0x05 | control | heard | `name` of a recipient, `outbox(8) number(8)`: I know that this letter was refused |
@@ -50,6 +50,12 @@
 //! conversation once in each session, before the first `stored` of that conversation. It remembers
 //! [`super::limits::REFUSALS_REMEMBERED`] of each relay; a relay hands over no more letters than
 //! half of that before the first of them has left for good.
+//!
+//! A reader says flag 1 of `stored` of letters whose sender it does not know. The letters leave the
+//! mailbox, and are called accepted, as without it. But until the next full second of the relay's
+//! own clock every receipt says of them what it would if they waited in the mailbox: the time at
+//! which letters come in, to the millisecond, is not for everybody. A `read`, or a `stored` without
+//! the flag, ends that for all letters of the conversation.
 
 mod marks;
 mod names;
@@ -120,6 +126,8 @@ const NAME_REASONS: [(NameReason, u8); 12] = [
 
 /// The welcome's flag that no new letters are taken.
 const MARK_UNWRITTEN: u8 = 1;
+/// The flag of `stored` that its sender is to hear of it later.
+const AT_FULL_SECOND: u8 = 1;
 
 /// A letter on its way from its sender to the relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,6 +234,8 @@ pub enum ToRelay<'a> {
         through: u64,
         /// Of that letter: those under higher ones are not meant.
         mark: Mark,
+        /// The sender hears of it at the next full second.
+        at_full_second: bool,
     },
     /// My reader has seen every letter of that sender's outbox up to `through`.
     Read {
@@ -318,11 +328,12 @@ impl ToRelay<'_> {
                 outbox.iter().for_each(|outbox| outbox.encode(buf));
                 features.encode(buf);
             }
-            ToRelay::Stored { from, outbox, through, mark } => {
+            ToRelay::Stored { from, outbox, through, mark, at_full_second } => {
                 buf.push(0x02);
                 put_short_text(buf, from);
                 put_numbers(buf, &[outbox.0, *through]);
                 put_mark(buf, *mark);
+                buf.push(if *at_full_second { AT_FULL_SECOND } else { 0 });
             }
             ToRelay::Read { from, outbox, through } => {
                 buf.push(0x03);
@@ -391,6 +402,7 @@ impl<'a> ToRelay<'a> {
                 outbox: OutboxId(r.u64()?),
                 through: r.u64()?,
                 mark: Mark(r.u32()?),
+                at_full_second: r.u8()? & AT_FULL_SECOND != 0,
             },
             0x03 => ToRelay::Read { from: r.short_text()?, outbox: OutboxId(r.u64()?), through: r.u64()? },
             0x04 => ToRelay::Ask { to: r.short_text()?, outbox: OutboxId(r.u64()?) },

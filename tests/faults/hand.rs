@@ -73,7 +73,8 @@ pub fn init(rig: &Rig, private: [u8; 32], carrier: Carrier, hello: &Hello, index
 
 /// A reader has every letter of this outbox up to `through`, whatever its mark.
 pub fn stored(from: &str, outbox: u64, through: u64) -> ToRelay<'_> {
-    ToRelay::Stored { from, outbox: OutboxId(outbox), through, mark: Mark(u32::MAX) }
+    let (outbox, mark, at_full_second) = (OutboxId(outbox), Mark(u32::MAX), false);
+    ToRelay::Stored { from, outbox, through, mark, at_full_second }
 }
 
 impl Hand {

@@ -223,7 +223,10 @@ fn lie(world: &mut World, member: &mut Hostile, peer: &mut Peer) {
     let outbox = OutboxId(known[world.rng.below(known.len() as u64) as usize]);
     let through = [world.rng.below(40), world.rng.next_u64()][world.rng.below(2) as usize];
     match world.rng.below(40) {
-        0..=7 => say(peer, &ToRelay::Stored { from: &name, outbox, through, mark: Mark(u32::MAX) }),
+        0..=7 => {
+            let (mark, at_full_second) = (Mark(u32::MAX), through % 2 == 1);
+            say(peer, &ToRelay::Stored { from: &name, outbox, through, mark, at_full_second });
+        }
         8..=14 => say(peer, &ToRelay::Read { from: &name, outbox, through }),
         15..=17 => say(peer, &ToRelay::Ask { to: &name, outbox }),
         18..=20 => say(peer, &ToRelay::Heard { to: &name, id: LetterId { outbox, number: through } }),

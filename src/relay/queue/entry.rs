@@ -35,12 +35,14 @@ pub(super) enum State {
 pub(in crate::relay) struct Through {
     pub(in crate::relay) number: u64,
     pub(in crate::relay) mark: Mark,
+    /// Their author hears of it at the next full second.
+    pub(in crate::relay) at_full_second: bool,
 }
 
 impl Through {
-    /// All of both.
+    /// All of both, said as the other says it.
     pub(in crate::relay) fn and(self, other: Through) -> Through {
-        Through { number: self.number.max(other.number), mark: self.mark.max(other.mark) }
+        Through { number: self.number.max(other.number), mark: self.mark.max(other.mark), ..other }
     }
 }
 

@@ -15,7 +15,7 @@ const START: Tick = Tick::from_micros(1_000_000);
 
 /// Letters up to this number, whatever their marks.
 pub(super) fn all(number: u64) -> Through {
-    Through { number, mark: crate::base::Mark(u32::MAX) }
+    Through { number, mark: crate::base::Mark(u32::MAX), at_full_second: false }
 }
 
 fn id(number: u64) -> LetterId {

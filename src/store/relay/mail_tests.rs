@@ -43,7 +43,8 @@ fn waiting(to: &str, from: &str, letters: usize, bytes: usize, last: u64) -> Wai
 
 fn marks(from: &str, to: &str, accepted: u64, delivered: u64, read: u64) -> Marks {
     let (from, to, since, mark) = (name(from), name(to), accepted, Mark(delivered as u32));
-    Marks { from, outbox: OUTBOX, to, accepted, delivered, read, since, mark }
+    let at_full_second = read == 0;
+    Marks { from, outbox: OUTBOX, to, accepted, delivered, read, since, mark, at_full_second }
 }
 
 fn owed(place: u64) -> OwedRefusal {

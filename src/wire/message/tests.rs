@@ -5,6 +5,11 @@ use proptest::prelude::*;
 
 const ID: LetterId = LetterId { outbox: OutboxId(0x0102), number: 3 };
 
+fn stored(at_full_second: bool) -> ToRelay<'static> {
+    let (from, outbox, through, mark) = ("一棵树", OutboxId(9), u64::MAX, Mark(7));
+    ToRelay::Stored { from, outbox, through, mark, at_full_second }
+}
+
 #[test]
 fn what_a_client_says_reads_back() {
     let letter = Letter { to: "武大郎", id: ID, prev: 2, mark: Mark(0), kind: KIND_TEXT, body: b"body" };
@@ -15,7 +20,8 @@ fn what_a_client_says_reads_back() {
         ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: true, outbox: None, features },
         ToRelay::Screen { flags: SCREEN_FIRST | SCREEN_LAST, names: Names::default() },
         ToRelay::Screen { flags: SCREEN_ONLY, names: Names::new(b"\x03TOM\x06\xe6\xad\xa6\xe5\xa4\xa7") },
-        ToRelay::Stored { from: "一棵树", outbox: OutboxId(9), through: u64::MAX, mark: Mark(7) },
+        stored(false),
+        stored(true),
         ToRelay::Read { from: "一棵树", outbox: OutboxId(9), through: 1 },
         ToRelay::Ask { to: "一棵树", outbox: OutboxId(9) },
         ToRelay::Heard { to: "一棵树", id: ID },
