@@ -56,7 +56,8 @@ impl Acquaintances {
     /// The address book is another. Returns what it was.
     pub(super) fn set_book(&mut self, screens: &Screens) -> Book {
         let blocked = screens.relays.iter();
-        let blocked = blocked.map(|(relay, screen)| (relay.clone(), screen.blocked.iter().cloned().collect()));
+        let blocked =
+            blocked.map(|(relay, screen)| (relay.clone(), screen.blocked.iter().cloned().collect()));
         let book = Book { contacts: screens.contacts.clone(), blocked: blocked.collect() };
         std::mem::replace(&mut self.book, book)
     }
@@ -104,7 +105,8 @@ mod tests {
         let mut known = Acquaintances::new(Some(name("TOM")), written_to);
         assert!(known.knows(&relay(), &name("ZOE")), "nothing is known of a book");
         known.set_book(&screens(&["JACK"], &[]));
-        for (who, is_known) in [("JACK", true), ("MARY", true), ("TOM", true), ("echo", true), ("ZOE", false)] {
+        for (who, is_known) in [("JACK", true), ("MARY", true), ("TOM", true), ("echo", true), ("ZOE", false)]
+        {
             assert_eq!(known.knows(&relay(), &name(who)), is_known, "{who}");
         }
         let other: HostPort = "h:2".parse().unwrap();

@@ -32,6 +32,11 @@ pub(super) struct FullSeconds {
 }
 
 impl Relay {
+    /// Conversations whose authors are to be told at a full second.
+    pub fn held_back_count(&self) -> usize {
+        self.full_seconds.waiting.len()
+    }
+
     /// The recipient of these letters does not know their author, who is told at the next full
     /// second.
     pub(super) fn tell_at_full_second(

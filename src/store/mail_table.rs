@@ -356,7 +356,8 @@ fn check_letters(db: &Connection, path: &Path, waiting: &[Waiting]) -> Result<()
 
 /// `None` if a row is damaged.
 fn read_marks(db: &Connection) -> rusqlite::Result<Option<Vec<Marks>>> {
-    let select = "SELECT author, recipient, outbox, accepted, delivered, read, since, mark, at_full_second, sum
+    let select =
+        "SELECT author, recipient, outbox, accepted, delivered, read, since, mark, at_full_second, sum
         FROM receipts";
     let mut select = db.prepare(select)?;
     let rows = select.query_map([], |row| {
@@ -369,9 +370,8 @@ fn read_marks(db: &Connection) -> rusqlite::Result<Option<Vec<Marks>>> {
         let [outbox, accepted, delivered, read, since, mark, later] = numbers;
         let (outbox, mark, at_full_second) = (OutboxId(outbox), Mark(mark as u32), later == 1);
         let names = from.parse().ok().zip(to.parse().ok()).filter(|_| is_whole);
-        let of = |(from, to)| {
-            Marks { from, outbox, to, accepted, delivered, read, since, mark, at_full_second }
-        };
+        let of =
+            |(from, to)| Marks { from, outbox, to, accepted, delivered, read, since, mark, at_full_second };
         Ok(names.map(of))
     })?;
     rows.collect()

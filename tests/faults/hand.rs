@@ -77,6 +77,12 @@ pub fn stored(from: &str, outbox: u64, through: u64) -> ToRelay<'_> {
     ToRelay::Stored { from, outbox, through, mark, at_full_second }
 }
 
+/// The same, of a reader that does not know the author.
+pub fn stored_of_stranger(from: &str, outbox: u64, through: u64) -> ToRelay<'_> {
+    let (outbox, mark, at_full_second) = (OutboxId(outbox), Mark(u32::MAX), true);
+    ToRelay::Stored { from, outbox, through, mark, at_full_second }
+}
+
 impl Hand {
     /// Shakes hands as the holder of key number `who`; `None` if the relay does not answer with a session.
     pub fn shake(rig: &mut Rig, path: Path, who: u64, counter: u64) -> Option<Hand> {
@@ -291,12 +297,27 @@ impl Hand {
 
     /// The messages of a stream that came since the last time.
     pub fn told(&mut self, stream: StreamId) -> Vec<Told> {
+        self.messages(stream).iter().map(|message| told(message)).collect()
+    }
+
+    /// The receipts that came since the last time: accepted, delivered, read, and whether the last
+    /// accepted letter waits in the mailbox.
+    pub fn receipts(&mut self, rig: &mut Rig) -> Vec<(u64, u64, u64, bool)> {
+        self.hear(rig);
+        let receipt = |message: &Vec<u8>| match ToClient::decode(message) {
+            Ok(Some(ToClient::Receipt(r))) => Some((r.accepted, r.delivered, r.read, r.until.0 > 0)),
+            _ => None,
+        };
+        self.messages(StreamId::Control).iter().filter_map(receipt).collect()
+    }
+
+    fn messages(&mut self, stream: StreamId) -> Vec<Vec<u8>> {
         let (mut rest, mut all) = (&self.streams[stream.index()][..], Vec::new());
         while let Some(len) = read_varint(&mut rest).map(|len| len as usize).filter(|len| *len <= rest.len())
         {
             let (message, left) = rest.split_at(len);
             rest = left;
-            all.push(told(message));
+            all.push(message.to_vec());
         }
         let new = all.split_off(self.read[stream.index()]);
         self.read[stream.index()] += new.len();
