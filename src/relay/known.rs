@@ -25,7 +25,8 @@ pub struct Known {
     /// 0: they may move alone; and nothing is said of full seconds.
     pub marks: Vec<Marks>,
     /// Conversations whose marks are in memory only, until the author leaves or a letter of them
-    /// leaves the disk.
+    /// leaves the disk; and those of which nothing was delivered: what was accepted of them a start
+    /// finds with the letters that wait.
     pub ahead: Vec<FlowNames>,
     /// Refusals whose authors have not heard of them.
     pub refusals: Vec<OwedRefusal>,
@@ -86,9 +87,9 @@ impl Relay {
         for (flow, marks, is_unwritten) in place.flows.all() {
             let To::Member(to) = flow.to else { continue };
             let (from, outbox, to) = (name(author), flow.outbox, name(to));
-            if is_unwritten {
+            if is_unwritten || (marks.delivered, marks.read) == (0, 0) {
                 known.ahead.push(FlowNames { from, outbox, to });
-            } else if (marks.accepted, marks.delivered, marks.read) != (0, 0, 0) {
+            } else {
                 let super::flows::Marks { accepted, delivered, read, .. } = marks;
                 known.marks.push(Marks { accepted, delivered, read, ..unread(from, outbox, to) });
             }

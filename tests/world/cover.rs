@@ -94,6 +94,7 @@ counts! {
     RefusedFull,
     RefusedByReader,
     StrangeLetters,
+    ToldAtFullSecond,
     RefusedUnsupported,
     Forgotten,
     RefusedTooLong,

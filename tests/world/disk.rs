@@ -154,6 +154,7 @@ impl World {
         }
         if let (Record::Received { letter, mark, .. }, true) = (record, applied) {
             self.oracle.stored(client, (letter, *mark), is_new, &self.relay_disk);
+            self.note_stored(client, letter, *mark);
         }
         if let (Record::Declined { from, id, mark, .. }, true) = (record, is_declined) {
             self.oracle.declined(client, from, (*id, *mark), is_declined);

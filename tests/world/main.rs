@@ -46,6 +46,7 @@ mod stories_of_many;
 mod stories_of_networks;
 mod stories_of_paths;
 mod stories_of_races;
+mod strangers;
 mod tcp;
 mod turns;
 mod unknown;

@@ -19,6 +19,7 @@ use super::oracle::{End, Fate};
 use super::readers;
 use super::refusals;
 use super::shakes;
+use super::strangers;
 use super::tcp::Side;
 use super::weather::{Weather, chance};
 use super::world::{RELAY_HOST, World};
@@ -99,6 +100,7 @@ pub fn world(seed: u64) -> World {
     if seed % 8 == 1 {
         world.strangers_bytes_max = readers::LITTLE;
     }
+    world.strangers.are_there = seed % 8 == 2;
     world
 }
 
@@ -123,6 +125,7 @@ fn people(world: &mut World) {
             world.stations[client].pinned = Some(world.relay.core.public_key());
         }
         readers::keep_little(world, client, &NAMES[..many], Duration::from_secs(60));
+        strangers::plan(world, client, &NAMES[..many]);
         change_weather(world, client);
         let wait = Duration::from_millis(world.rng.below(3_000));
         world.later(wait, move |w| w.start(client));
@@ -193,6 +196,9 @@ fn say_something(world: &mut World) {
     let word = format!("{:08x} ", world.rng.next_u32());
     let mut text = word.repeat(len / word.len() + 1);
     text.truncate(len);
+    if world.is_shy_of(from, &to) {
+        return;
+    }
     world.send(from, &to, &text);
     if chance(&mut world.rng, 50) {
         let relay = world.stations[from].relay.clone();

@@ -112,7 +112,7 @@ fn told_full(world: &World, client: usize) -> usize {
 fn strangers_letters_beyond_the_bound_come_back() {
     let (mut world, tom, jack) = reader_of_strangers();
     let first = world.send(tom, "JACK", &"x".repeat(1_500));
-    assert!(world.run_until(secs(1), |w| delivered(w, first)));
+    assert!(world.run_until(secs(2), |w| delivered(w, first)));
     let large: Vec<u64> = (0..20).map(|_| world.send(tom, "JACK", &"y".repeat(500))).collect();
     let small = world.send(tom, "JACK", "small");
     assert!(world.run_until(secs(5), |w| large.iter().all(|l| ended(w, *l)) && delivered(w, small)));
