@@ -85,7 +85,10 @@ pub fn send(setup: &Setup, options: &SendOptions) -> Outcome {
     }
     let part = if options.reply.is_some() { Part::Asks } else { Part::Sends };
     let mut desk = Desk::open(setup, name.clone(), part)?;
-    desk.command(Command::Screen(setup.screens(&book)));
+    let mut screens = setup.screens(&book);
+    // Who is written to may answer.
+    screens.admit(&target.relay, &target.member);
+    desk.command(Command::Screen(screens));
     desk.command(Command::Relays(vec![relay]));
     let [results, talk] = [(); 2].map(|()| Printer::open(desk.inlet(), Pen::default()));
     let mut sending = Sending {

@@ -193,6 +193,7 @@ book-unknown-key-near = { $file }:{ $line }:{ $column }: unknown key { $key }: d
 book-not-entry = { $file }:{ $line }:{ $column }: { $name } must be "HOST:PORT" in quotes, the name of a relay, or a table with relay = "HOST:PORT"
 book-not-text = { $file }:{ $line }:{ $column }: { $key } must be text in quotes
 book-not-table = { $file }:{ $line }:{ $column }: { $key } must be a table: write [{ $key }] on a line of its own
+book-below-table = { $file }:{ $line }:{ $column }: { $key } holds for the whole file: move the line to the top, above the first [ ]
 book-outside = { $file }:{ $line }:{ $column }: { $name } stands outside [contacts]: put the line [contacts] above it
 book-duplicate-name = { $file }:{ $line }:{ $column }: { $name } is on line { $first } already: rename or remove one
 book-duplicate-key = { $file }:{ $line }:{ $column }: { $key } is given twice: remove one
@@ -509,4 +510,4 @@ help-contacts-block = Take no letters from somebody
 help-contacts-block--name = A contact, or NAME@HOST:PORT, who then becomes one
 help-contacts-unblock = Take their letters again
 help-contacts-unblock--name = A contact
-help--contacts-only = Refuse letters of everybody who is not in the address book
+help--contacts-only = Refuse messages of everybody who is not in the address book; contacts_only = true in the book does so always

@@ -184,6 +184,7 @@ book-unknown-key-near = { $file }:{ $line }:{ $column }: 不认识 { $key }，�
 book-not-entry = { $file }:{ $line }:{ $column }: { $name } 应写成带引号的 "主机:端口"、中继的名字，或含 relay = "主机:端口" 的表
 book-not-text = { $file }:{ $line }:{ $column }: { $key } 应是带引号的文字
 book-not-table = { $file }:{ $line }:{ $column }: { $key } 应是表：请单独一行写 [{ $key }]
+book-below-table = { $file }:{ $line }:{ $column }: { $key } 对整个文件有效：请移到文件开头，放在第一个 [ ] 之上
 book-outside = { $file }:{ $line }:{ $column }: { $name } 不在 [contacts] 之内：请在它上面加一行 [contacts]
 book-duplicate-name = { $file }:{ $line }:{ $column }: { $name } 已在第 { $first } 行：请改名或删去其中一个
 book-duplicate-key = { $file }:{ $line }:{ $column }: { $key } 写了两次：请删去其中一个
@@ -494,4 +495,4 @@ help-contacts-block = 不再收某人的信
 help-contacts-block--name = 联系人，或 名字@主机:端口（会加进通讯录）
 help-contacts-unblock = 重新收某人的信
 help-contacts-unblock--name = 联系人
-help--contacts-only = 拒收不在通讯录里的人的信
+help--contacts-only = 拒收不在通讯录里的人的消息；在通讯录里写上 contacts_only = true 则始终如此
