@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::base::{LetterId, Phrase, Tick, Wall, harmless};
 use crate::client::{Command, Event, Incoming, Progress, Unreached};
 use crate::contacts::Target;
+use crate::ui::line::ends_conversation;
 use crate::ui::terminal::{Output, Pen, Screen};
 use crate::ui::{Strings, Typed, notice, plain};
 use crate::wire::limits::LETTER_TEXT_MAX;
@@ -234,7 +235,10 @@ impl Sending<'_> {
         let request = self.requests + self.given;
         self.waiting.insert(request, Waiting::default());
         let (relay, to) = (self.target.relay.clone(), self.target.member.clone());
-        desk.command(Command::Send { request, relay, to, text });
+        desk.command(match ends_conversation(&to, &text) {
+            true => Command::Close { request, relay, to },
+            false => Command::Send { request, relay, to, text },
+        });
     }
 
     fn take(

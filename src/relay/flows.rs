@@ -7,10 +7,12 @@
 //!
 //! Files: `lookups` (unknown names, and conversations whose answers wait), `again` (letters that
 //! come a second time), `owed` (refusals of what was accepted), `held_back` (what is told at full
-//! seconds), `correspondents`, `outbox` (flows by their outboxes).
+//! seconds), `correspondents`, `outbox` (flows by their outboxes), `found` (what the disk had when
+//! the relay started).
 
 mod again;
 mod correspondents;
+mod found;
 mod held_back;
 mod lookups;
 mod outbox;
@@ -248,20 +250,6 @@ blank!(
 );
 
 impl Flows {
-    /// Takes in what the disk has of a flow, of which a letter came last at `touched`.
-    pub(super) fn found_on_disk(&mut self, flow: FlowId, marks: Marks, touched: u64) {
-        let state = self.flows.entry(flow).or_default();
-        state.touched = state.touched.max(touched);
-        state.marks.accepted = state.marks.accepted.max(marks.accepted);
-        state.marks.delivered = state.marks.delivered.max(marks.delivered);
-        state.marks.read = state.marks.read.max(marks.read);
-        state.marks.since = state.marks.since.max(marks.since);
-        state.marks.mark = state.marks.mark.max(marks.mark);
-        state.taken = state.marks.accepted;
-        state.standing = Standing::Known;
-        state.raise(flow, self.session, &mut self.raised);
-    }
-
     /// A flow its author asks about, if need be a new one; `false` if there are too many.
     pub(super) fn open(&mut self, flow: FlowId) -> bool {
         if self.flows.len() >= FLOWS_MAX && !self.flows.contains_key(&flow) {

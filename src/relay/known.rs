@@ -25,8 +25,7 @@ pub struct Known {
     /// 0: they may move alone; and nothing is said of full seconds.
     pub marks: Vec<Marks>,
     /// Conversations whose marks are in memory only, until the author leaves or a letter of them
-    /// leaves the disk; and those of which nothing was delivered: what was accepted of them a start
-    /// finds with the letters that wait.
+    /// leaves the disk.
     pub ahead: Vec<FlowNames>,
     /// Refusals whose authors have not heard of them.
     pub refusals: Vec<OwedRefusal>,
@@ -87,9 +86,9 @@ impl Relay {
         for (flow, marks, is_unwritten) in place.flows.all() {
             let To::Member(to) = flow.to else { continue };
             let (from, outbox, to) = (name(author), flow.outbox, name(to));
-            if is_unwritten || (marks.delivered, marks.read) == (0, 0) {
+            if is_unwritten {
                 known.ahead.push(FlowNames { from, outbox, to });
-            } else {
+            } else if (marks.accepted, marks.delivered, marks.read) != (0, 0, 0) {
                 let super::flows::Marks { accepted, delivered, read, .. } = marks;
                 known.marks.push(Marks { accepted, delivered, read, ..unread(from, outbox, to) });
             }

@@ -296,10 +296,12 @@ impl Relay {
         };
         let held = *self.holds(author) + owed;
         let (queue, limits) = (&self.places[to.0].queue, &self.limits);
-        self.post.stock.has_room(len, held, limits)
-            && queue.can_follow(author, len)
-            && (queue.has_room(author, len, Sender::Stranger, limits)
-                || self.knows(to, author) && queue.has_room(author, len, Sender::Known, limits))
+        let admits = || match queue.admits(author, len, limits) {
+            Some(Sender::Stranger) => true,
+            Some(Sender::Known) => self.knows(to, author),
+            None => false,
+        };
+        self.post.stock.has_room(len, held, limits) && admits()
     }
 
     /// Whether a member has written to this author lately. Letters of `echo` are answers to its own; guests, who are

@@ -150,8 +150,17 @@ impl Relay {
                 let flow = FlowId { outbox: waiting.outbox, to: To::Member(to) };
                 let (accepted, since, mark) = (waiting.last_number, waiting.last_since, waiting.last_mark);
                 let marks = Marks { accepted, since, mark, ..Marks::default() };
-                self.places[from.0].flows.found_on_disk(flow, marks, waiting.last_since);
+                self.places[from.0].flows.found_waiting(flow, marks, waiting.last_since);
                 self.note_correspondents(from, flow.to);
+            }
+        }
+        for owed in &mail.refusals {
+            if let Some((from, flow)) = self.flow_of(&owed.from, &owed.to, owed.id.outbox) {
+                let flows = &mut self.places[from.0].flows;
+                // A refusal leaves with its flow, of which the disk may have nothing else, or what its
+                // reader claims to have read.
+                flows.open(flow);
+                flows.owe_refusal(flow, owed.id.number, (owed.reason, owed.may_have_arrived));
             }
         }
         for marks in &mail.marks {
@@ -171,14 +180,6 @@ impl Relay {
                 if at_full_second {
                     self.found_held_back(from, flow);
                 }
-            }
-        }
-        for owed in &mail.refusals {
-            if let Some((from, flow)) = self.flow_of(&owed.from, &owed.to, owed.id.outbox) {
-                let flows = &mut self.places[from.0].flows;
-                // A refusal leaves with its flow, of which the disk may have nothing else.
-                flows.open(flow);
-                flows.owe_refusal(flow, owed.id.number, (owed.reason, owed.may_have_arrived));
             }
         }
         let gone = (0..self.places.len()).map(MemberId).filter(|member| self.members.is_removed(*member));

@@ -153,10 +153,9 @@ impl Queue {
         self.take_shares(author, letters, bytes);
     }
 
-    /// Appends a letter for which [`Queue::has_room`] and [`Queue::can_follow`].
+    /// Appends a letter for which [`Queue::admits`] its sender.
     pub(super) fn push(&mut self, entry: Entry) {
-        self.take_share(entry.author, entry.len);
-        self.take_unwritten(entry.author, entry.cost());
+        self.take_new(entry.author, entry.len);
         self.tail.push_back(entry);
     }
 
@@ -206,8 +205,7 @@ impl Queue {
     pub(super) fn take_next(&mut self) -> Option<Entry> {
         let entry = self.pop_next()?;
         self.left_through = self.left_through.max(entry.place().unwrap_or(0));
-        self.forget_unwritten(&entry);
-        self.forget_share(entry.author, entry.len);
+        self.forget(&entry);
         Some(entry)
     }
 
@@ -295,8 +293,7 @@ impl Queue {
             parcels.take_back(std::mem::take(&mut entry.message));
             *slot = None;
         }
-        self.note_written(author, unwritten);
-        self.forget_shares(author, stored.count as usize, bytes);
+        self.forget_shares(author, stored.count as usize, bytes, unwritten);
         while let Some(None) = self.handed.front() {
             self.handed.pop_front();
         }
@@ -444,8 +441,7 @@ impl Queue {
             refused.extend(self.tail.drain(..));
         }
         for entry in &refused {
-            self.forget_unwritten(entry);
-            self.forget_share(entry.author, entry.len);
+            self.forget(entry);
         }
         refused
     }
@@ -557,15 +553,15 @@ impl Queue {
     #[cfg(test)]
     fn session_stored_all(&mut self) {
         for entry in std::mem::take(&mut self.handed).into_iter().flatten() {
-            self.forget_unwritten(&entry);
-            self.forget_share(entry.author, entry.len);
+            self.forget(&entry);
         }
     }
 
-    fn forget_unwritten(&mut self, entry: &Entry) {
+    /// A letter has left: it is in no share.
+    fn forget(&mut self, entry: &Entry) {
         let (memory_only, unwritten) = entry.unwritten();
         self.memory_only -= memory_only;
-        self.note_written(entry.author, unwritten);
+        self.forget_shares(entry.author, 1, entry.len, unwritten);
     }
 }
 

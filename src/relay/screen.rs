@@ -94,7 +94,14 @@ impl Relay {
     /// Whether a member takes no letters of this author now. Everybody takes their own, and those of the relay.
     pub(super) fn is_unwanted(&self, to: MemberId, author: Author) -> bool {
         let Author::Member(from) = author else { return false };
-        from != to && self.screens_out(to, self.members.name(from))
+        from != to && self.has_screen(to) && self.screens_out(to, self.members.name(from))
+    }
+
+    /// Whether there is a name of which the member takes no letters now.
+    fn has_screen(&self, to: MemberId) -> bool {
+        let place = &self.places[to.0];
+        let only = |slot| self.sessions.screen(slot).is_some_and(|screen| screen.only.is_some());
+        !place.blocked.is_empty() || place.session.is_some_and(only)
     }
 
     /// Whether a member takes no letters of somebody else with this name now.

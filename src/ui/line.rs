@@ -27,6 +27,7 @@ use super::unreached::NotReached;
 
 use commands::{Act, Typo, Word};
 use guests::Guests;
+pub use guests::ends_conversation;
 use waiting::Waiting;
 use watch::{Moved, Watch};
 
@@ -357,6 +358,9 @@ impl<B: Book> LineMode<B> {
     }
 
     fn send(&mut self, target: Resolved, text: &str, now: Now) -> Vec<Do> {
+        if guests::ends_conversation(&target.member, text) {
+            return self.end(target, now);
+        }
         if text.len() > LETTER_TEXT_MAX {
             let phrase = Phrase::new("chat-too-long").with("len", text.len()).with("max", LETTER_TEXT_MAX);
             return vec![self.tell(&phrase), Do::Tell(harmless(text).into_owned())];

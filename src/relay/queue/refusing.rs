@@ -81,8 +81,7 @@ impl Queue {
         self.refusing.letters -= 1;
         self.refusing.leaving += 1;
         self.left_through = self.left_through.max(entry.place().unwrap_or(0));
-        self.forget_unwritten(&entry);
-        self.forget_share(entry.author, entry.len);
+        self.forget(&entry);
         let stored = self.refusing.stored.remove(&(entry.author, entry.id.outbox));
         let reason = entry.refused?;
         Some(Left { entry, reason, stored })

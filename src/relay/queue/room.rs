@@ -98,38 +98,46 @@ impl Stock {
 const SHARES_KEPT: usize = 64;
 
 impl Queue {
-    /// Whether the mailbox has room for another letter of this author.
-    pub(in crate::relay) fn has_room(
-        &self,
-        author: Author,
-        len: usize,
-        sender: Sender,
-        limits: &Limits,
-    ) -> bool {
-        let part = |whole| if sender == Sender::Known { whole } else { three_quarters(whole) };
+    /// Returns which senders may add another letter of this length, if it is this author's; `None` if none may: the
+    /// mailbox is full, or the disk is too far behind.
+    pub(in crate::relay) fn admits(&self, author: Author, len: usize, limits: &Limits) -> Option<Sender> {
         let share = self.shares.get(author).copied().unwrap_or_default();
-        let letters = part(limits.queue_letters).saturating_sub(self.total.letters).min(limits.pair_letters);
-        let bytes = part(limits.queue_bytes).saturating_sub(self.total.bytes).min(limits.pair_bytes);
-        share.letters < letters && share.bytes + len <= bytes
-    }
-
-    /// Whether the disk is close enough behind to take another letter of this author.
-    pub(in crate::relay) fn can_follow(&self, author: Author, len: usize) -> bool {
-        let mut free = UNWRITTEN_MAX.saturating_sub(self.unwritten);
-        if self.retry_at.is_some() {
-            free = free.min(MEMORY_ONLY_MAX.saturating_sub(self.memory_only));
+        if share.unwritten + len + ENTRY_COST > self.unwritten_free() {
+            return None;
         }
-        self.shares.get(author).map_or(0, |share| share.unwritten) + len + ENTRY_COST <= free
+        let has_room = |queue_letters: usize, queue_bytes: usize| {
+            let letters = queue_letters.saturating_sub(self.total.letters).min(limits.pair_letters);
+            let bytes = queue_bytes.saturating_sub(self.total.bytes).min(limits.pair_bytes);
+            share.letters < letters && share.bytes + len <= bytes
+        };
+        if has_room(three_quarters(limits.queue_letters), three_quarters(limits.queue_bytes)) {
+            return Some(Sender::Stranger);
+        }
+        has_room(limits.queue_letters, limits.queue_bytes).then_some(Sender::Known)
     }
 
-    /// A letter of the author is in memory only.
-    pub(super) fn take_unwritten(&mut self, author: Author, cost: usize) {
+    /// Bytes that the disk may still be behind.
+    fn unwritten_free(&self) -> usize {
+        let free = UNWRITTEN_MAX.saturating_sub(self.unwritten);
+        match self.retry_at {
+            Some(_) => free.min(MEMORY_ONLY_MAX.saturating_sub(self.memory_only)),
+            None => free,
+        }
+    }
+
+    /// Another letter is the author's, and in memory only.
+    pub(super) fn take_new(&mut self, author: Author, len: usize) {
+        let cost = len + ENTRY_COST;
         self.memory_only += cost;
         self.unwritten += cost;
-        self.shares.entry(author).unwritten += cost;
+        self.total.add(1, len);
+        let share = self.shares.entry(author);
+        share.add(1, len);
+        share.unwritten += cost;
+        note(&mut self.moved, author, cost as isize);
     }
 
-    /// Letters of the author that cost this much are on the disk, or have left.
+    /// Letters of the author that cost this much are on the disk.
     pub(super) fn note_written(&mut self, author: Author, cost: usize) {
         self.unwritten -= cost;
         if let Some(share) = self.shares.get_mut(author) {
@@ -137,28 +145,26 @@ impl Queue {
         }
     }
 
-    /// Another letter of this length is the author's.
-    pub(super) fn take_share(&mut self, author: Author, len: usize) {
-        self.take_shares(author, 1, len);
-    }
-
-    /// More letters, with this many bytes of bodies, are the author's.
+    /// More letters, which the disk has, with this many bytes of bodies, are the author's.
     pub(super) fn take_shares(&mut self, author: Author, letters: usize, bytes: usize) {
         self.total.add(letters, bytes);
         self.shares.entry(author).add(letters, bytes);
         note(&mut self.moved, author, (bytes + letters * ENTRY_COST) as isize);
     }
 
-    /// A letter of this length is the author's no longer.
+    /// A letter of this length, which the disk has, is the author's no longer.
     pub(super) fn forget_share(&mut self, author: Author, len: usize) {
-        self.forget_shares(author, 1, len);
+        self.forget_shares(author, 1, len, 0);
     }
 
-    /// Letters, with this many bytes of bodies, are the author's no longer.
-    pub(super) fn forget_shares(&mut self, author: Author, letters: usize, bytes: usize) {
+    /// Letters, with this many bytes of bodies, are the author's no longer; those of them that the disk does not have
+    /// cost `unwritten`.
+    pub(super) fn forget_shares(&mut self, author: Author, letters: usize, bytes: usize, unwritten: usize) {
+        self.unwritten -= unwritten;
         self.total.remove(letters, bytes);
         if let Some(share) = self.shares.get_mut(author) {
             let before = share.cost();
+            share.unwritten -= unwritten;
             share.remove(letters, bytes);
             note(&mut self.moved, author, share.cost() as isize - before as isize);
         }

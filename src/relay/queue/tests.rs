@@ -56,8 +56,8 @@ impl Desk {
 
     pub(super) fn offer_entry(&mut self, entry: Entry, sender: Sender) -> bool {
         let (author, len) = (entry.author, entry.len);
-        let takes =
-            self.queue.can_follow(author, len) && self.queue.has_room(author, len, sender, &self.limits);
+        let admitted = self.queue.admits(author, len, &self.limits);
+        let takes = admitted.is_some_and(|least| least == Sender::Stranger || sender == Sender::Known);
         if takes {
             self.queue.push(entry);
         }
@@ -367,9 +367,9 @@ fn longest_letter_fits_into_an_empty_mailbox() {
         let len = limits.body_max();
         assert!(len > 600);
         let desk = Desk { limits, ..Desk::default() };
-        assert!(desk.queue.has_room(TOM, len, Sender::Stranger, &desk.limits));
+        assert_eq!(desk.queue.admits(TOM, len, &desk.limits), Some(Sender::Stranger));
         assert!(Stock::EMPTY.has_room(len, 0, &desk.limits));
-        let longer = desk.queue.has_room(TOM, len + 1, Sender::Stranger, &desk.limits)
+        let longer = desk.queue.admits(TOM, len + 1, &desk.limits) == Some(Sender::Stranger)
             && Stock::EMPTY.has_room(len + 1, 0, &desk.limits);
         assert!(!longer || desk.limits == Limits::default());
     }

@@ -57,6 +57,15 @@ impl Guests {
     }
 }
 
+/// A guest's own word for the end of its conversation, which a member may say, too.
+const BYE: &str = "q";
+
+/// Whether this text ends the conversation with its recipient, and is no message: guests have no
+/// other word for that.
+pub fn ends_conversation(to: &Name, text: &str) -> bool {
+    to.guest_address().is_some() && [BYE, CLOSE].contains(&text.trim())
+}
+
 impl<B: Book> LineMode<B> {
     /// Whom a text goes to: the one who was chosen, or at a desk whoever has waited the longest.
     pub(super) fn recipient(&self) -> Option<Resolved> {
@@ -102,7 +111,7 @@ impl<B: Book> LineMode<B> {
         }
     }
 
-    fn end(&mut self, guest: Resolved, now: Now) -> Vec<Do> {
+    pub(super) fn end(&mut self, guest: Resolved, now: Now) -> Vec<Do> {
         let request = self.note_sent(&guest, CLOSE, now);
         vec![Do::Close { request, relay: guest.relay, to: guest.member }]
     }

@@ -42,6 +42,15 @@ fn a_desk_answers_guest_after_guest() {
     assert_eq!(chat.screen(), screen);
 }
 
+/// A guest's word for the end is a member's, too, and among members it is a word as any other.
+#[test]
+fn q_ends_the_conversation_with_a_guest() {
+    let mut chat = Chat::new(Lang::En);
+    chat.line("JACK").line("q").line("quit");
+    chat.letter(ONE, "hello").line(ONE).line("q?").line(" q ");
+    assert_eq!(sent_to(&chat), [("JACK", "q"), (ONE, "q?"), (ONE, "[close]")]);
+}
+
 #[test]
 fn who_left_waits_for_no_answer_and_who_has_ended_does() {
     let mut chat = desk(Lang::En);
