@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::{LetterId, Mark, Name, OutboxId};
+use crate::wire::limits::REFUSALS_REMEMBERED;
 
 use super::declined::Declined;
 use super::kept::{KeptSender, OUTBOXES_OF_ONE_MAX};
@@ -55,7 +56,7 @@ pub(super) struct Ledger {
     clock: u64,
     owing_stored: Vec<Key>,
     owing_read: Vec<Key>,
-    /// Letters of old copies that this session was handed.
+    /// Letters of old copies whose refusal the relay is owed, at most [`REFUSALS_REMEMBERED`].
     old_copies: BTreeSet<(Key, u64)>,
     /// Refused letters.
     pub(super) declined: Declined,
@@ -74,7 +75,10 @@ impl Ledger {
     pub(super) fn take(&mut self, from: &Name, id: LetterId, prev: u64, mark: Mark) -> Seen {
         let key = (from.clone(), id.outbox);
         if let Some(is_first) = self.is_old(&key, id.number, mark) {
-            self.old_copies.insert((key, id.number));
+            // What there is no room for comes again in the next session.
+            if self.old_copies.len() < REFUSALS_REMEMBERED {
+                self.old_copies.insert((key, id.number));
+            }
             return Seen::OldCopy { is_first };
         }
         if !self.declined.is_empty() && self.declined.repeats(&key, id.number) {
@@ -348,5 +352,17 @@ mod tests {
         assert_eq!(ledger.owing_stored.len(), ledger.rows.len(), "what is forgotten owes nothing");
         assert_eq!(ledger.take(&jack, id(1, 1), 0, Mark(0)), Seen::Before);
         assert_eq!(take(&mut ledger, OUTBOXES_MAX as u64, 1, 0), None);
+    }
+
+    /// Whatever a relay hands over, and however little it reads.
+    #[test]
+    fn refusals_of_an_old_copy_are_bounded() {
+        let mut ledger = Ledger::default();
+        assert_eq!(ledger.take(&tom(), id(1, 1), 0, Mark(1)), Seen::New { missing: 0, after: 0 });
+        for number in 1..=2 * REFUSALS_REMEMBERED as u64 {
+            let seen = ledger.take(&tom(), id(1, number), number - 1, Mark(2));
+            assert_eq!(seen, Seen::OldCopy { is_first: number == 1 });
+        }
+        assert_eq!(ledger.old_copies.len(), REFUSALS_REMEMBERED);
     }
 }

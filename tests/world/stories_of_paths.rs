@@ -334,7 +334,7 @@ fn row_31_a_relay_that_restarts_resets_its_sessions_and_has_them_back_within_a_s
 #[test]
 fn row_31_idle_clients_are_told_by_a_relay_that_restarts_and_are_back_within_a_second() {
     // All of them come from one network, which has a share of an hour's names only.
-    let mut world = World::with_limits(4, Limits { all_names_per_hour: None, ..Limits::default() });
+    let mut world = World::with_limits(3, Limits { all_names_per_hour: None, ..Limits::default() });
     let clients: Vec<usize> = (0..60).map(|n| world.client(&format!("m{n}"), Carriers::Udp)).collect();
     clients.iter().for_each(|client| world.start(*client));
     assert!(world.run_until(secs(10), |w| clients.iter().all(|client| is_online(w, *client))));
