@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bridge::Bridge;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use queqiao::base::{Carrier, LetterId, OutboxId, Path, Tick};
+use queqiao::base::{Carrier, LetterId, Mark, OutboxId, Path, Tick};
 use queqiao::link::{Link, Params};
 use queqiao::relay::{KeptLetter, Record};
 use queqiao::session::Keys;
@@ -185,6 +185,7 @@ fn letters(place: u64) -> Record {
         from: "TOM".parse().expect("a name"),
         id: LetterId { outbox: OutboxId(1), number: place },
         len: 100,
+        mark: Mark(1),
         message: vec![0x5a; 140].into(),
     };
     Record::Letters {

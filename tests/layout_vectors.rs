@@ -2,11 +2,13 @@
 //! bytes give them. A change here is a change of the protocol.
 
 use data_encoding::HEXLOWER;
-use queqiao::base::{Carrier, LetterId, OutboxId, Wall};
+use queqiao::base::{Carrier, LetterId, Mark, OutboxId, Wall};
+use queqiao::wire::features::Features;
 use queqiao::wire::frame::{Frame, Frames, Probe, StreamId, encode_ack};
-use queqiao::wire::letter::{decode_text, encode_text};
+use queqiao::wire::letter::{Content, GuestNote, Made, decode_text, encode_text};
 use queqiao::wire::message::{
-    Delivery, KIND_TEXT, Letter, NameReason, Names, Nearest, Reason, Receipt, Refused, ToClient, ToRelay,
+    Delivery, Earlier, KIND_TEXT, Letter, NameReason, Names, Nearest, OutboxMark, Reason, Receipt, Refused,
+    Said, ToClient, ToRelay,
 };
 use queqiao::wire::packet::{self, Packet};
 use queqiao::wire::record::{Deframer, frame_record};
@@ -75,22 +77,40 @@ fn acks_have_the_bytes_of_rfc_9000() {
 
 #[test]
 fn what_clients_say_has_the_bytes_it_always_had() {
-    let letter = Letter { to: "鹊", id: ID, prev: 6, kind: KIND_TEXT, body: b"hi" };
+    let letter = Letter { to: "鹊", id: ID, prev: 6, mark: Mark(5), kind: KIND_TEXT, body: b"hi" };
+    let said = Said { mark: Mark(5), token: 0xa1b2_c3d4 };
+    let earlier = Earlier::new(&[0, 0, 0, 3, 9, 8, 7, 6]);
+    let outbox = Some(OutboxMark { outbox: ID.outbox, said, earlier });
+    let features = Features::OURS;
     let table = [
-        (ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: false }, "01 03 544f4d"),
         (
-            ToRelay::SignIn { name: "TOM", invite: &[0xab; 16], screen_follows: true },
-            "01 03 544f4d 10 abababababababababababababababab 01",
+            ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: false, outbox: None, features },
+            "01 03 544f4d 00 00 00000000",
+        ),
+        (
+            ToRelay::SignIn {
+                name: "TOM",
+                invite: &[0xab; 16],
+                screen_follows: true,
+                outbox: None,
+                features: Features(0x0102_0304),
+            },
+            "01 03 544f4d 10 abababababababababababababababab 01 01020304",
+        ),
+        (
+            ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: true, outbox, features },
+            "01 03 544f4d 00 03 0123456789abcdef 00000005 a1b2c3d4 01 00000003 09080706 00000000",
         ),
         (
             ToRelay::Screen { flags: 3, names: Names::new(b"\x03TOM\x03\xe9\xb9\x8a") },
             "06 03 03 544f4d 03 e9b98a",
         ),
+        (stored(false), "02 04 4a41434b 0123456789abcdef 0000000000000007 00000005 00"),
+        (stored(true), "02 04 4a41434b 0123456789abcdef 0000000000000007 00000005 01"),
         (
-            ToRelay::Stored { from: "JACK", outbox: ID.outbox, through: 7 },
-            "02 04 4a41434b 0123456789abcdef 0000000000000007",
+            ToRelay::Letter(letter),
+            "10 03 e9b98a 0123456789abcdef 0000000000000007 0000000000000006 00000005 01 6869",
         ),
-        (ToRelay::Letter(letter), "10 03 e9b98a 0123456789abcdef 0000000000000007 0000000000000006 01 6869"),
     ];
     for (message, bytes) in table {
         let (bytes, mut written) = (hex(bytes), Vec::new());
@@ -100,6 +120,16 @@ fn what_clients_say_has_the_bytes_it_always_had() {
     }
 }
 
+fn stored(at_full_second: bool) -> ToRelay<'static> {
+    ToRelay::Stored { from: "JACK", outbox: ID.outbox, through: 7, mark: Mark(5), at_full_second }
+}
+
+fn welcome(mark_unwritten: bool) -> ToClient<'static> {
+    let (mailbox_letters, mailbox_bytes, kept_s) = (5_000, 8 << 20, 2_592_000);
+    let features = Features(0x0102_0304);
+    ToClient::Welcome { text_max: 65_536, mailbox_letters, mailbox_bytes, kept_s, mark_unwritten, features }
+}
+
 #[test]
 fn what_relays_say_has_the_bytes_it_always_had() {
     let nearest = Nearest([Some("TOM"), None, None]);
@@ -107,7 +137,7 @@ fn what_relays_say_has_the_bytes_it_always_had() {
     let refused = Refused { to: "TAM", id: ID, through: 7, reason, may_have_arrived, nearest };
     let range = Refused { through: 0x107, reason: Reason::Blocked, nearest: Nearest::default(), ..refused };
     let lost =
-        Refused { reason: Reason::Offline, may_have_arrived: true, nearest: Nearest::default(), ..refused };
+        Refused { reason: Reason::Expired, may_have_arrived: true, nearest: Nearest::default(), ..refused };
     let receipt = Receipt {
         to: "JACK",
         outbox: ID.outbox,
@@ -116,28 +146,24 @@ fn what_relays_say_has_the_bytes_it_always_had() {
         read: 0,
         until: Wall(1),
         taken: Wall(2),
+        mark: Mark(5),
     };
     let accepted = Wall(0x0190_0000_0000);
-    let delivery = Delivery { from: "TOM", id: ID, prev: 6, accepted, kind: KIND_TEXT, body: b"hi" };
+    let delivery =
+        Delivery { from: "TOM", id: ID, prev: 6, accepted, mark: Mark(5), kind: KIND_TEXT, body: b"hi" };
     let table = [
-        (
-            ToClient::Welcome {
-                text_max: 65_536,
-                mailbox_letters: 5_000,
-                mailbox_bytes: 8 << 20,
-                kept_s: 2_592_000,
-            },
-            "41 00010000 00001388 0000000000800000 00278d00",
-        ),
+        (welcome(false), "41 00010000 00001388 0000000000800000 00278d00 00 01020304"),
+        (welcome(true), "41 00010000 00001388 0000000000800000 00278d00 01 01020304"),
         (ToClient::NameRefused { reason: NameReason::Taken, name: "TOM" }, "42 01 03 544f4d"),
         (ToClient::NameRefused { reason: NameReason::Disk, name: "" }, "42 07 00"),
         (ToClient::NameRefused { reason: NameReason::Closed, name: "" }, "42 08 00"),
         (ToClient::NameRefused { reason: NameReason::Kept, name: "TOM" }, "42 09 03 544f4d"),
         (ToClient::NameRefused { reason: NameReason::Removed, name: "" }, "42 0a 00"),
+        (ToClient::NameRefused { reason: NameReason::OldCopy, name: "" }, "42 0c 00"),
         (
             ToClient::Receipt(receipt),
             "43 04 4a41434b 0123456789abcdef 0000000000000007 0000000000000006 0000000000000000 \
-             0000000000000001 0000000000000002",
+             0000000000000001 0000000000000002 00000005",
         ),
         (
             ToClient::Refused(refused),
@@ -147,10 +173,10 @@ fn what_relays_say_has_the_bytes_it_always_had() {
             ToClient::Refused(range),
             "44 03 54414d 0123456789abcdef 0000000000000007 0000000000000107 05 00 00",
         ),
-        (ToClient::Refused(lost), "44 03 54414d 0123456789abcdef 0000000000000007 0000000000000007 02 01 00"),
+        (ToClient::Refused(lost), "44 03 54414d 0123456789abcdef 0000000000000007 0000000000000007 07 01 00"),
         (
             ToClient::Delivery(delivery),
-            "50 03 544f4d 0123456789abcdef 0000000000000007 0000000000000006 0000019000000000 01 6869",
+            "50 03 544f4d 0123456789abcdef 0000000000000007 0000000000000006 0000019000000000 00000005 01 6869",
         ),
     ];
     for (message, bytes) in table {
@@ -165,21 +191,23 @@ fn what_relays_say_has_the_bytes_it_always_had() {
 fn every_reason_has_the_number_and_the_word_it_always_had() {
     let reasons = [
         (Reason::Unknown, 1, "unknown"),
-        (Reason::Offline, 2, "offline"),
         (Reason::Full, 3, "full"),
         (Reason::TooLong, 4, "too-long"),
         (Reason::Blocked, 5, "blocked"),
         (Reason::Behind, 6, "behind"),
         (Reason::Expired, 7, "expired"),
-        (Reason::Taken, 8, "taken"),
+        (Reason::OldCopy, 8, "old-copy"),
         (Reason::Damaged, 9, "damaged"),
+        (Reason::Unsupported, 10, "unsupported"),
+        (Reason::Other(200), 200, "reason-200"),
     ];
     for (reason, code, word) in reasons {
         let nearest = Nearest::default();
         let refused = Refused { to: "", id: ID, through: 7, reason, may_have_arrived: false, nearest };
         let mut written = Vec::new();
         ToClient::Refused(refused).encode(&mut written);
-        assert_eq!((written[26], reason.as_str()), (code, word));
+        assert_eq!((written[26], &*reason.word()), (code, word));
+        assert_eq!((Reason::of_word(word), Reason::of_code(code)), (Some(reason), reason));
     }
 }
 
@@ -193,6 +221,21 @@ fn a_text_is_a_map_of_cbor() {
         decode_text(&grown),
         Ok(("hi".to_owned(), Some(Wall(0)))),
         "field 42 of a later version is skipped"
+    );
+}
+
+#[test]
+fn a_note_about_a_guest_is_a_map_of_cbor() {
+    for (note, body) in
+        [(GuestNote::Ended, "a1 00 01"), (GuestNote::Left, "a1 00 02"), (GuestNote::Close, "a1 00 03")]
+    {
+        let made = Made::of_note(note);
+        assert_eq!((made.kind, HEXLOWER.encode(&made.body)), (8, HEXLOWER.encode(&hex(body))));
+    }
+    assert_eq!(
+        Content::read(8, &hex("a2 00 02 18 2a 01")),
+        Ok(Content::Note(GuestNote::Left)),
+        "later fields are skipped"
     );
 }
 

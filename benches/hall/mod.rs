@@ -10,6 +10,7 @@ use queqiao::peer::{Begin, Heard, Peer, Role};
 use queqiao::relay::{self, Limits, Relay};
 use queqiao::session::{AccessSecret, Answered, Hello, Identity, Initiator, Lifetime};
 use queqiao::store::{Backend, RelayStore};
+use queqiao::wire::features::Features;
 use queqiao::wire::frame::{StreamId, close};
 use queqiao::wire::message::ToRelay;
 
@@ -255,7 +256,9 @@ impl Hall {
                 };
                 let mut peer = Box::new(Peer::new(self.tick, begin));
                 let (name, mut message) = (format!("idle-member-{number}"), Vec::new());
-                ToRelay::SignIn { name: &name, invite: &[], screen_follows: false }.encode(&mut message);
+                let features = Features::OURS;
+                ToRelay::SignIn { name: &name, invite: &[], screen_follows: false, outbox: None, features }
+                    .encode(&mut message);
                 peer.send(StreamId::Control, &[&message]).expect("a fresh stream has room");
                 self.members[number] = Member::Talking(peer);
             }

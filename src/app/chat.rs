@@ -228,6 +228,10 @@ impl Talk<'_> {
                     self.reach(desk, &relay)?;
                     desk.command(Command::Send { request, relay, to, text });
                 }
+                Do::Close { request, relay, to } => {
+                    self.reach(desk, &relay)?;
+                    desk.command(Command::Close { request, relay, to });
+                }
                 Do::Carriers(carriers) => desk.command(Command::Carriers(carriers)),
                 Do::Block { who, blocked } => self.block(desk, &who, blocked),
                 Do::Quit { status } => {

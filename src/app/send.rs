@@ -10,9 +10,9 @@ use std::time::Duration;
 use crate::base::{LetterId, Phrase, Tick, Wall, harmless};
 use crate::client::{Command, Event, Incoming, Progress, Unreached};
 use crate::contacts::Target;
+use crate::ui::line::ends_conversation;
 use crate::ui::terminal::{Output, Pen, Screen};
 use crate::ui::{Strings, Typed, notice, plain};
-use crate::wire::letter::GuestNote;
 use crate::wire::limits::LETTER_TEXT_MAX;
 use crate::wire::message::Reason;
 
@@ -86,7 +86,10 @@ pub fn send(setup: &Setup, options: &SendOptions) -> Outcome {
     }
     let part = if options.reply.is_some() { Part::Asks } else { Part::Sends };
     let mut desk = Desk::open(setup, name.clone(), part)?;
-    desk.command(Command::Screen(setup.screens(&book)));
+    let mut screens = setup.screens(&book);
+    // Who is written to may answer.
+    screens.admit(&target.relay, &target.member);
+    desk.command(Command::Screen(screens));
     desk.command(Command::Relays(vec![relay]));
     let [results, talk] = [(); 2].map(|()| Printer::open(desk.inlet(), Pen::default()));
     let mut sending = Sending {
@@ -232,7 +235,10 @@ impl Sending<'_> {
         let request = self.requests + self.given;
         self.waiting.insert(request, Waiting::default());
         let (relay, to) = (self.target.relay.clone(), self.target.member.clone());
-        desk.command(Command::Send { request, relay, to, text });
+        desk.command(match ends_conversation(&to, &text) {
+            true => Command::Close { request, relay, to },
+            false => Command::Send { request, relay, to, text },
+        });
     }
 
     fn take(
@@ -325,7 +331,10 @@ impl Sending<'_> {
                     let who = Phrase::new("refused-unknown").with("who", &self.target.label);
                     self.say(&who.with("relay", &self.target.relay));
                 }
-                if !ours || !matches!(self.options.source, TextSource::Given(_)) {
+                // What an old copy wrote may be wanted again long after its command line is gone.
+                let is_kept =
+                    matches!(self.options.source, TextSource::Given(_)) && reason != Reason::OldCopy;
+                if !ours || !is_kept {
                     self.give_back(&text);
                 }
             }
@@ -380,7 +389,7 @@ impl Sending<'_> {
     /// other is stored and waits for the next who shows letters.
     fn handle_letter(&mut self, letter: Incoming) {
         let from_contact = letter.relay == self.target.relay && letter.from == self.target.member;
-        let is_said = GuestNote::of(&letter.from, &letter.text).is_none();
+        let is_said = letter.note.is_none();
         if from_contact && is_said && self.options.reply.is_some() && self.early.len() < EARLY_MAX {
             self.early.push(letter);
             self.find_reply();

@@ -25,7 +25,8 @@ pub struct Setup {
     pub carriers: Carriers,
     /// `--invite`: the code of an invitation.
     pub invite: Option<String>,
-    /// `--contacts-only`: letters of those who are not in the book are refused.
+    /// `--contacts-only`: letters of those who are not in the book are refused, also where the book
+    /// does not say so.
     pub contacts_only: bool,
     /// The language.
     pub strings: Arc<Strings>,
@@ -81,17 +82,18 @@ impl Setup {
 
     /// Whose letters are refused, as the book and the command line say.
     pub fn screens(&self, book: &Book) -> Screens {
+        let contacts_only = self.contacts_only || book.contacts_only;
         let mut relays = BTreeMap::<_, Screen>::new();
         for contact in &book.contacts {
             let screen = relays.entry(contact.relay.clone()).or_default();
             if contact.blocked {
                 screen.blocked.push(contact.member.clone());
             }
-            if self.contacts_only {
+            if contacts_only {
                 screen.only.get_or_insert_default().push(contact.member.clone());
             }
         }
-        let others = self.contacts_only.then(|| Screen { blocked: Vec::new(), only: Some(Vec::new()) });
+        let others = contacts_only.then(|| Screen { blocked: Vec::new(), only: Some(Vec::new()) });
         Screens { relays, others, contacts: Some(contacts_of(book)) }
     }
 

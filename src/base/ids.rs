@@ -51,7 +51,7 @@ impl FromStr for PublicKey {
 }
 
 /// A random number made with the outbox a letter was written into; it tells two outboxes of one sender apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct OutboxId(pub u64);
 
 impl OutboxId {
@@ -65,6 +65,12 @@ impl OutboxId {
         OutboxId(self.0 ^ hash)
     }
 }
+
+/// Counts the times a client has opened an outbox or signed in with it: each is durable before
+/// anything is numbered or said under it, and none is used again. 0 for letters that are numbered
+/// in none, those of guests and of the relay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Mark(pub u32);
 
 /// What a letter is called between one sender and one recipient: the outbox, and a number that counts up from 1
 /// for each recipient and is never used again. Shown as `0123456789abcdef-1`.

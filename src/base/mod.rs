@@ -23,7 +23,7 @@ mod turn;
 
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use harmless::{harmless, harmless_line};
-pub use ids::{KeyError, LetterId, OutboxId, PublicKey};
+pub use ids::{KeyError, LetterId, Mark, OutboxId, PublicKey};
 pub use name::{Folded, Looks, Name, NameError};
 pub use packed::{Beats, Unpacker, pack_maybe_tick, pack_number, pack_path, pack_tick};
 pub use path::{Carrier, ConnId, HostPort, HostPortError, Path, Why};

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{Carrier, Fingerprint, HostPort, LetterId, Name, OutboxId, PublicKey, Wall};
-use crate::wire::message::{NameReason, Reason};
+use crate::base::{Carrier, Fingerprint, HostPort, LetterId, Mark, Name, OutboxId, PublicKey, Wall};
+use crate::wire::letter::{GuestNote, Made};
+use crate::wire::message::{NameReason, Reason, Said as SignedIn};
 
 use super::kept::{Kept, Reach};
 use super::screen::Screens;
@@ -43,7 +44,8 @@ pub struct Config {
     pub name: Option<Name>,
     /// The member's private X25519 key.
     pub private_key: [u8; 32],
-    /// The outbox its letters are written into.
+    /// The outbox its letters are written into, where none of [`Kept::outboxes`] has taken its
+    /// place.
     pub outbox: OutboxId,
     /// Which carriers it may use.
     pub carriers: Carriers,
@@ -73,6 +75,16 @@ pub enum Command {
         to: Name,
         /// What to say, at most 64 KiB.
         text: String,
+    },
+    /// End the conversation with a guest. It goes the way of a letter, with [`Command::Send`]'s
+    /// events.
+    Close {
+        /// As in [`Command::Send`].
+        request: u64,
+        /// The relay where the guest is.
+        relay: HostPort,
+        /// The guest.
+        to: Name,
     },
     /// A letter of [`Event::Letter`] was shown. Until then it is kept for the next who shows letters.
     Shown {
@@ -128,21 +140,46 @@ pub enum Record {
         /// When it failed; `None` once it is proved.
         at: Option<Wall>,
     },
+    /// The client is about to sign in, and to number letters under this mark. Where the outbox is
+    /// another one than before, letters that wait in that one are refused, as with
+    /// [`Record::OldCopy`]. If it fails the client does not sign in.
+    SigningIn {
+        /// The relay.
+        relay: HostPort,
+        /// The outbox of letters that go through it.
+        outbox: OutboxId,
+        /// What the sign-in says.
+        said: SignedIn,
+    },
+    /// The outbox of this relay is an old copy: another one takes its place, and letters that wait
+    /// are refused for that.
+    OldCopy {
+        /// The relay.
+        relay: HostPort,
+        /// The new outbox.
+        outbox: OutboxId,
+    },
     /// The user wrote a letter. It goes out once this is durable. If it fails the letter goes back
-    /// to its writer.
+    /// to its writer. The outbox is as in [`Record::SigningIn`].
     Written {
         /// The relay where the recipient is reached.
         relay: HostPort,
         /// The recipient.
         to: Name,
-        /// The letter's number in this outbox, for this recipient.
+        /// The outbox.
+        outbox: OutboxId,
+        /// The letter's number there, for this recipient.
         number: u64,
+        /// The mark under which it was numbered.
+        mark: Mark,
         /// The command's number.
         request: u64,
         /// What it says.
         text: String,
         /// When it was written.
         written: Wall,
+        /// Kind and body, as they are sent, now and whenever it is sent again.
+        made: Made,
     },
     /// Letters of a conversation came further: watermarks, which only rise. If it fails it is tried
     /// again.
@@ -151,6 +188,8 @@ pub enum Record {
         relay: HostPort,
         /// The recipient.
         to: Name,
+        /// The outbox.
+        outbox: OutboxId,
         /// How far.
         reach: Reach,
     },
@@ -161,7 +200,9 @@ pub enum Record {
         relay: HostPort,
         /// The recipient.
         to: Name,
-        /// The letter's number.
+        /// The outbox, and the letter's number in it.
+        outbox: OutboxId,
+        /// See `outbox`.
         number: u64,
         /// Why.
         reason: Reason,
@@ -175,7 +216,9 @@ pub enum Record {
         relay: HostPort,
         /// The recipient.
         to: Name,
-        /// The letter's number.
+        /// The outbox, and the letter's number in it.
+        outbox: OutboxId,
+        /// See `outbox`.
         number: u64,
     },
     /// A letter came in. It is shown, and the relay is told that it is stored, once this is
@@ -186,19 +229,20 @@ pub enum Record {
         /// The last letter of the same outbox before it that was stored; 0 if that does not matter. Without that one
         /// this record must not become durable.
         after: u64,
+        /// The mark under which its sender numbered it.
+        mark: Mark,
     },
-    /// A letter came in that this version cannot read. If it fails it is tried again.
-    Unreadable {
-        /// The relay it came through.
+    /// A sender's letters from this mark on were numbered by an old copy of its outbox: none of
+    /// them is taken. If it fails it is tried again.
+    Closed {
+        /// The relay they come through.
         relay: HostPort,
-        /// Its sender.
+        /// The sender.
         from: Name,
-        /// What it is called.
-        id: LetterId,
-        /// When the relay took it.
-        at: Wall,
-        /// As in [`Record::Received`].
-        after: u64,
+        /// Its outbox.
+        outbox: OutboxId,
+        /// The mark.
+        mark: Mark,
     },
     /// A letter that came in is refused: nothing of it is kept but its number. The relay hears of
     /// it once this is durable. If it fails it is tried again.
@@ -213,6 +257,8 @@ pub enum Record {
         reason: Reason,
         /// As in [`Record::Received`].
         after: u64,
+        /// As in [`Record::Received`].
+        mark: Mark,
     },
     /// A letter was shown. If it fails it is tried again.
     Shown {
@@ -235,11 +281,13 @@ impl Record {
             Record::Received { letter, .. } => Some(&letter.relay),
             Record::Pin { relay, .. }
             | Record::UdpFailed { relay, .. }
+            | Record::SigningIn { relay, .. }
+            | Record::OldCopy { relay, .. }
+            | Record::Closed { relay, .. }
             | Record::Written { relay, .. }
             | Record::Reached { relay, .. }
             | Record::Refused { relay, .. }
             | Record::Told { relay, .. }
-            | Record::Unreadable { relay, .. }
             | Record::Declined { relay, .. }
             | Record::Shown { relay, .. } => Some(relay),
         }
@@ -296,8 +344,10 @@ pub struct Incoming {
     pub from: Name,
     /// What it is called.
     pub id: LetterId,
-    /// What it says.
+    /// What it says; empty if there is a note.
     pub text: String,
+    /// What the relay says about its sender, a guest.
+    pub note: Option<GuestNote>,
     /// When the relay took it.
     pub at: Wall,
     /// What it came on.
@@ -319,8 +369,10 @@ pub struct Said {
     pub member: Name,
     /// What it is called.
     pub id: LetterId,
-    /// What it says.
+    /// What it says; empty if there is a note.
     pub text: String,
+    /// What was said about the conversation with the other one, a guest.
+    pub note: Option<GuestNote>,
     /// When it was written, or when the relay took it.
     pub at: Wall,
     /// How far it has come. One that came in was delivered, and read once it was shown.
@@ -331,6 +383,8 @@ pub struct Said {
     pub missing: u64,
     /// The disk has damaged it: nobody knows what of it is right.
     pub damaged: bool,
+    /// It was refused because the outbox was an old copy: it may have arrived.
+    pub is_old_copy: bool,
 }
 
 /// Why a client cannot reach a relay.
@@ -399,7 +453,8 @@ pub enum MovedWhy {
 pub enum Event {
     /// A letter came in, and is durable: once, and in its sender's order.
     Letter(Incoming),
-    /// A letter came in that this version cannot read. It counts as stored.
+    /// A letter came in that this version cannot understand: nothing of it is kept, and its sender
+    /// has it back. Shown once a minute at most.
     Unreadable {
         /// The relay it came through.
         relay: HostPort,
@@ -497,6 +552,12 @@ pub enum Event {
     },
     /// A session that was online is gone; the client is at work on a new one.
     Lost {
+        /// Which relay.
+        relay: HostPort,
+    },
+    /// The outbox of this relay is an old copy: what is written from now on goes into another one,
+    /// and what waited comes back as refused.
+    OldCopy {
         /// Which relay.
         relay: HostPort,
     },

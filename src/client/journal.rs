@@ -80,6 +80,11 @@ impl Journal {
         Journal { keeps, entries, handed, returned, incoming, incoming_bytes, retry_at, now, shown_at, given }
     }
 
+    /// Whether there is a disk.
+    pub(super) const fn keeps(&self) -> bool {
+        self.keeps
+    }
+
     pub(super) fn push(&mut self, record: Record) {
         self.given += 1;
         if let Some(len) = incoming_len(&record) {
@@ -113,7 +118,6 @@ impl Journal {
     pub(super) fn coming(&self) -> impl Iterator<Item = (&HostPort, &Name, usize)> {
         self.entries.iter().filter_map(|entry| match &entry.record {
             Record::Received { letter, .. } => Some((&letter.relay, &letter.from, letter.text.len())),
-            Record::Unreadable { relay, from, .. } => Some((relay, from, 0)),
             _ => None,
         })
     }
@@ -204,7 +208,7 @@ impl Journal {
 fn incoming_len(record: &Record) -> Option<usize> {
     match record {
         Record::Received { letter, .. } => Some(letter.text.len()),
-        Record::Unreadable { .. } | Record::Declined { .. } => Some(0),
+        Record::Declined { .. } => Some(0),
         _ => None,
     }
 }
@@ -213,6 +217,7 @@ fn incoming_len(record: &Record) -> Option<usize> {
 mod tests {
     use super::*;
     use crate::base::{LetterId, OutboxId, Wall};
+    use crate::wire::letter::Made;
 
     fn now(second: u64) -> Now {
         Now { tick: Tick::from_micros(second * 1_000_000), wall: Wall(0) }
@@ -233,7 +238,9 @@ mod tests {
 
     fn written(number: u64) -> Record {
         let (text, written) = (String::new(), Wall(0));
-        Record::Written { relay: relay(), to: name(), number, request: number, text, written }
+        let (outbox, mark, made) = (OutboxId(1), crate::base::Mark(1), Made::default());
+        let (relay, to, request) = (relay(), name(), number);
+        Record::Written { relay, to, outbox, number, mark, request, text, written, made }
     }
 
     fn handed(journal: &mut Journal, counter: &mut Counter) -> Vec<Ticket> {

@@ -3,9 +3,10 @@
 //! From it come four answers: whether a letter is new, how many before it are missing, and what to tell the relay is
 //! stored, and what is read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::{LetterId, Name, OutboxId};
+use crate::base::{LetterId, Mark, Name, OutboxId};
+use crate::wire::limits::REFUSALS_REMEMBERED;
 
 use super::declined::Declined;
 use super::kept::{KeptSender, OUTBOXES_OF_ONE_MAX};
@@ -24,12 +25,20 @@ pub(super) enum Seen {
     New { missing: u64, after: u64 },
     /// It was here before.
     Before,
+    /// An old copy of its sender's outbox has numbered it: it is refused. `is_first`: that is new.
+    OldCopy { is_first: bool },
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Row {
     /// The last letter that came, the last that is durable, the last that was seen.
     taken: u64,
+    /// The marks under which the last one that came and the last durable one were numbered.
+    taken_mark: Mark,
+    stored_mark: Mark,
+    /// From this mark on letters are an old copy's; and whether that is durable.
+    closed: Option<Mark>,
+    is_closed: bool,
     stored: u64,
     read: u64,
     heard: u64,
@@ -47,6 +56,8 @@ pub(super) struct Ledger {
     clock: u64,
     owing_stored: Vec<Key>,
     owing_read: Vec<Key>,
+    /// Letters of old copies whose refusal the relay is owed, at most [`REFUSALS_REMEMBERED`].
+    old_copies: BTreeSet<(Key, u64)>,
     /// Refused letters.
     pub(super) declined: Declined,
 }
@@ -56,11 +67,20 @@ impl Ledger {
     pub(super) fn restore(&mut self, from: Name, outbox: OutboxId, kept: KeptSender) {
         let row = self.touch(&(from, outbox));
         (row.taken, row.stored, row.read) = (kept.last, kept.last, kept.read);
+        (row.taken_mark, row.stored_mark) = (kept.mark, kept.mark);
+        (row.closed, row.is_closed) = (kept.closed, kept.closed.is_some());
     }
 
     /// Takes a letter in. One that is durable already is owed a `stored` again.
-    pub(super) fn take(&mut self, from: &Name, id: LetterId, prev: u64) -> Seen {
+    pub(super) fn take(&mut self, from: &Name, id: LetterId, prev: u64, mark: Mark) -> Seen {
         let key = (from.clone(), id.outbox);
+        if let Some(is_first) = self.is_old(&key, id.number, mark) {
+            // What there is no room for comes again in the next session.
+            if self.old_copies.len() < REFUSALS_REMEMBERED {
+                self.old_copies.insert((key, id.number));
+            }
+            return Seen::OldCopy { is_first };
+        }
         if !self.declined.is_empty() && self.declined.repeats(&key, id.number) {
             return Seen::Before;
         }
@@ -74,14 +94,52 @@ impl Ledger {
         }
         let missing = if known { prev.saturating_sub(row.taken) } else { 0 };
         let after = std::mem::replace(&mut row.taken, id.number);
+        row.taken_mark = mark;
         Seen::New { missing, after }
     }
 
+    /// Whether an old copy has numbered this letter: its number was used under a lower mark, or a
+    /// letter before it was an old copy's; and whether it is the first of them.
+    fn is_old(&mut self, key: &Key, number: u64, mark: Mark) -> Option<bool> {
+        let row = self.rows.get_mut(key)?;
+        if row.closed.is_some_and(|closed| mark >= closed) {
+            return Some(false);
+        }
+        let is_old = number <= row.taken && mark > row.taken_mark;
+        if is_old {
+            (row.closed, row.is_closed) = (Some(mark), false);
+        }
+        is_old.then_some(true)
+    }
+
+    /// It is durable that no more is taken of an old copy.
+    pub(super) fn closed(&mut self, from: &Name, outbox: OutboxId) {
+        if let Some(row) = self.rows.get_mut(&(from.clone(), outbox)) {
+            row.is_closed = true;
+        }
+    }
+
+    /// A letter of an old copy whose refusal the relay is owed. [`Ledger::paid_old_copy`] when it
+    /// was said.
+    pub(super) fn next_old_copy(&self) -> Option<(&Name, LetterId)> {
+        let is_due = |(key, _): &&(Key, u64)| self.rows.get(key).is_none_or(|row| row.is_closed);
+        let (key, number) = self.old_copies.iter().find(is_due)?;
+        Some((&key.0, LetterId { outbox: key.1, number: *number }))
+    }
+
+    /// The refusal of [`Ledger::next_old_copy`] was said.
+    pub(super) fn paid_old_copy(&mut self) {
+        let next = self.next_old_copy().map(|(from, id)| ((from.clone(), id.outbox), id.number));
+        next.iter().for_each(|next| _ = self.old_copies.remove(next));
+    }
+
     /// A letter is durable: the relay is owed a `stored`.
-    pub(super) fn stored(&mut self, from: &Name, id: LetterId) {
+    pub(super) fn stored(&mut self, from: &Name, id: LetterId, mark: Mark) {
         let key = (from.clone(), id.outbox);
         let Some(row) = self.rows.get_mut(&key) else { return };
-        row.stored = row.stored.max(id.number);
+        if row.stored < id.number {
+            (row.stored, row.stored_mark) = (id.number, mark);
+        }
         if !std::mem::replace(&mut row.owes_stored, true) {
             self.owing_stored.push(key);
         }
@@ -95,12 +153,21 @@ impl Ledger {
         self.owe_read(key);
     }
 
-    /// A new session knows nothing of what the last one was told of late.
-    pub(super) fn session_begun(&mut self) {
+    /// A new session knows nothing of what the last one was told of late. Senders who are not told
+    /// what was read push out none of the others.
+    pub(super) fn session_begun(&mut self, knows: impl Fn(&Name) -> bool) {
         self.declined.session_begun();
-        let newest = self.by_age.values().rev().take(READS_RETOLD_MAX);
+        let newest = self.by_age.values().rev().filter(|key| knows(&key.0)).take(READS_RETOLD_MAX);
         let seen = newest.filter(|key| self.rows.get(*key).is_some_and(|row| row.read > 0));
         for key in seen.cloned().collect::<Vec<_>>() {
+            self.owe_read(key);
+        }
+    }
+
+    /// What was seen of the letters of these senders was not told, and is from now on.
+    pub(super) fn tell_read(&mut self, of: impl Fn(&Name) -> bool) {
+        let seen = self.rows.iter().filter(|(key, row)| row.read > 0 && of(&key.0));
+        for key in seen.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
             self.owe_read(key);
         }
     }
@@ -113,10 +180,12 @@ impl Ledger {
         }
     }
 
-    /// A `stored` the relay is owed: whose letters, and through which number. [`Ledger::paid_stored`] when it was sent.
-    pub(super) fn next_stored(&self) -> Option<(&Name, OutboxId, u64)> {
+    /// A `stored` the relay is owed: whose letters, and through which number and mark.
+    /// [`Ledger::paid_stored`] when it was sent.
+    pub(super) fn next_stored(&self) -> Option<(&Name, OutboxId, (u64, Mark))> {
         let key = self.owing_stored.last()?;
-        Some((&key.0, key.1, self.rows.get(key)?.stored))
+        let row = self.rows.get(key)?;
+        Some((&key.0, key.1, (row.stored, row.stored_mark)))
     }
 
     /// The `stored` of [`Ledger::next_stored`] was sent.
@@ -193,9 +262,9 @@ mod tests {
     }
 
     fn take(ledger: &mut Ledger, outbox: u64, number: u64, prev: u64) -> Option<u64> {
-        match ledger.take(&tom(), id(outbox, number), prev) {
+        match ledger.take(&tom(), id(outbox, number), prev, Mark(0)) {
             Seen::New { missing, .. } => Some(missing),
-            Seen::Before => None,
+            Seen::Before | Seen::OldCopy { .. } => None,
         }
     }
 
@@ -215,24 +284,28 @@ mod tests {
     #[test]
     fn nothing_is_told_as_stored_before_it_is_durable() {
         let mut ledger = Ledger::default();
-        assert_eq!(ledger.take(&tom(), id(1, 1), 0), Seen::New { missing: 0, after: 0 });
-        assert_eq!(ledger.take(&tom(), id(1, 2), 1), Seen::New { missing: 0, after: 1 });
-        assert_eq!(ledger.take(&tom(), id(1, 2), 1), Seen::Before, "it is on its way to the disk");
+        assert_eq!(ledger.take(&tom(), id(1, 1), 0, Mark(0)), Seen::New { missing: 0, after: 0 });
+        assert_eq!(ledger.take(&tom(), id(1, 2), 1, Mark(0)), Seen::New { missing: 0, after: 1 });
+        assert_eq!(ledger.take(&tom(), id(1, 2), 1, Mark(0)), Seen::Before, "it is on its way to the disk");
         assert!(ledger.next_stored().is_none());
-        ledger.stored(&tom(), id(1, 1));
-        assert_eq!(ledger.next_stored().map(|s| s.2), Some(1));
-        ledger.stored(&tom(), id(1, 2));
-        assert_eq!(ledger.next_stored().map(|s| s.2), Some(2), "many letters owe one");
+        ledger.stored(&tom(), id(1, 1), Mark(0));
+        assert_eq!(ledger.next_stored().map(|s| s.2.0), Some(1));
+        ledger.stored(&tom(), id(1, 2), Mark(0));
+        assert_eq!(ledger.next_stored().map(|s| s.2.0), Some(2), "many letters owe one");
         ledger.paid_stored();
         assert!(ledger.next_stored().is_none());
         take(&mut ledger, 1, 2, 1);
-        assert_eq!(ledger.next_stored().map(|s| s.2), Some(2), "a repeated letter is answered again");
+        assert_eq!(ledger.next_stored().map(|s| s.2.0), Some(2), "a repeated letter is answered again");
     }
 
     #[test]
     fn what_was_read_is_told_once_and_again_in_a_new_session() {
         let mut ledger = Ledger::default();
-        ledger.restore(tom(), OutboxId(1), KeptSender { last: 7, read: 5, heard: 1, held: 0 });
+        ledger.restore(
+            tom(),
+            OutboxId(1),
+            KeptSender { last: 7, read: 5, heard: 1, ..KeptSender::default() },
+        );
         assert_eq!(take(&mut ledger, 1, 7, 6), None, "an earlier run stored it");
         assert!(ledger.next_read().is_none());
         ledger.read(&tom(), id(1, 7));
@@ -240,7 +313,14 @@ mod tests {
         assert_eq!(ledger.next_read().map(|r| r.2), Some(7));
         ledger.paid_read();
         assert!(ledger.next_read().is_none());
-        ledger.session_begun();
+        ledger.session_begun(|_| false);
+        assert!(ledger.next_read().is_none());
+        ledger.session_begun(|_| true);
+        assert_eq!(ledger.next_read().map(|r| r.2), Some(7));
+        ledger.paid_read();
+        ledger.tell_read(|from| from.as_str() == "JACK");
+        assert!(ledger.next_read().is_none());
+        ledger.tell_read(|from| *from == tom());
         assert_eq!(ledger.next_read().map(|r| r.2), Some(7));
     }
 
@@ -249,7 +329,7 @@ mod tests {
         let mut ledger = Ledger::default();
         let take = |ledger: &mut Ledger, sender: usize| {
             let from = format!("{sender}").parse().unwrap();
-            ledger.take(&from, id(1, 1), 0)
+            ledger.take(&from, id(1, 1), 0, Mark(0))
         };
         let new = Seen::New { missing: 0, after: 0 };
         (0..=OUTBOXES_MAX).for_each(|sender| assert_eq!(take(&mut ledger, sender), new));
@@ -262,15 +342,27 @@ mod tests {
     fn one_sender_with_many_outboxes_makes_nobody_forget_what_another_has_sent() {
         let mut ledger = Ledger::default();
         let jack = "JACK".parse().unwrap();
-        ledger.take(&jack, id(1, 1), 0);
-        ledger.stored(&jack, id(1, 1));
+        ledger.take(&jack, id(1, 1), 0, Mark(0));
+        ledger.stored(&jack, id(1, 1), Mark(0));
         for outbox in 0..=OUTBOXES_MAX as u64 {
             take(&mut ledger, outbox, 1, 0);
-            ledger.stored(&tom(), id(outbox, 1));
+            ledger.stored(&tom(), id(outbox, 1), Mark(0));
         }
         assert_eq!((ledger.rows.len(), ledger.by_age.len()), (OUTBOXES_OF_ONE_MAX + 1, ledger.rows.len()));
         assert_eq!(ledger.owing_stored.len(), ledger.rows.len(), "what is forgotten owes nothing");
-        assert_eq!(ledger.take(&jack, id(1, 1), 0), Seen::Before);
+        assert_eq!(ledger.take(&jack, id(1, 1), 0, Mark(0)), Seen::Before);
         assert_eq!(take(&mut ledger, OUTBOXES_MAX as u64, 1, 0), None);
+    }
+
+    /// Whatever a relay hands over, and however little it reads.
+    #[test]
+    fn refusals_of_an_old_copy_are_bounded() {
+        let mut ledger = Ledger::default();
+        assert_eq!(ledger.take(&tom(), id(1, 1), 0, Mark(1)), Seen::New { missing: 0, after: 0 });
+        for number in 1..=2 * REFUSALS_REMEMBERED as u64 {
+            let seen = ledger.take(&tom(), id(1, number), number - 1, Mark(2));
+            assert_eq!(seen, Seen::OldCopy { is_first: number == 1 });
+        }
+        assert_eq!(ledger.old_copies.len(), REFUSALS_REMEMBERED);
     }
 }

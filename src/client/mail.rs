@@ -1,8 +1,8 @@
 //! The letters that go through one relay, both ways: what outlives every session.
 
 use crate::base::{Carrier, LetterId, Name, Wall};
-use crate::wire::letter::decode_text;
-use crate::wire::message::ToRelay;
+use crate::wire::features::Features;
+use crate::wire::message::{Reason, ToRelay};
 
 use super::api::{Event, Progress, Record, Unkept};
 use super::ledger::Ledger;
@@ -16,13 +16,19 @@ pub(super) struct Mail {
 }
 
 impl Mail {
-    /// Says on the control stream what the relay is owed, for as long as there is room.
-    pub(super) fn speak(&mut self, say: &mut impl FnMut(ToRelay<'_>) -> bool) {
-        if !self.speak_of_letters(say) {
+    /// Says on the control stream what the relay is owed, for as long as there is room. `relay` is
+    /// what it understands, `knows` whether the user knows a sender: others hear less.
+    pub(super) fn speak(
+        &mut self,
+        relay: Features,
+        knows: impl Fn(&Name) -> bool,
+        say: &mut impl FnMut(ToRelay<'_>) -> bool,
+    ) {
+        if !self.speak_of_letters(relay, &knows, say) {
             return;
         }
         while let Some((from, outbox, through)) = self.ledger.next_read() {
-            if !say(ToRelay::Read { from: from.as_str(), outbox, through }) {
+            if knows(from) && !say(ToRelay::Read { from: from.as_str(), outbox, through }) {
                 return;
             }
             self.ledger.paid_read();
@@ -43,18 +49,32 @@ impl Mail {
 
     /// Says what became of letters that came in; `false` if there is no more room. Refusals are
     /// said before a `stored`, which would count for the refused letters as well.
-    fn speak_of_letters(&mut self, say: &mut impl FnMut(ToRelay<'_>) -> bool) -> bool {
+    fn speak_of_letters(
+        &mut self,
+        relay: Features,
+        knows: impl Fn(&Name) -> bool,
+        say: &mut impl FnMut(ToRelay<'_>) -> bool,
+    ) -> bool {
         loop {
             self.ledger.before_stored();
+            while let Some((from, id)) = self.ledger.next_old_copy() {
+                let reason = Reason::OldCopy;
+                if !say(ToRelay::ReaderRefusal { from: from.as_str(), id, reason }) {
+                    return false;
+                }
+                self.ledger.paid_old_copy();
+            }
             while let Some((from, outbox, number, reason)) = self.ledger.declined.next() {
                 let (from, id) = (from.as_str(), LetterId { outbox, number });
+                let reason = reason.known_to(relay).of_reader();
                 if !say(ToRelay::ReaderRefusal { from, id, reason }) {
                     return false;
                 }
                 self.ledger.declined.paid();
             }
-            let Some((from, outbox, through)) = self.ledger.next_stored() else { return true };
-            if !say(ToRelay::Stored { from: from.as_str(), outbox, through }) {
+            let Some((from, outbox, (through, mark))) = self.ledger.next_stored() else { return true };
+            let at_full_second = !knows(from);
+            if !say(ToRelay::Stored { from: from.as_str(), outbox, through, mark, at_full_second }) {
                 return false;
             }
             self.ledger.paid_stored();
@@ -64,29 +84,30 @@ impl Mail {
     /// What follows from a record that has settled. Events are the caller's to show.
     pub(super) fn settle(&mut self, via: Carrier, record: Record, durable: bool) -> Option<Event> {
         match record {
-            Record::Written { to, number, request, text, .. } if !durable => {
-                self.outbox.unrecorded(&to, number);
+            Record::Written { relay, to, outbox, number, request, text, .. } if !durable => {
+                self.outbox.unrecorded(&to, LetterId { outbox: outbox.through(&relay), number });
                 Some(Event::Unkept { request, to, why: Unkept::Disk, text })
             }
-            Record::Written { to, number, request, .. } => {
-                self.outbox.recorded(&to, number);
-                let id = LetterId { outbox: self.outbox.id(), number };
+            Record::Written { relay, to, outbox, number, request, .. } => {
+                let id = LetterId { outbox: outbox.through(&relay), number };
+                self.outbox.recorded(&to, id);
                 Some(Event::Progress { request, id, progress: Progress::Queued, via, taken: Wall(0) })
             }
-            Record::Refused { to, number, .. } => {
-                let refusal = self.outbox.refusal_recorded(&to, number)?;
+            Record::Refused { relay, to, outbox, number, .. } => {
+                let id = LetterId { outbox: outbox.through(&relay), number };
+                let refusal = self.outbox.refusal_recorded(&to, id)?;
                 Some(refused_event(to, refusal))
             }
-            Record::Received { letter, .. } => {
-                self.ledger.stored(&letter.from, letter.id);
+            Record::Received { letter, mark, .. } => {
+                self.ledger.stored(&letter.from, letter.id, mark);
                 Some(Event::Letter(letter))
-            }
-            Record::Unreadable { relay, from, id, .. } => {
-                self.ledger.stored(&from, id);
-                Some(Event::Unreadable { relay, from, id })
             }
             Record::Declined { from, id, reason, .. } => {
                 self.ledger.declined.add((from, id.outbox), id.number, reason);
+                None
+            }
+            Record::Closed { from, outbox, .. } => {
+                self.ledger.closed(&from, outbox);
                 None
             }
             Record::Shown { from, id, read, .. } => {
@@ -96,6 +117,8 @@ impl Mail {
                 None
             }
             Record::Reached { .. }
+            | Record::SigningIn { .. }
+            | Record::OldCopy { .. }
             | Record::Told { .. }
             | Record::Counter(_)
             | Record::Pin { .. }
@@ -114,8 +137,8 @@ impl Step {
 
 /// What is shown of a refusal.
 pub(super) fn refused_event(to: Name, refusal: Refusal) -> Event {
-    let Refusal { request, id, reason, may_have_arrived, nearest, body, .. } = refusal;
+    let Refusal { request, id, reason, may_have_arrived, nearest, made, text, .. } = refusal;
     // A body that was not kept is no text.
-    let text = decode_text(&body).map(|(text, _)| text).unwrap_or_default();
+    let text = text.or_else(|| made.text()).unwrap_or_default();
     Event::Refused { request, id, to, reason, may_have_arrived, nearest, text }
 }

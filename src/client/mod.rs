@@ -10,21 +10,25 @@
 //! Files: `api` (commands, events, records), `kept` (what the records add up to), `journal` (records on their way to
 //! the disk), `uplink` (one relay: session and letters), `connect` (how a session comes about), `attempt` (one try over
 //! one carrier), `choice` and `paths` (which carrier a session is on), `outbox` and `ledger` (letters out and in),
-//! `screen` (letters that are not wanted), `strangers` and `declined` (letters that are not kept),
-//! `counter`, `facts` (records that nothing waits for).
+//! `marks` (how an old copy of an outbox is known), `screen` (letters that are not wanted),
+//! `delivery` (what letters say that come in), `strangers` and `declined` (letters that are not
+//! kept), `acquaintances` (who hears that a letter was read), `counter`, `facts` (records that nothing waits for).
 
+mod acquaintances;
 mod api;
 mod attempt;
 mod choice;
 mod connect;
 mod counter;
 mod declined;
+mod delivery;
 mod dials;
 mod facts;
 mod journal;
 mod kept;
 mod ledger;
 mod mail;
+mod marks;
 mod outbox;
 mod pace;
 mod paths;
@@ -41,8 +45,8 @@ pub use api::{
     Unreached,
 };
 pub use kept::{
-    DECLINED_KEPT_MAX, Kept, KeptConversation, KeptLetter, KeptRefusal, KeptSender, OUTBOXES_OF_ONE_MAX,
-    Reach,
+    DECLINED_KEPT_MAX, Kept, KeptConversation, KeptLetter, KeptOutbox, KeptRefusal, KeptSender,
+    OUTBOXES_OF_ONE_MAX, Reach,
 };
 pub use outbox::{OUTBOX_BYTES_MAX, OUTBOX_LETTERS_MAX};
 pub use screen::{SCREENED_MAX, Screen, Screens};
@@ -53,15 +57,19 @@ use crate::base::{
 };
 use crate::peer::Peer;
 use crate::session::{AccessSecret, Identity, Indexes};
-pub use crate::wire::message::Reason;
+pub use crate::wire::letter::{GuestNote, Made};
+pub use crate::wire::message::{EARLIER_MAX, KIND_GUEST, KIND_TEXT, Reason, Said as SignedIn};
 use crate::wire::packet::{self, Packet};
 
+use acquaintances::Acquaintances;
 use counter::Counter;
+use delivery::Unsupported;
 use dials::Next;
 use facts::Facts;
 use journal::Journal;
 use ledger::Ledger;
-use mail::Mail;
+use mail::{Mail, refused_event};
+use marks::Marks;
 use outbox::Outbox;
 use pace::Pace;
 use strangers::Strangers;
@@ -79,6 +87,8 @@ const OVERSLEPT: Duration = Duration::from_secs(1);
 pub struct Client {
     shared: Shared,
     outbox: OutboxId,
+    /// Outboxes of relays that were not spoken to yet, where they are known.
+    outboxes: BTreeMap<HostPort, KeptOutbox>,
     number_floor: u64,
     uplinks: Uplinks,
     /// Letters of relays that are not spoken to now.
@@ -93,8 +103,11 @@ impl Client {
     pub fn new(config: Config) -> Client {
         let mut kept = config.kept;
         let held = kept.as_mut().map(|kept| std::mem::take(&mut kept.held));
+        let written_to = kept.as_mut().map(|kept| std::mem::take(&mut kept.written_to));
         let shared = Shared {
             strangers: Strangers::new(config.strangers_bytes_max, config.name.clone(), held),
+            acquaintances: Acquaintances::new(config.name.clone(), written_to.unwrap_or_default()),
+            unsupported: Unsupported::default(),
             identity: Identity::from_private(config.private_key),
             secret: AccessSecret::default(),
             name: config.name,
@@ -114,6 +127,7 @@ impl Client {
         let mut client = Client {
             shared,
             outbox: config.outbox,
+            outboxes: BTreeMap::new(),
             number_floor: kept.number_floor,
             uplinks: Uplinks::default(),
             parked: BTreeMap::new(),
@@ -126,6 +140,7 @@ impl Client {
 
     fn restore(&mut self, kept: Kept) {
         self.udp_failed = kept.udp_failed;
+        self.outboxes = kept.outboxes;
         let mut conversations: Vec<_> = kept.conversations.into_iter().collect();
         conversations.sort_by_key(|(_, conversation)| conversation.touched);
         for ((relay, to), conversation) in conversations {
@@ -134,8 +149,9 @@ impl Client {
         for ((relay, to, number), letter) in &kept.letters {
             self.mail(relay).outbox.restore_letter(to, *number, letter);
         }
-        for ((relay, to, number), refusal) in kept.refusals {
-            self.mail(&relay).outbox.restore_refusal(to, number, refusal);
+        for ((relay, to, outbox, number), refusal) in kept.refusals {
+            let id = LetterId { outbox: outbox.through(&relay), number };
+            self.mail(&relay).outbox.restore_refusal(to, id, refusal);
         }
         let mut senders: Vec<_> = kept.senders.into_iter().collect();
         senders.sort_by_key(|(_, sender)| sender.heard);
@@ -154,8 +170,14 @@ impl Client {
         match self.uplinks.get_mut(relay) {
             Some(uplink) => &mut uplink.mail,
             None => {
-                let (id, floor) = (self.outbox.through(relay), self.number_floor);
-                let mail = || Mail { outbox: Outbox::new(id, floor), ledger: Ledger::default() };
+                let (own, floor, outboxes) = (self.outbox, self.number_floor, &mut self.outboxes);
+                let mail = || {
+                    let kept = outboxes.remove(relay);
+                    let KeptOutbox { id, mark, said } =
+                        kept.unwrap_or(KeptOutbox { id: own, ..KeptOutbox::default() });
+                    let outbox = Outbox::new((id, id.through(relay)), Marks::new(mark, said), floor);
+                    Mail { outbox, ledger: Ledger::default() }
+                };
                 self.parked.entry(relay.clone()).or_insert_with(mail)
             }
         }
@@ -193,6 +215,7 @@ impl Client {
             Command::Send { request, relay, to, text } => {
                 self.send(now, &relay, (request, to, text), out);
             }
+            Command::Close { request, relay, to } => self.close(now, &relay, (request, to), out),
             Command::Shown { relay, from, id, read } => {
                 self.shared.journal.push(Record::Shown { relay, from, id, read });
             }
@@ -209,8 +232,12 @@ impl Client {
                 if let Some(contacts) = &screens.contacts {
                     self.shared.strangers.set_contacts(contacts.clone());
                 }
+                let before = self.shared.acquaintances.set_book(&screens);
                 self.shared.screens = Some(screens);
-                self.uplinks.each(|uplink| uplink.handle_screens(&self.shared));
+                self.uplinks.each(|uplink| {
+                    uplink.handle_screens(&self.shared);
+                    uplink.handle_book(&before, &self.shared);
+                });
             }
             Command::Held(held) => {
                 let Shared { strangers, journal, .. } = &mut self.shared;
@@ -225,7 +252,7 @@ impl Client {
             }
             Command::Leave => {
                 self.uplinks.each(|uplink| {
-                    uplink.flush(now, out);
+                    uplink.flush(now, &self.shared, out);
                     uplink.leave(now, &mut self.shared, out);
                 });
                 out.show(Event::Left);
@@ -243,6 +270,14 @@ impl Client {
             let id = LetterId { outbox: self.outbox.through(relay), number: 0 };
             let (may_have_arrived, nearest) = (false, Vec::new());
             out.show(Event::Refused { request, id, to, reason, may_have_arrived, nearest, text });
+        }
+    }
+
+    /// As [`Client::send`], of the end of a conversation with a guest.
+    fn close(&mut self, now: Now, relay: &HostPort, (request, to): (u64, Name), out: &mut Out) {
+        match self.uplinks.get_mut(relay) {
+            Some(uplink) => uplink.close(now, &mut self.shared, (request, to), out),
+            None => self.send(now, relay, (request, to, String::new()), out),
         }
     }
 
@@ -385,17 +420,17 @@ impl Core for Client {
             }
             Input::Rows(..) | Input::Text { .. } | Input::TextEnded(_) => {}
         }
-        self.settle(out);
+        self.settle(now, out);
     }
 
     fn flush(&mut self, now: Now, out: &mut Out) {
-        self.settle(out);
+        self.settle(now, out);
         self.give_turns(now, out);
         self.shared.journal.hand_over(&mut self.shared.counter, out);
         let carriers = self.shared.carriers;
         self.uplinks.finish(now.tick, carriers, |uplink| {
             uplink.choose(now, &mut self.shared, out);
-            uplink.flush(now, out);
+            uplink.flush(now, &self.shared, out);
         });
     }
 
@@ -451,14 +486,23 @@ impl Client {
     fn handle_committed(&mut self, now: Now, ticket: Ticket, durable: bool, out: &mut Out) {
         if self.shared.counter.handle_committed(ticket, durable) {
             let change = |uplink: &mut Uplink| uplink.drive_attempts(now, &mut self.shared, out);
-            return self.uplinks.each_of(Uplink::is_trying, change);
+            self.uplinks.each_of(Uplink::is_trying, change);
+            return;
+        }
+        let shared = &mut self.shared;
+        let mark = |uplink: &mut Uplink| uplink.handle_mark(now, shared, durable, out);
+        if self.uplinks.each_of(|uplink| uplink.mail.outbox.marks.awaits(ticket), mark) {
+            return;
+        }
+        if let Some(mail) = self.parked.values_mut().find(|mail| mail.outbox.marks.awaits(ticket)) {
+            return mail.outbox.marks.handle_committed(now.tick, durable);
         }
         if self.shared.facts.handle_committed(now.tick, ticket, durable) {
             return;
         }
         let had_room = self.shared.journal.has_room();
         self.shared.journal.handle_committed(now, ticket, durable);
-        self.settle(out);
+        self.settle(now, out);
         if !had_room && self.shared.journal.has_room() {
             let change = |uplink: &mut Uplink| uplink.read(now, &mut self.shared, out);
             self.uplinks.each_of(|uplink| uplink.peer.is_some(), change);
@@ -466,11 +510,13 @@ impl Client {
     }
 
     /// Does what waited for records that have settled.
-    fn settle(&mut self, out: &mut Out) {
+    fn settle(&mut self, now: Now, out: &mut Out) {
         while let Some((record, durable)) = self.shared.journal.next_settled() {
             let Some(relay) = record.relay().cloned() else { continue };
             let via = self.uplinks.get(&relay).map_or(Carrier::Udp, Uplink::via);
-            if let Some(event) = self.mail(&relay).settle(via, record, durable) {
+            if let Record::OldCopy { .. } = record {
+                self.settle_old_copy(now, &relay, out);
+            } else if let Some(event) = self.mail(&relay).settle(via, record, durable) {
                 let refused =
                     if let Event::Refused { to, id, .. } = &event { Some((to.clone(), *id)) } else { None };
                 out.show(event);
@@ -483,19 +529,39 @@ impl Client {
 
     /// A refusal was shown: what is behind it in its conversation may be shown.
     fn settle_refused(&mut self, relay: HostPort, to: Name, id: LetterId, out: &mut Out) {
-        let number = id.number;
-        self.shared.journal.push(Record::Told { relay: relay.clone(), to: to.clone(), number });
+        self.shared.journal.push(told(&relay, &to, id));
+        if id.outbox != self.mail(&relay).outbox.id() {
+            return;
+        }
         let via = self.uplinks.get(&relay).map_or(Carrier::Udp, Uplink::via);
         let reach = self.mail(&relay).outbox.resume(&to, |step| out.show(step.event(via)));
-        let mut more = Vec::new();
+        let (mut more, outbox) = (Vec::new(), self.mail(&relay).outbox.base());
         self.mail(&relay).outbox.refuse_written(&to, |to, number, reason, may_have_arrived| {
-            more.push(uplink::record_of_refusal(&relay, to, number, (reason, may_have_arrived)));
+            more.push(uplink::record_of_refusal((&relay, outbox), to, number, (reason, may_have_arrived)));
         });
         more.into_iter().for_each(|record| self.shared.journal.push(record));
         if let Some(reach) = reach {
-            self.shared.journal.push(Record::Reached { relay, to, reach });
+            self.shared.journal.push(Record::Reached { relay, to, outbox, reach });
         }
     }
+
+    /// Another outbox has taken the place of an old copy: what waited there goes back to its
+    /// writer.
+    fn settle_old_copy(&mut self, now: Now, relay: &HostPort, out: &mut Out) {
+        for (to, refusal) in self.mail(relay).outbox.take_given_back() {
+            self.shared.journal.push(told(relay, &to, refusal.id));
+            out.show(refused_event(to, refusal));
+        }
+        if let Some(uplink) = self.uplinks.get_mut(relay) {
+            uplink.sign_in(now.tick, &mut self.shared, out);
+        }
+    }
+}
+
+fn told(relay: &HostPort, to: &Name, id: LetterId) -> Record {
+    // The name of an outbox at a relay leads back to its own.
+    let outbox = id.outbox.through(relay);
+    Record::Told { relay: relay.clone(), to: to.clone(), outbox, number: id.number }
 }
 
 #[cfg(test)]

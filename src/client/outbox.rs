@@ -6,20 +6,23 @@
 //! accepted one. A session that is lost puts back what was not accepted. No conversation waits for
 //! another.
 //!
-//! Files: `letters` (those of one conversation), `refused` (what follows from a refusal).
+//! Files: `letters` (those of one conversation), `refused` (what follows from a refusal),
+//! `old_copy` (an outbox that is given up for another).
 
 mod letters;
+mod old_copy;
 mod refused;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 
-use crate::base::{LetterId, Name, OutboxId, Wall};
-use crate::wire::letter::encode_text;
+use crate::base::{LetterId, Mark, Name, OutboxId, Wall};
+use crate::wire::letter::Made;
 use crate::wire::message::{Reason, Receipt};
 
 use super::api::Progress;
 use super::kept::{KeptLetter, KeptRefusal, Reach};
+use super::marks::Marks;
 use letters::{Letters, OutLetter};
 pub(super) use refused::Refusing;
 use refused::Verdict;
@@ -68,8 +71,10 @@ pub(super) struct Refusal {
     pub(super) reason: Reason,
     pub(super) may_have_arrived: bool,
     pub(super) nearest: Vec<Name>,
-    /// Empty if it was not kept.
-    pub(super) body: Vec<u8>,
+    /// Its body is empty if it was not kept.
+    pub(super) made: Made,
+    /// What it said, where `made` does not tell.
+    pub(super) text: Option<String>,
     /// The relay had accepted it, and waits to hear that this is known.
     pub(super) is_owed: bool,
 }
@@ -80,12 +85,13 @@ pub(super) struct Sendable<'a> {
     pub(super) to: &'a Name,
     pub(super) id: LetterId,
     pub(super) prev: u64,
-    pub(super) body: &'a [u8],
+    pub(super) mark: Mark,
+    pub(super) made: &'a Made,
 }
 
 /// What a receipt says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Marks {
+struct Watermarks {
     accepted: u64,
     delivered: u64,
     read: u64,
@@ -93,8 +99,8 @@ struct Marks {
     taken: Wall,
 }
 
-impl Marks {
-    fn raise(&mut self, other: Marks) {
+impl Watermarks {
+    fn raise(&mut self, other: Watermarks) {
         self.accepted = self.accepted.max(other.accepted);
         self.delivered = self.delivered.max(other.delivered);
         self.read = self.read.max(other.read);
@@ -104,10 +110,10 @@ impl Marks {
     }
 
     /// What it says of letters before this one.
-    fn before(self, number: u64) -> Marks {
+    fn before(self, number: u64) -> Watermarks {
         let most = number.saturating_sub(1);
         let [accepted, delivered, read] = [self.accepted, self.delivered, self.read].map(|n| n.min(most));
-        Marks { accepted, delivered, read, ..self }
+        Watermarks { accepted, delivered, read, ..self }
     }
 }
 
@@ -122,7 +128,7 @@ struct Conversation {
     /// with it.
     verdict: Option<Verdict>,
     /// What the relay has said of letters behind those in the meantime.
-    held: Marks,
+    held: Watermarks,
     reach: Reach,
     /// How many letters, and bytes of [`WINDOW_BYTES`], are on their way.
     sent_letters: usize,
@@ -142,7 +148,7 @@ impl Default for Conversation {
             unread: VecDeque::new(),
             refusals: VecDeque::new(),
             verdict: None,
-            held: Marks::default(),
+            held: Watermarks::default(),
             reach: Reach::default(),
             sent_letters: 0,
             sent_bytes: 0,
@@ -166,7 +172,10 @@ enum Offered {
 /// All conversations with one relay.
 #[derive(Debug)]
 pub(super) struct Outbox {
+    /// What it is called on disk, and at its relay.
+    base: OutboxId,
     id: OutboxId,
+    pub(super) marks: Marks,
     number_floor: u64,
     conversations: BTreeMap<Name, Conversation>,
     letters: usize,
@@ -178,12 +187,20 @@ pub(super) struct Outbox {
     heard: VecDeque<(Name, LetterId)>,
     /// Refusals an earlier run wrote down and may not have told.
     old_refusals: VecDeque<(Name, Refusal)>,
+    /// Of the outbox before this one: letters that are refused with it, and refusals that are not
+    /// durable yet.
+    given_back: Vec<(Name, Refusal)>,
+    ending: VecDeque<(Name, Refusal)>,
+    is_switching: bool,
 }
 
 impl Outbox {
-    pub(super) fn new(id: OutboxId, number_floor: u64) -> Outbox {
+    /// `base` is what it is called on disk.
+    pub(super) fn new((base, id): (OutboxId, OutboxId), marks: Marks, number_floor: u64) -> Outbox {
         Outbox {
+            base,
             id,
+            marks,
             number_floor,
             conversations: BTreeMap::new(),
             letters: 0,
@@ -193,7 +210,15 @@ impl Outbox {
             asks: Vec::new(),
             heard: VecDeque::new(),
             old_refusals: VecDeque::new(),
+            given_back: Vec::new(),
+            ending: VecDeque::new(),
+            is_switching: false,
         }
+    }
+
+    /// What it is called on disk.
+    pub(super) const fn base(&self) -> OutboxId {
+        self.base
     }
 
     /// What stands in the ids of its letters.
@@ -211,12 +236,16 @@ impl Outbox {
     /// Takes over a letter that an earlier run left, in the order of numbers.
     pub(super) fn restore_letter(&mut self, to: &Name, number: u64, kept: &KeptLetter) {
         let Some(conversation) = self.conversations.get_mut(to) else { return };
-        let body = encode_text(&kept.text, kept.written);
-        (self.letters, self.bytes) = (self.letters + 1, self.bytes + body.len());
+        let made = kept.made.clone();
+        let tells = made.text().is_some_and(|text| text == kept.text);
+        let text = (!tells).then(|| kept.text.clone());
+        (self.letters, self.bytes) = (self.letters + 1, self.bytes + made.body.len());
         conversation.letters.push(OutLetter {
             request: kept.request,
             number,
-            body,
+            mark: kept.mark,
+            made,
+            text,
             recorded: true,
             sent: false,
             accepted: number <= conversation.reach.accepted,
@@ -226,11 +255,11 @@ impl Outbox {
     }
 
     /// Takes over a refusal that an earlier run wrote down and may not have told.
-    pub(super) fn restore_refusal(&mut self, to: Name, number: u64, kept: KeptRefusal) {
-        let KeptRefusal { letter: KeptLetter { request, text, written }, reason, may_have_arrived } = kept;
-        let (id, body) = (LetterId { outbox: self.id, number }, encode_text(&text, written));
+    pub(super) fn restore_refusal(&mut self, to: Name, id: LetterId, kept: KeptRefusal) {
+        let KeptRefusal { letter: KeptLetter { request, text, made, .. }, reason, may_have_arrived } = kept;
+        let text = Some(text);
         let (nearest, is_owed) = (Vec::new(), false);
-        let refusal = Refusal { request, id, reason, may_have_arrived, nearest, body, is_owed };
+        let refusal = Refusal { request, id, reason, may_have_arrived, nearest, made, text, is_owed };
         self.old_refusals.push_back((to, refusal));
     }
 
@@ -251,8 +280,9 @@ impl Outbox {
     }
 
     /// Takes a letter from the user and gives it its number. It goes out after [`Outbox::recorded`].
-    pub(super) fn push(&mut self, request: u64, to: Name, body: Vec<u8>) -> u64 {
-        (self.letters, self.bytes, self.clock) = (self.letters + 1, self.bytes + body.len(), self.clock + 1);
+    pub(super) fn push(&mut self, request: u64, to: Name, made: Made) -> u64 {
+        let bytes = self.bytes + made.body.len();
+        (self.letters, self.bytes, self.clock) = (self.letters + 1, bytes, self.clock + 1);
         let floor = Reach { last: self.number_floor, ..Reach::default() };
         let fresh = || Conversation { reach: floor, ..Conversation::default() };
         let conversation = self.conversations.entry(to).or_insert_with(fresh);
@@ -262,7 +292,9 @@ impl Outbox {
         conversation.letters.push(OutLetter {
             request,
             number,
-            body,
+            mark: self.marks.mark(),
+            made,
+            text: None,
             recorded: false,
             sent: false,
             accepted: false,
@@ -273,7 +305,11 @@ impl Outbox {
     }
 
     /// A letter is durable, and may go out.
-    pub(super) fn recorded(&mut self, to: &Name, number: u64) {
+    pub(super) fn recorded(&mut self, to: &Name, id: LetterId) {
+        let number = id.number;
+        if id.outbox != self.id {
+            return;
+        }
         let letters = self.conversations.get_mut(to).map(|c| &mut c.letters);
         // The newest stand at the end.
         if let Some(letter) = letters.and_then(|l| l.iter_mut().rev().find(|l| l.number == number)) {
@@ -282,11 +318,15 @@ impl Outbox {
     }
 
     /// A letter could not be made durable: it never was.
-    pub(super) fn unrecorded(&mut self, to: &Name, number: u64) {
+    pub(super) fn unrecorded(&mut self, to: &Name, id: LetterId) {
+        if id.outbox != self.id {
+            return self.unrecorded_before(to, id);
+        }
+        let number = id.number;
         let Some(conversation) = self.conversations.get_mut(to) else { return };
         if let Some(place) = conversation.letters.iter().position(|l| l.number == number) {
             let letter = conversation.remove(place);
-            (self.letters, self.bytes) = (self.letters - 1, self.bytes - letter.body.len());
+            (self.letters, self.bytes) = (self.letters - 1, self.bytes - letter.made.body.len());
         }
     }
 
@@ -373,12 +413,8 @@ impl Outbox {
         // What was read is the reader's word alone, and believed of what was delivered only.
         let read =
             receipt.read.min(delivered.max(conversation.reach.delivered).max(conversation.held.delivered));
-        // A relay that knows more numbers than we do: this outbox was restored from an old copy.
-        let last = conversation.reach.last.max(accepted).max(delivered);
-        let is_new = std::mem::replace(&mut conversation.reach.last, last) < last;
-        conversation.held.raise(Marks { accepted, delivered, read, until, taken });
-        let reach = self.advance(receipt.to, tell);
-        reach.or_else(|| is_new.then(|| self.conversations[receipt.to].reach))
+        conversation.held.raise(Watermarks { accepted, delivered, read, until, taken });
+        self.advance(receipt.to, tell)
     }
 
     /// A refusal was told: what the relay has said since of letters behind it counts now.
@@ -407,7 +443,9 @@ impl Outbox {
 
     /// Whether no letter waits for its relay any more.
     pub(super) fn is_empty(&self) -> bool {
-        self.conversations.values().all(|c| c.letters.is_empty() && c.refusals.is_empty())
+        self.given_back.is_empty()
+            && self.ending.is_empty()
+            && self.conversations.values().all(|c| c.letters.is_empty() && c.refusals.is_empty())
     }
 }
 
@@ -438,7 +476,7 @@ impl Conversation {
                     return Offered::More;
                 }
                 let id = LetterId { outbox, number: letter.number };
-                if !send(Sendable { to, id, prev, body: &letter.body }) {
+                if !send(Sendable { to, id, prev, mark: letter.mark, made: &letter.made }) {
                     return Offered::NoRoom;
                 }
                 letter.sent = true;
@@ -452,14 +490,14 @@ impl Conversation {
     }
 
     /// What the relay has said of letters before the first refusal that is not told yet.
-    fn take_marks(&mut self) -> Marks {
+    fn take_marks(&mut self) -> Watermarks {
         match self.refusals.iter().map(|refusal| refusal.id.number).min() {
             Some(first) => self.held.before(first),
             None => std::mem::take(&mut self.held),
         }
     }
 
-    fn accept(&mut self, outbox: OutboxId, marks: Marks, tell: &mut impl FnMut(Step)) {
+    fn accept(&mut self, outbox: OutboxId, marks: Watermarks, tell: &mut impl FnMut(Step)) {
         let through = marks.accepted.max(marks.delivered).max(marks.read);
         for place in 0..self.letters.len() {
             let letter = &mut self.letters[place];
@@ -494,12 +532,17 @@ impl Conversation {
     }
 
     /// Takes the delivered letters out; how many, and the bytes of their bodies.
-    fn deliver(&mut self, outbox: OutboxId, marks: Marks, tell: &mut impl FnMut(Step)) -> (usize, usize) {
+    fn deliver(
+        &mut self,
+        outbox: OutboxId,
+        marks: Watermarks,
+        tell: &mut impl FnMut(Step),
+    ) -> (usize, usize) {
         let through = marks.delivered.max(marks.read);
         let (mut letters, mut bytes) = (0, 0);
         while self.letters.front().is_some_and(|l| l.number <= through && l.accepted) {
-            let OutLetter { request, number, body, .. } = self.remove(0);
-            (letters, bytes) = (letters + 1, bytes + body.len());
+            let OutLetter { request, number, made, .. } = self.remove(0);
+            (letters, bytes) = (letters + 1, bytes + made.body.len());
             self.reach.taken = number;
             self.reach.delivered = number;
             if self.unread.len() == UNREAD_MAX {
@@ -516,7 +559,7 @@ impl Conversation {
         (letters, bytes)
     }
 
-    fn read(&mut self, outbox: OutboxId, marks: Marks, tell: &mut impl FnMut(Step)) {
+    fn read(&mut self, outbox: OutboxId, marks: Watermarks, tell: &mut impl FnMut(Step)) {
         while let Some((number, request)) = self.unread.front().copied().filter(|u| u.0 <= marks.read) {
             self.unread.pop_front();
             tell(Step {
@@ -532,7 +575,7 @@ impl Conversation {
     /// Forgets what accepted letters say; the bytes this frees.
     fn drop_accepted_bodies(&mut self) -> usize {
         let accepted = self.letters.iter_mut().filter(|letter| letter.accepted);
-        accepted.map(|letter| std::mem::take(&mut letter.body).len()).sum()
+        accepted.map(|letter| std::mem::take(&mut letter.made.body).len()).sum()
     }
 
     fn put_back(&mut self, place: usize) {

@@ -36,6 +36,16 @@ pub struct Screens {
 }
 
 impl Screens {
+    /// Letters of this member are wanted, also where those of contacts only are.
+    pub fn admit(&mut self, relay: &HostPort, member: &Name) {
+        let Some(only) = self.of(relay).and_then(|screen| screen.only.as_ref()) else { return };
+        if !only.contains(member) {
+            let others = self.others.clone().unwrap_or_default();
+            let screen = self.relays.entry(relay.clone()).or_insert(others);
+            screen.only.get_or_insert_default().push(member.clone());
+        }
+    }
+
     pub(super) fn of(&self, relay: &HostPort) -> Option<&Screen> {
         self.relays.get(relay).or(self.others.as_ref())
     }
@@ -75,6 +85,23 @@ fn put(list: &[Name], kind: u8, messages: &mut VecDeque<Vec<u8>>) {
 mod tests {
     use super::*;
     use crate::wire::limits::CONTROL_MESSAGE_MAX;
+
+    #[test]
+    fn one_who_is_written_to_may_answer() {
+        let [h, other]: [HostPort; 2] = ["h:1", "h:2"].map(|text| text.parse().unwrap());
+        let [jack, rose]: [Name; 2] = ["JACK", "ROSE"].map(|text| text.parse().unwrap());
+        let nobody = Screen { blocked: vec![jack.clone()], only: Some(Vec::new()) };
+        let others = Some(Screen { only: Some(Vec::new()), ..Screen::default() });
+        let mut screens = Screens { relays: [(h.clone(), nobody)].into(), others, contacts: None };
+        for relay in [&h, &other, &h] {
+            screens.admit(relay, &rose);
+            assert_eq!(screens.of(relay).unwrap().only.as_deref(), Some(&[rose.clone()][..]));
+        }
+        assert_eq!(screens.of(&h).unwrap().blocked, [jack]);
+        let mut all = Screens::default();
+        all.admit(&h, &rose);
+        assert_eq!(all, Screens::default(), "everybody may");
+    }
 
     #[test]
     fn a_long_list_is_told_in_parts_and_an_empty_one_is_told_too() {

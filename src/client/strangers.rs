@@ -115,7 +115,8 @@ impl Strangers {
     }
 }
 
-fn is_stranger(contacts: &Contacts, me: Option<&Name>, relay: &HostPort, from: &Name) -> bool {
+/// Whether this member is neither in the address book nor the user or the relay itself.
+pub(super) fn is_stranger(contacts: &Contacts, me: Option<&Name>, relay: &HostPort, from: &Name) -> bool {
     let is_contact = contacts.get(relay).is_some_and(|names| names.contains(from));
     !is_contact && me != Some(from) && from.as_str() != ECHO
 }

@@ -208,7 +208,14 @@ fn a_refusal_that_was_written_down_but_not_told_is_told_by_the_next_run() {
     desk.send(1, "one");
     desk.commit();
     let (reason, may_have_arrived) = (Reason::Full, true);
-    desk.kept.apply(&Record::Refused { relay: relay(), to: jack(), number: 1, reason, may_have_arrived });
+    desk.kept.apply(&Record::Refused {
+        relay: relay(),
+        to: jack(),
+        outbox: OutboxId(7),
+        number: 1,
+        reason,
+        may_have_arrived,
+    });
     desk.crash();
     let told = |event: &Event| match event {
         Event::Refused { request: 1, reason: Reason::Full, may_have_arrived: true, text, .. } => {

@@ -1,26 +1,30 @@
 //! The client and one relay: the session, and the letters that go through it both ways. How the session comes about
-//! stands in `connect`.
+//! stands in `connect`, what it says first in `sign_in`.
+
+mod sign_in;
 
 use std::collections::VecDeque;
 
-use crate::base::{Carrier, ConnId, Effect, HostPort, Name, Now, Outputs, Path, Tick};
+use crate::base::{Carrier, ConnId, Effect, HostPort, Name, Now, OutboxId, Outputs, Path, Tick};
 use crate::peer::{Heard, Peer};
 use crate::session::{AccessSecret, Identity, Indexes};
+use crate::wire::features::Features;
 use crate::wire::frame::{StreamId, close};
-use crate::wire::letter::{decode_text, encode_text};
+use crate::wire::letter::{GuestNote, Made};
 use crate::wire::limits::{LETTER_BODY_MAX, LETTER_TEXT_MAX};
-use crate::wire::message::{
-    Delivery, KIND_TEXT, Letter, NameReason, Reason, Receipt, Refused, ToClient, ToRelay,
-};
+use crate::wire::message::{Letter, NameReason, Reason, Receipt, Refused, ToClient, ToRelay};
 
-use super::api::{Carriers, Event, Incoming, Record, RelaySpec, Unkept, Unreached};
+use super::told;
+
+use super::acquaintances::Acquaintances;
+use super::api::{Carriers, Event, Record, RelaySpec, Unkept, Unreached};
 use super::connect::{Connecting, Round};
 use super::counter::Counter;
+use super::delivery::Unsupported;
 use super::facts::Facts;
 use super::journal::Journal;
-use super::ledger::Seen;
 use super::mail::{Mail, refused_event};
-use super::outbox::Refusing;
+use super::outbox::{Refusing, Sendable};
 use super::pace::Pace;
 
 use super::paths::Choice;
@@ -49,6 +53,8 @@ pub(super) struct Shared {
     pub(super) invitation: Vec<u8>,
     pub(super) screens: Option<Screens>,
     pub(super) strangers: Strangers,
+    pub(super) acquaintances: Acquaintances,
+    pub(super) unsupported: Unsupported,
 }
 
 /// What the user was last told about this relay.
@@ -70,16 +76,20 @@ pub(super) struct Uplink {
     pub(super) stopped: bool,
     /// The name was refused: an invitation may help.
     name_refused: bool,
+    /// This session has said who we are.
+    signed: bool,
     welcomed: bool,
+    /// What the relay has said that it understands.
+    features: Features,
     /// The user knows that the relay could not write our name down.
     told_not_written: bool,
     text_max: usize,
     pub(super) mail: Mail,
     /// What the relay is still to be told of [`Screens`]; about as long as one list of names.
     screen: VecDeque<Vec<u8>>,
-    last_author: Option<Name>,
+    pub(super) last_author: Option<Name>,
     /// What the last packet of the session came on.
-    heard_on: Carrier,
+    pub(super) heard_on: Carrier,
     pings: u32,
     /// Reused: a message being read, and one being written.
     incoming: Vec<u8>,
@@ -96,7 +106,9 @@ impl Uplink {
             told: Told::Nothing,
             stopped: false,
             name_refused: false,
+            signed: false,
             welcomed: false,
+            features: Features::default(),
             told_not_written: false,
             text_max: LETTER_TEXT_MAX,
             mail,
@@ -132,27 +144,56 @@ impl Uplink {
         if text.len() > self.text_max {
             return Err((Reason::TooLong, text));
         }
+        if !self.mail.outbox.has_request(&to, request) {
+            let made = Made::of_text(&text, now.wall);
+            self.write(now, shared, (request, to), (text, made), out);
+        }
+        Ok(())
+    }
+
+    /// Ends the conversation with a guest, with a letter that says so.
+    pub(super) fn close(
+        &mut self,
+        now: Now,
+        shared: &mut Shared,
+        (request, guest): (u64, Name),
+        out: &mut Out,
+    ) {
+        if !self.mail.outbox.has_request(&guest, request) {
+            let made = Made::of_note(GuestNote::Close);
+            self.write(now, shared, (request, guest), (String::new(), made), out);
+        }
+    }
+
+    fn write(
+        &mut self,
+        now: Now,
+        shared: &mut Shared,
+        (request, to): (u64, Name),
+        (text, made): (String, Made),
+        out: &mut Out,
+    ) {
+        if self.mail.outbox.marks.are_used_up() {
+            self.give_up_outbox(shared);
+        }
         let outbox = &mut self.mail.outbox;
-        if outbox.has_request(&to, request) {
-            return Ok(());
+        if !outbox.has_room(made.body.len()) {
+            return out.show(Event::Unkept { request, to, why: Unkept::Full, text });
         }
-        let body = encode_text(&text, now.wall);
-        if !outbox.has_room(body.len()) {
-            out.show(Event::Unkept { request, to, why: Unkept::Full, text });
-            return Ok(());
-        }
-        let number = outbox.push(request, to.clone(), body);
+        let number = outbox.push(request, to.clone(), made.clone());
+        self.note_written_to(shared, &to);
+        let outbox = &self.mail.outbox;
+        let (outbox, mark) = (outbox.base(), outbox.marks.mark());
         self.raise(shared);
         let (relay, written) = (self.spec.addr.clone(), now.wall);
-        shared.journal.push(Record::Written { relay, to, number, request, text, written });
-        Ok(())
+        let record = Record::Written { relay, to, outbox, number, mark, request, text, written, made };
+        shared.journal.push(record);
     }
 
     /// Tells what an earlier run wrote down and may not have told.
     pub(super) fn tell_old_refusals(&mut self, journal: &mut Journal, out: &mut Out) {
         while let Some((to, refusal)) = self.mail.outbox.next_old_refusal() {
-            let (relay, number) = (self.spec.addr.clone(), refusal.id.number);
-            journal.push(Record::Told { relay, to: to.clone(), number });
+            journal.push(told(&self.spec.addr, &to, refusal.id));
             out.show(refused_event(to, refusal));
         }
     }
@@ -285,6 +326,7 @@ impl Uplink {
         }
         if !self.stopped {
             self.pursue(now, shared, out);
+            self.retry_sign_in(now.tick, shared, out);
         }
     }
 
@@ -307,7 +349,11 @@ impl Uplink {
                         self.handle_name_not_written(now, shared, reason, out);
                         true
                     }
-                    Ok(Some(message)) => self.handle_message(shared, message, out),
+                    Ok(Some(message)) if self.is_of_old_copy(&message) => {
+                        self.handle_old_copy(now, shared, out);
+                        true
+                    }
+                    Ok(Some(message)) => self.handle_message(now, shared, message, out),
                     Ok(None) => true,
                     Err(_) => false,
                 };
@@ -327,28 +373,36 @@ impl Uplink {
         }
     }
 
-    fn handle_message(&mut self, shared: &mut Shared, message: ToClient<'_>, out: &mut Out) -> bool {
+    fn handle_message(
+        &mut self,
+        now: Now,
+        shared: &mut Shared,
+        message: ToClient<'_>,
+        out: &mut Out,
+    ) -> bool {
         match message {
-            ToClient::Welcome { text_max, mailbox_bytes, .. } => {
-                self.handle_welcome(text_max, mailbox_bytes, out);
+            ToClient::Welcome { text_max, mailbox_bytes, features, .. } => {
+                self.features = features;
+                self.handle_welcome(shared, text_max, mailbox_bytes, out);
             }
             ToClient::NameRefused { reason, name } => self.handle_name_refused(reason, name, out),
             ToClient::Receipt(receipt) => self.handle_receipt(shared, &receipt, out),
             ToClient::Refused(refused) => self.handle_refused(shared, &refused),
-            ToClient::Delivery(delivery) => return self.handle_delivery(shared, &delivery, out),
+            ToClient::Delivery(delivery) => return self.handle_delivery(now, shared, &delivery, out),
         }
         true
     }
 
     /// What can never be taken is refused here from now on: a text that is too long, or that fits into no mailbox. Whether
     /// a mailbox is full only the relay knows.
-    fn handle_welcome(&mut self, text_max: u32, mailbox_bytes: u64, out: &mut Out) {
+    fn handle_welcome(&mut self, shared: &Shared, text_max: u32, mailbox_bytes: u64, out: &mut Out) {
         let room = usize::try_from(mailbox_bytes).unwrap_or(usize::MAX);
         let fits = room.saturating_sub(LETTER_BODY_MAX - LETTER_TEXT_MAX);
         (self.welcomed, self.told_not_written) = (true, false);
         self.text_max = (text_max as usize).min(fits).min(LETTER_TEXT_MAX);
         self.mail.outbox.signed_in();
-        self.mail.ledger.session_begun();
+        let (relay, known) = (&self.spec.addr, &shared.acquaintances);
+        self.mail.ledger.session_begun(|name| known.knows(relay, name));
         self.tell_online(out);
     }
 
@@ -389,7 +443,8 @@ impl Uplink {
         let via = self.via();
         let raised = self.mail.outbox.handle_receipt(receipt, |step| out.show(step.event(via)));
         if let (Some(reach), Ok(to)) = (raised, receipt.to.parse()) {
-            shared.journal.push(Record::Reached { relay: self.spec.addr.clone(), to, reach });
+            let (relay, outbox) = (self.spec.addr.clone(), self.mail.outbox.base());
+            shared.journal.push(Record::Reached { relay, to, outbox, reach });
         }
     }
 
@@ -397,52 +452,19 @@ impl Uplink {
         let Refused { to, id, through, reason, may_have_arrived, nearest } = *refused;
         let nearest = nearest.0.iter().flatten().filter_map(|name| name.parse().ok()).collect();
         let refused = Refusing { to, id, through, reason, may_have_arrived, nearest };
-        let relay = &self.spec.addr;
+        let of = (&self.spec.addr, self.mail.outbox.base());
         self.mail.outbox.handle_refused(refused, |to, number, reason, may_have_arrived| {
-            shared.journal.push(record_of_refusal(relay, to, number, (reason, may_have_arrived)));
+            shared.journal.push(record_of_refusal(of, to, number, (reason, may_have_arrived)));
         });
-    }
-
-    /// The name of a letter's sender. Letters come in rows from one sender, and reading a name is dear.
-    fn author(&mut self, from: &str) -> Option<Name> {
-        if self.last_author.as_ref().is_none_or(|last| last.as_str() != from) {
-            self.last_author = Some(from.parse().ok()?);
-        }
-        self.last_author.clone()
-    }
-
-    /// Writes a new letter down, or that it is refused; `false` if it cannot come from an honest
-    /// relay.
-    fn handle_delivery(&mut self, shared: &mut Shared, delivery: &Delivery<'_>, out: &mut Out) -> bool {
-        let Some(from) = self.author(delivery.from) else { return false };
-        self.choice.letter = true;
-        let Seen::New { missing, after } = self.mail.ledger.take(&from, delivery.id, delivery.prev) else {
-            return true;
-        };
-        let (relay, id, at, via) = (self.spec.addr.clone(), delivery.id, delivery.accepted, self.heard_on);
-        let text = (delivery.kind == KIND_TEXT).then(|| decode_text(delivery.body).ok()).flatten();
-        let text_len = text.as_ref().map_or(0, |(text, _)| text.len());
-        if !shared.strangers.take(&relay, &from, text_len) {
-            if shared.strangers.tell() {
-                out.show(Event::StrangersFull { relay: relay.clone() });
-            }
-            shared.journal.push(Record::Declined { relay, from, id, reason: Reason::Full, after });
-            return true;
-        }
-        shared.journal.push(match text {
-            Some((text, _)) => {
-                let letter = Incoming { relay, from, id, text, at, via, missing, damaged: false };
-                Record::Received { letter, after }
-            }
-            None => Record::Unreadable { relay, from, id, at, after },
-        });
-        true
     }
 
     // What comes out.
 
-    pub(super) fn flush(&mut self, now: Now, out: &mut Out) {
-        let Some(peer) = &mut self.peer else { return };
+    pub(super) fn flush(&mut self, now: Now, shared: &Shared, out: &mut Out) {
+        let Some(peer) = self.peer.as_mut() else { return };
+        if !self.signed {
+            return peer.flush(now.tick, out);
+        }
         let (outgoing, letter_sent) = (&mut self.outgoing, &mut self.choice.letter);
         while let Some(message) = self.screen.front() {
             if peer.send(StreamId::Control, &[message]).is_err() {
@@ -450,19 +472,25 @@ impl Uplink {
             }
             self.screen.pop_front();
         }
+        let features = self.features;
         let mut say = |message: ToRelay<'_>| {
+            if !features.has_all(message.needs()) {
+                return true;
+            }
             outgoing.clear();
             message.encode(outgoing);
             peer.send(StreamId::Control, &[outgoing]).is_ok()
         };
         if self.welcomed {
-            self.mail.speak(&mut say);
+            let (relay, known) = (&self.spec.addr, &shared.acquaintances);
+            self.mail.speak(features, |name| known.knows(relay, name), &mut say);
         }
         self.mail.outbox.offer(|letter| {
             *letter_sent = true;
             outgoing.clear();
-            let (to, id, prev, body) = (letter.to.as_str(), letter.id, letter.prev, letter.body);
-            ToRelay::Letter(Letter { to, id, prev, kind: KIND_TEXT, body }).encode(outgoing);
+            let Sendable { to, id, prev, mark, made } = letter;
+            let (to, kind, body) = (to.as_str(), made.kind, &*made.body);
+            ToRelay::Letter(Letter { to, id, prev, mark, kind, body }).encode(outgoing);
             peer.send(StreamId::Chat, &[outgoing]).is_ok()
         });
         if self.pings > 0 {
@@ -475,23 +503,20 @@ impl Uplink {
     pub(super) fn next_deadline(&self, now: Tick, carriers: Carriers) -> Option<Tick> {
         let peer = self.peer.as_ref().and_then(|peer| peer.next_deadline(now));
         let connecting = if self.stopped { None } else { self.connecting.next_deadline() };
-        [peer, connecting, self.next_choice(now, carriers)].into_iter().flatten().min()
+        let mark = if self.stopped { None } else { self.mail.outbox.marks.next_deadline() };
+        [peer, connecting, mark, self.next_choice(now, carriers)].into_iter().flatten().min()
     }
 
     /// A session has begun: says who we are, and sends again what no other session answered.
-    pub(super) fn begin(&mut self, mut peer: Peer, shared: &Shared) {
+    pub(super) fn begin(&mut self, now: Tick, peer: Peer, shared: &mut Shared, out: &mut Out) {
         self.mail.outbox.session_lost();
         self.welcomed = shared.name.is_none();
-        if let Some(name) = &shared.name {
-            self.outgoing.clear();
-            let screen = shared.screens.as_ref().and_then(|screens| screens.of(&self.spec.addr));
-            let (name, invite, screen_follows) = (name.as_str(), &*shared.invitation, screen.is_some());
-            ToRelay::SignIn { name, invite, screen_follows }.encode(&mut self.outgoing);
-            peer.send(StreamId::Control, &[&self.outgoing]).expect("a new session has room for one message");
-        }
+        self.features = Features::default();
+        self.signed = self.welcomed;
         self.peer = Some(peer);
         self.screen.clear();
         self.handle_screens(shared);
+        self.sign_in(now, shared, out);
     }
 
     /// Ends the session in good order.
@@ -554,9 +579,13 @@ impl Uplink {
 }
 
 /// The record of a letter that was refused.
-pub(super) fn record_of_refusal(relay: &HostPort, to: &Name, number: u64, why: (Reason, bool)) -> Record {
-    let (reason, may_have_arrived) = why;
-    Record::Refused { relay: relay.clone(), to: to.clone(), number, reason, may_have_arrived }
+pub(super) fn record_of_refusal(
+    (relay, outbox): (&HostPort, OutboxId),
+    to: &Name,
+    number: u64,
+    (reason, may_have_arrived): (Reason, bool),
+) -> Record {
+    Record::Refused { relay: relay.clone(), to: to.clone(), outbox, number, reason, may_have_arrived }
 }
 
 /// Closes a TCP connection of ours.

@@ -70,14 +70,22 @@ impl Uplinks {
         self.each_of(|_| true, change);
     }
 
-    /// Shows `change` every uplink that this is about; the others are not touched.
-    pub(super) fn each_of(&mut self, about: impl Fn(&Uplink) -> bool, mut change: impl FnMut(&mut Uplink)) {
+    /// Shows `change` every uplink that this is about; the others are not touched. Whether there
+    /// was one.
+    pub(super) fn each_of(
+        &mut self,
+        about: impl Fn(&Uplink) -> bool,
+        mut change: impl FnMut(&mut Uplink),
+    ) -> bool {
+        let mut any = false;
         for at in 0..self.all.len() {
             if self.all[at].uplink.as_ref().is_some_and(&about) {
+                any = true;
                 self.touch(at);
                 self.all[at].uplink.iter_mut().for_each(&mut change);
             }
         }
+        any
     }
 
     /// Shows `change` every uplink that is due.

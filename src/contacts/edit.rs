@@ -76,7 +76,8 @@ pub fn remove(text: &str, file: &str, label: &str) -> Result<String, Phrase> {
 /// Reads an edited text again: it must say what was meant and nothing else.
 pub(super) fn checked(text: String, file: &str, meant: Book) -> Result<String, Phrase> {
     let got = Book::parse(&text, file)?;
-    if got.me == meant.me && got.contacts.are_those_of(&meant.contacts) {
+    let same_settings = (&got.me, got.contacts_only) == (&meant.me, meant.contacts_only);
+    if same_settings && got.contacts.are_those_of(&meant.contacts) {
         return Ok(text);
     }
     Err(Phrase::new("book-edit-by-hand").with("file", file))

@@ -63,7 +63,12 @@ const MEANING: &[Row] = &[
     ),
     ("[contact]\nA = \"h:1\"", "book-unknown-key-near", 1, 2, "near=contacts"),
     ("[me]\nnmae = \"A\"", "book-unknown-key-near", 2, 1, "near=name"),
-    ("version = 2", "book-unknown-key", 1, 1, "known=me, relays, contacts"),
+    ("version = 2", "book-unknown-key", 1, 1, "known=me, relays, contacts, contacts_only"),
+    ("contacts-only = true", "book-unknown-key-near", 1, 1, "near=contacts_only"),
+    ("contacts_only = \"yes\"", "book-not-switch", 1, 17, "key=contacts_only"),
+    ("[contacts]\ncontacts_only = true", "book-below-table", 2, 1, "key=contacts_only"),
+    ("[me]\ncontacts_only = false", "book-below-table", 2, 1, "key=contacts_only"),
+    ("[relays]\ncontacts_only = true", "book-below-table", 2, 1, "key=contacts_only"),
     ("JACK = \"127.0.0.1:8081\"", "book-outside", 1, 1, "name=JACK"),
     ("[contacts]\nTOM = 8081", "book-not-entry", 2, 7, "name=TOM"),
     ("[contacts]\nTOM = [\"h:1\"]", "book-not-entry", 2, 7, "name=TOM"),
@@ -253,19 +258,21 @@ fn the_shipped_book_has_four_contacts_and_nobody_is_me() {
     let names: Vec<&str> = book.contacts.iter().map(|c| c.label.as_str()).collect();
     assert_eq!(names, ["TOM", "JACK", "一棵树", "武大郎"]);
     assert!(book.contacts.iter().all(|c| c.relay.to_string() == "127.0.0.1:8081" && c.member == c.label));
-    assert_eq!((book.me, book.contacts.len()), (None, 4));
+    assert_eq!((book.me, book.contacts_only, book.contacts.len()), (None, false, 4));
 }
 
 #[test]
 fn what_the_shipped_book_shows_in_comments_is_right() {
     let shown: String = include_str!("../../contacts.toml")
         .lines()
-        .filter(|line| line.starts_with("# [") || line.starts_with("# name =") || line.starts_with("# \""))
+        .filter(|line| {
+            ["# [", "# name =", "# \"", "# contacts_only ="].iter().any(|start| line.starts_with(start))
+        })
         .map(|line| format!("{}\n", &line[2..]))
         .collect();
     let (me, long) = shown.split_at(shown.find("\"潘").unwrap());
     let book = Book::parse(&format!("{me}[contacts]\n{long}"), "f").unwrap();
-    assert_eq!(book.me, "TOM".parse().ok());
+    assert_eq!((book.me, book.contacts_only), ("TOM".parse().ok(), true));
     assert_eq!(book.contacts[0].member.as_str(), "jinlian");
     assert_eq!(book.contacts[0].group.as_deref(), Some("阳谷县"));
     let home =

@@ -1,6 +1,8 @@
 //! Floor 5: the address book, `contacts.toml`: found, read, checked, edited without losing comments, watched.
 //!
 //! ```toml
+//! contacts_only = true
+//!
 //! [me]
 //! name = "TOM"
 //!
@@ -50,6 +52,8 @@ pub use watch::{Watcher, watch};
 pub struct Book {
     /// Who the user is, unless the command line says otherwise.
     pub me: Option<Name>,
+    /// Letters of others than contacts are refused.
+    pub contacts_only: bool,
     /// Who can be written to, and the relays that have names.
     pub contacts: Entries,
 }

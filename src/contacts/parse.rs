@@ -9,7 +9,9 @@ use super::place::{Lines, Page};
 use super::{Book, Contact, NamedRelay, RelaySpec};
 use crate::base::{Fingerprint, FingerprintError, HostPort, HostPortError, Name, NameError, Phrase};
 
-const TOP_KEYS: [&str; 3] = ["me", "relays", "contacts"];
+/// Letters of others than contacts are refused.
+const CONTACTS_ONLY: &str = "contacts_only";
+const TOP_KEYS: [&str; 4] = ["me", "relays", "contacts", CONTACTS_ONLY];
 const ME_KEYS: [&str; 1] = ["name"];
 const RELAY_KEYS: [&str; 3] = ["address", "tcp", "key"];
 const CONTACT_KEYS: [&str; 7] = ["relay", "tcp", "relay_key", "member", "note", "group", "blocked"];
@@ -81,6 +83,7 @@ impl<'a> Reader<'a> {
         for spot in spots(top) {
             match spot.key.get() {
                 "relays" => {}
+                CONTACTS_ONLY => book.contacts_only = self.switch(spot)?,
                 "me" => book.me = self.me(self.table(spot)?)?,
                 "contacts" => {
                     for entry in spots(self.table(spot)?) {
@@ -98,6 +101,7 @@ impl<'a> Reader<'a> {
     fn me(&self, table: &dyn TableLike) -> Result<Option<Name>, Phrase> {
         let mut me = None;
         for spot in spots(table) {
+            self.check_place(spot)?;
             if spot.key.get() != "name" {
                 return Err(self.unknown_key(spot, &ME_KEYS));
             }
@@ -114,6 +118,7 @@ impl<'a> Reader<'a> {
     }
 
     fn named_relay(&mut self, entry: Spot<'a>) -> Result<NamedRelay, Phrase> {
+        self.check_place(entry)?;
         let relay = match entry.item.as_table_like() {
             Some(table) => {
                 self.check_dotted(entry, table, &RELAY_KEYS)?;
@@ -163,7 +168,16 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// A setting of the whole file below one of its tables.
+    fn check_place(&self, spot: Spot<'_>) -> Result<(), Phrase> {
+        match spot.key.get() == CONTACTS_ONLY && spot.item.as_bool().is_some() {
+            true => Err(self.page.mistake("book-below-table", spot.key_at()).with("key", CONTACTS_ONLY)),
+            false => Ok(()),
+        }
+    }
+
     fn contact(&self, entry: Spot<'a>) -> Result<Contact, Phrase> {
+        self.check_place(entry)?;
         let Some(table) = entry.item.as_table_like() else {
             if !entry.item.is_str() {
                 let wrong = self.page.mistake("book-not-entry", entry.value_at());

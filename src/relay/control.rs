@@ -12,6 +12,7 @@ use crate::wire::message::ToRelay;
 
 use super::limits::Bucket;
 use super::names::SigningIn;
+use super::queue::Through;
 use super::roll::Change;
 use super::sessions::{SignIn, Slot};
 use super::{Event, Out, Record, Relay};
@@ -70,7 +71,8 @@ impl Relay {
         session.control_from = None;
         let is_there =
             session.peer.has_message(StreamId::Control) || session.peer.has_message(StreamId::Bulk);
-        if !is_there || matches!(session.sign_in, SignIn::Waiting(_) | SignIn::Held(..)) {
+        if !is_there || matches!(session.sign_in, SignIn::Waiting(_) | SignIn::Held(..) | SignIn::Marking(_))
+        {
             return false;
         }
         if !self.limits.per_sender {
@@ -97,12 +99,14 @@ impl Relay {
     fn handle_control(&mut self, now: Now, slot: Slot, message: &[u8], out: &mut Out) -> Read {
         let (effects, mut is_news) = (out.effects.len(), false);
         match ToRelay::decode(message) {
-            Ok(Some(ToRelay::SignIn { name, invite, screen_follows })) => {
-                self.sign_in(now, slot, SigningIn { name, invite, screen_follows }, out);
+            Ok(Some(ToRelay::SignIn { name, invite, screen_follows, outbox, features })) => {
+                let claim = SigningIn { name, invite, screen_follows, outbox, features };
+                self.sign_in(now, slot, claim, out);
             }
             Ok(Some(ToRelay::Screen { flags, names })) => self.handle_screen(slot, flags, names, out),
-            Ok(Some(ToRelay::Stored { from, outbox, through })) => {
-                is_news = self.handle_stored(slot, from, outbox, through, out);
+            Ok(Some(ToRelay::Stored { from, outbox, through, mark, at_full_second })) => {
+                let through = Through { number: through, mark, at_full_second };
+                is_news = self.handle_stored(now.tick, slot, (from, outbox), through, out);
             }
             Ok(Some(ToRelay::Read { from, outbox, through })) => {
                 is_news = self.handle_read(now.tick, slot, from, outbox, through, out);

@@ -6,18 +6,23 @@
 //! since a client begins each with what it then knows.
 //!
 //! Files: `lookups` (unknown names, and conversations whose answers wait), `again` (letters that
-//! come a second time), `owed` (refusals of what was accepted), `correspondents`.
+//! come a second time), `owed` (refusals of what was accepted), `held_back` (what is told at full
+//! seconds), `correspondents`, `outbox` (flows by their outboxes), `found` (what the disk had when
+//! the relay started).
 
 mod again;
 mod correspondents;
+mod found;
+mod held_back;
 mod lookups;
+mod outbox;
 mod owed;
 
 use std::collections::btree_map::Entry::Vacant;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
 
-use crate::base::{OutboxId, Wall, blank};
+use crate::base::{Mark, OutboxId, Wall, blank};
 use crate::wire::message::Reason;
 
 use super::guests::GuestId;
@@ -26,6 +31,7 @@ use super::limits::FLOWS_MAX;
 use super::members::MemberId;
 use again::Again;
 use correspondents::Correspondents;
+use held_back::HeldBack;
 pub(super) use lookups::{Answer, Numbers};
 use lookups::{Unknowns, Waiting};
 use owed::OwedRefusals;
@@ -65,8 +71,19 @@ pub(super) enum Turn {
     Behind(Reason),
     /// It was taken before: it has or will have its receipt.
     Repeated,
+    /// Another one was taken under its number: an old copy of the outbox has numbered it.
+    OldCopy,
     /// There are too many flows.
     Crowded,
+}
+
+/// How a letter is numbered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Numbered {
+    pub(super) number: u64,
+    /// The last number before it that its author does not know to be refused.
+    pub(super) prev: u64,
+    pub(super) mark: Mark,
 }
 
 /// How far the letters of one flow have come.
@@ -77,6 +94,17 @@ pub(super) struct Marks {
     pub(super) read: u64,
     /// When the last accepted one was taken, on the relay's own clock, in milliseconds.
     pub(super) since: u64,
+    /// Under which the last one that was taken was numbered; those before it were under no higher
+    /// ones.
+    pub(super) mark: Mark,
+}
+
+impl Marks {
+    /// The recipient has every letter up to `number`.
+    fn deliver(&mut self, number: u64) {
+        self.accepted = self.accepted.max(number);
+        self.delivered = self.delivered.max(number);
+    }
 }
 
 /// Why a letter was refused, and whether it may have arrived.
@@ -159,10 +187,6 @@ impl Flow {
     }
 }
 
-/// Outboxes of a member that are looked at for whether it has written to another: it has one, and
-/// another after an old copy of its folder was put back.
-const OUTBOXES_LOOKED_AT: usize = 16;
-
 /// Above this many entries of `raised` and two for each flow, those of flows that are gone are
 /// forgotten. That looks at all entries, of which half are then gone.
 const RAISED_SLACK: usize = 64;
@@ -188,6 +212,8 @@ pub(super) struct Flows {
     /// Letters that were accepted and refused later, until the author has heard of it.
     refusals: OwedRefusals,
     correspondents: Correspondents,
+    /// Receipts that are held back.
+    held_back: BTreeMap<FlowId, HeldBack>,
     /// Refusals that are not durable yet.
     pub(super) leaving: Leaving<FlowId>,
 }
@@ -211,6 +237,7 @@ blank!(
         passes: 0,
         refusals: OwedRefusals::BLANK,
         correspondents: Correspondents::BLANK,
+        held_back: BTreeMap::new(),
         leaving: Leaving::new(),
     },
     |flows| {
@@ -223,19 +250,6 @@ blank!(
 );
 
 impl Flows {
-    /// Takes in what the disk has of a flow, of which a letter came last at `touched`.
-    pub(super) fn found_on_disk(&mut self, flow: FlowId, marks: Marks, touched: u64) {
-        let state = self.flows.entry(flow).or_default();
-        state.touched = state.touched.max(touched);
-        state.marks.accepted = state.marks.accepted.max(marks.accepted);
-        state.marks.delivered = state.marks.delivered.max(marks.delivered);
-        state.marks.read = state.marks.read.max(marks.read);
-        state.marks.since = state.marks.since.max(marks.since);
-        state.taken = state.marks.accepted;
-        state.standing = Standing::Known;
-        state.raise(flow, self.session, &mut self.raised);
-    }
-
     /// A flow its author asks about, if need be a new one; `false` if there are too many.
     pub(super) fn open(&mut self, flow: FlowId) -> bool {
         if self.flows.len() >= FLOWS_MAX && !self.flows.contains_key(&flow) {
@@ -255,7 +269,11 @@ impl Flows {
     }
 
     /// Whether this letter to somebody called `name` may be taken now.
-    pub(super) fn turn_of(&mut self, flow: FlowId, name: &str, number: u64, prev: u64) -> Turn {
+    pub(super) fn turn_of(&mut self, flow: FlowId, name: &str, letter: Numbered) -> Turn {
+        let Numbered { number, prev, mark } = letter;
+        if self.flows.get(&flow).is_some_and(|state| number <= state.taken && mark > state.marks.mark) {
+            return Turn::OldCopy;
+        }
         if !self.refusals.is_empty() && self.refusals.repeats(flow, number) {
             // It was refused after it had been taken, perhaps by an earlier process of this relay.
             // The refusal holds.
@@ -287,12 +305,13 @@ impl Flows {
 
     /// The letter was taken at this time, which is `clock` on the relay's own clock; whether it is
     /// the first of its flow. Later ones whose `prev` was refused are still behind.
-    pub(super) fn took(&mut self, flow: FlowId, number: u64, at: Wall, clock: u64) -> bool {
+    pub(super) fn took(&mut self, flow: FlowId, (number, mark): (u64, Mark), at: Wall, clock: u64) -> bool {
         if self.raised.len() > 2 * self.flows.len() + RAISED_SLACK {
             self.forget_stale_raised();
         }
         let Some(state) = self.flows.get_mut(&flow) else { return false };
         state.touched = clock;
+        state.marks.mark = state.marks.mark.max(mark);
         let is_first = state.taken == 0;
         state.taken = number;
         state.taken_at.get_or_insert(at);
@@ -345,20 +364,20 @@ impl Flows {
             marks.accepted = marks.accepted.max(number);
             marks.since = since;
         });
+        self.accepted_though_held_back(flow, number);
     }
 
     /// The recipient has every letter up to `number`.
     pub(super) fn delivered(&mut self, flow: FlowId, number: u64) {
-        self.raise(flow, |marks| {
-            marks.accepted = marks.accepted.max(number);
-            marks.delivered = marks.delivered.max(number);
-        });
+        self.tell_now(flow);
+        self.raise(flow, |marks| marks.deliver(number));
     }
 
     /// The recipient says that it has read every letter up to `number`. Returns the marks before
     /// that; `None` if nothing is known of the flow. A relay that was killed may know less of what
     /// was delivered than the author, who holds this against what it knows.
     pub(super) fn read(&mut self, flow: FlowId, number: u64) -> Option<Marks> {
+        self.tell_now(flow);
         self.raise(flow, |marks| marks.read = marks.read.max(number))
     }
 
@@ -390,20 +409,13 @@ impl Flows {
         self.flows.get(&flow).map(|state| state.marks)
     }
 
-    /// Whether a letter to this recipient, from whichever outbox, was accepted. Flows that rest for
-    /// as long as letters are kept are forgotten, so that it was accepted not long ago.
-    pub(super) fn has_written_to(&self, to: To) -> bool {
-        let of = |outbox| FlowId { to, outbox: OutboxId(outbox) };
-        let mut flows = self.flows.range(of(0)..=of(u64::MAX)).take(OUTBOXES_LOOKED_AT);
-        flows.any(|(_, flow)| flow.marks.accepted > 0)
-    }
-
     /// There is no such recipient any more.
     pub(super) fn forget(&mut self, to: To) {
         let of = |outbox| FlowId { to, outbox: OutboxId(outbox) };
         while let Some(flow) = self.flows.range(of(0)..=of(u64::MAX)).next().map(|(flow, _)| *flow) {
             self.passes -= self.flows.remove(&flow).map_or(0, |state| state.again.left());
             self.unwritten.remove(&flow);
+            self.held_back.remove(&flow);
         }
     }
 
@@ -434,7 +446,8 @@ impl Flows {
     }
 
     fn rests_as(&self, id: FlowId, flow: &Flow, before: u64, may_hear: bool) -> bool {
-        let heard = || !flow.owes(self.session) && flow.raised_in != self.session && !self.refusals.owes(id);
+        let owes = || flow.owes(self.session) || self.is_held_back(id) || self.refusals.owes(id);
+        let heard = || flow.raised_in != self.session && !owes();
         // Guests' are forgotten with their guests.
         let may_go = !matches!(id.to, To::Guest(_)) && flow.touched < before;
         may_go && (!may_hear || heard())
@@ -444,6 +457,7 @@ impl Flows {
     pub(super) fn drop_idle(&mut self, flow: FlowId) {
         self.passes -= self.flows.remove(&flow).map_or(0, |state| state.again.left());
         self.unwritten.remove(&flow);
+        self.held_back.remove(&flow);
         self.refusals.forget(flow);
     }
 
@@ -455,7 +469,8 @@ impl Flows {
         loop {
             let flow = *self.owing.last()?;
             if let Some(state) = self.flows.get(&flow).filter(|state| state.owes(self.session)) {
-                return Some((flow, state.marks, state.taken_at.unwrap_or(state.told_taken_at)));
+                let marks = self.told_of(flow, state);
+                return Some((flow, marks, state.taken_at.unwrap_or(state.told_taken_at)));
             }
             self.owing.pop();
         }
@@ -463,12 +478,14 @@ impl Flows {
 
     /// The receipt of [`Flows::next_receipt`] was sent.
     pub(super) fn paid(&mut self) {
-        if let Some(state) = self.owing.pop().and_then(|flow| self.flows.get_mut(&flow)) {
+        let Some(flow) = self.owing.pop() else { return };
+        let accepted = self.flows.get(&flow).map_or(0, |state| self.told_of(flow, state).accepted);
+        if let Some(state) = self.flows.get_mut(&flow) {
             state.owed_in = NEVER;
             if state.raised_in != self.session {
                 state.raised_in = NEVER;
             }
-            if state.marks.accepted >= state.taken {
+            if accepted >= state.taken {
                 state.told_taken_at = state.taken_at.take().unwrap_or(state.told_taken_at);
             }
         }
@@ -559,23 +576,6 @@ impl Flows {
     /// Every refusal that is owed.
     pub(super) fn owed(&self) -> impl Iterator<Item = (FlowId, u64, Refusal)> + '_ {
         self.refusals.all()
-    }
-
-    // Correspondents.
-
-    /// The member wrote its first letter to this one.
-    pub(super) fn note_written_to(&mut self, member: MemberId) {
-        self.correspondents.note_written_to(member);
-    }
-
-    /// This one wrote its first letter to the member.
-    pub(super) fn note_wrote(&mut self, member: MemberId) {
-        self.correspondents.note_wrote(member);
-    }
-
-    /// Whom the member writes with, those met last first.
-    pub(super) fn correspondents(&self) -> impl Iterator<Item = MemberId> + '_ {
-        self.correspondents.iter()
     }
 }
 

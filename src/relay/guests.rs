@@ -20,6 +20,7 @@ mod seats;
 mod seen;
 mod shares;
 mod text;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -44,6 +45,7 @@ use seats::{Moved, Seats, Standing};
 use shares::Shares;
 use text::Charset;
 pub use text::GuestEncoding;
+use words::{BYE, Line};
 
 /// A connection is greeted after so much silence: a member's client speaks at once.
 const GREET_AFTER: Duration = Duration::from_millis(300);
@@ -188,7 +190,7 @@ impl Guests {
             }
             return;
         }
-        let line = without_newline(bytes);
+        let line = words::without_end(bytes);
         let admitted = match standing {
             Some(standing) => line.is_empty() || self.gate.admits_guest(now, standing),
             None if line.is_empty() => return,
@@ -206,7 +208,7 @@ impl Guests {
 
     fn take_datagram(&mut self, now: Tick, path: Path, charset: Charset, bytes: &[u8], out: &mut Out) {
         let Some(guest) = self.guests.get_mut(&path) else { return };
-        let line = without_newline(bytes);
+        let line = words::without_end(bytes);
         if !bytes.is_empty() {
             guest.lines.note_datagram(charset, line.len() < bytes.len());
         }
@@ -390,7 +392,7 @@ impl Guests {
         self.names.name(id)
     }
 
-    /// A member writes to a guest; `q` and `/close` alone end the conversation.
+    /// A member writes to a guest.
     ///
     /// # Errors
     /// Why it is refused.
@@ -402,21 +404,48 @@ impl Guests {
         text: &str,
         out: &mut Out,
     ) -> Result<(), Reason> {
+        let path = self.write(now, author, id, text, out)?;
+        self.schedule(path);
+        Ok(())
+    }
+
+    /// A member ends the conversation with a guest.
+    ///
+    /// # Errors
+    /// Why that is refused.
+    pub(super) fn end(
+        &mut self,
+        now: Tick,
+        author: MemberId,
+        id: GuestId,
+        out: &mut Out,
+    ) -> Result<(), Reason> {
+        let path = self.write(now, author, id, BYE, out)?;
+        self.close(path);
+        Ok(())
+    }
+
+    /// Writes to a guest for a member; where the guest is.
+    fn write(
+        &mut self,
+        now: Tick,
+        author: MemberId,
+        id: GuestId,
+        text: &str,
+        out: &mut Out,
+    ) -> Result<Path, Reason> {
         let path = self.names.path(id).ok_or(Reason::Unknown)?;
         let guest = self.guests.get_mut(&path).ok_or(Reason::Unknown)?;
         guest.authors.insert(author);
-        let is_end = matches!(text.trim(), "q" | "/close");
         greet(guest, &self.rules.greeting, out);
         guest.standing = guest.standing.max(Standing::Answered);
         self.seat_udp(now, path);
         let guest = self.guests.get_mut(&path).ok_or(Reason::Unknown)?;
-        let written = guest.write(now, if is_end { "q" } else { text }, out);
-        if is_end && written.is_ok() {
-            self.close(path);
-        } else {
+        let written = guest.write(now, text, out);
+        if written.is_err() {
             self.schedule(path);
         }
-        written
+        written.map(|()| path)
     }
 
     // What is done with it.
@@ -438,18 +467,18 @@ impl Guests {
                 echo(path, charset, text, out);
                 continue;
             }
-            match without_newline(&letter) {
-                b"q" => {
-                    let _ = guest.write(now, "q", out);
+            match words::read(&letter) {
+                Line::Bye => {
+                    let _ = guest.write(now, BYE, out);
                     return self.close(path);
                 }
-                b"exit" | b"quit" => return self.close(path),
-                b"" => {}
-                _ if !self.seat_tcp(path) => {
+                Line::Gone => return self.close(path),
+                Line::Empty => {}
+                Line::Text(_) if !self.seat_tcp(path) => {
                     self.notify(path, Notice::Full, out);
                     return self.close(path);
                 }
-                line => self.hear(path, charset, line),
+                Line::Text(text) => self.hear(path, charset, text),
             }
         }
     }
@@ -464,7 +493,6 @@ impl Guests {
             text.strip_prefix('@').and_then(|rest| rest.split_once(' ')).filter(|_| self.rules.anyone);
         let named = named.and_then(|(name, rest)| Some((name.parse::<Name>().ok()?, rest.to_owned())));
         let (to, text) = named.unwrap_or((self.rules.to.clone(), text));
-        let text = GuestNote::unlike(text);
         self.pending.push_back(Pending::Letter { path, to, text });
     }
 
@@ -558,12 +586,6 @@ impl Guests {
 /// What of this text is for `echo`.
 fn for_echo<'a>(rules: &GuestRules, bytes: &'a [u8]) -> Option<&'a [u8]> {
     if rules.to.as_str() == ECHO { Some(bytes) } else { bytes.strip_prefix(b"@echo ") }
-}
-
-/// A line without its end.
-fn without_newline(line: &[u8]) -> &[u8] {
-    let line = line.strip_suffix(b"\n").unwrap_or(line);
-    line.strip_suffix(b"\r").unwrap_or(line)
 }
 
 /// Greets a guest on TCP that was not greeted yet.

@@ -207,7 +207,7 @@ impl Relay {
     }
 
     /// Whether the recipient's mailbox has letters of this author.
-    fn has_letters(&self, author: MemberId, flow: FlowId) -> bool {
+    pub(super) fn has_letters(&self, author: MemberId, flow: FlowId) -> bool {
         flow.to.member().is_some_and(|to| self.places[to.0].queue.has_letters_of(Author::Member(author)))
     }
 

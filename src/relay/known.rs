@@ -1,12 +1,12 @@
 //! What the relay knows and has, or is to have, on its disk, in a form that a test can compare:
 //! with what a relay knows that starts from that disk. Nothing else asks for it.
 
-use crate::base::{LetterId, Name, Tick};
+use crate::base::{LetterId, Mark, Name, Tick};
 
 use super::Relay;
 use super::flows::To;
 use super::members::MemberId;
-use super::records::{FlowNames, Marks, OwedRefusal, SessionNote};
+use super::records::{FlowNames, KeptOutbox, Marks, OwedRefusal, SessionNote};
 
 /// What a relay knows of what its disk keeps, the letters themselves apart. Each list is in the
 /// order of its names.
@@ -19,8 +19,10 @@ pub struct Known {
     /// Members whose names are unused, and when each registered, on the relay's own clock, in
     /// milliseconds.
     pub unused: Vec<(Name, u64)>,
-    /// How far letters have come that the disk is to have as they are here. `since` is 0: it may
-    /// move alone.
+    /// The last sign-in with each outbox.
+    pub outboxes: Vec<KeptOutbox>,
+    /// How far letters have come that the disk is to have as they are here. `since` and `mark` are
+    /// 0: they may move alone; and nothing is said of full seconds.
     pub marks: Vec<Marks>,
     /// Conversations whose marks are in memory only, until the author leaves or a letter of them
     /// leaves the disk.
@@ -57,6 +59,7 @@ impl Relay {
         known.refusals.sort_by_key(id);
         known.members.sort();
         known.blocks.sort();
+        known.outboxes.sort_by(|a, b| (&a.member, a.outbox).cmp(&(&b.member, b.outbox)));
         known.unused.sort();
         known
     }
@@ -67,6 +70,7 @@ impl Relay {
         if !place.blocked.is_empty() {
             known.blocks.push((name.clone(), place.blocked.iter().cloned().collect()));
         }
+        known.outboxes.extend(place.outboxes.kept(name));
         if let Some(since) = self.unused.since(member) {
             known.unused.push((name.clone(), since));
         }
@@ -75,6 +79,10 @@ impl Relay {
     fn know_flows(&self, author: MemberId, known: &mut Known) {
         let place = &self.places[author.0];
         let name = |member: MemberId| self.members.name(member).clone();
+        let unread = |from, outbox, to| {
+            let (accepted, delivered, read, since, mark) = (0, 0, 0, 0, Mark::default());
+            Marks { from, outbox, to, accepted, delivered, read, since, mark, at_full_second: false }
+        };
         for (flow, marks, is_unwritten) in place.flows.all() {
             let To::Member(to) = flow.to else { continue };
             let (from, outbox, to) = (name(author), flow.outbox, name(to));
@@ -82,13 +90,12 @@ impl Relay {
                 known.ahead.push(FlowNames { from, outbox, to });
             } else if (marks.accepted, marks.delivered, marks.read) != (0, 0, 0) {
                 let super::flows::Marks { accepted, delivered, read, .. } = marks;
-                known.marks.push(Marks { from, outbox, to, accepted, delivered, read, since: 0 });
+                known.marks.push(Marks { accepted, delivered, read, ..unread(from, outbox, to) });
             }
         }
         for ((from, outbox), claim) in place.claims.iter() {
-            let (accepted, delivered, read, since) = (0, 0, claim.through, 0);
             let (from, outbox, to) = (name(*from), *outbox, name(author));
-            known.marks.push(Marks { from, outbox, to, accepted, delivered, read, since });
+            known.marks.push(Marks { read: claim.through, ..unread(from, outbox, to) });
         }
         for (flow, number, (reason, may_have_arrived)) in place.flows.owed() {
             let To::Member(to) = flow.to else { continue };

@@ -7,12 +7,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::queue::Through;
+
 #[derive(Debug, Default)]
 struct Flow {
     /// Numbers of letters that leave.
     numbers: BTreeSet<u64>,
-    /// The highest number that the reader has stored in the meantime.
-    stored: u64,
+    /// What the reader has stored in the meantime.
+    stored: Through,
 }
 
 /// The conversations of one author that letters leave. Bounded by [`super::limits::HANDED_MAX`]
@@ -47,25 +49,25 @@ impl<K: Ord + Copy> Leaving<K> {
 
     /// The reader has stored every letter up to `through` that it has not refused. Returns up to
     /// which number that counts already; the rest is remembered.
-    pub(super) fn store(&mut self, flow: K, through: u64) -> u64 {
+    pub(super) fn store(&mut self, flow: K, through: Through) -> Through {
         let Some(flow) = self.flows.get_mut(&flow) else { return through };
-        let Some(first) = flow.numbers.first().copied().filter(|first| *first <= through) else {
+        let Some(first) = flow.numbers.first().copied().filter(|first| *first <= through.number) else {
             return through;
         };
-        flow.stored = flow.stored.max(through);
-        first.saturating_sub(1)
+        flow.stored = flow.stored.and(through);
+        Through { number: first.saturating_sub(1), ..through }
     }
 
     /// The refusal of this letter is durable. Returns what the reader has stored in the meantime,
     /// which counts from here on.
-    pub(super) fn end(&mut self, flow: K, number: u64) -> Option<u64> {
+    pub(super) fn end(&mut self, flow: K, number: u64) -> Option<Through> {
         let left = self.flows.get_mut(&flow)?;
         left.numbers.remove(&number);
         let stored = left.stored;
         if left.numbers.is_empty() {
             self.flows.remove(&flow);
         }
-        (stored > 0).then_some(stored)
+        (stored.number > 0).then_some(stored)
     }
 }
 
@@ -75,7 +77,19 @@ mod tests {
 
     #[test]
     fn stored_letters_wait_for_refusals_before_them() {
-        let mut leaving = Leaving::new();
+        struct All(Leaving<char>);
+        impl All {
+            fn store(&mut self, flow: char, number: u64) -> u64 {
+                self.0.store(flow, Through { number, ..Through::default() }).number
+            }
+            fn end(&mut self, flow: char, number: u64) -> Option<u64> {
+                self.0.end(flow, number).map(|through| through.number)
+            }
+            fn begin(&mut self, flow: char, number: u64) {
+                self.0.begin(flow, number);
+            }
+        }
+        let mut leaving = All(Leaving::new());
         assert_eq!(leaving.store('a', 9), 9, "nothing leaves");
         leaving.begin('a', 3);
         leaving.begin('a', 5);
@@ -84,7 +98,7 @@ mod tests {
         assert_eq!(leaving.end('a', 3), Some(6));
         assert_eq!(leaving.store('a', 6), 4, "the second is not durable");
         assert_eq!(leaving.end('a', 5), Some(6));
-        assert!(leaving.is_empty() && leaving.end('a', 5).is_none());
+        assert!(leaving.0.is_empty() && leaving.end('a', 5).is_none());
         assert_eq!(leaving.store('a', 6), 6);
     }
 }

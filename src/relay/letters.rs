@@ -3,21 +3,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::{LetterId, Name, Now, OutboxId, Seldom, Tick, blank};
+use crate::base::{LetterId, Mark, Name, Now, OutboxId, Seldom, Tick, blank};
 use crate::wire::frame::StreamId;
-use crate::wire::letter::{decode_text, encode_text};
-use crate::wire::message::{Delivery, KIND_TEXT, Letter, Reason, ToRelay};
+use crate::wire::letter::{Content, Made};
+use crate::wire::message::{Delivery, Letter, Reason, ToRelay};
 
-use super::flows::{FlowId, Flows, To, Turn};
+use super::flows::{FlowId, Flows, Numbered, To, Turn};
 use super::limits::{
     Bucket, OWED_REFUSAL_COST, REFUSALS_MAX, SPILL_AFTER, TURNED_AWAY_EVERY, TURNED_AWAY_MAX,
 };
 use super::lookups::Look;
+use super::marks::{Outboxes, Taking};
 use super::members::MemberId;
 use super::pace::Pace;
 use super::parcels::Parcel;
 use super::queue::{Author, Entry, Queue, Sender};
-use super::recent::Recent;
 use super::sessions::{RefusedLetter, Slot};
 use super::{Out, Relay};
 
@@ -37,8 +37,8 @@ pub(super) struct Place {
     pub(super) flows: Seldom<Flows>,
     /// Bytes of them in all mailboxes; see [`Relay::holds`].
     pub(super) holds: usize,
-    /// What the last of them said.
-    recent: Seldom<Recent>,
+    /// The outboxes they are numbered in.
+    pub(super) outboxes: Seldom<Outboxes>,
     /// How far it has read letters of others that the relay knows nothing of; at most
     /// [`CLAIMS_MAX`](super::limits::CLAIMS_MAX).
     pub(super) claims: Seldom<Claims>,
@@ -72,15 +72,12 @@ blank!(Blocked, BTreeSet::new(), |blocked| blocked.is_empty());
 impl Place {
     /// The member says nothing now: what it does not need meanwhile is put away.
     pub(super) fn rest(&mut self, now: Tick) {
-        if let Some(recent) = self.recent.there() {
-            recent.rest();
-        }
         if let Some(queue) = self.queue.there() {
             queue.settle(now);
         }
         self.queue.put_away();
         self.flows.put_away();
-        self.recent.put_away();
+        self.outboxes.put_away();
         self.claims.put_away();
         self.blocked.put_away();
     }
@@ -97,6 +94,9 @@ impl Relay {
         let mut incoming = std::mem::take(&mut self.incoming);
         while let Some(author) = self.next_letter(now.tick, slot, &mut incoming) {
             match ToRelay::decode(&incoming) {
+                Ok(Some(ToRelay::Letter(letter))) if self.sessions.taking(slot) == Taking::Nothing => {
+                    self.refuse_old_copy(slot, &letter);
+                }
                 Ok(Some(ToRelay::Letter(letter))) => self.take_letter(now, slot, author, &letter, out),
                 Ok(None) => {}
                 Ok(Some(_)) | Err(_) => {
@@ -156,15 +156,15 @@ impl Relay {
             return self.refuse_unknown(now.tick, slot, author, letter, false);
         };
         let flow = FlowId { outbox: letter.id.outbox, to };
-        let Place { flows, recent, letters, .. } = &mut self.places[author.0];
+        let Place { flows, letters, .. } = &mut self.places[author.0];
         if flows.comes_again(flow, letter.id.number) && self.limits.per_sender {
             letters.refund(self.limits.letter_interval());
         }
-        let refusal = match flows.turn_of(flow, letter.to, letter.id.number, letter.prev) {
-            Turn::Repeated if recent.differs(flow, letter.id.number, letter.kind, letter.body) => {
-                return self.refuse_changed(now.tick, slot, author, flow, letter, out);
-            }
+        let numbered = Numbered { number: letter.id.number, prev: letter.prev, mark: letter.mark };
+        let refusal = match flows.turn_of(flow, letter.to, numbered) {
+            Turn::OldCopy => return self.refuse_old_copy(slot, letter),
             Turn::Repeated => return self.sessions.mark(slot),
+            Turn::Next if self.sessions.taking(slot) == Taking::NoNewOnes => Some(Reason::Full),
             Turn::Behind(reason) => Some(reason),
             Turn::Crowded => Some(Reason::Full),
             Turn::Next if letter.body.len() > self.limits.body_max() => Some(Reason::TooLong),
@@ -190,9 +190,8 @@ impl Relay {
             None => {
                 self.stats.letters_taken += 1;
                 self.settle_claim(author, flow);
-                let Place { flows, recent, .. } = &mut self.places[author.0];
-                recent.took(flow, letter.id.number, letter.kind, letter.body);
-                if flows.took(flow, letter.id.number, now.wall, clock) {
+                let flows = &mut self.places[author.0].flows;
+                if flows.took(flow, (letter.id.number, letter.mark), now.wall, clock) {
                     self.note_letter(now.tick, author, to, out);
                     self.note_correspondents(author, to);
                 }
@@ -252,19 +251,19 @@ impl Relay {
 
     fn enqueue(&mut self, now: Now, author: MemberId, to: MemberId, letter: &Letter<'_>) -> Option<Reason> {
         let from = self.members.name(author).as_str();
-        let Letter { id, prev, kind, body, .. } = *letter;
-        let delivery = Delivery { from, id, prev, accepted: now.wall, kind, body };
+        let Letter { id, prev, mark, kind, body, .. } = *letter;
+        let delivery = Delivery { from, id, prev, accepted: now.wall, mark, kind, body };
         let parcel = self.post.parcels.pack(&delivery);
-        self.push(now.tick, to, Author::Member(author), (id, body.len()), parcel)
+        self.push(now.tick, to, Author::Member(author), (id, mark, body.len()), parcel)
     }
 
-    /// Puts a letter, whose body is so long, at the end of a queue.
+    /// Puts a letter, numbered under this mark and whose body is so long, at the end of a queue.
     pub(super) fn push(
         &mut self,
         now: Tick,
         to: MemberId,
         author: Author,
-        (id, len): (LetterId, usize),
+        (id, mark, len): (LetterId, Mark, usize),
         parcel: Parcel,
     ) -> Option<Reason> {
         if !self.has_room(to, author, len) {
@@ -272,7 +271,7 @@ impl Relay {
         }
         let born = self.post.clock.now(now);
         let queue = &mut *self.places[to.0].queue;
-        queue.push(Entry::new(author, id, len, now, born, parcel));
+        queue.push(Entry::new(author, id, len, now, born, parcel).under(mark));
         let is_too_big = queue.is_too_big();
         self.count_queue(to);
         match self.present(to) {
@@ -324,16 +323,15 @@ impl Relay {
 
     /// Answers a letter to `echo` with its text, ASCII letters in upper case.
     fn echo(&mut self, now: Now, author: MemberId, letter: &Letter<'_>) -> Option<Reason> {
-        if letter.kind != KIND_TEXT {
-            return None;
-        }
-        let Ok((text, _)) = decode_text(letter.body) else { return None };
+        let Ok(Content::Text(text)) = Content::read(letter.kind, letter.body) else {
+            return Some(Reason::Unsupported);
+        };
         let (prev, upper) = (self.places[author.0].echo_number, text.to_ascii_uppercase());
         let id = LetterId { outbox: self.echo_outbox, number: prev + 1 };
-        let body = encode_text(&upper, now.wall);
-        let (accepted, kind) = (now.wall, KIND_TEXT);
-        let parcel = self.post.parcels.pack(&Delivery { from: ECHO, id, prev, accepted, kind, body: &body });
-        let refused = self.push(now.tick, author, Author::Echo, (id, body.len()), parcel);
+        let made = Made::of_text(&upper, now.wall);
+        let (accepted, mark, kind, body) = (now.wall, Mark::default(), made.kind, &*made.body);
+        let parcel = self.post.parcels.pack(&Delivery { from: ECHO, id, prev, accepted, mark, kind, body });
+        let refused = self.push(now.tick, author, Author::Echo, (id, mark, body.len()), parcel);
         if refused.is_none() {
             self.places[author.0].echo_number += 1;
         }

@@ -215,9 +215,10 @@ pub(super) const CLAIMS_MAX: usize = 1_024;
 /// letter it has stored: as many as a mailbox has letters. Numbers of letters are their author's to
 /// choose, and bound nothing.
 pub(super) const UNREAD_MAX: u64 = 10_000;
-/// Letters that differ from those first sent under their ids are logged so often at once, and then once in this time.
-pub(super) const CHANGED_BURST: u32 = 10;
-pub(super) const CHANGED_INTERVAL: Duration = Duration::from_millis(100);
+/// Outboxes of one member whose last sign-in is remembered, 24 bytes each: one for each machine it
+/// writes from, and one for each time that its folder was put back. At the bound the one unused
+/// longest goes of which no letter waits.
+pub(super) const OUTBOXES_MAX: usize = 64;
 /// Refusals waiting for room on a sender's control stream; above it no more letters are read from it.
 pub(super) const REFUSALS_MAX: usize = 1_024;
 /// Refusals of accepted letters told in one message, at most: as many letters as a client has on

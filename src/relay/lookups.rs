@@ -1,7 +1,7 @@
 //! Letters to unknown names: how many answers an author gets, and what becomes of its other letters
 //! in the meantime. See [`super::flows`] for what is remembered of it.
 
-use crate::base::{LetterId, Tick};
+use crate::base::{LetterId, Mark, Tick};
 use crate::wire::message::{KIND_TEXT, Letter, Reason};
 
 use super::Relay;
@@ -117,7 +117,8 @@ impl Relay {
         match to {
             Some(_) => self.say_refused(slot, RefusedLetter::of(name, id, Reason::Behind)),
             None => {
-                let letter = Letter { to: name, id, prev: 0, kind: KIND_TEXT, body: &[] };
+                let letter =
+                    Letter { to: name, id, prev: 0, mark: Mark::default(), kind: KIND_TEXT, body: &[] };
                 self.refuse_unknown(now, slot, author, &letter, false);
             }
         }

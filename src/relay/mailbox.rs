@@ -13,12 +13,13 @@ use super::guests::carrier_of;
 use super::idle_flows::Resting;
 use super::letters::{ECHO, GUEST_PREFIX, ReadClaim};
 use super::limits::{CLOCK_EVERY, LOAD_BYTES, SPILL_AFTER};
+use super::marks::Marking;
 use super::members::MemberId;
 use super::operator::Asked;
 use super::pace::Pace;
 use super::parcels::Parcels;
 use super::queue::{Author, Entry, Queue, Rows, Stock};
-use super::records::{self, KeptLetter, Mail, Record};
+use super::records::{self, KeptLetter, KeptOutbox, Mail, Record};
 use super::roll::InvitationId;
 use super::screen::TurnedAway;
 use super::sessions::RefusedLetter;
@@ -45,8 +46,13 @@ pub(super) enum Wait {
     Expired(Expiring),
     /// A damaged letter is no letter any more.
     Damaged(DamagedLetter),
+    /// What a sign-in says of its outbox is durable.
+    Marked(Marking),
     /// What memory knows under these keys is on the disk.
     Kept(Vec<Kept>),
+    /// The same, and with it how far a conversation was accepted of which its author hears at the
+    /// next full second.
+    HeldBack(Vec<Kept>, (MemberId, FlowId, u64)),
     /// Notes of where sessions are.
     Noted,
     /// Nothing is known of this member any more, whose name is unused since it was
@@ -112,6 +118,10 @@ pub(super) struct Post {
     pub(super) expiring: BTreeMap<u64, Ticket>,
     /// Of those turned away, the ones whose way out failed, by whose mailbox they are in: it is taken again.
     pub(super) turned_away_again: BTreeMap<MemberId, Vec<TurnedAway>>,
+    /// Sign-ins that the disk did not take: they are written again.
+    pub(super) marking_again: BTreeMap<MemberId, Marking>,
+    /// Outboxes of which memory knows nothing any more, and the disk may: one of each member.
+    pub(super) making_room: BTreeMap<MemberId, OutboxId>,
     /// The last place this round of expiry has looked at; `None` between two rounds.
     pub(super) swept: Option<u64>,
     pub(super) sweep_scheduled: Option<Tick>,
@@ -121,6 +131,11 @@ pub(super) struct Post {
 impl Relay {
     /// Takes in what the disk had when the relay started.
     pub(super) fn take_mail(&mut self, mail: Mail) {
+        for KeptOutbox { member, outbox, said, used } in &mail.outboxes {
+            if let Some(member) = self.members.find_ever(member.as_str()) {
+                self.places[member.0].outboxes.found_on_disk(*outbox, *said, *used);
+            }
+        }
         self.post.last_place = mail.last_place;
         self.post.clock.base = mail.clock;
         for waiting in &mail.waiting {
@@ -133,14 +148,23 @@ impl Relay {
             if let Author::Member(from) = author {
                 self.found_used(from);
                 let flow = FlowId { outbox: waiting.outbox, to: To::Member(to) };
-                let marks =
-                    Marks { accepted: waiting.last_number, since: waiting.last_since, ..Marks::default() };
-                self.places[from.0].flows.found_on_disk(flow, marks, waiting.last_since);
+                let (accepted, since, mark) = (waiting.last_number, waiting.last_since, waiting.last_mark);
+                let marks = Marks { accepted, since, mark, ..Marks::default() };
+                self.places[from.0].flows.found_waiting(flow, marks, waiting.last_since);
                 self.note_correspondents(from, flow.to);
             }
         }
+        for owed in &mail.refusals {
+            if let Some((from, flow)) = self.flow_of(&owed.from, &owed.to, owed.id.outbox) {
+                let flows = &mut self.places[from.0].flows;
+                // A refusal leaves with its flow, of which the disk may have nothing else, or what its
+                // reader claims to have read.
+                flows.open(flow);
+                flows.owe_refusal(flow, owed.id.number, (owed.reason, owed.may_have_arrived));
+            }
+        }
         for marks in &mail.marks {
-            let records::Marks { accepted, delivered, read, since, .. } = *marks;
+            let records::Marks { accepted, delivered, read, since, mark, at_full_second, .. } = *marks;
             if let Some((from, flow)) = self.flow_of(&marks.from, &marks.to, marks.outbox) {
                 flow.to.member().into_iter().chain([from]).for_each(|member| self.found_used(member));
                 if let (0, 0, To::Member(to), None) =
@@ -150,17 +174,12 @@ impl Relay {
                     self.places[to.0].claims.insert((from, flow.outbox), claim);
                     continue;
                 }
-                let marks = Marks { accepted: accepted.max(delivered), delivered, read, since: 0 };
+                let marks = Marks { accepted: accepted.max(delivered), delivered, read, since: 0, mark };
                 self.places[from.0].flows.found_on_disk(flow, marks, since);
                 self.note_correspondents(from, flow.to);
-            }
-        }
-        for owed in &mail.refusals {
-            if let Some((from, flow)) = self.flow_of(&owed.from, &owed.to, owed.id.outbox) {
-                let flows = &mut self.places[from.0].flows;
-                // A refusal leaves with its flow, of which the disk may have nothing else.
-                flows.open(flow);
-                flows.owe_refusal(flow, owed.id.number, (owed.reason, owed.may_have_arrived));
+                if at_full_second {
+                    self.found_held_back(from, flow);
+                }
             }
         }
         let gone = (0..self.places.len()).map(MemberId).filter(|member| self.members.is_removed(*member));
@@ -221,8 +240,15 @@ impl Relay {
             }
             (Some(Wait::Oldest), false) => self.sweep_later(now.tick + SWEEP_AGAIN),
             (Some(Wait::Expired(letter)), _) => self.handle_expired(now.tick, ticket, letter, durable),
+            (Some(Wait::Marked(marking)), _) => self.handle_marked(now, marking, durable, out),
             (Some(Wait::Damaged(letter)), _) => self.handle_damaged(now.tick, ticket, letter, durable, out),
             (Some(Wait::Kept(keys)), _) => self.handle_kept(ticket, &keys, durable),
+            (Some(Wait::HeldBack(keys, of)), _) => {
+                self.handle_kept(ticket, &keys, durable);
+                if durable {
+                    self.tell_accepted(of);
+                }
+            }
             (Some(Wait::Noted), _) => self.handle_noted(now.tick, durable),
             (Some(Wait::Freed(member, since)), _) => self.handle_freed(now, (member, since), durable, out),
             (Some(Wait::Rested(resting)), _) => self.handle_rested(*resting, durable, out),
@@ -260,6 +286,7 @@ impl Relay {
         for letter in self.post.turned_away_again.remove(&member).into_iter().flatten() {
             self.write_turned_away(letter, out);
         }
+        self.mark_again(member, out);
         if self.members.is_removed(member) {
             return self.turn_all_away(now, member, out);
         }
@@ -296,6 +323,7 @@ impl Relay {
             from: self.author_name(entry.author, &entry.message),
             id: entry.id,
             len: entry.len as u64,
+            mark: entry.mark,
             message: entry.message,
         }
     }
@@ -397,9 +425,10 @@ impl Relay {
     pub(super) fn entry_of(&self, now: Tick, row: &Row) -> Option<Entry> {
         let Held::Whole(bytes) = &row.held else { return None };
         let Ok(Some(ToClient::Delivery(delivery))) = ToClient::decode(bytes) else { return None };
-        let Delivery { from, id, body, .. } = delivery;
+        let Delivery { from, id, mark, body, .. } = delivery;
         let author = self.author(from, id.outbox)?;
-        Some(Entry::new(author, id, body.len(), now, row.since, bytes.clone().into()).kept(row.place))
+        let entry = Entry::new(author, id, body.len(), now, row.since, bytes.clone().into());
+        Some(entry.under(mark).kept(row.place))
     }
 
     /// The recipient has the letter, though the disk does not know.

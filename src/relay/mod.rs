@@ -14,12 +14,12 @@
 //! `flows` (the two ends of a letter's way), `parcels` (its bytes there), `pace` (how fast it
 //! passes), `mailbox` (between queues and disk), `sums` (what they hold in all), `guests` and
 //! `reception` (who speaks plain text, and the way of their letters), `receipts` (what senders are
-//! told), `damaged` (letters the disk has changed), `recent` (what letters said that come again),
-//! `screen` (unwanted letters), `records` and `roll` (what the disk keeps), `notes` (what a restart
-//! tells lost sessions), `unwritten` (what the disk did not take), `operator` (invitations and
-//! removals), `members`, `limits`, `nearest_names` (names like one that does not exist),
-//! `new_names` and `unused_names` (how many there may be, and for how long), `idle_flows` (what is
-//! forgotten of conversations), `deadlines`, `known` (for tests).
+//! told), `full_seconds` (what they are told later), `damaged` (letters the disk has changed), `marks` (old copies of outboxes), `screen`
+//! (unwanted letters), `records` and `roll` (what the disk keeps), `notes` (what a restart tells
+//! lost sessions), `unwritten` (what the disk did not take), `operator` (invitations and removals),
+//! `members`, `limits`, `nearest_names` (names like one that does not exist), `new_names` and
+//! `unused_names` (how many there may be, and for how long), `idle_flows` (what is forgotten of
+//! conversations), `deadlines`, `known` (for tests).
 
 mod conns;
 mod control;
@@ -28,6 +28,7 @@ mod damaged;
 mod deadlines;
 mod expiry;
 mod flows;
+mod full_seconds;
 mod guests;
 mod idle_flows;
 mod known;
@@ -36,6 +37,7 @@ mod letters;
 mod limits;
 mod lookups;
 mod mailbox;
+mod marks;
 mod members;
 mod names;
 mod nearest_names;
@@ -47,7 +49,6 @@ mod parcels;
 mod queue;
 mod readers;
 mod receipts;
-mod recent;
 mod reception;
 mod records;
 mod roll;
@@ -59,12 +60,14 @@ mod unwritten;
 
 use std::time::Duration;
 
-use crate::base::{Core, Input, LetterId, Name, Now, Outputs, Path, PublicKey, Rng, Tick, Wall};
+use crate::base::{Core, Input, Name, Now, Outputs, Path, PublicKey, Rng, Tick, Wall};
 use crate::peer::Peer;
 use crate::session::{AccessSecret, HandshakeLimits, Identity, Responder};
 
+pub use crate::wire::message::Said;
 use conns::Conns;
 use deadlines::Deadlines;
+use full_seconds::FullSeconds;
 use guests::Guests;
 pub use guests::{GuestEncoding, GuestRules, GuestTexts};
 use idle_flows::IdleFlows;
@@ -79,7 +82,9 @@ pub use nearest_names::NAMES_LOOKED_AT_MAX;
 use notes::Notes;
 pub use operator::{Outcome, Request};
 pub use parcels::Parcel;
-pub use records::{FlowNames, KeptLetter, Mail, Marks, OwedRefusal, Record, SessionNote, Waiting};
+pub use records::{
+    FlowNames, KeptLetter, KeptOutbox, Mail, Marks, OwedRefusal, Record, SessionNote, Waiting,
+};
 use roll::Invitations;
 pub use roll::{Change, INVITATIONS_MAX, Invitation, InvitationId, Roll, SCREENED_MAX};
 use sessions::{Arrivals, Sessions, Slot};
@@ -133,13 +138,6 @@ pub enum Event {
     SignedIn(Name),
     /// A member's session ended.
     SignedOut(Name),
-    /// A member sent other letters under ids it had used; told ten times a second at most.
-    Changed {
-        /// Who.
-        from: Name,
-        /// What the letter that was refused is called.
-        id: LetterId,
-    },
     /// A letter was found damaged on disk, and lies there as it is; told once for each.
     Damaged {
         /// Its place.
@@ -220,6 +218,7 @@ enum Timer {
     Notes,
     Resets,
     Unwritten,
+    FullSecond,
 }
 
 /// The relay.
@@ -245,11 +244,11 @@ pub struct Relay {
     idle_flows: IdleFlows,
     tickets: Tickets,
     unwritten: Unwritten,
+    full_seconds: FullSeconds,
     echo_outbox: crate::base::OutboxId,
     echo_name: Name,
     deadlines: Deadlines<Timer>,
     resets: Bucket,
-    changed: Bucket,
     /// The share of all members together in names like one that does not exist.
     suggestions: Bucket,
     notes: Notes,
@@ -284,6 +283,7 @@ impl Relay {
             idle_flows: IdleFlows::default(),
             tickets: Tickets::default(),
             unwritten: Unwritten::default(),
+            full_seconds: FullSeconds::default(),
             echo_name: letters::ECHO.parse().expect("it is a name"),
             echo_outbox: crate::base::OutboxId(rng.next_u64()),
             members,
@@ -299,7 +299,6 @@ impl Relay {
             places,
             deadlines: Deadlines::new(),
             resets: Bucket::default(),
-            changed: Bucket::default(),
             suggestions: Bucket::default(),
             notes: Notes::default(),
             incoming: Vec::new(),
@@ -367,6 +366,7 @@ impl Relay {
             Timer::Notes => self.handle_notes_time(now.tick, tick, out),
             Timer::Resets => self.handle_resets_time(now.tick, tick, out),
             Timer::Unwritten => self.handle_unwritten_time(now.tick, tick, out),
+            Timer::FullSecond => self.handle_full_second(now.tick, tick),
         }
     }
 }

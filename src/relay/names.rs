@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use crate::base::{Now, Path, PublicKey, Tick};
 use crate::session::Throttle;
+use crate::wire::features::Features;
 use crate::wire::frame::close;
-use crate::wire::message::{NameReason, ToClient};
+use crate::wire::message::{NameReason, OutboxMark, ToClient};
 
 use super::flows::Flows;
 use super::limits::{FLIP_EVERY, LOOKUP_INTERVAL, LOOKUPS_BURST, Limits};
 use super::mailbox::Wait;
+use super::marks::{Claim as OutboxClaim, Taking};
 use super::members::{Claim, MemberId, Pass};
 use super::new_names::NewNames;
 use super::queue::Queue;
@@ -28,6 +30,8 @@ pub(super) struct SigningIn<'a> {
     pub(super) name: &'a str,
     pub(super) invite: &'a [u8],
     pub(super) screen_follows: bool,
+    pub(super) outbox: Option<OutboxMark<'a>>,
+    pub(super) features: Features,
 }
 
 /// How often each source registers names, asks for those of others, and tries secrets. Tables of fixed size.
@@ -91,13 +95,17 @@ impl Registrations {
 impl Relay {
     /// A session says who it is.
     pub(super) fn sign_in(&mut self, now: Now, slot: Slot, claim: SigningIn<'_>, out: &mut Out) {
-        let SigningIn { name, invite, screen_follows } = claim;
+        let SigningIn { name, invite, screen_follows, outbox, features } = claim;
         let Some(session) = self.sessions.get_mut(slot) else { return };
         if session.sign_in != SignIn::None {
             return;
         }
+        session.features = features;
         if screen_follows {
             session.screen.awaited = true;
+        }
+        if let Some(outbox) = &outbox {
+            session.claim = Some(Box::new(OutboxClaim::of(outbox)));
         }
         let (key, path) = (session.key, session.peer.path());
         let ip = self.remote_ip(path);
@@ -113,7 +121,7 @@ impl Relay {
         match self.members.claim(name, key, &pass) {
             Claim::Owned(member) => match self.flips_too_often(now.tick, slot, member) {
                 Some(until) => self.hold_sign_in(slot, member, until),
-                None => self.welcome(now, slot, member, out),
+                None => self.admit(now, slot, member, out),
             },
             Claim::Waiting(member) => self.await_registration(slot, member),
             Claim::Refused(reason, in_the_way) => {
@@ -230,14 +238,14 @@ impl Relay {
         }
         for slot in waiting {
             if durable {
-                self.welcome(now, slot, member, out);
+                self.admit(now, slot, member, out);
             } else {
                 self.refuse_name(slot, NameReason::Disk, "");
             }
         }
     }
 
-    fn await_registration(&mut self, slot: Slot, member: MemberId) {
+    pub(super) fn await_registration(&mut self, slot: Slot, member: MemberId) {
         if let Some(session) = self.sessions.get_mut(slot) {
             session.sign_in = SignIn::Waiting(member);
         }
@@ -247,7 +255,9 @@ impl Relay {
     pub(super) fn sign_in_again(&mut self, now: Now, slot: Slot, name: &str, out: &mut Out) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
         session.sign_in = SignIn::None;
-        self.sign_in(now, slot, SigningIn { name, invite: &[], screen_follows: false }, out);
+        let features = session.features;
+        let again = SigningIn { name, invite: &[], screen_follows: false, outbox: None, features };
+        self.sign_in(now, slot, again, out);
         self.sessions.mark(slot);
     }
 
@@ -280,12 +290,21 @@ impl Relay {
         if !self.members.is_durable(member) {
             return self.refuse_name(slot, NameReason::Disk, "");
         }
-        self.welcome(now, slot, member, out);
+        self.admit(now, slot, member, out);
     }
 
     /// The session is this member's now, and any earlier one is told so. One that was begun before the member's present
     /// session has stayed behind on its way, and nobody waits for it: who gave up its handshake has made another since.
-    fn welcome(&mut self, now: Now, slot: Slot, member: MemberId, out: &mut Out) {
+    ///
+    /// Nothing new is taken from it while its mark is not written down.
+    pub(super) fn welcome(
+        &mut self,
+        now: Now,
+        slot: Slot,
+        member: MemberId,
+        mark_unwritten: bool,
+        out: &mut Out,
+    ) {
         let present = self.places[member.0].session;
         if present.is_some_and(|present| self.sessions.is_before(slot, present)) {
             return self.close_session(now.tick, slot, close::DONE, "a later session has signed in");
@@ -299,7 +318,8 @@ impl Relay {
             self.places[member.0].queue.there().map(Queue::session_ended);
         }
         let Some(session) = self.sessions.get_mut(slot) else { return };
-        session.sign_in = SignIn::Done(member);
+        (session.sign_in, session.claim) = (SignIn::Done(member), None);
+        session.taking = if mark_unwritten { Taking::NoNewOnes } else { Taking::Letters };
         session.peer.welcome();
         let path = session.peer.path();
         session.say(&ToClient::Welcome {
@@ -307,6 +327,8 @@ impl Relay {
             mailbox_letters: self.limits.pair_letters as u32,
             mailbox_bytes: self.limits.pair_bytes as u64,
             kept_s: u32::try_from(self.limits.keep.as_secs()).unwrap_or(u32::MAX),
+            mark_unwritten,
+            features: Features::OURS,
         });
         if let Some(path) = path {
             self.count_as_member(now.tick, path, slot);
@@ -321,7 +343,7 @@ impl Relay {
         self.read_chat(now, slot, out);
     }
 
-    fn refuse_name(&mut self, slot: Slot, reason: NameReason, name: &str) {
+    pub(super) fn refuse_name(&mut self, slot: Slot, reason: NameReason, name: &str) {
         if let Some(session) = self.sessions.get_mut(slot) {
             session.sign_in = SignIn::Refused;
             session.say(&ToClient::NameRefused { reason, name });

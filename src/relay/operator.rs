@@ -110,6 +110,7 @@ impl Relay {
         }
         self.members.remove(member);
         self.forget_unused(member);
+        self.forget_outboxes(member);
         if !std::mem::take(&mut self.places[member.0].blocked).is_empty() {
             // A list that was on its way when the member was removed is not for the next who has
             // the name.

@@ -64,11 +64,19 @@ impl Parcels {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{LetterId, OutboxId, Wall};
+    use crate::base::{LetterId, Mark, OutboxId, Wall};
 
     fn pack(parcels: &mut Parcels, from: &str) -> Parcel {
         let id = LetterId { outbox: OutboxId(1), number: 1 };
-        parcels.pack(&Delivery { from, id, prev: 0, accepted: Wall(0), kind: 1, body: b"body" })
+        parcels.pack(&Delivery {
+            from,
+            id,
+            prev: 0,
+            accepted: Wall(0),
+            mark: Mark(1),
+            kind: 1,
+            body: b"body",
+        })
     }
 
     #[test]

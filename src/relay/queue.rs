@@ -30,7 +30,7 @@ use super::limits::{BATCH_BYTES, BATCH_LETTERS, HANDED_MAX, MEMORY_ONLY_MAX, SPI
 use super::pace::Pace;
 use super::parcels::{Parcel, Parcels};
 use entry::State;
-pub(super) use entry::{Author, Entry};
+pub(super) use entry::{Author, Entry, Through};
 use lanes::Lanes;
 use refusing::Refusing;
 use room::Share;
@@ -265,7 +265,7 @@ impl Queue {
         &mut self,
         author: Author,
         outbox: OutboxId,
-        through: u64,
+        through: Through,
         parcels: &mut Parcels,
     ) -> Option<Stored> {
         let (mut stored, mut bytes, mut unwritten) = (Stored::default(), 0, 0);
@@ -274,8 +274,8 @@ impl Queue {
             if entry.author != author || entry.id.outbox != outbox {
                 continue;
             }
-            // The numbers of one outbox stand here in rising order.
-            if entry.id.number > through {
+            // The numbers of one outbox stand here in rising order, and so do their marks.
+            if entry.id.number > through.number || entry.mark > through.mark {
                 break;
             }
             if entry.refused.is_some() {

@@ -54,9 +54,9 @@ impl Relay {
             };
             let refusal = (left.reason, entry.was_handed_before);
             self.write_turned_away(TurnedAway { place, author, to, id, refusal, by_reader: true }, out);
-            if left.stored > 0 {
+            if let Some(stored) = left.stored {
                 let flow = FlowId { outbox: id.outbox, to: To::Member(to) };
-                self.places[author.0].flows.leaving.store(flow, left.stored);
+                self.places[author.0].flows.leaving.store(flow, stored);
             }
         }
     }

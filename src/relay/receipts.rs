@@ -1,37 +1,37 @@
 //! What senders are told: how far their letters have come, and which were refused.
 
-use crate::base::{LetterId, Name, Now, OutboxId, Tick, Wall};
+use crate::base::{LetterId, Mark, Name, Now, OutboxId, Tick, Wall};
 use crate::wire::frame::StreamId;
 use crate::wire::message::{Letter, NEAREST_MAX, Nearest, Reason, Receipt, Refused, ToClient};
 
 use super::flows::{FlowId, Marks, Numbers, To};
 use super::letters::{ECHO, Place, ReadClaim};
 use super::limits::{
-    CHANGED_BURST, CHANGED_INTERVAL, CLAIMS_MAX, LOOKUP_INTERVAL, LOOKUPS_BURST, REFUSALS_MAX,
-    SUGGESTION_INTERVAL, SUGGESTIONS_BURST, UNREAD_MAX,
+    CLAIMS_MAX, LOOKUP_INTERVAL, LOOKUPS_BURST, REFUSALS_MAX, SUGGESTION_INTERVAL, SUGGESTIONS_BURST,
+    UNREAD_MAX,
 };
 use super::mailbox::Wait;
 use super::members::MemberId;
-use super::queue::Author;
+use super::queue::{Author, Through};
 use super::records::{self, Record};
 use super::sessions::{RefusedLetter, Slot};
 use super::unwritten::Kept;
-use super::{Event, Out, Relay};
+use super::{Out, Relay};
 
 impl Relay {
     /// A recipient has every letter of that outbox up to `through`; whether that is news.
     pub(super) fn handle_stored(
         &mut self,
+        now: Tick,
         slot: Slot,
-        from: &str,
-        outbox: OutboxId,
-        through: u64,
+        (from, outbox): (&str, OutboxId),
+        through: Through,
         out: &mut Out,
     ) -> bool {
         let Some(author) = self.author_again(slot, from, outbox) else { return false };
         let Some(member) = self.sessions.member(slot) else { return false };
         let before = self.stats.letters_stored;
-        let is_news = self.store_through(member, author, outbox, through, out);
+        let is_news = self.store_through(now, member, (author, outbox), through, out);
         let stored = self.stats.letters_stored - before;
         if let Some(session) = self.sessions.get_mut(slot) {
             session.unread = session.unread.saturating_add(stored).min(UNREAD_MAX);
@@ -43,10 +43,10 @@ impl Relay {
     /// refused; whether that is news.
     pub(super) fn store_through(
         &mut self,
+        now: Tick,
         member: MemberId,
-        author: Author,
-        outbox: OutboxId,
-        through: u64,
+        (author, outbox): (Author, OutboxId),
+        through: Through,
         out: &mut Out,
     ) -> bool {
         let flow = FlowId { outbox, to: To::Member(member) };
@@ -64,8 +64,12 @@ impl Relay {
             return true;
         };
         self.stats.letters_stored += stored.count;
-        self.places[author.0].flows.delivered(flow, stored.number);
-        self.tell_marks(author, flow, stored.places, out);
+        if through.at_full_second {
+            self.tell_at_full_second(now, author, flow, stored, out);
+        } else {
+            self.places[author.0].flows.delivered(flow, stored.number);
+            self.tell_marks(author, flow, stored.places, out);
+        }
         true
     }
 
@@ -206,12 +210,19 @@ impl Relay {
             delivered: marks.delivered,
             read: marks.read,
             since,
+            mark: marks.mark,
+            at_full_second: self.places[author.0].flows.is_held_back(flow),
         });
         if marks.is_some() || !stored.is_empty() {
             let places = stored.iter().map(|place| Some(*place));
             let keys = marks.iter().map(|_| None).chain(places);
             let keys = keys.map(|place| Kept::Flow(Some((author, flow)), place)).collect();
-            self.persist(Wait::Kept(keys), Record::Progress { marks, stored }, out);
+            let held_back = marks.as_ref().filter(|marks| marks.at_full_second);
+            let wait = match held_back {
+                Some(marks) => Wait::HeldBack(keys, (author, flow, marks.accepted)),
+                None => Wait::Kept(keys),
+            };
+            self.persist(wait, Record::Progress { marks, stored }, out);
         }
     }
 
@@ -235,8 +246,8 @@ impl Relay {
                 self.settle_claim(member, flow);
             }
             None if session.owed_len() < REFUSALS_MAX => {
-                let (until, taken) = (Wall(0), Wall(0));
-                let none = Receipt { to, outbox, accepted: 0, delivered: 0, read: 0, until, taken };
+                let (until, taken, mark) = (Wall(0), Wall(0), Mark::default());
+                let none = Receipt { to, outbox, accepted: 0, delivered: 0, read: 0, until, taken, mark };
                 session.say(&ToClient::Receipt(none));
             }
             None => {}
@@ -277,6 +288,7 @@ impl Relay {
         while let Some((flow, numbers, (reason, may_have_arrived))) = flows.next_untold() {
             let (to, id) = (name_of(flow), LetterId { outbox: flow.outbox, number: numbers.first });
             let (through, nearest) = (numbers.last, Nearest::default());
+            let reason = reason.known_to(session.features);
             let refused = Refused { to, id, through, reason, may_have_arrived, nearest };
             self.outgoing.clear();
             ToClient::Refused(refused).encode(&mut self.outgoing);
@@ -288,34 +300,15 @@ impl Relay {
         let (clock, keep) = (self.post.clock.now(now.tick), self.limits.keep.as_millis() as u64);
         while let Some((flow, marks, taken)) = flows.next_receipt() {
             let until = flow.to.member().map_or(Wall(0), |_| until(now.wall, clock, keep, &marks));
-            let Marks { accepted, delivered, read, .. } = marks;
-            let receipt =
-                Receipt { to: name_of(flow), outbox: flow.outbox, accepted, delivered, read, until, taken };
+            let Marks { accepted, delivered, read, mark, .. } = marks;
+            let (to, outbox) = (name_of(flow), flow.outbox);
+            let receipt = Receipt { to, outbox, accepted, delivered, read, until, taken, mark };
             self.outgoing.clear();
             ToClient::Receipt(receipt).encode(&mut self.outgoing);
             if session.peer.send(StreamId::Control, &[&self.outgoing]).is_err() {
                 return;
             }
             flows.paid();
-        }
-    }
-
-    /// Another letter was taken under this id, and stands.
-    pub(super) fn refuse_changed(
-        &mut self,
-        now: Tick,
-        slot: Slot,
-        author: MemberId,
-        flow: FlowId,
-        letter: &Letter<'_>,
-        out: &mut Out,
-    ) {
-        let refusal =
-            RefusedLetter { prev: letter.prev, ..RefusedLetter::of(letter.to, letter.id, Reason::Taken) };
-        self.say_or_keep(slot, author, flow, refusal);
-        if self.changed.ready(now, CHANGED_INTERVAL, CHANGED_BURST).is_ok() {
-            self.changed.spend(now, CHANGED_INTERVAL);
-            out.show(Event::Changed { from: self.members.name(author).clone(), id: letter.id });
         }
     }
 

@@ -1,8 +1,8 @@
 //! The way of guests' letters: from plain text into a member's queue, and a member's answers back.
 
-use crate::base::{ConnId, LetterId, Now, Path};
-use crate::wire::letter::{decode_text, encode_text};
-use crate::wire::message::{Delivery, KIND_TEXT, Letter, Reason};
+use crate::base::{ConnId, LetterId, Mark, Now, Path};
+use crate::wire::letter::{Content, GuestNote, Made};
+use crate::wire::message::{Delivery, Letter, Reason};
 
 use super::flows::To;
 use super::guests::{GuestId, Notice, Said, carrier_of};
@@ -46,7 +46,8 @@ impl Relay {
         self.carry_for_guests(now, out);
     }
 
-    /// A member writes to a guest. What is no text is taken and goes nowhere: plain text has no words for it.
+    /// A member writes to a guest, or ends the conversation. Anything else is refused: plain text
+    /// has no words for it.
     pub(super) fn answer_guest(
         &mut self,
         now: Now,
@@ -56,13 +57,13 @@ impl Relay {
         out: &mut Out,
     ) -> Option<Reason> {
         let guests = self.guests.as_mut()?;
-        if letter.kind != KIND_TEXT {
-            return None;
-        }
-        let Ok((text, _)) = decode_text(letter.body) else { return None };
-        let refused = guests.answer(now.tick, author, guest, &text, out).err();
+        let written = match Content::read(letter.kind, letter.body) {
+            Ok(Content::Text(text)) => guests.answer(now.tick, author, guest, &text, out),
+            Ok(Content::Note(GuestNote::Close)) => guests.end(now.tick, author, guest, out),
+            _ => Err(Reason::Unsupported),
+        };
         self.carry_for_guests(now, out);
-        refused
+        written.err()
     }
 
     /// Puts into queues what guests have said since, closes the connections of those who are done, and forgets those for
@@ -74,7 +75,8 @@ impl Relay {
                 Said::About { from, outbox, to, note } => {
                     for (member, prev) in to {
                         let id = LetterId { outbox, number: prev + 1 };
-                        self.enqueue_for_guest(now, from.as_str(), member, (id, prev), note.as_text(), out);
+                        let made = Made::of_note(note);
+                        self.enqueue_for_guest(now, from.as_str(), member, (id, prev), &made, out);
                     }
                 }
             }
@@ -109,8 +111,9 @@ impl Relay {
         let Some((from, id, prev)) = address.map(|(from, id, prev)| (from.clone(), id, prev)) else {
             return self.notify_guest(path, Notice::Full, out);
         };
+        let made = Made::of_text(text, now.wall);
         let refused = self.screens_out(member, &from)
-            || self.enqueue_for_guest(now, from.as_str(), member, (id, prev), text, out).is_some();
+            || self.enqueue_for_guest(now, from.as_str(), member, (id, prev), &made, out).is_some();
         if refused {
             return self.notify_guest(path, Notice::Full, out);
         }
@@ -135,14 +138,13 @@ impl Relay {
         from: &str,
         to: MemberId,
         (id, prev): (LetterId, u64),
-        text: &str,
+        made: &Made,
         out: &mut Out,
     ) -> Option<Reason> {
-        let body = encode_text(text, now.wall);
-        let (accepted, kind) = (now.wall, KIND_TEXT);
-        let parcel = self.post.parcels.pack(&Delivery { from, id, prev, accepted, kind, body: &body });
+        let (accepted, mark, kind, body) = (now.wall, Mark::default(), made.kind, &*made.body);
+        let parcel = self.post.parcels.pack(&Delivery { from, id, prev, accepted, mark, kind, body });
         let author = Author::Guest(carrier_of(id.outbox));
-        let refused = self.push(now.tick, to, author, (id, body.len()), parcel);
+        let refused = self.push(now.tick, to, author, (id, mark, body.len()), parcel);
         self.note_used(to, out);
         self.stats.letters_taken += u64::from(refused.is_none());
         refused

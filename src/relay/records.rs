@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::base::{Label, LetterId, Name, OutboxId, PublicKey};
-use crate::wire::message::{Delivery, Reason, ToClient};
+use crate::base::{Label, LetterId, Mark, Name, OutboxId, PublicKey};
+use crate::wire::message::{Delivery, Reason, Said, ToClient};
 
 use super::parcels::Parcel;
 use super::roll::Change;
@@ -64,6 +64,14 @@ pub enum Record {
     /// Nothing depends on these any more: they leave the disk, and memory when that is durable. If
     /// it fails both keep them, and the next round finds them.
     Rested(Vec<FlowNames>),
+    /// A member signs in, which is answered once this is durable. If it fails the session takes no
+    /// new letters until it is tried again; once that session is gone it is written again.
+    SignedIn {
+        /// What it says of its outbox.
+        outbox: KeptOutbox,
+        /// Another outbox of it of which nothing is known any more.
+        gone: Option<OutboxId>,
+    },
     /// The author knows of this refusal. If it fails it is written again, unless the refusal is
     /// owed again.
     Heard(OwedRefusal),
@@ -107,6 +115,8 @@ pub struct KeptLetter {
     pub id: LetterId,
     /// The length of its body, in bytes.
     pub len: u64,
+    /// Under which it was numbered; the delivery says it too.
+    pub mark: Mark,
     /// The delivery as it goes to the recipient.
     pub message: Parcel,
 }
@@ -139,6 +149,23 @@ pub struct Marks {
     /// known. Of letters that the relay knows nothing of: when their recipient said that it had
     /// read them.
     pub since: u64,
+    /// Of the last letter that was taken.
+    pub mark: Mark,
+    /// The author is told of `delivered` at the next full second of a relay that runs.
+    pub at_full_second: bool,
+}
+
+/// An outbox of a member, and the last sign-in with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptOutbox {
+    /// The member.
+    pub member: Name,
+    /// The outbox.
+    pub outbox: OutboxId,
+    /// What the sign-in said.
+    pub said: Said,
+    /// When that was, on the relay's own clock, in milliseconds.
+    pub used: u64,
 }
 
 /// One author's outbox and one recipient.
@@ -168,18 +195,9 @@ pub struct OwedRefusal {
 }
 
 impl OwedRefusal {
-    /// A refusal whose reason was kept as its word; `None` if no accepted letter is refused for that.
-    pub fn read(
-        from: Name,
-        to: Name,
-        id: LetterId,
-        word: &str,
-        may_have_arrived: bool,
-    ) -> Option<OwedRefusal> {
-        let reason = [Reason::Expired, Reason::Blocked, Reason::Unknown, Reason::Damaged, Reason::Full]
-            .into_iter()
-            .find(|reason| reason.as_str() == word)?;
-        Some(OwedRefusal { from, to, id, reason, may_have_arrived })
+    /// A refusal whose reason was kept as its word.
+    pub fn read(from: Name, to: Name, id: LetterId, word: &str, may_have_arrived: bool) -> OwedRefusal {
+        OwedRefusal { from, to, id, reason: Reason::kept(word), may_have_arrived }
     }
 }
 
@@ -200,6 +218,8 @@ pub struct Waiting {
     pub last_number: u64,
     /// When that one was taken, on the relay's own clock, in milliseconds.
     pub last_since: u64,
+    /// The highest mark among them.
+    pub last_mark: Mark,
 }
 
 /// Where the other end of a session is, over UDP: it has proved that it is there.
@@ -226,6 +246,8 @@ pub struct Mail {
     pub marks: Vec<Marks>,
     /// Refusals whose authors have not heard of them.
     pub refusals: Vec<OwedRefusal>,
+    /// Members' outboxes.
+    pub outboxes: Vec<KeptOutbox>,
     /// Where the sessions of the relay before this one were.
     pub sessions: Vec<SessionNote>,
 }

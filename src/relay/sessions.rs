@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use crate::base::{Path, PublicKey, Seldom, Tick};
 use crate::peer::{Heard, Peer};
 use crate::session::{Indexes, SessionId};
+use crate::wire::features::Features;
 use crate::wire::message::ToClient;
 
 use super::Timer;
@@ -21,6 +22,7 @@ use super::deadlines::Deadlines;
 use super::limits::{
     Bucket, FORGOTTEN_AFTER, Limits, OFFLINE_AFTER, SESSIONS_OF_KEY_MAX, SIGNED_IN_WITHIN, UNCONFIRMED_FOR,
 };
+use super::marks::{Claim, Taking};
 use super::members::MemberId;
 use super::records::SessionNote;
 use super::screen::Screen;
@@ -55,6 +57,8 @@ pub(super) enum SignIn {
     Waiting(MemberId),
     /// It is this member, but not before then: the name has just passed to another machine.
     Held(MemberId, Tick),
+    /// It is this member, and the mark of its outbox is being made durable.
+    Marking(MemberId),
     /// It is this member.
     Done(MemberId),
     /// It may not have the name it claimed.
@@ -68,6 +72,9 @@ pub(super) struct Session {
     /// Counts the sessions: the higher, the newer.
     pub(super) serial: u64,
     pub(super) sign_in: SignIn,
+    /// What it said of its outbox, before it is welcomed.
+    pub(super) claim: Option<Box<Claim>>,
+    pub(super) taking: Taking,
     /// Control messages that found no room, in order.
     pub(super) owed: VecDeque<Vec<u8>>,
     /// Letters refused in this turn.
@@ -88,6 +95,8 @@ pub(super) struct Session {
     pub(super) note_due: bool,
     /// Whose letters it does not want.
     pub(super) screen: Seldom<Screen>,
+    /// What its other end has said that it understands.
+    pub(super) features: Features,
     /// Whom its last letter went to, and whose letters it stored last: mostly it is them again, and they need not be looked
     /// for.
     pub(super) wrote_to: Option<MemberId>,
@@ -112,6 +121,8 @@ impl Session {
             key,
             serial,
             sign_in: SignIn::None,
+            claim: None,
+            taking: Taking::Letters,
             owed: VecDeque::new(),
             refusals: Refusals::default(),
             throttled_until: None,
@@ -122,6 +133,7 @@ impl Session {
             noted: None,
             note_due: false,
             screen: Seldom::default(),
+            features: Features::default(),
             wrote_to: None,
             stored_of: None,
             unread: 0,
@@ -146,6 +158,9 @@ impl Session {
 
     /// Says something on the control stream, now or as soon as there is room.
     pub(super) fn say(&mut self, message: &ToClient<'_>) {
+        if !self.features.has_all(message.needs()) {
+            return;
+        }
         let mut bytes = Vec::new();
         message.encode(&mut bytes);
         self.owed.push_back(bytes);
@@ -154,6 +169,8 @@ impl Session {
     /// Says at the end of the turn that a letter is refused, together with those before and behind
     /// it.
     pub(super) fn refuse(&mut self, refusal: RefusedLetter<'_>) {
+        let reason = refusal.reason.known_to(self.features);
+        let refusal = RefusedLetter { reason, ..refusal };
         self.owed.extend(self.refusals.add(refusal));
     }
 
@@ -296,9 +313,20 @@ impl Sessions {
         self.awake(slot).and_then(Session::named_by)
     }
 
+    /// Whether the session of this serial number is there.
+    pub(super) fn is_serial(&self, slot: Slot, serial: u64) -> bool {
+        self.awake(slot).is_some_and(|session| session.serial == serial)
+    }
+
     /// Whether the session of this serial number is there, and is not confirmed.
     pub(super) fn is_unconfirmed(&self, slot: Slot, serial: u64) -> bool {
         self.awake(slot).is_some_and(|session| session.serial == serial && !session.peer.is_confirmed())
+    }
+
+    /// What becomes of letters that it brings.
+    #[inline]
+    pub(super) fn taking(&self, slot: Slot) -> Taking {
+        self.awake(slot).map_or(Taking::Letters, |session| session.taking)
     }
 
     /// Who is signed in by this session.

@@ -179,6 +179,7 @@ impl Relay {
         let waiting = self.sessions.waiting_for(member, key);
         if durable {
             self.members.free(member);
+            self.forget_outboxes(member);
             self.places[member.0] = Default::default();
             self.stats.names_freed += 1;
         } else {

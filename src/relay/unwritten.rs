@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::base::{Effect, LetterId, Tick, Ticket, Wall};
+use crate::base::{Effect, LetterId, OutboxId, Tick, Ticket, Wall};
 
 use super::flows::{FlowId, Refusal, To};
 use super::mailbox::Wait;
@@ -47,6 +47,9 @@ pub(super) enum Kept {
     Seen(MemberId),
     /// The name of this member is used.
     Used(MemberId),
+    /// The last sign-in of this member with this outbox, whose session is gone; and that nothing is
+    /// known any more of another of its outboxes.
+    Outbox(MemberId, OutboxId, Option<OutboxId>),
     /// How far letters of this author have come, or, without a number, what their reader claims;
     /// and that the letter at this place has left its mailbox. Without an author: a letter of the
     /// relay or of a guest.
@@ -163,6 +166,9 @@ impl Relay {
         {
             self.unwritten.seen.remove(member);
         }
+        if let Some(Kept::Outbox(member, _, gone)) = keys.first() {
+            self.made_room(*member, *gone);
+        }
     }
 
     /// What memory knows under this key is to be written, at a time when the disk takes records.
@@ -235,6 +241,7 @@ impl Relay {
                 }
             }
             Kept::Used(member) => self.write_used(member, out),
+            Kept::Outbox(member, outbox, _) => self.write_outbox(member, outbox, out),
             Kept::Flow(of, _) => {
                 let place = |key: &Kept| if let Kept::Flow(_, place) = key { *place } else { None };
                 let places: Vec<u64> = keys.iter().filter_map(place).collect();
@@ -310,8 +317,7 @@ mod tests {
     #[test]
     fn letters_of_one_conversation_leave_with_one_record() {
         let mut unwritten = Unwritten::default();
-        let flow =
-            |n| Some((MemberId(n), FlowId { to: To::Member(MemberId(9)), outbox: crate::base::OutboxId(1) }));
+        let flow = |n| Some((MemberId(n), FlowId { to: To::Member(MemberId(9)), outbox: OutboxId(1) }));
         let all = |of| [None, Some(5), Some(7)].map(|place| Kept::Flow(of, place));
         unwritten.keys.extend(all(flow(1)).into_iter().chain(all(flow(2))));
         unwritten.keys.extend((0..2_000).map(|place| Kept::Flow(None, Some(place))));

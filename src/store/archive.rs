@@ -6,14 +6,16 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 
 use super::database::{self, damaged, phrase};
-use super::history::{KIND, SUMS_SINCE};
+use super::history::KIND;
 use super::letter_rows::{
-    self, AT, COLUMNS, MISSING, SENT, SHOWN, TEXT, VIA, is_whole, key_of, number, parsed, readable, reason,
-    refused_words, summed,
+    self, AT, COLUMNS, MISSING, REFUSED, SENT, SHOWN, TEXT, VIA, Values, content, is_refused, is_whole,
+    key_of, number, parsed, readable, summed,
 };
 use super::member::member_dir;
 use super::received;
 use crate::base::{Carrier, HostPort, LetterId, Name, OutboxId, Phrase, Wall};
+use crate::client::GuestNote;
+use crate::client::KIND_GUEST;
 use crate::client::{Holdings, Incoming, Progress, Reason, Said};
 
 /// A letter that was stored and not shown, and its place among all.
@@ -57,8 +59,6 @@ pub enum Fate {
 pub struct Archive {
     path: PathBuf,
     db: Connection,
-    /// Letters have sums; in a layout of old they do not until their owner opens it.
-    summed: bool,
 }
 
 impl Archive {
@@ -69,13 +69,12 @@ impl Archive {
     pub fn open(data_dir: &Path, folder: &str) -> Result<Option<Archive>, Phrase> {
         let path = member_dir(data_dir, folder).join("letters.sqlite");
         let Some(db) = database::open_to_read(&path, &KIND)? else { return Ok(None) };
-        let version = db.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0));
-        let summed = version.map_err(|error| phrase(&path, &error))? >= SUMS_SINCE;
-        Ok(Some(Archive { path, db, summed }))
+        Ok(Some(Archive { path, db }))
     }
 
-    /// Tells every letter, oldest first, without those that were refused: of one member at one relay, or of all; the
-    /// last so many, or all. Ends early when `tell` answers `false`.
+    /// Tells every letter, oldest first, without those that were refused for other reasons than
+    /// `old-copy`: of one member at one relay, or of all; the last so many, or all. Ends early when
+    /// `tell` answers `false`.
     ///
     /// # Errors
     /// The database is damaged or cannot be read; or what `tell` fails with.
@@ -87,26 +86,27 @@ impl Archive {
     ) -> Result<(), E> {
         let told = |error: rusqlite::Error| phrase(&self.path, &error);
         let (relay, member) = with.map(|(relay, member)| (relay.to_string(), member.to_string())).unzip();
-        // Letters of a kind that cannot be shown have neither a text nor a carrier.
         let select = format!(
-            "SELECT {}, {}, said.id,
+            "SELECT {}, sum, said.id,
                 coalesce(accepted, 0), coalesce(delivered, 0), coalesce(conversations.read, 0), coalesce(until, 0)
             FROM (SELECT letters.*, relay, member FROM letters LEFT JOIN peers ON peers.id = peer
-                WHERE (text IS NOT NULL OR via IS NOT NULL OR way = 0) AND via IS NOT 'erased'
-                    AND (refused IS NULL OR refused NOT IN ({}))
+                WHERE via IS NOT 'erased'
+                    AND (refused IS NULL OR NOT {})
                     AND (?1 IS NULL OR (relay = ?1 AND member = ?2))
                 ORDER BY letters.id DESC LIMIT ?3) AS said
-            LEFT JOIN conversations ON conversations.peer = said.peer
+            LEFT JOIN conversations ON conversations.peer = said.peer AND conversations.outbox_id = said.outbox
             ORDER BY said.id",
             summed!(),
-            self.sum(),
-            refused_words()
+            is_refused()
         );
         let mut select = self.db.prepare(&select).map_err(told)?;
         let last = last.map_or(-1, |last| i64::try_from(last).unwrap_or(-1));
         let mut rows = select.query(params![relay, member, last]).map_err(told)?;
         while let Some(row) = rows.next().map_err(told)? {
-            if !tell(self.said(row).map_err(|error| damaged(&self.path, error))?)? {
+            let said = self.said(row).map_err(|error| damaged(&self.path, error))?;
+            if let Some(said) = said
+                && !tell(said)?
+            {
                 return Ok(());
             }
         }
@@ -120,9 +120,10 @@ impl Archive {
     pub fn fate(&self, request: u64) -> Result<Option<Fate>, Phrase> {
         let told = |error: rusqlite::Error| phrase(&self.path, &error);
         let select = "SELECT member, outbox, number, text, refused, doubt, shown,
-                coalesce(accepted, 0), coalesce(delivered, 0), coalesce(read, 0), coalesce(until, 0), relay
+                coalesce(accepted, 0), coalesce(delivered, 0), coalesce(read, 0), coalesce(until, 0), relay, kind
             FROM letters JOIN peers ON peers.id = letters.peer
-            LEFT JOIN conversations ON conversations.peer = letters.peer
+            LEFT JOIN conversations
+                ON conversations.peer = letters.peer AND conversations.outbox_id = letters.outbox
             WHERE request = ?1";
         let mut select = self.db.prepare_cached(select).map_err(told)?;
         let mut rows = select.query([request as i64]).map_err(told)?;
@@ -136,14 +137,14 @@ impl Archive {
     /// The database is damaged or cannot be read.
     pub fn unshown(&self, behind: u64, most: usize) -> Result<Vec<Unshown>, Phrase> {
         let told = |error: rusqlite::Error| phrase(&self.path, &error);
-        let select = format!(
-            "SELECT {}, {}, letters.id
-            FROM letters INDEXED BY letters_unshown LEFT JOIN peers ON peers.id = peer
-            WHERE way = 1 AND shown = 0 AND letters.id > ?1 ORDER BY letters.id LIMIT ?2",
+        let select = concat!(
+            "SELECT ",
             summed!(),
-            self.sum()
+            ", sum, letters.id
+            FROM letters INDEXED BY letters_unshown LEFT JOIN peers ON peers.id = peer
+            WHERE way = 1 AND shown = 0 AND letters.id > ?1 ORDER BY letters.id LIMIT ?2"
         );
-        let mut select = self.db.prepare_cached(&select).map_err(told)?;
+        let mut select = self.db.prepare_cached(select).map_err(told)?;
         let rows = select.query_map((behind as i64, most as i64), |row| self.take_in(row)).map_err(told)?;
         rows.map(|row| row.map_err(|error| damaged(&self.path, error))).collect()
     }
@@ -156,15 +157,10 @@ impl Archive {
         received::holdings(&self.db).map_err(|error| phrase(&self.path, &error))
     }
 
-    /// The column with the sum, where there is one.
-    const fn sum(&self) -> &'static str {
-        if self.summed { "sum" } else { "NULL" }
-    }
-
     /// Whether the disk has damaged this row, and whose letter it is and what it is called: of a damaged one as the index
     /// has it, where it has it.
     fn judge(&self, row: &Row<'_>) -> rusqlite::Result<Judged> {
-        let whole = !self.summed || is_whole(row, 0)?;
+        let whole = is_whole(row, 0)?;
         let key = if whole { None } else { key_of(&self.db, number(row, COLUMNS + 1)?)? };
         let Some(key) = key else {
             let (relay, member, by_me) = (parsed(row, 0)?, parsed(row, 1)?, row.get::<_, u8>(2)? == SENT);
@@ -177,36 +173,46 @@ impl Archive {
         Ok(Judged { whole, relay, member, by_me: key.way == SENT, id })
     }
 
-    fn said(&self, row: &Row<'_>) -> rusqlite::Result<Said> {
+    /// A letter of the history; `None` for one that was refused for other reasons than `old-copy`.
+    fn said(&self, row: &Row<'_>) -> rusqlite::Result<Option<Said>> {
         let Judged { whole, relay, member, by_me, id } = self.judge(row)?;
         let values = letter_rows::values(row, 0)?;
+        let is_old_copy = whole && values[REFUSED] == ValueRef::Text(Reason::OldCopy.word().as_bytes());
+        if whole && values[REFUSED] != ValueRef::Null && !is_old_copy {
+            return Ok(None);
+        }
+        let (text, note) = judge_content(&values, whole);
         let state = match by_me {
             true => progress(row, COLUMNS + 2, id)?,
             false if values[SHOWN] == ValueRef::Integer(1) => Progress::Read,
             false => Progress::Delivered,
         };
-        Ok(Said {
+        Ok(Some(Said {
             by_me,
             member,
             id: if by_me { LetterId { outbox: id.outbox.through(&relay), ..id } } else { id },
             relay,
-            text: readable(values[TEXT]).unwrap_or_default(),
+            text,
+            note,
             at: Wall(found(values[AT])),
             state,
             via: (!by_me).then(|| carrier(values[VIA])),
             missing: if whole { found(values[MISSING]) } else { 0 },
             damaged: !whole,
-        })
+            is_old_copy,
+        }))
     }
 
     fn take_in(&self, row: &Row<'_>) -> rusqlite::Result<Unshown> {
         let Judged { whole, relay, member, id, .. } = self.judge(row)?;
         let values = letter_rows::values(row, 0)?;
+        let (text, note) = judge_content(&values, whole);
         let letter = Incoming {
             relay,
             from: member,
             id,
-            text: readable(values[TEXT]).unwrap_or_default(),
+            text,
+            note,
             at: Wall(found(values[AT])),
             via: carrier(values[VIA]),
             missing: if whole { found(values[MISSING]) } else { 0 },
@@ -225,16 +231,22 @@ struct Judged {
     id: LetterId,
 }
 
+/// What a letter says; of a damaged one what can be read of its text.
+fn judge_content(values: &Values<'_>, whole: bool) -> (String, Option<GuestNote>) {
+    if whole { content(values) } else { (readable(values[TEXT]).unwrap_or_default(), None) }
+}
+
 fn fate(row: &Row<'_>) -> rusqlite::Result<Fate> {
     let id = sent_id(row, 1, &parsed(row, 11)?)?;
+    let is_note = row.get_ref(12)? == ValueRef::Integer(KIND_GUEST.into());
     match readable(row.get_ref(4)?) {
         None => Ok(Fate::Going { id, progress: progress(row, 7, id)? }),
         Some(word) => Ok(Fate::Refused {
             id,
             to: parsed(row, 0)?,
-            reason: reason(&word),
+            reason: Reason::kept(&word),
             may_have_arrived: row.get(5)?,
-            text: readable(row.get_ref(3)?).unwrap_or_default(),
+            text: readable(row.get_ref(3)?).filter(|_| !is_note).unwrap_or_default(),
             told: row.get(6)?,
         }),
     }

@@ -222,8 +222,6 @@ mod tests {
         application_id: 7,
         schema_version: 1,
         schema: &["CREATE TABLE t(n INTEGER, text TEXT) STRICT;"],
-        steps: &[],
-        finish_steps: database::nothing_more,
     };
 
     /// As many commits as numbers, the process dies, and these are the files.

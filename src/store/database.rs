@@ -8,7 +8,7 @@ use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, ffi};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 use super::commits::{self, Commits};
 use super::files::{io_phrase, open_private, sync_folder_of};
@@ -19,20 +19,11 @@ use crate::base::Phrase;
 pub(super) struct Kind {
     /// Marks it as ours, in SQLite's header.
     pub(super) application_id: u32,
-    /// The number of `schema`, in SQLite's `user_version`. A change of the layout adds one, and a step from the number
-    /// before.
+    /// The number of `schema`, in SQLite's `user_version`. A change of the layout adds one. No
+    /// version of the program has been released, so that none but this layout is known.
     pub(super) schema_version: u32,
     /// The layout, in parts.
     pub(super) schema: &'static [&'static str],
-    /// What leads from version 1 to 2, from 2 to 3, and so on.
-    pub(super) steps: &'static [&'static str],
-    /// What the steps need that SQL cannot say; it is given the version before them, and is part of their transaction.
-    pub(super) finish_steps: fn(&Transaction<'_>, u32) -> rusqlite::Result<()>,
-}
-
-/// For a layout whose steps are SQL alone.
-pub(super) const fn nothing_more(_: &Transaction<'_>, _: u32) -> rusqlite::Result<()> {
-    Ok(())
 }
 
 /// SQLite's header up to and with the application id (SQLite file format, section 1.3).
@@ -78,7 +69,6 @@ pub(super) fn open_shared(path: &Path, kind: &Kind) -> Result<Connection, Phrase
         sync_folder_of(path).map_err(|error| io_phrase(path, &error))?;
     }
     check_pages(path, &db)?;
-    step_up(&mut db, kind).map_err(told)?;
     Ok(db)
 }
 
@@ -110,13 +100,12 @@ pub(super) fn open_beside(path: &Path, kind: &Kind) -> Result<Option<Connection>
     check_header(path, kind)?;
     let told = |error: rusqlite::Error| phrase(path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut db = Connection::open_with_flags(path, flags).map_err(told)?;
+    let db = Connection::open_with_flags(path, flags).map_err(told)?;
     db.busy_timeout(BUSY_MAX).map_err(told)?;
     commits::keep_log(&db).map_err(told)?;
     check_pragmas(path, kind, &db)?;
     commits::check(path, &db)?;
     db.pragma_update(None, "synchronous", "full").map_err(told)?;
-    step_up(&mut db, kind).map_err(told)?;
     Ok(Some(db))
 }
 
@@ -150,21 +139,6 @@ fn create(db: &mut Connection, kind: &Kind) -> rusqlite::Result<()> {
     tx.commit()?;
     // Out of the log and into the file itself, whose header then says what it is.
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-}
-
-/// Brings an older layout to the present one, all of it or nothing.
-fn step_up(db: &mut Connection, kind: &Kind) -> rusqlite::Result<()> {
-    let tx = db.transaction()?;
-    let version = tx.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0))?;
-    if version == kind.schema_version {
-        return Ok(());
-    }
-    for step in kind.steps.iter().skip(version as usize - 1) {
-        tx.execute_batch(step)?;
-    }
-    (kind.finish_steps)(&tx, version)?;
-    tx.pragma_update(None, "user_version", kind.schema_version)?;
-    tx.commit()
 }
 
 /// Whether everything in the file is checked at start.
@@ -220,7 +194,10 @@ fn check_made_by_us(path: &Path, kind: &Kind, application_id: u32, version: u32)
     }
     match version {
         0 => Err(damaged(path, "user_version")),
-        version if version <= kind.schema_version => Ok(()),
+        version if version == kind.schema_version => Ok(()),
+        older if older < kind.schema_version => {
+            Err(Phrase::new("store-older").with("file", path.display()).with("version", older))
+        }
         newer => Err(Phrase::new("store-newer").with("file", path.display()).with("version", newer)),
     }
 }

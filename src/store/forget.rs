@@ -17,6 +17,7 @@ use super::database::{self, phrase};
 use super::history::KIND;
 use super::letter_rows::{self, RECEIVED};
 use super::member::member_dir;
+use super::outgoing;
 use crate::base::{HostPort, Name, Phrase, Wall};
 use crate::client::letter_cost;
 
@@ -40,7 +41,7 @@ const UNSEEN: &str = "(way = 1 AND shown IS 0)";
 /// The letters asked for: of a member at a relay, or of all; older than a time, or all. A time that
 /// no clock can show is in the future.
 const ASKED_FOR: &str = "FROM letters JOIN peers ON peers.id = letters.peer
-    LEFT JOIN conversations ON conversations.peer = letters.peer
+    LEFT JOIN conversations ON conversations.peer = letters.peer AND conversations.outbox_id = letters.outbox
     WHERE (?1 IS NULL OR (relay = ?1 AND member = ?2)) AND (?3 IS NULL OR (at >= 0 AND at < ?3))";
 
 /// Which letters to erase.
@@ -188,6 +189,7 @@ fn find(tx: &Transaction<'_>, which: &Which, behind: i64) -> rusqlite::Result<Ve
 /// letter's.
 fn erase(tx: &Transaction<'_>, row: &Doomed, is_newest: bool) -> rusqlite::Result<()> {
     let goes = row.ended && !is_newest;
+    outgoing::remove_at(tx, row.place)?;
     if goes {
         tx.prepare_cached("DELETE FROM letters WHERE id = ?1")?.execute([row.place])?;
     } else {

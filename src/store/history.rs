@@ -12,12 +12,15 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use super::commits::Commits;
 use super::database::{self, Kind, phrase};
 use super::letter_rows::{
-    self, COLUMNS, DOUBT, Key, NewLetter, Note, RECEIVED, REFUSED, SENT, TEXT, is_reason, is_whole, number,
-    peer, readable, reason, summed,
+    self, AT, COLUMNS, DOUBT, Key, MARK, NewLetter, Note, RECEIVED, REFUSED, SENT, is_reason, is_whole,
+    number, peer, readable, summed,
 };
+use super::outgoing;
+use super::own_outboxes::{self, OwnOutboxes};
 use super::received::{self, Arrived};
 use super::worker::Fault;
-use crate::base::{HostPort, LetterId, Name, OutboxId, Phrase, Wall};
+use crate::base::{HostPort, LetterId, Mark, Name, OutboxId, Phrase, Wall};
+use crate::client::Made;
 use crate::client::{
     Incoming, Kept, KeptConversation, KeptLetter, KeptRefusal, KeptSender, Reach, Reason, Record,
 };
@@ -26,7 +29,7 @@ use crate::client::{
 pub(super) const KIND: Kind = Kind {
     // `QQIB`.
     application_id: 0x5151_4942,
-    schema_version: 3,
+    schema_version: 4,
     schema: &[
         "
 CREATE TABLE outbox(one INTEGER PRIMARY KEY CHECK (one = 1), id INTEGER NOT NULL) STRICT;
@@ -37,14 +40,16 @@ CREATE TABLE peers(
   UNIQUE(relay, member)
 ) STRICT;
 CREATE TABLE conversations(
-  peer INTEGER PRIMARY KEY REFERENCES peers,
+  peer INTEGER NOT NULL REFERENCES peers,
+  outbox_id INTEGER NOT NULL,
   last INTEGER NOT NULL DEFAULT 0,
   taken INTEGER NOT NULL DEFAULT 0,
   accepted INTEGER NOT NULL DEFAULT 0,
   delivered INTEGER NOT NULL DEFAULT 0,
   read INTEGER NOT NULL DEFAULT 0,
   until INTEGER NOT NULL DEFAULT 0,
-  touched INTEGER NOT NULL DEFAULT 0
+  touched INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY(peer, outbox_id)
 ) STRICT;
 CREATE TABLE senders(
   peer INTEGER NOT NULL REFERENCES peers,
@@ -53,6 +58,8 @@ CREATE TABLE senders(
   read INTEGER NOT NULL DEFAULT 0,
   heard INTEGER NOT NULL,
   held INTEGER NOT NULL DEFAULT 0,
+  mark INTEGER NOT NULL DEFAULT 0,
+  closed INTEGER,
   PRIMARY KEY(peer, outbox)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE letters(
@@ -69,37 +76,33 @@ CREATE TABLE letters(
   via TEXT,
   missing INTEGER NOT NULL DEFAULT 0,
   shown INTEGER NOT NULL DEFAULT 0,
+  mark INTEGER NOT NULL DEFAULT 0,
   sum BLOB,
+  kind INTEGER NOT NULL DEFAULT 1,
   UNIQUE(peer, way, outbox, number)
 ) STRICT;
 CREATE UNIQUE INDEX letters_by_request ON letters(request) WHERE request IS NOT NULL;
 CREATE INDEX letters_unshown ON letters(id) WHERE way = 1 AND shown = 0;
 CREATE INDEX letters_untold ON letters(id) WHERE way = 0 AND shown = 0 AND refused IS NOT NULL;",
         received::DECLINED,
+        outgoing::SCHEMA,
+        own_outboxes::SCHEMA,
     ],
-    steps: &["ALTER TABLE letters ADD COLUMN sum BLOB", received::STEP],
-    finish_steps: |tx, before| {
-        if before < SUMS_SINCE {
-            letter_rows::fill(tx)?;
-        }
-        received::count_all(tx)
-    },
 };
 
 /// How long a commit waits for another process: a history of which something was erased is
 /// rewritten, at 100 MB/s or so.
 pub(super) const BUSY_MAX: Duration = Duration::from_secs(60);
 
-/// Letters in older layouts have no sums.
-pub(super) const SUMS_SINCE: u32 = 2;
-
+/// Statements that a running client commits with, each of which is prepared once: some twenty.
+const STATEMENTS: usize = 32;
 /// Conversations and senders' outboxes loaded at start, newest first: what the client's tables hold.
 const ROWS_LOADED_MAX: u32 = 65_536;
 
 /// Refusals loaded at start that a killed process did not tell; more are told by the runs after it.
 const REFUSALS_LOADED_MAX: u32 = 1_024;
-/// Where a letter went, to whom, and its number.
-type Named = (HostPort, Name, u64);
+/// Where a letter went, to whom, and its outbox and number.
+type Named = (HostPort, Name, OutboxId, u64);
 
 /// A member's open database.
 #[derive(Debug)]
@@ -108,6 +111,7 @@ pub(super) struct History {
     commits: Commits,
     path: PathBuf,
     outbox: OutboxId,
+    outboxes: OwnOutboxes,
     damaged: Vec<Phrase>,
 }
 
@@ -119,11 +123,13 @@ impl History {
         let (db, commits) = database::open(path, &KIND)?;
         let told = |error: rusqlite::Error| phrase(path, &error);
         db.busy_timeout(BUSY_MAX).map_err(told)?;
+        db.set_prepared_statement_cache_capacity(STATEMENTS);
         db.execute("INSERT OR IGNORE INTO outbox(one, id) VALUES (1, ?1)", [outbox() as i64])
             .map_err(told)?;
         let id: i64 = db.query_row("SELECT id FROM outbox", [], |row| row.get(0)).map_err(told)?;
         let (path, outbox, damaged) = (path.to_owned(), OutboxId(id as u64), Vec::new());
-        let mut history = History { db, commits, path, outbox, damaged };
+        let outboxes = OwnOutboxes::default();
+        let mut history = History { db, commits, path, outbox, outboxes, damaged };
         let kept = history.load()?;
         Ok((history, kept))
     }
@@ -142,15 +148,19 @@ impl History {
     /// Makes these records durable, or none. Those that contradict what is there are left out, and their indexes go
     /// to `refused`.
     pub(super) fn add(&mut self, records: &[Record], refused: &mut Vec<usize>) -> Result<(), Fault> {
-        let outbox = self.outbox;
-        self.commits.commit(&mut self.db, |tx| {
+        let outboxes = &mut self.outboxes;
+        let added = self.commits.commit(&mut self.db, |tx| {
             for (index, record) in records.iter().enumerate() {
-                if !add_one(tx, outbox, record)? {
+                if !add_one(tx, outboxes, record)? {
                     refused.push(index);
                 }
             }
             Ok(())
-        })
+        });
+        if added.is_err() {
+            self.outboxes.forget();
+        }
+        added
     }
 
     fn load(&mut self) -> Result<Kept, Phrase> {
@@ -158,7 +168,9 @@ impl History {
         let clock = "SELECT coalesce(max(id), 0) FROM letters";
         let clock = self.db.query_row(clock, [], |row| number(row, 0)).map_err(told)?;
         let mut kept = Kept { clock, ..Kept::default() };
+        kept.outboxes = own_outboxes::load(&self.db).map_err(told)?;
         self.load_conversations(&mut kept).map_err(told)?;
+        self.load_written_to(&mut kept).map_err(told)?;
         let mut damaged = Vec::new();
         let places = self.load_letters(&mut kept, &mut damaged).map_err(told)?;
         self.load_refusals(&mut kept, &mut damaged).map_err(told)?;
@@ -167,7 +179,7 @@ impl History {
         kept.declined = received::declined(&self.db).map_err(told)?;
         self.refuse(&places)?;
         let file = self.path.display().to_string();
-        let name = |(relay, to, number)| {
+        let name = |(relay, to, _, number)| {
             let phrase = Phrase::new("letter-damaged").with("file", &file).with("relay", relay);
             phrase.with("to", to).with("number", number)
         };
@@ -181,10 +193,9 @@ impl History {
             return Ok(());
         }
         let refused = self.commits.commit(&mut self.db, |tx| {
-            let update = "UPDATE letters SET refused = ?2, doubt = 1, shown = 0 WHERE id = ?1";
-            let mut update = tx.prepare(update)?;
             for place in places {
-                update.execute(params![*place as i64, Reason::Damaged.as_str()])?;
+                letter_rows::refuse_damaged(tx, *place as i64)?;
+                outgoing::remove_at(tx, *place as i64)?;
             }
             letter_rows::mend_indexes(tx)
         });
@@ -193,9 +204,11 @@ impl History {
 
     fn load_conversations(&self, kept: &mut Kept) -> rusqlite::Result<()> {
         let select = "SELECT relay, member, last, taken, accepted, delivered, read, until, touched
-            FROM conversations JOIN peers ON peers.id = peer ORDER BY touched DESC LIMIT ?1";
+            FROM conversations JOIN peers ON peers.id = peer
+            WHERE outbox_id = coalesce((SELECT id FROM outboxes WHERE outboxes.relay = peers.relay), ?2)
+            ORDER BY touched DESC LIMIT ?1";
         let mut select = self.db.prepare(select)?;
-        let mut rows = select.query([ROWS_LOADED_MAX])?;
+        let mut rows = select.query(params![ROWS_LOADED_MAX, self.outbox.0 as i64])?;
         while let Some(row) = rows.next()? {
             let reach = Reach {
                 last: number(row, 2)?,
@@ -215,17 +228,33 @@ impl History {
         Ok(())
     }
 
-    /// Letters that wait for their end, as the index has them, so that none is overlooked whatever its row says. Those that are damaged become refusals, unless the relay answers for them
-    /// already; their places in the file are the answer.
+    fn load_written_to(&self, kept: &mut Kept) -> rusqlite::Result<()> {
+        let select = "SELECT relay, member FROM conversations JOIN peers ON peers.id = peer
+            GROUP BY peer ORDER BY max(touched) DESC LIMIT ?1";
+        let mut select = self.db.prepare(select)?;
+        let mut rows = select.query([ROWS_LOADED_MAX])?;
+        while let Some(row) = rows.next()? {
+            let (relay, member) = peer(row, 0)?;
+            kept.written_to.entry(relay).or_default().insert(member);
+        }
+        Ok(())
+    }
+
+    /// Letters that wait for their end, as the index has them, so that none is overlooked whatever
+    /// its row says. Those that are damaged, or whose kind and body are, become refusals, unless
+    /// the relay answers for them already; their places in the file are the answer.
     fn load_letters(&self, kept: &mut Kept, named: &mut Vec<Named>) -> rusqlite::Result<Vec<u64>> {
         let select = concat!(
             "SELECT ",
             summed!(),
-            ", sum, letters.id, number <= accepted FROM conversations
+            ", sum, letters.id, number <= accepted, sent_kind, sent_body, sent_sum FROM conversations
             CROSS JOIN letters INDEXED BY sqlite_autoindex_letters_1
-                ON letters.peer = conversations.peer AND way = 0 AND outbox = ?1 AND number > delivered
+                ON letters.peer = conversations.peer AND way = 0 AND letters.outbox = conversations.outbox_id
+                    AND number > delivered
             JOIN peers ON peers.id = conversations.peer
-            WHERE last > delivered"
+            LEFT JOIN outgoing ON outgoing.letter = letters.id
+            WHERE last > delivered AND conversations.outbox_id =
+                coalesce((SELECT id FROM outboxes WHERE outboxes.relay = peers.relay), ?1)"
         );
         let (mut select, mut damaged) = (self.db.prepare(select)?, Vec::new());
         let mut rows = select.query([self.outbox.0 as i64])?;
@@ -237,8 +266,12 @@ impl History {
                 continue;
             }
             let (key, letter) = self.kept_letter(row, whole)?;
-            if whole || row.get(COLUMNS + 2)? {
-                kept.letters.insert(key, letter);
+            let id = LetterId { outbox: key.2, number: key.3 };
+            let made = outgoing::read(row, COLUMNS + 3, (&key.0, &key.1), id)?;
+            if whole && made.is_some() || row.get(COLUMNS + 2)? {
+                let (relay, to, _, number) = key;
+                let made = made.unwrap_or_default();
+                kept.letters.insert((relay, to, number), KeptLetter { made, ..letter });
             } else {
                 let (reason, may_have_arrived) = (Reason::Damaged, true);
                 named.push(key.clone());
@@ -263,7 +296,7 @@ impl History {
             let (key, letter) = self.kept_letter(row, whole)?;
             let word = readable(row.get_ref(REFUSED)?).unwrap_or_default();
             let (reason, may_have_arrived) =
-                if whole { (reason(&word), row.get(DOUBT)?) } else { (Reason::Damaged, true) };
+                if whole { (Reason::kept(&word), row.get(DOUBT)?) } else { (Reason::Damaged, true) };
             if !whole {
                 named.push(key.clone());
             }
@@ -272,19 +305,22 @@ impl History {
         Ok(())
     }
 
-    /// A letter of the outbox; of a damaged one what can be read, under what the index calls it.
+    /// A letter of the outbox without its kind and body; of a damaged one what can be read, under
+    /// what the index calls it.
     fn kept_letter(&self, row: &rusqlite::Row<'_>, whole: bool) -> rusqlite::Result<(Named, KeptLetter)> {
         let values = letter_rows::values(row, 0)?;
-        let text = readable(values[TEXT]).unwrap_or_default();
+        let (text, _) = letter_rows::content(&values);
         let known = |nth: usize| values[nth].as_i64().unwrap_or_default() as u64;
         let (relay, to) = peer(row, 0)?;
         let key = if whole { None } else { letter_rows::key_of(&self.db, number(row, COLUMNS + 1)?)? };
-        let number = key.map_or_else(|| known(4), |key| key.number);
-        Ok(((relay, to, number), KeptLetter { request: known(7), text, written: Wall(known(6)) }))
+        let (outbox, number) = key.map_or_else(|| (known(3), known(4)), |key| (key.outbox, key.number));
+        let (request, written, mark) = (known(7), Wall(known(AT)), Mark(known(MARK) as u32));
+        let letter = KeptLetter { request, text, written, mark, made: Made::default() };
+        Ok(((relay, to, OutboxId(outbox), number), letter))
     }
 
     fn load_senders(&self, kept: &mut Kept) -> rusqlite::Result<()> {
-        let select = "SELECT relay, member, outbox, last, read, heard, held
+        let select = "SELECT relay, member, outbox, last, read, heard, held, mark, closed
             FROM senders JOIN peers ON peers.id = peer ORDER BY heard DESC LIMIT ?1";
         let mut select = self.db.prepare(select)?;
         let mut rows = select.query([ROWS_LOADED_MAX])?;
@@ -292,7 +328,9 @@ impl History {
             let (relay, from) = peer(row, 0)?;
             let [last, read, heard, held] =
                 [number(row, 3)?, number(row, 4)?, number(row, 5)?, number(row, 6)?];
-            let sender = KeptSender { last, read, heard, held };
+            let mark = Mark(number(row, 7)? as u32);
+            let closed = row.get::<_, Option<u32>>(8)?.map(Mark);
+            let sender = KeptSender { last, read, heard, held, mark, closed };
             kept.senders.insert((relay, from, OutboxId(number(row, 2)?)), sender);
         }
         Ok(())
@@ -309,38 +347,48 @@ fn peer_id(tx: &Transaction<'_>, relay: &HostPort, member: &Name) -> rusqlite::R
     Ok(tx.last_insert_rowid())
 }
 
-fn add_one(tx: &Transaction<'_>, outbox: OutboxId, record: &Record) -> rusqlite::Result<bool> {
+fn add_one(tx: &Transaction<'_>, outboxes: &mut OwnOutboxes, record: &Record) -> rusqlite::Result<bool> {
     match record {
         Record::Counter(_) | Record::Pin { .. } | Record::UdpFailed { .. } => Ok(true),
-        Record::Written { relay, to, number, request, text, written } => {
-            let id = LetterId { outbox, number: *number };
-            add_written(tx, (relay, to), id, (*request, text.as_str(), *written))
+        Record::SigningIn { relay, outbox, said } => {
+            outboxes.say(tx, relay, *outbox, *said)?;
+            Ok(true)
         }
-        Record::Reached { relay, to, reach } => raise(tx, peer_id(tx, relay, to)?, reach),
-        Record::Refused { relay, to, number, reason, may_have_arrived } => {
-            let key = key(peer_id(tx, relay, to)?, SENT, LetterId { outbox, number: *number });
-            let waits = "SELECT 1 FROM conversations WHERE peer = ?1 AND delivered < ?2";
-            if tx.prepare_cached(waits)?.exists((key.peer, *number as i64))? {
-                letter_rows::note(tx, key, Note::Refused(reason.as_str(), *may_have_arrived))?;
+        Record::OldCopy { relay, outbox } => {
+            outboxes.raise(tx, relay, (*outbox, Mark::default()))?;
+            Ok(true)
+        }
+        Record::Written { relay, to, outbox, number, mark, request, text, written, made } => {
+            outboxes.raise(tx, relay, (*outbox, *mark))?;
+            let id = LetterId { outbox: *outbox, number: *number };
+            add_written(tx, (relay, to), (id, *mark), (*request, text.as_str(), *written), made)
+        }
+        Record::Reached { relay, to, outbox, reach } => raise(tx, peer_id(tx, relay, to)?, *outbox, reach),
+        Record::Refused { relay, to, outbox, number, reason, may_have_arrived } => {
+            let id = LetterId { outbox: *outbox, number: *number };
+            let key = key(peer_id(tx, relay, to)?, SENT, id);
+            let waits = "SELECT 1 FROM conversations WHERE peer = ?1 AND outbox_id = ?3 AND delivered < ?2";
+            if tx.prepare_cached(waits)?.exists((key.peer, *number as i64, key.outbox as i64))? {
+                letter_rows::note(tx, key, Note::Refused(&reason.word(), *may_have_arrived))?;
+                outgoing::remove(tx, key.peer, id)?;
             }
             Ok(true)
         }
-        Record::Told { relay, to, number } => {
-            let key = key(peer_id(tx, relay, to)?, SENT, LetterId { outbox, number: *number });
+        Record::Told { relay, to, outbox, number } => {
+            let key = key(peer_id(tx, relay, to)?, SENT, LetterId { outbox: *outbox, number: *number });
             letter_rows::note(tx, key, Note::Shown)?;
             Ok(true)
         }
-        Record::Received { letter, after } => {
-            let Incoming { relay, from, id, text, at, via, missing, damaged: _ } = letter;
-            let row = Arrived { text: Some(text), at: *at, via: Some(*via), missing: *missing, shown: false };
-            received::add(tx, peer_id(tx, relay, from)?, (relay, from), (*id, *after), row)
+        Record::Received { letter, after, mark } => {
+            let Incoming { relay, from, id, text, note, at, via, missing, damaged: _ } = letter;
+            let row = Arrived { text, note: *note, at: *at, via: *via, missing: *missing };
+            received::add(tx, peer_id(tx, relay, from)?, (relay, from), (*id, *after, *mark), row)
         }
-        Record::Unreadable { relay, from, id, at, after } => {
-            let row = Arrived { text: None, at: *at, via: None, missing: 0, shown: true };
-            received::add(tx, peer_id(tx, relay, from)?, (relay, from), (*id, *after), row)
+        Record::Declined { relay, from, id, reason, after, mark } => {
+            received::decline(tx, peer_id(tx, relay, from)?, (*id, *after, *mark), *reason)
         }
-        Record::Declined { relay, from, id, reason, after } => {
-            received::decline(tx, peer_id(tx, relay, from)?, *id, *after, *reason)
+        Record::Closed { relay, from, outbox, mark } => {
+            received::close(tx, peer_id(tx, relay, from)?, *outbox, *mark)
         }
         Record::Shown { relay, from, id, read } => {
             let key = key(peer_id(tx, relay, from)?, RECEIVED, *id);
@@ -361,37 +409,39 @@ const fn key(peer: i64, way: u8, id: LetterId) -> Key {
 fn add_written(
     tx: &Transaction<'_>,
     (relay, to): (&HostPort, &Name),
-    id: LetterId,
+    (id, mark): (LetterId, Mark),
     (request, text, written): (u64, &str, Wall),
+    made: &Made,
 ) -> rusqlite::Result<bool> {
     let peer = peer_id(tx, relay, to)?;
-    let letter = NewLetter {
-        way: SENT,
-        id,
-        text: Some(text),
-        at: written,
-        request: Some(request),
-        via: None,
-        missing: 0,
-        shown: false,
-    };
+    let (at, request, via, missing) = (written, Some(request), None, 0);
+    let letter = NewLetter { way: SENT, id, text, note: made.note(), at, request, via, missing, mark };
     if !letter.insert(tx, peer, (relay, to))? {
         return Ok(false);
     }
-    let touch = "INSERT INTO conversations(peer, last, touched) VALUES (?1, ?2, ?3)
-        ON CONFLICT DO UPDATE SET last = max(last, ?2), touched = ?3";
-    tx.prepare_cached(touch)?.execute((peer, id.number as i64, tx.last_insert_rowid()))?;
+    let place = tx.last_insert_rowid();
+    outgoing::add(tx, place, (relay, to), id, made)?;
+    let touch = "INSERT INTO conversations(peer, outbox_id, last, touched) VALUES (?1, ?2, ?3, ?4)
+        ON CONFLICT DO UPDATE SET last = max(last, ?3), touched = ?4";
+    tx.prepare_cached(touch)?.execute((peer, id.outbox.0 as i64, id.number as i64, place))?;
     Ok(true)
 }
 
-fn raise(tx: &Transaction<'_>, peer: i64, reach: &Reach) -> rusqlite::Result<bool> {
-    let raise = "INSERT INTO conversations(peer, last, taken, accepted, delivered, read, until)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+fn raise(tx: &Transaction<'_>, peer: i64, outbox: OutboxId, reach: &Reach) -> rusqlite::Result<bool> {
+    let before = "SELECT delivered FROM conversations WHERE peer = ?1 AND outbox_id = ?2";
+    let mut before = tx.prepare_cached(before)?;
+    let before = before.query_row((peer, outbox.0 as i64), |row| number(row, 0)).optional()?.unwrap_or(0);
+    if reach.delivered > before {
+        outgoing::remove_through(tx, peer, outbox, before, reach.delivered)?;
+    }
+    let raise = "INSERT INTO conversations(peer, last, taken, accepted, delivered, read, until, outbox_id)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
         ON CONFLICT DO UPDATE SET last = max(last, ?2), taken = max(taken, ?3), accepted = max(accepted, ?4),
             delivered = max(delivered, ?5), read = max(read, ?6), until = ?7";
     let Reach { last, taken, accepted, delivered, read, until } = *reach;
     let marks = [last, taken, accepted, delivered, read, until.0].map(|mark| mark as i64);
-    let row = params![peer, marks[0], marks[1], marks[2], marks[3], marks[4], marks[5]];
+    let outbox = outbox.0 as i64;
+    let row = params![peer, marks[0], marks[1], marks[2], marks[3], marks[4], marks[5], outbox];
     tx.prepare_cached(raise)?.execute(row)?;
     Ok(true)
 }

@@ -7,35 +7,22 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::sums::{Sum, sum_of_values, unsigned};
-use crate::base::{Carrier, HostPort, LetterId, Name, Wall};
+use crate::base::{Carrier, HostPort, LetterId, Mark, Name, Wall};
+use crate::client::GuestNote;
 use crate::client::Reason;
-
-/// The reasons that the column `refused` may hold.
-const REASONS: [Reason; 9] = [
-    Reason::Unknown,
-    Reason::Offline,
-    Reason::Full,
-    Reason::TooLong,
-    Reason::Blocked,
-    Reason::Behind,
-    Reason::Expired,
-    Reason::Taken,
-    Reason::Damaged,
-];
+use crate::client::{KIND_GUEST, KIND_TEXT};
 
 /// Whether the column `refused` may say this.
 pub(super) fn is_reason(word: &str) -> bool {
-    REASONS.iter().any(|reason| reason.as_str() == word)
+    Reason::of_word(word).is_some()
 }
 
-/// The reason that a word of the column `refused` means.
-pub(super) fn reason(word: &str) -> Reason {
-    REASONS.into_iter().find(|reason| reason.as_str() == word).unwrap_or(Reason::Full)
-}
-
-/// The words that the column `refused` may hold, as SQL lists them.
-pub(super) fn refused_words() -> String {
-    REASONS.map(|reason| format!("'{}'", reason.as_str())).join(", ")
+/// Whether the column `refused` says of a letter that no history shows it, in SQL. Those of an old
+/// copy may have arrived.
+pub(super) fn is_refused() -> String {
+    let words = Reason::known_words().filter(|word| *word != Reason::OldCopy.word());
+    let words: Vec<String> = words.map(|word| format!("'{word}'")).collect();
+    format!("(refused IN ({}) OR refused GLOB 'reason-[0-9]*')", words.join(", "))
 }
 
 /// Sent, in the column `way`.
@@ -47,7 +34,7 @@ pub(super) const RECEIVED: u8 = 1;
 const ERASED: &str = "erased";
 
 /// How many fields a sum is over.
-pub(super) const COLUMNS: usize = 13;
+pub(super) const COLUMNS: usize = 15;
 /// Places among them.
 pub(super) const TEXT: usize = 5;
 pub(super) const AT: usize = 6;
@@ -56,11 +43,13 @@ pub(super) const DOUBT: usize = 9;
 pub(super) const VIA: usize = 10;
 pub(super) const MISSING: usize = 11;
 pub(super) const SHOWN: usize = 12;
+pub(super) const MARK: usize = 13;
+pub(super) const KIND: usize = 14;
 
 /// The fields a sum is over, in its order.
 macro_rules! summed {
     () => {
-        "relay, member, way, outbox, number, text, at, request, refused, doubt, via, missing, shown"
+        "relay, member, way, outbox, number, text, at, request, refused, doubt, via, missing, shown, mark, kind"
     };
 }
 pub(super) use summed;
@@ -92,6 +81,16 @@ pub(super) fn readable(value: ValueRef<'_>) -> Option<String> {
     match value {
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
         _ => None,
+    }
+}
+
+/// What a whole row says: its text, or what was said about a guest, whose word stands for the text.
+pub(super) fn content(values: &Values<'_>) -> (String, Option<GuestNote>) {
+    let text = readable(values[TEXT]).unwrap_or_default();
+    let is_note = values[KIND] == ValueRef::Integer(KIND_GUEST.into());
+    match GuestNote::of_word(&text).filter(|_| is_note) {
+        Some(note) => (String::new(), Some(note)),
+        None => (text, None),
     }
 }
 
@@ -145,12 +144,14 @@ pub(super) fn key_of(db: &Connection, place: u64) -> rusqlite::Result<Option<Key
 pub(super) struct NewLetter<'a> {
     pub(super) way: u8,
     pub(super) id: LetterId,
-    pub(super) text: Option<&'a str>,
+    pub(super) text: &'a str,
+    pub(super) note: Option<GuestNote>,
     pub(super) at: Wall,
     pub(super) request: Option<u64>,
     pub(super) via: Option<Carrier>,
     pub(super) missing: u64,
-    pub(super) shown: bool,
+    /// Of a letter that was sent: under which it was numbered.
+    pub(super) mark: Mark,
 }
 
 impl NewLetter<'_> {
@@ -162,9 +163,11 @@ impl NewLetter<'_> {
         whose: (&HostPort, &Name),
     ) -> rusqlite::Result<bool> {
         let insert =
-            "INSERT INTO letters(peer, way, outbox, number, text, at, request, via, missing, shown, sum)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO NOTHING";
-        let NewLetter { way, text, shown, .. } = *self;
+            "INSERT INTO letters(peer, way, outbox, number, text, at, request, via, missing, mark, sum, kind)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT DO NOTHING";
+        let NewLetter { way, note, mark, .. } = *self;
+        let text = note.map_or(self.text, |note| note.word());
+        let kind = if note.is_some() { KIND_GUEST } else { KIND_TEXT };
         let (outbox, number) = (self.id.outbox.0 as i64, self.id.number as i64);
         let (at, missing) = (self.at.0 as i64, self.missing as i64);
         let (request, via) = (self.request.map(|request| request as i64), self.via.map(Carrier::as_str));
@@ -175,16 +178,18 @@ impl NewLetter<'_> {
             ValueRef::Integer(way.into()),
             ValueRef::Integer(outbox),
             ValueRef::Integer(number),
-            text_or_null(text),
+            ValueRef::Text(text.as_bytes()),
             ValueRef::Integer(at),
             request.map_or(ValueRef::Null, ValueRef::Integer),
             ValueRef::Null,
             ValueRef::Integer(0),
             text_or_null(via),
             ValueRef::Integer(missing),
-            ValueRef::Integer(shown.into()),
+            ValueRef::Integer(0),
+            ValueRef::Integer(mark.0.into()),
+            ValueRef::Integer(kind.into()),
         ]);
-        let row = params![peer, way, outbox, number, text, at, request, via, missing, shown, sum];
+        let row = params![peer, way, outbox, number, text, at, request, via, missing, mark.0, sum, kind];
         Ok(tx.prepare_cached(insert)?.execute(row)? > 0)
     }
 }
@@ -240,6 +245,31 @@ pub(super) fn note(tx: &Transaction<'_>, key: Key, note: Note<'_>) -> rusqlite::
     mend_indexes(tx)
 }
 
+/// Has a letter of the outbox refused as damaged, which its writer is to be told; its sum follows
+/// if it was right. `mend_indexes` has to follow.
+pub(super) fn refuse_damaged(tx: &Transaction<'_>, place: i64) -> rusqlite::Result<()> {
+    let select = concat!(
+        "SELECT ",
+        summed!(),
+        ", sum FROM letters JOIN peers ON peers.id = peer WHERE letters.id = ?1"
+    );
+    let word = Reason::Damaged.word();
+    let mut select = tx.prepare_cached(select)?;
+    let mut rows = select.query([place])?;
+    let sum = match rows.next()? {
+        Some(row) if is_whole(row, 0)? => {
+            let mut values = values(row, 0)?;
+            values[REFUSED] = ValueRef::Text(word.as_bytes());
+            (values[DOUBT], values[SHOWN]) = (ValueRef::Integer(1), ValueRef::Integer(0));
+            Some(sum_of(&values))
+        }
+        _ => None,
+    };
+    let update =
+        "UPDATE letters SET refused = ?2, doubt = 1, shown = 0, sum = coalesce(?3, sum) WHERE id = ?1";
+    tx.prepare_cached(update)?.execute(params![place, word, sum]).map(drop)
+}
+
 /// Erases the text of a letter, and has its sum follow if it was right. It is in no history from
 /// then on.
 pub(super) fn erase_text(tx: &Transaction<'_>, place: i64) -> rusqlite::Result<()> {
@@ -263,21 +293,4 @@ pub(super) fn erase_text(tx: &Transaction<'_>, place: i64) -> rusqlite::Result<(
 /// What the disk has changed in a row it has not changed in the indexes, which then have it under what it was.
 pub(super) fn mend_indexes(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     tx.execute_batch("REINDEX letters_unshown; REINDEX letters_untold")
-}
-
-/// Gives every row its sum that was written before there were sums.
-pub(super) fn fill(tx: &Transaction<'_>) -> rusqlite::Result<()> {
-    let select = concat!(
-        "SELECT letters.id, ",
-        summed!(),
-        " FROM letters JOIN peers ON peers.id = peer WHERE letters.id > ?1 ORDER BY letters.id LIMIT 1"
-    );
-    let (mut select, mut behind) = (tx.prepare(select)?, 0);
-    let mut update = tx.prepare("UPDATE letters SET sum = ?2 WHERE id = ?1")?;
-    let summed = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, sum_of(&values(row, 1)?)));
-    while let Some((place, sum)) = select.query_row([behind], summed).optional()? {
-        update.execute(params![place, sum])?;
-        behind = place;
-    }
-    Ok(())
 }

@@ -13,8 +13,8 @@ use super::database::{damaged, fault, is_checked_whole, phrase};
 use super::sums::{Sum, sum, unsigned};
 use super::waiting_table::{self, Changes};
 use super::worker::Fault;
-use super::{damaged_table, roll_table, sessions_table, unused_table};
-use crate::base::{Held, LetterId, Name, OutboxId, Phrase, Places, Query, Row};
+use super::{damaged_table, outboxes_table, roll_table, sessions_table, unused_table};
+use crate::base::{Held, LetterId, Mark, Name, OutboxId, Phrase, Places, Query, Row};
 use crate::relay::{FlowNames, KeptLetter, Mail, Marks, OwedRefusal, Record, Waiting};
 
 /// `letters` is one tree by place, so that new letters are appended, and an index by recipient: clustering by recipient
@@ -40,6 +40,8 @@ CREATE TABLE receipts(
   delivered INTEGER NOT NULL,
   read INTEGER NOT NULL,
   since INTEGER NOT NULL,
+  mark INTEGER NOT NULL,
+  at_full_second INTEGER NOT NULL,
   sum BLOB NOT NULL,
   PRIMARY KEY(author, recipient, outbox)
 ) STRICT, WITHOUT ROWID;
@@ -101,6 +103,7 @@ pub(super) fn apply(tx: &Transaction<'_>, record: &Record, changes: &mut Changes
                 }
             }
         }
+        Record::SignedIn { outbox, gone } => outboxes_table::put(tx, outbox, *gone)?,
         Record::Heard(owed) => {
             let delete =
                 "DELETE FROM refusals WHERE author = ?1 AND recipient = ?2 AND outbox = ?3 AND number = ?4";
@@ -118,7 +121,7 @@ pub(super) fn apply(tx: &Transaction<'_>, record: &Record, changes: &mut Changes
 }
 
 fn add_letter(tx: &Transaction<'_>, to: &Name, letter: &KeptLetter) -> rusqlite::Result<()> {
-    let KeptLetter { place, since, from, id, len, message } = letter;
+    let KeptLetter { place, since, from, id, len, message, mark: _ } = letter;
     let insert = "INSERT INTO letters(id, recipient, author, outbox, number, since, len, sum, message)
                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     let numbers = [*place, id.outbox.0, id.number, *since, *len];
@@ -151,32 +154,26 @@ fn remove_letter(tx: &Transaction<'_>, place: u64, changes: &mut Changes) -> rus
 }
 
 fn put_marks(tx: &Transaction<'_>, marks: &Marks) -> rusqlite::Result<()> {
-    let Marks { from, outbox, to, accepted, delivered, read, since } = marks;
-    let put =
-        "INSERT OR REPLACE INTO receipts(author, recipient, outbox, accepted, delivered, read, since, sum)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-    let numbers = [outbox.0, *accepted, *delivered, *read, *since];
-    let sum = receipt_sum([from.as_str(), to.as_str()], numbers);
-    let [outbox, accepted, delivered, read, since] = numbers.map(|n| n as i64);
-    let row = params![from.as_str(), to.as_str(), outbox, accepted, delivered, read, since, sum];
+    let Marks { from, outbox, to, accepted, delivered, read, since, mark, at_full_second } = marks;
+    let put = "INSERT OR REPLACE INTO
+        receipts(author, recipient, outbox, accepted, delivered, read, since, mark, at_full_second, sum)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    let later = u64::from(*at_full_second);
+    let numbers = [outbox.0, *accepted, *delivered, *read, *since, mark.0.into(), later];
+    let sum = sum("receipt", &[from.as_str(), to.as_str()], &numbers, &[]);
+    let [outbox, accepted, delivered, read, since, mark, later] = numbers.map(|n| n as i64);
+    let row = params![from.as_str(), to.as_str(), outbox, accepted, delivered, read, since, mark, later, sum];
     tx.prepare_cached(put)?.execute(row)?;
     Ok(())
-}
-
-/// A row of which it is not known when a letter was last written has the sum that it had before
-/// that was written down.
-fn receipt_sum(names: [&str; 2], numbers: [u64; 5]) -> Sum {
-    let known = if numbers[4] == 0 { 4 } else { 5 };
-    sum("receipt", &names, &numbers[..known], &[])
 }
 
 fn put_refusal(tx: &Transaction<'_>, owed: &OwedRefusal) -> rusqlite::Result<()> {
     let put =
         "INSERT OR REPLACE INTO refusals(author, recipient, outbox, number, reason, may_have_arrived, sum)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-    let (from, to, reason) = (owed.from.as_str(), owed.to.as_str(), owed.reason.as_str());
+    let (from, to, reason) = (owed.from.as_str(), owed.to.as_str(), owed.reason.word());
     let numbers = [owed.id.outbox.0, owed.id.number, owed.may_have_arrived.into()];
-    let sum = sum("refusal", &[from, to, reason], &numbers, &[]);
+    let sum = sum("refusal", &[from, to, &reason], &numbers, &[]);
     let [outbox, number, maybe] = numbers.map(|n| n as i64);
     tx.prepare_cached(put)?.execute(params![from, to, outbox, number, reason, maybe, sum])?;
     Ok(())
@@ -324,6 +321,7 @@ pub(super) fn read_mail(db: &Connection, path: &Path) -> Result<Mail, Phrase> {
     let last_place = db.query_row(last_place, [], |row| unsigned(row, 0)).map_err(told)?;
     let marks = read_marks(db).map_err(told)?.ok_or_else(|| damaged(path, "receipts"))?;
     let refusals = read_refusals(db).map_err(told)?.ok_or_else(|| damaged(path, "refusals"))?;
+    let outboxes = outboxes_table::read(db).map_err(told)?.ok_or_else(|| damaged(path, "outboxes"))?;
     let sessions = sessions_table::read(db).map_err(told)?.ok_or_else(|| damaged(path, "sessions"))?;
     let clock = "SELECT ms, sum FROM clock";
     let clock = db
@@ -335,7 +333,7 @@ pub(super) fn read_mail(db: &Connection, path: &Path) -> Result<Mail, Phrase> {
         Some((ms, stored)) if stored == sum("clock", &[], &[ms], &[]) => ms,
         Some(_) => return Err(damaged(path, "clock")),
     };
-    Ok(Mail { clock, last_place, waiting, marks, refusals, sessions })
+    Ok(Mail { clock, last_place, waiting, marks, refusals, outboxes, sessions })
 }
 
 /// Checks the sum of every letter that is not known to be damaged, and that `waiting` counts them.
@@ -358,17 +356,23 @@ fn check_letters(db: &Connection, path: &Path, waiting: &[Waiting]) -> Result<()
 
 /// `None` if a row is damaged.
 fn read_marks(db: &Connection) -> rusqlite::Result<Option<Vec<Marks>>> {
-    let select = "SELECT author, recipient, outbox, accepted, delivered, read, since, sum FROM receipts";
+    let select =
+        "SELECT author, recipient, outbox, accepted, delivered, read, since, mark, at_full_second, sum
+        FROM receipts";
     let mut select = db.prepare(select)?;
     let rows = select.query_map([], |row| {
         let (from, to): (String, String) = (row.get(0)?, row.get(1)?);
-        let numbers =
-            [unsigned(row, 2)?, unsigned(row, 3)?, unsigned(row, 4)?, unsigned(row, 5)?, unsigned(row, 6)?];
-        let is_whole = row.get::<_, Sum>(7)? == receipt_sum([&from, &to], numbers);
-        let [outbox, accepted, delivered, read, since] = numbers;
-        let outbox = OutboxId(outbox);
+        let mut numbers = [0; 7];
+        for (nth, number) in numbers.iter_mut().enumerate() {
+            *number = unsigned(row, 2 + nth)?;
+        }
+        let is_whole = row.get::<_, Sum>(9)? == sum("receipt", &[&from, &to], &numbers, &[]);
+        let [outbox, accepted, delivered, read, since, mark, later] = numbers;
+        let (outbox, mark, at_full_second) = (OutboxId(outbox), Mark(mark as u32), later == 1);
         let names = from.parse().ok().zip(to.parse().ok()).filter(|_| is_whole);
-        Ok(names.map(|(from, to)| Marks { from, outbox, to, accepted, delivered, read, since }))
+        let of =
+            |(from, to)| Marks { from, outbox, to, accepted, delivered, read, since, mark, at_full_second };
+        Ok(names.map(of))
     })?;
     rows.collect()
 }
@@ -384,7 +388,7 @@ fn read_refusals(db: &Connection) -> rusqlite::Result<Option<Vec<OwedRefusal>>> 
         let [outbox, number, maybe] = numbers;
         let names = from.parse().ok().zip(to.parse().ok()).filter(|_| is_whole);
         let id = LetterId { outbox: OutboxId(outbox), number };
-        Ok(names.and_then(|(from, to)| OwedRefusal::read(from, to, id, &reason, maybe == 1)))
+        Ok(names.map(|(from, to)| OwedRefusal::read(from, to, id, &reason, maybe == 1)))
     })?;
     rows.collect()
 }

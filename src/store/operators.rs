@@ -27,8 +27,6 @@ CREATE TABLE requests(
   until INTEGER NOT NULL,
   answer TEXT
 ) STRICT;"],
-    steps: &[],
-    finish_steps: database::nothing_more,
 };
 /// Requests looked at together; more wait for the next look.
 const PAGE: usize = 64;

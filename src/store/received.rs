@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction};
 
-use super::letter_rows::{NewLetter, RECEIVED, number, parsed, peer, reason};
-use crate::base::{Carrier, HostPort, LetterId, Name, OutboxId, Wall};
+use super::letter_rows::{NewLetter, RECEIVED, number, parsed, peer};
+use crate::base::{Carrier, HostPort, LetterId, Mark, Name, OutboxId, Wall};
+use crate::client::GuestNote;
 use crate::client::{DECLINED_KEPT_MAX, Holdings, OUTBOXES_OF_ONE_MAX, Reason, letter_cost};
 
 /// Outboxes remembered of which nothing is kept: twice as many as a client remembers in memory
@@ -15,9 +16,8 @@ const EMPTY_OUTBOXES_MAX: i64 = 131_072;
 /// Refusals after which the outboxes above this are forgotten: counting them takes 20 ms.
 const FORGOTTEN_EVERY: i64 = 1_024;
 
-macro_rules! declined {
-    () => {
-        "
+/// The last [`DECLINED_KEPT_MAX`] letters that were refused.
+pub(super) const DECLINED: &str = "
 CREATE TABLE declined(
   id INTEGER PRIMARY KEY,
   peer INTEGER NOT NULL REFERENCES peers,
@@ -25,24 +25,15 @@ CREATE TABLE declined(
   number INTEGER NOT NULL,
   reason TEXT NOT NULL,
   UNIQUE(peer, outbox, number)
-) STRICT;"
-    };
-}
-
-/// The last [`DECLINED_KEPT_MAX`] letters that were refused.
-pub(super) const DECLINED: &str = declined!();
-
-/// From a layout where no letter was refused and nothing was counted of each sender.
-pub(super) const STEP: &str =
-    concat!("ALTER TABLE senders ADD COLUMN held INTEGER NOT NULL DEFAULT 0;", declined!());
+) STRICT;";
 
 /// A letter that came in, without its name.
 pub(super) struct Arrived<'a> {
-    pub(super) text: Option<&'a str>,
+    pub(super) text: &'a str,
+    pub(super) note: Option<GuestNote>,
     pub(super) at: Wall,
-    pub(super) via: Option<Carrier>,
+    pub(super) via: Carrier,
     pub(super) missing: u64,
-    pub(super) shown: bool,
 }
 
 /// State of a sender's outbox before its letter `id`, which comes behind `after`.
@@ -70,7 +61,7 @@ pub(super) fn add(
     tx: &Transaction<'_>,
     peer: i64,
     whose: (&HostPort, &Name),
-    (id, after): (LetterId, u64),
+    (id, after, mark): (LetterId, u64, Mark),
     letter: Arrived<'_>,
 ) -> rusqlite::Result<bool> {
     match turn_of(tx, peer, id, after)? {
@@ -78,13 +69,14 @@ pub(super) fn add(
         Turn::Gap => return Ok(false),
         Turn::Next { .. } => {}
     }
-    let Arrived { text, at, via, missing, shown } = letter;
-    let letter = NewLetter { way: RECEIVED, id, text, at, request: None, via, missing, shown };
-    let bytes = if letter.insert(tx, peer, whose)? { letter_cost(text.map_or(0, str::len)) } else { 0 };
-    let mark = "INSERT INTO senders(peer, outbox, last, heard, held) VALUES (?1, ?2, ?3, ?4, ?5)
-        ON CONFLICT DO UPDATE SET last = ?3, heard = ?4, held = held + ?5";
+    let Arrived { text, note, at, via, missing } = letter;
+    let (way, request, via) = (RECEIVED, None, Some(via));
+    let letter = NewLetter { way, id, text, note, at, request, via, missing, mark: Mark::default() };
+    let bytes = if letter.insert(tx, peer, whose)? { letter_cost(text.len()) } else { 0 };
+    let raise = "INSERT INTO senders(peer, outbox, last, heard, held, mark) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        ON CONFLICT DO UPDATE SET last = ?3, heard = ?4, held = held + ?5, mark = ?6";
     let (outbox, last, heard) = (id.outbox.0 as i64, id.number as i64, tx.last_insert_rowid());
-    tx.prepare_cached(mark)?.execute((peer, outbox, last, heard, bytes as i64))?;
+    tx.prepare_cached(raise)?.execute((peer, outbox, last, heard, bytes as i64, mark.0))?;
     Ok(true)
 }
 
@@ -92,8 +84,7 @@ pub(super) fn add(
 pub(super) fn decline(
     tx: &Transaction<'_>,
     peer: i64,
-    id: LetterId,
-    after: u64,
+    (id, after, mark): (LetterId, u64, Mark),
     reason: Reason,
 ) -> rusqlite::Result<bool> {
     let known = match turn_of(tx, peer, id, after)? {
@@ -104,19 +95,26 @@ pub(super) fn decline(
     let (outbox, number) = (id.outbox.0 as i64, id.number as i64);
     let add = "INSERT INTO declined(peer, outbox, number, reason) VALUES (?1, ?2, ?3, ?4)
         ON CONFLICT DO NOTHING";
-    tx.prepare_cached(add)?.execute((peer, outbox, number, reason.as_str()))?;
+    tx.prepare_cached(add)?.execute((peer, outbox, number, &*reason.word()))?;
     let forget = "DELETE FROM declined WHERE id <= (SELECT max(id) FROM declined) - ?1";
     tx.prepare_cached(forget)?.execute([DECLINED_KEPT_MAX as i64])?;
-    let mark = "INSERT INTO senders(peer, outbox, last, heard)
-        VALUES (?1, ?2, ?3, (SELECT coalesce(max(id), 0) FROM letters))
-        ON CONFLICT DO UPDATE SET last = ?3, heard = (SELECT coalesce(max(id), 0) FROM letters)";
-    tx.prepare_cached(mark)?.execute((peer, outbox, number))?;
+    let raise = "INSERT INTO senders(peer, outbox, last, heard, mark)
+        VALUES (?1, ?2, ?3, (SELECT coalesce(max(id), 0) FROM letters), ?4)
+        ON CONFLICT DO UPDATE SET last = ?3, heard = (SELECT coalesce(max(id), 0) FROM letters), mark = ?4";
+    tx.prepare_cached(raise)?.execute((peer, outbox, number, mark.0))?;
     if !known {
         forget_outboxes(tx, peer, outbox)?;
     }
     if tx.last_insert_rowid() % FORGOTTEN_EVERY == 0 {
         forget_refused(tx, EMPTY_OUTBOXES_MAX)?;
     }
+    Ok(true)
+}
+
+/// Letters of this outbox from this mark on were numbered by an old copy.
+pub(super) fn close(tx: &Transaction<'_>, peer: i64, outbox: OutboxId, mark: Mark) -> rusqlite::Result<bool> {
+    let close = "UPDATE senders SET closed = min(coalesce(closed, ?3), ?3) WHERE peer = ?1 AND outbox = ?2";
+    tx.prepare_cached(close)?.execute((peer, outbox.0 as i64, mark.0))?;
     Ok(true)
 }
 
@@ -171,17 +169,9 @@ pub(super) fn declined(db: &Connection) -> rusqlite::Result<Declined> {
     let rows = select.query_map([], |row| {
         let (relay, from) = peer(row, 0)?;
         let key = (relay, from, OutboxId(number(row, 2)?), number(row, 3)?);
-        Ok((key, (number(row, 4)?, reason(&parsed::<String>(row, 5)?))))
+        Ok((key, (number(row, 4)?, Reason::kept(&parsed::<String>(row, 5)?))))
     })?;
     rows.collect()
-}
-
-/// Counts what is kept of each outbox, in a layout that did not.
-pub(super) fn count_all(tx: &Transaction<'_>) -> rusqlite::Result<()> {
-    let count = "UPDATE senders SET held = coalesce((
-        SELECT sum(octet_length(coalesce(text, '')) + ?1) FROM letters
-        WHERE letters.peer = senders.peer AND way = 1 AND letters.outbox = senders.outbox), 0)";
-    tx.execute(count, params![letter_cost(0) as i64]).map(drop)
 }
 
 #[cfg(test)]
@@ -201,10 +191,10 @@ mod tests {
             tx.execute("INSERT INTO peers VALUES (?1, 'h:1', ?2)", (peer, name.as_str())).unwrap();
             if peer == 3 {
                 let at = Wall(1);
-                let letter = Arrived { text: Some("kept"), at, via: None, missing: 0, shown: true };
-                assert!(add(&tx, peer, (&relay, &name), (id(3), 0), letter).unwrap());
+                let letter = Arrived { text: "kept", note: None, at, via: Carrier::Udp, missing: 0 };
+                assert!(add(&tx, peer, (&relay, &name), (id(3), 0, Mark(1)), letter).unwrap());
             } else {
-                assert!(decline(&tx, peer, id(peer as u64), 0, Reason::Full).unwrap());
+                assert!(decline(&tx, peer, (id(peer as u64), 0, Mark(1)), Reason::Full).unwrap());
             }
         }
         tx.execute("DELETE FROM declined WHERE peer < 15", []).unwrap();
@@ -227,7 +217,7 @@ mod tests {
         super::super::history::KIND.schema.iter().for_each(|text| db.execute_batch(text).unwrap());
         let tx = db.transaction().unwrap();
         let many = "WITH RECURSIVE peer(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM peer WHERE n < ?1)";
-        for (table, row) in [("peers", "n, 'h:1', 'a' || n"), ("senders", "n, 1, 1, 0, 0, 0")] {
+        for (table, row) in [("peers", "n, 'h:1', 'a' || n"), ("senders", "n, 1, 1, 0, 0, 0, 1, NULL")] {
             let insert = format!("INSERT INTO {table} {many} SELECT {row} FROM peer");
             tx.execute(&insert, [EMPTY_OUTBOXES_MAX]).unwrap();
         }
@@ -236,11 +226,11 @@ mod tests {
         tx.execute("INSERT INTO peers VALUES (?1, 'h:1', 'b')", [newcomer]).unwrap();
         for number in 1..FORGOTTEN_EVERY as u64 {
             let id = LetterId { outbox: OutboxId(1), number };
-            assert!(decline(&tx, newcomer, id, 0, Reason::Full).unwrap());
+            assert!(decline(&tx, newcomer, (id, 0, Mark(1)), Reason::Full).unwrap());
         }
         assert_eq!(count(), EMPTY_OUTBOXES_MAX + 1);
         let id = LetterId { outbox: OutboxId(1), number: FORGOTTEN_EVERY as u64 };
-        assert!(decline(&tx, newcomer, id, 0, Reason::Full).unwrap());
+        assert!(decline(&tx, newcomer, (id, 0, Mark(1)), Reason::Full).unwrap());
         assert_eq!(count(), EMPTY_OUTBOXES_MAX);
     }
 }

@@ -21,7 +21,9 @@ use super::lock::{FolderLock, LockError};
 use super::reset_id;
 use super::waiting_table::{self, Changes};
 use super::worker::{Backend, Fault};
-use super::{damaged_table, mail_table, members_table, roll_table, sessions_table, unused_table};
+use super::{
+    damaged_table, mail_table, members_table, outboxes_table, roll_table, sessions_table, unused_table,
+};
 use crate::base::{Name, Phrase, PublicKey, Query, Row};
 use crate::relay::{Mail, Record, Roll};
 
@@ -32,7 +34,7 @@ pub const RELAY_DATABASE: &str = "relay.sqlite";
 pub(super) const KIND: Kind = Kind {
     // `QQIA`.
     application_id: 0x5151_4941,
-    schema_version: 3,
+    schema_version: 4,
     schema: &[
         members_table::SCHEMA,
         roll_table::SCHEMA,
@@ -41,9 +43,8 @@ pub(super) const KIND: Kind = Kind {
         sessions_table::SCHEMA,
         damaged_table::SCHEMA,
         unused_table::SCHEMA,
+        outboxes_table::SCHEMA,
     ],
-    steps: &[damaged_table::SCHEMA, unused_table::STEP],
-    finish_steps: database::nothing_more,
 };
 
 /// What a relay starts with.

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use super::database::{damaged, phrase};
 use super::members_table::row_sum;
 use super::sums::{Sum, sum, unsigned};
-use super::unused_table;
+use super::{outboxes_table, unused_table};
 use crate::base::{Name, Phrase, PublicKey, Wall};
 use crate::relay::{Change, Invitation, InvitationId, Roll};
 
@@ -78,6 +78,7 @@ fn remove_member(tx: &Transaction<'_>, name: &Name) -> rusqlite::Result<()> {
     for table in ["DELETE FROM members WHERE name = ?1", "DELETE FROM blocks WHERE owner = ?1"] {
         tx.prepare_cached(table)?.execute([name.as_str()])?;
     }
+    outboxes_table::remove_member(tx, name)?;
     unused_table::remove(tx, name)
 }
 

@@ -7,24 +7,13 @@ use super::members_table::add_one;
 use super::sums::{Sum, sum, unsigned};
 use crate::base::{Name, PublicKey};
 
-macro_rules! unused {
-    () => {
-        "
+/// `since` is on the relay's own clock, in milliseconds.
+pub(super) const SCHEMA: &str = "
 CREATE TABLE unused(
   name TEXT PRIMARY KEY NOT NULL,
   since INTEGER NOT NULL,
   sum BLOB NOT NULL
-) STRICT, WITHOUT ROWID;"
-    };
-}
-
-/// `since` is on the relay's own clock, in milliseconds.
-pub(super) const SCHEMA: &str = unused!();
-
-/// From a layout where no name is known to be unused, and of no flow when a letter was last
-/// written.
-pub(super) const STEP: &str =
-    concat!(unused!(), "\nALTER TABLE receipts ADD COLUMN since INTEGER NOT NULL DEFAULT 0;");
+) STRICT, WITHOUT ROWID;";
 
 /// Adds a member, whose name is unused; `false` if the name has another key already, which keeps
 /// it. A member that is there already stays what it was.

@@ -8,10 +8,11 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::sums::{Sum, sum, unsigned};
-use crate::base::{Name, OutboxId};
+use crate::base::{Mark, Name, OutboxId};
 use crate::relay::{KeptLetter, Waiting};
 
-/// `last_number` is the highest of all letters that waited since there were none, and `last_since` the latest time.
+/// `last_number` is the highest of all letters that waited since there were none, `last_since` the
+/// latest time, and `last_mark` the highest mark.
 pub(super) const SCHEMA: &str = "
 CREATE TABLE waiting(
   recipient TEXT NOT NULL,
@@ -21,6 +22,7 @@ CREATE TABLE waiting(
   bytes INTEGER NOT NULL,
   last_number INTEGER NOT NULL,
   last_since INTEGER NOT NULL,
+  last_mark INTEGER NOT NULL,
   sum BLOB NOT NULL,
   PRIMARY KEY(recipient, author, outbox)
 ) STRICT, WITHOUT ROWID;";
@@ -34,6 +36,7 @@ struct Count {
     bytes: i64,
     last_number: u64,
     last_since: u64,
+    last_mark: Mark,
 }
 
 /// What one transaction changes, by recipient, author and outbox.
@@ -53,6 +56,7 @@ impl Changes {
         count.bytes += letter.len as i64;
         count.last_number = count.last_number.max(letter.id.number);
         count.last_since = count.last_since.max(letter.since);
+        count.last_mark = count.last_mark.max(letter.mark);
     }
 
     /// A letter for `to` is known as damaged from now on.
@@ -115,7 +119,7 @@ impl Changes {
     }
 }
 
-const COLUMNS: &str = "letters, bytes, last_number, last_since, sum";
+const COLUMNS: &str = "letters, bytes, last_number, last_since, last_mark, sum";
 const OF_FLOW: &str = "WHERE recipient = ?1 AND author = ?2 AND outbox = ?3";
 
 fn put(tx: &Transaction<'_>, key: &Key, count: Count) -> rusqlite::Result<()> {
@@ -124,9 +128,9 @@ fn put(tx: &Transaction<'_>, key: &Key, count: Count) -> rusqlite::Result<()> {
         let delete = format!("DELETE FROM waiting {OF_FLOW}");
         return tx.prepare_cached(&delete)?.execute(params![to, from, outbox]).map(drop);
     }
-    let put = "INSERT OR REPLACE INTO waiting VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-    let [letters, bytes, number, since] = count.numbers().map(|n| n as i64);
-    let row = params![to, from, outbox, letters, bytes, number, since, count.sum(key)];
+    let put = "INSERT OR REPLACE INTO waiting VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    let [letters, bytes, number, since, mark] = count.numbers().map(|n| n as i64);
+    let row = params![to, from, outbox, letters, bytes, number, since, mark, count.sum(key)];
     tx.prepare_cached(put)?.execute(row).map(drop)
 }
 
@@ -168,33 +172,35 @@ impl Count {
             bytes: self.bytes.checked_add(change.bytes)?,
             last_number: self.last_number.max(change.last_number),
             last_since: self.last_since.max(change.last_since),
+            last_mark: self.last_mark.max(change.last_mark),
         };
         (count.letters >= 0 && count.bytes >= 0).then_some(count)
     }
 
-    fn numbers(&self) -> [u64; 4] {
-        [self.letters as u64, self.bytes as u64, self.last_number, self.last_since]
+    fn numbers(&self) -> [u64; 5] {
+        let Count { last_number, last_since, last_mark, .. } = *self;
+        [self.letters as u64, self.bytes as u64, last_number, last_since, last_mark.0.into()]
     }
 
     fn sum(&self, key: &Key) -> Sum {
-        let [letters, bytes, number, since] = self.numbers();
-        sum("waiting", &[&key.0, &key.1], &[key.2, letters, bytes, number, since], &[])
+        let [letters, bytes, number, since, mark] = self.numbers();
+        sum("waiting", &[&key.0, &key.1], &[key.2, letters, bytes, number, since, mark], &[])
     }
 }
 
 /// The numbers that begin at `column`; `None` if the row is damaged.
 fn read_count(row: &rusqlite::Row<'_>, column: usize, key: &Key) -> rusqlite::Result<Option<Count>> {
     let [last_number, last_since] = [unsigned(row, column + 2)?, unsigned(row, column + 3)?];
-    let count = Count { letters: row.get(column)?, bytes: row.get(column + 1)?, last_number, last_since };
-    let is_whole = row.get::<_, Sum>(column + 4)? == count.sum(key);
+    let last_mark = Mark(unsigned(row, column + 4)? as u32);
+    let (letters, bytes) = (row.get(column)?, row.get(column + 1)?);
+    let count = Count { letters, bytes, last_number, last_since, last_mark };
+    let is_whole = row.get::<_, Sum>(column + 5)? == count.sum(key);
     Ok((is_whole && count.letters > 0 && count.bytes >= 0).then_some(count))
 }
 
 /// Every row; `None` if one is damaged.
 pub(super) fn read(db: &Connection) -> rusqlite::Result<Option<Vec<Waiting>>> {
-    let select =
-        "SELECT recipient, author, outbox, letters, bytes, last_number, last_since, sum FROM waiting";
-    let mut select = db.prepare(select)?;
+    let mut select = db.prepare(&format!("SELECT recipient, author, outbox, {COLUMNS} FROM waiting"))?;
     let rows = select.query_map([], |row| {
         let key: Key = (row.get(0)?, row.get(1)?, unsigned(row, 2)?);
         let Some(count) = read_count(row, 3, &key)? else { return Ok(None) };
@@ -207,6 +213,7 @@ pub(super) fn read(db: &Connection) -> rusqlite::Result<Option<Vec<Waiting>>> {
             bytes: count.bytes as usize,
             last_number: count.last_number,
             last_since: count.last_since,
+            last_mark: count.last_mark,
         }))
     })?;
     rows.collect()

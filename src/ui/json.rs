@@ -4,10 +4,9 @@ use serde::Serialize;
 
 use crate::base::{Name, PublicKey, Wall};
 use crate::client::{Incoming, Progress, Said};
-use crate::wire::letter::GuestNote;
 
 use super::clock::rfc3339;
-use super::plain::{DAMAGED, guest_note};
+use super::plain::{DAMAGED, OLD_COPY};
 
 #[derive(Serialize)]
 struct Letter<'a> {
@@ -42,26 +41,26 @@ const fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// A letter as one object on one line, without the new line: `from` (the member's name), `relay`, `id`, `text` (exactly
-/// as it was written), `at` (RFC 3339 in UTC with milliseconds, `null` beyond the year 9999), `via` (`udp` or `tcp`),
-/// `contact` (the user's name for the sender, `null` for one who is not in the address book), `looks_like` (the contact
-/// whose name a stranger's could be mistaken for) where there is one, `guest` (`left` or `ended`, with no text) where the
-/// relay says so about a guest, `missing` where letters before
-/// it never came, and `state`: `damaged` for a letter that the disk has damaged since, whose `text` is what can be read of it, or
-/// `null`. All characters that a terminal could act on are escaped.
+/// A letter as one object on one line, without the new line: `from` (the member's name), `relay`,
+/// `id`, `text` (exactly as it was written), `at` (RFC 3339 in UTC with milliseconds, `null` beyond
+/// the year 9999), `via` (`udp` or `tcp`), `contact` (the user's name for the sender, `null` for
+/// one who is not in the address book), `looks_like` (the contact whose name a stranger's could be
+/// mistaken for) where there is one, `guest` (`left` or `ended`, with an empty text) where the
+/// relay says so about a guest, `missing` where letters before it never came, and `state`:
+/// `damaged` for a letter that the disk has damaged since, whose `text` is what can be read of it,
+/// or `null`. All characters that a terminal could act on are escaped.
 pub fn letter(letter: &Incoming, sender: &Sender) -> String {
-    let note = GuestNote::of(&letter.from, &letter.text).filter(|_| !letter.damaged);
     let object = Letter {
         from: letter.from.as_str(),
         relay: letter.relay.to_string(),
         id: letter.id.to_string(),
-        text: text(note.map_or(letter.text.as_str(), |_| ""), letter.damaged),
+        text: text(&letter.text, letter.damaged),
         at: rfc3339(letter.at),
         via: letter.via.as_str(),
         contact: sender.contact.as_deref(),
         state: letter.damaged.then_some(DAMAGED),
         looks_like: sender.looks_like.as_deref(),
-        guest: note.map(guest_note),
+        guest: letter.note.map(|note| note.word()),
         missing: letter.missing,
     };
     escape(&serde_json::to_string(&object).expect("texts and numbers always serialise"))
@@ -112,14 +111,15 @@ struct OfHistory<'a> {
     missing: u64,
 }
 
-/// A letter of the history of the member `me` as one object on one line: `from` and `to` (members' names), `id`, `text`,
-/// `at` (as in [`letter`]), `state` (`queued`, `accepted`, `waiting`, `delivered`, `read`; a letter that came in was
-/// delivered, and read once it was shown), `until` for one that waits in a mailbox, `guest` and `missing` as in [`letter`]. A letter that
-/// the disk has damaged is `damaged` whatever its state, its `text` is what can be read of it, or `null`.
+/// A letter of the history of the member `me` as one object on one line: `from` and `to` (members'
+/// names), `id`, `text`, `at` (as in [`letter`]), `state` (`queued`, `accepted`, `waiting`,
+/// `delivered`, `read`; a letter that came in was delivered, and read once it was shown), `until`
+/// for one that waits in a mailbox, `missing` and `guest` as in [`letter`], which is `closed` where
+/// this member ended the conversation. A letter that the disk has damaged is `damaged` whatever its
+/// state, its `text` is what can be read of it, or `null`.
 pub fn said(said: &Said, me: &str) -> String {
     let member = said.member.as_str();
     let (from, to) = if said.by_me { (me, member) } else { (member, me) };
-    let note = GuestNote::of(&said.member, &said.text).filter(|_| !said.by_me && !said.damaged);
     let until = if let (Progress::Waiting { until }, false) = (said.state, said.damaged) {
         rfc3339(until)
     } else {
@@ -129,10 +129,14 @@ pub fn said(said: &Said, me: &str) -> String {
         from,
         to,
         id: said.id.to_string(),
-        text: text(note.map_or(said.text.as_str(), |_| ""), said.damaged),
+        text: text(&said.text, said.damaged),
         at: rfc3339(said.at),
-        state: if said.damaged { DAMAGED } else { said.state.as_str() },
-        guest: note.map(guest_note),
+        state: match said.state {
+            _ if said.damaged => DAMAGED,
+            _ if said.is_old_copy => OLD_COPY,
+            state => state.as_str(),
+        },
+        guest: said.note.map(|note| note.word()),
         until,
         missing: said.missing,
     };
@@ -182,6 +186,7 @@ mod tests {
             via: Carrier::Udp,
             missing: 0,
             damaged: false,
+            note: None,
         }
     }
 
@@ -198,6 +203,8 @@ mod tests {
             via: None,
             missing: 0,
             damaged: false,
+            is_old_copy: false,
+            note: None,
         }
     }
 

@@ -16,7 +16,6 @@ use std::sync::Arc;
 
 use crate::base::{Carrier, HostPort, LetterId, Name, Now, Phrase, Tick, Wall, harmless};
 use crate::client::{Carriers, Event, Incoming, Progress};
-use crate::wire::letter::GuestNote;
 use crate::wire::limits::LETTER_TEXT_MAX;
 
 use super::clock::Clock;
@@ -28,6 +27,7 @@ use super::unreached::NotReached;
 
 use commands::{Act, Typo, Word};
 use guests::Guests;
+pub use guests::ends_conversation;
 use waiting::Waiting;
 use watch::{Moved, Watch};
 
@@ -101,6 +101,15 @@ pub enum Do {
         to: Name,
         /// What to say.
         text: String,
+    },
+    /// End the conversation with a guest: [`crate::client::Command::Close`].
+    Close {
+        /// Names it in events.
+        request: u64,
+        /// The relay where the guest is.
+        relay: HostPort,
+        /// The guest.
+        to: Name,
     },
     /// Take no letters from somebody any more, or take them again.
     Block {
@@ -269,7 +278,7 @@ impl<B: Book> LineMode<B> {
                 dos.extend(self.all_stopped().then_some(Do::Quit { status: FAILED }));
                 dos
             }
-            Event::Pinned { .. } | Event::StrangersFull { .. } => self.notice(event),
+            Event::Pinned { .. } | Event::StrangersFull { .. } | Event::OldCopy { .. } => self.notice(event),
             Event::Pong { .. } | Event::Left => Vec::new(),
         }
     }
@@ -349,16 +358,25 @@ impl<B: Book> LineMode<B> {
     }
 
     fn send(&mut self, target: Resolved, text: &str, now: Now) -> Vec<Do> {
+        if guests::ends_conversation(&target.member, text) {
+            return self.end(target, now);
+        }
         if text.len() > LETTER_TEXT_MAX {
             let phrase = Phrase::new("chat-too-long").with("len", text.len()).with("max", LETTER_TEXT_MAX);
             return vec![self.tell(&phrase), Do::Tell(harmless(text).into_owned())];
         }
+        let request = self.note_sent(&target, text, now);
+        vec![Do::Send { request, relay: target.relay, to: target.member, text: text.to_owned() }]
+    }
+
+    /// Something is on its way; its request.
+    fn note_sent(&mut self, target: &Resolved, text: &str, now: Now) -> u64 {
         let request = self.next_request;
         self.next_request += 1;
-        self.waiting.answered(&target);
+        self.waiting.answered(target);
         let to_guest = target.member.guest_address().is_some();
         self.watch.sent(request, &target.label, text, to_guest, now.tick);
-        vec![Do::Send { request, relay: target.relay, to: target.member, text: text.to_owned() }]
+        request
     }
 
     fn show(&mut self, letter: &Incoming, now: Wall) -> Vec<Do> {
@@ -375,8 +393,7 @@ impl<B: Book> LineMode<B> {
         let who = self.name_of(&letter.relay, &letter.from);
         self.hear(letter, &who);
         let who = address.filter(|_| self.settings.desk).map_or(who, |address| address.to_string());
-        let note = GuestNote::of(&letter.from, &letter.text).filter(|_| !letter.damaged);
-        let note = note.map(|note| self.show_note(note, &who));
+        let note = letter.note.map(|note| self.show_note(note, &who));
         let via = if letter.damaged { DAMAGED } else { letter.via.as_str() };
         let header = Phrase::new(key)
             .with("who", who)
@@ -450,9 +467,11 @@ impl<B: Book> LineMode<B> {
 
     /// Why a letter did not go, and what it said.
     fn give_back(&self, mut phrases: Vec<Phrase>, text: &str) -> Vec<Do> {
-        phrases.push(Phrase::new("chat-text-back"));
+        if !text.is_empty() {
+            phrases.push(Phrase::new("chat-text-back"));
+        }
         let mut dos: Vec<Do> = phrases.iter().map(|phrase| self.tell(phrase)).collect();
-        dos.push(Do::Tell(harmless(text).into_owned()));
+        dos.extend((!text.is_empty()).then(|| Do::Tell(harmless(text).into_owned())));
         dos
     }
 

@@ -26,6 +26,7 @@ pub fn of_event(event: &Event, me: &str) -> Option<Phrase> {
         }
         Event::StrangersFull { .. } => Phrase::new("strangers-full").with("size", STRANGERS_BYTES_MAX >> 20),
         Event::Replaced { relay } => Phrase::new("relay-replaced").with("relay", relay),
+        Event::OldCopy { relay } => Phrase::new("outbox-old-copy").with("relay", relay),
         Event::Letter(_)
         | Event::Progress { .. }
         | Event::Refused { .. }
@@ -97,6 +98,8 @@ pub fn name_refused(reason: NameReason, me: &str, relay: &HostPort, other: Optio
         NameReason::Kept => Phrase::new("name-invited-other").with("other", in_the_way),
         NameReason::Removed => Phrase::new("name-removed"),
         NameReason::Full => Phrase::new("name-relay-full"),
+        // The client comes again with another outbox; nobody is told that.
+        NameReason::OldCopy => Phrase::new("outbox-old-copy"),
     }
     .with("name", me)
     .with("relay", relay)
@@ -115,14 +118,15 @@ pub fn letter_refused(
     let why = match reason {
         Reason::Unknown if is_guest => Phrase::new("refused-guest-gone"),
         Reason::Unknown => return unknown_member((who, relay), may_have_arrived, nearest),
-        Reason::Offline => Phrase::new("refused-offline"),
         Reason::Full => Phrase::new("refused-full"),
         Reason::TooLong => Phrase::new("refused-too-long"),
         Reason::Blocked => Phrase::new("refused-blocked"),
         Reason::Expired => Phrase::new("refused-expired"),
         Reason::Behind => Phrase::new("refused-behind"),
-        Reason::Taken => Phrase::new("refused-taken"),
+        Reason::OldCopy => Phrase::new("refused-old-copy"),
         Reason::Damaged => Phrase::new("refused-damaged"),
+        Reason::Unsupported => Phrase::new("refused-unsupported"),
+        Reason::Other(code) => Phrase::new("refused-other").with("code", code),
     };
     with_doubts(why.with("who", who), may_have_arrived, nearest)
 }
@@ -155,11 +159,12 @@ fn with_doubts(why: Phrase, may_have_arrived: bool, nearest: &[Name]) -> Vec<Phr
     phrases
 }
 
-/// What the relay says about a guest.
+/// What was said about a guest.
 pub fn of_guest(note: GuestNote, who: &str) -> Phrase {
     match note {
         GuestNote::Ended => Phrase::new("guest-ended"),
         GuestNote::Left => Phrase::new("guest-left"),
+        GuestNote::Close => Phrase::new("guest-closed"),
     }
     .with("who", who)
 }

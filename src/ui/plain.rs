@@ -2,48 +2,44 @@
 
 use crate::base::{LetterId, Wall, harmless};
 use crate::client::{Incoming, Said};
-use crate::wire::letter::GuestNote;
 use crate::wire::message::Reason;
 
 use super::clock::Clock;
 
 /// What stands in the place of a carrier or a state for a letter that the disk has damaged since it was written down.
 pub(super) const DAMAGED: &str = "damaged";
+/// In place of how far a letter of an old copy has come: the word of [`Reason::OldCopy`].
+pub(super) const OLD_COPY: &str = "old-copy";
 
 /// A letter on one line: `12:03:05 JACK [udp] text`. A new line in the text is shown as `\n`. What a relay says about a
 /// guest is `12:03:05 guest-127.0.0.1-9 [left]`, or `[ended]`.
 pub fn letter(letter: &Incoming, who: &str, clock: &Clock, now: Wall) -> String {
-    if let Some(note) = GuestNote::of(&letter.from, &letter.text).filter(|_| !letter.damaged) {
-        return format!("{} {who} [{}]", clock.show(letter.at, now), guest_note(note));
+    if let Some(note) = letter.note {
+        return format!("{} {who} [{}]", clock.show(letter.at, now), note.word());
     }
     let text = harmless(letter.text.trim_end_matches('\n')).replace('\n', "\\n");
     let how = if letter.damaged { DAMAGED } else { letter.via.as_str() };
     format!("{} {} [{how}] {text}", clock.show(letter.at, now), super::paint::one_line(who))
 }
 
-/// A letter of the history on one line: `12:03:05 TOM → JACK [delivered] text` for one of `me`, with how far it has
-/// come; `12:03:05 JACK → TOM [udp] text` for one of theirs. A new line in the text is shown as `\n`.
+/// A letter of the history on one line: `12:03:05 TOM → JACK [delivered] text` for one of `me`,
+/// with how far it has come; `12:03:05 JACK → TOM [udp] text` for one of theirs. A new line in the
+/// text is shown as `\n`. What was said about a guest is as in [`letter`], or `[closed]` where `me`
+/// ended the conversation.
 pub fn said(said: &Said, me: &str, who: &str, clock: &Clock, now: Wall) -> String {
-    if let Some(note) = GuestNote::of(&said.member, &said.text).filter(|_| !said.by_me && !said.damaged) {
-        return format!("{} {who} [{}]", clock.show(said.at, now), guest_note(note));
+    if let Some(note) = said.note {
+        return format!("{} {who} [{}]", clock.show(said.at, now), note.word());
     }
     let text = harmless(said.text.trim_end_matches('\n')).replace('\n', "\\n");
     let (me, who) = (super::paint::one_line(me), super::paint::one_line(who));
     let (from, to) = if said.by_me { (me, who) } else { (who, me) };
     let how = match said.via {
         _ if said.damaged => DAMAGED,
+        _ if said.is_old_copy => OLD_COPY,
         Some(via) => via.as_str(),
         None => said.state.as_str(),
     };
     format!("{} {from} → {to} [{how}] {text}", clock.show(said.at, now))
-}
-
-/// What a relay says about a guest, in one word.
-pub(super) const fn guest_note(note: GuestNote) -> &'static str {
-    match note {
-        GuestNote::Ended => "ended",
-        GuestNote::Left => "left",
-    }
 }
 
 /// `delivered ID`.
@@ -59,13 +55,14 @@ pub fn accepted(id: LetterId) -> String {
 /// `refused ID REASON`, with ` (may have arrived)` where that is so.
 pub fn refused(id: LetterId, reason: Reason, may_have_arrived: bool) -> String {
     let doubt = if may_have_arrived { " (may have arrived)" } else { "" };
-    format!("refused {id} {}{doubt}", reason.as_str())
+    format!("refused {id} {}{doubt}", reason.word())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::{Carrier, OutboxId};
+    use crate::wire::letter::GuestNote;
     use jiff::tz::TimeZone;
 
     const ID: LetterId = LetterId { outbox: OutboxId(1), number: 7 };
@@ -78,6 +75,7 @@ mod tests {
             from: "JACK".parse().unwrap(),
             id: ID,
             text: "不约\n12:03:05 TOM [udp] forged\n".to_owned(),
+            note: None,
             at: now,
             via: Carrier::Tcp,
             missing: 0,
@@ -90,21 +88,22 @@ mod tests {
     #[test]
     fn what_a_relay_says_about_a_guest_has_no_text_and_no_guest_can_write_it() {
         let now = Wall(1_719_835_385_678);
-        let says = |text: &str| Incoming {
+        let says = |text: &str, note| Incoming {
             relay: "127.0.0.1:8081".parse().unwrap(),
             from: "guest-127.0.0.1-9".parse().unwrap(),
             id: ID,
             text: text.to_owned(),
+            note,
             at: now,
             via: Carrier::Udp,
             missing: 0,
             damaged: false,
         };
-        let line = |text| letter(&says(text), "guest-127.0.0.1-9", &Clock::new(TimeZone::UTC), now);
-        assert_eq!(line(GuestNote::Left.as_text()), "12:03:05 guest-127.0.0.1-9 [left]");
-        assert_eq!(line(GuestNote::Ended.as_text()), "12:03:05 guest-127.0.0.1-9 [ended]");
-        let forged = GuestNote::unlike(GuestNote::Left.as_text().to_owned());
-        assert_eq!(line(&forged), "12:03:05 guest-127.0.0.1-9 [udp] \u{fffd}left");
+        let line =
+            |text, note| letter(&says(text, note), "guest-127.0.0.1-9", &Clock::new(TimeZone::UTC), now);
+        assert_eq!(line("", Some(GuestNote::Left)), "12:03:05 guest-127.0.0.1-9 [left]");
+        assert_eq!(line("", Some(GuestNote::Ended)), "12:03:05 guest-127.0.0.1-9 [ended]");
+        assert_eq!(line("left", None), "12:03:05 guest-127.0.0.1-9 [udp] left");
     }
 
     #[test]
@@ -118,11 +117,13 @@ mod tests {
             member: "JACK".parse().unwrap(),
             id: LetterId { outbox: OutboxId(1), number },
             text: text.to_owned(),
+            note: None,
             at: Wall(now.0 - (6 - number) * 40_000_000),
             state,
             via: (number >= 4).then_some(Carrier::Tcp),
             missing: 0,
             damaged: false,
+            is_old_copy: false,
         };
         let said = [
             letter(1, Progress::Read, "约不"),
@@ -130,6 +131,7 @@ mod tests {
             letter(3, Progress::Queued, "\x1b[2J"),
             letter(5, Progress::Delivered, "不约\n"),
             Said { damaged: true, ..letter(5, Progress::Read, "hx") },
+            Said { is_old_copy: true, ..letter(2, Progress::Queued, "c") },
         ];
         let clock = Clock::new(TimeZone::UTC);
         let lines = said.map(|letter| super::said(&letter, "TOM", "Jacky", &clock, now));
@@ -140,7 +142,8 @@ mod tests {
 2024-06-29 15:36:25 TOM → Jacky [waiting] a\\nb
 2024-06-30 02:43:05 TOM → Jacky [queued] \\u{1b}[2J
 00:56:25 Jacky → TOM [tcp] 不约
-00:56:25 Jacky → TOM [damaged] hx"
+00:56:25 Jacky → TOM [damaged] hx
+2024-06-29 15:36:25 TOM → Jacky [old-copy] c"
         );
     }
 
@@ -149,7 +152,7 @@ mod tests {
         assert_eq!(delivered(ID), "delivered 0000000000000001-7");
         assert_eq!(accepted(ID), "accepted 0000000000000001-7");
         assert_eq!(refused(ID, Reason::TooLong, false), "refused 0000000000000001-7 too-long");
-        let line = refused(ID, Reason::Offline, true);
-        assert_eq!(line, "refused 0000000000000001-7 offline (may have arrived)");
+        let line = refused(ID, Reason::OldCopy, true);
+        assert_eq!(line, "refused 0000000000000001-7 old-copy (may have arrived)");
     }
 }

@@ -1,18 +1,33 @@
-//! The body of a letter: what one member writes for another, and the relay never looks into.
+//! Kind and body of a letter: what one member writes for another, and the relay never looks into.
 //!
-//! A body is a CBOR map with numbered fields (RFC 8949), so that later kinds of letter can add fields that older
-//! clients skip:
+//! A body is a CBOR map with numbered fields (RFC 8949), so that later versions can add fields that
+//! older clients skip.
+//!
+//! Kind 1, a text:
 //!
 //! | field | type | means |
 //! | --- | --- | --- |
 //! | 0 | text | what was written, at most 64 KiB of UTF-8 |
 //! | 1 | unsigned | when it was written by the sender's wall clock, in milliseconds since the Unix epoch |
+//!
+//! Kind 8, about the conversation with a guest who speaks plain text:
+//!
+//! | field | type | means |
+//! | --- | --- | --- |
+//! | 0 | unsigned | 1 and 2 from the relay, in the guest's own name: 1 the guest has sent everything, and still reads answers for a minute; 2 the guest is gone. 3 from a member to the guest: end the conversation |
+//!
+//! A reader refuses a letter of any other kind, or with any other body, as `unsupported`, and keeps
+//! nothing of it.
+
+use std::sync::Arc;
 
 use minicbor::{Decode, Encode};
+use serde::{Deserialize, Serialize};
 
-use crate::base::{Name, Wall};
+use crate::base::Wall;
 
 use super::limits::{LETTER_BODY_MAX, LETTER_TEXT_MAX};
+use super::message::{KIND_GUEST, KIND_TEXT};
 
 /// A text from one member to another.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -24,38 +39,109 @@ struct TextBody<'a> {
     written_ms: Option<u64>,
 }
 
-/// What a relay says about a guest who speaks plain text, in the guest's own name. Its text begins with U+0002, which the
-/// relay takes out of what guests write: nobody can forge one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GuestNote {
-    /// The guest has sent everything, and still reads answers for a minute.
-    Ended,
-    /// The guest is gone.
-    Left,
+/// Something about the conversation with a guest.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+struct GuestBody {
+    #[n(0)]
+    note: u64,
 }
 
-impl GuestNote {
-    const MARK: char = '\u{2}';
+/// What is said about the conversation with a guest who speaks plain text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GuestNote {
+    /// The guest has sent everything, and still reads answers for a minute: the relay's word.
+    Ended,
+    /// The guest is gone: the relay's word.
+    Left,
+    /// The relay is to end the conversation: a member's word.
+    Close,
+}
 
-    /// The text of a letter that says so.
-    pub const fn as_text(self) -> &'static str {
-        match self {
-            GuestNote::Ended => "\u{2}ended",
-            GuestNote::Left => "\u{2}left",
+/// Every note, with its number in a body and its word.
+const NOTES: [(GuestNote, u64, &str); 3] =
+    [(GuestNote::Ended, 1, "ended"), (GuestNote::Left, 2, "left"), (GuestNote::Close, 3, "closed")];
+
+impl GuestNote {
+    /// The word that scripts read and that disks keep.
+    pub fn word(self) -> &'static str {
+        NOTES.iter().find(|known| known.0 == self).expect("every note is in the table").2
+    }
+
+    /// The note of this word.
+    pub fn of_word(word: &str) -> Option<GuestNote> {
+        NOTES.iter().find(|known| known.2 == word).map(|known| known.0)
+    }
+
+    /// Whether the relay says it about a guest, and not a member to the relay.
+    pub const fn is_of_relay(self) -> bool {
+        !matches!(self, GuestNote::Close)
+    }
+}
+
+/// Kind and body of a letter, made together and once: what may have left goes out again byte for
+/// byte. Copies share the bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Made {
+    /// What the body is.
+    pub kind: u8,
+    /// What only the two members look into.
+    pub body: Arc<[u8]>,
+}
+
+impl Made {
+    /// A text written at `written`.
+    pub fn of_text(text: &str, written: Wall) -> Made {
+        Made { kind: KIND_TEXT, body: encode_text(text, written).into() }
+    }
+
+    /// A letter about the conversation with a guest.
+    pub fn of_note(note: GuestNote) -> Made {
+        let note = NOTES.iter().find(|known| known.0 == note).expect("every note is in the table").1;
+        let mut bytes = Vec::new();
+        minicbor::encode(GuestBody { note }, &mut bytes).expect("writing to memory cannot fail");
+        Made { kind: KIND_GUEST, body: bytes.into() }
+    }
+
+    /// Its text, which is empty if it is of a kind without one; `None` if this version cannot read
+    /// it.
+    pub fn text(&self) -> Option<String> {
+        Content::read(self.kind, &self.body).map(Content::into_text).ok()
+    }
+
+    /// What it says about the conversation with a guest; `None` if it is of another kind.
+    pub fn note(&self) -> Option<GuestNote> {
+        if self.kind == KIND_GUEST { decode_note(&self.body).ok() } else { None }
+    }
+}
+
+/// What a letter says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// A text.
+    Text(String),
+    /// Something about the conversation with a guest.
+    Note(GuestNote),
+}
+
+impl Content {
+    /// Reads a letter.
+    ///
+    /// # Errors
+    /// [`BadBody`] if this version does not know the kind, or the body is not one of that kind.
+    pub fn read(kind: u8, body: &[u8]) -> Result<Content, BadBody> {
+        match kind {
+            KIND_TEXT => Ok(Content::Text(decode_text(body)?.0)),
+            KIND_GUEST => decode_note(body).map(Content::Note),
+            _ => Err(BadBody),
         }
     }
 
-    /// What a letter says about the guest `from`; `None` if it is somebody's own.
-    pub fn of(from: &Name, text: &str) -> Option<GuestNote> {
-        let all = [GuestNote::Ended, GuestNote::Left];
-        all.into_iter().find(|note| note.as_text() == text).filter(|_| from.guest_address().is_some())
-    }
-
-    /// A guest's own text, which is none of these.
-    pub fn unlike(text: String) -> String {
-        match text.starts_with(GuestNote::MARK) {
-            true => text.replacen(GuestNote::MARK, "\u{fffd}", 1),
-            false => text,
+    /// The text; empty if it is none.
+    pub fn into_text(self) -> String {
+        match self {
+            Content::Text(text) => text,
+            Content::Note(_) => String::new(),
         }
     }
 }
@@ -87,6 +173,11 @@ pub fn decode_text(body: &[u8]) -> Result<(String, Option<Wall>), BadBody> {
     Ok((body.text.to_owned(), body.written_ms.map(Wall)))
 }
 
+fn decode_note(body: &[u8]) -> Result<GuestNote, BadBody> {
+    let body: GuestBody = minicbor::decode(body).map_err(|_| BadBody)?;
+    NOTES.iter().find(|known| known.1 == body.note).map(|known| known.0).ok_or(BadBody)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,15 +191,27 @@ mod tests {
     }
 
     #[test]
-    fn only_a_relay_says_that_a_guest_has_left() {
-        let (guest, member) = ("guest-127.0.0.1-9".parse().unwrap(), "TOM".parse().unwrap());
-        for note in [GuestNote::Ended, GuestNote::Left] {
-            assert_eq!(GuestNote::of(&guest, note.as_text()), Some(note));
-            assert_eq!(GuestNote::of(&member, note.as_text()), None);
-            let forged = GuestNote::unlike(note.as_text().to_owned());
-            assert_eq!(GuestNote::of(&guest, &forged), None);
+    fn letters_read_as_they_were_made() {
+        let text = Made::of_text("约不", Wall(7));
+        assert_eq!(Content::read(text.kind, &text.body), Ok(Content::Text("约不".to_owned())));
+        for note in [GuestNote::Ended, GuestNote::Left, GuestNote::Close] {
+            let made = Made::of_note(note);
+            assert_eq!(Content::read(made.kind, &made.body), Ok(Content::Note(note)));
+            assert_eq!(GuestNote::of_word(note.word()), Some(note));
         }
-        assert_eq!(GuestNote::unlike("left\u{2}".to_owned()), "left\u{2}");
+    }
+
+    #[test]
+    fn other_kinds_and_bodies_of_other_kinds_are_not_read() {
+        let (text, note) = (Made::of_text("hi", Wall(7)), Made::of_note(GuestNote::Left));
+        for kind in (0..=u8::MAX).filter(|kind| ![KIND_TEXT, KIND_GUEST].contains(kind)) {
+            assert_eq!(Content::read(kind, &text.body), Err(BadBody), "{kind}");
+        }
+        assert_eq!(Content::read(KIND_GUEST, &text.body), Err(BadBody));
+        assert_eq!(Content::read(KIND_TEXT, &note.body), Err(BadBody));
+        for body in [&[0xa1, 0x00, 0x04][..], &[0xa0], &[0xa1, 0x00], &[]] {
+            assert_eq!(Content::read(KIND_GUEST, body), Err(BadBody));
+        }
     }
 
     #[test]

@@ -8,24 +8,24 @@
 //!
 //! | kind | stream | message | fields |
 //! | --- | --- | --- | --- |
-//! | 0x01 | control | sign-in | `name`; or `name invite_len(1) invite flags(1)`: the secret of an invitation, or nothing; flag 1: a screen follows, hand no letter over before its last part |
-//! | 0x02 | control | stored | `name` of the sender, `outbox(8) through(8)`: the recipient has every letter up to it |
+//! | 0x01 | control | sign-in | `name`; or `name invite_len(1) invite flags(1) features(4)`: the secret of an invitation, or nothing; flag 1: a screen follows, hand no letter over before its last part; flag 2: the outbox of its letters stands before `features` ([`OutboxMark`]); see [`super::features`] |
+//! | 0x02 | control | stored | `name` of the sender, `outbox(8) through(8) mark(4) flags(1)`: the recipient has every letter up to it that was numbered under that mark or a lower one; flag 1: the sender hears of it at the next full second, see below |
 //! | 0x03 | control | read | `name` of the sender, `outbox(8) through(8)`: its reader has seen every letter up to it |
 //! | 0x04 | control | ask | `name` of a recipient, `outbox(8)`: how far have my letters come? A receipt answers, and every refusal still owed |
 //! | 0x05 | control | heard | `name` of a recipient, `outbox(8) number(8)`: I know that this letter was refused |
 //! | 0x06 | control | screen | `flags(1)` and any number of `name`s: whose letters are refused as `blocked`. Flag 1: the first part of a list, 2: the last, 4: take letters from these only, while this session lasts; otherwise: take none from these, which is kept, and with the last part of which this list, and one with flag 4 before it, take effect |
-//! | 0x09 | control | reader's refusal | `name` of the sender, `outbox(8) number(8) reason(1)`: the reader keeps nothing of this letter; only `full` (3), and only of a letter that this session was handed and that is not stored |
-//! | 0x10 | chat | letter | `name` of the recipient, `outbox(8) number(8) prev(8) kind(1) body` |
+//! | 0x09 | control | reader's refusal | `name` of the sender, `outbox(8) number(8) reason(1)`: the reader keeps nothing of this letter; only `full` (3), `old-copy` (8) and `unsupported` (10), and only of a letter that this session was handed and that is not stored |
+//! | 0x10 | chat | letter | `name` of the recipient, `outbox(8) number(8) prev(8) mark(4) kind(1) body` |
 //!
 //! Relay to client:
 //!
 //! | kind | stream | message | fields |
 //! | --- | --- | --- | --- |
-//! | 0x41 | control | welcome | `text_max(4)`, the longest text of a letter in bytes; `mailbox_letters(4) mailbox_bytes(8) kept_s(4)`, what a mailbox holds of one sender and for how long |
+//! | 0x41 | control | welcome | `text_max(4)`, the longest text of a letter in bytes; `mailbox_letters(4) mailbox_bytes(8) kept_s(4)`, what a mailbox holds of one sender and for how long; `flags(1)`, flag 1: the mark of the sign-in is not durable, and new letters are refused as `full` until it is; `features(4)`, see [`super::features`] |
 //! | 0x42 | control | name refused | `reason(1) name`: the name in the way, or an empty one |
-//! | 0x43 | control | receipt | `name` of the recipient, `outbox(8) accepted(8) delivered(8) read(8)`, watermarks; `until_ms(8)`, when the last accepted letter leaves the mailbox undelivered, 0 if it waits in none; `taken_ms(8)`, when the relay took the first of the letters that were not accepted at the receipt before, by the clock of `accepted_ms`, 0 or absent if it does not know |
+//! | 0x43 | control | receipt | `name` of the recipient, `outbox(8) accepted(8) delivered(8) read(8)`, watermarks; `until_ms(8)`, when the last accepted letter leaves the mailbox undelivered, 0 if it waits in none; `taken_ms(8)`, when the relay took the first of the letters that were not accepted at the receipt before, by the clock of `accepted_ms`, 0 if it does not know; `mark(4)`, of the last letter it took |
 //! | 0x44 | control | refused | `name` of the recipient, `outbox(8) first(8) through(8) reason(1) may_have_arrived(1) count(1)` and that many nearest `name`s |
-//! | 0x50 | chat | delivery | `name` of the sender, `outbox(8) number(8) prev(8) accepted_ms(8) kind(1) body` |
+//! | 0x50 | chat | delivery | `name` of the sender, `outbox(8) number(8) prev(8) accepted_ms(8) mark(4) kind(1) body` |
 //!
 //! A refusal covers the letters of that outbox to that recipient from `first` through `through`, at
 //! least one, that the relay had read when it sent the refusal: letters of this session, or letters
@@ -33,89 +33,51 @@
 //! not concerned. A letter whose `prev` was refused in this session is refused for the same reason
 //! if that reason is the conversation's (`unknown`, `blocked`), and as `behind` otherwise. A letter
 //! that the client sends after it has read a refusal carries another `prev`, and is judged on its
-//! own.
+//! own. A reason that the client does not know refuses a letter like any other.
 //!
 //! `prev` is the last number to that recipient that was not refused, 0 if there is none. The relay never looks into a
 //! body; [`super::letter`] says what members put there. Reserved: 0x45 presence, 0x11–0x1f and 0x51–0x5f
 //! for groups and files.
 //!
-//! A `stored` counts for each letter up to its number that the reader has not refused before it in
-//! the same session. A reader therefore says the refusals it remembers of a conversation once in
-//! each session, before the first `stored` of that conversation. It remembers
+//! A letter's `mark` is the one under which its client numbered it. Marks of one outbox and
+//! recipient never fall: a letter with a number that is not above the last one taken, and a mark
+//! above that of it, was numbered by an old copy of the outbox. It is refused as `old-copy`, by the
+//! relay or by its reader, and so is what that session says behind it. A receipt counts for letters
+//! up to its mark only.
+//!
+//! A `stored` counts for each letter up to its number and mark that the reader has not refused
+//! before it in the same session. A reader therefore says the refusals it remembers of a
+//! conversation once in each session, before the first `stored` of that conversation. It remembers
 //! [`super::limits::REFUSALS_REMEMBERED`] of each relay; a relay hands over no more letters than
 //! half of that before the first of them has left for good.
+//!
+//! A reader says flag 1 of `stored` of letters whose sender it does not know. The letters leave the
+//! mailbox, and are called accepted, as without it. But until the next full second of the relay's
+//! own clock every receipt says of them what it would if they waited in the mailbox: the time at
+//! which letters come in, to the millisecond, is not for everybody. A `read`, or a `stored` without
+//! the flag, ends that for all letters of the conversation.
+
+mod marks;
+mod names;
+mod reason;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{LetterId, OutboxId, Wall};
+use crate::base::{LetterId, Mark, OutboxId, Wall};
+pub use marks::{EARLIER_MAX, Earlier, OutboxMark, Said};
+use marks::{OUTBOX_FOLLOWS, SCREEN_FOLLOWS, read_sign_in};
+pub use names::{Names, SCREEN_FIRST, SCREEN_LAST, SCREEN_ONLY};
+pub use reason::Reason;
 
 use super::bytes::{Malformed, Reader, put_short_text};
+use super::features::{Feature, Features};
 
 /// The kind of a letter whose body is a [`super::letter`] text.
 pub const KIND_TEXT: u8 = 1;
+/// The kind of a letter about a guest's conversation.
+pub const KIND_GUEST: u8 = 8;
 /// Nearest names told with a refusal.
 pub const NEAREST_MAX: usize = 3;
-
-/// Why a letter was refused. Scripts read the words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Reason {
-    /// No member has that name.
-    Unknown,
-    /// The member is not online. Reserved: no relay refuses a letter for that since there are mailboxes.
-    Offline,
-    /// The recipient's queue is full.
-    Full,
-    /// The letter is longer than the relay takes.
-    TooLong,
-    /// The recipient does not want letters from this sender.
-    Blocked,
-    /// The letter before it was refused: it goes again with a new `prev`.
-    Behind,
-    /// Its recipient did not come for it in time.
-    Expired,
-    /// Another letter was taken under this id, which stands: an old copy of the sender's outbox is at work.
-    Taken,
-    /// The relay had accepted it, and its disk has damaged it since.
-    Damaged,
-}
-
-const REASONS: [(Reason, u8, &str); 9] = [
-    (Reason::Unknown, 1, "unknown"),
-    (Reason::Offline, 2, "offline"),
-    (Reason::Full, 3, "full"),
-    (Reason::TooLong, 4, "too-long"),
-    (Reason::Blocked, 5, "blocked"),
-    (Reason::Behind, 6, "behind"),
-    (Reason::Expired, 7, "expired"),
-    (Reason::Taken, 8, "taken"),
-    (Reason::Damaged, 9, "damaged"),
-];
-
-impl Reason {
-    /// The word scripts read.
-    pub fn as_str(self) -> &'static str {
-        REASONS.iter().find(|r| r.0 == self).expect("every reason is in the table").2
-    }
-
-    /// Whether a reader may refuse a letter for that.
-    pub const fn is_of_readers(self) -> bool {
-        matches!(self, Reason::Full)
-    }
-
-    /// Whether it is the conversation that is refused, and not one letter of it: letters behind it
-    /// have the same end.
-    pub const fn is_of_conversation(self) -> bool {
-        matches!(self, Reason::Unknown | Reason::Blocked)
-    }
-
-    fn code(self) -> u8 {
-        REASONS.iter().find(|r| r.0 == self).expect("every reason is in the table").1
-    }
-
-    fn from_code(code: u8) -> Result<Reason, Malformed> {
-        REASONS.iter().find(|r| r.1 == code).map(|r| r.0).ok_or(Malformed)
-    }
-}
 
 /// Why a name was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -142,9 +104,12 @@ pub enum NameReason {
     Removed,
     /// This relay has as many members as it takes; the invited still get a name.
     Full,
+    /// Another copy of the outbox has signed in since: the name is right, and comes with another
+    /// outbox.
+    OldCopy,
 }
 
-const NAME_REASONS: [(NameReason, u8); 11] = [
+const NAME_REASONS: [(NameReason, u8); 12] = [
     (NameReason::Taken, 1),
     (NameReason::Confusable, 2),
     (NameReason::Reserved, 3),
@@ -156,44 +121,13 @@ const NAME_REASONS: [(NameReason, u8); 11] = [
     (NameReason::Kept, 9),
     (NameReason::Removed, 10),
     (NameReason::Full, 11),
+    (NameReason::OldCopy, 12),
 ];
 
-/// A screen: this is the first part of a list.
-pub const SCREEN_FIRST: u8 = 1;
-/// A screen: this is the last part of a list.
-pub const SCREEN_LAST: u8 = 2;
-/// A screen: take letters only from these.
-pub const SCREEN_ONLY: u8 = 4;
-/// The sign-in's flag that a screen follows.
-const SCREEN_FOLLOWS: u8 = 1;
-
-/// Names one behind the other, each behind its length.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Names<'a>(&'a [u8]);
-
-impl<'a> Names<'a> {
-    /// The names, as they were written.
-    pub fn iter(self) -> impl Iterator<Item = &'a str> {
-        let mut rest = Reader::new(self.0);
-        std::iter::from_fn(move || rest.short_text().ok())
-    }
-
-    /// Names that [`Names::put`] has written.
-    pub const fn new(bytes: &'a [u8]) -> Names<'a> {
-        Names(bytes)
-    }
-
-    /// Appends a name of at most 255 bytes.
-    pub fn put(buf: &mut Vec<u8>, name: &str) {
-        put_short_text(buf, name);
-    }
-
-    fn decode(r: Reader<'a>) -> Result<Names<'a>, Malformed> {
-        let bytes = r.rest();
-        let read: usize = Names(bytes).iter().map(|name| name.len() + 1).sum();
-        if read == bytes.len() { Ok(Names(bytes)) } else { Err(Malformed) }
-    }
-}
+/// The welcome's flag that no new letters are taken.
+const MARK_UNWRITTEN: u8 = 1;
+/// The flag of `stored` that its sender is to hear of it later.
+const AT_FULL_SECOND: u8 = 1;
 
 /// A letter on its way from its sender to the relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,6 +138,8 @@ pub struct Letter<'a> {
     pub id: LetterId,
     /// The last number to that recipient that was not refused.
     pub prev: u64,
+    /// Under which it was numbered.
+    pub mark: Mark,
     /// What the body is.
     pub kind: u8,
     /// What only the two members look into.
@@ -221,6 +157,8 @@ pub struct Delivery<'a> {
     pub prev: u64,
     /// When the relay took it.
     pub accepted: Wall,
+    /// Under which it was numbered.
+    pub mark: Mark,
     /// What the body is.
     pub kind: u8,
     /// What only the two members look into.
@@ -245,6 +183,8 @@ pub struct Receipt<'a> {
     /// When the relay took the first of the letters that were not accepted at the receipt before, by the clock of
     /// [`Delivery::accepted`]: what it took earlier than that answers none of them. 0 if it does not know.
     pub taken: Wall,
+    /// Of the last letter that the relay took: it says nothing of letters under higher ones.
+    pub mark: Mark,
 }
 
 /// Letters of one conversation were refused.
@@ -279,6 +219,10 @@ pub enum ToRelay<'a> {
         invite: &'a [u8],
         /// A screen follows: no letter is to be handed over before its last part.
         screen_follows: bool,
+        /// The outbox of its letters.
+        outbox: Option<OutboxMark<'a>>,
+        /// What the client understands.
+        features: Features,
     },
     /// I have every letter of that sender's outbox up to `through`.
     Stored {
@@ -288,6 +232,10 @@ pub enum ToRelay<'a> {
         outbox: OutboxId,
         /// The last number stored.
         through: u64,
+        /// Of that letter: those under higher ones are not meant.
+        mark: Mark,
+        /// The sender hears of it at the next full second.
+        at_full_second: bool,
     },
     /// My reader has seen every letter of that sender's outbox up to `through`.
     Read {
@@ -345,6 +293,10 @@ pub enum ToClient<'a> {
         mailbox_bytes: u64,
         /// For how long, in seconds.
         kept_s: u32,
+        /// The mark of the sign-in is not durable: new letters are refused as `full` until it is.
+        mark_unwritten: bool,
+        /// What the relay understands.
+        features: Features,
     },
     /// You are not signed in.
     NameRefused {
@@ -365,19 +317,23 @@ impl ToRelay<'_> {
     /// Appends the message.
     pub fn encode(&self, buf: &mut Vec<u8>) {
         match self {
-            ToRelay::SignIn { name, invite, screen_follows } => {
+            ToRelay::SignIn { name, invite, screen_follows, outbox, features } => {
                 buf.push(0x01);
                 put_short_text(buf, name);
-                if !invite.is_empty() || *screen_follows {
-                    buf.push(u8::try_from(invite.len()).expect("an invitation is short"));
-                    buf.extend_from_slice(invite);
-                    buf.push(if *screen_follows { SCREEN_FOLLOWS } else { 0 });
-                }
+                let flags = if *screen_follows { SCREEN_FOLLOWS } else { 0 }
+                    | if outbox.is_some() { OUTBOX_FOLLOWS } else { 0 };
+                buf.push(u8::try_from(invite.len()).expect("an invitation is short"));
+                buf.extend_from_slice(invite);
+                buf.push(flags);
+                outbox.iter().for_each(|outbox| outbox.encode(buf));
+                features.encode(buf);
             }
-            ToRelay::Stored { from, outbox, through } => {
+            ToRelay::Stored { from, outbox, through, mark, at_full_second } => {
                 buf.push(0x02);
                 put_short_text(buf, from);
                 put_numbers(buf, &[outbox.0, *through]);
+                put_mark(buf, *mark);
+                buf.push(if *at_full_second { AT_FULL_SECOND } else { 0 });
             }
             ToRelay::Read { from, outbox, through } => {
                 buf.push(0x03);
@@ -396,7 +352,7 @@ impl ToRelay<'_> {
             }
             ToRelay::Screen { flags, names } => {
                 buf.extend_from_slice(&[0x06, *flags]);
-                buf.extend_from_slice(names.0);
+                buf.extend_from_slice(names.as_bytes());
             }
             ToRelay::ReaderRefusal { from, id, reason } => {
                 buf.push(0x09);
@@ -408,9 +364,26 @@ impl ToRelay<'_> {
                 buf.push(0x10);
                 put_short_text(buf, letter.to);
                 put_numbers(buf, &[letter.id.outbox.0, letter.id.number, letter.prev]);
+                put_mark(buf, letter.mark);
                 buf.push(letter.kind);
                 buf.extend_from_slice(letter.body);
             }
+        }
+    }
+}
+
+impl ToRelay<'_> {
+    /// The feature that a relay must have said to hear this; `None` if every relay understands it.
+    pub const fn needs(&self) -> Option<Feature> {
+        match self {
+            ToRelay::SignIn { .. }
+            | ToRelay::Stored { .. }
+            | ToRelay::Read { .. }
+            | ToRelay::Ask { .. }
+            | ToRelay::Heard { .. }
+            | ToRelay::Screen { .. }
+            | ToRelay::ReaderRefusal { .. }
+            | ToRelay::Letter(_) => None,
         }
     }
 }
@@ -424,7 +397,13 @@ impl<'a> ToRelay<'a> {
         let mut r = Reader::new(bytes);
         Ok(Some(match r.u8()? {
             0x01 => read_sign_in(r)?,
-            0x02 => ToRelay::Stored { from: r.short_text()?, outbox: OutboxId(r.u64()?), through: r.u64()? },
+            0x02 => ToRelay::Stored {
+                from: r.short_text()?,
+                outbox: OutboxId(r.u64()?),
+                through: r.u64()?,
+                mark: Mark(r.u32()?),
+                at_full_second: r.u8()? & AT_FULL_SECOND != 0,
+            },
             0x03 => ToRelay::Read { from: r.short_text()?, outbox: OutboxId(r.u64()?), through: r.u64()? },
             0x04 => ToRelay::Ask { to: r.short_text()?, outbox: OutboxId(r.u64()?) },
             0x05 => ToRelay::Heard { to: r.short_text()?, id: read_id(&mut r)? },
@@ -434,6 +413,7 @@ impl<'a> ToRelay<'a> {
                 to: r.short_text()?,
                 id: read_id(&mut r)?,
                 prev: r.u64()?,
+                mark: Mark(r.u32()?),
                 kind: r.u8()?,
                 body: r.rest(),
             }),
@@ -447,12 +427,21 @@ impl ToClient<'_> {
     /// Appends the message.
     pub fn encode(&self, buf: &mut Vec<u8>) {
         match self {
-            ToClient::Welcome { text_max, mailbox_letters, mailbox_bytes, kept_s } => {
+            ToClient::Welcome {
+                text_max,
+                mailbox_letters,
+                mailbox_bytes,
+                kept_s,
+                mark_unwritten,
+                features,
+            } => {
                 buf.push(0x41);
                 buf.extend_from_slice(&text_max.to_be_bytes());
                 buf.extend_from_slice(&mailbox_letters.to_be_bytes());
                 buf.extend_from_slice(&mailbox_bytes.to_be_bytes());
                 buf.extend_from_slice(&kept_s.to_be_bytes());
+                buf.push(if *mark_unwritten { MARK_UNWRITTEN } else { 0 });
+                features.encode(buf);
             }
             ToClient::NameRefused { reason, name } => {
                 let code =
@@ -465,12 +454,27 @@ impl ToClient<'_> {
                 put_short_text(buf, receipt.to);
                 let Receipt { outbox, accepted, delivered, read, until, taken, .. } = receipt;
                 put_numbers(buf, &[outbox.0, *accepted, *delivered, *read, until.0, taken.0]);
+                put_mark(buf, receipt.mark);
             }
             ToClient::Refused(refused) => refused.encode(buf),
             ToClient::Delivery(delivery) => {
                 delivery.encode_head(buf);
                 buf.extend_from_slice(delivery.body);
             }
+        }
+    }
+}
+
+impl ToClient<'_> {
+    /// The feature that a client must have said to hear this; `None` if every client understands
+    /// it.
+    pub const fn needs(&self) -> Option<Feature> {
+        match self {
+            ToClient::Welcome { .. }
+            | ToClient::NameRefused { .. }
+            | ToClient::Receipt(_)
+            | ToClient::Refused(_)
+            | ToClient::Delivery(_) => None,
         }
     }
 }
@@ -488,6 +492,8 @@ impl<'a> ToClient<'a> {
                 mailbox_letters: r.u32()?,
                 mailbox_bytes: r.u64()?,
                 kept_s: r.u32()?,
+                mark_unwritten: r.u8().is_ok_and(|flags| flags & MARK_UNWRITTEN != 0),
+                features: Features::decode(&mut r),
             },
             0x42 => {
                 let code = r.u8()?;
@@ -501,7 +507,8 @@ impl<'a> ToClient<'a> {
                 delivered: r.u64()?,
                 read: r.u64()?,
                 until: Wall(r.u64()?),
-                taken: Wall(r.u64().unwrap_or(0)),
+                taken: Wall(r.u64()?),
+                mark: Mark(r.u32()?),
             }),
             0x44 => ToClient::Refused(Refused::decode(r)?),
             0x50 => ToClient::Delivery(Delivery {
@@ -509,6 +516,7 @@ impl<'a> ToClient<'a> {
                 id: read_id(&mut r)?,
                 prev: r.u64()?,
                 accepted: Wall(r.u64()?),
+                mark: Mark(r.u32()?),
                 kind: r.u8()?,
                 body: r.rest(),
             }),
@@ -524,6 +532,7 @@ impl Delivery<'_> {
         buf.push(0x50);
         put_short_text(buf, self.from);
         put_numbers(buf, &[self.id.outbox.0, self.id.number, self.prev, self.accepted.0]);
+        put_mark(buf, self.mark);
         buf.push(self.kind);
     }
 }
@@ -551,7 +560,7 @@ impl<'a> Refused<'a> {
         if through < id.number {
             return Err(Malformed);
         }
-        let reason = Reason::from_code(r.u8()?)?;
+        let reason = Reason::of_code(r.u8()?);
         let may_have_arrived = r.u8()? != 0;
         let count = usize::from(r.u8()?);
         let mut nearest = Nearest::default();
@@ -563,18 +572,8 @@ impl<'a> Refused<'a> {
 }
 
 fn read_reader_refusal(mut r: Reader<'_>) -> Result<ToRelay<'_>, Malformed> {
-    let (from, id, reason) = (r.short_text()?, read_id(&mut r)?, Reason::from_code(r.u8()?)?);
+    let (from, id, reason) = (r.short_text()?, read_id(&mut r)?, Reason::of_code(r.u8()?));
     if reason.is_of_readers() { Ok(ToRelay::ReaderRefusal { from, id, reason }) } else { Err(Malformed) }
-}
-
-fn read_sign_in(mut r: Reader<'_>) -> Result<ToRelay<'_>, Malformed> {
-    let name = r.short_text()?;
-    let (mut invite, mut flags) = (&[][..], 0);
-    if let Ok(len) = r.u8() {
-        invite = r.bytes(usize::from(len))?;
-        flags = r.u8()?;
-    }
-    Ok(ToRelay::SignIn { name, invite, screen_follows: flags & SCREEN_FOLLOWS != 0 })
 }
 
 fn read_id(r: &mut Reader<'_>) -> Result<LetterId, Malformed> {
@@ -585,6 +584,10 @@ fn put_numbers(buf: &mut Vec<u8>, numbers: &[u64]) {
     for number in numbers {
         buf.extend_from_slice(&number.to_be_bytes());
     }
+}
+
+fn put_mark(buf: &mut Vec<u8>, mark: Mark) {
+    buf.extend_from_slice(&mark.0.to_be_bytes());
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Floor 1: bytes to packets, frames, messages and records, and back. This page is the protocol's specification
-//! together with the pages of its files: [`packet`], [`frame`], [`record`], [`message`], [`letter`].
+//! together with the pages of its files: [`packet`], [`frame`], [`record`], [`message`],
+//! [`features`], [`letter`].
 //!
 //! It must not know: who sent anything, what is secret, what is lost. It never allocates by a length it has only
 //! been told, and arbitrary bytes never make it panic.
@@ -11,6 +12,7 @@
 //! which only the two members ([`letter`]) look into.
 
 mod bytes;
+pub mod features;
 pub mod frame;
 pub mod letter;
 pub mod limits;

@@ -3,6 +3,7 @@
 
 use queqiao::base::OutboxId;
 use queqiao::relay::Limits;
+use queqiao::wire::features::Features;
 use queqiao::wire::frame::{Frame, StreamId};
 use queqiao::wire::message::{Names, Reason, SCREEN_FIRST, SCREEN_LAST, ToRelay};
 
@@ -207,7 +208,17 @@ fn what_follows_a_sign_in_is_read_with_the_welcome() {
     rig.commits = false;
     let counter = rig.counter();
     let mut tom = Hand::shake(&mut rig, udp(1, 1), 1, counter).unwrap();
-    tom.say(&mut rig, StreamId::Control, &ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: true });
+    tom.say(
+        &mut rig,
+        StreamId::Control,
+        &ToRelay::SignIn {
+            name: "TOM",
+            invite: &[],
+            screen_follows: true,
+            outbox: None,
+            features: Features::OURS,
+        },
+    );
     tom.say_bytes(&mut rig, StreamId::Control, &list(&["JACK"]));
     tom.say_bytes(&mut rig, StreamId::Control, &[&[0x80][..], &[0; 3_000]].concat());
     assert_eq!((tom.told(StreamId::Control), tom.closed()), (Vec::new(), None));

@@ -2,6 +2,7 @@
 
 use queqiao::base::{Path, Wall};
 use queqiao::relay::{Command, Event, Invitation, InvitationId, Limits, Outcome, Request};
+use queqiao::wire::features::Features;
 use queqiao::wire::frame::{StreamId, close};
 use queqiao::wire::message::{NameReason, Names, Reason, SCREEN_FIRST, SCREEN_LAST, SCREEN_ONLY, ToRelay};
 
@@ -40,7 +41,9 @@ fn remove(rig: &mut Rig, name: &str) -> Outcome {
 fn come(rig: &mut Rig, who: u64, name: &str, invite: &[u8]) -> Told {
     let (path, counter) = (udp(9, 9_000 + who as u16), rig.counter());
     let mut hand = Hand::shake(rig, path, who, counter).expect("the relay answers");
-    hand.say(rig, StreamId::Control, &ToRelay::SignIn { name, invite, screen_follows: false });
+    let features = Features::OURS;
+    let sign_in = ToRelay::SignIn { name, invite, screen_follows: false, outbox: None, features };
+    hand.say(rig, StreamId::Control, &sign_in);
     hand.told(StreamId::Control).remove(0)
 }
 
@@ -124,7 +127,9 @@ fn an_invitation_whose_name_could_not_be_written_down_is_still_good() {
     rig.commits = false;
     let counter = rig.counter();
     let mut hand = Hand::shake(&mut rig, udp(1, 1_000), 1, counter).unwrap();
-    let sign_in = ToRelay::SignIn { name: "ann", invite: &SECRET, screen_follows: false };
+    let features = Features::OURS;
+    let sign_in =
+        ToRelay::SignIn { name: "ann", invite: &SECRET, screen_follows: false, outbox: None, features };
     hand.say(&mut rig, StreamId::Control, &sign_in);
     let ticket = rig.asked.remove(0).0;
     assert_eq!(come(&mut rig, 2, "tim", &SECRET), refused(NameReason::Closed, ""), "it is being used");
@@ -154,7 +159,11 @@ fn leave(rig: &mut Rig, hand: &mut Hand) {
 fn come_back(rig: &mut Rig, path: Path, who: u64, name: &str) -> Hand {
     let counter = rig.counter();
     let mut hand = Hand::shake(rig, path, who, counter).unwrap();
-    hand.say(rig, StreamId::Control, &ToRelay::SignIn { name, invite: &[], screen_follows: true });
+    hand.say(
+        rig,
+        StreamId::Control,
+        &ToRelay::SignIn { name, invite: &[], screen_follows: true, outbox: None, features: Features::OURS },
+    );
     hand
 }
 
@@ -250,7 +259,9 @@ fn who_gets_the_name_of_a_removed_member_gets_none_of_its_letters() {
     invite(&mut rig, Some("JACK"));
     let counter = rig.counter();
     let mut new = Hand::shake(&mut rig, udp(4, 4_000), 4, counter).unwrap();
-    let sign_in = ToRelay::SignIn { name: "JACK", invite: &SECRET, screen_follows: false };
+    let features = Features::OURS;
+    let sign_in =
+        ToRelay::SignIn { name: "JACK", invite: &SECRET, screen_follows: false, outbox: None, features };
     new.say(&mut rig, StreamId::Control, &sign_in);
     rig.wait(secs(2));
     assert_eq!(delivered(&mut new, &mut rig), []);

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use queqiao::base::{Input, Name, Path};
 use queqiao::relay::{GuestTexts, Limits};
 use queqiao::wire::frame::{Frame, StreamId};
-use queqiao::wire::letter::{GuestNote, decode_text};
-use queqiao::wire::message::Reason;
+use queqiao::wire::letter::{Content, GuestNote, Made};
+use queqiao::wire::message::{KIND_GUEST, KIND_TEXT, Reason};
 
 use crate::guest_rules;
 use crate::hand::{Hand, Told};
@@ -38,10 +38,14 @@ fn line(rig: &mut Rig, path: Path, text: &str) {
     rig.take(vec![Given::Text(path, format!("{text}\n").into_bytes())]);
 }
 
-/// Who wrote what to JACK since the last time.
+/// Who wrote what to JACK since the last time; what the relay says about a guest in brackets.
 fn letters(rig: &mut Rig, jack: &mut Hand) -> Vec<(String, String)> {
     jack.send(rig, &[Frame::Ping]);
-    let text = |body: &[u8]| decode_text(body).unwrap().0;
+    let text = |body: &[u8]| match (Content::read(KIND_TEXT, body), Content::read(KIND_GUEST, body)) {
+        (Ok(text), _) => text.into_text(),
+        (_, Ok(Content::Note(note))) => format!("[{}]", note.word()),
+        other => panic!("{other:?}"),
+    };
     jack.deliveries(rig).into_iter().map(|(from, _, body)| (from, text(&body))).collect()
 }
 
@@ -125,7 +129,7 @@ fn places_bound_guests_on_tcp_and_nobody_else() {
     line(&mut rig, two, "exit");
     let four = rig.connect(addr(4));
     line(&mut rig, four, "four");
-    assert_eq!(texts(&mut rig, &mut jack), [GuestNote::Left.as_text(), "four"]);
+    assert_eq!(texts(&mut rig, &mut jack), ["[left]", "four"]);
 }
 
 /// A guest without a place is answered like any other, but little waits for it.
@@ -167,7 +171,7 @@ fn a_guest_is_forgotten_after_ten_minutes_in_which_neither_side_wrote() {
     pass(&mut rig, &mut jack, 1);
     assert!(rig.is_closed(conn));
     assert_eq!(answers(&mut rig, udp(1, 4_000)), ["are you", "last"]);
-    assert_eq!(texts(&mut rig, &mut jack), ["one", "two", GuestNote::Left.as_text()]);
+    assert_eq!(texts(&mut rig, &mut jack), ["one", "two", "[left]"]);
     pass(&mut rig, &mut jack, 599);
     jack.told(StreamId::Control);
     write(&mut rig, &mut jack, 1, 4, "too late");
@@ -181,7 +185,7 @@ fn after_the_end_of_its_stream_a_guest_reads_for_a_minute() {
     let (mut rig, mut jack) = desk(8);
     let conn = rig.connect(addr(1));
     rig.take(vec![Given::Text(conn, b"hi".to_vec()), Given::Other(Input::TextEnded(conn))]);
-    assert_eq!(texts(&mut rig, &mut jack), ["hi", GuestNote::Ended.as_text()]);
+    assert_eq!(texts(&mut rig, &mut jack), ["hi", "[ended]"]);
     pass(&mut rig, &mut jack, 59);
     write(&mut rig, &mut jack, 1, 1, "just in time");
     assert_eq!(answers(&mut rig, conn), ["just in time"]);
@@ -194,12 +198,48 @@ fn after_the_end_of_its_stream_a_guest_reads_for_a_minute() {
 #[test]
 fn a_guest_cannot_say_in_the_relays_name_that_it_has_left() {
     let (mut rig, mut jack) = desk(8);
-    for note in [GuestNote::Left, GuestNote::Ended] {
-        datagram(&mut rig, 1, note.as_text());
-        datagram(&mut rig, 1, &format!("@JACK {}", note.as_text()));
+    let forged = ["left", "\u{2}left", "\u{2}ended", "\u{8}"];
+    forged.iter().for_each(|text| datagram(&mut rig, 1, text));
+    assert_eq!(texts(&mut rig, &mut jack), forged);
+}
+
+/// A member ends the conversation with a letter of its own kind; its texts are texts, whatever they
+/// say.
+#[test]
+fn a_member_ends_a_guests_conversation_and_no_text_does() {
+    let (mut rig, mut jack) = desk(8);
+    let conn = rig.connect(addr(1));
+    line(&mut rig, conn, "hi");
+    for (number, text) in (1..).zip(["q", "/close", "quit"]) {
+        jack.write(&mut rig, &name(1), number, number - 1, text);
     }
-    let guest = name(1).parse::<Name>().unwrap();
-    let all = texts(&mut rig, &mut jack);
-    assert_eq!(all.len(), 4);
-    assert!(all.iter().all(|text| GuestNote::of(&guest, text).is_none()), "{all:?}");
+    assert_eq!(answers(&mut rig, conn), ["q\n", "/close\n", "quit\n"]);
+    assert!(!rig.is_closed(conn));
+    let close = Made::of_note(GuestNote::Close);
+    jack.write_kind(&mut rig, &name(1), (4, 3), (close.kind, &close.body));
+    assert_eq!(answers(&mut rig, conn), ["q\n"]);
+    assert!(rig.is_closed(conn));
+    assert_eq!(texts(&mut rig, &mut jack), ["hi", "[left]"]);
+}
+
+/// Plain text has no words for other letters: they come back.
+#[test]
+fn letters_that_guests_and_echo_cannot_understand_come_back() {
+    let (mut rig, mut jack) = desk(8);
+    let conn = rig.connect(addr(1));
+    line(&mut rig, conn, "hi");
+    let left = Made::of_note(GuestNote::Left);
+    for to in [name(1), "echo".to_owned()] {
+        let letters: [(u8, &[u8]); 3] = [(left.kind, &left.body), (200, b"later"), (KIND_TEXT, b"broken")];
+        for (number, letter) in (1..).zip(letters) {
+            jack.write_kind(&mut rig, &to, (number, 0), letter);
+            let refused = |told: &Told| {
+                let Told::Refused { to: of, number: n, reason, .. } = told else { return false };
+                (of, *n, *reason) == (&to, number, Reason::Unsupported)
+            };
+            assert!(jack.told(StreamId::Control).iter().any(refused), "{to} {number}");
+        }
+    }
+    assert_eq!(answers(&mut rig, conn), [""; 0]);
+    assert_eq!(texts(&mut rig, &mut jack), ["hi"], "nor does an echo come");
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use queqiao::base::{Carrier, LetterId, OutboxId, Path, Rng, Wall};
+use queqiao::base::{Carrier, LetterId, Mark, OutboxId, Path, Rng, Wall};
 use queqiao::session::{AccessSecret, Answered, Hello, Identity, Initiator, Keys, SessionId};
+use queqiao::wire::features::Features;
 use queqiao::wire::frame::{Frame, Frames, StreamId, encode_ack};
 use queqiao::wire::letter::encode_text;
 use queqiao::wire::limits::{DATA_HEADER_LEN, STREAM_CREDIT};
@@ -41,6 +42,8 @@ pub struct Hand {
     pub keys: Keys,
     /// The number of the next packet.
     pub number: u64,
+    /// What it numbers letters under.
+    pub mark: Mark,
     /// Acknowledges what it gets with whatever it sends next.
     pub acks: bool,
     /// Every frame heard, in order.
@@ -68,6 +71,18 @@ pub fn init(rig: &Rig, private: [u8; 32], carrier: Carrier, hello: &Hello, index
         .expect("the relay's key is sound")
 }
 
+/// A reader has every letter of this outbox up to `through`, whatever its mark.
+pub fn stored(from: &str, outbox: u64, through: u64) -> ToRelay<'_> {
+    let (outbox, mark, at_full_second) = (OutboxId(outbox), Mark(u32::MAX), false);
+    ToRelay::Stored { from, outbox, through, mark, at_full_second }
+}
+
+/// The same, of a reader that does not know the author.
+pub fn stored_of_stranger(from: &str, outbox: u64, through: u64) -> ToRelay<'_> {
+    let (outbox, mark, at_full_second) = (OutboxId(outbox), Mark(u32::MAX), true);
+    ToRelay::Stored { from, outbox, through, mark, at_full_second }
+}
+
 impl Hand {
     /// Shakes hands as the holder of key number `who`; `None` if the relay does not answer with a session.
     pub fn shake(rig: &mut Rig, path: Path, who: u64, counter: u64) -> Option<Hand> {
@@ -92,6 +107,7 @@ impl Hand {
             continued: established.welcome.continued,
             keys: established.keys,
             number: 0,
+            mark: Mark(1),
             acks: true,
             heard: Vec::new(),
             read: [0; 3],
@@ -119,7 +135,17 @@ impl Hand {
     }
 
     pub fn sign_in(&mut self, rig: &mut Rig, name: &str) {
-        self.say(rig, StreamId::Control, &ToRelay::SignIn { name, invite: &[], screen_follows: false });
+        self.say(
+            rig,
+            StreamId::Control,
+            &ToRelay::SignIn {
+                name,
+                invite: &[],
+                screen_follows: false,
+                outbox: None,
+                features: Features::OURS,
+            },
+        );
     }
 
     /// A packet of these frames, sealed under the next number.
@@ -210,13 +236,28 @@ impl Hand {
         (number, prev): (u64, u64),
         body: &[u8],
     ) {
-        let letter = Letter { to, id: LetterId { outbox, number }, prev, kind: KIND_TEXT, body };
+        let letter =
+            Letter { to, id: LetterId { outbox, number }, prev, mark: self.mark, kind: KIND_TEXT, body };
         self.say(rig, StreamId::Chat, &ToRelay::Letter(letter));
+    }
+
+    /// Writes a letter of any kind.
+    pub fn write_kind(
+        &mut self,
+        rig: &mut Rig,
+        to: &str,
+        (number, prev): (u64, u64),
+        (kind, body): (u8, &[u8]),
+    ) {
+        let id = LetterId { outbox: OutboxId(0xB0), number };
+        let letter = Letter { to, id, prev, mark: self.mark, kind, body };
+        self.say(rig, StreamId::Chat, &ToRelay::Letter(letter));
+        self.hear(rig);
     }
 
     /// Says that it has the letters of the usual outbox up to `through`.
     pub fn store(&mut self, rig: &mut Rig, from: &str, through: u64) {
-        self.say(rig, StreamId::Control, &ToRelay::Stored { from, outbox: OutboxId(0xB0), through });
+        self.say(rig, StreamId::Control, &stored(from, 0xB0, through));
     }
 
     /// Takes in what was sent to its path.
@@ -256,12 +297,27 @@ impl Hand {
 
     /// The messages of a stream that came since the last time.
     pub fn told(&mut self, stream: StreamId) -> Vec<Told> {
+        self.messages(stream).iter().map(|message| told(message)).collect()
+    }
+
+    /// The receipts that came since the last time: accepted, delivered, read, and whether the last
+    /// accepted letter waits in the mailbox.
+    pub fn receipts(&mut self, rig: &mut Rig) -> Vec<(u64, u64, u64, bool)> {
+        self.hear(rig);
+        let receipt = |message: &Vec<u8>| match ToClient::decode(message) {
+            Ok(Some(ToClient::Receipt(r))) => Some((r.accepted, r.delivered, r.read, r.until.0 > 0)),
+            _ => None,
+        };
+        self.messages(StreamId::Control).iter().filter_map(receipt).collect()
+    }
+
+    fn messages(&mut self, stream: StreamId) -> Vec<Vec<u8>> {
         let (mut rest, mut all) = (&self.streams[stream.index()][..], Vec::new());
         while let Some(len) = read_varint(&mut rest).map(|len| len as usize).filter(|len| *len <= rest.len())
         {
             let (message, left) = rest.split_at(len);
             rest = left;
-            all.push(told(message));
+            all.push(message.to_vec());
         }
         let new = all.split_off(self.read[stream.index()]);
         self.read[stream.index()] += new.len();

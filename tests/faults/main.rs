@@ -14,6 +14,7 @@ mod cookies;
 mod damage;
 mod doors;
 mod floods;
+mod full_seconds;
 mod guests;
 mod guests_flood;
 mod guests_named;

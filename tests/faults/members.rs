@@ -294,7 +294,14 @@ fn a_blocked_conversation_is_refused_with_what_is_on_its_way() {
     let body = encode_text("hello", Wall(1));
     for number in 1..=20 {
         let id = LetterId { outbox: OutboxId(5), number };
-        let letter = Letter { to: "JACK", id, prev: number - 1, kind: KIND_TEXT, body: &body };
+        let letter = Letter {
+            to: "JACK",
+            id,
+            prev: number - 1,
+            mark: queqiao::base::Mark(0),
+            kind: KIND_TEXT,
+            body: &body,
+        };
         let mut bytes = Vec::new();
         ToRelay::Letter(letter).encode(&mut bytes);
         write_varint(&mut burst, bytes.len() as u64);

@@ -121,7 +121,7 @@ fn a_refusal_of_what_was_not_handed_is_ignored() {
 /// What only a relay may refuse for would be a way to play with authors.
 #[test]
 fn a_reason_that_is_none_of_readers_breaks_the_protocol() {
-    for reason in [0, 1, 2, 4, 5, 6, 7, 10, 255] {
+    for reason in [0, 1, 2, 4, 5, 6, 7, 11, 255] {
         let (mut rig, mut tom, mut jack) = handed(1);
         let mut message = vec![0x09, 3, b'T', b'O', b'M'];
         message.extend([0, 0, 0, 0, 0, 0, 0, 0xB0, 0, 0, 0, 0, 0, 0, 0, 1, reason]);

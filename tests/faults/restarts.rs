@@ -12,7 +12,7 @@ use queqiao::wire::frame::{Frame, StreamId};
 use queqiao::wire::message::{Reason, ToRelay};
 use queqiao::wire::packet::{self, Packet, RESET_LEN};
 
-use super::hand::Hand;
+use super::hand::{Hand, stored};
 use super::rig::{Given, Rig, START, ms, secs, udp};
 use super::visitor::{Visitor, relay_addr};
 
@@ -141,7 +141,7 @@ fn a_letter_read_just_before_the_relay_was_killed_is_shown_as_read() {
         tom.send(1, 7, "JACK", "hello");
         tom.run_with(&mut rig, ms(100));
         let outbox = OutboxId(1).through(&relay_addr(1).into());
-        jack.say(&mut rig, StreamId::Control, &ToRelay::Stored { from: "TOM", outbox, through: 1 });
+        jack.say(&mut rig, StreamId::Control, &stored("TOM", outbox.0, 1));
         tom.run_with(&mut rig, secs(2));
         let reached = |tom: &Visitor, wanted| {
             tom.shows(|e| matches!(e, Event::Progress { progress, .. } if *progress == wanted))
@@ -298,7 +298,7 @@ fn a_letter_that_expired_while_its_author_was_away_is_not_delivered_because_a_la
         jack.say(
             &mut rig,
             StreamId::Control,
-            &ToRelay::Stored { from: "TOM", outbox: OutboxId(1).through(&relay_addr(1).into()), through: 2 },
+            &stored("TOM", OutboxId(1).through(&relay_addr(1).into()).0, 2),
         );
         if restarted {
             rig = later(rig, dir.path(), &limits);

@@ -3,7 +3,6 @@
 use queqiao::base::{Carrier, Rng};
 use queqiao::session::{Hello, KeyQuery};
 use queqiao::wire::frame::{Frame, StreamId, close};
-use queqiao::wire::message::ToRelay;
 use queqiao::wire::packet::RESET_LEN;
 
 use super::hand::{Hand, Told, init, private};
@@ -298,11 +297,7 @@ fn a_stranger_who_speaks_of_letters_before_signing_in_is_not_read() {
     let mut rig = Rig::new();
     let (_, mut jack) = two(&mut rig);
     let mut stranger = Hand::shake(&mut rig, udp(9, 9), 9, 1).unwrap();
-    stranger.say(
-        &mut rig,
-        StreamId::Control,
-        &ToRelay::Stored { from: "TOM", outbox: queqiao::base::OutboxId(0xB0), through: u64::MAX },
-    );
+    stranger.say(&mut rig, StreamId::Control, &super::hand::stored("TOM", 0xB0, u64::MAX));
     assert_eq!(stranger.closed(), None);
     stranger.write(&mut rig, "JACK", 1, 0, "psst");
     jack.hear(&mut rig);

@@ -3,10 +3,13 @@
 
 use std::path::Path as FolderPath;
 
-use queqiao::base::{Input, LetterId, OutboxId};
-use queqiao::relay::{Change, Known, Limits, Record};
+use queqiao::base::{Input, LetterId, Mark, OutboxId};
+use queqiao::relay::{Change, Known, Limits, Marks, Record};
+use queqiao::wire::features::Features;
 use queqiao::wire::frame::{Frame, StreamId};
-use queqiao::wire::message::{NameReason, Names, Reason, SCREEN_FIRST, SCREEN_LAST, ToRelay};
+use queqiao::wire::message::{
+    Earlier, NameReason, Names, OutboxMark, Reason, SCREEN_FIRST, SCREEN_LAST, Said, ToRelay,
+};
 
 use super::hand::{Hand, Told};
 use super::rig::{Given, Rig, START, ms, secs, udp};
@@ -33,6 +36,13 @@ fn killed(mut rig: Rig, dir: &FolderPath) -> [Known; 2] {
     drop(rig);
     let mut rig = Rig::open(dir, limits(), tick);
     let mut after = known(&mut rig);
+    let is_ahead = |marks: &Marks| {
+        before
+            .ahead
+            .iter()
+            .any(|flow| (&flow.from, &flow.to, flow.outbox) == (&marks.from, &marks.to, marks.outbox))
+    };
+    after.marks.retain(|marks| !is_ahead(marks));
     for known in [&mut before, &mut after] {
         (known.clock, known.sessions, known.ahead) = (0, Vec::new(), Vec::new());
     }
@@ -127,6 +137,31 @@ fn every_kind_of_record_that_failed_is_written_again() {
         );
         assert_eq!(before, after, "{kind}");
     }
+}
+
+/// The disk refuses the mark of a sign-in, and its session ends: what that said is written
+/// then, so that a relay that starts there knows an old copy.
+#[test]
+fn sign_in_that_failed_is_written_when_its_session_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(dir.path(), limits(), START);
+    rig.refuses = |record| matches!(record, Record::SignedIn { .. });
+    let counter = rig.counter();
+    let mut tom = Hand::shake(&mut rig, udp(1, 1), 1, counter).unwrap();
+    let said = Said { mark: Mark(3), token: 9 };
+    let outbox = Some(OutboxMark { outbox: OutboxId(0xB0), said, earlier: Earlier::default() });
+    let (name, invite, screen_follows, features) = ("TOM", &[][..], false, Features::OURS);
+    let sign_in = ToRelay::SignIn { name, invite, screen_follows, outbox, features };
+    tom.say(&mut rig, StreamId::Control, &sign_in);
+    rig.wait(secs(3));
+    assert!(rig.refused > 1, "it is tried again while its session is there");
+    leave(&mut rig, &mut tom);
+    rig.wait(secs(5));
+    rig.refuses = |_| false;
+    rig.wait(secs(WRITTEN_WITHIN_S));
+    let [before, after] = killed(rig, dir.path());
+    assert_eq!(before.outboxes.iter().map(|kept| kept.said).collect::<Vec<_>>(), [said]);
+    assert_eq!(before, after);
 }
 
 /// The example of the issue: nothing but the list is refused, and the relay is killed after the
@@ -315,4 +350,34 @@ fn relay_that_ends_tries_what_failed_once_more() {
     drop(rig);
     let state = queqiao::store::RelayStore::open(dir.path(), || [0; 32]).unwrap().1;
     assert_eq!(state.roll.blocks.len(), 1);
+}
+
+/// Letters that wait, or what their reader claims to have read, are all that the disk has of a
+/// conversation when the relay is killed. A letter expires then, and the rest of it is as old.
+#[test]
+fn disk_has_what_is_known_behind_an_expired_letter() {
+    for claimed in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut rig = Rig::open(dir.path(), limits(), START);
+        let (mut tom, mut jack) = super::house::two(&mut rig);
+        if claimed {
+            let outbox = OutboxId(0xB0);
+            jack.say(&mut rig, StreamId::Control, &ToRelay::Read { from: "TOM", outbox, through: 9 });
+        }
+        leave(&mut rig, &mut jack);
+        tom.write(&mut rig, "JACK", 1, 0, "hello");
+        rig.wait(secs(1));
+        assert_eq!(rig.relay.stats().letters_written, 1);
+        for _ in 0..2 {
+            let tick = rig.tick;
+            drop(rig);
+            rig = Rig::open(dir.path(), limits(), tick);
+            rig.wait(secs(2 * KEEP_S));
+            let tick = rig.tick;
+            let [before, after] = killed(rig, dir.path());
+            assert_eq!(before.refusals.len(), 1, "claimed: {claimed}");
+            assert_eq!(before, after, "claimed: {claimed}");
+            rig = Rig::open(dir.path(), limits(), tick);
+        }
+    }
 }

@@ -201,6 +201,24 @@ fn row_72_a_relay_whose_files_may_not_grow_refuses_serves_on_and_recovers() {
     home.relay(&["--data", "r", "--bind", &addr]).stop().with(0);
 }
 
+/// The relay cannot write down who signs in: what waits is handed over, and what is new comes back.
+#[test]
+fn row_72_a_relay_whose_disk_is_full_at_sign_in_locks_nobody_out() {
+    let (home, relay) = town(&["--data", "r"], &["TOM", "JACK"]);
+    home.away("JACK");
+    assert!(home.send("TOM", "JACK", "waits").result().starts_with("accepted "));
+    limit_files(&relay.running, Some(0));
+    let mut jack = home.listen("JACK", &[]);
+    assert!(jack.out().ends_with("waits"), "what waits is handed over");
+    let refused = home.send("JACK", "TOM", "new");
+    assert!(refused.code == 1 && refused.said()[0].ends_with(" full"), "{refused:?}");
+    limit_files(&relay.running, None);
+    let sent = || home.send("JACK", "TOM", "later");
+    let taken = (0..50).map(|_| sent()).find(|sent| sent.code == 0).expect("there is room again");
+    assert!(taken.result().starts_with("accepted "), "{taken:?}");
+    jack.terminate().with(130);
+}
+
 #[test]
 fn row_72_a_newcomer_to_a_relay_whose_disk_is_full_is_told_once_and_let_in_when_there_is_room() {
     let (home, relay) = town(&["--data", "r"], &["TOM"]);

@@ -35,7 +35,7 @@ fn listening_ends_with_130() {
 
 #[test]
 fn sending_ends_with_130() {
-    let (home, relay) = town(&[], &["JACK"]);
+    let (home, relay) = town(&[], &["JACK", "TOM"]);
     let mut lines = home.start(&["send", "--as", "TOM", "--lines", "echo"]);
     lines.write("x\n");
     assert!(lines.out().starts_with("delivered "));

@@ -24,7 +24,7 @@ fn letters_are_lines_with_time_name_and_carrier() {
 fn json_lines_have_the_promised_keys() {
     let (home, relay) = town(&[], &["JACK"]);
     let mut tom = home.listen("TOM", &["--json", "--count", "1"]);
-    let id = home.send("一棵树", "TOM", "引号\"和\n换行").result()["delivered ".len()..].to_owned();
+    let id = home.send("一棵树", "TOM", "引号\"和\n换行").result()["accepted ".len()..].to_owned();
     let letter: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&tom.out()).unwrap();
     let keys: Vec<&str> = letter.keys().map(String::as_str).collect();
     assert_eq!(keys.iter().collect::<std::collections::BTreeSet<_>>().len(), 7, "{keys:?}");

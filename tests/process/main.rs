@@ -12,6 +12,7 @@ mod book;
 mod carriers;
 mod chat;
 mod clocks;
+mod copies;
 mod crowd;
 mod damage;
 mod demo;

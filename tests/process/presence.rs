@@ -45,7 +45,7 @@ fn a_member_who_never_came_is_unknown_and_one_who_was_here_has_a_mailbox() {
 
 #[test]
 fn a_relay_that_comes_back_is_found_again_and_names_are_remembered() {
-    let (home, relay) = town(&["--tcp"], &["TOM", "JACK"]);
+    let (home, relay) = town(&["--tcp"], &["TOM", "JACK", "武大郎"]);
     let addr = relay.udp.to_string();
     let key = relay.key.clone();
     let mut listeners = [home.listen("JACK", &["--udp"]), home.listen("TOM", &["--tcp"])];

@@ -167,7 +167,7 @@ fn a_relay_that_was_killed_and_runs_again_has_its_sessions_back_at_once() {
 #[test]
 fn a_client_whose_address_changes_goes_on_without_a_word() {
     const LETTERS: usize = 40;
-    let (home, relay) = town(&[], &["JACK"]);
+    let (home, relay) = town(&[], &["JACK", "TOM"]);
     let proxy = UdpProxy::open(relay.udp);
     let mut jack = home.listen("JACK", &["--count", &LETTERS.to_string()]);
     let mut tom = home.start(&["send", "--as", "TOM", "--lines", &format!("JACK@{}", proxy.addr)]);

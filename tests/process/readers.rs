@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use queqiao::base::{Carrier, HostPort, LetterId, Name, OutboxId, Wall};
+use queqiao::base::{Carrier, HostPort, LetterId, Mark, Name, OutboxId, Wall};
 use queqiao::client::{Incoming, Record, STRANGERS_BYTES_MAX, letter_cost};
 use queqiao::store::{Backend, MemberStore};
 
@@ -34,8 +34,8 @@ fn fill(data: &Path, relay: &HostPort, mut bytes: u64) {
         let (relay, from, text) = (relay.clone(), from.clone(), "o".repeat(len as usize));
         let (at, via, missing, damaged) = (Wall(1), Carrier::Udp, 0, false);
         let (shown, after) = (Record::Shown { relay: relay.clone(), from: from.clone(), id, read: true }, 0);
-        let letter = Incoming { relay, from, id, text, at, via, missing, damaged };
-        records.extend([Record::Received { letter, after }, shown]);
+        let letter = Incoming { relay, from, id, text, at, via, missing, damaged, note: None };
+        records.extend([Record::Received { letter, after, mark: Mark(1) }, shown]);
     }
     let mut refused = Vec::new();
     store.commit(&records, &mut refused).unwrap();

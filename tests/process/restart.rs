@@ -40,7 +40,7 @@ fn row_31_idle_clients_of_a_killed_relay_are_back_soon_after_it_runs_again() {
     let home = Home::new();
     let relay = home.relay(&["--data", "kept"]);
     let addr = relay.udp.to_string();
-    home.book(&NAMES, &addr);
+    home.book(&[&NAMES[..], &["MARY"]].concat(), &addr);
     let mut listeners = NAMES.map(|name| home.listen(name, &["--udp"]));
     until_noted(&home, &addr, NAMES.len() as u32);
     relay.running.kill();
@@ -71,7 +71,7 @@ fn row_31_clients_of_a_relay_that_stopped_in_good_order_are_back_soon_after_it_r
     let home = Home::new();
     let relay = home.relay(&["--data", "kept", "--tcp"]);
     let addr = relay.udp.to_string();
-    home.book(&NAMES, &addr);
+    home.book(&[&NAMES[..], &["MARY"]].concat(), &addr);
     let carriers = [&["--udp"][..], &["--tcp"], &[]];
     let mut listeners = [0, 1, 2].map(|n| home.listen(NAMES[n], carriers[n]));
     relay.stop().with(0);

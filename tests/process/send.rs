@@ -28,7 +28,7 @@ fn words_are_one_letter_and_options_stand_anywhere() {
 
 #[test]
 fn standard_input_is_one_letter_or_one_a_line() {
-    let (home, _relay) = town(&[], &["JACK"]);
+    let (home, _relay) = town(&[], &["JACK", "TOM"]);
     let mut jack = home.listen("JACK", &["--json"]);
     let mut next = || serde_json::from_str::<serde_json::Value>(&jack.out()).unwrap()["text"].clone();
     home.run_with(&["send", "--as", "TOM", "JACK", "-"], "一\n二\n".as_bytes()).result();

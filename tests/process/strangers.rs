@@ -131,6 +131,51 @@ fn contacts_only_refuses_strangers_and_what_waits_of_them() {
     drop(relay);
 }
 
+/// Asserts that JACK refuses what a stranger writes.
+fn refuses_strangers(home: &Home) {
+    let refused = home.send("stranger", "JACK", "hello?").with(1);
+    assert!(refused.err[0].ends_with(" blocked"), "{refused:?}");
+}
+
+/// The setting of the book holds without the flag, and a running client follows it both ways.
+#[test]
+fn contacts_only_in_the_book_holds_and_is_followed() {
+    let (home, _relay) = town(&[], &["JACK", "TOM"]);
+    let all = home.read("contacts.toml");
+    let only = format!("contacts_only = true\n{all}");
+    home.write("of-jack.toml", &only);
+    home.run(&["contacts", "check", "--contacts", "of-jack.toml"]).with(0);
+    let mut jack = home.listen("JACK", &["--contacts", "of-jack.toml"]);
+    refuses_strangers(&home);
+    for text in [&all, &only] {
+        home.write("of-jack.toml", text);
+        jack.until_err("was read again");
+        // What JACK said before it had this one is at the relay.
+        home.run(&["send", "--as", "TOM", "--wait", "delivered", "JACK", "hi"]).with(0);
+        assert!(jack.out().ends_with(" hi"));
+        if *text == all {
+            home.send("stranger", "JACK", "hello!").with(0);
+            assert!(jack.out().ends_with(" hello!"));
+        }
+    }
+    refuses_strangers(&home);
+    jack.terminate().with(130);
+}
+
+/// Who is written to may answer, though only contacts may write.
+#[test]
+fn contacts_only_lets_those_answer_who_are_asked() {
+    let (home, relay) = town(&[], &["JACK"]);
+    home.write("of-jack.toml", "contacts_only = true\n");
+    let mut rose = home.chat("ROSE", &relay, &[]);
+    let to = format!("ROSE@{}", relay.udp);
+    let ask = ["send", "--as", "JACK", "--contacts", "of-jack.toml", "--reply", "20s", &to, "well?"];
+    let mut jack = home.start(&ask);
+    assert!(rose.out().ends_with("well?"));
+    rose.write("/to JACK\nyes\n");
+    assert!(jack.until_out("yes").ends_with("yes"));
+}
+
 #[test]
 fn strangers_are_marked_and_those_who_look_like_a_contact_are_warned_about() {
     let (home, relay) = town(&[], &["JACK"]);

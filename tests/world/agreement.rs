@@ -111,6 +111,7 @@ fn difference(world: &mut World) -> Option<String> {
         differ("members", &mine.members, &theirs.members),
         differ("blocks", &mine.blocks, &theirs.blocks),
         differ("unused names", &mine.unused, &theirs.unused),
+        differ("outboxes", &mine.outboxes, &theirs.outboxes),
         differ("refusals", &mine.refusals, &theirs.refusals),
         differ("sessions", &mine.sessions, &noted),
         marks_differ(&mine, &theirs),

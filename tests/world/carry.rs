@@ -242,6 +242,7 @@ impl World {
     fn shown(&mut self, client: usize, event: Event) {
         self.note(|| format!("client {client}: {}", brief(&event)));
         self.oracle.show(client, &event, &self.relay_disk, &mut self.cover);
+        self.check_receipt(client, &event);
         if let Event::Letter(Incoming { relay, from, id, .. }) = &event {
             let (relay, from, id) = (relay.clone(), from.clone(), *id);
             self.command(client, Command::Shown { relay, from, id, read: true });

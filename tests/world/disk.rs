@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use queqiao::base::{Input, Query, Ticket};
+use queqiao::base::{Input, LetterId, Query, Ticket};
 use queqiao::client::{self, Kept, Record};
 use queqiao::relay;
 
@@ -22,8 +22,13 @@ pub struct Disk {
 
 impl World {
     pub fn persist_of_client(&mut self, client: usize, ticket: Ticket, record: Record) {
-        if let Record::Written { number, request, .. } = &record {
-            self.oracle.numbered(client, *request, *number);
+        if let Record::OldCopy { relay, outbox } = &record {
+            self.cover.add(Count::OldCopies);
+            self.oracle.outboxes.insert(outbox.through(relay).0, client);
+        }
+        if let Record::Written { relay, outbox, number, mark, request, .. } = &record {
+            let id = LetterId { outbox: outbox.through(relay), number: *number };
+            self.oracle.numbered(*request, id, *mark);
         }
         if let Record::Counter(mark) = &record {
             self.note(|| format!("client {client}: wants counters up to {mark}"));
@@ -132,7 +137,7 @@ impl World {
         takes
     }
 
-    fn apply(&mut self, client: usize, record: &client::Record) -> bool {
+    pub(super) fn apply(&mut self, client: usize, record: &client::Record) -> bool {
         let station = &mut self.stations[client];
         match record {
             Record::Counter(mark) => station.disk.counter_reserved = *mark,
@@ -147,12 +152,14 @@ impl World {
         if let (Record::Written { request, .. }, true) = (record, applied) {
             self.oracle.written(*request);
         }
-        if let (Record::Received { letter, .. }, true) = (record, applied) {
-            self.oracle.stored(client, letter, is_new, &self.relay_disk);
+        if let (Record::Received { letter, mark, .. }, true) = (record, applied) {
+            self.oracle.stored(client, (letter, *mark), is_new, &self.relay_disk);
+            self.note_stored(client, letter, *mark);
         }
-        if let (Record::Declined { from, id, .. }, true) = (record, is_declined) {
-            self.oracle.declined(client, from, *id, is_declined);
+        if let (Record::Declined { from, id, mark, .. }, true) = (record, is_declined) {
+            self.oracle.declined(client, from, (*id, *mark), is_declined);
         }
+        self.cover.add_many(Count::OldCopiesMet, matches!(record, Record::Closed { .. }).into());
         applied
     }
 

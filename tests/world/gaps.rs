@@ -14,10 +14,13 @@ impl Oracle {
     /// this one went.
     pub fn look_for_gap(&mut self, who: usize, request: u64, letter: &Incoming, disk: &RelayDisk) {
         let (sender, to) = (self.letters[&request].sender, self.names[who].clone());
+        if self.put_back.contains(&who) || self.put_back.contains(&sender) {
+            return;
+        }
         if self.names.iter().filter(|name| **name == to).count() > 1 {
             return;
         }
-        let taken = self.last_stored.get(&(who, sender)).copied().unwrap_or(0);
+        let taken = self.last_stored.get(&(who, letter.id.outbox.0)).copied().unwrap_or(0);
         let (number, last) = (letter.id.number, taken + letter.missing);
         assert!(last < number, "{} letters missing between {taken} and {number}", letter.missing);
         if letter.missing > 0 {
@@ -30,7 +33,8 @@ impl Oracle {
             );
         }
         for between in taken + 1..number {
-            let Some(passed) = self.by_number.get(&(sender, to.clone(), between)).copied() else { continue };
+            let id = LetterId { outbox: letter.id.outbox, number: between };
+            let Some(passed) = self.named(id, &to).last() else { continue };
             let fate = &self.letters[&passed];
             let known = fate.retold || taken == 0 || fate.end.is_some_and(|end| end != End::Delivered);
             assert!(
@@ -53,8 +57,13 @@ impl Oracle {
         for (from, to, id) in &disk.expired {
             let sender = self.outboxes.get(&id.outbox.0).filter(|sender| self.names[**sender] == *from);
             let Some(sender) = sender.filter(|_| to.parse::<Name>().is_ok()) else { continue };
-            let Some(request) = self.by_number.get(&(*sender, to.clone(), id.number)) else { continue };
-            let fate = &self.letters[request];
+            // Of one whose folder was replaced by an earlier copy no more is told than that copy
+            // knows.
+            if self.put_back.contains(sender) {
+                continue;
+            }
+            let Some(request) = self.named(*id, to).last() else { continue };
+            let fate = &self.letters[&request];
             let told =
                 matches!(fate.end, Some(End::Refused { reason: Reason::Expired, .. } | End::Delivered));
             assert!(told || !honest(fate), "letter {request} grew too old, and nobody was told: {fate:?}");

@@ -8,6 +8,7 @@ use queqiao::base::{Name, Path, Tick};
 use queqiao::peer::Peer;
 use queqiao::relay::{Change, Limits, Record};
 use queqiao::session::Keyring;
+use queqiao::wire::features::Features;
 use queqiao::wire::frame::{Frame, Frames, StreamId, close, encode_ack};
 use queqiao::wire::limits::{DATA_HEADER_LEN, STREAM_CREDIT};
 use queqiao::wire::message::{Names, SCREEN_FIRST, SCREEN_LAST, ToRelay};
@@ -87,7 +88,14 @@ impl Reach {
         let (since, number, heard, alone) = (world.now, 0, None, 0);
         let mut reach = Reach { keyring, since, number, heard, limits, alone, turns_left };
         let (mut message, mut data) = (Vec::new(), Vec::new());
-        ToRelay::SignIn { name: NAME, invite: &[], screen_follows: false }.encode(&mut message);
+        ToRelay::SignIn {
+            name: NAME,
+            invite: &[],
+            screen_follows: false,
+            outbox: None,
+            features: Features::OURS,
+        }
+        .encode(&mut message);
         write_varint(&mut data, message.len() as u64);
         data.extend_from_slice(&message);
         reach.send(world, member, &[Frame::Stream { stream: StreamId::Control, offset: 0, data: &data }]);

@@ -4,9 +4,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use queqiao::base::{Effect, LetterId, OutboxId, Outputs, Path, Wall};
+use queqiao::base::{Effect, LetterId, Mark, OutboxId, Outputs, Path, Wall};
 use queqiao::peer::{Begin, Peer, Role};
 use queqiao::session::{AccessSecret, Answered, Hello, Identity, Initiator, Keyring, Lifetime};
+use queqiao::wire::features::Features;
 use queqiao::wire::frame::StreamId;
 use queqiao::wire::letter::encode_text;
 use queqiao::wire::limits::DATA_HEADER_LEN;
@@ -151,7 +152,17 @@ fn look_for_answer(
                 let (role, lifetime, id) = (Role::Client, Lifetime::default(), done.welcome.session);
                 let begin = Begin { role, path, keys: done.keys, id, rtt: None, lifetime, rng };
                 let mut peer = Box::new(Peer::new(world.now, begin));
-                say(&mut peer, &ToRelay::SignIn { name: NAME, invite: &[], screen_follows: false });
+                let features = Features(world.rng.next_u32());
+                say(
+                    &mut peer,
+                    &ToRelay::SignIn {
+                        name: NAME,
+                        invite: &[],
+                        screen_follows: false,
+                        outbox: None,
+                        features,
+                    },
+                );
                 leave_packets(world, member, &mut peer);
                 if let Some(line) = &mut member.line {
                     line.is_deaf = chance(&mut world.rng, 300);
@@ -212,11 +223,20 @@ fn lie(world: &mut World, member: &mut Hostile, peer: &mut Peer) {
     let outbox = OutboxId(known[world.rng.below(known.len() as u64) as usize]);
     let through = [world.rng.below(40), world.rng.next_u64()][world.rng.below(2) as usize];
     match world.rng.below(40) {
-        0..=7 => say(peer, &ToRelay::Stored { from: &name, outbox, through }),
+        0..=7 => {
+            let (mark, at_full_second) = (Mark(u32::MAX), through % 2 == 1);
+            say(peer, &ToRelay::Stored { from: &name, outbox, through, mark, at_full_second });
+        }
         8..=14 => say(peer, &ToRelay::Read { from: &name, outbox, through }),
         15..=17 => say(peer, &ToRelay::Ask { to: &name, outbox }),
         18..=20 => say(peer, &ToRelay::Heard { to: &name, id: LetterId { outbox, number: through } }),
-        21 => say(peer, &ToRelay::SignIn { name: &name, invite: &[], screen_follows: false }),
+        21 => {
+            let features = Features::OURS;
+            say(
+                peer,
+                &ToRelay::SignIn { name: &name, invite: &[], screen_follows: false, outbox: None, features },
+            );
+        }
         22 => {
             let mut names = Vec::new();
             Names::put(&mut names, &name);
@@ -257,7 +277,8 @@ fn write_letter(world: &mut World, member: &mut Hostile, peer: &mut Peer, to: &s
     }
     let kind = if chance(rng, 100) { rng.below(256) as u8 } else { KIND_TEXT };
     let outbox = if chance(rng, 500) { own } else { stolen };
-    let letter = Letter { to, id: LetterId { outbox, number }, prev, kind, body: &body };
+    let letter =
+        Letter { to, id: LetterId { outbox, number }, prev, mark: Mark(number as u32), kind, body: &body };
     let mut bytes = Vec::new();
     ToRelay::Letter(letter).encode(&mut bytes);
     let _ = peer.send(StreamId::Chat, &[&bytes]);
@@ -287,7 +308,7 @@ fn climb(world: &mut World, member: &mut Hostile, peer: &mut Peer, to: &str) {
 fn put_letter(peer: &mut Peer, to: &str, (outbox, number): (u64, u64), prev: u64) {
     let id = LetterId { outbox: OutboxId(outbox), number };
     let mut bytes = Vec::new();
-    ToRelay::Letter(Letter { to, id, prev, kind: KIND_TEXT, body: b"" }).encode(&mut bytes);
+    ToRelay::Letter(Letter { to, id, prev, mark: Mark(0), kind: KIND_TEXT, body: b"" }).encode(&mut bytes);
     let _ = peer.send(StreamId::Chat, &[&bytes]);
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use queqiao::base::{LetterId, Name, OutboxId};
+use queqiao::base::{LetterId, Mark, Name, OutboxId};
 use queqiao::client::{Event, Incoming, Progress};
 use queqiao::wire::message::Reason;
 
@@ -27,8 +27,12 @@ pub enum End {
 pub struct Fate {
     pub sender: usize,
     pub to: String,
-    /// Its number among the sender's letters to that recipient, once it has one.
+    /// Its outbox, at its relay, and its number there among the letters to that recipient, once it
+    /// has one.
+    pub outbox: u64,
     pub number: u64,
+    /// The mark under which it has that.
+    pub mark: Mark,
     pub text: String,
     /// It is durable at its sender.
     written: bool,
@@ -56,11 +60,17 @@ impl Fate {
 pub struct Oracle {
     /// By request number; requests count up over the whole world.
     pub letters: BTreeMap<u64, Fate>,
-    pub(super) by_number: BTreeMap<(usize, String, u64), u64>,
-    /// The last number each client showed of each sender.
-    last_shown: BTreeMap<(usize, usize), u64>,
-    /// The last number each client stored of each sender.
-    pub(super) last_stored: BTreeMap<(usize, usize), u64>,
+    /// Letters by outbox, recipient and number: more than one where a folder was replaced by an
+    /// earlier copy.
+    pub(super) by_number: BTreeMap<(u64, String, u64), Vec<u64>>,
+    /// Which of them each client has stored.
+    stored_as: BTreeMap<(usize, u64, u64), u64>,
+    /// The last number each client showed of each outbox.
+    pub(super) last_shown: BTreeMap<(usize, u64), u64>,
+    /// The last number each client stored of each outbox.
+    pub(super) last_stored: BTreeMap<(usize, u64), u64>,
+    /// Clients whose folders were replaced by earlier copies.
+    pub put_back: BTreeSet<usize>,
     pub names: Vec<String>,
     /// Whose each outbox is.
     pub outboxes: BTreeMap<u64, usize>,
@@ -72,6 +82,8 @@ pub struct Oracle {
     /// Names of clients that were killed: what they had stored and not shown is for the next `listen` or `chat`, and no
     /// such face stands before this world.
     killed: BTreeSet<String>,
+    /// Letters that no reader can understand.
+    pub strange: BTreeSet<u64>,
     /// Letters that their reader has passed by: each was refused, or will be.
     pub(super) passed_by: BTreeSet<u64>,
 }
@@ -88,7 +100,9 @@ impl Oracle {
         let fate = Fate {
             sender,
             to,
+            outbox: 0,
             number: 0,
+            mark: Mark(0),
             text,
             written: false,
             queued: false,
@@ -103,15 +117,19 @@ impl Oracle {
     }
 
     /// A client gave a letter its number, and wants it written down.
-    pub fn numbered(&mut self, sender: usize, request: u64, number: u64) {
+    pub fn numbered(&mut self, request: u64, id: LetterId, mark: Mark) {
         let fate = self.letters.get_mut(&request).expect("a letter that was sent");
-        fate.number = number;
-        let key = (sender, fate.to.clone(), number);
-        if let Some(other) = self.by_number.insert(key, request) {
-            let end = self.letters[&other].end;
-            let never_left = matches!(end, Some(End::Forgotten | End::GivenBack));
-            assert!(never_left, "letters {other} and {request} have the same number");
+        (fate.outbox, fate.number, fate.mark) = (id.outbox.0, id.number, mark);
+        let sender = fate.sender;
+        let key = (id.outbox.0, fate.to.clone(), id.number);
+        let others = self.by_number.entry(key).or_default();
+        for other in others.iter() {
+            let other_fate = &self.letters[other];
+            let never_left = matches!(other_fate.end, Some(End::Forgotten | End::GivenBack));
+            let is_of_copies = self.put_back.contains(&sender);
+            assert!(never_left || is_of_copies, "letters {other} and {request} have the same number");
         }
+        others.push(request);
     }
 
     /// A letter is durable at its sender.
@@ -120,22 +138,30 @@ impl Oracle {
     }
 
     /// A letter is durable at its recipient; `is_new`: it was not before.
-    pub fn stored(&mut self, who: usize, letter: &Incoming, is_new: bool, disk: &RelayDisk) {
+    pub fn stored(&mut self, who: usize, (letter, mark): (&Incoming, Mark), is_new: bool, disk: &RelayDisk) {
         let by_a_member = letter.from.as_str() != "echo" && letter.from.guest_address().is_none();
         if !by_a_member || self.liars.contains(letter.from.as_str()) {
             return;
         }
-        let (request, alone) = (self.request_of(who, &letter.from, letter.id), self.is_alone(who));
+        let (request, alone) =
+            (self.request_of(who, &letter.from, (letter.id, mark), Some(&letter.text)), self.is_alone(who));
         if is_new {
+            self.stored_as.insert((who, letter.id.outbox.0, letter.id.number), request);
             self.look_for_gap(who, request, letter, disk);
         }
         let fate = self.letters.get_mut(&request).expect("it was found by its number");
         assert!(fate.written, "letter {request} arrived, and is in no outbox");
-        assert!(!alone || !fate.declined, "letter {request} was refused, and then stored");
+        assert!(!self.strange.contains(&request), "letter {request} is kept, and nobody can understand it");
+        let was_put_back = self.put_back.contains(&who);
+        assert!(!alone || !fate.declined || was_put_back, "letter {request} was refused, and then stored");
         if is_new {
-            let last = self.last_stored.entry((who, fate.sender)).or_default();
+            let last = self.last_stored.entry((who, fate.outbox)).or_default();
             let number = letter.id.number;
-            assert!(number > *last, "letter {request} ({number}) was stored after number {last}");
+            assert!(
+                number > *last,
+                "letter {request} ({number} of {:016x}) was stored by {who} after number {last}",
+                fate.outbox
+            );
             *last = number;
         }
         fate.stored = true;
@@ -154,11 +180,8 @@ impl Oracle {
             || fate.to.starts_with("guest-")
             || fate.stored
             || self.liars.contains(&fate.to);
-        let mut outboxes = self.outboxes.iter().filter(|(_, owner)| **owner == fate.sender);
-        let safe = over
-            || outboxes.any(|(outbox, _)| {
-                disk.answers_for(&fate.to, LetterId { outbox: OutboxId(*outbox), number: fate.number })
-            });
+        let id = LetterId { outbox: OutboxId(fate.outbox), number: fate.number };
+        let safe = over || disk.answers_for(&fate.to, id);
         assert!(
             safe,
             "letter {request} to {} was accepted, and neither its recipient nor the relay's disk has it",
@@ -178,11 +201,27 @@ impl Oracle {
         }
     }
 
-    pub(super) fn request_of(&self, who: usize, from: &Name, id: LetterId) -> u64 {
+    /// Two copies of a folder may have numbered letters alike: the text tells them apart, where it
+    /// is known.
+    pub(super) fn request_of(
+        &self,
+        who: usize,
+        from: &Name,
+        (id, mark): (LetterId, Mark),
+        text: Option<&str>,
+    ) -> u64 {
         let sender = *self.outboxes.get(&id.outbox.0).expect("a known outbox");
         assert_eq!(self.names[sender], from.as_str(), "the sender is the session's identity");
-        let key = (sender, self.names[who].clone(), id.number);
-        *self.by_number.get(&key).unwrap_or_else(|| panic!("no member sent {id:?}"))
+        let key = (id.outbox.0, self.names[who].clone(), id.number);
+        let mut requests = self.by_number.get(&key).into_iter().flatten().rev().copied();
+        let is_it = |fate: &Fate| fate.mark == mark && text.is_none_or(|text| fate.text == *text);
+        let request = requests.find(|request| is_it(&self.letters[request]));
+        request.unwrap_or_else(|| panic!("no member sent {id:?} under {mark:?}"))
+    }
+
+    /// The letters of this name that were ever numbered.
+    pub(super) fn named(&self, id: LetterId, to: &str) -> impl Iterator<Item = u64> + '_ {
+        self.by_number.get(&(id.outbox.0, to.to_owned(), id.number)).into_iter().flatten().copied()
     }
 
     /// Takes in what a client shows.
@@ -204,7 +243,12 @@ impl Oracle {
                 cover.add(Count::GivenBack);
             }
             Event::Unreadable { from, .. } if self.liars.contains(from.as_str()) => {}
-            Event::Unreadable { .. } => panic!("nobody wrote what cannot be read"),
+            Event::Unreadable { from, id, .. } => {
+                assert_eq!(self.names[self.outboxes[&id.outbox.0]], from.as_str(), "{id:?}");
+                let mut named = self.named(*id, &self.names[who]);
+                let is_strange = named.any(|request| self.strange.contains(&request));
+                assert!(is_strange, "it can be understood: {id:?}");
+            }
             _ => {}
         }
         if let Event::Progress { progress: Progress::Delivered, .. } = event {
@@ -224,12 +268,17 @@ impl Oracle {
         assert_eq!(&fate.text, text, "a refusal gives the text back");
         assert!(*may_have_arrived || !fate.stored, "letter {request} arrived, and was refused");
         let lied = self.liars.contains(&fate.to);
-        let late = *reason == Reason::Expired || (*reason == Reason::Full && fate.declined);
+        let is_old_copy = *reason == Reason::OldCopy;
+        assert!(!is_old_copy || lied || self.put_back.contains(&who), "no folder of {who} was replaced");
+        assert!(!is_old_copy || *may_have_arrived, "letter {request} may have arrived");
+        let strange = self.strange.contains(request);
+        let by_reader = [Reason::Full, Reason::Unsupported].contains(reason) && fate.declined;
+        let late = is_old_copy || *reason == Reason::Expired || by_reader;
         assert!(
             again || lied || !fate.accepted || late,
             "what was accepted is refused only when it is too old, or by its reader"
         );
-        cover.add_many(Count::RefusedByReader, (fate.declined && *reason == Reason::Full).into());
+        cover.add_many(Count::RefusedByReader, by_reader.into());
         fate.end = Some(End::Refused { reason: *reason, may_have_arrived: *may_have_arrived });
         cover.add(Count::RefusalsTold);
         cover.add_many(Count::MayHaveArrived, (*may_have_arrived).into());
@@ -245,8 +294,13 @@ impl Oracle {
                 cover.add(Count::RefusedExpired);
             }
             _ if lied => {}
+            Reason::OldCopy => cover.add(Count::RefusedOldCopy),
+            Reason::Unsupported => {
+                assert!(strange, "letter {request} can be understood");
+                cover.add(Count::RefusedUnsupported);
+            }
             Reason::Blocked if self.blocked.contains(&(self.names[who].clone(), fate.to.clone())) => {}
-            Reason::Offline | Reason::Blocked | Reason::Behind | Reason::Taken | Reason::Damaged => {
+            Reason::Blocked | Reason::Behind | Reason::Damaged | Reason::Other(_) => {
                 panic!("no relay says so, nobody is blocked, nothing is damaged, and that is not for people")
             }
         }
@@ -256,6 +310,7 @@ impl Oracle {
         let earlier = self.earlier_open(request);
         let killed = self.letters.get(&request).is_some_and(|fate| self.killed.contains(&fate.to));
         let lied = self.letters.get(&request).is_some_and(|fate| self.liars.contains(&fate.to));
+        let strange = self.strange.contains(&request);
         let fate = self.fate_of(who, request, id);
         match progress {
             Progress::Queued => {
@@ -279,6 +334,7 @@ impl Oracle {
                 let again = fate.retold && fate.end == Some(End::Delivered);
                 assert!(again || fate.end.is_none(), "letter {request} ended twice: {:?}", fate.end);
                 fate.end = Some(End::Delivered);
+                assert!(lied || !strange, "letter {request} was delivered, and nobody can understand it");
                 assert_eq!(earlier, None, "letter {request} was delivered before an earlier one had ended");
             }
             Progress::Read => {
@@ -299,9 +355,8 @@ impl Oracle {
     /// A letter of the same conversation before this one that has not ended.
     fn earlier_open(&self, request: u64) -> Option<u64> {
         let fate = &self.letters[&request];
-        let (number, request) = (fate.number.checked_sub(1)?, request);
-        let before = *self.by_number.get(&(fate.sender, fate.to.clone(), number))?;
-        (before < request && self.letters[&before].end.is_none()).then_some(before)
+        let id = LetterId { outbox: OutboxId(fate.outbox), number: fate.number.checked_sub(1)? };
+        self.named(id, &fate.to).find(|before| *before < request && self.letters[before].end.is_none())
     }
 
     fn fate_of(&mut self, who: usize, request: u64, id: LetterId) -> &mut Fate {
@@ -327,9 +382,8 @@ impl Oracle {
         if letter.from.guest_address().is_some() {
             return;
         }
-        let request = self.request_of(who, &letter.from, letter.id);
-        let sender = self.letters[&request].sender;
-        let last = self.last_shown.entry((who, sender)).or_default();
+        let request = self.stored_as[&(who, letter.id.outbox.0, letter.id.number)];
+        let last = self.last_shown.entry((who, letter.id.outbox.0)).or_default();
         let number = letter.id.number;
         assert!(number != *last, "letter {request} was shown twice");
         assert!(number > *last, "letter {request} ({number}) was shown after number {last}: order");

@@ -14,11 +14,14 @@ use super::decoys;
 use super::guest_rules;
 use super::hostile;
 use super::intruder::intrude;
+use super::later_versions;
 use super::machines::act_up;
+use super::old_copies;
 use super::oracle::{End, Fate};
 use super::readers;
 use super::refusals;
 use super::shakes;
+use super::strangers;
 use super::tcp::Side;
 use super::weather::{Weather, chance};
 use super::world::{RELAY_HOST, World};
@@ -41,6 +44,8 @@ pub fn live(world: &mut World) {
     go_wrong(world, trouble);
     act_up(world, trouble);
     go_away(world, trouble);
+    old_copies::plan(world, trouble);
+    later_versions::go_back(world, trouble);
     flood(world, trouble);
     forge(world, trouble);
     if chance(&mut world.rng, 120) {
@@ -100,6 +105,7 @@ pub fn world(seed: u64) -> World {
     if seed % 8 == 1 {
         world.strangers_bytes_max = readers::LITTLE;
     }
+    world.strangers.are_there = seed % 8 == 2;
     world
 }
 
@@ -124,6 +130,7 @@ fn people(world: &mut World) {
             world.stations[client].pinned = Some(world.relay.core.public_key());
         }
         readers::keep_little(world, client, &NAMES[..many], Duration::from_secs(60));
+        strangers::plan(world, client, &NAMES[..many]);
         change_weather(world, client);
         let wait = Duration::from_millis(world.rng.below(3_000));
         world.later(wait, move |w| w.start(client));
@@ -194,6 +201,9 @@ fn say_something(world: &mut World) {
     let word = format!("{:08x} ", world.rng.next_u32());
     let mut text = word.repeat(len / word.len() + 1);
     text.truncate(len);
+    if world.is_shy_of(from, &to) {
+        return;
+    }
     world.send(from, &to, &text);
     if chance(&mut world.rng, 50) {
         let relay = world.stations[from].relay.clone();
@@ -398,6 +408,7 @@ fn forge_resets(world: &mut World) {
 /// Everybody who still tries is there for everybody else.
 fn speak_again(world: &mut World) {
     world.befriend_all();
+    old_copies::come_to_light(world);
     let present: Vec<usize> = (0..world.stations.len()).filter(|c| !world.stations[*c].stopped).collect();
     let mut letters = Vec::new();
     for from in &present {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use queqiao::base::{LetterId, Name};
+use queqiao::base::{LetterId, Mark, Name};
 use queqiao::client::{Command, Event, Reason, Screens};
 
 use super::cover::Count;
@@ -63,18 +63,18 @@ impl World {
 
 impl Oracle {
     /// A refusal is durable at the recipient; `is_new`: it was not before.
-    pub fn declined(&mut self, who: usize, from: &Name, id: LetterId, is_new: bool) {
+    pub fn declined(&mut self, who: usize, from: &Name, (id, mark): (LetterId, Mark), is_new: bool) {
         assert_ne!(from.as_str(), "echo", "the relay's own letters are always taken");
         if from.guest_address().is_some() || self.liars.contains(from.as_str()) {
             return;
         }
-        let (request, alone) = (self.request_of(who, from, id), self.is_alone(who));
+        let (request, alone) = (self.request_of(who, from, (id, mark), None), self.is_alone(who));
         let fate = self.letters.get_mut(&request).expect("it was found by its number");
-        assert!(!alone || !fate.is_stored(), "letter {request} was stored, and then refused");
+        let was_put_back = self.put_back.contains(&who);
+        assert!(!alone || !fate.is_stored() || was_put_back, "letter {request} was stored, and then refused");
         fate.declined = true;
-        let sender = fate.sender;
         if is_new {
-            let last = self.last_stored.entry((who, sender)).or_default();
+            let last = self.last_stored.entry((who, id.outbox.0)).or_default();
             assert!(id.number > *last, "letter {request} was refused after number {last} was stored");
             *last = id.number;
         }
@@ -112,7 +112,7 @@ fn told_full(world: &World, client: usize) -> usize {
 fn strangers_letters_beyond_the_bound_come_back() {
     let (mut world, tom, jack) = reader_of_strangers();
     let first = world.send(tom, "JACK", &"x".repeat(1_500));
-    assert!(world.run_until(secs(1), |w| delivered(w, first)));
+    assert!(world.run_until(secs(2), |w| delivered(w, first)));
     let large: Vec<u64> = (0..20).map(|_| world.send(tom, "JACK", &"y".repeat(500))).collect();
     let small = world.send(tom, "JACK", "small");
     assert!(world.run_until(secs(5), |w| large.iter().all(|l| ended(w, *l)) && delivered(w, small)));

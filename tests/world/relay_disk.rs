@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use queqiao::base::{Held, LetterId, Name, Places, PublicKey, Query, Row, Wall};
+use queqiao::base::{Held, LetterId, Name, OutboxId, Places, PublicKey, Query, Row, Wall};
 use queqiao::client::Reason;
-use queqiao::relay::{Change, KeptLetter, Mail, Marks, OwedRefusal, Record, Roll, SessionNote, Waiting};
+use queqiao::relay::{
+    Change, KeptLetter, KeptOutbox, Mail, Marks, OwedRefusal, Record, Roll, SessionNote, Waiting,
+};
 
 /// Everything but invitations and members that were removed.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct RelayDisk {
     pub members: Vec<(Name, PublicKey)>,
     unused: BTreeMap<Name, u64>,
@@ -17,6 +19,7 @@ pub struct RelayDisk {
     letters: BTreeMap<u64, (Name, KeptLetter)>,
     marks: BTreeMap<(Name, Name, u64), Marks>,
     refusals: Vec<OwedRefusal>,
+    outboxes: BTreeMap<(Name, OutboxId), KeptOutbox>,
     sessions: BTreeMap<u32, SessionNote>,
     clock: u64,
     /// Every letter that was ever refused because it waited for too long: its author, its recipient, and which it was.
@@ -39,6 +42,7 @@ impl RelayDisk {
             Record::Roll(Change::Freed { name }) => {
                 assert!(self.unused.remove(name).is_some(), "{name} is free again, and was used");
                 self.members.retain(|(known, _)| known != name);
+                self.outboxes.retain(|(member, _), _| member != name);
                 self.blocks.remove(name);
                 self.seen.remove(name);
             }
@@ -61,7 +65,8 @@ impl RelayDisk {
                     let key = (marks.from.clone(), marks.to.clone(), marks.outbox.0);
                     let earlier = self.marks.insert(key, marks.clone());
                     let rose = earlier.as_ref().is_none_or(|e| {
-                        e.accepted <= marks.accepted && e.delivered <= marks.delivered && e.read <= marks.read
+                        let rose = e.accepted <= marks.accepted && e.delivered <= marks.delivered;
+                        rose && e.read <= marks.read && e.mark <= marks.mark
                     });
                     assert!(rose, "watermarks only rise: {earlier:?}, {marks:?}");
                 }
@@ -82,6 +87,15 @@ impl RelayDisk {
                     };
                     self.refusals.retain(|owed| !is_of(owed));
                 }
+            }
+            Record::SignedIn { outbox, gone } => {
+                let member = &outbox.member;
+                if let Some(gone) = gone {
+                    self.outboxes.remove(&(member.clone(), *gone));
+                    self.marks.retain(|(from, _, of), _| from != member || *of != gone.0);
+                    self.refusals.retain(|owed| owed.from != *member || owed.id.outbox != *gone);
+                }
+                self.outboxes.insert((member.clone(), outbox.outbox), outbox.clone());
             }
             Record::Heard(owed) => self.refusals.retain(|kept| kept != owed),
             Record::Clock(clock) => self.clock = *clock,
@@ -119,8 +133,10 @@ impl RelayDisk {
         for (to, letter) in self.letters.values() {
             let key = (to.clone(), letter.from.clone(), letter.id.outbox);
             let (to, from, outbox) = key.clone();
-            let none = Waiting { to, from, outbox, letters: 0, bytes: 0, last_number: 0, last_since: 0 };
+            let (last_number, last_since, last_mark) = (0, 0, letter.mark);
+            let none = Waiting { to, from, outbox, letters: 0, bytes: 0, last_number, last_since, last_mark };
             let flow = waiting.entry(key).or_insert(none);
+            flow.last_mark = flow.last_mark.max(letter.mark);
             flow.letters += 1;
             flow.bytes += letter.len as usize;
             flow.last_number = flow.last_number.max(letter.id.number);
@@ -132,6 +148,7 @@ impl RelayDisk {
             waiting: waiting.into_values().collect(),
             marks: self.marks.values().cloned().collect(),
             refusals: self.refusals.clone(),
+            outboxes: self.outboxes.values().cloned().collect(),
             sessions: self.sessions.values().copied().collect(),
         }
     }

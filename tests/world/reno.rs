@@ -22,7 +22,7 @@ const VARIATION_MIN: Duration = Duration::from_millis(200);
 const TIMEOUT_MAX: Duration = Duration::from_secs(120);
 const ACK_DELAY: Duration = Duration::from_millis(40);
 /// Bytes on a stream: a letter of 100 to the server and from there, as long as Queqiao's own, and a receipt.
-const LEN: [u64; 4] = [147, 154, 24, 24];
+const LEN: [u64; 4] = [151, 158, 28, 28];
 /// The way back of each way; the first two carry letters, the others receipts.
 const BACK: [usize; 4] = [3, 2, 1, 0];
 /// What comes in at the end of a way is written into this one.
@@ -334,7 +334,7 @@ impl Tcp {
 
 #[cfg(test)]
 mod tests {
-    use queqiao::base::{LetterId, OutboxId, Wall};
+    use queqiao::base::{LetterId, Mark, OutboxId, Wall};
     use queqiao::wire::letter::encode_text;
     use queqiao::wire::message::{Delivery, KIND_TEXT, Letter, ToClient, ToRelay};
 
@@ -375,9 +375,17 @@ mod tests {
         let body = encode_text(&format!("{:<100}", 7), now);
         let (id, prev, kind, mut up, mut down) =
             (LetterId { outbox: OutboxId(7), number: 7 }, 6, KIND_TEXT, Vec::new(), Vec::new());
-        ToRelay::Letter(Letter { to: "JACK", id, prev, kind, body: &body }).encode(&mut up);
-        ToClient::Delivery(Delivery { from: "TOM", id, prev, accepted: now, kind, body: &body })
-            .encode(&mut down);
+        ToRelay::Letter(Letter { to: "JACK", id, prev, mark: Mark(1), kind, body: &body }).encode(&mut up);
+        ToClient::Delivery(Delivery {
+            from: "TOM",
+            id,
+            prev,
+            accepted: now,
+            mark: Mark(1),
+            kind,
+            body: &body,
+        })
+        .encode(&mut down);
         assert_eq!([(up.len() + HEAD) as u64, (down.len() + HEAD) as u64], LEN[..2]);
     }
 

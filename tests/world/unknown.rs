@@ -1,6 +1,6 @@
 //! Letters of the hostile member to unknown names: mistyped ones, ones that look like others, and many of one form.
 
-use queqiao::base::{LetterId, OutboxId, PublicKey, Rng, Wall};
+use queqiao::base::{LetterId, Mark, OutboxId, PublicKey, Rng, Wall};
 use queqiao::peer::Peer;
 use queqiao::relay::{NAMES_LOOKED_AT_MAX, Stats};
 use queqiao::wire::frame::StreamId;
@@ -54,7 +54,7 @@ pub fn write_to_unknown(world: &mut World, number: &mut u64, peer: &mut Peer, li
         *number += 1;
         let (to, body) = (unknown(&mut world.rng, like), encode_text("who are you?", Wall(1)));
         let id = LetterId { outbox: OutboxId(7), number: *number };
-        let letter = Letter { to: &to, id, prev: *number - 1, kind: KIND_TEXT, body: &body };
+        let letter = Letter { to: &to, id, prev: *number - 1, mark: Mark(0), kind: KIND_TEXT, body: &body };
         let mut bytes = Vec::new();
         ToRelay::Letter(letter).encode(&mut bytes);
         let _ = peer.send(StreamId::Chat, &[&bytes]);

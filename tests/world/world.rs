@@ -26,6 +26,7 @@ use super::oracle::{Fate, Oracle};
 use super::platter::Platter;
 use super::relay_disk::RelayDisk;
 use super::shakes::{Shakes, Troublemakers};
+use super::strangers::Strangers;
 use super::tcp::{Conn, Side};
 use super::unknown::check_looked_at;
 use super::visitors::Visitors;
@@ -144,6 +145,7 @@ pub struct World {
     /// How often somebody broke the protocol.
     pub intrusions: u64,
     pub oracle: Oracle,
+    pub strangers: Strangers,
     pub agreement: Agreement,
     pub cover: Cover,
     pub requests: u64,
@@ -236,6 +238,7 @@ impl World {
             visitors: Visitors::of(guests),
             intrusions: 0,
             oracle: Oracle::default(),
+            strangers: Strangers::default(),
             agreement: Agreement::new(seed),
             cover: Cover::default(),
             requests: 0,
@@ -339,6 +342,7 @@ impl World {
         self.requests += 1;
         let request = self.requests;
         self.oracle.sent(client, request, to, text);
+        self.note_wrote(client, to);
         let relay = self.stations[client].relay.clone();
         self.note(|| format!("client {client}: says letter {request} to {to}, {} B", text.len()));
         self.cover.add_many(Count::LongLetters, u64::from(text.len() > 16_000));

@@ -7,6 +7,7 @@ use crate::base::{Carrier, Effect, Now, Outputs, Path, PublicKey, Rng, Tick};
 use crate::net::Crowd;
 use crate::peer::{Begin, Heard, Peer, Role};
 use crate::session::{AccessSecret, Answered, Hello, Identity, Initiator, Lifetime};
+use crate::wire::features::Features;
 use crate::wire::frame::StreamId;
 use crate::wire::message::{ToClient, ToRelay};
 
@@ -183,7 +184,9 @@ impl Idler {
 
 fn sign_in(peer: &mut Peer, number: u32) {
     let (name, mut message) = (format!("bench-idle-{number}"), Vec::new());
-    ToRelay::SignIn { name: &name, invite: &[], screen_follows: false }.encode(&mut message);
+    let features = Features::OURS;
+    ToRelay::SignIn { name: &name, invite: &[], screen_follows: false, outbox: None, features }
+        .encode(&mut message);
     peer.send(StreamId::Control, &[&message]).expect("a fresh stream has room");
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::{Carrier, HostPort, Name, Wall};
+use crate::base::{Carrier, Wall};
 use crate::client::{Command, Event, Progress, Unkept};
 use crate::store::Fate;
 
@@ -15,10 +15,18 @@ const FOLLOWED_MAX: usize = 65_536;
 
 #[derive(Debug)]
 struct Letter {
-    relay: HostPort,
-    to: Name,
-    /// `None` once it is in the outbox, durably.
-    text: Option<String>,
+    /// What asked for it; `None` once it is in the outbox, durably.
+    command: Option<Command>,
+}
+
+impl Letter {
+    /// Bytes of its text that are in no outbox.
+    fn unkept_bytes(&self) -> usize {
+        match &self.command {
+            Some(Command::Send { text, .. }) => text.len(),
+            _ => 0,
+        }
+    }
 }
 
 /// Letters by request.
@@ -29,15 +37,21 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// Takes a letter in; what there is to say if there is no room for it.
-    pub(super) fn ask(&mut self, request: u64, relay: HostPort, to: Name, text: String) -> Option<Event> {
-        if self.unkept_bytes + text.len() > UNKEPT_BYTES_MAX {
-            return Some(Event::Unkept { request, to, why: Unkept::Full, text });
-        }
-        self.unkept_bytes += text.len();
-        self.by_request.insert(request, Letter { relay, to, text: Some(text) });
+    /// Takes in what asks for a letter; what there is to say if there is no room for it.
+    pub(super) fn ask(&mut self, command: Command) -> Option<Event> {
+        let request = match command {
+            Command::Send { request, to, text, .. } if self.unkept_bytes + text.len() > UNKEPT_BYTES_MAX => {
+                return Some(Event::Unkept { request, to, why: Unkept::Full, text });
+            }
+            Command::Send { request, .. } | Command::Close { request, .. } => request,
+            _ => return None,
+        };
+        let letter = Letter { command: Some(command) };
+        self.unkept_bytes += letter.unkept_bytes();
+        self.by_request.insert(request, letter);
         if self.by_request.len() > FOLLOWED_MAX
-            && let Some(kept) = self.by_request.iter().find(|(_, letter)| letter.text.is_none()).map(|l| *l.0)
+            && let Some(kept) =
+                self.by_request.iter().find(|(_, letter)| letter.command.is_none()).map(|l| *l.0)
         {
             self.by_request.remove(&kept);
         }
@@ -51,9 +65,7 @@ impl Asked {
 
     /// What to ask for again; `None` if it was in an outbox.
     pub(super) fn command(&self, request: u64) -> Option<Command> {
-        let Letter { relay, to, text } = self.by_request.get(&request)?;
-        let (relay, to, text) = (relay.clone(), to.clone(), text.clone()?);
-        Some(Command::Send { request, relay, to, text })
+        self.by_request.get(&request)?.command.clone()
     }
 
     /// Follows an event; whether the face is to see it: the end of a letter is told once.
@@ -65,7 +77,8 @@ impl Asked {
             }
             Event::Progress { request, .. } => {
                 if let Some(letter) = self.by_request.get_mut(request) {
-                    self.unkept_bytes -= letter.text.take().map_or(0, |text| text.len());
+                    self.unkept_bytes -= letter.unkept_bytes();
+                    letter.command = None;
                 }
                 true
             }
@@ -76,7 +89,7 @@ impl Asked {
 
     fn end(&mut self, request: u64) -> bool {
         let ended = self.by_request.remove(&request);
-        self.unkept_bytes -= ended.as_ref().and_then(|letter| letter.text.as_ref()).map_or(0, String::len);
+        self.unkept_bytes -= ended.as_ref().map_or(0, Letter::unkept_bytes);
         ended.is_some()
     }
 }
@@ -104,7 +117,8 @@ mod tests {
     use crate::base::{LetterId, OutboxId};
 
     fn ask(asked: &mut Asked, request: u64, text: String) -> Option<Event> {
-        asked.ask(request, "h:1".parse().unwrap(), "JACK".parse().unwrap(), text)
+        let (relay, to) = ("h:1".parse().unwrap(), "JACK".parse().unwrap());
+        asked.ask(Command::Send { request, relay, to, text })
     }
 
     fn steps(progress: Progress) -> Vec<Progress> {

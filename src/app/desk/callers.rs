@@ -278,6 +278,7 @@ fn relay_of(event: &Event) -> Option<&HostPort> {
         | Event::Unreached { relay, .. }
         | Event::Lost { relay }
         | Event::Replaced { relay }
+        | Event::OldCopy { relay }
         | Event::StrangersFull { relay }
         | Event::Pong { relay, .. } => Some(relay),
         Event::Progress { .. } | Event::Refused { .. } | Event::Unkept { .. } | Event::Left => None,

@@ -322,9 +322,8 @@ impl Tray {
             }
             Command::Relays(relays) => self.wanted.relays = Some(relays.clone()),
             Command::Carriers(carriers) => self.wanted.carriers = Some(*carriers),
-            Command::Send { request, relay, to, text } => {
-                let ask = self.wanted.asked.ask(*request, relay.clone(), to.clone(), text.clone());
-                if let Some(event) = ask {
+            Command::Send { .. } | Command::Close { .. } => {
+                if let Some(event) = self.wanted.asked.ask(command.clone()) {
                     return out.show(event);
                 }
             }

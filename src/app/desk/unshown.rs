@@ -124,6 +124,7 @@ mod tests {
             via: Carrier::Udp,
             missing: 0,
             damaged: false,
+            note: None,
         }
     }
 

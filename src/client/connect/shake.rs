@@ -14,10 +14,13 @@ use super::Round;
 impl Uplink {
     /// Begins the stage that a ready attempt comes to: the question for the key, or the handshake.
     pub(super) fn make_ready(&mut self, now: Now, shared: &mut Shared, place: usize, out: &mut Out) {
-        let attempt = &mut self.connecting.attempts[place];
-        if !matches!(attempt.stage, Stage::Ready) {
+        if !matches!(self.connecting.attempts[place].stage, Stage::Ready) {
             return;
         }
+        if self.peer.is_none() && !self.prepare_sign_in(now.tick, shared, out) {
+            return;
+        }
+        let attempt = &mut self.connecting.attempts[place];
         let Some(key) = self.spec.key else {
             let query = KeyQuery::new(attempt.carrier, &mut shared.rng);
             return attempt.enter(now.tick, Stage::Querying(query));
@@ -164,7 +167,7 @@ impl Uplink {
             if self.choice.woken_at == Some(now.tick) {
                 peer.handle_woken(now.tick);
             }
-            self.begin(peer, shared);
+            self.begin(now.tick, peer, shared, out);
         }
         if !rekey {
             self.settled_on(now.tick, (before, path), beside, shared, out);

@@ -3,7 +3,8 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::{Deref, Index, IndexMut, Range};
 
-use crate::base::Wall;
+use crate::base::{Mark, Wall};
+use crate::wire::letter::Made;
 
 use super::LETTER_COST;
 
@@ -12,7 +13,12 @@ use super::LETTER_COST;
 pub(super) struct OutLetter {
     pub(super) request: u64,
     pub(super) number: u64,
-    pub(super) body: Vec<u8>,
+    /// Under which it was numbered.
+    pub(super) mark: Mark,
+    pub(super) made: Made,
+    /// What it says, where `made` does not tell: a later version made it, or the disk has damaged
+    /// it.
+    pub(super) text: Option<String>,
     /// It is durable, and may go out.
     pub(super) recorded: bool,
     pub(super) sent: bool,
@@ -25,7 +31,7 @@ pub(super) struct OutLetter {
 
 impl OutLetter {
     pub(super) fn cost(&self) -> usize {
-        self.body.len() + LETTER_COST
+        self.made.body.len() + LETTER_COST
     }
 }
 
@@ -117,7 +123,9 @@ mod tests {
         OutLetter {
             request,
             number,
-            body: Vec::new(),
+            mark: Mark::default(),
+            made: Made::default(),
+            text: None,
             recorded: false,
             sent: false,
             accepted: false,

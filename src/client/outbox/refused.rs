@@ -61,6 +61,8 @@ impl Outbox {
         mut record: impl FnMut(&Name, u64, Reason, bool),
     ) {
         let Refusing { to, id, through, reason, .. } = refused;
+        // Of an outbox that was given up, or of another machine's: the client that comes with that
+        // one has to hear it.
         if id.outbox != self.id {
             return;
         }
@@ -97,14 +99,18 @@ impl Outbox {
         let Some(conversation) = self.conversations.get_mut(to) else { return };
         for refusal in letters {
             self.letters -= 1;
-            self.bytes -= refusal.body.len();
+            self.bytes -= refusal.made.body.len();
             record(to, refusal.id.number, refusal.reason, refusal.may_have_arrived);
             conversation.refusals.push_back(refusal);
         }
     }
 
     /// A refusal is durable: returns it for the user. Letters behind it may be sent again.
-    pub(in crate::client) fn refusal_recorded(&mut self, to: &Name, number: u64) -> Option<Refusal> {
+    pub(in crate::client) fn refusal_recorded(&mut self, to: &Name, id: LetterId) -> Option<Refusal> {
+        if id.outbox != self.id {
+            return self.ended_before(to, id);
+        }
+        let number = id.number;
         let conversation = self.conversations.get_mut(to)?;
         let place = conversation.refusals.iter().position(|refusal| refusal.id.number == number)?;
         let refusal = conversation.refusals.remove(place)?;
@@ -205,7 +211,7 @@ impl Conversation {
 
 /// Whether an earlier session cannot have taken a letter that is refused for this reason.
 const fn was_never_taken(reason: Reason) -> bool {
-    matches!(reason, Reason::Unknown | Reason::TooLong | Reason::Taken)
+    matches!(reason, Reason::Unknown | Reason::TooLong)
 }
 
 impl OutLetter {
@@ -223,9 +229,10 @@ impl OutLetter {
         self.unanswered_before && (!accepted || is_late) && !was_never_taken(reason)
     }
 
-    fn refused(self, outbox: OutboxId, reason: Reason) -> Refusal {
+    pub(super) fn refused(self, outbox: OutboxId, reason: Reason) -> Refusal {
         let id = LetterId { outbox, number: self.number };
-        let (request, body, nearest) = (self.request, self.body, Vec::new());
-        Refusal { request, id, reason, may_have_arrived: false, nearest, body, is_owed: false }
+        let OutLetter { request, made, text, .. } = self;
+        let nearest = Vec::new();
+        Refusal { request, id, reason, may_have_arrived: false, nearest, made, text, is_owed: false }
     }
 }

@@ -1,6 +1,7 @@
 //! The outbox: order, windows, refusals, receipts, and what an earlier run left.
 
 use super::*;
+use crate::base::Mark;
 
 const BOX: OutboxId = OutboxId(7);
 
@@ -10,16 +11,20 @@ fn jack() -> Name {
 
 /// An outbox with so many letters to JACK, all durable.
 fn outbox(letters: u64) -> Outbox {
-    let mut outbox = Outbox::new(BOX, 0);
+    let mut outbox = Outbox::new((BOX, BOX), Marks::new(Mark(0), []), 0);
     for n in 1..=letters {
         push(&mut outbox, 100 + n, vec![n as u8]);
     }
     outbox
 }
 
+fn made(body: Vec<u8>) -> Made {
+    Made { kind: 1, body: body.into() }
+}
+
 fn push(outbox: &mut Outbox, request: u64, body: Vec<u8>) -> u64 {
-    let number = outbox.push(request, jack(), body);
-    outbox.recorded(&jack(), number);
+    let number = outbox.push(request, jack(), made(body));
+    outbox.recorded(&jack(), id(number));
     number
 }
 
@@ -37,7 +42,16 @@ fn id(number: u64) -> LetterId {
 }
 
 fn receipt(accepted: u64, delivered: u64, read: u64, until: u64) -> Receipt<'static> {
-    Receipt { to: "JACK", outbox: BOX, accepted, delivered, read, until: Wall(until), taken: Wall(0) }
+    Receipt {
+        to: "JACK",
+        outbox: BOX,
+        accepted,
+        delivered,
+        read,
+        until: Wall(until),
+        taken: Wall(0),
+        mark: Mark(u32::MAX),
+    }
 }
 
 /// What a receipt tells: requests and states.
@@ -74,7 +88,7 @@ fn record_all(outbox: &mut Outbox) -> Vec<(u64, Reason, bool)> {
         }
         assert!(pending.len() <= 256 || told.is_empty(), "a bounded number at once");
         for number in pending {
-            let refusal = outbox.refusal_recorded(&jack(), number).unwrap();
+            let refusal = outbox.refusal_recorded(&jack(), id(number)).unwrap();
             told.push((number, refusal.reason, refusal.may_have_arrived));
             outbox.refuse_written(&jack(), |_, _, _, _| ());
         }
@@ -106,15 +120,15 @@ fn letters_go_in_order_each_once_and_end_with_their_receipt() {
 
 #[test]
 fn nothing_goes_out_before_it_is_durable_nor_past_one_that_is_not() {
-    let mut outbox = Outbox::new(BOX, 0);
+    let mut outbox = Outbox::new((BOX, BOX), Marks::new(Mark(0), []), 0);
     for request in 1..=3 {
-        outbox.push(request, jack(), vec![]);
+        outbox.push(request, jack(), made(vec![]));
     }
     assert_eq!(offered(&mut outbox), []);
-    outbox.recorded(&jack(), 1);
+    outbox.recorded(&jack(), id(1));
     assert_eq!(offered(&mut outbox), [(1, 0)]);
-    outbox.unrecorded(&jack(), 2);
-    outbox.recorded(&jack(), 3);
+    outbox.unrecorded(&jack(), id(2));
+    outbox.recorded(&jack(), id(3));
     assert_eq!(offered(&mut outbox), [(3, 1)], "the one that was lost before it went is no gap");
 }
 
@@ -152,8 +166,11 @@ fn after_a_refusal_is_durable_those_behind_go_again_with_a_new_prev() {
     assert!(refuse(&mut outbox, 2, Reason::TooLong));
     assert!(!refuse(&mut outbox, 3, Reason::Behind));
     assert_eq!(offered(&mut outbox), [], "a crash now would let 3 pass for proof that 2 was accepted");
-    let refusal = outbox.refusal_recorded(&jack(), 2).unwrap();
-    assert_eq!((refusal.request, refusal.may_have_arrived, refusal.body), (102, false, vec![2]));
+    let refusal = outbox.refusal_recorded(&jack(), id(2)).unwrap();
+    assert_eq!(
+        (refusal.request, refusal.may_have_arrived, refusal.made.body.to_vec()),
+        (102, false, vec![2])
+    );
     assert_eq!(offered(&mut outbox), [(3, 1)]);
     assert!(!refuse(&mut outbox, 4, Reason::Behind));
     assert_eq!(offered(&mut outbox), [(4, 3)]);
@@ -170,7 +187,7 @@ fn a_refusal_that_is_told_again_is_answered_and_not_shown_again() {
     assert!(refuse(&mut outbox, 1, Reason::Blocked));
     assert!(!refuse(&mut outbox, 1, Reason::Blocked), "it is being written down");
     assert_eq!(outbox.next_heard(), None);
-    outbox.refusal_recorded(&jack(), 1).unwrap();
+    outbox.refusal_recorded(&jack(), id(1)).unwrap();
     assert_eq!(outbox.next_heard(), None);
     assert!(!refuse(&mut outbox, 1, Reason::Blocked));
     assert_eq!(outbox.next_heard(), Some((&jack(), id(1))));
@@ -183,8 +200,11 @@ fn an_accepted_letter_can_expire_and_is_no_prev_any_more() {
     assert_eq!(delivered(&mut outbox, 1), [101]);
     told(&mut outbox, receipt(2, 1, 0, 9));
     assert!(refuse(&mut outbox, 2, Reason::Expired));
-    let refusal = outbox.refusal_recorded(&jack(), 2).unwrap();
-    assert_eq!((refusal.reason, refusal.may_have_arrived, refusal.body), (Reason::Expired, false, vec![2]));
+    let refusal = outbox.refusal_recorded(&jack(), id(2)).unwrap();
+    assert_eq!(
+        (refusal.reason, refusal.may_have_arrived, refusal.made.body.to_vec()),
+        (Reason::Expired, false, vec![2])
+    );
     push(&mut outbox, 9, vec![]);
     assert_eq!(offered(&mut outbox), [(3, 1)]);
 }
@@ -196,8 +216,8 @@ fn a_lost_session_sends_the_unaccepted_again_and_a_later_refusal_may_have_arrive
     told(&mut outbox, receipt(1, 0, 0, 9));
     outbox.session_lost();
     assert_eq!(offered(&mut outbox), [(2, 1), (3, 2)]);
-    assert!(refuse(&mut outbox, 2, Reason::Offline));
-    assert!(outbox.refusal_recorded(&jack(), 2).unwrap().may_have_arrived);
+    assert!(refuse(&mut outbox, 2, Reason::Expired));
+    assert!(outbox.refusal_recorded(&jack(), id(2)).unwrap().may_have_arrived);
     refuse(&mut outbox, 3, Reason::Behind);
     push(&mut outbox, 9, vec![]);
     assert_eq!(offered(&mut outbox), [(3, 1), (4, 3)]);
@@ -205,10 +225,16 @@ fn a_lost_session_sends_the_unaccepted_again_and_a_later_refusal_may_have_arrive
 
 #[test]
 fn what_an_earlier_run_left_goes_on_with_its_numbers() {
-    let mut outbox = Outbox::new(BOX, 40);
+    let mut outbox = Outbox::new((BOX, BOX), Marks::new(Mark(0), []), 40);
     outbox.restore(jack(), Reach { last: 9, taken: 5, accepted: 7, delivered: 5, ..Reach::default() });
     for number in [7, 8] {
-        let kept = KeptLetter { request: number, text: format!("letter {number}"), written: Wall(number) };
+        let kept = KeptLetter {
+            request: number,
+            text: format!("letter {number}"),
+            written: Wall(number),
+            mark: Mark(1),
+            made: Made::of_text("letter", Wall(number)),
+        };
         outbox.restore_letter(&jack(), number, &kept);
     }
     outbox.signed_in();
@@ -221,12 +247,12 @@ fn what_an_earlier_run_left_goes_on_with_its_numbers() {
     let told = told(&mut outbox, receipt(8, 7, 0, 0));
     assert_eq!(told, [(8, Progress::Accepted), (7, Progress::Delivered)]);
     let zoe: Name = "Zoë".parse().unwrap();
-    assert_eq!(outbox.push(1, zoe, vec![]), 41, "above every number that may have been used");
+    assert_eq!(outbox.push(1, zoe, made(vec![])), 41, "above every number that may have been used");
 }
 
 #[test]
 fn a_conversation_that_was_read_to_its_end_is_not_asked_about() {
-    let mut outbox = Outbox::new(BOX, 0);
+    let mut outbox = Outbox::new((BOX, BOX), Marks::new(Mark(0), []), 0);
     outbox.restore(jack(), Reach { last: 9, taken: 9, accepted: 9, delivered: 9, read: 9, until: Wall(0) });
     outbox.signed_in();
     assert_eq!(outbox.next_ask(), None);
@@ -240,11 +266,40 @@ fn a_conversation_that_was_read_to_its_end_is_not_asked_about() {
 }
 
 #[test]
-fn an_outbox_restored_from_an_old_copy_reuses_no_number() {
-    let mut outbox = outbox(1);
-    assert_eq!(told(&mut outbox, receipt(8, 8, 0, 0)), [], "the relay means another letter of this number");
-    assert_eq!(push(&mut outbox, 9, vec![]), 9);
-    assert_eq!(offered(&mut outbox), [(1, 0), (9, 1)]);
+fn receipt_for_other_letters_tells_an_old_copy() {
+    let outbox = outbox(3);
+    assert!(!outbox.belies(&receipt(3, 2, 0, 0)) && !outbox.belies(&receipt(0, 0, 0, 0)));
+    assert!(outbox.belies(&receipt(4, 2, 0, 0)), "4 was never given out here");
+    let mark = outbox.marks.mark();
+    assert!(!outbox.belies(&Receipt { mark, ..receipt(1, 0, 0, 0) }));
+    let lower = Receipt { mark: Mark(0), ..receipt(1, 0, 0, 0) };
+    assert!(outbox.belies(&lower), "the relay means another letter of this number");
+    assert!(!outbox.belies(&Receipt { outbox: OutboxId(8), ..lower }));
+}
+
+/// Each text comes back once, and the next letter has another outbox.
+#[test]
+fn outbox_that_is_given_up_gives_everything_back() {
+    let mut outbox = outbox(3);
+    offered(&mut outbox);
+    told(&mut outbox, receipt(1, 0, 0, 9));
+    refuse(&mut outbox, 2, Reason::TooLong);
+    assert_eq!(outbox.push(9, jack(), made(vec![9])), 4);
+    outbox.give_up(OutboxId(8), OutboxId(8));
+    assert!(!outbox.is_empty() && outbox.is_switching());
+    outbox.unrecorded(&jack(), id(4));
+    assert_eq!(outbox.refusal_recorded(&jack(), id(2)).map(|refusal| refusal.reason), Some(Reason::TooLong));
+    let given_back = outbox.take_given_back();
+    let told = given_back.iter().map(|(_, r)| (r.id, r.reason, r.may_have_arrived, &*r.made.body));
+    let old_copy = |number: u64| (id(number), Reason::OldCopy, true);
+    assert_eq!(told.map(|t| (t.0, t.1, t.2)).collect::<Vec<_>>(), [old_copy(1), old_copy(3)]);
+    assert!(outbox.is_empty() && !outbox.is_switching());
+    assert_eq!(told_of_id(&mut outbox), LetterId { outbox: OutboxId(8), number: 1 });
+}
+
+fn told_of_id(outbox: &mut Outbox) -> LetterId {
+    let number = outbox.push(10, jack(), made(vec![]));
+    LetterId { outbox: outbox.id(), number }
 }
 
 #[test]
@@ -261,7 +316,7 @@ fn row_56_numbers_that_no_outbox_comes_to_are_not_believed() {
 
 #[test]
 fn a_window_bounds_what_is_on_its_way_and_what_waits_in_a_mailbox_is_outside_it() {
-    let mut outbox = Outbox::new(BOX, 0);
+    let mut outbox = Outbox::new((BOX, BOX), Marks::new(Mark(0), []), 0);
     for n in 0..3 {
         push(&mut outbox, n, vec![0; WINDOW_BYTES]);
     }
@@ -286,7 +341,7 @@ fn what_is_said_of_letters_behind_a_refused_one_is_told_after_it() {
     assert!(refuse(&mut outbox, 2, Reason::Expired));
     assert_eq!(told(&mut outbox, receipt(4, 3, 3, 0)), [(101, Progress::Delivered), (101, Progress::Read),]);
     assert_eq!(told(&mut outbox, receipt(4, 4, 3, 0)), []);
-    assert!(outbox.refusal_recorded(&jack(), 2).is_some());
+    assert!(outbox.refusal_recorded(&jack(), id(2)).is_some());
     let mut resumed = Vec::new();
     let reach = outbox.resume(&jack(), |step| resumed.push((step.request, step.progress)));
     let all = [(103, Progress::Delivered), (104, Progress::Delivered), (103, Progress::Read)];
@@ -303,9 +358,9 @@ fn of_two_refusals_the_first_holds_back_what_is_behind_it_though_the_second_is_d
     outbox.session_lost();
     assert!(refuse(&mut outbox, 2, Reason::Expired) && refuse(&mut outbox, 1, Reason::Expired));
     assert_eq!(told(&mut outbox, receipt(3, 3, 0, 0)), []);
-    assert!(outbox.refusal_recorded(&jack(), 2).is_some());
+    assert!(outbox.refusal_recorded(&jack(), id(2)).is_some());
     assert_eq!(outbox.resume(&jack(), |step| panic!("{step:?} is told before the first")), None);
-    assert!(outbox.refusal_recorded(&jack(), 1).is_some());
+    assert!(outbox.refusal_recorded(&jack(), id(1)).is_some());
     let mut resumed = Vec::new();
     outbox.resume(&jack(), |step| resumed.push((step.request, step.progress)));
     assert_eq!(resumed, [(103, Progress::Delivered)]);
@@ -323,7 +378,7 @@ fn refusals_narrow_the_window_and_accepted_letters_widen_it_again() {
         sent += offered(&mut outbox).len();
         assert!(refuse(&mut outbox, number, Reason::TooLong));
         assert_eq!(refuse_all(&mut outbox, number + 1, last, Reason::Behind), [0_u64; 0]);
-        outbox.refusal_recorded(&jack(), number).unwrap();
+        outbox.refusal_recorded(&jack(), id(number)).unwrap();
     }
     assert!(sent < 2 * WINDOW_LETTERS + 100, "{sent}");
     assert_eq!(offered(&mut outbox), [(101, 1)]);
@@ -433,8 +488,8 @@ fn a_conversation_with_much_to_say_leaves_room_for_the_others() {
     }
     for to in ["TOM", "ANN", "ZOË"] {
         let to: Name = to.parse().unwrap();
-        let number = outbox.push(1, to.clone(), vec![1]);
-        outbox.recorded(&to, number);
+        let number = outbox.push(1, to.clone(), made(vec![1]));
+        outbox.recorded(&to, id(number));
     }
     let mut sent = Vec::new();
     let mut room = 20;
@@ -449,8 +504,8 @@ fn a_conversation_with_much_to_say_leaves_room_for_the_others() {
     };
     offer(&mut outbox, &mut sent, 20);
     assert!(["ANN", "TOM", "ZOË"].iter().all(|name| sent.iter().any(|to| to == name)), "{sent:?}");
-    let number = outbox.push(2, tom.clone(), vec![1]);
-    outbox.recorded(&tom, number);
+    let number = outbox.push(2, tom.clone(), made(vec![1]));
+    outbox.recorded(&tom, id(number));
     sent.clear();
     offer(&mut outbox, &mut sent, 20);
     assert!(sent.iter().any(|to| to == "TOM"), "{sent:?}");
@@ -475,11 +530,11 @@ fn a_request_waits_from_its_letter_to_the_letters_end_however_that_comes() {
     };
     assert_eq!(waiting(&outbox), [101, 102, 103, 104]);
     assert!(!outbox.has_request(&"TOM".parse().unwrap(), 101), "nobody wrote to TOM");
-    outbox.unrecorded(&jack(), 4);
+    outbox.unrecorded(&jack(), id(4));
     offered(&mut outbox);
     assert!(refuse(&mut outbox, 2, Reason::TooLong));
     assert_eq!(waiting(&outbox), [101, 103]);
-    outbox.refusal_recorded(&jack(), 2);
+    outbox.refusal_recorded(&jack(), id(2));
     told(&mut outbox, receipt(1, 0, 0, 0));
     assert_eq!(waiting(&outbox), [101, 103], "accepted is not the end");
     assert_eq!(delivered(&mut outbox, 1), [101]);
@@ -488,13 +543,13 @@ fn a_request_waits_from_its_letter_to_the_letters_end_however_that_comes() {
 
 #[test]
 fn the_outbox_is_bounded() {
-    let mut outbox = Outbox::new(BOX, 0);
+    let mut outbox = Outbox::new((BOX, BOX), Marks::new(Mark(0), []), 0);
     assert!(outbox.has_room(OUTBOX_BYTES_MAX) && !outbox.has_room(OUTBOX_BYTES_MAX + 1));
     for n in 0..OUTBOX_LETTERS_MAX as u64 {
-        outbox.push(n, jack(), vec![]);
+        outbox.push(n, jack(), made(vec![]));
     }
     assert!(!outbox.has_room(0));
-    outbox.unrecorded(&jack(), OUTBOX_LETTERS_MAX as u64);
+    outbox.unrecorded(&jack(), id(OUTBOX_LETTERS_MAX as u64));
     assert!(outbox.has_room(0));
 }
 
@@ -506,7 +561,7 @@ fn a_letter_too_old_that_was_tried_before_it_was_accepted_may_have_arrived() {
     assert_eq!(offered(&mut outbox), [(1, 0)]);
     told(&mut outbox, receipt(1, 0, 0, 9));
     assert!(refuse(&mut outbox, 1, Reason::Expired));
-    assert!(outbox.refusal_recorded(&jack(), 1).unwrap().may_have_arrived);
+    assert!(outbox.refusal_recorded(&jack(), id(1)).unwrap().may_have_arrived);
 }
 
 /// A process ended before it had shown them.
@@ -514,9 +569,15 @@ fn a_letter_too_old_that_was_tried_before_it_was_accepted_may_have_arrived() {
 fn refusals_of_an_earlier_run_are_told_in_order() {
     let mut outbox = outbox(0);
     for number in 3..6 {
-        let letter = KeptLetter { request: number, text: number.to_string(), written: Wall(0) };
+        let letter = KeptLetter {
+            request: number,
+            text: number.to_string(),
+            written: Wall(0),
+            mark: Mark(1),
+            made: Made::default(),
+        };
         let refusal = KeptRefusal { letter, reason: Reason::Blocked, may_have_arrived: false };
-        outbox.restore_refusal(jack(), number, refusal);
+        outbox.restore_refusal(jack(), id(number), refusal);
     }
     let told: Vec<u64> =
         std::iter::from_fn(|| outbox.next_old_refusal()).map(|(_, refusal)| refusal.id.number).collect();

@@ -1,5 +1,6 @@
 //! Whom a member writes with: its correspondents are those whose names it mistypes.
 
+use super::Flows;
 use crate::relay::members::MemberId;
 use crate::relay::nearest_names::CORRESPONDENTS_MAX;
 
@@ -47,6 +48,23 @@ fn note(members: &mut Vec<MemberId>, member: MemberId, most: usize) {
         members.remove(0);
     }
     members.push(member);
+}
+
+impl Flows {
+    /// The member wrote its first letter to this one.
+    pub(in crate::relay) fn note_written_to(&mut self, member: MemberId) {
+        self.correspondents.note_written_to(member);
+    }
+
+    /// This one wrote its first letter to the member.
+    pub(in crate::relay) fn note_wrote(&mut self, member: MemberId) {
+        self.correspondents.note_wrote(member);
+    }
+
+    /// Whom the member writes with, those met last first.
+    pub(in crate::relay) fn correspondents(&self) -> impl Iterator<Item = MemberId> + '_ {
+        self.correspondents.iter()
+    }
 }
 
 #[cfg(test)]

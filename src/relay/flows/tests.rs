@@ -5,6 +5,10 @@ use super::*;
 pub(super) const BEHIND: Turn = Turn::Behind(Reason::Behind);
 pub(super) const FLOW: FlowId = FlowId { outbox: OutboxId(1), to: To::Member(MemberId(2)) };
 
+pub(super) fn numbered(number: u64, prev: u64) -> Numbered {
+    Numbered { number, prev, mark: Mark(1) }
+}
+
 fn delivered(flows: &mut Flows) -> Option<u64> {
     flows.next_receipt().map(|(flow, marks, _)| {
         assert_eq!(flow, FLOW);
@@ -13,11 +17,11 @@ fn delivered(flows: &mut Flows) -> Option<u64> {
 }
 
 pub(super) fn take(flows: &mut Flows, number: u64, prev: u64) -> Turn {
-    let turn = flows.turn_of(FLOW, "JACK", number, prev);
+    let turn = flows.turn_of(FLOW, "JACK", numbered(number, prev));
     match turn {
-        Turn::Next => drop(flows.took(FLOW, number, Wall(number), 0)),
+        Turn::Next => drop(flows.took(FLOW, (number, Mark(1)), Wall(number), 0)),
         Turn::Behind(reason) => flows.refused(FLOW, number, reason),
-        Turn::Repeated | Turn::Crowded => {}
+        Turn::Repeated | Turn::OldCopy | Turn::Crowded => {}
     }
     turn
 }
@@ -26,7 +30,7 @@ pub(super) fn take(flows: &mut Flows, number: u64, prev: u64) -> Turn {
 fn order_holds_when_a_letter_in_the_middle_is_refused() {
     let mut flows = Flows::default();
     assert_eq!(take(&mut flows, 1, 0), Turn::Next);
-    assert_eq!(flows.turn_of(FLOW, "JACK", 2, 1), Turn::Next);
+    assert_eq!(flows.turn_of(FLOW, "JACK", numbered(2, 1)), Turn::Next);
     flows.refused(FLOW, 2, Reason::Full);
     assert_eq!(take(&mut flows, 3, 2), BEHIND);
     assert_eq!(take(&mut flows, 4, 3), BEHIND);
@@ -53,7 +57,7 @@ fn letters_refused_after_they_were_taken_may_come_again() {
 fn letters_behind_a_refused_conversation_are_refused_with_it() {
     let mut flows = Flows::default();
     assert_eq!(take(&mut flows, 1, 0), Turn::Next);
-    assert_eq!(flows.turn_of(FLOW, "JACK", 2, 1), Turn::Next);
+    assert_eq!(flows.turn_of(FLOW, "JACK", numbered(2, 1)), Turn::Next);
     flows.refused(FLOW, 2, Reason::Blocked);
     for number in 3..=9 {
         assert_eq!(take(&mut flows, number, number - 1), Turn::Behind(Reason::Blocked));
@@ -136,9 +140,9 @@ fn flows_are_bounded() {
     let mut flows = Flows::default();
     for n in 0..FLOWS_MAX {
         let flow = FlowId { outbox: OutboxId(9), to: To::Member(MemberId(n)) };
-        assert_eq!(flows.turn_of(flow, "JACK", 1, 0), Turn::Next);
+        assert_eq!(flows.turn_of(flow, "JACK", numbered(1, 0)), Turn::Next);
     }
-    assert_eq!(flows.turn_of(FLOW, "JACK", 1, 0), Turn::Crowded);
+    assert_eq!(flows.turn_of(FLOW, "JACK", numbered(1, 0)), Turn::Crowded);
     assert!(!flows.open(FLOW));
 }
 
@@ -148,8 +152,8 @@ fn forgotten_flows_of_one_session_leave_nothing() {
     let mut flows = Flows::default();
     for n in 0..10_000 {
         let flow = FlowId { to: To::Guest(GuestId::new(n)), ..FLOW };
-        assert_eq!(flows.turn_of(flow, "guest", 1, 0), Turn::Next);
-        flows.took(flow, 1, Wall(0), 0);
+        assert_eq!(flows.turn_of(flow, "guest", numbered(1, 0)), Turn::Next);
+        flows.took(flow, (1, Mark(1)), Wall(0), 0);
         flows.accepted(flow, 1, 0);
         assert!(flows.next_receipt().is_some());
         flows.paid();
@@ -236,12 +240,12 @@ fn session_begins_alike_however_many_flows_there_are() {
     let mut flows = Flows::default();
     let of = |outbox| FlowId { outbox: OutboxId(outbox), ..FLOW };
     for outbox in 1..=100 {
-        assert_eq!(flows.turn_of(of(outbox), "JACK", 1, 0), Turn::Next);
-        flows.took(of(outbox), 1, Wall(1), 0);
+        assert_eq!(flows.turn_of(of(outbox), "JACK", numbered(1, 0)), Turn::Next);
+        flows.took(of(outbox), (1, Mark(1)), Wall(1), 0);
         flows.delivered(of(outbox), 1);
     }
     flows.begin_session();
-    assert_eq!(flows.turn_of(of(7), "JACK", 2, 1), Turn::Next);
+    assert_eq!(flows.turn_of(of(7), "JACK", numbered(2, 1)), Turn::Next);
     flows.refused(of(7), 2, Reason::Full);
     flows.delivered(of(8), 2);
     let told = |flows: &mut Flows| {
@@ -251,7 +255,7 @@ fn session_begins_alike_however_many_flows_there_are() {
     };
     assert_eq!(told(&mut flows), 100);
     flows.begin_session();
-    assert_eq!(flows.turn_of(of(7), "JACK", 3, 2), Turn::Next, "2 was refused in another session");
+    assert_eq!(flows.turn_of(of(7), "JACK", numbered(3, 2)), Turn::Next, "2 was refused in another session");
     assert_eq!(told(&mut flows), 1, "8 alone was raised in the session before");
 }
 
@@ -260,8 +264,8 @@ fn guest_that_is_gone_leaves_no_flow_and_no_receipt() {
     let mut flows = Flows::default();
     let guest = |outbox| FlowId { outbox: OutboxId(outbox), to: To::Guest(GuestId::new(3)) };
     for flow in [guest(1), FLOW, guest(2)] {
-        flows.turn_of(flow, "guest-3", 1, 0);
-        flows.took(flow, 1, Wall(1), 0);
+        flows.turn_of(flow, "guest-3", numbered(1, 0));
+        flows.took(flow, (1, Mark(1)), Wall(1), 0);
         flows.delivered(flow, 1);
     }
     flows.forget(To::Guest(GuestId::new(3)));

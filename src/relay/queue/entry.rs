@@ -1,6 +1,6 @@
 //! One letter in a queue.
 
-use crate::base::{Carrier, LetterId, Tick};
+use crate::base::{Carrier, LetterId, Mark, Tick};
 use crate::wire::message::Reason;
 
 use crate::relay::limits::ENTRY_COST;
@@ -30,11 +30,29 @@ pub(super) enum State {
     Kept(u64),
 }
 
+/// What a reader has stored of one outbox: letters up to this number, and up to this mark.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::relay) struct Through {
+    pub(in crate::relay) number: u64,
+    pub(in crate::relay) mark: Mark,
+    /// Their author hears of it at the next full second.
+    pub(in crate::relay) at_full_second: bool,
+}
+
+impl Through {
+    /// All of both, said as the other says it.
+    pub(in crate::relay) fn and(self, other: Through) -> Through {
+        Through { number: self.number.max(other.number), mark: self.mark.max(other.mark), ..other }
+    }
+}
+
 /// One letter in a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::relay) struct Entry {
     pub(in crate::relay) author: Author,
     pub(in crate::relay) id: LetterId,
+    /// Under which it was numbered.
+    pub(in crate::relay) mark: Mark,
     /// The length of its body.
     pub(in crate::relay) len: usize,
     /// When it began to wait for its recipient or the disk.
@@ -69,6 +87,7 @@ impl Entry {
         Entry {
             author,
             id,
+            mark: Mark::default(),
             len,
             since,
             born,
@@ -79,6 +98,11 @@ impl Entry {
             refused,
             state,
         }
+    }
+
+    /// A letter of a member, numbered under this mark.
+    pub(in crate::relay) fn under(self, mark: Mark) -> Entry {
+        Entry { mark, ..self }
     }
 
     /// A letter that came back from disk.

@@ -232,9 +232,12 @@ struct Course {
 impl Desk {
     /// The author's letters handed over so far are stored.
     fn store(&mut self, author: Author, through: u64) {
-        if let Some(stored) =
-            self.queue.stored(author, super::tests::OUTBOX, through, &mut Parcels::default())
-        {
+        if let Some(stored) = self.queue.stored(
+            author,
+            super::tests::OUTBOX,
+            super::tests::all(through),
+            &mut Parcels::default(),
+        ) {
             stored.places.iter().for_each(|place| drop(self.disk.remove(place)));
             self.gone.extend(stored.places);
         }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Author, Entry, Queue, State};
+use super::{Author, Entry, Queue, State, Through};
 use crate::base::{LetterId, OutboxId};
 use crate::wire::message::Reason;
 
@@ -19,7 +19,7 @@ pub(super) struct Refusing {
     pub(super) leaving: usize,
     /// Numbers through which the recipient has stored letters behind refused ones, by author and
     /// outbox.
-    stored: BTreeMap<(Author, OutboxId), u64>,
+    stored: BTreeMap<(Author, OutboxId), Through>,
 }
 
 impl Default for Refusing {
@@ -37,9 +37,9 @@ impl Refusing {
         self.letters == 0 && self.leaving == 0 && self.stored.is_empty()
     }
 
-    pub(super) fn store(&mut self, author: Author, outbox: OutboxId, through: u64) {
+    pub(super) fn store(&mut self, author: Author, outbox: OutboxId, through: Through) {
         let stored = self.stored.entry((author, outbox)).or_default();
-        *stored = (*stored).max(through);
+        *stored = stored.and(through);
     }
 }
 
@@ -48,8 +48,8 @@ impl Refusing {
 pub(in crate::relay) struct Left {
     pub(in crate::relay) entry: Entry,
     pub(in crate::relay) reason: Reason,
-    /// What the recipient has stored behind it; 0 if nothing.
-    pub(in crate::relay) stored: u64,
+    /// What the recipient has stored behind it, if anything.
+    pub(in crate::relay) stored: Option<Through>,
 }
 
 impl Queue {
@@ -82,7 +82,7 @@ impl Queue {
         self.refusing.leaving += 1;
         self.left_through = self.left_through.max(entry.place().unwrap_or(0));
         self.forget(&entry);
-        let stored = self.refusing.stored.remove(&(entry.author, entry.id.outbox)).unwrap_or(0);
+        let stored = self.refusing.stored.remove(&(entry.author, entry.id.outbox));
         let reason = entry.refused?;
         Some(Left { entry, reason, stored })
     }

@@ -13,6 +13,11 @@ const TOM: Author = Author::Member(MemberId(0));
 pub(super) const OUTBOX: OutboxId = OutboxId(5);
 const START: Tick = Tick::from_micros(1_000_000);
 
+/// Letters up to this number, whatever their marks.
+pub(super) fn all(number: u64) -> Through {
+    Through { number, mark: crate::base::Mark(u32::MAX), at_full_second: false }
+}
+
 fn id(number: u64) -> LetterId {
     LetterId { outbox: OUTBOX, number }
 }
@@ -114,7 +119,7 @@ impl Desk {
     }
 
     fn stored(&mut self, through: u64) -> Option<(u64, u64)> {
-        let stored = self.queue.stored(TOM, OUTBOX, through, &mut Parcels::default())?;
+        let stored = self.queue.stored(TOM, OUTBOX, all(through), &mut Parcels::default())?;
         stored.places.iter().for_each(|place| drop(self.disk.remove(place)));
         self.gone.extend(stored.places);
         Some((stored.count, stored.number))
@@ -134,7 +139,9 @@ impl Desk {
             assert!(self.disk.remove(&place).is_some(), "the disk has it");
             numbers.push(left.entry.id.number);
             self.queue.refusal_ended();
-            shown = self.stored(left.stored).map_or(shown, |(_, number)| number.max(shown));
+            shown = self
+                .stored(left.stored.map_or(0, |stored| stored.number))
+                .map_or(shown, |(_, number)| number.max(shown));
         }
         (numbers, shown)
     }
@@ -178,9 +185,9 @@ fn letters_leave_in_order_and_only_when_stored() {
     assert_eq!(desk.hand_all(), [1, 2, 3, 1]);
     assert_eq!(desk.stored(2), Some((2, 2)));
     assert_eq!(desk.stored(2), None);
-    assert_eq!(desk.queue.stored(TOM, OutboxId(6), 3, &mut Parcels::default()), None);
+    assert_eq!(desk.queue.stored(TOM, OutboxId(6), all(3), &mut Parcels::default()), None);
     assert_eq!(desk.stored(9), Some((1, 3)));
-    assert!(desk.queue.stored(Author::Echo, OUTBOX, 1, &mut Parcels::default()).is_some());
+    assert!(desk.queue.stored(Author::Echo, OUTBOX, all(1), &mut Parcels::default()).is_some());
     assert!(desk.queue.next_waiting().is_none() && !desk.queue.has_mail());
     assert_eq!((desk.queue.memory_only, desk.queue.unwritten), (0, 0));
 }
@@ -439,7 +446,7 @@ fn a_letter_stored_while_it_is_written_leaves_the_disk_too() {
     desk.push(1..=2, 10);
     desk.hand_all();
     desk.write(START + SPILL_AFTER, false);
-    let stored = desk.queue.stored(TOM, OUTBOX, 1, &mut Parcels::default()).unwrap();
+    let stored = desk.queue.stored(TOM, OUTBOX, all(1), &mut Parcels::default()).unwrap();
     assert_eq!(stored, Stored { count: 1, number: 1, places: vec![1] });
     assert_eq!(desk.commit(), [2]);
 }

@@ -8,10 +8,12 @@ use zeroize::Zeroizing;
 use crate::base::{Beats, Path, PublicKey, Seldom, Tick, Unpacker, pack_number};
 use crate::peer::{Peer, Resting};
 use crate::relay::deadlines::Deadlines;
+use crate::relay::marks::Taking;
 use crate::relay::members::MemberId;
 use crate::relay::screen::Screen;
 use crate::relay::{Out, Timer};
 use crate::session::SessionId;
+use crate::wire::features::Features;
 
 use super::{Session, Sessions, SignIn, Slot, offline_at};
 
@@ -78,6 +80,7 @@ impl Asleep {
         pack_number(scratch, member.0 as u64);
         session.peer.pack(scratch);
         pack_number(scratch, session.serial);
+        pack_number(scratch, session.features.0.into());
         let mut screen = std::mem::take(&mut session.screen);
         screen.put_away();
         Asleep { packed: Zeroizing::new(scratch[..].into()), screen }
@@ -92,6 +95,7 @@ impl Asleep {
         let (key, member, mut from) = self.open();
         let (peer, serial) = (Peer::unpack(&mut from, beats), from.number());
         let mut session = Session::new(peer, key, serial, Tick::ZERO);
+        session.features = Features(u32::try_from(from.number()).expect("it was packed as one"));
         session.said = session.peer.link().progress();
         session.sign_in = SignIn::Done(member);
         session.scheduled = scheduled;
@@ -212,6 +216,7 @@ impl Session {
         let waits = || self.marked || self.note_due || later().is_some() || self.screen.awaited;
         self.rest_at.is_none()
             && matches!(self.sign_in, SignIn::Done(_))
+            && self.taking == Taking::Letters
             && !waits()
             && !self.lost
             && self.closing_until.is_none()

@@ -5,7 +5,8 @@ use std::fs;
 use proptest::prelude::*;
 
 use super::*;
-use crate::base::{Carrier, LetterId, OutboxId};
+use crate::base::{Carrier, LetterId, Mark, OutboxId};
+use crate::client::Made;
 use crate::client::{Incoming, KeptSender, Reach, Reason, Record};
 use crate::store::{Archive, Backend, MemberState, MemberStore};
 
@@ -14,6 +15,9 @@ const FOLDER: &str = "0123456789abcdef";
 fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
+
+/// The outbox of a folder that is made with the seed of [`open`].
+const OWN: OutboxId = OutboxId(0x0707_0707_0707_0707);
 
 fn relay() -> HostPort {
     "127.0.0.1:8081".parse().unwrap()
@@ -32,7 +36,10 @@ fn written(to: &str, number: u64, len: usize) -> Record {
     let (relay, to_name, request) =
         (relay(), name(to), number + 1_000_000 * to.bytes().map(u64::from).sum::<u64>());
     let text = text(to, "sent", number, len);
-    Record::Written { relay, to: to_name, number, request, text, written: Wall(number * 1_000) }
+    let written = Wall(number * 1_000);
+    let made = Made::of_text(&text, written);
+    let (outbox, mark, to) = (OWN, Mark(1), to_name);
+    Record::Written { relay, to, outbox, number, mark, request, text, written, made }
 }
 
 fn received(from: &str, number: u64, len: usize) -> Record {
@@ -45,8 +52,9 @@ fn received(from: &str, number: u64, len: usize) -> Record {
         via: Carrier::Udp,
         missing: 0,
         damaged: false,
+        note: None,
     };
-    Record::Received { letter, after: number - 1 }
+    Record::Received { letter, after: number - 1, mark: Mark(1) }
 }
 
 fn shown(from: &str, number: u64) -> Record {
@@ -56,16 +64,16 @@ fn shown(from: &str, number: u64) -> Record {
 
 fn reached(to: &str, accepted: u64, delivered: u64) -> Record {
     let reach = Reach { last: accepted, taken: delivered, accepted, delivered, read: 0, until: Wall(0) };
-    Record::Reached { relay: relay(), to: name(to), reach }
+    Record::Reached { relay: relay(), to: name(to), outbox: OWN, reach }
 }
 
 fn refused(to: &str, number: u64) -> Record {
     let (reason, may_have_arrived) = (Reason::Full, false);
-    Record::Refused { relay: relay(), to: name(to), number, reason, may_have_arrived }
+    Record::Refused { relay: relay(), to: name(to), outbox: OWN, number, reason, may_have_arrived }
 }
 
 fn told(to: &str, number: u64) -> Record {
-    Record::Told { relay: relay(), to: name(to), number }
+    Record::Told { relay: relay(), to: name(to), outbox: OWN, number }
 }
 
 fn commit(store: &mut MemberStore, records: &[Record]) {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::tests::{FOLDER, commit, database, name, open, received, relay, said, shown, written};
+use super::tests::{FOLDER, OWN, commit, database, name, open, received, relay, said, shown, written};
 use super::*;
 use crate::client::Said;
 use crate::store::{Archive, Unshown};
@@ -22,9 +22,11 @@ fn outgoing(number: u64) -> Record {
 }
 
 fn incoming(number: u64) -> Record {
-    let Record::Received { mut letter, after } = received("JACK", number, number - 1) else { unreachable!() };
+    let Record::Received { mut letter, after, mark } = received("JACK", number, number - 1) else {
+        unreachable!()
+    };
     letter.text = if number == 2 { TEXT.to_owned() } else { "another".to_owned() };
-    Record::Received { letter, after }
+    Record::Received { letter, after, mark }
 }
 
 /// Copies of the folder, each with another bit of the second letter's row flipped. So many bytes are before
@@ -58,10 +60,10 @@ fn is_broken(data: &Path) -> bool {
 #[test]
 fn row_71_whatever_bit_of_a_letter_flips_it_is_not_sent_its_user_is_told_once_and_the_others_go() {
     let data = folder(outgoing);
-    let key = |number| (relay(), name("JACK"), number);
+    let key = |number| (relay(), name("JACK"), OWN, number);
     let (mut damaged, mut broken) = (0, 0);
     let all = open(data.path()).unwrap().1.kept;
-    for (bit, copy) in harmed(data.path(), 15 + 8 + 1, 1 + 2 + 8) {
+    for (bit, copy) in harmed(data.path(), 17 + 8 + 1, 1 + 2 + 8) {
         let Ok((mut store, state)) = open(copy.path()) else {
             broken += usize::from(is_broken(copy.path()));
             continue;
@@ -79,7 +81,7 @@ fn row_71_whatever_bit_of_a_letter_flips_it_is_not_sent_its_user_is_told_once_an
         let file = database(copy.path()).display().to_string();
         let told = Phrase::new("letter-damaged").with("file", file).with("relay", relay());
         assert_eq!(state.damaged, [told.with("to", "JACK").with("number", 2)], "{bit}");
-        let told = Record::Told { relay: relay(), to: name("JACK"), number: 2 };
+        let told = Record::Told { relay: relay(), to: name("JACK"), outbox: OWN, number: 2 };
         assert!(commit(&mut store, &[told]).is_empty());
         drop(store);
         let again = open(copy.path()).unwrap().1;
@@ -100,7 +102,7 @@ fn row_71_whatever_bit_of_a_letter_that_came_flips_it_is_shown_as_damaged_once_a
     let whole = (unshown(data.path()).unwrap(), said(data.path(), None, None));
     assert_eq!((whole.0.len(), whole.1.len()), (3, 3));
     let (mut damaged, mut broken) = (0, 0);
-    for (bit, copy) in harmed(data.path(), 15 + 1 + 1, 1 + 3 + 1 + 8) {
+    for (bit, copy) in harmed(data.path(), 17 + 1 + 1, 1 + 3 + 1 + 8) {
         let Ok((mut store, _)) = open(copy.path()) else {
             broken += usize::from(is_broken(copy.path()));
             continue;
@@ -134,7 +136,7 @@ fn row_71_a_damaged_letter_that_the_relay_answers_for_is_not_refused() {
     let data = folder(outgoing);
     let (mut store, _) = open(data.path()).unwrap();
     let reach = Reach { last: 3, taken: 0, accepted: 2, ..Reach::default() };
-    commit(&mut store, &[Record::Reached { relay: relay(), to: name("JACK"), reach }]);
+    commit(&mut store, &[Record::Reached { relay: relay(), to: name("JACK"), outbox: OWN, reach }]);
     drop(store);
     sabotage(data.path(), "UPDATE letters SET text = 'something else' WHERE number = 2");
     let state = open(data.path()).unwrap().1;
@@ -152,7 +154,7 @@ fn row_71_letters_whose_recipient_is_damaged_go_to_nobody_and_all_others_go() {
     sabotage(data.path(), "UPDATE peers SET member = 'JACJ' WHERE member = 'JACK'");
     let state = open(data.path()).unwrap().1;
     assert_eq!(Vec::from_iter(state.kept.letters.keys()), [&(relay(), name("MARIA"), 1)]);
-    let refused = state.kept.refusals.iter().map(|(key, refusal)| (key.2, refusal.letter.text.as_str()));
+    let refused = state.kept.refusals.iter().map(|(key, refusal)| (key.3, refusal.letter.text.as_str()));
     assert_eq!(refused.collect::<Vec<_>>(), [(1, "another"), (2, TEXT), (3, "another")]);
     assert_eq!(state.damaged.len(), 3);
     let history = said(data.path(), None, None);
@@ -172,32 +174,96 @@ fn row_71_the_text_of_a_letter_that_was_refused_and_then_damaged_is_given_back_a
     let (reason, may_have_arrived) = (Reason::Full, false);
     commit(
         &mut store,
-        &[Record::Refused { relay: relay(), to: name("JACK"), number: 2, reason, may_have_arrived }],
+        &[Record::Refused {
+            relay: relay(),
+            to: name("JACK"),
+            outbox: OWN,
+            number: 2,
+            reason,
+            may_have_arrived,
+        }],
     );
     drop(store);
     sabotage(data.path(), "UPDATE letters SET text = CAST(x'6869ff' AS TEXT) WHERE number = 2");
     let state = open(data.path()).unwrap().1;
-    let refusal = &state.kept.refusals[&(relay(), name("JACK"), 2)];
+    let refusal = &state.kept.refusals[&(relay(), name("JACK"), OWN, 2)];
     assert_eq!((refusal.reason, &*refusal.letter.text), (Reason::Damaged, "hi\u{fffd}"));
     assert_eq!(state.damaged.len(), 1);
 }
 
+/// A letter whose bytes are not those that were first sent never goes: its author has the text
+/// back.
 #[test]
-fn a_database_from_before_letters_had_sums_is_read_as_it_is_and_gets_them() {
-    let data = folder(outgoing);
-    let db = Connection::open(database(data.path())).unwrap();
-    db.execute_batch(
-        "ALTER TABLE letters DROP COLUMN sum; ALTER TABLE senders DROP COLUMN held; DROP TABLE declined;
-        PRAGMA user_version = 1",
-    )
-    .unwrap();
-    drop(db);
-    let whole = |data: &Path| said(data, None, None).iter().filter(|letter| !letter.damaged).count();
-    assert_eq!(whole(data.path()), 3);
-    for _ in 0..2 {
-        let (_store, state) = open(data.path()).unwrap();
-        assert_eq!((state.kept.letters.len(), state.damaged.len(), whole(data.path())), (3, 0, 3));
+fn letters_whose_kept_bytes_are_damaged_are_refused() {
+    let harms = [
+        "UPDATE outgoing SET sent_body = x'a1006268690100' WHERE letter = 2",
+        "UPDATE outgoing SET sent_kind = 2 WHERE letter = 2",
+        "UPDATE outgoing SET letter = 9 WHERE letter = 2",
+        "DELETE FROM outgoing WHERE letter = 2",
+    ];
+    for harm in harms {
+        let data = folder(outgoing);
+        sabotage(data.path(), harm);
+        for runs in 0..2 {
+            let state = open(data.path()).unwrap().1;
+            let numbers = state.kept.letters.keys().map(|key| key.2);
+            assert_eq!(Vec::from_iter(numbers), [1, 3], "{harm}");
+            let refusal = &state.kept.refusals[&(relay(), name("JACK"), OWN, 2)];
+            assert_eq!((refusal.reason, &*refusal.letter.text), (Reason::Damaged, TEXT), "{harm}");
+            assert_eq!(state.damaged.len(), 1 - runs, "it is named once");
+        }
     }
-    sabotage(data.path(), "UPDATE letters SET text = 'something else' WHERE number = 2");
-    assert_eq!(whole(data.path()), 2);
+}
+
+/// What is kept of a letter goes as it was first sent, whatever this version would make of its
+/// text, and is gone with the letter's end.
+#[test]
+fn kept_bytes_stay_as_they_were_sent_until_the_letter_ends() {
+    let data = folder(outgoing);
+    let (mut store, state) = open(data.path()).unwrap();
+    let bodies = state.kept.letters.values().map(|letter| String::from_utf8_lossy(&letter.made.body));
+    let sent = |text: &str| format!("as it was first sent: {text}");
+    assert_eq!(Vec::from_iter(bodies), [sent("another"), sent(TEXT), sent("another")]);
+    let reach = Reach { last: 3, taken: 1, accepted: 2, delivered: 1, ..Reach::default() };
+    let (reason, may_have_arrived) = (Reason::Full, false);
+    let refused = Record::Refused {
+        relay: relay(),
+        to: name("JACK"),
+        outbox: OWN,
+        number: 3,
+        reason,
+        may_have_arrived,
+    };
+    let reached = Record::Reached { relay: relay(), to: name("JACK"), outbox: OWN, reach };
+    commit(&mut store, &[reached, refused]);
+    drop(store);
+    let db = Connection::open(database(data.path())).unwrap();
+    let mut left = db.prepare("SELECT letter FROM outgoing").unwrap();
+    let left = left.query_map([], |row| row.get::<_, i64>(0)).unwrap().map(Result::unwrap);
+    assert_eq!(Vec::from_iter(left), [2]);
+}
+
+/// A reason that a later version wrote down is no other one.
+#[test]
+fn reasons_of_later_versions_stay_what_they_are() {
+    let data = folder(outgoing);
+    let (mut store, _) = open(data.path()).unwrap();
+    let refuse = |number, reason| {
+        let (relay, to) = (relay(), name("JACK"));
+        Record::Refused { relay, to, outbox: OWN, number, reason, may_have_arrived: false }
+    };
+    let id = LetterId { outbox: OutboxId(4), number: 1 };
+    let (relay, from, reason) = (relay(), name("JACK"), Reason::Unsupported);
+    let decline = Record::Declined { relay, from, id, reason, after: 0, mark: Mark(1) };
+    commit(&mut store, &[refuse(1, Reason::Other(14)), refuse(2, Reason::Unsupported), decline]);
+    drop(store);
+    sabotage(data.path(), "UPDATE declined SET reason = 'unheard-of'");
+    let kept = open(data.path()).unwrap().1.kept;
+    let reasons = kept.refusals.values().map(|refusal| refusal.reason);
+    assert_eq!(Vec::from_iter(reasons), [Reason::Other(14), Reason::Unsupported]);
+    let declined = kept.declined.values().map(|(_, reason)| *reason);
+    assert_eq!(Vec::from_iter(declined), [Reason::Other(0)]);
+    assert_eq!(Reason::Other(0).of_reader(), Reason::Unsupported);
+    let texts = said(data.path(), None, None).into_iter().map(|said| said.text);
+    assert_eq!(Vec::from_iter(texts), ["another"], "refused letters are in no history");
 }

@@ -25,13 +25,23 @@ pub(super) fn open(data: &Path) -> Result<(MemberStore, MemberState), Phrase> {
     MemberStore::open(data, &name("TOM"), FOLDER, || [7; 32])
 }
 
+/// The outbox of a folder that is made with the seed of [`open`].
+pub(super) const OWN: OutboxId = OutboxId(0x0707_0707_0707_0707);
+
 pub(super) fn database(data: &Path) -> PathBuf {
     data.join("members").join(FOLDER).join("letters.sqlite")
 }
 
+/// Bytes that no present maker of bodies would make of a text.
+fn made(text: &str) -> Made {
+    Made { kind: 1, body: format!("as it was first sent: {text}").into_bytes().into() }
+}
+
 pub(super) fn written(to: &str, number: u64, text: &str) -> Record {
     let (relay, to, request) = (relay(), name(to), number + 1_000 * to.len() as u64);
-    Record::Written { relay, to, number, request, text: text.to_owned(), written: Wall(number) }
+    let (outbox, mark, written, made) = (OWN, Mark(1), Wall(number), made(text));
+    let text = text.to_owned();
+    Record::Written { relay, to, outbox, number, mark, request, text, written, made }
 }
 
 pub(super) fn received(from: &str, number: u64, after: u64) -> Record {
@@ -44,8 +54,9 @@ pub(super) fn received(from: &str, number: u64, after: u64) -> Record {
         via: Carrier::Tcp,
         missing: number % 3,
         damaged: false,
+        note: None,
     };
-    Record::Received { letter, after }
+    Record::Received { letter, after, mark: Mark(1) }
 }
 
 pub(super) fn shown(from: &str, number: u64, read: bool) -> Record {
@@ -55,16 +66,23 @@ pub(super) fn shown(from: &str, number: u64, read: bool) -> Record {
 
 pub(super) fn declined(from: &str, outbox: u64, number: u64, after: u64) -> Record {
     let (id, reason) = (LetterId { outbox: OutboxId(outbox), number }, crate::client::Reason::Full);
-    Record::Declined { relay: relay(), from: name(from), id, reason, after }
+    Record::Declined { relay: relay(), from: name(from), id, reason, after, mark: Mark(1) }
 }
 
 fn reached(to: &str, reach: Reach) -> Record {
-    Record::Reached { relay: relay(), to: name(to), reach }
+    Record::Reached { relay: relay(), to: name(to), outbox: OWN, reach }
 }
 
 fn refused(to: &str, number: u64) -> Record {
     let reason = crate::client::Reason::Full;
-    Record::Refused { relay: relay(), to: name(to), number, reason, may_have_arrived: number == 2 }
+    Record::Refused {
+        relay: relay(),
+        to: name(to),
+        outbox: OWN,
+        number,
+        reason,
+        may_have_arrived: number == 2,
+    }
 }
 
 pub(super) fn commit(store: &mut MemberStore, records: &[Record]) -> Vec<usize> {
@@ -102,10 +120,14 @@ fn letters_and_the_outbox_survive_and_numbers_go_on() {
     assert_eq!((again.outbox, again.private_key), (state.outbox, [7; 32]), "both are made once");
     let key = (relay(), name("JACK"));
     assert_eq!(again.kept.conversations[&key], KeptConversation { reach, touched: 2 });
-    let left = KeptLetter { request: 4_002, text: "在吗".to_owned(), written: Wall(2) };
+    let (text, made) = ("在吗".to_owned(), made("在吗"));
+    let left = KeptLetter { request: 4_002, text, written: Wall(2), mark: Mark(1), made };
     assert_eq!(again.kept.letters, [((key.0, key.1, 2), left)].into());
     let senders = Vec::from_iter(again.kept.senders.into_values());
-    assert_eq!(senders, [KeptSender { last: 3, read: 3, heard: 3, held: 11 + letter_cost(0) }]);
+    assert_eq!(
+        senders,
+        [KeptSender { last: 3, read: 3, heard: 3, held: 11 + letter_cost(0), mark: Mark(1), closed: None }]
+    );
 }
 
 #[test]
@@ -142,10 +164,13 @@ fn a_letter_stands_once_and_a_request_is_written_down_once() {
     let again = Record::Written {
         relay: relay(),
         to: name("JACK"),
+        outbox: OWN,
         number: 2,
+        mark: Mark(1),
         request: 4_001,
         text: "again".to_owned(),
         written: Wall(1),
+        made: made("again"),
     };
     assert_eq!(commit(&mut store, &[written("JACK", 1, "once"), again, written("JACK", 3, "other")]), [1]);
     assert_eq!(texts(&said(data.path(), None, None)), ["JACK 1", "JACK 2", "once", "other"]);
@@ -270,9 +295,11 @@ fn what_is_damaged_foreign_or_newer_is_named_and_left_alone() {
     }
     fs::write(&path, "not a database at all").unwrap();
     told("store-not-database");
-    for (pragma, number, key) in
-        [("user_version", 4, "store-newer"), ("application_id", 5, "store-not-database")]
-    {
+    for (pragma, number, key) in [
+        ("user_version", 5, "store-newer"),
+        ("user_version", 3, "store-older"),
+        ("application_id", 5, "store-not-database"),
+    ] {
         let db = Connection::open(&path).unwrap();
         db.pragma_update(None, pragma, number).unwrap();
         drop(db);
@@ -298,6 +325,21 @@ fn a_full_disk_fails_one_commit_whole_and_the_next_with_room_succeeds() {
     assert_eq!(history.load().unwrap().letters.len(), 2);
 }
 
+/// The same of another outbox of the member.
+fn in_outbox(mut record: Record, own: OutboxId) -> Record {
+    if let Record::Written { request, .. } = &mut record {
+        *request += 100_000 * (own.0 - OWN.0);
+    }
+    if let Record::Written { outbox, .. }
+    | Record::Reached { outbox, .. }
+    | Record::Refused { outbox, .. }
+    | Record::Told { outbox, .. } = &mut record
+    {
+        *outbox = own;
+    }
+    record
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Write(usize),
@@ -307,6 +349,9 @@ enum Step {
     Receive(usize, u64, u64),
     Show(usize, u64, bool),
     Decline(usize, u64, u64, u64),
+    SignIn(u32),
+    Switch(bool),
+    Close(usize, u32),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -318,6 +363,9 @@ fn step() -> impl Strategy<Value = Step> {
         (who.clone(), 0..9u64).prop_map(|(w, n)| Step::Tell(w, n)),
         (who.clone(), 1..9u64, 0..9u64).prop_map(|(w, n, after)| Step::Receive(w, n, after)),
         (who.clone(), 1..9u64, any::<bool>()).prop_map(|(w, n, read)| Step::Show(w, n, read)),
+        (0..40u32).prop_map(Step::SignIn),
+        any::<bool>().prop_map(Step::Switch),
+        (who.clone(), 0..9u32).prop_map(|(w, mark)| Step::Close(w, mark)),
         (who, 0..3u64, 1..9u64, 0..9u64).prop_map(|(w, outbox, n, after)| Step::Decline(w, outbox, n, after)),
     ]
 }
@@ -330,8 +378,8 @@ proptest! {
         const NAMES: [&str; 3] = ["JO", "JACK", "一棵树"];
         let data: TempDir = tempfile::tempdir().unwrap();
         let path = data.path().join("letters.sqlite");
-        let (mut history, mut kept) = History::open(&path, || 1).unwrap();
-        let mut numbers = [0; 3];
+        let (mut history, mut kept) = History::open(&path, || OWN.0).unwrap();
+        let (mut numbers, mut own, mut mark) = ([0; 3], OWN, 0);
         for step in steps {
             let record = match step {
                 Step::Write(who) => {
@@ -340,16 +388,40 @@ proptest! {
                 }
                 Step::Reach(who, marks) => {
                     let last = numbers[who];
+                    if last == 0 {
+                        continue;
+                    }
                     let [taken, accepted, delivered, read] = marks.map(|mark| last.min(mark));
                     reached(NAMES[who], Reach { last, taken, accepted, delivered, read, until: Wall(read) })
                 }
                 Step::Refuse(who, number) => refused(NAMES[who], number),
                 Step::Tell(who, number) if kept.letters.contains_key(&(relay(), name(NAMES[who]), number)) => continue,
-                Step::Tell(who, number) => Record::Told { relay: relay(), to: name(NAMES[who]), number },
+                Step::Tell(who, number) => Record::Told { relay: relay(), to: name(NAMES[who]), outbox: OWN, number },
                 Step::Receive(who, number, after) => received(NAMES[who], number, after),
                 Step::Show(who, number, read) => shown(NAMES[who], number, read),
+                Step::SignIn(token) => {
+                    mark += 1;
+                    let said = crate::client::SignedIn { mark: Mark(mark), token };
+                    Record::SigningIn { relay: relay(), outbox: own, said }
+                }
+                Step::Switch(early) => {
+                    (own, numbers, mark) = (OutboxId(own.0 + 1), [0; 3], 0);
+                    // What is written may be durable before the record of the switch.
+                    let record = Record::OldCopy { relay: relay(), outbox: own };
+                    if early {
+                        numbers[0] += 1;
+                        written(NAMES[0], 1, "text")
+                    } else {
+                        record
+                    }
+                }
+                Step::Close(who, mark) => {
+                    let (relay, from, outbox) = (relay(), name(NAMES[who]), OutboxId(u64::MAX));
+                    Record::Closed { relay, from, outbox, mark: Mark(mark) }
+                }
                 Step::Decline(who, outbox, number, after) => declined(NAMES[who], u64::MAX - outbox, number, after),
             };
+            let record = in_outbox(record, own);
             let mut refused = Vec::new();
             history.add(std::slice::from_ref(&record), &mut refused).unwrap();
             prop_assert_eq!(kept.apply(&record), refused.is_empty(), "{:?}", record);
@@ -384,7 +456,7 @@ fn a_request_finds_what_became_of_its_letter() {
         told,
     };
     assert_eq!(archive.fate(4_005), Ok(Some(told(false))));
-    commit(&mut store, &[Record::Told { relay: relay(), to: name("JACK"), number: 5 }]);
+    commit(&mut store, &[Record::Told { relay: relay(), to: name("JACK"), outbox: OWN, number: 5 }]);
     assert_eq!(archive.fate(4_005), Ok(Some(told(true))));
     assert_eq!(archive.fate(4_006), Ok(None));
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::tests::{killed, refused_with_a_flipped_bit};
 use super::*;
-use crate::base::{Held, LetterId, OutboxId, Places, Ticket};
+use crate::base::{Held, LetterId, Mark, OutboxId, Places, Ticket};
 use crate::relay::{KeptLetter, Marks, OwedRefusal, SessionNote, Waiting};
 use crate::store::{Done, QUEUE_BYTES_MAX, Worker};
 
@@ -20,7 +20,15 @@ fn name(text: &str) -> Name {
 fn letter(place: u64, from: &str, len: usize) -> KeptLetter {
     let id = LetterId { outbox: OUTBOX, number: place + 100 };
     let message = vec![place as u8; len].into();
-    KeptLetter { place, since: place * 10, from: name(from), id, len: len as u64, message }
+    KeptLetter {
+        place,
+        since: place * 10,
+        from: name(from),
+        id,
+        len: len as u64,
+        mark: Mark(place as u32),
+        message,
+    }
 }
 
 fn letters(to: &str, from: &str, places: std::ops::RangeInclusive<u64>, len: usize) -> Record {
@@ -29,17 +37,19 @@ fn letters(to: &str, from: &str, places: std::ops::RangeInclusive<u64>, len: usi
 
 fn waiting(to: &str, from: &str, letters: usize, bytes: usize, last: u64) -> Waiting {
     let (to, from) = (name(to), name(from));
-    Waiting { to, from, outbox: OUTBOX, letters, bytes, last_number: last + 100, last_since: last * 10 }
+    let (last_number, last_since, last_mark) = (last + 100, last * 10, Mark(last as u32));
+    Waiting { to, from, outbox: OUTBOX, letters, bytes, last_number, last_since, last_mark }
 }
 
 fn marks(from: &str, to: &str, accepted: u64, delivered: u64, read: u64) -> Marks {
-    Marks { from: name(from), outbox: OUTBOX, to: name(to), accepted, delivered, read, since: accepted }
+    let (from, to, since, mark) = (name(from), name(to), accepted, Mark(delivered as u32));
+    let at_full_second = read == 0;
+    Marks { from, outbox: OUTBOX, to, accepted, delivered, read, since, mark, at_full_second }
 }
 
 fn owed(place: u64) -> OwedRefusal {
     let id = LetterId { outbox: OUTBOX, number: place + 100 };
-    let word = crate::relay::OwedRefusal::read(name("TOM"), name("JACK"), id, "expired", place == 4);
-    word.expect("letters expire")
+    OwedRefusal::read(name("TOM"), name("JACK"), id, "expired", place == 4)
 }
 
 fn open(dir: &Path) -> Result<(RelayStore, RelayState), Phrase> {
@@ -103,6 +113,7 @@ fn watermarks_refusals_and_the_clock_are_kept() {
         waiting: vec![],
         marks: vec![marks("TOM", "JACK", 102, 102, 101)],
         refusals: vec![owed(4)],
+        outboxes: vec![],
         sessions: vec![],
     };
     assert_eq!(mail, wanted);

@@ -168,9 +168,11 @@ fn no_flipped_bit_changes_who_is_a_member() {
 fn row_71_databases_of_others_and_of_newer_versions_are_not_touched() {
     let dir = folder_with_members();
     let path = dir.path().join("relay.sqlite");
-    for (pragma, number, key) in
-        [("user_version", 4, "store-newer"), ("application_id", 5, "store-not-database")]
-    {
+    for (pragma, number, key) in [
+        ("user_version", 5, "store-newer"),
+        ("user_version", 3, "store-older"),
+        ("application_id", 5, "store-not-database"),
+    ] {
         let db = rusqlite::Connection::open(&path).unwrap();
         db.pragma_update(None, pragma, number).unwrap();
         drop(db);

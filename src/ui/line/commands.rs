@@ -5,6 +5,8 @@ use crate::client::Carriers;
 
 /// The word that goes back to choosing a contact, and ends there.
 const BACK: &str = "quit";
+/// Ends the conversation with a guest.
+pub(super) const CLOSE: &str = "/close";
 
 /// What a command does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,8 +115,8 @@ static COMMANDS: [Command; 10] = [
         act: |argument| (!argument.is_empty()).then_some(Act::Block(false)),
     },
     Command {
-        words: &["/close"],
-        usage: "/close",
+        words: &[CLOSE],
+        usage: CLOSE,
         meaning: Phrase::new("chat-help-close"),
         act: |argument| alone(argument, Act::Close),
     },

@@ -9,6 +9,7 @@ use crate::ui::notice;
 use crate::ui::paint::{Styled, Tone};
 use crate::wire::letter::GuestNote;
 
+use super::commands::CLOSE;
 use super::{Book, Do, LineMode, Resolved};
 
 /// Guests remembered; beyond it the one unheard for longest is forgotten.
@@ -56,6 +57,15 @@ impl Guests {
     }
 }
 
+/// A guest's own word for the end of its conversation, which a member may say, too.
+const BYE: &str = "q";
+
+/// Whether this text ends the conversation with its recipient, and is no message: guests have no
+/// other word for that.
+pub fn ends_conversation(to: &Name, text: &str) -> bool {
+    to.guest_address().is_some() && [BYE, CLOSE].contains(&text.trim())
+}
+
 impl<B: Book> LineMode<B> {
     /// Whom a text goes to: the one who was chosen, or at a desk whoever has waited the longest.
     pub(super) fn recipient(&self) -> Option<Resolved> {
@@ -67,12 +77,12 @@ impl<B: Book> LineMode<B> {
     pub(super) fn hear(&mut self, letter: &Incoming, label: &str) {
         let who =
             Resolved { label: label.to_owned(), relay: letter.relay.clone(), member: letter.from.clone() };
-        match GuestNote::of(&letter.from, &letter.text) {
+        match letter.note {
             Some(GuestNote::Left) => {
                 self.guests.leave(&who);
                 self.waiting.answered(&who);
             }
-            Some(GuestNote::Ended) => {}
+            Some(GuestNote::Ended | GuestNote::Close) => {}
             None => {
                 if letter.from.guest_address().is_some() {
                     self.guests.hear(&who, letter.at);
@@ -96,9 +106,14 @@ impl<B: Book> LineMode<B> {
     /// Ends the conversation with a guest.
     pub(super) fn close(&mut self, now: Now) -> Vec<Do> {
         match self.recipient().filter(|who| who.member.guest_address().is_some()) {
-            Some(guest) => self.send(guest, "/close", now),
+            Some(guest) => self.end(guest, now),
             None => vec![self.tell(&Phrase::new("chat-close-no-guest"))],
         }
+    }
+
+    pub(super) fn end(&mut self, guest: Resolved, now: Now) -> Vec<Do> {
+        let request = self.note_sent(&guest, CLOSE, now);
+        vec![Do::Close { request, relay: guest.relay, to: guest.member }]
     }
 
     /// Contacts, and guests apart; a desk has guests only.

@@ -6,6 +6,7 @@ use crate::client::{MovedWhy, Unreached};
 use crate::contacts;
 use crate::ui::paint::Paint;
 use crate::ui::strings::Lang;
+use crate::wire::letter::GuestNote;
 use crate::wire::message::{NameReason, Reason};
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
@@ -68,6 +69,10 @@ impl Chat {
         self.event(Event::Letter(incoming(from, text)))
     }
 
+    fn note(&mut self, guest: &str, note: GuestNote) -> &mut Chat {
+        self.event(Event::Letter(Incoming { note: Some(note), ..incoming(guest, "") }))
+    }
+
     fn seconds_pass(&mut self, seconds: u64) -> &mut Chat {
         self.tick = Tick::from_micros(self.tick.as_micros() + seconds * 1_000_000);
         let dos = self.mode.handle_time(self.tick);
@@ -80,6 +85,9 @@ impl Chat {
                 Do::Print(styled) => self.seen += &styled.render(Paint::default()),
                 Do::Tell(line) => self.seen += &format!("! {line}\n"),
                 Do::Send { request, to, text, .. } => self.sent.push((request, to.to_string(), text)),
+                Do::Close { request, to, .. } => {
+                    self.sent.push((request, to.to_string(), "[close]".to_owned()))
+                }
                 Do::Carriers(_) | Do::Block { .. } => {}
                 Do::Quit { status } => self.quit = Some(status),
             }
@@ -113,6 +121,7 @@ fn incoming(from: &str, text: &str) -> Incoming {
         via: Carrier::Udp,
         missing: 0,
         damaged: false,
+        note: None,
     }
 }
 
@@ -533,7 +542,7 @@ proptest! {
     #[test]
     fn no_text_reaches_the_terminal_raw(text in any::<String>(), name in "[a-z]{1,9}") {
         let mut chat = Chat::new(Lang::En);
-        chat.line("JACK").letter(&name, &text).event(refused(1, Reason::Offline, &text));
+        chat.line("JACK").letter(&name, &text).event(refused(1, Reason::OldCopy, &text));
         prop_assert!(!chat.seen.contains(|c: char| c.is_control() && c != '\n'), "{:?}", chat.seen);
     }
 }

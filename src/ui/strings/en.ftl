@@ -64,14 +64,15 @@ input-failed = Standard input cannot be read: { $cause }
 
 refused-unknown = Not delivered: { $who } has never signed in at { $relay }, or was removed there
 refused-unknown-there = Not delivered: no member { $who } at the relay
-refused-offline = Not delivered: { $who } is not online
 refused-full = Not delivered: the mailbox of { $who } is full, or { $who } keeps no more messages from people who are not in the address book there
 refused-too-long = Not delivered: the letter is longer than the relay takes
 refused-blocked = Not delivered: { $who } does not take letters from you
 refused-expired = Not delivered: { $who } did not come for it in time
 refused-behind = Not delivered: the letter before it was refused
-refused-taken = Not delivered: an earlier letter to { $who } had its number; send it again
+refused-old-copy = Not delivered: your data folder was an old copy; send it again
 refused-damaged = Not delivered: a disk has damaged it; send it again
+refused-unsupported = Not delivered: the program of { $who } cannot show a message of this kind
+refused-other = Not delivered: { $who }, for reason { $code }, which this version does not know; update queqiao
 refused-may-have-arrived = It may have arrived all the same
 refused-nearest = Members with names like it: { $names }
 
@@ -109,6 +110,7 @@ history-unseen-stay = { $count } messages that you have not seen stay; queqiao l
 history-in-use = erased from the history, but another process still reads { $file } as it was; run this again when it has ended
 strangers-full = messages from people who are not in your address book take { $size } MiB: more of them are refused; queqiao history --forget makes room, and so does queqiao contacts add
 relay-replaced = another machine signed in at { $relay } with your key; this one has stopped
+outbox-old-copy = This data folder is an old copy: another copy of it has been used at { $relay } since. What you write from now on goes out as usual; messages that waited come back, and may have arrived
 
 ## Names
 
@@ -191,6 +193,7 @@ book-unknown-key-near = { $file }:{ $line }:{ $column }: unknown key { $key }: d
 book-not-entry = { $file }:{ $line }:{ $column }: { $name } must be "HOST:PORT" in quotes, the name of a relay, or a table with relay = "HOST:PORT"
 book-not-text = { $file }:{ $line }:{ $column }: { $key } must be text in quotes
 book-not-table = { $file }:{ $line }:{ $column }: { $key } must be a table: write [{ $key }] on a line of its own
+book-below-table = { $file }:{ $line }:{ $column }: { $key } holds for the whole file: move the line to the top, above the first [ ]
 book-outside = { $file }:{ $line }:{ $column }: { $name } stands outside [contacts]: put the line [contacts] above it
 book-duplicate-name = { $file }:{ $line }:{ $column }: { $name } is on line { $first } already: rename or remove one
 book-duplicate-key = { $file }:{ $line }:{ $column }: { $key } is given twice: remove one
@@ -249,6 +252,7 @@ store-letter-damaged-nameless = { $file }: a letter to { $to } is damaged (row {
 store-commits-missing = { $file } has lost letters: it has { $found } of { $known } commits, so it or its log (-wal) is damaged, gone, or an old copy; restore all its files from a backup, or remove { $beside } to go on without them
 store-commits-damaged = { $file } is damaged; if the database beside it is whole, remove it
 store-newer = { $file } was made by a newer queqiao (layout { $version }); nothing was changed; use that version
+store-older = { $file } was made by an older queqiao (layout { $version }), which this one cannot read; nothing was changed
 store-disk-full = no room on the disk for { $file }; free some space
 store-not-permitted = no permission for { $file }: { $cause }
 store-not-folder = { $file } is a file where a folder is needed; choose another folder with --data DIR
@@ -263,7 +267,7 @@ reach-damaged = { $file } is damaged ({ $cause }); delete it and start the relay
 port-in-use = { $addr } is already in use ({ $carrier }); choose another port or stop what uses it
 cannot-bind = cannot listen at { $addr } ({ $carrier }): { $cause }
 cannot-start = the system refuses to start the network loop: { $cause }
-letter-unreadable = a letter from { $who } ({ $id }) is of a kind this version cannot show; update queqiao
+letter-unreadable = a message from { $who } ({ $id }) is of a kind this version cannot show, and went back to { $who }; update queqiao
 
 ## More of the commands
 
@@ -432,6 +436,7 @@ guest-told-nobody = Nobody of that name is here.
 guest-told-full = Your message could not be taken; try again later.
 guest-ended = [{ $who }] has sent everything, and still reads answers for a minute
 guest-left = [{ $who }] has left
+guest-closed = You ended the conversation with [{ $who }]
 chat-incoming-guest = Message from { $who } (a guest) [{ $via }] { $time }:{" "}
 refused-guest-gone = Not delivered: the guest { $who } has gone
 send-guest-confirms-nothing = the relay has given it to the guest; guests confirm nothing, so it is not known to have arrived
@@ -505,4 +510,4 @@ help-contacts-block = Take no letters from somebody
 help-contacts-block--name = A contact, or NAME@HOST:PORT, who then becomes one
 help-contacts-unblock = Take their letters again
 help-contacts-unblock--name = A contact
-help--contacts-only = Refuse letters of everybody who is not in the address book
+help--contacts-only = Refuse messages of everybody who is not in the address book; contacts_only = true in the book does so always

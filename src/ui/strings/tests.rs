@@ -124,15 +124,15 @@ fn one_and_many_are_told_apart_and_names_of_digits_stay_names() {
     assert_eq!(strings.say(&Phrase::new("chat-missing").with("count", 1)), "1 letter missing here");
     assert_eq!(strings.say(&Phrase::new("chat-missing").with("count", 12_345)), "12345 letters missing here");
     assert_eq!(
-        strings.say(&Phrase::new("refused-offline").with("who", "007")),
-        "Not delivered: 007 is not online"
+        strings.say(&Phrase::new("refused-expired").with("who", "007")),
+        "Not delivered: 007 did not come for it in time"
     );
 }
 
 #[test]
 fn arguments_cannot_break_the_line_or_command_the_terminal() {
     for lang in [Lang::En, Lang::Zh] {
-        let phrase = Phrase::new("refused-offline").with("who", "a\nb\r\x1b[2J\u{9b}1m\u{202e}\u{2066}");
+        let phrase = Phrase::new("refused-expired").with("who", "a\nb\r\x1b[2J\u{9b}1m\u{202e}\u{2066}");
         let said = Strings::new(lang).say(&phrase);
         assert!(
             !said.contains(|c: char| c.is_control() || "\u{202e}\u{2066}\u{2068}\u{2069}".contains(c)),

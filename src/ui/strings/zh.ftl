@@ -58,14 +58,15 @@ input-failed = 无法读取标准输入: { $cause }
 
 refused-unknown = 未送达：{ $who } 从未在 { $relay } 登录过，或已被移除
 refused-unknown-there = 未送达：中继上没有成员 { $who }
-refused-offline = 未送达: { $who } 不在线
 refused-full = 未送达: { $who } 的信箱已满,或 { $who } 不再保存通讯录以外的人的消息
 refused-too-long = 未送达: 消息超过中继允许的长度
 refused-blocked = 未送达: { $who } 不接收您的消息
 refused-expired = 未送达: { $who } 没有在期限内来取
 refused-behind = 未送达: 它前面的一条消息被拒
-refused-taken = 未送达: 发给 { $who } 的另一封信已用过这个编号,请重新发送
+refused-old-copy = 未送达: 您的数据文件夹是旧副本;请重新发送
 refused-damaged = 未送达: 磁盘损坏了这封信;请重新发送
+refused-unsupported = 未送达: { $who } 的程序无法显示这种类型的消息
+refused-other = 未送达: { $who };原因编号 { $code },本版本不认识;请更新鹊桥
 refused-may-have-arrived = 但也可能已经送到
 refused-nearest = 名字相近的成员: { $names }
 
@@ -100,6 +101,7 @@ history-unseen-stay = { $count } 条您尚未看到的消息保留;queqiao liste
 history-in-use = 已从聊天记录中删除,但另一个进程仍在读取 { $file } 的旧内容;请在它结束后再运行一次
 strangers-full = 通讯录以外的人发来的消息已占 { $size } MiB:更多的将被拒收;queqiao history --forget 可腾出空间,queqiao contacts add 也可以
 relay-replaced = 另一台机器用您的密钥登录了 { $relay };本机已停止
+outbox-old-copy = 本数据文件夹是旧副本:其另一副本此后已在 { $relay } 使用过。此后所写照常发出;等待中的消息退回,可能已送达
 
 ## 名字
 
@@ -182,6 +184,7 @@ book-unknown-key-near = { $file }:{ $line }:{ $column }: 不认识 { $key }，�
 book-not-entry = { $file }:{ $line }:{ $column }: { $name } 应写成带引号的 "主机:端口"、中继的名字，或含 relay = "主机:端口" 的表
 book-not-text = { $file }:{ $line }:{ $column }: { $key } 应是带引号的文字
 book-not-table = { $file }:{ $line }:{ $column }: { $key } 应是表：请单独一行写 [{ $key }]
+book-below-table = { $file }:{ $line }:{ $column }: { $key } 对整个文件有效：请移到文件开头，放在第一个 [ ] 之上
 book-outside = { $file }:{ $line }:{ $column }: { $name } 不在 [contacts] 之内：请在它上面加一行 [contacts]
 book-duplicate-name = { $file }:{ $line }:{ $column }: { $name } 已在第 { $first } 行：请改名或删去其中一个
 book-duplicate-key = { $file }:{ $line }:{ $column }: { $key } 写了两次：请删去其中一个
@@ -240,6 +243,7 @@ store-letter-damaged-nameless = { $file }:给 { $to } 的一封信已损坏(第 
 store-commits-missing = { $file } 丢失了信件:{ $known } 次写入只剩 { $found } 次,说明它或它的日志(-wal)已损坏、被删除或是旧副本;请从备份恢复它的全部文件,或删除 { $beside } 后不带这些信件继续
 store-commits-damaged = { $file } 已损坏;如果它旁边的数据库完好,删除它即可
 store-newer = { $file } 由更新版本的鹊桥创建(格式 { $version });未作任何改动;请使用新版本
+store-older = { $file } 由旧版鹊桥创建(格式 { $version }),本版本无法读取;未作任何改动
 store-disk-full = 磁盘空间不足,无法写入 { $file };请腾出空间
 store-not-permitted = 没有权限访问 { $file }:{ $cause }
 store-not-folder = { $file } 是文件,而这里需要文件夹;请用 --data DIR 指定别的文件夹
@@ -254,7 +258,7 @@ reach-damaged = { $file } 已损坏（{ $cause }）；请删除它并启动中�
 port-in-use = { $addr } 已被占用({ $carrier });请换一个端口,或停止占用它的程序
 cannot-bind = 无法在 { $addr } 上监听({ $carrier }):{ $cause }
 cannot-start = 系统无法启动网络循环:{ $cause }
-letter-unreadable = 来自 { $who } 的一条消息({ $id })是本版本无法显示的类型;请更新鹊桥
+letter-unreadable = 来自 { $who } 的一条消息({ $id })是本版本无法显示的类型,已退还给 { $who };请更新鹊桥
 
 ## 命令补充
 
@@ -417,6 +421,7 @@ guest-told-nobody = 这里没有叫这个名字的人。
 guest-told-full = 您的留言暂时收不下,请稍后再试。
 guest-ended = [{ $who }] 已发送完毕,一分钟内仍可收到回复
 guest-left = [{ $who }] 已离开
+guest-closed = 您结束了与 [{ $who }] 的对话
 chat-incoming-guest = 来自客人 { $who } [{ $via }] { $time } 的一条消息:{" "}
 refused-guest-gone = 未送达: 客人 { $who } 已经离开
 send-guest-confirms-nothing = 中继已交给客人;客人不作任何确认,无从得知是否收到
@@ -490,4 +495,4 @@ help-contacts-block = 不再收某人的信
 help-contacts-block--name = 联系人，或 名字@主机:端口（会加进通讯录）
 help-contacts-unblock = 重新收某人的信
 help-contacts-unblock--name = 联系人
-help--contacts-only = 拒收不在通讯录里的人的信
+help--contacts-only = 拒收不在通讯录里的人的消息；在通讯录里写上 contacts_only = true 则始终如此

@@ -5,16 +5,23 @@ use proptest::prelude::*;
 
 const ID: LetterId = LetterId { outbox: OutboxId(0x0102), number: 3 };
 
+fn stored(at_full_second: bool) -> ToRelay<'static> {
+    let (from, outbox, through, mark) = ("一棵树", OutboxId(9), u64::MAX, Mark(7));
+    ToRelay::Stored { from, outbox, through, mark, at_full_second }
+}
+
 #[test]
 fn what_a_client_says_reads_back() {
-    let letter = Letter { to: "武大郎", id: ID, prev: 2, kind: KIND_TEXT, body: b"body" };
+    let letter = Letter { to: "武大郎", id: ID, prev: 2, mark: Mark(0), kind: KIND_TEXT, body: b"body" };
+    let features = Features::OURS;
     let all = [
-        ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: false },
-        ToRelay::SignIn { name: "TOM", invite: &[7; 16], screen_follows: false },
-        ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: true },
+        ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: false, outbox: None, features },
+        ToRelay::SignIn { name: "TOM", invite: &[7; 16], screen_follows: false, outbox: None, features },
+        ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: true, outbox: None, features },
         ToRelay::Screen { flags: SCREEN_FIRST | SCREEN_LAST, names: Names::default() },
         ToRelay::Screen { flags: SCREEN_ONLY, names: Names::new(b"\x03TOM\x06\xe6\xad\xa6\xe5\xa4\xa7") },
-        ToRelay::Stored { from: "一棵树", outbox: OutboxId(9), through: u64::MAX },
+        stored(false),
+        stored(true),
         ToRelay::Read { from: "一棵树", outbox: OutboxId(9), through: 1 },
         ToRelay::Ask { to: "一棵树", outbox: OutboxId(9) },
         ToRelay::Heard { to: "一棵树", id: ID },
@@ -25,6 +32,39 @@ fn what_a_client_says_reads_back() {
         let mut buf = Vec::new();
         message.encode(&mut buf);
         assert_eq!(ToRelay::decode(&buf), Ok(Some(message)));
+    }
+}
+
+#[test]
+fn sign_in_says_at_most_so_many_earlier_ones() {
+    let said = |mark| Said { mark: Mark(mark), token: mark * 3 };
+    let mut earlier = Vec::new();
+    for many in 0..=EARLIER_MAX + 1 {
+        let outbox = OutboxMark { outbox: OutboxId(9), said: said(99), earlier: Earlier::new(&earlier) };
+        let (name, invite, screen_follows) = ("TOM", &b""[..], many % 2 == 1);
+        let features = Features(6);
+        let sign_in = ToRelay::SignIn { name, invite, screen_follows, outbox: Some(outbox), features };
+        let mut buf = Vec::new();
+        sign_in.encode(&mut buf);
+        let read = if many <= EARLIER_MAX { Ok(Some(sign_in)) } else { Err(Malformed) };
+        assert_eq!(ToRelay::decode(&buf), read, "{many}");
+        assert_eq!(ToRelay::decode(&buf[..buf.len() - 5]), Err(Malformed), "{many}: the last is cut short");
+        buf.extend_from_slice(b"later");
+        assert_eq!(ToRelay::decode(&buf), read, "later versions may add");
+        assert_eq!(outbox.earlier.iter().count(), many);
+        Earlier::put(&mut earlier, said(many as u32));
+    }
+}
+
+fn welcome(mark_unwritten: bool) -> ToClient<'static> {
+    let (mailbox_letters, mailbox_bytes) = (5_000, 1 << 23);
+    ToClient::Welcome {
+        text_max: 65_536,
+        mailbox_letters,
+        mailbox_bytes,
+        kept_s: 9,
+        mark_unwritten,
+        features: Features(5),
     }
 }
 
@@ -41,10 +81,13 @@ fn what_a_relay_says_reads_back() {
         read: 2,
         until: Wall(9),
         taken: Wall(8),
+        mark: Mark(6),
     };
-    let delivery = Delivery { from: "TOM", id: ID, prev: 2, accepted: Wall(7), kind: 1, body: b"" };
+    let delivery =
+        Delivery { from: "TOM", id: ID, prev: 2, accepted: Wall(7), mark: Mark(5), kind: 1, body: b"" };
     let all = [
-        ToClient::Welcome { text_max: 65_536, mailbox_letters: 5_000, mailbox_bytes: 1 << 23, kept_s: 9 },
+        welcome(false),
+        welcome(true),
         ToClient::NameRefused { reason: NameReason::Confusable, name: "alice" },
         ToClient::Receipt(receipt),
         ToClient::Refused(refused),
@@ -65,8 +108,10 @@ fn a_list_of_names_is_whole_or_malformed_and_a_sign_in_may_end_behind_its_name()
         panic!("a screen")
     };
     assert_eq!(names.iter().collect::<Vec<_>>(), ["TOM", "", "J"]);
-    let alone = ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: false };
+    let features = Features::OURS;
+    let alone = ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: false, outbox: None, features };
     assert_eq!(ToRelay::decode(b"\x01\x03TOM"), Ok(Some(alone)));
+    assert_eq!(ToRelay::decode(b"\x01\x03TOM\0\0"), Ok(Some(alone)), "absent bits are none");
     assert_eq!(ToRelay::decode(b"\x01\x03TOM\x02ab"), Err(Malformed), "the flags are missing");
     assert!(ToRelay::decode(b"\x01\x03TOM\x00\xf0later").is_ok(), "later versions may add");
 }
@@ -76,7 +121,7 @@ fn a_reader_refuses_for_its_own_reasons_only() {
     let refusal = |code: u8| [&b"\x09\x03TOM"[..], &[0; 15], &[7, code]].concat();
     for code in 0..=255 {
         let read = ToRelay::decode(&refusal(code)).is_ok();
-        assert_eq!(read, code == 3, "{code}");
+        assert_eq!(read, [3, 8, 10].contains(&code), "{code}");
     }
     assert_eq!(ToRelay::decode(&refusal(3)[..21]), Err(Malformed), "the reason is missing");
     assert!(ToRelay::decode(&[&refusal(3)[..], b"later"].concat()).is_ok(), "later versions may add");
@@ -113,7 +158,7 @@ proptest! {
     #[test]
     fn a_cut_message_is_malformed_or_a_shorter_body(cut in 0usize..60) {
         let mut buf = Vec::new();
-        ToRelay::Letter(Letter { to: "TOM", id: ID, prev: 2, kind: 1, body: b"" }).encode(&mut buf);
+        ToRelay::Letter(Letter { to: "TOM", id: ID, prev: 2, mark: Mark(4), kind: 1, body: b"" }).encode(&mut buf);
         prop_assume!(cut < buf.len());
         prop_assert_eq!(ToRelay::decode(&buf[..cut]), Err(Malformed));
     }

@@ -112,6 +112,7 @@ fn letter() -> Event {
         via: Carrier::Udp,
         missing: 0,
         damaged: false,
+        note: None,
     })
 }
 

@@ -1,7 +1,6 @@
 //! Guests on a screen: at a desk and among contacts.
 
 use super::*;
-use crate::wire::letter::GuestNote;
 
 const ONE: &str = "guest-127.0.0.1-62851";
 const TWO: &str = "guest-127.0.0.1-62852";
@@ -24,7 +23,7 @@ fn sent_to(chat: &Chat) -> Vec<(&str, &str)> {
 fn a_desk_answers_guest_after_guest() {
     let mut chat = desk(Lang::Zh);
     chat.letter(ONE, "约不").letter(TWO, "你好").letter(ONE, "?").line("不约").line("您好");
-    chat.letter(TWO, GuestNote::Left.as_text()).line("没人").line("/who");
+    chat.note(TWO, GuestNote::Left).line("没人").line("/who");
     assert_eq!(sent_to(&chat), [(ONE, "不约"), (TWO, "您好")]);
     let screen = "\
 来自[127.0.0.1:62851]的一条消息: 约不
@@ -43,11 +42,20 @@ fn a_desk_answers_guest_after_guest() {
     assert_eq!(chat.screen(), screen);
 }
 
+/// A guest's word for the end is a member's, too, and among members it is a word as any other.
+#[test]
+fn q_ends_the_conversation_with_a_guest() {
+    let mut chat = Chat::new(Lang::En);
+    chat.line("JACK").line("q").line("quit");
+    chat.letter(ONE, "hello").line(ONE).line("q?").line(" q ");
+    assert_eq!(sent_to(&chat), [("JACK", "q"), (ONE, "q?"), (ONE, "[close]")]);
+}
+
 #[test]
 fn who_left_waits_for_no_answer_and_who_has_ended_does() {
     let mut chat = desk(Lang::En);
-    chat.letter(ONE, "bye").letter(ONE, GuestNote::Left.as_text());
-    chat.letter(TWO, "hi").letter(TWO, GuestNote::Ended.as_text()).line("hi yourself");
+    chat.letter(ONE, "bye").note(ONE, GuestNote::Left);
+    chat.letter(TWO, "hi").note(TWO, GuestNote::Ended).line("hi yourself");
     assert_eq!(sent_to(&chat), [(TWO, "hi yourself")]);
     let screen = "\
 A message from [127.0.0.1:62851]: bye
@@ -69,8 +77,6 @@ fn no_text_of_a_guest_looks_like_a_word_of_the_relay() {
         chat.screen().lines().filter(|line| !line.starts_with("    ")).map(ToOwned::to_owned).collect();
     let header = "A message from [127.0.0.1:62851]: [127.0.0.1:62852] has left";
     assert_eq!(margin, [header, "Answer: no", "Answer:"]);
-    chat.letter("MARY", GuestNote::Left.as_text());
-    assert!(chat.screen().contains("MARY]: \\u{2}left"), "a member can say what it likes");
 }
 
 #[test]
@@ -78,7 +84,7 @@ fn among_contacts_a_guest_is_named_as_one_and_found_by_its_name_whatever_relay_i
     let two_relays = "[contacts]\nJACK = \"127.0.0.1:8081\"\nZED = \"127.0.0.1:9\"\n";
     let mut chat = Chat::with(Lang::En, Carriers::Auto, two_relays);
     chat.letter(ONE, "hello").line(ONE).line("hi").line("/close").line("quit").line(TWO);
-    assert_eq!(sent_to(&chat), [(ONE, "hi"), (ONE, "/close")]);
+    assert_eq!(sent_to(&chat), [(ONE, "hi"), (ONE, "[close]")]);
     assert!(chat.mode.candidates().contains(&ONE.to_owned()));
     assert!(
         chat.screen().starts_with(
@@ -88,7 +94,7 @@ fn among_contacts_a_guest_is_named_as_one_and_found_by_its_name_whatever_relay_i
         chat.screen()
     );
     assert!(chat.screen().contains("! no contact"), "{}", chat.screen());
-    chat.letter(ONE, GuestNote::Left.as_text());
+    chat.note(ONE, GuestNote::Left);
     assert!(!chat.mode.candidates().contains(&ONE.to_owned()));
     chat.event(refused(1, Reason::Unknown, "hi"));
     assert!(

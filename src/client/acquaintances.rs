@@ -1,0 +1,129 @@
+//! Whom this member knows: members in its address book, and those it has written to.
+//!
+//! Others hear at full seconds only that their letters came in, and never that they were read. A
+//! member whom the user blocks is not known, whatever was written to it before. What was read of a
+//! member's letters is told as soon as that member is known: an answer says it in any case.
+
+use crate::base::{HostPort, Name};
+
+use super::screen::Screens;
+use super::strangers::{Contacts, is_stranger};
+use super::uplink::{Shared, Uplink};
+
+/// Members who are known, by relay.
+#[derive(Debug, Default)]
+pub(super) struct Acquaintances {
+    me: Option<Name>,
+    book: Book,
+    written_to: Contacts,
+}
+
+/// What the address book says of members.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    /// `None` where nothing is known of a book: then all are known.
+    contacts: Option<Contacts>,
+    blocked: Contacts,
+}
+
+impl Acquaintances {
+    /// `written_to` is what the disk has.
+    pub(super) fn new(me: Option<Name>, written_to: Contacts) -> Acquaintances {
+        Acquaintances { me, book: Book::default(), written_to }
+    }
+
+    /// Whether this member of this relay is known.
+    pub(super) fn knows(&self, relay: &HostPort, member: &Name) -> bool {
+        self.knows_by(&self.book, relay, member)
+    }
+
+    fn knows_by(&self, book: &Book, relay: &HostPort, member: &Name) -> bool {
+        let Some(contacts) = &book.contacts else { return true };
+        let is_in = |list: &Contacts| list.get(relay).is_some_and(|names| names.contains(member));
+        let is_known = !is_stranger(contacts, self.me.as_ref(), relay, member) || is_in(&self.written_to);
+        is_known && !is_in(&book.blocked)
+    }
+
+    /// A letter is written to this member. Returns whether that makes it known.
+    fn note_written_to(&mut self, relay: &HostPort, member: &Name) -> bool {
+        let knew = self.knows(relay, member);
+        if !self.written_to.get(relay).is_some_and(|names| names.contains(member)) {
+            self.written_to.entry(relay.clone()).or_default().insert(member.clone());
+        }
+        !knew && self.knows(relay, member)
+    }
+
+    /// The address book is another. Returns what it was.
+    pub(super) fn set_book(&mut self, screens: &Screens) -> Book {
+        let blocked = screens.relays.iter();
+        let blocked =
+            blocked.map(|(relay, screen)| (relay.clone(), screen.blocked.iter().cloned().collect()));
+        let book = Book { contacts: screens.contacts.clone(), blocked: blocked.collect() };
+        std::mem::replace(&mut self.book, book)
+    }
+}
+
+impl Uplink {
+    /// A letter is written to this member.
+    pub(super) fn note_written_to(&mut self, shared: &mut Shared, to: &Name) {
+        if shared.acquaintances.note_written_to(&self.spec.addr, to) {
+            self.mail.ledger.tell_read(|from| from == to);
+        }
+    }
+
+    /// The address book is another than this was.
+    pub(super) fn handle_book(&mut self, before: &Book, shared: &Shared) {
+        let (relay, known) = (&self.spec.addr, &shared.acquaintances);
+        let is_new = |from: &Name| known.knows(relay, from) && !known.knows_by(before, relay, from);
+        self.mail.ledger.tell_read(is_new);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::Screen;
+
+    fn relay() -> HostPort {
+        "h:1".parse().unwrap()
+    }
+
+    fn name(text: &str) -> Name {
+        text.parse().unwrap()
+    }
+
+    fn screens(contacts: &[&str], blocked: &[&str]) -> Screens {
+        let names = |of: &[&str]| of.iter().map(|text| name(text)).collect::<Vec<_>>();
+        let screen = Screen { blocked: names(blocked), only: None };
+        let contacts = Contacts::from([(relay(), names(contacts).into_iter().collect())]);
+        Screens { relays: [(relay(), screen)].into(), others: None, contacts: Some(contacts) }
+    }
+
+    #[test]
+    fn contacts_and_those_written_to_are_known() {
+        let written_to = Contacts::from([(relay(), [name("MARY")].into())]);
+        let mut known = Acquaintances::new(Some(name("TOM")), written_to);
+        assert!(known.knows(&relay(), &name("ZOE")), "nothing is known of a book");
+        known.set_book(&screens(&["JACK"], &[]));
+        for (who, is_known) in [("JACK", true), ("MARY", true), ("TOM", true), ("echo", true), ("ZOE", false)]
+        {
+            assert_eq!(known.knows(&relay(), &name(who)), is_known, "{who}");
+        }
+        let other: HostPort = "h:2".parse().unwrap();
+        assert!(!known.knows(&other, &name("JACK")) && !known.knows(&other, &name("MARY")));
+        assert!(known.note_written_to(&relay(), &name("ZOE")));
+        assert!(!known.note_written_to(&relay(), &name("ZOE")), "it is known already");
+        assert!(known.knows(&relay(), &name("ZOE")));
+    }
+
+    #[test]
+    fn blocked_members_are_not_known() {
+        let mut known = Acquaintances::new(None, Contacts::new());
+        known.set_book(&screens(&["JACK", "MARY"], &["MARY"]));
+        assert!(!known.knows(&relay(), &name("MARY")));
+        assert!(!known.note_written_to(&relay(), &name("MARY")));
+        let before = known.set_book(&screens(&["JACK"], &[]));
+        assert!(known.knows(&relay(), &name("MARY")), "it was written to");
+        assert!(!known.knows_by(&before, &relay(), &name("MARY")));
+    }
+}

@@ -1,0 +1,109 @@
+//! Signing in: what a new session says first, and what follows if the outbox turns out to be an old
+//! copy.
+
+use crate::base::{Now, OutboxId, Tick};
+use crate::client::api::{Event, Record};
+use crate::wire::features::Features;
+use crate::wire::frame::{StreamId, close};
+use crate::wire::message::{Earlier, NameReason, OutboxMark, Reason, ToClient, ToRelay};
+
+use super::{Out, Shared, Uplink};
+
+impl Uplink {
+    /// Has a mark ready for the next sign-in; `false` while the disk takes none.
+    pub(in crate::client) fn prepare_sign_in(
+        &mut self,
+        now: Tick,
+        shared: &mut Shared,
+        out: &mut Out,
+    ) -> bool {
+        if shared.name.is_none() {
+            return true;
+        }
+        if self.mail.outbox.marks.are_used_up() {
+            self.give_up_outbox(shared);
+        }
+        let outbox = &mut self.mail.outbox;
+        // The marks of another outbox come after it on disk.
+        if !outbox.is_switching() {
+            let base = outbox.base();
+            outbox.marks.prepare((&self.spec.addr, base), now, shared, out);
+        }
+        !outbox.marks.is_refused()
+    }
+
+    /// Says who we are, once a mark is durable.
+    pub(in crate::client) fn sign_in(&mut self, now: Tick, shared: &mut Shared, out: &mut Out) {
+        if self.signed || self.peer.is_none() {
+            return;
+        }
+        self.prepare_sign_in(now, shared, out);
+        let (Some(peer), Some(name)) = (&mut self.peer, &shared.name) else { return };
+        let outbox = self.mail.outbox.id();
+        let Some((said, earlier)) = self.mail.outbox.marks.take() else { return };
+        let earlier = Earlier::new(&earlier);
+        let screen = shared.screens.as_ref().and_then(|screens| screens.of(&self.spec.addr));
+        let (name, invite, screen_follows) = (name.as_str(), &*shared.invitation, screen.is_some());
+        let outbox = Some(OutboxMark { outbox, said, earlier });
+        self.outgoing.clear();
+        let features = Features::OURS;
+        ToRelay::SignIn { name, invite, screen_follows, outbox, features }.encode(&mut self.outgoing);
+        peer.send(StreamId::Control, &[&self.outgoing]).expect("a new session has room for one message");
+        self.signed = true;
+    }
+
+    /// The disk answers for a mark, which was wanted for a sign-in.
+    pub(in crate::client) fn handle_mark(
+        &mut self,
+        now: Now,
+        shared: &mut Shared,
+        durable: bool,
+        out: &mut Out,
+    ) {
+        self.mail.outbox.marks.handle_committed(now.tick, durable);
+        if durable {
+            self.sign_in(now.tick, shared, out);
+            self.drive_attempts(now, shared, out);
+        }
+    }
+
+    /// A mark that the disk did not take is tried again.
+    pub(super) fn retry_sign_in(&mut self, now: Tick, shared: &mut Shared, out: &mut Out) {
+        if self.mail.outbox.marks.next_deadline().is_some_and(|at| at <= now) {
+            self.prepare_sign_in(now, shared, out);
+        }
+    }
+
+    /// Whether this says that another copy of our outbox has been at work.
+    pub(super) fn is_of_old_copy(&self, message: &ToClient<'_>) -> bool {
+        let ours = |outbox: OutboxId| outbox == self.mail.outbox.id();
+        match message {
+            ToClient::NameRefused { reason: NameReason::OldCopy, .. } => true,
+            ToClient::Refused(refused) => refused.reason == Reason::OldCopy && ours(refused.id.outbox),
+            ToClient::Receipt(receipt) => self.mail.outbox.belies(receipt),
+            _ => false,
+        }
+    }
+
+    /// The outbox is an old copy. The session ends, so that nothing that is said in it counts any
+    /// more; the next one comes with another outbox.
+    pub(super) fn handle_old_copy(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
+        self.give_up_outbox(shared);
+        out.show(Event::OldCopy { relay: self.spec.addr.clone() });
+        if let Some(peer) = &mut self.peer {
+            peer.close(close::DONE, "an old copy");
+            peer.flush(now.tick, out);
+        }
+        self.drop_peer(now.tick, shared, out);
+        self.cancel_attempts(now.tick, shared, out);
+        self.connecting.session_ended(now.tick, &mut shared.rng);
+        self.connecting.hasten(now.tick, &mut shared.rng);
+    }
+
+    /// Takes another outbox for what is written from now on.
+    pub(super) fn give_up_outbox(&mut self, shared: &mut Shared) {
+        let (relay, outbox) = (self.spec.addr.clone(), OutboxId(shared.rng.next_u64()));
+        self.mail.outbox.give_up(outbox, outbox.through(&relay));
+        shared.journal.push(Record::OldCopy { relay, outbox });
+    }
+}

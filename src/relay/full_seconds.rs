@@ -1,0 +1,112 @@
+//! Deliveries that their authors are told of at full seconds of the relay's own clock.
+//!
+//! A reader asks for that where it does not know the author: one who wrote to everybody could
+//! otherwise tell to the millisecond when a letter came in, and from there how far away and on what
+//! network its reader is. One timer serves all conversations, and each of them waits once.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::base::Tick;
+
+use super::flows::FlowId;
+use super::members::MemberId;
+use super::queue::Stored;
+use super::{Out, Relay, Timer};
+
+const SECOND: Duration = Duration::from_secs(1);
+/// Conversations told at once, at most, each of them with a packet perhaps; the next ones after
+/// [`TELL_NEXT`]: 25,600 in a second.
+const TOLD_AT_ONCE_MAX: usize = 256;
+/// Lets other inputs in between.
+const TELL_NEXT: Duration = Duration::from_millis(10);
+
+/// Conversations that wait for a full second.
+#[derive(Debug, Default)]
+pub(super) struct FullSeconds {
+    /// Each with its author and when it is due, in that order. Some may wait no longer.
+    waiting: VecDeque<(Tick, MemberId, FlowId)>,
+    /// Those of the relay before this one: they wait for the first full second.
+    found: Vec<(MemberId, FlowId)>,
+    scheduled: Option<Tick>,
+}
+
+impl Relay {
+    /// Conversations whose authors are to be told at a full second.
+    pub fn held_back_count(&self) -> usize {
+        self.full_seconds.waiting.len()
+    }
+
+    /// The recipient of these letters does not know their author, who is told at the next full
+    /// second.
+    pub(super) fn tell_at_full_second(
+        &mut self,
+        now: Tick,
+        author: MemberId,
+        flow: FlowId,
+        stored: Stored,
+        out: &mut Out,
+    ) {
+        let due = next_full_second(now);
+        if self.places[author.0].flows.delivered_held_back(flow, stored.number, (now, due)) {
+            self.wait_for_second(due, author, flow);
+        }
+        self.write_marks(author, flow, stored.places, out);
+    }
+
+    fn wait_for_second(&mut self, due: Tick, author: MemberId, flow: FlowId) {
+        let FullSeconds { waiting, scheduled, .. } = &mut self.full_seconds;
+        waiting.push_back((due, author, flow));
+        self.deadlines.set(Timer::FullSecond, Some(due), scheduled);
+    }
+
+    /// The relay before this one had not told all of this flow.
+    pub(super) fn found_held_back(&mut self, author: MemberId, flow: FlowId) {
+        self.places[author.0].flows.found_held_back(flow);
+        self.full_seconds.found.push((author, flow));
+        self.deadlines.set(Timer::FullSecond, Some(Tick::ZERO), &mut self.full_seconds.scheduled);
+    }
+
+    /// The disk has letters of this flow, through this number.
+    pub(super) fn tell_accepted(&mut self, (author, flow, number): (MemberId, FlowId, u64)) {
+        if self.places[author.0].flows.kept_held_back(flow, number) {
+            self.mark_author(author);
+        }
+    }
+
+    /// A full second has come, or is past.
+    pub(super) fn handle_full_second(&mut self, now: Tick, tick: Tick) {
+        if self.full_seconds.scheduled == Some(tick) {
+            self.full_seconds.scheduled = None;
+        }
+        let first = next_full_second(now);
+        for (author, flow) in std::mem::take(&mut self.full_seconds.found) {
+            self.places[author.0].flows.hold_back_until(flow, first);
+            self.wait_for_second(first, author, flow);
+        }
+        for _ in 0..TOLD_AT_ONCE_MAX {
+            let Some((due, author, flow)) = self.full_seconds.waiting.pop_front() else { break };
+            if due > now {
+                self.full_seconds.waiting.push_front((due, author, flow));
+                break;
+            }
+            if self.places[author.0].flows.tell_held_back(flow, now) {
+                self.mark_author(author);
+            }
+        }
+        let after = |due: Tick| if due > now { due } else { now + TELL_NEXT };
+        let next = self.full_seconds.waiting.front().map(|next| after(next.0));
+        self.deadlines.set(Timer::FullSecond, next, &mut self.full_seconds.scheduled);
+    }
+
+    fn mark_author(&mut self, author: MemberId) {
+        if let Some(slot) = self.places[author.0].session {
+            self.sessions.mark(slot);
+        }
+    }
+}
+
+/// The first full second after this moment.
+fn next_full_second(now: Tick) -> Tick {
+    (now + Duration::from_micros(1)).rounded_up(SECOND)
+}

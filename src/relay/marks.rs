@@ -1,0 +1,347 @@
+//! Old copies of members' outboxes.
+//!
+//! A member's folder may be put back to an earlier state, or run in two places. Its client would
+//! then give numbers to letters that others have had, and a relay that knows letters by their
+//! numbers would take the later ones for repetitions, and call delivered what nobody was given. So
+//! a client counts the times it has opened its outbox or signed in with it, and says that *mark*
+//! with each sign-in and with each letter.
+//!
+//! A sign-in is an old copy's if another copy has signed in since that copy parted from this one:
+//! the mark and token of the last sign-in are not among those that it says it has said
+//! ([`crate::wire::message::OutboxMark`]). It is refused, and the client comes again with a new
+//! outbox. Of a copy made while its original had a session, only the letters tell: a number that
+//! was taken before, under a mark above that of the last letter taken ([`super::flows`]). Where the
+//! relay has forgotten the letters of a session because it was killed, their readers have not
+//! ([`crate::wire::message::Reason::OldCopy`]).
+//!
+//! Invariant: a member is welcomed once the mark of its sign-in is durable. Where the disk takes
+//! none, its letters are refused as `full` until it does.
+
+use crate::base::{Name, Now, OutboxId, blank};
+use crate::wire::frame::close;
+use crate::wire::message::{Letter, NameReason, OutboxMark, Reason, Said};
+
+use super::limits::{OUTBOXES_MAX, SPILL_AFTER};
+use super::mailbox::Wait;
+use super::members::MemberId;
+use super::records::{KeptOutbox, Record};
+use super::sessions::{RefusedLetter, SignIn, Slot};
+use super::unwritten::Kept;
+use super::{Out, Relay};
+
+/// One outbox of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Outbox {
+    id: OutboxId,
+    /// What the last sign-in with it said.
+    said: Said,
+    /// When that was, on the relay's own clock, in milliseconds.
+    used: u64,
+}
+
+/// The outboxes of one member: at most [`OUTBOXES_MAX`].
+#[derive(Debug, Default)]
+pub(super) struct Outboxes(Vec<Outbox>);
+
+blank!(Outboxes, Outboxes(Vec::new()), |outboxes| outboxes.0.is_empty());
+
+impl Outboxes {
+    /// What the disk has of one of them.
+    pub(super) fn found_on_disk(&mut self, id: OutboxId, said: Said, used: u64) {
+        self.0.push(Outbox { id, said, used });
+    }
+
+    /// Whether another copy of this outbox has signed in since the one that signs in now parted
+    /// from it.
+    fn is_old(&self, claim: &Claim) -> bool {
+        let Some(last) = self.0.iter().find(|outbox| outbox.id == claim.id).map(|outbox| outbox.said) else {
+            return false;
+        };
+        let is_known = claim.earlier.contains(&last);
+        // The relay was put back to an older state: it knows less than any copy.
+        let is_behind = claim.earlier.iter().all(|earlier| last.mark < earlier.mark);
+        last.mark >= claim.said.mark || !(is_known || is_behind && !claim.earlier.is_empty())
+    }
+
+    /// Notes a sign-in; `false` if there are too many others.
+    fn note(&mut self, claim: &Claim, used: u64) -> bool {
+        let outbox = Outbox { id: claim.id, said: claim.said, used };
+        if let Some(known) = self.0.iter_mut().find(|known| known.id == claim.id) {
+            *known = outbox;
+            return true;
+        }
+        let has_room = self.0.len() < OUTBOXES_MAX;
+        if has_room {
+            self.0.reserve_exact(1);
+            self.0.push(outbox);
+        }
+        has_room
+    }
+
+    /// Outboxes, the one unused longest first.
+    fn by_age(&self) -> Vec<OutboxId> {
+        let mut all: Vec<(u64, OutboxId)> = self.0.iter().map(|outbox| (outbox.used, outbox.id)).collect();
+        all.sort_unstable();
+        all.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// What the disk is to have of them, whose owner is `member`.
+    pub(super) fn kept(&self, member: &Name) -> impl Iterator<Item = KeptOutbox> {
+        let of = |outbox: &Outbox| KeptOutbox {
+            member: member.clone(),
+            outbox: outbox.id,
+            said: outbox.said,
+            used: outbox.used,
+        };
+        self.0.iter().map(of)
+    }
+
+    fn forget(&mut self, id: OutboxId) {
+        self.0.retain(|outbox| outbox.id != id);
+    }
+}
+
+/// What a sign-in says of its outbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Claim {
+    id: OutboxId,
+    said: Said,
+    earlier: Vec<Said>,
+}
+
+impl Claim {
+    pub(super) fn of(mark: &OutboxMark<'_>) -> Claim {
+        Claim { id: mark.outbox, said: mark.said, earlier: mark.earlier.iter().collect() }
+    }
+}
+
+/// What becomes of letters that a session brings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Taking {
+    #[default]
+    Letters,
+    /// None that are new, before its mark is durable.
+    NoNewOnes,
+    /// None: an old copy has sent one of them.
+    Nothing,
+}
+
+/// A sign-in on its way to the disk.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Marking {
+    slot: Slot,
+    /// The session's: its place may be another's by now.
+    serial: u64,
+    member: MemberId,
+    outbox: OutboxId,
+    /// The record says that nothing is known of this one any more.
+    gone: Option<OutboxId>,
+}
+
+impl Relay {
+    /// The session may have the name: it is welcomed once the mark of its outbox is durable, unless
+    /// that is an old copy.
+    pub(super) fn admit(&mut self, now: Now, slot: Slot, member: MemberId, out: &mut Out) {
+        if self.places[member.0].session.is_some_and(|present| self.sessions.is_before(slot, present)) {
+            return self.close_session(now.tick, slot, close::DONE, "a later session has signed in");
+        }
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        let (serial, claim) = (session.serial, session.claim.clone());
+        let Some(claim) = claim else { return self.welcome(now, slot, member, false, out) };
+        if self.places[member.0].outboxes.is_old(&claim) {
+            return self.refuse_name(slot, NameReason::OldCopy, "");
+        }
+        session.sign_in = SignIn::Marking(member);
+        let used = self.post.clock.now(now.tick);
+        self.make_room(member, &claim);
+        if !self.places[member.0].outboxes.note(&claim, used) {
+            // Letters wait in each of them. Nothing can be known of this one, and nothing is taken
+            // from it.
+            return self.welcome(now, slot, member, true, out);
+        }
+        self.made_room(member, Some(claim.id));
+        self.write_mark(Marking { slot, serial, member, outbox: claim.id, gone: None }, out);
+    }
+
+    /// Makes room for one more outbox of a member: the one unused longest goes, and with it what is
+    /// known of its letters. None goes before the one that went last has left the disk.
+    fn make_room(&mut self, member: MemberId, claim: &Claim) {
+        let outboxes = &self.places[member.0].outboxes;
+        let has_room =
+            outboxes.0.len() < OUTBOXES_MAX || outboxes.0.iter().any(|outbox| outbox.id == claim.id);
+        if has_room || self.post.making_room.contains_key(&member) {
+            return;
+        }
+        let Some(gone) = outboxes.by_age().into_iter().find(|id| !self.has_waiting(member, *id)) else {
+            return;
+        };
+        let place = &mut self.places[member.0];
+        place.outboxes.forget(gone);
+        place.flows.drop_outbox(gone);
+        self.post.making_room.insert(member, gone);
+    }
+
+    /// The disk has forgotten this outbox, as memory has.
+    pub(super) fn made_room(&mut self, member: MemberId, gone: Option<OutboxId>) {
+        if gone.is_some() && self.post.making_room.get(&member).copied() == gone {
+            self.post.making_room.remove(&member);
+        }
+    }
+
+    /// The member is gone, and with it, on the disk too, its outboxes.
+    pub(super) fn forget_outboxes(&mut self, member: MemberId) {
+        self.places[member.0].outboxes = Default::default();
+        self.post.making_room.remove(&member);
+    }
+
+    /// Whether letters of this outbox wait.
+    fn has_waiting(&self, member: MemberId, outbox: OutboxId) -> bool {
+        let flows = self.places[member.0].flows.unfinished(outbox);
+        flows.into_iter().any(|flow| self.has_letters(member, flow))
+    }
+
+    /// An old copy has numbered this letter. Nothing behind it is taken in this session.
+    pub(super) fn refuse_old_copy(&mut self, slot: Slot, letter: &Letter<'_>) {
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        session.taking = Taking::Nothing;
+        let refusal = RefusedLetter::of(letter.to, letter.id, Reason::OldCopy);
+        session.refuse(RefusedLetter { prev: letter.prev, may_have_arrived: true, ..refusal });
+        self.stats.letters_refused += 1;
+        self.sessions.mark(slot);
+    }
+
+    /// The record of the last sign-in with an outbox; `None` if memory has forgotten it, with its
+    /// member.
+    fn signed_in(&self, member: MemberId, outbox: OutboxId) -> Option<Record> {
+        let mut all = self.places[member.0].outboxes.kept(self.members.name(member));
+        let outbox = all.find(|kept| kept.outbox == outbox)?;
+        let gone = self.making_room(member);
+        Some(Record::SignedIn { outbox, gone })
+    }
+
+    fn making_room(&self, member: MemberId) -> Option<OutboxId> {
+        self.post.making_room.get(&member).copied()
+    }
+
+    fn write_mark(&mut self, marking: Marking, out: &mut Out) {
+        if let Some(record) = self.signed_in(marking.member, marking.outbox) {
+            let gone = self.making_room(marking.member);
+            self.persist(Wait::Marked(Marking { gone, ..marking }), record, out);
+        }
+    }
+
+    /// Writes down a sign-in whose session is gone.
+    pub(super) fn write_outbox(&mut self, member: MemberId, outbox: OutboxId, out: &mut Out) {
+        if let Some(record) = self.signed_in(member, outbox) {
+            self.keep(Kept::Outbox(member, outbox, self.making_room(member)), record, out);
+        }
+    }
+
+    /// The mark of a sign-in is durable, or the disk takes none now: then it is tried again, and
+    /// until then the session gets what waits for its member and brings nothing new.
+    pub(super) fn handle_marked(&mut self, now: Now, marking: Marking, durable: bool, out: &mut Out) {
+        let Marking { slot, serial, member, outbox, gone } = marking;
+        if durable {
+            self.made_room(member, gone);
+        }
+        if !self.sessions.is_serial(slot, serial) {
+            if !durable {
+                self.write_later(Kept::Outbox(member, outbox, gone));
+            }
+            return;
+        }
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        if durable && session.taking == Taking::NoNewOnes {
+            session.taking = Taking::Letters;
+        }
+        let is_waiting = session.sign_in == SignIn::Marking(member);
+        if !durable {
+            let earlier = self.post.marking_again.insert(member, marking);
+            if let Some(earlier) = earlier.filter(|earlier| earlier.outbox != outbox) {
+                self.write_later(Kept::Outbox(member, earlier.outbox, earlier.gone));
+            }
+            self.wake_queue(member, now.tick + SPILL_AFTER);
+        }
+        if !is_waiting {
+            return;
+        }
+        if self.members.is_removed(member) {
+            return self.refuse_name(slot, NameReason::Removed, "");
+        }
+        if !self.members.is_durable(member) {
+            // Its name is being freed. It claims it again then, and says the same of its outbox.
+            self.places[member.0].outboxes.forget(outbox);
+            return self.await_registration(slot, member);
+        }
+        self.welcome(now, slot, member, !durable, out);
+    }
+
+    /// Tries again what the disk did not take: its session, if that is still there, waits for it.
+    pub(super) fn mark_again(&mut self, member: MemberId, out: &mut Out) {
+        let Some(marking) = self.post.marking_again.remove(&member) else { return };
+        if self.sessions.is_serial(marking.slot, marking.serial) {
+            self.write_mark(marking, out);
+        } else {
+            self.write_outbox(member, marking.outbox, out);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Mark;
+
+    fn said(mark: u32) -> Said {
+        Said { mark: Mark(mark), token: mark.wrapping_mul(0x9e37) }
+    }
+
+    fn claim(id: u64, now: Said, earlier: &[Said]) -> Claim {
+        Claim { id: OutboxId(id), said: now, earlier: earlier.to_vec() }
+    }
+
+    fn signed_in(claims: &[Claim]) -> Outboxes {
+        let mut outboxes = Outboxes::default();
+        claims.iter().for_each(|claim| assert!(outboxes.note(claim, 1)));
+        outboxes
+    }
+
+    #[test]
+    fn sign_in_that_knows_the_last_one_is_no_old_copy() {
+        let outboxes = signed_in(&[claim(1, said(1), &[]), claim(1, said(4), &[said(1)])]);
+        assert!(!outboxes.is_old(&claim(1, said(7), &[said(1), said(4)])));
+        assert!(!outboxes.is_old(&claim(1, said(9), &[said(1), said(4), said(7)])), "one was not answered");
+        assert!(!outboxes.is_old(&claim(2, said(1), &[])), "another outbox");
+        assert!(outboxes.is_old(&claim(1, said(4), &[said(1), said(4)])), "a mark is said once");
+    }
+
+    /// However often the copy was opened or has tried to sign in meanwhile.
+    #[test]
+    fn sign_in_that_does_not_know_the_last_one_is_an_old_copy() {
+        let outboxes = signed_in(&[claim(1, said(1), &[]), claim(1, said(4), &[said(1)])]);
+        for mark in [1, 2, 3, 4, 5, u32::MAX] {
+            assert!(outboxes.is_old(&claim(1, said(mark), &[said(1)])), "{mark}");
+            assert!(outboxes.is_old(&claim(1, said(mark), &[])), "{mark}");
+        }
+        let same_mark = Said { token: 7, ..said(4) };
+        assert!(outboxes.is_old(&claim(1, said(5), &[said(1), same_mark])), "it has counted as far");
+    }
+
+    #[test]
+    fn relay_put_back_calls_nobody_an_old_copy() {
+        let outboxes = signed_in(&[claim(1, said(4), &[said(1)])]);
+        assert!(!outboxes.is_old(&claim(1, said(90), &[said(60), said(70)])));
+    }
+
+    #[test]
+    fn outboxes_of_a_member_are_bounded() {
+        let mut outboxes = Outboxes::default();
+        for id in 0..OUTBOXES_MAX as u64 {
+            assert!(outboxes.note(&claim(id, said(1), &[]), 100 - id));
+        }
+        assert!(!outboxes.note(&claim(900, said(1), &[]), 7), "none is pushed out unseen");
+        assert!(outboxes.note(&claim(3, said(2), &[said(1)]), 200));
+        assert_eq!(outboxes.by_age()[..2], [OutboxId(63), OutboxId(62)]);
+        assert_eq!(outboxes.by_age().last(), Some(&OutboxId(3)));
+    }
+}

@@ -1,0 +1,66 @@
+//! The last sign-in of each outbox of each member, in the relay's database: how it knows an old
+//! copy of a member's folder.
+
+use rusqlite::{Connection, Transaction, params};
+
+use super::sums::{Sum, sum, unsigned};
+use crate::base::{Mark, Name, OutboxId};
+use crate::relay::{KeptOutbox, Said};
+
+/// `used` is on the relay's own clock, in milliseconds.
+pub(super) const SCHEMA: &str = "
+CREATE TABLE outboxes(
+  member TEXT NOT NULL,
+  outbox INTEGER NOT NULL,
+  mark INTEGER NOT NULL,
+  token INTEGER NOT NULL,
+  used INTEGER NOT NULL,
+  sum BLOB NOT NULL,
+  PRIMARY KEY(member, outbox)
+) STRICT, WITHOUT ROWID;";
+
+/// Notes a sign-in. Nothing more is known of the outbox that is `gone`, nor of its letters.
+pub(super) fn put(tx: &Transaction<'_>, outbox: &KeptOutbox, gone: Option<OutboxId>) -> rusqlite::Result<()> {
+    let member = outbox.member.as_str();
+    if let Some(gone) = gone {
+        let tables = [
+            "DELETE FROM outboxes WHERE member = ?1 AND outbox = ?2",
+            "DELETE FROM receipts WHERE author = ?1 AND outbox = ?2",
+            "DELETE FROM refusals WHERE author = ?1 AND outbox = ?2",
+        ];
+        for delete in tables {
+            tx.prepare_cached(delete)?.execute(params![member, gone.0 as i64])?;
+        }
+    }
+    let numbers = numbers(outbox);
+    let sum = sum("outbox", &[member], &numbers, &[]);
+    let [id, mark, token, used] = numbers.map(|n| n as i64);
+    let put = "INSERT OR REPLACE INTO outboxes(member, outbox, mark, token, used, sum)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    tx.prepare_cached(put)?.execute(params![member, id, mark, token, used, sum]).map(drop)
+}
+
+/// The member is gone.
+pub(super) fn remove_member(tx: &Transaction<'_>, member: &Name) -> rusqlite::Result<()> {
+    tx.prepare_cached("DELETE FROM outboxes WHERE member = ?1")?.execute([member.as_str()]).map(drop)
+}
+
+/// Every row; `None` if one is damaged.
+pub(super) fn read(db: &Connection) -> rusqlite::Result<Option<Vec<KeptOutbox>>> {
+    let mut select = db.prepare("SELECT member, outbox, mark, token, used, sum FROM outboxes")?;
+    let rows = select.query_map([], |row| {
+        let member: String = row.get(0)?;
+        let [id, mark, token, used] =
+            [unsigned(row, 1)?, unsigned(row, 2)?, unsigned(row, 3)?, unsigned(row, 4)?];
+        let is_whole = row.get::<_, Sum>(5)? == sum("outbox", &[&member], &[id, mark, token, used], &[]);
+        let said = Said { mark: Mark(mark as u32), token: token as u32 };
+        let member = member.parse().ok().filter(|_| is_whole);
+        Ok(member.map(|member| KeptOutbox { member, outbox: OutboxId(id), said, used }))
+    })?;
+    rows.collect()
+}
+
+fn numbers(outbox: &KeptOutbox) -> [u64; 4] {
+    let Said { mark, token } = outbox.said;
+    [outbox.outbox.0, mark.0.into(), token.into(), outbox.used]
+}

@@ -1,0 +1,80 @@
+//! Kind and body of the letters that wait in the outbox, as they were first sent: what may have
+//! left goes out again byte for byte.
+//!
+//! A row is there until its letter is delivered, refused, or erased. It has a sum over all of its
+//! fields and over whose letter it is.
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Row, Transaction, params};
+
+use super::letter_rows::SENT;
+use super::sums::{Sum, sum};
+use crate::base::{HostPort, LetterId, Name, OutboxId};
+use crate::client::Made;
+
+/// By the place of the letter in `letters`, which is never another letter's.
+pub(super) const SCHEMA: &str = "
+CREATE TABLE outgoing(
+  letter INTEGER PRIMARY KEY,
+  sent_kind INTEGER NOT NULL,
+  sent_body BLOB NOT NULL,
+  sent_sum BLOB NOT NULL
+) STRICT;";
+
+/// Appends the row of the letter at this place, to a member at a relay.
+pub(super) fn add(
+    tx: &Transaction<'_>,
+    place: i64,
+    whose: (&HostPort, &Name),
+    id: LetterId,
+    made: &Made,
+) -> rusqlite::Result<()> {
+    let add = "INSERT INTO outgoing(letter, sent_kind, sent_body, sent_sum) VALUES (?1, ?2, ?3, ?4)";
+    let sum = sum_of(whose, id, made.kind, &made.body);
+    tx.prepare_cached(add)?.execute(params![place, made.kind, &*made.body, sum]).map(drop)
+}
+
+/// The row that stands there from this column on; `None` if there is none, or the disk has damaged
+/// it.
+pub(super) fn read(
+    row: &Row<'_>,
+    from: usize,
+    whose: (&HostPort, &Name),
+    id: LetterId,
+) -> rusqlite::Result<Option<Made>> {
+    let (kind, body, found) = (row.get_ref(from)?, row.get_ref(from + 1)?, row.get_ref(from + 2)?);
+    let kind = kind.as_i64().ok().and_then(|kind| u8::try_from(kind).ok());
+    let (Some(kind), ValueRef::Blob(body)) = (kind, body) else { return Ok(None) };
+    let whole = found == ValueRef::Blob(&sum_of(whose, id, kind, body));
+    Ok(whole.then(|| Made { kind, body: body.into() }))
+}
+
+/// Removes the row of one letter.
+pub(super) fn remove(tx: &Transaction<'_>, peer: i64, id: LetterId) -> rusqlite::Result<()> {
+    remove_through(tx, peer, id.outbox, id.number - 1, id.number)
+}
+
+/// Removes the rows of the letters behind this number, through another.
+pub(super) fn remove_through(
+    tx: &Transaction<'_>,
+    peer: i64,
+    outbox: OutboxId,
+    behind: u64,
+    through: u64,
+) -> rusqlite::Result<()> {
+    let remove = "DELETE FROM outgoing WHERE letter IN (
+        SELECT id FROM letters INDEXED BY sqlite_autoindex_letters_1
+        WHERE peer = ?1 AND way = ?2 AND outbox = ?3 AND number > ?4 AND number <= ?5)";
+    let row = params![peer, SENT, outbox.0 as i64, behind as i64, through as i64];
+    tx.prepare_cached(remove)?.execute(row).map(drop)
+}
+
+/// Removes the row of the letter at this place.
+pub(super) fn remove_at(tx: &Transaction<'_>, place: i64) -> rusqlite::Result<()> {
+    tx.prepare_cached("DELETE FROM outgoing WHERE letter = ?1")?.execute([place]).map(drop)
+}
+
+fn sum_of((relay, to): (&HostPort, &Name), id: LetterId, kind: u8, body: &[u8]) -> Sum {
+    let numbers = [id.outbox.0, id.number, kind.into()];
+    sum("outgoing", &[&relay.to_string(), to.as_str()], &numbers, body)
+}

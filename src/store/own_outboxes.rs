@@ -1,0 +1,117 @@
+//! The outboxes of a member in its own database: one for each relay, and another one once that
+//! proves to be an old copy.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use super::letter_rows::{self, Key, Note, SENT, number, parsed};
+use super::outgoing;
+use crate::base::{HostPort, LetterId, Mark, OutboxId};
+use crate::client::{EARLIER_MAX, KeptOutbox, Reason, SignedIn};
+
+pub(super) const SCHEMA: &str = "
+CREATE TABLE outboxes(
+  relay TEXT PRIMARY KEY NOT NULL,
+  id INTEGER NOT NULL,
+  mark INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE said(
+  relay TEXT NOT NULL,
+  mark INTEGER NOT NULL,
+  token INTEGER NOT NULL,
+  PRIMARY KEY(relay, mark)
+) STRICT, WITHOUT ROWID;";
+
+/// What the tables hold of each relay, so that a letter costs no look-up. To be emptied when a
+/// transaction fails.
+#[derive(Debug, Default)]
+pub(super) struct OwnOutboxes(BTreeMap<HostPort, (OutboxId, Mark)>);
+
+impl OwnOutboxes {
+    /// Nothing is known of what the tables hold.
+    pub(super) fn forget(&mut self) {
+        self.0.clear();
+    }
+
+    /// Something is numbered in this outbox of a relay, under this mark. If the relay had another
+    /// one, the letters that wait in that are refused.
+    pub(super) fn raise(
+        &mut self,
+        tx: &Transaction<'_>,
+        relay: &HostPort,
+        (outbox, mark): (OutboxId, Mark),
+    ) -> rusqlite::Result<()> {
+        if self.0.get(relay).is_some_and(|known| known.0 == outbox && known.1 >= mark) {
+            return Ok(());
+        }
+        let text = relay.to_string();
+        let select = "SELECT id, mark FROM outboxes WHERE relay = ?1";
+        let known = tx
+            .prepare_cached(select)?
+            .query_row([&text], |row| Ok((OutboxId(number(row, 0)?), Mark(number(row, 1)? as u32))));
+        let known = known.optional()?;
+        if let Some((old, _)) = known.filter(|known| known.0 != outbox) {
+            refuse_waiting(tx, &text, old)?;
+            tx.prepare_cached("DELETE FROM said WHERE relay = ?1")?.execute([&text])?;
+        }
+        let mark = known.filter(|known| known.0 == outbox).map_or(mark, |known| known.1.max(mark));
+        let put = "INSERT OR REPLACE INTO outboxes(relay, id, mark) VALUES (?1, ?2, ?3)";
+        tx.prepare_cached(put)?.execute(params![text, outbox.0 as i64, mark.0])?;
+        self.0.insert(relay.clone(), (outbox, mark));
+        Ok(())
+    }
+
+    /// A sign-in is about to say this.
+    pub(super) fn say(
+        &mut self,
+        tx: &Transaction<'_>,
+        relay: &HostPort,
+        outbox: OutboxId,
+        said: SignedIn,
+    ) -> rusqlite::Result<()> {
+        self.raise(tx, relay, (outbox, said.mark))?;
+        let relay = relay.to_string();
+        let put = "INSERT OR REPLACE INTO said(relay, mark, token) VALUES (?1, ?2, ?3)";
+        tx.prepare_cached(put)?.execute(params![relay, said.mark.0, said.token])?;
+        let forget = "DELETE FROM said WHERE relay = ?1 AND mark NOT IN
+            (SELECT mark FROM said WHERE relay = ?1 ORDER BY mark DESC LIMIT ?2)";
+        tx.prepare_cached(forget)?.execute(params![relay, EARLIER_MAX as i64]).map(drop)
+    }
+}
+
+/// Refuses letters that wait in this outbox of a relay.
+fn refuse_waiting(tx: &Transaction<'_>, relay: &str, outbox: OutboxId) -> rusqlite::Result<()> {
+    let select = "SELECT letters.peer, number FROM conversations
+        JOIN peers ON peers.id = conversations.peer
+        JOIN letters ON letters.peer = conversations.peer AND way = 0 AND letters.outbox = conversations.outbox_id
+            AND number > delivered
+        WHERE relay = ?1 AND conversations.outbox_id = ?2 AND refused IS NULL";
+    let mut select = tx.prepare_cached(select)?;
+    let rows = select.query_map(params![relay, outbox.0 as i64], |row| Ok((row.get(0)?, number(row, 1)?)))?;
+    for row in rows.collect::<Result<Vec<_>, _>>()? {
+        let key = Key { peer: row.0, way: SENT, outbox: outbox.0, number: row.1 };
+        letter_rows::note(tx, key, Note::Refused(&Reason::OldCopy.word(), true))?;
+        outgoing::remove(tx, key.peer, LetterId { outbox, number: key.number })?;
+    }
+    Ok(())
+}
+
+/// All of them.
+pub(super) fn load(db: &Connection) -> rusqlite::Result<BTreeMap<HostPort, KeptOutbox>> {
+    let mut select = db.prepare("SELECT relay, id, mark FROM outboxes")?;
+    let outboxes = select.query_map([], |row| {
+        let (id, mark) = (OutboxId(number(row, 1)?), Mark(number(row, 2)? as u32));
+        Ok((parsed(row, 0)?, KeptOutbox { id, mark, said: VecDeque::new() }))
+    })?;
+    let mut outboxes: BTreeMap<HostPort, KeptOutbox> = outboxes.collect::<Result<_, _>>()?;
+    let mut select = db.prepare("SELECT relay, mark, token FROM said ORDER BY relay, mark")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let said = SignedIn { mark: Mark(number(row, 1)? as u32), token: number(row, 2)? as u32 };
+        if let Some(outbox) = outboxes.get_mut(&parsed::<HostPort>(row, 0)?) {
+            outbox.said.push_back(said);
+        }
+    }
+    Ok(outboxes)
+}
