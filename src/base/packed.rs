@@ -12,6 +12,8 @@ const MORE: u8 = 0x80;
 const UDP_V4: u8 = 0;
 const UDP_V6: u8 = 1;
 const TCP: u8 = 2;
+const UDP_PAIR_V4: u8 = 3;
+const UDP_PAIR_V6: u8 = 4;
 
 /// Appends a number; small ones take one byte.
 pub fn pack_number(into: &mut Vec<u8>, mut number: u64) {
@@ -46,6 +48,22 @@ pub fn pack_path(into: &mut Vec<u8>, path: Path) {
             into.extend_from_slice(&addr.port().to_be_bytes());
             pack_number(into, addr.flowinfo().into());
             pack_number(into, addr.scope_id().into());
+        }
+        Path::UdpAt(pair) => {
+            match (pair.peer().ip(), pair.asked()) {
+                (IpAddr::V4(peer), IpAddr::V4(asked)) => {
+                    into.push(UDP_PAIR_V4);
+                    into.extend_from_slice(&peer.octets());
+                    into.extend_from_slice(&asked.octets());
+                }
+                _ => {
+                    let (peer, asked) = pair.as_ipv6();
+                    into.push(UDP_PAIR_V6);
+                    into.extend_from_slice(&peer);
+                    into.extend_from_slice(&asked);
+                }
+            }
+            into.extend_from_slice(&pair.peer().port().to_be_bytes());
         }
         Path::Tcp(conn) => {
             into.push(TCP);
@@ -136,6 +154,15 @@ impl<'a> Unpacker<'a> {
                 let (flowinfo, scope_id) = (self.number() as u32, self.number() as u32);
                 Path::Udp(SocketAddrV6::new(ip, port, flowinfo, scope_id).into())
             }
+            [UDP_PAIR_V4] => {
+                let (peer, asked) = (IpAddr::from(self.bytes::<4>()), IpAddr::from(self.bytes::<4>()));
+                Path::udp((peer, u16::from_be_bytes(self.bytes())).into(), Some(asked))
+            }
+            [UDP_PAIR_V6] => {
+                let mut ip = || IpAddr::from(self.bytes::<16>()).to_canonical();
+                let (peer, asked) = (ip(), ip());
+                Path::udp((peer, u16::from_be_bytes(self.bytes())).into(), Some(asked))
+            }
             _ => Path::Tcp(ConnId(self.number())),
         }
     }
@@ -165,8 +192,14 @@ mod tests {
     #[test]
     fn moments_and_paths_come_back() {
         let v6 = SocketAddrV6::new("fe80::1".parse().unwrap(), 8081, 7, u32::MAX);
-        let paths =
-            [Path::Udp(([192, 0, 2, 1], 65_535).into()), Path::Udp(v6.into()), Path::Tcp(ConnId(300))];
+        let pair = |peer: &str, asked: &str| Path::udp(peer.parse().unwrap(), Some(asked.parse().unwrap()));
+        let paths = [
+            Path::Udp(([192, 0, 2, 1], 65_535).into()),
+            Path::Udp(v6.into()),
+            pair("192.0.2.1:7", "127.0.0.5"),
+            pair("[2001:db8::1]:7", "2001:db8::5"),
+            Path::Tcp(ConnId(300)),
+        ];
         let ticks = [None, Some(Tick::ZERO), Some(Tick::from_micros(u64::MAX - 1))];
         let mut bytes = Vec::new();
         paths.iter().for_each(|path| pack_path(&mut bytes, *path));

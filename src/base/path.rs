@@ -1,7 +1,7 @@
 //! Ways packets travel, and addresses as people write them.
 
 use std::fmt;
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -43,17 +43,86 @@ pub struct ConnId(pub u64);
 pub enum Path {
     /// The process's UDP socket and the other end's address.
     Udp(SocketAddr),
+    /// The same for a relay whose socket is bound to every address of the machine. A client's paths are never of this
+    /// kind: nobody asks it.
+    UdpAt(AddrPair),
     /// A TCP connection.
     Tcp(ConnId),
 }
 
 impl Path {
+    /// The path between `peer` and a UDP socket of ours; `asked` is the address of ours that the other end writes to,
+    /// where that is to be kept.
+    pub fn udp(peer: SocketAddr, asked: Option<IpAddr>) -> Path {
+        let pair = asked.and_then(|asked| AddrPair::new(peer, asked));
+        pair.map_or(Path::Udp(peer), Path::UdpAt)
+    }
+
     /// What carries this path's packets.
     pub const fn carrier(self) -> Carrier {
         match self {
-            Path::Udp(_) => Carrier::Udp,
+            Path::Udp(_) | Path::UdpAt(_) => Carrier::Udp,
             Path::Tcp(_) => Carrier::Tcp,
         }
+    }
+
+    /// The other end's address over UDP.
+    pub fn udp_peer(self) -> Option<SocketAddr> {
+        match self {
+            Path::Udp(peer) => Some(peer),
+            Path::UdpAt(pair) => Some(pair.peer()),
+            Path::Tcp(_) => None,
+        }
+    }
+
+    /// The address of ours that its packets are to leave from, if the system is not to choose it.
+    pub fn leaves_from(self) -> Option<IpAddr> {
+        match self {
+            Path::UdpAt(pair) => Some(pair.asked()),
+            Path::Udp(_) | Path::Tcp(_) => None,
+        }
+    }
+}
+
+/// Both addresses of a path over UDP: the other end's, and the one of ours that it writes to. An answer from another one
+/// would be dropped by routers and firewalls before it.
+///
+/// IPv4 addresses are kept as they are mapped to IPv6, so that a path stays small.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AddrPair {
+    peer: [u8; 16],
+    port: u16,
+    asked: [u8; 16],
+}
+
+impl AddrPair {
+    /// `None` where only one network can be meant by the other end's address: there the system knows its own.
+    fn new(peer: SocketAddr, asked: IpAddr) -> Option<AddrPair> {
+        let is_scoped = matches!(peer, SocketAddr::V6(peer) if peer.scope_id() != 0 || peer.flowinfo() != 0);
+        let port = peer.port();
+        (!is_scoped).then(|| AddrPair { peer: mapped(peer.ip()), port, asked: mapped(asked) })
+    }
+
+    /// The other end's address.
+    pub fn peer(self) -> SocketAddr {
+        SocketAddr::new(Ipv6Addr::from(self.peer).to_canonical(), self.port)
+    }
+
+    /// Both IP addresses, IPv4 as it is mapped to IPv6.
+    pub const fn as_ipv6(self) -> ([u8; 16], [u8; 16]) {
+        (self.peer, self.asked)
+    }
+
+    /// Ours.
+    pub fn asked(self) -> IpAddr {
+        Ipv6Addr::from(self.asked).to_canonical()
+    }
+}
+
+fn mapped(ip: IpAddr) -> [u8; 16] {
+    match ip {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
+        IpAddr::V6(ip) => ip.octets(),
     }
 }
 
@@ -203,6 +272,19 @@ mod tests {
             assert_eq!(text.parse::<HostPort>().unwrap().to_string(), text);
         }
         assert_eq!("Chat.Example.ORG:1".parse::<HostPort>().unwrap().to_string(), "chat.example.org:1");
+    }
+
+    #[test]
+    fn a_pair_holds_both_addresses_and_a_path_stays_small() {
+        for (peer, asked) in [("192.0.2.7:9", "198.51.100.1"), ("[2001:db8::1]:9", "2001:db8::2")] {
+            let (peer, asked): (SocketAddr, IpAddr) = (peer.parse().unwrap(), asked.parse().unwrap());
+            let path = Path::udp(peer, Some(asked));
+            assert_eq!((path.udp_peer(), path.leaves_from()), (Some(peer), Some(asked)));
+            assert_eq!((Path::udp(peer, None), path.carrier()), (Path::Udp(peer), Carrier::Udp));
+        }
+        let scoped = std::net::SocketAddrV6::new("fe80::1".parse().unwrap(), 9, 0, 2).into();
+        assert_eq!(Path::udp(scoped, Some("fe80::2".parse().unwrap())), Path::Udp(scoped));
+        assert!(size_of::<Path>() <= 40);
     }
 
     #[test]

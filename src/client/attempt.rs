@@ -111,10 +111,13 @@ impl Attempt {
         self.addrs.get(self.turn % self.addrs.len().max(1)).copied()
     }
 
-    /// The next address of a TCP attempt whose connection failed, if there is another.
-    pub(super) fn next_addr(&mut self) -> Option<SocketAddr> {
-        self.turn += 1;
-        (self.turn < self.addrs.len()).then(|| self.addrs[self.turn])
+    /// The relay has answered a question from there: the next packet goes there too.
+    pub(super) fn go_on_at(&mut self, path: Path) {
+        if let Path::Udp(addr) = path
+            && let Some(turn) = self.addrs.iter().position(|known| *known == addr)
+        {
+            self.turn = turn;
+        }
     }
 
     /// Where the stage's packets go.
@@ -161,11 +164,12 @@ impl Attempt {
 
     /// The relay may be under load and want the first message again, with a cookie: it goes out at once, in place of a later
     /// repeat. Whether it is to go now.
-    pub(super) fn handle_cookie(&mut self, now: Tick, bytes: &[u8]) -> bool {
+    pub(super) fn handle_cookie(&mut self, now: Tick, path: Path, bytes: &[u8]) -> bool {
         let Stage::Shaking(initiator, _) = &mut self.stage else { return false };
         let again = initiator.handle_cookie(bytes) == Ok(true) && self.sent < SCHEDULE_MS.len();
         if again {
             self.next_at = now;
+            self.go_on_at(path);
         }
         again
     }
@@ -247,6 +251,10 @@ pub(super) fn pause(longest: Duration, rng: &mut Rng) -> Duration {
 mod tests {
     use super::*;
     use crate::session::{AccessSecret, HandshakeLimits, Hello, Identity, Responder};
+
+    fn udp(addr: &str) -> Path {
+        Path::Udp(addr.parse().unwrap())
+    }
 
     fn attempt(addrs: &[&str]) -> (Attempt, Rng) {
         let addrs = addrs.iter().map(|a| a.parse().unwrap()).collect();
@@ -333,7 +341,7 @@ mod tests {
         let mut sent = 0;
         for port in 1_000..1_100 {
             sent += usize::from(matches!(attempt.step(start, &mut rng), Step::Send(_)));
-            let again = attempt.handle_cookie(start, &ask(port, &first));
+            let again = attempt.handle_cookie(start, udp("192.0.2.9:1"), &ask(port, &first));
             assert_eq!(again, sent < SCHEDULE_MS.len(), "after {sent} packets");
         }
         assert_eq!(sent, SCHEDULE_MS.len());
@@ -351,5 +359,20 @@ mod tests {
             }
         }
         assert!(paths[0] != paths[1] && paths[0] == paths[2] && paths[1] == paths[3]);
+    }
+
+    #[test]
+    fn the_next_packet_goes_where_the_last_answer_came_from() {
+        let (mut attempt, mut rng) = attempt(&["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]);
+        let start = Tick::from_micros(1_000_000);
+        assert_eq!(attempt.step(start, &mut rng), Step::Send(udp("127.0.0.1:1")));
+        for (from, next) in
+            [("127.0.0.1:3", "127.0.0.1:3"), ("127.0.0.1:2", "127.0.0.1:2"), ("[::1]:9", "127.0.0.1:3")]
+        {
+            attempt.go_on_at(udp(from));
+            let query = KeyQuery::new(Carrier::Udp, &mut rng);
+            attempt.enter(start, Stage::Querying(query));
+            assert_eq!(attempt.step(start, &mut rng), Step::Send(udp(next)), "after {from}");
+        }
     }
 }

@@ -8,8 +8,12 @@
 //! While there is a session its handshakes *continue* it: a round of repair when the path has gone silent, or one on the
 //! present path alone when keys are to be renewed.
 //!
+//! Every address of the relay is tried: over UDP its packets go to each in turn, over TCP a connection to the next is opened
+//! beside those that have not answered within 250 ms (RFC 8305 §5).
+//!
 //! What an attempt says and what answers lead to stands in `shake`.
 
+mod addresses;
 mod known_key;
 mod loss_backoff;
 mod shake;
@@ -27,10 +31,13 @@ use super::attempt::{Attempt, Stage, Step, pause};
 use super::dials::Turn;
 use super::pace::Asked;
 use super::uplink::{Out, Shared, Told, Uplink, close_conn};
+use addresses::Addresses;
 use loss_backoff::LossBackoff;
 
 /// A TCP connection is opened beside UDP after this time.
 const TCP_CONNECT_AFTER: Duration = Duration::from_millis(250);
+/// A connection to the next address is opened after this time without an answer at one (RFC 8305 §8).
+const NEXT_ADDR_AFTER: Duration = Duration::from_millis(250);
 /// A TCP connection that was refused or broke is tried for again within this time, for as long as UDP is.
 const TCP_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// With TCP refused and UDP silent for this long, the user is told that no relay answers: within a second. The same where
@@ -71,8 +78,9 @@ pub(super) struct Connecting {
     pub(super) round: Option<Round>,
     pub(super) attempts: Vec<Attempt>,
     since: Tick,
-    udp_addrs: Option<Vec<SocketAddr>>,
-    tcp_addrs: Option<Vec<SocketAddr>>,
+    udp: Addresses,
+    tcp: Addresses,
+    /// When the next connection over TCP is opened.
     tcp_at: Option<Tick>,
     tell_silence_at: Option<Tick>,
     /// A key the relay showed and has not proved yet.
@@ -165,9 +173,10 @@ impl Connecting {
         }
     }
 
-    /// The relay has told its key over UDP, so UDP may win: its handshake, which begins now, has the same start of TCP as
-    /// that of a client that knew the key. Where UDP is dropped no such answer comes, and TCP waits no longer for it.
-    fn give_udp_a_start(&mut self, now: Tick) {
+    /// The relay has told its key, so the attempt that has it may win: its handshake, which begins now, has the same start
+    /// of the next connection as that of a client that knew the key. Where UDP is dropped no such answer comes, and TCP
+    /// waits no longer for it.
+    fn give_a_start(&mut self, now: Tick) {
         self.tcp_at = self.tcp_at.map(|at| at.max(now + TCP_CONNECT_AFTER));
     }
 
@@ -180,13 +189,12 @@ impl Connecting {
 
     /// The relay's addresses over UDP, as far as they are known.
     pub(super) fn udp_addrs(&self) -> &[SocketAddr] {
-        self.udp_addrs.as_deref().unwrap_or_default()
+        self.udp.all()
     }
 
     /// One of its addresses over TCP, another one for each failure.
     pub(super) fn tcp_addr(&self, failures: u32) -> Option<SocketAddr> {
-        let addrs = self.tcp_addrs.as_deref()?;
-        addrs.get(failures as usize % addrs.len().max(1)).copied()
+        self.tcp.at(failures as usize)
     }
 
     /// The system says that UDP does not get to `path`, a hint: TCP need not wait any longer, and where only UDP may be
@@ -283,7 +291,7 @@ impl Uplink {
     pub(super) fn stalled_at(&self) -> Option<Tick> {
         let link = self.peer.as_ref()?.link();
         match link.path()? {
-            Path::Udp(_) => self.udp_silent_at(STALLED_PTOS_UDP, STALLED_FOR_UDP),
+            Path::Udp(_) | Path::UdpAt(_) => self.udp_silent_at(STALLED_PTOS_UDP, STALLED_FOR_UDP),
             Path::Tcp(_) => (link.pto_count() >= STALLED_PTOS_TCP).then(|| link.silent_since()),
         }
     }
@@ -319,18 +327,20 @@ impl Uplink {
         connecting.since = now.tick;
         if let (Round::Rekey, Some(path)) = (round, self.peer.as_ref().and_then(Peer::path)) {
             let attempt = match path {
-                Path::Udp(addr) => Attempt::new(Carrier::Udp, vec![addr], now.tick),
                 Path::Tcp(conn) => Attempt::new(Carrier::Tcp, Vec::new(), now.tick).on(conn),
+                _ => Attempt::new(Carrier::Udp, path.udp_peer().into_iter().collect(), now.tick),
             };
             connecting.attempts.push(attempt);
             return;
         }
         connecting.tell_silence_at = Some(now.tick + SILENT);
-        connecting.udp_addrs = look_up(&self.spec.addr, out);
-        connecting.tcp_addrs = match &self.spec.tcp {
+        let udp = look_up(&self.spec.addr, out);
+        let tcp = match &self.spec.tcp {
             Some(tcp) => look_up(tcp, out),
-            None => connecting.udp_addrs.clone(),
+            None => udp.clone(),
         };
+        connecting.udp.begin(udp);
+        connecting.tcp.begin(tcp);
         self.launch(now, shared, out);
     }
 
@@ -346,10 +356,10 @@ impl Uplink {
             return;
         }
         if *host == self.spec.addr {
-            self.connecting.udp_addrs = Some(addrs.to_vec());
+            self.connecting.udp.set(addrs);
         }
         if *host == *self.spec.tcp.as_ref().unwrap_or(&self.spec.addr) {
-            self.connecting.tcp_addrs = Some(addrs.to_vec());
+            self.connecting.tcp.set(addrs);
         }
         self.launch(now, shared, out);
     }
@@ -357,25 +367,28 @@ impl Uplink {
     /// Begins the attempts once every address is known.
     fn launch(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
         let connecting = &mut self.connecting;
-        let (Some(udp), Some(tcp)) = (&connecting.udp_addrs, &connecting.tcp_addrs) else { return };
-        let (use_udp, use_tcp) = match shared.carriers {
-            Carriers::Auto => (!udp.is_empty(), !tcp.is_empty()),
-            Carriers::Udp => (!udp.is_empty(), false),
-            Carriers::Tcp => (false, !tcp.is_empty()),
-        };
+        let Connecting { udp, tcp, .. } = &*connecting;
+        if !udp.are_known() || !tcp.are_known() {
+            return;
+        }
+        let use_udp = shared.carriers != Carriers::Tcp && !udp.all().is_empty();
+        let use_tcp = shared.carriers != Carriers::Udp && !tcp.all().is_empty();
         if !use_udp && !use_tcp {
             self.tell_unreached(Unreached::NoSuchHost, out);
             return self.connecting.back_off(now.tick, &mut shared.rng);
         }
         if use_udp {
-            connecting.attempts.push(Attempt::new(Carrier::Udp, udp.clone(), now.tick));
+            connecting.attempts.push(Attempt::new(Carrier::Udp, udp.in_turn(), now.tick));
         }
         if !use_tcp {
             self.close_beside(shared, out);
         } else if let Some((conn, open)) = self.take_beside() {
-            let attempt = Attempt::new(Carrier::Tcp, self.tcp_addrs(), now.tick);
+            self.connecting.tcp.take(self.choice.beside_failures());
+            let addr = self.connecting.tcp.at(0).into_iter().collect();
+            let attempt = Attempt::new(Carrier::Tcp, addr, now.tick);
             let attempt = if open { attempt.on(conn) } else { attempt.connecting(conn) };
             self.connecting.attempts.push(attempt);
+            self.plan_next_addr(now.tick);
         } else if use_udp && !self.choice.udp_failed {
             self.connecting.tcp_at = Some(now.tick + TCP_CONNECT_AFTER);
         } else {
@@ -391,15 +404,17 @@ impl Uplink {
     }
 
     pub(super) fn begin_tcp(&mut self, now: Tick, shared: &mut Shared, out: &mut Out) {
-        let addrs = self.tcp_addrs();
-        let Some(&addr) = addrs.first() else { return };
+        let Some(addr) = self.connecting.tcp.next() else { return };
         let conn = self.dial(shared, addr, out);
         self.note_trial(now, conn, shared);
-        self.connecting.attempts.push(Attempt::new(Carrier::Tcp, addrs, now).connecting(conn));
+        self.connecting.attempts.push(Attempt::new(Carrier::Tcp, vec![addr], now).connecting(conn));
+        self.plan_next_addr(now);
     }
 
-    fn tcp_addrs(&self) -> Vec<SocketAddr> {
-        self.connecting.tcp_addrs.clone().unwrap_or_default()
+    /// The next address has its turn, if there is another, though the present one may yet answer.
+    fn plan_next_addr(&mut self, now: Tick) {
+        let more = self.connecting.tcp.has_more();
+        self.connecting.tcp_at = more.then(|| now + NEXT_ADDR_AFTER);
     }
 
     pub(super) fn dial(&self, shared: &mut Shared, addr: SocketAddr, out: &mut Out) -> ConnId {
@@ -455,12 +470,15 @@ impl Uplink {
         why: Why,
         out: &mut Out,
     ) {
-        let mut attempt = self.connecting.attempts.remove(place);
+        let attempt = self.connecting.attempts.remove(place);
         self.free_attempt(now.tick, shared, &attempt);
-        if let Some(addr) = attempt.next_addr() {
-            let conn = self.dial(shared, addr, out);
-            self.note_trial(now.tick, conn, shared);
-            return self.connecting.attempts.push(attempt.connecting(conn));
+        let is_rekey = self.connecting.round == Some(Round::Rekey);
+        if self.connecting.tcp.has_more() && !is_rekey {
+            self.connecting.tcp_at = Some(now.tick);
+            return;
+        }
+        if self.connecting.attempts.iter().any(|other| other.carrier == Carrier::Tcp) {
+            return;
         }
         if why == Why::Refused {
             if shared.carriers == Carriers::Tcp {
@@ -469,7 +487,7 @@ impl Uplink {
                 self.connecting.hasten_silence(now.tick);
             }
         }
-        if !self.connecting.attempts.is_empty() && self.connecting.round != Some(Round::Rekey) {
+        if !self.connecting.attempts.is_empty() && !is_rekey {
             let again = now.tick + pause(TCP_AGAIN_AFTER, &mut shared.rng);
             self.connecting.tcp_at.get_or_insert(again);
         }
@@ -536,6 +554,8 @@ impl Uplink {
         }
         self.forget_unproven_key();
         if self.connecting.round != Some(Round::Rekey) {
+            self.connecting.udp.handle_failed_round();
+            self.connecting.tcp.handle_failed_round();
             self.tell_unreached(Unreached::Silent, out);
         }
         self.connecting.back_off(now, &mut shared.rng);

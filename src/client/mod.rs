@@ -323,11 +323,11 @@ impl Client {
             Ok(Packet::Cookie { receiver, .. }) => {
                 let Some(relay) = shared.indexes.get(receiver).cloned() else { return };
                 if let Some(uplink) = self.uplinks.get_mut(&relay) {
-                    uplink.handle_cookie(now, shared, bytes, out);
+                    uplink.handle_cookie(now, shared, (path, bytes), out);
                 }
             }
             Ok(Packet::KeyAnswer { .. }) => {
-                let change = |uplink: &mut Uplink| uplink.handle_key_answer(now, shared, bytes, out);
+                let change = |uplink: &mut Uplink| uplink.handle_key_answer(now, shared, path, bytes, out);
                 self.uplinks.each_of(Uplink::is_trying, change);
             }
             Ok(Packet::Reset { index, token }) => {

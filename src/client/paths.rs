@@ -114,6 +114,11 @@ impl Choice {
         self.verdict = Some(proved);
     }
 
+    /// How many connections beside UDP have come to nothing in a row.
+    pub(super) fn beside_failures(&self) -> usize {
+        self.beside_failures as usize
+    }
+
     /// A connection beside UDP came to nothing.
     fn beside_failed(&mut self, now: Tick) {
         let pause = (BESIDE_PAUSE_MIN * (1 << self.beside_failures.min(6))).min(BESIDE_PAUSE_MAX);
@@ -149,7 +154,7 @@ impl Uplink {
         match self.peer.as_ref().and_then(Peer::path) {
             Some(Path::Udp(addr)) => self.watch_udp(now, addr, shared, out),
             Some(Path::Tcp(_)) => self.watch_tcp(now, shared),
-            None => {}
+            Some(Path::UdpAt(_)) | None => {}
         }
         self.repair_dead_path(both, shared, out);
         self.drive_beside(now, shared, out);
@@ -365,6 +370,7 @@ impl Uplink {
                 self.choice.beside = beside;
             }
             Path::Tcp(_) if before.map(Path::carrier) == Some(Carrier::Udp) => self.fled(now),
+            Path::UdpAt(_) => {}
             Path::Tcp(_) => {
                 self.choice.unproved = false;
                 self.choice.retries.begin(now, true);
@@ -375,9 +381,9 @@ impl Uplink {
             }
         }
         if let Some(before) = before.filter(|before| before.carrier() != path.carrier()) {
-            let why = match before {
-                Path::Udp(_) => MovedWhy::Silent,
-                Path::Tcp(_) => MovedWhy::Broken,
+            let why = match before.carrier() {
+                Carrier::Udp => MovedWhy::Silent,
+                Carrier::Tcp => MovedWhy::Broken,
             };
             self.tell_moved(path.carrier(), why, out);
         }
@@ -467,6 +473,10 @@ impl Uplink {
             }
             (Carriers::Auto, ..) => self.choice.retries.begin(now.tick, true),
             (Carriers::Tcp, ..) => {}
+        }
+        // The round that was given up, or the pause before the next one, had the only deadline.
+        if !self.stopped {
+            self.pursue(now, shared, out);
         }
     }
 

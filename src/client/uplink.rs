@@ -292,8 +292,14 @@ impl Uplink {
     }
 
     /// The relay is under load: a first message goes out again with its cookie.
-    pub(super) fn handle_cookie(&mut self, now: Now, shared: &mut Shared, bytes: &[u8], out: &mut Out) {
-        if self.connecting.attempts.iter_mut().any(|attempt| attempt.handle_cookie(now.tick, bytes)) {
+    pub(super) fn handle_cookie(
+        &mut self,
+        now: Now,
+        shared: &mut Shared,
+        (path, bytes): (Path, &[u8]),
+        out: &mut Out,
+    ) {
+        if self.connecting.attempts.iter_mut().any(|attempt| attempt.handle_cookie(now.tick, path, bytes)) {
             self.drive_attempts(now, shared, out);
         }
     }

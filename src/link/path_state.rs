@@ -1,6 +1,5 @@
 //! What is known of the path packets leave on, and its timers.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::congestion::Congestion;
@@ -108,10 +107,7 @@ impl PathState {
 
     /// Whether `path` is UDP to the same IP address, but another port.
     pub fn differs_by_port_only(&self, path: Path) -> bool {
-        let ip = |path: Path| match path {
-            Path::Udp(addr) => Some(SocketAddr::ip(&addr)),
-            Path::Tcp(_) => None,
-        };
+        let ip = |path: Path| path.udp_peer().map(|addr| addr.ip());
         ip(path).is_some() && ip(path) == ip(self.path)
     }
 

@@ -69,19 +69,25 @@ pub(super) fn bind_udp(addr: SocketAddr) -> io::Result<mio::net::UdpSocket> {
     Ok(mio::net::UdpSocket::from_std(socket.into()))
 }
 
-/// Takes back what quinn-udp asked to be told of each datagram and nobody reads: when it came, to which address, its
-/// traffic class. Written down, each costs time for every datagram, and the first has the kernel stamp those of the
-/// whole machine.
+/// Takes back what quinn-udp asked to be told of each datagram and nobody reads: when it came, its traffic class, and to
+/// which address, unless answers are to leave from there. Written down, each costs time for every datagram, and the first has
+/// the kernel stamp those of the whole machine.
 #[cfg(target_os = "linux")]
-pub(super) fn tell_less(socket: &mio::net::UdpSocket) {
+pub(super) fn tell_less(socket: &mio::net::UdpSocket, tells_asked: bool) {
     use nix::sys::socket::{setsockopt, sockopt};
 
     // Where the system refuses, it goes on telling, which is no harm.
     let _ = setsockopt(socket, sockopt::ReceiveTimestampns, &false);
     let _ = setsockopt(socket, sockopt::IpRecvTos, &false);
-    let _ = setsockopt(socket, sockopt::Ipv4PacketInfo, &false);
-    if socket.local_addr().is_ok_and(|local| local.is_ipv6()) {
+    let is_ipv6 = socket.local_addr().is_ok_and(|local| local.is_ipv6());
+    if is_ipv6 {
         let _ = setsockopt(socket, sockopt::Ipv6RecvTClass, &false);
+    }
+    if tells_asked {
+        return;
+    }
+    let _ = setsockopt(socket, sockopt::Ipv4PacketInfo, &false);
+    if is_ipv6 {
         let _ = setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &false);
     }
 }

@@ -36,8 +36,8 @@
 //! 64 KiB that it has not sent (`TCP_NOTSENT_LOWAT`; elsewhere a small send buffer). A connection that flows is
 //! reported after every 16 KiB, one that does not at once, when its queue has halved, and when it is empty.
 //!
-//! Not done: answers leave by the address the system chooses, which on a machine with several addresses and a
-//! wildcard bind may not be the one the packet came to.
+//! Where a relay's UDP socket is bound to every address of the machine, paths hold the one that the other end writes to
+//! ([`Path::UdpAt`](crate::base::Path::UdpAt)), and answers leave from it.
 
 mod bind;
 mod clock;
@@ -259,7 +259,7 @@ impl<C: Send + 'static> Net<C> {
     fn add_udp(&mut self, socket: mio::net::UdpSocket) -> io::Result<usize> {
         let index = self.udp.len();
         let (registry, token) = self.hub.udp_place(index);
-        let mut port = UdpPort::new(socket, registry, token)?;
+        let mut port = UdpPort::new(socket, registry, token, !self.udp_on_demand)?;
         port.held = self.hub.holds;
         self.udp.push(port);
         Ok(index)

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::routes::LOOK_EVERY;
-use super::udp::Sent;
+use super::udp::{Dest, Sent};
 use super::{FIRST_UDP, Net, Timer, UDP_PORTS_MAX, bind};
 use crate::base::{ConnId, Effect, HostPort, Input, Outputs, Path, Why};
 
@@ -19,26 +19,26 @@ pub(super) const FAN_LEN_MAX: usize = 32;
 pub(super) struct Gather {
     train: Option<Train>,
     /// Single datagrams to many peers, at most [`FAN_LEN_MAX`].
-    fan: Vec<(SocketAddr, Range<usize>)>,
+    fan: Vec<(Dest, Range<usize>)>,
 }
 
 /// Datagrams to one peer that lie side by side, all of one length, only the last maybe shorter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Train {
-    dest: SocketAddr,
+    dest: Dest,
     range: Range<usize>,
     segment: usize,
     len: usize,
 }
 
 impl Train {
-    fn new(dest: SocketAddr, range: Range<usize>) -> Train {
+    fn new(dest: Dest, range: Range<usize>) -> Train {
         let segment = range.len();
         Train { dest, range, segment, len: 1 }
     }
 
     /// Takes one more datagram in if it fits.
-    fn extend(&mut self, dest: SocketAddr, range: &Range<usize>, len_max: usize) -> bool {
+    fn extend(&mut self, dest: Dest, range: &Range<usize>, len_max: usize) -> bool {
         let last_is_full = self.range.len() == self.len * self.segment;
         let fits = dest == self.dest
             && range.start == self.range.end
@@ -64,15 +64,19 @@ impl<C: Send + 'static> Net<C> {
         let Outputs { bytes, effects } = out;
         for effect in effects.drain(..) {
             match effect {
-                Effect::Send(Path::Udp(dest), range) => self.gather(dest, range, bytes),
                 Effect::Send(Path::Tcp(id), range) => self.conns.queue(id, &bytes[range], &mut self.hub),
+                Effect::Send(path, range) => {
+                    if let Some(dest) = Dest::of(path) {
+                        self.gather(dest, range, bytes);
+                    }
+                }
                 effect => {
                     self.send_gathered(bytes);
                     match effect {
                         Effect::OpenTcp(id, remote) => self.open_tcp(id, remote),
                         Effect::Close(Path::Tcp(id)) => self.conns.close(id, &mut self.hub),
                         Effect::LookUp(host) => self.look_up(host),
-                        Effect::Send(..) | Effect::Close(Path::Udp(_)) => {}
+                        Effect::Send(..) | Effect::Close(Path::Udp(_) | Path::UdpAt(_)) => {}
                         effect @ (Effect::Persist(..) | Effect::Load(..) | Effect::Show(_)) => other(effect),
                     }
                 }
@@ -100,10 +104,10 @@ impl<C: Send + 'static> Net<C> {
         }
     }
 
-    fn gather(&mut self, dest: SocketAddr, range: Range<usize>, bytes: &[u8]) {
-        self.watch_route(dest);
-        let Some(index) = self.port_for(dest).or_else(|| self.port_on_demand(dest)) else {
-            return self.hub.refuse(dest, Why::Unreachable);
+    fn gather(&mut self, dest: Dest, range: Range<usize>, bytes: &[u8]) {
+        self.watch_route(dest.addr);
+        let Some(index) = self.port_for(dest.addr).or_else(|| self.port_on_demand(dest.addr)) else {
+            return self.hub.refuse(dest.addr, Why::Unreachable);
         };
         let len_max = self.udp[index].train_len_max();
         let train = &mut self.gather.train;
@@ -151,16 +155,17 @@ impl<C: Send + 'static> Net<C> {
         self.gather.fan = fan;
     }
 
-    /// How many of these left together; the first that did not is to be sent alone.
+    /// How many of these left together, all from one address of ours; the first that did not is to be sent alone.
     #[cfg(target_os = "linux")]
-    fn send_many(&mut self, fan: &[(SocketAddr, Range<usize>)], bytes: &[u8]) -> usize {
+    fn send_many(&mut self, fan: &[(Dest, Range<usize>)], bytes: &[u8]) -> usize {
         let Some((first, _)) = fan.first().filter(|_| fan.len() > 1) else {
             return 0;
         };
-        let Some(index) = self.port_for(*first) else {
+        let Some(index) = self.port_for(first.addr) else {
             return 0;
         };
-        let same = fan.iter().take_while(|(dest, _)| self.port_for(*dest) == Some(index)).count();
+        let fits = |dest: &Dest| dest.from == first.from && self.port_for(dest.addr) == Some(index);
+        let same = fan.iter().take_while(|(dest, _)| fits(dest)).count();
         let sent = self.udp[index].send_many(bytes, &fan[..same]);
         self.hub.stats.batches_out += u64::from(sent > 0);
         self.hub.stats.datagrams_out += sent as u64;
@@ -168,18 +173,18 @@ impl<C: Send + 'static> Net<C> {
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn send_many(&mut self, _: &[(SocketAddr, Range<usize>)], _: &[u8]) -> usize {
+    fn send_many(&mut self, _: &[(Dest, Range<usize>)], _: &[u8]) -> usize {
         0
     }
 
-    fn send_udp(&mut self, dest: SocketAddr, bytes: &[u8], segment: usize, len: usize) {
-        let Some(index) = self.port_for(dest) else {
+    fn send_udp(&mut self, dest: Dest, bytes: &[u8], segment: usize, len: usize) {
+        let Some(index) = self.port_for(dest.addr) else {
             return;
         };
         match self.udp[index].send(dest, bytes, segment, self.hub.udp_place(index).0) {
             Sent::Taken => self.hub.stats.datagrams_out += len as u64,
             Sent::Dropped => self.hub.stats.sends_dropped += len as u64,
-            Sent::Refused(why) => self.hub.refuse(dest, why),
+            Sent::Refused(why) => self.hub.refuse(dest.addr, why),
         }
     }
 
@@ -221,7 +226,11 @@ mod tests {
 
     #[test]
     fn a_train_is_of_one_peer_one_length_and_one_piece() {
-        let (a, b) = ("192.0.2.1:1".parse().unwrap(), "192.0.2.2:1".parse().unwrap());
+        let dest = |addr: &str, from: Option<&str>| Dest {
+            addr: addr.parse().unwrap(),
+            from: from.map(|from| from.parse().unwrap()),
+        };
+        let (a, b) = (dest("192.0.2.1:1", None), dest("192.0.2.2:1", None));
         let full = || {
             let mut train = Train::new(a, 0..1200);
             assert!(train.extend(a, &(1200..2400), 54));
@@ -230,6 +239,7 @@ mod tests {
         assert!(full().extend(a, &(2400..3600), 54));
         assert!(!full().extend(a, &(2400..3600), 2), "longer than the device cuts");
         assert!(!full().extend(b, &(2400..3600), 54), "another peer");
+        assert!(!full().extend(dest("192.0.2.1:1", Some("192.0.2.9")), &(2400..3600), 54), "from elsewhere");
         assert!(!full().extend(a, &(2401..3601), 54), "not side by side");
         assert!(!full().extend(a, &(2400..3601), 54), "longer than the first");
         let mut ended = full();

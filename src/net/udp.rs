@@ -14,7 +14,7 @@ use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use super::bind;
 use super::stats::Stats;
 use super::tcp::ReadEnd;
-use crate::base::Why;
+use crate::base::{Path, Why};
 use crate::wire::limits::UDP_PACKET_MAX;
 
 /// Receives in one system call.
@@ -43,8 +43,23 @@ pub(super) struct Batch {
     offset: usize,
     /// Lengths of datagrams that are lent, in bytes.
     fitting: RangeInclusive<usize>,
-    /// Where the socket of this batch is bound.
+    /// Where the socket of this batch is bound, and whether the address that was asked is kept.
     local: SocketAddr,
+    tells_asked: bool,
+}
+
+/// Where a datagram goes, and the address of ours that it leaves from, if the system is not to choose that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Dest {
+    pub(super) addr: SocketAddr,
+    pub(super) from: Option<IpAddr>,
+}
+
+impl Dest {
+    /// Where packets of a path go, if it is one of UDP.
+    pub(super) fn of(path: Path) -> Option<Dest> {
+        path.udp_peer().map(|addr| Dest { addr, from: path.leaves_from() })
+    }
 }
 
 impl Batch {
@@ -52,12 +67,12 @@ impl Batch {
         let fitting = if text_too { 0..=TEXT_MAX } else { 1..=UDP_PACKET_MAX };
         let metas = [RecvMeta::default(); BATCH_LEN];
         let (bytes, local) = (vec![0; BATCH_LEN * RECEIVE_LEN], SocketAddr::from(([0; 4], 0)));
-        Batch { bytes, metas, filled: 0, at: 0, offset: 0, fitting, local }
+        Batch { bytes, metas, filled: 0, at: 0, offset: 0, fitting, local, tells_asked: false }
     }
 
     /// The next datagram's source and its place in the buffer; those that cannot be packets are
     /// skipped, and those that claim to come from this socket.
-    pub(super) fn next(&mut self, stats: &mut Stats) -> Option<(SocketAddr, Range<usize>)> {
+    pub(super) fn next(&mut self, stats: &mut Stats) -> Option<(Path, Range<usize>)> {
         while self.at < self.filled {
             let meta = &self.metas[self.at];
             let begin = self.at * RECEIVE_LEN + self.offset;
@@ -71,7 +86,8 @@ impl Batch {
                 stats.datagrams_from_self += 1;
             } else if self.fitting.contains(&len) {
                 stats.datagrams_in += 1;
-                return Some((from, begin..begin + len));
+                let asked = meta.dst_ip.filter(|_| self.tells_asked);
+                return Some((Path::udp(from, asked), begin..begin + len));
             } else {
                 stats.datagrams_misfit += 1;
             }
@@ -100,6 +116,8 @@ pub(super) struct UdpPort {
     socket: mio::net::UdpSocket,
     state: UdpSocketState,
     local: SocketAddr,
+    /// Bound to every address, it says which of them each datagram was sent to.
+    tells_asked: bool,
     token: Token,
     queue: Queue,
     /// What is sent waits in the queue for [`UdpPort::flush`].
@@ -118,7 +136,7 @@ struct Queue {
     bytes: Vec<u8>,
     sent: usize,
     /// Destination, segment size and length of each send.
-    sends: VecDeque<(SocketAddr, usize, usize)>,
+    sends: VecDeque<(Dest, usize, usize)>,
 }
 
 impl UdpPort {
@@ -126,14 +144,16 @@ impl UdpPort {
         mut socket: mio::net::UdpSocket,
         registry: &Registry,
         token: Token,
+        answers: bool,
     ) -> io::Result<UdpPort> {
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
         if let Err(error) = state.enable_transport_errors(UdpSockRef::from(&socket)) {
             log::debug!("no ICMP errors from this socket: {error}");
         }
-        #[cfg(target_os = "linux")]
-        bind::tell_less(&socket);
         let local = socket.local_addr()?;
+        let tells_asked = answers && local.ip().is_unspecified();
+        #[cfg(target_os = "linux")]
+        bind::tell_less(&socket, tells_asked);
         // Not writable too: with edges each datagram that leaves the machine would wake the loop.
         registry.register(&mut socket, token, Interest::READABLE)?;
         let queue = Queue::default();
@@ -141,6 +161,7 @@ impl UdpPort {
             socket,
             state,
             local,
+            tells_asked,
             token,
             queue,
             held: false,
@@ -176,7 +197,8 @@ impl UdpPort {
     /// Where the system fills a batch in one call, a batch that is not full says as much as would-block: there was no
     /// more, and what comes later is announced.
     pub(super) fn receive(&mut self, batch: &mut Batch) -> io::Result<ReadEnd> {
-        (batch.filled, batch.at, batch.offset, batch.local) = (0, 0, 0, self.local);
+        (batch.filled, batch.at, batch.offset) = (0, 0, 0);
+        (batch.local, batch.tells_asked) = (self.local, self.tells_asked);
         let mut chunks = batch.bytes.chunks_exact_mut(RECEIVE_LEN);
         let mut slices: [IoSliceMut<'_>; BATCH_LEN] =
             std::array::from_fn(|_| IoSliceMut::new(chunks.next().expect("the buffer has BATCH_LEN chunks")));
@@ -196,13 +218,7 @@ impl UdpPort {
     }
 
     /// Sends datagrams of `segment` bytes each, the last maybe shorter, that lie side by side.
-    pub(super) fn send(
-        &mut self,
-        dest: SocketAddr,
-        bytes: &[u8],
-        segment: usize,
-        registry: &Registry,
-    ) -> Sent {
+    pub(super) fn send(&mut self, dest: Dest, bytes: &[u8], segment: usize, registry: &Registry) -> Sent {
         if self.held || !self.queue.sends.is_empty() {
             return self.queue.push(dest, bytes, segment);
         }
@@ -221,23 +237,62 @@ impl UdpPort {
         }
     }
 
-    /// Sends to many peers in one system call, as far as the kernel takes them without complaint: how many.
+    /// Sends to many peers in one system call, as far as the kernel takes them without complaint: how many. All leave from
+    /// the same address of ours.
     #[cfg(target_os = "linux")]
-    pub(super) fn send_many(&self, bytes: &[u8], fan: &[(SocketAddr, Range<usize>)]) -> usize {
-        use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny};
-        use smallvec::SmallVec;
-
+    pub(super) fn send_many(&self, bytes: &[u8], fan: &[(Dest, Range<usize>)]) -> usize {
         if self.held || !self.queue.sends.is_empty() {
             return 0;
         }
         let fan = &fan[..fan.len().min(super::send::FAN_LEN_MAX)];
+        match fan.first().and_then(|(dest, _)| dest.from) {
+            Some(from) => self.send_many_from(from, bytes, fan),
+            None => self.send_many_plainly(bytes, fan),
+        }
+    }
+
+    /// rustix cannot say where datagrams are to leave from.
+    #[cfg(target_os = "linux")]
+    fn send_many_from(&self, from: IpAddr, bytes: &[u8], fan: &[(Dest, Range<usize>)]) -> usize {
+        use nix::libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo};
+        use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg};
+        use std::os::fd::AsRawFd;
+
+        const MANY: usize = super::send::FAN_LEN_MAX;
+        let addr = |(dest, _): &(Dest, _)| SockaddrStorage::from(bind::for_socket(self.local, dest.addr));
+        let piece = |(_, range): &(Dest, Range<usize>)| &bytes[range.clone()];
+        let addrs: [Option<SockaddrStorage>; MANY] = std::array::from_fn(|at| fan.get(at).map(addr));
+        let slices: [[io::IoSlice<'_>; 1]; MANY] =
+            std::array::from_fn(|at| [io::IoSlice::new(fan.get(at).map_or(&[], piece))]);
+        let (v4, v6);
+        let (control, room) = match from {
+            IpAddr::V4(ip) => {
+                let spec_dst = in_addr { s_addr: u32::from_ne_bytes(ip.octets()) };
+                v4 = in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: spec_dst, ipi_addr: in_addr { s_addr: 0 } };
+                (ControlMessage::Ipv4PacketInfo(&v4), nix::cmsg_space!(in_pktinfo))
+            }
+            IpAddr::V6(ip) => {
+                v6 = in6_pktinfo { ipi6_addr: in6_addr { s6_addr: ip.octets() }, ipi6_ifindex: 0 };
+                (ControlMessage::Ipv6PacketInfo(&v6), nix::cmsg_space!(in6_pktinfo))
+            }
+        };
+        let mut headers = MultiHeaders::preallocate(fan.len(), Some(room));
+        let (fd, none) = (self.socket.as_raw_fd(), MsgFlags::empty());
+        sendmmsg(fd, &mut headers, &slices, addrs, [control], none).map_or(0, Iterator::count)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn send_many_plainly(&self, bytes: &[u8], fan: &[(Dest, Range<usize>)]) -> usize {
+        use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny};
+        use smallvec::SmallVec;
+
         type Many<T> = SmallVec<[T; super::send::FAN_LEN_MAX]>;
         // Filled in place: collected, each would be moved with all its room, several kilobytes for a few datagrams.
         let (mut addrs, mut slices): (Many<SocketAddrAny>, Many<[io::IoSlice<'_>; 1]>) = Default::default();
         let mut controls: Many<SendAncillaryBuffer<'_, '_, '_>> = Many::new();
         let mut messages: Many<MMsgHdr<'_>> = Many::new();
         for (dest, range) in fan {
-            addrs.push(bind::for_socket(self.local, *dest).into());
+            addrs.push(bind::for_socket(self.local, dest.addr).into());
             slices.push([io::IoSlice::new(&bytes[range.clone()])]);
             controls.push(SendAncillaryBuffer::default());
         }
@@ -250,7 +305,9 @@ impl UdpPort {
     /// Sends what waits, as far as the kernel takes it.
     pub(super) fn flush(&mut self, registry: &Registry, mut refused: impl FnMut(SocketAddr, Why)) {
         let mut queue = std::mem::take(&mut self.queue);
-        queue.drain(|dest, bytes, segment| self.try_send(dest, bytes, segment), &mut refused);
+        queue.drain(|dest, bytes, segment| self.try_send(dest, bytes, segment), &mut |dest, why| {
+            refused(dest.addr, why)
+        });
         self.queue = queue;
         self.wait_for_room(!self.queue.sends.is_empty(), registry);
     }
@@ -288,10 +345,26 @@ impl UdpPort {
 
     /// A refusal may be ICMP's answer to an earlier datagram, maybe to another peer: reading it clears it, and the
     /// error queue tells whose it was. So the second try counts.
-    fn try_send(&mut self, dest: SocketAddr, bytes: &[u8], segment: usize) -> io::Result<()> {
+    fn try_send(&mut self, dest: Dest, bytes: &[u8], segment: usize) -> io::Result<()> {
+        match self.try_send_from(dest.from, dest.addr, bytes, segment) {
+            // The machine has lost that address, or it never was one that datagrams leave from.
+            Err(error) if dest.from.is_some() && is_of_source(&error) => {
+                self.try_send_from(None, dest.addr, bytes, segment)
+            }
+            sent => sent,
+        }
+    }
+
+    fn try_send_from(
+        &mut self,
+        src_ip: Option<IpAddr>,
+        addr: SocketAddr,
+        bytes: &[u8],
+        segment: usize,
+    ) -> io::Result<()> {
         let segment_size = (bytes.len() > segment).then_some(segment);
-        let destination = bind::for_socket(self.local, dest);
-        let transmit = Transmit { destination, ecn: None, contents: bytes, segment_size, src_ip: None };
+        let destination = bind::for_socket(self.local, addr);
+        let transmit = Transmit { destination, ecn: None, contents: bytes, segment_size, src_ip };
         let (socket, state) = (&self.socket, &self.state);
         let send = || socket.try_io(|| state.try_send(UdpSockRef::from(socket), &transmit));
         match send() {
@@ -316,7 +389,7 @@ impl UdpPort {
 }
 
 impl Queue {
-    fn push(&mut self, dest: SocketAddr, bytes: &[u8], segment: usize) -> Sent {
+    fn push(&mut self, dest: Dest, bytes: &[u8], segment: usize) -> Sent {
         if self.bytes.len() - self.sent + bytes.len() > QUEUE_MAX {
             return Sent::Dropped;
         }
@@ -333,8 +406,8 @@ impl Queue {
     /// datagrams.
     fn drain(
         &mut self,
-        mut try_send: impl FnMut(SocketAddr, &[u8], usize) -> io::Result<()>,
-        refused: &mut impl FnMut(SocketAddr, Why),
+        mut try_send: impl FnMut(Dest, &[u8], usize) -> io::Result<()>,
+        refused: &mut impl FnMut(Dest, Why),
     ) {
         while let Some((dest, segment, len)) = self.sends.front().copied() {
             match try_send(dest, &self.bytes[self.sent..self.sent + len], segment) {
@@ -376,6 +449,12 @@ fn is_of_offload(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::IO | Errno::INVAL | Errno::MSGSIZE))
 }
 
+/// Whether a send may have failed because of the address that it was to leave from.
+fn is_of_source(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(Errno::from_io_error(error), Some(Errno::INVAL | Errno::ADDRNOTAVAIL | Errno::NETUNREACH))
+}
+
 /// Whether a datagram says that it comes from the socket bound to `local`: a forged one, whose
 /// answer would come back as the next. `dest` is the address it was sent to, where the system tells
 /// it. A socket bound to every address has that one, and all of loopback.
@@ -409,13 +488,17 @@ mod tests {
 
     fn port(poll: &mio::Poll) -> UdpPort {
         let socket = bind::bind_udp("127.0.0.1:0".parse().unwrap()).unwrap();
-        UdpPort::new(socket, poll.registry(), Token(1)).unwrap()
+        UdpPort::new(socket, poll.registry(), Token(1), false).unwrap()
+    }
+
+    fn dest(addr: &str) -> Dest {
+        Dest { addr: addr.parse().unwrap(), from: None }
     }
 
     #[test]
     fn the_queue_is_bounded_and_keeps_order() {
         let mut queue = Queue::default();
-        let dest = "127.0.0.1:1".parse().unwrap();
+        let dest = dest("127.0.0.1:1");
         let taken = (0..2000).take_while(|_| queue.push(dest, &[0; 1200], 1200) == Sent::Taken).count();
         assert_eq!(taken, QUEUE_MAX / 1200);
         (0..taken - 1).for_each(|_| queue.pop());
@@ -430,7 +513,7 @@ mod tests {
     #[test]
     fn train_that_waited_is_cut_where_the_device_cannot() {
         use rustix::io::Errno;
-        let (one, other) = ("127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap());
+        let (one, other) = (dest("127.0.0.1:1"), dest("127.0.0.1:2"));
         for errno in [Errno::IO, Errno::INVAL, Errno::MSGSIZE] {
             let mut queue = Queue::default();
             queue.push(other, b"zz", 2);
@@ -439,12 +522,12 @@ mod tests {
             let (mut sent, mut room, mut refused) = (Vec::new(), 4, Vec::new());
             for _ in 0..3 {
                 queue.drain(
-                    |dest: SocketAddr, bytes, segment| match (bytes.len() > segment, room) {
+                    |dest: Dest, bytes, segment| match (bytes.len() > segment, room) {
                         (true, _) => Err(errno.into()),
                         (false, 0) => Err(io::ErrorKind::WouldBlock.into()),
                         (false, _) => {
                             room -= 1;
-                            sent.push((dest.port(), String::from_utf8(bytes.to_vec()).unwrap()));
+                            sent.push((dest.addr.port(), String::from_utf8(bytes.to_vec()).unwrap()));
                             Ok(())
                         }
                     },
@@ -463,8 +546,7 @@ mod tests {
     #[test]
     fn single_datagram_with_an_offload_error_is_refused() {
         let (mut queue, mut refused) = (Queue::default(), 0);
-        let dest = "127.0.0.1:1".parse().unwrap();
-        queue.push(dest, b"aabb", 2);
+        queue.push(dest("127.0.0.1:1"), b"aabb", 2);
         queue.drain(|_, _, _| Err(rustix::io::Errno::IO.into()), &mut |_, _| refused += 1);
         assert_eq!((refused, queue.sends.len()), (2, 0));
     }
@@ -489,8 +571,9 @@ mod tests {
     fn what_waited_is_sent_when_the_socket_is_writable_again() {
         let poll = mio::Poll::new().unwrap();
         let (mut from, mut to) = (port(&poll), port(&poll));
-        from.queue.push(to.local_addr(), b"one", 3);
-        assert_eq!(from.send(to.local_addr(), b"two", 3, poll.registry()), Sent::Taken, "behind the first");
+        let dest = Dest { addr: to.local_addr(), from: None };
+        from.queue.push(dest, b"one", 3);
+        assert_eq!(from.send(dest, b"two", 3, poll.registry()), Sent::Taken, "behind the first");
         from.flush(poll.registry(), |_, _| panic!("nothing is refused"));
         let (mut batch, mut stats, mut got) = (Batch::new(false), Stats::default(), Vec::new());
         while got.len() < 2 {
@@ -500,7 +583,7 @@ mod tests {
                 }
             }
         }
-        let from = from.local_addr();
+        let from = Path::Udp(from.local_addr());
         assert_eq!(got, [(from, b"one".to_vec()), (from, b"two".to_vec())]);
     }
 }

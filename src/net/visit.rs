@@ -1,7 +1,6 @@
 //! Inputs, one at a time: visits to the sources that are ready.
 
 use std::io;
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -26,7 +25,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Where the next input stands, before it is lent.
 enum Found<C> {
     Owned(Input<'static, C>),
-    Datagram(SocketAddr, Range<usize>),
+    Datagram(Path, Range<usize>),
     Record(usize),
     Text(usize),
 }
@@ -35,9 +34,7 @@ impl<C: Send + 'static> Inbox<C> for Net<C> {
     fn next_input(&mut self) -> Option<Input<'_, C>> {
         Some(match self.find()? {
             Found::Owned(input) => input,
-            Found::Datagram(from, range) => {
-                Input::Packet { path: Path::Udp(from), bytes: self.batch.bytes_mut(range) }
-            }
+            Found::Datagram(path, range) => Input::Packet { path, bytes: self.batch.bytes_mut(range) },
             Found::Record(slot) => {
                 self.hub.stats.records_in += 1;
                 let conn = self.conns.get(slot)?;
@@ -65,7 +62,7 @@ impl<C: Send + 'static> Net<C> {
                     }
                 }
                 Source::Batch => match self.batch.next(&mut self.hub.stats) {
-                    Some((from, range)) => return Some(Found::Datagram(from, range)),
+                    Some((path, range)) => return Some(Found::Datagram(path, range)),
                     None => self.current = Source::None,
                 },
                 Source::Conn(slot) => match self.conns.next(slot, &mut self.hub) {

@@ -12,10 +12,9 @@ mod rest;
 
 pub use rest::Resting;
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::base::{Outputs, Path, Rng, Seldom, Tick, blank};
+use crate::base::{Carrier, Outputs, Path, Rng, Seldom, Tick, blank};
 use crate::link::{Full, Link, Other, Params, Violation};
 use crate::session::{Direction, Keyring, Keys, Lifetime, Moved, Paths, SEALED_OVERHEAD, SessionId};
 use crate::wire::frame::{Frame, Probe, StreamId};
@@ -169,14 +168,11 @@ impl Peer {
         self.paths.current()
     }
 
-    /// The address over UDP where the other end has shown that it is, if packets leave there, and the index that its
-    /// packets come under.
-    pub fn proven_at(&self) -> Option<(SocketAddr, u32)> {
+    /// The path that packets leave on, if the other end has shown that it is there, and the index that its packets come
+    /// under.
+    pub fn proven_at(&self) -> Option<(Path, u32)> {
         let (path, keys) = (self.path()?, self.keyring.sealing_keys()?);
-        match path {
-            Path::Udp(addr) if self.paths.is_proven(path) => Some((addr, keys.local_index)),
-            _ => None,
-        }
+        self.paths.is_proven(path).then_some((path, keys.local_index))
     }
 
     /// The link, to be looked at.
@@ -230,9 +226,9 @@ impl Peer {
     /// Asks for an answer on `path`, whichever is in use: a packet as long as any on UDP, a short one on TCP. It moves no
     /// conversation and nobody waits for its loss; [`Peer::take_probe_answer`] has the answer.
     pub fn probe<R, E>(&mut self, now: Tick, path: Path, id: [u8; 8], out: &mut Outputs<R, E>) {
-        let len = match path {
-            Path::Udp(_) => UDP_PACKET_MAX - SEALED_OVERHEAD,
-            Path::Tcp(_) => 0,
+        let len = match path.carrier() {
+            Carrier::Udp => UDP_PACKET_MAX - SEALED_OVERHEAD,
+            Carrier::Tcp => 0,
         };
         if self.keyring.can_seal() {
             self.send_apart(now, path, &Frame::Probe(Probe::of_len(id, len)), out);
@@ -302,12 +298,23 @@ impl Peer {
         self.keyring.take_confirmed()
     }
 
+    /// The newest handshake was answered on this path too, where somebody had proved to be.
+    pub fn handle_shaken_elsewhere(&mut self, path: Path) {
+        self.paths.handle_shaken_elsewhere(path, self.is_confirmed());
+    }
+
+    /// The handshake that [`Peer::take_confirmed`] has named was confirmed by the packet that came last.
+    pub fn handle_confirmed(&mut self, now: Tick) {
+        let moved = self.paths.handle_confirmed(now);
+        self.follow(now, moved);
+    }
+
     /// The client's choice: everything leaves on `path` from now on. If it was silent and has just answered, what is
     /// unacknowledged goes again at once: after many probes the next one may be seconds away.
     pub fn select(&mut self, now: Tick, path: Path) {
-        if let Some(moved) = self.paths.select(now, path) {
-            self.follow(now, moved);
-        } else if self.link.pto_count() > 0 {
+        let moved = self.paths.select(now, path);
+        self.follow(now, moved);
+        if moved.is_none() && self.link.pto_count() > 0 {
             self.link.path_lost(path);
             self.link.move_to(path, now);
         }
@@ -367,14 +374,15 @@ impl Peer {
             Ok(seen) => seen,
             Err(violation) => return Heard::Broken(violation),
         };
-        if let Some(moved) = self.paths.handle_received(now, path, opened.number, len, seen.non_probing) {
-            self.follow(now, moved);
-        }
+        let (packet, link) = ((path, opened.number, len), &self.link);
+        let moved = self.paths.handle_received(now, packet, seen.non_probing, || link.pto());
+        self.follow(now, moved);
         if let Some(data) = challenge {
-            self.paths.handle_challenge(path, data);
+            self.handle_challenge(path, data);
         }
         if let Some(data) = response {
-            self.paths.handle_response(data);
+            let moved = self.paths.handle_response(now, data);
+            self.follow(now, moved);
         }
         if probe.is_some() || answer.is_some() {
             keep_newest(&mut self.aside.probes_owed, probe);
@@ -383,13 +391,20 @@ impl Peer {
         closed.map_or(Heard::Taken, Heard::Closed)
     }
 
+    fn handle_challenge(&mut self, path: Path, data: [u8; 8]) {
+        self.paths.handle_challenge(path, data);
+        if self.role == Role::Client && self.path() == Some(path) {
+            // Somebody else's copy of a packet of ours may have led the relay astray: one that is no copy leads it back
+            // (RFC 9000 §9.3.3).
+            self.link.poke();
+        }
+    }
+
     /// A path is gone.
     pub fn handle_path_closed(&mut self, now: Tick, path: Path) {
         let moved = self.paths.close(path);
         self.link.path_lost(path);
-        if let Some(moved) = moved {
-            self.follow(now, moved);
-        }
+        self.follow(now, moved);
     }
 
     /// A TCP path still has so many bytes to send.
@@ -407,6 +422,8 @@ impl Peer {
     pub fn handle_time(&mut self, now: Tick) {
         self.link.handle_time(now);
         self.keyring.handle_time(now);
+        let moved = self.paths.handle_time(now);
+        self.follow(now, moved);
     }
 
     /// When time alone would make it act; later than the last [`Peer::handle_time`] and [`Peer::flush`].
@@ -429,14 +446,19 @@ impl Peer {
         if self.paths.owe_anything() || !self.aside.probes_owed.is_empty() {
             self.flush_apart(now, out);
         }
-        if self.link.is_silent() {
-            return;
+        while let Some(path) = self.path().filter(|_| !self.link.is_silent()) {
+            if self.send_next(now, path, out) {
+                continue;
+            }
+            let moved = self.paths.handle_stuck(now, ROOM_MIN + SEALED_OVERHEAD);
+            if moved.is_none() {
+                break;
+            }
+            self.follow(now, moved);
         }
-        let Some(path) = self.path() else { return };
-        while self.send_next(now, path, out) && !self.link.is_silent() {}
     }
 
-    /// Seals what travels in packets of its own: answers, and a challenge of the present path.
+    /// Seals what travels in packets of its own: answers and challenges.
     fn flush_apart<R, E>(&mut self, now: Tick, out: &mut Outputs<R, E>) {
         while let Some((path, data)) = self.paths.response_due() {
             self.send_apart(now, path, &Frame::PathResponse(data), out);
@@ -448,8 +470,7 @@ impl Peer {
                 self.send_apart(now, owed.path, &answer, out);
             }
         }
-        let Some(path) = self.path() else { return };
-        if let Some(data) = self.paths.challenge_due(now, path) {
+        while let Some((path, data)) = self.paths.challenge_due(now) {
             self.send_apart(now, path, &Frame::PathChallenge(data), out);
         }
     }
@@ -530,9 +551,11 @@ impl Peer {
         }
     }
 
-    fn follow(&mut self, now: Tick, moved: Moved) {
-        self.tcp_unsent = 0;
-        self.link.move_to(moved.to, now);
+    fn follow(&mut self, now: Tick, moved: Option<Moved>) {
+        if let Some(moved) = moved {
+            self.tcp_unsent = 0;
+            self.link.move_to(moved.to, now);
+        }
     }
 }
 

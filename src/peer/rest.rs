@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::{Peer, ROOM_MIN, Role};
-use crate::base::{Beats, Outputs, Path, Seldom, Tick, Unpacker, pack_number};
+use crate::base::{Beats, Carrier, Outputs, Path, Seldom, Tick, Unpacker, pack_number};
 use crate::link::{AtRest, Link};
 use crate::session::{Keyring, Paths, SEALED_OVERHEAD, SessionId};
 use crate::wire::limits::DATA_HEADER_LEN;
@@ -97,8 +97,7 @@ impl Peer {
         let Some(own) = own.get_mut(..bytes.len()) else { return Resting::Wakes };
         own.copy_from_slice(bytes);
         let (_, at) = (SessionId(from.bytes()), Paths::skip(from));
-        let Path::Udp(_) = path else { return Resting::Wakes };
-        if at != path || beats.count == u32::MAX {
+        if path.carrier() == Carrier::Tcp || at != path || beats.count == u32::MAX {
             return Resting::Wakes;
         }
         let mut keyring = Keyring::unpack(from, beats);

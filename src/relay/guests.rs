@@ -26,7 +26,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::base::{ConnId, LetterId, Name, OutboxId, Path, Rng, Tick};
+use crate::base::{Carrier, ConnId, LetterId, Name, OutboxId, Path, Rng, Tick};
 use crate::session::PrefixLen;
 use crate::wire::letter::GuestNote;
 use crate::wire::message::Reason;
@@ -167,8 +167,8 @@ impl Guests {
     // What comes in.
 
     /// A datagram of text, or an empty one, which only fetches answers.
-    pub(super) fn handle_datagram(&mut self, now: Tick, from: SocketAddr, bytes: &[u8], out: &mut Out) {
-        let path = Path::Udp(from);
+    pub(super) fn handle_datagram(&mut self, now: Tick, path: Path, bytes: &[u8], out: &mut Out) {
+        let Some(from) = path.udp_peer() else { return };
         if !gate::is_possible(from) {
             self.forged += 1;
             return;
@@ -522,7 +522,9 @@ impl Guests {
 
     /// A guest on UDP was heard, or written to: it may get a place, or keep the one it has.
     fn seat_udp(&mut self, now: Tick, path: Path) {
-        let Some(guest) = self.guests.get_mut(&path).filter(|_| matches!(path, Path::Udp(_))) else { return };
+        let Some(guest) = self.guests.get_mut(&path).filter(|_| path.carrier() == Carrier::Udp) else {
+            return;
+        };
         let moved = self.seats.note_udp(now, path, guest.standing, guest.asks_for_place());
         guest.has_place = self.seats.has_place(path);
         self.handle_moved(moved);

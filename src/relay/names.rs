@@ -352,10 +352,11 @@ impl Relay {
     }
 
     fn remote_ip(&self, path: Option<Path>) -> Option<IpAddr> {
-        match path? {
-            Path::Udp(addr) => Some(addr.ip()),
-            Path::Tcp(conn) => self.conns.remote(conn).map(|addr| addr.ip()),
-        }
+        let remote = match path? {
+            Path::Tcp(conn) => self.conns.remote(conn),
+            path => path.udp_peer(),
+        };
+        remote.map(|addr| addr.ip())
     }
 }
 

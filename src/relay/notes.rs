@@ -131,7 +131,7 @@ impl Relay {
     /// Somebody is back at this address: what was there is told no more.
     fn forget_lost(&mut self, back: SessionNote) {
         let lost = &mut self.notes.lost.sessions;
-        while let Some(note) = lost.range(SessionNote { index: 0, ..back }..).next().copied() {
+        while let Some(note) = lost.range(SessionNote { index: 0, asked: None, ..back }..).next().copied() {
             if note.addr != back.addr {
                 break;
             }
@@ -238,7 +238,7 @@ impl Relay {
             self.resets.spend(now, RESET_INTERVAL);
             self.stats.resets += 1;
             let token = self.responder.reset_token(note.index);
-            let path = Path::Udp(note.addr);
+            let path = Path::udp(note.addr, note.asked);
             out.send_with(path, |buf| packet::write_reset(buf, note.index, token.bytes()));
         }
         let lost = &mut self.notes.lost;

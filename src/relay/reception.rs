@@ -1,7 +1,5 @@
 //! The way of guests' letters: from plain text into a member's queue, and a member's answers back.
 
-use std::net::SocketAddr;
-
 use crate::base::{ConnId, LetterId, Mark, Now, Path};
 use crate::wire::letter::{Content, GuestNote, Made};
 use crate::wire::message::{Delivery, Letter, Reason};
@@ -13,9 +11,9 @@ use super::queue::Author;
 use super::{Out, Relay};
 
 impl Relay {
-    pub(super) fn handle_guest_datagram(&mut self, now: Now, from: SocketAddr, bytes: &[u8], out: &mut Out) {
+    pub(super) fn handle_guest_datagram(&mut self, now: Now, path: Path, bytes: &[u8], out: &mut Out) {
         let Some(guests) = &mut self.guests else { return };
-        guests.handle_datagram(now.tick, from, bytes, out);
+        guests.handle_datagram(now.tick, path, bytes, out);
         self.carry_for_guests(now, out);
     }
 

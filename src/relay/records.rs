@@ -1,6 +1,6 @@
 //! What a relay keeps on disk, and what it finds there when it starts.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::base::{Label, LetterId, Mark, Name, OutboxId, PublicKey};
 use crate::wire::message::{Delivery, Reason, Said, ToClient};
@@ -227,6 +227,8 @@ pub struct SessionNote {
     pub addr: SocketAddr,
     /// The index its packets come under; the token of a RESET follows from it and the relay's key.
     pub index: u32,
+    /// The address of ours that it writes to, if the system is not to choose where a RESET leaves from.
+    pub asked: Option<IpAddr>,
 }
 
 /// Everything but the members as the disk has it when a relay starts; the letters themselves stay there.

@@ -197,7 +197,8 @@ impl Session {
     /// Where a member is over UDP, once it has proved that it is there.
     pub(super) fn whereabouts(&self) -> Option<SessionNote> {
         self.member()?;
-        self.peer.proven_at().map(|(addr, index)| SessionNote { addr, index })
+        let (path, index) = self.peer.proven_at()?;
+        Some(SessionNote { addr: path.udp_peer()?, index, asked: path.leaves_from() })
     }
 
     /// Whether the disk has, or is being given, something else than that.

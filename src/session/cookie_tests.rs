@@ -36,8 +36,8 @@ fn initiator(counter: u64, carrier: Carrier) -> Initiator {
 
 fn give(relay: &mut Responder, now: Tick, path: Path, init: &[u8]) -> (Verdict, Vec<u8>) {
     let source = match path {
-        Path::Udp(addr) => addr,
         Path::Tcp(ConnId(conn)) => (HOME, conn as u16).into(),
+        _ => path.udp_peer().unwrap(),
     };
     let mut out = Vec::new();
     let verdict = relay.handle_init(now, path, source, init, &mut out);

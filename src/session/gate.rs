@@ -1,6 +1,6 @@
 //! What comes before curve arithmetic at a relay: one budget for all handshakes, and cookies while many are asked for.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::base::{Path, PublicKey, Rng, Tick};
@@ -94,9 +94,9 @@ impl Gate {
     ) -> Result<bool, InitDrop> {
         let under_load = self.load.count(now);
         let has_mac2 = *init.mac2 != [0; MAC_LEN];
-        source.proven = match path {
-            Path::Tcp(_) => true,
-            Path::Udp(addr) => has_mac2 && self.cookies.verifies(now, addr, init),
+        source.proven = match path.udp_peer() {
+            None => true,
+            Some(addr) => has_mac2 && self.cookies.verifies(now, addr, init),
         };
         let may = source.proven || !under_load;
         let admitted = may && (self.exempts(source.ip) || self.shares.admits(now, *source, GRANTED_COST_US));
@@ -105,6 +105,20 @@ impl Gate {
             (false, false) if has_mac2 => Err(InitDrop::Mac2),
             _ => Ok(admitted),
         }
+    }
+
+    /// Whether this INIT proves its address by a cookie. It counts as any other, and under load one with a cookie of another
+    /// address earns nothing.
+    pub(super) fn proves(
+        &mut self,
+        now: Tick,
+        addr: SocketAddr,
+        init: &Handshake<'_>,
+    ) -> Result<bool, InitDrop> {
+        let under_load = self.load.count(now);
+        let has_mac2 = *init.mac2 != [0; MAC_LEN];
+        let is_proven = has_mac2 && self.cookies.verifies(now, addr, init);
+        if under_load && has_mac2 && !is_proven { Err(InitDrop::Mac2) } else { Ok(is_proven) }
     }
 
     /// Appends a COOKIE.
@@ -116,7 +130,7 @@ impl Gate {
         rng: &mut Rng,
         out: &mut Vec<u8>,
     ) {
-        if let Path::Udp(addr) = path {
+        if let Some(addr) = path.udp_peer() {
             self.cookies.answer(now, addr, init, rng, out);
         }
     }
@@ -151,8 +165,6 @@ impl Gate {
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
-
     use super::*;
     use crate::base::{Carrier, ConnId};
     use crate::session::{AccessSecret, Hello, Identity, Initiator};

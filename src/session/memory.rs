@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use subtle::ConstantTimeEq;
 
-use crate::base::{Path, PublicKey, Tick};
+use crate::base::{Carrier, Path, PublicKey, Tick};
 use crate::wire::packet::MAC_LEN;
 
 /// Identities whose counter is remembered; about 4 MiB. At the bound the one that shook hands least lately is
@@ -75,6 +75,15 @@ impl Answers {
     pub(super) fn get(&self, now: Tick, path: Path, mac1: &[u8; MAC_LEN]) -> Option<&[u8]> {
         let fits = |answer: &&CachedAnswer| {
             answer.until > now && answer.path == path && bool::from(answer.mac1.ct_eq(mac1))
+        };
+        self.0.iter().rev().find(fits).map(|answer| &answer.packet[..])
+    }
+
+    /// The same for an answer that went to another address over UDP.
+    pub(super) fn elsewhere(&self, now: Tick, path: Path, mac1: &[u8; MAC_LEN]) -> Option<&[u8]> {
+        let fits = |answer: &&CachedAnswer| {
+            let is_other = answer.path != path && answer.path.carrier() == Carrier::Udp;
+            answer.until > now && is_other && bool::from(answer.mac1.ct_eq(mac1))
         };
         self.0.iter().rev().find(fits).map(|answer| &answer.packet[..])
     }

@@ -75,6 +75,9 @@
 //! its own INIT, so nobody who has not seen that can send it one (WireGuard §5.4.7); it sends the INIT again at once,
 //! within its schedule. A cookie serves two sendings of one handshake; the next goes out without, and earns another.
 //!
+//! An INIT that was answered and comes again from another UDP address within 5 s earns a COOKIE there at any time, and with
+//! mac2 the same answer: somebody on the way may have been faster with a copy.
+//!
 //! # Data packets
 //!
 //! ```text
@@ -108,6 +111,12 @@
 //! [`Paths`] holds where the other end is answered. An unproven UDP address is sent at most three times what came from
 //! it, until it has given back the 8 random bytes of a challenge. Challenges, their answers and other probes never move
 //! the path, and answers leave on the path the challenge came by.
+//!
+//! When the newest packet comes from an address that is not proven, the path before it is challenged too, if that is proven:
+//! packets may be copied on the way, and copies be faster. Who is challenged on its own path answers with a packet of its
+//! own. The relay goes back when the old path has answered and the new one has not within as long again, or may not be sent
+//! what waits; or after three probe time-outs (RFC 9000 §9.3.2, §9.3.3). From then on a new address proves itself first,
+//! until one has.
 //!
 //! # Limits of this design
 //!

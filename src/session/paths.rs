@@ -1,14 +1,20 @@
 //! Where the other end is, and how much may be sent there before it has shown that it is.
+//!
+//! What becomes of a conversation whose packets come from an address that is not proven stands in `doubt`.
+
+mod doubt;
 
 use std::time::Duration;
 
 use smallvec::SmallVec;
 use subtle::ConstantTimeEq;
 
+use self::doubt::Doubt;
 use crate::base::{Carrier, Path, Rng, StillRng, Tick, Unpacker, pack_number, pack_path};
 
 /// Paths of one session that are remembered: two carriers, each before and after a change of address. At the bound
-/// the one that was heard least lately is forgotten, never the current one.
+/// the one that was heard least lately is forgotten, first among those that are not proven; never the current one, nor one
+/// that it may go back to.
 pub const PATHS_MAX: usize = 4;
 /// The most a packet with a challenge or its answer may have, in bytes: it is never padded, so that the first packet
 /// from a new address already allows one.
@@ -46,6 +52,12 @@ pub struct Paths {
     highest: Option<u64>,
     direction: Direction,
     rng: StillRng,
+    doubt: Option<Box<Doubt>>,
+    /// See [`Paths::handle_shaken_elsewhere`].
+    shaken_at: Option<Box<Path>>,
+    /// An address has failed to prove itself while the one before it was alive: others prove themselves before anything
+    /// but a challenge goes there.
+    is_wary: bool,
 }
 
 #[derive(Debug)]
@@ -65,6 +77,7 @@ struct Challenge {
     data: [u8; 8],
     wait: Duration,
     due: Tick,
+    sent: Option<Tick>,
 }
 
 impl Paths {
@@ -72,7 +85,16 @@ impl Paths {
     /// its keys has received it), and where we lead.
     pub fn new(now: Tick, path: Path, proven: bool, direction: Direction, rng: Rng) -> Paths {
         let rng = StillRng::new(&rng);
-        let mut paths = Paths { known: SmallVec::new(), current: None, highest: None, direction, rng };
+        let mut paths = Paths {
+            known: SmallVec::new(),
+            current: None,
+            highest: None,
+            direction,
+            rng,
+            doubt: None,
+            shaken_at: None,
+            is_wary: false,
+        };
         paths.learn(path).proven |= proven || direction == Direction::Lead;
         paths.go_to(now, path);
         paths
@@ -84,14 +106,14 @@ impl Paths {
     }
 
     /// Notes an authentic packet of `len` bytes. If it is not a probe and has the highest number so far, and we follow,
-    /// its path becomes the current one.
+    /// its path becomes the current one; for a while only, if it is not proven and the one before it is. `pto` is the probe
+    /// time-out there.
     pub fn handle_received(
         &mut self,
         now: Tick,
-        path: Path,
-        number: u64,
-        len: usize,
+        (path, number, len): (Path, u64, usize),
         non_probing: bool,
+        pto: impl FnOnce() -> Duration,
     ) -> Option<Moved> {
         let known = self.learn(path);
         known.received = known.received.saturating_add(len);
@@ -101,8 +123,11 @@ impl Paths {
             return None;
         }
         self.highest = self.highest.max(Some(number));
-        let moves = self.direction == Direction::Follow && self.current != Some(path);
-        moves.then(|| self.go_to(now, path))
+        let stays = self.current == Some(path) && self.doubt.is_none();
+        if stays || self.direction == Direction::Lead {
+            return None;
+        }
+        self.handle_claim(now, path, pto)
     }
 
     /// Sends on `path` from now on: the client's choice. It is taken as proven: nobody else can have made us choose it.
@@ -113,14 +138,33 @@ impl Paths {
 
     fn go_to(&mut self, now: Tick, path: Path) -> Moved {
         let from = self.current.replace(path);
-        let data = self.random();
-        if let Some(known) = self.find_mut(path)
-            && !known.proven
-        {
-            let challenge = || Box::new(Challenge { data, wait: CHALLENGE_WAIT_MIN, due: now });
-            known.challenge.get_or_insert_with(challenge);
+        if !self.is_proven(path) {
+            self.challenge(now, path);
         }
+        self.forget_challenges();
         Moved { from, to: path }
+    }
+
+    /// Challenges a path from now on, unless that is being done.
+    fn challenge(&mut self, now: Tick, path: Path) {
+        let Paths { known, rng, .. } = self;
+        if let Some(known) = known.iter_mut().find(|known| known.path == path) {
+            known.challenge.get_or_insert_with(|| {
+                let data = rng.next_u64().to_be_bytes();
+                Box::new(Challenge { data, wait: CHALLENGE_WAIT_MIN, due: now, sent: None })
+            });
+        }
+    }
+
+    /// Ends the challenges of paths of which nothing is to be known any more.
+    fn forget_challenges(&mut self) {
+        let (current, doubt) = (self.current, self.doubt.as_deref());
+        for known in &mut self.known {
+            let unproven = Some(known.path) == current && !known.proven;
+            if !unproven && !doubt.is_some_and(|doubt| doubt.asks(known.path, current)) {
+                known.challenge = None;
+            }
+        }
     }
 
     /// Owes the answer to a challenge that came on `path`; a newer one takes the place of an older.
@@ -129,22 +173,15 @@ impl Paths {
     }
 
     /// Takes in the answer to a challenge, whichever path it came on (RFC 9000 §8.2.3): the path that was challenged
-    /// with it, which is now proven.
-    pub fn handle_response(&mut self, data: [u8; 8]) -> Option<Path> {
+    /// with it is now proven.
+    pub fn handle_response(&mut self, now: Tick, data: [u8; 8]) -> Option<Moved> {
         let answered = |known: &&mut KnownPath| {
             known.challenge.as_ref().is_some_and(|challenge| challenge.data.ct_eq(&data).into())
         };
-        let path = self.known.iter_mut().find(answered)?.path;
-        self.prove(path);
-        Some(path)
-    }
-
-    /// Takes a path as proven: something sent only there has come back.
-    pub fn prove(&mut self, path: Path) {
-        if let Some(known) = self.find_mut(path) {
-            known.proven = true;
-            known.challenge = None;
-        }
+        let known = self.known.iter_mut().find(answered)?;
+        (known.proven, known.challenge) = (true, None);
+        let path = known.path;
+        self.handle_proof(now, path)
     }
 
     /// Whether the other end has shown that it is there.
@@ -180,16 +217,15 @@ impl Paths {
         self.known.iter().any(|known| known.owed.is_some() || known.challenge.is_some())
     }
 
-    /// The challenge to be sent on a path now, in a packet of at most [`CHALLENGE_PACKET_MAX`] bytes: only on the
-    /// current path, while it is unproven, with growing waits.
-    pub fn challenge_due(&mut self, now: Tick, path: Path) -> Option<[u8; 8]> {
-        let is_challenged = |known: &&mut KnownPath| known.challenge.is_some() && known.path == path;
-        let known = self.known.iter_mut().find(is_challenged).filter(|_| self.current == Some(path))?;
-        let may_leave = known.room() >= CHALLENGE_PACKET_MAX;
-        let challenge = known.challenge.as_mut().filter(|challenge| may_leave && challenge.due <= now)?;
-        challenge.due = now + challenge.wait;
+    /// A challenge to be sent now, and the path it leaves on, in a packet of at most [`CHALLENGE_PACKET_MAX`] bytes; with
+    /// growing waits. Ask until there is none.
+    pub fn challenge_due(&mut self, now: Tick) -> Option<(Path, [u8; 8])> {
+        let is_due = |known: &&mut KnownPath| known.challenge_at().is_some_and(|due| due <= now);
+        let known = self.known.iter_mut().find(is_due)?;
+        let challenge = known.challenge.as_mut()?;
+        (challenge.due, challenge.sent) = (now + challenge.wait, Some(now));
         challenge.wait = (challenge.wait * 2).min(CHALLENGE_WAIT_MAX);
-        Some(challenge.data)
+        Some((known.path, challenge.data))
     }
 
     /// An answer owed, and the path it leaves on, in a packet of at most [`CHALLENGE_PACKET_MAX`] bytes. Ask until
@@ -204,6 +240,10 @@ impl Paths {
     /// last takes its place, if there is one.
     pub fn close(&mut self, path: Path) -> Option<Moved> {
         self.known.retain(|known| known.path != path);
+        if self.doubt.as_ref().is_some_and(|doubt| doubt.concerns(path)) {
+            self.doubt = None;
+            self.forget_challenges();
+        }
         if self.current != Some(path) {
             return None;
         }
@@ -213,24 +253,19 @@ impl Paths {
         self.current.map(|to| Moved { from: None, to })
     }
 
-    /// When the current path's challenge is to be repeated.
+    /// When a challenge is to be repeated, or a path has had its time.
     #[inline]
     pub fn next_deadline(&self) -> Option<Tick> {
-        let is_challenged =
-            |known: &&KnownPath| known.challenge.is_some() && Some(known.path) == self.current;
-        let known = self.known.iter().find(is_challenged)?;
-        known
-            .challenge
-            .as_ref()
-            .filter(|_| known.room() >= CHALLENGE_PACKET_MAX)
-            .map(|challenge| challenge.due)
+        let challenges = self.known.iter().filter_map(KnownPath::challenge_at);
+        let doubt = self.doubt.as_ref().and_then(|doubt| doubt.deadline(self.current));
+        challenges.chain(doubt).min()
     }
 
     /// Whether there is nothing to be sent or waited for, and we follow from a path that is proven.
     pub fn are_quiet(&self) -> bool {
         let at = self.current.and_then(|path| self.find(path));
         let quiet = at.is_some_and(|at| at.proven && at.challenge.is_none() && at.owed.is_none());
-        quiet && self.direction == Direction::Follow
+        quiet && self.doubt.is_none() && self.direction == Direction::Follow
     }
 
     /// Appends quiet paths to what is at rest, the current one first. Those that are not proven are forgotten.
@@ -238,7 +273,7 @@ impl Paths {
         let current = self.current.expect("only quiet paths are packed, and those have a current one");
         let others = self.known.iter().filter(|known| known.proven && known.path != current);
         let all = self.find(current).into_iter().chain(others);
-        pack_number(into, all.clone().count() as u64);
+        pack_number(into, (all.clone().count() as u64) << 1 | u64::from(self.is_wary));
         for known in all {
             pack_path(into, known.path);
             pack_number(into, known.heard);
@@ -249,14 +284,16 @@ impl Paths {
 
     /// Paths that were packed.
     pub fn unpack(from: &mut Unpacker<'_>) -> Paths {
-        let known = (0..from.number()).map(|_| {
+        let (many, is_wary) = unpack_head(from);
+        let known = (0..many).map(|_| {
             let (path, heard) = (from.path(), from.number());
             KnownPath { proven: true, heard, ..KnownPath::new(path) }
         });
         let known: SmallVec<[KnownPath; 1]> = known.collect();
         let current = known.first().map(|known| known.path);
         let (highest, rng) = (from.number().checked_sub(1), StillRng::unpack(from));
-        Paths { known, current, highest, direction: Direction::Follow, rng }
+        let direction = Direction::Follow;
+        Paths { known, current, highest, direction, rng, doubt: None, shaken_at: None, is_wary }
     }
 
     /// Where packets of quiet paths leave, as they were packed.
@@ -267,8 +304,8 @@ impl Paths {
 
     /// The same, and reads over the rest of them.
     pub fn skip(from: &mut Unpacker<'_>) -> Path {
-        let (others, current, _) = (from.number() - 1, from.path(), from.number());
-        for _ in 0..others {
+        let ((many, _), current, _) = (unpack_head(from), from.path(), from.number());
+        for _ in 1..many {
             let _ = (from.path(), from.number());
         }
         let _ = (from.number(), StillRng::unpack(from));
@@ -296,17 +333,21 @@ impl Paths {
             return &mut self.known[at];
         }
         if self.known.len() == PATHS_MAX {
-            let others = self.known.iter().enumerate().filter(|(_, known)| Some(known.path) != self.current);
-            let oldest = others.min_by_key(|(_, known)| known.heard).map(|(at, _)| at);
-            self.known.remove(oldest.expect("one of several paths is not the current one"));
+            let (current, doubt) = (self.current, self.doubt.as_deref());
+            let in_use = |path| Some(path) == current || doubt.is_some_and(|doubt| doubt.concerns(path));
+            let others = self.known.iter().enumerate().filter(|(_, known)| !in_use(known.path));
+            let oldest = others.min_by_key(|(_, known)| (known.proven, known.heard)).map(|(at, _)| at);
+            self.known.remove(oldest.expect("of several paths three at most are in use"));
         }
         self.known.push(KnownPath::new(path));
         self.known.last_mut().expect("it has just been pushed")
     }
+}
 
-    fn random(&mut self) -> [u8; 8] {
-        self.rng.next_u64().to_be_bytes()
-    }
+/// How many paths were packed, and whether they are wary.
+fn unpack_head(from: &mut Unpacker<'_>) -> (u64, bool) {
+    let head = from.number();
+    (head >> 1, head & 1 == 1)
 }
 
 impl KnownPath {
@@ -314,6 +355,13 @@ impl KnownPath {
     fn new(path: Path) -> KnownPath {
         let proven = path.carrier() == Carrier::Tcp;
         KnownPath { path, received: 0, sent: 0, proven, heard: 0, challenge: None, owed: None }
+    }
+
+    /// When its challenge may leave, if one waits.
+    #[inline]
+    fn challenge_at(&self) -> Option<Tick> {
+        let challenge = self.challenge.as_ref()?;
+        (self.room() >= CHALLENGE_PACKET_MAX).then_some(challenge.due)
     }
 
     fn room(&self) -> usize {
@@ -340,23 +388,37 @@ mod tests {
         Tick::ZERO + Duration::from_millis(millis)
     }
 
+    fn pto() -> Duration {
+        Duration::from_millis(100)
+    }
+
+    fn heard(paths: &mut Paths, millis: u64, packet: (Path, u64, usize), non_probing: bool) -> Option<Moved> {
+        paths.handle_received(at(millis), packet, non_probing, pto)
+    }
+
+    /// What a path is challenged with now, if it is.
+    fn challenge(paths: &mut Paths, millis: u64, path: Path) -> Option<[u8; 8]> {
+        let due: Vec<_> = std::iter::from_fn(|| paths.challenge_due(at(millis))).collect();
+        due.into_iter().find(|(challenged, _)| *challenged == path).map(|(_, data)| data)
+    }
+
     fn follow() -> Paths {
         let mut paths = Paths::new(at(0), udp(1), true, Direction::Follow, Rng::from_seed([1; 32]));
-        assert_eq!(paths.handle_received(at(0), udp(1), 0, 100, true), None);
+        assert_eq!(heard(&mut paths, 0, (udp(1), 0, 100), true), None);
         paths
     }
 
     #[test]
     fn the_highest_non_probing_packet_says_where_to_answer() {
         let mut paths = follow();
-        assert_eq!(paths.handle_received(at(0), udp(2), 5, 100, false), None, "a probe moves nothing");
+        assert_eq!(heard(&mut paths, 0, (udp(2), 5, 100), false), None, "a probe moves nothing");
         assert_eq!(paths.current(), Some(udp(1)));
         let moved = Moved { from: Some(udp(1)), to: udp(2) };
-        assert_eq!(paths.handle_received(at(0), udp(2), 6, 100, true), Some(moved));
-        assert_eq!(paths.handle_received(at(0), udp(1), 4, 100, true), None, "an older packet moves nothing");
-        assert_eq!(paths.handle_received(at(0), udp(1), 6, 100, true), None, "nor one as old");
+        assert_eq!(heard(&mut paths, 0, (udp(2), 6, 100), true), Some(moved));
+        assert_eq!(heard(&mut paths, 0, (udp(1), 4, 100), true), None, "an older packet moves nothing");
+        assert_eq!(heard(&mut paths, 0, (udp(1), 6, 100), true), None, "nor one as old");
         assert_eq!(paths.current(), Some(udp(2)));
-        assert!(paths.handle_received(at(0), TCP, 7, 100, true).is_some());
+        assert!(heard(&mut paths, 0, (TCP, 7, 100), true).is_some());
         assert_eq!((paths.current(), paths.allowance(TCP)), (Some(TCP), usize::MAX));
     }
 
@@ -365,53 +427,52 @@ mod tests {
         let mut paths = follow();
         assert_eq!(paths.allowance(udp(1)), usize::MAX);
         assert_eq!(paths.allowance(udp(2)), 0, "unknown");
-        paths.handle_received(at(0), udp(2), 1, 100, true);
+        heard(&mut paths, 0, (udp(2), 1, 100), true);
         let room = 300 - CHALLENGE_PACKET_MAX;
         assert_eq!(paths.allowance(udp(2)), room);
         paths.note_sent(udp(2), room);
         assert_eq!(paths.allowance(udp(2)), 0);
-        let data = paths.challenge_due(at(0), udp(2)).expect("its room was kept free");
+        let data = challenge(&mut paths, 0, udp(2)).expect("its room was kept free");
         paths.note_sent(udp(2), CHALLENGE_PACKET_MAX);
-        assert_eq!((paths.challenge_due(at(60_000), udp(2)), paths.next_deadline()), (None, None), "no room");
+        assert_eq!(challenge(&mut paths, 2_000, udp(2)), None, "no room");
 
-        assert_eq!(paths.handle_response([0; 8]), None);
+        assert_eq!(paths.handle_response(at(1), [0; 8]), None);
         assert!(!paths.is_proven(udp(2)));
-        assert_eq!(paths.handle_response(data), Some(udp(2)));
+        assert_eq!(paths.handle_response(at(1), data), None, "packets leave there already");
         assert_eq!(paths.allowance(udp(2)), usize::MAX);
-        assert_eq!(paths.handle_response(data), None, "answered once");
+        assert_eq!((paths.challenge_due(at(9_000)), paths.next_deadline()), (None, None), "answered once");
     }
 
     #[test]
     fn the_smallest_packet_from_a_new_address_allows_a_challenge_at_once() {
         let mut paths = follow();
-        paths.handle_received(at(7), udp(2), 1, 33, true);
+        heard(&mut paths, 7, (udp(2), 1, 33), true);
         assert_eq!(paths.next_deadline(), Some(at(7)));
-        assert!(paths.challenge_due(at(7), udp(2)).is_some());
+        assert!(challenge(&mut paths, 7, udp(2)).is_some());
     }
 
     #[test]
     fn a_challenge_is_repeated_with_growing_waits_while_its_path_is_in_use() {
-        let mut paths = follow();
-        paths.handle_received(at(0), udp(2), 1, 10_000, true);
+        let mut paths = Paths::new(at(0), udp(1), false, Direction::Follow, Rng::from_seed([1; 32]));
+        heard(&mut paths, 0, (udp(2), 1, 10_000), true);
         let (mut sent, mut now) = (Vec::new(), at(0));
         while now < at(30_000) {
-            let data = paths.challenge_due(now, udp(2)).expect("it is due at the deadline");
-            assert_eq!(paths.challenge_due(now, udp(2)), None, "once each time");
+            let (path, data) = paths.challenge_due(now).expect("it is due at the deadline");
+            assert_eq!((path, paths.challenge_due(now)), (udp(2), None), "once each time");
             sent.push((now.as_micros() / 1000, data));
             now = paths.next_deadline().unwrap();
         }
         let times: Vec<u64> = sent.iter().map(|(at, _)| *at).collect();
         assert_eq!(times, [0, 333, 999, 2331, 4995, 10323, 18323, 26323]);
         assert!(sent.iter().all(|(_, data)| *data == sent[0].1));
-        paths.handle_received(now, udp(1), 2, 100, true);
-        assert_eq!(paths.challenge_due(at(99_000), udp(2)), None, "no longer in use");
-        assert_eq!(paths.next_deadline(), None);
+        paths.handle_received(now, (udp(1), 2, 100), true, pto);
+        assert_eq!(challenge(&mut paths, 99_000, udp(2)), None, "no longer in use");
     }
 
     #[test]
     fn a_flood_of_challenges_leaves_one_answer_owed_on_its_own_path() {
         let mut paths = follow();
-        paths.handle_received(at(0), udp(2), 1, 50, false);
+        heard(&mut paths, 0, (udp(2), 1, 50), false);
         for flood in 0..1000u64 {
             paths.handle_challenge(udp(2), flood.to_be_bytes());
         }
@@ -427,12 +488,12 @@ mod tests {
     fn a_client_that_hops_is_followed_in_bounded_memory() {
         let mut paths = follow();
         for hop in 1..1000 {
-            assert!(paths.handle_received(at(0), udp(hop + 1), hop.into(), 100, true).is_some());
+            assert!(heard(&mut paths, 0, (udp(hop + 1), hop.into(), 100), true).is_some());
             assert!(paths.known.len() <= PATHS_MAX);
             assert_eq!(paths.allowance(udp(hop + 1)), 300 - CHALLENGE_PACKET_MAX);
         }
         for probe in 2000..3000 {
-            assert_eq!(paths.handle_received(at(0), udp(probe), probe.into(), 100, false), None);
+            assert_eq!(heard(&mut paths, 0, (udp(probe), probe.into(), 100), false), None);
         }
         assert_eq!(paths.current(), Some(udp(1000)), "probes never push the current path out");
         assert!(paths.allowance(udp(1000)) > 0);
@@ -441,24 +502,20 @@ mod tests {
     #[test]
     fn a_closed_path_gives_way_to_a_proven_one() {
         let mut paths = follow();
-        paths.handle_received(at(0), udp(2), 1, 100, false);
-        paths.handle_received(at(0), TCP, 2, 100, true);
+        heard(&mut paths, 0, (udp(2), 1, 100), false);
+        heard(&mut paths, 0, (TCP, 2, 100), true);
         assert_eq!(paths.close(TCP), Some(Moved { from: None, to: udp(1) }));
         assert_eq!(paths.close(udp(1)), None);
         assert_eq!((paths.current(), paths.allowance(TCP)), (None, 0));
         let moved = Moved { from: None, to: udp(2) };
-        assert_eq!(
-            paths.handle_received(at(0), udp(2), 1, 100, true),
-            Some(moved),
-            "any is better than none"
-        );
+        assert_eq!(heard(&mut paths, 0, (udp(2), 1, 100), true), Some(moved), "any is better than none");
     }
 
     #[test]
     fn the_leading_end_moves_by_its_own_choice_only() {
         let mut paths = Paths::new(at(0), udp(1), false, Direction::Lead, Rng::from_seed([1; 32]));
         assert_eq!(paths.allowance(udp(1)), usize::MAX);
-        assert_eq!(paths.handle_received(at(0), udp(2), 9, 100, true), None);
+        assert_eq!(heard(&mut paths, 0, (udp(2), 9, 100), true), None);
         assert_eq!(paths.select(at(0), TCP), Some(Moved { from: Some(udp(1)), to: TCP }));
         assert_eq!(paths.select(at(0), TCP), None);
         assert_eq!((paths.close(TCP), paths.current(), paths.next_deadline()), (None, None, None));

@@ -67,6 +67,9 @@ pub enum Verdict {
     Drop(InitDrop),
     /// The same message again: the same answer has been appended.
     Repeat,
+    /// The same message again from another address, which has proved itself by a cookie: the answer that the message had
+    /// before has been appended, and holds this index of ours.
+    Elsewhere(u32),
     /// Only a COOKIE has been appended: the address is to be proved first.
     Cookie,
     /// A message with an old counter: the answer that says so has been appended.
@@ -150,6 +153,10 @@ impl Responder {
             out.extend_from_slice(answer);
             self.gate.iter_mut().for_each(|gate| gate.refund(now, source));
             return Verdict::Repeat;
+        }
+        if let Some(verdict) = self.answer_elsewhere(now, path, &init, out) {
+            self.gate.iter_mut().for_each(|gate| gate.refund(now, source));
+            return verdict;
         }
         let mut offer = match self.read_init(path, source, &init) {
             Ok(offer) => offer,
@@ -244,6 +251,9 @@ impl Responder {
             out.extend_from_slice(answer);
             return Ok(Verdict::Repeat);
         }
+        if let Some(verdict) = self.answer_elsewhere(now, path, &init, out) {
+            return Ok(verdict);
+        }
         let mut source = Source { ip: source.ip(), port: source.port().into(), proven: false };
         if let Some(gate) = &mut self.gate
             && !gate.admits(now, path, &mut source, &init)?
@@ -252,6 +262,34 @@ impl Responder {
             return Ok(Verdict::Cookie);
         }
         Ok(Verdict::Admitted(source))
+    }
+
+    /// Somebody on the way may send a copy of a first message from an address of their own, and be faster with it than the
+    /// client: so where the same message comes from is to prove itself, and then has the same answer.
+    fn answer_elsewhere(
+        &mut self,
+        now: Tick,
+        path: Path,
+        init: &Handshake<'_>,
+        out: &mut Vec<u8>,
+    ) -> Option<Verdict> {
+        let (Some(addr), Some(gate)) = (path.udp_peer(), &mut self.gate) else { return None };
+        let answer = self.answers.elsewhere(now, path, init.mac1)?;
+        match gate.proves(now, addr, init) {
+            Ok(true) => {}
+            Ok(false) => {
+                gate.ask(now, path, init, &mut self.rng, out);
+                return Some(Verdict::Cookie);
+            }
+            Err(why) => return Some(Verdict::Drop(why)),
+        }
+        let Ok(Packet::Response { handshake, .. }) = packet::parse(path.carrier(), answer) else {
+            return None;
+        };
+        let (index, start) = (handshake.sender, out.len());
+        out.extend_from_slice(answer);
+        self.answers.insert(now, path, *init.mac1, &out[start..]);
+        Some(Verdict::Elsewhere(index))
     }
 
     fn read_init(

@@ -1,7 +1,5 @@
 //! Where the relay's sessions were last: a relay that starts again tells them that they are lost.
 
-use std::net::SocketAddr;
-
 use rusqlite::{Connection, Transaction, params};
 
 use super::sums::{Sum, sum};
@@ -24,7 +22,7 @@ pub(super) fn note(tx: &Transaction<'_>, noted: &[SessionNote], ended: &[u32]) -
     let put = "INSERT OR REPLACE INTO sessions(number, addr, sum) VALUES (?1, ?2, ?3)";
     let mut put = tx.prepare_cached(put)?;
     for note in noted {
-        let addr = note.addr.to_string();
+        let addr = to_text(note);
         put.execute(params![note.index, addr, row_sum(note.index, &addr)])?;
     }
     Ok(())
@@ -37,9 +35,25 @@ pub(super) fn read(db: &Connection) -> rusqlite::Result<Option<Vec<SessionNote>>
         let (index, addr): (i64, String) = (row.get(0)?, row.get(1)?);
         let is_whole = |index: &u32| row.get::<_, Sum>(2).is_ok_and(|sum| sum == row_sum(*index, &addr));
         let index = u32::try_from(index).ok().filter(is_whole);
-        Ok(index.zip(addr.parse::<SocketAddr>().ok()).map(|(index, addr)| SessionNote { index, addr }))
+        Ok(index.and_then(|index| note_of(index, &addr)))
     })?;
     rows.collect()
+}
+
+/// The other end's address, and behind it the one of ours that it writes to, if that is kept.
+fn to_text(note: &SessionNote) -> String {
+    match note.asked {
+        Some(asked) => format!("{} {asked}", note.addr),
+        None => note.addr.to_string(),
+    }
+}
+
+fn note_of(index: u32, text: &str) -> Option<SessionNote> {
+    let (addr, asked) = match text.split_once(' ') {
+        Some((addr, asked)) => (addr, Some(asked.parse().ok()?)),
+        None => (text, None),
+    };
+    Some(SessionNote { addr: addr.parse().ok()?, index, asked })
 }
 
 fn row_sum(index: u32, addr: &str) -> Sum {

@@ -174,12 +174,14 @@ fn row_11_under_load_too_no_unproven_address_is_sent_more_than_it_sent() {
 fn thousand_proven_addresses_leave_newcomers_their_share() {
     let mut rig = Rig::new();
     let (mut tom, _) = two(&mut rig);
-    let mut first = init(&rig, private(9), Carrier::Udp, &Hello { counter: 1, continues: None }, 1);
-    let without = first.packet().to_vec();
-    flood(&mut rig, &without);
-    let networks = (0..1_000).map(|n: u16| udp_of([10, (n >> 8) as u8, n as u8, 1]));
-    let proven = networks.map(|path| {
-        rig.give(path, &without);
+    let garbage = garbage(&rig);
+    flood(&mut rig, &garbage);
+    let proven = (0..1_000).map(|n: u16| {
+        let path = udp_of([10, (n >> 8) as u8, n as u8, 1]);
+        // One message that comes from many addresses would be opened once.
+        let hello = Hello { counter: 1, continues: None };
+        let mut first = init(&rig, private(9), Carrier::Udp, &hello, u32::from(n) + 1);
+        rig.give(path, first.packet());
         first.handle_cookie(&rig.answers(path)[0]).unwrap();
         (path, first.packet().to_vec())
     });

@@ -40,7 +40,7 @@ fn row_31_lost_sessions_are_told_a_thousand_a_second_three_times_and_then_forgot
     const LOST: u32 = 1_000;
     let dir = tempfile::tempdir().unwrap();
     let addr = |n: u32| SocketAddr::from(([198, 18, 1 + (n / 250) as u8, (n % 250) as u8], 1_000));
-    let noted = (1..=LOST).map(|n| SessionNote { addr: addr(n), index: n }).collect();
+    let noted = (1..=LOST).map(|n| SessionNote { addr: addr(n), index: n, asked: None }).collect();
     let (mut store, _) = RelayStore::open(dir.path(), || [7; 32]).unwrap();
     store.commit(&[Record::Sessions { noted, ended: Vec::new() }], &mut Vec::new()).unwrap();
     drop(store);

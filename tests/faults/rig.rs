@@ -175,7 +175,7 @@ impl Rig {
                 }
                 Effect::Load(ticket, query) => self.loads.push((ticket, query)),
                 Effect::Show(event) => self.shown.push(event),
-                Effect::Close(Path::Udp(_)) | Effect::OpenTcp(..) | Effect::LookUp(_) => {}
+                Effect::Close(Path::Udp(_) | Path::UdpAt(_)) | Effect::OpenTcp(..) | Effect::LookUp(_) => {}
             }
         }
         if self.commits && !(self.asked.is_empty() && self.loads.is_empty()) {

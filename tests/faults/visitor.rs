@@ -218,7 +218,7 @@ impl Visitor {
                 Effect::OpenTcp(conn, addr) => self.open_tcp(conn, addr, relays),
                 Effect::Close(Path::Tcp(conn)) => self.open.retain(|(open, _)| *open != conn),
                 Effect::Send(Path::Tcp(conn), range) => self.send_on(conn, &self.out.bytes[range], relays),
-                Effect::Close(Path::Udp(_)) => {}
+                Effect::Close(Path::Udp(_) | Path::UdpAt(_)) | Effect::Send(Path::UdpAt(_), _) => {}
                 Effect::LookUp(_) | Effect::Load(..) => {}
             }
         }

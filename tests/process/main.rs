@@ -7,6 +7,7 @@
 mod line;
 mod world;
 
+mod addresses;
 mod book;
 mod carriers;
 mod chat;

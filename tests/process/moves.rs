@@ -46,6 +46,29 @@ fn row_28_a_listener_says_when_and_why_its_path_changed_and_what_each_letter_cam
     jack.terminate();
 }
 
+/// A proxy that drops nothing: only the way back from its other address leads nowhere.
+#[test]
+fn copies_from_another_address_silence_no_listener() {
+    for from_the_start in [true, false] {
+        let (home, relay) = town(&[], &["JACK"]);
+        let proxy = UdpProxy::open(relay.udp);
+        home.split_book("through.toml", &["TOM"], proxy.addr, relay.udp);
+        if from_the_start {
+            proxy.copy_first();
+        }
+        let mut jack =
+            home.start(&["listen", "--as", "JACK", "--contacts", "through.toml", "--json", "--udp"]);
+        assert!(jack.until_err("connected to").ends_with("over UDP"));
+        proxy.copy_first();
+        for text in ["one", "two", "three", "four", "five", "six"] {
+            let args = ["send", "--as", "TOM", "--wait", "delivered", "JACK", text];
+            assert!(home.run(&args).with(0).result().starts_with("delivered "), "{text}");
+            assert_eq!(heard(&mut jack), ("udp".to_owned(), text.to_owned()));
+        }
+        jack.terminate();
+    }
+}
+
 #[test]
 fn who_chats_chooses_the_carrier_and_letters_tell_it() {
     let (home, relay) = town(&["--tcp"], &["TOM", "JACK"]);

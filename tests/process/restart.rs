@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::world::{Home, Running, SOON};
+use crate::world::{Home, Running, SOON, UdpProxy};
 
 const NAMES: [&str; 3] = ["TOM", "JACK", "ROSE"];
 
@@ -13,9 +13,9 @@ fn noted(home: &Home) -> u32 {
     db.query_row("SELECT count(*) FROM sessions", [], |row| row.get(0)).unwrap()
 }
 
-/// Asks the relay for its pulse until it has noted every one of us; it does so within a second.
-fn until_noted(home: &Home, relay: &str) {
-    let all = || noted(home) == NAMES.len() as u32;
+/// Asks the relay for its pulse until it has noted all members; it does so within a second.
+fn until_noted(home: &Home, relay: &str, members: u32) {
+    let all = || noted(home) == members;
     let pulse = || home.run(&["ping", relay, "--udp", "--count", "1"]).with(0);
     assert!((0..500).any(|_| all() || pulse().out.is_empty()), "the sessions are not noted");
 }
@@ -23,6 +23,15 @@ fn until_noted(home: &Home, relay: &str) {
 fn gets_a_letter(home: &Home, listener: &mut Running, name: &str, text: &str) {
     assert!(home.send("MARY", name, text).result().starts_with("delivered "));
     assert!(listener.out().ends_with(text));
+}
+
+/// The relay that keeps its data there runs again.
+fn restarted(home: &Home, bind: &str) -> Running {
+    let mut again = home.command(&["relay", "--data", "kept", "--bind", bind]);
+    again.env("RUST_LOG", "queqiao=debug");
+    let mut relay = Running::start(again);
+    assert!(relay.out().starts_with("ready "));
+    relay
 }
 
 /// Nobody writes, so nobody would notice for twenty seconds: that they are back sooner is the new relay's doing.
@@ -33,16 +42,28 @@ fn row_31_idle_clients_of_a_killed_relay_are_back_soon_after_it_runs_again() {
     let addr = relay.udp.to_string();
     home.book(&NAMES, &addr);
     let mut listeners = NAMES.map(|name| home.listen(name, &["--udp"]));
-    until_noted(&home, &addr);
+    until_noted(&home, &addr, NAMES.len() as u32);
     relay.running.kill();
-    let mut again = home.command(&["relay", "--data", "kept", "--bind", &addr]);
-    again.env("RUST_LOG", "queqiao=debug");
-    let mut relay = Running::start(again);
-    assert!(relay.out().starts_with("ready "));
+    let mut relay = restarted(&home, &addr);
     NAMES.iter().for_each(|_| drop(relay.until_err_within("SignedIn", SOON)));
     for (name, listener) in NAMES.into_iter().zip(&mut listeners) {
         gets_a_letter(&home, listener, name, "are you there");
     }
+}
+
+/// The relay is bound to every address, and its answers pass from one that the system would not choose, only.
+#[test]
+fn row_31_resets_leave_from_the_address_that_was_asked() {
+    let home = Home::new();
+    let relay = home.relay(&["--data", "kept", "--bind", "0.0.0.0:0"]);
+    let port = relay.udp.port();
+    let proxy = UdpProxy::open(([127, 0, 0, 5], port).into());
+    home.book(&["TOM"], proxy.addr);
+    let _tom = home.listen("TOM", &["--udp"]);
+    until_noted(&home, &format!("127.0.0.1:{port}"), 1);
+    relay.running.kill();
+    let mut relay = restarted(&home, &format!("0.0.0.0:{port}"));
+    relay.until_err_within("SignedIn", SOON);
 }
 
 #[test]

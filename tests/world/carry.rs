@@ -53,7 +53,7 @@ impl World {
             Happening::CommitEnds { node, life } => self.end_commit(node, life),
             Happening::Resolved { client, life, host } => {
                 if self.stations[client].node.life == life {
-                    let addrs = vec![RELAY_ADDR.parse().unwrap()];
+                    let addrs = self.decoys.among(RELAY_ADDR.parse().unwrap());
                     self.tell_client(client, Waiting::Other(Input::Resolved(host, addrs)));
                 }
             }
@@ -117,6 +117,9 @@ impl World {
                 Effect::Load(ticket, query) => self.load_of_relay(ticket, query),
                 Effect::Show(event) => self.note(|| format!("relay: {event:?}")),
                 Effect::Close(Path::Udp(_)) => {}
+                Effect::Send(Path::UdpAt(_), _) | Effect::Close(Path::UdpAt(_)) => {
+                    panic!("nobody has told it of an address of its own")
+                }
                 Effect::OpenTcp(..) | Effect::LookUp(_) => panic!("a relay calls nobody"),
             }
         }
@@ -163,6 +166,8 @@ impl World {
                 self.stations[client].shakes.look(self.now, life, bytes);
             }
             match effect {
+                Effect::Send(Path::Udp(to), _) if self.decoys.has(to) => self.send_to_decoy(client, to),
+                Effect::OpenTcp(id, to) if self.decoys.has(to) => self.dial_decoy(client, id, to),
                 Effect::Send(Path::Udp(_), range) => self.client_sends(client, &out.bytes[range]),
                 Effect::Send(Path::Tcp(id), range) => {
                     if let Some(conn) = self.conn_of(client, id.0) {
@@ -191,6 +196,9 @@ impl World {
                 Effect::Show(event) => self.shown(client, event),
                 Effect::Load(..) => panic!("a client loads nothing"),
                 Effect::Close(Path::Udp(_)) => {}
+                Effect::Send(Path::UdpAt(_), _) | Effect::Close(Path::UdpAt(_)) => {
+                    panic!("nobody asks a client")
+                }
             }
         }
         self.stations[client].node.out = out;
@@ -211,6 +219,7 @@ impl World {
         for arrival in arrivals {
             let (bytes, genuine) = (damaged(packet, arrival), arrival.flipped.is_none());
             let proves = proves.clone();
+            self.copy_first(client, arrival.at, &bytes);
             self.agenda.enter(arrival.at, Happening::ToRelay { from, bytes, proves, genuine });
         }
     }

@@ -1,264 +1,121 @@
-//! Folders of members that are replaced by earlier copies of themselves, made at any time: while no
-//! process runs, while a session runs, before or behind any commit. Nothing is delivered that its
-//! reader does not have, and no text is lost that the copy knows of.
+//! Somebody on the way who drops nothing: the relay has a copy of each datagram of a client first, from addresses of their
+//! own, where nothing that it says there is heard. What must hold: the relay ends by answering where the client is, and
+//! nothing is lost. It does not end when the network has healed: no fault of the network is needed for it.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use queqiao::client::{Command, Event, Kept, Reason};
-use queqiao::wire::message::NameReason;
+use queqiao::base::{Path, Tick};
+use queqiao::client::{Carriers, Command};
 
 use super::cover::Count;
-use super::oracle::{End, Oracle};
-use super::stories::{delivered, ended, millis, secs, shows};
-use super::weather::chance;
-use super::world::World;
+use super::stories::{millis, say, secs, two};
+use super::weather::{below, chance};
+use super::world::{Happening, World};
 
-/// What there is of a client's folder at one time.
-#[derive(Clone)]
-pub struct Folder {
-    kept: Kept,
-    counter_reserved: u64,
-    pinned: Option<queqiao::base::PublicKey>,
-}
+/// When all is well, the relay answers where clients have shown to be within this time.
+const PROVED_WITHIN: Duration = Duration::from_secs(5);
 
-/// In some seeds folders are copied, and the copies put back later.
-pub fn plan(world: &mut World, span: Duration) {
-    if !chance(&mut world.rng, 250) {
-        return;
-    }
-    let people = world.stations.len() as u64;
-    for _ in 0..1 + world.rng.below(3) {
-        let client = world.rng.below(people) as usize;
-        let [from, to] = [(); 2].map(|()| Duration::from_micros(world.rng.below(span.as_micros() as u64)));
-        world.later(from.min(to), move |w| {
-            let folder = w.copy_of(client);
-            w.later(from.max(to) - from.min(to), move |w| put_back_somehow(w, client, folder));
-        });
-    }
-}
-
-/// The copy may write before it reaches the relay, and the relay may have been killed.
-fn put_back_somehow(world: &mut World, client: usize, folder: Folder) {
-    if !world.stations[client].started {
-        return;
-    }
-    if chance(&mut world.rng, 500) {
-        let down = Duration::from_millis(world.rng.below(2_000));
-        world.restart_relay(down);
-    }
-    let offline = chance(&mut world.rng, 500);
-    if offline {
-        world.isolate(client);
-    }
-    world.put_back(client, folder);
-    let others: Vec<String> = world.stations.iter().map(|station| station.name.clone()).collect();
-    for n in 0..world.rng.below(6) {
-        let to = others[world.rng.below(others.len() as u64) as usize].clone();
-        let wait = Duration::from_millis(world.rng.below(400));
-        world.later(wait, move |w| _ = w.send(client, &to, &format!("by a copy: {n}")));
-    }
-    if offline {
-        if chance(&mut world.rng, 300) {
-            world.later(millis(500), move |w| w.restart_client(client));
-        }
-        world.later(secs(1), move |w| w.rejoin(client));
-    }
-}
-
-/// A copy made while its session ran is known when it writes what its original has written:
-/// everybody writes to everybody, so that all is well after that.
-pub fn come_to_light(world: &mut World) {
-    let mut letters = Vec::new();
-    for from in world.oracle.put_back.clone() {
-        if !world.stations[from].stopped {
-            let names: Vec<String> = world.stations.iter().map(|station| station.name.clone()).collect();
-            letters.extend(names.iter().map(|to| world.send(from, to, "is this an old copy?")));
-        }
-    }
-    let all = world.run_until(secs(10), |w| letters.iter().all(|letter| ended(w, *letter)));
-    let open = letters.iter().find(|letter| !ended(world, **letter));
-    assert!(all, "a letter of a copy has no end: {:?}", open.map(|letter| world.fate(*letter)));
-    if !letters.is_empty() {
-        world.run_for(secs(5));
-    }
-}
+/// Clients whose datagrams are copied, and from how many addresses.
+#[derive(Default)]
+pub struct Copies(BTreeMap<usize, u64>);
 
 impl World {
-    /// A copy of what is durable of this client now.
-    pub fn copy_of(&self, client: usize) -> Folder {
-        let station = &self.stations[client];
-        let (kept, counter_reserved) = (station.disk.kept.clone(), station.disk.counter_reserved);
-        Folder { kept, counter_reserved, pinned: station.pinned }
+    pub fn begin_copies(&mut self, client: usize, addresses: u64) {
+        self.copies.0.insert(client, addresses);
     }
 
-    /// The client's process ends, and another one runs in the copy of its folder.
-    pub fn put_back(&mut self, client: usize, folder: Folder) {
-        self.note(|| format!("client {client}: an earlier copy of its folder is put back"));
-        self.cover.add(Count::FoldersPutBack);
-        self.cut_off(client);
-        let station = &mut self.stations[client];
-        (station.disk.kept, station.disk.counter_reserved) = (folder.kept, folder.counter_reserved);
-        station.pinned = folder.pinned;
-        self.oracle.replaced(client, &self.stations[client].disk.kept);
-        self.restart_client(client);
+    /// A datagram of this client arrives then: its copy does before it.
+    pub fn copy_first(&mut self, client: usize, at: Tick, bytes: &[u8]) {
+        let Some(addresses) = self.copies.0.get(&client).copied() else { return };
+        let port = 5_000 + self.rng.below(addresses) as u16;
+        let from = SocketAddr::from(([192, 88, 99, client as u8 + 1], port));
+        self.cover.add(Count::CopiedFirst);
+        let copy = Happening::ToRelay { from, bytes: bytes.to_vec(), proves: Vec::new(), genuine: false };
+        self.agenda.enter(at, copy);
     }
 
-    /// What keeps a client from its relay alone is over.
-    fn rejoin(&mut self, client: usize) {
-        let station = &mut self.stations[client];
-        for lane in [&mut station.up, &mut station.down] {
-            (lane.weather.udp_hole, lane.weather.tcp_hole) = (false, false);
+    /// Addresses that the relay answers at and nobody has shown to be at.
+    fn unproven_paths(&self) -> Vec<SocketAddr> {
+        let mut unproven = Vec::new();
+        self.relay.core.look_at_peers(|peer| match peer.path() {
+            Some(Path::Udp(addr)) if !self.addresses.is_proven(addr) => unproven.push(addr),
+            _ => {}
+        });
+        unproven
+    }
+}
+
+/// In few seeds one client is copied, from the start or later; mostly one that has no other carrier.
+pub fn plan(world: &mut World, span: Duration) {
+    if !chance(&mut world.rng, 80) {
+        return;
+    }
+    let client = world.rng.below(world.stations.len() as u64) as usize;
+    let addresses = [1, 3, 50][world.rng.below(3) as usize];
+    let is_late = chance(&mut world.rng, 700);
+    let at = if is_late { below(&mut world.rng, span) } else { Duration::ZERO };
+    let only_udp = chance(&mut world.rng, 700);
+    world.later(at, move |world| {
+        world.begin_copies(client, addresses);
+        if only_udp {
+            world.stations[client].carriers = Carriers::Udp;
+            world.command(client, Command::Carriers(Carriers::Udp));
         }
+    });
+    if chance(&mut world.rng, 300) {
+        let at = at + below(&mut world.rng, span);
+        world.later(at, move |world| _ = world.copies.0.remove(&client));
     }
 }
 
-impl Oracle {
-    /// A client's folder is an earlier copy, which knows this. Letters that it does not know are
-    /// gone with the folder; those that it knows may be told again.
-    fn replaced(&mut self, client: usize, kept: &Kept) {
-        self.put_back.insert(client);
-        let knows = |request: u64| {
-            let waits = kept.letters.values().any(|letter| letter.request == request);
-            waits || kept.refusals.values().any(|refusal| refusal.letter.request == request)
-        };
-        for (request, fate) in self.letters.iter_mut().filter(|(_, fate)| fate.sender == client) {
-            fate.retold = true;
-            match fate.end {
-                None if !knows(*request) => fate.end = Some(End::Forgotten),
-                Some(End::Forgotten) if knows(*request) => fate.end = None,
-                _ => {}
-            }
+/// The relay sends nobody more than a challenge at an address that is not proved, when there was time to prove it.
+pub fn check_paths(world: &mut World) {
+    world.run_until(PROVED_WITHIN, |world| world.unproven_paths().is_empty());
+    let unproven = world.unproven_paths();
+    assert!(unproven.is_empty(), "the relay answers at {unproven:?}, where nobody is");
+}
+
+/// Six messages to somebody who listens, and the answers; copied from the first packet on, or when both are online.
+#[test]
+fn copies_from_elsewhere_silence_nobody() {
+    for (addresses, from_the_start) in [(1, false), (1, true), (50, false), (50, true)] {
+        let (mut world, tom, jack) = two(Carriers::Udp);
+        world.begin_copies(jack, addresses);
+        if from_the_start {
+            world.restart_client(jack);
         }
-        self.last_stored.retain(|(who, _), _| *who != client);
-        self.last_shown.retain(|(who, _), _| *who != client);
-        let honest = |name: &str| !self.liars.contains(name);
-        for ((.., outbox), sender) in kept.senders.iter().filter(|((_, name, _), _)| honest(name.as_str())) {
-            self.last_stored.insert((client, outbox.0), sender.last);
+        for n in 0..6 {
+            let took = say(&mut world, tom, "JACK", secs(10));
+            let back = say(&mut world, jack, "TOM", secs(10));
+            let most = if n == 0 { secs(2) } else { millis(700) };
+            assert!(took <= most && back <= most, "{n}: {took:?}, {back:?} by {addresses} addresses");
+            world.run_for(secs(n * 15));
         }
+        check_paths(&mut world);
     }
 }
 
-fn pair(seed: u64) -> (World, usize, usize) {
-    let mut world = World::new(seed);
-    let [tom, jack] = ["TOM", "JACK"].map(|name| world.client(name, queqiao::client::Carriers::Auto));
-    world.start(tom);
-    world.start(jack);
-    world.run_for(secs(1));
-    let first = world.send(tom, "JACK", "first");
-    assert!(world.run_until(secs(1), |w| delivered(w, first)));
-    (world, tom, jack)
-}
-
-fn is_old_copy(world: &World, letter: u64) -> bool {
-    world.fate(letter).end == Some(End::Refused { reason: Reason::OldCopy, may_have_arrived: true })
-}
-
-/// Two more letters are delivered, the copy is put back, and the relay may be killed: what the copy
-/// writes comes back, each text once, and what it writes after that arrives.
-fn story(world: &mut World, (tom, jack): (usize, usize), folder: Folder, kill_relay: bool) {
-    for n in 0..2 {
-        let letter = world.send(tom, "JACK", &format!("of the original: {n}"));
-        assert!(world.run_until(secs(1), |w| delivered(w, letter)));
-    }
-    if kill_relay {
-        world.restart_relay(millis(100));
-    }
-    world.isolate(tom);
-    world.put_back(tom, folder);
-    let offline: Vec<u64> = (0..3).map(|n| world.send(tom, "JACK", &format!("offline: {n}"))).collect();
-    world.run_for(millis(500));
-    world.restart_client(tom);
-    world.run_for(millis(500));
-    world.rejoin(tom);
-    assert!(world.run_until(secs(60), |w| offline.iter().all(|letter| ended(w, *letter))));
-    assert!(is_old_copy(world, offline[0]) && is_old_copy(world, offline[1]), "{:?}", world.fate(offline[0]));
-    world.run_for(secs(5));
-    let told = |(_, event): &&(_, Event)| matches!(event, Event::OldCopy { .. });
-    assert_eq!(world.stations[tom].events.iter().filter(told).count(), 1, "said once");
-    let refused = |e: &Event| matches!(e, Event::NameRefused { reason: NameReason::OldCopy, .. });
-    assert!(!shows(world, tom, refused), "the name is right");
-    let after = world.send(tom, "JACK", "after all");
-    assert!(world.run_until(secs(5), |w| delivered(w, after)), "{:?}", world.fate(after));
-    let back = world.send(jack, "TOM", "and back");
-    assert!(world.run_until(secs(5), |w| delivered(w, back)));
-}
-
-/// The copy was made while nothing ran: the sign-in tells.
+/// A router forgets the client, and the relay hears of its new address from copies only.
 #[test]
-fn copy_made_before_the_last_sign_in_is_known_by_its_own() {
-    for (seed, kill_relay) in [(1, false), (2, true)] {
-        let (mut world, tom, jack) = pair(seed);
-        let folder = world.copy_of(tom);
-        world.restart_client(tom);
-        world.run_for(secs(1));
-        story(&mut world, (tom, jack), folder, kill_relay);
-    }
+fn a_client_that_is_copied_may_move() {
+    let (mut world, tom, jack) = two(Carriers::Udp);
+    world.begin_copies(jack, 1);
+    say(&mut world, tom, "JACK", secs(10));
+    world.rebind(jack, true);
+    say(&mut world, jack, "TOM", secs(10));
+    let took = say(&mut world, tom, "JACK", secs(10));
+    assert!(took <= millis(700), "{took:?}");
+    check_paths(&mut world);
 }
 
-/// One sign-in serves all letters, and the copy was made behind it: its letters tell, to the relay,
-/// or to their reader where the relay has forgotten what it took.
+/// Somebody's address changes once, and nothing is copied: the relay answers there at once.
 #[test]
-fn copy_made_while_a_session_runs_is_known_by_its_letters() {
-    for (seed, kill_relay) in [(3, false), (4, true)] {
-        let (mut world, tom, jack) = pair(seed);
-        let folder = world.copy_of(tom);
-        story(&mut world, (tom, jack), folder, kill_relay);
-    }
-}
-
-/// A letter that waits in one copy is not taken for the other copy's letter of the same number.
-#[test]
-fn copies_that_take_turns_lose_no_text() {
-    let (mut world, tom, _) = pair(5);
-    world.command(tom, Command::Leave);
-    world.run_for(millis(100));
-    let folder = world.copy_of(tom);
-    world.isolate(tom);
-    let mine = world.send(tom, "JACK", "of the one, not sent");
-    world.run_for(millis(100));
-    let other = world.copy_of(tom);
-    world.put_back(tom, folder);
-    world.rejoin(tom);
-    let theirs = world.send(tom, "JACK", "of the other");
-    assert!(world.run_until(secs(10), |w| delivered(w, theirs)), "{:?}", world.fate(theirs));
-    world.put_back(tom, other);
-    assert!(world.run_until(secs(10), |w| is_old_copy(w, mine)), "{:?}", world.fate(mine));
-}
-
-/// A client goes on though the relay has lost what it knew of it.
-#[test]
-fn relay_put_back_calls_nobody_an_old_copy() {
-    let (mut world, tom, _) = pair(6);
-    let disk = world.relay_disk.clone();
-    for _ in 0..20 {
-        world.restart_client(tom);
-        world.run_for(secs(1));
-        let letter = world.send(tom, "JACK", "again");
-        assert!(world.run_until(secs(2), |w| delivered(w, letter)));
-    }
-    world.relay_disk = disk;
-    world.restart_relay(millis(100));
-    let letter = world.send(tom, "JACK", "and again");
-    assert!(world.run_until(secs(5), |w| delivered(w, letter)), "{:?}", world.fate(letter));
-    assert!(!shows(&world, tom, |e| matches!(e, Event::OldCopy { .. })));
-}
-
-/// The relay's disk takes no mark: what waits is handed over, new letters come back as `full`, and
-/// are taken when there is room again.
-#[test]
-fn full_disk_at_sign_in_locks_nobody_out() {
-    let (mut world, tom, jack) = pair(7);
-    world.command(jack, Command::Leave);
-    world.run_for(millis(100));
-    let waits = world.send(tom, "JACK", "waits");
-    assert!(world.run_until(secs(2), |w| w.fate(waits).accepted));
-    world.relay_platter.full_until = world.now + secs(10);
-    world.restart_client(jack);
-    assert!(world.run_until(secs(3), |w| w.fate(waits).shown == 1), "what waits is handed over");
-    let full = End::Refused { reason: Reason::Full, may_have_arrived: false };
-    let new = world.send(jack, "TOM", "new");
-    assert!(world.run_until(secs(2), |w| w.fate(new).end == Some(full)), "{:?}", world.fate(new));
-    world.run_for(secs(12));
-    let later = world.send(jack, "TOM", "later");
-    assert!(world.run_until(secs(2), |w| delivered(w, later)), "{:?}", world.fate(later));
+fn a_client_that_moves_is_followed_at_once() {
+    let (mut world, tom, jack) = two(Carriers::Udp);
+    world.rebind(jack, true);
+    let back = say(&mut world, jack, "TOM", secs(10));
+    let took = say(&mut world, tom, "JACK", secs(10));
+    assert!(back <= millis(100) && took <= millis(100), "{back:?}, {took:?}");
 }

@@ -25,6 +25,8 @@ counts! {
     LostForSize,
     LostInQueue,
     Copied,
+    CopiedFirst,
+    Decoyed,
     Reordered,
     Corrupted,
     Rebinds,

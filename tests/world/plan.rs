@@ -10,11 +10,13 @@ use super::absence::go_away;
 use super::agreement;
 use super::copies;
 use super::cover::Count;
+use super::decoys;
 use super::guest_rules;
 use super::hostile;
 use super::intruder::intrude;
 use super::later_versions;
 use super::machines::act_up;
+use super::old_copies;
 use super::oracle::{End, Fate};
 use super::readers;
 use super::refusals;
@@ -33,6 +35,7 @@ const QUIET_PACKETS_MAX: u64 = 24;
 
 /// One seed, from beginning to end.
 pub fn live(world: &mut World) {
+    decoys::plan(world);
     people(world);
     let trouble = Duration::from_secs(10 + world.rng.below(50));
     let long = chance(&mut world.rng, 80);
@@ -40,7 +43,7 @@ pub fn live(world: &mut World) {
     go_wrong(world, trouble);
     act_up(world, trouble);
     go_away(world, trouble);
-    copies::plan(world, trouble);
+    old_copies::plan(world, trouble);
     later_versions::go_back(world, trouble);
     flood(world, trouble);
     forge(world, trouble);
@@ -48,6 +51,7 @@ pub fn live(world: &mut World) {
         hostile::join(world, trouble);
     }
     shakes::plan(world, trouble);
+    copies::plan(world, trouble);
     world.run_for(trouble);
     storm(world);
     let asleep = world.all_awake_at().since(world.now);
@@ -65,6 +69,7 @@ pub fn live(world: &mut World) {
     assert!(ended, "{} letters have no end: {first:?}", open.len());
     world.run_for(HEALED_FOR);
     be_quiet(world);
+    copies::check_paths(world);
     speak_again(world);
     refusals::pass_by(world);
     intrude(world);
@@ -397,7 +402,7 @@ fn forge_resets(world: &mut World) {
 /// Everybody who still tries is there for everybody else.
 fn speak_again(world: &mut World) {
     world.befriend_all();
-    copies::come_to_light(world);
+    old_copies::come_to_light(world);
     let present: Vec<usize> = (0..world.stations.len()).filter(|c| !world.stations[*c].stopped).collect();
     let mut letters = Vec::new();
     for from in &present {

@@ -436,6 +436,22 @@ fn the_user_moves_the_conversation_to_tcp_and_back() {
     assert_eq!(world.relay.core.stats().handshakes, handshakes);
 }
 
+/// There is no session, and a round is under way or the pause before the next one.
+#[test]
+fn carriers_chosen_while_no_relay_answers_are_tried() {
+    for carriers in [Carriers::Udp, Carriers::Tcp, Carriers::Auto] {
+        for chosen_after in [millis(100), secs(5), secs(9), secs(20)] {
+            let (mut world, tom, _) = two(Carriers::Auto);
+            world.restart_relay(secs(30));
+            world.restart_client(tom);
+            world.run_for(chosen_after);
+            world.command(tom, Command::Carriers(carriers));
+            let letter = world.send(tom, "JACK", "hello");
+            assert!(world.run_until(secs(75), |w| delivered(w, letter)), "{carriers:?} {chosen_after:?}");
+        }
+    }
+}
+
 #[test]
 fn pinned_to_udp_nothing_goes_over_tcp() {
     let (mut world, tom, _) = talking(Carriers::Udp, millis(20));

@@ -11,7 +11,9 @@ use queqiao::session::SessionId;
 
 use super::agenda::Agenda;
 use super::agreement::Agreement;
+use super::copies::Copies;
 use super::cover::{Count, Cover};
+use super::decoys::Decoys;
 use super::disk::Disk;
 use super::fresh::Fresh;
 use super::greed::Written;
@@ -132,6 +134,8 @@ pub struct World {
     pub hostile: BTreeMap<SocketAddr, ()>,
     pub intruder: Option<Intruder>,
     pub hostile_member: Option<Hostile>,
+    pub copies: Copies,
+    pub decoys: Decoys,
     pub troublemakers: Troublemakers,
     /// Lists of names that the relay's process has written.
     pub written: Written,
@@ -225,6 +229,8 @@ impl World {
             hostile: BTreeMap::new(),
             intruder: None,
             hostile_member: None,
+            copies: Copies::default(),
+            decoys: Decoys::default(),
             troublemakers: Troublemakers::default(),
             written: Written::default(),
             visitors: Visitors::of(guests),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::base::{Carrier, Now, Path, PublicKey};
+use crate::base::{Now, Path, PublicKey};
 use crate::peer::{Begin, Peer, Role};
 use crate::session::{Answered, Established, Hello, Initiator, KeyQuery, Lifetime};
 
@@ -44,6 +44,7 @@ impl Uplink {
         &mut self,
         now: Now,
         shared: &mut Shared,
+        path: Path,
         bytes: &[u8],
         out: &mut Out,
     ) {
@@ -58,9 +59,8 @@ impl Uplink {
                     let attempt = &mut self.connecting.attempts[place];
                     attempt.enter(now.tick, Stage::Ready);
                     attempt.conn().into_iter().for_each(|conn| shared.pace.dials.advance(now.tick, conn));
-                    if attempt.carrier == Carrier::Udp {
-                        self.connecting.give_udp_a_start(now.tick);
-                    }
+                    attempt.go_on_at(path);
+                    self.connecting.give_a_start(now.tick);
                     self.take_unproven_key(key);
                     return self.drive_attempts(now, shared, out);
                 }
@@ -78,7 +78,9 @@ impl Uplink {
                         }
                         // The first answer may have been damaged on the way.
                         shared.indexes.free(now.tick, Duration::ZERO, index);
-                        self.connecting.attempts[place].enter(now.tick, Stage::Ready);
+                        let attempt = &mut self.connecting.attempts[place];
+                        attempt.enter(now.tick, Stage::Ready);
+                        attempt.go_on_at(path);
                         self.take_unproven_key(offered);
                         self.drive_attempts(now, shared, out);
                     }
@@ -107,11 +109,17 @@ impl Uplink {
                     self.connecting.counter = self.connecting.counter.max(highest);
                     shared.indexes.free(now.tick, Duration::ZERO, index);
                     attempt.handle_stale(now.tick);
+                    attempt.go_on_at(path);
                     return self.drive_attempts(now, shared, out);
                 }
                 Ok(Answered::Established(established)) => {
                     let rtt = Some(attempt.rtt(now.tick));
-                    self.connecting.attempts.remove(place);
+                    let attempt = self.connecting.attempts.remove(place);
+                    match (path.udp_peer(), attempt.addr()) {
+                        (Some(addr), _) => self.connecting.udp.handle_answer(addr),
+                        (None, Some(addr)) => self.connecting.tcp.handle_answer(addr),
+                        (None, None) => {}
+                    }
                     return self.establish(now, shared, path, (established, rtt), out);
                 }
             }
@@ -133,7 +141,7 @@ impl Uplink {
         let beside = self.racing_conn(shared.carriers);
         let kept = match path {
             Path::Tcp(conn) => Some(conn),
-            Path::Udp(_) => beside.map(|(conn, _)| conn),
+            _ => beside.map(|(conn, _)| conn),
         };
         self.cancel_attempts_but(now.tick, shared, kept, out);
         kept.into_iter().for_each(|conn| shared.pace.dials.end(conn));

@@ -64,6 +64,41 @@ fn one_packet_each_for_many_peers_leaves_in_few_calls_and_reaches_each() {
     assert_eq!(relay.net.stats().batches_out, 2);
 }
 
+/// Each peer takes nothing but what comes from the address it wrote to, singly, in a train or with others.
+#[test]
+fn answers_leave_from_the_address_that_was_asked() {
+    let mut relay = End::new(NetConfig::relay("0.0.0.0:0".parse().unwrap(), None));
+    let port = relay.net.udp_addr().unwrap().port();
+    let peers: Vec<_> = (0..40)
+        .map(|n| {
+            let peer = plain_socket();
+            peer.connect(SocketAddr::from(([127, 0, 0, 5 + n / 20], port))).unwrap();
+            peer.send(&[n; 50]).unwrap();
+            peer
+        })
+        .collect();
+    relay.packets_until(40);
+    let path = |got: &Got| if let Got::Packet(path, _) = got { Some(*path) } else { None };
+    let paths: Vec<_> = relay.got.iter().filter_map(path).collect();
+    paths.iter().for_each(|path| relay.out.send(*path, &[7; 50]));
+    relay.carry_out();
+    let train: Vec<_> = (0..3).map(|n| vec![n; 1200]).collect();
+    relay.send(paths[39], &train);
+    let mut buffer = [0; 1500];
+    for peer in &peers {
+        assert_eq!(peer.recv(&mut buffer).unwrap(), 50);
+    }
+    for n in 0..3 {
+        assert_eq!((peers[39].recv(&mut buffer).unwrap(), buffer[0]), (1200, n));
+    }
+    #[cfg(target_os = "linux")]
+    assert_eq!(
+        relay.net.stats().batches_out,
+        3 + 1,
+        "twenty from one address, eleven and eight from the other, a train"
+    );
+}
+
 #[test]
 fn what_can_be_no_packet_is_dropped_and_counted() {
     let (mut relay, peer) = (End::relay(), plain_socket());
@@ -119,7 +154,7 @@ fn a_socket_of_both_families_shows_and_takes_plain_ipv4() {
     let addr: SocketAddr = ([127, 0, 0, 1], relay.net.udp_addr().unwrap().port()).into();
     peer.send_to(b"over four", addr).unwrap();
     let back = relay.path_of_a_packet();
-    assert_eq!(back, Path::Udp(peer.local_addr().unwrap()));
+    assert_eq!(back, Path::udp(peer.local_addr().unwrap(), Some(addr.ip())));
     relay.send(back, &numbered(3, 9));
     for packet in numbered(3, 9) {
         let mut buffer = [0; 20];
@@ -128,7 +163,8 @@ fn a_socket_of_both_families_shows_and_takes_plain_ipv4() {
     }
     let six = UdpSocket::bind("[::1]:0").unwrap();
     six.send_to(b"over six", ("::1", addr.port())).unwrap();
-    let path = Path::Udp(six.local_addr().unwrap());
+    let asked = "::1".parse().unwrap();
+    let path = Path::udp(six.local_addr().unwrap(), Some(asked));
     relay.until(|got| *got == Got::Packet(path, b"over six".to_vec()));
     let stream = std::net::TcpStream::connect(("127.0.0.1", relay.net.tcp_addr().unwrap().port())).unwrap();
     assert_eq!(relay.opened().1, stream.local_addr().unwrap());

@@ -72,11 +72,20 @@ impl Relay {
                 self.open_init(now, (path, source), bytes, &mut answer, out);
             }
             Verdict::Cookie => self.stats.cookies += 1,
+            Verdict::Elsewhere(index) => self.shaken_elsewhere(path, index),
             Verdict::Drop(_) => self.drop_packet(now.tick, path, out),
             _ => {}
         }
         self.send_answer(now.tick, path, &answer, out);
         self.answer = answer;
+    }
+
+    /// The handshake that gave us this index was answered on this path too.
+    fn shaken_elsewhere(&mut self, path: Path, index: u32) {
+        let slot = self.sessions.indexes.get(index).copied();
+        if let Some(session) = slot.and_then(|slot| self.sessions.get_mut(slot)) {
+            session.peer.handle_shaken_elsewhere(path);
+        }
     }
 
     /// Opens what was admitted in this turn, one after the other.
@@ -100,8 +109,8 @@ impl Relay {
 
     fn source_of(&self, path: Path) -> Option<SocketAddr> {
         match path {
-            Path::Udp(addr) => Some(addr),
             Path::Tcp(conn) => self.conns.remote(conn),
+            _ => path.udp_peer(),
         }
     }
 
@@ -132,6 +141,8 @@ impl Relay {
         self.stats.curve_us += u64::from(cost);
         match verdict {
             Verdict::Offer(offer) => self.grant(now, offer, answer),
+            Verdict::Cookie => self.stats.cookies += 1,
+            Verdict::Elsewhere(index) => self.shaken_elsewhere(path, index),
             Verdict::Drop(_) => self.drop_packet(now.tick, path, out),
             _ => {}
         }

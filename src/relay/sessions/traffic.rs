@@ -25,10 +25,10 @@ impl Relay {
         }
         match path {
             Path::Tcp(conn) => self.note_no_guest(now.tick, conn),
-            Path::Udp(from) if self.guests.is_some() && bytes.first() != Some(&MAGIC) => {
-                return self.handle_guest_datagram(now, from, bytes, out);
+            _ if self.guests.is_some() && bytes.first() != Some(&MAGIC) => {
+                return self.handle_guest_datagram(now, path, bytes, out);
             }
-            Path::Udp(_) => {}
+            Path::Udp(_) | Path::UdpAt(_) => {}
         }
         match packet::parse(path.carrier(), bytes) {
             Ok(Packet::Data { receiver, .. }) => self.handle_data(now, path, receiver, bytes, out),
@@ -79,6 +79,7 @@ impl Relay {
         let Some(session) = self.sessions.get_mut(slot) else { return };
         if let Some(handshake) = session.peer.take_confirmed() {
             self.responder.confirm(session.key, handshake);
+            session.peer.handle_confirmed(now.tick);
         }
         if !was_confirmed {
             session.peer.handle_round_trip_bound(now.tick, now.tick.since(session.opened));

@@ -169,14 +169,16 @@ fn row_72_a_full_disk_takes_nothing_and_still_serves_what_it_has() {
 fn row_31_where_sessions_were_is_kept_until_they_end() {
     let dir = tempfile::tempdir().unwrap();
     let (mut store, _) = open(dir.path()).unwrap();
-    let note = |index, addr: &str| SessionNote { index, addr: addr.parse().unwrap() };
-    let first = vec![note(1, "192.0.2.1:5"), note(u32::MAX, "[2001:db8::1]:6"), note(7, "192.0.2.1:7")];
-    commit(&mut store, &[Record::Sessions { noted: first, ended: vec![] }]);
-    let moved = vec![note(7, "192.0.2.9:9")];
+    let note = |index, addr: &str| SessionNote { index, addr: addr.parse().unwrap(), asked: None };
+    let asked_at = |ip: &str, note| SessionNote { asked: Some(ip.parse().unwrap()), ..note };
+    let v6 = asked_at("2001:db8::5", note(u32::MAX, "[2001:db8::1]:6"));
+    let first = vec![note(1, "192.0.2.1:5"), v6, note(7, "192.0.2.1:7"), note(9, "192.0.2.1:9")];
+    commit(&mut store, &[Record::Sessions { noted: first.clone(), ended: vec![] }]);
+    let moved = vec![asked_at("127.0.0.5", note(7, "192.0.2.9:9"))];
     commit(&mut store, &[Record::Sessions { noted: moved.clone(), ended: vec![1, 2] }]);
     drop(store);
     let kept = open(dir.path()).unwrap().1.mail.sessions;
-    assert_eq!(kept, [moved[0], note(u32::MAX, "[2001:db8::1]:6")]);
+    assert_eq!(kept, [moved[0], first[3], v6]);
 }
 
 #[test]

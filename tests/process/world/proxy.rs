@@ -52,6 +52,7 @@ pub struct UdpProxy {
     pub addr: SocketAddr,
     swallows: Arc<AtomicBool>,
     moves: Arc<AtomicBool>,
+    copies: Arc<AtomicBool>,
     over: Arc<AtomicBool>,
 }
 
@@ -62,11 +63,14 @@ impl UdpProxy {
             addr: front.local_addr().unwrap(),
             swallows: Arc::default(),
             moves: Arc::default(),
+            copies: Arc::default(),
             over: Arc::default(),
         };
         let (swallows, moves, over) = (proxy.swallows.clone(), proxy.moves.clone(), proxy.over.clone());
+        let copies = proxy.copies.clone();
         thread::spawn(move || {
             let (mut bytes, mut client, mut back) = ([0; 2048], None, towards(relay));
+            let elsewhere = towards(relay);
             front.set_read_timeout(Some(PASS)).unwrap();
             while !over.load(Ordering::Relaxed) {
                 if moves.swap(false, Ordering::Relaxed) {
@@ -75,6 +79,8 @@ impl UdpProxy {
                 let passes = || !swallows.load(Ordering::SeqCst);
                 if let Ok((len, from)) = front.recv_from(&mut bytes) {
                     client = Some(from);
+                    let copies = copies.load(Ordering::SeqCst);
+                    let _ = copies.then(|| elsewhere.send(&bytes[..len]));
                     let _ = passes().then(|| back.send(&bytes[..len]));
                 }
                 if let (Ok(len), Some(client)) = (back.recv(&mut bytes), client) {
@@ -88,6 +94,11 @@ impl UdpProxy {
     /// From now on the relay sees the client at another address, as when a router forgets it.
     pub fn change_address(&self) {
         self.moves.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on the relay has a copy of each datagram of the client first, from an address where nobody listens.
+    pub fn copy_first(&self) {
+        self.copies.store(true, Ordering::SeqCst);
     }
 
     /// From now on nothing passes, and nobody is told.

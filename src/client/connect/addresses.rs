@@ -1,0 +1,115 @@
+//! The addresses of a host over one carrier, and their turns: each round begins with another, until one has answered.
+
+use std::net::SocketAddr;
+
+#[derive(Debug, Default)]
+pub(in crate::client) struct Addresses {
+    /// `None` while the host is looked up.
+    known: Option<Vec<SocketAddr>>,
+    /// The place of the one that a round begins with.
+    first: usize,
+    /// How many of them had their turn in this round.
+    taken: usize,
+}
+
+impl Addresses {
+    /// A round begins, with these if they are known.
+    pub(super) fn begin(&mut self, known: Option<Vec<SocketAddr>>) {
+        (self.known, self.taken) = (known, 0);
+    }
+
+    pub(super) fn set(&mut self, addrs: &[SocketAddr]) {
+        self.known = Some(addrs.to_vec());
+    }
+
+    pub(super) const fn are_known(&self) -> bool {
+        self.known.is_some()
+    }
+
+    /// All that are known, as they were found.
+    pub(in crate::client) fn all(&self) -> &[SocketAddr] {
+        self.known.as_deref().unwrap_or_default()
+    }
+
+    /// All that are known, in the order in which they are tried.
+    pub(super) fn in_turn(&self) -> Vec<SocketAddr> {
+        (0..self.all().len()).filter_map(|turn| self.at(turn)).collect()
+    }
+
+    /// The one so many turns after the first.
+    pub(in crate::client) fn at(&self, turn: usize) -> Option<SocketAddr> {
+        let addrs = self.all();
+        addrs.get(self.first.wrapping_add(turn) % addrs.len().max(1)).copied()
+    }
+
+    /// The next one to be tried; after the last the first again.
+    pub(super) fn next(&mut self) -> Option<SocketAddr> {
+        let turn = if self.has_more() { self.taken } else { 0 };
+        self.taken = turn + 1;
+        self.at(turn)
+    }
+
+    /// Something else tries the one so many turns after the first: the round begins with that.
+    pub(super) fn take(&mut self, turn: usize) {
+        self.first = self.first.wrapping_add(turn);
+        self.taken = 1;
+    }
+
+    /// Whether one has not had its turn in this round.
+    pub(super) fn has_more(&self) -> bool {
+        self.taken < self.all().len()
+    }
+
+    /// The round has come to nothing.
+    pub(super) fn handle_failed_round(&mut self) {
+        self.first = self.first.wrapping_add(1);
+    }
+
+    /// The relay has answered there: the next round begins with it.
+    pub(super) fn handle_answer(&mut self, addr: SocketAddr) {
+        if let Some(place) = self.all().iter().position(|known| *known == addr) {
+            self.first = place;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addr(port: u16) -> SocketAddr {
+        ([192, 0, 2, 1], port).into()
+    }
+
+    #[test]
+    fn each_round_begins_with_another_until_one_answers() {
+        let known = vec![addr(0), addr(1), addr(2)];
+        let mut addresses = Addresses::default();
+        let mut firsts = Vec::new();
+        for _ in 0..4 {
+            addresses.begin(Some(known.clone()));
+            firsts.push(addresses.in_turn()[0]);
+            let next = || addresses.has_more().then(|| addresses.next().unwrap());
+            let taken: Vec<_> = std::iter::from_fn(next).collect();
+            assert_eq!(taken, addresses.in_turn());
+            assert_eq!(addresses.next(), addresses.at(0), "after the last the first");
+            addresses.handle_failed_round();
+        }
+        assert_eq!(firsts, [addr(0), addr(1), addr(2), addr(0)]);
+        addresses.handle_answer(addr(2));
+        addresses.begin(Some(known));
+        assert_eq!(addresses.next(), Some(addr(2)));
+        addresses.take(1);
+        assert_eq!(addresses.next(), Some(addr(1)));
+    }
+
+    #[test]
+    fn a_host_without_addresses_has_none_in_turn() {
+        let mut addresses = Addresses::default();
+        assert!(!addresses.are_known() && !addresses.has_more());
+        assert_eq!((addresses.next(), addresses.in_turn()), (None, Vec::new()));
+        addresses.set(&[]);
+        assert!(addresses.are_known());
+        assert_eq!(addresses.next(), None);
+    }
+}

@@ -1,0 +1,60 @@
+//! A relay that is bound to every address of its machine, asked at one that the system would not answer from.
+
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+
+use crate::guests::Udp;
+use crate::world::{Home, UdpProxy};
+
+/// A socket at 127.0.0.1 that takes nothing but what comes from there.
+fn guest_of(asked: SocketAddr) -> Udp {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    socket.connect(asked).unwrap();
+    Udp(socket)
+}
+
+/// By IPv4 alone and by both: a machine may have no IPv6.
+fn binds() -> Vec<&'static str> {
+    let has_ipv6 = UdpSocket::bind("[::1]:0").is_ok();
+    ["0.0.0.0:0", "[::]:0"].into_iter().filter(|bind| has_ipv6 || !bind.starts_with('[')).collect()
+}
+
+#[test]
+fn guest_is_answered_from_the_address_it_wrote_to() {
+    for bind in binds() {
+        let home = Home::new();
+        let relay = home.relay(&["--bind", bind, "--guests", "JACK"]);
+        let port = relay.udp.port();
+        let at = |ip: [u8; 4]| SocketAddr::from((ip, port));
+        home.book(&["JACK"], at([127, 0, 0, 1]));
+        let mut jack = home.listen("JACK", &[]);
+        for ip in [[127, 0, 0, 5], [127, 0, 0, 1], [127, 9, 9, 9]] {
+            let guest = guest_of(at(ip));
+            guest.say("@echo hello");
+            assert_eq!(guest.text(), "HELLO", "{bind}, {ip:?}");
+            guest.say("is anybody there?");
+            jack.until_out("is anybody there?");
+            let to = format!("{}@{}", guest.name(), at([127, 0, 0, 1]));
+            home.run(&["send", "--as", "JACK", &to, "an answer"]).with(0);
+            assert_eq!(guest.text(), "an answer", "{bind}, {ip:?}");
+        }
+        jack.terminate();
+    }
+}
+
+/// The proxy hears nothing from elsewhere; long messages leave as trains.
+#[test]
+fn member_is_answered_from_the_address_it_wrote_to() {
+    for bind in binds() {
+        let home = Home::new();
+        let relay = home.relay(&["--bind", bind]);
+        let proxy = UdpProxy::open(SocketAddr::from(([127, 0, 0, 5], relay.udp.port())));
+        let echo = format!("echo@{}", proxy.addr);
+        for text in ["short".to_owned(), "long ".repeat(4_000)] {
+            let args = ["send", "--as", "TOM", "--udp", "--reply", "10s", &echo, &text];
+            let sent = home.run(&args).with(0);
+            assert!(sent.out[1].contains(text.to_uppercase().trim_end()), "{bind}: {sent:?}");
+        }
+        proxy.change_address();
+        home.run(&["send", "--as", "TOM", "--udp", "--wait", "delivered", &echo, "moved"]).with(0);
+    }
+}

@@ -1,0 +1,154 @@
+//! A host with more addresses than the relay has: some lead nowhere, refuse, or accept a connection and say nothing.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use queqiao::base::{ConnId, Input, Path, Why};
+use queqiao::client::Carriers;
+
+use super::cover::Count;
+use super::node::Waiting;
+use super::stories::{is_online, millis, secs};
+use super::weather::chance;
+use super::world::{RELAY_ADDR, RELAY_HOST, World};
+
+/// The system gives up opening a connection after so long.
+const TIMED_OUT_AFTER: Duration = Duration::from_secs(7);
+
+/// What is at an address of the relay's host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decoy {
+    /// Nothing: what goes there is lost.
+    Nothing,
+    /// A machine where nothing listens.
+    Refuses,
+    /// Something that accepts connections and never says a word.
+    Silent,
+}
+
+/// The false addresses that the relay's host has, before and after the true one.
+#[derive(Default)]
+pub struct Decoys {
+    before: Vec<Decoy>,
+    after: Vec<Decoy>,
+}
+
+fn addr(place: usize) -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, 101 + place as u8], 8081))
+}
+
+impl Decoys {
+    /// All addresses of the host, in order.
+    pub fn among(&self, relay: SocketAddr) -> Vec<SocketAddr> {
+        let (before, all) = (self.before.len(), self.before.len() + self.after.len());
+        (0..before).map(addr).chain([relay]).chain((before..all).map(addr)).collect()
+    }
+
+    pub fn has(&self, to: SocketAddr) -> bool {
+        self.at(to).is_some()
+    }
+
+    fn at(&self, to: SocketAddr) -> Option<Decoy> {
+        let decoys = self.before.iter().chain(&self.after);
+        decoys.enumerate().find(|(place, _)| addr(*place) == to).map(|(_, decoy)| *decoy)
+    }
+}
+
+impl World {
+    pub fn send_to_decoy(&mut self, client: usize, to: SocketAddr) {
+        self.datagrams += 1;
+        self.cover.add(Count::Decoyed);
+        if self.decoys.at(to) == Some(Decoy::Refuses) {
+            let refused = Input::SendRefused(Path::Udp(to), Why::Refused);
+            self.tell_from_decoy(client, Duration::ZERO, refused);
+        }
+    }
+
+    pub fn dial_decoy(&mut self, client: usize, id: ConnId, to: SocketAddr) {
+        self.cover.add(Count::Decoyed);
+        let path = Path::Tcp(id);
+        let (after, what) = match self.decoys.at(to) {
+            Some(Decoy::Silent) => (Duration::ZERO, Input::PathOpened { path, remote: to }),
+            Some(Decoy::Refuses) => (Duration::ZERO, Input::PathClosed(path, Why::Refused)),
+            Some(Decoy::Nothing) | None => (TIMED_OUT_AFTER, Input::PathClosed(path, Why::TimedOut)),
+        };
+        self.tell_from_decoy(client, after, what);
+    }
+
+    /// Tells the client's process, if it still runs.
+    fn tell_from_decoy(
+        &mut self,
+        client: usize,
+        after: Duration,
+        what: Input<'static, queqiao::client::Command>,
+    ) {
+        let station = &self.stations[client];
+        let (life, rtt) = (station.node.life, station.up.weather.delay * 2);
+        self.later(after + rtt, move |world| {
+            if world.stations[client].node.life == life {
+                world.tell_client(client, Waiting::Other(what));
+            }
+        });
+    }
+}
+
+/// In some seeds the relay's host has one to three addresses that are not the relay's.
+pub fn plan(world: &mut World) {
+    if !chance(&mut world.rng, 150) {
+        return;
+    }
+    for _ in 0..1 + world.rng.below(3) {
+        let decoy = [Decoy::Nothing, Decoy::Refuses, Decoy::Silent][world.rng.below(3) as usize];
+        let list =
+            if chance(&mut world.rng, 600) { &mut world.decoys.before } else { &mut world.decoys.after };
+        list.push(decoy);
+    }
+}
+
+/// How long a client with this relay takes to come online.
+fn online_after(carriers: Carriers, before: &[Decoy], is_pinned: bool) -> Duration {
+    let mut world = World::new(1);
+    world.decoys.before = before.to_vec();
+    let tom = world.client("TOM", carriers);
+    let key = world.relay.core.public_key();
+    let station = &mut world.stations[tom];
+    station.relay = RELAY_HOST.parse().unwrap();
+    station.pinned = is_pinned.then_some(key);
+    let start = world.now;
+    world.start(tom);
+    assert!(world.run_until(secs(30), |w| is_online(w, tom)), "{carriers:?} behind {before:?}");
+    assert_eq!(world.decoys.among(RELAY_ADDR.parse().unwrap()).len(), before.len() + 1);
+    world.now.since(start)
+}
+
+/// Beside the look-up and four round trips of 10 ms: TCP to the second address begins 250 ms after that to the first.
+#[test]
+fn each_address_before_the_right_one_costs_250_ms() {
+    for carriers in [Carriers::Tcp, Carriers::Udp] {
+        for is_pinned in [true, false] {
+            for decoy in [Decoy::Nothing, Decoy::Silent] {
+                for many in 0..4 {
+                    let took = online_after(carriers, &vec![decoy; many], is_pinned);
+                    // Over UDP the repeats come later and later: at 0, 250, 500 and 1,000 ms, give or take a tenth.
+                    let waits =
+                        if carriers == Carriers::Udp { [0, 275, 550, 1_100] } else { [0, 250, 500, 750] };
+                    let most = millis(waits[many] + 100);
+                    assert!(took <= most, "{took:?} behind {many} {decoy:?}, {carriers:?}, {is_pinned}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_address_that_refuses_costs_a_round_trip() {
+    let took = online_after(Carriers::Tcp, &[Decoy::Refuses, Decoy::Refuses], true);
+    assert!(took <= millis(120), "{took:?}");
+}
+
+/// More addresses than the six packets of a round: the later ones have their turn in later rounds.
+#[test]
+fn a_late_address_has_its_turn_in_a_later_round() {
+    let took = online_after(Carriers::Udp, &[Decoy::Nothing; 8], true);
+    assert!(took <= secs(25), "{took:?}");
+}
