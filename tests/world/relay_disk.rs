@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use queqiao::base::{Held, LetterId, Name, Places, PublicKey, Query, Row, Wall};
 use queqiao::client::Reason;
-use queqiao::relay::{Change, KeptLetter, Mail, Marks, OwedRefusal, Record, Roll, SessionNote, Waiting};
+use queqiao::relay::{
+    Change, FlowNames, KeptLetter, Mail, Marks, OwedRefusal, Record, Roll, SessionNote, Waiting,
+};
 
 /// Everything but invitations and members that were removed.
 #[derive(Default)]
@@ -58,12 +60,7 @@ impl RelayDisk {
             Record::Progress { marks, stored } => {
                 stored.iter().for_each(|place| drop(self.letters.remove(place)));
                 if let Some(marks) = marks {
-                    let key = (marks.from.clone(), marks.to.clone(), marks.outbox.0);
-                    let earlier = self.marks.insert(key, marks.clone());
-                    let rose = earlier.as_ref().is_none_or(|e| {
-                        e.accepted <= marks.accepted && e.delivered <= marks.delivered && e.read <= marks.read
-                    });
-                    assert!(rose, "watermarks only rise: {earlier:?}, {marks:?}");
+                    self.raise_marks(marks);
                 }
             }
             Record::Expired { place, owed } => {
@@ -75,13 +72,7 @@ impl RelayDisk {
             }
             Record::Damaged { .. } => panic!("nothing is damaged here"),
             Record::Rested(flows) => {
-                for flow in flows {
-                    self.marks.remove(&(flow.from.clone(), flow.to.clone(), flow.outbox.0));
-                    let is_of = |owed: &OwedRefusal| {
-                        (&owed.from, &owed.to, owed.id.outbox) == (&flow.from, &flow.to, flow.outbox)
-                    };
-                    self.refusals.retain(|owed| !is_of(owed));
-                }
+                flows.iter().for_each(|flow| self.forget_flow(flow));
             }
             Record::Heard(owed) => self.refusals.retain(|kept| kept != owed),
             Record::Clock(clock) => self.clock = *clock,
@@ -91,6 +82,23 @@ impl RelayDisk {
             }
         }
         true
+    }
+
+    fn forget_flow(&mut self, flow: &FlowNames) {
+        self.marks.remove(&(flow.from.clone(), flow.to.clone(), flow.outbox.0));
+        let is_of = |owed: &OwedRefusal| {
+            (&owed.from, &owed.to, owed.id.outbox) == (&flow.from, &flow.to, flow.outbox)
+        };
+        self.refusals.retain(|owed| !is_of(owed));
+    }
+
+    fn raise_marks(&mut self, marks: &Marks) {
+        let key = (marks.from.clone(), marks.to.clone(), marks.outbox.0);
+        let earlier = self.marks.insert(key, marks.clone());
+        let rose = earlier.as_ref().is_none_or(|e| {
+            e.accepted <= marks.accepted && e.delivered <= marks.delivered && e.read <= marks.read
+        });
+        assert!(rose, "watermarks only rise: {earlier:?}, {marks:?}");
     }
 
     pub fn load(&self, query: &Query) -> Vec<Row> {
