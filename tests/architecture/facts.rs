@@ -298,6 +298,9 @@ impl<'ast> Visit<'ast> for Reader {
             self.facts.unfinished.push((line, "#[ignore]"));
         }
         if let Meta::List(list) = &attribute.meta {
+            if list.path.is_ident("cfg_attr") && tokens::ignores(list.tokens.clone()) {
+                self.facts.unfinished.push((line, "#[ignore]"));
+            }
             tokens::read_attribute(list.tokens.clone(), line, self);
         }
     }

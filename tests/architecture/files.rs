@@ -55,6 +55,12 @@ impl Sources {
         Self { rust, texts: texts.into_iter().collect(), modules }
     }
 
+    /// Returns line `number`, from 1, of a text.
+    pub fn line(&self, path: &str, number: usize) -> Option<&str> {
+        let text = self.rust.get(path).map(|file| &file.text).or(self.texts.get(path))?;
+        text.lines().nth(number.checked_sub(1)?)
+    }
+
     /// Parses made-up sources.
     pub fn made_up(files: &[(&str, &str)]) -> Self {
         Self::of(files.iter().map(|(path, text)| (path.to_string(), text.to_string())).collect())

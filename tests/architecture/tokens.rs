@@ -39,14 +39,16 @@ pub fn read(tokens: TokenStream, reader: &mut Reader) {
     }
 }
 
-/// Reads the list of an attribute: its paths, and what it allows.
+/// Whether an attribute's list names `ignore`, as in `cfg_attr(unix, ignore)`.
+pub fn ignores(tokens: TokenStream) -> bool {
+    tokens.into_iter().any(|token| matches!(token, TokenTree::Ident(word) if word == "ignore"))
+}
+
+/// Reads the list of an attribute: its paths, and whether it allows what clippy disallows.
 pub fn read_attribute(tokens: TokenStream, line: usize, reader: &mut Reader) {
     let text = tokens.to_string();
     if text.contains("clippy :: disallowed") || text.contains("clippy::disallowed") {
         reader.facts.allowed.push(line);
-    }
-    if text.split(|c: char| !c.is_alphanumeric()).any(|word| word == "ignore") && text.contains("test") {
-        reader.facts.unfinished.push((line, "#[ignore]"));
     }
     read(tokens, reader);
 }
@@ -61,11 +63,6 @@ fn read_call(tokens: &[TokenTree], before: Option<&TokenTree>, reader: &mut Read
                 && before.is_some_and(|t| is_punct(t, '.')) =>
         {
             reader.add_unwrap(line);
-        }
-        [TokenTree::Ident(word), mark, ..] if is_punct(mark, '!') => {
-            if let Some(mark) = unfinished(&word.to_string()) {
-                reader.facts.unfinished.push((line, mark));
-            }
         }
         [TokenTree::Ident(word), TokenTree::Group(names), equals, TokenTree::Group(values), end, ..]
             if word == "let"
@@ -120,6 +117,12 @@ fn read_path(tokens: &[TokenTree], start: usize, mut at: usize, reader: &mut Rea
     }
     if segments.len() > 1 && segments.last().is_some_and(|last| last == "unwrap") {
         reader.add_unwrap(line);
+    }
+    if let (Some(mark), Some(true)) = (
+        segments.last().and_then(|last| unfinished(last)),
+        tokens.get(at + 1).map(|token| is_punct(token, '!')),
+    ) {
+        reader.facts.unfinished.push((line, mark));
     }
     reader.add_path(segments, line, PathKind::Code);
     at + 1
