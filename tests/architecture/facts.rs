@@ -294,6 +294,7 @@ impl<'ast> Visit<'ast> for Reader {
 
     fn visit_attribute(&mut self, attribute: &'ast Attribute) {
         let line = line_of(attribute.pound_token.span);
+        self.visit_path(attribute.path());
         if attribute.path().is_ident("ignore") {
             self.facts.unfinished.push((line, "#[ignore]"));
         }

@@ -110,3 +110,26 @@ fn is_checked(path: &str) -> bool {
         || path.ends_with(".md")
         || (path.ends_with(".ftl") && path.starts_with("src/"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repository_has_files_of_each_kind() {
+        for folder in RUST_FOLDERS {
+            assert!(REPOSITORY.rust.keys().any(|path| path.starts_with(folder)), "no Rust file in {folder}");
+        }
+        for path in ["README.md", "docs/limits.md", "tests/mutants/README.md", "src/ui/strings/en.ftl"] {
+            assert!(REPOSITORY.texts.contains_key(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn other_files_are_left_out() {
+        for path in ["tests/golden/a.txt", "build.rs", "src/ui/strings/en.ftl.orig", "crates.rs", "srcs/a.rs"]
+        {
+            assert!(!is_checked(path), "{path}");
+        }
+    }
+}

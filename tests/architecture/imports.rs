@@ -223,6 +223,12 @@ mod tests {
             "macro_rules! m { () => { use crate::{base::Now, net::{now}}; }; }",
             "mod inner { use super::super::super::net::now; }",
             "#[derive(crate::net::Derive)] struct S;",
+            "#[crate::net::attribute] struct S;",
+            "#[arg(value_parser = crate::net::parse)] struct S;",
+            "impl crate::net::Trait for S {}",
+            "fn f(a: Vec<Option<crate::net::Kind>>) {}",
+            "fn f() { if let crate::net::Kind::One = x {} }",
+            "pub(crate) use crate::{net::{udp::{self as plug}}, base::Now};",
             "#[cfg(test)] mod tests { fn f() { crate::net::now(); } }",
         ] {
             assert_eq!(imports(child), [found], "{child}");
