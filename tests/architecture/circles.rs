@@ -2,7 +2,7 @@
 //!
 //! `circles.txt` lists today's imports inside of circles, and may only shrink.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::files::Sources;
 use crate::modules::Target;
@@ -70,11 +70,32 @@ pub fn read_list(list: &str) -> BTreeSet<Edge> {
         .collect()
 }
 
-/// Returns what differs between the circles that are there and those on the list.
+/// Returns the differences between the circles that are there and those on the list.
 pub fn differences(there: &BTreeSet<Edge>, listed: &BTreeSet<Edge>) -> Vec<String> {
-    let new = there.difference(listed).map(|(from, to)| format!("{from}: a new circle: it imports {to}"));
+    let new = there.difference(listed).map(|(from, to)| {
+        let back = way(there, to, from).join(" -> ");
+        format!("{from}: a new circle: it imports {back}")
+    });
     let gone = listed.difference(there).map(|(from, to)| format!("{LIST}: remove this line: {from} -> {to}"));
     new.chain(gone).collect()
+}
+
+/// Returns the files on the shortest way along `edges`, both ends included.
+fn way<'a>(edges: &'a BTreeSet<Edge>, from: &'a str, to: &str) -> Vec<&'a str> {
+    let mut ways = VecDeque::from([vec![from]]);
+    let mut seen = BTreeSet::from([from]);
+    while let Some(way) = ways.pop_front() {
+        let last = way[way.len() - 1];
+        if last == to {
+            return way;
+        }
+        for (_, next) in edges.iter().filter(|edge| edge.0 == last) {
+            if seen.insert(next) {
+                ways.push_back(way.iter().copied().chain([next.as_str()]).collect());
+            }
+        }
+    }
+    vec![from]
 }
 
 #[cfg(test)]
@@ -176,7 +197,7 @@ mod tests {
         let edge = |from: &str, to: &str| (from.to_string(), to.to_string());
         let there = BTreeSet::from([edge("a", "b"), edge("b", "a")]);
         assert!(differences(&there, &read_list("# head\na -> b\nb -> a\n")).is_empty());
-        assert_eq!(differences(&there, &read_list("b -> a")), ["a: a new circle: it imports b"]);
+        assert_eq!(differences(&there, &read_list("b -> a")), ["a: a new circle: it imports b -> a"]);
         let outdated = differences(&there, &read_list("a -> b\na -> c\nb -> a"));
         assert_eq!(outdated, [format!("{LIST}: remove this line: a -> c")]);
     }
