@@ -1,8 +1,8 @@
 //! Queqiao (鹊桥): a messenger for networks that people run themselves.
 //!
-//! The crate is a house of floors; a room uses only rooms on lower floors (`tests/tidy.rs` holds the table).
+//! Modules are layered; a module depends on lower layers only. `tests/architecture.rs` enforces the table.
 //!
-//! | floor | room | purpose |
+//! | layer | module | purpose |
 //! | --- | --- | --- |
 //! | 0 | [`base`] | time, paths, names, seeded randomness, the [`base::Core`] trait and [`base::turn`] |
 //! | 1 | [`wire`] | bytes to packets, frames and messages, and back; every size limit |
@@ -16,9 +16,9 @@
 //! | 5 | [`net`] | the outside: poll, UDP batches, TCP, clock, signals |
 //! | 6 | [`ui`] | faces of one client: line mode, JSON lines, strings for people |
 //! | 7 | [`app`] | cores, store, net and faces joined into processes |
-//! | 7 | [`cli`] | arguments in, results and exit statuses out |
+//! | 8 | [`cli`] | arguments in, results and exit statuses out |
 //!
-//! Floors 0 to 4 are sans-IO: no sockets, files, threads, clocks or global randomness.
+//! Layers 0 to 4 are sans-IO: no sockets, files, threads, clocks or global randomness.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 #![warn(clippy::too_many_lines)]

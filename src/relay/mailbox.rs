@@ -8,10 +8,10 @@ use crate::wire::message::{Delivery, Reason, ToClient};
 
 use super::damaged::DamagedLetter;
 use super::expiry::{Expiring, SWEEP_AGAIN};
-use super::flows::{FlowId, Marks, To};
+use super::flows::{FlowId, To};
 use super::guests::carrier_of;
 use super::idle_flows::Resting;
-use super::letters::{ECHO, GUEST_PREFIX, ReadClaim};
+use super::letters::{ECHO, GUEST_PREFIX};
 use super::limits::{CLOCK_EVERY, LOAD_BYTES, SPILL_AFTER};
 use super::marks::Marking;
 use super::members::MemberId;
@@ -19,7 +19,7 @@ use super::operator::Asked;
 use super::pace::Pace;
 use super::parcels::Parcels;
 use super::queue::{Author, Entry, Queue, Rows, Stock};
-use super::records::{self, KeptLetter, KeptOutbox, Mail, Record};
+use super::records::{KeptLetter, Record};
 use super::roll::InvitationId;
 use super::screen::TurnedAway;
 use super::sessions::RefusedLetter;
@@ -87,7 +87,7 @@ impl Tickets {
 /// still while the relay is down; so no letter waits for less than it was promised.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
-    base: u64,
+    pub(super) base: u64,
     origin: Option<Tick>,
 }
 
@@ -110,7 +110,7 @@ pub(super) struct Post {
     pub(super) tcp_guests_hold: usize,
     pub(super) parcels: Parcels,
     /// The highest place given to a letter.
-    last_place: u64,
+    pub(super) last_place: u64,
     /// Members whose queues may have something to be written, at this turn's end.
     due: BTreeSet<MemberId>,
     /// Letters on their way out of their mailboxes, by place, each with the ticket that ends it: at most one step of expiry,
@@ -129,72 +129,6 @@ pub(super) struct Post {
 }
 
 impl Relay {
-    /// Takes in what the disk had when the relay started.
-    pub(super) fn take_mail(&mut self, mail: Mail) {
-        for KeptOutbox { member, outbox, said, used } in &mail.outboxes {
-            if let Some(member) = self.members.find_ever(member.as_str()) {
-                self.places[member.0].outboxes.found_on_disk(*outbox, *said, *used);
-            }
-        }
-        self.post.last_place = mail.last_place;
-        self.post.clock.base = mail.clock;
-        for waiting in &mail.waiting {
-            self.post.clock.base = self.post.clock.base.max(waiting.last_since);
-            let Some(to) = self.members.find_ever(waiting.to.as_str()) else { continue };
-            let Some(author) = self.author(waiting.from.as_str(), waiting.outbox) else { continue };
-            self.places[to.0].queue.found_on_disk(author, waiting.letters, waiting.bytes, mail.last_place);
-            self.count_queue(to);
-            self.found_used(to);
-            if let Author::Member(from) = author {
-                self.found_used(from);
-                let flow = FlowId { outbox: waiting.outbox, to: To::Member(to) };
-                let (accepted, since, mark) = (waiting.last_number, waiting.last_since, waiting.last_mark);
-                let marks = Marks { accepted, since, mark, ..Marks::default() };
-                self.places[from.0].flows.found_waiting(flow, marks, waiting.last_since);
-                self.note_correspondents(from, flow.to);
-            }
-        }
-        for owed in &mail.refusals {
-            if let Some((from, flow)) = self.flow_of(&owed.from, &owed.to, owed.id.outbox) {
-                let flows = &mut self.places[from.0].flows;
-                // A refusal leaves with its flow, of which the disk may have nothing else, or what its
-                // reader claims to have read.
-                flows.open(flow);
-                flows.owe_refusal(flow, owed.id.number, (owed.reason, owed.may_have_arrived));
-            }
-        }
-        for marks in &mail.marks {
-            let records::Marks { accepted, delivered, read, since, mark, at_full_second, .. } = *marks;
-            if let Some((from, flow)) = self.flow_of(&marks.from, &marks.to, marks.outbox) {
-                flow.to.member().into_iter().chain([from]).for_each(|member| self.found_used(member));
-                if let (0, 0, To::Member(to), None) =
-                    (accepted, delivered, flow.to, self.places[from.0].flows.marks(flow))
-                {
-                    let claim = ReadClaim { through: read, since };
-                    self.places[to.0].claims.insert((from, flow.outbox), claim);
-                    continue;
-                }
-                let marks = Marks { accepted: accepted.max(delivered), delivered, read, since: 0, mark };
-                self.places[from.0].flows.found_on_disk(flow, marks, since);
-                self.note_correspondents(from, flow.to);
-                if at_full_second {
-                    self.found_held_back(from, flow);
-                }
-            }
-        }
-        let gone = (0..self.places.len()).map(MemberId).filter(|member| self.members.is_removed(*member));
-        for member in gone.filter(|member| self.places[member.0].queue.has_mail()).collect::<Vec<_>>() {
-            self.wake_queue(member, Tick::ZERO);
-        }
-        if !(mail.waiting.is_empty() && mail.marks.is_empty() && mail.refusals.is_empty()) {
-            self.find_idle_flows();
-        }
-        if !mail.waiting.is_empty() {
-            // The first turn looks for letters that are too old already.
-            self.deadlines.set(Timer::Sweep, Some(Tick::ZERO), &mut self.post.sweep_scheduled);
-        }
-    }
-
     /// Who writes under this name: a member, the relay itself, or guests of the carrier that the outbox is of.
     pub(super) fn author(&self, name: &str, outbox: OutboxId) -> Option<Author> {
         match name {
@@ -204,7 +138,7 @@ impl Relay {
         }
     }
 
-    fn flow_of(&self, from: &Name, to: &Name, outbox: OutboxId) -> Option<(MemberId, FlowId)> {
+    pub(super) fn flow_of(&self, from: &Name, to: &Name, outbox: OutboxId) -> Option<(MemberId, FlowId)> {
         let (from, to) = (self.members.find_ever(from.as_str())?, self.members.find_ever(to.as_str())?);
         Some((from, FlowId { outbox, to: To::Member(to) }))
     }

@@ -51,6 +51,7 @@ mod readers;
 mod receipts;
 mod reception;
 mod records;
+mod restore;
 mod roll;
 mod screen;
 mod sessions;
@@ -316,7 +317,7 @@ impl Relay {
         relay.take_unused(unused);
         let mut mail = config.mail;
         relay.take_notes(std::mem::take(&mut mail.sessions));
-        relay.take_mail(mail);
+        relay.restore_mail(mail);
         relay
     }
 

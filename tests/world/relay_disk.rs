@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use queqiao::base::{Held, LetterId, Name, OutboxId, Places, PublicKey, Query, Row, Wall};
 use queqiao::client::Reason;
 use queqiao::relay::{
-    Change, KeptLetter, KeptOutbox, Mail, Marks, OwedRefusal, Record, Roll, SessionNote, Waiting,
+    Change, FlowNames, KeptLetter, KeptOutbox, Mail, Marks, OwedRefusal, Record, Roll, SessionNote, Waiting,
 };
 
 /// Everything but invitations and members that were removed.
@@ -53,22 +53,11 @@ impl RelayDisk {
             Record::Roll(Change::Invited(_) | Change::Joined { .. } | Change::Removed { .. }) => {
                 panic!("nobody is invited or removed here")
             }
-            Record::Letters { to, letters } => {
-                for letter in letters {
-                    let earlier = self.letters.insert(letter.place, (to.clone(), letter.clone()));
-                    assert_eq!(earlier, None, "a place is used once");
-                }
-            }
+            Record::Letters { to, letters } => self.insert_letters(to, letters),
             Record::Progress { marks, stored } => {
                 stored.iter().for_each(|place| drop(self.letters.remove(place)));
                 if let Some(marks) = marks {
-                    let key = (marks.from.clone(), marks.to.clone(), marks.outbox.0);
-                    let earlier = self.marks.insert(key, marks.clone());
-                    let rose = earlier.as_ref().is_none_or(|e| {
-                        let rose = e.accepted <= marks.accepted && e.delivered <= marks.delivered;
-                        rose && e.read <= marks.read && e.mark <= marks.mark
-                    });
-                    assert!(rose, "watermarks only rise: {earlier:?}, {marks:?}");
+                    self.raise_marks(marks);
                 }
             }
             Record::Expired { place, owed } => {
@@ -80,20 +69,12 @@ impl RelayDisk {
             }
             Record::Damaged { .. } => panic!("nothing is damaged here"),
             Record::Rested(flows) => {
-                for flow in flows {
-                    self.marks.remove(&(flow.from.clone(), flow.to.clone(), flow.outbox.0));
-                    let is_of = |owed: &OwedRefusal| {
-                        (&owed.from, &owed.to, owed.id.outbox) == (&flow.from, &flow.to, flow.outbox)
-                    };
-                    self.refusals.retain(|owed| !is_of(owed));
-                }
+                flows.iter().for_each(|flow| self.forget_flow(flow));
             }
             Record::SignedIn { outbox, gone } => {
                 let member = &outbox.member;
                 if let Some(gone) = gone {
-                    self.outboxes.remove(&(member.clone(), *gone));
-                    self.marks.retain(|(from, _, of), _| from != member || *of != gone.0);
-                    self.refusals.retain(|owed| owed.from != *member || owed.id.outbox != *gone);
+                    self.forget_outbox(member, *gone);
                 }
                 self.outboxes.insert((member.clone(), outbox.outbox), outbox.clone());
             }
@@ -105,6 +86,37 @@ impl RelayDisk {
             }
         }
         true
+    }
+
+    fn insert_letters(&mut self, to: &Name, letters: &[KeptLetter]) {
+        for letter in letters {
+            let earlier = self.letters.insert(letter.place, (to.clone(), letter.clone()));
+            assert_eq!(earlier, None, "a place is used once");
+        }
+    }
+
+    fn forget_flow(&mut self, flow: &FlowNames) {
+        self.marks.remove(&(flow.from.clone(), flow.to.clone(), flow.outbox.0));
+        let is_of = |owed: &OwedRefusal| {
+            (&owed.from, &owed.to, owed.id.outbox) == (&flow.from, &flow.to, flow.outbox)
+        };
+        self.refusals.retain(|owed| !is_of(owed));
+    }
+
+    fn raise_marks(&mut self, marks: &Marks) {
+        let key = (marks.from.clone(), marks.to.clone(), marks.outbox.0);
+        let earlier = self.marks.insert(key, marks.clone());
+        let rose = earlier.as_ref().is_none_or(|e| {
+            let rose = e.accepted <= marks.accepted && e.delivered <= marks.delivered;
+            rose && e.read <= marks.read && e.mark <= marks.mark
+        });
+        assert!(rose, "watermarks only rise: {earlier:?}, {marks:?}");
+    }
+
+    fn forget_outbox(&mut self, member: &Name, outbox: OutboxId) {
+        self.outboxes.remove(&(member.clone(), outbox));
+        self.marks.retain(|(from, _, of), _| from != member || *of != outbox.0);
+        self.refusals.retain(|owed| owed.from != *member || owed.id.outbox != outbox);
     }
 
     pub fn load(&self, query: &Query) -> Vec<Row> {

@@ -1,0 +1,102 @@
+//! Restores mailboxes and conversations from what the disk had when the relay started.
+
+use crate::base::Tick;
+
+use super::flows::{FlowId, Marks, To};
+use super::letters::ReadClaim;
+use super::members::MemberId;
+use super::queue::Author;
+use super::records::{self, KeptOutbox, Mail, OwedRefusal, Waiting};
+use super::{Relay, Timer};
+
+impl Relay {
+    /// Takes in what the disk had. Letters stay there until their recipients sign in.
+    pub(super) fn restore_mail(&mut self, mail: Mail) {
+        self.post.last_place = mail.last_place;
+        self.post.clock.base = mail.clock;
+        mail.outboxes.iter().for_each(|outbox| self.restore_outbox(outbox));
+        mail.waiting.iter().for_each(|waiting| self.restore_waiting(waiting, mail.last_place));
+        // Refusals come before marks: one leaves the disk with its flow, of which the disk may have nothing
+        // else, or what its reader claims to have read.
+        mail.refusals.iter().for_each(|owed| self.restore_refusal(owed));
+        mail.marks.iter().for_each(|marks| self.restore_marks(marks));
+        self.wake_removed();
+        if !(mail.waiting.is_empty() && mail.marks.is_empty() && mail.refusals.is_empty()) {
+            self.find_idle_flows();
+        }
+        if !mail.waiting.is_empty() {
+            // The first turn looks for letters that are too old already.
+            self.deadlines.set(Timer::Sweep, Some(Tick::ZERO), &mut self.post.sweep_scheduled);
+        }
+    }
+
+    fn restore_outbox(&mut self, outbox: &KeptOutbox) {
+        if let Some(member) = self.members.find_ever(outbox.member.as_str()) {
+            self.places[member.0].outboxes.found_on_disk(outbox.outbox, outbox.said, outbox.used);
+        }
+    }
+
+    fn restore_waiting(&mut self, waiting: &Waiting, last_place: u64) {
+        self.post.clock.base = self.post.clock.base.max(waiting.last_since);
+        let Some(to) = self.members.find_ever(waiting.to.as_str()) else { return };
+        let Some(author) = self.author(waiting.from.as_str(), waiting.outbox) else { return };
+        self.places[to.0].queue.found_on_disk(author, waiting.letters, waiting.bytes, last_place);
+        self.count_queue(to);
+        self.found_used(to);
+        if let Author::Member(from) = author {
+            self.found_used(from);
+            let flow = FlowId { outbox: waiting.outbox, to: To::Member(to) };
+            let marks = Marks {
+                accepted: waiting.last_number,
+                since: waiting.last_since,
+                mark: waiting.last_mark,
+                ..Marks::default()
+            };
+            self.places[from.0].flows.found_waiting(flow, marks, waiting.last_since);
+            self.note_correspondents(from, flow.to);
+        }
+    }
+
+    fn restore_refusal(&mut self, owed: &OwedRefusal) {
+        if let Some((from, flow)) = self.flow_of(&owed.from, &owed.to, owed.id.outbox) {
+            let flows = &mut self.places[from.0].flows;
+            flows.open(flow);
+            flows.owe_refusal(flow, owed.id.number, (owed.reason, owed.may_have_arrived));
+        }
+    }
+
+    fn restore_marks(&mut self, marks: &records::Marks) {
+        let Some((from, flow)) = self.flow_of(&marks.from, &marks.to, marks.outbox) else { return };
+        flow.to.member().into_iter().chain([from]).for_each(|member| self.found_used(member));
+        let is_claim = marks.accepted == 0 && marks.delivered == 0;
+        if let To::Member(to) = flow.to
+            && is_claim
+            && self.places[from.0].flows.marks(flow).is_none()
+        {
+            let claim = ReadClaim { through: marks.read, since: marks.since };
+            self.places[to.0].claims.insert((from, flow.outbox), claim);
+            return;
+        }
+        let restored = Marks {
+            accepted: marks.accepted.max(marks.delivered),
+            delivered: marks.delivered,
+            read: marks.read,
+            since: 0,
+            mark: marks.mark,
+        };
+        self.places[from.0].flows.found_on_disk(flow, restored, marks.since);
+        self.note_correspondents(from, flow.to);
+        if marks.at_full_second {
+            self.found_held_back(from, flow);
+        }
+    }
+
+    /// Letters to members who were removed go back to their authors.
+    fn wake_removed(&mut self) {
+        for member in (0..self.places.len()).map(MemberId) {
+            if self.members.is_removed(member) && self.places[member.0].queue.has_mail() {
+                self.wake_queue(member, Tick::ZERO);
+            }
+        }
+    }
+}
