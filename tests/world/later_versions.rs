@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use queqiao::base::{LetterId, Mark, Name, OutboxId, Wall};
-use queqiao::client::{Reason, Record};
+use queqiao::client::{Event, Progress, Reason, Record};
 use queqiao::wire::letter::{GuestNote, Made, encode_text};
 use queqiao::wire::message::KIND_TEXT;
 
@@ -97,11 +97,27 @@ fn letters_of_later_versions_come_back_with_their_texts() {
     assert!(world.run_until(secs(20), |w| strange.iter().all(|l| ended(w, *l)) && delivered(w, after)));
     let refused = End::Refused { reason: Reason::Unsupported, may_have_arrived: false };
     assert_eq!(strange.map(|letter| world.fate(letter).end), [Some(refused); 2]);
-    let unreadable =
-        |event: &queqiao::client::Event| matches!(event, queqiao::client::Event::Unreadable { .. });
-    assert!(shows(&world, jack, unreadable));
+    assert!(shows(&world, jack, |event| matches!(event, Event::Unreadable { .. })));
     world.restart_relay(millis(100));
     world.restart_client(jack);
     let last = world.send(tom, "JACK", "last");
     assert!(world.run_until(secs(20), |w| delivered(w, last)));
+}
+
+/// The author of such a letter knows its reader: the letter counts as any other that it wrote.
+#[test]
+fn letter_of_a_later_version_makes_its_reader_known() {
+    let mut world = World::new(1);
+    let [tom, jack] = ["TOM", "JACK"].map(|name| world.client(name, queqiao::client::Carriers::Auto));
+    world.stations[jack].book = Some(std::collections::BTreeSet::new());
+    world.start(tom);
+    world.start(jack);
+    world.run_for(secs(1));
+    let body = encode_text("from another time", Wall(7)).into();
+    world.leave_letter(jack, "TOM", Made { kind: 200, body });
+    world.run_for(secs(2));
+    world.send(tom, "JACK", "what was that?");
+    world.run_for(secs(2));
+    let is_read = |event: &Event| matches!(event, Event::Progress { progress: Progress::Read, .. });
+    assert!(shows(&world, tom, is_read));
 }

@@ -114,18 +114,25 @@ impl World {
 
 impl Oracle {
     /// A client's folder is an earlier copy, which knows this. Letters that it does not know are
-    /// gone with the folder; those that it knows may be told again.
+    /// gone with the folder; those that it knows may be told again. One that waits in it, and that
+    /// another copy had back, is open again if the relay never answered for it or that copy alone
+    /// gave it up as an old one's: this copy sends it, and says how it ends.
     fn replaced(&mut self, client: usize, kept: &Kept) {
         self.put_back.insert(client);
+        let waits = |request: u64| kept.letters.values().any(|letter| letter.request == request);
         let knows = |request: u64| {
-            let waits = kept.letters.values().any(|letter| letter.request == request);
-            waits || kept.refusals.values().any(|refusal| refusal.letter.request == request)
+            waits(request) || kept.refusals.values().any(|refusal| refusal.letter.request == request)
         };
         for (request, fate) in self.letters.iter_mut().filter(|(_, fate)| fate.sender == client) {
             fate.retold = true;
             match fate.end {
                 None if !knows(*request) => fate.end = Some(End::Forgotten),
                 Some(End::Forgotten) if knows(*request) => fate.end = None,
+                Some(End::Refused { reason, .. })
+                    if waits(*request) && (!fate.accepted || reason == Reason::OldCopy) =>
+                {
+                    fate.end = None;
+                }
                 _ => {}
             }
         }

@@ -86,6 +86,8 @@ pub struct Oracle {
     pub strange: BTreeSet<u64>,
     /// Letters that their reader has passed by: each was refused, or will be.
     pub(super) passed_by: BTreeSet<u64>,
+    /// Who has written to whom, in whatever way the letter came into the outbox.
+    wrote: BTreeSet<(String, String)>,
 }
 
 impl Fate {
@@ -97,6 +99,7 @@ impl Fate {
 impl Oracle {
     pub fn sent(&mut self, sender: usize, request: u64, to: &str, text: &str) {
         let (to, text) = (to.to_owned(), text.to_owned());
+        self.wrote.insert((self.names[sender].clone(), to.clone()));
         let fate = Fate {
             sender,
             to,
@@ -114,6 +117,11 @@ impl Oracle {
             retold: false,
         };
         assert!(self.letters.insert(request, fate).is_none(), "a request number is used once");
+    }
+
+    /// Whether a machine of this member has written to there.
+    pub fn has_written(&self, from: &str, to: &str) -> bool {
+        self.wrote.contains(&(from.to_owned(), to.to_owned()))
     }
 
     /// A client gave a letter its number, and wants it written down.

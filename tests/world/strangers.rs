@@ -13,14 +13,12 @@ use super::world::World;
 
 const SECOND_US: u64 = 1_000_000;
 
-/// Who writes to whom, and when letters came in.
+/// Who writes to few, and when letters came in.
 #[derive(Default)]
 pub struct Strangers {
     /// In this seed there are readers that write to those in their address books only.
     pub are_there: bool,
     shy: BTreeSet<usize>,
-    /// Who has written to whom.
-    wrote: BTreeSet<(String, String)>,
     /// When a letter became durable at its recipient first, by request.
     stored: BTreeMap<u64, Tick>,
 }
@@ -43,11 +41,6 @@ impl World {
             && book.is_some_and(|book| book.iter().all(|name| name.as_str() != to))
     }
 
-    /// A client writes to there.
-    pub fn note_wrote(&mut self, client: usize, to: &str) {
-        self.strangers.wrote.insert((self.stations[client].name.clone(), to.to_owned()));
-    }
-
     /// A letter is durable at its recipient.
     pub fn note_stored(&mut self, client: usize, letter: &Incoming, mark: Mark) {
         let by_a_member = letter.from.as_str() != "echo" && letter.from.guest_address().is_none();
@@ -65,7 +58,7 @@ impl World {
         machines().count() == 0
             || reader == author
             || machines().any(|station| station.book.as_ref().is_none_or(has))
-            || self.strangers.wrote.contains(&(reader.to_owned(), author.to_owned()))
+            || self.oracle.has_written(reader, author)
     }
 
     /// What a client shows of its own letters.

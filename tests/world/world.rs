@@ -342,7 +342,6 @@ impl World {
         self.requests += 1;
         let request = self.requests;
         self.oracle.sent(client, request, to, text);
-        self.note_wrote(client, to);
         let relay = self.stations[client].relay.clone();
         self.note(|| format!("client {client}: says letter {request} to {to}, {} B", text.len()));
         self.cover.add_many(Count::LongLetters, u64::from(text.len() > 16_000));
