@@ -101,6 +101,7 @@ fn what_clients_say_has_the_bytes_it_always_had() {
             ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: true, outbox, features },
             "01 03 544f4d 00 03 0123456789abcdef 00000005 a1b2c3d4 01 00000003 09080706 00000000",
         ),
+        (ToRelay::Mark { outbox: ID.outbox, said }, "07 0123456789abcdef 00000005 a1b2c3d4"),
         (
             ToRelay::Screen { flags: 3, names: Names::new(b"\x03TOM\x03\xe9\xb9\x8a") },
             "06 03 03 544f4d 03 e9b98a",
@@ -174,6 +175,7 @@ fn what_relays_say_has_the_bytes_it_always_had() {
             "44 03 54414d 0123456789abcdef 0000000000000007 0000000000000107 05 00 00",
         ),
         (ToClient::Refused(lost), "44 03 54414d 0123456789abcdef 0000000000000007 0000000000000007 07 01 00"),
+        (ToClient::Marked { mark: Mark(5) }, "46 00000005"),
         (
             ToClient::Delivery(delivery),
             "50 03 544f4d 0123456789abcdef 0000000000000007 0000000000000006 0000019000000000 00000005 01 6869",

@@ -33,6 +33,12 @@ impl Mail {
             }
             self.ledger.paid_read();
         }
+        if let Some(said) = self.outbox.marks.next_of_session() {
+            if !say(ToRelay::Mark { outbox: self.outbox.id(), said }) {
+                return;
+            }
+            self.outbox.marks.take();
+        }
         while let Some((to, id)) = self.outbox.next_heard() {
             if !say(ToRelay::Heard { to: to.as_str(), id }) {
                 return;

@@ -521,7 +521,10 @@ impl Client {
                     if let Event::Refused { to, id, .. } = &event { Some((to.clone(), *id)) } else { None };
                 out.show(event);
                 if let Some((to, id)) = refused {
-                    self.settle_refused(relay, to, id, out);
+                    self.settle_refused(relay.clone(), to, id, out);
+                    if let Some(uplink) = self.uplinks.get_mut(&relay) {
+                        uplink.mark_refusals(now.tick, &mut self.shared, out);
+                    }
                 }
             }
         }

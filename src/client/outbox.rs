@@ -7,11 +7,12 @@
 //! another.
 //!
 //! Files: `letters` (those of one conversation), `refused` (what follows from a refusal),
-//! `old_copy` (an outbox that is given up for another).
+//! `old_copy` (an outbox that is given up for another), `watermarks` (the contents of receipts).
 
 mod letters;
 mod old_copy;
 mod refused;
+mod watermarks;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
@@ -26,6 +27,7 @@ use super::marks::Marks;
 use letters::{Letters, OutLetter};
 pub(super) use refused::Refusing;
 use refused::Verdict;
+use watermarks::Watermarks;
 
 /// Letters of one conversation on their way at once, short ones: those of 100 bytes meet [`WINDOW_BYTES`] first.
 pub(super) const WINDOW_LETTERS: usize = 1_024;
@@ -89,34 +91,6 @@ pub(super) struct Sendable<'a> {
     pub(super) made: &'a Made,
 }
 
-/// What a receipt says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Watermarks {
-    accepted: u64,
-    delivered: u64,
-    read: u64,
-    until: Wall,
-    taken: Wall,
-}
-
-impl Watermarks {
-    fn raise(&mut self, other: Watermarks) {
-        self.accepted = self.accepted.max(other.accepted);
-        self.delivered = self.delivered.max(other.delivered);
-        self.read = self.read.max(other.read);
-        self.until = other.until;
-        let known = [self.taken, other.taken].into_iter().filter(|at| at.0 > 0).min();
-        self.taken = known.unwrap_or_default();
-    }
-
-    /// What it says of letters before this one.
-    fn before(self, number: u64) -> Watermarks {
-        let most = number.saturating_sub(1);
-        let [accepted, delivered, read] = [self.accepted, self.delivered, self.read].map(|n| n.min(most));
-        Watermarks { accepted, delivered, read, ..self }
-    }
-}
-
 #[derive(Debug)]
 struct Conversation {
     letters: Letters,
@@ -139,6 +113,8 @@ struct Conversation {
     window: usize,
     /// When it was last written to, by the outbox's own count.
     touched: u64,
+    /// Its last refusal, as [`Marks::refused`] counts them.
+    refused: u64,
 }
 
 impl Default for Conversation {
@@ -154,6 +130,7 @@ impl Default for Conversation {
             sent_bytes: 0,
             window: WINDOW_LETTERS,
             touched: 0,
+            refused: 0,
         }
     }
 }
@@ -184,7 +161,7 @@ pub(super) struct Outbox {
     /// The conversation that had no room left.
     turn: Option<Name>,
     asks: Vec<Name>,
-    heard: VecDeque<(Name, LetterId)>,
+    heard: VecDeque<(Name, LetterId, u64)>,
     /// Refusals an earlier run wrote down and may not have told.
     old_refusals: VecDeque<(Name, Refusal)>,
     /// Of the outbox before this one: letters that are refused with it, and refusals that are not
@@ -338,7 +315,7 @@ impl Outbox {
             let (mut more, turn) = (false, self.turn.take());
             let from = turn.as_ref().map_or(Bound::Unbounded, Bound::Included);
             for (to, conversation) in self.conversations.range_mut::<Name, _>((from, Bound::Unbounded)) {
-                match conversation.offer(self.id, to, &mut send) {
+                match conversation.offer((self.id, &self.marks), to, &mut send) {
                     Offered::NoRoom => return self.turn = Some(to.clone()),
                     offered => more |= offered == Offered::More,
                 }
@@ -347,7 +324,7 @@ impl Outbox {
             let rest = (Bound::Unbounded, through);
             for (to, conversation) in self.conversations.range_mut::<Name, _>(rest).filter(|_| turn.is_some())
             {
-                match conversation.offer(self.id, to, &mut send) {
+                match conversation.offer((self.id, &self.marks), to, &mut send) {
                     Offered::NoRoom => return self.turn = Some(to.clone()),
                     offered => more |= offered == Offered::More,
                 }
@@ -370,6 +347,7 @@ impl Outbox {
         }
         self.asks.clear();
         self.heard.clear();
+        self.marks.session_lost();
     }
 
     /// Signed in: asks about conversations whose letters an earlier session may have got further.
@@ -390,9 +368,11 @@ impl Outbox {
         self.asks.pop();
     }
 
-    /// A refusal of which the relay is to be told that it is known. [`Outbox::paid_heard`] when it was.
+    /// A refusal of which the relay is to be told that it is known: to this copy, and to no other
+    /// that it does not call old. [`Outbox::paid_heard`] when it was.
     pub(super) fn next_heard(&self) -> Option<(&Name, LetterId)> {
-        self.heard.front().map(|(to, id)| (to, *id))
+        let next = self.heard.front().filter(|(.., refusal)| self.marks.is_confirmed(*refusal));
+        next.map(|(to, id, _)| (to, *id))
     }
 
     /// The answer of [`Outbox::next_heard`] was sent.
@@ -456,8 +436,14 @@ impl Conversation {
     }
 
     /// Offers its next letters, at most [`OFFERED_BYTES`] at a time.
-    fn offer(&mut self, outbox: OutboxId, to: &Name, send: &mut impl FnMut(Sendable<'_>) -> bool) -> Offered {
-        if self.letters.is_empty() || !self.refusals.is_empty() || self.verdict.is_some() {
+    fn offer(
+        &mut self,
+        (outbox, marks): (OutboxId, &Marks),
+        to: &Name,
+        send: &mut impl FnMut(Sendable<'_>) -> bool,
+    ) -> Offered {
+        let is_held_up = !self.refusals.is_empty() || self.verdict.is_some();
+        if self.letters.is_empty() || is_held_up || !marks.is_confirmed(self.refused) {
             return Offered::All;
         }
         let (mut prev, mut offered) = (self.reach.taken, 0);

@@ -381,10 +381,12 @@ impl Uplink {
         out: &mut Out,
     ) -> bool {
         match message {
-            ToClient::Welcome { text_max, mailbox_bytes, features, .. } => {
+            ToClient::Welcome { text_max, mailbox_bytes, features, mark_unwritten, .. } => {
                 self.features = features;
                 self.handle_welcome(shared, text_max, mailbox_bytes, out);
+                self.confirm_sign_in(now.tick, shared, mark_unwritten, out);
             }
+            ToClient::Marked { mark } => self.handle_marked(now.tick, shared, mark, out),
             ToClient::NameRefused { reason, name } => self.handle_name_refused(reason, name, out),
             ToClient::Receipt(receipt) => self.handle_receipt(shared, &receipt, out),
             ToClient::Refused(refused) => self.handle_refused(shared, &refused),

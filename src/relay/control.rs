@@ -113,6 +113,7 @@ impl Relay {
             }
             Ok(Some(ToRelay::Ask { to, outbox })) => self.handle_ask(slot, to, outbox),
             Ok(Some(ToRelay::Heard { to, id })) => is_news = self.handle_heard(slot, to, id, out),
+            Ok(Some(ToRelay::Mark { outbox, said })) => self.handle_mark(now, slot, outbox, said, out),
             Ok(Some(ToRelay::ReaderRefusal { from, id, reason })) => {
                 is_news = self.handle_reader_refusal(slot, from, id, reason, out);
             }

@@ -14,12 +14,16 @@
 //! relay has forgotten the letters of a session because it was killed, their readers have not
 //! ([`crate::wire::message::Reason::OldCopy`]).
 //!
+//! A session says another mark once its client has refusals on its disk that a copy made before
+//! does not know. Such a copy would take a receipt of letters behind those for one of the refused
+//! letters as well.
+//!
 //! Invariant: a member is welcomed once the mark of its sign-in is durable. Where the disk takes
 //! none, its letters are refused as `full` until it does.
 
-use crate::base::{Name, Now, OutboxId, blank};
+use crate::base::{Mark, Name, Now, OutboxId, blank};
 use crate::wire::frame::close;
-use crate::wire::message::{Letter, NameReason, OutboxMark, Reason, Said};
+use crate::wire::message::{Letter, NameReason, OutboxMark, Reason, Said, ToClient};
 
 use super::limits::{OUTBOXES_MAX, SPILL_AFTER};
 use super::mailbox::Wait;
@@ -78,6 +82,16 @@ impl Outboxes {
         has_room
     }
 
+    /// Its session says this of an outbox; `false` if nothing is known of it.
+    fn raise(&mut self, id: OutboxId, said: Said, used: u64) -> bool {
+        let Some(known) = self.0.iter_mut().find(|known| known.id == id) else { return false };
+        if known.said.mark < said.mark {
+            known.said = said;
+            known.used = used;
+        }
+        true
+    }
+
     /// Outboxes, the one unused longest first.
     fn by_age(&self) -> Vec<OutboxId> {
         let mut all: Vec<(u64, OutboxId)> = self.0.iter().map(|outbox| (outbox.used, outbox.id)).collect();
@@ -134,6 +148,8 @@ pub(super) struct Marking {
     serial: u64,
     member: MemberId,
     outbox: OutboxId,
+    /// The mark that is written.
+    mark: Mark,
     /// The record says that nothing is known of this one any more.
     gone: Option<OutboxId>,
 }
@@ -160,7 +176,26 @@ impl Relay {
             return self.welcome(now, slot, member, true, out);
         }
         self.made_room(member, Some(claim.id));
-        self.write_mark(Marking { slot, serial, member, outbox: claim.id, gone: None }, out);
+        let mark = claim.said.mark;
+        self.write_mark(Marking { slot, serial, member, outbox: claim.id, mark, gone: None }, out);
+    }
+
+    /// A session says another mark: copies made before it are old ones from now on.
+    pub(super) fn handle_mark(&mut self, now: Now, slot: Slot, outbox: OutboxId, said: Said, out: &mut Out) {
+        let Some(member) = self.sessions.member(slot) else { return };
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        if self.places[member.0].session != Some(slot) {
+            return;
+        }
+        let serial = session.serial;
+        let used = self.post.clock.now(now.tick);
+        if !self.places[member.0].outboxes.raise(outbox, said, used) {
+            // Nothing is taken from it.
+            session.say(&ToClient::Marked { mark: said.mark });
+            return self.sessions.mark(slot);
+        }
+        session.awaits_mark = true;
+        self.write_mark(Marking { slot, serial, member, outbox, mark: said.mark, gone: None }, out);
     }
 
     /// Makes room for one more outbox of a member: the one unused longest goes, and with it what is
@@ -226,7 +261,9 @@ impl Relay {
     fn write_mark(&mut self, marking: Marking, out: &mut Out) {
         if let Some(record) = self.signed_in(marking.member, marking.outbox) {
             let gone = self.making_room(marking.member);
-            self.persist(Wait::Marked(Marking { gone, ..marking }), record, out);
+            let mark =
+                if let Record::SignedIn { outbox, .. } = &record { outbox.said.mark } else { marking.mark };
+            self.persist(Wait::Marked(Marking { gone, mark, ..marking }), record, out);
         }
     }
 
@@ -240,7 +277,7 @@ impl Relay {
     /// The mark of a sign-in is durable, or the disk takes none now: then it is tried again, and
     /// until then the session gets what waits for its member and brings nothing new.
     pub(super) fn handle_marked(&mut self, now: Now, marking: Marking, durable: bool, out: &mut Out) {
-        let Marking { slot, serial, member, outbox, gone } = marking;
+        let Marking { slot, serial, member, outbox, mark, gone } = marking;
         if durable {
             self.made_room(member, gone);
         }
@@ -255,6 +292,11 @@ impl Relay {
             session.taking = Taking::Letters;
         }
         let is_waiting = session.sign_in == SignIn::Marking(member);
+        if durable && !is_waiting {
+            session.awaits_mark = false;
+            session.say(&ToClient::Marked { mark });
+            self.sessions.mark(slot);
+        }
         if !durable {
             let earlier = self.post.marking_again.insert(member, marking);
             if let Some(earlier) = earlier.filter(|earlier| earlier.outbox != outbox) {
@@ -290,7 +332,6 @@ impl Relay {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::Mark;
 
     fn said(mark: u32) -> Said {
         Said { mark: Mark(mark), token: mark.wrapping_mul(0x9e37) }
@@ -325,6 +366,18 @@ mod tests {
         }
         let same_mark = Said { token: 7, ..said(4) };
         assert!(outboxes.is_old(&claim(1, said(5), &[said(1), same_mark])), "it has counted as far");
+    }
+
+    /// A copy made before the session said another mark has signed in with all that the relay heard
+    /// in sign-ins.
+    #[test]
+    fn mark_within_a_session_makes_earlier_copies_old() {
+        let mut outboxes = signed_in(&[claim(1, said(1), &[]), claim(1, said(4), &[said(1)])]);
+        assert!(outboxes.raise(OutboxId(1), said(6), 9) && !outboxes.raise(OutboxId(2), said(6), 9));
+        assert!(outboxes.is_old(&claim(1, said(7), &[said(1), said(4)])));
+        assert!(!outboxes.is_old(&claim(1, said(8), &[said(1), said(4), said(6)])));
+        assert!(outboxes.raise(OutboxId(1), said(5), 9));
+        assert!(!outboxes.is_old(&claim(1, said(8), &[said(1), said(4), said(6)])), "6 came before 5");
     }
 
     #[test]

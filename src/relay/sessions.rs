@@ -75,6 +75,8 @@ pub(super) struct Session {
     /// What it said of its outbox, before it is welcomed.
     pub(super) claim: Option<Box<Claim>>,
     pub(super) taking: Taking,
+    /// A mark that it has said is on its way to the disk, and it waits to hear of that.
+    pub(super) awaits_mark: bool,
     /// Control messages that found no room, in order.
     pub(super) owed: VecDeque<Vec<u8>>,
     /// Letters refused in this turn.
@@ -123,6 +125,7 @@ impl Session {
             sign_in: SignIn::None,
             claim: None,
             taking: Taking::Letters,
+            awaits_mark: false,
             owed: VecDeque::new(),
             refusals: Refusals::default(),
             throttled_until: None,

@@ -14,6 +14,7 @@
 //! | 0x04 | control | ask | `name` of a recipient, `outbox(8)`: how far have my letters come? A receipt answers, and every refusal still owed |
 //! | 0x05 | control | heard | `name` of a recipient, `outbox(8) number(8)`: I know that this letter was refused |
 //! | 0x06 | control | screen | `flags(1)` and any number of `name`s: whose letters are refused as `blocked`. Flag 1: the first part of a list, 2: the last, 4: take letters from these only, while this session lasts; otherwise: take none from these, which is kept, and with the last part of which this list, and one with flag 4 before it, take effect |
+//! | 0x07 | control | mark | `outbox(8) mark(4) token(4)`: from now on the relay knows copies of the outbox by this, as if it had been said in the sign-in; see [`OutboxMark`] |
 //! | 0x09 | control | reader's refusal | `name` of the sender, `outbox(8) number(8) reason(1)`: the reader keeps nothing of this letter; only `full` (3), `old-copy` (8) and `unsupported` (10), and only of a letter that this session was handed and that is not stored |
 //! | 0x10 | chat | letter | `name` of the recipient, `outbox(8) number(8) prev(8) mark(4) kind(1) body` |
 //!
@@ -25,6 +26,7 @@
 //! | 0x42 | control | name refused | `reason(1) name`: the name in the way, or an empty one |
 //! | 0x43 | control | receipt | `name` of the recipient, `outbox(8) accepted(8) delivered(8) read(8)`, watermarks; `until_ms(8)`, when the last accepted letter leaves the mailbox undelivered, 0 if it waits in none; `taken_ms(8)`, when the relay took the first of the letters that were not accepted at the receipt before, by the clock of `accepted_ms`, 0 if it does not know; `mark(4)`, of the last letter it took |
 //! | 0x44 | control | refused | `name` of the recipient, `outbox(8) first(8) through(8) reason(1) may_have_arrived(1) count(1)` and that many nearest `name`s |
+//! | 0x46 | control | marked | `mark(4)`: the marks of this session up to it are durable |
 //! | 0x50 | chat | delivery | `name` of the sender, `outbox(8) number(8) prev(8) accepted_ms(8) mark(4) kind(1) body` |
 //!
 //! A refusal covers the letters of that outbox to that recipient from `first` through `through`, at
@@ -60,14 +62,16 @@
 mod marks;
 mod names;
 mod reason;
+mod refused;
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::{LetterId, Mark, OutboxId, Wall};
 pub use marks::{EARLIER_MAX, Earlier, OutboxMark, Said};
-use marks::{OUTBOX_FOLLOWS, SCREEN_FOLLOWS, read_sign_in};
+use marks::{OUTBOX_FOLLOWS, SCREEN_FOLLOWS, read_said, read_sign_in};
 pub use names::{Names, SCREEN_FIRST, SCREEN_LAST, SCREEN_ONLY};
 pub use reason::Reason;
+pub use refused::{NEAREST_MAX, Nearest, Refused};
 
 use super::bytes::{Malformed, Reader, put_short_text};
 use super::features::{Feature, Features};
@@ -76,8 +80,6 @@ use super::features::{Feature, Features};
 pub const KIND_TEXT: u8 = 1;
 /// The kind of a letter about a guest's conversation.
 pub const KIND_GUEST: u8 = 8;
-/// Nearest names told with a refusal.
-pub const NEAREST_MAX: usize = 3;
 
 /// Why a name was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -187,27 +189,6 @@ pub struct Receipt<'a> {
     pub mark: Mark,
 }
 
-/// Letters of one conversation were refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refused<'a> {
-    /// The recipient's name as the sender wrote it.
-    pub to: &'a str,
-    /// The first of them.
-    pub id: LetterId,
-    /// The number of the last of them; that of `id` if there is one only.
-    pub through: u64,
-    /// Why.
-    pub reason: Reason,
-    /// It was on its way to the recipient when that one was lost.
-    pub may_have_arrived: bool,
-    /// Names of members like the one that does not exist.
-    pub nearest: Nearest<'a>,
-}
-
-/// At most [`NEAREST_MAX`] names.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Nearest<'a>(pub [Option<&'a str>; NEAREST_MAX]);
-
 /// What a client says to its relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ToRelay<'a> {
@@ -260,6 +241,13 @@ pub enum ToRelay<'a> {
         /// Which letter.
         id: LetterId,
     },
+    /// Know copies of this outbox by this from now on.
+    Mark {
+        /// The outbox.
+        outbox: OutboxId,
+        /// Higher than what the session has said before.
+        said: Said,
+    },
     /// Whose letters to refuse as `blocked`.
     Screen {
         /// [`SCREEN_FIRST`], [`SCREEN_LAST`], [`SCREEN_ONLY`].
@@ -309,6 +297,11 @@ pub enum ToClient<'a> {
     Receipt(Receipt<'a>),
     /// Letters of yours were refused.
     Refused(Refused<'a>),
+    /// The marks of your session are durable.
+    Marked {
+        /// Up to this mark.
+        mark: Mark,
+    },
     /// A letter for you.
     Delivery(Delivery<'a>),
 }
@@ -350,6 +343,11 @@ impl ToRelay<'_> {
                 put_short_text(buf, to);
                 put_numbers(buf, &[id.outbox.0, id.number]);
             }
+            ToRelay::Mark { outbox, said } => {
+                buf.push(0x07);
+                put_numbers(buf, &[outbox.0]);
+                Earlier::put(buf, *said);
+            }
             ToRelay::Screen { flags, names } => {
                 buf.extend_from_slice(&[0x06, *flags]);
                 buf.extend_from_slice(names.as_bytes());
@@ -381,6 +379,7 @@ impl ToRelay<'_> {
             | ToRelay::Read { .. }
             | ToRelay::Ask { .. }
             | ToRelay::Heard { .. }
+            | ToRelay::Mark { .. }
             | ToRelay::Screen { .. }
             | ToRelay::ReaderRefusal { .. }
             | ToRelay::Letter(_) => None,
@@ -408,6 +407,7 @@ impl<'a> ToRelay<'a> {
             0x04 => ToRelay::Ask { to: r.short_text()?, outbox: OutboxId(r.u64()?) },
             0x05 => ToRelay::Heard { to: r.short_text()?, id: read_id(&mut r)? },
             0x06 => ToRelay::Screen { flags: r.u8()?, names: Names::decode(r)? },
+            0x07 => ToRelay::Mark { outbox: OutboxId(r.u64()?), said: read_said(&mut r)? },
             0x09 => read_reader_refusal(r)?,
             0x10 => ToRelay::Letter(Letter {
                 to: r.short_text()?,
@@ -457,6 +457,10 @@ impl ToClient<'_> {
                 put_mark(buf, receipt.mark);
             }
             ToClient::Refused(refused) => refused.encode(buf),
+            ToClient::Marked { mark } => {
+                buf.push(0x46);
+                put_mark(buf, *mark);
+            }
             ToClient::Delivery(delivery) => {
                 delivery.encode_head(buf);
                 buf.extend_from_slice(delivery.body);
@@ -474,6 +478,7 @@ impl ToClient<'_> {
             | ToClient::NameRefused { .. }
             | ToClient::Receipt(_)
             | ToClient::Refused(_)
+            | ToClient::Marked { .. }
             | ToClient::Delivery(_) => None,
         }
     }
@@ -511,6 +516,7 @@ impl<'a> ToClient<'a> {
                 mark: Mark(r.u32()?),
             }),
             0x44 => ToClient::Refused(Refused::decode(r)?),
+            0x46 => ToClient::Marked { mark: Mark(r.u32()?) },
             0x50 => ToClient::Delivery(Delivery {
                 from: r.short_text()?,
                 id: read_id(&mut r)?,
@@ -534,40 +540,6 @@ impl Delivery<'_> {
         put_numbers(buf, &[self.id.outbox.0, self.id.number, self.prev, self.accepted.0]);
         put_mark(buf, self.mark);
         buf.push(self.kind);
-    }
-}
-
-impl<'a> Refused<'a> {
-    fn encode(&self, buf: &mut Vec<u8>) {
-        buf.push(0x44);
-        put_short_text(buf, self.to);
-        put_numbers(buf, &[self.id.outbox.0, self.id.number, self.through]);
-        let names = self.nearest.0.iter().flatten();
-        buf.extend_from_slice(&[
-            self.reason.code(),
-            u8::from(self.may_have_arrived),
-            names.clone().count() as u8,
-        ]);
-        for name in names {
-            put_short_text(buf, name);
-        }
-    }
-
-    fn decode(mut r: Reader<'a>) -> Result<Refused<'a>, Malformed> {
-        let to = r.short_text()?;
-        let id = read_id(&mut r)?;
-        let through = r.u64()?;
-        if through < id.number {
-            return Err(Malformed);
-        }
-        let reason = Reason::of_code(r.u8()?);
-        let may_have_arrived = r.u8()? != 0;
-        let count = usize::from(r.u8()?);
-        let mut nearest = Nearest::default();
-        for slot in nearest.0.get_mut(..count).ok_or(Malformed)? {
-            *slot = Some(r.short_text()?);
-        }
-        Ok(Refused { to, id, through, reason, may_have_arrived, nearest })
     }
 }
 

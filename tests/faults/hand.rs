@@ -29,6 +29,7 @@ pub enum Said {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Told {
     Welcome,
+    Marked(Mark),
     NameRefused(NameReason, String),
     Receipt { to: String, delivered: u64 },
     Refused { to: String, number: u64, through: u64, reason: Reason, may_have_arrived: bool, nearest: usize },
@@ -372,6 +373,7 @@ fn told(message: &[u8]) -> Told {
             may_have_arrived: r.may_have_arrived,
             nearest: r.nearest.0.iter().flatten().count(),
         },
+        ToClient::Marked { mark } => Told::Marked(mark),
         ToClient::Delivery(d) => Told::Delivery {
             from: d.from.to_owned(),
             number: d.id.number,

@@ -9,6 +9,7 @@ use queqiao::wire::message::NameReason;
 
 use super::cover::Count;
 use super::oracle::{End, Oracle};
+use super::readers::{reader_of_strangers, refused_as_full};
 use super::stories::{delivered, ended, millis, secs, shows};
 use super::weather::chance;
 use super::world::World;
@@ -114,9 +115,9 @@ impl World {
 
 impl Oracle {
     /// A client's folder is an earlier copy, which knows this. Letters that it does not know are
-    /// gone with the folder; those that it knows may be told again. One that waits in it, and that
-    /// another copy had back, is open again if the relay never answered for it or that copy alone
-    /// gave it up as an old one's: this copy sends it, and says how it ends.
+    /// gone with the folder; those that it knows may be told again. One that waits in it is open again,
+    /// and ends once more: if the relay refused it at once, and has not heard yet that its refusal is
+    /// known, or if another copy gave it up as an old one's.
     fn replaced(&mut self, client: usize, kept: &Kept) {
         self.put_back.insert(client);
         let waits = |request: u64| kept.letters.values().any(|letter| letter.request == request);
@@ -128,8 +129,9 @@ impl Oracle {
             match fate.end {
                 None if !knows(*request) => fate.end = Some(End::Forgotten),
                 Some(End::Forgotten) if knows(*request) => fate.end = None,
-                Some(End::Refused { reason, .. })
-                    if waits(*request) && (!fate.accepted || reason == Reason::OldCopy) =>
+                Some(End::Refused { reason, may_have_arrived, .. })
+                    if waits(*request)
+                        && (reason == Reason::OldCopy || !fate.accepted && !may_have_arrived) =>
                 {
                     fate.end = None;
                 }
@@ -268,4 +270,42 @@ fn full_disk_at_sign_in_locks_nobody_out() {
     world.run_for(secs(12));
     let later = world.send(jack, "TOM", "later");
     assert!(world.run_until(secs(2), |w| delivered(w, later)), "{:?}", world.fate(later));
+}
+
+/// The reader refuses a letter and takes the one behind it, and a copy in which both wait is put
+/// back: it does not take the receipt of the second letter for one of the first as well.
+#[test]
+fn copy_that_missed_a_refusal_calls_nothing_delivered() {
+    for kill_relay in [false, true] {
+        let (mut world, tom, _) = reader_of_strangers();
+        let large = world.send(tom, "JACK", &"x".repeat(3_000));
+        let small = world.send(tom, "JACK", "small");
+        assert!(world.run_until(millis(100), |w| w.stations[tom].disk.kept.letters.len() == 2));
+        let folder = world.copy_of(tom);
+        assert!(world.run_until(secs(5), |w| refused_as_full(w, large) && delivered(w, small)));
+        world.run_for(secs(1));
+        if kill_relay {
+            world.restart_relay(millis(100));
+        }
+        world.put_back(tom, folder);
+        assert!(world.run_until(secs(20), |w| is_old_copy(w, large)), "{:?}", world.fate(large));
+        let after = world.send(tom, "JACK", "after all");
+        assert!(world.run_until(secs(5), |w| delivered(w, after)), "{:?}", world.fate(after));
+    }
+}
+
+/// Each refusal leaves a mark at the relay; the copy that knows them all is no old one.
+#[test]
+fn copy_that_knows_each_refusal_is_no_old_one() {
+    let (mut world, tom, _) = reader_of_strangers();
+    let large: Vec<u64> = (0..30).map(|_| world.send(tom, "JACK", &"x".repeat(3_000))).collect();
+    let small = world.send(tom, "JACK", "small");
+    assert!(world.run_until(secs(20), |w| large.iter().all(|l| ended(w, *l)) && delivered(w, small)));
+    world.run_for(secs(1));
+    let folder = world.copy_of(tom);
+    world.restart_relay(millis(100));
+    world.put_back(tom, folder);
+    let after = world.send(tom, "JACK", "after");
+    assert!(world.run_until(secs(10), |w| delivered(w, after)), "{:?}", world.fate(after));
+    assert!(!shows(&world, tom, |e| matches!(e, Event::OldCopy { .. })));
 }

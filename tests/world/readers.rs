@@ -86,7 +86,7 @@ impl Oracle {
     }
 }
 
-fn reader_of_strangers() -> (World, usize, usize) {
+pub fn reader_of_strangers() -> (World, usize, usize) {
     let mut world = World::new(1);
     world.strangers_bytes_max = LITTLE;
     let [tom, jack] = ["TOM", "JACK"].map(|name| world.client(name, queqiao::client::Carriers::Auto));
@@ -97,7 +97,7 @@ fn reader_of_strangers() -> (World, usize, usize) {
     (world, tom, jack)
 }
 
-fn refused_as_full(world: &World, letter: u64) -> bool {
+pub fn refused_as_full(world: &World, letter: u64) -> bool {
     world.fate(letter).end == Some(End::Refused { reason: Reason::Full, may_have_arrived: false })
 }
 

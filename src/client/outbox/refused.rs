@@ -112,6 +112,7 @@ impl Outbox {
         }
         let number = id.number;
         let conversation = self.conversations.get_mut(to)?;
+        conversation.refused = self.marks.refused();
         let place = conversation.refusals.iter().position(|refusal| refusal.id.number == number)?;
         let refusal = conversation.refusals.remove(place)?;
         if refusal.is_owed {
@@ -133,7 +134,7 @@ impl Outbox {
 
     fn owe_heard(&mut self, to: Name, id: LetterId) {
         if self.heard.len() < HEARD_MAX {
-            self.heard.push_back((to, id));
+            self.heard.push_back((to, id, self.marks.refusals()));
         }
     }
 }

@@ -9,9 +9,10 @@ fn jack() -> Name {
     "JACK".parse().unwrap()
 }
 
-/// An outbox with so many letters to JACK, all durable.
+/// An outbox with so many letters to JACK, all durable, of which there are no copies.
 fn outbox(letters: u64) -> Outbox {
     let mut outbox = Outbox::new((BOX, BOX), Marks::new(Mark(0), []), 0);
+    outbox.marks.confirm_all();
     for n in 1..=letters {
         push(&mut outbox, 100 + n, vec![n as u8]);
     }
@@ -190,6 +191,20 @@ fn a_refusal_that_is_told_again_is_answered_and_not_shown_again() {
     outbox.refusal_recorded(&jack(), id(1)).unwrap();
     assert_eq!(outbox.next_heard(), None);
     assert!(!refuse(&mut outbox, 1, Reason::Blocked));
+    assert_eq!(outbox.next_heard(), Some((&jack(), id(1))));
+}
+
+#[test]
+fn refusal_counts_for_nothing_before_the_relay_has_a_mark() {
+    let mut outbox = outbox(3);
+    outbox.marks = Marks::new(Mark(0), []);
+    offered(&mut outbox);
+    refuse(&mut outbox, 1, Reason::Full);
+    outbox.refusal_recorded(&jack(), id(1)).unwrap();
+    refuse(&mut outbox, 2, Reason::Behind);
+    assert!(offered(&mut outbox).is_empty() && outbox.next_heard().is_none());
+    outbox.marks.confirm_all();
+    assert_eq!(offered(&mut outbox), [(2, 0)]);
     assert_eq!(outbox.next_heard(), Some((&jack(), id(1))));
 }
 

@@ -1,7 +1,7 @@
 //! Signing in: what a new session says first, and what follows if the outbox turns out to be an old
 //! copy.
 
-use crate::base::{Now, OutboxId, Tick};
+use crate::base::{Mark, Now, OutboxId, Tick};
 use crate::client::api::{Event, Record};
 use crate::wire::features::Features;
 use crate::wire::frame::{StreamId, close};
@@ -10,6 +10,30 @@ use crate::wire::message::{Earlier, NameReason, OutboxMark, Reason, ToClient, To
 use super::{Out, Shared, Uplink};
 
 impl Uplink {
+    /// Has a mark ready for what the session says of refusals that are durable by now.
+    pub(in crate::client) fn mark_refusals(&mut self, now: Tick, shared: &mut Shared, out: &mut Out) {
+        if shared.name.is_none() || !shared.journal.keeps() {
+            return self.mail.outbox.marks.confirm_all();
+        }
+        if self.welcomed && self.mail.outbox.marks.want_another() {
+            self.prepare_sign_in(now, shared, out);
+        }
+    }
+
+    /// Signed in; `unwritten`: the relay's disk does not have the mark yet.
+    pub(super) fn confirm_sign_in(&mut self, now: Tick, shared: &mut Shared, unwritten: bool, out: &mut Out) {
+        if !unwritten {
+            self.mail.outbox.marks.confirm_sign_in();
+        }
+        self.mark_refusals(now, shared, out);
+    }
+
+    /// The relay has a mark that was said within the session.
+    pub(super) fn handle_marked(&mut self, now: Tick, shared: &mut Shared, mark: Mark, out: &mut Out) {
+        self.mail.outbox.marks.confirm(mark);
+        self.mark_refusals(now, shared, out);
+    }
+
     /// Has a mark ready for the next sign-in; `false` while the disk takes none.
     pub(in crate::client) fn prepare_sign_in(
         &mut self,
@@ -64,6 +88,7 @@ impl Uplink {
         if durable {
             self.sign_in(now.tick, shared, out);
             self.drive_attempts(now, shared, out);
+            self.mark_refusals(now.tick, shared, out);
         }
     }
 

@@ -217,6 +217,7 @@ impl Session {
         self.rest_at.is_none()
             && matches!(self.sign_in, SignIn::Done(_))
             && self.taking == Taking::Letters
+            && !self.awaits_mark
             && !waits()
             && !self.lost
             && self.closing_until.is_none()

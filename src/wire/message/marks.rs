@@ -6,6 +6,11 @@
 //! the oldest first. The relay keeps the mark and token of the last sign-in it has heard. If they
 //! are not among those, another copy of the outbox has said them, or a relay was put back to an
 //! older state, whose mark is then below all of them.
+//!
+//! A session says another mark and token (`mark`) when its client has refusals on its disk that an
+//! older copy does not know. The relay answers (`marked`) when they are on its disk: a copy made
+//! before that is then an old one. Before that the client says of no such refusal that it is
+//! `heard`, and sends no letter behind it.
 
 use crate::base::{Mark, OutboxId};
 
@@ -84,7 +89,7 @@ impl<'a> OutboxMark<'a> {
     }
 }
 
-fn read_said(r: &mut Reader<'_>) -> Result<Said, Malformed> {
+pub(super) fn read_said(r: &mut Reader<'_>) -> Result<Said, Malformed> {
     Ok(Said { mark: Mark(r.u32()?), token: r.u32()? })
 }
 

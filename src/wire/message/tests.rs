@@ -25,6 +25,7 @@ fn what_a_client_says_reads_back() {
         ToRelay::Read { from: "一棵树", outbox: OutboxId(9), through: 1 },
         ToRelay::Ask { to: "一棵树", outbox: OutboxId(9) },
         ToRelay::Heard { to: "一棵树", id: ID },
+        ToRelay::Mark { outbox: OutboxId(9), said: Said { mark: Mark(7), token: u32::MAX } },
         ToRelay::ReaderRefusal { from: "一棵树", id: ID, reason: Reason::Full },
         ToRelay::Letter(letter),
     ];
@@ -91,6 +92,7 @@ fn what_a_relay_says_reads_back() {
         ToClient::NameRefused { reason: NameReason::Confusable, name: "alice" },
         ToClient::Receipt(receipt),
         ToClient::Refused(refused),
+        ToClient::Marked { mark: Mark(7) },
         ToClient::Delivery(delivery),
     ];
     for message in all {

@@ -1,0 +1,31 @@
+//! The contents of receipts.
+
+use crate::base::Wall;
+
+/// The contents of a receipt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Watermarks {
+    pub(super) accepted: u64,
+    pub(super) delivered: u64,
+    pub(super) read: u64,
+    pub(super) until: Wall,
+    pub(super) taken: Wall,
+}
+
+impl Watermarks {
+    pub(super) fn raise(&mut self, other: Watermarks) {
+        self.accepted = self.accepted.max(other.accepted);
+        self.delivered = self.delivered.max(other.delivered);
+        self.read = self.read.max(other.read);
+        self.until = other.until;
+        let known = [self.taken, other.taken].into_iter().filter(|at| at.0 > 0).min();
+        self.taken = known.unwrap_or_default();
+    }
+
+    /// The part about letters before this one.
+    pub(super) fn before(self, number: u64) -> Watermarks {
+        let most = number.saturating_sub(1);
+        let [accepted, delivered, read] = [self.accepted, self.delivered, self.read].map(|n| n.min(most));
+        Watermarks { accepted, delivered, read, ..self }
+    }
+}

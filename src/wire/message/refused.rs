@@ -1,0 +1,66 @@
+//! Refusals by the relay.
+
+use crate::base::{LetterId, OutboxId};
+
+use super::super::bytes::{Malformed, Reader, put_short_text};
+use super::reason::Reason;
+
+/// Nearest names told with a refusal.
+pub const NEAREST_MAX: usize = 3;
+
+/// Letters of one conversation were refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused<'a> {
+    /// The recipient's name as the sender wrote it.
+    pub to: &'a str,
+    /// The first of them.
+    pub id: LetterId,
+    /// The number of the last of them; that of `id` if there is one only.
+    pub through: u64,
+    /// Why.
+    pub reason: Reason,
+    /// It was on its way to the recipient when that one was lost.
+    pub may_have_arrived: bool,
+    /// Names of members like the one that does not exist.
+    pub nearest: Nearest<'a>,
+}
+
+/// At most [`NEAREST_MAX`] names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Nearest<'a>(pub [Option<&'a str>; NEAREST_MAX]);
+
+impl<'a> Refused<'a> {
+    pub(super) fn encode(&self, buf: &mut Vec<u8>) {
+        buf.push(0x44);
+        put_short_text(buf, self.to);
+        for number in [self.id.outbox.0, self.id.number, self.through] {
+            buf.extend_from_slice(&number.to_be_bytes());
+        }
+        let names = self.nearest.0.iter().flatten();
+        buf.extend_from_slice(&[
+            self.reason.code(),
+            u8::from(self.may_have_arrived),
+            names.clone().count() as u8,
+        ]);
+        for name in names {
+            put_short_text(buf, name);
+        }
+    }
+
+    pub(super) fn decode(mut r: Reader<'a>) -> Result<Refused<'a>, Malformed> {
+        let to = r.short_text()?;
+        let id = LetterId { outbox: OutboxId(r.u64()?), number: r.u64()? };
+        let through = r.u64()?;
+        if through < id.number {
+            return Err(Malformed);
+        }
+        let reason = Reason::of_code(r.u8()?);
+        let may_have_arrived = r.u8()? != 0;
+        let count = usize::from(r.u8()?);
+        let mut nearest = Nearest::default();
+        for slot in nearest.0.get_mut(..count).ok_or(Malformed)? {
+            *slot = Some(r.short_text()?);
+        }
+        Ok(Refused { to, id, through, reason, may_have_arrived, nearest })
+    }
+}
