@@ -159,6 +159,9 @@ fn finish(setup: &Setup, location: &Location, invite: &Invite, name: &Name) -> O
     let done = Phrase::new("join-done").with("name", name).with("relay", &invite.relay);
     let done = done.with("key", invite.key).with("file", location.file()).with("relay_name", relay_name);
     say(&setup.strings, &done);
-    say(&setup.strings, &Phrase::new("join-next").with("name", name));
+    // Only where the book has one relay, a name alone says where.
+    let is_only = location.load_or_new()?.relays().len() == 1;
+    let at = if is_only { String::new() } else { format!("@{}", invite.relay) };
+    say(&setup.strings, &Phrase::new("join-next").with("name", name).with("at", at));
     Ok(Status::Done)
 }
