@@ -101,6 +101,8 @@ fn sign_in(setup: &Setup, book: &Book, invite: &Invite, name: &Name) -> Result<(
     let tcp = known.tcp.or_else(|| invite.spec().tcp);
     let spec = RelaySpec { tcp, fingerprint: Some(invite.key), ..known };
     let mut desk = Desk::open(&with_code, name.clone(), Part::Sends)?;
+    // A text that comes back is for who sends or reads.
+    desk.command(Command::HoldRefusals);
     desk.command(Command::Screen(setup.screens(book)));
     desk.command(Command::Relays(vec![spec]));
     let outcome = await_online(setup, &mut desk, &invite.relay, name);
