@@ -109,7 +109,7 @@ history-waiting-stay = { $count } messages that are on their way stay
 history-unseen-stay = { $count } messages that you have not seen stay; queqiao listen shows them
 history-in-use = erased from the history, but another process still reads { $file } as it was; run this again when it has ended
 strangers-full = messages from people who are not in your address book take { $size } MiB: more of them are refused; queqiao history --forget makes room, and so does queqiao contacts add
-relay-replaced = another machine signed in at { $relay } with your key; this one has stopped
+relay-replaced = another machine signed in at { $relay } with your key, or this one did at another address of the same relay; this session has stopped
 outbox-old-copy = This data folder is an old copy: another copy of it has been used at { $relay } since. What you write from now on goes out as usual; messages that waited come back, and may have arrived
 
 ## Names

@@ -100,7 +100,7 @@ history-waiting-stay = { $count } 条尚在途中的消息保留
 history-unseen-stay = { $count } 条您尚未看到的消息保留;queqiao listen 可显示它们
 history-in-use = 已从聊天记录中删除,但另一个进程仍在读取 { $file } 的旧内容;请在它结束后再运行一次
 strangers-full = 通讯录以外的人发来的消息已占 { $size } MiB:更多的将被拒收;queqiao history --forget 可腾出空间,queqiao contacts add 也可以
-relay-replaced = 另一台机器用您的密钥登录了 { $relay };本机已停止
+relay-replaced = 另一台机器用您的密钥登录了 { $relay },或本机经同一中继的另一地址登录了;此处的会话已停止
 outbox-old-copy = 本数据文件夹是旧副本:其另一副本此后已在 { $relay } 使用过。此后所写照常发出;等待中的消息退回,可能已送达
 
 ## 名字
