@@ -286,7 +286,7 @@ impl Talk<'_> {
     fn finish(&mut self, desk: &mut Desk, news: &mut News, outcome: &Outcome) {
         let patient = matches!(outcome, Ok(Status::Done | Status::Failed)) && !self.read;
         let within = if patient { LINGER } else { FINISH_WITHIN };
-        finish(desk, news, &mut [&mut self.printer], within, self.read);
+        finish(desk, news, &mut [&mut self.printer], within, self.read, &self.setup.strings);
     }
 
     fn say(&mut self, phrase: &Phrase) {

@@ -101,6 +101,8 @@ fn sign_in(setup: &Setup, book: &Book, invite: &Invite, name: &Name) -> Result<(
     let tcp = known.tcp.or_else(|| invite.spec().tcp);
     let spec = RelaySpec { tcp, fingerprint: Some(invite.key), ..known };
     let mut desk = Desk::open(&with_code, name.clone(), Part::Sends)?;
+    // A text that comes back is for who sends or reads.
+    desk.command(Command::HoldRefusals);
     desk.command(Command::Screen(setup.screens(book)));
     desk.command(Command::Relays(vec![spec]));
     let outcome = await_online(setup, &mut desk, &invite.relay, name);
@@ -159,6 +161,9 @@ fn finish(setup: &Setup, location: &Location, invite: &Invite, name: &Name) -> O
     let done = Phrase::new("join-done").with("name", name).with("relay", &invite.relay);
     let done = done.with("key", invite.key).with("file", location.file()).with("relay_name", relay_name);
     say(&setup.strings, &done);
-    say(&setup.strings, &Phrase::new("join-next").with("name", name));
+    // Only where the book has one relay, a name alone says where.
+    let is_only = location.load_or_new()?.relays().len() == 1;
+    let at = if is_only { String::new() } else { format!("@{}", invite.relay) };
+    say(&setup.strings, &Phrase::new("join-next").with("name", name).with("at", at));
     Ok(Status::Done)
 }

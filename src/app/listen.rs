@@ -13,8 +13,8 @@ use crate::ui::terminal::{Output, Pen, Written};
 use crate::ui::{NotReached, json, notice, plain};
 
 use super::desk::{Ask, Desk, News, Part};
-use super::printer::{FINISH_WITHIN, Printer, fared, finish};
-use super::send::{end_of, given_back};
+use super::printer::{FINISH_WITHIN, Printer, fared, finish, given_back};
+use super::send::end_of;
 use super::{Failure, Outcome, Setup, Status};
 
 /// Strangers remembered as told from a contact; above it all are forgotten, and told once more.
@@ -66,7 +66,8 @@ pub fn listen(setup: &Setup, options: &ListenOptions) -> Outcome {
     desk.command(Command::Relays(relays));
     let mut news = News::default();
     let outcome = listening.run(&mut desk, &mut news);
-    finish(&mut desk, &mut news, &mut [&mut listening.printer, &mut listening.talk], FINISH_WITHIN, true);
+    let printers = &mut [&mut listening.printer, &mut listening.talk];
+    finish(&mut desk, &mut news, printers, FINISH_WITHIN, true, &setup.strings);
     desk.leave();
     outcome
 }

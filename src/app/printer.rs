@@ -10,10 +10,11 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use crate::base::Phrase;
-use crate::client::Incoming;
+use crate::base::{Phrase, harmless};
+use crate::client::{Event, Incoming};
 use crate::net::Inlet;
 use crate::ui::terminal::{Output, Pen, Written};
+use crate::ui::{Strings, notice};
 
 use super::desk::{Ask, Desk, Mail, News};
 use super::{Failure, Status};
@@ -133,10 +134,16 @@ pub(super) fn finish(
     printers: &mut [&mut Printer],
     within: Duration,
     read: bool,
+    strings: &Strings,
 ) {
-    let (end, last) = (desk.now().tick + within, printers.len() - 1);
+    let mut now = desk.now().tick;
+    let (end, last) = (now + within, printers.len() - 1);
     desk.hold_letters(true);
     loop {
+        // No later run says it of a text that comes back now.
+        for words in news.events.drain(..).filter_map(|event| given_back_words(strings, event)) {
+            printers[last].put(Output::Err, words);
+        }
         while let Some(ask) = news.next_ask() {
             match ask {
                 Ask::Printed(to, written) => {
@@ -149,9 +156,27 @@ pub(super) fn finish(
             }
         }
         let done = printers.iter().all(|printer| printer.is_empty());
-        if done || desk.turn(Some(end), news).tick >= end {
+        if done || now >= end {
             return;
         }
+        now = desk.turn(Some(end), news).tick;
+    }
+}
+
+/// Returns what a command that is about to end says of a refused letter, with its text.
+fn given_back_words(strings: &Strings, event: Event) -> Option<String> {
+    let Event::Refused { to, reason, may_have_arrived, nearest, text, .. } = event else { return None };
+    let phrases = notice::letter_refused(reason, (to.as_str(), None), may_have_arrived, &nearest);
+    let mut words: String = phrases.iter().map(|phrase| strings.say(phrase) + "\n").collect();
+    words.push_str(&given_back(strings, &text));
+    Some(words)
+}
+
+/// The lines in which a text is given back; none if there is none.
+pub(super) fn given_back(strings: &Strings, text: &str) -> String {
+    match text {
+        "" => String::new(),
+        text => format!("{}\n{}\n", strings.say(&Phrase::new("chat-text-back")), harmless(text)),
     }
 }
 

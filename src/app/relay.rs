@@ -194,7 +194,7 @@ fn announce(
     let tcp = tcp.map_or("-".to_owned(), |addr| addr.to_string());
     let guests = options.guests.as_ref().map_or(String::new(), |guests| format!(" guests={}", guests.to));
     print(&format!("ready udp={udp} tcp={tcp} key={}{guests}", reach.key))?;
-    say(strings, &Phrase::new("relay-contacts-line"));
+    say(strings, &Phrase::new("relay-contacts-line").with("count", reach.at.len()));
     let who = strings.say(&Phrase::new("relay-contacts-name"));
     for place in &reach.at {
         // A closed standard error is no failure.

@@ -12,12 +12,12 @@ use crate::client::{Command, Event, Incoming, Progress, Unreached};
 use crate::contacts::Target;
 use crate::ui::line::ends_conversation;
 use crate::ui::terminal::{Output, Pen, Screen};
-use crate::ui::{Strings, Typed, notice, plain};
+use crate::ui::{Typed, notice, plain};
 use crate::wire::limits::LETTER_TEXT_MAX;
 use crate::wire::message::Reason;
 
 use super::desk::{Ask, Desk, Mail, News, Part};
-use super::printer::{FINISH_WITHIN, Printer, fared, finish};
+use super::printer::{FINISH_WITHIN, Printer, fared, finish, given_back};
 use super::{Failure, Outcome, Setup, Status};
 
 /// Lines read ahead of the letters that have come to their end.
@@ -117,7 +117,8 @@ pub fn send(setup: &Setup, options: &SendOptions) -> Outcome {
     let outcome = sending.run(&mut desk, &mut news, text);
     let printers = &mut [&mut sending.results, &mut sending.talk];
     let interrupted = matches!(&outcome, Err(failure) if failure.status == Status::Interrupted);
-    finish(&mut desk, &mut news, printers, if interrupted { FINISH_WITHIN } else { PATIENCE }, false);
+    let within = if interrupted { FINISH_WITHIN } else { PATIENCE };
+    finish(&mut desk, &mut news, printers, within, false, &setup.strings);
     desk.leave();
     outcome
 }
@@ -497,14 +498,6 @@ fn open_lines(desk: &Desk) -> Result<(Screen, Pen), Failure> {
         screen.ask("", Vec::new());
     }
     Ok((screen, pen))
-}
-
-/// The lines in which a text is given back; none if there is none.
-pub(super) fn given_back(strings: &Strings, text: &str) -> String {
-    match text {
-        "" => String::new(),
-        text => format!("{}\n{}\n", strings.say(&Phrase::new("chat-text-back")), harmless(text)),
-    }
 }
 
 /// A span as it is typed: `10s`, `1.5s`.

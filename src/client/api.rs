@@ -111,6 +111,8 @@ pub enum Command {
     Held(Holdings),
     /// From now on these carriers may be used.
     Carriers(Carriers),
+    /// From now on no refusal is shown: the next run tells those that come.
+    HoldRefusals,
     /// The machine has another address, or another way to one of the relays.
     NetworkChanged,
     /// End every session in good order; the answer is [`Event::Left`].

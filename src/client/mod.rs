@@ -95,6 +95,8 @@ pub struct Client {
     parked: BTreeMap<HostPort, Mail>,
     /// Relays that UDP did not get through to in earlier runs.
     udp_failed: BTreeMap<HostPort, Wall>,
+    /// Texts that come back wait for the next run.
+    holds_refusals: bool,
     now: Tick,
 }
 
@@ -132,6 +134,7 @@ impl Client {
             uplinks: Uplinks::default(),
             parked: BTreeMap::new(),
             udp_failed: BTreeMap::new(),
+            holds_refusals: false,
             now: Tick::ZERO,
         };
         client.restore(kept);
@@ -250,6 +253,7 @@ impl Client {
             Command::NetworkChanged => {
                 self.uplinks.each(|uplink| uplink.handle_network_changed(now, &mut self.shared, out));
             }
+            Command::HoldRefusals => self.holds_refusals = true,
             Command::Leave => {
                 self.uplinks.each(|uplink| {
                     uplink.flush(now, &self.shared, out);
@@ -303,7 +307,9 @@ impl Client {
                     let mail = self.parked.remove(&addr).expect("it was parked just now");
                     let mut uplink = Uplink::new(spec, mail);
                     uplink.recall_udp(now.wall, self.udp_failed.remove(&addr));
-                    uplink.tell_old_refusals(&mut self.shared.journal, out);
+                    if !self.holds_refusals {
+                        uplink.tell_old_refusals(&mut self.shared.journal, out);
+                    }
                     uplink.pursue(now, &mut self.shared, out);
                     self.uplinks.insert(addr, uplink);
                 }
@@ -517,6 +523,9 @@ impl Client {
             if let Record::OldCopy { .. } = record {
                 self.settle_old_copy(now, &relay, out);
             } else if let Some(event) = self.mail(&relay).settle(via, record, durable) {
+                if self.holds_refusals && matches!(event, Event::Refused { .. }) {
+                    continue;
+                }
                 let refused =
                     if let Event::Refused { to, id, .. } = &event { Some((to.clone(), *id)) } else { None };
                 out.show(event);
@@ -551,7 +560,8 @@ impl Client {
     /// Another outbox has taken the place of an old copy: what waited there goes back to its
     /// writer.
     fn settle_old_copy(&mut self, now: Now, relay: &HostPort, out: &mut Out) {
-        for (to, refusal) in self.mail(relay).outbox.take_given_back() {
+        let given_back = self.mail(relay).outbox.take_given_back();
+        for (to, refusal) in given_back.into_iter().filter(|_| !self.holds_refusals) {
             self.shared.journal.push(told(relay, &to, refusal.id));
             out.show(refused_event(to, refusal));
         }

@@ -234,3 +234,31 @@ fn a_refusal_that_was_written_down_but_not_told_is_told_by_the_next_run() {
     assert!(!desk.shown.iter().any(told), "once");
     assert!(desk.client.is_idle());
 }
+
+/// A command that shows no texts, such as `join`, leaves them to the next.
+#[test]
+fn held_refusal_waits_for_the_next_run() {
+    let mut desk = Desk::new(Kept::default());
+    desk.send(1, "one");
+    desk.commit();
+    let refused = Record::Refused {
+        relay: relay(),
+        to: jack(),
+        outbox: OutboxId(7),
+        number: 1,
+        reason: Reason::Full,
+        may_have_arrived: true,
+    };
+    desk.kept.apply(&refused);
+    let is_refusal = |event: &Event| matches!(event, Event::Refused { request: 1, .. });
+    desk.client = client(Some(desk.kept.clone()), 0);
+    desk.shown.clear();
+    desk.command(Command::HoldRefusals);
+    desk.command(Command::Relays(vec![RelaySpec { addr: relay(), tcp: None, key: None, fingerprint: None }]));
+    let later = Now { tick: Tick::from_micros(2_000_000), ..NOW };
+    desk.input_at(later, None);
+    desk.commit();
+    assert!(!desk.shown.iter().any(is_refusal), "{:?}", desk.shown);
+    desk.crash();
+    assert!(desk.shown.iter().any(is_refusal), "{:?}", desk.shown);
+}

@@ -2,7 +2,7 @@
 //!
 //! - [`Worker`]: the store's thread; it commits records in groups, so that the loop never waits for a disk.
 //! - [`RelayStore`]: the relay's identity key, its members and their mail, in a folder of its own.
-//! - [`members_list`]: who those members are, for the operator; [`Requests`]: what the operator asks of a running relay.
+//! - [`members_list()`]: who those members are, for the operator; [`Requests`]: what the operator asks of a running relay.
 //! - [`Reach`]: where members reach that relay, for invitations.
 //! - [`MemberStore`]: a member's identity key, handshake counter and letters, in a folder for each name.
 //! - [`Archive`]: the same letters, for those who only read them.

@@ -1,6 +1,6 @@
 //! First contact: an invitation taken by `queqiao join`, keys in the address book, and lines to paste.
 
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 
 use rustix::process::Signal;
 
@@ -55,6 +55,20 @@ fn invitation_from_a_pipe_is_all_a_newcomer_needs() {
     assert!(sent.err.is_empty(), "{sent:?}");
     let chat = home.run_with(&[&["chat", "--as", "TOM"], &NEW[..]].concat(), b"JACK\nagain\n");
     assert!(chat.with(0).err.iter().all(|line| line.contains("JACK does not have it yet")));
+}
+
+/// In a book of two relays a name alone is at neither: the command that is printed says where.
+#[test]
+fn command_printed_after_join_works_with_two_relays() {
+    let (home, relay) = closed();
+    home.write("new.toml", format!("[relays]\nhome = \"{}\"\n", nobody()));
+    let joined = join_with(&home, &NEW, &invite(&home, &["TOM"]));
+    joined.result();
+    let printed = joined.err.iter().find(|line| line.contains("queqiao send --as TOM")).unwrap();
+    let who = printed.split(' ').find(|word| word.starts_with("NAME")).unwrap();
+    assert_eq!(who, format!("NAME@{}", relay.udp));
+    let who = who.replace("NAME", "JACK");
+    home.run(&[&["send", "--as", "TOM"], &NEW[..], &[&who, "hi"]].concat()).result();
 }
 
 #[test]
@@ -194,6 +208,10 @@ fn line_of_a_relay_on_all_addresses_works_pasted() {
         let home = Home::new();
         let tcp_port = free().port();
         let mut relay = home.relay(&["--bind", bind, &format!("--tcp={tcp}:{tcp_port}"), "--data", "r"]);
+        let told = relay.running.until_err("[contacts]");
+        let reached = |ip: &&IpAddr| bind.starts_with('[') || bind.starts_with("0") && ip.is_ipv4();
+        let is_choice = own.iter().filter(reached).count() > 1;
+        assert_eq!(told.contains("one of these lines"), is_choice, "{bind}: {told}");
         let line = relay.running.until_err("NAME");
         assert!(!line.contains("0.0.0.0") && !line.contains("[::]"), "{line}");
         let host = match own.first() {

@@ -61,6 +61,32 @@ fn who_is_blocked_while_the_reader_is_away_gets_every_letter_back() {
     home.send("TOM", "JACK", "four").with(0);
 }
 
+/// The command says it of refusals that come while it ends, or the next one does.
+#[test]
+fn text_refused_while_send_ends_comes_back_once() {
+    let (home, _relay) = town(&[], &["TOM", "JACK"]);
+    let mut texts = Vec::new();
+    let mut told = Vec::new();
+    for round in 0..6 {
+        home.run(&["contacts", "unblock", "TOM"]);
+        home.away("JACK");
+        texts.push(format!("waits {round}"));
+        let sent = home.send("TOM", "JACK", texts.last().unwrap());
+        told.extend(sent.with(0).err);
+        home.run(&["contacts", "block", "TOM"]).with(0);
+        let jack = home.listen("JACK", &[]);
+        told.extend(home.send("TOM", "JACK", "refused").with(1).err);
+        jack.terminate().with(130);
+    }
+    let _jack = home.listen("JACK", &[]);
+    let mut last = home.listen("TOM", &["--for", "20s"]);
+    for text in texts.iter().filter(|text| !told.contains(text)) {
+        last.until_err(text);
+    }
+    let twice = texts.iter().find(|text| told.iter().filter(|line| line == text).count() > 1);
+    assert_eq!(twice, None, "{told:?}");
+}
+
 /// Texts that a member was given back, in order.
 fn texts_back(err: &[String]) -> Vec<&str> {
     err.iter().map(String::as_str).filter(|line| line.starts_with("line ")).collect()

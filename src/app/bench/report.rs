@@ -137,7 +137,7 @@ impl Report {
     /// Prints it: one `key value` a line, or one JSON object.
     ///
     /// # Errors
-    /// Those of [`print`].
+    /// Those of [`print()`].
     pub(super) fn print(&self, json: bool) -> Result<(), Failure> {
         if json {
             let object = serde_json::to_string(self).expect("texts and numbers always serialise");

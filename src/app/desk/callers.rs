@@ -37,6 +37,8 @@ struct Caller {
     relays: Vec<RelaySpec>,
     /// It was told events in this turn.
     told: bool,
+    /// It reads no more events: a text that comes back is shown here.
+    leaves: bool,
     /// What is said once the records given so far have settled.
     owed: VecDeque<(u64, Answer)>,
 }
@@ -103,7 +105,7 @@ impl Callers {
         match heard {
             Heard::Called(line) => {
                 let (relays, owed) = (Vec::new(), VecDeque::new());
-                let caller = Caller { line, face: None, relays, told: false, owed };
+                let caller = Caller { line, face: None, relays, told: false, leaves: false, owed };
                 self.by_number.insert(number, caller);
                 None
             }
@@ -130,10 +132,13 @@ impl Callers {
                 let welcome = Answer::Welcome { version: VERSION.to_owned(), catch_up, carriers };
                 caller.owed.push_back((given, welcome));
             }
-            Call::Bye => caller.owed.push_back((given, Answer::Bye)),
+            Call::Bye => {
+                caller.leaves = true;
+                caller.owed.push_back((given, Answer::Bye));
+            }
             // Only those who have said who they are have wishes; the session is ours to leave.
             Call::Command(_) if caller.face.is_none() => return self.forget(number, given),
-            Call::Command(Command::Leave) => {}
+            Call::Command(Command::Leave | Command::HoldRefusals) => {}
             Call::Command(Command::Relays(specs)) => {
                 let before = std::mem::replace(&mut caller.relays, specs);
                 let new = caller.relays.iter().filter(|spec| before.iter().all(|old| old.addr != spec.addr));
@@ -178,7 +183,10 @@ impl Callers {
     pub(super) fn pass(&mut self, event: Event) -> Option<Event> {
         self.note_link(&event);
         if let Some(request) = request_of(&event) {
-            let owns = |caller: &Caller| caller.face.is_some_and(|face| face.has(request));
+            let is_refusal = matches!(event, Event::Refused { .. });
+            let owns = |caller: &Caller| {
+                caller.face.is_some_and(|face| face.has(request)) && !(is_refusal && caller.leaves)
+            };
             return if self.tell(&event, owns) { None } else { Some(event) };
         }
         match relay_of(&event) {

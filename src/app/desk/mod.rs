@@ -254,6 +254,8 @@ impl Desk {
     /// Ends every session in good order, and commits what is to be kept. What was said last is given a moment to arrive.
     pub(super) fn leave(mut self) {
         let (mut news, end) = (News::default(), self.now().tick + LEAVE_WITHIN);
+        // `news` is not read: the next run, or the process that takes over, says what comes back.
+        self.command(Command::HoldRefusals);
         if self.tray.say_bye() {
             let waits = |tray: &Tray| !tray.bye && matches!(tray.seat, Seat::Caller(_));
             while waits(&self.tray) && self.turn(Some(end), &mut news).tick < end {}

@@ -313,7 +313,7 @@ impl Tray {
             _ => None,
         };
         match &command {
-            Command::Leave => return,
+            Command::Leave | Command::HoldRefusals => return,
             Command::Screen(screens) => {
                 self.wanted.screens = Some(screens.clone());
                 if self.home.as_ref().is_none_or(|home| home.face.part != Part::Shows) {

@@ -84,6 +84,12 @@ pub(super) fn looks_of(c: char) -> LooksOfOne {
 
 fn find_looks(c: char) -> LooksOfOne {
     let own = shape(c);
+    // Unicode gives a small capital neither a case nor a plain form.
+    if let Some(letter) = small_capital(c) {
+        let mut looks = find_looks(letter);
+        add(own, &mut looks);
+        return looks;
+    }
     // A compatibility form (full-width, mathematical) looks like itself or like the plain
     // character.
     if let Some(plain) = iter::once(c).nfkd().next().filter(|plain| *plain != c) {
@@ -105,6 +111,16 @@ fn find_looks(c: char) -> LooksOfOne {
         add_cases(c, &mut looks);
     }
     looks
+}
+
+/// Returns the capital letter that this one is a small form of.
+fn small_capital(c: char) -> Option<char> {
+    const SMALL: &str = "ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘꞯʀꜱᴛᴜᴠᴡʏᴢ";
+    const CAPITALS: &str = "ABCDEFGHIJKLMNOPQRSTUVWYZ";
+    if c.is_ascii() {
+        return None;
+    }
+    SMALL.chars().zip(CAPITALS.chars()).find_map(|(small, capital)| (small == c).then_some(capital))
 }
 
 fn add(look: Look, looks: &mut LooksOfOne) {
@@ -265,6 +281,9 @@ mod tests {
         ("david", "ᎠᎪᏙᎥᎠ"),
         ("soho", "ՏՕհօ"),
         ("Max", "Ⲙаⲭ"),
+        ("TOM", "ᴛᴏᴍ"),
+        ("alice", "ᴀʟɪᴄᴇ"),
+        ("Harry", "Hᴀʀʀʏ"),
         ("ՄԱՐԻ", "մարի"),
         ("mary", "rnary"),
         ("MARY", "rnary"),

@@ -109,7 +109,7 @@ history-waiting-stay = { $count } messages that are on their way stay
 history-unseen-stay = { $count } messages that you have not seen stay; queqiao listen shows them
 history-in-use = erased from the history, but another process still reads { $file } as it was; run this again when it has ended
 strangers-full = messages from people who are not in your address book take { $size } MiB: more of them are refused; queqiao history --forget makes room, and so does queqiao contacts add
-relay-replaced = another machine signed in at { $relay } with your key; this one has stopped
+relay-replaced = another machine signed in at { $relay } with your key, or this one did at another address of the same relay; this session has stopped
 outbox-old-copy = This data folder is an old copy: another copy of it has been used at { $relay } since. What you write from now on goes out as usual; messages that waited come back, and may have arrived
 
 ## Names
@@ -138,7 +138,10 @@ address-full-width-colon = write the colon as : and not as ：
 
 ## The relay
 
-relay-contacts-line = add this to each member's address book, under [contacts]:
+relay-contacts-line = { $count ->
+    [one] add this to each member's address book, under [contacts]:
+   *[other] add one of these lines, with an address that they reach, to each member's address book, under [contacts]:
+}
 relay-contacts-name = NAME
 relay-limits-off-public = --limits off is for benchmarks and needs a loopback address, not { $addr }
 relay-no-message-fits = no message would fit: --pair-bytes, --mailbox-bytes, --all-mailboxes-bytes and --memory-bytes must each be above 128; for texts of every length, 128K
@@ -464,7 +467,7 @@ join-used = { $relay }: this invitation was used already, has expired, or was wi
 join-silent = not signed in at { $relay } within { $time }; nothing was changed: run queqiao join again with the same line
 join-not-written = { $name } is registered at { $relay }, but the address book could not be changed; add { $line } under [relays]: { $why }
 join-done = { $name } is signed in at { $relay }, whose key { $key } is as invited; the relay is in { $file } as { $relay_name }
-join-next = next: queqiao chat --as { $name }, or queqiao send --as { $name } NAME "hello"
+join-next = next: queqiao chat --as { $name }, or queqiao send --as { $name } NAME{ $at } "hello"
 members-no-address = where members reach the relay in { $folder } is not known, because it has not run yet: start it, or use --address HOST:PORT
 members-loopback = { $relay } is reached on this machine only; for members elsewhere, start the relay with --bind 0.0.0.0:8081, or use --address HOST:PORT
 members-other-addresses = the relay is also at { $addresses }; to invite to one of them, or to a host name, use --address HOST:PORT

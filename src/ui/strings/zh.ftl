@@ -100,7 +100,7 @@ history-waiting-stay = { $count } 条尚在途中的消息保留
 history-unseen-stay = { $count } 条您尚未看到的消息保留;queqiao listen 可显示它们
 history-in-use = 已从聊天记录中删除,但另一个进程仍在读取 { $file } 的旧内容;请在它结束后再运行一次
 strangers-full = 通讯录以外的人发来的消息已占 { $size } MiB:更多的将被拒收;queqiao history --forget 可腾出空间,queqiao contacts add 也可以
-relay-replaced = 另一台机器用您的密钥登录了 { $relay };本机已停止
+relay-replaced = 另一台机器用您的密钥登录了 { $relay },或本机经同一中继的另一地址登录了;此处的会话已停止
 outbox-old-copy = 本数据文件夹是旧副本:其另一副本此后已在 { $relay } 使用过。此后所写照常发出;等待中的消息退回,可能已送达
 
 ## 名字
@@ -132,7 +132,10 @@ address-full-width-colon = 冒号请用半角 : 而不是全角 ：
 
 ## 中继
 
-relay-contacts-line = 请各成员将下面的内容写入通讯录，放在 [contacts] 之下：
+relay-contacts-line = { $count ->
+    [1] 请各成员将下面的内容写入通讯录，放在 [contacts] 之下：
+   *[other] 请各成员从下面选一行自己能连到的地址，写入通讯录，放在 [contacts] 之下：
+}
 relay-contacts-name = "名字"
 relay-limits-off-public = --limits off 仅供压测,须用环回地址,而不是 { $addr }
 relay-no-message-fits = 一条消息也放不下:--pair-bytes、--mailbox-bytes、--all-mailboxes-bytes、--memory-bytes 都须大于 128;要容纳各种长度的消息,请用 128K
@@ -449,7 +452,7 @@ join-used = { $relay }：该邀请已被使用、已过期或已撤销；请向�
 join-silent = { $time } 内未能在 { $relay } 登录；未作任何改动：请用同一行再次运行 queqiao join
 join-not-written = { $name } 已在 { $relay } 注册，但无法修改通讯录；请将 { $line } 写入 [relays] 之下：{ $why }
 join-done = { $name } 已在 { $relay } 登录，密钥 { $key } 与邀请一致；该中继已写入 { $file }，名为 { $relay_name }
-join-next = 接下来：queqiao chat --as { $name }，或 queqiao send --as { $name } 名字 "你好"
+join-next = 接下来：queqiao chat --as { $name }，或 queqiao send --as { $name } 名字{ $at } "你好"
 members-no-address = 还不知道成员如何连接 { $folder } 的中继，因为它尚未运行过：请启动它，或用 --address 主机:端口 指定
 members-loopback = { $relay } 只能在本机连接；要让别处的成员使用，请用 --bind 0.0.0.0:8081 启动中继，或用 --address 主机:端口 指定
 members-other-addresses = 该中继还有地址 { $addresses }；要改用其中一个，或改用主机名，请用 --address 主机:端口 指定
