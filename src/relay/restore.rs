@@ -1,6 +1,6 @@
 //! Restores mailboxes and conversations from what the disk had when the relay started.
 
-use crate::base::Tick;
+use crate::base::{Mark, Tick};
 
 use super::flows::{FlowId, Marks, To};
 use super::letters::ReadClaim;
@@ -16,8 +16,8 @@ impl Relay {
         self.post.clock.base = mail.clock;
         mail.outboxes.iter().for_each(|outbox| self.restore_outbox(outbox));
         mail.waiting.iter().for_each(|waiting| self.restore_waiting(waiting, mail.last_place));
-        // Refusals come before marks: one leaves the disk with its flow, of which the disk may have nothing
-        // else, or what its reader claims to have read.
+        // Refusals come before marks: one leaves the disk with its flow, of which the disk may have
+        // nothing else, or what its reader claims to have read.
         mail.refusals.iter().for_each(|owed| self.restore_refusal(owed));
         mail.marks.iter().for_each(|marks| self.restore_marks(marks));
         self.wake_removed();
@@ -68,7 +68,9 @@ impl Relay {
     fn restore_marks(&mut self, marks: &records::Marks) {
         let Some((from, flow)) = self.flow_of(&marks.from, &marks.to, marks.outbox) else { return };
         flow.to.member().into_iter().chain([from]).for_each(|member| self.found_used(member));
-        let is_claim = marks.accepted == 0 && marks.delivered == 0;
+        // A flow has the mark of its last letter, also if none was accepted: without it, letters of an
+        // old copy would pass.
+        let is_claim = marks.accepted == 0 && marks.delivered == 0 && marks.mark == Mark::default();
         if let To::Member(to) = flow.to
             && is_claim
             && self.places[from.0].flows.marks(flow).is_none()
@@ -98,5 +100,55 @@ impl Relay {
                 self.wake_queue(member, Tick::ZERO);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{Name, OutboxId, PublicKey};
+    use crate::relay::{Config, Limits, Roll};
+
+    const OUTBOX: OutboxId = OutboxId(0xB0);
+
+    /// A relay whose disk has this row of TOM's letters to JACK, and the flow that it restores.
+    fn restored(mark: Mark) -> Option<Marks> {
+        let [tom, jack]: [Name; 2] = ["TOM", "JACK"].map(|name| name.parse().expect("it is a name"));
+        let row = records::Marks {
+            from: tom.clone(),
+            outbox: OUTBOX,
+            to: jack.clone(),
+            accepted: 0,
+            delivered: 0,
+            read: 1,
+            since: 5,
+            mark,
+            at_full_second: false,
+        };
+        let relay = Relay::new(Config {
+            private_key: [7; 32],
+            reset_id: [1; 16],
+            access_secret: [0; 32],
+            members: vec![(tom, PublicKey([1; 32])), (jack, PublicKey([2; 32]))],
+            roll: Roll::default(),
+            mail: Mail { marks: vec![row], ..Mail::default() },
+            limits: Limits::default(),
+            guests: None,
+            seed: [9; 32],
+        });
+        relay.places[0].flows.marks(FlowId { outbox: OUTBOX, to: To::Member(MemberId(1)) })
+    }
+
+    /// No letter of it was accepted, and its reader had claimed to have read one: the row looks like
+    /// a claim but for its mark, which a later claim must not lower.
+    #[test]
+    fn flow_with_a_mark_is_restored_with_it() {
+        let marks = restored(Mark(8)).map(|marks| (marks.mark, marks.read));
+        assert_eq!(marks, Some((Mark(8), 1)));
+    }
+
+    #[test]
+    fn row_without_a_mark_is_a_claim() {
+        assert_eq!(restored(Mark(0)), None);
     }
 }

@@ -19,7 +19,8 @@ const GOOD_AFTER: Duration = Duration::from_secs(600);
 const TEST_TAKES: Duration = Duration::from_millis(3_100);
 /// Moves of one session within [`WINDOW`] that no lost connection caused, and as many by sessions that are begun anew and
 /// choose as at the start. A lost connection may cause two more: the race after it chooses UDP where that answers first, and
-/// where UDP is silent again, the conversation flees once more.
+/// where UDP is silent again, the conversation flees once more. So may a change
+/// of network: there a client forgets its failovers.
 const MOVES_MAX: usize = 16;
 const WINDOW: Duration = Duration::from_secs(600);
 
@@ -46,6 +47,8 @@ pub struct Moves {
     recent: [VecDeque<Tick>; 2],
     /// Returns to UDP because the connection was lost, in the same way.
     lost: [VecDeque<Tick>; 2],
+    /// Changes of network, in the same time.
+    networks: VecDeque<Tick>,
 }
 
 impl Moves {
@@ -53,6 +56,7 @@ impl Moves {
     pub fn look(&mut self, now: Tick, peer: Option<&Peer>, turn: Turn, cover: &mut Cover) {
         if turn.new_network {
             self.flights = 0;
+            self.networks.push_back(now);
         }
         let path = peer.and_then(|peer| Some((peer.id(), peer.path()?)));
         let keys = peer.map(|peer| peer.local_indexes().collect::<Vec<_>>()).unwrap_or_default();
@@ -88,7 +92,8 @@ impl Moves {
         }
         lost.retain(|at| now.since(*at) < WINDOW);
         let many = recent.len();
-        let most = MOVES_MAX + 2 * lost.len();
+        self.networks.retain(|at| now.since(*at) < WINDOW);
+        let most = MOVES_MAX + 2 * (lost.len() + self.networks.len());
         assert!(many <= most, "{many} changes of carrier within {WINDOW:?}, {most} allowed, anew: {anew}");
     }
 
