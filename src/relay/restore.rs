@@ -68,8 +68,8 @@ impl Relay {
     fn restore_marks(&mut self, marks: &records::Marks) {
         let Some((from, flow)) = self.flow_of(&marks.from, &marks.to, marks.outbox) else { return };
         flow.to.member().into_iter().chain([from]).for_each(|member| self.found_used(member));
-        // A flow has the mark of its last letter, also if none was accepted: without it, letters of an
-        // old copy would pass.
+        // A flow has the mark of its last letter, also if none was accepted: without it, letters
+        // of an old copy would pass.
         let is_claim = marks.accepted == 0 && marks.delivered == 0 && marks.mark == Mark::default();
         if let To::Member(to) = flow.to
             && is_claim
@@ -139,8 +139,8 @@ mod tests {
         relay.places[0].flows.marks(FlowId { outbox: OUTBOX, to: To::Member(MemberId(1)) })
     }
 
-    /// No letter of it was accepted, and its reader had claimed to have read one: the row looks like
-    /// a claim but for its mark, which a later claim must not lower.
+    /// No letter of it was accepted, and its reader had claimed to have read one: the row looks
+    /// like a claim but for its mark, which a later claim must not lower.
     #[test]
     fn flow_with_a_mark_is_restored_with_it() {
         let marks = restored(Mark(8)).map(|marks| (marks.mark, marks.read));
