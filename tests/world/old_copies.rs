@@ -115,9 +115,9 @@ impl World {
 
 impl Oracle {
     /// A client's folder is an earlier copy, which knows this. Letters that it does not know are
-    /// gone with the folder; those that it knows may be told again. One that waits in it is open again,
-    /// and ends once more: if the relay refused it at once, and has not heard yet that its refusal is
-    /// known, or if another copy gave it up as an old one's.
+    /// gone with the folder; those that it knows may be told again. One that waits in it is open
+    /// again, and ends once more: if the relay refused it at once, and has not heard yet that its
+    /// refusal is known, or if another copy gave it up as an old one's.
     fn replaced(&mut self, client: usize, kept: &Kept) {
         self.put_back.insert(client);
         let waits = |request: u64| kept.letters.values().any(|letter| letter.request == request);
