@@ -172,7 +172,7 @@ fn given_back_words(strings: &Strings, event: Event) -> Option<String> {
     Some(words)
 }
 
-/// The lines in which a text is given back; none if there is none.
+/// Returns the lines that give a text back; an empty string for an empty text.
 pub(super) fn given_back(strings: &Strings, text: &str) -> String {
     match text {
         "" => String::new(),

@@ -43,8 +43,8 @@ pub struct ConnId(pub u64);
 pub enum Path {
     /// The process's UDP socket and the other end's address.
     Udp(SocketAddr),
-    /// The same for a relay whose socket is bound to every address of the machine. A client's paths are never of this
-    /// kind: nobody asks it.
+    /// The same, and the local address that the other end sends to: for a relay whose socket is bound to
+    /// every address of its machine. A client never has paths of this kind.
     UdpAt(AddrPair),
     /// A TCP connection.
     Tcp(ConnId),

@@ -1,8 +1,8 @@
 //! Whom this member knows: members in its address book, and those it has written to.
 //!
-//! Others hear at full seconds only that their letters came in, and never that they were read. A
-//! member whom the user blocks is not known, whatever was written to it before. What was read of a
-//! member's letters is told as soon as that member is known: an answer says it in any case.
+//! Other authors see `delivered` at full seconds only, and never see `read`. A member that the user
+//! blocks is not known, even if the user has written to it. Once a member is known, the relay
+//! receives `read` for the letters of that member read before: an answer shows that anyway.
 
 use crate::base::{HostPort, Name};
 

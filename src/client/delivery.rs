@@ -14,7 +14,7 @@ use super::api::{Event, Incoming, Record};
 use super::ledger::Seen;
 use super::uplink::{Out, Shared, Uplink};
 
-/// At most one of them is told in this time: an author makes no more lines than that here.
+/// The user sees at most one line about such letters in this time, however many an author sends.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// Letters that cannot be understood, and when the user was told of one.

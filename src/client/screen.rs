@@ -90,9 +90,9 @@ mod tests {
     fn one_who_is_written_to_may_answer() {
         let [h, other]: [HostPort; 2] = ["h:1", "h:2"].map(|text| text.parse().unwrap());
         let [jack, rose]: [Name; 2] = ["JACK", "ROSE"].map(|text| text.parse().unwrap());
-        let nobody = Screen { blocked: vec![jack.clone()], only: Some(Vec::new()) };
+        let none = Screen { blocked: vec![jack.clone()], only: Some(Vec::new()) };
         let others = Some(Screen { only: Some(Vec::new()), ..Screen::default() });
-        let mut screens = Screens { relays: [(h.clone(), nobody)].into(), others, contacts: None };
+        let mut screens = Screens { relays: [(h.clone(), none)].into(), others, contacts: None };
         for relay in [&h, &other, &h] {
             screens.admit(relay, &rose);
             assert_eq!(screens.of(relay).unwrap().only.as_deref(), Some(&[rose.clone()][..]));

@@ -69,9 +69,9 @@ pub(super) fn bind_udp(addr: SocketAddr) -> io::Result<mio::net::UdpSocket> {
     Ok(mio::net::UdpSocket::from_std(socket.into()))
 }
 
-/// Takes back what quinn-udp asked to be told of each datagram and nobody reads: when it came, its traffic class, and to
-/// which address, unless answers are to leave from there. Written down, each costs time for every datagram, and the first has
-/// the kernel stamp those of the whole machine.
+/// Turns off data on each datagram that quinn-udp requests and that we do not read: its time of arrival,
+/// its traffic class, and its destination unless `tells_asked`. Each costs time for every datagram, and
+/// the first makes the kernel take the time of all datagrams of the machine.
 #[cfg(target_os = "linux")]
 pub(super) fn tell_less(socket: &mio::net::UdpSocket, tells_asked: bool) {
     use nix::sys::socket::{setsockopt, sockopt};

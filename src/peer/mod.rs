@@ -298,7 +298,7 @@ impl Peer {
         self.keyring.take_confirmed()
     }
 
-    /// The newest handshake was answered on this path too, where somebody had proved to be.
+    /// Records that the newest handshake was answered on this validated path too.
     pub fn handle_shaken_elsewhere(&mut self, path: Path) {
         self.paths.handle_shaken_elsewhere(path, self.is_confirmed());
     }
@@ -394,8 +394,8 @@ impl Peer {
     fn handle_challenge(&mut self, path: Path, data: [u8; 8]) {
         self.paths.handle_challenge(path, data);
         if self.role == Role::Client && self.path() == Some(path) {
-            // Somebody else's copy of a packet of ours may have led the relay astray: one that is no copy leads it back
-            // (RFC 9000 §9.3.3).
+            // A third party may have sent a copy of our packet first, which moved the relay's path. A new
+            // packet of ours moves it back (RFC 9000 §9.3.3).
             self.link.poke();
         }
     }

@@ -43,10 +43,10 @@ fn row_46_a_body_at_the_bound_passes_and_one_byte_more_is_refused() {
     assert!(tom.told(StreamId::Control).iter().any(refused));
 }
 
-/// A reader's program shows what is text, keeps nothing of what is none and has it refused, says so
-/// once a minute, and goes on.
+/// A reader's program shows text, refuses any other body and keeps nothing of it, reports this once
+/// a minute, and reads the next letter.
 #[test]
-fn row_46_bodies_that_are_no_text_come_back_and_the_next_letter_is_read() {
+fn row_46_invalid_bodies_come_back_and_the_next_letter_is_read() {
     let mut rig = Rig::new();
     let mut jack = Visitor::signed_in(&mut rig, "JACK", 2, Carriers::Udp);
     let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
@@ -125,7 +125,7 @@ fn row_48_names_that_deceive_are_refused_with_the_reason_and_others_are_fine() {
 
 /// The first content of an id is the letter; another one under the same id is never delivered.
 #[test]
-fn row_55_the_same_id_gets_its_receipt_again_and_an_old_copy_reaches_nobody() {
+fn row_55_same_id_gets_its_receipt_and_an_old_copy_is_refused() {
     let mut rig = Rig::new();
     let (mut tom, mut jack) = two(&mut rig);
     tom.write(&mut rig, "JACK", 1, 0, "first");
@@ -152,7 +152,7 @@ fn old_copy(number: u64) -> Told {
 /// The letters wait in memory, in the session, or in the mailbox: wherever the first one is, it
 /// stands.
 #[test]
-fn row_55_an_old_copy_is_refused_before_the_first_is_accepted_too() {
+fn row_55_old_copy_is_refused_before_the_first_is_accepted() {
     for number in [1, 20, 40] {
         let mut rig = Rig::new();
         let (mut tom, mut jack) = two(&mut rig);

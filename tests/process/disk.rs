@@ -203,7 +203,7 @@ fn row_72_a_relay_whose_files_may_not_grow_refuses_serves_on_and_recovers() {
 
 /// The relay cannot write down who signs in: what waits is handed over, and what is new comes back.
 #[test]
-fn row_72_a_relay_whose_disk_is_full_at_sign_in_locks_nobody_out() {
+fn row_72_full_relay_disk_at_sign_in_locks_no_member_out() {
     let (home, relay) = town(&["--data", "r"], &["TOM", "JACK"]);
     home.away("JACK");
     assert!(home.send("TOM", "JACK", "waits").result().starts_with("accepted "));

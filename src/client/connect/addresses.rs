@@ -36,7 +36,7 @@ impl Addresses {
         (0..self.all().len()).filter_map(|turn| self.at(turn)).collect()
     }
 
-    /// The one so many turns after the first.
+    /// Returns the address `turn` places after the first, beginning again after the last.
     pub(in crate::client) fn at(&self, turn: usize) -> Option<SocketAddr> {
         let addrs = self.all();
         addrs.get(self.first.wrapping_add(turn) % addrs.len().max(1)).copied()
@@ -49,7 +49,7 @@ impl Addresses {
         self.at(turn)
     }
 
-    /// Something else tries the one so many turns after the first: the round begins with that.
+    /// Begins the round with the address `turn` places after the first, which is tried already.
     pub(super) fn take(&mut self, turn: usize) {
         self.first = self.first.wrapping_add(turn);
         self.taken = 1;

@@ -9,7 +9,7 @@ fn jack() -> Name {
     "JACK".parse().unwrap()
 }
 
-/// An outbox with so many letters to JACK, all durable, of which there are no copies.
+/// An outbox with this many letters to JACK, all durable, of which there are no copies.
 fn outbox(letters: u64) -> Outbox {
     let mut outbox = Outbox::new((BOX, BOX), Marks::new(Mark(0), []), 0);
     outbox.marks.confirm_all();

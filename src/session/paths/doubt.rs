@@ -95,9 +95,9 @@ impl Paths {
         None
     }
 
-    /// A handshake of the session was answered on `path` too, where somebody had proved to be, after an answer elsewhere:
-    /// the same first message has come from both. Of a session that is not confirmed it cannot be said that whoever uses
-    /// its keys has had them from where it began.
+    /// Records that a handshake, answered elsewhere before, was answered on the validated `path` too: the
+    /// same first message came from both. Until the session is confirmed, its present path may be that
+    /// of a copied message, and is not validated any more.
     pub fn handle_shaken_elsewhere(&mut self, path: Path, is_confirmed: bool) {
         let known = self.current.and_then(|current| self.find_mut(current));
         if let (false, Some(known)) = (is_confirmed, known) {
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_without_room_gives_way_as_soon_as_the_old_one_lives() {
+    fn address_without_room_yields_once_the_old_one_answers() {
         let mut scene = Scene::new();
         scene.hears(1_000, away(1));
         scene.paths.note_sent(away(1), 120);
