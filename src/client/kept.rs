@@ -140,6 +140,14 @@ pub struct KeptSender {
     pub closed: Option<Mark>,
 }
 
+impl KeptLetter {
+    /// Of a refused letter the text is kept, and not what was sent.
+    fn refused(self, reason: Reason, may_have_arrived: bool) -> KeptRefusal {
+        let letter = KeptLetter { made: Made::default(), ..self };
+        KeptRefusal { letter, reason, may_have_arrived }
+    }
+}
+
 impl KeptOutbox {
     fn say(&mut self, said: SignedIn) {
         self.mark = self.mark.max(said.mark);
@@ -176,11 +184,9 @@ impl Kept {
             }
             Record::Refused { relay, outbox, .. } if !self.is_of(relay, *outbox) => {}
             Record::Refused { relay, to, outbox, number, reason, may_have_arrived } => {
-                if let Some(mut letter) = self.letters.remove(&(relay.clone(), to.clone(), *number)) {
-                    letter.made = Made::default();
-                    let (reason, may_have_arrived) = (*reason, *may_have_arrived);
+                if let Some(letter) = self.letters.remove(&(relay.clone(), to.clone(), *number)) {
                     let key = (relay.clone(), to.clone(), *outbox, *number);
-                    self.refusals.insert(key, KeptRefusal { letter, reason, may_have_arrived });
+                    self.refusals.insert(key, letter.refused(*reason, *may_have_arrived));
                 }
             }
             Record::Told { relay, to, outbox, number } => {
@@ -238,9 +244,8 @@ impl Kept {
             self.conversations.retain(|(other, _), _| other != relay);
             let waiting = self.letters.keys().filter(|(other, ..)| other == relay).cloned();
             for key in waiting.collect::<Vec<_>>() {
-                let Some(mut letter) = self.letters.remove(&key) else { continue };
-                letter.made = Made::default();
-                let refusal = KeptRefusal { letter, reason: Reason::OldCopy, may_have_arrived: true };
+                let Some(letter) = self.letters.remove(&key) else { continue };
+                let refusal = letter.refused(Reason::OldCopy, true);
                 self.refusals.insert((key.0, key.1, old, key.2), refusal);
             }
         }

@@ -73,19 +73,19 @@ struct CachedAnswer {
 
 impl Answers {
     pub(super) fn get(&self, now: Tick, path: Path, mac1: &[u8; MAC_LEN]) -> Option<&[u8]> {
-        let fits = |answer: &&CachedAnswer| {
-            answer.until > now && answer.path == path && bool::from(answer.mac1.ct_eq(mac1))
-        };
-        self.0.iter().rev().find(fits).map(|answer| &answer.packet[..])
+        self.find(now, mac1, |sent_on| sent_on == path)
     }
 
-    /// The same for an answer that went to another address over UDP.
+    /// Returns the answer to the same message that was sent to another address over UDP.
     pub(super) fn elsewhere(&self, now: Tick, path: Path, mac1: &[u8; MAC_LEN]) -> Option<&[u8]> {
-        let fits = |answer: &&CachedAnswer| {
-            let is_other = answer.path != path && answer.path.carrier() == Carrier::Udp;
-            answer.until > now && is_other && bool::from(answer.mac1.ct_eq(mac1))
+        self.find(now, mac1, |sent_on| sent_on != path && sent_on.carrier() == Carrier::Udp)
+    }
+
+    fn find(&self, now: Tick, mac1: &[u8; MAC_LEN], fits: impl Fn(Path) -> bool) -> Option<&[u8]> {
+        let is_it = |answer: &&CachedAnswer| {
+            answer.until > now && fits(answer.path) && bool::from(answer.mac1.ct_eq(mac1))
         };
-        self.0.iter().rev().find(fits).map(|answer| &answer.packet[..])
+        self.0.iter().rev().find(is_it).map(|answer| &answer.packet[..])
     }
 
     pub(super) fn insert(&mut self, now: Tick, path: Path, mac1: [u8; MAC_LEN], packet: &[u8]) {

@@ -264,8 +264,9 @@ impl Responder {
         Ok(Verdict::Admitted(source))
     }
 
-    /// Somebody on the way may send a copy of a first message from an address of their own, and be faster with it than the
-    /// client: so where the same message comes from is to prove itself, and then has the same answer.
+    /// Answers a first message that was answered at another address. An attacker on the path may send a
+    /// copy first, from its own address; so each further address must prove itself by a cookie, and then
+    /// receives the same answer.
     fn answer_elsewhere(
         &mut self,
         now: Tick,

@@ -1,10 +1,10 @@
-//! Packets that come from an address which has not shown that anybody is there, while the one before it has (RFC 9000
-//! §9.3.2 and §9.3.3).
+//! A move to an address that is not validated, from one that is (RFC 9000 §9.3.2 and §9.3.3).
 //!
-//! Somebody on the way may copy each packet and be faster with the copy, from an address of their own: the original is then
-//! a repetition, and says nothing of where it came from. So both paths are challenged. What the new one may be sent goes
-//! there, until the old one has answered and the new one has had as long again; or until three probe time-outs are over.
-//! From then on everything leaves on the old path, and the new one is taken as soon as it has proved itself.
+//! An attacker on the path may copy each packet and deliver the copy first, from its own address. The
+//! original is then a replay, and does not show where it came from. So both paths are challenged. Packets
+//! leave on the new path, as far as it may be sent any, until the old one has answered and the new one has
+//! had as long again, or until three probe timeouts are over. After that they leave on the old path, and
+//! the new one is used once it is validated.
 
 use std::time::Duration;
 
@@ -106,8 +106,8 @@ impl Paths {
         self.shaken_at = Some(Box::new(path));
     }
 
-    /// The packet that came last has confirmed the newest handshake: whoever is where that was answered last is the other
-    /// end, if the packet came from where nobody has shown to be.
+    /// Records that the last packet confirmed the newest handshake. If it came from an address that is not
+    /// validated, the other end is where that handshake was answered last.
     pub fn handle_confirmed(&mut self, now: Tick) -> Option<Moved> {
         let home = *self.shaken_at.take()?;
         let newest = self.doubt.as_ref().map(|doubt| doubt.claimed).or(self.current)?;
