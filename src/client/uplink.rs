@@ -14,8 +14,6 @@ use crate::wire::letter::{GuestNote, Made};
 use crate::wire::limits::{LETTER_BODY_MAX, LETTER_TEXT_MAX};
 use crate::wire::message::{Letter, NameReason, Reason, Receipt, Refused, ToClient, ToRelay};
 
-use super::told;
-
 use super::acquaintances::Acquaintances;
 use super::api::{Carriers, Event, Record, RelaySpec, Unkept, Unreached};
 use super::connect::{Connecting, Round};
@@ -26,10 +24,10 @@ use super::journal::Journal;
 use super::mail::{Mail, refused_event};
 use super::outbox::{Refusing, Sendable};
 use super::pace::Pace;
-
 use super::paths::Choice;
 use super::screen::Screens;
 use super::strangers::Strangers;
+use super::told;
 
 pub(super) type Out = Outputs<Record, Event>;
 

@@ -14,9 +14,7 @@ use super::letter_rows::{
 use super::member::member_dir;
 use super::received;
 use crate::base::{Carrier, HostPort, LetterId, Name, OutboxId, Phrase, Wall};
-use crate::client::GuestNote;
-use crate::client::KIND_GUEST;
-use crate::client::{Holdings, Incoming, Progress, Reason, Said};
+use crate::client::{GuestNote, Holdings, Incoming, KIND_GUEST, Progress, Reason, Said};
 
 /// A letter that was stored and not shown, and its place among all.
 #[derive(Clone, Debug, PartialEq, Eq)]

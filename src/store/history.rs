@@ -20,9 +20,8 @@ use super::own_outboxes::{self, OwnOutboxes};
 use super::received::{self, Arrived};
 use super::worker::Fault;
 use crate::base::{HostPort, LetterId, Mark, Name, OutboxId, Phrase, Wall};
-use crate::client::Made;
 use crate::client::{
-    Incoming, Kept, KeptConversation, KeptLetter, KeptRefusal, KeptSender, Reach, Reason, Record,
+    Incoming, Kept, KeptConversation, KeptLetter, KeptRefusal, KeptSender, Made, Reach, Reason, Record,
 };
 
 /// The layout of a member's database.

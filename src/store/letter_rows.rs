@@ -8,9 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::sums::{Sum, sum_of_values, unsigned};
 use crate::base::{Carrier, HostPort, LetterId, Mark, Name, Wall};
-use crate::client::GuestNote;
-use crate::client::Reason;
-use crate::client::{KIND_GUEST, KIND_TEXT};
+use crate::client::{GuestNote, KIND_GUEST, KIND_TEXT, Reason};
 
 /// Whether the column `refused` may say this.
 pub(super) fn is_reason(word: &str) -> bool {

@@ -7,8 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use super::letter_rows::{NewLetter, RECEIVED, number, parsed, peer};
 use crate::base::{Carrier, HostPort, LetterId, Mark, Name, OutboxId, Wall};
-use crate::client::GuestNote;
-use crate::client::{DECLINED_KEPT_MAX, Holdings, OUTBOXES_OF_ONE_MAX, Reason, letter_cost};
+use crate::client::{DECLINED_KEPT_MAX, GuestNote, Holdings, OUTBOXES_OF_ONE_MAX, Reason, letter_cost};
 
 /// Outboxes remembered of which nothing is kept: twice as many as a client remembers in memory
 /// while it runs, some 15 MB. One that a client remembers is therefore here too.

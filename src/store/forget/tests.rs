@@ -6,8 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::base::{Carrier, LetterId, Mark, OutboxId};
-use crate::client::Made;
-use crate::client::{Incoming, KeptSender, Reach, Reason, Record};
+use crate::client::{Incoming, KeptSender, Made, Reach, Reason, Record};
 use crate::store::{Archive, Backend, MemberState, MemberStore};
 
 const FOLDER: &str = "0123456789abcdef";
