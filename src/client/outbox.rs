@@ -228,6 +228,7 @@ impl Outbox {
             accepted: number <= conversation.reach.accepted,
             until: Wall(0),
             unanswered_before: true,
+            accepted_before: number <= conversation.reach.accepted,
         });
     }
 
@@ -277,6 +278,7 @@ impl Outbox {
             accepted: false,
             until: Wall(0),
             unanswered_before: false,
+            accepted_before: false,
         });
         number
     }

@@ -118,6 +118,9 @@ pub(super) struct Post {
     pub(super) expiring: BTreeMap<u64, Ticket>,
     /// Of those turned away, the ones whose way out failed, by whose mailbox they are in: it is taken again.
     pub(super) turned_away_again: BTreeMap<MemberId, Vec<TurnedAway>>,
+    /// Letters of the relay itself or of guests that have left their mailboxes, by place, until the
+    /// disk does not have them any more. For those of members the marks of their flows say so.
+    pub(super) gone: BTreeSet<u64>,
     /// Sign-ins that the disk did not take: they are written again.
     pub(super) marking_again: BTreeMap<MemberId, Marking>,
     /// Outboxes of which memory knows nothing any more, and the disk may: one of each member.
@@ -367,7 +370,9 @@ impl Relay {
 
     /// The recipient has the letter, though the disk does not know.
     pub(super) fn was_delivered(&self, to: MemberId, entry: &Entry) -> bool {
-        let Author::Member(author) = entry.author else { return false };
+        let Author::Member(author) = entry.author else {
+            return entry.place().is_some_and(|place| self.post.gone.contains(&place));
+        };
         let flow = FlowId { outbox: entry.id.outbox, to: To::Member(to) };
         self.places[author.0].flows.marks(flow).is_some_and(|marks| entry.id.number <= marks.delivered)
     }

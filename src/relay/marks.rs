@@ -298,10 +298,7 @@ impl Relay {
             self.sessions.mark(slot);
         }
         if !durable {
-            let earlier = self.post.marking_again.insert(member, marking);
-            if let Some(earlier) = earlier.filter(|earlier| earlier.outbox != outbox) {
-                self.write_later(Kept::Outbox(member, earlier.outbox, earlier.gone));
-            }
+            self.mark_later(member, marking);
             self.wake_queue(member, now.tick + SPILL_AFTER);
         }
         if !is_waiting {
@@ -316,6 +313,21 @@ impl Relay {
             return self.await_registration(slot, member);
         }
         self.welcome(now, slot, member, !durable, out);
+    }
+
+    /// Plans another try for the mark of the member's latest session. The answer for an earlier
+    /// session may come after the one for the latest; that one waits for nothing any more.
+    fn mark_later(&mut self, member: MemberId, marking: Marking) {
+        let mut latest = marking;
+        if let Some(mut other) = self.post.marking_again.remove(&member) {
+            if other.serial > latest.serial {
+                std::mem::swap(&mut latest, &mut other);
+            }
+            if other.outbox != latest.outbox {
+                self.write_later(Kept::Outbox(member, other.outbox, other.gone));
+            }
+        }
+        self.post.marking_again.insert(member, latest);
     }
 
     /// Tries again what the disk did not take: its session, if that is still there, waits for it.

@@ -161,6 +161,13 @@ impl Relay {
         if !durable {
             return keys.iter().for_each(|key| self.write_later(*key));
         }
+        if let Some(Kept::Flow(None, _)) = keys.first() {
+            for key in keys {
+                if let Kept::Flow(None, Some(place)) = key {
+                    self.post.gone.remove(place);
+                }
+            }
+        }
         if let Some(Kept::Seen(member)) = keys.first()
             && self.unwritten.seen.get(member).is_some_and(|last| last.1 == ticket)
         {
@@ -261,6 +268,7 @@ impl Relay {
     /// Letters of the relay itself or of guests have left their mailboxes.
     pub(super) fn write_gone(&mut self, places: Vec<u64>, out: &mut Out) {
         if !places.is_empty() {
+            self.post.gone.extend(&places);
             let keys = places.iter().map(|place| Kept::Flow(None, Some(*place))).collect();
             self.persist(Wait::Kept(keys), Record::Progress { marks: None, stored: places }, out);
         }

@@ -38,7 +38,7 @@ fn leave_for_long(world: &mut World) {
     let late = (0..young).map(|n| young_from + Duration::from_millis(100 * n));
     for at in early.chain(late) {
         let name = name.clone();
-        world.later(at, move |w| _ = w.send(from, &name, "are you coming back?"));
+        world.later(at, move |w| _ = w.send(from, &name, &format!("are you coming back? ({:?})", w.now)));
     }
     let away = keep + Duration::from_millis(2_000 + world.rng.below(6_000));
     world.later(away, move |w| w.restart_client(who));

@@ -56,7 +56,8 @@ fn put_back_somehow(world: &mut World, client: usize, folder: Folder) {
     for n in 0..world.rng.below(6) {
         let to = others[world.rng.below(others.len() as u64) as usize].clone();
         let wait = Duration::from_millis(world.rng.below(400));
-        world.later(wait, move |w| _ = w.send(client, &to, &format!("by a copy: {n}")));
+        let text = format!("by a copy of {:?}: {n}", world.now);
+        world.later(wait, move |w| _ = w.send(client, &to, &text));
     }
     if offline {
         if chance(&mut world.rng, 300) {

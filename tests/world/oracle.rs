@@ -319,6 +319,7 @@ impl Oracle {
         let killed = self.letters.get(&request).is_some_and(|fate| self.killed.contains(&fate.to));
         let lied = self.letters.get(&request).is_some_and(|fate| self.liars.contains(&fate.to));
         let strange = self.strange.contains(&request);
+        let put_back = self.put_back.contains(&who);
         let fate = self.fate_of(who, request, id);
         match progress {
             Progress::Queued => {
@@ -339,7 +340,9 @@ impl Oracle {
                     unwatched || fate.stored,
                     "letter {request} was delivered and is not at its recipient"
                 );
-                let again = fate.retold && fate.end == Some(End::Delivered);
+                // A copy from before the refusal sends the letter again.
+                let sent_by_copy = put_back && matches!(fate.end, Some(End::Refused { .. }));
+                let again = fate.retold && (sent_by_copy || fate.end == Some(End::Delivered));
                 assert!(again || fate.end.is_none(), "letter {request} ended twice: {:?}", fate.end);
                 fate.end = Some(End::Delivered);
                 assert!(lied || !strange, "letter {request} was delivered, and nobody can understand it");
@@ -399,7 +402,8 @@ impl Oracle {
         let fate = self.letters.get_mut(&request).expect("it was found by its number");
         assert!(fate.text == letter.text, "letter {request} was shown with another text");
         if let Some(End::Refused { may_have_arrived, .. }) = fate.end {
-            assert!(may_have_arrived, "letter {request} was refused, and then it was shown");
+            let sent_by_copy = fate.retold && self.put_back.contains(&fate.sender);
+            assert!(may_have_arrived || sent_by_copy, "letter {request} was refused, and then it was shown");
         }
         assert!(fate.stored, "letter {request} was shown before it was durable");
         fate.shown += 1;

@@ -27,6 +27,9 @@ pub(super) struct OutLetter {
     pub(super) until: Wall,
     /// An earlier session took it, or may have, and never said what became of it.
     pub(super) unanswered_before: bool,
+    /// An earlier run of this client knew that it was accepted, and not whether a session before
+    /// that had sent it without an answer.
+    pub(super) accepted_before: bool,
 }
 
 impl OutLetter {
@@ -131,6 +134,7 @@ mod tests {
             accepted: false,
             until: Wall(0),
             unanswered_before: false,
+            accepted_before: false,
         }
     }
 

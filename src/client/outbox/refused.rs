@@ -167,7 +167,7 @@ impl Conversation {
         }
         let ended = |letter: OutLetter| {
             let accepted = letter.accepted || letter.number <= self.held.accepted;
-            let may_have_arrived = refused.may_have_arrived || letter.is_in_doubt(reason, accepted);
+            let may_have_arrived = refused.may_have_arrived || letter.is_in_doubt(reason);
             // The relay waits to hear that the refusal of an accepted letter is known. One that we
             // do not know to be accepted may be so; but what the relay refuses for the whole
             // conversation it has only read. If it had accepted it, it repeats the refusal in the
@@ -223,11 +223,12 @@ impl OutLetter {
 
     /// Whether an earlier session may have handed the letter to its recipient without an answer.
     ///
-    /// Of a letter that it `accepted`, the relay knows. But one that is too old, or damaged, may
-    /// have been handed over by a process of the relay that ended before it could answer.
-    const fn is_in_doubt(&self, reason: Reason, accepted: bool) -> bool {
+    /// The relay need not know of it, also if it has accepted the letter since: an earlier process
+    /// of the relay may have handed it over and ended before it could answer. Of letters that an
+    /// earlier run knew to be accepted this is assumed only if they are too old, or damaged.
+    const fn is_in_doubt(&self, reason: Reason) -> bool {
         let is_late = matches!(reason, Reason::Expired | Reason::Damaged);
-        self.unanswered_before && (!accepted || is_late) && !was_never_taken(reason)
+        self.unanswered_before && (!self.accepted_before || is_late) && !was_never_taken(reason)
     }
 
     pub(super) fn refused(self, outbox: OutboxId, reason: Reason) -> Refusal {
