@@ -73,7 +73,7 @@ impl<T: Copy> SortedChunks<T> {
         self.chunks[at..].iter().flatten().skip(skip)
     }
 
-    /// Returns the first chunk whose last value is not less.
+    /// Returns the index of the first chunk whose last value is not less.
     fn chunk_of(&self, order: &impl Fn(&T) -> Ordering) -> usize {
         self.chunks.partition_point(|chunk| chunk.last().is_some_and(|last| order(last).is_lt()))
     }

@@ -32,7 +32,7 @@ pub fn set_blocked(text: &str, file: &str, label: &str, blocked: bool) -> Result
     let edited = match entry {
         Some((key, item)) => {
             let word = blocked.then_some("true");
-            edit_entry(page, (key, item), ("blocked", word), &value(&after).to_string())
+            edit_entry(page, key, item, "blocked", word, &value(&after).to_string())
         }
         None => rewrite(page.text, "contacts", |contacts| {
             contacts.insert(after.label.as_str(), value(&after));

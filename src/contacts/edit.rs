@@ -184,8 +184,10 @@ pub(super) fn without(page: Page<'_>, mut lines: Vec<Range<usize>>) -> String {
 /// Sets a field of an entry, or removes it (`None`). An entry on one line is replaced by `whole`.
 pub(super) fn edit_entry(
     page: Page<'_>,
-    (key, item): (&Key, &Item),
-    (field, word): (&str, Option<&str>),
+    key: &Key,
+    item: &Item,
+    field: &str,
+    word: Option<&str>,
     whole: &str,
 ) -> String {
     let mut text = page.text.to_owned();

@@ -118,6 +118,7 @@ impl Entries {
         }
     }
 
+    /// Returns the index by look; an entry whose member differs from its label appears twice.
     fn by_look(&self) -> &[(u32, Look)] {
         self.orders.by_look.get_or_init(|| {
             let mut order: Vec<_> = (0..self.all.len() as u32).map(|at| (at, Look::Label)).collect();

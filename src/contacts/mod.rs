@@ -43,9 +43,9 @@ pub use watch::{Watcher, watch};
 pub struct Book {
     /// The user's name, unless the command line gives another.
     pub me: Option<Name>,
-    /// The contacts, and the relays that have names.
+    /// Letters from senders who are not contacts are refused.
     pub contacts_only: bool,
-    /// Who can be written to, and the relays that have names.
+    /// The contacts, and the relays that have names.
     pub contacts: Entries,
 }
 

@@ -140,7 +140,7 @@ impl<'a> Reader<'a> {
             return Err(wrong.with("name", &named.name).with("first", first));
         }
         let NamedRelay { relay: RelaySpec { address, tcp, key }, .. } = &named;
-        self.agree(address, (tcp, field_at(entry, "tcp")), (*key, field_at(entry, "key")))?;
+        self.agree(address, tcp, field_at(entry, "tcp"), *key, field_at(entry, "key"))?;
         Ok(named)
     }
 
@@ -163,7 +163,8 @@ impl<'a> Reader<'a> {
 
     /// Rejects a dot outside quotes, which turns an intended name into a table.
     fn check_dotted(&self, entry: Spot<'_>, table: &dyn TableLike, known: &[&str]) -> Result<(), Phrase> {
-        if let (true, Some(inner)) = (table.is_dotted(), spots(table).next())
+        if table.is_dotted()
+            && let Some(inner) = spots(table).next()
             && !known.contains(&inner.key.get())
         {
             let whole = format!("{}.{}", entry.key.get(), inner.key.get());
@@ -239,15 +240,17 @@ impl<'a> Reader<'a> {
         }
         let tcp_at = field_at(entry, "tcp");
         let key_at = field_at(entry, "relay_key");
-        self.agree(&contact.relay, (&contact.tcp, tcp_at), (contact.relay_key, key_at))
+        self.agree(&contact.relay, &contact.tcp, tcp_at, contact.relay_key, key_at)
     }
 
     /// Rejects a TCP address or a key that differs from an earlier one of the same relay.
     fn agree(
         &mut self,
         relay: &HostPort,
-        (tcp, tcp_at): (&Option<HostPort>, usize),
-        (key, key_at): (Option<Fingerprint>, usize),
+        tcp: &Option<HostPort>,
+        tcp_at: usize,
+        key: Option<Fingerprint>,
+        key_at: usize,
     ) -> Result<(), Phrase> {
         if let Some(tcp) = tcp {
             let here = || (tcp.clone(), self.lines.line(tcp_at));

@@ -105,7 +105,7 @@ fn with_key(page: Page<'_>, name: &Name, relay: &RelaySpec) -> String {
     let word = relay.key.map(|key| format!("\"{key}\""));
     let table = document.get("relays").and_then(Item::as_table).filter(|table| !table.is_dotted());
     match table.and_then(|table| entry_of(table, name)) {
-        Some(entry) => edit_entry(page, entry, ("key", word.as_deref()), &value(relay).to_string()),
+        Some((key, item)) => edit_entry(page, key, item, "key", word.as_deref(), &value(relay).to_string()),
         None => rewrite(page.text, "relays", |relays| relays.insert(name.as_str(), value(relay))),
     }
 }

@@ -110,8 +110,8 @@ pub enum NameReason {
     Removed,
     /// This relay has its maximum number of members; invited users can still register.
     Full,
-    /// Another copy of the outbox has signed in since. The name is correct and returns with another
-    /// outbox.
+    /// Another copy of the outbox has signed in since. The client must sign in with a new outbox;
+    /// the name is correct.
     OldCopy,
 }
 
@@ -556,6 +556,7 @@ impl Delivery<'_> {
     }
 }
 
+/// Reads a reader's refusal after its kind. Any reason but those of readers is malformed.
 fn read_reader_refusal(mut r: Reader<'_>) -> Result<ToRelay<'_>, Malformed> {
     let from = r.short_text()?;
     let id = read_id(&mut r)?;

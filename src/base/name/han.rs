@@ -98,9 +98,11 @@ const FORMS: &[(char, char)] = &[
     ('𠮷', '吉'),
 ];
 
-/// Characters of each row are taken for each other at a glance, at the size of a terminal's cell: a
-/// stroke more, longer, or in another place. Radicals alone (清 and 情) make no look-alikes: people
-/// tell their names apart by them.
+/// Rows of characters that a reader confuses at the size of a terminal's cell.
+///
+/// They differ in one stroke more, a longer stroke, or a stroke in another place. Characters that
+/// differ in their radical only (清 and 情) are no look-alikes: readers distinguish names by
+/// radicals.
 const LOOK_ALIKES: &[&str] = &[
     "己已巳",
     "大太犬",

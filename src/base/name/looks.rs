@@ -196,19 +196,27 @@ struct Meeting<'a> {
     is_beginning: bool,
 }
 
-/// State: characters read of `mine` and of `theirs`, the rest by which one is ahead, whether that
-/// is `mine`.
-type Place<'a> = (usize, usize, &'a [char], bool);
+/// State of the search.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place<'a> {
+    /// Characters read of `Meeting::mine`.
+    mine: usize,
+    /// Characters read of `Meeting::theirs`.
+    theirs: usize,
+    /// Rest of a look by which one text is ahead; empty if both are even.
+    ahead: &'a [char],
+    /// Whether `ahead` belongs to `Meeting::mine`.
+    is_mine: bool,
+}
 
 impl<'a> Meeting<'a> {
     fn is_possible(&self) -> bool {
         self.is_possible_in(&mut 0)
     }
 
-    /// Counts the states visited in `steps`: one per state, one per character where the looks
-    /// differ.
+    /// Adds the number of visited states to `steps`.
     fn is_possible_in(&self, steps: &mut usize) -> bool {
-        let start: Place = (0, 0, &[], true);
+        let start = Place { mine: 0, theirs: 0, ahead: &[], is_mine: true };
         // Different choices of looks lead to the same state: follow each state only once.
         let mut seen = BTreeSet::from([start]);
         let mut open = vec![start];
@@ -226,29 +234,41 @@ impl<'a> Meeting<'a> {
         false
     }
 
-    fn is_end(&self, (mine, theirs, ahead, is_mine): Place) -> bool {
+    fn is_end(&self, place: Place) -> bool {
+        if place.theirs < self.theirs.len() {
+            return false;
+        }
+        let is_even = place.ahead.is_empty();
         // All of `theirs` is read. If it is ahead, `mine` must still match its rest.
-        let mine_is_over = mine == self.mine.len() && ahead.is_empty();
-        theirs == self.theirs.len() && (mine_is_over || self.is_beginning && (is_mine || ahead.is_empty()))
+        let is_prefix = self.is_beginning && (is_even || place.is_mine);
+        is_prefix || is_even && place.mine == self.mine.len()
     }
 
     /// Reads one character of the text that is behind, and reports every state that this leads to.
-    fn each_next(&self, (mine, theirs, ahead, is_mine): Place<'a>, mut take: impl FnMut(Place<'a>)) {
+    fn each_next(&self, place: Place<'a>, mut take: impl FnMut(Place<'a>)) {
+        let ahead = place.ahead;
         // If neither is ahead, the order does not matter; `mine` first keeps the states few.
-        let reads_mine = if ahead.is_empty() { mine < self.mine.len() } else { !is_mine };
-        let (behind, mine, theirs) = match reads_mine {
-            true => (self.mine.get(mine), mine + 1, theirs),
-            false => (self.theirs.get(theirs), mine, theirs + 1),
+        let reads_mine = if ahead.is_empty() { place.mine < self.mine.len() } else { !place.is_mine };
+        let mut next = place;
+        let looks = match reads_mine {
+            true => {
+                next.mine += 1;
+                self.mine.get(place.mine)
+            }
+            false => {
+                next.theirs += 1;
+                self.theirs.get(place.theirs)
+            }
         };
-        for look in behind.into_iter().flatten() {
+        for look in looks.into_iter().flatten() {
             let common = ahead.len().min(look.len());
             if ahead[..common] != look[..common] {
                 continue;
             }
             // The look is longer than the rest: now the text that was behind is ahead.
             take(match look.len() > common {
-                true => (mine, theirs, &look[common..], reads_mine),
-                false => (mine, theirs, &ahead[common..], is_mine),
+                true => Place { ahead: &look[common..], is_mine: reads_mine, ..next },
+                false => Place { ahead: &ahead[common..], ..next },
             });
         }
     }

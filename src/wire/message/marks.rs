@@ -39,7 +39,7 @@ pub(super) const OUTBOX_FOLLOWS: u8 = 2;
 pub struct Said {
     /// Higher than those of earlier sign-ins.
     pub mark: Mark,
-    /// Random.
+    /// A random number.
     pub token: u32,
 }
 

@@ -47,6 +47,7 @@ impl<'a> Refused<'a> {
         }
     }
 
+    /// Reads a refusal after its kind. A range that ends before it begins is malformed.
     pub(super) fn decode(mut r: Reader<'a>) -> Result<Refused<'a>, Malformed> {
         let to = r.short_text()?;
         let id = LetterId { outbox: OutboxId(r.u64()?), number: r.u64()? };
