@@ -80,7 +80,7 @@ pub fn pack_path(into: &mut Vec<u8>, path: Path) {
 pub struct Beats {
     /// Number of keep-alives.
     pub count: u32,
-    /// When the last one arrived; undefined if `count` is 0.
+    /// When the last one arrived; meaningless if `count` is 0.
     pub last: Tick,
 }
 

@@ -3,7 +3,7 @@
 //! Each end sends its bits once: 4 bytes after the last field of sign-in and welcome. An end that
 //! omits them has no features. An end does not send a message or a reason to a peer that has not
 //! announced its bit. Unknown bits are ignored. Kinds of letters need no bit, because only their
-//! readers interpret them ([`super::letter`]).
+//! recipients interpret them ([`super::letter`]).
 //!
 //! | bit | means |
 //! | --- | --- |
@@ -24,7 +24,7 @@ pub enum Feature {
     Presence = 1,
     /// End-to-end encrypted letters.
     Encryption = 2,
-    /// Mailboxes with several readers.
+    /// Mailboxes with several recipients.
     Groups = 3,
 }
 

@@ -16,7 +16,8 @@
 //! | --- | --- | --- |
 //! | 0 | unsigned | 1 and 2 come from the relay, in the guest's name. 1: the guest has sent everything and still reads answers for a minute. 2: the guest has left. 3 comes from a member and goes to the guest: end the conversation |
 //!
-//! A reader refuses a letter with any other kind or body as `unsupported`, and keeps nothing of it.
+//! A recipient refuses a letter with any other kind or body as `unsupported`, and keeps nothing of
+//! it.
 
 use std::sync::Arc;
 

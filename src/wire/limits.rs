@@ -38,10 +38,10 @@ pub const CONTROL_MESSAGE_MAX: usize = 4 * 1024;
 /// Maximum message on the bulk stream, in bytes.
 pub const BULK_MESSAGE_MAX: usize = 16 * 1024;
 
-/// Refusals that a reader remembers per relay, for as long as the letters may arrive again.
+/// Refusals that a recipient remembers per relay, for as long as the letters may arrive again.
 ///
-/// A relay has at most 512 letters in flight to one reader before the first has left its mailbox.
-/// This is twice that.
+/// A relay has at most 512 letters in flight to one recipient before the first has left its
+/// mailbox. This is twice that.
 pub const REFUSALS_REMEMBERED: usize = 1_024;
 
 /// Flow-control credit of each stream, in bytes: control, chat, bulk. A relay starts with it.

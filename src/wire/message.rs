@@ -16,7 +16,7 @@
 //! | 0x05 | control | refusal received | `name` of a recipient, `outbox(8) number(8)`: the client knows that this letter was refused |
 //! | 0x06 | control | block list, allow list | `flags(1)` and any number of `name`s. Letters of blocked senders are refused as `blocked`. Flag 1: first part of a list. Flag 2: last part. Flag 4: an allow list, accept letters from these names only, for this session. Without flag 4: a block list, accept no letters from these names; it is persistent. Its last part puts this list, and an allow list before it, into effect |
 //! | 0x07 | control | mark | `outbox(8) mark(4) token(4)`: from this message on, the relay recognises copies of the outbox by these values, as if the sign-in had held them; see [`OutboxMark`] |
-//! | 0x09 | control | reader's refusal | `name` of the sender, `outbox(8) number(8) reason(1)`: the reader keeps nothing of this letter. Only `full` (3), `old-copy` (8) and `unsupported` (10), and only for a letter that was delivered in this session and is not stored |
+//! | 0x09 | control | reader's refusal | `name` of the sender, `outbox(8) number(8) reason(1)`: the recipient keeps nothing of this letter. Only `full` (3), `old-copy` (8) and `unsupported` (10), and only for a letter that was delivered in this session and is not stored |
 //! | 0x10 | chat | letter | `name` of the recipient, `outbox(8) number(8) prev(8) mark(4) kind(1) body` |
 //!
 //! Relay to client:
@@ -46,19 +46,19 @@
 //!
 //! A letter's `mark` is the one under which its client numbered it. Marks of one outbox and
 //! recipient never fall. If a letter has a higher mark than the last one taken, but no higher
-//! number, an old copy of the outbox has numbered it. The relay or the reader refuses it as
+//! number, an old copy of the outbox has numbered it. The relay or the recipient refuses it as
 //! `old-copy`, and all later letters of that session as well. A receipt covers letters up to its
 //! mark only.
 //!
-//! A `stored` covers each letter up to its number and mark that the reader has not refused earlier
-//! in the same session. Therefore a reader repeats the refusals that it remembers of a conversation
-//! once per session, before the first `stored` of that conversation. It remembers
+//! A `stored` covers each letter up to its number and mark that the recipient has not refused
+//! earlier in the same session. Therefore it repeats the refusals that it remembers of a
+//! conversation once per session, before the first `stored` of that conversation. It remembers
 //! [`super::limits::REFUSALS_REMEMBERED`] per relay. A relay delivers at most half as many letters
 //! before the first of them has left its mailbox for good.
 //!
-//! A reader sets flag 1 of `stored` for letters of senders that it does not know. The letters leave
-//! the mailbox and count as accepted, as without the flag. But until the next full second of the
-//! relay's own clock, every receipt reports them as if they waited in the mailbox. Otherwise a
+//! A recipient sets flag 1 of `stored` for letters of senders that it does not know. The letters
+//! leave the mailbox and count as accepted, as without the flag. But until the next full second of
+//! the relay's own clock, every receipt reports them as if they waited in the mailbox. Otherwise a
 //! stranger would learn the arrival time of letters to the millisecond. A `read`, or a `stored`
 //! without the flag, ends this for all letters of the conversation.
 
@@ -264,7 +264,7 @@ pub enum ToRelay<'a> {
         /// Names of members, not yet checked.
         names: Names<'a>,
     },
-    /// The reader keeps nothing of this letter; its sender may recover the text.
+    /// The recipient keeps nothing of this letter; its sender may recover the text.
     ReaderRefusal {
         /// The sender's name.
         from: &'a str,
@@ -556,7 +556,7 @@ impl Delivery<'_> {
     }
 }
 
-/// Reads a reader's refusal after its kind. Any reason but those of readers is malformed.
+/// Reads a reader's refusal after its kind. Any reason that no recipient may give is malformed.
 fn read_reader_refusal(mut r: Reader<'_>) -> Result<ToRelay<'_>, Malformed> {
     let from = r.short_text()?;
     let id = read_id(&mut r)?;

@@ -98,10 +98,10 @@ const FORMS: &[(char, char)] = &[
     ('𠮷', '吉'),
 ];
 
-/// Rows of characters that a reader confuses at the size of a terminal's cell.
+/// Rows of characters that users confuse at the size of a terminal's cell.
 ///
 /// They differ in one stroke more, a longer stroke, or a stroke in another place. Characters that
-/// differ in their radical only (清 and 情) are no look-alikes: readers distinguish names by
+/// differ in their radical only (清 and 情) are no look-alikes: users distinguish names by
 /// radicals.
 const LOOK_ALIKES: &[&str] = &[
     "己已巳",

@@ -73,12 +73,12 @@ impl Reason {
         REASONS.iter().map(|known| known.2)
     }
 
-    /// Whether a reader may refuse a letter for this reason.
+    /// Whether a recipient may refuse a letter for this reason.
     pub const fn is_of_readers(self) -> bool {
         matches!(self, Reason::Full | Reason::OldCopy | Reason::Unsupported)
     }
 
-    /// Returns the reason that a reader sends to its relay.
+    /// Returns the reason that a recipient sends to its relay.
     ///
     /// A stored reason of a later version becomes `Unsupported`: this version cannot decode its
     /// letter.
