@@ -1,4 +1,4 @@
-//! Names, addresses and keys in structured data: as the text people write, checked when it is read.
+//! Serialises names, addresses and keys as text, and checks them when they are deserialised.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -29,9 +29,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_is_its_text_and_what_is_none_is_refused() {
-        let (relay, name, key): (HostPort, Name, PublicKey) =
-            ("[::1]:8081".parse().unwrap(), "一棵树".parse().unwrap(), PublicKey([7; 32]));
+    fn values_round_trip_as_text_and_invalid_text_is_refused() {
+        let relay: HostPort = "[::1]:8081".parse().unwrap();
+        let name: Name = "一棵树".parse().unwrap();
+        let key = PublicKey([7; 32]);
         let json = serde_json::to_string(&(&relay, &name, key)).unwrap();
         assert!(json.starts_with(r#"["[::1]:8081","一棵树","#), "{json}");
         assert_eq!(serde_json::from_str::<(HostPort, Name, PublicKey)>(&json).unwrap(), (relay, name, key));

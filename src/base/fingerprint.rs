@@ -1,21 +1,22 @@
-//! A key as people read it aloud, paste it and compare it.
+//! The fingerprint of a key, which users read aloud, paste and compare.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::PublicKey;
 
-/// Base-32 digits of a fingerprint: 100 bits, so that finding a second key for one is out of reach.
+/// Base-32 digits of a fingerprint: 100 bits, so that finding a second key for one is infeasible.
 pub(super) const DIGITS: usize = 20;
-/// Digits between two dashes: what people can read aloud in one breath.
+/// Digits between two dashes: a group is short enough to read aloud at once.
 pub(super) const GROUP: usize = 5;
 
-/// The first 100 bits of BLAKE2s-256(`queqiao fingerprint` ‖ key), as 20 digits of base 32
-/// (RFC 4648) in lower case. Shown in four groups: `abcde-fghij-klmno-pqrst`.
+/// The first 100 bits of BLAKE2s-256(`queqiao fingerprint` ‖ key), as 20 digits of base 32.
+///
+/// Lower case (RFC 4648 alphabet), shown in four groups: `abcde-fghij-klmno-pqrst`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fingerprint([u8; DIGITS]);
 
-/// A text that is not a fingerprint.
+/// Text that is not a valid fingerprint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FingerprintError;
 
@@ -28,11 +29,11 @@ impl Fingerprint {
 
 impl From<&PublicKey> for Fingerprint {
     fn from(key: &PublicKey) -> Fingerprint {
-        key.fingerprint().parse().expect("a key is shown as a fingerprint")
+        key.fingerprint().parse().expect("`PublicKey::fingerprint` returns a valid fingerprint")
     }
 }
 
-/// Reads 20 digits, in either case, with dashes between groups of five or without any.
+/// Parses 20 digits in either case, with dashes between groups of five or without dashes.
 impl FromStr for Fingerprint {
     type Err = FingerprintError;
 
@@ -72,8 +73,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fingerprint_is_read_as_it_is_shown() {
-        let (key, other) = (PublicKey([1; 32]), PublicKey([2; 32]));
+    fn fingerprint_round_trips_and_invalid_text_is_refused() {
+        let key = PublicKey([1; 32]);
+        let other = PublicKey([2; 32]);
         let fingerprint = Fingerprint::from(&key);
         assert_eq!(fingerprint.to_string(), key.fingerprint());
         assert!(fingerprint.is_of(&key) && !fingerprint.is_of(&other));
@@ -81,7 +83,8 @@ mod tests {
         {
             assert_eq!(text.parse(), Ok(fingerprint), "{text}");
         }
-        let (cut, long) = (&key.fingerprint()[1..], format!("{}a", key.fingerprint()));
+        let cut = &key.fingerprint()[1..];
+        let long = format!("{}a", key.fingerprint());
         let whole = key.to_string();
         for text in [
             "",

@@ -1,36 +1,39 @@
-//! Text from peers made harmless for a terminal.
+//! Sanitizes text from peers for display on a terminal.
 //!
-//! | what | becomes |
+//! | input | output |
 //! | --- | --- |
 //! | control characters: C0, DEL, C1 (so every escape sequence) | a visible escape: `\u{1b}` |
 //! | overrides, isolates and marks of direction; line and paragraph separators | a visible escape |
 //! | invisible characters (zero width, tags, soft hyphen, format controls) | a visible escape |
 //! | U+200C and U+200D that shape a script or join an emoji | kept |
 //! | a tab | four spaces |
-//! | a carriage return before a line feed | nothing ([`harmless`] only) |
+//! | a carriage return before a line feed | removed ([`harmless`] only) |
 //! | more than 8 marks on one letter | the first 8 |
 //!
-//! A joiner is kept between two emoji, and behind a letter or mark of a script that needs it (the blocks from Arabic
-//! to Sinhala, Myanmar, Khmer, Mongolian). Flags of regions made of tag characters lose their tags: rare, and tags
-//! can hide a whole text. A backslash is left alone, so an escape can be imitated, which does no harm.
+//! A joiner is kept between two emoji, and after a letter or mark of a script that needs it: the
+//! blocks from Arabic to Sinhala, Myanmar, Khmer, Mongolian. Regional flags made of tag characters
+//! lose their tags, because they are rare and tags can hide a whole text. A backslash is kept. A
+//! peer can therefore imitate an escape, which does not matter.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
 use unicode_normalization::char::is_combining_mark;
 
-/// Marks on one letter: no living script needs more, and a tower of them climbs over the neighbouring lines.
+/// Maximum marks on one letter: no living script needs more, and a tall stack covers adjacent
+/// lines.
 pub(super) const MARKS_PER_BASE_MAX: usize = 8;
-/// What a tab becomes; its real width would depend on the column.
+/// Replacement of a tab, whose real width would depend on the column.
 const TAB: &str = "    ";
 
-/// A text of several lines made harmless: of all control characters only `\n` comes out. Borrows what is harmless
-/// already; doing it twice changes nothing.
+/// Sanitizes text of several lines: the only control character in the result is `\n`.
+///
+/// Borrows the input if nothing changes. Idempotent.
 pub fn harmless(text: &str) -> Cow<'_, str> {
     clean(text, true)
 }
 
-/// The same for one line (a name, a log line, an error): `\n` becomes a visible escape too.
+/// Sanitizes one line (a name, a log line, an error): `\n` becomes a visible escape as well.
 pub fn harmless_line(text: &str) -> Cow<'_, str> {
     clean(text, false)
 }
@@ -72,7 +75,7 @@ fn clean(text: &str, lines: bool) -> Cow<'_, str> {
     out.map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
-/// What the character before looks like in the result.
+/// The previous character, as it appears in the result.
 struct Before {
     shown: Option<char>,
     marks: usize,
@@ -80,7 +83,7 @@ struct Before {
 
 impl Before {
     fn keep(&mut self, c: char) {
-        // A joiner is no letter of its own: marks behind it still pile up on the same one.
+        // A joiner is not a letter: marks after it still accumulate on the letter before it.
         if is_combining_mark(c) {
             self.marks += 1;
         } else if !is_joiner(c) {
@@ -90,7 +93,7 @@ impl Before {
     }
 
     fn write(&mut self, out: &mut String, text: std::fmt::Arguments<'_>) {
-        out.write_fmt(text).expect("a string takes everything");
+        out.write_fmt(text).expect("writing to a string cannot fail");
         *self = Before { shown: None, marks: 0 };
     }
 }
@@ -112,7 +115,9 @@ const fn is_joiner(c: char) -> bool {
     matches!(c, '\u{200c}' | '\u{200d}')
 }
 
-/// Format controls (general category Cf, Zl, Zp) but joiners and the visible signs of Arabic, Syriac and Kaithi.
+/// Whether this is a format control (general category Cf, Zl, Zp).
+///
+/// Excludes joiners and the visible signs of Arabic, Syriac and Kaithi.
 const fn is_hidden(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
@@ -126,7 +131,7 @@ const fn needs_joiner(c: char) -> bool {
         | '\u{fb50}'..='\u{fdff}' | '\u{fe70}'..='\u{fefc}')
 }
 
-/// Pictures, skin tones and the selector behind a picture: what stands beside a joiner in an emoji sequence.
+/// Whether this can be adjacent to a joiner in an emoji sequence: a picture, skin tone or selector.
 const fn is_emoji(c: char) -> bool {
     matches!(c, '\u{2190}'..='\u{2bff}' | '\u{fe0f}' | '\u{1f000}'..='\u{1faff}')
 }
@@ -144,8 +149,9 @@ mod tests {
         }
     }
 
+    // faults.md: R47
     #[test]
-    fn row_47_what_a_terminal_would_obey_is_shown() {
+    fn terminal_controls_become_visible_escapes() {
         let table = [
             ("\x1b[2J", "\\u{1b}[2J"),
             ("\x1b]52;c;eA==\x07", "\\u{1b}]52;c;eA==\\u{7}"),
@@ -169,13 +175,14 @@ mod tests {
     }
 
     #[test]
-    fn one_line_stays_one_line() {
+    fn line_stays_single_line() {
         assert_eq!(harmless_line("a\nb\r\n"), "a\\u{a}b\\u{d}\\u{a}");
         assert!(matches!(harmless_line("名字"), Cow::Borrowed(_)));
     }
 
+    // faults.md: R46
     #[test]
-    fn row_46_a_tower_of_marks_is_cut() {
+    fn stack_of_marks_is_cut() {
         assert_eq!(
             harmless(&format!("a{}b", "\u{301}".repeat(30_000))),
             format!("a{}b", "\u{301}".repeat(8))
@@ -184,7 +191,7 @@ mod tests {
         assert_eq!(harmless(&format!("ن{tower}\u{200d}{tower}")), format!("ن{tower}\u{200d}"));
     }
 
-    /// Texts thick with what matters here; any characters at all are rarely these.
+    /// Text rich in special characters, which random text rarely contains.
     fn nasty() -> impl Strategy<Value = String> {
         let special = proptest::sample::select(
             "\0\n\r\t\x1b\x7f\u{85}\u{9b}\u{ad}\u{200b}\u{200c}\u{200d}\u{200e}\u{2028}\u{202e}\u{2066}\u{61c}\u{feff}\
@@ -198,7 +205,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_control_character_ever_comes_out(text in nasty()) {
+        fn result_has_no_control_characters(text in nasty()) {
             for c in harmless(&text).chars() {
                 prop_assert!(c == '\n' || !c.is_control(), "{c:?}");
                 prop_assert!(!is_hidden(c), "{c:?}");
@@ -207,7 +214,7 @@ mod tests {
         }
 
         #[test]
-        fn twice_is_once(text in nasty()) {
+        fn sanitizing_is_idempotent(text in nasty()) {
             let once = harmless(&text);
             prop_assert_eq!(harmless(&once), once.clone());
             let line = harmless_line(&text);

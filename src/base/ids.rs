@@ -1,4 +1,4 @@
-//! Keys and letter ids.
+//! Public keys and ids of letters.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,12 +10,14 @@ use serde::{Deserialize, Serialize};
 use super::HostPort;
 use super::fingerprint::{DIGITS, GROUP};
 
-/// An X25519 public key: who a member or a relay is. Shown whole as 43 characters of unpadded URL-safe base 64.
+/// An X25519 public key, the identity of a member or a relay.
+///
+/// Shown as 43 characters of unpadded URL-safe base 64.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PublicKey(pub [u8; 32]);
 
 impl PublicKey {
-    /// The key as people compare it: the text of its [`super::Fingerprint`].
+    /// Returns the text of its [`super::Fingerprint`], which users compare.
     pub fn fingerprint(&self) -> String {
         let hash = Blake2s256::new().chain_update(b"queqiao fingerprint").chain_update(self.0).finalize();
         let digits = BASE32_NOPAD.encode(&hash).to_ascii_lowercase();
@@ -25,7 +27,7 @@ impl PublicKey {
     }
 }
 
-/// A text that is not a public key.
+/// Text that is not a valid public key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyError;
 
@@ -50,14 +52,16 @@ impl FromStr for PublicKey {
     }
 }
 
-/// A random number made with the outbox a letter was written into; it tells two outboxes of one sender apart.
+/// A random number created with an outbox; distinguishes two outboxes of one sender.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct OutboxId(pub u64);
 
 impl OutboxId {
-    /// What the part of this outbox that goes through `relay` is called: letters are numbered for each relay and
-    /// recipient, and a relay that is known by two addresses must not take two letters for one. By FNV-1a (64 bits)
-    /// over the relay's address; a change of it would rename letters on their way.
+    /// Returns the id of the part of this outbox that goes through `relay`.
+    ///
+    /// Letters are numbered per relay and recipient. Without this, a relay with two addresses would
+    /// take two different letters for one. The hash is FNV-1a (64 bits) over the relay's address.
+    /// Changing it would rename letters in flight.
     #[must_use]
     pub fn through(self, relay: &HostPort) -> OutboxId {
         let fnv = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
@@ -66,19 +70,19 @@ impl OutboxId {
     }
 }
 
-/// Counts the times a client has opened an outbox or signed in with it: each is durable before
-/// anything is numbered or said under it, and none is used again. 0 for letters that are numbered
-/// in none, those of guests and of the relay.
+/// Counts how often a client has opened an outbox or signed in with it.
+///
+/// Each value is durable before anything is numbered or sent under it, and is never reused. 0 is
+/// for letters that no outbox has numbered, those of guests and of the relay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Mark(pub u32);
 
-/// What a letter is called between one sender and one recipient: the outbox, and a number that counts up from 1
-/// for each recipient and is never used again. Shown as `0123456789abcdef-1`.
+/// Identifies a letter between one sender and one recipient. Shown as `0123456789abcdef-1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LetterId {
-    /// The outbox it was written into.
+    /// The outbox that it was written to.
     pub outbox: OutboxId,
-    /// Its number there, for this recipient.
+    /// Its number there: counts from 1 for each recipient and is never reused.
     pub number: u64,
 }
 
@@ -93,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_reads_back_from_its_text() {
+    fn public_key_round_trips_as_text() {
         let key = PublicKey(std::array::from_fn(|i| i as u8 * 7));
         assert_eq!(key.to_string().len(), 43);
         assert_eq!(key.to_string().parse(), Ok(key));
@@ -102,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outbox_has_a_name_of_its_own_at_each_relay() {
+    fn outbox_id_differs_per_relay() {
         let at = |relay: &str| OutboxId(7).through(&relay.parse().unwrap());
         assert_eq!(at("127.0.0.1:8081"), at("127.0.0.1:8081"));
         assert_ne!(at("127.0.0.1:8081"), at("[::1]:8081"));
@@ -111,14 +115,15 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_id_shows_outbox_and_number() {
+    fn letter_id_shows_outbox_and_number() {
         let id = LetterId { outbox: OutboxId(0xabc), number: 12 };
         assert_eq!(id.to_string(), "0000000000000abc-12");
     }
 
     #[test]
-    fn fingerprints_have_four_groups_and_tell_keys_apart() {
-        let (a, b) = (PublicKey([1; 32]), PublicKey([2; 32]));
+    fn fingerprint_has_four_groups_and_differs_per_key() {
+        let a = PublicKey([1; 32]);
+        let b = PublicKey([2; 32]);
         let shown = a.fingerprint();
         assert_eq!(shown.len(), 23);
         assert!(shown.split('-').all(|group| group.len() == 5));

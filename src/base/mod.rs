@@ -1,11 +1,13 @@
-//! Floor 0: the words every other room is written in.
+//! Layer 0: types that all other modules use.
 //!
-//! Time ([`Tick`], [`Now`]), ways packets travel ([`Path`]), who is who ([`Name`], [`PublicKey`]), what a
-//! letter is called ([`LetterId`]), seeded randomness ([`Rng`]), what few have ([`Seldom`]), words for people
-//! ([`Phrase`]), and the shape of a sans-IO state machine: [`Core`], [`Input`], [`Outputs`], [`turn()`].
+//! Time ([`Tick`], [`Now`]), network paths ([`Path`]), identities ([`Name`], [`PublicKey`],
+//! [`LetterId`]), seeded randomness ([`Rng`]), lazily boxed state ([`Seldom`]), localisable
+//! sentences ([`Phrase`]). Also the contract of a sans-IO state machine: [`Core`], [`Input`],
+//! [`Outputs`], [`turn()`].
 //!
-//! It must not know: any byte layout, any protocol, any operating system.
-//! Invariant: everything here is a plain value; nothing reads a clock, a file or the system's randomness.
+//! Must not depend on: byte layouts, protocols, the operating system.
+//!
+//! Invariant: only plain values; nothing reads a clock, a file or the system's randomness.
 
 mod as_text;
 mod fingerprint;

@@ -1,7 +1,8 @@
 //! Names of members.
 //!
-//! A name is an address people type, read aloud and trust, so it holds only what can be seen, and two names that
-//! [look alike](Name::looks_like) (UTS #39 §4) are told apart before a relay hands out the second.
+//! A name is an address that users type, read aloud and trust. Therefore it contains visible
+//! characters only, and a relay never registers two names that [look alike](Name::looks_like) (UTS
+//! #39 §4).
 
 mod classes;
 mod guest;
@@ -24,29 +25,32 @@ pub use nearest::Folded;
 use super::Phrase;
 use super::harmless::MARKS_PER_BASE_MAX;
 
-/// A member's name: NFC, 1–32 grapheme clusters and at most 96 bytes; letters, marks, digits and `._-` of any
-/// script, at least one letter or digit among them. Compared as written: `Tom` and `tom` are two values, though no
-/// relay gives out both (see [`Name::looks_like`]). Copies share the text.
+/// A member's name: NFC, 1–32 grapheme clusters and at most 96 bytes.
+///
+/// Consists of letters, marks, digits and `._-` of any script, with at least one letter or digit.
+/// Comparison is exact: `Tom` and `tom` are two values, but no relay registers both (see
+/// [`Name::looks_like`]). Copies share the text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Name(Arc<str>);
 
-/// What is wrong with a name.
+/// Why a text is not a valid name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameError {
-    /// Nothing in it.
+    /// No characters.
     Empty,
     /// More than 32 grapheme clusters or 96 bytes.
     TooLong,
-    /// A space, of whatever width.
+    /// A space of any width.
     Space,
-    /// Only `._-`: no letter and no digit.
+    /// Only `._-`: neither a letter nor a digit.
     NoLetter,
-    /// A character no name may have: control, invisible, a sign; or a mark without a letter, or one mark too many.
+    /// A control, invisible character or symbol; a mark without a letter, or one mark too many.
     BadCharacter(char),
 }
 
 impl NameError {
-    /// The key of the phrase that tells a person what to do about it; `name-bad-character` has the gap `character`.
+    /// Returns the key of the phrase with the fix; `name-bad-character` has the argument
+    /// `character`.
     pub const fn key(self) -> &'static str {
         match self {
             NameError::Empty => "name-empty",
@@ -57,7 +61,7 @@ impl NameError {
         }
     }
 
-    /// The whole phrase; the face makes the character harmless.
+    /// Returns the complete phrase. The frontend sanitizes the character.
     pub fn phrase(self) -> Phrase {
         match self {
             NameError::BadCharacter(c) => Phrase::new(self.key()).with("character", c),
@@ -66,59 +70,65 @@ impl NameError {
     }
 }
 
-/// Names the relay keeps to itself: its echo, and itself.
+/// Names reserved for the relay: its echo service, and the relay itself.
 const RESERVED: [&str; 2] = ["echo", "relay"];
-/// How every guest's name begins; the relay makes those.
+/// Prefix of all guest names, which the relay assigns.
 const RESERVED_PREFIX: &str = "guest-";
-/// The most grapheme clusters in a guest's name: a whole IPv6 address and a port are 51.
+/// Maximum grapheme clusters in a guest's name: a complete IPv6 address and a port need 51.
 const GUEST_GRAPHEMES_MAX: usize = 64;
-/// No text longer than this becomes a name of 96 bytes: NFC shortens at most three-fold (Unicode FAQ), so longer
-/// ones are refused before any work is done on them.
+/// Maximum bytes before normalisation: NFC shortens text at most three-fold (Unicode FAQ).
+///
+/// Longer text cannot become a name of 96 bytes, and is refused before any work is done on it.
 const RAW_BYTES_MAX: usize = 3 * Name::BYTES_MAX;
 
 impl Name {
-    /// The most grapheme clusters in a name.
+    /// Maximum grapheme clusters in a name.
     pub const GRAPHEMES_MAX: usize = 32;
-    /// The most bytes of UTF-8 in a name: 32 Chinese characters.
+    /// Maximum bytes of UTF-8 in a name: 32 Chinese characters.
     pub const BYTES_MAX: usize = 96;
 
-    /// The name's text, in NFC.
+    /// Returns the name's text, in NFC.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What the name may look like, to compare it with others.
+    /// Returns the possible appearances of the name, for comparison with others.
     pub fn looks(&self) -> Looks {
         Looks::new(&self.0)
     }
 
-    /// Whether a reader takes one name for the other: a relay that has the one refuses the other,
-    /// and an address book warns of strangers. See [`Looks::meet`].
+    /// Whether a user would confuse the two names ([`Looks::meet`]).
+    ///
+    /// A relay that has registered one refuses the other, and an address book warns of such
+    /// strangers.
     pub fn looks_like(&self, other: &Name) -> bool {
         self.looks().meet(&other.looks())
     }
 
-    /// Whether no member may register it: `echo`, `relay`, everything beginning with `guest-`, and what looks like
-    /// one of these. People may still write to it.
+    /// Whether no member may register it; letters to it are allowed.
+    ///
+    /// Reserved are `echo`, `relay`, everything with the prefix `guest-`, and all that looks like
+    /// these.
     pub fn is_reserved(&self) -> bool {
         let mine = self.looks();
         RESERVED.iter().any(|name| mine.meet(&Looks::new(name)))
             || mine.begin_with(&Looks::new(RESERVED_PREFIX))
     }
 
-    /// The name in one case, for "the same name but for capitals".
+    /// Returns the name in one case, for comparisons that ignore case.
     pub fn folded(&self) -> String {
         fold(&self.0).nfc().collect()
     }
 
-    /// The name of this member's folder on disk: 32 hexadecimal digits, the first half of the name's BLAKE2s hash.
-    /// Safe on every file system, whatever the name holds.
+    /// Returns the name of this member's folder on disk: the first half of the name's BLAKE2s hash.
+    ///
+    /// 32 hexadecimal digits, valid on every file system for every name.
     pub fn folder(&self) -> String {
         HEXLOWER.encode(&Blake2s256::digest(self.0.as_bytes())[..16])
     }
 }
 
-/// Lets maps keyed by names be asked with a text; both order alike.
+/// Allows lookups by text in maps keyed by name; both have the same order.
 impl std::borrow::Borrow<str> for Name {
     fn borrow(&self) -> &str {
         &self.0
@@ -140,7 +150,7 @@ impl fmt::Debug for Name {
 impl std::str::FromStr for Name {
     type Err = NameError;
 
-    /// Checks a text and brings it to NFC. Reserved names are names: see [`Name::is_reserved`].
+    /// Checks a text and normalises it to NFC. Accepts reserved names: see [`Name::is_reserved`].
     fn from_str(text: &str) -> Result<Name, NameError> {
         if text.is_empty() {
             return Err(NameError::Empty);
@@ -160,7 +170,9 @@ impl std::str::FromStr for Name {
 }
 
 fn check_characters(name: &str) -> Result<(), NameError> {
-    let (mut letters, mut marks) = (0, MARKS_PER_BASE_MAX);
+    let mut letters = 0;
+    // At the limit, so that a name cannot begin with a mark.
+    let mut marks = MARKS_PER_BASE_MAX;
     for c in name.chars() {
         if c.is_whitespace() {
             return Err(NameError::Space);
@@ -168,14 +180,14 @@ fn check_characters(name: &str) -> Result<(), NameError> {
         if is_invisible(c) {
             return Err(NameError::BadCharacter(c));
         }
-        // `marks` starts at the bound, so that a name cannot begin with one.
         if is_combining_mark(c) {
             marks += 1;
             if marks > MARKS_PER_BASE_MAX {
                 return Err(NameError::BadCharacter(c));
             }
         } else if c.is_alphanumeric() {
-            (letters, marks) = (letters + 1, 0);
+            letters += 1;
+            marks = 0;
         } else if matches!(c, '.' | '_' | '-') {
             marks = MARKS_PER_BASE_MAX;
         } else {
@@ -185,15 +197,16 @@ fn check_characters(name: &str) -> Result<(), NameError> {
     if letters == 0 { Err(NameError::NoLetter) } else { Ok(()) }
 }
 
-/// Letters and marks that show nothing (Default_Ignorable_Code_Point in general categories L and M); everything
-/// else invisible is neither a letter nor a mark.
+/// Whether this letter or mark is invisible (Default_Ignorable_Code_Point in categories L and M).
+///
+/// All other invisible characters are neither letters nor marks.
 fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{3164}'
         | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{e0100}'..='\u{e01ef}')
 }
 
-/// Compatibility forms unfolded and one case: `Ａ`, `A` and `a` are one, `ß` is `ss`, `ς` is `σ`.
+/// Maps compatibility forms and case: `Ａ`, `A` and `a` are equal, `ß` is `ss`, `ς` is `σ`.
 fn fold(text: &str) -> impl Iterator<Item = char> + '_ {
     text.nfkd().flat_map(char::to_uppercase).flat_map(char::to_lowercase)
 }
@@ -208,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_every_script_are_names() {
+    fn names_of_every_script_are_valid() {
         for text in
             ["CON", "Zoë", "一棵树", "武大郎", "TOM", "a", "j.doe_2-x", "สมชาย", "प्रिया", "٣", "〇", "한글"]
         {
@@ -218,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn two_spellings_of_one_name_are_one_name() {
+    fn normalisation_forms_of_name_are_equal() {
         assert_eq!(name("Zoe\u{308}"), name("Zoë"));
         assert_eq!(name("\u{1112}\u{1161}\u{11ab}"), name("한"));
     }
@@ -268,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn reserved_names_are_names_that_nobody_registers() {
+    fn reserved_names_and_look_alikes_are_recognised() {
         for text in
             ["echo", "ECHO", "eсho", "relay", "Relay", "rеlay", "reIay", "guest-1", "Guest-x", "gυest-1"]
         {
@@ -280,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_named_by_a_hash() {
+    fn folder_name_is_hash() {
         let folder = name("CON").folder();
         assert_eq!(folder.len(), 32);
         assert!(folder.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase()));
@@ -290,7 +303,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_refused_or_becomes_a_name_that_reads_back(text in "\\PC{0,40}|[a-zéñ武ёश्.]{1,40}") {
+        fn any_text_is_refused_or_round_trips_as_name(text in "\\PC{0,40}|[a-zéñ武ёश्.]{1,40}") {
             if let Ok(name) = text.parse::<Name>() {
                 prop_assert!(name.as_str().len() <= Name::BYTES_MAX);
                 prop_assert_eq!(name.as_str().parse::<Name>(), Ok(name.clone()));

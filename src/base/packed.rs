@@ -1,12 +1,13 @@
-//! State at rest: numbers and bytes one after the other, for what is many and seldom looked at.
+//! Packed state: numbers and bytes one after the other, for many instances that are rarely used.
 //!
-//! Only for the same process to read again: there is no version, and what is read must be what was written.
+//! Only the process that packed it reads it again. There is no version, and the reader must read
+//! exactly what was written.
 
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
 use super::{ConnId, Path, Tick};
 
-/// Seven bits of a number in each byte, the lowest first; the highest bit says that more follow (LEB128).
+/// Flag in a byte of a number: more bytes follow (LEB128: seven bits per byte, the lowest first).
 const MORE: u8 = 0x80;
 
 const UDP_V4: u8 = 0;
@@ -15,7 +16,7 @@ const TCP: u8 = 2;
 const UDP_PAIR_V4: u8 = 3;
 const UDP_PAIR_V6: u8 = 4;
 
-/// Appends a number; small ones take one byte.
+/// Appends a number; numbers below 128 take one byte.
 pub fn pack_number(into: &mut Vec<u8>, mut number: u64) {
     while number >= u64::from(MORE) {
         into.push(number as u8 | MORE);
@@ -24,12 +25,12 @@ pub fn pack_number(into: &mut Vec<u8>, mut number: u64) {
     into.push(number as u8);
 }
 
-/// Appends a moment.
+/// Appends a time.
 pub fn pack_tick(into: &mut Vec<u8>, tick: Tick) {
     pack_number(into, tick.as_micros());
 }
 
-/// Appends a moment or none.
+/// Appends an optional time.
 pub fn pack_maybe_tick(into: &mut Vec<u8>, tick: Option<Tick>) {
     pack_number(into, tick.map_or(0, |tick| tick.as_micros() + 1));
 }
@@ -72,51 +73,54 @@ pub fn pack_path(into: &mut Vec<u8>, path: Path) {
     }
 }
 
-/// Keep-alives that were answered while what they keep alive stayed packed: each was the next packet of the other end, and
-/// its answer the next of ours.
+/// Keep-alives that were answered while their session stayed hibernated.
+///
+/// Each was the next packet of the other end, and its answer the next packet of ours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Beats {
-    /// How many.
+    /// Number of keep-alives.
     pub count: u32,
-    /// When the last one came.
+    /// When the last one arrived; meaningless if `count` is 0.
     pub last: Tick,
 }
 
 impl Beats {
-    /// When the last one came, if one did.
+    /// Returns when the last one arrived, if any did.
     pub fn last(self) -> Option<Tick> {
         (self.count > 0).then_some(self.last)
     }
 }
 
-/// Reads what was packed, in the same order.
+/// Reads packed values, in the order of writing.
 ///
 /// # Panics
-/// Its methods panic where something else was packed, or nothing more: that is a bug, since no byte comes from outside.
+/// The methods panic if the bytes hold another value or end too early. That is a bug, because no
+/// byte comes from outside.
 #[derive(Debug)]
 pub struct Unpacker<'a>(&'a [u8]);
 
 impl<'a> Unpacker<'a> {
-    /// Reads from the beginning of `bytes`.
+    /// Starts at the beginning of `bytes`.
     pub const fn new(bytes: &'a [u8]) -> Unpacker<'a> {
         Unpacker(bytes)
     }
 
-    /// Whether all was read.
+    /// Whether all bytes have been read.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// So many bytes as they were.
+    /// Reads `N` raw bytes.
     pub fn bytes<const N: usize>(&mut self) -> [u8; N] {
-        let (bytes, rest) = self.0.split_first_chunk().expect("what is unpacked was packed");
+        let (bytes, rest) = self.0.split_first_chunk().expect("reads match writes");
         self.0 = rest;
         *bytes
     }
 
-    /// A number.
+    /// Reads a number.
     pub fn number(&mut self) -> u64 {
-        let (mut number, mut shift) = (0, 0);
+        let mut number = 0;
+        let mut shift = 0;
         loop {
             let [byte] = self.bytes();
             number |= u64::from(byte & !MORE) << shift;
@@ -127,41 +131,47 @@ impl<'a> Unpacker<'a> {
         }
     }
 
-    /// A number that was one of `usize`.
+    /// Reads a number that was written as `usize`.
     pub fn size(&mut self) -> usize {
-        usize::try_from(self.number()).expect("what is unpacked was packed")
+        usize::try_from(self.number()).expect("reads match writes")
     }
 
-    /// A moment.
+    /// Reads a time.
     pub fn tick(&mut self) -> Tick {
         Tick::from_micros(self.number())
     }
 
-    /// A moment or none.
+    /// Reads an optional time.
     pub fn maybe_tick(&mut self) -> Option<Tick> {
         self.number().checked_sub(1).map(Tick::from_micros)
     }
 
-    /// A path.
+    /// Reads a path.
     pub fn path(&mut self) -> Path {
         match self.bytes() {
             [UDP_V4] => {
-                let (ip, port) = (IpAddr::from(self.bytes::<4>()), u16::from_be_bytes(self.bytes()));
-                Path::Udp((ip, port).into())
+                let ip = IpAddr::from(self.bytes::<4>());
+                let port = u16::from_be_bytes(self.bytes());
+                Path::Udp(SocketAddr::new(ip, port))
             }
             [UDP_V6] => {
-                let (ip, port) = (self.bytes::<16>().into(), u16::from_be_bytes(self.bytes()));
-                let (flowinfo, scope_id) = (self.number() as u32, self.number() as u32);
+                let ip = self.bytes::<16>().into();
+                let port = u16::from_be_bytes(self.bytes());
+                let flowinfo = self.number() as u32;
+                let scope_id = self.number() as u32;
                 Path::Udp(SocketAddrV6::new(ip, port, flowinfo, scope_id).into())
             }
             [UDP_PAIR_V4] => {
-                let (peer, asked) = (IpAddr::from(self.bytes::<4>()), IpAddr::from(self.bytes::<4>()));
-                Path::udp((peer, u16::from_be_bytes(self.bytes())).into(), Some(asked))
+                let peer = IpAddr::from(self.bytes::<4>());
+                let asked = IpAddr::from(self.bytes::<4>());
+                let port = u16::from_be_bytes(self.bytes());
+                Path::udp(SocketAddr::new(peer, port), Some(asked))
             }
             [UDP_PAIR_V6] => {
-                let mut ip = || IpAddr::from(self.bytes::<16>()).to_canonical();
-                let (peer, asked) = (ip(), ip());
-                Path::udp((peer, u16::from_be_bytes(self.bytes())).into(), Some(asked))
+                let peer = IpAddr::from(self.bytes::<16>()).to_canonical();
+                let asked = IpAddr::from(self.bytes::<16>()).to_canonical();
+                let port = u16::from_be_bytes(self.bytes());
+                Path::udp(SocketAddr::new(peer, port), Some(asked))
             }
             _ => Path::Tcp(ConnId(self.number())),
         }
@@ -176,7 +186,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_packed_comes_back(numbers in proptest::collection::vec(any::<u64>(), 0..20), small in 0..200_u64) {
+        fn packed_numbers_round_trip(numbers in proptest::collection::vec(any::<u64>(), 0..20), small in 0..200_u64) {
             let mut bytes = Vec::new();
             numbers.iter().for_each(|number| pack_number(&mut bytes, *number));
             let before = bytes.len();
@@ -190,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_and_paths_come_back() {
+    fn packed_times_and_paths_round_trip() {
         let v6 = SocketAddrV6::new("fe80::1".parse().unwrap(), 8081, 7, u32::MAX);
         let pair = |peer: &str, asked: &str| Path::udp(peer.parse().unwrap(), Some(asked.parse().unwrap()));
         let paths = [
@@ -208,6 +218,7 @@ mod tests {
         let mut reader = Unpacker::new(&bytes);
         assert_eq!(paths.map(|_| reader.path()), paths);
         assert_eq!(ticks.map(|_| reader.maybe_tick()), ticks);
-        assert_eq!((reader.tick(), reader.is_empty()), (Tick::from_micros(5), true));
+        assert_eq!(reader.tick(), Tick::from_micros(5));
+        assert!(reader.is_empty());
     }
 }

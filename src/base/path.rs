@@ -1,4 +1,4 @@
-//! Ways packets travel, and addresses as people write them.
+//! Network paths, and addresses as users write them.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// What carries a path's packets.
+/// Transport of a path's packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Carrier {
     /// Datagrams of at most 1,200 bytes.
@@ -17,7 +17,7 @@ pub enum Carrier {
 }
 
 impl Carrier {
-    /// `udp` or `tcp`, as scripts read it.
+    /// Returns `udp` or `tcp`, as scripts read it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Carrier::Udp => "udp",
@@ -32,33 +32,36 @@ impl fmt::Display for Carrier {
     }
 }
 
-/// One TCP connection of this process; never used twice.
+/// One TCP connection of this process; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(pub u64);
 
-/// One way packets travel between two ends.
+/// A path on which packets travel between two ends.
 ///
-/// A client opens TCP paths under a [`ConnId`] of its own choosing; on the listening side the outside chooses it.
+/// A client chooses the [`ConnId`] of the TCP paths that it opens. On the listening side, the
+/// process around the core chooses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Path {
-    /// The process's UDP socket and the other end's address.
+    /// Our UDP socket and the other end's address.
     Udp(SocketAddr),
-    /// The same, and the local address that the other end sends to: for a relay whose socket is bound to
-    /// every address of its machine. A client never has paths of this kind.
+    /// The same, with the local address that the other end sends to.
+    ///
+    /// For a relay whose socket is bound to every address of its machine; never used by clients.
     UdpAt(AddrPair),
     /// A TCP connection.
     Tcp(ConnId),
 }
 
 impl Path {
-    /// The path between `peer` and a UDP socket of ours; `asked` is the address of ours that the other end writes to,
-    /// where that is to be kept.
+    /// Returns the path between `peer` and our UDP socket.
+    ///
+    /// `asked` is the local address that the other end sends to, if answers must come from it.
     pub fn udp(peer: SocketAddr, asked: Option<IpAddr>) -> Path {
         let pair = asked.and_then(|asked| AddrPair::new(peer, asked));
         pair.map_or(Path::Udp(peer), Path::UdpAt)
     }
 
-    /// What carries this path's packets.
+    /// Returns the transport of this path's packets.
     pub const fn carrier(self) -> Carrier {
         match self {
             Path::Udp(_) | Path::UdpAt(_) => Carrier::Udp,
@@ -66,7 +69,7 @@ impl Path {
         }
     }
 
-    /// The other end's address over UDP.
+    /// Returns the other end's UDP address.
     pub fn udp_peer(self) -> Option<SocketAddr> {
         match self {
             Path::Udp(peer) => Some(peer),
@@ -75,7 +78,7 @@ impl Path {
         }
     }
 
-    /// The address of ours that its packets are to leave from, if the system is not to choose it.
+    /// Returns the local address that packets must be sent from; `None` if the system chooses it.
     pub fn leaves_from(self) -> Option<IpAddr> {
         match self {
             Path::UdpAt(pair) => Some(pair.asked()),
@@ -84,10 +87,10 @@ impl Path {
     }
 }
 
-/// Both addresses of a path over UDP: the other end's, and the one of ours that it writes to. An answer from another one
-/// would be dropped by routers and firewalls before it.
+/// Both addresses of a UDP path: the other end's, and the local one that it sends to.
 ///
-/// IPv4 addresses are kept as they are mapped to IPv6, so that a path stays small.
+/// Routers and firewalls of the other end would drop an answer from another address. IPv4 addresses
+/// are stored mapped to IPv6, so that a path stays small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AddrPair {
     peer: [u8; 16],
@@ -96,24 +99,25 @@ pub struct AddrPair {
 }
 
 impl AddrPair {
-    /// `None` where only one network can be meant by the other end's address: there the system knows its own.
+    /// Returns `None` if the other end's address is scoped to one network: the system then knows
+    /// its own address.
     fn new(peer: SocketAddr, asked: IpAddr) -> Option<AddrPair> {
         let is_scoped = matches!(peer, SocketAddr::V6(peer) if peer.scope_id() != 0 || peer.flowinfo() != 0);
         let port = peer.port();
         (!is_scoped).then(|| AddrPair { peer: mapped(peer.ip()), port, asked: mapped(asked) })
     }
 
-    /// The other end's address.
+    /// Returns the other end's address.
     pub fn peer(self) -> SocketAddr {
         SocketAddr::new(Ipv6Addr::from(self.peer).to_canonical(), self.port)
     }
 
-    /// Both IP addresses, IPv4 as it is mapped to IPv6.
+    /// Returns both IP addresses, IPv4 mapped to IPv6.
     pub const fn as_ipv6(self) -> ([u8; 16], [u8; 16]) {
         (self.peer, self.asked)
     }
 
-    /// Ours.
+    /// Returns the local address.
     pub fn asked(self) -> IpAddr {
         Ipv6Addr::from(self.asked).to_canonical()
     }
@@ -126,29 +130,31 @@ fn mapped(ip: IpAddr) -> [u8; 16] {
     }
 }
 
-/// Why a path ended or refused to send. A hint only: anybody can forge ICMP and resets.
+/// Why a path ended or refused to send. A hint only: ICMP errors and TCP resets can be forged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
-    /// Nothing listens there (ECONNREFUSED, ICMP port unreachable).
+    /// The port is closed (ECONNREFUSED, ICMP port unreachable).
     Refused,
     /// No route, or not permitted (ENETUNREACH, EHOSTUNREACH, EPERM, …).
     Unreachable,
-    /// The other end closed it in good order.
+    /// The other end closed it in an orderly way.
     Closed,
-    /// It was reset or broke.
+    /// The connection was reset or broken.
     Reset,
-    /// The bytes on it are not records of packets; never resynchronised on garbage.
+    /// The bytes on it are not records of packets. A stream is never resynchronised.
     Framing,
     /// Connecting took too long.
     TimedOut,
-    /// The other end does not read: more than the permitted bytes are queued.
+    /// The other end does not read: more bytes are queued than permitted.
     Stuck,
-    /// The machine has no room for it (EMFILE, ENOBUFS).
+    /// The machine lacks a resource for it (EMFILE, ENOBUFS).
     NoRoom,
 }
 
-/// A host and a port as written in an address book: an IPv4 address, a bracketed IPv6 address or a host name,
-/// always with a port. Ordered and compared as written, in lower case. Copies share the text.
+/// A host and a port as written in an address book.
+///
+/// The host is an IPv4 address, a bracketed IPv6 address or a host name. The port is mandatory.
+/// Ordered and compared as written, in lower case. Copies share the text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HostPort {
     host: Arc<str>,
@@ -156,22 +162,22 @@ pub struct HostPort {
 }
 
 impl HostPort {
-    /// The host, without brackets, in lower case.
+    /// Returns the host, without brackets, in lower case.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port, never 0.
+    /// Returns the port, never 0.
     pub const fn port(&self) -> u16 {
         self.port
     }
 
-    /// The same host with another port; `None` for port 0.
+    /// Returns the same host with another port; `None` for port 0.
     pub fn with_port(&self, port: u16) -> Option<HostPort> {
         (port != 0).then(|| HostPort { host: self.host.clone(), port })
     }
 
-    /// The address, if the host is an IP address and needs no look-up.
+    /// Returns the address if the host is an IP address and needs no lookup.
     pub fn as_socket_addr(&self) -> Option<SocketAddr> {
         self.host.parse().ok().map(|ip| SocketAddr::new(ip, self.port))
     }
@@ -193,14 +199,14 @@ impl fmt::Display for HostPort {
     }
 }
 
-/// What is wrong with a written address.
+/// Why a text is not a valid address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HostPortError {
     /// No `:PORT` at the end.
     NoPort,
     /// The port is not a number from 1 to 65535.
     BadPort,
-    /// The host is empty or holds something no host name holds.
+    /// The host is empty, too long, or contains a character that is invalid in host names.
     BadHost,
     /// An IPv6 address without brackets around it.
     NoBrackets,
@@ -209,7 +215,7 @@ pub enum HostPortError {
 }
 
 impl HostPortError {
-    /// The key of the phrase that tells a person what to do about it.
+    /// Returns the key of the phrase with the fix.
     pub const fn key(self) -> &'static str {
         match self {
             HostPortError::NoPort => "address-no-port",
@@ -221,7 +227,7 @@ impl HostPortError {
     }
 }
 
-/// The longest host name (RFC 1035 §2.3.4).
+/// Maximum host name, in bytes (RFC 1035 §2.3.4).
 const HOST_LEN_MAX: usize = 253;
 
 impl FromStr for HostPort {
@@ -267,7 +273,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_read_and_shown_alike() {
+    fn addresses_round_trip() {
         for text in ["127.0.0.1:8081", "chat.example.org:443", "[::1]:9", "a_b-c.d:65535"] {
             assert_eq!(text.parse::<HostPort>().unwrap().to_string(), text);
         }
@@ -275,12 +281,15 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_holds_both_addresses_and_a_path_stays_small() {
+    fn path_with_address_pair_round_trips_and_stays_small() {
         for (peer, asked) in [("192.0.2.7:9", "198.51.100.1"), ("[2001:db8::1]:9", "2001:db8::2")] {
-            let (peer, asked): (SocketAddr, IpAddr) = (peer.parse().unwrap(), asked.parse().unwrap());
+            let peer: SocketAddr = peer.parse().unwrap();
+            let asked: IpAddr = asked.parse().unwrap();
             let path = Path::udp(peer, Some(asked));
-            assert_eq!((path.udp_peer(), path.leaves_from()), (Some(peer), Some(asked)));
-            assert_eq!((Path::udp(peer, None), path.carrier()), (Path::Udp(peer), Carrier::Udp));
+            assert_eq!(path.udp_peer(), Some(peer));
+            assert_eq!(path.leaves_from(), Some(asked));
+            assert_eq!(path.carrier(), Carrier::Udp);
+            assert_eq!(Path::udp(peer, None), Path::Udp(peer));
         }
         let scoped = std::net::SocketAddrV6::new("fe80::1".parse().unwrap(), 9, 0, 2).into();
         assert_eq!(Path::udp(scoped, Some("fe80::2".parse().unwrap())), Path::Udp(scoped));

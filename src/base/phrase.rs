@@ -1,10 +1,13 @@
-//! Words for people: a key into the tables of `ui`'s strings, with what fills the gaps.
+//! Localisable sentences: a key into the tables of `ui`, and its arguments.
 //!
-//! Rooms below `ui` never write sentences. They return a [`Phrase`]; the face that shows it picks the language.
+//! Modules below `ui` never write sentences. They return a [`Phrase`]; the frontend chooses the
+//! language.
 
 use std::fmt;
 
-/// One sentence for people: which one, and its arguments. Also the error type of start-up, disk and address book.
+/// One sentence for users: its key and its arguments.
+///
+/// Also the error type of start-up, disk and address book.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Phrase {
     key: &'static str,
@@ -12,24 +15,24 @@ pub struct Phrase {
 }
 
 impl Phrase {
-    /// The sentence called `key`, whose text stands in `src/ui/strings/*.ftl`.
+    /// Returns the sentence `key`, whose text is in `src/ui/strings/*.ftl`.
     pub const fn new(key: &'static str) -> Phrase {
         Phrase { key, args: Vec::new() }
     }
 
-    /// The same sentence with the gap `name` filled. The value is data: the face makes it harmless.
+    /// Adds the argument `name`. The value is data: the frontend sanitizes it.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl fmt::Display) -> Phrase {
         self.args.push((name, value.to_string()));
         self
     }
 
-    /// Which sentence.
+    /// Returns the key of the sentence.
     pub const fn key(&self) -> &'static str {
         self.key
     }
 
-    /// What fills its gaps.
+    /// Returns the arguments.
     pub fn args(&self) -> &[(&'static str, String)] {
         &self.args
     }

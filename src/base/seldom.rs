@@ -1,21 +1,20 @@
-//! State that few have, or seldom: a word until its first change. What many have of little is then small, and more of it
-//! stays in a processor's cache.
+//! Lazily boxed state. Costs one pointer until first modified, which keeps hot structs small.
 
 use std::ops::{Deref, DerefMut};
 
-/// A type with a value that says nothing.
+/// A type with an empty value.
 pub trait Blank: Sized + 'static {
-    /// That value, for all who have it.
+    /// Returns the shared empty value.
     fn blank() -> &'static Self;
 
-    /// A value of one's own.
+    /// Returns a new, owned empty value.
     fn fresh() -> Self;
 
-    /// Whether this one may be put away.
+    /// Whether this value is empty, so that its memory may be freed.
     fn is_blank(&self) -> bool;
 }
 
-/// Blank, or a value of its own in the heap.
+/// The shared empty value, or an owned one in the heap.
 #[derive(Debug)]
 pub struct Seldom<T>(Option<Box<T>>);
 
@@ -26,12 +25,12 @@ impl<T> Default for Seldom<T> {
 }
 
 impl<T: Blank> Seldom<T> {
-    /// The value, if it is one of its own.
+    /// Returns the owned value, if one was allocated.
     pub fn there(&mut self) -> Option<&mut T> {
         self.0.as_deref_mut()
     }
 
-    /// Puts a value away that says nothing.
+    /// Frees the owned value if it is empty.
     pub fn put_away(&mut self) {
         self.0.take_if(|own| own.is_blank());
     }
@@ -54,14 +53,15 @@ impl<T: Blank> DerefMut for Seldom<T> {
     }
 }
 
-/// Apart from those who find a value there, as almost all do.
+/// Allocates the value. Out of line, because almost all callers find it allocated.
 #[cold]
 #[inline(never)]
 fn own<T: Blank>() -> Box<T> {
     Box::new(T::fresh())
 }
 
-/// Makes a type [`Blank`] by a constant: the type, its value, and what may be put away.
+/// Implements [`Blank`] for a type: the type, its empty value as a constant, and the test for
+/// empty.
 macro_rules! blank {
     ($type:ty, $blank:expr, $is_blank:expr) => {
         impl $crate::base::Blank for $type {
@@ -90,7 +90,7 @@ mod tests {
     blank!(Vec<u8>, Vec::new(), |bytes| bytes.is_empty());
 
     #[test]
-    fn only_what_says_something_takes_memory() {
+    fn only_non_empty_value_stays_allocated() {
         let mut bytes: Seldom<Vec<u8>> = Seldom::default();
         assert!(bytes.is_empty() && bytes.there().is_none());
         bytes.push(7);

@@ -1,20 +1,24 @@
-//! Many small values in order, in little more memory than they take.
+//! A sorted list of many small values, with little memory overhead.
 //!
-//! A B-tree of two levels, as in Python's sortedcontainers: a list of chunks, each a list of at most [`CHUNK_MAX`] values.
-//! A [`std::collections::BTreeSet`] has nodes of at most eleven values, and their headers take as much as values of eight
-//! bytes. The order is the caller's: it may look up outside what a value stands for.
+//! A B-tree of two levels, as in Python's sortedcontainers: a list of chunks, each a list of at
+//! most [`CHUNK_MAX`] values. A [`std::collections::BTreeSet`] has nodes of at most eleven values,
+//! whose headers take as much memory as values of eight bytes. The caller supplies the order, and
+//! may look up the object behind a value for it.
 
 use std::cmp::Ordering;
 
-/// Most values in one chunk. An insertion moves at most one chunk's values, and in a list of a million values 8,000 chunks.
+/// Maximum values in one chunk.
+///
+/// An insertion moves the values of at most one chunk, and in a list of a million values the 8,000
+/// list entries of the chunks.
 const CHUNK_MAX: usize = 256;
-/// Values that a full chunk gets room for: doubling would leave a third of the memory unused.
+/// Capacity added to a full chunk, in values: doubling would leave a third of the memory unused.
 const ROOM: usize = 16;
 
-/// Values in the order of the comparisons that they were inserted with; no two are equal.
+/// Values in the order of the comparisons that inserted them. No two are equal.
 #[derive(Debug)]
 pub struct SortedChunks<T> {
-    /// None is empty.
+    /// Invariant: no chunk is empty.
     chunks: Vec<Vec<T>>,
 }
 
@@ -25,12 +29,13 @@ impl<T> Default for SortedChunks<T> {
 }
 
 impl<T: Copy> SortedChunks<T> {
-    /// Takes values that are in order already.
+    /// Builds a list of values that are already sorted.
     pub fn from_sorted(values: &[T]) -> SortedChunks<T> {
         SortedChunks { chunks: values.chunks(CHUNK_MAX / 2).map(<[T]>::to_vec).collect() }
     }
 
-    /// Inserts a value, unless an equal one is there. `order` compares a value of the list with it.
+    /// Inserts a value unless an equal one exists. `order` compares a value of the list with the
+    /// new one.
     pub fn insert(&mut self, value: T, order: impl Fn(&T) -> Ordering) {
         let Some(last) = self.chunks.len().checked_sub(1) else {
             self.chunks.push(vec![value]);
@@ -50,7 +55,7 @@ impl<T: Copy> SortedChunks<T> {
         }
     }
 
-    /// Removes the value that `order` finds equal, if it is there.
+    /// Removes the value that `order` finds equal, if it exists.
     pub fn remove(&mut self, order: impl Fn(&T) -> Ordering) {
         let at = self.chunk_of(&order);
         let Some(chunk) = self.chunks.get_mut(at) else { return };
@@ -61,14 +66,14 @@ impl<T: Copy> SortedChunks<T> {
         }
     }
 
-    /// Returns the values from the first that `order` does not find less.
+    /// Returns the values from the first one that `order` does not find less.
     pub fn range_from(&self, order: impl Fn(&T) -> Ordering) -> impl Iterator<Item = &T> {
         let at = self.chunk_of(&order);
         let skip = self.chunks.get(at).map_or(0, |chunk| chunk.partition_point(|value| order(value).is_lt()));
         self.chunks[at..].iter().flatten().skip(skip)
     }
 
-    /// The first chunk whose last value is not less.
+    /// Returns the index of the first chunk whose last value is not less.
     fn chunk_of(&self, order: &impl Fn(&T) -> Ordering) -> usize {
         self.chunks.partition_point(|chunk| chunk.last().is_some_and(|last| order(last).is_lt()))
     }
@@ -81,15 +86,16 @@ mod tests {
     use std::collections::BTreeSet;
 
     proptest! {
-        /// Values come and go; enough of them for chunks to split and to become empty.
+        /// Inserts and removes enough values for chunks to split and to become empty.
         #[test]
-        fn list_is_what_a_set_would_be(
+        fn list_equals_reference_set(
             first in prop::collection::btree_set(0_u16..2_000, 0..600),
             steps in prop::collection::vec((any::<bool>(), 0_u16..2_000), 0..2_000),
             from in 0_u16..2_000,
         ) {
             let sorted: Vec<u16> = first.iter().copied().collect();
-            let (mut set, mut list) = (first, SortedChunks::from_sorted(&sorted));
+            let mut set = first;
+            let mut list = SortedChunks::from_sorted(&sorted);
             for (comes, value) in steps {
                 if comes {
                     set.insert(value);

@@ -1,4 +1,5 @@
-//! Time as the cores see it: a monotonic tick for timers and a wall clock for people, read once per turn.
+//! Time in the cores: a monotonic clock for timers and a wall clock for users, both read once per
+//! turn.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -7,9 +8,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// A moment on a monotonic clock, in microseconds since an arbitrary origin of the process; at most 2⁶⁴ − 2 of them.
+/// A time on a monotonic clock, in microseconds since an arbitrary origin; at most 2⁶⁴ − 2.
 ///
-/// It counts from 1, so that a moment or none takes no more memory than a moment.
+/// Stored from 1, so that an `Option<Tick>` takes no more memory than a `Tick`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tick(NonZeroU64);
 
@@ -17,36 +18,39 @@ impl Tick {
     /// The origin.
     pub const ZERO: Tick = Tick(NonZeroU64::MIN);
 
-    /// The moment `micros` microseconds after the origin.
+    /// Returns the time `micros` microseconds after the origin.
     pub const fn from_micros(micros: u64) -> Tick {
         Tick(NonZeroU64::MIN.saturating_add(micros))
     }
 
-    /// Microseconds since the origin.
+    /// Returns the microseconds since the origin.
     pub const fn as_micros(self) -> u64 {
         self.0.get() - 1
     }
 
-    /// Time since `earlier`; zero if `earlier` is later.
+    /// Returns the time since `earlier`; zero if `earlier` is later.
     pub const fn since(self, earlier: Tick) -> Duration {
         Duration::from_micros(self.0.get().saturating_sub(earlier.0.get()))
     }
 
-    /// The first moment from this one on that is a whole number of spans after the origin; the span is not zero.
+    /// Returns the first time from this one on that is a whole number of spans after the origin.
+    ///
+    /// `span` must not be zero.
     pub const fn rounded_up(self, span: Duration) -> Tick {
         let rest = self.as_micros() % micros(span);
         if rest == 0 { self } else { Tick(self.0.saturating_add(micros(span) - rest)) }
     }
 
-    /// The earliest of those that are there. The last moment a tick can count stands for never.
+    /// Returns the earliest of the times that are present.
     pub fn earliest<const N: usize>(moments: [Option<Tick>; N]) -> Option<Tick> {
+        // The last possible time represents "never".
         let never = Tick(NonZeroU64::MAX);
         let earliest = moments.iter().fold(never, |earliest, moment| earliest.min(moment.unwrap_or(never)));
         (earliest < never).then_some(earliest)
     }
 }
 
-/// Whole microseconds of a span, as far as a tick can count them.
+/// Returns the whole microseconds of a span, saturating.
 const fn micros(span: Duration) -> u64 {
     span.as_secs().saturating_mul(1_000_000).saturating_add(span.subsec_micros() as u64)
 }
@@ -77,16 +81,17 @@ impl Sub<Duration> for Tick {
     }
 }
 
-/// A moment on the wall clock, in milliseconds since the Unix epoch. For people and ids; never for timers.
+/// A time on the wall clock, in milliseconds since the Unix epoch. For users and ids, never for
+/// timers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Wall(pub u64);
 
-/// The time of one turn: both clocks, read once.
+/// Time of one turn: both clocks, read once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
-    /// Monotonic time; all timers use it.
+    /// Monotonic time, for all timers.
     pub tick: Tick,
-    /// Wall-clock time; it may jump.
+    /// Wall-clock time, which may jump.
     pub wall: Wall,
 }
 
@@ -95,15 +100,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn none_takes_no_room_of_its_own() {
+    fn optional_tick_takes_no_extra_memory() {
         assert_eq!(size_of::<Option<Tick>>(), size_of::<Tick>());
-        assert_eq!((Tick::from_micros(0), Tick::default().as_micros()), (Tick::ZERO, 0));
+        assert_eq!(Tick::from_micros(0), Tick::ZERO);
+        assert_eq!(Tick::default().as_micros(), 0);
     }
 
     #[test]
-    fn a_moment_is_rounded_up_to_a_whole_span() {
+    fn tick_rounds_up_to_whole_span() {
         let rounded = |micros| Tick::from_micros(micros).rounded_up(Duration::from_micros(250)).as_micros();
         assert_eq!([0, 1, 249, 250, 251].map(rounded), [0, 250, 250, 250, 500]);
-        assert_eq!(rounded(u64::MAX), u64::MAX - 1, "the end of time");
+        assert_eq!(rounded(u64::MAX), u64::MAX - 1, "saturates at the last tick");
     }
 }

@@ -1,144 +1,147 @@
-//! The heart: what a sans-IO state machine takes in and gives out, and the turn that drives it.
+//! The `Core` contract: inputs and effects of a sans-IO state machine, and the turn that drives it.
 //!
-//! The law of use: `wait(deadline)`, then one [`turn`], then carry out every effect in order, then wait again. The
-//! mio loop and the simulated world both do exactly this.
+//! Usage: `wait(deadline)`, then one [`turn`], then apply every effect in order, then wait again.
+//! The mio loop and the simulation both follow this sequence.
 
 use std::net::SocketAddr;
 use std::ops::Range;
 
 use super::{ConnId, HostPort, LetterId, Name, Now, Path, Tick, Why};
 
-/// At most this many inputs in one turn, so that timers and answers are never late by more than one such batch.
+/// Maximum inputs in one turn, so that timers and answers are delayed by at most one such batch.
 pub const TURN_INPUTS_MAX: usize = 1024;
 
-/// Names one record handed to the store; the core chooses it, the store hands it back.
+/// Identifies one record submitted to the store. The core chooses it, and the store returns it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
-/// Which rows a core wants.
+/// Selects rows by place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Places {
-    /// Those at higher places than this one.
+    /// Rows at higher places than this one.
     Behind(u64),
-    /// Those at these places, which rise.
+    /// Rows at these places, in ascending order.
     At(Vec<u64>),
 }
 
-/// Rows a core wants from the store, see [`Effect::Load`]: those of one owner, or of everybody, in
-/// the order of their places.
+/// Selects rows of one owner, or of all owners, in the order of their places ([`Effect::Load`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
-    /// Whose rows; `None`: everybody's.
+    /// Owner of the rows; `None` for all owners.
     pub owner: Option<Name>,
-    /// Where they are.
+    /// Places of the rows.
     pub places: Places,
-    /// No further row once so many bytes are there; so the answer is longer by one row at most.
+    /// Bytes after which no further row is read. The result exceeds this by at most one row.
     pub bytes_max: usize,
 }
 
-/// One row as the store gives it back to the core that had it made durable.
+/// One stored row, as the store returns it to the core that submitted it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// Whose it is.
+    /// Its owner.
     pub owner: Name,
-    /// Where it stands among all rows: the core has chosen it, and it rises.
+    /// Its place among all rows, chosen by the core in ascending order.
     pub place: u64,
-    /// When it was kept, on a clock of the core's own.
+    /// When it was stored, on a clock that belongs to the core.
     pub since: u64,
-    /// What was kept.
+    /// Its content.
     pub held: Held,
 }
 
-/// What a row holds.
+/// Content of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Held {
-    /// What was kept.
+    /// Intact content.
     Whole(Vec<u8>),
-    /// Something else: the disk has changed it. What it was called, where that is beyond doubt.
+    /// The disk has changed the content. Holds the header if it is certain.
     Damaged(Option<Label>),
 }
 
-/// What a letter on disk is called.
+/// Header of a letter on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Label {
-    /// Who wrote it.
+    /// Its sender.
     pub from: Name,
-    /// Its number in its author's outbox.
+    /// Its id in the sender's outbox.
     pub id: LetterId,
     /// The length of its body, in bytes.
     pub len: usize,
 }
 
-/// What can happen to a core. `C` is its own kind of command.
+/// An input of a core. `C` is the core's type of command.
 #[derive(Debug)]
 pub enum Input<'a, C> {
-    /// A packet came on a path; it is opened in place.
+    /// A packet arrived on a path; it is decrypted in place.
     Packet {
-        /// Where it came.
+        /// The path that it arrived on.
         path: Path,
-        /// One whole packet, whatever carried it.
+        /// One complete packet, over UDP or TCP.
         bytes: &'a mut [u8],
     },
-    /// Bytes of plain text came on an accepted TCP path whose first byte was not the magic one.
+    /// Plain text arrived on an accepted TCP path whose first byte was not the magic byte.
     Text {
-        /// Where they came.
+        /// The path that it arrived on.
         path: Path,
-        /// Some of the stream, cut anywhere.
+        /// A part of the stream with arbitrary boundaries.
         bytes: &'a mut [u8],
     },
-    /// The other end of a path of plain text will send no more; it may still read.
+    /// The other end of a plain-text path will send no more; it may still read.
     TextEnded(Path),
-    /// A TCP path is open: one accepted, or one asked for by [`Effect::OpenTcp`].
+    /// A TCP path is open: accepted, or requested by [`Effect::OpenTcp`].
     PathOpened {
         /// The new path.
         path: Path,
         /// The other end's address.
         remote: SocketAddr,
     },
-    /// A TCP path is gone, or could not be opened.
+    /// A TCP path has closed, or could not be opened.
     PathClosed(Path, Why),
-    /// The system refused to send on a UDP path, or told of an ICMP error. A hint, never an end.
+    /// The system refused to send on a UDP path, or reported an ICMP error. A hint: the path is not
+    /// closed.
     SendRefused(Path, Why),
-    /// A TCP path took bytes: this many are still queued in the program and the kernel.
+    /// A TCP path accepted bytes: this many are still queued in the program and the kernel.
     Unsent(Path, usize),
     /// The record of this ticket is durable.
     Committed(Ticket),
     /// The record of this ticket could not be made durable.
     NotCommitted(Ticket),
-    /// The rows of [`Effect::Load`]; empty if there are none. What was handed over before is in them. Rows that could
-    /// not be asked for are [`Input::NotCommitted`].
+    /// The rows of [`Effect::Load`], possibly none.
+    ///
+    /// Includes all records submitted before. A load that failed yields [`Input::NotCommitted`].
     Rows(Ticket, Vec<Row>),
-    /// The addresses of a host, as asked for by [`Effect::LookUp`]; empty if there are none.
+    /// The addresses of a host, possibly none, as requested by [`Effect::LookUp`].
     Resolved(HostPort, Vec<SocketAddr>),
-    /// The user, or the process around the core, wants something.
+    /// A request from the user, or from the process around the core.
     Command(C),
 }
 
-/// What a core wants done, in order. `R` is its kind of record, `E` its kind of event.
+/// An action that a core requests, applied in order. `R` is its type of record, `E` its type of
+/// event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect<R, E> {
-    /// Send these bytes of [`Outputs::bytes`] on that path, as one packet; on a path of plain text, as they are.
+    /// Send these bytes of [`Outputs::bytes`] on that path as one packet; on a plain-text path,
+    /// unframed.
     Send(Path, Range<usize>),
-    /// Open a TCP path; the answer is [`Input::PathOpened`] or [`Input::PathClosed`].
+    /// Open a TCP path. Answered by [`Input::PathOpened`] or [`Input::PathClosed`].
     OpenTcp(ConnId, SocketAddr),
-    /// Close a TCP path, or forget a UDP one. There is no answer.
+    /// Close a TCP path, or forget a UDP path. Not answered.
     Close(Path),
-    /// Make this record durable, then answer with [`Input::Committed`].
+    /// Make this record durable. Answered by [`Input::Committed`] or [`Input::NotCommitted`].
     Persist(Ticket, R),
-    /// Read these rows; the answer is [`Input::Rows`].
+    /// Read these rows. Answered by [`Input::Rows`] or [`Input::NotCommitted`].
     Load(Ticket, Query),
-    /// Look a host up; the answer is [`Input::Resolved`].
+    /// Resolve a host. Answered by [`Input::Resolved`].
     LookUp(HostPort),
-    /// Show this.
+    /// Pass this event to the frontend.
     Show(E),
 }
 
-/// Everything a turn wants done: one ordered list over reused buffers.
+/// All actions of a turn: one ordered list over reused buffers.
 #[derive(Debug)]
 pub struct Outputs<R, E> {
-    /// The bytes of all packets of the turn; packets for one path that follow each other lie side by side.
+    /// Bytes of all packets of the turn. Consecutive packets for one path are adjacent.
     pub bytes: Vec<u8>,
-    /// What to do, in order.
+    /// The actions, in order.
     pub effects: Vec<Effect<R, E>>,
 }
 
@@ -149,13 +152,13 @@ impl<R, E> Default for Outputs<R, E> {
 }
 
 impl<R, E> Outputs<R, E> {
-    /// Forgets the last turn and keeps its buffers.
+    /// Discards the previous turn and keeps its buffers.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.effects.clear();
     }
 
-    /// Queues the packet that `write` appends to the buffer; nothing if it appends nothing.
+    /// Queues the packet that `write` appends to the buffer, or nothing if it appends nothing.
     pub fn send_with(&mut self, path: Path, write: impl FnOnce(&mut Vec<u8>)) {
         let start = self.bytes.len();
         write(&mut self.bytes);
@@ -169,7 +172,7 @@ impl<R, E> Outputs<R, E> {
         self.send_with(path, |bytes| bytes.extend_from_slice(packet));
     }
 
-    /// Queues an event to be shown.
+    /// Queues an event for the frontend.
     pub fn show(&mut self, event: E) {
         self.effects.push(Effect::Show(event));
     }
@@ -177,20 +180,20 @@ impl<R, E> Outputs<R, E> {
 
 /// A state machine without sockets, files, threads or clocks.
 ///
-/// No input can make it fail: handling one returns nothing, and a peer that breaks the protocol is closed by an
-/// effect like any other.
+/// No input can make it fail: handling one returns nothing. A peer that violates the protocol is
+/// closed by an effect like any other.
 pub trait Core {
-    /// What the process around it may ask for.
+    /// Requests from the process around it.
     type Command;
-    /// What it makes durable.
+    /// Data that it makes durable.
     type Record;
-    /// What it shows.
+    /// Events for the frontend.
     type Event;
 
-    /// Lets time pass: every deadline up to `now` is acted on.
+    /// Advances time: handles every deadline up to `now`.
     fn handle_time(&mut self, now: Now, out: &mut Outputs<Self::Record, Self::Event>);
 
-    /// Takes one input in. May queue frames and mark peers; builds no packets.
+    /// Handles one input. May queue frames and mark peers; builds no packets.
     fn handle(
         &mut self,
         now: Now,
@@ -198,27 +201,31 @@ pub trait Core {
         out: &mut Outputs<Self::Record, Self::Event>,
     );
 
-    /// Whether the turn is to end though more inputs are there: so much is marked that a flush would find what was touched
-    /// first gone from the processor's cache.
+    /// Whether the turn should end although more inputs are pending.
+    ///
+    /// With more marked peers, a flush would find the state touched first evicted from the
+    /// processor's cache.
     fn wants_flush(&self) -> bool {
         false
     }
 
-    /// Ends a turn: every marked peer's frames are sealed into as few packets as they fit.
+    /// Ends a turn: seals the frames of every marked peer into as few packets as possible.
     fn flush(&mut self, now: Now, out: &mut Outputs<Self::Record, Self::Event>);
 
-    /// When time alone would make it act; always later than the turn that has just ended.
+    /// Returns the next time at which it acts without input; always later than the turn just ended.
     fn next_deadline(&self) -> Option<Tick>;
 }
 
-/// Where a turn finds its inputs. Lends one at a time, because packets are opened in place.
+/// Source of the inputs of a turn. Lends one at a time, because packets are decrypted in place.
 pub trait Inbox<C> {
-    /// The next input that is there already; never waits.
+    /// Returns the next pending input; never waits.
     fn next_input(&mut self) -> Option<Input<'_, C>>;
 }
 
-/// Drives a core through one turn: time first, then at most [`TURN_INPUTS_MAX`] inputs, or as many as the core takes
-/// before it wants to flush, then one flush. Answers with the next deadline.
+/// Drives a core through one turn and returns its next deadline.
+///
+/// Time comes first, then inputs, then one flush. The inputs end after [`TURN_INPUTS_MAX`], or when
+/// the core wants to flush.
 pub fn turn<C: Core>(
     core: &mut C,
     now: Now,
@@ -242,7 +249,7 @@ mod tests {
     use super::*;
     use std::collections::VecDeque;
 
-    /// Notes what it is given, and flushes after so many.
+    /// Records its inputs, and wants to flush after `most` of them.
     struct Counter {
         most: usize,
         taken: Vec<u32>,
@@ -283,11 +290,13 @@ mod tests {
         }
     }
 
-    /// How many inputs each turn takes until all are taken.
+    /// Returns the number of inputs of each turn until all are handled.
     fn turns(most: usize, inputs: u32) -> Vec<usize> {
         let mut core = Counter { most, taken: Vec::new(), flushes: 0 };
-        let (mut inbox, mut out, mut next, mut lens) =
-            ((0..inputs).collect(), Outputs::default(), 0, Vec::new());
+        let mut inbox = (0..inputs).collect();
+        let mut out = Outputs::default();
+        let mut next = 0;
+        let mut lens = Vec::new();
         while !VecDeque::is_empty(&inbox) {
             turn(&mut core, Now::default(), &mut inbox, &mut out);
             assert!(core.taken.iter().all(|number| std::mem::replace(&mut next, number + 1) == *number));
@@ -297,10 +306,11 @@ mod tests {
         lens
     }
 
+    /// The next turn takes the remaining inputs.
     #[test]
-    fn a_turn_ends_when_its_core_wants_to_flush_or_at_the_bound_and_what_is_left_is_taken_next() {
+    fn turn_ends_on_wants_flush_or_input_limit() {
         assert_eq!(turns(3, 7), [3, 3, 1]);
-        assert_eq!(turns(3, 3), [3], "no turn for nothing");
+        assert_eq!(turns(3, 3), [3], "no turn without inputs");
         assert_eq!(turns(usize::MAX, TURN_INPUTS_MAX as u32), [TURN_INPUTS_MAX]);
         assert_eq!(turns(usize::MAX, TURN_INPUTS_MAX as u32 + 1), [TURN_INPUTS_MAX, 1]);
     }

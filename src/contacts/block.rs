@@ -1,4 +1,4 @@
-//! Blocking: one word of one entry in or out, every other byte of the file as it was.
+//! Blocks and unblocks a contact. Changes one field of one entry and no other byte.
 
 use toml_edit::{Document, Item};
 
@@ -7,11 +7,13 @@ use super::place::Page;
 use super::{Book, Contact};
 use crate::base::{Name, Phrase};
 
-/// The text with `blocked = true` in this contact's entry, or without it. An entry on one line is written anew up to its
-/// end; a comment behind it stays.
+/// Returns the text with `blocked = true` in this contact's entry, or without it.
+///
+/// An entry on one line is rewritten up to its end; a comment behind it stays.
 ///
 /// # Errors
-/// `contact-unknown` or `contact-unknown-near`, `book-edit-by-hand`, and all of [`Book::parse`].
+/// `contact-unknown` or `contact-unknown-near`, `book-edit-by-hand`, and all errors of
+/// [`Book::parse`].
 pub fn set_blocked(text: &str, file: &str, label: &str, blocked: bool) -> Result<String, Phrase> {
     let mut book = Book::parse(text, file)?;
     let found = label.parse::<Name>().ok().and_then(|name| book.contact(&name).cloned());
@@ -21,7 +23,7 @@ pub fn set_blocked(text: &str, file: &str, label: &str, blocked: bool) -> Result
     }
     let after = Contact { blocked, ..before.clone() };
     let page = Page::new(text, file);
-    let document = Document::parse(page.text).expect("the book was read from it");
+    let document = Document::parse(page.text).expect("the book was parsed from this text");
     let table = document.get("contacts").and_then(Item::as_table);
     let entry = table.filter(|table| !table.is_dotted()).and_then(|table| {
         let entries = table.iter().filter_map(|(key, _)| table.get_key_value(key));
@@ -30,14 +32,14 @@ pub fn set_blocked(text: &str, file: &str, label: &str, blocked: bool) -> Result
     let edited = match entry {
         Some((key, item)) => {
             let word = blocked.then_some("true");
-            edit_entry(page, (key, item), ("blocked", word), &value(&after).to_string())
+            edit_entry(page, key, item, "blocked", word, &value(&after).to_string())
         }
         None => rewrite(page.text, "contacts", |contacts| {
             contacts.insert(after.label.as_str(), value(&after));
         }),
     };
     let place = book.contacts.change().iter_mut().find(|contact| contact.label == after.label);
-    *place.expect("it was found there") = after;
+    *place.expect("`book.contact` returned it above") = after;
     checked(with_mark_of(text, edited), file, book)
 }
 
@@ -46,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_entry_changes_and_no_other_byte() {
+    fn blocking_changes_one_entry_and_no_other_byte() {
         let table = [
             (
                 "[contacts]\nX = \"h:1\"  # x\nY = \"h:1\"\n",
@@ -71,13 +73,13 @@ mod tests {
         ];
         for (free, blocked) in table {
             assert_eq!(set_blocked(free, "f", "x", true).unwrap(), blocked);
-            assert_eq!(set_blocked(blocked, "f", "X", true).unwrap(), blocked, "it was so before");
+            assert_eq!(set_blocked(blocked, "f", "X", true).unwrap(), blocked, "already blocked");
             assert_eq!(set_blocked(blocked, "f", "X", false).unwrap(), free);
         }
     }
 
     #[test]
-    fn only_a_contact_is_blocked_and_only_by_true_or_false() {
+    fn unknown_contact_or_non_boolean_block_is_refused() {
         let error = set_blocked("[contacts]\nJACK = \"h:1\"", "f", "JAK", true).unwrap_err();
         assert_eq!(error.key(), "contact-unknown-near");
         let error = Book::parse("[contacts]\nX = { relay = \"h:1\", blocked = \"yes\" }", "f").unwrap_err();

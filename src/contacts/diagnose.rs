@@ -1,4 +1,4 @@
-//! From a TOML syntax error to the mistake a person made: the line of the error is looked at with their eyes.
+//! Derives the user's mistake from a TOML syntax error, by inspecting the line of the error.
 
 use toml_edit::{Key, TomlError};
 
@@ -6,8 +6,9 @@ use super::parse::name_mistake;
 use super::place::Page;
 use crate::base::{Name, Phrase};
 
-/// Punctuation a Chinese keyboard gives, and what TOML wants there. Quotes, colon and equals sign have phrases of
-/// their own.
+/// Punctuation of a Chinese keyboard, and the TOML punctuation for it.
+///
+/// Quotes, colon and equals sign have their own phrases.
 const FULL_WIDTH: [(char, &str); 13] = [
     ('，', ","),
     ('、', ","),
@@ -24,9 +25,10 @@ const FULL_WIDTH: [(char, &str); 13] = [
     ('＿', "_"),
 ];
 
-/// Tables whose keys are names that the user gives.
+/// Tables whose keys are names that the user chooses.
 const TABLES_OF_NAMES: [&str; 2] = ["contacts", "relays"];
 
+/// Returns the phrase for a TOML syntax error.
 pub(super) fn diagnose(page: Page<'_>, error: &TomlError) -> Phrase {
     let span = error.span().unwrap_or(0..0);
     if error.message().starts_with("duplicate key") {
@@ -55,7 +57,7 @@ fn duplicate(page: Page<'_>, span: std::ops::Range<usize>) -> Phrase {
     }
 }
 
-/// The line, from 1, on which a table has this name first.
+/// Returns the first line, from 1, on which a table has this name.
 fn first_line_of(above: &str, table: &str, name: &str) -> Option<usize> {
     let mut inside = false;
     let is_name =
@@ -70,7 +72,7 @@ fn first_line_of(above: &str, table: &str, name: &str) -> Option<usize> {
     at.map(|at| at + 1)
 }
 
-/// The first part of a key without its quotes.
+/// Returns the first part of a key without its quotes.
 fn unquoted(key: &str) -> String {
     let parsed = Key::parse(key).ok().and_then(|parts| parts.first().map(|part| part.get().to_owned()));
     parsed.unwrap_or_else(|| key.to_owned())
@@ -81,9 +83,9 @@ struct Line<'a> {
     page: Page<'a>,
     start: usize,
     text: &'a str,
-    /// Where a quote opens that nothing closes.
+    /// Offset of an opening quote without a closing one.
     unclosed: Option<usize>,
-    /// Offsets of what stands outside quotes, with the characters.
+    /// Characters outside quotes, with their offsets.
     outside: Vec<(usize, char)>,
 }
 
@@ -91,7 +93,9 @@ impl<'a> Line<'a> {
     fn of(page: Page<'a>, at: usize) -> Line<'a> {
         let start = page.line_start(at);
         let mut text = page.text[start..page.line_end(at)].trim_end_matches('\r');
-        let (mut quote, mut escaped, mut outside) = (None, false, Vec::new());
+        let mut quote = None;
+        let mut escaped = false;
+        let mut outside = Vec::new();
         for (at, c) in text.char_indices() {
             match quote {
                 Some((_, '"')) if escaped => escaped = false,
@@ -109,7 +113,7 @@ impl<'a> Line<'a> {
         Line { page, start, text, unclosed: quote.map(|(at, _)| at), outside }
     }
 
-    /// A mistake a Chinese keyboard makes: the first character outside quotes that is not ASCII.
+    /// Finds a mistake of a Chinese keyboard: the first non-ASCII character outside quotes.
     fn full_width(&self) -> Option<Phrase> {
         if let Some(open) = self.unclosed {
             let close = self.text[open..].find(['”', '“', '＂'])?;
@@ -132,7 +136,7 @@ impl<'a> Line<'a> {
         })
     }
 
-    /// A word of another script without quotes around it.
+    /// Reports a word of another script without quotes.
     fn bare_word(&self, at: usize) -> Phrase {
         let is_header = self.text.trim_start().starts_with('[');
         let ends = |c: char| c.is_whitespace() || "=,{}[]\"'“”：＝，".contains(c) || (is_header && c == '.');
@@ -150,7 +154,7 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// A mistake within ASCII.
+    /// Finds a mistake within ASCII.
     fn plain(&self) -> Option<Phrase> {
         if let Some(open) = self.unclosed {
             return Some(self.mistake("book-unclosed-quote", open));

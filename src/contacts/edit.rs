@@ -1,9 +1,9 @@
-//! Editing: one contact in or out, every other byte of the file as it was.
+//! Edits the address book: adds or removes one contact and keeps every other byte.
 //!
-//! toml_edit says where things stand and how keys and values are written; the text itself is cut and joined here,
-//! because writing a whole document out of it would turn CRLF to LF and lose a byte order mark. Only a book that keeps
-//! its contacts in one inline table, or in dotted keys, is written by toml_edit itself. Either way the result is read
-//! again before anyone sees it.
+//! toml_edit provides positions, and the notation of keys and values. The text itself is cut and
+//! joined here: serialising a whole document would turn CRLF into LF and lose a byte order mark.
+//! Only a book that has its contacts in one inline table, or in dotted keys, is written by
+//! toml_edit. In both cases the result is parsed again before it is used.
 
 use std::ops::Range;
 
@@ -13,19 +13,20 @@ use super::place::Page;
 use super::{Book, Contact};
 use crate::base::{Name, Phrase};
 
-/// The text with a contact added below the others: `NAME = "HOST:PORT"` if nothing else is known of them.
+/// Returns the text with a contact added below the others.
+///
+/// The entry is `NAME = "HOST:PORT"` if nothing else is known of the contact.
 ///
 /// # Errors
-///
-/// `contact-exists` (`name`, `file`), `book-edit-by-hand` (`file`), and all of [`Book::parse`], also for what the new
-/// entry contradicts.
+/// `contact-exists` (`name`, `file`), `book-edit-by-hand` (`file`), and all errors of
+/// [`Book::parse`], including contradictions with the new entry.
 pub fn add(text: &str, file: &str, contact: &Contact) -> Result<String, Phrase> {
     let mut book = Book::parse(text, file)?;
     if let Some(there) = book.contact(&contact.label) {
         return Err(Phrase::new("contact-exists").with("name", &there.label).with("file", file));
     }
     let page = Page::new(text, file);
-    let document = Document::parse(page.text).expect("the book was read from it");
+    let document = Document::parse(page.text).expect("the book was parsed from this text");
     let place = match document.get("contacts") {
         None => Some(page.text.len()),
         Some(Item::Table(table)) if table.is_dotted() => None,
@@ -44,25 +45,26 @@ pub fn add(text: &str, file: &str, contact: &Contact) -> Result<String, Phrase> 
     checked(with_mark_of(text, edited), file, book)
 }
 
-/// The text without this contact: its lines go, with the comments at their ends; comments above stay.
+/// Returns the text without this contact. Its lines go, with comments at their ends; comments above
+/// stay.
 ///
 /// # Errors
-///
-/// `contact-unknown` or `contact-unknown-near`, `book-edit-by-hand`, and all of [`Book::parse`].
+/// `contact-unknown` or `contact-unknown-near`, `book-edit-by-hand`, and all errors of
+/// [`Book::parse`].
 pub fn remove(text: &str, file: &str, label: &str) -> Result<String, Phrase> {
     let mut book = Book::parse(text, file)?;
     let found = label.parse::<Name>().ok().and_then(|name| book.contact(&name).cloned());
     let gone = found.ok_or_else(|| book.unknown(label))?;
     let page = Page::new(text, file);
-    let document = Document::parse(page.text).expect("the book was read from it");
-    let contacts = document.get("contacts").expect("it has a contact");
+    let document = Document::parse(page.text).expect("the book was parsed from this text");
+    let contacts = document.get("contacts").expect("the book has at least one contact");
     let edited = match contacts.as_table() {
         Some(table) => {
             let (key, item) = table
                 .iter()
                 .filter_map(|(key, _)| table.get_key_value(key))
                 .find(|(key, _)| key.get().parse::<Name>().as_ref() == Ok(&gone.label))
-                .expect("the book has it from this table");
+                .expect("the contact was parsed from this table");
             without(page, lines_of(page, key, item))
         }
         None => rewrite(page.text, "contacts", |contacts| {
@@ -73,7 +75,7 @@ pub fn remove(text: &str, file: &str, label: &str) -> Result<String, Phrase> {
     checked(with_mark_of(text, edited), file, book)
 }
 
-/// Reads an edited text again: it must say what was meant and nothing else.
+/// Parses an edited text again and returns it if it equals the intended book.
 pub(super) fn checked(text: String, file: &str, meant: Book) -> Result<String, Phrase> {
     let got = Book::parse(&text, file)?;
     let same_settings = (&got.me, got.contacts_only) == (&meant.me, meant.contacts_only);
@@ -83,7 +85,7 @@ pub(super) fn checked(text: String, file: &str, meant: Book) -> Result<String, P
     Err(Phrase::new("book-edit-by-hand").with("file", file))
 }
 
-/// The line of a contact, as it stands under `[contacts]`.
+/// Returns the line of a contact, as written under `[contacts]`.
 pub fn entry(contact: &Contact) -> String {
     format!("{} = {}", Key::new(contact.label.as_str()).display_repr(), value(contact))
 }
@@ -115,7 +117,9 @@ pub(super) fn value(contact: &Contact) -> Value {
     Value::InlineTable(table)
 }
 
-/// Adds a line after the one that ends at `at`, and this header before it unless the table exists.
+/// Inserts a line after the one that ends at `at`.
+///
+/// `header` is inserted before it if the table does not exist yet.
 pub(super) fn insert(text: &str, at: usize, header: Option<&str>, line: &str) -> String {
     let newline = newline_of(text);
     let (above, below) = text.split_at((at + 1).min(text.len()));
@@ -133,7 +137,7 @@ pub(super) fn insert(text: &str, at: usize, header: Option<&str>, line: &str) ->
     edited + line + newline + below
 }
 
-/// Where the last value directly in a table ends, or its header.
+/// Returns the end of the last value directly in a table, or of its header.
 pub(super) fn body_end(table: &Table) -> usize {
     let own = table.iter().filter(|(_, item)| match item {
         Item::Table(inner) => inner.is_dotted(),
@@ -143,7 +147,7 @@ pub(super) fn body_end(table: &Table) -> usize {
     own.map(|(_, item)| item_end(item)).max().unwrap_or(0).max(header)
 }
 
-/// Where the last value anywhere in an item ends.
+/// Returns the end of the last value anywhere in an item.
 pub(super) fn item_end(item: &Item) -> usize {
     match item {
         Item::Table(table) => {
@@ -154,7 +158,7 @@ pub(super) fn item_end(item: &Item) -> usize {
     }
 }
 
-/// The whole lines of an entry: one, or those of its own table, or one for each dotted key.
+/// Returns the complete lines of an entry: one line, its own table, or one line per dotted key.
 pub(super) fn lines_of(page: Page<'_>, key: &Key, item: &Item) -> Vec<Range<usize>> {
     let lines = |from: usize, to: usize| page.line_start(from)..(page.line_end(to) + 1).min(page.text.len());
     match item {
@@ -177,11 +181,13 @@ pub(super) fn without(page: Page<'_>, mut lines: Vec<Range<usize>>) -> String {
     text
 }
 
-/// Puts a field of an entry in, changes it, or takes it out (`None`). An entry on one line becomes `whole`, up to its end.
+/// Sets a field of an entry, or removes it (`None`). An entry on one line is replaced by `whole`.
 pub(super) fn edit_entry(
     page: Page<'_>,
-    (key, item): (&Key, &Item),
-    (field, word): (&str, Option<&str>),
+    key: &Key,
+    item: &Item,
+    field: &str,
+    word: Option<&str>,
     whole: &str,
 ) -> String {
     let mut text = page.text.to_owned();
@@ -211,9 +217,9 @@ pub(super) fn edit_entry(
     }
 }
 
-/// Lets toml_edit change a table of the document and write the whole.
+/// Changes a table of the document with toml_edit and serialises the whole document.
 pub(super) fn rewrite(text: &str, table: &str, change: impl FnOnce(&mut dyn Rows)) -> String {
-    let mut document: DocumentMut = text.parse().expect("the book was read from it");
+    let mut document: DocumentMut = text.parse().expect("the book was parsed from this text");
     match document.get_mut(table) {
         Some(Item::Table(table)) => change(table),
         Some(Item::Value(Value::InlineTable(table))) => change(table),
@@ -222,7 +228,7 @@ pub(super) fn rewrite(text: &str, table: &str, change: impl FnOnce(&mut dyn Rows
     document.to_string().replace("\r\n", "\n").replace('\n', newline_of(text))
 }
 
-/// What both kinds of table can do.
+/// Operations common to both kinds of table.
 pub(super) trait Rows {
     fn insert(&mut self, key: &str, value: Value);
     fn retain(&mut self, keep: &mut dyn FnMut(&str) -> bool);
@@ -263,7 +269,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whoever_is_added_is_read_back_and_removed_without_a_trace(
+        fn added_contact_round_trips_and_removal_restores_text(
             label in "[a-zA-Z0-9._-]{0,8}[a-zé武大郎]{1,4}",
             note in proptest::option::of("[ -~\t\n\r\"'\\\\武\u{0}-\u{1f}]{0,20}"),
             group in proptest::option::of("\\PC{0,12}"),
@@ -288,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_contact_goes_below_the_others_and_nothing_else_moves() {
+    fn contact_is_added_below_others_and_nothing_else_moves() {
         let table = [
             ("", "[contacts]\nann = \"h:1\"\n"),
             ("# mine\n", "# mine\n\n[contacts]\nann = \"h:1\"\n"),
@@ -318,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_more_makes_the_long_form() {
+    fn contact_with_more_fields_is_written_in_long_form() {
         let mut contact = Contact::new("一棵树".parse().unwrap(), "[::1]:9".parse().unwrap());
         assert_eq!(add("", "f", &contact).unwrap(), "[contacts]\n\"一棵树\" = \"[::1]:9\"\n");
         contact.member = "tree".parse().unwrap();
@@ -333,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn what_contradicts_the_book_is_not_added() {
+    fn contradicting_contact_is_not_added() {
         let error = |text: &str, contact: &Contact| add(text, "f", contact).unwrap_err().to_string();
         assert_eq!(error("[contacts]\nANN = \"h:9\"", &ann()), r#"contact-exists name="ANN" file="f""#);
         assert!(error("[contacts]\nB = h:9", &ann()).starts_with("book-bare-value"));
@@ -344,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_contact_goes_with_its_lines_only() {
+    fn removal_deletes_lines_of_contact_only() {
         let table = [
             (
                 "# a\n[contacts]\n# x\nX = \"h:1\" # x\nY = \"h:1\" # y\n",
@@ -367,14 +373,14 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_removed_for_a_name_that_is_not_there() {
+    fn removing_unknown_name_is_refused() {
         let error = remove("[contacts]\nJACK = \"h:1\"", "f", "JAK").unwrap_err();
         assert_eq!(error.to_string(), r#"contact-unknown-near name="JAK" near="JACK""#);
         assert_eq!(remove("", "f", "../x").unwrap_err().key(), "contact-unknown");
     }
 
     #[test]
-    fn in_and_out_again_leaves_the_file_as_it_was() {
+    fn adding_and_removing_restores_file() {
         let shipped = include_str!("../../contacts.toml");
         assert_eq!(remove(&added(shipped), "f", "ann").unwrap(), shipped);
         let windows = format!("\u{feff}{}", shipped.replace('\n', "\r\n"));

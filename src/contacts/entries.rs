@@ -1,7 +1,7 @@
-//! The contacts of a book, and how one of them is found without looking at all of them.
+//! The contacts of an address book, with sorted indexes for lookups.
 //!
-//! Each order is made when it is first needed: 4 bytes for each contact and order. A
-//! letter of a stranger then costs 17 comparisons in a book of 100,000, not 100,000.
+//! Each index is built when first needed, and costs 4 bytes per contact. A letter from a stranger
+//! then costs 17 comparisons in a book of 100,000 contacts, and not 100,000.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ pub struct Entries {
     orders: Orders,
 }
 
-/// Places of contacts, sorted; equal ones in the order of the file.
+/// Indexes into `Entries::all`, sorted by key; equal keys in the order of the file.
 #[derive(Debug, Default)]
 struct Orders {
     by_label: OnceLock<Vec<u32>>,
@@ -29,14 +29,14 @@ struct Orders {
     relays: OnceLock<Relays>,
 }
 
-/// Which of a contact's two names is meant.
+/// Which of a contact's two names an index entry refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Look {
     Label,
     Member,
 }
 
-/// Distinct relays in the order of their first mention, and their places sorted by address.
+/// Distinct relays in order of first mention, and their indexes sorted by address.
 #[derive(Debug, Default)]
 struct Relays {
     all: Vec<RelaySpec>,
@@ -44,29 +44,29 @@ struct Relays {
 }
 
 impl Entries {
-    /// Adds a contact behind the others.
+    /// Appends a contact.
     pub fn push(&mut self, contact: Contact) {
         self.change().push(contact);
     }
 
-    /// The contacts, to be changed.
+    /// Returns the contacts for modification. Drops all indexes.
     pub fn change(&mut self) -> &mut Vec<Contact> {
         self.orders = Orders::default();
         &mut self.all
     }
 
-    /// The relays of `[relays]`, in the order of the file.
+    /// Returns the relays of `[relays]`, in the order of the file.
     pub(super) fn named(&self) -> &[NamedRelay] {
         &self.named
     }
 
-    /// The relays of `[relays]`, to be changed.
+    /// Returns the relays of `[relays]` for modification. Drops all indexes.
     pub(super) fn change_named(&mut self) -> &mut Vec<NamedRelay> {
         self.orders = Orders::default();
         &mut self.named
     }
 
-    /// The entry of this name; if none has it exactly, the one that differs only in case.
+    /// Returns the entry with this label, or else the one whose label differs only in case.
     pub(super) fn labelled(&self, label: &Name) -> Option<&Contact> {
         let key = |contact: &Contact| contact.label.folded();
         let order = self.orders.by_label.get_or_init(|| sorted(&self.all, |at| key(&self.all[at as usize])));
@@ -75,7 +75,7 @@ impl Entries {
         same().find(|contact| contact.label == *label).or_else(|| same().next())
     }
 
-    /// The entry of this member of this relay.
+    /// Returns the entry of this member of this relay.
     pub(super) fn member_of(&self, relay: &HostPort, member: &Name) -> Option<&Contact> {
         let key = |at: u32| (&self.all[at as usize].relay, &self.all[at as usize].member);
         let order = self.orders.by_member.get_or_init(|| sorted(&self.all, key));
@@ -83,7 +83,7 @@ impl Entries {
         same.first().map(|at| &self.all[*at as usize])
     }
 
-    /// The first entry whose label or name at its relay looks like this name.
+    /// Returns the first entry whose label or member name looks like this name.
     pub(super) fn looking_like(&self, name: &Name) -> Option<&Contact> {
         let looks = name.looks();
         let of_class = equal(self.by_look(), &looks.class(), |place| self.look(*place).looks().class());
@@ -91,8 +91,10 @@ impl Entries {
         alike.map(|(at, _)| &self.all[*at as usize])
     }
 
-    /// Pairs of entries whose labels look alike: each with the first before it in the file, in the
-    /// order of the file. No entry is compared with more than [`Looks::COMPARED_MAX`] others.
+    /// Returns pairs of entries whose labels look alike, in the order of the file.
+    ///
+    /// The second of each pair is the first such entry before it. No entry is compared with more
+    /// than [`Looks::COMPARED_MAX`] others.
     pub(super) fn alike(&self) -> Vec<(&Contact, &Contact)> {
         let label = |at: u32| &self.all[at as usize].label;
         let mut of_class = BTreeMap::<String, Vec<u32>>::new();
@@ -108,7 +110,7 @@ impl Entries {
         pairs
     }
 
-    /// The name of an entry that is meant.
+    /// Returns the name that an index entry refers to.
     fn look(&self, (at, look): (u32, Look)) -> &Name {
         match look {
             Look::Label => &self.all[at as usize].label,
@@ -116,6 +118,7 @@ impl Entries {
         }
     }
 
+    /// Returns the index by look; an entry whose member differs from its label appears twice.
     fn by_look(&self) -> &[(u32, Look)] {
         self.orders.by_look.get_or_init(|| {
             let mut order: Vec<_> = (0..self.all.len() as u32).map(|at| (at, Look::Label)).collect();
@@ -126,13 +129,14 @@ impl Entries {
         })
     }
 
-    /// The distinct relays, those with names first, in the order of their first mention; a `tcp`
-    /// or a key that any entry gives counts for all.
+    /// Returns the distinct relays, named ones first, in order of first mention.
+    ///
+    /// A `tcp` or a key in any entry applies to all entries of that relay.
     pub(super) fn relays(&self) -> &[RelaySpec] {
         &self.relays_sorted().all
     }
 
-    /// The relay of this address.
+    /// Returns the relay at this address.
     pub(super) fn relay(&self, address: &HostPort) -> Option<&RelaySpec> {
         let relays = self.relays_sorted();
         let same = equal(&relays.sorted, &address, |at| &relays.all[*at as usize].address);
@@ -166,8 +170,9 @@ impl Entries {
         })
     }
 
-    /// Whether both have the same contacts and named relays, in whatever order. No two contacts of a book have one
-    /// label.
+    /// Whether both have the same contacts and named relays, in any order.
+    ///
+    /// No two contacts of a book have the same label.
     pub(super) fn are_those_of(&self, other: &Entries) -> bool {
         let mine = sorted(&self.all, |at| &self.all[at as usize].label);
         let theirs = sorted(&other.all, |at| &other.all[at as usize].label);
@@ -180,9 +185,9 @@ impl Entries {
     }
 }
 
-/// The places of `all`, sorted by a key that is cheap or worth keeping while they are.
+/// Returns the indexes of `all`, sorted by a key, which is computed once per item.
 fn sorted<T, K: Ord>(all: &[T], key: impl Fn(u32) -> K) -> Vec<u32> {
-    // A book has at most 1 MiB.
+    // An index fits into 32 bits: a book has at most 1 MiB.
     let mut keyed: Vec<(K, u32)> = (0..all.len() as u32).map(|at| (key(at), at)).collect();
     keyed.sort_by(|a, b| {
         step(1);
@@ -191,13 +196,14 @@ fn sorted<T, K: Ord>(all: &[T], key: impl Fn(u32) -> K) -> Vec<u32> {
     keyed.into_iter().map(|(_, at)| at).collect()
 }
 
-/// The part of a sorted list whose keys are this one.
+/// Returns the part of a sorted list whose keys equal `wanted`.
 fn equal<'a, T, K: Ord>(order: &'a [T], wanted: &K, key: impl Fn(&'a T) -> K) -> &'a [T] {
     let compare = |place: &'a T| {
         step(1);
         key(place).cmp(wanted)
     };
-    let (mut from, mut to) = (0, order.len());
+    let mut from = 0;
+    let mut to = order.len();
     while from < to {
         let middle = from + (to - from) / 2;
         match compare(&order[middle]) {
@@ -226,7 +232,7 @@ impl<'a> IntoIterator for &'a Entries {
     }
 }
 
-/// The orders are made again where they are needed.
+/// Does not copy the indexes; they are rebuilt on demand.
 impl Clone for Entries {
     fn clone(&self) -> Entries {
         Entries { all: self.all.clone(), named: self.named.clone(), orders: Orders::default() }
@@ -247,7 +253,7 @@ mod tests {
     use crate::contacts::steps::steps_of;
     use crate::contacts::{Book, add, remove, set_blocked};
 
-    /// A book of this many contacts at this many relays.
+    /// A book with this many contacts at this many relays.
     fn text(contacts: usize, relays: usize) -> String {
         let entry = |n: usize| format!("name{n:05} = \"h:{}\"\n", 1 + n % relays);
         "[contacts]\n".to_owned() + &(0..contacts).map(entry).collect::<String>()
@@ -264,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn book_of_twice_the_contacts_takes_twice_the_steps() {
+    fn work_grows_almost_linearly_with_contacts() {
         let new = || Contact::new("zoe".parse().unwrap(), "h:1".parse().unwrap());
         grows_slowly("check", |text| drop(Book::parse(text, "f").unwrap()));
         grows_slowly("add", |text| drop(add(text, "f", &new()).unwrap()));
@@ -298,7 +304,7 @@ mod tests {
         assert!(steps < 40 * 6 * 16, "{steps}");
     }
 
-    /// What is looked up is what looking at each in the order of the file would find.
+    /// A lookup returns the same entry as a linear search in the order of the file.
     #[test]
     fn first_of_several_is_found() {
         let text = "[contacts]\nA = { relay = \"h:2\", member = \"zed\" }\nB = { relay = \"h:1\", member = \"zed\" }\n\

@@ -1,9 +1,9 @@
-//! An invitation as one line that people send each other:
+//! An invitation as one line that users send each other:
 //! `queqiao:HOST:PORT?tcp=PORT&key=FINGERPRINT&code=CODE&name=NAME`.
 //!
-//! `tcp` (a port of the same host, or `HOST:PORT`) and `name` may be left out. Names are
-//! percent-encoded (RFC 3986 §2.1) where they hold more than ASCII letters, digits, `.`, `_`, `-`;
-//! they are read without that too.
+//! `tcp` (a port of the same host, or `HOST:PORT`) and `name` are optional. Names are
+//! percent-encoded (RFC 3986 §2.1) if they contain more than ASCII letters, digits, `.`, `_`, `-`.
+//! Unencoded names are accepted as well.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,39 +19,39 @@ const FIELDS: [&str; 4] = ["tcp", "key", "code", "name"];
 /// Bytes of an invitation's secret: 128 bits, which cannot be guessed.
 pub const SECRET_LEN: usize = 16;
 
-/// Longest part of a line that is repeated in a phrase, in characters: one line.
+/// Maximum characters of an invalid part that a phrase repeats: they fit one line.
 const SHOWN_CHARS_MAX: usize = 40;
 
-/// Characters before a break in a line that are repeated: enough to find it.
+/// Characters before a break in a line that a phrase repeats: enough to find the break.
 const BEFORE_BREAK_CHARS: usize = 8;
 
 /// An invitation.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Invite {
-    /// Where the relay is reached.
+    /// The relay's address.
     pub relay: HostPort,
-    /// Where it listens for TCP; `None` if not known.
+    /// The relay's TCP address; `None` if unknown.
     pub tcp: Option<HostPort>,
     /// The relay's key.
     pub key: Fingerprint,
-    /// What the relay is shown once.
+    /// Shown to the relay once, at the first sign-in.
     pub secret: [u8; SECRET_LEN],
-    /// The name that is kept for the newcomer, if one is.
+    /// The name reserved for the new member, if any.
     pub name: Option<Name>,
 }
 
 impl Invite {
-    /// The code of a secret, as people read it: 26 letters and digits.
+    /// Returns the code of a secret: 26 letters and digits.
     pub fn code_of(secret: &[u8; SECRET_LEN]) -> String {
         BASE32_NOPAD.encode(secret).to_lowercase()
     }
 
-    /// The secret of a code, in either case; `None` if it is no code.
+    /// Returns the secret of a code, in either case; `None` if the code is invalid.
     pub fn secret_of(code: &str) -> Option<[u8; SECRET_LEN]> {
         BASE32_NOPAD.decode(code.to_uppercase().as_bytes()).ok()?.try_into().ok()
     }
 
-    /// The relay as an address book has it.
+    /// Returns the relay as the address book stores it.
     pub fn spec(&self) -> RelaySpec {
         let tcp = self.tcp.clone().filter(|tcp| *tcp != self.relay);
         RelaySpec { address: self.relay.clone(), tcp, key: Some(self.key) }
@@ -74,7 +74,7 @@ impl fmt::Display for Invite {
     }
 }
 
-/// Without the secret, which a log has no business with.
+/// Omits the secret, which must not appear in logs.
 impl fmt::Debug for Invite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Invite { relay, tcp, key, name, .. } = self;
@@ -82,7 +82,7 @@ impl fmt::Debug for Invite {
     }
 }
 
-/// Reads a line; what is around it that a paste brings with it, spaces and quotes, does not count.
+/// Parses a line. Ignores surrounding spaces and quotes, which pasting adds.
 ///
 /// The error is a phrase: `invite-…`, or one about an address or a name.
 impl FromStr for Invite {
@@ -109,7 +109,7 @@ impl FromStr for Invite {
     }
 }
 
-/// The fields of a line, each at most once.
+/// Fields of a line, each at most once.
 #[derive(Default)]
 struct Fields<'a> {
     by_place: [Option<&'a str>; FIELDS.len()],
@@ -149,7 +149,7 @@ fn parse_address(text: &str) -> Result<HostPort, Phrase> {
     text.parse().map_err(wrong)
 }
 
-/// A port of the relay's host, or an address.
+/// Parses a port of the relay's host, or an address.
 fn parse_tcp(relay: &HostPort, text: &str) -> Result<HostPort, Phrase> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return match text.contains(':') {
@@ -169,7 +169,7 @@ fn parse_name(text: &str) -> Result<Name, Phrase> {
     name.map_err(|why| why.phrase())
 }
 
-/// The beginning of a part that is wrong.
+/// Returns the beginning of an invalid part.
 fn shown(text: &str) -> String {
     text.chars().take(SHOWN_CHARS_MAX).collect()
 }
@@ -184,7 +184,8 @@ fn encoded(text: &str) -> String {
 }
 
 fn decoded(text: &str) -> Option<String> {
-    let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
     while let [byte, after @ ..] = rest {
         rest = after;
         if *byte != b'%' {
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn line_reads_back_as_it_was_written() {
+    fn invitation_line_round_trips() {
         let invite = read(LINE);
         assert_eq!(invite.to_string(), LINE);
         assert_eq!(invite.tcp, "chat.example.org:443".parse().ok());
@@ -235,21 +236,21 @@ mod tests {
     }
 
     #[test]
-    fn what_a_paste_brings_with_it_does_not_count() {
+    fn pasted_spaces_quotes_and_case_are_ignored() {
         for (before, after) in [(" ", "\r\n"), ("\"", "\""), ("“", "”"), ("<", ">"), ("`", "`")] {
             assert_eq!(read(&format!("{before}{LINE}{after}")), read(LINE));
         }
         assert_eq!(read(&LINE.replace("queqiao:", "QUEQIAO:")), read(LINE));
         assert_eq!(read(&LINE.replace("queqiao:", "queqiao://")), read(LINE));
         assert_eq!(read(&LINE.replace("abcdef", "ABCDEF")), read(LINE));
-        let (raw, encoded) =
-            (LINE.replace("TOM", "一棵树"), LINE.replace("TOM", "%E4%B8%80%E6%a3%b5%E6%A0%91"));
+        let raw = LINE.replace("TOM", "一棵树");
+        let encoded = LINE.replace("TOM", "%E4%B8%80%E6%a3%b5%E6%A0%91");
         assert_eq!(read(&raw), read(&encoded));
         assert_eq!(read(&raw).name, "一棵树".parse().ok());
     }
 
     #[test]
-    fn everything_broken_in_a_line_is_named() {
+    fn every_invalid_part_of_line_is_reported() {
         let without = |part: &str| LINE.replace(part, "");
         let with = |part: &str, other: &str| LINE.replace(part, other);
         let table = [

@@ -1,4 +1,4 @@
-//! Where the book is, and reading it.
+//! Locates and reads the address book.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -10,22 +10,26 @@ use super::Book;
 use super::place::Page;
 use crate::base::Phrase;
 
-/// The largest address book, in bytes: some ten thousand contacts; more is another file by mistake.
+/// Maximum size of an address book, in bytes: about ten thousand contacts.
+///
+/// A larger file was probably named by mistake.
 pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 const FILE: &str = "contacts.toml";
 
-/// Which file is the address book.
+/// The file of the address book.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
-    /// The file; it need not be there.
+    /// Path of the file, which may be missing.
     pub path: PathBuf,
-    /// Whether the user named it: then it must be there.
+    /// Whether the user named the file; then it must exist.
     pub named: bool,
 }
 
-/// Where the book is: the file the user named, else `./contacts.toml`, else `$XDG_CONFIG_HOME/queqiao/contacts.toml`,
-/// where a new one is made.
+/// Returns the location of the address book.
+///
+/// The file that the user named, else `./contacts.toml`, else
+/// `$XDG_CONFIG_HOME/queqiao/contacts.toml`, where a new book is created.
 pub fn locate(flag: Option<&Path>) -> Location {
     let config = etcetera::choose_base_strategy().ok().map(|dirs| dirs.config_dir());
     locate_among(flag, Path::new("."), config.as_deref())
@@ -44,12 +48,11 @@ fn locate_among(flag: Option<&Path>, here: &Path, config: Option<&Path>) -> Loca
 }
 
 impl Location {
-    /// Reads the book; an empty one if there is no file and the user named none.
+    /// Reads the book. Returns an empty one if the file is missing and the user named none.
     ///
     /// # Errors
-    ///
-    /// `book-missing` (`file`), `book-unreadable` (`file`, `why`), `book-too-big`, `book-not-utf8`, and all of
-    /// [`Book::parse`].
+    /// `book-missing` (`file`), `book-unreadable` (`file`, `why`), `book-too-big`, `book-not-utf8`,
+    /// and all errors of [`Book::parse`].
     pub fn load(&self) -> Result<Book, Phrase> {
         match read(&self.path)? {
             Some(text) => Book::parse(&text, &self.file()),
@@ -58,16 +61,15 @@ impl Location {
         }
     }
 
-    /// Reads the book that is to be edited; an empty one if there is no file yet.
+    /// Reads the book for editing. Returns an empty one if the file is missing.
     ///
     /// # Errors
-    ///
-    /// Those of [`Location::load`], but a missing file is no error.
+    /// Those of [`Location::load`] except `book-missing`.
     pub fn load_or_new(&self) -> Result<Book, Phrase> {
         Location { named: false, ..self.clone() }.load()
     }
 
-    /// What the file is called in phrases.
+    /// Returns the name of the file for phrases.
     pub fn file(&self) -> String {
         self.path.display().to_string()
     }
@@ -77,7 +79,7 @@ impl Location {
     }
 }
 
-/// The whole text of a file; `None` if there is none.
+/// Returns the whole text of a file; `None` if it is missing.
 pub(super) fn read(path: &Path) -> Result<Option<String>, Phrase> {
     let file = path.display();
     let unreadable =
@@ -93,7 +95,7 @@ pub(super) fn read(path: &Path) -> Result<Option<String>, Phrase> {
     }
     String::from_utf8(bytes).map(Some).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let good = std::str::from_utf8(good).expect("valid up to here, as it said");
+        let good = std::str::from_utf8(good).expect("`valid_up_to` ends on valid UTF-8");
         let page = Page::new(good, "");
         Phrase::new("book-not-utf8").with("file", file).with("line", page.line(good.len()))
     })
@@ -104,9 +106,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_flag_wins_then_this_folder_then_the_configuration() {
-        let (here, config) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let (here, config) = (here.path(), config.path());
+    fn flag_wins_then_current_folder_then_configuration() {
+        let here = tempfile::tempdir().unwrap();
+        let here = here.path();
+        let config = tempfile::tempdir().unwrap();
+        let config = config.path();
         let flag = locate_among(Some(Path::new("x.toml")), here, Some(config));
         assert_eq!(flag, Location { path: "x.toml".into(), named: true });
         let far = locate_among(None, here, Some(config));
@@ -119,21 +123,25 @@ mod tests {
     }
 
     #[test]
-    fn a_named_file_must_be_there() {
+    fn missing_file_named_by_user_is_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("no.toml");
         let error = locate(Some(&path)).load().unwrap_err();
-        assert_eq!((error.key(), error.args()[0].1.as_str()), ("book-missing", path.to_str().unwrap()));
+        assert_eq!(error.key(), "book-missing");
+        let file = error.args()[0].1.as_str();
+        assert_eq!(file, path.to_str().unwrap());
         assert_eq!(locate(Some(folder.path())).load().unwrap_err().key(), "book-unreadable");
     }
 
     #[test]
-    fn other_encodings_and_other_files_are_told_apart() {
+    fn wrong_encoding_and_oversized_file_are_different_errors() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.toml");
         std::fs::write(&path, b"[contacts]\n\"\xd2\xbb\xbf\xc3\xca\xf7\" = \"h:1\"\n").unwrap();
         let error = locate(Some(&path)).load().unwrap_err();
-        assert_eq!((error.key(), error.args()[1].1.as_str()), ("book-not-utf8", "2"));
+        assert_eq!(error.key(), "book-not-utf8");
+        let line = error.args()[1].1.as_str();
+        assert_eq!(line, "2");
         std::fs::write(&path, vec![b'#'; FILE_BYTES_MAX as usize + 1]).unwrap();
         assert_eq!(locate(Some(&path)).load().unwrap_err().key(), "book-too-big");
     }

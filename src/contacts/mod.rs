@@ -1,23 +1,12 @@
-//! Floor 5: the address book, `contacts.toml`: found, read, checked, edited without losing comments, watched.
+//! Layer 5: the address book `contacts.toml`. Locates, reads, checks, edits and watches it.
 //!
-//! ```toml
-//! contacts_only = true
+//! Edits change only the lines of one entry and keep every other byte, comments included. See the
+//! `contacts.toml` in the root of the repository for an example.
 //!
-//! [me]
-//! name = "TOM"
+//! Must not depend on: sessions, sockets, other files on disk, sentences for users.
 //!
-//! [relays]
-//! home = { address = "chat.example.org:8081", tcp = "chat.example.org:443", key = "m7s22-7gq4x-…" }
-//!
-//! [contacts]
-//! JACK = "127.0.0.1:8081"
-//! "武大郎" = { relay = "home", member = "wudalang" }
-//! ```
-//!
-//! It must not know: sessions, sockets, the disk's other files, sentences for people.
-//! Invariant: a [`Book`] in hand is whole and free of contradictions; a file with a mistake in it gives no book but a
-//! phrase naming file, line, column and the fix. The file belongs to the user: an edit changes the lines of one
-//! contact and no other byte.
+//! Invariant: a [`Book`] is complete and free of contradictions. A file with a mistake yields no
+//! book, but a phrase with file, line, column and fix.
 
 mod block;
 mod diagnose;
@@ -46,99 +35,114 @@ pub use relays::{put_relay, relay_entry, set_relay_key};
 pub use resolve::Target;
 pub use watch::{Watcher, watch};
 
-/// An address book as read. Contacts stand in the order of the file; no two have one name, whatever its case; all
-/// that is said of one relay agrees on where it listens for TCP and on its key.
+/// An address book, as read.
+///
+/// Contacts are in the order of the file. Labels are unique, ignoring case. All entries for one
+/// relay agree on its TCP address and its key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Book {
-    /// Who the user is, unless the command line says otherwise.
+    /// The user's name, unless the command line gives another.
     pub me: Option<Name>,
-    /// Letters of others than contacts are refused.
+    /// Letters from senders who are not contacts are refused.
     pub contacts_only: bool,
-    /// Who can be written to, and the relays that have names.
+    /// The contacts, and the relays that have names.
     pub contacts: Entries,
 }
 
-/// One entry.
+/// An entry of the address book.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contact {
-    /// What the user calls them.
+    /// The user's name for them.
     pub label: Name,
-    /// The relay where they are reached.
+    /// Address of their relay.
     pub relay: HostPort,
-    /// What `[relays]` calls it, if the entry says that name in place of an address.
+    /// The name of that relay in `[relays]`, if the entry gives this name instead of an address.
     pub relay_name: Option<Name>,
-    /// Where that relay listens for TCP, if not at the same address.
+    /// The relay's TCP address, if it differs from `relay`.
     pub tcp: Option<HostPort>,
-    /// Their name at the relay: the label unless the book says otherwise.
+    /// Their name at the relay; by default the label.
     pub member: Name,
-    /// The key of that relay, if the entry says it.
+    /// The relay's key, if the entry gives it.
     pub relay_key: Option<Fingerprint>,
-    /// The user's own words.
+    /// Free text of the user.
     pub note: Option<String>,
-    /// A heading to list them under.
+    /// Heading to list them under.
     pub group: Option<String>,
-    /// Letters from them are not wanted.
+    /// Letters from them are refused.
     pub blocked: bool,
 }
 
 impl Contact {
-    /// A contact of whom only the name and the relay are known.
+    /// Returns a contact with only a name and a relay.
     pub fn new(label: Name, relay: HostPort) -> Contact {
-        let (relay_name, tcp, relay_key, note, group) = (None, None, None, None, None);
-        let (member, blocked) = (label.clone(), false);
-        Contact { member, label, relay, relay_name, tcp, relay_key, note, group, blocked }
+        Contact {
+            member: label.clone(),
+            label,
+            relay,
+            relay_name: None,
+            tcp: None,
+            relay_key: None,
+            note: None,
+            group: None,
+            blocked: false,
+        }
     }
 }
 
-/// A relay as the book knows it.
+/// A relay in the address book.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RelaySpec {
-    /// Its address; over UDP, and over TCP unless `tcp` is given.
+    /// Address for UDP, and for TCP unless `tcp` is given.
     pub address: HostPort,
-    /// Where it listens for TCP, if not there.
+    /// TCP address, if it differs from `address`.
     pub tcp: Option<HostPort>,
-    /// Its key, if the book says it.
+    /// Its key, if the book gives it.
     pub key: Option<Fingerprint>,
 }
 
-/// A relay of `[relays]`.
+/// An entry of `[relays]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedRelay {
-    /// What the user calls it.
+    /// The user's name for it.
     pub name: Name,
-    /// What is known of it.
+    /// Its addresses and its key.
     pub relay: RelaySpec,
 }
 
 impl Book {
-    /// The distinct relays: those of `[relays]`, then those of contacts, in the order of their first mention; a `tcp` or
-    /// a key that any entry gives counts for all.
+    /// Returns the distinct relays: those of `[relays]` first, then those of contacts, in order of
+    /// first mention.
+    ///
+    /// A `tcp` or a key in any entry applies to all entries of that relay.
     pub fn relays(&self) -> &[RelaySpec] {
         self.contacts.relays()
     }
 
-    /// The relay of this address.
+    /// Returns the relay at this address.
     pub fn relay(&self, address: &HostPort) -> Option<&RelaySpec> {
         self.contacts.relay(address)
     }
 
-    /// The relay that `[relays]` calls by this name, whatever its case.
+    /// Returns the relay with this name in `[relays]`, ignoring case.
     pub fn relay_named(&self, name: &Name) -> Option<&NamedRelay> {
         self.contacts.named().iter().find(|relay| relay.name.folded() == name.folded())
     }
 
-    /// The entry of this member of this relay, so that what they write is shown under the user's own name for them.
+    /// Returns the entry of this member of this relay, for display under the user's own name for
+    /// them.
     pub fn contact_of(&self, relay: &HostPort, member: &Name) -> Option<&Contact> {
         self.contacts.member_of(relay, member)
     }
 
-    /// The entry of this name; if none has it exactly, the one that differs only in case.
+    /// Returns the entry with this label, or else the one whose label differs only in case.
     pub fn contact(&self, label: &Name) -> Option<&Contact> {
         self.contacts.labelled(label)
     }
 
-    /// Where a member is reached of whom only the name there is known: at the only relay, or where the entry of that name
-    /// says.
+    /// Returns the relay of a member of whom only the name there is known.
+    ///
+    /// The only relay of the book, or the relay of the entry whose label and member both
+    /// match.
     pub fn relay_of_member(&self, member: &Name) -> Option<&HostPort> {
         match self.relays() {
             [relay] => Some(&relay.address),
@@ -148,18 +152,18 @@ impl Book {
         }
     }
 
-    /// The contact whose label, or name at its relay, a stranger's name looks like
-    /// ([`Name::looks_like`]).
+    /// Returns the contact whose label or member name looks like `member` ([`Name::looks_like`]).
     pub fn looks_like(&self, member: &Name) -> Option<&Contact> {
         self.contacts.looking_like(member)
     }
 
-    /// Pairs of contacts whose labels look alike: each with the first of them in the file.
+    /// Returns pairs of contacts whose labels look alike, each with the first such contact of the
+    /// file.
     pub fn alike(&self) -> Vec<(&Contact, &Contact)> {
         self.contacts.alike()
     }
 
-    /// The labels nearest to a name that nobody has, at most three.
+    /// Returns up to three labels nearest to an unknown name.
     pub fn nearest(&self, wanted: &str) -> Vec<Name> {
         Name::nearest(wanted, self.contacts.iter().map(|c| &c.label), 3)
     }

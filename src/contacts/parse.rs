@@ -1,4 +1,4 @@
-//! From text to a book: every entry checked, every mistake with its place and its fix.
+//! Parses an address book: checks every entry, and reports a mistake with its position and fix.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::place::{Lines, Page};
 use super::{Book, Contact, NamedRelay, RelaySpec};
 use crate::base::{Fingerprint, FingerprintError, HostPort, HostPortError, Name, NameError, Phrase};
 
-/// Letters of others than contacts are refused.
+/// Setting that refuses letters from senders who are not contacts.
 const CONTACTS_ONLY: &str = "contacts_only";
 const TOP_KEYS: [&str; 4] = ["me", "relays", "contacts", CONTACTS_ONLY];
 const ME_KEYS: [&str; 1] = ["name"];
@@ -17,11 +17,13 @@ const RELAY_KEYS: [&str; 3] = ["address", "tcp", "key"];
 const CONTACT_KEYS: [&str; 7] = ["relay", "tcp", "relay_key", "member", "note", "group", "blocked"];
 
 impl Book {
-    /// Reads a book. `file` is what the text's file is called in errors; a byte order mark and CRLF are accepted.
+    /// Parses a book. A byte order mark and CRLF are accepted.
+    ///
+    /// `file` is the name of the file in errors.
     ///
     /// # Errors
-    ///
-    /// The first mistake: a phrase `book-…` with `file`, `line` and `column` (both from 1, in characters).
+    /// The first mistake: a phrase `book-…` with `file`, `line` and `column` (both from 1, in
+    /// characters).
     pub fn parse(text: &str, file: &str) -> Result<Book, Phrase> {
         let page = Page::new(text, file);
         let document = Document::parse(page.text).map_err(|error| diagnose(page, &error))?;
@@ -29,7 +31,7 @@ impl Book {
     }
 }
 
-/// One value of the file, and where it stands.
+/// One value of the file, with its key and position.
 #[derive(Clone, Copy)]
 struct Spot<'a> {
     key: &'a Key,
@@ -49,11 +51,11 @@ impl Spot<'_> {
 struct Reader<'a> {
     page: Page<'a>,
     lines: Lines,
-    /// Lines of the labels seen, by label in one case.
+    /// Lines of the labels seen, by case-folded label.
     lines_by_label: BTreeMap<String, usize>,
-    /// The relays that have names, by name in one case, and the lines of these names.
+    /// Named relays and the lines of their names, by case-folded name.
     named: BTreeMap<String, (NamedRelay, usize)>,
-    /// Each relay's address for TCP, and the line that gave it.
+    /// Each relay's TCP address, and the line that gave it.
     tcp_by_relay: BTreeMap<HostPort, (HostPort, usize)>,
     /// Each relay's key, and the line that gave it.
     key_by_relay: BTreeMap<HostPort, (Fingerprint, usize)>,
@@ -73,7 +75,7 @@ impl<'a> Reader<'a> {
 
     fn book(mut self, top: &'a dyn TableLike) -> Result<Book, Phrase> {
         let mut book = Book::default();
-        // Contacts may say the name of a relay that the file has below them.
+        // Parse relays first: a contact may name a relay that the file defines below it.
         if let Some(spot) = spots(top).find(|spot| spot.key.get() == "relays") {
             for entry in spots(self.table(spot)?) {
                 let relay = self.named_relay(entry)?;
@@ -138,12 +140,14 @@ impl<'a> Reader<'a> {
             return Err(wrong.with("name", &named.name).with("first", first));
         }
         let NamedRelay { relay: RelaySpec { address, tcp, key }, .. } = &named;
-        self.agree(address, (tcp, field_at(entry, "tcp")), (*key, field_at(entry, "key")))?;
+        self.agree(address, tcp, field_at(entry, "tcp"), *key, field_at(entry, "key"))?;
         Ok(named)
     }
 
     fn long_relay(&self, entry: Spot<'_>, table: &'a dyn TableLike) -> Result<RelaySpec, Phrase> {
-        let (mut address, mut tcp, mut key) = (None, None, None);
+        let mut address = None;
+        let mut tcp = None;
+        let mut key = None;
         for spot in spots(table) {
             match spot.key.get() {
                 "address" => address = Some(self.address(spot)?),
@@ -157,9 +161,10 @@ impl<'a> Reader<'a> {
         Ok(RelaySpec { address: address.ok_or_else(lacking)?, tcp, key })
     }
 
-    /// A dot outside quotes makes a table of what was meant as a name.
+    /// Rejects a dot outside quotes, which turns an intended name into a table.
     fn check_dotted(&self, entry: Spot<'_>, table: &dyn TableLike, known: &[&str]) -> Result<(), Phrase> {
-        if let (true, Some(inner)) = (table.is_dotted(), spots(table).next())
+        if table.is_dotted()
+            && let Some(inner) = spots(table).next()
             && !known.contains(&inner.key.get())
         {
             let whole = format!("{}.{}", entry.key.get(), inner.key.get());
@@ -168,7 +173,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// A setting of the whole file below one of its tables.
+    /// Rejects a setting of the whole file inside one of its tables.
     fn check_place(&self, spot: Spot<'_>) -> Result<(), Phrase> {
         match spot.key.get() == CONTACTS_ONLY && spot.item.as_bool().is_some() {
             true => Err(self.page.mistake("book-below-table", spot.key_at()).with("key", CONTACTS_ONLY)),
@@ -193,8 +198,13 @@ impl<'a> Reader<'a> {
     }
 
     fn long_form(&self, entry: Spot<'_>, label: Name, table: &'a dyn TableLike) -> Result<Contact, Phrase> {
-        let (mut relay, mut tcp, mut member, mut relay_key) = (None, None, None, None);
-        let (mut note, mut group, mut blocked) = (None, None, false);
+        let mut relay = None;
+        let mut tcp = None;
+        let mut member = None;
+        let mut relay_key = None;
+        let mut note = None;
+        let mut group = None;
+        let mut blocked = false;
         for spot in spots(table) {
             match spot.key.get() {
                 "relay" => relay = Some(self.relay(spot)?),
@@ -220,23 +230,27 @@ impl<'a> Reader<'a> {
         spot.item.as_bool().ok_or_else(wrong)
     }
 
-    /// What contradicts an entry above.
+    /// Rejects an entry that contradicts an earlier one.
     fn compare(&mut self, entry: Spot<'_>, contact: &Contact) -> Result<(), Phrase> {
-        let (at, line) = (entry.key_at(), self.lines.line(entry.key_at()));
+        let at = entry.key_at();
+        let line = self.lines.line(at);
         if let Some(first) = self.lines_by_label.insert(contact.label.folded(), line) {
             let wrong = self.page.mistake("book-duplicate-name", at);
             return Err(wrong.with("name", &contact.label).with("first", first));
         }
-        let (tcp_at, key_at) = (field_at(entry, "tcp"), field_at(entry, "relay_key"));
-        self.agree(&contact.relay, (&contact.tcp, tcp_at), (contact.relay_key, key_at))
+        let tcp_at = field_at(entry, "tcp");
+        let key_at = field_at(entry, "relay_key");
+        self.agree(&contact.relay, &contact.tcp, tcp_at, contact.relay_key, key_at)
     }
 
-    /// Compares what is said of a relay with what was said of it above.
+    /// Rejects a TCP address or a key that differs from an earlier one of the same relay.
     fn agree(
         &mut self,
         relay: &HostPort,
-        (tcp, tcp_at): (&Option<HostPort>, usize),
-        (key, key_at): (Option<Fingerprint>, usize),
+        tcp: &Option<HostPort>,
+        tcp_at: usize,
+        key: Option<Fingerprint>,
+        key_at: usize,
     ) -> Result<(), Phrase> {
         if let Some(tcp) = tcp {
             let here = || (tcp.clone(), self.lines.line(tcp_at));
@@ -276,7 +290,7 @@ impl<'a> Reader<'a> {
         self.text(spot)?.parse().map_err(wrong)
     }
 
-    /// An address, or the name of a relay.
+    /// Parses an address, or the name of a relay.
     fn relay(&self, spot: Spot<'a>) -> Result<(HostPort, Option<Name>), Phrase> {
         let text = self.text(spot)?;
         let is_address = text.contains([':', '：']);
@@ -286,9 +300,9 @@ impl<'a> Reader<'a> {
         if let Some((named, _)) = self.named.get(&name.folded()) {
             return Ok((named.relay.address.clone(), Some(named.name.clone())));
         }
-        // A dot is rather in a host than in a name.
+        // A name with a dot is more likely a host without a port.
         if text.contains('.') {
-            return Err(self.address(spot).expect_err("it has no port"));
+            return Err(self.address(spot).expect_err("a text without a colon has no port"));
         }
         let names: Vec<&Name> = self.named.values().map(|(named, _)| &named.name).collect();
         let near = Name::nearest(text, names.iter().copied(), 1);
@@ -306,7 +320,8 @@ impl<'a> Reader<'a> {
     fn address(&self, spot: Spot<'a>) -> Result<HostPort, Phrase> {
         let text = self.text(spot)?;
         text.parse().map_err(|error| {
-            let (mut at, key) = (spot.value_at(), address_key(error));
+            let mut at = spot.value_at();
+            let key = address_key(error);
             if error == HostPortError::FullWidthColon {
                 at += self.page.text[at..].find('：').unwrap_or(0);
             }
@@ -339,13 +354,15 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Names of relays in the phrase about one that is not there: a line.
+/// Maximum names of relays in the phrase about an unknown one: they fit one line.
 const RELAYS_SHOWN_MAX: usize = 8;
 
-/// A key longer than this is near to none of ours; comparing costs time by the length.
+/// Maximum characters of an unknown key that are compared.
+///
+/// The cost of a comparison grows with the length, and no key of ours is near a longer one.
 const KEY_COMPARED_CHARS_MAX: usize = 32;
 
-/// The phrase for a bad name in the file.
+/// Returns the phrase for an invalid name in the file.
 pub(super) fn name_mistake(page: Page<'_>, error: NameError, name: &str, at: usize) -> Phrase {
     let key = match error {
         NameError::Empty => "book-name-empty",

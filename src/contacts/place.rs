@@ -1,9 +1,9 @@
-//! Where in the file: lines and columns of mistakes.
+//! Lines and columns of byte offsets in an address book.
 
 use super::steps::step;
 use crate::base::Phrase;
 
-/// The text of a book, without its byte order mark, and what its file is called.
+/// Text of a book without its byte order mark, and the name of its file.
 #[derive(Clone, Copy)]
 pub(super) struct Page<'a> {
     pub text: &'a str,
@@ -11,30 +11,32 @@ pub(super) struct Page<'a> {
 }
 
 impl<'a> Page<'a> {
-    /// Takes the byte order mark off, which editors on Windows write.
+    /// Removes the byte order mark, which editors on Windows write.
     pub fn new(text: &'a str, file: &'a str) -> Page<'a> {
         Page { text: text.strip_prefix('\u{feff}').unwrap_or(text), file }
     }
 
-    /// The phrase `key` with `file`, `line` and `column` of a byte offset; both count from 1, columns in characters.
+    /// Returns the phrase `key` with `file`, and `line` and `column` of a byte offset.
+    ///
+    /// Both count from 1, columns in characters.
     pub fn mistake(&self, key: &'static str, at: usize) -> Phrase {
         let column = self.text[self.line_start(at)..self.floor(at)].chars().count() + 1;
         Phrase::new(key).with("file", self.file).with("line", self.line(at)).with("column", column)
     }
 
-    /// The line of a byte offset, from 1. Looks at all that is before: for many offsets see
+    /// Returns the line of a byte offset, from 1. Linear in the offset: for many offsets see
     /// [`Lines`].
     pub fn line(&self, at: usize) -> usize {
         step(at);
         self.text[..self.floor(at)].matches('\n').count() + 1
     }
 
-    /// Where the line of a byte offset begins.
+    /// Returns the start of the line of a byte offset.
     pub fn line_start(&self, at: usize) -> usize {
         self.text[..self.floor(at)].rfind('\n').map_or(0, |newline| newline + 1)
     }
 
-    /// Where it ends: before its `\n`, or at the end of the text.
+    /// Returns the end of that line: before its `\n`, or the end of the text.
     pub fn line_end(&self, at: usize) -> usize {
         let at = self.floor(at);
         self.text[at..].find('\n').map_or(self.text.len(), |newline| at + newline)
@@ -49,7 +51,7 @@ impl<'a> Page<'a> {
     }
 }
 
-/// Where the lines of a page end, for a reader that asks for the line of each entry.
+/// Line ends of a page, for lookups of many offsets.
 pub(super) struct Lines {
     newlines: Vec<usize>,
 }
@@ -60,7 +62,7 @@ impl Lines {
         Lines { newlines: page.text.match_indices('\n').map(|(at, _)| at).collect() }
     }
 
-    /// As [`Page::line`].
+    /// Returns the same as [`Page::line`], by binary search.
     pub fn line(&self, at: usize) -> usize {
         self.newlines.partition_point(|newline| *newline < at) + 1
     }
@@ -71,12 +73,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_count_characters_and_the_byte_order_mark_is_none() {
+    fn columns_count_characters_without_byte_order_mark() {
         let page = Page::new("\u{feff}a\r\n一棵树 = 1", "f");
         let at = page.text.find('=').unwrap();
         assert_eq!(page.mistake("k", at).to_string(), "k file=\"f\" line=\"2\" column=\"5\"");
         assert_eq!(page.mistake("k", 999).to_string(), "k file=\"f\" line=\"2\" column=\"8\"");
-        assert_eq!((page.line_start(at), page.line_end(at)), (3, page.text.len()));
+        assert_eq!(page.line_start(at), 3);
+        assert_eq!(page.line_end(at), page.text.len());
         let lines = Lines::of(page);
         assert!((0..=page.text.len()).all(|at| lines.line(at) == page.line(at)));
     }

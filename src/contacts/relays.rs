@@ -1,4 +1,4 @@
-//! The relays of a book as a program edits them: one put in, or its key changed; every other byte of the file as it was.
+//! Edits the relays of an address book: adds one, or changes its key. Keeps every other byte.
 
 use std::ops::Range;
 
@@ -9,14 +9,16 @@ use super::place::Page;
 use super::{Book, NamedRelay, RelaySpec};
 use crate::base::{Fingerprint, HostPort, Name, Phrase};
 
-/// What a relay is called that the user has not named; with a number behind it where that is taken.
+/// Name of a relay that the user has not named; a number follows if it is taken.
 const NAME: &str = "home";
 
-/// The text with this relay and its key under `[relays]`, and the name it has there. A relay that is there by its
-/// address keeps its name, and where it listens for TCP.
+/// Returns the text with this relay and its key under `[relays]`, and its name there.
+///
+/// A relay whose address is already listed keeps its name and its TCP address.
 ///
 /// # Errors
-/// `book-other-relay-key` (`file`, `relay`, `key`, `offered`), `book-edit-by-hand` (`file`), and all of [`Book::parse`].
+/// `book-other-relay-key` (`file`, `relay`, `key`, `offered`), `book-edit-by-hand` (`file`), and
+/// all errors of [`Book::parse`].
 pub fn put_relay(text: &str, file: &str, relay: &RelaySpec) -> Result<(String, Name), Phrase> {
     let mut book = Book::parse(text, file)?;
     let known = book.relay(&relay.address).cloned();
@@ -51,14 +53,14 @@ pub fn put_relay(text: &str, file: &str, relay: &RelaySpec) -> Result<(String, N
     Ok((checked(with_mark_of(text, edited), file, book)?, name))
 }
 
-/// The text in which every key of this relay is the one given; a relay without a key stays without.
+/// Returns the text with every key of this relay replaced. A relay without a key stays without.
 ///
 /// # Errors
-/// `book-edit-by-hand` (`file`), and all of [`Book::parse`].
+/// `book-edit-by-hand` (`file`), and all errors of [`Book::parse`].
 pub fn set_relay_key(text: &str, file: &str, relay: &HostPort, key: Fingerprint) -> Result<String, Phrase> {
     let mut book = Book::parse(text, file)?;
     let page = Page::new(text, file);
-    let document = Document::parse(page.text).expect("the book was read from it");
+    let document = Document::parse(page.text).expect("the book was parsed from this text");
     let table = |name: &str| document.get(name).and_then(Item::as_table_like);
     let mut spans = Vec::new();
     for named in book.contacts.named().iter().filter(|named| named.relay.address == *relay) {
@@ -80,7 +82,7 @@ pub fn set_relay_key(text: &str, file: &str, relay: &HostPort, key: Fingerprint)
     checked(with_mark_of(text, edited), file, book)
 }
 
-/// Where a field of an entry has its value.
+/// Returns the span of the value of a field of an entry.
 fn span_of(table: &dyn TableLike, name: &Name, field: &str) -> Option<Range<usize>> {
     let (_, item) = entry_of(table, name)?;
     item.as_table_like()?.get(field)?.span()
@@ -93,27 +95,28 @@ fn entry_of<'a>(table: &'a dyn TableLike, name: &Name) -> Option<(&'a Key, &'a I
 
 fn free_name(book: &Book) -> Name {
     let names = (1..).map(|n| if n == 1 { NAME.to_owned() } else { format!("{NAME}-{n}") });
-    let mut names = names.map(|name| name.parse::<Name>().expect("it is made of letters, digits and a dash"));
-    names.find(|name| book.relay_named(name).is_none()).expect("a book has an end")
+    let mut names =
+        names.map(|name| name.parse::<Name>().expect("`home-N` consists of letters, digits and a dash"));
+    names.find(|name| book.relay_named(name).is_none()).expect("a book has finitely many relays")
 }
 
 fn with_key(page: Page<'_>, name: &Name, relay: &RelaySpec) -> String {
-    let document = Document::parse(page.text).expect("the book was read from it");
+    let document = Document::parse(page.text).expect("the book was parsed from this text");
     let word = relay.key.map(|key| format!("\"{key}\""));
     let table = document.get("relays").and_then(Item::as_table).filter(|table| !table.is_dotted());
     match table.and_then(|table| entry_of(table, name)) {
-        Some(entry) => edit_entry(page, entry, ("key", word.as_deref()), &value(relay).to_string()),
+        Some((key, item)) => edit_entry(page, key, item, "key", word.as_deref(), &value(relay).to_string()),
         None => rewrite(page.text, "relays", |relays| relays.insert(name.as_str(), value(relay))),
     }
 }
 
-/// The line of a relay, as it stands under `[relays]`.
+/// Returns the line of a relay, as written under `[relays]`.
 pub fn relay_entry(relay: &RelaySpec) -> String {
     format!("{NAME} = {}", value(relay))
 }
 
 fn with_entry(page: Page<'_>, name: &Name, relay: &RelaySpec) -> String {
-    let document = Document::parse(page.text).expect("the book was read from it");
+    let document = Document::parse(page.text).expect("the book was parsed from this text");
     let line = format!("{} = {}", Key::new(name.as_str()).display_repr(), value(relay));
     let header = Some("[relays]");
     match document.get("relays") {
@@ -130,7 +133,8 @@ fn with_entry(page: Page<'_>, name: &Name, relay: &RelaySpec) -> String {
 fn value(relay: &RelaySpec) -> Value {
     let mut table = InlineTable::new();
     table.insert("address", relay.address.to_string().into());
-    let (tcp, key) = (relay.tcp.as_ref().map(HostPort::to_string), relay.key.map(|key| key.to_string()));
+    let tcp = relay.tcp.as_ref().map(HostPort::to_string);
+    let key = relay.key.map(|key| key.to_string());
     for (field, value) in [("tcp", tcp), ("key", key)] {
         if let Some(value) = value {
             table.insert(field, value.into());
@@ -155,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn relay_goes_below_the_others_and_nothing_else_moves() {
+    fn relay_is_added_below_others_and_nothing_else_moves() {
         let line = format!("home = {{ address = \"h:1\", key = \"{KEY}\" }}\n");
         let table = [
             ("", format!("[relays]\n{line}")),
@@ -177,12 +181,12 @@ mod tests {
         ];
         for (before, after) in table {
             assert_eq!(put(before), after, "{before:?}");
-            assert_eq!(put(&after), after, "it was there");
+            assert_eq!(put(&after), after, "already listed");
         }
     }
 
     #[test]
-    fn known_relay_gets_its_key_where_it_is() {
+    fn listed_relay_gets_key_in_place() {
         let with_key = format!("{{ address = \"h:1\", key = \"{KEY}\" }}");
         let table = [
             ("[relays]\nx = \"h:1\" # x\n", format!("[relays]\nx = {with_key} # x\n")),
@@ -205,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mention_of_a_key_is_changed() {
+    fn every_occurrence_of_key_is_changed() {
         let text = format!(
             "[relays]\nx = {{ address = \"h:1\", key = \"{OTHER}\" }} # x\ny = {{ address = \"h:2\", key = \"{OTHER}\" }}\n\
              [contacts]\nA = {{ relay = \"h:1\", relay_key = \"{OTHER}\" }}\nB = \"h:1\"\n\
@@ -222,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn relay_whose_key_contradicts_the_book_is_not_put_in() {
+    fn relay_with_contradicting_key_is_not_added() {
         for text in [
             format!("[relays]\nx = {{ address = \"h:1\", key = \"{OTHER}\" }}\n"),
             format!("[contacts]\nA = {{ relay = \"h:1\", relay_key = \"{OTHER}\" }}\n"),

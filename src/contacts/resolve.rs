@@ -1,32 +1,34 @@
-//! From what a person writes as CONTACT to a member of a relay.
+//! Resolves the CONTACT of a command line to a member of a relay.
 
 use super::{Book, Contact};
 use crate::base::{Fingerprint, HostPort, HostPortError, Name, Phrase};
 
-/// Whom a command is about.
+/// The recipient of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// What the user calls them: the entry's label, or what was written.
+    /// The label of the entry, or the text as written.
     pub label: String,
-    /// The relay where they are reached.
+    /// Address of their relay.
     pub relay: HostPort,
-    /// Where that relay listens for TCP, if not there; from any entry at that relay.
+    /// The relay's TCP address, if it differs; from any entry at that relay.
     pub tcp: Option<HostPort>,
     /// Their name at the relay.
     pub member: Name,
-    /// That relay's key, if the book says it.
+    /// The relay's key, if the book gives it.
     pub relay_key: Option<Fingerprint>,
 }
 
 impl Book {
-    /// Finds whom `text` means: the label of an entry (in NFC; failing that, in another case), or `NAME@HOST:PORT`,
-    /// or, where the book has one relay only, any name there. An entry of the member so found lends its label.
+    /// Resolves `text` to a member.
+    ///
+    /// `text` is the label of an entry (in NFC, or else ignoring case) or `NAME@HOST:PORT`. If the
+    /// book has only one relay, it may be any name there. If the member has an entry, the result
+    /// has its label.
     ///
     /// # Errors
-    ///
-    /// A phrase: `contact-unknown`, `contact-unknown-near`, `contact-book-empty`, `contact-needs-name`,
-    /// `contact-full-width-at`, or those of [`HostPortError::key`] with `address` and of
-    /// [`crate::base::NameError::phrase`].
+    /// A phrase: `contact-unknown`, `contact-unknown-near`, `contact-book-empty`,
+    /// `contact-needs-name`, `contact-full-width-at`, or those of [`HostPortError::key`] with
+    /// `address` and of [`crate::base::NameError::phrase`].
     pub fn resolve(&self, text: &str) -> Result<Target, Phrase> {
         if let Some((name, address)) = text.split_once('@') {
             let relay: HostPort = parse_address(address)?;
@@ -50,7 +52,7 @@ impl Book {
         }
     }
 
-    /// The phrase for a name nobody has, with the nearest labels if there are any.
+    /// Returns the phrase for an unknown name, with the nearest labels if there are any.
     pub fn unknown(&self, text: &str) -> Phrase {
         let near: Vec<String> = self.nearest(text).iter().map(Name::to_string).collect();
         if near.is_empty() {
@@ -69,12 +71,16 @@ impl Book {
 
     fn target(&self, contact: &Contact) -> Target {
         let (tcp, relay_key) = self.known_of(&contact.relay);
-        let (label, relay, member) =
-            (contact.label.to_string(), contact.relay.clone(), contact.member.clone());
-        Target { label, relay, tcp, member, relay_key }
+        Target {
+            label: contact.label.to_string(),
+            relay: contact.relay.clone(),
+            tcp,
+            member: contact.member.clone(),
+            relay_key,
+        }
     }
 
-    /// Where this relay listens for TCP, if not at the same address, and its key, if any entry says so.
+    /// Returns this relay's TCP address, if it differs, and its key, if any entry gives it.
     fn known_of(&self, relay: &HostPort) -> (Option<HostPort>, Option<Fingerprint>) {
         self.relay(relay).map_or((None, None), |relay| (relay.tcp.clone(), relay.key))
     }
@@ -107,7 +113,7 @@ JACK = "127.0.0.1:8081"
     }
 
     #[test]
-    fn a_contact_is_a_label_or_a_name_at_an_address() {
+    fn contact_is_label_or_name_at_address() {
         let book = book(TWO_RELAYS);
         let tcp = r#"tcp Some("127.0.0.1:443")"#;
         assert_eq!(found(&book, "JACK"), format!("JACK = JACK@127.0.0.1:8081 {tcp}"));
@@ -124,7 +130,7 @@ JACK = "127.0.0.1:8081"
     }
 
     #[test]
-    fn with_one_relay_any_name_will_do() {
+    fn any_name_resolves_if_book_has_one_relay() {
         let book = book("[contacts]\nJACK = \"h:1\"\nX = { relay = \"h:1\", member = \"xavier\" }");
         assert_eq!(found(&book, "stranger"), "stranger = stranger@h:1 tcp None");
         assert_eq!(found(&book, "xavier"), "X = xavier@h:1 tcp None");
@@ -132,12 +138,12 @@ JACK = "127.0.0.1:8081"
     }
 
     #[test]
-    fn what_is_not_found_says_what_to_do() {
+    fn unresolved_text_returns_phrase_with_fix() {
         let book = book(TWO_RELAYS);
         let table = [
             ("JAKC", r#"contact-unknown-near name="JAKC" near="JACK""#),
             ("武二郎", r#"contact-unknown-near name="武二郎" near="武大郎""#),
-            ("nobody", r#"contact-unknown name="nobody""#),
+            ("zebra", r#"contact-unknown name="zebra""#),
             ("ann@h", r#"address-no-port address="h""#),
             ("ann@h：1", r#"address-full-width-colon address="h：1""#),
             ("@h:1", "name-empty"),
@@ -153,7 +159,7 @@ JACK = "127.0.0.1:8081"
     }
 
     #[test]
-    fn relays_are_listed_once() {
+    fn each_relay_is_listed_once() {
         let relays: Vec<_> = book(TWO_RELAYS).relays().iter().map(|r| r.address.to_string()).collect();
         assert_eq!(relays, ["127.0.0.1:8081", "b.example:9"]);
         assert_eq!(book(TWO_RELAYS).relays()[0].tcp, Some("127.0.0.1:443".parse().unwrap()));

@@ -1,4 +1,4 @@
-//! Writing the book: whole or not at all, whoever pulls the plug.
+//! Writes the address book atomically: after a crash the file is either the old or the new version.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -8,24 +8,24 @@ use super::locate::read;
 use super::{Contact, Location, RelaySpec, add, put_relay, remove, set_blocked, set_relay_key};
 use crate::base::{Fingerprint, HostPort, Name, Phrase};
 
-/// Symbolic links followed to the file; more are a loop (Linux gives up at 40, we need not).
+/// Maximum symbolic links that are followed; more are a loop. Linux itself stops at 40.
 const LINKS_MAX: usize = 8;
 
 impl Location {
-    /// Adds a contact to the file, which is made if there is none.
+    /// Adds a contact to the file, which is created if it is missing.
     ///
     /// # Errors
-    ///
-    /// Those of [`add`] and of reading, and `book-unwritable` (`file`, `why`); the file is then as it was.
+    /// Those of [`add`] and of reading, and `book-unwritable` (`file`, `why`). The file is then
+    /// unchanged.
     pub fn add(&self, contact: &Contact) -> Result<(), Phrase> {
         self.change(|text| add(text, &self.file(), contact))
     }
 
-    /// Takes a contact out of the file.
+    /// Removes a contact from the file.
     ///
     /// # Errors
-    ///
-    /// Those of [`remove`] and of reading, and `book-unwritable` (`file`, `why`); the file is then as it was.
+    /// Those of [`remove`] and of reading, and `book-unwritable` (`file`, `why`). The file is then
+    /// unchanged.
     pub fn remove(&self, label: &str) -> Result<(), Phrase> {
         if self.named && !self.path.exists() {
             return Err(self.missing());
@@ -33,20 +33,20 @@ impl Location {
         self.change(|text| remove(text, &self.file(), label))
     }
 
-    /// Blocks a contact, or takes letters from it again.
+    /// Blocks or unblocks a contact.
     ///
     /// # Errors
-    ///
-    /// Those of [`set_blocked`] and of reading, and `book-unwritable` (`file`, `why`); the file is then as it was.
+    /// Those of [`set_blocked`] and of reading, and `book-unwritable` (`file`, `why`). The file is
+    /// then unchanged.
     pub fn set_blocked(&self, label: &str, blocked: bool) -> Result<(), Phrase> {
         self.change(|text| set_blocked(text, &self.file(), label, blocked))
     }
 
-    /// Adds a relay to the file, which is created if it is missing; returns the relay's name there.
+    /// Adds a relay to the file, which is created if it is missing. Returns the relay's name there.
     ///
     /// # Errors
-    ///
-    /// Those of [`put_relay`] and of reading, and `book-unwritable` (`file`, `why`); the file is then as it was.
+    /// Those of [`put_relay`] and of reading, and `book-unwritable` (`file`, `why`). The file is
+    /// then unchanged.
     pub fn put_relay(&self, relay: &RelaySpec) -> Result<Name, Phrase> {
         let mut name = None;
         self.change(|text| {
@@ -54,13 +54,12 @@ impl Location {
             name = Some(put);
             Ok(text)
         })?;
-        Ok(name.expect("the edit has named it"))
+        Ok(name.expect("a successful edit sets the name"))
     }
 
-    /// Whether [`Location::put_relay`] would find a mistake; changes nothing.
+    /// Checks whether [`Location::put_relay`] would succeed; changes nothing.
     ///
     /// # Errors
-    ///
     /// Those of [`put_relay`] and of reading.
     pub fn try_put_relay(&self, relay: &RelaySpec) -> Result<(), Phrase> {
         put_relay(&read(&self.path)?.unwrap_or_default(), &self.file(), relay).map(drop)
@@ -69,13 +68,13 @@ impl Location {
     /// Changes the key of a relay wherever the file has one.
     ///
     /// # Errors
-    ///
-    /// Those of [`set_relay_key`] and of reading, and `book-unwritable` (`file`, `why`); the file is then as it was.
+    /// Those of [`set_relay_key`] and of reading, and `book-unwritable` (`file`, `why`). The file
+    /// is then unchanged.
     pub fn set_relay_key(&self, relay: &HostPort, key: Fingerprint) -> Result<(), Phrase> {
         self.change(|text| set_relay_key(text, &self.file(), relay, key))
     }
 
-    /// Reads, edits and writes under a lock of the folder, so that two commands at once both count.
+    /// Reads, edits and writes under a lock of the folder, so that no concurrent edit is lost.
     fn change(&self, edit: impl FnOnce(&str) -> Result<String, Phrase>) -> Result<(), Phrase> {
         let unwritable =
             |why: io::Error| Phrase::new("book-unwritable").with("file", self.file()).with("why", why);
@@ -84,7 +83,8 @@ impl Location {
         fs::create_dir_all(folder).map_err(unwritable)?;
         let held = File::open(folder).map_err(unwritable)?;
         match held.lock() {
-            // Not every file system has locks; a book on such a one is still written whole.
+            // Not every file system has locks. A book on such a file system is still written
+            // atomically.
             Err(why) if why.kind() != ErrorKind::Unsupported => return Err(unwritable(why)),
             _ => {}
         }
@@ -97,7 +97,10 @@ impl Location {
     }
 }
 
-/// Puts a new file in the place of the old: written beside it, synced, renamed over it, with the old one's mode.
+/// Replaces the file: writes a new one in the same folder, syncs it and renames it over the old
+/// one.
+///
+/// The new file has the mode of the old one.
 fn replace(path: &Path, folder: &Path, text: &str) -> io::Result<()> {
     let name = path.file_name().ok_or(ErrorKind::InvalidInput)?.to_string_lossy();
     let beside = folder.join(format!(".{name}.new"));
@@ -109,7 +112,7 @@ fn replace(path: &Path, folder: &Path, text: &str) -> io::Result<()> {
     };
     let written = write_new(&beside, text, permissions).and_then(|()| fs::rename(&beside, path));
     if written.is_err() {
-        // Best effort: what matters is the error that brought us here.
+        // Best effort: the first error is the one to report.
         let _ = fs::remove_file(&beside);
     }
     written
@@ -118,7 +121,7 @@ fn replace(path: &Path, folder: &Path, text: &str) -> io::Result<()> {
 fn write_new(path: &Path, text: &str, permissions: Option<fs::Permissions>) -> io::Result<()> {
     let create = || OpenOptions::new().write(true).create_new(true).open(path);
     let mut file = create().or_else(|why| match why.kind() {
-        // Left by a run that was killed: the lock says nobody is writing it now.
+        // Left by a run that was killed. We hold the lock, so no other process is writing it.
         ErrorKind::AlreadyExists => fs::remove_file(path).and_then(|()| create()),
         _ => Err(why),
     })?;
@@ -129,7 +132,7 @@ fn write_new(path: &Path, text: &str, permissions: Option<fs::Permissions>) -> i
     file.sync_all()
 }
 
-/// The file behind symbolic links, which need not be there yet.
+/// Returns the target of symbolic links, which may be missing.
 pub(super) fn followed(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..LINKS_MAX {
@@ -141,7 +144,7 @@ pub(super) fn followed(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("too many symbolic links"))
 }
 
-/// The folder a path is in; `.` for a bare file name.
+/// Returns the folder of a path; `.` for a bare file name.
 pub(super) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
@@ -163,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_book_is_made_with_its_folders() {
+    fn missing_book_is_created_with_its_folders() {
         let folder = tempfile::tempdir().unwrap();
         let book = at(folder.path().join("a/b/contacts.toml"));
         book.add(&contact("JACK")).unwrap();
@@ -175,9 +178,10 @@ mod tests {
     }
 
     #[test]
-    fn the_mode_and_a_symbolic_link_stay() {
+    fn file_mode_and_symbolic_link_are_kept() {
         let folder = tempfile::tempdir().unwrap();
-        let (real, link) = (folder.path().join("real.toml"), folder.path().join("contacts.toml"));
+        let real = folder.path().join("real.toml");
+        let link = folder.path().join("contacts.toml");
         fs::write(&real, "# mine\n").unwrap();
         fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
         symlink("real.toml", &link).unwrap();
@@ -188,8 +192,9 @@ mod tests {
         assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
     }
 
+    // faults.md: R76
     #[test]
-    fn row_76_a_book_that_cannot_be_written_is_named_and_left_alone() {
+    fn unwritable_book_is_reported_and_left_unchanged() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("contacts.toml");
         fs::write(&path, "# mine\n").unwrap();
@@ -202,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn two_writers_at_once_both_count() {
+    fn concurrent_writers_lose_no_edit() {
         let folder = tempfile::tempdir().unwrap();
         let book = at(folder.path().join("contacts.toml"));
         std::thread::scope(|scope| {

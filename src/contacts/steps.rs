@@ -1,12 +1,13 @@
-//! Counts what reading and searching a book costs, so that a test can hold how it grows. Only tests
-//! count.
+//! Counts the steps of reading and searching a book, so that a test can limit how the cost grows.
+//!
+//! Counts in tests only.
 
 #[cfg(test)]
 thread_local! {
     static STEPS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
-/// Counts comparisons of entries, or bytes that were looked at again.
+/// Counts comparisons of entries, or bytes that were read again.
 #[inline]
 pub(super) fn step(many: usize) {
     #[cfg(test)]
@@ -15,7 +16,7 @@ pub(super) fn step(many: usize) {
     let _ = many;
 }
 
-/// The steps that `work` takes.
+/// Returns the number of steps that `work` takes.
 #[cfg(test)]
 pub(super) fn steps_of(work: impl FnOnce()) -> usize {
     let before = STEPS.with(std::cell::Cell::get);

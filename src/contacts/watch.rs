@@ -1,8 +1,9 @@
-//! Watching the book, so that a running client follows an edit.
+//! Watches the address book, so that a running client follows edits.
 //!
-//! The folder is watched, not the file: editors replace files, and a watch on a file dies with it. The nearest folder
-//! there is, if the book's own is still to be made; and the folder of the file behind a symbolic link. What counts is
-//! the content: reading a file makes events too.
+//! The folder is watched, not the file: editors replace files, and a watch on a file ends with the
+//! file. If the book's folder is missing, the nearest existing folder above it is watched. The
+//! folder of the file behind a symbolic link is watched too. A change is a change of content,
+//! because reading a file produces events as well.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,14 +21,15 @@ use super::save::{folder_of, followed};
 use super::{Book, Location};
 use crate::base::Phrase;
 
-/// A save is several events: we read when this long nothing more came …
+/// Time without events after which the file is read: one save produces several events.
 const QUIET: Duration = Duration::from_millis(50);
-/// … or after this many of them, so that a change is known well within a second.
+/// Maximum waits of [`QUIET`] before the file is read anyway, so that a change is noticed within a
+/// second.
 const QUIETS_MAX: usize = 6;
-/// How often the file is looked at where the system tells nothing (no inotify watches left).
+/// Polling interval if the system sends no events (no inotify watches left).
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Ends the watching when dropped; one call that is under way may still finish.
+/// Stops watching when dropped; one call in progress may still finish.
 #[derive(Debug)]
 pub struct Watcher {
     stop: Arc<AtomicBool>,
@@ -37,19 +39,20 @@ pub struct Watcher {
 impl Drop for Watcher {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        // Full means that the thread is about to wake anyway.
+        // A full channel means that the thread is about to wake up.
         let _ = self.wake.try_send(());
     }
 }
 
-/// Reads the book and watches it from then on: `changed` is called, from a thread of its own and within a second,
-/// each time the content is another; never for the same content twice. A file that is deleted is told as
-/// `book-missing`; keep the old book on every error.
+/// Reads the book and watches it from then on.
+///
+/// `changed` is called on a separate thread within a second after the content has changed, and
+/// never twice for the same content. A deleted file is reported as `book-missing`. On every error
+/// the caller keeps the previous book.
 ///
 /// # Errors
-///
-/// The returned book has those of [`Location::load`], and is watched all the same. `book-watch-failed` (`file`, `why`)
-/// if no thread can be started.
+/// The returned book has the errors of [`Location::load`] and is watched even then.
+/// `book-watch-failed` (`file`, `why`) if no thread can be started.
 pub fn watch(
     location: Location,
     changed: impl FnMut(Result<Book, Phrase>) + Send + 'static,
@@ -80,7 +83,7 @@ pub fn watch(
 struct Watch<F> {
     location: Location,
     folders: Folders,
-    /// Whether the system tells of changes; if not, we look now and then.
+    /// Whether the system sends events; if not, the file is polled.
     is_told: bool,
     seen: [u8; 32],
     changed: F,
@@ -101,7 +104,7 @@ impl<F: FnMut(Result<Book, Phrase>)> Watch<F> {
         }
     }
 
-    /// Waits until something happened and it is quiet again; `false` is the end.
+    /// Waits for an event and then for quiet. Returns `false` when watching ends.
     fn wait(&self) -> bool {
         if self.is_told {
             if self.woken.recv().is_err() {
@@ -131,6 +134,7 @@ fn book_of(location: &Location, content: Result<Option<String>, Phrase>) -> Resu
     }
 }
 
+/// Returns a hash of the content or of the error, so that an unchanged result can be recognised.
 fn fingerprint(content: &Result<Option<String>, Phrase>) -> [u8; 32] {
     let mut hash = Blake2s256::new();
     match content {
@@ -141,12 +145,12 @@ fn fingerprint(content: &Result<Option<String>, Phrase>) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// The folders under watch: at most two.
+/// The watched folders, at most two.
 struct Folders {
     path: PathBuf,
     watcher: Option<RecommendedWatcher>,
     watched: Vec<PathBuf>,
-    /// The book and the file behind it: an event of these, or of a folder above them, is ours.
+    /// The book and its link target. Events of these files, or of folders above them, are relevant.
     ours: Arc<Mutex<Vec<PathBuf>>>,
 }
 
@@ -157,7 +161,7 @@ impl Folders {
         let tell = move |event: notify::Result<notify::Event>| {
             let ours = theirs.lock().unwrap_or_else(PoisonError::into_inner);
             if event.map_or(true, |event| concerns(&event, &ours)) {
-                // One wake-up waiting is enough: the channel holds one.
+                // One pending wake-up is enough: the channel holds one.
                 if let Err(TrySendError::Disconnected(())) = wake.try_send(()) {
                     log::debug!("the address book is no longer watched");
                 }
@@ -167,7 +171,7 @@ impl Folders {
         Folders { path, watcher, watched: Vec::new(), ours }
     }
 
-    /// Watches anew what there is to watch now; whether the system will tell.
+    /// Renews all watches. Returns whether the system will send events.
     fn renew(&mut self) -> bool {
         let behind = followed(&self.path).unwrap_or_else(|_| self.path.clone());
         let files = vec![self.path.clone(), behind];
@@ -175,7 +179,8 @@ impl Folders {
         folders.dedup();
         *self.ours.lock().unwrap_or_else(PoisonError::into_inner) = files;
         let Some(watcher) = &mut self.watcher else { return false };
-        // A folder deleted and made again has the same name and no watch: never trust the old ones.
+        // A folder that was deleted and created again has the same name but no watch. Renew all of
+        // them.
         for folder in self.watched.drain(..) {
             let _ = watcher.unwatch(&folder);
         }
@@ -213,7 +218,7 @@ mod tests {
     use std::fs;
     use std::sync::mpsc::{Receiver, channel};
 
-    /// Longer than any loaded machine needs; waiting ends at the event.
+    /// Longer than any loaded machine needs; waiting ends with the event.
     const PATIENCE: Duration = Duration::from_secs(20);
 
     struct World {
@@ -244,7 +249,7 @@ mod tests {
         }
 
         fn next(&self) -> String {
-            self.told.recv_timeout(PATIENCE).expect("the change is told")
+            self.told.recv_timeout(PATIENCE).expect("the change is reported in time")
         }
     }
 
@@ -252,7 +257,7 @@ mod tests {
     const B: &str = "[contacts]\nB = \"h:1\"\n";
 
     #[test]
-    fn an_edit_is_told_once_and_the_same_content_never() {
+    fn edit_is_reported_once_and_unchanged_content_never() {
         let (world, first) = world("c.toml", |folder| fs::write(folder.join("c.toml"), A).unwrap());
         assert_eq!(first, "A");
         world.write("c.toml", A);
@@ -266,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn atomic_renames_are_followed_again_and_again() {
+    fn repeated_atomic_renames_are_followed() {
         let (world, _) = world("c.toml", |folder| fs::write(folder.join("c.toml"), A).unwrap());
         for n in 0..3 {
             world.write("new", &format!("[contacts]\nN{n} = \"h:1\"\n"));
@@ -276,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn deletion_and_a_new_file_are_told() {
+    fn deletion_and_new_file_are_reported() {
         let (world, _) = world("c.toml", |folder| fs::write(folder.join("c.toml"), A).unwrap());
         fs::remove_file(world.folder.path().join("c.toml")).unwrap();
         assert_eq!(world.next(), "book-missing");
@@ -285,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_made_later_and_made_again_are_watched() {
+    fn folders_created_later_or_again_are_watched() {
         let (world, first) = world("x/y/c.toml", |_| ());
         assert_eq!(first, "");
         for text in [A, B] {
@@ -298,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_behind_a_link_is_watched() {
+    fn file_behind_link_is_watched() {
         let (world, first) = world("c.toml", |folder| {
             fs::create_dir(folder.join("real")).unwrap();
             fs::write(folder.join("real/c.toml"), A).unwrap();
@@ -310,12 +315,13 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_watcher_lets_go() {
+    fn dropped_watcher_stops_thread() {
         let (world, _) = world("c.toml", |_| ());
         let World { folder, told, _watcher } = world;
         drop(_watcher);
         fs::write(folder.path().join("c.toml"), A).unwrap();
-        // The sender lives in the thread: its end is the thread's.
+        // The sender lives in the watching thread, so a closed channel shows that the thread has
+        // ended.
         while told.recv_timeout(PATIENCE).is_ok() {}
         assert_eq!(told.try_recv(), Err(std::sync::mpsc::TryRecvError::Disconnected));
     }

@@ -1,10 +1,10 @@
-//! Reading and writing the fixed parts of messages. Reading is checked and borrows; writing appends.
+//! Reads and writes the fixed parts of messages. Reading is checked and borrows; writing appends.
 
-/// Input that ends too early or holds what may not stand there.
+/// Input that ends too early or holds an invalid value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
-/// A cursor over bytes that came from outside.
+/// A cursor over untrusted bytes.
 pub(super) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -19,7 +19,7 @@ impl<'a> Reader<'a> {
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
-        Ok(self.bytes(N)?.try_into().expect("that many bytes were taken"))
+        Ok(self.bytes(N)?.try_into().expect("`bytes` returned N bytes"))
     }
 
     pub(super) fn u8(&mut self) -> Result<u8, Malformed> {
@@ -34,19 +34,19 @@ impl<'a> Reader<'a> {
         Ok(u64::from_be_bytes(self.array()?))
     }
 
-    /// A text behind its length in one byte.
+    /// Reads a text with a length prefix of one byte.
     pub(super) fn short_text(&mut self) -> Result<&'a str, Malformed> {
         let len = self.u8()?;
         std::str::from_utf8(self.bytes(usize::from(len))?).map_err(|_| Malformed)
     }
 
-    /// Everything that is left.
+    /// Returns all remaining bytes.
     pub(super) fn rest(self) -> &'a [u8] {
         self.0
     }
 }
 
-/// Appends a text of at most 255 bytes behind its length in one byte.
+/// Appends a text of at most 255 bytes with a length prefix of one byte.
 pub(super) fn put_short_text(buf: &mut Vec<u8>, text: &str) {
     buf.push(u8::try_from(text.len()).expect("names are at most 96 bytes"));
     buf.extend_from_slice(text.as_bytes());

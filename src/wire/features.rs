@@ -1,9 +1,9 @@
-//! Feature bits: what an end of a session understands beyond what every end does.
+//! Feature bits: extensions of the base protocol that an end of a session understands.
 //!
-//! Each end says its own once, in 4 bytes behind the last field of sign-in and welcome; an end that
-//! says nothing there has none. Neither end sends a message, or a reason, to one that has not said
-//! its bit. Bits that an end does not know are ignored. Kinds of letters need no bit: they are
-//! their readers' business ([`super::letter`]).
+//! Each end sends its bits once: 4 bytes after the last field of sign-in and welcome. An end that
+//! omits them has no features. An end does not send a message or a reason to a peer that has not
+//! announced its bit. Unknown bits are ignored. Kinds of letters need no bit, because only their
+//! recipients interpret them ([`super::letter`]).
 //!
 //! | bit | means |
 //! | --- | --- |
@@ -14,29 +14,29 @@
 
 use super::bytes::Reader;
 
-/// One of them, with its bit.
+/// A feature and its bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Feature {
     /// Files.
     Files = 0,
-    /// Who is there.
+    /// Presence of members.
     Presence = 1,
-    /// Sealed letters.
+    /// End-to-end encrypted letters.
     Encryption = 2,
-    /// Mailboxes with several readers.
+    /// Mailboxes with several recipients.
     Groups = 3,
 }
 
-/// What one end has said.
+/// Features that one end has announced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Features(pub u32);
 
 impl Features {
-    /// What this version understands: nothing that needs a bit.
+    /// Features of this version: none of the four.
     pub const OURS: Features = Features(0);
 
-    /// Whether the end understands what needs this feature, or none.
+    /// Whether the end has announced this feature; always `true` for `None`.
     pub fn has_all(self, needed: Option<Feature>) -> bool {
         needed.is_none_or(|feature| self.0 & (1 << feature as u8) != 0)
     }
@@ -45,7 +45,7 @@ impl Features {
         buf.extend_from_slice(&self.0.to_be_bytes());
     }
 
-    /// None, where a message ends before them.
+    /// Reads the bits. Returns no features if the message ends before them.
     pub(super) fn decode(r: &mut Reader<'_>) -> Features {
         Features(r.u32().unwrap_or_default())
     }

@@ -1,40 +1,45 @@
-//! Frames: what the sealed part of a data packet holds, one after the other, to its end.
+//! Frames: the content of the sealed part of a data packet, one after the other up to its end.
 //!
-//! A frame begins with one byte, its type. Integers are varints ([`super::varint`]) unless a width is given.
+//! A frame begins with one byte, its type. Integers are varints ([`super::varint`]) unless a width
+//! is given.
 //!
-//! | type | name | body | asks for an ack | probing |
+//! | type | name | body | ack-eliciting | probing |
 //! | --- | --- | --- | --- | --- |
 //! | 0x00 | PADDING | none; any number of them in a row counts as one frame | no | yes |
-//! | 0x01 | PING | none; its ack leaves at once | yes | no |
+//! | 0x01 | PING | none; its ack is sent immediately | yes | no |
 //! | 0x02 | ACK | `largest` `delay` `count` `first` then `count` × (`gap` `length`) | no | no |
 //! | 0x03 | STREAM | `stream(1)` `offset` `length` `bytes(length)` | yes | no |
 //! | 0x04 | MAX_STREAM_DATA | `stream(1)` `limit` | yes | no |
 //! | 0x05 | PATH_CHALLENGE | `bytes(8)` | yes | yes |
 //! | 0x06 | PATH_RESPONSE | `bytes(8)` | yes | yes |
 //! | 0x07 | CLOSE | `code(2)` `length` `reason(length)`: at most 256 bytes of UTF-8 | no | no |
-//! | 0x08 | MAX_ACK_DELAY | `delay`: how many microseconds its sender lets an ack wait at most | yes | no |
+//! | 0x08 | MAX_ACK_DELAY | `delay`: the longest time in microseconds that its sender delays an ack | yes | no |
 //! | 0x09–0x3f | reserved, critical | an unknown one closes the session | | |
-//! | 0x40 | PROBE | `length` `id(8)` `filler(length − 8)`: fills a packet that proves its path | no | yes |
-//! | 0x41 | PROBE_ANSWER | `length` `id(8)` `filler(length − 8)`: as long as what it answers, on the path that came by | no | yes |
+//! | 0x40 | PROBE | `length` `id(8)` `filler(length − 8)`: fills a packet that validates its path | no | yes |
+//! | 0x41 | PROBE_ANSWER | `length` `id(8)` `filler(length − 8)`: as long as the PROBE, on the path that it arrived by | no | yes |
 //! | 0x42–0x7f | reserved, ignorable | `length` `bytes(length)`; an unknown one is skipped | yes | no |
 //! | 0x80–0xff | reserved | closes the session | | |
 //!
-//! ACK is that of RFC 9000 §19.3: `largest` is the highest number received, `delay` the microseconds it waited,
-//! and the first range is `largest − first ..= largest`. Each further range ends `gap + 2` below the start of the
-//! one before and holds `length + 1` numbers. At most 64 ranges in all are read and 32 sent.
+//! ACK follows RFC 9000 §19.3. `largest` is the highest number received, `delay` the microseconds
+//! that its ack was delayed. The first range is `largest − first ..= largest`. Each further range
+//! ends `gap + 2` below the start of the previous one and holds `length + 1` numbers. At most 64
+//! ranges in all are read and 32 sent.
 //!
-//! Streams: 0 control, 1 chat, 2 bulk; another one closes the session. A stream is a row of messages, each
-//! `length` `bytes(length)`. `offset + length` is at most 2⁶² − 1. `limit` is the offset up to which the
-//! other end may send, and never shrinks. It starts at the credit of
-//! [`super::limits::STREAM_CREDIT`] for what a relay sends, and at that of
-//! [`super::limits::CREDIT_BEFORE_WELCOME`] for what a client does: MAX_STREAM_DATA with the
-//! welcome gives the rest. What a receiver has no room for behind a gap it treats as lost: it never
-//! acknowledges what it does not keep.
+//! Streams: 0 control, 1 chat, 2 bulk. Any other stream closes the session. A stream is a sequence
+//! of messages, each `length` `bytes(length)`. `offset + length` is at most 2⁶² − 1.
 //!
-//! MAX_ACK_DELAY is 25 ms until it is told. A PROBE or PROBE_ANSWER shorter than 8 bytes is skipped.
+//! `limit` is the offset up to which the other end may send, and never shrinks. It starts at
+//! [`super::limits::STREAM_CREDIT`] for data of a relay. For data of a client it starts at
+//! [`super::limits::CREDIT_BEFORE_WELCOME`]; MAX_STREAM_DATA together with the welcome grants the
+//! rest. A receiver treats data behind a gap that it has no capacity for as lost, because it never
+//! acknowledges data that it does not keep.
 //!
-//! A packet holds at most 64 frames, and at most one ACK. A packet of *probing* frames alone (RFC 9000 §9.1) does not move the
-//! conversation to the path it came on; one with any other frame does.
+//! MAX_ACK_DELAY is 25 ms until the frame arrives. A PROBE or PROBE_ANSWER shorter than 8 bytes is
+//! skipped.
+//!
+//! A packet holds at most 64 frames, and at most one ACK. A packet that holds *probing* frames only
+//! (RFC 9000 §9.1) does not migrate the session to the path that it arrived on. A packet with any
+//! other frame does.
 
 use std::ops::RangeInclusive;
 
@@ -56,7 +61,7 @@ const PROBE: u8 = 0x40;
 const PROBE_ANSWER: u8 = 0x41;
 const IGNORABLE: RangeInclusive<u8> = 0x40..=0x7f;
 
-/// One of the three ordered flows inside a session, in the order they are served.
+/// One of the three ordered byte streams of a session, in order of priority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StreamId {
     /// Receipts, refusals, presence.
@@ -68,10 +73,11 @@ pub enum StreamId {
 }
 
 impl StreamId {
-    /// All of them, first served first.
+    /// All streams, highest priority first.
     pub const ALL: [StreamId; 3] = [StreamId::Control, StreamId::Chat, StreamId::Bulk];
 
-    /// Its number on the wire, and its place in tables such as [`super::limits::STREAM_CREDIT`].
+    /// Returns its number on the wire, and its index in tables such as
+    /// [`super::limits::STREAM_CREDIT`].
     pub const fn index(self) -> usize {
         self as usize
     }
@@ -86,47 +92,48 @@ impl StreamId {
     }
 }
 
-/// One frame; what it carries is borrowed from the packet.
+/// One frame, borrowed from its packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Frame<'a> {
-    /// This many bytes of nothing, at least one.
+    /// Number of padding bytes, at least one.
     Padding(usize),
-    /// Asks for an ack at once.
+    /// Requests an immediate ack.
     Ping,
-    /// What the other end has received.
+    /// The packets that the other end has received.
     Ack(Ack<'a>),
-    /// A piece of a stream.
+    /// A range of a stream.
     Stream {
-        /// Which stream.
+        /// Its stream.
         stream: StreamId,
-        /// Where in the stream the piece begins.
+        /// Offset of its first byte.
         offset: u64,
-        /// The piece.
+        /// Its bytes.
         data: &'a [u8],
     },
     /// The stream may be sent up to this offset.
     MaxStreamData {
-        /// Which stream.
+        /// Its stream.
         stream: StreamId,
-        /// The first offset that may not be sent.
+        /// The first offset that must not be sent.
         limit: u64,
     },
-    /// To be sent back on the path it came on (RFC 9000 §8.2).
+    /// Must be returned on the path that it arrived on (RFC 9000 §8.2).
     PathChallenge([u8; 8]),
-    /// What a challenge held.
+    /// The data of a received PATH_CHALLENGE.
     PathResponse([u8; 8]),
     /// The session has ended.
     Close {
-        /// Why; see [`close`].
+        /// The cause; see [`close`].
         code: u16,
-        /// Words or a reason code for the log; never shown without [`crate::base::harmless`].
+        /// Words or a reason code for the log. Must pass [`crate::base::harmless`] before it is
+        /// shown.
         reason: &'a str,
     },
-    /// How long the sender of this frame lets an ack wait at most, in microseconds.
+    /// The longest time that the sender of this frame delays an ack, in microseconds.
     MaxAckDelay(u64),
-    /// To be answered by a packet of the same length on the path it came on.
+    /// Must be answered by a packet of the same length on the path that it arrived on.
     Probe(Probe<'a>),
-    /// The answer.
+    /// The answer to a PROBE.
     ProbeAnswer(Probe<'a>),
     /// An ignorable frame of a later version.
     Skipped {
@@ -137,20 +144,20 @@ pub enum Frame<'a> {
     },
 }
 
-/// What a PROBE holds, and the PROBE_ANSWER to it: a number, and bytes that make its packet as long as it is meant to be.
+/// Body of PROBE and PROBE_ANSWER: an id, and filler that gives the packet its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Probe<'a> {
-    /// Chosen at random by who asks.
+    /// Chosen at random by the sender of the PROBE.
     pub id: [u8; 8],
-    /// Zeros; not looked at.
+    /// Zeros; ignored by the receiver.
     pub filler: &'a [u8],
 }
 
-/// The longest filler there is: that of a UDP packet.
+/// The longest possible filler: one UDP packet.
 static FILLER: [u8; UDP_PACKET_MAX] = [0; UDP_PACKET_MAX];
 
 impl Probe<'static> {
-    /// The probe whose frame has `len` bytes, or the least or the most that it can have.
+    /// Returns the probe whose frame has `len` bytes, or the nearest length that a probe can have.
     pub fn of_len(id: [u8; 8], len: usize) -> Probe<'static> {
         let filler = len.saturating_sub(PROBE_LEN_MIN).min(FILLER.len());
         let long = usize::from(8 + filler > 63);
@@ -171,50 +178,50 @@ impl<'a> Probe<'a> {
     }
 }
 
-/// A PROBE without filler: type, length, id.
+/// Bytes of a PROBE without filler: type, length, id.
 const PROBE_LEN_MIN: usize = 10;
 
 /// Codes of CLOSE.
 pub mod close {
-    /// The other end has nothing more to say.
+    /// The other end has nothing more to send.
     pub const DONE: u16 = 0;
-    /// The other end saw the protocol broken.
+    /// The other end has detected a protocol violation.
     pub const PROTOCOL_VIOLATION: u16 = 1;
-    /// The same key signed in from elsewhere.
+    /// The same key has signed in from elsewhere.
     pub const REPLACED: u16 = 2;
-    /// The relay is ending, or starting again.
+    /// The relay is stopping or restarting.
     pub const GOING_AWAY: u16 = 3;
-    /// The member was removed or is not let in.
+    /// The member was removed or is not admitted.
     pub const REFUSED: u16 = 4;
 }
 
-/// Bytes that are not frames. Every one of these closes the session.
+/// Bytes that are not frames. Each of these errors closes the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameError {
-    /// A frame ends after the packet does.
+    /// A frame ends after its packet does.
     Truncated,
-    /// A critical type this version does not know.
+    /// A critical type that this version does not know.
     UnknownCritical(u8),
-    /// A stream this version does not know.
+    /// A stream that this version does not know.
     UnknownStream(u8),
     /// More than [`FRAMES_PER_PACKET_MAX`] frames.
     TooManyFrames,
-    /// A second ACK in one packet, or one with more ranges than are read, or whose ranges go below zero.
+    /// A second ACK in one packet, too many ranges, or a range below zero.
     BadAck,
-    /// A stream piece that ends beyond 2⁶² − 1.
+    /// Stream data that ends beyond 2⁶² − 1.
     PastEnd,
     /// A reason that is too long or not UTF-8.
     BadReason,
 }
 
 impl Frame<'_> {
-    /// Whether the other end must acknowledge a packet that holds it (RFC 9002 §2).
+    /// Whether a packet with this frame must be acknowledged (RFC 9002 §2).
     pub const fn is_ack_eliciting(&self) -> bool {
         let answered_otherwise = matches!(self, Frame::Probe(_) | Frame::ProbeAnswer(_));
         !answered_otherwise && !matches!(self, Frame::Padding(_) | Frame::Ack(_) | Frame::Close { .. })
     }
 
-    /// Whether a packet of such frames alone leaves the conversation on its path (RFC 9000 §9.1).
+    /// Whether a packet of such frames alone does not migrate the session (RFC 9000 §9.1).
     pub const fn is_probing(&self) -> bool {
         match self {
             Frame::Padding(_) | Frame::PathChallenge(_) | Frame::PathResponse(_) => true,
@@ -224,7 +231,7 @@ impl Frame<'_> {
         }
     }
 
-    /// How many bytes [`Frame::encode`] appends.
+    /// Returns the number of bytes that [`Frame::encode`] appends.
     pub fn encoded_len(&self) -> usize {
         match self {
             Frame::Padding(len) => *len,
@@ -245,16 +252,20 @@ impl Frame<'_> {
         }
     }
 
-    /// Appends it if it takes at most `room` bytes; tells whether it did.
-    pub fn encode_within(&self, room: usize, out: &mut Vec<u8>) -> bool {
-        let fits = self.encoded_len() <= room;
+    /// Appends the frame if it takes at most `len_max` bytes. Returns whether it did.
+    pub fn encode_within(&self, len_max: usize, out: &mut Vec<u8>) -> bool {
+        let fits = self.encoded_len() <= len_max;
         if fits {
             self.encode(out);
         }
         fits
     }
 
-    /// Appends it. Lengths and offsets must be within the limits of the table above.
+    /// Appends the frame.
+    ///
+    /// # Panics
+    /// If a length or an offset exceeds the limits of the table above: our own frames stay below
+    /// them.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Frame::Padding(len) => out.resize(out.len() + len, PADDING),
@@ -283,7 +294,10 @@ impl Frame<'_> {
                 out.extend_from_slice(data);
             }
             Frame::Close { code, reason } => {
-                assert!(reason.len() <= CLOSE_REASON_MAX, "our own reasons are short");
+                assert!(
+                    reason.len() <= CLOSE_REASON_MAX,
+                    "our own reasons are at most CLOSE_REASON_MAX bytes"
+                );
                 out.push(CLOSE);
                 out.extend_from_slice(&code.to_be_bytes());
                 write_varint(out, reason.len() as u64);
@@ -304,25 +318,26 @@ impl Frame<'_> {
     }
 }
 
-/// What stands before the data of a STREAM frame, in bytes.
+/// Returns the number of bytes before the data of a STREAM frame.
 pub const fn stream_head_len(offset: u64, data_len: usize) -> usize {
     2 + varint_len(offset) + varint_len(data_len as u64)
 }
 
-/// Appends what stands before the data of a STREAM frame; the caller appends exactly `data_len` bytes next. For
-/// writers whose data lies in two parts.
+/// Appends the head of a STREAM frame; the caller appends exactly `data_len` bytes next.
+///
+/// For callers whose data consists of two slices.
 pub fn write_stream_head(out: &mut Vec<u8>, stream: StreamId, offset: u64, data_len: usize) {
     out.extend_from_slice(&[STREAM, stream as u8]);
     write_varint(out, offset);
     write_varint(out, data_len as u64);
 }
 
-/// The body of an ACK, checked: at least one range and at most [`ACK_RANGES_READ_MAX`], none below zero.
+/// Checked body of an ACK: at least one range, at most [`ACK_RANGES_READ_MAX`], none below zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ack<'a> {
     /// The highest number received.
     pub largest: u64,
-    /// How long the ack of `largest` waited, in microseconds, as the other end says.
+    /// Time by which the other end reports to have delayed the ack of `largest`, in microseconds.
     pub delay_us: u64,
     more: u64,
     first: u64,
@@ -330,9 +345,10 @@ pub struct Ack<'a> {
 }
 
 impl<'a> Ack<'a> {
-    /// The numbers received: disjoint ranges, highest first.
+    /// Returns the numbers received as disjoint ranges, highest first.
     pub fn ranges(&self) -> impl Iterator<Item = RangeInclusive<u64>> + use<'a> {
-        let (mut rest, mut start) = (self.rest, self.largest - self.first);
+        let mut rest = self.rest;
+        let mut start = self.largest - self.first;
         let below = std::iter::from_fn(move || {
             let range = next_range(start, &mut rest).ok()?;
             start = *range.start();
@@ -342,8 +358,10 @@ impl<'a> Ack<'a> {
     }
 
     fn decode(bytes: &mut &'a [u8]) -> Result<Ack<'a>, FrameError> {
-        let (largest, delay_us) = (varint(bytes)?, varint(bytes)?);
-        let (more, first) = (varint(bytes)?, varint(bytes)?);
+        let largest = varint(bytes)?;
+        let delay_us = varint(bytes)?;
+        let more = varint(bytes)?;
+        let first = varint(bytes)?;
         if more >= ACK_RANGES_READ_MAX as u64 {
             return Err(FrameError::BadAck);
         }
@@ -357,19 +375,23 @@ impl<'a> Ack<'a> {
     }
 }
 
-/// The range below one that begins at `start`.
+/// Reads the range below the one that begins at `start`.
 fn next_range(start: u64, bytes: &mut &[u8]) -> Result<RangeInclusive<u64>, FrameError> {
-    let (gap, length) = (varint(bytes)?, varint(bytes)?);
+    let gap = varint(bytes)?;
+    let length = varint(bytes)?;
     let end = start.checked_sub(gap + 2).ok_or(FrameError::BadAck)?;
     Ok(end.checked_sub(length).ok_or(FrameError::BadAck)?..=end)
 }
 
-/// Appends an ACK of `ranges` (highest first, disjoint and not touching), the newest [`ACK_RANGES_SENT_MAX`] of
-/// them that fit into `room` bytes. Appends nothing and answers `false` if not even one fits or there is none.
+/// Appends an ACK of the newest `ranges` that fit into `len_max` bytes, at most
+/// [`ACK_RANGES_SENT_MAX`].
+///
+/// `ranges` come highest first, disjoint and not adjacent. Returns `false`, appending nothing, if
+/// there is no range or not even one fits.
 pub fn encode_ack(
     ranges: impl Iterator<Item = RangeInclusive<u64>> + Clone,
     delay_us: u64,
-    room: usize,
+    len_max: usize,
     out: &mut Vec<u8>,
 ) -> bool {
     let mut rest = ranges.clone();
@@ -378,19 +400,21 @@ pub fn encode_ack(
     let first = newest.end() - newest.start();
     const COUNT_LEN: usize = varint_len(ACK_RANGES_SENT_MAX as u64);
     let mut len = 1 + varint_len(*newest.end()) + varint_len(delay_us) + COUNT_LEN + varint_len(first);
-    if len > room {
+    if len > len_max {
         return false;
     }
     let pairs =
         |above: u64, range: &RangeInclusive<u64>| (above - range.end() - 2, range.end() - range.start());
-    let (mut more, mut above) = (0, *newest.start());
+    let mut more = 0;
+    let mut above = *newest.start();
     for range in rest.clone().take(ACK_RANGES_SENT_MAX - 1) {
         let (gap, length) = pairs(above, &range);
         len += varint_len(gap) + varint_len(length);
-        if len > room {
+        if len > len_max {
             break;
         }
-        (more, above) = (more + 1, *range.start());
+        more += 1;
+        above = *range.start();
     }
     out.push(ACK);
     for value in [*newest.end(), delay_us, more as u64, first] {
@@ -406,7 +430,7 @@ pub fn encode_ack(
     true
 }
 
-/// The frames of a packet, one by one, borrowed from it. Ends after the first error.
+/// Iterator over the frames of a packet. Ends after the first error.
 #[derive(Clone, Debug)]
 pub struct Frames<'a> {
     rest: &'a [u8],
@@ -415,7 +439,7 @@ pub struct Frames<'a> {
 }
 
 impl<'a> Frames<'a> {
-    /// Reads the opened part of a data packet. It may be empty.
+    /// Reads the decrypted part of a data packet, which may be empty.
     pub const fn new(bytes: &'a [u8]) -> Frames<'a> {
         Frames { rest: bytes, count: 0, has_ack: false }
     }
@@ -423,7 +447,7 @@ impl<'a> Frames<'a> {
     #[inline]
     fn decode(&mut self) -> Result<Frame<'a>, FrameError> {
         self.count += 1;
-        // So that nothing is left after an error.
+        // Nothing is left to read after an error.
         let mut rest = std::mem::take(&mut self.rest);
         if self.count > FRAMES_PER_PACKET_MAX {
             return Err(FrameError::TooManyFrames);
@@ -473,7 +497,9 @@ impl<'a> Iterator for Frames<'a> {
 }
 
 fn decode_stream<'a>(bytes: &mut &'a [u8]) -> Result<Frame<'a>, FrameError> {
-    let (stream, offset, len) = (stream(bytes)?, varint(bytes)?, varint(bytes)?);
+    let stream = stream(bytes)?;
+    let offset = varint(bytes)?;
+    let len = varint(bytes)?;
     if offset + len > VARINT_MAX {
         return Err(FrameError::PastEnd);
     }

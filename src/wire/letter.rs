@@ -1,4 +1,4 @@
-//! Kind and body of a letter: what one member writes for another, and the relay never looks into.
+//! Kind and body of a letter. One member writes them for another; the relay never reads them.
 //!
 //! A body is a CBOR map with numbered fields (RFC 8949), so that later versions can add fields that
 //! older clients skip.
@@ -7,17 +7,17 @@
 //!
 //! | field | type | means |
 //! | --- | --- | --- |
-//! | 0 | text | what was written, at most 64 KiB of UTF-8 |
+//! | 0 | text | the text, at most 64 KiB of UTF-8 |
 //! | 1 | unsigned | when it was written by the sender's wall clock, in milliseconds since the Unix epoch |
 //!
-//! Kind 8, about the conversation with a guest who speaks plain text:
+//! Kind 8, about the conversation with a guest, who uses a plain-text connection:
 //!
 //! | field | type | means |
 //! | --- | --- | --- |
-//! | 0 | unsigned | 1 and 2 from the relay, in the guest's own name: 1 the guest has sent everything, and still reads answers for a minute; 2 the guest is gone. 3 from a member to the guest: end the conversation |
+//! | 0 | unsigned | 1 and 2 come from the relay, in the guest's name. 1: the guest has sent everything and still reads answers for a minute. 2: the guest has left. 3 comes from a member and goes to the guest: end the conversation |
 //!
-//! A reader refuses a letter of any other kind, or with any other body, as `unsupported`, and keeps
-//! nothing of it.
+//! A recipient refuses a letter with any other kind or body as `unsupported`, and keeps nothing of
+//! it.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ use crate::base::Wall;
 use super::limits::{LETTER_BODY_MAX, LETTER_TEXT_MAX};
 use super::message::{KIND_GUEST, KIND_TEXT};
 
-/// A text from one member to another.
+/// Body of kind 1, a text.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 struct TextBody<'a> {
@@ -39,7 +39,7 @@ struct TextBody<'a> {
     written_ms: Option<u64>,
 }
 
-/// Something about the conversation with a guest.
+/// Body of kind 8, about the conversation with a guest.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 struct GuestBody {
@@ -47,55 +47,56 @@ struct GuestBody {
     note: u64,
 }
 
-/// What is said about the conversation with a guest who speaks plain text.
+/// An event in the conversation with a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum GuestNote {
-    /// The guest has sent everything, and still reads answers for a minute: the relay's word.
+    /// From the relay: the guest has sent everything and still reads answers for a minute.
     Ended,
-    /// The guest is gone: the relay's word.
+    /// From the relay: the guest has left.
     Left,
-    /// The relay is to end the conversation: a member's word.
+    /// From a member: the relay must end the conversation.
     Close,
 }
 
-/// Every note, with its number in a body and its word.
+/// Every event with its number in a body and its word.
 const NOTES: [(GuestNote, u64, &str); 3] =
     [(GuestNote::Ended, 1, "ended"), (GuestNote::Left, 2, "left"), (GuestNote::Close, 3, "closed")];
 
 impl GuestNote {
-    /// The word that scripts read and that disks keep.
+    /// Returns the word that scripts read and that is stored on disk.
     pub fn word(self) -> &'static str {
         NOTES.iter().find(|known| known.0 == self).expect("every note is in the table").2
     }
 
-    /// The note of this word.
+    /// Returns the event of this word.
     pub fn of_word(word: &str) -> Option<GuestNote> {
         NOTES.iter().find(|known| known.2 == word).map(|known| known.0)
     }
 
-    /// Whether the relay says it about a guest, and not a member to the relay.
+    /// Whether this comes from the relay and not from a member.
     pub const fn is_of_relay(self) -> bool {
         !matches!(self, GuestNote::Close)
     }
 }
 
-/// Kind and body of a letter, made together and once: what may have left goes out again byte for
-/// byte. Copies share the bytes.
+/// Kind and body of a letter, encoded once so that a retransmission is identical byte for byte.
+///
+/// Copies share the bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Made {
-    /// What the body is.
+    /// Determines the format of the body.
     pub kind: u8,
-    /// What only the two members look into.
+    /// Encoded content, which only the two members read.
     pub body: Arc<[u8]>,
 }
 
 impl Made {
-    /// A text written at `written`.
+    /// Encodes a text written at `written`.
     pub fn of_text(text: &str, written: Wall) -> Made {
         Made { kind: KIND_TEXT, body: encode_text(text, written).into() }
     }
 
-    /// A letter about the conversation with a guest.
+    /// Encodes an event in the conversation with a guest.
     pub fn of_note(note: GuestNote) -> Made {
         let note = NOTES.iter().find(|known| known.0 == note).expect("every note is in the table").1;
         let mut bytes = Vec::new();
@@ -103,32 +104,32 @@ impl Made {
         Made { kind: KIND_GUEST, body: bytes.into() }
     }
 
-    /// Its text, which is empty if it is of a kind without one; `None` if this version cannot read
-    /// it.
+    /// Returns its text, empty for a kind without one; `None` if this version cannot read the
+    /// letter.
     pub fn text(&self) -> Option<String> {
         Content::read(self.kind, &self.body).map(Content::into_text).ok()
     }
 
-    /// What it says about the conversation with a guest; `None` if it is of another kind.
+    /// Returns its guest event; `None` if the letter is of another kind.
     pub fn note(&self) -> Option<GuestNote> {
         if self.kind == KIND_GUEST { decode_note(&self.body).ok() } else { None }
     }
 }
 
-/// What a letter says.
+/// Decoded content of a letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     /// A text.
     Text(String),
-    /// Something about the conversation with a guest.
+    /// An event in the conversation with a guest.
     Note(GuestNote),
 }
 
 impl Content {
-    /// Reads a letter.
+    /// Decodes a letter.
     ///
     /// # Errors
-    /// [`BadBody`] if this version does not know the kind, or the body is not one of that kind.
+    /// [`BadBody`] if this version does not know the kind, or the body does not match the kind.
     pub fn read(kind: u8, body: &[u8]) -> Result<Content, BadBody> {
         match kind {
             KIND_TEXT => Ok(Content::Text(decode_text(body)?.0)),
@@ -137,7 +138,7 @@ impl Content {
         }
     }
 
-    /// The text; empty if it is none.
+    /// Returns the text; empty for other content.
     pub fn into_text(self) -> String {
         match self {
             Content::Text(text) => text,
@@ -146,11 +147,11 @@ impl Content {
     }
 }
 
-/// A body that is none, or holds more than a letter may.
+/// Malformed or oversized body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadBody;
 
-/// The body of a text written at `written`.
+/// Returns the body of a text written at `written`.
 pub fn encode_text(text: &str, written: Wall) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len() + LETTER_BODY_MAX - LETTER_TEXT_MAX);
     let body = TextBody { text, written_ms: Some(written.0) };
@@ -158,10 +159,10 @@ pub fn encode_text(text: &str, written: Wall) -> Vec<u8> {
     bytes
 }
 
-/// The text of a body, and when its sender says it was written.
+/// Returns the text of a body, and the time at which its sender claims to have written it.
 ///
 /// # Errors
-/// [`BadBody`] if it is not such a map, not strict UTF-8, or too long.
+/// [`BadBody`] if the body is not such a map, not strict UTF-8, or too long.
 pub fn decode_text(body: &[u8]) -> Result<(String, Option<Wall>), BadBody> {
     if body.len() > LETTER_BODY_MAX {
         return Err(BadBody);
@@ -183,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_text_fits_a_body() {
+    fn longest_text_fits_body() {
         let text = "鹊".repeat(LETTER_TEXT_MAX / 3);
         let body = encode_text(&text, Wall(u64::MAX));
         assert!(body.len() <= LETTER_BODY_MAX);
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn letters_read_as_they_were_made() {
+    fn letters_round_trip() {
         let text = Made::of_text("约不", Wall(7));
         assert_eq!(Content::read(text.kind, &text.body), Ok(Content::Text("约不".to_owned())));
         for note in [GuestNote::Ended, GuestNote::Left, GuestNote::Close] {
@@ -202,8 +203,9 @@ mod tests {
     }
 
     #[test]
-    fn other_kinds_and_bodies_of_other_kinds_are_not_read() {
-        let (text, note) = (Made::of_text("hi", Wall(7)), Made::of_note(GuestNote::Left));
+    fn unknown_kind_or_body_of_other_kind_is_refused() {
+        let text = Made::of_text("hi", Wall(7));
+        let note = Made::of_note(GuestNote::Left);
         for kind in (0..=u8::MAX).filter(|kind| ![KIND_TEXT, KIND_GUEST].contains(kind)) {
             assert_eq!(Content::read(kind, &text.body), Err(BadBody), "{kind}");
         }
@@ -215,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_longer_text_and_bad_utf8_are_refused() {
+    fn oversized_text_and_bad_utf8_are_refused() {
         assert_eq!(decode_text(&encode_text(&"x".repeat(LETTER_TEXT_MAX + 1), Wall(0))), Err(BadBody));
         assert_eq!(decode_text(&[0xa1, 0x00, 0x62, 0xff, 0xfe]), Err(BadBody));
         assert_eq!(decode_text(&[]), Err(BadBody));

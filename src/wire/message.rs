@@ -1,63 +1,66 @@
-//! Messages: what the streams of a session deliver whole, once, in order.
+//! Messages: the units that the streams of a session deliver completely, once and in order.
 //!
-//! A message is `kind(1) fields`. Kinds below 0x80 must be understood: an unknown one breaks the protocol. Kinds from
-//! 0x80 on may be skipped. Bytes behind the last field of a known message belong to later versions and are skipped.
-//! `name` stands for `length(1) UTF-8`; a *letter number* counts from 1 for each outbox and recipient.
+//! A message is `kind(1) fields`. Kinds below 0x80 must be understood; an unknown one is a protocol
+//! violation. Kinds from 0x80 on may be skipped. Bytes after the last field of a known message
+//! belong to later versions and are skipped. `name` means `length(1) UTF-8`. A *letter number*
+//! counts from 1 for each outbox and recipient.
 //!
 //! Client to relay:
 //!
 //! | kind | stream | message | fields |
 //! | --- | --- | --- | --- |
-//! | 0x01 | control | sign-in | `name`; or `name invite_len(1) invite flags(1) features(4)`: the secret of an invitation, or nothing; flag 1: a screen follows, hand no letter over before its last part; flag 2: the outbox of its letters stands before `features` ([`OutboxMark`]); see [`super::features`] |
-//! | 0x02 | control | stored | `name` of the sender, `outbox(8) through(8) mark(4) flags(1)`: the recipient has every letter up to it that was numbered under that mark or a lower one; flag 1: the sender hears of it at the next full second, see below |
-//! | 0x03 | control | read | `name` of the sender, `outbox(8) through(8)`: its reader has seen every letter up to it |
-//! | 0x04 | control | ask | `name` of a recipient, `outbox(8)`: how far have my letters come? A receipt answers, and every refusal still owed |
-//! | 0x05 | control | heard | `name` of a recipient, `outbox(8) number(8)`: I know that this letter was refused |
-//! | 0x06 | control | screen | `flags(1)` and any number of `name`s: whose letters are refused as `blocked`. Flag 1: the first part of a list, 2: the last, 4: take letters from these only, while this session lasts; otherwise: take none from these, which is kept, and with the last part of which this list, and one with flag 4 before it, take effect |
-//! | 0x07 | control | mark | `outbox(8) mark(4) token(4)`: from now on the relay knows copies of the outbox by this, as if it had been said in the sign-in; see [`OutboxMark`] |
-//! | 0x09 | control | reader's refusal | `name` of the sender, `outbox(8) number(8) reason(1)`: the reader keeps nothing of this letter; only `full` (3), `old-copy` (8) and `unsupported` (10), and only of a letter that this session was handed and that is not stored |
+//! | 0x01 | control | sign-in | `name`; or `name invite_len(1) invite flags(1) features(4)`. `invite` is the secret of an invitation, or empty. Flag 1: a block list follows; deliver no letter before its last part. Flag 2: the outbox of the client's letters precedes `features` ([`OutboxMark`]). See [`super::features`] |
+//! | 0x02 | control | stored | `name` of the sender, `outbox(8) through(8) mark(4) flags(1)`: the recipient has every letter up to `through` that was numbered under `mark` or a lower one. Flag 1: report it to the sender at the next full second, see below |
+//! | 0x03 | control | read | `name` of the sender, `outbox(8) through(8)`: the user has seen every letter up to `through` |
+//! | 0x04 | control | query receipt | `name` of a recipient, `outbox(8)`: requests a receipt for the letters to this recipient, and every refusal still pending |
+//! | 0x05 | control | refusal received | `name` of a recipient, `outbox(8) number(8)`: the client knows that this letter was refused |
+//! | 0x06 | control | block list, allow list | `flags(1)` and any number of `name`s. Letters of blocked senders are refused as `blocked`. Flag 1: first part of a list. Flag 2: last part. Flag 4: an allow list, accept letters from these names only, for this session. Without flag 4: a block list, accept no letters from these names; it is persistent. Its last part puts this list, and an allow list before it, into effect |
+//! | 0x07 | control | mark | `outbox(8) mark(4) token(4)`: from this message on, the relay recognises copies of the outbox by these values, as if the sign-in had held them; see [`OutboxMark`] |
+//! | 0x09 | control | reader's refusal | `name` of the sender, `outbox(8) number(8) reason(1)`: the recipient keeps nothing of this letter. Only `full` (3), `old-copy` (8) and `unsupported` (10), and only for a letter that was delivered in this session and is not stored |
 //! | 0x10 | chat | letter | `name` of the recipient, `outbox(8) number(8) prev(8) mark(4) kind(1) body` |
 //!
 //! Relay to client:
 //!
 //! | kind | stream | message | fields |
 //! | --- | --- | --- | --- |
-//! | 0x41 | control | welcome | `text_max(4)`, the longest text of a letter in bytes; `mailbox_letters(4) mailbox_bytes(8) kept_s(4)`, what a mailbox holds of one sender and for how long; `flags(1)`, flag 1: the mark of the sign-in is not durable, and new letters are refused as `full` until it is; `features(4)`, see [`super::features`] |
-//! | 0x42 | control | name refused | `reason(1) name`: the name in the way, or an empty one |
-//! | 0x43 | control | receipt | `name` of the recipient, `outbox(8) accepted(8) delivered(8) read(8)`, watermarks; `until_ms(8)`, when the last accepted letter leaves the mailbox undelivered, 0 if it waits in none; `taken_ms(8)`, when the relay took the first of the letters that were not accepted at the receipt before, by the clock of `accepted_ms`, 0 if it does not know; `mark(4)`, of the last letter it took |
-//! | 0x44 | control | refused | `name` of the recipient, `outbox(8) first(8) through(8) reason(1) may_have_arrived(1) count(1)` and that many nearest `name`s |
+//! | 0x41 | control | welcome | `text_max(4)`: the longest text of a letter in bytes. `mailbox_letters(4) mailbox_bytes(8) kept_s(4)`: limits of a mailbox per sender, and the retention time in seconds. `flags(1)`, flag 1: the mark of the sign-in is not durable, and new letters are refused as `full` until it is. `features(4)`, see [`super::features`] |
+//! | 0x42 | control | name refused | `reason(1) name`: the conflicting name, or an empty one |
+//! | 0x43 | control | receipt | `name` of the recipient, `outbox(8) accepted(8) delivered(8) read(8)`: watermarks. `until_ms(8)`: when the last accepted letter leaves the mailbox undelivered, 0 if it waits in no mailbox. `taken_ms(8)`: when the relay took the first of the letters that were not accepted at the previous receipt, by the clock of `accepted_ms`, 0 if unknown. `mark(4)`: of the last letter that it took |
+//! | 0x44 | control | refused | `name` of the recipient, `outbox(8) first(8) through(8) reason(1) may_have_arrived(1) count(1)` and `count` nearest `name`s |
 //! | 0x46 | control | marked | `mark(4)`: the marks of this session up to it are durable |
 //! | 0x50 | chat | delivery | `name` of the sender, `outbox(8) number(8) prev(8) accepted_ms(8) mark(4) kind(1) body` |
 //!
 //! A refusal covers the letters of that outbox to that recipient from `first` through `through`, at
-//! least one, that the relay had read when it sent the refusal: letters of this session, or letters
-//! that it had accepted. Numbers in between that were never sent, or that were refused before, are
-//! not concerned. A letter whose `prev` was refused in this session is refused for the same reason
-//! if that reason is the conversation's (`unknown`, `blocked`), and as `behind` otherwise. A letter
-//! that the client sends after it has read a refusal carries another `prev`, and is judged on its
-//! own. A reason that the client does not know refuses a letter like any other.
+//! least one. It covers those only that the relay had read when it sent the refusal: letters of
+//! this session, or letters that it had accepted. Numbers in between that were never sent, or were
+//! refused before, are not affected.
 //!
-//! `prev` is the last number to that recipient that was not refused, 0 if there is none. The relay never looks into a
-//! body; [`super::letter`] says what members put there. Reserved: 0x45 presence, 0x11–0x1f and 0x51–0x5f
-//! for groups and files.
+//! A letter whose `prev` was refused in this session is refused as well. The reason is the same if
+//! it concerns the whole conversation (`unknown`, `blocked`), and `behind` otherwise. A letter that
+//! the client sends after it has read a refusal carries another `prev`, and is judged
+//! independently. A reason that the client does not know refuses a letter like any other.
+//!
+//! `prev` is the last number to that recipient that was not refused, 0 if there is none. The relay
+//! never reads a body; [`super::letter`] defines it. Reserved: 0x45 for presence, 0x11–0x1f and
+//! 0x51–0x5f for groups and files.
 //!
 //! A letter's `mark` is the one under which its client numbered it. Marks of one outbox and
-//! recipient never fall: a letter with a number that is not above the last one taken, and a mark
-//! above that of it, was numbered by an old copy of the outbox. It is refused as `old-copy`, by the
-//! relay or by its reader, and so is what that session says behind it. A receipt counts for letters
-//! up to its mark only.
+//! recipient never fall. If a letter has a higher mark than the last one taken, but no higher
+//! number, an old copy of the outbox has numbered it. The relay or the recipient refuses it as
+//! `old-copy`, and all later letters of that session as well. A receipt covers letters up to its
+//! mark only.
 //!
-//! A `stored` counts for each letter up to its number and mark that the reader has not refused
-//! before it in the same session. A reader therefore says the refusals it remembers of a
-//! conversation once in each session, before the first `stored` of that conversation. It remembers
-//! [`super::limits::REFUSALS_REMEMBERED`] of each relay; a relay hands over no more letters than
-//! half of that before the first of them has left for good.
+//! A `stored` covers each letter up to its number and mark that the recipient has not refused
+//! earlier in the same session. Therefore it repeats the refusals that it remembers of a
+//! conversation once per session, before the first `stored` of that conversation. It remembers
+//! [`super::limits::REFUSALS_REMEMBERED`] per relay. A relay delivers at most half as many letters
+//! before the first of them has left its mailbox for good.
 //!
-//! A reader says flag 1 of `stored` of letters whose sender it does not know. The letters leave the
-//! mailbox, and are called accepted, as without it. But until the next full second of the relay's
-//! own clock every receipt says of them what it would if they waited in the mailbox: the time at
-//! which letters come in, to the millisecond, is not for everybody. A `read`, or a `stored` without
-//! the flag, ends that for all letters of the conversation.
+//! A recipient sets flag 1 of `stored` for letters of senders that it does not know. The letters
+//! leave the mailbox and count as accepted, as without the flag. But until the next full second of
+//! the relay's own clock, every receipt reports them as if they waited in the mailbox. Otherwise a
+//! stranger would learn the arrival time of letters to the millisecond. A `read`, or a `stored`
+//! without the flag, ends this for all letters of the conversation.
 
 mod marks;
 mod names;
@@ -76,9 +79,9 @@ pub use refused::{NEAREST_MAX, Nearest, Refused};
 use super::bytes::{Malformed, Reader, put_short_text};
 use super::features::{Feature, Features};
 
-/// The kind of a letter whose body is a [`super::letter`] text.
+/// Kind of a letter whose body is a [`super::letter`] text.
 pub const KIND_TEXT: u8 = 1;
-/// The kind of a letter about a guest's conversation.
+/// Kind of a letter about the conversation with a guest.
 pub const KIND_GUEST: u8 = 8;
 
 /// Why a name was refused.
@@ -90,24 +93,25 @@ pub enum NameReason {
     Confusable,
     /// It belongs to the relay.
     Reserved,
-    /// It is no name.
+    /// It is not a valid name.
     Bad,
-    /// This key has another name here already.
+    /// This key has another name at this relay.
     Other,
-    /// Too many names were registered from there lately.
+    /// Too many names were registered from this source recently.
     TooMany,
-    /// The relay could not write it down; later it may.
+    /// The relay could not store it; a later attempt may succeed.
     Disk,
-    /// This relay is closed, and no invitation, or none that is good, came with the name.
+    /// This relay is closed, and the sign-in held no valid invitation.
     Closed,
-    /// The name is kept for whoever has its invitation; or the invitation that came is for the name told.
+    /// The name is reserved for the holder of its invitation, or the invitation is for the name
+    /// returned.
     Kept,
     /// The operator removed this member.
     Removed,
-    /// This relay has as many members as it takes; the invited still get a name.
+    /// This relay has its maximum number of members; invited users can still register.
     Full,
-    /// Another copy of the outbox has signed in since: the name is right, and comes with another
-    /// outbox.
+    /// Another copy of the outbox has signed in since. The client must sign in with a new outbox;
+    /// the name is correct.
     OldCopy,
 }
 
@@ -126,9 +130,9 @@ const NAME_REASONS: [(NameReason, u8); 12] = [
     (NameReason::OldCopy, 12),
 ];
 
-/// The welcome's flag that no new letters are taken.
+/// Flag of the welcome: new letters are refused until the mark is durable.
 const MARK_UNWRITTEN: u8 = 1;
-/// The flag of `stored` that its sender is to hear of it later.
+/// Flag of `stored`: report it to the sender at the next full second.
 const AT_FULL_SECOND: u8 = 1;
 
 /// A letter on its way from its sender to the relay.
@@ -136,15 +140,15 @@ const AT_FULL_SECOND: u8 = 1;
 pub struct Letter<'a> {
     /// The recipient's name, not yet checked.
     pub to: &'a str,
-    /// What it is called.
+    /// Outbox and number.
     pub id: LetterId,
     /// The last number to that recipient that was not refused.
     pub prev: u64,
-    /// Under which it was numbered.
+    /// The mark under which it was numbered.
     pub mark: Mark,
-    /// What the body is.
+    /// Determines the format of the body.
     pub kind: u8,
-    /// What only the two members look into.
+    /// Encoded content, which only the two members read.
     pub body: &'a [u8],
 }
 
@@ -153,59 +157,64 @@ pub struct Letter<'a> {
 pub struct Delivery<'a> {
     /// The sender's name.
     pub from: &'a str,
-    /// What it is called.
+    /// Outbox and number.
     pub id: LetterId,
     /// The last number before it that was not refused.
     pub prev: u64,
     /// When the relay took it.
     pub accepted: Wall,
-    /// Under which it was numbered.
+    /// The mark under which it was numbered.
     pub mark: Mark,
-    /// What the body is.
+    /// Determines the format of the body.
     pub kind: u8,
-    /// What only the two members look into.
+    /// Encoded content, which only the two members read.
     pub body: &'a [u8],
 }
 
-/// Watermarks of one outbox and one recipient: each number up to them, unless refused, has come so far.
+/// Watermarks of one outbox and one recipient.
+///
+/// Each watermark covers all numbers up to it that were not refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt<'a> {
     /// The recipient's name.
     pub to: &'a str,
     /// The sender's outbox.
     pub outbox: OutboxId,
-    /// The relay answers for them.
+    /// The relay is responsible for them.
     pub accepted: u64,
-    /// The recipient has them.
+    /// The recipient has stored them.
     pub delivered: u64,
     /// The recipient has read them.
     pub read: u64,
-    /// When the last accepted letter leaves the mailbox undelivered; 0 if it waits in none.
+    /// When the last accepted letter leaves the mailbox undelivered; 0 if it waits in no mailbox.
     pub until: Wall,
-    /// When the relay took the first of the letters that were not accepted at the receipt before, by the clock of
-    /// [`Delivery::accepted`]: what it took earlier than that answers none of them. 0 if it does not know.
+    /// When the relay took the first of the letters that were not accepted at the previous receipt.
+    ///
+    /// By the clock of [`Delivery::accepted`]; 0 if unknown. A letter that the relay took earlier
+    /// answers none of them.
     pub taken: Wall,
-    /// Of the last letter that the relay took: it says nothing of letters under higher ones.
+    /// Mark of the last letter that the relay took. The receipt does not cover letters under higher
+    /// ones.
     pub mark: Mark,
 }
 
-/// What a client says to its relay.
+/// A message from a client to its relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ToRelay<'a> {
-    /// I am this member; register the name if it is free.
+    /// Signs in as this member; registers the name if it is free.
     SignIn {
         /// The name, not yet checked.
         name: &'a str,
         /// The secret of an invitation; empty if there is none.
         invite: &'a [u8],
-        /// A screen follows: no letter is to be handed over before its last part.
+        /// A block list follows: the relay must deliver no letter before its last part.
         screen_follows: bool,
-        /// The outbox of its letters.
+        /// The outbox of the client's letters.
         outbox: Option<OutboxMark<'a>>,
-        /// What the client understands.
+        /// Features that the client understands.
         features: Features,
     },
-    /// I have every letter of that sender's outbox up to `through`.
+    /// The recipient has every letter of that sender's outbox up to `through`.
     Stored {
         /// The sender's name.
         from: &'a str,
@@ -213,12 +222,12 @@ pub enum ToRelay<'a> {
         outbox: OutboxId,
         /// The last number stored.
         through: u64,
-        /// Of that letter: those under higher ones are not meant.
+        /// Mark of that letter; letters under higher marks are not covered.
         mark: Mark,
-        /// The sender hears of it at the next full second.
+        /// Report it to the sender at the next full second.
         at_full_second: bool,
     },
-    /// My reader has seen every letter of that sender's outbox up to `through`.
+    /// The user has seen every letter of that sender's outbox up to `through`.
     Read {
         /// The sender's name.
         from: &'a str,
@@ -227,82 +236,82 @@ pub enum ToRelay<'a> {
         /// The last number seen.
         through: u64,
     },
-    /// How far have my letters to this recipient come? A receipt answers, and every refusal still owed.
+    /// Requests a receipt for the letters to this recipient, and every refusal still pending.
     Ask {
         /// The recipient's name.
         to: &'a str,
         /// The outbox.
         outbox: OutboxId,
     },
-    /// I know that this letter was refused; it need not be told again.
+    /// The client knows that this letter was refused; the relay need not repeat it.
     Heard {
         /// The recipient's name.
         to: &'a str,
-        /// Which letter.
+        /// The refused letter.
         id: LetterId,
     },
-    /// Know copies of this outbox by this from now on.
+    /// The relay must recognise copies of this outbox by this value from this message on.
     Mark {
         /// The outbox.
         outbox: OutboxId,
-        /// Higher than what the session has said before.
+        /// Higher than every earlier one of the session.
         said: Said,
     },
-    /// Whose letters to refuse as `blocked`.
+    /// Block list: senders whose letters are refused as `blocked`; or an allow list.
     Screen {
         /// [`SCREEN_FIRST`], [`SCREEN_LAST`], [`SCREEN_ONLY`].
         flags: u8,
-        /// Members, not yet checked.
+        /// Names of members, not yet checked.
         names: Names<'a>,
     },
-    /// I keep nothing of this letter; its author may have the text back.
+    /// The recipient keeps nothing of this letter; its sender may recover the text.
     ReaderRefusal {
         /// The sender's name.
         from: &'a str,
-        /// Which letter.
+        /// The refused letter.
         id: LetterId,
-        /// Why; one of those that [`Reason::is_of_readers`].
+        /// One of the reasons for which [`Reason::is_of_readers`] holds.
         reason: Reason,
     },
-    /// Take this letter.
+    /// A letter to deliver.
     Letter(Letter<'a>),
 }
 
-/// What a relay says to its client.
+/// A message from a relay to its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ToClient<'a> {
-    /// You are signed in.
+    /// The sign-in succeeded.
     Welcome {
-        /// The longest text of a letter, in bytes.
+        /// Maximum text of a letter, in bytes.
         text_max: u32,
-        /// Letters a mailbox holds of one sender.
+        /// Maximum letters of one sender in a mailbox.
         mailbox_letters: u32,
-        /// Bytes of bodies a mailbox holds of one sender.
+        /// Maximum bytes of bodies of one sender in a mailbox.
         mailbox_bytes: u64,
-        /// For how long, in seconds.
+        /// Retention time of a letter, in seconds.
         kept_s: u32,
         /// The mark of the sign-in is not durable: new letters are refused as `full` until it is.
         mark_unwritten: bool,
-        /// What the relay understands.
+        /// Features that the relay understands.
         features: Features,
     },
-    /// You are not signed in.
+    /// The sign-in failed.
     NameRefused {
-        /// Why.
+        /// The cause.
         reason: NameReason,
-        /// The name in the way, or an empty text.
+        /// The conflicting name, or an empty text.
         name: &'a str,
     },
-    /// How far your letters have come.
+    /// Progress of the client's letters.
     Receipt(Receipt<'a>),
-    /// Letters of yours were refused.
+    /// Letters of the client were refused.
     Refused(Refused<'a>),
-    /// The marks of your session are durable.
+    /// The marks of the client's session are durable.
     Marked {
         /// Up to this mark.
         mark: Mark,
     },
-    /// A letter for you.
+    /// A letter for the client.
     Delivery(Delivery<'a>),
 }
 
@@ -371,7 +380,9 @@ impl ToRelay<'_> {
 }
 
 impl ToRelay<'_> {
-    /// The feature that a relay must have said to hear this; `None` if every relay understands it.
+    /// Returns the feature that a relay must have announced before it receives this message.
+    ///
+    /// `None` if every relay understands it.
     pub const fn needs(&self) -> Option<Feature> {
         match self {
             ToRelay::SignIn { .. }
@@ -388,10 +399,10 @@ impl ToRelay<'_> {
 }
 
 impl<'a> ToRelay<'a> {
-    /// Reads a message; `None` is one that may be skipped.
+    /// Decodes a message. Returns `None` for one that may be skipped.
     ///
     /// # Errors
-    /// [`Malformed`] if it is cut short or its kind must be understood and is not.
+    /// [`Malformed`] if the message is cut short, or its kind is unknown and must be understood.
     pub fn decode(bytes: &'a [u8]) -> Result<Option<ToRelay<'a>>, Malformed> {
         let mut r = Reader::new(bytes);
         Ok(Some(match r.u8()? {
@@ -470,8 +481,9 @@ impl ToClient<'_> {
 }
 
 impl ToClient<'_> {
-    /// The feature that a client must have said to hear this; `None` if every client understands
-    /// it.
+    /// Returns the feature that a client must have announced before it receives this message.
+    ///
+    /// `None` if every client understands it.
     pub const fn needs(&self) -> Option<Feature> {
         match self {
             ToClient::Welcome { .. }
@@ -485,10 +497,10 @@ impl ToClient<'_> {
 }
 
 impl<'a> ToClient<'a> {
-    /// Reads a message; `None` is one that may be skipped.
+    /// Decodes a message. Returns `None` for one that may be skipped.
     ///
     /// # Errors
-    /// [`Malformed`] if it is cut short or its kind must be understood and is not.
+    /// [`Malformed`] if the message is cut short, or its kind is unknown and must be understood.
     pub fn decode(bytes: &'a [u8]) -> Result<Option<ToClient<'a>>, Malformed> {
         let mut r = Reader::new(bytes);
         Ok(Some(match r.u8()? {
@@ -533,7 +545,8 @@ impl<'a> ToClient<'a> {
 }
 
 impl Delivery<'_> {
-    /// Appends everything but the body, so that a body that lies elsewhere need not be copied first.
+    /// Appends everything except the body, so that a body stored elsewhere need not be copied
+    /// first.
     pub fn encode_head(&self, buf: &mut Vec<u8>) {
         buf.push(0x50);
         put_short_text(buf, self.from);
@@ -543,8 +556,11 @@ impl Delivery<'_> {
     }
 }
 
+/// Reads a reader's refusal after its kind. Any reason that no recipient may give is malformed.
 fn read_reader_refusal(mut r: Reader<'_>) -> Result<ToRelay<'_>, Malformed> {
-    let (from, id, reason) = (r.short_text()?, read_id(&mut r)?, Reason::of_code(r.u8()?));
+    let from = r.short_text()?;
+    let id = read_id(&mut r)?;
+    let reason = Reason::of_code(r.u8()?);
     if reason.is_of_readers() { Ok(ToRelay::ReaderRefusal { from, id, reason }) } else { Err(Malformed) }
 }
 

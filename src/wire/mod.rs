@@ -1,15 +1,20 @@
-//! Floor 1: bytes to packets, frames, messages and records, and back. This page is the protocol's specification
-//! together with the pages of its files: [`packet`], [`frame`], [`record`], [`message`],
-//! [`features`], [`letter`].
+//! Layer 1: encodes and decodes packets, frames, messages and records.
 //!
-//! It must not know: who sent anything, what is secret, what is lost. It never allocates by a length it has only
-//! been told, and arbitrary bytes never make it panic.
+//! Must not depend on: who sent the bytes, secrets, loss recovery. Memory is never allocated by a
+//! length that was only announced, and arbitrary bytes never cause a panic.
 //!
-//! Integers are big-endian; a *varint* is that of RFC 9000 §16. A byte layout is written as `name(bytes)`.
+//! This page and the pages of its files are the specification of the protocol: [`packet`],
+//! [`frame`], [`record`], [`message`], [`features`], [`letter`].
 //!
-//! Layers, from the outside in: a UDP datagram or a TCP [`record`] holds one [`packet`]; the sealed part of a data
-//! packet holds [`frame`]s; stream frames carry the bytes of [`message`]s; a message about a letter carries a body,
-//! which only the two members ([`letter`]) look into.
+//! Integers are big-endian. A *varint* is a variable-length integer of RFC 9000 §16. A byte layout
+//! is written as `name(bytes)`.
+//!
+//! Layers, from the outside in:
+//!
+//! - A UDP datagram or a TCP [`record`] holds one [`packet`].
+//! - The sealed part of a data packet holds [`frame`]s.
+//! - Stream frames carry the bytes of [`message`]s.
+//! - A message about a letter carries a body ([`letter`]), which only the two members read.
 
 mod bytes;
 pub mod features;

@@ -1,7 +1,8 @@
 //! Packets: the outermost layout, which both ends read before any key is known.
 //!
-//! Every packet begins with four bytes; the third fixes the layout of all that follows. A packet of another version,
-//! of an unknown or reserved type, or with a reserved byte that is not 0 is dropped without an answer.
+//! Every packet begins with four bytes. The second is the type, which fixes the layout of the rest.
+//! A packet is dropped without an answer if it has another version, an unknown or reserved type, or
+//! a reserved byte that is not 0.
 //!
 //! ```text
 //! every packet    magic(1)=0xFF  type(1)  version(1)=1  reserved(1)=0  …
@@ -15,13 +16,20 @@
 //! 7 RESET         header(4)  index(4)  token(16)
 //! ```
 //!
-//! - *sender*, *receiver*: indexes chosen at random by the end that is to receive packets under them; 0 is none.
-//! - *noise*: one Noise message; its sealed payload holds the padding ([`crate::session`] has its layout), so that no
-//!   byte of a handshake packet but mac2 can be changed unseen.
-//! - *mac1* covers everything before it. *mac2* of an INIT covers everything before it, mac1 included, under the cookie of
-//!   the last COOKIE; where there is none, and in a RESPONSE, it is 16 zero bytes.
-//! - *cookie*: what an address has to show in mac2 while the relay is under load ([`crate::session`]).
-//! - *number*: the packet's number, at most [`NUMBER_MAX`]. The 16 bytes before *sealed* are its associated data.
+//! - *sender*, *receiver*: indexes chosen at random by the end that receives packets under them; 0
+//!   means none.
+//! - *noise*: one Noise message. Its sealed payload holds the padding ([`crate::session`] has its
+//!   layout). Thus no byte of a handshake packet except mac2 can be changed undetected.
+//! - *mac1* covers everything before it. *mac2* of an INIT covers everything before it, mac1
+//!   included, under the cookie of the last COOKIE. Without a cookie, and in a RESPONSE, it is 16
+//!   zero bytes.
+//! - *cookie*: the value that an address must prove in mac2 while the relay is under load
+//!   ([`crate::session`]).
+//! - *number*: the packet number, at most [`NUMBER_MAX`]. The 16 bytes before *sealed* are its
+//!   associated data.
+//! - *index*: that of a DATA packet whose receiver does not know it.
+//! - *token*: a value that only this receiver can compute from *index* ([`crate::session`]). The
+//!   owner of the session has known it since its handshake (RFC 9000 §10.3).
 //!
 //! | type | on UDP | on TCP |
 //! | --- | --- | --- |
@@ -32,48 +40,49 @@
 //! | DATA | 32 to 1,200 bytes | 32 to 16,384 bytes |
 //! | RESET | 24 bytes | 24 bytes |
 //!
-//! - *index*, *token*: the index of a DATA packet its receiver knows nothing of, and what only that receiver can make of
-//!   it ([`crate::session`]); the owner of the session has known it since its handshake (RFC 9000 §10.3). It is shorter
-//!   than any DATA packet.
+//! A RESET is shorter than any DATA packet.
 //!
-//! The padding of what is asked on UDP makes every answer at most as large as what came, whoever the address
-//! belongs to.
+//! The padding of requests on UDP makes every answer at most as large as its request. A forged
+//! source address therefore gains no amplification.
 
 use crate::base::Carrier;
 
 use super::limits::{DATA_HEADER_LEN, MAGIC, TAG_LEN, TCP_PACKET_MAX, UDP_PACKET_MAX, VERSION};
 
-/// Bytes every packet begins with.
+/// Bytes that every packet begins with.
 pub const HEADER_LEN: usize = 4;
-/// What stands before the Noise message of an INIT.
+/// Bytes before the Noise message of an INIT.
 pub const INIT_HEADER_LEN: usize = HEADER_LEN + 4;
-/// What stands before the Noise message of a RESPONSE.
+/// Bytes before the Noise message of a RESPONSE.
 pub const RESPONSE_HEADER_LEN: usize = HEADER_LEN + 8;
-/// The length of mac1, and of mac2 (as in WireGuard).
+/// Bytes of mac1, and of mac2 (as in WireGuard).
 pub const MAC_LEN: usize = 16;
-/// The length of an INIT, RESPONSE or KEY_QUERY on UDP, and the most they may be on TCP.
+/// Bytes of an INIT, RESPONSE or KEY_QUERY on UDP, and their maximum on TCP.
 pub const HANDSHAKE_LEN: usize = UDP_PACKET_MAX;
-/// The length of the nonce that ties a KEY_ANSWER to its KEY_QUERY.
+/// Bytes of the nonce that ties a KEY_ANSWER to its KEY_QUERY.
 pub const QUERY_NONCE_LEN: usize = 16;
-/// A KEY_QUERY without its padding.
+/// Bytes of a KEY_QUERY without its padding.
 pub const KEY_QUERY_LEN_MIN: usize = HEADER_LEN + QUERY_NONCE_LEN;
-/// A KEY_ANSWER.
+/// Bytes of a KEY_ANSWER.
 pub const KEY_ANSWER_LEN: usize = HEADER_LEN + QUERY_NONCE_LEN + 32;
-/// The length of a COOKIE's nonce (XChaCha20-Poly1305).
+/// Bytes of a COOKIE's nonce (XChaCha20-Poly1305).
 pub const COOKIE_NONCE_LEN: usize = 24;
-/// A cookie, which is as long as a mac, and its tag.
+/// Bytes of a sealed cookie: the cookie, which is as long as a mac, and its tag.
 pub const COOKIE_SEALED_LEN: usize = MAC_LEN + TAG_LEN;
-/// A COOKIE: as in WireGuard, and far shorter than the INIT it answers.
+/// Bytes of a COOKIE: as in WireGuard, and far less than the INIT that it answers.
 pub const COOKIE_LEN: usize = HEADER_LEN + 4 + COOKIE_NONCE_LEN + COOKIE_SEALED_LEN;
 const _: () = assert!(COOKIE_LEN == 64);
-/// A data packet with nothing sealed in it.
+/// Bytes of a data packet with empty content.
 pub const DATA_LEN_MIN: usize = DATA_HEADER_LEN + TAG_LEN;
-/// What only a relay can make of an index, in bytes (RFC 9000 §10.3).
+/// Bytes of the token that only a relay can compute from an index (RFC 9000 §10.3).
 pub const RESET_TOKEN_LEN: usize = 16;
-/// A RESET: shorter than the shortest data packet, so that two ends can never go on resetting each other.
+/// Bytes of a RESET.
+///
+/// Shorter than the shortest data packet, so that two ends cannot reset each other in a loop.
 pub const RESET_LEN: usize = HEADER_LEN + 4 + RESET_TOKEN_LEN;
 const _: () = assert!(RESET_LEN < DATA_LEN_MIN);
-/// The highest packet number: the largest a varint, and so an ack, can name (RFC 9000 §12.3).
+/// Maximum packet number: the largest value that a varint, and so an ack, can hold (RFC 9000
+/// §12.3).
 pub const NUMBER_MAX: u64 = (1 << 62) - 1;
 
 /// The type byte of a packet.
@@ -86,51 +95,51 @@ pub enum PacketType {
     Response = 2,
     /// A cookie for a client while the relay is under load.
     Cookie = 3,
-    /// A question for the relay's public key.
+    /// A query for the relay's public key.
     KeyQuery = 4,
     /// The relay's public key.
     KeyAnswer = 5,
     /// Sealed frames.
     Data = 6,
-    /// The relay knows nothing of a session.
+    /// The relay does not know a session.
     Reset = 7,
 }
 
 /// Why bytes are not a packet of this version. Such packets are dropped without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PacketError {
-    /// The first byte is another, or there is none.
+    /// The first byte differs or is missing.
     Magic,
-    /// A version that is not spoken here.
+    /// An unsupported version.
     Version,
     /// A type that is unknown or reserved for a later version.
     Type,
     /// A reserved byte that is not 0.
     Reserved,
-    /// Shorter or longer than its type may be on this carrier.
+    /// Too short or too long for its type on this carrier.
     Length,
     /// A packet number above [`NUMBER_MAX`].
     Number,
 }
 
-/// The parts of an INIT or RESPONSE that both have.
+/// The common parts of an INIT and a RESPONSE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Handshake<'a> {
-    /// The index its sender will receive data packets under.
+    /// The index under which its sender will receive data packets.
     pub sender: u32,
     /// The Noise message.
     pub noise: &'a [u8],
-    /// Everything mac1 covers.
+    /// All bytes that mac1 covers.
     pub covered: &'a [u8],
-    /// The mac of [`Handshake::covered`] under a key made from the receiver's public key.
+    /// The mac of [`Handshake::covered`] under a key derived from the receiver's public key.
     pub mac1: &'a [u8; MAC_LEN],
-    /// Everything mac2 covers: the same and mac1.
+    /// All bytes that mac2 covers: the same and mac1.
     pub covered_by_mac2: &'a [u8],
     /// The mac of [`Handshake::covered_by_mac2`] under a cookie, or zeros.
     pub mac2: &'a [u8; MAC_LEN],
 }
 
-/// A packet as far as it can be read without keys.
+/// A packet, as far as it can be read without keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packet<'a> {
     /// The first handshake message.
@@ -142,7 +151,7 @@ pub enum Packet<'a> {
         /// Its other parts.
         handshake: Handshake<'a>,
     },
-    /// The relay is under load: the INIT is to be sent again with mac2.
+    /// The relay is under load: the client must repeat the INIT with mac2.
     Cookie {
         /// The index from the INIT it answers.
         receiver: u32,
@@ -151,38 +160,38 @@ pub enum Packet<'a> {
         /// The cookie and its tag; the mac1 of the INIT is its associated data.
         sealed: &'a [u8; COOKIE_SEALED_LEN],
     },
-    /// A question for the relay's public key.
+    /// A query for the relay's public key.
     KeyQuery {
-        /// To be given back in the answer.
+        /// Returned in the answer.
         nonce: &'a [u8; QUERY_NONCE_LEN],
     },
     /// The relay's public key, unauthenticated.
     KeyAnswer {
-        /// From the question.
+        /// The nonce of the query.
         nonce: &'a [u8; QUERY_NONCE_LEN],
         /// The key.
         key: &'a [u8; 32],
     },
-    /// Sealed frames; nothing of it is authentic before the tag has been verified.
+    /// Sealed frames. No part is authentic before the tag has been verified.
     Data {
-        /// The index its receiver has chosen.
+        /// The index that its receiver has chosen.
         receiver: u32,
-        /// The packet's number.
+        /// The packet number.
         number: u64,
     },
-    /// The other end knows nothing of a session; to be believed only with the right token.
+    /// The other end does not know a session. Valid only with the right token.
     Reset {
-        /// The index it is known under there.
+        /// The index of the session at the other end.
         index: u32,
         /// The proof.
         token: &'a [u8; RESET_TOKEN_LEN],
     },
 }
 
-/// Reads a packet that came on `carrier`.
+/// Parses a packet that arrived on `carrier`.
 ///
 /// # Errors
-/// [`PacketError`] if it is none of this version: to be dropped without an answer.
+/// [`PacketError`] if it is not a packet of this version; the caller drops it without an answer.
 pub fn parse(carrier: Carrier, bytes: &[u8]) -> Result<Packet<'_>, PacketError> {
     let Some((&MAGIC, rest)) = bytes.split_first() else { return Err(PacketError::Magic) };
     let [kind, version, reserved, ..] = *rest else { return Err(PacketError::Length) };
@@ -287,13 +296,13 @@ fn array_at<const N: usize>(bytes: &[u8], start: usize) -> Result<&[u8; N], Pack
     bytes.get(start..).and_then(<[u8]>::first_chunk).ok_or(PacketError::Length)
 }
 
-/// Appends the header of an INIT; the Noise message and the macs are to follow.
+/// Appends the header of an INIT. The Noise message and the macs must follow.
 pub fn write_init_header(out: &mut Vec<u8>, sender: u32) {
     write_header(out, PacketType::Init);
     out.extend_from_slice(&sender.to_be_bytes());
 }
 
-/// Appends the header of a RESPONSE; the Noise message and the macs are to follow.
+/// Appends the header of a RESPONSE. The Noise message and the macs must follow.
 pub fn write_response_header(out: &mut Vec<u8>, sender: u32, receiver: u32) {
     write_header(out, PacketType::Response);
     out.extend_from_slice(&sender.to_be_bytes());
@@ -313,7 +322,7 @@ pub fn write_cookie(
     out.extend_from_slice(sealed);
 }
 
-/// Appends a KEY_QUERY, padded as `carrier` wants it.
+/// Appends a KEY_QUERY, padded as `carrier` requires.
 pub fn write_key_query(out: &mut Vec<u8>, carrier: Carrier, nonce: &[u8; QUERY_NONCE_LEN]) {
     let start = out.len();
     write_header(out, PacketType::KeyQuery);
@@ -337,7 +346,7 @@ pub fn write_reset(out: &mut Vec<u8>, index: u32, token: &[u8; RESET_TOKEN_LEN])
     out.extend_from_slice(token);
 }
 
-/// The header of a data packet, which is its associated data.
+/// Returns the header of a data packet, which is its associated data.
 pub fn data_header(receiver: u32, number: u64) -> [u8; DATA_HEADER_LEN] {
     let mut header = [0; DATA_HEADER_LEN];
     header[..HEADER_LEN].copy_from_slice(&[MAGIC, PacketType::Data as u8, VERSION, 0]);
@@ -359,25 +368,27 @@ mod tests {
     const CARRIERS: [Carrier; 2] = [Carrier::Udp, Carrier::Tcp];
 
     #[test]
-    fn each_packet_reads_back_as_written() {
+    fn packets_round_trip() {
         let mut init = Vec::new();
         write_init_header(&mut init, 7);
         init.resize(HANDSHAKE_LEN - 2 * MAC_LEN, 3);
         init.extend_from_slice(&[1; MAC_LEN]);
         init.extend_from_slice(&[2; MAC_LEN]);
         for carrier in CARRIERS {
-            let Ok(Packet::Init(read)) = parse(carrier, &init) else { panic!("an INIT") };
-            assert_eq!((read.sender, read.mac1), (7, &[1; MAC_LEN]));
+            let Ok(Packet::Init(read)) = parse(carrier, &init) else { panic!("not an INIT") };
+            assert_eq!(read.sender, 7);
+            assert_eq!(read.mac1, &[1; MAC_LEN]);
             assert_eq!(read.noise, &[3; HANDSHAKE_LEN - INIT_HEADER_LEN - 2 * MAC_LEN]);
             assert_eq!(read.covered, &init[..HANDSHAKE_LEN - 2 * MAC_LEN]);
-            assert_eq!((read.covered_by_mac2, read.mac2), (&init[..HANDSHAKE_LEN - MAC_LEN], &[2; MAC_LEN]));
+            assert_eq!(read.covered_by_mac2, &init[..HANDSHAKE_LEN - MAC_LEN]);
+            assert_eq!(read.mac2, &[2; MAC_LEN]);
         }
 
         let mut response = Vec::new();
         write_response_header(&mut response, 8, 9);
         response.resize(HANDSHAKE_LEN, 0);
         let Ok(Packet::Response { receiver: 9, handshake }) = parse(Carrier::Udp, &response) else {
-            panic!("a RESPONSE")
+            panic!("not a RESPONSE")
         };
         assert_eq!(handshake.sender, 8);
 
@@ -385,7 +396,8 @@ mod tests {
         let data = [&header[..], &[0; TAG_LEN]].concat();
         assert_eq!(parse(Carrier::Udp, &data), Ok(Packet::Data { receiver: 5, number: 6 }));
 
-        let (mut query, mut answer) = (Vec::new(), Vec::new());
+        let mut query = Vec::new();
+        let mut answer = Vec::new();
         write_key_query(&mut query, Carrier::Udp, &[4; 16]);
         write_key_answer(&mut answer, &[4; 16], &[5; 32]);
         assert_eq!(parse(Carrier::Udp, &query), Ok(Packet::KeyQuery { nonce: &[4; 16] }));
@@ -406,8 +418,9 @@ mod tests {
     }
 
     #[test]
-    fn what_asks_for_an_answer_must_be_padded_on_udp_and_need_not_be_on_tcp() {
-        let (mut query, mut init) = (Vec::new(), Vec::new());
+    fn init_and_key_query_must_be_padded_on_udp_only() {
+        let mut query = Vec::new();
+        let mut init = Vec::new();
         write_key_query(&mut query, Carrier::Tcp, &[4; 16]);
         write_init_header(&mut init, 7);
         init.resize(200, 0);
@@ -420,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn other_versions_types_and_reserved_bits_are_refused() {
+    fn other_version_type_or_reserved_bits_are_refused() {
         let packet = [&data_header(1, 2)[..], &[0; 16]].concat();
         let table = [
             (0, 0xFE, PacketError::Magic),

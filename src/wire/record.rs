@@ -1,35 +1,38 @@
 //! Records: packets on a TCP connection.
 //!
-//! A TCP connection is a stream of bytes without borders, so each side cuts it into packets again:
+//! A TCP connection is a byte stream without boundaries, so each side splits it into packets:
 //!
 //! ```text
 //! stream:  magic(1) = 0xFF, then records
 //! record:  length(2, big-endian, 1..=16384) packet(length)
 //! ```
 //!
-//! Each side sends the magic byte once, first; the client at once, the relay when the client's has arrived. A relay
-//! demands it as the first byte it reads. A client skips up to [`GREETING_LEN_MAX`] bytes before it, because a relay
-//! that serves plain-text guests may greet before it knows whom it serves.
+//! Each side sends the magic byte once, first. The client sends it immediately, the relay when the
+//! client's has arrived. A relay requires it as the first byte that it reads. A client skips up to
+//! [`GREETING_LEN_MAX`] bytes before it. A relay that serves plain-text guests may send a greeting
+//! before it knows the kind of peer.
 //!
-//! A length out of range ends the connection: what follows is never searched for a new beginning.
+//! A length out of range ends the connection. The rest is never searched for a new record.
 
 use std::fmt;
 
 use super::limits::{MAGIC, TCP_PACKET_MAX};
 
-/// The length that stands before each packet, in bytes.
+/// Length prefix of each packet, in bytes.
 pub const RECORD_HEADER_LEN: usize = 2;
 
-/// Bytes a client skips before the relay's magic byte: room for a greeting in plain text, and no more.
+/// Maximum bytes that a client skips before the relay's magic byte: one greeting in plain text.
 pub const GREETING_LEN_MAX: usize = 1024;
 
-/// Capacity kept when nothing is buffered, in bytes: a burst of chat fits, and a thousand idle connections cost 4 MiB.
+/// Buffer capacity kept when nothing is buffered, in bytes.
+///
+/// A burst of chat fits, and a thousand idle connections cost 4 MiB.
 const IDLE_CAPACITY: usize = 4 * 1024;
 
-/// What is wrong with a stream of records. The connection is closed, never resynchronised.
+/// Error in a stream of records. The connection is closed and never resynchronised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordError {
-    /// The stream does not begin with the magic byte, or too much stands before it.
+    /// The stream does not begin with the magic byte, or too many bytes precede it.
     NoMagic,
     /// A record of length 0 or of more than [`TCP_PACKET_MAX`] bytes.
     BadLength(u16),
@@ -47,7 +50,6 @@ impl fmt::Display for RecordError {
 /// Appends one packet as a record.
 ///
 /// # Panics
-///
 /// If the packet is empty or longer than [`TCP_PACKET_MAX`]: cores build no such packets.
 pub fn frame_record(packet: &[u8], out: &mut Vec<u8>) {
     assert!((1..=TCP_PACKET_MAX).contains(&packet.len()), "a packet of {} bytes", packet.len());
@@ -56,40 +58,41 @@ pub fn frame_record(packet: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(packet);
 }
 
-/// Cuts the bytes that arrive on one TCP connection into packets again.
+/// Splits the bytes that arrive on one TCP connection into packets.
 ///
-/// Invariant: the packets that come out depend only on the bytes that went in, not on how they were cut into pushes.
+/// Invariant: the packets depend only on the bytes pushed, not on the boundaries of the pushes.
 ///
-/// Push what was read, then take packets until there are none; so at most one unfinished record stays behind, and
-/// the memory held is at most that record and the last push: (16 KiB + 1) + one read.
+/// Push the bytes read, then take packets until none is left. Then at most one unfinished record
+/// stays, and the memory held is at most (16 KiB + 1) + one read.
 #[derive(Debug)]
 pub struct Deframer {
     buffer: Vec<u8>,
-    /// Where the first byte not yet given out stands in `buffer`.
+    /// Offset in `buffer` of the first byte not yet returned.
     start: usize,
     state: State,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Before the magic byte; so many bytes may still be skipped.
+    /// Before the magic byte; this many bytes may still be skipped.
     Greeting(usize),
     Records,
     Broken(RecordError),
 }
 
 impl Deframer {
-    /// For the listening side: the first byte must be the magic.
+    /// For the listening side: the first byte must be the magic byte.
     pub const fn for_relay() -> Deframer {
         Deframer { buffer: Vec::new(), start: 0, state: State::Greeting(0) }
     }
 
-    /// For the connecting side: a greeting of up to [`GREETING_LEN_MAX`] bytes may stand before the magic.
+    /// For the connecting side: a greeting of up to [`GREETING_LEN_MAX`] bytes may precede the
+    /// magic byte.
     pub const fn for_client() -> Deframer {
         Deframer { buffer: Vec::new(), start: 0, state: State::Greeting(GREETING_LEN_MAX) }
     }
 
-    /// Takes in the next bytes of the stream, any number of them. Packets lent before are gone.
+    /// Takes the next bytes of the stream, any number of them. Ends the borrow of earlier packets.
     pub fn push(&mut self, mut bytes: &[u8]) {
         if let State::Greeting(_) = self.state {
             bytes = self.skip_greeting(bytes);
@@ -106,20 +109,18 @@ impl Deframer {
         !matches!(self.state, State::Greeting(_) | State::Broken(RecordError::NoMagic))
     }
 
-    /// Whether a whole packet is there.
+    /// Whether a complete packet is available.
     ///
     /// # Errors
-    ///
-    /// The stream is no stream of records; it stays so.
+    /// [`RecordError`] if the bytes are not a stream of records; every later call fails as well.
     pub fn has_packet(&mut self) -> Result<bool, RecordError> {
         Ok(self.next_len()?.is_some())
     }
 
-    /// The next whole packet, in place; `None` until more has been pushed.
+    /// Returns the next complete packet, in place; `None` until more bytes are pushed.
     ///
     /// # Errors
-    ///
-    /// The stream is no stream of records; it stays so.
+    /// [`RecordError`] if the bytes are not a stream of records; every later call fails as well.
     pub fn next_packet(&mut self) -> Result<Option<&mut [u8]>, RecordError> {
         let Some(len) = self.next_len()? else {
             return Ok(None);
@@ -129,7 +130,7 @@ impl Deframer {
         Ok(Some(&mut self.buffer[begin..self.start]))
     }
 
-    /// Bytes held that belong to no packet given out yet.
+    /// Returns the number of bytes held that belong to no packet returned yet.
     pub fn buffered_len(&self) -> usize {
         self.buffer.len() - self.start
     }
@@ -192,9 +193,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// All packets of `stream` when it arrives in these cuts, and what ended it.
+    /// Returns all packets of `stream` when it arrives in these cuts, and the error that ended it.
     fn cut(mut deframer: Deframer, stream: &[u8], cuts: &[usize]) -> (Vec<Vec<u8>>, Option<RecordError>) {
-        let (mut packets, mut rest, mut cuts) = (Vec::new(), stream, cuts.iter().cycle());
+        let mut packets = Vec::new();
+        let mut rest = stream;
+        let mut cuts = cuts.iter().cycle();
         while !rest.is_empty() {
             let len = cuts.next().map_or(rest.len(), |cut| (*cut).clamp(1, rest.len()));
             deframer.push(&rest[..len]);
@@ -219,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_a_length_and_a_packet() {
+    fn record_is_length_and_packet() {
         assert_eq!(stream_of(&[b"ab".to_vec(), vec![7; 256]])[..8], [0xFF, 0, 2, b'a', b'b', 1, 0, 7]);
     }
 
@@ -232,19 +235,20 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_packet_passes_and_lengths_beyond_end_the_stream() {
+    fn largest_packet_passes_and_invalid_length_ends_stream() {
         let largest = vec![vec![9; TCP_PACKET_MAX]];
         assert_eq!(cut(Deframer::for_relay(), &stream_of(&largest), &[4096]), (largest, None));
         for (header, len) in [([0, 0], 0), ([0x40, 1], 16_385), ([0xFF, 0xFF], 0xFFFF)] {
             let mut stream = stream_of(&[b"first".to_vec()]);
             stream.extend_from_slice(&header);
             let (packets, error) = cut(Deframer::for_relay(), &stream, &[]);
-            assert_eq!((packets.len(), error), (1, Some(RecordError::BadLength(len))));
+            assert_eq!(packets.len(), 1);
+            assert_eq!(error, Some(RecordError::BadLength(len)));
         }
     }
 
     #[test]
-    fn a_relay_demands_the_magic_byte_first() {
+    fn relay_requires_magic_byte_first() {
         for stream in [&b"GET / HTTP/1.1\r\n"[..], b"\x16\x03\x01", b"SSH-2.0-x\r\n", b"\x05\x01\0", b"x\xFF"]
         {
             let mut deframer = Deframer::for_relay();
@@ -257,19 +261,20 @@ mod tests {
     }
 
     #[test]
-    fn a_client_skips_a_greeting_of_a_kibibyte_and_no_more() {
+    fn client_skips_greeting_of_at_most_1_kib() {
         for (len, error) in [(0, None), (1024, None), (1025, Some(RecordError::NoMagic))] {
             let mut stream = vec![b'.'; len];
             stream.extend(stream_of(&[b"hello".to_vec()]));
             for cuts in [&[][..], &[1], &[100, 1000]] {
                 let (packets, ended) = cut(Deframer::for_client(), &stream, cuts);
-                assert_eq!((packets.len(), ended), (usize::from(error.is_none()), error));
+                assert_eq!(packets.len(), usize::from(error.is_none()));
+                assert_eq!(ended, error);
             }
         }
     }
 
     #[test]
-    fn memory_returns_to_little_when_a_burst_is_over() {
+    fn memory_shrinks_after_burst() {
         let mut deframer = Deframer::for_relay();
         deframer.push(&stream_of(&vec![vec![1; TCP_PACKET_MAX]; 4]));
         while deframer.next_packet().unwrap().is_some() {}
@@ -279,7 +284,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn cuts_never_change_the_packets(
+        fn cuts_never_change_packets(
             packets in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..600), 0..20),
             greeting in "[ -~]{0,40}",
             cuts in prop::collection::vec(1usize..2000, 0..20),
@@ -290,7 +295,7 @@ mod tests {
         }
 
         #[test]
-        fn arbitrary_bytes_give_the_same_end_however_cut(
+        fn arbitrary_bytes_end_alike_for_all_cuts(
             mut stream in prop::collection::vec(any::<u8>(), 0..3000),
             magic in any::<bool>(),
             cuts in prop::collection::vec(1usize..500, 0..20),

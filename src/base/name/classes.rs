@@ -1,13 +1,13 @@
-//! Characters that share a class, so that texts that look alike have one class in an index.
+//! Equivalence classes of characters, so that look-alike texts share one class in an index.
 //!
-//! Follows from the looks of all characters: whatever a character may look like is of its class. A
-//! test computes the table and prints it where it differs, as after a change of Unicode or of the
-//! Chinese look-alikes.
+//! Derived from the looks of all characters: every look of a character belongs to the class of that
+//! character. A test computes the table and prints it if it differs, for example after an update of
+//! Unicode or of the Chinese look-alikes.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-/// A class, and the characters of it that are not written so themselves.
+/// A class, and the characters of it that differ from the class itself.
 const CLASSES: &[(&str, &str)] = &[
     ("$", "ֆ"),
     ("2", "ƨჷⴧꝛ"),
@@ -163,7 +163,7 @@ const CLASSES: &[(&str, &str)] = &[
     ("ꚛ", "𐊨"),
 ];
 
-/// Returns the class of a letter in one case and form; `None` if that is the letter itself.
+/// Returns the class of a letter in one case and form; `None` if the class is the letter itself.
 pub(super) fn class_of(letter: char) -> Option<&'static str> {
     static CLASS_OF: OnceLock<BTreeMap<char, &'static str>> = OnceLock::new();
     let of_row = |row: &(&'static str, &'static str)| {
@@ -183,7 +183,7 @@ mod tests {
     use super::super::looks::{letters_of, looks_of};
     use super::*;
 
-    /// What letters are replaced by, so that all looks of each character are one text.
+    /// Replacements of letters after which all looks of each character are the same text.
     #[derive(Default)]
     struct Replacements(BTreeMap<char, Vec<char>>);
 
@@ -193,9 +193,10 @@ mod tests {
             text.iter().flat_map(replaced).collect()
         }
 
-        /// Makes both texts one; `false` if letters cannot be replaced so.
+        /// Adds replacements that make both texts equal. Returns `false` if that is impossible.
         fn unite(&mut self, one: &[char], other: &[char]) -> bool {
-            let (one, other) = (self.apply(one), self.apply(other));
+            let one = self.apply(one);
+            let other = self.apply(other);
             if one.len() > 1 && one.len() == other.len() {
                 return one.iter().zip(&other).all(|(one, other)| self.unite(&[*one], &[*other]));
             }
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn all_looks_of_a_character_are_of_its_class() {
+    fn all_looks_of_character_have_its_class() {
         let mut replacements = Replacements::default();
         for c in '\0'..'\u{20000}' {
             let is_in_names = c.is_alphanumeric() || is_combining_mark(c);

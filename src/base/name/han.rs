@@ -1,15 +1,15 @@
-//! Chinese characters that are one character in two forms, and those that a reader takes for each
-//! other.
+//! Chinese characters with several forms, and characters that users confuse.
 //!
-//! Two relations. Forms (traditional and simplified, older and Japanese ones) are equivalent: 黃 is
-//! 黄. Look-alikes are not transitive: 干 looks like 千 and is a form of 乾, and 乾 does not look like
-//! 千.
+//! Two relations. Forms (traditional and simplified, older and Japanese ones) are equivalent:
+//! 黃 is 黄. Look-alikes are not transitive: 干 looks like 千 and is a form of 乾, but 乾 does not
+//! look like 千.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-/// A form and the one that stands for it, where the crate's table has none or another one. A
-/// character before itself stays apart: the crate takes it for another character. Sorted.
+/// A form and its representative, where the crate's table lacks it or has another one. Sorted.
+///
+/// A character that maps to itself stays separate: the crate maps it to a different character.
 const FORMS: &[(char, char)] = &[
     ('倂', '并'),
     ('儁', '俊'),
@@ -98,9 +98,11 @@ const FORMS: &[(char, char)] = &[
     ('𠮷', '吉'),
 ];
 
-/// Characters of each row are taken for each other at a glance, at the size of a terminal's cell: a
-/// stroke more, longer, or in another place. Radicals alone (清 and 情) make no look-alikes: people
-/// tell their names apart by them.
+/// Rows of characters that users confuse at the size of a terminal's cell.
+///
+/// They differ in one stroke more, a longer stroke, or a stroke in another place. Characters that
+/// differ in their radical only (清 and 情) are no look-alikes: users distinguish names by
+/// radicals.
 const LOOK_ALIKES: &[&str] = &[
     "己已巳",
     "大太犬",
@@ -204,17 +206,16 @@ const LOOK_ALIKES: &[&str] = &[
     "裏裹",
 ];
 
-/// The first of the characters, from a plane that no name has characters of, that stand for the
-/// rows of look-alikes.
+/// First of the characters that represent the rows of look-alikes. No name has characters of this
+/// plane.
 const FIRST_ROW: u32 = 0xF_0000;
 
-/// Whether it is a Chinese character (Unified_Ideograph, as blocks).
+/// Whether this is a Chinese character (Unified_Ideograph, as blocks).
 pub(super) fn is_han(c: char) -> bool {
     matches!(c, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{fa0e}'..='\u{fa29}' | '\u{20000}'..='\u{323af}')
 }
 
-/// Returns the form that stands for all forms of a character; a character that is not Chinese
-/// stands for itself.
+/// Returns the representative of all forms of a character; other characters represent themselves.
 pub(super) fn form(c: char) -> char {
     if !is_han(c) {
         return c;
@@ -225,8 +226,9 @@ pub(super) fn form(c: char) -> char {
     }
 }
 
-/// Returns a character for each row of look-alikes that `c` is in: two characters look alike if
-/// they share one.
+/// Returns a character for each row of look-alikes that contains `c`.
+///
+/// Two characters look alike if they share one.
 pub(super) fn rows_of(c: char) -> &'static [char] {
     static ROWS: OnceLock<BTreeMap<char, Vec<char>>> = OnceLock::new();
     let rows = ROWS.get_or_init(|| {
@@ -241,7 +243,7 @@ pub(super) fn rows_of(c: char) -> &'static [char] {
     rows.get(&c).map_or(&[], Vec::as_slice)
 }
 
-/// Returns the first character of a row that [`rows_of`] stands for.
+/// Returns the first character of the row that [`rows_of`] represents by `row`.
 pub(super) fn first_of_row(row: char) -> Option<char> {
     let number = u32::from(row).checked_sub(FIRST_ROW)? as usize;
     LOOK_ALIKES.get(number)?.chars().next()
@@ -252,7 +254,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forms_are_in_order_and_each_has_a_purpose() {
+    fn forms_are_sorted_and_differ_from_crate() {
         assert!(FORMS.is_sorted_by(|one, other| one.0 < other.0));
         for (one, other) in FORMS {
             let of_crate = fast2s::convert(&one.to_string());
@@ -262,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_of_different_chinese_characters() {
+    fn rows_hold_distinct_chinese_characters() {
         assert!((60..=100).contains(&LOOK_ALIKES.len()));
         for row in LOOK_ALIKES {
             let mut characters: Vec<char> = row.chars().collect();

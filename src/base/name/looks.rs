@@ -1,13 +1,12 @@
 //! Whether two names look alike (UTS #39 §4, with case, forms of Chinese characters, and Chinese
 //! look-alikes).
 //!
-//! Each character of a name has several looks: its own shape by the table of confusables, those of
-//! its small and its capital form, those of its other Chinese forms, and one for each row of
-//! look-alikes that it is in. Two names look alike if some choice of looks makes one text of both.
-//! That is not transitive: Greek ν looks like `v`, and its capital like `N`.
-//!
-//! An index therefore has [`Looks::class`], which is one text for all names that look alike, and
-//! for some that do not: it is found by one look-up, and [`Looks::meet`] then decides.
+//! Each character has several looks. These are its shape by the table of confusables, the shapes of
+//! its small and capital form, and those of its other Chinese forms. Each row of look-alikes that
+//! holds it adds one more. Two names look alike if some choice of looks turns both into the same
+//! text. This is not transitive: Greek ν looks like `v`, and its capital like `N`. Therefore an
+//! index uses [`Looks::class`], one text for all names that look alike and for some that do not.
+//! One lookup finds the class, and [`Looks::meet`] decides.
 
 use std::collections::BTreeSet;
 use std::iter;
@@ -20,23 +19,24 @@ use unicode_normalization::char::is_combining_mark;
 use super::classes::class_of;
 use super::han;
 
-/// One look of one character: mostly one character, `rn` for `m`.
+/// One look of one character: mostly one character, but `rn` for `m`.
 type Look = SmallVec<[char; 4]>;
 
-/// The looks of one character.
+/// All looks of one character.
 type LooksOfOne = SmallVec<[Look; 4]>;
 
-/// What a text may look like.
+/// All possible looks of a text, per character.
 pub struct Looks(Vec<LooksOfOne>);
 
 impl Looks {
-    /// Maximum names of one class to compare with another: 2 ms where each is as long as a name may
-    /// be. Names that look alike are one member's, so of Latin names only those share a class that
-    /// differ in a few letters (`e` and `r` do, through Greek and Cyrillic), and people's names are
-    /// never this many. A relay refuses what would be one more.
+    /// Maximum names of one class to compare with another: 2 ms if all have the maximum length.
+    ///
+    /// Names that look alike belong to one member. Latin names share a class only if they differ in
+    /// a few letters, such as `e` and `r`, which meet through Greek and Cyrillic. Real names never
+    /// reach this number. A relay refuses a name beyond it.
     pub const COMPARED_MAX: usize = 128;
 
-    /// The looks of a text, which need not be a name; `None` if it is longer than any name.
+    /// Returns the looks of any text; `None` if it is longer than any name.
     pub fn of(text: &str) -> Option<Looks> {
         (text.len() <= super::RAW_BYTES_MAX).then(|| Looks::new(text))
     }
@@ -53,7 +53,9 @@ impl Looks {
         Looks(looks)
     }
 
-    /// A text that is equal for all texts that look alike. For an index only: equal for others too.
+    /// Returns a text that is equal for all texts that look alike.
+    ///
+    /// For an index only: some texts that do not look alike have the same class.
     pub fn class(&self) -> String {
         let mut class = String::new();
         for looks in &self.0 {
@@ -62,7 +64,7 @@ impl Looks {
         class
     }
 
-    /// Whether two texts look alike. Symmetric, true for a text and itself, and not transitive.
+    /// Whether two texts look alike. Reflexive and symmetric, but not transitive.
     pub fn meet(&self, other: &Looks) -> bool {
         Meeting { mine: &self.0, theirs: &other.0, is_beginning: false }.is_possible()
     }
@@ -73,7 +75,7 @@ impl Looks {
     }
 }
 
-/// The looks of one character; the first is its shape, in its plain form.
+/// Returns the looks of one character; the first is its shape, in its plain form.
 pub(super) fn looks_of(c: char) -> LooksOfOne {
     static ASCII: OnceLock<Vec<LooksOfOne>> = OnceLock::new();
     match c.is_ascii() {
@@ -94,8 +96,7 @@ fn find_looks(c: char) -> LooksOfOne {
     // character.
     if let Some(plain) = iter::once(c).nfkd().next().filter(|plain| *plain != c) {
         let mut looks = find_looks(plain);
-        // Greek ϲ is σ and looks like c; other shapes are those of the plain character, or of
-        // signs.
+        // Greek ϲ is σ and looks like c. Other shapes are those of the plain character, or symbols.
         if own.len() == 1 && own[0].is_ascii_alphanumeric() {
             add(own, &mut looks);
         }
@@ -106,14 +107,14 @@ fn find_looks(c: char) -> LooksOfOne {
     if han::is_han(c) || han::is_han(of_shape) {
         add_han(c, of_shape, &mut looks);
     }
-    // A mark has no capital: that of the iota below is a letter.
+    // A mark has no capital: the capital of the iota subscript is a letter.
     if !is_combining_mark(c) {
         add_cases(c, &mut looks);
     }
     looks
 }
 
-/// Returns the capital letter that this one is a small form of.
+/// Returns the capital letter of which `c` is a small form.
 fn small_capital(c: char) -> Option<char> {
     const SMALL: &str = "ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘꞯʀꜱᴛᴜᴠᴡʏᴢ";
     const CAPITALS: &str = "ABCDEFGHIJKLMNOPQRSTUVWYZ";
@@ -146,9 +147,10 @@ fn add_cases(c: char, looks: &mut LooksOfOne) {
         return;
     }
     let shape_of = |text: Look| text.into_iter().flat_map(shape).collect::<Look>();
-    let (capital, small) = (shape_of(capital), shape_of(small));
-    // `I` is shaped like `l`, and counts as that only where it is written: Elia and Ella are two
-    // names, EIla is both.
+    let capital = shape_of(capital);
+    let small = shape_of(small);
+    // `I` is shaped like `l`, which counts only where `I` is written: Elia and Ella are different
+    // names, EIla looks like both.
     let is_of_i = small[..] == ['i'] && capital[..] == ['l'];
     add(small, looks);
     if !is_of_i {
@@ -156,10 +158,10 @@ fn add_cases(c: char, looks: &mut LooksOfOne) {
     }
 }
 
-/// The shape of a character by the table of confusables.
+/// Returns the shape of a character by the table of confusables.
 fn shape(c: char) -> Look {
     let shape: Look = unicode_security::skeleton(c.encode_utf8(&mut [0; 4])).collect();
-    // The table has seven Chinese characters as syllables of Hangul, of several letters.
+    // The table maps seven Chinese characters to syllables of Hangul, of several letters.
     if shape.len() > 1 && han::is_han(c) { Look::from_slice(&[c]) } else { shape }
 }
 
@@ -173,34 +175,51 @@ fn push_class(c: char, class: &mut String) {
     }
 }
 
-/// The letters of one character of a look in one case and form; none for marks and primes.
+/// Returns the letters of one character of a look, in one case and form; none for marks and primes.
 pub(super) fn letters_of(c: char) -> impl Iterator<Item = char> {
     let c = han::first_of_row(c).unwrap_or(c);
     let is_letter = !is_combining_mark(c) && c != '\'';
     c.to_uppercase().flat_map(char::to_lowercase).map(han::form).filter(move |_| is_letter)
 }
 
-/// Two texts that are read together, one look of each character after the other.
+/// Search for a choice of looks that makes two texts equal.
+///
+/// Both texts are read from the left, one look per character. Looks have different lengths (`rn` is
+/// one look of `m`), so after a step one text may be ahead by the rest of a look. Whether the
+/// remaining texts can match depends only on this rest and the two positions. There are few such
+/// states, so a search that visits each once takes linear time, while the number of choices grows
+/// exponentially.
 struct Meeting<'a> {
     mine: &'a [LooksOfOne],
     theirs: &'a [LooksOfOne],
-    /// Whether mine may have more than theirs.
+    /// Whether `mine` may be longer than `theirs`.
     is_beginning: bool,
 }
 
-/// Characters read of mine and of theirs; what one of them is ahead by, and whether that is mine.
-type Place<'a> = (usize, usize, &'a [char], bool);
+/// State of the search.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place<'a> {
+    /// Characters read of `Meeting::mine`.
+    mine: usize,
+    /// Characters read of `Meeting::theirs`.
+    theirs: usize,
+    /// Rest of a look by which one text is ahead; empty if both are even.
+    ahead: &'a [char],
+    /// Whether `ahead` belongs to `Meeting::mine`.
+    is_mine: bool,
+}
 
 impl<'a> Meeting<'a> {
     fn is_possible(&self) -> bool {
         self.is_possible_in(&mut 0)
     }
 
-    /// Counts the places that it looks at: each once, and one for each character where the looks
-    /// differ.
+    /// Adds the number of visited states to `steps`.
     fn is_possible_in(&self, steps: &mut usize) -> bool {
-        let start: Place = (0, 0, &[], true);
-        let (mut seen, mut open) = (BTreeSet::from([start]), vec![start]);
+        let start = Place { mine: 0, theirs: 0, ahead: &[], is_mine: true };
+        // Different choices of looks lead to the same state: follow each state only once.
+        let mut seen = BTreeSet::from([start]);
+        let mut open = vec![start];
         while let Some(place) = open.pop() {
             *steps += 1;
             if self.is_end(place) {
@@ -215,26 +234,41 @@ impl<'a> Meeting<'a> {
         false
     }
 
-    fn is_end(&self, (mine, theirs, ahead, is_mine): Place) -> bool {
-        let mine_is_over = mine == self.mine.len() && ahead.is_empty();
-        theirs == self.theirs.len() && (mine_is_over || self.is_beginning && (is_mine || ahead.is_empty()))
+    fn is_end(&self, place: Place) -> bool {
+        if place.theirs < self.theirs.len() {
+            return false;
+        }
+        let is_even = place.ahead.is_empty();
+        // All of `theirs` is read. If it is ahead, `mine` must still match its rest.
+        let is_prefix = self.is_beginning && (is_even || place.is_mine);
+        is_prefix || is_even && place.mine == self.mine.len()
     }
 
-    /// Reads one character of the text that is behind.
-    fn each_next(&self, (mine, theirs, ahead, is_mine): Place<'a>, mut take: impl FnMut(Place<'a>)) {
-        let reads_mine = if ahead.is_empty() { mine < self.mine.len() } else { !is_mine };
-        let (behind, mine, theirs) = match reads_mine {
-            true => (self.mine.get(mine), mine + 1, theirs),
-            false => (self.theirs.get(theirs), mine, theirs + 1),
+    /// Reads one character of the text that is behind, and reports every state that this leads to.
+    fn each_next(&self, place: Place<'a>, mut take: impl FnMut(Place<'a>)) {
+        let ahead = place.ahead;
+        // If neither is ahead, the order does not matter; `mine` first keeps the states few.
+        let reads_mine = if ahead.is_empty() { place.mine < self.mine.len() } else { !place.is_mine };
+        let mut next = place;
+        let looks = match reads_mine {
+            true => {
+                next.mine += 1;
+                self.mine.get(place.mine)
+            }
+            false => {
+                next.theirs += 1;
+                self.theirs.get(place.theirs)
+            }
         };
-        for look in behind.into_iter().flatten() {
+        for look in looks.into_iter().flatten() {
             let common = ahead.len().min(look.len());
             if ahead[..common] != look[..common] {
                 continue;
             }
+            // The look is longer than the rest: now the text that was behind is ahead.
             take(match look.len() > common {
-                true => (mine, theirs, &look[common..], reads_mine),
-                false => (mine, theirs, &ahead[common..], is_mine),
+                true => Place { ahead: &look[common..], is_mine: reads_mine, ..next },
+                false => Place { ahead: &ahead[common..], ..next },
             });
         }
     }
@@ -250,7 +284,9 @@ mod tests {
     }
 
     /// Latin, Cyrillic, Greek, Armenian, Cherokee, Coptic; full-width and mathematical letters;
-    /// digits; capitals only, small letters only, and both in one name.
+    /// digits.
+    ///
+    /// Capitals only, small letters only, and both in one name.
     const LETTERS: &[(&str, &str)] = &[
         ("alice", "ALICE"),
         ("alice", "Αlice"),
@@ -361,7 +397,7 @@ mod tests {
     ];
 
     #[test]
-    fn names_that_deceive_look_alike() {
+    fn confusable_names_look_alike() {
         for (one, other) in LETTERS.iter().chain(HAN) {
             assert!(alike(one, other) && alike(other, one), "{one} {other}");
         }
@@ -374,8 +410,8 @@ mod tests {
         }
     }
 
-    /// Of all ASCII letters and digits only these, besides capitals and their small letters, look
-    /// alike.
+    /// These are the only ASCII letters and digits that look alike, apart from the two cases of a
+    /// letter.
     #[test]
     fn few_pairs_of_ascii_look_alike() {
         let all: Vec<String> = ('0'..='z').filter(char::is_ascii_alphanumeric).map(String::from).collect();
@@ -387,7 +423,7 @@ mod tests {
         assert_eq!(pairs, ["0O", "0o", "1I", "1L", "1l", "IL", "Il"]);
     }
 
-    /// A name of nothing but look-alikes, and one that fits it up to its last letter.
+    /// Compares two names that consist of look-alikes and differ in their last letter only.
     #[test]
     fn longest_names_are_compared_in_few_steps() {
         for (one, other) in [("己", "巳"), ("ν", "v"), ("m", "M"), ("rn", "m"), ("干", "千"), ("I", "l")]
@@ -411,8 +447,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn looking_alike_is_symmetric_and_of_one_class(one in text(), other in text()) {
-            let (one, other) = (Looks::new(&one), Looks::new(&other));
+        fn looking_alike_is_symmetric_and_implies_equal_class(one in text(), other in text()) {
+            let one = Looks::new(&one);
+            let other = Looks::new(&other);
             prop_assert!(one.meet(&one));
             prop_assert_eq!(one.meet(&other), other.meet(&one));
             prop_assert!(!one.meet(&other) || one.class() == other.class());
@@ -432,7 +469,7 @@ mod tests {
         }
 
         #[test]
-        fn capitals_never_change_a_look(text in "[a-zA-Zа-яΑ-ΩéԱ-Ֆꭰ-ꮿ]{1,12}") {
+        fn case_never_changes_look(text in "[a-zA-Zа-яΑ-ΩéԱ-Ֆꭰ-ꮿ]{1,12}") {
             prop_assert!(alike(&text, &text.to_uppercase()));
             prop_assert!(alike(&text, &text.to_lowercase()));
         }

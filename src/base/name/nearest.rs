@@ -1,20 +1,21 @@
-//! How near a mistyped name is to one that exists.
+//! Distance between a mistyped name and existing ones.
 
 use unicode_normalization::UnicodeNormalization;
 
 use super::{Looks, Name};
 
-/// Maximum characters of a [`Folded`] text: as many as the bytes of the longest name. Only
-/// compatibility forms that unfold to several characters make a name longer; such a name is found
-/// by its look alone.
+/// Maximum characters of a [`Folded`] text: the maximum bytes of a name.
+///
+/// Only compatibility forms that expand to several characters make a name longer. Such a name is
+/// found by its look alone.
 const FOLDED_MAX: usize = Name::BYTES_MAX;
 
 impl Name {
-    /// Returns the candidates one might have meant by `wanted`, nearest first, at most `most`.
-    /// `wanted` need not be a name; one longer than any name is near to nothing.
+    /// Returns up to `most` candidates that `wanted` may have meant, nearest first.
     ///
-    /// Near is: looking alike ([`Name::looks_like`]), or near as [`Folded::distance`] says.
-    /// Compares with each candidate: for address books, which are small. A relay has an index.
+    /// Near means looking alike ([`Name::looks_like`]) or near by [`Folded::distance`]. `wanted`
+    /// need not be a valid name; a text longer than any name is near to no candidate. Compares with
+    /// every candidate, which suits address books. A relay has an index.
     pub fn nearest<'a>(wanted: &str, candidates: impl Iterator<Item = &'a Name>, most: usize) -> Vec<Name> {
         let Some(want) = Folded::new(wanted) else { return Vec::new() };
         let looks = Looks::new(wanted);
@@ -29,8 +30,7 @@ impl Name {
     }
 }
 
-/// A text in one case, as composed characters on the stack: comparing two of them allocates
-/// nothing.
+/// A text in one case, as composed characters on the stack. Comparing two does not allocate.
 pub struct Folded {
     len: usize,
     chars: [char; FOLDED_MAX],
@@ -44,7 +44,7 @@ impl Folded {
         }
         let mut folded = Folded { len: 0, chars: ['\0'; FOLDED_MAX] };
         match text.is_ascii() {
-            // ASCII is composed, and its fold is its lower case.
+            // ASCII is composed, and folding it is lower-casing it.
             true => text.chars().try_for_each(|c| folded.push(c.to_ascii_lowercase()))?,
             false => super::fold(text).nfc().try_for_each(|c| folded.push(c))?,
         }
@@ -57,20 +57,20 @@ impl Folded {
         Some(())
     }
 
-    /// The characters.
+    /// Returns the characters.
     pub fn chars(&self) -> &[char] {
         &self.chars[..self.len]
     }
 
-    /// Returns how many characters `have` is from this text, which was wanted; `None` if it is too
-    /// far.
+    /// Returns how many edits `have` is away from this wanted text; `None` if it is too far.
     ///
-    /// Near is: at most one character in three changed, added, dropped or swapped (optimal string
-    /// alignment), so one character in a Chinese name of three counts; or a beginning.
+    /// Near means at most one character in three changed, added, removed or swapped (optimal string
+    /// alignment), or a prefix. Thus one wrong character in a Chinese name of three is near.
     pub fn distance(&self, have: &Folded) -> Option<usize> {
-        let (want, have) = (self.chars(), have.chars());
-        // Two characters in which one differs have half in common, which is no mistype but the
-        // shortest Chinese names.
+        let want = self.chars();
+        let have = have.chars();
+        // The shortest Chinese names have two characters: allow one difference although half then
+        // differs.
         let allowed = (want.len().max(have.len()) / 3).max(usize::from(want.len() > 1));
         if !want.is_empty() && have.starts_with(want) {
             return Some(have.len() - want.len());
@@ -79,8 +79,10 @@ impl Folded {
     }
 }
 
-/// The optimal string alignment distance, if it is at most `allowed`. Work is the product of both
-/// lengths at most; it ends early where every way is too long.
+/// Returns the optimal string alignment distance if it is at most `allowed`.
+///
+/// Takes time for the product of both lengths at most; stops early when every alignment is too
+/// long.
 fn alignment(want: &[char], have: &[char], allowed: usize) -> Option<usize> {
     if want.len().abs_diff(have.len()) > allowed {
         return None;
@@ -91,7 +93,7 @@ fn alignment(want: &[char], have: &[char], allowed: usize) -> Option<usize> {
         *cell = at;
     }
     for (at, c) in want.iter().enumerate() {
-        // Three rows take turns: the one being made, the one above it, and the one above that.
+        // Three rows rotate: the one being filled, the one above it, and the one above that.
         let [above2, above, row] = [(at + 2) % 3, at % 3, (at + 1) % 3];
         rows[row][0] = (at + 1) as u8;
         let mut least = rows[row][0];
@@ -104,7 +106,8 @@ fn alignment(want: &[char], have: &[char], allowed: usize) -> Option<usize> {
             rows[row][place + 1] = cell;
             least = least.min(cell);
         }
-        // A swap leads from two rows above, which may be one less than the row above.
+        // A swap continues from two rows above, whose minimum may be one less than that of the row
+        // above.
         if usize::from(least) > allowed + 1 {
             return None;
         }
@@ -124,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistype_finds_the_name() {
+    fn mistyped_name_is_found() {
         let names = ["TOM", "JACK", "一棵树", "武大郎", "alexander"];
         assert_eq!(near("JAKC", &names), ["JACK"]);
         assert_eq!(near("jack", &names), ["JACK"]);
@@ -134,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn one_wrong_character_in_a_chinese_name_is_near() {
+    fn one_wrong_character_in_chinese_name_is_near() {
         let names = ["一棵树", "武大郎", "王伟"];
         assert_eq!(near("一颗树", &names), ["一棵树"]);
         assert_eq!(near("武二郎", &names), ["武大郎"]);
@@ -142,7 +145,7 @@ mod tests {
         assert_eq!(near("武", &names), ["武大郎"]);
     }
 
-    /// A syllable of Hangul is one character, whatever it is made of.
+    /// A syllable of Hangul is one character, regardless of its letters.
     #[test]
     fn one_wrong_syllable_of_hangul_is_near() {
         assert_eq!(near("한글날", &["한굴날", "서울시"]), ["한굴날"]);
@@ -150,24 +153,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_far_is_not_named() {
+    fn distant_names_are_not_suggested() {
         assert_eq!(near("zzz", &["TOM", "JACK"]), [""; 0]);
         assert_eq!(near("", &["TOM"]), [""; 0]);
         assert_eq!(near(&"a".repeat(100_000), &["a"]), [""; 0]);
-        // Unfolds to eighteen characters each: longer than any name.
+        // Expands to 18 characters each: longer than any name.
         assert_eq!(near(&"\u{fdfa}".repeat(32), &["a"]), [""; 0]);
     }
 
     #[test]
-    fn the_nearest_come_first_and_only_as_many_as_asked_for() {
+    fn nearest_come_first_up_to_requested_number() {
         assert_eq!(near("mari", &["marion", "maria", "mari", "marc", "mary"]), ["mari", "marc", "maria"]);
     }
 
     proptest! {
         #[test]
-        fn alignment_is_that_of_the_textbook(want in "[abc]{0,9}", have in "[abc]{0,9}", allowed in 0..6_usize) {
+        fn alignment_equals_reference_implementation(want in "[abc]{0,9}", have in "[abc]{0,9}", allowed in 0..6_usize) {
             let far = strsim::osa_distance(&want, &have);
-            let (want, have) = (Folded::new(&want).unwrap(), Folded::new(&have).unwrap());
+            let want = Folded::new(&want).unwrap();
+            let have = Folded::new(&have).unwrap();
             let found = alignment(want.chars(), have.chars(), allowed);
             prop_assert_eq!(found, (far <= allowed).then_some(far));
         }

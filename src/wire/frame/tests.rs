@@ -1,4 +1,4 @@
-//! Frames as bytes. Part of the program under `#[cfg(test)]` only.
+//! Tests of the byte layout of frames.
 
 use super::*;
 use proptest::prelude::*;
@@ -8,7 +8,7 @@ fn read(bytes: &[u8]) -> Result<Vec<Frame<'_>>, FrameError> {
 }
 
 #[test]
-fn every_frame_has_the_bytes_of_the_table() {
+fn every_frame_has_bytes_of_table() {
     let ack = Ack { largest: 10, delay_us: 100, more: 1, first: 2, rest: &[1, 3] };
     let table: [(Frame<'_>, &[u8]); 13] = [
         (Frame::Padding(3), &[0, 0, 0]),
@@ -39,8 +39,9 @@ fn every_frame_has_the_bytes_of_the_table() {
     assert_eq!(ack.ranges().collect::<Vec<_>>(), [8..=10, 2..=5]);
 }
 
+/// An unknown stream is an error as well, and so is an ignorable frame that ends after its packet.
 #[test]
-fn unknown_critical_types_and_streams_close_and_unknown_ignorable_ones_do_not() {
+fn unknown_critical_types_close_and_ignorable_ones_are_skipped() {
     for kind in (0x09..=0x3f).chain(0x80..=0xff) {
         assert_eq!(read(&[kind, 0]), Err(FrameError::UnknownCritical(kind)));
     }
@@ -52,7 +53,7 @@ fn unknown_critical_types_and_streams_close_and_unknown_ignorable_ones_do_not() 
 }
 
 #[test]
-fn a_probe_has_the_length_asked_for() {
+fn probe_has_requested_length() {
     for len in (PROBE_LEN_MIN..65).chain(67..1200) {
         assert_eq!(Frame::Probe(Probe::of_len([1; 8], len)).encoded_len(), len);
     }
@@ -60,14 +61,15 @@ fn a_probe_has_the_length_asked_for() {
 }
 
 #[test]
-fn a_packet_of_many_tiny_frames_is_refused_but_padding_counts_as_one() {
+fn packet_of_65_frames_is_refused_and_padding_counts_as_one() {
     assert_eq!(read(&[PING; FRAMES_PER_PACKET_MAX]).map(|f| f.len()), Ok(FRAMES_PER_PACKET_MAX));
     assert_eq!(read(&[PING; 1200]), Err(FrameError::TooManyFrames));
     assert_eq!(read(&[PADDING; 1200]), Ok(vec![Frame::Padding(1200)]));
 }
 
+/// Invalid: more than 64 ranges, or a range below zero.
 #[test]
-fn acks_with_too_many_ranges_or_below_zero_or_two_in_a_packet_are_refused() {
+fn invalid_or_second_ack_in_packet_is_refused() {
     let with = |more: u64, pair: &[u8]| {
         let mut bytes = vec![ACK];
         [1000, 0, more, 0].iter().for_each(|value| write_varint(&mut bytes, *value));
@@ -83,8 +85,9 @@ fn acks_with_too_many_ranges_or_below_zero_or_two_in_a_packet_are_refused() {
     assert_eq!(read(&[ACK, 1, 0, 1, 1, 0, 0]), Err(FrameError::BadAck));
 }
 
+/// Bad reasons: longer than 256 bytes, or not UTF-8.
 #[test]
-fn stream_pieces_near_the_end_of_numbers_and_long_reasons_are_refused() {
+fn stream_data_past_2_62_and_bad_reasons_are_refused() {
     let mut bytes = vec![STREAM, 0];
     write_varint(&mut bytes, VARINT_MAX);
     bytes.extend_from_slice(&[1, b'x']);
@@ -94,23 +97,23 @@ fn stream_pieces_near_the_end_of_numbers_and_long_reasons_are_refused() {
 }
 
 #[test]
-fn an_ack_keeps_the_newest_ranges_that_fit() {
+fn ack_keeps_newest_ranges_that_fit() {
     let ranges: Vec<_> = (0..100_u64).rev().map(|n| n * 10..=n * 10 + 1).collect();
     let mut out = Vec::new();
     assert!(encode_ack(ranges.iter().cloned(), 5, 1200, &mut out));
     let Ok([Frame::Ack(ack)]) = read(&out).as_deref().map(|f| [f[0]]) else { panic!("an ack") };
     assert_eq!(ack.ranges().collect::<Vec<_>>(), ranges[..ACK_RANGES_SENT_MAX]);
-    for room in 0..out.len() {
+    for len_max in 0..out.len() {
         let mut less = Vec::new();
-        let some = encode_ack(ranges.iter().cloned(), 5, room, &mut less);
-        assert!(less.len() <= room && some == (read(&less).is_ok_and(|f| !f.is_empty())));
+        let some = encode_ack(ranges.iter().cloned(), 5, len_max, &mut less);
+        assert!(less.len() <= len_max && some == (read(&less).is_ok_and(|f| !f.is_empty())));
     }
     assert!(!encode_ack(std::iter::empty(), 5, 1200, &mut out));
 }
 
 proptest! {
     #[test]
-    fn arbitrary_bytes_never_panic_and_what_is_read_encodes_to_the_same_meaning(
+    fn arbitrary_bytes_never_panic_and_parsed_frames_round_trip(
         bytes in proptest::collection::vec(prop_oneof![0_u8..9, any::<u8>()], 0..200)
     ) {
         for frame in Frames::new(&bytes).map_while(Result::ok) {

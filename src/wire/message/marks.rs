@@ -1,16 +1,20 @@
-//! The outbox a client signs in with, and the proof that no other copy of it has signed in since.
+//! The outbox in a sign-in, and the proof that no other copy of it has signed in since.
 //!
-//! `outbox(8) mark(4) token(4) count(1)` and that many times `mark(4) token(4)`: the mark of this
-//! sign-in, higher than every one that was said with the outbox before; a random number that nobody
-//! else has said with that mark; and what the last sign-ins said that are written down beside it,
-//! the oldest first. The relay keeps the mark and token of the last sign-in it has heard. If they
-//! are not among those, another copy of the outbox has said them, or a relay was put back to an
-//! older state, whose mark is then below all of them.
+//! `outbox(8) mark(4) token(4) count(1)`, then `count` times `mark(4) token(4)`:
 //!
-//! A session says another mark and token (`mark`) when its client has refusals on its disk that an
-//! older copy does not know. The relay answers (`marked`) when they are on its disk: a copy made
-//! before that is then an old one. Before that the client says of no such refusal that it is
-//! `heard`, and sends no letter behind it.
+//! - The mark of this sign-in is higher than every mark sent with the outbox before.
+//! - The token is a random number that no other client has sent with that mark.
+//! - The `count` pairs are those of the latest sign-ins that the client has stored on disk, oldest
+//!   first.
+//!
+//! The relay keeps the mark and token of the last sign-in that it received. If they are not among
+//! the pairs, another copy of the outbox has sent them. Or the relay was restored to an older
+//! state: then its mark is below all of them.
+//!
+//! A session sends another mark and token (`mark`) when its client has refusals on disk that an
+//! older copy does not know. The relay answers (`marked`) when they are on its own disk; a copy
+//! made earlier is then recognised as old. Before that, the client sends no `refusal received` for
+//! such a refusal, and no letter behind it.
 
 use crate::base::{Mark, OutboxId};
 
@@ -18,54 +22,55 @@ use super::super::bytes::{Malformed, Reader};
 use super::super::features::Features;
 use super::ToRelay;
 
-/// Earlier sign-ins that are told. A relay may have heard any of them, if none of those after it
-/// was answered.
+/// Maximum earlier sign-ins in a message.
+///
+/// The relay may have received any of them, if none of those after it was answered.
 pub const EARLIER_MAX: usize = 16;
 
 const SAID_LEN: usize = 8;
 
-/// The sign-in's flag that a screen follows.
+/// Flag of the sign-in: a block list follows.
 pub(super) const SCREEN_FOLLOWS: u8 = 1;
-/// The sign-in's flag that an outbox follows.
+/// Flag of the sign-in: an outbox follows.
 pub(super) const OUTBOX_FOLLOWS: u8 = 2;
 
-/// The mark and the token of one sign-in.
+/// Mark and token of one sign-in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Said {
-    /// Higher than those of the sign-ins before it.
+    /// Higher than those of earlier sign-ins.
     pub mark: Mark,
-    /// Random.
+    /// A random number.
     pub token: u32,
 }
 
 /// The outbox of a sign-in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutboxMark<'a> {
-    /// What stands in the ids of its letters.
+    /// Appears in the ids of its letters.
     pub outbox: OutboxId,
-    /// What this sign-in says.
+    /// Mark and token of this sign-in.
     pub said: Said,
-    /// What those before it said.
+    /// Marks and tokens of earlier sign-ins.
     pub earlier: Earlier<'a>,
 }
 
-/// At most [`EARLIER_MAX`] sign-ins, the oldest first.
+/// At most [`EARLIER_MAX`] sign-ins, oldest first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Earlier<'a>(&'a [u8]);
 
 impl<'a> Earlier<'a> {
-    /// Those that [`Earlier::put`] has written.
+    /// Wraps bytes that [`Earlier::put`] has written.
     pub const fn new(bytes: &'a [u8]) -> Earlier<'a> {
         Earlier(bytes)
     }
 
-    /// Appends one.
+    /// Appends one sign-in.
     pub fn put(buf: &mut Vec<u8>, said: Said) {
         buf.extend_from_slice(&said.mark.0.to_be_bytes());
         buf.extend_from_slice(&said.token.to_be_bytes());
     }
 
-    /// The sign-ins.
+    /// Returns the sign-ins, oldest first.
     pub fn iter(self) -> impl Iterator<Item = Said> + 'a {
         self.0.chunks_exact(SAID_LEN).filter_map(|bytes| read_said(&mut Reader::new(bytes)).ok())
     }
@@ -75,12 +80,13 @@ impl<'a> OutboxMark<'a> {
     pub(super) fn encode(&self, buf: &mut Vec<u8>) {
         buf.extend_from_slice(&self.outbox.0.to_be_bytes());
         Earlier::put(buf, self.said);
-        buf.push(u8::try_from(self.earlier.0.len() / SAID_LEN).expect("they are at most EARLIER_MAX"));
+        buf.push(u8::try_from(self.earlier.0.len() / SAID_LEN).expect("there are at most EARLIER_MAX"));
         buf.extend_from_slice(self.earlier.0);
     }
 
     pub(super) fn decode(r: &mut Reader<'a>) -> Result<OutboxMark<'a>, Malformed> {
-        let (outbox, said) = (OutboxId(r.u64()?), read_said(r)?);
+        let outbox = OutboxId(r.u64()?);
+        let said = read_said(r)?;
         let count = usize::from(r.u8()?);
         if count > EARLIER_MAX {
             return Err(Malformed);
@@ -93,15 +99,17 @@ pub(super) fn read_said(r: &mut Reader<'_>) -> Result<Said, Malformed> {
     Ok(Said { mark: Mark(r.u32()?), token: r.u32()? })
 }
 
-/// Reads a sign-in behind its kind.
+/// Reads a sign-in after its kind.
 pub(super) fn read_sign_in(mut r: Reader<'_>) -> Result<ToRelay<'_>, Malformed> {
     let name = r.short_text()?;
-    let (mut invite, mut flags) = (&[][..], 0);
+    let mut invite = &[][..];
+    let mut flags = 0;
     if let Ok(len) = r.u8() {
         invite = r.bytes(usize::from(len))?;
         flags = r.u8()?;
     }
     let outbox = (flags & OUTBOX_FOLLOWS != 0).then(|| OutboxMark::decode(&mut r)).transpose()?;
-    let (screen_follows, features) = (flags & SCREEN_FOLLOWS != 0, Features::decode(&mut r));
+    let screen_follows = flags & SCREEN_FOLLOWS != 0;
+    let features = Features::decode(&mut r);
     Ok(ToRelay::SignIn { name, invite, screen_follows, outbox, features })
 }

@@ -1,26 +1,26 @@
-//! Lists of names.
+//! Lists of names, as block lists and allow lists carry them.
 
 use super::super::bytes::{Malformed, Reader, put_short_text};
 
-/// A screen: this is the first part of a list.
+/// Flag of a block list or an allow list: the first part.
 pub const SCREEN_FIRST: u8 = 1;
-/// A screen: this is the last part of a list.
+/// Flag of a block list or an allow list: the last part.
 pub const SCREEN_LAST: u8 = 2;
-/// A screen: take letters only from these.
+/// Flag of an allow list: accept letters from these names only.
 pub const SCREEN_ONLY: u8 = 4;
 
-/// Names one behind the other, each behind its length.
+/// Concatenated names, each with a length prefix.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Names<'a>(&'a [u8]);
 
 impl<'a> Names<'a> {
-    /// The names, as they were written.
+    /// Returns the names, unchecked.
     pub fn iter(self) -> impl Iterator<Item = &'a str> {
         let mut rest = Reader::new(self.0);
         std::iter::from_fn(move || rest.short_text().ok())
     }
 
-    /// Names that [`Names::put`] has written.
+    /// Wraps bytes that [`Names::put`] has written.
     pub const fn new(bytes: &'a [u8]) -> Names<'a> {
         Names(bytes)
     }
@@ -30,7 +30,7 @@ impl<'a> Names<'a> {
         put_short_text(buf, name);
     }
 
-    /// The names, each behind its length.
+    /// Returns the encoded list.
     pub(super) const fn as_bytes(self) -> &'a [u8] {
         self.0
     }

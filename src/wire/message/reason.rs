@@ -1,4 +1,4 @@
-//! Why letters are refused.
+//! Reasons for refusing a letter.
 
 use std::borrow::Cow;
 
@@ -6,29 +6,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::wire::features::{Feature, Features};
 
-/// Why a letter was refused. Scripts read the words.
+/// Why a letter was refused. Scripts read the words of [`Reason::word`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Reason {
     /// No member has that name.
     Unknown,
-    /// The recipient's queue is full.
+    /// The recipient's mailbox is full.
     Full,
-    /// The letter is longer than the relay takes.
+    /// The letter exceeds the relay's limit.
     TooLong,
-    /// The recipient does not want letters from this sender.
+    /// The recipient does not accept letters from this sender.
     Blocked,
-    /// The letter before it was refused: it goes again with a new `prev`.
+    /// `prev` names a refused letter. The sender repeats this one with a new `prev`.
     Behind,
-    /// Its recipient did not come for it in time.
+    /// The recipient did not fetch it in time.
     Expired,
-    /// An old copy of the sender's outbox has numbered it: its number was used before.
+    /// An old copy of the sender's outbox numbered it, so that its number was used before.
     OldCopy,
     /// The relay had accepted it, and its disk has damaged it since.
     Damaged,
-    /// Its reader cannot understand it, and keeps nothing of it.
+    /// The recipient's client cannot decode it and keeps nothing of it.
     Unsupported,
-    /// Given out later than this version was made: only its number is known. The letter is refused
-    /// like any other.
+    /// A reason of a later version: only its number is known. Refuses the letter like any other.
     Other(u8),
 }
 
@@ -44,53 +43,60 @@ const REASONS: [(Reason, u8, &str); 9] = [
     (Reason::Damaged, 9, "damaged"),
     (Reason::Unsupported, 10, "unsupported"),
 ];
-/// How the word of [`Reason::Other`] begins; its number follows.
+/// Prefix of the word of [`Reason::Other`]; its number follows.
 const OTHER_REASON: &str = "reason-";
 
 impl Reason {
-    /// The word that scripts read and that disks keep: `unsupported`, or `reason-12` of a reason
-    /// that this version does not know.
+    /// Returns the word that scripts read and that is stored on disk.
+    ///
+    /// `unsupported`, for example, or `reason-12` for a reason that this version does not know.
     pub fn word(self) -> Cow<'static, str> {
         let known = REASONS.iter().find(|known| known.0 == self);
         known.map_or_else(|| format!("{OTHER_REASON}{}", self.code()).into(), |known| known.2.into())
     }
 
-    /// The reason that a disk kept as this word. One that no version writes is a reason too, and
-    /// never one that it is not.
+    /// Returns the reason for a word stored on disk.
+    ///
+    /// A word that no version writes becomes `Other(0)`, and never a wrong reason.
     pub fn kept(word: &str) -> Reason {
         Reason::of_word(word).unwrap_or(Reason::Other(0))
     }
 
-    /// The reason of this word; `None` if it is no reason's.
+    /// Returns the reason for this word; `None` if no reason has it.
     pub fn of_word(word: &str) -> Option<Reason> {
         let known = REASONS.iter().find(|known| known.2 == word).map(|known| known.0);
         known.or_else(|| Some(Reason::of_code(word.strip_prefix(OTHER_REASON)?.parse().ok()?)))
     }
 
-    /// Every word that [`Reason::of_word`] knows without a number.
+    /// Returns every word that [`Reason::of_word`] knows without a number.
     pub fn known_words() -> impl Iterator<Item = &'static str> {
         REASONS.iter().map(|known| known.2)
     }
 
-    /// Whether a reader may refuse a letter for that.
+    /// Whether a recipient may refuse a letter for this reason.
     pub const fn is_of_readers(self) -> bool {
         matches!(self, Reason::Full | Reason::OldCopy | Reason::Unsupported)
     }
 
-    /// What a reader says for it to its relay: the letter of a reason that a later version wrote
-    /// down is one that this version cannot understand.
+    /// Returns the reason that a recipient sends to its relay.
+    ///
+    /// A stored reason of a later version becomes `Unsupported`: this version cannot decode its
+    /// letter.
     pub const fn of_reader(self) -> Reason {
         if self.is_of_readers() { self } else { Reason::Unsupported }
     }
 
-    /// What an end that has said these features hears for it: one that it does not know becomes
-    /// `unsupported`.
+    /// Returns the reason to send to a peer with these features.
+    ///
+    /// A reason that the peer does not know becomes `Unsupported`.
     pub fn known_to(self, peer: Features) -> Reason {
         let is_known = peer.has_all(self.needs()) && !matches!(self, Reason::Other(_));
         if is_known { self } else { Reason::Unsupported }
     }
 
-    /// The feature that an end must have said to hear of it; `None` if every end knows it.
+    /// Returns the feature that a peer must have announced before it receives this reason.
+    ///
+    /// `None` if every peer knows it.
     const fn needs(self) -> Option<Feature> {
         match self {
             Reason::Unknown
@@ -106,13 +112,12 @@ impl Reason {
         }
     }
 
-    /// Whether it is the conversation that is refused, and not one letter of it: letters behind it
-    /// have the same end.
+    /// Whether the whole conversation is refused, so that later letters of it are refused as well.
     pub const fn is_of_conversation(self) -> bool {
         matches!(self, Reason::Unknown | Reason::Blocked)
     }
 
-    /// The number on the wire.
+    /// Returns the number on the wire.
     pub fn code(self) -> u8 {
         match self {
             Reason::Other(code) => code,
@@ -120,7 +125,7 @@ impl Reason {
         }
     }
 
-    /// The reason with this number; never [`Reason::Other`] of one that is known.
+    /// Returns the reason with this number. Never returns [`Reason::Other`] for a known number.
     pub fn of_code(code: u8) -> Reason {
         REASONS.iter().find(|r| r.1 == code).map_or(Reason::Other(code), |r| r.0)
     }

@@ -5,23 +5,23 @@ use crate::base::{LetterId, OutboxId};
 use super::super::bytes::{Malformed, Reader, put_short_text};
 use super::reason::Reason;
 
-/// Nearest names told with a refusal.
+/// Maximum nearest names in a refusal.
 pub const NEAREST_MAX: usize = 3;
 
-/// Letters of one conversation were refused.
+/// Letters of one conversation that were refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused<'a> {
     /// The recipient's name as the sender wrote it.
     pub to: &'a str,
-    /// The first of them.
+    /// Id of the first letter.
     pub id: LetterId,
-    /// The number of the last of them; that of `id` if there is one only.
+    /// Number of the last letter; that of `id` if there is only one.
     pub through: u64,
-    /// Why.
+    /// The cause.
     pub reason: Reason,
-    /// It was on its way to the recipient when that one was lost.
+    /// It was in flight to the recipient when the recipient's session was lost.
     pub may_have_arrived: bool,
-    /// Names of members like the one that does not exist.
+    /// Members whose names resemble the unknown one.
     pub nearest: Nearest<'a>,
 }
 
@@ -47,6 +47,7 @@ impl<'a> Refused<'a> {
         }
     }
 
+    /// Reads a refusal after its kind. A range that ends before it begins is malformed.
     pub(super) fn decode(mut r: Reader<'a>) -> Result<Refused<'a>, Malformed> {
         let to = r.short_text()?;
         let id = LetterId { outbox: OutboxId(r.u64()?), number: r.u64()? };

@@ -1,4 +1,4 @@
-//! Every message reads back as it was written, and nothing else reads as one.
+//! Tests of encoding and decoding messages.
 
 use super::*;
 use proptest::prelude::*;
@@ -6,12 +6,13 @@ use proptest::prelude::*;
 const ID: LetterId = LetterId { outbox: OutboxId(0x0102), number: 3 };
 
 fn stored(at_full_second: bool) -> ToRelay<'static> {
-    let (from, outbox, through, mark) = ("一棵树", OutboxId(9), u64::MAX, Mark(7));
-    ToRelay::Stored { from, outbox, through, mark, at_full_second }
+    ToRelay::Stored {
+        from: "一棵树", outbox: OutboxId(9), through: u64::MAX, mark: Mark(7), at_full_second
+    }
 }
 
 #[test]
-fn what_a_client_says_reads_back() {
+fn client_messages_round_trip() {
     let letter = Letter { to: "武大郎", id: ID, prev: 2, mark: Mark(0), kind: KIND_TEXT, body: b"body" };
     let features = Features::OURS;
     let all = [
@@ -37,12 +38,14 @@ fn what_a_client_says_reads_back() {
 }
 
 #[test]
-fn sign_in_says_at_most_so_many_earlier_ones() {
+fn sign_in_holds_at_most_16_earlier_ones() {
     let said = |mark| Said { mark: Mark(mark), token: mark * 3 };
     let mut earlier = Vec::new();
     for many in 0..=EARLIER_MAX + 1 {
         let outbox = OutboxMark { outbox: OutboxId(9), said: said(99), earlier: Earlier::new(&earlier) };
-        let (name, invite, screen_follows) = ("TOM", &b""[..], many % 2 == 1);
+        let name = "TOM";
+        let invite = &b""[..];
+        let screen_follows = many % 2 == 1;
         let features = Features(6);
         let sign_in = ToRelay::SignIn { name, invite, screen_follows, outbox: Some(outbox), features };
         let mut buf = Vec::new();
@@ -58,11 +61,10 @@ fn sign_in_says_at_most_so_many_earlier_ones() {
 }
 
 fn welcome(mark_unwritten: bool) -> ToClient<'static> {
-    let (mailbox_letters, mailbox_bytes) = (5_000, 1 << 23);
     ToClient::Welcome {
         text_max: 65_536,
-        mailbox_letters,
-        mailbox_bytes,
+        mailbox_letters: 5_000,
+        mailbox_bytes: 1 << 23,
         kept_s: 9,
         mark_unwritten,
         features: Features(5),
@@ -70,10 +72,10 @@ fn welcome(mark_unwritten: bool) -> ToClient<'static> {
 }
 
 #[test]
-fn what_a_relay_says_reads_back() {
+fn relay_messages_round_trip() {
     let nearest = Nearest([Some("TOM"), Some("TIM"), None]);
-    let (reason, may_have_arrived) = (Reason::Unknown, true);
-    let refused = Refused { to: "TAM", id: ID, through: 900, reason, may_have_arrived, nearest };
+    let reason = Reason::Unknown;
+    let refused = Refused { to: "TAM", id: ID, through: 900, reason, may_have_arrived: true, nearest };
     let receipt = Receipt {
         to: "JACK",
         outbox: OutboxId(1),
@@ -102,12 +104,13 @@ fn what_a_relay_says_reads_back() {
     }
 }
 
+/// A sign-in may end after its name or after its flags; a list of names must be complete.
 #[test]
-fn a_list_of_names_is_whole_or_malformed_and_a_sign_in_may_end_behind_its_name() {
+fn torn_name_list_is_malformed_and_sign_in_fields_are_optional() {
     assert_eq!(ToRelay::decode(b"\x06\x03\x03TO"), Err(Malformed));
     assert_eq!(ToRelay::decode(b"\x06\x03\x01\xff"), Err(Malformed));
     let Ok(Some(ToRelay::Screen { names, .. })) = ToRelay::decode(b"\x06\x03\x03TOM\x00\x01J") else {
-        panic!("a screen")
+        panic!("not a block list")
     };
     assert_eq!(names.iter().collect::<Vec<_>>(), ["TOM", "", "J"]);
     let features = Features::OURS;
@@ -119,7 +122,7 @@ fn a_list_of_names_is_whole_or_malformed_and_a_sign_in_may_end_behind_its_name()
 }
 
 #[test]
-fn a_reader_refuses_for_its_own_reasons_only() {
+fn reader_refusal_with_other_reason_is_malformed() {
     let refusal = |code: u8| [&b"\x09\x03TOM"[..], &[0; 15], &[7, code]].concat();
     for code in 0..=255 {
         let read = ToRelay::decode(&refusal(code)).is_ok();
@@ -130,7 +133,7 @@ fn a_reader_refuses_for_its_own_reasons_only() {
 }
 
 #[test]
-fn a_refusal_that_ends_before_it_begins_is_malformed() {
+fn refusal_that_ends_before_it_begins_is_malformed() {
     let nearest = Nearest::default();
     for (through, is_sound) in [(ID.number - 1, false), (ID.number, true), (u64::MAX, true)] {
         let refused =
@@ -142,7 +145,7 @@ fn a_refusal_that_ends_before_it_begins_is_malformed() {
 }
 
 #[test]
-fn unknown_kinds_break_the_protocol_or_are_skipped() {
+fn unknown_kind_is_violation_or_skipped() {
     assert_eq!(ToRelay::decode(&[0x7f]), Err(Malformed));
     assert_eq!(ToRelay::decode(&[0x80, 1, 2]), Ok(None));
     assert_eq!(ToClient::decode(&[0x7f]), Err(Malformed));
@@ -158,7 +161,7 @@ proptest! {
     }
 
     #[test]
-    fn a_cut_message_is_malformed_or_a_shorter_body(cut in 0usize..60) {
+    fn cut_letter_without_body_is_malformed(cut in 0usize..60) {
         let mut buf = Vec::new();
         ToRelay::Letter(Letter { to: "TOM", id: ID, prev: 2, mark: Mark(4), kind: 1, body: b"" }).encode(&mut buf);
         prop_assume!(cut < buf.len());
