@@ -48,7 +48,8 @@ fn allocations_of_the_relay(carriers: Carriers, window: u64) -> (u64, u64) {
     let limits = Limits { per_sender: false, ..Limits::default() };
     let config = NetConfig::relay(loopback, Some(loopback));
     let server = RelayServer::open(config, store, state, limits).unwrap();
-    let (relay, inlet) = (HostPort::from(server.udp_addr()), server.inlet());
+    let relay = HostPort::from(server.udp_addr());
+    let inlet = server.inlet();
     let (tell, told) = channel();
     let counter = thread::spawn(move || count(server, &tell));
     Talk::new(relay, carriers).run(window, &told);
@@ -123,7 +124,8 @@ impl End {
         let now = self.net.now();
         let deadline =
             turn(&mut self.client, now, &mut Fed(&mut self.commands, &mut self.net), &mut self.out);
-        let (events, inlet) = (&mut self.events, self.net.inlet());
+        let events = &mut self.events;
+        let inlet = self.net.inlet();
         self.net.carry_out(&mut self.out, |effect| match effect {
             Effect::Persist(ticket, _) => inlet.committed(ticket),
             Effect::Show(event) => events.push(event),
@@ -186,7 +188,9 @@ impl Talk {
     fn write(&mut self) {
         self.written += 1;
         self.in_flight += 1;
-        let (request, relay, to) = (self.written, self.relay.clone(), "JACK".parse().unwrap());
+        let request = self.written;
+        let relay = self.relay.clone();
+        let to = "JACK".parse().unwrap();
         self.ends[0].commands.push_back(Command::Send { request, relay, to, text: "x".repeat(100) });
     }
 }

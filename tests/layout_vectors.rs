@@ -20,7 +20,8 @@ fn hex(text: &str) -> Vec<u8> {
 }
 
 fn holds_frame(frame: &Frame<'_>, bytes: &str) {
-    let (bytes, mut written) = (hex(bytes), Vec::new());
+    let bytes = hex(bytes);
+    let mut written = Vec::new();
     frame.encode(&mut written);
     assert_eq!(HEXLOWER.encode(&written), HEXLOWER.encode(&bytes), "{frame:?}");
     let read: Vec<_> = Frames::new(&bytes).collect::<Result<_, _>>().unwrap();
@@ -29,8 +30,11 @@ fn holds_frame(frame: &Frame<'_>, bytes: &str) {
 
 #[test]
 fn packets_without_keys_have_the_bytes_they_always_had() {
-    let (nonce, sealed) = ([6; 24], [7; 32]);
-    let (mut cookie, mut answer, mut reset) = (Vec::new(), Vec::new(), Vec::new());
+    let nonce = [6; 24];
+    let sealed = [7; 32];
+    let mut cookie = Vec::new();
+    let mut answer = Vec::new();
+    let mut reset = Vec::new();
     packet::write_cookie(&mut cookie, 0x0102_0304, &nonce, &sealed);
     packet::write_key_answer(&mut answer, &[6; 16], &sealed);
     packet::write_reset(&mut reset, 0x0102_0304, &[7; 16]);
@@ -114,7 +118,8 @@ fn what_clients_say_has_the_bytes_it_always_had() {
         ),
     ];
     for (message, bytes) in table {
-        let (bytes, mut written) = (hex(bytes), Vec::new());
+        let bytes = hex(bytes);
+        let mut written = Vec::new();
         message.encode(&mut written);
         assert_eq!(HEXLOWER.encode(&written), HEXLOWER.encode(&bytes), "{message:?}");
         assert_eq!(ToRelay::decode(&bytes), Ok(Some(message)));
@@ -126,7 +131,9 @@ fn stored(at_full_second: bool) -> ToRelay<'static> {
 }
 
 fn welcome(mark_unwritten: bool) -> ToClient<'static> {
-    let (mailbox_letters, mailbox_bytes, kept_s) = (5_000, 8 << 20, 2_592_000);
+    let mailbox_letters = 5_000;
+    let mailbox_bytes = 8 << 20;
+    let kept_s = 2_592_000;
     let features = Features(0x0102_0304);
     ToClient::Welcome { text_max: 65_536, mailbox_letters, mailbox_bytes, kept_s, mark_unwritten, features }
 }
@@ -134,7 +141,8 @@ fn welcome(mark_unwritten: bool) -> ToClient<'static> {
 #[test]
 fn what_relays_say_has_the_bytes_it_always_had() {
     let nearest = Nearest([Some("TOM"), None, None]);
-    let (reason, may_have_arrived) = (Reason::Unknown, false);
+    let reason = Reason::Unknown;
+    let may_have_arrived = false;
     let refused = Refused { to: "TAM", id: ID, through: 7, reason, may_have_arrived, nearest };
     let range = Refused { through: 0x107, reason: Reason::Blocked, nearest: Nearest::default(), ..refused };
     let lost =
@@ -182,7 +190,8 @@ fn what_relays_say_has_the_bytes_it_always_had() {
         ),
     ];
     for (message, bytes) in table {
-        let (bytes, mut written) = (hex(bytes), Vec::new());
+        let bytes = hex(bytes);
+        let mut written = Vec::new();
         message.encode(&mut written);
         assert_eq!(HEXLOWER.encode(&written), HEXLOWER.encode(&bytes), "{message:?}");
         assert_eq!(ToClient::decode(&bytes), Ok(Some(message)));

@@ -74,7 +74,8 @@ impl Weather {
     /// The same, and no datagram passes.
     #[must_use]
     pub fn with_hole(mut self, up: bool, down: bool) -> Weather {
-        (self.up.hole, self.down.hole) = (up, down);
+        self.up.hole = up;
+        self.down.hole = down;
         self
     }
 }
@@ -201,7 +202,8 @@ impl Carrier {
             if shared.over {
                 return;
             }
-            let (now, registry) = (Instant::now(), self.poll.registry());
+            let now = Instant::now();
+            let registry = self.poll.registry();
             self.datagrams.obey(shared, registry);
             if std::mem::take(&mut shared.reset) {
                 shared.tally.resets += self.connections.reset(registry);

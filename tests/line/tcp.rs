@@ -103,7 +103,8 @@ impl Connections {
 
     /// Takes what has come and hands over what is due.
     pub fn carry(&mut self, now: Instant, shared: &Shared, registry: &Registry) {
-        let (delay, stalled) = (shared.weather.tcp_delay, shared.weather.stalled);
+        let delay = shared.weather.tcp_delay;
+        let stalled = shared.weather.stalled;
         let mut over = Vec::new();
         for (number, connection) in &mut self.open {
             connection.take(now, delay);

@@ -73,7 +73,9 @@ impl Datagrams {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_be_bytes());
         let front = Some(front(addr, poll.registry())?);
-        let (flows, places, on_the_way) = (Vec::new(), BTreeMap::new(), BinaryHeap::new());
+        let flows = Vec::new();
+        let places = BTreeMap::new();
+        let on_the_way = BinaryHeap::new();
         let rng = Rng::from_seed(bytes);
         Ok(Datagrams { addr, relay, front, flows, places, on_the_way, count: 0, rng })
     }
@@ -136,7 +138,8 @@ impl Datagrams {
 
     /// Takes what the relay has sent to a client.
     pub fn take_back(&mut self, token: usize, now: Instant, shared: &mut Shared) {
-        let (place, mut bytes) = ((token - FIRST) / 2, [0; 65_536]);
+        let place = (token - FIRST) / 2;
+        let mut bytes = [0; 65_536];
         loop {
             match self.flows[place].back.recv_from(&mut bytes) {
                 Ok((len, _)) => self.carry(now, (place, false), &bytes[..len], shared),

@@ -24,15 +24,18 @@ pub fn go_away(world: &mut World, span: Duration) {
 /// Letters come while somebody is away: some grow too old, others not.
 fn leave_for_long(world: &mut World) {
     let people = world.stations.len() as u64;
-    let (who, from) = (world.rng.below(people) as usize, world.rng.below(people) as usize);
+    let who = world.rng.below(people) as usize;
+    let from = world.rng.below(people) as usize;
     let usable = |client: usize| world.stations[client].started && !world.stations[client].stopped;
     if who == from || !usable(who) || !usable(from) {
         return;
     }
     world.cover.add(Count::Absences);
     world.command(who, Command::Leave);
-    let (keep, name) = (world.limits.keep, world.stations[who].name.clone());
-    let (old, young) = (1 + world.rng.below(4), world.rng.below(3));
+    let keep = world.limits.keep;
+    let name = world.stations[who].name.clone();
+    let old = 1 + world.rng.below(4);
+    let young = world.rng.below(3);
     let young_from = keep.saturating_sub(Duration::from_secs(2));
     let early = (0..old).map(|n| Duration::from_millis(100 + 200 * n));
     let late = (0..young).map(|n| young_from + Duration::from_millis(100 * n));

@@ -72,8 +72,10 @@ pub fn refuse_some(world: &mut World, span: Duration) {
 }
 
 fn block_somebody(world: &mut World) {
-    let (people, rng) = (world.stations.len() as u64, &mut world.agreement.rng);
-    let (client, nuisance) = (rng.below(people) as usize, format!("nuisance-{}", rng.below(5)));
+    let people = world.stations.len() as u64;
+    let rng = &mut world.agreement.rng;
+    let client = rng.below(people) as usize;
+    let nuisance = format!("nuisance-{}", rng.below(5));
     if world.stations[client].started && world.agreement.is_refusing {
         screen(world, client, vec![nuisance.parse().unwrap()]);
         world.cover.add(Count::BlocksRefused);

@@ -46,9 +46,11 @@ impl World {
         for _ in 0..many {
             let place = self.rng.below(self.overheard_down.len() as u64) as usize;
             let Some((client, bytes)) = self.overheard_down.get(place) else { return };
-            let (client, index) = (*client, bytes.get(4..8).map(|index| index.try_into().unwrap()));
+            let client = *client;
+            let index = bytes.get(4..8).map(|index| index.try_into().unwrap());
             let Some(index) = index.map(u32::from_be_bytes) else { continue };
-            let (mut token, mut packet) = ([0; RESET_TOKEN_LEN], Vec::new());
+            let mut token = [0; RESET_TOKEN_LEN];
+            let mut packet = Vec::new();
             self.rng.fill(&mut token);
             packet::write_reset(&mut packet, index, &token);
             self.forged.insert(packet.clone());
@@ -67,7 +69,8 @@ impl World {
                 self.inject_to_relay(from, bytes);
             } else {
                 let client = self.rng.below(self.stations.len() as u64) as usize;
-                let (public, from) = (self.stations[client].public, RELAY_ADDR.parse().unwrap());
+                let public = self.stations[client].public;
+                let from = RELAY_ADDR.parse().unwrap();
                 self.agenda.enter(self.now, Happening::ToClient { public, from, bytes });
             }
         }
@@ -82,7 +85,8 @@ impl World {
         self.cover.add(Count::HandshakeFloods);
         for place in 0..many {
             let [high, low] = place.to_be_bytes();
-            let (from, bytes) = (SocketAddr::from(([198, 18, 1 + high, low], 4_000)), init.clone());
+            let from = SocketAddr::from(([198, 18, 1 + high, low], 4_000));
+            let bytes = init.clone();
             self.hostile.insert(from, ());
             let wait = below(&mut self.rng, Duration::from_secs(1));
             self.later(wait, move |world| world.inject_to_relay(from, bytes));
@@ -171,7 +175,8 @@ impl World {
 
     /// Sends a client something in the relay's name.
     pub fn inject_to_client(&mut self, client: usize, bytes: Vec<u8>) {
-        let (public, from) = (self.stations[client].public, RELAY_ADDR.parse().unwrap());
+        let public = self.stations[client].public;
+        let from = RELAY_ADDR.parse().unwrap();
         self.agenda.enter(self.now, Happening::ToClient { public, from, bytes });
     }
 }

@@ -98,7 +98,8 @@ fn table() -> String {
     table.push_str("            queqiao over UDP              TCP (NewReno, SACK)\n");
     table.push_str(" loss   letters/s p50 ms p99 ms    letters/s p50 ms p99 ms\n");
     for loss in LOSS_PERCENT {
-        let (link, tcp) = (by_link(loss).text(), by_tcp(loss).text());
+        let link = by_link(loss).text();
+        let tcp = by_tcp(loss).text();
         writeln!(table, "{loss:>3} %  {link}   {tcp}").expect("a String takes all");
     }
     table
@@ -119,7 +120,8 @@ fn sign_ins(loss_percent: u64, rtt: Duration, count: u64) -> Vec<Duration> {
             let station = &mut world.stations[tom];
             station.pinned = Some(world.relay.core.public_key());
             for lane in [&mut station.up, &mut station.down] {
-                (lane.weather.delay, lane.weather.loss) = (rtt / 2, loss_percent * 10);
+                lane.weather.delay = rtt / 2;
+                lane.weather.loss = loss_percent * 10;
             }
             world.start(tom);
             let start = world.now;

@@ -148,7 +148,8 @@ impl World {
         let arrivals = lane.carry(self.now, packet.len(), &mut self.rng, &mut self.cover);
         self.note(|| format!("relay -> {client} {} {arrivals:?}", describe(packet)));
         for arrival in arrivals {
-            let (bytes, from) = (damaged(packet, arrival), RELAY_ADDR.parse().unwrap());
+            let bytes = damaged(packet, arrival);
+            let from = RELAY_ADDR.parse().unwrap();
             self.agenda.enter(arrival.at, Happening::ToClient { public: to, from, bytes });
         }
     }
@@ -217,7 +218,8 @@ impl World {
         let arrivals = station.up.carry(self.now, packet.len(), &mut self.rng, &mut self.cover);
         self.note(|| format!("{client} -> relay {} {arrivals:?}", describe(packet)));
         for arrival in arrivals {
-            let (bytes, genuine) = (damaged(packet, arrival), arrival.flipped.is_none());
+            let bytes = damaged(packet, arrival);
+            let genuine = arrival.flipped.is_none();
             let proves = proves.clone();
             self.copy_first(client, arrival.at, &bytes);
             self.agenda.enter(arrival.at, Happening::ToRelay { from, bytes, proves, genuine });
@@ -244,7 +246,9 @@ impl World {
         self.oracle.show(client, &event, &self.relay_disk, &mut self.cover);
         self.check_receipt(client, &event);
         if let Event::Letter(Incoming { relay, from, id, .. }) = &event {
-            let (relay, from, id) = (relay.clone(), from.clone(), *id);
+            let relay = relay.clone();
+            let from = from.clone();
+            let id = *id;
             self.command(client, Command::Shown { relay, from, id, read: true });
         }
         if let Event::Online { .. } = &event {
@@ -292,7 +296,8 @@ impl World {
 
     fn queue_on(&mut self, conn: u64, side: Side, packet: &[u8]) {
         let Some(state) = self.conns.get_mut(&conn) else { return };
-        let (client, open) = (state.client, state.side(side).open);
+        let client = state.client;
+        let open = state.side(side).open;
         self.note(|| format!("tcp {conn} of {client}: {side:?} sends {}", describe(packet)));
         let Some(state) = self.conns.get_mut(&conn).filter(|_| open) else { return };
         let queued = state.queue(side, packet);
@@ -313,7 +318,8 @@ impl World {
 
     fn try_to_open(&mut self, conn: u64) {
         let Some(state) = self.conns.get_mut(&conn) else { return };
-        let (client, tries) = (state.client, state.tries);
+        let client = state.client;
+        let tries = state.tries;
         state.tries += 1;
         let station = &self.stations[client];
         let rtt = station.up.weather.delay + station.down.weather.delay;
@@ -339,7 +345,9 @@ impl World {
     fn open(&mut self, conn: u64) {
         let relay_up = self.relay_up_at <= self.now;
         let Some(state) = self.conns.get_mut(&conn) else { return };
-        let (client, client_id, relay_id) = (state.client, state.socket[0].id, state.socket[1].id);
+        let client = state.client;
+        let client_id = state.socket[0].id;
+        let relay_id = state.socket[1].id;
         if self.stations[client].node.life != state.client_life || !relay_up {
             self.conns.remove(&conn);
             return;
@@ -358,7 +366,8 @@ impl World {
 
     pub fn pump(&mut self, conn: u64, side: Side) {
         let Some(state) = self.conns.get_mut(&conn) else { return };
-        let (client, now) = (state.client, self.now);
+        let client = state.client;
+        let now = self.now;
         let station = &mut self.stations[client];
         let lane = if side == Side::Client { &mut station.up } else { &mut station.down };
         let (arrives, report) = state.pump(side, now, lane, &mut self.rng);
@@ -380,7 +389,8 @@ impl World {
         let Some(state) = self.conns.get_mut(&conn) else { return };
         let station = &self.stations[state.client];
         let lane = if side == Side::Client { &station.down } else { &station.up };
-        let (mut told, path) = (Vec::new(), Path::Tcp(state.side(side).id));
+        let mut told = Vec::new();
+        let path = Path::Tcp(state.side(side).id);
         match state.deliver(side, self.now, lane.weather.tcp_hole, &mut told) {
             Err(again) => return self.agenda.enter(again, Happening::Segments(conn, side)),
             Ok(segments) => self.cover.add_many(Count::TcpSegments, segments),
@@ -420,7 +430,9 @@ impl World {
 
     fn tell_closed(&mut self, conn: u64, side: Side, why: Why) {
         let Some(state) = self.conns.get_mut(&conn) else { return };
-        let (client, life, id) = (state.client, state.client_life, state.side(side).id);
+        let client = state.client;
+        let life = state.client_life;
+        let id = state.side(side).id;
         state.side(side).open = false;
         let path = Path::Tcp(id);
         self.note(|| format!("tcp {conn} of {client}: {side:?} is told {why:?}"));

@@ -40,7 +40,8 @@ fn addr(place: usize) -> SocketAddr {
 impl Decoys {
     /// All addresses of the host, in order.
     pub fn among(&self, relay: SocketAddr) -> Vec<SocketAddr> {
-        let (before, all) = (self.before.len(), self.before.len() + self.after.len());
+        let before = self.before.len();
+        let all = self.before.len() + self.after.len();
         (0..before).map(addr).chain([relay]).chain((before..all).map(addr)).collect()
     }
 
@@ -83,7 +84,8 @@ impl World {
         what: Input<'static, queqiao::client::Command>,
     ) {
         let station = &self.stations[client];
-        let (life, rtt) = (station.node.life, station.up.weather.delay * 2);
+        let life = station.node.life;
+        let rtt = station.up.weather.delay * 2;
         self.later(after + rtt, move |world| {
             if world.stations[client].node.life == life {
                 world.tell_client(client, Waiting::Other(what));

@@ -33,7 +33,8 @@ impl World {
         if let Record::Counter(mark) = &record {
             self.note(|| format!("client {client}: wants counters up to {mark}"));
         }
-        let (now, takes) = (self.now, self.commit_takes());
+        let now = self.now;
+        let takes = self.commit_takes();
         let node = &mut self.stations[client];
         let life = node.node.life;
         if let Some(at) = node.disk.platter.give(now, takes, ticket, Job::Persist(record)) {
@@ -61,7 +62,9 @@ impl World {
     }
 
     fn give_relay(&mut self, ticket: Ticket, job: Job<relay::Record>) {
-        let (now, takes, life) = (self.now, self.commit_takes(), self.relay.life);
+        let now = self.now;
+        let takes = self.commit_takes();
+        let life = self.relay.life;
         if let Some(at) = self.relay_platter.give(now, takes, ticket, job) {
             self.agenda.enter(at, Happening::CommitEnds { node: 0, life });
         }

@@ -64,7 +64,8 @@ impl Fresh {
     }
 
     fn seals(&mut self, process: Process, packet: &[u8]) {
-        let (index, number) = (index_of(packet), u64::from_be_bytes(packet[8..16].try_into().unwrap()));
+        let index = index_of(packet);
+        let number = u64::from_be_bytes(packet[8..16].try_into().unwrap());
         let earlier = self.numbers.insert((process.0, index), number);
         let rose = earlier.is_none_or(|earlier| earlier < number);
         assert!(rose, "{process:?} seals number {number} for index {index:08x} after {earlier:?}");

@@ -13,7 +13,8 @@ impl Oracle {
     /// one stored up to one that was taken and then grew too old; what lies between that one and this had been refused when
     /// this one went.
     pub fn look_for_gap(&mut self, who: usize, request: u64, letter: &Incoming, disk: &RelayDisk) {
-        let (sender, to) = (self.letters[&request].sender, self.names[who].clone());
+        let sender = self.letters[&request].sender;
+        let to = self.names[who].clone();
         if self.put_back.contains(&who) || self.put_back.contains(&sender) {
             return;
         }
@@ -21,7 +22,8 @@ impl Oracle {
             return;
         }
         let taken = self.last_stored.get(&(who, letter.id.outbox.0)).copied().unwrap_or(0);
-        let (number, last) = (letter.id.number, taken + letter.missing);
+        let number = letter.id.number;
+        let last = taken + letter.missing;
         assert!(last < number, "{} letters missing between {taken} and {number}", letter.missing);
         if letter.missing > 0 {
             let id = LetterId { outbox: letter.id.outbox, number: last };

@@ -21,7 +21,8 @@ const FILE: &str = "tests/golden/loss_by_distance.txt";
 /// TOM, JACK and a relay with this round trip to each, both signed in before the losses begin; without limits.
 pub fn signed_in(seed: u64, loss_percent: u64, rtt: Duration) -> (World, usize) {
     let mut world = World::with_limits(seed, Limits { per_sender: false, ..Limits::default() });
-    let (tom, jack) = (world.client("TOM", Carriers::Udp), world.client("JACK", Carriers::Udp));
+    let tom = world.client("TOM", Carriers::Udp);
+    let jack = world.client("JACK", Carriers::Udp);
     let key = world.relay.core.public_key();
     for client in [tom, jack] {
         let station = &mut world.stations[client];
@@ -34,7 +35,8 @@ pub fn signed_in(seed: u64, loss_percent: u64, rtt: Duration) -> (World, usize) 
     assert!(world.run_until(secs(10), |w| is_online(w, tom) && is_online(w, jack)));
     world.run_for(secs(1));
     for station in &mut world.stations {
-        (station.up.weather.loss, station.down.weather.loss) = (loss_percent * 10, loss_percent * 10);
+        station.up.weather.loss = loss_percent * 10;
+        station.down.weather.loss = loss_percent * 10;
     }
     (world, tom)
 }
@@ -42,7 +44,8 @@ pub fn signed_in(seed: u64, loss_percent: u64, rtt: Duration) -> (World, usize) 
 /// Seconds until all is delivered, and packets both clients and the relay sent for it.
 fn cost(seed: u64, loss_percent: u64, rtt_ms: u64, letters: &[String]) -> (f64, u64, u64) {
     let (mut world, tom) = signed_in(seed, loss_percent, Duration::from_millis(rtt_ms));
-    let (start, packets) = (world.now, world.datagrams);
+    let start = world.now;
+    let packets = world.datagrams;
     letters.iter().for_each(|text| {
         world.send(tom, "JACK", text);
     });
@@ -72,7 +75,8 @@ fn table() -> String {
     table.push_str("         ms       time  packets    kept         time  packets    kept\n");
     for loss in LOSS_PERCENT {
         for rtt in RTT_MS {
-            let (many, one) = (cell(loss, rtt, &short), cell(loss, rtt, &long));
+            let many = cell(loss, rtt, &short);
+            let one = cell(loss, rtt, &long);
             writeln!(table, "{loss:>3} % {rtt:>5}  {many}      {one}").expect("a String takes all");
         }
     }

@@ -85,9 +85,13 @@ impl Reach {
     pub fn begin(world: &mut World, member: &Hostile, keyring: Keyring, is_member: bool) -> Reach {
         let turns_left = 15 + world.rng.below(30);
         let limits = if is_member { STREAM_CREDIT.map(|credit| credit as u64) } else { [0; 3] };
-        let (since, number, heard, alone) = (world.now, 0, None, 0);
+        let since = world.now;
+        let number = 0;
+        let heard = None;
+        let alone = 0;
         let mut reach = Reach { keyring, since, number, heard, limits, alone, turns_left };
-        let (mut message, mut data) = (Vec::new(), Vec::new());
+        let mut message = Vec::new();
+        let mut data = Vec::new();
         ToRelay::SignIn {
             name: NAME,
             invite: &[],

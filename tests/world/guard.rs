@@ -92,7 +92,8 @@ impl Addresses {
         far.sent += packet.len();
         let times = if hostile { 1 } else { 3 };
         let within = far.proven || far.sent <= times * far.received;
-        let (sent, received) = (far.sent, far.received);
+        let sent = far.sent;
+        let received = far.received;
         assert!(within, "amplification: {sent} bytes to {addr}, {received} came from it");
         assert!(!hostile || !is_data(packet), "data was sent to {addr}, which only repeats others' packets");
     }
@@ -147,7 +148,8 @@ impl PeerWatch {
         self.path = peer.path().or(self.path);
         self.in_flight = in_flight;
         self.next_number = link.next_number();
-        (self.before, self.counted) = (stats, stats);
+        self.before = stats;
+        self.counted = stats;
     }
 
     /// What is sent again was declared lost, is a probe's, or was left behind with its path.
@@ -156,7 +158,8 @@ impl PeerWatch {
         let left = (stats.moves - self.before.moves) * (self.unacked + unacked) as u64;
         self.may_resend += packets * UDP_PACKET_MAX as u64 + left;
         self.unacked = unacked;
-        let (resent, most) = (stats.stream_bytes_resent, self.may_resend);
+        let resent = stats.stream_bytes_resent;
+        let most = self.may_resend;
         assert!(resent <= most, "{resent} bytes sent again, and reason for {most}");
     }
 

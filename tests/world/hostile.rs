@@ -66,7 +66,9 @@ pub fn join(world: &mut World, span: Duration) {
     let mut private_key = [0; 32];
     world.rng.fill(&mut private_key);
     let addr = SocketAddr::from(([198, 51, 100, 240], 7_000));
-    let (stage, heard, line) = (Stage::Away, Vec::new(), None);
+    let stage = Stage::Away;
+    let heard = Vec::new();
+    let line = None;
     let member = Hostile { addr, private_key, counter: 1, stage, heard, line, on_tcp: false, numbers: 0 };
     world.hostile_member = Some(member);
     world.oracle.liars.insert(NAME.to_owned());
@@ -92,7 +94,8 @@ fn misbehave(world: &mut World, until: queqiao::base::Tick) {
         return member.line.iter().for_each(|line| world.hang_up(line));
     }
     if member.is_cut_off(world) {
-        (member.line, member.stage) = (None, Stage::Away);
+        member.line = None;
+        member.stage = Stage::Away;
     }
     member.stage = match std::mem::replace(&mut member.stage, Stage::Away) {
         Stage::Away => shake(world, &mut member),
@@ -119,8 +122,10 @@ fn shake(world: &mut World, member: &mut Hostile) -> Stage {
     let carrier = member.path().carrier();
     let identity = Identity::from_private(member.private_key);
     let hello = Hello { counter: member.counter, continues: None };
-    let (relay, mut rng) = (world.relay.core.public_key(), world.rng.fork());
-    let (secret, index) = (AccessSecret::default(), 1 + rng.next_u32() / 2);
+    let relay = world.relay.core.public_key();
+    let mut rng = world.rng.fork();
+    let secret = AccessSecret::default();
+    let index = 1 + rng.next_u32() / 2;
     let initiator = Initiator::new(&identity, &relay, &secret, &hello, index, carrier, &mut rng);
     let initiator = initiator.expect("the relay's key is sound");
     send(world, member, initiator.packet());
@@ -148,8 +153,11 @@ fn look_for_answer(
                 return Stage::Reaching(Box::new(Reach::begin(world, member, keyring, done.welcome.member)));
             }
             Ok(Answered::Established(done)) => {
-                let (path, rng) = (member.path(), world.rng.fork());
-                let (role, lifetime, id) = (Role::Client, Lifetime::default(), done.welcome.session);
+                let path = member.path();
+                let rng = world.rng.fork();
+                let role = Role::Client;
+                let lifetime = Lifetime::default();
+                let id = done.welcome.session;
                 let begin = Begin { role, path, keys: done.keys, id, rtt: None, lifetime, rng };
                 let mut peer = Box::new(Peer::new(world.now, begin));
                 let features = Features(world.rng.next_u32());
@@ -190,7 +198,8 @@ fn break_frames(world: &mut World, member: &Hostile, mut keyring: Keyring) -> St
 }
 
 fn talk(world: &mut World, member: &mut Hostile, mut peer: Box<Peer>) -> Stage {
-    let (path, now) = (member.path(), world.now);
+    let path = member.path();
+    let now = world.now;
     for mut packet in std::mem::take(&mut member.heard) {
         let heard = peer.handle_packet(now, path, &mut packet);
         if matches!(heard, queqiao::peer::Heard::Closed(_) | queqiao::peer::Heard::Broken(_)) {
@@ -224,7 +233,8 @@ fn lie(world: &mut World, member: &mut Hostile, peer: &mut Peer) {
     let through = [world.rng.below(40), world.rng.next_u64()][world.rng.below(2) as usize];
     match world.rng.below(40) {
         0..=7 => {
-            let (mark, at_full_second) = (Mark(u32::MAX), through % 2 == 1);
+            let mark = Mark(u32::MAX);
+            let at_full_second = through % 2 == 1;
             say(peer, &ToRelay::Stored { from: &name, outbox, through, mark, at_full_second });
         }
         8..=14 => say(peer, &ToRelay::Read { from: &name, outbox, through }),
@@ -336,7 +346,8 @@ pub fn send(world: &mut World, member: &Hostile, packet: &[u8]) {
         None if member.on_tcp => return,
         None => {}
     }
-    let (from, bytes) = (member.addr, packet.to_vec());
+    let from = member.addr;
+    let bytes = packet.to_vec();
     let proves = world.addresses.leaves(from);
     let happening = Happening::ToRelay { from, bytes, proves, genuine: false };
     world.agenda.enter(world.now + Duration::from_millis(5), happening);

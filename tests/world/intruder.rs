@@ -80,8 +80,10 @@ pub fn intrude(world: &mut World) {
 fn shake_hands(world: &mut World, addr: SocketAddr) -> Keyring {
     let mut private_key = [0; 32];
     world.rng.fill(&mut private_key);
-    let (identity, relay) = (Identity::from_private(private_key), world.relay.core.public_key());
-    let (hello, mut rng) = (Hello { counter: 1, continues: None }, world.rng.fork());
+    let identity = Identity::from_private(private_key);
+    let relay = world.relay.core.public_key();
+    let hello = Hello { counter: 1, continues: None };
+    let mut rng = world.rng.fork();
     let secret = AccessSecret::default();
     let initiator = Initiator::new(&identity, &relay, &secret, &hello, 77, Carrier::Udp, &mut rng);
     let mut initiator = initiator.expect("the relay's key is sound");

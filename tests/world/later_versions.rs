@@ -56,10 +56,13 @@ impl World {
     pub fn leave_letter(&mut self, client: usize, to: &str, made: Made) -> u64 {
         self.cut_off(client);
         self.requests += 1;
-        let (request, text) = (self.requests, format!("of a later version: {}", self.requests));
+        let request = self.requests;
+        let text = format!("of a later version: {}", self.requests);
         self.oracle.sent(client, request, to, &text);
         let station = &self.stations[client];
-        let (relay, to, written) = (station.relay.clone(), to.parse::<Name>().unwrap(), Wall(7));
+        let relay = station.relay.clone();
+        let to = to.parse::<Name>().unwrap();
+        let written = Wall(7);
         let talk = (relay.clone(), to.clone());
         let last = station.disk.kept.conversations.get(&talk).map_or(0, |talk| talk.reach.last);
         let number = last + 1;

@@ -79,7 +79,9 @@ impl Moves {
         if carrier == Some(Carrier::Tcp) && peer.is_some_and(|peer| peer.link().pto_count() > 0) {
             self.silent_at = Some(now);
         }
-        (self.path, self.keys, self.looked_at) = (path.or(self.path), keys, now);
+        self.path = path.or(self.path);
+        self.keys = keys;
+        self.looked_at = now;
     }
 
     fn remember(&mut self, now: Tick, anew: bool, is_lost: bool) {

@@ -114,7 +114,9 @@ impl<K: Core> Node<K> {
         self.core = core;
         self.inbox.clear();
         self.turn_at = None;
-        (self.doom, self.paused_until, self.deadline) = (None, Tick::ZERO, None);
+        self.doom = None;
+        self.paused_until = Tick::ZERO;
+        self.deadline = None;
         self.life += 1;
     }
 
@@ -184,7 +186,8 @@ impl<K: Core> Node<K> {
             self.turns = Turns { second, ..Turns::default() };
         }
         let turns = &mut self.turns;
-        (turns.idle, turns.busy) = (turns.idle + u32::from(idle), turns.busy + u32::from(!idle));
+        turns.idle += u32::from(idle);
+        turns.busy += u32::from(!idle);
         let most = IDLE_TURNS_PER_SECOND_MAX + 2 * turns.busy;
         assert!(turns.idle <= most, "spin: {} turns for nothing in one second, {most} allowed", turns.idle);
     }

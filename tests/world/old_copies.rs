@@ -88,7 +88,8 @@ impl World {
     /// A copy of what is durable of this client now.
     pub fn copy_of(&self, client: usize) -> Folder {
         let station = &self.stations[client];
-        let (kept, counter_reserved) = (station.disk.kept.clone(), station.disk.counter_reserved);
+        let kept = station.disk.kept.clone();
+        let counter_reserved = station.disk.counter_reserved;
         Folder { kept, counter_reserved, pinned: station.pinned }
     }
 
@@ -98,7 +99,8 @@ impl World {
         self.cover.add(Count::FoldersPutBack);
         self.cut_off(client);
         let station = &mut self.stations[client];
-        (station.disk.kept, station.disk.counter_reserved) = (folder.kept, folder.counter_reserved);
+        station.disk.kept = folder.kept;
+        station.disk.counter_reserved = folder.counter_reserved;
         station.pinned = folder.pinned;
         self.oracle.replaced(client, &self.stations[client].disk.kept);
         self.restart_client(client);
@@ -108,7 +110,8 @@ impl World {
     fn rejoin(&mut self, client: usize) {
         let station = &mut self.stations[client];
         for lane in [&mut station.up, &mut station.down] {
-            (lane.weather.udp_hole, lane.weather.tcp_hole) = (false, false);
+            lane.weather.udp_hole = false;
+            lane.weather.tcp_hole = false;
         }
     }
 }

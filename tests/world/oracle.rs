@@ -98,7 +98,8 @@ impl Fate {
 
 impl Oracle {
     pub fn sent(&mut self, sender: usize, request: u64, to: &str, text: &str) {
-        let (to, text) = (to.to_owned(), text.to_owned());
+        let to = to.to_owned();
+        let text = text.to_owned();
         self.wrote.insert((self.names[sender].clone(), to.clone()));
         let fate = Fate {
             sender,
@@ -127,7 +128,9 @@ impl Oracle {
     /// A client gave a letter its number, and wants it written down.
     pub fn numbered(&mut self, request: u64, id: LetterId, mark: Mark) {
         let fate = self.letters.get_mut(&request).expect("a letter that was sent");
-        (fate.outbox, fate.number, fate.mark) = (id.outbox.0, id.number, mark);
+        fate.outbox = id.outbox.0;
+        fate.number = id.number;
+        fate.mark = mark;
         let sender = fate.sender;
         let key = (id.outbox.0, fate.to.clone(), id.number);
         let others = self.by_number.entry(key).or_default();
@@ -151,8 +154,8 @@ impl Oracle {
         if !by_a_member || self.liars.contains(letter.from.as_str()) {
             return;
         }
-        let (request, alone) =
-            (self.request_of(who, &letter.from, (letter.id, mark), Some(&letter.text)), self.is_alone(who));
+        let request = self.request_of(who, &letter.from, (letter.id, mark), Some(&letter.text));
+        let alone = self.is_alone(who);
         if is_new {
             self.stored_as.insert((who, letter.id.outbox.0, letter.id.number), request);
             self.look_for_gap(who, request, letter, disk);

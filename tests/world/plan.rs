@@ -87,9 +87,12 @@ pub fn world(seed: u64) -> World {
     let mut limits = if tight { limits } else { Limits::default() };
     if seed % 8 == 1 {
         // Of no consequence for those who write little; the longest text still fits.
-        (limits.queue_letters, limits.queue_bytes) = (40, 400_000);
-        (limits.sender_bytes, limits.all_bytes) = (600_000, 16 << 20);
-        (limits.pair_rate, limits.pair_burst) = (60_000, 20_000);
+        limits.queue_letters = 40;
+        limits.queue_bytes = 400_000;
+        limits.sender_bytes = 600_000;
+        limits.all_bytes = 16 << 20;
+        limits.pair_rate = 60_000;
+        limits.pair_burst = 20_000;
     }
     if seed % 8 == 6 {
         // So little that what comes behind a gap is mostly refused, and has to go again.
@@ -252,7 +255,8 @@ fn flood(world: &mut World, span: Duration) {
     }
     world.cover.add(Count::Floods);
     let at = Duration::from_micros(world.rng.below(span.as_micros() as u64));
-    let (many, len) = (200 + world.rng.below(300) as usize, 1 + world.rng.below(6_000) as usize);
+    let many = 200 + world.rng.below(300) as usize;
+    let len = 1 + world.rng.below(6_000) as usize;
     world.later(at, move |w| {
         let pair = [(0, NAMES[1]), (1, NAMES[0])];
         for (from, to) in pair {
@@ -299,7 +303,8 @@ fn press(world: &mut World) {
 /// The same key signs in from another machine, whose clock is somewhat ahead.
 fn second_machine(world: &mut World) {
     let station = &world.stations[0];
-    let (name, key) = (station.name.clone(), station.private_key);
+    let name = station.name.clone();
+    let key = station.private_key;
     let second = world.client_with_key(&name, Carriers::Auto, key);
     world.stations[second].node.wall_offset_ms = 20_000;
     world.start(second);
@@ -428,14 +433,16 @@ fn overtake(world: &mut World) {
     let present = |c: &usize| !world.stations[*c].stopped;
     let present: Vec<usize> = (0..world.stations.len()).filter(present).collect();
     let [from, to, ..] = present[..] else { return };
-    let (from_name, to_name) = (world.stations[from].name.clone(), world.stations[to].name.clone());
+    let from_name = world.stations[from].name.clone();
+    let to_name = world.stations[to].name.clone();
     let station = &mut world.stations[from];
     let path = station.node.core.peer(&station.relay).and_then(|peer| peer.path());
     if !matches!(path, Some(Path::Udp(_))) {
         // TCP's own buffers hold more than this line carries in the time allowed.
         return;
     }
-    (station.down.weather.rate, station.down.weather.queue) = (40_000, 8_000);
+    station.down.weather.rate = 40_000;
+    station.down.weather.queue = 8_000;
     for _ in 0..2 {
         world.send(to, &from_name, &"long ".repeat(12_000));
     }

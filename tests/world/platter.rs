@@ -77,10 +77,12 @@ impl<R> Platter<R> {
 
     fn ends_at(&mut self, now: Tick, takes: Duration) -> Tick {
         if self.ends <= now && self.next_ends > now {
-            (self.begun, self.ends) = (self.ends, self.next_ends);
+            self.begun = self.ends;
+            self.ends = self.next_ends;
         }
         if self.ends <= now {
-            (self.begun, self.ends) = (now, now + takes);
+            self.begun = now;
+            self.ends = now + takes;
         }
         if self.begun == now {
             return self.ends;
@@ -120,7 +122,9 @@ impl<R> Platter<R> {
         let waiting = std::mem::take(&mut self.waiting);
         let first_due = waiting.front().map(|given| given.due);
         let is_full = self.full_until > now;
-        let (full_until, fails, refuses) = (self.full_until, self.fails, self.refuses);
+        let full_until = self.full_until;
+        let fails = self.fails;
+        let refuses = self.refuses;
         let fresh = Platter { full_until, fails, refuses, ..Platter::default() };
         *self = fresh;
         let at_work = waiting.into_iter().filter(|given| Some(given.due) == first_due && !is_full);
@@ -149,7 +153,10 @@ impl<R> Platter<R> {
 
     /// Ends every fault.
     pub fn heal(&mut self) {
-        (self.full_until, self.fails, self.refuses, self.breaks) = (Tick::ZERO, 0, 0, false);
+        self.full_until = Tick::ZERO;
+        self.fails = 0;
+        self.refuses = 0;
+        self.breaks = false;
     }
 
     /// Nothing waits.

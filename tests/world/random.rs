@@ -52,7 +52,8 @@ fn run(seed: u64) -> Result<Cover, String> {
 fn run_all() -> Found {
     let seeds = seeds();
     let first_only = std::env::var_os("QUEQIAO_FIRST").is_some();
-    let (next, found) = (AtomicU64::new(seeds.start), Mutex::new(Found::default()));
+    let next = AtomicU64::new(seeds.start);
+    let found = Mutex::new(Found::default());
     let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -83,7 +84,8 @@ fn run_all() -> Found {
 
 #[test]
 fn every_seed_keeps_the_promises() {
-    let (Found { cover, failures }, seeds) = (run_all(), seeds());
+    let Found { cover, failures } = run_all();
+    let seeds = seeds();
     println!("{}", cover.table());
     for (seed, text) in &failures {
         println!("seed {seed}: {}", text.chars().take(TEXT_MAX).collect::<String>());

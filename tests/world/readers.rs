@@ -68,7 +68,8 @@ impl Oracle {
         if from.guest_address().is_some() || self.liars.contains(from.as_str()) {
             return;
         }
-        let (request, alone) = (self.request_of(who, from, (id, mark), None), self.is_alone(who));
+        let request = self.request_of(who, from, (id, mark), None);
+        let alone = self.is_alone(who);
         let fate = self.letters.get_mut(&request).expect("it was found by its number");
         let was_put_back = self.put_back.contains(&who);
         assert!(!alone || !fate.is_stored() || was_put_back, "letter {request} was stored, and then refused");

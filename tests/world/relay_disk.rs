@@ -120,7 +120,8 @@ impl RelayDisk {
     }
 
     pub fn load(&self, query: &Query) -> Vec<Row> {
-        let (mut rows, mut bytes) = (Vec::new(), 0);
+        let mut rows = Vec::new();
+        let mut bytes = 0;
         let after = if let Places::Behind(after) = query.places { after } else { 0 };
         let asked =
             |place| if let Places::At(places) = &query.places { places.contains(place) } else { true };
@@ -145,7 +146,9 @@ impl RelayDisk {
         for (to, letter) in self.letters.values() {
             let key = (to.clone(), letter.from.clone(), letter.id.outbox);
             let (to, from, outbox) = key.clone();
-            let (last_number, last_since, last_mark) = (0, 0, letter.mark);
+            let last_number = 0;
+            let last_since = 0;
+            let last_mark = letter.mark;
             let none = Waiting { to, from, outbox, letters: 0, bytes: 0, last_number, last_since, last_mark };
             let flow = waiting.entry(key).or_insert(none);
             flow.last_mark = flow.last_mark.max(letter.mark);

@@ -134,12 +134,15 @@ impl Way {
         }
         self.segments.values_mut().filter(|segment| !segment.come).for_each(|segment| segment.lost = true);
         self.threshold = (self.window / 2.0).max(2.0 * SEGMENT_MAX as f64);
-        (self.window, self.recovery) = (SEGMENT_MAX as f64, None);
+        self.window = SEGMENT_MAX as f64;
+        self.recovery = None;
         self.backoff += 1;
     }
 
     fn handle_ack(&mut self, now: Tick, ack: &Ack) {
-        let (mut progress, mut sample, in_flight) = (0, None, self.in_flight());
+        let mut progress = 0;
+        let mut sample = None;
+        let in_flight = self.in_flight();
         for (start, segment) in &mut self.segments {
             let beyond = ack.beyond.range(..=start).next_back().is_some_and(|(_, end)| segment.end <= *end);
             if !segment.come && (segment.end <= ack.received || beyond) {
@@ -157,7 +160,9 @@ impl Way {
             self.variation = (3 * self.variation + self.srtt.abs_diff(sample)) / 4;
             self.srtt = (7 * self.srtt + sample) / 8;
         }
-        (self.backoff, self.probed, self.timer_from) = (0, false, now);
+        self.backoff = 0;
+        self.probed = false;
+        self.timer_from = now;
         self.recovery = self.recovery.filter(|until| ack.received < *until);
         let slow_start = self.window < self.threshold;
         let needed = if slow_start { 2 * in_flight } else { in_flight + SEGMENT_MAX };
@@ -174,7 +179,8 @@ impl Way {
         let lost = self.segments.values_mut().filter(overtaken).map(|segment| segment.lost = true).count();
         if lost > 0 && self.recovery.is_none() {
             self.threshold = (self.window / 2.0).max(2.0 * SEGMENT_MAX as f64);
-            (self.window, self.recovery) = (self.threshold, Some(self.next));
+            self.window = self.threshold;
+            self.recovery = Some(self.next);
         }
     }
 
@@ -215,7 +221,8 @@ impl Way {
     }
 
     fn take_ack(&mut self) -> Option<Ack> {
-        (self.unacked, _) = (0, self.ack_at.take()?);
+        self.ack_at.take()?;
+        self.unacked = 0;
         Some(Ack { received: self.received, beyond: self.beyond.clone() })
     }
 }
@@ -373,8 +380,11 @@ mod tests {
     fn letters_are_as_long_as_queqiao_s_own() {
         let now = Wall(1_750_000_000_000);
         let body = encode_text(&format!("{:<100}", 7), now);
-        let (id, prev, kind, mut up, mut down) =
-            (LetterId { outbox: OutboxId(7), number: 7 }, 6, KIND_TEXT, Vec::new(), Vec::new());
+        let id = LetterId { outbox: OutboxId(7), number: 7 };
+        let prev = 6;
+        let kind = KIND_TEXT;
+        let mut up = Vec::new();
+        let mut down = Vec::new();
         ToRelay::Letter(Letter { to: "JACK", id, prev, mark: Mark(1), kind, body: &body }).encode(&mut up);
         ToClient::Delivery(Delivery {
             from: "TOM",

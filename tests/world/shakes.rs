@@ -61,7 +61,8 @@ pub struct Troublemakers {
 pub fn reset_all(world: &mut World, span: Duration) {
     world.cover.add(Count::HostileResetters);
     let identity = Identity::from_private(world.relay_key);
-    let (secret, rng) = (AccessSecret::default(), Rng::from_seed([1; 32]));
+    let secret = AccessSecret::default();
+    let rng = Rng::from_seed([1; 32]);
     let relay = Responder::new(identity, secret, HandshakeLimits::Off, rng);
     world.troublemakers.resets = Some((world.now + span, relay));
 }
@@ -71,14 +72,17 @@ pub fn crowd_in(world: &mut World, many: u16) {
     world.cover.add(Count::Crowds);
     let mut private_key = [0; 32];
     world.rng.fill(&mut private_key);
-    let (identity, relay) = (Identity::from_private(private_key), world.relay.core.public_key());
-    let (hello, secret, mut rng) =
-        (Hello { counter: 1, continues: None }, AccessSecret::default(), world.rng.fork());
+    let identity = Identity::from_private(private_key);
+    let relay = world.relay.core.public_key();
+    let hello = Hello { counter: 1, continues: None };
+    let secret = AccessSecret::default();
+    let mut rng = world.rng.fork();
     let first = Initiator::new(&identity, &relay, &secret, &hello, 77, Carrier::Udp, &mut rng);
     let first = first.expect("the relay's key is sound");
     for place in 0..many {
         let [high, low] = place.to_be_bytes();
-        let (from, bytes) = (SocketAddr::from(([10, high, low, 1], 4_000)), first.packet().to_vec());
+        let from = SocketAddr::from(([10, high, low, 1], 4_000));
+        let bytes = first.packet().to_vec();
         world.hostile.insert(from, ());
         knock(world, from, bytes);
     }
@@ -128,7 +132,8 @@ impl World {
         let budget = HANDSHAKE_BUDGET;
         let age = self.now.since(self.relay_since).as_micros() as u64;
         let rate = u64::from(budget.capacity) * age / budget.time.as_micros() as u64;
-        let (spent, most) = (self.relay.core.stats().curve_us, rate + u64::from(budget.burst));
+        let spent = self.relay.core.stats().curve_us;
+        let most = rate + u64::from(budget.burst);
         assert!(spent <= most, "{spent} µs of curve arithmetic in {age}, {most} at most");
     }
 }

@@ -25,7 +25,8 @@ pub fn two(carriers: Carriers) -> (World, usize, usize) {
 
 /// TOM and JACK in this world, both online.
 pub fn two_in(mut world: World, carriers: Carriers) -> (World, usize, usize) {
-    let (tom, jack) = (world.client("TOM", carriers), world.client("JACK", carriers));
+    let tom = world.client("TOM", carriers);
+    let jack = world.client("JACK", carriers);
     world.start(tom);
     world.start(jack);
     assert!(world.run_until(secs(5), |w| is_online(w, tom) && is_online(w, jack)), "both come online");
@@ -49,7 +50,8 @@ pub fn leave_letter(world: &mut World, from: usize, text: &str) -> u64 {
 
 /// How long a letter takes to be delivered.
 pub fn say(world: &mut World, from: usize, to: &str, most: Duration) -> Duration {
-    let (start, letter) = (world.now, world.send(from, to, "hello"));
+    let start = world.now;
+    let letter = world.send(from, to, "hello");
     assert!(world.run_until(most, |w| delivered(w, letter)), "{:?}", world.fate(letter));
     world.now.since(start)
 }
@@ -102,7 +104,8 @@ fn a_letter_goes_over_tcp() {
 #[test]
 fn udp_that_is_a_black_hole_costs_a_second() {
     let mut world = World::new(1);
-    let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
+    let tom = world.client("TOM", Carriers::Auto);
+    let jack = world.client("JACK", Carriers::Auto);
     world.stations[tom].up.weather.udp_hole = true;
     world.start(jack);
     world.start(tom);

@@ -11,10 +11,12 @@ use super::world::World;
 /// The others write through a network that loses packets, so that their letters come with gaps too.
 fn letters_beside_greed(seed: u64) -> World {
     let mut world = World::with_limits(seed, Limits { reassembly_bytes: 4_096, ..Limits::default() });
-    let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
+    let tom = world.client("TOM", Carriers::Auto);
+    let jack = world.client("JACK", Carriers::Auto);
     for client in [tom, jack] {
         world.start(client);
-        (world.stations[client].up.weather.loss, world.stations[client].down.weather.loss) = (30, 30);
+        world.stations[client].up.weather.loss = 30;
+        world.stations[client].down.weather.loss = 30;
     }
     world.run_for(secs(5));
     hostile::join(&mut world, secs(60));

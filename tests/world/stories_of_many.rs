@@ -65,7 +65,8 @@ fn a_second_machine_with_the_same_key_takes_over() {
 #[test]
 fn a_sender_of_a_thousand_a_second_is_slowed_and_loses_nothing() {
     let (mut world, tom, _) = two(Carriers::Auto);
-    let (start, mut letters) = (world.now, Vec::new());
+    let start = world.now;
+    let mut letters = Vec::new();
     for n in 0..3_000 {
         letters.push(world.send(tom, "JACK", &format!("letter {n}")));
         world.run_for(millis(1));

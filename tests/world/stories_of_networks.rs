@@ -72,7 +72,8 @@ fn on_tcp_a_new_network_without_udp_costs_a_connection_and_one_handshake() {
     for writes in [true, false] {
         let (mut world, tom, jack) = on_tcp();
         world.run_for(secs(100));
-        let (handshakes, start) = (world.relay.core.stats().handshakes, world.now);
+        let handshakes = world.relay.core.stats().handshakes;
+        let start = world.now;
         change_network(&mut world, tom, true);
         let letter = if writes { world.send(tom, "JACK", "x") } else { world.send(jack, "TOM", "x") };
         assert!(world.run_until(secs(4), |w| delivered(w, letter)), "{:?}", world.fate(letter));
@@ -86,7 +87,8 @@ fn on_tcp_a_new_network_without_udp_costs_a_connection_and_one_handshake() {
 fn a_connection_that_survives_a_change_of_network_is_kept() {
     let (mut world, tom, _) = on_tcp();
     world.run_for(secs(100));
-    let (handshakes, conns) = (world.relay.core.stats().handshakes, world.last_conn);
+    let handshakes = world.relay.core.stats().handshakes;
+    let conns = world.last_conn;
     world.command(tom, Command::NetworkChanged);
     world.run_for(secs(10));
     say(&mut world, tom, "JACK", millis(200));
@@ -98,7 +100,8 @@ fn a_connection_that_survives_a_change_of_network_is_kept() {
 #[test]
 fn a_session_that_was_given_up_and_arrives_late_does_not_take_the_place_of_its_own_client() {
     let mut world = World::new(1);
-    let (tom, jack) = (world.client("TOM", Carriers::Tcp), world.client("JACK", Carriers::Auto));
+    let tom = world.client("TOM", Carriers::Tcp);
+    let jack = world.client("JACK", Carriers::Auto);
     world.stations[tom].pinned = Some(world.relay.core.public_key());
     world.start(tom);
     assert!(world.run_until(secs(1), |w| w.relay.core.stats().handshakes == 1));
@@ -163,7 +166,8 @@ fn row_31_an_idle_client_that_is_told_of_a_restart_has_its_session_back_at_once(
 
 /// The time of the first letter of a new run, from its start, and the connections it opened.
 fn first_letter(world: &mut World, client: usize) -> (Duration, u64) {
-    let (start, conns) = (world.now, world.last_conn);
+    let start = world.now;
+    let conns = world.last_conn;
     world.restart_client(client);
     say(world, client, "JACK", secs(5));
     (world.now.since(start), world.last_conn - conns)
@@ -196,7 +200,8 @@ fn a_run_of_another_week_does_not_hold_it_against_udp() {
 fn row_30_whatever_the_system_says_of_udp_ends_no_session_and_costs_few_connections() {
     for why in [Why::Refused, Why::Unreachable, Why::NoRoom] {
         let (mut world, tom, jack) = talking(Carriers::Auto, millis(20));
-        let (handshakes, conns) = (world.relay.core.stats().handshakes, world.last_conn);
+        let handshakes = world.relay.core.stats().handshakes;
+        let conns = world.last_conn;
         let relay = Path::Udp(RELAY_ADDR.parse().unwrap());
         for _ in 0..600 {
             for client in [tom, jack] {
@@ -276,7 +281,8 @@ fn row_34_what_is_injected_from_off_the_path_is_met_with_silence() {
     let (mut world, tom, jack) = talking(Carriers::Auto, millis(20));
     world.run_for(secs(15));
     let index = world.stations[tom].epoch_since.expect("it has sent data").0;
-    let (handshakes, sent) = (world.relay.core.stats().handshakes, world.datagrams);
+    let handshakes = world.relay.core.stats().handshakes;
+    let sent = world.datagrams;
     for number in [0, 1, 1_000, u64::MAX / 2, u64::MAX] {
         for guess in [index, index ^ 1] {
             forged(guess, number).into_iter().for_each(|bytes| world.inject_to_client(tom, bytes));
@@ -314,7 +320,8 @@ fn row_42_a_connection_that_stalls_where_udp_is_dead_is_replaced_within_ten_seco
         let handshakes = world.relay.core.stats().handshakes;
         stall(&mut world, tom);
         let start = world.now;
-        let (out, back) = (world.send(tom, "JACK", "out"), world.send(jack, "TOM", "back"));
+        let out = world.send(tom, "JACK", "out");
+        let back = world.send(jack, "TOM", "back");
         assert!(world.run_until(secs(11), |w| delivered(w, out) && delivered(w, back)));
         println!("rtt {rtt} ms: off a stalled connection after {:?}", world.now.since(start));
         assert!(world.now.since(start) <= secs(10) + millis(3 * rtt));
@@ -376,7 +383,8 @@ fn row_28_udp_that_dies_when_little_is_known_of_it_costs_no_more() {
         let mut longest = Duration::ZERO;
         for seed in 0..10 {
             let mut world = World::new(seed);
-            let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
+            let tom = world.client("TOM", Carriers::Auto);
+            let jack = world.client("JACK", Carriers::Auto);
             for client in [tom, jack] {
                 let station = &mut world.stations[client];
                 for lane in [&mut station.up, &mut station.down] {

@@ -17,7 +17,8 @@ pub fn talking(carriers: Carriers, rtt: Duration) -> (World, usize, usize) {
     let (mut world, tom, jack) = two(carriers);
     for client in [tom, jack] {
         let station = &mut world.stations[client];
-        (station.up.weather, station.down.weather) = (Weather::clear(rtt / 2), Weather::clear(rtt / 2));
+        station.up.weather = Weather::clear(rtt / 2);
+        station.down.weather = Weather::clear(rtt / 2);
     }
     for _ in 0..20 {
         say(&mut world, tom, "JACK", secs(1));
@@ -33,7 +34,8 @@ pub fn talking(carriers: Carriers, rtt: Duration) -> (World, usize, usize) {
 /// JACK is online, and TOM has not started yet.
 pub fn only_jack_is_there() -> (World, usize) {
     let mut world = World::new(1);
-    let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
+    let tom = world.client("TOM", Carriers::Auto);
+    let jack = world.client("JACK", Carriers::Auto);
     world.start(jack);
     world.run_for(secs(1));
     (world, tom)
@@ -45,7 +47,8 @@ pub fn first_letter_over_tcp(rtt: Duration, knows_key: bool) -> Duration {
     let key = world.relay.core.public_key();
     let station = &mut world.stations[tom];
     station.pinned = knows_key.then_some(key);
-    (station.up.weather, station.down.weather) = (Weather::clear(rtt / 2), Weather::clear(rtt / 2));
+    station.up.weather = Weather::clear(rtt / 2);
+    station.down.weather = Weather::clear(rtt / 2);
     hole(&mut world, tom, true, true);
     world.start(tom);
     say(&mut world, tom, "JACK", secs(5))
@@ -123,7 +126,8 @@ fn row_28_udp_that_dies_at_the_shortest_round_trip_is_left_within_half_a_second_
 #[test]
 fn a_relay_on_a_busy_machine_does_not_drive_its_clients_from_udp() {
     let (mut world, tom, jack) = talking(Carriers::Auto, LOOPBACK);
-    let (handshakes, conns) = (world.relay.core.stats().handshakes, world.last_conn);
+    let handshakes = world.relay.core.stats().handshakes;
+    let conns = world.last_conn;
     let mut letters = Vec::new();
     for round in 0..200 {
         world.suspend(0, millis(60));
@@ -141,7 +145,8 @@ fn a_relay_on_a_busy_machine_does_not_drive_its_clients_from_udp() {
 fn a_client_that_was_not_run_for_a_while_does_not_take_that_for_the_silence_of_udp() {
     for awake in [1, 5, 20, 50, 100] {
         let (mut world, tom, _) = talking(Carriers::Auto, LOOPBACK);
-        let (handshakes, conns) = (world.relay.core.stats().handshakes, world.last_conn);
+        let handshakes = world.relay.core.stats().handshakes;
+        let conns = world.last_conn;
         let letter = world.send(tom, "JACK", "hello");
         world.suspend(0, millis(800));
         world.run_for(millis(awake));
@@ -273,7 +278,8 @@ fn a_first_letter_where_udp_is_silently_dropped_is_accepted_within_a_second() {
 #[test]
 fn the_loser_of_the_race_is_proved_under_the_winner() {
     let mut world = World::new(1);
-    let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
+    let tom = world.client("TOM", Carriers::Auto);
+    let jack = world.client("JACK", Carriers::Auto);
     world.start(jack);
     hole(&mut world, tom, true, true);
     world.start(tom);
@@ -322,7 +328,8 @@ fn row_31_a_relay_that_restarts_resets_its_sessions_and_has_them_back_within_a_s
     let (mut world, tom, jack) = talking(Carriers::Auto, millis(20));
     world.restart_relay(Duration::ZERO);
     let start = world.now;
-    let (out, back) = (world.send(tom, "JACK", "hello"), world.send(jack, "TOM", "hello"));
+    let out = world.send(tom, "JACK", "hello");
+    let back = world.send(jack, "TOM", "hello");
     assert!(world.run_until(secs(1), |w| ended(w, out) && ended(w, back)), "{:?}", world.fate(out));
     println!("after a restart: both letters ended after {:?}", world.now.since(start));
     assert!(world.relay.core.stats().resets >= 2);
@@ -341,7 +348,8 @@ fn row_31_idle_clients_are_told_by_a_relay_that_restarts_and_are_back_within_a_s
     world.run_for(secs(8));
     assert_eq!(world.relay_disk.noted(), clients.len());
     world.restart_relay(Duration::ZERO);
-    let (start, wanted) = (world.now, clients.len() as u64);
+    let start = world.now;
+    let wanted = clients.len() as u64;
     let back = |w: &World| w.relay.core.stats().handshakes >= wanted;
     assert!(world.run_until(secs(1), back), "{:?}", world.relay.core.stats());
     println!("{wanted} idle clients are back after {:?}", world.now.since(start));
@@ -392,7 +400,8 @@ fn row_31_a_client_that_has_only_tcp_is_back_soon_after_the_relay_runs_again() {
         for down in [Duration::ZERO, millis(300), secs(1), secs(3)] {
             world.run_for(secs(60));
             world.restart_relay(down);
-            let (start, letter) = (world.now, world.send(jack, "TOM", "hello"));
+            let start = world.now;
+            let letter = world.send(jack, "TOM", "hello");
             assert!(world.run_until(secs(30), |w| delivered(w, letter)), "{carriers:?} {down:?}");
             let took = world.now.since(start + down);
             println!("{carriers:?}: down for {down:?}, back after {took:?}");

@@ -15,14 +15,17 @@ const RUNS: u64 = 1_000;
 /// Of so many starts at `rtt` with a loss of `thousandths` each way and working UDP, how many TCP wins, and the longest
 /// that UDP took where it won.
 fn false_wins(rtt: Duration, thousandths: u64, knows_key: bool) -> (u64, Duration) {
-    let (mut wins, mut longest) = (0, Duration::ZERO);
+    let mut wins = 0;
+    let mut longest = Duration::ZERO;
     for seed in 0..RUNS {
         let mut world = World::new(seed);
         let tom = world.client("TOM", Carriers::Auto);
         let weather = Weather { loss: thousandths, ..Weather::clear(rtt / 2) };
         let pinned = knows_key.then(|| world.relay.core.public_key());
         let station = &mut world.stations[tom];
-        (station.up.weather, station.down.weather, station.pinned) = (weather.clone(), weather, pinned);
+        station.up.weather = weather.clone();
+        station.down.weather = weather;
+        station.pinned = pinned;
         let start = world.now;
         world.start(tom);
         let path = |world: &World| {
@@ -62,7 +65,8 @@ fn first_letter_without_key(passed: usize) -> Duration {
     let mut world = World::new(7);
     let tom = world.client("TOM", Carriers::Auto);
     let station = &mut world.stations[tom];
-    (station.up.weather, station.down.weather) = (Weather::clear(millis(50)), Weather::clear(millis(50)));
+    station.up.weather = Weather::clear(millis(50));
+    station.down.weather = Weather::clear(millis(50));
     station.up.weather.udp_hole = passed == 0;
     let start = world.now;
     world.start(tom);
@@ -77,7 +81,8 @@ fn first_letter_without_key(passed: usize) -> Duration {
 
 #[test]
 fn the_start_that_a_key_over_udp_earns_makes_no_first_letter_slower_than_udp_that_is_dropped_at_once() {
-    let (dropped, key_passed) = (first_letter_without_key(0), first_letter_without_key(2));
+    let dropped = first_letter_without_key(0);
+    let key_passed = first_letter_without_key(2);
     println!("UDP dropped at once {dropped:?}, after the key {key_passed:?}");
     assert!(dropped < millis(900), "{dropped:?}");
     assert!(key_passed <= dropped, "{key_passed:?}");
@@ -90,7 +95,8 @@ fn a_false_win_is_undone_once_udp_is_proved() {
         let tom = world.client("TOM", Carriers::Auto);
         let weather = Weather { loss: 200, ..Weather::clear(millis(50)) };
         let station = &mut world.stations[tom];
-        (station.up.weather, station.down.weather) = (weather.clone(), weather);
+        station.up.weather = weather.clone();
+        station.down.weather = weather;
         world.start(tom);
         let online = |w: &World| {
             w.stations[tom].events.iter().find_map(|(_, event)| match event {

@@ -103,7 +103,8 @@ impl Socket {
             _ => self.fresh > 0 || len <= self.reported / 2,
         };
         due.then(|| {
-            (self.reported, self.fresh) = (len, 0);
+            self.reported = len;
+            self.fresh = 0;
             len
         })
     }
@@ -155,8 +156,10 @@ impl Conn {
         lane: &mut Lane,
         rng: &mut Rng,
     ) -> (Option<Tick>, Option<usize>) {
-        let (cut, mut arrives) = (self.cut, None);
-        let (corrupt, finishing) = (self.corrupt, self.side(side).finishing);
+        let cut = self.cut;
+        let mut arrives = None;
+        let corrupt = self.corrupt;
+        let finishing = self.side(side).finishing;
         loop {
             let under_way = self.side(side.other()).coming_len;
             let socket = self.side(side);

@@ -78,7 +78,8 @@ impl World {
     }
 
     fn take_client_turn(&mut self, client: usize) {
-        let (now, node) = (self.now, client + 1);
+        let now = self.now;
+        let node = client + 1;
         let station = &mut self.stations[client];
         if station.node.turn_at != Some(now) {
             return;
@@ -154,7 +155,9 @@ impl World {
         let lives: usize = self.stations.iter().map(|station| station.node.life as usize).sum();
         let most = self.stations.len() * 3 + 3 + self.intrusions as usize + lives;
         assert!(sessions <= most, "{sessions} sessions of {} clients", self.stations.len());
-        let (watches, now, cover) = (&mut self.relay_watches, self.now, &mut self.cover);
+        let watches = &mut self.relay_watches;
+        let now = self.now;
+        let cover = &mut self.cover;
         let mut gapped = 0;
         self.relay.core.look_at_peers(|peer| {
             gapped += peer.link().gapped();

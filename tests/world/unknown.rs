@@ -52,7 +52,8 @@ fn unknown(rng: &mut Rng, like: &str) -> String {
 pub fn write_to_unknown(world: &mut World, number: &mut u64, peer: &mut Peer, like: &str) {
     for _ in 0..1 + world.rng.below(60) {
         *number += 1;
-        let (to, body) = (unknown(&mut world.rng, like), encode_text("who are you?", Wall(1)));
+        let to = unknown(&mut world.rng, like);
+        let body = encode_text("who are you?", Wall(1));
         let id = LetterId { outbox: OutboxId(7), number: *number };
         let letter = Letter { to: &to, id, prev: *number - 1, mark: Mark(0), kind: KIND_TEXT, body: &body };
         let mut bytes = Vec::new();

@@ -93,7 +93,9 @@ impl World {
             lane.weather.loss = loss;
             lane
         };
-        let (up, down, heard) = (lane(), lane(), Vec::new());
+        let up = lane();
+        let down = lane();
+        let heard = Vec::new();
         let caller = Caller { up, down, came: (0, 0), went: (0, 0), unanswered: false, heard };
         self.visitors.by_addr.insert(addr, caller);
     }
@@ -123,7 +125,8 @@ impl World {
     pub fn send_to_visitor(&mut self, to: SocketAddr, bytes: &[u8]) {
         let caller = self.visitors.by_addr.get_mut(&to).expect("it was asked for");
         caller.went = (caller.went.0 + 1, caller.went.1 + bytes.len() as u64);
-        let (came, went) = (caller.came, caller.went);
+        let came = caller.came;
+        let went = caller.went;
         assert!(went.0 <= came.0 + AHEAD_MAX, "{to} sent {} datagrams and gets the {}th", came.0, went.0);
         assert!(!caller.unanswered || went.1 <= came.1, "{to} sent {} bytes and gets {}", came.1, went.1);
         assert!(bytes.len() <= 1_024, "such clients read no more");
@@ -144,7 +147,8 @@ impl World {
             lane.weather.loss = loss;
             lane
         };
-        let (up, down) = (lane(), lane());
+        let up = lane();
+        let down = lane();
         let guest = Guest { up, down, last: [self.now; 2], bytes: Vec::new(), closed: false };
         self.visitors.by_conn.insert(conn, guest);
         self.tell_relay(Waiting::Other(Input::PathOpened { path: Path::Tcp(conn), remote: addr }));
@@ -157,7 +161,7 @@ impl World {
         while !rest.is_empty() {
             let len = (1 + self.rng.below(40) as usize).min(rest.len());
             let (bytes, more) = rest.split_at(len);
-            (rest, _) = (more, ());
+            rest = more;
             let bytes = bytes.to_vec();
             self.guest_sends(conn, len, move |world| {
                 world.tell_relay(Waiting::Text(Path::Tcp(conn), bytes));

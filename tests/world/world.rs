@@ -171,7 +171,9 @@ pub(super) fn config(
 ) -> Relay {
     let mut seed = [0; 32];
     rng.fill(&mut seed);
-    let (members, mail, limits) = (disk.members.clone(), disk.mail(), limits.clone());
+    let members = disk.members.clone();
+    let mail = disk.mail();
+    let limits = limits.clone();
     let roll = disk.roll();
     Relay::new(relay::Config {
         private_key: key,
@@ -306,8 +308,10 @@ impl World {
     ) -> Client {
         let mut seed = [0; 32];
         self.rng.fill(&mut seed);
-        let (name, outbox) = (Some(name.parse().unwrap()), OutboxId(outbox));
-        let (counter_reserved, kept) = (disk.counter_reserved, Some(disk.kept.clone()));
+        let name = Some(name.parse().unwrap());
+        let outbox = OutboxId(outbox);
+        let counter_reserved = disk.counter_reserved;
+        let kept = Some(disk.kept.clone());
         let strangers_bytes_max = self.strangers_bytes_max;
         Client::new(client::Config {
             name,
@@ -345,7 +349,8 @@ impl World {
         let relay = self.stations[client].relay.clone();
         self.note(|| format!("client {client}: says letter {request} to {to}, {} B", text.len()));
         self.cover.add_many(Count::LongLetters, u64::from(text.len() > 16_000));
-        let (to, text) = (to.parse().unwrap(), text.to_owned());
+        let to = to.parse().unwrap();
+        let text = text.to_owned();
         self.command(client, Command::Send { request, relay, to, text });
         request
     }
@@ -379,7 +384,8 @@ impl World {
         self.cut_off_relay();
         let noted = self.relay_disk.mail().sessions;
         self.addresses = Addresses::of_restart(noted.iter().map(|note| note.addr));
-        let (key, disk) = (self.relay_key, &self.relay_disk);
+        let key = self.relay_key;
+        let disk = &self.relay_disk;
         let core = config(key, disk, &self.limits, self.visitors.rules.clone(), &mut self.rng);
         self.visitors.lose_connections();
         self.relay.restart(core);
@@ -402,8 +408,11 @@ impl World {
     pub fn restart_client(&mut self, client: usize) {
         self.cut_off(client);
         let station = &mut self.stations[client];
-        let (name, carriers, key) = (station.name.clone(), station.carriers, station.private_key);
-        let (outbox, disk) = (station.outbox, std::mem::take(&mut station.disk));
+        let name = station.name.clone();
+        let carriers = station.carriers;
+        let key = station.private_key;
+        let outbox = station.outbox;
+        let disk = std::mem::take(&mut station.disk);
         let core = self.make_client(&name, carriers, key, outbox, &disk);
         let station = &mut self.stations[client];
         station.disk = disk;
@@ -424,7 +433,8 @@ impl World {
     pub fn isolate(&mut self, client: usize) {
         let station = &mut self.stations[client];
         for lane in [&mut station.up, &mut station.down] {
-            (lane.weather.udp_hole, lane.weather.tcp_hole) = (true, true);
+            lane.weather.udp_hole = true;
+            lane.weather.tcp_hole = true;
         }
     }
 
@@ -436,17 +446,20 @@ impl World {
                 let delay = lane.weather.delay.min(Duration::from_millis(200));
                 *lane = Lane::new(delay);
             }
-            (station.node.paused_until, station.node.doom) = (now, None);
+            station.node.paused_until = now;
+            station.node.doom = None;
             station.disk.platter.heal();
         }
-        (self.relay.paused_until, self.relay.doom) = (now, None);
+        self.relay.paused_until = now;
+        self.relay.doom = None;
         self.relay_platter.heal();
         for conn in self.conns.values_mut() {
             conn.socket.iter_mut().for_each(|socket| socket.stalled_until = now);
             conn.corrupt = 0;
         }
         self.tcp_corrupt = 0;
-        (self.has_tcp, self.relay_up_at) = (true, self.relay_up_at.min(now));
+        self.has_tcp = true;
+        self.relay_up_at = self.relay_up_at.min(now);
         (0..=self.stations.len()).for_each(|node| self.wake(node, now));
         self.note(|| "healed".to_owned());
     }
