@@ -1,4 +1,4 @@
-//! Carries out what nodes want done, and brings them what comes.
+//! Applies the effects of nodes and delivers their inputs.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use super::tcp::{Conn, Side, Told};
 use super::weather::{Arrival, below, chance};
 use super::world::{Happening, RELAY_ADDR, World};
 
-/// Datagrams kept for those who replay.
+/// Datagrams kept for replay.
 const OVERHEARD_MAX: usize = 64;
-/// TCP gives up opening after so many tries.
+/// Attempts to open a TCP connection before it times out.
 const SYN_TRIES_MAX: u32 = 3;
-/// Keys this old are renewed because of their age.
+/// Keys at least this old are renewed because of their age.
 const REKEY_AGE: Duration = Duration::from_secs(15 * 60 - 1);
 
 impl World {
@@ -78,7 +78,7 @@ impl World {
         }
     }
 
-    // What the relay wants.
+    // Effects of the relay.
 
     pub fn carry_out_relay(&mut self) {
         let mut out = std::mem::take(&mut self.relay.out);
@@ -118,9 +118,11 @@ impl World {
                 Effect::Show(event) => self.note(|| format!("relay: {event:?}")),
                 Effect::Close(Path::Udp(_)) => {}
                 Effect::Send(Path::UdpAt(_), _) | Effect::Close(Path::UdpAt(_)) => {
-                    panic!("nobody has told it of an address of its own")
+                    panic!("no input named a local address of the relay")
                 }
-                Effect::OpenTcp(..) | Effect::LookUp(_) => panic!("a relay calls nobody"),
+                Effect::OpenTcp(..) | Effect::LookUp(_) => {
+                    panic!("a relay neither opens connections nor resolves names")
+                }
             }
         }
         self.relay.out = out;
@@ -154,7 +156,7 @@ impl World {
         }
     }
 
-    // What a client wants.
+    // Effects of clients.
 
     pub fn carry_out_client(&mut self, client: usize) {
         let mut out = std::mem::take(&mut self.stations[client].node.out);
@@ -198,7 +200,7 @@ impl World {
                 Effect::Load(..) => panic!("a client loads nothing"),
                 Effect::Close(Path::Udp(_)) => {}
                 Effect::Send(Path::UdpAt(_), _) | Effect::Close(Path::UdpAt(_)) => {
-                    panic!("nobody asks a client")
+                    panic!("no input named a local address of a client")
                 }
             }
         }
@@ -212,7 +214,7 @@ impl World {
         self.watch_keys(client, packet);
         let station = &mut self.stations[client];
         let may_shake = packet[1] != PacketType::Init as u8 || station.disk.counter_reserved > 0;
-        assert!(may_shake, "client {client} shakes hands with a counter that is not durable");
+        assert!(may_shake, "client {client} sends a handshake with a counter that is not durable");
         let from = station.public;
         let proves = self.addresses.leaves_station(client, from, packet);
         let arrivals = station.up.carry(self.now, packet.len(), &mut self.rng, &mut self.cover);
@@ -226,7 +228,7 @@ impl World {
         }
     }
 
-    /// Counts a key that is renewed because of its age.
+    /// Counts keys that are renewed because of their age.
     fn watch_keys(&mut self, client: usize, packet: &[u8]) {
         if !is_data(packet) {
             return;
@@ -260,7 +262,7 @@ impl World {
             assert_eq!(
                 *key,
                 self.relay.core.public_key(),
-                "client {client} pinned a key that nobody has proved"
+                "client {client} pinned a key that the relay has not proved"
             );
         }
         let count = match &event {
@@ -278,7 +280,7 @@ impl World {
         if let Event::Replaced { .. } = event {
             let key = self.stations[client].private_key;
             let machines = self.stations.iter().filter(|station| station.private_key == key).count();
-            assert!(machines > 1, "client {client} took its own place");
+            assert!(machines > 1, "client {client} replaced its own session");
         }
         let station = &mut self.stations[client];
         station.stopped |= matches!(event, Event::Replaced { .. } | Event::NameRefused { .. } | Event::Left);
@@ -418,8 +420,10 @@ impl World {
         }
     }
 
-    /// Whoever seals data packets has had the answer to its handshake: if that went to its UDP address, it has shown that it
-    /// is there, though it seals them on TCP.
+    /// Records that a client uses its session keys.
+    ///
+    /// A sender of data packets has received the handshake response. If that went to its UDP
+    /// address, the address is proven, although the data arrives over TCP.
     fn note_keys_in_use(&mut self, conn: u64, packet: &[u8]) {
         if is_data(packet) {
             let addr = self.stations[self.conns[&conn].client].public;
@@ -435,7 +439,7 @@ impl World {
         let id = state.side(side).id;
         state.side(side).open = false;
         let path = Path::Tcp(id);
-        self.note(|| format!("tcp {conn} of {client}: {side:?} is told {why:?}"));
+        self.note(|| format!("tcp {conn} of {client}: {side:?} sees {why:?}"));
         match side {
             Side::Client if self.stations[client].node.life == life => {
                 self.tell_client(client, Waiting::Other(Input::PathClosed(path, why)));
@@ -445,7 +449,7 @@ impl World {
         }
     }
 
-    /// Both ends are told that the connection broke; what was under way is lost.
+    /// Resets a connection: both ends see it break, and data in transit is lost.
     pub fn reset(&mut self, conn: u64) {
         for side in [Side::Client, Side::Relay] {
             let opening = side == Side::Client && self.conns.get(&conn).is_some_and(|c| !c.established);
@@ -459,14 +463,14 @@ impl World {
     }
 }
 
-/// What it has no room for any more.
+/// Appends to the list. Returns the oldest element if that had to make space.
 fn remember<T>(list: &mut std::collections::VecDeque<T>, what: T) -> Option<T> {
     let old = if list.len() >= OVERHEARD_MAX { list.pop_front() } else { None };
     list.push_back(what);
     old
 }
 
-/// Keeps one in twenty, for as long as others do not push it out.
+/// Keeps one element in twenty, until later ones push it out.
 fn hoard<T>(list: &mut std::collections::VecDeque<T>, what: T, rng: &mut queqiao::base::Rng) {
     if chance(rng, 50) {
         remember(list, what);

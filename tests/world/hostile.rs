@@ -1,5 +1,7 @@
-//! A member with valid keys that lies: random and broken messages, floods of letters, acks and watermarks of others, frames
-//! that no client sends. It keeps no promise, and nothing is promised to it; what others are promised holds all the same.
+//! A member with valid keys that lies: random and malformed messages, floods of letters, acks and
+//! watermarks of others, frames that no client sends.
+//!
+//! It keeps no promise and receives none. All promises to other members must still hold.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -21,9 +23,9 @@ use super::unknown::{crowd, write_to_unknown};
 use super::weather::chance;
 use super::world::{Happening, RELAY_ADDR, World};
 
-/// What it is called.
+/// Its registered name.
 pub const NAME: &str = "MALLORY";
-/// An answer that has not come by then does not come.
+/// Time limit for an answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 enum Stage {
@@ -38,16 +40,16 @@ pub struct Hostile {
     private_key: [u8; 32],
     counter: u64,
     stage: Stage,
-    /// What the relay sent it and it has not looked at.
+    /// Packets from the relay that it has not processed.
     pub heard: Vec<Vec<u8>>,
-    /// Its TCP connection, if it speaks over one.
+    /// Its TCP connection, if it uses one.
     pub line: Option<Line>,
     on_tcp: bool,
     numbers: u64,
 }
 
 impl Hostile {
-    /// Its session was on a connection that is there no more.
+    /// Whether its session was on a connection that is lost.
     fn is_cut_off(&self, world: &World) -> bool {
         let lost = self.line.as_ref().is_none_or(|line| !world.has_line(line));
         self.on_tcp && lost
@@ -61,7 +63,7 @@ impl Hostile {
     }
 }
 
-/// It comes, and misbehaves until `span` is over.
+/// Lets the member sign in and misbehave until `span` is over.
 pub fn join(world: &mut World, span: Duration) {
     let mut private_key = [0; 32];
     world.rng.fill(&mut private_key);
@@ -184,7 +186,7 @@ fn look_for_answer(
     if waits { Stage::Shaking(initiator, since) } else { Stage::Away }
 }
 
-/// Frames that no client sends; the relay ends the session.
+/// Sends frames that no client sends. The relay ends the session.
 fn break_frames(world: &mut World, member: &Hostile, mut keyring: Keyring) -> Stage {
     let deed = DEEDS[world.rng.below(DEEDS.len() as u64) as usize];
     world.intrusions += 1;
@@ -223,7 +225,7 @@ fn talk(world: &mut World, member: &mut Hostile, mut peer: Box<Peer>) -> Stage {
     Stage::On(peer)
 }
 
-/// One message that is not true.
+/// Sends one false message.
 fn lie(world: &mut World, member: &mut Hostile, peer: &mut Peer) {
     world.cover.add(Count::Lies);
     let victim = world.rng.below(world.stations.len() as u64) as usize;
@@ -253,7 +255,7 @@ fn lie(world: &mut World, member: &mut Hostile, peer: &mut Peer) {
             say(peer, &ToRelay::Screen { flags: world.rng.below(8) as u8, names: Names::new(&names) });
         }
         23 => {
-            // A message that is none: the relay may end the session.
+            // A malformed message: the relay may end the session.
             world.intrusions += 1;
             let mut bytes = vec![0; 1 + world.rng.below(60) as usize];
             world.rng.fill(&mut bytes);
@@ -264,14 +266,14 @@ fn lie(world: &mut World, member: &mut Hostile, peer: &mut Peer) {
             let id = LetterId { outbox, number: through };
             say(peer, &ToRelay::ReaderRefusal { from: &name, id, reason: Reason::Full });
         }
-        28 => ask_for_nobody(world, member, peer),
+        28 => write_to_unknown_names(world, member, peer),
         29 => climb(world, member, peer, &name),
         30..=31 => write_to_unknown(world, &mut member.numbers, peer, &name),
         _ => write_letter(world, member, peer, &name, outbox),
     }
 }
 
-/// A letter in an outbox that may be another's, under a number that may be any.
+/// Sends a letter in an outbox that may be another member's, with a number that may be arbitrary.
 fn write_letter(world: &mut World, member: &mut Hostile, peer: &mut Peer, to: &str, stolen: OutboxId) {
     let rng = &mut world.rng;
     member.numbers += 1;
@@ -294,35 +296,35 @@ fn write_letter(world: &mut World, member: &mut Hostile, peer: &mut Peer, to: &s
     let _ = peer.send(StreamId::Chat, &[&bytes]);
 }
 
-/// Letters to unknown names, more than it may have answers for.
-fn ask_for_nobody(world: &mut World, member: &mut Hostile, peer: &mut Peer) {
+/// Sends letters to unknown names, more than it may receive answers for.
+fn write_to_unknown_names(world: &mut World, member: &mut Hostile, peer: &mut Peer) {
     for _ in 0..60 {
         member.numbers += 1;
         let to = format!("nobody-{}", world.rng.below(2_000));
-        put_letter(peer, &to, (7, member.numbers), world.rng.below(2));
+        put_letter(peer, &to, 7, member.numbers, world.rng.below(2));
     }
 }
 
-/// Ever higher numbers behind one that is refused, so that each goes again for nothing; some of them do.
+/// Sends rising numbers behind a refused one, so that each is refused in turn. Some are sent twice.
 fn climb(world: &mut World, member: &mut Hostile, peer: &mut Peer, to: &str) {
     let start = [member.numbers + 1, u64::MAX - 8][world.rng.below(2) as usize];
     for number in start..start + 8 {
-        put_letter(peer, to, (8, number), number - 1);
+        put_letter(peer, to, 8, number, number - 1);
         if chance(&mut world.rng, 300) {
-            put_letter(peer, to, (8, number), world.rng.next_u64());
+            put_letter(peer, to, 8, number, world.rng.next_u64());
         }
     }
     member.numbers += 8;
 }
 
-fn put_letter(peer: &mut Peer, to: &str, (outbox, number): (u64, u64), prev: u64) {
+fn put_letter(peer: &mut Peer, to: &str, outbox: u64, number: u64, prev: u64) {
     let id = LetterId { outbox: OutboxId(outbox), number };
     let mut bytes = Vec::new();
     ToRelay::Letter(Letter { to, id, prev, mark: Mark(0), kind: KIND_TEXT, body: b"" }).encode(&mut bytes);
     let _ = peer.send(StreamId::Chat, &[&bytes]);
 }
 
-/// What finds no room is not said.
+/// Sends a control message, or drops it if the stream has no space.
 pub fn say(peer: &mut Peer, message: &ToRelay<'_>) {
     let mut bytes = Vec::new();
     message.encode(&mut bytes);

@@ -1,9 +1,12 @@
-//! A disk under one process: commits as the store's thread makes them, a disk that is full or breaks, and what is left
-//! of a commit that was at work when the process ended.
+//! A disk under one process: commits as the store's thread makes them, a disk that is full or
+//! fails, and the remains of a commit that was running when the process ended.
 //!
-//! A commit takes effect when it ends, whole or not at all; while one is at work, what comes forms the next. When the
-//! process ends first, the records at work are kept, dropped or torn: a first part of them is there. (SQLite keeps or
-//! drops a commit whole; tearing between its records asks more of the cores than that.) What was only waiting is lost.
+//! A commit takes effect when it ends, whole or not at all. Jobs submitted while one is running
+//! form the next.
+//!
+//! If the process ends first, the records of the running commit are kept, dropped, or torn: only a
+//! first part is there. (SQLite keeps or drops a commit whole; tearing between its records demands
+//! more of the cores than that.) Jobs that were only waiting are lost.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,7 +15,7 @@ use queqiao::base::{Query, Rng, Tick, Ticket};
 
 use super::cover::{Count, Cover};
 
-/// What a process wants of its disk.
+/// A job that a process submits to its disk.
 pub enum Job<R> {
     Persist(R),
     Load(Query),
@@ -21,7 +24,7 @@ pub enum Job<R> {
 struct Given<R> {
     ticket: Ticket,
     job: Job<R>,
-    /// When its commit ends.
+    /// End of its commit.
     due: Tick,
 }
 
@@ -29,23 +32,23 @@ struct Given<R> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Durable,
-    /// The disk is full: nothing of it is there, and a later one may succeed.
+    /// The disk is full: nothing is written, and a later commit may succeed.
     Full,
-    /// The fsync failed: what is there is known only after a restart, and the process ends.
+    /// The fsync failed. The state of the disk is known only after a restart, and the process ends.
     Broken,
 }
 
 pub struct Platter<R> {
     waiting: VecDeque<Given<R>>,
-    /// The commit at work, and the one that what comes meanwhile forms.
+    /// The running commit, and the end of the next one, which new jobs form.
     begun: Tick,
     ends: Tick,
     next_ends: Tick,
-    /// No commit succeeds before then.
+    /// No commit succeeds before this time.
     pub full_until: Tick,
-    /// The chance in a thousand that a commit finds the disk full.
+    /// Chance that a commit finds the disk full, in thousandths.
     pub fails: u64,
-    /// The chance in a thousand that one record of a commit is not taken, and the others are.
+    /// Chance that a single record of a commit is refused, in thousandths.
     pub refuses: u64,
     /// The next commit's fsync fails.
     pub breaks: bool,
@@ -67,7 +70,8 @@ impl<R> Default for Platter<R> {
 }
 
 impl<R> Platter<R> {
-    /// Takes a job; a commit takes so long. When the commit it belongs to ends, if it is the first of it.
+    /// Submits a job. A commit takes `takes`. Returns when its commit ends, if it is the first job
+    /// of that.
     pub fn give(&mut self, now: Tick, takes: Duration, ticket: Ticket, job: Job<R>) -> Option<Tick> {
         let due = self.ends_at(now, takes);
         let first = self.waiting.back().is_none_or(|last| last.due < due);
@@ -93,7 +97,7 @@ impl<R> Platter<R> {
         self.next_ends
     }
 
-    /// A commit ends now: its verdict, and its jobs in order unless it broke the disk.
+    /// Ends a commit. Returns its result, and its jobs in order unless the disk broke.
     pub fn end_commit(
         &mut self,
         now: Tick,
@@ -112,12 +116,12 @@ impl<R> Platter<R> {
         (verdict, jobs)
     }
 
-    /// Whether a record of a commit that succeeds is there: some are refused, each by itself.
+    /// Whether a record of a successful commit is written. Some are refused individually.
     pub fn takes_one(&self, rng: &mut Rng) -> bool {
         self.refuses == 0 || rng.below(1000) >= self.refuses
     }
 
-    /// The process ends: what of the commit at work is there all the same.
+    /// Ends the process. Returns the records of the running commit that are on disk nevertheless.
     pub fn cut_off(&mut self, now: Tick, rng: &mut Rng, cover: &mut Cover) -> Vec<R> {
         let waiting = std::mem::take(&mut self.waiting);
         let first_due = waiting.front().map(|given| given.due);
@@ -159,7 +163,7 @@ impl<R> Platter<R> {
         self.breaks = false;
     }
 
-    /// Nothing waits.
+    /// Whether no job waits.
     pub fn is_idle(&self) -> bool {
         self.waiting.is_empty()
     }
