@@ -1,5 +1,6 @@
-//! A busy relay allocates nothing for each packet or letter: counted on the thread of its real loop (core, sockets and the
-//! way to the store included), while two clients on another thread exchange letters.
+//! A busy relay allocates nothing per packet or letter. Counts allocations on the thread of the
+//! real event loop (core, sockets, and submission to the store), while two clients on another
+//! thread exchange letters.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -12,25 +13,26 @@ use queqiao::net::{self, Group, Net, NetConfig};
 use queqiao::relay::{Command as RelayCommand, Limits};
 use queqiao::store::RelayStore;
 
-/// Letters before the count begins: every buffer has its size by then.
+/// Letters before counting starts. By then every buffer has reached its size.
 const WARM_UP: u64 = 2_000;
-/// Letters counted.
+/// Letters that are counted.
 const LETTERS: u64 = 10_000;
-/// Now and then a buffer grows, and where the machine has much to do a letter takes its way over the disk.
+/// Upper bound, one for five letters: a buffer grows now and then, and on a busy machine a letter
+/// may go through the disk.
 const ALLOCATIONS_MAX: u64 = LETTERS / 5;
 
 #[test]
-fn one_letter_at_a_time_costs_no_allocation() {
+fn single_letters_cost_no_allocation() {
     hold(Carriers::Udp, 1);
 }
 
 #[test]
-fn letters_in_a_window_of_64_cost_none() {
+fn letters_in_window_of_64_cost_no_allocation() {
     hold(Carriers::Udp, 64);
 }
 
 #[test]
-fn over_tcp_a_letter_costs_no_more() {
+fn letters_over_tcp_cost_no_allocation() {
     hold(Carriers::Tcp, 1);
     hold(Carriers::Tcp, 64);
 }
@@ -41,7 +43,8 @@ fn hold(carriers: Carriers, window: u64) {
     assert!(allocations <= ALLOCATIONS_MAX, "{allocations} allocations");
 }
 
-/// Allocations of the relay's thread while [`LETTERS`] letters pass, and packets it took in and sent meanwhile.
+/// Returns the allocations of the relay's thread while [`LETTERS`] letters pass, and the packets
+/// that it received and sent in the meantime.
 fn allocations_of_the_relay(carriers: Carriers, window: u64) -> (u64, u64) {
     let loopback = "127.0.0.1:0".parse().unwrap();
     let (store, state) = RelayStore::in_memory(net::seed()).unwrap();
@@ -57,11 +60,11 @@ fn allocations_of_the_relay(carriers: Carriers, window: u64) -> (u64, u64) {
     counter.join().unwrap()
 }
 
-/// The relay's loop. Tells when the count is done, and goes on until it is stopped.
+/// Runs the relay's loop. Signals when counting is done, and continues until stopped.
 fn count(mut server: RelayServer, tell: &Sender<()>) -> (u64, u64) {
     let until = |server: &mut RelayServer, letters: u64| {
         while server.stats().letters_stored < letters {
-            assert!(server.turn(|_| ()).unwrap(), "nobody stops the relay before the count is done");
+            assert!(server.turn(|_| ()).unwrap(), "the relay is stopped only after counting");
         }
     };
     until(&mut server, WARM_UP);
@@ -75,7 +78,7 @@ fn count(mut server: RelayServer, tell: &Sender<()>) -> (u64, u64) {
     (counted.count_total, packets(after) - packets(before))
 }
 
-/// One client with its outside.
+/// One client with its sockets and queues.
 struct End {
     client: Client,
     net: Net<Command>,
@@ -135,7 +138,7 @@ impl End {
     }
 }
 
-/// Two clients on this thread, one of which writes to the other.
+/// Two clients on this thread. The first writes to the second.
 struct Talk {
     relay: HostPort,
     group: Group,

@@ -1,8 +1,8 @@
-//! One whole handshake and the first packet each way, and a cookie with what it is used for, byte for byte: what another
-//! implementation must send and read.
+//! One handshake with the first packet each way, and a cookie with its use, byte for byte. Another
+//! implementation must send and read these bytes.
 //!
-//! `QUEQIAO_WRITE_VECTORS=1 cargo test --test wire_vectors` writes `tests/vectors/*.txt` anew; a change there is a change
-//! of the protocol.
+//! `QUEQIAO_WRITE_VECTORS=1 cargo test --test wire_vectors` rewrites `tests/vectors/*.txt`. A
+//! change there is a change of the protocol.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -61,7 +61,8 @@ fn handshake() -> Vectors {
     let mut responder = Responder::new(relay, psk, HandshakeLimits::On, rng.fork());
     let verdict = responder.handle_init(Tick::ZERO, path, SOURCE, begun.packet(), &mut response);
     let Verdict::Offer(offer) = verdict else { panic!("an offer, not {verdict:?}") };
-    assert_eq!((offer.client, offer.hello), (client.public(), hello));
+    assert_eq!(offer.client, client.public());
+    assert_eq!(offer.hello, hello);
     let welcome = Welcome { session: SessionId([0x55; 16]), continued: true, member: false };
     let relay_keys = responder.accept(Tick::ZERO, offer, RELAY_INDEX, &welcome, &mut response);
     vectors.add("RESPONSE", &response);
@@ -77,7 +78,7 @@ fn handshake() -> Vectors {
     vectors
 }
 
-/// A relay under load, whose private key is that of the handshake above.
+/// A relay under load, with the private key of the handshake above.
 fn cookie() -> Vectors {
     let mut vectors = Vectors(String::new());
     let client = Identity::from_private([0x11; 32]);
@@ -115,7 +116,7 @@ fn cookie() -> Vectors {
     vectors
 }
 
-/// What is in a COOKIE, read as the specification says it, without the code under test.
+/// Opens a COOKIE as the specification describes it, without the code under test.
 fn open_by_the_book(relay: &[u8; 32], mac1: &[u8], packet: &[u8]) -> Vec<u8> {
     use blake2::{Blake2s256, Digest};
     use chacha20poly1305::aead::AeadInPlace;
@@ -143,16 +144,17 @@ fn data(vectors: &mut Vectors, name: &str, number: u64, from: &mut Keyring, to: 
     from.seal(number, &mut packet, 0);
     vectors.add(name, &packet);
     let opened = to.open(Tick::ZERO, || std::time::Duration::ZERO, Carrier::Udp, &mut packet).unwrap();
-    assert_eq!((opened.number, &*opened.plain), (number, &plain[..]));
+    assert_eq!(opened.number, number);
+    assert_eq!(&*opened.plain, &plain[..]);
 }
 
 #[test]
-fn a_handshake_has_the_bytes_it_always_had() {
+fn handshake_has_fixed_bytes() {
     holds("handshake", &handshake());
 }
 
 #[test]
-fn a_cookie_has_the_bytes_it_always_had() {
+fn cookie_has_fixed_bytes() {
     holds("cookie", &cookie());
 }
 

@@ -1,6 +1,6 @@
-//! Compares letters under loss with TCP on the same path, as a golden table: goodput of many
-//! letters sent at once, and latency of letters sent one by one. Also measures how long signing in
-//! takes.
+//! Compares letters under loss with TCP on the same path, as a golden table. It has the goodput of
+//! many letters sent at once, and the latency of letters sent one by one. Also measures how long
+//! signing in takes.
 //!
 //! `QUEQIAO_BLESS=1 cargo test --test world beside_tcp` rewrites the table.
 

@@ -49,8 +49,8 @@ impl Oracle {
         }
     }
 
-    /// Checks at the end that each sender that still tries knows the outcome of all its expired
-    /// letters and of those that their recipient has skipped.
+    /// Checks at the end that each sender that still tries knows the outcome of its letters. This
+    /// concerns expired letters and those that their recipient has skipped.
     pub fn check_passed_by(&self, disk: &RelayDisk, counts: impl Fn(usize) -> bool) {
         let honest = |fate: &Fate| counts(fate.sender) && !self.liars.contains(&fate.to);
         for request in &self.passed_by {

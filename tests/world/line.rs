@@ -104,7 +104,7 @@ impl World {
         self.put_line(line);
     }
 
-    /// Handles that the relay closes `id`, which may be this connection.
+    /// Handles the end of connection `id`, which the relay has closed. It may be another one.
     pub fn line_is_closed(&mut self, id: ConnId) {
         drop(self.take_line_of(id));
     }

@@ -22,9 +22,10 @@ const TEST_TAKES: Duration = Duration::from_millis(3_100);
 /// Maximum moves of one session within [`WINDOW`] that no lost connection caused. As many are
 /// allowed to new sessions, which choose their path as at the start.
 ///
-/// A lost connection may cause two more: the race after it chooses UDP if that answers first, and
-/// if UDP is silent again, the conversation fails over once more. So may a change of network, at
-/// which a client forgets its failovers.
+/// A lost connection may cause two more. The race after it chooses UDP if that answers first. If
+/// UDP is silent again, the conversation fails over once more.
+///
+/// A change of network may cause as many, because a client then forgets its failovers.
 const MOVES_MAX: usize = 16;
 const WINDOW: Duration = Duration::from_secs(600);
 

@@ -121,13 +121,13 @@ impl World {
 }
 
 impl Oracle {
-    /// Handles that a client's folder is replaced by an earlier copy, whose state is `kept`.
+    /// Records that a client's folder is replaced by an earlier copy, whose state is `kept`.
     ///
     /// Letters unknown to the copy are gone with the folder. Known ones may be reported again.
     ///
-    /// A letter that waits in the copy is open and ends once more in two cases. Either the relay
-    /// refused it at once and has not received that the refusal is known, or another copy gave it
-    /// up as one of an old copy.
+    /// A letter that waits in the copy is open and ends once more in two cases. The relay refused
+    /// it at once and does not know yet that the refusal was received. Or another copy gave it up
+    /// as a letter of an old copy.
     fn replaced(&mut self, client: usize, kept: &Kept) {
         self.put_back.insert(client);
         let waits = |request: u64| kept.letters.values().any(|letter| letter.request == request);

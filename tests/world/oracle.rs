@@ -126,7 +126,7 @@ impl Oracle {
         self.wrote.contains(&(from.to_owned(), to.to_owned()))
     }
 
-    /// Handles that a client numbers a letter and submits its record.
+    /// Records that a client numbers a letter and submits its record.
     pub fn numbered(&mut self, request: u64, id: LetterId, mark: Mark) {
         let fate = self.letters.get_mut(&request).expect("a letter that was sent");
         fate.outbox = id.outbox.0;
@@ -144,12 +144,12 @@ impl Oracle {
         others.push(request);
     }
 
-    /// Handles that a letter is durable at its sender.
+    /// Records that a letter is durable at its sender.
     pub fn written(&mut self, request: u64) {
         self.letters.get_mut(&request).expect("a letter that was sent").written = true;
     }
 
-    /// Handles that a letter is durable at its recipient. `is_new`: it was not before.
+    /// Records that a letter is durable at its recipient. `is_new`: it was not before.
     pub fn stored(&mut self, who: usize, letter: &Incoming, mark: Mark, is_new: bool, disk: &RelayDisk) {
         let by_a_member = letter.from.as_str() != "echo" && letter.from.guest_address().is_none();
         if !by_a_member || self.liars.contains(letter.from.as_str()) {
@@ -201,7 +201,7 @@ impl Oracle {
         );
     }
 
-    /// Handles that a client's process is killed. `kept`: whether the letter of a request is on its
+    /// Records that a client's process is killed. `kept`: whether the letter of a request is on its
     /// disk.
     pub fn killed(&mut self, sender: usize, kept: impl Fn(u64) -> bool) {
         self.killed.insert(self.names[sender].clone());

@@ -1,5 +1,5 @@
-//! A disk under one process: commits as the store's thread makes them, a disk that is full or
-//! fails, and the remains of a commit that was running when the process ended.
+//! A disk under one process: commits as the store's thread makes them, on a disk that may be full
+//! or fail. It also decides what remains of a commit that was running when the process ended.
 //!
 //! A commit takes effect when it ends, whole or not at all. Jobs submitted while one is running
 //! form the next.

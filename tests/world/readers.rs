@@ -62,7 +62,7 @@ impl World {
 }
 
 impl Oracle {
-    /// Handles that a refusal is durable at the recipient. `is_new`: it was not before.
+    /// Records that a refusal is durable at the recipient. `is_new`: it was not before.
     pub fn declined(&mut self, who: usize, from: &Name, id: LetterId, mark: Mark, is_new: bool) {
         assert_ne!(from.as_str(), "echo", "the relay's own letters are always taken");
         if from.guest_address().is_some() || self.liars.contains(from.as_str()) {

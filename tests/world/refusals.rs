@@ -15,8 +15,8 @@ use super::world::World;
 const LINES: usize = 300;
 /// Unknown names: more than a member may receive answers for at once.
 const NAMES: usize = 36;
-/// Time limit for accepting a letter on a line that has healed: two round trips of 400 ms, three
-/// commits, and the relay's delay before it writes a letter down.
+/// Time limit for accepting a letter on a line that has healed. It covers two round trips of 400
+/// ms, three commits, and the relay's delay before it writes a letter down.
 const ACCEPTED_WITHIN: Duration = Duration::from_secs(3);
 /// Time limit for the return of all refused letters: a few round trips and commits for each window.
 const BACK_WITHIN: Duration = Duration::from_secs(15);

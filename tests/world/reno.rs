@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn single_letter_takes_two_round_trips_lost_one_a_time_out() {
+    fn lost_letter_waits_for_time_out_others_two_round_trips() {
         let mut clear = Tcp::new(1, 0, RTT);
         clear.write_at(at(0));
         assert_eq!(clear.run(), at(100));

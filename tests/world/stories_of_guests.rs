@@ -113,8 +113,8 @@ fn concurrent_guests_receive_only_their_own_answers() {
 
 #[test]
 fn loss_drops_guest_datagrams_and_nothing_else() {
-    // Seed 20 tears a guest's first line and delays the rest for longer than a pause that ends a
-    // text of guests that may not send newlines.
+    // Seed 20 tears a guest's first line and delays the rest. The delay is longer than the pause
+    // that ends a text, as guests may not send newlines.
     (2..22).filter(|seed| *seed != 20).for_each(|seed| talk(seed, [50, 200, 400][seed as usize % 3]));
 }
 

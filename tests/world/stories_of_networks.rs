@@ -144,8 +144,8 @@ fn restored_network_is_used_at_once() {
     say(&mut world, tom, "JACK", millis(200));
 }
 
-/// A restarted relay sends a reset to the sender of a packet of an unknown session, and to TOM and
-/// JACK by its session hints.
+/// A restarted relay resets the sender of a packet of an unknown session. It also resets TOM and
+/// JACK because of its session hints.
 // faults.md: R31
 #[test]
 fn idle_client_reset_by_restarted_relay_reconnects_at_once() {
@@ -304,7 +304,7 @@ fn packets_injected_off_path_get_no_answer() {
 
 // faults.md: R34
 #[test]
-fn forged_tcp_reset_moves_only_the_path() {
+fn forged_tcp_reset_moves_path_only() {
     let (mut world, tom, _) = on_tcp();
     world.run_for(secs(5));
     let handshakes = world.relay.core.stats().handshakes;
@@ -368,7 +368,7 @@ fn first_letter_over_tcp_with_unknown_key_takes_under_1_s() {
 
 /// The returns wait 0, 30, 60, and 120 s. Ten good minutes on UDP reset the count.
 #[test]
-fn each_return_to_udp_but_the_first_waits_longer() {
+fn each_return_to_udp_except_first_waits_longer() {
     let (mut world, tom, _) = talking(Carriers::Auto, millis(20));
     let mut waits = Vec::new();
     for _ in 0..4 {

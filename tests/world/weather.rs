@@ -1,5 +1,5 @@
-//! Conditions of one direction of a client's line: loss, bursts, copies, reordering, flipped bits,
-//! delay, a rate with a queue before it, a maximum size, holes.
+//! Conditions of one direction of a client's line. They cover loss, bursts, copies, reordering,
+//! flipped bits, delay, a rate with a queue before it, a maximum size, and holes.
 
 use std::time::Duration;
 
