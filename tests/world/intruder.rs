@@ -53,7 +53,7 @@ pub struct Intruder {
     pub heard: Vec<Vec<u8>>,
 }
 
-/// Lets a violator sign in, and checks that its session is closed.
+/// Lets a violator complete a handshake, and checks that its session is closed.
 ///
 /// Does nothing while another member holds nearly all that the relay keeps behind gaps: further
 /// data behind a gap would be ignored.
