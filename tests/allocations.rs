@@ -1,5 +1,6 @@
-//! A busy relay allocates nothing for each packet or letter: counted on the thread of its real loop (core, sockets and the
-//! way to the store included), while two clients on another thread exchange letters.
+//! A busy relay allocates nothing per packet or letter. Counts allocations on the thread of the
+//! real event loop (core, sockets, and submission to the store), while two clients on another
+//! thread exchange letters.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -12,25 +13,26 @@ use queqiao::net::{self, Group, Net, NetConfig};
 use queqiao::relay::{Command as RelayCommand, Limits};
 use queqiao::store::RelayStore;
 
-/// Letters before the count begins: every buffer has its size by then.
+/// Letters before counting starts. By then every buffer has reached its size.
 const WARM_UP: u64 = 2_000;
-/// Letters counted.
+/// Letters that are counted.
 const LETTERS: u64 = 10_000;
-/// Now and then a buffer grows, and where the machine has much to do a letter takes its way over the disk.
+/// Upper bound, one for five letters: a buffer grows now and then, and on a busy machine a letter
+/// may go through the disk.
 const ALLOCATIONS_MAX: u64 = LETTERS / 5;
 
 #[test]
-fn one_letter_at_a_time_costs_no_allocation() {
+fn single_letters_cost_no_allocation() {
     hold(Carriers::Udp, 1);
 }
 
 #[test]
-fn letters_in_a_window_of_64_cost_none() {
+fn letters_in_window_of_64_cost_no_allocation() {
     hold(Carriers::Udp, 64);
 }
 
 #[test]
-fn over_tcp_a_letter_costs_no_more() {
+fn letters_over_tcp_cost_no_allocation() {
     hold(Carriers::Tcp, 1);
     hold(Carriers::Tcp, 64);
 }
@@ -41,14 +43,16 @@ fn hold(carriers: Carriers, window: u64) {
     assert!(allocations <= ALLOCATIONS_MAX, "{allocations} allocations");
 }
 
-/// Allocations of the relay's thread while [`LETTERS`] letters pass, and packets it took in and sent meanwhile.
+/// Returns the allocations of the relay's thread while [`LETTERS`] letters pass, and the packets
+/// that it received and sent in the meantime.
 fn allocations_of_the_relay(carriers: Carriers, window: u64) -> (u64, u64) {
     let loopback = "127.0.0.1:0".parse().unwrap();
     let (store, state) = RelayStore::in_memory(net::seed()).unwrap();
     let limits = Limits { per_sender: false, ..Limits::default() };
     let config = NetConfig::relay(loopback, Some(loopback));
     let server = RelayServer::open(config, store, state, limits).unwrap();
-    let (relay, inlet) = (HostPort::from(server.udp_addr()), server.inlet());
+    let relay = HostPort::from(server.udp_addr());
+    let inlet = server.inlet();
     let (tell, told) = channel();
     let counter = thread::spawn(move || count(server, &tell));
     Talk::new(relay, carriers).run(window, &told);
@@ -56,11 +60,11 @@ fn allocations_of_the_relay(carriers: Carriers, window: u64) -> (u64, u64) {
     counter.join().unwrap()
 }
 
-/// The relay's loop. Tells when the count is done, and goes on until it is stopped.
+/// Runs the relay's loop. Signals when counting is done, and continues until stopped.
 fn count(mut server: RelayServer, tell: &Sender<()>) -> (u64, u64) {
     let until = |server: &mut RelayServer, letters: u64| {
         while server.stats().letters_stored < letters {
-            assert!(server.turn(|_| ()).unwrap(), "nobody stops the relay before the count is done");
+            assert!(server.turn(|_| ()).unwrap(), "the relay is stopped only after counting");
         }
     };
     until(&mut server, WARM_UP);
@@ -74,7 +78,7 @@ fn count(mut server: RelayServer, tell: &Sender<()>) -> (u64, u64) {
     (counted.count_total, packets(after) - packets(before))
 }
 
-/// One client with its outside.
+/// One client with its sockets and queues.
 struct End {
     client: Client,
     net: Net<Command>,
@@ -123,7 +127,8 @@ impl End {
         let now = self.net.now();
         let deadline =
             turn(&mut self.client, now, &mut Fed(&mut self.commands, &mut self.net), &mut self.out);
-        let (events, inlet) = (&mut self.events, self.net.inlet());
+        let events = &mut self.events;
+        let inlet = self.net.inlet();
         self.net.carry_out(&mut self.out, |effect| match effect {
             Effect::Persist(ticket, _) => inlet.committed(ticket),
             Effect::Show(event) => events.push(event),
@@ -133,7 +138,7 @@ impl End {
     }
 }
 
-/// Two clients on this thread, one of which writes to the other.
+/// Two clients on this thread. The first writes to the second.
 struct Talk {
     relay: HostPort,
     group: Group,
@@ -186,7 +191,9 @@ impl Talk {
     fn write(&mut self) {
         self.written += 1;
         self.in_flight += 1;
-        let (request, relay, to) = (self.written, self.relay.clone(), "JACK".parse().unwrap());
+        let request = self.written;
+        let relay = self.relay.clone();
+        let to = "JACK".parse().unwrap();
         self.ends[0].commands.push_back(Command::Send { request, relay, to, text: "x".repeat(100) });
     }
 }

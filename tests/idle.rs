@@ -1,4 +1,4 @@
-//! What a member who says nothing takes of a relay's memory: everything the relay's core allocates is counted.
+//! Memory of an idle member at a relay: counts all allocations of the relay's core.
 
 #[path = "../benches/hall/mod.rs"]
 mod hall;
@@ -8,25 +8,26 @@ use std::time::Duration;
 
 use hall::Hall;
 
-/// Members who come. The second half of them is what is counted: tables of a fixed size are there by then, and those that grow
-/// by doubling double once.
+/// Members that sign in. Only the second half is counted: by then tables of a fixed size exist, and
+/// tables that double grow once.
 const MEMBERS: usize = 2_000;
-/// Between two of them in a rush: 100,000 would be there within 40 s.
+/// Interval between two sign-ins of a rush. 100,000 members sign in within 40 s.
 const RUSH: Duration = Duration::from_micros(400);
-/// Who says nothing for a second sleeps; by then at most this part of those who come in such a rush is awake.
+/// Idle sessions are hibernated after 1 s. Only members that signed in within this time are awake.
 const AWAKE_FOR: Duration = Duration::from_millis(1_500);
-/// What the allocator adds to each piece of memory, about.
+/// Approximate overhead of the allocator for each piece of memory, in bytes.
 const PIECE_OVERHEAD: i64 = 12;
-/// For each idle member with a name of 16 letters, all of the relay's tables that grow with members included.
+/// Maximum for each idle member with a name of 16 letters, including all tables of the relay that
+/// grow with members, in bytes.
 const BYTES_MAX: i64 = 1_024;
-/// For each idle member while the relay stops: its CLOSE, which leaves at the turn's end. A session that is awake takes
-/// kilobytes.
+/// Maximum for each idle member while the relay stops, in bytes: its CLOSE, which leaves at the end
+/// of the turn. An awake session takes kilobytes.
 const STOP_BYTES_MAX: i64 = 512;
 
 thread_local! {
-    /// Bytes and pieces that the relay holds.
+    /// Bytes and pieces of memory that the relay holds.
     static HELD: Cell<(i64, i64)> = const { Cell::new((0, 0)) };
-    /// The most bytes so far.
+    /// Maximum of the bytes so far.
     static PEAK: Cell<i64> = const { Cell::new(0) };
 }
 
@@ -44,7 +45,7 @@ fn counted(work: &mut dyn FnMut()) {
 }
 
 #[test]
-fn idle_member_takes_less_than_a_kibibyte() {
+fn idle_member_takes_less_than_1_kib() {
     let mut hall = Hall::open(counted);
     hall.come(MEMBERS / 2, RUSH);
     hall.run(AWAKE_FOR);
@@ -56,7 +57,7 @@ fn idle_member_takes_less_than_a_kibibyte() {
     println!("{each} bytes for each member; {} in the rush", (PEAK.get() - at_half) / (MEMBERS / 2) as i64);
     assert!(each < BYTES_MAX, "{each} bytes");
     PEAK.set(0);
-    // Every member keeps alive, and the deadline of every session comes.
+    // Every member sends keep-alives, and the deadline of every session passes.
     hall.run(Duration::from_secs(80));
     assert_eq!(hall.online(), MEMBERS);
     let grown = PEAK.get() - at_rest;
@@ -65,13 +66,13 @@ fn idle_member_takes_less_than_a_kibibyte() {
 }
 
 #[test]
-fn relay_that_stops_wakes_sleeping_sessions_one_by_one() {
+fn stopping_relay_wakes_hibernated_sessions_one_by_one() {
     let mut hall = Hall::open(counted);
     hall.come(MEMBERS, RUSH);
     hall.run(AWAKE_FOR);
     let at_rest = bytes_held();
     PEAK.set(0);
-    assert_eq!(hall.stop(), MEMBERS, "each is told that the relay goes away");
+    assert_eq!(hall.stop(), MEMBERS, "each is notified that the relay stops");
     let each = (PEAK.get() - at_rest) / MEMBERS as i64;
     println!("{each} bytes more for each member at most while the relay stops");
     assert!(each < STOP_BYTES_MAX, "{each} bytes: some were awake together");

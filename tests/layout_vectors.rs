@@ -1,5 +1,6 @@
-//! Packets without keys, frames, messages, letters and records, each with the bytes it has always had: written they give the bytes, read the
-//! bytes give them. A change here is a change of the protocol.
+//! Packets without keys, frames, messages, letters, and records, each with its fixed bytes.
+//! Encoding must yield the bytes, and decoding must yield the value. A change here is a change of
+//! the protocol.
 
 use data_encoding::HEXLOWER;
 use queqiao::base::{Carrier, LetterId, Mark, OutboxId, Wall};
@@ -20,7 +21,8 @@ fn hex(text: &str) -> Vec<u8> {
 }
 
 fn holds_frame(frame: &Frame<'_>, bytes: &str) {
-    let (bytes, mut written) = (hex(bytes), Vec::new());
+    let bytes = hex(bytes);
+    let mut written = Vec::new();
     frame.encode(&mut written);
     assert_eq!(HEXLOWER.encode(&written), HEXLOWER.encode(&bytes), "{frame:?}");
     let read: Vec<_> = Frames::new(&bytes).collect::<Result<_, _>>().unwrap();
@@ -28,9 +30,12 @@ fn holds_frame(frame: &Frame<'_>, bytes: &str) {
 }
 
 #[test]
-fn packets_without_keys_have_the_bytes_they_always_had() {
-    let (nonce, sealed) = ([6; 24], [7; 32]);
-    let (mut cookie, mut answer, mut reset) = (Vec::new(), Vec::new(), Vec::new());
+fn packets_without_keys_have_fixed_bytes() {
+    let nonce = [6; 24];
+    let sealed = [7; 32];
+    let mut cookie = Vec::new();
+    let mut answer = Vec::new();
+    let mut reset = Vec::new();
     packet::write_cookie(&mut cookie, 0x0102_0304, &nonce, &sealed);
     packet::write_key_answer(&mut answer, &[6; 16], &sealed);
     packet::write_reset(&mut reset, 0x0102_0304, &[7; 16]);
@@ -47,7 +52,7 @@ fn packets_without_keys_have_the_bytes_they_always_had() {
 }
 
 #[test]
-fn frames_have_the_bytes_they_always_had() {
+fn frames_have_fixed_bytes() {
     holds_frame(&Frame::Padding(3), "00 00 00");
     holds_frame(&Frame::Ping, "01");
     let chat = Frame::Stream { stream: StreamId::Chat, offset: 16_384, data: b"abc" };
@@ -65,8 +70,9 @@ fn frames_have_the_bytes_they_always_had() {
 }
 
 #[test]
-fn acks_have_the_bytes_of_rfc_9000() {
-    // 100 and 98, 97 and 90 are there; 1,000 µs late. First range 0 below the largest, then gap 0 length 1, gap 5 length 0.
+fn acks_have_bytes_of_rfc_9000() {
+    // Received: 100, 98–97, and 90; the delay is 1,000 µs. First range: 0 below the largest. Then
+    // gap 0 with length 1, and gap 5 with length 0.
     let bytes = hex("02 4064 43e8 02 00 00 01 05 00");
     let mut written = Vec::new();
     assert!(encode_ack([100..=100, 97..=98, 90..=90].into_iter(), 1_000, 64, &mut written));
@@ -76,7 +82,7 @@ fn acks_have_the_bytes_of_rfc_9000() {
 }
 
 #[test]
-fn what_clients_say_has_the_bytes_it_always_had() {
+fn client_messages_have_fixed_bytes() {
     let letter = Letter { to: "鹊", id: ID, prev: 6, mark: Mark(5), kind: KIND_TEXT, body: b"hi" };
     let said = Said { mark: Mark(5), token: 0xa1b2_c3d4 };
     let earlier = Earlier::new(&[0, 0, 0, 3, 9, 8, 7, 6]);
@@ -114,7 +120,8 @@ fn what_clients_say_has_the_bytes_it_always_had() {
         ),
     ];
     for (message, bytes) in table {
-        let (bytes, mut written) = (hex(bytes), Vec::new());
+        let bytes = hex(bytes);
+        let mut written = Vec::new();
         message.encode(&mut written);
         assert_eq!(HEXLOWER.encode(&written), HEXLOWER.encode(&bytes), "{message:?}");
         assert_eq!(ToRelay::decode(&bytes), Ok(Some(message)));
@@ -126,15 +133,18 @@ fn stored(at_full_second: bool) -> ToRelay<'static> {
 }
 
 fn welcome(mark_unwritten: bool) -> ToClient<'static> {
-    let (mailbox_letters, mailbox_bytes, kept_s) = (5_000, 8 << 20, 2_592_000);
+    let mailbox_letters = 5_000;
+    let mailbox_bytes = 8 << 20;
+    let kept_s = 2_592_000;
     let features = Features(0x0102_0304);
     ToClient::Welcome { text_max: 65_536, mailbox_letters, mailbox_bytes, kept_s, mark_unwritten, features }
 }
 
 #[test]
-fn what_relays_say_has_the_bytes_it_always_had() {
+fn relay_messages_have_fixed_bytes() {
     let nearest = Nearest([Some("TOM"), None, None]);
-    let (reason, may_have_arrived) = (Reason::Unknown, false);
+    let reason = Reason::Unknown;
+    let may_have_arrived = false;
     let refused = Refused { to: "TAM", id: ID, through: 7, reason, may_have_arrived, nearest };
     let range = Refused { through: 0x107, reason: Reason::Blocked, nearest: Nearest::default(), ..refused };
     let lost =
@@ -182,7 +192,8 @@ fn what_relays_say_has_the_bytes_it_always_had() {
         ),
     ];
     for (message, bytes) in table {
-        let (bytes, mut written) = (hex(bytes), Vec::new());
+        let bytes = hex(bytes);
+        let mut written = Vec::new();
         message.encode(&mut written);
         assert_eq!(HEXLOWER.encode(&written), HEXLOWER.encode(&bytes), "{message:?}");
         assert_eq!(ToClient::decode(&bytes), Ok(Some(message)));
@@ -190,7 +201,7 @@ fn what_relays_say_has_the_bytes_it_always_had() {
 }
 
 #[test]
-fn every_reason_has_the_number_and_the_word_it_always_had() {
+fn every_reason_has_fixed_number_and_word() {
     let reasons = [
         (Reason::Unknown, 1, "unknown"),
         (Reason::Full, 3, "full"),
@@ -208,13 +219,15 @@ fn every_reason_has_the_number_and_the_word_it_always_had() {
         let refused = Refused { to: "", id: ID, through: 7, reason, may_have_arrived: false, nearest };
         let mut written = Vec::new();
         ToClient::Refused(refused).encode(&mut written);
-        assert_eq!((written[26], &*reason.word()), (code, word));
-        assert_eq!((Reason::of_word(word), Reason::of_code(code)), (Some(reason), reason));
+        assert_eq!(written[26], code);
+        assert_eq!(&*reason.word(), word);
+        assert_eq!(Reason::of_word(word), Some(reason));
+        assert_eq!(Reason::of_code(code), reason);
     }
 }
 
 #[test]
-fn a_text_is_a_map_of_cbor() {
+fn text_is_cbor_map() {
     let bytes = hex("a2 00 63 e9b98a 01 1b 0000019000000000");
     assert_eq!(HEXLOWER.encode(&encode_text("鹊", Wall(0x0190_0000_0000))), HEXLOWER.encode(&bytes));
     assert_eq!(decode_text(&bytes), Ok(("鹊".to_owned(), Some(Wall(0x0190_0000_0000)))));
@@ -227,12 +240,13 @@ fn a_text_is_a_map_of_cbor() {
 }
 
 #[test]
-fn a_note_about_a_guest_is_a_map_of_cbor() {
+fn guest_event_is_cbor_map() {
     for (note, body) in
         [(GuestNote::Ended, "a1 00 01"), (GuestNote::Left, "a1 00 02"), (GuestNote::Close, "a1 00 03")]
     {
         let made = Made::of_note(note);
-        assert_eq!((made.kind, HEXLOWER.encode(&made.body)), (8, HEXLOWER.encode(&hex(body))));
+        assert_eq!(made.kind, 8);
+        assert_eq!(HEXLOWER.encode(&made.body), HEXLOWER.encode(&hex(body)));
     }
     assert_eq!(
         Content::read(8, &hex("a2 00 02 18 2a 01")),
@@ -242,7 +256,7 @@ fn a_note_about_a_guest_is_a_map_of_cbor() {
 }
 
 #[test]
-fn a_record_is_a_length_and_a_packet_behind_the_magic_byte() {
+fn record_is_length_and_packet_after_magic_byte() {
     let bytes = hex("ff 0003 ff0601 0001 aa");
     let mut written = vec![0xff];
     frame_record(&hex("ff0601"), &mut written);

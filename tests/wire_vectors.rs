@@ -1,8 +1,8 @@
-//! One whole handshake and the first packet each way, and a cookie with what it is used for, byte for byte: what another
-//! implementation must send and read.
+//! One handshake with the first packet each way, and a cookie with its use, byte for byte. Another
+//! implementation must send and read these bytes.
 //!
-//! `QUEQIAO_WRITE_VECTORS=1 cargo test --test wire_vectors` writes `tests/vectors/*.txt` anew; a change there is a change
-//! of the protocol.
+//! `QUEQIAO_WRITE_VECTORS=1 cargo test --test wire_vectors` rewrites `tests/vectors/*.txt`. A
+//! change there is a change of the protocol.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -32,7 +32,8 @@ impl Vectors {
 
 fn handshake() -> Vectors {
     let mut vectors = Vectors(String::new());
-    let (client, relay) = (Identity::from_private([0x11; 32]), Identity::from_private([0x22; 32]));
+    let client = Identity::from_private([0x11; 32]);
+    let relay = Identity::from_private([0x22; 32]);
     let psk = AccessSecret::new([0x33; 32]);
     let mut rng = Rng::from_seed([0x44; 32]);
     let key = relay.public();
@@ -43,7 +44,8 @@ fn handshake() -> Vectors {
     writeln!(vectors.0, "relay fingerprint {}", key.fingerprint()).unwrap();
     vectors.add("access secret", &[0x33; 32]);
 
-    let (query, mut answer) = (KeyQuery::new(Carrier::Udp, &mut rng), Vec::new());
+    let query = KeyQuery::new(Carrier::Udp, &mut rng);
+    let mut answer = Vec::new();
     assert!(answer_key_query(&key, Carrier::Udp, query.packet(), &mut answer));
     assert_eq!(query.handle_answer(&answer), Ok(key));
     vectors.add("KEY_QUERY", query.packet());
@@ -54,11 +56,13 @@ fn handshake() -> Vectors {
         Initiator::new(&client, &key, &psk, &hello, CLIENT_INDEX, Carrier::Udp, &mut rng).unwrap();
     vectors.add("INIT", begun.packet());
 
-    let (path, mut response) = (Path::Udp(SOURCE), Vec::new());
+    let path = Path::Udp(SOURCE);
+    let mut response = Vec::new();
     let mut responder = Responder::new(relay, psk, HandshakeLimits::On, rng.fork());
     let verdict = responder.handle_init(Tick::ZERO, path, SOURCE, begun.packet(), &mut response);
     let Verdict::Offer(offer) = verdict else { panic!("an offer, not {verdict:?}") };
-    assert_eq!((offer.client, offer.hello), (client.public(), hello));
+    assert_eq!(offer.client, client.public());
+    assert_eq!(offer.hello, hello);
     let welcome = Welcome { session: SessionId([0x55; 16]), continued: true, member: false };
     let relay_keys = responder.accept(Tick::ZERO, offer, RELAY_INDEX, &welcome, &mut response);
     vectors.add("RESPONSE", &response);
@@ -74,19 +78,24 @@ fn handshake() -> Vectors {
     vectors
 }
 
-/// A relay under load, whose private key is that of the handshake above.
+/// A relay under load, with the private key of the handshake above.
 fn cookie() -> Vectors {
     let mut vectors = Vectors(String::new());
-    let (client, relay) = (Identity::from_private([0x11; 32]), Identity::from_private([0x22; 32]));
-    let (psk, mut rng, key) = (AccessSecret::new([0x33; 32]), Rng::from_seed([0x44; 32]), relay.public());
+    let client = Identity::from_private([0x11; 32]);
+    let relay = Identity::from_private([0x22; 32]);
+    let psk = AccessSecret::new([0x33; 32]);
+    let mut rng = Rng::from_seed([0x44; 32]);
+    let key = relay.public();
     let mut responder = Responder::new(relay, psk.clone(), HandshakeLimits::On, rng.fork());
     let mut init = |counter: u64| {
         let hello = Hello { counter, continues: None };
         Initiator::new(&client, &key, &psk, &hello, CLIENT_INDEX, Carrier::Udp, &mut rng).unwrap()
     };
-    let (others, mut ours) = (init(1), init(2));
+    let others = init(1);
+    let mut ours = init(2);
     let mut ask = |port: u16, packet: &[u8]| {
-        let (path, mut answer) = (Path::Udp((SOURCE.ip(), port).into()), Vec::new());
+        let path = Path::Udp((SOURCE.ip(), port).into());
+        let mut answer = Vec::new();
         (responder.handle_init(Tick::ZERO, path, SOURCE, packet, &mut answer), answer)
     };
     for port in 1..=150 {
@@ -107,13 +116,14 @@ fn cookie() -> Vectors {
     vectors
 }
 
-/// What is in a COOKIE, read as the specification says it, without the code under test.
+/// Opens a COOKIE as the specification describes it, without the code under test.
 fn open_by_the_book(relay: &[u8; 32], mac1: &[u8], packet: &[u8]) -> Vec<u8> {
     use blake2::{Blake2s256, Digest};
     use chacha20poly1305::aead::AeadInPlace;
     use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
     let key = Blake2s256::new().chain_update(b"queqiao cookie").chain_update(relay).finalize();
-    let (mut cookie, tag) = (packet[32..48].to_vec(), packet[48..].into());
+    let mut cookie = packet[32..48].to_vec();
+    let tag = packet[48..].into();
     XChaCha20Poly1305::new(&key)
         .decrypt_in_place_detached(XNonce::from_slice(&packet[8..32]), mac1, &mut cookie, tag)
         .unwrap();
@@ -134,16 +144,17 @@ fn data(vectors: &mut Vectors, name: &str, number: u64, from: &mut Keyring, to: 
     from.seal(number, &mut packet, 0);
     vectors.add(name, &packet);
     let opened = to.open(Tick::ZERO, || std::time::Duration::ZERO, Carrier::Udp, &mut packet).unwrap();
-    assert_eq!((opened.number, &*opened.plain), (number, &plain[..]));
+    assert_eq!(opened.number, number);
+    assert_eq!(&*opened.plain, &plain[..]);
 }
 
 #[test]
-fn a_handshake_has_the_bytes_it_always_had() {
+fn handshake_has_fixed_bytes() {
     holds("handshake", &handshake());
 }
 
 #[test]
-fn a_cookie_has_the_bytes_it_always_had() {
+fn cookie_has_fixed_bytes() {
     holds("cookie", &cookie());
 }
 

@@ -1,8 +1,9 @@
-//! How guests are served in stories of a relay without sockets, in a vice or in a simulated world.
+//! Rules for guests in tests of a relay without sockets: in the test harness of one core, or in the
+//! simulation.
 
 use queqiao::relay::{GuestEncoding, GuestRules, GuestTexts};
 
-/// Guests write to JACK and to nobody else, and are not greeted.
+/// Guests write to JACK and to no other member, and are not greeted.
 pub fn to_jack(limit: usize, texts: GuestTexts) -> GuestRules {
     to("JACK", limit, texts)
 }

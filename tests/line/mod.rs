@@ -1,11 +1,15 @@
-//! A line between clients and their relay that behaves as bad networks do: real sockets on loopback, with datagrams and
-//! connections on the same port. It loses, copies, reorders and delays datagrams, forgets addresses, swallows all of them
-//! or only the long ones, and stalls, delays or resets connections. It must not know what it carries.
+//! A network emulator between clients and their relay: real sockets on loopback, with datagrams and
+//! connections on the same port.
 //!
-//! Invariant: which datagram meets which fate follows from the seed and the order in which they come; a byte on a
-//! connection is late or lost with its connection, never alone.
+//! It loses, copies, reorders, and delays datagrams, forgets addresses, and drops all datagrams or
+//! only the long ones. It stalls, delays, or resets connections.
+//!
+//! Must not depend on: the contents of the traffic.
+//!
+//! Invariant: the treatment of each datagram follows from the seed and the order of arrival. A byte
+//! on a connection is late or lost together with its connection, never alone.
 #![allow(clippy::disallowed_types, reason = "real sockets live in real time")]
-#![allow(dead_code, reason = "each who uses the line needs some of it")]
+#![allow(dead_code, reason = "each test target uses a part of the line")]
 
 mod tcp;
 mod udp;
@@ -21,65 +25,66 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use tcp::Connections;
 use udp::Datagrams;
 
-/// Tokens of the poll; connections and flows have those above.
+/// Tokens of the poll. Connections and flows use the ones above.
 const WAKE: Token = Token(0);
 const FRONT: Token = Token(1);
 const LISTENER: Token = Token(2);
-/// Flows have even tokens from here on, the two sockets of each connection the odd ones.
+/// Flows have even tokens from here on, and the two sockets of each connection have odd ones.
 const FIRST: usize = 4;
 
-/// What one direction does to datagrams. Chances are in parts of a thousand.
+/// Treatment of datagrams in one direction. Chances are in thousandths.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lane {
     pub loss: u64,
     pub copies: u64,
-    /// Such a datagram comes later by up to as much as the others take, and 10 ms.
+    /// Chance that a datagram is late, by up to the delay of the others and 10 ms.
     pub reordered: u64,
     pub delay: Duration,
-    /// Nothing passes.
+    /// Drops everything.
     pub hole: bool,
-    /// Nothing longer passes; 0 is no bound.
+    /// Drops longer datagrams; 0 is no limit.
     pub longest: usize,
-    /// Only so many more pass, of all clients together.
+    /// Datagrams that still pass, of all clients together; the others are dropped.
     pub left: Option<u32>,
 }
 
-/// How the line behaves now.
+/// Current behaviour of the line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Weather {
     pub up: Lane,
     pub down: Lane,
-    /// The relay sees each client at another port after so many of its datagrams; 0 is never.
+    /// The relay sees each client at another port after this many of its datagrams; 0 is never.
     pub rebind_every: u32,
-    /// The port is closed to datagrams: who sends one is told so by the system.
+    /// The port is closed to datagrams: the system reports an error to the sender.
     pub closed: bool,
-    /// What is on a connection waits until this is over; new ones are taken and wait.
+    /// Data on connections waits until this ends. New connections are accepted and wait too.
     pub stalled: bool,
-    /// One way, on connections. What a client says first comes a round trip later still, for the opening handshake that
-    /// loopback does not have.
+    /// Delay of one way, on connections. The client's first data arrives one more round trip later,
+    /// for the TCP handshake that loopback does not have.
     pub tcp_delay: Duration,
 }
 
 impl Weather {
-    /// The same in both directions.
+    /// Returns the same behaviour in both directions.
     pub fn both(lane: Lane) -> Weather {
         Weather { up: lane, down: lane, tcp_delay: lane.delay, ..Weather::default() }
     }
 
-    /// No fault but a round trip of this length.
+    /// Returns a line without faults, with this round trip.
     pub fn distant(round_trip: Duration) -> Weather {
         Weather::both(Lane { delay: round_trip / 2, ..Lane::default() })
     }
 
-    /// The same, and no datagram passes.
+    /// Returns the same behaviour, with all datagrams dropped in these directions.
     #[must_use]
     pub fn with_hole(mut self, up: bool, down: bool) -> Weather {
-        (self.up.hole, self.down.hole) = (up, down);
+        self.up.hole = up;
+        self.down.hole = down;
         self
     }
 }
 
-/// What was carried and what was done to it.
+/// Counts of the traffic and its treatment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     pub passed: u64,
@@ -92,7 +97,7 @@ pub struct Tally {
     pub resets: u64,
 }
 
-/// What the one who holds the line and its thread share.
+/// State shared between the owner of the line and its thread.
 #[derive(Debug, Default)]
 struct Shared {
     weather: Weather,
@@ -102,9 +107,9 @@ struct Shared {
     over: bool,
 }
 
-/// A line that carries until it is dropped.
+/// A line that carries traffic until it is dropped.
 pub struct Line {
-    /// Where clients find it, over UDP and TCP.
+    /// Address for clients, over UDP and TCP.
     pub addr: SocketAddr,
     shared: Arc<Mutex<Shared>>,
     waker: Waker,
@@ -112,7 +117,8 @@ pub struct Line {
 }
 
 impl Line {
-    /// A line to the relay at this address, which may come later; the seed decides what it does to each datagram.
+    /// Opens a line to the relay at this address, which may start later. The seed decides the
+    /// treatment of each datagram.
     pub fn open(relay: SocketAddr, seed: u64, weather: Weather) -> Line {
         let poll = Poll::new().unwrap();
         let waker = Waker::new(poll.registry(), WAKE).unwrap();
@@ -124,17 +130,17 @@ impl Line {
         Line { addr, shared, waker, thread: Some(thread) }
     }
 
-    /// From now on it behaves so.
+    /// Replaces the behaviour.
     pub fn set(&self, weather: Weather) {
         self.tell(|shared| shared.weather = weather);
     }
 
-    /// Changes something about how it behaves.
+    /// Changes part of the behaviour.
     pub fn change(&self, change: impl FnOnce(&mut Weather)) {
         self.tell(|shared| change(&mut shared.weather));
     }
 
-    /// The relay sees each client at another port from now on.
+    /// Moves each client to another port, as the relay sees it.
     pub fn rebind(&self) {
         self.tell(|shared| shared.rebind = true);
     }
@@ -144,7 +150,7 @@ impl Line {
         self.tell(|shared| shared.reset = true);
     }
 
-    /// What it has done so far.
+    /// Returns the counts so far.
     pub fn tally(&self) -> Tally {
         lock(&self.shared).tally
     }
@@ -162,12 +168,12 @@ impl Drop for Line {
     }
 }
 
-/// A broken carrier's own message says more than one about its lock.
+/// Ignores poisoning: the panic of the line's thread says more than one about its lock.
 fn lock(shared: &Mutex<Shared>) -> std::sync::MutexGuard<'_, Shared> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Both carriers on one free port.
+/// Opens both carriers on one free port.
 fn one_port(relay: SocketAddr, seed: u64, poll: &Poll) -> (Connections, Datagrams) {
     for _ in 0..100 {
         let connections = Connections::open((Ipv4Addr::LOCALHOST, 0).into(), relay, poll).unwrap();
@@ -201,7 +207,8 @@ impl Carrier {
             if shared.over {
                 return;
             }
-            let (now, registry) = (Instant::now(), self.poll.registry());
+            let now = Instant::now();
+            let registry = self.poll.registry();
             self.datagrams.obey(shared, registry);
             if std::mem::take(&mut shared.reset) {
                 shared.tally.resets += self.connections.reset(registry);

@@ -1,4 +1,4 @@
-//! Connections: each is carried on by one of our own to the relay, both ways, in order.
+//! Connections. Each is continued by a connection of the line to the relay, both ways, in order.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read, Write};
@@ -12,9 +12,10 @@ use socket2::SockRef;
 
 use super::{BOTH, FIRST, LISTENER, Shared};
 
-/// Bytes of one direction on their way at once; beyond it the sender is not read.
+/// Bytes in transit in one direction. Beyond this the line does not read from the sender.
 const ON_THE_WAY_MAX: usize = 1 << 20;
-/// Connections that were not accepted wait so long to be looked at again.
+/// Interval between attempts to deliver data that a socket did not take. 20 ms is short next to the
+/// delays of tests, and long enough not to spin.
 const AGAIN: Duration = Duration::from_millis(20);
 
 /// One direction of a connection.
@@ -22,17 +23,17 @@ const AGAIN: Duration = Duration::from_millis(20);
 struct Way {
     on_the_way: VecDeque<(Instant, Vec<u8>)>,
     bytes: usize,
-    /// Nothing more comes: since when.
+    /// When the sender ended this direction.
     ended: Option<Instant>,
     shut: bool,
 }
 
-/// A connection: the client's socket, and ours to the relay.
+/// A connection: the client's socket, and the line's socket to the relay.
 struct Connection {
     ends: [TcpStream; 2],
     /// From the client to the relay, and back.
     ways: [Way; 2],
-    /// What the client says comes no earlier.
+    /// Data of the client arrives no earlier.
     open_at: Instant,
     broken: bool,
 }
@@ -40,7 +41,7 @@ struct Connection {
 pub struct Connections {
     listener: TcpListener,
     relay: SocketAddr,
-    /// By the number in their tokens.
+    /// By the number in the tokens.
     open: BTreeMap<usize, Connection>,
     numbers: usize,
 }
@@ -56,14 +57,15 @@ impl Connections {
         self.listener.local_addr().unwrap()
     }
 
-    /// Takes clients; one for whom there is no relay is reset.
+    /// Accepts clients. If the relay cannot be reached, the client's connection is reset.
     pub fn accept(&mut self, now: Instant, shared: &mut Shared, registry: &Registry) {
         while let Ok((client, _)) = self.listener.accept() {
             let Ok(server) = TcpStream::connect(self.relay) else { continue };
             let mut ends = [client, server];
             for (side, end) in ends.iter_mut().enumerate() {
                 let _ = end.set_nodelay(true);
-                // Whoever lets go of a socket resets its connection; a connection that ends well is shut down first.
+                // Dropping a socket resets its connection. One that ends in good order is shut down
+                // first.
                 SockRef::from(&*end).set_linger(Some(Duration::ZERO)).unwrap();
                 let token = Token(FIRST + 4 * self.numbers + 1 + 2 * side);
                 registry.register(end, token, BOTH).unwrap();
@@ -76,14 +78,14 @@ impl Connections {
         }
     }
 
-    /// Something has happened to the connection of this token; all of them are looked at by `carry`.
+    /// Notes an error on the connection of this token. `carry` handles all connections.
     pub fn look(&mut self, token: usize, event: &Event) {
         if let Some(connection) = self.open.get_mut(&((token - FIRST) / 4)) {
             connection.broken |= event.is_error();
         }
     }
 
-    /// Resets all; how many.
+    /// Resets all connections. Returns their number.
     pub fn reset(&mut self, registry: &Registry) -> u64 {
         let open = std::mem::take(&mut self.open);
         let many = open.len() as u64;
@@ -96,14 +98,15 @@ impl Connections {
             let first = way.on_the_way.front().map(|(at, _)| *at);
             first.or(way.ended.filter(|_| !way.shut))
         });
-        // What is overdue waits for a socket to take it, or for the line to move again.
+        // Overdue data waits for a socket to take it, or for the end of a stall.
         let now = Instant::now();
         dues.map(|due| if due > now { due } else { now + AGAIN }).min()
     }
 
-    /// Takes what has come and hands over what is due.
+    /// Reads the data that has arrived and writes the data that is due.
     pub fn carry(&mut self, now: Instant, shared: &Shared, registry: &Registry) {
-        let (delay, stalled) = (shared.weather.tcp_delay, shared.weather.stalled);
+        let delay = shared.weather.tcp_delay;
+        let stalled = shared.weather.stalled;
         let mut over = Vec::new();
         for (number, connection) in &mut self.open {
             connection.take(now, delay);
@@ -115,7 +118,7 @@ impl Connections {
             }
         }
         for number in over {
-            let connection = self.open.remove(&number).expect("it was just seen");
+            let connection = self.open.remove(&number).expect("the loop above found it");
             connection.close(registry);
         }
     }
@@ -177,7 +180,7 @@ impl Connection {
     }
 }
 
-/// Not now, or not yet connected.
+/// The socket is not ready, or not yet connected.
 fn would_block(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected)
 }

@@ -1,4 +1,4 @@
-//! Datagrams: one front for all clients, a socket towards the relay for each of them.
+//! Datagrams: one socket for all clients, and one socket towards the relay for each of them.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -12,11 +12,12 @@ use queqiao::base::Rng;
 
 use super::{FIRST, FRONT, Lane, Shared};
 
-/// Datagrams on their way at once; more are lost.
+/// Datagrams in transit. Further ones are lost.
 const ON_THE_WAY_MAX: usize = 100_000;
-/// A reordered datagram is late by at most this much and the line's delay.
+/// Maximum delay of a reordered datagram, in addition to the line's delay.
 const LATE: Duration = Duration::from_millis(10);
-/// Forgotten addresses of one client that stay open, so that the relay's answers there are lost without a word.
+/// Forgotten addresses of a client that stay open. The relay's answers there are lost without an
+/// error.
 const FORGOTTEN_MAX: usize = 32;
 
 /// One client.
@@ -28,7 +29,7 @@ struct Flow {
     sent: u32,
 }
 
-/// A datagram on its way: when it comes, and its place among those that come then.
+/// A datagram in transit. `due`: its time, and its position among those of the same time.
 struct Flying {
     due: (Instant, u64),
     flow: usize,
@@ -73,7 +74,9 @@ impl Datagrams {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_be_bytes());
         let front = Some(front(addr, poll.registry())?);
-        let (flows, places, on_the_way) = (Vec::new(), BTreeMap::new(), BinaryHeap::new());
+        let flows = Vec::new();
+        let places = BTreeMap::new();
+        let on_the_way = BinaryHeap::new();
         let rng = Rng::from_seed(bytes);
         Ok(Datagrams { addr, relay, front, flows, places, on_the_way, count: 0, rng })
     }
@@ -82,7 +85,7 @@ impl Datagrams {
         self.on_the_way.peek().map(|Reverse(flying)| flying.due.0)
     }
 
-    /// Opens or closes the port and forgets addresses, as is wanted.
+    /// Opens or closes the port and forgets addresses, as the behaviour demands.
     pub fn obey(&mut self, shared: &mut Shared, registry: &Registry) {
         match (shared.weather.closed, self.front.is_some()) {
             (true, true) => self.front = None,
@@ -114,10 +117,10 @@ impl Datagrams {
         place
     }
 
-    /// Takes what clients have sent.
+    /// Reads datagrams of clients.
     pub fn take_front(&mut self, now: Instant, shared: &mut Shared, registry: &Registry) {
         let mut bytes = [0; 65_536];
-        // An error is the system's word about an earlier answer to a client that has gone.
+        // An error belongs to an earlier answer, to a client that has gone.
         while let Some(front) = &self.front {
             let (len, client) = match front.recv_from(&mut bytes) {
                 Ok(taken) => taken,
@@ -130,23 +133,24 @@ impl Datagrams {
                 self.forget(place, shared, registry);
             }
             self.flows[place].sent += 1;
-            self.carry(now, (place, true), &bytes[..len], shared);
+            self.carry(now, place, true, &bytes[..len], shared);
         }
     }
 
-    /// Takes what the relay has sent to a client.
+    /// Reads datagrams of the relay to one client.
     pub fn take_back(&mut self, token: usize, now: Instant, shared: &mut Shared) {
-        let (place, mut bytes) = ((token - FIRST) / 2, [0; 65_536]);
+        let place = (token - FIRST) / 2;
+        let mut bytes = [0; 65_536];
         loop {
             match self.flows[place].back.recv_from(&mut bytes) {
-                Ok((len, _)) => self.carry(now, (place, false), &bytes[..len], shared),
+                Ok((len, _)) => self.carry(now, place, false, &bytes[..len], shared),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(_) => {}
             }
         }
     }
 
-    fn carry(&mut self, now: Instant, (flow, up): (usize, bool), bytes: &[u8], shared: &mut Shared) {
+    fn carry(&mut self, now: Instant, flow: usize, up: bool, bytes: &[u8], shared: &mut Shared) {
         let Shared { weather, tally, .. } = shared;
         let lane = if up { &mut weather.up } else { &mut weather.down };
         let none_left = lane.left == Some(0);
@@ -182,7 +186,7 @@ impl Datagrams {
         Duration::from_micros(1 + self.rng.below((lane.delay + LATE).as_micros() as u64))
     }
 
-    /// Hands over what is due. That nobody takes it is the network's way.
+    /// Delivers due datagrams. A failed send is a loss like any other.
     pub fn deliver(&mut self, now: Instant) {
         while self.on_the_way.peek().is_some_and(|Reverse(flying)| flying.due.0 <= now) {
             let Some(Reverse(flying)) = self.on_the_way.pop() else { return };

@@ -1,4 +1,4 @@
-//! Who stays away for longer than a mailbox keeps letters.
+//! Members that stay away for longer than a mailbox keeps letters.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use queqiao::client::Command;
 use super::cover::Count;
 use super::world::World;
 
-/// No seed runs for so long: letters are kept for ever.
+/// No seed runs this long: with this retention or more, letters never expire.
 const LONG: Duration = Duration::from_secs(3_600);
 
-/// In a world that keeps letters for a short time only, some go away for longer than that.
+/// In simulations that keep letters for a short time only, some members leave for longer than that.
 pub fn go_away(world: &mut World, span: Duration) {
     if world.limits.keep >= LONG {
         return;
@@ -21,18 +21,21 @@ pub fn go_away(world: &mut World, span: Duration) {
     }
 }
 
-/// Letters come while somebody is away: some grow too old, others not.
+/// Letters arrive while a member is away: some expire, others do not.
 fn leave_for_long(world: &mut World) {
     let people = world.stations.len() as u64;
-    let (who, from) = (world.rng.below(people) as usize, world.rng.below(people) as usize);
+    let who = world.rng.below(people) as usize;
+    let from = world.rng.below(people) as usize;
     let usable = |client: usize| world.stations[client].started && !world.stations[client].stopped;
     if who == from || !usable(who) || !usable(from) {
         return;
     }
     world.cover.add(Count::Absences);
     world.command(who, Command::Leave);
-    let (keep, name) = (world.limits.keep, world.stations[who].name.clone());
-    let (old, young) = (1 + world.rng.below(4), world.rng.below(3));
+    let keep = world.limits.keep;
+    let name = world.stations[who].name.clone();
+    let old = 1 + world.rng.below(4);
+    let young = world.rng.below(3);
     let young_from = keep.saturating_sub(Duration::from_secs(2));
     let early = (0..old).map(|n| Duration::from_millis(100 + 200 * n));
     let late = (0..young).map(|n| young_from + Duration::from_millis(100 * n));

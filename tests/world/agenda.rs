@@ -1,4 +1,4 @@
-//! What will happen and when: one ordered queue. Things due at one moment happen in the order they were entered.
+//! Event queue of the simulation. Events due at the same time happen in the order of insertion.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use queqiao::base::Tick;
 pub struct Agenda<E> {
     entries: BTreeMap<(Tick, u64), E>,
     entered: u64,
-    /// When the last entry was due that was taken.
+    /// Due time of the last entry taken.
     reached: Tick,
 }
 
@@ -22,7 +22,7 @@ impl<E> Agenda<E> {
         self.entries.insert((at, self.entered), happening);
     }
 
-    /// The next entry that is due by `until`.
+    /// Takes the next entry due by `until`.
     pub fn next_by(&mut self, until: Tick) -> Option<(Tick, E)> {
         let (at, _) = *self.entries.first_key_value()?.0;
         if at > until {

@@ -1,5 +1,5 @@
-//! Every record that failed is heard: once the relay's disk takes records again, what the relay
-//! knows is what another would know that starts from that disk.
+//! Checks that every failed record is reported to the relay and written again. Once the disk takes
+//! records again, the relay's state equals that of a relay started from this disk.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,19 +13,19 @@ use super::unknown;
 use super::weather::chance;
 use super::world::{World, config};
 
-/// Chances in a thousand that a record is refused, where some are.
+/// Chances, in thousandths, that a record is refused, in seeds with such disks.
 const REFUSES: [u64; 3] = [30, 200, 700];
-/// The longest pause before what failed is tried again, and some commits.
+/// Longest pause before a failed record is tried again, plus some commits.
 const AGREED_WITHIN: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// What records say that no relay remembers; and which records are refused.
+/// Facts that only records carry, because no relay keeps them, and whether disks refuse records.
 pub struct Agreement {
-    /// A stream of its own: what else is drawn from a seed stays what it was.
+    /// A separate generator, so that all other random choices of a seed stay the same.
     pub rng: Rng,
-    /// When each member was here last, as the present relay has said.
+    /// When each member was last seen, as the current relay process reported.
     seen: BTreeMap<Name, Wall>,
-    /// Disks that refuse single records.
+    /// Disks refuse single records.
     is_refusing: bool,
 }
 
@@ -36,7 +36,7 @@ impl Agreement {
         Agreement { rng: Rng::from_seed(bytes), seen: BTreeMap::new(), is_refusing: false }
     }
 
-    /// The relay hands a record to its disk.
+    /// Handles a record that the relay submits to its disk.
     pub fn handed(&mut self, record: &Record) {
         match record {
             Record::Roll(Change::Seen { name, at }) => drop(self.seen.insert(name.clone(), *at)),
@@ -45,14 +45,14 @@ impl Agreement {
         }
     }
 
-    /// Another relay begins: what the one before had not written nobody knows.
+    /// Handles a relay restart. Unwritten records of the previous process are lost.
     pub fn restarted(&mut self) {
         self.seen.clear();
     }
 }
 
-/// In some worlds the relay's disk refuses single records, and perhaps those of clients, while
-/// members change whom they block: names of people who never come.
+/// In some seeds the relay's disk refuses single records, and perhaps those of clients do. In the
+/// meantime members change their block lists, with names that never sign in.
 pub fn refuse_some(world: &mut World, span: Duration) {
     let rng = &mut world.agreement.rng;
     if !chance(rng, 250) {
@@ -67,20 +67,22 @@ pub fn refuse_some(world: &mut World, span: Duration) {
     world.agreement.is_refusing = true;
     for _ in 0..4 + world.agreement.rng.below(8) {
         let at = Duration::from_micros(world.agreement.rng.below(span.as_micros() as u64));
-        world.later(at, block_somebody);
+        world.later(at, block_nuisance);
     }
 }
 
-fn block_somebody(world: &mut World) {
-    let (people, rng) = (world.stations.len() as u64, &mut world.agreement.rng);
-    let (client, nuisance) = (rng.below(people) as usize, format!("nuisance-{}", rng.below(5)));
+fn block_nuisance(world: &mut World) {
+    let people = world.stations.len() as u64;
+    let rng = &mut world.agreement.rng;
+    let client = rng.below(people) as usize;
+    let nuisance = format!("nuisance-{}", rng.below(5));
     if world.stations[client].started && world.agreement.is_refusing {
         screen(world, client, vec![nuisance.parse().unwrap()]);
         world.cover.add(Count::BlocksRefused);
     }
 }
 
-/// The world is healed: memory and disk agree soon.
+/// Checks, after the simulation was healed, that memory and disk soon agree.
 pub fn check(world: &mut World) {
     let mut differs = None;
     for _ in 0..=AGREED_WITHIN.as_secs() / LOOK_EVERY.as_secs() {
@@ -90,11 +92,12 @@ pub fn check(world: &mut World) {
         }
         world.run_for(LOOK_EVERY);
     }
-    assert_eq!(differs, None, "the relay's disk has something else than the relay");
+    assert_eq!(differs, None, "the relay's disk differs from its memory");
     world.cover.add(Count::RelaysCompared);
 }
 
-/// What the relay knows and a relay that started from its disk would not, or the other way round.
+/// Returns the first difference between the relay's state and that of a relay started from its
+/// disk.
 fn difference(world: &mut World) -> Option<String> {
     let now = world.now;
     let mine = world.relay.core.known(now);
@@ -128,8 +131,8 @@ fn differ<T: std::fmt::Debug + PartialEq>(what: &str, mine: &[T], theirs: &[T]) 
     (mine != theirs).then(|| format!("{what}: memory has {memory:?}, the disk {disk:?}"))
 }
 
-/// The disk may be behind in conversations whose marks are in memory only, and knows of no others
-/// than memory.
+/// Compares watermarks. The disk may lag in flows whose marks are in memory only, and knows no flow
+/// that memory lacks.
 fn marks_differ(mine: &Known, theirs: &Known) -> Option<String> {
     let flow = |marks: &Marks| (marks.from.clone(), marks.to.clone(), marks.outbox);
     let of_names = |names: &FlowNames| (names.from.clone(), names.to.clone(), names.outbox);

@@ -1,4 +1,4 @@
-//! Somebody off the path who can send from any address: copies of what was overheard, garbage, torn packets.
+//! An off-path attacker that can send from any address: replayed, random, and damaged packets.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::weather::{below, chance};
 use super::world::{Happening, RELAY_ADDR, World};
 
 impl World {
-    /// Sends the relay what it has had before, from an address of the attacker's or a client's own.
+    /// Replays packets to the relay from the attacker's addresses.
     pub fn replay_to_relay(&mut self, many: u64) {
         for _ in 0..many {
             let old = !self.hoard_up.is_empty() && chance(&mut self.rng, 400);
@@ -25,7 +25,7 @@ impl World {
         }
     }
 
-    /// Sends a client what it has had before, as if from the relay or from elsewhere.
+    /// Replays packets that a client received before, from the relay's address or the attacker's.
     pub fn replay_to_client(&mut self, many: u64) {
         for _ in 0..many {
             let old = !self.hoard_down.is_empty() && chance(&mut self.rng, 400);
@@ -41,14 +41,16 @@ impl World {
         }
     }
 
-    /// Tells clients that the relay knows nothing of their sessions, whose indexes it has overheard, without the token.
+    /// Sends clients forged resets, with overheard indexes of their sessions and wrong tokens.
     pub fn forge_resets(&mut self, many: u64) {
         for _ in 0..many {
             let place = self.rng.below(self.overheard_down.len() as u64) as usize;
             let Some((client, bytes)) = self.overheard_down.get(place) else { return };
-            let (client, index) = (*client, bytes.get(4..8).map(|index| index.try_into().unwrap()));
+            let client = *client;
+            let index = bytes.get(4..8).map(|index| index.try_into().unwrap());
             let Some(index) = index.map(u32::from_be_bytes) else { continue };
-            let (mut token, mut packet) = ([0; RESET_TOKEN_LEN], Vec::new());
+            let mut token = [0; RESET_TOKEN_LEN];
+            let mut packet = Vec::new();
             self.rng.fill(&mut token);
             packet::write_reset(&mut packet, index, &token);
             self.forged.insert(packet.clone());
@@ -58,7 +60,7 @@ impl World {
         }
     }
 
-    /// Sends the relay and the clients what no honest end would.
+    /// Sends the relay and clients packets that no honest peer sends.
     pub fn garbage(&mut self, many: u64) {
         for _ in 0..many {
             let bytes = self.garbage_packet();
@@ -67,13 +69,15 @@ impl World {
                 self.inject_to_relay(from, bytes);
             } else {
                 let client = self.rng.below(self.stations.len() as u64) as usize;
-                let (public, from) = (self.stations[client].public, RELAY_ADDR.parse().unwrap());
+                let public = self.stations[client].public;
+                let from = RELAY_ADDR.parse().unwrap();
                 self.agenda.enter(self.now, Happening::ToClient { public, from, bytes });
             }
         }
     }
 
-    /// First messages of somebody's, from so many addresses within a second: the relay is under load.
+    /// Puts the relay under load: overheard first messages arrive from `many` addresses in a
+    /// second.
     pub fn flood_with_handshakes(&mut self, many: u16) {
         let is_init = |bytes: &&Vec<u8>| bytes.get(1) == Some(&(PacketType::Init as u8));
         let Some(init) = self.overheard_up.iter().chain(&self.hoard_up).find(is_init).cloned() else {
@@ -82,15 +86,17 @@ impl World {
         self.cover.add(Count::HandshakeFloods);
         for place in 0..many {
             let [high, low] = place.to_be_bytes();
-            let (from, bytes) = (SocketAddr::from(([198, 18, 1 + high, low], 4_000)), init.clone());
+            let from = SocketAddr::from(([198, 18, 1 + high, low], 4_000));
+            let bytes = init.clone();
             self.hostile.insert(from, ());
             let wait = below(&mut self.rng, Duration::from_secs(1));
             self.later(wait, move |world| world.inject_to_relay(from, bytes));
         }
     }
 
-    /// Plain text from this many forged addresses within `span`, a few times from each. Returns the
-    /// addresses: none of them gets more bytes than it seems to have sent.
+    /// Sends plain text from `many` forged addresses within `span`, a few times from each.
+    ///
+    /// Returns the addresses. None of them may receive more bytes than it seems to have sent.
     pub fn flood_with_text(&mut self, many: u32, span: Duration) -> Vec<SocketAddr> {
         let first = self.rng.next_u32() & 0x00FF_FFFF;
         let forged = (0..many).map(|n| {
@@ -154,13 +160,14 @@ impl World {
 }
 
 impl World {
-    /// Tells every client on UDP that its session is lost, in the relay's name but without its token; how many.
+    /// Sends each client on UDP a forged reset without a valid token. Returns how many were sent.
     pub fn forge_a_reset_for_each(&mut self) -> u64 {
         let mut forged = 0;
         for client in 0..self.stations.len() {
             let station = &self.stations[client];
             let path = station.node.core.peer(&station.relay).and_then(|peer| peer.path());
-            let (Some(Path::Udp(_)), Some((index, _))) = (path, station.epoch_since) else { continue };
+            let Some(Path::Udp(_)) = path else { continue };
+            let Some((index, _)) = station.epoch_since else { continue };
             let mut bytes = Vec::new();
             packet::write_reset(&mut bytes, index, &[7; RESET_TOKEN_LEN]);
             self.inject_to_client(client, bytes);
@@ -169,14 +176,15 @@ impl World {
         forged
     }
 
-    /// Sends a client something in the relay's name.
+    /// Sends a packet to a client from the relay's address.
     pub fn inject_to_client(&mut self, client: usize, bytes: Vec<u8>) {
-        let (public, from) = (self.stations[client].public, RELAY_ADDR.parse().unwrap());
+        let public = self.stations[client].public;
+        let from = RELAY_ADDR.parse().unwrap();
         self.agenda.enter(self.now, Happening::ToClient { public, from, bytes });
     }
 }
 
-/// Whether these are a RESET's.
+/// Whether these bytes are a RESET packet.
 pub fn is_reset(bytes: &[u8]) -> bool {
     bytes.get(1) == Some(&(PacketType::Reset as u8))
 }

@@ -1,6 +1,8 @@
-//! What loss does to letters, beside what it does to TCP on the same path: goodput of many letters written at once, and
-//! the latency of letters written one by one, kept as a table; and how long signing in takes. `QUEQIAO_BLESS=1 cargo test --test world beside_tcp`
-//! writes it anew.
+//! Compares letters under loss with TCP on the same path, as a golden table. It has the goodput of
+//! many letters sent at once, and the latency of letters sent one by one. Also measures how long
+//! signing in takes.
+//!
+//! `QUEQIAO_BLESS=1 cargo test --test world beside_tcp` rewrites the table.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -19,12 +21,12 @@ const RTT: Duration = Duration::from_millis(50);
 const RUNS: u64 = 10;
 /// Letters written at once.
 const MANY: u64 = 2_000;
-/// Letters written one by one, so far apart.
+/// Letters sent one by one, [`APART`] from each other.
 const LONE: u64 = 200;
 const APART: Duration = Duration::from_millis(500);
 const FILE: &str = "tests/golden/loss_beside_tcp.txt";
 
-/// What one carrier made of one loss.
+/// Measurements of one carrier at one loss rate.
 #[derive(Default)]
 struct Cell {
     many_took: Duration,
@@ -40,7 +42,7 @@ impl Cell {
     }
 }
 
-/// When each letter's sender held `delivered`.
+/// Returns when the sender of each letter received `delivered`.
 fn delivered(world: &World, client: usize) -> Vec<(u64, Tick)> {
     let events = world.stations[client].events.iter();
     let told = events.filter_map(|(now, event)| match event {
@@ -98,19 +100,21 @@ fn table() -> String {
     table.push_str("            queqiao over UDP              TCP (NewReno, SACK)\n");
     table.push_str(" loss   letters/s p50 ms p99 ms    letters/s p50 ms p99 ms\n");
     for loss in LOSS_PERCENT {
-        let (link, tcp) = (by_link(loss).text(), by_tcp(loss).text());
-        writeln!(table, "{loss:>3} %  {link}   {tcp}").expect("a String takes all");
+        let link = by_link(loss).text();
+        let tcp = by_tcp(loss).text();
+        writeln!(table, "{loss:>3} %  {link}   {tcp}").expect("writing to a String cannot fail");
     }
     table
 }
 
 #[test]
-fn letters_beside_tcp_are_as_the_table_says() {
+fn goodput_and_latency_next_to_tcp_match_golden_table() {
     hold(FILE, &table());
 }
 
-/// How long after its start each client was signed in, one in a world of its own: the relay's key is pinned, and the
-/// line loses in each direction.
+/// Returns how long each of `count` clients needed to sign in, in ascending order.
+///
+/// Each has a separate simulation. The relay's key is pinned, and the line loses packets both ways.
 fn sign_ins(loss_percent: u64, rtt: Duration, count: u64) -> Vec<Duration> {
     let mut took: Vec<Duration> = (0..count)
         .map(|seed| {
@@ -119,7 +123,8 @@ fn sign_ins(loss_percent: u64, rtt: Duration, count: u64) -> Vec<Duration> {
             let station = &mut world.stations[tom];
             station.pinned = Some(world.relay.core.public_key());
             for lane in [&mut station.up, &mut station.down] {
-                (lane.weather.delay, lane.weather.loss) = (rtt / 2, loss_percent * 10);
+                lane.weather.delay = rtt / 2;
+                lane.weather.loss = loss_percent * 10;
             }
             world.start(tom);
             let start = world.now;
@@ -131,8 +136,9 @@ fn sign_ins(loss_percent: u64, rtt: Duration, count: u64) -> Vec<Duration> {
     took
 }
 
+/// 98 % are signed in within 8 s. The loss applies to each direction.
 #[test]
-fn with_30_percent_lost_each_way_members_sign_in_within_seconds() {
+fn sign_in_at_30_percent_loss_takes_3_s_for_95_percent() {
     let took = sign_ins(30, Duration::from_micros(200), 400);
     let at = |share: usize| took[(took.len() * share).div_ceil(100) - 1];
     assert!(at(95) <= secs(3), "95 %: {:?}", at(95));

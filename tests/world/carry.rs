@@ -1,4 +1,4 @@
-//! Carries out what nodes want done, and brings them what comes.
+//! Applies the effects of nodes and delivers their inputs.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use super::tcp::{Conn, Side, Told};
 use super::weather::{Arrival, below, chance};
 use super::world::{Happening, RELAY_ADDR, World};
 
-/// Datagrams kept for those who replay.
+/// Datagrams kept for replay.
 const OVERHEARD_MAX: usize = 64;
-/// TCP gives up opening after so many tries.
+/// Attempts to open a TCP connection before it times out.
 const SYN_TRIES_MAX: u32 = 3;
-/// Keys this old are renewed because of their age.
+/// Keys at least this old are renewed because of their age.
 const REKEY_AGE: Duration = Duration::from_secs(15 * 60 - 1);
 
 impl World {
@@ -78,7 +78,7 @@ impl World {
         }
     }
 
-    // What the relay wants.
+    // Effects of the relay.
 
     pub fn carry_out_relay(&mut self) {
         let mut out = std::mem::take(&mut self.relay.out);
@@ -118,9 +118,11 @@ impl World {
                 Effect::Show(event) => self.note(|| format!("relay: {event:?}")),
                 Effect::Close(Path::Udp(_)) => {}
                 Effect::Send(Path::UdpAt(_), _) | Effect::Close(Path::UdpAt(_)) => {
-                    panic!("nobody has told it of an address of its own")
+                    panic!("no input named a local address of the relay")
                 }
-                Effect::OpenTcp(..) | Effect::LookUp(_) => panic!("a relay calls nobody"),
+                Effect::OpenTcp(..) | Effect::LookUp(_) => {
+                    panic!("a relay neither opens connections nor resolves names")
+                }
             }
         }
         self.relay.out = out;
@@ -148,12 +150,13 @@ impl World {
         let arrivals = lane.carry(self.now, packet.len(), &mut self.rng, &mut self.cover);
         self.note(|| format!("relay -> {client} {} {arrivals:?}", describe(packet)));
         for arrival in arrivals {
-            let (bytes, from) = (damaged(packet, arrival), RELAY_ADDR.parse().unwrap());
+            let bytes = damaged(packet, arrival);
+            let from = RELAY_ADDR.parse().unwrap();
             self.agenda.enter(arrival.at, Happening::ToClient { public: to, from, bytes });
         }
     }
 
-    // What a client wants.
+    // Effects of clients.
 
     pub fn carry_out_client(&mut self, client: usize) {
         let mut out = std::mem::take(&mut self.stations[client].node.out);
@@ -197,7 +200,7 @@ impl World {
                 Effect::Load(..) => panic!("a client loads nothing"),
                 Effect::Close(Path::Udp(_)) => {}
                 Effect::Send(Path::UdpAt(_), _) | Effect::Close(Path::UdpAt(_)) => {
-                    panic!("nobody asks a client")
+                    panic!("no input named a local address of a client")
                 }
             }
         }
@@ -211,20 +214,21 @@ impl World {
         self.watch_keys(client, packet);
         let station = &mut self.stations[client];
         let may_shake = packet[1] != PacketType::Init as u8 || station.disk.counter_reserved > 0;
-        assert!(may_shake, "client {client} shakes hands with a counter that is not durable");
+        assert!(may_shake, "client {client} sends a handshake with a counter that is not durable");
         let from = station.public;
         let proves = self.addresses.leaves_station(client, from, packet);
         let arrivals = station.up.carry(self.now, packet.len(), &mut self.rng, &mut self.cover);
         self.note(|| format!("{client} -> relay {} {arrivals:?}", describe(packet)));
         for arrival in arrivals {
-            let (bytes, genuine) = (damaged(packet, arrival), arrival.flipped.is_none());
+            let bytes = damaged(packet, arrival);
+            let genuine = arrival.flipped.is_none();
             let proves = proves.clone();
             self.copy_first(client, arrival.at, &bytes);
             self.agenda.enter(arrival.at, Happening::ToRelay { from, bytes, proves, genuine });
         }
     }
 
-    /// Counts a key that is renewed because of its age.
+    /// Counts keys that are renewed because of their age.
     fn watch_keys(&mut self, client: usize, packet: &[u8]) {
         if !is_data(packet) {
             return;
@@ -244,7 +248,9 @@ impl World {
         self.oracle.show(client, &event, &self.relay_disk, &mut self.cover);
         self.check_receipt(client, &event);
         if let Event::Letter(Incoming { relay, from, id, .. }) = &event {
-            let (relay, from, id) = (relay.clone(), from.clone(), *id);
+            let relay = relay.clone();
+            let from = from.clone();
+            let id = *id;
             self.command(client, Command::Shown { relay, from, id, read: true });
         }
         if let Event::Online { .. } = &event {
@@ -256,7 +262,7 @@ impl World {
             assert_eq!(
                 *key,
                 self.relay.core.public_key(),
-                "client {client} pinned a key that nobody has proved"
+                "client {client} pinned a key that the relay has not proved"
             );
         }
         let count = match &event {
@@ -274,7 +280,7 @@ impl World {
         if let Event::Replaced { .. } = event {
             let key = self.stations[client].private_key;
             let machines = self.stations.iter().filter(|station| station.private_key == key).count();
-            assert!(machines > 1, "client {client} took its own place");
+            assert!(machines > 1, "client {client} replaced its own session");
         }
         let station = &mut self.stations[client];
         station.stopped |= matches!(event, Event::Replaced { .. } | Event::NameRefused { .. } | Event::Left);
@@ -292,7 +298,8 @@ impl World {
 
     fn queue_on(&mut self, conn: u64, side: Side, packet: &[u8]) {
         let Some(state) = self.conns.get_mut(&conn) else { return };
-        let (client, open) = (state.client, state.side(side).open);
+        let client = state.client;
+        let open = state.side(side).open;
         self.note(|| format!("tcp {conn} of {client}: {side:?} sends {}", describe(packet)));
         let Some(state) = self.conns.get_mut(&conn).filter(|_| open) else { return };
         let queued = state.queue(side, packet);
@@ -313,7 +320,8 @@ impl World {
 
     fn try_to_open(&mut self, conn: u64) {
         let Some(state) = self.conns.get_mut(&conn) else { return };
-        let (client, tries) = (state.client, state.tries);
+        let client = state.client;
+        let tries = state.tries;
         state.tries += 1;
         let station = &self.stations[client];
         let rtt = station.up.weather.delay + station.down.weather.delay;
@@ -339,7 +347,9 @@ impl World {
     fn open(&mut self, conn: u64) {
         let relay_up = self.relay_up_at <= self.now;
         let Some(state) = self.conns.get_mut(&conn) else { return };
-        let (client, client_id, relay_id) = (state.client, state.socket[0].id, state.socket[1].id);
+        let client = state.client;
+        let client_id = state.socket[0].id;
+        let relay_id = state.socket[1].id;
         if self.stations[client].node.life != state.client_life || !relay_up {
             self.conns.remove(&conn);
             return;
@@ -358,7 +368,8 @@ impl World {
 
     pub fn pump(&mut self, conn: u64, side: Side) {
         let Some(state) = self.conns.get_mut(&conn) else { return };
-        let (client, now) = (state.client, self.now);
+        let client = state.client;
+        let now = self.now;
         let station = &mut self.stations[client];
         let lane = if side == Side::Client { &mut station.up } else { &mut station.down };
         let (arrives, report) = state.pump(side, now, lane, &mut self.rng);
@@ -380,7 +391,8 @@ impl World {
         let Some(state) = self.conns.get_mut(&conn) else { return };
         let station = &self.stations[state.client];
         let lane = if side == Side::Client { &station.down } else { &station.up };
-        let (mut told, path) = (Vec::new(), Path::Tcp(state.side(side).id));
+        let mut told = Vec::new();
+        let path = Path::Tcp(state.side(side).id);
         match state.deliver(side, self.now, lane.weather.tcp_hole, &mut told) {
             Err(again) => return self.agenda.enter(again, Happening::Segments(conn, side)),
             Ok(segments) => self.cover.add_many(Count::TcpSegments, segments),
@@ -408,8 +420,10 @@ impl World {
         }
     }
 
-    /// Whoever seals data packets has had the answer to its handshake: if that went to its UDP address, it has shown that it
-    /// is there, though it seals them on TCP.
+    /// Records that a client uses its session keys.
+    ///
+    /// A sender of data packets has received the handshake response. If that went to its UDP
+    /// address, the address is proven, although the data arrives over TCP.
     fn note_keys_in_use(&mut self, conn: u64, packet: &[u8]) {
         if is_data(packet) {
             let addr = self.stations[self.conns[&conn].client].public;
@@ -420,10 +434,12 @@ impl World {
 
     fn tell_closed(&mut self, conn: u64, side: Side, why: Why) {
         let Some(state) = self.conns.get_mut(&conn) else { return };
-        let (client, life, id) = (state.client, state.client_life, state.side(side).id);
+        let client = state.client;
+        let life = state.client_life;
+        let id = state.side(side).id;
         state.side(side).open = false;
         let path = Path::Tcp(id);
-        self.note(|| format!("tcp {conn} of {client}: {side:?} is told {why:?}"));
+        self.note(|| format!("tcp {conn} of {client}: {side:?} sees {why:?}"));
         match side {
             Side::Client if self.stations[client].node.life == life => {
                 self.tell_client(client, Waiting::Other(Input::PathClosed(path, why)));
@@ -433,7 +449,7 @@ impl World {
         }
     }
 
-    /// Both ends are told that the connection broke; what was under way is lost.
+    /// Resets a connection: both ends see it break, and data in transit is lost.
     pub fn reset(&mut self, conn: u64) {
         for side in [Side::Client, Side::Relay] {
             let opening = side == Side::Client && self.conns.get(&conn).is_some_and(|c| !c.established);
@@ -447,14 +463,14 @@ impl World {
     }
 }
 
-/// What it has no room for any more.
+/// Appends to the list. Returns the oldest element if that had to make space.
 fn remember<T>(list: &mut std::collections::VecDeque<T>, what: T) -> Option<T> {
     let old = if list.len() >= OVERHEARD_MAX { list.pop_front() } else { None };
     list.push_back(what);
     old
 }
 
-/// Keeps one in twenty, for as long as others do not push it out.
+/// Keeps one element in twenty, until later ones push it out.
 fn hoard<T>(list: &mut std::collections::VecDeque<T>, what: T, rng: &mut queqiao::base::Rng) {
     if chance(rng, 50) {
         remember(list, what);

@@ -1,6 +1,8 @@
-//! Somebody on the way who drops nothing: the relay has a copy of each datagram of a client first, from addresses of their
-//! own, where nothing that it says there is heard. What must hold: the relay ends by answering where the client is, and
-//! nothing is lost. It does not end when the network has healed: no fault of the network is needed for it.
+//! An on-path attacker that drops nothing. It sends the relay a copy of each client datagram before
+//! the original, from its own addresses, and ignores the replies there.
+//!
+//! The relay must in the end answer at the client's address, and nothing may be lost. Healing the
+//! network does not stop the copies, because they need no network fault.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,10 +16,10 @@ use super::stories::{millis, say, secs, two};
 use super::weather::{below, chance};
 use super::world::{Happening, World};
 
-/// When all is well, the relay answers where clients have shown to be within this time.
+/// Once nothing is faulty, the relay answers only at proven addresses within this time.
 const PROVED_WITHIN: Duration = Duration::from_secs(5);
 
-/// Clients whose datagrams are copied, and from how many addresses.
+/// Number of copying addresses, by client.
 #[derive(Default)]
 pub struct Copies(BTreeMap<usize, u64>);
 
@@ -26,7 +28,7 @@ impl World {
         self.copies.0.insert(client, addresses);
     }
 
-    /// A datagram of this client arrives then: its copy does before it.
+    /// Delivers a copy of this client's datagram just before the datagram itself.
     pub fn copy_first(&mut self, client: usize, at: Tick, bytes: &[u8]) {
         let Some(addresses) = self.copies.0.get(&client).copied() else { return };
         let port = 5_000 + self.rng.below(addresses) as u16;
@@ -36,7 +38,7 @@ impl World {
         self.agenda.enter(at, copy);
     }
 
-    /// Addresses that the relay answers at and nobody has shown to be at.
+    /// Returns the addresses at which the relay answers although they are not proven.
     fn unproven_paths(&self) -> Vec<SocketAddr> {
         let mut unproven = Vec::new();
         self.relay.core.look_at_peers(|peer| match peer.path() {
@@ -47,7 +49,7 @@ impl World {
     }
 }
 
-/// In few seeds one client is copied, from the start or later; mostly one that has no other carrier.
+/// In a few seeds one client is copied, from the start or later. Mostly it has no other carrier.
 pub fn plan(world: &mut World, span: Duration) {
     if !chance(&mut world.rng, 80) {
         return;
@@ -70,16 +72,17 @@ pub fn plan(world: &mut World, span: Duration) {
     }
 }
 
-/// The relay sends nobody more than a challenge at an address that is not proved, when there was time to prove it.
+/// Checks that no session is on an unproven address, once there was time to prove it. Such an
+/// address may receive a challenge only.
 pub fn check_paths(world: &mut World) {
     world.run_until(PROVED_WITHIN, |world| world.unproven_paths().is_empty());
     let unproven = world.unproven_paths();
-    assert!(unproven.is_empty(), "the relay answers at {unproven:?}, where nobody is");
+    assert!(unproven.is_empty(), "the relay answers at unproven addresses: {unproven:?}");
 }
 
-/// Six messages to somebody who listens, and the answers; copied from the first packet on, or when both are online.
+/// Six letters each way, copied from the first packet on or from when both are online.
 #[test]
-fn copies_from_elsewhere_silence_nobody() {
+fn copied_datagrams_silence_neither_member() {
     for (addresses, from_the_start) in [(1, false), (1, true), (50, false), (50, true)] {
         let (mut world, tom, jack) = two(Carriers::Udp);
         world.begin_copies(jack, addresses);
@@ -97,9 +100,9 @@ fn copies_from_elsewhere_silence_nobody() {
     }
 }
 
-/// A router forgets the client, and the relay hears of its new address from copies only.
+/// A router forgets the client, and the relay sees its new address in copies only.
 #[test]
-fn a_client_that_is_copied_may_move() {
+fn copied_client_can_change_its_address() {
     let (mut world, tom, jack) = two(Carriers::Udp);
     world.begin_copies(jack, 1);
     say(&mut world, tom, "JACK", secs(10));
@@ -110,9 +113,9 @@ fn a_client_that_is_copied_may_move() {
     check_paths(&mut world);
 }
 
-/// Somebody's address changes once, and nothing is copied: the relay answers there at once.
+/// The address changes once and nothing is copied: the relay answers there at once.
 #[test]
-fn a_client_that_moves_is_followed_at_once() {
+fn relay_follows_changed_address_within_100_ms() {
     let (mut world, tom, jack) = two(Carriers::Udp);
     world.rebind(jack, true);
     let back = say(&mut world, jack, "TOM", secs(10));

@@ -1,4 +1,4 @@
-//! What the seeds have met: a run in which one of these stays at zero has tested less than it says.
+//! Coverage counters. If one stays at zero, the run did not exercise that case.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use queqiao::link::Stats;
 
 macro_rules! counts {
     ($($name:ident,)*) => {
-        /// Everything that is counted.
+        /// A counted case.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Count {
             $($name,)*
@@ -155,7 +155,7 @@ impl Cover {
         self.counts.get(&count).copied().unwrap_or(0)
     }
 
-    /// What one end of a session has counted.
+    /// Adds the statistics of one end of a session.
     pub fn add_link(&mut self, stats: &Stats) {
         self.add_many(Count::Ptos, stats.ptos);
         self.add_many(Count::PacketsLost, stats.packets_lost);
@@ -172,7 +172,7 @@ impl Cover {
         }
     }
 
-    /// One line for each count.
+    /// Returns one line for each counter.
     pub fn table(&self) -> String {
         self.counts.iter().map(|(count, many)| format!("{many:>10}  {count:?}\n")).collect()
     }

@@ -1,4 +1,5 @@
-//! A host with more addresses than the relay has: some lead nowhere, refuse, or accept a connection and say nothing.
+//! A relay host with additional addresses. Some lead nowhere, some refuse, and some accept a
+//! connection and stay silent.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,21 +13,21 @@ use super::stories::{is_online, millis, secs};
 use super::weather::chance;
 use super::world::{RELAY_ADDR, RELAY_HOST, World};
 
-/// The system gives up opening a connection after so long.
+/// Time after which the system gives up opening a connection.
 const TIMED_OUT_AFTER: Duration = Duration::from_secs(7);
 
-/// What is at an address of the relay's host.
+/// Kind of a false address of the relay's host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decoy {
-    /// Nothing: what goes there is lost.
+    /// Packets to it are lost.
     Nothing,
-    /// A machine where nothing listens.
+    /// A machine without a listener.
     Refuses,
-    /// Something that accepts connections and never says a word.
+    /// Accepts connections and never sends anything.
     Silent,
 }
 
-/// The false addresses that the relay's host has, before and after the true one.
+/// False addresses of the relay's host, listed before and after the true one.
 #[derive(Default)]
 pub struct Decoys {
     before: Vec<Decoy>,
@@ -38,9 +39,10 @@ fn addr(place: usize) -> SocketAddr {
 }
 
 impl Decoys {
-    /// All addresses of the host, in order.
+    /// Returns all addresses of the host, in order.
     pub fn among(&self, relay: SocketAddr) -> Vec<SocketAddr> {
-        let (before, all) = (self.before.len(), self.before.len() + self.after.len());
+        let before = self.before.len();
+        let all = self.before.len() + self.after.len();
         (0..before).map(addr).chain([relay]).chain((before..all).map(addr)).collect()
     }
 
@@ -75,7 +77,7 @@ impl World {
         self.tell_from_decoy(client, after, what);
     }
 
-    /// Tells the client's process, if it still runs.
+    /// Delivers an input to the client's process, if that still runs.
     fn tell_from_decoy(
         &mut self,
         client: usize,
@@ -83,7 +85,8 @@ impl World {
         what: Input<'static, queqiao::client::Command>,
     ) {
         let station = &self.stations[client];
-        let (life, rtt) = (station.node.life, station.up.weather.delay * 2);
+        let life = station.node.life;
+        let rtt = station.up.weather.delay * 2;
         self.later(after + rtt, move |world| {
             if world.stations[client].node.life == life {
                 world.tell_client(client, Waiting::Other(what));
@@ -92,7 +95,7 @@ impl World {
     }
 }
 
-/// In some seeds the relay's host has one to three addresses that are not the relay's.
+/// In some seeds the relay's host has one to three false addresses.
 pub fn plan(world: &mut World) {
     if !chance(&mut world.rng, 150) {
         return;
@@ -105,7 +108,7 @@ pub fn plan(world: &mut World) {
     }
 }
 
-/// How long a client with this relay takes to come online.
+/// Returns how long a client needs to come online through this host.
 fn online_after(carriers: Carriers, before: &[Decoy], is_pinned: bool) -> Duration {
     let mut world = World::new(1);
     world.decoys.before = before.to_vec();
@@ -121,15 +124,17 @@ fn online_after(carriers: Carriers, before: &[Decoy], is_pinned: bool) -> Durati
     world.now.since(start)
 }
 
-/// Beside the look-up and four round trips of 10 ms: TCP to the second address begins 250 ms after that to the first.
+/// In addition to the lookup and four round trips of 10 ms, TCP to the second address starts 250 ms
+/// after TCP to the first.
 #[test]
-fn each_address_before_the_right_one_costs_250_ms() {
+fn each_wrong_address_delays_connecting_by_250_ms() {
     for carriers in [Carriers::Tcp, Carriers::Udp] {
         for is_pinned in [true, false] {
             for decoy in [Decoy::Nothing, Decoy::Silent] {
                 for many in 0..4 {
                     let took = online_after(carriers, &vec![decoy; many], is_pinned);
-                    // Over UDP the repeats come later and later: at 0, 250, 500 and 1,000 ms, give or take a tenth.
+                    // Repeats over UDP come at growing intervals: at 0, 250, 500, and 1,000 ms, ±
+                    // 10 %.
                     let waits =
                         if carriers == Carriers::Udp { [0, 275, 550, 1_100] } else { [0, 250, 500, 750] };
                     let most = millis(waits[many] + 100);
@@ -141,14 +146,14 @@ fn each_address_before_the_right_one_costs_250_ms() {
 }
 
 #[test]
-fn an_address_that_refuses_costs_a_round_trip() {
+fn refusing_address_costs_one_round_trip() {
     let took = online_after(Carriers::Tcp, &[Decoy::Refuses, Decoy::Refuses], true);
     assert!(took <= millis(120), "{took:?}");
 }
 
-/// More addresses than the six packets of a round: the later ones have their turn in later rounds.
+/// More addresses than the six packets of a round: the later ones follow in later rounds.
 #[test]
-fn a_late_address_has_its_turn_in_a_later_round() {
+fn address_beyond_first_round_is_tried_in_later_round() {
     let took = online_after(Carriers::Udp, &[Decoy::Nothing; 8], true);
     assert!(took <= secs(25), "{took:?}");
 }

@@ -1,4 +1,5 @@
-//! The disks of the world: what processes give them, what comes back, and what is there when a process has ended.
+//! Disks of the simulation: jobs that processes submit, the replies, and the state that remains
+//! after a process has ended.
 
 use std::time::Duration;
 
@@ -33,7 +34,8 @@ impl World {
         if let Record::Counter(mark) = &record {
             self.note(|| format!("client {client}: wants counters up to {mark}"));
         }
-        let (now, takes) = (self.now, self.commit_takes());
+        let now = self.now;
+        let takes = self.commit_takes();
         let node = &mut self.stations[client];
         let life = node.node.life;
         if let Some(at) = node.disk.platter.give(now, takes, ticket, Job::Persist(record)) {
@@ -44,11 +46,7 @@ impl World {
     pub fn persist_of_relay(&mut self, ticket: Ticket, record: relay::Record) {
         if let relay::Record::Sessions { noted, .. } = &record {
             for note in noted {
-                assert!(
-                    self.addresses.is_proven(note.addr),
-                    "{} is noted, and nobody has shown to be there",
-                    note.addr
-                );
+                assert!(self.addresses.is_proven(note.addr), "{} is noted without being proven", note.addr);
             }
         }
         self.agreement.handed(&record);
@@ -61,7 +59,9 @@ impl World {
     }
 
     fn give_relay(&mut self, ticket: Ticket, job: Job<relay::Record>) {
-        let (now, takes, life) = (self.now, self.commit_takes(), self.relay.life);
+        let now = self.now;
+        let takes = self.commit_takes();
+        let life = self.relay.life;
         if let Some(at) = self.relay_platter.give(now, takes, ticket, job) {
             self.agenda.enter(at, Happening::CommitEnds { node: 0, life });
         }
@@ -71,7 +71,7 @@ impl World {
         below(&mut self.rng, self.disk) + Duration::from_micros(1)
     }
 
-    /// A commit of this node ends.
+    /// Handles the end of a node's commit.
     pub fn end_commit(&mut self, node: usize, life: u32) {
         match node.checked_sub(1) {
             None if self.relay.life == life => self.end_relay_commit(),
@@ -127,7 +127,8 @@ impl World {
         }
     }
 
-    /// Whether the disk of the relay, or of this client, takes the next record of its commit.
+    /// Whether the disk of the relay (`None`) or of this client takes the next record of its
+    /// commit.
     fn is_taken(&mut self, client: Option<usize>) -> bool {
         let takes = match client {
             None => self.relay_platter.takes_one(&mut self.agreement.rng),
@@ -149,21 +150,21 @@ impl World {
         let applied = station.disk.kept.apply(record);
         let is_new = station.disk.kept.clock > had;
         let is_declined = last_declined(&station.disk.kept) > had_declined;
-        if let (Record::Written { request, .. }, true) = (record, applied) {
+        if applied && let Record::Written { request, .. } = record {
             self.oracle.written(*request);
         }
-        if let (Record::Received { letter, mark, .. }, true) = (record, applied) {
-            self.oracle.stored(client, (letter, *mark), is_new, &self.relay_disk);
+        if applied && let Record::Received { letter, mark, .. } = record {
+            self.oracle.stored(client, letter, *mark, is_new, &self.relay_disk);
             self.note_stored(client, letter, *mark);
         }
-        if let (Record::Declined { from, id, mark, .. }, true) = (record, is_declined) {
-            self.oracle.declined(client, from, (*id, *mark), is_declined);
+        if is_declined && let Record::Declined { from, id, mark, .. } = record {
+            self.oracle.declined(client, from, *id, *mark, is_declined);
         }
         self.cover.add_many(Count::OldCopiesMet, matches!(record, Record::Closed { .. }).into());
         applied
     }
 
-    /// The relay's process ends: what of its last commit is there.
+    /// Handles the end of the relay's process: applies the records of its last commit that survive.
     pub fn cut_off_relay(&mut self) {
         self.cover.add_many(Count::RelayKilledInCommit, u64::from(!self.relay_platter.is_idle()));
         for record in self.relay_platter.cut_off(self.now, &mut self.rng, &mut self.cover) {
@@ -171,7 +172,7 @@ impl World {
         }
     }
 
-    /// A client's process ends: what of its last commit is there.
+    /// Handles the end of a client's process: applies the records of its last commit that survive.
     pub fn cut_off(&mut self, client: usize) {
         let platter = &mut self.stations[client].disk.platter;
         self.cover.add_many(Count::KilledInCommit, u64::from(!platter.is_idle()));
@@ -185,7 +186,7 @@ impl World {
     }
 }
 
-/// The place of the last letter that this client has refused.
+/// Returns the sequence number of the last letter that this client has refused.
 fn last_declined(kept: &Kept) -> u64 {
     kept.declined.values().map(|(place, _)| *place).max().unwrap_or(0)
 }

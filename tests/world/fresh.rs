@@ -1,8 +1,10 @@
-//! What is used once only, whatever crashes: ephemeral keys, indexes, packet numbers, nonces.
+//! Values that must be unique across crashes: ephemeral keys, indexes, packet numbers, nonces.
 //!
-//! Every key that seals packets is made of two ephemeral keys, one of each end, and stands for one index that its receiver
-//! gave in the message with its ephemeral key. So no number seals twice under one key if no ephemeral key and no index
-//! belongs to two messages, and no number leaves twice for one index.
+//! A key that seals packets derives from two ephemeral keys, one of each end. It belongs to one
+//! index, which its receiver chose in the message with its ephemeral key.
+//!
+//! No number may seal twice under one key. This holds if no ephemeral key and no index belongs to
+//! two messages, and no number leaves twice for one index.
 
 use std::collections::BTreeMap;
 
@@ -11,25 +13,25 @@ use queqiao::wire::packet::{QUERY_NONCE_LEN, RESPONSE_HEADER_LEN};
 
 use super::cover::{Count, Cover};
 
-/// One process: which node, and which of its lives.
+/// One process: its node, and how often that was restarted.
 type Process = (usize, u32);
-/// A nonce and what it is of.
+/// Packet type and nonce.
 type Nonce = (u8, Vec<u8>);
 
-/// What all processes of a world have used. Copies that the network makes are not seen here.
+/// Values used by all processes of a simulation. Copies that the network makes are not seen here.
 #[derive(Default)]
 pub struct Fresh {
-    /// Each ephemeral key, and the one message it belongs to: its process may send that again, but for mac2.
+    /// The one message of each ephemeral key. Its process may repeat it with another mac2.
     ephemerals: BTreeMap<[u8; 32], (Process, Vec<u8>)>,
-    /// Each index of each node, and the ephemeral key it came with.
+    /// The ephemeral key that came with each index of each node.
     indexes: BTreeMap<(usize, u32), [u8; 32]>,
-    /// The highest number of each node that has left for an index.
+    /// Highest packet number that each node sent for an index.
     numbers: BTreeMap<(usize, u32), u64>,
     nonces: BTreeMap<Nonce, Process>,
 }
 
 impl Fresh {
-    /// A process sends this packet, on whatever carrier.
+    /// Checks a packet that a process sends, on any carrier.
     pub fn sends(&mut self, process: Process, packet: &[u8], cover: &mut Cover) {
         match packet[1] {
             kind if kind == PacketType::Init as u8 => self.shakes(process, packet, INIT_HEADER_LEN),
@@ -44,7 +46,7 @@ impl Fresh {
             kind if kind == PacketType::KeyQuery as u8 => {
                 let nonce = packet[HEADER_LEN..][..QUERY_NONCE_LEN].to_vec();
                 let first = *self.nonces.entry((kind, nonce)).or_insert(process);
-                assert!(first == process, "a question's nonce is used by {first:?} and {process:?}");
+                assert!(first == process, "the nonce of a key query is used by {first:?} and {process:?}");
             }
             _ => {}
         }
@@ -64,14 +66,15 @@ impl Fresh {
     }
 
     fn seals(&mut self, process: Process, packet: &[u8]) {
-        let (index, number) = (index_of(packet), u64::from_be_bytes(packet[8..16].try_into().unwrap()));
+        let index = index_of(packet);
+        let number = u64::from_be_bytes(packet[8..16].try_into().unwrap());
         let earlier = self.numbers.insert((process.0, index), number);
         let rose = earlier.is_none_or(|earlier| earlier < number);
         assert!(rose, "{process:?} seals number {number} for index {index:08x} after {earlier:?}");
     }
 }
 
-/// The index of its sender in a handshake message, of its receiver in a data packet.
+/// Returns the sender's index of a handshake message, or the receiver's index of a data packet.
 fn index_of(packet: &[u8]) -> u32 {
     u32::from_be_bytes(packet[HEADER_LEN..][..4].try_into().unwrap())
 }

@@ -1,5 +1,5 @@
-//! Letters that never arrive: each was refused, those that were too old among them, and the reader is told where they are
-//! missing and how many.
+//! Letters that never arrive. Each of them, expired or not, was refused, and the recipient is
+//! notified where letters are missing and how many.
 
 use queqiao::base::{LetterId, Name};
 use queqiao::client::Incoming;
@@ -9,11 +9,14 @@ use super::oracle::{End, Fate, Oracle};
 use super::relay_disk::RelayDisk;
 
 impl Oracle {
-    /// A letter is durable at its recipient, and new there. What it says is missing before it are the numbers from the last
-    /// one stored up to one that was taken and then grew too old; what lies between that one and this had been refused when
-    /// this one went.
+    /// Checks the gap before a letter that is newly durable at its recipient.
+    ///
+    /// `letter.missing` counts the numbers from the last stored letter up to one that was accepted
+    /// and expired later. Letters between that one and this one had been refused when this one was
+    /// sent.
     pub fn look_for_gap(&mut self, who: usize, request: u64, letter: &Incoming, disk: &RelayDisk) {
-        let (sender, to) = (self.letters[&request].sender, self.names[who].clone());
+        let sender = self.letters[&request].sender;
+        let to = self.names[who].clone();
         if self.put_back.contains(&who) || self.put_back.contains(&sender) {
             return;
         }
@@ -21,14 +24,15 @@ impl Oracle {
             return;
         }
         let taken = self.last_stored.get(&(who, letter.id.outbox.0)).copied().unwrap_or(0);
-        let (number, last) = (letter.id.number, taken + letter.missing);
+        let number = letter.id.number;
+        let last = taken + letter.missing;
         assert!(last < number, "{} letters missing between {taken} and {number}", letter.missing);
         if letter.missing > 0 {
             let id = LetterId { outbox: letter.id.outbox, number: last };
             let was_too_old = disk.expired.contains(&(self.names[sender].clone(), to.clone(), id));
             assert!(
                 was_too_old,
-                "letter {request} tells of {} missing, and {last} was no loss",
+                "letter {request} reports {} missing, and {last} had not expired",
                 letter.missing
             );
         }
@@ -39,14 +43,14 @@ impl Oracle {
             let known = fate.retold || taken == 0 || fate.end.is_some_and(|end| end != End::Delivered);
             assert!(
                 between <= last || known,
-                "letter {passed} is missing before {request}, untold: {fate:?}"
+                "letter {passed} is missing before {request}, unreported: {fate:?}"
             );
             self.passed_by.insert(passed);
         }
     }
 
-    /// The world ends: whoever still tries knows what became of every letter that its reader has passed by, or that grew
-    /// too old.
+    /// Checks at the end that each sender that still tries knows the outcome of its letters. This
+    /// concerns expired letters and those that their recipient has skipped.
     pub fn check_passed_by(&self, disk: &RelayDisk, counts: impl Fn(usize) -> bool) {
         let honest = |fate: &Fate| counts(fate.sender) && !self.liars.contains(&fate.to);
         for request in &self.passed_by {
@@ -57,8 +61,8 @@ impl Oracle {
         for (from, to, id) in &disk.expired {
             let sender = self.outboxes.get(&id.outbox.0).filter(|sender| self.names[**sender] == *from);
             let Some(sender) = sender.filter(|_| to.parse::<Name>().is_ok()) else { continue };
-            // Of one whose folder was replaced by an earlier copy no more is told than that copy
-            // knows.
+            // A client whose folder was replaced by an earlier copy is notified only of letters
+            // that the copy knows.
             if self.put_back.contains(sender) {
                 continue;
             }
@@ -66,7 +70,7 @@ impl Oracle {
             let fate = &self.letters[&request];
             let told =
                 matches!(fate.end, Some(End::Refused { reason: Reason::Expired, .. } | End::Delivered));
-            assert!(told || !honest(fate), "letter {request} grew too old, and nobody was told: {fate:?}");
+            assert!(told || !honest(fate), "letter {request} expired without a refusal: {fate:?}");
         }
     }
 }

@@ -1,5 +1,8 @@
-//! What loss and distance cost: virtual seconds and packets, kept as a table so that a change of behaviour is one
-//! visible diff. Refused are letters whose recipient counted as lost, since nothing came from it for too long. `QUEQIAO_BLESS=1` writes it anew.
+//! Cost of loss and distance, in virtual seconds and packets, as a golden table: a change of
+//! behaviour is one visible diff.
+//!
+//! `kept` counts letters that the relay wrote to disk, because their recipient did not store them
+//! in time. `QUEQIAO_BLESS=1` rewrites the table.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -14,14 +17,16 @@ use super::world::World;
 
 const LOSS_PERCENT: [u64; 4] = [0, 2, 10, 30];
 const RTT_MS: [u64; 3] = [1, 50, 200];
-/// Seeds of each cell: with loss one run says little.
+/// Seeds of each cell: with loss, results of a single run vary too much.
 const RUNS: u64 = 5;
 const FILE: &str = "tests/golden/loss_by_distance.txt";
 
-/// TOM, JACK and a relay with this round trip to each, both signed in before the losses begin; without limits.
+/// Returns a simulation without limits, and TOM. He and JACK have signed in, each at the round trip
+/// `rtt` from the relay, before the losses begin.
 pub fn signed_in(seed: u64, loss_percent: u64, rtt: Duration) -> (World, usize) {
     let mut world = World::with_limits(seed, Limits { per_sender: false, ..Limits::default() });
-    let (tom, jack) = (world.client("TOM", Carriers::Udp), world.client("JACK", Carriers::Udp));
+    let tom = world.client("TOM", Carriers::Udp);
+    let jack = world.client("JACK", Carriers::Udp);
     let key = world.relay.core.public_key();
     for client in [tom, jack] {
         let station = &mut world.stations[client];
@@ -34,15 +39,27 @@ pub fn signed_in(seed: u64, loss_percent: u64, rtt: Duration) -> (World, usize) 
     assert!(world.run_until(secs(10), |w| is_online(w, tom) && is_online(w, jack)));
     world.run_for(secs(1));
     for station in &mut world.stations {
-        (station.up.weather.loss, station.down.weather.loss) = (loss_percent * 10, loss_percent * 10);
+        station.up.weather.loss = loss_percent * 10;
+        station.down.weather.loss = loss_percent * 10;
     }
     (world, tom)
 }
 
-/// Seconds until all is delivered, and packets both clients and the relay sent for it.
-fn cost(seed: u64, loss_percent: u64, rtt_ms: u64, letters: &[String]) -> (f64, u64, u64) {
+/// Cost of sending some letters.
+struct Cost {
+    /// Virtual seconds until all are delivered.
+    seconds: f64,
+    /// Packets that both clients and the relay sent.
+    packets: u64,
+    /// Letters that the relay wrote to disk.
+    kept: u64,
+}
+
+/// Sends the letters and returns their cost.
+fn cost(seed: u64, loss_percent: u64, rtt_ms: u64, letters: &[String]) -> Cost {
     let (mut world, tom) = signed_in(seed, loss_percent, Duration::from_millis(rtt_ms));
-    let (start, packets) = (world.now, world.datagrams);
+    let start = world.now;
+    let packets = world.datagrams;
     letters.iter().for_each(|text| {
         world.send(tom, "JACK", text);
     });
@@ -52,16 +69,17 @@ fn cost(seed: u64, loss_percent: u64, rtt_ms: u64, letters: &[String]) -> (f64, 
         "every letter is delivered"
     );
     let kept = world.relay.core.stats().letters_written;
-    (world.now.since(start).as_secs_f64(), world.datagrams - packets, kept)
+    let seconds = world.now.since(start).as_secs_f64();
+    Cost { seconds, packets: world.datagrams - packets, kept }
 }
 
-/// The mean of some runs, as one cell.
+/// Returns the mean of several runs, as one cell.
 fn cell(loss: u64, rtt: u64, letters: &[String]) -> String {
     let runs = if loss == 0 { 1 } else { RUNS };
-    let costs: Vec<(f64, u64, u64)> = (0..runs).map(|seed| cost(seed, loss, rtt, letters)).collect();
-    let seconds: f64 = costs.iter().map(|cost| cost.0).sum::<f64>() / runs as f64;
-    let packets: u64 = costs.iter().map(|cost| cost.1).sum::<u64>() / runs;
-    let kept: u64 = costs.iter().map(|cost| cost.2).sum::<u64>() / runs;
+    let costs: Vec<Cost> = (0..runs).map(|seed| cost(seed, loss, rtt, letters)).collect();
+    let seconds: f64 = costs.iter().map(|cost| cost.seconds).sum::<f64>() / runs as f64;
+    let packets: u64 = costs.iter().map(|cost| cost.packets).sum::<u64>() / runs;
+    let kept: u64 = costs.iter().map(|cost| cost.kept).sum::<u64>() / runs;
     format!("{seconds:>9.3} s {packets:>6} {kept:>5}")
 }
 
@@ -72,18 +90,20 @@ fn table() -> String {
     table.push_str("         ms       time  packets    kept         time  packets    kept\n");
     for loss in LOSS_PERCENT {
         for rtt in RTT_MS {
-            let (many, one) = (cell(loss, rtt, &short), cell(loss, rtt, &long));
-            writeln!(table, "{loss:>3} % {rtt:>5}  {many}      {one}").expect("a String takes all");
+            let many = cell(loss, rtt, &short);
+            let one = cell(loss, rtt, &long);
+            writeln!(table, "{loss:>3} % {rtt:>5}  {many}      {one}")
+                .expect("writing to a String cannot fail");
         }
     }
     table
 }
 
-/// The kept table is this one; `QUEQIAO_BLESS=1` writes it anew.
+/// Compares the golden table in `file` with `now`. `QUEQIAO_BLESS=1` rewrites the file.
 pub fn hold(file: &str, now: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     if std::env::var_os("QUEQIAO_BLESS").is_some() {
-        std::fs::create_dir_all(path.parent().expect("it is in a folder")).unwrap();
+        std::fs::create_dir_all(path.parent().expect("the path has a parent")).unwrap();
         std::fs::write(&path, now).unwrap();
     }
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
@@ -91,6 +111,6 @@ pub fn hold(file: &str, now: &str) {
 }
 
 #[test]
-fn loss_and_distance_cost_what_the_table_says() {
+fn cost_of_loss_and_distance_matches_golden_table() {
     hold(FILE, &table());
 }

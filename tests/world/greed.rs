@@ -1,5 +1,6 @@
-//! A hostile member that wants more than its part of the relay: lists of names without end, each to be written to the disk,
-//! and after its welcome the last bytes of its window with a gap before each.
+//! A hostile member that demands more than its share of the relay. It sends endless lists of names,
+//! each of which must be written to disk. After its welcome it sends the last bytes of its window,
+//! with a gap before each.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,23 +19,24 @@ use super::cover::Count;
 use super::hostile::{Hostile, NAME, say, send};
 use super::world::World;
 
-/// Lists in one flood: more than a member may have written at once, and as many as are read within a few seconds.
+/// Lists in one flood: more than a member may have written at once, and as many as are read within
+/// a few seconds.
 const LISTS: u32 = 130;
-/// What a list costs at least, in control messages.
+/// Minimum cost of a list, in control messages.
 const LIST_COST: u64 = 100;
-/// Lists that the disk refused and that are written again, one a second at most, while the flood is
-/// read.
+/// Lists that the disk refused and that are written again while the flood is read, at most one a
+/// second.
 const WRITTEN_AGAIN: u64 = 8;
-/// Single bytes on each stream: twice as many as a relay keeps runs of one.
+/// Single bytes on each stream: twice as many as the runs of one byte that a relay keeps.
 const BYTES_ALONE: u64 = 512;
 /// Frames in one packet.
 const FRAMES: u64 = 50;
-/// What one byte that came alone may take at the relay.
+/// Memory that a byte behind a gap may take at the relay, in bytes.
 const ALONE_MAX: u64 = 128;
-/// It is welcomed by then, or never.
+/// Time limit for its welcome.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Says more than is read at once.
+/// Sends more control messages than are read at once.
 pub fn flood_control(world: &mut World, peer: &mut Peer) {
     world.cover.add(Count::ControlFloods);
     for _ in 0..LISTS {
@@ -44,16 +46,16 @@ pub fn flood_control(world: &mut World, peer: &mut Peer) {
     }
 }
 
-/// What the relay has written for each member, as a bucket that runs out at the rate: full for members by whom the most is
-/// asked.
+/// Lists that the relay has written for each member, as a bucket that drains at the control rate.
+/// It is full for members that demand the maximum.
 #[derive(Default)]
 pub struct Written {
-    /// The level in millionths of a message, and when it was that.
+    /// Level in millionths of a message, and when it was computed.
     by_owner: BTreeMap<Name, (u64, Tick)>,
 }
 
 impl Written {
-    /// Looks at what a relay with these limits wants made durable.
+    /// Checks a record that a relay with these limits submits to its disk.
     pub fn look(&mut self, now: Tick, limits: &Limits, record: &Record) {
         let Record::Roll(Change::Blocks { owner, .. }) = record else { return };
         let (level, at) = self.by_owner.entry(owner.clone()).or_insert((0, now));
@@ -65,29 +67,33 @@ impl Written {
     }
 }
 
-/// A session in which the last bytes of the window are sent.
+/// A session that sends the last bytes of its window.
 pub struct Reach {
     keyring: Keyring,
     since: Tick,
     number: u64,
-    /// The highest number heard.
+    /// Highest packet number received.
     heard: Option<u64>,
-    /// How far each stream may go.
+    /// Credit of each stream, as an offset.
     limits: [u64; 3],
-    /// Bytes sent alone, of each stream.
+    /// Single bytes sent on each stream.
     alone: u64,
-    /// Goes after so many turns.
+    /// Turns left before it leaves.
     turns_left: u64,
 }
 
 impl Reach {
-    /// Signs in on a session that has just begun; a member has its whole credit at once.
+    /// Signs in on a new session. A registered member has its whole credit at once.
     pub fn begin(world: &mut World, member: &Hostile, keyring: Keyring, is_member: bool) -> Reach {
         let turns_left = 15 + world.rng.below(30);
         let limits = if is_member { STREAM_CREDIT.map(|credit| credit as u64) } else { [0; 3] };
-        let (since, number, heard, alone) = (world.now, 0, None, 0);
+        let since = world.now;
+        let number = 0;
+        let heard = None;
+        let alone = 0;
         let mut reach = Reach { keyring, since, number, heard, limits, alone, turns_left };
-        let (mut message, mut data) = (Vec::new(), Vec::new());
+        let mut message = Vec::new();
+        let mut data = Vec::new();
         ToRelay::SignIn {
             name: NAME,
             invite: &[],
@@ -102,7 +108,7 @@ impl Reach {
         reach
     }
 
-    /// One step; `false` when it has gone, or was never welcomed.
+    /// Takes one step. Returns `false` when it has left, or if it was never welcomed.
     pub fn step(&mut self, world: &mut World, member: &mut Hostile) -> bool {
         self.hear(world.now, member);
         let is_welcome = self.limits[StreamId::Chat.index()] > 0;
@@ -140,7 +146,7 @@ impl Reach {
         }
     }
 
-    /// The last byte, then the last but two, and so on.
+    /// Sends the last byte, then the last but two, and so on.
     fn send_last_bytes(&mut self, world: &mut World, member: &Hostile) {
         if self.alone == 0 {
             world.cover.add(Count::LastBytes);
@@ -155,7 +161,7 @@ impl Reach {
         self.alone += FRAMES;
     }
 
-    /// The relay holds what has come, and no room for what has not.
+    /// Checks that the relay stores the bytes received and takes no memory for gaps.
     fn look_at_memory(&self, world: &World, member: &Hostile) {
         let path = match member.path() {
             Path::Udp(_) => Path::Udp(member.addr),
@@ -183,7 +189,8 @@ impl Reach {
     }
 }
 
-/// What all sessions may hold behind gaps: one run of bytes may have grown by a half where there was room for less.
+/// Returns the maximum of all bytes held behind gaps. One run of bytes may have grown by half
+/// although there was less space.
 pub fn gapped_max(limits: &Limits) -> usize {
     let max = limits.reassembly_bytes;
     max + max.min(STREAM_CREDIT[StreamId::Chat.index()]) / 2

@@ -1,4 +1,4 @@
-//! What must hold at every step, whatever the network does.
+//! Invariants that hold at every step, under any network fault.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,45 +12,46 @@ use queqiao::wire::packet::PacketType;
 
 use super::cover::{Count, Cover};
 
-/// One address as the relay sees it.
+/// One remote address as the relay sees it.
 #[derive(Debug, Default)]
 struct Far {
     received: usize,
     sent: usize,
-    /// Whoever is there has had something from the relay.
+    /// The peer there has received something from the relay.
     heard: bool,
-    /// And has sent something since that came.
+    /// It has sent something since then.
     proven: bool,
-    /// The station that had data there, perhaps a challenge. It may be elsewhere by now.
+    /// The client machine that received data there, perhaps a challenge. It may have moved since.
     had_data: Option<usize>,
 }
 
-/// The three-times rule, and nothing at all for somebody who only repeats what others said.
+/// The anti-amplification limit (RFC 9000 §8). An attacker that only repeats packets of others gets
+/// at most the bytes that it sent, and no data.
 #[derive(Default)]
 pub struct Addresses {
     far: BTreeMap<SocketAddr, Far>,
-    /// Resets still allowed to addresses that had proved themselves when the relay restarted.
+    /// Resets still allowed to addresses that were proven when the relay restarted.
     noted: BTreeMap<SocketAddr, u32>,
 }
 
-/// Resets to one noted address, beside what came from there.
+/// Resets to one noted address, in addition to the limit for bytes received from there.
 const RESETS_MAX: u32 = 3;
 
 impl Addresses {
-    /// The relay starts, and these were noted as proven.
+    /// Returns the state after a relay restart with these addresses noted as proven.
     pub fn of_restart(noted: impl Iterator<Item = SocketAddr>) -> Addresses {
         let mut addresses = Addresses::default();
         noted.for_each(|addr| *addresses.noted.entry(addr).or_default() += RESETS_MAX);
         addresses
     }
 
-    /// A datagram leaves `addr` for the relay: the addresses it may prove to be somebody's, its own if at all.
+    /// Returns the addresses that a datagram from `addr` may prove: at most `addr` itself.
     pub fn leaves(&self, addr: SocketAddr) -> Vec<SocketAddr> {
         self.far.get(&addr).filter(|far| far.heard).map(|_| addr).into_iter().collect()
     }
 
-    /// The same of a station's datagram; one with data may also answer a challenge that the station had at an address
-    /// it has left since (RFC 9000 §8.2.3).
+    /// Like [`Addresses::leaves`], for a client machine. A datagram with data may also answer a
+    /// challenge received at an address that the machine has left since (RFC 9000 §8.2.3).
     pub fn leaves_station(&self, station: usize, addr: SocketAddr, packet: &[u8]) -> Vec<SocketAddr> {
         let mut proves = self.leaves(addr);
         if is_data(packet) {
@@ -62,7 +63,7 @@ impl Addresses {
         proves
     }
 
-    /// Whoever is there has shown it.
+    /// Whether a peer has proven that it receives packets there.
     pub fn is_proven(&self, addr: SocketAddr) -> bool {
         self.far.get(&addr).is_some_and(|far| far.proven)
     }
@@ -92,7 +93,8 @@ impl Addresses {
         far.sent += packet.len();
         let times = if hostile { 1 } else { 3 };
         let within = far.proven || far.sent <= times * far.received;
-        let (sent, received) = (far.sent, far.received);
+        let sent = far.sent;
+        let received = far.received;
         assert!(within, "amplification: {sent} bytes to {addr}, {received} came from it");
         assert!(!hostile || !is_data(packet), "data was sent to {addr}, which only repeats others' packets");
     }
@@ -102,7 +104,7 @@ pub fn is_data(packet: &[u8]) -> bool {
     packet.get(1) == Some(&(PacketType::Data as u8))
 }
 
-/// What is kept of one end's session from turn to turn.
+/// State of one end's session, kept from turn to turn.
 #[derive(Default)]
 pub struct PeerWatch {
     id: Option<SessionId>,
@@ -112,12 +114,12 @@ pub struct PeerWatch {
     in_flight: usize,
     next_number: u64,
     unacked: usize,
-    /// Bytes of streams that there has been reason to send again.
+    /// Stream bytes that may have been sent again so far.
     may_resend: u64,
 }
 
 impl PeerWatch {
-    /// Looks at a session after a turn.
+    /// Checks a session after a turn.
     pub fn look(&mut self, now: Tick, peer: Option<&Peer>, cover: &mut Cover) {
         let id = peer.map(Peer::id);
         if id != self.id {
@@ -147,20 +149,23 @@ impl PeerWatch {
         self.path = peer.path().or(self.path);
         self.in_flight = in_flight;
         self.next_number = link.next_number();
-        (self.before, self.counted) = (stats, stats);
+        self.before = stats;
+        self.counted = stats;
     }
 
-    /// What is sent again was declared lost, is a probe's, or was left behind with its path.
+    /// Checks that data sent again was declared lost, belongs to a probe, or was left behind with
+    /// its path.
     fn watch_resent(&mut self, stats: &Stats, unacked: usize) {
         let packets = stats.packets_lost - self.before.packets_lost + 2 * (stats.ptos - self.before.ptos);
         let left = (stats.moves - self.before.moves) * (self.unacked + unacked) as u64;
         self.may_resend += packets * UDP_PACKET_MAX as u64 + left;
         self.unacked = unacked;
-        let (resent, most) = (stats.stream_bytes_resent, self.may_resend);
-        assert!(resent <= most, "{resent} bytes sent again, and reason for {most}");
+        let resent = stats.stream_bytes_resent;
+        let most = self.may_resend;
+        assert!(resent <= most, "{resent} bytes were sent again, {most} allowed");
     }
 
-    /// The world ends.
+    /// Handles the end of the simulation.
     pub fn finish(&mut self, cover: &mut Cover) {
         cover.add_link(&self.counted);
         *self = PeerWatch::default();

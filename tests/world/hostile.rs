@@ -1,5 +1,7 @@
-//! A member with valid keys that lies: random and broken messages, floods of letters, acks and watermarks of others, frames
-//! that no client sends. It keeps no promise, and nothing is promised to it; what others are promised holds all the same.
+//! A member with valid keys that lies: random and malformed messages, floods of letters, acks and
+//! watermarks of others, frames that no client sends.
+//!
+//! It keeps no promise and receives none. All promises to other members must still hold.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -21,9 +23,9 @@ use super::unknown::{crowd, write_to_unknown};
 use super::weather::chance;
 use super::world::{Happening, RELAY_ADDR, World};
 
-/// What it is called.
+/// Its registered name.
 pub const NAME: &str = "MALLORY";
-/// An answer that has not come by then does not come.
+/// Time limit for an answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 enum Stage {
@@ -38,16 +40,16 @@ pub struct Hostile {
     private_key: [u8; 32],
     counter: u64,
     stage: Stage,
-    /// What the relay sent it and it has not looked at.
+    /// Packets from the relay that it has not processed.
     pub heard: Vec<Vec<u8>>,
-    /// Its TCP connection, if it speaks over one.
+    /// Its TCP connection, if it uses one.
     pub line: Option<Line>,
     on_tcp: bool,
     numbers: u64,
 }
 
 impl Hostile {
-    /// Its session was on a connection that is there no more.
+    /// Whether its session was on a connection that is lost.
     fn is_cut_off(&self, world: &World) -> bool {
         let lost = self.line.as_ref().is_none_or(|line| !world.has_line(line));
         self.on_tcp && lost
@@ -61,12 +63,14 @@ impl Hostile {
     }
 }
 
-/// It comes, and misbehaves until `span` is over.
+/// Lets the member sign in and misbehave until `span` is over.
 pub fn join(world: &mut World, span: Duration) {
     let mut private_key = [0; 32];
     world.rng.fill(&mut private_key);
     let addr = SocketAddr::from(([198, 51, 100, 240], 7_000));
-    let (stage, heard, line) = (Stage::Away, Vec::new(), None);
+    let stage = Stage::Away;
+    let heard = Vec::new();
+    let line = None;
     let member = Hostile { addr, private_key, counter: 1, stage, heard, line, on_tcp: false, numbers: 0 };
     world.hostile_member = Some(member);
     world.oracle.liars.insert(NAME.to_owned());
@@ -92,7 +96,8 @@ fn misbehave(world: &mut World, until: queqiao::base::Tick) {
         return member.line.iter().for_each(|line| world.hang_up(line));
     }
     if member.is_cut_off(world) {
-        (member.line, member.stage) = (None, Stage::Away);
+        member.line = None;
+        member.stage = Stage::Away;
     }
     member.stage = match std::mem::replace(&mut member.stage, Stage::Away) {
         Stage::Away => shake(world, &mut member),
@@ -119,8 +124,10 @@ fn shake(world: &mut World, member: &mut Hostile) -> Stage {
     let carrier = member.path().carrier();
     let identity = Identity::from_private(member.private_key);
     let hello = Hello { counter: member.counter, continues: None };
-    let (relay, mut rng) = (world.relay.core.public_key(), world.rng.fork());
-    let (secret, index) = (AccessSecret::default(), 1 + rng.next_u32() / 2);
+    let relay = world.relay.core.public_key();
+    let mut rng = world.rng.fork();
+    let secret = AccessSecret::default();
+    let index = 1 + rng.next_u32() / 2;
     let initiator = Initiator::new(&identity, &relay, &secret, &hello, index, carrier, &mut rng);
     let initiator = initiator.expect("the relay's key is sound");
     send(world, member, initiator.packet());
@@ -148,8 +155,11 @@ fn look_for_answer(
                 return Stage::Reaching(Box::new(Reach::begin(world, member, keyring, done.welcome.member)));
             }
             Ok(Answered::Established(done)) => {
-                let (path, rng) = (member.path(), world.rng.fork());
-                let (role, lifetime, id) = (Role::Client, Lifetime::default(), done.welcome.session);
+                let path = member.path();
+                let rng = world.rng.fork();
+                let role = Role::Client;
+                let lifetime = Lifetime::default();
+                let id = done.welcome.session;
                 let begin = Begin { role, path, keys: done.keys, id, rtt: None, lifetime, rng };
                 let mut peer = Box::new(Peer::new(world.now, begin));
                 let features = Features(world.rng.next_u32());
@@ -176,7 +186,7 @@ fn look_for_answer(
     if waits { Stage::Shaking(initiator, since) } else { Stage::Away }
 }
 
-/// Frames that no client sends; the relay ends the session.
+/// Sends frames that no client sends. The relay ends the session.
 fn break_frames(world: &mut World, member: &Hostile, mut keyring: Keyring) -> Stage {
     let deed = DEEDS[world.rng.below(DEEDS.len() as u64) as usize];
     world.intrusions += 1;
@@ -190,7 +200,8 @@ fn break_frames(world: &mut World, member: &Hostile, mut keyring: Keyring) -> St
 }
 
 fn talk(world: &mut World, member: &mut Hostile, mut peer: Box<Peer>) -> Stage {
-    let (path, now) = (member.path(), world.now);
+    let path = member.path();
+    let now = world.now;
     for mut packet in std::mem::take(&mut member.heard) {
         let heard = peer.handle_packet(now, path, &mut packet);
         if matches!(heard, queqiao::peer::Heard::Closed(_) | queqiao::peer::Heard::Broken(_)) {
@@ -214,7 +225,7 @@ fn talk(world: &mut World, member: &mut Hostile, mut peer: Box<Peer>) -> Stage {
     Stage::On(peer)
 }
 
-/// One message that is not true.
+/// Sends one false message.
 fn lie(world: &mut World, member: &mut Hostile, peer: &mut Peer) {
     world.cover.add(Count::Lies);
     let victim = world.rng.below(world.stations.len() as u64) as usize;
@@ -224,7 +235,8 @@ fn lie(world: &mut World, member: &mut Hostile, peer: &mut Peer) {
     let through = [world.rng.below(40), world.rng.next_u64()][world.rng.below(2) as usize];
     match world.rng.below(40) {
         0..=7 => {
-            let (mark, at_full_second) = (Mark(u32::MAX), through % 2 == 1);
+            let mark = Mark(u32::MAX);
+            let at_full_second = through % 2 == 1;
             say(peer, &ToRelay::Stored { from: &name, outbox, through, mark, at_full_second });
         }
         8..=14 => say(peer, &ToRelay::Read { from: &name, outbox, through }),
@@ -243,7 +255,7 @@ fn lie(world: &mut World, member: &mut Hostile, peer: &mut Peer) {
             say(peer, &ToRelay::Screen { flags: world.rng.below(8) as u8, names: Names::new(&names) });
         }
         23 => {
-            // A message that is none: the relay may end the session.
+            // A malformed message: the relay may end the session.
             world.intrusions += 1;
             let mut bytes = vec![0; 1 + world.rng.below(60) as usize];
             world.rng.fill(&mut bytes);
@@ -254,14 +266,14 @@ fn lie(world: &mut World, member: &mut Hostile, peer: &mut Peer) {
             let id = LetterId { outbox, number: through };
             say(peer, &ToRelay::ReaderRefusal { from: &name, id, reason: Reason::Full });
         }
-        28 => ask_for_nobody(world, member, peer),
+        28 => write_to_unknown_names(world, member, peer),
         29 => climb(world, member, peer, &name),
         30..=31 => write_to_unknown(world, &mut member.numbers, peer, &name),
         _ => write_letter(world, member, peer, &name, outbox),
     }
 }
 
-/// A letter in an outbox that may be another's, under a number that may be any.
+/// Sends a letter in an outbox that may be another member's, with a number that may be arbitrary.
 fn write_letter(world: &mut World, member: &mut Hostile, peer: &mut Peer, to: &str, stolen: OutboxId) {
     let rng = &mut world.rng;
     member.numbers += 1;
@@ -284,35 +296,35 @@ fn write_letter(world: &mut World, member: &mut Hostile, peer: &mut Peer, to: &s
     let _ = peer.send(StreamId::Chat, &[&bytes]);
 }
 
-/// Letters to unknown names, more than it may have answers for.
-fn ask_for_nobody(world: &mut World, member: &mut Hostile, peer: &mut Peer) {
+/// Sends letters to unknown names, more than it may receive answers for.
+fn write_to_unknown_names(world: &mut World, member: &mut Hostile, peer: &mut Peer) {
     for _ in 0..60 {
         member.numbers += 1;
         let to = format!("nobody-{}", world.rng.below(2_000));
-        put_letter(peer, &to, (7, member.numbers), world.rng.below(2));
+        put_letter(peer, &to, 7, member.numbers, world.rng.below(2));
     }
 }
 
-/// Ever higher numbers behind one that is refused, so that each goes again for nothing; some of them do.
+/// Sends rising numbers behind a refused one, so that each is refused in turn. Some are sent twice.
 fn climb(world: &mut World, member: &mut Hostile, peer: &mut Peer, to: &str) {
     let start = [member.numbers + 1, u64::MAX - 8][world.rng.below(2) as usize];
     for number in start..start + 8 {
-        put_letter(peer, to, (8, number), number - 1);
+        put_letter(peer, to, 8, number, number - 1);
         if chance(&mut world.rng, 300) {
-            put_letter(peer, to, (8, number), world.rng.next_u64());
+            put_letter(peer, to, 8, number, world.rng.next_u64());
         }
     }
     member.numbers += 8;
 }
 
-fn put_letter(peer: &mut Peer, to: &str, (outbox, number): (u64, u64), prev: u64) {
+fn put_letter(peer: &mut Peer, to: &str, outbox: u64, number: u64, prev: u64) {
     let id = LetterId { outbox: OutboxId(outbox), number };
     let mut bytes = Vec::new();
     ToRelay::Letter(Letter { to, id, prev, mark: Mark(0), kind: KIND_TEXT, body: b"" }).encode(&mut bytes);
     let _ = peer.send(StreamId::Chat, &[&bytes]);
 }
 
-/// What finds no room is not said.
+/// Sends a control message, or drops it if the stream has no space.
 pub fn say(peer: &mut Peer, message: &ToRelay<'_>) {
     let mut bytes = Vec::new();
     message.encode(&mut bytes);
@@ -336,7 +348,8 @@ pub fn send(world: &mut World, member: &Hostile, packet: &[u8]) {
         None if member.on_tcp => return,
         None => {}
     }
-    let (from, bytes) = (member.addr, packet.to_vec());
+    let from = member.addr;
+    let bytes = packet.to_vec();
     let proves = world.addresses.leaves(from);
     let happening = Happening::ToRelay { from, bytes, proves, genuine: false };
     world.agenda.enter(world.now + Duration::from_millis(5), happening);

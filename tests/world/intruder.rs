@@ -1,5 +1,5 @@
-//! A member that breaks the protocol on purpose: it shakes hands like anybody, and then sends what no client sends.
-//! The relay has to close its session, at once and only its.
+//! A protocol violator: a member that completes a normal handshake and then sends frames that no
+//! client sends. The relay must close its session at once, and no other.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,27 +12,27 @@ use queqiao::wire::limits::{CREDIT_BEFORE_WELCOME, DATA_HEADER_LEN};
 use super::cover::Count;
 use super::world::{Happening, World};
 
-/// What a relay gives who has not signed in, in bytes of control.
+/// Credit on the control stream before sign-in, in bytes.
 const CREDIT: u64 = CREDIT_BEFORE_WELCOME[StreamId::Control.index()] as u64;
-/// What one byte that came alone may take at the relay, in bytes.
+/// Memory that a byte behind a gap may take at the relay, in bytes.
 const ALONE_MAX: usize = 256;
 
-/// How it breaks the protocol.
+/// A violation of the protocol.
 #[derive(Clone, Copy, Debug)]
 pub enum Deed {
     /// Stream data before the relay has given any credit for it.
     TooEarly,
     /// Stream data past the credit, behind a gap, so that it would have to be kept.
     PastCredit,
-    /// Other bytes at a place where some were.
+    /// Other bytes at an offset that had some already.
     Differs,
-    /// A message longer than any.
+    /// A message above the length limit.
     LongMessage,
     /// An ack of a packet that was never sent.
     AckOfUnsent,
     /// More frames than one packet may hold.
     ManyFrames,
-    /// A frame of a type that must be understood and is not.
+    /// A frame of an unknown critical type.
     UnknownFrame,
 }
 
@@ -46,15 +46,17 @@ pub const DEEDS: [Deed; 7] = [
     Deed::UnknownFrame,
 ];
 
-/// What the world keeps of it.
+/// State of the violator.
 pub struct Intruder {
     pub addr: SocketAddr,
-    /// What the relay sent it.
+    /// Packets from the relay.
     pub heard: Vec<Vec<u8>>,
 }
 
-/// One intruder comes, breaks the protocol, and is closed. None comes while another member holds nearly all that the relay
-/// keeps behind gaps: nothing that comes behind one is then looked at.
+/// Lets a violator complete a handshake, and checks that its session is closed.
+///
+/// Does nothing while another member holds nearly all that the relay keeps behind gaps: further
+/// data behind a gap would be ignored.
 pub fn intrude(world: &mut World) {
     if world.relay.core.gapped_bytes() + ALONE_MAX > world.limits.reassembly_bytes {
         return;
@@ -68,7 +70,7 @@ pub fn intrude(world: &mut World) {
     probe_elsewhere(world, &mut keyring, addr);
     say_last_byte(world, &mut keyring, addr);
     for (number, frames) in (3..).zip(frames_of(deed)) {
-        say(world, &mut keyring, addr, (number, &frames));
+        say(world, &mut keyring, addr, number, &frames);
     }
     world.run_for(Duration::from_millis(100));
     let after = world.relay.core.stats().violations;
@@ -80,14 +82,16 @@ pub fn intrude(world: &mut World) {
 fn shake_hands(world: &mut World, addr: SocketAddr) -> Keyring {
     let mut private_key = [0; 32];
     world.rng.fill(&mut private_key);
-    let (identity, relay) = (Identity::from_private(private_key), world.relay.core.public_key());
-    let (hello, mut rng) = (Hello { counter: 1, continues: None }, world.rng.fork());
+    let identity = Identity::from_private(private_key);
+    let relay = world.relay.core.public_key();
+    let hello = Hello { counter: 1, continues: None };
+    let mut rng = world.rng.fork();
     let secret = AccessSecret::default();
     let initiator = Initiator::new(&identity, &relay, &secret, &hello, 77, Carrier::Udp, &mut rng);
     let mut initiator = initiator.expect("the relay's key is sound");
     send(world, addr, initiator.packet().to_vec());
     world.run_for(Duration::from_millis(100));
-    let heard = std::mem::take(&mut world.intruder.as_mut().expect("it is there").heard);
+    let heard = std::mem::take(&mut world.intruder.as_mut().expect("the violator is present").heard);
     let response = heard.last().expect("the relay answers a handshake");
     match initiator.handle_response(response) {
         Ok(Answered::Established(established)) => {
@@ -97,16 +101,16 @@ fn shake_hands(world: &mut World, addr: SocketAddr) -> Keyring {
     }
 }
 
-fn say(world: &mut World, keyring: &mut Keyring, from: SocketAddr, (number, frames): (u64, &[u8])) {
+fn say(world: &mut World, keyring: &mut Keyring, from: SocketAddr, number: u64, frames: &[u8]) {
     let mut packet = [&[0; DATA_HEADER_LEN][..], frames].concat();
     keyring.seal(number, &mut packet, 0);
     send(world, from, packet);
 }
 
-/// The last byte of the window and nothing before it: the relay keeps a byte, and no room for what is missing.
+/// Sends the last byte of the window only. The relay stores a byte and takes no memory for the gap.
 fn say_last_byte(world: &mut World, keyring: &mut Keyring, addr: SocketAddr) {
     let last = Frame::Stream { stream: StreamId::Control, offset: CREDIT - 1, data: &[7] };
-    say(world, keyring, addr, (2, &encoded(&last)));
+    say(world, keyring, addr, 2, &encoded(&last));
     world.run_for(Duration::from_millis(100));
     let mut held = 0;
     world.relay.core.look_at_peers(|peer| {
@@ -117,12 +121,12 @@ fn say_last_byte(world: &mut World, keyring: &mut Keyring, addr: SocketAddr) {
     assert!((1..=ALONE_MAX).contains(&held), "one byte behind a gap takes {held} bytes");
 }
 
-/// A packet that only asks whether another path is good: the relay must not go there.
+/// Sends a packet that only probes another path. The relay must not move there.
 fn probe_elsewhere(world: &mut World, keyring: &mut Keyring, addr: SocketAddr) {
     let elsewhere = SocketAddr::new(addr.ip(), addr.port() - 1);
     let probe = Frame::Probe(Probe::of_len([1; 8], 0));
     for (number, from, frame) in [(0, addr, Frame::Ping), (1, elsewhere, probe)] {
-        say(world, keyring, from, (number, &encoded(&frame)));
+        say(world, keyring, from, number, &encoded(&frame));
         world.run_for(Duration::from_millis(100));
     }
     let is_at = |addr| {
@@ -139,7 +143,7 @@ fn send(world: &mut World, from: SocketAddr, bytes: Vec<u8>) {
     world.agenda.enter(world.now, happening);
 }
 
-/// The frames of each packet.
+/// Returns the frames of each packet.
 pub fn frames_of(deed: Deed) -> Vec<Vec<u8>> {
     let stream = StreamId::Control;
     let piece = |offset, data: &[u8]| encoded(&Frame::Stream { stream, offset, data });

@@ -1,6 +1,8 @@
-//! Letters that their reader cannot understand: a later version of the author's program wrote them,
-//! and left them in the outbox for this one. They go as they were kept, nothing of them is kept
-//! where they come, and their author has the text back.
+//! Letters that their recipient cannot understand: a later version of the sender's program wrote
+//! them and left them in the outbox for this one.
+//!
+//! They are sent as stored. The recipient keeps nothing of them, and the text returns to the
+//! sender.
 
 use std::time::Duration;
 
@@ -15,7 +17,7 @@ use super::stories::{delivered, ended, millis, secs, shows};
 use super::weather::chance;
 use super::world::World;
 
-/// Now and then somebody goes back to this version with such letters in the outbox.
+/// In some seeds a member goes back to this version with such letters in the outbox.
 pub fn go_back(world: &mut World, span: Duration) {
     if !chance(&mut world.rng, 200) {
         return;
@@ -34,7 +36,8 @@ pub fn go_back(world: &mut World, span: Duration) {
     }
 }
 
-/// A letter of an unknown kind, with a broken body, or with words that are not a member's.
+/// Returns a letter of an unknown kind, with a malformed body, or with an event that only guests
+/// cause.
 fn strange(world: &mut World) -> Made {
     let rng = &mut world.rng;
     match rng.below(4) {
@@ -52,20 +55,23 @@ fn strange(world: &mut World) -> Made {
 }
 
 impl World {
-    /// The client's process ends, and one of this version begins, with this letter in its outbox.
+    /// Ends the client's process and starts one of this version, with this letter in its outbox.
     pub fn leave_letter(&mut self, client: usize, to: &str, made: Made) -> u64 {
         self.cut_off(client);
         self.requests += 1;
-        let (request, text) = (self.requests, format!("of a later version: {}", self.requests));
+        let request = self.requests;
+        let text = format!("of a later version: {}", self.requests);
         self.oracle.sent(client, request, to, &text);
         let station = &self.stations[client];
-        let (relay, to, written) = (station.relay.clone(), to.parse::<Name>().unwrap(), Wall(7));
+        let relay = station.relay.clone();
+        let to = to.parse::<Name>().unwrap();
+        let written = Wall(7);
         let talk = (relay.clone(), to.clone());
         let last = station.disk.kept.conversations.get(&talk).map_or(0, |talk| talk.reach.last);
         let number = last + 1;
         let base = OutboxId(station.outbox);
         let known = station.disk.kept.outboxes.get(&relay);
-        // A client counts up when it begins.
+        // A client increments its mark when it starts.
         let (outbox, last_mark) = known.map_or((base, 0), |known| (known.id, known.mark.0));
         let mark = Mark(last_mark + 1);
         let id = LetterId { outbox: outbox.through(&relay), number };
@@ -79,9 +85,9 @@ impl World {
     }
 }
 
-/// Two members, and letters of the first that the second cannot understand among others.
+/// The first of two members sends such letters among others.
 #[test]
-fn letters_of_later_versions_come_back_with_their_texts() {
+fn unsupported_letters_return_with_their_texts() {
     let mut world = World::new(1);
     let [tom, jack] = ["TOM", "JACK"].map(|name| world.client(name, queqiao::client::Carriers::Auto));
     world.start(tom);
@@ -104,9 +110,9 @@ fn letters_of_later_versions_come_back_with_their_texts() {
     assert!(world.run_until(secs(20), |w| delivered(w, last)));
 }
 
-/// The author of such a letter knows its reader: the letter counts as any other that it wrote.
+/// The sender of such a letter knows its recipient: the letter counts like any other.
 #[test]
-fn letter_of_a_later_version_makes_its_reader_known() {
+fn unsupported_letter_makes_its_recipient_known() {
     let mut world = World::new(1);
     let [tom, jack] = ["TOM", "JACK"].map(|name| world.client(name, queqiao::client::Carriers::Auto));
     world.stations[jack].book = Some(std::collections::BTreeSet::new());

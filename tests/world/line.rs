@@ -1,4 +1,5 @@
-//! The hostile member's own TCP connection: records cut anywhere, records that are none, and nobody who reads.
+//! The hostile member's TCP connection: records cut anywhere, invalid records, and a peer that may
+//! not read.
 
 use std::time::Duration;
 
@@ -11,22 +12,22 @@ use super::node::Waiting;
 use super::weather::chance;
 use super::world::World;
 
-/// How long bytes travel.
+/// Transmission delay of bytes.
 const DELAY: Duration = Duration::from_millis(5);
 
 pub struct Line {
     pub id: ConnId,
-    /// The relay's process that accepted it.
+    /// Process of the relay that accepted it.
     relay_life: u32,
-    /// What the relay makes of the bytes.
+    /// Parses the bytes as the relay does.
     deframer: Deframer,
-    /// It reads nothing: what the relay sends stays in the relay's queue.
+    /// It reads nothing: data from the relay stays in the relay's queue.
     pub is_deaf: bool,
     queued: usize,
 }
 
 impl World {
-    /// The hostile member calls the relay, if that listens.
+    /// Connects the hostile member, if the relay listens.
     pub fn open_line(&mut self, remote: std::net::SocketAddr) -> Option<Line> {
         if !self.has_tcp || self.relay_up_at > self.now {
             return None;
@@ -38,12 +39,12 @@ impl World {
         Some(Line { id, relay_life: self.relay.life, deframer, is_deaf: false, queued: 0 })
     }
 
-    /// Whether the hostile member is connected.
+    /// Whether the current process of the relay has this connection.
     pub fn has_line(&self, line: &Line) -> bool {
         line.relay_life == self.relay.life
     }
 
-    /// A packet as a record, in pieces; now and then one that is none.
+    /// Sends a packet as a record, in pieces. Now and then the record is invalid.
     pub fn send_on_line(&mut self, id: ConnId, packet: &[u8]) {
         let mut bytes = Vec::new();
         if chance(&mut self.rng, 15) {
@@ -77,16 +78,20 @@ impl World {
         self.put_line(line);
     }
 
-    /// The relay sends on a connection: whether it is this one.
+    /// Takes a packet that the relay sends on `id`. Returns `false` if that is another connection.
     pub fn line_takes(&mut self, id: ConnId, packet: &[u8]) -> bool {
         let Some(mut line) = self.take_line_of(id) else { return false };
         line.queued += packet.len() + RECORD_HEADER_LEN;
-        assert!(line.queued <= TCP_QUEUE_MAX, "{} bytes queued for somebody who does not read", line.queued);
+        assert!(line.queued <= TCP_QUEUE_MAX, "{} bytes queued for a peer that does not read", line.queued);
         if !line.is_deaf {
             if line.queued == packet.len() + RECORD_HEADER_LEN {
                 self.later(DELAY, move |world| world.line_is_read(id));
             }
-            self.hostile_member.as_mut().expect("it has the line").heard.push(packet.to_vec());
+            self.hostile_member
+                .as_mut()
+                .expect("the connection belongs to the hostile member")
+                .heard
+                .push(packet.to_vec());
         }
         self.put_line(line);
         true
@@ -99,12 +104,12 @@ impl World {
         self.put_line(line);
     }
 
-    /// The relay closes a connection, perhaps this one.
+    /// Handles the end of connection `id`, which the relay has closed. It may be another one.
     pub fn line_is_closed(&mut self, id: ConnId) {
         drop(self.take_line_of(id));
     }
 
-    /// The hostile member hangs up.
+    /// Closes the connection from the hostile member's side.
     pub fn hang_up(&mut self, line: &Line) {
         if self.has_line(line) {
             self.tell_relay(Waiting::Other(Input::PathClosed(Path::Tcp(line.id), Why::Closed)));

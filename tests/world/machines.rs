@@ -1,5 +1,5 @@
-//! What goes wrong with machines: disks that are full or break, processes that end in the middle of a turn, machines
-//! that sleep, clocks that jump. Node 0 is the relay's, the others are the clients'.
+//! Machine faults: full and failing disks, processes that end in the middle of a turn, suspended
+//! machines, clock jumps. Node 0 is the relay's, the others are the clients'.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use super::node::Doom;
 use super::weather::chance;
 use super::world::World;
 
-/// A jump of a wall clock forwards: ten years, in milliseconds.
+/// Forward jump of a wall clock: ten years, in milliseconds.
 const TEN_YEARS_MS: i64 = 10 * 365 * 86_400_000;
-/// And backwards: an hour.
+/// Backward jump: one hour, in milliseconds.
 const HOUR_MS: i64 = 3_600_000;
 
 /// Plans faults of machines over `span`.
@@ -74,7 +74,7 @@ fn kill(world: &mut World, node: usize) {
 }
 
 impl World {
-    /// The process ends in the middle of one of its next turns.
+    /// Lets the process end in the middle of one of its next turns.
     pub fn doom(&mut self, node: usize, doom: Doom) {
         match node.checked_sub(1) {
             None => self.relay.doom = Some(doom),
@@ -82,7 +82,7 @@ impl World {
         }
     }
 
-    /// The disk takes nothing for a while.
+    /// Lets the disk be full for `span`.
     pub fn fill_disk(&mut self, node: usize, span: Duration) {
         self.cover.add(Count::FullDisks);
         self.note(|| format!("the disk of node {node} is full for {span:?}"));
@@ -93,7 +93,7 @@ impl World {
         }
     }
 
-    /// The next fsync fails.
+    /// Lets the next fsync fail.
     fn break_disk(&mut self, node: usize) {
         match node.checked_sub(1) {
             None => self.relay_platter.breaks = true,
@@ -101,7 +101,7 @@ impl World {
         }
     }
 
-    /// The machine sleeps: what comes meanwhile is there at once when it wakes.
+    /// Suspends the machine. Inputs that arrive in the meantime are there at once when it wakes.
     pub fn suspend(&mut self, node: usize, span: Duration) {
         self.note(|| format!("node {node} sleeps for {span:?}"));
         let until = self.now + span;
@@ -118,7 +118,7 @@ impl World {
         }
     }
 
-    /// The wall clock is set.
+    /// Sets the wall clock forward or back.
     pub fn jump_clock(&mut self, node: usize, jump_ms: i64) {
         self.cover.add(if jump_ms < 0 { Count::ClockJumpsBack } else { Count::ClockJumps });
         self.note(|| format!("the clock of node {node} jumps by {jump_ms} ms"));
@@ -128,7 +128,7 @@ impl World {
         }
     }
 
-    /// Every machine is awake then.
+    /// Returns when every machine is awake.
     pub fn all_awake_at(&self) -> queqiao::base::Tick {
         let clients = self.stations.iter().map(|station| station.node.paused_until);
         clients.fold(self.relay.paused_until, std::cmp::Ord::max)

@@ -1,8 +1,9 @@
-//! The simulated world: one relay, several clients and the network between them, driven by the same `turn` as the
-//! real program, on virtual time and from one seed.
+//! Deterministic simulation: one relay, several clients, and the network between them. It is driven
+//! by the same `turn` as the real program, on virtual time and from one seed.
 //!
-//! `QUEQIAO_SEED=n` replays one seed with a trace; `QUEQIAO_SEEDS=a..b` runs that range instead of the usual one.
-//! `QUEQIAO_FIRST=1` stops at the first failing seed. `QUEQIAO_BLESS=1` writes the golden tables anew.
+//! `QUEQIAO_SEED=n` replays one seed with a trace. `QUEQIAO_SEEDS=a..b` runs that range instead of
+//! the default. `QUEQIAO_FIRST=1` stops at the first failing seed. `QUEQIAO_BLESS=1` rewrites the
+//! golden tables.
 
 #[path = "../guest_rules/mod.rs"]
 mod guest_rules;

@@ -1,7 +1,9 @@
-//! How often a conversation may change its carrier: nothing but trouble on TCP brings it back to UDP before its time.
+//! Limits how often a conversation changes its carrier. Only a failure on TCP returns it to UDP
+//! early.
 //!
-//! Flights from UDP are counted as the design has it: after the second within ten minutes the return waits 30 s, and twice
-//! as long after each further one, ten minutes at most; ten good minutes on UDP, a sleep or another network forget them.
+//! Failovers from UDP are counted as in the design. After the second within ten minutes the return
+//! waits 30 s, and twice as long after each further one, at most ten minutes. Ten good minutes on
+//! UDP, a suspension, or another network reset the count.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -15,25 +17,28 @@ use super::cover::{Count, Cover};
 const WAIT_MIN: Duration = Duration::from_secs(30);
 const WAIT_MAX: Duration = Duration::from_secs(600);
 const GOOD_AFTER: Duration = Duration::from_secs(600);
-/// A test of UDP that silence on TCP began has ended by then.
+/// Upper bound for a validation of UDP that was started by silence on TCP.
 const TEST_TAKES: Duration = Duration::from_millis(3_100);
-/// Moves of one session within [`WINDOW`] that no lost connection caused, and as many by sessions that are begun anew and
-/// choose as at the start. A lost connection may cause two more: the race after it chooses UDP where that answers first, and
-/// where UDP is silent again, the conversation flees once more. So may a change
-/// of network: there a client forgets its failovers.
+/// Maximum moves of one session within [`WINDOW`] that no lost connection caused. As many are
+/// allowed to new sessions, which choose their path as at the start.
+///
+/// A lost connection may cause two more. The race after it chooses UDP if that answers first. If
+/// UDP is silent again, the conversation fails over once more.
+///
+/// A change of network may cause as many, because a client then forgets its failovers.
 const MOVES_MAX: usize = 16;
 const WINDOW: Duration = Duration::from_secs(600);
 
-/// What else is known of the turn before a look.
+/// Context of a turn that the check needs.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Turn {
-    /// The machine slept, or was told of another network.
+    /// The machine was suspended or was notified of another network.
     pub new_network: bool,
     /// The TCP connection that was the path is still open.
     pub has_conn: bool,
 }
 
-/// One client's, while its process lives.
+/// Moves of one client, while its process lives.
 #[derive(Debug, Default)]
 pub struct Moves {
     path: Option<(SessionId, Path)>,
@@ -45,14 +50,14 @@ pub struct Moves {
     on_udp_since: Option<Tick>,
     /// Moves without a new session, and with one.
     recent: [VecDeque<Tick>; 2],
-    /// Returns to UDP because the connection was lost, in the same way.
+    /// Returns to UDP because the connection was lost, with the same two cases.
     lost: [VecDeque<Tick>; 2],
-    /// Changes of network, in the same time.
+    /// Changes of network within [`WINDOW`].
     networks: VecDeque<Tick>,
 }
 
 impl Moves {
-    /// Looks at the session after a turn.
+    /// Checks the session after a turn.
     pub fn look(&mut self, now: Tick, peer: Option<&Peer>, turn: Turn, cover: &mut Cover) {
         if turn.new_network {
             self.flights = 0;
@@ -79,14 +84,16 @@ impl Moves {
         if carrier == Some(Carrier::Tcp) && peer.is_some_and(|peer| peer.link().pto_count() > 0) {
             self.silent_at = Some(now);
         }
-        (self.path, self.keys, self.looked_at) = (path.or(self.path), keys, now);
+        self.path = path.or(self.path);
+        self.keys = keys;
+        self.looked_at = now;
     }
 
-    fn remember(&mut self, now: Tick, anew: bool, is_lost: bool) {
-        let recent = &mut self.recent[usize::from(anew)];
+    fn remember(&mut self, now: Tick, new_session: bool, is_lost: bool) {
+        let recent = &mut self.recent[usize::from(new_session)];
         recent.push_back(now);
         recent.retain(|at| now.since(*at) < WINDOW);
-        let lost = &mut self.lost[usize::from(anew)];
+        let lost = &mut self.lost[usize::from(new_session)];
         if is_lost {
             lost.push_back(now);
         }
@@ -94,7 +101,10 @@ impl Moves {
         let many = recent.len();
         self.networks.retain(|at| now.since(*at) < WINDOW);
         let most = MOVES_MAX + 2 * (lost.len() + self.networks.len());
-        assert!(many <= most, "{many} changes of carrier within {WINDOW:?}, {most} allowed, anew: {anew}");
+        assert!(
+            many <= most,
+            "{many} changes of carrier within {WINDOW:?}, {most} allowed, new session: {new_session}"
+        );
     }
 
     fn flee(&mut self, now: Tick) {
@@ -105,7 +115,7 @@ impl Moves {
         self.fled_at = now;
     }
 
-    /// `forced`: the connection was lost, or a handshake chose anew.
+    /// `forced`: the connection was lost, or a handshake chose the path again.
     fn come_back(&mut self, now: Tick, forced: bool, cover: &mut Cover) {
         let tested_within = TEST_TAKES + now.since(self.looked_at);
         let was_silent = self.silent_at.is_some_and(|at| now.since(at) <= tested_within);
@@ -115,7 +125,7 @@ impl Moves {
         let Some(doublings) = self.flights.checked_sub(2) else { return };
         let wait = (WAIT_MIN * (1 << doublings.min(8))).min(WAIT_MAX);
         let waited = now.since(self.fled_at);
-        assert!(waited >= wait, "back on UDP {waited:?} after flight {}, {wait:?} at least", self.flights);
+        assert!(waited >= wait, "back on UDP {waited:?} after failover {}, {wait:?} at least", self.flights);
         cover.add(Count::DampedReturns);
     }
 }

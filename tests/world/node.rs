@@ -1,4 +1,4 @@
-//! One process of the world: a core, its inputs that wait, and when it has its next turn.
+//! One process of the simulation: a core, its pending inputs, and the time of its next turn.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -7,10 +7,10 @@ use queqiao::base::{Core, Effect, Inbox, Input, Now, Outputs, Path, Rng, Tick, W
 
 use super::attacker::is_reset;
 
-/// The wall clock's reading at the world's beginning, in milliseconds.
+/// Reading of the wall clock at the start, in milliseconds.
 const WALL_START_MS: i64 = 1_800_000_000_000;
 
-/// An input that waits; packets keep their bytes.
+/// A pending input. Packets keep their bytes.
 pub enum Waiting<C> {
     Packet(Path, Vec<u8>),
     /// Plain text on a connection.
@@ -18,43 +18,43 @@ pub enum Waiting<C> {
     Other(Input<'static, C>),
 }
 
-/// In which of its turns a process is to end.
+/// Turn in which a process will crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doom {
-    /// In the next that wants anything.
+    /// The next one with any effect.
     Soon,
-    /// In the next that wants something made durable.
+    /// The next one that submits a record.
     AtWrite,
 }
 
 /// Resets among the inputs of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resets {
-    /// None that counts: forged ones beside other inputs may be there.
+    /// None that matters: forged ones may be there next to other inputs.
     None,
     /// Forged ones and no other input.
     OnlyForged,
-    /// Not only forged ones.
+    /// At least one that is not forged.
     Genuine,
 }
 
 pub struct Node<K: Core> {
     pub core: K,
     pub inbox: VecDeque<Waiting<K::Command>>,
-    /// The turn that is on the agenda; others are stale.
+    /// The scheduled turn. Any other turn on the agenda is stale.
     pub turn_at: Option<Tick>,
-    /// Stopped by the machine until then.
+    /// The machine is suspended until then.
     pub paused_until: Tick,
-    /// How far the wall clock is off, in milliseconds.
+    /// Offset of the wall clock, in milliseconds.
     pub wall_offset_ms: i64,
-    /// The process is to end in the middle of a turn.
+    /// The process will end in the middle of a turn.
     pub doom: Option<Doom>,
-    /// Counts restarts: what was begun by an earlier process is not for this one.
+    /// Number of restarts. Results of an earlier process's requests are ignored.
     pub life: u32,
     pub out: Outputs<K::Record, K::Event>,
-    /// When it wanted its next turn, at the end of the last.
+    /// Deadline returned by the last turn.
     deadline: Option<Tick>,
-    /// Of the present second: turns for nothing, and others.
+    /// Turns of the current second.
     turns: Turns,
 }
 
@@ -86,11 +86,11 @@ impl<C> Inbox<C> for Feed<'_, C> {
     }
 }
 
-/// Turns within one virtual second that had no input and did nothing, beside two for each that had some (a deadline
-/// that moved back still wakes once): above it a node spins.
+/// Turns in one virtual second that may have neither input nor effect; above it a node spins. Two
+/// more are allowed for each other turn, because a deadline that moved back still wakes once.
 const IDLE_TURNS_PER_SECOND_MAX: u32 = 100;
 
-/// A deadline met so late was slept through.
+/// A deadline met this late means that the machine was suspended.
 const OVERSLEPT: Duration = Duration::from_secs(1);
 
 impl<K: Core> Node<K> {
@@ -109,16 +109,18 @@ impl<K: Core> Node<K> {
         }
     }
 
-    /// Another process in this one's place: what waited is gone.
+    /// Replaces the process. Pending inputs are lost.
     pub fn restart(&mut self, core: K) {
         self.core = core;
         self.inbox.clear();
         self.turn_at = None;
-        (self.doom, self.paused_until, self.deadline) = (None, Tick::ZERO, None);
+        self.doom = None;
+        self.paused_until = Tick::ZERO;
+        self.deadline = None;
         self.life += 1;
     }
 
-    /// Whether the process ends in this turn: then only some of what it wants is left in `out`, from the beginning.
+    /// Whether the process ends in this turn. Then `out` keeps only the first of its effects.
     pub fn meets_its_end(&mut self, rng: &mut Rng) -> bool {
         let effects = &mut self.out.effects;
         let ends = match self.doom {
@@ -132,7 +134,7 @@ impl<K: Core> Node<K> {
         ends
     }
 
-    /// What of the inputs that wait are resets.
+    /// Returns the kind of resets among the pending inputs.
     pub fn resets_in_inbox(&self, forged: &BTreeSet<Vec<u8>>) -> Resets {
         let mut found = Resets::None;
         let mut others = false;
@@ -147,7 +149,7 @@ impl<K: Core> Node<K> {
         if others { Resets::None } else { found }
     }
 
-    /// One turn. Its effects stand in `out`; the deadline is checked and returned.
+    /// Runs one turn and leaves its effects in `out`. Checks and returns the deadline.
     pub fn take_turn(&mut self, at: Tick) -> Option<Tick> {
         let wall_ms = WALL_START_MS + self.wall_offset_ms + (at.as_micros() / 1000) as i64;
         let now = Now { tick: at, wall: Wall(wall_ms.max(0) as u64) };
@@ -165,7 +167,7 @@ impl<K: Core> Node<K> {
         deadline
     }
 
-    /// The packets of the last turn.
+    /// Returns the packets of the last turn.
     pub fn sends(&self) -> impl Iterator<Item = (&Path, &[u8])> {
         self.out.effects.iter().filter_map(|effect| match effect {
             Effect::Send(path, range) => Some((path, &self.out.bytes[range.clone()])),
@@ -173,7 +175,7 @@ impl<K: Core> Node<K> {
         })
     }
 
-    /// Whether a turn now comes so late that the machine must have slept.
+    /// Whether a turn now is so late that the machine must have been suspended.
     pub fn overslept(&self, now: Tick) -> bool {
         self.deadline.is_some_and(|deadline| now.since(deadline) > OVERSLEPT)
     }
@@ -184,8 +186,13 @@ impl<K: Core> Node<K> {
             self.turns = Turns { second, ..Turns::default() };
         }
         let turns = &mut self.turns;
-        (turns.idle, turns.busy) = (turns.idle + u32::from(idle), turns.busy + u32::from(!idle));
+        turns.idle += u32::from(idle);
+        turns.busy += u32::from(!idle);
         let most = IDLE_TURNS_PER_SECOND_MAX + 2 * turns.busy;
-        assert!(turns.idle <= most, "spin: {} turns for nothing in one second, {most} allowed", turns.idle);
+        assert!(
+            turns.idle <= most,
+            "spin: {} turns without effect in one second, {most} allowed",
+            turns.idle
+        );
     }
 }

@@ -1,6 +1,8 @@
-//! Folders of members that are replaced by earlier copies of themselves, made at any time: while no
-//! process runs, while a session runs, before or behind any commit. Nothing is delivered that its
-//! reader does not have, and no text is lost that the copy knows of.
+//! Folders of members that are replaced by earlier copies. A copy may be made at any time: while no
+//! process runs, while a session runs, before or after any commit.
+//!
+//! No letter counts as delivered that its recipient does not have, and no text that the copy knows
+//! is lost.
 
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ use super::stories::{delivered, ended, millis, secs, shows};
 use super::weather::chance;
 use super::world::World;
 
-/// What there is of a client's folder at one time.
+/// Durable state of a client's folder at one time.
 #[derive(Clone)]
 pub struct Folder {
     kept: Kept,
@@ -22,7 +24,7 @@ pub struct Folder {
     pinned: Option<queqiao::base::PublicKey>,
 }
 
-/// In some seeds folders are copied, and the copies put back later.
+/// In some seeds folders are copied, and the copies are restored later.
 pub fn plan(world: &mut World, span: Duration) {
     if !chance(&mut world.rng, 250) {
         return;
@@ -67,8 +69,10 @@ fn put_back_somehow(world: &mut World, client: usize, folder: Folder) {
     }
 }
 
-/// A copy made while its session ran is known when it writes what its original has written:
-/// everybody writes to everybody, so that all is well after that.
+/// Lets each restored copy write to every member.
+///
+/// A copy made while its session ran is detected only when it reuses numbers of its original. After
+/// that all conversations work.
 pub fn come_to_light(world: &mut World) {
     let mut letters = Vec::new();
     for from in world.oracle.put_back.clone() {
@@ -86,39 +90,45 @@ pub fn come_to_light(world: &mut World) {
 }
 
 impl World {
-    /// A copy of what is durable of this client now.
+    /// Returns a copy of this client's durable state.
     pub fn copy_of(&self, client: usize) -> Folder {
         let station = &self.stations[client];
-        let (kept, counter_reserved) = (station.disk.kept.clone(), station.disk.counter_reserved);
+        let kept = station.disk.kept.clone();
+        let counter_reserved = station.disk.counter_reserved;
         Folder { kept, counter_reserved, pinned: station.pinned }
     }
 
-    /// The client's process ends, and another one runs in the copy of its folder.
+    /// Ends the client's process and starts another one in the copy of its folder.
     pub fn put_back(&mut self, client: usize, folder: Folder) {
         self.note(|| format!("client {client}: an earlier copy of its folder is put back"));
         self.cover.add(Count::FoldersPutBack);
         self.cut_off(client);
         let station = &mut self.stations[client];
-        (station.disk.kept, station.disk.counter_reserved) = (folder.kept, folder.counter_reserved);
+        station.disk.kept = folder.kept;
+        station.disk.counter_reserved = folder.counter_reserved;
         station.pinned = folder.pinned;
         self.oracle.replaced(client, &self.stations[client].disk.kept);
         self.restart_client(client);
     }
 
-    /// What keeps a client from its relay alone is over.
+    /// Ends the isolation of a single client.
     fn rejoin(&mut self, client: usize) {
         let station = &mut self.stations[client];
         for lane in [&mut station.up, &mut station.down] {
-            (lane.weather.udp_hole, lane.weather.tcp_hole) = (false, false);
+            lane.weather.udp_hole = false;
+            lane.weather.tcp_hole = false;
         }
     }
 }
 
 impl Oracle {
-    /// A client's folder is an earlier copy, which knows this. Letters that it does not know are
-    /// gone with the folder; those that it knows may be told again. One that waits in it is open
-    /// again, and ends once more: if the relay refused it at once, and has not heard yet that its
-    /// refusal is known, or if another copy gave it up as an old one's.
+    /// Records that a client's folder is replaced by an earlier copy, whose state is `kept`.
+    ///
+    /// Letters unknown to the copy are gone with the folder. Known ones may be reported again.
+    ///
+    /// A letter that waits in the copy is open and ends once more in two cases. The relay refused
+    /// it at once and does not know yet that the refusal was received. Or another copy gave it up
+    /// as a letter of an old copy.
     fn replaced(&mut self, client: usize, kept: &Kept) {
         self.put_back.insert(client);
         let waits = |request: u64| kept.letters.values().any(|letter| letter.request == request);
@@ -163,9 +173,9 @@ fn is_old_copy(world: &World, letter: u64) -> bool {
     world.fate(letter).end == Some(End::Refused { reason: Reason::OldCopy, may_have_arrived: true })
 }
 
-/// Two more letters are delivered, the copy is put back, and the relay may be killed: what the copy
-/// writes comes back, each text once, and what it writes after that arrives.
-fn story(world: &mut World, (tom, jack): (usize, usize), folder: Folder, kill_relay: bool) {
+/// Two more letters are delivered, the copy is restored, and the relay may be killed. Letters of
+/// the copy come back, each text once, and later ones arrive.
+fn story(world: &mut World, tom: usize, jack: usize, folder: Folder, kill_relay: bool) {
     for n in 0..2 {
         let letter = world.send(tom, "JACK", &format!("of the original: {n}"));
         assert!(world.run_until(secs(1), |w| delivered(w, letter)));
@@ -184,41 +194,41 @@ fn story(world: &mut World, (tom, jack): (usize, usize), folder: Folder, kill_re
     assert!(is_old_copy(world, offline[0]) && is_old_copy(world, offline[1]), "{:?}", world.fate(offline[0]));
     world.run_for(secs(5));
     let told = |(_, event): &&(_, Event)| matches!(event, Event::OldCopy { .. });
-    assert_eq!(world.stations[tom].events.iter().filter(told).count(), 1, "said once");
+    assert_eq!(world.stations[tom].events.iter().filter(told).count(), 1, "reported once");
     let refused = |e: &Event| matches!(e, Event::NameRefused { reason: NameReason::OldCopy, .. });
-    assert!(!shows(world, tom, refused), "the name is right");
+    assert!(!shows(world, tom, refused), "the name is not refused");
     let after = world.send(tom, "JACK", "after all");
     assert!(world.run_until(secs(5), |w| delivered(w, after)), "{:?}", world.fate(after));
     let back = world.send(jack, "TOM", "and back");
     assert!(world.run_until(secs(5), |w| delivered(w, back)));
 }
 
-/// The copy was made while nothing ran: the sign-in tells.
+/// The copy was made while no process ran: its sign-in reveals it.
 #[test]
-fn copy_made_before_the_last_sign_in_is_known_by_its_own() {
+fn copy_made_before_last_sign_in_is_detected_at_sign_in() {
     for (seed, kill_relay) in [(1, false), (2, true)] {
         let (mut world, tom, jack) = pair(seed);
         let folder = world.copy_of(tom);
         world.restart_client(tom);
         world.run_for(secs(1));
-        story(&mut world, (tom, jack), folder, kill_relay);
+        story(&mut world, tom, jack, folder, kill_relay);
     }
 }
 
-/// One sign-in serves all letters, and the copy was made behind it: its letters tell, to the relay,
-/// or to their reader where the relay has forgotten what it took.
+/// One sign-in serves all letters, and the copy was made after it. Its letters reveal it to the
+/// relay, or to their recipient if the relay has forgotten its watermarks.
 #[test]
-fn copy_made_while_a_session_runs_is_known_by_its_letters() {
+fn copy_made_during_session_is_detected_by_its_letters() {
     for (seed, kill_relay) in [(3, false), (4, true)] {
         let (mut world, tom, jack) = pair(seed);
         let folder = world.copy_of(tom);
-        story(&mut world, (tom, jack), folder, kill_relay);
+        story(&mut world, tom, jack, folder, kill_relay);
     }
 }
 
-/// A letter that waits in one copy is not taken for the other copy's letter of the same number.
+/// A letter that waits in one copy is not mistaken for the other copy's letter of the same number.
 #[test]
-fn copies_that_take_turns_lose_no_text() {
+fn alternating_copies_lose_no_text() {
     let (mut world, tom, _) = pair(5);
     world.command(tom, Command::Leave);
     world.run_for(millis(100));
@@ -235,9 +245,9 @@ fn copies_that_take_turns_lose_no_text() {
     assert!(world.run_until(secs(10), |w| is_old_copy(w, mine)), "{:?}", world.fate(mine));
 }
 
-/// A client goes on though the relay has lost what it knew of it.
+/// A client continues although the relay has lost its state about it.
 #[test]
-fn relay_put_back_calls_nobody_an_old_copy() {
+fn restored_relay_reports_no_client_as_old_copy() {
     let (mut world, tom, _) = pair(6);
     let disk = world.relay_disk.clone();
     for _ in 0..20 {
@@ -253,10 +263,10 @@ fn relay_put_back_calls_nobody_an_old_copy() {
     assert!(!shows(&world, tom, |e| matches!(e, Event::OldCopy { .. })));
 }
 
-/// The relay's disk takes no mark: what waits is handed over, new letters come back as `full`, and
-/// are taken when there is room again.
+/// The relay's disk takes no mark. Waiting letters are delivered, and new ones come back as `full`
+/// until there is space again.
 #[test]
-fn full_disk_at_sign_in_locks_nobody_out() {
+fn full_disk_at_sign_in_locks_no_member_out() {
     let (mut world, tom, jack) = pair(7);
     world.command(jack, Command::Leave);
     world.run_for(millis(100));
@@ -264,7 +274,7 @@ fn full_disk_at_sign_in_locks_nobody_out() {
     assert!(world.run_until(secs(2), |w| w.fate(waits).accepted));
     world.relay_platter.full_until = world.now + secs(10);
     world.restart_client(jack);
-    assert!(world.run_until(secs(3), |w| w.fate(waits).shown == 1), "what waits is handed over");
+    assert!(world.run_until(secs(3), |w| w.fate(waits).shown == 1), "the waiting letter is delivered");
     let full = End::Refused { reason: Reason::Full, may_have_arrived: false };
     let new = world.send(jack, "TOM", "new");
     assert!(world.run_until(secs(2), |w| w.fate(new).end == Some(full)), "{:?}", world.fate(new));
@@ -273,10 +283,10 @@ fn full_disk_at_sign_in_locks_nobody_out() {
     assert!(world.run_until(secs(2), |w| delivered(w, later)), "{:?}", world.fate(later));
 }
 
-/// The reader refuses a letter and takes the one behind it, and a copy in which both wait is put
-/// back: it does not take the receipt of the second letter for one of the first as well.
+/// The recipient refuses a letter and takes the next one. A copy in which both wait is restored,
+/// and does not take the receipt of the second letter for one of the first.
 #[test]
-fn copy_that_missed_a_refusal_calls_nothing_delivered() {
+fn copy_that_missed_refusal_reports_nothing_delivered() {
     for kill_relay in [false, true] {
         let (mut world, tom, _) = reader_of_strangers();
         let large = world.send(tom, "JACK", &"x".repeat(3_000));
@@ -295,9 +305,9 @@ fn copy_that_missed_a_refusal_calls_nothing_delivered() {
     }
 }
 
-/// Each refusal leaves a mark at the relay; the copy that knows them all is no old one.
+/// Each refusal leaves a mark at the relay. A copy that knows them all is not an old copy.
 #[test]
-fn copy_that_knows_each_refusal_is_no_old_one() {
+fn copy_knowing_every_refusal_is_not_reported_as_old() {
     let (mut world, tom, _) = reader_of_strangers();
     let large: Vec<u64> = (0..30).map(|_| world.send(tom, "JACK", &"x".repeat(3_000))).collect();
     let small = world.send(tom, "JACK", "small");

@@ -1,4 +1,5 @@
-//! What must become of letters: each ends once, is shown at most once, in its sender's order, as it was written.
+//! Rules for letters: each ends once and is shown at most once, in its sender's order and
+//! unchanged.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,9 +18,9 @@ pub enum End {
         reason: Reason,
         may_have_arrived: bool,
     },
-    /// The disk did not take it, and its writer has it back.
+    /// The disk did not take it, and its sender has the text back.
     GivenBack,
-    /// Its writer's process was killed before it was said to be in the outbox.
+    /// The sender's process was killed before it reported the letter as queued.
     Forgotten,
 }
 
@@ -27,11 +28,11 @@ pub enum End {
 pub struct Fate {
     pub sender: usize,
     pub to: String,
-    /// Its outbox, at its relay, and its number there among the letters to that recipient, once it
-    /// has one.
+    /// Its outbox at its relay, and its number there among the letters to that recipient, once
+    /// assigned.
     pub outbox: u64,
     pub number: u64,
-    /// The mark under which it has that.
+    /// The mark under which it was numbered.
     pub mark: Mark,
     pub text: String,
     /// It is durable at its sender.
@@ -43,14 +44,14 @@ pub struct Fate {
     pub shown: u32,
     /// It is durable at its recipient.
     stored: bool,
-    /// That its recipient refuses it is durable there.
+    /// Its refusal is durable at its recipient.
     pub declined: bool,
-    /// The sender's process was killed since: what it was told may be told again.
+    /// The sender's process was killed since: reports may be repeated.
     pub retold: bool,
 }
 
 impl Fate {
-    /// The same with the beginning of a long text only, for messages of failed tests.
+    /// Returns a copy with only the beginning of a long text, for messages of failed tests.
     pub fn in_short(&self) -> Fate {
         Fate { text: self.text.chars().take(20).collect(), ..self.clone() }
     }
@@ -58,35 +59,35 @@ impl Fate {
 
 #[derive(Default)]
 pub struct Oracle {
-    /// By request number; requests count up over the whole world.
+    /// By request number. Requests count up over the whole simulation.
     pub letters: BTreeMap<u64, Fate>,
-    /// Letters by outbox, recipient and number: more than one where a folder was replaced by an
+    /// Requests by outbox, recipient, and number: more than one where a folder was replaced by an
     /// earlier copy.
     pub(super) by_number: BTreeMap<(u64, String, u64), Vec<u64>>,
-    /// Which of them each client has stored.
+    /// The request that each client has stored, by outbox and number.
     stored_as: BTreeMap<(usize, u64, u64), u64>,
-    /// The last number each client showed of each outbox.
+    /// The last number that each client showed, by outbox.
     pub(super) last_shown: BTreeMap<(usize, u64), u64>,
-    /// The last number each client stored of each outbox.
+    /// The last number that each client stored, by outbox.
     pub(super) last_stored: BTreeMap<(usize, u64), u64>,
     /// Clients whose folders were replaced by earlier copies.
     pub put_back: BTreeSet<usize>,
     pub names: Vec<String>,
-    /// Whose each outbox is.
+    /// Owner of each outbox.
     pub outboxes: BTreeMap<u64, usize>,
     pub echoes_shown: u64,
-    /// Members to whom nothing is promised, and whose letters may say anything.
+    /// Members that receive no promise, and whose letters may say anything.
     pub liars: BTreeSet<String>,
-    /// Whose letters are blocked, and by whom: they may be refused.
+    /// Senders, and the members that block them: their letters may be refused.
     pub blocked: BTreeSet<(String, String)>,
-    /// Names of clients that were killed: what they had stored and not shown is for the next `listen` or `chat`, and no
-    /// such face stands before this world.
+    /// Names of clients that were killed. Letters stored and not shown are left for the next
+    /// `listen` or `chat`, and the simulation has no such frontend.
     killed: BTreeSet<String>,
-    /// Letters that no reader can understand.
+    /// Letters that no recipient can understand.
     pub strange: BTreeSet<u64>,
-    /// Letters that their reader has passed by: each was refused, or will be.
+    /// Letters that their recipient has skipped: each was refused, or will be.
     pub(super) passed_by: BTreeSet<u64>,
-    /// Who has written to whom, in whatever way the letter came into the outbox.
+    /// Sender and recipient of each letter, however it came into the outbox.
     wrote: BTreeSet<(String, String)>,
 }
 
@@ -98,7 +99,8 @@ impl Fate {
 
 impl Oracle {
     pub fn sent(&mut self, sender: usize, request: u64, to: &str, text: &str) {
-        let (to, text) = (to.to_owned(), text.to_owned());
+        let to = to.to_owned();
+        let text = text.to_owned();
         self.wrote.insert((self.names[sender].clone(), to.clone()));
         let fate = Fate {
             sender,
@@ -119,15 +121,17 @@ impl Oracle {
         assert!(self.letters.insert(request, fate).is_none(), "a request number is used once");
     }
 
-    /// Whether a machine of this member has written to there.
+    /// Whether a machine of this member has written to `to`.
     pub fn has_written(&self, from: &str, to: &str) -> bool {
         self.wrote.contains(&(from.to_owned(), to.to_owned()))
     }
 
-    /// A client gave a letter its number, and wants it written down.
+    /// Records that a client numbers a letter and submits its record.
     pub fn numbered(&mut self, request: u64, id: LetterId, mark: Mark) {
         let fate = self.letters.get_mut(&request).expect("a letter that was sent");
-        (fate.outbox, fate.number, fate.mark) = (id.outbox.0, id.number, mark);
+        fate.outbox = id.outbox.0;
+        fate.number = id.number;
+        fate.mark = mark;
         let sender = fate.sender;
         let key = (id.outbox.0, fate.to.clone(), id.number);
         let others = self.by_number.entry(key).or_default();
@@ -140,26 +144,26 @@ impl Oracle {
         others.push(request);
     }
 
-    /// A letter is durable at its sender.
+    /// Records that a letter is durable at its sender.
     pub fn written(&mut self, request: u64) {
         self.letters.get_mut(&request).expect("a letter that was sent").written = true;
     }
 
-    /// A letter is durable at its recipient; `is_new`: it was not before.
-    pub fn stored(&mut self, who: usize, (letter, mark): (&Incoming, Mark), is_new: bool, disk: &RelayDisk) {
+    /// Records that a letter is durable at its recipient. `is_new`: it was not before.
+    pub fn stored(&mut self, who: usize, letter: &Incoming, mark: Mark, is_new: bool, disk: &RelayDisk) {
         let by_a_member = letter.from.as_str() != "echo" && letter.from.guest_address().is_none();
         if !by_a_member || self.liars.contains(letter.from.as_str()) {
             return;
         }
-        let (request, alone) =
-            (self.request_of(who, &letter.from, (letter.id, mark), Some(&letter.text)), self.is_alone(who));
+        let request = self.request_of(who, &letter.from, letter.id, mark, Some(&letter.text));
+        let alone = self.is_alone(who);
         if is_new {
             self.stored_as.insert((who, letter.id.outbox.0, letter.id.number), request);
             self.look_for_gap(who, request, letter, disk);
         }
         let fate = self.letters.get_mut(&request).expect("it was found by its number");
-        assert!(fate.written, "letter {request} arrived, and is in no outbox");
-        assert!(!self.strange.contains(&request), "letter {request} is kept, and nobody can understand it");
+        assert!(fate.written, "letter {request} arrived, and was in no outbox");
+        assert!(!self.strange.contains(&request), "letter {request} was stored, and cannot be understood");
         let was_put_back = self.put_back.contains(&who);
         assert!(!alone || !fate.declined || was_put_back, "letter {request} was refused, and then stored");
         if is_new {
@@ -175,7 +179,7 @@ impl Oracle {
         fate.stored = true;
     }
 
-    /// What was accepted is at its recipient, or the relay's disk answers for it.
+    /// Checks that each accepted letter is stored by its recipient or on the relay's disk.
     pub fn check_accepted(&self, disk: &RelayDisk) {
         for (request, fate) in self.letters.iter().filter(|(_, fate)| fate.accepted && !fate.stored) {
             self.check_one(*request, fate, disk);
@@ -197,7 +201,8 @@ impl Oracle {
         );
     }
 
-    /// A client's process was killed; its letters of these requests are on its disk.
+    /// Records that a client's process is killed. `kept`: whether the letter of a request is on its
+    /// disk.
     pub fn killed(&mut self, sender: usize, kept: impl Fn(u64) -> bool) {
         self.killed.insert(self.names[sender].clone());
         for (request, fate) in self.letters.iter_mut().filter(|(_, fate)| fate.sender == sender) {
@@ -209,13 +214,16 @@ impl Oracle {
         }
     }
 
-    /// Two copies of a folder may have numbered letters alike: the text tells them apart, where it
-    /// is known.
+    /// Returns the request of a letter that `who` received.
+    ///
+    /// Two copies of a folder may have used one number twice: the mark and the text, if known, tell
+    /// the letters apart.
     pub(super) fn request_of(
         &self,
         who: usize,
         from: &Name,
-        (id, mark): (LetterId, Mark),
+        id: LetterId,
+        mark: Mark,
         text: Option<&str>,
     ) -> u64 {
         let sender = *self.outboxes.get(&id.outbox.0).expect("a known outbox");
@@ -227,12 +235,12 @@ impl Oracle {
         request.unwrap_or_else(|| panic!("no member sent {id:?} under {mark:?}"))
     }
 
-    /// The letters of this name that were ever numbered.
+    /// Returns the requests of all letters that were given this ID.
     pub(super) fn named(&self, id: LetterId, to: &str) -> impl Iterator<Item = u64> + '_ {
         self.by_number.get(&(id.outbox.0, to.to_owned(), id.number)).into_iter().flatten().copied()
     }
 
-    /// Takes in what a client shows.
+    /// Handles an event that a client shows.
     pub fn show(&mut self, who: usize, event: &Event, disk: &RelayDisk, cover: &mut Cover) {
         match event {
             Event::Letter(letter) => self.shown(who, letter, cover),
@@ -264,13 +272,14 @@ impl Oracle {
         }
     }
 
-    /// A refusal that a client shows of its own letter.
+    /// Handles a refusal that a client shows for a letter it sent.
     fn refused(&mut self, who: usize, event: &Event, disk: &RelayDisk, cover: &mut Cover) {
         let Event::Refused { request, reason, may_have_arrived, text, id, .. } = event else {
             unreachable!("it is one")
         };
         let fate = self.letters.get_mut(request).expect("an event about a letter that was sent");
-        assert_eq!((fate.sender, fate.number), (who, id.number), "the letter that was sent");
+        assert_eq!(fate.sender, who, "an event about another client's letter");
+        assert_eq!(fate.number, id.number, "the letter that was sent");
         let again = fate.retold && (*may_have_arrived || fate.end != Some(End::Delivered));
         assert!(again || fate.end.is_none(), "letter {request} ended twice: {:?}, refused", fate.end);
         assert_eq!(&fate.text, text, "a refusal gives the text back");
@@ -284,7 +293,7 @@ impl Oracle {
         let late = is_old_copy || *reason == Reason::Expired || by_reader;
         assert!(
             again || lied || !fate.accepted || late,
-            "what was accepted is refused only when it is too old, or by its reader"
+            "an accepted letter is refused only when it is too old, or by its recipient"
         );
         cover.add_many(Count::RefusedByReader, by_reader.into());
         fate.end = Some(End::Refused { reason: *reason, may_have_arrived: *may_have_arrived });
@@ -309,7 +318,9 @@ impl Oracle {
             }
             Reason::Blocked if self.blocked.contains(&(self.names[who].clone(), fate.to.clone())) => {}
             Reason::Blocked | Reason::Behind | Reason::Damaged | Reason::Other(_) => {
-                panic!("no relay says so, nobody is blocked, nothing is damaged, and that is not for people")
+                panic!(
+                    "no relay refuses for this reason, no such block exists, and no data is damaged: {reason:?}"
+                )
             }
         }
     }
@@ -345,14 +356,14 @@ impl Oracle {
                 let again = fate.retold && (sent_by_copy || fate.end == Some(End::Delivered));
                 assert!(again || fate.end.is_none(), "letter {request} ended twice: {:?}", fate.end);
                 fate.end = Some(End::Delivered);
-                assert!(lied || !strange, "letter {request} was delivered, and nobody can understand it");
+                assert!(lied || !strange, "letter {request} was delivered, and cannot be understood");
                 assert_eq!(earlier, None, "letter {request} was delivered before an earlier one had ended");
             }
             Progress::Read => {
                 let left_for_later = fate.stored && killed;
                 assert!(
                     lied || fate.shown > 0 || left_for_later,
-                    "letter {request} was read, and nobody was shown it"
+                    "letter {request} was read, and was not shown"
                 );
                 assert_eq!(
                     fate.end,
@@ -363,7 +374,7 @@ impl Oracle {
         }
     }
 
-    /// A letter of the same conversation before this one that has not ended.
+    /// Returns an earlier letter of the same conversation that has not ended.
     fn earlier_open(&self, request: u64) -> Option<u64> {
         let fate = &self.letters[&request];
         let id = LetterId { outbox: OutboxId(fate.outbox), number: fate.number.checked_sub(1)? };
@@ -372,7 +383,7 @@ impl Oracle {
 
     fn fate_of(&mut self, who: usize, request: u64, id: LetterId) -> &mut Fate {
         let fate = self.letters.get_mut(&request).expect("an event about a letter that was sent");
-        assert_eq!(fate.sender, who, "an event about somebody else's letter");
+        assert_eq!(fate.sender, who, "an event about another client's letter");
         assert_eq!(fate.number, id.number, "letter {request} has another number");
         fate
     }
@@ -409,7 +420,7 @@ impl Oracle {
         fate.shown += 1;
     }
 
-    /// Letters of these clients that have not ended.
+    /// Returns the letters of these clients that have not ended.
     pub fn open(&self, counts: impl Fn(usize) -> bool) -> Vec<u64> {
         let open = self
             .letters

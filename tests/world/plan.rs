@@ -1,4 +1,4 @@
-//! What one seed does: who there is, what the network is like, what is said and what goes wrong, and when.
+//! Scenario of one seed: members, network, letters, and faults, each with its time.
 
 use std::time::Duration;
 
@@ -28,17 +28,18 @@ use super::weather::{Weather, chance};
 use super::world::{RELAY_HOST, World};
 
 const NAMES: [&str; 5] = ["TOM", "JACK", "一棵树", "武大郎", "Zoë"];
-/// After the network has healed, everything has its end within this time.
+/// Once the network has healed, everything ends within this time.
 const HEALED_FOR: Duration = Duration::from_secs(90);
 /// The same where the relay holds less than a packet behind gaps: a sender in a lossy moment is
 /// then left with two packets for each round trip, and a flood has 300 letters of two packets.
 const HEALED_WITHOUT_REASSEMBLY_FOR: Duration = Duration::from_secs(240);
-/// Both ends must then be as good as silent for so long.
+/// Both ends must then be nearly silent for this long.
 const QUIET_FOR: Duration = Duration::from_secs(60);
-/// What a client and the relay may exchange in that time: keep-alives and their acks, and one renewal of keys.
+/// Packets that a client and the relay may exchange in that time: keep-alives and their acks, and
+/// one renewal of keys.
 const QUIET_PACKETS_MAX: u64 = 24;
 
-/// One seed, from beginning to end.
+/// Runs one seed, from beginning to end.
 pub fn live(world: &mut World) {
     decoys::plan(world);
     people(world);
@@ -86,26 +87,28 @@ pub fn live(world: &mut World) {
     world.finish();
 }
 
-/// A world with everything a seed decides about the relay itself.
+/// Returns a simulation with everything that a seed decides about the relay itself.
 pub fn world(seed: u64) -> World {
     let tight = seed % 8 == 3;
     let limits = Limits { pair_letters: 6, pair_bytes: 200_000, ..Limits::default() };
     let mut limits = if tight { limits } else { Limits::default() };
     if seed % 8 == 1 {
-        // Of no consequence for those who write little; the longest text still fits.
-        (limits.queue_letters, limits.queue_bytes) = (40, 400_000);
-        (limits.sender_bytes, limits.all_bytes) = (600_000, 16 << 20);
-        (limits.pair_rate, limits.pair_burst) = (60_000, 20_000);
+        // Without effect for members that write little; the longest text still fits.
+        limits.queue_letters = 40;
+        limits.queue_bytes = 400_000;
+        limits.sender_bytes = 600_000;
+        limits.all_bytes = 16 << 20;
+        limits.pair_rate = 60_000;
+        limits.pair_burst = 20_000;
     }
     if seed % 8 == 6 {
-        // So little that what comes behind a gap is mostly refused, and has to go again.
+        // This is small enough that data behind a gap is mostly refused and must be sent again.
         limits.reassembly_bytes = 512 << (seed / 8 % 6);
     }
     if seed % 8 == 5 {
         limits.keep = Duration::from_secs(10 + seed % 20);
     }
-    // Those that speak plain text write to the first of the members, and so does a forger of their
-    // addresses.
+    // Guests write to the first member, and so does a forger of their addresses.
     let guests = (seed % 16 == 9).then(|| guest_rules::to(NAMES[0], 16, GuestTexts::default()));
     let mut world = World::serving(seed, limits, guests);
     if seed % 8 == 1 {
@@ -143,7 +146,7 @@ fn people(world: &mut World) {
     }
 }
 
-/// Both directions of one client's line.
+/// Changes both directions of one client's line.
 fn change_weather(world: &mut World, client: usize) {
     let delay = Duration::from_micros(500 + world.rng.below(100_000));
     let bad = world.rng.below(4);
@@ -251,14 +254,15 @@ fn go_wrong(world: &mut World, span: Duration) {
     }
 }
 
-/// Two write to each other more than every queue between them holds.
+/// Two members send each other more than every queue between them holds.
 fn flood(world: &mut World, span: Duration) {
     if !chance(&mut world.rng, 60) {
         return;
     }
     world.cover.add(Count::Floods);
     let at = Duration::from_micros(world.rng.below(span.as_micros() as u64));
-    let (many, len) = (200 + world.rng.below(300) as usize, 1 + world.rng.below(6_000) as usize);
+    let many = 200 + world.rng.below(300) as usize;
+    let len = 1 + world.rng.below(6_000) as usize;
     world.later(at, move |w| {
         let pair = [(0, NAMES[1]), (1, NAMES[0])];
         for (from, to) in pair {
@@ -267,7 +271,8 @@ fn flood(world: &mut World, span: Duration) {
     });
 }
 
-/// Faults that do not end: nothing is promised but that nothing is lost, repeated or claimed too early.
+/// Faults that do not end. The only promise is that nothing is lost, repeated, or reported too
+/// early.
 fn storm(world: &mut World) {
     if !chance(&mut world.rng, 60) {
         return;
@@ -283,7 +288,7 @@ fn storm(world: &mut World) {
     }
 }
 
-/// Text with forged source addresses comes to a relay that takes text.
+/// Sends text with forged source addresses to a relay that serves guests.
 fn forge(world: &mut World, span: Duration) {
     if world.visitors.rules.is_some() {
         let many = 100 + world.rng.below(900) as u32;
@@ -291,7 +296,8 @@ fn forge(world: &mut World, span: Duration) {
     }
 }
 
-/// Strangers shake hands until the relay asks for cookies; one who was there has to come back meanwhile.
+/// Strangers perform handshakes until the relay asks for cookies. In the meantime a known client
+/// must return.
 fn press(world: &mut World) {
     world.flood_with_handshakes(400);
     world.later(Duration::from_millis(700), |w| {
@@ -302,10 +308,11 @@ fn press(world: &mut World) {
     });
 }
 
-/// The same key signs in from another machine, whose clock is somewhat ahead.
+/// Signs in with the same key from another machine, whose clock is 20 s ahead.
 fn second_machine(world: &mut World) {
     let station = &world.stations[0];
-    let (name, key) = (station.name.clone(), station.private_key);
+    let name = station.name.clone();
+    let key = station.private_key;
     let second = world.client_with_key(&name, Carriers::Auto, key);
     world.stations[second].node.wall_offset_ms = 20_000;
     world.start(second);
@@ -348,7 +355,7 @@ fn fault(world: &mut World) {
     }
 }
 
-/// Nothing passes for a while: up, down; UDP alone, or TCP as well.
+/// Lets nothing pass for a while in the given directions (up, down): UDP alone, or TCP as well.
 fn hole(world: &mut World, client: usize, span: Duration, directions: [bool; 2], udp_only: bool) {
     set_hole(world, client, directions, udp_only, true);
     world.later(span, move |w| set_hole(w, client, directions, udp_only, false));
@@ -376,7 +383,7 @@ fn break_tcp(world: &mut World, client: usize, span: Duration) {
     world.conns.get_mut(&number).expect("it was just found").side(side).stalled_until = until;
 }
 
-/// Half an hour of small talk: keys are renewed on the way.
+/// Half an hour of occasional letters, in which keys are renewed.
 fn grow_old(world: &mut World) {
     for minute in 0..32 {
         for second in [7, 31] {
@@ -392,7 +399,7 @@ fn be_quiet(world: &mut World) {
     world.run_for(QUIET_FOR);
     let sent = world.datagrams + world.records - before;
     let most = QUIET_PACKETS_MAX * world.stations.len() as u64;
-    assert!(sent <= most, "{sent} packets though nobody says anything");
+    assert!(sent <= most, "{sent} packets without any letter");
     for (client, station) in world.stations.iter().enumerate() {
         let peer = station.node.core.peer(&station.relay);
         assert!(station.stopped || peer.is_some(), "client {client} has no session though all is well");
@@ -401,17 +408,17 @@ fn be_quiet(world: &mut World) {
     }
 }
 
-/// No client believes that its session is lost because somebody says so.
+/// Checks that forged resets make no client give up its session.
 fn forge_resets(world: &mut World) {
     let before = world.relay.core.stats().handshakes;
     let forged = world.forge_a_reset_for_each();
     world.run_for(Duration::from_secs(1));
     let made = world.relay.core.stats().handshakes - before;
-    // One may have come to the end of its keys' life just then.
+    // The keys of one client may have reached the end of their lifetime just then.
     assert!(forged < 2 || made < forged, "{made} handshakes after {forged} forged resets");
 }
 
-/// Everybody who still tries is there for everybody else.
+/// Checks that every member that still tries can reach every other.
 fn speak_again(world: &mut World) {
     world.befriend_all();
     old_copies::come_to_light(world);
@@ -426,22 +433,24 @@ fn speak_again(world: &mut World) {
     let all = |w: &World| letters.iter().all(|l| w.fate(*l).end == Some(End::Delivered));
     let heard = world.run_until(Duration::from_secs(5), all);
     let deaf = letters.iter().map(|l| world.fate(*l)).find(|fate| fate.end != Some(End::Delivered));
-    assert!(heard, "all is well, and not everybody is heard: {deaf:?}");
+    assert!(heard, "a letter was not delivered without any fault: {deaf:?}");
 }
 
-/// Long letters come down a slow line; a receipt for a short one passes them.
+/// Sends long letters down a slow line: a receipt for a short letter must overtake them.
 fn overtake(world: &mut World) {
     let present = |c: &usize| !world.stations[*c].stopped;
     let present: Vec<usize> = (0..world.stations.len()).filter(present).collect();
     let [from, to, ..] = present[..] else { return };
-    let (from_name, to_name) = (world.stations[from].name.clone(), world.stations[to].name.clone());
+    let from_name = world.stations[from].name.clone();
+    let to_name = world.stations[to].name.clone();
     let station = &mut world.stations[from];
     let path = station.node.core.peer(&station.relay).and_then(|peer| peer.path());
     if !matches!(path, Some(Path::Udp(_))) {
-        // TCP's own buffers hold more than this line carries in the time allowed.
+        // TCP's own buffers hold more than this line carries in the time limit.
         return;
     }
-    (station.down.weather.rate, station.down.weather.queue) = (40_000, 8_000);
+    station.down.weather.rate = 40_000;
+    station.down.weather.queue = 8_000;
     for _ in 0..2 {
         world.send(to, &from_name, &"long ".repeat(12_000));
     }

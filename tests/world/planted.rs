@@ -1,10 +1,10 @@
-//! The planted bugs must stay plantable: each patch of `tests/mutants` still applies. `tests/mutants/run` plants them.
+//! Every patch in `tests/mutants` must still apply. `tests/mutants/run` builds and tests them.
 
 use std::path::Path;
 use std::process::Command;
 
 #[test]
-fn every_planted_bug_still_applies() {
+fn every_mutant_patch_still_applies() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     if !root.join(".git").exists() || Command::new("git").arg("--version").output().is_err() {
         println!("no checkout, or no git: not checked");
@@ -13,7 +13,7 @@ fn every_planted_bug_still_applies() {
     let mut patches: Vec<_> =
         std::fs::read_dir(root.join("tests/mutants")).unwrap().map(|entry| entry.unwrap().path()).collect();
     patches.retain(|path| path.extension().is_some_and(|extension| extension == "patch"));
-    assert!(patches.len() >= 8, "{} planted bugs", patches.len());
+    assert!(patches.len() >= 8, "{} mutants", patches.len());
     let mut wrong = Vec::new();
     for patch in patches {
         let check = Command::new("git").current_dir(root).args(["apply", "--check"]).arg(&patch).output();

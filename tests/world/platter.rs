@@ -1,9 +1,12 @@
-//! A disk under one process: commits as the store's thread makes them, a disk that is full or breaks, and what is left
-//! of a commit that was at work when the process ended.
+//! A disk under one process: commits as the store's thread makes them, on a disk that may be full
+//! or fail. It also decides what remains of a commit that was running when the process ended.
 //!
-//! A commit takes effect when it ends, whole or not at all; while one is at work, what comes forms the next. When the
-//! process ends first, the records at work are kept, dropped or torn: a first part of them is there. (SQLite keeps or
-//! drops a commit whole; tearing between its records asks more of the cores than that.) What was only waiting is lost.
+//! A commit takes effect when it ends, whole or not at all. Jobs submitted while one is running
+//! form the next.
+//!
+//! If the process ends first, the records of the running commit are kept, dropped, or torn: only a
+//! first part is there. (SQLite keeps or drops a commit whole; tearing between its records demands
+//! more of the cores than that.) Jobs that were only waiting are lost.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,7 +15,7 @@ use queqiao::base::{Query, Rng, Tick, Ticket};
 
 use super::cover::{Count, Cover};
 
-/// What a process wants of its disk.
+/// A job that a process submits to its disk.
 pub enum Job<R> {
     Persist(R),
     Load(Query),
@@ -21,7 +24,7 @@ pub enum Job<R> {
 struct Given<R> {
     ticket: Ticket,
     job: Job<R>,
-    /// When its commit ends.
+    /// End of its commit.
     due: Tick,
 }
 
@@ -29,23 +32,23 @@ struct Given<R> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Durable,
-    /// The disk is full: nothing of it is there, and a later one may succeed.
+    /// The disk is full: nothing is written, and a later commit may succeed.
     Full,
-    /// The fsync failed: what is there is known only after a restart, and the process ends.
+    /// The fsync failed. The state of the disk is known only after a restart, and the process ends.
     Broken,
 }
 
 pub struct Platter<R> {
     waiting: VecDeque<Given<R>>,
-    /// The commit at work, and the one that what comes meanwhile forms.
+    /// The running commit, and the end of the next one, which new jobs form.
     begun: Tick,
     ends: Tick,
     next_ends: Tick,
-    /// No commit succeeds before then.
+    /// No commit succeeds before this time.
     pub full_until: Tick,
-    /// The chance in a thousand that a commit finds the disk full.
+    /// Chance that a commit finds the disk full, in thousandths.
     pub fails: u64,
-    /// The chance in a thousand that one record of a commit is not taken, and the others are.
+    /// Chance that a single record of a commit is refused, in thousandths.
     pub refuses: u64,
     /// The next commit's fsync fails.
     pub breaks: bool,
@@ -67,7 +70,8 @@ impl<R> Default for Platter<R> {
 }
 
 impl<R> Platter<R> {
-    /// Takes a job; a commit takes so long. When the commit it belongs to ends, if it is the first of it.
+    /// Submits a job. A commit takes `takes`. Returns when its commit ends, if it is the first job
+    /// of that.
     pub fn give(&mut self, now: Tick, takes: Duration, ticket: Ticket, job: Job<R>) -> Option<Tick> {
         let due = self.ends_at(now, takes);
         let first = self.waiting.back().is_none_or(|last| last.due < due);
@@ -77,10 +81,12 @@ impl<R> Platter<R> {
 
     fn ends_at(&mut self, now: Tick, takes: Duration) -> Tick {
         if self.ends <= now && self.next_ends > now {
-            (self.begun, self.ends) = (self.ends, self.next_ends);
+            self.begun = self.ends;
+            self.ends = self.next_ends;
         }
         if self.ends <= now {
-            (self.begun, self.ends) = (now, now + takes);
+            self.begun = now;
+            self.ends = now + takes;
         }
         if self.begun == now {
             return self.ends;
@@ -91,7 +97,7 @@ impl<R> Platter<R> {
         self.next_ends
     }
 
-    /// A commit ends now: its verdict, and its jobs in order unless it broke the disk.
+    /// Ends a commit. Returns its result, and its jobs in order unless the disk broke.
     pub fn end_commit(
         &mut self,
         now: Tick,
@@ -110,17 +116,19 @@ impl<R> Platter<R> {
         (verdict, jobs)
     }
 
-    /// Whether a record of a commit that succeeds is there: some are refused, each by itself.
+    /// Whether a record of a successful commit is written. Some are refused individually.
     pub fn takes_one(&self, rng: &mut Rng) -> bool {
         self.refuses == 0 || rng.below(1000) >= self.refuses
     }
 
-    /// The process ends: what of the commit at work is there all the same.
+    /// Ends the process. Returns the records of the running commit that are on disk nevertheless.
     pub fn cut_off(&mut self, now: Tick, rng: &mut Rng, cover: &mut Cover) -> Vec<R> {
         let waiting = std::mem::take(&mut self.waiting);
         let first_due = waiting.front().map(|given| given.due);
         let is_full = self.full_until > now;
-        let (full_until, fails, refuses) = (self.full_until, self.fails, self.refuses);
+        let full_until = self.full_until;
+        let fails = self.fails;
+        let refuses = self.refuses;
         let fresh = Platter { full_until, fails, refuses, ..Platter::default() };
         *self = fresh;
         let at_work = waiting.into_iter().filter(|given| Some(given.due) == first_due && !is_full);
@@ -149,10 +157,13 @@ impl<R> Platter<R> {
 
     /// Ends every fault.
     pub fn heal(&mut self) {
-        (self.full_until, self.fails, self.refuses, self.breaks) = (Tick::ZERO, 0, 0, false);
+        self.full_until = Tick::ZERO;
+        self.fails = 0;
+        self.refuses = 0;
+        self.breaks = false;
     }
 
-    /// Nothing waits.
+    /// Whether no job waits.
     pub fn is_idle(&self) -> bool {
         self.waiting.is_empty()
     }

@@ -1,4 +1,5 @@
-//! Many seeds on all cores; what they met is summed, and a count that stays low fails.
+//! Runs many seeds on all cores. Their coverage is summed, and a count that stays low fails the
+//! test.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -8,11 +9,11 @@ use super::cover::{Count, Cover};
 use super::plan::{live, world};
 
 const SEEDS: std::ops::Range<u64> = 0..300;
-/// From so many seeds on, everything that is counted must have been met.
+/// From this many seeds on, every counted case must have been met.
 const SEEDS_THAT_MEET_ALL: u64 = 300;
-/// So much of a failure's text is printed: letters are long.
+/// Characters of a failure that are printed: letters are long.
 const TEXT_MAX: usize = 500;
-/// So often.
+/// Minimum of each count.
 const MET_MIN: u64 = 5;
 
 #[derive(Default)]
@@ -47,12 +48,15 @@ fn run(seed: u64) -> Result<Cover, String> {
     })
 }
 
-/// `QUEQIAO_FIRST=1` stops at the first failure: planted bugs need one. Seeds are begun in order and each that was
-/// begun is ended, so that the lowest that fails is the same whatever the threads do.
+/// Runs all seeds. `QUEQIAO_FIRST=1` stops at the first failure, which is enough for mutants.
+///
+/// Seeds start in order, and each that was started is finished. The lowest seed that fails is thus
+/// the same, whatever the order of the threads.
 fn run_all() -> Found {
     let seeds = seeds();
     let first_only = std::env::var_os("QUEQIAO_FIRST").is_some();
-    let (next, found) = (AtomicU64::new(seeds.start), Mutex::new(Found::default()));
+    let next = AtomicU64::new(seeds.start);
+    let found = Mutex::new(Found::default());
     let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -82,8 +86,9 @@ fn run_all() -> Found {
 }
 
 #[test]
-fn every_seed_keeps_the_promises() {
-    let (Found { cover, failures }, seeds) = (run_all(), seeds());
+fn every_seed_keeps_all_promises() {
+    let Found { cover, failures } = run_all();
+    let seeds = seeds();
     println!("{}", cover.table());
     for (seed, text) in &failures {
         println!("seed {seed}: {}", text.chars().take(TEXT_MAX).collect::<String>());
@@ -97,7 +102,7 @@ fn every_seed_keeps_the_promises() {
 }
 
 #[test]
-fn a_seed_gives_the_same_world_twice() {
+fn same_seed_gives_same_run() {
     let story = |seed| {
         let mut world = world(seed);
         live(&mut world);

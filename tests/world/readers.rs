@@ -1,5 +1,5 @@
-//! Readers that keep little of members who are not in their address books: each refused text comes
-//! back to its author.
+//! Recipients that keep little of members outside their address books: each refused text returns to
+//! its sender.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,11 +13,11 @@ use super::stories::{delivered, ended, millis, secs, shows};
 use super::weather::chance;
 use super::world::World;
 
-/// What such a reader keeps of strangers: a dozen short letters.
+/// Bytes that such a recipient keeps of strangers: a dozen short letters.
 pub const LITTLE: u64 = 2_048;
 
-/// In some seeds readers have address books with some of the others in them, and forget now and
-/// then.
+/// In some seeds recipients have address books with some of the other members, and erase letters
+/// now and then.
 pub fn keep_little(world: &mut World, client: usize, others: &[&str], span: Duration) {
     if world.strangers_bytes_max != LITTLE {
         return;
@@ -31,7 +31,7 @@ pub fn keep_little(world: &mut World, client: usize, others: &[&str], span: Dura
 }
 
 impl World {
-    /// The client hears who is in its address book, if it has one.
+    /// Passes the address book to the client, if it has one.
     pub fn tell_book(&mut self, client: usize) {
         let station = &self.stations[client];
         let Some(book) = station.book.clone() else { return };
@@ -39,7 +39,7 @@ impl World {
         self.command(client, Command::Screen(Screens { contacts, ..Screens::default() }));
     }
 
-    /// The user erases what this client keeps of others' letters.
+    /// Erases all letters of others that this client keeps, as its user may.
     pub fn forget(&mut self, client: usize) {
         let kept = &mut self.stations[client].disk.kept;
         kept.held.clear();
@@ -48,8 +48,8 @@ impl World {
         self.command(client, Command::Held(BTreeMap::new()));
     }
 
-    /// Every client puts all others into its address book: no letter is refused for want of room
-    /// after that.
+    /// Adds all members to every client's address book. After that no letter is refused for lack of
+    /// space.
     pub fn befriend_all(&mut self) {
         let names: BTreeSet<Name> =
             self.stations.iter().map(|station| station.name.parse().unwrap()).collect();
@@ -62,13 +62,14 @@ impl World {
 }
 
 impl Oracle {
-    /// A refusal is durable at the recipient; `is_new`: it was not before.
-    pub fn declined(&mut self, who: usize, from: &Name, (id, mark): (LetterId, Mark), is_new: bool) {
+    /// Records that a refusal is durable at the recipient. `is_new`: it was not before.
+    pub fn declined(&mut self, who: usize, from: &Name, id: LetterId, mark: Mark, is_new: bool) {
         assert_ne!(from.as_str(), "echo", "the relay's own letters are always taken");
         if from.guest_address().is_some() || self.liars.contains(from.as_str()) {
             return;
         }
-        let (request, alone) = (self.request_of(who, from, (id, mark), None), self.is_alone(who));
+        let request = self.request_of(who, from, id, mark, None);
+        let alone = self.is_alone(who);
         let fate = self.letters.get_mut(&request).expect("it was found by its number");
         let was_put_back = self.put_back.contains(&who);
         assert!(!alone || !fate.is_stored() || was_put_back, "letter {request} was stored, and then refused");
@@ -106,10 +107,10 @@ fn told_full(world: &World, client: usize) -> usize {
     world.stations[client].events.iter().filter(is_it).count()
 }
 
-/// What a reader has no room for comes back, what is smaller may still fit, and the reader hears of
-/// it once.
+/// Letters beyond the limit come back, smaller ones may still fit, and the recipient is notified
+/// once.
 #[test]
-fn strangers_letters_beyond_the_bound_come_back() {
+fn stranger_letters_beyond_limit_return_to_sender() {
     let (mut world, tom, jack) = reader_of_strangers();
     let first = world.send(tom, "JACK", &"x".repeat(1_500));
     assert!(world.run_until(secs(2), |w| delivered(w, first)));
@@ -119,16 +120,17 @@ fn strangers_letters_beyond_the_bound_come_back() {
     assert!(large.iter().all(|letter| refused_as_full(&world, *letter)), "{:?}", world.fate(large[0]));
     assert_eq!(told_full(&world, jack), 1);
     let missing = |e: &Event| matches!(e, Event::Letter(letter) if letter.missing > 0);
-    assert!(!shows(&world, jack, missing), "what was refused is not missing");
+    assert!(!shows(&world, jack, missing), "refused letters are not missing");
     assert_eq!(world.relay_disk.len(), 0);
     world.forget(jack);
     let again = world.send(tom, "JACK", &"y".repeat(500));
-    assert!(world.run_until(secs(5), |w| delivered(w, again)), "there is room again");
+    assert!(world.run_until(secs(5), |w| delivered(w, again)), "there is space again");
 }
 
-/// A contact's letters are taken however full it is, and so are a stranger's who becomes one.
+/// A contact's letters are taken even if the recipient is full, and so are those of a stranger that
+/// becomes a contact.
 #[test]
-fn contacts_are_taken_when_strangers_are_refused() {
+fn contact_letters_are_taken_while_strangers_are_refused() {
     let (mut world, tom, jack) = reader_of_strangers();
     let large = world.send(tom, "JACK", &"x".repeat(3_000));
     assert!(world.run_until(secs(5), |w| refused_as_full(w, large)), "{:?}", world.fate(large));
@@ -141,10 +143,10 @@ fn contacts_are_taken_when_strangers_are_refused() {
     assert!(world.run_until(secs(5), |w| delivered(w, one_more)));
 }
 
-/// A letter out of a mailbox is refused too, though its author is away; the author hears of it
-/// after a relay's restart.
+/// A letter from a mailbox is refused too, although its sender is away. The sender receives the
+/// refusal after a relay restart.
 #[test]
-fn a_refusal_finds_its_author_after_a_restart() {
+fn refusal_reaches_absent_sender_after_relay_restart() {
     let (mut world, tom, jack) = reader_of_strangers();
     world.command(jack, Command::Leave);
     world.run_for(millis(100));
@@ -164,10 +166,10 @@ fn a_refusal_finds_its_author_after_a_restart() {
     assert_eq!(ends, [false, true, false, true, false]);
 }
 
-/// A reader that is killed as soon as it has refused a letter refuses it again, though there is
-/// room by then.
+/// A recipient that is killed as soon as it has refused a letter refuses it again, although there
+/// is space by then.
 #[test]
-fn a_refused_letter_is_never_taken_later() {
+fn refused_letter_is_never_taken_later() {
     for after in 0..60 {
         let (mut world, tom, jack) = reader_of_strangers();
         world.disk = millis(3);
@@ -182,10 +184,10 @@ fn a_refused_letter_is_never_taken_later() {
     }
 }
 
-/// While the relay's disk is full nothing is lost or told that is not so: the refusal waits, and
-/// with it what was stored behind the refused letter.
+/// While the relay's disk is full, nothing is lost and nothing false is reported. The refusal
+/// waits, and so does the receipt of the letter stored behind the refused one.
 #[test]
-fn a_refusal_waits_for_the_relays_disk() {
+fn refusal_waits_until_relay_disk_has_space() {
     let (mut world, tom, _) = reader_of_strangers();
     world.relay_platter.full_until = world.now + secs(4);
     let large = world.send(tom, "JACK", &"x".repeat(3_000));

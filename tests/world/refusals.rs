@@ -1,6 +1,6 @@
-//! One conversation's refusals never hold up another: while hundreds of letters of one member are
-//! refused, those to others are accepted within a bounded time, and nothing is sent again and
-//! again.
+//! Refusals of one conversation never delay another. While hundreds of letters of a member are
+//! refused, its letters to others are accepted within a bounded time, and nothing is sent again
+//! repeatedly.
 
 use std::time::Duration;
 
@@ -11,22 +11,21 @@ use super::cover::Count;
 use super::oracle::End;
 use super::world::World;
 
-/// Lines that wait for a member who takes none of them: more than are on their way at once at the
-/// beginning.
+/// Letters for a member that takes none of them: more than are in flight at the beginning.
 const LINES: usize = 300;
-/// Unknown names: more than a member has answers for at once.
+/// Unknown names: more than a member may receive answers for at once.
 const NAMES: usize = 36;
-/// A letter is accepted by then on a line that has healed: two round trips of 400 ms, three
-/// commits, and what the relay waits before it writes a letter down.
+/// Time limit for accepting a letter on a line that has healed. It covers two round trips of 400
+/// ms, three commits, and the relay's delay before it writes a letter down.
 const ACCEPTED_WITHIN: Duration = Duration::from_secs(3);
-/// Everything that was refused is back by then: a few round trips and commits for each window.
+/// Time limit for the return of all refused letters: a few round trips and commits for each window.
 const BACK_WITHIN: Duration = Duration::from_secs(15);
-/// The answers for names beyond the burst come by then, one every two seconds.
+/// Time limit for answers about names beyond the burst, which come every two seconds.
 const TOLD_WITHIN: Duration = Duration::from_secs(90);
-/// Letters that may be sent again besides those that were refused.
+/// Letters that may be sent again in addition to the refused ones.
 const AGAIN_MAX: u64 = 4;
 
-/// Two members, one of whom blocks the other, and unknown names.
+/// Lets one member write to another that blocks it, and to unknown names.
 pub fn pass_by(world: &mut World) {
     let present = |client: &usize| !world.stations[*client].stopped;
     let present: Vec<usize> = (0..world.stations.len()).filter(present).collect();
@@ -34,11 +33,11 @@ pub fn pass_by(world: &mut World) {
     if world.stations[author].name == world.stations[reader].name {
         return;
     }
-    write_to_one_who_blocks(world, author, reader);
-    write_to_nobody(world, author);
+    write_to_blocking_member(world, author, reader);
+    write_to_unknown_names(world, author);
 }
 
-fn write_to_one_who_blocks(world: &mut World, author: usize, reader: usize) {
+fn write_to_blocking_member(world: &mut World, author: usize, reader: usize) {
     let names = [author, reader].map(|client| world.stations[client].name.clone());
     let [own, to] = names.clone();
     world.oracle.blocked.insert(names.into());
@@ -58,7 +57,7 @@ fn write_to_one_who_blocks(world: &mut World, author: usize, reader: usize) {
     let blocked = End::Refused { reason: Reason::Blocked, may_have_arrived: false };
     assert!(
         lines.iter().all(|line| world.fate(*line).end == Some(blocked)),
-        "each was refused, and never left"
+        "each was refused and cannot have arrived"
     );
     let refused = world.relay.core.stats().letters_refused - refused_before;
     let most = lines.len() as u64 + AGAIN_MAX;
@@ -67,7 +66,7 @@ fn write_to_one_who_blocks(world: &mut World, author: usize, reader: usize) {
     world.cover.add(Count::Blocks);
 }
 
-fn write_to_nobody(world: &mut World, author: usize) {
+fn write_to_unknown_names(world: &mut World, author: usize) {
     let own = world.stations[author].name.clone();
     let name = |n: usize| format!("nobody-{n}");
     let letters: Vec<u64> = (0..NAMES).map(|n| world.send(author, &name(n), "are you there?")).collect();
@@ -77,7 +76,7 @@ fn write_to_nobody(world: &mut World, author: usize) {
     assert!(world.run_until(TOLD_WITHIN, told), "an unknown name has no answer");
 }
 
-/// A letter in another conversation of the same author is accepted in time.
+/// Checks that a letter in another conversation of the same sender is accepted in time.
 fn pass(world: &mut World, author: usize, to: &str) {
     let letter = world.send(author, to, "by the way");
     let passes = world.run_until(ACCEPTED_WITHIN, |w| w.fate(letter).accepted);

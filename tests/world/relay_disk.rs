@@ -1,4 +1,4 @@
-//! The relay's disk: what it was given, and what it gives back to the next process.
+//! The relay's disk: the records submitted to it, and the state that the next process finds.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,13 +8,13 @@ use queqiao::relay::{
     Change, FlowNames, KeptLetter, KeptOutbox, Mail, Marks, OwedRefusal, Record, Roll, SessionNote, Waiting,
 };
 
-/// Everything but invitations and members that were removed.
+/// Everything except invitations and removed members.
 #[derive(Clone, Default)]
 pub struct RelayDisk {
     pub members: Vec<(Name, PublicKey)>,
     unused: BTreeMap<Name, u64>,
     blocks: BTreeMap<Name, Vec<Name>>,
-    /// When each member was here last.
+    /// When each member was last seen.
     pub seen: BTreeMap<Name, Wall>,
     letters: BTreeMap<u64, (Name, KeptLetter)>,
     marks: BTreeMap<(Name, Name, u64), Marks>,
@@ -22,12 +22,13 @@ pub struct RelayDisk {
     outboxes: BTreeMap<(Name, OutboxId), KeptOutbox>,
     sessions: BTreeMap<u32, SessionNote>,
     clock: u64,
-    /// Every letter that was ever refused because it waited for too long: its author, its recipient, and which it was.
+    /// Every letter that was ever refused because it waited for too long, with sender and
+    /// recipient.
     pub expired: BTreeSet<(String, String, LetterId)>,
 }
 
 impl RelayDisk {
-    /// `false` if the record contradicts what is there.
+    /// Applies a record. Returns `false` if it contradicts the current state.
     pub fn apply(&mut self, record: &Record) -> bool {
         match record {
             Record::Member { name, key, since } => {
@@ -51,7 +52,7 @@ impl RelayDisk {
             }
             Record::Roll(Change::Seen { name, at }) => drop(self.seen.insert(name.clone(), *at)),
             Record::Roll(Change::Invited(_) | Change::Joined { .. } | Change::Removed { .. }) => {
-                panic!("nobody is invited or removed here")
+                panic!("no member is invited or removed here")
             }
             Record::Letters { to, letters } => self.insert_letters(to, letters),
             Record::Progress { marks, stored } => {
@@ -120,7 +121,8 @@ impl RelayDisk {
     }
 
     pub fn load(&self, query: &Query) -> Vec<Row> {
-        let (mut rows, mut bytes) = (Vec::new(), 0);
+        let mut rows = Vec::new();
+        let mut bytes = 0;
         let after = if let Places::Behind(after) = query.places { after } else { 0 };
         let asked =
             |place| if let Places::At(places) = &query.places { places.contains(place) } else { true };
@@ -139,13 +141,15 @@ impl RelayDisk {
         rows
     }
 
-    /// What a process finds when it starts.
+    /// Returns the state that a process finds when it starts.
     pub fn mail(&self) -> Mail {
         let mut waiting = BTreeMap::<_, Waiting>::new();
         for (to, letter) in self.letters.values() {
             let key = (to.clone(), letter.from.clone(), letter.id.outbox);
             let (to, from, outbox) = key.clone();
-            let (last_number, last_since, last_mark) = (0, 0, letter.mark);
+            let last_number = 0;
+            let last_since = 0;
+            let last_mark = letter.mark;
             let none = Waiting { to, from, outbox, letters: 0, bytes: 0, last_number, last_since, last_mark };
             let flow = waiting.entry(key).or_insert(none);
             flow.last_mark = flow.last_mark.max(letter.mark);
@@ -165,26 +169,26 @@ impl RelayDisk {
         }
     }
 
-    /// Who refuses whom, and whose names are unused.
+    /// Returns the block lists and the unused names.
     pub fn roll(&self) -> Roll {
         let unused = self.unused.iter().map(|(name, since)| (name.clone(), *since)).collect();
         let blocks = self.blocks.iter().map(|(owner, blocked)| (owner.clone(), blocked.clone())).collect();
         Roll { unused, blocks, ..Roll::default() }
     }
 
-    /// Sessions whose addresses are noted.
+    /// Returns how many sessions have noted addresses.
     pub fn noted(&self) -> usize {
         self.sessions.len()
     }
 
-    /// Whether a letter waits, or its author is still to be told that it was refused.
+    /// Whether a letter waits, or its refusal must still be sent to its sender.
     pub fn answers_for(&self, to: &str, id: LetterId) -> bool {
         let waits = |(owner, letter): &(Name, KeptLetter)| letter.id == id && owner.as_str() == to;
         let owed = |owed: &OwedRefusal| owed.id == id && owed.to.as_str() == to;
         self.letters.values().any(waits) || self.refusals.iter().any(owed)
     }
 
-    /// Letters that wait.
+    /// Returns how many letters wait.
     pub fn len(&self) -> usize {
         self.letters.len()
     }

@@ -1,11 +1,13 @@
-//! TCP for comparing: two connections in a row, from a writer through a server to a reader, and receipts all the way
-//! back, on lanes that lose segments and acks at random. It is what a server over TCP has at its best: nothing but bytes
-//! is modelled, and no time is spent at either end.
+//! TCP for comparison: two connections in a row, from a sender through a server to a recipient,
+//! with receipts all the way back. Lanes lose segments and acks at random. This is a server over
+//! TCP at its best: only bytes are modelled, and neither end spends time.
 //!
-//! NewReno's window (RFC 5681) from ten segments on, which grows only while it is used (RFC 7661), selective acks that tell
-//! everything, losses known as soon as anything sent later has come (RFC 8985 without a window for reordering), a probe of
-//! the tail, time-outs by RFC 6298 with Linux's least variation of 200 ms, acks of every second segment or after 40 ms, no
-//! Nagle.
+//! NewReno's window (RFC 5681) starts at ten segments and grows only while it is used (RFC 7661).
+//! Selective acks report everything. A loss is known as soon as anything sent later has arrived
+//! (RFC 8985 without a window for reordering).
+//!
+//! There is a probe of the tail. Time-outs follow RFC 6298 with Linux's minimum variation of 200
+//! ms. Acks are sent for every second segment or after 40 ms; Nagle's algorithm is off.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,17 +17,18 @@ use queqiao::base::{Rng, Tick};
 use super::agenda::Agenda;
 use super::weather::chance;
 
-/// On Ethernet, with timestamps (RFC 7323).
+/// Bytes in a segment on Ethernet, with timestamps (RFC 7323).
 const SEGMENT_MAX: u64 = 1448;
 const WINDOW_INITIAL: f64 = 10.0 * SEGMENT_MAX as f64;
 const VARIATION_MIN: Duration = Duration::from_millis(200);
 const TIMEOUT_MAX: Duration = Duration::from_secs(120);
 const ACK_DELAY: Duration = Duration::from_millis(40);
-/// Bytes on a stream: a letter of 100 to the server and from there, as long as Queqiao's own, and a receipt.
+/// Length of a message on each way, in bytes. A letter of 100 bytes to and from the server is as
+/// long as Queqiao's own; the others are receipts.
 const LEN: [u64; 4] = [151, 158, 28, 28];
-/// The way back of each way; the first two carry letters, the others receipts.
+/// The opposite direction of each way. The first two carry letters, the others receipts.
 const BACK: [usize; 4] = [3, 2, 1, 0];
-/// What comes in at the end of a way is written into this one.
+/// The way that each way feeds at its end.
 const NEXT: [Option<usize>; 4] = [Some(1), Some(2), Some(3), None];
 
 #[derive(Clone, Debug)]
@@ -50,14 +53,14 @@ struct Way {
     backoff: u32,
     probed: bool,
     timer_from: Tick,
-    /// When the newest of those that have come was sent.
+    /// Sending time of the newest segment that has arrived.
     newest_come: Tick,
-    /// At the other end: everything before it has come, and what has come beyond.
+    /// At the other end: everything before this has arrived, and `beyond` too.
     received: u64,
     beyond: BTreeMap<u64, u64>,
     unacked: u32,
     ack_at: Option<Tick>,
-    /// When its timers are looked at next: never later than any of them.
+    /// Next check of its timers: never later than any of them.
     look_at: Option<Tick>,
 }
 
@@ -82,7 +85,7 @@ pub struct Tcp {
     loss: u64,
     delay: Duration,
     given: Vec<Tick>,
-    /// Of each letter, in order: from writing it to its receipt at the writer.
+    /// For each letter, in order, the time from writing it to the receipt at its sender.
     pub latencies: Vec<Duration>,
 }
 
@@ -114,7 +117,7 @@ impl Way {
         self.segments.iter().filter(|(_, s)| flies(s)).map(|(start, s)| s.end - start).sum()
     }
 
-    /// When the timer fires, and whether it only probes.
+    /// Returns when the timer fires, and whether it only probes.
     fn timer(&self) -> Option<(Tick, bool)> {
         let outstanding = self.segments.values().filter(|segment| !segment.come).count();
         let timeout = self.srtt + (4 * self.variation).max(VARIATION_MIN);
@@ -134,12 +137,15 @@ impl Way {
         }
         self.segments.values_mut().filter(|segment| !segment.come).for_each(|segment| segment.lost = true);
         self.threshold = (self.window / 2.0).max(2.0 * SEGMENT_MAX as f64);
-        (self.window, self.recovery) = (SEGMENT_MAX as f64, None);
+        self.window = SEGMENT_MAX as f64;
+        self.recovery = None;
         self.backoff += 1;
     }
 
     fn handle_ack(&mut self, now: Tick, ack: &Ack) {
-        let (mut progress, mut sample, in_flight) = (0, None, self.in_flight());
+        let mut progress = 0;
+        let mut sample = None;
+        let in_flight = self.in_flight();
         for (start, segment) in &mut self.segments {
             let beyond = ack.beyond.range(..=start).next_back().is_some_and(|(_, end)| segment.end <= *end);
             if !segment.come && (segment.end <= ack.received || beyond) {
@@ -157,7 +163,9 @@ impl Way {
             self.variation = (3 * self.variation + self.srtt.abs_diff(sample)) / 4;
             self.srtt = (7 * self.srtt + sample) / 8;
         }
-        (self.backoff, self.probed, self.timer_from) = (0, false, now);
+        self.backoff = 0;
+        self.probed = false;
+        self.timer_from = now;
         self.recovery = self.recovery.filter(|until| ack.received < *until);
         let slow_start = self.window < self.threshold;
         let needed = if slow_start { 2 * in_flight } else { in_flight + SEGMENT_MAX };
@@ -174,17 +182,18 @@ impl Way {
         let lost = self.segments.values_mut().filter(overtaken).map(|segment| segment.lost = true).count();
         if lost > 0 && self.recovery.is_none() {
             self.threshold = (self.window / 2.0).max(2.0 * SEGMENT_MAX as f64);
-            (self.window, self.recovery) = (self.threshold, Some(self.next));
+            self.window = self.threshold;
+            self.recovery = Some(self.next);
         }
     }
 
-    /// The next segment that may leave.
+    /// Returns the next segment that may leave.
     fn next_segment(&mut self, now: Tick) -> Option<(u64, u64)> {
         let flies = self.in_flight();
-        let room = |len: u64| flies == 0 || (flies + len) as f64 <= self.window;
+        let fits = |len: u64| flies == 0 || (flies + len) as f64 <= self.window;
         let lost = self.segments.iter().find(|(_, s)| s.lost && !s.come).map(|(start, s)| (*start, s.end));
         let (start, end) = lost.unwrap_or((self.next, self.written.min(self.next + SEGMENT_MAX)));
-        if start == end || !room(end - start) {
+        if start == end || !fits(end - start) {
             return None;
         }
         if flies == 0 {
@@ -196,7 +205,7 @@ impl Way {
         Some((start, end))
     }
 
-    /// Takes a segment in: whether it is to be acknowledged at once.
+    /// Receives a segment. Returns whether it must be acknowledged at once.
     fn receive(&mut self, now: Tick, start: u64, end: u64) -> bool {
         let in_order = start <= self.received && self.beyond.is_empty();
         if end > self.received {
@@ -215,13 +224,15 @@ impl Way {
     }
 
     fn take_ack(&mut self) -> Option<Ack> {
-        (self.unacked, _) = (0, self.ack_at.take()?);
+        self.ack_at.take()?;
+        self.unacked = 0;
         Some(Ack { received: self.received, beyond: self.beyond.clone() })
     }
 }
 
 impl Tcp {
-    /// Connections on paths with this round trip each, where parts of a thousand are lost each way.
+    /// Returns connections on paths with this round trip each, which lose `loss` thousandths each
+    /// way.
     pub fn new(seed: u64, loss: u64, rtt: Duration) -> Tcp {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
@@ -236,18 +247,18 @@ impl Tcp {
         }
     }
 
-    /// A letter will be written then.
+    /// Schedules a letter.
     pub fn write_at(&mut self, at: Tick) {
         self.given.push(at);
         self.agenda.enter(at, Happening::Write);
     }
 
-    /// Runs until every letter has its receipt; when.
+    /// Runs until every letter has its receipt. Returns when the last one arrived.
     pub fn run(&mut self) -> Tick {
         let far = Tick::from_micros(u64::MAX);
         let mut now = Tick::ZERO;
         while self.latencies.len() < self.given.len() {
-            let (at, happening) = self.agenda.next_by(far).expect("timers run while anything is to come");
+            let (at, happening) = self.agenda.next_by(far).expect("timers run while anything is outstanding");
             now = at;
             self.happen(now, happening);
         }
@@ -341,7 +352,7 @@ mod tests {
     use super::*;
 
     const RTT: Duration = Duration::from_millis(50);
-    /// The length before a message of a stream, from 64 bytes on.
+    /// Length prefix of a message in a stream, from 64 bytes on.
     const HEAD: usize = 2;
 
     fn at(millis: u64) -> Tick {
@@ -349,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lone_letter_takes_two_round_trips_and_a_lost_one_waits_for_a_time_out() {
+    fn lost_letter_waits_for_time_out_others_two_round_trips() {
         let mut clear = Tcp::new(1, 0, RTT);
         clear.write_at(at(0));
         assert_eq!(clear.run(), at(100));
@@ -362,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn without_loss_the_window_doubles_each_round_trip() {
+    fn window_doubles_each_round_trip_without_loss() {
         let mut tcp = Tcp::new(1, 0, RTT);
         (0..1_000).for_each(|_| tcp.write_at(at(0)));
         let took = tcp.run().since(at(0));
@@ -370,11 +381,14 @@ mod tests {
     }
 
     #[test]
-    fn letters_are_as_long_as_queqiao_s_own() {
+    fn modelled_letters_have_length_of_real_ones() {
         let now = Wall(1_750_000_000_000);
         let body = encode_text(&format!("{:<100}", 7), now);
-        let (id, prev, kind, mut up, mut down) =
-            (LetterId { outbox: OutboxId(7), number: 7 }, 6, KIND_TEXT, Vec::new(), Vec::new());
+        let id = LetterId { outbox: OutboxId(7), number: 7 };
+        let prev = 6;
+        let kind = KIND_TEXT;
+        let mut up = Vec::new();
+        let mut down = Vec::new();
         ToRelay::Letter(Letter { to: "JACK", id, prev, mark: Mark(1), kind, body: &body }).encode(&mut up);
         ToClient::Delivery(Delivery {
             from: "TOM",
@@ -390,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_that_is_not_used_does_not_grow() {
+    fn unused_window_does_not_grow() {
         let mut tcp = Tcp::new(1, 0, RTT);
         (0..100).for_each(|letter| tcp.write_at(at(letter * 200)));
         tcp.run();

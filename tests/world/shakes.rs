@@ -1,5 +1,8 @@
-//! Handshakes without measure: a relay that resets each session as soon as it has begun, and a crowd at many addresses that
-//! it can prove. What must hold: a client begins few handshakes, and curve arithmetic has its share of the relay's time.
+//! Handshake floods: a relay that resets each session as soon as it has begun, and a crowd at many
+//! addresses that it can prove.
+//!
+//! A client must begin few handshakes, and curve arithmetic must keep to its share of the relay's
+//! time.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -15,14 +18,15 @@ use super::cover::Count;
 use super::weather::{below, chance};
 use super::world::{Happening, World};
 
-/// Handshakes that one run of a client begins within [`WINDOW`]: its rounds take two each, one on each carrier, and a reset
-/// after each of them lets it have six rounds in ten seconds; the rest is for networks that change.
+/// Handshakes that one process of a client may begin within [`WINDOW`]. Each round takes two, one
+/// on each carrier, and a reset after each of them allows six rounds in ten seconds. The rest is
+/// for changes of network.
 const BEGUN_MAX: usize = 24;
 const WINDOW: Duration = Duration::from_secs(10);
-/// Resets leave within this time after the answer to a handshake.
+/// Maximum delay between the answer to a handshake and its reset.
 const RESET_WITHIN: Duration = Duration::from_millis(300);
 
-/// The handshakes that one client has begun lately.
+/// Handshakes that one client has begun recently.
 #[derive(Default)]
 pub struct Shakes {
     life: u32,
@@ -30,7 +34,7 @@ pub struct Shakes {
 }
 
 impl Shakes {
-    /// Looks at a packet that a client sends in this life of its process.
+    /// Checks a packet that a client sends in this life of its process.
     pub fn look(&mut self, now: Tick, life: u32, packet: &[u8]) {
         if packet.get(1) != Some(&(PacketType::Init as u8)) {
             return;
@@ -57,28 +61,33 @@ pub struct Troublemakers {
     crowd: Option<Initiator>,
 }
 
-/// For this long each session is reset that has just begun.
+/// Resets each session that has just begun, for `span`.
 pub fn reset_all(world: &mut World, span: Duration) {
     world.cover.add(Count::HostileResetters);
     let identity = Identity::from_private(world.relay_key);
-    let (secret, rng) = (AccessSecret::default(), Rng::from_seed([1; 32]));
+    let secret = AccessSecret::default();
+    let rng = Rng::from_seed([1; 32]);
     let relay = Responder::new(identity, secret, HandshakeLimits::Off, rng);
     world.troublemakers.resets = Some((world.now + span, relay));
 }
 
-/// This many clients handshake within a second, each again and again, from proven addresses in as many networks.
+/// Lets `many` clients handshake repeatedly within a second, from proven addresses in as many
+/// networks.
 pub fn crowd_in(world: &mut World, many: u16) {
     world.cover.add(Count::Crowds);
     let mut private_key = [0; 32];
     world.rng.fill(&mut private_key);
-    let (identity, relay) = (Identity::from_private(private_key), world.relay.core.public_key());
-    let (hello, secret, mut rng) =
-        (Hello { counter: 1, continues: None }, AccessSecret::default(), world.rng.fork());
+    let identity = Identity::from_private(private_key);
+    let relay = world.relay.core.public_key();
+    let hello = Hello { counter: 1, continues: None };
+    let secret = AccessSecret::default();
+    let mut rng = world.rng.fork();
     let first = Initiator::new(&identity, &relay, &secret, &hello, 77, Carrier::Udp, &mut rng);
     let first = first.expect("the relay's key is sound");
     for place in 0..many {
         let [high, low] = place.to_be_bytes();
-        let (from, bytes) = (SocketAddr::from(([10, high, low, 1], 4_000)), first.packet().to_vec());
+        let from = SocketAddr::from(([10, high, low, 1], 4_000));
+        let bytes = first.packet().to_vec();
         world.hostile.insert(from, ());
         knock(world, from, bytes);
     }
@@ -92,20 +101,22 @@ fn knock(world: &mut World, from: SocketAddr, bytes: Vec<u8>) {
 }
 
 impl World {
-    /// The relay has sent this to a client, or to one of the crowd.
+    /// Reacts to a packet that the relay sent to a client, or to one of the crowd.
     pub fn make_trouble(&mut self, client: Option<usize>, to: Option<SocketAddr>, packet: &[u8]) {
         let is = |kind: PacketType| packet.get(1) == Some(&(kind as u8));
-        if let (true, Some(to), Some(crowd)) = (
-            is(PacketType::Cookie),
-            to.filter(|to| self.hostile.contains_key(to)),
-            &mut self.troublemakers.crowd,
-        ) && crowd.handle_cookie(packet).is_ok()
+        if is(PacketType::Cookie)
+            && let Some(to) = to.filter(|to| self.hostile.contains_key(to))
+            && let Some(crowd) = &mut self.troublemakers.crowd
+            && crowd.handle_cookie(packet).is_ok()
         {
             let bytes = crowd.packet().to_vec();
             (0..3).for_each(|_| knock(self, to, bytes.clone()));
         }
         let resets = self.troublemakers.resets.as_ref().filter(|(until, _)| *until > self.now);
-        if let (true, Some(client), Some((_, relay))) = (is(PacketType::Response), client, resets) {
+        if is(PacketType::Response)
+            && let Some(client) = client
+            && let Some((_, relay)) = resets
+        {
             let index = u32::from_be_bytes(packet[4..8].try_into().unwrap());
             let mut reset = Vec::new();
             packet::write_reset(&mut reset, index, relay.reset_token(index).bytes());
@@ -114,7 +125,7 @@ impl World {
         }
     }
 
-    /// The session that a client has now is reset too.
+    /// Resets the client's current session too.
     pub fn reset_once(&mut self, client: usize) {
         let Some((index, _)) = self.stations[client].epoch_since else { return };
         let Some((_, relay)) = &self.troublemakers.resets else { return };
@@ -123,17 +134,19 @@ impl World {
         self.inject_to_client(client, reset);
     }
 
-    /// Curve arithmetic has a tenth of the relay's time, and 10 ms at once.
+    /// Checks that curve arithmetic takes at most a tenth of the relay's time, and 10 ms at once.
     pub fn look_at_curve_work(&self) {
         let budget = HANDSHAKE_BUDGET;
         let age = self.now.since(self.relay_since).as_micros() as u64;
         let rate = u64::from(budget.capacity) * age / budget.time.as_micros() as u64;
-        let (spent, most) = (self.relay.core.stats().curve_us, rate + u64::from(budget.burst));
+        let spent = self.relay.core.stats().curve_us;
+        let most = rate + u64::from(budget.burst);
         assert!(spent <= most, "{spent} µs of curve arithmetic in {age}, {most} at most");
     }
 }
 
-/// Whether the relay resets everybody in this seed, and for how long; a crowd comes in few, for it costs real time.
+/// In some seeds the relay resets every session for a while. A crowd is rarer, because it costs
+/// real time.
 pub fn plan(world: &mut World, span: Duration) {
     if chance(&mut world.rng, 60) {
         let at = below(&mut world.rng, span);

@@ -1,4 +1,4 @@
-//! Stories: what two or three people see, each told alone.
+//! Scenarios with two or three members, each run separately.
 
 use std::time::Duration;
 
@@ -23,16 +23,17 @@ pub fn two(carriers: Carriers) -> (World, usize, usize) {
     two_in(World::new(1), carriers)
 }
 
-/// TOM and JACK in this world, both online.
+/// TOM and JACK in this simulation, both online.
 pub fn two_in(mut world: World, carriers: Carriers) -> (World, usize, usize) {
-    let (tom, jack) = (world.client("TOM", carriers), world.client("JACK", carriers));
+    let tom = world.client("TOM", carriers);
+    let jack = world.client("JACK", carriers);
     world.start(tom);
     world.start(jack);
     assert!(world.run_until(secs(5), |w| is_online(w, tom) && is_online(w, jack)), "both come online");
     (world, tom, jack)
 }
 
-/// TOM in this world, and JACK, who was online and has left.
+/// TOM in this simulation, and JACK, who was online and has left.
 pub fn one_has_left(world: World) -> (World, usize, usize) {
     let (mut world, tom, jack) = two_in(world, Carriers::Auto);
     world.command(jack, Command::Leave);
@@ -40,21 +41,22 @@ pub fn one_has_left(world: World) -> (World, usize, usize) {
     (world, tom, jack)
 }
 
-/// A letter to JACK, who is not there: the relay accepts it for his mailbox.
+/// Sends a letter to JACK, who is away. The relay accepts it for his mailbox.
 pub fn leave_letter(world: &mut World, from: usize, text: &str) -> u64 {
     let letter = world.send(from, "JACK", text);
     assert!(world.run_until(secs(1), |w| w.fate(letter).accepted), "{:?}", world.fate(letter));
     letter
 }
 
-/// How long a letter takes to be delivered.
+/// Returns how long a letter takes to be delivered, at most `most`.
 pub fn say(world: &mut World, from: usize, to: &str, most: Duration) -> Duration {
-    let (start, letter) = (world.now, world.send(from, to, "hello"));
+    let start = world.now;
+    let letter = world.send(from, to, "hello");
     assert!(world.run_until(most, |w| delivered(w, letter)), "{:?}", world.fate(letter));
     world.now.since(start)
 }
 
-/// The sender was told that the relay kept it for too long.
+/// Checks that the sender received `expired`.
 fn assert_expired(world: &World, letter: u64) {
     let end = world.fate(letter).end;
     assert!(matches!(end, Some(End::Refused { reason: Reason::Expired, .. })), "{end:?}");
@@ -79,7 +81,7 @@ pub fn shows(world: &World, client: usize, wanted: impl Fn(&Event) -> bool) -> b
 }
 
 #[test]
-fn a_letter_goes_over_udp() {
+fn letter_goes_over_udp() {
     let (mut world, tom, jack) = two(Carriers::Auto);
     say(&mut world, tom, "JACK", millis(100));
     assert!(shows(
@@ -91,18 +93,20 @@ fn a_letter_goes_over_udp() {
 }
 
 #[test]
-fn a_letter_goes_over_tcp() {
+fn letter_goes_over_tcp() {
     let (mut world, tom, jack) = two(Carriers::Tcp);
     let datagrams = world.datagrams;
     say(&mut world, tom, "JACK", millis(100));
     assert!(shows(&world, jack, |e| matches!(e, Event::Letter(l) if l.via == Carrier::Tcp)));
-    assert_eq!((datagrams, world.datagrams), (0, 0), "not one datagram");
+    assert_eq!(datagrams, 0, "no datagram for signing in");
+    assert_eq!(world.datagrams, 0, "no datagram for the letter");
 }
 
 #[test]
-fn udp_that_is_a_black_hole_costs_a_second() {
+fn first_letter_despite_udp_black_hole_takes_at_most_1500_ms() {
     let mut world = World::new(1);
-    let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
+    let tom = world.client("TOM", Carriers::Auto);
+    let jack = world.client("JACK", Carriers::Auto);
     world.stations[tom].up.weather.udp_hole = true;
     world.start(jack);
     world.start(tom);
@@ -111,18 +115,18 @@ fn udp_that_is_a_black_hole_costs_a_second() {
 }
 
 #[test]
-fn a_conversation_whose_udp_dies_goes_on_over_tcp() {
+fn conversation_continues_over_tcp_when_udp_dies() {
     let (mut world, tom, jack) = two(Carriers::Auto);
     world.stations[tom].up.weather.udp_hole = true;
     world.stations[tom].down.weather.udp_hole = true;
     say(&mut world, tom, "JACK", secs(10));
     assert!(shows(&world, tom, |e| matches!(e, Event::Moved { via: Carrier::Tcp, .. })));
     say(&mut world, jack, "TOM", millis(500));
-    assert_eq!(world.relay.core.stats().handshakes, 2, "the session goes on");
+    assert_eq!(world.relay.core.stats().handshakes, 2, "the session continues");
 }
 
 #[test]
-fn a_new_address_in_mid_conversation_costs_nothing() {
+fn address_change_mid_conversation_needs_no_handshake() {
     let (mut world, tom, jack) = two(Carriers::Auto);
     for round in 0..6 {
         say(&mut world, tom, "JACK", millis(200));
@@ -134,7 +138,7 @@ fn a_new_address_in_mid_conversation_costs_nothing() {
 }
 
 #[test]
-fn the_first_key_a_relay_shows_is_pinned() {
+fn first_key_of_relay_is_pinned() {
     let (mut world, tom, _) = two(Carriers::Auto);
     let relay_key = world.relay.core.public_key();
     assert!(shows(&world, tom, |e| matches!(e, Event::Pinned { key, .. } if *key == relay_key)));
@@ -144,8 +148,8 @@ fn the_first_key_a_relay_shows_is_pinned() {
     assert!(!shows(&world, tom, |e| matches!(e, Event::Pinned { .. })), "it was known");
 }
 
-/// Answers to the question for the relay's key carry no proof. Where one is damaged on the way, the client asks again, and the
-/// key that it pins is the one that the relay has proved.
+/// Answers to a key query carry no proof. If one is damaged on the way, the client asks again, and
+/// pins only the key that the relay has proved.
 #[test]
 fn damaged_key_answer_is_never_pinned() {
     for seed in 0..60 {
@@ -162,7 +166,7 @@ fn damaged_key_answer_is_never_pinned() {
 }
 
 #[test]
-fn a_relay_with_another_key_is_told_loudly() {
+fn changed_key_of_relay_is_reported_and_not_accepted() {
     let mut world = World::new(1);
     let tom = world.client("TOM", Carriers::Auto);
     let pinned = queqiao::session::Identity::from_private([7; 32]).public();
@@ -176,7 +180,7 @@ fn a_relay_with_another_key_is_told_loudly() {
 }
 
 #[test]
-fn a_name_belongs_to_the_first_key() {
+fn name_belongs_to_first_key() {
     let (mut world, _, _) = two(Carriers::Auto);
     let thief = world.client("TOM", Carriers::Auto);
     world.start(thief);
@@ -184,11 +188,12 @@ fn a_name_belongs_to_the_first_key() {
     assert!(world.run_until(secs(2), |w| shows(w, thief, refused)));
     let names = world.relay_disk.members.len();
     world.run_for(secs(5));
-    assert_eq!((names, world.relay_disk.members.len()), (2, 2));
+    assert_eq!(names, 2);
+    assert_eq!(world.relay_disk.members.len(), 2, "five seconds later");
 }
 
 #[test]
-fn an_unknown_name_is_refused_with_names_like_it() {
+fn unknown_name_is_refused_with_similar_names() {
     let (mut world, tom, _) = two(Carriers::Auto);
     let letter = world.send(tom, "JAKC", "hello");
     assert!(world.run_until(millis(100), |w| ended(w, letter)));
@@ -204,7 +209,7 @@ fn an_unknown_name_is_refused_with_names_like_it() {
 }
 
 #[test]
-fn a_member_who_has_left_finds_its_letters_on_return_in_order() {
+fn absent_member_receives_letters_in_order_on_return() {
     let (mut world, tom, jack) = one_has_left(World::new(1));
     let letters: Vec<u64> = (0..50).map(|n| world.send(tom, "JACK", &format!("letter {n}"))).collect();
     assert!(world.run_until(millis(500), |w| letters.iter().all(|l| w.fate(*l).accepted)));
@@ -219,7 +224,7 @@ fn a_member_who_has_left_finds_its_letters_on_return_in_order() {
 }
 
 #[test]
-fn a_letter_between_two_who_are_there_never_touches_the_disk() {
+fn letter_between_online_members_is_never_written_to_disk() {
     let (mut world, tom, jack) = two(Carriers::Auto);
     for n in 0..200 {
         let letter = world.send(tom, "JACK", &format!("letter {n}"));
@@ -230,8 +235,10 @@ fn a_letter_between_two_who_are_there_never_touches_the_disk() {
     assert_eq!(world.relay.core.stats().letters_written, 0);
 }
 
+/// The recipient stops receiving. The letter is in memory only for at least 400 ms, and accepted
+/// within 700 ms. The relay then restarts.
 #[test]
-fn a_letter_whose_recipient_falls_silent_is_accepted_within_a_second_and_arrives_once() {
+fn letter_to_silent_recipient_is_accepted_and_arrives_once() {
     let (mut world, tom, jack) = two(Carriers::Udp);
     world.stations[jack].down.weather.udp_hole = true;
     let letter = world.send(tom, "JACK", "hello");
@@ -243,11 +250,12 @@ fn a_letter_whose_recipient_falls_silent_is_accepted_within_a_second_and_arrives
     assert!(world.run_until(secs(20), |w| w.fate(next).accepted), "{:?}", world.fate(next));
     world.heal();
     assert!(world.run_until(secs(60), |w| delivered(w, letter) && delivered(w, next)));
-    assert_eq!((world.fate(letter).shown, world.fate(next).shown), (1, 1));
+    assert_eq!(world.fate(letter).shown, 1);
+    assert_eq!(world.fate(next).shown, 1);
 }
 
 #[test]
-fn letters_too_old_are_refused_though_the_clock_on_the_wall_jumped() {
+fn letter_expires_by_uptime_despite_wall_clock_jump() {
     let limits = Limits { keep: secs(3_600), ..Limits::default() };
     let (mut world, tom, jack) = one_has_left(World::with_limits(1, limits));
     let letter = leave_letter(&mut world, tom, "soon too old");
@@ -257,7 +265,8 @@ fn letters_too_old_are_refused_though_the_clock_on_the_wall_jumped() {
     world.run_for(secs(1_000));
     assert_eq!(world.relay.core.stats().letters_expired, 0, "no jump makes it older");
     world.restart_relay(millis(100));
-    // A crash lets letters wait for up to an hour more: the clock goes on where a letter or an hour was last written.
+    // After a crash letters wait for up to an hour more: the uptime clock resumes where a letter or
+    // an hour was last written.
     world.run_for(secs(1_900));
     assert_eq!(world.relay_disk.len(), 1);
     assert_expired(&world, letter);
@@ -265,8 +274,9 @@ fn letters_too_old_are_refused_though_the_clock_on_the_wall_jumped() {
     assert!(world.run_until(secs(10), |w| delivered(w, later)), "{:?}", world.fate(later));
 }
 
+/// The sender is unreachable from before the letter expires until after the restart.
 #[test]
-fn a_refusal_of_an_accepted_letter_is_told_though_the_relay_restarts_meanwhile() {
+fn refusal_of_expired_letter_survives_relay_restart() {
     let limits = Limits { keep: secs(60), ..Limits::default() };
     let (mut world, tom, _) = one_has_left(World::with_limits(1, limits));
     let letter = leave_letter(&mut world, tom, "soon too old");
@@ -274,13 +284,13 @@ fn a_refusal_of_an_accepted_letter_is_told_though_the_relay_restarts_meanwhile()
     assert!(world.run_until(secs(90), |w| w.relay.core.stats().letters_expired == 1));
     world.restart_relay(millis(100));
     world.heal();
-    assert!(world.run_until(secs(90), |w| w.fate(letter).end.is_some()), "nobody told");
+    assert!(world.run_until(secs(90), |w| w.fate(letter).end.is_some()), "no refusal arrived");
     assert_expired(&world, letter);
 }
 
-/// The oracle holds both clients to the order.
+/// The oracle checks the order at both clients.
 #[test]
-fn that_a_letter_is_too_old_is_told_before_a_later_one_is_delivered() {
+fn expiry_is_reported_before_later_letter_is_delivered() {
     for restarted in [false, true] {
         let limits = Limits { keep: secs(60), ..Limits::default() };
         let (mut world, tom, jack) = one_has_left(World::with_limits(1, limits));
@@ -304,9 +314,9 @@ fn that_a_letter_is_too_old_is_told_before_a_later_one_is_delivered() {
     }
 }
 
-/// The relay may have asked its disk for the oldest letters just before one of them was stored.
+/// The relay may have queried its disk for the oldest letters just before one of them was stored.
 #[test]
-fn a_letter_that_is_stored_while_the_relay_looks_for_old_ones_is_counted_out_once() {
+fn letter_stored_during_expiry_query_is_counted_out_once() {
     for early in 20..56 {
         let limits = Limits { keep: secs(60), ..Limits::default() };
         let (mut world, tom, jack) = one_has_left(World::with_limits(early, limits));
@@ -325,10 +335,10 @@ fn a_letter_that_is_stored_while_the_relay_looks_for_old_ones_is_counted_out_onc
 }
 
 #[test]
-fn a_letter_that_is_unwanted_while_the_disk_is_full_is_refused_once_there_is_room() {
+fn unwanted_letter_is_refused_once_full_disk_has_space() {
     let (mut world, tom, jack) = one_has_left(World::new(1));
     let letter = leave_letter(&mut world, tom, "for the mailbox");
-    // He refuses what the relay has accepted.
+    // JACK refuses a letter that the relay has accepted.
     world.oracle.liars.insert("JACK".to_owned());
     world.relay_platter.full_until = world.now + secs(5);
     world.restart_client(jack);
@@ -352,7 +362,7 @@ fn echo_answers_in_capitals() {
 }
 
 #[test]
-fn the_longest_letter_arrives_and_a_longer_one_is_refused() {
+fn longest_letter_arrives_and_longer_one_is_refused() {
     let (mut world, tom, _) = two(Carriers::Auto);
     let longest = world.send(tom, "JACK", &"x".repeat(64 * 1024));
     let longer = world.send(tom, "JACK", &"x".repeat(64 * 1024 + 1));
@@ -362,7 +372,7 @@ fn the_longest_letter_arrives_and_a_longer_one_is_refused() {
 }
 
 #[test]
-fn a_listener_whose_connection_broke_hears_the_next_letter() {
+fn listener_receives_next_letter_after_broken_connection() {
     let (mut world, tom, jack) = two(Carriers::Tcp);
     world.run_for(secs(5));
     let ours = world.conns.iter().find(|(_, conn)| conn.client == jack).map(|(number, _)| *number);

@@ -1,12 +1,12 @@
-//! Stories of an attacker who sends text in the names of others: none of those gets more than it
-//! seems to have sent, and no guest and no member loses anything by it.
+//! Scenarios with an attacker that sends text from forged addresses. No owner of such an address
+//! receives more than it seems to have sent, and no guest and no member loses anything.
 
 use std::net::SocketAddr;
 
 use super::stories::{delivered, millis, secs};
 use super::stories_of_guests::{addr, answer, desk, letters, name, texts_of};
 
-/// Guests who come before, during and after the flood.
+/// Guests that come before, during, and after the flood.
 fn story(seed: u64) {
     let (mut world, tom, jack) = desk(seed, 16);
     world.caller(addr(1), 0);
@@ -52,13 +52,13 @@ fn story(seed: u64) {
 }
 
 #[test]
-fn guests_and_members_are_served_during_a_flood_of_forged_text() {
+fn guests_and_members_are_served_during_forged_text_flood() {
     (1..9).for_each(story);
 }
 
-/// Servers that answer whatever comes: DNS, NTP, and one more below 1024.
+/// Servers that answer any packet: DNS, NTP, and one more below port 1024.
 #[test]
-fn text_in_the_name_of_a_server_is_silent() {
+fn text_from_forged_server_address_gets_no_reply() {
     let (mut world, _, jack) = desk(9, 16);
     let servers = [(1, 53), (2, 123), (3, 1_023)];
     let servers = servers.map(|(host, port)| SocketAddr::from(([192, 0, 2, host], port)));

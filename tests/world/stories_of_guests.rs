@@ -1,5 +1,5 @@
-//! Stories of guests who speak plain text, among members: none is crossed with another, and what
-//! was taken is not lost when the relay ends.
+//! Scenarios with plain-text guests among members. No guest receives another's answer, and no
+//! accepted letter is lost when the relay ends.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::oracle::End;
 use super::stories::{delivered, millis, secs, two_in};
 use super::world::World;
 
-/// TOM and JACK, whom guests write to, both online.
+/// TOM and JACK, both online. Guests write to JACK.
 pub fn desk(seed: u64, limit: usize) -> (World, usize, usize) {
     let texts = GuestTexts { away: "away".into(), nobody: "nobody".into(), full: "full".into() };
     let rules = guest_rules::to_jack(limit, texts);
@@ -29,7 +29,8 @@ pub fn name(host: u8) -> String {
     Name::of_guest(addr(host)).to_string()
 }
 
-/// Who wrote what to this client, in order; what the relay says about a guest in brackets.
+/// Returns sender and text of each letter to this client, in order. Events of guests are in
+/// brackets.
 pub fn letters(world: &World, client: usize) -> Vec<(String, String)> {
     let events = world.stations[client].events.iter();
     let letter = |event: &Event| match event {
@@ -47,7 +48,7 @@ pub fn texts_of(world: &World, client: usize, from: &str) -> Vec<String> {
     all.filter(|(who, _)| who == from).map(|(_, text)| text).collect()
 }
 
-/// Answers every guest's letter that came since the last time.
+/// Answers every guest's letter that arrived since the last call.
 pub fn answer(world: &mut World, jack: usize, answered: &mut usize) {
     let all = letters(world, jack);
     for (from, text) in &all[*answered..] {
@@ -59,7 +60,7 @@ pub fn answer(world: &mut World, jack: usize, answered: &mut usize) {
     *answered = all.len();
 }
 
-/// Guests by UDP are hosts 1–3, those on TCP 4–6; each writes so many letters within ten seconds.
+/// Letters of each guest within ten seconds. Guests on UDP are hosts 1–3, those on TCP 4–6.
 const ROUNDS: usize = 10;
 
 fn talk(seed: u64, loss: u64) {
@@ -106,19 +107,19 @@ fn talk(seed: u64, loss: u64) {
 }
 
 #[test]
-fn guests_and_members_talk_at_once_and_nobody_hears_anothers_answer() {
+fn concurrent_guests_receive_only_their_own_answers() {
     talk(1, 0);
 }
 
 #[test]
-fn under_loss_datagrams_are_lost_and_nothing_else() {
-    // Seed 20 tears a guest's first line and holds the rest back for longer than the pause that ends
-    // a text of a guest who may know no newlines.
+fn loss_drops_guest_datagrams_and_nothing_else() {
+    // Seed 20 tears a guest's first line and delays the rest. The delay is longer than the pause
+    // that ends a text, as guests may not send newlines.
     (2..22).filter(|seed| *seed != 20).for_each(|seed| talk(seed, [50, 200, 400][seed as usize % 3]));
 }
 
 #[test]
-fn a_letter_to_who_is_away_waits_while_the_relay_ends_and_begins_again() {
+fn guest_letter_to_absent_member_survives_relay_restart() {
     let (mut world, _, jack) = desk(1, 256);
     world.command(jack, Command::Leave);
     world.run_for(secs(1));
@@ -139,7 +140,7 @@ fn a_letter_to_who_is_away_waits_while_the_relay_ends_and_begins_again() {
     let early = world.send(jack, &name(1), "are you there?");
     assert!(world.run_until(secs(5), |w| w.fate(early).end.is_some()));
     let unknown = Some(End::Refused { reason: Reason::Unknown, may_have_arrived: false });
-    assert_eq!(world.fate(early).end, unknown, "the relay knows no guest of before");
+    assert_eq!(world.fate(early).end, unknown, "the relay does not know earlier guests");
     world.say_by_udp(addr(1), "yes");
     world.run_for(secs(1));
     let letter = world.send(jack, &name(1), "at last");
@@ -150,7 +151,7 @@ fn a_letter_to_who_is_away_waits_while_the_relay_ends_and_begins_again() {
 }
 
 #[test]
-fn a_guest_talks_on_with_who_goes_and_returns() {
+fn guest_continues_with_member_that_leaves_and_returns() {
     let (mut world, _, jack) = desk(3, 256);
     let conn = world.guest(addr(1), 0);
     let mut answered = 0;
@@ -183,7 +184,7 @@ fn a_guest_talks_on_with_who_goes_and_returns() {
 }
 
 #[test]
-fn a_guest_whose_connection_breaks_is_told_of_and_its_letters_stay() {
+fn broken_guest_connection_is_reported_and_letters_stay() {
     let (mut world, _, jack) = desk(4, 256);
     let conn = world.guest(addr(1), 0);
     world.say_by_tcp(conn, "one\nhalf a li");
@@ -195,7 +196,7 @@ fn a_guest_whose_connection_breaks_is_told_of_and_its_letters_stay() {
 }
 
 #[test]
-fn a_long_answer_is_fetched_three_datagrams_ahead_whatever_is_lost() {
+fn long_answer_is_fetched_three_datagrams_ahead_despite_loss() {
     for seed in 0..10 {
         let loss = 100 * (seed % 3);
         let (mut world, _, jack) = desk(seed, 16);

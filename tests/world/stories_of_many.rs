@@ -1,4 +1,4 @@
-//! Stories of bursts, restarts, and one whose trouble must not be another's.
+//! Scenarios with bursts and restarts, and with members whose faults must not affect others.
 
 use queqiao::client::{Carriers, Event, Progress};
 use queqiao::relay::Limits;
@@ -12,7 +12,7 @@ use super::stories::{
 use super::world::World;
 
 #[test]
-fn a_relay_that_restarts_loses_and_repeats_nothing() {
+fn relay_restart_loses_and_repeats_no_letter() {
     let (mut world, tom, jack) = two(Carriers::Auto);
     let mut letters = Vec::new();
     for n in 0..40 {
@@ -26,12 +26,13 @@ fn a_relay_that_restarts_loses_and_repeats_nothing() {
     let all = |w: &World| letters.iter().all(|l| ended(w, *l));
     assert!(world.run_until(secs(90), all), "{:?}", world.open_letters());
     assert!(is_online(&world, tom) && is_online(&world, jack));
-    assert!(world.relay.core.stats().handshakes >= 2, "sessions are made anew");
+    assert!(world.relay.core.stats().handshakes >= 2, "sessions are established again");
     say(&mut world, tom, "JACK", secs(5));
 }
 
+/// JACK's machine is suspended with 300 letters under way.
 #[test]
-fn a_dead_recipient_does_not_delay_another() {
+fn suspended_recipient_does_not_delay_others() {
     let (mut world, tom, jack) = two(Carriers::Auto);
     let mary = world.client("MARY", Carriers::Auto);
     world.start(mary);
@@ -47,7 +48,7 @@ fn a_dead_recipient_does_not_delay_another() {
 }
 
 #[test]
-fn a_second_machine_with_the_same_key_takes_over() {
+fn second_machine_with_same_key_takes_over() {
     let (mut world, tom, jack) = two(Carriers::Auto);
     let key = world.stations[tom].private_key;
     let second = world.client_with_key("TOM", Carriers::Auto, key);
@@ -55,17 +56,19 @@ fn a_second_machine_with_the_same_key_takes_over() {
     world.start(second);
     assert!(world.run_until(secs(3), |w| is_online(w, second)));
     let replaced = |e: &Event| matches!(e, Event::Replaced { .. });
-    assert!(world.run_until(secs(30), |w| shows(w, tom, replaced)), "the earlier one is told");
+    assert!(world.run_until(secs(30), |w| shows(w, tom, replaced)), "the earlier one is notified");
     say(&mut world, jack, "TOM", secs(1));
     assert!(shows(&world, second, |e| matches!(e, Event::Letter(_))));
     world.run_for(secs(120));
     assert!(!shows(&world, second, replaced), "they do not take turns");
 }
 
+/// 3,000 letters at 1,000 per second, with a burst of 1,000 and a rate of 100 per second.
 #[test]
-fn a_sender_of_a_thousand_a_second_is_slowed_and_loses_nothing() {
+fn sender_above_its_rate_is_slowed_and_loses_nothing() {
     let (mut world, tom, _) = two(Carriers::Auto);
-    let (start, mut letters) = (world.now, Vec::new());
+    let start = world.now;
+    let mut letters = Vec::new();
     for n in 0..3_000 {
         letters.push(world.send(tom, "JACK", &format!("letter {n}")));
         world.run_for(millis(1));
@@ -78,7 +81,7 @@ fn a_sender_of_a_thousand_a_second_is_slowed_and_loses_nothing() {
 }
 
 #[test]
-fn order_is_kept_when_letters_in_the_middle_are_refused() {
+fn order_is_kept_when_letters_in_between_are_refused() {
     let limits = Limits { pair_letters: 4, ..Limits::default() };
     let (mut world, tom, _) = two_in(World::with_limits(1, limits), Carriers::Auto);
     let letters: Vec<u64> = (0..200).map(|n| world.send(tom, "JACK", &format!("letter {n}"))).collect();
@@ -92,7 +95,7 @@ fn order_is_kept_when_letters_in_the_middle_are_refused() {
 }
 
 #[test]
-fn a_refusal_that_is_not_durable_when_its_writer_is_killed_does_not_pass_for_a_delivery() {
+fn refusal_lost_in_kill_does_not_become_delivery() {
     let limits = Limits { pair_bytes: 90_000, ..Limits::default() };
     let (mut world, tom, jack) = one_has_left(World::with_limits(5, limits));
     let letters = [60_000, 60_000, 10].map(|len| world.send(tom, "JACK", &"x".repeat(len)));
@@ -101,7 +104,7 @@ fn a_refusal_that_is_not_durable_when_its_writer_is_killed_does_not_pass_for_a_d
     world.run_for(secs(3));
     world.restart_client(tom);
     world.heal();
-    // It goes again, while there is no more room than before.
+    // The client sends it again, while there is no more space than before.
     world.run_for(secs(1));
     world.restart_client(jack);
     assert!(world.run_until(secs(60), |w| w.open_letters().is_empty()), "{:?}", world.open_letters());
@@ -111,7 +114,7 @@ fn a_refusal_that_is_not_durable_when_its_writer_is_killed_does_not_pass_for_a_d
 }
 
 #[test]
-fn a_receipt_that_two_killed_processes_had_and_did_not_keep_is_asked_for_by_the_third() {
+fn receipt_lost_by_two_killed_processes_is_queried_again() {
     for seed in 0..12 {
         let (mut world, tom, jack) = one_has_left(World::new(seed));
         leave_letter(&mut world, tom, "hello");
@@ -125,12 +128,12 @@ fn a_receipt_that_two_killed_processes_had_and_did_not_keep_is_asked_for_by_the_
             assert!(world.run_until(secs(10), |w| told(w) > before || is_kept(w)), "seed {seed}");
             world.restart_client(tom);
         }
-        assert!(world.run_until(secs(30), is_kept), "seed {seed}: nobody asks");
+        assert!(world.run_until(secs(30), is_kept), "seed {seed}: the receipt was not queried");
     }
 }
 
 #[test]
-fn somebody_who_was_away_is_there_again() {
+fn member_receives_all_letters_after_udp_hole() {
     let (mut world, tom, jack) = two(Carriers::Udp);
     world.stations[jack].down.weather.udp_hole = true;
     let lost: Vec<u64> = (0..10).map(|n| world.send(tom, "JACK", &format!("kept {n}"))).collect();
@@ -143,7 +146,7 @@ fn somebody_who_was_away_is_there_again() {
 }
 
 #[test]
-fn clients_that_are_killed_go_on_where_they_were() {
+fn killed_clients_continue_their_conversations() {
     let (mut world, tom, jack) = two(Carriers::Auto);
     for round in 0..30 {
         for n in 0..10 {
@@ -160,10 +163,10 @@ fn clients_that_are_killed_go_on_where_they_were() {
     assert!(arrived > 300, "{arrived} of 600");
 }
 
-/// MARY's letters arrive while TOM's wait for their pace, whatever dies in the meantime; all of
-/// TOM's come in the end.
+/// MARY's letters arrive while TOM's are paced, across kills of the recipient or the relay. All of
+/// TOM's arrive in the end.
 #[test]
-fn greedy_sender_holds_up_no_other() {
+fn greedy_sender_does_not_delay_others() {
     for seed in 0..6 {
         let limits = Limits { pair_rate: 50_000, pair_burst: 30_000, ..Limits::default() };
         let (mut world, tom, jack) = two_in(World::with_limits(seed, limits), Carriers::Auto);

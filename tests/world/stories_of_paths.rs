@@ -1,5 +1,5 @@
-//! Stories of UDP that dies in one way or another, comes back, and of what the conversation does then. The numbers in
-//! the names are rows of the table of faults.
+//! Scenarios in which UDP fails in one way or another and comes back, with the reaction of the
+//! conversation.
 
 use std::time::Duration;
 
@@ -12,12 +12,13 @@ use super::stories::{delivered, ended, is_online, millis, say, secs, shows, two}
 use super::weather::Weather;
 use super::world::World;
 
-/// Both ends at `rtt`, a letter each way said, UDP proved.
+/// Both ends at `rtt`. A letter went each way, and UDP is validated.
 pub fn talking(carriers: Carriers, rtt: Duration) -> (World, usize, usize) {
     let (mut world, tom, jack) = two(carriers);
     for client in [tom, jack] {
         let station = &mut world.stations[client];
-        (station.up.weather, station.down.weather) = (Weather::clear(rtt / 2), Weather::clear(rtt / 2));
+        station.up.weather = Weather::clear(rtt / 2);
+        station.down.weather = Weather::clear(rtt / 2);
     }
     for _ in 0..20 {
         say(&mut world, tom, "JACK", secs(1));
@@ -33,19 +34,21 @@ pub fn talking(carriers: Carriers, rtt: Duration) -> (World, usize, usize) {
 /// JACK is online, and TOM has not started yet.
 pub fn only_jack_is_there() -> (World, usize) {
     let mut world = World::new(1);
-    let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
+    let tom = world.client("TOM", Carriers::Auto);
+    let jack = world.client("JACK", Carriers::Auto);
     world.start(jack);
     world.run_for(secs(1));
     (world, tom)
 }
 
-/// How long TOM's first letter takes from his start where UDP is silently dropped.
+/// Returns how long TOM's first letter takes from his start if UDP is silently dropped.
 pub fn first_letter_over_tcp(rtt: Duration, knows_key: bool) -> Duration {
     let (mut world, tom) = only_jack_is_there();
     let key = world.relay.core.public_key();
     let station = &mut world.stations[tom];
     station.pinned = knows_key.then_some(key);
-    (station.up.weather, station.down.weather) = (Weather::clear(rtt / 2), Weather::clear(rtt / 2));
+    station.up.weather = Weather::clear(rtt / 2);
+    station.down.weather = Weather::clear(rtt / 2);
     hole(&mut world, tom, true, true);
     world.start(tom);
     say(&mut world, tom, "JACK", secs(5))
@@ -71,8 +74,9 @@ pub fn hole(world: &mut World, client: usize, up: bool, down: bool) {
 
 const ROUND_TRIPS: [u64; 3] = [1, 20, 100];
 
+// faults.md: R28
 #[test]
-fn row_28_whoever_writes_when_udp_dies_is_on_tcp_within_a_second_and_a_half() {
+fn sender_fails_over_within_1500_ms_when_udp_dies() {
     for rtt in ROUND_TRIPS {
         for (up, down) in [(true, true), (true, false), (false, true)] {
             let (mut world, tom, _) = talking(Carriers::Auto, millis(rtt));
@@ -88,8 +92,9 @@ fn row_28_whoever_writes_when_udp_dies_is_on_tcp_within_a_second_and_a_half() {
     }
 }
 
+// faults.md: R28
 #[test]
-fn row_28_a_listening_end_of_a_live_conversation_is_on_tcp_within_four_seconds() {
+fn listener_of_live_conversation_fails_over_within_4_s() {
     for rtt in ROUND_TRIPS {
         for (up, down) in [(true, true), (true, false), (false, true)] {
             let (mut world, _, jack) = talking(Carriers::Auto, millis(rtt));
@@ -105,8 +110,10 @@ fn row_28_a_listening_end_of_a_live_conversation_is_on_tcp_within_four_seconds()
 
 const LOOPBACK: Duration = Duration::from_micros(200);
 
+/// Not before 250 ms, so that a short interruption does not cause a failover.
+// faults.md: R28
 #[test]
-fn row_28_udp_that_dies_at_the_shortest_round_trip_is_left_within_half_a_second_and_not_at_the_first_blink() {
+fn dead_udp_at_minimal_rtt_fails_over_within_500_ms() {
     for (up, down) in [(true, true), (true, false), (false, true)] {
         let (mut world, tom, _) = talking(Carriers::Auto, LOOPBACK);
         let handshakes = world.relay.core.stats().handshakes;
@@ -121,9 +128,10 @@ fn row_28_udp_that_dies_at_the_shortest_round_trip_is_left_within_half_a_second_
 }
 
 #[test]
-fn a_relay_on_a_busy_machine_does_not_drive_its_clients_from_udp() {
+fn busy_relay_causes_no_failover_of_its_clients() {
     let (mut world, tom, jack) = talking(Carriers::Auto, LOOPBACK);
-    let (handshakes, conns) = (world.relay.core.stats().handshakes, world.last_conn);
+    let handshakes = world.relay.core.stats().handshakes;
+    let conns = world.last_conn;
     let mut letters = Vec::new();
     for round in 0..200 {
         world.suspend(0, millis(60));
@@ -133,15 +141,17 @@ fn a_relay_on_a_busy_machine_does_not_drive_its_clients_from_udp() {
     }
     assert!(letters.iter().all(|letter| delivered(&world, *letter)));
     assert!(moves(&world, tom).is_empty() && moves(&world, jack).is_empty());
-    assert_eq!((world.relay.core.stats().handshakes, world.last_conn), (handshakes, conns));
+    assert_eq!(world.relay.core.stats().handshakes, handshakes);
+    assert_eq!(world.last_conn, conns, "no new connection");
 }
 
-/// The client is not run for longer than UDP may be silent, and the relay for a little longer still.
+/// The client is suspended for longer than UDP may be silent, and the relay for a little longer.
 #[test]
-fn a_client_that_was_not_run_for_a_while_does_not_take_that_for_the_silence_of_udp() {
+fn suspended_client_does_not_mistake_its_pause_for_dead_udp() {
     for awake in [1, 5, 20, 50, 100] {
         let (mut world, tom, _) = talking(Carriers::Auto, LOOPBACK);
-        let (handshakes, conns) = (world.relay.core.stats().handshakes, world.last_conn);
+        let handshakes = world.relay.core.stats().handshakes;
+        let conns = world.last_conn;
         let letter = world.send(tom, "JACK", "hello");
         world.suspend(0, millis(800));
         world.run_for(millis(awake));
@@ -149,13 +159,14 @@ fn a_client_that_was_not_run_for_a_while_does_not_take_that_for_the_silence_of_u
         world.run_for(secs(1));
         assert!(delivered(&world, letter));
         assert_eq!(moves(&world, tom), []);
-        let now = (world.relay.core.stats().handshakes, world.last_conn);
-        assert_eq!(now, (handshakes, conns), "awake for {awake} ms");
+        assert_eq!(world.relay.core.stats().handshakes, handshakes, "awake for {awake} ms");
+        assert_eq!(world.last_conn, conns, "awake for {awake} ms");
     }
 }
 
+/// The relay answers while the client is suspended. Inputs must be processed before timers.
 #[test]
-fn answers_that_came_while_a_client_was_not_run_are_read_before_its_timers_are_believed() {
+fn answers_are_read_before_timers_fire_after_suspension() {
     for late in [60, 100, 200, 400] {
         let (mut world, tom, _) = talking(Carriers::Udp, LOOPBACK);
         let handshakes = world.relay.core.stats().handshakes;
@@ -169,8 +180,9 @@ fn answers_that_came_while_a_client_was_not_run_are_read_before_its_timers_are_b
     }
 }
 
+// faults.md: R28
 #[test]
-fn row_28_udp_that_comes_back_is_proved_and_used_again() {
+fn restored_udp_is_validated_and_used_again() {
     let (mut world, tom, jack) = talking(Carriers::Auto, millis(20));
     let handshakes = world.relay.core.stats().handshakes;
     hole(&mut world, tom, true, true);
@@ -187,8 +199,9 @@ fn row_28_udp_that_comes_back_is_proved_and_used_again() {
     assert!(world.conns.is_empty(), "TCP was kept for ten seconds");
 }
 
+// faults.md: R28
 #[test]
-fn row_28_udp_that_comes_back_one_way_only_is_not_believed() {
+fn udp_restored_one_way_only_is_not_used() {
     for (up, down) in [(true, false), (false, true)] {
         let (mut world, tom, _) = talking(Carriers::Auto, millis(20));
         hole(&mut world, tom, true, true);
@@ -202,8 +215,9 @@ fn row_28_udp_that_comes_back_one_way_only_is_not_believed() {
     }
 }
 
+// faults.md: R28
 #[test]
-fn row_28_a_hole_of_two_seconds_every_seven_does_not_make_the_path_flap() {
+fn hole_of_2_s_every_7_s_does_not_make_path_flap() {
     let (mut world, tom, jack) = talking(Carriers::Auto, millis(20));
     let handshakes = world.relay.core.stats().handshakes;
     let mut letters = Vec::new();
@@ -224,8 +238,9 @@ fn row_28_a_hole_of_two_seconds_every_seven_does_not_make_the_path_flap() {
     assert!(world.relay.core.stats().handshakes <= handshakes + 1);
 }
 
+// faults.md: R29
 #[test]
-fn row_29_udp_that_loses_every_long_packet_is_left() {
+fn udp_that_loses_every_long_packet_is_abandoned() {
     for (up, down) in [(true, true), (true, false), (false, true)] {
         let (mut world, tom, jack) = talking(Carriers::Auto, millis(20));
         let mtu = |open: bool| if open { 1_500 } else { 1_100 };
@@ -244,8 +259,9 @@ fn row_29_udp_that_loses_every_long_packet_is_left() {
     }
 }
 
+// faults.md: R29
 #[test]
-fn row_29_udp_that_dies_after_the_third_packet_is_left() {
+fn udp_that_dies_after_third_packet_is_abandoned() {
     for (up, down) in [(true, true), (true, false), (false, true)] {
         for passes in 2..6 {
             let (mut world, tom) = only_jack_is_there();
@@ -262,7 +278,7 @@ fn row_29_udp_that_dies_after_the_third_packet_is_left() {
 }
 
 #[test]
-fn a_first_letter_where_udp_is_silently_dropped_is_accepted_within_a_second() {
+fn first_letter_takes_under_1_s_if_udp_is_dropped() {
     for rtt in ROUND_TRIPS {
         let took = first_letter_over_tcp(millis(rtt), true);
         println!("first letter over TCP at {rtt} ms: {took:?}");
@@ -271,9 +287,10 @@ fn a_first_letter_where_udp_is_silently_dropped_is_accepted_within_a_second() {
 }
 
 #[test]
-fn the_loser_of_the_race_is_proved_under_the_winner() {
+fn udp_that_lost_race_is_validated_over_tcp_session() {
     let mut world = World::new(1);
-    let (tom, jack) = (world.client("TOM", Carriers::Auto), world.client("JACK", Carriers::Auto));
+    let tom = world.client("TOM", Carriers::Auto);
+    let jack = world.client("JACK", Carriers::Auto);
     world.start(jack);
     hole(&mut world, tom, true, true);
     world.start(tom);
@@ -285,8 +302,9 @@ fn the_loser_of_the_race_is_proved_under_the_winner() {
     assert_eq!(world.relay.core.stats().handshakes, 2, "one for each client");
 }
 
+// faults.md: R39
 #[test]
-fn row_39_a_connection_that_is_reset_in_mid_conversation_costs_no_letter() {
+fn connection_reset_mid_conversation_loses_no_letter() {
     let (mut world, tom, jack) = talking(Carriers::Auto, millis(20));
     hole(&mut world, tom, true, true);
     say(&mut world, tom, "JACK", secs(5));
@@ -303,8 +321,9 @@ fn row_39_a_connection_that_is_reset_in_mid_conversation_costs_no_letter() {
     assert!(world.run_until(secs(5), |w| letters.iter().all(|l| delivered(w, *l))));
 }
 
+// faults.md: R42
 #[test]
-fn row_42_a_connection_that_stalls_is_left_for_udp_within_ten_seconds() {
+fn stalled_connection_is_left_for_udp_within_10_s() {
     let (mut world, tom, _) = talking(Carriers::Auto, millis(20));
     hole(&mut world, tom, true, true);
     say(&mut world, tom, "JACK", secs(5));
@@ -317,12 +336,14 @@ fn row_42_a_connection_that_stalls_is_left_for_udp_within_ten_seconds() {
     println!("off a stalled connection after {took:?}");
 }
 
+// faults.md: R31
 #[test]
-fn row_31_a_relay_that_restarts_resets_its_sessions_and_has_them_back_within_a_second() {
+fn restarted_relay_has_its_sessions_back_within_1_s() {
     let (mut world, tom, jack) = talking(Carriers::Auto, millis(20));
     world.restart_relay(Duration::ZERO);
     let start = world.now;
-    let (out, back) = (world.send(tom, "JACK", "hello"), world.send(jack, "TOM", "hello"));
+    let out = world.send(tom, "JACK", "hello");
+    let back = world.send(jack, "TOM", "hello");
     assert!(world.run_until(secs(1), |w| ended(w, out) && ended(w, back)), "{:?}", world.fate(out));
     println!("after a restart: both letters ended after {:?}", world.now.since(start));
     assert!(world.relay.core.stats().resets >= 2);
@@ -330,10 +351,11 @@ fn row_31_a_relay_that_restarts_resets_its_sessions_and_has_them_back_within_a_s
     say(&mut world, tom, "JACK", millis(200));
 }
 
-/// Nobody says anything: the relay has to remember where they are.
+/// No member sends anything: the relay must remember their addresses.
+// faults.md: R31
 #[test]
-fn row_31_idle_clients_are_told_by_a_relay_that_restarts_and_are_back_within_a_second() {
-    // All of them come from one network, which has a share of an hour's names only.
+fn idle_clients_are_back_within_1_s_of_relay_restart() {
+    // All of them come from one network, which has a limited share of the registrations in an hour.
     let mut world = World::with_limits(3, Limits { all_names_per_hour: None, ..Limits::default() });
     let clients: Vec<usize> = (0..60).map(|n| world.client(&format!("m{n}"), Carriers::Udp)).collect();
     clients.iter().for_each(|client| world.start(*client));
@@ -341,20 +363,22 @@ fn row_31_idle_clients_are_told_by_a_relay_that_restarts_and_are_back_within_a_s
     world.run_for(secs(8));
     assert_eq!(world.relay_disk.noted(), clients.len());
     world.restart_relay(Duration::ZERO);
-    let (start, wanted) = (world.now, clients.len() as u64);
+    let start = world.now;
+    let wanted = clients.len() as u64;
     let back = |w: &World| w.relay.core.stats().handshakes >= wanted;
     assert!(world.run_until(secs(1), back), "{:?}", world.relay.core.stats());
     println!("{wanted} idle clients are back after {:?}", world.now.since(start));
     world.run_for(secs(5));
     assert!(clients.iter().all(|client| !shows(&world, *client, |e| matches!(e, Event::Lost { .. }))));
     assert_eq!(world.relay.core.stats().handshakes, wanted, "once each");
-    assert_eq!(world.relay_disk.noted(), clients.len(), "the lost ones are noted no longer");
+    assert_eq!(world.relay_disk.noted(), clients.len(), "hints of lost sessions are removed");
     let letter = world.send(clients[0], "m1", "hello");
     assert!(world.run_until(secs(1), |w| delivered(w, letter)), "{:?}", world.fate(letter));
 }
 
+// faults.md: R31
 #[test]
-fn row_31_a_client_that_is_not_there_any_more_is_told_three_times_and_forgotten() {
+fn absent_client_is_reset_three_times_and_forgotten() {
     let (mut world, tom, _) = talking(Carriers::Udp, millis(20));
     world.run_for(secs(2));
     assert_eq!(world.relay_disk.noted(), 2);
@@ -365,8 +389,9 @@ fn row_31_a_client_that_is_not_there_any_more_is_told_three_times_and_forgotten(
     assert_eq!(world.relay_disk.noted(), 1);
 }
 
+// faults.md: R31
 #[test]
-fn row_31_clients_of_a_relay_that_stops_in_good_order_are_back_within_a_second() {
+fn clients_are_back_within_1_s_of_orderly_relay_stop() {
     for carriers in [Carriers::Udp, Carriers::Tcp, Carriers::Auto] {
         let (mut world, tom, jack) = talking(carriers, millis(20));
         world.run_for(secs(30));
@@ -375,16 +400,17 @@ fn row_31_clients_of_a_relay_that_stops_in_good_order_are_back_within_a_second()
         world.run_for(millis(5));
         world.restart_relay(millis(100));
         let both = |w: &World| is_online(w, tom) && is_online(w, jack);
-        assert!(world.run_until(millis(50), |w| !is_online(w, tom)), "they are told");
+        assert!(world.run_until(millis(50), |w| !is_online(w, tom)), "clients are notified");
         assert!(world.run_until(secs(1), both), "{carriers:?}");
         say(&mut world, tom, "JACK", millis(200));
     }
 }
 
-/// UDP does not get through, so no reset does either; the connection tells that the relay died, and is tried for again
-/// while UDP still is.
+/// UDP is blocked, and resets with it. The broken connection shows that the relay died. The client
+/// tries TCP again while it still tries UDP.
+// faults.md: R31
 #[test]
-fn row_31_a_client_that_has_only_tcp_is_back_soon_after_the_relay_runs_again() {
+fn client_on_tcp_is_back_soon_after_relay_restart() {
     for carriers in [Carriers::Auto, Carriers::Tcp] {
         let (mut world, tom, jack) = talking(carriers, millis(20));
         hole(&mut world, tom, true, true);
@@ -392,7 +418,8 @@ fn row_31_a_client_that_has_only_tcp_is_back_soon_after_the_relay_runs_again() {
         for down in [Duration::ZERO, millis(300), secs(1), secs(3)] {
             world.run_for(secs(60));
             world.restart_relay(down);
-            let (start, letter) = (world.now, world.send(jack, "TOM", "hello"));
+            let start = world.now;
+            let letter = world.send(jack, "TOM", "hello");
             assert!(world.run_until(secs(30), |w| delivered(w, letter)), "{carriers:?} {down:?}");
             let took = world.now.since(start + down);
             println!("{carriers:?}: down for {down:?}, back after {took:?}");
@@ -401,8 +428,9 @@ fn row_31_a_client_that_has_only_tcp_is_back_soon_after_the_relay_runs_again() {
     }
 }
 
+// faults.md: R12
 #[test]
-fn row_12_a_reset_with_another_token_is_not_believed() {
+fn reset_with_wrong_token_is_ignored() {
     let (mut world, tom, _) = talking(Carriers::Auto, millis(20));
     let handshakes = world.relay.core.stats().handshakes;
     let index = world.stations[tom].epoch_since.expect("it has sent data").0;
@@ -417,7 +445,7 @@ fn row_12_a_reset_with_another_token_is_not_believed() {
 }
 
 #[test]
-fn the_user_moves_the_conversation_to_tcp_and_back() {
+fn user_moves_conversation_to_tcp_and_back() {
     let (mut world, tom, jack) = talking(Carriers::Auto, millis(20));
     let handshakes = world.relay.core.stats().handshakes;
     for (carriers, via) in
@@ -432,13 +460,13 @@ fn the_user_moves_the_conversation_to_tcp_and_back() {
         assert_eq!(path(&world, tom), Some(via), "it is pinned");
     }
     world.command(tom, Command::Carriers(Carriers::Auto));
-    assert!(world.run_until(secs(4), |w| path(w, tom) == Some(Carrier::Udp)), "UDP is proved");
+    assert!(world.run_until(secs(4), |w| path(w, tom) == Some(Carrier::Udp)), "UDP is validated");
     assert_eq!(world.relay.core.stats().handshakes, handshakes);
 }
 
-/// There is no session, and a round is under way or the pause before the next one.
+/// There is no session: a round is running, or the pause before the next one.
 #[test]
-fn carriers_chosen_while_no_relay_answers_are_tried() {
+fn carriers_chosen_while_relay_is_silent_are_tried() {
     for carriers in [Carriers::Udp, Carriers::Tcp, Carriers::Auto] {
         for chosen_after in [millis(100), secs(5), secs(9), secs(20)] {
             let (mut world, tom, _) = two(Carriers::Auto);
@@ -453,7 +481,7 @@ fn carriers_chosen_while_no_relay_answers_are_tried() {
 }
 
 #[test]
-fn pinned_to_udp_nothing_goes_over_tcp() {
+fn client_pinned_to_udp_opens_no_tcp_connection() {
     let (mut world, tom, _) = talking(Carriers::Udp, millis(20));
     hole(&mut world, tom, true, true);
     let letter = world.send(tom, "JACK", "hello");
@@ -464,7 +492,7 @@ fn pinned_to_udp_nothing_goes_over_tcp() {
 }
 
 #[test]
-fn a_long_letter_over_a_crawling_connection_arrives_on_that_connection() {
+fn long_letter_stays_on_its_slow_connection() {
     let (mut world, tom, _) = talking(Carriers::Tcp, millis(100));
     world.conns.values_mut().for_each(|conn| conn.cut = 1_460);
     world.stations[tom].up.weather.rate = 1_500;
@@ -473,8 +501,9 @@ fn a_long_letter_over_a_crawling_connection_arrives_on_that_connection() {
     assert_eq!(world.last_conn, 2, "one connection for each client");
 }
 
+// faults.md: R74
 #[test]
-fn row_74_a_machine_that_slept_tests_udp_at_once() {
+fn udp_is_validated_at_once_after_suspension() {
     let (mut world, tom, _) = talking(Carriers::Auto, millis(20));
     hole(&mut world, tom, true, true);
     say(&mut world, tom, "JACK", secs(5));

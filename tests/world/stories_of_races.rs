@@ -1,4 +1,4 @@
-//! Races between the carriers at the beginning, many of each kind, counted.
+//! Races between the carriers at the start, many of each kind.
 
 use std::time::Duration;
 
@@ -12,17 +12,22 @@ use super::world::World;
 
 const RUNS: u64 = 1_000;
 
-/// Of so many starts at `rtt` with a loss of `thousandths` each way and working UDP, how many TCP wins, and the longest
-/// that UDP took where it won.
+/// Returns how many of [`RUNS`] starts TCP wins although UDP works, and the longest time to a
+/// session over UDP.
+///
+/// `rtt` is the round trip. UDP loses `thousandths` each way.
 fn false_wins(rtt: Duration, thousandths: u64, knows_key: bool) -> (u64, Duration) {
-    let (mut wins, mut longest) = (0, Duration::ZERO);
+    let mut wins = 0;
+    let mut longest = Duration::ZERO;
     for seed in 0..RUNS {
         let mut world = World::new(seed);
         let tom = world.client("TOM", Carriers::Auto);
         let weather = Weather { loss: thousandths, ..Weather::clear(rtt / 2) };
         let pinned = knows_key.then(|| world.relay.core.public_key());
         let station = &mut world.stations[tom];
-        (station.up.weather, station.down.weather, station.pinned) = (weather.clone(), weather, pinned);
+        station.up.weather = weather.clone();
+        station.down.weather = weather;
+        station.pinned = pinned;
         let start = world.now;
         world.start(tom);
         let path = |world: &World| {
@@ -39,7 +44,7 @@ fn false_wins(rtt: Duration, thousandths: u64, knows_key: bool) -> (u64, Duratio
 }
 
 #[test]
-fn tcp_rarely_wins_the_race_where_udp_works() {
+fn tcp_rarely_wins_race_if_udp_works() {
     for knows_key in [true, false] {
         let (wins, longest) = false_wins(millis(100), 20, knows_key);
         println!(
@@ -50,19 +55,22 @@ fn tcp_rarely_wins_the_race_where_udp_works() {
 }
 
 #[test]
-fn tcp_never_wins_the_race_where_udp_loses_nothing() {
+fn tcp_never_wins_race_if_udp_loses_nothing() {
     for knows_key in [true, false] {
         assert_eq!(false_wins(millis(100), 0, knows_key).0, 0);
     }
 }
 
-/// How long the first letter of a client takes that knows no key, at a round trip of 100 ms, until the relay answers for
-/// it. UDP is dropped after its first so many packets up.
+/// Returns how long the first letter of a client that does not know the relay's key takes, until
+/// the relay answers it. The round trip is 100 ms.
+///
+/// UDP packets up are dropped once `passed` datagrams have been sent.
 fn first_letter_without_key(passed: usize) -> Duration {
     let mut world = World::new(7);
     let tom = world.client("TOM", Carriers::Auto);
     let station = &mut world.stations[tom];
-    (station.up.weather, station.down.weather) = (Weather::clear(millis(50)), Weather::clear(millis(50)));
+    station.up.weather = Weather::clear(millis(50));
+    station.down.weather = Weather::clear(millis(50));
     station.up.weather.udp_hole = passed == 0;
     let start = world.now;
     world.start(tom);
@@ -75,22 +83,26 @@ fn first_letter_without_key(passed: usize) -> Duration {
     world.now.since(start)
 }
 
+/// UDP that has answered the key query gets a head start in the race. If it is dropped after that,
+/// the first letter must not take longer than with UDP that is dropped from the start.
 #[test]
-fn the_start_that_a_key_over_udp_earns_makes_no_first_letter_slower_than_udp_that_is_dropped_at_once() {
-    let (dropped, key_passed) = (first_letter_without_key(0), first_letter_without_key(2));
+fn udp_head_start_does_not_delay_first_letter_if_udp_drops() {
+    let dropped = first_letter_without_key(0);
+    let key_passed = first_letter_without_key(2);
     println!("UDP dropped at once {dropped:?}, after the key {key_passed:?}");
     assert!(dropped < millis(900), "{dropped:?}");
     assert!(key_passed <= dropped, "{key_passed:?}");
 }
 
 #[test]
-fn a_false_win_is_undone_once_udp_is_proved() {
+fn false_tcp_win_is_undone_once_udp_is_validated() {
     let undone = |seed: u64| {
         let mut world = World::new(seed);
         let tom = world.client("TOM", Carriers::Auto);
         let weather = Weather { loss: 200, ..Weather::clear(millis(50)) };
         let station = &mut world.stations[tom];
-        (station.up.weather, station.down.weather) = (weather.clone(), weather);
+        station.up.weather = weather.clone();
+        station.down.weather = weather;
         world.start(tom);
         let online = |w: &World| {
             w.stations[tom].events.iter().find_map(|(_, event)| match event {
@@ -114,7 +126,7 @@ fn a_false_win_is_undone_once_udp_is_proved() {
 }
 
 #[test]
-fn a_late_attempt_over_tcp_does_not_end_the_session_whose_answer_is_on_its_way() {
+fn late_tcp_attempt_does_not_end_session_being_answered() {
     let (mut world, tom, jack) = two(Carriers::Auto);
     world.command(tom, Command::Leave);
     world.run_for(secs(1));
@@ -125,14 +137,15 @@ fn a_late_attempt_over_tcp_does_not_end_the_session_whose_answer_is_on_its_way()
         let station = &mut world.stations[tom];
         let lane = if up { &mut station.up } else { &mut station.down };
         lane.weather = Weather::clear(millis(200));
-        // Two first messages are lost: the third is answered while the one over TCP travels.
+        // Two first messages are lost. The third is answered while the one over TCP is in transit.
         lane.weather.udp_hole = up;
     }
     world.later(millis(400), move |w| w.stations[tom].up.weather.udp_hole = false);
     let took = say(&mut world, tom, "JACK", secs(10));
     let after = world.relay.core.stats();
     println!("delivered after {took:?}, {} handshakes", after.handshakes - before.handshakes);
-    assert_eq!((after.handshakes - before.handshakes, after.resets - before.resets), (2, 0));
+    assert_eq!(after.handshakes - before.handshakes, 2);
+    assert_eq!(after.resets, before.resets, "no session is reset");
     assert!(took < millis(1_500), "{took:?}");
     assert!(is_online(&world, jack) && path(&world, tom) == Some(Carrier::Udp));
 }

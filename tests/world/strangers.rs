@@ -1,5 +1,5 @@
-//! Readers that do not know who writes to them: the author never hears that a letter was read, and
-//! that it came in no earlier than at the next full second.
+//! Recipients that do not know a sender: it never receives `read`, and `delivered` no earlier than
+//! at the next full second.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,17 +13,18 @@ use super::world::World;
 
 const SECOND_US: u64 = 1_000_000;
 
-/// Who writes to few, and when letters came in.
+/// Clients that write to few members, and when letters were stored.
 #[derive(Default)]
 pub struct Strangers {
-    /// In this seed there are readers that write to those in their address books only.
+    /// In this seed some recipients write only to members in their address books.
     pub are_there: bool,
     shy: BTreeSet<usize>,
-    /// When a letter became durable at its recipient first, by request.
+    /// When a letter first became durable at its recipient, by request.
     stored: BTreeMap<u64, Tick>,
 }
 
-/// In some seeds readers have address books with some of the others in them, and write to no others.
+/// In some seeds recipients have address books with some of the other members, and write to no
+/// others.
 pub fn plan(world: &mut World, client: usize, others: &[&str]) {
     if !world.strangers.are_there || chance(&mut world.rng, 300) {
         return;
@@ -34,24 +35,24 @@ pub fn plan(world: &mut World, client: usize, others: &[&str]) {
 }
 
 impl World {
-    /// Whether this client does not write to there.
+    /// Whether this client does not write to `to`.
     pub fn is_shy_of(&self, client: usize, to: &str) -> bool {
         let book = self.stations[client].book.as_ref();
         self.strangers.shy.contains(&client)
             && book.is_some_and(|book| book.iter().all(|name| name.as_str() != to))
     }
 
-    /// A letter is durable at its recipient.
+    /// Records that a letter is durable at its recipient.
     pub fn note_stored(&mut self, client: usize, letter: &Incoming, mark: Mark) {
         let by_a_member = letter.from.as_str() != "echo" && letter.from.guest_address().is_none();
         if by_a_member && !self.oracle.liars.contains(letter.from.as_str()) {
-            let request = self.oracle.request_of(client, &letter.from, (letter.id, mark), Some(&letter.text));
+            let request = self.oracle.request_of(client, &letter.from, letter.id, mark, Some(&letter.text));
             self.strangers.stored.entry(request).or_insert(self.now);
         }
     }
 
-    /// Whether the reader knows the author, or may: a machine of it has no address book, or has the
-    /// author in it; or a letter was written.
+    /// Whether the recipient knows the sender, or may. It does if one of its machines has no
+    /// address book or has the sender in it, and if it has written to the sender.
     fn may_know(&self, reader: &str, author: &str) -> bool {
         let machines = || self.stations.iter().filter(|station| station.name == reader);
         let has = |book: &BTreeSet<Name>| book.contains(author);
@@ -61,20 +62,23 @@ impl World {
             || self.oracle.has_written(reader, author)
     }
 
-    /// What a client shows of its own letters.
+    /// Checks an event that a client shows about its own letter.
     pub fn check_receipt(&mut self, client: usize, event: &Event) {
         let Event::Progress { request, progress, .. } = event else { return };
         let reader = self.oracle.letters[request].to.clone();
         if self.oracle.liars.contains(&reader) || self.may_know(&reader, &self.stations[client].name) {
             return;
         }
-        assert!(*progress != Progress::Read, "letter {request} was read by one who does not know its author");
+        assert!(
+            *progress != Progress::Read,
+            "letter {request} was reported as read by a recipient that does not know its sender"
+        );
         if *progress == Progress::Delivered {
             let [stored, told] =
                 [self.strangers.stored[request], self.now].map(|at| at.as_micros() / SECOND_US);
             assert!(
                 stored < told,
-                "letter {request} was delivered within second {told}, and is told so in it"
+                "letter {request} was stored in second {stored}, and reported as delivered in second {told}"
             );
             self.cover.add(Count::ToldAtFullSecond);
         }
@@ -106,7 +110,7 @@ fn times(world: &World, client: usize, wanted: Progress) -> Vec<Tick> {
     events.filter(|(_, event)| is_it(event)).map(|(at, _)| *at).collect()
 }
 
-/// What an author hears of its letter until the full second, in order.
+/// Returns the progress that a sender has received before `until`, in order.
 fn heard(world: &World, client: usize, until: Tick) -> Vec<Progress> {
     let early = world.stations[client].events.iter().filter(|(at, _)| *at < until);
     let progress = early.filter_map(|(_, event)| match event {
@@ -121,7 +125,7 @@ fn heard(world: &World, client: usize, until: Tick) -> Vec<Progress> {
 
 /// Accepted within two round trips and two commits, delivered at the full second, and never read.
 #[test]
-fn stranger_is_told_at_the_full_second() {
+fn stranger_receives_delivered_at_full_second_and_no_read() {
     let (mut world, tom, jack) = unknown();
     let sent = world.now;
     let letter = world.send(tom, "JACK", "who are you?");
@@ -133,15 +137,16 @@ fn stranger_is_told_at_the_full_second() {
     assert!(told < 20_000, "{told} µs after a full second");
     assert_eq!(world.fate(letter).shown, 1);
     assert!(times(&world, tom, Progress::Read).is_empty());
-    // Also not in a later session.
+    // Nor in a later session.
     world.restart_client(jack);
     world.run_for(secs(5));
     assert!(times(&world, tom, Progress::Read).is_empty());
 }
 
-/// Until the full second an author hears of a reader who is there what it hears of one who is away.
+/// Until the full second, a sender receives the same for a recipient that is online as for one that
+/// is away.
 #[test]
-fn until_the_full_second_a_letter_seems_to_wait() {
+fn stranger_letter_seems_to_wait_until_full_second() {
     let hears = |is_there: bool| {
         let (mut world, tom, jack) = unknown();
         if !is_there {
@@ -158,9 +163,9 @@ fn until_the_full_second_a_letter_seems_to_wait() {
     assert_eq!(hears(true), waits);
 }
 
-/// An answer, or an entry in the book, tells what was read before.
+/// An answer, or an entry in the address book, releases earlier read receipts.
 #[test]
-fn author_hears_of_reading_once_it_is_known() {
+fn read_receipt_is_sent_once_recipient_knows_sender() {
     for answers in [true, false] {
         let (mut world, tom, jack) = unknown();
         let letter = world.send(tom, "JACK", "who are you?");
@@ -179,9 +184,9 @@ fn author_hears_of_reading_once_it_is_known() {
     }
 }
 
-/// A reader that has written to the author knows it after a restart, and with another outbox.
+/// A recipient that has written to the sender knows it after a restart, and with another outbox.
 #[test]
-fn those_written_to_stay_known() {
+fn members_once_written_to_stay_known() {
     let (mut world, tom, jack) = unknown();
     let first = world.send(jack, "TOM", "hello");
     assert!(world.run_until(secs(2), |w| delivered(w, first)));
@@ -199,10 +204,10 @@ fn those_written_to_stay_known() {
     assert_eq!(times(&world, tom, Progress::Read).len(), 1);
 }
 
-/// A relay that is killed at any time before the full second, as often as it likes, loses nothing:
-/// neither what it called accepted, nor that it was delivered.
+/// A relay killed at any time before the full second loses neither an accepted letter nor its
+/// delivery.
 #[test]
-fn relay_killed_before_the_full_second_loses_nothing() {
+fn relay_killed_before_full_second_loses_nothing() {
     for after in 0..60 {
         let (mut world, tom, _) = unknown();
         let letter = world.send(tom, "JACK", "who are you?");

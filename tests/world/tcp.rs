@@ -1,5 +1,5 @@
-//! TCP connections as streams of bytes: cut anywhere, in order, stalled, reset; with the program's queue on each side
-//! and reports of it as the real outside makes them.
+//! TCP connections as streams of bytes: cut anywhere, in order, stalled, reset. Each side has the
+//! program's queue and reports it as the real I/O layer does.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use queqiao::wire::record::{Deframer, frame_record};
 
 use super::weather::Lane;
 
-/// Which end of a connection.
+/// One end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     Client,
@@ -26,18 +26,19 @@ impl Side {
     }
 }
 
-/// Bytes under way in one direction, the system's buffers included.
+/// Bytes in transit in one direction, including the system's buffers.
 const UNDER_WAY_MAX: usize = 64 * 1024;
-/// So many bytes of each side are cut as the world wants; a seed that cuts single bytes would take most of the time.
+/// Bytes of each side that are cut as the simulation wants. A seed that cuts all of them into
+/// single bytes would take most of the time.
 const CUT_FINELY_MAX: usize = 40_000;
-/// The others so.
+/// Maximum length of the segments after that.
 const CUT_COARSELY: usize = 1460;
 /// Bytes that may leave without a report of the queue.
 const REPORT_STEP: usize = TCP_UNSENT_MAX / 4;
 
-/// One side: what its program has queued, and what is under way to it.
+/// One side: its program's queue, and the data in transit to it.
 pub struct Socket {
-    /// The program has not closed it and was not told of its end.
+    /// The program has not closed it and has not received its end.
     pub open: bool,
     pub id: ConnId,
     deframer: Deframer,
@@ -45,15 +46,15 @@ pub struct Socket {
     queue: VecDeque<u8>,
     reported: usize,
     fresh: usize,
-    /// It was closed in good order: what is queued still leaves, then the end.
+    /// It was closed in good order: queued data still leaves, then the end.
     finishing: bool,
-    /// Bytes of this side that were cut as the world wants them cut.
+    /// Bytes of this side that were cut as the simulation wants.
     cut_finely: usize,
-    /// Segments that come to this side.
+    /// Segments in transit to this side.
     coming: VecDeque<(Tick, Vec<u8>)>,
     coming_len: usize,
     last_arrival: Tick,
-    /// It does not read before then.
+    /// It does not read before this time.
     pub stalled_until: Tick,
 }
 
@@ -63,15 +64,15 @@ pub struct Conn {
     pub tries: u32,
     pub established: bool,
     pub socket: [Socket; 2],
-    /// The longest segment each cut gives.
+    /// Maximum length of a segment.
     pub cut: usize,
-    /// Chance in a thousand that a segment has a flipped bit that TCP's own sum missed.
+    /// Chance that a segment has a flipped bit that TCP's checksum missed, in thousandths.
     pub corrupt: u64,
-    /// How many had.
+    /// Number of such segments.
     pub flipped: u64,
 }
 
-/// What a side is told.
+/// An input for one side.
 pub enum Told {
     Packet(Vec<u8>),
     Closed(Why),
@@ -103,7 +104,8 @@ impl Socket {
             _ => self.fresh > 0 || len <= self.reported / 2,
         };
         due.then(|| {
-            (self.reported, self.fresh) = (len, 0);
+            self.reported = len;
+            self.fresh = 0;
             len
         })
     }
@@ -140,14 +142,15 @@ impl Conn {
         Ok(())
     }
 
-    /// The program closes its side.
+    /// Closes this side in good order.
     pub fn close(&mut self, side: Side) {
         let socket = self.side(side);
         socket.open = false;
         socket.finishing = true;
     }
 
-    /// Moves bytes of this side's queue onto the way. When the other side is to look, and the report for the core.
+    /// Moves bytes of this side's queue into transit. Returns when the other side must look, and
+    /// the queue's report for the core.
     pub fn pump(
         &mut self,
         side: Side,
@@ -155,8 +158,10 @@ impl Conn {
         lane: &mut Lane,
         rng: &mut Rng,
     ) -> (Option<Tick>, Option<usize>) {
-        let (cut, mut arrives) = (self.cut, None);
-        let (corrupt, finishing) = (self.corrupt, self.side(side).finishing);
+        let cut = self.cut;
+        let mut arrives = None;
+        let corrupt = self.corrupt;
+        let finishing = self.side(side).finishing;
         loop {
             let under_way = self.side(side.other()).coming_len;
             let socket = self.side(side);
@@ -195,14 +200,16 @@ impl Conn {
         (arrives, report)
     }
 
-    /// When to look again for what is still under way to this side; what comes within 20 ms is given together.
+    /// Returns when to look again for data in transit to this side. Data within 20 ms is delivered
+    /// together.
     pub fn next_arrival(&mut self, side: Side, now: Tick) -> Option<Tick> {
         let socket = self.side(side);
         let (at, _) = socket.coming.front()?;
         Some((*at).max((now + Duration::from_millis(20)).min(socket.last_arrival)))
     }
 
-    /// Gives this side what has come by now. `Err` is when to look again: it cannot be given yet.
+    /// Delivers the data that has arrived. `Err` is the time to look again, if it cannot be
+    /// delivered yet.
     pub fn deliver(&mut self, side: Side, now: Tick, hole: bool, told: &mut Vec<Told>) -> Result<u64, Tick> {
         let mut segments = 0;
         let socket = self.side(side);
@@ -226,7 +233,7 @@ impl Conn {
         Ok(segments)
     }
 
-    /// Nobody holds it any more, or has anything to send.
+    /// Whether both programs have closed it and nothing is left to send.
     pub fn is_over(&self) -> bool {
         let over = |s: &Socket| !s.open && !s.finishing && s.coming.is_empty();
         self.established && self.socket.iter().all(over)
@@ -234,7 +241,7 @@ impl Conn {
 }
 
 impl Socket {
-    /// An empty segment is the other side's end.
+    /// Receives a segment. An empty one is the end of the other side.
     fn take(&mut self, bytes: &[u8], told: &mut Vec<Told>) {
         if bytes.is_empty() {
             self.open = false;

@@ -1,4 +1,4 @@
-//! Turns: when a node has one, what it wants done then, and what must hold afterwards.
+//! Turns of nodes: when they run, their effects, and the invariants afterwards.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,11 +17,12 @@ use super::tcp::Side;
 use super::weather::below;
 use super::world::{Happening, World};
 
-/// Datagrams of its own that a machine sends to one address in the turn in which it wakes (row 74 of the table of faults).
+/// Datagrams that a machine may send to one address in the turn in which it wakes, apart from
+/// answers (R74 of `faults.md`).
 const WAKING_MAX: u32 = 10;
 
 impl World {
-    /// A node has a turn at this time, or earlier if it is planned so.
+    /// Schedules a turn of a node at this time, unless an earlier one is scheduled.
     pub fn wake(&mut self, node: usize, at: Tick) {
         let at = at + below(&mut self.rng, Duration::from_micros(100));
         let turn_at =
@@ -41,7 +42,7 @@ impl World {
         }
     }
 
-    /// The turn of the relay or of a client, and everything it wants done.
+    /// Runs a turn of the relay or of a client, and applies its effects.
     pub fn take_turn(&mut self, node: usize) {
         match node.checked_sub(1) {
             None => self.take_relay_turn(),
@@ -78,7 +79,8 @@ impl World {
     }
 
     fn take_client_turn(&mut self, client: usize) {
-        let (now, node) = (self.now, client + 1);
+        let now = self.now;
+        let node = client + 1;
         let station = &mut self.stations[client];
         if station.node.turn_at != Some(now) {
             return;
@@ -117,20 +119,22 @@ impl World {
         }
     }
 
-    /// Whether this is a TCP connection of the client's that it may go on using.
+    /// Whether this is a TCP connection that the client may still use.
     fn is_open(&mut self, client: usize, path: Option<Path>) -> bool {
         let Some(Path::Tcp(id)) = path else { return false };
         let conn = self.conn_of(client, id.0).and_then(|conn| self.conns.get_mut(&conn));
         conn.is_some_and(|conn| conn.side(Side::Client).open)
     }
 
-    /// A machine that wakes does not flood the network with what piled up: the datagrams it sends anywhere in that turn are
-    /// few, but for answers to what came meanwhile.
+    /// Checks that a machine that wakes does not flood the network. The datagrams that it sends to
+    /// any address in that turn are few, apart from answers to packets that came in the meantime.
     fn look_at_waking(&mut self, node: usize) {
         let mut sent = BTreeMap::<SocketAddr, u32>::new();
         let mut count = |path: &Path, packet: &[u8]| {
             let own = [PacketType::Init, PacketType::KeyQuery, PacketType::Data];
-            if let (Path::Udp(to), true) = (path, own.iter().any(|kind| packet[1] == *kind as u8)) {
+            if let Path::Udp(to) = path
+                && own.iter().any(|kind| packet[1] == *kind as u8)
+            {
                 *sent.entry(*to).or_default() += 1;
             }
         };
@@ -150,23 +154,25 @@ impl World {
         assert!(honest, "an honest client was closed for breaking the protocol");
         self.relay.core.check_sums();
         let sessions = self.relay.core.session_count();
-        // A session that a new process of its member has displaced stands for a while.
+        // A session that a new process of its member has replaced remains for a while.
         let lives: usize = self.stations.iter().map(|station| station.node.life as usize).sum();
         let most = self.stations.len() * 3 + 3 + self.intrusions as usize + lives;
         assert!(sessions <= most, "{sessions} sessions of {} clients", self.stations.len());
-        let (watches, now, cover) = (&mut self.relay_watches, self.now, &mut self.cover);
+        let watches = &mut self.relay_watches;
+        let now = self.now;
+        let cover = &mut self.cover;
         let mut gapped = 0;
         self.relay.core.look_at_peers(|peer| {
             gapped += peer.link().gapped();
             watches.entry(peer.id()).or_default().look(now, Some(peer), cover);
         });
         let most = gapped_max(&self.limits);
-        assert_eq!(gapped, self.relay.core.gapped_bytes(), "what all sessions hold behind gaps is counted");
+        assert_eq!(gapped, self.relay.core.gapped_bytes(), "bytes behind gaps of all sessions are counted");
         assert!(gapped <= most, "{gapped} bytes are held behind gaps");
     }
 }
 
-/// Whether a client is told that its machine's network has changed.
+/// Whether a client is notified that its machine's network has changed.
 fn tells_of_network(waiting: &Waiting<Command>) -> bool {
     matches!(waiting, Waiting::Other(Input::Command(Command::NetworkChanged)))
 }

@@ -1,4 +1,5 @@
-//! Letters of the hostile member to unknown names: mistyped ones, ones that look like others, and many of one form.
+//! Letters of the hostile member to unknown names: mistyped ones, look-alikes, and many of one
+//! form.
 
 use queqiao::base::{LetterId, Mark, OutboxId, PublicKey, Rng, Wall};
 use queqiao::peer::Peer;
@@ -10,9 +11,10 @@ use queqiao::wire::message::{KIND_TEXT, Letter, ToRelay};
 use super::cover::Count;
 use super::world::World;
 
-/// Members whose names differ in one character at the same place, from the relay's next start on.
+/// Members whose names differ in one character at the same position, from the relay's next start
+/// on.
 const CROWD: u32 = 300;
-/// Answers with names like one that does not exist, at once and of all members together.
+/// Answers with similar names, at once and for all members together.
 const ANSWERS_MAX: u64 = 32;
 
 /// Fills the relay's disk with names of one form.
@@ -25,12 +27,13 @@ pub fn crowd(world: &mut World) {
     }
 }
 
-/// Whether this is one of them: the relay that was running then knows nothing of it.
+/// Whether this is one of these names. The relay that is running when they are added does not know
+/// them.
 pub fn is_planted(name: &str) -> bool {
     name.starts_with('p') && name.ends_with('q') && name.chars().count() == 3
 }
 
-/// One name, which is probably unknown.
+/// Returns a name that is probably unknown.
 fn unknown(rng: &mut Rng, like: &str) -> String {
     let mut chars: Vec<char> = like.chars().collect();
     let at = rng.below(chars.len() as u64) as usize;
@@ -39,7 +42,7 @@ fn unknown(rng: &mut Rng, like: &str) -> String {
         1 => drop(chars.remove(at)),
         2 => chars.insert(at, 'z'),
         3 => chars.swap(at, 0),
-        // Cyrillic letters that look like these.
+        // Cyrillic letters that look like Latin ones.
         4 => chars.iter_mut().for_each(|c| *c = if matches!(c, 'O' | 'o') { 'о' } else { *c }),
         5 => return "pq".to_owned(),
         6 => return "p".repeat(1 + rng.below(255) as usize),
@@ -48,11 +51,12 @@ fn unknown(rng: &mut Rng, like: &str) -> String {
     chars.into_iter().collect()
 }
 
-/// Writes to several of them at once.
+/// Writes to several unknown names at once.
 pub fn write_to_unknown(world: &mut World, number: &mut u64, peer: &mut Peer, like: &str) {
     for _ in 0..1 + world.rng.below(60) {
         *number += 1;
-        let (to, body) = (unknown(&mut world.rng, like), encode_text("who are you?", Wall(1)));
+        let to = unknown(&mut world.rng, like);
+        let body = encode_text("who are you?", Wall(1));
         let id = LetterId { outbox: OutboxId(7), number: *number };
         let letter = Letter { to: &to, id, prev: *number - 1, mark: Mark(0), kind: KIND_TEXT, body: &body };
         let mut bytes = Vec::new();
@@ -62,7 +66,7 @@ pub fn write_to_unknown(world: &mut World, number: &mut u64, peer: &mut Peer, li
     }
 }
 
-/// What one turn of the relay has looked at, whatever came in it.
+/// Checks how many names the relay has looked at between these two states of its statistics.
 pub fn check_looked_at(before: &Stats, after: &Stats) {
     let looked_at = after.names_looked_at - before.names_looked_at;
     let refused = after.letters_refused - before.letters_refused;

@@ -1,6 +1,8 @@
-//! Guests of the world: sockets that speak plain text, by datagrams that are lost and connections that are cut anywhere.
-//! Whatever a story is about, these rules hold: a guest by UDP gets at most three datagrams more than the relay has had of
-//! it, and what is automatic is no larger than what came.
+//! Guests of the simulation: sockets that speak plain text, with datagrams that may be lost and
+//! connections that are cut anywhere.
+//!
+//! These rules hold in every scenario. A guest on UDP receives at most three datagrams more than
+//! the relay has received from it. Automatic replies are no larger than the text they answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -13,7 +15,7 @@ use super::node::Waiting;
 use super::weather::Lane;
 use super::world::{Happening, World};
 
-/// The datagrams of answers a guest may get before its next.
+/// Datagrams of answers that a guest may receive before its next one.
 const AHEAD_MAX: u64 = 3;
 
 /// All guests, and how the relay serves them.
@@ -22,7 +24,7 @@ pub struct Visitors {
     pub rules: Option<GuestRules>,
     by_addr: BTreeMap<SocketAddr, Caller>,
     by_conn: BTreeMap<ConnId, Guest>,
-    /// Connections of a relay that has ended.
+    /// Connections of a relay process that has ended.
     lost: BTreeSet<ConnId>,
 }
 
@@ -30,10 +32,10 @@ pub struct Visitors {
 pub struct Caller {
     up: Lane,
     down: Lane,
-    /// What came to the relay, and what it sent: datagrams and bytes.
+    /// Datagrams and bytes that reached the relay, and that the relay sent.
     came: (u64, u64),
     went: (u64, u64),
-    /// Nobody answers it: all it gets is automatic.
+    /// No member answers it: everything it receives is automatic.
     pub unanswered: bool,
     pub heard: Vec<String>,
 }
@@ -44,12 +46,12 @@ pub struct Guest {
     down: Lane,
     last: [Tick; 2],
     bytes: Vec<u8>,
-    /// The relay has closed it, or is gone.
+    /// The relay has closed it or has ended.
     pub closed: bool,
 }
 
 impl Guest {
-    /// All that it has read.
+    /// Returns everything that it has read.
     pub fn heard(&self) -> &str {
         std::str::from_utf8(&self.bytes).unwrap()
     }
@@ -76,7 +78,7 @@ impl Visitors {
         &self.by_conn[&conn]
     }
 
-    /// The relay's process has ended.
+    /// Handles the end of the relay's process.
     pub fn lose_connections(&mut self) {
         for guest in self.by_conn.values_mut() {
             guest.closed = true;
@@ -86,25 +88,27 @@ impl Visitors {
 }
 
 impl World {
-    /// A guest by UDP, with this loss both ways, in parts of a thousand.
+    /// Adds a guest on UDP, with this loss both ways, in thousandths.
     pub fn caller(&mut self, addr: SocketAddr, loss: u64) {
         let lane = || {
             let mut lane = Lane::new(Duration::from_millis(5));
             lane.weather.loss = loss;
             lane
         };
-        let (up, down, heard) = (lane(), lane(), Vec::new());
+        let up = lane();
+        let down = lane();
+        let heard = Vec::new();
         let caller = Caller { up, down, came: (0, 0), went: (0, 0), unanswered: false, heard };
         self.visitors.by_addr.insert(addr, caller);
     }
 
-    /// An address that is somebody else's, or nobody's: whatever comes from there gets no more than it sent.
+    /// Adds an address that the attacker forges. It receives no more than seems to come from it.
     pub fn forged_caller(&mut self, addr: SocketAddr) {
         self.caller(addr, 0);
         self.visitors.by_addr.get_mut(&addr).expect("it was just made").unanswered = true;
     }
 
-    /// The guest sends a datagram.
+    /// Sends a datagram of the guest.
     pub fn say_by_udp(&mut self, from: SocketAddr, text: &str) {
         let caller = self.visitors.by_addr.get_mut(&from).expect("a caller of this world");
         let arrivals = caller.up.carry(self.now, text.len(), &mut self.rng, &mut self.cover);
@@ -112,7 +116,7 @@ impl World {
             let bytes = text.as_bytes().to_vec();
             self.at(arrival.at, move |world| {
                 if world.relay_up_at <= world.now {
-                    let caller = world.visitors.by_addr.get_mut(&from).expect("nobody is removed");
+                    let caller = world.visitors.by_addr.get_mut(&from).expect("guests are never removed");
                     caller.came = (caller.came.0 + 1, caller.came.1 + bytes.len() as u64);
                     world.tell_relay(Waiting::Packet(Path::Udp(from), bytes));
                 }
@@ -121,22 +125,23 @@ impl World {
     }
 
     pub fn send_to_visitor(&mut self, to: SocketAddr, bytes: &[u8]) {
-        let caller = self.visitors.by_addr.get_mut(&to).expect("it was asked for");
+        let caller = self.visitors.by_addr.get_mut(&to).expect("the caller has checked the address");
         caller.went = (caller.went.0 + 1, caller.went.1 + bytes.len() as u64);
-        let (came, went) = (caller.came, caller.went);
+        let came = caller.came;
+        let went = caller.went;
         assert!(went.0 <= came.0 + AHEAD_MAX, "{to} sent {} datagrams and gets the {}th", came.0, went.0);
         assert!(!caller.unanswered || went.1 <= came.1, "{to} sent {} bytes and gets {}", came.1, went.1);
-        assert!(bytes.len() <= 1_024, "such clients read no more");
+        assert!(bytes.len() <= 1_024, "plain-text clients read at most 1,024 bytes");
         let text = String::from_utf8(bytes.to_vec()).expect("no piece ends inside a character");
         for arrival in caller.down.carry(self.now, bytes.len(), &mut self.rng, &mut self.cover) {
             let text = text.clone();
             self.at(arrival.at, move |world| {
-                world.visitors.by_addr.get_mut(&to).expect("nobody is removed").heard.push(text);
+                world.visitors.by_addr.get_mut(&to).expect("guests are never removed").heard.push(text);
             });
         }
     }
 
-    /// A guest connects.
+    /// Connects a guest.
     pub fn guest(&mut self, addr: SocketAddr, loss: u64) -> ConnId {
         let (_, conn) = self.new_conn_id();
         let lane = || {
@@ -144,20 +149,21 @@ impl World {
             lane.weather.loss = loss;
             lane
         };
-        let (up, down) = (lane(), lane());
+        let up = lane();
+        let down = lane();
         let guest = Guest { up, down, last: [self.now; 2], bytes: Vec::new(), closed: false };
         self.visitors.by_conn.insert(conn, guest);
         self.tell_relay(Waiting::Other(Input::PathOpened { path: Path::Tcp(conn), remote: addr }));
         conn
     }
 
-    /// The guest writes, in segments cut anywhere.
+    /// Sends text of the guest, in segments cut anywhere.
     pub fn say_by_tcp(&mut self, conn: ConnId, text: &str) {
         let mut rest = text.as_bytes();
         while !rest.is_empty() {
             let len = (1 + self.rng.below(40) as usize).min(rest.len());
             let (bytes, more) = rest.split_at(len);
-            (rest, _) = (more, ());
+            rest = more;
             let bytes = bytes.to_vec();
             self.guest_sends(conn, len, move |world| {
                 world.tell_relay(Waiting::Text(Path::Tcp(conn), bytes));
@@ -165,17 +171,17 @@ impl World {
         }
     }
 
-    /// The guest will write no more, and still reads.
+    /// Ends the guest's text. The guest still reads.
     pub fn end_by_tcp(&mut self, conn: ConnId) {
         self.guest_sends(conn, 0, move |world| {
             world.tell_relay(Waiting::Other(Input::TextEnded(Path::Tcp(conn))));
         });
     }
 
-    /// The guest is gone.
+    /// Resets the guest's connection.
     pub fn reset_by_guest(&mut self, conn: ConnId) {
         self.guest_sends(conn, 0, move |world| {
-            world.visitors.by_conn.get_mut(&conn).expect("nobody is removed").closed = true;
+            world.visitors.by_conn.get_mut(&conn).expect("guests are never removed").closed = true;
             world.tell_relay(Waiting::Other(Input::PathClosed(Path::Tcp(conn), Why::Reset)));
         });
     }
@@ -205,7 +211,7 @@ impl World {
         let at = guest.down.carry_segment(self.now, len, &mut self.rng).max(guest.last[1]);
         guest.last[1] = at;
         self.at(at, move |world| {
-            let guest = world.visitors.by_conn.get_mut(&conn).expect("nobody is removed");
+            let guest = world.visitors.by_conn.get_mut(&conn).expect("guests are never removed");
             deed(guest);
         });
     }

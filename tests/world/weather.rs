@@ -1,5 +1,5 @@
-//! What a direction of a client's line does to what travels on it: loss, bursts, copies, reordering, flipped bits,
-//! delay, a rate with a queue before it, a largest size, holes.
+//! Conditions of one direction of a client's line. They cover loss, bursts, copies, reordering,
+//! flipped bits, delay, a rate with a queue before it, a maximum size, and holes.
 
 use std::time::Duration;
 
@@ -7,22 +7,22 @@ use queqiao::base::{Rng, Tick};
 
 use super::cover::{Count, Cover};
 
-/// Chances are in parts of a thousand.
+/// Link conditions. Chances are in thousandths.
 #[derive(Clone, Debug)]
 pub struct Weather {
     pub loss: u64,
-    /// The chance that a burst of losses begins with a packet; it then goes on for 8 packets on average.
+    /// Chance that a burst of losses begins with a packet. A burst lasts 8 packets on average.
     pub burst: u64,
     pub copies: u64,
     pub reordered: u64,
     pub corrupt: u64,
     pub delay: Duration,
     pub jitter: Duration,
-    /// Bytes a second; 0 is no bound.
+    /// Bytes per second; 0 is unlimited.
     pub rate: u64,
     /// Bytes that may wait before the bottleneck.
     pub queue: u64,
-    /// The largest datagram; TCP finds its own size.
+    /// Largest datagram, in bytes. TCP finds its own size.
     pub mtu: usize,
     pub udp_hole: bool,
     /// Datagrams that still pass before the hole begins.
@@ -61,7 +61,7 @@ pub struct Lane {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
     pub at: Tick,
-    /// The bit that is flipped on the way.
+    /// A bit that is flipped on the way.
     pub flipped: Option<usize>,
 }
 
@@ -74,7 +74,7 @@ impl Lane {
         Lane { weather: Weather::clear(delay), in_burst: false, busy_until: Tick::ZERO }
     }
 
-    /// What becomes of a datagram sent now: the copies that arrive, none if it is lost.
+    /// Returns the arriving copies of a datagram that is sent now, none if it is lost.
     pub fn carry(&mut self, now: Tick, len: usize, rng: &mut Rng, cover: &mut Cover) -> Vec<Arrival> {
         if let Some(cause) = self.loses(len, rng) {
             cover.add(cause);
@@ -92,7 +92,8 @@ impl Lane {
         arrivals
     }
 
-    /// When bytes on a TCP connection that leave now arrive; a lost segment comes a retransmission later.
+    /// Returns when TCP data that leaves now arrives. A lost segment arrives a retransmission
+    /// later.
     pub fn carry_segment(&mut self, now: Tick, len: usize, rng: &mut Rng) -> Tick {
         let leaves = self.pass_bottleneck(now, len).unwrap_or(self.busy_until.max(now));
         let late = if chance(rng, self.weather.loss.min(500)) {

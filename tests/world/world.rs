@@ -1,4 +1,4 @@
-//! The world: one relay, clients, and the network between them, on virtual time.
+//! The simulation: one relay, clients, and the network between them, on virtual time.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -32,14 +32,14 @@ use super::unknown::check_looked_at;
 use super::visitors::Visitors;
 use super::weather::Lane;
 
-/// Where the relay is, for every client.
+/// Address of the relay, for every client.
 pub const RELAY_ADDR: &str = "192.0.2.1:8081";
-/// The same, as a name to be looked up.
+/// The same address, as a name that must be looked up.
 pub const RELAY_HOST: &str = "relay.example:8081";
 
-/// What stands on the agenda.
+/// A scheduled event.
 pub enum Happening {
-    /// A node's turn, unless it has another by now. The relay is node 0, client `c` is node `c + 1`.
+    /// A node's turn, unless it was rescheduled. The relay is node 0, client `c` is node `c + 1`.
     Turn(usize),
     ToRelay {
         from: SocketAddr,
@@ -67,7 +67,7 @@ pub enum Happening {
     Deed(Deed),
 }
 
-/// What the user or fate does at its time.
+/// A scheduled action of a user, or a fault.
 pub type Deed = Box<dyn FnOnce(&mut World)>;
 
 /// One client's machine and its line to the relay.
@@ -76,23 +76,23 @@ pub struct Station {
     pub name: String,
     pub private_key: [u8; 32],
     pub carriers: Carriers,
-    /// What the book calls the relay.
+    /// The relay's address in the address book.
     pub relay: HostPort,
     pub pinned: Option<PublicKey>,
     pub up: Lane,
     pub down: Lane,
-    /// The UDP address the relay sees.
+    /// The UDP address that the relay sees.
     pub public: SocketAddr,
     pub events: Vec<(Tick, Event)>,
     pub watch: PeerWatch,
     pub moves: Moves,
-    /// Its name was refused or another machine took over: its letters need not end.
+    /// Its name was refused, or another machine took over: its letters need not end.
     pub stopped: bool,
-    /// It knows its relay.
+    /// It has been given its relay.
     pub started: bool,
     pub disk: Disk,
     pub outbox: u64,
-    /// Who is in its address book, where it has one: what it keeps of others is bounded.
+    /// Contents of its address book, if it has one. It then keeps little of other members.
     pub book: Option<BTreeSet<queqiao::base::Name>>,
     pub epoch_since: Option<(u32, Tick)>,
     pub shakes: Shakes,
@@ -105,32 +105,32 @@ pub struct World {
     pub relay: Node<Relay>,
     pub relay_key: [u8; 32],
     pub limits: Limits,
-    /// What the relay has made durable.
+    /// Durable state of the relay.
     pub relay_disk: RelayDisk,
     pub relay_platter: Platter<relay::Record>,
-    /// The relay does not run before then; its packets meet a closed port.
+    /// The relay does not run before this time; its packets meet a closed port.
     pub relay_up_at: Tick,
-    /// What a client with an address book keeps of all who are not in it.
+    /// Bytes that a client with an address book keeps of all members outside it.
     pub strangers_bytes_max: u64,
-    /// When it was made.
+    /// Start of the relay's process.
     pub relay_since: Tick,
     pub has_tcp: bool,
     pub stations: Vec<Station>,
     pub conns: BTreeMap<u64, Conn>,
     pub last_conn: u64,
     pub ports: u16,
-    /// Whose addresses are mapped now.
+    /// Clients by their current public address.
     pub mapped: BTreeMap<SocketAddr, usize>,
     pub addresses: Addresses,
     pub fresh: Fresh,
-    /// Datagrams the relay has had, for those who replay them.
+    /// Datagrams that the relay received, kept for replay.
     pub overheard_up: VecDeque<Vec<u8>>,
-    /// Datagrams clients have had: whose, and what.
+    /// Datagrams that clients received, with the client.
     pub overheard_down: VecDeque<(usize, Vec<u8>)>,
-    /// Some of those that fell out of these two, also from before restarts.
+    /// Some of those that were pushed out of these two, also from before restarts.
     pub hoard_up: VecDeque<Vec<u8>>,
     pub hoard_down: VecDeque<(usize, Vec<u8>)>,
-    /// Resets nobody but the attacker made.
+    /// Resets that the attacker made.
     pub forged: BTreeSet<Vec<u8>>,
     pub hostile: BTreeMap<SocketAddr, ()>,
     pub intruder: Option<Intruder>,
@@ -140,21 +140,21 @@ pub struct World {
     pub troublemakers: Troublemakers,
     /// Lists of names that the relay's process has written.
     pub written: Written,
-    /// Guests who speak plain text.
+    /// Guests that speak plain text.
     pub visitors: Visitors,
-    /// How often somebody broke the protocol.
+    /// Number of protocol violations.
     pub intrusions: u64,
     pub oracle: Oracle,
     pub strangers: Strangers,
     pub agreement: Agreement,
     pub cover: Cover,
     pub requests: u64,
-    /// How long the disk takes at most.
+    /// Maximum duration of a commit.
     pub disk: Duration,
-    /// TCP segments are cut at most so long.
+    /// Maximum length of a TCP segment.
     pub cut: usize,
     pub tcp_corrupt: u64,
-    /// Sent so far: datagrams, and packets on TCP.
+    /// Datagrams sent so far, and packets on TCP.
     pub datagrams: u64,
     pub records: u64,
     pub relay_watches: BTreeMap<SessionId, PeerWatch>,
@@ -171,7 +171,9 @@ pub(super) fn config(
 ) -> Relay {
     let mut seed = [0; 32];
     rng.fill(&mut seed);
-    let (members, mail, limits) = (disk.members.clone(), disk.mail(), limits.clone());
+    let members = disk.members.clone();
+    let mail = disk.mail();
+    let limits = limits.clone();
     let roll = disk.roll();
     Relay::new(relay::Config {
         private_key: key,
@@ -195,7 +197,7 @@ impl World {
         World::serving(seed, limits, None)
     }
 
-    /// A world whose relay serves guests.
+    /// Returns a simulation whose relay serves guests.
     pub fn serving(seed: u64, limits: Limits, guests: Option<GuestRules>) -> World {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
@@ -253,7 +255,7 @@ impl World {
         }
     }
 
-    /// A client of this name, not started yet, at 10 ms from the relay.
+    /// Adds a client at 10 ms from the relay, without starting it. Returns its index.
     pub fn client(&mut self, name: &str, carriers: Carriers) -> usize {
         let mut private_key = [0; 32];
         self.rng.fill(&mut private_key);
@@ -306,8 +308,10 @@ impl World {
     ) -> Client {
         let mut seed = [0; 32];
         self.rng.fill(&mut seed);
-        let (name, outbox) = (Some(name.parse().unwrap()), OutboxId(outbox));
-        let (counter_reserved, kept) = (disk.counter_reserved, Some(disk.kept.clone()));
+        let name = Some(name.parse().unwrap());
+        let outbox = OutboxId(outbox);
+        let counter_reserved = disk.counter_reserved;
+        let kept = Some(disk.kept.clone());
         let strangers_bytes_max = self.strangers_bytes_max;
         Client::new(client::Config {
             name,
@@ -321,7 +325,7 @@ impl World {
         })
     }
 
-    /// The client begins to reach its relay.
+    /// Gives the client its relay, so that it connects.
     pub fn start(&mut self, client: usize) {
         let station = &mut self.stations[client];
         station.started = true;
@@ -337,7 +341,7 @@ impl World {
         self.wake(client + 1, self.now);
     }
 
-    /// Sends a letter; the request's number.
+    /// Sends a letter. Returns the number of the request.
     pub fn send(&mut self, client: usize, to: &str, text: &str) -> u64 {
         self.requests += 1;
         let request = self.requests;
@@ -345,7 +349,8 @@ impl World {
         let relay = self.stations[client].relay.clone();
         self.note(|| format!("client {client}: says letter {request} to {to}, {} B", text.len()));
         self.cover.add_many(Count::LongLetters, u64::from(text.len() > 16_000));
-        let (to, text) = (to.parse().unwrap(), text.to_owned());
+        let to = to.parse().unwrap();
+        let text = text.to_owned();
         self.command(client, Command::Send { request, relay, to, text });
         request
     }
@@ -354,12 +359,12 @@ impl World {
         &self.oracle.letters[&request]
     }
 
-    /// Does something later.
+    /// Schedules an action.
     pub fn later(&mut self, after: Duration, deed: impl FnOnce(&mut World) + 'static) {
         self.agenda.enter(self.now + after, Happening::Deed(Box::new(deed)));
     }
 
-    /// The client gets another address; the old one leads nowhere.
+    /// Gives the client another address. The old one leads nowhere.
     pub fn rebind(&mut self, client: usize, new_host: bool) {
         self.ports += 1;
         let station = &mut self.stations[client];
@@ -373,13 +378,14 @@ impl World {
         self.note(|| format!("client {client} is at {public}"));
     }
 
-    /// The relay's process dies and another one runs after `down`.
+    /// Kills the relay's process. Another one runs after `down`.
     pub fn restart_relay(&mut self, down: Duration) {
         self.note_relay_stats();
         self.cut_off_relay();
         let noted = self.relay_disk.mail().sessions;
         self.addresses = Addresses::of_restart(noted.iter().map(|note| note.addr));
-        let (key, disk) = (self.relay_key, &self.relay_disk);
+        let key = self.relay_key;
+        let disk = &self.relay_disk;
         let core = config(key, disk, &self.limits, self.visitors.rules.clone(), &mut self.rng);
         self.visitors.lose_connections();
         self.relay.restart(core);
@@ -398,12 +404,15 @@ impl World {
         self.note(|| "the relay restarts".to_owned());
     }
 
-    /// The client's process is killed; another one goes on with what is on its disk.
+    /// Kills the client's process. Another one continues with the state on its disk.
     pub fn restart_client(&mut self, client: usize) {
         self.cut_off(client);
         let station = &mut self.stations[client];
-        let (name, carriers, key) = (station.name.clone(), station.carriers, station.private_key);
-        let (outbox, disk) = (station.outbox, std::mem::take(&mut station.disk));
+        let name = station.name.clone();
+        let carriers = station.carriers;
+        let key = station.private_key;
+        let outbox = station.outbox;
+        let disk = std::mem::take(&mut station.disk);
         let core = self.make_client(&name, carriers, key, outbox, &disk);
         let station = &mut self.stations[client];
         station.disk = disk;
@@ -420,11 +429,12 @@ impl World {
         self.start(client);
     }
 
-    /// Nothing reaches this client or comes from it any more, until the network is healed.
+    /// Cuts this client off, until the network is healed.
     pub fn isolate(&mut self, client: usize) {
         let station = &mut self.stations[client];
         for lane in [&mut station.up, &mut station.down] {
-            (lane.weather.udp_hole, lane.weather.tcp_hole) = (true, true);
+            lane.weather.udp_hole = true;
+            lane.weather.tcp_hole = true;
         }
     }
 
@@ -436,17 +446,20 @@ impl World {
                 let delay = lane.weather.delay.min(Duration::from_millis(200));
                 *lane = Lane::new(delay);
             }
-            (station.node.paused_until, station.node.doom) = (now, None);
+            station.node.paused_until = now;
+            station.node.doom = None;
             station.disk.platter.heal();
         }
-        (self.relay.paused_until, self.relay.doom) = (now, None);
+        self.relay.paused_until = now;
+        self.relay.doom = None;
         self.relay_platter.heal();
         for conn in self.conns.values_mut() {
             conn.socket.iter_mut().for_each(|socket| socket.stalled_until = now);
             conn.corrupt = 0;
         }
         self.tcp_corrupt = 0;
-        (self.has_tcp, self.relay_up_at) = (true, self.relay_up_at.min(now));
+        self.has_tcp = true;
+        self.relay_up_at = self.relay_up_at.min(now);
         (0..=self.stations.len()).for_each(|node| self.wake(node, now));
         self.note(|| "healed".to_owned());
     }
@@ -457,7 +470,7 @@ impl World {
         self.now = until;
     }
 
-    /// Runs until it holds, or `most` is over; whether it holds.
+    /// Runs until `holds` returns `true`, but no longer than `most`. Returns whether it did.
     pub fn run_until(&mut self, most: Duration, holds: impl Fn(&World) -> bool) -> bool {
         let until = self.now + most;
         while !holds(self) {
@@ -469,7 +482,7 @@ impl World {
         true
     }
 
-    /// One happening; `false` if none is due by `until`.
+    /// Handles one event. Returns `false` if none is due by `until`.
     fn step(&mut self, until: Tick) -> bool {
         let Some((at, happening)) = self.agenda.next_by(until) else { return false };
         self.now = at;
@@ -489,7 +502,7 @@ impl World {
         self.last_stats = stats;
     }
 
-    /// Sums what is counted at the end.
+    /// Adds the final statistics to the coverage.
     pub fn finish(&mut self) {
         self.note_relay_stats();
         self.relay_watches.values_mut().for_each(|watch| watch.finish(&mut self.cover));
@@ -504,7 +517,7 @@ impl World {
         }
     }
 
-    /// The letters that have not ended, of clients that still try.
+    /// Returns the letters that have not ended, of clients that still try.
     pub fn open_letters(&self) -> Vec<u64> {
         self.oracle.open(|client| !self.stations[client].stopped)
     }
@@ -518,6 +531,6 @@ impl World {
 fn host_of(addr: SocketAddr) -> [u8; 4] {
     match addr {
         SocketAddr::V4(v4) => v4.ip().octets(),
-        SocketAddr::V6(_) => panic!("the world has IPv4 addresses only"),
+        SocketAddr::V6(_) => panic!("the simulation has IPv4 addresses only"),
     }
 }
