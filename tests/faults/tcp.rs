@@ -252,7 +252,7 @@ fn ipv6_64_counts_as_one_address_and_loopback_is_exempt() {
 /// The buffers of the kernel and the program are full: no packet is built until some bytes have
 /// left.
 #[test]
-fn peer_that_never_reads_gets_at_most_256_kib_queued() {
+fn peer_that_never_reads_gets_at_most_80_kib_queued() {
     let mut rig = Rig::new();
     let path = rig.connect(remote(1, 1));
     let tom = Hand::member(&mut rig, path, 1, "TOM");
