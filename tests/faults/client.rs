@@ -127,7 +127,7 @@ fn failed_registration_is_retried_until_disk_takes_it() {
     tom.run_with(&mut rig, secs(300));
     let not_written = |e: &Event| matches!(e, Event::Unreached { why: Unreached::NameNotWritten, .. });
     let others = |e: &Event| !matches!(e, Event::Unreached { .. } | Event::Pinned { .. });
-    assert_eq!((tom.shows(not_written), tom.shows(others)), (1, 0), "said once: {:?}", tom.shown);
+    assert_eq!((tom.shows(not_written), tom.shows(others)), (1, 0), "reported once: {:?}", tom.shown);
     assert!(tom.packets_up < 200, "{} packets in five minutes", tom.packets_up);
     rig.full = false;
     tom.send(1, 7, "echo", "hello");
@@ -155,7 +155,7 @@ fn registration_over_hourly_limit_is_retried_for_an_hour() {
     let not_written = |e: &Event| matches!(e, Event::Unreached { why: Unreached::NameNotWritten, .. });
     let over =
         |e: &Event| matches!(e, Event::NameRefused { .. } | Event::Lost { .. } | Event::Refused { .. });
-    assert_eq!((tom.shows(not_written), tom.shows(over)), (1, 0), "said once: {:?}", tom.shown);
+    assert_eq!((tom.shows(not_written), tom.shows(over)), (1, 0), "reported once: {:?}", tom.shown);
     assert!(tom.packets_up > once && tom.packets_up < 200, "{} packets in five minutes", tom.packets_up);
     tom.run_with(&mut rig, secs(3_600));
     assert_eq!((tom.shows(is_online), tom.shows(delivered)), (1, 1));

@@ -252,7 +252,7 @@ impl Rig {
     /// Asserts that nothing was sent and no event shown.
     pub fn assert_silent(&self) {
         let to: Vec<_> = self.sent.iter().map(|(path, bytes)| (path, bytes.len())).collect();
-        assert!(to.is_empty() && self.shown.is_empty(), "it said {to:?} and showed {:?}", self.shown);
+        assert!(to.is_empty() && self.shown.is_empty(), "it sent {to:?} and showed {:?}", self.shown);
     }
 
     /// As [`Rig::assert_silent`], but allows stateless resets, each shorter than any data packet.

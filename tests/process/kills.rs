@@ -328,7 +328,7 @@ fn check_reader(told: &Told, sent: &[Letter], got: &[Letter], shown: &[Vec<Strin
             .filter_map(|line| serde_json::from_str(line).ok())
             .map(|l| Letter(l).number())
             .collect();
-        assert!(numbers.is_sorted_by(|a, b| a < b), "run {run} of the reader: {numbers:?}");
+        assert!(numbers.is_sorted_by(|a, b| a < b), "run {run} of the recipient: {numbers:?}");
         again += numbers.iter().filter(|number| !printed.insert(**number)).count();
     }
     assert!(sent.iter().all(|letter| printed.contains(&letter.number())), "each was printed");
