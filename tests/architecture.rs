@@ -14,6 +14,8 @@ mod circles;
 mod comments;
 #[path = "architecture/facts.rs"]
 mod facts;
+#[path = "architecture/faults.rs"]
+mod faults;
 #[path = "architecture/files.rs"]
 mod files;
 #[path = "architecture/imports.rs"]

@@ -1,4 +1,4 @@
-//! A client before a hostile relay, a hostile member, and a network at the worst moment.
+//! A client facing a hostile relay, a hostile member, or a network that fails at the worst moment.
 
 use queqiao::base::{Fingerprint, PublicKey};
 use queqiao::client::{Carriers, Command, Event, Progress, Record, RelaySpec, Unreached};
@@ -21,7 +21,7 @@ fn delivered(event: &Event) -> bool {
     matches!(event, Event::Progress { progress: Progress::Delivered, .. })
 }
 
-/// TOM signs in on another machine, whose counter is far higher.
+/// Signs TOM in on another machine, whose handshake counter is far higher.
 fn newer_machine(rig: &mut Rig) -> Hand {
     let hello = Hello { counter: u64::MAX / 2, continues: None };
     let mut hand = Hand::shake_on(rig, udp(9, 9), private(1), &hello).unwrap();
@@ -29,10 +29,12 @@ fn newer_machine(rig: &mut Rig) -> Hand {
     hand
 }
 
-/// A relay can say that the highest counter it has seen is the highest there is.
+/// A relay can claim to have seen the highest counter that exists. The client still signs in at
+/// another relay, now and later.
 #[test]
-fn a_relay_that_lies_about_counters_locks_nobody_out_of_another_relay() {
-    let (mut liar, mut honest) = (Rig::new(), Rig::new());
+fn false_counter_of_one_relay_does_not_block_another() {
+    let mut liar = Rig::new();
+    let mut honest = Rig::new();
     Hand::shake(&mut liar, udp(66, 1), 1, u64::MAX).unwrap().send(&mut liar, &[Frame::Ping]);
     let mut tom = Visitor::new("TOM", 1, 1, Carriers::Udp);
     tom.command(Command::Relays(vec![spec(1, Some(&liar)), spec(2, Some(&honest))]));
@@ -48,7 +50,7 @@ fn a_relay_that_lies_about_counters_locks_nobody_out_of_another_relay() {
 }
 
 #[test]
-fn a_client_whose_key_of_the_relay_is_corrected_tries_again_by_itself() {
+fn corrected_relay_key_triggers_new_attempt() {
     let mut rig = Rig::new();
     let mut tom = Visitor::new("TOM", 1, 1, Carriers::Udp);
     let wrong = queqiao::session::Identity::from_private([3; 32]).public();
@@ -62,16 +64,18 @@ fn a_client_whose_key_of_the_relay_is_corrected_tries_again_by_itself() {
     assert_eq!(tom.shows(is_online), 1);
 }
 
+/// Returns `spec` with this key as the one that the address book expects.
 fn expecting(key: &PublicKey, spec: RelaySpec) -> RelaySpec {
     RelaySpec { fingerprint: Some(Fingerprint::from(key)), ..spec }
 }
 
 #[test]
-fn key_that_the_book_expects_is_checked_before_it_is_pinned() {
+fn key_is_checked_against_book_before_pinning() {
     for carrier in [Carriers::Udp, Carriers::Auto] {
         let mut rig = Rig::new();
         let mut tom = Visitor::new("TOM", 1, 1, carrier);
-        let (offered, wrong) = (rig.key(), Identity::from_private([3; 32]).public());
+        let offered = rig.key();
+        let wrong = Identity::from_private([3; 32]).public();
         tom.command(Command::Relays(vec![expecting(&wrong, spec(1, None))]));
         tom.run_with(&mut rig, secs(60));
         let why = Unreached::KeyUnlikeBook { wanted: Fingerprint::from(&wrong), offered };
@@ -84,15 +88,16 @@ fn key_that_the_book_expects_is_checked_before_it_is_pinned() {
         assert!(
             tom.records.iter().any(|record| matches!(record, Record::Pin { key, .. } if *key == offered))
         );
-        assert_eq!(tom.shows(|e| matches!(e, Event::Pinned { .. })), 0, "it is no surprise");
+        assert_eq!(tom.shows(|e| matches!(e, Event::Pinned { .. })), 0, "the book has announced the key");
     }
 }
 
 #[test]
-fn relay_whose_pin_is_unlike_the_book_is_not_spoken_to() {
+fn relay_with_pin_unlike_book_gets_no_packets() {
     let mut rig = Rig::new();
     let mut tom = Visitor::new("TOM", 1, 1, Carriers::Auto);
-    let (pinned, wrong) = (rig.key(), Identity::from_private([3; 32]).public());
+    let pinned = rig.key();
+    let wrong = Identity::from_private([3; 32]).public();
     let why = Unreached::BookUnlikePin { wanted: Fingerprint::from(&wrong), pinned };
     let told = |e: &Event| matches!(e, Event::Unreached { why: told, .. } if *told == why);
     tom.command(Command::Relays(vec![expecting(&wrong, spec(1, Some(&rig)))]));
@@ -111,16 +116,18 @@ fn relay_whose_pin_is_unlike_the_book_is_not_spoken_to() {
     }
 }
 
-/// Often enough for every allowance of an hour to be spent, if failures counted.
+// faults.md: R72
+/// Five minutes of attempts would use up every hourly allowance if failures counted. The user sees
+/// one event for all of them.
 #[test]
-fn row_72_a_relay_that_could_not_write_a_name_down_is_tried_again_until_it_can() {
+fn failed_registration_is_retried_until_disk_takes_it() {
     let mut rig = Rig::new();
     rig.full = true;
     let mut tom = Visitor::of(&rig, "TOM", 1, Carriers::Udp);
     tom.run_with(&mut rig, secs(300));
     let not_written = |e: &Event| matches!(e, Event::Unreached { why: Unreached::NameNotWritten, .. });
     let others = |e: &Event| !matches!(e, Event::Unreached { .. } | Event::Pinned { .. });
-    assert_eq!((tom.shows(not_written), tom.shows(others)), (1, 0), "said once: {:?}", tom.shown);
+    assert_eq!((tom.shows(not_written), tom.shows(others)), (1, 0), "reported once: {:?}", tom.shown);
     assert!(tom.packets_up < 200, "{} packets in five minutes", tom.packets_up);
     rig.full = false;
     tom.send(1, 7, "echo", "hello");
@@ -129,9 +136,11 @@ fn row_72_a_relay_that_could_not_write_a_name_down_is_tried_again_until_it_can()
     assert_eq!(rig.relay.member_count(), 1);
 }
 
-/// Five names are taken from one address in an hour.
+// faults.md: R72
+/// An address may register five names in an hour. The client does not retry within seconds and
+/// reports the reason once.
 #[test]
-fn row_72_a_relay_that_was_asked_for_too_many_names_is_tried_again_until_the_hour_is_over() {
+fn registration_over_hourly_limit_is_retried_for_an_hour() {
     let mut rig = Rig::new();
     for who in 10..15 {
         Hand::member(&mut rig, udp(1, 1_000 + who as u16), who, &format!("name{who}"));
@@ -146,15 +155,16 @@ fn row_72_a_relay_that_was_asked_for_too_many_names_is_tried_again_until_the_hou
     let not_written = |e: &Event| matches!(e, Event::Unreached { why: Unreached::NameNotWritten, .. });
     let over =
         |e: &Event| matches!(e, Event::NameRefused { .. } | Event::Lost { .. } | Event::Refused { .. });
-    assert_eq!((tom.shows(not_written), tom.shows(over)), (1, 0), "said once: {:?}", tom.shown);
+    assert_eq!((tom.shows(not_written), tom.shows(over)), (1, 0), "reported once: {:?}", tom.shown);
     assert!(tom.packets_up > once && tom.packets_up < 200, "{} packets in five minutes", tom.packets_up);
     tom.run_with(&mut rig, secs(3_600));
     assert_eq!((tom.shows(is_online), tom.shows(delivered)), (1, 1));
     assert_eq!((tom.shows(not_written), rig.relay.member_count()), (1, 6));
 }
 
+// faults.md: R22
 #[test]
-fn row_22_the_older_machine_is_told_once_and_never_comes_back() {
+fn replaced_client_gets_one_event_and_stays_away() {
     let mut rig = Rig::new();
     let mut tom = Visitor::signed_in(&mut rig, "TOM", 1, Carriers::Udp);
     let elsewhere = newer_machine(&mut rig);
@@ -166,9 +176,10 @@ fn row_22_the_older_machine_is_told_once_and_never_comes_back() {
     assert!(tom.sleeps_for_ever() && elsewhere.closed().is_none());
 }
 
-/// The path is silent, an attempt to repair it is under way, and then the news comes.
+// faults.md: R22
+/// The path is silent and a repair is being attempted when the `REPLACED` close arrives.
 #[test]
-fn row_22_a_machine_that_is_replaced_while_it_shakes_hands_lets_its_attempt_fall() {
+fn client_replaced_during_handshake_abandons_it() {
     let mut rig = Rig::new();
     let mut tom = Visitor::signed_in(&mut rig, "TOM", 1, Carriers::Udp);
     tom.cut_down = true;
@@ -185,13 +196,13 @@ fn row_22_a_machine_that_is_replaced_while_it_shakes_hands_lets_its_attempt_fall
 }
 
 #[test]
-fn a_session_that_is_lost_leaves_no_connection_and_no_attempt_behind() {
+fn lost_session_leaves_no_connection_and_no_attempt() {
     let mut rig = Rig::new();
     let mut tom = Visitor::signed_in(&mut rig, "TOM", 1, Carriers::Auto);
     tom.cut_down = true;
     tom.send(1, 1, "echo", "hello");
     tom.run_with(&mut rig, secs(3));
-    assert_eq!(tom.open.len(), 1, "TCP is tried beside the silent path");
+    assert_eq!(tom.open.len(), 1, "the fallback is tried while UDP is silent");
     tom.held.clear();
     tom.cut_down = false;
     newer_machine(&mut rig);
@@ -200,8 +211,9 @@ fn a_session_that_is_lost_leaves_no_connection_and_no_attempt_behind() {
     assert_eq!(tom.open, [], "every connection is closed");
 }
 
+/// A relay closes each session after half a second: at most 35 handshakes in a minute.
 #[test]
-fn a_relay_that_closes_every_session_is_not_stormed() {
+fn closing_relay_gets_few_handshakes() {
     let mut rig = Rig::new();
     let mut tom = Visitor::of(&rig, "TOM", 1, Carriers::Udp);
     for _ in 0..60 {
@@ -214,12 +226,16 @@ fn a_relay_that_closes_every_session_is_not_stormed() {
     assert!(rig.relay.stats().handshakes <= 35, "{} handshakes a minute", rig.relay.stats().handshakes);
 }
 
+// faults.md: R34
+/// Packets of another session, garbage, and an empty datagram from the relay's address. None closes
+/// the session.
 #[test]
-fn what_strangers_send_a_client_is_dropped() {
+fn packets_of_others_to_client_are_dropped() {
     let mut rig = Rig::new();
     let mut tom = Visitor::signed_in(&mut rig, "TOM", 1, Carriers::Udp);
     let mut other = Hand::member(&mut rig, udp(2, 2), 2, "JACK");
-    let (before, from) = (tom.packets_up, queqiao::base::Path::Udp(relay_addr(1)));
+    let before = tom.packets_up;
+    let from = queqiao::base::Path::Udp(relay_addr(1));
     let forged = [
         other.seal(&[Frame::Close { code: close::REPLACED, reason: "go away" }]),
         other.seal(&[Frame::Ping]),

@@ -1,4 +1,4 @@
-//! A client whose address book names many relays that are gone.
+//! A client whose address book names many unreachable relays.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,11 +8,12 @@ use queqiao::client::{Carriers, Command, Event, Progress, RelaySpec};
 use crate::rig::{Rig, ms, secs};
 use crate::visitor::{TcpOpens, Visitor, relay_addr, spec};
 
+/// Number of relays that do not answer.
 const DEAD: u16 = 1_500;
-/// Connections that attempts may have open at once.
+/// Maximum TCP connections that attempts may have open at once.
 const CONNS_MAX: usize = 256;
 
-/// A client of 1,500 relays that do not answer, and of relay number 1, which it tries last.
+/// Returns a client of 1,500 relays that do not answer and of relay number 1, which it tries last.
 fn crowd(rig: &Rig, carriers: Carriers, known: bool) -> Visitor {
     let mut visitor = Visitor::new("TOM", 1, 1, carriers);
     visitor.tick = rig.tick;
@@ -39,7 +40,7 @@ fn unreached(visitor: &Visitor) -> usize {
     visitor.shows(|event| matches!(event, Event::Unreached { .. }))
 }
 
-/// Connections are bounded at every moment.
+/// Runs the client and checks after each 100 ms that its connections are bounded.
 fn run(visitor: &mut Visitor, rig: &mut Rig, span: Duration) {
     let mut left = span;
     while !left.is_zero() {
@@ -51,7 +52,7 @@ fn run(visitor: &mut Visitor, rig: &mut Rig, span: Duration) {
 }
 
 #[test]
-fn living_relay_among_1500_dead_is_reached_within_two_seconds() {
+fn living_relay_among_1500_dead_is_reached_within_2_s() {
     for (carriers, known) in [(Carriers::Udp, true), (Carriers::Auto, false)] {
         let mut rig = Rig::new();
         let mut tom = crowd(&rig, carriers, known);
@@ -65,9 +66,10 @@ fn living_relay_among_1500_dead_is_reached_within_two_seconds() {
     }
 }
 
-/// TCP alone gets through to it, and connections to the others are accepted, or are not, and nothing is said on them.
+/// Only TCP reaches the living relay. Connections to the others are accepted or not, and carry no
+/// bytes.
 #[test]
-fn relay_on_tcp_alone_among_1500_silent_is_reached_soon() {
+fn tcp_only_relay_among_1500_silent_is_reached_within_8_s() {
     for (tcp, known) in [(TcpOpens::Always, true), (TcpOpens::WithRelays, false)] {
         let mut rig = Rig::new();
         let mut tom = crowd(&rig, Carriers::Tcp, known);
@@ -77,9 +79,10 @@ fn relay_on_tcp_alone_among_1500_silent_is_reached_soon() {
     }
 }
 
-/// It waits for a connection when the letter is written, and has it at once.
+/// All connections belong to silent relays when the letter is written. Its relay gets one within
+/// 100 ms.
 #[test]
-fn relay_that_is_written_to_waits_for_no_silent_one() {
+fn relay_with_letter_displaces_silent_attempt() {
     let mut rig = Rig::new();
     let mut tom = crowd(&rig, Carriers::Tcp, false);
     tom.tcp = TcpOpens::Always;
@@ -90,9 +93,10 @@ fn relay_that_is_written_to_waits_for_no_silent_one() {
     assert_eq!(tom.shows(is_online), 1);
 }
 
-/// Attempts of all relays together have one pace, so that those that are gone cost little.
+/// All relays share one rate of attempts, so that unreachable ones cost little however many they
+/// are.
 #[test]
-fn relays_that_are_gone_are_tried_at_one_pace() {
+fn unreachable_relays_share_one_retry_rate() {
     let mut rig = Rig::new();
     let mut tom = crowd(&rig, Carriers::Udp, false);
     run(&mut tom, &mut rig, secs(10));
@@ -106,9 +110,10 @@ fn relays_that_are_gone_are_tried_at_one_pace() {
     assert_eq!(unreached(&tom), usize::from(DEAD), "and is reported once");
 }
 
-/// A relay that comes back, and that a letter waits for, does not wait for all the others.
+/// A relay that is reachable again and has a letter waiting does not wait for its turn among the
+/// others.
 #[test]
-fn relay_with_a_letter_goes_before_the_others() {
+fn relay_with_letter_is_retried_before_others() {
     let mut rig = Rig::new();
     let mut tom = crowd(&rig, Carriers::Udp, false);
     tom.cut_up = true;
@@ -119,9 +124,9 @@ fn relay_with_a_letter_goes_before_the_others() {
     assert_eq!(tom.shows(is_online), 1);
 }
 
-/// Each relay that is gone is tried again, none twice before all the others.
+/// Each unreachable relay is retried, none twice before all the others.
 #[test]
-fn relays_that_are_gone_take_turns() {
+fn unreachable_relays_take_turns() {
     let mut rig = Rig::new();
     let mut tom = crowd(&rig, Carriers::Udp, false);
     tom.cut_up = true;

@@ -1,5 +1,5 @@
-//! Floods of control messages: read within a rate, nothing dropped, and no limit to what only tells
-//! what became of letters.
+//! Floods of control messages. They are read at a limited rate and none is dropped. Messages that
+//! only report the state of letters have no limit.
 
 use queqiao::base::OutboxId;
 use queqiao::relay::Limits;
@@ -10,8 +10,10 @@ use queqiao::wire::message::{Names, Reason, SCREEN_FIRST, SCREEN_LAST, ToRelay};
 use super::hand::{Hand, Told};
 use super::rig::{Rig, ms, secs, udp};
 
+/// Flags of a block list in a single part.
 const WHOLE: u8 = SCREEN_FIRST | SCREEN_LAST;
 
+/// Returns a block list of these names.
 fn list(names: &[&str]) -> Vec<u8> {
     let mut bytes = Vec::new();
     names.iter().for_each(|name| Names::put(&mut bytes, name));
@@ -20,7 +22,7 @@ fn list(names: &[&str]) -> Vec<u8> {
     message
 }
 
-/// Says these messages in turn for `secs` seconds, as fast as there is credit.
+/// Sends these messages in turn for `secs` seconds, as fast as there is credit.
 fn flood(rig: &mut Rig, hand: &mut Hand, secs: u64, messages: &[Vec<u8>]) {
     let mut said = 0;
     for _ in 0..secs * 5 {
@@ -41,9 +43,9 @@ fn limits(control_burst: u32, control_per_second: u32) -> Limits {
     Limits { control_burst, control_per_second, ..Limits::default() }
 }
 
-/// As the issue measured it: 239,000 block lists a second, each of them written to the disk.
+/// Unlimited, a member sent 239,000 block lists a second, and each was written to the disk.
 #[test]
-fn block_lists_are_read_within_a_rate_and_the_last_one_holds() {
+fn block_lists_are_rate_limited_and_last_one_applies() {
     let mut rig = Rig::with(limits(1_000, 1_000));
     let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
     let before = rig.changes;
@@ -70,19 +72,20 @@ fn long_lists_cost_more_than_short_messages() {
     let answered = |messages: &[Vec<u8>]| {
         let mut rig = Rig::with(limits(300, 20));
         let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
-        // What is written down once and is the same later costs by its length.
+        // A list that is stored already costs only by its length.
         tom.say_bytes(&mut rig, StreamId::Control, &messages[0]);
         rig.wait(secs(60));
         flood(&mut rig, &mut tom, 10, messages);
         tom.told(StreamId::Control).iter().filter(|told| matches!(told, Told::Receipt { .. })).count()
     };
-    let (alone, among) = (answered(&[ask.clone()]), answered(&[long, ask]));
+    let alone = answered(&[ask.clone()]);
+    let among = answered(&[long, ask]);
     assert!((450..=510).contains(&alone), "{alone} questions in 10 s");
     assert!((3..=6).contains(&among), "{among} questions, each behind a list, in 10 s");
 }
 
 #[test]
-fn a_flood_is_read_at_once_where_limits_are_off() {
+fn limits_off_reads_flood_at_once() {
     let mut rig = Rig::with(Limits { per_sender: false, ..limits(10, 1) });
     let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
     let before = rig.changes;
@@ -90,11 +93,12 @@ fn a_flood_is_read_at_once_where_limits_are_off() {
     assert_eq!(rig.changes - before, 1_000);
 }
 
-/// One session after the other: the rate is the member's.
+/// Five sessions one after another: the rate belongs to the member.
 #[test]
-fn signing_in_again_gives_no_new_allowance() {
+fn new_session_has_no_new_allowance() {
     let mut rig = Rig::with(limits(500, 1));
-    let (lists, mut written) = ([list(&["JACK", "ANN"]), list(&["ANN"])], 0);
+    let lists = [list(&["JACK", "ANN"]), list(&["ANN"])];
+    let mut written = 0;
     for port in 1..=5 {
         let mut tom = Hand::member(&mut rig, udp(1, port), 1, "TOM");
         let before = rig.changes;
@@ -104,12 +108,12 @@ fn signing_in_again_gives_no_new_allowance() {
     assert!((4..=6).contains(&written), "{written} lists");
 }
 
-/// Each letter is stored and read by itself, and what is said of it costs nothing.
+/// Each letter is stored and read separately. Reports about letters that came cost nothing.
 #[test]
-fn who_tells_what_became_of_letters_never_meets_the_rate() {
+fn stored_and_read_reports_are_not_rate_limited() {
     let mut rig = Rig::with(Limits { letters_burst: 5_000, ..limits(20, 1) });
-    let (mut tom, mut jack) =
-        (Hand::member(&mut rig, udp(1, 1), 1, "TOM"), Hand::member(&mut rig, udp(2, 2), 2, "JACK"));
+    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    let mut jack = Hand::member(&mut rig, udp(2, 2), 2, "JACK");
     for number in 1..=2_000 {
         tom.write(&mut rig, "JACK", number, number - 1, "x");
         jack.hear(&mut rig);
@@ -122,13 +126,13 @@ fn who_tells_what_became_of_letters_never_meets_the_rate() {
     assert_eq!(rig.relay.stats().letters_stored, 2_000);
 }
 
-/// A reader may have read letters that the relay does not know to be delivered. There is no end of
-/// such words, and each is written down while their author is away.
+/// A recipient may have read letters that the relay does not know to be delivered. The number of
+/// such reports is unbounded, and each is written to the disk while their sender is away.
 #[test]
-fn read_marks_of_letters_that_never_came_meet_the_rate() {
+fn read_marks_for_missing_letters_are_rate_limited() {
     let mut rig = Rig::with(limits(20, 1));
-    let (mut tom, mut jack) =
-        (Hand::member(&mut rig, udp(1, 1), 1, "TOM"), Hand::member(&mut rig, udp(2, 2), 2, "JACK"));
+    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    let mut jack = Hand::member(&mut rig, udp(2, 2), 2, "JACK");
     tom.write(&mut rig, "JACK", 1, 0, "x");
     jack.hear(&mut rig);
     jack.store(&mut rig, "TOM", 1);
@@ -142,10 +146,10 @@ fn read_marks_of_letters_that_never_came_meet_the_rate() {
     assert_eq!(jack.closed(), None);
 }
 
-/// Numbers are the author's to choose: a letter with a huge one, perhaps to itself, makes room for as
-/// many words on what was read as the number is. There are as many of those as letters, no more.
+/// The sender chooses its numbers. One letter with a huge number, perhaps to itself, makes as many
+/// read reports plausible as the number says. Only as many as there are letters are free.
 #[test]
-fn read_marks_below_a_leap_in_the_numbers_meet_the_rate() {
+fn read_marks_below_number_leap_are_rate_limited() {
     let mut rig = Rig::with(limits(20, 1));
     let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
     tom.write(&mut rig, "TOM", u64::MAX / 2, 0, "x");
@@ -166,7 +170,7 @@ fn read_marks_below_a_leap_in_the_numbers_meet_the_rate() {
 }
 
 #[test]
-fn a_flood_of_one_member_holds_nobody_up() {
+fn flood_of_one_member_delays_no_other_member() {
     let mut rig = Rig::new();
     let hands = ["TOM", "JACK", "ANN"].map(|name| {
         let who = u64::from(name.as_bytes()[0]);
@@ -177,17 +181,19 @@ fn a_flood_of_one_member_holds_nobody_up() {
     jack.write(&mut rig, "ANN", 1, 0, "hello");
     ann.hear(&mut rig);
     assert_eq!(ann.deliveries(&mut rig).len(), 1);
-    tom.write(&mut rig, "ANN", 1, 0, "letters have a rate of their own");
+    tom.write(&mut rig, "ANN", 1, 0, "letters have a separate rate");
     ann.hear(&mut rig);
     assert_eq!(ann.deliveries(&mut rig).len(), 1);
 }
 
-/// Bulk has no messages yet: what comes there is let go, and not faster than control.
+/// The bulk stream has no messages yet. Its bytes are discarded, no faster than control messages
+/// are read.
 #[test]
-fn bulk_is_let_go_within_the_rate() {
+fn bulk_messages_are_discarded_within_the_rate() {
     let mut rig = Rig::new();
     let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
-    let (message, mut said) = (vec![7; 16_000], 0);
+    let message = vec![7; 16_000];
+    let mut said = 0;
     for _ in 0..200 {
         while tom.room(StreamId::Bulk) > message.len() + 4 {
             tom.say_bytes(&mut rig, StreamId::Bulk, &message);
@@ -200,9 +206,9 @@ fn bulk_is_let_go_within_the_rate() {
     assert_eq!(tom.closed(), None);
 }
 
-/// What a stranger says behind its sign-in waits in its little credit until the sign-in is done.
+/// Messages of a stranger behind its sign-in wait in its small credit until the sign-in is done.
 #[test]
-fn what_follows_a_sign_in_is_read_with_the_welcome() {
+fn messages_after_sign_in_are_read_with_the_welcome() {
     let mut rig = Rig::new();
     let mut jack = Hand::member(&mut rig, udp(2, 2), 2, "JACK");
     rig.commits = false;
@@ -231,9 +237,9 @@ fn what_follows_a_sign_in_is_read_with_the_welcome() {
     assert_eq!(jack.refusals(&mut rig), [(1, Reason::Blocked)]);
 }
 
-/// A session without a name says nothing that is heard, and that within the rate too.
+/// Messages of a session without a name have no effect, and count against the same rate.
 #[test]
-fn a_stranger_has_the_same_rate() {
+fn unsigned_session_has_the_same_rate() {
     let mut rig = Rig::with(limits(50, 1));
     let mut stranger = Hand::shake(&mut rig, udp(1, 1), 1, 1).unwrap();
     let message = [&[0x80][..], &[0; 20]].concat();

@@ -1,4 +1,4 @@
-//! A relay under load: what it asks of strangers, and what that costs those who come in good faith.
+//! A relay under load: its cookie demand, and the cost for clients in good faith.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -13,17 +13,17 @@ use super::house::{Ledger, two};
 use super::rig::{Given, Rig, ms, secs, udp};
 use super::visitor::Visitor;
 
-/// One of 2,000 addresses and more that are not loopback.
+/// Returns one of at least 2,000 addresses that are not loopback.
 fn source(n: u32) -> Path {
     Path::Udp(SocketAddr::from((Ipv4Addr::from(0xC612_8000 + n), 7)))
 }
 
-/// Whether it is one of them.
+/// Whether `path` is such an address.
 fn is_source(path: Path) -> bool {
     matches!(path, Path::Udp(SocketAddr::V4(addr)) if u32::from(*addr.ip()) >= 0xC612_8000)
 }
 
-/// First messages with a right mac1 and nothing behind it.
+/// Returns a first message with a correct mac1 and garbage behind it.
 pub fn garbage(rig: &Rig) -> Vec<u8> {
     use blake2::digest::consts::U16;
     use blake2::digest::{KeyInit, Mac};
@@ -37,7 +37,7 @@ pub fn garbage(rig: &Rig) -> Vec<u8> {
     packet
 }
 
-/// 5,000 of them in a second, from many sources; what came back.
+/// Sends 5,000 of them within a second from as many sources. Returns the answers.
 fn flood(rig: &mut Rig, packet: &[u8]) -> Vec<(Path, Vec<u8>)> {
     let mut back = Vec::new();
     for turn in 0..100 {
@@ -49,8 +49,9 @@ fn flood(rig: &mut Rig, packet: &[u8]) -> Vec<(Path, Vec<u8>)> {
     back
 }
 
+// faults.md: R5
 #[test]
-fn row_05_a_wrong_mac1_is_met_with_silence_under_load_too_and_costs_no_curve_arithmetic() {
+fn wrong_mac1_under_load_is_dropped_without_curve_work() {
     let mut rig = Rig::new();
     let mut packet = garbage(&rig);
     flood(&mut rig, &packet);
@@ -60,11 +61,15 @@ fn row_05_a_wrong_mac1_is_met_with_silence_under_load_too_and_costs_no_curve_ari
     assert_eq!(rig.relay.stats().curve_work, before);
 }
 
+// faults.md: R6
+/// Curve arithmetic stops once the load is noticed, members are served, and without load there are
+/// no cookies again.
 #[test]
-fn row_06_a_flood_with_a_right_mac1_earns_cookies_only_and_no_curve_arithmetic() {
+fn correct_mac1_flood_gets_only_cookies() {
     let mut rig = Rig::new();
     let (mut tom, _) = two(&mut rig);
-    let (packet, before) = (garbage(&rig), rig.relay.stats());
+    let packet = garbage(&rig);
+    let before = rig.relay.stats();
     let first = flood(&mut rig, &packet);
     let begun = rig.relay.stats().curve_work - before.curve_work;
     assert!(begun <= 102, "{begun} before the load was noticed");
@@ -78,11 +83,12 @@ fn row_06_a_flood_with_a_right_mac1_earns_cookies_only_and_no_curve_arithmetic()
     rig.wait(secs(3));
     let calm = init(&rig, private(9), Carrier::Udp, &Hello { counter: 1, continues: None }, 1);
     rig.give(udp(9, 9), calm.packet());
-    assert_eq!(rig.answers(udp(9, 9))[0].len(), HANDSHAKE_LEN, "and afterwards nobody is asked");
+    assert_eq!(rig.answers(udp(9, 9))[0].len(), HANDSHAKE_LEN, "without load there is no cookie demand");
 }
 
+// faults.md: R7
 #[test]
-fn row_07_two_thousand_sources_under_load_leave_no_session_and_nothing_to_wait_for() {
+fn garbage_from_2000_sources_leaves_no_state() {
     let mut rig = Rig::new();
     let packet = garbage(&rig);
     for n in 0..2_000 {
@@ -93,8 +99,9 @@ fn row_07_two_thousand_sources_under_load_leave_no_session_and_nothing_to_wait_f
     assert_eq!((stats.cookies + stats.curve_work, stats.handshakes), (2_000, 0));
 }
 
+// faults.md: R8
 #[test]
-fn row_08_a_cookie_replayed_from_elsewhere_or_late_or_forged_is_met_with_silence() {
+fn moved_late_or_forged_cookie_is_ignored() {
     let mut rig = Rig::new();
     let packet = garbage(&rig);
     flood(&mut rig, &packet);
@@ -115,13 +122,14 @@ fn row_08_a_cookie_replayed_from_elsewhere_or_late_or_forged_is_met_with_silence
     assert_eq!(rig.relay.session_count(), 0);
 }
 
+// faults.md: R9
 #[test]
-fn row_09_under_load_a_recorded_first_message_earns_its_old_answer_or_a_cookie() {
+fn replayed_init_under_load_gets_old_answer_or_cookie() {
     let mut rig = Rig::new();
     let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
     let packet = garbage(&rig);
     flood(&mut rig, &packet);
-    // What the live session was sent meanwhile is none of the answers.
+    // Packets for the live session are not answers.
     rig.answers(udp(1, 1));
     let mut first = init(&rig, private(1), Carrier::Udp, &Hello { counter: 50, continues: None }, 1);
     rig.give(udp(1, 1), first.packet());
@@ -133,9 +141,10 @@ fn row_09_under_load_a_recorded_first_message_earns_its_old_answer_or_a_cookie()
     assert_eq!((answer.len(), rig.relay.stats().handshakes), (1, granted + 1));
     rig.give(udp(1, 1), first.packet());
     assert_eq!(rig.answers(udp(1, 1)), answer, "the identical bytes within five seconds");
-    let (before, mut bytes) = (rig.relay.stats(), Ledger::default());
+    let before = rig.relay.stats();
+    let mut bytes = Ledger::default();
     bytes.give(&mut rig, udp(66, 6), first.packet());
-    assert_eq!(bytes.taken, 0, "its mac2 is another address's");
+    assert_eq!(bytes.taken, 0, "its mac2 belongs to another address");
     let without = init(&rig, private(1), Carrier::Udp, &Hello { counter: 50, continues: None }, 1);
     bytes.give(&mut rig, udp(66, 6), without.packet());
     assert_eq!(bytes.taken, COOKIE_LEN);
@@ -145,8 +154,9 @@ fn row_09_under_load_a_recorded_first_message_earns_its_old_answer_or_a_cookie()
     assert!(!tom.heard.is_empty() && tom.closed().is_none(), "the live session is untouched");
 }
 
+// faults.md: R11
 #[test]
-fn row_11_under_load_too_no_unproven_address_is_sent_more_than_it_sent() {
+fn unproven_address_under_load_gets_no_more_than_it_sent() {
     let mut rig = Rig::new();
     let packet = garbage(&rig);
     let back = flood(&mut rig, &packet);
@@ -168,8 +178,8 @@ fn row_11_under_load_too_no_unproven_address_is_sent_more_than_it_sent() {
     assert!(rig.relay.stats().handshakes > 1);
 }
 
-/// 1,000 addresses in as many networks that prove themselves and shake hands as fast as they can,
-/// for ten seconds.
+/// 1,000 addresses in as many networks prove themselves and send first messages as fast as they
+/// can, for ten seconds. Curve arithmetic stays within 10 % of the time.
 #[test]
 fn thousand_proven_addresses_leave_newcomers_their_share() {
     let mut rig = Rig::new();
@@ -186,7 +196,8 @@ fn thousand_proven_addresses_leave_newcomers_their_share() {
         (path, first.packet().to_vec())
     });
     let proven: Vec<_> = proven.collect();
-    let (start, before) = (rig.tick, rig.relay.stats());
+    let start = rig.tick;
+    let before = rig.relay.stats();
     for turn in 0..1_000 {
         let given = (0..20).map(|n| &proven[(turn * 20 + n) % 1_000]);
         rig.take(given.map(|(path, packet)| Given::Packet(*path, packet.clone())).collect());
@@ -209,7 +220,7 @@ fn udp_of(ip: [u8; 4]) -> Path {
     Path::Udp((ip, 4_000).into())
 }
 
-/// What a turn brings of live sessions is handled first, whatever came before it.
+/// Packets of live sessions are handled first in a turn, whatever came before them.
 #[test]
 fn packets_of_sessions_are_handled_before_first_messages() {
     let mut rig = Rig::new();
@@ -226,8 +237,9 @@ fn packets_of_sessions_are_handled_before_first_messages() {
     assert_eq!(rig.sent[1].1, rig.sent[2].1, "the same message has the same answer");
 }
 
+/// One cookie, and at most six packets in all.
 #[test]
-fn a_client_that_comes_under_load_is_in_after_one_more_round_trip_and_six_packets_at_most() {
+fn client_under_load_signs_in_with_one_extra_round_trip() {
     let mut rig = Rig::new();
     let packet = garbage(&rig);
     flood(&mut rig, &packet);
@@ -238,9 +250,10 @@ fn a_client_that_comes_under_load_is_in_after_one_more_round_trip_and_six_packet
     assert!(rig.relay.session_count() == 1 && tom.packets_up <= 6, "{} packets", tom.packets_up);
 }
 
-/// Whichever byte of a mac, a tag or a cookie is wrong.
+// faults.md: R63
+/// Each byte of a tag, a mac1 and a mac2 is tried.
 #[test]
-fn row_63_a_bad_tag_is_met_with_silence_wherever_it_is_wrong() {
+fn bad_tag_is_dropped_wherever_it_is_wrong() {
     let mut rig = Rig::new();
     let (mut tom, _) = two(&mut rig);
     let sealed = tom.seal(&[Frame::Ping]);

@@ -1,4 +1,5 @@
-//! Letters in a relay's mailboxes that its disk has damaged: who is told what, and that everything else goes on.
+//! Letters in a relay's mailboxes that its disk has damaged: the reports to their senders and to
+//! the operator. Everything else continues.
 
 use std::path::Path as FolderPath;
 
@@ -11,12 +12,14 @@ use rusqlite::Connection;
 use super::hand::{Hand, Told};
 use super::rig::{Rig, START, secs, udp};
 
+/// Changes one column of the letter with this number.
 fn harm(dir: &FolderPath, set: &str, number: u64) {
     let db = Connection::open(dir.join(RELAY_DATABASE)).unwrap();
     let changed = db.execute(&format!("UPDATE letters SET {set} WHERE number = {number}"), []).unwrap();
     assert_eq!(changed, 1);
 }
 
+/// Flips a bit at the end of the message with this number.
 fn harm_body(dir: &FolderPath, number: u64) {
     let db = Connection::open(dir.join(RELAY_DATABASE)).unwrap();
     let select = "SELECT message FROM letters WHERE number = ?1";
@@ -25,7 +28,7 @@ fn harm_body(dir: &FolderPath, number: u64) {
     db.execute("UPDATE letters SET message = ?1 WHERE number = ?2", (message, number as i64)).unwrap();
 }
 
-/// JACK is away, and TOM has written him these letters.
+/// Returns a relay that keeps these letters of TOM to JACK, who is away.
 fn mailbox(dir: &FolderPath, numbers: std::ops::RangeInclusive<u64>) -> (Rig, Hand) {
     let mut rig = Rig::open(dir, Limits::default(), START);
     Hand::member(&mut rig, udp(2, 2), 2, "JACK");
@@ -38,6 +41,7 @@ fn mailbox(dir: &FolderPath, numbers: std::ops::RangeInclusive<u64>) -> (Rig, Ha
     (rig, tom)
 }
 
+/// Returns the letters delivered to JACK: number and previous number.
 fn numbers(jack: &mut Hand) -> Vec<(u64, u64)> {
     let told = jack.told(StreamId::Chat).into_iter();
     told.filter_map(|t| match t {
@@ -47,6 +51,7 @@ fn numbers(jack: &mut Hand) -> Vec<(u64, u64)> {
     .collect()
 }
 
+/// Returns the damaged letters reported to the operator: their senders, if known.
 fn found(rig: &Rig) -> Vec<Option<String>> {
     let shown = rig.shown.iter();
     shown
@@ -60,13 +65,15 @@ fn found(rig: &Rig) -> Vec<Option<String>> {
         .collect()
 }
 
+// faults.md: R71
+/// The report comes once, also across a restart, and the letter's space is free again.
 #[test]
-fn row_71_a_damaged_letter_is_told_to_its_author_before_what_followed_it_is_delivered() {
+fn damaged_letter_is_refused_before_later_ones_deliver() {
     let dir = tempfile::tempdir().unwrap();
     let (mut rig, mut tom) = mailbox(dir.path(), 1..=4);
     harm_body(dir.path(), 2);
     let mut jack = Hand::member(&mut rig, udp(2, 3), 2, "JACK");
-    assert_eq!(numbers(&mut jack), [(1, 0), (3, 2), (4, 3)], "who reads 3 knows that 2 is missing");
+    assert_eq!(numbers(&mut jack), [(1, 0), (3, 2), (4, 3)], "letter 3 shows that 2 is missing");
     jack.store(&mut rig, "TOM", 4);
     tom.hear(&mut rig);
     let told = tom.told(StreamId::Control);
@@ -81,7 +88,7 @@ fn row_71_a_damaged_letter_is_told_to_its_author_before_what_followed_it_is_deli
     assert_eq!(told, [refused, Told::Receipt { to: "JACK".into(), delivered: 4 }]);
     assert_eq!(found(&rig), [Some("TOM".into())]);
 
-    // Both come again, the relay too: nothing is told twice, and the room of the letter is free.
+    // Both sign in again after a restart: no second report, and the letter's space is free.
     rig.wait(secs(200));
     let tick = rig.tick;
     drop(rig);
@@ -92,8 +99,9 @@ fn row_71_a_damaged_letter_is_told_to_its_author_before_what_followed_it_is_deli
     assert_eq!((numbers(&mut jack), found(&rig)), (vec![(5, 4)], vec![]));
 }
 
+// faults.md: R71
 #[test]
-fn row_71_an_author_who_was_away_hears_of_a_damaged_letter_before_the_receipt_for_later_ones() {
+fn absent_sender_gets_damaged_refusal_before_receipt() {
     let dir = tempfile::tempdir().unwrap();
     let (mut rig, _) = mailbox(dir.path(), 1..=3);
     rig.wait(secs(200));
@@ -112,8 +120,11 @@ fn row_71_an_author_who_was_away_hears_of_a_damaged_letter_before_the_receipt_fo
     );
 }
 
+// faults.md: R71
+/// 39 rows whose identity is damaged: none is attributed to a sender, and the intact letters are
+/// delivered.
 #[test]
-fn row_71_who_wrote_a_damaged_letter_is_not_guessed_and_many_of_them_stop_nothing() {
+fn sender_of_damaged_row_is_not_guessed() {
     let dir = tempfile::tempdir().unwrap();
     let (mut rig, mut tom) = mailbox(dir.path(), 1..=40);
     harm(dir.path(), "outbox = outbox + 1", 40);
@@ -128,11 +139,14 @@ fn row_71_who_wrote_a_damaged_letter_is_not_guessed_and_many_of_them_stop_nothin
     assert_eq!(found(&rig), vec![None; 39]);
     tom.write(&mut rig, "JACK", 41, 40, "number 41");
     jack.hear(&mut rig);
-    assert_eq!(numbers(&mut jack), [(41, 40)], "letters are taken as ever");
+    assert_eq!(numbers(&mut jack), [(41, 40)], "new letters are taken");
 }
 
+// faults.md: R71
+/// While the disk is full the refusal cannot be stored. Neither it nor later letters go out until
+/// it is.
 #[test]
-fn row_71_what_cannot_be_written_down_of_a_damaged_letter_is_met_again() {
+fn unwritable_damage_report_is_repeated() {
     let dir = tempfile::tempdir().unwrap();
     let (mut rig, _) = mailbox(dir.path(), 1..=3);
     harm_body(dir.path(), 1);
@@ -140,15 +154,16 @@ fn row_71_what_cannot_be_written_down_of_a_damaged_letter_is_met_again() {
     let mut jack = Hand::member(&mut rig, udp(2, 3), 2, "JACK");
     rig.wait(secs(5));
     jack.hear(&mut rig);
-    assert_eq!((numbers(&mut jack), found(&rig)), (vec![], vec![]), "its author could not be told");
+    assert_eq!((numbers(&mut jack), found(&rig)), (vec![], vec![]), "its sender could not get the refusal");
     rig.full = false;
     rig.wait(secs(5));
     jack.hear(&mut rig);
     assert_eq!((numbers(&mut jack), found(&rig)), (vec![(2, 1), (3, 2)], vec![Some("TOM".into())]));
 }
 
+// faults.md: R71
 #[test]
-fn row_71_a_damaged_letter_whose_reader_never_comes_is_met_when_old_ones_are_looked_for() {
+fn damaged_letter_of_absent_reader_is_found_at_expiry() {
     let dir = tempfile::tempdir().unwrap();
     let (mut rig, _) = mailbox(dir.path(), 1..=2);
     harm_body(dir.path(), 1);

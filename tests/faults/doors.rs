@@ -1,4 +1,4 @@
-//! Who is let in, and whose letters are: closed relays, invitations, removals, screens.
+//! Registration and block lists: closed relays, invitations, removals, unwanted senders.
 
 use queqiao::base::{Path, Wall};
 use queqiao::relay::{Command, Event, Invitation, InvitationId, Limits, Outcome, Request};
@@ -16,19 +16,21 @@ fn closed() -> Rig {
     Rig::with(Limits { closed: true, ..Limits::default() })
 }
 
+/// Gives the relay an operator's request and returns its outcome.
 fn ask(rig: &mut Rig, request: Request) -> Outcome {
     rig.take(vec![Given::Other(queqiao::base::Input::Command(Command::Ask { id: 7, request }))]);
     let answers = rig.shown.iter().filter_map(|event| match event {
         Event::Answered { id: 7, outcome } => Some(outcome.clone()),
         _ => None,
     });
-    let outcome = answers.into_iter().next_back().expect("every request is answered");
+    let outcome = answers.into_iter().next_back().expect("the relay answers every request");
     rig.shown.clear();
     outcome
 }
 
 fn invite(rig: &mut Rig, name: Option<&str>) -> Outcome {
-    let (made, until) = (Wall(0), Wall(u64::MAX));
+    let made = Wall(0);
+    let until = Wall(u64::MAX);
     let name = name.map(|name| name.parse().unwrap());
     ask(rig, Request::Invite(Invitation { id: InvitationId::of(&SECRET), name, made, until }))
 }
@@ -37,9 +39,10 @@ fn remove(rig: &mut Rig, name: &str) -> Outcome {
     ask(rig, Request::Remove(name.parse().unwrap()))
 }
 
-/// Somebody claims a name with this secret; what it is told first.
+/// Claims a name with this secret. Returns the first message of the relay.
 fn come(rig: &mut Rig, who: u64, name: &str, invite: &[u8]) -> Told {
-    let (path, counter) = (udp(9, 9_000 + who as u16), rig.counter());
+    let path = udp(9, 9_000 + who as u16);
+    let counter = rig.counter();
     let mut hand = Hand::shake(rig, path, who, counter).expect("the relay answers");
     let features = Features::OURS;
     let sign_in = ToRelay::SignIn { name, invite, screen_follows: false, outbox: None, features };
@@ -51,8 +54,9 @@ fn refused(reason: NameReason, name: &str) -> Told {
     Told::NameRefused(reason, name.to_owned())
 }
 
+// faults.md: R61
 #[test]
-fn row_61_a_closed_relay_tells_a_stranger_nothing_about_names() {
+fn closed_relay_reveals_no_names_to_strangers() {
     let mut rig = closed();
     assert_eq!(invite(&mut rig, Some("TOM")), Outcome::Done);
     assert_eq!(come(&mut rig, 1, "TOM", &SECRET), Told::Welcome);
@@ -64,8 +68,9 @@ fn row_61_a_closed_relay_tells_a_stranger_nothing_about_names() {
     }
 }
 
+// faults.md: R61
 #[test]
-fn row_61_secrets_are_tried_twenty_times_an_hour_from_one_address() {
+fn address_may_try_20_invitation_codes_per_hour() {
     let mut rig = closed();
     invite(&mut rig, None);
     for who in 1..=20 {
@@ -78,8 +83,10 @@ fn row_61_secrets_are_tried_twenty_times_an_hour_from_one_address() {
     assert_eq!(come(&mut rig, 22, "ann", &SECRET), Told::Welcome);
 }
 
+// faults.md: R48
+/// An invitation to a taken, confusable or reserved name is refused.
 #[test]
-fn row_48_invitations_keep_names_that_look_like_theirs_and_are_not_made_for_taken_ones() {
+fn invitation_reserves_name_and_its_look_alikes() {
     let mut rig = Rig::new();
     Hand::member(&mut rig, udp(1, 1_000), 1, "alice");
     let not_free = |reason, name: &str| Outcome::NotFree(reason, name.parse().unwrap());
@@ -94,10 +101,11 @@ fn row_48_invitations_keep_names_that_look_like_theirs_and_are_not_made_for_take
     assert_eq!(come(&mut rig, 5, "tim", &SECRET), Told::Welcome, "an open relay needs no invitation");
 }
 
-/// An open relay refuses a name that looks like a member's. One that is by invitation only leaves
-/// it to its operator, whose invitation has to be to that name.
+// faults.md: R48
+/// An open relay refuses a name that looks like a member's. A closed relay leaves it to its
+/// operator, whose invitation must be for that exact name.
 #[test]
-fn look_alike_joins_only_by_invitation_to_that_very_name() {
+fn look_alike_joins_only_if_invited_by_that_name() {
     for is_closed in [false, true] {
         let mut rig = if is_closed { closed() } else { Rig::new() };
         for (who, (name, like)) in (1..).zip([("TOM", "ТОМ"), ("王五", "玊五"), ("黄", "黃")]) {
@@ -121,7 +129,7 @@ fn look_alike_joins_only_by_invitation_to_that_very_name() {
 }
 
 #[test]
-fn an_invitation_whose_name_could_not_be_written_down_is_still_good() {
+fn invitation_stays_valid_if_registration_fails() {
     let mut rig = closed();
     invite(&mut rig, None);
     rig.commits = false;
@@ -140,13 +148,14 @@ fn an_invitation_whose_name_could_not_be_written_down_is_still_good() {
     assert_eq!(come(&mut rig, 3, "tim", &SECRET), Told::Welcome);
 }
 
+/// Sends one part of a block list or allow list.
 fn screen(hand: &mut Hand, rig: &mut Rig, flags: u8, names: &[&str]) {
     let mut bytes = Vec::new();
     names.iter().for_each(|name| Names::put(&mut bytes, name));
     hand.say(rig, StreamId::Control, &ToRelay::Screen { flags, names: Names::new(&bytes) });
 }
 
-/// Whose letters have been handed over.
+/// Returns the letters delivered: sender and number.
 fn delivered(hand: &mut Hand, rig: &mut Rig) -> Vec<(String, u64)> {
     hand.deliveries(rig).into_iter().map(|(from, number, _)| (from, number)).collect()
 }
@@ -167,9 +176,10 @@ fn come_back(rig: &mut Rig, path: Path, who: u64, name: &str) -> Hand {
     hand
 }
 
+/// Waiting letters of blocked senders are refused one by one. Nothing is delivered before the last
+/// part of the list has come. The relay keeps the list while its owner is away.
 #[test]
-fn what_waits_of_the_unwanted_is_refused_letter_by_letter_and_nothing_is_handed_over_before_the_list_is_whole()
- {
+fn block_list_applies_only_once_complete() {
     let mut rig = Rig::new();
     let (mut tom, mut jack) = two(&mut rig);
     let mut ann = Hand::member(&mut rig, udp(3, 3_000), 3, "ann");
@@ -195,7 +205,7 @@ fn what_waits_of_the_unwanted_is_refused_letter_by_letter_and_nothing_is_handed_
 }
 
 #[test]
-fn a_list_of_the_only_ones_wanted_holds_for_its_session() {
+fn allow_list_holds_for_its_session_only() {
     let mut rig = Rig::new();
     let (mut tom, mut jack) = two(&mut rig);
     leave(&mut rig, &mut jack);
@@ -212,7 +222,7 @@ fn a_list_of_the_only_ones_wanted_holds_for_its_session() {
     jack.write(&mut rig, "JACK", 1, 0, "to myself");
     jack.write(&mut rig, "echo", 1, 0, "to nobody");
     let from: Vec<String> = delivered(&mut jack, &mut rig).into_iter().map(|d| d.0).collect();
-    assert_eq!(from, ["JACK", "echo"], "one's own and the relay's are always taken");
+    assert_eq!(from, ["JACK", "echo"], "letters of its own and of `echo` always pass");
     leave(&mut rig, &mut jack);
     let mut jack = Hand::member(&mut rig, udp(2, 2_002), 2, "JACK");
     tom.write(&mut rig, "JACK", 3, 0, "later");
@@ -220,7 +230,7 @@ fn a_list_of_the_only_ones_wanted_holds_for_its_session() {
 }
 
 #[test]
-fn a_stranger_s_list_is_not_kept() {
+fn list_before_sign_in_is_not_kept() {
     let mut rig = Rig::new();
     let counter = rig.counter();
     let mut stranger = Hand::shake(&mut rig, udp(9, 9_000), 9, counter).unwrap();
@@ -231,8 +241,9 @@ fn a_stranger_s_list_is_not_kept() {
     assert_eq!(delivered(&mut stranger, &mut rig), [("TOM".to_owned(), 1)]);
 }
 
+/// Letters in memory and letters being written are refused when the member is removed.
 #[test]
-fn who_gets_the_name_of_a_removed_member_gets_none_of_its_letters() {
+fn new_owner_of_removed_name_gets_no_old_letters() {
     let mut rig = Rig::new();
     let (mut tom, jack) = two(&mut rig);
     rig.commits = false;
@@ -270,7 +281,7 @@ fn who_gets_the_name_of_a_removed_member_gets_none_of_its_letters() {
 }
 
 #[test]
-fn letters_of_a_removed_member_still_arrive() {
+fn letters_of_removed_sender_still_arrive() {
     let mut rig = Rig::new();
     let (mut tom, mut jack) = two(&mut rig);
     leave(&mut rig, &mut jack);

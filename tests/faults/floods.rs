@@ -1,4 +1,4 @@
-//! Many at once: what strangers can make the relay keep, and for how long.
+//! State that many strangers can make the relay keep, and for how long.
 
 use queqiao::base::{Carrier, Path};
 use queqiao::relay::{Limits, Record};
@@ -10,14 +10,16 @@ use queqiao::wire::message::NameReason;
 use super::hand::{Hand, Told, init, private};
 use super::rig::{Rig, ms, secs, udp};
 
+/// Confirms a session with a ping, which the relay acknowledges.
 fn confirm(rig: &mut Rig, hand: &mut Hand) {
     hand.send(rig, &[Frame::Ping]);
-    assert!(!hand.heard.is_empty(), "a session that is confirmed is acknowledged");
+    assert!(!hand.heard.is_empty(), "the relay acknowledges a confirmed session");
     hand.heard.clear();
 }
 
+// faults.md: R7
 #[test]
-fn row_07_a_flood_of_sources_makes_no_more_sessions_than_strangers_may_have() {
+fn flood_of_sources_makes_at_most_the_allowed_sessions() {
     let mut rig = Rig::with(Limits { sessions: 100, ..Limits::default() });
     for source in 0..600u32 {
         let path = Path::Udp(std::net::SocketAddr::from((0xC612_0000u32.to_be_bytes(), 1 + source as u16)));
@@ -32,11 +34,11 @@ fn row_07_a_flood_of_sources_makes_no_more_sessions_than_strangers_may_have() {
         assert!(rig.answers(addr).iter().map(Vec::len).sum::<usize>() <= packet.packet().len());
     }
     rig.wait(secs(11));
-    assert_eq!(rig.relay.session_count(), 0, "what nobody confirmed is forgotten");
+    assert_eq!(rig.relay.session_count(), 0, "unconfirmed sessions are forgotten");
 }
 
 #[test]
-fn a_key_has_one_live_session_without_a_name_however_often_it_comes() {
+fn key_has_one_live_unnamed_session() {
     let mut rig = Rig::new();
     let mut hands: Vec<Hand> = Vec::new();
     for counter in 1..=20 {
@@ -51,7 +53,7 @@ fn a_key_has_one_live_session_without_a_name_however_often_it_comes() {
 }
 
 #[test]
-fn a_session_without_a_name_leaves_the_signed_in_one_of_the_same_key_alone() {
+fn unnamed_session_does_not_replace_signed_in_one() {
     let mut rig = Rig::new();
     let mut tom = Hand::member(&mut rig, udp(1, 1_000), 1, "TOM");
     for _ in 0..5 {
@@ -64,7 +66,7 @@ fn a_session_without_a_name_leaves_the_signed_in_one_of_the_same_key_alone() {
 }
 
 #[test]
-fn strangers_who_fill_the_table_are_pushed_out_oldest_first_and_members_never() {
+fn full_session_table_evicts_oldest_stranger() {
     let mut rig = Rig::with(Limits { sessions: 8, ..Limits::default() });
     let mut tom = Hand::member(&mut rig, udp(1, 1_000), 1, "TOM");
     let mut strangers: Vec<Hand> = Vec::new();
@@ -76,13 +78,14 @@ fn strangers_who_fill_the_table_are_pushed_out_oldest_first_and_members_never() 
     let jack = Hand::member(&mut rig, udp(2, 2_000), 2, "JACK");
     assert!(rig.relay.session_count() <= 8);
     assert!(tom.is_alive(&mut rig));
-    assert!(!strangers[0].is_alive(&mut rig), "the oldest made room");
+    assert!(!strangers[0].is_alive(&mut rig), "the oldest gave way");
     assert!(strangers.last_mut().unwrap().is_alive(&mut rig), "the newest did not");
     drop(jack);
 }
 
+// faults.md: R78
 #[test]
-fn a_table_full_of_members_refuses_the_newcomer_and_keeps_the_old() {
+fn table_full_of_members_refuses_newcomer() {
     let mut rig = Rig::with(Limits { sessions: 2, ..Limits::default() });
     let mut tom = Hand::member(&mut rig, udp(1, 1_000), 1, "TOM");
     let mut jack = Hand::member(&mut rig, udp(2, 2_000), 2, "JACK");
@@ -91,9 +94,10 @@ fn a_table_full_of_members_refuses_the_newcomer_and_keeps_the_old() {
     assert!(tom.is_alive(&mut rig) && jack.is_alive(&mut rig));
 }
 
-/// One packet of three pieces makes the relay hold the whole credit of a session: so strangers have few.
+/// One packet of three pieces makes the relay hold the whole credit of a session, so strangers have
+/// few sessions even if the table is large.
 #[test]
-fn what_strangers_make_the_relay_hold_is_bounded_however_large_the_table_is() {
+fn strangers_have_a_separate_session_limit() {
     let limits = Limits::default();
     assert!(limits.strangers * REASSEMBLY_MAX <= 512 << 20);
     let mut rig = Rig::with(Limits { strangers: 50, ..limits });
@@ -108,7 +112,7 @@ fn what_strangers_make_the_relay_hold_is_bounded_however_large_the_table_is() {
 }
 
 #[test]
-fn a_source_that_registers_too_many_names_leaves_nothing_behind() {
+fn names_over_hourly_limit_leave_no_state() {
     let mut rig = Rig::with(Limits { names_per_hour: 2, ..Limits::default() });
     let refused = |rig: &mut Rig, who: u64| {
         let counter = rig.counter();
@@ -123,8 +127,9 @@ fn a_source_that_registers_too_many_names_leaves_nothing_behind() {
     assert!(rig.relay.member_count() <= 3, "a refused name costs no memory, but for one place");
 }
 
+// faults.md: R72
 #[test]
-fn a_name_that_could_not_be_written_down_leaves_nothing_behind_and_is_free_again() {
+fn unwritten_name_leaves_no_state_and_is_free() {
     let mut rig = Rig::new();
     rig.commits = false;
     for who in 0..5 {

@@ -1,4 +1,4 @@
-//! Readers that do not know an author: what the author hears of its letters, and when.
+//! Recipients that do not know a sender: which reports the sender gets of its letters, and when.
 
 use std::path::Path as FolderPath;
 
@@ -14,7 +14,7 @@ use super::rig::{Rig, START, ms, secs, udp};
 
 const OUTBOX: u64 = 0xB0;
 
-/// Time passes until this long after the next full second.
+/// Lets time pass until this many milliseconds after the next full second.
 fn wait_past_second(rig: &mut Rig, millis: u64) {
     let next = (rig.tick + ms(1)).rounded_up(secs(1)) + ms(millis);
     rig.wait(next.since(rig.tick));
@@ -24,7 +24,7 @@ fn store(rig: &mut Rig, jack: &mut Hand, through: u64) {
     jack.say(rig, StreamId::Control, &stored_of_stranger("TOM", OUTBOX, through));
 }
 
-/// TOM has written a letter to JACK a while after a full second, and JACK has been handed it.
+/// Returns TOM and JACK after a letter of TOM, sent 300 ms after a full second, was delivered.
 fn handed(rig: &mut Rig) -> (Hand, Hand) {
     let (mut tom, mut jack) = two(rig);
     wait_past_second(rig, 300);
@@ -35,7 +35,7 @@ fn handed(rig: &mut Rig) -> (Hand, Hand) {
 }
 
 #[test]
-fn stranger_hears_of_delivery_at_next_full_second() {
+fn stranger_gets_receipt_at_next_full_second() {
     let mut rig = Rig::new();
     let (mut tom, mut jack) = handed(&mut rig);
     store(&mut rig, &mut jack, 1);
@@ -49,14 +49,15 @@ fn stranger_hears_of_delivery_at_next_full_second() {
     assert_eq!(tom.receipts(&mut rig), [], "once");
 }
 
-/// What asks again, and a new session, hear no more than what was said.
+/// A repeated letter, a receipt query and a new session get no more than the last receipt.
 #[test]
-fn no_question_brings_the_answer_sooner() {
+fn query_or_new_session_brings_no_earlier_receipt() {
     let mut rig = Rig::new();
     let (mut tom, mut jack) = handed(&mut rig);
     store(&mut rig, &mut jack, 1);
     tom.receipts(&mut rig);
-    let (to, outbox) = ("JACK", OutboxId(OUTBOX));
+    let to = "JACK";
+    let outbox = OutboxId(OUTBOX);
     tom.say(&mut rig, StreamId::Control, &ToRelay::Ask { to, outbox });
     tom.write(&mut rig, "JACK", 1, 0, "hello");
     assert!(tom.receipts(&mut rig).iter().all(|receipt| *receipt == (1, 0, 0, true)));
@@ -68,9 +69,10 @@ fn no_question_brings_the_answer_sooner() {
     assert_eq!(tom.receipts(&mut rig), [(1, 1, 0, false)]);
 }
 
-/// A letter that waited in the mailbox leaves the disk at once; nothing is said at that time.
+/// A letter that waited in the mailbox is removed from the disk at once. No receipt goes out at
+/// that time.
 #[test]
-fn letter_of_stranger_leaves_its_mailbox_at_once() {
+fn stored_letter_of_stranger_leaves_mailbox_at_once() {
     let mut rig = Rig::new();
     let (mut tom, mut jack) = handed(&mut rig);
     rig.wait(ms(600));
@@ -88,9 +90,10 @@ fn letter_of_stranger_leaves_its_mailbox_at_once() {
     assert_eq!(tom.receipts(&mut rig), [(1, 1, 0, false)]);
 }
 
-/// `accepted` waits for the disk, which is to know of the delivery; the full second does not.
+/// The `accepted` receipt waits until the disk has the delivery. The receipt at the full second
+/// does not.
 #[test]
-fn accepted_is_told_when_the_delivery_is_durable() {
+fn accepted_receipt_waits_for_durable_delivery() {
     let mut rig = Rig::new();
     let (mut tom, mut jack) = handed(&mut rig);
     rig.commits = false;
@@ -108,14 +111,16 @@ fn accepted_is_told_when_the_delivery_is_durable() {
     assert_eq!(tom.receipts(&mut rig), [(2, 2, 0, false)], "the disk is full, and JACK has it");
 }
 
-/// A reader that comes to know the author tells it all at once.
+/// A recipient that gets to know the sender reports everything at once.
 #[test]
-fn author_who_becomes_known_waits_no_longer() {
+fn known_sender_gets_receipts_without_delay() {
     let mut rig = Rig::new();
     let (mut tom, mut jack) = handed(&mut rig);
     store(&mut rig, &mut jack, 1);
     tom.receipts(&mut rig);
-    let (from, outbox, through) = ("TOM", OutboxId(OUTBOX), 1);
+    let from = "TOM";
+    let outbox = OutboxId(OUTBOX);
+    let through = 1;
     jack.say(&mut rig, StreamId::Control, &ToRelay::Read { from, outbox, through });
     assert_eq!(tom.receipts(&mut rig), [(1, 1, 1, false)]);
     tom.write(&mut rig, "JACK", 2, 1, "again");
@@ -136,9 +141,10 @@ fn later(rig: Rig, dir: &FolderPath) -> Rig {
     Rig::open(dir, Limits::default(), tick)
 }
 
-/// The relay is killed before the full second: the next one knows, and tells at its own.
+/// The relay is killed before the full second. The next one has the delivery and reports it at its
+/// own full second.
 #[test]
-fn delivery_held_back_survives_a_restart() {
+fn held_back_receipt_survives_restart() {
     let dir = tempfile::tempdir().unwrap();
     let mut rig = Rig::open(dir.path(), Limits::default(), START);
     let (mut tom, mut jack) = handed(&mut rig);
@@ -152,10 +158,10 @@ fn delivery_held_back_survives_a_restart() {
     assert_eq!(tom.receipts(&mut rig), [(1, 1, 0, false)]);
 }
 
-/// Many letters from many strangers: one entry for each conversation and one timer for all, and
-/// not all of them in one turn.
+/// Many letters of many strangers: one entry for each conversation and one timer for all. A turn
+/// reports at most 256 of them.
 #[test]
-fn many_strangers_take_one_timer() {
+fn many_strangers_share_one_timer() {
     const STRANGERS: u64 = 300;
     let mut rig = Rig::with(Limits { per_sender: false, ..Limits::default() });
     let mut jack = Hand::member(&mut rig, udp(1, 1), 9_999, "JACK");

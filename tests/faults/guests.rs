@@ -1,4 +1,4 @@
-//! Plain text from anybody, however it comes.
+//! Plain text from any address, in any order and size.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -12,12 +12,13 @@ use crate::guest_rules;
 use crate::hand::Hand;
 use crate::rig::{Given, Rig, ms, secs, udp};
 
-/// Where JACK is, if he is there.
+/// JACK's address, if he is signed in.
 const JACKS: Path = Path::Udp(SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 18, 0, 100)), 1));
 
 fn rules(to: &str) -> GuestRules {
     let texts = GuestTexts { nobody: "nobody".into(), ..GuestTexts::default() };
-    let (to, greeting) = (to.parse().unwrap(), "welcome".into());
+    let to = to.parse().unwrap();
+    let greeting = "welcome".into();
     GuestRules { to, anyone: true, greeting, ..guest_rules::to_jack(8, texts) }
 }
 
@@ -29,7 +30,7 @@ fn addr(host: u8) -> SocketAddr {
     SocketAddr::from(([198, 18, 0, host], 4_000))
 }
 
-/// What a script of guests does.
+/// One step of a script of guests.
 #[derive(Clone, Debug)]
 enum Act {
     Datagram(u8, Vec<u8>),
@@ -61,9 +62,10 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     prop::collection::vec(act, 0..60)
 }
 
-/// Plays a script; the bytes that came from and went to each UDP address.
+/// Plays a script. Returns the bytes from and to each UDP address.
 fn play(rig: &mut Rig, acts: Vec<Act>) -> BTreeMap<Path, (usize, usize)> {
-    let (mut counted, mut conns) = (BTreeMap::<Path, (usize, usize)>::new(), 0);
+    let mut counted = BTreeMap::<Path, (usize, usize)>::new();
+    let mut conns = 0;
     for act in acts {
         let is_open = |conn: u8| (1..=conns).contains(&u64::from(conn));
         let path_of = |conn: u8| Path::Tcp(ConnId(u64::from(conn)));
@@ -90,7 +92,7 @@ fn play(rig: &mut Rig, acts: Vec<Act>) -> BTreeMap<Path, (usize, usize)> {
     }
     let to_guest = |sent: &&(Path, Vec<u8>)| matches!(sent.0, Path::Udp(_)) && sent.0 != JACKS;
     for (path, bytes) in rig.sent.iter().filter(to_guest) {
-        counted.get_mut(path).expect("nobody is written to unasked").1 += bytes.len();
+        counted.get_mut(path).expect("the relay writes only to addresses that wrote to it").1 += bytes.len();
     }
     counted
 }
@@ -98,8 +100,9 @@ fn play(rig: &mut Rig, acts: Vec<Act>) -> BTreeMap<Path, (usize, usize)> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
+    // faults.md: R11
     #[test]
-    fn row_11_nothing_automatic_to_a_guest_by_udp_is_larger_than_what_came(
+    fn automatic_udp_output_to_guest_is_not_larger_than_input(
         acts in acts(),
         echo: bool,
         with_jack: bool,
@@ -117,12 +120,12 @@ proptest! {
         prop_assert_eq!(closed.len(), rig.closed.len(), "each connection is closed once");
         rig.wait(secs(1_300));
         let later = rig.deadline.filter(|at| *at < rig.tick + secs(3_600));
-        prop_assert!(with_jack || later.is_none(), "nobody is left: {later:?}");
+        prop_assert!(with_jack || later.is_none(), "a deadline is left: {later:?}");
     }
 }
 
 #[test]
-fn a_silent_connection_is_greeted_and_forgotten_after_ten_minutes() {
+fn silent_connection_is_greeted_and_closed_after_10_min() {
     let mut rig = rig("JACK");
     let path = Path::Tcp(ConnId(1));
     rig.take(vec![Given::Other(Input::PathOpened { path, remote: addr(1) })]);
@@ -142,7 +145,7 @@ fn a_silent_connection_is_greeted_and_forgotten_after_ten_minutes() {
 }
 
 #[test]
-fn with_guests_off_plain_text_is_silent() {
+fn plain_text_with_guests_off_gets_no_answer() {
     let mut rig = Rig::new();
     rig.take(vec![Given::Packet(udp(1, 1), b"hello".to_vec()), Given::Packet(udp(1, 1), Vec::new())]);
     rig.wait(secs(5));
@@ -150,7 +153,7 @@ fn with_guests_off_plain_text_is_silent() {
 }
 
 #[test]
-fn a_flood_of_letters_on_one_connection_ends_it() {
+fn flood_of_lines_closes_its_connection() {
     let mut rig = rig("echo");
     let path = Path::Tcp(ConnId(1));
     rig.take(vec![Given::Other(Input::PathOpened { path, remote: addr(1) })]);
@@ -160,7 +163,7 @@ fn a_flood_of_letters_on_one_connection_ends_it() {
 }
 
 #[test]
-fn a_flood_of_addresses_forgets_those_who_were_never_answered() {
+fn unanswered_udp_guests_are_forgotten_after_10_min() {
     let mut rig = rig("JACK");
     for host in 0..20 {
         rig.give(udp(host, 4_000), b"hello");

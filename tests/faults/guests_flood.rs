@@ -1,4 +1,4 @@
-//! Floods of text from addresses that are not the sender's.
+//! Floods of text from forged addresses.
 
 use std::net::SocketAddr;
 
@@ -10,10 +10,10 @@ use crate::guest_rules;
 use crate::rig::{Given, Rig, ms, secs, udp};
 use crate::visitor::Visitor;
 
-/// What one forged datagram says: 29 bytes of UDP, IP and text are more than enough.
+/// Text of one forged datagram: one byte, 29 with the headers of UDP and IP.
 const TEXT: &[u8] = b"x";
 
-/// A relay whose guests write to JACK, and JACK's client.
+/// Returns a relay whose guests write to JACK, and JACK's client.
 fn desk(limit: usize) -> (Rig, Visitor) {
     let texts = GuestTexts { full: "full".into(), ..GuestTexts::default() };
     let mut rig = Rig::serving(Limits::default(), Some(guest_rules::to_jack(limit, texts)));
@@ -21,7 +21,7 @@ fn desk(limit: usize) -> (Rig, Visitor) {
     (rig, jack)
 }
 
-/// An address of the forger's: each of another network.
+/// Returns a forged address, each in another network.
 fn forged(n: u32) -> Path {
     let [_, a, b, c] = n.to_be_bytes();
     Path::Udp(SocketAddr::from(([a + 20, b, c, 7], 6_000)))
@@ -43,11 +43,12 @@ fn line(rig: &mut Rig, path: Path, text: &str) {
     rig.take(vec![Given::Text(path, format!("{text}\n").into_bytes())]);
 }
 
-/// What JACK has had since the last time of those who are no forgers, and how much of the others; a
-/// second passes.
+/// Lets a second pass. Returns the texts that came to JACK from honest guests, and the number of
+/// forged ones.
 fn letters(rig: &mut Rig, jack: &mut Visitor) -> (Vec<String>, usize) {
     jack.run_with(rig, secs(1));
-    let (mut honest, mut others) = (Vec::new(), 0);
+    let mut honest = Vec::new();
+    let mut others = 0;
     for event in std::mem::take(&mut jack.shown) {
         match event {
             Event::Letter(letter) if letter.text.as_bytes() == TEXT => others += 1,
@@ -58,7 +59,7 @@ fn letters(rig: &mut Rig, jack: &mut Visitor) -> (Vec<String>, usize) {
     (honest, others)
 }
 
-/// JACK answers the guest at `host`; what comes to `path`.
+/// Lets JACK answer the guest at `host`. Returns the texts sent to `path`.
 fn answer(rig: &mut Rig, jack: &mut Visitor, host: u8, path: Path, text: &str) -> Vec<String> {
     jack.send(1, rig.counter(), &name(host), text);
     jack.run_with(rig, secs(1));
@@ -70,7 +71,7 @@ fn texts(rig: &mut Rig, path: Path) -> Vec<String> {
 }
 
 #[test]
-fn burst_of_forged_addresses_shuts_nobody_out() {
+fn burst_of_forged_addresses_excludes_no_guest() {
     let (mut rig, mut jack) = desk(256);
     flood(&mut rig, 0..256);
     let conn = rig.connect(addr(1));
@@ -102,10 +103,10 @@ fn forged_flood_closes_no_guest_on_tcp() {
     }
 }
 
-/// 2,000 addresses a second: what is taken of them is bounded, and a guest's second datagram is
-/// taken.
+/// 2,000 forged addresses a second: the number of their texts is bounded, and a guest's second
+/// datagram is taken.
 #[test]
-fn second_datagram_is_taken_during_a_flood() {
+fn second_datagram_is_taken_during_flood() {
     let (mut rig, mut jack) = desk(16);
     flood(&mut rig, 0..20_000);
     let mut forged_texts = letters(&mut rig, &mut jack).1;
@@ -124,9 +125,9 @@ fn second_datagram_is_taken_during_a_flood() {
     assert!(forged_texts <= 500 + 50 * 41, "{forged_texts}");
 }
 
-/// A guest that was heard is not forgotten for as long as it takes to be answered.
+/// A guest whose text was taken is kept for as long as an answer may take.
 #[test]
-fn guest_that_was_heard_is_answered_half_a_minute_later() {
+fn known_guest_is_answered_half_a_minute_later() {
     let (mut rig, mut jack) = desk(16);
     rig.give(Path::Udp(addr(1)), b"hello");
     let mut n = 0;
@@ -139,7 +140,8 @@ fn guest_that_was_heard_is_answered_half_a_minute_later() {
     assert_eq!(answer(&mut rig, &mut jack, 1, Path::Udp(addr(1)), "at last"), ["at last"]);
 }
 
-/// A relay whose guests may have 100 letters of each carrier in the mailbox of JACK, who is away.
+/// Returns a relay whose guests may have 100 letters by each carrier in the mailbox of JACK, who is
+/// away.
 fn desk_of_one_who_is_away() -> Rig {
     let texts = GuestTexts { full: "full".into(), away: "away".into(), ..GuestTexts::default() };
     let limits = Limits { pair_letters: 100, ..Limits::default() };
@@ -149,7 +151,7 @@ fn desk_of_one_who_is_away() -> Rig {
     rig
 }
 
-/// Whether a letter that this gives is taken.
+/// Whether the relay takes a letter that `gives` sends.
 fn takes(rig: &mut Rig, gives: impl FnOnce(&mut Rig)) -> bool {
     let taken = rig.relay.stats().letters_taken;
     gives(rig);
@@ -158,7 +160,7 @@ fn takes(rig: &mut Rig, gives: impl FnOnce(&mut Rig)) -> bool {
 }
 
 #[test]
-fn forged_flood_leaves_the_mailbox_to_guests_on_tcp() {
+fn forged_flood_leaves_mailbox_space_to_tcp_guests() {
     let mut rig = desk_of_one_who_is_away();
     for n in 0..20 {
         flood(&mut rig, n * 100..n * 100 + 100);
@@ -172,7 +174,7 @@ fn forged_flood_leaves_the_mailbox_to_guests_on_tcp() {
 }
 
 #[test]
-fn guests_on_tcp_leave_the_mailbox_to_those_on_udp() {
+fn tcp_guests_leave_mailbox_space_to_udp_guests() {
     let mut rig = desk_of_one_who_is_away();
     let conns: Vec<Path> = (1..=15).map(|host| rig.connect(addr(host))).collect();
     for n in 0..120 {
@@ -184,9 +186,9 @@ fn guests_on_tcp_leave_the_mailbox_to_those_on_udp() {
     assert!(takes(&mut rig, |rig| rig.give(Path::Udp(addr(20)), b"by UDP")));
 }
 
-/// Servers that answer whatever comes, and addresses that cannot be answered.
+/// Low ports belong to servers that answer anything, and multicast addresses cannot be answered.
 #[test]
-fn text_from_a_low_port_or_a_group_is_silent_and_counted() {
+fn text_from_low_port_or_multicast_is_dropped_and_counted() {
     let (mut rig, mut jack) = desk(16);
     let sources = ["192.0.2.1:53", "192.0.2.1:123", "192.0.2.1:19", "192.0.2.1:1023", "224.0.0.5:5000"];
     for source in sources {
@@ -200,13 +202,15 @@ fn text_from_a_low_port_or_a_group_is_silent_and_counted() {
     assert_eq!(letters(&mut rig, &mut jack).0, [""; 0]);
 }
 
-/// Two relays whose guests all write to `echo`, after one datagram that was forged in the name of
-/// the other.
+/// Runs two relays whose guests write to `echo`, after one datagram forged in the name of the
+/// other. Returns the number of datagrams.
 fn forged_echo(text: &[u8]) -> usize {
     let rules = || Some(guest_rules::to("echo", 16, GuestTexts::default()));
     let mut rigs = [Rig::serving(Limits::default(), rules()), Rig::serving(Limits::default(), rules())];
     let at = |n: usize| udp(10 + n as u8, 8_081);
-    let (mut waiting, mut to, mut datagrams) = (vec![text.to_vec()], 0, 0);
+    let mut waiting = vec![text.to_vec()];
+    let mut to = 0;
+    let mut datagrams = 0;
     while !waiting.is_empty() {
         for bytes in std::mem::take(&mut waiting) {
             datagrams += 1;
@@ -221,17 +225,17 @@ fn forged_echo(text: &[u8]) -> usize {
 }
 
 #[test]
-fn two_relays_end_what_one_forged_datagram_began() {
+fn loop_of_two_relays_after_forged_datagram_ends() {
     for text in ["hello", "HELLO", "鹊桥", "@echo @echo hello"] {
         let datagrams = forged_echo(text.as_bytes());
         assert!(datagrams <= 130, "{text}: {datagrams}");
     }
 }
 
-/// A person who writes Chinese is answered each time, and a script that uses letters as fast as any
-/// source may.
+/// A person who writes Chinese is answered each time, and so is a script that sends letters as fast
+/// as a source may.
 #[test]
-fn echo_answers_people() {
+fn echo_answers_repeated_and_frequent_texts() {
     let mut rig = Rig::serving(Limits::default(), Some(guest_rules::to("echo", 16, GuestTexts::default())));
     for _ in 0..500 {
         rig.wait(secs(1));
@@ -244,9 +248,9 @@ fn echo_answers_people() {
     assert_eq!(texts(&mut rig, udp(2, 4_000)).len(), 1_000);
 }
 
-/// The texts of a source on TCP are its own, whatever number of others have written.
+/// The budget of a source on TCP is its own, whatever number of others have written.
 #[test]
-fn sources_that_were_busy_keep_no_guest_on_tcp_out() {
+fn busy_sources_exclude_no_tcp_guest() {
     let (mut rig, mut jack) = desk(16);
     flood(&mut rig, 0..5_000);
     for n in 0..5_000u32 {

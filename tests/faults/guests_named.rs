@@ -1,5 +1,5 @@
-//! Guests that name a member (`--guest-anyone`): they may ask for as many names as a member, and
-//! learn of none whether it is here.
+//! Guests that name a member (`--guest-anyone`). They have the look-up budget of a member, and do
+//! not learn whether a named member is present.
 
 use std::net::SocketAddr;
 
@@ -20,40 +20,41 @@ fn rig() -> Rig {
     rig
 }
 
-/// The answer to a guest's line, on a connection of its own.
+/// Returns the answer to a guest's line on a new connection.
 fn asks(rig: &mut Rig, host: u8, port: u16, line: &str) -> (Path, String) {
     let path = rig.connect(SocketAddr::from(([198, 18, host, 1], port)));
     (path, writes(rig, path, line))
 }
 
+/// Returns the answer to a guest's line on this connection.
 fn writes(rig: &mut Rig, path: Path, line: &str) -> String {
     rig.take(vec![Given::Text(path, format!("{line}\n").into_bytes())]);
     rig.answers(path).into_iter().map(|bytes| String::from_utf8(bytes).unwrap()).collect()
 }
 
 #[test]
-fn guests_ask_for_as_many_names_as_a_member() {
+fn guests_of_network_have_look_up_budget_of_member() {
     let mut rig = rig();
     for n in 0..30 {
         assert_eq!(asks(&mut rig, 1, 2_000 + n, &format!("@name{n} hello")).1, "nobody\n", "{n}");
     }
     assert_eq!(asks(&mut rig, 1, 3_000, "@name99 hello").1, "full\n");
-    assert_eq!(asks(&mut rig, 1, 3_001, "@TOM hello").1, "full\n", "a name that exists sounds the same");
+    assert_eq!(asks(&mut rig, 1, 3_001, "@TOM hello").1, "full\n", "a name that exists gets the same answer");
     assert_eq!(asks(&mut rig, 2, 2_000, "@name99 hello").1, "nobody\n", "another network");
     rig.wait(secs(2));
     let (path, told) = asks(&mut rig, 1, 3_002, "@TOM hello");
     assert_eq!(told, "");
     assert_eq!(asks(&mut rig, 1, 3_003, "@name99 hello").1, "full\n");
-    assert_eq!(writes(&mut rig, path, "@TOM again"), "", "it may write again to a member it has written to");
+    assert_eq!(writes(&mut rig, path, "@TOM again"), "", "it may write again to the same member");
 }
 
 #[test]
-fn named_member_that_is_away_sounds_like_one_that_is_here() {
+fn absent_and_present_named_member_look_alike() {
     let mut rig = rig();
     rig.wait(secs(300));
     Hand::member(&mut rig, udp(200, 2), 1, "TOM");
     assert_eq!(asks(&mut rig, 1, 2_000, "@TOM hello").1, "", "here");
     assert_eq!(asks(&mut rig, 1, 2_001, "@ANN hello").1, "", "away");
-    assert_eq!(asks(&mut rig, 1, 2_002, "hello").1, "away\n", "the one for all guests says so");
+    assert_eq!(asks(&mut rig, 1, 2_002, "hello").1, "away\n", "the member for all guests is reported away");
     assert_eq!(asks(&mut rig, 1, 2_003, "@JACK hello").1, "away\n");
 }

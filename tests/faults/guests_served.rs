@@ -1,4 +1,5 @@
-//! Guests beside members: whose name is whose, how many there may be, and until when.
+//! Guests and members together: whose name is whose, how many guests there may be, and for how
+//! long.
 
 use std::net::SocketAddr;
 
@@ -12,7 +13,7 @@ use crate::guest_rules;
 use crate::hand::{Hand, Told};
 use crate::rig::{Given, Rig, secs, udp};
 
-/// A relay whose guests write to JACK, and JACK.
+/// Returns a relay whose guests write to JACK, and JACK.
 fn desk(limit: usize) -> (Rig, Hand) {
     let texts = GuestTexts { full: "full".into(), ..GuestTexts::default() };
     let mut rig = Rig::serving(Limits::default(), Some(guest_rules::to_jack(limit, texts)));
@@ -28,17 +29,18 @@ fn name(host: u8) -> String {
     Name::of_guest(addr(host)).to_string()
 }
 
-/// A guest's datagram.
+/// Sends a guest's datagram.
 fn datagram(rig: &mut Rig, host: u8, text: &str) {
     rig.give(Path::Udp(addr(host)), text.as_bytes());
 }
 
-/// A guest's line on a connection.
+/// Sends a guest's line on a connection.
 fn line(rig: &mut Rig, path: Path, text: &str) {
     rig.take(vec![Given::Text(path, format!("{text}\n").into_bytes())]);
 }
 
-/// Who wrote what to JACK since the last time; what the relay says about a guest in brackets.
+/// Returns the senders and texts of new letters to JACK. Events that the relay reports of a guest
+/// are in brackets.
 fn letters(rig: &mut Rig, jack: &mut Hand) -> Vec<(String, String)> {
     jack.send(rig, &[Frame::Ping]);
     let text = |body: &[u8]| match (Content::read(KIND_TEXT, body), Content::read(KIND_GUEST, body)) {
@@ -57,12 +59,12 @@ fn answers(rig: &mut Rig, path: Path) -> Vec<String> {
     rig.answers(path).into_iter().map(|bytes| String::from_utf8(bytes).unwrap()).collect()
 }
 
-/// JACK's next letter to the guest at `host`.
+/// Writes JACK's next letter to the guest at `host`.
 fn write(rig: &mut Rig, jack: &mut Hand, host: u8, number: u64, text: &str) {
     jack.write(rig, &name(host), number, number - 1, text);
 }
 
-/// Time passes; JACK stays.
+/// Lets time pass while JACK stays signed in.
 fn pass(rig: &mut Rig, jack: &mut Hand, seconds: u64) {
     for _ in 0..seconds / 10 {
         rig.wait(secs(10));
@@ -72,7 +74,7 @@ fn pass(rig: &mut Rig, jack: &mut Hand, seconds: u64) {
 }
 
 #[test]
-fn a_members_connection_from_a_guests_address_leaves_the_guest_its_name() {
+fn member_connection_from_guest_address_keeps_guest_name() {
     let (mut rig, mut jack) = desk(8);
     datagram(&mut rig, 1, "hello");
     let conn = rig.connect(addr(1));
@@ -87,12 +89,13 @@ fn a_members_connection_from_a_guests_address_leaves_the_guest_its_name() {
 }
 
 #[test]
-fn of_two_guests_with_one_name_the_one_heard_last_is_answered() {
+fn of_two_guests_with_one_name_latest_writer_is_answered() {
     let (mut rig, mut jack) = desk(8);
-    let (by_udp, by_tcp) = (Path::Udp(addr(1)), rig.connect(addr(1)));
+    let by_udp = Path::Udp(addr(1));
+    let by_tcp = rig.connect(addr(1));
     datagram(&mut rig, 1, "by UDP");
     write(&mut rig, &mut jack, 1, 1, "one");
-    assert_eq!(answers(&mut rig, by_udp), ["one"], "an open connection has said nothing yet");
+    assert_eq!(answers(&mut rig, by_udp), ["one"], "the open connection has sent no text yet");
     line(&mut rig, by_tcp, "by TCP");
     write(&mut rig, &mut jack, 1, 2, "two");
     assert_eq!(answers(&mut rig, by_tcp), ["two\n"]);
@@ -107,11 +110,13 @@ fn of_two_guests_with_one_name_the_one_heard_last_is_answered() {
 }
 
 #[test]
-fn places_bound_guests_on_tcp_and_nobody_else() {
+fn guest_limit_bounds_tcp_guests_only() {
     let (mut rig, mut jack) = desk(2);
     datagram(&mut rig, 1, "one");
     datagram(&mut rig, 1, "one again");
-    let (two, three, four) = (rig.connect(addr(2)), rig.connect(addr(3)), rig.connect(addr(4)));
+    let two = rig.connect(addr(2));
+    let three = rig.connect(addr(3));
+    let four = rig.connect(addr(4));
     line(&mut rig, two, "two");
     line(&mut rig, three, "three");
     assert_eq!(texts(&mut rig, &mut jack), ["one", "one again", "two", "three"]);
@@ -132,9 +137,9 @@ fn places_bound_guests_on_tcp_and_nobody_else() {
     assert_eq!(texts(&mut rig, &mut jack), ["[left]", "four"]);
 }
 
-/// A guest without a place is answered like any other, but little waits for it.
+/// A guest without a place is answered like any other, but few bytes wait for it.
 #[test]
-fn answer_waits_longer_for_a_guest_with_a_place() {
+fn more_answers_wait_for_guest_with_place() {
     let (mut rig, mut jack) = desk(2);
     datagram(&mut rig, 1, "one");
     datagram(&mut rig, 2, "two");
@@ -157,7 +162,7 @@ fn answer_waits_longer_for_a_guest_with_a_place() {
 }
 
 #[test]
-fn a_guest_is_forgotten_after_ten_minutes_in_which_neither_side_wrote() {
+fn guest_is_forgotten_after_10_min_without_text() {
     let (mut rig, mut jack) = desk(8);
     let conn = rig.connect(addr(2));
     datagram(&mut rig, 1, "one");
@@ -181,7 +186,7 @@ fn a_guest_is_forgotten_after_ten_minutes_in_which_neither_side_wrote() {
 }
 
 #[test]
-fn after_the_end_of_its_stream_a_guest_reads_for_a_minute() {
+fn half_closed_guest_reads_for_one_minute() {
     let (mut rig, mut jack) = desk(8);
     let conn = rig.connect(addr(1));
     rig.take(vec![Given::Text(conn, b"hi".to_vec()), Given::Other(Input::TextEnded(conn))]);
@@ -192,21 +197,21 @@ fn after_the_end_of_its_stream_a_guest_reads_for_a_minute() {
     assert!(!rig.is_closed(conn));
     pass(&mut rig, &mut jack, 1);
     assert!(rig.is_closed(conn));
-    assert_eq!(texts(&mut rig, &mut jack), [""; 0], "that it would end was told");
+    assert_eq!(texts(&mut rig, &mut jack), [""; 0], "`[ended]` was reported already");
 }
 
 #[test]
-fn a_guest_cannot_say_in_the_relays_name_that_it_has_left() {
+fn guest_cannot_forge_event_of_relay() {
     let (mut rig, mut jack) = desk(8);
     let forged = ["left", "\u{2}left", "\u{2}ended", "\u{8}"];
     forged.iter().for_each(|text| datagram(&mut rig, 1, text));
     assert_eq!(texts(&mut rig, &mut jack), forged);
 }
 
-/// A member ends the conversation with a letter of its own kind; its texts are texts, whatever they
-/// say.
+/// A member ends the conversation with a letter of a separate kind. Its texts are texts, whatever
+/// their words.
 #[test]
-fn a_member_ends_a_guests_conversation_and_no_text_does() {
+fn close_event_ends_guest_conversation_and_text_does_not() {
     let (mut rig, mut jack) = desk(8);
     let conn = rig.connect(addr(1));
     line(&mut rig, conn, "hi");
@@ -222,9 +227,9 @@ fn a_member_ends_a_guests_conversation_and_no_text_does() {
     assert_eq!(texts(&mut rig, &mut jack), ["hi", "[left]"]);
 }
 
-/// Plain text has no words for other letters: they come back.
+/// Letters of other kinds cannot be expressed as plain text. They are refused.
 #[test]
-fn letters_that_guests_and_echo_cannot_understand_come_back() {
+fn unsupported_letters_to_guests_and_echo_are_refused() {
     let (mut rig, mut jack) = desk(8);
     let conn = rig.connect(addr(1));
     line(&mut rig, conn, "hi");
@@ -241,5 +246,5 @@ fn letters_that_guests_and_echo_cannot_understand_come_back() {
         }
     }
     assert_eq!(answers(&mut rig, conn), [""; 0]);
-    assert_eq!(texts(&mut rig, &mut jack), ["hi"], "nor does an echo come");
+    assert_eq!(texts(&mut rig, &mut jack), ["hi"], "no echo comes either");
 }

@@ -1,4 +1,5 @@
-//! One other end of a relay, made by hand: it shakes hands like a client, and then seals whatever frames it likes.
+//! A hand-made peer of a relay: it performs the handshake as a client does, and then seals any
+//! frames.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +15,7 @@ use queqiao::wire::varint::{read_varint, write_varint};
 
 use super::rig::Rig;
 
-/// What the relay said in one frame.
+/// Content of one frame from the relay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
     Close(u16, String),
@@ -25,7 +26,7 @@ pub enum Said {
     Piece(StreamId, usize),
 }
 
-/// What the relay said in one message.
+/// One message from the relay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Told {
     Welcome,
@@ -41,61 +42,67 @@ pub struct Hand {
     pub session: SessionId,
     pub continued: bool,
     pub keys: Keys,
-    /// The number of the next packet.
+    /// Number of the next packet.
     pub number: u64,
-    /// What it numbers letters under.
+    /// Mark that its letters carry.
     pub mark: Mark,
-    /// Acknowledges what it gets with whatever it sends next.
+    /// Whether each sent packet acknowledges the packets received before.
     pub acks: bool,
-    /// Every frame heard, in order.
+    /// All frames received, in order.
     pub heard: Vec<Said>,
-    /// How many messages of each stream were read already.
+    /// Number of messages of each stream that were read already.
     read: [usize; 3],
     sent: [u64; 3],
     streams: [Vec<u8>; 3],
     received: BTreeSet<u64>,
 }
 
-/// A private key of its own for each number.
+/// Returns a distinct private key for each number.
 pub fn private(n: u64) -> [u8; 32] {
     let mut key = [0; 32];
     Rng::from_seed(std::array::from_fn(|i| n.to_be_bytes()[i % 8])).fill(&mut key);
     key
 }
 
-/// A first handshake packet, and what reads its answer.
+/// Returns a first handshake packet and the state that reads its answer.
 pub fn init(rig: &Rig, private: [u8; 32], carrier: Carrier, hello: &Hello, index: u32) -> Initiator {
     let seed: [u8; 32] =
         std::array::from_fn(|i| private[i] ^ hello.counter.to_be_bytes()[i % 8] ^ index as u8);
-    let (identity, secret) = (Identity::from_private(private), AccessSecret::default());
+    let identity = Identity::from_private(private);
+    let secret = AccessSecret::default();
     Initiator::new(&identity, &rig.key(), &secret, hello, index, carrier, &mut Rng::from_seed(seed))
-        .expect("the relay's key is sound")
+        .expect("the relay's key is valid")
 }
 
-/// A reader has every letter of this outbox up to `through`, whatever its mark.
+/// Reports all letters of this outbox up to `through` as stored, whatever their mark.
 pub fn stored(from: &str, outbox: u64, through: u64) -> ToRelay<'_> {
-    let (outbox, mark, at_full_second) = (OutboxId(outbox), Mark(u32::MAX), false);
+    let outbox = OutboxId(outbox);
+    let mark = Mark(u32::MAX);
+    let at_full_second = false;
     ToRelay::Stored { from, outbox, through, mark, at_full_second }
 }
 
-/// The same, of a reader that does not know the author.
+/// The same report of a recipient that does not know the sender.
 pub fn stored_of_stranger(from: &str, outbox: u64, through: u64) -> ToRelay<'_> {
-    let (outbox, mark, at_full_second) = (OutboxId(outbox), Mark(u32::MAX), true);
+    let outbox = OutboxId(outbox);
+    let mark = Mark(u32::MAX);
+    let at_full_second = true;
     ToRelay::Stored { from, outbox, through, mark, at_full_second }
 }
 
 impl Hand {
-    /// Shakes hands as the holder of key number `who`; `None` if the relay does not answer with a session.
+    /// Performs a handshake with key number `who`. Returns `None` if the relay grants no session.
     pub fn shake(rig: &mut Rig, path: Path, who: u64, counter: u64) -> Option<Hand> {
         Hand::shake_on(rig, path, private(who), &Hello { counter, continues: None })
     }
 
+    /// The same with this key and payload.
     pub fn shake_on(rig: &mut Rig, path: Path, private: [u8; 32], hello: &Hello) -> Option<Hand> {
         let mut initiator =
             init(rig, private, path.carrier(), hello, (hello.counter as u32 | 1) ^ 0x5000_0000);
         rig.give(path, initiator.packet());
         let mut answers = rig.answers(path);
-        // Under load: once more, with the cookie.
+        // Under load the relay answers with a cookie. Send the packet again with it.
         if answers.iter().any(|bytes| initiator.handle_cookie(bytes) == Ok(true)) {
             rig.give(path, initiator.packet());
             answers = rig.answers(path);
@@ -118,7 +125,7 @@ impl Hand {
         })
     }
 
-    /// Shakes hands and signs in; the relay has said welcome.
+    /// Performs a handshake and signs in. Asserts the welcome.
     pub fn member(rig: &mut Rig, path: Path, who: u64, name: &str) -> Hand {
         let counter = rig.counter();
         let mut hand = Hand::shake(rig, path, who, counter).expect("the relay answers");
@@ -127,7 +134,7 @@ impl Hand {
         hand
     }
 
-    /// Shakes hands and signs in; whether there is a welcome at once is not asked.
+    /// Performs a handshake and signs in, without waiting for the welcome.
     pub fn member_or_held(rig: &mut Rig, path: Path, who: u64, name: &str) -> Hand {
         let counter = rig.counter();
         let mut hand = Hand::shake(rig, path, who, counter).expect("the relay answers");
@@ -149,12 +156,12 @@ impl Hand {
         );
     }
 
-    /// A packet of these frames, sealed under the next number.
+    /// Returns a packet of these frames, sealed under the next number.
     pub fn seal(&mut self, frames: &[Frame<'_>]) -> Vec<u8> {
         let mut buf = vec![0; DATA_HEADER_LEN];
         if self.acks && !frames.iter().any(|frame| matches!(frame, Frame::Ack(_))) {
             let newest_first = self.received.iter().rev().map(|n| *n..=*n);
-            // Numbers that follow each other are one range: the hand acknowledges from its highest run only.
+            // One range suffices: acknowledge the highest run of consecutive numbers.
             let run = newest_first
                 .clone()
                 .zip(0..)
@@ -170,7 +177,7 @@ impl Hand {
         buf
     }
 
-    /// A packet of these bytes in place of frames.
+    /// Returns a packet of these bytes in place of frames.
     pub fn seal_raw(&mut self, plain: &[u8]) -> Vec<u8> {
         let mut buf = vec![0; DATA_HEADER_LEN];
         buf.extend_from_slice(plain);
@@ -179,7 +186,7 @@ impl Hand {
         buf
     }
 
-    /// Sends a packet of these frames and hears what comes back.
+    /// Sends a packet of these frames and receives the answers.
     pub fn send(&mut self, rig: &mut Rig, frames: &[Frame<'_>]) {
         let packet = self.seal(frames);
         rig.give(self.path, &packet);
@@ -192,7 +199,7 @@ impl Hand {
         self.hear(rig);
     }
 
-    /// Says a message, in as many packets as it takes.
+    /// Sends a message, in as many packets as it takes.
     pub fn say(&mut self, rig: &mut Rig, stream: StreamId, message: &ToRelay<'_>) {
         let mut bytes = Vec::new();
         message.encode(&mut bytes);
@@ -210,12 +217,12 @@ impl Hand {
         }
     }
 
-    /// Bytes of this stream for which a member has credit.
+    /// Returns the bytes of this stream for which a member has credit.
     pub fn room(&self, stream: StreamId) -> usize {
         self.room_of(stream, STREAM_CREDIT[stream.index()])
     }
 
-    /// The same, if the relay gave `first` to begin with.
+    /// The same if the first credit was `first` bytes.
     pub fn room_of(&self, stream: StreamId, first: usize) -> usize {
         let limits = self.heard.iter().rev().filter_map(|said| match said {
             Said::Limit(of, limit) if *of == stream => Some(*limit),
@@ -256,12 +263,12 @@ impl Hand {
         self.hear(rig);
     }
 
-    /// Says that it has the letters of the usual outbox up to `through`.
+    /// Reports the letters of the usual outbox up to `through` as stored.
     pub fn store(&mut self, rig: &mut Rig, from: &str, through: u64) {
         self.say(rig, StreamId::Control, &stored(from, 0xB0, through));
     }
 
-    /// Takes in what was sent to its path.
+    /// Receives the packets sent to its path.
     pub fn hear(&mut self, rig: &mut Rig) {
         for mut bytes in rig.answers(self.path) {
             self.open(&mut bytes);
@@ -275,7 +282,7 @@ impl Hand {
         }
         let Ok(plain) = self.keys.open(number, bytes) else { return };
         self.received.insert(number);
-        for frame in Frames::new(plain).map(|frame| frame.expect("the relay sends frames")) {
+        for frame in Frames::new(plain).map(|frame| frame.expect("the relay sends valid frames")) {
             match frame {
                 Frame::Close { code, reason } => self.heard.push(Said::Close(code, reason.to_owned())),
                 Frame::PathChallenge(data) => self.heard.push(Said::Challenge(data)),
@@ -285,7 +292,7 @@ impl Hand {
                 Frame::Stream { stream, offset, data } => {
                     let have = &mut self.streams[stream.index()];
                     let offset = offset as usize;
-                    assert!(offset <= have.len(), "nothing is lost here");
+                    assert!(offset <= have.len(), "no packet is lost here");
                     let known = have.len() - offset;
                     have.extend_from_slice(data.get(known..).unwrap_or_default());
                     self.heard.push(Said::Piece(stream, data.len()));
@@ -296,13 +303,13 @@ impl Hand {
         }
     }
 
-    /// The messages of a stream that came since the last time.
+    /// Returns the new messages of a stream.
     pub fn told(&mut self, stream: StreamId) -> Vec<Told> {
         self.messages(stream).iter().map(|message| told(message)).collect()
     }
 
-    /// The receipts that came since the last time: accepted, delivered, read, and whether the last
-    /// accepted letter waits in the mailbox.
+    /// Returns the new receipts: accepted, delivered, read, and whether the last accepted letter
+    /// waits in the mailbox.
     pub fn receipts(&mut self, rig: &mut Rig) -> Vec<(u64, u64, u64, bool)> {
         self.hear(rig);
         let receipt = |message: &Vec<u8>| match ToClient::decode(message) {
@@ -313,7 +320,8 @@ impl Hand {
     }
 
     fn messages(&mut self, stream: StreamId) -> Vec<Vec<u8>> {
-        let (mut rest, mut all) = (&self.streams[stream.index()][..], Vec::new());
+        let mut rest = &self.streams[stream.index()][..];
+        let mut all = Vec::new();
         while let Some(len) = read_varint(&mut rest).map(|len| len as usize).filter(|len| *len <= rest.len())
         {
             let (message, left) = rest.split_at(len);
@@ -325,7 +333,7 @@ impl Hand {
         new
     }
 
-    /// Its letters that it has been told are refused, since the last time: numbers and reasons.
+    /// Returns the new refusals of its letters: numbers and reasons.
     pub fn refusals(&mut self, rig: &mut Rig) -> Vec<(u64, Reason)> {
         self.hear(rig);
         let mut refusals = Vec::new();
@@ -337,7 +345,7 @@ impl Hand {
         refusals
     }
 
-    /// The letters it has been handed since the last time: who wrote them, their numbers and bodies.
+    /// Returns the new letters to it: senders, numbers and bodies.
     pub fn deliveries(&mut self, rig: &mut Rig) -> Vec<(String, u64, Vec<u8>)> {
         self.hear(rig);
         let letter = |told| match told {
@@ -347,21 +355,21 @@ impl Hand {
         self.told(StreamId::Chat).into_iter().filter_map(letter).collect()
     }
 
-    /// Its session answers, and has not been closed.
+    /// Whether its session answers and is not closed.
     pub fn is_alive(&mut self, rig: &mut Rig) -> bool {
         self.heard.clear();
         self.send(rig, &[Frame::Ping]);
         !self.heard.is_empty() && self.closed().is_none()
     }
 
-    /// The CLOSE it has heard, if any.
+    /// Returns the code of the first CLOSE received.
     pub fn closed(&self) -> Option<u16> {
         self.heard.iter().find_map(|said| if let Said::Close(code, _) = said { Some(*code) } else { None })
     }
 }
 
 fn told(message: &[u8]) -> Told {
-    match ToClient::decode(message).expect("the relay speaks the protocol").expect("and no later one") {
+    match ToClient::decode(message).expect("the relay sends valid messages").expect("of this version") {
         ToClient::Welcome { .. } => Told::Welcome,
         ToClient::NameRefused { reason, name } => Told::NameRefused(reason, name.to_owned()),
         ToClient::Receipt(r) => Told::Receipt { to: r.to.to_owned(), delivered: r.delivered },

@@ -1,18 +1,18 @@
-//! What the stories share: who lives there.
+//! Fixtures shared by these tests.
 
 use queqiao::base::Path;
 
 use super::hand::Hand;
 use super::rig::{Rig, udp};
 
-/// TOM and JACK, both signed in over UDP.
+/// Returns TOM and JACK, both signed in over UDP.
 pub fn two(rig: &mut Rig) -> (Hand, Hand) {
     let tom = Hand::member(rig, udp(1, 1_000), 1, "TOM");
     let jack = Hand::member(rig, udp(2, 2_000), 2, "JACK");
     (tom, jack)
 }
 
-/// As many bytes as went to a path, and came from it, in the tests that count them.
+/// Bytes sent to the relay from a path, and bytes that came back to it.
 #[derive(Default)]
 pub struct Ledger {
     pub given: usize,

@@ -1,4 +1,4 @@
-//! Letters that lie: about their sender, their number, their name, their time, or what they are made of.
+//! Letters with a false sender, number, name, time or content.
 
 use queqiao::base::{LetterId, Mark, OutboxId, Wall};
 use queqiao::client::{Carriers, Event};
@@ -12,22 +12,25 @@ use super::house::two;
 use super::rig::{Rig, ms, secs, udp};
 use super::visitor::Visitor;
 
+// faults.md: R45
 #[test]
-fn row_45_the_sender_is_whose_session_it_is_whatever_the_body_says() {
+fn sender_is_session_owner_whatever_body_claims() {
     let mut rig = Rig::new();
     let (mut tom, mut jack) = two(&mut rig);
     let mut forged = Vec::new();
-    let (id, accepted) = (LetterId { outbox: OutboxId(1), number: 1 }, Wall(1));
+    let id = LetterId { outbox: OutboxId(1), number: 1 };
+    let accepted = Wall(1);
     ToClient::Delivery(Delivery { from: "JACK", id, prev: 0, accepted, mark: Mark(0), kind: 1, body: b"" })
         .encode(&mut forged);
     tom.write_from(&mut rig, OutboxId(1), "JACK", (1, 0), &forged);
     assert_eq!(jack.deliveries(&mut rig), [("TOM".to_owned(), 1, forged.clone())]);
     tom.say_bytes(&mut rig, StreamId::Chat, &forged);
-    assert!(tom.closed().is_some(), "what only a relay says breaks the protocol");
+    assert!(tom.closed().is_some(), "a message of the relay from a client breaks the protocol");
 }
 
+// faults.md: R46
 #[test]
-fn row_46_a_body_at_the_bound_passes_and_one_byte_more_is_refused() {
+fn body_over_limit_by_one_byte_is_refused() {
     let mut rig = Rig::new();
     let (mut tom, mut jack) = two(&mut rig);
     for (number, len) in [(1, LETTER_BODY_MAX), (2, LETTER_BODY_MAX + 1)] {
@@ -43,10 +46,11 @@ fn row_46_a_body_at_the_bound_passes_and_one_byte_more_is_refused() {
     assert!(tom.told(StreamId::Control).iter().any(refused));
 }
 
-/// A reader's program shows text, refuses any other body and keeps nothing of it, reports this once
-/// a minute, and reads the next letter.
+// faults.md: R46
+/// The recipient's program refuses any body that is not text, keeps nothing of it, and reports it
+/// once a minute.
 #[test]
-fn row_46_invalid_bodies_come_back_and_the_next_letter_is_read() {
+fn invalid_bodies_are_refused_and_next_letter_is_read() {
     let mut rig = Rig::new();
     let mut jack = Visitor::signed_in(&mut rig, "JACK", 2, Carriers::Udp);
     let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
@@ -84,8 +88,9 @@ fn row_46_invalid_bodies_come_back_and_the_next_letter_is_read() {
     assert_eq!(jack.shows(unreadable), 2);
 }
 
+// faults.md: R48
 #[test]
-fn row_48_names_that_deceive_are_refused_with_the_reason_and_others_are_fine() {
+fn deceptive_names_are_refused_with_reason() {
     let mut rig = Rig::new();
     Hand::member(&mut rig, udp(1, 1), 1, "alice");
     let claim = |rig: &mut Rig, who: u64, name: &str| {
@@ -123,9 +128,10 @@ fn row_48_names_that_deceive_are_refused_with_the_reason_and_others_are_fine() {
     }
 }
 
-/// The first content of an id is the letter; another one under the same id is never delivered.
+// faults.md: R55
+/// The first content of an id is the letter. Another one under the same id is never delivered.
 #[test]
-fn row_55_same_id_gets_its_receipt_and_an_old_copy_is_refused() {
+fn repeated_id_gets_receipt_and_old_copy_is_refused() {
     let mut rig = Rig::new();
     let (mut tom, mut jack) = two(&mut rig);
     tom.write(&mut rig, "JACK", 1, 0, "first");
@@ -145,14 +151,17 @@ fn row_55_same_id_gets_its_receipt_and_an_old_copy_is_refused() {
 }
 
 fn old_copy(number: u64) -> Told {
-    let (to, reason, may_have_arrived) = ("JACK".into(), Reason::OldCopy, true);
+    let to = "JACK".into();
+    let reason = Reason::OldCopy;
+    let may_have_arrived = true;
     Told::Refused { to, number, through: number, reason, may_have_arrived, nearest: 0 }
 }
 
-/// The letters wait in memory, in the session, or in the mailbox: wherever the first one is, it
-/// stands.
+// faults.md: R55
+/// The first letters wait in memory, in the session or in the mailbox. The answer is the same
+/// wherever they are.
 #[test]
-fn row_55_old_copy_is_refused_before_the_first_is_accepted() {
+fn old_copy_is_refused_before_first_is_accepted() {
     for number in [1, 20, 40] {
         let mut rig = Rig::new();
         let (mut tom, mut jack) = two(&mut rig);
@@ -161,7 +170,7 @@ fn row_55_old_copy_is_refused_before_the_first_is_accepted() {
         }
         tom.told(StreamId::Control);
         tom.write(&mut rig, "JACK", number, number - 1, "first");
-        assert_eq!(tom.told(StreamId::Control), [], "it is on its way");
+        assert_eq!(tom.told(StreamId::Control), [], "the first is still unaccepted");
         tom.mark = Mark(7);
         tom.write(&mut rig, "JACK", number, number - 1, "another");
         assert_eq!(tom.told(StreamId::Control), [old_copy(number)]);
@@ -169,8 +178,9 @@ fn row_55_old_copy_is_refused_before_the_first_is_accepted() {
     }
 }
 
+// faults.md: R55
 #[test]
-fn row_55_in_a_new_session_too_the_reader_shows_an_id_once() {
+fn recipient_shows_id_once_across_sessions() {
     let mut rig = Rig::new();
     let mut jack = Visitor::signed_in(&mut rig, "JACK", 2, Carriers::Udp);
     for text in ["first", "first", "another"] {
@@ -184,8 +194,9 @@ fn row_55_in_a_new_session_too_the_reader_shows_an_id_once() {
     assert_eq!(jack.shows(|e| matches!(e, Event::Letter(_))), 1);
 }
 
+// faults.md: R56
 #[test]
-fn row_56_gaps_are_told_at_once_and_numbers_that_go_back_are_not_shown_again() {
+fn gaps_are_reported_and_old_numbers_not_shown_again() {
     let mut rig = Rig::new();
     let mut jack = Visitor::signed_in(&mut rig, "JACK", 2, Carriers::Udp);
     let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
@@ -204,7 +215,7 @@ fn row_56_gaps_are_told_at_once_and_numbers_that_go_back_are_not_shown_again() {
 }
 
 #[test]
-fn a_recipient_cannot_store_what_was_not_given_to_it() {
+fn stored_report_covers_only_delivered_letters() {
     let mut rig = Rig::new();
     let (mut tom, mut jack) = two(&mut rig);
     let mut mallory = Hand::member(&mut rig, udp(3, 3), 3, "mallory");
@@ -217,13 +228,15 @@ fn a_recipient_cannot_store_what_was_not_given_to_it() {
     jack.store(&mut rig, "TOM", u64::MAX);
     tom.hear(&mut rig);
     let receipt = Told::Receipt { to: "JACK".into(), delivered: 1 };
-    assert_eq!(tom.told(StreamId::Control), [receipt], "a receipt names what was sent, not what was claimed");
+    assert_eq!(tom.told(StreamId::Control), [receipt], "the receipt names the letter that was sent");
 }
 
-/// Each sender may take as much as it leaves free, and a sixteenth of all: the first bound is met
-/// in what the disk does not have yet, the second in all that waits.
+// faults.md: R52
+/// A sender may hold as much as it leaves free, and a sixteenth of all. The first bound applies to
+/// letters not yet on the disk, the second to all waiting letters. Letters that leave one mailbox
+/// free space in the others.
 #[test]
-fn row_52_all_mailboxes_together_have_a_bound_and_what_leaves_one_makes_room_in_others() {
+fn all_mailboxes_together_are_bounded() {
     let text = "x".repeat(1_000);
     for (memory, limits) in [
         (false, queqiao::relay::Limits { all_bytes: 16 * 1_100, ..Default::default() }),
@@ -242,7 +255,7 @@ fn row_52_all_mailboxes_together_have_a_bound_and_what_leaves_one_makes_room_in_
         }
         assert!(!full(&mut tom));
         tom.write(&mut rig, "JACK", 6, 0, &text);
-        assert!(full(&mut tom), "his share of all");
+        assert!(full(&mut tom), "its share of all");
         let mut others = 0;
         let mut last = loop {
             let n = others + 3;
@@ -262,15 +275,16 @@ fn row_52_all_mailboxes_together_have_a_bound_and_what_leaves_one_makes_room_in_
             jack.store(&mut rig, "member-3", 1);
         }
         last.write(&mut rig, "JACK", 1, 0, &text);
-        assert!(!full(&mut last), "there is room again");
+        assert!(!full(&mut last), "there is space again");
         rig.relay.check_sums();
     }
 }
 
-/// The sender's program: who refuses what. A text that can never be taken is refused by the relay until the client
-/// knows the limit, and by the client itself from then on; whether a mailbox is full only the relay knows.
+// faults.md: R52
+/// A text too long for any mailbox is refused by the relay until the client knows the limit, and by
+/// the client from then on. Only the relay knows whether a mailbox is full.
 #[test]
-fn row_52_limits_are_announced_checked_before_sending_and_every_refusal_gives_the_text_back() {
+fn exceeding_any_limit_returns_the_text() {
     let limits = queqiao::relay::Limits { pair_bytes: 1_000, pair_letters: 3, ..Default::default() };
     let mut rig = Rig::with(limits);
     Hand::member(&mut rig, udp(2, 2), 2, "JACK");
@@ -283,24 +297,30 @@ fn row_52_limits_are_announced_checked_before_sending_and_every_refusal_gives_th
             _ => None,
         })
     };
-    let (largest, longer) = ("x".repeat(1_000 - 64), "x".repeat(1_000));
+    let largest = "x".repeat(1_000 - 64);
+    let longer = "x".repeat(1_000);
     tom.send(1, 1, "JACK", &longer);
     tom.run_with(&mut rig, secs(1));
     assert_eq!(refused(&tom, 1), Some((Reason::TooLong, true, longer.len())), "by the relay");
     let before = (tom.packets_up, rig.relay.stats().letters_refused);
     tom.send(1, 2, "JACK", &longer);
     tom.run_with(&mut rig, ms(1));
-    assert_eq!(refused(&tom, 2), Some((Reason::TooLong, false, longer.len())), "here: it has no number");
-    assert_eq!((tom.packets_up, rig.relay.stats().letters_refused), before, "and went nowhere");
+    assert_eq!(
+        refused(&tom, 2),
+        Some((Reason::TooLong, false, longer.len())),
+        "by the client: it has no number"
+    );
+    assert_eq!((tom.packets_up, rig.relay.stats().letters_refused), before, "and nothing was sent");
     tom.send(1, 3, "JACK", &largest);
     tom.send(1, 4, "JACK", &"x".repeat(100));
     tom.run_with(&mut rig, secs(1));
-    assert_eq!(refused(&tom, 3), None, "the longest there may be");
+    assert_eq!(refused(&tom, 3), None, "the longest that is allowed");
     assert_eq!(refused(&tom, 4), Some((Reason::Full, true, 100)), "by the relay: JACK takes nothing");
 }
 
+// faults.md: R52
 #[test]
-fn row_52_a_full_share_refuses_its_sender_and_nobody_else() {
+fn full_share_refuses_only_its_sender() {
     let limits = queqiao::relay::Limits { pair_letters: 3, queue_letters: 7, ..Default::default() };
     let mut rig = Rig::with(limits);
     let (mut tom, mut jack) = two(&mut rig);
@@ -314,14 +334,14 @@ fn row_52_a_full_share_refuses_its_sender_and_nobody_else() {
     for number in 1..=3 {
         assert_eq!(outcome(&mut tom, &mut rig, number, number - 1), None);
     }
-    assert_eq!(outcome(&mut tom, &mut rig, 4, 3), Some(Reason::Full), "his share");
+    assert_eq!(outcome(&mut tom, &mut rig, 4, 3), Some(Reason::Full), "its share");
     assert_eq!(outcome(&mut tom, &mut rig, 5, 4), Some(Reason::Behind), "and the order is kept");
     assert_eq!(outcome(&mut mary, &mut rig, 1, 0), None);
     assert_eq!(outcome(&mut mary, &mut rig, 2, 1), None);
-    assert_eq!(outcome(&mut mary, &mut rig, 3, 2), Some(Reason::Full), "she has more than is free");
+    assert_eq!(outcome(&mut mary, &mut rig, 3, 2), Some(Reason::Full), "it holds more than is free");
     assert_eq!(jack.deliveries(&mut rig).len(), 5);
     jack.store(&mut rig, "TOM", 3);
     tom.hear(&mut rig);
     tom.told(StreamId::Control);
-    assert_eq!(outcome(&mut tom, &mut rig, 5, 3), None, "what was stored makes room");
+    assert_eq!(outcome(&mut tom, &mut rig, 5, 3), None, "stored letters free space");
 }

@@ -1,8 +1,9 @@
-//! The table of faults, row by row: what strangers, hostile members and unlucky transports give a relay or a client,
-//! and the right answer to each. The cores are driven through `base::turn` with inputs made by hand; only what a core
-//! cannot know (sockets) is tried with real ones. Rows that unit tests beside the code hold are not held again here.
+//! The table of faults (`docs/faults.md`), row by row: hostile strangers, hostile members and
+//! unlucky transports, and the right answer of a relay or client.
 //!
-//! A name that begins with `row_` carries the number of its row; a bound is tested at the bound.
+//! The cores are driven through `base::turn` with hand-made inputs. Only cases that a core cannot
+//! know (sockets) use real ones. Rows that unit tests in `src` cover are not repeated here. A
+//! comment above a test names its rows, and a bound is tested at the bound.
 
 #[path = "../guest_rules/mod.rs"]
 mod guest_rules;

@@ -1,4 +1,4 @@
-//! What a signed-in member can do to the relay and to other members: rates, names, counting.
+//! Attacks of a signed-in member on the relay and other members: rates, names, counting.
 
 use queqiao::base::{LetterId, OutboxId, Wall};
 use queqiao::relay::Limits;
@@ -13,7 +13,7 @@ use super::hand::{Hand, Told};
 use super::house::two;
 use super::rig::{Rig, ms, secs, udp};
 
-/// Letters to `echo` that were answered with a receipt or an echo.
+/// Returns the number of letters taken.
 fn taken(rig: &Rig) -> u64 {
     rig.relay.stats().letters_taken
 }
@@ -22,8 +22,9 @@ fn few(letters_per_second: u32, letters_burst: u32) -> Limits {
     Limits { letters_per_second, letters_burst, ..Limits::default() }
 }
 
+// faults.md: R53
 #[test]
-fn row_53_letters_beyond_the_rate_wait_and_control_flows_on() {
+fn letters_over_rate_wait_and_control_continues() {
     let mut rig = Rig::with(few(10, 20));
     let (mut tom, mut jack) = two(&mut rig);
     for number in 1..=30 {
@@ -34,7 +35,7 @@ fn row_53_letters_beyond_the_rate_wait_and_control_flows_on() {
     jack.store(&mut rig, "TOM", 20);
     tom.hear(&mut rig);
     let receipt = Told::Receipt { to: "JACK".into(), delivered: 20 };
-    assert_eq!(tom.told(StreamId::Control), [receipt], "control is not held back");
+    assert_eq!(tom.told(StreamId::Control), [receipt], "control is not delayed");
     rig.wait(ms(500));
     assert_eq!(taken(&rig), 25, "ten a second");
     rig.wait(ms(500));
@@ -42,8 +43,9 @@ fn row_53_letters_beyond_the_rate_wait_and_control_flows_on() {
     assert_eq!(tom.closed(), None);
 }
 
+// faults.md: R53
 #[test]
-fn row_53_a_member_who_comes_again_has_no_new_share() {
+fn new_session_has_no_new_letter_burst() {
     let mut rig = Rig::with(few(10, 20));
     let mut jack = Hand::member(&mut rig, udp(2, 2_000), 2, "JACK");
     for _ in 0..5 {
@@ -58,18 +60,19 @@ fn row_53_a_member_who_comes_again_has_no_new_share() {
     assert!(taken(&rig) <= most, "{} taken, {most} allowed in half a second", taken(&rig));
 }
 
-/// The numbers of the letters that were refused because nobody has the name, each with names like it.
+/// Returns the numbers of letters refused because the name is unknown, each with similar names.
 fn told_unknown(hand: &mut Hand, rig: &mut Rig) -> Vec<u64> {
     hand.hear(rig);
     let unknown = |told: &Told| match told {
         Told::Refused { reason: Reason::Unknown, nearest: 1, number, .. } => Some(*number),
-        other => panic!("only names like it, not {other:?}"),
+        other => panic!("only unknown names with one similar name, not {other:?}"),
     };
     hand.told(StreamId::Control).iter().filter_map(unknown).collect()
 }
 
+// faults.md: R61
 #[test]
-fn row_61_a_member_is_told_of_thirty_unknown_names_a_minute_and_loses_no_letter() {
+fn unknown_names_get_30_answers_a_minute_and_none_is_lost() {
     let mut rig = Rig::new();
     let (mut tom, _) = two(&mut rig);
     tom.told(StreamId::Control);
@@ -84,15 +87,16 @@ fn row_61_a_member_is_told_of_thirty_unknown_names_a_minute_and_loses_no_letter(
     assert_eq!(rig.relay.stats().letters_refused, 60);
 }
 
-/// Letters to a name that nobody has, each from another outbox: one more than are answered at once.
+/// Writes letters to an unknown name, each from another outbox: one more than are answered at once.
 fn write_to_nobody(hand: &mut Hand, rig: &mut Rig) {
     for number in 1..=31 {
         hand.write_from(rig, OutboxId(number), "JACC", (1, 0), b"");
     }
 }
 
+// faults.md: R61
 #[test]
-fn row_61_hundreds_of_letters_to_one_unknown_name_cost_one_look() {
+fn letters_to_one_unknown_name_cost_one_look_up() {
     let mut rig = Rig::new();
     let (mut tom, _) = two(&mut rig);
     tom.refusals(&mut rig);
@@ -105,16 +109,18 @@ fn row_61_hundreds_of_letters_to_one_unknown_name_cost_one_look() {
     for number in 1..=29 {
         tom.write_from(&mut rig, OutboxId(number), "no-one", (1, 0), b"");
     }
-    assert_eq!(rig.relay.stats().letters_refused, 529, "others are answered at once");
-    tom.write(&mut rig, "no-one", 1, 0, "and of no more than thirty");
+    assert_eq!(rig.relay.stats().letters_refused, 529, "other names are answered at once");
+    tom.write(&mut rig, "no-one", 1, 0, "the thirty-first name");
     rig.wait(ms(1_900));
     assert_eq!(rig.relay.stats().letters_refused, 529);
     rig.wait(ms(100));
     assert_eq!(rig.relay.stats().letters_refused, 530);
 }
 
+// faults.md: R61
+/// An answer from the negative cache stays the same although the name was registered in between.
 #[test]
-fn row_61_what_was_told_is_told_again_from_memory_and_shows_nobody_who_registers_meanwhile() {
+fn cached_unknown_does_not_reveal_new_registration() {
     let mut rig = Rig::new();
     let (mut tom, _) = two(&mut rig);
     for number in 1..=30 {
@@ -126,19 +132,21 @@ fn row_61_what_was_told_is_told_again_from_memory_and_shows_nobody_who_registers
     assert_eq!(tom.refusals(&mut rig), [(31, Reason::Unknown)]);
     rig.wait(secs(2));
     tom.write(&mut rig, "ANN", 32, 31, "hello");
-    assert_eq!(tom.refusals(&mut rig), [(32, Reason::Behind)], "31 was refused: order");
+    assert_eq!(tom.refusals(&mut rig), [(32, Reason::Behind)], "31 was refused, so 32 would break the order");
     tom.write(&mut rig, "ANN", 32, 0, "hello");
     ann.hear(&mut rig);
     assert_eq!((ann.told(StreamId::Chat).len(), taken(&rig)), (1, 1));
 }
 
+// faults.md: R61
 #[test]
-fn row_61_who_registers_is_found_within_a_minute_whatever_else_a_member_asks() {
+fn new_name_is_found_within_1_min_whatever_is_asked() {
     let mut rig = Rig::new();
     let (mut tom, _) = two(&mut rig);
     tom.write(&mut rig, "ANN", 1, 0, "hello");
     let mut ann = Hand::member(&mut rig, udp(3, 3_000), 3, "ANN");
-    let (mut number, mut other) = (1, 0);
+    let mut number = 1;
+    let mut other = 0;
     for second in 0..60 {
         for _ in 0..if second == 0 { 40 } else { 1 } {
             other += 1;
@@ -152,13 +160,14 @@ fn row_61_who_registers_is_found_within_a_minute_whatever_else_a_member_asks() {
     }
     rig.wait(secs(60));
     ann.hear(&mut rig);
-    assert!(!ann.told(StreamId::Chat).is_empty(), "never found");
+    assert!(!ann.told(StreamId::Chat).is_empty(), "the name is not found");
 }
 
-/// Letters pass while an answer waits; what they earn would tell that the name before them is
-/// unknown.
+// faults.md: R61
+/// Letters pass while an answer waits. Their receipts would reveal that the name before them is
+/// unknown, so receipts wait.
 #[test]
-fn row_61_a_first_letter_behind_a_waiting_answer_is_delivered() {
+fn letter_behind_waiting_answer_is_delivered() {
     let mut rig = Rig::new();
     let (mut tom, mut jack) = two(&mut rig);
     tom.told(StreamId::Control);
@@ -181,8 +190,9 @@ fn row_61_a_first_letter_behind_a_waiting_answer_is_delivered() {
     assert!(matches!(&told[..], [Told::Refused { number: 1, .. }, last] if *last == receipt), "{told:?}");
 }
 
+// faults.md: R61
 #[test]
-fn row_61_known_conversations_are_answered_while_others_wait() {
+fn known_conversations_get_receipts_while_answers_wait() {
     let mut rig = Rig::new();
     let (mut tom, mut jack) = two(&mut rig);
     tom.write(&mut rig, "JACK", 1, 0, "hello");
@@ -198,8 +208,9 @@ fn row_61_known_conversations_are_answered_while_others_wait() {
     }
 }
 
+// faults.md: R61
 #[test]
-fn row_61_a_name_taken_while_letters_wait_has_them_again() {
+fn name_registered_during_wait_gets_letters_again() {
     let mut rig = Rig::with(Limits { letters_per_second: 1, letters_burst: 37, ..Limits::default() });
     let (mut tom, _) = two(&mut rig);
     write_to_nobody(&mut tom, &mut rig);
@@ -214,11 +225,12 @@ fn row_61_a_name_taken_while_letters_wait_has_them_again() {
     // Five are left of the burst and of two seconds.
     (4..=7).for_each(|number| tom.write(&mut rig, "JACK", number, number - 1, "counts"));
     (1..=3).for_each(|number| tom.write(&mut rig, "ANN", number, number - 1, "are you there?"));
-    assert_eq!(ann.deliveries(&mut rig).len(), 3, "what goes again does not count");
+    assert_eq!(ann.deliveries(&mut rig).len(), 3, "letters sent again do not count");
 }
 
+// faults.md: R61
 #[test]
-fn row_61_coming_again_gives_no_share_and_tells_nothing_early() {
+fn new_session_reveals_no_name_early() {
     let mut rig = Rig::new();
     let (mut tom, _) = two(&mut rig);
     tom.told(StreamId::Control);
@@ -231,14 +243,15 @@ fn row_61_coming_again_gives_no_share_and_tells_nothing_early() {
     let mut again = Hand::member(&mut rig, udp(1, 1_000), 1, "TOM");
     again.write(&mut rig, "JACK", 1, 0, "is there a JACK?");
     rig.wait(ms(700));
-    assert_eq!(again.told(StreamId::Control), [], "JACC has its turn though it is asked for no more");
+    assert_eq!(again.told(StreamId::Control), [], "JACC has its turn though nothing asks for it");
     rig.wait(secs(1));
     again.hear(&mut rig);
     assert_eq!(again.told(StreamId::Control), [Told::Receipt { to: "JACK".into(), delivered: 0 }]);
 }
 
+// faults.md: R61
 #[test]
-fn row_61_waiting_is_bounded_and_known_conversations_continue() {
+fn waiting_answers_are_bounded_and_known_flows_continue() {
     let mut rig = Rig::new();
     let (mut tom, mut jack) = two(&mut rig);
     Hand::member(&mut rig, udp(3, 3_000), 3, "ANN");
@@ -249,15 +262,19 @@ fn row_61_waiting_is_bounded_and_known_conversations_continue() {
     tom.refusals(&mut rig);
     tom.write_from(&mut rig, OutboxId(900), "JACC", (1, 0), b"");
     tom.write_from(&mut rig, OutboxId(900), "ANN", (1, 0), b"");
-    assert_eq!(tom.refusals(&mut rig), [(1, Reason::Full), (1, Reason::Full)], "whether there is one or not");
+    assert_eq!(
+        tom.refusals(&mut rig),
+        [(1, Reason::Full), (1, Reason::Full)],
+        "whether the name exists or not"
+    );
     tom.write(&mut rig, "JACK", 2, 1, "hello again");
     assert_eq!(jack.deliveries(&mut rig).len(), 2);
 }
 
-/// A letter behind a refused one is read twice, and counts once; a circle of refusals is not for
-/// nothing.
+/// A letter behind a refused one is read twice and counts once. A circle of refusals still has a
+/// cost.
 #[test]
-fn a_letter_sent_again_after_behind_counts_once() {
+fn letter_sent_again_after_behind_counts_once() {
     let limits = Limits { letters_per_second: 1, letters_burst: 40, pair_letters: 10, ..Limits::default() };
     let mut rig = Rig::with(limits);
     let (mut tom, mut jack) = two(&mut rig);
@@ -272,17 +289,17 @@ fn a_letter_sent_again_after_behind_counts_once() {
     jack.store(&mut rig, "TOM", 21);
     tom.write(&mut rig, "JACK", 40, 39, "new");
     let refused = rig.relay.stats().letters_refused;
-    // Round and round: each of these has had its second time.
+    // Each of these has had its free repetition.
     for _ in 0..10 {
         (12..=21).for_each(|number| tom.write(&mut rig, "JACK", number, number - 1, "again"));
     }
     assert_eq!((taken(&rig), rig.relay.stats().letters_refused), (21, refused));
     tom.write(&mut rig, "JACK", 41, 40, "waits");
-    assert_eq!(taken(&rig), 21, "the circle has cost what was left");
+    assert_eq!(taken(&rig), 21, "the circle used up the rest");
 }
 
 #[test]
-fn a_blocked_conversation_is_refused_with_what_is_on_its_way() {
+fn blocked_burst_gets_one_refusal_for_all() {
     let mut rig = Rig::new();
     let (mut tom, mut jack) = two(&mut rig);
     let mut names = Vec::new();
@@ -320,8 +337,9 @@ fn a_blocked_conversation_is_refused_with_what_is_on_its_way() {
     assert_eq!(rig.relay.stats().letters_refused, 20);
 }
 
+// faults.md: R61
 #[test]
-fn row_61_strangers_of_one_address_are_told_of_thirty_taken_names_a_minute() {
+fn address_learns_of_30_taken_names_a_minute() {
     let mut rig = Rig::new();
     two(&mut rig);
     let mut told = Vec::new();
@@ -337,11 +355,12 @@ fn row_61_strangers_of_one_address_are_told_of_thirty_taken_names_a_minute() {
     assert_eq!((count(&taken), count(&too_many)), (34, 6), "thirty, and one every two seconds");
     let mut tom = Hand::member(&mut rig, udp(7, 7), 1, "TOM");
     tom.hear(&mut rig);
-    assert_eq!(tom.closed(), None, "who owns a name is not concerned");
+    assert_eq!(tom.closed(), None, "the owner of a name is not affected");
 }
 
+// faults.md: R61
 #[test]
-fn row_61_only_members_may_look_for_names() {
+fn only_members_may_look_up_names() {
     let mut rig = Rig::new();
     Hand::member(&mut rig, udp(2, 2_000), 2, "JACK");
     let mut stranger = Hand::shake(&mut rig, udp(9, 1_000), 9, 1).unwrap();

@@ -1,4 +1,4 @@
-//! How many names there may be: for all together, in all, and how long unused ones are kept.
+//! Limits on names: for all addresses together, in total, and the lifetime of unused ones.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,18 +12,18 @@ use super::rig::{Given, Rig, START, ms, secs, udp};
 
 const DAY_S: u64 = 24 * 3_600;
 
-/// A path from a /64 of a /48.
+/// Returns a path from this /64 of this /48.
 fn v6(network: u16, part: u16) -> Path {
     of_provider(0xdb8, network, part)
 }
 
-/// A path from a /64 of a /48 of a /32.
+/// Returns a path from this /64 of this /48 of this /32.
 fn of_provider(provider: u16, network: u16, part: u16) -> Path {
     let ip = IpAddr::from([0x2001, provider, network, part, 0, 0, 0, 1]);
     Path::Udp(SocketAddr::from((ip, 1_000)))
 }
 
-/// Asks for a name and leaves. Returns why it is refused.
+/// Registers a name and leaves. Returns the reason if it is refused.
 fn ask(rig: &mut Rig, path: Path, who: u64, name: &str) -> Option<NameReason> {
     let counter = rig.counter();
     let mut hand = Hand::shake(rig, path, who, counter)?;
@@ -41,7 +41,7 @@ fn open(dir: &std::path::Path, limits: &Limits, tick: Tick) -> Rig {
     Rig::open(dir, limits.clone(), tick)
 }
 
-/// The relay ends in good order, and another begins with its folder.
+/// Stops the relay in good order and starts another with its folder.
 fn restart(mut rig: Rig, dir: &std::path::Path, limits: &Limits) -> Rig {
     rig.take(vec![Given::Other(queqiao::base::Input::Command(Command::Stop))]);
     let tick = rig.tick + secs(1);
@@ -52,12 +52,13 @@ fn restart(mut rig: Rig, dir: &std::path::Path, limits: &Limits) -> Rig {
     rig
 }
 
-/// A thousand /64s of four /48s ask for names for an hour. A newcomer comes each ten minutes and is
-/// in at once.
+/// A thousand /64s of four /48s register names for an hour. A newcomer comes every ten minutes and
+/// registers at once.
 #[test]
-fn newcomer_is_in_beside_a_thousand_64s_that_register() {
+fn newcomer_registers_despite_1000_registering_64s() {
     let mut rig = Rig::new();
-    let (mut registered, mut newcomers) = (0, 0);
+    let mut registered = 0;
+    let mut newcomers = 0;
     for minute in 0..60_u64 {
         for n in 0..17 {
             let who = minute * 17 + n;
@@ -75,10 +76,10 @@ fn newcomer_is_in_beside_a_thousand_64s_that_register() {
     assert!(registered + newcomers <= 60);
 }
 
-/// A thousand /48s of one provider ask for names for an hour, more often than there are names. Somebody of another provider
-/// comes each ten minutes and is in at once.
+/// A thousand /48s of one provider register names for an hour, more than there are. A newcomer of
+/// another provider comes every ten minutes and registers at once.
 #[test]
-fn newcomer_is_in_beside_a_thousand_48s_of_another_provider() {
+fn newcomer_registers_despite_1000_registering_48s() {
     let mut rig = Rig::new();
     let mut registered = 0;
     for minute in 0..60_u64 {
@@ -97,7 +98,7 @@ fn newcomer_is_in_beside_a_thousand_48s_of_another_provider() {
 }
 
 #[test]
-fn members_are_bounded_and_the_bound_outlives_a_restart() {
+fn member_limit_holds_across_restart() {
     let dir = tempfile::tempdir().unwrap();
     let limits = Limits { members_max: 6, ..Limits::default() };
     let mut rig = open(dir.path(), &limits, START);
@@ -115,15 +116,14 @@ fn members_are_bounded_and_the_bound_outlives_a_restart() {
         assert_eq!(ask(&mut rig, v6(who as u16, 0), who, &format!("name{who}")), None);
     }
     assert_eq!(ask(&mut rig, v6(9, 0), 9, "name9"), Some(NameReason::Full));
-    assert_eq!(ask(&mut rig, v6(1, 0), 0, "name0"), None, "members sign in as before");
+    assert_eq!(ask(&mut rig, v6(1, 0), 0, "name0"), None, "members still sign in");
     let mut rig = restart(rig, dir.path(), &limits);
     assert_eq!(ask(&mut rig, v6(9, 0), 9, "name9"), Some(NameReason::Full));
 }
 
-/// Names of members that came again, wrote, or were written to are never freed; the others are
-/// after 30 days.
+/// Names of members that signed in again, wrote or were written to are never freed.
 #[test]
-fn unused_name_is_free_after_thirty_days_and_a_used_one_never() {
+fn only_unused_names_are_freed_after_30_days() {
     let dir = tempfile::tempdir().unwrap();
     let limits = Limits::default();
     let mut rig = open(dir.path(), &limits, START);
@@ -137,7 +137,7 @@ fn unused_name_is_free_after_thirty_days_and_a_used_one_never() {
     rig.wait(secs(2 * DAY_S));
     assert_eq!(ask(&mut rig, udp(2, 2), 1, "again"), None);
     let mut rig = restart(rig, dir.path(), &limits);
-    // This one is here until its name would be freed.
+    // This one stays signed in until its name would be freed.
     let mut stays = Hand::member(&mut rig, udp(6, 2), 5, "stays");
     rig.wait(secs(27 * DAY_S));
     assert_eq!(rig.relay.stats().names_freed, 0, "a day early");
@@ -150,13 +150,13 @@ fn unused_name_is_free_after_thirty_days_and_a_used_one_never() {
         assert_eq!(ask(&mut rig, udp(99, who as u16), 100 + who as u64, name), expected, "{name}");
     }
     let rig = restart(rig, dir.path(), &limits);
-    assert_eq!(rig.relay.member_count(), names.len(), "the free name's place was used again");
+    assert_eq!(rig.relay.member_count(), names.len(), "the slot of the freed name was used again");
 }
 
-/// Its key may have another name, and the place of a freed member is no other's in the eyes of
-/// those who wrote to others.
+/// The key may register another name. The slot of a freed member does not carry its conversations
+/// over to the next owner.
 #[test]
-fn freed_name_leaves_nothing_that_another_would_inherit() {
+fn freed_name_leaves_nothing_to_inherit() {
     let mut rig = Rig::new();
     let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
     assert_eq!(ask(&mut rig, udp(2, 1), 2, "idle"), None);
@@ -173,7 +173,7 @@ fn freed_name_leaves_nothing_that_another_would_inherit() {
 }
 
 #[test]
-fn many_unused_names_are_freed_over_several_turns() {
+fn unused_names_are_freed_over_several_turns() {
     let limits = Limits { all_names_per_hour: None, ..Limits::default() };
     let mut rig = Rig::with(limits);
     for who in 0..200_u64 {
@@ -182,11 +182,13 @@ fn many_unused_names_are_freed_over_several_turns() {
     }
     rig.wait(secs(30 * DAY_S - 60));
     assert_eq!(rig.relay.stats().names_freed, 0);
-    let (mut most, mut before) = (0, 0);
+    let mut most = 0;
+    let mut before = 0;
     while let Some(at) = rig.deadline.filter(|_| before < 200) {
         rig.wait(at.since(rig.tick));
         let freed = rig.relay.stats().names_freed;
-        (most, before) = (most.max(freed - before), freed);
+        most = most.max(freed - before);
+        before = freed;
     }
     assert!((1..=64).contains(&most), "{most} in one turn");
 }

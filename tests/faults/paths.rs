@@ -1,4 +1,4 @@
-//! Addresses that change, are forged, or belong to two at once.
+//! Addresses that change, are forged, or belong to two clients at once.
 
 use queqiao::base::Path;
 use queqiao::relay::Event;
@@ -9,15 +9,16 @@ use super::hand::{Hand, Said, Told, private};
 use super::house::Ledger;
 use super::rig::{Rig, ms, secs, udp};
 
-/// TOM writes to himself through JACK's hands: JACK fills TOM's stream with this much.
+/// Fills TOM's chat stream with letters from JACK.
 fn fill(rig: &mut Rig, jack: &mut Hand, letters: u64) {
     for number in 1..=letters {
         jack.write(rig, "TOM", number, number - 1, &"x".repeat(5_000));
     }
 }
 
+// faults.md: R15
 #[test]
-fn row_15_a_replay_from_another_address_is_not_answered_and_moves_nothing() {
+fn replay_from_other_address_gets_no_answer_and_no_path() {
     let mut rig = Rig::new();
     let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
     let mut jack = Hand::member(&mut rig, udp(2, 2), 2, "JACK");
@@ -39,9 +40,10 @@ fn row_15_a_replay_from_another_address_is_not_answered_and_moves_nothing() {
     assert!(matches!(&tom.told(StreamId::Chat)[..], [Told::Delivery { number: 1, .. }]));
 }
 
-/// A copy overtakes its original: the address it came from is taken for the new one, until the next packet.
+// faults.md: R11
+/// A copy overtakes its original: its source address counts as the new path until the next packet.
 #[test]
-fn row_11_a_forged_address_is_sent_at_most_three_times_what_came_from_it() {
+fn forged_address_gets_at_most_3x_its_bytes() {
     let mut rig = Rig::new();
     let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
     let mut jack = Hand::member(&mut rig, udp(2, 2), 2, "JACK");
@@ -61,11 +63,12 @@ fn row_11_a_forged_address_is_sent_at_most_three_times_what_came_from_it() {
     tom.send(&mut rig, &[Frame::Ping]);
     rig.wait(secs(9));
     tom.hear(&mut rig);
-    assert!(!tom.told(StreamId::Chat).is_empty(), "the conversation is back where its owner is");
+    assert!(!tom.told(StreamId::Chat).is_empty(), "the conversation is back at its owner's address");
 }
 
+// faults.md: R11
 #[test]
-fn row_11_an_ended_session_answers_a_forged_address_within_the_same_bound() {
+fn ended_session_answers_forged_address_within_3x() {
     let mut rig = Rig::new();
     let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
     tom.send_raw(&mut rig, &[0x08]);
@@ -77,8 +80,9 @@ fn row_11_an_ended_session_answers_a_forged_address_within_the_same_bound() {
     }
 }
 
+// faults.md: R11
 #[test]
-fn a_new_address_that_answers_its_challenge_is_sent_all() {
+fn validated_new_address_gets_all_data() {
     let mut rig = Rig::new();
     let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
     let mut jack = Hand::member(&mut rig, udp(2, 2), 2, "JACK");
@@ -98,8 +102,9 @@ fn a_new_address_that_answers_its_challenge_is_sent_all() {
     assert_eq!(tom.told(StreamId::Chat).len(), 4);
 }
 
+// faults.md: R21
 #[test]
-fn row_21_a_port_or_an_address_that_changes_each_time_costs_no_letter() {
+fn changing_port_or_address_loses_no_letter() {
     for new_ip in [false, true] {
         let mut rig = Rig::new();
         let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
@@ -121,28 +126,31 @@ fn row_21_a_port_or_an_address_that_changes_each_time_costs_no_letter() {
     }
 }
 
-/// Two addresses take turns with numbers that only go up: the answer goes to the highest, and an older packet moves
-/// nothing.
+// faults.md: R21
+/// Two addresses alternate with increasing numbers. Answers go to the highest number, and an older
+/// packet does not move the path.
 #[test]
-fn row_21_the_path_is_that_of_the_highest_number() {
+fn path_follows_highest_packet_number() {
     let mut rig = Rig::new();
     let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
-    let (older, newer) = (tom.seal(&[Frame::Ping]), tom.seal(&[Frame::Ping]));
+    let older = tom.seal(&[Frame::Ping]);
+    let newer = tom.seal(&[Frame::Ping]);
     rig.answers(tom.path);
     rig.give(udp(1, 2), &newer);
     assert!(!rig.answers(udp(1, 2)).is_empty());
     rig.give(udp(1, 3), &older);
     rig.wait(secs(1));
-    assert!(rig.answers(udp(1, 3)).is_empty(), "a packet that comes late moves nothing");
+    assert!(rig.answers(udp(1, 3)).is_empty(), "a late packet does not move the path");
 }
 
+// faults.md: R23
 #[test]
-fn row_23_probes_move_nothing_and_are_answered_where_they_came_from() {
+fn probe_is_answered_at_its_source_and_moves_no_path() {
     let mut rig = Rig::new();
     let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
     let mut jack = Hand::member(&mut rig, udp(2, 2), 2, "JACK");
     let probe = tom.seal(&[Frame::Padding(200), Frame::PathChallenge([5; 8])]);
-    // The acks that a hand adds are no probes.
+    // A packet with an ack would not be a probing packet (RFC 9000 §9.1).
     tom.acks = false;
     let bare = tom.seal(&[Frame::Padding(200), Frame::PathChallenge([6; 8])]);
     drop(probe);
@@ -159,8 +167,9 @@ fn row_23_probes_move_nothing_and_are_answered_where_they_came_from() {
     assert!(matches!(home, Path::Udp(_)));
 }
 
+// faults.md: R22
 #[test]
-fn row_22_the_newest_session_wins_and_the_older_is_told_replaced() {
+fn newest_session_wins_and_older_gets_replaced_once() {
     let mut rig = Rig::new();
     let mut older = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
     let mut jack = Hand::member(&mut rig, udp(2, 2), 2, "JACK");
@@ -171,7 +180,7 @@ fn row_22_the_newest_session_wins_and_the_older_is_told_replaced() {
     let replaced = Said::Close(queqiao::wire::frame::close::REPLACED, "replaced".into());
     assert_eq!(older.heard.iter().filter(|said| **said == replaced).count(), 1);
     jack.hear(&mut rig);
-    assert_eq!(jack.told(StreamId::Control), [], "nothing is lost yet, and nothing safe");
+    assert_eq!(jack.told(StreamId::Control), [], "no receipt and no refusal yet");
     older.store(&mut rig, "JACK", 1);
     jack.write(&mut rig, "TOM", 2, 0, "for the newer");
     newer.hear(&mut rig);
@@ -181,8 +190,9 @@ fn row_22_the_newest_session_wins_and_the_older_is_told_replaced() {
     assert!(older.told(StreamId::Chat).len() == 1 && newer.closed().is_none());
 }
 
+// faults.md: R22
 #[test]
-fn row_22_a_name_passes_from_machine_to_machine_once_in_ten_seconds() {
+fn name_changes_machine_once_in_10_s() {
     let mut rig = Rig::new();
     let mut machines = [1, 2].map(|host| Hand::member(&mut rig, udp(host, 1), 1, "TOM"));
     rig.shown.clear();
@@ -190,9 +200,10 @@ fn row_22_a_name_passes_from_machine_to_machine_once_in_ten_seconds() {
     for _ in 0..300 {
         for machine in &mut machines {
             machine.hear(&mut rig);
-            // Each insists: it is back as soon as it is told that it was replaced.
+            // Each returns as soon as it is replaced.
             if machine.closed().is_some() {
-                let (counter, path) = (rig.counter(), machine.path);
+                let counter = rig.counter();
+                let path = machine.path;
                 *machine = Hand::shake(&mut rig, path, 1, counter).expect("a session is granted at once");
                 machine.sign_in(&mut rig, "TOM");
             }
@@ -203,8 +214,9 @@ fn row_22_a_name_passes_from_machine_to_machine_once_in_ten_seconds() {
     assert!((5..=6).contains(&flips), "{flips} in a minute");
 }
 
+// faults.md: R22
 #[test]
-fn row_22_a_process_that_starts_again_on_its_machine_need_not_wait() {
+fn restarted_process_on_same_address_need_not_wait() {
     let mut rig = Rig::new();
     for port in 1..=20 {
         Hand::member(&mut rig, udp(1, port), 1, "TOM");
@@ -212,8 +224,9 @@ fn row_22_a_process_that_starts_again_on_its_machine_need_not_wait() {
     }
 }
 
+// faults.md: R22
 #[test]
-fn row_22_a_pending_session_takes_nothing_from_the_live_one() {
+fn pending_session_leaves_live_one_alone() {
     let mut rig = Rig::new();
     let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
     for _ in 0..4 {
@@ -227,7 +240,7 @@ fn row_22_a_pending_session_takes_nothing_from_the_live_one() {
 }
 
 #[test]
-fn only_the_owner_of_a_session_may_continue_it_and_an_ended_one_nobody() {
+fn only_owner_may_continue_live_session() {
     let mut rig = Rig::new();
     let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
     let continues = Some(tom.session);
@@ -236,7 +249,7 @@ fn only_the_owner_of_a_session_may_continue_it_and_an_ended_one_nobody() {
         Hand::shake_on(rig, udp(1, 2), private(who), &hello).unwrap().continued
     };
     assert!(again(&mut rig, 1));
-    assert!(!again(&mut rig, 2), "another key gets a session of its own");
+    assert!(!again(&mut rig, 2), "another key gets a separate session");
     tom.send(&mut rig, &[Frame::Ping]);
     assert!(tom.closed().is_none(), "the old keys still open");
     tom.send_raw(&mut rig, &[0x08]);

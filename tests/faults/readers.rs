@@ -1,5 +1,4 @@
-//! Readers that refuse letters: what their relay makes of it, and what it makes of refusals that
-//! are not theirs to say.
+//! Recipients that refuse letters, and recipients that refuse letters of others.
 
 use queqiao::base::{LetterId, OutboxId};
 use queqiao::wire::frame::StreamId;
@@ -10,7 +9,8 @@ use super::house::two;
 use super::rig::{Rig, ms, secs, udp};
 
 fn refuse_from(hand: &mut Hand, rig: &mut Rig, from: &str, (outbox, number): (u64, u64)) {
-    let (id, reason) = (LetterId { outbox: OutboxId(outbox), number }, Reason::Full);
+    let id = LetterId { outbox: OutboxId(outbox), number };
+    let reason = Reason::Full;
     hand.say(rig, StreamId::Control, &ToRelay::ReaderRefusal { from, id, reason });
 }
 
@@ -23,7 +23,7 @@ fn told(hand: &mut Hand, rig: &mut Rig) -> Vec<Told> {
     hand.told(StreamId::Control)
 }
 
-/// Refusals that TOM hears, and receipts of more than this number that were delivered.
+/// Returns the refusals that TOM received, and receipts with a delivered number above this one.
 fn ends(tom: &mut Hand, rig: &mut Rig, above: u64) -> Vec<Told> {
     let is_end = |told: &Told| !matches!(told, Told::Receipt { delivered, .. } if *delivered <= above);
     told(tom, rig).into_iter().filter(is_end).collect()
@@ -42,7 +42,7 @@ fn delivered(through: u64) -> Told {
     Told::Receipt { to: "JACK".into(), delivered: through }
 }
 
-/// TOM has written this many letters to JACK, who has been handed them.
+/// Returns TOM and JACK after this many letters of TOM were delivered to JACK.
 fn handed(letters: u64) -> (Rig, Hand, Hand) {
     let mut rig = Rig::new();
     let (mut tom, mut jack) = two(&mut rig);
@@ -54,31 +54,32 @@ fn handed(letters: u64) -> (Rig, Hand, Hand) {
     (rig, tom, jack)
 }
 
-/// The author hears of it after the disk has it, and before what was stored behind the letter.
+/// The sender gets the refusal after its commit, and before the receipt for letters stored behind
+/// it.
 #[test]
-fn a_refusal_is_told_once_it_is_durable() {
+fn refusal_reaches_sender_once_durable() {
     let (mut rig, mut tom, mut jack) = handed(4);
     rig.commits = false;
     for number in [2, 3] {
         refuse(&mut jack, &mut rig, number);
     }
     jack.store(&mut rig, "TOM", 4);
-    assert_eq!(told(&mut tom, &mut rig), [delivered(1)], "what is before it counts at once");
+    assert_eq!(told(&mut tom, &mut rig), [delivered(1)], "letters before it count at once");
     rig.commits = true;
     rig.take(Vec::new());
     rig.take(Vec::new());
     assert_eq!(ends(&mut tom, &mut rig, 1), [refused_all(2, 3, false), delivered(4)]);
     refuse(&mut jack, &mut rig, 2);
     rig.wait(secs(1));
-    assert!(ends(&mut tom, &mut rig, 4).is_empty(), "it has left");
+    assert!(ends(&mut tom, &mut rig, 4).is_empty(), "it was sent already");
     let ask = ToRelay::Ask { to: "JACK", outbox: OutboxId(0xB0) };
     tom.say(&mut rig, StreamId::Control, &ask);
-    assert_eq!(ends(&mut tom, &mut rig, 4), [refused_all(2, 3, false)], "until it is heard");
+    assert_eq!(ends(&mut tom, &mut rig, 4), [refused_all(2, 3, false)], "until it is acknowledged");
 }
 
-/// An author who missed the answer sends its letters again; one that was refused stays refused.
+/// A sender that missed the answer sends its letters again. A refused one stays refused.
 #[test]
-fn a_refused_letter_that_comes_again_is_refused_again() {
+fn repeated_refused_letter_is_refused_again() {
     let (mut rig, _tom, mut jack) = handed(2);
     refuse(&mut jack, &mut rig, 1);
     jack.store(&mut rig, "TOM", 2);
@@ -86,12 +87,12 @@ fn a_refused_letter_that_comes_again_is_refused_again() {
     told(&mut tom, &mut rig);
     tom.write(&mut rig, "JACK", 1, 0, "hello");
     assert!(told(&mut tom, &mut rig).contains(&refused(1, false)));
-    assert!(jack.deliveries(&mut rig).is_empty(), "it is not handed over again");
+    assert!(jack.deliveries(&mut rig).is_empty(), "it is not delivered again");
 }
 
-/// Another session of the reader may have stored it.
+/// Another session of the recipient may have stored it.
 #[test]
-fn a_letter_that_was_handed_before_may_have_arrived() {
+fn letter_delivered_before_may_have_arrived() {
     let (mut rig, mut tom, _jack) = handed(1);
     let mut jack = Hand::member(&mut rig, udp(4, 1), 2, "JACK");
     assert_eq!(jack.deliveries(&mut rig).len(), 1);
@@ -101,7 +102,7 @@ fn a_letter_that_was_handed_before_may_have_arrived() {
 }
 
 #[test]
-fn a_refusal_of_what_was_not_handed_is_ignored() {
+fn refusal_of_undelivered_letter_is_ignored() {
     let (mut rig, mut tom, mut jack) = handed(2);
     jack.store(&mut rig, "TOM", 1);
     told(&mut tom, &mut rig);
@@ -118,9 +119,9 @@ fn a_refusal_of_what_was_not_handed_is_ignored() {
     assert!(jack.is_alive(&mut rig) && tom.is_alive(&mut rig));
 }
 
-/// What only a relay may refuse for would be a way to play with authors.
+/// A recipient could otherwise mislead senders with reasons that only a relay has.
 #[test]
-fn a_reason_that_is_none_of_readers_breaks_the_protocol() {
+fn refusal_reason_reserved_for_relay_breaks_protocol() {
     for reason in [0, 1, 2, 4, 5, 6, 7, 11, 255] {
         let (mut rig, mut tom, mut jack) = handed(1);
         let mut message = vec![0x09, 3, b'T', b'O', b'M'];
@@ -131,9 +132,10 @@ fn a_reason_that_is_none_of_readers_breaks_the_protocol() {
     }
 }
 
-/// While the disk is full the author hears nothing; then all of it, in order.
+// faults.md: R72
+/// The sender gets nothing while the disk is full, and then everything in order.
 #[test]
-fn row_72_a_refusal_waits_for_a_full_disk() {
+fn refusal_waits_while_disk_is_full() {
     let (mut rig, mut tom, mut jack) = handed(3);
     rig.full = true;
     refuse(&mut jack, &mut rig, 1);

@@ -1,5 +1,4 @@
-//! What came behind a gap, and what may come from those who have not signed in: kept as it came,
-//! counted, and bounded.
+//! Stream data behind a gap, and data before the sign-in: stored sparsely, counted and bounded.
 
 use queqiao::relay::Limits;
 use queqiao::wire::frame::{Frame, StreamId, close};
@@ -8,21 +7,22 @@ use queqiao::wire::limits::{CREDIT_BEFORE_WELCOME, STREAM_CREDIT};
 use super::hand::{Hand, Said, Told};
 use super::rig::{Rig, ms, secs, udp};
 
-/// One byte of a stream, at `offset`.
+/// Returns one byte of a stream, at `offset`.
 fn byte_at(stream: StreamId, offset: usize) -> Frame<'static> {
     Frame::Stream { stream, offset: offset as u64, data: &[1] }
 }
 
-/// Memory of what all sessions have received and not read, in bytes.
+/// Returns the memory of received and unread data of all sessions, in bytes.
 fn received(rig: &Rig) -> usize {
     let mut sum = 0;
     rig.relay.look_at_peers(|peer| sum += peer.link().received_memory());
     sum
 }
 
-/// As the issue measured it: one packet pinned 277 KiB, and 2,048 strangers 559 MiB.
+// faults.md: R24
+/// In a dense buffer one packet pinned 277 KiB, and 2,048 strangers 559 MiB.
 #[test]
-fn strangers_last_bytes_of_the_window_take_bytes() {
+fn last_byte_of_window_costs_stranger_only_bytes() {
     let mut rig = Rig::new();
     let last = CREDIT_BEFORE_WELCOME[StreamId::Control.index()] - 1;
     for who in 0..250 {
@@ -38,8 +38,9 @@ fn strangers_last_bytes_of_the_window_take_bytes() {
     assert_eq!((rig.relay.session_count(), rig.relay.gapped_bytes()), (0, 0));
 }
 
+// faults.md: R24
 #[test]
-fn members_last_bytes_of_each_window_take_bytes() {
+fn last_byte_of_window_costs_member_only_bytes() {
     let mut rig = Rig::new();
     let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
     for stream in StreamId::ALL {
@@ -50,7 +51,7 @@ fn members_last_bytes_of_each_window_take_bytes() {
 }
 
 #[test]
-fn before_the_welcome_there_is_little_credit_and_with_it_all() {
+fn welcome_raises_small_credit_to_full() {
     for (stream, credit) in StreamId::ALL.into_iter().zip(CREDIT_BEFORE_WELCOME) {
         let mut rig = Rig::new();
         let mut hand = Hand::shake(&mut rig, udp(1, 1), 1, 1).unwrap();
@@ -68,9 +69,9 @@ fn before_the_welcome_there_is_little_credit_and_with_it_all() {
     }
 }
 
-/// Ten seconds after the handshake, on UDP and on TCP.
+/// Ten seconds after the handshake, on UDP and on TCP, though it answers pings.
 #[test]
-fn session_that_does_not_sign_in_ends_with_its_connection() {
+fn unsigned_session_ends_after_10_s_with_its_connection() {
     let mut rig = Rig::new();
     for is_tcp in [false, true] {
         let path = if is_tcp { rig.connect("198.18.1.1:1".parse().unwrap()) } else { udp(1, 1) };
@@ -80,14 +81,14 @@ fn session_that_does_not_sign_in_ends_with_its_connection() {
             rig.wait(ms(100));
         }
         rig.wait(ms(99));
-        assert!(hand.is_alive(&mut rig), "though it is only asked whether it lives");
+        assert!(hand.is_alive(&mut rig), "the limit is not reached yet");
         rig.wait(ms(1));
         assert_eq!((rig.relay.session_count(), rig.is_closed(path)), (0, is_tcp));
     }
 }
 
 #[test]
-fn a_refused_name_is_gone_too_and_one_that_waits_is_not() {
+fn refused_sign_in_ends_and_waiting_one_stays() {
     let mut rig = Rig::new();
     let _tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
     rig.commits = false;
@@ -98,12 +99,12 @@ fn a_refused_name_is_gone_too_and_one_that_waits_is_not() {
     jack.sign_in(&mut rig, "JACK");
     rig.wait(secs(10));
     assert_eq!(rig.relay.session_count(), 2);
-    assert!(jack.is_alive(&mut rig), "the disk is to blame");
+    assert!(jack.is_alive(&mut rig), "its sign-in waits for the disk");
 }
 
-/// A member whose name has just passed from one machine to another waits for its turn.
+/// A member whose name has just changed machines waits for its turn.
 #[test]
-fn a_sign_in_that_is_held_is_not_forgotten() {
+fn held_back_sign_in_is_not_forgotten() {
     let mut rig = Rig::new();
     let hands: Vec<Hand> =
         (0..3).map(|port| Hand::member_or_held(&mut rig, udp(1, port), 1, "TOM")).collect();
@@ -113,8 +114,9 @@ fn a_sign_in_that_is_held_is_not_forgotten() {
     assert_eq!(held.told(StreamId::Control).first(), Some(&Told::Welcome));
 }
 
+// faults.md: R24
 #[test]
-fn beyond_the_budget_what_is_behind_a_gap_counts_as_lost() {
+fn data_behind_gap_over_budget_counts_as_lost() {
     let mut rig = Rig::with(Limits { reassembly_bytes: 2_000, ..Limits::default() });
     let mut greedy = Hand::member(&mut rig, udp(1, 1), 1, "GREEDY");
     for offset in 0..30 {
@@ -122,8 +124,8 @@ fn beyond_the_budget_what_is_behind_a_gap_counts_as_lost() {
     }
     let full = rig.relay.gapped_bytes();
     assert!((1_900..=2_100).contains(&full), "{full}");
-    let (mut tom, mut jack) =
-        (Hand::member(&mut rig, udp(2, 2), 2, "TOM"), Hand::member(&mut rig, udp(3, 3), 3, "JACK"));
+    let mut tom = Hand::member(&mut rig, udp(2, 2), 2, "TOM");
+    let mut jack = Hand::member(&mut rig, udp(3, 3), 3, "JACK");
     let acked = |tom: &mut Hand, rig: &mut Rig, frame| {
         tom.heard.clear();
         tom.send(rig, &[frame]);
@@ -131,18 +133,18 @@ fn beyond_the_budget_what_is_behind_a_gap_counts_as_lost() {
         tom.hear(rig);
         tom.heard.contains(&Said::Ack(tom.number - 1))
     };
-    assert!(!acked(&mut tom, &mut rig, byte_at(StreamId::Chat, 9_000)), "it is to be sent again");
+    assert!(!acked(&mut tom, &mut rig, byte_at(StreamId::Chat, 9_000)), "it must be sent again");
     assert_eq!(rig.relay.gapped_bytes(), full);
     tom.write(&mut rig, "JACK", 1, 0, "in order");
     jack.hear(&mut rig);
-    assert_eq!(jack.deliveries(&mut rig).len(), 1, "what has no gap before it is taken");
+    assert_eq!(jack.deliveries(&mut rig).len(), 1, "data without a gap is taken");
     greedy.send(&mut rig, &[Frame::Close { code: close::DONE, reason: "bye" }]);
     assert_eq!(rig.relay.gapped_bytes(), 0);
     assert!(acked(&mut tom, &mut rig, byte_at(StreamId::Chat, 9_000)));
 }
 
 #[test]
-fn a_session_that_has_ended_keeps_nothing_of_what_came() {
+fn ended_session_keeps_no_received_data() {
     let mut rig = Rig::new();
     let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
     let piece = |offset| Frame::Stream { stream: StreamId::Bulk, offset, data: &[0xFF; 900] };

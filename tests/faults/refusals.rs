@@ -1,5 +1,5 @@
-//! A conversation that is refused with much on its way: everything goes once, ends once, and holds
-//! up no other.
+//! A refused conversation with many letters in flight. Each letter is sent once and ends once, and
+//! no other conversation waits.
 
 use std::net::SocketAddr;
 
@@ -16,9 +16,9 @@ use super::house::two;
 use super::rig::{Given, Rig, ms, secs, udp};
 use super::visitor::Visitor;
 
-/// Lines for a guest, given in one turn; one window holds a quarter of them.
+/// Lines for a guest, given in one turn. One window holds a quarter of them.
 const LINES: u64 = 900;
-/// Bytes of one conversation on their way at once, as `client/outbox.rs` has it.
+/// Bytes of one conversation in flight, as `client/outbox.rs` has it.
 const WINDOW_BYTES: u64 = 128 * 1024;
 const LINE_LEN: usize = 500;
 
@@ -29,7 +29,7 @@ fn line(number: u64) -> String {
 fn refused(jack: &Visitor) -> Vec<u64> {
     let number = |event: &Event| match event {
         Event::Refused { request, reason: Reason::Unknown, may_have_arrived: false, text, .. } => {
-            assert_eq!(*text, line(*request), "the text is back");
+            assert_eq!(*text, line(*request), "the text is returned");
             Some(*request)
         }
         _ => None,
@@ -38,7 +38,7 @@ fn refused(jack: &Visitor) -> Vec<u64> {
 }
 
 #[test]
-fn lines_to_a_gone_guest_go_once_and_end_together() {
+fn lines_to_gone_guest_are_sent_once_and_end_together() {
     let rules = guest_rules::to_jack(8, GuestTexts::default());
     let mut rig = Rig::serving(Limits::default(), Some(rules));
     let mut tom = Hand::member(&mut rig, udp(1, 1_000), 1, "TOM");
@@ -54,18 +54,19 @@ fn lines_to_a_gone_guest_go_once_and_end_together() {
     rig.disconnect(conn);
     jack.run_with(&mut rig, secs(20));
 
-    let (before, packets) = (rig.relay.stats().letters_refused, jack.packets_up);
+    let before = rig.relay.stats().letters_refused;
+    let packets = jack.packets_up;
     (2..LINES + 2).for_each(|request| jack.send(1, request, &guest, &line(request)));
     jack.send(1, 9_000, "TOM", "by the way");
     jack.run_with(&mut rig, ms(400));
     tom.send(&mut rig, &[Frame::Ping]);
-    assert_eq!(tom.deliveries(&mut rig).len(), 1, "another conversation is not held up");
+    assert_eq!(tom.deliveries(&mut rig).len(), 1, "another conversation does not wait");
     jack.run_with(&mut rig, secs(5));
-    assert_eq!(refused(&jack), (2..LINES + 2).collect::<Vec<_>>(), "each once, and in order");
+    assert_eq!(refused(&jack), (2..LINES + 2).collect::<Vec<_>>(), "each once and in order");
     let went = rig.relay.stats().letters_refused - before;
-    assert!(went <= WINDOW_BYTES / LINE_LEN as u64, "{went} were sent; those that waited end with them");
+    assert!(went <= WINDOW_BYTES / LINE_LEN as u64, "{went} were sent; the waiting ones end with them");
     let bytes = (jack.packets_up - packets) as u64 * 1_200;
-    assert!(bytes <= 2 * WINDOW_BYTES, "at most {bytes} bytes: nothing goes again");
+    assert!(bytes <= 2 * WINDOW_BYTES, "at most {bytes} bytes: no line is sent twice");
 
     // A later line tries again, alone.
     let before = rig.relay.stats().letters_refused;
@@ -79,11 +80,14 @@ fn id(number: u64) -> LetterId {
     LetterId { outbox: OutboxId(0xB0), number }
 }
 
-/// A relay where TOM, JACK, and MARY are members. TOM has heard of none of this many refusals of letters to JACK.
+/// Returns a relay with the members TOM, JACK and MARY. TOM has not received this many refusals of
+/// letters to JACK.
 fn owing(limits: Limits, refusals: u64) -> (Rig, Hand, Hand, Hand) {
-    let (from, to): (Name, Name) = ("TOM".parse().unwrap(), "JACK".parse().unwrap());
+    let from: Name = "TOM".parse().unwrap();
+    let to: Name = "JACK".parse().unwrap();
     let owed = |number| {
-        let (from, to) = (from.clone(), to.clone());
+        let from = from.clone();
+        let to = to.clone();
         OwedRefusal { from, to, id: id(number), reason: Reason::Expired, may_have_arrived: false }
     };
     let mail = Mail { refusals: (1..=refusals).map(owed).collect(), ..Mail::default() };
@@ -94,9 +98,9 @@ fn owing(limits: Limits, refusals: u64) -> (Rig, Hand, Hand, Hand) {
     (rig, tom, jack, mary)
 }
 
-/// As many refusals as one author may be owed are all of one conversation.
+/// All refusals that may be pending for one sender belong to one conversation.
 #[test]
-fn unheard_refusals_hold_up_no_other_conversation() {
+fn unacknowledged_refusals_block_no_other_conversation() {
     let (mut rig, mut tom, mut jack, mut mary) = owing(Limits::default(), 10_000);
     tom.write(&mut rig, "MARY", 1, 0, "hello");
     assert_eq!(mary.deliveries(&mut rig).len(), 1);
@@ -109,7 +113,7 @@ fn unheard_refusals_hold_up_no_other_conversation() {
 }
 
 #[test]
-fn unheard_refusals_count_in_what_their_author_may_hold() {
+fn unacknowledged_refusals_count_against_sender_limit() {
     let limits = Limits { sender_bytes: 1 << 20, ..Limits::default() };
     let (mut rig, mut tom, _, mut mary) = owing(limits, 10_000 + (1 << 20) / 256);
     tom.write(&mut rig, "MARY", 1, 0, "hello");

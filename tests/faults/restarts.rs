@@ -1,4 +1,5 @@
-//! A relay that is killed, and the one that runs after it on the same disk: what it still knows, and whom it tells.
+//! A relay that is killed, and the next one on the same disk: its knowledge, and the clients it
+//! resets.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -22,7 +23,7 @@ fn later(rig: Rig, dir: &FolderPath, limits: &Limits) -> Rig {
     Rig::open(dir, limits.clone(), tick)
 }
 
-/// Resets sent since the last time, by address.
+/// Returns the resets sent since the last call, by address.
 fn resets(rig: &mut Rig) -> BTreeMap<SocketAddr, usize> {
     let mut counts = BTreeMap::new();
     for (path, bytes) in std::mem::take(&mut rig.sent) {
@@ -35,8 +36,10 @@ fn resets(rig: &mut Rig) -> BTreeMap<SocketAddr, usize> {
     counts
 }
 
+// faults.md: R31
+/// The first resets are spread over a second, and a session that got three is forgotten.
 #[test]
-fn row_31_lost_sessions_are_told_a_thousand_a_second_three_times_and_then_forgotten() {
+fn lost_sessions_get_three_resets_at_1000_per_s() {
     const LOST: u32 = 1_000;
     let dir = tempfile::tempdir().unwrap();
     let addr = |n: u32| SocketAddr::from(([198, 18, 1 + (n / 250) as u8, (n % 250) as u8], 1_000));
@@ -49,11 +52,7 @@ fn row_31_lost_sessions_are_told_a_thousand_a_second_three_times_and_then_forgot
     assert!(told.len() <= 20, "not all at once");
     rig.wait(ms(999));
     resets(&mut rig).into_iter().for_each(|(addr, count)| *told.entry(addr).or_default() += count);
-    assert_eq!(
-        (told.len(), told.values().max()),
-        (LOST as usize, Some(&1)),
-        "each once in its share of time"
-    );
+    assert_eq!((told.len(), told.values().max()), (LOST as usize, Some(&1)), "one each in the first second");
     let Path::Udp(back) = udp(1, 1) else { unreachable!() };
     rig.wait(secs(3));
     resets(&mut rig).into_iter().for_each(|(addr, count)| *told.entry(addr).or_default() += count);
@@ -61,11 +60,12 @@ fn row_31_lost_sessions_are_told_a_thousand_a_second_three_times_and_then_forgot
     assert!(!told.contains_key(&back));
     let mut rig = later(rig, dir.path(), &Limits::default());
     rig.wait(secs(2));
-    assert!(resets(&mut rig).is_empty(), "they were told");
+    assert!(resets(&mut rig).is_empty(), "they had their three resets");
 }
 
+// faults.md: R31
 #[test]
-fn row_31_whoever_is_back_is_told_no_more() {
+fn returned_client_gets_no_further_reset() {
     let dir = tempfile::tempdir().unwrap();
     let mut rig = Rig::open(dir.path(), Limits::default(), START);
     Hand::member(&mut rig, udp(1, 1), 1, "TOM");
@@ -80,7 +80,7 @@ fn row_31_whoever_is_back_is_told_no_more() {
 }
 
 #[test]
-fn a_session_that_ended_is_noted_no_longer() {
+fn ended_session_gets_no_reset_after_restart() {
     let dir = tempfile::tempdir().unwrap();
     let mut rig = Rig::open(dir.path(), Limits::default(), START);
     Hand::member(&mut rig, udp(1, 1), 1, "TOM");
@@ -92,7 +92,7 @@ fn a_session_that_ended_is_noted_no_longer() {
     assert!(resets(&mut rig).is_empty());
 }
 
-/// Whether this packet is the relay's word that this session is lost.
+/// Whether this packet is a valid reset of this session.
 fn is_reset_of(hand: &Hand, bytes: &[u8]) -> bool {
     match packet::parse(Carrier::Udp, bytes) {
         Ok(Packet::Reset { index, token }) => hand.keys.is_reset(index, token),
@@ -100,12 +100,14 @@ fn is_reset_of(hand: &Hand, bytes: &[u8]) -> bool {
     }
 }
 
-/// A thousand members' sessions, by handshakes of their own: after a restart the relay has the same
-/// tokens for them; a relay on a copy of its folder that was given another id has not.
+// faults.md: R31
+/// A thousand sessions by separate handshakes: after a restart the relay has the same tokens. A
+/// relay on a copy of its folder with another id has not.
 #[test]
-fn row_31_thousand_resets_after_a_restart_are_believed() {
+fn resets_of_1000_sessions_after_restart_are_valid() {
     const LOST: usize = 1_000;
-    let (dir, limits) = (tempfile::tempdir().unwrap(), Limits { per_sender: false, ..Limits::default() });
+    let dir = tempfile::tempdir().unwrap();
+    let limits = Limits { per_sender: false, ..Limits::default() };
     let mut rig = Rig::open(dir.path(), limits.clone(), START);
     let path = |n: usize| udp(1 + (n / 250) as u8, 1 + n as u16);
     let mut hands: Vec<_> =
@@ -115,7 +117,7 @@ fn row_31_thousand_resets_after_a_restart_are_believed() {
     rig.wait(secs(4));
     let mut told = vec![0; LOST];
     for (to, bytes) in std::mem::take(&mut rig.sent) {
-        let n = (0..LOST).find(|n| path(*n) == to).expect("a session's address");
+        let n = (0..LOST).find(|n| path(*n) == to).expect("every reset goes to a session's address");
         told[n] += usize::from(is_reset_of(&hands[n], &bytes));
     }
     let once_more = told.iter().filter(|count| **count != 3).count();
@@ -130,9 +132,10 @@ fn row_31_thousand_resets_after_a_restart_are_believed() {
     assert!(!answers.is_empty() && !answers.iter().any(|bytes| is_reset_of(&hands[5], bytes)));
 }
 
-/// The relay wrote nothing of it: both were online. It is the reader who tells it again, and the author who asks.
+/// Both were online, so the relay wrote nothing of it. The recipient reports it again, and the
+/// sender queries it.
 #[test]
-fn a_letter_read_just_before_the_relay_was_killed_is_shown_as_read() {
+fn read_receipt_survives_relay_kill() {
     for killed_again in [false, true] {
         let dir = tempfile::tempdir().unwrap();
         let mut rig = Rig::open(dir.path(), Limits::default(), START);
@@ -160,9 +163,9 @@ fn a_letter_read_just_before_the_relay_was_killed_is_shown_as_read() {
     }
 }
 
-/// What a reader claims costs its own share, and moves nothing of whoever it names.
+/// False READ claims use up the recipient's own quota and do not change the sender's state.
 #[test]
-fn a_reader_who_claims_what_was_never_sent_harms_nobody() {
+fn false_read_reports_are_bounded_and_have_no_effect() {
     let mut rig = Rig::new();
     let mut mallory = Hand::member(&mut rig, udp(3, 3), 3, "mallory");
     let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
@@ -172,17 +175,17 @@ fn a_reader_who_claims_what_was_never_sent_harms_nobody() {
         mallory.say(&mut rig, StreamId::Control, &claim);
     }
     rig.asked.retain(|(_, record)| matches!(record, Record::Progress { .. }));
-    assert_eq!(rig.asked.len(), 1_024, "a bound on what is written down");
+    assert_eq!(rig.asked.len(), 1_024, "the number of stored reports is bounded");
     tom.hear(&mut rig);
     assert!(tom.told(StreamId::Control).is_empty());
     tom.write(&mut rig, "mallory", 1, 0, "hello");
     mallory.hear(&mut rig);
-    assert_eq!(mallory.told(StreamId::Chat).len(), 1, "letters are taken as ever");
+    assert_eq!(mallory.told(StreamId::Chat).len(), 1, "letters are still taken");
 }
 
-/// The author's letter was refused: the flow is known, and nothing of it was ever taken.
+/// The sender's letter was refused: the flow is known, and none of its letters was ever taken.
 #[test]
-fn what_a_reader_has_claimed_is_never_written_down_as_less() {
+fn stored_read_mark_never_decreases() {
     let mut rig = Rig::with(Limits { pair_bytes: 1_000, ..Limits::default() });
     let mut mallory = Hand::member(&mut rig, udp(3, 3), 3, "mallory");
     let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
@@ -203,7 +206,7 @@ fn what_a_reader_has_claimed_is_never_written_down_as_less() {
     assert!(written.len() > 1, "it was written again");
 }
 
-/// JACK is a member and away; TOM has written three letters, which are in the mailbox.
+/// Returns a relay whose mailbox has three letters of TOM to JACK, who is away.
 fn waiting(dir: &FolderPath, limits: &Limits) -> Rig {
     let mut rig = Rig::open(dir, limits.clone(), START);
     Hand::member(&mut rig, udp(2, 2), 2, "JACK");
@@ -214,8 +217,9 @@ fn waiting(dir: &FolderPath, limits: &Limits) -> Rig {
     rig
 }
 
+// faults.md: R52
 #[test]
-fn row_52_a_mailbox_that_was_full_is_full_after_a_restart_and_takes_more_when_it_was_emptied() {
+fn full_mailbox_stays_full_across_restart_until_emptied() {
     let dir = tempfile::tempdir().unwrap();
     let limits = Limits { pair_letters: 3, ..Limits::default() };
     let rig = waiting(dir.path(), &limits);
@@ -233,7 +237,7 @@ fn row_52_a_mailbox_that_was_full_is_full_after_a_restart_and_takes_more_when_it
 }
 
 #[test]
-fn letters_expire_after_a_restart_too_and_never_before_their_time() {
+fn letters_expire_across_restart_and_never_early() {
     let limits = Limits { keep: secs(100), ..Limits::default() };
     for stopped in [true, false] {
         let dir = tempfile::tempdir().unwrap();
@@ -246,7 +250,7 @@ fn letters_expire_after_a_restart_too_and_never_before_their_time() {
         let expired = |rig: &Rig| rig.relay.stats().letters_expired;
         rig.wait(secs(30));
         assert_eq!(expired(&rig), 0);
-        // A relay that was killed has forgotten how long it ran: letters wait longer, not shorter.
+        // A killed relay has lost part of its uptime clock: letters wait longer, not shorter.
         rig.wait(if stopped { secs(20) } else { secs(80) });
         assert_eq!(expired(&rig), 3, "stopped in good order: {stopped}");
         let mut rig = later(rig, dir.path(), &limits);
@@ -257,13 +261,14 @@ fn letters_expire_after_a_restart_too_and_never_before_their_time() {
         assert_eq!(
             tom.refusals(&mut rig),
             [gone(1), gone(2), gone(3)],
-            "their author is told, whenever it comes"
+            "the sender gets the refusals at its next sign-in"
         );
     }
 }
 
+// faults.md: R12
 #[test]
-fn row_12_tokens_are_the_same_after_a_restart() {
+fn reset_tokens_survive_restart() {
     let dir = tempfile::tempdir().unwrap();
     let mut rig = Rig::open(dir.path(), Limits::default(), Tick::from_micros(5));
     let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
@@ -276,9 +281,10 @@ fn row_12_tokens_are_the_same_after_a_restart() {
     assert_eq!((by_itself.len(), by_itself), (1, rig.answers(path)));
 }
 
-/// What a receipt says of later letters would pass for the end of one that was accepted and is refused.
+/// The sender is away while its first letter expires and the second is delivered. The receipt for
+/// the second must not count for the first, also across a restart.
 #[test]
-fn a_letter_that_expired_while_its_author_was_away_is_not_delivered_because_a_later_one_is() {
+fn expired_letter_does_not_pass_as_delivered() {
     let limits = Limits { keep: secs(100), ..Limits::default() };
     for restarted in [false, true] {
         let dir = tempfile::tempdir().unwrap();
@@ -290,7 +296,8 @@ fn a_letter_that_expired_while_its_author_was_away_is_not_delivered_because_a_la
             tom.send(1, request, "JACK", "hello");
             tom.run_with(&mut rig, secs(pause));
         }
-        (tom.cut_up, tom.cut_down) = (true, true);
+        tom.cut_up = true;
+        tom.cut_down = true;
         tom.run_with(&mut rig, secs(50));
         assert_eq!(rig.relay.stats().letters_expired, 1);
         let mut jack = Hand::member(&mut rig, udp(2, 3), 2, "JACK");
@@ -303,7 +310,8 @@ fn a_letter_that_expired_while_its_author_was_away_is_not_delivered_because_a_la
         if restarted {
             rig = later(rig, dir.path(), &limits);
         }
-        (tom.cut_up, tom.cut_down) = (false, false);
+        tom.cut_up = false;
+        tom.cut_down = false;
         tom.run_with(&mut rig, secs(60));
         let end = |event: &Event| match event {
             Event::Progress { request, progress: Progress::Delivered, .. } => Some((*request, None)),

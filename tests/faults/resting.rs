@@ -1,5 +1,5 @@
-//! What the relay knows of conversations that have come to rest leaves it, and nothing that a
-//! member has yet to hear.
+//! Inactive conversations leave the relay's memory and disk. Reports that a member has not received
+//! stay.
 
 use std::path::Path as FolderPath;
 
@@ -12,7 +12,7 @@ use queqiao::wire::message::{Reason, ToRelay};
 use super::hand::{Hand, Told};
 use super::rig::{Given, Rig, START, secs, udp};
 
-/// A mailbox keeps a letter for this long; a round looks at all conversations each minute.
+/// Time that a mailbox keeps a letter, in seconds. The relay checks all conversations each minute.
 const KEEP_S: u64 = 1_000;
 
 fn limits() -> Limits {
@@ -20,7 +20,8 @@ fn limits() -> Limits {
 }
 
 fn restart(mut rig: Rig, dir: &FolderPath) -> Rig {
-    let (tick, counters) = (stop(&mut rig), rig.counter());
+    let tick = stop(&mut rig);
+    let counters = rig.counter();
     drop(rig);
     let mut rig = Rig::open(dir, limits(), tick);
     (0..counters).for_each(|_| assert!(rig.counter() > 0));
@@ -32,14 +33,14 @@ fn stop(rig: &mut Rig) -> queqiao::base::Tick {
     rig.tick
 }
 
-/// The relay ends; what its disk has.
+/// Ends the relay and returns the mail on its disk.
 fn mail(mut rig: Rig, dir: &FolderPath) -> Mail {
     stop(&mut rig);
     drop(rig);
     RelayStore::open(dir, || [0; 32]).unwrap().1.mail
 }
 
-/// TOM writes to JACK, who has read it. What TOM has heard of that is left open.
+/// TOM writes to JACK, who reads it. TOM may or may not have received the receipt.
 fn conversation(rig: &mut Rig) -> (Hand, Hand) {
     let mut tom = Hand::member(rig, udp(1, 1), 1, "TOM");
     let mut jack = Hand::member(rig, udp(2, 1), 2, "JACK");
@@ -50,7 +51,7 @@ fn conversation(rig: &mut Rig) -> (Hand, Hand) {
     (tom, jack)
 }
 
-/// The author comes again, and has heard all.
+/// Signs the sender in again, so that it receives all reports.
 fn hear(rig: &mut Rig) -> Hand {
     let port = 100 + rig.counter() as u16;
     for _ in 0..2 {
@@ -61,7 +62,7 @@ fn hear(rig: &mut Rig) -> Hand {
 }
 
 #[test]
-fn conversation_that_rests_leaves_memory_and_disk_after_keep() {
+fn inactive_conversation_leaves_memory_and_disk_after_keep() {
     for restarted in [false, true] {
         let dir = tempfile::tempdir().unwrap();
         let mut rig = Rig::open(dir.path(), limits(), START);
@@ -75,7 +76,7 @@ fn conversation_that_rests_leaves_memory_and_disk_after_keep() {
         rig = restart(rig, dir.path());
         rig.wait(secs(1));
         rig = restart(rig, dir.path());
-        // What a restart may have left unheard is heard.
+        // The sender receives the reports that a restart may have left.
         hear(&mut rig);
         rig.wait(secs(KEEP_S + 120));
         assert_eq!(mail(rig, dir.path()).marks, [], "restarted: {restarted}");
@@ -83,7 +84,7 @@ fn conversation_that_rests_leaves_memory_and_disk_after_keep() {
 }
 
 #[test]
-fn conversation_stays_before_keep_is_over() {
+fn conversation_stays_until_keep_is_over() {
     let dir = tempfile::tempdir().unwrap();
     let mut rig = Rig::open(dir.path(), limits(), START);
     conversation(&mut rig);
@@ -92,9 +93,10 @@ fn conversation_stays_before_keep_is_over() {
     assert_eq!(mail(rig, dir.path()).marks.len(), 1);
 }
 
-/// The author has not come since its letter was delivered: it hears of it whenever it comes.
+/// The sender has not signed in since its letter was delivered. It gets the receipt whenever it
+/// does.
 #[test]
-fn marks_wait_for_their_author_for_any_time() {
+fn receipt_waits_for_absent_sender_for_any_time() {
     let dir = tempfile::tempdir().unwrap();
     let mut rig = Rig::open(dir.path(), limits(), START);
     let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
@@ -115,10 +117,10 @@ fn marks_wait_for_their_author_for_any_time() {
     assert_eq!(tom.told(StreamId::Control), [Told::Welcome, receipt]);
 }
 
-/// An owed refusal keeps its conversation: without it a receipt would call the refused letter
+/// A pending refusal keeps its conversation: without it a receipt would count the refused letter as
 /// delivered.
 #[test]
-fn refusal_waits_for_its_author_for_any_time() {
+fn refusal_waits_for_absent_sender_for_any_time() {
     let dir = tempfile::tempdir().unwrap();
     let mut rig = Rig::open(dir.path(), limits(), START);
     Hand::member(&mut rig, udp(2, 1), 2, "JACK");
@@ -135,9 +137,9 @@ fn refusal_waits_for_its_author_for_any_time() {
     assert_eq!(tom.refusals(&mut rig), [(1, Reason::Expired)]);
 }
 
-/// The author was removed, and hears of it no more.
+/// A removed sender cannot receive its refusals any more.
 #[test]
-fn refusals_of_a_removed_author_leave_memory_and_disk() {
+fn refusals_of_removed_sender_leave_memory_and_disk() {
     for restarted in [false, true] {
         let dir = tempfile::tempdir().unwrap();
         let mut rig = Rig::open(dir.path(), limits(), START);
@@ -157,10 +159,10 @@ fn refusals_of_a_removed_author_leave_memory_and_disk() {
     }
 }
 
-/// A letter that comes again when its conversation is forgotten goes to its reader, who knows it;
-/// the next one follows it.
+/// A letter repeated after its conversation was forgotten goes to its recipient, which knows it.
+/// The next one follows it.
 #[test]
-fn letters_pass_after_their_conversation_was_forgotten() {
+fn letters_pass_after_conversation_was_forgotten() {
     let dir = tempfile::tempdir().unwrap();
     let mut rig = Rig::open(dir.path(), limits(), START);
     conversation(&mut rig);
@@ -175,9 +177,9 @@ fn letters_pass_after_their_conversation_was_forgotten() {
     assert_eq!(tom.refusals(&mut rig), []);
 }
 
-/// A reader speaks of letters that the relay knows nothing of, and their author never asks.
+/// A recipient reports letters that the relay does not know, and their sender never asks for them.
 #[test]
-fn what_was_read_of_unknown_letters_leaves_after_keep() {
+fn read_reports_of_unknown_letters_leave_after_keep() {
     let dir = tempfile::tempdir().unwrap();
     let mut rig = Rig::open(dir.path(), limits(), START);
     Hand::member(&mut rig, udp(1, 1), 1, "TOM");

@@ -1,4 +1,4 @@
-//! A relay in a vice: virtual time, inputs by hand, everything it does laid open.
+//! Test harness for one relay core: virtual time, hand-made inputs, inspectable effects.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -15,14 +15,14 @@ use queqiao::wire::packet::{PacketType, RESET_LEN};
 
 use super::hand::private;
 
-/// An input that waits; packets keep their bytes.
+/// An input for a later turn. Packets and texts own their bytes.
 pub enum Given<C> {
     Packet(Path, Vec<u8>),
     Text(Path, Vec<u8>),
     Other(Input<'static, C>),
 }
 
-/// Lends what was given to one turn.
+/// Lends the inputs to one turn.
 pub struct Feed<C> {
     pub waiting: VecDeque<Given<C>>,
     pub lent: Vec<u8>,
@@ -44,8 +44,9 @@ impl<C> Inbox<C> for Feed<C> {
     }
 }
 
-/// When the world begins; the clock of people then.
+/// Start of virtual time.
 pub const START: Tick = Tick::from_micros(1_000_000);
+/// Wall clock at tick 0, in milliseconds since 1970.
 const WALL_START: u64 = 1_800_000_000_000;
 
 pub fn now_at(tick: Tick) -> Now {
@@ -60,28 +61,28 @@ pub const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-/// A UDP path from an address that is not loopback.
+/// Returns a UDP path from an address that is not loopback.
 pub fn udp(host: u8, port: u16) -> Path {
     Path::Udp(SocketAddr::from(([198, 18, 0, host], port)))
 }
 
-/// The relay and what it did.
+/// A relay and its effects.
 pub struct Rig {
     pub relay: Relay,
     pub tick: Tick,
     pub sent: Vec<(Path, Vec<u8>)>,
     pub closed: Vec<ConnId>,
     pub shown: Vec<Event>,
-    /// Records are committed in the turn after; otherwise they wait in `asked`.
+    /// Whether records are committed in the next turn. Otherwise they wait in `asked`.
     pub commits: bool,
     pub asked: Vec<(Ticket, Record)>,
-    /// Changes of the roll asked for so far, lists of names among them.
+    /// Number of membership records submitted so far. Block lists are among them.
     pub changes: usize,
-    /// The disk is full: what would be committed is not, and rows are read all the same.
+    /// Whether the disk is full: no record is committed, and rows can still be read.
     pub full: bool,
-    /// Records of which this holds are not committed.
+    /// Whether the disk refuses this record.
     pub refuses: fn(&Record) -> bool,
-    /// Records that were not committed.
+    /// Number of records that were not committed.
     pub refused: usize,
     loads: Vec<(Ticket, Query)>,
     store: RelayStore,
@@ -100,23 +101,24 @@ impl Rig {
         Rig::serving(limits, None)
     }
 
-    /// A relay that serves guests too.
+    /// Returns a relay that also serves guests.
     pub fn serving(limits: Limits, guests: Option<GuestRules>) -> Rig {
-        let (store, state) = RelayStore::in_memory([7; 32]).expect("memory is there");
+        let (store, state) = RelayStore::in_memory([7; 32]).expect("an in-memory store opens");
         Rig::begin(limits, guests, store, state)
     }
 
-    /// A relay that begins with these members, whose keys are those of the hands 1, 2, …, and with this mail.
+    /// Returns a relay that begins with these members and this mail. The keys of the members are
+    /// those of the hands 1, 2, ….
     pub fn with_mail(limits: Limits, names: &[&str], mail: Mail) -> Rig {
-        let (store, mut state) = RelayStore::in_memory([7; 32]).expect("memory is there");
+        let (store, mut state) = RelayStore::in_memory([7; 32]).expect("an in-memory store opens");
         let key = |who| Identity::from_private(private(who)).public();
         state.members = names.iter().zip(1..).map(|(name, who)| (name.parse().unwrap(), key(who))).collect();
         Rig::begin(limits, None, store, RelayState { mail, ..state })
     }
 
-    /// A relay that begins with what is in this folder, at this time.
+    /// Returns a relay that begins with the contents of this folder, at this time.
     pub fn open(dir: &FolderPath, limits: Limits, tick: Tick) -> Rig {
-        let (store, state) = RelayStore::open(dir, || [7; 32]).expect("the folder is whole");
+        let (store, state) = RelayStore::open(dir, || [7; 32]).expect("the folder is intact");
         let mut rig = Rig { tick, ..Rig::begin(limits, None, store, state) };
         rig.take(Vec::new());
         rig
@@ -159,7 +161,7 @@ impl Rig {
         self.relay.public_key()
     }
 
-    /// One turn with these inputs.
+    /// Runs one turn with these inputs.
     pub fn take(&mut self, waiting: Vec<Given<queqiao::relay::Command>>) {
         let mut feed = Feed { waiting: waiting.into(), lent: Vec::new() };
         self.out.clear();
@@ -179,7 +181,8 @@ impl Rig {
             }
         }
         if self.commits && !(self.asked.is_empty() && self.loads.is_empty()) {
-            let (asked, loads) = (std::mem::take(&mut self.asked), std::mem::take(&mut self.loads));
+            let asked = std::mem::take(&mut self.asked);
+            let loads = std::mem::take(&mut self.loads);
             let mut answers = Vec::new();
             for (ticket, record) in asked {
                 if self.full || (self.refuses)(&record) {
@@ -187,29 +190,29 @@ impl Rig {
                     answers.push(Given::Other(Input::NotCommitted(ticket)));
                     continue;
                 }
-                self.store.commit(&[record], &mut Vec::new()).expect("memory has room");
+                self.store.commit(&[record], &mut Vec::new()).expect("the store takes the record");
                 answers.push(Given::Other(Input::Committed(ticket)));
             }
             for (ticket, query) in loads {
-                let rows = self.store.load(&query).expect("memory is whole");
+                let rows = self.store.load(&query).expect("the store is intact");
                 answers.push(Given::Other(Input::Rows(ticket, rows)));
             }
             self.take(answers);
         }
     }
 
-    /// One turn with one packet.
+    /// Runs one turn with one packet.
     pub fn give(&mut self, path: Path, bytes: &[u8]) {
         self.take(vec![Given::Packet(path, bytes.to_vec())]);
     }
 
-    /// A handshake counter higher than all before.
+    /// Returns a handshake counter higher than all before.
     pub fn counter(&mut self) -> u64 {
         self.counters += 1;
         self.counters
     }
 
-    /// What was sent on a path since the last time.
+    /// Returns the bytes sent on a path since the last call.
     pub fn answers(&mut self, path: Path) -> Vec<Vec<u8>> {
         let (mine, others) = std::mem::take(&mut self.sent).into_iter().partition(|(to, _)| *to == path);
         self.sent = others;
@@ -217,9 +220,10 @@ impl Rig {
         mine.into_iter().map(|(_, bytes)| bytes).collect()
     }
 
-    /// Time passes; each deadline has its turn. Answers with how many there were.
+    /// Lets time pass with a turn at each deadline. Returns the number of turns.
     pub fn wait(&mut self, span: Duration) -> usize {
-        let (end, mut turns) = (self.tick + span, 0);
+        let end = self.tick + span;
+        let mut turns = 0;
         while let Some(at) = self.deadline.filter(|at| *at <= end) {
             self.tick = at;
             self.take(Vec::new());
@@ -229,7 +233,7 @@ impl Rig {
         turns
     }
 
-    /// Somebody connects over TCP.
+    /// Opens a TCP connection from this address.
     pub fn connect(&mut self, remote: SocketAddr) -> Path {
         self.conns += 1;
         let path = Path::Tcp(ConnId(self.conns));
@@ -245,13 +249,14 @@ impl Rig {
         matches!(path, Path::Tcp(conn) if self.closed.contains(&conn))
     }
 
-    /// Nothing was sent to anybody and nothing shown.
+    /// Asserts that nothing was sent and no event shown.
     pub fn assert_silent(&self) {
         let to: Vec<_> = self.sent.iter().map(|(path, bytes)| (path, bytes.len())).collect();
-        assert!(to.is_empty() && self.shown.is_empty(), "it said {to:?} and showed {:?}", self.shown);
+        assert!(to.is_empty() && self.shown.is_empty(), "it sent {to:?} and showed {:?}", self.shown);
     }
 
-    /// As [`Rig::assert_silent`], but for stateless resets, each shorter than any data packet; how many there were.
+    /// As [`Rig::assert_silent`], but allows stateless resets, each shorter than any data packet.
+    /// Returns their number.
     pub fn assert_silent_but_for_resets(&mut self) -> usize {
         let before = self.sent.len();
         self.sent.retain(|(_, bytes)| {
@@ -262,13 +267,13 @@ impl Rig {
         before - self.sent.len()
     }
 
-    /// As [`Rig::assert_silent`], though members have signed in.
+    /// As [`Rig::assert_silent`], but allows sign-ins of members.
     pub fn assert_silent_but_for_sign_ins(&mut self) {
         self.shown.retain(|event| !matches!(event, Event::SignedIn(_)));
         self.assert_silent();
     }
 
-    /// The record of this ticket cannot be made durable.
+    /// Reports that the record of this ticket could not be committed.
     pub fn fail(&mut self, ticket: Ticket) {
         self.take(vec![Given::Other(Input::NotCommitted(ticket))]);
     }

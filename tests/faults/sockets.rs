@@ -1,4 +1,4 @@
-//! What only sockets can show: a relay on loopback, met by what is no client.
+//! Cases that need real sockets: a relay on loopback receives traffic that no client sends.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
@@ -22,10 +22,10 @@ impl Running {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let (told, ready) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
-            let (store, state) = RelayStore::in_memory([7; 32]).expect("memory is there");
+            let (store, state) = RelayStore::in_memory([7; 32]).expect("an in-memory store opens");
             let config = NetConfig::relay(any, Some(any));
             let server =
-                RelayServer::open(config, store, state, Limits::default()).expect("loopback is free");
+                RelayServer::open(config, store, state, Limits::default()).expect("loopback has free ports");
             told.send((server.udp_addr(), server.tcp_addr().unwrap(), server.inlet())).unwrap();
             server.run(|_: ServerNews| ()).expect("there is no disk to fail");
         });
@@ -48,7 +48,7 @@ impl Drop for Running {
     }
 }
 
-/// Everything that comes until the other end closes.
+/// Reads until the relay closes the connection.
 fn until_closed(mut stream: TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     match stream.read_to_end(&mut bytes) {
@@ -58,8 +58,9 @@ fn until_closed(mut stream: TcpStream) -> Vec<u8> {
     }
 }
 
+// faults.md: R36
 #[test]
-fn row_36_other_protocols_are_closed_without_a_byte() {
+fn other_protocols_are_closed_without_a_byte() {
     let relay = Running::start();
     for greeting in
         [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\x16\x03\x01\x02\0", b"SSH-2.0-x\r\n", b"\x05\x01\0", b"\0"]
@@ -70,8 +71,9 @@ fn row_36_other_protocols_are_closed_without_a_byte() {
     }
 }
 
+// faults.md: R35
 #[test]
-fn row_35_lengths_out_of_range_and_records_that_are_no_packets_are_closed() {
+fn invalid_record_lengths_and_packets_are_closed() {
     let relay = Running::start();
     let records: [&[u8]; 4] = [&[0xFF, 0, 0], &[0xFF, 0x40, 0x01], &[0xFF, 0xFF, 0xFF], b"\xFF\x00\x05hello"];
     for record in records {
@@ -82,8 +84,9 @@ fn row_35_lengths_out_of_range_and_records_that_are_no_packets_are_closed() {
     }
 }
 
+// faults.md: R37
 #[test]
-fn row_37_slow_and_silent_connections_are_closed_without_a_packet() {
+fn slow_and_silent_connections_are_closed() {
     let relay = Running::start();
     let mut streams: Vec<TcpStream> = (0..60).map(|_| relay.connect()).collect();
     for (n, stream) in streams.iter_mut().enumerate() {
@@ -100,8 +103,9 @@ fn row_37_slow_and_silent_connections_are_closed_without_a_packet() {
     }
 }
 
+// faults.md: R38
 #[test]
-fn row_38_a_thousand_that_connect_and_leave_cost_the_next_nothing() {
+fn thousand_short_connections_do_not_delay_the_next() {
     let relay = Running::start();
     for _ in 0..1_000 {
         drop(relay.connect());
@@ -111,8 +115,9 @@ fn row_38_a_thousand_that_connect_and_leave_cost_the_next_nothing() {
     assert_eq!(until_closed(stream), b"");
 }
 
+// faults.md: R3
 #[test]
-fn row_03_the_largest_datagrams_are_met_with_silence_and_the_relay_answers_on() {
+fn largest_datagrams_are_dropped_and_key_query_answered() {
     let relay = Running::start();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -125,6 +130,6 @@ fn row_03_the_largest_datagrams_are_met_with_silence_and_the_relay_answers_on() 
     let query = queqiao::session::KeyQuery::new(queqiao::base::Carrier::Udp, &mut rng);
     socket.send_to(query.packet(), relay.udp).unwrap();
     let mut answer = [0; 2_000];
-    let (len, _) = socket.recv_from(&mut answer).expect("the question for the key is answered");
+    let (len, _) = socket.recv_from(&mut answer).expect("the relay answers the key query");
     assert!(query.handle_answer(&answer[..len]).is_ok(), "and nothing before it");
 }

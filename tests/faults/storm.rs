@@ -1,5 +1,5 @@
-//! Everybody at once: a thousand clients return to a relay whose socket holds a hundred datagrams and whose processor
-//! needs time for each handshake.
+//! A reconnect storm: a thousand clients return to a relay whose socket holds a hundred datagrams
+//! and whose processor needs time for each handshake.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,14 +15,14 @@ use super::hand::private;
 use super::rig::{Feed, Given, Rig, START, now_at};
 use super::visitor::{relay_addr, spec};
 
-/// What a receive buffer of 212,992 bytes, Linux's default, holds of packets of 1,200 bytes.
+/// Packets of 1,200 bytes in a receive buffer of 212,992 bytes, the default of Linux.
 const SOCKET_MAX: usize = 92;
-/// What a turn of the relay costs for each packet, and for each first message that needs curve arithmetic, on a slow
-/// machine.
+/// Time of the relay for each packet, on a slow machine.
 const PACKET_COST: Duration = Duration::from_micros(20);
+/// Additional time for each first message that needs curve arithmetic, on a slow machine.
 const SLOW_CURVE_COST: Duration = Duration::from_micros(2_000);
 const STEP: Duration = Duration::from_millis(5);
-/// One way.
+/// Delay of one way.
 const DELAY: Duration = Duration::from_millis(25);
 
 struct Returning {
@@ -49,12 +49,12 @@ struct Storm {
     signed_in: BTreeSet<String>,
 }
 
-/// Where clients are.
+/// Addresses of the clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// Each at an address of its own.
+    /// Each at a separate address.
     Apart,
-    /// All behind one.
+    /// All behind one address.
     OneAddress,
 }
 
@@ -75,7 +75,8 @@ impl Place {
     }
 }
 
-/// Sends first messages whose seal does not fit, 500 a second, each on a new TCP connection, so that its address is proved.
+/// Sends 500 first messages a second whose seal is wrong, each on a new TCP connection, so that its
+/// address is proven.
 struct Neighbour {
     addr: SocketAddr,
     packet: Vec<u8>,
@@ -86,14 +87,15 @@ impl Storm {
     fn run_until_all_are_in(&mut self, within: Duration) {
         while self.signed_in.len() < self.clients.len() {
             self.step();
-            let (took, stats) = (self.now.since(START), self.rig.relay.stats());
+            let took = self.now.since(START);
+            let stats = self.rig.relay.stats();
             let inside = self.signed_in.len();
             assert!(took < within, "{inside} in after {took:?}, {} lost, {stats:?}", self.dropped);
         }
     }
 
     fn new(clients: usize, place: Place) -> Storm {
-        // They return, so their names are not new ones.
+        // Lift the registration limits: these members return and need no new names.
         let names_per_hour = clients as u32;
         let rig = Rig::with(Limits { all_names_per_hour: None, names_per_hour, ..Limits::default() });
         let returning = |n: usize| {
@@ -132,7 +134,7 @@ impl Storm {
     fn step(&mut self) {
         self.now = self.now + STEP;
         while self.down.front().is_some_and(|(at, ..)| *at <= self.now) {
-            let (_, to, bytes) = self.down.pop_front().expect("it is there");
+            let (_, to, bytes) = self.down.pop_front().expect("the queue is not empty");
             self.clients[self.place.index_of(to)]
                 .waiting
                 .push(Given::Packet(Path::Udp(relay_addr(1)), bytes));
@@ -144,7 +146,7 @@ impl Storm {
             }
         }
         while self.up.front().is_some_and(|(at, ..)| *at <= self.now) {
-            let (_, from, bytes) = self.up.pop_front().expect("it is there");
+            let (_, from, bytes) = self.up.pop_front().expect("the queue is not empty");
             match self.socket.len() < SOCKET_MAX {
                 true => self.socket.push_back((from, bytes)),
                 false => self.dropped += 1,
@@ -160,13 +162,14 @@ impl Storm {
         self.relay_free_at = self.relay_free_at + PACKET_COST + self.curve_cost * curve_work as u32;
     }
 
-    /// What the neighbour sends until now.
+    /// Sends the messages of the neighbour that are due.
     fn forge(&mut self) {
         let due = self.now.since(START).as_millis() as u64 / 2;
         while let Some(neighbour) = self.neighbour.as_mut().filter(|neighbour| neighbour.sent < due) {
             neighbour.sent += 1;
             neighbour.addr.set_port(40_000 + (neighbour.sent % 20_000) as u16);
-            let (addr, packet) = (neighbour.addr, neighbour.packet.clone());
+            let addr = neighbour.addr;
+            let packet = neighbour.packet.clone();
             let path = self.rig.connect(addr);
             self.handle(path, &packet);
             assert!(self.rig.is_closed(path) || self.rig.answers(path).is_empty());
@@ -192,7 +195,7 @@ impl Storm {
         assert!(!due, "a deadline in the past: the loop would spin");
     }
 
-    /// The relay works for as long as a step is, one packet after another.
+    /// Lets the relay work for the time of one step, one packet after another.
     fn serve(&mut self) {
         self.rig.wait(self.now.since(self.rig.tick));
         self.relay_free_at = self.relay_free_at.max(self.now - STEP);
@@ -213,8 +216,9 @@ impl Storm {
     }
 }
 
+// faults.md: R32
 #[test]
-fn row_32_a_thousand_clients_that_return_at_once_are_all_in_within_thirty_seconds() {
+fn thousand_clients_reconnect_within_30_s() {
     let mut storm = Storm::new(1_000, Place::Apart);
     storm.run_until_all_are_in(Duration::from_secs(30));
     let stats = storm.rig.relay.stats();
@@ -222,10 +226,11 @@ fn row_32_a_thousand_clients_that_return_at_once_are_all_in_within_thirty_second
     assert!(storm.sent < 40 * 1_000, "{} packets for a thousand sessions", storm.sent);
 }
 
-/// A tenth of the loop's time is for handshakes, and the neighbour takes from it what its forged messages cost. Half of a
-/// thousand clients have half of thirty seconds.
+// faults.md: R32
+/// Handshakes have a tenth of the loop's time, and the forged messages take their part of it. So
+/// half of a thousand clients have half of thirty seconds.
 #[test]
-fn clients_behind_one_address_are_in_beside_a_forger() {
+fn clients_behind_one_address_reconnect_despite_forger() {
     let mut storm = Storm::new(500, Place::OneAddress);
     storm.curve_cost = Duration::from_micros(GRANTED_COST_US.into());
     let packet = garbage(&storm.rig);

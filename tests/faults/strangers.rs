@@ -1,4 +1,4 @@
-//! Datagrams from who has not authenticated: silence, no state, and never more out than in.
+//! Unauthenticated datagrams: no answer, no state, and never more bytes out than in.
 
 use queqiao::base::{Carrier, Rng};
 use queqiao::session::{Hello, KeyQuery};
@@ -11,15 +11,17 @@ use super::rig::{Rig, ms, secs, udp};
 
 const HELLO: Hello = Hello { counter: 1, continues: None };
 
+// faults.md: R1
 #[test]
-fn row_01_short_datagrams_with_every_first_byte_are_met_with_silence() {
+fn short_datagrams_of_every_first_byte_are_dropped() {
     let mut rig = Rig::new();
     for len in 0..=16 {
         for first in 0..=255 {
             let mut bytes = vec![first; len];
             rig.give(udp(1, 1), &bytes);
             if let [magic, kind, rest @ ..] = &mut bytes[..] {
-                (*magic, *kind) = (0xFF, first);
+                *magic = 0xFF;
+                *kind = first;
                 rest.iter_mut().zip([1, 0]).for_each(|(byte, header)| *byte = header);
             }
             rig.give(udp(1, 1), &bytes);
@@ -27,12 +29,14 @@ fn row_01_short_datagrams_with_every_first_byte_are_met_with_silence() {
     }
     rig.assert_silent();
     assert_eq!(rig.relay.session_count(), 0);
-    assert!(rig.deadline.is_none(), "nothing is kept, so nothing is waited for");
+    assert!(rig.deadline.is_none(), "no state, so no deadline");
 }
 
+// faults.md: R2
 #[test]
-fn row_02_random_datagrams_of_every_length_are_met_with_a_reset_at_most() {
-    let (mut rig, mut rng) = (Rig::new(), Rng::from_seed([2; 32]));
+fn random_datagrams_get_at_most_a_reset() {
+    let mut rig = Rig::new();
+    let mut rng = Rng::from_seed([2; 32]);
     for len in 1..=1_500usize {
         let mut bytes = vec![0; len];
         rng.fill(&mut bytes);
@@ -40,7 +44,7 @@ fn row_02_random_datagrams_of_every_length_are_met_with_a_reset_at_most() {
         for kind in 1..=7 {
             let head = [0xFF, kind, 1, 0];
             bytes.iter_mut().zip(head).for_each(|(byte, header)| *byte = header);
-            // A question for the key is answered, and held by the row on amplification.
+            // Key queries are answered; the tests of R10 and R11 cover them.
             if kind != 4 {
                 rig.give(udp(1, 1), &bytes);
             }
@@ -50,8 +54,9 @@ fn row_02_random_datagrams_of_every_length_are_met_with_a_reset_at_most() {
     assert!(rig.deadline.is_none());
 }
 
+// faults.md: R3
 #[test]
-fn row_03_oversized_datagrams_are_met_with_silence_whatever_they_begin_with() {
+fn oversized_datagrams_are_dropped() {
     let mut rig = Rig::new();
     let (mut tom, _) = two(&mut rig);
     rig.shown.clear();
@@ -68,8 +73,10 @@ fn row_03_oversized_datagrams_are_met_with_silence_whatever_they_begin_with() {
     assert!(tom.is_alive(&mut rig));
 }
 
+// faults.md: R4
+/// Captures are truncated, extended, spliced and bit-flipped.
 #[test]
-fn row_04_captures_cut_lengthened_spliced_and_flipped_are_met_with_a_reset_at_most() {
+fn damaged_captures_get_at_most_a_reset() {
     let mut rig = Rig::new();
     let (mut tom, mut jack) = two(&mut rig);
     rig.shown.clear();
@@ -89,7 +96,7 @@ fn row_04_captures_cut_lengthened_spliced_and_flipped_are_met_with_a_reset_at_mo
         for cut in (8..capture.len().min(other.len())).step_by(7) {
             rig.give(udp(66, 1), &[&capture[..cut], &other[cut..]].concat());
         }
-        // The last 16 bytes of an INIT are mac2, which nobody looks at while there is no load.
+        // The last 16 bytes of an INIT are mac2, which is not checked without load.
         let bits = if place == 0 { (capture.len() - 16) * 8 } else { capture.len() * 8 };
         for bit in (0..bits).step_by(if place == 0 { 37 } else { 1 }) {
             let mut bytes = capture.clone();
@@ -102,10 +109,11 @@ fn row_04_captures_cut_lengthened_spliced_and_flipped_are_met_with_a_reset_at_mo
     assert!(tom.is_alive(&mut rig) && jack.is_alive(&mut rig));
 }
 
-/// For five seconds a recorded first message has the same answer again, later a session that never
-/// confirms.
+// faults.md: R9
+/// A recorded first message gets the cached response for five seconds. Later it gets one session
+/// that is never confirmed.
 #[test]
-fn row_09_replayed_first_message_makes_no_living_session() {
+fn replayed_init_gets_cached_response_for_5_s_then_nothing() {
     let mut rig = Rig::new();
     let first = init(&rig, private(1), Carrier::Udp, &HELLO, 1);
     rig.give(udp(1, 1), first.packet());
@@ -122,13 +130,14 @@ fn row_09_replayed_first_message_makes_no_living_session() {
     }
     assert_eq!(rig.relay.stats().handshakes, handshakes + 1, "one, after the first was forgotten");
     rig.wait(secs(10));
-    assert_eq!(rig.relay.session_count(), 0, "the slot that a replay earns is never confirmed");
+    assert_eq!(rig.relay.session_count(), 0, "the session of a replay is never confirmed");
 }
 
-/// An attacker has recorded the first messages of a client that had no answer, and repeats them as
-/// fast as may be.
+// faults.md: R9
+/// An attacker has recorded the unanswered first messages of a client, and repeats them as fast as
+/// possible.
 #[test]
-fn replays_of_unanswered_messages_lock_no_client_out() {
+fn replays_of_unanswered_inits_block_no_client() {
     let mut rig = Rig::new();
     let recorded: Vec<_> = (1..=20)
         .map(|counter| init(&rig, private(1), Carrier::Udp, &Hello { counter, continues: None }, 1))
@@ -153,9 +162,10 @@ fn replays_of_unanswered_messages_lock_no_client_out() {
     assert!(tom.is_alive(&mut rig));
 }
 
-/// The keys of a session that is continued are as safe from replays as those of a new one.
+// faults.md: R9
+/// The keys of a continued session are as safe from replays as those of a new one.
 #[test]
-fn replays_of_unanswered_messages_lock_no_renewal_out() {
+fn replays_of_unanswered_inits_block_no_rekey() {
     let mut rig = Rig::new();
     let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
     let hello = |counter| Hello { counter, continues: Some(tom.session) };
@@ -166,15 +176,17 @@ fn replays_of_unanswered_messages_lock_no_renewal_out() {
         rig.give(udp(66, n as u16), first.packet());
         rig.wait(ms(20));
     }
-    (tom.keys, tom.number) = (newest.keys, tom.number + 1);
+    tom.keys = newest.keys;
+    tom.number += 1;
     assert!(newest.continued && tom.is_alive(&mut rig));
     let granted = rig.relay.stats().handshakes;
     rig.give(udp(66, 99), recorded[5].packet());
     assert_eq!(rig.relay.stats().handshakes, granted, "stale since the newest was confirmed");
 }
 
+// faults.md: R9
 #[test]
-fn row_09_a_replay_never_touches_the_live_session_even_after_a_restart() {
+fn replay_leaves_live_session_alone_after_restart() {
     let mut rig = Rig::new();
     let recorded = init(&rig, private(1), Carrier::Udp, &HELLO, 1).packet().to_vec();
     let mut restarted = Rig::new();
@@ -188,12 +200,14 @@ fn row_09_a_replay_never_touches_the_live_session_even_after_a_restart() {
     assert!(tom.is_alive(&mut restarted));
     rig.give(udp(66, 6), &recorded);
     rig.wait(secs(10));
-    assert_eq!(rig.relay.session_count(), 0, "the slot a replay earns is never confirmed");
+    assert_eq!(rig.relay.session_count(), 0, "the session of a replay is never confirmed");
 }
 
+// faults.md: R10
 #[test]
-fn row_10_a_question_for_the_key_must_be_padded_and_its_answer_is_smaller() {
-    let (mut rig, mut rng) = (Rig::new(), Rng::from_seed([1; 32]));
+fn key_query_must_be_padded_and_answer_is_smaller() {
+    let mut rig = Rig::new();
+    let mut rng = Rng::from_seed([1; 32]);
     let short = KeyQuery::new(Carrier::Tcp, &mut rng).packet().to_vec();
     for len in [short.len(), 1_199] {
         let mut bytes = short.clone();
@@ -206,8 +220,9 @@ fn row_10_a_question_for_the_key_must_be_padded_and_its_answer_is_smaller() {
     assert!(bytes.taken > 0 && bytes.taken < bytes.given);
 }
 
+// faults.md: R11
 #[test]
-fn row_11_no_unproven_address_is_sent_more_than_it_sent_in_the_handshake() {
+fn unproven_address_gets_no_more_than_it_sent() {
     let mut rig = Rig::new();
     let mut bytes = Ledger::default();
     let packet = init(&rig, private(1), Carrier::Udp, &HELLO, 1).packet().to_vec();
@@ -221,8 +236,9 @@ fn row_11_no_unproven_address_is_sent_more_than_it_sent_in_the_handshake() {
     }
 }
 
+// faults.md: R12
 #[test]
-fn row_12_indexes_unknown_or_freed_are_met_with_a_reset_at_most_and_those_of_others_with_silence() {
+fn unknown_index_gets_at_most_reset_and_foreign_index_nothing() {
     let mut rig = Rig::new();
     let (mut tom, mut jack) = two(&mut rig);
     rig.shown.clear();
@@ -232,7 +248,7 @@ fn row_12_indexes_unknown_or_freed_are_met_with_a_reset_at_most_and_those_of_oth
         packet[4..8].copy_from_slice(&index.to_be_bytes());
         rig.give(udp(1, 1_000), &packet);
     }
-    assert_eq!(rig.assert_silent_but_for_resets(), 3, "to those that nobody has");
+    assert_eq!(rig.assert_silent_but_for_resets(), 3, "one for each unknown index");
     let farewell = Frame::Close { code: 0, reason: "" };
     tom.send(&mut rig, &[farewell]);
     rig.shown.clear();
@@ -242,12 +258,13 @@ fn row_12_indexes_unknown_or_freed_are_met_with_a_reset_at_most_and_those_of_oth
         rig.wait(secs(5));
     }
     let answers: Vec<usize> = rig.answers(tom.path).iter().map(Vec::len).collect();
-    assert_eq!(answers, [RESET_LEN; 3], "one for each that came late");
+    assert_eq!(answers, [RESET_LEN; 3], "one for each late packet");
     assert!(jack.is_alive(&mut rig));
 }
 
+// faults.md: R13
 #[test]
-fn row_13_another_version_is_met_with_silence() {
+fn unknown_version_gets_no_answer() {
     let mut rig = Rig::new();
     let packet = init(&rig, private(1), Carrier::Udp, &HELLO, 1).packet().to_vec();
     for version in (0..=255).filter(|version| *version != 1) {
@@ -258,9 +275,10 @@ fn row_13_another_version_is_met_with_silence() {
     rig.assert_silent();
 }
 
-/// The seven points of low order (and their other forms), which give a shared secret that anybody knows.
+// faults.md: R14
+/// Points of low order give a shared secret that everybody knows.
 #[test]
-fn row_14_ephemeral_keys_of_low_order_get_no_session() {
+fn low_order_ephemeral_keys_get_no_session() {
     let mut rig = Rig::new();
     let packet = init(&rig, private(1), Carrier::Udp, &HELLO, 1).packet().to_vec();
     let mac = blake2_mac1(&rig);
@@ -280,7 +298,7 @@ fn row_14_ephemeral_keys_of_low_order_get_no_session() {
     assert_eq!((rig.relay.session_count(), rig.relay.stats().dropped), (0, 2));
 }
 
-/// mac1 as the specification has it, made without the code under test.
+/// Returns mac1 by the specification, without the code under test.
 fn blake2_mac1(rig: &Rig) -> impl Fn(&[u8]) -> [u8; 16] + use<> {
     use blake2::digest::consts::U16;
     use blake2::digest::{KeyInit, Mac};
@@ -293,7 +311,7 @@ fn blake2_mac1(rig: &Rig) -> impl Fn(&[u8]) -> [u8; 16] + use<> {
 }
 
 #[test]
-fn a_stranger_who_speaks_of_letters_before_signing_in_is_not_read() {
+fn letters_and_reports_before_sign_in_have_no_effect() {
     let mut rig = Rig::new();
     let (_, mut jack) = two(&mut rig);
     let mut stranger = Hand::shake(&mut rig, udp(9, 9), 9, 1).unwrap();

@@ -1,4 +1,5 @@
-//! TCP connections as the relay's core sees them: how many, until when, and what ends one.
+//! TCP connections as the core of the relay sees them: their number, their lifetime, and the
+//! reasons to close one.
 
 use std::net::SocketAddr;
 
@@ -16,8 +17,9 @@ fn remote(host: u8, port: u16) -> SocketAddr {
     SocketAddr::from(([198, 18, 1, host], port))
 }
 
+// faults.md: R37
 #[test]
-fn row_37_a_connection_without_a_valid_packet_is_closed_after_five_seconds() {
+fn connection_without_valid_packet_is_closed_after_5_s() {
     let mut rig = Rig::new();
     let path = rig.connect(remote(1, 1));
     rig.wait(ms(4_999));
@@ -27,9 +29,11 @@ fn row_37_a_connection_without_a_valid_packet_is_closed_after_five_seconds() {
     rig.assert_silent();
 }
 
+// faults.md: R37
 #[test]
-fn row_37_questions_for_the_key_keep_no_connection_open() {
-    let (mut rig, mut rng) = (Rig::new(), Rng::from_seed([1; 32]));
+fn key_queries_keep_no_connection_open() {
+    let mut rig = Rig::new();
+    let mut rng = Rng::from_seed([1; 32]);
     let path = rig.connect(remote(1, 1));
     for _ in 0..20 {
         let query = KeyQuery::new(Carrier::Tcp, &mut rng);
@@ -40,8 +44,9 @@ fn row_37_questions_for_the_key_keep_no_connection_open() {
     assert!(rig.is_closed(path));
 }
 
+// faults.md: R37
 #[test]
-fn row_37_handshakes_that_nobody_confirms_keep_a_connection_for_ten_seconds() {
+fn unconfirmed_handshake_keeps_connection_for_10_s() {
     let mut rig = Rig::new();
     let path = rig.connect(remote(1, 1));
     Hand::shake(&mut rig, path, 1, 1).unwrap();
@@ -53,7 +58,7 @@ fn row_37_handshakes_that_nobody_confirms_keep_a_connection_for_ten_seconds() {
 }
 
 #[test]
-fn an_idle_connection_is_closed_after_75_seconds_and_its_session_later() {
+fn idle_connection_is_closed_after_75_s_and_session_later() {
     let mut rig = Rig::new();
     let path = rig.connect(remote(1, 1));
     let mut tom = Hand::member(&mut rig, path, 1, "TOM");
@@ -63,13 +68,14 @@ fn an_idle_connection_is_closed_after_75_seconds_and_its_session_later() {
     assert!(rig.is_closed(path));
     tom.path = udp(1, 1);
     tom.send(&mut rig, &[Frame::Ping]);
-    assert!(!tom.heard.is_empty(), "the session lives on");
+    assert!(!tom.heard.is_empty(), "the session is still alive");
     rig.wait(secs(200));
     assert_eq!(rig.relay.session_count(), 0);
 }
 
+// faults.md: R34, R39
 #[test]
-fn row_39_a_reset_takes_the_path_and_not_the_session() {
+fn connection_reset_removes_path_and_keeps_session() {
     let mut rig = Rig::new();
     let path = rig.connect(remote(1, 1));
     let mut tom = Hand::member(&mut rig, path, 1, "TOM");
@@ -84,8 +90,9 @@ fn row_39_a_reset_takes_the_path_and_not_the_session() {
     assert!(matches!(&tom.told(StreamId::Chat)[..], [Told::Delivery { number: 1, .. }]));
 }
 
+// faults.md: R43
 #[test]
-fn row_43_what_cannot_be_read_closes_the_connection_and_not_the_session() {
+fn garbage_closes_connection_and_keeps_session() {
     let garbage = |hand: &mut Hand, kind: u64| match kind {
         0 => vec![7; 50],
         1 => {
@@ -120,12 +127,13 @@ fn row_43_what_cannot_be_read_closes_the_connection_and_not_the_session() {
         tom.path = rig.connect(remote(1, 2 + kind as u16));
         tom.heard.clear();
         tom.send(&mut rig, &[Frame::Ping]);
-        assert!(!tom.heard.is_empty(), "the session goes on elsewhere");
+        assert!(!tom.heard.is_empty(), "the session continues on the new connection");
     }
 }
 
+// faults.md: R44
 #[test]
-fn row_44_an_address_has_256_connections() {
+fn address_has_at_most_256_connections() {
     let mut rig = Rig::new();
     for port in 1..=256 {
         let path = rig.connect(remote(1, port));
@@ -136,12 +144,13 @@ fn row_44_an_address_has_256_connections() {
     assert_eq!(rig.relay.stats().conns_refused, 1);
     rig.disconnect(Path::Tcp(ConnId(1)));
     let again = rig.connect(remote(1, 300));
-    assert!(!rig.is_closed(again), "one that went makes room");
+    assert!(!rig.is_closed(again), "a closed one leaves its place");
 }
 
-/// Each of them opens as many as an address may have, twice over.
+// faults.md: R44
+/// Each address opens twice as many connections as it may have.
 #[test]
-fn four_addresses_do_not_take_all_places() {
+fn four_addresses_cannot_take_all_connections() {
     let mut rig = Rig::new();
     for port in 1..=512 {
         for host in 1..=4 {
@@ -149,7 +158,7 @@ fn four_addresses_do_not_take_all_places() {
         }
     }
     let open = 2_048 - rig.closed.len();
-    assert_eq!(open, 512, "half of the places are for those who have signed in");
+    assert_eq!(open, 512, "half of the places are reserved for members");
     let others: Vec<Path> =
         (10..=20).map(|host| rig.connect(SocketAddr::from(([198, 18, host, 1], 1)))).collect();
     for port in 1_000..=1_500 {
@@ -157,20 +166,21 @@ fn four_addresses_do_not_take_all_places() {
             rig.connect(SocketAddr::from(([198, 18, host, 1], port)));
         }
     }
-    assert!(others.iter().all(|path| !rig.is_closed(*path)), "they displace each other, and no member");
+    assert!(others.iter().all(|path| !rig.is_closed(*path)), "the four displace only each other");
     for (who, path) in (1..).zip(others) {
         Hand::member(&mut rig, path, who, &format!("M{who}"));
     }
 }
 
+// faults.md: R44
 #[test]
-fn members_get_places_while_strangers_hold_some() {
+fn members_displace_strangers_from_full_table() {
     let mut rig = Rig::with(Limits { conns: 8, ..Limits::default() });
     let strangers: Vec<Path> = (1..=4).map(|host| rig.connect(remote(host, 1))).collect();
     let mut members: Vec<Hand> = Vec::new();
     for who in 1..=8 {
         let path = rig.connect(SocketAddr::from(([198, 18, 100 + who, 1], 1)));
-        assert!(!rig.is_closed(path), "the quietest stranger makes room for number {who}");
+        assert!(!rig.is_closed(path), "the quietest stranger gives way to member {who}");
         members.push(Hand::member(&mut rig, path, who.into(), &format!("M{who}")));
     }
     assert!(strangers.iter().all(|path| rig.is_closed(*path)));
@@ -179,20 +189,24 @@ fn members_get_places_while_strangers_hold_some() {
     assert!(rig.is_closed(refused), "no member gives way to a stranger");
     members[0].send(&mut rig, &[Frame::Close { code: 0, reason: "bye" }]);
     let next = rig.connect(remote(9, 2));
-    assert!(!rig.is_closed(next) && rig.is_closed(members[0].path), "whose session is over is a stranger");
+    assert!(
+        !rig.is_closed(next) && rig.is_closed(members[0].path),
+        "a member whose session is over counts as stranger"
+    );
     assert!(members[1..].iter_mut().all(|member| member.is_alive(&mut rig)));
 }
 
-/// A member that says something on many connections has two of the places that are for members.
+// faults.md: R44
+/// A member that sends on many connections has two of the places reserved for members.
 #[test]
-fn one_session_holds_two_places_of_members() {
+fn session_holds_at_most_two_member_places() {
     let mut rig = Rig::with(Limits { conns: 8, ..Limits::default() });
     let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
     for port in 1..=12 {
         tom.path = rig.connect(remote(1, port));
         assert!(tom.is_alive(&mut rig));
     }
-    assert_eq!(rig.closed.len(), 12 - 6, "four are a stranger's");
+    assert_eq!(rig.closed.len(), 12 - 6, "four count as a stranger's");
     for port in 1..=6_u8 {
         let path = rig.connect(SocketAddr::from(([198, 18, 100 + port, 1], 1)));
         let name = format!("M{port}");
@@ -201,8 +215,9 @@ fn one_session_holds_two_places_of_members() {
     assert!(tom.is_alive(&mut rig));
 }
 
+// faults.md: R37
 #[test]
-fn handshakes_without_an_end_hold_no_connection() {
+fn repeated_handshakes_hold_no_connection() {
     let mut rig = Rig::new();
     let path = rig.connect(remote(1, 1));
     for counter in 1..=3 {
@@ -215,8 +230,9 @@ fn handshakes_without_an_end_hold_no_connection() {
     assert_eq!(rig.relay.session_count(), 0);
 }
 
+// faults.md: R44
 #[test]
-fn row_44_an_ipv6_network_is_one_address_and_loopback_is_exempt() {
+fn ipv6_64_counts_as_one_address_and_loopback_is_exempt() {
     let limits = Limits { conns_per_address: 2, ..Limits::default() };
     let mut rig = Rig::with(limits);
     let v6 = |n: u16| SocketAddr::from(([0x2001, 0xdb8, 0, 0, n, 0, 0, 1], 1));
@@ -232,9 +248,11 @@ fn row_44_an_ipv6_network_is_one_address_and_loopback_is_exempt() {
     }
 }
 
-/// The kernel and the program are full: nothing new is made until something has left.
+// faults.md: R41
+/// The buffers of the kernel and the program are full: no packet is built until some bytes have
+/// left.
 #[test]
-fn row_41_a_reader_that_never_reads_gets_no_more_than_the_program_may_queue() {
+fn peer_that_never_reads_gets_at_most_80_kib_queued() {
     let mut rig = Rig::new();
     let path = rig.connect(remote(1, 1));
     let tom = Hand::member(&mut rig, path, 1, "TOM");
@@ -250,12 +268,13 @@ fn row_41_a_reader_that_never_reads_gets_no_more_than_the_program_may_queue() {
     let most = TCP_UNSENT_MAX + 16 * 1024 + 2;
     assert!((TCP_UNSENT_MAX..=most).contains(&queued), "{queued}");
     rig.take(vec![Given::Other(queqiao::base::Input::Unsent(path, 0))]);
-    assert!(!rig.answers(path).is_empty(), "when it has left, more is made");
+    assert!(!rig.answers(path).is_empty(), "free space is used");
     assert_eq!((tom.closed(), jack.closed()), (None, None));
 }
 
+// faults.md: R41
 #[test]
-fn row_41_a_session_that_ends_says_so_once_to_a_reader_that_never_reads() {
+fn ended_session_sends_one_close_to_peer_that_never_reads() {
     let mut rig = Rig::new();
     let path = rig.connect(remote(1, 1));
     Hand::member(&mut rig, path, 1, "TOM");
@@ -270,8 +289,9 @@ fn row_41_a_session_that_ends_says_so_once_to_a_reader_that_never_reads() {
     assert_eq!(rig.answers(path).len(), 0);
 }
 
+// faults.md: R41
 #[test]
-fn row_41_a_reader_that_never_reads_is_closed_and_its_mailbox_keeps_everything() {
+fn peer_that_never_reads_is_closed_and_mailbox_keeps_all() {
     let mut rig = Rig::new();
     let path = rig.connect(remote(1, 1));
     Hand::member(&mut rig, path, 1, "TOM");
@@ -303,7 +323,7 @@ fn row_41_a_reader_that_never_reads_is_closed_and_its_mailbox_keeps_everything()
 }
 
 #[test]
-fn a_first_packet_for_nobody_here_closes_its_connection_at_once() {
+fn init_for_another_relay_closes_connection_at_once() {
     let mut rig = Rig::new();
     let other = Rig::with(Limits::default());
     let hello = Hello { counter: 1, continues: None };

@@ -1,4 +1,4 @@
-//! A peer that has authenticated and breaks the protocol, or the network that repeats it.
+//! An authenticated peer that breaks the protocol, or a network that repeats its packets.
 
 use queqiao::wire::frame::{Frame, StreamId, close, encode_ack};
 use queqiao::wire::limits::{ACK_RANGES_READ_MAX, FRAMES_PER_PACKET_MAX, STREAM_CREDIT};
@@ -8,7 +8,8 @@ use queqiao::wire::varint::write_varint;
 use super::hand::{Hand, Said};
 use super::rig::{Rig, secs, udp};
 
-/// What the relay does with one packet of these bytes in place of frames: the code it closes with, if it does.
+/// Returns the code with which the relay closes after one packet of these bytes in place of frames,
+/// if it does.
 fn closes_with(plain: &[u8]) -> Option<u16> {
     let mut rig = Rig::new();
     let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
@@ -31,15 +32,17 @@ fn encoded(frame: &Frame<'_>) -> Vec<u8> {
 
 const BROKEN: Option<u16> = Some(close::PROTOCOL_VIOLATION);
 
+// faults.md: R16
 #[test]
-fn row_16_numbers_at_the_end_of_the_range_and_behind_the_window_are_dropped() {
+fn numbers_out_of_range_or_behind_window_are_dropped() {
     let mut rig = Rig::new();
     let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
     tom.number = 3_000;
     tom.send(&mut rig, &[Frame::Ping]);
     assert!(tom.heard.contains(&Said::Ack(3_000)));
     let answered = |rig: &mut Rig, tom: &mut Hand, number: u64| {
-        (tom.number, tom.acks) = (number, false);
+        tom.number = number;
+        tom.acks = false;
         tom.heard.clear();
         tom.send(rig, &[Frame::Ping]);
         !tom.heard.is_empty()
@@ -51,14 +54,15 @@ fn row_16_numbers_at_the_end_of_the_range_and_behind_the_window_are_dropped() {
     for number in [1 << 63, NUMBER_MAX + 1, u64::MAX - 1] {
         assert!(!answered(&mut rig, &mut tom, number), "{number}");
     }
-    assert!(answered(&mut rig, &mut tom, 3_001), "nothing moved the window");
+    assert!(answered(&mut rig, &mut tom, 3_001), "the window has not moved");
     assert!(answered(&mut rig, &mut tom, NUMBER_MAX));
     assert!(!answered(&mut rig, &mut tom, NUMBER_MAX));
     rig.wait(secs(200));
 }
 
+// faults.md: R17
 #[test]
-fn row_17_every_bit_of_the_header_is_held_by_the_tag_or_refused() {
+fn every_flipped_header_bit_is_rejected() {
     let mut rig = Rig::new();
     let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
     rig.shown.clear();
@@ -66,7 +70,7 @@ fn row_17_every_bit_of_the_header_is_held_by_the_tag_or_refused() {
         let mut packet = tom.seal(&[Frame::Ping]);
         packet[bit / 8] ^= 1 << (bit % 8);
         rig.give(tom.path, &packet);
-        // Another index is one that nobody knows.
+        // A changed index is unknown.
         let resets = rig.assert_silent_but_for_resets();
         assert_eq!(resets, usize::from((32..64).contains(&bit)), "bit {bit}");
     }
@@ -74,15 +78,17 @@ fn row_17_every_bit_of_the_header_is_held_by_the_tag_or_refused() {
     assert!(!tom.heard.is_empty());
 }
 
+// faults.md: R18
 #[test]
-fn row_18_an_ack_of_a_number_never_sent_closes() {
+fn ack_of_unsent_number_closes() {
     let mut ack = Vec::new();
     encode_ack(std::iter::once(1_000..=1_000), 0, 100, &mut ack);
     assert_eq!(closes_with(&ack), BROKEN);
 }
 
+// faults.md: R19
 #[test]
-fn row_19_acks_of_too_many_ranges_or_below_zero_close() {
+fn ack_of_too_many_ranges_or_below_zero_closes() {
     let ack = |count: u64, gaps: &[(u64, u64)]| {
         let mut bytes = vec![0x02];
         [100_000, 0, count, 0].iter().for_each(|value| write_varint(&mut bytes, *value));
@@ -99,8 +105,9 @@ fn row_19_acks_of_too_many_ranges_or_below_zero_close() {
     assert_eq!(closes_with(&ack(1, &[((1 << 62) - 1, (1 << 62) - 1)])), BROKEN);
 }
 
+// faults.md: R23
 #[test]
-fn row_23_a_flood_of_challenges_is_owed_one_answer_a_turn() {
+fn challenge_flood_gets_one_response_per_turn() {
     let mut rig = Rig::new();
     let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
     let challenges: Vec<Frame<'_>> = (0..40u64).map(|n| Frame::PathChallenge(n.to_be_bytes())).collect();
@@ -112,7 +119,7 @@ fn row_23_a_flood_of_challenges_is_owed_one_answer_a_turn() {
     assert_eq!(answers, [&Said::Response(39u64.to_be_bytes())], "the newest");
 }
 
-/// How far a member who has just signed in may send a stream.
+/// Returns the stream limit of a member that has just signed in.
 fn credit_of_member(stream: StreamId) -> u64 {
     let tom = Hand::member(&mut Rig::new(), udp(1, 1), 1, "TOM");
     let mut limits = tom.heard.iter().filter_map(|said| match said {
@@ -122,11 +129,13 @@ fn credit_of_member(stream: StreamId) -> u64 {
     limits.next_back().expect("it came with the welcome")
 }
 
+// faults.md: R24
+/// Data at the end of the number range closes too.
 #[test]
-fn row_24_pieces_past_the_credit_or_unlike_themselves_or_at_the_end_of_numbers_close() {
+fn stream_data_beyond_credit_or_conflicting_closes() {
     for stream in StreamId::ALL {
         let credit = credit_of_member(stream);
-        assert!(credit - (STREAM_CREDIT[stream.index()] as u64) < 20, "and what signing in took");
+        assert!(credit - (STREAM_CREDIT[stream.index()] as u64) < 20, "plus the bytes of the sign-in");
         let piece = |offset, data| encoded(&Frame::Stream { stream, offset, data });
         assert_eq!(closes_with(&piece(credit - 1, b"x")), None, "at the bound");
         assert_eq!(closes_with(&piece(credit, b"x")), BROKEN);
@@ -138,8 +147,9 @@ fn row_24_pieces_past_the_credit_or_unlike_themselves_or_at_the_end_of_numbers_c
     }
 }
 
+// faults.md: R25
 #[test]
-fn row_25_unknown_frames_torn_frames_and_swarms_of_frames() {
+fn unknown_torn_and_too_many_frames_close() {
     assert_eq!(closes_with(&[0x08]), BROKEN, "unknown, critical");
     assert_eq!(closes_with(&[0xFF]), BROKEN);
     assert_eq!(closes_with(&[0x7F, 3, 1, 2, 3]), None, "unknown, ignorable");
@@ -152,7 +162,7 @@ fn row_25_unknown_frames_torn_frames_and_swarms_of_frames() {
 }
 
 #[test]
-fn messages_that_are_none_close_and_later_ones_are_skipped() {
+fn invalid_message_closes_and_later_kinds_are_skipped() {
     let closes = |stream: StreamId, message: &[u8]| {
         let mut rig = Rig::new();
         let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
@@ -167,11 +177,13 @@ fn messages_that_are_none_close_and_later_ones_are_skipped() {
     assert_eq!(closes(StreamId::Chat, &[0x01, 1, b'x']), BROKEN, "a sign-in on the wrong stream");
     assert_eq!(closes(StreamId::Control, &[0x10; 60]), BROKEN, "a letter on the wrong stream");
     assert_eq!(closes(StreamId::Control, &[0x01, 2, 0xC3, 0x28]), BROKEN, "no UTF-8");
-    assert_eq!(closes(StreamId::Bulk, b"anything"), None, "nobody reads it yet");
+    assert_eq!(closes(StreamId::Bulk, b"anything"), None, "bulk has no messages yet");
 }
 
+/// The close is repeated after the first, second, fourth and eighth packet (RFC 9000 §10.2.1), and
+/// not after 31 s.
 #[test]
-fn a_broken_session_says_so_to_late_packets_for_a_while_and_frees_the_name_at_once() {
+fn broken_session_repeats_close_and_frees_name_at_once() {
     let mut rig = Rig::new();
     let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
     tom.send_raw(&mut rig, &[0x08]);
@@ -189,9 +201,10 @@ fn a_broken_session_says_so_to_late_packets_for_a_while_and_frees_the_name_at_on
     assert_eq!(again.closed(), None);
 }
 
-/// Nothing it holds for a peer that never acknowledges grows, and it does not storm.
+// faults.md: R26
+/// The relay's state for it does not grow, and there is no retransmission storm.
 #[test]
-fn row_26_a_peer_that_never_acknowledges_is_sent_little_and_forgotten_when_it_falls_silent() {
+fn peer_that_never_acks_gets_little_data_and_times_out() {
     let mut rig = Rig::new();
     let mut jack = Hand::member(&mut rig, udp(2, 2), 2, "JACK");
     let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
@@ -204,13 +217,13 @@ fn row_26_a_peer_that_never_acknowledges_is_sent_little_and_forgotten_when_it_fa
         jack.send(&mut rig, &[Frame::Ping]);
         tom.hear(&mut rig);
     }
-    assert!(sent < 100_000, "{sent} bytes to one who acknowledges nothing");
+    assert!(sent < 100_000, "{sent} bytes to a peer that acknowledges nothing");
     assert_eq!(tom.closed(), None);
     rig.wait(secs(300));
     let quiet_for = rig.deadline.map(|at| at.since(rig.tick));
     assert_eq!(rig.relay.session_count(), 0);
     assert!(
         quiet_for.is_none_or(|span| span > secs(3_000)),
-        "only letters in a mailbox grow old: {quiet_for:?}"
+        "only mailbox letters have deadlines: {quiet_for:?}"
     );
 }

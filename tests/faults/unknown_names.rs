@@ -1,4 +1,5 @@
-//! Letters to names that do not exist: what an answer costs, and what all members together learn.
+//! Letters to names that do not exist: the cost of an answer, and the budget of all members
+//! together.
 
 use queqiao::relay::{Limits, NAMES_LOOKED_AT_MAX};
 use queqiao::wire::frame::StreamId;
@@ -7,8 +8,8 @@ use queqiao::wire::message::Reason;
 use super::hand::{Hand, Told};
 use super::rig::{Rig, ms, secs, udp};
 
-/// Members with names of one form: each has another character at the same place. Syllables of
-/// Hangul: of as many Chinese characters in a row some look alike.
+/// Signs in members with names of one form: each has another character at the same place. They are
+/// syllables of Hangul, because some of as many consecutive Chinese characters look alike.
 fn crowd(rig: &mut Rig, count: u32) -> Vec<Hand> {
     let name = |n: u32| format!("p{}q", char::from_u32(0xAC00 + n).unwrap());
     (0..count)
@@ -19,7 +20,7 @@ fn crowd(rig: &mut Rig, count: u32) -> Vec<Hand> {
         .collect()
 }
 
-/// The refusals that came since the last time: their numbers, and how many names each had.
+/// Returns the new refusals: their numbers and the count of similar names in each.
 fn refused(rig: &mut Rig, hand: &mut Hand) -> Vec<(u64, usize)> {
     hand.hear(rig);
     let unknown = |told| match told {
@@ -29,10 +30,11 @@ fn refused(rig: &mut Rig, hand: &mut Hand) -> Vec<(u64, usize)> {
     hand.told(StreamId::Control).into_iter().filter_map(unknown).collect()
 }
 
-/// Forty members mistype a name at once. Each is refused in the same turn; names like it are in as
-/// many answers as all members together may have.
+// faults.md: R61
+/// Forty members mistype a name at once. Each is refused in the same turn. As many answers have
+/// similar names as the common budget allows.
 #[test]
-fn answers_have_names_as_far_as_the_budget_of_all_goes() {
+fn similar_names_stay_within_budget_of_all_members() {
     let mut rig = Rig::with(Limits { all_names_per_hour: None, ..Limits::default() });
     let mut hands = crowd(&mut rig, 40);
     rig.wait(secs(60));
@@ -53,9 +55,11 @@ fn answers_have_names_as_far_as_the_budget_of_all_goes() {
     assert_eq!(refused(&mut rig, &mut hands[39]), [(2, 3)]);
 }
 
-/// Two characters are wrong: found among its correspondents only, also after a restart.
+// faults.md: R61
+/// A name with two wrong characters is found only among the sender's correspondents, also after a
+/// restart.
 #[test]
-fn two_mistypes_are_found_by_correspondents_alone() {
+fn two_mistypes_find_only_correspondents() {
     let dir = tempfile::tempdir().unwrap();
     let mut rig = Rig::open(dir.path(), Limits::default(), super::rig::START);
     let names = ["alexander", "TOM", "JACK"];
@@ -65,7 +69,7 @@ fn two_mistypes_are_found_by_correspondents_alone() {
     };
     let mut hands = come(&mut rig, 1);
     let asks = |rig: &mut Rig, hand: &mut Hand, wanted: &str, number: u64| {
-        // As a client sends it that knows of the refusals before.
+        // `prev` is 0, as from a client that knows the earlier refusals.
         hand.write(rig, wanted, number, 0, "hello");
         refused(rig, hand).first().map(|answer| answer.1)
     };
@@ -75,7 +79,7 @@ fn two_mistypes_are_found_by_correspondents_alone() {
     hands[1].write(&mut rig, "alexander", 1, 0, "hello");
     hands[0].hear(&mut rig);
     hands[0].store(&mut rig, "TOM", 1);
-    assert_eq!(asks(&mut rig, &mut hands[1], "elaxender", 2), Some(1), "whom it wrote to");
+    assert_eq!(asks(&mut rig, &mut hands[1], "elaxender", 2), Some(1), "a correspondent");
     assert_eq!(asks(&mut rig, &mut hands[2], "elaxender", 2), Some(0));
     rig.take(vec![super::rig::Given::Other(queqiao::base::Input::Command(queqiao::relay::Command::Stop))]);
     let tick = rig.tick;

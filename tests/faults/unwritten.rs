@@ -1,5 +1,5 @@
-//! Disks that refuse single records: each is heard, so that memory and disk agree when the disk
-//! takes records again.
+//! Disks that refuse single records: each failure is handled, so that memory and disk agree when
+//! the disk takes records again.
 
 use std::path::Path as FolderPath;
 
@@ -14,10 +14,10 @@ use queqiao::wire::message::{
 use super::hand::{Hand, Told};
 use super::rig::{Given, Rig, START, ms, secs, udp};
 
-/// A mailbox keeps a letter for so long; a round looks at all conversations each minute.
+/// Time that a mailbox keeps a letter, in seconds. The relay checks all conversations each minute.
 const KEEP_S: u64 = 1_000;
-/// The disk takes records again: within the longest pause, and the commits after it, everything is
-/// written.
+/// Time in which everything is written once the disk takes records again, in seconds: the longest
+/// pause between attempts and the commits after it.
 const WRITTEN_WITHIN_S: u64 = 40;
 const DAY_S: u64 = 24 * 3_600;
 
@@ -29,10 +29,11 @@ fn known(rig: &mut Rig) -> Known {
     rig.relay.known(rig.tick)
 }
 
-/// The relay is killed, and another begins with its folder; what each knows. Of what is in memory
-/// only it is not asked.
+/// Kills the relay and starts another on its folder. Returns the knowledge of both, without state
+/// that is kept in memory only.
 fn killed(mut rig: Rig, dir: &FolderPath) -> [Known; 2] {
-    let (mut before, tick) = (known(&mut rig), rig.tick);
+    let mut before = known(&mut rig);
+    let tick = rig.tick;
     drop(rig);
     let mut rig = Rig::open(dir, limits(), tick);
     let mut after = known(&mut rig);
@@ -44,7 +45,9 @@ fn killed(mut rig: Rig, dir: &FolderPath) -> [Known; 2] {
     };
     after.marks.retain(|marks| !is_ahead(marks));
     for known in [&mut before, &mut after] {
-        (known.clock, known.sessions, known.ahead) = (0, Vec::new(), Vec::new());
+        known.clock = 0;
+        known.sessions = Vec::new();
+        known.ahead = Vec::new();
     }
     [before, after]
 }
@@ -60,11 +63,11 @@ fn leave(rig: &mut Rig, hand: &mut Hand) {
     hand.send(rig, &[Frame::Close { code: 0, reason: "" }]);
 }
 
-/// Everything happens once that makes a relay write of its own accord.
+/// Does everything once that makes a relay write records.
 fn live(rig: &mut Rig) {
     let (mut tom, mut jack) = super::house::two(rig);
     screen(rig, &mut jack, &["bob", "eve"]);
-    // One letter waits on the disk, is read, and its author hears of that when it comes again.
+    // One letter waits on the disk and is read. Its sender gets the receipt at its next sign-in.
     leave(rig, &mut jack);
     tom.write(rig, "JACK", 1, 0, "hello");
     tom.write(rig, "echo", 1, 0, "hello");
@@ -75,7 +78,7 @@ fn live(rig: &mut Rig) {
     jack.store(rig, "TOM", 1);
     jack.say(rig, StreamId::Control, &ToRelay::Read { from: "TOM", outbox: OutboxId(0xB0), through: 1 });
     jack.say(rig, StreamId::Control, &ToRelay::Read { from: "TOM", outbox: OutboxId(7), through: 3 });
-    // Another is refused, and its author knows.
+    // Another is refused, and its sender acknowledges the refusal.
     let mut tom = Hand::member(rig, udp(1, 2), 1, "TOM");
     tom.hear(rig);
     leave(rig, &mut jack);
@@ -94,7 +97,7 @@ fn live(rig: &mut Rig) {
     rig.wait(secs(2));
 }
 
-/// The author has heard all, in sessions that say so.
+/// Signs the sender in until it has received and acknowledged everything.
 fn hear_all(rig: &mut Rig) {
     for port in 10..13 {
         let mut tom = Hand::member(rig, udp(1, port), 1, "TOM");
@@ -117,10 +120,11 @@ const KINDS: [Kind; 8] = [
     ("sessions", |record| matches!(record, Record::Sessions { .. })),
 ];
 
-/// Each kind is refused while everything happens. Once the disk takes it, a relay that starts there
-/// knows what this one knows.
+// faults.md: R72
+/// Each kind is refused while everything happens. Once the disk takes it, a relay that starts from
+/// this disk has the same knowledge.
 #[test]
-fn every_kind_of_record_that_failed_is_written_again() {
+fn every_failed_record_kind_is_written_again() {
     for (kind, refuses) in KINDS {
         let dir = tempfile::tempdir().unwrap();
         let mut rig = Rig::open(dir.path(), limits(), START);
@@ -139,10 +143,11 @@ fn every_kind_of_record_that_failed_is_written_again() {
     }
 }
 
-/// The disk refuses the mark of a sign-in, and its session ends: what that said is written
-/// then, so that a relay that starts there knows an old copy.
+// faults.md: R72
+/// The disk refuses the mark of a sign-in, and its session ends. The mark is written afterwards, so
+/// that a relay that starts from this disk detects an old copy.
 #[test]
-fn sign_in_that_failed_is_written_when_its_session_is_gone() {
+fn failed_sign_in_record_is_written_after_session_ended() {
     let dir = tempfile::tempdir().unwrap();
     let mut rig = Rig::open(dir.path(), limits(), START);
     rig.refuses = |record| matches!(record, Record::SignedIn { .. });
@@ -150,8 +155,8 @@ fn sign_in_that_failed_is_written_when_its_session_is_gone() {
     let mut tom = Hand::shake(&mut rig, udp(1, 1), 1, counter).unwrap();
     let said = Said { mark: Mark(3), token: 9 };
     let outbox = Some(OutboxMark { outbox: OutboxId(0xB0), said, earlier: Earlier::default() });
-    let (name, invite, screen_follows, features) = ("TOM", &[][..], false, Features::OURS);
-    let sign_in = ToRelay::SignIn { name, invite, screen_follows, outbox, features };
+    let features = Features::OURS;
+    let sign_in = ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: false, outbox, features };
     tom.say(&mut rig, StreamId::Control, &sign_in);
     rig.wait(secs(3));
     assert!(rig.refused > 1, "it is tried again while its session is there");
@@ -164,10 +169,10 @@ fn sign_in_that_failed_is_written_when_its_session_is_gone() {
     assert_eq!(before, after);
 }
 
-/// The example of the issue: nothing but the list is refused, and the relay is killed after the
-/// disk took it.
+// faults.md: R72
+/// The relay is killed after the disk has taken the list.
 #[test]
-fn block_list_that_a_full_disk_refused_holds_after_restart() {
+fn block_list_refused_by_full_disk_holds_after_restart() {
     let dir = tempfile::tempdir().unwrap();
     let mut rig = Rig::open(dir.path(), limits(), START);
     let (mut tom, mut jack) = super::house::two(&mut rig);
@@ -187,10 +192,10 @@ fn block_list_that_a_full_disk_refused_holds_after_restart() {
     assert_eq!(tom.refusals(&mut rig), [(1, Reason::Blocked)]);
 }
 
-/// Hundreds of lists of one member, and hundreds of its sessions, while the disk refuses for an
-/// hour.
+// faults.md: R72
+/// Hundreds of lists and sessions of one member while the disk refuses for an hour.
 #[test]
-fn disk_that_refuses_for_an_hour_costs_one_entry_a_key() {
+fn disk_refusing_for_1_h_costs_one_entry_per_key() {
     let dir = tempfile::tempdir().unwrap();
     let mut rig = Rig::open(dir.path(), limits(), START);
     super::house::two(&mut rig);
@@ -207,7 +212,7 @@ fn disk_that_refuses_for_an_hour_costs_one_entry_a_key() {
     let before = rig.refused;
     rig.wait(secs(360));
     let tried = rig.refused - before;
-    assert!((10..=16).contains(&tried), "{tried} tries in six minutes that are quiet otherwise");
+    assert!((10..=16).contains(&tried), "{tried} attempts in six minutes without other events");
     rig.full = false;
     rig.wait(secs(WRITTEN_WITHIN_S));
     let [before, after] = killed(rig, dir.path());
@@ -215,16 +220,18 @@ fn disk_that_refuses_for_an_hour_costs_one_entry_a_key() {
     assert_eq!(before, after);
 }
 
-/// The name stays its member's until the disk has freed it; then it is another's, on the disk too.
+// faults.md: R72
+/// The name belongs to its member until the disk has freed it. Then another may register it, on the
+/// disk too.
 #[test]
-fn name_that_the_disk_keeps_is_freed_later() {
+fn name_not_freed_on_disk_is_freed_later() {
     let dir = tempfile::tempdir().unwrap();
     let mut rig = Rig::open(dir.path(), Limits::default(), START);
     let mut idle = Hand::member(&mut rig, udp(1, 1), 1, "idle");
     leave(&mut rig, &mut idle);
     rig.refuses = |record| matches!(record, Record::Roll(Change::Freed { .. }));
     rig.wait(secs(31 * DAY_S));
-    assert!(rig.refused > 100, "{} tries in a day", rig.refused);
+    assert!(rig.refused > 100, "{} attempts in a day", rig.refused);
     assert_eq!(rig.relay.stats().names_freed, 0);
     let counter = rig.counter();
     let mut heir = Hand::shake(&mut rig, udp(2, 1), 2, counter).unwrap();
@@ -239,9 +246,10 @@ fn name_that_the_disk_keeps_is_freed_later() {
     assert_eq!(before, after);
 }
 
-/// The name's owner comes while the disk frees it: it waits, and has the name, freed or not.
+// faults.md: R72
+/// The sign-in waits for the disk. The owner has its name whether the disk freed it or not.
 #[test]
-fn owner_who_comes_while_its_name_is_freed_has_it() {
+fn owner_signing_in_while_name_is_freed_keeps_it() {
     for kept in [true, false] {
         let dir = tempfile::tempdir().unwrap();
         let mut rig = Rig::open(dir.path(), Limits::default(), START);
@@ -272,10 +280,11 @@ fn owner_who_comes_while_its_name_is_freed_has_it() {
     }
 }
 
-/// What rests leaves memory when it has left the disk, and a conversation that comes to life in
+// faults.md: R72
+/// An inactive conversation leaves memory after it has left the disk. One that becomes active in
 /// between stays in both.
 #[test]
-fn conversation_that_the_disk_keeps_stays_in_memory() {
+fn conversation_kept_by_disk_stays_in_memory() {
     let dir = tempfile::tempdir().unwrap();
     let mut rig = Rig::open(dir.path(), limits(), START);
     live(&mut rig);
@@ -284,7 +293,7 @@ fn conversation_that_the_disk_keeps_stays_in_memory() {
     rig.wait(secs(2 * KEEP_S));
     assert!(rig.refused > 1);
     let marks = known(&mut rig).marks.len();
-    assert!(marks > 0, "the disk has them, and so has memory");
+    assert!(marks > 0, "disk and memory have the same marks");
     rig.refuses = |_| false;
     rig.wait(secs(2 * KEEP_S));
     assert_eq!(known(&mut rig).marks, []);
@@ -292,9 +301,10 @@ fn conversation_that_the_disk_keeps_stays_in_memory() {
     assert_eq!(before, after);
 }
 
-/// A letter comes while the disk forgets its conversation.
+// faults.md: R72
+/// A letter comes while the disk removes its conversation.
 #[test]
-fn conversation_used_while_forgotten_is_written_again() {
+fn conversation_used_during_removal_is_written_again() {
     let dir = tempfile::tempdir().unwrap();
     let mut rig = Rig::open(dir.path(), limits(), START);
     live(&mut rig);
@@ -302,7 +312,7 @@ fn conversation_used_while_forgotten_is_written_again() {
     rig.commits = false;
     while !rig.asked.iter().any(|(_, record)| matches!(record, Record::Rested(_))) {
         rig.wait(secs(10));
-        assert!(rig.tick < START + secs(2 * KEEP_S), "nothing rests");
+        assert!(rig.tick < START + secs(2 * KEEP_S), "no conversation is inactive");
     }
     let mut tom = Hand::member(&mut rig, udp(1, 20), 1, "TOM");
     tom.write(&mut rig, "JACK", 3, 2, "are you there");
@@ -316,9 +326,10 @@ fn conversation_used_while_forgotten_is_written_again() {
     assert_eq!(before, after);
 }
 
-/// A relay was killed when it had written a letter and not that its author's name is used.
+// faults.md: R72
+/// The relay is killed after writing a letter and before writing that its sender's name is used.
 #[test]
-fn name_with_mail_is_used_whatever_the_disk_says() {
+fn name_with_mail_counts_as_used_after_kill() {
     let dir = tempfile::tempdir().unwrap();
     let mut rig = Rig::open(dir.path(), limits(), START);
     let (mut tom, mut jack) = super::house::two(&mut rig);
@@ -333,12 +344,14 @@ fn name_with_mail_is_used_whatever_the_disk_says() {
     let [before, after] = killed(rig, dir.path());
     assert_eq!((before.unused, before.unwritten), (after.unused, 0));
     let state = queqiao::store::RelayStore::open(dir.path(), || [0; 32]).unwrap().1;
-    assert_eq!(state.roll.unused, [], "it is written down");
+    assert_eq!(state.roll.unused, [], "the use is written");
 }
 
-/// Tickets are all answered: what a stopped relay had not written is tried once more as it ends.
+// faults.md: R72
+/// All tickets are answered: records that a stopped relay could not write are tried once more as it
+/// ends.
 #[test]
-fn relay_that_ends_tries_what_failed_once_more() {
+fn ending_relay_retries_failed_records_once() {
     let dir = tempfile::tempdir().unwrap();
     let mut rig = Rig::open(dir.path(), limits(), START);
     let (_tom, mut jack) = super::house::two(&mut rig);
@@ -352,10 +365,11 @@ fn relay_that_ends_tries_what_failed_once_more() {
     assert_eq!(state.roll.blocks.len(), 1);
 }
 
-/// Letters that wait, or what their reader claims to have read, are all that the disk has of a
-/// conversation when the relay is killed. A letter expires then, and the rest of it is as old.
+// faults.md: R72
+/// When the relay is killed, the disk has only waiting letters of a conversation, or read claims of
+/// their recipient. A letter expires then, and the rest of the conversation is as old.
 #[test]
-fn disk_has_what_is_known_behind_an_expired_letter() {
+fn disk_keeps_flow_of_expired_letter() {
     for claimed in [false, true] {
         let dir = tempfile::tempdir().unwrap();
         let mut rig = Rig::open(dir.path(), limits(), START);

@@ -1,4 +1,4 @@
-//! A client core and the relays it speaks to, over a network that does what the test says.
+//! A client core and its relays over a simulated network.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -10,13 +10,13 @@ use queqiao::client::{Carriers, Client, Command, Config, Event, Record, RelaySpe
 use super::hand::private;
 use super::rig::{Feed, Given, Rig, START, now_at, udp};
 
-/// Which TCP connections come about.
+/// TCP connections that are established.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TcpOpens {
     Never,
-    /// Those to a relay that is there.
+    /// Connections to a relay that exists.
     WithRelays,
-    /// Others too: their machines accept them and say nothing.
+    /// All: other hosts accept them and send nothing.
     Always,
 }
 
@@ -25,17 +25,18 @@ pub struct Visitor {
     pub tick: Tick,
     pub shown: Vec<Event>,
     pub records: Vec<Record>,
-    /// TCP connections it opened and nobody has closed.
+    /// TCP connections that it opened and that are not closed.
     pub open: Vec<(ConnId, SocketAddr)>,
     pub tcp: TcpOpens,
-    /// Those with a relay that is there, and what the relay calls them.
+    /// Connections to existing relays, with the path that the relay knows.
     lines: Vec<(ConnId, SocketAddr, Path)>,
-    /// Packets from the client are lost; those to it.
+    /// Whether packets from the client are lost.
     pub cut_up: bool,
+    /// Whether packets to the client are held back.
     pub cut_down: bool,
-    /// Packets to the client wait here while `cut_down`.
+    /// Packets to the client that wait while `cut_down`.
     pub held: VecDeque<(Path, Vec<u8>)>,
-    /// Packets the client sent.
+    /// Number of packets that the client sent.
     pub packets_up: usize,
     waiting: VecDeque<Given<Command>>,
     out: Outputs<Record, Event>,
@@ -43,7 +44,7 @@ pub struct Visitor {
     addr: Path,
 }
 
-/// Where relay number `n` is.
+/// Returns the address of relay number `n`.
 pub fn relay_addr(n: u8) -> SocketAddr {
     SocketAddr::from(([203, 0, 113, n], 8_081))
 }
@@ -53,7 +54,8 @@ pub fn spec(n: u8, rig: Option<&Rig>) -> RelaySpec {
 }
 
 impl Visitor {
-    /// A client of the member whose key is number `who`, on a machine whose address ends with `host`.
+    /// Returns a client of the member with key number `who`, on a machine whose address ends with
+    /// `host`.
     pub fn new(name: &str, who: u64, host: u8, carriers: Carriers) -> Visitor {
         let client = Client::new(Config {
             name: Some(name.parse().unwrap()),
@@ -84,7 +86,8 @@ impl Visitor {
         }
     }
 
-    /// A client of the member whose key and machine have number `who`; it knows this relay as number 1, and begins now.
+    /// Returns a client of the member whose key and machine have number `who`. It knows this relay
+    /// as number 1 and starts now.
     pub fn of(rig: &Rig, name: &str, who: u8, carriers: Carriers) -> Visitor {
         let mut visitor = Visitor::new(name, who.into(), who, carriers);
         visitor.tick = rig.tick;
@@ -116,7 +119,7 @@ impl Visitor {
         self.shown.iter().filter(|event| is(event)).count()
     }
 
-    /// What was held back arrives.
+    /// Delivers the packets that were held back.
     pub fn release(&mut self) {
         self.cut_down = false;
         for (path, bytes) in std::mem::take(&mut self.held) {
@@ -124,7 +127,7 @@ impl Visitor {
         }
     }
 
-    /// Both sides live on until `span` from now.
+    /// Runs both sides for `span`.
     pub fn run(&mut self, relays: &mut [(SocketAddr, &mut Rig)], span: Duration) {
         let end = self.tick + span;
         loop {
@@ -136,7 +139,7 @@ impl Visitor {
         self.go_to(relays, end);
     }
 
-    /// The same with relay number 1 alone.
+    /// The same with relay number 1 only.
     pub fn run_with(&mut self, rig: &mut Rig, span: Duration) {
         self.run(&mut [(relay_addr(1), rig)], span);
     }
@@ -157,7 +160,7 @@ impl Visitor {
             }
             self.take_turn(relays);
         }
-        panic!("they never come to rest");
+        panic!("the client and its relays never stop sending");
     }
 
     fn collect(&mut self, relays: &mut [(SocketAddr, &mut Rig)]) {
@@ -177,10 +180,8 @@ impl Visitor {
 
     fn open_tcp(&mut self, conn: ConnId, addr: SocketAddr, relays: &mut [(SocketAddr, &mut Rig)]) {
         self.open.push((conn, addr));
-        let (Path::Udp(from), relay) = (self.addr, relays.iter_mut().find(|(relay, _)| *relay == addr))
-        else {
-            panic!("it is on UDP too")
-        };
+        let Path::Udp(from) = self.addr else { panic!("the client has a UDP address") };
+        let relay = relays.iter_mut().find(|(relay, _)| *relay == addr);
         match (self.tcp, relay) {
             (TcpOpens::Never, _) | (TcpOpens::WithRelays, None) => return,
             (TcpOpens::Always, None) => {}

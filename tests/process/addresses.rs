@@ -1,25 +1,26 @@
-//! A relay that is bound to every address of its machine, asked at one that the system would not answer from.
+//! A relay bound to every address of its machine, addressed at one that the system would not answer
+//! from.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
 use crate::guests::Udp;
 use crate::world::{Home, UdpProxy};
 
-/// A socket at 127.0.0.1 that takes nothing but what comes from there.
+/// Returns a socket at 127.0.0.1 that receives only from this address.
 fn guest_of(asked: SocketAddr) -> Udp {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     socket.connect(asked).unwrap();
     Udp(socket)
 }
 
-/// By IPv4 alone and by both: a machine may have no IPv6.
+/// Returns bind addresses for IPv4 alone and for both. A machine may have no IPv6.
 fn binds() -> Vec<&'static str> {
     let has_ipv6 = UdpSocket::bind("[::1]:0").is_ok();
     ["0.0.0.0:0", "[::]:0"].into_iter().filter(|bind| has_ipv6 || !bind.starts_with('[')).collect()
 }
 
 #[test]
-fn guest_is_answered_from_the_address_it_wrote_to() {
+fn guest_is_answered_from_address_it_wrote_to() {
     for bind in binds() {
         let home = Home::new();
         let relay = home.relay(&["--bind", bind, "--guests", "JACK"]);
@@ -41,9 +42,9 @@ fn guest_is_answered_from_the_address_it_wrote_to() {
     }
 }
 
-/// The proxy hears nothing from elsewhere; long messages leave as trains.
+/// The proxy receives nothing from other addresses. Long messages leave in GSO batches.
 #[test]
-fn member_is_answered_from_the_address_it_wrote_to() {
+fn member_is_answered_from_address_it_wrote_to() {
     for bind in binds() {
         let home = Home::new();
         let relay = home.relay(&["--bind", bind]);

@@ -1,8 +1,8 @@
-//! The address book: mistakes, edits by program and by hand.
+//! The address book: errors, and edits by the program and by hand.
 
 use crate::world::{Ended, Home, town};
 
-/// A book with a mistake, where it is, and a word of the sentence that names the fix.
+/// Books with an error, the error's position, and a part of the message that names the fix.
 const MISTAKES: [(&str, &str, &str); 20] = [
     ("[contacts]\n一棵树 = \"h:1\"\n", "2:1", "put quotes around 一棵树"),
     ("[contacts]\n“一棵树” = \"h:1\"\n", "2:1", "write \" (ASCII)"),
@@ -35,8 +35,9 @@ const MISTAKES: [(&str, &str, &str); 20] = [
     ("# 注释\n[me]\nname = \"echo\"\n", "3:8", "reserved for the relay"),
 ];
 
+// faults.md: R49
 #[test]
-fn every_mistake_is_one_line_with_its_place_and_its_fix_in_every_command() {
+fn every_command_reports_book_error_with_position_and_fix() {
     let home = Home::new();
     for (text, place, fix) in MISTAKES {
         home.write("contacts.toml", text);
@@ -53,19 +54,20 @@ fn every_mistake_is_one_line_with_its_place_and_its_fix_in_every_command() {
             ended.one_line(1, fix);
         }
     }
-    assert!(!home.path(".local").exists(), "a wrong book leaves no folders behind");
+    assert!(!home.path(".local").exists(), "an invalid book leaves no folders");
 }
 
 #[test]
-fn mistakes_are_told_in_chinese_too() {
+fn book_errors_are_also_in_chinese() {
     let home = Home::new();
     home.write("contacts.toml", MISTAKES[0].0);
     let said = home.run(&["--lang", "zh", "contacts", "check"]).with(1).err;
     assert!(said[0].starts_with("contacts.toml:2:1") && said[0].contains("引号"), "{said:?}");
 }
 
+// faults.md: R76
 #[test]
-fn a_missing_or_unreadable_book_is_named() {
+fn missing_or_unreadable_book_is_named() {
     let home = Home::new();
     home.run(&["contacts", "check"]).one_line(1, "no address book at");
     for command in
@@ -81,7 +83,7 @@ fn a_missing_or_unreadable_book_is_named() {
 }
 
 #[test]
-fn the_shipped_book_has_no_mistakes_and_four_contacts() {
+fn shipped_book_has_four_contacts_and_no_errors() {
     let home = Home::new();
     home.write("contacts.toml", include_str!("../../contacts.toml"));
     assert_eq!(home.run(&["contacts", "check"]).result(), "contacts.toml: 4 contacts, no mistakes");
@@ -100,7 +102,7 @@ fn the_shipped_book_has_no_mistakes_and_four_contacts() {
 }
 
 #[test]
-fn adding_and_removing_leaves_every_other_byte_alone() {
+fn adding_and_removing_contact_keeps_other_bytes() {
     let shipped = include_str!("../../contacts.toml");
     let own = "# mine\n[me]   # who\nname = \"TOM\"\n\n[contacts] # people\nJACK = \"h:1\"  # a friend \n\n# the end";
     let windows = "\u{feff}[contacts]\r\n# 朋友\r\nJACK = \"h:1\" # x\r\n";
@@ -119,7 +121,7 @@ fn adding_and_removing_leaves_every_other_byte_alone() {
 }
 
 #[test]
-fn a_contact_with_everything_is_listed_with_everything() {
+fn contact_with_all_fields_is_listed_with_all_fields() {
     let home = Home::new();
     let key = "aaaaa-bbbbb-ccccc-ddddd";
     let mut add = vec!["contacts", "add", "武大郎", "chat.example.org:8081", "--member", "wudalang"];
@@ -152,8 +154,9 @@ fn a_contact_with_everything_is_listed_with_everything() {
     }
 }
 
+// faults.md: R49
 #[test]
-fn a_running_client_follows_edits_and_keeps_its_state_when_one_is_wrong() {
+fn running_client_follows_edits_and_ignores_invalid_ones() {
     let (home, east) = town(&["--data", "east"], &["JACK"]);
     let west = home.relay(&["--data", "west"]);
     let mut tom = home.listen("TOM", &[]);
@@ -175,7 +178,7 @@ fn a_running_client_follows_edits_and_keeps_its_state_when_one_is_wrong() {
     send(&home, west.udp, "still west").with(0);
     assert!(tom.out().ends_with(" still west"));
 
-    // As editors save: a new file in the place of the old one.
+    // Editors replace the file with a new one.
     home.write("new.toml", format!("[contacts]\nJACK = \"{}\"\n", east.udp));
     std::fs::rename(home.path("new.toml"), home.path("contacts.toml")).unwrap();
     tom.until_err("was read again");

@@ -1,4 +1,4 @@
-//! Bytes that are not ours, and ours cut into pieces.
+//! Bytes of other protocols, and packets cut into pieces.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use crate::world::{TcpProxy, socket, town};
 
+// faults.md: R36
 #[test]
-fn strangers_on_tcp_are_closed_without_a_byte_in_answer() {
+fn other_protocols_on_tcp_are_closed_without_answer() {
     let (home, relay) = town(&["--tcp"], &[]);
     let greetings: [&[u8]; 6] = [
         b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -32,8 +33,9 @@ fn strangers_on_tcp_are_closed_without_a_byte_in_answer() {
     home.run(&["send", "--as", "TOM", "--tcp", &format!("echo@{}", relay.udp), "x"]).with(0);
 }
 
+// faults.md: R35
 #[test]
-fn broken_records_on_tcp_are_closed_and_others_are_served() {
+fn broken_tcp_records_are_closed_and_others_served() {
     let (home, relay) = town(&["--tcp"], &[]);
     for record in [&b"\xff\0\0"[..], b"\xff\xff\xff", b"\xff\x40\x01", b"\xff\0\x04\xffabc"] {
         let mut stranger = TcpStream::connect(relay.udp).unwrap();
@@ -46,8 +48,9 @@ fn broken_records_on_tcp_are_closed_and_others_are_served() {
     home.run(&["send", "--as", "TOM", "--tcp", &format!("echo@{}", relay.udp), "x"]).with(0);
 }
 
+// faults.md: R37
 #[test]
-fn a_silent_connection_is_closed_and_costs_nobody_else() {
+fn silent_connections_are_closed_and_delay_no_other() {
     let (home, relay) = town(&["--tcp"], &[]);
     let mut silent: Vec<TcpStream> = (0..50).map(|_| TcpStream::connect(relay.udp).unwrap()).collect();
     home.run(&["send", "--as", "TOM", "--tcp", &format!("echo@{}", relay.udp), "x"]).with(0);
@@ -58,8 +61,9 @@ fn a_silent_connection_is_closed_and_costs_nobody_else() {
     }
 }
 
+// faults.md: R1, R3
 #[test]
-fn strangers_on_udp_are_not_answered() {
+fn garbage_on_udp_gets_no_answer() {
     let (home, relay) = town(&[], &[]);
     let stranger = socket();
     for first in 0..=255u8 {
@@ -68,14 +72,15 @@ fn strangers_on_udp_are_not_answered() {
         }
     }
     stranger.send_to(b"", relay.udp).unwrap();
-    // A relay answers in the order of what comes: after this letter all of the above has been read.
+    // A relay answers in order of arrival: after this letter it has read all of the above.
     home.run(&["send", "--as", "TOM", "--udp", &format!("echo@{}", relay.udp), "x"]).with(0);
     let answer = stranger.recv_from(&mut [0; 65_536]);
     assert!(matches!(&answer, Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)));
 }
 
+// faults.md: R40
 #[test]
-fn row_40_a_connection_cut_into_single_bytes_carries_the_same_letters() {
+fn connection_cut_into_single_bytes_carries_same_letters() {
     let (home, relay) = town(&["--tcp"], &[]);
     let proxy = TcpProxy::byte_by_byte(relay.udp);
     home.split_book("contacts.toml", &["TOM", "JACK"], relay.udp, proxy.addr);
@@ -92,9 +97,9 @@ fn row_40_a_connection_cut_into_single_bytes_carries_the_same_letters() {
     }
 }
 
-/// A session without a name ends after ten seconds at a relay; `ping` is longer than that here.
+/// A relay ends a session without a name after ten seconds. `ping` runs longer here.
 #[test]
-fn ping_goes_on_for_longer_than_a_session_without_a_name() {
+fn ping_outlasts_limit_of_unnamed_sessions() {
     let (home, relay) = town(&["--tcp"], &[]);
     for carrier in ["--udp", "--tcp"] {
         let ended = home.run(&["ping", &relay.udp.to_string(), carrier, "--count", "55"]).with(0);
@@ -122,7 +127,7 @@ fn ping_measures_both_carriers_and_registers_no_name() {
 }
 
 #[test]
-fn ping_tells_a_carrier_that_is_not_there_from_a_relay_that_is_not() {
+fn ping_distinguishes_missing_carrier_from_missing_relay() {
     let (home, relay) = town(&[], &[]);
     let addr = relay.udp.to_string();
     let half = home.run(&["ping", &addr, "--count", "1"]).with(0);

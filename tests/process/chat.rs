@@ -2,7 +2,7 @@
 
 use crate::world::{Running, town};
 
-/// `来自 WHO [via] HH:MM:SS 的一条消息: TEXT`.
+/// Whether the line is `来自 WHO [via] HH:MM:SS 的一条消息: TEXT`.
 fn is_from(line: &str, who: &str, text: &str) -> bool {
     let Some(rest) = line.strip_prefix(&format!("来自 {who} [udp] ")) else { return false };
     let Some((time, told)) = rest.split_at_checked(8) else { return false };
@@ -11,17 +11,18 @@ fn is_from(line: &str, who: &str, text: &str) -> bool {
 }
 
 #[test]
-fn tom_and_jack_have_the_conversation_in_chinese() {
+fn chinese_conversation_over_pipes() {
     let (home, relay) = town(&[], &["TOM", "JACK"]);
     let zh = ["--lang", "zh"];
-    let (mut tom, mut jack) = (home.chat("TOM", &relay, &zh), home.chat("JACK", &relay, &zh));
+    let mut tom = home.chat("TOM", &relay, &zh);
+    let mut jack = home.chat("JACK", &relay, &zh);
     tom.write("JACK\n约不\n");
     let line = jack.out();
     assert!(is_from(&line, "TOM", "约不"), "{line}");
     jack.write("TOM\n不约\nquit\nquit\n");
     let line = tom.out();
     assert!(is_from(&line, "JACK", "不约"), "{line}");
-    // Back to choosing, and out.
+    // Back to the choice of a contact, and out.
     tom.write("quit\nquit\n");
     for chat in [tom, jack] {
         let ended = chat.end().with(0);
@@ -30,9 +31,10 @@ fn tom_and_jack_have_the_conversation_in_chinese() {
 }
 
 #[test]
-fn a_script_of_lines_is_sent_whole_before_it_ends() {
+fn script_of_lines_is_sent_completely() {
     let (home, relay) = town(&["--tcp"], &["TOM", "JACK", "一棵树"]);
-    let (mut jack, mut tree) = (home.listen("JACK", &["--tcp"]), home.listen("一棵树", &[]));
+    let mut jack = home.listen("JACK", &["--tcp"]);
+    let mut tree = home.listen("一棵树", &[]);
     let script = "JACK\n1\n2\n//slash\n/to 一棵树\n3\nquit\nJACK\n4\n";
     let ended = home.run_with(&["chat", "--as", "TOM"], script.as_bytes()).with(0);
     assert!(ended.out.is_empty() && ended.said().is_empty(), "{ended:?}");
@@ -44,7 +46,7 @@ fn a_script_of_lines_is_sent_whole_before_it_ends() {
 }
 
 #[test]
-fn a_refused_letter_is_given_back() {
+fn refused_letter_is_returned() {
     let (home, relay) = town(&[], &["TOM", "JACK"]);
     let mut tom = home.chat("TOM", &relay, &[]);
     tom.write("JACK\n不要丢\n");
@@ -59,7 +61,7 @@ fn a_refused_letter_is_given_back() {
 }
 
 #[test]
-fn mistyped_choices_and_commands_are_told_and_not_sent() {
+fn mistyped_contacts_and_commands_are_reported_not_sent() {
     let (home, relay) = town(&[], &["TOM", "JACK"]);
     let mut jack = home.listen("JACK", &[]);
     let mut tom = home.chat("TOM", &relay, &[]);
@@ -89,7 +91,7 @@ fn strangers_can_be_answered_and_receipts_shown() {
 }
 
 #[test]
-fn a_chat_whose_name_is_taken_ends_with_1() {
+fn chat_with_taken_name_exits_1() {
     let (home, relay) = town(&[], &["JACK"]);
     home.send("TOM", "echo", "x").with(0);
     let chat: Running = home.start(&["chat", "--as", "TOM", "--data", "second"]);
@@ -97,7 +99,7 @@ fn a_chat_whose_name_is_taken_ends_with_1() {
 }
 
 #[test]
-fn a_reader_that_has_gone_ends_it_with_success() {
+fn closed_output_pipe_ends_chat_with_0() {
     let (home, relay) = town(&[], &["JACK"]);
     let (reader, writer) = std::io::pipe().unwrap();
     let mut command = home.command(&["chat", "--as", "TOM", &format!("echo@{}", relay.udp)]);

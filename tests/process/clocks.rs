@@ -1,17 +1,20 @@
-//! Clocks that jump: letters go on, wait as long as they should, and nobody is locked out.
+//! Clock jumps: letters are still delivered, retention times hold, members can still sign in.
 
 use crate::world::{Faults, Home, texts};
 
 const HOUR: i64 = 3_600;
 const YEAR: i64 = 365 * 24 * HOUR;
 
-/// Wrong by so many seconds, one after the other; the last but one is before 1970.
+/// Errors of the clock in seconds, one after another. The last but one is before 1970.
 const JUMPS: [i64; 6] = [0, -HOUR, 10 * YEAR, -HOUR, -80 * YEAR, 0];
 
+// faults.md: R73
 #[test]
-fn row_73_letters_go_on_while_the_clocks_of_relay_and_clients_jump() {
-    let (relay_faults, faults) = (Faults::new(), Faults::new());
-    let (relay_home, home) = (Home::with_faults(&relay_faults), Home::with_faults(&faults));
+fn clock_jumps_of_relay_and_clients_stop_no_letter() {
+    let relay_faults = Faults::new();
+    let faults = Faults::new();
+    let relay_home = Home::with_faults(&relay_faults);
+    let home = Home::with_faults(&faults);
     let relay = relay_home.relay(&["--tcp"]);
     home.book(&["TOM", "JACK"], relay.udp);
     let mut jack = home.listen("JACK", &["--json"]);
@@ -26,16 +29,18 @@ fn row_73_letters_go_on_while_the_clocks_of_relay_and_clients_jump() {
             assert!(came.contains(&text), "{clocks:?} {came}");
         }
     }
-    // What was said stands in the order in which it was said, whatever the clocks were.
+    // The history is in the order of sending, whatever the clocks were.
     let said = home.run(&["history", "--as", "TOM", "--json", "JACK"]).with(0);
     let order: Vec<&str> = said.out.iter().map(|line| line.split_once(r#""text":""#).unwrap().1).collect();
     assert!(order.len() == 18 && order.is_sorted_by_key(|text| text[..1].to_owned()), "{order:?}");
     assert!(jack.terminate().out.len() == 18);
 }
 
+// faults.md: R73
 #[test]
-fn row_73_a_letter_waits_as_long_as_it_should_whatever_the_relays_clock_says() {
-    let (relay_faults, home) = (Faults::new(), Home::new());
+fn relay_clock_jumps_do_not_expire_letters() {
+    let relay_faults = Faults::new();
+    let home = Home::new();
     let relay_home = Home::with_faults(&relay_faults);
     let mut relay = relay_home.relay(&[]);
     let addr = relay.udp.to_string();
@@ -55,9 +60,11 @@ fn row_73_a_letter_waits_as_long_as_it_should_whatever_the_relays_clock_says() {
     assert_eq!(texts(&jack.out), ["0", "1", "2", "3", "4", "5"]);
 }
 
+// faults.md: R62
 #[test]
-fn row_62_a_time_that_cannot_be_true_is_shown_as_a_question_mark() {
-    let (faults, home) = (Faults::new(), Home::new());
+fn impossible_time_is_shown_as_question_mark() {
+    let faults = Faults::new();
+    let home = Home::new();
     let relay = Home::with_faults(&faults).relay(&[]);
     home.book(&["TOM", "JACK"], relay.udp);
     let mut jack = home.listen("JACK", &[]);

@@ -1,5 +1,5 @@
-//! A member's folder that is replaced by an earlier copy of itself: what the copy writes under old
-//! numbers comes back to its writer, and nothing is called delivered that nobody has.
+//! A member's folder replaced by an earlier copy of itself. Letters that the copy writes under used
+//! numbers are returned to their sender, and none is reported delivered that was not.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,8 @@ use crate::world::{Ended, Home, Relay, texts, town};
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let (kind, there) = (entry.file_type().unwrap(), to.join(entry.file_name()));
+        let kind = entry.file_type().unwrap();
+        let there = to.join(entry.file_name());
         if kind.is_dir() {
             copy(&entry.path(), &there);
         } else if kind.is_file() {
@@ -18,12 +19,12 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// TOM's folder as it is now.
+/// Copies TOM's folder as it is.
 fn keep(home: &Home) {
     copy(&home.path("tom"), &home.path("old"));
 }
 
-/// Puts that copy back.
+/// Restores that copy.
 fn put_back(home: &Home) {
     fs::remove_dir_all(home.path("tom")).unwrap();
     copy(&home.path("old"), &home.path("tom"));
@@ -38,8 +39,8 @@ fn delivers(home: &Home, text: &str) {
     assert!(sent.code == 0 && sent.result().starts_with("delivered "), "{sent:?}");
 }
 
-/// The next letter of the copy is refused as such, its text comes back, and the one after that
-/// arrives.
+/// Asserts that the next letter of the copy is refused as `old-copy` with its text, and that later
+/// ones arrive.
 fn comes_to_light(home: &Home) {
     let sent = tom(home, &["JACK", "by the copy"]);
     assert!(sent.code == 1 && sent.out.is_empty(), "{sent:?}");
@@ -65,8 +66,9 @@ fn restart(home: &Home, relay: Relay, in_good_order: bool) -> Relay {
     home.relay(&["--data", "kept", "--bind", &addr])
 }
 
+// faults.md: R55
 #[test]
-fn old_copy_is_known_after_a_relay_restart() {
+fn old_copy_is_detected_after_relay_restart() {
     for in_good_order in [true, false] {
         let (home, relay) = town(&["--data", "kept"], &["TOM", "JACK"]);
         let mut jack = home.listen("JACK", &[]);
@@ -82,9 +84,10 @@ fn old_copy_is_known_after_a_relay_restart() {
     }
 }
 
+// faults.md: R55
 /// More letters than a relay could keep digests of.
 #[test]
-fn old_copy_is_known_behind_four_hundred_messages() {
+fn old_copy_is_detected_behind_400_messages() {
     let (home, _relay) = town(&["--data", "kept"], &["TOM", "JACK"]);
     let _jack = home.listen("JACK", &[]);
     delivers(&home, "first");
@@ -96,10 +99,11 @@ fn old_copy_is_known_behind_four_hundred_messages() {
     comes_to_light(&home);
 }
 
-/// One sign-in serves all letters: that of the copy is no older than the original's. The relay may
-/// be killed in between, and then only the reader knows what it has.
+// faults.md: R55
+/// One sign-in serves all letters, so that of the copy is as new as that of the original. If the
+/// relay is killed in between, only the recipient knows which letters it has.
 #[test]
-fn copy_made_while_listen_runs_is_known() {
+fn copy_made_while_listen_runs_is_detected() {
     for killed in [false, true] {
         let (home, mut relay) = town(&["--data", "kept"], &["TOM", "JACK"]);
         let mut jack = home.listen("JACK", &[]);
@@ -120,10 +124,11 @@ fn copy_made_while_listen_runs_is_known() {
     }
 }
 
-/// The copy writes more than once before it reaches the relay: however often it has counted, it is
-/// known.
+// faults.md: R55
+/// The copy writes several letters before it reaches the relay. It is detected however far it has
+/// counted.
 #[test]
-fn texts_that_a_copy_wrote_offline_all_come_back() {
+fn texts_written_offline_by_copy_are_all_returned() {
     let (home, relay) = town(&["--data", "kept"], &["TOM", "JACK"]);
     let mut jack = home.listen("JACK", &[]);
     delivers(&home, "first");

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use crate::world::{Home, Relay, Running, town};
 
 const MEMBERS: [&str; 4] = ["TOM", "JACK", "一棵树", "武大郎"];
-/// Letters of one member to another; 8 conversations make 10,000.
+/// Letters of one member to another. Eight conversations make 10,000.
 const EACH: usize = 1_250;
 
-/// How a member reaches the relay.
+/// Returns the option for a member's carrier.
 fn carrier(name: &str) -> &'static str {
     match name {
         "TOM" => "--udp",
@@ -17,7 +17,7 @@ fn carrier(name: &str) -> &'static str {
     }
 }
 
-/// Both of `from` write to both of `to`, and the letters are all there.
+/// Lets both of `from` write to both of `to`, and asserts that all letters arrive.
 fn write_letters(home: &Home, from: [&str; 2], to: [&str; 2]) {
     let count = (2 * EACH).to_string();
     let listeners = to.map(|name| home.listen(name, &["--json", "--count", &count, carrier(name)]));
@@ -71,7 +71,7 @@ fn check(listener: Running, me: &str, from: [&str; 2]) {
 }
 
 #[test]
-fn four_members_over_udp_and_tcp_have_each_of_10_000_letters_once_and_in_order() {
+fn ten_thousand_letters_over_udp_and_tcp_arrive_once_in_order() {
     let (home, relay): (Home, Relay) = town(&["--tcp", "--limits", "off"], &MEMBERS);
     write_letters(&home, ["TOM", "武大郎"], ["JACK", "一棵树"]);
     write_letters(&home, ["JACK", "一棵树"], ["TOM", "武大郎"]);

@@ -1,11 +1,12 @@
-//! A member's own letters, of which the disk has flipped a bit: what is sent all the same, and what the user is told.
+//! A member's own letters, in which the disk has flipped a bit: which letters are still sent, and
+//! what the user sees.
 
 use std::fs;
 use std::path::PathBuf;
 
 use crate::world::{Home, texts, town};
 
-/// The database of the only member whose letters say `text`.
+/// Returns the database of the only member whose letters contain `text`, and its position.
 fn database_with(home: &Home, text: &str) -> (PathBuf, usize) {
     let members = fs::read_dir(home.path(".local/share/queqiao/members")).unwrap();
     let files = members.map(|member| member.unwrap().path().join("letters.sqlite"));
@@ -14,7 +15,7 @@ fn database_with(home: &Home, text: &str) -> (PathBuf, usize) {
         bytes.windows(text.len()).position(|part| part == text.as_bytes())
     };
     let mut found = files.filter_map(|file| Some((at(&file)?, file)));
-    let (at, file) = found.next().expect("it was written down and no process has the file");
+    let (at, file) = found.next().expect("the letter was committed and no process holds the file");
     assert!(found.next().is_none());
     (file, at)
 }
@@ -27,8 +28,9 @@ fn flip(home: &Home, text: &str) {
     fs::write(&file, bytes).unwrap();
 }
 
+// faults.md: R71
 #[test]
-fn row_71_a_damaged_letter_of_the_outbox_is_never_sent_and_its_text_given_back_and_the_others_arrive() {
+fn damaged_outbox_letter_is_returned_and_others_arrive() {
     let (home, relay) = town(&["--data", "r"], &["TOM", "JACK"]);
     home.away("JACK");
     home.send("TOM", "JACK", "before").with(0);
@@ -48,22 +50,21 @@ fn row_71_a_damaged_letter_of_the_outbox_is_never_sent_and_its_text_given_back_a
     assert!(matches!(named[..], [line] if line.contains("letter 3 to JACK at ")), "{tom:?}");
     let refused: Vec<_> = tom.err.iter().filter(|line| line.starts_with("refused ")).collect();
     assert!(matches!(refused[..], [line] if line.ends_with("-3 damaged (may have arrived)")), "{tom:?}");
-    assert!(
-        tom.err.iter().any(|line| line.contains("cetter not")),
-        "what can be read is given back: {tom:?}"
-    );
+    assert!(tom.err.iter().any(|line| line.contains("cetter not")), "the readable text is returned: {tom:?}");
     let heard = jack.end().with(0).out;
     assert_eq!(texts(&heard), ["before", "one", "three", "four"]);
 
     let again = home.run(&["send", "--as", "TOM", "echo", "again"]).with(0);
-    assert!(again.said().is_empty(), "told once: {again:?}");
+    assert!(again.said().is_empty(), "reported once: {again:?}");
     let history = home.run(&["history", "--as", "TOM", "JACK"]).with(0).out;
     assert!(history.len() == 4 && history.iter().all(|line| !line.contains("damaged")), "{history:?}");
     relay.stop().with(0);
 }
 
+// faults.md: R71
+/// Both the history and `listen` show it as damaged.
 #[test]
-fn row_71_a_damaged_letter_that_came_is_shown_as_damaged_in_the_history_and_by_who_shows_letters() {
+fn damaged_received_letter_is_shown_as_damaged_once() {
     let (home, relay) = town(&[], &["TOM", "JACK"]);
     let mut jack = home.sending("JACK", "first\n");
     for text in ["one", "better not", "three"] {

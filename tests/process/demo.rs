@@ -1,20 +1,20 @@
-//! What `queqiao demo` tells where nobody can join in.
+//! Output of `queqiao demo` without a terminal.
 
 use std::time::Duration;
 
 use crate::world::Home;
 
-/// The whole of it must take no longer.
+/// Maximum time of the whole demonstration.
 const WITHIN: Duration = Duration::from_secs(15);
 
-/// The place of the first line from `from` on in which all of these stand.
+/// Returns the index of the first line from `from` on that contains all of these parts.
 fn find(lines: &[String], from: usize, parts: &[&str]) -> usize {
     let found = lines[from..].iter().position(|line| parts.iter().all(|part| line.contains(part)));
     from + found.unwrap_or_else(|| panic!("no line with {parts:?} behind line {from} of {lines:#?}"))
 }
 
 #[test]
-fn the_demo_cuts_udp_mends_it_and_sends_a_member_away_and_leaves_no_files() {
+fn demo_fails_over_and_back_and_leaves_no_files() {
     let home = Home::new();
     let lines = home.start(&["demo"]).end_within(WITHIN).with(0).out;
     let steps: [&[&str]; 12] = [
@@ -43,7 +43,7 @@ fn the_demo_cuts_udp_mends_it_and_sends_a_member_away_and_leaves_no_files() {
 }
 
 #[test]
-fn the_demo_is_told_in_chinese_where_that_is_spoken() {
+fn demo_prints_chinese_if_asked() {
     let home = Home::new();
     let lines = home.run(&["demo", "--lang", "zh"]).with(0).out;
     let steps: [&[&str]; 5] =

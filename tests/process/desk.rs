@@ -1,4 +1,4 @@
-//! A relay and the one at its desk in one window.
+//! A relay and its console in one window.
 
 use std::net::SocketAddr;
 
@@ -6,7 +6,7 @@ use crate::guests::{Tcp, Udp};
 use crate::terminal::Terminal;
 use crate::world::Home;
 
-/// A relay with a desk on a terminal, and where it is reached by UDP and TCP.
+/// Returns a relay with a console on a terminal, and its addresses for UDP and TCP.
 fn desk_on_a_terminal(home: &Home, lang: &str) -> (Terminal, SocketAddr, SocketAddr) {
     let args = ["relay", "--bind", "127.0.0.1:0", "--tcp", "--desk", "--data", "desk", "--lang", lang];
     let mut terminal = Terminal::start(home, &args);
@@ -18,12 +18,14 @@ fn desk_on_a_terminal(home: &Home, lang: &str) -> (Terminal, SocketAddr, SocketA
     (terminal, udp, tcp)
 }
 
+/// Messages have a background colour, and escapes in them are shown as text.
 #[test]
-fn on_a_terminal_letters_have_a_background_and_the_oldest_is_answered_first() {
+fn console_on_terminal_answers_oldest_message_first() {
     let home = Home::new();
     let (mut desk, by_udp, by_tcp) = desk_on_a_terminal(&home, "zh");
     desk.until("回复消息: ");
-    let (one, mut two) = (Udp::at(by_udp), Tcp::at(by_tcp));
+    let one = Udp::at(by_udp);
+    let mut two = Tcp::at(by_tcp);
     one.say("约不");
     let first = format!("来自[{}]的一条消息: 约不", one.0.local_addr().unwrap());
     desk.until(&format!("{first}\n"));
@@ -45,7 +47,7 @@ fn on_a_terminal_letters_have_a_background_and_the_oldest_is_answered_first() {
 }
 
 #[test]
-fn in_english_likewise() {
+fn console_on_terminal_in_english() {
     let home = Home::new();
     let (mut desk, by_udp, _) = desk_on_a_terminal(&home, "en");
     desk.until("Answer: ");
@@ -56,7 +58,7 @@ fn in_english_likewise() {
     desk.press("hello yourself\r");
     assert_eq!(guest.text(), "hello yourself");
     desk.press("anybody?\r");
-    // The prompt may be drawn again between the two; Ctrl-C is a key only where a line is being read.
+    // The prompt may be redrawn between the two. Ctrl-C is a key only while a line is read.
     for shown in ["Nobody waits for an answer. Your text:\n", "anybody?\n", "Answer: "] {
         desk.until(shown);
     }
@@ -65,12 +67,13 @@ fn in_english_likewise() {
 }
 
 #[test]
-fn the_desk_answers_whoever_has_waited_the_longest() {
+fn console_over_pipe_answers_longest_waiting_guest() {
     let home = Home::new();
     let mut relay = home.relay(&["--tcp", "--desk", "--data", "desk", "--lang", "zh"]);
     assert!(relay.line.ends_with(" guests=DESK"), "{}", relay.line);
     relay.running.until_err("DESK");
-    let (one, two) = (Udp::at(relay.udp), Udp::at(relay.udp));
+    let one = Udp::at(relay.udp);
+    let two = Udp::at(relay.udp);
     one.say("约不");
     let line = relay.running.out();
     assert_eq!(line, format!("来自[{}]的一条消息: 约不", one.0.local_addr().unwrap()));

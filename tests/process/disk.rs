@@ -1,4 +1,4 @@
-//! Disks that are full, broken or damaged: what was accepted is there, and what is wrong is named.
+//! Full, broken or damaged disks: accepted letters are kept, and the error is named.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -10,7 +10,7 @@ use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use crate::world::{Ended, Faults, Home, Relay, Running, town};
 
-/// A letter that needs room.
+/// Returns a letter of 50 kB.
 fn long(n: usize) -> String {
     format!("{n} {}", "x".repeat(50_000))
 }
@@ -19,7 +19,7 @@ fn send_long(home: &Home, n: usize) -> Ended {
     home.run_with(&["send", "--as", "TOM", "JACK", "-"], long(n).as_bytes())
 }
 
-/// What JACK is shown of `count` letters: the first word of each.
+/// Returns the first word of each of `count` letters that JACK gets.
 fn heard(home: &Home, count: usize) -> Vec<String> {
     let jack = home.run(&["listen", "--as", "JACK", "--count", &count.to_string()]).with(0);
     let first = |line: &String| line.split_once("] ").unwrap().1.split(' ').next().unwrap().to_owned();
@@ -30,7 +30,7 @@ fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
     range.map(|n| n.to_string()).collect()
 }
 
-/// TOM sends long letters from this number on; the number of the one that is refused.
+/// Sends long letters of TOM from this number on. Returns the number of the refused one.
 fn send_until_full(home: &Home, first: usize) -> usize {
     for n in first..first + 60 {
         let ended = send_long(home, n);
@@ -39,10 +39,10 @@ fn send_until_full(home: &Home, first: usize) -> usize {
             return n;
         }
     }
-    panic!("the disk has no end");
+    panic!("the disk does not fill");
 }
 
-/// A story of a relay whose disk is full until `free` is called.
+/// Runs a relay whose disk is full from `fill` until `free`.
 fn full_disk(home: &Home, relay: &mut Relay, fill: impl FnOnce(&Relay), free: impl FnOnce(&Relay)) {
     home.away("JACK");
     for n in 0..3 {
@@ -51,7 +51,7 @@ fn full_disk(home: &Home, relay: &mut Relay, fill: impl FnOnce(&Relay), free: im
     fill(relay);
     let accepted = send_until_full(home, 3);
     relay.running.until_err("relay.sqlite");
-    assert_eq!(heard(home, accepted), numbers(0..accepted), "what was accepted is served");
+    assert_eq!(heard(home, accepted), numbers(0..accepted), "accepted letters are delivered");
     free(relay);
     let again = send_long(home, accepted);
     assert!(again.result().starts_with("accepted "), "{again:?}");
@@ -62,10 +62,11 @@ fn can_unshare() -> bool {
     Command::new("unshare").args(["-rm", "true"]).status().is_ok_and(|status| status.success())
 }
 
+// faults.md: R72
 #[test]
-fn row_72_a_relay_whose_disk_is_full_refuses_serves_on_and_recovers() {
+fn full_disk_refuses_new_letters_serves_old_and_recovers() {
     if !can_unshare() {
-        eprintln!("no namespaces of one's own here: the story with a limit on files stands for this one");
+        eprintln!("no namespaces here: the test with a file size limit covers this case");
         return;
     }
     let home = Home::new();
@@ -88,8 +89,8 @@ fn row_72_a_relay_whose_disk_is_full_refuses_serves_on_and_recovers() {
     relay.stop().with(0);
 }
 
-/// A block list comes to a relay whose disk is full; when there is room the disk has it, though
-/// JACK says no more. The relay that starts after a kill refuses TOM.
+/// Sends a block list to a relay whose disk is full. Once there is space the disk has it, though
+/// JACK does not send it again. The relay that starts after a kill refuses TOM.
 fn block_on_full_disk(
     home: &Home,
     start: impl Fn(&str) -> Relay,
@@ -104,7 +105,7 @@ fn block_on_full_disk(
     home.send("TOM", "JACK", "one").with(0);
     home.run(&["listen", "--as", "JACK", "--count", "1"]).with(0);
     relay.stop().with(0);
-    // Its log is empty: there is no room in it.
+    // The database log is empty, so it has no free space.
     let mut relay = start(&addr);
     fill(&relay);
     home.run(&["contacts", "block", "TOM"]).with(0);
@@ -117,7 +118,7 @@ fn block_on_full_disk(
         home.send("TOM", "echo", "x").with(0);
         blocked_by_jack(folder).is_some_and(|names| names == "TOM")
     };
-    assert!((0..100).any(is_kept), "the disk never has the list");
+    assert!((0..100).any(is_kept), "the list is not written");
     relay.running.kill();
     let relay = start(&addr);
     let refused = home.send("TOM", "JACK", "three").with(1);
@@ -125,8 +126,8 @@ fn block_on_full_disk(
     relay.stop().with(0);
 }
 
-/// Those that JACK refuses, as the files in this folder have it: in a copy, since SQLite finds none
-/// in another file system.
+/// Returns the names that JACK blocks, from a copy of the files in this folder. SQLite does not
+/// find the originals in another file system.
 fn blocked_by_jack(folder: &Path) -> Option<String> {
     let copy = tempfile::tempdir().unwrap();
     for file in ["relay.sqlite", "relay.sqlite-wal"] {
@@ -137,15 +138,16 @@ fn blocked_by_jack(folder: &Path) -> Option<String> {
     row.ok().filter(|names: &String| !names.is_empty())
 }
 
+// faults.md: R72
 #[test]
-fn block_list_refused_by_a_full_disk_holds_after_restart() {
+fn block_list_refused_by_full_disk_holds_after_restart() {
     if !can_unshare() {
-        eprintln!("no namespaces of one's own here: the story with a limit on files stands for this one");
+        eprintln!("no namespaces here: the test with a file size limit covers this case");
         return;
     }
     let home = Home::new();
     fs::create_dir(home.path("disk")).unwrap();
-    // Keeps the file system while relays come and go.
+    // Keeps the file system while relays start and stop.
     let script = "mount -t tmpfs -o size=1536k none disk && echo up && exec cat";
     let mut keeper = Running::start(home.command_behind(&["unshare", "-rm", "sh"], script, &[]));
     assert_eq!(keeper.out(), "up");
@@ -168,8 +170,9 @@ fn block_list_refused_by_a_full_disk_holds_after_restart() {
     keeper.kill();
 }
 
+// faults.md: R72
 #[test]
-fn block_list_refused_by_a_limit_on_files_holds_after_restart() {
+fn block_list_over_file_limit_holds_after_restart() {
     let home = Home::new();
     let start = |addr: &str| home.relay(&["--data", "r", "--bind", addr]);
     let fill = |relay: &Relay| limit_files(&relay.running, Some(0));
@@ -182,14 +185,15 @@ fn limit_files(running: &Running, len: Option<u64>) {
     prlimit(pid, Resource::Fsize, Rlimit { current: len, maximum: None }).unwrap();
 }
 
+// faults.md: R72
 #[test]
-fn row_72_a_relay_whose_files_may_not_grow_refuses_serves_on_and_recovers() {
+fn file_size_limit_refuses_new_letters_and_recovers() {
     let (home, mut relay) = town(&["--data", "r"], &["TOM", "JACK"]);
     let fill = |relay: &Relay| limit_files(&relay.running, Some(300_000));
     full_disk(&home, &mut relay, fill, |relay| limit_files(&relay.running, None));
     let addr = relay.udp.to_string();
 
-    // Killed while the disk is full, and started again before there is room: what it has is served.
+    // Killed while the disk is full and restarted before there is space: it delivers its letters.
     limit_files(&relay.running, Some(300_000));
     let accepted = send_until_full(&home, 0);
     relay.running.kill();
@@ -201,26 +205,28 @@ fn row_72_a_relay_whose_files_may_not_grow_refuses_serves_on_and_recovers() {
     home.relay(&["--data", "r", "--bind", &addr]).stop().with(0);
 }
 
-/// The relay cannot write down who signs in: what waits is handed over, and what is new comes back.
+// faults.md: R72
+/// The relay cannot write the sign-in. It delivers waiting letters and refuses new ones.
 #[test]
-fn row_72_full_relay_disk_at_sign_in_locks_no_member_out() {
+fn full_disk_at_sign_in_excludes_no_member() {
     let (home, relay) = town(&["--data", "r"], &["TOM", "JACK"]);
     home.away("JACK");
     assert!(home.send("TOM", "JACK", "waits").result().starts_with("accepted "));
     limit_files(&relay.running, Some(0));
     let mut jack = home.listen("JACK", &[]);
-    assert!(jack.out().ends_with("waits"), "what waits is handed over");
+    assert!(jack.out().ends_with("waits"), "waiting letters are delivered");
     let refused = home.send("JACK", "TOM", "new");
     assert!(refused.code == 1 && refused.said()[0].ends_with(" full"), "{refused:?}");
     limit_files(&relay.running, None);
     let sent = || home.send("JACK", "TOM", "later");
-    let taken = (0..50).map(|_| sent()).find(|sent| sent.code == 0).expect("there is room again");
+    let taken = (0..50).map(|_| sent()).find(|sent| sent.code == 0).expect("there is space again");
     assert!(taken.result().starts_with("accepted "), "{taken:?}");
     jack.terminate().with(130);
 }
 
+// faults.md: R72
 #[test]
-fn row_72_a_newcomer_to_a_relay_whose_disk_is_full_is_told_once_and_let_in_when_there_is_room() {
+fn registration_on_full_disk_is_retried_until_space_is_free() {
     let (home, relay) = town(&["--data", "r"], &["TOM"]);
     limit_files(&relay.running, Some(0));
     let mut tom = home.start(&["send", "--as", "TOM", "--timeout", "60s", "echo", "x"]);
@@ -231,8 +237,9 @@ fn row_72_a_newcomer_to_a_relay_whose_disk_is_full_is_told_once_and_let_in_when_
     assert_eq!(ended.err.iter().filter(|line| line.contains("cannot register")).count(), 1);
 }
 
+// faults.md: R72
 #[test]
-fn row_72_send_to_a_relay_that_cannot_have_us_now_ends_with_75_and_keeps_the_letter() {
+fn send_to_relay_with_full_disk_exits_75_and_keeps_letter() {
     let (home, relay) = town(&["--data", "r"], &["TOM"]);
     limit_files(&relay.running, Some(0));
     home.run(&["send", "--as", "TOM", "--timeout", "2s", "echo", "x"]).with(75);
@@ -245,8 +252,9 @@ fn row_72_send_to_a_relay_that_cannot_have_us_now_ends_with_75_and_keeps_the_let
     assert!(of_tom.iter().all(|line| !line.contains("[queued]")) && of_tom.len() == 2, "{sent:?}");
 }
 
+// faults.md: R72
 #[test]
-fn row_72_a_relay_whose_disk_fails_to_sync_ends_with_74_and_starts_with_all_it_accepted() {
+fn relay_with_failed_sync_exits_74_and_keeps_accepted() {
     for file in ["relay.sqlite-wal", "relay.sqlite"] {
         let faults = Faults::new();
         let home = Home::with_faults(&faults);
@@ -256,7 +264,7 @@ fn row_72_a_relay_whose_disk_fails_to_sync_ends_with_74_and_starts_with_all_it_a
         home.away("JACK");
         (0..3).for_each(|n| assert!(send_long(&home, n).result().starts_with("accepted ")));
         faults.fail_sync(file);
-        // The log is synced with each letter, the database when the log has grown long.
+        // The log is synced with each letter, the database once the log is long.
         let lines: String = (3..123).map(|n| long(n) + "\n").collect();
         let tom = ["send", "--as", "TOM", "--lines", "--timeout", "3s", "JACK"];
         let late = home.run_with(&tom, lines.as_bytes()).with(75);
@@ -264,7 +272,7 @@ fn row_72_a_relay_whose_disk_fails_to_sync_ends_with_74_and_starts_with_all_it_a
         let ended = relay.running.end().with(74);
         let said = ended.err.last().unwrap();
         assert!(ended.err.len() == 3 && said.contains("r/relay.sqlite: disk I/O error (fsync)"), "{ended:?}");
-        assert_eq!(faults.heal(), 1, "a sync that failed is never tried again");
+        assert_eq!(faults.heal(), 1, "a failed sync is not repeated");
 
         let relay = home.relay(&["--data", "r", "--bind", &addr]);
         let rest = home.run(&["send", "--as", "TOM", "--timeout", "20s", "JACK", "last"]);
@@ -274,8 +282,9 @@ fn row_72_a_relay_whose_disk_fails_to_sync_ends_with_74_and_starts_with_all_it_a
     }
 }
 
+// faults.md: R72
 #[test]
-fn row_72_a_client_whose_disk_fails_to_sync_ends_with_74_and_loses_nothing() {
+fn client_with_failed_sync_exits_74_and_loses_nothing() {
     let faults = Faults::new();
     let home = Home::with_faults(&faults);
     let relay = home.relay(&["--data", "r"]);
@@ -284,18 +293,18 @@ fn row_72_a_client_whose_disk_fails_to_sync_ends_with_74_and_loses_nothing() {
     let jack = home.listen("JACK", &[]);
     faults.fail_sync("letters.sqlite-wal");
     let ended = home.send("TOM", "JACK", "0").with(74);
-    // A record before the letter's own may have failed: then the store takes the letter no more.
+    // An earlier record may have failed already. Then the store does not take the letter.
     let (last, before) = ended.err.split_last().unwrap();
     assert!(last.contains("letters.sqlite: disk I/O error (fsync)"), "{ended:?}");
     assert!(before.iter().all(|line| line.contains("could not be written to disk")), "{ended:?}");
     assert_eq!(faults.heal(), 1);
-    // Its writer was told that it failed: it may go out with the next run, or never was written down.
+    // The user saw the failure: the letter goes out with the next run, or was never written.
     home.send("TOM", "JACK", "1").result();
     drop(jack);
 
     let jack = home.listen("JACK", &[]);
     faults.fail_sync("letters.sqlite-wal");
-    // TOM is on the same machine, so somebody of another machine writes.
+    // TOM is on the same machine, so a member on another machine writes.
     let other = Home::new();
     other.book(&["JACK"], relay.udp);
     other.send("MARY", "JACK", "2").result();
@@ -307,10 +316,11 @@ fn row_72_a_client_whose_disk_fails_to_sync_ends_with_74_and_loses_nothing() {
     relay.stop().with(0);
 }
 
+// faults.md: R72
 #[test]
-fn row_72_a_folder_that_takes_no_writes_is_named_by_relay_and_client() {
+fn read_only_folder_is_named_by_relay_and_client() {
     if !can_unshare() {
-        eprintln!("no namespaces of one's own here: nothing is read-only for root");
+        eprintln!("no namespaces here: nothing is read-only for root");
         return;
     }
     let (home, relay) = town(&["--data", "r"], &["TOM"]);
@@ -329,8 +339,10 @@ fn row_72_a_folder_that_takes_no_writes_is_named_by_relay_and_client() {
     home.relay(&["--data", "r"]).stop().with(0);
 }
 
+// faults.md: R71
+/// A missing log is reported too. The relay changes nothing.
 #[test]
-fn row_71_a_flipped_bit_in_what_was_accepted_is_named_at_the_start_and_nothing_is_touched() {
+fn flipped_bit_in_log_is_reported_at_start_and_kept() {
     let (home, relay) = town(&["--data", "r"], &["TOM", "JACK"]);
     let addr = relay.udp.to_string();
     home.away("JACK");
@@ -340,10 +352,10 @@ fn row_71_a_flipped_bit_in_what_was_accepted_is_named_at_the_start_and_nothing_i
     relay.running.kill();
     let log = home.path("r/relay.sqlite-wal");
     let whole = fs::read(&log).unwrap();
-    let mut harmed = whole.clone();
-    harmed[whole.len() / 2] ^= 4;
+    let mut damaged = whole.clone();
+    damaged[whole.len() / 2] ^= 4;
     let start = ["relay", "--data", "r", "--bind", &addr];
-    for bytes in [Some(harmed), None] {
+    for bytes in [Some(damaged), None] {
         match &bytes {
             Some(bytes) => fs::write(&log, bytes).unwrap(),
             None => fs::remove_file(&log).unwrap(),
@@ -360,9 +372,11 @@ fn row_71_a_flipped_bit_in_what_was_accepted_is_named_at_the_start_and_nothing_i
     assert_eq!(heard(&home, 5), numbers(0..5));
 }
 
-/// A database too large to be checked whole at the start; a bit of the second of three letters flips.
+// faults.md: R71
+/// A database too large to be checked completely at the start. A bit of the second of three letters
+/// flips, and the other two are delivered.
 #[test]
-fn row_71_a_letter_that_a_large_database_has_damaged_is_named_once_and_all_others_are_served() {
+fn damaged_letter_in_large_database_is_reported_once() {
     let (home, relay) = town(&["--data", "r"], &["TOM", "JACK"]);
     let addr = relay.udp.to_string();
     home.away("JACK");
@@ -409,12 +423,13 @@ fn row_71_a_letter_that_a_large_database_has_damaged_is_named_once_and_all_other
     let relay = home.relay(&start);
     let jack = home.run(&["listen", "--as", "JACK", "--count", "1"]).with(0);
     assert!(jack.out[0].ends_with("number 3"), "{jack:?}");
-    assert_eq!(named(relay), 0, "it is named once");
+    assert_eq!(named(relay), 0, "it is reported once");
     assert!(fs::read(&file).unwrap().windows(8).any(|window| window == b"number 5"), "the bytes are kept");
 }
 
+// faults.md: R71
 #[test]
-fn row_71_letters_that_are_gone_or_damaged_are_named_to_their_member() {
+fn lost_or_damaged_member_database_is_named() {
     let (home, _relay) = town(&["--data", "r"], &["TOM", "JACK"]);
     home.send("TOM", "echo", "x").with(0);
     let member = fs::read_dir(home.path(".local/share/queqiao/members")).unwrap().next().unwrap().unwrap();
@@ -442,9 +457,10 @@ fn row_71_letters_that_are_gone_or_damaged_are_named_to_their_member() {
     home.send("TOM", "echo", "x").with(0);
 }
 
+// faults.md: R72
 #[test]
-fn row_72_a_client_that_cannot_write_says_so_and_gives_the_text_back() {
-    // JACK is away: nothing comes back that would have to be written first.
+fn client_that_cannot_write_returns_the_text() {
+    // JACK is away: no answer comes that must be written first.
     let (home, _relay) = town(&[], &["TOM", "JACK"]);
     home.away("JACK");
     let mut tom = home.start(&["send", "--as", "TOM", "--lines", "JACK"]);
@@ -467,14 +483,15 @@ fn row_72_a_client_that_cannot_write_says_so_and_gives_the_text_back() {
     Running::start(tom).end().one_line(1, "letters.sqlite: disk I/O error");
 }
 
+// faults.md: R76
 #[test]
-fn row_76_a_state_file_that_cannot_be_synced_is_named_and_nothing_is_built_on_it() {
+fn unsynced_state_file_is_named_and_not_used() {
     let faults = Faults::new();
     let home = Home::with_faults(&faults);
     let relay = home.relay(&["--data", "r"]);
     home.book(&["TOM"], relay.udp);
     faults.fail_sync("counter.new");
-    // The letter is kept or not, as it is committed with the counter or after it; nobody is spoken to.
+    // The letter is kept if it was committed before the counter failed. No relay is contacted.
     let failed = home.run(&["send", "--as", "TOM", "--timeout", "2s", "echo", "x"]);
     let why = failed.err.iter().find(|line| line.contains("/counter: Input/output error"));
     assert!([1, 75].contains(&failed.code) && failed.out.is_empty() && why.is_some(), "{failed:?}");
@@ -482,8 +499,9 @@ fn row_76_a_state_file_that_cannot_be_synced_is_named_and_nothing_is_built_on_it
     home.send("TOM", "echo", "x").result();
 }
 
+// faults.md: R76
 #[test]
-fn row_76_everything_kept_is_its_owners_alone_whatever_the_umask() {
+fn all_files_are_private_whatever_umask() {
     let home = Home::new();
     let script = r#"umask 000 && exec "$0" "$@""#;
     let args = ["relay", "--bind", "127.0.0.1:0", "--data", "data/relay"];

@@ -1,5 +1,5 @@
-//! A relay under a flood of garbage, and the members it serves meanwhile. How fast it serves them is measured by
-//! `queqiao bench --flood 50000`; that it does is held here.
+//! A relay under a flood of garbage, and the members that it serves at the same time. `queqiao
+//! bench --flood 50000` measures how fast it serves them; this test shows that it does.
 #![allow(clippy::disallowed_types, reason = "real processes live in real time")]
 
 use std::fs;
@@ -17,29 +17,32 @@ use crate::world::{Home, Relay};
 const PER_SECOND: u64 = 50_000;
 const BURST_MAX: u64 = 1_000;
 const BURST_EVERY: Duration = Duration::from_millis(1);
-/// Garbage enough to show what it costs: two seconds of it on a quiet machine.
+/// Datagrams that show the cost of garbage: two seconds of it on a quiet machine.
 const GARBAGE_MIN: u64 = 100_000;
-/// A machine too busy for that has been flooded for long enough.
+/// Maximum time of the flood, for a machine too busy to send that many.
 const FLOOD_MAX: Duration = Duration::from_secs(10);
-/// Each socket is closed after so many datagrams: whatever the relay answers is then refused by the system.
+/// Datagrams of one socket. It is closed afterwards, and the system refuses later answers of the
+/// relay.
 const PER_SOCKET: u64 = 500;
-/// Kinds of log lines that something outside can cause, each with ten lines a second; and lines about members.
+/// Log lines per second: four kinds with external causes, ten lines a second each.
 const LINES_PER_SECOND: u64 = 40;
+/// Other log lines, about members.
 const LINES_BESIDE: u64 = 200;
-/// Letters, at least.
+/// Minimum number of letters.
 const LETTERS: usize = 100;
 const GROWTH_MAX_KIB: u64 = 32 * 1024;
 
 struct Flood {
     sent: Arc<AtomicU64>,
-    /// Dropped when it is to stop.
+    /// Dropped to stop the thread.
     goes_on: Sender<()>,
     thread: JoinHandle<()>,
 }
 
 impl Flood {
     fn start(relay: SocketAddr) -> Flood {
-        let (sent, (goes_on, over)) = (Arc::new(AtomicU64::new(0)), channel());
+        let sent = Arc::new(AtomicU64::new(0));
+        let (goes_on, over) = channel();
         let counter = sent.clone();
         let thread = thread::spawn(move || pour(relay, &counter, &over));
         Flood { sent, goes_on, thread }
@@ -52,9 +55,11 @@ impl Flood {
     }
 }
 
-/// Random bytes of 1 to 1,500, every second time behind the header of a packet.
+/// Sends random datagrams of 1 to 1,500 bytes. Every second one has the header of a packet.
 fn pour(relay: SocketAddr, sent: &AtomicU64, over: &Receiver<()>) {
-    let (mut rng, begin, mut done) = (Rng::from_seed([2; 32]), Instant::now(), 0);
+    let mut rng = Rng::from_seed([2; 32]);
+    let begin = Instant::now();
+    let mut done = 0;
     let mut socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let mut bytes = [0; 1_500];
     while over.recv_timeout(BURST_EVERY) == Err(RecvTimeoutError::Timeout) {
@@ -76,15 +81,16 @@ fn pour(relay: SocketAddr, sent: &AtomicU64, over: &Receiver<()>) {
     }
 }
 
-/// The memory of a process that is not swapped out, in KiB.
+/// Returns the resident memory of a process, in KiB.
 fn resident_kib(pid: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
+// faults.md: R2
 #[test]
-fn row_02_members_write_to_each_other_through_a_flood_that_costs_neither_memory_nor_a_full_log() {
+fn letters_pass_flood_without_growth_of_memory_or_log() {
     let home = Home::new();
     let mut command = home.command(&["relay", "--bind", "127.0.0.1:0"]);
     command.env("RUST_LOG", "debug");
@@ -95,7 +101,9 @@ fn row_02_members_write_to_each_other_through_a_flood_that_costs_neither_memory_
     let mut tom = home.start(&["send", "--as", "TOM", "--lines", "--wait", "delivered", "JACK"]);
     tom.write("first\n");
     assert!(tom.out().starts_with("delivered "));
-    let (pid, flood, flood_began) = (relay.running.pid(), Flood::start(relay.udp), Instant::now());
+    let pid = relay.running.pid();
+    let flood = Flood::start(relay.udp);
+    let flood_began = Instant::now();
     let before = resident_kib(&pid);
     let mut number = 1;
     while number < LETTERS

@@ -1,4 +1,4 @@
-//! `history --forget`: what is erased is in no file any more, and what has to stay stays.
+//! `history --forget`: erased texts are in no file, and the rest stays.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::terminal::Terminal;
 use crate::world::{Home, nobody, texts, town};
 
-/// Whether any file in this folder, or in one in it, has these bytes.
+/// Whether any file below this folder contains these bytes.
 fn is_anywhere(dir: &Path, text: &str) -> bool {
     let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     let has = |path: &Path| fs::read(path).unwrap().windows(text.len()).any(|found| found == text.as_bytes());
@@ -19,9 +19,9 @@ fn forget(home: &Home, name: &str, args: &[&str]) -> crate::world::Ended {
     home.run(&[&["history", "--as", name, "--data", name, "--forget"], args].concat())
 }
 
-/// Both sides talk for a while, one of them in a process that keeps running.
+/// Both members write for a while, one of them in a process that continues to run.
 #[test]
-fn what_was_said_is_erased_from_every_file_while_others_run() {
+fn texts_are_erased_from_every_file_while_others_run() {
     let (home, relay) = town(&[], &["TOM", "JACK", "MARY"]);
     let mut jack = home.start(&["listen", "--as", "JACK", "--data", "JACK"]);
     jack.until_err("connected to");
@@ -33,7 +33,7 @@ fn what_was_said_is_erased_from_every_file_while_others_run() {
     jack.until_out("MARY-299-");
     assert!(is_anywhere(&home.path("JACK"), "TOM-150-") && is_anywhere(&home.path("TOM"), "TOM-150-"));
     assert_eq!(forget(&home, "JACK", &["TOM"]).result(), "erased 300");
-    assert!(!is_anywhere(&home.path("JACK"), "TOM-"), "while the process that has the folder runs");
+    assert!(!is_anywhere(&home.path("JACK"), "TOM-"), "while the primary process runs");
     assert!((0..300).all(|n| is_anywhere(&home.path("JACK"), &format!("MARY-{n}-"))));
     assert_eq!(forget(&home, "TOM", &["JACK"]).result(), "erased 300");
     assert!(!is_anywhere(&home.path("TOM"), "TOM-"));
@@ -48,7 +48,7 @@ fn what_was_said_is_erased_from_every_file_while_others_run() {
 }
 
 #[test]
-fn what_waits_in_the_outbox_stays_and_goes_out() {
+fn waiting_outbox_letters_are_kept_and_sent() {
     let home = Home::new();
     let addr = nobody();
     home.book(&["TOM", "JACK"], &addr);
@@ -59,7 +59,7 @@ fn what_waits_in_the_outbox_stays_and_goes_out() {
     assert_eq!(kept.said(), ["1 messages that are on their way stay"]);
     let relay = home.relay(&["--bind", &addr]);
     home.away("JACK");
-    // In the mailbox: its text goes, and its end is still known.
+    // A letter in the mailbox: its text is erased, and its outcome is still tracked.
     home.run(&[&["send"], &tom[..], &["JACK", "second"]].concat()).with(0);
     assert_eq!(forget(&home, "TOM", &["JACK"]).result(), "erased 2");
     assert!(!is_anywhere(&home.path("TOM"), "waits") && !is_anywhere(&home.path("TOM"), "second"));
@@ -71,7 +71,7 @@ fn what_waits_in_the_outbox_stays_and_goes_out() {
 }
 
 #[test]
-fn what_was_not_shown_stays() {
+fn unread_letters_are_kept() {
     let (home, relay) = town(&[], &["TOM", "JACK"]);
     let mut tom = home.sending("TOM", "first\n");
     home.send("JACK", "TOM", "are you there?").with(0);
@@ -87,7 +87,7 @@ fn what_was_not_shown_stays() {
 }
 
 #[test]
-fn only_what_is_older_is_erased() {
+fn only_older_letters_are_erased() {
     let (home, relay) = town(&[], &["TOM", "JACK"]);
     let _jack = home.listen("JACK", &[]);
     home.run(&["send", "--as", "TOM", "--wait", "delivered", "JACK", "hello"]).with(0);
@@ -99,7 +99,7 @@ fn only_what_is_older_is_erased() {
 }
 
 #[test]
-fn a_command_line_that_makes_no_sense_is_refused_in_one_line() {
+fn contradictory_options_are_refused_in_one_line() {
     let (home, relay) = town(&[], &["TOM", "JACK"]);
     let _jack = home.listen("JACK", &[]);
     home.run(&["send", "--as", "TOM", "--wait", "delivered", "JACK", "hello"]).with(0);
@@ -119,7 +119,7 @@ fn a_command_line_that_makes_no_sense_is_refused_in_one_line() {
 }
 
 #[test]
-fn a_terminal_is_asked_before_everything_goes() {
+fn terminal_asks_before_erasing_everything() {
     let (home, relay) = town(&[], &["TOM", "JACK"]);
     let _jack = home.listen("JACK", &[]);
     home.run(&["send", "--as", "TOM", "--wait", "delivered", "JACK", "hello"]).with(0);

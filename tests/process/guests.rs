@@ -1,4 +1,4 @@
-//! Visitors who have no client, only a socket, as every socket tutorial writes them.
+//! Guests that have no client, only a socket, as socket tutorials write them.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
@@ -8,10 +8,11 @@ use encoding_rs::GBK;
 
 use crate::world::{Home, Relay, Running, SOON, texts, town};
 
-/// Longer than a pause, a greeting's patience and a turn of the relay; for what must not come.
+/// Time in which unwanted output would have come: longer than a pause, the greeting delay and a
+/// turn of the relay.
 const QUIET: Duration = Duration::from_millis(800);
 
-/// `guest-ADDRESS-PORT`, with `.` for `:`.
+/// Returns `guest-ADDRESS-PORT`, with `.` for `:`.
 fn name_of(addr: SocketAddr) -> String {
     format!("guest-{}-{}", addr.ip(), addr.port()).replace(':', ".")
 }
@@ -37,7 +38,7 @@ impl Udp {
         self.0.send(bytes.as_ref()).unwrap();
     }
 
-    /// Says it, and the member is shown it.
+    /// Sends this text and waits until the member gets it.
     fn tells(&self, member: &mut Running, text: &str) {
         self.say(text);
         hears(member, &self.name(), text);
@@ -75,7 +76,7 @@ impl Tcp {
         self.0.write_all(bytes.as_ref()).unwrap();
     }
 
-    /// What comes next, at most 1,024 bytes, as such scripts read; nothing at the end.
+    /// Reads at most 1,024 bytes, as such scripts do. Returns nothing at the end.
     pub fn hear(&mut self) -> Vec<u8> {
         let mut bytes = [0; 1024];
         let len = self.0.read(&mut bytes).unwrap();
@@ -93,19 +94,19 @@ impl Tcp {
     }
 }
 
-/// A relay whose guests write to JACK, who is not there yet.
+/// Returns a relay whose guests write to JACK, who is away.
 fn closed_desk(args: &[&str]) -> (Home, Relay) {
     town(&[&["--guests", "JACK"], args].concat(), &["TOM", "JACK"])
 }
 
-/// A relay, on TCP too, whose guests write to JACK, who listens.
+/// Returns a relay, also on TCP, whose guests write to JACK, who listens.
 fn desk(args: &[&str]) -> (Home, Relay, Running) {
     let (home, relay) = closed_desk(&[&["--tcp"], args].concat());
     let jack = home.listen("JACK", &[]);
     (home, relay, jack)
 }
 
-/// A relay whose guests write to JACK, who chats and can answer.
+/// Returns a relay whose guests write to JACK, who chats and can answer.
 fn chatting_desk(args: &[&str]) -> (Home, Relay, Running) {
     let (home, relay) = closed_desk(args);
     let jack = home.chat("JACK", &relay, &[]);
@@ -118,15 +119,16 @@ fn hears(jack: &mut Running, from: &str, text: &str) {
 }
 
 #[test]
-fn the_ready_line_names_the_desk() {
+fn ready_line_names_guest_member() {
     let (_home, relay) = closed_desk(&[]);
     assert!(relay.line.ends_with(" guests=JACK"), "{}", relay.line);
 }
 
 #[test]
-fn a_visitor_by_udp_is_answered_at_its_own_address() {
+fn udp_guests_are_answered_at_their_addresses() {
     let (_home, relay, mut jack) = chatting_desk(&[]);
-    let (one, two) = (Udp::to(&relay), Udp::to(&relay));
+    let one = Udp::to(&relay);
+    let two = Udp::to(&relay);
     one.say("你好");
     jack.until_out("你好");
     two.say(GBK.encode("约不").0);
@@ -137,8 +139,9 @@ fn a_visitor_by_udp_is_answered_at_its_own_address() {
     assert_eq!((one.hears(QUIET), two.hears(Duration::from_millis(1))), (None, None), "answers never cross");
 }
 
+// faults.md: R11
 #[test]
-fn answers_run_three_datagrams_ahead_and_a_poll_fetches_the_next() {
+fn answers_run_3_datagrams_ahead_and_polls_fetch_more() {
     let (_home, relay, mut jack) = chatting_desk(&[]);
     let guest = Udp::to(&relay);
     guest.say("hello");
@@ -158,7 +161,7 @@ fn answers_run_three_datagrams_ahead_and_a_poll_fetches_the_next() {
 }
 
 #[test]
-fn the_classic_echo_server_over_udp_and_tcp() {
+fn echo_serves_plain_text_over_udp_and_tcp() {
     let (_home, relay) = town(&["--tcp", "--guests", "echo"], &[]);
     let clients: Vec<Udp> = (0..20).map(|_| Udp::to(&relay)).collect();
     for (n, client) in clients.iter().enumerate() {
@@ -181,7 +184,7 @@ fn the_classic_echo_server_over_udp_and_tcp() {
 }
 
 #[test]
-fn a_visitor_by_tcp_and_a_member_talk_until_either_says_q() {
+fn tcp_guest_and_member_talk_until_either_sends_q() {
     let (_home, relay, mut jack) = chatting_desk(&["--tcp"]);
     let mut guest = Tcp::to(&relay);
     guest.say("在吗");
@@ -194,7 +197,7 @@ fn a_visitor_by_tcp_and_a_member_talk_until_either_says_q() {
     assert_eq!(guest.text(), "有");
     guest.say("q");
     assert_eq!(guest.text(), "q");
-    assert_eq!(guest.hear(), b"", "and closed");
+    assert_eq!(guest.hear(), b"", "the relay closes");
     jack.until_out(&format!("[{}] has left", guest.name()));
 
     let mut guest = Tcp::to(&relay);
@@ -206,7 +209,7 @@ fn a_visitor_by_tcp_and_a_member_talk_until_either_says_q() {
 }
 
 #[test]
-fn quit_and_exit_close_without_a_byte_and_a_member_closes_with_q() {
+fn quit_and_exit_close_silently_and_member_closes_with_q() {
     let (_home, relay, mut jack) = chatting_desk(&["--tcp"]);
     for word in ["quit", "exit\n", "quit\r\n"] {
         let mut guest = Tcp::to(&relay);
@@ -224,7 +227,7 @@ fn quit_and_exit_close_without_a_byte_and_a_member_closes_with_q() {
 }
 
 #[test]
-fn a_letter_to_a_guest_is_accepted_and_never_delivered() {
+fn letter_to_guest_is_accepted_and_never_delivered() {
     let (home, relay, mut jack) = desk(&[]);
     let guest = Udp::to(&relay);
     guest.tells(&mut jack, "hello");
@@ -239,7 +242,7 @@ fn a_letter_to_a_guest_is_accepted_and_never_delivered() {
 }
 
 #[test]
-fn hundreds_of_lines_to_a_gone_guest_hold_up_no_other() {
+fn many_lines_to_gone_guest_block_no_other_letter() {
     let (home, relay, mut jack) = desk(&[]);
     let guest = Tcp::to(&relay);
     let name = guest.name();
@@ -258,16 +261,19 @@ fn hundreds_of_lines_to_a_gone_guest_hold_up_no_other() {
 }
 
 #[test]
-fn one_more_guest_than_places_is_closed_by_tcp_and_heard_by_udp() {
+fn guest_over_limit_is_closed_on_tcp_and_served_on_udp() {
     let (_home, relay, mut jack) = desk(&["--guest-limit", "2"]);
-    let (one, mut two, mut three) = (Udp::to(&relay), Tcp::to(&relay), Tcp::to(&relay));
+    let one = Udp::to(&relay);
+    let mut two = Tcp::to(&relay);
+    let mut three = Tcp::to(&relay);
     one.tells(&mut jack, "one");
     one.tells(&mut jack, "one again");
     two.say("two\n");
     hears(&mut jack, &two.name(), "two");
     three.say("three\n");
     hears(&mut jack, &three.name(), "three");
-    let (mut four, five) = (Tcp::to(&relay), Udp::to(&relay));
+    let mut four = Tcp::to(&relay);
+    let five = Udp::to(&relay);
     four.say("four\n");
     assert!(four.rest().contains("try again later"));
     five.tells(&mut jack, "five");
@@ -280,16 +286,16 @@ fn one_more_guest_than_places_is_closed_by_tcp_and_heard_by_udp() {
     hears(&mut jack, &six.name(), "six");
 }
 
-/// 2,000 sockets of this machine write one text each; then one more asks, on either carrier, and is
-/// answered.
+/// 2,000 sockets of this machine write one text each. One more guest on each carrier is answered.
 #[test]
-fn flood_of_addresses_keeps_no_guest_out() {
+fn flood_of_addresses_excludes_no_guest() {
     let (home, relay, mut jack) = desk(&[]);
     for _ in 0..20 {
         let sockets: Vec<Udp> = (0..100).map(|_| Udp::to(&relay)).collect();
         sockets.iter().for_each(|socket| socket.say("x"));
     }
-    let (udp, mut tcp) = (Udp::to(&relay), Tcp::to(&relay));
+    let udp = Udp::to(&relay);
+    let mut tcp = Tcp::to(&relay);
     tcp.say("by tcp\n");
     while !jack.out().ends_with(" by tcp") {}
     while {
@@ -301,13 +307,14 @@ fn flood_of_addresses_keeps_no_guest_out() {
 }
 
 #[test]
-fn a_megabyte_without_a_pause_comes_as_letters_of_bounded_length() {
+fn megabyte_without_pause_becomes_bounded_letters() {
     let (_home, relay, mut jack) = desk(&["--guest-encoding", "utf-8"]);
     let mut guest = Tcp::to(&relay);
     let text = "好".repeat((1 << 20) / 3);
     guest.say(&text);
     guest.0.shutdown(Shutdown::Write).unwrap();
-    let (mut came, mark) = (String::new(), format!(" {} [udp] ", guest.name()));
+    let mut came = String::new();
+    let mark = format!(" {} [udp] ", guest.name());
     loop {
         let line = jack.out();
         match line.split_once(&mark) {
@@ -322,9 +329,10 @@ fn a_megabyte_without_a_pause_comes_as_letters_of_bounded_length() {
 }
 
 #[test]
-fn a_guest_by_ipv6_has_a_name_with_dots_and_is_answered() {
+fn ipv6_guest_has_name_with_dots_and_is_answered() {
     let (_home, relay, mut jack) = chatting_desk(&["--bind", "[::1]:0", "--tcp"]);
-    let (udp, mut tcp) = (Udp::to(&relay), Tcp::to(&relay));
+    let udp = Udp::to(&relay);
+    let mut tcp = Tcp::to(&relay);
     assert!(udp.name().starts_with("guest-..1-"), "{}", udp.name());
     udp.say("by udp");
     jack.until_out("by udp");
@@ -336,7 +344,7 @@ fn a_guest_by_ipv6_has_a_name_with_dots_and_is_answered() {
 }
 
 #[test]
-fn a_session_greets_first_and_exit_closes_in_silence() {
+fn relay_greets_first_and_exit_closes_silently() {
     let (_home, relay, mut jack) = desk(&["--guest-greeting", "welcome"]);
     let mut guest = Tcp::to(&relay);
     assert_eq!(guest.text(), "welcome");
@@ -348,7 +356,7 @@ fn a_session_greets_first_and_exit_closes_in_silence() {
 }
 
 #[test]
-fn what_was_sent_before_the_end_is_delivered_and_answered() {
+fn text_before_half_close_is_delivered_and_answered() {
     let (_home, relay, mut jack) = chatting_desk(&["--tcp"]);
     let mut guest = Tcp::to(&relay);
     guest.say("hi");
@@ -360,10 +368,11 @@ fn what_was_sent_before_the_end_is_delivered_and_answered() {
 }
 
 #[test]
-fn the_mailbox_keeps_a_visitors_letter_and_a_tcp_guest_is_told_once() {
+fn mailbox_keeps_guest_letters_and_tcp_guest_gets_notice() {
     let (home, relay, jack) = desk(&[]);
     jack.terminate().with(130);
-    let (udp, mut tcp) = (Udp::to(&relay), Tcp::to(&relay));
+    let udp = Udp::to(&relay);
+    let mut tcp = Tcp::to(&relay);
     udp.say("one");
     assert_eq!(udp.hears(QUIET), None, "plain text proves no address");
     tcp.say("two\n");
@@ -376,7 +385,7 @@ fn the_mailbox_keeps_a_visitors_letter_and_a_tcp_guest_is_told_once() {
 }
 
 #[test]
-fn a_guest_may_name_another_member_only_where_that_is_allowed() {
+fn guest_may_name_other_member_only_if_allowed() {
     let (_home, relay, mut jack) = desk(&[]);
     let guest = Udp::to(&relay);
     guest.tells(&mut jack, "@TOM hello");
@@ -389,13 +398,15 @@ fn a_guest_may_name_another_member_only_where_that_is_allowed() {
     hears(&mut tom, &guest.name(), "hello");
 }
 
-/// The classic client: it asks for a name, all of which mean the relay, sends lines there until `quit`, and asks again.
+/// The tutorial client asks for a name, and each name means the relay. It sends lines there until
+/// `quit` and asks again.
 #[test]
-fn a_client_whose_four_names_all_mean_the_relay_goes_back_to_choosing_at_quit() {
+fn plain_udp_client_with_four_names_reaches_relay() {
     let (_home, relay, mut jack) = chatting_desk(&[]);
     let socket = Udp::to(&relay);
     let script = ["TOM", "hello", "quit", "武大郎", "约不", "quit", "quit"];
-    let (mut chosen, mut answers) = (None, Vec::new());
+    let mut chosen = None;
+    let mut answers = Vec::new();
     for typed in script {
         match (chosen, typed) {
             (None, "quit") => break,
@@ -415,7 +426,7 @@ fn a_client_whose_four_names_all_mean_the_relay_goes_back_to_choosing_at_quit() 
 }
 
 #[test]
-fn gbk_goes_both_ways_on_a_connection() {
+fn gbk_is_used_both_ways_on_connection() {
     let (_home, relay, mut jack) = chatting_desk(&["--tcp", "--guest-encoding", "gbk"]);
     let mut guest = Tcp::to(&relay);
     let bytes = GBK.encode("一棵树在吗").0.into_owned();
@@ -427,7 +438,7 @@ fn gbk_goes_both_ways_on_a_connection() {
 }
 
 #[test]
-fn guests_are_listed_as_what_they_are() {
+fn guests_are_listed_as_unauthenticated() {
     let (_home, relay, mut jack) = chatting_desk(&[]);
     let guest = Udp::to(&relay);
     guest.say("hello");
@@ -441,14 +452,16 @@ fn guests_are_listed_as_what_they_are() {
     jack.until_err("is at the relay");
 }
 
+// faults.md: R47
 #[test]
-fn members_and_guests_share_the_ports_and_escapes_are_harmless() {
+fn members_and_guests_share_ports_and_escapes_are_shown() {
     let (home, relay, mut jack) = desk(&[]);
     let mut tom = home.chat("TOM", &relay, &["--tcp"]);
     let mut guest = Tcp::to(&relay);
     guest.say(b"\x1b[2Jred\x07\n\xe4");
     tom.write("JACK\nhello\n");
-    let (mut guests, mut members) = (Vec::new(), 0);
+    let mut guests = Vec::new();
+    let mut members = 0;
     while guests.len() < 2 || members < 1 {
         let line = jack.out();
         assert!(line.chars().all(|c| !c.is_control()), "{line:?}");
@@ -458,7 +471,7 @@ fn members_and_guests_share_the_ports_and_escapes_are_harmless() {
 }
 
 #[test]
-fn what_is_wrong_with_the_options_is_said_in_one_line() {
+fn wrong_guest_options_are_refused_in_one_line() {
     let home = Home::new();
     let relay = |args: &[&str]| home.run(&[&["relay", "--bind", "127.0.0.1:0"], args].concat()).with(2);
     assert!(relay(&["--guests", "a b"]).said()[0].contains("space"));

@@ -1,10 +1,11 @@
-//! Ctrl-C, wherever a process is, ends it within a second, with a status that says so and without a word too many.
+//! Ctrl-C ends every process within a second, with the promised status and at most one further
+//! line.
 
 use rustix::process::Signal;
 
 use crate::world::{Home, Running, SOON, socket, town};
 
-/// Ends it as Ctrl-C does; it says nothing more than it has said before, but for one line at most.
+/// Ends the process as Ctrl-C does. It prints at most one more line.
 fn interrupt(running: Running, status: i32, said_before: usize) {
     running.signal(Signal::INT);
     let ended = running.end_within(SOON).with(status);
@@ -12,7 +13,7 @@ fn interrupt(running: Running, status: i32, said_before: usize) {
 }
 
 #[test]
-fn a_relay_ends_with_0_also_with_members_signed_in() {
+fn relay_with_members_exits_0_on_signal() {
     for signal in [Signal::INT, Signal::TERM] {
         let (home, relay) = town(&["--tcp"], &["TOM", "JACK"]);
         let listeners = [home.listen("TOM", &["--udp"]), home.listen("JACK", &["--tcp"])];
@@ -26,7 +27,7 @@ fn a_relay_ends_with_0_also_with_members_signed_in() {
 }
 
 #[test]
-fn listening_ends_with_130() {
+fn interrupted_listen_exits_130() {
     let (home, _relay) = town(&["--tcp"], &["TOM"]);
     interrupt(home.listen("TOM", &["--udp"]), 130, 2);
     interrupt(home.listen("TOM", &["--tcp"]), 130, 2);
@@ -34,7 +35,7 @@ fn listening_ends_with_130() {
 }
 
 #[test]
-fn sending_ends_with_130() {
+fn interrupted_send_exits_130() {
     let (home, relay) = town(&[], &["JACK", "TOM"]);
     let mut lines = home.start(&["send", "--as", "TOM", "--lines", "echo"]);
     lines.write("x\n");
@@ -51,7 +52,7 @@ fn sending_ends_with_130() {
 }
 
 #[test]
-fn chatting_ends_with_130() {
+fn interrupted_chat_exits_130() {
     let (home, _relay) = town(&[], &["JACK"]);
     let mut chat = home.start(&["chat", "--as", "TOM"]);
     chat.write("/status\n");
@@ -64,13 +65,13 @@ fn chatting_ends_with_130() {
 }
 
 #[test]
-fn asking_a_silent_relay_ends_with_130() {
+fn interrupted_ping_and_trust_exit_130() {
     let home = Home::new();
     let silent = socket();
     let addr = silent.local_addr().unwrap().to_string();
     for args in [&["ping", "--udp", &addr][..], &["trust", &addr, "aaaaa-aaaaa-aaaaa-aaaaa", "--udp"]] {
         let running = home.start(args);
-        // Its first packet is here: it is up, and waits.
+        // Its first packet has arrived, so it is running and waits.
         silent.set_read_timeout(Some(std::time::Duration::from_secs(30))).unwrap();
         silent.recv_from(&mut [0; 2048]).unwrap();
         interrupt(running, 130, 0);

@@ -1,4 +1,4 @@
-//! Closed relays: invitations and removals, while the relay runs and while it does not.
+//! Closed relays: invitations and removals, while the relay runs and while it is stopped.
 
 use serde_json::Value;
 
@@ -6,13 +6,13 @@ use crate::world::{Home, Relay, town};
 
 const CLOSED: &str = "this relay is closed; ask its operator for an invitation";
 
-/// The code in the line that `members invite` prints.
+/// Returns the code in the line that `members invite` prints.
 fn code_in(line: &str) -> String {
     let fields = line.strip_prefix("queqiao:").and_then(|line| line.split_once('?')).unwrap().1;
     fields.split('&').find_map(|field| field.strip_prefix("code=")).unwrap().to_owned()
 }
 
-/// The code of a new invitation.
+/// Returns the code of a new invitation.
 fn invite(home: &Home, args: &[&str]) -> String {
     code_in(home.run(&[&["members", "--data", "r", "invite"], args].concat()).with(0).result())
 }
@@ -26,8 +26,10 @@ fn members(home: &Home) -> Vec<Value> {
     ended.out.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+// faults.md: R61
+/// Members from before the relay was closed stay members.
 #[test]
-fn a_closed_relay_takes_who_is_invited_once_and_keeps_its_members() {
+fn closed_relay_admits_each_invitation_once() {
     let (home, relay) = town(&["--data", "r"], &["JACK"]);
     let addr = relay.udp.to_string();
     home.send("JACK", "echo", "here first").with(0);
@@ -53,7 +55,7 @@ fn a_closed_relay_takes_who_is_invited_once_and_keeps_its_members() {
 }
 
 #[test]
-fn an_invitation_ends_with_its_time_and_outlives_the_relay() {
+fn invitation_expires_on_time_and_survives_relay() {
     let (home, relay) = closed_town(&["JACK"]);
     let addr = relay.udp.to_string();
     let over = invite(&home, &["TOM", "--for", "0s"]);
@@ -67,7 +69,7 @@ fn an_invitation_ends_with_its_time_and_outlives_the_relay() {
 }
 
 #[test]
-fn members_are_listed_with_their_invitations() {
+fn members_and_invitations_are_listed() {
     let (home, relay) = closed_town(&["JACK"]);
     home.run(&["members", "list", "--data", "r"]).one_line(0, "no members and no invitations");
     let code = invite(&home, &["TOM"]);
@@ -91,9 +93,10 @@ fn members_are_listed_with_their_invitations() {
     home.run(&["members", "invite", "a b", "--data", "r"]).one_line(2, "space");
 }
 
-/// The operator of a closed relay is warned, and may have both.
+// faults.md: R48
+/// The operator of a closed relay is warned, and may admit both.
 #[test]
-fn look_alike_is_invited_by_its_very_name() {
+fn look_alike_is_admitted_by_invitation_to_its_name() {
     let (home, _relay) = closed_town(&["JACK"]);
     let code = invite(&home, &["王五"]);
     home.run(&["send", "--as", "王五", "--invite", &code, "echo", "x"]).with(0);
@@ -106,7 +109,7 @@ fn look_alike_is_invited_by_its_very_name() {
 }
 
 #[test]
-fn who_is_removed_while_connected_is_told_and_letters_go_back() {
+fn removed_member_is_notified_and_letters_are_refused() {
     let (home, _relay) = town(&["--data", "r"], &["JACK", "TOM"]);
     let jack = home.listen("JACK", &[]);
     home.send("TOM", "JACK", "hello").with(0);
@@ -124,7 +127,8 @@ fn who_is_removed_while_connected_is_told_and_letters_go_back() {
     home.run(&["members", "remove", "JACK", "--data", "r"]).one_line(1, "JACK is no member");
 }
 
-/// Letters wait for JACK; it is removed while the relay runs, or does not; TOM hears of each of them.
+/// Removes JACK while letters wait for it, with the relay running or stopped. TOM gets each of them
+/// back.
 fn mailbox_of_a_removed_member(while_running: bool) {
     let (home, relay) = town(&["--data", "r"], &["JACK", "TOM"]);
     let addr = relay.udp.to_string();
@@ -149,17 +153,17 @@ fn mailbox_of_a_removed_member(while_running: bool) {
 }
 
 #[test]
-fn letters_for_a_removed_member_go_back_one_by_one() {
+fn letters_for_removed_member_are_each_refused() {
     mailbox_of_a_removed_member(true);
 }
 
 #[test]
-fn letters_for_a_member_removed_while_the_relay_is_down_go_back_one_by_one() {
+fn removal_while_relay_is_stopped_refuses_each_letter() {
     mailbox_of_a_removed_member(false);
 }
 
 #[test]
-fn a_folder_that_is_none_of_a_relay_is_named_and_not_made_one() {
+fn folder_without_relay_is_named_and_left_alone() {
     let home = Home::new();
     for args in [&["members", "list"][..], &["members", "invite"], &["members", "remove", "TOM"]] {
         let wrong = [args, &["--data", "nowhere"]].concat();
@@ -178,7 +182,7 @@ fn a_folder_that_is_none_of_a_relay_is_named_and_not_made_one() {
 }
 
 #[test]
-fn a_relay_that_does_not_answer_is_told_and_its_request_taken_back() {
+fn unanswered_operator_request_is_withdrawn() {
     let (home, relay) = closed_town(&["JACK"]);
     relay.running.signal(rustix::process::Signal::STOP);
     let ended = home.run(&["members", "invite", "TOM", "--data", "r"]);
@@ -191,16 +195,17 @@ fn a_relay_that_does_not_answer_is_told_and_its_request_taken_back() {
 }
 
 #[test]
-fn an_invitation_counts_though_another_command_of_the_member_speaks_to_the_relays() {
+fn invitation_works_through_primary_process() {
     let home = Home::new();
-    let (open, closed) = (home.relay(&["--data", "open"]), home.relay(&["--data", "r", "--closed"]));
+    let open = home.relay(&["--data", "open"]);
+    let closed = home.relay(&["--data", "r", "--closed"]);
     home.book(&["JACK"], open.udp);
     let mut owner = home.listen("TOM", &[]);
     let echo = format!("echo@{}", closed.udp);
     let code = invite(&home, &["TOM"]);
     home.send("TOM", &echo, "x").one_line(1, CLOSED);
     home.run(&["send", "--as", "TOM", "--invite", &code, &echo, "with it"]).with(0);
-    // What was refused without it is in the outbox, and goes out too.
+    // The letter refused without it is in the outbox, and is sent too.
     assert!(owner.out().ends_with(" X"));
     assert!(owner.out().ends_with("WITH IT"));
     home.send("TOM", &echo, "now without").with(0);

@@ -1,4 +1,5 @@
-//! First contact: an invitation taken by `queqiao join`, keys in the address book, and lines to paste.
+//! First contact: invitations taken by `queqiao join`, keys in the address book, and lines to
+//! paste.
 
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 
@@ -7,7 +8,7 @@ use rustix::process::Signal;
 use crate::terminal::Terminal;
 use crate::world::{Ended, Home, Relay, nobody, town};
 
-/// What a newcomer has of their own: a book and a data folder.
+/// A newcomer's own address book and data folder.
 const NEW: [&str; 4] = ["--contacts", "new.toml", "--data", "new"];
 const OTHER: [&str; 4] = ["--contacts", "other.toml", "--data", "other"];
 const WRONG_KEY: &str = "aaaaa-bbbbb-ccccc-ddddd";
@@ -18,7 +19,7 @@ fn closed() -> (Home, Relay) {
     (home, relay)
 }
 
-/// The line that `members invite` prints.
+/// Returns the line that `members invite` prints.
 fn invite(home: &Home, args: &[&str]) -> String {
     home.run(&[&["members", "--data", "r", "invite"], args].concat()).result().to_owned()
 }
@@ -27,13 +28,14 @@ fn join_with(home: &Home, own: &[&str], input: &str) -> Ended {
     home.run_with(&[&["join"], own].concat(), input.as_bytes())
 }
 
-/// `who` writes to JACK, who has never been written to by that folder's owner, at the only relay of the book.
+/// Sends a letter of `who` to JACK, at the only relay of its book. It is the first letter of that
+/// folder to JACK.
 fn sends(home: &Home, who: &str, own: &[&str]) -> Ended {
     home.run(&[&["send", "--as", who], own, &["JACK", "hi"]].concat())
 }
 
 #[test]
-fn invitation_from_a_pipe_is_all_a_newcomer_needs() {
+fn invitation_from_pipe_is_sufficient_to_join() {
     let (home, relay) = closed();
     let line = invite(&home, &["TOM"]);
     let wanted = format!("queqiao:{}?tcp={}&key={}&code=", relay.udp, relay.udp.port(), relay.key);
@@ -48,7 +50,7 @@ fn invitation_from_a_pipe_is_all_a_newcomer_needs() {
     assert!(joined.err.iter().any(|line| line.contains("queqiao chat --as TOM")), "{joined:?}");
     assert!(
         joined.err.iter().all(|line| !line.contains("first contact")),
-        "the key is no surprise: {joined:?}"
+        "the key was announced: {joined:?}"
     );
     let sent = sends(&home, "TOM", &NEW);
     sent.result();
@@ -57,7 +59,7 @@ fn invitation_from_a_pipe_is_all_a_newcomer_needs() {
     assert!(chat.with(0).err.iter().all(|line| line.contains("JACK does not have it yet")));
 }
 
-/// In a book of two relays a name alone is at neither: the command that is printed says where.
+/// With two relays in the book a name alone is ambiguous, so the printed command names the relay.
 #[test]
 fn command_printed_after_join_works_with_two_relays() {
     let (home, relay) = closed();
@@ -72,7 +74,7 @@ fn command_printed_after_join_works_with_two_relays() {
 }
 
 #[test]
-fn invitation_is_not_shown_on_a_terminal() {
+fn invitation_is_not_shown_on_terminal() {
     let (home, relay) = closed();
     let line = invite(&home, &["一棵树"]);
     assert!(line.ends_with("&name=%E4%B8%80%E6%A3%B5%E6%A0%91"), "{line}");
@@ -94,7 +96,7 @@ fn invitation_is_not_shown_on_a_terminal() {
 }
 
 #[test]
-fn invitation_to_any_name_asks_for_one() {
+fn invitation_to_any_name_asks_for_name() {
     let (home, relay) = closed();
     let line = invite(&home, &[]);
     join_with(&home, &NEW, &line).one_line(2, "who are you?");
@@ -110,8 +112,9 @@ fn invitation_to_any_name_asks_for_one() {
     terminal.ends_with(0);
 }
 
+/// Other users of the machine can read arguments.
 #[test]
-fn invitation_as_an_argument_works_and_says_who_reads_it() {
+fn invitation_as_argument_works_with_warning() {
     let (home, relay) = closed();
     let line = invite(&home, &["TOM"]);
     let joined = home.run(&[&["join", &line], &NEW[..]].concat());
@@ -119,8 +122,9 @@ fn invitation_as_an_argument_works_and_says_who_reads_it() {
     assert!(joined.err[0].contains("other users of this machine can read"), "{joined:?}");
 }
 
+// faults.md: R51
 #[test]
-fn invitation_with_a_wrong_key_changes_nothing() {
+fn invitation_with_wrong_key_changes_nothing() {
     let (home, relay) = closed();
     let line = invite(&home, &["TOM"]);
     let wrong = line.replace(&relay.key, WRONG_KEY);
@@ -132,7 +136,7 @@ fn invitation_with_a_wrong_key_changes_nothing() {
     assert!(!home.path("new.toml").exists());
     assert_eq!(home.run(&[&["trust"], &NEW[..]].concat()).with(0).out, [""; 0], "nothing is pinned");
     join_with(&home, &NEW, &line).result();
-    // Now the right key is pinned, and in the book: the wrong one is a changed key.
+    // The right key is pinned and in the book, so the wrong one is a changed key.
     let refused = join_with(&home, &NEW, &wrong);
     refused.one_line(1, &format!("{WRONG_KEY}, is not the pinned one ({})", relay.key));
     std::fs::remove_file(home.path("new/known_relays.toml")).unwrap();
@@ -140,7 +144,7 @@ fn invitation_with_a_wrong_key_changes_nothing() {
 }
 
 #[test]
-fn invitation_is_good_for_one_newcomer_who_may_repeat_it() {
+fn invitation_serves_one_newcomer_repeatedly() {
     let (home, _relay) = closed();
     let line = invite(&home, &["TOM"]);
     join_with(&home, &NEW, &line).result();
@@ -156,7 +160,7 @@ fn invitation_is_good_for_one_newcomer_who_may_repeat_it() {
 }
 
 #[test]
-fn broken_invitations_are_explained_in_both_languages() {
+fn invalid_invitations_are_explained_in_both_languages() {
     let home = Home::new();
     let line =
         format!("queqiao:127.0.0.1:8081?tcp=443&key={WRONG_KEY}&code=abcdefghijklmnopqrstuvwxya&name=TOM");
@@ -177,7 +181,7 @@ fn broken_invitations_are_explained_in_both_languages() {
             join_with(&home, &["--lang", lang], &line).one_line(2, wanted);
         }
     }
-    assert!(!home.path(".local").exists(), "nothing was made");
+    assert!(!home.path(".local").exists(), "no folder was created");
     let silent = line.replace("127.0.0.1:8081", &nobody());
     let ended = join_with(&home, &NEW, &silent).with(75);
     assert!(ended.err.last().unwrap().contains("nothing was changed: run queqiao join again"), "{ended:?}");
@@ -185,7 +189,7 @@ fn broken_invitations_are_explained_in_both_languages() {
 }
 
 #[test]
-fn book_that_cannot_be_written_gets_a_line_to_add() {
+fn unwritable_book_gets_line_to_add() {
     let (home, relay) = closed();
     let line = invite(&home, &["TOM"]);
     home.write("new.toml", "# mine\n");
@@ -198,7 +202,7 @@ fn book_that_cannot_be_written_gets_a_line_to_add() {
 }
 
 #[test]
-fn line_of_a_relay_on_all_addresses_works_pasted() {
+fn pasted_line_of_relay_on_all_addresses_works() {
     let free = || TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap();
     let own = queqiao::net::own_addresses();
     for (bind, tcp) in [("0.0.0.0:0", "0.0.0.0"), ("[::]:0", "[::]"), ("127.0.0.1:0", "0.0.0.0")] {
@@ -237,7 +241,7 @@ fn line_of_a_relay_on_all_addresses_works_pasted() {
 }
 
 #[test]
-fn operator_says_where_members_reach_the_relay() {
+fn operator_sets_address_of_invitations() {
     let home = Home::new();
     home.run(&["members", "--data", "r", "invite"]).one_line(1, "is not the folder of a relay");
     let mut relay = home.relay(&["--tcp", "--data", "r", "--address", "chat.example.org:443"]);
@@ -245,7 +249,10 @@ fn operator_says_where_members_reach_the_relay() {
     assert!(relay.running.until_err("NAME").contains("{ relay = \"chat.example.org:443\", relay_key"));
     assert!(invite(&home, &[]).starts_with("queqiao:chat.example.org:443?tcp=443&key="));
     relay.stop().with(0);
-    assert!(invite(&home, &[]).starts_with("queqiao:chat.example.org:443?"), "it said so when it ran");
+    assert!(
+        invite(&home, &[]).starts_with("queqiao:chat.example.org:443?"),
+        "the address of the last run is kept"
+    );
     let there = invite(&home, &["--address", "[2001:db8::1]:8081"]);
     assert!(there.starts_with("queqiao:[2001:db8::1]:8081?tcp=8081&key="), "{there}");
     home.run(&["members", "--data", "r", "invite", "--address", "chat.example.org"]).with(2);
@@ -256,8 +263,9 @@ fn operator_says_where_members_reach_the_relay() {
     assert_ne!(port, 0);
 }
 
+// faults.md: R51
 #[test]
-fn key_in_the_book_is_checked_at_first_contact() {
+fn key_in_book_is_checked_at_first_contact() {
     let (home, relay) = town(&["--tcp", "--data", "r"], &[]);
     let book = |key: &str| {
         let relay = format!("home = {{ address = \"{}\", key = \"{key}\" }}", relay.udp);
@@ -272,7 +280,7 @@ fn key_in_the_book_is_checked_at_first_contact() {
     let mut jack = home.start(&["listen", "--as", "JACK"]);
     let told = jack.until_err("shows the key");
     assert_eq!(home.run(&["trust"]).with(0).out, [""; 0], "nothing is pinned");
-    // What is printed is what accepts the key, in the pins and in the book.
+    // The printed command accepts the key, in the pins and in the book.
     let words: Vec<&str> = told[told.find("trust ").unwrap()..].split(' ').collect();
     let trusted = home.run(&words);
     assert_eq!(trusted.result(), format!("trusted {} {}", relay.udp, relay.key));
@@ -285,7 +293,7 @@ fn key_in_the_book_is_checked_at_first_contact() {
     jack.until_err("connected to");
     home.send("TOM", "JACK", "x").result();
     assert!(jack.out().ends_with(" x"));
-    // A book that says another key than the pinned one: nothing is sent, and both are named.
+    // The book has another key than the pin: nothing is sent, and both keys are named.
     book(WRONG_KEY);
     let wanted = format!("{WRONG_KEY}, is not the pinned one ({})", relay.key);
     jack.until_err(&wanted);
@@ -306,7 +314,7 @@ fn key_in_the_book_is_checked_at_first_contact() {
 }
 
 #[test]
-fn relay_has_a_name_in_every_command() {
+fn named_relay_works_in_every_command() {
     let (home, relay) = town(&["--data", "r"], &[]);
     home.write("contacts.toml", format!("[relays]\n\"家\" = \"{}\"\n", relay.udp));
     home.run(&["contacts", "add", "JACK", "家", "--note", "n"]).with(0);

@@ -1,6 +1,7 @@
-//! Rounds of kill -9 at random moments, of relay, sender and reader in turn, while letters travel over bad lines.
+//! Rounds of kill -9 at random moments, of relay, sender and recipient in turn, while letters
+//! travel over bad lines.
 //!
-//! `QUEQIAO_ROUNDS=n` runs so many rounds instead of the usual few; `QUEQIAO_SEED=n` repeats the faults and the moments of
+//! `QUEQIAO_ROUNDS=n` sets the number of rounds. `QUEQIAO_SEED=n` repeats the faults and moments of
 //! one run, as far as a machine repeats them.
 #![allow(clippy::disallowed_types, reason = "real processes are killed in real time")]
 
@@ -14,17 +15,20 @@ use serde_json::Value;
 use crate::line::{Lane, Line, Weather};
 use crate::world::{Ended, Home, Relay, Running};
 
-/// A mailbox that fills now and then while its owner is cut off, so that letters are refused.
+/// Options of the relay. Its mailbox fills from time to time while its owner is cut off, so that
+/// letters are refused.
 const RELAY: [&str; 5] = ["--tcp", "--limits", "off", "--pair-letters", "2000"];
 /// Rounds of a run that names no other number.
 const ROUNDS: u64 = 24;
-/// Letters in the sender's outbox that were not delivered, at each kill at least; a kill at fewer does not count.
+/// Minimum number of undelivered letters in the sender's outbox at a kill. A kill at fewer does not
+/// count.
 const IN_FLIGHT: usize = 50;
-/// Lines typed ahead of the letters accepted: more than go out at once, so that not all are accepted in one moment.
+/// Lines typed ahead of the accepted letters: more than one window, so that not all are accepted in
+/// one moment.
 const TYPED_AHEAD: usize = 320;
-/// How long the survivors may take to finish once the lines are good again.
+/// Time that the survivors may take to finish once the lines are good again.
 const HEALED: Duration = Duration::from_secs(60);
-/// A relay is ready after a kill in this time.
+/// Maximum time from a kill of the relay until the next one is ready.
 const RESTART: Duration = Duration::from_secs(1);
 
 fn from_env(name: &str) -> Option<u64> {
@@ -47,7 +51,7 @@ impl Typist {
         }
     }
 
-    /// Types whenever a letter was accepted, until the moment has come.
+    /// Types a line for each accepted letter until this moment.
     fn type_until(&mut self, moment: Instant) {
         self.type_ahead();
         while self.running.out_within(moment.saturating_duration_since(Instant::now())).is_some() {
@@ -57,26 +61,26 @@ impl Typist {
     }
 }
 
-/// What the senders were told.
+/// Results that the senders printed.
 #[derive(Default)]
 struct Told {
     accepted: BTreeSet<String>,
     refused: BTreeSet<String>,
-    /// How many for each reason.
+    /// Number of refusals for each reason.
     reasons: BTreeMap<String, usize>,
     may_have_arrived: BTreeSet<String>,
 }
 
 impl Told {
     fn note(&mut self, ended: &Ended) {
-        let ids = ended.out.iter().map(|line| line.split_once(' ').expect("what became of which letter"));
+        let ids = ended.out.iter().map(|line| line.split_once(' ').expect("a result has a state and an id"));
         self.accepted.extend(ids.map(|(_, id)| id.to_owned()));
         for refused in ended.err.iter().filter_map(|line| line.strip_prefix("refused ")) {
-            let (id, reason) = refused.split_once(' ').expect("a letter and a reason are named");
+            let (id, reason) = refused.split_once(' ').expect("a refusal has an id and a reason");
             if reason.contains("may have arrived") {
                 self.may_have_arrived.insert(id.to_owned());
             }
-            // A refusal may be told again by the run after a kill.
+            // The run after a kill may repeat a refusal.
             if self.refused.insert(id.to_owned()) {
                 *self.reasons.entry(reason.to_owned()).or_default() += 1;
             }
@@ -89,13 +93,13 @@ struct Stage {
     addr: SocketAddr,
     relay: Option<Relay>,
     slowest_restart: Duration,
-    /// TOM's, and JACK's.
+    /// The lines of TOM and JACK.
     lines: [Line; 2],
     tom: Option<Typist>,
     jack: Option<Running>,
     runs: usize,
     told: Told,
-    /// What each run of the reader printed.
+    /// Output of each run of the recipient.
     shown: Vec<Vec<String>>,
     rng: Rng,
 }
@@ -109,7 +113,8 @@ impl Stage {
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         let lines = [seed, !seed].map(|seed| Line::open(addr, seed, Weather::default()));
         for (line, book) in lines.iter().zip(["tom.toml", "jack.toml"]) {
-            let (entry, book) = (line.addr, home.path(book));
+            let entry = line.addr;
+            let book = home.path(book);
             std::fs::write(book, format!("[contacts]\nTOM = \"{entry}\"\nJACK = \"{entry}\"\n")).unwrap();
         }
         let mut stage = Stage {
@@ -151,7 +156,7 @@ impl Stage {
         for line in &self.lines {
             let rng = &mut self.rng;
             let delay = Duration::from_millis(rng.below(20));
-            // Where three in ten are lost TCP takes over soon; some rounds leave UDP its part.
+            // At 30 % loss TCP takes over soon. Some rounds lose less and stay on UDP.
             let loss = [300, 300, 30][rng.below(3) as usize];
             let lane = Lane { loss, copies: 50, reordered: 100, delay, ..Lane::default() };
             let mut weather = Weather::both(lane);
@@ -160,7 +165,10 @@ impl Stage {
                 0 => weather = weather.with_hole(true, true),
                 1 => weather = weather.with_hole(true, false),
                 2 => weather = weather.with_hole(false, true),
-                3 => (weather.up.longest, weather.down.longest) = (1_100, 1_100),
+                3 => {
+                    weather.up.longest = 1_100;
+                    weather.down.longest = 1_100;
+                }
                 4 => weather.stalled = rng.below(2) == 0,
                 5 => line.reset(),
                 6 => line.rebind(),
@@ -170,7 +178,8 @@ impl Stage {
         }
     }
 
-    /// Whether enough letters were in flight.
+    /// Kills the process with this number and starts it again. Returns whether enough letters were
+    /// in flight.
     fn kill(&mut self, victim: u64) -> bool {
         match victim {
             0 => drop(self.relay.take().unwrap().running.kill()),
@@ -206,14 +215,14 @@ impl Stage {
         ended.out.iter().map(|line| Letter(serde_json::from_str(line).unwrap())).collect()
     }
 
-    /// The lines are good again, and everybody comes to the end of what is to be done.
+    /// Repairs the lines and lets all processes finish.
     fn heal(&mut self) {
         self.lines.iter().for_each(|line| line.set(Weather::default()));
         let mut tom = self.tom.take().unwrap();
         tom.running.feed(b"");
         let ended = tom.running.end_within(HEALED);
         self.told.note(&ended);
-        // Status 1 is for a letter of its own that was refused; those of earlier runs are told too.
+        // Status 1: a letter of this run was refused. Refusals of earlier runs are printed too.
         let refused = ended.err.iter().any(|line| line.starts_with("refused "));
         assert!(ended.code == 0 || (ended.code == 1 && refused), "{ended:#?}");
         let args = ["send", "--as", "TOM", "--contacts", "tom.toml", "--wait", "delivered"];
@@ -223,7 +232,7 @@ impl Stage {
     }
 }
 
-/// A letter of a history, or of the reader's output.
+/// A letter of a history or of the recipient's output.
 struct Letter(Value);
 
 impl Letter {
@@ -248,11 +257,11 @@ fn ids(letters: &[Letter]) -> Vec<&str> {
     letters.iter().map(Letter::id).collect()
 }
 
-/// Every letter that was written down ended accepted or refused, and nobody was told that a letter was accepted that is
-/// not in the record. How many were written down.
+/// Asserts that every committed letter ended accepted or refused, and that every letter reported
+/// accepted is in the record. Returns the number of committed letters.
 fn check_sender(told: &Told, sent: &[Letter]) -> usize {
     let known: BTreeSet<&str> = ids(sent).into_iter().collect();
-    assert_eq!(known.len(), sent.len(), "each stands in the sender's record once");
+    assert_eq!(known.len(), sent.len(), "each is in the sender's record once");
     for letter in sent {
         let ended = ["accepted", "waiting", "delivered", "read"].contains(&letter.state());
         assert!(ended, "{} is {}", letter.id(), letter.state());
@@ -262,13 +271,14 @@ fn check_sender(told: &Told, sent: &[Letter]) -> usize {
     }
     let mut numbers: BTreeSet<u64> = sent.iter().map(Letter::number).collect();
     numbers.extend(told.refused.iter().map(|id| id.rsplit_once('-').unwrap().1.parse::<u64>().unwrap()));
-    let (first, last) = (*numbers.first().unwrap(), *numbers.last().unwrap());
+    let first = *numbers.first().unwrap();
+    let last = *numbers.last().unwrap();
     let gaps: Vec<u64> = (first..=last).filter(|number| !numbers.contains(number)).collect();
-    assert!(gaps.is_empty(), "written down, and neither accepted nor told refused: {gaps:?}");
+    assert!(gaps.is_empty(), "committed, and neither accepted nor refused: {gaps:?}");
     numbers.len()
 }
 
-/// What each run wrote down is what was typed, from the first line on, but for what was refused.
+/// Asserts that each run committed the typed lines from the first one on, except for refused ones.
 fn check_typing(told: &Told, sent: &[Letter], runs: usize) {
     let mut missing = Vec::new();
     for run in 0..runs {
@@ -288,24 +298,29 @@ fn check_typing(told: &Told, sent: &[Letter], runs: usize) {
     );
 }
 
-/// Each accepted letter stands in the reader's history once and in order, and each was printed; again only by the next
-/// run after a kill.
+/// Asserts that each accepted letter is in the recipient's history once and in order, and that each
+/// was printed. Returns the number printed again, which only the run after a kill may do.
 fn check_reader(told: &Told, sent: &[Letter], got: &[Letter], shown: &[Vec<String>]) -> usize {
     let doubtful = |letter: &&Letter| !told.may_have_arrived.contains(letter.id());
-    let (wanted, found) = (ids(sent), got.iter().filter(doubtful).map(Letter::id).collect::<Vec<_>>());
+    let wanted = ids(sent);
+    let found: Vec<&str> = got.iter().filter(doubtful).map(Letter::id).collect();
     let place = wanted.iter().zip(&found).position(|(a, b)| a != b).unwrap_or(wanted.len().min(found.len()));
     let near = place.saturating_sub(2)..place + 4;
-    let (a, b) = (
-        wanted.get(near.start..near.end.min(wanted.len())),
-        found.get(near.start..near.end.min(found.len())),
+    let wanted_near = wanted.get(near.start..near.end.min(wanted.len()));
+    let found_near = found.get(near.start..near.end.min(found.len()));
+    assert!(
+        wanted == found,
+        "{} sent, {} found, from place {place}: {wanted_near:?} {found_near:?}",
+        wanted.len(),
+        found.len()
     );
-    assert!(wanted == found, "{} sent, {} found, from place {place}: {a:?} {b:?}", wanted.len(), found.len());
     for (there, here) in sent.iter().zip(got.iter().filter(doubtful)) {
-        assert_eq!(there.field("text"), here.field("text"), "{} is another letter here", there.id());
+        assert_eq!(there.field("text"), here.field("text"), "{} has another text here", there.id());
     }
     let gaps = got.iter().filter(|letter| !letter.0["missing"].is_null()).count();
-    assert_eq!(gaps, 0, "no gap is told where nothing is missing");
-    let (mut printed, mut again) = (BTreeSet::new(), 0);
+    assert_eq!(gaps, 0, "no gap is reported where no letter is missing");
+    let mut printed = BTreeSet::new();
+    let mut again = 0;
     for (run, lines) in shown.iter().enumerate() {
         // The last line of a killed process may be cut short.
         let numbers: Vec<u64> = lines
@@ -313,22 +328,25 @@ fn check_reader(told: &Told, sent: &[Letter], got: &[Letter], shown: &[Vec<Strin
             .filter_map(|line| serde_json::from_str(line).ok())
             .map(|l| Letter(l).number())
             .collect();
-        assert!(numbers.is_sorted_by(|a, b| a < b), "run {run} of the reader: {numbers:?}");
+        assert!(numbers.is_sorted_by(|a, b| a < b), "run {run} of the recipient: {numbers:?}");
         again += numbers.iter().filter(|number| !printed.insert(**number)).count();
     }
     assert!(sent.iter().all(|letter| printed.contains(&letter.number())), "each was printed");
     again
 }
 
+// faults.md: R70
+/// The relay is ready again within a second after each kill.
 #[test]
-fn row_70_whoever_is_killed_at_whatever_moment_no_accepted_letter_is_lost_or_doubled() {
+fn random_kills_neither_lose_nor_duplicate_accepted_letters() {
     let fresh = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos().into();
-    let (rounds, seed) =
-        (from_env("QUEQIAO_ROUNDS").unwrap_or(ROUNDS), from_env("QUEQIAO_SEED").unwrap_or_else(fresh));
+    let rounds = from_env("QUEQIAO_ROUNDS").unwrap_or(ROUNDS);
+    let seed = from_env("QUEQIAO_SEED").unwrap_or_else(fresh);
     println!("QUEQIAO_SEED={seed} QUEQIAO_ROUNDS={rounds}");
     let start = Instant::now();
     let mut stage = Stage::open(seed);
-    let (mut counted, mut progress) = (0, 0);
+    let mut counted = 0;
+    let mut progress = 0;
     for round in 0.. {
         stage.change_weather();
         let moment = Duration::from_millis(20 + stage.rng.below(800));
@@ -344,7 +362,8 @@ fn row_70_whoever_is_killed_at_whatever_moment_no_accepted_letter_is_lost_or_dou
     }
     let killed = start.elapsed();
     stage.heal();
-    let (sent, got) = (stage.history("TOM", &[]), stage.history("JACK", &[]));
+    let sent = stage.history("TOM", &[]);
+    let got = stage.history("JACK", &[]);
     let written = check_sender(&stage.told, &sent);
     check_typing(&stage.told, &sent, stage.runs);
     let again = check_reader(&stage.told, &sent, &got, &stage.shown);

@@ -1,4 +1,4 @@
-//! Conversations over lines that fail in each of the ways the table of faults names; the rows' numbers are in the names.
+//! Conversations over lines that fail in each way that the table of faults names.
 #![allow(clippy::disallowed_types, reason = "real processes live in real time")]
 
 use std::time::{Duration, Instant};
@@ -10,12 +10,12 @@ use crate::line::{Lane, Line, Weather};
 use crate::world::{Home, Relay, Running, SOON};
 
 const ROUND_TRIP: Duration = Duration::from_millis(20);
-/// A listening end notices within four seconds; twice that on a busy machine.
+/// Time in which a listening end notices a dead path: four seconds, doubled for a busy machine.
 const LISTENER_NOTICES: Duration = Duration::from_secs(8);
-/// Both ways, upwards, downwards.
+/// Directions that fail: both, up, down.
 const DIRECTIONS: [(bool, bool); 3] = [(true, true), (true, false), (false, true)];
 
-/// TOM writes to JACK, each behind a line of his own.
+/// TOM writes to JACK, each behind a separate line.
 struct Talk {
     home: Home,
     relay: Relay,
@@ -25,7 +25,7 @@ struct Talk {
     said: usize,
 }
 
-/// A machine with a relay and two lines to it.
+/// Returns a machine with a relay and two lines to it.
 fn place(weather: Weather) -> (Home, Relay, [Line; 2]) {
     let home = Home::new();
     let relay = home.relay(&["--tcp"]);
@@ -36,7 +36,7 @@ fn place(weather: Weather) -> (Home, Relay, [Line; 2]) {
 }
 
 impl Talk {
-    /// They have spoken for a while: UDP is proved.
+    /// Starts a conversation of twelve letters, so that UDP is validated.
     fn begin() -> Talk {
         let (home, relay, lines) = place(Weather::distant(ROUND_TRIP));
         let jack = home.listen("JACK", &["--contacts", "jack.toml", "--json"]);
@@ -53,7 +53,8 @@ impl Talk {
         self.said += 1;
     }
 
-    /// How long the next letter takes to be accepted; it comes as the next.
+    /// Sends the next letter. Returns the time until it was accepted, and asserts that it arrives
+    /// as the next.
     fn say(&mut self) -> Duration {
         let start = Instant::now();
         self.write();
@@ -64,7 +65,7 @@ impl Talk {
         took
     }
 
-    /// The next letter JACK is shown is this one; by which carrier it came to him.
+    /// Asserts that the next letter of JACK is this one. Returns the carrier by which it came.
     fn hear(&mut self, number: usize) -> String {
         let letter: Value = serde_json::from_str(&self.jack.out()).unwrap();
         assert_eq!((&letter["text"], &letter["missing"]), (&number.to_string().into(), &Value::Null));
@@ -75,7 +76,8 @@ impl Talk {
         self.lines[line].set(Weather::distant(ROUND_TRIP).with_hole(up, down));
     }
 
-    /// Both end well, and neither was told anything with one of these words; JACK's history has each letter once.
+    /// Ends both. Asserts that neither printed one of these words, and that JACK's history has each
+    /// letter once.
     fn end(mut self, never: &[&str]) {
         self.tom.feed(b"");
         let ended = [self.tom.end().with(0), self.jack.terminate().with(130)];
@@ -91,8 +93,9 @@ impl Talk {
     }
 }
 
+// faults.md: R28
 #[test]
-fn row_28_a_writing_end_whose_udp_dies_goes_on_over_tcp() {
+fn sender_with_dead_udp_continues_on_tcp() {
     for direction in DIRECTIONS {
         let mut talk = Talk::begin();
         talk.hole(0, direction);
@@ -104,8 +107,9 @@ fn row_28_a_writing_end_whose_udp_dies_goes_on_over_tcp() {
     }
 }
 
+// faults.md: R28
 #[test]
-fn row_28_a_listening_end_whose_udp_dies_notices_by_itself() {
+fn listener_with_dead_udp_notices_within_8_s() {
     let mut talks = DIRECTIONS.map(|direction| (direction, Talk::begin()));
     let start = Instant::now();
     talks.iter().for_each(|(direction, talk)| talk.hole(1, *direction));
@@ -118,14 +122,17 @@ fn row_28_a_listening_end_whose_udp_dies_notices_by_itself() {
     talks.into_iter().for_each(|(_, talk)| talk.end(&["lost"]));
 }
 
+// faults.md: R29
 #[test]
-fn row_29_udp_that_dies_after_the_third_packet_is_left() {
+fn udp_dead_after_third_packet_fails_over() {
     let (home, relay, lines) = place(Weather::distant(ROUND_TRIP));
     let mut jack = home.listen("JACK", &["--contacts", "jack.toml"]);
-    let (mut swallowed, mut connections) = (0, 0);
+    let mut swallowed = 0;
+    let mut connections = 0;
     for (up, down) in DIRECTIONS {
         let mut weather = Weather::distant(ROUND_TRIP);
-        (weather.up.left, weather.down.left) = (up.then_some(3), down.then_some(3));
+        weather.up.left = up.then_some(3);
+        weather.down.left = down.then_some(3);
         lines[0].set(weather);
         let mut tom = home.start(&["send", "--as", "TOM", "--lines", "JACK"]);
         for text in ["one", "two", "three"] {
@@ -135,21 +142,24 @@ fn row_29_udp_that_dies_after_the_third_packet_is_left() {
         }
         let tally = lines[0].tally();
         assert!(tally.swallowed > swallowed && tally.connections > connections, "{tally:?}");
-        (swallowed, connections) = (tally.swallowed, tally.connections);
+        swallowed = tally.swallowed;
+        connections = tally.connections;
         tom.feed(b"");
         tom.end().with(0);
     }
     relay.stop().with(0);
 }
 
+// faults.md: R29
 #[test]
-fn row_29_udp_that_loses_what_is_longer_than_1100_bytes_is_left() {
+fn udp_losing_packets_over_1100_bytes_fails_over() {
     for (up, down) in DIRECTIONS {
         let (home, relay, lines) = place(Weather::distant(ROUND_TRIP));
         let longest = |narrow: bool| if narrow { 1_100 } else { 0 };
         lines.iter().for_each(|line| {
             line.change(|weather| {
-                (weather.up.longest, weather.down.longest) = (longest(up), longest(down));
+                weather.up.longest = longest(up);
+                weather.down.longest = longest(down);
             });
         });
         let mut jack = home.start(&["listen", "--as", "JACK", "--contacts", "jack.toml", "--count", "1"]);
@@ -157,13 +167,15 @@ fn row_29_udp_that_loses_what_is_longer_than_1100_bytes_is_left() {
         let text = "x".repeat(20_000);
         home.run(&["send", "--as", "TOM", "--wait", "delivered", "JACK", &text]).with(0);
         assert!(jack.end().with(0).out[0].ends_with(&text));
-        assert!(lines[0].tally().swallowed > 0, "something was too long");
+        assert!(lines[0].tally().swallowed > 0, "a packet was too long");
         relay.stop().with(0);
     }
 }
 
+// faults.md: R21
+/// The users see no notice either.
 #[test]
-fn row_21_a_port_that_changes_every_hundred_packets_costs_no_letter_and_no_word() {
+fn port_change_every_100_packets_loses_no_letter() {
     let mut talk = Talk::begin();
     for line in &talk.lines {
         line.change(|weather| weather.rebind_every = 100);
@@ -179,8 +191,9 @@ fn row_21_a_port_that_changes_every_hundred_packets_costs_no_letter_and_no_word(
     talk.end(&["TCP", "lost"]);
 }
 
+// faults.md: R30
 #[test]
-fn row_30_a_closed_port_is_a_hint_to_take_tcp_at_once() {
+fn closed_udp_port_starts_tcp_at_once() {
     let (home, relay, lines) = place(Weather::default());
     home.listen("JACK", &["--contacts", "jack.toml"]).terminate().with(130);
     lines[0].change(|weather| weather.closed = true);
@@ -191,12 +204,13 @@ fn row_30_a_closed_port_is_a_hint_to_take_tcp_at_once() {
     });
     let least = least.min().unwrap();
     println!("accepted after {least:?} at best");
-    assert!(least < Duration::from_millis(240), "{least:?}: TCP was not tried before its time");
+    assert!(least < Duration::from_millis(240), "{least:?}: the closed port did not start TCP early");
     relay.stop().with(0);
 }
 
+// faults.md: R30
 #[test]
-fn row_30_a_port_that_closes_in_mid_conversation_ends_no_session() {
+fn port_closing_mid_conversation_ends_no_session() {
     let mut talk = Talk::begin();
     talk.lines[0].change(|weather| weather.closed = true);
     talk.say();
@@ -207,8 +221,9 @@ fn row_30_a_port_that_closes_in_mid_conversation_ends_no_session() {
     talk.end(&["lost"]);
 }
 
+// faults.md: R39
 #[test]
-fn row_39_connections_that_stall_or_are_reset_in_mid_conversation_cost_no_letter() {
+fn stalled_or_reset_connections_lose_no_letter() {
     let mut talk = Talk::begin();
     talk.hole(0, (true, true));
     talk.say();
@@ -228,8 +243,9 @@ fn row_39_connections_that_stall_or_are_reset_in_mid_conversation_cost_no_letter
     talk.end(&[]);
 }
 
+// faults.md: R27
 #[test]
-fn row_27_bad_lines_lose_double_and_reorder_nothing() {
+fn loss_copies_and_reordering_change_no_letter() {
     let lane =
         Lane { loss: 300, copies: 50, reordered: 100, delay: Duration::from_millis(5), ..Lane::default() };
     let mut talk = Talk::begin();
@@ -239,14 +255,14 @@ fn row_27_bad_lines_lose_double_and_reorder_nothing() {
     talk.end(&["lost"]);
 }
 
-/// Stops whoever `of` names for `time` while a letter is written before and after.
+/// Stops the process of `of` for `time`, with a letter written before and one after.
 fn suspend(talk: &mut Talk, of: fn(&Talk) -> &Running, time: Duration) {
     talk.say();
     of(talk).signal(Signal::STOP);
     let before = talk.said;
     talk.write();
     let start = Instant::now();
-    // What is printed meanwhile is looked at afterwards.
+    // Count the results printed in the meantime.
     let mut accepted = 0;
     while let Some(left) = time.checked_sub(start.elapsed()) {
         accepted += usize::from(talk.tom.out_within(left).is_some());
@@ -256,12 +272,14 @@ fn suspend(talk: &mut Talk, of: fn(&Talk) -> &Running, time: Duration) {
     let woken = Instant::now();
     (before..talk.said).for_each(|number| drop(talk.hear(number)));
     (accepted..2).for_each(|_| drop(talk.tom.out()));
-    println!("stopped for {time:?}: all there {:?} after it went on", woken.elapsed());
+    println!("stopped for {time:?}: all letters arrived {:?} after it continued", woken.elapsed());
     assert!(woken.elapsed() < SOON, "{:?}", woken.elapsed());
 }
 
+// faults.md: R74
+/// Sender, recipient and relay are stopped in turn.
 #[test]
-fn row_74_whoever_is_stopped_for_a_second_or_four_goes_on_where_it_was() {
+fn process_stopped_for_1_or_4_s_continues() {
     let victims: [fn(&Talk) -> &Running; 3] =
         [|talk| &talk.tom, |talk| &talk.jack, |talk| &talk.relay.running];
     let times = [Duration::from_secs(1), Duration::from_millis(3_900)];
@@ -273,7 +291,7 @@ fn row_74_whoever_is_stopped_for_a_second_or_four_goes_on_where_it_was() {
                 let mut talk = Talk::begin();
                 suspend(&mut talk, *of, *time);
                 talk.say();
-                // A relay that is silent for so long is rightly said to be.
+                // A relay silent for this long is correctly reported.
                 let silent = place == 2 && *time > Duration::from_secs(1);
                 talk.end(if silent { &[] } else { &["lost", "no relay"] });
             });
@@ -281,8 +299,10 @@ fn row_74_whoever_is_stopped_for_a_second_or_four_goes_on_where_it_was() {
     });
 }
 
+// faults.md: R74
+/// At most ten datagrams each way in the first 100 ms.
 #[test]
-fn row_74_a_client_that_wakes_sends_no_burst() {
+fn waking_client_sends_no_burst() {
     let mut talk = Talk::begin();
     talk.tom.signal(Signal::STOP);
     assert_eq!(talk.tom.out_within(Duration::from_secs(3)), None);

@@ -1,9 +1,10 @@
-//! `queqiao listen`: what it prints, and when it ends.
+//! `queqiao listen`: its output, and when it ends.
 
 use std::process::Command;
 
 use crate::world::{Running, town};
 
+// faults.md: R47
 #[test]
 fn letters_are_lines_with_time_name_and_carrier() {
     let (home, _relay) = town(&["--tcp"], &["JACK"]);
@@ -21,7 +22,7 @@ fn letters_are_lines_with_time_name_and_carrier() {
 }
 
 #[test]
-fn json_lines_have_the_promised_keys() {
+fn json_lines_have_documented_keys() {
     let (home, relay) = town(&[], &["JACK"]);
     let mut tom = home.listen("TOM", &["--json", "--count", "1"]);
     let id = home.send("一棵树", "TOM", "引号\"和\n换行").result()["accepted ".len()..].to_owned();
@@ -40,7 +41,7 @@ fn json_lines_have_the_promised_keys() {
 }
 
 #[test]
-fn a_sender_has_the_name_of_the_readers_own_book() {
+fn sender_is_shown_by_name_in_own_book() {
     let (home, relay) = town(&[], &[]);
     home.write(
         "contacts.toml",
@@ -53,7 +54,7 @@ fn a_sender_has_the_name_of_the_readers_own_book() {
 }
 
 #[test]
-fn time_that_runs_out_is_75_only_where_a_count_was_asked_for() {
+fn timeout_exits_75_only_with_count() {
     let (home, _relay) = town(&[], &["JACK"]);
     let ended = home.run(&["listen", "--as", "TOM", "--for", "200ms"]).with(0);
     assert_eq!(ended.out, [""; 0]);
@@ -66,7 +67,7 @@ fn time_that_runs_out_is_75_only_where_a_count_was_asked_for() {
 }
 
 #[test]
-fn a_reader_that_has_read_enough_ends_it_with_success() {
+fn closed_output_pipe_ends_listen_with_0() {
     let (home, _relay) = town(&[], &["JACK"]);
     for format in [&[][..], &["--json"]] {
         let (reader, writer) = std::io::pipe().unwrap();
@@ -80,9 +81,10 @@ fn a_reader_that_has_read_enough_ends_it_with_success() {
     }
 }
 
-/// The relay keeps the last session of a key, which may be this process's own at another address.
+/// The relay keeps the last session of a key, which may be one of the same process at another
+/// address.
 #[test]
-fn relay_at_two_addresses_of_one_book_is_explained() {
+fn relay_at_two_addresses_in_book_is_explained() {
     let (home, relay) = town(&["--bind", "0.0.0.0:0"], &[]);
     let at = |host: &str| format!("{host}:{}", relay.udp.port());
     home.write(
@@ -94,8 +96,9 @@ fn relay_at_two_addresses_of_one_book_is_explained() {
     tom.terminate().with(130);
 }
 
+// faults.md: R22
 #[test]
-fn the_same_key_on_another_machine_takes_over_and_the_first_is_told() {
+fn second_machine_with_same_key_replaces_first() {
     let (home, relay) = town(&[], &["JACK"]);
     let first = home.listen("TOM", &[]);
     let copied =

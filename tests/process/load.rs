@@ -1,4 +1,4 @@
-//! `queqiao bench`: what it counts, and that it leaves nothing behind.
+//! `queqiao bench`: its counts, and that it leaves no files.
 
 use std::fs;
 use std::process::Command;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::world::{Ended, Home, Running};
 
-/// The object on the last line.
+/// Returns the object on the last line.
 #[track_caller]
 fn report(ended: &Ended) -> Value {
     serde_json::from_str(ended.out.last().expect("there is a report")).expect("it is JSON")
@@ -18,10 +18,11 @@ fn count(report: &Value, key: &str) -> u64 {
 }
 
 #[test]
-fn letters_and_answers_written_at_a_rate_are_counted_and_all_of_them_come() {
+fn bench_at_rate_counts_letters_and_answers() {
     let home = Home::new();
     let relay = home.relay(&["--limits", "off"]);
-    let (addr, pid) = (relay.udp.to_string(), relay.running.pid());
+    let addr = relay.udp.to_string();
+    let pid = relay.running.pid();
     let rate = ["--pairs", "2", "--rate", "100", "--answer", "--secs", "1", "--json"];
     let ended = home.run(&[&["bench", "--relay", &addr, "--relay-pid", &pid][..], &rate].concat()).with(0);
     let report = report(&ended);
@@ -38,7 +39,7 @@ fn letters_and_answers_written_at_a_rate_are_counted_and_all_of_them_come() {
     relay.stop().with(0);
 }
 
-/// The bench on a machine whose folder for passing things is in its home.
+/// Returns the bench on a machine whose folder for temporary files is in its home.
 #[cfg(target_os = "linux")]
 fn with_own_tmp(home: &Home, args: &[&str]) -> Command {
     fs::create_dir(home.path("tmp")).unwrap();
@@ -49,7 +50,7 @@ fn with_own_tmp(home: &Home, args: &[&str]) -> Command {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn the_ratio_to_the_bare_loop_comes_from_one_command_that_leaves_nothing() {
+fn bare_ratio_comes_from_one_command_without_files() {
     let home = Home::new();
     let args = ["bench", "--bare", "--pairs", "2", "--window", "4", "--secs", "1", "--json"];
     let ended = Running::start(with_own_tmp(&home, &args)).end().with(0);
@@ -62,7 +63,7 @@ fn the_ratio_to_the_bare_loop_comes_from_one_command_that_leaves_nothing() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn servers_of_a_bench_that_was_killed_end_too() {
+fn servers_of_killed_bench_end_too() {
     let home = Home::new();
     let args = ["bench", "--as-server", "relay"];
     let mut server = Running::start(with_own_tmp(&home, &args));
@@ -74,7 +75,7 @@ fn servers_of_a_bench_that_was_killed_end_too() {
 }
 
 #[test]
-fn arguments_of_the_bench_that_do_not_go_together_are_told_in_one_line() {
+fn contradictory_bench_options_are_refused_in_one_line() {
     let home = Home::new();
     for (args, named) in [
         (&["--rate", "10", "--window", "2"][..], "--window"),

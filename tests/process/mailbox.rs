@@ -1,4 +1,4 @@
-//! Letters to somebody who is away, and a relay that dies meanwhile.
+//! Letters to an absent member, and a relay that is killed in the meantime.
 
 use crate::world::{Home, texts, town};
 
@@ -7,8 +7,10 @@ fn numbered(home: &Home, from: &str, to: &str, numbers: std::ops::Range<u32>) ->
     home.run_with(&["send", "--as", from, to, "--lines"], lines.as_bytes()).with(0).out
 }
 
+// faults.md: R70
+/// They arrive once and in order.
 #[test]
-fn row_70_letters_to_an_absent_member_outlive_a_killed_relay_and_come_once_in_order() {
+fn letters_to_absent_member_survive_relay_kill() {
     let (home, relay) = town(&["--tcp"], &["TOM", "JACK"]);
     let addr = relay.udp.to_string();
     home.away("JACK");
@@ -31,9 +33,10 @@ fn row_70_letters_to_an_absent_member_outlive_a_killed_relay_and_come_once_in_or
     relay.stop().with(0);
 }
 
-/// What of his letters was read is told to their author whenever he comes, and by then the relay has died.
+// faults.md: R70
+/// The sender gets the receipt whenever it signs in, and the relay has been killed by then.
 #[test]
-fn row_70_that_a_letter_was_read_is_known_to_its_author_though_he_was_away_and_the_relay_was_killed() {
+fn read_receipt_survives_absent_sender_and_relay_kill() {
     let (home, relay) = town(&[], &["TOM", "JACK"]);
     let addr = relay.udp.to_string();
     home.away("JACK");
@@ -42,7 +45,7 @@ fn row_70_that_a_letter_was_read_is_known_to_its_author_though_he_was_away_and_t
     relay.running.kill();
 
     let _relay = home.relay(&["--bind", &addr]);
-    // Whatever died with the relay JACK says again.
+    // JACK repeats the reports that were lost with the relay.
     home.away("JACK");
     assert!(home.send("TOM", "JACK", "second").result().starts_with("accepted "));
     let history = home.run(&["history", "--as", "TOM", "JACK", "--json"]).with(0).out;
@@ -50,9 +53,9 @@ fn row_70_that_a_letter_was_read_is_known_to_its_author_though_he_was_away_and_t
     assert_eq!(history.iter().map(state).collect::<Vec<_>>(), ["read", "waiting"], "{history:?}");
 }
 
-/// Both are first letters, each of another conversation as far as TOM's own machine knows.
+/// Both are first letters, and TOM's client takes them for two conversations.
 #[test]
-fn letters_through_one_relay_under_two_addresses_are_two_letters() {
+fn letters_to_two_addresses_of_relay_are_separate() {
     let (home, relay) = town(&["--bind", "127.0.0.1:0"], &["TOM", "JACK"]);
     home.away("JACK");
     for (host, text) in [("127.0.0.1", "first"), ("localhost", "second"), ("127.0.0.1", "third")] {
@@ -63,8 +66,9 @@ fn letters_through_one_relay_under_two_addresses_are_two_letters() {
     assert_eq!(texts(&jack.out), ["first", "second", "third"]);
 }
 
+// faults.md: R52
 #[test]
-fn a_mailbox_that_is_full_refuses_and_says_so() {
+fn full_mailbox_refuses_letters_as_full() {
     let (home, _relay) = town(&["--pair-letters", "3"], &["TOM", "JACK"]);
     home.away("JACK");
     for _ in 0..3 {
@@ -75,10 +79,10 @@ fn a_mailbox_that_is_full_refuses_and_says_so() {
     assert!(home.send("武大郎", "JACK", "x").result().starts_with("accepted "), "others are unaffected");
 }
 
-/// What the stranger wrote waits at the relay, all of it accepted; the reader's folder has what the
-/// pace allows.
+/// The stranger's letters wait at the relay, all of them accepted. The recipient's folder has as
+/// many as the pair rate allows.
 #[test]
-fn megabytes_of_a_stranger_delay_no_friend_and_fill_no_disk() {
+fn megabytes_of_stranger_delay_no_friend_and_fill_no_disk() {
     let (home, _relay) = town(&["--pair-rate", "1K", "--pair-burst", "100K"], &["TOM", "JACK", "MARY"]);
     let mut jack = home.listen("JACK", &["--data", "jack"]);
     let line = "x".repeat(20_000);
@@ -89,7 +93,8 @@ fn megabytes_of_a_stranger_delay_no_friend_and_fill_no_disk() {
     for n in 0..5 {
         home.send("MARY", "JACK", &format!("MARY-{n}")).with(0);
     }
-    let (mut greedy, mut friend) = (0, 0);
+    let mut greedy = 0;
+    let mut friend = 0;
     while friend < 5 {
         let line = jack.out();
         greedy += usize::from(line.contains("TOM-"));

@@ -1,7 +1,8 @@
-//! Stories told with real processes of the built program, on loopback, each in a folder of its own.
+//! Tests with real processes of the built program, on loopback, each in a separate folder.
 //!
-//! Every wait is for a line, an answer or the end of a process, with a deadline that only a broken program meets; so
-//! the stories pass at the same speed on a busy machine, and all of them can run at once.
+//! Every wait is for a line, an answer or the end of a process, with a deadline that only a broken
+//! program reaches. So the tests pass at the same speed on a busy machine, and all of them can run
+//! at once.
 
 #[path = "../line/mod.rs"]
 mod line;

@@ -1,4 +1,4 @@
-//! One conversation on two carriers: what its ends say of it, and who may choose.
+//! One conversation on two carriers: the notices of its ends, and the choice of the user.
 
 use crate::world::{Running, UdpProxy, town};
 
@@ -8,15 +8,16 @@ fn is_timed(line: &str) -> bool {
     shape == "00:00:00  "
 }
 
-/// The carrier and the text of the next letter.
+/// Returns the carrier and the text of the next letter.
 fn heard(listening: &mut Running) -> (String, String) {
     let letter: serde_json::Value = serde_json::from_str(&listening.out()).unwrap();
     let field = |key: &str| letter[key].as_str().unwrap().to_owned();
     (field("via"), field("text"))
 }
 
+// faults.md: R28
 #[test]
-fn row_28_a_listener_says_when_and_why_its_path_changed_and_what_each_letter_came_on() {
+fn listener_reports_path_changes_and_carrier_of_letters() {
     let (home, relay) = town(&["--tcp"], &["JACK"]);
     let proxy = UdpProxy::open(relay.udp);
     home.split_book("through.toml", &["TOM"], proxy.addr, relay.udp);
@@ -25,7 +26,7 @@ fn row_28_a_listener_says_when_and_why_its_path_changed_and_what_each_letter_cam
     let mut tom = home.start(&["send", "--as", "TOM", "--lines", "JACK"]);
     let mut said = |text: &str| {
         tom.write(&format!("{text}\n"));
-        // A letter that its reader does not have within 500 ms is accepted into the mailbox.
+        // A letter not stored by its recipient within 500 ms is accepted into the mailbox.
         let state = tom.out();
         assert!(state.starts_with("delivered ") || state.starts_with("accepted "), "{state}");
     };
@@ -46,9 +47,10 @@ fn row_28_a_listener_says_when_and_why_its_path_changed_and_what_each_letter_cam
     jack.terminate();
 }
 
-/// A proxy that drops nothing: only the way back from its other address leads nowhere.
+// faults.md: R15, R21
+/// A proxy that drops no datagram. Only the way back from its other address leads nowhere.
 #[test]
-fn copies_from_another_address_silence_no_listener() {
+fn copies_from_other_address_do_not_silence_listener() {
     for from_the_start in [true, false] {
         let (home, relay) = town(&[], &["JACK"]);
         let proxy = UdpProxy::open(relay.udp);
@@ -70,9 +72,10 @@ fn copies_from_another_address_silence_no_listener() {
 }
 
 #[test]
-fn who_chats_chooses_the_carrier_and_letters_tell_it() {
+fn chat_user_selects_carrier_and_letters_show_it() {
     let (home, relay) = town(&["--tcp"], &["TOM", "JACK"]);
-    let (mut tom, mut jack) = (home.chat("TOM", &relay, &[]), home.chat("JACK", &relay, &[]));
+    let mut tom = home.chat("TOM", &relay, &[]);
+    let mut jack = home.chat("JACK", &relay, &[]);
     tom.write("JACK\n");
     jack.write("TOM\n");
     for (carrier, name) in [("tcp", "TCP"), ("udp", "UDP"), ("tcp", "TCP")] {
@@ -92,7 +95,7 @@ fn who_chats_chooses_the_carrier_and_letters_tell_it() {
 }
 
 #[test]
-fn a_run_leaves_word_that_udp_failed_until_a_later_one_proves_it() {
+fn udp_failure_is_remembered_until_validated() {
     let (home, relay) = town(&["--tcp"], &[]);
     let proxy = UdpProxy::open(relay.udp);
     proxy.swallow();
@@ -106,5 +109,5 @@ fn a_run_leaves_word_that_udp_failed_until_a_later_one_proves_it() {
     assert!(failed());
     proxy.pass();
     home.run(&[&["listen", "--for", "2s"], &args[..]].concat()).with(0);
-    assert!(!failed(), "UDP passes, and nobody notes it");
+    assert!(!failed(), "UDP passes and the entry stays");
 }

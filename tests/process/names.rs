@@ -3,7 +3,7 @@
 use crate::world::town;
 
 #[test]
-fn a_name_belongs_to_the_first_key_also_after_the_relay_restarts() {
+fn name_belongs_to_first_key_across_restart() {
     let (home, relay) = town(&[], &["TOM", "JACK"]);
     let addr = relay.udp.to_string();
     home.send("TOM", "echo", "mine").with(0);
@@ -20,7 +20,7 @@ fn a_name_belongs_to_the_first_key_also_after_the_relay_restarts() {
 }
 
 #[test]
-fn the_relay_echoes() {
+fn relay_echoes() {
     let (home, _relay) = town(&["--tcp"], &["TOM"]);
     for carrier in ["--udp", "--tcp"] {
         let ended =
@@ -30,8 +30,9 @@ fn the_relay_echoes() {
     }
 }
 
+// faults.md: R48
 #[test]
-fn reserved_names_are_refused_everywhere() {
+fn reserved_names_are_refused() {
     let (home, relay) = town(&[], &["TOM"]);
     for name in ["echo", "relay", "guest-1", "Echo", "еcho"] {
         let wanted = format!("{name} is reserved for the relay; choose another name with --as");
@@ -40,8 +41,9 @@ fn reserved_names_are_refused_everywhere() {
     relay.stop().with(0);
 }
 
+// faults.md: R48
 #[test]
-fn a_name_that_looks_like_another_is_refused_with_that_name() {
+fn look_alike_name_is_refused_with_taken_name() {
     let (home, relay) = town(&[], &["TOM"]);
     home.send("alice", "echo", "x").with(0);
     for name in ["Αlice", "ALICE", "аlice"] {
@@ -53,8 +55,9 @@ fn a_name_that_looks_like_another_is_refused_with_that_name() {
     }
 }
 
-/// Letters of other scripts, Chinese look-alikes, and other forms of Chinese characters; an address
-/// book warns of them.
+// faults.md: R48
+/// Letters of other scripts, Chinese look-alikes, and variant forms of Chinese characters. The
+/// address book warns of them.
 #[test]
 fn look_alikes_of_every_script_are_refused() {
     let (home, relay) = town(&[], &["TOM"]);
@@ -71,8 +74,9 @@ fn look_alikes_of_every_script_are_refused() {
     assert_eq!(home.run(&["contacts", "check"]).with(0).err, [warning]);
 }
 
+// faults.md: R48
 #[test]
-fn what_is_no_name_is_wrong_usage() {
+fn invalid_name_is_wrong_usage() {
     let (home, _relay) = town(&[], &["TOM"]);
     let long = "x".repeat(97);
     for (name, why) in [
@@ -89,7 +93,7 @@ fn what_is_no_name_is_wrong_usage() {
 }
 
 #[test]
-fn one_key_has_one_name_only() {
+fn key_has_one_name_only() {
     let (home, relay) = town(&[], &["TOM"]);
     let elsewhere = home.relay(&["--data", "elsewhere"]);
     home.send("TOM", "echo", "x").with(0);

@@ -1,9 +1,9 @@
-//! What is kept: letters that wait for their relay or their reader, and the history of what was said.
+//! Stored letters: the outbox of letters without a receipt, and the history.
 
 use crate::world::{Home, nobody, texts, town};
 
 #[test]
-fn what_was_not_accepted_goes_out_with_the_next_run_in_order_and_once() {
+fn unaccepted_letters_are_sent_once_by_next_run() {
     let home = Home::new();
     let addr = nobody();
     home.book(&["TOM", "JACK"], &addr);
@@ -26,9 +26,10 @@ fn what_was_not_accepted_goes_out_with_the_next_run_in_order_and_once() {
     assert_eq!(texts(&last), ["three"]);
 }
 
-/// Who is told that a letter failed sends it again.
+/// The notice says that the letter stays in the outbox. A user who reads only that it failed would
+/// send it again.
 #[test]
-fn a_letter_that_cannot_go_out_until_its_user_decides_is_said_to_stay_in_the_outbox_and_goes_out_then() {
+fn letter_blocked_on_user_decision_stays_in_outbox_then_sends() {
     let (home, relay) = town(&["--data", "old"], &["TOM", "JACK"]);
     let addr = relay.udp.to_string();
     home.send("TOM", "echo", "before").with(0);
@@ -46,8 +47,9 @@ fn a_letter_that_cannot_go_out_until_its_user_decides_is_said_to_stay_in_the_out
     assert_eq!(texts(&jack.end().with(0).out), ["one", "two", "three"]);
 }
 
+// faults.md: R75
 #[test]
-fn row_75_a_killed_sender_goes_on_where_it_was() {
+fn killed_sender_continues_where_it_was() {
     let (home, relay) = town(&[], &["TOM", "JACK"]);
     let jack = home.listen("JACK", &["--count", "41"]);
     let mut tom = home.start(&["send", "--as", "TOM", "--lines", "JACK"]);
@@ -62,13 +64,13 @@ fn row_75_a_killed_sender_goes_on_where_it_was() {
     let heard = jack.end().with(0).out;
     let heard = texts(&heard);
     let numbers: Vec<String> = (0..kept).map(|n| n.to_string()).collect();
-    assert_eq!(heard[..kept], numbers, "what was written down, in order and once");
+    assert_eq!(heard[..kept], numbers, "committed letters arrive once, in order");
     assert_eq!(heard[kept], "last");
     relay.stop().with(0);
 }
 
 #[test]
-fn a_letter_that_came_while_sending_waits_for_who_shows_letters() {
+fn letter_received_while_sending_waits_for_listener() {
     let (home, relay) = town(&[], &["TOM", "JACK"]);
     let mut tom = home.sending("TOM", "first\n");
     tom.write("second\n");
@@ -84,7 +86,7 @@ fn a_letter_that_came_while_sending_waits_for_who_shows_letters() {
 }
 
 #[test]
-fn the_history_of_somebody_without_one_is_empty_and_a_refused_letter_is_not_in_it() {
+fn new_history_is_empty_and_lacks_refused_letters() {
     let (home, relay) = town(&[], &["TOM", "JACK"]);
     assert!(home.run(&["history", "--as", "TOM"]).with(0).out.is_empty());
     home.send("TOM", "nobody", "x").with(1);

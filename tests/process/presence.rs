@@ -1,9 +1,9 @@
-//! Who is there, who has gone, and who has only vanished.
+//! Members that are present, that left, and whose connection was lost.
 
 use crate::world::town;
 
 #[test]
-fn letters_to_a_killed_client_wait_until_it_returns() {
+fn letters_to_killed_client_wait_until_it_returns() {
     let (home, relay) = town(&[], &["TOM", "JACK"]);
     home.listen("JACK", &[]).kill();
     for text in ["在吗", "还在吗"] {
@@ -19,7 +19,7 @@ fn letters_to_a_killed_client_wait_until_it_returns() {
 }
 
 #[test]
-fn letters_to_a_client_that_left_wait_in_its_mailbox() {
+fn letters_to_departed_client_wait_in_mailbox() {
     let (home, _relay) = town(&["--tcp"], &["TOM", "JACK"]);
     for carrier in ["--udp", "--tcp"] {
         home.listen("JACK", &[carrier]).terminate().with(130);
@@ -28,7 +28,7 @@ fn letters_to_a_client_that_left_wait_in_its_mailbox() {
 }
 
 #[test]
-fn a_member_who_never_came_is_unknown_and_one_who_was_here_has_a_mailbox() {
+fn unregistered_name_is_unknown_and_member_has_mailbox() {
     let (home, relay) = town(&[], &["TOM", "JACK", "一棵树"]);
     for (lang, words) in
         [("en", "Not delivered: 一棵树 has never signed in at"), ("zh", "未送达：一棵树 从未在")]
@@ -43,8 +43,9 @@ fn a_member_who_never_came_is_unknown_and_one_who_was_here_has_a_mailbox() {
     relay.stop().with(0);
 }
 
+// faults.md: R31
 #[test]
-fn a_relay_that_comes_back_is_found_again_and_names_are_remembered() {
+fn clients_reconnect_to_restarted_relay_with_names() {
     let (home, relay) = town(&["--tcp"], &["TOM", "JACK", "武大郎"]);
     let addr = relay.udp.to_string();
     let key = relay.key.clone();
@@ -61,10 +62,12 @@ fn a_relay_that_comes_back_is_found_again_and_names_are_remembered() {
     assert!(listeners[1].out().ends_with(" 武大郎 [tcp] 2"));
 }
 
+// faults.md: R31
 #[test]
-fn a_killed_relay_comes_back_with_its_key_and_names() {
+fn killed_relay_restarts_with_key_and_names() {
     let (home, relay) = town(&["--tcp"], &["TOM", "JACK"]);
-    let (addr, key) = (relay.udp.to_string(), relay.key.clone());
+    let addr = relay.udp.to_string();
+    let key = relay.key.clone();
     let mut jack = home.listen("JACK", &["--tcp"]);
     home.send("TOM", "JACK", "x").with(0);
     relay.running.kill();

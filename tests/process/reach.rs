@@ -1,9 +1,9 @@
-//! Relays that are there, half there and not there.
+//! Relays that are reachable, partly reachable and unreachable.
 
 use crate::world::{Home, Running, UdpProxy, nobody, socket, town};
 
 #[test]
-fn no_relay_at_all_is_told_with_the_command_that_starts_one() {
+fn missing_relay_is_reported_with_command_to_start_one() {
     let home = Home::new();
     let addr = nobody();
     home.book(&["JACK"], &addr);
@@ -22,7 +22,7 @@ fn no_relay_at_all_is_told_with_the_command_that_starts_one() {
 }
 
 #[test]
-fn a_relay_without_tcp_is_told_to_who_asks_for_tcp() {
+fn relay_without_tcp_is_reported_if_tcp_is_pinned() {
     let (home, relay) = town(&[], &["JACK"]);
     let wanted = format!("no TCP listener at {}; start the relay with --tcp", relay.udp);
     for args in [&["listen", "--as", "TOM", "--tcp"][..], &["send", "--as", "TOM", "--tcp", "JACK", "x"]] {
@@ -34,14 +34,14 @@ fn a_relay_without_tcp_is_told_to_who_asks_for_tcp() {
 }
 
 #[test]
-fn a_host_without_an_address_is_told() {
+fn host_without_address_is_reported() {
     let home = Home::new();
     let mut running = home.start(&["send", "--as", "TOM", "JACK@host.invalid:8081", "x"]);
     running.until_err("the host of host.invalid:8081 has no address");
 }
 
 #[test]
-fn a_client_finds_the_relay_that_starts_after_it() {
+fn client_finds_relay_started_later() {
     let home = Home::new();
     let addr = nobody();
     home.book(&["TOM", "JACK"], &addr);
@@ -54,9 +54,9 @@ fn a_client_finds_the_relay_that_starts_after_it() {
 }
 
 #[test]
-fn a_letter_not_accepted_in_time_ends_with_75() {
+fn letter_not_accepted_in_time_exits_75() {
     let home = Home::new();
-    // Somebody is there and says nothing: neither ICMP nor a refused connection.
+    // A socket that never answers: neither ICMP nor a refused connection.
     let silent = socket();
     let addr = silent.local_addr().unwrap();
     let args = ["send", "--as", "TOM", "--udp", "--timeout", "1500ms"];
@@ -69,7 +69,7 @@ fn a_letter_not_accepted_in_time_ends_with_75() {
 }
 
 #[test]
-fn two_relays_in_one_book_are_both_spoken_to() {
+fn two_relays_in_book_are_both_used() {
     let home = Home::new();
     let east = home.relay(&["--data", "east"]);
     let west = home.relay(&["--data", "west", "--tcp"]);
@@ -90,8 +90,9 @@ fn two_relays_in_one_book_are_both_spoken_to() {
     home.send("TOM", "NOBODY", "x").one_line(1, "no contact NOBODY");
 }
 
+// faults.md: R28
 #[test]
-fn where_udp_is_swallowed_letters_go_over_tcp() {
+fn letters_use_tcp_where_udp_is_dropped() {
     let (home, relay) = town(&["--tcp"], &[]);
     let hole = socket();
     home.split_book("contacts.toml", &["TOM", "JACK"], hole.local_addr().unwrap(), relay.udp);
@@ -101,8 +102,9 @@ fn where_udp_is_swallowed_letters_go_over_tcp() {
     assert!(jack.out().ends_with("TOM [tcp] 绕过"));
 }
 
+// faults.md: R28
 #[test]
-fn a_conversation_goes_on_over_tcp_when_udp_dies_and_nothing_is_lost_or_doubled() {
+fn failover_to_tcp_neither_loses_nor_duplicates() {
     const LETTERS: usize = 60;
     let (home, relay) = town(&["--tcp"], &[]);
     let proxy = UdpProxy::open(relay.udp);
@@ -127,8 +129,9 @@ fn a_conversation_goes_on_over_tcp_when_udp_dies_and_nothing_is_lost_or_doubled(
     jack.end().with(0);
 }
 
+// faults.md: R28
 #[test]
-fn a_conversation_goes_to_tcp_when_udp_is_swallowed_and_back_when_udp_is_proved() {
+fn conversation_returns_to_udp_once_validated() {
     let (home, relay) = town(&["--tcp"], &[]);
     let proxy = UdpProxy::open(relay.udp);
     home.split_book("through.toml", &["echo"], proxy.addr, relay.udp);
@@ -148,8 +151,9 @@ fn a_conversation_goes_to_tcp_when_udp_is_swallowed_and_back_when_udp_is_proved(
     tom.end().with(0);
 }
 
+// faults.md: R31
 #[test]
-fn a_relay_that_was_killed_and_runs_again_has_its_sessions_back_at_once() {
+fn killed_relay_gets_sessions_back_at_once() {
     let home = Home::new();
     let relay = home.relay(&["--data", "kept"]);
     let addr = relay.udp.to_string();
@@ -164,8 +168,9 @@ fn a_relay_that_was_killed_and_runs_again_has_its_sessions_back_at_once() {
     tom.end().with(0);
 }
 
+// faults.md: R21
 #[test]
-fn a_client_whose_address_changes_goes_on_without_a_word() {
+fn client_with_changing_address_continues_silently() {
     const LETTERS: usize = 40;
     let (home, relay) = town(&[], &["JACK", "TOM"]);
     let proxy = UdpProxy::open(relay.udp);

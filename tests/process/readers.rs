@@ -1,5 +1,5 @@
-//! Readers whose disks strangers have filled as far as they may: what comes back to its author,
-//! what is still taken, and how room is made.
+//! Recipients that keep as many bytes of strangers as they may: refused letters, letters still
+//! taken, and ways to free space.
 
 use std::path::Path;
 
@@ -10,11 +10,11 @@ use queqiao::store::{Backend, MemberStore};
 use crate::guests::{Tcp, Udp};
 use crate::world::{Ended, Home, Relay, Running, texts, town};
 
-/// JACK has an address book of his own, with MARY in it, and his own folder.
+/// JACK has a separate address book, with MARY in it, and a separate folder.
 const JACK: [&str; 6] = ["--as", "JACK", "--contacts", "jack.toml", "--data", "jack"];
 
-/// A relay with JACK away, who keeps as much of a stranger called OLD as he does of all strangers,
-/// but for these bytes.
+/// Returns a relay and JACK, who is away. JACK keeps the maximum of strangers less `left` bytes,
+/// all from a stranger called OLD.
 fn full_reader(relay_args: &[&str], left: u64) -> (Home, Relay) {
     let (home, relay) = town(relay_args, &["TOM", "JACK", "MARY", "ZOE"]);
     home.write("jack.toml", format!("[contacts]\nMARY = \"{}\"\n", relay.udp));
@@ -22,18 +22,27 @@ fn full_reader(relay_args: &[&str], left: u64) -> (Home, Relay) {
     (home, relay)
 }
 
-/// Letters of OLD that JACK has seen, of this size together.
+/// Stores letters of OLD that JACK has seen, of this size together.
 fn fill(data: &Path, relay: &HostPort, mut bytes: u64) {
-    let (me, from): (Name, Name) = ("JACK".parse().unwrap(), "OLD".parse().unwrap());
+    let me: Name = "JACK".parse().unwrap();
+    let from: Name = "OLD".parse().unwrap();
     let (mut store, _) = MemberStore::open(data, &me, &me.folder(), || [5; 32]).unwrap();
-    let (mut records, mut number) = (Vec::new(), 0);
+    let mut records = Vec::new();
+    let mut number = 0;
     while bytes > 0 {
         let len = bytes.min(letter_cost(64 * 1024)) - letter_cost(0);
-        (bytes, number) = (bytes - letter_cost(len as usize), number + 1);
+        bytes -= letter_cost(len as usize);
+        number += 1;
         let id = LetterId { outbox: OutboxId(1), number };
-        let (relay, from, text) = (relay.clone(), from.clone(), "o".repeat(len as usize));
-        let (at, via, missing, damaged) = (Wall(1), Carrier::Udp, 0, false);
-        let (shown, after) = (Record::Shown { relay: relay.clone(), from: from.clone(), id, read: true }, 0);
+        let relay = relay.clone();
+        let from = from.clone();
+        let text = "o".repeat(len as usize);
+        let at = Wall(1);
+        let via = Carrier::Udp;
+        let missing = 0;
+        let damaged = false;
+        let shown = Record::Shown { relay: relay.clone(), from: from.clone(), id, read: true };
+        let after = 0;
         let letter = Incoming { relay, from, id, text, at, via, missing, damaged, note: None };
         records.extend([Record::Received { letter, after, mark: Mark(1) }, shown]);
     }
@@ -62,7 +71,7 @@ fn listen(home: &Home) -> Running {
     listening
 }
 
-/// Sends one letter and waits until it has come to its end.
+/// Sends one letter and waits for its outcome.
 fn send(home: &Home, from: &str, text: &str) -> Ended {
     home.run(&["send", "--as", from, "--wait", "delivered", "JACK", text])
 }
@@ -76,7 +85,7 @@ fn comes_back(ended: &Ended) {
 const TOLD: &str = "not in your address book take 16 MiB";
 
 #[test]
-fn a_reader_full_of_strangers_refuses_more_and_says_so_once() {
+fn recipient_full_of_strangers_refuses_and_reports_once() {
     let (home, relay) = full_reader(&[], 2_000);
     let mut listening = listen(&home);
     let large = "x".repeat(5_000);
@@ -90,7 +99,7 @@ fn a_reader_full_of_strangers_refuses_more_and_says_so_once() {
     let said = listening.terminate().err;
     assert_eq!(said.iter().filter(|line| line.contains(TOLD)).count(), 1, "{said:?}");
     assert!(!said.iter().any(|line| line.contains("missing")), "{said:?}");
-    // The next run counts what the disk has.
+    // The next run counts the letters on the disk.
     let mut listening = listen(&home);
     comes_back(&send(&home, "TOM", &large));
     listening.until_err(TOLD);
@@ -98,7 +107,7 @@ fn a_reader_full_of_strangers_refuses_more_and_says_so_once() {
 }
 
 #[test]
-fn room_is_made_by_forgetting_and_by_the_address_book() {
+fn forgetting_or_adding_contact_frees_space() {
     let (home, relay) = full_reader(&[], 0);
     let mut listening = listen(&home);
     comes_back(&send(&home, "TOM", "one"));
@@ -113,13 +122,13 @@ fn room_is_made_by_forgetting_and_by_the_address_book() {
     send(&home, "ZOE", "four").with(0);
     listening.until_out("] four");
     let said = run(&home, "history", &[]).with(0).out;
-    assert_eq!(texts(&said), ["two", "four"], "what was refused is in no history");
+    assert_eq!(texts(&said), ["two", "four"], "refused letters are in no history");
     relay.stop().with(0);
 }
 
-/// The notice reaches the process that shows letters, whichever process has the folder.
+/// The notice reaches the process that shows letters, whichever process is the primary.
 #[test]
-fn who_shows_letters_through_another_process_is_told_too() {
+fn listener_in_secondary_process_gets_notice_too() {
     let (home, relay) = full_reader(&[], 0);
     let mut owner = start(&home, "send", &["--lines", &format!("echo@{}", relay.udp)]);
     owner.write("first\n");
@@ -136,10 +145,10 @@ fn who_shows_letters_through_another_process_is_told_too() {
     relay.stop().with(0);
 }
 
-/// Letters that waited in the mailbox while the reader was away come back to an author who is away
-/// by then.
+/// Letters waited in the mailbox while the recipient was away. Their sender is away when they are
+/// refused.
 #[test]
-fn a_letter_out_of_the_mailbox_comes_back_with_the_next_run() {
+fn refused_mailbox_letter_is_returned_by_next_run() {
     let (home, relay) = full_reader(&[], 0);
     listen(&home).terminate().with(130);
     assert!(home.send("TOM", "JACK", "too much").result().starts_with("accepted "));
@@ -152,17 +161,18 @@ fn a_letter_out_of_the_mailbox_comes_back_with_the_next_run() {
     relay.stop().with(0);
 }
 
-/// Texts of guests count too. One over TCP hears that it was not taken; over UDP a guest hears
-/// nothing.
+/// Texts of guests count too. A guest on TCP is notified that its text was not taken. A guest on
+/// UDP gets no notice.
 #[test]
-fn guests_of_a_full_reader_are_told_where_they_can_be() {
+fn guests_of_full_recipient_get_notice_on_tcp_only() {
     let (home, relay) = full_reader(&["--tcp", "--guests", "JACK"], 1_000);
     let mut listening = listen(&home);
-    let (mut by_tcp, by_udp) = (Tcp::at(relay.tcp.unwrap()), Udp::at(relay.udp));
+    let mut by_tcp = Tcp::at(relay.tcp.unwrap());
+    let by_udp = Udp::at(relay.udp);
     by_tcp.say("hello\n");
     listening.until_out("] hello");
     by_tcp.say(format!("{}\n", "x".repeat(900)));
-    assert!(by_tcp.text().contains("Your message could not be taken"), "it gets the text");
+    assert!(by_tcp.text().contains("Your message could not be taken"), "the guest gets the notice");
     by_udp.say("y".repeat(900));
     by_udp.say("short");
     listening.until_out("] short");

@@ -1,4 +1,4 @@
-//! The relay's process: how it starts, what it says, and when it refuses to start.
+//! The relay's process: its start, its output, and the reasons not to start.
 
 use std::fs::{self, Permissions};
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use crate::world::{Home, Running, town};
 
 #[test]
-fn the_ready_line_and_a_line_to_paste() {
+fn relay_prints_ready_line_and_line_to_paste() {
     let home = Home::new();
     let mut plain = home.relay(&[]);
     let wanted = format!("ready udp={} tcp=- key={}", plain.udp, plain.key);
@@ -30,7 +30,7 @@ fn the_ready_line_and_a_line_to_paste() {
 }
 
 #[test]
-fn a_relay_keeps_its_key() {
+fn relay_keeps_its_key() {
     let home = Home::new();
     let first = home.relay(&[]);
     let key = first.key.clone();
@@ -39,7 +39,7 @@ fn a_relay_keeps_its_key() {
 }
 
 #[test]
-fn ipv6_is_served_and_ipv4_with_it() {
+fn ipv6_relay_also_serves_ipv4() {
     let Ok(probe) = UdpSocket::bind("[::1]:0") else { return };
     drop(probe);
     let home = Home::new();
@@ -53,7 +53,7 @@ fn ipv6_is_served_and_ipv4_with_it() {
 }
 
 #[test]
-fn a_port_in_use_is_named() {
+fn port_in_use_is_named() {
     let home = Home::new();
     let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let addr = udp.local_addr().unwrap().to_string();
@@ -67,13 +67,14 @@ fn a_port_in_use_is_named() {
 }
 
 #[test]
-fn an_address_of_another_machine_is_named() {
+fn address_of_another_machine_is_named() {
     let wanted = "cannot listen at 192.0.2.1:8081 (udp)";
     Home::new().run(&["relay", "--bind", "192.0.2.1:8081"]).one_line(1, wanted);
 }
 
+// faults.md: R77
 #[test]
-fn row_77_two_relays_do_not_share_a_folder_or_a_port() {
+fn two_relays_do_not_share_folder_or_port() {
     let home = Home::new();
     let first = home.relay(&["--tcp"]);
     let busy = format!("another relay (process {}) is using", first.running.pid());
@@ -84,7 +85,7 @@ fn row_77_two_relays_do_not_share_a_folder_or_a_port() {
 }
 
 #[test]
-fn a_file_in_the_place_of_the_data_folder_is_named() {
+fn file_in_place_of_data_folder_is_named() {
     let home = Home::new();
     home.write("file", "");
     let relay = ["relay", "--bind", "127.0.0.1:0", "--data"];
@@ -93,8 +94,9 @@ fn a_file_in_the_place_of_the_data_folder_is_named() {
     home.run(&["send", "--as", "TOM", "--data", "file", "echo@127.0.0.1:1", "x"]).one_line(1, "file");
 }
 
+// faults.md: R71, R76
 #[test]
-fn row_76_a_damaged_or_open_key_is_named_and_left_as_it_is() {
+fn damaged_or_readable_relay_key_is_named_and_kept() {
     let (home, relay) = town(&["--data", "r"], &["TOM"]);
     home.send("TOM", "echo", "x").with(0);
     relay.stop().with(0);
@@ -122,8 +124,9 @@ fn row_76_a_damaged_or_open_key_is_named_and_left_as_it_is() {
     home.run(&start).one_line(1, "r/relay.sqlite is not a database of queqiao");
 }
 
+// faults.md: R76
 #[test]
-fn row_76_a_members_open_key_is_named() {
+fn readable_member_key_is_named() {
     let (home, _relay) = town(&[], &["TOM"]);
     home.send("TOM", "echo", "x").with(0);
     let member = fs::read_dir(home.path(".local/share/queqiao/members")).unwrap().next().unwrap().unwrap();
@@ -137,11 +140,11 @@ fn row_76_a_members_open_key_is_named() {
 }
 
 #[test]
-fn a_relay_restarts_at_once_on_its_port_though_tcp_connections_linger() {
+fn relay_restarts_on_its_port_despite_time_wait() {
     let (home, relay) = town(&["--tcp"], &["TOM"]);
     let addr = relay.udp.to_string();
     let listener = home.listen("TOM", &["--tcp"]);
-    // The relay closes first, so its end of the connection is the one that lingers in TIME_WAIT.
+    // The relay closes first, so its end of the connection stays in TIME_WAIT.
     relay.stop().with(0);
     let again = home.relay(&["--bind", &addr, "--tcp"]);
     assert_eq!(again.tcp.unwrap().to_string(), addr);
@@ -151,7 +154,7 @@ fn a_relay_restarts_at_once_on_its_port_though_tcp_connections_linger() {
 }
 
 #[test]
-fn lifting_the_limits_needs_loopback() {
+fn limits_off_requires_loopback() {
     let home = Home::new();
     let wanted = "--limits off is for benchmarks and needs a loopback address, not 0.0.0.0:0";
     home.run(&["relay", "--bind", "0.0.0.0:0", "--limits", "off"]).one_line(2, wanted);
@@ -160,7 +163,7 @@ fn lifting_the_limits_needs_loopback() {
 }
 
 #[test]
-fn bounds_come_from_flags_and_variables() {
+fn limits_come_from_flags_and_variables() {
     let home = Home::new();
     let wanted = "no message would fit: --pair-bytes, --mailbox-bytes, --all-mailboxes-bytes and --memory-bytes must \
                   each be above 128; for texts of every length, 128K";

@@ -1,4 +1,4 @@
-//! A relay that dies or stops, and runs again: who notices, and when.
+//! A relay that is killed or stopped and runs again: which clients notice, and when.
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -6,18 +6,18 @@ use crate::world::{Home, Running, SOON, UdpProxy};
 
 const NAMES: [&str; 3] = ["TOM", "JACK", "ROSE"];
 
-/// How many sessions the relay in this folder has noted.
+/// Returns the number of sessions that the relay in this folder has noted.
 fn noted(home: &Home) -> u32 {
     let path = home.path("kept/relay.sqlite");
     let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     db.query_row("SELECT count(*) FROM sessions", [], |row| row.get(0)).unwrap()
 }
 
-/// Asks the relay for its pulse until it has noted all members; it does so within a second.
+/// Pings the relay until it has noted all members, which takes at most a second.
 fn until_noted(home: &Home, relay: &str, members: u32) {
     let all = || noted(home) == members;
     let pulse = || home.run(&["ping", relay, "--udp", "--count", "1"]).with(0);
-    assert!((0..500).any(|_| all() || pulse().out.is_empty()), "the sessions are not noted");
+    assert!((0..500).any(|_| all() || pulse().out.is_empty()), "the relay has not noted the sessions");
 }
 
 fn gets_a_letter(home: &Home, listener: &mut Running, name: &str, text: &str) {
@@ -25,7 +25,7 @@ fn gets_a_letter(home: &Home, listener: &mut Running, name: &str, text: &str) {
     assert!(listener.out().ends_with(text));
 }
 
-/// The relay that keeps its data there runs again.
+/// Starts the relay of this folder again.
 fn restarted(home: &Home, bind: &str) -> Running {
     let mut again = home.command(&["relay", "--data", "kept", "--bind", bind]);
     again.env("RUST_LOG", "queqiao=debug");
@@ -34,9 +34,11 @@ fn restarted(home: &Home, bind: &str) -> Running {
     relay
 }
 
-/// Nobody writes, so nobody would notice for twenty seconds: that they are back sooner is the new relay's doing.
+// faults.md: R31
+/// No client sends, so none would notice for twenty seconds. The resets of the new relay bring them
+/// back sooner.
 #[test]
-fn row_31_idle_clients_of_a_killed_relay_are_back_soon_after_it_runs_again() {
+fn idle_clients_of_killed_relay_return_after_restart() {
     let home = Home::new();
     let relay = home.relay(&["--data", "kept"]);
     let addr = relay.udp.to_string();
@@ -51,9 +53,11 @@ fn row_31_idle_clients_of_a_killed_relay_are_back_soon_after_it_runs_again() {
     }
 }
 
-/// The relay is bound to every address, and its answers pass from one that the system would not choose, only.
+// faults.md: R31
+/// The relay is bound to every address. The proxy passes only packets from an address that the
+/// system would not choose.
 #[test]
-fn row_31_resets_leave_from_the_address_that_was_asked() {
+fn resets_leave_from_address_clients_used() {
     let home = Home::new();
     let relay = home.relay(&["--data", "kept", "--bind", "0.0.0.0:0"]);
     let port = relay.udp.port();
@@ -66,8 +70,9 @@ fn row_31_resets_leave_from_the_address_that_was_asked() {
     relay.until_err_within("SignedIn", SOON);
 }
 
+// faults.md: R31
 #[test]
-fn row_31_clients_of_a_relay_that_stopped_in_good_order_are_back_soon_after_it_runs_again() {
+fn clients_of_stopped_relay_return_after_restart() {
     let home = Home::new();
     let relay = home.relay(&["--data", "kept", "--tcp"]);
     let addr = relay.udp.to_string();

@@ -1,15 +1,18 @@
-//! A machine whose address changes under a running client: real addresses, in a network namespace of the test's own.
-//! Where the system gives none (`unshare -rn` and `ip` are needed) the story is told to be left out.
+//! A machine whose address changes under a running client: real addresses, in a separate network
+//! namespace. The test reports that it is left out where the system gives none (`unshare -rn` and
+//! `ip` are needed).
 
 use std::process::{Command, Stdio};
 
 use crate::world::{Home, Running};
 
-/// The relay's address, which stays, and the machine's before and after.
+/// The relay's address, which stays.
 const RELAY: &str = "10.9.0.9:8081";
+/// The machine's address before the change.
 const BEFORE: &str = "10.9.0.1";
+/// The machine's address after the change.
 const AFTER: &str = "10.9.0.2";
-/// Prints a line when the network is there, reads one, and prints another when it has changed.
+/// Prints a line when the network is ready, reads one, and prints another when it has changed.
 const NETWORK: &str = "set -e
     export PATH=$PATH:/usr/sbin:/sbin:/usr/bin:/bin
     ip link set lo up
@@ -22,7 +25,7 @@ const NETWORK: &str = "set -e
     echo changed
     read end";
 
-/// A network namespace, for as long as its shell lives.
+/// A network namespace, for the lifetime of its shell.
 struct Network(Running);
 
 impl Network {
@@ -46,7 +49,7 @@ impl Network {
         assert_eq!(self.0.out(), "changed");
     }
 
-    /// The same process, in this network.
+    /// Starts the program in this network.
     fn start(&self, home: &Home, args: &[&str]) -> Running {
         let command = home.command(args);
         let mut inside = Command::new("nsenter");
@@ -59,9 +62,10 @@ impl Network {
     }
 }
 
-/// Neither is to speak by itself before its keep-alive, some twenty seconds after it has signed in.
+// faults.md: R21
+/// Neither client would send before its keep-alive, some twenty seconds after its sign-in.
 #[test]
-fn who_listens_is_heard_of_soon_after_its_address_changed() {
+fn listener_is_reached_soon_after_address_change() {
     let Some(mut network) = Network::open() else {
         println!("left out: no network namespace here");
         return;

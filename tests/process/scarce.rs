@@ -1,4 +1,5 @@
-//! Few descriptors, little memory, many strangers: new ones are refused, old ones are served, nothing spins or grows.
+//! Few descriptors, little memory, many strangers: new connections are refused, old ones are
+//! served, and neither CPU time nor memory grows.
 
 use std::fs;
 use std::io::Read;
@@ -10,14 +11,14 @@ use queqiao::session::{AccessSecret, Hello, Identity, Initiator, KeyQuery};
 
 use crate::world::{Home, Relay, town};
 
-/// A number from `/proc/PID/status`, such as the kB of `VmRSS`.
+/// Returns a number from `/proc/PID/status`, such as the kB of `VmRSS`.
 fn status(relay: &Relay, field: &str) -> u64 {
     let text = fs::read_to_string(format!("/proc/{}/status", relay.running.pid())).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix(field)).unwrap();
     line.split_whitespace().find_map(|word| word.parse().ok()).unwrap()
 }
 
-/// Time on processors so far, in ticks of 10 ms.
+/// Returns the CPU time so far, in ticks of 10 ms.
 fn cpu(relay: &Relay) -> u64 {
     let text = fs::read_to_string(format!("/proc/{}/stat", relay.running.pid())).unwrap();
     let fields: Vec<&str> = text.rsplit_once(')').unwrap().1.split_whitespace().collect();
@@ -28,7 +29,7 @@ fn descriptors(relay: &Relay) -> usize {
     fs::read_dir(format!("/proc/{}/fd", relay.running.pid())).unwrap().count()
 }
 
-/// TOM and JACK, and a relay, on TCP too, within this limit of its shell.
+/// Returns a relay, also on TCP, within this limit of its shell, and a book with TOM and JACK.
 fn town_limited(limit: &str) -> (Home, Relay) {
     let home = Home::new();
     let args = ["relay", "--bind", "127.0.0.1:0", "--tcp", "--data", "r"];
@@ -38,14 +39,16 @@ fn town_limited(limit: &str) -> (Home, Relay) {
     (home, relay)
 }
 
-/// Everything that came before has been read, and is answered if it ever will be.
+/// Waits until the relay has read all earlier input and sent its answers.
 fn settle(home: &Home, relay: &Relay, carrier: &str) {
     let to = format!("echo@{}", relay.udp);
     home.run(&["send", "--as", "TOM", "--timeout", "25s", carrier, &to, "x"]).with(0);
 }
 
+// faults.md: R38, R78
+/// Without descriptors it does not spin either.
 #[test]
-fn row_78_a_relay_with_64_descriptors_refuses_new_connections_and_serves_the_old() {
+fn relay_with_64_descriptors_refuses_new_and_serves_old() {
     let (home, relay) = town_limited("ulimit -n 64");
     let mut jack = home.listen("JACK", &["--tcp"]);
     home.away("MARY");
@@ -54,10 +57,10 @@ fn row_78_a_relay_with_64_descriptors_refuses_new_connections_and_serves_the_old
     let waited = home.run(&["listen", "--as", "TOM", "--udp", "--for", "1s"]).with(0);
     assert_eq!(waited.out, [""; 0]);
     let used = cpu(&relay) - before;
-    assert!(used < 30, "{used} ticks of 10 ms in a second of nothing");
+    assert!(used < 30, "{used} ticks of 10 ms in an idle second");
     for n in 0..5 {
         home.run(&["send", "--as", "TOM", "--udp", "JACK", &n.to_string()]).result();
-        assert!(jack.out().ends_with(&format!(" TOM [tcp] {n}")), "who was there first is served");
+        assert!(jack.out().ends_with(&format!(" TOM [tcp] {n}")), "the older connection is served");
     }
     let kept = home.run(&["send", "--as", "TOM", "--udp", "MARY", "x"]);
     assert!(kept.result().starts_with("accepted "), "the store needs no further descriptor");
@@ -66,9 +69,9 @@ fn row_78_a_relay_with_64_descriptors_refuses_new_connections_and_serves_the_old
     relay.stop().with(0);
 }
 
-/// Its shell's own limit is what it raises: the hard one stays.
+/// It raises the soft limit of its shell to the hard one.
 #[test]
-fn a_relay_raises_its_own_limit_of_open_files() {
+fn relay_raises_its_own_limit_of_open_files() {
     let open_files = |relay: &Relay| {
         let text = fs::read_to_string(format!("/proc/{}/limits", relay.running.pid())).unwrap();
         let line = text.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
@@ -85,7 +88,7 @@ fn a_relay_raises_its_own_limit_of_open_files() {
 }
 
 #[test]
-fn a_relay_says_when_it_may_open_fewer_files_than_it_promises() {
+fn relay_reports_if_it_may_open_too_few_files() {
     for (lang, wanted) in [
         (
             "en",
@@ -112,9 +115,11 @@ fn a_relay_says_when_it_may_open_fewer_files_than_it_promises() {
     }
 }
 
+// faults.md: R78
+/// 500 strangers are connected too.
 #[test]
-fn row_78_a_relay_with_little_memory_outlives_a_full_mailbox_and_500_strangers() {
-    // The program, its stacks and its libraries take most of it.
+fn relay_with_little_memory_survives_full_mailbox() {
+    // The program, its stacks and its libraries use most of it.
     let (home, relay) = town_limited("ulimit -v 200000");
     home.away("JACK");
     let _strangers: Vec<TcpStream> = (0..500).map(|_| TcpStream::connect(relay.udp).unwrap()).collect();
@@ -129,24 +134,30 @@ fn row_78_a_relay_with_little_memory_outlives_a_full_mailbox_and_500_strangers()
     relay.stop().with(0);
 }
 
+// faults.md: R38
 #[test]
-fn row_38_ten_thousand_that_connect_and_leave_cost_no_descriptor() {
+fn ten_thousand_short_connections_leave_no_descriptor() {
     let (home, relay) = town(&["--tcp", "--data", "r"], &["TOM"]);
     settle(&home, &relay, "--tcp");
-    let (before, memory) = (descriptors(&relay), status(&relay, "VmRSS:"));
+    let before = descriptors(&relay);
+    let memory = status(&relay, "VmRSS:");
     for _ in 0..10_000 {
         drop(TcpStream::connect(relay.udp).unwrap());
     }
     settle(&home, &relay, "--tcp");
     let stream = TcpStream::connect(relay.udp).unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
-    assert!(matches!((&stream).read(&mut [0; 9]), Ok(0) | Err(_)), "connections before it have been seen");
+    assert!(
+        matches!((&stream).read(&mut [0; 9]), Ok(0) | Err(_)),
+        "the relay has seen the connections before"
+    );
     assert!(descriptors(&relay) <= before + 1, "{} of {before}", descriptors(&relay));
     assert!(status(&relay, "VmRSS:") < memory + 8_192);
 }
 
+// faults.md: R39
 #[test]
-fn row_39_a_reset_or_an_end_at_every_byte_of_a_record_closes_that_connection_and_no_more() {
+fn reset_or_end_at_every_byte_closes_only_its_connection() {
     let (home, relay) = town(&["--tcp", "--data", "r"], &["TOM"]);
     settle(&home, &relay, "--tcp");
     let before = descriptors(&relay);
@@ -175,14 +186,16 @@ fn row_39_a_reset_or_an_end_at_every_byte_of_a_record_closes_that_connection_and
     assert!(descriptors(&relay) <= before + 1);
 }
 
+// faults.md: R7
 #[test]
-fn row_07_first_packets_from_2000_addresses_cost_no_memory() {
+fn inits_from_2000_addresses_cost_no_memory() {
     let (home, relay) = town(&["--data", "r"], &["TOM"]);
     settle(&home, &relay, "--udp");
     let first = |n: u16, key: &PublicKey| {
         let mut seed = [7; 32];
         seed[..2].copy_from_slice(&n.to_be_bytes());
-        let (identity, mut rng) = (Identity::from_private(seed), Rng::from_seed(seed));
+        let identity = Identity::from_private(seed);
+        let mut rng = Rng::from_seed(seed);
         let hello = Hello { counter: 1, continues: None };
         let secret = AccessSecret::default();
         Initiator::new(&identity, key, &secret, &hello, u32::from(n) + 1, Carrier::Udp, &mut rng).unwrap()

@@ -1,11 +1,11 @@
-//! `queqiao send`: what it prints, and the status it ends with.
+//! `queqiao send`: its output and its exit status.
 
 use crate::world::town;
 
 const LETTER_MAX: usize = 64 * 1024;
 
 #[test]
-fn words_are_one_letter_and_options_stand_anywhere() {
+fn words_are_one_letter_and_options_may_come_anywhere() {
     let (home, _relay) = town(&[], &["TOM", "JACK"]);
     let mut jack = home.listen("JACK", &["--json"]);
     for (args, text) in [
@@ -27,7 +27,7 @@ fn words_are_one_letter_and_options_stand_anywhere() {
 }
 
 #[test]
-fn standard_input_is_one_letter_or_one_a_line() {
+fn standard_input_is_one_letter_or_one_per_line() {
     let (home, _relay) = town(&[], &["JACK", "TOM"]);
     let mut jack = home.listen("JACK", &["--json"]);
     let mut next = || serde_json::from_str::<serde_json::Value>(&jack.out()).unwrap()["text"].clone();
@@ -41,8 +41,9 @@ fn standard_input_is_one_letter_or_one_a_line() {
     assert_eq!(home.run(&["send", "--as", "TOM", "JACK", "--lines"]).with(0).out, [""; 0]);
 }
 
+// faults.md: R46
 #[test]
-fn a_letter_has_at_most_64_kib() {
+fn letter_over_64_kib_is_refused() {
     let (home, _relay) = town(&["--tcp"], &["JACK"]);
     let full = "字".repeat(LETTER_MAX / 3) + "x";
     assert_eq!(full.len(), LETTER_MAX);
@@ -72,8 +73,9 @@ fn a_letter_has_at_most_64_kib() {
     assert!(ended.said()[0].contains(&wanted), "{ended:?}");
 }
 
+// faults.md: R46
 #[test]
-fn what_is_no_text_is_not_sent() {
+fn empty_or_non_utf8_text_is_not_sent() {
     let (home, _relay) = town(&[], &["JACK"]);
     let _jack = home.listen("JACK", &[]);
     home.send("TOM", "JACK", "").one_line(2, "there is no text to send");
@@ -84,8 +86,9 @@ fn what_is_no_text_is_not_sent() {
     assert_eq!(lines.said(), ["Not sent: this line is not UTF-8"]);
 }
 
+// faults.md: R61
 #[test]
-fn an_unknown_name_is_refused_with_the_names_like_it() {
+fn unknown_name_is_refused_with_similar_names() {
     let (home, _relay) = town(&[], &["TOM"]);
     home.send("JACK", "echo", "x").with(0);
     home.send("武大郎", "echo", "x").with(0);
@@ -100,7 +103,7 @@ fn an_unknown_name_is_refused_with_the_names_like_it() {
 }
 
 #[test]
-fn a_contact_may_be_an_address() {
+fn recipient_may_be_address() {
     let (home, relay) = town(&[], &[]);
     home.run(&["contacts", "add", "朋友", &relay.udp.to_string(), "--member", "JACK"]).with(0);
     let mut jack = home.listen("JACK", &[]);
@@ -114,7 +117,7 @@ fn a_contact_may_be_an_address() {
 }
 
 #[test]
-fn a_reply_is_printed_and_its_absence_is_75() {
+fn reply_is_printed_and_missing_reply_exits_75() {
     let (home, relay) = town(&[], &["TOM", "JACK"]);
     let mut jack = home.chat("JACK", &relay, &[]);
     jack.write("/to TOM\n");
@@ -129,7 +132,7 @@ fn a_reply_is_printed_and_its_absence_is_75() {
 }
 
 #[test]
-fn a_letter_that_waited_in_the_mailbox_is_no_answer() {
+fn letter_from_mailbox_is_not_taken_as_reply() {
     let (home, _relay) = town(&[], &["TOM", "JACK"]);
     home.send("TOM", "echo", "signed in").with(0);
     home.run(&["listen", "--as", "TOM", "--count", "1"]).with(0);

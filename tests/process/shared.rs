@@ -1,4 +1,5 @@
-//! Several commands of one member at once: the first owns its folder, the others work through it and take over.
+//! Several commands of one member at once: the first is the primary process, the others work
+//! through it and take over.
 
 use std::io::{BufRead, BufReader, PipeReader};
 
@@ -10,7 +11,7 @@ fn history(home: &Home, name: &str, other: &str) -> Vec<String> {
     home.run(&["history", "--as", name, other]).with(0).out
 }
 
-/// TOM listens, and nobody reads what he shows yet.
+/// TOM listens, and his output is not read yet.
 struct SlowListener {
     listening: Running,
     shown: PipeReader,
@@ -18,7 +19,7 @@ struct SlowListener {
 }
 
 impl SlowListener {
-    /// JACK has sent him so many letters: each is its number and dots.
+    /// Lets JACK send him this many letters: each is its number and dots.
     fn with_letters(home: &Home, letters: usize, dots: usize) -> SlowListener {
         let (shown, writer) = std::io::pipe().unwrap();
         let mut command = home.command(&["listen", "--as", "TOM", "--count", &letters.to_string()]);
@@ -31,7 +32,7 @@ impl SlowListener {
         SlowListener { listening, shown, letters }
     }
 
-    /// Each letter is there, in order.
+    /// Asserts that each letter is printed, in order.
     fn reads_all(self) {
         let heard: Vec<String> = BufReader::new(self.shown).lines().map(|line| line.unwrap()).collect();
         let numbers: Vec<&str> = texts(&heard).iter().map(|text| text.trim_end_matches('.')).collect();
@@ -44,8 +45,9 @@ fn numbered(range: std::ops::Range<u32>) -> Vec<String> {
     range.map(|n| format!("letter {n}")).collect()
 }
 
+// faults.md: R77
 #[test]
-fn row_77_sending_while_one_chats_has_the_same_results_and_the_chat_goes_on() {
+fn send_during_chat_works_and_chat_continues() {
     let (home, relay) = town(&[], &["TOM", "JACK"]);
     let mut jack = home.chat("JACK", &relay, &[]);
     let mut tom = home.chat("TOM", &relay, &[]);
@@ -62,19 +64,20 @@ fn row_77_sending_while_one_chats_has_the_same_results_and_the_chat_goes_on() {
     jack.write("/to TOM\nyes\n");
     let asked = asking.end().with(0);
     assert_eq!(asked.out[1..], ["yes"]);
-    assert!(tom.out().ends_with("yes"), "who shows letters shows this one too");
+    assert!(tom.out().ends_with("yes"), "the chat shows this one too");
 
     tom.write("JACK\nfour\n");
     assert!(jack.out().ends_with("four"));
     tom.feed(b"");
     let tom = tom.end().with(0);
-    assert!(tom.said().is_empty(), "what others sent is not the chat's: {tom:?}");
+    assert!(tom.said().is_empty(), "letters of other processes are not the chat's: {tom:?}");
     let said = history(&home, "JACK", "TOM");
     assert_eq!(texts(&said), ["one", "two", "three?", "yes", "four"]);
 }
 
+// faults.md: R77
 #[test]
-fn row_77_the_history_and_the_book_can_be_asked_while_one_listens() {
+fn history_and_book_work_while_listening() {
     let (home, _relay) = town(&[], &["TOM", "JACK"]);
     let mut tom = home.listen("TOM", &[]);
     home.send("JACK", "TOM", "hi").result();
@@ -86,8 +89,9 @@ fn row_77_the_history_and_the_book_can_be_asked_while_one_listens() {
     home.run(&["ping", "--count", "1", "JACK"]).with(0);
 }
 
+// faults.md: R77
 #[test]
-fn row_77_two_listen_and_the_second_goes_on_when_the_first_is_killed() {
+fn second_listener_continues_after_first_is_killed() {
     let (home, _relay) = town(&[], &["TOM", "JACK"]);
     let mut first = home.listen("TOM", &[]);
     let mut second = home.listen("TOM", &["--count", "4"]);
@@ -102,11 +106,12 @@ fn row_77_two_listen_and_the_second_goes_on_when_the_first_is_killed() {
     }
     assert_eq!(texts(&second.end().with(0).out), ["one", "two", "three", "four"]);
     let nothing = home.run(&["listen", "--as", "TOM", "--for", "0.2s"]).with(0);
-    assert!(nothing.out.is_empty(), "each was shown: {nothing:?}");
+    assert!(nothing.out.is_empty(), "each letter was shown: {nothing:?}");
 }
 
+// faults.md: R77
 #[test]
-fn row_77_the_owner_is_killed_while_it_serves_a_sender_and_each_letter_arrives_once_in_order() {
+fn killing_primary_mid_send_delivers_each_letter_once() {
     let (home, relay) = town(&["--tcp"], &["TOM", "JACK"]);
     let jack = home.listen("JACK", &[]);
     for round in 0..3 {
@@ -135,8 +140,9 @@ fn row_77_the_owner_is_killed_while_it_serves_a_sender_and_each_letter_arrives_o
     relay.stop().with(0);
 }
 
+// faults.md: R77
 #[test]
-fn row_77_a_pending_letter_outlives_an_owner_that_is_told_to_end() {
+fn pending_letter_survives_terminated_primary() {
     let (home, relay) = town(&[], &["TOM", "JACK"]);
     let addr = relay.udp.to_string();
     home.send("TOM", "echo", "x").with(0);
@@ -154,8 +160,10 @@ fn row_77_a_pending_letter_outlives_an_owner_that_is_told_to_end() {
     relay.stop().with(0);
 }
 
+// faults.md: R77
+/// The primary process does not show letters.
 #[test]
-fn row_77_letters_nobody_showed_go_to_the_first_who_shows_letters_whoever_owns_the_folder() {
+fn unread_letters_go_to_first_listener() {
     let (home, _relay) = town(&[], &["TOM", "JACK"]);
     let mut owner = home.sending("TOM", "x\n");
     home.send("JACK", "TOM", "while nobody looked").with(0);
@@ -167,8 +175,9 @@ fn row_77_letters_nobody_showed_go_to_the_first_who_shows_letters_whoever_owns_t
     owner.end().with(0);
 }
 
+// faults.md: R51, R77
 #[test]
-fn row_77_a_key_accepted_in_another_terminal_is_noticed_by_who_runs() {
+fn key_accepted_elsewhere_reaches_running_client() {
     let (home, relay) = town(&["--data", "old"], &["TOM", "JACK"]);
     let addr = relay.udp.to_string();
     let mut jack = home.listen("JACK", &[]);
@@ -183,8 +192,9 @@ fn row_77_a_key_accepted_in_another_terminal_is_noticed_by_who_runs() {
     other.stop().with(0);
 }
 
+// faults.md: R77
 #[test]
-fn row_77_an_owner_that_does_not_answer_is_named() {
+fn unresponsive_primary_is_named() {
     let (home, _relay) = town(&[], &["TOM", "JACK"]);
     let owner: Running = home.listen("TOM", &[]);
     owner.signal(Signal::STOP);
@@ -195,8 +205,9 @@ fn row_77_an_owner_that_does_not_answer_is_named() {
     owner.terminate().with(130);
 }
 
+// faults.md: R77
 #[test]
-fn row_77_who_listens_takes_over_from_a_sender_that_has_done() {
+fn listener_takes_over_from_finished_sender() {
     let (home, relay) = town(&["--tcp"], &["TOM", "JACK"]);
     let mut owner = home.start(&["send", "--as", "TOM", "--udp", "--lines", "echo"]);
     owner.write("x\n");
@@ -208,13 +219,15 @@ fn row_77_who_listens_takes_over_from_a_sender_that_has_done() {
     owner.feed(b"");
     owner.end().with(0);
     home.send("JACK", "TOM", "still there?").with(0);
-    assert!(listening.out().ends_with("[tcp] still there?"), "it has its own way now");
+    assert!(listening.out().ends_with("[tcp] still there?"), "it uses its own carrier now");
     home.send("TOM", "echo", "through it").result();
     relay.stop().with(0);
 }
 
+// faults.md: R77
+/// Letters that it had submitted are sent.
 #[test]
-fn row_77_a_caller_that_stops_or_dies_troubles_nobody_and_what_it_had_said_goes_out() {
+fn stopped_or_killed_secondary_disturbs_no_other() {
     let (home, _relay) = town(&[], &["TOM", "JACK"]);
     let mut jack = home.listen("JACK", &[]);
     let mut owner = home.listen("TOM", &[]);
@@ -235,8 +248,9 @@ fn row_77_a_caller_that_stops_or_dies_troubles_nobody_and_what_it_had_said_goes_
     assert!(stopped.out().ends_with("four"));
 }
 
+// faults.md: R77
 #[test]
-fn row_77_owner_after_owner_is_killed_and_nothing_is_lost_or_sent_twice() {
+fn killing_primaries_in_turn_loses_and_repeats_nothing() {
     let (home, relay) = town(&["--tcp"], &["TOM", "JACK"]);
     let jack = home.listen("JACK", &[]);
     let mut owners: Vec<Running> = (0..4).map(|_| home.listen("TOM", &[])).collect();
@@ -264,17 +278,20 @@ fn row_77_owner_after_owner_is_killed_and_nothing_is_lost_or_sent_twice() {
     relay.stop().with(0);
 }
 
+// faults.md: R77
+/// As a script that runs a command for each letter.
 #[test]
-fn row_77_who_reads_slowly_and_runs_a_command_for_each_letter_holds_up_nobody() {
+fn slow_reader_of_listen_blocks_no_other_command() {
     let (home, _relay) = town(&[], &["TOM", "JACK"]);
-    // More than a pipe holds.
+    // More bytes than a pipe holds.
     let listening = SlowListener::with_letters(&home, 60, 4_000);
     home.send("TOM", "echo", "meanwhile").result();
     listening.reads_all();
 }
 
+// faults.md: R77
 #[test]
-fn row_77_a_caller_with_another_environment_finds_the_owner() {
+fn secondary_with_other_environment_finds_primary() {
     let (home, _relay) = town(&[], &["TOM", "JACK"]);
     let _owner = home.listen("TOM", &[]);
     let mut command = home.command(&["send", "--as", "TOM", "echo", "x"]);
@@ -284,11 +301,14 @@ fn row_77_a_caller_with_another_environment_finds_the_owner() {
     sender.end().result();
 }
 
+// faults.md: R77
+/// Each letter is shown once by it, also after the primary process dies.
 #[test]
-fn row_77_when_the_one_who_showed_stored_letters_dies_another_goes_on_and_shows_each_once() {
+fn other_listener_continues_after_showing_one_dies() {
     let (home, _relay) = town(&[], &["TOM", "JACK"]);
     let owner = home.sending("TOM", "x\n");
-    let (mut first, mut second) = (home.listen("TOM", &[]), home.listen("TOM", &[]));
+    let mut first = home.listen("TOM", &[]);
+    let mut second = home.listen("TOM", &[]);
     assert!(first.out().ends_with("X"));
     home.send("JACK", "TOM", "one").with(0);
     assert!(first.out().ends_with("one"));
@@ -303,14 +323,17 @@ fn row_77_when_the_one_who_showed_stored_letters_dies_another_goes_on_and_shows_
     assert!(home.run(&["listen", "--as", "TOM", "--for", "0.2s"]).with(0).out.is_empty());
 }
 
+// faults.md: R77
+/// Only a bounded number of bytes waits in memory for a slow reader.
 #[test]
-fn row_77_letters_beyond_what_waits_for_a_slow_reader_stay_on_disk_until_it_reads() {
+fn letters_for_slow_reader_stay_on_disk() {
     let (home, _relay) = town(&["--limits", "off"], &["TOM", "JACK"]);
     let listening = SlowListener::with_letters(&home, 120, 60_000);
     listening.reads_all();
 }
 
-/// A chat whose standard output is a pipe that nobody reads, and more letters for it than a pipe holds.
+/// Returns a chat whose standard output is a pipe that is not read, with more bytes for it than a
+/// pipe holds.
 fn chat_that_nobody_reads(home: &Home) -> (Running, std::io::PipeReader) {
     let (reader, writer) = std::io::pipe().unwrap();
     let mut command = home.command(&["chat", "--as", "TOM"]);
@@ -324,8 +347,10 @@ fn chat_that_nobody_reads(home: &Home) -> (Running, std::io::PipeReader) {
     (chat, reader)
 }
 
+// faults.md: R77
+/// It loses no letter either.
 #[test]
-fn row_77_a_chat_that_nobody_reads_holds_up_no_other_command_and_loses_no_letter() {
+fn unread_chat_blocks_no_other_command() {
     let (home, _relay) = town(&[], &["TOM", "JACK"]);
     let (mut chat, reader) = chat_that_nobody_reads(&home);
     let sending = home.start(&["send", "--as", "TOM", "JACK", "meanwhile"]);
@@ -338,11 +363,12 @@ fn row_77_a_chat_that_nobody_reads_holds_up_no_other_command_and_loses_no_letter
     assert_eq!(numbers, (0..60).map(|n| n.to_string()).collect::<Vec<_>>());
     chat.end().with(0);
     let nothing = home.run(&["listen", "--as", "TOM", "--for", "0.2s"]).with(0);
-    assert!(nothing.out.is_empty(), "each was shown: {nothing:?}");
+    assert!(nothing.out.is_empty(), "each letter was shown: {nothing:?}");
 }
 
+// faults.md: R77
 #[test]
-fn row_77_what_a_killed_chat_had_not_printed_is_shown_by_the_next() {
+fn letters_unprinted_by_killed_chat_are_shown_next() {
     let (home, _relay) = town(&[], &["TOM", "JACK"]);
     let (chat, reader) = chat_that_nobody_reads(&home);
     chat.kill();
@@ -352,8 +378,10 @@ fn row_77_what_a_killed_chat_had_not_printed_is_shown_by_the_next() {
     assert!(texts(&rest).last().is_some_and(|text| text.starts_with("59.")));
 }
 
+// faults.md: R77
+/// It loses no result either.
 #[test]
-fn row_77_a_sender_whose_results_nobody_reads_holds_up_no_other_command_and_loses_none() {
+fn sender_with_unread_results_blocks_no_other_command() {
     let (home, _relay) = town(&["--limits", "off"], &["TOM", "JACK"]);
     let jack = home.listen("JACK", &["--count", "3000"]);
     let (reader, writer) = std::io::pipe().unwrap();

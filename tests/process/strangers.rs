@@ -1,10 +1,10 @@
-//! Letters that are not wanted: of the blocked, and of strangers.
+//! Unwanted letters: from blocked members and from strangers.
 
 use serde_json::Value;
 
 use crate::world::{Home, Running, town};
 
-/// What `name` is told of its letters when it comes again: for each the reason, then its text.
+/// Asserts that `name` gets these letters back at its next run: for each the reason, then the text.
 fn refused_later(home: &Home, name: &str, texts: &[&str]) {
     let mut back = home.listen(name, &["--for", "20s"]);
     for text in texts {
@@ -15,7 +15,7 @@ fn refused_later(home: &Home, name: &str, texts: &[&str]) {
 }
 
 #[test]
-fn who_is_blocked_while_both_are_there_is_refused_from_then_on() {
+fn block_during_conversation_applies_at_once() {
     let (home, relay) = town(&[], &["TOM", "JACK"]);
     let mut jack = home.chat("JACK", &relay, &[]);
     let mut tom = home.chat("TOM", &relay, &[]);
@@ -23,10 +23,10 @@ fn who_is_blocked_while_both_are_there_is_refused_from_then_on() {
     assert!(jack.out().ends_with(": before"));
     jack.write("/block TOM\n");
     assert!(jack.until_err("TOM is blocked in").contains("contacts.toml"));
-    // Its own edit is noticed like any other, half a second later at most.
+    // The client notices its own edit like any other, within half a second.
     jack.until_err("was read again");
     assert!(home.read("contacts.toml").contains("\"TOM\" = { relay = "), "{}", home.read("contacts.toml"));
-    // What JACK said is at the relay once this has come back.
+    // The relay has JACK's block list once this echo has returned.
     jack.write(&format!("/to echo@{}\nping\n", relay.udp));
     assert!(jack.out().ends_with("PING"));
     tom.write("after\n");
@@ -43,7 +43,7 @@ fn who_is_blocked_while_both_are_there_is_refused_from_then_on() {
 }
 
 #[test]
-fn who_is_blocked_while_the_reader_is_away_gets_every_letter_back() {
+fn block_while_away_returns_every_waiting_letter() {
     let (home, _relay) = town(&[], &["TOM", "ann", "JACK"]);
     home.away("JACK");
     home.run_with(&["send", "--as", "TOM", "--lines", "JACK"], b"one\ntwo\n").with(0);
@@ -55,15 +55,15 @@ fn who_is_blocked_while_the_reader_is_away_gets_every_letter_back() {
     assert!(heard.result().ends_with(" ann [udp] wanted"), "{heard:?}");
     refused_later(&home, "TOM", &["one", "two"]);
     let refused = home.send("TOM", "JACK", "three").with(1);
-    assert!(refused.err[0].ends_with(" blocked"), "the relay knows, though JACK is away: {refused:?}");
+    assert!(refused.err[0].ends_with(" blocked"), "the relay has the list while JACK is away: {refused:?}");
     home.run(&["contacts", "unblock", "TOM"]).one_line(0, "TOM is no longer blocked");
     home.away("JACK");
     home.send("TOM", "JACK", "four").with(0);
 }
 
-/// The command says it of refusals that come while it ends, or the next one does.
+/// The ending command prints refusals that still arrive, or the next one does.
 #[test]
-fn text_refused_while_send_ends_comes_back_once() {
+fn text_refused_while_send_ends_is_returned_once() {
     let (home, _relay) = town(&[], &["TOM", "JACK"]);
     let mut texts = Vec::new();
     let mut told = Vec::new();
@@ -88,13 +88,13 @@ fn text_refused_while_send_ends_comes_back_once() {
     assert_eq!(twice, None, "{told:?}");
 }
 
-/// Texts that a member was given back, in order.
+/// Returns the texts that a member got back, in order.
 fn texts_back(err: &[String]) -> Vec<&str> {
     err.iter().map(String::as_str).filter(|line| line.starts_with("line ")).collect()
 }
 
 #[test]
-fn hundreds_of_blocked_lines_come_back_once_and_in_order() {
+fn hundreds_of_blocked_lines_are_returned_once_in_order() {
     let (home, _relay) = town(&[], &["TOM", "JACK", "ann"]);
     home.write("jack.toml", home.read("contacts.toml"));
     home.run(&["contacts", "block", "TOM", "--contacts", "jack.toml"]).one_line(0, "TOM is blocked in");
@@ -110,9 +110,9 @@ fn hundreds_of_blocked_lines_come_back_once_and_in_order() {
     assert_eq!(ended.out, [""; 0]);
 }
 
-/// Input that never ends, and a refusal for each line: no line is progress.
+/// Endless input, and a refusal for each line: no line counts as progress.
 #[test]
-fn send_lines_ends_on_time_though_all_lines_are_refused() {
+fn send_lines_times_out_if_all_lines_are_refused() {
     let (home, _relay) = town(&[], &["TOM", "JACK"]);
     home.away("JACK");
     home.run(&["contacts", "block", "TOM"]).one_line(0, "TOM is blocked in");
@@ -124,7 +124,7 @@ fn send_lines_ends_on_time_though_all_lines_are_refused() {
 }
 
 #[test]
-fn a_block_is_kept_by_a_relay_that_starts_again() {
+fn block_survives_relay_restart() {
     let (home, relay) = town(&["--data", "r"], &["TOM", "JACK"]);
     let addr = relay.udp.to_string();
     home.run(&["contacts", "block", "TOM"]).with(0);
@@ -136,7 +136,7 @@ fn a_block_is_kept_by_a_relay_that_starts_again() {
 }
 
 #[test]
-fn contacts_only_refuses_strangers_and_what_waits_of_them() {
+fn contacts_only_refuses_strangers_and_their_old_letters() {
     let (home, relay) = town(&[], &["JACK", "TOM"]);
     home.away("JACK");
     home.send("stranger", "JACK", "it waits").with(0);
@@ -158,15 +158,15 @@ fn contacts_only_refuses_strangers_and_what_waits_of_them() {
     drop(relay);
 }
 
-/// Asserts that JACK refuses what a stranger writes.
+/// Asserts that JACK refuses a stranger's letter.
 fn refuses_strangers(home: &Home) {
     let refused = home.send("stranger", "JACK", "hello?").with(1);
     assert!(refused.err[0].ends_with(" blocked"), "{refused:?}");
 }
 
-/// The setting of the book holds without the flag, and a running client follows it both ways.
+/// The setting of the book applies without the flag, and a running client follows its changes.
 #[test]
-fn contacts_only_in_the_book_holds_and_is_followed() {
+fn contacts_only_in_book_applies_and_is_followed() {
     let (home, _relay) = town(&[], &["JACK", "TOM"]);
     let all = home.read("contacts.toml");
     let only = format!("contacts_only = true\n{all}");
@@ -177,7 +177,7 @@ fn contacts_only_in_the_book_holds_and_is_followed() {
     for text in [&all, &only] {
         home.write("of-jack.toml", text);
         jack.until_err("was read again");
-        // What JACK said before it had this one is at the relay.
+        // The relay has JACK's list once this letter has arrived.
         home.run(&["send", "--as", "TOM", "--wait", "delivered", "JACK", "hi"]).with(0);
         assert!(jack.out().ends_with(" hi"));
         if *text == all {
@@ -189,9 +189,9 @@ fn contacts_only_in_the_book_holds_and_is_followed() {
     jack.terminate().with(130);
 }
 
-/// Who is written to may answer, though only contacts may write.
+/// A recipient may reply, although otherwise only contacts may write.
 #[test]
-fn contacts_only_lets_those_answer_who_are_asked() {
+fn contacts_only_accepts_replies_of_recipients() {
     let (home, relay) = town(&[], &["JACK"]);
     home.write("of-jack.toml", "contacts_only = true\n");
     let mut rose = home.chat("ROSE", &relay, &[]);
@@ -203,8 +203,9 @@ fn contacts_only_lets_those_answer_who_are_asked() {
     assert!(jack.until_out("yes").ends_with("yes"));
 }
 
+// faults.md: R48
 #[test]
-fn strangers_are_marked_and_those_who_look_like_a_contact_are_warned_about() {
+fn strangers_are_marked_and_look_alikes_warned_about() {
     let (home, relay) = town(&[], &["JACK"]);
     home.write("of-jack.toml", format!("[contacts]\nalice = \"127.0.0.1:9\"\nann = \"{}\"\n", relay.udp));
     let args = ["--contacts", "of-jack.toml"];

@@ -1,4 +1,5 @@
-//! `queqiao chat --line` on a terminal: prompts, letters above the line, and a terminal left as it was found.
+//! `queqiao chat --line` on a terminal: prompts, letters above the line, and the terminal settings
+//! restored.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -20,12 +21,12 @@ pub struct Terminal {
     keyboard: File,
     shows: Receiver<Vec<u8>>,
     shown: String,
-    /// What has come of a character or an escape sequence that is cut in two between reads.
+    /// Start of a character or escape sequence that is split between reads.
     cut: Vec<u8>,
-    /// Everything that came, escapes and all.
+    /// All output, including escapes.
     pub raw: String,
     process: Running,
-    /// Kept open, so that what the process leaves behind can be looked at.
+    /// Kept open, so that the settings can be checked after the process.
     screen: OwnedFd,
     before: Termios,
 }
@@ -44,7 +45,8 @@ impl Terminal {
         command.env("TERM", "xterm").stdin(end()).stdout(end()).stderr(end());
         let process = Running::start(command);
         let keyboard = File::from(front);
-        let (mut output, (told, shows)) = (keyboard.try_clone().unwrap(), channel());
+        let mut output = keyboard.try_clone().unwrap();
+        let (told, shows) = channel();
         thread::spawn(move || {
             let mut bytes = [0; 4096];
             while let Ok(len @ 1..) = output.read(&mut bytes) {
@@ -53,20 +55,28 @@ impl Terminal {
                 }
             }
         });
-        let (shown, raw, cut) = (String::new(), String::new(), Vec::new());
-        Terminal { keyboard, shows, shown, raw, cut, process, screen, before }
+        Terminal {
+            keyboard,
+            shows,
+            shown: String::new(),
+            raw: String::new(),
+            cut: Vec::new(),
+            process,
+            screen,
+            before,
+        }
     }
 
     pub fn press(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
     }
 
-    /// Waits until `text` is shown, and forgets everything up to it.
+    /// Waits until `text` is shown, and discards everything up to it.
     pub fn until(&mut self, text: &str) {
         self.line_until(text);
     }
 
-    /// As [`Terminal::until`]; what was shown before it.
+    /// As [`Terminal::until`]. Returns the output before it.
     pub fn line_until(&mut self, text: &str) -> String {
         loop {
             if let Some(at) = self.shown.find(text) {
@@ -101,14 +111,14 @@ impl Terminal {
     }
 }
 
-/// How much of it is before a CSI sequence that has not ended.
+/// Returns the length before a CSI sequence that has not ended.
 fn whole_len(bytes: &[u8]) -> usize {
     let begun = bytes.iter().rposition(|byte| *byte == 0x1b);
     let ended = |at: &usize| bytes[*at..].iter().skip(2).any(|byte| (b'@'..=b'~').contains(byte));
     begun.filter(|at| !ended(at)).unwrap_or(bytes.len())
 }
 
-/// The text without CSI sequences (ECMA-48 §5.4) and carriage returns.
+/// Returns the text without CSI sequences (ECMA-48 §5.4) and carriage returns.
 fn without_escapes(text: &str) -> String {
     let mut plain = String::new();
     let mut chars = text.chars();
@@ -124,7 +134,7 @@ fn without_escapes(text: &str) -> String {
     plain
 }
 
-/// TOM on a terminal, in a conversation with JACK, who has had his first letter.
+/// Returns TOM on a terminal, in a conversation with JACK, who has received his first letter.
 fn talking() -> ((Home, Relay), Running, Terminal) {
     let (home, relay) = town(&[], &["TOM", "JACK"]);
     let mut jack = home.chat("JACK", &relay, &[]);
@@ -136,7 +146,7 @@ fn talking() -> ((Home, Relay), Running, Terminal) {
 }
 
 #[test]
-fn the_conversation_in_chinese_with_its_prompts() {
+fn chinese_conversation_with_prompts() {
     let (home, relay) = town(&[], &["TOM", "JACK"]);
     let mut jack = home.chat("JACK", &relay, &[]);
     let mut tom = Terminal::start(&home, &["chat", "--line", "--as", "TOM", "--lang", "zh"]);
@@ -156,7 +166,7 @@ fn the_conversation_in_chinese_with_its_prompts() {
 }
 
 #[test]
-fn lines_that_are_pasted_together_are_all_taken() {
+fn lines_pasted_together_are_all_taken() {
     let (home, relay) = town(&[], &["TOM", "JACK"]);
     let mut jack = home.chat("JACK", &relay, &[]);
     let mut tom = Terminal::start(&home, &["chat", "--line", "--as", "TOM"]);
@@ -172,7 +182,7 @@ fn lines_that_are_pasted_together_are_all_taken() {
 }
 
 #[test]
-fn a_letter_appears_above_a_line_half_typed() {
+fn letter_appears_above_half_typed_line() {
     let (_town, mut jack, mut tom) = talking();
     tom.press("half a");
     tom.until("half a");
@@ -190,7 +200,7 @@ fn a_letter_appears_above_a_line_half_typed() {
 }
 
 #[test]
-fn a_terminal_is_asked_for_the_name_which_is_written_nowhere() {
+fn terminal_asks_for_name_without_storing_it() {
     let (home, _relay) = town(&[], &["JACK"]);
     let book = home.read("contacts.toml");
     let mut chat = Terminal::start(&home, &["chat", "--line"]);
@@ -206,7 +216,7 @@ fn a_terminal_is_asked_for_the_name_which_is_written_nowhere() {
 }
 
 #[test]
-fn a_terminal_is_left_as_it_was_found_by_signals() {
+fn signals_leave_terminal_restored() {
     let (home, _relay) = town(&[], &["JACK"]);
     for signal in [rustix::process::Signal::TERM, rustix::process::Signal::INT] {
         let mut chat = Terminal::start(&home, &["chat", "--line", "--as", "TOM"]);
@@ -218,11 +228,13 @@ fn a_terminal_is_left_as_it_was_found_by_signals() {
     }
 }
 
+// faults.md: R77
+/// It shows every letter when it continues.
 #[test]
-fn row_77_a_stopped_terminal_holds_up_no_other_command_and_shows_every_letter_when_it_goes_on() {
+fn stopped_terminal_blocks_no_other_command() {
     let ((home, _relay), _jack, mut tom) = talking();
     tcflow(&tom.screen, Action::OOff).unwrap();
-    // More than any queue of whole texts on the way to a terminal should hold back its owner for.
+    // More texts than the queue towards a terminal holds.
     let lines: String = (0..600).map(|n| format!("letter {n}\n")).collect();
     let sent = home.run_with(&["send", "--as", "JACK", "--lines", "TOM"], lines.as_bytes()).with(0);
     assert_eq!(sent.out.len(), 600);

@@ -1,9 +1,9 @@
-//! A relay's key: pinned at first sight, and a change of it is never passed over.
+//! A relay's key: pinned at first contact. A change of it always stops the client.
 
 use crate::world::town;
 
 #[test]
-fn the_first_key_is_pinned_and_told_once() {
+fn first_key_is_pinned_and_reported_once() {
     let (home, relay) = town(&[], &["JACK"]);
     let addr = relay.udp;
     let mut first = home.listen("TOM", &[]).terminate().with(130);
@@ -17,10 +17,13 @@ fn the_first_key_is_pinned_and_told_once() {
     assert_eq!(shown.out, [format!("pinned {addr} {}", relay.key), format!("offered {addr} {}", relay.key)]);
 }
 
+// faults.md: R51
+/// The client prints the command that accepts the key.
 #[test]
-fn row_51_a_changed_key_blocks_everything_until_the_printed_command_accepts_it() {
+fn changed_key_blocks_sending_until_trusted() {
     let (home, relay) = town(&["--data", "old", "--tcp"], &["TOM", "JACK"]);
-    let (addr, old) = (relay.udp.to_string(), relay.key.clone());
+    let addr = relay.udp.to_string();
+    let old = relay.key.clone();
     let mut jack = home.listen("JACK", &[]);
     home.send("TOM", "JACK", "x").with(0);
     relay.stop().with(0);
@@ -51,7 +54,7 @@ fn row_51_a_changed_key_blocks_everything_until_the_printed_command_accepts_it()
 }
 
 #[test]
-fn a_key_can_be_trusted_before_the_first_contact() {
+fn key_can_be_trusted_before_first_contact() {
     let (home, relay) = town(&[], &["JACK"]);
     let addr = relay.udp.to_string();
     home.run(&["trust", "JACK", &relay.key]).with(0);
@@ -61,8 +64,9 @@ fn a_key_can_be_trusted_before_the_first_contact() {
     ended.one_line(1, "no relay answers at");
 }
 
+// faults.md: R76
 #[test]
-fn damaged_pins_are_named_and_block() {
+fn damaged_pins_are_named_and_block_sending() {
     let (home, _relay) = town(&[], &["JACK"]);
     home.send("TOM", "echo", "x").with(0);
     let file = ".local/share/queqiao/known_relays.toml";

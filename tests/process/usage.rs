@@ -1,9 +1,9 @@
-//! Arguments, environment, languages.
+//! Arguments, environment and languages.
 
 use crate::world::{Home, Running, town};
 
 #[test]
-fn wrong_usage_is_2() {
+fn wrong_usage_exits_2() {
     let (home, relay) = town(&[], &["JACK"]);
     for args in [
         &[][..],
@@ -34,7 +34,7 @@ fn wrong_usage_is_2() {
 }
 
 #[test]
-fn helps_and_the_version_are_results_in_both_languages() {
+fn help_and_version_are_results_in_both_languages() {
     let home = Home::new();
     assert_eq!(home.run(&["--version"]).result(), format!("queqiao {}", env!("CARGO_PKG_VERSION")));
     for command in ["relay", "chat", "send", "listen", "ping", "bench", "contacts", "trust"] {
@@ -46,14 +46,15 @@ fn helps_and_the_version_are_results_in_both_languages() {
 }
 
 #[test]
-fn chinese_is_spoken_where_it_is_asked_for() {
+fn chinese_output_follows_option_and_environment() {
     let home = Home::new();
     let said = |variables: &[(&str, &str)], args: &[&str]| -> String {
         let mut command = home.command(&[args, &["contacts", "check"]].concat());
         command.envs(variables.iter().copied());
         Running::start(command).end().with(1).err.join("\n")
     };
-    let (english, chinese) = (said(&[], &[]), said(&[], &["--lang", "zh"]));
+    let english = said(&[], &[]);
+    let chinese = said(&[], &["--lang", "zh"]);
     assert!(english.is_ascii() && !chinese.is_ascii(), "{english}\n{chinese}");
     for variables in [[("LC_ALL", "zh_CN.UTF-8")], [("QUEQIAO_LANG", "zh")]] {
         assert_eq!(said(&variables, &[]), chinese, "{variables:?}");
@@ -63,7 +64,7 @@ fn chinese_is_spoken_where_it_is_asked_for() {
 }
 
 #[test]
-fn what_scripts_read_is_never_translated() {
+fn script_output_is_never_translated() {
     let (home, _relay) = town(&[], &["JACK"]);
     let sent = home.run(&["--lang", "zh", "send", "--as", "TOM", "echo", "x"]);
     assert!(sent.result().starts_with("delivered "));
@@ -78,7 +79,7 @@ fn what_scripts_read_is_never_translated() {
 }
 
 #[test]
-fn flags_come_from_the_environment_and_flags_win() {
+fn environment_sets_flags_and_flags_win() {
     let (home, relay) = town(&["--tcp"], &[]);
     home.write("mine.toml", format!("[contacts]\nJACK = \"{}\"\n", relay.udp));
     let run = |variables: &[(&str, &str)], args: &[&str]| {
@@ -100,7 +101,7 @@ fn flags_come_from_the_environment_and_flags_win() {
     run(&[("QUEQIAO_AS", "")], &["send", "echo", "x"]).end().with(2);
     let mut jack = run(&[], &["listen", "--as", "JACK"]);
     jack.until_err("connected to");
-    // TOM is not in JACK's book: he hears at the relay's next full second that it was delivered.
+    // TOM is not in JACK's book, so the receipt comes at the relay's next full second.
     let sent = run(&[], &["send", "--wait", "delivered", "JACK", "x"]).end();
     assert!(sent.result().starts_with("delivered "));
     assert!(jack.out().contains(" TOM ["));
@@ -117,7 +118,7 @@ fn flags_come_from_the_environment_and_flags_win() {
 }
 
 #[test]
-fn the_name_comes_from_the_book_where_no_flag_gives_it() {
+fn name_comes_from_book_without_flag() {
     let (home, relay) = town(&[], &[]);
     home.write("contacts.toml", format!("[me]\nname = \"武大郎\"\n[contacts]\nTOM = \"{}\"\n", relay.udp));
     let mut tom = home.listen("TOM", &[]);
@@ -128,7 +129,7 @@ fn the_name_comes_from_the_book_where_no_flag_gives_it() {
 }
 
 #[test]
-fn a_log_goes_to_standard_error_only() {
+fn log_goes_to_standard_error_only() {
     let (home, _relay) = town(&[], &["JACK"]);
     let mut command = home.command(&["send", "--as", "TOM", "echo", "x"]);
     command.env("RUST_LOG", "trace");

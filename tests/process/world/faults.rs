@@ -1,4 +1,5 @@
-//! A machine whose disk fails and whose clock jumps: a small library that is loaded before the system's own.
+//! A machine whose disk fails and whose clock jumps, by a small library that is loaded before the
+//! system's own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,25 +8,25 @@ use std::sync::{Arc, OnceLock};
 
 use tempfile::TempDir;
 
-/// The faults of the processes of one machine; they can change while those run.
+/// Faults of the processes of one machine. They can change while those run.
 #[derive(Clone)]
 pub struct Faults {
     dir: Arc<TempDir>,
 }
 
 impl Faults {
-    /// None yet.
+    /// Returns a machine without faults yet.
     pub fn new() -> Faults {
         library();
         Faults { dir: Arc::new(tempfile::tempdir().unwrap()) }
     }
 
-    /// From now on the disk fails to sync each file whose path ends with this.
+    /// Lets each sync of a file whose path ends with `tail` fail from now on.
     pub fn fail_sync(&self, tail: &str) {
         self.set("fsync", tail);
     }
 
-    /// The disk is whole again. How many syncs failed.
+    /// Repairs the disk. Returns the number of failed syncs.
     pub fn heal(&self) -> usize {
         fs::remove_file(self.dir.path().join("fsync")).unwrap();
         let failed = self.dir.path().join("failed");
@@ -34,7 +35,7 @@ impl Faults {
         count
     }
 
-    /// The wall clock is wrong by so many seconds from now on.
+    /// Sets the error of the wall clock, in seconds.
     pub fn set_clock(&self, wrong_by: i64) {
         self.set("clock", &wrong_by.to_string());
     }
@@ -50,12 +51,13 @@ impl Faults {
     }
 }
 
-/// Built once for each run of the tests.
+/// Returns the library, built once for each run of the tests.
 fn library() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let (built, fresh) = (dir.join("faults.so"), dir.join(format!("faults-{}.so", std::process::id())));
+        let built = dir.join("faults.so");
+        let fresh = dir.join(format!("faults-{}.so", std::process::id()));
         let mut cc = Command::new("cc");
         cc.args(["-std=c11", "-Wall", "-O1", "-shared", "-fPIC", "-o"]).arg(&fresh);
         cc.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/process/world/faults.c"));

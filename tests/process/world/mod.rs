@@ -1,4 +1,4 @@
-//! The stage: a folder that stands for a machine, and the processes that run on it.
+//! Test harness: a folder that represents a machine, and the processes that run on it.
 
 mod faults;
 mod proxy;
@@ -18,10 +18,10 @@ use tempfile::TempDir;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_queqiao");
 
-/// A machine: its home folder holds every file of the processes started on it, and is their working folder.
+/// A machine. Its home folder contains every file of its processes and is their working folder.
 pub struct Home {
     dir: TempDir,
-    /// Where sockets are.
+    /// Folder of the sockets.
     run: TempDir,
     faults: Option<Faults>,
 }
@@ -31,7 +31,7 @@ impl Home {
         Home { dir: tempfile::tempdir().unwrap(), run: tempfile::tempdir().unwrap(), faults: None }
     }
 
-    /// A machine that can be made to fail.
+    /// Returns a machine that can be made to fail.
     pub fn with_faults(faults: &Faults) -> Home {
         Home { faults: Some(faults.clone()), ..Home::new() }
     }
@@ -48,21 +48,21 @@ impl Home {
         fs::read_to_string(self.path(name)).unwrap()
     }
 
-    /// An address book in which everybody is reached at `relay`.
+    /// Writes an address book in which every name is reached at `relay`.
     pub fn book(&self, names: &[&str], relay: impl std::fmt::Display) {
         let entries: String = names.iter().map(|name| format!("{name:?} = \"{relay}\"\n")).collect();
         self.write("contacts.toml", format!("[contacts]\n{entries}"));
     }
 
-    /// An address book in which everybody's relay has its own address for TCP.
+    /// Writes an address book in which every relay has a separate address for TCP.
     pub fn split_book(&self, file: &str, names: &[&str], udp: SocketAddr, tcp: SocketAddr) {
         let entry = |name| format!("{name} = {{ relay = \"{udp}\", tcp = \"{tcp}\" }}\n");
         let entries: String = names.iter().map(entry).collect();
         self.write(file, format!("[contacts]\n{entries}"));
     }
 
-    /// The program with these arguments, as a user in this home would start it. Nothing of our own environment is in
-    /// its way.
+    /// Returns the program with these arguments, as a user in this home would start it. The
+    /// environment of the test is cleared.
     pub fn command(&self, args: &[&str]) -> Command {
         self.set_up(Command::new(PROGRAM), args)
     }
@@ -88,7 +88,7 @@ impl Home {
         command
     }
 
-    /// Starts a process that goes on; its standard input stays open.
+    /// Starts a process. Its standard input stays open.
     pub fn start(&self, args: &[&str]) -> Running {
         Running::start(self.command(args))
     }
@@ -105,9 +105,10 @@ impl Home {
         running.end()
     }
 
-    /// A relay that is ready; `--bind` is given unless it is among `args`.
+    /// Starts a relay and waits until it is ready. Adds `--bind` unless it is among `args`.
     pub fn relay(&self, args: &[&str]) -> Relay {
-        let (mut all, own) = (vec!["relay"], own_address().to_string());
+        let own = own_address().to_string();
+        let mut all = vec!["relay"];
         if !args.contains(&"--bind") {
             all.extend(["--bind", &own]);
         }
@@ -115,12 +116,12 @@ impl Home {
         self.relay_from(self.command(&all))
     }
 
-    /// A relay that is ready, started in this way.
+    /// Starts a relay by this command and waits until it is ready.
     pub fn relay_from(&self, command: Command) -> Relay {
         Relay::ready(Running::start(command))
     }
 
-    /// A member that listens, signed in already.
+    /// Starts a member that listens, and waits until it has signed in.
     pub fn listen(&self, name: &str, args: &[&str]) -> Running {
         let mut all = vec!["listen", "--as", name];
         all.extend(args);
@@ -129,12 +130,13 @@ impl Home {
         running
     }
 
-    /// A member that has signed in once, and is away.
+    /// Registers a member, which is away afterwards.
     pub fn away(&self, name: &str) {
         self.listen(name, &[]).terminate().with(130);
     }
 
-    /// A member that chats in line mode over a pipe, signed in already: it has had an answer from the relay's echo.
+    /// Starts a member that chats in line mode over a pipe. It has signed in and had an answer from
+    /// `echo`.
     pub fn chat(&self, name: &str, relay: &Relay, args: &[&str]) -> Running {
         let echo = format!("echo@{}", relay.udp);
         let mut all = vec!["chat", "--as", name, &echo];
@@ -145,7 +147,8 @@ impl Home {
         running
     }
 
-    /// A member that sends lines to the relay's echo and shows no letters; it has had this one accepted.
+    /// Starts a member that sends lines to `echo` and shows no letters. This line has been
+    /// accepted.
     pub fn sending(&self, name: &str, line: &str) -> Running {
         let mut running = self.start(&["send", "--as", name, "--lines", "echo"]);
         running.write(line);
@@ -153,27 +156,29 @@ impl Home {
         running
     }
 
-    /// Sends one letter to its end.
+    /// Sends one letter and waits for the end of the command.
     pub fn send(&self, from: &str, to: &str, text: &str) -> Ended {
         self.run(&["send", "--as", from, to, text])
     }
 }
 
-/// A loopback address for one relay of one test alone, so that the relay finds it free when it starts again. The port is
-/// below those that the system hands out (they begin at 32,768): no socket gets it by chance, not even one of all addresses.
+/// Returns a loopback address for one relay of one test, so that the relay finds it free when it
+/// starts again. The port is below the ephemeral ports, which begin at 32,768: no other socket gets
+/// it by chance, not even one bound to all addresses.
 fn own_address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let (next, [.., high, low]) = (NEXT.fetch_add(1, Ordering::Relaxed), std::process::id().to_be_bytes());
+    let next = NEXT.fetch_add(1, Ordering::Relaxed);
+    let [.., high, low] = std::process::id().to_be_bytes();
     let host = [127, 1 + high % 254, low, 1 + (next % 254) as u8];
     SocketAddr::from((host, 20_000 + next / 254))
 }
 
-/// An address where nobody listens, on either carrier, and where a relay may be started later.
+/// Returns an address without a listener on either carrier, where a relay may be started later.
 pub fn nobody() -> String {
     own_address().to_string()
 }
 
-/// A relay that has said that it is ready.
+/// A relay that has printed its ready line.
 pub struct Relay {
     pub running: Running,
     /// The whole ready line.
@@ -184,7 +189,7 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Starts one by this command, and waits until it is ready.
+    /// Starts a relay by this command and waits until it is ready.
     pub fn start(command: Command) -> Relay {
         Relay::ready(Running::start(command))
     }
@@ -200,18 +205,18 @@ impl Relay {
         Relay { running, line, udp, tcp, key }
     }
 
-    /// Ends it in good order.
+    /// Stops the relay in good order.
     pub fn stop(self) -> Ended {
         self.running.terminate()
     }
 }
 
-/// The texts of letters in lines of `listen` or `history` for people.
+/// Returns the texts of letters in lines of `listen` or `history` for people.
 pub fn texts(lines: &[String]) -> Vec<&str> {
-    lines.iter().map(|line| line.split_once("] ").expect("how it came").1).collect()
+    lines.iter().map(|line| line.split_once("] ").expect("a line has the carrier in brackets").1).collect()
 }
 
-/// A machine with a relay and an address book of everybody there.
+/// Returns a machine with a relay and an address book of these names.
 pub fn town(relay_args: &[&str], names: &[&str]) -> (Home, Relay) {
     let home = Home::new();
     let relay = home.relay(relay_args);

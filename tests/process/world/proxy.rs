@@ -1,4 +1,4 @@
-//! What stands between a client and its relay: networks that cut, delay or swallow.
+//! Networks between a client and its relay that cut, delay or drop.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// How often a thread of a proxy looks whether it is wanted any more.
+/// Read time-out, after which a proxy thread checks whether it must stop.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// How long a datagram may wait for the other direction's turn.
+/// Time that a datagram may wait for the turn of the other direction.
 const PASS: Duration = Duration::from_millis(1);
 
-/// Passes TCP connections on to a relay, both ways in segments of one byte.
+/// Forwards TCP connections to a relay, both ways in segments of one byte.
 pub struct TcpProxy {
     pub addr: SocketAddr,
 }
@@ -25,7 +25,8 @@ impl TcpProxy {
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 let Ok(server) = TcpStream::connect(relay) else { return };
-                let (back, forth) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                let back = client.try_clone().unwrap();
+                let forth = server.try_clone().unwrap();
                 thread::spawn(move || trickle(client, forth));
                 thread::spawn(move || trickle(server, back));
             }
@@ -47,7 +48,7 @@ fn trickle(mut from: TcpStream, mut to: TcpStream) {
     let _ = to.shutdown(std::net::Shutdown::Write);
 }
 
-/// Passes the datagrams of one client on to a relay, until it is told to swallow them.
+/// Forwards the datagrams of one client to a relay, until it drops them.
 pub struct UdpProxy {
     pub addr: SocketAddr,
     swallows: Arc<AtomicBool>,
@@ -66,10 +67,14 @@ impl UdpProxy {
             copies: Arc::default(),
             over: Arc::default(),
         };
-        let (swallows, moves, over) = (proxy.swallows.clone(), proxy.moves.clone(), proxy.over.clone());
+        let swallows = proxy.swallows.clone();
+        let moves = proxy.moves.clone();
+        let over = proxy.over.clone();
         let copies = proxy.copies.clone();
         thread::spawn(move || {
-            let (mut bytes, mut client, mut back) = ([0; 2048], None, towards(relay));
+            let mut bytes = [0; 2048];
+            let mut client = None;
+            let mut back = towards(relay);
             let elsewhere = towards(relay);
             front.set_read_timeout(Some(PASS)).unwrap();
             while !over.load(Ordering::Relaxed) {
@@ -91,22 +96,23 @@ impl UdpProxy {
         proxy
     }
 
-    /// From now on the relay sees the client at another address, as when a router forgets it.
+    /// Shows the client at another address to the relay from now on, as after a NAT rebinding.
     pub fn change_address(&self) {
         self.moves.store(true, Ordering::Relaxed);
     }
 
-    /// From now on the relay has a copy of each datagram of the client first, from an address where nobody listens.
+    /// Sends the relay a copy of each datagram of the client first from now on, from an address
+    /// that is not read.
     pub fn copy_first(&self) {
         self.copies.store(true, Ordering::SeqCst);
     }
 
-    /// From now on nothing passes, and nobody is told.
+    /// Drops all datagrams from now on, without an ICMP error.
     pub fn swallow(&self) {
         self.swallows.store(true, Ordering::SeqCst);
     }
 
-    /// From now on everything passes again.
+    /// Forwards all datagrams again from now on.
     pub fn pass(&self) {
         self.swallows.store(false, Ordering::SeqCst);
     }
@@ -125,7 +131,7 @@ fn towards(relay: SocketAddr) -> UdpSocket {
     back
 }
 
-/// A UDP socket on loopback whose reads end after a while.
+/// Returns a UDP socket on loopback whose reads time out.
 pub fn socket() -> UdpSocket {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     socket.set_read_timeout(Some(LOOK)).unwrap();

@@ -1,4 +1,4 @@
-//! One process: its lines are read on threads, so that every wait can have a deadline.
+//! One process. Its lines are read on threads, so that every wait can have a deadline.
 #![allow(clippy::disallowed_types, reason = "real processes live in real time")]
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// What should happen at once has happened within this time, or never will; a busy machine needs far less.
+/// Time in which expected output comes or never will. A busy machine needs far less.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// What is promised within a second: generous for busy machines, and shorter than every time-out that could stand in.
+/// Time for events promised within a second: enough for busy machines, and shorter than every
+/// time-out that could hide a failure.
 pub const SOON: Duration = Duration::from_millis(2_500);
 
-/// A process that has been started; it is killed when the value is dropped.
+/// A started process. It is killed when the value is dropped.
 pub struct Running {
     what: String,
     pid: Pid,
@@ -59,22 +60,23 @@ impl Running {
     pub fn start(mut command: Command) -> Running {
         let what = format!("{:?}", command.get_args().collect::<Vec<_>>());
         let mut child = command.spawn().unwrap();
-        // What was not piped has no lines.
+        // An output that was not piped has no lines.
         let lines = |output: Option<Box<dyn Read + Send>>| Lines::read(output.unwrap_or(Box::new(&[][..])));
         let out = lines(child.stdout.take().map(|output| Box::new(output) as _));
         let err = lines(child.stderr.take().map(|output| Box::new(output) as _));
-        let (pid, input) = (Pid::from_child(&child), child.stdin.take());
+        let pid = Pid::from_child(&child);
+        let input = child.stdin.take();
         let (told, status) = channel();
         thread::spawn(move || told.send(child.wait().unwrap()));
         Running { what, pid, status, input, out, err, ended: false }
     }
 
-    /// Its process id.
+    /// Returns its process id.
     pub fn pid(&self) -> String {
         self.pid.as_raw_nonzero().to_string()
     }
 
-    /// Its next line of results.
+    /// Returns its next line of results.
     pub fn out(&mut self) -> String {
         match self.out.next(Instant::now() + DEADLINE) {
             Ok(line) => line,
@@ -82,7 +84,7 @@ impl Running {
         }
     }
 
-    /// The next line on standard output that holds `needle`.
+    /// Returns the next line on standard output that contains `needle`.
     pub fn until_out(&mut self, needle: &str) -> String {
         loop {
             let line = self.out();
@@ -92,12 +94,12 @@ impl Running {
         }
     }
 
-    /// Its next line of results, if there is one within this time.
+    /// Returns its next line of results, if there is one within this time.
     pub fn out_within(&mut self, within: Duration) -> Option<String> {
         self.out.next(Instant::now() + within).ok()
     }
 
-    /// The next line on standard error that holds `needle`.
+    /// Returns the next line on standard error that contains `needle`.
     pub fn until_err(&mut self, needle: &str) -> String {
         self.until_err_within(needle, DEADLINE)
     }
@@ -109,12 +111,12 @@ impl Running {
             match self.err.next(until) {
                 Ok(line) if line.contains(needle) => return line,
                 Ok(_) => {}
-                Err(why) => self.fail(&format!("`{needle}` was not said: {why}")),
+                Err(why) => self.fail(&format!("`{needle}` was not printed: {why}")),
             }
         }
     }
 
-    /// The next line on standard error, if there is one within this time.
+    /// Returns the next line on standard error, if there is one within this time.
     #[allow(dead_code, reason = "the bench of lossy lines waits with it")]
     pub fn err_within(&mut self, within: Duration) -> Option<String> {
         self.err.next(Instant::now() + within).ok()
@@ -132,7 +134,8 @@ impl Running {
         self.input.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
     }
 
-    /// Writes to its standard input and closes it. That the process has ended before it read everything is no failure.
+    /// Writes to its standard input and closes it. It is not an error if the process ends before it
+    /// has read everything.
     pub fn feed(&mut self, bytes: &[u8]) {
         let mut input = self.input.take().unwrap();
         let bytes = bytes.to_vec();
@@ -157,7 +160,8 @@ impl Running {
         self.out.rest(until);
         self.err.rest(until);
         let code = status.code().unwrap_or_else(|| -status.signal().unwrap());
-        let (out, err) = (std::mem::take(&mut self.out.seen), std::mem::take(&mut self.err.seen));
+        let out = std::mem::take(&mut self.out.seen);
+        let err = std::mem::take(&mut self.err.seen);
         Ended { what: std::mem::take(&mut self.what), code, out, err }
     }
 
@@ -167,7 +171,7 @@ impl Running {
         self.end()
     }
 
-    /// Ends it without asking (SIGKILL), and waits until the system has let go of it.
+    /// Kills it (SIGKILL), and waits until the system has released it.
     pub fn kill(self) -> Ended {
         self.signal(Signal::KILL);
         self.end().with(-Signal::KILL.as_raw())
@@ -187,7 +191,7 @@ impl Drop for Running {
 #[derive(Debug)]
 pub struct Ended {
     what: String,
-    /// The exit status; minus the signal if one ended it.
+    /// The exit status, or minus the signal that ended it.
     pub code: i32,
     /// All lines of results.
     pub out: Vec<String>,
@@ -196,27 +200,27 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// It ended with this status.
+    /// Asserts this exit status.
     #[track_caller]
     pub fn with(self, code: i32) -> Ended {
         assert_eq!(self.code, code, "{} {self:#?}", self.what);
         self
     }
 
-    /// What it said to people, without the line about a relay's key seen for the first time.
+    /// Returns its lines for people, without the line about a relay's key at first contact.
     pub fn said(&self) -> Vec<&str> {
         let first = |line: &&str| line.starts_with("first contact") || line.starts_with("首次连接");
         self.err.iter().map(String::as_str).filter(|line| !first(line)).collect()
     }
 
-    /// It ended with this status, without results, and said one line, which holds `needle`.
+    /// Asserts this exit status, no results, and a single line for people, which contains `needle`.
     #[track_caller]
     pub fn one_line(&self, code: i32, needle: &str) {
         let told = matches!(self.said()[..], [line] if line.contains(needle));
         assert!(self.code == code && self.out.is_empty() && told, "wanted {code} and `{needle}`: {self:#?}");
     }
 
-    /// It ended well, and this is its only line of results.
+    /// Asserts success and returns the only line of results.
     #[track_caller]
     pub fn result(&self) -> &str {
         assert!(self.code == 0 && self.out.len() == 1, "{self:#?}");
