@@ -2,8 +2,8 @@
 //! credit is withheld until then; nothing is dropped.
 //!
 //! A message costs by its length, and more if the relay writes to disk for it. News of letters
-//! (stored, read, a refusal received) is paid for by the letters, so that a recipient of ten
-//! thousand letters a second never hits the rate. Nothing behind a sign-in is read before the
+//! (stored, read, a refusal received) is paid for by the letters. A recipient of ten thousand
+//! letters a second therefore never hits the rate. Nothing behind a sign-in is read before the
 //! welcome, so a stranger uses at most its credit of 4 KiB.
 
 use crate::base::{Effect, Now, Tick};
@@ -106,7 +106,7 @@ impl Relay {
             Ok(Some(ToRelay::Screen { flags, names })) => self.handle_screen(slot, flags, names, out),
             Ok(Some(ToRelay::Stored { from, outbox, through, mark, at_full_second })) => {
                 let through = Through { number: through, mark, at_full_second };
-                is_news = self.handle_stored(now.tick, slot, (from, outbox), through, out);
+                is_news = self.handle_stored(now.tick, slot, from, outbox, through, out);
             }
             Ok(Some(ToRelay::Read { from, outbox, through })) => {
                 is_news = self.handle_read(now.tick, slot, from, outbox, through, out);

@@ -25,8 +25,8 @@ pub(super) struct DamagedLetter {
 impl Relay {
     /// Removes a damaged letter from its mailbox and returns the ticket of the record.
     ///
-    /// Returns `None` if it stays for now: its removal is pending or done, it is in memory too, or
-    /// the sender has too many pending refusals.
+    /// Returns `None` if it stays for now: it is being removed or gone, it is in memory too, or its
+    /// sender has too many pending refusals.
     pub(super) fn put_aside(
         &mut self,
         to: MemberId,

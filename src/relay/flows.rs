@@ -111,8 +111,8 @@ struct Flow {
     marks: Marks,
     /// Time of the last letter, taken or refused, in milliseconds of the uptime clock.
     touched: u64,
-    /// Wall time at which the first letter was taken that no receipt has reported as accepted, and
-    /// the value of this time in the last receipt.
+    /// Wall time of the first letter that no receipt has reported as accepted, and the value of
+    /// this time in the last receipt.
     taken_at: Option<Wall>,
     told_taken_at: Wall,
     /// Refused numbers that no later letter has overtaken, and the reason for refusing letters
@@ -132,8 +132,7 @@ struct Flow {
 
 /// No session.
 const NEVER: u32 = 0;
-/// Number of the session before the first one. Two, because the one before it must not be
-/// [`NEVER`].
+/// Number of the session before the first one; its predecessor must not be [`NEVER`].
 const FIRST: u32 = 2;
 
 /// Whether the sender of a flow may know that its recipient exists.
@@ -200,8 +199,7 @@ pub(super) struct Flows {
     raised: Vec<FlowId>,
     /// Flows whose marks rose since they were last persisted.
     unwritten: BTreeSet<FlowId>,
-    /// Letters refused in this session because their recipient is unknown. They matter if the name
-    /// is registered.
+    /// Letters refused in this session as unknown. They matter if the name is registered.
     unknowns: Unknowns,
     /// Flows whose answers wait for those of earlier flows.
     waiting: Waiting,
@@ -280,9 +278,7 @@ impl Flows {
             // The refusal holds.
             return Turn::Repeated;
         }
-        // Refuse the letter and evict no flow: without its `taken` mark a repeated letter would
-        // count
-        // as new.
+        // Evict no flow: without its `taken` mark a repeated letter would count as new.
         let is_full = self.flows.len() >= FLOWS_MAX;
         let state = match self.flows.entry(flow) {
             Vacant(_) if is_full => return Turn::Crowded,
@@ -305,9 +301,8 @@ impl Flows {
             }
             return Turn::Repeated;
         }
-        // The sender had not received the refusal of `prev` when it sent this letter, and repeats
-        // it
-        // with a corrected `prev`. Taken now, it would overtake letters sent again.
+        // The sender had not received the refusal of `prev` when it sent this letter. It repeats it
+        // with a corrected `prev`; taken now, it would overtake letters sent again.
         match state.refused_now(self.session) {
             Some((refused, reason)) if refused.contains(prev) => Turn::Behind(reason),
             _ => Turn::Next,
@@ -317,7 +312,7 @@ impl Flows {
     /// Records that a letter was taken at `at`, which is `clock` on the uptime clock. Returns
     /// whether it is the first of its flow. Letters whose `prev` is a refused number above it are
     /// still behind.
-    pub(super) fn took(&mut self, flow: FlowId, (number, mark): (u64, Mark), at: Wall, clock: u64) -> bool {
+    pub(super) fn took(&mut self, flow: FlowId, number: u64, mark: Mark, at: Wall, clock: u64) -> bool {
         if self.raised.len() > 2 * self.flows.len() + RAISED_SLACK {
             self.forget_stale_raised();
         }
@@ -332,8 +327,7 @@ impl Flows {
         is_first
     }
 
-    /// Drops entries of removed flows from `raised`. A long session may have many, such as flows to
-    /// guests.
+    /// Drops entries of removed flows from `raised`. Flows to guests can make them many.
     fn forget_stale_raised(&mut self) {
         let flows = &self.flows;
         let session = self.session;
@@ -349,8 +343,8 @@ impl Flows {
         }
     }
 
-    /// Records a refusal, immediate or after the letter was taken; the letter may be sent again.
-    /// One refused as `behind` gets a pass, because its client repeats it on its own.
+    /// Records a refusal, immediate or later; the letter may be sent again. One refused as `behind`
+    /// gets a pass, because its client repeats it unasked.
     pub(super) fn refused(&mut self, flow: FlowId, number: u64, reason: Reason) {
         let Some(state) = self.flows.get_mut(&flow) else { return };
         state.taken = state.taken.min(number.saturating_sub(1)).max(state.marks.accepted);
@@ -361,8 +355,7 @@ impl Flows {
         }
     }
 
-    /// Whether a letter is repeated because it was refused as `behind`; uses up the pass of its
-    /// number.
+    /// Whether a letter is repeated after `behind`; uses up the pass of its number.
     pub(super) fn comes_again(&mut self, flow: FlowId, number: u64) -> bool {
         let again =
             self.passes > 0 && self.flows.get_mut(&flow).is_some_and(|state| state.again.redeem(number));
@@ -370,8 +363,7 @@ impl Flows {
         again
     }
 
-    /// Raises the accepted mark: every letter up to `number` is safe, and the last was taken at
-    /// `since`.
+    /// Raises the accepted mark. The last of these letters was taken at `since`.
     pub(super) fn accepted(&mut self, flow: FlowId, number: u64, since: u64) {
         self.raise(flow, |marks| {
             marks.accepted = marks.accepted.max(number);
@@ -410,8 +402,7 @@ impl Flows {
         Some(before)
     }
 
-    /// Handles a query of the sender: a receipt and all unacknowledged refusals of the flow become
-    /// pending.
+    /// Makes a receipt and all refusals of the flow pending, because the sender asks.
     pub(super) fn asked(&mut self, flow: FlowId) {
         if let Some(state) = self.flows.get_mut(&flow) {
             state.owe(flow, self.session, &mut self.owing);
@@ -510,8 +501,7 @@ impl Flows {
 
     // Persistence.
 
-    /// Returns the marks to persist and the time of the flow's last letter; `None` if the disk has
-    /// them.
+    /// Returns the marks to persist, and the time of the last letter; `None` if they did not rise.
     pub(super) fn take_unwritten(&mut self, flow: FlowId) -> Option<(Marks, u64)> {
         let state = self.flows.get_mut(&flow)?;
         if !std::mem::take(&mut state.unwritten) {
@@ -559,8 +549,7 @@ impl Flows {
         self.refusals.owe(flow, number, refusal);
     }
 
-    /// Returns the next refusal to report, of consecutive letters. Call [`Flows::told`] once it is
-    /// sent.
+    /// Returns the next refusal, of consecutive letters. Call [`Flows::told`] once it is sent.
     pub(super) fn next_untold(&mut self) -> Option<(FlowId, Numbers, Refusal)> {
         if self.refusals.is_empty() {
             return None;

@@ -48,7 +48,7 @@ impl Relay {
         out: &mut Out,
     ) {
         let due = next_full_second(now);
-        if self.places[author.0].flows.delivered_held_back(flow, stored.number, (now, due)) {
+        if self.places[author.0].flows.delivered_held_back(flow, stored.number, now, due) {
             self.wait_for_second(due, author, flow);
         }
         self.write_marks(author, flow, stored.places, out);
@@ -68,7 +68,7 @@ impl Relay {
     }
 
     /// Records that the disk has letters of this flow, through this number.
-    pub(super) fn tell_accepted(&mut self, (author, flow, number): (MemberId, FlowId, u64)) {
+    pub(super) fn tell_accepted(&mut self, author: MemberId, flow: FlowId, number: u64) {
         if self.places[author.0].flows.kept_held_back(flow, number) {
             self.mark_author(author);
         }

@@ -5,8 +5,8 @@
 //!
 //! Plain text proves no address. Nothing automatic sent to a UDP guest is larger than what it sent,
 //! and replies run at most three datagrams ahead. `gate` limits the accepted text, and `seats`
-//! assigns [`GuestRules::limit`] places: a connection without one gets a text and is closed, a UDP
-//! guest is evicted only by later ones. Refusals are counted. A guest may have 64 KiB of waiting
+//! assigns [`GuestRules::limit`] places. A connection that gets none receives a text and is closed;
+//! until its first letter only the limit of connections applies. A guest may have 64 KiB of waiting
 //! replies (4 KiB without a place) and 4 KiB of an unfinished line.
 
 mod echo;
@@ -93,7 +93,7 @@ pub(super) enum Said {
         /// Its text.
         text: String,
     },
-    /// A note of the relay about a guest, in the guest's name, to the members it has written to.
+    /// A note about a guest, in the guest's name, to the members it has written to.
     About {
         /// The guest.
         from: Name,
@@ -130,7 +130,7 @@ pub(super) struct Guests {
     echoes: Echoes,
     /// Rates of text by source of a connection.
     shares: Shares,
-    /// Rates of name lookups by network of a connection. A UDP guest gets no answer to a lookup.
+    /// Rates of lookups by network of a connection. UDP guests get no answers to lookups.
     asked: Shares,
     last_id: u64,
     /// Results of the current input.
@@ -312,14 +312,12 @@ impl Guests {
         self.closing.pop()
     }
 
-    /// Returns a guest that left long enough ago that no receipt is pending for it, and the members
-    /// that wrote to it.
+    /// Returns a guest that left without pending receipts, and the members that wrote to it.
     pub(super) fn next_gone(&mut self, now: Tick) -> Option<(GuestId, BTreeSet<MemberId>)> {
         self.names.next_gone(now)
     }
 
-    /// Returns and resets the number of refused texts and guests, and of datagrams whose source
-    /// cannot be a guest.
+    /// Returns and resets the numbers of refused texts and guests, and of forged datagrams.
     pub(super) fn take_refused(&mut self) -> (u64, u64) {
         (std::mem::take(&mut self.refused), std::mem::take(&mut self.forged))
     }
@@ -341,8 +339,8 @@ impl Guests {
             || self.asked.admits(now, PrefixLen::SITE.network(guest.remote.ip()))
     }
 
-    /// Returns the name of a guest, the identifier of its next letter and the number before. `None`
-    /// if the guest is gone or has too many recipients.
+    /// Returns a guest's name, its next letter's identifier and the number before. `None` if the
+    /// guest is gone or has too many recipients.
     pub(super) fn address(&self, path: Path, to: MemberId) -> Option<(&Name, LetterId, u64)> {
         let guest = self.guests.get(&path)?;
         let prev = match guest.numbers.get(&to) {
@@ -360,8 +358,7 @@ impl Guests {
         }
     }
 
-    /// Sends a TCP guest a notice about its letter, each kind once. A UDP guest has not proved its
-    /// address.
+    /// Notifies a TCP guest, of each kind once. A UDP guest has not proved its address.
     pub(super) fn notify(&mut self, path: Path, notice: Notice, out: &mut Out) {
         let Some(guest) = self.guests.get_mut(&path) else { return };
         let texts = &self.rules.texts;
@@ -483,8 +480,7 @@ impl Guests {
         }
     }
 
-    /// Queues a text as a letter to the recipient it names, if allowed, or else to the default
-    /// recipient.
+    /// Queues a text as a letter to the recipient it names, if allowed, or to the default one.
     fn hear(&mut self, path: Path, charset: Charset, bytes: &[u8]) {
         let Some(guest) = self.guests.get_mut(&path).filter(|_| !bytes.is_empty()) else { return };
         guest.is_heard = true;
@@ -567,7 +563,7 @@ impl Guests {
         }
     }
 
-    /// Removes a guest. Its recipients are notified if they do not know that its connection ended.
+    /// Removes a guest, and notifies its recipients if they do not know that it ended.
     fn leave(&mut self, path: Path) {
         let ended = self.guests.get(&path).is_some_and(|guest| guest.ended_until.is_some());
         if matches!(path, Path::Tcp(_)) && !ended {

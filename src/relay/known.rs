@@ -29,7 +29,7 @@ pub struct Known {
     pub ahead: Vec<FlowNames>,
     /// Refusals that their senders have not acknowledged.
     pub refusals: Vec<OwedRefusal>,
-    /// Addresses of sessions, except those of the previous process.
+    /// Session hints, except those of the previous process.
     pub sessions: Vec<SessionNote>,
     /// The uptime clock, in milliseconds.
     pub clock: u64,

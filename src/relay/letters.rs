@@ -191,7 +191,7 @@ impl Relay {
                 self.stats.letters_taken += 1;
                 self.settle_claim(author, flow);
                 let flows = &mut self.places[author.0].flows;
-                if flows.took(flow, (letter.id.number, letter.mark), now.wall, clock) {
+                if flows.took(flow, letter.id.number, letter.mark, now.wall, clock) {
                     self.note_letter(now.tick, author, to, out);
                     self.note_correspondents(author, to);
                 }

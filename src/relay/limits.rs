@@ -22,8 +22,8 @@ pub struct Limits {
     pub letters_burst: u32,
     /// Control messages per second of one member, in the long run.
     ///
-    /// News of letters is free. 32 bytes count as one more message, a write to the disk as four,
-    /// and a list of names as a hundred plus one for each name.
+    /// News of letters is free. 32 bytes count as one more message, and a write to the disk as
+    /// four. A list of names counts as a hundred, plus one for each name.
     pub control_per_second: u32,
     /// Control messages a member may send at once after a pause, counted in the same way.
     pub control_burst: u32,
@@ -272,8 +272,8 @@ pub(super) const RESET_INTERVAL: Duration = Duration::from_millis(1);
 /// Time for which a session closed by the relay answers late packets with CLOSE. Longer than a
 /// keep-alive interval, so that an idle client learns of it.
 pub(super) const CLOSING_FOR: Duration = Duration::from_secs(30);
-/// Lookups of unknown names answered at once: for one member, whose other new flows are answered
-/// later, and for strangers at one address that claim names of others.
+/// Lookups of unknown names answered at once for one member, whose other new flows are answered
+/// later. Also the claims to names of others by strangers at one address.
 pub(super) const LOOKUPS_BURST: u32 = 30;
 /// Interval between two such answers after that burst: 30 a minute.
 pub(super) const LOOKUP_INTERVAL: Duration = Duration::from_secs(2);

@@ -26,8 +26,8 @@ pub(super) enum Look {
 impl Relay {
     /// Selects the lookup for this letter.
     ///
-    /// A sender over its budget gets the cached result for this name, whether or not the name was
-    /// registered since, and so learns nothing from it.
+    /// A sender over its budget gets the cached result for this name and learns nothing from it,
+    /// even if the name was registered since.
     pub(super) fn look_for(&self, now: Tick, author: MemberId, letter: &Letter<'_>) -> Look {
         if !self.limits.per_sender {
             return Look::Now;

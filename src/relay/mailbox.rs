@@ -53,7 +53,7 @@ pub(super) enum Wait {
     /// The same, with the accepted mark of a flow whose deliveries are reported at the next full
     /// second.
     HeldBack(Vec<Kept>, (MemberId, FlowId, u64)),
-    /// Addresses of sessions.
+    /// Session hints.
     Noted,
     /// Removal of this member, whose name is unused; with the time of its registration.
     Freed(MemberId, u64),
@@ -163,7 +163,7 @@ impl Relay {
     pub(super) fn handle_stored_record(&mut self, now: Now, ticket: Ticket, durable: bool, out: &mut Out) {
         match (self.tickets.take(ticket), durable) {
             (Some(Wait::Member(member, by, since)), _) => {
-                self.handle_registered(now, (member, by, since), durable, out);
+                self.handle_registered(now, member, by, since, durable, out);
             }
             (Some(Wait::Asked(asked)), _) => self.handle_asked(now, asked, durable, out),
             (Some(Wait::TurnedAway(letter)), _) => {
@@ -180,14 +180,14 @@ impl Relay {
             (Some(Wait::Marked(marking)), _) => self.handle_marked(now, marking, durable, out),
             (Some(Wait::Damaged(letter)), _) => self.handle_damaged(now.tick, ticket, letter, durable, out),
             (Some(Wait::Kept(keys)), _) => self.handle_kept(ticket, &keys, durable),
-            (Some(Wait::HeldBack(keys, of)), _) => {
+            (Some(Wait::HeldBack(keys, (author, flow, number))), _) => {
                 self.handle_kept(ticket, &keys, durable);
                 if durable {
-                    self.tell_accepted(of);
+                    self.tell_accepted(author, flow, number);
                 }
             }
             (Some(Wait::Noted), _) => self.handle_noted(now.tick, durable),
-            (Some(Wait::Freed(member, since)), _) => self.handle_freed(now, (member, since), durable, out),
+            (Some(Wait::Freed(member, since)), _) => self.handle_freed(now, member, since, durable, out),
             (Some(Wait::Rested(resting)), _) => self.handle_rested(*resting, durable, out),
             (Some(Wait::Mailbox(_) | Wait::Oldest) | None, _) => {}
         }
@@ -344,7 +344,7 @@ impl Relay {
                 entries.push(entry);
             }
         }
-        if self.places[to.0].queue.loaded(ticket, (through, leaving), entries)
+        if self.places[to.0].queue.loaded(ticket, through, leaving, entries)
             && let Some(slot) = self.places[to.0].session
         {
             self.sessions.mark(slot);

@@ -3,15 +3,15 @@
 //! A member's folder may be restored from a backup, or used in two places. Its client would then
 //! reuse letter numbers. A relay that identifies letters by number would take the later ones for
 //! repetitions, and report letters as delivered that were never sent to anyone. A client therefore
-//! counts how often it has opened its outbox or signed in with it, and sends this *mark* with each
+//! counts how often it has opened its outbox or signed in with it. It sends this *mark* with each
 //! sign-in and each letter.
 //!
-//! A sign-in is an old copy's if another copy has signed in since the two parted: the mark and
+//! A sign-in is an old copy's if another copy has signed in since the two parted. Then the mark and
 //! token of the last sign-in are not in the list of those it has sent
 //! ([`crate::wire::message::OutboxMark`]). It is refused, and the client returns with a new outbox.
-//! A copy made while its original had a session shows only by its letters: a number taken before,
-//! under a mark above that of the last letter taken ([`super::flows`]). If a killed relay has
-//! forgotten the letters of a session, their recipients have not
+//! A copy made while its original had a session shows only by its letters. One of them has a number
+//! taken before, under a mark above that of the last letter taken ([`super::flows`]). If a killed
+//! relay has forgotten the letters of a session, their recipients have not
 //! ([`crate::wire::message::Reason::OldCopy`]).
 //!
 //! A session sends another mark once its client has refusals on disk that an earlier copy does not
@@ -154,7 +154,7 @@ pub(super) struct Marking {
 }
 
 impl Relay {
-    /// Admits a session that may have the name: it is welcomed once the mark of its outbox is
+    /// Admits a session that may have the name. It is welcomed once the mark of its outbox is
     /// durable, unless the outbox is an old copy.
     pub(super) fn admit(&mut self, now: Now, slot: Slot, member: MemberId, out: &mut Out) {
         if self.places[member.0].session.is_some_and(|present| self.sessions.is_before(slot, present)) {

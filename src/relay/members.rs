@@ -309,7 +309,7 @@ impl Members {
 
     fn forget(&mut self, id: MemberId) {
         let member = &mut self.members[id.0];
-        // No index contains it, so its state is never read.
+        // No index contains it, and in this state its number refers to no member.
         member.state = State::New;
         self.live -= 1;
         self.by_key.remove(member.key.0, id);
@@ -368,7 +368,7 @@ impl Members {
             self.by_class.all(looks.class()).take(ALIKE_LOOKED_AT_MAX).find(is)
         });
         let name_of = |id| durable(id).map(|member| &member.name);
-        self.nearest.nearest(wanted, (same_look, correspondents), name_of, most)
+        self.nearest.nearest(wanted, same_look, correspondents, name_of, most)
     }
 
     fn insert(&mut self, name: Name, key: PublicKey, state: State) -> MemberId {
@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn removed_member_s_name_and_key_need_an_invitation() {
+    fn names_and_keys_of_removed_members_need_invitation() {
         let mut members = Members::new(vec![(name("TOM"), key(1))], Vec::new());
         members.remove(MemberId(0));
         let again = Members::new(Vec::new(), vec![(name("TOM"), key(1))]);

@@ -213,7 +213,7 @@ enum Timer {
     FullSecond,
 }
 
-/// The relay.
+/// A relay.
 pub struct Relay {
     limits: Limits,
     responder: Responder,

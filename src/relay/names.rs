@@ -115,7 +115,7 @@ impl Relay {
         let key = session.key;
         let path = session.peer.path();
         let ip = self.remote_ip(path);
-        let invitation = match self.invitation(now, ip, (name, key), invite) {
+        let invitation = match self.invitation(now, ip, name, key, invite) {
             Ok(invitation) => invitation,
             Err(reason) => return self.refuse_name(slot, reason, ""),
         };
@@ -139,7 +139,7 @@ impl Relay {
                 self.refuse_name(slot, reason, in_the_way);
             }
             Claim::New(member) | Claim::Again(member) => {
-                self.register(now, slot, (member, key), (ip, id), out);
+                self.register(now, slot, member, key, (ip, id), out);
             }
         }
     }
@@ -152,7 +152,8 @@ impl Relay {
         &mut self,
         now: Now,
         ip: Option<IpAddr>,
-        (name, key): (&str, PublicKey),
+        name: &str,
+        key: PublicKey,
         secret: &[u8],
     ) -> Result<Option<Invitation>, NameReason> {
         if secret.is_empty() || self.members.owns(name, key) {
@@ -174,7 +175,8 @@ impl Relay {
         &mut self,
         now: Now,
         slot: Slot,
-        (member, key): (MemberId, PublicKey),
+        member: MemberId,
+        key: PublicKey,
         (ip, by): (Option<IpAddr>, Option<InvitationId>),
         out: &mut Out,
     ) {
@@ -225,7 +227,9 @@ impl Relay {
     pub(super) fn handle_registered(
         &mut self,
         now: Now,
-        (member, by, since): (MemberId, Option<InvitationId>, u64),
+        member: MemberId,
+        by: Option<InvitationId>,
+        since: u64,
         durable: bool,
         out: &mut Out,
     ) {

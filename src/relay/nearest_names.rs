@@ -1,9 +1,9 @@
 //! Finds the members' names nearest to one that does not exist, without examining all members.
 //!
-//! The index has, for each name, the hash of its folded form and of that form without each of its
-//! characters (SymSpell: two texts that differ by one change, deletion, insertion or swap share a
-//! form). For prefixes it has the members in the order of their folded names. It contains durable
-//! members only; look-alikes are found by [`super::members`].
+//! For each name, the index has the hash of its folded form and of that form without each of its
+//! characters. As in SymSpell, two texts that differ by one change, deletion, insertion or swap
+//! share a form. For prefixes it has the members in the order of their folded names. It contains
+//! durable members only; look-alikes are found by [`super::members`].
 //!
 //! Must not depend on: sessions, letters.
 //!
@@ -145,7 +145,8 @@ impl NameIndex {
     pub(super) fn nearest<'a>(
         &mut self,
         wanted: &str,
-        (same_look, correspondents): (Option<MemberId>, impl Iterator<Item = MemberId>),
+        same_look: Option<MemberId>,
+        correspondents: impl Iterator<Item = MemberId>,
         name_of: impl Fn(MemberId) -> Option<&'a Name>,
         most: usize,
     ) -> Found {

@@ -2,18 +2,17 @@
 //!
 //! Half of them are open to all, shared fairly by providers (/16, /32), sites (/24, /48) and
 //! addresses. The other half, and the upper half of all names of a relay, is for sites that have
-//! registered nothing within a day. Of this half a provider has at most as many as are left, and a
-//! third is for providers that have registered nothing within a day. With 60 per hour:
+//! registered nothing within a day. Of this half a provider has at most as many as are left. A
+//! third of it is for providers that have registered nothing within a day. With 60 per hour:
 //!
 //! - A site with any number of addresses gets 24 names per hour. Ten other sites of its provider
-//!   still
-//! get one immediately.
+//!   still get one immediately.
 //! - A provider with any number of sites gets 34 names per hour. It can exclude its own sites, but
-//!   none
-//! of another provider.
+//!   none of another provider.
 //! - 29 providers, each with any number of sites, leave one name to another.
 //! - More providers can take all 60 in one hour. In later hours they leave ten, which ten further
-//! providers can take. Taking all names for a day, and the next day, needs 240 unrelated providers.
+//!   providers can take. Taking all names for a day, and the next day, needs 240 unrelated
+//!   providers.
 //!
 //! A thousand sites of as many unrelated providers, such as a botnet's, look like newcomers. They
 //! get all names, and only invitations let others in. A queue would not help, since an honest

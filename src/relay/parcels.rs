@@ -1,5 +1,5 @@
 //! Buffers of letters in mailboxes: shared with the store's thread while they are written, and
-//! reused once the letters are stored, so that a busy relay allocates nothing for a letter.
+//! reused once the letters are stored. A busy relay therefore allocates nothing for a letter.
 
 use std::ops::Deref;
 use std::sync::Arc;

@@ -95,8 +95,7 @@ pub(super) struct Queue {
     moved: Vec<(Author, isize)>,
     /// Time from which every sender has a full burst; [`Queue::settle`] resets it to zero.
     paced_until: Tick,
-    /// Time at which the last letter was sent, and the number of usage entries an empty mailbox may
-    /// keep.
+    /// Time of the last sent letter, and the usage entries that an empty mailbox may keep.
     handed_at: Tick,
     shares_kept: usize,
     /// Time of the next check.
@@ -215,7 +214,7 @@ impl Queue {
         Some(entry)
     }
 
-    /// Returns the rows to load now, if any. Call [`Queue::mark_loading`] once they are requested.
+    /// Returns the rows to load now, if any. Then call [`Queue::mark_loading`].
     pub(super) fn wants_rows(&mut self, now: Tick, pace: Option<Pace>) -> Option<Rows> {
         if !self.loaded.is_empty() || self.loading.is_some() || !self.may_hand() {
             return None;
@@ -236,12 +235,13 @@ impl Queue {
 
     /// Appends loaded rows. Returns `false` if the load was cancelled.
     ///
-    /// `through` is the last row examined. `leaving` is the ticket of the removal of the row after
-    /// it, if that is pending.
+    /// `through` is the last row examined, `leaving` the ticket of a pending removal of the next
+    /// row.
     pub(super) fn loaded(
         &mut self,
         ticket: Ticket,
-        (through, leaving): (Option<u64>, Option<Ticket>),
+        through: Option<u64>,
+        leaving: Option<Ticket>,
         mut entries: Vec<Entry>,
     ) -> bool {
         // Reply to an earlier load: the session it was for has ended.
@@ -272,7 +272,7 @@ impl Queue {
     }
 
     /// Removes every sent letter of this outbox up to `through`, which the recipient has stored.
-    /// Returns `None` if no letter is removed.
+    /// Returns `None` if it has none.
     pub(super) fn stored(
         &mut self,
         author: Author,
@@ -495,8 +495,7 @@ impl Queue {
         }
     }
 
-    /// Removes a letter whose sender is unknown, as [`Queue::expired`] does. Its sender's usage
-    /// includes it until the relay ends.
+    /// As [`Queue::expired`], for an unknown sender, whose usage includes it until the relay ends.
     pub(super) fn lost(&mut self, place: u64) {
         self.leave_disk(place);
         self.total.remove(1, 0);
@@ -517,26 +516,24 @@ impl Queue {
         self.total.letters > 0
     }
 
-    /// Whether this letter, which is in no lane, was in a session of its recipient, or may have
-    /// been.
+    /// Whether this letter, in no lane, was in a session of its recipient, or may have been.
     ///
-    /// A released letter has this in its own flag, because letters with higher sequence numbers
-    /// have overtaken it in the meantime.
+    /// A released letter has this in its flag, because letters with higher numbers have overtaken
+    /// it.
     pub(super) fn was_handed(&self, entry: &Entry) -> bool {
         let may_have_been = |place| !entry.released && place <= self.handed_through;
         entry.was_handed || entry.place().is_some_and(may_have_been)
     }
 
     /// Whether the letter with this sequence number, on disk only, was in a session of its
-    /// recipient, or may have been in one of an earlier process.
+    /// recipient. Also `true` if it may have been in one of an earlier process.
     pub(super) fn may_have_arrived(&self, place: u64) -> bool {
         self.lanes.was_handed(place).unwrap_or(place <= self.handed_through)
     }
 
     /// Whether the letter with this sequence number is in memory too.
     pub(super) fn holds(&self, place: u64) -> bool {
-        // In the tail and the lanes, only the first letters have a sequence number: those of the
-        // batch being written.
+        // In tail and lanes, only the first letters have a sequence number: those being written.
         let tail = self.tail.iter().take_while(|entry| entry.place().is_some());
         let waiting = self.loaded.iter().chain(self.lanes.being_written()).chain(tail);
         let here = self.handed.iter().flatten().chain(waiting);

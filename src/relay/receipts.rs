@@ -25,14 +25,15 @@ impl Relay {
         &mut self,
         now: Tick,
         slot: Slot,
-        (from, outbox): (&str, OutboxId),
+        from: &str,
+        outbox: OutboxId,
         through: Through,
         out: &mut Out,
     ) -> bool {
         let Some(author) = self.author_again(slot, from, outbox) else { return false };
         let Some(member) = self.sessions.member(slot) else { return false };
         let before = self.stats.letters_stored;
-        let is_news = self.store_through(now, member, (author, outbox), through, out);
+        let is_news = self.store_through(now, member, author, outbox, through, out);
         let stored = self.stats.letters_stored - before;
         if let Some(session) = self.sessions.get_mut(slot) {
             session.unread = session.unread.saturating_add(stored).min(UNREAD_MAX);
@@ -46,7 +47,8 @@ impl Relay {
         &mut self,
         now: Tick,
         member: MemberId,
-        (author, outbox): (Author, OutboxId),
+        author: Author,
+        outbox: OutboxId,
         through: Through,
         out: &mut Out,
     ) -> bool {
@@ -90,8 +92,8 @@ impl Relay {
 
     /// Handles a read mark for an outbox's letters up to `through`.
     ///
-    /// Returns whether it is exempt from the rate: it is news of sent letters, and the session has
-    /// sent fewer such marks than it has stored letters.
+    /// Returns whether it is exempt from the rate. It is if it is news of sent letters, and the
+    /// session has sent fewer such marks than it has stored letters.
     pub(super) fn handle_read(
         &mut self,
         now: Tick,
@@ -105,7 +107,7 @@ impl Relay {
         let Some(reader) = self.sessions.member(slot) else { return false };
         let flow = FlowId { outbox, to: To::Member(reader) };
         let Some(before) = self.places[author.0].flows.read(flow, through) else {
-            self.keep_claim(now, (author, reader), outbox, through, out);
+            self.keep_claim(now, author, reader, outbox, through, out);
             return false;
         };
         self.tell_marks(author, flow, Vec::new(), out);
@@ -120,7 +122,8 @@ impl Relay {
     fn keep_claim(
         &mut self,
         now: Tick,
-        (author, reader): (MemberId, MemberId),
+        author: MemberId,
+        reader: MemberId,
         outbox: OutboxId,
         through: u64,
         out: &mut Out,

@@ -11,7 +11,7 @@ use super::roll::Change;
 /// A change to persist. Records take effect in the order in which they are submitted.
 ///
 /// Each describes its failure case. "Written again" means: under a key, with the state at the time
-/// when the disk accepts records again, and one entry for each key however long that takes
+/// when the disk accepts records again. There is one entry for each key however long that takes
 /// (`relay/unwritten.rs`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {

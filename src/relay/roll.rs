@@ -23,7 +23,7 @@ impl InvitationId {
     }
 }
 
-/// An invitation: anyone that knows its secret may register once.
+/// An invitation: a user who knows its secret may register once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invitation {
     /// Hash of its secret.

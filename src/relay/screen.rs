@@ -198,7 +198,7 @@ impl Relay {
             self.sessions.mark(slot);
         }
         if let Some(through) = stored {
-            self.store_through(now, to, (Author::Member(author), id.outbox), through, out);
+            self.store_through(now, to, Author::Member(author), id.outbox, through, out);
         }
     }
 

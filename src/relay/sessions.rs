@@ -40,8 +40,8 @@ pub(super) struct Slot(pub(super) usize);
 /// turn for it, and each is delayed by at most this.
 const OFFLINE_GRID: Duration = Duration::from_millis(250);
 
-/// Maximum sessions marked in one turn. Each touches a few kilobytes: 64 of them still fit into the
-/// processor's L2 cache (1 MiB) when they are flushed, and fill two `sendmmsg` calls.
+/// Maximum sessions marked in one turn. Each touches a few kilobytes, so 64 still fit into the
+/// processor's L2 cache (1 MiB) when they are flushed. Their packets fill two `sendmmsg` calls.
 const MARKED_MANY: usize = 64;
 
 /// Returns the time at which a session without packets since `heard` counts as silent.

@@ -146,11 +146,11 @@ impl Relay {
         let clock = self.post.clock.now(now);
         for _ in 0..FREED_MAX {
             let is_over = |since: u64| clock.saturating_sub(since) >= KEPT_FOR.as_millis() as u64;
-            let Some(first) = self.unused.first().filter(|first| is_over(first.0)) else { break };
-            match self.places[first.1.0].session {
+            let Some((since, member)) = self.unused.first().filter(|first| is_over(first.0)) else { break };
+            match self.places[member.0].session {
                 // The member has been online since its first day.
-                Some(_) => self.note_used(first.1, out),
-                None => self.free_name(first, out),
+                Some(_) => self.note_used(member, out),
+                None => self.free_name(member, since, out),
             }
         }
         self.schedule_unused(now);
@@ -159,7 +159,7 @@ impl Relay {
 
     /// Removes a name from the disk. Until that is durable no member has it, and its previous
     /// member must wait.
-    fn free_name(&mut self, (since, member): (u64, MemberId), out: &mut Out) {
+    fn free_name(&mut self, member: MemberId, since: u64, out: &mut Out) {
         self.unused.remove(member);
         self.members.begin_freeing(member);
         let name = self.members.name(member).clone();
@@ -170,7 +170,8 @@ impl Relay {
     pub(super) fn handle_freed(
         &mut self,
         now: Now,
-        (member, since): (MemberId, u64),
+        member: MemberId,
+        since: u64,
         durable: bool,
         out: &mut Out,
     ) {

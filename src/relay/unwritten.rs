@@ -3,12 +3,12 @@
 //! Each submitted record has its [`Wait`]. Records of a request are reported as failed; records
 //! that remove something from memory remove it only after the commit. Each of the others writes the
 //! state in memory under a key. If it fails, the key is kept, one entry for each however long the
-//! disk fails, and the state at the time when the disk accepts records again is written. [`Record`]
+//! disk fails. Once the disk accepts records again, the state at that time is written. [`Record`]
 //! describes each case.
 //!
 //! Keys are retried one second after the first failure, and then with doubling pauses. After a try
-//! without a failure the next follows at once, with twice as many records, so that a disk with
-//! space for one row does not get a thousand.
+//! without a failure the next follows at once, with twice as many records. A disk with space for
+//! one row therefore does not get a thousand.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strangers_evict_no_member_that_was_written_to() {
+    fn strangers_evict_no_member_written_to() {
         let mut correspondents = Correspondents::default();
         for n in [7, 8, 7] {
             correspondents.note_written_to(MemberId(n));

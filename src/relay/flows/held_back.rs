@@ -2,7 +2,7 @@
 //! report what they would if those letters waited in the mailbox.
 //!
 //! Such a letter is reported as accepted only once the disk has the state of its flow. Otherwise a
-//! relay killed before the full second would forget a delivery that nothing repeats: a sender does
+//! relay killed before the full second would forget a delivery that nothing repeats. A sender does
 //! not repeat accepted letters, and the recipient sends no `read`.
 
 use std::collections::btree_map::Entry;
@@ -30,7 +30,8 @@ impl Flows {
         &mut self,
         flow: FlowId,
         number: u64,
-        (now, due): (Tick, Tick),
+        now: Tick,
+        due: Tick,
     ) -> bool {
         let Some(state) = self.flows.get_mut(&flow) else { return false };
         let Marks { accepted, delivered, .. } = state.marks;

@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn letters_to_name_that_was_free_for_while_keep_order() {
+    fn letters_to_temporarily_unknown_name_keep_order() {
         let mut flows = Flows::default();
         assert_eq!(take(&mut flows, 1, 0), Turn::Next);
         one(&mut flows, "JACK", 2, None);

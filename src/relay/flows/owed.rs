@@ -230,7 +230,7 @@ mod tests {
 
     /// A refusal added while the report runs is reported once, before or after its position.
     #[test]
-    fn refusal_owed_during_the_report_is_in_it_once() {
+    fn refusal_added_during_report_is_in_it_once() {
         let mut owed = OwedRefusals::default();
         owed.owe(flow(2), 2, REFUSAL);
         owed.owe(flow(2), 4, REFUSAL);

@@ -19,7 +19,7 @@ fn delivered(flows: &mut Flows) -> Option<u64> {
 pub(super) fn take(flows: &mut Flows, number: u64, prev: u64) -> Turn {
     let turn = flows.turn_of(FLOW, "JACK", numbered(number, prev));
     match turn {
-        Turn::Next => drop(flows.took(FLOW, (number, Mark(1)), Wall(number), 0)),
+        Turn::Next => drop(flows.took(FLOW, number, Mark(1), Wall(number), 0)),
         Turn::Behind(reason) => flows.refused(FLOW, number, reason),
         Turn::Repeated | Turn::OldCopy | Turn::Crowded => {}
     }
@@ -54,7 +54,7 @@ fn letters_refused_after_they_were_taken_may_come_again() {
 }
 
 #[test]
-fn letters_behind_a_refused_conversation_are_refused_with_it() {
+fn letters_behind_refused_flow_are_refused_with_it() {
     let mut flows = Flows::default();
     assert_eq!(take(&mut flows, 1, 0), Turn::Next);
     assert_eq!(flows.turn_of(FLOW, "JACK", numbered(2, 1)), Turn::Next);
@@ -154,7 +154,7 @@ fn forgotten_flows_of_one_session_leave_nothing() {
     for n in 0..10_000 {
         let flow = FlowId { to: To::Guest(GuestId::new(n)), ..FLOW };
         assert_eq!(flows.turn_of(flow, "guest", numbered(1, 0)), Turn::Next);
-        flows.took(flow, (1, Mark(1)), Wall(0), 0);
+        flows.took(flow, 1, Mark(1), Wall(0), 0);
         flows.accepted(flow, 1, 0);
         assert!(flows.next_receipt().is_some());
         flows.paid();
@@ -169,7 +169,7 @@ fn forgotten_flows_of_one_session_leave_nothing() {
 
 /// The last session may have ended before the receipt arrived.
 #[test]
-fn receipt_is_repeated_in_the_next_session() {
+fn receipt_is_repeated_in_next_session() {
     let mut flows = Flows::default();
     take(&mut flows, 1, 0);
     flows.accepted(FLOW, 1, 5);
@@ -243,7 +243,7 @@ fn session_starts_in_same_way_for_any_number_of_flows() {
     let of = |outbox| FlowId { outbox: OutboxId(outbox), ..FLOW };
     for outbox in 1..=100 {
         assert_eq!(flows.turn_of(of(outbox), "JACK", numbered(1, 0)), Turn::Next);
-        flows.took(of(outbox), (1, Mark(1)), Wall(1), 0);
+        flows.took(of(outbox), 1, Mark(1), Wall(1), 0);
         flows.delivered(of(outbox), 1);
     }
     flows.begin_session();
@@ -262,12 +262,12 @@ fn session_starts_in_same_way_for_any_number_of_flows() {
 }
 
 #[test]
-fn guest_that_is_gone_leaves_no_flow_and_no_receipt() {
+fn gone_guest_leaves_no_flow_and_no_receipt() {
     let mut flows = Flows::default();
     let guest = |outbox| FlowId { outbox: OutboxId(outbox), to: To::Guest(GuestId::new(3)) };
     for flow in [guest(1), FLOW, guest(2)] {
         flows.turn_of(flow, "guest-3", numbered(1, 0));
-        flows.took(flow, (1, Mark(1)), Wall(1), 0);
+        flows.took(flow, 1, Mark(1), Wall(1), 0);
         flows.delivered(flow, 1);
     }
     flows.forget(To::Guest(GuestId::new(3)));

@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn second_text_is_taken_during_a_flood_of_first_ones() {
+    fn second_text_is_taken_during_flood_of_first_ones() {
         let mut gate = gate();
         let guest = SocketAddr::from(([192, 0, 2, 1], 5_000));
         let taken = (0..10_000).filter(|n| gate.admits_stranger(NOW, forged(*n))).count();

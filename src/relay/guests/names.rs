@@ -1,5 +1,5 @@
 //! Guests by name. A UDP guest and a TCP guest may have the same address and therefore the same
-//! name: it means the one that wrote last, and the other once that one is gone.
+//! name. It means the one that wrote last, and the other once that one is gone.
 
 use std::collections::{BTreeMap, BTreeSet};
 

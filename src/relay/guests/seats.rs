@@ -21,7 +21,7 @@ use crate::base::{Path, Tick};
 use crate::session::PrefixLen;
 
 /// UDP guests without a place: 5 MiB. [`super::gate`] admits at most 100 a second and 1,000 at
-/// once, so the last of them is kept for 30 s, in which a person can reply.
+/// once, so each is kept for at least 30 s, in which a person can reply.
 pub(super) const LOOSE_MAX: usize = 4_096;
 /// Silence after which a UDP guest loses its place to one of the same standing.
 const CROWDED_AFTER: Duration = Duration::from_secs(60);
@@ -101,9 +101,9 @@ impl Seats {
 
     /// Gives a place to a TCP guest. Returns `None` if none is free.
     ///
-    /// That is so if TCP guests and UDP guests with a reply take all of them, or if its address
-    /// (for IPv6 its /48) holds as many as are left (dynamic thresholds, Choudhury and Hahne 1998).
-    /// Loopback is exempt from the latter.
+    /// None is free if TCP guests and UDP guests with a reply take all of them. None is free for an
+    /// address (for IPv6 its /48) that holds as many as are left (dynamic thresholds, Choudhury and
+    /// Hahne 1998). Loopback is exempt from the latter.
     pub(super) fn take_tcp(&mut self, path: Path, ip: IpAddr) -> Option<Moved> {
         let ip = ip.to_canonical();
         let holder = (!ip.is_loopback()).then(|| holder(ip));
@@ -187,8 +187,8 @@ impl Seats {
     }
 }
 
-/// Returns the holder of TCP places, where an address is proved: an IPv4 address, or the /48 of an
-/// IPv6 address, whose owner has any number of addresses.
+/// Returns the holder of TCP places: an IPv4 address, or the /48 of an IPv6 address, whose owner
+/// has any number of addresses. On TCP the address is proved.
 fn holder(ip: IpAddr) -> IpAddr {
     if ip.is_ipv4() { ip } else { PrefixLen::SITE.network(ip) }
 }

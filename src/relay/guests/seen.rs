@@ -10,8 +10,8 @@ use crate::base::{Rng, Tick};
 
 /// Number of entries of 4 bytes: 1 MiB, allocated when first needed.
 ///
-/// An address that writes again after 3 s is recognized with a probability of 89 % under a flood of
-/// 10,000 addresses a second, and of 32 % under 100,000.
+/// An address that writes again after 3 s is recognized with probability 89 % under a flood of
+/// 10,000 addresses a second, and 32 % under 100,000.
 const LEN: usize = 1 << 18;
 /// Time for which an address is recognized: a person without a reply writes again within it.
 const KNOWN_FOR: Duration = Duration::from_secs(60);

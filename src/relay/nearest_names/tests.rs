@@ -22,13 +22,13 @@ impl Town {
         let looks = Looks::of(wanted).unwrap();
         let same = self.names.iter().position(|name| wanted.len() < 40 && name.looks().meet(&looks));
         let correspondents = correspondents.iter().copied().map(MemberId);
-        self.index.nearest(wanted, (same.map(MemberId), correspondents), |id| self.names.get(id.0), MOST)
+        self.index.nearest(wanted, same.map(MemberId), correspondents, |id| self.names.get(id.0), MOST)
     }
 
     /// Without the search for look-alikes, which is the members' own index.
     fn ask(&mut self, wanted: &str) -> Vec<String> {
         let names = &self.names;
-        let found = self.index.nearest(wanted, (None, std::iter::empty()), |id| names.get(id.0), MOST);
+        let found = self.index.nearest(wanted, None, std::iter::empty(), |id| names.get(id.0), MOST);
         assert!(found.looked_at <= NAMES_LOOKED_AT_MAX, "{wanted}: {} names", found.looked_at);
         found.nearest.iter().map(Name::to_string).collect()
     }

@@ -25,8 +25,8 @@
 //! in the tail.
 //!
 //! Letters are released one chunk at a time. If others wait too, as many bytes of theirs pass
-//! before the next chunk. Greedy senders, however many, therefore delay another's letters by at
-//! most [`CHUNK_BYTES`] for as many bytes of that one.
+//! before the next chunk. While another sender's letters wait, greedy senders, however many,
+//! therefore get at most [`CHUNK_BYTES`] for as many bytes of its own.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -60,8 +60,8 @@ struct Lane {
 }
 
 impl Lane {
-    /// Returns the bytes that are released at once, when the pace allows them: all that wait, a
-    /// chunk, or a quarter of a burst, whichever is least, but at least one letter.
+    /// Returns the bytes that are released at once, when the pace allows them. The least of all
+    /// that wait, a chunk and a quarter of a burst, but at least one letter.
     fn chunk(&self, pace: Pace) -> usize {
         let fresh = || self.fresh.front().map(Entry::cost);
         let first = self.kept.front().map(|kept| kept.cost).or_else(fresh).unwrap_or(0);

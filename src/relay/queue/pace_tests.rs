@@ -174,7 +174,7 @@ fn letters_missing_on_disk_are_not_waited_for() {
     for _ in 2..=3 {
         assert!(matches!(desk.queue.wants_rows(desk.now, desk.pace), Some(Rows::At(_))));
         desk.queue.mark_loading(Ticket(900));
-        assert!(desk.queue.loaded(Ticket(900), (None, None), Vec::new()));
+        assert!(desk.queue.loaded(Ticket(900), None, None, Vec::new()));
         assert_eq!(hand_all(&mut desk), []);
     }
     assert_eq!(desk.queue.wants_rows(desk.now, desk.pace), None);

@@ -3,7 +3,7 @@
 //! A sender is refused if its usage would exceed the free space, in the mailbox and in all
 //! mailboxes together. These are dynamic thresholds (Choudhury and Hahne, "Dynamic queue length
 //! thresholds for shared-memory packet switches", IEEE/ACM Transactions on Networking 6(2), 1998)
-//! with a factor of 1: `k` greedy senders leave `1/(k+1)` free, and each has as much as the others.
+//! with a factor of 1. `k` greedy senders leave `1/(k+1)` free, and each has as much as the others.
 //! Fixed limits of a pair and of a sender apply as well. No accepted letter is evicted. The space
 //! for letters that are not on disk yet is shared in the same way.
 //!

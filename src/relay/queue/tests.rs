@@ -117,7 +117,7 @@ impl Desk {
         };
         let entries: Vec<Entry> = rows.into_iter().map(read).collect();
         let through = entries.last().and_then(Entry::place);
-        assert!(self.queue.loaded(Ticket(self.tickets), (through, None), entries));
+        assert!(self.queue.loaded(Ticket(self.tickets), through, None, entries));
     }
 
     fn stored(&mut self, through: u64) -> Option<(u64, u64)> {
@@ -302,7 +302,7 @@ fn rows_for_ended_session_are_ignored() {
     desk.queue.mark_loading(Ticket(70));
     assert_eq!(desk.queue.wants_rows(START, None), None, "one load at a time");
     desk.queue.session_ended();
-    assert!(!desk.queue.loaded(Ticket(70), (Some(2), None), Vec::new()));
+    assert!(!desk.queue.loaded(Ticket(70), Some(2), None, Vec::new()));
     desk.load(9);
     assert_eq!(desk.hand_all(), [1, 2]);
 }
@@ -498,8 +498,8 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// For any order of events: letters arrive in order within one session, none is accepted before
-    /// the disk or the recipient has it, and none is lost.
+    /// For any order of events, letters arrive in order within one session, and none is lost. None
+    /// is accepted before the disk or the recipient has it.
     #[test]
     fn no_letter_is_lost_or_overtaken(steps in prop::collection::vec(step(), 1..200)) {
         let mut desk = Desk::default();

@@ -19,8 +19,8 @@ use super::{Session, Sessions, SignIn, Slot, offline_at};
 
 /// Sessions idle for this long are hibernated. Keep-alives do not count as activity.
 ///
-/// 1 s: longer than the pauses between programs that exchange letters, and short enough that few of
-/// the members that have just signed in are awake at once.
+/// 1 s: longer than the pauses between programs that exchange letters. It is short enough that few
+/// of the members that have just signed in are awake at once.
 pub(super) const REST_AFTER: Duration = Duration::from_secs(1);
 
 /// An entry of the table.
@@ -287,7 +287,8 @@ impl Sessions {
     /// deadline was set, and therefore stays hibernated.
     pub(super) fn sleep_on(
         &mut self,
-        (now, tick): (Tick, Tick),
+        now: Tick,
+        tick: Tick,
         slot: Slot,
         deadlines: &mut Deadlines<Timer>,
     ) -> bool {

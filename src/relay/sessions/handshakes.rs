@@ -38,8 +38,9 @@ impl Arrivals {
 }
 
 impl Sessions {
-    /// Returns the newest unconfirmed handshake of this identity if this one comes too late: its
-    /// counter repeats one of them, or is lower than all of the maximum number.
+    /// Returns the newest unconfirmed handshake of this identity if this one comes too late. Its
+    /// counter then repeats one of theirs, or is lower than all while the maximum number is
+    /// pending.
     fn too_late_for(&self, offer: &Offer) -> Option<u64> {
         let pending = || self.pending_of(offer).map(|(handshake, _)| handshake);
         let counter = offer.hello.counter;
@@ -72,7 +73,7 @@ impl Relay {
         let verdict = self.responder.check_init(now.tick, path, source, bytes, &mut answer);
         match verdict {
             Verdict::Admitted(source) if !self.arrivals.keep(path, source, bytes) => {
-                self.open_init(now, (path, source), bytes, &mut answer, out);
+                self.open_init(now, path, source, bytes, &mut answer, out);
             }
             Verdict::Cookie => self.stats.cookies += 1,
             Verdict::Elsewhere(index) => self.shaken_elsewhere(path, index),
@@ -103,7 +104,7 @@ impl Relay {
             // The connection may have been closed since.
             if self.source_of(path).is_some() {
                 answer.clear();
-                self.open_init(now, (path, source), &arrivals.bytes[range], &mut answer, out);
+                self.open_init(now, path, source, &arrivals.bytes[range], &mut answer, out);
                 self.send_answer(now.tick, path, &answer, out);
             }
         }
@@ -131,7 +132,8 @@ impl Relay {
     fn open_init(
         &mut self,
         now: Now,
-        (path, source): (Path, Source),
+        path: Path,
+        source: Source,
         bytes: &[u8],
         answer: &mut Vec<u8>,
         out: &mut Out,

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn letter_that_does_not_follow_begins_another_run() {
+    fn non_adjacent_letter_begins_another_run() {
         let letters = [
             ("TOM", 5, 4, Reason::TooLong),
             ("TOM", 6, 5, Reason::Behind),

@@ -156,7 +156,7 @@ impl Relay {
     }
 
     pub(in crate::relay) fn handle_session_time(&mut self, now: Now, tick: Tick, slot: Slot, out: &mut Out) {
-        if self.sessions.sleep_on((now.tick, tick), slot, &mut self.deadlines) {
+        if self.sessions.sleep_on(now.tick, tick, slot, &mut self.deadlines) {
             return;
         }
         let Some(session) = self.sessions.get_mut(slot) else { return };
