@@ -312,7 +312,7 @@ impl Guests {
         self.closing.pop()
     }
 
-    /// Returns a guest that left without pending receipts, and the members that wrote to it.
+    /// Returns a guest that left and has no pending receipts, and the members that wrote to it.
     pub(super) fn next_gone(&mut self, now: Tick) -> Option<(GuestId, BTreeSet<MemberId>)> {
         self.names.next_gone(now)
     }
@@ -358,7 +358,7 @@ impl Guests {
         }
     }
 
-    /// Notifies a TCP guest, of each kind once. A UDP guest has not proved its address.
+    /// Sends a TCP guest a notice, each kind once. A UDP guest has not proved its address.
     pub(super) fn notify(&mut self, path: Path, notice: Notice, out: &mut Out) {
         let Some(guest) = self.guests.get_mut(&path) else { return };
         let texts = &self.rules.texts;

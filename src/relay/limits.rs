@@ -262,8 +262,8 @@ pub(super) const WAITING_MAX: usize = 256;
 pub(super) const PENDING_MAX: usize = 2;
 /// Sessions of one identity in total, including closing ones.
 ///
-/// Eight: one live, one without a name, two unconfirmed, and as many that answer late packets. At
-/// the bound, the oldest closing session is forgotten early.
+/// Eight: one live, one without a name, two unconfirmed, and four that answer late packets. At the
+/// bound, the oldest closing session is forgotten early.
 pub(super) const SESSIONS_OF_KEY_MAX: usize = 8;
 /// Stateless resets sent at once, in total: enough for a thousand clients after a restart.
 pub(super) const RESETS_BURST: u32 = 1_000;

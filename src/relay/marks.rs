@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn restored_relay_takes_no_outbox_for_old_copy() {
+    fn restored_relay_reports_no_client_as_old_copy() {
         let outboxes = signed_in(&[claim(1, said(4), &[said(1)])]);
         assert!(!outboxes.is_old(&claim(1, said(90), &[said(60), said(70)])));
     }

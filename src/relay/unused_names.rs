@@ -17,8 +17,8 @@ use super::roll::Change;
 use super::unwritten::Kept;
 use super::{Out, Relay, Timer};
 
-/// Age after which a returning member uses its name. A user who only tries the program returns
-/// within a day.
+/// Age from which a returning member counts as using its name. A user who only tries the program
+/// returns within a day.
 const FIRST_DAY: Duration = Duration::from_secs(24 * 3_600);
 /// Time for which an unused name is kept: the default retention time of letters, longer than most
 /// absences.

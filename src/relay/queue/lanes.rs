@@ -25,8 +25,8 @@
 //! in the tail.
 //!
 //! Letters are released one chunk at a time. If others wait too, as many bytes of theirs pass
-//! before the next chunk. While another sender's letters wait, greedy senders, however many,
-//! therefore get at most [`CHUNK_BYTES`] for as many bytes of its own.
+//! before the next chunk. Greedy senders, however many, therefore pass at most [`CHUNK_BYTES`] for
+//! as many bytes of a sender that waits with them.
 
 use std::collections::{BTreeMap, VecDeque};
 
