@@ -1,8 +1,8 @@
-//! TCP connections as the relay sees them: how many, whose, and until when.
+//! TCP connections as the relay sees them: their number, owners and time limits.
 //!
-//! Half of the places are for those who have signed in. A connection is a stranger's until a
-//! session that has signed in says something on it, and when there are more than fit, strangers'
-//! connections go first, fairly among networks ([`Crowd`]).
+//! Half of the places are reserved for members. A connection counts as a stranger's until a session
+//! that has signed in sends a packet on it. If there are too many, connections of strangers are
+//! closed first, fairly among networks ([`Crowd`]).
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -15,20 +15,21 @@ use super::limits::{CONN_FIRST_PACKET, CONN_IDLE, UNCONFIRMED_FOR, source};
 use super::sessions::Slot;
 use super::{Out, Relay, Timer};
 
-/// Connections of one session that count as a member's: the one in use and the one it moves to.
+/// Connections of one session that count as a member's: the current one and the one it moves to.
 const CONNS_OF_SESSION: usize = 2;
-/// A stranger that talks is moved behind others that are quieter once in this time: each packet
-/// would cost as much as it.
+/// Minimum interval between two updates of a stranger's rank by activity: an update for each packet
+/// would cost as much as the packet.
 const HEARD_STEP: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Conn {
     remote: SocketAddr,
-    /// Closed at this time unless a valid packet comes.
+    /// The connection is closed then unless a valid packet arrives.
     until: Tick,
-    /// The session whose packets came last.
+    /// The session of the last packets.
     pub(super) session: Option<Slot>,
-    /// The session granted here that is not confirmed, if it is still there.
+    /// The unconfirmed session granted on this connection, which may be gone, and its serial
+    /// number.
     pending: Option<(Slot, u64)>,
     /// A handshake was answered since the last valid packet.
     shaken: bool,
@@ -36,22 +37,22 @@ pub(super) struct Conn {
     scheduled: Option<Tick>,
 }
 
-/// The party that a connection counts for.
+/// The party that a connection is counted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
-    /// No session on it has signed in; a packet came last about then.
+    /// No session on it has signed in; the time of its last packet is accurate to [`HEARD_STEP`].
     Stranger(Tick),
-    /// This session's.
+    /// A session that has signed in.
     Member(Slot),
 }
 
-/// The connections that are open, and how many each source has.
+/// The open connections, and their number for each source.
 #[derive(Debug, Default)]
 pub(super) struct Conns {
     conns: BTreeMap<ConnId, Conn>,
     by_source: BTreeMap<IpAddr, usize>,
     strangers: Crowd,
-    /// Those of sessions that have signed in, the oldest first, and how many each source has.
+    /// Connections of sessions that have signed in, oldest first, and their number for each source.
     by_session: BTreeMap<Slot, Vec<ConnId>>,
     members_by_source: BTreeMap<IpAddr, usize>,
 }
@@ -88,20 +89,20 @@ impl Conns {
         self.conns.insert(conn, entry);
     }
 
-    /// Whether there is no place for one more of this source, not even that of a stranger.
+    /// Whether one more connection from `remote` must be refused, even as a stranger's.
     fn is_full(&self, remote: SocketAddr, max: usize, per_address: usize) -> bool {
         let of_source = self.by_source.get(&source(remote.ip())).copied().unwrap_or(0);
         let is_crowded = !remote.ip().is_loopback() && of_source >= per_address;
         is_crowded || (self.conns.len() >= max && self.strangers.is_empty())
     }
 
-    /// The stranger that must go, if more connections are here than fit into `max` places.
+    /// Returns the stranger's connection to close if there are more than `max` connections.
     fn pushed_out(&self, max: usize) -> Option<ConnId> {
         let fit = self.conns.len() <= max && self.strangers.len() <= max.div_ceil(2);
         if fit { None } else { self.strangers.first_to_go() }
     }
 
-    /// A stranger has said something.
+    /// Records a packet of a stranger.
     pub(super) fn note_heard(&mut self, now: Tick, conn: ConnId) {
         let Some(entry) = self.conns.get_mut(&conn) else { return };
         if let Standing::Stranger(heard) = entry.standing
@@ -128,11 +129,12 @@ impl Conns {
         }
     }
 
-    /// A session that has signed in speaks here: the connection is a member's, unless its source
-    /// has as many of those as it may have.
+    /// Counts the connection as the session's, which has signed in, unless its source already has
+    /// `per_source` such connections.
     pub(super) fn join_session(&mut self, now: Tick, conn: ConnId, slot: Slot, per_source: usize) {
         let Some(entry) = self.conns.get_mut(&conn) else { return };
-        let (remote, standing) = (entry.remote, entry.standing);
+        let remote = entry.remote;
+        let standing = entry.standing;
         let of_source = self.members_by_source.get(&source(remote.ip())).copied().unwrap_or(0);
         let is_crowded = !remote.ip().is_loopback() && of_source >= per_source;
         if standing == Standing::Member(slot) || is_crowded {
@@ -149,10 +151,11 @@ impl Conns {
         }
     }
 
-    /// A connection is a stranger's again.
+    /// Counts a connection as a stranger's again.
     fn leave_session(&mut self, now: Tick, conn: ConnId) {
         let Some(entry) = self.conns.get_mut(&conn) else { return };
-        let (remote, standing) = (entry.remote, entry.standing);
+        let remote = entry.remote;
+        let standing = entry.standing;
         if matches!(standing, Standing::Member(_)) {
             entry.standing = Standing::Stranger(now);
             self.leave_standing(conn, remote, standing);
@@ -160,7 +163,7 @@ impl Conns {
         }
     }
 
-    /// A session has ended.
+    /// Counts the connections of an ended session as strangers'.
     pub(super) fn end_session(&mut self, now: Tick, slot: Slot) {
         for conn in self.by_session.get(&slot).cloned().unwrap_or_default() {
             self.leave_session(now, conn);
@@ -170,7 +173,8 @@ impl Conns {
 
 impl Relay {
     pub(super) fn open_conn(&mut self, now: Tick, conn: ConnId, remote: SocketAddr, out: &mut Out) {
-        let (max, per_address) = (self.limits.conns, self.limits.conns_per_address);
+        let max = self.limits.conns;
+        let per_address = self.limits.conns_per_address;
         if self.limits.per_sender && self.conns.is_full(remote, max, per_address) {
             self.stats.conns_refused += 1;
             out.effects.push(Effect::Close(Path::Tcp(conn)));
@@ -186,7 +190,7 @@ impl Relay {
             scheduled: None,
         };
         match &mut self.guests {
-            // As long as it may be a guest's, the guests know when its time is up.
+            // While it may be a guest's, `guests` keeps its deadline.
             Some(guests) => guests.open(now, conn, remote),
             None => self.deadlines.set(Timer::Conn(conn), Some(entry.until), &mut entry.scheduled),
         }
@@ -199,7 +203,8 @@ impl Relay {
         }
     }
 
-    /// The first packet came on a connection that could have been a guest's: it has as long as others.
+    /// Handles the first packet on a connection that could have been a guest's. It gets the time
+    /// limit of any new connection.
     pub(super) fn note_no_guest(&mut self, now: Tick, conn: ConnId) {
         let Some(guests) = &mut self.guests else { return };
         if guests.is_no_guest(conn)
@@ -210,9 +215,10 @@ impl Relay {
         }
     }
 
-    /// A first handshake message was answered: its client gets as long to confirm it as the session
-    /// does, once. A client that handshakes again and again without confirming holds no connection
-    /// by that.
+    /// Extends the connection's time limit after an answered handshake message, so that the client
+    /// can confirm the session.
+    ///
+    /// Only once: a client that repeats handshakes without confirming must not keep the connection.
     pub(super) fn note_handshake(&mut self, now: Tick, conn: ConnId) {
         let Some(entry) = self.conns.get_mut(conn) else { return };
         if !std::mem::replace(&mut entry.shaken, true) {
@@ -220,15 +226,15 @@ impl Relay {
         }
     }
 
-    /// The session that was granted on this connection before and is not confirmed: it gives way to
-    /// the next one.
+    /// Returns the unconfirmed session granted on this connection earlier; it gives way to the next
+    /// one.
     pub(super) fn pending_on(&self, path: Path) -> Option<Slot> {
         let Path::Tcp(conn) = path else { return None };
         let (slot, serial) = self.conns.conns.get(&conn)?.pending?;
         self.sessions.is_unconfirmed(slot, serial).then_some(slot)
     }
 
-    /// This session was granted on that path, and waits to be confirmed.
+    /// Records the unconfirmed session granted on this path.
     pub(super) fn note_pending(&mut self, path: Path, slot: Slot, serial: u64) {
         if let Path::Tcp(conn) = path
             && let Some(entry) = self.conns.get_mut(conn)
@@ -237,8 +243,8 @@ impl Relay {
         }
     }
 
-    /// A valid packet of this session came on the connection. One that has not signed in keeps it
-    /// no longer than it may take for that.
+    /// Records a valid packet of `session` on the connection. A session that has not signed in
+    /// keeps the connection only until its time limit for that.
     pub(super) fn note_valid_packet(&mut self, now: Tick, conn: ConnId, session: Slot) {
         let Some(entry) = self.conns.get_mut(conn) else { return };
         entry.session = Some(session);
@@ -255,8 +261,8 @@ impl Relay {
         }
     }
 
-    /// A session that has signed in is on this path. A quarter of half the places is as much as one
-    /// source has of those that are for members.
+    /// Counts the path of a session that has signed in as a member's. One source gets at most a
+    /// quarter of the half that is reserved for members.
     pub(super) fn count_as_member(&mut self, now: Tick, path: Path, slot: Slot) {
         if let Path::Tcp(conn) = path
             && let Some(entry) = self.conns.get_mut(conn)
@@ -278,7 +284,7 @@ impl Relay {
         }
     }
 
-    /// Closes a connection from our side.
+    /// Closes a connection from the relay's side.
     pub(super) fn close_conn(&mut self, now: Tick, conn: ConnId, out: &mut Out) {
         if let Some(gone) = self.conns.forget(conn) {
             out.effects.push(Effect::Close(Path::Tcp(conn)));

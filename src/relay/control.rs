@@ -1,10 +1,10 @@
-//! Control messages, read within a rate for each member: what would be more waits in its stream,
-//! whose credit is withheld until then. Nothing is dropped.
+//! Control messages, read within a rate for each member. Excess messages wait in the stream, whose
+//! credit is withheld until then; nothing is dropped.
 //!
-//! A message costs by its length, and more when it makes the relay write to its disk. One with news
-//! of letters (stored, read, a refusal heard) is paid for by those, so that a recipient of ten
-//! thousand letters a second never meets the rate. Before the welcome nothing is read behind a
-//! sign-in: what a stranger says takes its credit of 4 KiB and no more.
+//! A message costs by its length, and more if the relay writes to disk for it. News of letters
+//! (stored, read, a refusal received) is paid for by the letters. A recipient of ten thousand
+//! letters a second therefore never hits the rate. Nothing behind a sign-in is read before the
+//! welcome, so a stranger uses at most its credit of 4 KiB.
 
 use crate::base::{Effect, Now, Tick};
 use crate::wire::frame::StreamId;
@@ -17,33 +17,32 @@ use super::roll::Change;
 use super::sessions::{SignIn, Slot};
 use super::{Event, Out, Record, Relay};
 
-/// Bytes of a message that cost as much as a message: reading one costs about as much as copying a
-/// name of them.
+/// Bytes of a message that cost as much as a message: parsing one costs about as much as copying a
+/// name of this length.
 const BYTES_A_UNIT: usize = 32;
 /// Extra cost of a write to the disk, in messages.
 const WRITE_COST: u32 = 4;
-/// Extra cost of a list of names, plus one for each name: all of its rows are written again.
+/// Extra cost of a list of names, plus one for each name: all its rows are written again.
 const LIST_COST: u32 = 100;
 
-/// Result of a message.
+/// Result of reading a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Read {
-    /// It was news of letters, which are counted already.
+    /// News of letters, which are already counted.
     News,
-    /// It costs this much more than its length.
+    /// Cost in addition to its length.
     Costs(u32),
-    /// It breaks the protocol.
+    /// A violation of the protocol.
     Broken,
 }
 
 impl Relay {
-    /// Reads what this session says, for as long as it may say more.
+    /// Reads control messages of this session as long as its rate allows.
     pub(super) fn read_control(&mut self, now: Now, slot: Slot, out: &mut Out) {
         let mut incoming = std::mem::take(&mut self.incoming);
         while self.may_say_more(now.tick, slot) {
             let Some(session) = self.sessions.get_mut(slot) else { break };
-            // Bulk has no messages yet. What comes there is dropped, so that it does not fill the
-            // memory.
+            // No messages are defined for bulk yet. Drop them, so that they do not fill the memory.
             let is_control = session.peer.receive(StreamId::Control, &mut incoming);
             if !is_control && !session.peer.receive(StreamId::Bulk, &mut incoming) {
                 break;
@@ -64,8 +63,8 @@ impl Relay {
         self.incoming = incoming;
     }
 
-    /// Whether one more message is there and is read now; if only the rate forbids it, the session
-    /// is looked at again in time.
+    /// Whether a control message is available and may be read now. If only the rate forbids it,
+    /// schedules the session for the time when it is allowed.
     fn may_say_more(&mut self, now: Tick, slot: Slot) -> bool {
         let Some(session) = self.sessions.get_mut(slot) else { return false };
         session.control_from = None;
@@ -97,7 +96,8 @@ impl Relay {
     }
 
     fn handle_control(&mut self, now: Now, slot: Slot, message: &[u8], out: &mut Out) -> Read {
-        let (effects, mut is_news) = (out.effects.len(), false);
+        let effects = out.effects.len();
+        let mut is_news = false;
         match ToRelay::decode(message) {
             Ok(Some(ToRelay::SignIn { name, invite, screen_follows, outbox, features })) => {
                 let claim = SigningIn { name, invite, screen_follows, outbox, features };
@@ -106,7 +106,7 @@ impl Relay {
             Ok(Some(ToRelay::Screen { flags, names })) => self.handle_screen(slot, flags, names, out),
             Ok(Some(ToRelay::Stored { from, outbox, through, mark, at_full_second })) => {
                 let through = Through { number: through, mark, at_full_second };
-                is_news = self.handle_stored(now.tick, slot, (from, outbox), through, out);
+                is_news = self.handle_stored(now.tick, slot, from, outbox, through, out);
             }
             Ok(Some(ToRelay::Read { from, outbox, through })) => {
                 is_news = self.handle_read(now.tick, slot, from, outbox, through, out);

@@ -1,10 +1,9 @@
-//! Which connection goes first when there is no place for all: one of the network that has most of
-//! them.
+//! Selects the connection to close if there are too many: one of the network that has the most.
 //!
-//! Networks are nested as they are handed out: /48 ⊃ /56 ⊃ /64, and /24 ⊃ an IPv4 address. The
-//! largest crowd of the widest networks gives way, in it the largest of the next size, and in that
-//! the connection that has been quiet for longest; of crowds of one size the one that has been
-//! quiet for longest. So a party that opens many displaces its own, however many addresses it has.
+//! Networks are nested as they are assigned: /48 ⊃ /56 ⊃ /64, and /24 ⊃ an IPv4 address. The
+//! largest of the widest networks gives way, in it the largest of the next size, and in that the
+//! quietest connection. Among networks with equally many connections the quietest gives way. A
+//! party that opens many connections therefore displaces its own, however many addresses it has.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +14,7 @@ use crate::session::PrefixLen;
 
 use super::limits::source;
 
-/// Sizes of networks, the widest first.
+/// Prefix lengths of networks, the widest first.
 const LENS: [PrefixLen; LEVELS] = [PrefixLen::SITE, PrefixLen::HOME, PrefixLen::SOURCE];
 const LEVELS: usize = 3;
 
@@ -23,23 +22,23 @@ const LEVELS: usize = 3;
 #[derive(Clone, Copy, Debug)]
 struct Network {
     count: usize,
-    /// When something last came from it, and where.
+    /// Time and connection of the last packet from this network.
     heard: (Tick, ConnId),
 }
 
-/// Rank of a network among those within the same wider one; the last one gives way first.
+/// Rank of a network among those within the same wider one; the last gives way first.
 type Rank = (IpAddr, usize, Reverse<(Tick, ConnId)>, IpAddr);
 
-/// Before every connection.
+/// Sorts before every connection.
 const NEVER: (Tick, ConnId) = (Tick::ZERO, ConnId(0));
 
-/// The connections that may have to go.
+/// The connections that may have to be closed.
 #[derive(Debug, Default)]
 pub(super) struct Crowd {
-    /// By level and address.
+    /// Networks by level and address.
     networks: [BTreeMap<IpAddr, Network>; LEVELS],
     ranks: [BTreeSet<Rank>; LEVELS],
-    /// Those of one source, the quietest first.
+    /// Connections by source, the quietest first.
     conns: BTreeSet<(IpAddr, Tick, ConnId)>,
 }
 
@@ -52,7 +51,7 @@ impl Crowd {
         self.conns.is_empty()
     }
 
-    /// A connection, heard last at `heard`.
+    /// Adds a connection whose last packet came at `heard`.
     pub(super) fn insert(&mut self, ip: IpAddr, heard: Tick, conn: ConnId) {
         self.conns.insert((source(ip), heard, conn));
         self.change(ip, |network| {
@@ -61,7 +60,7 @@ impl Crowd {
         });
     }
 
-    /// A connection that was heard last at `heard` is no longer one of these.
+    /// Removes a connection that was added with `heard`.
     pub(super) fn remove(&mut self, ip: IpAddr, heard: Tick, conn: ConnId) {
         if self.conns.remove(&(source(ip), heard, conn)) {
             self.change(ip, |network| network.count -= 1);
@@ -70,10 +69,11 @@ impl Crowd {
 
     fn change(&mut self, ip: IpAddr, change: impl Fn(&mut Network)) {
         let networks = LENS.map(|len| len.network(ip));
-        // All of the widest networks are within one that is everything.
+        // All of the widest networks are within one root network.
         let wider = [IpAddr::from([0; 4]), networks[0], networks[1]];
         for level in 0..LEVELS {
-            let (own, wider) = (networks[level], wider[level]);
+            let own = networks[level];
+            let wider = wider[level];
             let nothing = Network { count: 0, heard: NEVER };
             let network = self.networks[level].entry(own).or_insert(nothing);
             self.ranks[level].remove(&(wider, network.count, Reverse(network.heard), own));
@@ -86,7 +86,7 @@ impl Crowd {
         }
     }
 
-    /// The connection that goes first.
+    /// Returns the connection to close first.
     pub(super) fn first_to_go(&self) -> Option<ConnId> {
         let mut within = IpAddr::from([0; 4]);
         for ranks in &self.ranks {
@@ -127,11 +127,11 @@ mod tests {
         let home = [("2001:db8:0:1::1", 9), ("2001:db8:0:2::1", 8), ("2001:db8:0:100::1", 1)];
         assert_eq!(first(&home), 1, "a /56 of a /48");
         let alike = [("192.0.2.1", 5), ("198.51.100.1", 4), ("203.0.113.1", 6)];
-        assert_eq!(first(&alike), 1, "of crowds of one size the quietest");
+        assert_eq!(first(&alike), 1, "the quietest of equally large networks");
     }
 
     #[test]
-    fn all_go_one_after_the_other() {
+    fn every_connection_is_selected_once_and_no_state_is_left() {
         let addresses = ["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8:0:1::1", "2001:db8:1::1"];
         let all: Vec<_> = (0..40).map(|n| (addresses[n % 5], n as u64 % 7)).collect();
         let mut crowd = crowd(&all);

@@ -1,5 +1,5 @@
-//! Letters that the disk has damaged: they are handed to nobody and stay on the disk as they are; their authors are told,
-//! where it is known who they are.
+//! Damaged letters on disk. They are not sent to their recipients and stay on disk unchanged; their
+//! senders, if known, receive a refusal.
 
 use crate::base::{Effect, Label, LetterId, Tick, Ticket};
 use crate::wire::message::Reason;
@@ -12,19 +12,21 @@ use super::queue::Author;
 use super::records::{OwedRefusal, Record};
 use super::{Event, Out, Relay};
 
-/// A damaged letter that is being taken out of its mailbox.
+/// A damaged letter that is being removed from its mailbox.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DamagedLetter {
     place: u64,
     to: MemberId,
-    /// Who wrote it, and its length, where they are known.
+    /// Sender, identifier and body length, if known.
     letter: Option<(Author, LetterId, usize)>,
     may_have_arrived: bool,
 }
 
 impl Relay {
-    /// Takes a damaged letter out of its mailbox; what is answered when that is durable. `None` if it stays for now: it
-    /// is on its way out already or has left, is in memory too, or its author can be told of nothing more.
+    /// Removes a damaged letter from its mailbox and returns the ticket of the record.
+    ///
+    /// Returns `None` if it stays for now: it is being removed or gone, it is in memory too, or its
+    /// sender has too many pending refusals.
     pub(super) fn put_aside(
         &mut self,
         to: MemberId,
@@ -48,7 +50,8 @@ impl Relay {
         let name = self.members.name(to).clone();
         let owed = letter.and_then(|(author, id, _)| {
             let Author::Member(author) = author else { return None };
-            let (from, to) = (self.members.name(author).clone(), name.clone());
+            let from = self.members.name(author).clone();
+            let to = name.clone();
             Some(OwedRefusal { from, to, id, reason: Reason::Damaged, may_have_arrived })
         });
         let letter = DamagedLetter { place, to, letter, may_have_arrived };
@@ -58,7 +61,8 @@ impl Relay {
         Some(ticket)
     }
 
-    /// The letter is out of its mailbox, and what is behind it may be loaded; or it is met again later.
+    /// Handles the commit of a removal, after which the letters behind it may be loaded. If it
+    /// failed, the letter is found again later.
     pub(super) fn handle_damaged(
         &mut self,
         now: Tick,

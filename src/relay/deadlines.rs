@@ -1,12 +1,14 @@
-//! When each part of the relay wants time to pass, in one ordered set.
+//! Deadlines of all parts of the relay, in one ordered set.
 
 use std::collections::BTreeSet;
 
 use crate::base::Tick;
 
-/// The earliest deadline first, one for each part that is there. A deadline that moves back stays where it is: whoever
-/// is woken looks at its own state, and sets the deadline it then has. One that moves forward leaves its old place. So
-/// there are as many entries as parts, and those of parts that are gone until their time has come.
+/// An ordered set of deadlines, at most one per key.
+///
+/// Moving a deadline later leaves the entry in place: the owner re-checks its state when woken and
+/// sets its current deadline. Moving it earlier removes the old entry. Entries of keys that no
+/// longer exist stay until their time has come.
 #[derive(Debug)]
 pub(super) struct Deadlines<K> {
     entries: BTreeSet<(Tick, K)>,
@@ -17,7 +19,7 @@ impl<K: Ord + Copy> Deadlines<K> {
         Deadlines { entries: BTreeSet::new() }
     }
 
-    /// Wakes `key` at `tick`, unless `scheduled` says that it is woken by then anyway.
+    /// Wakes `key` at `tick`, unless `scheduled` shows that it is woken by then.
     pub(super) fn set(&mut self, key: K, tick: Option<Tick>, scheduled: &mut Option<Tick>) {
         let Some(tick) = tick else { return };
         if scheduled.is_some_and(|earlier| earlier <= tick) {
@@ -29,13 +31,14 @@ impl<K: Ord + Copy> Deadlines<K> {
         self.entries.insert((tick, key));
     }
 
-    /// Whoever is due at `now`. The caller clears that one's `scheduled` mark if it equals the tick given.
+    /// Removes and returns the first key due at `now`. The caller clears its `scheduled` mark if
+    /// that equals the returned tick.
     pub(super) fn pop_due(&mut self, now: Tick) -> Option<(Tick, K)> {
         self.entries.first().filter(|due| due.0 <= now)?;
         self.entries.pop_first()
     }
 
-    /// The earliest deadline, perhaps one that has moved back since.
+    /// Returns the earliest deadline, which may have moved later since.
     pub(super) fn next(&self) -> Option<Tick> {
         self.entries.first().map(|due| due.0)
     }
@@ -46,8 +49,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_earliest_comes_first_and_a_later_one_is_not_queued_twice() {
-        let (mut deadlines, mut mark) = (Deadlines::new(), None);
+    fn earliest_comes_first_and_later_deadline_is_not_queued_twice() {
+        let mut deadlines = Deadlines::new();
+        let mut mark = None;
         let at = Tick::from_micros;
         deadlines.set('a', Some(at(5)), &mut mark);
         deadlines.set('a', Some(at(9)), &mut mark);
@@ -61,8 +65,9 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_that_moves_to_and_fro_has_one_entry() {
-        let (mut deadlines, mut mark) = (Deadlines::new(), None);
+    fn deadline_moved_back_and_forth_has_one_entry() {
+        let mut deadlines = Deadlines::new();
+        let mut mark = None;
         for second in 0..1_000_u64 {
             let now = second * 1_000_000;
             deadlines.set('a', Some(Tick::from_micros(now + 75_000_000)), &mut mark);

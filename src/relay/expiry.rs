@@ -1,4 +1,4 @@
-//! Letters that have waited for too long: found on the disk, the oldest first, and refused as
+//! Expiry: finds letters on disk that have waited too long, oldest first, and refuses them as
 //! `expired`.
 
 use std::time::Duration;
@@ -14,7 +14,8 @@ use super::queue::Author;
 use super::records::{OwedRefusal, Record};
 use super::{Out, Relay, Timer};
 
-/// Between two steps of expiry at least, and after one that could not finish: nothing spins.
+/// Minimum interval between two steps of expiry, also after one that could not finish, so that the
+/// loop does not spin.
 pub(super) const SWEEP_AGAIN: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +26,7 @@ pub(super) struct Expiring {
     id: LetterId,
     len: usize,
     may_have_arrived: bool,
-    /// Its mailbox counts it: it has not left it before.
+    /// Whether the mailbox counts the letter: it has not left it yet.
     counted: bool,
 }
 
@@ -35,7 +36,7 @@ impl Relay {
         self.deadlines.set(Timer::Sweep, Some(at), &mut self.post.sweep_scheduled);
     }
 
-    /// Looks for letters that have waited for too long, the oldest first.
+    /// Starts a search for letters that have waited too long, oldest first.
     pub(super) fn handle_sweep_time(&mut self, now: Tick, tick: Tick, out: &mut Out) {
         if self.post.sweep_scheduled == Some(tick) {
             self.post.sweep_scheduled = None;
@@ -58,7 +59,8 @@ impl Relay {
 
     pub(super) fn handle_oldest(&mut self, now: Now, rows: &[Row], out: &mut Out) {
         self.post.swept = None;
-        let (clock, keep) = (self.post.clock.now(now.tick), self.limits.keep.as_millis() as u64);
+        let clock = self.post.clock.now(now.tick);
+        let keep = self.limits.keep.as_millis() as u64;
         for row in rows {
             if let Held::Damaged(label) = &row.held {
                 if let Some(to) = self.members.find_ever(row.owner.as_str()) {
@@ -75,7 +77,7 @@ impl Relay {
         }
         match rows.last() {
             Some(row) => self.sweep_on(row.place, out),
-            // Nothing is left, or only what could not expire.
+            // Nothing is left, or only letters that could not expire.
             None if !self.post.stock.is_empty() => {
                 self.sweep_later(now.tick + SWEEP_AGAIN);
             }
@@ -86,7 +88,9 @@ impl Relay {
     fn expire(&mut self, now: Tick, row: &Row, out: &mut Out) {
         let Some(to) = self.members.find_ever(row.owner.as_str()) else { return };
         let Some(entry) = self.entry_of(now, row) else { return };
-        let (author, id, len) = (entry.author, entry.id, entry.len);
+        let author = entry.author;
+        let id = entry.id;
+        let len = entry.len;
         let may = match author {
             Author::Member(author) => self.places[author.0].flows.may_owe_refusal(),
             Author::Echo | Author::Guest(_) => true,
@@ -115,8 +119,8 @@ impl Relay {
         out.effects.push(Effect::Persist(ticket, Record::Expired { place, owed }));
     }
 
-    /// Letters behind this one in its mailbox may be loaded: its author hears first that it was
-    /// refused. If that could not be written down it stays where it is.
+    /// Handles the commit of an expiry. The letters behind it may then be loaded: the sender
+    /// receives the refusal first. If the write failed, the letter stays in its mailbox.
     pub(super) fn handle_expired(&mut self, now: Tick, ticket: Ticket, letter: Expiring, durable: bool) {
         let Expiring { place, author, to, id, len, may_have_arrived, counted } = letter;
         self.post.expiring.remove(&place);
@@ -137,6 +141,4 @@ impl Relay {
             self.sessions.mark(slot);
         }
     }
-
-    // The clock and the end.
 }

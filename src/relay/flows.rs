@@ -1,14 +1,9 @@
-//! What one author has sent: for each outbox and recipient, how far its letters have come and which of them were
-//! refused. From this come the answers to repeated letters, the `behind` refusals that keep the order, and the
-//! receipts.
+//! The flows of one sender: for each outbox and recipient, how far its letters have come and which
+//! were refused. They decide about repeated letters, the `behind` refusals that keep the order, and
+//! the receipts.
 //!
-//! The watermarks outlive the author's sessions, and on disk the relay; what was refused counts in one session only,
-//! since a client begins each with what it then knows.
-//!
-//! Files: `lookups` (unknown names, and conversations whose answers wait), `again` (letters that
-//! come a second time), `owed` (refusals of what was accepted), `held_back` (what is told at full
-//! seconds), `correspondents`, `outbox` (flows by their outboxes), `found` (what the disk had when
-//! the relay started).
+//! The watermarks outlive the sender's sessions and, on disk, the relay. Refusals count in one
+//! session only, because a client begins each session with its current knowledge.
 
 mod again;
 mod correspondents;
@@ -36,19 +31,19 @@ pub(super) use lookups::{Answer, Numbers};
 use lookups::{Unknowns, Waiting};
 use owed::OwedRefusals;
 
-/// One outbox and one recipient. Those to one recipient are neighbours.
+/// One outbox and one recipient. Flows to one recipient are adjacent in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct FlowId {
     pub(super) to: To,
     pub(super) outbox: OutboxId,
 }
 
-/// Who letters go to.
+/// The recipient of a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum To {
     /// The relay itself.
     Echo,
-    /// A guest: what it gets is confirmed by nobody.
+    /// A guest. Nothing that it receives is ever confirmed.
     Guest(GuestId),
     Member(MemberId),
 }
@@ -62,52 +57,51 @@ impl To {
     }
 }
 
-/// What is to be done with a letter.
+/// How a letter fits into the order of its flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// It is next: take it.
+    /// It is next and can be taken.
     Next,
-    /// The letter before it was refused: refuse it for this reason.
+    /// Its `prev` names a refused letter. It must be refused for this reason.
     Behind(Reason),
-    /// It was taken before: it has or will have its receipt.
+    /// It was taken before. Its receipt was sent or will be.
     Repeated,
-    /// Another one was taken under its number: an old copy of the outbox has numbered it.
+    /// Another letter was taken under its number: an old copy of the outbox has numbered it.
     OldCopy,
-    /// There are too many flows.
+    /// The sender has too many flows.
     Crowded,
 }
 
-/// How a letter is numbered.
+/// The number of a letter and its predecessor.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Numbered {
     pub(super) number: u64,
-    /// The last number before it that its author does not know to be refused.
+    /// The last number before it that its sender does not know to be refused.
     pub(super) prev: u64,
     pub(super) mark: Mark,
 }
 
-/// How far the letters of one flow have come.
+/// Watermarks of one flow: the last letter accepted, delivered and read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Marks {
     pub(super) accepted: u64,
     pub(super) delivered: u64,
     pub(super) read: u64,
-    /// When the last accepted one was taken, on the relay's own clock, in milliseconds.
+    /// Time at which the last accepted letter was taken, in milliseconds of the uptime clock.
     pub(super) since: u64,
-    /// Under which the last one that was taken was numbered; those before it were under no higher
-    /// ones.
+    /// Outbox mark of the last letter taken. The marks of earlier letters are not higher.
     pub(super) mark: Mark,
 }
 
 impl Marks {
-    /// The recipient has every letter up to `number`.
+    /// Records that the recipient has every letter up to `number`.
     fn deliver(&mut self, number: u64) {
         self.accepted = self.accepted.max(number);
         self.delivered = self.delivered.max(number);
     }
 }
 
-/// Why a letter was refused, and whether it may have arrived.
+/// Reason of a refusal, and whether the letter may have arrived.
 pub(super) type Refusal = (Reason, bool);
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -115,49 +109,50 @@ struct Flow {
     /// The last letter that was taken and not refused.
     taken: u64,
     marks: Marks,
-    /// When a letter of it came last, on the relay's own clock, in milliseconds.
+    /// Time of the last letter, taken or refused, in milliseconds of the uptime clock.
     touched: u64,
-    /// When the first of the letters was taken that no receipt has called accepted, by the wall clock; and what the last
-    /// receipt said of that.
+    /// Wall time of the first letter that no receipt has reported as accepted, and the value of
+    /// this time in the last receipt.
     taken_at: Option<Wall>,
     told_taken_at: Wall,
-    /// The refused numbers that no later letter has overtaken, and the reason for which those
-    /// behind them are refused. They count in session `refused_in` only.
+    /// Refused numbers that no later letter has overtaken, and the reason for refusing letters
+    /// behind them. Valid in session `refused_in` only.
     refused: Option<(Numbers, Reason)>,
     refused_in: u32,
     again: Again,
     standing: Standing,
-    /// The session in which a receipt is owed; [`NEVER`]: none is.
+    /// The session in which a receipt is pending, or [`NEVER`].
     owed_in: u32,
-    /// The session in which the marks rose last: what was said in it may not have arrived, and is
-    /// owed in the next one.
+    /// The session in which the marks rose last. Its receipts may not have arrived, so a receipt is
+    /// pending in the next session too.
     raised_in: u32,
-    /// The marks rose since they were last written down.
+    /// Whether the marks rose since they were last persisted.
     unwritten: bool,
 }
 
 /// No session.
 const NEVER: u32 = 0;
-/// The number that counts as the session before the first one: the one before it is not [`NEVER`].
+/// Number of the session before the first one; its predecessor must not be [`NEVER`].
 const FIRST: u32 = 2;
 
-/// Whether the author of a flow may know that its recipient exists.
+/// Whether the sender of a flow may know that its recipient exists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Standing {
-    /// Nothing was said of it yet.
+    /// Nothing has been reported about it.
     #[default]
     New,
     /// Its answers wait: see [`lookups`].
     Waits,
-    /// It knows.
+    /// The sender knows it.
     Known,
 }
 
 impl Flow {
-    /// Later letters whose `prev` is among these numbers are refused for `reason`.
+    /// Records that later letters whose `prev` is among these numbers are refused for `reason`.
     fn refuse(&mut self, numbers: Numbers, reason: Reason, session: u32) {
         let all = self.refused_now(session).map_or(numbers, |(refused, _)| refused.span(numbers));
-        (self.refused, self.refused_in) = (Some((all, reason)), session);
+        self.refused = Some((all, reason));
+        self.refused_in = session;
     }
 
     fn refused_now(&self, session: u32) -> Option<(Numbers, Reason)> {
@@ -178,7 +173,7 @@ impl Flow {
         self.owed_in = session;
     }
 
-    /// The marks rose: the next session is owed a receipt too.
+    /// Records that the marks rose: the next session gets a receipt too.
     fn raise(&mut self, id: FlowId, session: u32, raised: &mut Vec<FlowId>) {
         if self.raised_in != session && self.standing != Standing::Waits {
             self.raised_in = session;
@@ -187,29 +182,30 @@ impl Flow {
     }
 }
 
-/// Above this many entries of `raised` and two for each flow, those of flows that are gone are
-/// forgotten. That looks at all entries, of which half are then gone.
+/// Entries of `raised`, beyond two for each flow, from which entries of removed flows are dropped.
+///
+/// 64: the clean-up visits every entry and drops at least half of them, so it pays for itself.
 const RAISED_SLACK: usize = 64;
 
-/// The flows of one author.
+/// The flows of one sender.
 #[derive(Debug)]
 pub(super) struct Flows {
     flows: BTreeMap<FlowId, Flow>,
-    /// Counts the sessions, so that the start of one costs the same however many flows there are.
+    /// Number of the current session. A counter, so that a session starts in constant time.
     session: u32,
-    /// Flows that owe a receipt in this session, and those whose marks rose in it. Either may hold
-    /// flows that are gone.
+    /// Flows with a pending receipt in this session, and flows whose marks rose in it. Both may
+    /// contain removed flows.
     owing: Vec<FlowId>,
     raised: Vec<FlowId>,
-    /// Flows whose marks rose since they were last written down.
+    /// Flows whose marks rose since they were last persisted.
     unwritten: BTreeSet<FlowId>,
-    /// What was refused in this session because nobody has the name. It counts when somebody takes the name.
+    /// Letters refused in this session as unknown. They matter if the name is registered.
     unknowns: Unknowns,
-    /// Conversations of which nothing is said before it is said of those before them.
+    /// Flows whose answers wait for those of earlier flows.
     waiting: Waiting,
-    /// Letters that may come again without counting against the author's rate.
+    /// Letters that may be sent again without counting against the sender's rate.
     passes: usize,
-    /// Letters that were accepted and refused later, until the author has heard of it.
+    /// Letters accepted and refused later, until the sender acknowledges the refusal.
     refusals: OwedRefusals,
     correspondents: Correspondents,
     /// Receipts that are held back.
@@ -250,7 +246,7 @@ blank!(
 );
 
 impl Flows {
-    /// A flow its author asks about, if need be a new one; `false` if there are too many.
+    /// Opens a flow that its sender asks about. Returns `false` if the sender has too many flows.
     pub(super) fn open(&mut self, flow: FlowId) -> bool {
         if self.flows.len() >= FLOWS_MAX && !self.flows.contains_key(&flow) {
             return false;
@@ -259,7 +255,8 @@ impl Flows {
         true
     }
 
-    /// The author begins a session: nothing was refused in it, and it is told what it may not know.
+    /// Begins a session of the sender: no refusal counts in it, and unconfirmed receipts and
+    /// refusals are pending again.
     pub(super) fn begin_session(&mut self) {
         self.unknowns.clear();
         self.waiting.begin_session();
@@ -268,9 +265,11 @@ impl Flows {
         self.refusals.begin_session();
     }
 
-    /// Whether this letter to somebody called `name` may be taken now.
+    /// Checks whether this letter to `name` can be taken now.
     pub(super) fn turn_of(&mut self, flow: FlowId, name: &str, letter: Numbered) -> Turn {
         let Numbered { number, prev, mark } = letter;
+        // A known number under a higher mark: the outbox was restored from an old copy, and another
+        // letter has this number.
         if self.flows.get(&flow).is_some_and(|state| number <= state.taken && mark > state.marks.mark) {
             return Turn::OldCopy;
         }
@@ -279,33 +278,41 @@ impl Flows {
             // The refusal holds.
             return Turn::Repeated;
         }
+        // Evict no flow: without its `taken` mark a repeated letter would count as new.
         let is_full = self.flows.len() >= FLOWS_MAX;
         let state = match self.flows.entry(flow) {
             Vacant(_) if is_full => return Turn::Crowded,
             entry => entry.or_default(),
         };
+        // `name` is registered now. Letters refused while it was unknown belong to this flow.
+        // Otherwise a letter written after them would pass as `Next`.
         if let Some(numbers) = self.unknowns.found(flow.outbox, name) {
             state.refuse(numbers, Reason::Behind, self.session);
         }
+        // While earlier lookups wait, even the first receipt would show that the recipient exists.
         if state.standing == Standing::New {
             let waits = self.waiting.holds(flow.outbox, name);
             state.standing = if waits { Standing::Waits } else { Standing::Known };
         }
+        // The sender lost its session or the receipt. Repeat the receipt, if accepted already.
         if number <= state.taken {
             if number <= state.marks.accepted {
                 state.owe(flow, self.session, &mut self.owing);
             }
             return Turn::Repeated;
         }
+        // The sender had not received the refusal of `prev` when it sent this letter. It repeats it
+        // with a corrected `prev`; taken now, it would overtake letters sent again.
         match state.refused_now(self.session) {
             Some((refused, reason)) if refused.contains(prev) => Turn::Behind(reason),
             _ => Turn::Next,
         }
     }
 
-    /// The letter was taken at this time, which is `clock` on the relay's own clock; whether it is
-    /// the first of its flow. Later ones whose `prev` was refused are still behind.
-    pub(super) fn took(&mut self, flow: FlowId, (number, mark): (u64, Mark), at: Wall, clock: u64) -> bool {
+    /// Records that a letter was taken at `at`, which is `clock` on the uptime clock. Returns
+    /// whether it is the first of its flow. Letters whose `prev` is a refused number above it are
+    /// still behind.
+    pub(super) fn took(&mut self, flow: FlowId, number: u64, mark: Mark, at: Wall, clock: u64) -> bool {
         if self.raised.len() > 2 * self.flows.len() + RAISED_SLACK {
             self.forget_stale_raised();
         }
@@ -320,25 +327,24 @@ impl Flows {
         is_first
     }
 
-    /// Forgets which marks rose of flows that are gone: a long session may have had many, as those
-    /// to guests.
+    /// Drops entries of removed flows from `raised`. Flows to guests can make them many.
     fn forget_stale_raised(&mut self) {
-        let (flows, session) = (&self.flows, self.session);
+        let flows = &self.flows;
+        let session = self.session;
         self.raised.sort_unstable();
         self.raised.dedup();
         self.raised.retain(|id| flows.get(id).is_some_and(|state| state.raised_in == session));
     }
 
-    /// A letter came that was refused.
+    /// Records the time of a letter that was refused.
     pub(super) fn touch(&mut self, flow: FlowId, clock: u64) {
         if let Some(state) = self.flows.get_mut(&flow) {
             state.touched = clock;
         }
     }
 
-    /// The letter was refused, at once or after it had been taken; in both cases it may come again.
-    /// One that was refused as behind another has a pass: it is sent again without its author's
-    /// doing.
+    /// Records a refusal, immediate or later; the letter may be sent again. One refused as `behind`
+    /// gets a pass, because its client repeats it unasked.
     pub(super) fn refused(&mut self, flow: FlowId, number: u64, reason: Reason) {
         let Some(state) = self.flows.get_mut(&flow) else { return };
         state.taken = state.taken.min(number.saturating_sub(1)).max(state.marks.accepted);
@@ -349,8 +355,7 @@ impl Flows {
         }
     }
 
-    /// Whether a letter comes a second time because it was refused as behind another: once for each
-    /// number.
+    /// Whether a letter is repeated after `behind`; uses up the pass of its number.
     pub(super) fn comes_again(&mut self, flow: FlowId, number: u64) -> bool {
         let again =
             self.passes > 0 && self.flows.get_mut(&flow).is_some_and(|state| state.again.redeem(number));
@@ -358,7 +363,7 @@ impl Flows {
         again
     }
 
-    /// The relay answers for every letter up to `number`, the last of which was taken at `since`.
+    /// Raises the accepted mark. The last of these letters was taken at `since`.
     pub(super) fn accepted(&mut self, flow: FlowId, number: u64, since: u64) {
         self.raise(flow, |marks| {
             marks.accepted = marks.accepted.max(number);
@@ -367,21 +372,22 @@ impl Flows {
         self.accepted_though_held_back(flow, number);
     }
 
-    /// The recipient has every letter up to `number`.
+    /// Raises the delivered mark: the recipient has every letter up to `number`.
     pub(super) fn delivered(&mut self, flow: FlowId, number: u64) {
         self.tell_now(flow);
         self.raise(flow, |marks| marks.deliver(number));
     }
 
-    /// The recipient says that it has read every letter up to `number`. Returns the marks before
-    /// that; `None` if nothing is known of the flow. A relay that was killed may know less of what
-    /// was delivered than the author, who holds this against what it knows.
+    /// Raises the read mark. Returns the marks before it; `None` if the flow is unknown.
+    ///
+    /// After a crash the relay may know fewer deliveries than the sender, whose client compares
+    /// this mark with its own state.
     pub(super) fn read(&mut self, flow: FlowId, number: u64) -> Option<Marks> {
         self.tell_now(flow);
         self.raise(flow, |marks| marks.read = marks.read.max(number))
     }
 
-    /// Returns the marks before; `None` if nothing is known of the flow.
+    /// Changes the marks and returns those before; `None` if the flow is unknown.
     fn raise(&mut self, flow: FlowId, raise: impl FnOnce(&mut Marks)) -> Option<Marks> {
         let state = self.flows.get_mut(&flow)?;
         let before = state.marks;
@@ -396,7 +402,7 @@ impl Flows {
         Some(before)
     }
 
-    /// The author asks how far a flow has come: a receipt is owed, and every refusal it may not know of.
+    /// Makes a receipt and all refusals of the flow pending, because the sender asks.
     pub(super) fn asked(&mut self, flow: FlowId) {
         if let Some(state) = self.flows.get_mut(&flow) {
             state.owe(flow, self.session, &mut self.owing);
@@ -404,12 +410,12 @@ impl Flows {
         self.refusals.asked(flow);
     }
 
-    /// How far a flow has come.
+    /// Returns the watermarks of a flow.
     pub(super) fn marks(&self, flow: FlowId) -> Option<Marks> {
         self.flows.get(&flow).map(|state| state.marks)
     }
 
-    /// There is no such recipient any more.
+    /// Forgets all flows to a recipient that no longer exists.
     pub(super) fn forget(&mut self, to: To) {
         let of = |outbox| FlowId { to, outbox: OutboxId(outbox) };
         while let Some(flow) = self.flows.range(of(0)..=of(u64::MAX)).next().map(|(flow, _)| *flow) {
@@ -419,11 +425,12 @@ impl Flows {
         }
     }
 
-    // Rest.
+    // Idle flows.
 
-    /// Looks at flows behind `after`, at most as many: those that rest since `before`, the last one
-    /// looked at, and how many were. `may_hear` is whether the author can ever come again: if so,
-    /// no flow rests of which it has not heard all.
+    /// Finds flows idle since `before` among at most `most` flows after `after`. Returns them, the
+    /// last flow examined and the number examined.
+    ///
+    /// With `may_hear` (the sender can sign in again), a flow with unacknowledged news is not idle.
     pub(super) fn idle(
         &self,
         after: Option<FlowId>,
@@ -432,7 +439,8 @@ impl Flows {
         may_hear: bool,
     ) -> (Vec<FlowId>, Option<(FlowId, usize)>) {
         let behind = after.map_or(Unbounded, Excluded);
-        let (mut idle, mut last) = (Vec::new(), None);
+        let mut idle = Vec::new();
+        let mut last = None;
         for (count, (id, flow)) in self.flows.range((behind, Unbounded)).take(most).enumerate() {
             last = Some((*id, count + 1));
             idle.extend(self.rests_as(*id, flow, before, may_hear).then_some(*id));
@@ -440,7 +448,7 @@ impl Flows {
         (idle, last)
     }
 
-    /// Whether this flow rests, as those of [`Flows::idle`].
+    /// Whether this flow is idle in the sense of [`Flows::idle`].
     pub(super) fn rests(&self, flow: FlowId, before: u64, may_hear: bool) -> bool {
         self.flows.get(&flow).is_some_and(|state| self.rests_as(flow, state, before, may_hear))
     }
@@ -448,12 +456,12 @@ impl Flows {
     fn rests_as(&self, id: FlowId, flow: &Flow, before: u64, may_hear: bool) -> bool {
         let owes = || flow.owes(self.session) || self.is_held_back(id) || self.refusals.owes(id);
         let heard = || flow.raised_in != self.session && !owes();
-        // Guests' are forgotten with their guests.
+        // Flows to guests are forgotten with their guests.
         let may_go = !matches!(id.to, To::Guest(_)) && flow.touched < before;
         may_go && (!may_hear || heard())
     }
 
-    /// Forgets a flow that rests.
+    /// Forgets an idle flow.
     pub(super) fn drop_idle(&mut self, flow: FlowId) {
         self.passes -= self.flows.remove(&flow).map_or(0, |state| state.again.left());
         self.unwritten.remove(&flow);
@@ -463,8 +471,8 @@ impl Flows {
 
     // Receipts.
 
-    /// The next receipt that is owed, and when the first of the letters that are new in it was taken; `paid` when it was
-    /// sent.
+    /// Returns the next pending receipt and the time at which the first letter new in it was taken.
+    /// Call [`Flows::paid`] once it is sent.
     pub(super) fn next_receipt(&mut self) -> Option<(FlowId, Marks, Wall)> {
         loop {
             let flow = *self.owing.last()?;
@@ -476,7 +484,7 @@ impl Flows {
         }
     }
 
-    /// The receipt of [`Flows::next_receipt`] was sent.
+    /// Marks the receipt of [`Flows::next_receipt`] as sent.
     pub(super) fn paid(&mut self) {
         let Some(flow) = self.owing.pop() else { return };
         let accepted = self.flows.get(&flow).map_or(0, |state| self.told_of(flow, state).accepted);
@@ -491,10 +499,9 @@ impl Flows {
         }
     }
 
-    // To the disk.
+    // Persistence.
 
-    /// The marks of this flow are being written down, unless the disk has them already; and when a
-    /// letter of it came last.
+    /// Returns the marks to persist, and the time of the last letter; `None` if they did not rise.
     pub(super) fn take_unwritten(&mut self, flow: FlowId) -> Option<(Marks, u64)> {
         let state = self.flows.get_mut(&flow)?;
         if !std::mem::take(&mut state.unwritten) {
@@ -504,7 +511,7 @@ impl Flows {
         Some((state.marks, state.touched))
     }
 
-    /// The disk does not have the marks of this flow, or has lost them.
+    /// Marks the flow as not persisted: a write failed, or the disk lost it.
     pub(super) fn not_written(&mut self, flow: FlowId) {
         if let Some(state) = self.flows.get_mut(&flow) {
             state.unwritten = true;
@@ -512,36 +519,37 @@ impl Flows {
         }
     }
 
-    /// Every flow to a member whose marks rose since they were last written down.
+    /// Returns every flow to a member whose marks rose since they were last persisted.
     pub(super) fn unwritten(&self) -> Vec<FlowId> {
         self.unwritten.iter().filter(|id| id.to.member().is_some()).copied().collect()
     }
 
-    // Refusals of what was accepted.
+    // Refusals of accepted letters.
 
-    /// Whether one more refusal may be owed. If not, no letter of the author expires.
+    /// Whether one more refusal may become pending. Otherwise no letter of this sender expires.
     pub(super) fn may_owe_refusal(&self) -> bool {
         self.refusals.has_room()
     }
 
-    /// Whether one more letter to there may be taken, which might be refused later. If not, the author has not heard of
-    /// earlier refusals, some of them from there; its letters to others are not held up by those.
+    /// Whether one more letter to `to` may be taken, which might be refused later.
+    ///
+    /// `false` only if the sender has too many unacknowledged refusals, some of them from `to`.
+    /// Letters to other recipients are not affected.
     pub(super) fn may_owe_refusal_of(&self, to: To) -> bool {
         self.refusals.has_room() || !self.refusals.owes_of(to)
     }
 
-    /// The number of refusals owed above the bound of [`Flows::may_owe_refusal`].
+    /// Returns the number of pending refusals above the bound of [`Flows::may_owe_refusal`].
     pub(super) fn refusals_above_bound(&self) -> usize {
         self.refusals.above_bound()
     }
 
-    /// An accepted letter was refused after all.
+    /// Queues the refusal of an accepted letter.
     pub(super) fn owe_refusal(&mut self, flow: FlowId, number: u64, refusal: Refusal) {
         self.refusals.owe(flow, number, refusal);
     }
 
-    /// The next refusal to be reported, of letters that follow each other; [`Flows::told`] when it
-    /// was.
+    /// Returns the next refusal, of consecutive letters. Call [`Flows::told`] once it is sent.
     pub(super) fn next_untold(&mut self) -> Option<(FlowId, Numbers, Refusal)> {
         if self.refusals.is_empty() {
             return None;
@@ -551,29 +559,29 @@ impl Flows {
         Some((flow, Numbers { first, last }, refusal))
     }
 
-    /// The refusal of [`Flows::next_untold`] was told.
+    /// Marks the refusal of [`Flows::next_untold`] as sent.
     pub(super) fn told(&mut self, numbers: Numbers) {
         (numbers.first..=numbers.last).for_each(|_| self.refusals.told());
     }
 
-    /// The author knows of a refusal; what was owed, if it was.
+    /// Handles the sender's acknowledgement of a refusal, which is returned if it was pending.
     pub(super) fn heard(&mut self, flow: FlowId, number: u64) -> Option<Refusal> {
         self.refusals.heard(flow, number)
     }
 
-    /// Whether the refusal of this letter is owed.
+    /// Whether the refusal of this letter is pending.
     pub(super) fn owes_refusal(&self, flow: FlowId, number: u64) -> bool {
         self.refusals.has(flow, number)
     }
 
     // For tests.
 
-    /// Every flow, how far it has come, and whether that was not written down since it rose.
+    /// Returns every flow, its marks, and whether they rose since they were persisted.
     pub(super) fn all(&self) -> impl Iterator<Item = (FlowId, Marks, bool)> + '_ {
         self.flows.iter().map(|(id, flow)| (*id, flow.marks, flow.unwritten))
     }
 
-    /// Every refusal that is owed.
+    /// Returns every pending refusal.
     pub(super) fn owed(&self) -> impl Iterator<Item = (FlowId, u64, Refusal)> + '_ {
         self.refusals.all()
     }

@@ -1,8 +1,8 @@
-//! Deliveries that their authors are told of at full seconds of the relay's own clock.
+//! Deliveries that are reported to their senders at full seconds of the uptime clock.
 //!
-//! A reader asks for that where it does not know the author: one who wrote to everybody could
-//! otherwise tell to the millisecond when a letter came in, and from there how far away and on what
-//! network its reader is. One timer serves all conversations, and each of them waits once.
+//! A recipient requests it if it does not know the sender. Otherwise a stranger could measure the
+//! arrival of a letter to the millisecond, and infer distance and network of the recipient. One
+//! timer serves all flows, and each flow waits once.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -15,30 +15,30 @@ use super::queue::Stored;
 use super::{Out, Relay, Timer};
 
 const SECOND: Duration = Duration::from_secs(1);
-/// Conversations told at once, at most, each of them with a packet perhaps; the next ones after
-/// [`TELL_NEXT`]: 25,600 in a second.
+/// Flows reported at once, each perhaps with a packet; the next after [`TELL_NEXT`]. 256: 25,600 a
+/// second, and no turn is long.
 const TOLD_AT_ONCE_MAX: usize = 256;
-/// Lets other inputs in between.
+/// Pause between two such batches, which lets other inputs in.
 const TELL_NEXT: Duration = Duration::from_millis(10);
 
-/// Conversations that wait for a full second.
+/// Flows that wait for a full second.
 #[derive(Debug, Default)]
 pub(super) struct FullSeconds {
-    /// Each with its author and when it is due, in that order. Some may wait no longer.
+    /// Due time, sender and flow, ordered by time. Some no longer wait.
     waiting: VecDeque<(Tick, MemberId, FlowId)>,
-    /// Those of the relay before this one: they wait for the first full second.
+    /// Flows held back by the previous process: they wait for the first full second.
     found: Vec<(MemberId, FlowId)>,
     scheduled: Option<Tick>,
 }
 
 impl Relay {
-    /// Conversations whose authors are to be told at a full second.
+    /// Returns the number of flows that wait for a full second.
     pub fn held_back_count(&self) -> usize {
         self.full_seconds.waiting.len()
     }
 
-    /// The recipient of these letters does not know their author, who is told at the next full
-    /// second.
+    /// Records a delivery that is reported at the next full second, because the recipient does not
+    /// know the sender.
     pub(super) fn tell_at_full_second(
         &mut self,
         now: Tick,
@@ -48,7 +48,7 @@ impl Relay {
         out: &mut Out,
     ) {
         let due = next_full_second(now);
-        if self.places[author.0].flows.delivered_held_back(flow, stored.number, (now, due)) {
+        if self.places[author.0].flows.delivered_held_back(flow, stored.number, now, due) {
             self.wait_for_second(due, author, flow);
         }
         self.write_marks(author, flow, stored.places, out);
@@ -60,21 +60,21 @@ impl Relay {
         self.deadlines.set(Timer::FullSecond, Some(due), scheduled);
     }
 
-    /// The relay before this one had not told all of this flow.
+    /// Restores a flow that the previous process had not fully reported.
     pub(super) fn found_held_back(&mut self, author: MemberId, flow: FlowId) {
         self.places[author.0].flows.found_held_back(flow);
         self.full_seconds.found.push((author, flow));
         self.deadlines.set(Timer::FullSecond, Some(Tick::ZERO), &mut self.full_seconds.scheduled);
     }
 
-    /// The disk has letters of this flow, through this number.
-    pub(super) fn tell_accepted(&mut self, (author, flow, number): (MemberId, FlowId, u64)) {
+    /// Records that the disk has letters of this flow, through this number.
+    pub(super) fn tell_accepted(&mut self, author: MemberId, flow: FlowId, number: u64) {
         if self.places[author.0].flows.kept_held_back(flow, number) {
             self.mark_author(author);
         }
     }
 
-    /// A full second has come, or is past.
+    /// Reports the flows whose full second has come.
     pub(super) fn handle_full_second(&mut self, now: Tick, tick: Tick) {
         if self.full_seconds.scheduled == Some(tick) {
             self.full_seconds.scheduled = None;
@@ -106,7 +106,7 @@ impl Relay {
     }
 }
 
-/// The first full second after this moment.
+/// Returns the first full second after `now`.
 fn next_full_second(now: Tick) -> Tick {
     (now + Duration::from_micros(1)).rounded_up(SECOND)
 }

@@ -1,15 +1,13 @@
-//! Guests: peers that speak plain text, known by their address alone.
+//! Guests: peers that speak plain text and are known only by their address.
 //!
-//! A guest on UDP is an address that sent text; on TCP, a connection whose first byte was no packet's. This room knows
-//! them, cuts what they send into letters and paces what goes back; the relay carries the letters. Plain text proves
-//! no address: nothing automatic that goes to a UDP guest is larger than what came, and answers run at most three
-//! datagrams ahead of what it has sent.
+//! A guest is a UDP address that sent text, or a TCP connection whose first byte began no packet.
+//! This module splits their text into letters and paces the replies; the relay routes the letters.
 //!
-//! Bounds: what text comes in at all (`gate`), and [`GuestRules::limit`] places (`seats`). A
-//! connection that gets no place gets a text and is closed; a guest on UDP without a place is
-//! served until others have written. What is refused is counted. Connections that have not written
-//! a letter yet are bounded by the relay's own limit of connections. Of each guest wait 64 KiB of
-//! answers, 4 KiB without a place, and 4 KiB of an unfinished line.
+//! Plain text proves no address. Nothing automatic sent to a UDP guest is larger than what it sent,
+//! and replies run at most three datagrams ahead. `gate` limits the accepted text, and `seats`
+//! assigns [`GuestRules::limit`] places. A connection that gets none receives a text and is closed;
+//! until its first letter only the limit of connections applies. A guest may have 64 KiB of waiting
+//! replies (4 KiB without a place) and 4 KiB of an unfinished line.
 
 mod echo;
 mod gate;
@@ -47,68 +45,68 @@ use text::Charset;
 pub use text::GuestEncoding;
 use words::{BYE, Line};
 
-/// A connection is greeted after so much silence: a member's client speaks at once.
+/// Silence after which a connection is greeted. 300 ms: a member's client sends at once.
 const GREET_AFTER: Duration = Duration::from_millis(300);
-/// A guest that has sent everything may read answers for so long.
+/// Time in which a guest that has closed its sending side may read replies.
 const ENDED_FOR: Duration = Duration::from_secs(60);
-/// Members one guest writes to; letters to more are not taken.
+/// Maximum members that one guest writes to; letters to more are refused.
 const RECIPIENTS_MAX: usize = 16;
 
 /// How guests are served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GuestRules {
-    /// Whom they write to unless they name another; with `echo` everything comes back in upper case.
+    /// Default recipient; with `echo` every text comes back in upper case.
     pub to: Name,
-    /// Whether they may write to any member, by beginning with `@NAME `.
+    /// Whether guests may write to any member, with a text that begins with `@NAME `.
     pub anyone: bool,
-    /// How their bytes are read.
+    /// Character encoding of their text.
     pub encoding: GuestEncoding,
-    /// What a TCP guest is told first, at most 1,024 bytes; empty for nothing.
+    /// First text sent to a TCP guest, at most 1,024 bytes; empty for none.
     pub greeting: String,
-    /// Places for guests: connections that have written a letter, and up to half of them addresses
-    /// that have written twice or were answered. `echo` is for any number.
+    /// Places: for connections that have written a letter, and up to half of them for UDP addresses
+    /// that have written twice or got a reply. `echo` needs no place.
     pub limit: usize,
-    /// What the relay says in plain text, in the language of its operator.
+    /// Texts of the relay, in the language of its operator.
     pub texts: GuestTexts,
 }
 
-/// Sentences of the relay for guests, and about them.
+/// Texts that the relay sends to guests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GuestTexts {
-    /// To a TCP guest: the member is away, the letter waits.
+    /// To a TCP guest: the member is offline, and the letter waits.
     pub away: String,
-    /// To a TCP guest: nobody has the name it wrote to.
+    /// To a TCP guest: the recipient is unknown.
     pub nobody: String,
-    /// To a TCP guest: the letter could not be taken.
+    /// To a TCP guest: the letter was refused.
     pub full: String,
 }
 
-/// What is to be carried.
+/// Something to route for a guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Said {
-    /// A guest's letter.
+    /// A letter of a guest.
     Letter {
-        /// Whose.
+        /// Its sender.
         path: Path,
-        /// To whom.
+        /// Its recipient.
         to: Name,
-        /// What.
+        /// Its text.
         text: String,
     },
-    /// What the relay says about a guest, in its name, to those it has written to.
+    /// A note about a guest, in the guest's name, to the members it has written to.
     About {
         /// The guest.
         from: Name,
         /// Its outbox.
         outbox: OutboxId,
-        /// To whom, and the last letter before.
+        /// Recipients, each with the number of the last letter before.
         to: Vec<(MemberId, u64)>,
-        /// What.
+        /// The note.
         note: GuestNote,
     },
 }
 
-/// What is to be carried, before it is known what the guest's letters are called.
+/// Something to route, before its letter numbers are known.
 #[derive(Debug)]
 enum Pending {
     Letter { path: Path, to: Name, text: String },
@@ -123,22 +121,21 @@ pub(super) struct Guests {
     rng: Rng,
     guests: BTreeMap<Path, Guest>,
     names: Names,
-    /// Texts and guests there was no room for, and datagrams whose source can be no guest's.
+    /// Refused texts and guests, and datagrams whose source cannot be a guest.
     refused: u64,
     forged: u64,
     due: BTreeSet<(Tick, Path)>,
     seats: Seats,
     gate: Gate,
     echoes: Echoes,
-    /// Rates of text for the sources of connections.
+    /// Rates of text by source of a connection.
     shares: Shares,
-    /// Rates of questions for names, for the networks of connections; a question on UDP is answered
-    /// by nothing.
+    /// Rates of lookups by network of a connection. UDP guests get no answers to lookups.
     asked: Shares,
     last_id: u64,
-    /// What the input at hand brings.
+    /// Results of the current input.
     pending: VecDeque<Pending>,
-    /// Connections to be closed.
+    /// Connections to close.
     closing: Vec<ConnId>,
 }
 
@@ -164,9 +161,9 @@ impl Guests {
         }
     }
 
-    // What comes in.
+    // Inputs.
 
-    /// A datagram of text, or an empty one, which only fetches answers.
+    /// Handles a text datagram, or an empty one, which only fetches replies.
     pub(super) fn handle_datagram(&mut self, now: Tick, path: Path, bytes: &[u8], out: &mut Out) {
         let Some(from) = path.udp_peer() else { return };
         if !gate::is_possible(from) {
@@ -218,18 +215,18 @@ impl Guests {
         self.hear(path, charset, line);
     }
 
-    /// A connection is open. Whether it is a guest's, its first byte will show.
+    /// Handles a new connection. Its first byte will show whether it is a guest's.
     pub(super) fn open(&mut self, now: Tick, conn: ConnId, remote: SocketAddr) {
         let greet_at = (!self.rules.greeting.is_empty()).then(|| now + GREET_AFTER);
         self.insert(now, Path::Tcp(conn), remote, greet_at);
     }
 
-    /// The connection is a member's; whether it was thought to be a guest's.
+    /// Removes a connection that is a member's. Returns whether it could have been a guest's.
     pub(super) fn is_no_guest(&mut self, conn: ConnId) -> bool {
         self.forget(Path::Tcp(conn))
     }
 
-    /// Text came on a connection.
+    /// Handles text on a connection.
     pub(super) fn handle_text(&mut self, now: Tick, conn: ConnId, bytes: &[u8], out: &mut Out) {
         let path = Path::Tcp(conn);
         let is_echo = self.is_echo();
@@ -244,7 +241,7 @@ impl Guests {
         self.schedule(path);
     }
 
-    /// A guest on TCP will send no more.
+    /// Handles the end of a TCP guest's text.
     pub(super) fn handle_text_end(&mut self, now: Tick, conn: ConnId, out: &mut Out) {
         let path = Path::Tcp(conn);
         let is_echo = self.is_echo();
@@ -262,12 +259,12 @@ impl Guests {
         self.schedule(path);
     }
 
-    /// A connection is gone.
+    /// Handles the end of a connection.
     pub(super) fn handle_closed(&mut self, conn: ConnId) {
         self.leave(Path::Tcp(conn));
     }
 
-    /// Lets time pass: pauses, greetings, and guests that are forgotten.
+    /// Handles pauses, greetings and time limits that are due.
     pub(super) fn handle_time(&mut self, now: Tick, out: &mut Out) {
         while let Some((due, path)) = self.due.first().copied().filter(|first| first.0 <= now) {
             self.due.remove(&(due, path));
@@ -290,9 +287,9 @@ impl Guests {
         self.due.first().map(|first| first.0).into_iter().chain(self.names.next_deadline()).min()
     }
 
-    // What the relay asks.
+    // Requests of the relay.
 
-    /// What the last input has brought, one after the other.
+    /// Returns the next result of the last input.
     pub(super) fn next_said(&mut self) -> Option<Said> {
         loop {
             let said = match self.pending.pop_front()? {
@@ -310,30 +307,30 @@ impl Guests {
         }
     }
 
-    /// A connection that the relay is to close.
+    /// Returns a connection to close.
     pub(super) fn next_closing(&mut self) -> Option<ConnId> {
         self.closing.pop()
     }
 
-    /// A guest that is gone for so long that nothing is owed for it, and the members who wrote to it.
+    /// Returns a guest that left and has no pending receipts, and the members that wrote to it.
     pub(super) fn next_gone(&mut self, now: Tick) -> Option<(GuestId, BTreeSet<MemberId>)> {
         self.names.next_gone(now)
     }
 
-    /// How many texts and guests there was no room for, and how many datagrams had a source that
-    /// can be no guest's, since this was last asked.
+    /// Returns and resets the numbers of refused texts and guests, and of forged datagrams.
     pub(super) fn take_refused(&mut self) -> (u64, u64) {
         (std::mem::take(&mut self.refused), std::mem::take(&mut self.forged))
     }
 
-    /// Whether this guest named the one it writes to.
+    /// Whether this guest named its recipient.
     pub(super) fn has_named(&self, to: &str) -> bool {
         self.rules.to.as_str() != to
     }
 
-    /// Whether a guest may learn whether the name that it wrote to exists. A network has the budget
-    /// that a member has; a name that exists costs as much as one that does not, unless the guest
-    /// has written to it already.
+    /// Whether a guest may learn if the name that it wrote to exists.
+    ///
+    /// A network has the lookup budget of a member. Existing names count too, unless the guest has
+    /// written to them before.
     pub(super) fn may_ask(&mut self, now: Tick, path: Path, found: Option<MemberId>) -> bool {
         let Some(guest) = self.guests.get(&path) else { return false };
         let is_known = found.is_some_and(|member| guest.numbers.contains_key(&member));
@@ -342,8 +339,8 @@ impl Guests {
             || self.asked.admits(now, PrefixLen::SITE.network(guest.remote.ip()))
     }
 
-    /// Who a letter is from, and what it is called: its number and the one before. `None` if the guest is gone or
-    /// writes to too many.
+    /// Returns a guest's name, its next letter's identifier and the number before. `None` if the
+    /// guest is gone or has too many recipients.
     pub(super) fn address(&self, path: Path, to: MemberId) -> Option<(&Name, LetterId, u64)> {
         let guest = self.guests.get(&path)?;
         let prev = match guest.numbers.get(&to) {
@@ -354,14 +351,14 @@ impl Guests {
         Some((&guest.name, LetterId { outbox: guest.outbox, number: prev + 1 }, prev))
     }
 
-    /// The letter of [`Guests::address`] was taken.
+    /// Records that the letter of [`Guests::address`] was taken.
     pub(super) fn took(&mut self, path: Path, to: MemberId) {
         if let Some(guest) = self.guests.get_mut(&path) {
             *guest.numbers.entry(to).or_default() += 1;
         }
     }
 
-    /// Tells a guest on TCP what became of its letter, each thing once; one on UDP has not proved its address.
+    /// Sends a TCP guest a notice, each kind once. A UDP guest has not proved its address.
     pub(super) fn notify(&mut self, path: Path, notice: Notice, out: &mut Out) {
         let Some(guest) = self.guests.get_mut(&path) else { return };
         let texts = &self.rules.texts;
@@ -377,25 +374,25 @@ impl Guests {
         }
     }
 
-    /// The guest of this name.
+    /// Returns the guest of this name.
     pub(super) fn find(&self, name: &str) -> Option<GuestId> {
         self.names.find(name)
     }
 
-    /// Where the guest of this name is reached.
+    /// Returns the path of the guest of this name.
     pub(super) fn path_of(&self, name: &str) -> Option<Path> {
         self.names.path(self.names.find(name)?)
     }
 
-    /// What a guest is called.
+    /// Returns the name of a guest.
     pub(super) fn name(&self, id: GuestId) -> Option<&Name> {
         self.names.name(id)
     }
 
-    /// A member writes to a guest.
+    /// Sends a member's text to a guest.
     ///
     /// # Errors
-    /// Why it is refused.
+    /// The reason of the refusal.
     pub(super) fn answer(
         &mut self,
         now: Tick,
@@ -409,10 +406,10 @@ impl Guests {
         Ok(())
     }
 
-    /// A member ends the conversation with a guest.
+    /// Ends the conversation of a member with a guest.
     ///
     /// # Errors
-    /// Why that is refused.
+    /// The reason of the refusal.
     pub(super) fn end(
         &mut self,
         now: Tick,
@@ -425,7 +422,7 @@ impl Guests {
         Ok(())
     }
 
-    /// Writes to a guest for a member; where the guest is.
+    /// Writes a member's text to a guest and returns the guest's path.
     fn write(
         &mut self,
         now: Tick,
@@ -448,7 +445,7 @@ impl Guests {
         written.map(|()| path)
     }
 
-    // What is done with it.
+    // Processing.
 
     fn is_echo(&self) -> bool {
         self.rules.to.as_str() == ECHO
@@ -483,7 +480,7 @@ impl Guests {
         }
     }
 
-    /// A text is a letter to the one whom it names, if it may, else to the one all guests write to.
+    /// Queues a text as a letter to the recipient it names, if allowed, or to the default one.
     fn hear(&mut self, path: Path, charset: Charset, bytes: &[u8]) {
         let Some(guest) = self.guests.get_mut(&path).filter(|_| !bytes.is_empty()) else { return };
         guest.is_heard = true;
@@ -496,16 +493,17 @@ impl Guests {
         self.pending.push_back(Pending::Letter { path, to, text });
     }
 
-    /// What is said about a guest to those it has written to.
+    /// Returns a note about a guest to the members that it has written to.
     fn about(&mut self, path: Path, note: GuestNote) -> Option<Said> {
         let guest = self.guests.get_mut(&path)?;
         let to: Vec<_> = guest.numbers.iter().map(|(member, last)| (*member, *last)).collect();
         guest.numbers.values_mut().for_each(|last| *last += 1);
-        let (from, outbox) = (guest.name.clone(), guest.outbox);
+        let from = guest.name.clone();
+        let outbox = guest.outbox;
         (!to.is_empty()).then_some(Said::About { from, outbox, to, note })
     }
 
-    /// Whether this guest on TCP may write letters: it takes a place with the first one.
+    /// Whether this TCP guest may write letters. It takes a place with the first one.
     fn seat_tcp(&mut self, path: Path) -> bool {
         let Some(guest) = self.guests.get_mut(&path) else { return false };
         if guest.has_place {
@@ -520,7 +518,7 @@ impl Guests {
         true
     }
 
-    /// A guest on UDP was heard, or written to: it may get a place, or keep the one it has.
+    /// Updates the place of a UDP guest that was received from or written to.
     fn seat_udp(&mut self, now: Tick, path: Path) {
         let Some(guest) = self.guests.get_mut(&path).filter(|_| path.carrier() == Carrier::Udp) else {
             return;
@@ -541,7 +539,8 @@ impl Guests {
 
     fn insert(&mut self, now: Tick, path: Path, remote: SocketAddr, greet_at: Option<Tick>) {
         self.last_id += 1;
-        let (id, outbox) = (GuestId(self.last_id), outbox_of(self.rng.next_u64(), path.carrier()));
+        let id = GuestId(self.last_id);
+        let outbox = outbox_of(self.rng.next_u64(), path.carrier());
         let mut guest = Guest::new(now, id, path, remote, outbox, self.rules.encoding);
         guest.greet_at = greet_at;
         self.guests.insert(path, guest);
@@ -556,7 +555,7 @@ impl Guests {
         self.due.insert((guest.due, path));
     }
 
-    /// Ends a conversation from our side.
+    /// Ends a conversation from the relay's side.
     fn close(&mut self, path: Path) {
         self.leave(path);
         if let Path::Tcp(conn) = path {
@@ -564,7 +563,7 @@ impl Guests {
         }
     }
 
-    /// A guest goes: those it has written to are told, if it had a connection whose end they do not know of.
+    /// Removes a guest, and notifies its recipients if they do not know that it ended.
     fn leave(&mut self, path: Path) {
         let ended = self.guests.get(&path).is_some_and(|guest| guest.ended_until.is_some());
         if matches!(path, Path::Tcp(_)) && !ended {
@@ -583,12 +582,12 @@ impl Guests {
     }
 }
 
-/// What of this text is for `echo`.
+/// Returns the part of this text that is for `echo`.
 fn for_echo<'a>(rules: &GuestRules, bytes: &'a [u8]) -> Option<&'a [u8]> {
     if rules.to.as_str() == ECHO { Some(bytes) } else { bytes.strip_prefix(b"@echo ") }
 }
 
-/// Greets a guest on TCP that was not greeted yet.
+/// Greets a TCP guest that was not greeted yet.
 fn greet(guest: &mut Guest, greeting: &str, out: &mut Out) {
     guest.greet_at = None;
     if matches!(guest.path, Path::Tcp(_))

@@ -1,15 +1,13 @@
-//! Flows that have come to rest: after `--keep` they leave memory and disk.
+//! Idle flows: removed from memory and disk after the retention time.
 //!
-//! A flow rests if none of its letters waits, no refusal is owed for it, and its author has heard
-//! of its marks. Then nothing depends on what the relay knows of it: a letter that comes again is
-//! known to its reader as one it has, and a question is answered with nothing. What the author has
-//! not heard stays, because a receipt that passed a refusal would call the refused letter
-//! delivered. What a reader said of letters that the relay knows nothing of leaves after the same
-//! time.
+//! A flow is idle if none of its letters waits, no refusal is pending for it, and its sender has
+//! received its marks. Then nothing depends on it: the recipient recognizes a repeated letter, and
+//! a query is not answered. Flows with news for the sender stay, because a later receipt that
+//! covers a refused letter would report it as delivered. Read marks for letters that the relay does
+//! not know are removed after the same time.
 //!
-//! All members are looked at in turn, a bounded number of flows in one turn of the loop. What rests
-//! leaves memory when it has left the disk; if it has come to life again by then, the disk is told
-//! of it again.
+//! Members are examined in turn, a bounded number of flows in each turn of the loop. An idle flow
+//! leaves memory once it has left the disk. If it is active again by then, it is persisted again.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -23,50 +21,50 @@ use super::queue::Author;
 use super::records::{FlowNames, Record};
 use super::{Out, Relay, Timer};
 
-/// Members and flows looked at in one turn; the next ones after [`STEP_EVERY`]. About 20 µs.
+/// Maximum members and flows examined in one turn, about 20 µs; the next after [`STEP_EVERY`].
 const STEP_MAX: usize = 256;
-/// Lets other inputs in between: 100,000 flows take four seconds.
+/// Pause between two steps, which lets other inputs in: 100,000 flows take four seconds.
 const STEP_EVERY: Duration = Duration::from_millis(10);
-/// Between two rounds: a part of the time that flows are kept, so that few stay for much longer.
+/// Rounds within the retention time, so that few flows stay much longer than that.
 const ROUNDS_A_KEEP: u32 = 16;
-/// Bounds of it: an idle relay is not woken for this more often than each minute, and what is due
-/// is gone within a day.
+/// Bounds of the interval between rounds: an idle relay is woken at most once a minute, and flows
+/// that are due leave within a day.
 const ROUND_EVERY_MIN: Duration = Duration::from_secs(60);
 const ROUND_EVERY_MAX: Duration = Duration::from_secs(24 * 3_600);
 
-/// How far the present round is.
+/// Progress of the current round.
 #[derive(Debug, Default)]
 pub(super) struct IdleFlows {
     member: usize,
     after: Option<FlowId>,
-    /// Whether the round has met a flow or what was said of one.
+    /// Whether the round has found a flow or a read mark.
     met: bool,
-    /// What is being taken off the disk and was not written since.
+    /// Flows that are being removed from the disk and were not written since.
     pub(super) leaving: BTreeSet<(MemberId, FlowId)>,
     scheduled: Option<Tick>,
 }
 
-/// What rests and is being taken off the disk.
+/// Idle flows that are being removed from the disk.
 #[derive(Debug, Default)]
 pub(super) struct Resting {
-    /// Nothing was heard of it since, on the relay's own clock, in milliseconds.
+    /// They have been idle since before this time, in milliseconds of the uptime clock.
     before: u64,
     names: Vec<FlowNames>,
-    /// Flows and their marks, by author.
+    /// Senders, flows and marks.
     flows: Vec<(MemberId, FlowId, Marks)>,
-    /// What readers said of flows that nothing else is known of, by author.
+    /// Read marks of flows that nothing else is known of, with their senders.
     claims: Vec<(MemberId, FlowId)>,
 }
 
 impl IdleFlows {
-    /// Whether there may be flows, whose time passes by the relay's own clock.
+    /// Whether there are no flows, whose time passes by the uptime clock.
     pub(super) fn is_empty(&self) -> bool {
         self.scheduled.is_none()
     }
 }
 
 impl Relay {
-    /// There is a flow, or something was said of one.
+    /// Starts the rounds: there is a flow or a read mark.
     pub(super) fn watch_flows(&mut self, now: Tick) {
         if self.idle_flows.scheduled.is_none() {
             let at = now + self.round_every();
@@ -75,7 +73,7 @@ impl Relay {
         }
     }
 
-    /// The disk had flows when the relay started: the first turn looks for those that rest.
+    /// Starts a round in the first turn, because flows were restored from disk.
     pub(super) fn find_idle_flows(&mut self) {
         self.deadlines.set(Timer::IdleFlows, Some(Tick::ZERO), &mut self.idle_flows.scheduled);
     }
@@ -84,14 +82,14 @@ impl Relay {
         (self.limits.keep / ROUNDS_A_KEEP).clamp(ROUND_EVERY_MIN, ROUND_EVERY_MAX)
     }
 
-    /// Looks at the next flows of this round.
+    /// Examines the next flows of this round.
     pub(super) fn handle_idle_flows_time(&mut self, now: Tick, tick: Tick, out: &mut Out) {
         if self.idle_flows.scheduled == Some(tick) {
             self.idle_flows.scheduled = None;
         }
         let kept_since = self.post.clock.now(now).checked_sub(self.limits.keep.as_millis() as u64);
-        let (mut steps, mut gone) =
-            (STEP_MAX, Resting { before: kept_since.unwrap_or(0), ..Resting::default() });
+        let mut steps = STEP_MAX;
+        let mut gone = Resting { before: kept_since.unwrap_or(0), ..Resting::default() };
         while steps > 0 && self.idle_flows.member < self.places.len() {
             let member = MemberId(self.idle_flows.member);
             let looked_at = self.find_idle(member, steps, &mut gone);
@@ -104,7 +102,8 @@ impl Relay {
         let at = if self.idle_flows.member < self.places.len() {
             now + STEP_EVERY
         } else {
-            (self.idle_flows.member, self.idle_flows.after) = (0, None);
+            self.idle_flows.member = 0;
+            self.idle_flows.after = None;
             if !std::mem::take(&mut self.idle_flows.met) {
                 return;
             }
@@ -114,8 +113,8 @@ impl Relay {
         self.keep_clock(now);
     }
 
-    /// Looks at flows of one member, and moves to the next member when all were looked at. Returns
-    /// how many were.
+    /// Examines flows of one member, and moves to the next member after the last one. Returns the
+    /// number examined.
     fn find_idle(&mut self, member: MemberId, most: usize, gone: &mut Resting) -> usize {
         let round = &mut self.idle_flows;
         let may_hear = !self.members.is_removed(member);
@@ -136,7 +135,7 @@ impl Relay {
                     gone.flows.push((member, flow, marks));
                     self.idle_flows.leaving.insert((member, flow));
                 }
-                // The disk knows nothing of it.
+                // It has no row on disk.
                 _ => self.places[member.0].flows.drop_idle(flow),
             }
         }
@@ -149,10 +148,11 @@ impl Relay {
         }
     }
 
-    /// Finds what a member said long ago of letters that nothing is known of, and moves to the next
+    /// Finds old read marks of a member for letters the relay does not know, and moves to the next
     /// member.
     fn find_idle_claims(&mut self, member: MemberId, gone: &mut Resting) -> usize {
-        (self.idle_flows.member, self.idle_flows.after) = (member.0 + 1, None);
+        self.idle_flows.member = member.0 + 1;
+        self.idle_flows.after = None;
         let Some(claims) = self.places[member.0].claims.there() else { return 0 };
         let looked_at = claims.len();
         self.idle_flows.met |= looked_at > 0;
@@ -168,9 +168,11 @@ impl Relay {
         looked_at
     }
 
-    /// The disk has forgotten these, or keeps them until the next round finds them. What it has
-    /// forgotten leaves memory, unless it was written again in between; what rests no more is
-    /// written again now.
+    /// Handles the removal of idle flows from the disk. If it failed, the next round finds them
+    /// again.
+    ///
+    /// Removed flows leave memory, unless they were written in between. Flows that are not idle any
+    /// more are written again.
     pub(super) fn handle_rested(&mut self, resting: Resting, durable: bool, out: &mut Out) {
         let Resting { before, flows, claims, .. } = resting;
         for (author, flow, marks) in flows {
@@ -191,7 +193,8 @@ impl Relay {
             if !self.idle_flows.leaving.remove(&(author, flow)) || !durable {
                 continue;
             }
-            let (claims, key) = (&mut self.places[reader.0].claims, (author, flow.outbox));
+            let claims = &mut self.places[reader.0].claims;
+            let key = (author, flow.outbox);
             if claims.get(&key).is_some_and(|claim| claim.since < before) {
                 claims.remove(&key);
             } else {
@@ -200,13 +203,13 @@ impl Relay {
         }
     }
 
-    /// The disk has forgotten what memory knows of a flow.
+    /// Writes a flow again that was removed from the disk.
     fn write_anew(&mut self, author: MemberId, flow: FlowId, out: &mut Out) {
         self.places[author.0].flows.not_written(flow);
         self.write_flow(author, flow, Vec::new(), out);
     }
 
-    /// Whether the recipient's mailbox has letters of this author.
+    /// Whether the recipient's mailbox has letters of this sender.
     pub(super) fn has_letters(&self, author: MemberId, flow: FlowId) -> bool {
         flow.to.member().is_some_and(|to| self.places[to.0].queue.has_letters_of(Author::Member(author)))
     }

@@ -1,5 +1,5 @@
-//! What the relay knows and has, or is to have, on its disk, in a form that a test can compare:
-//! with what a relay knows that starts from that disk. Nothing else asks for it.
+//! The relay's persistent state in a form that a test can compare with the state of a relay started
+//! from that disk. Used by tests only.
 
 use crate::base::{LetterId, Mark, Name, Tick};
 
@@ -8,37 +8,37 @@ use super::flows::To;
 use super::members::MemberId;
 use super::records::{FlowNames, KeptOutbox, Marks, OwedRefusal, SessionNote};
 
-/// What a relay knows of what its disk keeps, the letters themselves apart. Each list is in the
-/// order of its names.
+/// A relay's knowledge of its persistent state, without the letters themselves. Each list is sorted
+/// by its names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Known {
-    /// Members, those that are being registered or freed apart.
+    /// Members, except those being registered or freed.
     pub members: Vec<Name>,
-    /// Who refuses letters from whom.
+    /// Block lists: the owner and the blocked names.
     pub blocks: Vec<(Name, Vec<Name>)>,
-    /// Members whose names are unused, and when each registered, on the relay's own clock, in
-    /// milliseconds.
+    /// Members with unused names, and the time of their registration, in milliseconds of the uptime
+    /// clock.
     pub unused: Vec<(Name, u64)>,
     /// The last sign-in with each outbox.
     pub outboxes: Vec<KeptOutbox>,
-    /// How far letters have come that the disk is to have as they are here. `since` and `mark` are
-    /// 0: they may move alone; and nothing is said of full seconds.
+    /// Marks that the disk must have with the same values. `since` and `mark` are 0, because they
+    /// may change separately; `at_full_second` is `false`.
     pub marks: Vec<Marks>,
-    /// Conversations whose marks are in memory only, until the author leaves or a letter of them
-    /// leaves the disk.
+    /// Flows whose marks are in memory only, until the sender leaves or one of their letters leaves
+    /// the disk.
     pub ahead: Vec<FlowNames>,
-    /// Refusals whose authors have not heard of them.
+    /// Refusals that their senders have not acknowledged.
     pub refusals: Vec<OwedRefusal>,
-    /// Where sessions are, those of the relay before this one apart.
+    /// Session hints, except those of the previous process.
     pub sessions: Vec<SessionNote>,
-    /// The relay's own clock, in milliseconds.
+    /// The uptime clock, in milliseconds.
     pub clock: u64,
-    /// Records that failed and have not been handed over again.
+    /// Number of failed records that were not submitted again.
     pub unwritten: usize,
 }
 
 impl Relay {
-    /// Returns what this relay knows of what its disk keeps. Slow: for tests.
+    /// Returns this relay's persistent state. Slow: for tests.
     pub fn known(&mut self, now: Tick) -> Known {
         let mut known =
             Known { clock: self.post.clock.now(now), unwritten: self.unwritten.len(), ..Known::default() };
@@ -65,7 +65,8 @@ impl Relay {
     }
 
     fn know_member(&self, member: MemberId, known: &mut Known) {
-        let (name, place) = (self.members.name(member), &self.places[member.0]);
+        let name = self.members.name(member);
+        let place = &self.places[member.0];
         known.members.push(name.clone());
         if !place.blocked.is_empty() {
             known.blocks.push((name.clone(), place.blocked.iter().cloned().collect()));
@@ -80,12 +81,24 @@ impl Relay {
         let place = &self.places[author.0];
         let name = |member: MemberId| self.members.name(member).clone();
         let unread = |from, outbox, to| {
-            let (accepted, delivered, read, since, mark) = (0, 0, 0, 0, Mark::default());
-            Marks { from, outbox, to, accepted, delivered, read, since, mark, at_full_second: false }
+            let mark = Mark::default();
+            Marks {
+                from,
+                outbox,
+                to,
+                accepted: 0,
+                delivered: 0,
+                read: 0,
+                since: 0,
+                mark,
+                at_full_second: false,
+            }
         };
         for (flow, marks, is_unwritten) in place.flows.all() {
             let To::Member(to) = flow.to else { continue };
-            let (from, outbox, to) = (name(author), flow.outbox, name(to));
+            let from = name(author);
+            let outbox = flow.outbox;
+            let to = name(to);
             if is_unwritten {
                 known.ahead.push(FlowNames { from, outbox, to });
             } else if (marks.accepted, marks.delivered, marks.read) != (0, 0, 0) {
@@ -94,13 +107,13 @@ impl Relay {
             }
         }
         for ((from, outbox), claim) in place.claims.iter() {
-            let (from, outbox, to) = (name(*from), *outbox, name(author));
-            known.marks.push(Marks { read: claim.through, ..unread(from, outbox, to) });
+            known.marks.push(Marks { read: claim.through, ..unread(name(*from), *outbox, name(author)) });
         }
         for (flow, number, (reason, may_have_arrived)) in place.flows.owed() {
             let To::Member(to) = flow.to else { continue };
             let id = LetterId { outbox: flow.outbox, number };
-            let (from, to) = (name(author), name(to));
+            let from = name(author);
+            let to = name(to);
             known.refusals.push(OwedRefusal { from, to, id, reason, may_have_arrived });
         }
     }

@@ -1,9 +1,7 @@
-//! Letters whose refusal is on its way to the disk, by conversation, and what their readers have
-//! stored behind them.
+//! Letters whose refusal is being persisted, by flow, and the letters stored behind them.
 //!
-//! A watermark of what was delivered would count a refused letter as well. It therefore waits
-//! before the first of them until that refusal is durable, so that no crash leaves the one without
-//! the other.
+//! A delivered mark would cover a refused letter too. It therefore stays before the first of them
+//! until that refusal is durable, so that a crash cannot leave one without the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,14 +9,14 @@ use super::queue::Through;
 
 #[derive(Debug, Default)]
 struct Flow {
-    /// Numbers of letters that leave.
+    /// Numbers of letters whose refusal is being persisted.
     numbers: BTreeSet<u64>,
-    /// What the reader has stored in the meantime.
+    /// Letters that the recipient has stored in the meantime.
     stored: Through,
 }
 
-/// The conversations of one author that letters leave. Bounded by [`super::limits::HANDED_MAX`]
-/// letters for each reader that refuses some.
+/// Flows of one sender with refusals being persisted. Bounded by [`super::limits::HANDED_MAX`]
+/// letters for each recipient that refuses some.
 #[derive(Debug)]
 pub(super) struct Leaving<K> {
     flows: BTreeMap<K, Flow>,
@@ -35,20 +33,20 @@ impl<K> Leaving<K> {
         Leaving { flows: BTreeMap::new() }
     }
 
-    /// Whether no letter leaves.
+    /// Whether no refusal is being persisted.
     pub(super) fn is_empty(&self) -> bool {
         self.flows.is_empty()
     }
 }
 
 impl<K: Ord + Copy> Leaving<K> {
-    /// A letter is refused, which is not durable yet.
+    /// Records a refusal that is not durable yet.
     pub(super) fn begin(&mut self, flow: K, number: u64) {
         self.flows.entry(flow).or_default().numbers.insert(number);
     }
 
-    /// The reader has stored every letter up to `through` that it has not refused. Returns up to
-    /// which number that counts already; the rest is remembered.
+    /// Records that the recipient has stored every letter up to `through` that it has not refused.
+    /// Returns the part that counts immediately; the rest is remembered.
     pub(super) fn store(&mut self, flow: K, through: Through) -> Through {
         let Some(flow) = self.flows.get_mut(&flow) else { return through };
         let Some(first) = flow.numbers.first().copied().filter(|first| *first <= through.number) else {
@@ -58,8 +56,8 @@ impl<K: Ord + Copy> Leaving<K> {
         Through { number: first.saturating_sub(1), ..through }
     }
 
-    /// The refusal of this letter is durable. Returns what the reader has stored in the meantime,
-    /// which counts from here on.
+    /// Ends the wait for a refusal, which is durable. Returns the letters stored in the meantime,
+    /// which count from here on.
     pub(super) fn end(&mut self, flow: K, number: u64) -> Option<Through> {
         let left = self.flows.get_mut(&flow)?;
         left.numbers.remove(&number);
@@ -93,7 +91,8 @@ mod tests {
         assert_eq!(leaving.store('a', 9), 9, "nothing leaves");
         leaving.begin('a', 3);
         leaving.begin('a', 5);
-        assert_eq!((leaving.store('a', 2), leaving.store('b', 7)), (2, 7));
+        assert_eq!(leaving.store('a', 2), 2);
+        assert_eq!(leaving.store('b', 7), 7);
         assert_eq!(leaving.store('a', 6), 2);
         assert_eq!(leaving.end('a', 3), Some(6));
         assert_eq!(leaving.store('a', 6), 4, "the second is not durable");

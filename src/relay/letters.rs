@@ -1,5 +1,5 @@
-//! The way of a letter: from its sender's chat stream into its recipient's queue, and from there to the recipient's
-//! session.
+//! Routing of letters: from the sender's chat stream into the recipient's mailbox, and from there
+//! to the recipient's session.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,46 +21,46 @@ use super::queue::{Author, Entry, Queue, Sender};
 use super::sessions::{RefusedLetter, Slot};
 use super::{Out, Relay};
 
-/// The relay's own name for those who want to test a connection.
+/// The relay's own name, for connection tests.
 pub(super) const ECHO: &str = "echo";
-/// How the name of every guest begins.
+/// Prefix of every guest's name.
 pub(super) const GUEST_PREFIX: &str = "guest-";
 
-/// What the relay has for one member.
+/// State that the relay keeps for one member.
 #[derive(Debug, Default)]
 pub(super) struct Place {
-    /// Where the member is signed in.
+    /// The session the member is signed in with.
     pub(super) session: Option<Slot>,
-    /// The letters for it.
+    /// Letters for the member.
     pub(super) queue: Seldom<Queue>,
-    /// The letters of it.
+    /// Letters from the member.
     pub(super) flows: Seldom<Flows>,
-    /// Bytes of them in all mailboxes; see [`Relay::holds`].
+    /// Bytes of its letters in all mailboxes; see [`Relay::holds`].
     pub(super) holds: usize,
-    /// The outboxes they are numbered in.
+    /// Its outboxes.
     pub(super) outboxes: Seldom<Outboxes>,
-    /// How far it has read letters of others that the relay knows nothing of; at most
+    /// Its read marks for letters that the relay does not know; at most
     /// [`CLAIMS_MAX`](super::limits::CLAIMS_MAX).
     pub(super) claims: Seldom<Claims>,
-    /// Names of those whose letters it refuses, at most [`super::roll::SCREENED_MAX`].
+    /// Names on its block list, at most [`super::roll::SCREENED_MAX`].
     pub(super) blocked: Seldom<Blocked>,
-    /// The last letter `echo` wrote to the member.
+    /// Number of the last letter that `echo` wrote to the member.
     echo_number: u64,
-    /// When the member's name last passed from one machine to another.
+    /// Time at which the member's name last moved to another machine.
     pub(super) flipped: Option<Tick>,
-    /// Its share of letters and of names looked for, whichever session it comes by.
+    /// Its rates of letters and of lookups, over any session.
     letters: Bucket,
     pub(super) lookups: Bucket,
-    /// The same of control messages.
+    /// Its rate of control messages.
     pub(super) control: Bucket,
 }
 
-/// A reader's word on letters that the relay knows nothing of.
+/// A read mark for letters that the relay does not know.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ReadClaim {
-    /// It has read them up to this number.
+    /// The last letter read.
     pub(super) through: u64,
-    /// When it said so, on the relay's own clock, in milliseconds.
+    /// Time of the mark, in milliseconds of the uptime clock.
     pub(super) since: u64,
 }
 
@@ -70,7 +70,7 @@ blank!(Claims, BTreeMap::new(), |claims| claims.is_empty());
 blank!(Blocked, BTreeSet::new(), |blocked| blocked.is_empty());
 
 impl Place {
-    /// The member says nothing now: what it does not need meanwhile is put away.
+    /// Frees memory that an inactive member does not need.
     pub(super) fn rest(&mut self, now: Tick) {
         if let Some(queue) = self.queue.there() {
             queue.settle(now);
@@ -191,7 +191,7 @@ impl Relay {
                 self.stats.letters_taken += 1;
                 self.settle_claim(author, flow);
                 let flows = &mut self.places[author.0].flows;
-                if flows.took(flow, (letter.id.number, letter.mark), now.wall, clock) {
+                if flows.took(flow, letter.id.number, letter.mark, now.wall, clock) {
                     self.note_letter(now.tick, author, to, out);
                     self.note_correspondents(author, to);
                 }
@@ -207,8 +207,8 @@ impl Relay {
         }
     }
 
-    /// A letter was written, whether it is refused or not, of a flow of which nothing was known:
-    /// from now on the names are used, and so nothing ever refers to a name that is not.
+    /// Records a letter, taken or refused, that began a new flow. Both names count as used, so that
+    /// nothing ever refers to an unused name.
     fn note_letter(&mut self, now: Tick, author: MemberId, to: To, out: &mut Out) {
         self.watch_flows(now);
         self.note_used(author, out);
@@ -217,7 +217,7 @@ impl Relay {
         }
     }
 
-    /// Members write with each other.
+    /// Records that two members write to each other.
     pub(super) fn note_correspondents(&mut self, author: MemberId, to: To) {
         if let To::Member(to) = to
             && to != author
@@ -227,7 +227,7 @@ impl Relay {
         }
     }
 
-    /// As [`Relay::recipient`], whom this session wrote to last being looked at first.
+    /// As [`Relay::recipient`], but tries the last recipient of this session first.
     fn recipient_again(&mut self, slot: Slot, name: &str) -> Option<To> {
         let last = self.sessions.get_mut(slot).and_then(|session| session.wrote_to);
         if let Some(again) = last.filter(|last| self.members.is(*last, name)) {
@@ -240,7 +240,7 @@ impl Relay {
         to
     }
 
-    /// Who has this name: a member, a guest, or the relay itself.
+    /// Returns the owner of this name: a member, a guest, or the relay itself.
     pub(super) fn recipient(&self, name: &str) -> Option<To> {
         if name == ECHO {
             return Some(To::Echo);
@@ -257,7 +257,8 @@ impl Relay {
         self.push(now.tick, to, Author::Member(author), (id, mark, body.len()), parcel)
     }
 
-    /// Puts a letter, numbered under this mark and whose body is so long, at the end of a queue.
+    /// Appends a letter to a mailbox. `mark` is the outbox mark it is numbered under, `len` the
+    /// length of its body. Returns the reason of a refusal.
     pub(super) fn push(
         &mut self,
         now: Tick,
@@ -287,15 +288,16 @@ impl Relay {
         None
     }
 
-    /// Whether the mailbox, all mailboxes together, and the disk have room for another letter of
-    /// this author.
+    /// Whether the mailbox, all mailboxes together, and the disk have space for one more letter of
+    /// this sender.
     fn has_room(&mut self, to: MemberId, author: Author, len: usize) -> bool {
         let owed = match author {
             Author::Member(author) => self.places[author.0].flows.refusals_above_bound() * OWED_REFUSAL_COST,
             Author::Echo | Author::Guest(_) => 0,
         };
         let held = *self.holds(author) + owed;
-        let (queue, limits) = (&self.places[to.0].queue, &self.limits);
+        let queue = &self.places[to.0].queue;
+        let limits = &self.limits;
         let admits = || match queue.admits(author, len, limits) {
             Some(Sender::Stranger) => true,
             Some(Sender::Known) => self.knows(to, author),
@@ -304,8 +306,10 @@ impl Relay {
         self.post.stock.has_room(len, held, limits) && admits()
     }
 
-    /// Whether a member has written to this author lately. Letters of `echo` are answers to its own; guests, who are
-    /// one author for each carrier, are strangers whichever of them it has answered.
+    /// Whether the member has written to this sender recently.
+    ///
+    /// Letters of `echo` are answers to the member's own. All guests of one carrier are one sender,
+    /// and therefore unknown, whichever of them the member has replied to.
     fn knows(&self, member: MemberId, author: Author) -> bool {
         match author {
             Author::Echo => true,
@@ -316,7 +320,7 @@ impl Relay {
         }
     }
 
-    /// The session where a member takes letters now.
+    /// Returns the session over which the member receives letters, if it is online.
     pub(super) fn present(&self, member: MemberId) -> Option<Slot> {
         self.places[member.0].session.filter(|slot| self.sessions.is_heard(*slot))
     }
@@ -326,11 +330,14 @@ impl Relay {
         let Ok(Content::Text(text)) = Content::read(letter.kind, letter.body) else {
             return Some(Reason::Unsupported);
         };
-        let (prev, upper) = (self.places[author.0].echo_number, text.to_ascii_uppercase());
+        let prev = self.places[author.0].echo_number;
+        let upper = text.to_ascii_uppercase();
         let id = LetterId { outbox: self.echo_outbox, number: prev + 1 };
         let made = Made::of_text(&upper, now.wall);
-        let (accepted, mark, kind, body) = (now.wall, Mark::default(), made.kind, &*made.body);
-        let parcel = self.post.parcels.pack(&Delivery { from: ECHO, id, prev, accepted, mark, kind, body });
+        let mark = Mark::default();
+        let body = &*made.body;
+        let delivery = Delivery { from: ECHO, id, prev, accepted: now.wall, mark, kind: made.kind, body };
+        let parcel = self.post.parcels.pack(&delivery);
         let refused = self.push(now.tick, author, Author::Echo, (id, mark, body.len()), parcel);
         if refused.is_none() {
             self.places[author.0].echo_number += 1;
@@ -338,10 +345,11 @@ impl Relay {
         refused
     }
 
-    /// Moves letters from the member's queue into its session, as many as it has room for. Those it does not want are
-    /// refused instead, a bounded number in one turn.
+    /// Moves letters from the member's mailbox into its session while there is space. Blocked
+    /// letters are refused, a bounded number in one turn.
     pub(super) fn hand_over(&mut self, now: Tick, slot: Slot, member: MemberId, out: &mut Out) {
-        let (pace, mut turned_away) = (Pace::of(&self.limits), 0);
+        let pace = Pace::of(&self.limits);
+        let mut turned_away = 0;
         loop {
             if pace.is_some() {
                 self.stats.letters_paced += self.places[member.0].queue.keep_pace(now, pace);

@@ -1,5 +1,5 @@
-//! Letters to unknown names: how many answers an author gets, and what becomes of its other letters
-//! in the meantime. See [`super::flows`] for what is remembered of it.
+//! Letters to unknown names: the number of answers a sender gets, and the handling of its other
+//! letters in the meantime. [`super::flows`] has the state.
 
 use crate::base::{LetterId, Mark, Tick};
 use crate::wire::message::{KIND_TEXT, Letter, Reason};
@@ -10,29 +10,31 @@ use super::limits::{LOOKUP_INTERVAL, LOOKUPS_BURST};
 use super::members::MemberId;
 use super::sessions::{RefusedLetter, Slot};
 
-/// Where a letter's recipient is looked for, and what its author may know of that now.
+/// Lookup of a letter's recipient, and the result that its sender may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Look {
-    /// Among the members; the answer is given at once.
+    /// Look among the members; answer immediately.
     Now,
-    /// In the answers that its author had before: the name is unknown.
+    /// Answer from the sender's negative cache: unknown recipient.
     Known,
-    /// Among the members; nothing is said of it for now.
+    /// Look among the members; report nothing yet.
     Silent,
-    /// The name is unknown, and nothing is said of it for now.
+    /// Unknown recipient; report nothing yet.
     Later,
 }
 
 impl Relay {
-    /// Where this letter's recipient is looked for. An author who has asked for too many names gets
-    /// the answer again that it had for this one, whether or not the name was taken since: from
-    /// that it learns nothing.
+    /// Selects the lookup for this letter.
+    ///
+    /// A sender over its budget gets the cached result for this name and learns nothing from it,
+    /// even if the name was registered since.
     pub(super) fn look_for(&self, now: Tick, author: MemberId, letter: &Letter<'_>) -> Look {
         if !self.limits.per_sender {
             return Look::Now;
         }
         let super::letters::Place { lookups, flows, .. } = &self.places[author.0];
-        let (outbox, name) = (letter.id.outbox, letter.to);
+        let outbox = letter.id.outbox;
+        let name = letter.to;
         let is_ready = lookups.ready(now, LOOKUP_INTERVAL, LOOKUPS_BURST).is_ok();
         if flows.is_behind_unknown(now, outbox, name, letter.prev) {
             return Look::Known;
@@ -56,8 +58,8 @@ impl Relay {
         }
     }
 
-    /// Nothing is said of this letter's conversation for now; `false` if too many wait already, and
-    /// the letter is refused whether or not the name exists.
+    /// Makes this letter's flow wait. Returns `false` if too many wait already: the letter is then
+    /// refused, whether or not the name exists.
     pub(super) fn begin_waiting(&mut self, slot: Slot, author: MemberId, letter: &Letter<'_>) -> bool {
         let Letter { to, id, prev, .. } = *letter;
         let flows = &mut self.places[author.0].flows;
@@ -70,7 +72,7 @@ impl Relay {
         false
     }
 
-    /// Drops a letter to an unknown name; its author gets the answer later.
+    /// Drops a letter to an unknown name; its sender gets the answer later.
     pub(super) fn drop_for_now(&mut self, slot: Slot, author: MemberId, letter: &Letter<'_>) {
         if self.begin_waiting(slot, author, letter) {
             let id = letter.id;
@@ -78,8 +80,7 @@ impl Relay {
         }
     }
 
-    /// Answers conversations of which nothing was said, as far as their author may learn of them
-    /// now.
+    /// Answers waiting flows, as far as the sender's budget allows.
     pub(super) fn answer_waiting(&mut self, now: Tick, slot: Slot) {
         let Some(author) = self.sessions.member(slot) else { return };
         let mut answers_at = None;

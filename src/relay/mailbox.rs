@@ -1,4 +1,5 @@
-//! Between the queues and the disk: letters written, loaded, expired, and what is said to their authors about it.
+//! The mailboxes' disk side: writes, loads and expires letters, and reports the results to their
+//! senders.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -26,43 +27,41 @@ use super::sessions::RefusedLetter;
 use super::unwritten::Kept;
 use super::{Out, Relay, Timer};
 
-/// What is done when the store has answered.
+/// Continuation of a request to the store.
 #[derive(Debug)]
 pub(super) enum Wait {
-    /// The name of this member is durable; it may have come by an invitation. When it was
-    /// registered, on the relay's own clock.
+    /// Registration of this member, with the invitation used and the time on the uptime clock.
     Member(MemberId, Option<InvitationId>, u64),
-    /// What the operator asked for is.
+    /// A request of the operator.
     Asked(Asked),
-    /// A letter that its recipient does not want has left its mailbox.
+    /// Removal of a rejected letter from its mailbox.
     TurnedAway(TurnedAway),
-    /// A batch of this member's queue is.
+    /// A batch of letters of this member's mailbox.
     Letters(MemberId),
-    /// Letters of this member's mailbox are here.
+    /// A load from this member's mailbox.
     Mailbox(MemberId),
-    /// The oldest letters of all are here.
+    /// A load of the oldest letters of all.
     Oldest,
-    /// A letter has left its mailbox.
+    /// Removal of an expired letter from its mailbox.
     Expired(Expiring),
-    /// A damaged letter is no letter any more.
+    /// Removal of a damaged letter from its mailbox.
     Damaged(DamagedLetter),
-    /// What a sign-in says of its outbox is durable.
+    /// A sign-in's record of its outbox.
     Marked(Marking),
-    /// What memory knows under these keys is on the disk.
+    /// State stored under these keys.
     Kept(Vec<Kept>),
-    /// The same, and with it how far a conversation was accepted of which its author hears at the
-    /// next full second.
+    /// The same, with the accepted mark of a flow whose deliveries are reported at the next full
+    /// second.
     HeldBack(Vec<Kept>, (MemberId, FlowId, u64)),
-    /// Notes of where sessions are.
+    /// Session hints.
     Noted,
-    /// Nothing is known of this member any more, whose name is unused since it was
-    /// registered.
+    /// Removal of this member, whose name is unused; with the time of its registration.
     Freed(MemberId, u64),
-    /// Nothing is known of these any more.
+    /// Removal of idle flows.
     Rested(Box<Resting>),
 }
 
-/// Tickets, and what waits for their answers: as many as the store has records, and a load for each
+/// Tickets and their continuations: at most one for each record in the store and one load for each
 /// member.
 #[derive(Debug, Default)]
 pub(super) struct Tickets {
@@ -83,8 +82,10 @@ impl Tickets {
     }
 }
 
-/// The relay's own clock: how long it has run in all, in milliseconds. No jump of the wall clock moves it, and it stands
-/// still while the relay is down; so no letter waits for less than it was promised.
+/// The uptime clock: total running time of the relay, in milliseconds.
+///
+/// Wall clock jumps do not move it, and it stops while the relay is down, so no letter expires
+/// earlier than promised.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
     pub(super) base: u64,
@@ -98,41 +99,42 @@ impl Clock {
     }
 }
 
-/// What the relay knows of all mailboxes together.
+/// State of all mailboxes together.
 #[derive(Debug, Default)]
 pub(super) struct Post {
     pub(super) clock: Clock,
-    /// What all queues hold.
+    /// Usage of all mailboxes.
     pub(super) stock: Stock,
-    /// The parts that `echo` and all guests of a carrier have written.
+    /// The parts of it that `echo` and all guests of one carrier use.
     pub(super) echo_holds: usize,
     pub(super) udp_guests_hold: usize,
     pub(super) tcp_guests_hold: usize,
     pub(super) parcels: Parcels,
-    /// The highest place given to a letter.
+    /// The highest sequence number assigned to a letter.
     pub(super) last_place: u64,
-    /// Members whose queues may have something to be written, at this turn's end.
+    /// Members whose mailboxes may have letters to write at the end of this turn.
     due: BTreeSet<MemberId>,
-    /// Letters on their way out of their mailboxes, by place, each with the ticket that ends it: at most one step of expiry,
-    /// and those turned away.
+    /// Letters being removed from their mailboxes, by sequence number, with the ticket of the
+    /// removal: at most one step of expiry, and rejected letters.
     pub(super) expiring: BTreeMap<u64, Ticket>,
-    /// Of those turned away, the ones whose way out failed, by whose mailbox they are in: it is taken again.
+    /// Rejected letters whose removal failed, by owner of the mailbox: it is repeated.
     pub(super) turned_away_again: BTreeMap<MemberId, Vec<TurnedAway>>,
-    /// Letters of the relay itself or of guests that have left their mailboxes, by place, until the
-    /// disk does not have them any more. For those of members the marks of their flows say so.
+    /// Letters of `echo` and of guests that were removed from their mailboxes, by sequence number,
+    /// until their rows are deleted. For letters of members the watermarks of their flows say it.
     pub(super) gone: BTreeSet<u64>,
-    /// Sign-ins that the disk did not take: they are written again.
+    /// Sign-ins whose record failed: they are written again.
     pub(super) marking_again: BTreeMap<MemberId, Marking>,
-    /// Outboxes of which memory knows nothing any more, and the disk may: one of each member.
+    /// Outboxes forgotten in memory and perhaps not on disk: at most one for each member.
     pub(super) making_room: BTreeMap<MemberId, OutboxId>,
-    /// The last place this round of expiry has looked at; `None` between two rounds.
+    /// The last sequence number this round of expiry has examined; `None` between two rounds.
     pub(super) swept: Option<u64>,
     pub(super) sweep_scheduled: Option<Tick>,
     clock_scheduled: Option<Tick>,
 }
 
 impl Relay {
-    /// Who writes under this name: a member, the relay itself, or guests of the carrier that the outbox is of.
+    /// Returns the sender with this name: a member, the relay itself, or the guests of the carrier
+    /// that the outbox belongs to.
     pub(super) fn author(&self, name: &str, outbox: OutboxId) -> Option<Author> {
         match name {
             ECHO => Some(Author::Echo),
@@ -142,7 +144,8 @@ impl Relay {
     }
 
     pub(super) fn flow_of(&self, from: &Name, to: &Name, outbox: OutboxId) -> Option<(MemberId, FlowId)> {
-        let (from, to) = (self.members.find_ever(from.as_str())?, self.members.find_ever(to.as_str())?);
+        let from = self.members.find_ever(from.as_str())?;
+        let to = self.members.find_ever(to.as_str())?;
         Some((from, FlowId { outbox, to: To::Member(to) }))
     }
 
@@ -158,12 +161,12 @@ impl Relay {
         }
     }
 
-    // Answers of the store.
+    // Results of the store.
 
     pub(super) fn handle_stored_record(&mut self, now: Now, ticket: Ticket, durable: bool, out: &mut Out) {
         match (self.tickets.take(ticket), durable) {
             (Some(Wait::Member(member, by, since)), _) => {
-                self.handle_registered(now, (member, by, since), durable, out);
+                self.handle_registered(now, member, by, since, durable, out);
             }
             (Some(Wait::Asked(asked)), _) => self.handle_asked(now, asked, durable, out),
             (Some(Wait::TurnedAway(letter)), _) => {
@@ -180,14 +183,14 @@ impl Relay {
             (Some(Wait::Marked(marking)), _) => self.handle_marked(now, marking, durable, out),
             (Some(Wait::Damaged(letter)), _) => self.handle_damaged(now.tick, ticket, letter, durable, out),
             (Some(Wait::Kept(keys)), _) => self.handle_kept(ticket, &keys, durable),
-            (Some(Wait::HeldBack(keys, of)), _) => {
+            (Some(Wait::HeldBack(keys, (author, flow, number))), _) => {
                 self.handle_kept(ticket, &keys, durable);
                 if durable {
-                    self.tell_accepted(of);
+                    self.tell_accepted(author, flow, number);
                 }
             }
             (Some(Wait::Noted), _) => self.handle_noted(now.tick, durable),
-            (Some(Wait::Freed(member, since)), _) => self.handle_freed(now, (member, since), durable, out),
+            (Some(Wait::Freed(member, since)), _) => self.handle_freed(now, member, since, durable, out),
             (Some(Wait::Rested(resting)), _) => self.handle_rested(*resting, durable, out),
             (Some(Wait::Mailbox(_) | Wait::Oldest) | None, _) => {}
         }
@@ -204,7 +207,7 @@ impl Relay {
 
     // Writing.
 
-    /// At this turn's end the member's queue is looked at for letters that have to be written.
+    /// Schedules a check of the member's mailbox for letters to write, at the end of this turn.
     pub(super) fn look_at_queue(&mut self, member: MemberId) {
         self.post.due.insert(member);
     }
@@ -233,7 +236,7 @@ impl Relay {
         }
     }
 
-    /// Hands everything that has to be written to the store.
+    /// Submits all letters that must be written.
     pub(super) fn write_queues(&mut self, now: Tick, out: &mut Out) {
         while let Some(member) = self.post.due.pop_first() {
             let away = self.present(member).is_none();
@@ -255,7 +258,7 @@ impl Relay {
 
     fn kept_letter(&self, entry: Entry) -> KeptLetter {
         KeptLetter {
-            place: entry.place().expect("a batch has its places"),
+            place: entry.place().expect("`next_batch` has assigned sequence numbers"),
             since: entry.born,
             from: self.author_name(entry.author, &entry.message),
             id: entry.id,
@@ -305,7 +308,7 @@ impl Relay {
 
     // Loading.
 
-    /// Asks for more of the member's mailbox if its session has room for it.
+    /// Loads more of the member's mailbox if its session has space for it.
     pub(super) fn load_mailbox(&mut self, now: Tick, member: MemberId, out: &mut Out) {
         let queue = &mut self.places[member.0].queue;
         let Some(rows) = queue.wants_rows(now, Pace::of(&self.limits)) else { return };
@@ -320,9 +323,11 @@ impl Relay {
     }
 
     fn handle_loaded(&mut self, now: Now, ticket: Ticket, to: MemberId, rows: &[Row], out: &mut Out) {
-        let (mut entries, mut stale) = (Vec::with_capacity(rows.len()), BTreeMap::<_, Vec<u64>>::new());
-        let (mut through, mut leaving) = (None, None);
-        // What nobody waits for any more is asked for again.
+        let mut entries = Vec::with_capacity(rows.len());
+        let mut stale = BTreeMap::<_, Vec<u64>>::new();
+        let mut through = None;
+        let mut leaving = None;
+        // Rows of a cancelled load are ignored; they are requested again.
         let rows = if self.places[to.0].queue.awaits(ticket) { rows } else { &[] };
         for row in rows {
             leaving = self.post.expiring.get(&row.place).copied();
@@ -342,7 +347,7 @@ impl Relay {
                 entries.push(entry);
             }
         }
-        if self.places[to.0].queue.loaded(ticket, (through, leaving), entries)
+        if self.places[to.0].queue.loaded(ticket, through, leaving, entries)
             && let Some(slot) = self.places[to.0].session
         {
             self.sessions.mark(slot);
@@ -358,7 +363,7 @@ impl Relay {
         }
     }
 
-    /// A row as a letter; `None` if it is none, or of somebody who is no member any more.
+    /// Converts a row to a mailbox entry. `None` if it is malformed or its sender is unknown.
     pub(super) fn entry_of(&self, now: Tick, row: &Row) -> Option<Entry> {
         let Held::Whole(bytes) = &row.held else { return None };
         let Ok(Some(ToClient::Delivery(delivery))) = ToClient::decode(bytes) else { return None };
@@ -368,7 +373,7 @@ impl Relay {
         Some(entry.under(mark).kept(row.place))
     }
 
-    /// The recipient has the letter, though the disk does not know.
+    /// Whether the recipient has the letter although its row is still on disk.
     pub(super) fn was_delivered(&self, to: MemberId, entry: &Entry) -> bool {
         let Author::Member(author) = entry.author else {
             return entry.place().is_some_and(|place| self.post.gone.contains(&place));
@@ -387,7 +392,7 @@ impl Relay {
         }
     }
 
-    /// Something depends on the relay's own clock: from now on it is written down.
+    /// Persists the uptime clock from here on, because something depends on it.
     pub(super) fn keep_clock(&mut self, now: Tick) {
         if self.post.clock_scheduled.is_none() {
             self.deadlines.set(Timer::Clock, Some(now + CLOCK_EVERY), &mut self.post.clock_scheduled);
@@ -399,7 +404,8 @@ impl Relay {
         self.keep(Kept::Clock, Record::Clock(clock), out);
     }
 
-    /// The member is here no longer: what it has not stored goes to the disk, and so do its own watermarks.
+    /// Handles a member going offline: its unstored letters and its own watermarks are written to
+    /// disk.
     pub(super) fn leave_mailbox(&mut self, member: MemberId, out: &mut Out) {
         self.places[member.0].queue.there().map(Queue::session_ended);
         self.look_at_queue(member);
@@ -408,8 +414,8 @@ impl Relay {
         }
     }
 
-    /// The relay ends: everything that is in memory only is written, as far as one batch of each queue goes; the rest
-    /// was accepted by nobody.
+    /// Handles the end of the relay: writes everything that is in memory only, at most one batch
+    /// for each mailbox. The rest was never reported as accepted.
     pub(super) fn close_mailboxes(&mut self, now: Tick, out: &mut Out) {
         for member in (0..self.places.len()).map(MemberId) {
             if self.places[member.0].session.take().is_some() {

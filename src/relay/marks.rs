@@ -1,25 +1,24 @@
-//! Old copies of members' outboxes.
+//! Detection of old copies of members' outboxes.
 //!
-//! A member's folder may be put back to an earlier state, or run in two places. Its client would
-//! then give numbers to letters that others have had, and a relay that knows letters by their
-//! numbers would take the later ones for repetitions, and call delivered what nobody was given. So
-//! a client counts the times it has opened its outbox or signed in with it, and says that *mark*
-//! with each sign-in and with each letter.
+//! A member's folder may be restored from a backup, or used in two places. Its client would then
+//! reuse letter numbers. A relay that identifies letters by number would take the later ones for
+//! repetitions, and report letters as delivered that were never sent to anyone. A client therefore
+//! counts how often it has opened its outbox or signed in with it. It sends this *mark* with each
+//! sign-in and each letter.
 //!
-//! A sign-in is an old copy's if another copy has signed in since that copy parted from this one:
-//! the mark and token of the last sign-in are not among those that it says it has said
-//! ([`crate::wire::message::OutboxMark`]). It is refused, and the client comes again with a new
-//! outbox. Of a copy made while its original had a session, only the letters tell: a number that
-//! was taken before, under a mark above that of the last letter taken ([`super::flows`]). Where the
-//! relay has forgotten the letters of a session because it was killed, their readers have not
+//! A sign-in is an old copy's if another copy has signed in since the two parted. Then the mark and
+//! token of the last sign-in are not in the list of those it has sent
+//! ([`crate::wire::message::OutboxMark`]). It is refused, and the client returns with a new outbox.
+//! A copy made while its original had a session shows only by its letters. One of them has a number
+//! taken before, under a mark above that of the last letter taken ([`super::flows`]). If a killed
+//! relay has forgotten the letters of a session, their recipients have not
 //! ([`crate::wire::message::Reason::OldCopy`]).
 //!
-//! A session says another mark once its client has refusals on its disk that a copy made before
-//! does not know. Such a copy would take a receipt of letters behind those for one of the refused
-//! letters as well.
+//! A session sends another mark once its client has refusals on disk that an earlier copy does not
+//! know. Such a copy would apply a receipt for later letters to one of the refused letters as well.
 //!
-//! Invariant: a member is welcomed once the mark of its sign-in is durable. Where the disk takes
-//! none, its letters are refused as `full` until it does.
+//! Invariant: a member is welcomed only once the mark of its sign-in is durable. While the disk
+//! accepts none, its letters are refused as `full`.
 
 use crate::base::{Mark, Name, Now, OutboxId, blank};
 use crate::wire::frame::close;
@@ -37,9 +36,9 @@ use super::{Out, Relay};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Outbox {
     id: OutboxId,
-    /// What the last sign-in with it said.
+    /// Mark and token of the last sign-in with it.
     said: Said,
-    /// When that was, on the relay's own clock, in milliseconds.
+    /// Time of that sign-in, in milliseconds of the uptime clock.
     used: u64,
 }
 
@@ -50,7 +49,7 @@ pub(super) struct Outboxes(Vec<Outbox>);
 blank!(Outboxes, Outboxes(Vec::new()), |outboxes| outboxes.0.is_empty());
 
 impl Outboxes {
-    /// What the disk has of one of them.
+    /// Restores one of them from disk.
     pub(super) fn found_on_disk(&mut self, id: OutboxId, said: Said, used: u64) {
         self.0.push(Outbox { id, said, used });
     }
@@ -62,12 +61,12 @@ impl Outboxes {
             return false;
         };
         let is_known = claim.earlier.contains(&last);
-        // The relay was put back to an older state: it knows less than any copy.
+        // The relay was restored from an older state: it knows less than any copy.
         let is_behind = claim.earlier.iter().all(|earlier| last.mark < earlier.mark);
         last.mark >= claim.said.mark || !(is_known || is_behind && !claim.earlier.is_empty())
     }
 
-    /// Notes a sign-in; `false` if there are too many others.
+    /// Records a sign-in. Returns `false` if there are too many other outboxes.
     fn note(&mut self, claim: &Claim, used: u64) -> bool {
         let outbox = Outbox { id: claim.id, said: claim.said, used };
         if let Some(known) = self.0.iter_mut().find(|known| known.id == claim.id) {
@@ -82,7 +81,7 @@ impl Outboxes {
         has_room
     }
 
-    /// Its session says this of an outbox; `false` if nothing is known of it.
+    /// Raises the mark of an outbox within a session. Returns `false` if the outbox is unknown.
     fn raise(&mut self, id: OutboxId, said: Said, used: u64) -> bool {
         let Some(known) = self.0.iter_mut().find(|known| known.id == id) else { return false };
         if known.said.mark < said.mark {
@@ -92,14 +91,14 @@ impl Outboxes {
         true
     }
 
-    /// Outboxes, the one unused longest first.
+    /// Returns the outboxes, least recently used first.
     fn by_age(&self) -> Vec<OutboxId> {
         let mut all: Vec<(u64, OutboxId)> = self.0.iter().map(|outbox| (outbox.used, outbox.id)).collect();
         all.sort_unstable();
         all.into_iter().map(|(_, id)| id).collect()
     }
 
-    /// What the disk is to have of them, whose owner is `member`.
+    /// Returns the rows of `member`'s outboxes.
     pub(super) fn kept(&self, member: &Name) -> impl Iterator<Item = KeptOutbox> {
         let of = |outbox: &Outbox| KeptOutbox {
             member: member.clone(),
@@ -115,7 +114,7 @@ impl Outboxes {
     }
 }
 
-/// What a sign-in says of its outbox.
+/// Content of a sign-in about its outbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Claim {
     id: OutboxId,
@@ -129,40 +128,41 @@ impl Claim {
     }
 }
 
-/// What becomes of letters that a session brings.
+/// Handling of letters from a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Taking {
     #[default]
     Letters,
-    /// None that are new, before its mark is durable.
+    /// New letters are refused until its mark is durable.
     NoNewOnes,
-    /// None: an old copy has sent one of them.
+    /// All letters are refused: an old copy has sent one of them.
     Nothing,
 }
 
-/// A sign-in on its way to the disk.
+/// A sign-in being persisted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Marking {
     slot: Slot,
-    /// The session's: its place may be another's by now.
+    /// The session's serial number, because its slot may be reused by now.
     serial: u64,
     member: MemberId,
     outbox: OutboxId,
     /// The mark that is written.
     mark: Mark,
-    /// The record says that nothing is known of this one any more.
+    /// The outbox that this record removes.
     gone: Option<OutboxId>,
 }
 
 impl Relay {
-    /// The session may have the name: it is welcomed once the mark of its outbox is durable, unless
-    /// that is an old copy.
+    /// Admits a session that may have the name. It is welcomed once the mark of its outbox is
+    /// durable, unless the outbox is an old copy.
     pub(super) fn admit(&mut self, now: Now, slot: Slot, member: MemberId, out: &mut Out) {
         if self.places[member.0].session.is_some_and(|present| self.sessions.is_before(slot, present)) {
             return self.close_session(now.tick, slot, close::DONE, "a later session has signed in");
         }
         let Some(session) = self.sessions.get_mut(slot) else { return };
-        let (serial, claim) = (session.serial, session.claim.clone());
+        let serial = session.serial;
+        let claim = session.claim.clone();
         let Some(claim) = claim else { return self.welcome(now, slot, member, false, out) };
         if self.places[member.0].outboxes.is_old(&claim) {
             return self.refuse_name(slot, NameReason::OldCopy, "");
@@ -171,8 +171,8 @@ impl Relay {
         let used = self.post.clock.now(now.tick);
         self.make_room(member, &claim);
         if !self.places[member.0].outboxes.note(&claim, used) {
-            // Letters wait in each of them. Nothing can be known of this one, and nothing is taken
-            // from it.
+            // Letters wait in each of the known outboxes. This one cannot be tracked, so no letters
+            // are taken from it.
             return self.welcome(now, slot, member, true, out);
         }
         self.made_room(member, Some(claim.id));
@@ -180,7 +180,7 @@ impl Relay {
         self.write_mark(Marking { slot, serial, member, outbox: claim.id, mark, gone: None }, out);
     }
 
-    /// A session says another mark: copies made before it are old ones from now on.
+    /// Handles another mark within a session: copies made before it are old from here on.
     pub(super) fn handle_mark(&mut self, now: Now, slot: Slot, outbox: OutboxId, said: Said, out: &mut Out) {
         let Some(member) = self.sessions.member(slot) else { return };
         let Some(session) = self.sessions.get_mut(slot) else { return };
@@ -190,7 +190,7 @@ impl Relay {
         let serial = session.serial;
         let used = self.post.clock.now(now.tick);
         if !self.places[member.0].outboxes.raise(outbox, said, used) {
-            // Nothing is taken from it.
+            // Its letters are not taken anyway, so there is nothing to persist.
             session.say(&ToClient::Marked { mark: said.mark });
             return self.sessions.mark(slot);
         }
@@ -198,8 +198,9 @@ impl Relay {
         self.write_mark(Marking { slot, serial, member, outbox, mark: said.mark, gone: None }, out);
     }
 
-    /// Makes room for one more outbox of a member: the one unused longest goes, and with it what is
-    /// known of its letters. None goes before the one that went last has left the disk.
+    /// Evicts the member's least recently used outbox with its flows, if a new one needs the space.
+    ///
+    /// Only one at a time: no other is evicted before the previous one has left the disk.
     fn make_room(&mut self, member: MemberId, claim: &Claim) {
         let outboxes = &self.places[member.0].outboxes;
         let has_room =
@@ -216,14 +217,14 @@ impl Relay {
         self.post.making_room.insert(member, gone);
     }
 
-    /// The disk has forgotten this outbox, as memory has.
+    /// Handles the removal of an evicted outbox from the disk.
     pub(super) fn made_room(&mut self, member: MemberId, gone: Option<OutboxId>) {
         if gone.is_some() && self.post.making_room.get(&member).copied() == gone {
             self.post.making_room.remove(&member);
         }
     }
 
-    /// The member is gone, and with it, on the disk too, its outboxes.
+    /// Forgets the outboxes of a member that was removed, from the disk too.
     pub(super) fn forget_outboxes(&mut self, member: MemberId) {
         self.places[member.0].outboxes = Default::default();
         self.post.making_room.remove(&member);
@@ -235,7 +236,7 @@ impl Relay {
         flows.into_iter().any(|flow| self.has_letters(member, flow))
     }
 
-    /// An old copy has numbered this letter. Nothing behind it is taken in this session.
+    /// Refuses a letter that an old copy has numbered, and all later letters of this session.
     pub(super) fn refuse_old_copy(&mut self, slot: Slot, letter: &Letter<'_>) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
         session.taking = Taking::Nothing;
@@ -245,7 +246,7 @@ impl Relay {
         self.sessions.mark(slot);
     }
 
-    /// The record of the last sign-in with an outbox; `None` if memory has forgotten it, with its
+    /// Returns the record of the last sign-in with an outbox; `None` if it was forgotten with its
     /// member.
     fn signed_in(&self, member: MemberId, outbox: OutboxId) -> Option<Record> {
         let mut all = self.places[member.0].outboxes.kept(self.members.name(member));
@@ -267,15 +268,17 @@ impl Relay {
         }
     }
 
-    /// Writes down a sign-in whose session is gone.
+    /// Writes a sign-in whose session is gone.
     pub(super) fn write_outbox(&mut self, member: MemberId, outbox: OutboxId, out: &mut Out) {
         if let Some(record) = self.signed_in(member, outbox) {
             self.keep(Kept::Outbox(member, outbox, self.making_room(member)), record, out);
         }
     }
 
-    /// The mark of a sign-in is durable, or the disk takes none now: then it is tried again, and
-    /// until then the session gets what waits for its member and brings nothing new.
+    /// Handles the result of writing a sign-in's mark.
+    ///
+    /// A failed write is repeated. Until it succeeds, the session receives waiting letters, but its
+    /// new letters are refused.
     pub(super) fn handle_marked(&mut self, now: Now, marking: Marking, durable: bool, out: &mut Out) {
         let Marking { slot, serial, member, outbox, mark, gone } = marking;
         if durable {
@@ -308,15 +311,15 @@ impl Relay {
             return self.refuse_name(slot, NameReason::Removed, "");
         }
         if !self.members.is_durable(member) {
-            // Its name is being freed. It claims it again then, and says the same of its outbox.
+            // The name is being freed. The session claims it again after that, with the same mark.
             self.places[member.0].outboxes.forget(outbox);
             return self.await_registration(slot, member);
         }
         self.welcome(now, slot, member, !durable, out);
     }
 
-    /// Plans another try for the mark of the member's latest session. The answer for an earlier
-    /// session may come after the one for the latest; that one waits for nothing any more.
+    /// Schedules another try for the mark of the member's latest session. The failure for an earlier
+    /// session may arrive after the one for the latest, and must not replace it.
     fn mark_later(&mut self, member: MemberId, marking: Marking) {
         let mut latest = marking;
         if let Some(mut other) = self.post.marking_again.remove(&member) {
@@ -330,7 +333,7 @@ impl Relay {
         self.post.marking_again.insert(member, latest);
     }
 
-    /// Tries again what the disk did not take: its session, if that is still there, waits for it.
+    /// Repeats a failed write of a sign-in, for which its session waits if it still exists.
     pub(super) fn mark_again(&mut self, member: MemberId, out: &mut Out) {
         let Some(marking) = self.post.marking_again.remove(&member) else { return };
         if self.sessions.is_serial(marking.slot, marking.serial) {
@@ -360,30 +363,32 @@ mod tests {
     }
 
     #[test]
-    fn sign_in_that_knows_the_last_one_is_no_old_copy() {
+    fn sign_in_with_last_one_is_no_old_copy() {
         let outboxes = signed_in(&[claim(1, said(1), &[]), claim(1, said(4), &[said(1)])]);
         assert!(!outboxes.is_old(&claim(1, said(7), &[said(1), said(4)])));
         assert!(!outboxes.is_old(&claim(1, said(9), &[said(1), said(4), said(7)])), "one was not answered");
         assert!(!outboxes.is_old(&claim(2, said(1), &[])), "another outbox");
-        assert!(outboxes.is_old(&claim(1, said(4), &[said(1), said(4)])), "a mark is said once");
+        assert!(outboxes.is_old(&claim(1, said(4), &[said(1), said(4)])), "a mark is used once");
     }
 
-    /// However often the copy was opened or has tried to sign in meanwhile.
+    /// However often the copy was opened or has tried to sign in.
     #[test]
-    fn sign_in_that_does_not_know_the_last_one_is_an_old_copy() {
+    fn sign_in_without_last_one_is_old_copy() {
         let outboxes = signed_in(&[claim(1, said(1), &[]), claim(1, said(4), &[said(1)])]);
         for mark in [1, 2, 3, 4, 5, u32::MAX] {
             assert!(outboxes.is_old(&claim(1, said(mark), &[said(1)])), "{mark}");
             assert!(outboxes.is_old(&claim(1, said(mark), &[])), "{mark}");
         }
         let same_mark = Said { token: 7, ..said(4) };
-        assert!(outboxes.is_old(&claim(1, said(5), &[said(1), same_mark])), "it has counted as far");
+        assert!(
+            outboxes.is_old(&claim(1, said(5), &[said(1), same_mark])),
+            "the other copy has the same count"
+        );
     }
 
-    /// A copy made before the session said another mark has signed in with all that the relay heard
-    /// in sign-ins.
+    /// A copy made before the session sent another mark knows all marks of earlier sign-ins.
     #[test]
-    fn mark_within_a_session_makes_earlier_copies_old() {
+    fn mark_within_session_makes_earlier_copies_old() {
         let mut outboxes = signed_in(&[claim(1, said(1), &[]), claim(1, said(4), &[said(1)])]);
         assert!(outboxes.raise(OutboxId(1), said(6), 9) && !outboxes.raise(OutboxId(2), said(6), 9));
         assert!(outboxes.is_old(&claim(1, said(7), &[said(1), said(4)])));
@@ -393,18 +398,18 @@ mod tests {
     }
 
     #[test]
-    fn relay_put_back_calls_nobody_an_old_copy() {
+    fn restored_relay_reports_no_client_as_old_copy() {
         let outboxes = signed_in(&[claim(1, said(4), &[said(1)])]);
         assert!(!outboxes.is_old(&claim(1, said(90), &[said(60), said(70)])));
     }
 
     #[test]
-    fn outboxes_of_a_member_are_bounded() {
+    fn outboxes_of_member_are_bounded() {
         let mut outboxes = Outboxes::default();
         for id in 0..OUTBOXES_MAX as u64 {
             assert!(outboxes.note(&claim(id, said(1), &[]), 100 - id));
         }
-        assert!(!outboxes.note(&claim(900, said(1), &[]), 7), "none is pushed out unseen");
+        assert!(!outboxes.note(&claim(900, said(1), &[]), 7), "none is evicted silently");
         assert!(outboxes.note(&claim(3, said(2), &[said(1)]), 200));
         assert_eq!(outboxes.by_age()[..2], [OutboxId(63), OutboxId(62)]);
         assert_eq!(outboxes.by_age().last(), Some(&OutboxId(3)));

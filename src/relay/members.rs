@@ -1,4 +1,4 @@
-//! Who is who at this relay: names and the keys that own them.
+//! Members of this relay: names and the keys that own them.
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -8,48 +8,50 @@ use crate::wire::message::NameReason;
 
 use super::nearest_names::{Found, NameIndex};
 
-/// Maximum names of one class that are compared with a name that does not exist: 0.2 ms where each
-/// is as long as a name may be. People's names share a class with few.
+/// Maximum names of one class compared with a name that does not exist: 0.2 ms with the longest
+/// names. Real names share a class with few others.
 const ALIKE_LOOKED_AT_MAX: usize = 16;
 
-/// One member, for as long as the relay runs.
+/// Identifies one member while the relay runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct MemberId(pub(super) usize);
 
-/// What a claim to a name comes to.
+/// Result of a claim to a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Claim {
-    /// The key owns the name already.
+    /// The key already owns the name.
     Owned(MemberId),
-    /// The name is free, and now kept for this key; it has to be made durable before anybody is told.
+    /// The name was free and is reserved for this key. It must be made durable before it is
+    /// reported.
     New(MemberId),
-    /// As [`Claim::New`], of a name that belonged to a member who was removed.
+    /// As [`Claim::New`], for the name of a removed member.
     Again(MemberId),
-    /// The same claim is being made durable, or its name is being freed.
+    /// The same claim is being made durable, or the name is being freed.
     Waiting(MemberId),
-    /// It may not have the name.
+    /// The name is refused for this reason, with the name that conflicts.
     Refused(NameReason, Option<Name>),
 }
 
-/// What somebody who claims a name comes with.
+/// Authorization of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Pass {
-    /// Nothing; `closed` relays do not let them in.
+    /// None; refused if the relay is `closed`.
     None { closed: bool },
     /// An invitation, to this name or to any.
     Invited(Option<Name>),
 }
 
-/// How far a member has come.
+/// Phase of a membership.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// The name is being written down, for the first time or again.
+    /// The name is being persisted, for the first time or again after a removal.
     New,
     Again,
     Durable,
-    /// The name is unused and is being taken off the disk: it does not exist for others.
+    /// The name is unused and being removed from the disk: it does not exist for others.
     Freeing,
-    /// The operator removed it. Its name stays, because letters of it and receipts for others are still about.
+    /// The operator removed the member. Its name stays, because letters from it and receipts for
+    /// others still refer to it.
     Removed,
 }
 
@@ -60,8 +62,7 @@ struct Member {
     state: State,
 }
 
-/// Members by the hash of something they have: 16 bytes each, whatever it is. Whoever finds two names or keys of one hash
-/// makes a look-up take one step more.
+/// Index by 64-bit hash, 16 bytes per member. A collision costs one extra comparison.
 #[derive(Debug, Default)]
 struct Index(BTreeSet<(u64, MemberId)>);
 
@@ -80,41 +81,42 @@ impl Index {
         self.0.remove(&(Index::hash(of), id));
     }
 
-    /// The member of this hash that is the right one.
+    /// Returns the member of this hash for which `is` holds.
     fn find(&self, of: impl Hash, is: impl Fn(MemberId) -> bool) -> Option<MemberId> {
         self.all(of).find(|id| is(*id))
     }
 
-    /// The members of this hash.
+    /// Returns all members of this hash.
     fn all(&self, of: impl Hash) -> impl Iterator<Item = MemberId> {
         let hash = Index::hash(of);
         self.0.range((hash, MemberId(0))..=(hash, MemberId(usize::MAX))).map(|(_, id)| *id)
     }
 }
 
-/// The members, in the order they came.
+/// All members, in order of registration.
 ///
-/// Invariant: each name and each key stands for at most one member. No two names look alike, but
-/// where the operator invited the later one by that very name.
+/// Invariant: each name and each key belongs to at most one member. No two names look alike, unless
+/// the operator invited the later one by exactly that name.
 #[derive(Debug, Default)]
 pub(super) struct Members {
     members: Vec<Member>,
     by_name: Index,
     by_key: Index,
-    /// By the class of their looks ([`Looks::class`]).
+    /// Index by the class of their looks ([`Looks::class`]).
     by_class: Index,
-    /// Names of durable members, for those who mistype one.
+    /// Names of durable members, for suggestions.
     nearest: NameIndex,
-    /// Places of members that never became durable, or were never used: nothing outside refers to them.
+    /// Reusable slots: of members that never became durable or were never used, so nothing refers
+    /// to them.
     spare: Vec<MemberId>,
-    /// Members that were not removed, those that are not durable yet among them.
+    /// Number of members that were not removed, including those that are not durable yet.
     live: usize,
-    /// Keys of members that were removed: as many as the operator removed.
+    /// Keys of removed members: at most one per removal by the operator.
     removed_keys: BTreeSet<PublicKey>,
 }
 
 impl Members {
-    /// The members as the disk has them, and those that were removed.
+    /// Restores members and removed members from disk.
     pub(super) fn new(known: Vec<(Name, PublicKey)>, removed: Vec<(Name, PublicKey)>) -> Members {
         let mut members = Members::default();
         for (name, key) in known {
@@ -134,17 +136,18 @@ impl Members {
         members
     }
 
-    /// Number of members that were not removed, those that are not durable yet among them.
+    /// Returns the number of members that were not removed, including those that are not durable
+    /// yet.
     pub(super) fn live(&self) -> usize {
         self.live
     }
 
-    /// How many there are, removed ones included.
+    /// Returns the number of members, including removed ones.
     pub(super) fn len(&self) -> usize {
         self.members.len()
     }
 
-    /// A key claims a name. Strangers learn nothing about names from a closed relay.
+    /// Handles a key's claim to a name. Strangers learn nothing about names from a closed relay.
     pub(super) fn claim(&mut self, name: &str, key: PublicKey, pass: &Pass) -> Claim {
         let Ok(name) = name.parse::<Name>() else {
             return Claim::Refused(NameReason::Bad, None);
@@ -188,7 +191,7 @@ impl Members {
             }
             Some(_) => Claim::Refused(NameReason::Kept, Some(name)),
             None => match self.in_the_way(&name) {
-                // The operator knows both, and wants this one.
+                // The operator knows both names, and wants this one.
                 Some((NameReason::Confusable, _)) if matches!(pass, Pass::Invited(Some(_))) => {
                     Claim::New(self.insert(name, key, State::New))
                 }
@@ -204,7 +207,7 @@ impl Members {
         self.id_of(name).is_some_and(|id| mine(&id))
     }
 
-    /// Why nobody may have a name that nobody has.
+    /// Returns the reason why an unused name cannot be registered, with the name that conflicts.
     fn in_the_way(&self, name: &Name) -> Option<(NameReason, Name)> {
         if name.is_reserved() {
             return Some((NameReason::Reserved, name.clone()));
@@ -213,15 +216,17 @@ impl Members {
         Some((NameReason::Confusable, self.members[other.0].name.clone()))
     }
 
-    /// Returns a member whose name looks like this, or the last of [`Looks::COMPARED_MAX`] that
-    /// could and do not: what would be one more could not be told from all of them.
+    /// Returns a member whose name looks like `looks`.
+    ///
+    /// Also returns the last of [`Looks::COMPARED_MAX`] compared members if none matches: one more
+    /// name of this class could not be compared with all of them.
     fn alike(&self, looks: &Looks) -> Option<MemberId> {
         let mut compared = self.by_class.all(looks.class()).take(Looks::COMPARED_MAX).enumerate();
         let is = |id: MemberId| self.members[id.0].name.looks().meet(looks);
         compared.find(|(at, id)| is(*id) || at + 1 == Looks::COMPARED_MAX).map(|(_, id)| id)
     }
 
-    /// Why nobody can be invited to this name.
+    /// Returns the reason why no user can be invited to this name.
     pub(super) fn not_free(&self, name: &Name) -> Option<(NameReason, Name)> {
         match self.id_of(name.as_str()) {
             Some(id) if self.members[id.0].state == State::Removed => None,
@@ -230,7 +235,7 @@ impl Members {
         }
     }
 
-    /// Takes a member out, whose name stays; its key, if it was one.
+    /// Removes a member, whose name stays reserved, and its key.
     pub(super) fn remove(&mut self, id: MemberId) {
         if matches!(self.members[id.0].state, State::Durable | State::Freeing) {
             self.leave_nearest(id);
@@ -247,19 +252,19 @@ impl Members {
         self.members[id.0].state == State::Removed
     }
 
-    /// A member's key.
+    /// Returns a member's key.
     pub(super) fn key(&self, id: MemberId) -> PublicKey {
         self.members[id.0].key
     }
 
-    /// A new member is durable now.
+    /// Marks a new member as durable.
     pub(super) fn confirm(&mut self, id: MemberId) {
         self.members[id.0].state = State::Durable;
         let members = &self.members;
         self.nearest.insert(id, &members[id.0].name, |id| members.get(id.0).map(|member| &member.name));
     }
 
-    /// A new member could not be made durable: the name is free again.
+    /// Frees the name of a new member that could not be made durable.
     pub(super) fn abandon(&mut self, id: MemberId) {
         let member = &mut self.members[id.0];
         if member.state == State::Again {
@@ -271,17 +276,17 @@ impl Members {
         self.forget(id);
     }
 
-    /// Whether it is a member, and on the disk as one.
+    /// Whether it is a member, durably.
     pub(super) fn is_durable(&self, id: MemberId) -> bool {
         self.members[id.0].state == State::Durable
     }
 
-    /// An unused name is to be free again.
+    /// Begins to free an unused name.
     pub(super) fn begin_freeing(&mut self, id: MemberId) {
         self.members[id.0].state = State::Freeing;
     }
 
-    /// The disk has kept a name that was to be free again; whether it was.
+    /// Ends an attempt to free a name that stays on disk. Returns whether it was being freed.
     pub(super) fn end_freeing(&mut self, id: MemberId) -> bool {
         let state = &mut self.members[id.0].state;
         let was_freeing = *state == State::Freeing;
@@ -291,7 +296,7 @@ impl Members {
         was_freeing
     }
 
-    /// An unused name is free again, and its place another member's: nothing refers to it.
+    /// Frees an unused name and its slot: nothing refers to it.
     pub(super) fn free(&mut self, id: MemberId) {
         self.leave_nearest(id);
         self.forget(id);
@@ -304,7 +309,7 @@ impl Members {
 
     fn forget(&mut self, id: MemberId) {
         let member = &mut self.members[id.0];
-        // No index finds it, and its number leads to no member.
+        // No index contains it, and in this state its number refers to no member.
         member.state = State::New;
         self.live -= 1;
         self.by_key.remove(member.key.0, id);
@@ -313,17 +318,18 @@ impl Members {
         self.spare.push(id);
     }
 
-    /// The member of this name; one that is not durable yet does not exist for others.
+    /// Returns the member of this name. A member that is not durable yet does not exist for others.
     pub(super) fn find(&self, name: &str) -> Option<MemberId> {
         self.find_ever(name).filter(|id| self.members[id.0].state == State::Durable)
     }
 
-    /// The member of this name, also if it was removed: letters and receipts of its time are still about.
+    /// Returns the member of this name, removed or not, because earlier letters and receipts may
+    /// refer to it.
     pub(super) fn find_ever(&self, name: &str) -> Option<MemberId> {
         self.id_of(name).filter(|id| !matches!(self.members[id.0].state, State::New | State::Freeing))
     }
 
-    /// Whether this is the member that [`Members::find`] would find.
+    /// Whether [`Members::find`] returns this member.
     pub(super) fn is(&self, id: MemberId, name: &str) -> bool {
         let member = &self.members[id.0];
         member.state == State::Durable && member.name.as_str() == name
@@ -342,12 +348,13 @@ impl Members {
         self.id_of_key(key).is_some()
     }
 
-    /// A member's name.
+    /// Returns a member's name.
     pub(super) fn name(&self, id: MemberId) -> &Name {
         &self.members[id.0].name
     }
 
-    /// Returns the members' names nearest to one that does not exist, for a member with these correspondents.
+    /// Returns the members' names nearest to one that does not exist, for a member with these
+    /// correspondents.
     pub(super) fn nearest(
         &mut self,
         wanted: &str,
@@ -361,7 +368,7 @@ impl Members {
             self.by_class.all(looks.class()).take(ALIKE_LOOKED_AT_MAX).find(is)
         });
         let name_of = |id| durable(id).map(|member| &member.name);
-        self.nearest.nearest(wanted, (same_look, correspondents), name_of, most)
+        self.nearest.nearest(wanted, same_look, correspondents, name_of, most)
     }
 
     fn insert(&mut self, name: Name, key: PublicKey, state: State) -> MemberId {
@@ -396,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_relay_tells_strangers_nothing_and_lets_members_and_the_invited_in() {
+    fn closed_relay_hides_names_and_admits_members_and_invited() {
         let mut members = Members::new(vec![(name("TOM"), key(1))], Vec::new());
         let closed = Pass::None { closed: true };
         assert_eq!(members.claim("TOM", key(1), &closed), Claim::Owned(MemberId(0)));
@@ -413,12 +420,13 @@ mod tests {
     }
 
     #[test]
-    fn a_removed_member_s_name_is_for_the_invited_only_and_its_key_needs_an_invitation() {
+    fn names_and_keys_of_removed_members_need_invitation() {
         let mut members = Members::new(vec![(name("TOM"), key(1))], Vec::new());
         members.remove(MemberId(0));
         let again = Members::new(Vec::new(), vec![(name("TOM"), key(1))]);
         for mut members in [members, again] {
-            assert_eq!((members.find("TOM"), members.find_ever("TOM")), (None, Some(MemberId(0))));
+            assert_eq!(members.find("TOM"), None);
+            assert_eq!(members.find_ever("TOM"), Some(MemberId(0)));
             assert_eq!(claim(&mut members, "TOM", 1), Claim::Refused(NameReason::Removed, None));
             assert_eq!(claim(&mut members, "tim", 1), Claim::Refused(NameReason::Removed, None));
             assert_eq!(claim(&mut members, "TOM", 2), Claim::Refused(NameReason::Kept, Some(name("TOM"))));
@@ -438,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_key_owns_a_name_and_another_is_refused() {
+    fn first_key_owns_name_and_other_keys_are_refused() {
         let mut members = Members::new(Vec::new(), Vec::new());
         let Claim::New(tom) = claim(&mut members, "TOM", 1) else { panic!("the name is free") };
         assert_eq!(members.find("TOM"), None, "not durable yet");
@@ -454,7 +462,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_deceive_are_refused() {
+    fn deceptive_names_are_refused() {
         let mut members = Members::new(vec![(name("alice"), key(1))], Vec::new());
         let confusable = Claim::Refused(NameReason::Confusable, Some(name("alice")));
         assert_eq!(claim(&mut members, "ALICE", 2), confusable);
@@ -483,10 +491,10 @@ mod tests {
         }
     }
 
-    /// Also one that differs only in its capitals: both are found, and each leaves without the
-    /// other.
+    /// Also a name that differs only in upper and lower case. Both are found, and each is removed
+    /// without affecting the other.
     #[test]
-    fn invitation_to_that_very_name_wins() {
+    fn invitation_to_exact_name_permits_look_alike() {
         let mut members = Members::new(vec![(name("TOM"), key(1)), (name("王五"), key(2))], Vec::new());
         for (of, asked) in (10..).zip(["玊五", "tom", "ТОМ"]) {
             let invited = Pass::Invited(Some(name(asked)));
@@ -510,7 +518,7 @@ mod tests {
         assert_eq!(nearest(&mut members), ["tom"]);
     }
 
-    /// Names that only the class of their looks has in common, as many as are compared and more.
+    /// Names that have only the class of their looks in common, more than are compared.
     #[test]
     fn names_of_one_class_are_bounded() {
         let spelled =

@@ -1,25 +1,12 @@
-//! Floor 4: the relay's state machine: members, presence, routing, limits, `echo`.
+//! Layer 4: the relay's state machine: members, presence, routing, limits, `echo`.
 //!
-//! It must not know: sockets, files, clocks; what a letter's body says (but for letters to `echo`, which is the relay
-//! itself). It is driven by [`crate::base::turn`].
+//! Must not depend on: sockets, files, clocks, the content of a letter's body (except for letters
+//! to `echo`, which the relay answers itself). Driven by [`crate::base::turn`].
 //!
-//! Invariants: a stranger costs no state; a letter leaves its recipient's queue only when the recipient has stored it
-//! or its sender is told that it was refused; nobody is told `accepted` before the disk or the recipient has the
-//! letter; letters leave a queue in the order they came; what one recipient does never stops the relay from reading a
-//! sender.
-//!
-//! Files: `sessions` (who is connected, and what they send), `control` (what they say besides
-//! letters, within a rate), `conns` and `crowd` (TCP connections, their time limits, and which goes
-//! first), `names` (signing in), `letters` (routing), `lookups` (unknown names), `queue` and
-//! `flows` (the two ends of a letter's way), `parcels` (its bytes there), `pace` (how fast it
-//! passes), `mailbox` (between queues and disk), `sums` (what they hold in all), `guests` and
-//! `reception` (who speaks plain text, and the way of their letters), `receipts` (what senders are
-//! told), `full_seconds` (what they are told later), `damaged` (letters the disk has changed), `marks` (old copies of outboxes), `screen`
-//! (unwanted letters), `records` and `roll` (what the disk keeps), `notes` (what a restart tells
-//! lost sessions), `unwritten` (what the disk did not take), `operator` (invitations and removals),
-//! `members`, `limits`, `nearest_names` (names like one that does not exist), `new_names` and
-//! `unused_names` (how many there may be, and for how long), `idle_flows` (what is forgotten of
-//! conversations), `deadlines`, `known` (for tests).
+//! Invariants: a stranger costs no state. A letter leaves its recipient's mailbox only when the
+//! recipient has stored it or its refusal is queued for the sender. `accepted` is sent only once
+//! the disk or the recipient has the letter. Letters leave a mailbox in order. No recipient stops
+//! the relay from reading a sender.
 
 mod conns;
 mod control;
@@ -92,92 +79,95 @@ use sessions::{Arrivals, Sessions, Slot};
 use unused_names::UnusedNames;
 use unwritten::Unwritten;
 
-/// What a relay is made with.
+/// Everything a relay is created from.
 #[derive(Debug)]
 pub struct Config {
     /// The relay's private X25519 key.
     pub private_key: [u8; 32],
-    /// Random, and kept with the key: what stateless resets are made with.
+    /// Key of stateless reset tokens: random, and stored with the private key.
     pub reset_id: [u8; 16],
     /// The access secret every client must know; zeros for an open relay.
     pub access_secret: [u8; 32],
-    /// The members as the disk has them.
+    /// Registered members, as loaded from disk.
     pub members: Vec<(Name, PublicKey)>,
-    /// Who else there is to know, as the disk has it.
+    /// Invitations, removals, block lists and unused names, as loaded from disk.
     pub roll: Roll,
-    /// Everything else as the disk has it.
+    /// Mailboxes, flows and sessions, as loaded from disk.
     pub mail: Mail,
-    /// The bounds.
+    /// Resource limits.
     pub limits: Limits,
-    /// How guests who speak plain text are served; `None`: not at all.
+    /// Rules for guests, who speak plain text; `None` disables them.
     pub guests: Option<GuestRules>,
-    /// The seed of all its randomness.
+    /// Seed of all the relay's randomness.
     pub seed: [u8; 32],
 }
 
-/// A turn that comes so much later than its deadline is one after sleep.
+/// Lateness of a turn that means that the machine was suspended.
+///
+/// 1 s: a loaded machine is late by milliseconds, a suspended one by seconds.
 const OVERSLEPT: Duration = Duration::from_secs(1);
 
-/// What the process asks of a relay.
+/// Requests of the process to the relay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// End every session in good order; the answer is [`Event::Stopped`].
+    /// Closes every session in order; answered by [`Event::Stopped`].
     Stop,
-    /// The operator asks for something; the answer is [`Event::Answered`].
+    /// A request of the operator; answered by [`Event::Answered`].
     Ask {
-        /// Names the request in its answer.
+        /// Identifies the request in its answer.
         id: u64,
-        /// For what.
+        /// The requested operation.
         request: Request,
     },
 }
 
-/// What a relay shows.
+/// Events for the operator's display.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A member signed in.
     SignedIn(Name),
     /// A member's session ended.
     SignedOut(Name),
-    /// A letter was found damaged on disk, and lies there as it is; told once for each.
+    /// A letter was found damaged on disk. It stays there unchanged; reported once for each letter.
     Damaged {
-        /// Its place.
+        /// Sequence number of its row.
         place: u64,
-        /// Whose mailbox it was in.
+        /// Owner of the mailbox.
         to: Name,
-        /// Who wrote it, where that is known.
+        /// Sender, if known.
         from: Option<Name>,
     },
-    /// Every session was told to end.
+    /// Every session has been asked to close.
     Stopped,
-    /// What became of a request of the operator.
+    /// Result of a request of the operator.
     Answered {
-        /// The request.
+        /// Identifies the request.
         id: u64,
-        /// What became of it.
+        /// Its result.
         outcome: Outcome,
     },
 }
 
-/// What a relay wants done.
+/// Effects, records and events that a turn of the relay produces.
 pub type Out = Outputs<Record, Event>;
 
-/// Counts of what happened, for logs and tests.
+/// Event counts, for logs and tests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Packets dropped without an answer: no packets, strangers, replays, unknown sessions.
+    /// Packets dropped without an answer: invalid, from strangers, replayed, or of unknown
+    /// sessions.
     pub dropped: u64,
     /// Handshakes answered.
     pub handshakes: u64,
-    /// First handshake messages that cost curve arithmetic, whatever came of it.
+    /// First handshake messages that cost curve arithmetic, whatever the result.
     pub curve_work: u64,
-    /// Time that it took, in microseconds as they are counted against the budget of handshakes.
+    /// Time spent on that arithmetic, in microseconds as charged to the handshake budget.
     pub curve_us: u64,
     /// First handshake messages answered with a cookie only.
     pub cookies: u64,
     /// Sessions continued under new keys or on a new path.
     pub continued: u64,
-    /// Stateless resets sent: answers to data packets of unknown sessions, and those after a restart.
+    /// Stateless resets sent: in answer to data packets of unknown sessions, and after a restart.
     pub resets: u64,
     /// Sessions closed because the other end broke the protocol.
     pub violations: u64,
@@ -187,25 +177,26 @@ pub struct Stats {
     pub letters_stored: u64,
     /// Letters written into mailboxes.
     pub letters_written: u64,
-    /// Letters that left their mailboxes undelivered.
+    /// Letters that expired in their mailboxes.
     pub letters_expired: u64,
-    /// Letters that waited for the pace of their pair, counted in each session of their recipient.
+    /// Letters delayed by the rate of their sender and recipient, once per session of the
+    /// recipient.
     pub letters_paced: u64,
     /// Letters refused.
     pub letters_refused: u64,
     /// Names freed because they were never used.
     pub names_freed: u64,
-    /// Names compared with one that does not exist.
+    /// Names compared with one that does not exist, to suggest similar names.
     pub names_looked_at: u64,
     /// TCP connections closed because of a limit.
     pub conns_refused: u64,
-    /// Texts of guests that were not taken, because they came too fast or there were too many guests.
+    /// Texts of guests refused because of a rate or of the number of guests.
     pub guests_refused: u64,
-    /// Datagrams of text whose source can be no guest's: a port below 1024, a group.
+    /// Text datagrams whose source cannot be a guest: a port below 1024, a multicast address.
     pub guests_forged: u64,
 }
 
-/// Whose deadline it is.
+/// Owner of a deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
     Session(Slot),
@@ -222,7 +213,7 @@ enum Timer {
     FullSecond,
 }
 
-/// The relay.
+/// A relay.
 pub struct Relay {
     limits: Limits,
     responder: Responder,
@@ -231,15 +222,15 @@ pub struct Relay {
     registrations: Registrations,
     unused: UnusedNames,
     invitations: Invitations,
-    /// The time of day, for what people read.
+    /// The time of day, for texts that people read.
     wall: Wall,
-    /// When it last had slept: in that turn little leaves for anybody.
+    /// The last turn after a suspension. In that turn hardly any packets are sent.
     woken_at: Option<Tick>,
     sessions: Sessions,
     arrivals: Arrivals,
     conns: Conns,
     guests: Option<Guests>,
-    /// What each member has here, by member.
+    /// State kept for each member, indexed by `MemberId`.
     places: Vec<Place>,
     post: Post,
     idle_flows: IdleFlows,
@@ -250,10 +241,10 @@ pub struct Relay {
     echo_name: Name,
     deadlines: Deadlines<Timer>,
     resets: Bucket,
-    /// The share of all members together in names like one that does not exist.
+    /// Suggestions of similar names, shared by all members.
     suggestions: Bucket,
     notes: Notes,
-    /// Reused: a message being read, one being written, and packets being answered.
+    /// Reused buffers: for a received message, a message to send, and an answered packet.
     incoming: Vec<u8>,
     outgoing: Vec<u8>,
     answer: Vec<u8>,
@@ -261,7 +252,7 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// A relay that nobody is connected to.
+    /// Returns a relay without connections.
     pub fn new(config: Config) -> Relay {
         let mut rng = Rng::from_seed(config.seed);
         let handshakes = match (config.limits.per_sender, config.limits.loopback_too) {
@@ -271,7 +262,7 @@ impl Relay {
         };
         let identity = Identity::from_private(config.private_key);
         let secret = AccessSecret::new(config.access_secret);
-        // A stream of its own: what else is drawn from the seed stays what it was.
+        // A separate stream, so that the other values drawn from the seed do not change.
         let mut key = [0; 32];
         Rng::from_seed(config.seed.map(|byte| !byte)).fill(&mut key);
         let Roll { invitations, removed, blocks, unused } = config.roll;
@@ -285,7 +276,7 @@ impl Relay {
             tickets: Tickets::default(),
             unwritten: Unwritten::default(),
             full_seconds: FullSeconds::default(),
-            echo_name: letters::ECHO.parse().expect("it is a name"),
+            echo_name: letters::ECHO.parse().expect("`echo` is a valid name"),
             echo_outbox: crate::base::OutboxId(rng.next_u64()),
             members,
             registrations: Registrations::new(key, &config.limits),
@@ -326,27 +317,27 @@ impl Relay {
         self.responder.public()
     }
 
-    /// What happened so far.
+    /// Returns the counts since the start.
     pub fn stats(&self) -> Stats {
         self.stats
     }
 
-    /// Sessions alive, those not confirmed yet included.
+    /// Number of live sessions, unconfirmed ones included.
     pub fn session_count(&self) -> usize {
         self.sessions.len()
     }
 
-    /// Names that are registered or being made durable, and places kept for them.
+    /// Number of names: registered, being made durable, and reserved.
     pub fn member_count(&self) -> usize {
         self.places.len()
     }
 
-    /// Bytes of memory that all sessions hold of what came behind gaps.
+    /// Bytes of memory that all sessions use for data received behind gaps.
     pub fn gapped_bytes(&self) -> usize {
         self.sessions.gapped_bytes()
     }
 
-    /// Shows the other end of each session to `look`.
+    /// Calls `look` with the peer of each session.
     pub fn look_at_peers(&self, look: impl FnMut(&Peer)) {
         self.sessions.look_at_peers(look);
     }
@@ -383,7 +374,7 @@ impl Core for Relay {
         if now.tick.since(due) > OVERSLEPT {
             self.woken_at = Some(now.tick);
         }
-        // After sleep everybody is due, and is to hear of the sleep in this very turn.
+        // After a suspension every session is due, and must learn of it in this turn.
         let most = if self.woken_at == Some(now.tick) { usize::MAX } else { TIMERS_A_TURN_MAX };
         for _ in 0..most {
             let Some((tick, timer)) = self.deadlines.pop_due(now.tick) else { break };

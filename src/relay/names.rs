@@ -1,4 +1,4 @@
-//! Signing in: which name a session stands for.
+//! Sign-in: assigns a name to a session.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -20,11 +20,12 @@ use super::roll::{Change, Invitation, InvitationId};
 use super::sessions::{SignIn, Slot};
 use super::{Event, Out, Record, Relay};
 
-/// Secrets of invitations tried in an hour from one address, loopback exempt. None is ever guessed; this bounds the work.
+/// Invitation secrets tried in an hour from one address, except loopback. Guessing one is
+/// infeasible; this bounds the work.
 const SECRETS_PER_HOUR: u32 = 20;
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// What a session says when it says who it is.
+/// Content of a sign-in.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SigningIn<'a> {
     pub(super) name: &'a str,
@@ -34,19 +35,20 @@ pub(super) struct SigningIn<'a> {
     pub(super) features: Features,
 }
 
-/// How often each source registers names, asks for those of others, and tries secrets. Tables of fixed size.
+/// Rates of registrations, refused claims and invitation secrets for each source. Tables of fixed
+/// size.
 #[derive(Debug)]
 pub(super) struct Registrations {
-    /// `None`: nobody registers.
+    /// `None`: no registrations, except from loopback.
     new: Option<Throttle>,
-    /// `None`: all together are not counted.
+    /// `None`: the total is not limited.
     all: Option<NewNames>,
     refused: Throttle,
     secrets: Throttle,
 }
 
 impl Registrations {
-    /// `key` is secret.
+    /// Returns full budgets. `key` is the secret of the tables' hashes.
     pub(super) fn new(key: [u8; 32], limits: &Limits) -> Registrations {
         let per_hour = limits.names_per_hour;
         let interval = HOUR.checked_div(per_hour);
@@ -59,8 +61,10 @@ impl Registrations {
         }
     }
 
-    /// Counts one more name of this source; `false` if it, or all together, have had their share of
-    /// the hour. `for_new` is whether names are only for networks that have registered none today.
+    /// Counts one more name of this source. Returns `false` if the hourly rate of the source or of
+    /// all sources is exceeded.
+    ///
+    /// `for_new`: only networks without a registration today get a name.
     fn admits(&mut self, now: Tick, ip: IpAddr, for_new: bool) -> bool {
         if !self.new.as_mut().map_or(ip.is_loopback(), |new| new.admits(now, ip)) {
             return false;
@@ -72,12 +76,12 @@ impl Registrations {
         is_admitted
     }
 
-    /// Counts one more secret tried; `false` if this source has tried too many.
+    /// Counts one more secret. Returns `false` if this source has tried too many.
     fn admits_secret(&mut self, now: Tick, ip: IpAddr) -> bool {
         self.secrets.admits(now, ip)
     }
 
-    /// A name could not be written down, and neither it nor the secret it came with, if any, is counted.
+    /// Takes back the count of a name that could not be persisted, or of the secret used for it.
     fn give_back(&mut self, now: Tick, ip: IpAddr, with_secret: bool) {
         if with_secret {
             return self.secrets.give_back(ip);
@@ -86,14 +90,15 @@ impl Registrations {
         self.all.iter_mut().for_each(|all| all.give_back(now, ip));
     }
 
-    /// Counts one more claim to a name that somebody else has; `false` if this source has been told so too often.
+    /// Counts one more claim to another member's name. Returns `false` if this source has received
+    /// too many such refusals.
     fn tells(&mut self, now: Tick, ip: IpAddr) -> bool {
         self.refused.admits(now, ip)
     }
 }
 
 impl Relay {
-    /// A session says who it is.
+    /// Handles a sign-in.
     pub(super) fn sign_in(&mut self, now: Now, slot: Slot, claim: SigningIn<'_>, out: &mut Out) {
         let SigningIn { name, invite, screen_follows, outbox, features } = claim;
         let Some(session) = self.sessions.get_mut(slot) else { return };
@@ -107,9 +112,10 @@ impl Relay {
         if let Some(outbox) = &outbox {
             session.claim = Some(Box::new(OutboxClaim::of(outbox)));
         }
-        let (key, path) = (session.key, session.peer.path());
+        let key = session.key;
+        let path = session.peer.path();
         let ip = self.remote_ip(path);
-        let invitation = match self.invitation(now, ip, (name, key), invite) {
+        let invitation = match self.invitation(now, ip, name, key, invite) {
             Ok(invitation) => invitation,
             Err(reason) => return self.refuse_name(slot, reason, ""),
         };
@@ -133,17 +139,21 @@ impl Relay {
                 self.refuse_name(slot, reason, in_the_way);
             }
             Claim::New(member) | Claim::Again(member) => {
-                self.register(now, slot, (member, key), (ip, id), out);
+                self.register(now, slot, member, key, (ip, id), out);
             }
         }
     }
 
-    /// The invitation somebody comes with, if it is needed and good.
+    /// Returns the invitation of this secret, if it is needed and valid.
+    ///
+    /// # Errors
+    /// The reason of the refusal.
     fn invitation(
         &mut self,
         now: Now,
         ip: Option<IpAddr>,
-        (name, key): (&str, PublicKey),
+        name: &str,
+        key: PublicKey,
         secret: &[u8],
     ) -> Result<Option<Invitation>, NameReason> {
         if secret.is_empty() || self.members.owns(name, key) {
@@ -155,17 +165,18 @@ impl Relay {
         }
         let found = self.invitations.find(now.wall, secret);
         found.cloned().map(Some).ok_or(NameReason::Closed).or_else(|closed| {
-            // An open relay needs no invitation, whatever comes with the name.
+            // An open relay needs no invitation, so an invalid secret does not matter.
             if self.limits.closed { Err(closed) } else { Ok(None) }
         })
     }
 
-    /// Has a new member written down. Who was invited is not counted against its address.
+    /// Persists a new member. Invited members do not count against the rate of their address.
     fn register(
         &mut self,
         now: Now,
         slot: Slot,
-        (member, key): (MemberId, PublicKey),
+        member: MemberId,
+        key: PublicKey,
         (ip, by): (Option<IpAddr>, Option<InvitationId>),
         out: &mut Out,
     ) {
@@ -177,7 +188,7 @@ impl Relay {
         let refusal = if self.invitations.is_promised(now.wall, &name, by) {
             Some((NameReason::Kept, name.as_str()))
         } else if self.places[member.0].queue.has_mail() {
-            // Letters for the one who had the name before are still being refused.
+            // Letters for the previous owner of the name are still being refused.
             Some((NameReason::Disk, ""))
         } else if is_counted {
             self.has_no_room(now.tick, ip).map(|reason| (reason, ""))
@@ -199,10 +210,11 @@ impl Relay {
         self.persist(Wait::Member(member, by, since), record, out);
     }
 
-    /// Why a name that came without an invitation cannot be had now. It is among the members
-    /// already.
+    /// Returns the reason why a name without an invitation is refused. The name is already in
+    /// `members`.
     fn has_no_room(&mut self, now: Tick, ip: Option<IpAddr>) -> Option<NameReason> {
-        let (live, most) = (self.members.live(), self.limits.members_max);
+        let live = self.members.live();
+        let most = self.limits.members_max;
         if live > most {
             return Some(NameReason::Full);
         }
@@ -211,11 +223,13 @@ impl Relay {
         (!is_admitted).then_some(NameReason::TooMany)
     }
 
-    /// A registration became durable, or could not.
+    /// Handles the result of persisting a registration.
     pub(super) fn handle_registered(
         &mut self,
         now: Now,
-        (member, by, since): (MemberId, Option<InvitationId>, u64),
+        member: MemberId,
+        by: Option<InvitationId>,
+        since: u64,
         durable: bool,
         out: &mut Out,
     ) {
@@ -251,7 +265,7 @@ impl Relay {
         }
     }
 
-    /// A session that waited for its name to be freed, or not, claims it.
+    /// Repeats the sign-in of a session that waited while its name was being freed.
     pub(super) fn sign_in_again(&mut self, now: Now, slot: Slot, name: &str, out: &mut Out) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
         session.sign_in = SignIn::None;
@@ -261,14 +275,15 @@ impl Relay {
         self.sessions.mark(slot);
     }
 
-    /// When a member's name may pass to another machine again, if not yet. A process that starts again where the last one
-    /// was is not held up.
+    /// Returns the time from which a member's name may move to another machine, if that is later.
+    ///
+    /// A process restarted on the same machine is not delayed.
     fn flips_too_often(&self, now: Tick, slot: Slot, member: MemberId) -> Option<Tick> {
         let until = self.places[member.0].flipped? + FLIP_EVERY;
         (until > now && self.is_flip(slot, member)).then_some(until)
     }
 
-    /// Whether a session of the member that is alive elsewhere would give way to this one.
+    /// Whether this session would replace a live session of the member on another machine.
     fn is_flip(&self, slot: Slot, member: MemberId) -> bool {
         let ip_of = |slot: Slot| self.remote_ip(self.sessions.path(slot));
         let earlier = self.present(member).filter(|earlier| *earlier != slot).and_then(ip_of);
@@ -282,7 +297,7 @@ impl Relay {
         }
     }
 
-    /// A sign-in was held for long enough. Its member may have been removed meanwhile.
+    /// Ends the delay of a sign-in. Its member may have been removed in the meantime.
     pub(super) fn release_sign_in(&mut self, now: Now, slot: Slot, member: MemberId, out: &mut Out) {
         if self.members.is_removed(member) {
             return self.refuse_name(slot, NameReason::Removed, "");
@@ -293,10 +308,11 @@ impl Relay {
         self.admit(now, slot, member, out);
     }
 
-    /// The session is this member's now, and any earlier one is told so. One that was begun before the member's present
-    /// session has stayed behind on its way, and nobody waits for it: who gave up its handshake has made another since.
+    /// Welcomes the session as its member's and closes an earlier one.
     ///
-    /// Nothing new is taken from it while its mark is not written down.
+    /// A session begun before the member's present one arrives late: its client has given it up and
+    /// made another, so it is closed. Until the mark is written, new letters of the session are
+    /// refused.
     pub(super) fn welcome(
         &mut self,
         now: Now,
@@ -318,7 +334,8 @@ impl Relay {
             self.places[member.0].queue.there().map(Queue::session_ended);
         }
         let Some(session) = self.sessions.get_mut(slot) else { return };
-        (session.sign_in, session.claim) = (SignIn::Done(member), None);
+        session.sign_in = SignIn::Done(member);
+        session.claim = None;
         session.taking = if mark_unwritten { Taking::NoNewOnes } else { Taking::Letters };
         session.peer.welcome();
         let path = session.peer.path();
@@ -365,10 +382,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_source_registers_a_few_names_an_hour() {
+    fn source_registers_few_names_per_hour() {
         let limits = Limits { all_names_per_hour: None, ..Limits::default() };
         let mut registrations = Registrations::new([1; 32], &limits);
-        let (start, ip) = (Tick::from_micros(1), IpAddr::from([192, 0, 2, 1]));
+        let start = Tick::from_micros(1);
+        let ip = IpAddr::from([192, 0, 2, 1]);
         let mut admits = |now, ip| registrations.admits(now, ip, false);
         assert!((0..5).all(|_| admits(start, ip)));
         assert!(!admits(start, ip));

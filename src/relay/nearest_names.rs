@@ -1,14 +1,15 @@
-//! Finds the members' names nearest to one that does not exist, without looking through all members.
+//! Finds the members' names nearest to one that does not exist, without examining all members.
 //!
-//! The index has, for each name, the hash of its folded form and of that form with each of its characters left out
-//! (SymSpell: two texts that differ by one change, drop, addition or swap share a form), and the members in the order of
-//! their folded names, for beginnings. Its members are the durable ones; those of one look are found by [`super::members`].
+//! For each name, the index has the hash of its folded form and of that form without each of its
+//! characters. As in SymSpell, two texts that differ by one change, deletion, insertion or swap
+//! share a form. For prefixes it has the members in the order of their folded names. It contains
+//! durable members only; look-alikes are found by [`super::members`].
 //!
 //! Must not depend on: sessions, letters.
 //!
-//! Invariant: at most [`NAMES_LOOKED_AT_MAX`] names are looked at for one answer, whatever is registered, and nothing is allocated
-//! for each of them. Names that share a form are looked at in the order they were registered, so that later names, however
-//! many they are, hide no earlier one of that form.
+//! Invariant: at most [`NAMES_LOOKED_AT_MAX`] names are examined for one answer, whatever is
+//! registered, and nothing is allocated for each of them. Names that share a form are examined in
+//! order of registration, so that later names cannot hide an earlier one.
 
 use std::cmp::Ordering;
 
@@ -16,28 +17,28 @@ use crate::base::{Folded, Name, SortedChunks};
 
 use super::members::MemberId;
 
-/// Maximum names looked at for one answer: about 0.1 ms where each is as long as a name may be.
+/// Maximum names examined for one answer: about 0.1 ms with the longest names.
 pub const NAMES_LOOKED_AT_MAX: usize = 1 + CORRESPONDENTS_MAX + FORMS_MAX + BEGINNINGS_MAX;
-/// Of these, correspondents of the member that asks: those that it wrote to, or that wrote to it, first of late.
+/// Of these, correspondents of the member that asks, its recent recipients first.
 pub(super) const CORRESPONDENTS_MAX: usize = 96;
 /// Of these, names that share a form: two for each form of the longest name.
 const FORMS_MAX: usize = 128;
-/// Of these, names that begin with what was wanted.
+/// Of these, names that begin with the wanted text.
 const BEGINNINGS_MAX: usize = 31;
-/// Characters that are left out one at a time. A name of 32 letters has each of them left out, and so has one of 32 Thai or
-/// Hindi characters; beyond this a name needs marks that compose with nothing.
+/// Maximum characters left out, one at a time. 48: enough for any name of 32 letters, or of 32 Thai
+/// or Hindi characters; only names with non-composing marks have more.
 const LEFT_OUT_MAX: usize = 48;
 
-/// Which members' names to look at for a name that does not exist.
+/// Selects the members' names to compare with a name that does not exist.
 #[derive(Debug, Default)]
 pub(super) struct NameIndex {
-    /// The hash of a form, and whose it is. Eight bytes for each: among 100,000 names of ten characters one look-up in 4,000
-    /// meets a name of another form with this hash, which is one comparison more.
+    /// Hash of a form, and its member; eight bytes each. Among 100,000 names of ten characters one
+    /// look-up in 4,000 meets another form with the same hash, which costs one comparison.
     forms: SortedChunks<(u32, FormOf)>,
-    /// Members by their folded names; of two with the same one, which the operator invited, the one
-    /// with the lower number is first.
+    /// Members by folded name. Of two equal ones, possible by invitation, the lower number is
+    /// first.
     in_order: SortedChunks<ShortId>,
-    /// Reused: names to be looked at.
+    /// Reused buffer of the names to compare.
     found: Vec<MemberId>,
 }
 
@@ -55,7 +56,7 @@ impl ShortId {
     }
 }
 
-/// A member by one of its forms: whole ones are before all others.
+/// A member by one of its forms; complete forms come before all others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct FormOf(u32);
 
@@ -76,14 +77,14 @@ impl FormOf {
 /// The names found for one answer.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
-    /// The nearest, nearest first.
+    /// The nearest names, nearest first.
     pub(super) nearest: Vec<Name>,
-    /// Number of names looked at.
+    /// Number of names examined.
     pub(super) looked_at: usize,
 }
 
 impl NameIndex {
-    /// Makes the index of many names at once, which takes a fraction of the time of one after the other.
+    /// Builds the index of many names, in a fraction of the time of single insertions.
     pub(super) fn new<'a>(names: impl Iterator<Item = (MemberId, &'a Name)>) -> NameIndex {
         let mut forms = Vec::new();
         let mut in_order = Vec::new();
@@ -103,7 +104,7 @@ impl NameIndex {
         }
     }
 
-    /// A member is there now. `name_of` tells the name of each member of the index.
+    /// Adds a member. `name_of` returns the name of any member of the index.
     pub(super) fn insert<'a>(
         &mut self,
         id: MemberId,
@@ -120,7 +121,7 @@ impl NameIndex {
         self.in_order.insert(short, place);
     }
 
-    /// A member is there no more; `name_of` still tells its name.
+    /// Removes a member, whose name `name_of` still returns.
     pub(super) fn remove<'a>(
         &mut self,
         id: MemberId,
@@ -137,13 +138,15 @@ impl NameIndex {
         self.in_order.remove(place);
     }
 
-    /// Returns at most `most` names, nearest first. `same_look` is the member whose name looks like `wanted`, and
-    /// `correspondents` are those of the member that asks; of these only names with at most one difference are found by the
-    /// index otherwise.
+    /// Returns at most `most` names, nearest first.
+    ///
+    /// `same_look` is the member whose name looks like `wanted`. `correspondents` are those of the
+    /// member that asks; among all other members only names with at most one difference are found.
     pub(super) fn nearest<'a>(
         &mut self,
         wanted: &str,
-        (same_look, correspondents): (Option<MemberId>, impl Iterator<Item = MemberId>),
+        same_look: Option<MemberId>,
+        correspondents: impl Iterator<Item = MemberId>,
         name_of: impl Fn(MemberId) -> Option<&'a Name>,
         most: usize,
     ) -> Found {
@@ -174,8 +177,10 @@ impl NameIndex {
         Found { nearest: nearest.names.into_iter().map(|(_, name)| name.clone()).collect(), looked_at }
     }
 
-    /// Adds members that share a form with what is wanted. Each form has an equal part of the room; what one does not need
-    /// is for the later ones. So no form that many names share keeps out the names of another.
+    /// Adds members that share a form with the wanted text.
+    ///
+    /// Each form gets an equal part of the space, and later forms get the unused parts. A form that
+    /// many names share therefore keeps out no names of another form.
     fn find_forms(&self, want: &[char], found: &mut Vec<MemberId>) {
         let mut forms = [0_u32; 1 + LEFT_OUT_MAX];
         let mut count = 0;
@@ -183,14 +188,14 @@ impl NameIndex {
             forms[count] = hash;
             count += 1;
         });
-        let mut room = FORMS_MAX;
+        let mut left = FORMS_MAX;
         for (at, hash) in forms[..count].iter().enumerate() {
-            let share = room / (count - at);
+            let share = left / (count - at);
             let from = self.forms.range_from(|have| have.cmp(&(*hash, FormOf::FIRST)));
             let of_form = from.take_while(|(have, _)| have == hash);
             let before = found.len();
             found.extend(of_form.take(share).map(|(_, form)| form.member()));
-            room -= found.len() - before;
+            left -= found.len() - before;
         }
     }
 
@@ -212,7 +217,7 @@ impl NameIndex {
     }
 }
 
-/// How a member's folded name is ordered to `other`. A name that is not there any more would be the first.
+/// Compares a member's folded name with `other`. A missing name sorts first.
 fn order(name: Option<&Name>, other: &[char]) -> Ordering {
     let folded = name.and_then(|name| Folded::new(name.as_str()));
     folded.as_ref().map_or(&[][..], Folded::chars).cmp(other)
@@ -234,8 +239,11 @@ impl<'a> Nearest<'a> {
     }
 }
 
-/// Hands over the hash of each form: the whole one first, then each with one character left out. Of two equal characters in
-/// a row one is left out; the single character of a name is never, since nothing would be left to tell names apart by.
+/// Passes the hash of each form to `take`: the complete form first, then those with one character
+/// left out.
+///
+/// Of two equal adjacent characters only one is left out. The only character of a name never is,
+/// because an empty form would not distinguish names.
 fn each_form(chars: &[char], mut take: impl FnMut(u32, bool)) {
     take(hash_of(START, chars), true);
     if chars.len() < 2 {
@@ -252,8 +260,10 @@ fn each_form(chars: &[char], mut take: impl FnMut(u32, bool)) {
 
 const START: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// One step of a multiplicative hash (the constant is that of FxHash). It needs no key: who chooses names can have as many
-/// share a form as it likes, which the index has to bear in any case.
+/// Returns the next state of a multiplicative hash (the constant is FxHash's).
+///
+/// It needs no key: users can register any number of names that share a form anyway, which the
+/// index tolerates.
 fn step(hash: u64, c: char) -> u64 {
     (hash.rotate_left(5) ^ u64::from(c)).wrapping_mul(0x517C_C1B7_2722_0A95)
 }

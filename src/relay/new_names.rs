@@ -1,22 +1,24 @@
-//! How many new names all together may have: at an open relay that others than this machine reach, a number each hour.
+//! Total rate of new names, at an open relay that other machines can reach: a number for each hour.
 //!
-//! Half of them are open to everybody, shared fairly by providers (/16, /32), sites (/24, /48) and addresses. The other
-//! half, and the upper half of all names that a relay takes, is for sites that have registered nothing within a day. Of
-//! this half a provider has at most as much as is left, and a third is for providers that have registered nothing within a
-//! day. With 60 an hour:
+//! Half of them are open to all, shared fairly by providers (/16, /32), sites (/24, /48) and
+//! addresses. The other half, and the upper half of all names of a relay, is for sites that have
+//! registered nothing within a day. Of this half a provider has at most as many as are left. A
+//! third of it is for providers that have registered nothing within a day. With 60 per hour:
 //!
-//! - A site with any number of addresses has 24 names an hour. Beside it ten other sites of its provider are in at once.
-//! - A provider with any number of sites has 34 names an hour. It keeps no site of another provider out; those of its own it
-//!   can.
+//! - A site with any number of addresses gets 24 names per hour. Ten other sites of its provider
+//!   still get one immediately.
+//! - A provider with any number of sites gets 34 names per hour. It can exclude its own sites, but
+//!   none of another provider.
 //! - 29 providers, each with any number of sites, leave one name to another.
-//! - More providers can take all 60 in one hour. In later ones they leave ten, which ten further providers can take; it
-//!   takes 240 unrelated providers to have all names for a day, and the next day.
+//! - More providers can take all 60 in one hour. In later hours they leave ten, which ten further
+//!   providers can take. Taking all names for a day, and the next day, needs 240 unrelated
+//!   providers.
 //!
-//! A thousand sites of as many unrelated providers, as those of a botnet, look like as many newcomers: all names are
-//! theirs, and then only invitations let others in. An order among those that wait would be no remedy, since a newcomer is
-//! one of a thousand in it.
+//! A thousand sites of as many unrelated providers, such as a botnet's, look like newcomers. They
+//! get all names, and only invitations let others in. A queue would not help, since an honest
+//! newcomer is one of a thousand in it.
 //!
-//! What is counted here is forgotten with the process; how many names there are is not.
+//! These counts are forgotten with the process; the number of names is not.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
@@ -26,17 +28,18 @@ use crate::base::Tick;
 use crate::session::{Budget, FairShare, PrefixLen, Source};
 
 const HOUR: Duration = Duration::from_secs(3_600);
-/// A site that has registered nothing for this long counts as new.
+/// Time without a registration after which a site counts as new.
 const DAY: Duration = Duration::from_secs(24 * 3_600);
-/// Maximum registrations remembered for a day, 100 bytes each: eleven times as many as there are at the default rate. At
-/// the bound the oldest is forgotten.
+/// Maximum registrations remembered for a day, 100 bytes each: eleven times the number at the
+/// default rate. At the bound the oldest is forgotten.
 const REMEMBERED_MAX: usize = 16_384;
 
-/// A network that is alone has four fifths of the open names: an office behind one /24 gets 24 names in its first hour, and
-/// twenty networks that take what they can leave one in 81 free.
+/// Weight of fair sharing. 4: a network alone gets four fifths of the open names. An office behind
+/// one /24 gets 24 names in its first hour, and twenty networks that take all they can leave one in
+/// 81 free.
 const ALPHA: u32 = 4;
-/// The part of the kept names that is for providers without a name today: a third, so that ten sites of a provider have
-/// names in an hour in which another one of it is greedy.
+/// Divisor of the reserved names that gives the part for providers without a name today. A third:
+/// ten sites of a provider get names in an hour in which another of its sites takes all it can.
 const PROVIDERS_PART: usize = 3;
 
 /// Registrations of the last hour and day.
@@ -44,18 +47,18 @@ const PROVIDERS_PART: usize = 3;
 pub(super) struct NewNames {
     open_max: usize,
     kept_max: usize,
-    /// Who has the open names, and how many of them there were in the last hour.
+    /// The sources of open names, and their number in the last hour.
     shares: FairShare,
     open: Recent,
-    /// The kept ones of an hour, by provider.
+    /// Reserved names of the last hour, by provider.
     kept: Recent,
-    /// All of a day, by site and by provider.
+    /// All names of the last day, by site and by provider.
     sites: Recent,
     providers: Recent,
 }
 
 impl NewNames {
-    /// `key` is secret.
+    /// Returns full budgets. `key` is the secret of the tables' hashes.
     pub(super) fn new(key: [u8; 32], per_hour: u32) -> NewNames {
         let kept = per_hour / 2;
         let open = per_hour - kept;
@@ -72,12 +75,14 @@ impl NewNames {
         }
     }
 
-    /// Counts one more name from there; `false` if it may have none now. `for_new` is whether only new sites may.
+    /// Counts one more name of `ip`. Returns `false` if it may have none now. `for_new`: only new
+    /// sites may.
     pub(super) fn admits(&mut self, now: Tick, ip: IpAddr, for_new: bool) -> bool {
         if ip.to_canonical().is_loopback() {
             return true;
         }
-        let (site, provider) = (PrefixLen::SITE.network(ip), PrefixLen::PROVIDER.network(ip));
+        let site = PrefixLen::SITE.network(ip);
+        let provider = PrefixLen::PROVIDER.network(ip);
         for recent in [&mut self.open, &mut self.kept, &mut self.sites, &mut self.providers] {
             recent.forget_old(now);
         }
@@ -94,7 +99,7 @@ impl NewNames {
         true
     }
 
-    /// Whether a site of this provider that is new may have a name.
+    /// Whether a new site of this provider may have a reserved name.
     fn keeps_one_for(&self, provider: IpAddr) -> bool {
         let is_new = self.providers.count(provider) == 0;
         let for_others = if is_new { 0 } else { self.kept_max / PROVIDERS_PART };
@@ -102,9 +107,10 @@ impl NewNames {
         self.kept.count(provider) < left
     }
 
-    /// The last name from there could not be written down, and does not count.
+    /// Takes back the last name of `ip`, which could not be persisted.
     pub(super) fn give_back(&mut self, now: Tick, ip: IpAddr) {
-        let (site, provider) = (PrefixLen::SITE.network(ip), PrefixLen::PROVIDER.network(ip));
+        let site = PrefixLen::SITE.network(ip);
+        let provider = PrefixLen::PROVIDER.network(ip);
         if !self.sites.remove_last(site) {
             return;
         }
@@ -121,11 +127,11 @@ fn source(ip: IpAddr) -> Source {
     Source { ip: PrefixLen::SOURCE.network(ip), port: 0, proven: true }
 }
 
-/// Registrations of the last hour or day, each with the network that it is counted for.
+/// Registrations of the last hour or day, each with the network it counts for.
 #[derive(Debug)]
 struct Recent {
     time: Duration,
-    /// The oldest first.
+    /// Oldest first.
     all: VecDeque<(Tick, IpAddr)>,
     counts: BTreeMap<IpAddr, usize>,
 }
@@ -157,7 +163,7 @@ impl Recent {
         }
     }
 
-    /// The last registration of this network does not count; whether there was one.
+    /// Removes the last registration of this network. Returns whether there was one.
     fn remove_last(&mut self, network: IpAddr) -> bool {
         let Some(at) = self.all.iter().rposition(|(_, known)| *known == network) else { return false };
         self.all.remove(at);
@@ -185,7 +191,7 @@ mod tests {
         NewNames::new([1; 32], 60)
     }
 
-    /// A /64 of a /48 of a /32.
+    /// Returns an address in a /64 of a /48 of a /32.
     fn v6(provider: u16, site: u16, part: u16) -> IpAddr {
         IpAddr::from([0x2001, provider, site, part, 0, 0, 0, 1])
     }
@@ -195,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn all_together_have_sixty_an_hour_and_not_one_more() {
+    fn total_is_sixty_names_per_hour() {
         let mut names = names();
         assert_eq!(admitted(&mut names, START, (0..1_000).map(|n| v6(n, 0, 0))), 60);
         let almost = START + HOUR - Duration::from_secs(1);
@@ -206,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_site_with_a_thousand_64s_leaves_half_to_its_neighbours() {
+    fn site_with_thousand_64s_leaves_half_to_neighbours() {
         let mut names = names();
         for hour in 0..24 {
             let now = START + HOUR * hour;
@@ -219,15 +225,18 @@ mod tests {
         }
     }
 
-    /// For a day 1,200 new sites of one provider ask each hour. Sites of others are in at once.
+    /// For a day, 1,200 new sites of one provider ask each hour. Sites of others still get names at
+    /// once.
     #[test]
-    fn provider_with_many_48s_leaves_room_to_others() {
-        let (mut names, mut sites, mut newcomers) = (names(), 0, 0);
+    fn provider_with_many_48s_leaves_names_to_others() {
+        let mut names = names();
+        let mut sites = 0;
+        let mut newcomers = 0;
         for minute in 0..24 * 60_u32 {
             let now = START + Duration::from_secs(60 * u64::from(minute));
             let greedy = admitted(&mut names, now, (sites..sites + 20).map(|n| v6(7, n, 0)));
             sites += 20;
-            assert!(minute > 0 || greedy == 20, "it takes what it can");
+            assert!(minute > 0 || greedy == 20, "it takes all it can");
             if minute % 10 == 9 {
                 newcomers += 1;
                 assert!(names.admits(now, v6(100 + newcomers, 0, 0), false), "minute {minute}");
@@ -238,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn network_with_many_24s_leaves_room_to_others() {
+    fn network_with_many_24s_leaves_names_to_others() {
         let mut names = names();
         assert!(admitted(&mut names, START, (0..=255).map(|n| IpAddr::from([198, 51, n, 1]))) < 40);
         assert!(names.admits(START, IpAddr::from([198, 52, 1, 1]), false));
@@ -246,9 +255,10 @@ mod tests {
 
     /// Each of them has a new site each time it asks, eight times an hour.
     #[test]
-    fn many_providers_leave_names_to_another() {
+    fn many_providers_leave_names_to_others() {
         for (providers, locked_out) in [(29, 0), (60, 1)] {
-            let (mut names, mut site) = (names(), 0);
+            let mut names = names();
+            let mut site = 0;
             for hour in 0..12 {
                 let now = START + HOUR * hour;
                 for _ in 0..8 {
@@ -261,9 +271,9 @@ mod tests {
         }
     }
 
-    /// Half is for those that registered nothing today, whatever they did yesterday.
+    /// Half is for sites that have registered nothing today, whatever they did yesterday.
     #[test]
-    fn half_is_kept_for_sites_without_a_name_today() {
+    fn half_is_reserved_for_sites_without_name_today() {
         let mut names = names();
         assert_eq!(admitted(&mut names, START, (0..30).map(|n| v6(n, 0, 0))), 30);
         let soon = START + Duration::from_secs(1_800);
@@ -274,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn name_that_was_not_written_down_does_not_count() {
+    fn name_not_persisted_does_not_count() {
         let mut names = names();
         for for_new in [true, false] {
             assert!(names.admits(START, v6(1, 0, 0), for_new));
@@ -286,11 +296,12 @@ mod tests {
         assert_eq!(names.shares.used_by_all(START), 0);
         assert!(names.admits(START, v6(1, 0, 0), true));
         names.give_back(START, v6(2, 0, 0));
-        assert_eq!((names.kept.len(), names.sites.len()), (1, 1));
+        assert_eq!(names.kept.len(), 1);
+        assert_eq!(names.sites.len(), 1);
     }
 
     #[test]
-    fn registrations_of_a_day_are_bounded() {
+    fn registrations_of_day_are_bounded() {
         let mut names = NewNames::new([1; 32], 1_000_000);
         for n in 0..REMEMBERED_MAX as u32 + 100 {
             names.admits(START, IpAddr::from((n << 8).to_be_bytes()), false);

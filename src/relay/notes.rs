@@ -1,10 +1,11 @@
-//! Where sessions are, written down for the relay that runs after this one; and what that one does with it: each of
-//! them is told by stateless resets (RFC 9000 §10.3) that it is lost, since an idle client would not ask for long.
+//! Session hints: the addresses of sessions, persisted for the next process of this relay. That
+//! process sends them stateless resets (RFC 9000 §10.3), because an idle client would not notice
+//! the loss for a long time.
 //!
-//! Notes are written at most once a second, one record for all, and the next when that has its
-//! answer: a session younger than that learns of its loss when it next says something. What the
-//! disk does not take is put back. Resets leave at 1,000 a second, in three rounds, and only to
-//! addresses that had proved themselves; whoever has come back is told no more.
+//! Hints are written at most once a second, in one record for all, and the next after its commit. A
+//! newer session learns of its loss when it next sends a packet. Hints of a failed record are
+//! queued again. Resets are sent at 1,000 a second, in three rounds, and only to validated
+//! addresses. A client that has returned gets no more of them.
 
 use std::collections::BTreeSet;
 use std::ops::Bound::{Excluded, Unbounded};
@@ -20,63 +21,63 @@ use super::sessions::Slot;
 use super::unwritten::Kept;
 use super::{Out, Relay, Timer};
 
-/// Between two records of notes.
+/// Interval between two records of hints.
 const NOTE_EVERY: Duration = Duration::from_secs(1);
-/// Sessions noted in one turn, and as many that have ended; the next ones after [`NOTED_EVERY`].
+/// Maximum sessions, and ended sessions, in one record; the next after [`NOTED_EVERY`].
 const NOTED_AT_ONCE: usize = 1_024;
-/// Lets other inputs in between: all [`NOTES_MAX`] are noted within 160 ms.
+/// Pause between two full records, which lets other inputs in: all [`NOTES_MAX`] take 160 ms.
 const NOTED_EVERY: Duration = Duration::from_millis(10);
-/// Sessions noted. At the bound no more are: the resets of so many take longer than the first keep-alive, by which the
-/// others learn of their loss anyway.
+/// Maximum number of session hints. More resets than this would take longer than a keep-alive
+/// interval, by which the other clients learn of their loss anyway.
 const NOTES_MAX: usize = 16_384;
 /// Resets for each session: two may be lost.
 const ROUNDS: u32 = 3;
-/// A round begins so long after the one before at least, to outlive a burst of losses.
+/// Minimum interval between two rounds, to outlive a burst of losses.
 const ROUND_EVERY: Duration = Duration::from_millis(250);
-/// So many resets at once, and the next ones after their share of a second.
+/// Resets sent at once; the next follow after their share of a second.
 const RESETS_AT_ONCE: u32 = 20;
 
-/// What is noted of this relay's sessions, and what the one before has left.
+/// Hints of this process, and those of the previous one.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
-    /// Sessions whose notes are old.
+    /// Sessions with outdated hints.
     due: BTreeSet<Slot>,
-    /// Indexes noted that lead nowhere any more.
+    /// Indexes of ended sessions whose hints must be removed.
     ended: BTreeSet<u32>,
-    /// The record that the disk has not answered for.
+    /// The record that is not committed yet.
     at_disk: Option<AtDisk>,
-    /// How many sessions are noted.
+    /// Number of sessions with a hint.
     len: usize,
     written: Option<Tick>,
     scheduled: Option<Tick>,
     lost: Lost,
 }
 
-/// What one record says.
+/// Content of one record.
 #[derive(Debug)]
 struct AtDisk {
-    /// Whose notes it changes: from what the disk had to what it is given.
+    /// Sessions with a changed hint: its value on disk, and the new one.
     changed: Vec<Change>,
-    /// Indexes of sessions that are gone.
+    /// Indexes of ended sessions.
     ended: Vec<u32>,
-    /// There was more than one record takes.
+    /// Whether more was queued than one record takes.
     is_cut: bool,
 }
 
 #[derive(Debug)]
 struct Change {
     slot: Slot,
-    /// The session's serial number: another may have its slot by now.
+    /// The session's serial number, because its slot may be reused by now.
     serial: u64,
     before: Option<SessionNote>,
     after: Option<SessionNote>,
 }
 
-/// Sessions of the relay before this one.
+/// Sessions of the previous process.
 #[derive(Debug, Default)]
 struct Lost {
     sessions: BTreeSet<SessionNote>,
-    /// The one told last in this round.
+    /// The last session that got a reset in this round.
     told: Option<SessionNote>,
     rounds: u32,
     round_began: Tick,
@@ -84,7 +85,7 @@ struct Lost {
 }
 
 impl Notes {
-    /// Whether no more sessions are noted than are already.
+    /// Whether no more sessions get a hint.
     pub(super) fn are_full(&self) -> bool {
         self.len >= NOTES_MAX
     }
@@ -98,7 +99,7 @@ impl Lost {
 }
 
 impl Relay {
-    /// Takes in where sessions were when the relay before this one ended.
+    /// Restores the hints of the previous process.
     pub(super) fn take_notes(&mut self, sessions: Vec<SessionNote>) {
         let lost = &mut self.notes.lost;
         lost.sessions = sessions.into_iter().take(NOTES_MAX).collect();
@@ -107,7 +108,7 @@ impl Relay {
         }
     }
 
-    /// Sees to it that the note of a session that is to be noted is made, or made anew.
+    /// Queues the hint of a session for writing.
     pub(super) fn note_session(&mut self, now: Tick, slot: Slot) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
         if session.noted.is_none() && self.notes.are_full() {
@@ -121,14 +122,14 @@ impl Relay {
         self.schedule_notes(now);
     }
 
-    /// The session of this note is gone.
+    /// Queues the removal of an ended session's hint.
     pub(super) fn end_note(&mut self, now: Tick, note: SessionNote) {
         self.notes.len -= 1;
         self.notes.ended.insert(note.index);
         self.schedule_notes(now);
     }
 
-    /// Somebody is back at this address: what was there is told no more.
+    /// Stops resets to the address of a client that has returned.
     fn forget_lost(&mut self, back: SessionNote) {
         let lost = &mut self.notes.lost.sessions;
         while let Some(note) = lost.range(SessionNote { index: 0, asked: None, ..back }..).next().copied() {
@@ -145,7 +146,7 @@ impl Relay {
         self.deadlines.set(Timer::Notes, Some(at), &mut self.notes.scheduled);
     }
 
-    /// Writes notes, unless the disk has not answered for earlier ones or has refused them.
+    /// Writes queued hints, unless a record of hints is pending or must be repeated.
     pub(super) fn handle_notes_time(&mut self, now: Tick, tick: Tick, out: &mut Out) {
         if self.notes.scheduled == Some(tick) {
             self.notes.scheduled = None;
@@ -155,7 +156,7 @@ impl Relay {
         }
     }
 
-    /// Hands what is to be noted to the store, as much as one record takes.
+    /// Submits queued hints, as many as one record takes.
     pub(super) fn write_notes(&mut self, now: Tick, out: &mut Out) {
         if self.notes.at_disk.is_some() {
             return;
@@ -163,14 +164,17 @@ impl Relay {
         let first = |ended: &mut BTreeSet<u32>| ended.pop_first();
         let gone: Vec<u32> =
             std::iter::from_fn(|| first(&mut self.notes.ended)).take(NOTED_AT_ONCE).collect();
-        let (mut noted, mut ended, mut changed) = (Vec::new(), gone.clone(), Vec::new());
+        let mut noted = Vec::new();
+        let mut ended = gone.clone();
+        let mut changed = Vec::new();
         for _ in 0..NOTED_AT_ONCE {
             let Some(slot) = self.notes.due.pop_first() else { break };
             let Some(session) = self.sessions.get_mut(slot).filter(|session| session.note_due) else {
                 continue;
             };
             session.note_due = false;
-            let (before, after) = (session.noted, session.whereabouts());
+            let before = session.noted;
+            let after = session.whereabouts();
             session.noted = after;
             self.notes.len = self.notes.len + usize::from(after.is_some()) - usize::from(before.is_some());
             let index = after.map(|note| note.index);
@@ -193,7 +197,8 @@ impl Relay {
         }
     }
 
-    /// Notes are on the disk, or are put back: each session has what the disk had of it before.
+    /// Handles the result of a record. If it failed, each session has the hint that was on disk
+    /// before, and is queued again.
     pub(super) fn handle_noted(&mut self, now: Tick, durable: bool) {
         let Some(AtDisk { changed, ended, is_cut }) = self.notes.at_disk.take() else { return };
         if durable && is_cut {
@@ -209,7 +214,8 @@ impl Relay {
         for Change { slot, serial, before, after } in changed {
             match self.sessions.get_mut(slot).filter(|session| session.serial == serial) {
                 Some(session) => {
-                    (session.noted, session.note_due) = (before, true);
+                    session.noted = before;
+                    session.note_due = true;
                     self.notes.due.insert(slot);
                     self.notes.len =
                         self.notes.len + usize::from(before.is_some()) - usize::from(after.is_some());
@@ -223,14 +229,15 @@ impl Relay {
         self.write_later(Kept::Notes);
     }
 
-    /// Tells a few lost sessions that they are.
+    /// Sends resets to a few lost sessions.
     pub(super) fn handle_resets_time(&mut self, now: Tick, tick: Tick, out: &mut Out) {
         let lost = &mut self.notes.lost;
         if lost.scheduled == Some(tick) {
             lost.scheduled = None;
         }
         if lost.rounds == 0 {
-            (lost.rounds, lost.round_began) = (ROUNDS, now);
+            lost.rounds = ROUNDS;
+            lost.round_began = now;
         }
         for _ in 0..RESETS_AT_ONCE {
             let Some(note) = self.notes.lost.next() else { return self.end_round(now) };
@@ -248,7 +255,8 @@ impl Relay {
 
     fn end_round(&mut self, now: Tick) {
         let lost = &mut self.notes.lost;
-        (lost.told, lost.rounds) = (None, lost.rounds - 1);
+        lost.told = None;
+        lost.rounds -= 1;
         if lost.rounds > 0 && !lost.sessions.is_empty() {
             let at = (lost.round_began + ROUND_EVERY).max(now + RESET_INTERVAL * RESETS_AT_ONCE);
             lost.round_began = at;

@@ -1,4 +1,4 @@
-//! What the operator asks of a relay: to invite somebody, to remove a member.
+//! Requests of the operator: to invite a user or to remove a member.
 
 use crate::base::{Effect, Name, Now, Wall};
 use crate::wire::frame::close;
@@ -11,33 +11,34 @@ use super::roll::{Change, Invitation};
 use super::unwritten::Kept;
 use super::{Event, Out, Relay};
 
-/// What the operator asks for.
+/// A request of the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Let somebody in.
+    /// Create an invitation.
     Invite(Invitation),
-    /// Take a member out: its session ends, letters that wait for it go back to their authors, its name is kept.
+    /// Remove a member: its session ends, waiting letters are refused to their senders, its name is
+    /// kept.
     Remove(Name),
 }
 
-/// What became of it.
+/// Result of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is done, durably.
+    /// Done, durably.
     Done,
-    /// It is done, durably: the invitation is to a name that looks like this member's.
+    /// Done, durably; the invitation is to a name that looks like this member's.
     Alike(Name),
-    /// Nobody is called so.
+    /// No member has this name.
     Unknown,
-    /// The name is somebody else's, looks like this one, or is the relay's.
+    /// The name is another member's, looks like one, or is reserved.
     NotFree(NameReason, Name),
-    /// There are [`super::INVITATIONS_MAX`] invitations.
+    /// There are already [`super::INVITATIONS_MAX`] invitations.
     Full,
-    /// It could not be written down.
+    /// The record could not be written.
     Disk,
 }
 
-/// A request that waits for the disk.
+/// A request whose record is being written.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
     id: u64,
@@ -51,12 +52,12 @@ enum What {
 }
 
 impl Relay {
-    /// Takes a request; [`Event::Answered`] says what became of it.
+    /// Handles a request; answered by [`Event::Answered`].
     pub(super) fn handle_request(&mut self, now: Now, id: u64, request: Request, out: &mut Out) {
         let (what, change) = match request {
             Request::Invite(invitation) => {
                 let refused = match self.not_free(&invitation) {
-                    // The operator knows who comes to a relay that is by invitation only.
+                    // On a relay by invitation only, the operator knows the users.
                     Some((reason, other)) if reason != NameReason::Confusable || !self.limits.closed => {
                         Some(Outcome::NotFree(reason, other))
                     }
@@ -70,7 +71,8 @@ impl Relay {
             Request::Remove(name) => match self.members.find(name.as_str()) {
                 None => return out.show(Event::Answered { id, outcome: Outcome::Unknown }),
                 Some(member) => {
-                    let (name, key) = (self.members.name(member).clone(), self.members.key(member));
+                    let name = self.members.name(member).clone();
+                    let key = self.members.key(member);
                     (What::Remove(member), Change::Removed { name, key })
                 }
             },
@@ -79,7 +81,7 @@ impl Relay {
         out.effects.push(Effect::Persist(ticket, Record::Roll(change)));
     }
 
-    /// A request is durable, or could not become so.
+    /// Handles the commit or the failure of a request's record.
     pub(super) fn handle_asked(&mut self, now: Now, asked: Asked, durable: bool, out: &mut Out) {
         let Asked { id, what } = asked;
         let mut outcome = Outcome::Done;
@@ -112,14 +114,14 @@ impl Relay {
         self.forget_unused(member);
         self.forget_outboxes(member);
         if !std::mem::take(&mut self.places[member.0].blocked).is_empty() {
-            // A list that was on its way when the member was removed is not for the next who has
-            // the name.
+            // A block list that was being written when the member was removed must not apply to the
+            // next owner of the name.
             self.write_blocked(member, out);
         }
         self.turn_all_away(now.tick, member, out);
     }
 
-    /// Writes down when a member was here last.
+    /// Persists the time of a member's last sign-in or sign-out.
     pub(super) fn note_seen(&mut self, member: MemberId, out: &mut Out) {
         let at = self.wall;
         if at > Wall(0) {

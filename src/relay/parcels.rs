@@ -1,12 +1,12 @@
-//! The bytes of letters in queues: shared with the disk's thread while they are written, and used again when they are
-//! stored, so that a busy relay allocates nothing for a letter.
+//! Buffers of letters in mailboxes: shared with the store's thread while they are written, and
+//! reused once the letters are stored. A busy relay therefore allocates nothing for a letter.
 
 use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::wire::message::Delivery;
 
-/// A delivery as it goes to its recipient ([`Delivery`]). An empty one takes no memory.
+/// A delivery as it is sent to its recipient ([`Delivery`]). An empty one takes no memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parcel(Option<Arc<Vec<u8>>>);
 
@@ -23,26 +23,28 @@ impl From<Vec<u8>> for Parcel {
     }
 }
 
-/// Spare parcels kept: what a few hundred busy members have on their way at a time, half a megabyte.
+/// Maximum spare buffers: enough for the letters in flight of a few hundred busy members, half a
+/// megabyte.
 const SPARE_MAX: usize = 1_024;
-/// One with room for more bytes is not kept: most letters are short, and would each take that room.
+/// Maximum capacity of a spare buffer, in bytes. Most letters are short, and larger buffers would
+/// waste memory on them.
 const SPARE_LEN_MAX: usize = 512;
 
-/// Most heads of deliveries are shorter, the name aside.
+/// Typical maximum length of a delivery's header without the name, in bytes.
 const HEAD_LEN: usize = 40;
 
-/// Parcels whose letters are gone, for letters to come.
+/// Pool of buffers of letters that are gone.
 #[derive(Debug, Default)]
 pub(super) struct Parcels {
-    /// At most [`SPARE_MAX`]; nobody else has them.
+    /// At most [`SPARE_MAX`]; none is shared.
     spare: Vec<Arc<Vec<u8>>>,
 }
 
 impl Parcels {
-    /// The parcel of a letter.
+    /// Encodes a letter into a buffer.
     pub(super) fn pack(&mut self, delivery: &Delivery<'_>) -> Parcel {
         let mut parcel = self.spare.pop().unwrap_or_default();
-        let bytes = Arc::get_mut(&mut parcel).expect("nobody else has a spare one");
+        let bytes = Arc::get_mut(&mut parcel).expect("spare buffers are not shared");
         bytes.clear();
         bytes.reserve(HEAD_LEN + delivery.from.len() + delivery.body.len());
         delivery.encode_head(bytes);
@@ -50,7 +52,7 @@ impl Parcels {
         Parcel(Some(parcel))
     }
 
-    /// The letter of this parcel is gone.
+    /// Returns a letter's buffer to the pool.
     pub(super) fn take_back(&mut self, parcel: Parcel) {
         if self.spare.len() < SPARE_MAX
             && let Some(mut parcel) = parcel.0
@@ -80,22 +82,24 @@ mod tests {
     }
 
     #[test]
-    fn small_parcels_are_used_again_once_nobody_else_has_them() {
+    fn small_buffers_are_reused_once_not_shared() {
         let mut parcels = Parcels::default();
         let first = pack(&mut parcels, "TOM");
-        let (place, shared) = (first.as_ptr(), first.clone());
+        let place = first.as_ptr();
+        let shared = first.clone();
         parcels.take_back(first);
-        assert!(parcels.spare.is_empty(), "the disk's thread still reads it");
+        assert!(parcels.spare.is_empty(), "the store's thread still reads it");
         parcels.take_back(shared);
         parcels.take_back(vec![7; SPARE_LEN_MAX + 1].into());
         parcels.take_back(Parcel::default());
         assert_eq!(parcels.spare.len(), 1);
         let second = pack(&mut parcels, "ANN");
-        assert_eq!((second.as_ptr(), &*second), (place, &*pack(&mut Parcels::default(), "ANN")));
+        assert_eq!(second.as_ptr(), place);
+        assert_eq!(&*second, &*pack(&mut Parcels::default(), "ANN"));
     }
 
     #[test]
-    fn spare_parcels_are_bounded() {
+    fn spare_buffers_are_bounded() {
         let mut parcels = Parcels::default();
         for _ in 0..=SPARE_MAX {
             parcels.take_back(vec![7].into());

@@ -1,19 +1,22 @@
-//! One recipient's queue: the letters the relay holds for it, in memory and on disk, in the order they came.
+//! The mailbox of one recipient: its letters in memory and on disk, in the order in which they
+//! came.
 //!
 //! ```text
 //! handed | loaded | on disk only | tail
 //! ```
 //!
-//! *Handed* letters are in the recipient's session and not yet stored by it; *loaded* ones came back from disk and go
-//! next; of those *on disk only* nothing but their number is known here; the *tail* is in memory. New letters go to the
-//! end of the tail. Letters are written oldest first, one batch at a time, and the next batch waits for the answer: so
-//! a letter is never durable while one of its author before it is not, and a failed write never
-//! leaves a hole. What the disk has and the session does not is dropped from memory.
+//! *Handed* letters are in the recipient's session and not stored by it yet. *Loaded* ones came
+//! back from disk and go next. Of those *on disk only*, just the number is known here. The *tail*
+//! is in memory, and new letters are appended to it.
 //!
-//! Letters that their author's pace does not allow yet leave this order for a lane of their author,
-//! until it does: see [`lanes`].
+//! Letters are written oldest first, one batch at a time, and the next batch waits for the commit.
+//! A letter is therefore never durable before an earlier one of its sender, and a failed write
+//! leaves no hole. A letter that the disk has and the session does not is dropped from memory.
 //!
-//! Bounds: [`Limits`](super::limits::Limits) for memory and disk together, of each queue and of
+//! Letters that their sender's pace does not allow yet wait in a lane of their sender: see
+//! [`lanes`].
+//!
+//! Bounds: [`Limits`](super::limits::Limits) for memory and disk together, of each mailbox and of
 //! all; `UNWRITTEN_MAX` bytes not yet on disk; [`HANDED_MAX`] handed.
 
 mod entry;
@@ -37,65 +40,65 @@ use room::Share;
 pub(super) use room::{Sender, Stock};
 use shares::Shares;
 
-/// Rows that are to be loaded.
+/// Rows to load.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Rows {
-    /// Those behind this place.
+    /// Rows after this sequence number.
     Behind(u64),
-    /// Those of letters that waited for their author's pace.
+    /// Rows of letters that waited for their sender's pace.
     At(Vec<u64>),
 }
 
-/// What a `stored` took out of a queue.
+/// Letters removed from a mailbox because the recipient has stored them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Stored {
     pub(super) count: u64,
-    /// The highest number among them.
+    /// The highest letter number among them.
     pub(super) number: u64,
-    /// The places of those that the disk has or is being given.
+    /// Sequence numbers of those that are on disk or being written.
     pub(super) places: Vec<u64>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    /// `None` where the recipient stored a letter behind one it has not stored yet.
+    /// `None` marks a stored letter behind one that is not stored yet.
     handed: VecDeque<Option<Entry>>,
-    /// Letters among those that the recipient refuses.
+    /// Letters in `handed` that the recipient refuses.
     refusing: Refusing,
-    /// Letters from the disk, and of lanes, that go next.
+    /// Letters from the disk and from lanes that go next.
     loaded: VecDeque<Entry>,
     lanes: Lanes,
-    /// Letters on disk only. They stand at places behind `cursor`.
+    /// Number of letters on disk only. Their sequence numbers are above `cursor`.
     on_disk: usize,
     cursor: u64,
-    /// Letters up to the first of these places were on disk when the relay started, and were counted. Up to the second this
-    /// process has taken out what was delivered.
+    /// Letters up to `found_through` were on disk when the relay started, and are counted. Up to
+    /// `left_through`, this process has removed delivered letters.
     found_through: u64,
     left_through: u64,
-    /// The highest place of a letter that was in a session of its recipient, or may have been.
+    /// The highest sequence number of a letter that was sent to its recipient, or may have been.
     handed_through: u64,
-    /// The disk has no more behind `cursor`, whatever was counted.
+    /// Whether the disk has nothing after `cursor`, whatever the counts are.
     exhausted: bool,
     tail: VecDeque<Entry>,
     writing: Option<Ticket>,
     loading: Option<Ticket>,
-    /// The last write failed; none is tried before then.
+    /// After a failed write, the time of the next attempt.
     retry_at: Option<Tick>,
-    /// The cost of letters in memory only, and of those and the ones being written.
+    /// Cost of letters in memory only, and of those together with the letters being written.
     memory_only: usize,
     unwritten: usize,
     total: Share,
     shares: Shares,
-    /// As [`Stock`] has it.
+    /// The usage that is included in the total of [`Stock`].
     counted: Stock,
-    /// Authors whose shares have changed since, with the cost added or removed.
+    /// Senders whose usage has changed since then, with the change of their cost.
     moved: Vec<(Author, isize)>,
-    /// When every author may be handed a whole burst of again, by [`Queue::settle`] the origin.
+    /// Time from which every sender has a full burst; [`Queue::settle`] resets it to zero.
     paced_until: Tick,
-    /// When a letter was handed over last, and how many shares an empty queue may keep.
+    /// Time of the last sent letter, and the usage entries that an empty mailbox may keep.
     handed_at: Tick,
     shares_kept: usize,
-    /// When the queue is looked at next.
+    /// Time of the next check.
     pub(super) scheduled: Option<Tick>,
 }
 
@@ -131,7 +134,7 @@ blank!(
 );
 
 impl Queue {
-    /// Whether there is no letter in it, none on its way to or from the disk, and no time to look at it.
+    /// Whether the mailbox has no letters, no pending write or load, and no deadline.
     fn is_at_rest(&self) -> bool {
         let counted = self.counted == Stock::EMPTY && self.moved.is_empty();
         let empty = self.total.letters == 0 && self.on_disk == 0 && counted;
@@ -144,8 +147,10 @@ impl Queue {
             && (self.writing, self.loading) == (None, None)
     }
 
-    /// Letters that were on disk when the relay started, at places up to `through`. The process before this one may have
-    /// handed them over: what it sent may still wait where their recipient's machine sleeps.
+    /// Restores the counts of letters on disk, with sequence numbers up to `through`.
+    ///
+    /// The previous process may have sent them, and its packets may still wait where the
+    /// recipient's machine is suspended.
     pub(super) fn found_on_disk(&mut self, author: Author, letters: usize, bytes: usize, through: u64) {
         self.on_disk += letters;
         self.handed_through = self.handed_through.max(through);
@@ -153,26 +158,26 @@ impl Queue {
         self.take_shares(author, letters, bytes);
     }
 
-    /// Appends a letter for which [`Queue::admits`] its sender.
+    /// Appends a letter that [`Queue::admits`].
     pub(super) fn push(&mut self, entry: Entry) {
         self.take_new(entry.author, entry.len);
         self.tail.push_back(entry);
     }
 
-    // To the recipient.
+    // Sending to the recipient.
 
-    /// Whether letters wait that were not handed over, here or on disk.
+    /// Whether letters wait that were not sent, in memory or on disk.
     pub(super) fn has_waiting(&self) -> bool {
         let here = !self.tail.is_empty() || !self.loaded.is_empty() || !self.lanes.is_empty();
         here || self.on_disk > 0
     }
 
-    /// The letter to hand over next, if there is one here and another may be handed.
+    /// Returns the letter to send next, if one is in memory and may be sent.
     pub(super) fn next_waiting(&self) -> Option<&Entry> {
         self.front().filter(|_| self.may_hand())
     }
 
-    /// Whether another letter may be handed over.
+    /// Whether one more letter may be sent.
     fn may_hand(&self) -> bool {
         self.handed.len() + self.refusing.leaving < HANDED_MAX
     }
@@ -186,7 +191,7 @@ impl Queue {
         self.loaded.pop_front().or_else(|| self.tail.pop_front())
     }
 
-    /// The letter of [`Queue::next_waiting`] was handed over.
+    /// Marks the letter of [`Queue::next_waiting`] as sent.
     pub(super) fn mark_handed(&mut self, now: Tick, pace: Option<Pace>) {
         let Some(mut entry) = self.pop_next() else { return };
         entry.was_handed_before = self.was_handed(&entry);
@@ -201,7 +206,7 @@ impl Queue {
         self.handed.push_back(Some(entry));
     }
 
-    /// Takes out the letter of [`Queue::next_waiting`]: it is not for the recipient.
+    /// Removes the letter of [`Queue::next_waiting`], which is not for the recipient.
     pub(super) fn take_next(&mut self) -> Option<Entry> {
         let entry = self.pop_next()?;
         self.left_through = self.left_through.max(entry.place().unwrap_or(0));
@@ -209,7 +214,7 @@ impl Queue {
         Some(entry)
     }
 
-    /// The letters to be loaded now, if any; `mark_loading` when they were asked for.
+    /// Returns the rows to load now, if any. Then call [`Queue::mark_loading`].
     pub(super) fn wants_rows(&mut self, now: Tick, pace: Option<Pace>) -> Option<Rows> {
         if !self.loaded.is_empty() || self.loading.is_some() || !self.may_hand() {
             return None;
@@ -218,32 +223,38 @@ impl Queue {
         kept.or_else(|| self.wants_more().then_some(Rows::Behind(self.cursor)))
     }
 
-    /// Whether the disk has letters behind `cursor`.
+    /// Whether the disk has letters after `cursor`.
     fn wants_more(&self) -> bool {
         self.on_disk > 0 && !self.exhausted
     }
 
-    /// The letters of [`Queue::wants_rows`] were asked for.
+    /// Records the request for the rows of [`Queue::wants_rows`].
     pub(super) fn mark_loading(&mut self, ticket: Ticket) {
         self.loading = Some(ticket);
     }
 
-    /// They have come, `through` being the last place looked at; the letter behind it may be on its way out, and none is
-    /// asked for before that one's ticket is answered. `false` if nobody waits for them any more.
+    /// Appends loaded rows. Returns `false` if the load was cancelled.
+    ///
+    /// `through` is the last row examined, `leaving` the ticket of a pending removal of the next
+    /// row.
     pub(super) fn loaded(
         &mut self,
         ticket: Ticket,
-        (through, leaving): (Option<u64>, Option<Ticket>),
+        through: Option<u64>,
+        leaving: Option<Ticket>,
         mut entries: Vec<Entry>,
     ) -> bool {
+        // Reply to an earlier load: the session it was for has ended.
         if self.loading != Some(ticket) {
             return false;
         }
+        // The row after `through` is being removed. Load no further before that ticket is answered.
         self.loading = leaving;
         if self.kept_loaded(through, leaving.is_some(), &mut entries) {
             return true;
         }
         match through {
+            // Nothing after `cursor` is on disk, unless that removal is still pending.
             None => self.exhausted = leaving.is_none(),
             Some(through) => self.cursor = self.cursor.max(through),
         }
@@ -252,7 +263,7 @@ impl Queue {
         true
     }
 
-    /// They could not be asked for.
+    /// Cancels a load that failed.
     pub(super) fn not_loaded(&mut self, ticket: Ticket) {
         if self.loading == Some(ticket) {
             self.loading = None;
@@ -260,7 +271,8 @@ impl Queue {
         }
     }
 
-    /// The recipient stored every letter of this outbox up to `through`; `None` if this takes none out.
+    /// Removes every sent letter of this outbox up to `through`, which the recipient has stored.
+    /// Returns `None` if it has none.
     pub(super) fn stored(
         &mut self,
         author: Author,
@@ -268,17 +280,21 @@ impl Queue {
         through: Through,
         parcels: &mut Parcels,
     ) -> Option<Stored> {
-        let (mut stored, mut bytes, mut unwritten) = (Stored::default(), 0, 0);
+        let mut stored = Stored::default();
+        let mut bytes = 0;
+        let mut unwritten = 0;
         for slot in &mut self.handed {
             let Some(entry) = slot else { continue };
             if entry.author != author || entry.id.outbox != outbox {
                 continue;
             }
-            // The numbers of one outbox stand here in rising order, and so do their marks.
+            // Letters of one outbox are here with rising numbers and marks.
             if entry.id.number > through.number || entry.mark > through.mark {
                 break;
             }
             if entry.refused.is_some() {
+                // Its refusal must be durable first. Otherwise the delivered mark would cover the
+                // refused letter.
                 self.refusing.store(author, outbox, through);
                 break;
             }
@@ -291,6 +307,7 @@ impl Queue {
             unwritten += of_both;
             bytes += entry.len;
             parcels.take_back(std::mem::take(&mut entry.message));
+            // Leave a gap: letters of other senders before this one are not stored yet.
             *slot = None;
         }
         self.forget_shares(author, stored.count as usize, bytes, unwritten);
@@ -300,7 +317,8 @@ impl Queue {
         (stored.count > 0).then_some(stored)
     }
 
-    /// The recipient's session is gone: what the disk has is there only, the rest waits to be handed again.
+    /// Handles the end of the recipient's session: letters that the disk has stay there only, the
+    /// others wait to be sent again.
     pub(super) fn session_ended(&mut self) {
         self.loading = None;
         self.exhausted = false;
@@ -320,22 +338,23 @@ impl Queue {
             }
         }
         if !waiting.is_empty() {
-            // A letter that waited in a lane may be written at a lower place than one that has
-            // passed it. Those being written come first, in the order of their places; of one
-            // author they are the oldest.
+            // A letter that waited in a lane may be written with a lower sequence number than one
+            // that has overtaken it. Letters being written come first, in the order of these
+            // numbers; for each sender they are the oldest.
             waiting.extend(self.tail.drain(..));
             waiting.sort_by_key(|entry| entry.place().unwrap_or(u64::MAX));
             self.tail = waiting.into();
         }
     }
 
-    // To the disk.
+    // Writing to disk.
 
-    /// The letters that have to be written now, each with its place; they are then being written.
-    /// Nothing while others are, or shortly after a failure.
+    /// Assigns sequence numbers to the letters to write now, and returns them. Returns none while
+    /// others are being written, or shortly after a failure.
     ///
-    /// Those of one author are written oldest first, and none of the tail while one before it is in
-    /// memory only: letters on disk only are then at higher places than all others.
+    /// Letters of one sender are written oldest first, and none of the tail while an earlier letter
+    /// is in memory only. Letters on disk only therefore have higher sequence numbers than all
+    /// others.
     pub(super) fn next_batch(
         &mut self,
         now: Tick,
@@ -349,8 +368,9 @@ impl Queue {
         }
         let mut bytes = 0;
         let is_refusing = self.refusing.letters > 0;
-        let (mut memory_only, mut handed_through) = (self.memory_only, self.handed_through);
-        // Whether the letter is no longer in memory only.
+        let mut memory_only = self.memory_only;
+        let mut handed_through = self.handed_through;
+        // Returns whether the letter is written or being written.
         let mut write = |entry: &mut Entry| {
             if entry.state != State::Memory {
                 return true;
@@ -370,8 +390,8 @@ impl Queue {
             batch.push(entry.clone());
             true
         };
-        // A letter that waited for its author's pace may come behind younger ones of others: each
-        // is looked at.
+        // A letter that waited for its sender's pace may be behind younger ones of others, so
+        // examine each.
         let mut all = true;
         for entry in self.handed.iter_mut().flatten().chain(self.loaded.iter_mut()) {
             all &= write(entry);
@@ -382,18 +402,20 @@ impl Queue {
         if all {
             self.tail.iter_mut().all(&mut write);
         }
-        (self.memory_only, self.handed_through) = (memory_only, handed_through);
+        self.memory_only = memory_only;
+        self.handed_through = handed_through;
         self.writing = (!batch.is_empty()).then_some(ticket);
         batch
     }
 
-    /// The batch of this ticket is durable; answers with its letters that are still here.
+    /// Handles the commit of a batch. Returns its letters that are still here.
     pub(super) fn committed(&mut self, ticket: Ticket) -> Vec<(Author, LetterId, u64)> {
         let mut accepted = Vec::new();
         if self.writing != Some(ticket) {
             return accepted;
         }
-        (self.writing, self.retry_at) = (None, None);
+        self.writing = None;
+        self.retry_at = None;
         let mut keep = |entry: &Entry| {
             self.cursor = self.cursor.max(entry.place().unwrap_or(0));
             self.unwritten -= entry.cost();
@@ -422,17 +444,19 @@ impl Queue {
         accepted
     }
 
-    /// The batch of this ticket is not durable. Where the recipient is there its letters wait on; where it is away,
-    /// nothing that is in memory only can be kept: answers with all of that.
+    /// Handles the failure of a batch. If the recipient is online, its letters continue to wait. If
+    /// it is offline, letters in memory only cannot be kept: they are removed and returned.
     pub(super) fn failed(&mut self, now: Tick, ticket: Ticket, away: bool) -> Vec<Entry> {
         if self.writing != Some(ticket) {
             return Vec::new();
         }
-        (self.writing, self.retry_at) = (None, Some(now + SPILL_AFTER));
+        self.writing = None;
+        self.retry_at = Some(now + SPILL_AFTER);
         let waiting = self.loaded.iter_mut().chain(self.lanes.fresh_mut().flatten()).chain(&mut self.tail);
         for entry in self.handed.iter_mut().flatten().chain(waiting) {
             if let State::Writing(_) = entry.state {
-                (entry.state, entry.since) = (State::Memory, now);
+                entry.state = State::Memory;
+                entry.since = now;
                 self.memory_only += entry.cost();
             }
         }
@@ -446,7 +470,7 @@ impl Queue {
         refused
     }
 
-    /// The letter at this place, on disk only, is there no longer.
+    /// Removes an expired letter, which was on disk only.
     pub(super) fn expired(&mut self, place: u64, author: Author, len: usize) {
         self.leave_disk(place);
         self.forget_share(author, len);
@@ -458,8 +482,9 @@ impl Queue {
         }
     }
 
-    /// A letter that was delivered is on the disk all the same. If an earlier process delivered it, it is counted still; if
-    /// this one did, it has left.
+    /// Counts the removal of a delivered letter's row that was left on disk.
+    ///
+    /// If a previous process delivered the letter, it is still counted; if this one did, it is not.
     pub(super) fn was_left(&mut self, place: u64, author: Author, len: usize) {
         if self.lanes.keeps(place) {
             return self.expired(place, author, len);
@@ -470,18 +495,18 @@ impl Queue {
         }
     }
 
-    /// As [`Queue::expired`] of a letter of which nothing else is known: its author's share keeps it until the relay ends.
+    /// As [`Queue::expired`], for an unknown sender, whose usage includes it until the relay ends.
     pub(super) fn lost(&mut self, place: u64) {
         self.leave_disk(place);
         self.total.remove(1, 0);
     }
 
-    /// More is in memory only than may be.
+    /// Whether more than [`MEMORY_ONLY_MAX`] bytes are in memory only.
     pub(super) fn is_too_big(&self) -> bool {
         self.memory_only > MEMORY_ONLY_MAX
     }
 
-    /// Whether a letter of this author is here.
+    /// Whether a letter of this sender is here.
     pub(super) fn has_letters_of(&self, author: Author) -> bool {
         self.shares.get(author).is_some_and(|share| share.letters > 0)
     }
@@ -491,44 +516,43 @@ impl Queue {
         self.total.letters > 0
     }
 
-    /// Whether this letter, which is in no lane, was in a session of its recipient, or may have
-    /// been.
+    /// Whether this letter, in no lane, was in a session of its recipient, or may have been.
     ///
-    /// A letter that was released remembers it: since it was set aside, letters at higher places
-    /// have passed it.
+    /// A released letter has this in its flag, because letters with higher numbers have overtaken
+    /// it.
     pub(super) fn was_handed(&self, entry: &Entry) -> bool {
         let may_have_been = |place| !entry.released && place <= self.handed_through;
         entry.was_handed || entry.place().is_some_and(may_have_been)
     }
 
-    /// Whether the letter at this place, which is on disk only, was in a session of its recipient,
-    /// or may have been in one of an earlier process.
+    /// Whether the letter with this sequence number, on disk only, was in a session of its
+    /// recipient. Also `true` if it may have been in one of an earlier process.
     pub(super) fn may_have_arrived(&self, place: u64) -> bool {
         self.lanes.was_handed(place).unwrap_or(place <= self.handed_through)
     }
 
-    /// Whether the letter at this place is in memory too.
+    /// Whether the letter with this sequence number is in memory too.
     pub(super) fn holds(&self, place: u64) -> bool {
-        // Of the tail and the lanes only the first letters have a place: those of the batch that is
-        // being written.
+        // In tail and lanes, only the first letters have a sequence number: those being written.
         let tail = self.tail.iter().take_while(|entry| entry.place().is_some());
         let waiting = self.loaded.iter().chain(self.lanes.being_written()).chain(tail);
         let here = self.handed.iter().flatten().chain(waiting);
         place <= self.cursor && here.into_iter().any(|entry| entry.place() == Some(place))
     }
 
-    /// Whether the letter at this place, which the disk has, is there only. If not it is in memory too, or has left: then
-    /// what takes it off the disk is on its way, or failed.
+    /// Whether the letter with this sequence number, which the disk has, is not in memory.
+    ///
+    /// Otherwise it is in memory too, or its removal from the disk is pending or has failed.
     pub(super) fn is_on_disk_only(&self, place: u64) -> bool {
         place > self.cursor || self.lanes.keeps(place)
     }
 
-    /// Whether rows are awaited that were asked for by this ticket.
+    /// Whether a load with this ticket is pending.
     pub(super) fn awaits(&self, ticket: Ticket) -> bool {
         self.loading == Some(ticket)
     }
 
-    /// When letters will have waited for their recipient for long enough.
+    /// Returns the time at which letters in memory must be written.
     pub(super) fn next_deadline(&self) -> Option<Tick> {
         if self.memory_only == 0 || self.writing.is_some() {
             return None;
@@ -540,7 +564,7 @@ impl Queue {
         Some(self.retry_at.map_or(due, |at| at.max(due)))
     }
 
-    /// How many letters are in memory only, in memory and being written, and on disk only.
+    /// Returns the number of letters in memory only, in memory and being written, and on disk only.
     #[cfg(test)]
     fn whereabouts(&self) -> (usize, usize, usize) {
         let here =
@@ -549,7 +573,7 @@ impl Queue {
         (memory, here().filter(|e| matches!(e.state, State::Writing(_))).count(), self.on_disk)
     }
 
-    /// Everything that was handed over is stored.
+    /// Removes all sent letters, as stored.
     #[cfg(test)]
     fn session_stored_all(&mut self) {
         for entry in std::mem::take(&mut self.handed).into_iter().flatten() {
@@ -557,7 +581,7 @@ impl Queue {
         }
     }
 
-    /// A letter has left: it is in no share.
+    /// Removes a letter from all counts.
     fn forget(&mut self, entry: &Entry) {
         let (memory_only, unwritten) = entry.unwritten();
         self.memory_only -= memory_only;

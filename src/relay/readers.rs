@@ -1,8 +1,8 @@
-//! Letters that their readers refuse before they have stored them.
+//! Refusals by recipients before they have stored a letter.
 //!
-//! Such a letter leaves its mailbox as an unwanted one does, once the disk has it. Its author hears
-//! of it once the refusal is durable. What the reader has stored behind it counts after that
-//! ([`super::leaving`]).
+//! The letter leaves its mailbox as a rejected one does, once it is on disk. Its sender receives
+//! the refusal once that is durable. Letters that the recipient has stored behind it count after
+//! that ([`super::leaving`]).
 
 use crate::base::LetterId;
 use crate::wire::message::Reason;
@@ -16,8 +16,7 @@ use super::sessions::Slot;
 use super::{Out, Relay};
 
 impl Relay {
-    /// A reader keeps nothing of a letter it was handed. Of any other letter it has nothing to say;
-    /// whether it had.
+    /// Handles a recipient's refusal of a letter sent to it. Returns `false` for any other letter.
     pub(super) fn handle_reader_refusal(
         &mut self,
         slot: Slot,
@@ -36,16 +35,18 @@ impl Relay {
             self.tell_guest_refused(from, out);
         }
         self.turn_refused_away(to, out);
-        // Those that the disk does not have are written at this turn's end.
+        // Letters that are not on disk are written at the end of this turn.
         self.look_at_queue(to);
         self.sessions.mark(slot);
         true
     }
 
-    /// What the member's reader refuses leaves its mailbox, as far as the disk has it.
+    /// Removes letters that the member's client refuses from its mailbox, as far as they are on
+    /// disk.
     pub(super) fn turn_refused_away(&mut self, to: MemberId, out: &mut Out) {
         while let Some(left) = self.places[to.0].queue.there().and_then(Queue::next_refused) {
-            let (id, entry) = (left.entry.id, left.entry);
+            let entry = left.entry;
+            let id = entry.id;
             self.count_queue(to);
             let (Author::Member(author), Some(place)) = (entry.author, entry.place()) else {
                 self.places[to.0].queue.refusal_ended();
@@ -61,8 +62,7 @@ impl Relay {
         }
     }
 
-    /// A guest gets no text back. Over TCP it hears that one was not taken; over UDP it hears
-    /// nothing.
+    /// Notifies a TCP guest that a text was not taken. A UDP guest gets no notice.
     fn tell_guest_refused(&mut self, from: &str, out: &mut Out) {
         let path = self.guests.as_ref().and_then(|guests| guests.path_of(from));
         path.into_iter().for_each(|path| self.notify_guest(path, Notice::Full, out));

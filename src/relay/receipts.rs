@@ -1,4 +1,4 @@
-//! What senders are told: how far their letters have come, and which were refused.
+//! Receipts and refusals for senders.
 
 use crate::base::{LetterId, Mark, Name, Now, OutboxId, Tick, Wall};
 use crate::wire::frame::StreamId;
@@ -19,19 +19,21 @@ use super::unwritten::Kept;
 use super::{Out, Relay};
 
 impl Relay {
-    /// A recipient has every letter of that outbox up to `through`; whether that is news.
+    /// Handles a recipient's report that it has stored every letter of an outbox up to `through`.
+    /// Returns whether that is news.
     pub(super) fn handle_stored(
         &mut self,
         now: Tick,
         slot: Slot,
-        (from, outbox): (&str, OutboxId),
+        from: &str,
+        outbox: OutboxId,
         through: Through,
         out: &mut Out,
     ) -> bool {
         let Some(author) = self.author_again(slot, from, outbox) else { return false };
         let Some(member) = self.sessions.member(slot) else { return false };
         let before = self.stats.letters_stored;
-        let is_news = self.store_through(now, member, (author, outbox), through, out);
+        let is_news = self.store_through(now, member, author, outbox, through, out);
         let stored = self.stats.letters_stored - before;
         if let Some(session) = self.sessions.get_mut(slot) {
             session.unread = session.unread.saturating_add(stored).min(UNREAD_MAX);
@@ -39,13 +41,14 @@ impl Relay {
         is_news
     }
 
-    /// A recipient has every letter of that author's outbox up to `through` that it has not
-    /// refused; whether that is news.
+    /// Records that a recipient has every letter of a sender's outbox up to `through` that it has
+    /// not refused. Returns whether that is news.
     pub(super) fn store_through(
         &mut self,
         now: Tick,
         member: MemberId,
-        (author, outbox): (Author, OutboxId),
+        author: Author,
+        outbox: OutboxId,
         through: Through,
         out: &mut Out,
     ) -> bool {
@@ -56,7 +59,8 @@ impl Relay {
             }
             _ => through,
         };
-        let (queue, parcels) = (&mut self.places[member.0].queue, &mut self.post.parcels);
+        let queue = &mut self.places[member.0].queue;
+        let parcels = &mut self.post.parcels;
         let Some(stored) = queue.stored(author, outbox, through, parcels) else { return false };
         self.count_queue(member);
         let Author::Member(author) = author else {
@@ -73,7 +77,7 @@ impl Relay {
         true
     }
 
-    /// As [`Relay::author`], whose letters this session stored last being looked at first.
+    /// As [`Relay::author`], but tries the sender of the last letter stored in this session first.
     pub(super) fn author_again(&mut self, slot: Slot, name: &str, outbox: OutboxId) -> Option<Author> {
         let last = self.sessions.get_mut(slot).and_then(|session| session.stored_of);
         if let Some(again) = last.filter(|last| self.members.is(*last, name)) {
@@ -86,9 +90,10 @@ impl Relay {
         author
     }
 
-    /// A reader has seen every letter of that outbox up to `through`. Returns whether that is news
-    /// of letters it was handed, and its session has said no more of that yet than it has stored
-    /// letters: a reader pays for every other word.
+    /// Handles a read mark for an outbox's letters up to `through`.
+    ///
+    /// Returns whether it is exempt from the rate. It is if it is news of sent letters, and the
+    /// session has sent fewer such marks than it has stored letters.
     pub(super) fn handle_read(
         &mut self,
         now: Tick,
@@ -102,7 +107,7 @@ impl Relay {
         let Some(reader) = self.sessions.member(slot) else { return false };
         let flow = FlowId { outbox, to: To::Member(reader) };
         let Some(before) = self.places[author.0].flows.read(flow, through) else {
-            self.keep_claim(now, (author, reader), outbox, through, out);
+            self.keep_claim(now, author, reader, outbox, through, out);
             return false;
         };
         self.tell_marks(author, flow, Vec::new(), out);
@@ -112,12 +117,13 @@ impl Relay {
         is_news
     }
 
-    /// A reader has read letters of which this relay knows nothing: they passed before it was killed. It is told when
-    /// their author next asks or writes.
+    /// Keeps a read mark for letters that this relay does not know, because it was killed since. It
+    /// is reported when their sender next asks or writes.
     fn keep_claim(
         &mut self,
         now: Tick,
-        (author, reader): (MemberId, MemberId),
+        author: MemberId,
+        reader: MemberId,
         outbox: OutboxId,
         through: u64,
         out: &mut Out,
@@ -137,8 +143,7 @@ impl Relay {
         self.write_flow(author, FlowId { outbox, to: To::Member(reader) }, Vec::new(), out);
     }
 
-    /// Letters that their recipient has are on the disk yet: they leave it, with how far those of
-    /// their conversation have come.
+    /// Removes delivered letters from the disk, and writes the marks of their flow.
     pub(super) fn write_delivered(&mut self, author: Author, flow: FlowId, stored: Vec<u64>, out: &mut Out) {
         match author {
             Author::Member(author) => self.write_marks(author, flow, stored, out),
@@ -147,8 +152,8 @@ impl Relay {
         }
     }
 
-    /// Writes down what is known of a flow, or what its reader claims of one that is not known, and
-    /// that letters of it are gone.
+    /// Writes the marks of a flow, or the read mark of an unknown one, and removes letters from the
+    /// disk.
     pub(super) fn write_flow(&mut self, author: MemberId, flow: FlowId, stored: Vec<u64>, out: &mut Out) {
         let To::Member(reader) = flow.to else { return };
         let claim = self.places[reader.0].claims.get(&(author, flow.outbox)).copied();
@@ -160,7 +165,7 @@ impl Relay {
         self.write_progress(author, flow, Some((marks, since)), stored, out);
     }
 
-    /// The flow is known now: what its reader has claimed to have read belongs to it.
+    /// Applies the recipient's earlier read mark to a flow that is known now.
     pub(super) fn settle_claim(&mut self, author: MemberId, flow: FlowId) {
         let Some(claims) = flow.to.member().map(|to| &self.places[to.0].claims) else { return };
         if claims.is_empty() {
@@ -174,7 +179,8 @@ impl Relay {
         }
     }
 
-    /// The author is told if it is there; if it is not, or letters leave the disk, the watermarks are written down.
+    /// Reports marks to the sender if it is online. Writes them if it is not, or if letters leave
+    /// the disk.
     fn tell_marks(&mut self, author: MemberId, flow: FlowId, stored: Vec<u64>, out: &mut Out) {
         let session = self.places[author.0].session;
         if let Some(slot) = session {
@@ -185,7 +191,7 @@ impl Relay {
         }
     }
 
-    /// What the disk has of the flow is replaced: a claim that was kept before the flow was known goes into it.
+    /// Writes the flow's row. A read mark kept before the flow was known is merged into it.
     pub(super) fn write_marks(&mut self, author: MemberId, flow: FlowId, stored: Vec<u64>, out: &mut Out) {
         self.settle_claim(author, flow);
         let marks = self.places[author.0].flows.take_unwritten(flow);
@@ -227,7 +233,7 @@ impl Relay {
         }
     }
 
-    /// A sender asks how far its letters have come.
+    /// Handles a sender's query for the marks of a flow.
     pub(super) fn handle_ask(&mut self, slot: Slot, to: &str, outbox: OutboxId) {
         let removed = || self.members.find_ever(to).map(To::Member);
         let known = self.recipient(to).or_else(removed).map(|to| FlowId { outbox, to });
@@ -238,8 +244,8 @@ impl Relay {
         };
         let is_claimed = known.as_ref().is_some_and(claimed);
         let flows = &mut self.places[member.0].flows;
-        // A question alone makes no flow: there is nothing to answer. Of a conversation that waits
-        // no more is said than of one with an unknown name.
+        // A query alone creates no flow: there is nothing to report. A waiting flow is answered
+        // like one with an unknown name.
         let known = known.filter(|flow| !flows.waits(*flow));
         match known.filter(|flow| flows.marks(*flow).is_some() || is_claimed && flows.open(*flow)) {
             Some(flow) => {
@@ -247,7 +253,9 @@ impl Relay {
                 self.settle_claim(member, flow);
             }
             None if session.owed_len() < REFUSALS_MAX => {
-                let (until, taken, mark) = (Wall(0), Wall(0), Mark::default());
+                let until = Wall(0);
+                let taken = Wall(0);
+                let mark = Mark::default();
                 let none = Receipt { to, outbox, accepted: 0, delivered: 0, read: 0, until, taken, mark };
                 session.say(&ToClient::Receipt(none));
             }
@@ -256,7 +264,7 @@ impl Relay {
         self.sessions.mark(slot);
     }
 
-    /// A sender knows that an accepted letter was refused; whether that is news.
+    /// Handles a sender's acknowledgement of a refusal. Returns whether that is news.
     pub(super) fn handle_heard(&mut self, slot: Slot, to: &str, id: LetterId, out: &mut Out) -> bool {
         let Some(member) = self.sessions.member(slot) else { return false };
         let Some(found) = self.members.find_ever(to) else { return false };
@@ -266,9 +274,9 @@ impl Relay {
         true
     }
 
-    /// Says what found no room before; then tells a sender which letters it thought safe were refused, and how far the others
-    /// have come, in as few messages as it has conversations. A receipt never passes a refusal: it would stand for the
-    /// refused letter as well.
+    /// Sends queued messages, then refusals of accepted letters, then receipts, one for each flow.
+    ///
+    /// A receipt never overtakes a refusal, because it would also cover the refused letter.
     pub(super) fn pay_debts(&mut self, now: Now, slot: Slot) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
         session.say_refusals();
@@ -279,7 +287,8 @@ impl Relay {
             session.owed.pop_front();
         }
         let Some(member) = session.member() else { return };
-        let (flows, members) = (&mut self.places[member.0].flows, &self.members);
+        let flows = &mut self.places[member.0].flows;
+        let members = &self.members;
         let guests = self.guests.as_ref();
         let name_of = |flow: FlowId| match flow.to {
             To::Echo => ECHO,
@@ -287,8 +296,10 @@ impl Relay {
             To::Guest(guest) => guests.and_then(|guests| guests.name(guest)).map_or("", |name| name.as_str()),
         };
         while let Some((flow, numbers, (reason, may_have_arrived))) = flows.next_untold() {
-            let (to, id) = (name_of(flow), LetterId { outbox: flow.outbox, number: numbers.first });
-            let (through, nearest) = (numbers.last, Nearest::default());
+            let to = name_of(flow);
+            let id = LetterId { outbox: flow.outbox, number: numbers.first };
+            let through = numbers.last;
+            let nearest = Nearest::default();
             let reason = reason.known_to(session.features);
             let refused = Refused { to, id, through, reason, may_have_arrived, nearest };
             self.outgoing.clear();
@@ -298,11 +309,13 @@ impl Relay {
             }
             flows.told(numbers);
         }
-        let (clock, keep) = (self.post.clock.now(now.tick), self.limits.keep.as_millis() as u64);
+        let clock = self.post.clock.now(now.tick);
+        let keep = self.limits.keep.as_millis() as u64;
         while let Some((flow, marks, taken)) = flows.next_receipt() {
             let until = flow.to.member().map_or(Wall(0), |_| until(now.wall, clock, keep, &marks));
             let Marks { accepted, delivered, read, mark, .. } = marks;
-            let (to, outbox) = (name_of(flow), flow.outbox);
+            let to = name_of(flow);
+            let outbox = flow.outbox;
             let receipt = Receipt { to, outbox, accepted, delivered, read, until, taken, mark };
             self.outgoing.clear();
             ToClient::Receipt(receipt).encode(&mut self.outgoing);
@@ -313,9 +326,11 @@ impl Relay {
         }
     }
 
-    /// Refuses a letter to an unknown recipient, or to one that was when its author was last
-    /// answered (`is_known`). Names like it are looked for only while both the author and all
-    /// members together have the budget for it; without them the refusal is as soon.
+    /// Refuses a letter to an unknown recipient, or to one that was unknown at the sender's last
+    /// lookup (`is_known`).
+    ///
+    /// Similar names are searched only while both the sender and all members together have the
+    /// budget for it. Without them the refusal is equally fast.
     pub(super) fn refuse_unknown(
         &mut self,
         now: Tick,
@@ -344,7 +359,7 @@ impl Relay {
         self.sessions.mark(slot);
     }
 
-    /// A letter was refused, at once or after it had been taken. An author who is away sends it again.
+    /// Refuses a letter, at once or after it was taken. A sender that is offline sends it again.
     pub(super) fn refuse_taken(&mut self, author: MemberId, flow: FlowId, refusal: RefusedLetter<'_>) {
         let place = &mut self.places[author.0];
         place.flows.refused(flow, refusal.id.number, refusal.reason);
@@ -354,12 +369,11 @@ impl Relay {
         }
     }
 
-    /// Says that a letter is refused, unless nothing is said of its conversation for now: then it
-    /// goes again later.
+    /// Reports a refusal, unless the flow's answers wait: then the letter is sent again later.
     fn say_or_keep(&mut self, slot: Slot, author: MemberId, flow: FlowId, refusal: RefusedLetter<'_>) {
         self.stats.letters_refused += 1;
         let flows = &mut self.places[author.0].flows;
-        // What may have arrived was answered by its recipient.
+        // A letter that may have arrived was answered by its recipient.
         if !refusal.may_have_arrived && flows.is_waiting(flow.outbox, refusal.to) {
             return flows.refused_waiting(flow.outbox, refusal.to, refusal.id.number);
         }
@@ -370,7 +384,7 @@ impl Relay {
     }
 }
 
-/// When the last accepted letter leaves its mailbox, for people; nothing if it does not wait in one.
+/// Returns the time at which the last accepted letter expires, for display; 0 if it does not wait.
 fn until(now: Wall, clock: u64, keep: u64, marks: &Marks) -> Wall {
     if marks.accepted <= marks.delivered {
         return Wall(0);

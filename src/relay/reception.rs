@@ -1,4 +1,4 @@
-//! The way of guests' letters: from plain text into a member's queue, and a member's answers back.
+//! Routing for guests: plain text into a member's mailbox, and the member's replies back.
 
 use crate::base::{ConnId, LetterId, Mark, Now, Path};
 use crate::wire::letter::{Content, GuestNote, Made};
@@ -30,7 +30,7 @@ impl Relay {
         self.carry_for_guests(now, out);
     }
 
-    /// A connection is gone, whoever's it was.
+    /// Handles the end of a connection, a guest's or not.
     pub(super) fn leave_guest(&mut self, now: Now, conn: ConnId, out: &mut Out) {
         let Some(guests) = &mut self.guests else { return };
         guests.handle_closed(conn);
@@ -46,8 +46,8 @@ impl Relay {
         self.carry_for_guests(now, out);
     }
 
-    /// A member writes to a guest, or ends the conversation. Anything else is refused: plain text
-    /// has no words for it.
+    /// Sends a member's text to a guest, or ends the conversation. Other content is refused: plain
+    /// text cannot express it.
     pub(super) fn answer_guest(
         &mut self,
         now: Now,
@@ -66,8 +66,8 @@ impl Relay {
         written.err()
     }
 
-    /// Puts into queues what guests have said since, closes the connections of those who are done, and forgets those for
-    /// whom nothing is owed any more.
+    /// Routes the guests' new letters, closes the connections of those that are done, and forgets
+    /// those without pending receipts.
     fn carry_for_guests(&mut self, now: Now, out: &mut Out) {
         while let Some(said) = self.guests.as_mut().and_then(|guests| guests.next_said()) {
             match said {
@@ -120,7 +120,7 @@ impl Relay {
         if let Some(guests) = &mut self.guests {
             guests.took(path, member);
         }
-        // Strangers must not learn who is here, but for the one whom all guests write to.
+        // Strangers must not learn which members are online, except for the default recipient.
         if !has_named && self.present(member).is_none() {
             self.notify_guest(path, Notice::Away, out);
         }
@@ -141,8 +141,10 @@ impl Relay {
         made: &Made,
         out: &mut Out,
     ) -> Option<Reason> {
-        let (accepted, mark, kind, body) = (now.wall, Mark::default(), made.kind, &*made.body);
-        let parcel = self.post.parcels.pack(&Delivery { from, id, prev, accepted, mark, kind, body });
+        let mark = Mark::default();
+        let body = &*made.body;
+        let delivery = Delivery { from, id, prev, accepted: now.wall, mark, kind: made.kind, body };
+        let parcel = self.post.parcels.pack(&delivery);
         let author = Author::Guest(carrier_of(id.outbox));
         let refused = self.push(now.tick, to, author, (id, mark, body.len()), parcel);
         self.note_used(to, out);

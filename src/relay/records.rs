@@ -1,4 +1,4 @@
-//! What a relay keeps on disk, and what it finds there when it starts.
+//! Persistent records of a relay, and the state it restores at its start.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -8,88 +8,89 @@ use crate::wire::message::{Delivery, Reason, Said, ToClient};
 use super::parcels::Parcel;
 use super::roll::Change;
 
-/// What a relay makes durable. Records take effect in the order they were handed over.
+/// A change to persist. Records take effect in the order in which they are submitted.
 ///
-/// Each says what happens when it fails. "Written again": under a key, with what memory knows when
-/// the disk takes records again; one entry for each key however long that takes
+/// Each describes its failure case. "Written again" means: under a key, with the state at the time
+/// when the disk accepts records again. There is one entry for each key however long that takes
 /// (`relay/unwritten.rs`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
-    /// This key registered this name. If it fails the name is refused to the one who asked.
+    /// Registers a name for a key. On failure the claim is refused.
     Member {
         /// The name.
         name: Name,
         /// The identity key that owns it.
         key: PublicKey,
-        /// When, on the relay's own clock, in milliseconds; the name counts as unused from then on.
+        /// Time of registration, in milliseconds of the uptime clock; the name counts as unused
+        /// from then on.
         since: u64,
     },
-    /// Who may become a member, who was one, and who refuses whom.
+    /// Changes members, invitations or block lists.
     Roll(Change),
-    /// These letters wait in a mailbox now: all of them, or none. If it fails they are tried again
-    /// while their recipient is here, and refused to their authors as `full` otherwise.
+    /// Adds letters to a mailbox, all or none. On failure they are written again while their
+    /// recipient is online, and otherwise refused to their senders as `full`.
     Letters {
         /// The recipient.
         to: Name,
-        /// In the order of their places.
+        /// In the order of their sequence numbers.
         letters: Vec<KeptLetter>,
     },
-    /// Letters have come further. If it fails the marks are written again, and the letters leave
-    /// the disk with them.
+    /// Raises marks and removes delivered letters. On failure the marks are written again, and the
+    /// letters removed with them.
     Progress {
-        /// How far those of their outbox have come; the watermarks only rise. `None` for letters of the relay itself.
+        /// Marks of the letters' flow, which only rise. `None` for letters of the relay itself.
         marks: Option<Marks>,
-        /// The places of letters that their recipient has: they leave its mailbox.
+        /// Sequence numbers of the letters that the recipient has.
         stored: Vec<u64>,
     },
-    /// A letter leaves its mailbox undelivered, because it expired or was refused, and its author
-    /// is to be told. If this fails, the letter stays and its author hears nothing; it is tried
-    /// again.
+    /// Removes an undelivered letter, which expired or was refused, and keeps its refusal for the
+    /// sender. On failure the letter stays, its sender receives nothing, and the record is
+    /// repeated.
     Expired {
-        /// Its place.
+        /// Its sequence number.
         place: u64,
-        /// What the author is told.
+        /// The refusal for its sender.
         owed: OwedRefusal,
     },
-    /// A letter in this mailbox is damaged: it stays on the disk as it is, and waits no longer. If
-    /// it fails it is met again when the mailbox is loaded again.
+    /// Marks a letter as damaged: it stays on disk unchanged, and no longer waits. On failure it is
+    /// found again when the mailbox is loaded.
     Damaged {
-        /// Its place.
+        /// Its sequence number.
         place: u64,
-        /// Whose mailbox.
+        /// Owner of the mailbox.
         to: Name,
-        /// What its author is told, where it is known who that is.
+        /// The refusal for its sender, if known.
         owed: Option<OwedRefusal>,
     },
-    /// Nothing depends on these any more: they leave the disk, and memory when that is durable. If
-    /// it fails both keep them, and the next round finds them.
+    /// Removes idle flows from disk, and after the commit from memory. On failure both keep them,
+    /// and the next round finds them.
     Rested(Vec<FlowNames>),
-    /// A member signs in, which is answered once this is durable. If it fails the session takes no
-    /// new letters until it is tried again; once that session is gone it is written again.
+    /// A sign-in, which is answered after the commit. On failure the session's new letters are
+    /// refused until the write succeeds. Once that session has ended, the record is written again.
     SignedIn {
-        /// What it says of its outbox.
+        /// The outbox and its mark.
         outbox: KeptOutbox,
-        /// Another outbox of it of which nothing is known any more.
+        /// Another outbox of the member, to be forgotten.
         gone: Option<OutboxId>,
     },
-    /// The author knows of this refusal. If it fails it is written again, unless the refusal is
-    /// owed again.
+    /// The sender has acknowledged this refusal. On failure it is written again, unless the refusal
+    /// is pending again.
     Heard(OwedRefusal),
-    /// The relay's own clock: so many milliseconds has it run in all. If it fails it is written
-    /// again, as it then is.
+    /// The uptime clock: total running time in milliseconds. On failure it is written again with
+    /// its new value.
     Clock(u64),
-    /// Where sessions are, for the relay that runs after this one. If it fails each session is
-    /// noted again, as it then is, and those that ended once more.
+    /// Session hints for the next process of this relay. On failure the current hint of each
+    /// session is queued again, and each ended session too.
     Sessions {
-        /// New ones, and those that have moved.
+        /// New and changed hints.
         noted: Vec<SessionNote>,
-        /// Indexes that lead nowhere any more.
+        /// Indexes of ended sessions.
         ended: Vec<u32>,
     },
 }
 
 impl Record {
-    /// About how many bytes it keeps in memory until it is durable.
+    /// Returns the approximate number of bytes that it uses in memory until it is durable.
     pub fn weight(&self) -> usize {
         match self {
             Record::Letters { letters, .. } => letters.iter().map(|l| l.message.len() + 128).sum(),
@@ -105,24 +106,24 @@ impl Record {
 /// A letter in a mailbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptLetter {
-    /// Where it stands among all letters; it leaves its mailbox in this order.
+    /// Its sequence number among all letters; a mailbox is emptied in this order.
     pub place: u64,
-    /// When it was taken, on the relay's own clock, in milliseconds.
+    /// Time at which it was taken, in milliseconds of the uptime clock.
     pub since: u64,
-    /// Who wrote it.
+    /// Its sender.
     pub from: Name,
-    /// What it is called.
+    /// Its identifier.
     pub id: LetterId,
     /// The length of its body, in bytes.
     pub len: u64,
-    /// Under which it was numbered; the delivery says it too.
+    /// The outbox mark under which it was numbered; also in the delivery.
     pub mark: Mark,
-    /// The delivery as it goes to the recipient.
+    /// The encoded delivery.
     pub message: Parcel,
 }
 
 impl KeptLetter {
-    /// What a damaged letter is called, if its row and the message in it agree on that.
+    /// Returns the header of a damaged letter, if its row and the message in it agree on it.
     pub fn believed(row: Label, message: &[u8]) -> Option<Label> {
         let Ok(Some(ToClient::Delivery(delivery))) = ToClient::decode(message) else { return None };
         let Delivery { from, id, body, .. } = delivery;
@@ -130,28 +131,27 @@ impl KeptLetter {
     }
 }
 
-/// Watermarks of one author's outbox and one recipient: each number up to them, unless refused, has come so far.
+/// Watermarks of a flow: each letter up to them, unless refused, has reached that state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Marks {
-    /// The author.
+    /// The sender.
     pub from: Name,
-    /// The author's outbox.
+    /// The sender's outbox.
     pub outbox: OutboxId,
     /// The recipient.
     pub to: Name,
-    /// The relay answers for them.
+    /// The last accepted letter.
     pub accepted: u64,
-    /// The recipient has them.
+    /// The last letter that the recipient has.
     pub delivered: u64,
-    /// The recipient has read them.
+    /// The last letter that the recipient has read.
     pub read: u64,
-    /// When a letter was last written, on the relay's own clock, in milliseconds; 0 if that is not
-    /// known. Of letters that the relay knows nothing of: when their recipient said that it had
-    /// read them.
+    /// Time of the last letter, in milliseconds of the uptime clock; 0 if unknown. For letters that
+    /// the relay does not know, the time of the read mark.
     pub since: u64,
-    /// Of the last letter that was taken.
+    /// Mark of the last letter taken.
     pub mark: Mark,
-    /// The author is told of `delivered` at the next full second of a relay that runs.
+    /// Whether `delivered` is reported at the next full second of a running relay.
     pub at_full_second: bool,
 }
 
@@ -162,40 +162,40 @@ pub struct KeptOutbox {
     pub member: Name,
     /// The outbox.
     pub outbox: OutboxId,
-    /// What the sign-in said.
+    /// Mark and token of the sign-in.
     pub said: Said,
-    /// When that was, on the relay's own clock, in milliseconds.
+    /// Its time, in milliseconds of the uptime clock.
     pub used: u64,
 }
 
-/// One author's outbox and one recipient.
+/// The names of a flow: a sender's outbox and a recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlowNames {
-    /// The author.
+    /// The sender.
     pub from: Name,
-    /// The author's outbox.
+    /// The sender's outbox.
     pub outbox: OutboxId,
     /// The recipient.
     pub to: Name,
 }
 
-/// A refusal of a letter that had been accepted; it is kept until its author has heard of it.
+/// A refusal of an accepted letter, kept until its sender acknowledges it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwedRefusal {
-    /// The author.
+    /// The sender.
     pub from: Name,
     /// The recipient.
     pub to: Name,
-    /// Which letter.
+    /// The letter.
     pub id: LetterId,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
-    /// It was on its way to the recipient once.
+    /// Whether it was sent to the recipient, and may have arrived.
     pub may_have_arrived: bool,
 }
 
 impl OwedRefusal {
-    /// A refusal whose reason was kept as its word.
+    /// Returns a refusal whose reason was stored as a word.
     pub fn read(from: Name, to: Name, id: LetterId, word: &str, may_have_arrived: bool) -> OwedRefusal {
         OwedRefusal { from, to, id, reason: Reason::kept(word), may_have_arrived }
     }
@@ -206,48 +206,50 @@ impl OwedRefusal {
 pub struct Waiting {
     /// The recipient.
     pub to: Name,
-    /// The author.
+    /// The sender.
     pub from: Name,
-    /// The author's outbox.
+    /// The sender's outbox.
     pub outbox: OutboxId,
-    /// How many.
+    /// Their number.
     pub letters: usize,
     /// Bytes of their bodies.
     pub bytes: usize,
-    /// The highest number among them.
+    /// The highest letter number.
     pub last_number: u64,
-    /// When that one was taken, on the relay's own clock, in milliseconds.
+    /// Time at which that letter was taken, in milliseconds of the uptime clock.
     pub last_since: u64,
-    /// The highest mark among them.
+    /// The highest outbox mark.
     pub last_mark: Mark,
 }
 
-/// Where the other end of a session is, over UDP: it has proved that it is there.
+/// Validated UDP address of a session's client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SessionNote {
-    /// Its address.
+    /// The client's address.
     pub addr: SocketAddr,
-    /// The index its packets come under; the token of a RESET follows from it and the relay's key.
+    /// Index of the client's packets; the token of a RESET is derived from it and the relay's key.
     pub index: u32,
-    /// The address of ours that it writes to, if the system is not to choose where a RESET leaves from.
+    /// The local address that the client writes to, unless the system should choose the source of a
+    /// RESET.
     pub asked: Option<IpAddr>,
 }
 
-/// Everything but the members as the disk has it when a relay starts; the letters themselves stay there.
+/// State that a relay restores at its start, except the members. The letters themselves stay on
+/// disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mail {
-    /// Where the relay's own clock goes on, in milliseconds.
+    /// Start value of the uptime clock, in milliseconds.
     pub clock: u64,
-    /// The highest place ever used by a letter that is still there; 0 if there is none.
+    /// The highest sequence number of a stored letter; 0 if there is none.
     pub last_place: u64,
-    /// What waits where.
+    /// Waiting letters of each flow.
     pub waiting: Vec<Waiting>,
-    /// How far letters have come.
+    /// Marks of each flow.
     pub marks: Vec<Marks>,
-    /// Refusals whose authors have not heard of them.
+    /// Refusals that their senders have not acknowledged.
     pub refusals: Vec<OwedRefusal>,
     /// Members' outboxes.
     pub outboxes: Vec<KeptOutbox>,
-    /// Where the sessions of the relay before this one were.
+    /// Session hints of the previous process.
     pub sessions: Vec<SessionNote>,
 }

@@ -1,4 +1,4 @@
-//! Restores mailboxes and conversations from what the disk had when the relay started.
+//! Restores mailboxes and flows from the state on disk at the relay's start.
 
 use crate::base::{Mark, Tick};
 
@@ -10,14 +10,14 @@ use super::records::{self, KeptOutbox, Mail, OwedRefusal, Waiting};
 use super::{Relay, Timer};
 
 impl Relay {
-    /// Takes in what the disk had. Letters stay there until their recipients sign in.
+    /// Restores mailboxes and flows. Letters stay on disk until their recipients sign in.
     pub(super) fn restore_mail(&mut self, mail: Mail) {
         self.post.last_place = mail.last_place;
         self.post.clock.base = mail.clock;
         mail.outboxes.iter().for_each(|outbox| self.restore_outbox(outbox));
         mail.waiting.iter().for_each(|waiting| self.restore_waiting(waiting, mail.last_place));
-        // Refusals come before marks: one leaves the disk with its flow, of which the disk may have
-        // nothing else, or what its reader claims to have read.
+        // Refusals come before marks: a refusal is removed with its flow, which may have no other
+        // row or only a read mark.
         mail.refusals.iter().for_each(|owed| self.restore_refusal(owed));
         mail.marks.iter().for_each(|marks| self.restore_marks(marks));
         self.wake_removed();
@@ -25,7 +25,7 @@ impl Relay {
             self.find_idle_flows();
         }
         if !mail.waiting.is_empty() {
-            // The first turn looks for letters that are too old already.
+            // The first turn looks for letters that are already too old.
             self.deadlines.set(Timer::Sweep, Some(Tick::ZERO), &mut self.post.sweep_scheduled);
         }
     }
@@ -68,8 +68,8 @@ impl Relay {
     fn restore_marks(&mut self, marks: &records::Marks) {
         let Some((from, flow)) = self.flow_of(&marks.from, &marks.to, marks.outbox) else { return };
         flow.to.member().into_iter().chain([from]).for_each(|member| self.found_used(member));
-        // A flow has the mark of its last letter, also if none was accepted: without it, letters
-        // of an old copy would pass.
+        // A flow has the mark of its last letter, even if none was accepted. Without it, letters of
+        // an old copy would pass.
         let is_claim = marks.accepted == 0 && marks.delivered == 0 && marks.mark == Mark::default();
         if let To::Member(to) = flow.to
             && is_claim
@@ -93,7 +93,7 @@ impl Relay {
         }
     }
 
-    /// Letters to members who were removed go back to their authors.
+    /// Wakes mailboxes of removed members, whose letters are refused to their senders.
     fn wake_removed(&mut self) {
         for member in (0..self.places.len()).map(MemberId) {
             if self.members.is_removed(member) && self.places[member.0].queue.has_mail() {
@@ -111,9 +111,9 @@ mod tests {
 
     const OUTBOX: OutboxId = OutboxId(0xB0);
 
-    /// A relay whose disk has this row of TOM's letters to JACK, and the flow that it restores.
+    /// Returns the flow restored from this row of TOM's letters to JACK.
     fn restored(mark: Mark) -> Option<Marks> {
-        let [tom, jack]: [Name; 2] = ["TOM", "JACK"].map(|name| name.parse().expect("it is a name"));
+        let [tom, jack]: [Name; 2] = ["TOM", "JACK"].map(|name| name.parse().expect("a valid name"));
         let row = records::Marks {
             from: tom.clone(),
             outbox: OUTBOX,
@@ -139,16 +139,17 @@ mod tests {
         relay.places[0].flows.marks(FlowId { outbox: OUTBOX, to: To::Member(MemberId(1)) })
     }
 
-    /// No letter of it was accepted, and its reader had claimed to have read one: the row looks
-    /// like a claim but for its mark, which a later claim must not lower.
+    /// No letter was accepted, and the recipient had sent a read mark. The row differs from an
+    /// orphaned read mark only by its outbox mark, which a later read mark must not lower.
     #[test]
-    fn flow_with_a_mark_is_restored_with_it() {
-        let marks = restored(Mark(8)).map(|marks| (marks.mark, marks.read));
-        assert_eq!(marks, Some((Mark(8), 1)));
+    fn flow_with_mark_is_restored_with_it() {
+        let marks = restored(Mark(8)).expect("the flow is restored");
+        assert_eq!(marks.mark, Mark(8));
+        assert_eq!(marks.read, 1);
     }
 
     #[test]
-    fn row_without_a_mark_is_a_claim() {
+    fn row_without_mark_is_orphaned_read_mark() {
         assert_eq!(restored(Mark(0)), None);
     }
 }

@@ -1,5 +1,4 @@
-//! Who may become a member: invitations, members that were removed, and who takes letters from whom; what of this the
-//! disk keeps.
+//! Membership: invitations, removed members and block lists, as the disk keeps them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,122 +6,123 @@ use blake2::{Blake2s256, Digest};
 
 use crate::base::{Name, PublicKey, Wall};
 
-/// Invitations that wait, about 300 bytes each; at the bound no more are made.
+/// Maximum open invitations, about 300 bytes each; at the bound no more are made.
 pub const INVITATIONS_MAX: usize = 10_000;
-/// Names in one member's list of those whose letters it refuses, and in a session's of those whose it takes.
+/// Maximum names on one member's block list, and on a session's allow list.
 pub const SCREENED_MAX: usize = 1_024;
 
-/// What the relay knows an invitation's secret by: a hash, so that nobody who reads its disk can use it.
+/// Hash of an invitation's secret. A reader of the relay's disk cannot use it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct InvitationId(pub [u8; 32]);
 
 impl InvitationId {
-    /// The hash of a secret of at least 128 random bits, which need no salt.
+    /// Hashes a secret of at least 128 random bits, which needs no salt.
     pub fn of(secret: &[u8]) -> InvitationId {
         let hash = Blake2s256::new().chain_update("queqiao invitation").chain_update(secret).finalize();
         InvitationId(hash.into())
     }
 }
 
-/// The promise of a place at this relay to whoever knows its secret, once.
+/// An invitation: a user who knows its secret may register once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invitation {
-    /// What its secret hashes to.
+    /// Hash of its secret.
     pub id: InvitationId,
-    /// The name it is for; `None` for any that is free.
+    /// The name it is for; `None` for any free name.
     pub name: Option<Name>,
-    /// When it was made.
+    /// Time of its creation.
     pub made: Wall,
-    /// When it ends, by the relay's clock on the wall: a person is told a date.
+    /// Time of its end, by the relay's wall clock, because users see a date.
     pub until: Wall,
 }
 
-/// What changes in the roll of members, and is made durable. What happens when that fails is said
-/// as for [`Record`](super::Record).
+/// A durable change of the membership. Failure cases are described as for
+/// [`Record`](super::Record).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Somebody may come. Another invitation for the same name, and those whose time is over, are
-    /// forgotten. If it fails the operator is told.
+    /// A new invitation. It replaces one for the same name, and expired ones are removed. On
+    /// failure the operator is notified.
     Invited(Invitation),
-    /// Somebody came by an invitation, which is thereby used up. If it fails the name is refused to
-    /// the one who asked, and the invitation is good again.
+    /// A registration by invitation, which is used up. On failure the claim is refused, and the
+    /// invitation is valid again.
     Joined {
-        /// The name; it may have belonged to a member who was removed.
+        /// The name, which may have belonged to a removed member.
         name: Name,
-        /// The identity key that owns it now.
+        /// The identity key that owns it.
         key: PublicKey,
         /// The invitation.
         by: InvitationId,
-        /// When, on the relay's own clock, in milliseconds; the name counts as unused from then on.
+        /// Time of registration, in milliseconds of the uptime clock; the name counts as unused
+        /// from then on.
         since: u64,
     },
-    /// A letter was written to or by this member, or it came again: its name is kept for good. If
-    /// it fails it is written again, by the next relay too if the disk has mail of it.
+    /// The member has sent or received a letter, or has returned: its name is kept for good. On
+    /// failure it is written again, also by the next process if the disk has letters of the member.
     Used {
         /// The name.
         name: Name,
     },
-    /// This name was unused for long enough: nothing is known of it any more, once this is durable.
-    /// If it fails the name is its member's still, and is tried again.
+    /// A name that was unused for long enough is free again after the commit. On failure it still
+    /// belongs to its member, and the record is repeated.
     Freed {
         /// The name.
         name: Name,
     },
-    /// A member was removed. The name is kept from everybody but whoever is invited to it. If it
-    /// fails the operator is told, and the member stays.
+    /// A member was removed. Its name is reserved for users invited to it. On failure the operator
+    /// is notified, and the member stays.
     Removed {
         /// The name.
         name: Name,
-        /// The key that owned it, and may not come again uninvited.
+        /// The key that owned it, and needs an invitation to return.
         key: PublicKey,
     },
-    /// This member takes no letters from these, whichever others it refused before. The list holds
-    /// at once; if this fails the newest list is written again.
+    /// The member's block list, replacing the previous one. It applies immediately; on failure the
+    /// newest list is written again.
     Blocks {
-        /// The member.
+        /// Owner of the list.
         owner: Name,
-        /// Those it refuses.
+        /// Names on the list.
         blocked: Vec<Name>,
     },
-    /// A member signed in, or its session ended. If it fails the newest time is written again.
+    /// A member signed in, or its session ended. On failure the newest time is written again.
     Seen {
         /// The member.
         name: Name,
-        /// When.
+        /// The time.
         at: Wall,
     },
 }
 
-/// The roll as the disk has it when a relay starts, the members themselves apart.
+/// The membership state that a relay restores at its start, except the members themselves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roll {
-    /// Invitations that wait, those whose time is over included.
+    /// Open invitations, including expired ones.
     pub invitations: Vec<Invitation>,
-    /// Members that were removed and whose names nobody else has.
+    /// Removed members whose names are not used by another member.
     pub removed: Vec<(Name, PublicKey)>,
-    /// Who refuses letters from whom.
+    /// Block lists.
     pub blocks: Vec<(Name, Vec<Name>)>,
-    /// Members whose names are unused, and when each came, on the relay's own clock, in
-    /// milliseconds.
+    /// Members with unused names, and the time of their registration, in milliseconds of the uptime
+    /// clock.
     pub unused: Vec<(Name, u64)>,
 }
 
-/// The invitations that wait.
+/// The open invitations.
 ///
-/// Invariant: each name is promised at most once, but for one that is in use.
+/// Invariant: each name is promised at most once, except by an invitation in use.
 #[derive(Debug, Default)]
 pub(super) struct Invitations {
     by_id: BTreeMap<InvitationId, Pending>,
-    /// Those for a name, by the class of its looks.
+    /// Invitations for a name, by the class of its looks.
     by_class: BTreeSet<(String, InvitationId)>,
-    /// Those whose time is over first.
+    /// Invitations by time of expiry.
     by_end: BTreeSet<(Wall, InvitationId)>,
 }
 
 #[derive(Debug)]
 struct Pending {
     invitation: Invitation,
-    /// It is being used: the name is on its way to the disk.
+    /// Whether it is being used: the registration is being written.
     in_use: bool,
 }
 
@@ -135,16 +135,16 @@ impl Invitations {
         all
     }
 
-    /// Whether another one has room, once those whose time is over are gone.
+    /// Whether one more invitation is possible, after removing expired ones.
     pub(super) fn has_room(&mut self, now: Wall) -> bool {
-        // Those in use are few, and are met again until they are used up.
+        // Invitations in use are few; they are skipped here until they are used up.
         let over = self.by_end.iter().take_while(|end| end.0 <= now).map(|end| end.1);
         let over: Vec<InvitationId> = over.filter(|id| !self.is_in_use(*id)).collect();
         over.into_iter().for_each(|id| self.remove(id));
         self.by_id.len() < INVITATIONS_MAX
     }
 
-    /// Takes one in, in the place of another for the same name.
+    /// Adds an invitation, in place of another for the same name.
     pub(super) fn add(&mut self, invitation: Invitation) {
         if let Some(name) = &invitation.name {
             let is_same = |id: &InvitationId| self.by_id[id].invitation.name.as_ref() == Some(name);
@@ -171,15 +171,16 @@ impl Invitations {
         self.by_id.get(&id).is_some_and(|pending| pending.in_use)
     }
 
-    /// The invitation with this secret, if it is good now.
+    /// Returns the invitation with this secret, if it is valid now.
     pub(super) fn find(&self, now: Wall, secret: &[u8]) -> Option<&Invitation> {
         let pending = self.by_id.get(&InvitationId::of(secret))?;
         (!pending.in_use && pending.invitation.until > now).then_some(&pending.invitation)
     }
 
-    /// Whether a name, or one that it looks like, is promised to somebody who has another
-    /// invitation than `mine`. An invitation to this very name is stronger than another's to one
-    /// that looks like it.
+    /// Whether a name, or one that it looks like, is promised by an invitation other than `mine`.
+    ///
+    /// An invitation to exactly this name has precedence over another one to a name that looks like
+    /// it.
     pub(super) fn is_promised(&self, now: Wall, name: &Name, mine: Option<InvitationId>) -> bool {
         let pending = |id: InvitationId| &self.by_id[&id].invitation;
         let is_mine = mine.and_then(|id| self.by_id.get(&id)).is_some_and(|it| it.invitation.name.is_some());
@@ -189,14 +190,14 @@ impl Invitations {
         others.any(|id| pending(id).until > now && pending(id).name.as_ref().is_some_and(is_in_the_way))
     }
 
-    /// An invitation is being used, or is not after all.
+    /// Marks an invitation as being used, or not.
     pub(super) fn set_in_use(&mut self, id: InvitationId, in_use: bool) {
         if let Some(pending) = self.by_id.get_mut(&id) {
             pending.in_use = in_use;
         }
     }
 
-    /// An invitation is used up.
+    /// Removes an invitation.
     pub(super) fn remove(&mut self, id: InvitationId) {
         let Some(Pending { invitation, .. }) = self.by_id.remove(&id) else { return };
         self.by_end.remove(&(invitation.until, id));
@@ -216,34 +217,35 @@ mod tests {
     }
 
     #[test]
-    fn an_invitation_is_good_once_and_until_its_time_is_over() {
+    fn invitation_is_valid_once_and_until_its_end() {
         let mut all = Invitations::new(vec![invitation(1, None, 100)]);
         assert_eq!(all.find(Wall(99), &[2; 16]), None);
-        assert_eq!(all.find(Wall(100), &[1; 16]), None, "its time is over");
+        assert_eq!(all.find(Wall(100), &[1; 16]), None, "expired");
         let id = all.find(Wall(99), &[1; 16]).unwrap().id;
         all.set_in_use(id, true);
         assert_eq!(all.find(Wall(99), &[1; 16]), None);
         all.set_in_use(id, false);
-        assert!(all.find(Wall(99), &[1; 16]).is_some(), "the name could not be written down");
+        assert!(all.find(Wall(99), &[1; 16]).is_some(), "the registration failed");
         all.remove(id);
         assert_eq!(all.find(Wall(99), &[1; 16]), None);
     }
 
     #[test]
-    fn a_name_is_promised_once_by_its_looks() {
+    fn name_and_look_alikes_are_promised_once() {
         let mut all = Invitations::default();
         all.add(invitation(1, Some("alice"), 100));
-        let (greek, mine) = ("Αlice".parse().unwrap(), InvitationId::of(&[1; 16]));
+        let greek = "Αlice".parse().unwrap();
+        let mine = InvitationId::of(&[1; 16]);
         assert!(all.is_promised(Wall(1), &greek, None));
         assert!(!all.is_promised(Wall(1), &greek, Some(mine)));
         assert!(!all.is_promised(Wall(100), &greek, None));
         all.add(invitation(2, Some("alice"), 100));
-        assert_eq!(all.find(Wall(1), &[1; 16]), None, "a later one takes its place");
+        assert_eq!(all.find(Wall(1), &[1; 16]), None, "replaced by a later one");
         assert!(all.find(Wall(1), &[2; 16]).is_some());
     }
 
     #[test]
-    fn invitation_to_a_name_is_stronger_than_one_to_its_like() {
+    fn invitation_to_exact_name_precedes_one_to_look_alike() {
         let mut all = Invitations::default();
         all.add(invitation(1, Some("王五"), 100));
         all.add(invitation(2, Some("玊五"), 100));
@@ -258,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn invitations_are_bounded_and_those_that_are_over_make_room() {
+    fn invitations_are_bounded_and_expired_ones_are_replaced() {
         let mut all = Invitations::default();
         for n in 0..INVITATIONS_MAX as u64 {
             let id = InvitationId::of(&n.to_be_bytes());

@@ -1,5 +1,5 @@
-//! Letters that their recipient does not want: refused when they come, and those that wait when they would be handed
-//! over. Both are told to their authors, letter by letter.
+//! Block lists: unwanted letters are refused when they arrive, and waiting ones when they would be
+//! sent. Each refusal is reported to its sender.
 
 use std::collections::BTreeSet;
 
@@ -17,16 +17,16 @@ use super::sessions::{RefusedLetter, Slot};
 use super::unwritten::Kept;
 use super::{Out, Relay};
 
-/// What one session has said about letters it does not want.
+/// Block list and allow list of one session.
 #[derive(Debug, Default)]
 pub(super) struct Screen {
-    /// A list is promised: nothing is handed over before it is complete.
+    /// Whether a list is expected: no letter is sent before it is complete.
     pub(super) awaited: bool,
-    /// A list of which parts are still to come.
+    /// A list of which further parts are expected.
     coming: BTreeSet<Name>,
-    /// Letters of these only, while the session lasts.
+    /// Allow list: only letters of these members are sent, while the session lasts.
     pub(super) only: Option<BTreeSet<Name>>,
-    /// The same, until the list of those to be refused has come behind it.
+    /// The next allow list, until the block list that follows it is complete.
     next_only: Option<BTreeSet<Name>>,
 }
 
@@ -37,7 +37,7 @@ blank!(
 );
 
 impl Screen {
-    /// Whether nothing was said.
+    /// Whether the session has no lists and expects none.
     pub(super) fn is_plain(&self) -> bool {
         let Screen { awaited, coming, only, next_only } = self;
         !awaited && coming.is_empty() && only.is_none() && next_only.is_none()
@@ -45,8 +45,8 @@ impl Screen {
 }
 
 impl Relay {
-    /// A part of a list has come. What is no name or beyond the bound is left out; nobody has to be told, since a client
-    /// knows the bound.
+    /// Handles a part of a list. Invalid names and those beyond the bound are skipped without a
+    /// reply, because clients know the bound.
     pub(super) fn handle_screen(&mut self, slot: Slot, flags: u8, names: Names<'_>, out: &mut Out) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
         let Some(member) = session.member() else { return };
@@ -67,12 +67,13 @@ impl Relay {
             screen.next_only = Some(list);
             return;
         }
-        (screen.only, screen.awaited) = (screen.next_only.take(), false);
+        screen.only = screen.next_only.take();
+        screen.awaited = false;
         self.set_blocked(member, list, out);
         self.sessions.mark(slot);
     }
 
-    /// From now on this member takes no letters from these; kept until it says otherwise.
+    /// Replaces this member's block list, durably.
     pub(super) fn set_blocked(&mut self, member: MemberId, blocked: BTreeSet<Name>, out: &mut Out) {
         let known = &mut self.places[member.0].blocked;
         if **known == blocked {
@@ -82,7 +83,7 @@ impl Relay {
         self.write_blocked(member, out);
     }
 
-    /// Writes down whose letters this member refuses; of one who was removed that is nobody's.
+    /// Writes this member's block list. A removed member's list is written too, as an empty one.
     pub(super) fn write_blocked(&mut self, member: MemberId, out: &mut Out) {
         if self.members.is_durable(member) || self.members.is_removed(member) {
             let owner = self.members.name(member).clone();
@@ -91,20 +92,21 @@ impl Relay {
         }
     }
 
-    /// Whether a member takes no letters of this author now. Everybody takes their own, and those of the relay.
+    /// Whether letters of this sender to `to` are blocked. A member's own letters and the relay's
+    /// never are.
     pub(super) fn is_unwanted(&self, to: MemberId, author: Author) -> bool {
         let Author::Member(from) = author else { return false };
         from != to && self.has_screen(to) && self.screens_out(to, self.members.name(from))
     }
 
-    /// Whether there is a name of which the member takes no letters now.
+    /// Whether the member blocks any name.
     fn has_screen(&self, to: MemberId) -> bool {
         let place = &self.places[to.0];
         let only = |slot| self.sessions.screen(slot).is_some_and(|screen| screen.only.is_some());
         !place.blocked.is_empty() || place.session.is_some_and(only)
     }
 
-    /// Whether a member takes no letters of somebody else with this name now.
+    /// Whether the member blocks letters from another member of this name.
     pub(super) fn screens_out(&self, to: MemberId, name: &Name) -> bool {
         let place = &self.places[to.0];
         let screen = place.session.and_then(|slot| self.sessions.screen(slot));
@@ -112,7 +114,7 @@ impl Relay {
         place.blocked.contains(name) || only.is_some_and(|only| !only.contains(name))
     }
 
-    /// Refuses letters that wait for a member who was removed, as far as they are here; the rest is
+    /// Refuses waiting letters of a removed member, as far as they are in memory. The rest is
     /// loaded, or follows in a later turn.
     pub(super) fn turn_all_away(&mut self, now: Tick, member: MemberId, out: &mut Out) {
         for _ in 0..TURNED_AWAY_MAX {
@@ -124,12 +126,15 @@ impl Relay {
         self.wake_queue(member, now + TURNED_AWAY_EVERY);
     }
 
-    /// Refuses the letter that would be handed over next. One that was accepted leaves the disk together with what its
-    /// author is to be told; how many of those may be owed is bounded by what mailboxes took of that author.
+    /// Refuses the next letter of a mailbox.
+    ///
+    /// An accepted letter leaves the disk together with the record of its refusal. The number of
+    /// such refusals is bounded by the letters that mailboxes took from the sender.
     pub(super) fn turn_away_next(&mut self, to: MemberId, reason: Reason, out: &mut Out) {
         let Some(entry) = self.places[to.0].queue.take_next() else { return };
         self.count_queue(to);
-        let (place, id) = (entry.place(), entry.id);
+        let place = entry.place();
+        let id = entry.id;
         let Author::Member(author) = entry.author else { return self.drop_echo(&entry, out) };
         let flow = FlowId { outbox: id.outbox, to: To::Member(to) };
         let name = self.members.name(to).clone();
@@ -145,13 +150,14 @@ impl Relay {
         self.write_turned_away(TurnedAway { place, author, to, id, refusal, by_reader }, out);
     }
 
-    /// Takes the letter off the disk together with what its author is to be told. Who waits for an earlier attempt at it
-    /// asks again.
+    /// Removes a letter from the disk and records its refusal. A load that waits for an earlier
+    /// attempt is repeated.
     pub(super) fn write_turned_away(&mut self, letter: TurnedAway, out: &mut Out) {
         let TurnedAway { place, author, to, id, refusal: (reason, may_have_arrived), .. } = letter;
         let flow = FlowId { outbox: id.outbox, to: To::Member(to) };
         self.places[author.0].flows.leaving.begin(flow, id.number);
-        let (from, name) = (self.members.name(author).clone(), self.members.name(to).clone());
+        let from = self.members.name(author).clone();
+        let name = self.members.name(to).clone();
         let owed = OwedRefusal { from, to: name, id, reason, may_have_arrived };
         let ticket = self.persist(Wait::TurnedAway(letter), Record::Expired { place, owed }, out);
         if let Some(failed) = self.post.expiring.insert(place, ticket) {
@@ -159,12 +165,13 @@ impl Relay {
         }
     }
 
-    /// A letter of the relay itself to somebody who is here no more.
+    /// Removes a letter of the relay itself, or of a guest, without a refusal.
     pub(super) fn drop_echo(&mut self, entry: &Entry, out: &mut Out) {
         self.write_gone(entry.place().into_iter().collect(), out);
     }
 
-    /// A letter has left its mailbox, and its author is told. What could not be written down is written again soon.
+    /// Handles the removal of a rejected letter; its sender receives the refusal. A failed record
+    /// is soon repeated.
     pub(super) fn handle_turned_away(
         &mut self,
         now: Tick,
@@ -191,11 +198,11 @@ impl Relay {
             self.sessions.mark(slot);
         }
         if let Some(through) = stored {
-            self.store_through(now, to, (Author::Member(author), id.outbox), through, out);
+            self.store_through(now, to, Author::Member(author), id.outbox, through, out);
         }
     }
 
-    /// What is behind a letter whose way out ended with this ticket may be loaded.
+    /// Allows loads of the letters behind one whose removal ended with this ticket.
     fn load_on(&mut self, to: MemberId, ticket: Ticket) {
         self.places[to.0].queue.not_loaded(ticket);
         if let Some(slot) = self.places[to.0].session {
@@ -204,7 +211,7 @@ impl Relay {
     }
 }
 
-/// A letter on its way out of its mailbox.
+/// A rejected letter being removed from its mailbox.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TurnedAway {
     pub(super) place: u64,
@@ -212,6 +219,6 @@ pub(super) struct TurnedAway {
     pub(super) to: MemberId,
     pub(super) id: LetterId,
     pub(super) refusal: Refusal,
-    /// Its reader had been handed it.
+    /// Whether the recipient refused it after it had been sent.
     pub(super) by_reader: bool,
 }

@@ -1,4 +1,4 @@
-//! Who is connected: the table of sessions, and the ways to find one.
+//! The table of sessions, and the ways to find one.
 
 mod asleep;
 mod handshakes;
@@ -31,37 +31,38 @@ pub(super) use handshakes::Arrivals;
 use refusals::Refusals;
 pub(super) use refusals::RefusedLetter;
 
-/// The place of a session in the table. It may come to stand for a later session; whoever keeps one has to bear that.
+/// Position of a session in the table. Slots are reused: a stored slot may refer to a later
+/// session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Slot(pub(super) usize);
 
-/// Sessions are found to be silent at moments that are so far apart: thousands of idle ones share a turn for it, and each
-/// is put off by no more than this.
+/// Granularity of the time at which silent sessions are detected. Thousands of idle ones share a
+/// turn for it, and each is delayed by at most this.
 const OFFLINE_GRID: Duration = Duration::from_millis(250);
 
-/// Sessions marked in one turn. Each takes a few kilobytes with all that is looked at for it: so many of them are still in
-/// the processor's second cache (1 MiB) when they are flushed, and fill two `sendmmsg`.
+/// Maximum sessions marked in one turn. Each touches a few kilobytes, so 64 still fit into the
+/// processor's L2 cache (1 MiB) when they are flushed. Their packets fill two `sendmmsg` calls.
 const MARKED_MANY: usize = 64;
 
-/// When a session that was heard last at `heard` is found to be silent.
+/// Returns the time at which a session without packets since `heard` counts as silent.
 fn offline_at(heard: Tick) -> Tick {
     (heard + OFFLINE_AFTER).rounded_up(OFFLINE_GRID)
 }
 
-/// How far a session has come with its name.
+/// Progress of a session's sign-in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SignIn {
-    /// It has claimed none.
+    /// It has claimed no name.
     None,
     /// Its name is being made durable.
     Waiting(MemberId),
-    /// It is this member, but not before then: the name has just passed to another machine.
+    /// It is delayed until this time, because the name has just moved to another machine.
     Held(MemberId, Tick),
-    /// It is this member, and the mark of its outbox is being made durable.
+    /// The mark of its outbox is being made durable.
     Marking(MemberId),
-    /// It is this member.
+    /// It is signed in as this member.
     Done(MemberId),
-    /// It may not have the name it claimed.
+    /// Its claim was refused.
     Refused,
 }
 
@@ -69,48 +70,49 @@ pub(super) enum SignIn {
 pub(super) struct Session {
     pub(super) peer: Peer,
     pub(super) key: PublicKey,
-    /// Counts the sessions: the higher, the newer.
+    /// Number of the session: newer sessions have higher ones.
     pub(super) serial: u64,
     pub(super) sign_in: SignIn,
-    /// What it said of its outbox, before it is welcomed.
+    /// Its claim about its outbox, until it is welcomed.
     pub(super) claim: Option<Box<Claim>>,
     pub(super) taking: Taking,
-    /// A mark that it has said is on its way to the disk, and it waits to hear of that.
+    /// Whether a mark that it has sent is being written, and must be confirmed.
     pub(super) awaits_mark: bool,
-    /// Control messages that found no room, in order.
+    /// Control messages that wait for space in the stream, in order.
     pub(super) owed: VecDeque<Vec<u8>>,
     /// Letters refused in this turn.
     refusals: Refusals,
-    /// When letters may be read again, and when conversations of which nothing is said are
-    /// answered.
+    /// Times from which letters may be read again, and waiting flows are answered.
     pub(super) throttled_until: Option<Tick>,
     pub(super) answers_at: Option<Tick>,
-    /// When more may be read on control, and what a session without a name may say there; a member
-    /// has its place's share.
+    /// Time from which control messages may be read again, and the rate of a session without a
+    /// name. Members have a rate in their `Place`.
     pub(super) control_from: Option<Tick>,
     pub(super) control: Bucket,
-    /// Its other end has been silent for too long: letters for it go to its mailbox until it is heard.
+    /// Whether the client has been silent for too long: its letters go to the mailbox until it is
+    /// heard again.
     pub(super) lost: bool,
-    /// What the disk has, or is being given, of where it is.
+    /// The hint that is on disk or being written.
     pub(super) noted: Option<SessionNote>,
-    /// That is to be looked at when notes are written next.
+    /// Whether the hint must be updated with the next record.
     pub(super) note_due: bool,
-    /// Whose letters it does not want.
+    /// Its block list and allow list.
     pub(super) screen: Seldom<Screen>,
-    /// What its other end has said that it understands.
+    /// Features of the client.
     pub(super) features: Features,
-    /// Whom its last letter went to, and whose letters it stored last: mostly it is them again, and they need not be looked
-    /// for.
+    /// Recipient of its last letter, and sender of the last letter it stored. Usually they are the
+    /// same again, and need no lookup.
     pub(super) wrote_to: Option<MemberId>,
     pub(super) stored_of: Option<MemberId>,
-    /// Letters it has stored, less what it has said of their reading; at most
-    /// [`UNREAD_MAX`](super::limits::UNREAD_MAX). Forgotten while it sleeps.
+    /// Stored letters minus read marks; at most [`UNREAD_MAX`](super::limits::UNREAD_MAX).
+    /// Forgotten while the session is hibernated.
     pub(super) unread: u64,
     closing_until: Option<Tick>,
     opened: Tick,
     scheduled: Option<Tick>,
     marked: bool,
-    /// How much was said in it, when that last changed, and when to look whether it may rest.
+    /// Activity counter, the time of its last change, and the time of the next check for
+    /// hibernation.
     said: u64,
     said_at: Tick,
     rest_at: Option<Tick>,
@@ -154,12 +156,12 @@ impl Session {
         self.peer.is_confirmed() && self.closing_until.is_none()
     }
 
-    /// When it is over, if it has no name by then and does not wait for one.
+    /// Returns the time at which it is forgotten, if it has no name and does not wait for one.
     fn named_by(&self) -> Option<Tick> {
         matches!(self.sign_in, SignIn::None | SignIn::Refused).then(|| self.opened + SIGNED_IN_WITHIN)
     }
 
-    /// Says something on the control stream, now or as soon as there is room.
+    /// Sends a control message, now or as soon as there is space.
     pub(super) fn say(&mut self, message: &ToClient<'_>) {
         if !self.features.has_all(message.needs()) {
             return;
@@ -169,20 +171,19 @@ impl Session {
         self.owed.push_back(bytes);
     }
 
-    /// Says at the end of the turn that a letter is refused, together with those before and behind
-    /// it.
+    /// Reports a refusal at the end of the turn, merged with those of adjacent letters.
     pub(super) fn refuse(&mut self, refusal: RefusedLetter<'_>) {
         let reason = refusal.reason.known_to(self.features);
         let refusal = RefusedLetter { reason, ..refusal };
         self.owed.extend(self.refusals.add(refusal));
     }
 
-    /// Messages that wait for the end of the turn or for room.
+    /// Returns the number of messages that wait for the end of the turn or for space.
     pub(super) fn owed_len(&self) -> usize {
         self.owed.len() + self.refusals.len()
     }
 
-    /// The turn ends: says what was refused in it.
+    /// Queues the refusals of this turn.
     #[inline]
     pub(super) fn say_refusals(&mut self) {
         while !self.refusals.is_empty() {
@@ -197,14 +198,14 @@ impl Session {
         }
     }
 
-    /// Where a member is over UDP, once it has proved that it is there.
+    /// Returns the validated UDP address of a member's session.
     pub(super) fn whereabouts(&self) -> Option<SessionNote> {
         self.member()?;
         let (path, index) = self.peer.proven_at()?;
         Some(SessionNote { addr: path.udp_peer()?, index, asked: path.leaves_from() })
     }
 
-    /// Whether the disk has, or is being given, something else than that.
+    /// Whether the hint differs from the one that is on disk or being written.
     pub(super) fn is_to_be_noted(&self) -> bool {
         !self.note_due && self.noted != self.whereabouts()
     }
@@ -219,7 +220,7 @@ impl Session {
             return Some(self.opened + UNCONFIRMED_FOR);
         }
         let held = if let SignIn::Held(_, until) = self.sign_in { Some(until) } else { self.named_by() };
-        // Whoever is forgotten was lost before.
+        // A session is marked as lost before it is forgotten.
         let silent = if self.lost { heard + FORGOTTEN_AFTER } else { offline_at(heard) };
         Tick::earliest([
             self.peer.next_deadline(now),
@@ -237,25 +238,26 @@ impl Session {
 pub(super) struct Sessions {
     slab: Slab<Entry>,
     indexes: Indexes<Slot>,
-    /// The sessions of each key, the oldest first. Keys are told apart by [`prefix`], and then as a whole.
+    /// Sessions of each key, oldest first, by the key's [`prefix`] and serial number.
     by_key: BTreeMap<(u64, u64), Slot>,
-    /// Those that nobody would miss, oldest first: not signed in, or closing.
+    /// Expendable sessions, oldest first: not signed in, or closing.
     strangers: BTreeSet<(u64, Slot)>,
     next_serial: u64,
     marked: Vec<Slot>,
     len_max: usize,
     strangers_max: usize,
-    /// What all of them hold behind gaps, and may, in bytes.
+    /// Bytes that all sessions hold behind gaps, and their limit.
     gapped: usize,
     gapped_max: usize,
     indexes_scheduled: Option<Tick>,
-    /// Reused: a session being packed, its keys among it.
+    /// Reused buffer for packing a session, which includes its keys.
     scratch: Zeroizing<Vec<u8>>,
 }
 
-/// The first bytes of a key: nobody finds two keys that share them.
+/// Returns the first bytes of a key. Finding two keys with the same prefix is expensive and breaks
+/// nothing.
 fn prefix(key: &PublicKey) -> u64 {
-    u64::from_be_bytes(*key.0.first_chunk().expect("a key is longer than that"))
+    u64::from_be_bytes(*key.0.first_chunk().expect("a key has 32 bytes"))
 }
 
 impl Sessions {
@@ -263,7 +265,8 @@ impl Sessions {
         let len_max = limits.sessions;
         Sessions {
             slab: Slab::new(),
-            // Each session has up to four live indexes while keys are renewed, and as many at rest.
+            // Each session has up to four live indexes during a rekey, and as many that are
+            // retired.
             indexes: Indexes::new(len_max.saturating_mul(8)),
             by_key: BTreeMap::new(),
             strangers: BTreeSet::new(),
@@ -286,7 +289,7 @@ impl Sessions {
         self.gapped
     }
 
-    /// Takes in a data packet of a session, within what is left for all of them.
+    /// Handles a data packet of a session, within the gap space left for all of them.
     fn hear(&mut self, now: Tick, slot: Slot, path: Path, bytes: &mut [u8]) -> Heard {
         let Some(session) = self.slab.get_mut(slot.0).map(Entry::wake) else { return Heard::Dropped };
         let others = self.gapped - session.peer.link().gapped();
@@ -296,7 +299,7 @@ impl Sessions {
         heard
     }
 
-    /// Ends a session, which lets go what it holds.
+    /// Closes a session and releases its gap space.
     fn close(&mut self, slot: Slot, code: u16, reason: &'static str) {
         let Some(session) = self.slab.get_mut(slot.0).map(Entry::wake) else { return };
         self.gapped -= session.peer.link().gapped();
@@ -311,49 +314,49 @@ impl Sessions {
         self.slab.get(slot.0).and_then(Entry::awake)
     }
 
-    /// Until when this session may be without a name, if it is.
+    /// Returns the time limit of a session without a name.
     pub(super) fn named_by(&self, slot: Slot) -> Option<Tick> {
         self.awake(slot).and_then(Session::named_by)
     }
 
-    /// Whether the session of this serial number is there.
+    /// Whether the session with this serial number exists.
     pub(super) fn is_serial(&self, slot: Slot, serial: u64) -> bool {
         self.awake(slot).is_some_and(|session| session.serial == serial)
     }
 
-    /// Whether the session of this serial number is there, and is not confirmed.
+    /// Whether the session with this serial number exists and is not confirmed.
     pub(super) fn is_unconfirmed(&self, slot: Slot, serial: u64) -> bool {
         self.awake(slot).is_some_and(|session| session.serial == serial && !session.peer.is_confirmed())
     }
 
-    /// What becomes of letters that it brings.
+    /// Returns the handling of letters from this session.
     #[inline]
     pub(super) fn taking(&self, slot: Slot) -> Taking {
         self.awake(slot).map_or(Taking::Letters, |session| session.taking)
     }
 
-    /// Who is signed in by this session.
+    /// Returns the member that is signed in by this session.
     #[inline]
     pub(super) fn member(&self, slot: Slot) -> Option<MemberId> {
         self.slab.get(slot.0)?.member()
     }
 
-    /// Where packets of this session leave.
+    /// Returns the path on which packets of this session are sent.
     pub(super) fn path(&self, slot: Slot) -> Option<Path> {
         self.slab.get(slot.0)?.path()
     }
 
-    /// Whether this session's other end was heard lately.
+    /// Whether this session's client was heard recently.
     pub(super) fn is_heard(&self, slot: Slot) -> bool {
         self.slab.get(slot.0).is_some_and(Entry::is_heard)
     }
 
-    /// What was said in this session about letters that are not wanted.
+    /// Returns the block list and allow list of this session.
     pub(super) fn screen(&self, slot: Slot) -> Option<&Screen> {
         self.slab.get(slot.0).map(Entry::screen)
     }
 
-    /// Something is to be sent by this session at the turn's end.
+    /// Marks a session that must send something at the end of the turn.
     pub(super) fn mark(&mut self, slot: Slot) {
         if let Some(session) = self.get_mut(slot)
             && !std::mem::replace(&mut session.marked, true)
@@ -362,17 +365,17 @@ impl Sessions {
         }
     }
 
-    /// Whether as many are marked as a turn is to have.
+    /// Whether the number of marked sessions has reached the limit of a turn.
     pub(super) fn are_many_marked(&self) -> bool {
         self.marked.len() >= MARKED_MANY
     }
 
-    /// The next of those; the caller unmarks it.
+    /// Returns the next marked session; the caller resets its mark.
     pub(super) fn pop_marked(&mut self) -> Option<Slot> {
         self.marked.pop()
     }
 
-    /// The sessions of this key that wait for their member's name to become durable, the newest
+    /// Returns the sessions of this key that wait for their member's name to become durable, newest
     /// last.
     pub(super) fn waiting_for(&self, member: MemberId, key: PublicKey) -> Vec<Slot> {
         let waits = |slot: &Slot| self.awake(*slot).is_some_and(|s| s.sign_in == SignIn::Waiting(member));
@@ -396,42 +399,43 @@ impl Sessions {
         deadlines.set(Timer::Indexes, self.indexes.next_deadline(), &mut self.indexes_scheduled);
     }
 
-    /// The sessions of a key, the oldest first.
+    /// Returns the sessions of a key, oldest first.
     fn of_key(&self, key: PublicKey) -> impl Iterator<Item = Slot> + '_ {
         let prefix = prefix(&key);
         let near = self.by_key.range((prefix, 0)..=(prefix, u64::MAX)).map(|(_, slot)| *slot);
         near.filter(move |slot| self.slab.get(slot.0).is_some_and(|entry| entry.key() == key))
     }
 
-    /// Takes a new session in at the place of [`Slab::vacant_key`].
+    /// Inserts a new session at [`Slab::vacant_key`].
     fn insert(&mut self, session: Session) {
-        let (place, stranger) = ((prefix(&session.key), session.serial), session.serial);
+        let place = (prefix(&session.key), session.serial);
+        let stranger = session.serial;
         let slot = Slot(self.slab.insert(Entry::Awake(Box::new(session))));
         self.strangers.insert((stranger, slot));
         self.by_key.insert(place, slot);
     }
 
-    /// The session of this key that a handshake wants continued.
+    /// Returns the session of this key that a handshake continues.
     fn find(&self, key: &PublicKey, id: SessionId) -> Option<Slot> {
         let id_of = |slot: &Slot| self.slab.get(slot.0).and_then(Entry::id_to_continue);
         self.of_key(*key).find(|slot| id_of(slot) == Some(id))
     }
 
-    /// The oldest closing session of this key, if it has as many sessions as it may have: so what
-    /// is looked for among the sessions of one key is looked for among a few.
+    /// Returns the oldest closing session of this key if the key has the maximum number. The limit
+    /// keeps searches among the sessions of one key short.
     fn closed_out(&self, key: &PublicKey) -> Option<Slot> {
         let is_closing = |slot: &Slot| self.awake(*slot).is_some_and(|s| s.closing_until.is_some());
         let is_full = self.of_key(*key).count() >= SESSIONS_OF_KEY_MAX;
         self.of_key(*key).find(is_closing).filter(|_| is_full)
     }
 
-    /// Who has to go before another stranger is let in: the one that came first.
+    /// Returns the session to evict before another stranger is admitted: the oldest stranger.
     fn pushed_out(&self) -> Option<Slot> {
         let full = self.strangers.len() >= self.strangers_max || self.slab.len() >= self.len_max;
         self.strangers.first().filter(|_| full).map(|oldest| oldest.1)
     }
 
-    /// Whether a session is one that may be pushed out.
+    /// Sets whether a session may be evicted.
     pub(super) fn set_stranger(&mut self, slot: Slot, is_stranger: bool) {
         let Some(session) = self.get_mut(slot) else { return };
         let place = (session.serial, slot);
@@ -442,7 +446,8 @@ impl Sessions {
         };
     }
 
-    /// Confirmed sessions of this one's key that were begun before it and have no name: one of them is enough.
+    /// Returns confirmed sessions of the same key that began earlier and have no name: one of them
+    /// is enough.
     fn nameless_before(&self, slot: Slot) -> Vec<Slot> {
         let Some(key) = self.slab.get(slot.0).map(Entry::key) else { return Vec::new() };
         let is_nameless =
@@ -450,13 +455,13 @@ impl Sessions {
         self.of_key(key).take_while(|other| *other != slot).filter(is_nameless).collect()
     }
 
-    /// Whether `later`, a session of the same key, was begun after this one.
+    /// Whether `later`, a session of the same key, began after this one.
     pub(super) fn is_before(&self, slot: Slot, later: Slot) -> bool {
         let Some(key) = self.slab.get(slot.0).map(Entry::key) else { return false };
         self.of_key(key).skip_while(|other| *other != slot).skip(1).any(|other| other == later)
     }
 
-    /// Frees indexes that lead to this session no longer; whether there were any.
+    /// Frees indexes that this session has retired. Returns whether there were any.
     fn free_indexes(&mut self, now: Tick, slot: Slot) -> bool {
         let Some(session) = self.slab.get_mut(slot.0).map(Entry::wake) else { return false };
         let mut freed = false;
@@ -469,7 +474,7 @@ impl Sessions {
     fn forget(&mut self, now: Tick, slot: Slot) -> Option<Session> {
         self.free_indexes(now, slot);
         let Entry::Awake(session) = self.slab.try_remove(slot.0)? else {
-            unreachable!("whose indexes were looked at is awake");
+            unreachable!("freeing the indexes woke the session");
         };
         self.strangers.remove(&(session.serial, slot));
         self.gapped -= session.peer.link().gapped();

@@ -1,4 +1,4 @@
-//! Running sums over all mailboxes: what they hold, and what each sender has in them.
+//! Running totals over all mailboxes: their usage, and each sender's part of it.
 
 use std::collections::BTreeMap;
 
@@ -9,18 +9,18 @@ use super::members::MemberId;
 use super::queue::{Author, Queue};
 
 impl Relay {
-    /// What all queues hold, and what each sender has in them, follows what this one holds now.
+    /// Updates the totals of all mailboxes and of each sender with the changes in this one.
     pub(super) fn count_queue(&mut self, member: MemberId) {
         let Some(queue) = self.places[member.0].queue.there() else { return };
         self.post.stock.count(queue);
         while let Some((author, change)) = self.places[member.0].queue.there().and_then(Queue::next_moved) {
-            // Changes come last first, so that a sum may pass below zero on its way.
+            // Changes come in reverse order, so a total may pass below zero in between.
             let holds = self.holds(author);
             *holds = holds.wrapping_add_signed(change);
         }
     }
 
-    /// Bytes that a sender has in all mailboxes, in memory and on disk, with
+    /// Bytes of a sender in all mailboxes, in memory and on disk, with
     /// [`ENTRY_COST`](super::limits::ENTRY_COST) for each letter.
     pub(super) fn holds(&mut self, author: Author) -> &mut usize {
         match author {
@@ -31,10 +31,10 @@ impl Relay {
         }
     }
 
-    /// Counts what each sender holds, and checks it against the sums kept along the way. For tests.
+    /// Counts the usage of each sender and compares it with the running totals. For tests.
     ///
     /// # Panics
-    /// When a sum is wrong.
+    /// If a total is wrong.
     #[doc(hidden)]
     pub fn check_sums(&self) {
         let mut counted = BTreeMap::<Author, usize>::new();

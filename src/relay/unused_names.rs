@@ -1,9 +1,9 @@
-//! Unused names: no letter was written to or from them, and their members have not come again after their
-//! first day. After 30 days such a name is free again.
+//! Unused names: names without a letter to or from them, whose members have not returned after
+//! their first day. Such a name is free again after 30 days.
 //!
-//! Time is the relay's own clock, which no jump of the wall clock moves and which stops while the relay is down. That a
-//! name is used is written down once. Nothing at this relay refers to an unused name, so its place is another member's
-//! afterwards.
+//! Time is the uptime clock, which wall clock jumps do not move and which stops while the relay is
+//! down. The first use of a name is persisted once. Nothing in the relay refers to an unused name,
+//! so its member number is reused.
 
 use std::cmp::Ordering;
 use std::time::Duration;
@@ -17,25 +17,27 @@ use super::roll::Change;
 use super::unwritten::Kept;
 use super::{Out, Relay, Timer};
 
-/// A member that comes again after this long has a use for its name: who only looks at what this is does so within a day.
+/// Age from which a returning member counts as using its name. A user who only tries the program
+/// returns within a day.
 const FIRST_DAY: Duration = Duration::from_secs(24 * 3_600);
-/// Time for which an unused name is kept: as long as a message waits by default, so longer than most absences.
+/// Time for which an unused name is kept: the default retention time of letters, longer than most
+/// absences.
 const KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 3_600);
-/// Names freed in one turn; the next ones after [`FREED_EVERY`].
+/// Names freed in one turn; the next after [`FREED_EVERY`].
 const FREED_MAX: usize = 64;
-/// Lets other inputs in between.
+/// Pause between two such batches, which lets other inputs in.
 const FREED_EVERY: Duration = Duration::from_millis(10);
 
-/// When the unused names were registered, on the relay's own clock, in milliseconds.
+/// Registration times of the unused names, in milliseconds of the uptime clock.
 #[derive(Debug, Default)]
 pub(super) struct UnusedNames {
-    /// For each member by number, as far as there is one with an unused name; or [`USED`].
+    /// By member number, up to the highest one with an unused name; [`USED`] for others.
     since: Vec<u64>,
     by_age: SortedChunks<(u64, MemberId)>,
     scheduled: Option<Tick>,
 }
 
-/// Stands for no moment: the name is used.
+/// Encodes that the name is used.
 const USED: u64 = u64::MAX;
 
 impl UnusedNames {
@@ -48,12 +50,12 @@ impl UnusedNames {
         self.by_age.insert((since, member), |have| have.cmp(&(since, member)));
     }
 
-    /// When the member's name was registered, if it is unused.
+    /// Returns the registration time of the member's name, if it is unused.
     pub(super) fn since(&self, member: MemberId) -> Option<u64> {
         self.since.get(member.0).copied().filter(|since| *since != USED)
     }
 
-    /// Whether it was there.
+    /// Removes a member. Returns whether its name was unused.
     fn remove(&mut self, member: MemberId) -> bool {
         let Some(since) = self.since(member) else { return false };
         self.since[member.0] = USED;
@@ -65,14 +67,14 @@ impl UnusedNames {
         self.by_age.range_from(|_| Ordering::Equal).next().copied()
     }
 
-    /// Whether there are any, whose time passes by the relay's own clock.
+    /// Whether there are no unused names, whose time passes by the uptime clock.
     pub(super) fn is_empty(&self) -> bool {
         self.first().is_none()
     }
 }
 
 impl Relay {
-    /// Takes in what the disk has of unused names.
+    /// Restores the unused names from disk.
     pub(super) fn take_unused(&mut self, unused: Vec<(Name, u64)>) {
         for (name, since) in unused {
             if let Some(member) = self.members.find(name.as_str()) {
@@ -80,19 +82,19 @@ impl Relay {
             }
         }
         if !self.unused.is_empty() {
-            // The first turn looks for names that are free already.
+            // The first turn frees names whose time is over already.
             self.deadlines.set(Timer::UnusedNames, Some(Tick::ZERO), &mut self.unused.scheduled);
         }
     }
 
-    /// A name was registered at this time of the relay's own clock.
+    /// Records a registration at this time of the uptime clock.
     pub(super) fn note_unused(&mut self, now: Tick, member: MemberId, since: u64) {
         self.unused.insert(member, since);
         self.schedule_unused(now);
         self.keep_clock(now);
     }
 
-    /// A letter was written to or by the member.
+    /// Records a letter to or from the member.
     pub(super) fn note_used(&mut self, member: MemberId, out: &mut Out) {
         if self.unused.remove(member) {
             self.write_used(member, out);
@@ -106,15 +108,15 @@ impl Relay {
         }
     }
 
-    /// The disk has letters of this member or for it, and what it has of its name says otherwise: a
-    /// write of that failed when the relay before this one ended.
+    /// Records that a member with letters on disk uses its name. The disk has it as unused if that
+    /// write failed at the end of the previous process.
     pub(super) fn found_used(&mut self, member: MemberId) {
         if self.unused.remove(member) {
             self.write_first(Kept::Used(member));
         }
     }
 
-    /// The member is here, or was until now.
+    /// Records that the member is online, or was until now.
     pub(super) fn note_present(&mut self, now: Tick, member: MemberId, out: &mut Out) {
         let Some(since) = self.unused.since(member) else { return };
         if self.post.clock.now(now).saturating_sub(since) >= FIRST_DAY.as_millis() as u64 {
@@ -122,7 +124,7 @@ impl Relay {
         }
     }
 
-    /// The member's name is another's now, or free.
+    /// Forgets the member's entry, because its name was removed or freed.
     pub(super) fn forget_unused(&mut self, member: MemberId) {
         self.unused.remove(member);
     }
@@ -144,30 +146,32 @@ impl Relay {
         let clock = self.post.clock.now(now);
         for _ in 0..FREED_MAX {
             let is_over = |since: u64| clock.saturating_sub(since) >= KEPT_FOR.as_millis() as u64;
-            let Some(first) = self.unused.first().filter(|first| is_over(first.0)) else { break };
-            match self.places[first.1.0].session {
-                // It has been here since its first day.
-                Some(_) => self.note_used(first.1, out),
-                None => self.free_name(first, out),
+            let Some((since, member)) = self.unused.first().filter(|first| is_over(first.0)) else { break };
+            match self.places[member.0].session {
+                // The member has been online since its first day.
+                Some(_) => self.note_used(member, out),
+                None => self.free_name(member, since, out),
             }
         }
         self.schedule_unused(now);
         self.keep_clock(now);
     }
 
-    /// Takes a name off the disk. Nobody has it until that is durable: the one who had it waits.
-    fn free_name(&mut self, (since, member): (u64, MemberId), out: &mut Out) {
+    /// Removes a name from the disk. Until that is durable no member has it, and its previous
+    /// member must wait.
+    fn free_name(&mut self, member: MemberId, since: u64, out: &mut Out) {
         self.unused.remove(member);
         self.members.begin_freeing(member);
         let name = self.members.name(member).clone();
         self.persist(Wait::Freed(member, since), Record::Roll(Change::Freed { name }), out);
     }
 
-    /// A name is off the disk, or could not be taken off it, and is tried again.
+    /// Handles the removal of a name from the disk. On failure it is repeated.
     pub(super) fn handle_freed(
         &mut self,
         now: Now,
-        (member, since): (MemberId, u64),
+        member: MemberId,
+        since: u64,
         durable: bool,
         out: &mut Out,
     ) {
@@ -175,7 +179,8 @@ impl Relay {
             // The operator has removed it in the meantime.
             return;
         }
-        let (name, key) = (self.members.name(member).clone(), self.members.key(member));
+        let name = self.members.name(member).clone();
+        let key = self.members.key(member);
         let waiting = self.sessions.waiting_for(member, key);
         if durable {
             self.members.free(member);

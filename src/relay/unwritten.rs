@@ -1,14 +1,14 @@
-//! What the disk did not take, and what becomes of it.
+//! Failed records, and how they are repeated.
 //!
-//! Each record that is handed to the disk has its [`Wait`]. One that was asked for is refused to
-//! the one who asked; one that takes something out of memory takes it out when it is durable. Each
-//! of the others says what memory knows, under a key: of one that failed the key is kept, one entry
-//! for each however long the disk refuses, and what memory knows of it then is written when the
-//! disk takes records again. [`Record`] says which is which.
+//! Each submitted record has its [`Wait`]. Records of a request are reported as failed; records
+//! that remove something from memory remove it only after the commit. Each of the others writes the
+//! state in memory under a key. If it fails, the key is kept, one entry for each however long the
+//! disk fails. Once the disk accepts records again, the state at that time is written. [`Record`]
+//! describes each case.
 //!
-//! Keys are tried again a second after the first failure, later with pauses that double; at once
-//! after those where all were taken, twice as many each time, so that a disk with room for one row
-//! is not asked for a thousand.
+//! Keys are retried one second after the first failure, and then with doubling pauses. After a try
+//! without a failure the next follows at once, with twice as many records. A disk with space for
+//! one row therefore does not get a thousand.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -21,56 +21,57 @@ use super::members::MemberId;
 use super::records::{OwedRefusal, Record};
 use super::{Out, Relay, Timer};
 
-/// The first pause, and the longest: a disk that has room again has everything within that time.
+/// First and longest pause before a retry: once the disk has space, everything is written within
+/// the latter.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
-/// Records tried at once, at most; the next ones after [`RETRY_NEXT`]. As many of the longest,
-/// lists of those whose letters are refused, are half of what the store has room for.
+/// Maximum records of one try; the next after [`RETRY_NEXT`]. 64 of the longest records, block
+/// lists, take half of the store's capacity.
 const RETRIED_MAX: usize = 64;
-/// Lets other inputs in between.
+/// Pause between two such batches, which lets other inputs in.
 const RETRY_NEXT: Duration = Duration::from_millis(10);
-/// Letters of one conversation that leave the disk with one record.
+/// Maximum letters of one flow removed from disk with one record.
 const LETTERS_MAX: usize = 512;
 
-/// What a record says, so that what memory knows of it can be written again.
+/// Key of a record, which identifies the state to write again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kept {
-    /// The relay's own clock.
+    /// The uptime clock.
     Clock,
-    /// Where sessions are.
+    /// Session hints.
     Notes,
-    /// Names whose time is over are free.
+    /// The removal of unused names whose time is over.
     FreeNames,
-    /// Whose letters this member refuses.
+    /// This member's block list.
     Blocked(MemberId),
-    /// When this member was here last.
+    /// The last sign-in or sign-out of this member.
     Seen(MemberId),
-    /// The name of this member is used.
+    /// That this member uses its name.
     Used(MemberId),
-    /// The last sign-in of this member with this outbox, whose session is gone; and that nothing is
-    /// known any more of another of its outboxes.
+    /// The last sign-in of this member with this outbox, whose session is gone, and the removal of
+    /// another of its outboxes.
     Outbox(MemberId, OutboxId, Option<OutboxId>),
-    /// How far letters of this author have come, or, without a number, what their reader claims;
-    /// and that the letter at this place has left its mailbox. Without an author: a letter of the
-    /// relay or of a guest.
+    /// The marks of a flow and its sender, or the recipient's orphaned read mark, if there is no
+    /// number. With a number: the removal of the letter with this sequence number. Without a flow:
+    /// a letter of the relay or of a guest.
     Flow(Option<(MemberId, FlowId)>, Option<u64>),
-    /// This author knows that this letter was refused.
+    /// This sender's acknowledgement of a refusal.
     Heard(MemberId, FlowId, u64, Refusal),
 }
 
-/// What is to be written again.
+/// Keys to write again.
 #[derive(Debug)]
 pub(super) struct Unwritten {
     keys: BTreeSet<Kept>,
-    /// When members were here last of whom that is not durable, and the record that said so last.
+    /// Times of sign-ins and sign-outs that are not durable, with the ticket of the latest record.
     pub(super) seen: BTreeMap<MemberId, (Wall, Ticket)>,
-    /// What was handed over by the present try and has no answer.
+    /// Records of the current try that are pending.
     tried: BTreeSet<Ticket>,
-    /// A try is being handed over.
+    /// Whether a try is being submitted.
     is_trying: bool,
-    /// Something of the present try failed.
+    /// Whether a record of the current try failed.
     has_failed: bool,
-    /// Records of the next try, at most, and the pause before it if the present one fails.
+    /// Maximum records of the next try, and the pause before it if the current one fails.
     at_once: usize,
     pause: Duration,
     scheduled: Option<Tick>,
@@ -92,17 +93,17 @@ impl Default for Unwritten {
 }
 
 impl Unwritten {
-    /// Whether what memory knows of this failed to be written.
+    /// Whether the record of this key failed.
     pub(super) fn has(&self, key: Kept) -> bool {
         self.keys.contains(&key)
     }
 
-    /// Number of keys, those apart that are being tried.
+    /// Returns the number of keys, without those of the current try.
     pub(super) fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// The keys of the next record.
+    /// Removes and returns the keys of the next record.
     fn pop(&mut self) -> Option<Vec<Kept>> {
         let mut keys = vec![self.keys.pop_first()?];
         if let Kept::Flow(of, _) = keys[0] {
@@ -114,8 +115,8 @@ impl Unwritten {
         Some(keys)
     }
 
-    /// A record has its answer. Returns how long to wait before the next try, if there is one to
-    /// plan.
+    /// Handles the result of a record. Returns the pause before the next try, if one must be
+    /// planned.
     fn answered(&mut self, ticket: Ticket, durable: bool) -> Option<Duration> {
         if self.keys.is_empty() && self.tried.is_empty() {
             return None;
@@ -126,7 +127,7 @@ impl Unwritten {
             return None;
         }
         if !was_tried {
-            // That the disk takes others shortens the pause.
+            // Another record's success shortens the pause.
             return Some(if durable { RETRY_AFTER } else { self.pause });
         }
         if std::mem::take(&mut self.has_failed) {
@@ -135,13 +136,14 @@ impl Unwritten {
             self.pause = (pause * 2).min(RETRY_AFTER_MAX);
             return Some(pause);
         }
-        (self.at_once, self.pause) = ((self.at_once * 2).min(RETRIED_MAX), RETRY_AFTER);
+        self.at_once = (self.at_once * 2).min(RETRIED_MAX);
+        self.pause = RETRY_AFTER;
         Some(RETRY_NEXT)
     }
 }
 
 impl Relay {
-    /// Hands a record to the disk, whose answer `wait` hears.
+    /// Submits a record, with the continuation `wait` for its result.
     pub(super) fn persist(&mut self, wait: Wait, record: Record, out: &mut Out) -> Ticket {
         let ticket = self.tickets.issue(wait);
         if self.unwritten.is_trying {
@@ -151,12 +153,12 @@ impl Relay {
         ticket
     }
 
-    /// Hands over a record that says what memory knows under this key.
+    /// Submits a record of the state under this key.
     pub(super) fn keep(&mut self, key: Kept, record: Record, out: &mut Out) -> Ticket {
         self.persist(Wait::Kept(vec![key]), record, out)
     }
 
-    /// What memory knew under these keys is on the disk, or is to be written again.
+    /// Handles the result of a record of these keys, which are written again after a failure.
     pub(super) fn handle_kept(&mut self, ticket: Ticket, keys: &[Kept], durable: bool) {
         if !durable {
             return keys.iter().for_each(|key| self.write_later(*key));
@@ -178,7 +180,7 @@ impl Relay {
         }
     }
 
-    /// What memory knows under this key is to be written, at a time when the disk takes records.
+    /// Queues the state under this key, to be written when the disk accepts records.
     pub(super) fn write_later(&mut self, key: Kept) {
         if let Kept::Flow(Some((author, flow)), None) = key {
             self.places[author.0].flows.not_written(flow);
@@ -186,13 +188,14 @@ impl Relay {
         self.unwritten.keys.insert(key);
     }
 
-    /// At the first turn: a start has found what is to be written.
+    /// Queues the state under this key for the first turn, because the restored state differs from
+    /// the disk.
     pub(super) fn write_first(&mut self, key: Kept) {
         self.write_later(key);
         self.deadlines.set(Timer::Unwritten, Some(Tick::ZERO), &mut self.unwritten.scheduled);
     }
 
-    /// The disk has answered for a record; what follows from it is done.
+    /// Plans the next try after a record's result was handled.
     pub(super) fn plan_retry(&mut self, now: Tick, ticket: Ticket, durable: bool) {
         let Some(pause) = self.unwritten.answered(ticket, durable) else { return };
         self.schedule_retry(now + pause);
@@ -204,7 +207,7 @@ impl Relay {
         }
     }
 
-    /// Writes again what failed, as much as one try has.
+    /// Writes failed records again, as many as one try has.
     pub(super) fn handle_unwritten_time(&mut self, now: Tick, tick: Tick, out: &mut Out) {
         if self.unwritten.scheduled == Some(tick) {
             self.unwritten.scheduled = None;
@@ -223,19 +226,20 @@ impl Relay {
         }
     }
 
-    /// The relay ends: what failed is tried once more.
+    /// Writes all failed records once more at the end of the relay.
     pub(super) fn write_all_again(&mut self, now: Tick, out: &mut Out) {
         while let Some(keys) = self.unwritten.pop() {
-            // A name that is freed, and a note of a session, are nothing to a relay that ends.
+            // Freeing names and session hints are useless at the end of the relay.
             if !matches!(keys[0], Kept::FreeNames | Kept::Notes) {
                 self.write_again(now, &keys, out);
             }
         }
     }
 
-    /// Writes what memory knows under these keys, all of one record. Under some it knows nothing
-    /// that is to be written: the member was removed, or a record with the newest of it is on its
-    /// way.
+    /// Writes the state under these keys, all of one record.
+    ///
+    /// Under some keys there is nothing to write: the member was removed, or a record with the
+    /// newest state is pending.
     fn write_again(&mut self, now: Tick, keys: &[Kept], out: &mut Out) {
         match keys[0] {
             Kept::Clock => self.write_clock(now, out),
@@ -263,9 +267,9 @@ impl Relay {
         }
     }
 
-    // Records of more than one key, or of none.
+    // Records with several keys, or none.
 
-    /// Letters of the relay itself or of guests have left their mailboxes.
+    /// Removes letters of the relay itself or of guests from the disk.
     pub(super) fn write_gone(&mut self, places: Vec<u64>, out: &mut Out) {
         if !places.is_empty() {
             self.post.gone.extend(&places);
@@ -274,7 +278,7 @@ impl Relay {
         }
     }
 
-    /// The author knows of a refusal, unless it is owed again.
+    /// Writes a sender's acknowledgement of a refusal, unless that is pending again.
     pub(super) fn write_heard(
         &mut self,
         author: MemberId,
@@ -287,8 +291,10 @@ impl Relay {
         if self.places[author.0].flows.owes_refusal(flow, number) {
             return;
         }
-        let (from, to) = (self.members.name(author).clone(), self.members.name(to).clone());
-        let (id, (reason, may_have_arrived)) = (LetterId { outbox: flow.outbox, number }, refusal);
+        let from = self.members.name(author).clone();
+        let to = self.members.name(to).clone();
+        let id = LetterId { outbox: flow.outbox, number };
+        let (reason, may_have_arrived) = refusal;
         let record = Record::Heard(OwedRefusal { from, to, id, reason, may_have_arrived });
         self.keep(Kept::Heard(author, flow, number, refusal), record, out);
     }
@@ -299,9 +305,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_and_one_success_brings_all_soon() {
+    fn pauses_double_and_success_speeds_up_retries() {
         let mut unwritten = Unwritten::default();
-        assert_eq!(unwritten.answered(Ticket(1), false), None, "nothing is to be written");
+        assert_eq!(unwritten.answered(Ticket(1), false), None, "no key is queued");
         unwritten.keys.insert(Kept::Clock);
         assert_eq!(unwritten.answered(Ticket(1), false), Some(RETRY_AFTER));
         let mut pauses = Vec::new();
@@ -310,20 +316,20 @@ mod tests {
             pauses.extend(unwritten.answered(Ticket(n), false).map(|pause| pause.as_secs()));
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30, 30]);
-        assert_eq!(unwritten.answered(Ticket(99), true), Some(RETRY_AFTER), "another record was taken");
+        assert_eq!(unwritten.answered(Ticket(99), true), Some(RETRY_AFTER), "another record succeeded");
         for (n, most) in (10..).zip([2, 4, 8, 16, 32, RETRIED_MAX, RETRIED_MAX]) {
             unwritten.tried.insert(Ticket(n));
             assert_eq!(unwritten.answered(Ticket(n), true), Some(RETRY_NEXT));
             assert_eq!(unwritten.at_once, most);
         }
         unwritten.tried.extend([Ticket(20), Ticket(21)]);
-        assert_eq!(unwritten.answered(Ticket(20), false), None, "the try is not over");
+        assert_eq!(unwritten.answered(Ticket(20), false), None, "the try is not complete");
         assert_eq!(unwritten.answered(Ticket(21), true), Some(RETRY_AFTER));
         assert_eq!(unwritten.at_once, 1);
     }
 
     #[test]
-    fn letters_of_one_conversation_leave_with_one_record() {
+    fn letters_of_one_flow_are_removed_with_one_record() {
         let mut unwritten = Unwritten::default();
         let flow = |n| Some((MemberId(n), FlowId { to: To::Member(MemberId(9)), outbox: OutboxId(1) }));
         let all = |of| [None, Some(5), Some(7)].map(|place| Kept::Flow(of, place));

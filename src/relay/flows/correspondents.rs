@@ -1,16 +1,16 @@
-//! Whom a member writes with: its correspondents are those whose names it mistypes.
+//! Correspondents of a member: their names are the ones it may mistype.
 
 use super::Flows;
 use crate::relay::members::MemberId;
 use crate::relay::nearest_names::CORRESPONDENTS_MAX;
 
-/// Of those remembered, members that wrote to this one: strangers may write under as many names as
-/// they like, and push out none of those that the member itself has written to.
+/// Remembered members that wrote to this one. A third: strangers may write under any number of
+/// names, and must not evict members that this one has written to.
 const WROTE_MAX: usize = CORRESPONDENTS_MAX / 3;
-/// Of those remembered, members that this one wrote to.
+/// Remembered members that this one wrote to.
 const WRITTEN_TO_MAX: usize = CORRESPONDENTS_MAX - WROTE_MAX;
 
-/// The correspondents met last, by their first letter; a few bytes for each.
+/// The latest correspondents, ordered by their first letter.
 #[derive(Debug, Default)]
 pub(super) struct Correspondents {
     written_to: Vec<MemberId>,
@@ -24,17 +24,17 @@ impl Correspondents {
         self.written_to.is_empty() && self.wrote.is_empty()
     }
 
-    /// The member wrote to this one.
+    /// Records that the member wrote to `member`.
     pub(super) fn note_written_to(&mut self, member: MemberId) {
         note(&mut self.written_to, member, WRITTEN_TO_MAX);
     }
 
-    /// This one wrote to the member.
+    /// Records that `member` wrote to this one.
     pub(super) fn note_wrote(&mut self, member: MemberId) {
         note(&mut self.wrote, member, WROTE_MAX);
     }
 
-    /// All of them, those met last first.
+    /// Returns all correspondents, the latest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = MemberId> + '_ {
         self.written_to.iter().rev().chain(self.wrote.iter().rev()).copied()
     }
@@ -51,17 +51,17 @@ fn note(members: &mut Vec<MemberId>, member: MemberId, most: usize) {
 }
 
 impl Flows {
-    /// The member wrote its first letter to this one.
+    /// Records the first letter of this member to `member`.
     pub(in crate::relay) fn note_written_to(&mut self, member: MemberId) {
         self.correspondents.note_written_to(member);
     }
 
-    /// This one wrote its first letter to the member.
+    /// Records the first letter of `member` to this one.
     pub(in crate::relay) fn note_wrote(&mut self, member: MemberId) {
         self.correspondents.note_wrote(member);
     }
 
-    /// Whom the member writes with, those met last first.
+    /// Returns the member's correspondents, the latest first.
     pub(in crate::relay) fn correspondents(&self) -> impl Iterator<Item = MemberId> + '_ {
         self.correspondents.iter()
     }
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strangers_push_out_nobody_that_was_written_to() {
+    fn strangers_evict_no_member_written_to() {
         let mut correspondents = Correspondents::default();
         for n in [7, 8, 7] {
             correspondents.note_written_to(MemberId(n));

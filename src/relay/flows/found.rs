@@ -1,9 +1,9 @@
-//! What the disk has of flows when the relay starts: first the letters that wait, then the marks.
+//! Flows as loaded from disk when the relay starts: first the waiting letters, then the marks.
 
 use super::{FlowId, Flows, Marks, Standing};
 
 impl Flows {
-    /// Takes in what the disk has of a flow, of which a letter came last at `touched`.
+    /// Restores a flow whose last letter came at `touched`.
     pub(in crate::relay) fn found_on_disk(&mut self, flow: FlowId, marks: Marks, touched: u64) {
         let state = self.flows.entry(flow).or_default();
         if marks.accepted >= state.marks.accepted && marks.mark >= state.marks.mark {
@@ -21,8 +21,10 @@ impl Flows {
         state.raise(flow, self.session, &mut self.raised);
     }
 
-    /// Takes in letters of a flow that wait on the disk, of which the last was taken at `touched`.
-    /// When they leave it, it has nothing that says how far the flow has come, unless its marks do.
+    /// Restores a flow from its waiting letters, the last of which was taken at `touched`.
+    ///
+    /// Once these rows are removed, only the marks show how far the flow has come, so they count as
+    /// not persisted.
     pub(in crate::relay) fn found_waiting(&mut self, flow: FlowId, marks: Marks, touched: u64) {
         self.found_on_disk(flow, marks, touched);
         self.not_written(flow);

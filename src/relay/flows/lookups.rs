@@ -1,11 +1,12 @@
-//! Unknown names, and conversations of which nothing is said for now.
+//! Unknown names, and flows whose answers wait.
 //!
-//! A member learns of a bounded number of names a minute that they do not exist. Beyond that the
-//! answer waits, and its silence must not tell either: so of conversations that begin after it
-//! nothing is said before it is answered, whether their recipients exist or not. Their letters are
-//! not held up: one to a member is taken and handed over, one to an unknown name is dropped, and
-//! its author sends it again if the name is taken by the time of the answer. Conversations of which
-//! the author knows are not concerned.
+//! A member may learn only of a bounded number of unknown names per minute. Beyond that the answer
+//! waits, and its silence must not reveal it either. Nothing is reported on flows that begin later
+//! until it is answered, whether their recipients exist or not.
+//!
+//! Their letters are not delayed. A letter to a member is taken and passed on. One to an unknown
+//! name is dropped, and its sender repeats it if the name is registered by the time of the answer.
+//! Flows whose recipient the sender knows are not affected.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -15,11 +16,11 @@ use crate::wire::message::Reason;
 use super::super::limits::{LOOKUP_INTERVAL, UNKNOWN_FOR, WAITING_MAX};
 use super::{FlowId, Flows, Standing};
 
-/// Unknown names that an author's refused letters are remembered for; at the bound the first is
-/// forgotten, and if that very name is taken at once, order may suffer.
+/// Unknown names whose refused letters are tracked for one sender. Beyond this, order is not
+/// guaranteed if an evicted name is registered right away.
 const UNKNOWN_MAX: usize = 64;
 
-/// Numbers of letters, from the first to the last.
+/// A range of letter numbers, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::relay) struct Numbers {
     pub(in crate::relay) first: u64,
@@ -31,7 +32,7 @@ impl Numbers {
         Numbers { first: number, last: number }
     }
 
-    /// These and those, and what is between them.
+    /// Returns the smallest range that contains both.
     pub(super) fn span(self, other: Numbers) -> Numbers {
         Numbers { first: self.first.min(other.first), last: self.last.max(other.last) }
     }
@@ -40,7 +41,7 @@ impl Numbers {
         (self.first..=self.last).contains(&number)
     }
 
-    /// Those above `number`, if there are any.
+    /// Returns the numbers above `number`, if any.
     pub(super) fn behind(self, number: u64) -> Option<Numbers> {
         let first = self.first.max(number.saturating_add(1));
         (first <= self.last).then_some(Numbers { first, ..self })
@@ -51,11 +52,11 @@ impl Numbers {
 #[derive(Clone, Copy, Debug)]
 struct Unknown {
     refused: Numbers,
-    /// When the name was last looked for.
+    /// Time of the last lookup.
     looked: Option<Tick>,
 }
 
-/// Letters that were refused because their recipients are unknown.
+/// Letters refused because their recipients are unknown.
 #[derive(Debug, Default)]
 pub(super) struct Unknowns {
     names: BTreeMap<(OutboxId, Box<str>), Unknown>,
@@ -74,7 +75,7 @@ impl Unknowns {
         self.names.clear();
     }
 
-    /// The name is taken: returns the letters that were refused before.
+    /// Removes a name that is registered now, and returns the letters refused before.
     pub(super) fn found(&mut self, outbox: OutboxId, name: &str) -> Option<Numbers> {
         if self.is_empty() {
             return None;
@@ -90,18 +91,17 @@ impl Unknowns {
     }
 }
 
-/// A conversation of which nothing is said for now.
+/// A flow whose answer waits.
 #[derive(Debug)]
 struct Waiter {
     outbox: OutboxId,
     name: Box<str>,
-    /// Its letters that were not taken in this session, and how many they are.
+    /// Range and number of its letters that were not taken in this session.
     refused: Option<Numbers>,
     letters: u32,
 }
 
-/// Conversations of which nothing is said for now, in the order in which they began; at most
-/// [`WAITING_MAX`].
+/// Flows whose answers wait, in the order in which they began; at most [`WAITING_MAX`].
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     waiters: VecDeque<Waiter>,
@@ -120,14 +120,17 @@ impl Waiting {
         self.waiters.iter().any(|waiter| waiter.outbox == outbox && *waiter.name == *name)
     }
 
-    /// The author sends everything again. Each conversation keeps its turn, or a session that
-    /// begins again would learn early of what waits behind.
+    /// Resets the letters, because the sender repeats them all. Each flow keeps its turn, or a new
+    /// session would learn early about the flows behind.
     pub(super) fn begin_session(&mut self) {
-        self.waiters.iter_mut().for_each(|waiter| (waiter.refused, waiter.letters) = (None, 0));
+        for waiter in &mut self.waiters {
+            waiter.refused = None;
+            waiter.letters = 0;
+        }
     }
 }
 
-/// A conversation that is answered now.
+/// A flow that is answered.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::relay) struct Answer {
     pub(in crate::relay) outbox: OutboxId,
@@ -138,7 +141,8 @@ pub(in crate::relay) struct Answer {
 }
 
 impl Flows {
-    /// Letters were refused because `name` is unknown; it was looked for at `looked` or earlier.
+    /// Records letters refused because `name` is unknown, and the time of the lookup, if there was
+    /// one.
     pub(in crate::relay) fn refused_unknown(
         &mut self,
         outbox: OutboxId,
@@ -156,14 +160,15 @@ impl Flows {
         }
     }
 
-    /// Whether the author has learned in this session, and not long ago, that `name` is unknown.
+    /// Whether the sender has learned in this session, within [`UNKNOWN_FOR`], that `name` is
+    /// unknown.
     pub(in crate::relay) fn is_known_unknown(&self, now: Tick, outbox: OutboxId, name: &str) -> bool {
         let looked = self.unknowns.get(outbox, name).and_then(|unknown| unknown.looked);
         looked.is_some_and(|at| now.since(at) < UNKNOWN_FOR)
     }
 
-    /// Whether a letter is behind one to a name that was looked for a moment ago: it was sent
-    /// before its author could know that the name is unknown, and says nothing new.
+    /// Whether a letter follows one to a name looked up within [`LOOKUP_INTERVAL`]. Its sender
+    /// could not know the result, so it does not count as another lookup.
     pub(in crate::relay) fn is_behind_unknown(
         &self,
         now: Tick,
@@ -176,27 +181,27 @@ impl Flows {
         looked.is_some_and(|at| now.since(at) < LOOKUP_INTERVAL)
     }
 
-    /// Whether there are conversations of which nothing is said for now.
+    /// Whether any flow's answer waits.
     pub(in crate::relay) fn has_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    /// Whether nothing is said of this conversation for now.
+    /// Whether the answer to this flow waits.
     pub(in crate::relay) fn is_waiting(&self, outbox: OutboxId, name: &str) -> bool {
         self.waiting.holds(outbox, name)
     }
 
-    /// Whether nothing is said of this flow for now.
+    /// Whether the answer to this flow waits.
     pub(in crate::relay) fn waits(&self, flow: FlowId) -> bool {
         self.has_waiting() && self.flows.get(&flow).is_some_and(|state| state.standing == Standing::Waits)
     }
 
-    /// Whether the author may know that the recipient exists.
+    /// Whether the sender may know that the recipient exists.
     pub(in crate::relay) fn is_known(&self, flow: FlowId) -> bool {
         self.flows.get(&flow).is_some_and(|state| state.standing == Standing::Known)
     }
 
-    /// From now on nothing is said of this conversation; `false` if too many wait.
+    /// Makes this flow wait. Returns `false` if too many do.
     pub(in crate::relay) fn wait(&mut self, outbox: OutboxId, name: &str) -> bool {
         if self.waiting.holds(outbox, name) {
             return true;
@@ -209,7 +214,7 @@ impl Flows {
         has_room
     }
 
-    /// A letter of a conversation that waits was not taken.
+    /// Records a letter of a waiting flow that was not taken.
     pub(in crate::relay) fn refused_waiting(&mut self, outbox: OutboxId, name: &str, number: u64) {
         let mut waiters = self.waiting.waiters.iter_mut();
         if let Some(waiter) = waiters.find(|waiter| waiter.outbox == outbox && *waiter.name == *name) {
@@ -219,19 +224,19 @@ impl Flows {
         }
     }
 
-    /// Whom the conversation that is answered next is with.
+    /// Returns the recipient of the flow to answer next.
     pub(in crate::relay) fn next_waiting(&self) -> Option<&str> {
         self.waiting.waiters.front().map(|waiter| &*waiter.name)
     }
 
-    /// The conversation of [`Flows::next_waiting`] is answered.
+    /// Removes and returns the flow of [`Flows::next_waiting`].
     pub(in crate::relay) fn take_waiting(&mut self) -> Option<Answer> {
         let Waiter { outbox, name, refused, letters } = self.waiting.waiters.pop_front()?;
         Some(Answer { outbox, name, refused, letters })
     }
 
-    /// The recipient of this conversation exists: a receipt is owed, and what was not taken goes
-    /// again.
+    /// Answers a flow whose recipient exists: a receipt is pending, and letters not taken may be
+    /// sent again.
     pub(in crate::relay) fn answer(&mut self, flow: FlowId, answer: &Answer) {
         if !self.open(flow) {
             return;
@@ -260,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_behind_one_to_nobody_waits_when_the_name_is_taken() {
+    fn letter_after_refused_unknown_is_behind_once_name_is_taken() {
         let mut flows = Flows::default();
         one(&mut flows, "JACK", 1, None);
         one(&mut flows, "JACK", 2, None);
@@ -273,8 +278,9 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_name_is_remembered_for_a_while_unless_it_is_found() {
-        let (mut flows, at) = (Flows::default(), |second: u64| Tick::from_micros(second * 1_000_000));
+    fn unknown_name_is_cached_for_30_s_or_until_it_is_found() {
+        let mut flows = Flows::default();
+        let at = |second: u64| Tick::from_micros(second * 1_000_000);
         let known = |flows: &Flows, second| flows.is_known_unknown(at(second), FLOW.outbox, "JACK");
         one(&mut flows, "JACK", 1, Some(at(5)));
         one(&mut flows, "JACK", 2, None);
@@ -290,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn letters_to_a_name_that_was_free_for_a_while_keep_order() {
+    fn letters_to_temporarily_unknown_name_keep_order() {
         let mut flows = Flows::default();
         assert_eq!(take(&mut flows, 1, 0), Turn::Next);
         one(&mut flows, "JACK", 2, None);
@@ -299,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flow_that_waits_owes_no_receipt_before_it_is_answered() {
+    fn waiting_flow_has_no_receipt_before_it_is_answered() {
         let mut flows = Flows::default();
         assert!(flows.wait(FLOW.outbox, "JACK") && flows.wait(FLOW.outbox, "JACK"));
         assert_eq!(take(&mut flows, 1, 0), Turn::Next);
@@ -308,16 +314,18 @@ mod tests {
         flows.asked(FLOW);
         assert_eq!(flows.next_receipt(), None);
         flows.begin_session();
-        assert_eq!(flows.next_receipt(), None, "nor by coming again");
+        assert_eq!(flows.next_receipt(), None, "nor in a new session");
         let answer = flows.take_waiting().unwrap();
-        assert_eq!((&*answer.name, answer.refused, flows.has_waiting()), ("JACK", None, false));
+        assert_eq!(&*answer.name, "JACK");
+        assert_eq!(answer.refused, None);
+        assert!(!flows.has_waiting());
         flows.answer(FLOW, &answer);
         assert_eq!(flows.next_receipt().map(|(_, marks, _)| marks.delivered), Some(1));
         assert!(flows.is_known(FLOW));
     }
 
     #[test]
-    fn letters_not_taken_come_again_once_without_counting() {
+    fn letters_not_taken_may_be_repeated_once_without_counting() {
         let mut flows = Flows::default();
         assert!(flows.wait(FLOW.outbox, "JACK"));
         (4..=6).for_each(|number| flows.refused_waiting(FLOW.outbox, "JACK", number));
@@ -333,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn conversations_that_wait_are_bounded() {
+    fn waiting_flows_are_bounded() {
         let mut flows = Flows::default();
         (0..WAITING_MAX).for_each(|name| assert!(flows.wait(FLOW.outbox, &name.to_string())));
         assert!(!flows.wait(FLOW.outbox, "one more") && flows.wait(FLOW.outbox, "0"));

@@ -1,23 +1,23 @@
-//! Flows by their outboxes: all of one, when the relay forgets it, and all to one recipient.
+//! Flows selected by outbox, when the relay forgets it, or by recipient.
 
 use crate::base::OutboxId;
 
 use super::{FlowId, Flows, To};
 
-/// Outboxes of a member that are looked at for whether it has written to another: it has one, and
-/// another after an old copy of its folder was put back.
+/// Maximum outboxes examined to see whether a member has written to another. A member has one, and
+/// one more for each restored backup of its folder.
 const OUTBOXES_LOOKED_AT: usize = 16;
 
 impl Flows {
-    /// Whether a letter to this recipient, from whichever outbox, was accepted. Flows that rest for
-    /// as long as letters are kept are forgotten, so that it was accepted not long ago.
+    /// Whether a letter to this recipient was accepted, from any outbox, within the retention time;
+    /// idle flows are forgotten after it.
     pub(in crate::relay) fn has_written_to(&self, to: To) -> bool {
         let of = |outbox| FlowId { to, outbox: OutboxId(outbox) };
         let mut flows = self.flows.range(of(0)..=of(u64::MAX)).take(OUTBOXES_LOOKED_AT);
         flows.any(|(_, flow)| flow.marks.accepted > 0)
     }
 
-    /// The flows of an outbox whose letters have not all arrived.
+    /// Returns the flows of an outbox with undelivered letters.
     pub(in crate::relay) fn unfinished(&self, outbox: OutboxId) -> Vec<FlowId> {
         let of = self.flows.iter().filter(|(id, _)| id.outbox == outbox && id.to.member().is_some());
         of.filter(|(_, flow)| flow.taken > flow.marks.delivered).map(|(id, _)| *id).collect()

@@ -1,5 +1,5 @@
-//! Refusals of letters that had been accepted: kept until their author knows of them, and reported
-//! in each of its sessions.
+//! Refusals of accepted letters: kept until their sender acknowledges them, and reported in each of
+//! its sessions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Included, Unbounded};
@@ -11,21 +11,23 @@ use super::{FlowId, Refusal, To};
 
 type Key = (FlowId, u64);
 
-/// The refusals owed to one author. From [`OWED_REFUSALS_MAX`] on only those of letters taken before are added, and those
-/// of conversations that owe none. The start of a session and a question about a flow cost the
-/// same however many are owed: what is reported again follows from where the report is.
+/// The pending refusals of one sender.
+///
+/// From [`OWED_REFUSALS_MAX`] on, only those of letters taken before are added, and those of flows
+/// without any. Starting a session and a query about a flow take constant time: the reports to
+/// repeat follow from the position of the report.
 #[derive(Debug, Default)]
 pub(super) struct OwedRefusals {
     refusals: BTreeMap<Key, Refusal>,
-    /// Those of this session, to be reported out of turn.
+    /// New refusals of this session, reported first.
     new: BTreeSet<Key>,
-    /// Flows the author asked about: their refusals from this number on are reported again.
+    /// Flows that the sender asked about: their refusals from this number on are reported again.
     asked: BTreeMap<FlowId, u64>,
-    /// Those behind this one were owed when the session began and have not been reported in it.
+    /// Position of the report of this session; `None` if it is complete.
     behind: Option<Reported>,
 }
 
-/// How far the report of all refusals is.
+/// Position of the report of all refusals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reported {
     None,
@@ -49,7 +51,7 @@ impl OwedRefusals {
         self.refusals.len() < OWED_REFUSALS_MAX
     }
 
-    /// Whether one of this flow is owed.
+    /// Whether a refusal of this flow is pending.
     pub(super) fn owes(&self, flow: FlowId) -> bool {
         self.first_of(flow, 0).is_some()
     }
@@ -58,30 +60,30 @@ impl OwedRefusals {
         self.refusals.len().saturating_sub(OWED_REFUSALS_MAX)
     }
 
-    /// Whether one of a letter to there is owed, whichever outbox it is from.
+    /// Whether a refusal of a letter to `to` is pending, from any outbox.
     pub(super) fn owes_of(&self, to: To) -> bool {
         let flow = |outbox| FlowId { to, outbox: OutboxId(outbox) };
         self.refusals.range((flow(0), 0)..=(flow(u64::MAX), u64::MAX)).next().is_some()
     }
 
-    /// All of them.
+    /// Returns all pending refusals.
     pub(super) fn all(&self) -> impl Iterator<Item = (FlowId, u64, Refusal)> + '_ {
         self.refusals.iter().map(|((flow, number), refusal)| (*flow, *number, *refusal))
     }
 
-    /// Whether the refusal of this letter is owed.
+    /// Whether the refusal of this letter is pending.
     pub(super) fn has(&self, flow: FlowId, number: u64) -> bool {
         self.refusals.contains_key(&(flow, number))
     }
 
-    /// A session begins: everything is reported in it.
+    /// Begins a session, in which everything is reported.
     pub(super) fn begin_session(&mut self) {
         self.new.clear();
         self.asked.clear();
         self.behind = (!self.refusals.is_empty()).then_some(Reported::None);
     }
 
-    /// An accepted letter was refused after all.
+    /// Adds the refusal of an accepted letter.
     pub(super) fn owe(&mut self, flow: FlowId, number: u64, refusal: Refusal) {
         let key = (flow, number);
         self.refusals.insert(key, refusal);
@@ -95,7 +97,7 @@ impl OwedRefusals {
         }
     }
 
-    /// Whether this letter is one of them; then its refusal is reported again.
+    /// Whether the refusal of this letter is pending; if so, it is reported again.
     pub(super) fn repeats(&mut self, flow: FlowId, number: u64) -> bool {
         let owed = self.refusals.get(&(flow, number)).copied();
         if let Some(refusal) = owed {
@@ -104,27 +106,26 @@ impl OwedRefusals {
         owed.is_some()
     }
 
-    /// The author asks about a flow.
+    /// Reports the refusals of a flow again, because the sender asked.
     pub(super) fn asked(&mut self, flow: FlowId) {
         if self.owes(flow) {
             self.asked.insert(flow, 0);
         }
     }
 
-    /// The next to be reported; `told` when it was.
+    /// Returns the next refusal to report. Call [`OwedRefusals::told`] once it is reported.
     pub(super) fn next(&mut self) -> Option<(FlowId, u64, Refusal)> {
         let (flow, number) = self.next_key()?;
         Some((flow, number, self.refusals[&(flow, number)]))
     }
 
-    /// The last of the letters that are to be reported next, one after the other, and were refused
-    /// like the first.
+    /// Returns the last of the consecutive letters to report next that were refused like the first.
     pub(super) fn last_of(&mut self, flow: FlowId, first: u64, refusal: Refusal) -> u64 {
         let mut last = first;
         let from_new = self.new.contains(&(flow, first));
         for (key, number) in self.refusals.range((flow, first)..).map(|(key, _)| *key).zip(first..=u64::MAX) {
             let is_next = key == (flow, number) && self.refusals.get(&key) == Some(&refusal);
-            // Those to be reported out of turn come first, and by themselves.
+            // New refusals are reported first, and separately.
             if !is_next || self.new.contains(&key) != from_new || number - first >= REFUSED_AT_ONCE_MAX {
                 break;
             }
@@ -133,7 +134,7 @@ impl OwedRefusals {
         last
     }
 
-    /// The refusal of [`OwedRefusals::next`] was reported.
+    /// Marks the refusal of [`OwedRefusals::next`] as reported.
     pub(super) fn told(&mut self) {
         let Some(key) = self.next_key() else { return };
         if self.new.remove(&key) {
@@ -149,13 +150,13 @@ impl OwedRefusals {
         self.behind = Some(Reported::Through(key));
     }
 
-    /// The author knows of a refusal; what was owed, if it was.
+    /// Removes an acknowledged refusal and returns it, if it was pending.
     pub(super) fn heard(&mut self, flow: FlowId, number: u64) -> Option<Refusal> {
         self.new.remove(&(flow, number));
         self.refusals.remove(&(flow, number))
     }
 
-    /// The author of this flow comes no more.
+    /// Forgets the refusals of this flow, whose sender does not return.
     pub(super) fn forget(&mut self, flow: FlowId) {
         while let Some(key) = self.first_of(flow, 0) {
             self.heard(flow, key.1);
@@ -201,7 +202,7 @@ mod tests {
         FlowId { to: To::Echo, outbox: OutboxId(outbox) }
     }
 
-    /// Numbers of everything that is reported now, with the flow's outbox.
+    /// Returns the outbox and number of every refusal reported now.
     fn report(owed: &mut OwedRefusals) -> Vec<(u64, u64)> {
         let next = || {
             let (flow, number, _) = owed.next()?;
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn each_session_reports_what_was_not_heard_and_each_once() {
+    fn each_session_reports_unacknowledged_refusals_once() {
         let mut owed = OwedRefusals::default();
         for (outbox, number) in [(1, 3), (2, 7), (1, u64::MAX)] {
             owed.owe(flow(outbox), number, REFUSAL);
@@ -227,10 +228,9 @@ mod tests {
         assert_eq!(report(&mut owed), [(1, 4)]);
     }
 
-    /// What comes while the report runs is in it once, whether the report has passed its place or
-    /// not.
+    /// A refusal added while the report runs is reported once, before or after its position.
     #[test]
-    fn refusal_owed_during_the_report_is_in_it_once() {
+    fn refusal_added_during_report_is_in_it_once() {
         let mut owed = OwedRefusals::default();
         owed.owe(flow(2), 2, REFUSAL);
         owed.owe(flow(2), 4, REFUSAL);
@@ -243,21 +243,21 @@ mod tests {
     }
 
     #[test]
-    fn letters_that_follow_each_other_are_one_report() {
+    fn consecutive_letters_are_one_report() {
         let mut owed = OwedRefusals::default();
         let other = (Reason::Damaged, false);
         for (number, refusal) in [(1, REFUSAL), (2, REFUSAL), (3, other), (4, REFUSAL), (6, REFUSAL)] {
             owed.owe(flow(1), number, refusal);
         }
         owed.owe(flow(2), 7, REFUSAL);
-        for again in [false, true] {
-            let mut told = Vec::new();
+        for second_session in [false, true] {
+            let mut reported = Vec::new();
             while let Some((flow, first, refusal)) = owed.next() {
                 let last = owed.last_of(flow, first, refusal);
                 (first..=last).for_each(|_| owed.told());
-                told.push((flow.outbox.0, first, last));
+                reported.push((flow.outbox.0, first, last));
             }
-            assert_eq!(told, [(1, 1, 2), (1, 3, 3), (1, 4, 4), (1, 6, 6), (2, 7, 7)], "{again}");
+            assert_eq!(reported, [(1, 1, 2), (1, 3, 3), (1, 4, 4), (1, 6, 6), (2, 7, 7)], "{second_session}");
             owed.begin_session();
         }
     }

@@ -1,4 +1,4 @@
-//! Tests of flows: order, refusals, receipts, and what each session is owed.
+//! Tests of flows: order, refusals, receipts, and the pending receipts of each session.
 
 use super::*;
 
@@ -19,7 +19,7 @@ fn delivered(flows: &mut Flows) -> Option<u64> {
 pub(super) fn take(flows: &mut Flows, number: u64, prev: u64) -> Turn {
     let turn = flows.turn_of(FLOW, "JACK", numbered(number, prev));
     match turn {
-        Turn::Next => drop(flows.took(FLOW, (number, Mark(1)), Wall(number), 0)),
+        Turn::Next => drop(flows.took(FLOW, number, Mark(1), Wall(number), 0)),
         Turn::Behind(reason) => flows.refused(FLOW, number, reason),
         Turn::Repeated | Turn::OldCopy | Turn::Crowded => {}
     }
@@ -27,7 +27,7 @@ pub(super) fn take(flows: &mut Flows, number: u64, prev: u64) -> Turn {
 }
 
 #[test]
-fn order_holds_when_a_letter_in_the_middle_is_refused() {
+fn order_holds_if_middle_letter_is_refused() {
     let mut flows = Flows::default();
     assert_eq!(take(&mut flows, 1, 0), Turn::Next);
     assert_eq!(flows.turn_of(FLOW, "JACK", numbered(2, 1)), Turn::Next);
@@ -54,7 +54,7 @@ fn letters_refused_after_they_were_taken_may_come_again() {
 }
 
 #[test]
-fn letters_behind_a_refused_conversation_are_refused_with_it() {
+fn letters_behind_refused_flow_are_refused_with_it() {
     let mut flows = Flows::default();
     assert_eq!(take(&mut flows, 1, 0), Turn::Next);
     assert_eq!(flows.turn_of(FLOW, "JACK", numbered(2, 1)), Turn::Next);
@@ -64,15 +64,16 @@ fn letters_behind_a_refused_conversation_are_refused_with_it() {
     }
     assert_eq!(take(&mut flows, 10, 1), Turn::Next, "its author knows, and tries again");
     assert_eq!(take(&mut flows, 11, 10), Turn::Next);
-    assert!(!flows.comes_again(FLOW, 3), "what is refused for good does not come again");
+    assert!(!flows.comes_again(FLOW, 3), "a final refusal grants no pass");
 }
 
 #[test]
-fn a_letter_sent_again_after_behind_passes_once() {
+fn letter_repeated_after_behind_passes_once() {
     let mut flows = Flows::default();
     assert_eq!(take(&mut flows, 1, 0), Turn::Next);
     flows.refused(FLOW, 2, Reason::TooLong);
-    assert_eq!((take(&mut flows, 3, 2), take(&mut flows, 4, 3)), (BEHIND, BEHIND));
+    assert_eq!(take(&mut flows, 3, 2), BEHIND);
+    assert_eq!(take(&mut flows, 4, 3), BEHIND);
     assert!(!flows.comes_again(FLOW, 2) && flows.comes_again(FLOW, 3));
     flows.refused(FLOW, 3, Reason::TooLong);
     assert!(flows.comes_again(FLOW, 4));
@@ -81,7 +82,7 @@ fn a_letter_sent_again_after_behind_passes_once() {
 }
 
 #[test]
-fn receipt_has_the_time_of_the_first_letter_new_in_it() {
+fn receipt_has_time_of_first_letter_new_in_it() {
     let mut flows = Flows::default();
     let told = |flows: &mut Flows| {
         let (_, _, at) = flows.next_receipt().unwrap();
@@ -92,16 +93,16 @@ fn receipt_has_the_time_of_the_first_letter_new_in_it() {
     flows.accepted(FLOW, 2, 0);
     assert_eq!(told(&mut flows), 1);
     flows.delivered(FLOW, 3);
-    assert_eq!(told(&mut flows), 1, "of the third nothing later is known");
+    assert_eq!(told(&mut flows), 1, "no later time is known for the third");
     flows.asked(FLOW);
-    assert_eq!(told(&mut flows), 1, "a receipt that is repeated says the same");
+    assert_eq!(told(&mut flows), 1, "a repeated receipt has the same time");
     assert_eq!(take(&mut flows, 4, 3), Turn::Next);
     flows.delivered(FLOW, 4);
     assert_eq!(told(&mut flows), 4);
 }
 
 #[test]
-fn numbers_at_the_end_of_the_range_do_no_harm() {
+fn numbers_at_end_of_range_do_not_overflow() {
     let mut flows = Flows::default();
     assert_eq!(take(&mut flows, 0, 0), Turn::Repeated);
     assert_eq!(take(&mut flows, u64::MAX, 0), Turn::Next);
@@ -110,7 +111,7 @@ fn numbers_at_the_end_of_the_range_do_no_harm() {
 }
 
 #[test]
-fn a_repeated_letter_is_answered_again_and_not_taken_again() {
+fn repeated_letter_is_answered_again_and_not_taken_again() {
     let mut flows = Flows::default();
     assert_eq!(take(&mut flows, 1, 0), Turn::Next);
     flows.delivered(FLOW, 1);
@@ -146,14 +147,14 @@ fn flows_are_bounded() {
     assert!(!flows.open(FLOW));
 }
 
-/// A member answers one guest after the other for months.
+/// A member answers one guest after another for months.
 #[test]
 fn forgotten_flows_of_one_session_leave_nothing() {
     let mut flows = Flows::default();
     for n in 0..10_000 {
         let flow = FlowId { to: To::Guest(GuestId::new(n)), ..FLOW };
         assert_eq!(flows.turn_of(flow, "guest", numbered(1, 0)), Turn::Next);
-        flows.took(flow, (1, Mark(1)), Wall(0), 0);
+        flows.took(flow, 1, Mark(1), Wall(0), 0);
         flows.accepted(flow, 1, 0);
         assert!(flows.next_receipt().is_some());
         flows.paid();
@@ -168,7 +169,7 @@ fn forgotten_flows_of_one_session_leave_nothing() {
 
 /// The last session may have ended before the receipt arrived.
 #[test]
-fn receipt_is_repeated_in_the_next_session() {
+fn receipt_is_repeated_in_next_session() {
     let mut flows = Flows::default();
     take(&mut flows, 1, 0);
     flows.accepted(FLOW, 1, 5);
@@ -180,11 +181,11 @@ fn receipt_is_repeated_in_the_next_session() {
     flows.begin_session();
     assert_eq!(flows.next_receipt(), None, "nothing is new since the last sign-in");
     flows.asked(FLOW);
-    assert!(flows.next_receipt().is_some(), "but who asks is answered");
+    assert!(flows.next_receipt().is_some(), "a query is answered");
 }
 
 #[test]
-fn what_is_accepted_stays_so_whatever_is_refused_later() {
+fn accepted_letter_stays_accepted_after_later_refusals() {
     let mut flows = Flows::default();
     for number in 1..=3 {
         take(&mut flows, number, number - 1);
@@ -195,9 +196,9 @@ fn what_is_accepted_stays_so_whatever_is_refused_later() {
     assert_eq!(take(&mut flows, 3, 2), Turn::Next);
 }
 
-/// The author asks about the flow, which makes it known.
+/// The sender asks about the flow, which makes it known.
 #[test]
-fn read_mark_of_an_unknown_flow_waits_for_its_author() {
+fn read_mark_of_unknown_flow_waits_for_its_sender() {
     let mut flows = Flows::default();
     assert!(flows.read(FLOW, 3).is_none());
     assert!(flows.open(FLOW) && flows.open(FLOW));
@@ -218,7 +219,7 @@ fn marks_are_written_once_for_each_rise() {
 }
 
 #[test]
-fn a_refusal_is_told_in_each_session_until_it_is_heard() {
+fn refusal_is_reported_in_each_session_until_acknowledged() {
     let mut flows = Flows::default();
     let refusal = (Reason::Expired, false);
     flows.owe_refusal(FLOW, 7, refusal);
@@ -228,20 +229,21 @@ fn a_refusal_is_told_in_each_session_until_it_is_heard() {
     flows.begin_session();
     assert_eq!(flows.next_untold(), Some((FLOW, Numbers::one(7), refusal)));
     assert_eq!(flows.heard(FLOW, 7), Some(refusal));
-    assert_eq!((flows.next_untold(), flows.heard(FLOW, 7)), (None, None));
+    assert_eq!(flows.next_untold(), None);
+    assert_eq!(flows.heard(FLOW, 7), None);
     flows.begin_session();
     assert_eq!(flows.next_untold(), None);
 }
 
-/// Flows of the session before are reported once in the next one, and what was refused before it
-/// does not count in it.
+/// Flows of the previous session are reported once in the next one, and refusals before it do not
+/// count in it.
 #[test]
-fn session_begins_alike_however_many_flows_there_are() {
+fn session_starts_in_same_way_for_any_number_of_flows() {
     let mut flows = Flows::default();
     let of = |outbox| FlowId { outbox: OutboxId(outbox), ..FLOW };
     for outbox in 1..=100 {
         assert_eq!(flows.turn_of(of(outbox), "JACK", numbered(1, 0)), Turn::Next);
-        flows.took(of(outbox), (1, Mark(1)), Wall(1), 0);
+        flows.took(of(outbox), 1, Mark(1), Wall(1), 0);
         flows.delivered(of(outbox), 1);
     }
     flows.begin_session();
@@ -256,16 +258,16 @@ fn session_begins_alike_however_many_flows_there_are() {
     assert_eq!(told(&mut flows), 100);
     flows.begin_session();
     assert_eq!(flows.turn_of(of(7), "JACK", numbered(3, 2)), Turn::Next, "2 was refused in another session");
-    assert_eq!(told(&mut flows), 1, "8 alone was raised in the session before");
+    assert_eq!(told(&mut flows), 1, "only 8 was raised in the previous session");
 }
 
 #[test]
-fn guest_that_is_gone_leaves_no_flow_and_no_receipt() {
+fn gone_guest_leaves_no_flow_and_no_receipt() {
     let mut flows = Flows::default();
     let guest = |outbox| FlowId { outbox: OutboxId(outbox), to: To::Guest(GuestId::new(3)) };
     for flow in [guest(1), FLOW, guest(2)] {
         flows.turn_of(flow, "guest-3", numbered(1, 0));
-        flows.took(flow, (1, Mark(1)), Wall(1), 0);
+        flows.took(flow, 1, Mark(1), Wall(1), 0);
         flows.delivered(flow, 1);
     }
     flows.forget(To::Guest(GuestId::new(3)));

@@ -1,8 +1,8 @@
-//! `echo`: what a guest writes comes back in upper case, at its own length.
+//! `echo`: returns a guest's text in upper case, at its own length.
 //!
-//! An answer of another relay's `echo` looks like a text: two relays would answer each other for
-//! ever after one forged datagram. An answer is never changed by being echoed, so texts that are
-//! not changed have a bound of their own.
+//! An answer of another relay's `echo` looks like text, so one forged datagram could make two
+//! relays answer each other forever. Echoing does not change an answer, so unchanged texts have a
+//! separate limit.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,12 +13,13 @@ use crate::relay::Out;
 use super::shares::Shares;
 use super::text::Charset;
 
-/// Interval and burst of texts of one address that come back as they are: a person who writes
-/// Chinese is not faster. Two relays end after 128 datagrams, unless the way between them takes
-/// half a second, and each further forged one makes two.
+/// Interval and burst of texts of one address that are returned unchanged.
+///
+/// A person writing Chinese is not faster. Two relays stop after 128 datagrams, unless the path
+/// between them takes half a second, and each further forged datagram causes two.
 const UNCHANGED_RATE: (Duration, u32) = (Duration::from_secs(1), 64);
 
-/// The bound of what `echo` answers by UDP.
+/// The limits of what `echo` answers over UDP.
 #[derive(Debug)]
 pub(super) struct Echoes {
     unchanged: Shares,
@@ -29,7 +30,7 @@ impl Echoes {
         Echoes { unchanged: Shares::new(rng, UNCHANGED_RATE.0, UNCHANGED_RATE.1) }
     }
 
-    /// Whether a text from there is answered.
+    /// Whether a text from `from` is answered.
     pub(super) fn admits(&mut self, now: Tick, from: SocketAddr, charset: Charset, text: &[u8]) -> bool {
         !charset.is_upper(text) || self.unchanged.admits(now, from)
     }

@@ -1,20 +1,20 @@
-//! Which datagrams of text are let in. A forged source address costs nothing, so there is a bound
-//! for all of them.
+//! Admission of text datagrams. Forging a source address costs nothing, so limits for all addresses
+//! together are needed.
 //!
-//! | text | bound, for all addresses together |
+//! | text | limit for all addresses together |
 //! | --- | --- |
 //! | the first of an address | 50/s, burst 500 |
-//! | the next of an address whose first could not be taken | 50/s, burst 500 |
-//! | of these two, of one network (/24, /48) | 25/s, burst 250 |
-//! | of a guest that was not answered yet | 100/s, burst 1,000 |
-//! | of a guest that a member has answered | 1,000/s, burst 1,000 |
+//! | the next of an address whose first was refused | 50/s, burst 500 |
+//! | these two, for one network (/24, /48) | 25/s, burst 250 |
+//! | of a guest without a reply | 100/s, burst 1,000 |
+//! | of a guest with a reply of a member | 1,000/s, burst 1,000 |
 //!
-//! Each source (/32, /64) has at most 100/s, burst 1,000, as a member has; loopback counts as no
-//! network, because no packet from outside has such a source.
+//! Each source (/32, /64) has at most 100/s, burst 1,000, like a member. Loopback has no network
+//! limit, because no packet from outside has such a source.
 //!
-//! An honest guest's first datagram is taken with probability 1 while at most 50 new addresses a
-//! second write, with 50/F among F of them; its second one, within a minute, with probability 1 for
-//! as long as the forger does not repeat addresses 50 times a second too.
+//! The first datagram of an honest guest is taken with probability 1 while at most 50 new addresses
+//! write per second, and with 50/F among F. Its second one within a minute is taken with
+//! probability 1, unless the forger repeats addresses 50 times a second too.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -27,16 +27,16 @@ use super::seats::Standing;
 use super::seen::Seen;
 use super::shares::Shares;
 
-/// Interval and burst of one source's texts, on UDP or on TCP: those of a member.
+/// Interval and burst of one source's texts over UDP or TCP: those of a member.
 pub(super) const SOURCE_RATE: (Duration, u32) = (Duration::from_millis(10), 1_000);
-/// Interval and burst of first texts. With it no guest is pushed out of [`super::seats`] within
+/// Interval and burst of first texts. At this rate no guest is evicted from [`super::seats`] within
 /// half a minute.
 const FIRST_RATE: (Duration, u32) = (Duration::from_millis(20), 500);
-/// Half of it for one network: one that forges only its own addresses leaves the other half.
+/// Half of it for one network: a network that forges only its own addresses leaves the other half.
 const NETWORK_RATE: (Duration, u32) = (Duration::from_millis(40), 250);
-/// All that were not answered may write as much as one member.
+/// All guests without a reply together may write as much as one member.
 const UNANSWERED_RATE: (Duration, u32) = (Duration::from_millis(10), 1_000);
-/// All that were answered may write as much as ten members: whom to answer is the member's choice.
+/// All guests with a reply may write as much as ten members: the members choose whom to answer.
 const ANSWERED_RATE: (Duration, u32) = (Duration::from_millis(1), 1_000);
 
 /// A rate for all addresses together.
@@ -61,7 +61,7 @@ impl Budget {
     }
 }
 
-/// The bounds of text that comes by UDP.
+/// The limits of text over UDP.
 #[derive(Debug)]
 pub(super) struct Gate {
     by_source: Shares,
@@ -70,7 +70,7 @@ pub(super) struct Gate {
     second: Budget,
     unanswered: Budget,
     answered: Budget,
-    /// Addresses whose first text was not taken.
+    /// Addresses whose first text was refused.
     seen: Seen,
 }
 
@@ -87,15 +87,16 @@ impl Gate {
         }
     }
 
-    /// Whether one source may send one more text, whatever it is for.
+    /// Whether one source may send one more text, for any recipient.
     pub(super) fn admits_source(&mut self, now: Tick, ip: IpAddr) -> bool {
         self.by_source.admits(now, source(ip))
     }
 
-    /// Whether the first text of an address is taken: its guest is not known yet.
+    /// Whether the first text of an address without a guest is taken.
     pub(super) fn admits_stranger(&mut self, now: Tick, from: SocketAddr) -> bool {
         let budget = if self.seen.knows(now, from) { &mut self.second } else { &mut self.first };
-        let (ip, network) = (from.ip(), PrefixLen::SITE.network(from.ip()));
+        let ip = from.ip();
+        let network = PrefixLen::SITE.network(ip);
         let admitted = (ip.is_loopback() || self.by_network.admits(now, network)) && budget.admits(now);
         if !admitted {
             self.seen.note(now, from);
@@ -103,7 +104,7 @@ impl Gate {
         admitted
     }
 
-    /// Whether one more text of a guest that is known is taken.
+    /// Whether one more text of a known guest is taken.
     pub(super) fn admits_guest(&mut self, now: Tick, standing: Standing) -> bool {
         match standing {
             Standing::Unanswered => self.unanswered.admits(now),
@@ -112,9 +113,10 @@ impl Gate {
     }
 }
 
-/// Whether a datagram of text can be a guest's. One from a port below 1024 would be answered by a
-/// server that answers everything (DNS, NTP, chargen), and one from a group or from nowhere cannot
-/// be answered.
+/// Whether a text datagram can come from a guest.
+///
+/// A source port below 1024 may belong to a server that answers everything (DNS, NTP, chargen). A
+/// multicast, broadcast or unspecified address cannot be answered.
 pub(super) fn is_possible(from: SocketAddr) -> bool {
     let ip = from.ip();
     let is_broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
@@ -136,12 +138,13 @@ mod tests {
     }
 
     #[test]
-    fn second_text_is_taken_during_a_flood_of_first_ones() {
-        let (mut gate, guest) = (gate(), SocketAddr::from(([192, 0, 2, 1], 5_000)));
+    fn second_text_is_taken_during_flood_of_first_ones() {
+        let mut gate = gate();
+        let guest = SocketAddr::from(([192, 0, 2, 1], 5_000));
         let taken = (0..10_000).filter(|n| gate.admits_stranger(NOW, forged(*n))).count();
         assert_eq!(taken, FIRST_RATE.1 as usize);
-        assert!(!gate.admits_stranger(NOW, guest), "it is one of many");
-        assert!(gate.admits_stranger(NOW, guest), "it has shown that it is one of few");
+        assert!(!gate.admits_stranger(NOW, guest), "one of many first texts");
+        assert!(gate.admits_stranger(NOW, guest), "one of few second texts");
         assert!(gate.admits_guest(NOW, Standing::Unanswered) && gate.admits_guest(NOW, Standing::Talking));
     }
 
@@ -156,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn sources_that_can_be_no_guest_are_known() {
+    fn impossible_sources_are_recognized() {
         let possible = |text: &str| is_possible(text.parse().unwrap());
         for text in ["192.0.2.1:53", "192.0.2.1:123", "192.0.2.1:19", "192.0.2.1:1023", "192.0.2.1:0"] {
             assert!(!possible(text), "{text}");

@@ -1,4 +1,4 @@
-//! One guest: what it has sent so far, and what waits for it.
+//! One guest: its input so far, and its waiting replies.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -13,16 +13,17 @@ use super::lines::Lines;
 use super::seats::Standing;
 use super::text::{GuestEncoding, PIECE_MAX};
 
-/// Datagrams of answers that a guest gets before its next one: a forged address is worth no more to an attacker.
+/// Datagrams of replies that a guest gets ahead of its next one. Three: more would make forged
+/// addresses useful for amplification.
 const AHEAD_MAX: u64 = 3;
-/// Bytes of answers that wait for a guest's next datagram; above it a member's letter is refused.
+/// Bytes of replies that wait for a guest's next datagram; beyond it a member's letter is refused.
 const WAITING_MAX: usize = 64 * 1_024;
-/// The same of a guest without a place: 16 MiB of as many as there may be.
+/// The same for a guest without a place: 16 MiB for the maximum number of such guests.
 const WAITING_LOOSE_MAX: usize = 4 * 1_024;
-/// A guest that is silent for so long, and was not written to, is forgotten.
+/// Time without traffic in either direction after which a guest is forgotten.
 pub(super) const IDLE: Duration = Duration::from_secs(600);
 
-/// One guest for as long as the relay knows it; never used twice.
+/// Identifies one guest while the relay knows it; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::relay) struct GuestId(pub(super) u64);
 
@@ -33,25 +34,27 @@ impl GuestId {
     }
 }
 
-/// The outbox of one guest. Its lowest bit is the carrier: a letter's id tells whose share of a mailbox it is in, after a
-/// restart too.
+/// Returns the outbox identifier of a guest, made from a random number.
+///
+/// Its lowest bit is the carrier, so that a letter's identifier shows which share of a mailbox it
+/// counts in, after a restart too.
 pub(super) fn outbox_of(random: u64, carrier: Carrier) -> OutboxId {
     OutboxId(random & !1 | u64::from(carrier == Carrier::Tcp))
 }
 
-/// The carrier of the guest whose outbox this is.
+/// Returns the carrier of the guest with this outbox.
 pub(in crate::relay) fn carrier_of(outbox: OutboxId) -> Carrier {
     if outbox.0 & 1 == 1 { Carrier::Tcp } else { Carrier::Udp }
 }
 
-/// What a guest on TCP may be told about its letters.
+/// A notice to a TCP guest about its letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::relay) enum Notice {
-    /// Its recipient is away; it waits.
+    /// The recipient is offline; the letter waits.
     Away,
-    /// Nobody has that name.
+    /// The recipient is unknown.
     Nobody,
-    /// There is no room for it.
+    /// The letter was refused because a limit is reached.
     Full,
 }
 
@@ -62,31 +65,31 @@ pub(super) struct Guest {
     pub(super) remote: SocketAddr,
     pub(super) name: Name,
     pub(super) outbox: OutboxId,
-    /// The last letter to each recipient.
+    /// The last letter number for each recipient.
     pub(super) numbers: BTreeMap<MemberId, u64>,
-    /// The members who have written to it.
+    /// The members that have written to it.
     pub(super) authors: BTreeSet<MemberId>,
     pub(super) lines: Lines,
-    /// It was heard, or written to.
+    /// Time of the last text received or written.
     pub(super) busy: Tick,
-    /// It has written a letter.
+    /// Whether it has written a letter.
     pub(super) is_heard: bool,
-    /// How far a guest on UDP has come.
+    /// Standing of a UDP guest.
     pub(super) standing: Standing,
-    /// It has one of the places for guests.
+    /// Whether it has one of the places for guests.
     pub(super) has_place: bool,
     pub(super) is_greeted: bool,
-    /// When it is greeted, if it is silent until then.
+    /// Time of the greeting, if the guest is silent until then.
     pub(super) greet_at: Option<Tick>,
-    /// It has sent everything, and may read answers until then.
+    /// Set once it has closed its sending side: until then it may read replies.
     pub(super) ended_until: Option<Tick>,
     pub(super) told: BTreeSet<Notice>,
-    /// When it stands in the list of those that want time to pass.
+    /// Its entry in [`super::Guests`]' set of deadlines.
     pub(super) due: Tick,
-    /// Datagrams, both ways.
+    /// Number of datagrams in each direction.
     received: u64,
     sent: u64,
-    /// Answers that wait for its next datagram: at most [`Guest::waiting_max`] bytes.
+    /// Replies that wait for its next datagram: at most [`Guest::waiting_max`] bytes.
     waiting: VecDeque<Vec<u8>>,
     waiting_bytes: usize,
 }
@@ -125,13 +128,13 @@ impl Guest {
         }
     }
 
-    /// When time alone changes something.
+    /// Returns the time at which something changes without input.
     pub(super) fn next_deadline(&self) -> Tick {
         let own = [self.lines.next_deadline(), self.greet_at, self.ended_until];
         own.into_iter().flatten().fold(self.busy + IDLE, Tick::min)
     }
 
-    /// One more datagram came: it earns what waits.
+    /// Handles a datagram, which permits one more waiting reply.
     pub(super) fn handle_datagram(&mut self, now: Tick, out: &mut Out) {
         self.busy = now;
         self.received += 1;
@@ -141,12 +144,12 @@ impl Guest {
         self.send_waiting(out);
     }
 
-    /// Whether a guest on UDP asks for a place: it has written twice, or was answered.
+    /// Whether a UDP guest asks for a place: it has written twice, or got a reply.
     pub(super) fn asks_for_place(&self) -> bool {
         self.received > 1 || self.standing > Standing::Unanswered
     }
 
-    /// Another guest has its place now: the last answers that would wait for too long are dropped.
+    /// Takes the guest's place away and drops the latest replies beyond the lower limit.
     pub(super) fn lose_place(&mut self) {
         self.has_place = false;
         while self.waiting_bytes > self.waiting_max() {
@@ -159,10 +162,10 @@ impl Guest {
         if self.has_place { WAITING_MAX } else { WAITING_LOOSE_MAX }
     }
 
-    /// Writes to the guest, at once or when it has earned it.
+    /// Writes to the guest, at once or after its next datagrams.
     ///
     /// # Errors
-    /// [`Reason::Full`]: too much waits for it already.
+    /// [`Reason::Full`]: too many bytes wait for it.
     pub(super) fn write(&mut self, now: Tick, text: &str, out: &mut Out) -> Result<(), Reason> {
         let mut pieces = self.lines.charset().pieces(text);
         let is_tcp = matches!(self.path, Path::Tcp(_));
@@ -188,8 +191,8 @@ impl Guest {
         Ok(())
     }
 
-    /// Writes what a guest on TCP is told first, at most [`PIECE_MAX`] bytes of it in whatever encoding: a member's client
-    /// skips no more.
+    /// Writes the greeting to a TCP guest, at most [`PIECE_MAX`] bytes of it in any encoding,
+    /// because a member's client skips no more.
     pub(super) fn greet(&mut self, greeting: &str, out: &mut Out) {
         let mut first = self.lines.charset().pieces(greeting).into_iter().next().unwrap_or_default();
         if self.lines.uses_newlines() && !first.ends_with(b"\n") {
@@ -213,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn outbox_tells_by_which_carrier_its_guest_came() {
+    fn outbox_shows_carrier_of_its_guest() {
         for carrier in [Carrier::Udp, Carrier::Tcp] {
             assert!((0..9).all(|random| carrier_of(outbox_of(random, carrier)) == carrier));
         }

@@ -1,4 +1,5 @@
-//! A guest's TCP stream cut into letters: a letter is a line, or what has arrived before a pause.
+//! Splits a guest's TCP stream into letters: a letter is a line, or the text received before a
+//! pause.
 
 use std::time::Duration;
 
@@ -6,22 +7,22 @@ use crate::base::Tick;
 
 use super::text::{Charset, GuestEncoding};
 
-/// What has arrived without a newline is a letter after this pause: such clients send none.
+/// Pause after which text without a newline is a letter: such clients send no newlines.
 pub(super) const PAUSE: Duration = Duration::from_millis(50);
-/// Half a character waits for its other half so long, and a line of a guest who ends its lines for its end: a segment
-/// that was lost comes again within it.
+/// Time for which half a character waits for the other half, and an unfinished line for its end if
+/// the guest ends its lines. 500 ms: a lost segment is retransmitted within it.
 const LONG_PAUSE: Duration = Duration::from_millis(500);
-/// The longest letter of a guest, in bytes; what is longer comes as several.
+/// Longest letter of a guest, in bytes; longer text becomes several letters.
 pub(super) const LINE_MAX: usize = 4 * 1_024;
 
-/// One end of a stream of text, as far as it has come: at most [`LINE_MAX`] bytes.
+/// The unfinished end of a stream of text: at most [`LINE_MAX`] bytes.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     encoding: GuestEncoding,
     charset: Charset,
     bytes: Vec<u8>,
     heard: Tick,
-    /// Whether the guest ends its lines: answers then end in a newline also.
+    /// Whether the guest ends its lines: replies then end in a newline too.
     uses_newlines: bool,
 }
 
@@ -31,7 +32,8 @@ impl Lines {
         Lines { encoding, charset, ..Lines::default() }
     }
 
-    /// Takes bytes in and gives each letter that is complete to `letter`: a line with its newline, or a piece of one.
+    /// Adds bytes and passes each complete letter to `letter`: a line with its newline, or a piece
+    /// of one.
     pub(super) fn push(&mut self, now: Tick, bytes: &[u8], mut letter: impl FnMut(Charset, &[u8])) {
         self.heard = now;
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -50,7 +52,8 @@ impl Lines {
         }
     }
 
-    /// Lets time pass: after a pause what has arrived is a letter; half a character waits for longer.
+    /// Handles a pause, after which the text received is a letter. Half a character waits for
+    /// longer.
     pub(super) fn handle_time(&mut self, now: Tick, letter: impl FnMut(Charset, &[u8])) {
         let waited = now.since(self.heard);
         if waited >= LONG_PAUSE {
@@ -60,7 +63,7 @@ impl Lines {
         }
     }
 
-    /// What has arrived is a letter, but for half a character at its end.
+    /// Makes a letter of the text received, except for half a character at its end.
     pub(super) fn cut(&mut self, mut letter: impl FnMut(Charset, &[u8])) {
         let whole = self.look(false);
         if whole > 0 {
@@ -69,7 +72,7 @@ impl Lines {
         }
     }
 
-    /// What is left is a letter, whole or not: its line or the stream has ended.
+    /// Makes a letter of everything left, because the line or the stream has ended.
     pub(super) fn finish(&mut self, mut letter: impl FnMut(Charset, &[u8])) {
         if !self.bytes.is_empty() {
             self.look(true);
@@ -78,28 +81,29 @@ impl Lines {
         }
     }
 
-    /// When time alone makes a letter of what has arrived.
+    /// Returns the time at which the text received becomes a letter.
     pub(super) fn next_deadline(&self) -> Option<Tick> {
         let pause = if self.uses_newlines || self.is_half() { LONG_PAUSE } else { PAUSE };
         (!self.bytes.is_empty()).then(|| self.heard + pause)
     }
 
-    /// How the guest writes, as far as it has shown.
+    /// Returns the guest's character set, as far as known.
     pub(super) fn charset(&self) -> Charset {
         self.charset
     }
 
-    /// Text came in a datagram, which is a letter whatever it ends in.
+    /// Records how a text datagram was written. It is a letter with any ending.
     pub(super) fn note_datagram(&mut self, charset: Charset, ends_in_newline: bool) {
-        (self.charset, self.uses_newlines) = (charset, ends_in_newline);
+        self.charset = charset;
+        self.uses_newlines = ends_in_newline;
     }
 
-    /// Whether answers should end in a newline.
+    /// Whether replies should end in a newline.
     pub(super) fn uses_newlines(&self) -> bool {
         self.uses_newlines
     }
 
-    /// Sees how the bytes are written, and how many of them are whole characters.
+    /// Updates the character set and returns the number of bytes in complete characters.
     fn look(&mut self, is_end: bool) -> usize {
         self.charset = self.encoding.charset_of(self.charset, &self.bytes, is_end);
         self.bytes.len() - self.charset.open_tail(&self.bytes)
@@ -130,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_letters_at_once_and_one_under_way_waits_for_its_end() {
+    fn lines_are_letters_at_once_and_unfinished_line_waits() {
         let mut lines = Lines::default();
         assert_eq!(push(&mut lines, START, b"one\r\ntwo\nthr"), ["one\r\n", "two\n"]);
         assert!(lines.uses_newlines());
@@ -142,19 +146,19 @@ mod tests {
     }
 
     #[test]
-    fn where_no_newline_comes_a_letter_is_what_came_before_a_pause() {
+    fn without_newline_letter_is_text_before_pause() {
         let mut lines = Lines::default();
         assert!(push(&mut lines, START, b"thr").is_empty());
         assert_eq!(lines.next_deadline(), Some(START + PAUSE));
         assert!(wait(&mut lines, START + PAUSE / 2).is_empty());
         assert!(push(&mut lines, START + PAUSE / 2, b"ee").is_empty());
-        assert!(wait(&mut lines, START + PAUSE).is_empty(), "the pause begins anew");
+        assert!(wait(&mut lines, START + PAUSE).is_empty(), "the pause begins again");
         assert_eq!(wait(&mut lines, START + PAUSE + PAUSE / 2), ["three"]);
         assert_eq!(lines.next_deadline(), None);
     }
 
     #[test]
-    fn half_a_character_waits_for_its_other_half_but_not_for_ever() {
+    fn half_character_waits_for_other_half_for_limited_time() {
         for charset in [Charset::Utf8, Charset::Gbk] {
             let mut lines = Lines::default();
             let text = charset.encode("你好");
@@ -170,9 +174,10 @@ mod tests {
     }
 
     #[test]
-    fn a_megabyte_without_a_newline_is_cut_between_characters() {
+    fn megabyte_without_newline_is_cut_between_characters() {
         for charset in [Charset::Utf8, Charset::Gbk] {
-            let (mut lines, text) = (Lines::default(), "好".repeat(1 << 20));
+            let mut lines = Lines::default();
+            let text = "好".repeat(1 << 20);
             let mut all = push(&mut lines, START, &charset.encode(&text));
             assert!(all.iter().all(|letter| letter.len() <= 2 * LINE_MAX));
             lines.finish(|charset, letter| all.push(charset.decode(letter)));

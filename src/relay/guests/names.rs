@@ -1,5 +1,5 @@
-//! Which guest a name means. A guest on UDP and one on TCP may have the same address and so the same name: it means the
-//! one that was heard last, and the other again when that one is gone.
+//! Guests by name. A UDP guest and a TCP guest may have the same address and therefore the same
+//! name. It means the one that wrote last, and the other once that one is gone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,31 +8,31 @@ use crate::relay::members::MemberId;
 
 use super::guest::GuestId;
 
-/// Guests that are gone while a receipt may be owed for them; at the bound the one that has rested longest is forgotten
-/// early, and what a member wrote to it is answered for by no receipt.
+/// Guests that are gone while a receipt may be pending for them. At the bound the one with the
+/// earliest time is forgotten early, and members get no receipt for their letters to it.
 const RESTING_MAX: usize = 1_024;
 
-/// The guests that were heard, and those that are gone for as long as a receipt may be owed for them.
+/// Guests that have written, and those that are gone while a receipt may be pending for them.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    /// Whoever has the name: those that are gone first, the one heard last at the end.
+    /// Guests of each name: those that are gone first, the one that wrote last at the end.
     by_name: BTreeMap<Name, Vec<GuestId>>,
     by_id: BTreeMap<GuestId, Known>,
-    /// Who is gone, until when it is remembered.
+    /// Guests that are gone, with the time until which they are remembered.
     resting: BTreeSet<(Tick, GuestId)>,
 }
 
 #[derive(Debug)]
 struct Known {
     name: Name,
-    /// Where it is reached; `None` once it is gone.
+    /// Its path; `None` once it is gone.
     path: Option<Path>,
-    /// Who wrote to it; known once it is gone.
+    /// Members that wrote to it; empty until it is gone.
     authors: BTreeSet<MemberId>,
 }
 
 impl Names {
-    /// A guest wrote a letter: from now on its name means this one.
+    /// Makes the name mean this guest, which wrote a letter.
     pub(super) fn hear(&mut self, id: GuestId, name: &Name, path: Path) {
         let known = || Known { name: name.clone(), path: Some(path), authors: BTreeSet::new() };
         self.by_id.entry(id).or_insert_with(known);
@@ -44,29 +44,30 @@ impl Names {
         bearers.push(id);
     }
 
-    /// The guest of this name.
+    /// Returns the guest of this name.
     pub(super) fn find(&self, name: &str) -> Option<GuestId> {
         self.by_name.get(name)?.last().copied()
     }
 
-    /// What a guest is called.
+    /// Returns the name of a guest.
     pub(super) fn name(&self, id: GuestId) -> Option<&Name> {
         self.by_id.get(&id).map(|known| &known.name)
     }
 
-    /// Where a guest is reached.
+    /// Returns the path of a guest.
     pub(super) fn path(&self, id: GuestId) -> Option<Path> {
         self.by_id.get(&id)?.path
     }
 
-    /// A guest is gone; if members wrote to it, it is remembered until then.
+    /// Removes a guest. If members wrote to it, it is remembered until `until`.
     pub(super) fn leave(&mut self, id: GuestId, until: Tick, authors: BTreeSet<MemberId>) {
         let Some(known) = self.by_id.get_mut(&id) else { return };
         if authors.is_empty() {
             self.forget(id);
             return;
         }
-        (known.path, known.authors) = (None, authors);
+        known.path = None;
+        known.authors = authors;
         if let Some(bearers) = self.by_name.get_mut(known.name.as_str()) {
             bearers.retain(|bearer| *bearer != id);
             bearers.insert(0, id);
@@ -74,7 +75,7 @@ impl Names {
         self.resting.insert((until, id));
     }
 
-    /// One that is gone and for which nothing is owed any more, and the members who wrote to it.
+    /// Returns a guest that is gone and has no pending receipt, and the members that wrote to it.
     pub(super) fn next_gone(&mut self, now: Tick) -> Option<(GuestId, BTreeSet<MemberId>)> {
         let is_over = |(until, _): &(Tick, GuestId)| *until <= now || self.resting.len() > RESTING_MAX;
         let first = self.resting.first().copied().filter(is_over)?;
@@ -82,7 +83,7 @@ impl Names {
         Some((first.1, self.forget(first.1)))
     }
 
-    /// When [`Names::next_gone`] has somebody.
+    /// Returns the time at which [`Names::next_gone`] returns a guest.
     pub(super) fn next_deadline(&self) -> Option<Tick> {
         self.resting.first().map(|first| first.0)
     }
@@ -117,8 +118,9 @@ mod tests {
     }
 
     #[test]
-    fn a_name_means_the_one_heard_last_and_then_the_other_again() {
-        let (mut names, udp) = (Names::default(), Path::Udp(SocketAddr::from(([127, 0, 0, 1], 4))));
+    fn name_means_latest_guest_and_then_other_one_again() {
+        let mut names = Names::default();
+        let udp = Path::Udp(SocketAddr::from(([127, 0, 0, 1], 4)));
         names.hear(GuestId(1), &name(), udp);
         names.hear(GuestId(2), &name(), tcp(7));
         assert_eq!(names.find(name().as_str()), Some(GuestId(2)));
@@ -135,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_gone_is_forgotten_in_the_order_of_time_and_at_the_bound() {
+    fn gone_guests_are_forgotten_by_time_and_at_bound() {
         let mut names = Names::default();
         let authors = || BTreeSet::from([MemberId(0)]);
         for n in 0..RESTING_MAX as u64 {

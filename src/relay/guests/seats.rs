@@ -1,18 +1,17 @@
-//! Which guests keep a place, and which go first.
+//! Assigns places to guests, and selects those that lose theirs.
 //!
-//! [`super::GuestRules::limit`] places are for guests of both carriers, and at most half of them
-//! for guests on UDP. A guest on TCP takes one with its first letter; if none is free, that of the
-//! quietest guest on UDP that was not answered. A guest on UDP asks for one with its second
-//! datagram, or when it is answered.
+//! [`super::GuestRules::limit`] places serve both carriers, at most half of them UDP. A TCP guest
+//! takes one with its first letter, if necessary from the quietest UDP guest without a reply. A UDP
+//! guest asks for one with its second datagram, or when it gets a reply.
 //!
-//! A guest on UDP without a place is served in the same way. It is forgotten when [`LOOSE_MAX`]
-//! others without one have written since it was last heard or written to; [`super::gate`] lets in
-//! so few that this takes half a minute at least. So a forged datagram costs no other guest its
-//! place, and closes no connection.
+//! A UDP guest without a place gets the same service. It is forgotten once [`LOOSE_MAX`] other
+//! guests without a place have written since it last received or sent anything. [`super::gate`]
+//! admits few enough that this takes at least half a minute. A forged datagram therefore costs no
+//! other guest its place and closes no connection.
 //!
 //! Plain text cannot prove an address: a proof would have to be sent, and echoed by a person. The
-//! nearest to one is that a member has answered, which is its choice, and that the address wrote
-//! again after that: such guests go last.
+//! closest evidence is a reply of a member followed by another text of the guest. Such guests go
+//! last.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -21,19 +20,19 @@ use std::time::Duration;
 use crate::base::{Path, Tick};
 use crate::session::PrefixLen;
 
-/// Guests on UDP without a place: 5 MiB. [`super::gate`] lets in at most 100 a second and 1,000 at
-/// once, so the last of them is heard for 30 s, in which a desk can answer.
+/// UDP guests without a place: 5 MiB. [`super::gate`] admits at most 100 a second and 1,000 at
+/// once, so each is kept for at least 30 s, in which a person can reply.
 pub(super) const LOOSE_MAX: usize = 4_096;
-/// A guest on UDP loses its place to one of the same standing if it was silent for this long.
+/// Silence after which a UDP guest loses its place to one of the same standing.
 const CROWDED_AFTER: Duration = Duration::from_secs(60);
 
-/// How far a guest on UDP is known. A higher standing goes later.
+/// How well a UDP guest is known. A higher standing goes later.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Standing {
     /// It has written.
     #[default]
     Unanswered,
-    /// A member has written to it.
+    /// A member has replied.
     Answered,
     /// It has written after that.
     Talking,
@@ -49,24 +48,24 @@ enum Seat {
     Tcp(Option<IpAddr>),
 }
 
-/// The places, and the guests on UDP that have none.
+/// The places, and the UDP guests without one.
 #[derive(Debug)]
 pub(super) struct Seats {
     places: usize,
     seats: BTreeMap<Path, Seat>,
-    /// Guests on UDP with a place by standing, the quietest first.
+    /// UDP guests with a place by standing, the quietest first.
     udp: [BTreeSet<(Tick, Path)>; STANDINGS.len()],
     loose: BTreeSet<(Tick, Path)>,
     tcp: usize,
     tcp_by_holder: BTreeMap<IpAddr, usize>,
 }
 
-/// Changes after a guest was heard or written to.
+/// Changes caused by traffic of a guest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Moved {
-    /// A guest on UDP that has lost its place.
+    /// A UDP guest that has lost its place.
     pub(super) displaced: Option<Path>,
-    /// A guest on UDP that is to be forgotten. It has no seat any more.
+    /// A UDP guest that must be forgotten. It is already removed here.
     pub(super) forgotten: Option<Path>,
 }
 
@@ -87,8 +86,7 @@ impl Seats {
         self.seats.get(&path).is_some_and(|seat| !matches!(seat, Seat::Loose(_)))
     }
 
-    /// Notes that a guest on UDP, perhaps a new one, was heard or written to; whether it asks for a
-    /// place.
+    /// Records traffic of a UDP guest, which may be new. `asks`: it asks for a place.
     pub(super) fn note_udp(&mut self, now: Tick, path: Path, standing: Standing, asks: bool) -> Moved {
         let had_place = self.has_place(path);
         self.leave(path);
@@ -101,10 +99,11 @@ impl Seats {
         Moved { displaced: place.flatten(), forgotten: self.next_forgotten() }
     }
 
-    /// Gives a place to a guest on TCP. Returns `None` if none is free: all are taken by guests on
-    /// TCP and by those on UDP that were answered, or its address (of IPv6: its /48) holds as many
-    /// as there are left (dynamic thresholds, Choudhury and Hahne 1998). Loopback is exempt from
-    /// the latter.
+    /// Gives a place to a TCP guest. Returns `None` if none is free.
+    ///
+    /// None is free if TCP guests and UDP guests with a reply take all of them. None is free for an
+    /// address (for IPv6 its /48) that holds as many as are left (dynamic thresholds, Choudhury and
+    /// Hahne 1998). Loopback is exempt from the latter.
     pub(super) fn take_tcp(&mut self, path: Path, ip: IpAddr) -> Option<Moved> {
         let ip = ip.to_canonical();
         let holder = (!ip.is_loopback()).then(|| holder(ip));
@@ -120,7 +119,7 @@ impl Seats {
         Some(Moved { displaced, forgotten: self.next_forgotten() })
     }
 
-    /// A guest is gone.
+    /// Removes a guest.
     pub(super) fn leave(&mut self, path: Path) {
         match self.seats.remove(&path) {
             Some(Seat::Loose(at)) => drop(self.loose.remove(&(at, path))),
@@ -143,8 +142,8 @@ impl Seats {
         self.udp.iter().map(BTreeSet::len).sum()
     }
 
-    /// Finds a place for a guest on UDP of this standing, and whose it was. Returns `None` if no
-    /// place can be had.
+    /// Finds a place for a UDP guest of this standing and returns its previous owner, if any.
+    /// Returns `None` if no place is available.
     fn displace_for_udp(&mut self, now: Tick, standing: Standing) -> Option<Option<Path>> {
         let taken = self.udp_places();
         if taken < self.places / 2 && self.tcp + taken < self.places {
@@ -159,7 +158,7 @@ impl Seats {
         None
     }
 
-    /// The quietest guest on UDP of this standing loses its place.
+    /// Takes the place of the quietest UDP guest of this standing.
     fn unseat(&mut self, standing: Standing) -> Option<Path> {
         let (at, path) = self.udp[standing as usize].pop_first()?;
         self.sit(path, Seat::Loose(at));
@@ -188,8 +187,8 @@ impl Seats {
     }
 }
 
-/// The holder of places on TCP, where an address is proved: an IPv4 address, or the /48 of an IPv6
-/// address, which has as many addresses as it wants.
+/// Returns the holder of TCP places: an IPv4 address, or the /48 of an IPv6 address, whose owner
+/// has any number of addresses. On TCP the address is proved.
 fn holder(ip: IpAddr) -> IpAddr {
     if ip.is_ipv4() { ip } else { PrefixLen::SITE.network(ip) }
 }
@@ -220,18 +219,18 @@ mod tests {
     }
 
     #[test]
-    fn udp_has_half_of_the_places_and_tcp_what_is_left() {
+    fn udp_has_half_of_places_and_tcp_rest() {
         let mut seats = Seats::new(8);
         for n in 0..10 {
             assert_eq!(seats.note_udp(NOW, udp(n), Standing::Talking, true), Moved::default());
         }
         assert_eq!((0..10).filter(|n| seats.has_place(udp(*n))).count(), 4);
         assert!((0..4).all(|n| seats.take_tcp(tcp(n), host(n as u8)).is_some()));
-        assert_eq!(seats.take_tcp(tcp(4), host(4)), None, "those on UDP were answered");
+        assert_eq!(seats.take_tcp(tcp(4), host(4)), None, "the UDP guests have replies");
     }
 
     #[test]
-    fn guest_on_tcp_displaces_the_quietest_unanswered_on_udp() {
+    fn tcp_guest_displaces_quietest_unanswered_udp_guest() {
         let mut seats = Seats::new(4);
         for n in 0..2 {
             seats.note_udp(at(n), udp(n as usize), Standing::Unanswered, true);
@@ -247,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn one_address_takes_half_of_the_places_on_tcp() {
+    fn one_address_takes_half_of_tcp_places() {
         let mut seats = Seats::new(16);
         assert_eq!((0..16).filter(|n| seats.take_tcp(tcp(*n), host(1)).is_some()).count(), 8);
         assert!(seats.take_tcp(tcp(100), host(2)).is_some(), "others are in");
@@ -261,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn lower_standing_and_longer_silence_lose_a_place_first() {
+    fn lower_standing_and_longer_silence_lose_place_first() {
         let mut seats = Seats::new(4);
         seats.note_udp(at(0), udp(0), Standing::Answered, true);
         seats.note_udp(at(1), udp(1), Standing::Unanswered, true);
@@ -271,14 +270,15 @@ mod tests {
         assert_eq!(moved.displaced, Some(udp(1)));
         assert_eq!(seats.note_udp(at(4), udp(3), Standing::Answered, true).displaced, None);
         let moved = seats.note_udp(at(5), udp(2), Standing::Talking, false);
-        assert_eq!((moved, seats.has_place(udp(2))), (Moved::default(), true));
+        assert_eq!(moved, Moved::default());
+        assert!(seats.has_place(udp(2)));
         assert_eq!(seats.note_udp(at(60), udp(3), Standing::Answered, true).displaced, Some(udp(0)));
         assert_eq!(seats.note_udp(at(500), udp(0), Standing::Unanswered, true).displaced, None);
     }
 
-    /// Those without a place go in the order in which they were last heard, and no others go.
+    /// Guests without a place go in the order of their last traffic, and no others go.
     #[test]
-    fn flood_forgets_only_the_quietest_without_a_place() {
+    fn flood_forgets_only_quietest_guests_without_place() {
         let mut seats = Seats::new(4);
         seats.note_udp(at(0), udp(0), Standing::Unanswered, true);
         assert!(seats.take_tcp(tcp(0), host(0)).is_some());

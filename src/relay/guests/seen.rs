@@ -1,4 +1,4 @@
-//! Addresses whose first datagram could not be taken, so that a second one is known as such.
+//! Addresses whose first datagram was refused, so that a second one is recognized.
 
 use std::hash::BuildHasher;
 use std::net::SocketAddr;
@@ -8,22 +8,23 @@ use foldhash::quality::FixedState;
 
 use crate::base::{Rng, Tick};
 
-/// Entries of 4 bytes, 1 MiB in all, made when the first one is needed. An address that writes
-/// again after 3 s is still known with a probability of 89 % under a flood of 10,000 addresses a
-/// second, and of 32 % under 100,000.
+/// Number of entries of 4 bytes: 1 MiB, allocated when first needed.
+///
+/// An address that writes again after 3 s is recognized with probability 89 % under a flood of
+/// 10,000 addresses a second, and 32 % under 100,000.
 const LEN: usize = 1 << 18;
-/// An address is known for this long: a person who has no answer writes again within it.
+/// Time for which an address is recognized: a person without a reply writes again within it.
 const KNOWN_FOR: Duration = Duration::from_secs(60);
-/// Low bits of an entry: the second in which it was made. They come round after 68 minutes, when an
-/// entry that was not overwritten counts once more for a minute.
+/// Low bits of an entry: the second in which it was made. They wrap around after 68 minutes; then
+/// an entry that was not overwritten counts once more for a minute.
 const SECOND_BITS: u32 = 12;
 
 /// A table of fixed size in which a newer address overwrites an older one.
 #[derive(Debug)]
 pub(super) struct Seen {
     hash: FixedState,
-    /// A fingerprint of the address, never 0, above the second; 0 for nothing. Empty until the
-    /// first flood.
+    /// A fingerprint of the address, never 0, above the second; 0 for an unused entry. Empty until
+    /// the first flood.
     entries: Vec<u32>,
 }
 
@@ -32,7 +33,7 @@ impl Seen {
         Seen { hash: FixedState::with_seed(rng.next_u64()), entries: Vec::new() }
     }
 
-    /// Notes that a datagram from there was not taken.
+    /// Records that a datagram from `from` was refused.
     pub(super) fn note(&mut self, now: Tick, from: SocketAddr) {
         if self.entries.is_empty() {
             self.entries = vec![0; LEN];
@@ -41,8 +42,8 @@ impl Seen {
         self.entries[at] = fingerprint | second(now);
     }
 
-    /// Whether a datagram from there was not taken lately. One in a million others is mistaken for
-    /// it.
+    /// Whether a datagram from `from` was refused recently. One in a million other addresses gives
+    /// a false positive.
     pub(super) fn knows(&self, now: Tick, from: SocketAddr) -> bool {
         let (at, fingerprint) = self.place(from);
         let Some(entry) = self.entries.get(at) else { return false };
@@ -67,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn address_is_known_for_a_minute_under_a_flood() {
+    fn address_is_known_for_minute_under_flood() {
         let mut seen = Seen::new(&mut Rng::from_seed([5; 32]));
         let now = Tick::from_micros(7_000_000);
         let addr = |n: u32| SocketAddr::from((n.to_be_bytes(), 5_000));

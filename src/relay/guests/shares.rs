@@ -1,4 +1,4 @@
-//! How much text one source or one network may send, whatever it pretends to be.
+//! Rates of text by source or network, for any number of sources.
 
 use std::hash::{BuildHasher, Hash};
 use std::time::Duration;
@@ -8,17 +8,18 @@ use foldhash::quality::FixedState;
 use crate::base::{Rng, Tick};
 use crate::relay::limits::Bucket;
 
-/// Buckets of one row, 8 bytes each: 64 KiB for both rows. A flood fills a bucket only if it sends more than its rate
-/// into it, 4,096 times the rate in all.
+/// Buckets of one row, 8 bytes each: 64 KiB for both rows. A flood fills a bucket only if it sends
+/// more than its rate into it, 4,096 times the rate in total.
 const ROW_LEN: usize = 4_096;
-/// Rows, each with another hash. A source that shares a full bucket with a flood has one of its own in the other row.
+/// Rows, each with another hash. A source that shares a full bucket with a flood has a separate one
+/// in the other row.
 const ROWS: usize = 2;
 
 /// A rate for each source, in a table of fixed size.
 ///
-/// A source has one bucket in each row and is refused when both are empty. So no number of sources keeps another out
-/// by filling the table, and none has more than its rate. Sources cannot be chosen to share a bucket: the hashes are
-/// seeded with a secret.
+/// A source has one bucket in each row and is refused when both are empty. No number of sources can
+/// exclude another by filling the table, and none gets more than its rate. Sources cannot be chosen
+/// to share a bucket, because the hashes are seeded with a secret.
 #[derive(Debug)]
 pub(super) struct Shares {
     interval: Duration,
@@ -28,13 +29,14 @@ pub(super) struct Shares {
 }
 
 impl Shares {
-    /// `burst` at once after a pause, and one each `interval` in the long run.
+    /// Returns a table that allows `burst` at once after a pause, and one per `interval` in the
+    /// long run.
     pub(super) fn new(rng: &mut Rng, interval: Duration, burst: u32) -> Shares {
         let hashes = std::array::from_fn(|_| FixedState::with_seed(rng.next_u64()));
         Shares { interval, burst, hashes, rows: vec![Bucket::default(); ROWS * ROW_LEN] }
     }
 
-    /// Counts one more text from there. Returns `false` if it is one too many: then it is not counted.
+    /// Counts one more text of `key`. Returns `false`, without counting it, if it exceeds the rate.
     pub(super) fn admits(&mut self, now: Tick, key: impl Hash) -> bool {
         let places = self.places(key);
         let mut admitted = false;
@@ -68,15 +70,17 @@ mod tests {
 
     #[test]
     fn source_has_its_burst_and_then_its_rate() {
-        let (mut shares, ip) = (shares(), IpAddr::from([192, 0, 2, 1]));
+        let mut shares = shares();
+        let ip = IpAddr::from([192, 0, 2, 1]);
         assert!((0..100).all(|_| shares.admits(NOW, ip)));
         assert!(!shares.admits(NOW, ip));
         assert!(shares.admits(NOW + INTERVAL, ip) && !shares.admits(NOW + INTERVAL, ip));
     }
 
-    /// Nine in ten of 50 sources are let in among 100,000 others, and among 200 that use all they have.
+    /// Nine in ten of 50 sources are admitted among 100,000 others, and among 200 that exceed their
+    /// rate.
     #[test]
-    fn no_flood_keeps_another_source_out() {
+    fn flood_does_not_exclude_other_sources() {
         let mut shares = shares();
         let forged = |n: u32| IpAddr::from((0x0a00_0000 + n).to_be_bytes());
         assert_eq!((0..100_000).filter(|n| shares.admits(NOW, forged(*n))).count(), 100_000);

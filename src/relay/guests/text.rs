@@ -1,23 +1,25 @@
-//! What guests write and read: UTF-8 or GBK, told apart guest by guest.
+//! Character sets of guests: UTF-8 or GBK, detected for each guest.
 //!
-//! GBK is read without looking for byte order marks and written as GB18030, its superset: GBK itself has no bytes for
-//! an emoji. Whatever the bytes are, the text that comes out is bounded by them and valid.
+//! GBK is decoded without byte order marks and encoded as GB18030, its superset, because GBK itself
+//! has no encoding of emoji. Decoded text is valid, and its length is bounded by the input,
+//! whatever the bytes are.
 
 use encoding_rs::GB18030;
 
-/// How a guest's bytes are to be read.
+/// Character encoding of guests' text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GuestEncoding {
-    /// As UTF-8 where they are valid UTF-8, else as GBK; answers are written as the guest wrote last.
+    /// UTF-8 if the bytes are valid UTF-8, otherwise GBK. Replies use the charset of the guest's
+    /// last text.
     #[default]
     Auto,
-    /// As UTF-8 always; what is invalid is replaced.
+    /// Always UTF-8; invalid bytes are replaced.
     Utf8,
-    /// As GBK always; what is invalid is replaced.
+    /// Always GBK; invalid bytes are replaced.
     Gbk,
 }
 
-/// How one guest writes, as far as it has shown.
+/// Character set of one guest, as far as known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Charset {
     #[default]
@@ -25,12 +27,12 @@ pub(super) enum Charset {
     Gbk,
 }
 
-/// The longest text one datagram to a guest holds, in bytes: the buffer that such clients read into.
+/// Longest text of one datagram to a guest, in bytes: the size of such clients' read buffers.
 pub(super) const PIECE_MAX: usize = 1_024;
 
 impl GuestEncoding {
-    /// How these bytes are written; `before` where they do not show it. What is not `whole` may end inside a
-    /// character.
+    /// Detects the character set of `bytes`; returns `before` if they do not show it. Unless
+    /// `whole`, they may end inside a character.
     pub(super) fn charset_of(self, before: Charset, bytes: &[u8], whole: bool) -> Charset {
         match self {
             GuestEncoding::Utf8 => Charset::Utf8,
@@ -50,7 +52,7 @@ impl GuestEncoding {
 }
 
 impl Charset {
-    /// The text of these bytes; what is no text in this charset becomes U+FFFD.
+    /// Decodes bytes; invalid ones become U+FFFD.
     pub(super) fn decode(self, bytes: &[u8]) -> String {
         match self {
             Charset::Utf8 => String::from_utf8_lossy(bytes).into_owned(),
@@ -58,7 +60,7 @@ impl Charset {
         }
     }
 
-    /// The bytes of this text.
+    /// Encodes text.
     pub(super) fn encode(self, text: &str) -> Vec<u8> {
         match self {
             Charset::Utf8 => text.as_bytes().to_vec(),
@@ -66,7 +68,8 @@ impl Charset {
         }
     }
 
-    /// The bytes of this text in pieces of at most [`PIECE_MAX`], none of which ends inside a character.
+    /// Encodes text in pieces of at most [`PIECE_MAX`] bytes, none of which ends inside a
+    /// character.
     pub(super) fn pieces(self, text: &str) -> Vec<Vec<u8>> {
         let mut pieces: Vec<Vec<u8>> = Vec::new();
         let mut char_buf = [0; 4];
@@ -80,7 +83,8 @@ impl Charset {
         pieces
     }
 
-    /// Turns ASCII letters into upper case where they are characters of their own, not halves of one. The length stays.
+    /// Converts ASCII letters to upper case, except those that are half of a character. The length
+    /// stays the same.
     pub(super) fn make_upper(self, bytes: &mut [u8]) {
         let mut at = 0;
         while let Some(len) = self.step(&bytes[at..]) {
@@ -103,13 +107,13 @@ impl Charset {
         true
     }
 
-    /// Bytes to be looked at as one: a byte, or both halves of a character.
+    /// Returns the length of the next unit: a byte, or both halves of a character.
     fn step(self, rest: &[u8]) -> Option<usize> {
         let pair = self == Charset::Gbk && *rest.first()? >= 0x81 && rest.len() > 1;
         (!rest.is_empty()).then_some(if pair { 2 } else { 1 })
     }
 
-    /// How many bytes at the end begin a character that is not complete: less than four.
+    /// Returns the number of bytes at the end that begin an incomplete character: less than four.
     pub(super) fn open_tail(self, bytes: &[u8]) -> usize {
         match self {
             Charset::Utf8 => match std::str::from_utf8(bytes) {
@@ -147,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn utf8_is_read_as_utf8_and_everything_else_as_gbk() {
+    fn utf8_is_read_as_utf8_and_other_bytes_as_gbk() {
         let auto = |bytes: &[u8]| {
             let charset = GuestEncoding::Auto.charset_of(Charset::default(), bytes, true);
             (charset, charset.decode(bytes))
@@ -164,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_guest_that_wrote_gbk_is_read_so_where_the_bytes_could_be_either() {
+    fn ambiguous_bytes_are_gbk_after_gbk_and_utf8_after_utf8() {
         let one = gbk("一");
         assert!(std::str::from_utf8(&one).is_ok(), "these bytes are a Cyrillic letter too");
         assert_eq!(GuestEncoding::Auto.charset_of(Charset::Gbk, &one, true), Charset::Gbk);
@@ -198,7 +202,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pieces_are_short_whole_and_make_up_the_text(text in "\\PC{0,900}", is_gbk: bool) {
+        fn pieces_are_short_and_whole_and_join_to_text(text in "\\PC{0,900}", is_gbk: bool) {
             let charset = if is_gbk { Charset::Gbk } else { Charset::Utf8 };
             let pieces = charset.pieces(&text);
             prop_assert!(pieces.iter().all(|piece| !piece.is_empty() && piece.len() <= PIECE_MAX));
@@ -220,7 +224,7 @@ mod tests {
         }
 
         #[test]
-        fn a_cut_character_is_seen_as_open(text in "[a-z你好😀é]{1,20}", is_gbk: bool) {
+        fn cut_character_is_open_tail(text in "[a-z你好😀é]{1,20}", is_gbk: bool) {
             let charset = if is_gbk { Charset::Gbk } else { Charset::Utf8 };
             let bytes = charset.encode(&text);
             for cut in 0..bytes.len() {

@@ -1,28 +1,27 @@
-//! Words of plain text, between a guest and the relay alone: what members write is never searched
-//! for them.
+//! Command words of plain text, between a guest and the relay only. Members' letters are never
+//! searched for them.
 
-/// Says to the other end that the conversation is over: a guest's word for its relay, and the
-/// relay's for a guest.
+/// Ends a conversation: sent by a guest to the relay, and by the relay to a guest.
 pub(super) const BYE: &str = "q";
 
-/// What a line of a guest is.
+/// Meaning of a guest's line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Line<'a> {
-    /// The guest ends the conversation, and hears the same.
+    /// The guest ends the conversation, and gets the same word back.
     Bye,
-    /// The guest goes, and expects no answer.
+    /// The guest leaves, and expects no answer.
     Gone,
     Empty,
     Text(&'a [u8]),
 }
 
-/// A line without its end.
+/// Returns the line without its line ending.
 pub(super) fn without_end(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// Reads a line, with its end or without.
+/// Parses a line, with or without its line ending.
 pub(super) fn read(line: &[u8]) -> Line<'_> {
     let line = without_end(line);
     match line {

@@ -1,4 +1,4 @@
-//! Tests of the index of names: mistypes are found, and no more names are looked at than the bound.
+//! Tests of the name index: mistyped names are found, and the number of compared names is bounded.
 
 use super::*;
 use crate::base::Looks;
@@ -22,30 +22,31 @@ impl Town {
         let looks = Looks::of(wanted).unwrap();
         let same = self.names.iter().position(|name| wanted.len() < 40 && name.looks().meet(&looks));
         let correspondents = correspondents.iter().copied().map(MemberId);
-        self.index.nearest(wanted, (same.map(MemberId), correspondents), |id| self.names.get(id.0), MOST)
+        self.index.nearest(wanted, same.map(MemberId), correspondents, |id| self.names.get(id.0), MOST)
     }
 
-    /// Without the walk for one look, which is the members' own index.
+    /// Without the search for look-alikes, which is the members' own index.
     fn ask(&mut self, wanted: &str) -> Vec<String> {
         let names = &self.names;
-        let found = self.index.nearest(wanted, (None, std::iter::empty()), |id| names.get(id.0), MOST);
+        let found = self.index.nearest(wanted, None, std::iter::empty(), |id| names.get(id.0), MOST);
         assert!(found.looked_at <= NAMES_LOOKED_AT_MAX, "{wanted}: {} names", found.looked_at);
         found.nearest.iter().map(Name::to_string).collect()
     }
 
     fn finds(&mut self, wanted: &str, name: &str) {
         let found = self.ask(wanted);
-        assert!(found.iter().any(|near| near == name), "{wanted} finds {found:?}, not {name}");
+        assert!(found.iter().any(|near| near == name), "{wanted} finds {found:?}, expected {name}");
     }
 }
 
-/// What is found among ten is found among many: `others` are the first six characters of all of them.
+/// Mistyped names are found among many others, of which `others` are the first six characters.
 fn mistypes_are_found(others: &str, count: usize) {
     let honest = ["alexander", "一棵树", "武大郎", "Zoë", "memberalice", "한글날"];
     let crowd = (0..count).map(|n| format!("{others}{n:06}"));
     let mut town = Town::new(crowd.clone().chain(honest.map(str::to_owned)).chain(crowd.map(|n| n + "b")));
     let table = [
-        // The first, a middle and the last character changed; one dropped, added, and two swapped; both ends dropped.
+        // First, a middle and the last character changed; one dropped, one added, two swapped;
+        // either end dropped.
         ("olexander", "alexander"),
         ("alexunder", "alexander"),
         ("alexandet", "alexander"),
@@ -81,9 +82,9 @@ fn mistype_is_found_among_few() {
     mistypes_are_found("user", 5);
 }
 
-/// A hundred thousand members, all but a few with names of the same six first characters.
+/// A hundred thousand members, most of them with names of the same six first characters.
 #[test]
-fn mistype_is_found_among_a_hundred_thousand_alike() {
+fn mistype_is_found_among_hundred_thousand_similar_names() {
     mistypes_are_found("member", 50_000);
 }
 
@@ -94,7 +95,8 @@ fn look_alike_of_another_script_is_nearest() {
     assert_eq!(found.nearest.first(), Some(&"alexander".parse().unwrap()));
 }
 
-/// Each of 20,000 names shares one form with all the others: they differ in one character at the same place.
+/// Each of 20,000 names shares one form with all others: they differ in one character at the same
+/// place.
 #[test]
 fn shared_form_is_bounded_and_hides_no_other_form() {
     let crowd = (0..20_000_u32).map(|n| format!("p{}q", char::from_u32(0x4E00 + n).unwrap()));
@@ -115,7 +117,7 @@ fn contents(index: &NameIndex) -> (Vec<(u32, FormOf)>, Vec<ShortId>) {
     (forms.copied().collect(), in_order.copied().collect())
 }
 
-/// Two changes are found in names of those that the member wrote with, and in no others.
+/// Two changes are found in names of correspondents only.
 #[test]
 fn two_changes_are_found_in_correspondents() {
     let others = (0..1_000).map(|n| format!("member{n:06}"));
@@ -129,7 +131,7 @@ fn two_changes_are_found_in_correspondents() {
 }
 
 #[test]
-fn removed_name_is_found_no_more_and_leaves_nothing() {
+fn removed_name_is_not_found_and_leaves_nothing() {
     let mut town = Town::new(["alexander", "ab", "a", "abba"].map(str::to_owned).into_iter());
     town.index.remove(MemberId(0), &town.names[0], |id| town.names.get(id.0));
     assert_eq!(town.ask("alexandr"), [""; 0]);
@@ -140,7 +142,7 @@ fn removed_name_is_found_no_more_and_leaves_nothing() {
 }
 
 #[test]
-fn index_grown_one_by_one_is_the_one_made_at_once() {
+fn incremental_index_equals_bulk_index() {
     let names = ["TOM", "一棵树", "aab", "Zoë", "a", "Tim"].map(|name| name.parse::<Name>().unwrap());
     let at_once = NameIndex::new(names.iter().enumerate().map(|(id, name)| (MemberId(id), name)));
     let mut grown = NameIndex::default();
@@ -150,9 +152,10 @@ fn index_grown_one_by_one_is_the_one_made_at_once() {
     assert_eq!(contents(&grown), contents(&at_once));
 }
 
-/// The longest names: each of their letters is left out, and what is wanted may be longer than any name.
+/// The longest names: each of their letters is left out, and the wanted text may be longer than any
+/// name.
 #[test]
-fn longest_names_are_found_and_longer_ones_do_no_harm() {
+fn longest_names_are_found_and_longer_text_finds_nothing() {
     let long = |c: &str| (0..31).map(|n| if n % 2 == 0 { "x" } else { "y" }).collect::<String>() + c;
     let thai = "กขคงจฉชซฌญฎฏฐฑฒณดตถทธนบปผฝพฟภมยร";
     let mut town = Town::new([long("z"), thai.to_owned()].into_iter());

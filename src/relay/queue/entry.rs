@@ -1,4 +1,4 @@
-//! One letter in a queue.
+//! One letter in a mailbox.
 
 use crate::base::{Carrier, LetterId, Mark, Tick};
 use crate::wire::message::Reason;
@@ -7,73 +7,73 @@ use crate::relay::limits::ENTRY_COST;
 use crate::relay::members::MemberId;
 use crate::relay::parcels::Parcel;
 
-/// The author of a letter.
+/// The sender of a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::relay) enum Author {
-    /// A member, in whichever session it wrote.
+    /// A member, over any of its sessions.
     Member(MemberId),
     /// The relay itself, as `echo`.
     Echo,
-    /// Guests of one carrier, all of them together: they share what one author may have in a queue. Those over UDP can be
-    /// forged, and take nothing from those over TCP.
+    /// All guests of one carrier together: they share the limits of one sender. Guests over UDP can
+    /// be forged, and therefore take nothing from those over TCP.
     Guest(Carrier),
 }
 
-/// Where a letter is safe.
+/// Where a letter is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// Nowhere but here.
+    /// In memory only.
     Memory,
-    /// It is being written at this place.
+    /// Being written, with this sequence number.
     Writing(u64),
-    /// The disk has it at this place.
+    /// On disk, with this sequence number.
     Kept(u64),
 }
 
-/// What a reader has stored of one outbox: letters up to this number, and up to this mark.
+/// Letters of one outbox that the recipient has stored: up to this number and this mark.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::relay) struct Through {
     pub(in crate::relay) number: u64,
     pub(in crate::relay) mark: Mark,
-    /// Their author hears of it at the next full second.
+    /// Whether their sender gets the receipt at the next full second.
     pub(in crate::relay) at_full_second: bool,
 }
 
 impl Through {
-    /// All of both, said as the other says it.
+    /// Combines both ranges; the other settings are those of `other`.
     pub(in crate::relay) fn and(self, other: Through) -> Through {
         Through { number: self.number.max(other.number), mark: self.mark.max(other.mark), ..other }
     }
 }
 
-/// One letter in a queue.
+/// One letter in a mailbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::relay) struct Entry {
     pub(in crate::relay) author: Author,
     pub(in crate::relay) id: LetterId,
-    /// Under which it was numbered.
+    /// Outbox mark under which it was numbered.
     pub(in crate::relay) mark: Mark,
-    /// The length of its body.
+    /// Length of its body, in bytes.
     pub(in crate::relay) len: usize,
-    /// When it began to wait for its recipient or the disk.
+    /// Time at which it began to wait for its recipient or the disk.
     pub(in crate::relay) since: Tick,
-    /// When it was taken, on the relay's own clock, in milliseconds.
+    /// Time at which it was taken, in milliseconds of the uptime clock.
     pub(in crate::relay) born: u64,
-    /// The delivery as it goes to the recipient; empty where a handed letter is on disk too.
+    /// The encoded delivery; empty if a sent letter is on disk too.
     pub(in crate::relay) message: Parcel,
-    /// It was in a session of its recipient, now or earlier.
+    /// Whether it was in a session of its recipient, now or earlier.
     pub(in crate::relay) was_handed: bool,
-    /// It was in an earlier session than now, or may have been.
+    /// Whether it was in an earlier session, or may have been.
     pub(in crate::relay) was_handed_before: bool,
-    /// Why its recipient refuses it; it leaves once the disk has it.
+    /// Reason for which its recipient refuses it; it is removed once it is on disk.
     pub(super) refused: Option<Reason>,
-    /// It waited for its author's pace, which allows it.
+    /// Whether it has waited for its sender's pace, which allows it now.
     pub(super) released: bool,
     pub(super) state: State,
 }
 
 impl Entry {
-    /// A letter that has just come.
+    /// Returns a new letter.
     pub(in crate::relay) fn new(
         author: Author,
         id: LetterId,
@@ -82,8 +82,6 @@ impl Entry {
         born: u64,
         message: Parcel,
     ) -> Entry {
-        let (was_handed, was_handed_before, released, refused) = (false, false, false, None);
-        let state = State::Memory;
         Entry {
             author,
             id,
@@ -92,25 +90,25 @@ impl Entry {
             since,
             born,
             message,
-            was_handed,
-            was_handed_before,
-            released,
-            refused,
-            state,
+            was_handed: false,
+            was_handed_before: false,
+            released: false,
+            refused: None,
+            state: State::Memory,
         }
     }
 
-    /// A letter of a member, numbered under this mark.
+    /// Sets the outbox mark under which a member numbered the letter.
     pub(in crate::relay) fn under(self, mark: Mark) -> Entry {
         Entry { mark, ..self }
     }
 
-    /// A letter that came back from disk.
+    /// Marks the letter as loaded from disk.
     pub(in crate::relay) fn kept(self, place: u64) -> Entry {
         Entry { state: State::Kept(place), ..self }
     }
 
-    /// The place of a letter that the disk has or is being given.
+    /// Returns the sequence number of a letter that is on disk or being written.
     pub(in crate::relay) fn place(&self) -> Option<u64> {
         match self.state {
             State::Memory => None,
@@ -122,7 +120,7 @@ impl Entry {
         self.len + ENTRY_COST
     }
 
-    /// Its cost in memory only, and its cost as long as the disk does not have it.
+    /// Returns its cost in memory only, and its cost while it is not on disk.
     pub(super) fn unwritten(&self) -> (usize, usize) {
         match self.state {
             State::Memory => (self.cost(), self.cost()),

@@ -1,9 +1,9 @@
-//! Letters that wait for their sender's pace, out of the way of all others.
+//! Lanes: letters that wait for their sender's pace, separate from all others.
 //!
-//! A letter that would go next and that its sender's [`Pace`] does not allow yet moves to a lane of
-//! its sender. Every later letter of that sender follows it, so that order holds within a
-//! conversation. When the pace allows the first letters of a lane, they go next. An empty lane is
-//! dropped, so a queue without a greedy sender has none.
+//! The next letter moves to a lane of its sender if its sender's [`Pace`] does not allow it yet.
+//! Every later letter of that sender follows, so that order holds within a flow. When the pace
+//! allows the first letters of a lane, they go next. Empty lanes are dropped, so a mailbox without
+//! a greedy sender has none.
 //!
 //! Example: the pace allows two letters of TOM, and `T1 T2 T3 T4 J1` wait, the last one of JACK.
 //!
@@ -20,13 +20,13 @@
 //! kept | fresh
 //! ```
 //!
-//! *Kept* letters are on disk only. Of each, the lane has the place and the cost: at most the
-//! letters of a pair, 24 bytes each. *Fresh* letters are in memory, and are written as those in the
-//! tail are.
+//! *Kept* letters are on disk only. The lane stores the sequence number and cost of each: at most
+//! the letters of a pair, 24 bytes each. *Fresh* letters are in memory, and are written like those
+//! in the tail.
 //!
-//! Letters are released a chunk at a time. Where others wait too, as many bytes of theirs pass
-//! before the next chunk. So neither one greedy sender nor a hundred hold up another's letters by
-//! more than [`CHUNK_BYTES`] for as many bytes of its own.
+//! Letters are released one chunk at a time. If others wait too, as many bytes of theirs pass
+//! before the next chunk. Greedy senders, however many, therefore pass at most [`CHUNK_BYTES`] for
+//! as many bytes of a sender that waits with them.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -36,8 +36,8 @@ use crate::relay::pace::Pace;
 
 use super::{Author, Entry, Queue, Rows, State};
 
-/// Bytes of one lane that are released at once, unless one letter is longer: what is loaded from
-/// the disk at once. At 256 KiB/s a lane is released four times a second.
+/// Bytes of one lane released at once, unless one letter is longer: as many as are loaded from disk
+/// at once. At 256 KiB/s a lane is released four times a second.
 const CHUNK_BYTES: usize = LOAD_BYTES;
 
 /// A letter on disk only.
@@ -45,12 +45,12 @@ const CHUNK_BYTES: usize = LOAD_BYTES;
 struct Kept {
     place: u64,
     cost: usize,
-    /// It was in a session of its recipient, or may have been. Once younger letters of others have
-    /// passed it, [`Queue::handed_through`] cannot say so.
+    /// Whether it was in a session of its recipient, or may have been. Once younger letters of
+    /// others have overtaken it, [`Queue::handed_through`] does not show it.
     was_handed: bool,
 }
 
-/// Letters of one sender, oldest first.
+/// Waiting letters of one sender, oldest first.
 #[derive(Debug, Default)]
 struct Lane {
     kept: VecDeque<Kept>,
@@ -60,15 +60,15 @@ struct Lane {
 }
 
 impl Lane {
-    /// Bytes that the pace must allow before letters are released, and that are released then: all
-    /// that wait, a chunk, or a quarter of a burst, whichever is least, but at least one letter.
+    /// Returns the bytes that are released at once, when the pace allows them. The least of all
+    /// that wait, a chunk and a quarter of a burst, but at least one letter.
     fn chunk(&self, pace: Pace) -> usize {
         let fresh = || self.fresh.front().map(Entry::cost);
         let first = self.kept.front().map(|kept| kept.cost).or_else(fresh).unwrap_or(0);
         self.cost.min(CHUNK_BYTES).min(pace.burst / 4).max(first)
     }
 
-    /// Places of the kept letters that fit into a chunk.
+    /// Returns the sequence numbers of the kept letters that fit into a chunk.
     fn chunk_of_kept(&self, pace: Pace) -> Vec<u64> {
         let mut left = self.chunk(pace);
         let mut places = Vec::new();
@@ -82,7 +82,7 @@ impl Lane {
         places
     }
 
-    /// Takes out the fresh letters that fit into a chunk.
+    /// Removes and returns the fresh letters that fit into a chunk.
     fn take_chunk(&mut self, pace: Pace) -> Vec<Entry> {
         let mut left = self.chunk(pace);
         let mut taken = Vec::new();
@@ -111,15 +111,15 @@ impl Lane {
     }
 }
 
-/// The lanes of one queue.
+/// The lanes of one mailbox.
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
     by_author: BTreeMap<Author, Lane>,
-    /// No lane is due before then, so that none is looked at.
+    /// No lane is due before this time, so none is examined.
     idle_until: Tick,
     /// Bytes of letters outside the lanes that pass before the next chunk.
     others_first: usize,
-    /// The author whose kept letters are being loaded, and the last place that was asked for.
+    /// The sender whose kept letters are being loaded, and the last sequence number requested.
     loading: Option<(Author, u64)>,
 }
 
@@ -131,47 +131,49 @@ impl Lanes {
         self.by_author.is_empty()
     }
 
-    /// A letter of this cost that was in no lane has left the front.
+    /// Records that a letter of this cost, in no lane, has left the front.
     pub(super) fn passed(&mut self, cost: usize) {
         self.others_first = self.others_first.saturating_sub(cost);
     }
 
-    /// Letters in memory.
+    /// Returns the letters in memory.
     pub(super) fn fresh(&self) -> impl Iterator<Item = &Entry> {
         self.by_author.values().flat_map(|lane| &lane.fresh)
     }
 
-    /// Letters that are being written: the first ones in memory of each lane.
+    /// Returns the letters being written: the first ones in memory of each lane.
     pub(super) fn being_written(&self) -> impl Iterator<Item = &Entry> {
         let lanes = self.by_author.values();
         lanes.flat_map(|lane| lane.fresh.iter().take_while(|entry| entry.place().is_some()))
     }
 
-    /// Letters in memory, lane by lane.
+    /// Returns the letters in memory, lane by lane.
     pub(super) fn fresh_mut(&mut self) -> impl Iterator<Item = &mut VecDeque<Entry>> {
         self.by_author.values_mut().map(|lane| &mut lane.fresh)
     }
 
-    /// Finds a kept letter by its place alone. This looks at each lane, which happens only where a
-    /// letter leaves the disk without being handed over. Lanes are few: each is of a sender whose
-    /// whole burst the recipient has just taken.
+    /// Finds a kept letter by its sequence number alone.
+    ///
+    /// It examines each lane, but is needed only when a letter leaves the disk without being sent.
+    /// Lanes are few: each belongs to a sender from whom the recipient has just received a whole
+    /// burst.
     fn find(&self, place: u64) -> Option<(Author, usize)> {
         self.by_author.iter().find_map(|(author, lane)| Some((*author, lane.find(place)?)))
     }
 
-    /// Whether the letter at this place is kept here.
+    /// Whether the letter with this sequence number is kept here.
     pub(super) fn keeps(&self, place: u64) -> bool {
         self.find(place).is_some()
     }
 
-    /// Whether the letter at this place was in a session of its recipient, or may have been.
-    /// Returns `None` if it is not kept here.
+    /// Whether the letter with this sequence number was in a session of its recipient, or may have
+    /// been. Returns `None` if it is not kept here.
     pub(super) fn was_handed(&self, place: u64) -> Option<bool> {
         let (author, nth) = self.find(place)?;
         Some(self.by_author.get(&author)?.kept.get(nth)?.was_handed)
     }
 
-    /// Removes the letter at this place. Returns `false` if it is not kept here.
+    /// Removes the letter with this sequence number. Returns `false` if it is not kept here.
     pub(super) fn remove(&mut self, place: u64) -> bool {
         let Some((author, nth)) = self.find(place) else { return false };
         if let Some(lane) = self.by_author.get_mut(&author) {
@@ -181,7 +183,7 @@ impl Lanes {
         true
     }
 
-    /// Takes out all letters that the disk does not have.
+    /// Removes and returns all letters that are not on disk.
     pub(super) fn drain_fresh(&mut self) -> Vec<Entry> {
         let mut drained = Vec::new();
         self.by_author.retain(|_, lane| {
@@ -192,7 +194,7 @@ impl Lanes {
         drained
     }
 
-    /// The letters that were being written are durable, and kept from here on. Returns them.
+    /// Marks the letters being written as kept, after their commit. Returns them.
     pub(super) fn committed(&mut self) -> Vec<Entry> {
         let mut committed = Vec::new();
         for lane in self.by_author.values_mut() {
@@ -205,8 +207,8 @@ impl Lanes {
         committed
     }
 
-    /// Dissolves all lanes, because there is no session to hand letters to. Returns the number of
-    /// kept letters, the first place of one, and the letters in memory.
+    /// Dissolves all lanes, because there is no session to send letters to. Returns the number of
+    /// kept letters, the lowest of their sequence numbers, and the letters in memory.
     pub(super) fn dissolve(&mut self) -> (usize, Option<u64>, Vec<Entry>) {
         let lanes = std::mem::replace(self, Lanes::EMPTY).by_author;
         let kept = lanes.values().map(|lane| lane.kept.len()).sum();
@@ -214,7 +216,7 @@ impl Lanes {
         (kept, first, lanes.into_values().flat_map(|lane| lane.fresh).collect())
     }
 
-    /// A chunk of this lane was released, or is not on the disk.
+    /// Ends a chunk of this lane, which was released or is not on disk.
     fn chunk_ended(&mut self, author: Author) {
         self.others_first = CHUNK_BYTES;
         self.idle_until = Tick::ZERO;
@@ -229,8 +231,8 @@ impl Lanes {
 }
 
 impl Queue {
-    /// Moves letters into lanes that would go next and may not yet, and takes back those that may.
-    /// Returns how many were moved into lanes.
+    /// Moves next letters into lanes while the pace does not allow them, and releases those that it
+    /// allows. Returns the number of letters moved into lanes.
     pub(in crate::relay) fn keep_pace(&mut self, now: Tick, pace: Option<Pace>) -> u64 {
         let Some(pace) = pace.filter(|_| self.may_hand()) else { return 0 };
         let mut set_aside = 0;
@@ -248,16 +250,17 @@ impl Queue {
     }
 
     fn may_pass(&self, entry: &Entry, now: Tick, pace: Pace) -> bool {
-        // Also where the pace allows this letter: one of its sender that is longer may wait before
-        // it.
+        // If its sender has a lane, it waits even if the pace allows it, because a longer letter of
+        // the sender may be before it.
         let waits = self.lanes.by_author.contains_key(&entry.author);
         !waits && pace.ready_at(self.whole_at(entry.author), entry.cost()) <= now
     }
 
-    /// Moves the letter that would go next to the end of its sender's lane.
+    /// Moves the next letter to the end of its sender's lane.
     fn set_aside(&mut self) {
         let Some(entry) = self.pop_next() else { return };
-        let (author, cost) = (entry.author, entry.cost());
+        let author = entry.author;
+        let cost = entry.cost();
         let was_handed = self.was_handed(&entry);
         self.lanes.passed(cost);
         let lane = self.lanes.by_author.entry(author).or_default();
@@ -265,7 +268,7 @@ impl Queue {
             self.lanes.idle_until = Tick::ZERO;
         }
         lane.cost += cost;
-        // Nothing on disk comes after something in memory: of one sender, older letters are written
+        // A letter on disk never follows one in memory: of one sender, older letters are written
         // first.
         match entry.state {
             State::Kept(place) => lane.kept.push_back(Kept { place, cost, was_handed }),
@@ -273,7 +276,7 @@ impl Queue {
         }
     }
 
-    /// The author of the lane that has been due for longest, if one is due.
+    /// Returns the sender whose lane has been due for longest, if one is due.
     fn due_lane(&mut self, now: Tick, pace: Pace) -> Option<Author> {
         if self.lanes.idle_until > now {
             return None;
@@ -286,7 +289,7 @@ impl Queue {
         (at <= now).then_some(author)
     }
 
-    /// The author of the lane that a chunk may be released of.
+    /// Returns the sender of the lane from which a chunk may be released.
     fn next_lane(&mut self, now: Tick, pace: Pace) -> Option<Author> {
         let others_wait = self.front().is_some() || self.wants_more();
         if others_wait && self.lanes.others_first > 0 {
@@ -295,12 +298,12 @@ impl Queue {
         self.due_lane(now, pace)
     }
 
-    /// Releases a chunk of letters in memory, if the next lane has none before them on disk.
+    /// Releases a chunk of letters in memory, unless the next lane has earlier ones on disk.
     fn release_fresh(&mut self, now: Tick, pace: Pace) {
         let Some(author) = self.next_lane(now, pace) else { return };
         let Some(lane) = self.lanes.by_author.get_mut(&author) else { return };
         if !lane.kept.is_empty() {
-            // `Queue::wants_kept` asks for them.
+            // `Queue::wants_kept` requests them.
             return;
         }
         let released = lane.take_chunk(pace).into_iter().map(|entry| Entry { released: true, ..entry });
@@ -308,14 +311,14 @@ impl Queue {
         self.lanes.chunk_ended(author);
     }
 
-    /// When letters of a lane may go, if there are lanes.
+    /// Returns the time at which letters of a lane may go, if there are lanes.
     pub(in crate::relay) fn next_release(&mut self, now: Tick, pace: Option<Pace>) -> Option<Tick> {
         let pace = pace.filter(|_| !self.lanes.is_empty())?;
         self.due_lane(now, pace);
         Some(self.lanes.idle_until)
     }
 
-    /// The kept letters to be loaded now, if any: a chunk of the next lane.
+    /// Returns the kept letters to load now, if any: a chunk of the next lane.
     pub(super) fn wants_kept(&mut self, now: Tick, pace: Option<Pace>) -> Option<Rows> {
         let pace = pace.filter(|_| !self.lanes.is_empty())?;
         let author = self.next_lane(now, pace)?;
@@ -324,13 +327,12 @@ impl Queue {
         Some(Rows::At(places))
     }
 
-    /// Takes in `entries` if they are what [`Queue::wants_kept`] asked for; otherwise returns
-    /// `false`.
+    /// Appends `entries` if [`Queue::wants_kept`] requested them; otherwise returns `false`.
     ///
-    /// `through` is the last place that was looked at, if any; letters behind it stay in the lane.
-    /// With `leaving`, the load ended because the next letter is leaving the disk. Otherwise a load
-    /// without any letter means that the disk has none of those that were asked for. They leave the
-    /// lane, which would ask for them for ever.
+    /// `through` is the last sequence number examined, if any; letters after it stay in the lane.
+    /// With `leaving`, the load ended because the next letter is being removed from the disk.
+    /// Otherwise, a load without letters means that the disk has none of those requested. They are
+    /// removed from the lane, which would request them forever.
     pub(super) fn kept_loaded(
         &mut self,
         through: Option<u64>,
@@ -353,7 +355,7 @@ impl Queue {
         true
     }
 
-    /// The load of [`Queue::wants_kept`] failed.
+    /// Cancels the load of [`Queue::wants_kept`], which failed.
     pub(super) fn kept_not_loaded(&mut self) {
         self.lanes.loading = None;
     }

@@ -1,5 +1,4 @@
-//! Senders that write faster than their pace: what waits, what passes, and that none is lost or
-//! overtaken.
+//! Senders that write faster than their pace: letters wait or pass, and none is lost or overtaken.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,7 +16,7 @@ const FRIEND: Author = Author::Member(MemberId(2));
 /// Cost of a letter of 936 bytes.
 const COST: usize = 1_000;
 
-/// A queue whose pairs pass `burst` letters of [`COST`] at once, and one each second.
+/// Returns a mailbox whose pairs pass `burst` letters of [`COST`] at once, and one each second.
 fn paced(burst: usize) -> Desk {
     let limits = Limits { pair_rate: COST, pair_burst: burst * COST, ..Limits::default() };
     Desk { pace: Pace::of(&limits), now: START, limits, ..Desk::default() }
@@ -31,7 +30,7 @@ fn hand_all(desk: &mut Desk) -> Vec<(Author, u64)> {
     std::iter::from_fn(|| desk.hand_one()).collect()
 }
 
-/// Loads and hands over until nothing moves.
+/// Loads and sends until nothing more can be sent.
 fn settle(desk: &mut Desk) -> Vec<(Author, u64)> {
     let mut handed = hand_all(desk);
     while desk.queue.wants_rows(desk.now, desk.pace).is_some() {
@@ -42,7 +41,7 @@ fn settle(desk: &mut Desk) -> Vec<(Author, u64)> {
 }
 
 #[test]
-fn letters_beyond_the_burst_wait_and_others_pass() {
+fn letters_beyond_burst_wait_and_others_pass() {
     let mut desk = paced(4);
     (1..=10).for_each(|number| offer(&mut desk, GREEDY, number));
     offer(&mut desk, FRIEND, 1);
@@ -60,7 +59,7 @@ fn letters_beyond_the_burst_wait_and_others_pass() {
 }
 
 #[test]
-fn waiting_letters_are_written_and_come_back_from_the_disk() {
+fn waiting_letters_are_written_and_return_from_disk() {
     let mut desk = paced(2);
     (1..=6).for_each(|number| offer(&mut desk, GREEDY, number));
     assert_eq!(hand_all(&mut desk).len(), 2);
@@ -68,8 +67,8 @@ fn waiting_letters_are_written_and_come_back_from_the_disk() {
     offer(&mut desk, GREEDY, 7);
     offer(&mut desk, FRIEND, 1);
     assert_eq!(desk.commit(), [1, 2, 3, 4, 5, 6]);
-    assert_eq!(hand_all(&mut desk), [(FRIEND, 1)], "from memory, past letters on disk");
-    assert_eq!(desk.queue.unwritten, 2 * COST, "what the disk has is not in memory");
+    assert_eq!(hand_all(&mut desk), [(FRIEND, 1)], "from memory, before letters on disk");
+    assert_eq!(desk.queue.unwritten, 2 * COST, "letters on disk are not in memory");
     assert!(desk.queue.is_on_disk_only(3) && !desk.queue.is_on_disk_only(2));
     desk.now = START + Duration::from_secs(2);
     assert_eq!(settle(&mut desk), [(GREEDY, 3), (GREEDY, 4)]);
@@ -89,7 +88,7 @@ fn mailbox_full_of_one_sender_lets_others_pass_from_disk() {
     }
     let handed = settle(&mut desk);
     assert_eq!(handed, [(GREEDY, 1), (GREEDY, 2), (FRIEND, 1)]);
-    assert!(desk.queue.loaded.is_empty(), "what waits pins no memory");
+    assert!(desk.queue.loaded.is_empty(), "waiting letters use no memory");
     desk.queue.session_ended();
     desk.now = desk.now + Duration::from_secs(1);
     assert_eq!(settle(&mut desk), [(GREEDY, 1), (FRIEND, 1)], "the next session gets less at once");
@@ -108,7 +107,7 @@ fn hundred_greedy_senders_do_not_starve_another() {
             desk.commit();
         }
     }
-    // The line takes twenty letters a second, less than the paces of all.
+    // The connection takes twenty letters a second, less than the paces of all.
     let mut worst = 0;
     for number in 1..=40 {
         desk.now = desk.now + Duration::from_secs(1);
@@ -128,7 +127,7 @@ fn hundred_greedy_senders_do_not_starve_another() {
 }
 
 #[test]
-fn expired_letters_leave_their_lane() {
+fn expired_letters_are_removed_from_their_lane() {
     let mut desk = paced(1);
     (1..=4).for_each(|number| offer(&mut desk, GREEDY, number));
     assert_eq!(hand_all(&mut desk), [(GREEDY, 1)]);
@@ -143,10 +142,10 @@ fn expired_letters_leave_their_lane() {
     assert!(desk.queue.lanes.is_empty() && desk.queue.on_disk == 0);
 }
 
-/// A letter waits in its lane while one at a higher place passes it. Its author is not to hear that
-/// it may have arrived.
+/// A letter waits in its lane while one with a higher sequence number overtakes it. Its refusal
+/// must not report that it may have arrived.
 #[test]
-fn released_letter_was_not_handed_with_those_behind_it() {
+fn released_letter_counts_as_not_sent_despite_later_ones() {
     let mut desk = paced(1);
     (1..=2).for_each(|number| offer(&mut desk, GREEDY, number));
     assert_eq!(hand_all(&mut desk), [(GREEDY, 1)]);
@@ -160,7 +159,8 @@ fn released_letter_was_not_handed_with_those_behind_it() {
     desk.now = START + Duration::from_secs(60);
     desk.load(100);
     let entry = desk.queue.take_next().unwrap();
-    assert_eq!((entry.place(), desk.queue.was_handed(&entry)), (Some(2), false));
+    assert_eq!(entry.place(), Some(2));
+    assert!(!desk.queue.was_handed(&entry));
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn letters_missing_on_disk_are_not_waited_for() {
     for _ in 2..=3 {
         assert!(matches!(desk.queue.wants_rows(desk.now, desk.pace), Some(Rows::At(_))));
         desk.queue.mark_loading(Ticket(900));
-        assert!(desk.queue.loaded(Ticket(900), (None, None), Vec::new()));
+        assert!(desk.queue.loaded(Ticket(900), None, None, Vec::new()));
         assert_eq!(hand_all(&mut desk), []);
     }
     assert_eq!(desk.queue.wants_rows(desk.now, desk.pace), None);
@@ -182,7 +182,7 @@ fn letters_missing_on_disk_are_not_waited_for() {
 }
 
 #[test]
-fn queue_is_not_put_away_before_every_pair_is_whole() {
+fn mailbox_is_not_shrunk_before_every_pair_is_full() {
     let mut desk = paced(4);
     (1..=3).for_each(|number| offer(&mut desk, GREEDY, number));
     hand_all(&mut desk);
@@ -220,7 +220,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// How far the letters of one author have come.
+/// Progress of the letters of one sender.
 #[derive(Clone, Copy, Debug, Default)]
 struct Course {
     pushed: u64,
@@ -230,7 +230,7 @@ struct Course {
 }
 
 impl Desk {
-    /// The author's letters handed over so far are stored.
+    /// Stores the sender's letters up to `through`.
     fn store(&mut self, author: Author, through: u64) {
         if let Some(stored) = self.queue.stored(
             author,
@@ -245,11 +245,11 @@ impl Desk {
 }
 
 proptest! {
-    /// Whatever happens in whatever order, the letters of each author come in order, none is
-    /// accepted before the disk or the recipient has it and every earlier one, none passes before
-    /// its pace allows it, and none is lost.
+    /// For any order of events: letters of each sender arrive in order, and none is lost. None is
+    /// accepted before it and every earlier one is on disk or with the recipient. None passes
+    /// before its pace allows it.
     #[test]
-    fn no_letter_of_any_author_is_lost_or_overtaken(
+    fn no_letter_of_any_sender_is_lost_or_overtaken(
         burst in 1usize..6,
         steps in prop::collection::vec(step(), 1..300),
     ) {

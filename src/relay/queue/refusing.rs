@@ -1,8 +1,8 @@
-//! Letters that their recipient refuses before it has stored them.
+//! Refusals by the recipient before it has stored a letter.
 //!
-//! No letter is durable while one of its author before it is neither that nor known as refused. So
-//! a refused letter that is in memory only is written first, with all before it, and leaves when
-//! the disk has it; and what the recipient has stored behind it counts after that.
+//! No letter is durable while an earlier one of its sender is neither durable nor known to be
+//! refused. A refused letter in memory only is therefore written first, with all earlier ones, and
+//! removed once it is on disk. Letters that the recipient has stored behind it count after that.
 
 use std::collections::BTreeMap;
 
@@ -13,11 +13,11 @@ use crate::wire::message::Reason;
 /// Letters that the recipient refuses.
 #[derive(Debug)]
 pub(super) struct Refusing {
-    /// Refused letters among those handed: they wait for the disk.
+    /// Refused letters among those sent: they wait for the disk.
     pub(super) letters: usize,
-    /// Letters whose refusal is being made durable; they count as handed.
+    /// Letters whose refusal is being made durable; they count as sent.
     pub(super) leaving: usize,
-    /// Numbers through which the recipient has stored letters behind refused ones, by author and
+    /// Numbers up to which the recipient has stored letters behind refused ones, by sender and
     /// outbox.
     stored: BTreeMap<(Author, OutboxId), Through>,
 }
@@ -43,18 +43,20 @@ impl Refusing {
     }
 }
 
-/// A letter that leaves because its recipient refuses it.
+/// A letter removed because its recipient refuses it.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::relay) struct Left {
     pub(in crate::relay) entry: Entry,
     pub(in crate::relay) reason: Reason,
-    /// What the recipient has stored behind it, if anything.
+    /// The letters that the recipient has stored behind it, if any.
     pub(in crate::relay) stored: Option<Through>,
 }
 
 impl Queue {
-    /// The recipient refuses a letter it was handed; `false` if it has no such letter.
-    /// [`Queue::next_refused`] has it as soon as it may leave.
+    /// Records that the recipient refuses a letter sent to it. Returns `false` if it has no such
+    /// letter.
+    ///
+    /// [`Queue::next_refused`] returns the letter once it may be removed.
     pub(in crate::relay) fn refuse(&mut self, author: Author, id: LetterId, reason: Reason) -> bool {
         let is_it = |entry: &&mut Entry| entry.author == author && entry.id == id && entry.refused.is_none();
         let Some(entry) = self.handed.iter_mut().flatten().find(is_it) else { return false };
@@ -63,8 +65,8 @@ impl Queue {
         true
     }
 
-    /// Takes out a refused letter that the disk has, or whose author is no member. It counts as
-    /// handed until [`Queue::refusal_ended`].
+    /// Removes and returns a refused letter that is on disk, or whose sender is no member. It
+    /// counts as sent until [`Queue::refusal_ended`].
     pub(in crate::relay) fn next_refused(&mut self) -> Option<Left> {
         if self.refusing.letters == 0 {
             return None;
@@ -87,13 +89,14 @@ impl Queue {
         Some(Left { entry, reason, stored })
     }
 
-    /// The refusal of a letter of [`Queue::next_refused`] is durable, or need not be.
+    /// Ends the refusal of a letter of [`Queue::next_refused`], which is durable or does not need
+    /// to be.
     pub(in crate::relay) fn refusal_ended(&mut self) {
         self.refusing.leaving -= 1;
     }
 
-    /// The recipient's session is gone: the next one is handed what has not left, and says again
-    /// what it does with it.
+    /// Forgets refusals at the end of the recipient's session: the next one gets the letters again,
+    /// and may refuse them again.
     pub(super) fn forget_refused(&mut self) {
         if self.refusing.letters > 0 {
             self.handed.iter_mut().flatten().for_each(|entry| entry.refused = None);

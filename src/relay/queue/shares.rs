@@ -1,4 +1,5 @@
-//! The shares of one queue. Letters of one author mostly follow each other: the share changed last is found at once.
+//! Usage of one mailbox by sender. Letters of one sender are mostly adjacent, so the entry changed
+//! last is checked first.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +9,7 @@ use super::room::Share;
 #[derive(Debug, Default)]
 pub(super) struct Shares {
     shares: Vec<(Author, Share)>,
-    /// Where each author's is among those, and where the one is that was changed last.
+    /// Position of each sender in `shares`, and the position changed last.
     places: BTreeMap<Author, usize>,
     last: usize,
 }
@@ -39,7 +40,7 @@ impl Shares {
         Some(&mut self.shares[self.last].1)
     }
 
-    /// The author's share, if need be a new one.
+    /// Returns the sender's usage, adding an entry if necessary.
     #[inline]
     pub(super) fn entry(&mut self, author: Author) -> &mut Share {
         self.last = self.find(author).unwrap_or_else(|| self.add(author));
@@ -57,7 +58,7 @@ impl Shares {
         self.shares.iter().map(|(author, share)| (*author, share))
     }
 
-    /// Keeps those for which `keeps` is true.
+    /// Keeps the entries for which `keeps` returns `true`.
     pub(super) fn retain(&mut self, mut keeps: impl FnMut(Author, &Share) -> bool) {
         self.shares.retain(|(author, share)| keeps(*author, share));
         self.places = self.shares.iter().enumerate().map(|(place, (author, _))| (*author, place)).collect();
@@ -71,7 +72,7 @@ mod tests {
     use crate::relay::members::MemberId;
 
     #[test]
-    fn every_share_is_found_whichever_was_changed_last() {
+    fn every_entry_is_found_for_any_entry_changed_last() {
         let mut shares = Shares::EMPTY;
         let author = |n: usize| if n == 0 { Author::Echo } else { Author::Member(MemberId(n)) };
         (0..9).for_each(|n| shares.entry(author(n)).letters = n);
@@ -81,7 +82,8 @@ mod tests {
         }
         shares.retain(|_, share| share.letters % 2 == 1);
         let left: Vec<usize> = (0..10).filter(|n| shares.get(author(*n)).is_some()).collect();
-        assert_eq!((left, shares.len()), (vec![1, 3, 5, 7], 4));
+        assert_eq!(left, [1, 3, 5, 7]);
+        assert_eq!(shares.len(), 4);
         assert!(shares.iter().all(|(of, share)| of == author(share.letters)));
         assert!(shares.get_mut(author(2)).is_none() && shares.entry(author(2)).letters == 0);
     }

@@ -1,4 +1,4 @@
-//! A queue's stories: order, spill, a session that dies, limits, failed writes, letters that come back.
+//! Tests of a mailbox: order, spilling, the end of a session, limits, failed writes, loading.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ const TOM: Author = Author::Member(MemberId(0));
 pub(super) const OUTBOX: OutboxId = OutboxId(5);
 const START: Tick = Tick::from_micros(1_000_000);
 
-/// Letters up to this number, whatever their marks.
+/// Letters up to this number, with any mark.
 pub(super) fn all(number: u64) -> Through {
     Through { number, mark: crate::base::Mark(u32::MAX), at_full_second: false }
 }
@@ -27,7 +27,7 @@ pub(super) fn entry(author: Author, number: u64, len: usize) -> Entry {
     Entry::new(author, id(number), len, START, 0, message.into())
 }
 
-/// A queue and the disk beside it.
+/// A mailbox and its disk.
 #[derive(Default)]
 pub(super) struct Desk {
     pub(super) queue: Queue,
@@ -38,7 +38,8 @@ pub(super) struct Desk {
     pub(super) last_place: u64,
     pub(super) disk: BTreeMap<u64, Entry>,
     pub(super) batch: Vec<Entry>,
-    /// Places of letters that were stored: the store does everything in order, so they go after their batch came.
+    /// Sequence numbers of stored letters. The store works in order, so they are removed after
+    /// their batch is written.
     pub(super) gone: Vec<u64>,
 }
 
@@ -49,13 +50,14 @@ impl Desk {
         }
     }
 
-    /// Whether a letter is taken of one that the recipient has written to.
+    /// Offers a letter of a sender that the recipient has written to. Returns whether it is taken.
     pub(super) fn offer(&mut self, author: Author, number: u64, len: usize) -> bool {
         self.offer_entry(entry(author, number, len), Sender::Known)
     }
 
     pub(super) fn offer_entry(&mut self, entry: Entry, sender: Sender) -> bool {
-        let (author, len) = (entry.author, entry.len);
+        let author = entry.author;
+        let len = entry.len;
         let admitted = self.queue.admits(author, len, &self.limits);
         let takes = admitted.is_some_and(|least| least == Sender::Stranger || sender == Sender::Known);
         if takes {
@@ -75,13 +77,13 @@ impl Desk {
     pub(super) fn hand_one(&mut self) -> Option<(Author, u64)> {
         self.queue.keep_pace(self.now, self.pace);
         let entry = self.queue.next_waiting()?;
-        assert!(!entry.message.is_empty(), "what is handed is here");
+        assert!(!entry.message.is_empty(), "the message of a sent letter is in memory");
         let handed = (entry.author, entry.id.number);
         self.queue.mark_handed(self.now, self.pace);
         Some(handed)
     }
 
-    /// The numbers of the letters that are being written now.
+    /// Returns the numbers of the letters whose write begins.
     pub(super) fn write(&mut self, now: Tick, away: bool) -> Vec<u64> {
         self.tickets += 1;
         let batch = self.queue.next_batch(now, away, Ticket(self.tickets), &mut self.last_place);
@@ -92,13 +94,13 @@ impl Desk {
         numbers
     }
 
-    /// The numbers of those that are accepted by it.
+    /// Returns the numbers of the letters accepted by the commit.
     pub(super) fn commit(&mut self) -> Vec<u64> {
         for entry in self.batch.drain(..) {
             self.disk.insert(entry.place().unwrap(), entry);
         }
         self.gone.drain(..).for_each(|place| drop(self.disk.remove(&place)));
-        let ticket = self.queue.writing.expect("a batch is on its way");
+        let ticket = self.queue.writing.expect("a batch is being written");
         self.queue.committed(ticket).iter().map(|(_, id, _)| id.number).collect()
     }
 
@@ -115,7 +117,7 @@ impl Desk {
         };
         let entries: Vec<Entry> = rows.into_iter().map(read).collect();
         let through = entries.last().and_then(Entry::place);
-        assert!(self.queue.loaded(Ticket(self.tickets), (through, None), entries));
+        assert!(self.queue.loaded(Ticket(self.tickets), through, None, entries));
     }
 
     fn stored(&mut self, through: u64) -> Option<(u64, u64)> {
@@ -131,12 +133,14 @@ impl Desk {
         self.queue.shares.iter().map(|(_, share)| share.unwritten).sum()
     }
 
-    /// The numbers of refused letters that leave, and the last number that was stored behind them.
+    /// Returns the numbers of the refused letters that are removed, and the last number stored
+    /// behind them.
     fn refused(&mut self) -> (Vec<u64>, u64) {
-        let (mut numbers, mut shown) = (Vec::new(), 0);
+        let mut numbers = Vec::new();
+        let mut shown = 0;
         while let Some(left) = self.queue.next_refused() {
-            let place = left.entry.place().expect("the disk has it");
-            assert!(self.disk.remove(&place).is_some(), "the disk has it");
+            let place = left.entry.place().expect("it is on disk");
+            assert!(self.disk.remove(&place).is_some(), "it is on disk");
             numbers.push(left.entry.id.number);
             self.queue.refusal_ended();
             shown = self
@@ -148,31 +152,31 @@ impl Desk {
 }
 
 #[test]
-fn a_refused_letter_is_written_before_it_leaves() {
+fn refused_letter_is_written_before_it_is_removed() {
     let mut desk = Desk::default();
     desk.push(1..=5, 10);
     desk.hand_all();
     assert!(desk.queue.refuse(TOM, id(2), Reason::Full) && !desk.queue.refuse(TOM, id(2), Reason::Full));
-    assert!(!desk.queue.refuse(TOM, id(6), Reason::Full), "it was not handed");
-    assert_eq!(desk.stored(4), Some((1, 1)), "what is behind it waits");
+    assert!(!desk.queue.refuse(TOM, id(6), Reason::Full), "it was not sent");
+    assert_eq!(desk.stored(4), Some((1, 1)), "letters behind it wait");
     assert_eq!(desk.refused(), (vec![], 0));
-    assert_eq!(desk.write(START, false), [2, 3, 4, 5], "at once, with all there are");
+    assert_eq!(desk.write(START, false), [2, 3, 4, 5], "at once, with all others");
     assert_eq!(desk.commit(), [2, 3, 4, 5]);
     assert_eq!(desk.refused(), (vec![2], 4));
     assert_eq!(desk.stored(5), Some((1, 5)));
     assert!(desk.disk.is_empty() && !desk.queue.has_mail() && desk.queue.unwritten == 0);
 }
 
-/// The next session is handed the letter again, and may refuse it again.
+/// The next session gets the letter again, and may refuse it again.
 #[test]
-fn refusal_of_an_unwritten_letter_ends_with_the_session() {
+fn refusal_of_unwritten_letter_ends_with_session() {
     let mut desk = Desk::default();
     desk.push(1..=2, 10);
     desk.hand_all();
     assert!(desk.queue.refuse(TOM, id(1), Reason::Full));
     assert_eq!(desk.stored(2), None);
     desk.queue.session_ended();
-    assert_eq!(desk.hand_all(), [1, 2], "the next session is asked again");
+    assert_eq!(desk.hand_all(), [1, 2], "the next session gets both");
     assert_eq!(desk.stored(2), Some((2, 2)));
 }
 
@@ -181,7 +185,7 @@ fn letters_leave_in_order_and_only_when_stored() {
     let mut desk = Desk::default();
     desk.push(1..=3, 10);
     assert!(desk.offer(Author::Echo, 1, 10));
-    assert_eq!(desk.stored(3), None, "nothing is handed yet");
+    assert_eq!(desk.stored(3), None, "nothing is sent yet");
     assert_eq!(desk.hand_all(), [1, 2, 3, 1]);
     assert_eq!(desk.stored(2), Some((2, 2)));
     assert_eq!(desk.stored(2), None);
@@ -189,11 +193,12 @@ fn letters_leave_in_order_and_only_when_stored() {
     assert_eq!(desk.stored(9), Some((1, 3)));
     assert!(desk.queue.stored(Author::Echo, OUTBOX, all(1), &mut Parcels::default()).is_some());
     assert!(desk.queue.next_waiting().is_none() && !desk.queue.has_mail());
-    assert_eq!((desk.queue.memory_only, desk.queue.unwritten), (0, 0));
+    assert_eq!(desk.queue.memory_only, 0);
+    assert_eq!(desk.queue.unwritten, 0);
 }
 
 #[test]
-fn what_is_stored_in_time_never_touches_the_disk() {
+fn letters_stored_in_time_are_never_written() {
     let mut desk = Desk::default();
     desk.push(1..=3, 10);
     desk.hand_all();
@@ -206,7 +211,7 @@ fn what_is_stored_in_time_never_touches_the_disk() {
 }
 
 #[test]
-fn what_is_not_stored_in_time_is_written_oldest_first_and_only_once() {
+fn letters_not_stored_in_time_are_written_once_oldest_first() {
     let mut desk = Desk::default();
     desk.push(1..=3, 10);
     desk.hand_all();
@@ -215,7 +220,7 @@ fn what_is_not_stored_in_time_is_written_oldest_first_and_only_once() {
     assert_eq!(desk.write(START + SPILL_AFTER, false), [0; 0], "one batch at a time");
     assert_eq!(desk.commit(), [1, 2, 3]);
     assert_eq!(desk.write(START + SPILL_AFTER, false), [4]);
-    assert_eq!(desk.stored(4), Some((3, 3)), "4 was not handed yet");
+    assert_eq!(desk.stored(4), Some((3, 3)), "4 was not sent yet");
     assert_eq!(desk.commit(), [4]);
     assert_eq!(desk.hand_all(), [0; 0], "4 is on disk only");
     desk.load(9);
@@ -225,11 +230,11 @@ fn what_is_not_stored_in_time_is_written_oldest_first_and_only_once() {
 }
 
 #[test]
-fn beyond_its_memory_a_queue_is_written_at_once_from_the_front() {
+fn mailbox_over_memory_limit_is_written_from_front() {
     let mut desk = Desk::default();
     desk.push(1..=20, 16 * 1024);
     assert!(desk.queue.is_too_big());
-    assert_eq!(desk.write(START, false), [1, 2, 3, 4, 5], "until what is left may stay");
+    assert_eq!(desk.write(START, false), [1, 2, 3, 4, 5], "until the rest is within the limit");
     assert!(!desk.queue.is_too_big());
     assert_eq!(desk.commit(), [1, 2, 3, 4, 5]);
     assert_eq!(desk.queue.whereabouts(), (15, 0, 5));
@@ -241,7 +246,7 @@ fn beyond_its_memory_a_queue_is_written_at_once_from_the_front() {
 }
 
 #[test]
-fn a_dead_session_puts_everything_on_disk_and_the_next_one_gets_it_in_order() {
+fn ended_session_spills_all_and_next_one_gets_them_in_order() {
     let mut desk = Desk::default();
     desk.push(1..=6, 10);
     desk.hand_all();
@@ -266,18 +271,19 @@ fn a_dead_session_puts_everything_on_disk_and_the_next_one_gets_it_in_order() {
 }
 
 #[test]
-fn a_mailbox_found_at_the_start_comes_before_anything_newer() {
+fn restored_letters_come_before_newer_ones() {
     let mut before = Desk::default();
     before.push(1..=5, 10);
     before.write(START, true);
     before.commit();
-    let (disk, last_place) = (before.disk, before.last_place);
+    let disk = before.disk;
+    let last_place = before.last_place;
     let mut desk = Desk { disk, last_place, ..Desk::default() };
     desk.queue.found_on_disk(TOM, 5, 50, last_place);
     desk.push(6..=6, 10);
     assert_eq!(desk.hand_all(), [0; 0]);
     let may_have_arrived = |place| desk.queue.may_have_arrived(place);
-    assert!(may_have_arrived(5) && !may_have_arrived(6), "nobody knows what was handed over before");
+    assert!(may_have_arrived(5) && !may_have_arrived(6), "earlier sessions are unknown");
     desk.load(2);
     assert_eq!(desk.hand_all(), [1, 2]);
     desk.load(9);
@@ -287,7 +293,7 @@ fn a_mailbox_found_at_the_start_comes_before_anything_newer() {
 }
 
 #[test]
-fn rows_for_an_earlier_session_are_not_taken() {
+fn rows_for_ended_session_are_ignored() {
     let mut desk = Desk::default();
     desk.push(1..=2, 10);
     desk.write(START, true);
@@ -296,23 +302,23 @@ fn rows_for_an_earlier_session_are_not_taken() {
     desk.queue.mark_loading(Ticket(70));
     assert_eq!(desk.queue.wants_rows(START, None), None, "one load at a time");
     desk.queue.session_ended();
-    assert!(!desk.queue.loaded(Ticket(70), (Some(2), None), Vec::new()));
+    assert!(!desk.queue.loaded(Ticket(70), Some(2), None, Vec::new()));
     desk.load(9);
     assert_eq!(desk.hand_all(), [1, 2]);
 }
 
 #[test]
-fn a_disk_that_has_less_than_was_counted_holds_nothing_up() {
+fn disk_with_fewer_letters_than_counted_blocks_nothing() {
     let mut desk = Desk::default();
     desk.queue.found_on_disk(TOM, 3, 30, 3);
     desk.push(1..=1, 10);
     desk.load(9);
-    assert_eq!(desk.queue.wants_rows(START, None), None, "it is not asked again and again");
+    assert_eq!(desk.queue.wants_rows(START, None), None, "no further loads");
     assert_eq!(desk.hand_all(), [1]);
 }
 
 #[test]
-fn share_is_full_before_the_queue_in_memory_and_on_disk() {
+fn sender_limit_is_reached_before_mailbox_limit() {
     let limits = Limits { pair_letters: 2, queue_letters: 6, ..Limits::default() };
     let mut desk = Desk { limits, ..Desk::default() };
     desk.push(1..=2, 1);
@@ -328,7 +334,7 @@ fn share_is_full_before_the_queue_in_memory_and_on_disk() {
     assert!(!desk.offer(TOM, 2, 1));
 }
 
-/// Takes as many letters of each of `many` authors in turn as it can; how many each has then.
+/// Offers letters of `many` senders in turn. Returns how many of each are taken.
 fn fill(desk: &mut Desk, many: usize, sender: Sender) -> Vec<usize> {
     let mut taken = vec![0; many];
     for number in 1..=200 {
@@ -341,9 +347,10 @@ fn fill(desk: &mut Desk, many: usize, sender: Sender) -> Vec<usize> {
 }
 
 #[test]
-fn greedy_senders_leave_as_much_free_as_each_has() {
+fn greedy_senders_leave_as_much_free_as_each_uses() {
     for by_bytes in [true, false] {
-        let (queue_letters, queue_bytes) = if by_bytes { (10_000, 1_200) } else { (120, 1 << 20) };
+        let queue_letters = if by_bytes { 10_000 } else { 120 };
+        let queue_bytes = if by_bytes { 1_200 } else { 1 << 20 };
         let limits = Limits { queue_letters, queue_bytes, ..Limits::default() };
         for many in [1, 2, 3, 5, 11] {
             let mut desk = Desk { limits: limits.clone(), ..Desk::default() };
@@ -354,13 +361,13 @@ fn greedy_senders_leave_as_much_free_as_each_has() {
             assert!(taken.iter().all(|taken| (most..=most + 1).contains(taken)), "{many}: {taken:?}");
             let friend = |desk: &mut Desk, n| desk.offer_entry(entry(TOM, n, 10), Sender::Known);
             let of_friend = (1..=200).filter(|n| friend(&mut desk, *n)).count();
-            assert!(of_friend >= 15, "half of the quarter that is kept: {of_friend}");
+            assert!(of_friend >= 15, "half of the reserved quarter: {of_friend}");
         }
     }
 }
 
 #[test]
-fn longest_letter_fits_into_an_empty_mailbox() {
+fn longest_letter_fits_into_empty_mailbox() {
     let tiny = Limits { queue_bytes: 1_000, ..Limits::default() };
     let few = Limits { all_bytes: 160_000, sender_bytes: 5_000, memory_bytes: 9_000, ..Limits::default() };
     for limits in [Limits::default(), tiny, few] {
@@ -376,19 +383,19 @@ fn longest_letter_fits_into_an_empty_mailbox() {
 }
 
 #[test]
-fn a_delivered_letter_that_the_disk_still_has_leaves_the_count_once() {
+fn delivered_letter_still_on_disk_leaves_count_once() {
     let mut desk = Desk::default();
     desk.queue.found_on_disk(TOM, 2, 20, 2);
     let count = |desk: &Desk| (desk.queue.total.letters, desk.queue.on_disk);
     desk.queue.was_left(1, TOM, 10);
-    assert_eq!(count(&desk), (1, 1), "an earlier process delivered it");
+    assert_eq!(count(&desk), (1, 1), "a previous process delivered it");
     desk.queue.was_left(1, TOM, 10);
     desk.queue.was_left(3, TOM, 10);
-    assert_eq!(count(&desk), (1, 1), "it has left, or this process delivered it");
+    assert_eq!(count(&desk), (1, 1), "it is not counted, or this process delivered it");
 }
 
 #[test]
-fn a_disk_that_cannot_follow_fills_no_memory() {
+fn slow_disk_does_not_fill_memory() {
     let mut desk = Desk::default();
     desk.push(1..=1, 64 * 1024);
     desk.write(START, true);
@@ -396,11 +403,13 @@ fn a_disk_that_cannot_follow_fills_no_memory() {
     assert!((taken + 1) * 64 * 1024 <= UNWRITTEN_MAX / 2 && taken > 20, "{taken}");
 }
 
-/// What the disk does not have yet is shared like the mailbox, while it is slow and while it fails.
+/// The space for letters that are not on disk yet is shared like the mailbox, on a slow and a
+/// failing disk.
 #[test]
-fn sender_ahead_of_the_disk_leaves_room_to_others() {
+fn sender_ahead_of_disk_leaves_space_to_others() {
     for is_failing in [false, true] {
-        let (mut desk, len) = (Desk::default(), 8 * 1024);
+        let mut desk = Desk::default();
+        let len = 8 * 1024;
         desk.push(1..=1, len);
         desk.write(START, true);
         if is_failing {
@@ -419,7 +428,7 @@ fn sender_ahead_of_the_disk_leaves_room_to_others() {
 }
 
 #[test]
-fn a_failed_write_refuses_letters_of_one_who_is_away_and_keeps_others() {
+fn failed_write_refuses_only_letters_to_offline_recipient() {
     let mut desk = Desk::default();
     desk.push(1..=2, 10);
     desk.hand_all();
@@ -427,7 +436,7 @@ fn a_failed_write_refuses_letters_of_one_who_is_away_and_keeps_others() {
     let failed_at = START + SPILL_AFTER;
     assert_eq!(desk.queue.failed(failed_at, desk.queue.writing.unwrap(), false), []);
     assert_eq!(desk.queue.whereabouts(), (2, 0, 0));
-    assert_eq!(desk.write(failed_at, false), [0; 0], "not at once again");
+    assert_eq!(desk.write(failed_at, false), [0; 0], "no retry at once");
     assert_eq!(desk.queue.next_deadline(), Some(failed_at + SPILL_AFTER));
     assert_eq!(desk.stored(1), Some((1, 1)), "the recipient may still take them");
     desk.queue.session_ended();
@@ -437,11 +446,12 @@ fn a_failed_write_refuses_letters_of_one_who_is_away_and_keeps_others() {
     let refused: Vec<_> = refused.iter().map(|e| (e.id.number, e.was_handed)).collect();
     assert_eq!(refused, [(2, true), (3, false)], "2 may have arrived");
     assert!(!desk.queue.has_mail());
-    assert_eq!((desk.queue.memory_only, desk.queue.unwritten), (0, 0));
+    assert_eq!(desk.queue.memory_only, 0);
+    assert_eq!(desk.queue.unwritten, 0);
 }
 
 #[test]
-fn a_letter_stored_while_it_is_written_leaves_the_disk_too() {
+fn letter_stored_during_its_write_is_removed_from_disk() {
     let mut desk = Desk::default();
     desk.push(1..=2, 10);
     desk.hand_all();
@@ -452,7 +462,7 @@ fn a_letter_stored_while_it_is_written_leaves_the_disk_too() {
 }
 
 #[test]
-fn no_more_than_a_bounded_number_is_handed() {
+fn number_of_sent_letters_is_bounded() {
     let mut desk = Desk::default();
     desk.push(1..=HANDED_MAX as u64 + 1, 0);
     assert_eq!(desk.hand_all().len(), HANDED_MAX);
@@ -488,12 +498,17 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// Whatever happens in whatever order: within one session letters come in order, no letter is accepted before the
-    /// disk or the recipient has it, and none is lost.
+    /// For any order of events, letters arrive in order within one session, and none is lost. None
+    /// is accepted before the disk or the recipient has it.
     #[test]
     fn no_letter_is_lost_or_overtaken(steps in prop::collection::vec(step(), 1..200)) {
-        let (mut desk, mut pushed, mut shown, mut accepted) = (Desk::default(), 0, 0, 0);
-        let (mut now, mut last_handed, mut refused) = (START, 0, std::collections::BTreeSet::new());
+        let mut desk = Desk::default();
+        let mut pushed = 0;
+        let mut shown = 0;
+        let mut accepted = 0;
+        let mut now = START;
+        let mut last_handed = 0;
+        let mut refused = std::collections::BTreeSet::new();
         for step in steps {
             now = now + std::time::Duration::from_millis(200);
             match step {

@@ -1,5 +1,5 @@
-//! Sessions of members that say nothing: packed into a few hundred bytes until something happens. Most of a relay's
-//! sessions are of these.
+//! Hibernation: idle sessions of members are packed into a few hundred bytes until something
+//! happens. Most of a relay's sessions are idle.
 
 use std::time::Duration;
 
@@ -17,37 +17,40 @@ use crate::wire::features::Features;
 
 use super::{Session, Sessions, SignIn, Slot, offline_at};
 
-/// A session in which nothing was said for so long is packed; a keep-alive is nothing said. Long against the pauses of a
-/// conversation between programs, short enough that few of those who have just signed in are awake at once.
+/// Sessions idle for this long are hibernated. Keep-alives do not count as activity.
+///
+/// 1 s: longer than the pauses between programs that exchange letters. It is short enough that few
+/// of the members that have just signed in are awake at once.
 pub(super) const REST_AFTER: Duration = Duration::from_secs(1);
 
-/// One entry of the table.
+/// An entry of the table.
 pub(super) enum Entry {
     Awake(Box<Session>),
     Asleep(Asleep),
 }
 
-/// A session of a member that is here and says nothing.
+/// A hibernated session of a member.
 pub(super) struct Asleep {
-    /// What changes while it sleeps ([`Head`]), its key, its peer, and what else there is of it.
+    /// The part that changes during hibernation ([`Head`]), the key, the peer, and the rest.
     packed: Zeroizing<Box<[u8]>>,
-    /// What it said about letters it does not want, if it did.
+    /// Its block list and allow list, if any.
     screen: Seldom<Screen>,
 }
 
-/// What stands first, in places of a fixed size.
+/// Fields at the start of the packed bytes, in fixed positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Head {
-    /// The keep-alives that were answered since it was packed. [`Beats::last`] is when it was last heard in any case.
+    /// Keep-alives answered since it was packed. [`Beats::last`] is the time of the last packet in
+    /// any case.
     beats: Beats,
-    /// When it is looked at next.
+    /// Its scheduled deadline.
     scheduled: Option<Tick>,
-    /// The disk has, or is being given, where it is.
+    /// Whether its session hint is on disk or being written.
     noted: bool,
 }
 
 const HEAD_LEN: usize = size_of::<u32>() + 2 * size_of::<u64>() + 1;
-/// Stands for no moment.
+/// Encodes a missing time.
 const NEVER: u64 = u64::MAX;
 
 impl Head {
@@ -62,15 +65,17 @@ impl Head {
     }
 
     fn read(from: &mut Unpacker<'_>) -> Head {
-        let (count, last) = (u32::from_le_bytes(from.bytes()), u64::from_le_bytes(from.bytes()));
+        let count = u32::from_le_bytes(from.bytes());
+        let last = u64::from_le_bytes(from.bytes());
         let scheduled = Some(u64::from_le_bytes(from.bytes())).filter(|tick| *tick != NEVER);
-        let (beats, noted) = (Beats { count, last: Tick::from_micros(last) }, from.bytes() == [1]);
+        let beats = Beats { count, last: Tick::from_micros(last) };
+        let noted = from.bytes() == [1];
         Head { beats, scheduled: scheduled.map(Tick::from_micros), noted }
     }
 }
 
 impl Asleep {
-    /// Packs a session that may rest, in `scratch`.
+    /// Packs a session that may hibernate, using `scratch` as a buffer.
     fn new(session: &mut Session, member: MemberId, scratch: &mut Vec<u8>) -> Asleep {
         scratch.clear();
         let beats = Beats { count: 0, last: session.peer.link().last_heard() };
@@ -86,16 +91,19 @@ impl Asleep {
         Asleep { packed: Zeroizing::new(scratch[..].into()), screen }
     }
 
-    /// Apart from those who ask for a session that is awake, as almost all do: it takes kilobytes of stack, and a function
-    /// with so many touches each page of them whenever it is called.
+    /// Unpacks the session.
+    ///
+    /// Never inlined: it needs kilobytes of stack, and a function with such a frame touches each
+    /// page of it on every call. Almost all callers find the session awake.
     #[cold]
     #[inline(never)]
     fn wake(&mut self) -> Box<Session> {
         let Head { beats, scheduled, noted } = self.head();
         let (key, member, mut from) = self.open();
-        let (peer, serial) = (Peer::unpack(&mut from, beats), from.number());
+        let peer = Peer::unpack(&mut from, beats);
+        let serial = from.number();
         let mut session = Session::new(peer, key, serial, Tick::ZERO);
-        session.features = Features(u32::try_from(from.number()).expect("it was packed as one"));
+        session.features = Features(u32::try_from(from.number()).expect("packed from a `u32`"));
         session.said = session.peer.link().progress();
         session.sign_in = SignIn::Done(member);
         session.scheduled = scheduled;
@@ -104,7 +112,7 @@ impl Asleep {
         Box::new(session)
     }
 
-    /// The key, the member, and the rest from its peer on.
+    /// Returns the key, the member, and the rest from the peer on.
     fn open(&self) -> (PublicKey, MemberId, Unpacker<'_>) {
         let mut from = Unpacker::new(&self.packed[HEAD_LEN..]);
         (PublicKey(from.bytes()), MemberId(from.size()), from)
@@ -132,14 +140,14 @@ impl Entry {
         }
     }
 
-    /// The session, woken if need be.
+    /// Returns the session, unpacked if necessary.
     pub(super) fn wake(&mut self) -> &mut Session {
         if let Entry::Asleep(asleep) = self {
             *self = Entry::Awake(asleep.wake());
         }
         match self {
             Entry::Awake(session) => session,
-            Entry::Asleep(_) => unreachable!("it was just woken"),
+            Entry::Asleep(_) => unreachable!("just unpacked"),
         }
     }
 
@@ -165,7 +173,7 @@ impl Entry {
         }
     }
 
-    /// Its name, if a handshake may continue it.
+    /// Returns its identifier, if a handshake may continue it.
     pub(super) fn id_to_continue(&self) -> Option<SessionId> {
         match self {
             Entry::Awake(session) => session.is_live().then(|| session.peer.id()),
@@ -173,7 +181,7 @@ impl Entry {
         }
     }
 
-    /// Whether its other end was heard lately.
+    /// Whether its client was heard recently.
     pub(super) fn is_heard(&self) -> bool {
         self.awake().is_none_or(|session| !session.lost)
     }
@@ -185,7 +193,7 @@ impl Entry {
         }
     }
 
-    /// Shows the peer to `look`.
+    /// Calls `look` with the peer.
     pub(super) fn look_at_peer<T>(&self, look: impl FnOnce(&Peer) -> T) -> T {
         match self {
             Entry::Awake(session) => look(&session.peer),
@@ -195,16 +203,18 @@ impl Entry {
 }
 
 impl Session {
-    /// Notes whether something was said since it was asked last.
+    /// Records whether there was activity since the last call.
     pub(super) fn note_talk(&mut self, now: Tick) {
         let said = self.peer.link().progress();
         if said != self.said {
-            (self.said, self.said_at) = (said, now);
+            self.said = said;
+            self.said_at = now;
             self.rest_at.get_or_insert(now + REST_AFTER);
         }
     }
 
-    /// It may be time to rest, unless something was said meanwhile.
+    /// Clears the time of the hibernation check once it is reached, or moves it if there was
+    /// activity.
     pub(super) fn handle_rest_time(&mut self, now: Tick) {
         if self.rest_at.is_some_and(|at| at <= now) {
             self.rest_at = Some(self.said_at + REST_AFTER).filter(|at| *at > now);
@@ -229,7 +239,7 @@ impl Session {
 }
 
 impl Sessions {
-    /// Packs the session, if nothing is to be done for it and nothing was said in it lately: whose it is.
+    /// Hibernates the session if it is idle and nothing is pending for it. Returns its member.
     pub(super) fn lull(&mut self, slot: Slot) -> Option<MemberId> {
         let entry = self.slab.get_mut(slot.0)?;
         let Entry::Awake(session) = entry else { return None };
@@ -238,15 +248,19 @@ impl Sessions {
         Some(member)
     }
 
-    /// Whether a packet may be given to a session: one that sleeps is woken only by what it opens.
+    /// Whether a packet may be passed to a session. A hibernated session is woken only by an
+    /// authentic packet.
     pub(super) fn may_wake(&mut self, slot: Slot, (now, path): (Tick, Path), bytes: &[u8]) -> bool {
         let Some(Entry::Asleep(asleep)) = self.slab.get(slot.0) else { return true };
-        let (beats, (_, _, mut from)) = (asleep.head().beats, asleep.open());
+        let beats = asleep.head().beats;
+        let (_, _, mut from) = asleep.open();
         Peer::opens_at_rest(&mut from, beats, (now, path), bytes, &mut self.scratch)
     }
 
-    /// Answers what keeps a session alive that sleeps; it sleeps on. `notes_full`: no more sessions are noted, so that
-    /// there is nothing to be made up for where this one is not.
+    /// Answers a keep-alive of a hibernated session without waking it.
+    ///
+    /// `notes_full`: no more session hints are written, so a session without a hint is not woken to
+    /// get one.
     pub(super) fn answer_asleep(
         &mut self,
         slot: Slot,
@@ -269,10 +283,12 @@ impl Sessions {
         answered
     }
 
-    /// The deadline of a session that sleeps came, and it was heard since it was set: it sleeps on.
+    /// Handles the deadline of a hibernated session. Returns `true` if it was heard since the
+    /// deadline was set, and therefore stays hibernated.
     pub(super) fn sleep_on(
         &mut self,
-        (now, tick): (Tick, Tick),
+        now: Tick,
+        tick: Tick,
         slot: Slot,
         deadlines: &mut Deadlines<Timer>,
     ) -> bool {
@@ -298,8 +314,9 @@ mod tests {
     use crate::session::{Keys, Lifetime};
 
     fn peer(role: Role) -> Peer {
-        let (path, id, rng) =
-            (Path::Udp(([192, 0, 2, 1], 1).into()), SessionId([1; 16]), Rng::from_seed([1; 32]));
+        let path = Path::Udp(([192, 0, 2, 1], 1).into());
+        let id = SessionId([1; 16]);
+        let rng = Rng::from_seed([1; 32]);
         let keys = match role {
             Role::Client => Keys::new(1, 2, [3; 32], [4; 32]),
             Role::Relay => Keys::new(2, 1, [4; 32], [3; 32]),
@@ -312,9 +329,10 @@ mod tests {
         session_and_client().0
     }
 
-    /// A session whose member has just come, at the end of its first turn.
+    /// Returns a session whose member has just signed in, at the end of its first turn.
     fn session_and_client() -> (Session, Peer) {
-        let (mut client, mut relay) = (peer(Role::Client), peer(Role::Relay));
+        let mut client = peer(Role::Client);
+        let mut relay = peer(Role::Relay);
         let mut out = Outputs::<(), ()>::default();
         client.poke();
         client.flush(Tick::ZERO, &mut out);
@@ -329,7 +347,8 @@ mod tests {
         (session, client)
     }
 
-    /// Whatever it looks like: a probe, a long packet, one on another path or carrier, one of a number far ahead.
+    /// Any kind of packet: a probe, a long packet, one on another path or carrier, one with a
+    /// number far ahead.
     #[test]
     fn forged_packets_wake_no_session() {
         let (mut session, mut client) = session_and_client();
@@ -337,7 +356,7 @@ mod tests {
         let mut sessions = Sessions::new(&crate::relay::Limits::default());
         sessions.insert(session);
         let slot = Slot(0);
-        sessions.lull(slot).expect("it may rest");
+        sessions.lull(slot).expect("the session is idle");
         let mut out = Outputs::<(), ()>::default();
         let paths = [
             Path::Udp(([192, 0, 2, 1], 1).into()),
@@ -353,14 +372,14 @@ mod tests {
             let mut forged = genuine.to_vec();
             *forged.last_mut().unwrap() ^= 1;
             assert!(!sessions.may_wake(slot, (Tick::ZERO, *path), &forged));
-            assert!(sessions.awake(slot).is_none(), "it sleeps on");
+            assert!(sessions.awake(slot).is_none(), "it stays hibernated");
             assert!(sessions.may_wake(slot, (Tick::ZERO, *path), genuine));
         }
         assert_eq!(out.effects.len(), paths.len());
     }
 
     #[test]
-    fn an_idle_session_and_its_member_take_little() {
+    fn idle_session_and_its_member_are_small() {
         let mut session = session();
         assert!(session.may_rest());
         let asleep = Asleep::new(&mut session, MemberId(99_999), &mut Vec::new());
@@ -370,9 +389,10 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_wakes_is_what_it_was() {
+    fn session_is_unchanged_by_hibernation() {
         let mut session = session();
-        (session.noted, session.screen.only) = (session.whereabouts(), Some(Default::default()));
+        session.noted = session.whereabouts();
+        session.screen.only = Some(Default::default());
         let before = (session.key, session.serial, session.member(), session.noted, session.scheduled);
         let packed = |session: &Session| {
             let mut packed = Vec::new();
@@ -381,8 +401,11 @@ mod tests {
         };
         let peer = packed(&session);
         let mut entry = Entry::Asleep(Asleep::new(&mut session, MemberId(99_999), &mut Vec::new()));
-        assert_eq!((entry.key(), entry.member(), entry.path()), (before.0, before.2, session.peer.path()));
-        assert_eq!((entry.id_to_continue(), entry.is_heard()), (Some(SessionId([1; 16])), true));
+        assert_eq!(entry.key(), before.0);
+        assert_eq!(entry.member(), before.2);
+        assert_eq!(entry.path(), session.peer.path());
+        assert_eq!(entry.id_to_continue(), Some(SessionId([1; 16])));
+        assert!(entry.is_heard());
         assert!(entry.screen().only.is_some());
         let woken = entry.wake();
         assert_eq!(packed(woken), peer);
@@ -391,18 +414,19 @@ mod tests {
     }
 
     #[test]
-    fn whoever_talks_rests_a_second_after_the_last_word() {
+    fn session_may_hibernate_1_s_after_last_activity() {
         let mut session = session();
         let at = |millis| Tick::ZERO + Duration::from_millis(millis);
         session.note_talk(at(0));
-        assert_eq!(session.rest_at, None, "a keep-alive is nothing said");
+        assert_eq!(session.rest_at, None, "a keep-alive is not activity");
         session.said = 7;
         session.note_talk(at(10));
         session.said = 8;
         session.note_talk(at(500));
         assert_eq!(session.rest_at, Some(at(1_010)));
         session.handle_rest_time(at(1_010));
-        assert_eq!((session.rest_at, session.may_rest()), (Some(at(1_500)), false));
+        assert_eq!(session.rest_at, Some(at(1_500)));
+        assert!(!session.may_rest());
         session.handle_rest_time(at(1_500));
         assert!(session.may_rest());
         session.throttled_until = Some(at(9_000));

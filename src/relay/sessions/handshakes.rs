@@ -1,4 +1,5 @@
-//! First handshake messages: checked as they come, opened at the turn's end, when the packets of sessions have been handled.
+//! First handshake messages: checked on arrival and opened at the end of the turn, after the
+//! packets of sessions.
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -11,11 +12,12 @@ use crate::session::{FORGED_COST_US, GRANTED_COST_US, Lifetime, Offer, SessionId
 
 use super::{Session, Sessions, Slot};
 
-/// Bytes of first messages that wait for the turn's end; what does not find room is opened as it comes. The budget admits
-/// 28 at once, of 1,200 bytes on UDP and 16 KiB at most on TCP.
+/// Bytes of first messages that wait for the end of the turn; a message without space is opened
+/// immediately. The budget admits 28 at once, each of 1,200 bytes over UDP and at most 16 KiB over
+/// TCP.
 const ARRIVALS_BYTES_MAX: usize = 256 * 1024;
 
-/// First messages that were admitted in this turn and wait for its end. Two reused buffers.
+/// First messages admitted in this turn. Two reused buffers.
 #[derive(Debug, Default)]
 pub(in crate::relay) struct Arrivals {
     bytes: Vec<u8>,
@@ -23,7 +25,7 @@ pub(in crate::relay) struct Arrivals {
 }
 
 impl Arrivals {
-    /// Keeps a copy; whether there was room.
+    /// Stores a copy. Returns whether there was space.
     fn keep(&mut self, path: Path, source: Source, bytes: &[u8]) -> bool {
         let start = self.bytes.len();
         if start + bytes.len() > ARRIVALS_BYTES_MAX {
@@ -36,8 +38,9 @@ impl Arrivals {
 }
 
 impl Sessions {
-    /// The newest handshake of this identity that is not confirmed, if one with this counter comes too late after those
-    /// that are not: it is one of them, or older than as many as there may be.
+    /// Returns the newest unconfirmed handshake of this identity if this one comes too late. Its
+    /// counter then repeats one of theirs, or is lower than all while the maximum number is
+    /// pending.
     fn too_late_for(&self, offer: &Offer) -> Option<u64> {
         let pending = || self.pending_of(offer).map(|(handshake, _)| handshake);
         let counter = offer.hello.counter;
@@ -47,13 +50,14 @@ impl Sessions {
         pending().max().filter(|_| is_late)
     }
 
-    /// The unconfirmed session of this key with the oldest handshake, if there are as many as there may be.
+    /// Returns the unconfirmed session of this key with the oldest handshake, if the key has the
+    /// maximum number.
     fn crowded_out(&self, offer: &Offer) -> Option<Slot> {
         let oldest = self.pending_of(offer).min_by_key(|(handshake, _)| *handshake);
         oldest.filter(|_| self.pending_of(offer).count() >= PENDING_MAX).map(|(_, slot)| slot)
     }
 
-    /// The unconfirmed sessions of an identity, and the counters of their handshakes.
+    /// Returns the unconfirmed sessions of an identity, with the counters of their handshakes.
     fn pending_of(&self, offer: &Offer) -> impl Iterator<Item = (u64, Slot)> + '_ {
         let unconfirmed = |slot: Slot| self.awake(slot).filter(|session| !session.peer.is_confirmed());
         let handshake = move |slot| Some((unconfirmed(slot)?.peer.newest_waiting()?, slot));
@@ -69,7 +73,7 @@ impl Relay {
         let verdict = self.responder.check_init(now.tick, path, source, bytes, &mut answer);
         match verdict {
             Verdict::Admitted(source) if !self.arrivals.keep(path, source, bytes) => {
-                self.open_init(now, (path, source), bytes, &mut answer, out);
+                self.open_init(now, path, source, bytes, &mut answer, out);
             }
             Verdict::Cookie => self.stats.cookies += 1,
             Verdict::Elsewhere(index) => self.shaken_elsewhere(path, index),
@@ -80,7 +84,8 @@ impl Relay {
         self.answer = answer;
     }
 
-    /// The handshake that gave us this index was answered on this path too.
+    /// Handles a copy of an answered handshake that arrived on another path. `index` was returned
+    /// in the answer.
     fn shaken_elsewhere(&mut self, path: Path, index: u32) {
         let slot = self.sessions.indexes.get(index).copied();
         if let Some(session) = slot.and_then(|slot| self.sessions.get_mut(slot)) {
@@ -88,7 +93,7 @@ impl Relay {
         }
     }
 
-    /// Opens what was admitted in this turn, one after the other.
+    /// Opens the messages admitted in this turn.
     pub(in crate::relay) fn open_arrivals(&mut self, now: Now, out: &mut Out) {
         if self.arrivals.waiting.is_empty() {
             return;
@@ -96,15 +101,16 @@ impl Relay {
         let mut arrivals = std::mem::take(&mut self.arrivals);
         let mut answer = std::mem::take(&mut self.answer);
         for (path, source, range) in arrivals.waiting.drain(..) {
-            // The connection may be gone since.
+            // The connection may have been closed since.
             if self.source_of(path).is_some() {
                 answer.clear();
-                self.open_init(now, (path, source), &arrivals.bytes[range], &mut answer, out);
+                self.open_init(now, path, source, &arrivals.bytes[range], &mut answer, out);
                 self.send_answer(now.tick, path, &answer, out);
             }
         }
         arrivals.bytes.clear();
-        (self.arrivals, self.answer) = (arrivals, answer);
+        self.arrivals = arrivals;
+        self.answer = answer;
     }
 
     fn source_of(&self, path: Path) -> Option<SocketAddr> {
@@ -126,7 +132,8 @@ impl Relay {
     fn open_init(
         &mut self,
         now: Now,
-        (path, source): (Path, Source),
+        path: Path,
+        source: Source,
         bytes: &[u8],
         answer: &mut Vec<u8>,
         out: &mut Out,
@@ -177,7 +184,8 @@ impl Relay {
         }
         let slot = Slot(self.sessions.slab.vacant_key());
         let Some(index) = self.sessions.indexes.allocate(&mut self.rng, slot) else { return };
-        let (key, path) = (offer.client, offer.path);
+        let key = offer.client;
+        let path = offer.path;
         let id = SessionId::random(&mut self.rng);
         let welcome = Welcome { session: id, continued: false, member };
         let keys = self.responder.accept(now.tick, offer, index, &welcome, answer);

@@ -1,34 +1,35 @@
-//! Refusals on their way to an author: those of one conversation that follow each other become one
-//! message for each turn, however many letters were read in it.
+//! Refusals to report to a sender. Those of adjacent letters of one flow become one message per
+//! turn, however many letters were read in it.
 
 use std::collections::BTreeMap;
 
 use crate::base::{LetterId, Name, OutboxId};
 use crate::wire::message::{Nearest, Reason, Refused, ToClient};
 
-/// One letter that is refused.
+/// One refused letter.
 #[derive(Debug)]
 pub(in crate::relay) struct RefusedLetter<'a> {
-    /// The recipient's name as the author wrote it.
+    /// The recipient's name as the sender wrote it.
     pub(in crate::relay) to: &'a str,
     pub(in crate::relay) id: LetterId,
-    /// The number before it, as the author said.
+    /// The preceding number that the sender named.
     pub(in crate::relay) prev: u64,
     pub(in crate::relay) reason: Reason,
     pub(in crate::relay) may_have_arrived: bool,
-    /// Names like the unknown one.
+    /// Names similar to the unknown one.
     pub(in crate::relay) nearest: Vec<Name>,
 }
 
 impl<'a> RefusedLetter<'a> {
-    /// A letter that cannot have arrived, and is next to the one before it.
+    /// Returns the refusal of a letter that cannot have arrived, and directly follows the one
+    /// before it.
     pub(in crate::relay) fn of(to: &'a str, id: LetterId, reason: Reason) -> RefusedLetter<'a> {
-        let (prev, may_have_arrived, nearest) = (id.number.saturating_sub(1), false, Vec::new());
-        RefusedLetter { to, id, prev, reason, may_have_arrived, nearest }
+        let prev = id.number.saturating_sub(1);
+        RefusedLetter { to, id, prev, reason, may_have_arrived: false, nearest: Vec::new() }
     }
 }
 
-/// Letters of one conversation that are refused together.
+/// Adjacent letters of one flow that are refused together.
 #[derive(Debug)]
 struct Run {
     first: u64,
@@ -39,8 +40,8 @@ struct Run {
 }
 
 impl Run {
-    /// Whether a letter continues it: every letter that its author has sent between its ends is in
-    /// it.
+    /// Whether a letter continues the run: the run contains every letter that its sender has sent
+    /// between its ends.
     fn takes(&self, letter: &RefusedLetter<'_>) -> bool {
         let is_next = letter.id.number > self.through
             && (letter.id.number - 1 == self.through || (self.first..=self.through).contains(&letter.prev));
@@ -60,7 +61,7 @@ impl Run {
     }
 }
 
-/// The refusals of one turn; at most one run for each conversation.
+/// The refusals of one turn; at most one run for each flow.
 #[derive(Debug, Default)]
 pub(in crate::relay) struct Refusals {
     runs: BTreeMap<(OutboxId, Box<str>), Run>,
@@ -75,7 +76,7 @@ impl Refusals {
         self.runs.is_empty()
     }
 
-    /// Takes a refusal in; the message of those before it, if it does not continue them.
+    /// Adds a refusal. Returns the message of the run before it, if it does not continue that run.
     pub(in crate::relay) fn add(&mut self, letter: RefusedLetter<'_>) -> Option<Vec<u8>> {
         let key = (letter.id.outbox, Box::from(letter.to));
         if let Some(run) = self.runs.get_mut(&key)
@@ -89,7 +90,7 @@ impl Refusals {
         self.runs.insert(key, run).map(|before| before.encode(id.outbox, letter.to))
     }
 
-    /// The message of one conversation's refusals.
+    /// Removes a flow's run and returns its message.
     #[cold]
     pub(in crate::relay) fn next(&mut self) -> Option<Vec<u8>> {
         let ((outbox, to), run) = self.runs.pop_first()?;
@@ -101,14 +102,15 @@ impl Refusals {
 mod tests {
     use super::*;
 
-    /// What is said of these letters to `TOM` or `JIM`: name, first, last, reason.
+    /// Returns the messages about these letters to `TOM` or `JIM`: name, first, last, reason.
     fn said(letters: &[(&str, u64, u64, Reason)]) -> Vec<(String, u64, u64, Reason)> {
         let mut refusals = Refusals::default();
         let mut messages = Vec::new();
         for (to, number, prev, reason) in letters {
             let id = LetterId { outbox: OutboxId(1), number: *number };
-            let (prev, reason, may_have_arrived, nearest) = (*prev, *reason, false, Vec::new());
-            messages.extend(refusals.add(RefusedLetter { to, id, prev, reason, may_have_arrived, nearest }));
+            let mut refusal = RefusedLetter::of(to, id, *reason);
+            refusal.prev = *prev;
+            messages.extend(refusals.add(refusal));
         }
         messages.extend(std::iter::from_fn(|| refusals.next()));
         let read = |message: &Vec<u8>| match ToClient::decode(message) {
@@ -119,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_of_one_conversation_are_one_message() {
+    fn refusals_of_one_flow_are_one_message() {
         let mut letters = Vec::new();
         for number in 5..=500 {
             letters.push(("TOM", number, number - 1, Reason::Blocked));
@@ -131,13 +133,13 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_were_never_given_out_do_not_part_a_run() {
+    fn unused_numbers_do_not_split_run() {
         let letters = [("TOM", 5, 4, Reason::Blocked), ("TOM", 9, 5, Reason::Blocked)];
         assert_eq!(said(&letters), [("TOM".to_owned(), 5, 9, Reason::Blocked)]);
     }
 
     #[test]
-    fn a_letter_that_does_not_follow_begins_another_run() {
+    fn non_adjacent_letter_begins_another_run() {
         let letters = [
             ("TOM", 5, 4, Reason::TooLong),
             ("TOM", 6, 5, Reason::Behind),

@@ -1,4 +1,4 @@
-//! Packets led to their session, sessions timed out and forgotten.
+//! Dispatches packets to their sessions, and ends silent sessions.
 
 use std::collections::VecDeque;
 
@@ -38,8 +38,8 @@ impl Relay {
         }
     }
 
-    /// Nothing is lost on TCP, so nothing that was is sent again there: a connection that brings what cannot be read
-    /// is of no more use.
+    /// Drops a packet, and closes its connection on TCP: TCP delivers everything once and in order,
+    /// so an unreadable packet will not be repeated.
     pub(super) fn drop_packet(&mut self, now: Tick, path: Path, out: &mut Out) {
         self.stats.dropped += 1;
         if let Path::Tcp(conn) = path {
@@ -107,8 +107,8 @@ impl Relay {
         }
     }
 
-    /// What keeps a session alive that sleeps is answered without waking it; but in the turn after the machine slept all
-    /// are woken, to be told so.
+    /// Answers a keep-alive of a hibernated session without waking it. In the turn after a
+    /// suspension all sessions are woken, to report it.
     fn answer_asleep(&mut self, now: Tick, path: Path, slot: Slot, bytes: &[u8], out: &mut Out) -> Resting {
         match self.woken_at == Some(now) {
             true => Resting::Wakes,
@@ -116,7 +116,8 @@ impl Relay {
         }
     }
 
-    /// A data packet of a session that this relay, perhaps since it started again, knows nothing of.
+    /// Answers a data packet of an unknown session, perhaps one of a previous process, with a
+    /// reset.
     fn reset(&mut self, now: Tick, path: Path, index: u32, out: &mut Out) {
         if self.resets.ready(now, RESET_INTERVAL, RESETS_BURST).is_err() {
             return self.drop_packet(now, path, out);
@@ -155,14 +156,14 @@ impl Relay {
     }
 
     pub(in crate::relay) fn handle_session_time(&mut self, now: Now, tick: Tick, slot: Slot, out: &mut Out) {
-        if self.sessions.sleep_on((now.tick, tick), slot, &mut self.deadlines) {
+        if self.sessions.sleep_on(now.tick, tick, slot, &mut self.deadlines) {
             return;
         }
         let Some(session) = self.sessions.get_mut(slot) else { return };
         if session.scheduled == Some(tick) {
             session.scheduled = None;
         }
-        // Deadlines that have moved back stay where they were; a busy session meets many of them.
+        // Deadlines that moved later stay in the set; a busy session meets many of them.
         if let Some(later) = session.deadline(Tick::ZERO).filter(|due| *due > now.tick) {
             self.deadlines.set(Timer::Session(slot), Some(later), &mut session.scheduled);
             return;
@@ -216,7 +217,8 @@ impl Relay {
         session.peer.flush(now.tick, out);
         session.note_talk(now.tick);
         self.deadlines.set(Timer::Session(slot), session.deadline(now.tick), &mut session.scheduled);
-        let (moved, may_rest) = (session.is_to_be_noted(), session.may_rest());
+        let moved = session.is_to_be_noted();
+        let may_rest = session.may_rest();
         if moved {
             self.note_session(now.tick, slot);
         }
@@ -225,12 +227,13 @@ impl Relay {
         }
     }
 
-    /// Another session of the same member takes this one's place.
+    /// Closes a session that another one of the same member replaces.
     pub(in crate::relay) fn displace(&mut self, now: Now, slot: Slot) {
         self.close_session(now.tick, slot, close::REPLACED, "replaced");
     }
 
-    /// Ends one session after the other, so that of those that sleep one is awake at a time.
+    /// Stops the relay. Closes one session after another, so that only one hibernated session is
+    /// unpacked at a time.
     pub(in crate::relay) fn stop(&mut self, now: Now, out: &mut Out) {
         self.close_mailboxes(now.tick, out);
         for slot in self.sessions.all() {
@@ -265,7 +268,7 @@ impl Relay {
         self.forget_session(now, slot);
     }
 
-    /// Ends a session that has not signed in: what it had is for others, its connection too.
+    /// Ends a session that has not signed in, and its connection, to free both.
     fn forget_nameless(&mut self, now: Tick, slot: Slot, out: &mut Out) {
         let path = self.sessions.path(slot);
         self.forget_session(now, slot);
@@ -283,7 +286,7 @@ impl Relay {
         self.sessions.schedule_indexes(&mut self.deadlines);
     }
 
-    /// The member of this session is here no longer.
+    /// Signs out the member of this session.
     pub(in crate::relay) fn sign_out(&mut self, now: Tick, slot: Slot, out: &mut Out) {
         let Some(member) = self.sessions.member(slot) else { return };
         if self.places[member.0].session == Some(slot) {
