@@ -427,3 +427,29 @@ impl Relay {
         self.write_clock(now, out);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::LetterId;
+    use crate::relay::records::Mail;
+    use crate::relay::test_relay::relay_of_two;
+
+    /// A row that cannot be deleted may be loaded again, or be too old. Without a flow only its
+    /// sequence number tells that its recipient has the letter.
+    #[test]
+    fn stored_letter_of_echo_counts_as_delivered_until_its_row_is_gone() {
+        let mut relay = relay_of_two(Mail::default());
+        let id = LetterId { outbox: OutboxId(1), number: 1 };
+        let entry = Entry::new(Author::Echo, id, 5, Tick::ZERO, 0, vec![].into()).kept(392);
+        let mut out = Out::default();
+        assert!(!relay.was_delivered(MemberId(0), &entry));
+        relay.write_gone(vec![392], &mut out);
+        assert!(relay.was_delivered(MemberId(0), &entry));
+        let keys = [Kept::Flow(None, Some(392))];
+        relay.handle_kept(Ticket(0), &keys, false);
+        assert!(relay.was_delivered(MemberId(0), &entry), "the disk refused to delete it");
+        relay.handle_kept(Ticket(0), &keys, true);
+        assert!(!relay.was_delivered(MemberId(0), &entry));
+    }
+}

@@ -347,6 +347,8 @@ impl Relay {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::relay::records::Mail;
+    use crate::relay::test_relay::relay_of_two;
 
     fn said(mark: u32) -> Said {
         Said { mark: Mark(mark), token: mark.wrapping_mul(0x9e37) }
@@ -413,5 +415,24 @@ mod tests {
         assert!(outboxes.note(&claim(3, said(2), &[said(1)]), 200));
         assert_eq!(outboxes.by_age()[..2], [OutboxId(63), OutboxId(62)]);
         assert_eq!(outboxes.by_age().last(), Some(&OutboxId(3)));
+    }
+
+    fn marking(serial: u64, outbox: u64) -> Marking {
+        let outbox = OutboxId(outbox);
+        Marking { slot: Slot(0), serial, member: MemberId(0), outbox, mark: Mark(3), gone: None }
+    }
+
+    /// Both sessions of a member that connects again wait for a disk that takes no marks. The
+    /// failure for the earlier one arrives last.
+    #[test]
+    fn late_failure_for_earlier_session_keeps_latest_waiting() {
+        let mut relay = relay_of_two(Mail::default());
+        relay.mark_later(MemberId(0), marking(9, 1));
+        relay.mark_later(MemberId(0), marking(4, 1));
+        assert_eq!(relay.post.marking_again[&MemberId(0)].serial, 9);
+        assert_eq!(relay.unwritten.len(), 0, "one record serves both");
+        relay.mark_later(MemberId(0), marking(5, 2));
+        assert_eq!(relay.post.marking_again[&MemberId(0)].serial, 9);
+        assert!(relay.unwritten.has(Kept::Outbox(MemberId(0), OutboxId(2), None)), "it is written later");
     }
 }

@@ -43,6 +43,8 @@ mod roll;
 mod screen;
 mod sessions;
 mod sums;
+#[cfg(test)]
+mod test_relay;
 mod unused_names;
 mod unwritten;
 

@@ -106,8 +106,8 @@ impl Relay {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{Name, OutboxId, PublicKey};
-    use crate::relay::{Config, Limits, Roll};
+    use crate::base::{Name, OutboxId};
+    use crate::relay::test_relay::relay_of_two;
 
     const OUTBOX: OutboxId = OutboxId(0xB0);
 
@@ -125,17 +125,7 @@ mod tests {
             mark,
             at_full_second: false,
         };
-        let relay = Relay::new(Config {
-            private_key: [7; 32],
-            reset_id: [1; 16],
-            access_secret: [0; 32],
-            members: vec![(tom, PublicKey([1; 32])), (jack, PublicKey([2; 32]))],
-            roll: Roll::default(),
-            mail: Mail { marks: vec![row], ..Mail::default() },
-            limits: Limits::default(),
-            guests: None,
-            seed: [9; 32],
-        });
+        let relay = relay_of_two(Mail { marks: vec![row], ..Mail::default() });
         relay.places[0].flows.marks(FlowId { outbox: OUTBOX, to: To::Member(MemberId(1)) })
     }
 

@@ -598,3 +598,18 @@ fn refusals_of_an_earlier_run_are_told_in_order() {
         std::iter::from_fn(|| outbox.next_old_refusal()).map(|(_, refusal)| refusal.id.number).collect();
     assert_eq!(told, [3, 4, 5]);
 }
+
+/// The relay took the letter, was killed, and took it again: it accepts it as new, and the reader
+/// that refuses it may be another machine than the one that had stored it.
+#[test]
+fn letter_resent_and_accepted_may_have_arrived_if_its_reader_refuses() {
+    for reason in [Reason::Full, Reason::Unsupported, Reason::Expired] {
+        let mut outbox = outbox(1);
+        offered(&mut outbox);
+        outbox.session_lost();
+        offered(&mut outbox);
+        told(&mut outbox, receipt(1, 0, 0, 9));
+        assert!(refuse(&mut outbox, 1, reason));
+        assert!(outbox.refusal_recorded(&jack(), id(1)).unwrap().may_have_arrived, "{reason:?}");
+    }
+}
